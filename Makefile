@@ -1,0 +1,160 @@
+# `make` alone lists what can be done. Everything that is built stands in build/.
+
+BUILD      := build
+PREFIX     ?= /usr/local
+CFLAGS     ?= -O2 -g
+PKG_CONFIG := pkg-config
+LUA        := lua5.4
+IMAGE      :=
+
+MAKEFLAGS += --no-print-directory
+.DELETE_ON_ERROR:
+.SUFFIXES:
+
+help:
+	@echo 'make TARGET [VARIABLE=value ...]'
+	@echo
+	@sed -n 's/^\([a-z]*\):.*## \(.*\)/\1|\2/p' $(firstword $(MAKEFILE_LIST)) | \
+	while IFS='|' read -r target text; do printf '  %-10s %s\n' "$$target" "$$text"; done
+	@echo
+	@echo '  IMAGE=FILE      the image that demo works on'
+	@echo '  PREFIX, DESTDIR where install puts things ($(PREFIX))'
+	@echo '  LUA_VERSIONS    the Lua versions to build for ($(or $(LUA_VERSIONS),none found))'
+	@echo '  V=1             show the commands'
+	@echo '  WITHOUT_ISAL=1  use zlib alone, even where ISA-L is installed'
+
+# What the machine has
+
+exists        = $(shell $(PKG_CONFIG) --exists $(1) 2>/dev/null && echo yes)
+LUA_VERSIONS := $(strip $(foreach v,5.1 5.2 5.3 5.4,$(if $(call exists,lua$v),$v)))
+CORE_PKGS    := libcrypto zlib libzstd
+ARCHIVE_PKGS := libarchive libcrypto
+ifndef WITHOUT_ISAL
+ifneq ($(call exists,libisal),)
+CORE_PKGS += libisal
+DEFINES   += -DSTRATA_WITH_ISAL
+endif
+endif
+ifeq ($(origin VERSION),command line)
+DEFINES += -DSTRATA_VERSION='"$(VERSION)"'
+endif
+
+WARNINGS := -Wall -Wextra -Wshadow -Wstrict-prototypes -Wmissing-prototypes -Wundef -Wvla \
+	-Wformat=2 -Wcast-qual -Wpointer-arith -Wwrite-strings -Wimplicit-fallthrough
+
+pkg           = $(shell $(PKG_CONFIG) $(1) 2>/dev/null)
+PKGS         := $(CORE_PKGS) $(ARCHIVE_PKGS)
+CORE_LIBS    := $(call pkg,--libs $(CORE_PKGS))
+ARCHIVE_LIBS := $(call pkg,--libs $(ARCHIVE_PKGS))
+ALL_CFLAGS   = -std=c11 -D_GNU_SOURCE -fPIC -fvisibility=hidden -pthread $(WARNINGS) $(DEFINES) \
+	$(call pkg,--cflags $(PKGS)) $(CPPFLAGS) $(CFLAGS)
+SAY          = $(if $(V),,@echo '  $@' && )
+COMPILE      = $(CC) $(ALL_CFLAGS) -MMD -MP
+LINK_MODULE  = $(CC) $(ALL_CFLAGS) $(LDFLAGS) -shared -Wl,--version-script=src/strata.map
+
+# What there is to build. The core knows no Lua: it is compiled once and linked into each module.
+# Lua's own symbols come from the program that loads the module, so nothing links liblua.
+
+CORE_OBJS    := $(patsubst src/%.c,$(BUILD)/%.o,$(wildcard src/core/*.c))
+LUA_SRCS     := $(wildcard src/lua/*.c)
+ARCHIVE_SRCS := $(wildcard src/archive/*.c)
+CTESTS       := $(patsubst spec/%.c,$(BUILD)/%,$(wildcard spec/c/*_test.c))
+MODULES      := $(foreach v,$(LUA_VERSIONS),$(BUILD)/lua$v/strata/core.so \
+	$(if $(ARCHIVE_SRCS),$(BUILD)/lua$v/strata/archive.so))
+
+build: $(BUILD)/flags $(MODULES) ## compile the modules for every Lua version found
+
+# Changes when a flag does, so that everything is compiled again; checks what is needed first.
+$(BUILD)/flags: FORCE
+	@mkdir -p $(@D)
+	@$(PKG_CONFIG) --print-errors --exists $(PKGS) && [ -n "$(LUA_VERSIONS)" ] || \
+	{ echo 'Something needed is missing: "make deps" installs it (Debian)' >&2; exit 1; }
+	@echo '$(subst ','\'',$(COMPILE) $(LDFLAGS) $(CORE_LIBS) $(ARCHIVE_LIBS))' > $@.new
+	@cmp -s $@.new $@ && rm $@.new || mv $@.new $@
+
+$(BUILD)/core/%.o: src/core/%.c $(BUILD)/flags
+	@mkdir -p $(@D)
+	$(SAY)$(COMPILE) -c -o $@ $<
+
+$(BUILD)/c/%: spec/c/%.c $(CORE_OBJS) $(BUILD)/flags
+	@mkdir -p $(@D)
+	$(SAY)$(COMPILE) -MF $@.d -MT $@ $(LDFLAGS) -o $@ $< $(CORE_OBJS) $(CORE_LIBS) $(LDLIBS)
+
+# $(call for_lua,VERSION): 5.1 is also what LuaJIT loads.
+define for_lua
+$(BUILD)/lua$1/obj/%.o: src/%.c $(BUILD)/flags
+	@mkdir -p $$(@D)
+	$$(SAY)$$(COMPILE) $(call pkg,--cflags lua$1) -c -o $$@ $$<
+
+$(BUILD)/lua$1/strata/core.so: $(LUA_SRCS:src/%.c=$(BUILD)/lua$1/obj/%.o) $(CORE_OBJS) src/strata.map
+	@mkdir -p $$(@D)
+	$$(SAY)$$(LINK_MODULE) -o $$@ $$(filter %.o,$$^) $(CORE_LIBS) $$(LDLIBS)
+
+$(BUILD)/lua$1/strata/archive.so: $(ARCHIVE_SRCS:src/%.c=$(BUILD)/lua$1/obj/%.o) \
+		$(BUILD)/lua$1/obj/lua/binding.o $(addprefix $(BUILD)/core/,err.o buf.o digest.o) src/strata.map
+	@mkdir -p $$(@D)
+	$$(SAY)$$(LINK_MODULE) -o $$@ $$(filter %.o,$$^) $(ARCHIVE_LIBS) $$(LDLIBS)
+endef
+$(foreach v,$(LUA_VERSIONS),$(eval $(call for_lua,$v)))
+
+-include $(wildcard $(addprefix $(BUILD)/,core/*.d c/*.d lua*/obj/*/*.d))
+
+# Trying it out
+
+RUN_LUA = LUA_PATH='./lua/?.lua;./lua/?/init.lua;;' LUA_CPATH='./$(BUILD)/lua5.4/?.so;;' $(LUA)
+
+demo: ## install what is missing, build, operate on an image
+	@.ci/deps build demo
+	@$(MAKE) build
+	@$(RUN_LUA) examples/demo.lua $(IMAGE)
+
+test: deps ## install what is missing, build, run every spec
+	@$(MAKE) spec
+
+spec: build ctests ## build and run every spec, installing nothing
+	@STRATA_BUILD=$(BUILD) spec/run
+
+ctest: ctests ## build and run the C tests
+	@STRATA_BUILD=$(BUILD) spec/run c
+
+ctests: $(CTESTS)
+
+SANITIZE := -fsanitize=address,undefined -fno-sanitize-recover=undefined -fno-omit-frame-pointer
+
+# The interpreters are not instrumented, so they load the run-time library first. Modules stay
+# loaded to the end, so that a leak's report can name its functions.
+sanitize: ## C tests and specs under AddressSanitizer and UBSan
+	@$(MAKE) build ctests BUILD=$(BUILD)/sanitize CFLAGS='-O1 -g $(SANITIZE)' LDFLAGS=-Wl,-z,nodelete
+	@$(CC) -shared -fPIC -o $(BUILD)/sanitize/unpreload.so spec/support/unpreload.c
+	@STRATA_BUILD=$(BUILD)/sanitize \
+	STRATA_PRELOAD="$$($(CC) -print-file-name=libasan.so):./$(BUILD)/sanitize/unpreload.so" \
+	ASAN_OPTIONS=$(ASAN_OPTIONS):detect_stack_use_after_return=1:allocator_may_return_null=1 \
+	UBSAN_OPTIONS=print_stacktrace=1 spec/run c lua5.4 luajit
+
+lint: ## every check that runs nothing: compilers, luacheck, clang-format ...
+	@$(MAKE) build ctests BUILD=$(BUILD)/lint CFLAGS='$(CFLAGS) -Werror'
+	@! command -v clang >/dev/null || \
+	$(MAKE) build ctests BUILD=$(BUILD)/lint-clang CC=clang CFLAGS='$(CFLAGS) -Werror'
+	@STRATA_BUILD=$(BUILD)/lint .ci/lint
+
+bench: build ## measure beside the peers on one image
+	@$(RUN_LUA) bench/run.lua $(IMAGE)
+
+deps: ## install the Debian packages that are missing
+	@.ci/deps build demo test
+
+install: build ## into DESTDIR, under PREFIX
+	@set -e; for v in $(LUA_VERSIONS); do \
+		share='$(DESTDIR)$(PREFIX)'/share/lua/$$v; lib='$(DESTDIR)$(PREFIX)'/lib/lua/$$v; \
+		echo "$$share/strata $$lib/strata"; \
+		find lua -name '*.lua' | while read -r f; do \
+			install -D -m 644 "$$f" "$$share/$${f#lua/}"; done; \
+		for so in $(BUILD)/lua$$v/strata/*.so; do \
+			install -D -m 755 "$$so" "$$lib/strata/$${so##*/}"; done; \
+	done
+
+clean: ## remove everything that was built
+	rm -rf $(BUILD)
+
+FORCE:
+.PHONY: help build demo test spec ctest ctests sanitize lint bench deps install clean FORCE

@@ -1,0 +1,509 @@
+--- The config of an image: a JSON document with the ways of the image-spec.
+--
+-- Fields read and assign its keys: a name that begins with a capital is a key
+-- of the document's "config" object, any other one of the document itself.
+-- What is read is a copy. An edit changes its own span of the text and nothing
+-- else, and none at all when the document says the same already.
+
+local core = require "strata.core"
+local json = require "strata.json"
+local object = require "strata.object"
+local schema = require "strata.schema"
+
+local config = {}
+
+---@class strata.Config
+---@field Env string[]?
+---@field Cmd string[]?
+---@field Entrypoint string[]?
+---@field Labels table<string, string>?
+---@field ExposedPorts table<string, table>?
+---@field Volumes table<string, table>?
+---@field User string?
+---@field WorkingDir string?
+---@field StopSignal string?
+---@field architecture string?
+---@field os string?
+---@field created string?
+---@field author string?
+local methods = {}
+
+local new, state_of, is
+
+local EXACT = 2 ^ 53
+
+local function pointer_of(key)
+  return (key:find("^[A-Z]") and "/config" or "") .. json.part(key)
+end
+
+-- How a place of the document is called in a message.
+local function place(pointer)
+  local key = pointer:match("^/config/([A-Z]%w*)$") or pointer:match("^/(%l[%w_]*)$")
+  return key and "config." .. key or "config " .. json.printable(pointer, 80)
+end
+
+-- ---- editing ---------------------------------------------------------------
+
+-- After an edit: passes the core's error on, or tells those who want to know.
+local function edited(state, pointer, changed, message, code)
+  if changed == nil then return nil, message, code end
+  if changed then
+    if pointer:find("^/history/[^/]*/") then
+      config.rows_changed(state.rows)
+    elseif pointer:find("^/history/") or pointer == "/history" then
+      state.rows = nil
+    end
+    if state.changed then state.changed() end
+  end
+  return true
+end
+
+-- Like doc:set, but a null on the way is as good as nothing.
+local function set_text(doc, pointer, text)
+  local from = 2
+  while true do
+    local slash = pointer:find("/", from, true)
+    if not slash then return doc:set(pointer, text) end
+    local parent = pointer:sub(1, slash - 1)
+    if doc:type(parent) == "null" then
+      local parts = {}
+      for part in pointer:sub(slash):gmatch("/([^/]*)") do
+        local name, message, code = core.json_quote((part:gsub("~1", "/"):gsub("~0", "~")))
+        if not name then return nil, message, code end
+        parts[#parts + 1] = "{" .. name .. ":"
+      end
+      return doc:set(parent, table.concat(parts) .. text .. ("}"):rep(#parts))
+    end
+    from = slash + 1
+  end
+end
+
+-- What an empty table means at a place: what stands there, else what is known.
+local function empty_at(doc, pointer)
+  local kind = doc:type(pointer)
+  if kind == "array" or kind == "object" then return kind end
+  return schema.empty(pointer)
+end
+
+-- Whether a value and the decoded one at pointer mean the same.
+local function equal(doc, pointer, value, current)
+  if type(value) ~= "table" or type(current) ~= "table" then
+    -- a big number may have been rounded on its way here
+    if type(value) == "number" and not (value > -EXACT and value < EXACT) then return false end
+    return value == current
+  end
+  if next(value) == nil and next(current) == nil then
+    return (json.kind(value) or empty_at(doc, pointer)) == doc:type(pointer)
+  end
+  for k in next, current do
+    if value[k] == nil then return false end
+  end
+  for k, v in next, value do
+    if current[k] == nil then return false end
+    local part = type(k) == "number" and k - 1 or k
+    if not equal(doc, pointer .. json.part(part), v, current[k]) then return false end
+  end
+  return true
+end
+
+local function same(doc, pointer, value)
+  local raw = doc:raw(pointer)
+  return raw ~= nil and equal(doc, pointer, value, (json.decode(raw)))
+end
+
+-- Sets or deletes what stands at pointer. Misuse throws, at `level` from here.
+local function assign(state, pointer, value, level)
+  local doc, problem = state.doc, schema.protected(pointer)
+  if not problem and value == nil then return edited(state, pointer, doc:remove(pointer)) end
+  local text
+  if not problem then value, problem = schema.accept(pointer, value) end
+  if not problem then
+    text, problem = json.try_encode(value, function(path) return empty_at(doc, pointer .. path) end)
+  end
+  if problem then error(place(pointer) .. ": " .. problem, level) end
+  if same(doc, pointer, value) then return true end
+  return edited(state, pointer, set_text(doc, pointer, text))
+end
+
+-- A method's result: the object itself, or nil, message, code.
+local function chain(self, ok, message, code)
+  if ok then return self end
+  return nil, message, code
+end
+
+local function check_string(value, method, what)
+  if type(value) ~= "string" or value == "" then
+    error(("config:%s: %s must be a string that is not empty"):format(method, what), 3)
+  end
+  return value
+end
+
+-- A value for the environment or a label; numbers are written out.
+local function check_value(value, method)
+  if type(value) == "number" then value = json.number(value) end
+  if type(value) ~= "string" then
+    error(("config:%s: the value must be a string"):format(method), 3)
+  end
+  return value
+end
+
+local function check_pointer(pointer, method)
+  if not json.is_pointer(pointer) then
+    error(("config:%s: '%s' is no JSON pointer"):format(method, tostring(pointer)), 3)
+  end
+end
+
+-- ---- any value -------------------------------------------------------------
+
+--- The value at a JSON pointer, a copy; nil when it is absent or null.
+---@param pointer string  e.g. "/config/Env/0"
+---@return any value
+function methods:get(pointer)
+  local state = state_of(self)
+  check_pointer(pointer, "get")
+  local value, kind, raw = state.doc:get(pointer)
+  if kind == "array" or kind == "object" then return (json.decode(raw)) end
+  return value
+end
+
+--- Sets the value at a JSON pointer; nil deletes it, even if it is a null, and
+-- strata.null is a null.
+---@param pointer string
+---@param value any
+---@return strata.Config? self
+---@return string? message
+---@return string? code
+function methods:set(pointer, value)
+  local state = state_of(self)
+  check_pointer(pointer, "set")
+  return chain(self, assign(state, pointer, value, 3))
+end
+
+--- Iterates in the order of the document: over the names and values of Env,
+-- Labels and other objects, over the indices and values of arrays.
+---@param key string
+---@return fun(): any, any
+function methods:each(key)
+  local doc = state_of(self).doc
+  local pointer = pointer_of(check_string(key, "each", "key"))
+  local kind, names, values, i = doc:type(pointer), nil, {}, 0
+  if kind == "array" or kind == "object" then
+    names = doc:keys(pointer)
+    values = json.decode(doc:raw(pointer))
+  elseif kind ~= nil and kind ~= "null" then
+    error(("config:each: %s is a %s"):format(place(pointer), kind), 2)
+  end
+  return function()
+    i = i + 1
+    if names then return names[i], values[names[i]] end
+    local value = values[i]
+    if value == nil then return nil end
+    if key ~= "Env" or type(value) ~= "string" then return i, value end
+    local name, text = value:match("^([^=]*)=(.*)$")
+    return name or value, text
+  end
+end
+
+--- The text of the document as it stands now.
+---@return string
+function methods:text()
+  return (state_of(self).doc:text())
+end
+
+--- The whole document as plain tables, a copy.
+---@return table
+function methods:totable()
+  return (json.decode(state_of(self).doc:text()))
+end
+
+-- ---- environment -----------------------------------------------------------
+
+local ENV = "/config/Env"
+
+local function environment(doc)
+  local kind = doc:type(ENV)
+  if kind == nil or kind == "null" then return {} end
+  if kind == "array" then return (json.decode(doc:raw(ENV))) end
+  return nil, "config.Env is no array", "EFORMAT"
+end
+
+local function check_variable(name, method)
+  check_string(name, method, "name")
+  if name:find("=", 1, true) or name:find("\0", 1, true) then
+    error(("config:%s: a variable's name cannot contain '=' or NUL"):format(method), 3)
+  end
+end
+
+local function is_variable(element, name)
+  return type(element) == "string" and element:sub(1, #name + 1) == name .. "="
+end
+
+-- The last one counts when a container is started.
+local function find_variable(list, name)
+  for i = #list, 1, -1 do
+    if is_variable(list[i], name) then return i end
+  end
+  return nil
+end
+
+--- The value of an environment variable, nil when it is not set.
+---@param name string
+---@return string? value
+---@return string? message
+---@return string? code
+function methods:get_env(name)
+  local doc = state_of(self).doc
+  check_variable(name, "get_env")
+  local list, message, code = environment(doc)
+  if not list then return nil, message, code end
+  local at = find_variable(list, name)
+  return at and list[at]:sub(#name + 2) or nil
+end
+
+--- Sets an environment variable, in its place or behind the others.
+---@param name string
+---@param value string|number
+---@return strata.Config? self
+---@return string? message
+---@return string? code
+function methods:set_env(name, value)
+  local state = state_of(self)
+  check_variable(name, "set_env")
+  value = check_value(value, "set_env")
+  if value:find("\0", 1, true) then error("config:set_env: a value cannot contain NUL", 2) end
+  local list, message, code = environment(state.doc)
+  if not list then return nil, message, code end
+  local at, text = find_variable(list, name), name .. "=" .. value
+  if at and list[at] == text then return self end
+  local quoted
+  quoted, message, code = core.json_quote(text)
+  if not quoted then return nil, message, code end
+  if state.doc:type(ENV) ~= "array" then
+    return chain(self, edited(state, ENV, set_text(state.doc, ENV, "[" .. quoted .. "]")))
+  end
+  local pointer = ENV .. json.part(at and at - 1 or "-")
+  return chain(self, edited(state, ENV, state.doc:set(pointer, quoted)))
+end
+
+--- Removes an environment variable, wherever it stands.
+---@param name string
+---@return strata.Config? self
+---@return string? message
+---@return string? code
+function methods:unset_env(name)
+  local state = state_of(self)
+  check_variable(name, "unset_env")
+  local list, message, code = environment(state.doc)
+  if not list then return nil, message, code end
+  if not find_variable(list, name) then return self end
+  return chain(self, edited(state, ENV, json.edit_elements(state.doc, ENV, function(_, i)
+    if is_variable(list[i], name) then return false end
+  end)))
+end
+
+-- ---- labels, ports, volumes ------------------------------------------------
+
+local function set_member(self, pointer, text)
+  local state = state_of(self)
+  return chain(self, edited(state, pointer, set_text(state.doc, pointer, text)))
+end
+
+local function remove_member(self, pointer)
+  local state = state_of(self)
+  return chain(self, edited(state, pointer, state.doc:remove(pointer)))
+end
+
+--- The value of a label, nil when it is not set.
+---@param name string
+---@return string? value
+function methods:get_label(name)
+  local doc = state_of(self).doc
+  return (doc:get("/config/Labels" .. json.part(check_string(name, "get_label", "name"))))
+end
+
+--- Sets a label, in its place or behind the others.
+---@param name string
+---@param value string|number
+---@return strata.Config? self
+---@return string? message
+---@return string? code
+function methods:set_label(name, value)
+  local doc = state_of(self).doc
+  local pointer = "/config/Labels" .. json.part(check_string(name, "set_label", "name"))
+  value = check_value(value, "set_label")
+  if doc:get(pointer) == value then return self end
+  local text, message, code = core.json_quote(value)
+  if not text then return nil, message, code end
+  return set_member(self, pointer, text)
+end
+
+--- Removes a label.
+---@param name string
+---@return strata.Config? self
+---@return string? message
+---@return string? code
+function methods:del_label(name)
+  return remove_member(self, "/config/Labels" .. json.part(check_string(name, "del_label", "name")))
+end
+
+local PROTOCOLS = { tcp = true, udp = true, sctp = true }
+
+local function check_port(port, method)
+  if type(port) == "number" then port = json.number(port) end
+  local number, protocol = tostring(port):match("^(%d+)(.*)$")
+  if protocol == "" then protocol = "/tcp" end
+  protocol = protocol and protocol:match("^/(%a+)$")
+  protocol = protocol and protocol:lower()
+  number = tonumber(number)
+  if not PROTOCOLS[protocol] or number < 1 or number > 65535 then
+    error(("config:%s: '%s' is no port: say 8080, \"8080/tcp\" or \"53/udp\"")
+      :format(method, tostring(port)), 3)
+  end
+  return ("%d/%s"):format(number, protocol)
+end
+
+--- Declares a port: 8080, "8080" (tcp) or "53/udp".
+---@param port string|integer
+---@return strata.Config? self
+---@return string? message
+---@return string? code
+function methods:add_port(port)
+  local pointer = "/config/ExposedPorts" .. json.part(check_port(port, "add_port"))
+  if state_of(self).doc:type(pointer) then return self end
+  return set_member(self, pointer, "{}")
+end
+
+--- Removes a declared port.
+---@param port string|integer
+---@return strata.Config? self
+---@return string? message
+---@return string? code
+function methods:del_port(port)
+  local name = check_port(port, "del_port")
+  local doc = state_of(self).doc
+  local pointer = "/config/ExposedPorts" .. json.part(name)
+  local short = "/config/ExposedPorts" .. json.part(name:gsub("/tcp$", ""))
+  return remove_member(self, not doc:type(pointer) and doc:type(short) and short or pointer)
+end
+
+local function check_volume(path, method)
+  check_string(path, method, "path")
+  if not path:find("^/") and not path:find("^%a:[/\\]") then
+    error(("config:%s: '%s' is no absolute path"):format(method, path), 3)
+  end
+  return "/config/Volumes" .. json.part(path)
+end
+
+--- Declares a volume.
+---@param path string  absolute
+---@return strata.Config? self
+---@return string? message
+---@return string? code
+function methods:add_volume(path)
+  local pointer = check_volume(path, "add_volume")
+  if state_of(self).doc:type(pointer) then return self end
+  return set_member(self, pointer, "{}")
+end
+
+--- Removes a declared volume.
+---@param path string
+---@return strata.Config? self
+---@return string? message
+---@return string? code
+function methods:del_volume(path)
+  return remove_member(self, check_volume(path, "del_volume"))
+end
+
+-- ---- the class -------------------------------------------------------------
+
+local hooks = {}
+
+function hooks.index(_, key, self)
+  if type(key) ~= "string" then return nil end
+  return methods.get(self, pointer_of(key))
+end
+
+function hooks.newindex(state, key, value)
+  if type(key) ~= "string" then
+    error("a field of a strata.Config is a string, not a " .. type(key), 3)
+  end
+  local pointer = pointer_of(key)
+  -- null reads as nil, so `config.X = config.X` must leave it alone
+  if value == nil and state.doc:type(pointer) == "null" then return end
+  local ok, message = assign(state, pointer, value, 4)
+  if not ok then error(message, 3) end
+end
+
+function hooks.tostring(state)
+  local doc = state.doc
+  local function shown(pointer) return json.printable(doc:get(pointer) or "?", 20) end
+  return ("strata.Config(%s/%s, %d bytes)"):format(shown("/os"), shown("/architecture"), #doc:text())
+end
+
+new, state_of, is = object.class("strata.Config", methods, hooks)
+
+--- Makes a Config of a document's bytes.
+---@param text string
+---@param options? {changed?: fun(), limits?: table}  changed is called after each
+--   edit that changed bytes
+---@return strata.Config?
+---@return string? message
+---@return string? code
+function config.new(text, options)
+  options = options or {}
+  local doc, message, code = core.json(text, options.limits)
+  if not doc then return nil, "config: " .. message, code end
+  local problem = schema.problem(doc)
+  if problem then return nil, "config " .. problem, "EFORMAT" end
+  return new { doc = doc, changed = options.changed }
+end
+
+--- Whether a value is a Config.
+---@param value any
+---@return boolean
+function config.is(value)
+  return is(value)
+end
+
+--- The document behind a Config, for the modules of strata. Who edits it calls
+-- config.touch.
+---@param self strata.Config
+---@return strata.JSON
+function config.document(self)
+  return state_of(self).doc
+end
+
+--- Tells a Config that its document was edited.
+---@param self strata.Config
+function config.touch(self)
+  local state = state_of(self)
+  if state.changed then state.changed() end
+end
+
+---@class strata.HistoryIndex
+---@field ids integer[]  of the rows, in their order
+---@field last integer  the highest id that was given
+---@field places? table<integer, integer>  from an id to the row's place
+---@field numbers? table<integer, integer>  from a row's place to its layer's number
+
+--- What strata.history knows about the rows of the history. A new one begins
+-- when the history is set as a whole.
+---@param self strata.Config
+---@return strata.HistoryIndex
+function config.rows(self)
+  local state = state_of(self)
+  if not state.rows then
+    local ids = {}
+    for i = 1, state.doc:count("/history") or 0 do ids[i] = i end
+    state.rows = { ids = ids, last = #ids }
+  end
+  return state.rows
+end
+
+--- Drops what was worked out from the rows as they were.
+---@param rows strata.HistoryIndex?
+function config.rows_changed(rows)
+  if rows then rows.places, rows.numbers = nil, nil end
+end
+
+return config

@@ -1,0 +1,323 @@
+--- The history of an image: rows of its config document, one per build step.
+--
+-- A row that is not marked as an empty layer belongs to the next layer. Real
+-- histories may be shorter or longer than the layers, or absent; then layers
+-- are left without a row, or rows without a layer.
+
+local config = require "strata.config"
+local core = require "strata.core"
+local json = require "strata.json"
+local object = require "strata.object"
+local schema = require "strata.schema"
+
+local history = {}
+
+---@class strata.HistoryRow
+---@field created string?
+---@field created_by string?
+---@field author string?
+---@field comment string?
+---@field empty_layer boolean?
+---@field layer strata.Layer?  what the step made
+---@field index integer  place in the history, from 1
+local methods = {}
+
+-- In the order of the image-spec.
+local FIELDS = { "created", "created_by", "author", "comment", "empty_layer" }
+
+local new, state_of
+
+-- ---- rows and layers -------------------------------------------------------
+
+-- The layer's number of each row that has one, by the row's place; and how many.
+local function numbers_of(cfg)
+  local rows, doc = config.rows(cfg), config.document(cfg)
+  if not rows.numbers then
+    local numbers, n = {}, 0
+    if doc:type("/history") == "array" then
+      for i, row in ipairs((json.decode(doc:raw("/history")))) do
+        if row.empty_layer ~= true then
+          n = n + 1
+          numbers[i] = n
+        end
+      end
+    end
+    rows.numbers, rows.count = numbers, n
+  end
+  return rows.numbers, rows.count
+end
+
+local function layer_count(cfg, layers)
+  return layers and #layers or config.document(cfg):count("/rootfs/diff_ids")
+end
+
+-- The place of the row of a layer.
+local function place_of(cfg, layer_index)
+  for place, number in pairs((numbers_of(cfg))) do
+    if number == layer_index then return place end
+  end
+  return nil
+end
+
+-- The place of a row now; nil and why when it has none any more.
+local function find_place(state)
+  local rows = config.rows(state.config)
+  if rows ~= state.rows then return nil, "belongs to a history that was replaced" end
+  if not rows.places then
+    rows.places = {}
+    for i, id in ipairs(rows.ids) do rows.places[id] = i end
+  end
+  local at = rows.places[state.id]
+  return at, not at and "was dropped" or nil
+end
+
+local function place(state)
+  local at, problem = find_place(state)
+  if not at then error("this strata.HistoryRow " .. problem, 3) end
+  return at
+end
+
+local function pointer_to(at, key)
+  return "/history/" .. ("%d"):format(at - 1) .. (key and json.part(key) or "")
+end
+
+-- The number of a row's layer, if there is such a layer.
+local function layer_number(state, at)
+  local number = numbers_of(state.config)[at]
+  return number and number <= layer_count(state.config, state.layers) and number or nil
+end
+
+-- ---- fields ----------------------------------------------------------------
+
+local function field_problem(key, value)
+  if value == nil then return nil end
+  if key == "created" then
+    return not schema.is_time(value) and "must be a time like 2006-01-02T15:04:05Z" or nil
+  elseif key == "empty_layer" then
+    return type(value) ~= "boolean" and "must be a boolean" or nil
+  elseif key == "created_by" or key == "author" or key == "comment" then
+    return type(value) ~= "string" and "must be a string" or nil
+  end
+end
+
+-- Rows and layers must not lose each other.
+local function empty_problem(state, at, value)
+  local number, count = layer_number(state, at), select(2, numbers_of(state.config))
+  if value == true and number then
+    return ("cannot be set: the row belongs to layer %d, which stays"):format(number)
+  elseif value ~= true and not numbers_of(state.config)[at]
+      and count >= layer_count(state.config, state.layers) then
+    return "cannot be taken back: every layer has its row already"
+  end
+end
+
+local hooks = {}
+
+function hooks.index(state, key)
+  local at = place(state)
+  if key == "index" then
+    return at
+  elseif key == "layer" then
+    local number = layer_number(state, at)
+    return number and state.layers and state.layers[number] or nil
+  elseif type(key) == "string" then
+    return state.config:get(pointer_to(at, key))
+  end
+end
+
+function hooks.newindex(state, key, value)
+  local at = place(state)
+  if type(key) ~= "string" or key == "layer" or key == "index" then
+    error(("cannot assign to field '%s' of a strata.HistoryRow"):format(tostring(key)), 3)
+  end
+  local problem = field_problem(key, value)
+  if not problem and key == "empty_layer" then problem = empty_problem(state, at, value) end
+  if not problem and value ~= nil then problem = select(2, json.try_encode(value, "object")) end
+  if problem then error(("history row %d: %s %s"):format(at, key, problem), 3) end
+  local pointer = pointer_to(at, key)
+  -- null reads as nil, so assigning what was read must leave it alone
+  if value == nil and config.document(state.config):type(pointer) == "null" then return end
+  local ok, message = state.config:set(pointer, value)
+  if not ok then error(message, 3) end
+end
+
+function hooks.tostring(state)
+  local at, problem = find_place(state)
+  if not at then return "strata.HistoryRow(" .. problem .. ")" end
+  local number = layer_number(state, at)
+  local by = state.config:get(pointer_to(at, "created_by"))
+  return ("strata.HistoryRow(%d, %s, %s)"):format(at, number and "layer " .. number or "no layer",
+    json.printable(by or "?", 60))
+end
+
+--- Removes a row that has no layer.
+function methods:drop()
+  local state = state_of(self)
+  local at = place(state)
+  local number = layer_number(state, at)
+  if number then
+    error(("history row %d belongs to layer %d and goes with it: rows without a layer can be dropped")
+      :format(at, number), 2)
+  end
+  config.document(state.config):remove(pointer_to(at))
+  table.remove(state.rows.ids, at)
+  config.rows_changed(state.rows)
+  config.touch(state.config)
+end
+
+new, state_of = object.class("strata.HistoryRow", methods, hooks)
+
+local function row_at(cfg, at, layers)
+  local rows = config.rows(cfg)
+  return new { config = cfg, rows = rows, id = rows.ids[at], layers = layers }
+end
+
+-- ---- the history -----------------------------------------------------------
+
+--- The rows of a history.
+---@param cfg strata.Config
+---@param layers? strata.Layer[]  as they stand now; looked at whenever a row is
+---@return strata.HistoryRow[]
+function history.rows(cfg, layers)
+  local list = {}
+  for at in ipairs(config.rows(cfg).ids) do list[at] = row_at(cfg, at, layers) end
+  return list
+end
+
+--- The row of a layer, nil when the history has none for it.
+---@param cfg strata.Config
+---@param layer_index integer
+---@param layers? strata.Layer[]
+---@return strata.HistoryRow?
+function history.layer_row(cfg, layer_index, layers)
+  local at = place_of(cfg, layer_index)
+  return at and row_at(cfg, at, layers)
+end
+
+--- Marks the row of a layer that goes away as one without a layer.
+---@param cfg strata.Config
+---@param layer_index integer
+---@return boolean marked  false when the layer has no row
+function history.mark_empty(cfg, layer_index)
+  local at = place_of(cfg, layer_index)
+  if not at then return false end
+  assert(config.document(cfg):set(pointer_to(at, "empty_layer"), "true"))
+  config.rows_changed(config.rows(cfg))
+  config.touch(cfg)
+  return true
+end
+
+-- Puts JSON text in as a row; nil, message, code on failure.
+local function insert(cfg, at, text)
+  local doc, rows = config.document(cfg), config.rows(cfg)
+  local ok, message, code
+  if doc:type("/history") == "array" then
+    ok, message, code = doc:insert(pointer_to(at), text)
+  else
+    ok, message, code = doc:set("/history", "[" .. text .. "]")
+  end
+  if ok == nil then return nil, message, code end
+  rows.last = rows.last + 1
+  table.insert(rows.ids, at, rows.last)
+  config.rows_changed(rows)
+  config.touch(cfg)
+  return at
+end
+
+-- The text of a new row: the fields of the spec in its order, then others.
+local function row_text(row)
+  local text, names, seen = {}, {}, {}
+  for _, key in ipairs(FIELDS) do
+    seen[key] = true
+    if row[key] ~= nil then names[#names + 1] = key end
+  end
+  local others = {}
+  for key in pairs(row) do
+    if type(key) ~= "string" then error("a history row is a table of names and values", 3) end
+    if not seen[key] then others[#others + 1] = key end
+  end
+  for _, key in ipairs(json.sort(others)) do names[#names + 1] = key end
+  for i, key in ipairs(names) do
+    local problem = field_problem(key, row[key])
+    local value
+    if not problem then value, problem = json.try_encode(row[key]) end
+    if problem then error(("history row: %s %s"):format(key, problem), 3) end
+    text[i] = json.encode(key) .. ":" .. value
+  end
+  return "{" .. table.concat(text, ",") .. "}"
+end
+
+--- Adds a row, at the end or where the row of a new layer belongs: layers before
+-- it that have no row get an empty one, rows without a layer stay behind it.
+---@param cfg strata.Config
+---@param row table<string, any>
+---@param layer_index? integer  of the layer that the row is for
+---@return integer? index  of the row
+---@return string? message
+---@return string? code
+function history.append(cfg, row, layer_index)
+  local text = row_text(row)
+  if layer_index and not row.empty_layer then
+    local at = place_of(cfg, layer_index)
+    if at then return insert(cfg, at, text) end
+    for _ = select(2, numbers_of(cfg)) + 1, layer_index - 1 do
+      local ok, message, code = insert(cfg, #config.rows(cfg).ids + 1, "{}")
+      if not ok then return nil, message, code end
+    end
+  end
+  return insert(cfg, #config.rows(cfg).ids + 1, text)
+end
+
+-- The new text of a row, nil when it stays, and how much was replaced.
+local function scrub_row(raw, pattern, replacement)
+  local row, total = assert(core.json(raw)), 0
+  for _, key in ipairs { "created_by", "comment" } do
+    local value = row:get(json.part(key))
+    if type(value) == "string" then
+      local scrubbed, n = value:gsub(pattern, replacement)
+      if scrubbed ~= value then
+        local text, message, code = core.json_quote(scrubbed)
+        if not text then return nil, nil, message, code end
+        assert(row:set(json.part(key), text))
+        total = total + n
+      end
+    end
+  end
+  return total > 0 and row:text() or nil, total
+end
+
+--- Replaces what matches a Lua pattern in created_by and comment of every row.
+---@param cfg strata.Config
+---@param pattern string
+---@param replacement? string|table|function  as for string.gsub; "***"
+---@return integer? count  of replacements
+---@return string? message
+---@return string? code
+function history.scrub(cfg, pattern, replacement)
+  local doc, total = config.document(cfg), 0
+  local message, code
+  if doc:type("/history") ~= "array" then return 0 end
+  local texts = {}
+  local spans, all = doc:spans("/history"), doc:text()
+  for i = 1, #spans / 2 do
+    local text, n
+    text, n, message, code = scrub_row(all:sub(spans[2 * i - 1], spans[2 * i]), pattern,
+      replacement or "***")
+    if message then return nil, ("history row %d: %s"):format(i, message), code end
+    texts[i], total = text or false, total + n
+  end
+  if total == 0 then return 0 end
+  local ok
+  ok, message, code = json.edit_elements(doc, "/history", function(_, i) return texts[i] or nil end)
+  if ok == nil then return nil, message, code end
+  config.touch(cfg)
+  return total
+end
+
+--- Removes the history from the document.
+---@param cfg strata.Config
+function history.clear(cfg)
+  if (config.document(cfg):count("/history") or 0) > 0 then cfg:set("/history", nil) end
+end
+
+return history

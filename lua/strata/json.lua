@@ -1,0 +1,274 @@
+--- JSON values as plain Lua tables.
+--
+-- Reading goes through lua-cjson, behind the core's strict validation. Writing
+-- is our own: deterministic, with Go's escapes, and never guessing whether an
+-- empty table is an array or an object. Documents that are to keep their bytes
+-- are edited as strata.JSON instead.
+
+local cjson = require("cjson").new() -- settings of our own, whatever the host did to the shared ones
+local core = require "strata.core"
+
+local json = {}
+
+--- An explicit JSON null; the same value as cjson.null.
+json.null = cjson.null
+
+local MAX_DEPTH = 64
+local EXACT = 2 ^ 53
+local to_integer = rawget(math, "tointeger")
+
+local array_mt = { __name = "strata.array" }
+local object_mt = { __name = "strata.object" }
+
+--- Marks a table as a JSON array, which matters when it is empty.
+---@param t? table
+---@return table t
+function json.array(t)
+  return setmetatable(t or {}, array_mt)
+end
+
+--- Marks a table as a JSON object, which matters when it is empty.
+---@param t? table
+---@return table t
+function json.object(t)
+  return setmetatable(t or {}, object_mt)
+end
+
+local function with_integers(value)
+  if type(value) == "number" then
+    if value > -EXACT and value < EXACT then return to_integer(value) or value end
+  elseif type(value) == "table" then
+    for k, v in next, value do
+      value[k] = with_integers(v)
+    end
+  end
+  return value
+end
+
+--- Decodes JSON text. null becomes json.null; whole numbers become integers
+-- where Lua has them and a double holds them exactly.
+---@param text string
+---@param limits? {max_bytes?: integer, max_depth?: integer, max_values?: integer}
+---@return any value
+---@return string? message
+---@return string? code
+function json.decode(text, limits)
+  local doc, message, code = core.json(text, limits)
+  if not doc then return nil, message, code end
+  doc:close()
+  local ok, value = pcall(cjson.decode, text)
+  if not ok then return nil, value, "ELIMIT" end -- only cjson's own depth limit is left
+  if to_integer then value = with_integers(value) end
+  return value
+end
+
+--- One part of a JSON pointer, escaped.
+---@param name string|integer
+---@return string part  with its "/"
+function json.part(name)
+  return "/" .. tostring(name):gsub("~", "~0"):gsub("/", "~1")
+end
+
+--- Whether text is a JSON pointer.
+---@param text any
+---@return boolean
+function json.is_pointer(text)
+  return type(text) == "string" and (text == "" or text:sub(1, 1) == "/")
+    and not (text .. "/"):find("~[^01]")
+end
+
+--- Edits the elements of an array in one pass over the document.
+---@param doc strata.JSON
+---@param pointer string  of an array
+---@param edit fun(raw: string, i: integer): string|false|nil  new JSON text, false
+--   to drop the element, nil to keep it
+---@return boolean? changed
+---@return string? message
+---@return string? code
+function json.edit_elements(doc, pointer, edit)
+  local text, spans = doc:text(), doc:spans(pointer)
+  local n, out, edited = #spans / 2, {}, false
+  if n == 0 then return false end
+  out[1] = text:sub(1, spans[1] - 1)
+  for i = 1, n do
+    local first, last = spans[2 * i - 1], spans[2 * i]
+    local raw = text:sub(first, last)
+    local new = edit(raw, i)
+    edited = edited or new ~= nil
+    if new ~= false then
+      -- what separates it from the element before it goes with it
+      if #out > 1 then out[#out + 1] = text:sub(spans[2 * i - 2] + 1, first - 1) end
+      out[#out + 1] = new or raw
+    end
+  end
+  if not edited then return false end
+  if #out == 1 then return doc:set(pointer, "[]") end
+  out[#out + 1] = text:sub(spans[2 * n] + 1)
+  return doc:set("", table.concat(out))
+end
+
+--- Text of any origin for one line on a terminal.
+---@param text any
+---@param max? integer  bytes
+---@return string
+function json.printable(text, max)
+  text = tostring(text)
+  if max and #text > max then text = text:sub(1, max - 3):gsub("[\192-\255]?[\128-\191]*$", "") .. "..." end
+  return (text:gsub("[^\32-\126\128-\255]", "?"):gsub("\194[\128-\159]", "?"))
+end
+
+-- `<` on strings follows the locale; this is the order of the bytes.
+local function before(a, b)
+  for i = 1, math.min(#a, #b) do
+    local x, y = a:byte(i), b:byte(i)
+    if x ~= y then return x < y end
+  end
+  return #a < #b
+end
+
+--- Sorts strings by their bytes, in place.
+---@param strings string[]
+---@return string[] strings
+function json.sort(strings)
+  table.sort(strings, before)
+  return strings
+end
+
+--- What JSON calls a table.
+---@param t table
+---@return "array"|"object"|nil kind  nil for an empty table without a mark
+---@return string? message  when it is neither
+function json.kind(t)
+  local mt = getmetatable(t)
+  local mark = mt == array_mt and "array" or mt == object_mt and "object" or nil
+  local strings, numbers, highest = 0, 0, 0
+  for k in next, t do
+    if type(k) == "string" then
+      strings = strings + 1
+    elseif type(k) == "number" and k >= 1 and k % 1 == 0 then
+      numbers = numbers + 1
+      highest = math.max(highest, k)
+    else
+      return nil, "a key is neither a string nor an index"
+    end
+  end
+  if strings > 0 and numbers > 0 then return nil, "a table has both names and indices" end
+  if highest > numbers then return nil, "an array has holes" end
+  local kind = strings > 0 and "object" or numbers > 0 and "array" or mark
+  if mark and kind ~= mark then return nil, ("strata.%s() marks an %s"):format(mark, kind) end
+  return kind
+end
+
+--- Writes a number: whole ones without a fraction, others so that they read back.
+---@param n number
+---@return string? text  nil for NaN and infinities
+function json.number(n)
+  if n ~= n or n == math.huge or n == -math.huge then return nil end
+  if to_integer and to_integer(n) or n % 1 == 0 and n > -EXACT and n < EXACT then
+    return ("%d"):format(n)
+  end
+  local text
+  for digits = 15, 17 do
+    text = ("%%.%dg"):format(digits):format(n)
+    if tonumber(text) == n then break end
+  end
+  return (text:gsub("[^%d%+%-e]", ".")) -- some locales have another decimal point
+end
+
+local emit
+
+local function problem_at(path, message)
+  return path == "" and message or message .. " (at " .. path .. ")"
+end
+
+local function emit_array(t, path, like, out, depth)
+  out[#out + 1] = "["
+  for i = 1, #t do
+    if i > 1 then out[#out + 1] = "," end
+    local problem = emit(t[i], path .. "/" .. i - 1, like, out, depth)
+    if problem then return problem end
+  end
+  out[#out + 1] = "]"
+end
+
+local function emit_object(t, path, like, out, depth)
+  local names = {}
+  for name in next, t do names[#names + 1] = name end
+  json.sort(names)
+  out[#out + 1] = "{"
+  for i, name in ipairs(names) do
+    if i > 1 then out[#out + 1] = "," end
+    local quoted, message = core.json_quote(name)
+    if not quoted then return problem_at(path, message) end
+    out[#out + 1] = quoted
+    out[#out + 1] = ":"
+    local problem = emit(t[name], path .. json.part(name), like, out, depth)
+    if problem then return problem end
+  end
+  out[#out + 1] = "}"
+end
+
+local function emit_table(t, path, like, out, depth)
+  local kind, message = json.kind(t)
+  if depth > MAX_DEPTH then
+    message = "tables are nested too deep, or in a circle"
+    path = ""
+  elseif not kind and not message then
+    kind = like(path)
+    message = not kind
+      and "an empty table can be an array or an object: say strata.array() or strata.object()" or nil
+  end
+  if message then return problem_at(path, message) end
+  return (kind == "array" and emit_array or emit_object)(t, path, like, out, depth + 1)
+end
+
+-- Appends the text of a value to out; returns what is wrong with it, if anything.
+function emit(value, path, like, out, depth)
+  local kind = type(value)
+  local text, message
+  if value == json.null then
+    text = "null"
+  elseif kind == "string" then
+    text, message = core.json_quote(value)
+  elseif kind == "boolean" then
+    text = tostring(value)
+  elseif kind == "number" then
+    text, message = json.number(value), "JSON has no NaN and no infinity"
+  elseif kind == "table" then
+    return emit_table(value, path, like, out, depth)
+  else
+    message = ("a %s is no JSON value"):format(kind)
+  end
+  if not text then return problem_at(path, message) end
+  out[#out + 1] = text
+end
+
+--- Like json.encode, but returns nil and what is wrong with the value.
+---@param value any
+---@param like? "array"|"object"|fun(path: string): string?
+---@return string? text
+---@return string? message
+function json.try_encode(value, like)
+  local out = {}
+  local hint = like
+  if type(like) ~= "function" then
+    hint = function(path) return path == "" and like or nil end
+  end
+  local problem = emit(value, "", hint, out, 1)
+  if problem then return nil, problem end
+  return table.concat(out)
+end
+
+--- Encodes a value: compact, names in the order of their bytes, with the
+-- escapes of Go's encoding/json. Throws for what is no JSON value.
+---@param value any
+---@param like? "array"|"object"|fun(path: string): string?  what an empty table
+--   is: that of the value itself, or by the JSON pointer inside the value
+---@return string text
+function json.encode(value, like)
+  local text, message = json.try_encode(value, like)
+  if not text then error(message, 2) end
+  return text
+end
+
+return json

@@ -1,0 +1,176 @@
+--- The members of an image archive: the outer tar, indexed once.
+--
+-- Names are looked up here and nowhere else: a name that comes from a document
+-- of the image never reaches the file system.
+
+local core = require "strata.core"
+
+local members = {}
+
+-- More links than this to one member are a mistake or an attack.
+local MAX_LINK_HOPS = 8
+
+---@class strata.Member
+---@field name string  normalised: no leading "/" or "./"
+---@field stored_name string  as it stands in the tar
+---@field type string
+---@field header_offset integer  where its header span begins
+---@field offset integer  where its content begins
+---@field size integer  of the content
+---@field linkpath? string
+---@field position integer  among the members, from 1
+
+---@class strata.Members
+---@field file userdata
+---@field list strata.Member[]
+---@field by_name table<string, strata.Member>  the last one of a name
+---@field others table<string, strata.Member[]>  earlier ones of the same name
+---@field end_offset integer  where the end blocks begin
+local Members = {}
+Members.__index = Members
+
+local function normalise(name)
+  return core.normalise(name)
+end
+
+local function fail(code, fmt, ...)
+  return nil, fmt:format(...), code
+end
+
+--- Opens and indexes an archive, reading headers only.
+---@param path string
+---@return strata.Members?
+---@return string? message
+---@return string? code
+function members.open(path)
+  local file, message, code = core.open_file(path)
+  if not file then return nil, message, code end
+  local size = file:size()
+  local compression
+  compression, message, code = file:sniff(0, size)
+  if not compression then return nil, message, code end
+  if compression ~= "none" then
+    return fail("EUNSUPPORTED", "%s: the archive as a whole is compressed with %s; decompress it first",
+      path, compression)
+  end
+  local index = core.index(file, 0, size, "none")
+  local ok
+  ok, message, code = index:scan()
+  if not ok then return nil, ("%s: %s"):format(path, message), code end
+
+  local self = setmetatable({
+    path = path, file = file, list = {}, by_name = {}, others = {},
+    end_offset = index:info().end_offset,
+  }, Members)
+  for entry in index:entries() do
+    local member = {
+      name = entry.path, stored_name = entry.name, type = entry.type,
+      header_offset = entry.header_offset, offset = entry.data_offset,
+      size = entry.stored, linkpath = entry.linkpath, position = #self.list + 1,
+    }
+    local before = self.by_name[member.name]
+    if before then
+      local others = self.others[member.name] or {}
+      others[#others + 1] = before
+      self.others[member.name] = others
+    end
+    self.by_name[member.name] = member
+    self.list[member.position] = member
+  end
+  index:close()
+  return self
+end
+
+--- Where the raw bytes of member i end: at the next header or the end blocks.
+function Members:raw_end(member)
+  local next_one = self.list[member.position + 1]
+  return next_one and next_one.header_offset or self.end_offset
+end
+
+-- Several members of one name are harmless only when they hold the same.
+local function same_content(self, member)
+  for _, other in ipairs(self.others[member.name] or {}) do
+    if other.type ~= member.type or other.size ~= member.size or
+      other.linkpath ~= member.linkpath then
+      return false
+    end
+    if member.type == "file" and member.size > 0 then
+      local job = core.job()
+      for _, m in ipairs { other, member } do
+        job:hash { label = m.name, file = self.file, offset = m.offset, size = m.size }
+      end
+      job:start()
+      while not job:wait(1) do end
+      local a, b = job:task(1), job:task(2)
+      if not a or not b or a.digest ~= b.digest then return false end
+    end
+  end
+  return true
+end
+
+local function escapes(name)
+  return name == ".." or name:find("^%.%./") or name:find("/%.%./") or name:find("/%.%.$")
+end
+
+local function directory_of(name)
+  return name:match("^(.*)/[^/]*$") or ""
+end
+
+-- The member that a link names. A symlink counts from its own directory; some
+-- writers meant the root of the archive, so that is tried, too.
+local function follow(self, member)
+  if member.type == "hardlink" then return self.by_name[normalise(member.linkpath)] end
+  local relative = normalise(directory_of(member.name) .. "/" .. member.linkpath)
+  return self.by_name[relative] or self.by_name[normalise(member.linkpath)]
+end
+
+--- The member that a document names, links followed.
+---@param name string
+---@param what string  for messages: "layer 3", "config"
+---@return strata.Member? member  the regular file
+---@return string|strata.Member|nil named  the member of that very name | message
+---@return string? code
+function Members:resolve(name, what)
+  local quoted = core.quote(name)
+  if escapes(name) then
+    return fail("EFORMAT", "%s: %s %s points outside the archive", self.path, what, quoted)
+  end
+  local named = self.by_name[normalise(name)]
+  local member = named
+  for _ = 0, MAX_LINK_HOPS do
+    if not member then
+      return fail("EFORMAT", "%s: %s %s is not in the archive", self.path, what, quoted)
+    end
+    if not same_content(self, member) then
+      return fail("EFORMAT", "%s: %s %s is in the archive several times, with different contents",
+        self.path, what, core.quote(member.name))
+    end
+    if member.type == "file" then return member, named end
+    if member.type ~= "symlink" and member.type ~= "hardlink" then
+      return fail("EFORMAT", "%s: %s %s is a %s, not a file", self.path, what, quoted, member.type)
+    end
+    member = follow(self, member)
+  end
+  return fail("EFORMAT", "%s: %s %s leads through too many links", self.path, what, quoted)
+end
+
+--- The content of a small member.
+---@param member strata.Member
+---@param max integer  more bytes than this are ELIMIT
+---@return string? bytes
+---@return string? message
+---@return string? code
+function Members:read(member, max)
+  if member.size > max then
+    return fail("ELIMIT", "%s: %s has %d bytes; the limit for documents is %d", self.path,
+      core.quote(member.name), member.size, max)
+  end
+  return self.file:read(member.offset, member.size)
+end
+
+--- The raw header span of a member.
+function Members:raw_header(member)
+  return self.file:read(member.header_offset, member.offset - member.header_offset)
+end
+
+return members

@@ -1,0 +1,33 @@
+--- Running the core's threaded jobs to their end.
+
+local work = {}
+
+local POLL_SECONDS = 0.05
+
+--- Runs a job and waits for it, polling, so that a progress function can be
+-- called and an error (Ctrl-C, a throwing progress function) ends it.
+---@param job userdata  a core job with its tasks added
+---@param opts? {threads?: integer, progress?: fun(done: integer, total: integer)}
+---@return boolean? ok
+---@return string? message
+---@return string? code
+function work.run(job, opts)
+  opts = opts or {}
+  local ok, message, code = job:start(opts.threads)
+  if not ok then return nil, message, code end
+  local progress = opts.progress
+  while not job:wait(progress and POLL_SECONDS or 0.5) do
+    if progress then
+      -- A job that is left behind here is canceled by close or the collector.
+      local called, thrown = pcall(progress, job:progress())
+      if not called then
+        job:close()
+        error(thrown, 0)
+      end
+    end
+  end
+  if progress then progress(job:progress()) end
+  return job:result()
+end
+
+return work

@@ -1,0 +1,77 @@
+rockspec_format = "3.0"
+package = "strata"
+version = "scm-1"
+source = {
+	url = "git+file://.", -- `luarocks make` in a checkout; nothing is fetched
+}
+description = {
+	summary = "Surgery on container images: open, look inside, filter, rewrite, save",
+	detailed = [[
+strata opens image files (docker save archives), filters and rewrites their layers
+and their config, and saves them again, with no daemon and no registry. What is not
+touched stays byte for byte as it was.]],
+	license = "MIT",
+	labels = { "container", "docker", "oci", "tar" },
+}
+supported_platforms = { "linux" }
+dependencies = {
+	"lua >= 5.1, < 5.5",
+	"lua-cjson",
+}
+external_dependencies = {
+	CRYPTO = { header = "openssl/evp.h", library = "crypto" },
+	ZLIB = { header = "zlib.h", library = "z" },
+	ZSTD = { header = "zstd.h", library = "zstd" },
+	ISAL = { header = "isa-l/igzip_lib.h", library = "isal" },
+	ARCHIVE = { header = "archive.h", library = "archive" },
+}
+
+-- Names without directory and extension. `make lint` compares them with the tree.
+local core = [[
+	buf codec codec_gzip_decode codec_gzip_encode codec_gzip_isal codec_gzip_zlib codec_zstd
+	content digest edit err file index job json_edit json_find json_scan json_string
+	json_style lookup path publish rewrite sink stream tar_decode tar_header tar_parse
+	tar_patch tar_pax tar_sparse tar_write task
+]]
+local binding = [[
+	binding lua_digest lua_entry lua_file lua_index lua_job lua_json lua_object lua_tar module
+	xattr
+]]
+local archive = [[archive]]
+local facade = [[json members object work]]
+
+-- Adds the paths of named C files to a list.
+local function sources(list, directory, names)
+	for name in names:gmatch("%S+") do
+		list[#list + 1] = directory .. name .. ".c"
+	end
+	return list
+end
+
+local modules = { ["strata"] = "lua/strata/init.lua" }
+for name in facade:gmatch("%S+") do
+	modules["strata." .. name:gsub("/", ".")] = "lua/strata/" .. name .. ".lua"
+end
+modules["strata.core"] = {
+	sources = sources(sources({}, "src/core/", core), "src/lua/", binding),
+	defines = { "_GNU_SOURCE", "STRATA_WITH_ISAL" },
+	libraries = { "crypto", "z", "zstd", "isal", "pthread" },
+	incdirs = { "$(CRYPTO_INCDIR)", "$(ZLIB_INCDIR)", "$(ZSTD_INCDIR)", "$(ISAL_INCDIR)" },
+	libdirs = { "$(CRYPTO_LIBDIR)", "$(ZLIB_LIBDIR)", "$(ZSTD_LIBDIR)", "$(ISAL_LIBDIR)" },
+}
+modules["strata.archive"] = {
+	sources = sources(
+		{ "src/lua/binding.c", "src/core/err.c", "src/core/buf.c", "src/core/digest.c" },
+		"src/archive/",
+		archive
+	),
+	defines = { "_GNU_SOURCE" },
+	libraries = { "archive", "crypto" },
+	incdirs = { "$(ARCHIVE_INCDIR)", "$(CRYPTO_INCDIR)" },
+	libdirs = { "$(ARCHIVE_LIBDIR)", "$(CRYPTO_LIBDIR)" },
+}
+
+build = {
+	type = "builtin",
+	modules = modules,
+}

@@ -1,0 +1,470 @@
+/* Patching headers: what changes, and what does not. */
+#include "tar_changes.h"
+
+/* What the patched header has to read as. */
+static struct strata_tar_header expected(const struct strata_tar_header *old,
+                                         const struct strata_tar_changes *c)
+{
+	struct strata_tar_header e = *old;
+
+#define TAKE(bit, field)                \
+	if (c->mask & STRATA_TAR_##bit) \
+	e.field = c->to.field
+	TAKE(PATH, path);
+	TAKE(PATH, path_len);
+	TAKE(LINKPATH, linkpath);
+	TAKE(LINKPATH, linkpath_len);
+	TAKE(UNAME, uname);
+	TAKE(UNAME, uname_len);
+	TAKE(GNAME, gname);
+	TAKE(GNAME, gname_len);
+	TAKE(MODE, mode);
+	TAKE(UID, uid);
+	TAKE(GID, gid);
+	TAKE(MTIME, mtime);
+	TAKE(MTIME, mtime_nsec);
+	TAKE(SIZE, size);
+	TAKE(TYPE, typeflag);
+	TAKE(DEVICE, devmajor);
+	TAKE(DEVICE, devminor);
+#undef TAKE
+	if (old->sparse && (c->mask & STRATA_TAR_SIZE)) {
+		e.sparse = false;
+		if (e.typeflag == 'S')
+			e.typeflag = '0';
+	}
+	if (e.typeflag != old->typeflag) {
+		bool was_link = old->typeflag == '1' || old->typeflag == '2';
+		bool is_link = e.typeflag == '1' || e.typeflag == '2';
+
+		if (was_link && !is_link && !(c->mask & STRATA_TAR_LINKPATH))
+			e.linkpath_len = 0;
+		if (strata_tar_header_only(e.typeflag)) {
+			e.size = 0;
+			e.sparse = false;
+		}
+	}
+	if (!e.sparse)
+		e.stored = e.size;
+	/* NUL and a slash would be a directory. */
+	if (e.typeflag == 0 && e.path_len && e.path[e.path_len - 1] == '/')
+		e.typeflag = '0';
+	return e;
+}
+
+/* Records that no field answers to stay as they are, in their order. */
+static bool same_other_records(const struct strata_tar_header *a, const struct strata_tar_header *b)
+{
+	static const char *const fields[] = {"path", "linkpath", "uname", "gname",
+	                                     "uid",  "gid",      "size",  "mtime"};
+	struct strata_buf kept[2] = {{0}};
+	bool same;
+
+	for (int side = 0; side < 2; side++) {
+		const char *records = side ? b->pax : a->pax;
+		size_t len = side ? b->pax_len : a->pax_len;
+		struct strata_pax_record r;
+		struct strata_err err;
+
+		for (const char *at = records; strata_pax_next(&records, &len, &r, &err) > 0;
+		     at = records) {
+			bool skip = r.key_len >= 11 && memcmp(r.key, "GNU.sparse.", 11) == 0;
+
+			for (size_t i = 0; i < sizeof(fields) / sizeof(fields[0]); i++)
+				skip |= same_text(r.key, r.key_len, fields[i], strlen(fields[i]));
+			if (!skip)
+				add(&kept[side], at, (size_t)(records - at));
+		}
+	}
+	same = kept[0].len == kept[1].len &&
+	       (!kept[0].len || memcmp(kept[0].data, kept[1].data, kept[0].len) == 0);
+	strata_buf_free(&kept[0]);
+	strata_buf_free(&kept[1]);
+	return same;
+}
+
+/* Patches e and checks the result; it is left in out. */
+static void check_patch(const struct entry *e, const struct strata_tar_changes *c,
+                        struct strata_buf *out)
+{
+	struct strata_tar_header want = expected(&e->h, c);
+	struct guarded g = guard(e->raw_len);
+	struct strata_err err = {0};
+	struct reading r = {0};
+	bool ok;
+
+	out->len = 0;
+	ok = strata_tar_patch(guarded_copy(&g, e->raw, e->raw_len), e->raw_len, c, out, &err) == 0;
+	if (ok) {
+		r = read_span(out->data, out->len);
+		ok = r.n == 1 && same_header(&want, &r.entries[0].h) &&
+		     same_other_records(&e->h, &r.entries[0].h);
+	}
+	if (!CHECK(ok)) {
+		printf("  mask %x: %s %s\n", c->mask, err.msg, r.err.msg);
+		show("old", &e->h);
+		show("want", &want);
+		if (r.n)
+			show("got", &r.entries[0].h);
+	}
+	free_reading(&r);
+	unguard(&g);
+}
+
+/* ---- the properties ---------------------------------------------------- */
+
+static void check_properties(const struct entry *e, uint64_t seed, unsigned rounds)
+{
+	static char room[4][5000];
+	struct strata_tar_changes same = {.mask = ALL_FIELDS, .to = e->h};
+	struct strata_buf once = {0};
+	struct strata_buf twice = {0};
+	struct strata_buf again = {0};
+	struct strata_err err;
+
+	if (e->h.typeflag == 'g')
+		return;
+	if (e->h.sparse)
+		same.mask &= ~(uint32_t)STRATA_TAR_SIZE;
+	CHECK(strata_tar_patch(e->raw, e->raw_len, &same, &once, &err) == 0);
+	CHECK(once.len == e->raw_len && memcmp(once.data, e->raw, once.len) == 0);
+	for (unsigned i = 0; i < rounds; i++) {
+		struct strata_tar_changes c = random_changes(&e->h, &seed, room);
+		struct strata_tar_changes d;
+		struct reading r;
+
+		check_patch(e, &c, &once);
+		/* Once more is not another change, and a second patch works as the first. */
+		if (!(e->h.sparse && (c.mask & STRATA_TAR_SIZE))) {
+			again.len = 0;
+			CHECK(strata_tar_patch(once.data, once.len, &c, &again, &err) == 0);
+			CHECK(once.len == again.len &&
+			      memcmp(once.data, again.data, again.len) == 0);
+		}
+		r = read_span(once.data, once.len);
+		if (CHECK(r.n == 1)) {
+			d = random_changes(&r.entries[0].h, &seed, room);
+			check_patch(&r.entries[0], &d, &twice);
+		}
+		free_reading(&r);
+	}
+	strata_buf_free(&once);
+	strata_buf_free(&twice);
+	strata_buf_free(&again);
+}
+
+static void the_result_reads_as_asked_in_every_format(void)
+{
+	struct strata_buf b = {0};
+	struct reading r;
+
+	build_formats(&b);
+	r = read_buf(&b);
+	CHECK(r.n > 30 && !r.err.code[0]);
+	for (size_t i = 0; i < r.n; i++)
+		check_properties(&r.entries[i], 88172645463325252ull + i, 200);
+	free_reading(&r);
+	strata_buf_free(&b);
+}
+
+static size_t corpus_entries;
+
+static void patch_corpus_file(const char *path, const struct strata_buf *bytes)
+{
+	struct reading r = read_buf(bytes);
+	bool failing = check_state.failing;
+
+	check_state.failing = false;
+	for (size_t i = 0; i < r.n; i++)
+		check_properties(&r.entries[i], bytes->len + i + 1, r.n < 50 ? 20 : 2);
+	if (check_state.failing)
+		printf("  in %s\n", path);
+	check_state.failing |= failing;
+	corpus_entries += r.n;
+	free_reading(&r);
+}
+
+static void entries_of_real_archives_are_patched_as_asked(void)
+{
+	each_corpus_file(patch_corpus_file);
+	if (getenv("STRATA_CORPUS"))
+		CHECK(corpus_entries >= 1000);
+}
+
+/* ---- which bytes change ------------------------------------------------ */
+
+/* Patches the only span in b. */
+static struct strata_buf patched(struct strata_buf *b, struct strata_tar_changes c)
+{
+	struct strata_buf out = {0};
+	struct strata_err err = {0};
+
+	if (!CHECK(strata_tar_patch(b->data, b->len, &c, &out, &err) == 0))
+		printf("  %s\n", err.msg);
+	return out;
+}
+
+/* Bytes that differ outside of [from, to) and the checksum. */
+static size_t differ_elsewhere(const char *a, const char *b, size_t from, size_t to)
+{
+	size_t n = 0;
+
+	for (size_t i = 0; i < 512; i++)
+		if ((i < from || i >= to) && (i < 148 || i >= 156))
+			n += a[i] != b[i];
+	return n;
+}
+
+static void a_new_mode_changes_mode_and_checksum_only(void)
+{
+	struct strata_buf b = {0};
+	struct strata_buf out;
+
+	header(&b, GNU, '0', "x", 5);
+	poke(&b, 0, 100, "100644 ", 8); /* as Solaris spells it */
+	out = patched(&b, (struct strata_tar_changes){.mask = STRATA_TAR_MODE, .to.mode = 0755});
+	CHECK(out.len == 512 && memcmp(out.data + 100, "000755 ", 8) == 0);
+	CHECK(differ_elsewhere(b.data, out.data, 100, 108) == 0);
+	CHECK(out.data[154] == 0 && out.data[155] == b.data[155]);
+	strata_buf_free(&out);
+	strata_buf_free(&b);
+}
+
+static void a_new_owner_leaves_records_alone(void)
+{
+	struct strata_buf b = {0};
+	struct strata_buf out;
+
+	pax(&b, "mtime", "1.5");
+	header(&b, USTAR, '0', "x", 5);
+	out = patched(&b, (struct strata_tar_changes){.mask = STRATA_TAR_UID, .to.uid = 7});
+	CHECK(out.len == b.len && memcmp(out.data, b.data, 1024) == 0);
+	CHECK(differ_elsewhere(b.data + 1024, out.data + 1024, 108, 116) == 0);
+	strata_buf_free(&out);
+	strata_buf_free(&b);
+}
+
+static void a_record_is_edited_in_its_place(void)
+{
+	struct strata_buf b = {0};
+	struct strata_buf records = {0};
+	struct strata_buf out;
+	static const char want[] = "11 atime=1\n13 mtime=2.5\n11 ctime=3\n";
+
+	record(&records, "atime", "1", 1);
+	record(&records, "mtime", "1.000000001", 11);
+	record(&records, "ctime", "3", 1);
+	extension(&b, 'x', records.data, records.len);
+	strata_buf_free(&records);
+	header(&b, USTAR, '0', "x", 5);
+	out = patched(&b, (struct strata_tar_changes){
+	                          .mask = STRATA_TAR_MTIME,
+	                          .to.mtime = 2,
+	                          .to.mtime_nsec = 500000000,
+	                  });
+	CHECK(out.len == b.len && memcmp(out.data + 512, want, sizeof(want)) == 0);
+	strata_buf_free(&out);
+	/* A whole second needs no record. */
+	out = patched(&b, (struct strata_tar_changes){.mask = STRATA_TAR_MTIME, .to.mtime = 2});
+	CHECK(memcmp(out.data + 512, "11 atime=1\n11 ctime=3\n", 23) == 0);
+	CHECK(memcmp(out.data + 1024 + 136, "00000000002", 12) == 0);
+	strata_buf_free(&out);
+	strata_buf_free(&b);
+}
+
+static void the_last_record_takes_its_header_along(void)
+{
+	struct strata_buf b = {0};
+	struct strata_buf out;
+
+	pax(&b, "path", "p\xc3\xa4th");
+	header(&b, USTAR, '0', "path", 5);
+	out = patched(&b, (struct strata_tar_changes){
+	                          .mask = STRATA_TAR_PATH, .to.path = "plain", .to.path_len = 5});
+	CHECK(out.len == 512 && strcmp(out.data, "plain") == 0);
+	strata_buf_free(&out);
+	strata_buf_free(&b);
+}
+
+static void a_long_name_goes_where_its_format_has_it(void)
+{
+	static char name[301];
+	struct strata_tar_changes c = {.mask = STRATA_TAR_PATH, .to.path = name};
+	struct strata_buf b = {0};
+	struct strata_buf out;
+
+	memset(name, 'n', 300);
+	name[60] = '/';
+	c.to.path_len = 150; /* fits name and prefix */
+	header(&b, USTAR, '0', "x", 5);
+	out = patched(&b, c);
+	CHECK(out.len == 512 && memcmp(out.data + 345, name, 60) == 0 && out.data[405] == 0);
+	strata_buf_free(&out);
+	c.to.path_len = 300;
+	out = patched(&b, c);
+	CHECK(out.len == 512 * 3 && out.data[156] == 'x');
+	strata_buf_free(&out);
+	b.len = 0;
+	header(&b, GNU, '0', "x", 5);
+	out = patched(&b, c);
+	CHECK(out.len == 512 * 3 && out.data[156] == 'L' && memcmp(out.data + 257, GNU, 8) == 0 &&
+	      strlen(out.data + 512) == 300);
+	strata_buf_free(&out);
+	b.len = 0;
+	header(&b, V7, '0', "x", 5);
+	out = patched(&b, c);
+	CHECK(out.len == 512 * 3 && out.data[156] == 'x' &&
+	      memcmp(out.data + 1024 + 257, USTAR, 8) == 0);
+	strata_buf_free(&out);
+	strata_buf_free(&b);
+}
+
+static void what_repeats_is_left_behind_when_something_changes(void)
+{
+	struct strata_buf b = {0};
+	struct strata_buf out;
+	struct reading r;
+
+	pax(&b, "path", "first");
+	pax(&b, "linkpath", "second");
+	header(&b, USTAR, '2', "main", 0);
+	out = patched(&b, (struct strata_tar_changes){.mask = STRATA_TAR_MODE, .to.mode = 1});
+	r = read_span(out.data, out.len);
+	CHECK(r.n == 1 && strcmp(r.entries[0].h.path, "main") == 0);
+	CHECK(r.entries[0].h.findings == 0 && out.len == 512 * 3);
+	free_reading(&r);
+	strata_buf_free(&out);
+	strata_buf_free(&b);
+}
+
+/* ---- records ----------------------------------------------------------- */
+
+static void records_are_set_and_deleted(void)
+{
+	struct strata_tar_changes c = {.mask = STRATA_TAR_RECORDS};
+	struct strata_buf b = {0};
+	struct strata_buf set = {0};
+	struct strata_buf out;
+
+	record(&set, "b", "two", 3);
+	record(&set, "c", "", 0);
+	record(&set, "d", "four", 4);
+	c.records = set.data;
+	c.records_len = set.len;
+	extension(&b, 'x', "6 a=1\n6 b=2\n6 c=3\n6 b=4\n", 24);
+	header(&b, USTAR, '0', "x", 5);
+	out = patched(&b, c);
+	CHECK(memcmp(out.data + 512, "6 a=1\n8 b=two\n9 d=four\n", 24) == 0);
+	CHECK(memcmp(out.data + 1024, b.data + 1024, 512) == 0);
+	strata_buf_free(&out);
+	b.len = 0;
+	header(&b, V7, '0', "x", 5); /* gets an x header and the magic that goes with it */
+	out = patched(&b, c);
+	CHECK(out.len == 512 * 3 && memcmp(out.data + 512, "8 b=two\n9 d=four\n", 18) == 0);
+	CHECK(memcmp(out.data + 1024 + 257, USTAR, 8) == 0);
+	strata_buf_free(&out);
+	b.len = 0;
+	extension(&b, 'x', "6 c=3\n", 6);
+	header(&b, USTAR, '0', "x", 5);
+	set.len = 0;
+	record(&set, "c", "", 0);
+	c.records_len = set.len;
+	out = patched(&b, c);
+	CHECK(out.len == 512);
+	strata_buf_free(&out);
+	strata_buf_free(&set);
+	strata_buf_free(&b);
+}
+
+static void a_global_header_has_records_only(void)
+{
+	struct strata_tar_changes c = {.mask = STRATA_TAR_RECORDS,
+	                               .records = "8 path=\n13 comment=x\n",
+	                               .records_len = 21};
+	struct strata_buf b = {0};
+	struct strata_buf out;
+	struct strata_err err;
+
+	pax(&b, "path", "evil");
+	poke(&b, 0, 156, "g", 1);
+	out = patched(&b, c);
+	CHECK(out.len == 1024 && out.data[156] == 'g' &&
+	      memcmp(out.data + 512, "13 comment=x\n", 14) == 0);
+	c.mask = STRATA_TAR_MODE;
+	CHECK(strata_tar_patch(b.data, b.len, &c, &out, &err) < 0);
+	CHECK(strcmp(err.code, "EINVAL") == 0 && out.len == 1024);
+	strata_buf_free(&out);
+	strata_buf_free(&b);
+}
+
+static void a_record_gets_its_length_right(void)
+{
+	struct strata_buf out = {0};
+	struct strata_buf value = {0};
+	struct strata_err err;
+
+	must(strata_buf_fill(&value, 'v', 100100, &err));
+	for (size_t len = 0; len < 100100; len += len < 1200 || len > 99900 ? 1 : 89) {
+		struct strata_buf want = {0};
+
+		out.len = 0;
+		CHECK(strata_pax_append(&out, "key", 3, value.data, len, &err) == 0);
+		record(&want, "key", value.data, len);
+		CHECK(want.len == out.len && memcmp(want.data, out.data, out.len) == 0);
+		strata_buf_free(&want);
+	}
+	CHECK(strata_pax_append(&out, "a=b", 3, "x", 1, &err) < 0);
+	CHECK(strata_pax_append(&out, "", 0, "x", 1, &err) < 0);
+	CHECK(strata_pax_append(&out, "a\0b", 3, "x", 1, &err) < 0);
+	strata_buf_free(&out);
+	strata_buf_free(&value);
+}
+
+/* ---- what is refused --------------------------------------------------- */
+
+static void misuse_is_refused_and_leaves_the_output_alone(void)
+{
+	static char huge[(1 << 20) + 10];
+	const struct strata_tar_changes bad[] = {
+	        {.mask = STRATA_TAR_UID, .to.uid = 4294967295u},
+	        {.mask = STRATA_TAR_SIZE, .to.size = -1},
+	        {.mask = STRATA_TAR_MTIME, .to.mtime_nsec = 1000000000},
+	        {.mask = STRATA_TAR_PATH, .to.path = "a\0b", .to.path_len = 3},
+	        {.mask = STRATA_TAR_PATH, .to.path = huge, .to.path_len = sizeof(huge)},
+	        {.mask = STRATA_TAR_TYPE, .to.typeflag = 'x'},
+	        {.mask = STRATA_TAR_TYPE, .to.typeflag = 'S'},
+	        {.mask = STRATA_TAR_TYPE | STRATA_TAR_SIZE, .to.typeflag = '5', .to.size = 1},
+	        {.mask = STRATA_TAR_RECORDS, .records = "10 path=a\n", .records_len = 10},
+	        {.mask = STRATA_TAR_RECORDS, .records = "broken", .records_len = 6},
+	};
+	struct strata_buf b = {0};
+	struct strata_buf out = {0};
+	struct strata_err err;
+
+	memset(huge, 'h', sizeof(huge));
+	header(&b, USTAR, '0', "x", 5);
+	add(&out, "before", 6);
+	for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++)
+		CHECK(strata_tar_patch(b.data, b.len, &bad[i], &out, &err) < 0 && out.len == 6);
+	for (size_t len = 0; len < b.len; len++)
+		CHECK(strata_tar_patch(b.data, len, &bad[0], &out, &err) < 0 && out.len == 6);
+	strata_buf_free(&out);
+	strata_buf_free(&b);
+}
+
+int main(void)
+{
+	RUN(the_result_reads_as_asked_in_every_format);
+	RUN(entries_of_real_archives_are_patched_as_asked);
+	RUN(a_new_mode_changes_mode_and_checksum_only);
+	RUN(a_new_owner_leaves_records_alone);
+	RUN(a_record_is_edited_in_its_place);
+	RUN(the_last_record_takes_its_header_along);
+	RUN(a_long_name_goes_where_its_format_has_it);
+	RUN(what_repeats_is_left_behind_when_something_changes);
+	RUN(records_are_set_and_deleted);
+	RUN(a_global_header_has_records_only);
+	RUN(a_record_gets_its_length_right);
+	RUN(misuse_is_refused_and_leaves_the_output_alone);
+	return check_sum("tar_patch");
+}

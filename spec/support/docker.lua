@@ -1,0 +1,182 @@
+--- A real Docker Engine for the specs: its own socket, data, containerd and cgroup, no network. It is
+--- started by the first spec that needs it, shared by all files, and stopped at the end of the run, or
+--- when the run dies (dockerd.sh watches a pipe).
+
+local once = require "spec.support.once"
+local shell = require "spec.support.shell"
+
+local docker = {}
+
+local HERE = debug.getinfo(1, "S").source:match("^@(.*)/[^/]*$")
+local READY_SECONDS = 30
+
+--- A directory whose name leaves room for the engine's sockets, whose paths are limited to 107 bytes.
+local function new_directory()
+	local parent = os.getenv("TMPDIR") or "/tmp"
+	if #parent > 30 then
+		parent = "/tmp"
+	end
+	return shell.check({ "mktemp", "-d", parent .. "/strata-docker.XXXXXX" }):match("^[^\n]+")
+end
+
+local function await(dir)
+	-- One shell does the polling: starting a client is slow beside looking for a socket.
+	local script = [[
+		n=0
+		until [ -S "$1/docker.sock" ] && docker version >/dev/null 2>&1; do
+			n=$((n + 1))
+			[ $n -lt $2 ] && ! grep -qs '^failed to start' "$1/dockerd.log" || exit 1
+			sleep 0.05
+		done]]
+	local done = shell.run({
+		"sh",
+		"-c",
+		script,
+		"sh",
+		dir,
+		READY_SECONDS * 20,
+		env = { PATH = shell.PATH, DOCKER_HOST = "unix://" .. dir .. "/docker.sock" },
+	})
+	return done.status == 0
+end
+
+local function why(dir)
+	local log = shell.run({ "grep", "-hE", "level=(fatal|error)|^failed|^Status:", dir .. "/dockerd.log" })
+	local line = log.stdout:match("([^\n]+)\n?$")
+	return "dockerd does not start: " .. (line or "no answer on its socket")
+end
+
+--- Starts the engine unless it runs already; throws the reason if it cannot.
+---@return { path: string } engine
+function docker.start()
+	return once.get("docker", function()
+		local dir = new_directory()
+		local command = shell.join({ "exec", "setsid", "sh", HERE .. "/dockerd.sh", dir })
+		local pipe = assert(io.popen("PATH=" .. shell.quote(shell.PATH) .. "; export PATH; " .. command, "w"))
+		if not await(dir) then
+			local reason = why(dir)
+			pipe:close()
+			error(reason, 0)
+		end
+		return { path = dir, pipe = pipe }
+	end, function(engine)
+		engine.pipe:close() -- ends dockerd.sh's input, and waits for it
+	end)
+end
+
+local function command(arguments)
+	local engine = docker.start()
+	local words = { "docker" }
+	for _, argument in ipairs(arguments) do
+		words[#words + 1] = argument
+	end
+	words.input = arguments.input
+	words.env = {
+		PATH = shell.PATH,
+		DOCKER_HOST = "unix://" .. engine.path .. "/docker.sock",
+		DOCKER_CONFIG = engine.path .. "/client",
+		DOCKER_BUILDKIT = "0",
+		LC_ALL = "C.UTF-8",
+	}
+	return words
+end
+
+--- Runs `docker ...`.
+---@param arguments string[] with `input` if it reads standard input
+---@return spec.Finished
+function docker.try(arguments)
+	return shell.run(command(arguments))
+end
+
+--- Runs `docker ...`; a failure throws.
+---@param arguments string[] with `input` if it reads standard input
+---@return string stdout
+function docker.call(arguments)
+	return (shell.check(command(arguments)))
+end
+
+--- Builds a context directory, without network, and returns the image ID.
+---@param context string
+---@param ... string tags
+---@return string id
+function docker.build(context, ...)
+	local arguments = { "build", "--quiet", "--network", "none", "--force-rm" }
+	for _, tag in ipairs({ ... }) do
+		arguments[#arguments + 1] = "--tag"
+		arguments[#arguments + 1] = tag
+	end
+	arguments[#arguments + 1] = context
+	return docker.call(arguments):match("sha256:%x+")
+end
+
+--- Saves images to an archive.
+---@param path string
+---@param ... string references or IDs
+function docker.save(path, ...)
+	docker.call({ "save", "--output", path, ... })
+end
+
+--- Loads an archive into an engine that has forgotten every image, so that nothing of the result can
+--- come from an earlier load, and returns what docker calls the images.
+---@param path string
+---@return string[] loaded references, or IDs of untagged images
+function docker.load(path)
+	docker.forget()
+	local loaded = {}
+	for name in docker.call({ "load", "--input", path }):gmatch("Loaded image[^:]*: ([^\n]+)") do
+		loaded[#loaded + 1] = name
+	end
+	return loaded
+end
+
+--- Removes all images.
+function docker.forget()
+	docker.call({ "image", "prune", "--all", "--force" })
+	assert(docker.call({ "images", "--all", "--quiet" }) == "", "an image is still in use")
+end
+
+--- The document of `docker image inspect`.
+---@param reference string
+---@return table
+function docker.inspect(reference)
+	local json = docker.call({ "image", "inspect", "--format", "{{json .}}", reference })
+	return require("cjson").decode(json)
+end
+
+--- The ID that the engine gives to a reference.
+---@param reference string
+---@return string
+function docker.id(reference)
+	return docker.call({ "image", "inspect", "--format", "{{.Id}}", reference }):match("%S+")
+end
+
+--- The rows of `docker history`, the newest first: `created_by` and `size` in bytes.
+---@param reference string
+---@return { created_by: string, size: integer }[]
+function docker.history(reference)
+	local arguments = { "history", "--no-trunc", "--human=false", "--format", "{{json .}}", reference }
+	local rows = {}
+	for line in docker.call(arguments):gmatch("[^\n]+") do
+		local row = require("cjson").decode(line)
+		rows[#rows + 1] = { created_by = row.CreatedBy, size = tonumber(row.Size) }
+	end
+	return rows
+end
+
+--- Runs a container without network and returns its standard output; a failure throws.
+---@param reference string
+---@param arguments? string[] the command; `options` are options of `docker run`
+---@return string stdout
+function docker.run(reference, arguments)
+	local words = { "run", "--rm", "--network", "none" }
+	for _, option in ipairs(arguments and arguments.options or {}) do
+		words[#words + 1] = option
+	end
+	words[#words + 1] = reference
+	for _, argument in ipairs(arguments or {}) do
+		words[#words + 1] = argument
+	end
+	return docker.call(words)
+end
+
+return docker

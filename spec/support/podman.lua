@@ -1,0 +1,55 @@
+--- podman with a storage of its own, for loading and saving archives.
+
+local once = require "spec.support.once"
+local shell = require "spec.support.shell"
+local tmp = require "spec.support.tmp"
+
+local podman = {}
+
+local function directory()
+	return once.get("podman", tmp.dir)
+end
+
+--- Runs `podman ...`; a failure throws.
+---@param arguments string[]
+---@return string stdout
+function podman.call(arguments)
+	local dir = directory()
+	local words = {
+		"podman",
+		"--root=" .. dir:file("root"),
+		"--runroot=" .. dir:file("run"),
+		"--tmpdir=" .. dir:file("tmp"),
+		"--storage-driver=vfs",
+		"--events-backend=none",
+		"--cgroup-manager=cgroupfs",
+	}
+	for _, argument in ipairs(arguments) do
+		words[#words + 1] = argument
+	end
+	words.env = { PATH = shell.PATH, LC_ALL = "C.UTF-8" }
+	return (shell.check(words))
+end
+
+--- Loads an archive into an empty storage and returns the IDs by name.
+---@param path string
+---@return table<string, string> ids
+function podman.load(path)
+	podman.call({ "rmi", "--all", "--force" })
+	podman.call({ "load", "--quiet", "--input", path })
+	local ids = {}
+	local lines = podman.call({ "images", "--no-trunc", "--format", "{{.Repository}}:{{.Tag}} {{.Id}}" })
+	for name, id in lines:gmatch("(%S+) (%S+)\n") do
+		ids[name] = "sha256:" .. id:gsub("^sha256:", "")
+	end
+	return ids
+end
+
+--- Saves an image as a docker archive.
+---@param path string
+---@param ... string references
+function podman.save(path, ...)
+	podman.call({ "save", "--quiet", "--format", "docker-archive", "--output", path, ... })
+end
+
+return podman

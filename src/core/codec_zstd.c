@@ -1,0 +1,164 @@
+/*
+ * zstd (RFC 8878) through libzstd: frames and skippable frames follow each
+ * other, checksums are verified, the window is limited. The magic number of
+ * every frame is checked here, so that neither garbage behind a frame nor the
+ * formats from before version 0.8 reach the library.
+ */
+#include <stdlib.h>
+#include <string.h>
+#include <zstd.h>
+#include <zstd_errors.h>
+
+#include "codec_internal.h"
+
+/* 128 MiB: what `zstd -d` accepts without being asked to. */
+#define WINDOW_LOG_MAX 27
+
+#define MAGIC_LEN 4
+
+struct zstd_decoder {
+	struct strata_decoder base;
+	ZSTD_DCtx *ctx;
+	bool in_frame;
+	unsigned char magic[MAGIC_LEN]; /* of the next frame, as it arrives */
+	size_t have;
+	uint64_t frame;  /* number of the current frame, from 1 */
+	uint64_t offset; /* of the next input byte */
+};
+
+static int fail_frame(struct zstd_decoder *d, struct strata_err *err, const char *code,
+                      const char *what)
+{
+	return strata_fail(err, code, "zstd frame %llu: %s (offset 0x%llx)",
+	                   (unsigned long long)d->frame, what, (unsigned long long)d->offset);
+}
+
+static int fail_zstd(struct zstd_decoder *d, size_t rc, struct strata_err *err)
+{
+	switch (ZSTD_getErrorCode(rc)) {
+	case ZSTD_error_memory_allocation:
+		return strata_fail_nomem(err);
+	case ZSTD_error_frameParameter_windowTooLarge:
+		return fail_frame(d, err, "ELIMIT", "its window is larger than 128 MiB");
+	case ZSTD_error_dictionary_wrong:
+		return fail_frame(d, err, "EUNSUPPORTED", "it needs a dictionary");
+	default:
+		return fail_frame(d, err, "EFORMAT", ZSTD_getErrorName(rc));
+	}
+}
+
+/* One call of the library; updates offset and in_frame. */
+static int decompress(struct zstd_decoder *d, ZSTD_inBuffer *in, ZSTD_outBuffer *out,
+                      struct strata_err *err)
+{
+	size_t before = in->pos;
+	size_t rc = ZSTD_decompressStream(d->ctx, out, in);
+
+	if (ZSTD_isError(rc))
+		return fail_zstd(d, rc, err);
+	d->offset += in->pos - before;
+	d->in_frame = rc != 0;
+	return 0;
+}
+
+static bool magic_valid(const unsigned char *m)
+{
+	static const unsigned char frame[MAGIC_LEN] = {0x28, 0xb5, 0x2f, 0xfd};
+	static const unsigned char skippable[MAGIC_LEN - 1] = {0x2a, 0x4d, 0x18};
+
+	return memcmp(m, frame, MAGIC_LEN) == 0 ||
+	       ((m[0] & 0xf0) == 0x50 && memcmp(m + 1, skippable, sizeof(skippable)) == 0);
+}
+
+/* Collects a frame's magic number and gives it to the library. */
+static int begin_frame(struct zstd_decoder *d, ZSTD_inBuffer *in, struct strata_err *err)
+{
+	ZSTD_inBuffer magic = {d->magic, MAGIC_LEN, 0};
+	ZSTD_outBuffer none = {NULL, 0, 0};
+	const unsigned char *p = in->src;
+
+	if (d->have == 0)
+		d->frame++;
+	while (d->have < MAGIC_LEN && in->pos < in->size) {
+		d->magic[d->have++] = p[in->pos++];
+		d->offset++;
+	}
+	if (d->have < MAGIC_LEN)
+		return 0;
+	if (!magic_valid(d->magic))
+		return fail_frame(d, err, "EFORMAT",
+		                  d->frame > 1 ? "trailing bytes are no further frame"
+		                               : "no zstd magic number");
+	d->have = 0;
+	d->offset -= MAGIC_LEN;
+	if (decompress(d, &magic, &none, err) < 0)
+		return -1;
+	d->in_frame = true;
+	return 0;
+}
+
+static int zstd_step(struct strata_decoder *base, const unsigned char **in, size_t *in_len,
+                     unsigned char *out, size_t out_cap, size_t *produced, struct strata_err *err)
+{
+	struct zstd_decoder *d = (struct zstd_decoder *)base;
+	ZSTD_inBuffer source = {*in, *in_len, 0};
+	ZSTD_outBuffer target = {out, out_cap, 0};
+	int rc = 0;
+
+	for (;;) {
+		size_t taken = source.pos, made = target.pos;
+
+		if (d->in_frame)
+			rc = decompress(d, &source, &target, err);
+		else if (source.pos < source.size)
+			rc = begin_frame(d, &source, err);
+		if (rc < 0 || (taken == source.pos && made == target.pos))
+			break;
+	}
+	if (source.pos > 0) {
+		*in += source.pos;
+		*in_len -= source.pos;
+	}
+	*produced = target.pos;
+	return rc;
+}
+
+static int zstd_finish(struct strata_decoder *base, struct strata_err *err)
+{
+	struct zstd_decoder *d = (struct zstd_decoder *)base;
+
+	if (d->offset == 0)
+		return fail_frame(d, err, "EFORMAT", "no bytes at all");
+	if (d->in_frame || d->have > 0)
+		return fail_frame(d, err, "EFORMAT", "truncated");
+	return 0;
+}
+
+static void zstd_free(struct strata_decoder *base)
+{
+	struct zstd_decoder *d = (struct zstd_decoder *)base;
+
+	ZSTD_freeDCtx(d->ctx);
+	free(d);
+}
+
+static const struct strata_decoder_ops zstd_decoder_ops = {zstd_step, zstd_finish, zstd_free};
+
+struct strata_decoder *strata_zstd_decoder_new(struct strata_err *err)
+{
+	struct zstd_decoder *d = calloc(1, sizeof(*d));
+
+	if (!d) {
+		strata_fail_nomem(err);
+		return NULL;
+	}
+	d->base.ops = &zstd_decoder_ops;
+	d->ctx = ZSTD_createDCtx();
+	if (!d->ctx ||
+	    ZSTD_isError(ZSTD_DCtx_setParameter(d->ctx, ZSTD_d_windowLogMax, WINDOW_LOG_MAX))) {
+		zstd_free(&d->base);
+		strata_fail_nomem(err);
+		return NULL;
+	}
+	return &d->base;
+}

@@ -1,0 +1,237 @@
+#include "job.h"
+
+#include <errno.h>
+#include <pthread.h>
+#include <sched.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+#include "mem.h"
+#include "task.h"
+
+#define MAX_THREADS 64
+
+struct strata_job {
+	struct strata_task **tasks;
+	size_t count;
+	pthread_t threads[MAX_THREADS];
+	unsigned thread_count;
+	unsigned running; /* threads; guarded by lock */
+	size_t next;      /* task to start; guarded by lock */
+	bool failed;      /* a task has; guarded by lock */
+	bool started;
+	atomic_bool cancel;
+	atomic_ullong progress;
+	uint64_t total;
+	pthread_mutex_t lock;
+	pthread_cond_t finished;
+};
+
+struct strata_job *strata_job_new(struct strata_err *err)
+{
+	struct strata_job *job = calloc(1, sizeof(*job));
+	pthread_condattr_t attributes;
+
+	if (job == NULL) {
+		strata_fail_nomem(err);
+		return NULL;
+	}
+	atomic_init(&job->cancel, false);
+	atomic_init(&job->progress, 0);
+	pthread_mutex_init(&job->lock, NULL);
+	pthread_condattr_init(&attributes);
+	pthread_condattr_setclock(&attributes, CLOCK_MONOTONIC);
+	pthread_cond_init(&job->finished, &attributes);
+	pthread_condattr_destroy(&attributes);
+	return job;
+}
+
+struct strata_task *strata_job_add(struct strata_job *job, enum strata_task_kind kind,
+                                   const char *label, struct strata_err *err)
+{
+	struct strata_task **grown =
+	        strata_reallocarray(job->tasks, job->count + 1, sizeof(struct strata_task *));
+	struct strata_task *task;
+
+	if (grown == NULL) {
+		strata_fail_nomem(err);
+		return NULL;
+	}
+	job->tasks = grown;
+	task = calloc(1, sizeof(*task));
+	if (task == NULL || (task->label = strdup(label)) == NULL) {
+		free(task);
+		strata_fail_nomem(err);
+		return NULL;
+	}
+	task->kind = kind;
+	job->tasks[job->count++] = task;
+	return task;
+}
+
+/* The next task to run, NULL when there is none or one has failed. */
+static struct strata_task *take(struct strata_job *job)
+{
+	struct strata_task *task = NULL;
+
+	pthread_mutex_lock(&job->lock);
+	if (!job->failed && job->next < job->count)
+		task = job->tasks[job->next++];
+	pthread_mutex_unlock(&job->lock);
+	return task;
+}
+
+static void *work(void *argument)
+{
+	struct strata_job *job = argument;
+	struct strata_task *task;
+
+	while ((task = take(job)) != NULL) {
+		bool failed = strata_task_run(task, &job->cancel, &job->progress, &task->err) < 0;
+
+		if (failed)
+			strata_err_wrap(&task->err, "%s", task->label);
+		pthread_mutex_lock(&job->lock);
+		task->failed = failed;
+		task->done = true;
+		job->failed |= failed;
+		pthread_mutex_unlock(&job->lock);
+	}
+	pthread_mutex_lock(&job->lock);
+	if (--job->running == 0)
+		pthread_cond_broadcast(&job->finished);
+	pthread_mutex_unlock(&job->lock);
+	return NULL;
+}
+
+static unsigned usable_cpus(void)
+{
+	cpu_set_t set;
+
+	if (sched_getaffinity(0, sizeof(set), &set) < 0)
+		return 1;
+	return (unsigned)CPU_COUNT(&set);
+}
+
+int strata_job_start(struct strata_job *job, unsigned threads, struct strata_err *err)
+{
+	sigset_t all, before;
+	int status = 0;
+
+	if (threads == 0)
+		threads = usable_cpus();
+	if (threads > MAX_THREADS)
+		threads = MAX_THREADS;
+	if (threads > job->count)
+		threads = (unsigned)job->count;
+	for (size_t i = 0; i < job->count; i++) {
+		job->total += strata_task_size(job->tasks[i]);
+		if (job->tasks[i]->index != NULL)
+			job->tasks[i]->index->busy = true;
+	}
+	job->started = true;
+	sigfillset(&all);
+	pthread_sigmask(SIG_SETMASK, &all, &before);
+	pthread_mutex_lock(&job->lock);
+	while (job->thread_count < threads && status == 0) {
+		status = pthread_create(&job->threads[job->thread_count], NULL, work, job);
+		if (status == 0) {
+			job->thread_count++;
+			job->running++;
+		}
+	}
+	pthread_mutex_unlock(&job->lock);
+	pthread_sigmask(SIG_SETMASK, &before, NULL);
+	/* Fewer threads than asked for do the same work. */
+	if (job->thread_count == 0 && job->count > 0)
+		return strata_fail_errno(err, status, "cannot start a thread");
+	return 0;
+}
+
+/* Joins the threads and gives the indexes back. */
+static void settle(struct strata_job *job)
+{
+	for (unsigned i = 0; i < job->thread_count; i++)
+		pthread_join(job->threads[i], NULL);
+	job->thread_count = 0;
+	for (size_t i = 0; i < job->count; i++)
+		if (job->tasks[i]->index != NULL)
+			job->tasks[i]->index->busy = false;
+}
+
+int strata_job_wait(struct strata_job *job, double seconds)
+{
+	struct timespec until;
+	bool done;
+
+	clock_gettime(CLOCK_MONOTONIC, &until);
+	until.tv_sec += (time_t)seconds;
+	until.tv_nsec += (long)((seconds - (double)(time_t)seconds) * 1e9);
+	if (until.tv_nsec >= 1000000000L) {
+		until.tv_sec++;
+		until.tv_nsec -= 1000000000L;
+	}
+	pthread_mutex_lock(&job->lock);
+	while (job->running > 0 && pthread_cond_timedwait(&job->finished, &job->lock, &until) == 0)
+		;
+	done = job->running == 0;
+	pthread_mutex_unlock(&job->lock);
+	if (done)
+		settle(job);
+	return done;
+}
+
+void strata_job_progress(const struct strata_job *job, uint64_t *done, uint64_t *total)
+{
+	*done = atomic_load(&job->progress);
+	*total = job->total;
+}
+
+void strata_job_cancel(struct strata_job *job)
+{
+	atomic_store(&job->cancel, true);
+	pthread_mutex_lock(&job->lock);
+	job->failed = true; /* start no further ones */
+	pthread_mutex_unlock(&job->lock);
+}
+
+int strata_job_result(const struct strata_job *job, struct strata_err *err)
+{
+	for (size_t i = 0; i < job->count; i++) {
+		if (job->tasks[i]->failed) {
+			*err = job->tasks[i]->err;
+			return -1;
+		}
+		if (!job->tasks[i]->done)
+			return strata_fail(err, "ECANCELED", "%s: canceled", job->tasks[i]->label);
+	}
+	return 0;
+}
+
+size_t strata_job_count(const struct strata_job *job)
+{
+	return job->count;
+}
+
+const struct strata_task *strata_job_task(const struct strata_job *job, size_t i)
+{
+	return job->tasks[i];
+}
+
+void strata_job_free(struct strata_job *job)
+{
+	if (job == NULL)
+		return;
+	if (job->started) {
+		strata_job_cancel(job);
+		settle(job);
+	}
+	for (size_t i = 0; i < job->count; i++)
+		strata_task_free(job->tasks[i]);
+	free(job->tasks);
+	pthread_cond_destroy(&job->finished);
+	pthread_mutex_destroy(&job->lock);
+	free(job);
+}

@@ -1,0 +1,16 @@
+/* What the tasks of a job do. Private to job.c and task.c. */
+#ifndef STRATA_TASK_H
+#define STRATA_TASK_H
+
+#include "job.h"
+
+/* Runs the task; its results are in it afterwards. */
+int strata_task_run(struct strata_task *task, const atomic_bool *cancel, atomic_ullong *progress,
+                    struct strata_err *err);
+
+/* Bytes that it will read, for the progress. */
+uint64_t strata_task_size(const struct strata_task *task);
+
+void strata_task_free(struct strata_task *task);
+
+#endif

@@ -1,0 +1,130 @@
+#include <stdbool.h>
+#include <string.h>
+
+#include "binding.h"
+
+int strata_push_error(lua_State *L, const struct strata_err *err)
+{
+	lua_pushnil(L);
+	lua_pushstring(L, err->msg);
+	lua_pushstring(L, err->code);
+	return 3;
+}
+
+void *strata_new_object(lua_State *L, const char *type, size_t size)
+{
+	void *object = strata_newuserdata(L, size);
+
+	memset(object, 0, size);
+	lua_getfield(L, LUA_REGISTRYINDEX, type);
+	lua_setmetatable(L, -2);
+	return object;
+}
+
+void *strata_test_object(lua_State *L, int arg, const char *type)
+{
+	void *object = lua_touserdata(L, arg);
+	bool same;
+
+	if (object == NULL || !lua_getmetatable(L, arg))
+		return NULL;
+	lua_getfield(L, LUA_REGISTRYINDEX, type);
+	same = lua_rawequal(L, -1, -2);
+	lua_pop(L, 2);
+	return same ? object : NULL;
+}
+
+void *strata_check_object(lua_State *L, int arg, const char *type)
+{
+	void *object = strata_test_object(L, arg, type);
+
+	if (object == NULL) {
+		const char *got = luaL_typename(L, arg);
+
+		if (luaL_getmetafield(L, arg, "__name") && lua_type(L, -1) == LUA_TSTRING)
+			got = lua_tostring(L, -1);
+		luaL_argerror(L, arg, lua_pushfstring(L, "%s expected, got %s", type, got));
+	}
+	return object;
+}
+
+void strata_register_type(lua_State *L, const char *type, const luaL_Reg *methods,
+                          const luaL_Reg *meta, lua_CFunction close)
+{
+	if (luaL_newmetatable(L, type)) { /* 0 when the module is required once more */
+		lua_pushstring(L, type);
+		lua_setfield(L, -2, "__name");
+		lua_newtable(L);
+		strata_set_functions(L, methods);
+		lua_setfield(L, -2, "__index");
+		if (close != NULL) {
+			lua_pushcfunction(L, close);
+			lua_pushvalue(L, -1);
+			lua_setfield(L, -3, "__gc");
+			lua_setfield(L, -2, "__close");
+		}
+		if (meta != NULL)
+			strata_set_functions(L, meta);
+	}
+	lua_pop(L, 1);
+}
+
+void strata_set_functions(lua_State *L, const luaL_Reg *functions)
+{
+	for (; functions != NULL && functions->name != NULL; functions++) {
+		lua_pushcfunction(L, functions->func);
+		lua_setfield(L, -2, functions->name);
+	}
+}
+
+lua_Integer strata_check_integer(lua_State *L, int arg)
+{
+	lua_Number n = luaL_checknumber(L, arg);
+
+	/* 2^63 is exact as a double; the comparison also refuses NaN. */
+	if (!(n >= -9223372036854775808.0 && n < 9223372036854775808.0) ||
+	    n != (lua_Number)(lua_Integer)n)
+		luaL_argerror(L, arg, "number has no integer representation");
+#if LUA_VERSION_NUM >= 503
+	if (lua_isinteger(L, arg))
+		return lua_tointeger(L, arg);
+#endif
+	return (lua_Integer)n;
+}
+
+void strata_push_int64(lua_State *L, int64_t value)
+{
+#if LUA_VERSION_NUM >= 503
+	lua_pushinteger(L, value);
+#else
+	lua_pushnumber(L, (lua_Number)value);
+#endif
+}
+
+#define BUFFER_TYPE "strata.Buffer"
+
+static int buffer_gc(lua_State *L)
+{
+	strata_buf_free(lua_touserdata(L, 1));
+	return 0;
+}
+
+struct strata_buf *strata_push_buffer(lua_State *L)
+{
+	strata_register_type(L, BUFFER_TYPE, NULL, NULL, buffer_gc);
+	return strata_new_object(L, BUFFER_TYPE, sizeof(struct strata_buf));
+}
+
+const char *strata_opt_field(lua_State *L, int arg, const char *field, size_t *len)
+{
+	const char *text = NULL;
+
+	lua_getfield(L, arg, field);
+	if (!lua_isnil(L, -1)) {
+		if (lua_type(L, -1) != LUA_TSTRING)
+			luaL_error(L, "field '%s' should be a string", field);
+		text = lua_tolstring(L, -1, len); /* the table keeps it alive */
+	}
+	lua_pop(L, 1);
+	return text;
+}

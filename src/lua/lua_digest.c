@@ -1,0 +1,53 @@
+/* Digests of strings, and what the core is made of. */
+#include <openssl/crypto.h>
+
+#include "../core/codec.h"
+#include "../core/digest.h"
+#include "binding.h"
+
+/* sha256(bytes) -> "sha256:<hex>" */
+static int digest_sha256(lua_State *L)
+{
+	size_t len;
+	const char *bytes = luaL_checklstring(L, 1, &len);
+	char digest[STRATA_DIGEST_MAX];
+	struct strata_err err;
+
+	if (strata_sha256(bytes, len, digest, &err) < 0)
+		return strata_push_error(L, &err);
+	lua_pushstring(L, digest);
+	return 1;
+}
+
+/* digest_valid(text) -> boolean; false for algorithms that cannot be verified */
+static int digest_valid(lua_State *L)
+{
+	size_t len;
+	const char *text = luaL_checklstring(L, 1, &len);
+
+	lua_pushboolean(L, strata_digest_valid(text, len, NULL));
+	return 1;
+}
+
+/* libraries() -> {openssl = "...", gzip = "...", zstd = "..."} */
+static int digest_libraries(lua_State *L)
+{
+	lua_newtable(L);
+	lua_pushstring(L, OpenSSL_version(OPENSSL_VERSION));
+	lua_setfield(L, -2, "openssl");
+	lua_pushstring(L, strata_codec_gzip_library());
+	lua_setfield(L, -2, "gzip");
+	lua_pushstring(L, strata_codec_zstd_library());
+	lua_setfield(L, -2, "zstd");
+	return 1;
+}
+
+void strata_lua_register_digest(lua_State *L)
+{
+	static const luaL_Reg functions[] = {{"sha256", digest_sha256},
+	                                     {"digest_valid", digest_valid},
+	                                     {"libraries", digest_libraries},
+	                                     {NULL, NULL}};
+
+	strata_set_functions(L, functions);
+}

@@ -1,0 +1,214 @@
+/* strata.Index: the entries of one tar, and its edit plan. */
+#include <string.h>
+
+#include "../core/edit.h"
+#include "objects.h"
+
+struct strata_lua_index *strata_check_index(lua_State *L, int arg)
+{
+	struct strata_lua_index *o = strata_check_object(L, arg, INDEX_TYPE);
+
+	if (o->closed)
+		luaL_error(L, "attempt to use a closed %s", INDEX_TYPE);
+	if (o->index.busy)
+		luaL_error(L, "the layer is in use by a save that has not ended");
+	return o;
+}
+
+struct strata_index *strata_check_scanned(lua_State *L, int arg)
+{
+	struct strata_lua_index *o = strata_check_index(L, arg);
+
+	if (!o->index.scanned)
+		luaL_error(L, "the index has not been scanned");
+	return &o->index;
+}
+
+static int compression_option(lua_State *L, int arg)
+{
+	static const char *const names[] = {"none", "gzip", "zstd", NULL};
+	static const int values[] = {STRATA_NONE, STRATA_GZIP, STRATA_ZSTD};
+
+	return values[luaL_checkoption(L, arg, "none", names)];
+}
+
+/* index(file, offset, size, compression) -> Index, not scanned yet */
+static int index_new(lua_State *L)
+{
+	struct strata_file *file = strata_check_file(L, 1);
+	lua_Integer offset = strata_check_integer(L, 2);
+	lua_Integer size = strata_check_integer(L, 3);
+	int compression = compression_option(L, 4);
+	struct strata_lua_index *o;
+
+	luaL_argcheck(L, offset >= 0, 2, "must not be negative");
+	luaL_argcheck(L, size >= 0, 3, "must not be negative");
+	o = strata_new_object(L, INDEX_TYPE, sizeof(*o));
+	/* Entries refer to their index through this table: it is their user value. */
+	lua_newtable(L);
+	lua_pushvalue(L, -2);
+	lua_setfield(L, -2, "index");
+	strata_setuservalue(L, -2);
+	o->index.blob = (struct strata_blob){.file = strata_file_ref(file),
+	                                     .offset = (uint64_t)offset,
+	                                     .size = (uint64_t)size,
+	                                     .compression = (enum strata_compression)compression};
+	return 1;
+}
+
+static int index_close(lua_State *L)
+{
+	struct strata_lua_index *o = strata_check_object(L, 1, INDEX_TYPE);
+
+	/* The collector may come while a job still runs: the job goes first then. */
+	if (!o->closed && !o->index.busy) {
+		o->closed = true;
+		strata_index_free(&o->index);
+	}
+	return 0;
+}
+
+/* index:scan([limits]) -> true | nil, message, code. A job can do it, too. */
+static int index_scan(lua_State *L)
+{
+	struct strata_lua_index *o = strata_check_index(L, 1);
+	struct strata_tar_limits limits = {0};
+	struct strata_err err;
+
+	if (!o->index.scanned && strata_index_scan(&o->index, &limits, NULL, &err) < 0)
+		return strata_push_error(L, &err);
+	lua_pushboolean(L, 1);
+	return 1;
+}
+
+static bool is_listed(const struct strata_entry *e)
+{
+	return !e->dropped && e->typeflag != 'g';
+}
+
+/* The step of index:entries(): upvalue 1 the index, 2 the next number. */
+static int entries_next(lua_State *L)
+{
+	struct strata_index *index;
+	uint32_t i = (uint32_t)lua_tointeger(L, lua_upvalueindex(2));
+
+	lua_settop(L, 0);
+	lua_pushvalue(L, lua_upvalueindex(1));
+	index = strata_check_scanned(L, 1);
+	while (i < index->count && !is_listed(&index->entries[i]))
+		i++;
+	lua_pushinteger(L, (lua_Integer)i + 1);
+	lua_replace(L, lua_upvalueindex(2));
+	if (i >= index->count)
+		return 0;
+	strata_push_entry(L, 1, i);
+	return 1;
+}
+
+/* index:entries() -> iterator over the entries that are there */
+static int index_entries(lua_State *L)
+{
+	strata_check_scanned(L, 1);
+	lua_pushvalue(L, 1);
+	lua_pushinteger(L, 0);
+	lua_pushcclosure(L, entries_next, 2);
+	return 1;
+}
+
+/* index:entry(i) -> Entry | nil; from 1, dropped ones and global headers count */
+static int index_entry(lua_State *L)
+{
+	struct strata_index *index = strata_check_scanned(L, 1);
+	lua_Integer i = strata_check_integer(L, 2);
+
+	if (i < 1 || i > (lua_Integer)index->count || !is_listed(&index->entries[i - 1]))
+		return 0;
+	strata_push_entry(L, 1, (uint32_t)(i - 1));
+	return 1;
+}
+
+/* index:find(path) -> the last Entry of that path | nil. path is normalised first. */
+static int index_find(lua_State *L)
+{
+	struct strata_index *index = strata_check_scanned(L, 1);
+	size_t len;
+	const char *path = luaL_checklstring(L, 2, &len);
+	struct strata_buf *b = strata_push_buffer(L);
+	struct strata_err err;
+	uint32_t found;
+
+	if (strata_buf_reserve(b, len + 1, &err) < 0)
+		return strata_push_error(L, &err);
+	b->len = strata_path_normalise(path, len, b->data);
+	if (strata_index_find(index, b->data, b->len, &found, &err) < 0)
+		return strata_push_error(L, &err);
+	if (found == STRATA_NO_ENTRY)
+		return 0;
+	strata_push_entry(L, 1, found);
+	return 1;
+}
+
+/* index:count() -> entries that are there, entries in all */
+static int index_count(lua_State *L)
+{
+	const struct strata_index *index = strata_check_scanned(L, 1);
+	lua_Integer listed = 0;
+
+	for (uint32_t i = 0; i < index->count; i++)
+		listed += is_listed(&index->entries[i]);
+	lua_pushinteger(L, listed);
+	lua_pushinteger(L, (lua_Integer)index->count);
+	return 2;
+}
+
+/* index:info() -> {tar_size, end_offset, findings, diff_id | nil} */
+static int index_info(lua_State *L)
+{
+	const struct strata_index *index = strata_check_scanned(L, 1);
+
+	lua_newtable(L);
+	strata_push_int64(L, (int64_t)index->tar_size);
+	lua_setfield(L, -2, "tar_size");
+	strata_push_int64(L, (int64_t)index->end_offset);
+	lua_setfield(L, -2, "end_offset");
+	lua_pushinteger(L, (lua_Integer)index->findings);
+	lua_setfield(L, -2, "findings");
+	if (index->diff_id[0] != '\0') {
+		lua_pushstring(L, index->diff_id);
+		lua_setfield(L, -2, "diff_id");
+	}
+	return 1;
+}
+
+/* index:revision() -> how often it was edited; 0 for one that was not, or not scanned */
+static int index_revision(lua_State *L)
+{
+	struct strata_lua_index *o = strata_check_object(L, 1, INDEX_TYPE);
+
+	lua_pushinteger(L, (lua_Integer)o->index.revision);
+	return 1;
+}
+
+static int index_tostring(lua_State *L)
+{
+	struct strata_lua_index *o = strata_check_object(L, 1, INDEX_TYPE);
+
+	if (o->closed)
+		lua_pushfstring(L, "%s(closed)", INDEX_TYPE);
+	else
+		lua_pushfstring(L, "%s(%d entries)", INDEX_TYPE, (int)o->index.count);
+	return 1;
+}
+
+void strata_lua_register_index(lua_State *L)
+{
+	static const luaL_Reg methods[] = {
+	        {"scan", index_scan},   {"entries", index_entries},   {"entry", index_entry},
+	        {"find", index_find},   {"count", index_count},       {"info", index_info},
+	        {"close", index_close}, {"revision", index_revision}, {NULL, NULL}};
+	static const luaL_Reg meta[] = {{"__tostring", index_tostring}, {NULL, NULL}};
+	static const luaL_Reg functions[] = {{"index", index_new}, {NULL, NULL}};
+
+	strata_register_type(L, INDEX_TYPE, methods, meta, index_close);
+	strata_set_functions(L, functions);
+}

@@ -1,0 +1,34 @@
+/* The userdata that more than one file of the binding works with. */
+#ifndef STRATA_OBJECTS_H
+#define STRATA_OBJECTS_H
+
+#include "../core/file.h"
+#include "../core/index.h"
+#include "binding.h"
+
+#define FILE_TYPE "strata.File"
+#define INDEX_TYPE "strata.Index"
+#define ENTRY_TYPE "strata.Entry"
+
+/* strata.File holds a struct strata_file *, NULL when closed. */
+struct strata_file *strata_check_file(lua_State *L, int arg);
+
+/* strata.Index is a struct strata_index; its user value keeps nothing else. */
+struct strata_lua_index {
+	struct strata_index index;
+	bool closed;
+};
+
+/* Throws when it is closed, or a job works on it. */
+struct strata_lua_index *strata_check_index(lua_State *L, int arg);
+
+/* The same, and scanned. */
+struct strata_index *strata_check_scanned(lua_State *L, int arg);
+
+/* Pushes a strata.Entry of the index at `arg`. number from 0. */
+void strata_push_entry(lua_State *L, int arg, uint32_t number);
+
+/* The number (from 0) of the entry at arg, which must be one of `index`. */
+uint32_t strata_check_entry_of(lua_State *L, int arg, const struct strata_index *index);
+
+#endif
