@@ -9,7 +9,7 @@ dir=$1
 parent=/strata-spec-$$
 trap '' INT HUP
 
-containerd= dockerd=
+containerd='' dockerd=''
 
 # Ends a process: politely, and after about ten seconds for good.
 stop() {

@@ -128,7 +128,7 @@ int strata_file_read(const struct strata_file *f, uint64_t offset, void *bytes, 
 /* The size of a file that is written by several threads is its furthest end. */
 static void note_written(struct strata_file *f, uint64_t end)
 {
-	uint64_t seen = atomic_load(&f->written);
+	unsigned long long seen = atomic_load(&f->written);
 
 	while (seen < end && !atomic_compare_exchange_weak(&f->written, &seen, end))
 		;

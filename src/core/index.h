@@ -99,7 +99,7 @@ struct strata_index {
 	uint64_t end_offset; /* where its end blocks begin */
 	uint32_t findings;   /* of the archive as a whole */
 	bool scanned;
-	uint32_t revision; /* counts edits; 0: as it was read */
+	uint32_t revision;               /* counts edits; 0: as it was read */
 	bool busy;                       /* a job works on it */
 	char diff_id[STRATA_DIGEST_MAX]; /* of the tar, when the scan had to read it all; else "" */
 	uint32_t *by_path; /* hash table of entry numbers, or NULL: strata_index_find */

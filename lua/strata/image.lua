@@ -1,0 +1,449 @@
+--- An image: ordered layers and a config, opened from an archive or made anew.
+--
+-- Everything here happens in memory; the file it came from is only read, and
+-- nothing is written until save.
+
+local append = require "strata.append"
+local config = require "strata.config"
+local core = require "strata.core"
+local history = require "strata.history"
+local json = require "strata.json"
+local layer = require "strata.layer"
+local object = require "strata.object"
+local save = require "strata.save"
+local tags = require "strata.tags"
+local whiteout = require "strata.whiteout"
+local work = require "strata.work"
+
+local image = {}
+
+---@class strata.Image
+---@field id string  "sha256:" and the hash of the config's bytes
+---@field tags string[]  assignable
+---@field platform strata.Platform
+---@field config strata.Config
+---@field layers strata.Layer[]  also an iterator: for i, layer in img:layers()
+---@field path string?  the file it came from
+---@field edited boolean  save would write something else than what was opened
+local methods = {}
+
+local new, state_of, is
+
+local function states_of(layers)
+  local states = {}
+  for i, item in ipairs(layers) do states[i] = layer.state_of(item) end
+  return states
+end
+
+-- A failure of an edit sticks: an image that lacks it must not be saved.
+local function sticky(state, ok, message, code)
+  if not ok then state.failure = state.failure or { message, code } end
+  return ok, message, code
+end
+
+-- ---- what the layers need of their image ------------------------------------
+
+local function renumber(state)
+  local positions = {}
+  for i, item in ipairs(state.layers) do
+    positions[i] = layer.state_of(item)
+    positions[i].position = i
+  end
+  state.hub.layers = positions
+end
+
+-- Writes the diff_ids of edited layers into the config.
+local function sync_diff_ids(state)
+  local doc = config.document(state.config)
+  local changed = false
+  for i, item in ipairs(state.layers) do
+    local diff_id = layer.current(layer.state_of(item)).diff_id
+    changed = doc:set("/rootfs/diff_ids/" .. (i - 1), core.json_quote(diff_id)) or changed
+  end
+  if changed then config.touch(state.config) end
+end
+
+-- Carries out pending edits of layers, so that digests are known.
+local function settle(state, opts)
+  local ok, message, code = layer.settle(states_of(state.layers), opts)
+  if not ok then return nil, message, code end
+  sync_diff_ids(state)
+  return true
+end
+
+local function check_callback(fn, name)
+  if type(fn) ~= "function" then
+    error(("bad argument to '%s' (function expected, got %s)"):format(name, type(fn)), 3)
+  end
+end
+
+-- Decides first and drops then, so that a filter that throws leaves no trace.
+local function filter(state, chosen, fn)
+  local ok, message, code = layer.load(states_of(state.layers))
+  if not ok then return sticky(state, nil, message, code) end
+  local drops, dropped = {}, {}
+  for _, one in ipairs(chosen) do
+    local handle = state.layers[one.position]
+    for entry in one.index:entries() do
+      if fn(entry, handle) == false then
+        drops[#drops + 1] = entry
+        local paths = dropped[one.position] or {}
+        if not entry.whiteout and not entry.opaque then paths[#paths + 1] = entry.path end
+        dropped[one.position] = paths
+      end
+    end
+  end
+  for _, entry in ipairs(drops) do entry:drop() end
+  if #drops > 0 then
+    local indexes = {}
+    for i, one in ipairs(states_of(state.layers)) do indexes[i] = one.index end
+    whiteout.drop_needless(indexes, dropped)
+  end
+  return true
+end
+
+local function rewrite(state, chosen, fn)
+  local ok, message, code = layer.load(chosen)
+  if not ok then return sticky(state, nil, message, code) end
+  for _, one in ipairs(chosen) do
+    local handle = state.layers[one.position]
+    for entry in one.index:entries() do fn(entry, handle) end
+  end
+  return true
+end
+
+local function new_hub(state)
+  state.hub = {
+    limits = state.limits,
+    filter = function(chosen, fn)
+      check_callback(fn, "filter")
+      return filter(state, chosen, fn)
+    end,
+    rewrite = function(chosen, fn)
+      check_callback(fn, "rewrite")
+      return rewrite(state, chosen, fn)
+    end,
+    settle = function()
+      local ok, message = settle(state)
+      if not ok then error(message, 0) end
+    end,
+    row = function(position) return history.layer_row(state.config, position, state.layers) end,
+  }
+end
+
+local function is_edited(state)
+  if state.source == nil or state.structure_edited then return true end
+  if state.config:text() ~= state.opened_config then return true end
+  for _, item in ipairs(state.layers) do
+    if layer.is_edited(layer.state_of(item)) then return true end
+  end
+  return false
+end
+
+-- ---- making -----------------------------------------------------------------
+
+--- Makes the object from what a dialect has read.
+---@param model {config_text: string, layers: table[], tags: string[], source: table?, limits: table?}
+---@return strata.Image?
+---@return string? message
+---@return string? code
+function image.from_model(model)
+  local state = {
+    source = model.source, tags = model.tags, opened_tags = {}, limits = model.limits,
+    opened_config = model.config_text,
+  }
+  for i, tag in ipairs(model.tags) do state.opened_tags[i] = tag end
+  local limits = model.limits and model.limits.json
+  local message, code
+  state.config, message, code = config.new(model.config_text, { limits = limits })
+  if not state.config then return nil, message, code end
+  new_hub(state)
+  local diff_ids = state.config:get("/rootfs/diff_ids")
+  if #diff_ids ~= #model.layers then
+    return nil, ("the image has %d layers, but its config has %d diff_ids"):format(#model.layers,
+      #diff_ids), "EFORMAT"
+  end
+  local handles = {}
+  for i, one in ipairs(model.layers) do
+    one.image, one.diff_id, one.origin = state.hub, diff_ids[i], i
+    if one.blob.compression == "none" then one.digest = one.digest or one.diff_id end
+    handles[i] = layer.new(one)
+  end
+  state.layers = setmetatable(handles, {
+    -- img.layers is the array, and img:layers() iterates over it.
+    __call = function(list)
+      local i = 0
+      return function()
+        i = i + 1
+        if list[i] then return i, list[i] end
+      end
+    end,
+  })
+  renumber(state)
+  return new(state)
+end
+
+-- ---- looking ----------------------------------------------------------------
+
+--- The history, oldest first: rows beside the layers that they made.
+---@return strata.HistoryRow[]
+function methods:history()
+  local state = state_of(self)
+  return history.rows(state.config, state.layers)
+end
+
+--- Replaces what matches a Lua pattern in created_by and comment of every row.
+---@param pattern string
+---@param replacement? string  "***"
+---@return integer? count
+---@return string? message
+---@return string? code
+function methods:scrub_history(pattern, replacement)
+  local state = state_of(self)
+  return sticky(state, history.scrub(state.config, pattern, replacement or "***"))
+end
+
+--- Drops the whole history, which is optional.
+---@return strata.Image self
+function methods:clear_history()
+  history.clear(state_of(self).config)
+  return self
+end
+
+--- A plain table like that of `docker image inspect`.
+---@return table
+function methods:inspect()
+  return require("strata.inspect").image(self)
+end
+
+--- The merged tree of all layers, for people.
+---@param opts? {depth?: integer}
+---@return string
+function methods:tree(opts)
+  local state = state_of(self)
+  local ok, message = layer.load(states_of(state.layers))
+  if not ok then error(message, 0) end
+  return require("strata.tree").render(state.layers, opts)
+end
+
+-- Everything in the archive that says what it should hash to.
+local function add_hashes(state, job, plain)
+  for _, one in ipairs(states_of(state.layers)) do
+    local now = layer.current(one)
+    job:hash {
+      label = layer.label(one), file = now.file, offset = now.offset, size = now.size,
+      compression = now.compression, plain = plain, digest = now.digest, diff_id = now.diff_id,
+    }
+  end
+end
+
+--- Reads everything and compares every digest and diff_id.
+---@param opts? {threads?: integer, progress?: fun(done: integer, total: integer)}
+---@return boolean? ok
+---@return string? message  names the first that differs
+---@return string? code  "EDIGEST"
+function methods:verify(opts)
+  local state = state_of(self)
+  local ok, message, code = settle(state, opts)
+  if not ok then return nil, message, code end
+  if state.source then
+    ok, message, code = state.source:verify_documents()
+    if not ok then return nil, message, code end
+  end
+  local job = core.job()
+  add_hashes(state, job, true)
+  ok, message, code = work.run(job, opts)
+  job:close()
+  return ok, message, code
+end
+
+--- The members of the archive with their SHA-256.
+---@return {name: string, type: string, size: integer, digest: string?, role: string?}[]?
+---@return string? message
+---@return string? code
+function methods:files()
+  local state = state_of(self)
+  if not state.source then return {} end
+  return state.source:files()
+end
+
+-- ---- editing ----------------------------------------------------------------
+
+--- Drops entries of all layers for which fn returns false.
+---@param fn fun(entry: strata.Entry, layer: strata.Layer): boolean?
+---@return strata.Image? self
+---@return string? message
+---@return string? code
+function methods:filter(fn)
+  check_callback(fn, "filter")
+  local state = state_of(self)
+  local ok, message, code = filter(state, states_of(state.layers), fn)
+  if not ok then return nil, message, code end
+  return self
+end
+
+--- Calls fn for each entry of all layers, to assign to its fields.
+---@param fn fun(entry: strata.Entry, layer: strata.Layer)
+---@return strata.Image? self
+---@return string? message
+---@return string? code
+function methods:rewrite(fn)
+  check_callback(fn, "rewrite")
+  local state = state_of(self)
+  local ok, message, code = rewrite(state, states_of(state.layers), fn)
+  if not ok then return nil, message, code end
+  return self
+end
+
+--- Removes layers without entries; their rows of the history become empty.
+---@return strata.Image? self
+---@return string? message
+---@return string? code
+function methods:prune()
+  local state = state_of(self)
+  local ok, message, code = layer.load(states_of(state.layers))
+  if not ok then return sticky(state, nil, message, code) end
+  for i = #state.layers, 1, -1 do
+    if (layer.state_of(state.layers[i]).index:count()) == 0 then
+      history.mark_empty(state.config, i)
+      config.document(state.config):remove("/rootfs/diff_ids/" .. (i - 1))
+      config.touch(state.config)
+      table.remove(state.layers, i)
+      state.structure_edited = true
+    end
+  end
+  renumber(state)
+  return self
+end
+
+--- Adds a tag, like `docker tag`.
+---@param ref string  "app:2", "registry/app:2"; without a tag: ":latest"
+---@return strata.Image self
+function methods:tag(ref)
+  local state = state_of(self)
+  local full = tags.complete(ref)
+  if not tags.find(state.tags, full) then
+    state.tags[#state.tags + 1] = full
+    state.structure_edited = true
+  end
+  return self
+end
+
+--- Takes a tag away; one that is not there is no error.
+---@param ref string
+---@return strata.Image self
+function methods:untag(ref)
+  local state = state_of(self)
+  local i = tags.find(state.tags, tags.complete(ref))
+  if i then
+    table.remove(state.tags, i)
+    state.structure_edited = true
+  end
+  return self
+end
+
+--- Adds a layer on top, made of files.
+---@param spec {files: table, created_by?: string, created?: string, comment?: string, author?: string}
+---@return strata.Image? self
+---@return string? message
+---@return string? code
+function methods:append(spec)
+  local state = state_of(self)
+  local made, message, code = append.layer(spec, state.layers)
+  if not made then return sticky(state, nil, message, code) end
+  made.image = state.hub
+  state.layers[#state.layers + 1] = layer.new(made)
+  state.structure_edited = true
+  renumber(state)
+  local doc = config.document(state.config)
+  doc:set("/rootfs/diff_ids/-", core.json_quote(made.diff_id))
+  config.touch(state.config)
+  history.append(state.config, {
+    created = spec.created or state.config.created or "1970-01-01T00:00:00Z",
+    created_by = spec.created_by or "strata append", comment = spec.comment, author = spec.author,
+  }, #state.layers)
+  return self
+end
+
+--- Writes the image to a file, in the way that it was stored. The file appears
+-- whole or not at all; it may be the one that the image came from.
+---@param path string
+---@param opts? strata.SaveOptions
+---@return strata.SaveResult? result
+---@return string? message
+---@return string? code
+function methods:save(path, opts)
+  local state = state_of(self)
+  if type(path) ~= "string" then
+    error(("bad argument #1 to 'save' (string expected, got %s)"):format(type(path)), 2)
+  end
+  if state.failure then return nil, state.failure[1], state.failure[2] end
+  return save.image({
+    state = state, states = states_of(state.layers), edited = is_edited(state),
+    settle = function(settle_opts) return settle(state, settle_opts) end,
+  }, path, opts or {})
+end
+
+local fields = {
+  id = function(state)
+    state.hub.settle()
+    return core.sha256(state.config:text())
+  end,
+  tags = function(state)
+    local copy = {}
+    for i, tag in ipairs(state.tags) do copy[i] = tag end
+    return copy
+  end,
+  platform = function(state)
+    return require("strata.platform").of(state.config)
+  end,
+  config = function(state) return state.config end,
+  layers = function(state) return state.layers end,
+  path = function(state) return state.source and state.source.path end,
+  edited = function(state) return is_edited(state) end,
+}
+
+local function set_tags(state, value)
+  if type(value) ~= "table" then error("tags should be an array of strings", 3) end
+  local list = {}
+  for i, ref in ipairs(value) do list[i] = tags.complete(ref) end
+  state.tags = list
+  state.structure_edited = true
+end
+
+local function describe(state)
+  local size, pending = 0, false
+  for _, one in ipairs(states_of(state.layers)) do
+    pending = pending or layer.is_pending(one)
+    size = size + (layer.is_pending(one) and one.blob.size or layer.current(one).size)
+  end
+  local id = pending and "edited" or core.sha256(state.config:text()):sub(1, 19)
+  return ("strata.Image(%s, %s, %d layer%s, %s, %s)"):format(
+    state.tags[1] and json.printable(state.tags[1], 80) or "<none>",
+    json.printable(tostring(require("strata.platform").of(state.config)), 40),
+    #state.layers, #state.layers == 1 and "" or "s", core.human_size(size), id)
+end
+
+new, state_of, is = object.class("strata.Image", methods, {
+  index = function(state, key)
+    local field = fields[key]
+    return field and field(state)
+  end,
+  newindex = function(state, key, value)
+    if key ~= "tags" then
+      error(("cannot assign to field '%s' of a strata.Image"):format(tostring(key)), 3)
+    end
+    set_tags(state, value)
+  end,
+  tostring = describe,
+  close = function(state)
+    for _, one in ipairs(states_of(state.layers)) do
+      if one.index then one.index:close() end
+    end
+    if state.source then state.source:release() end
+  end,
+})
+
+image.is = is
+
+return image

@@ -1,0 +1,309 @@
+--- One layer of an image: a tar of changes, stored plain or compressed.
+
+local core = require "strata.core"
+local object = require "strata.object"
+local work = require "strata.work"
+
+local layer = {}
+
+---@class strata.Layer
+---@field index integer  position in the image, from 1: the base first
+---@field diff_id string  digest of the plain tar
+---@field chain_id string  of this layer on those below it
+---@field digest string  of the layer as it is stored
+---@field size integer  bytes as stored
+---@field media_type string
+---@field compression string  "none", "gzip", "zstd", ...
+---@field created_by string?  of its row of the history
+---@field history strata.HistoryRow?
+---@field empty boolean  it has no entries
+---@field edited boolean
+local methods = {}
+
+local new, state_of, is
+
+local MEDIA_TYPES = {
+  none = "application/vnd.docker.image.rootfs.diff.tar",
+  gzip = "application/vnd.docker.image.rootfs.diff.tar.gzip",
+  zstd = "application/vnd.docker.image.rootfs.diff.tar.zstd",
+}
+
+-- How messages call it: layer 3/7 (sha256:0123456789ab…)
+local function label(state)
+  return ("layer %d/%d (%s…)"):format(state.position, #state.image.layers, state.diff_id:sub(1, 19))
+end
+
+-- ---- the index of its entries ----------------------------------------------
+
+-- The index, not scanned yet when it is new.
+local function index_of(state)
+  local blob = state.blob
+  if not state.index then
+    if blob.compression ~= "none" and blob.compression ~= "gzip" and blob.compression ~= "zstd" then
+      return nil, ("%s: compressed with %s, which is not supported"):format(label(state),
+        blob.compression), "EUNSUPPORTED"
+    end
+    state.index = core.index(blob.file, blob.offset, blob.size, blob.compression)
+  end
+  return state.index
+end
+
+--- Scans the layers that are not yet, side by side.
+---@param states table[]
+---@return boolean? ok
+---@return string? message
+---@return string? code
+function layer.load(states)
+  local job, todo = core.job(), {}
+  for _, state in ipairs(states) do
+    if not state.loaded then
+      local index, message, code = index_of(state)
+      if not index then return nil, message, code end
+      local limits = state.image.limits or {}
+      job:scan {
+        label = label(state), index = index, diff_id = state.diff_id,
+        max_entries = limits.entries, max_path = limits.path, max_extension = limits.extension,
+      }
+      todo[#todo + 1] = state
+    end
+  end
+  local ok, message, code = work.run(job)
+  job:close()
+  for _, state in ipairs(todo) do
+    if ok then
+      state.loaded = true
+    else
+      state.index = nil -- half scanned; a later try starts anew
+    end
+  end
+  return ok, message, code
+end
+
+-- The scanned index; throws what the world did wrong (for iterators and fields).
+local function loaded(state)
+  local ok, message = layer.load { state }
+  if not ok then error(message, 0) end
+  return state.index
+end
+
+-- ---- edits that wait --------------------------------------------------------
+
+-- True when the plan of edits is not carried out yet.
+local function is_pending(state)
+  if not state.index then return false end
+  local revision = state.index:revision()
+  return revision > 0 and not (state.result and state.result.revision == revision)
+end
+
+local function is_edited(state)
+  return state.added or (state.index ~= nil and state.index:revision() > 0)
+end
+
+--- Where the layer's bytes are now: what it was opened with, or the result of
+-- its edits. Pending edits must have been carried out.
+---@return {file: userdata, offset: integer, size: integer, compression: string, digest: string?, diff_id: string}
+function layer.current(state)
+  if state.result and is_edited(state) and state.result.diff_id ~= state.diff_id then
+    return state.result
+  end
+  local blob = state.blob
+  return {
+    file = blob.file, offset = blob.offset, size = blob.size, compression = blob.compression,
+    digest = state.digest, diff_id = state.diff_id,
+  }
+end
+
+--- Carries out pending edits, layers side by side, into unnamed temporary files.
+---@param states table[]
+---@param opts? {temp_dir?: string, threads?: integer, progress?: function}
+---@return boolean? ok
+---@return string? message
+---@return string? code
+function layer.settle(states, opts)
+  opts = opts or {}
+  local job, todo = core.job(), {}
+  for _, state in ipairs(states) do
+    if is_pending(state) then
+      local compression = state.blob.compression
+      if compression ~= "none" and compression ~= "gzip" then
+        return nil, ("%s: writing %s is not supported yet"):format(label(state), compression),
+          "EUNSUPPORTED"
+      end
+      local file, message, code = core.temp_file(opts.temp_dir)
+      if not file then return nil, message, code end
+      job:write {
+        label = label(state), index = state.index, to = file, compression = compression,
+        temp_dir = opts.temp_dir, diff_id = state.diff_id, digest = state.digest,
+      }
+      todo[#todo + 1] = { state = state, file = file, compression = compression }
+    end
+  end
+  if #todo == 0 then return true end
+  local ok, message, code = work.run(job, opts)
+  if ok then
+    for i, item in ipairs(todo) do
+      local done = job:task(i)
+      item.state.result = {
+        file = item.file, offset = 0, size = done.size, compression = item.compression,
+        digest = done.digest, diff_id = done.diff_id, revision = item.state.index:revision(),
+      }
+    end
+  end
+  job:close()
+  return ok, message, code
+end
+
+-- The digest as stored, hashed when the archive does not tell it.
+local function digest_of(state)
+  local now = layer.current(state)
+  if now.digest then return now.digest end
+  local job = core.job()
+  job:hash { label = label(state), file = now.file, offset = now.offset, size = now.size }
+  local ok, message = work.run(job)
+  if not ok then error(message, 0) end
+  state.digest = job:task(1).digest
+  job:close()
+  return state.digest
+end
+
+-- ---- methods ----------------------------------------------------------------
+
+--- The entries that are there, in the order of the tar. Throws when the layer
+-- cannot be read.
+---@return fun(): strata.Entry?
+function methods:entries()
+  return loaded(state_of(self)):entries()
+end
+
+--- The last entry of a path.
+---@param path string
+---@return strata.Entry?
+function methods:entry(path)
+  return loaded(state_of(self)):find(path)
+end
+
+--- The content of a file of this layer; hardlinks are followed inside it.
+---@param path string
+---@param max? integer  bytes at most
+---@return string? content
+---@return string? message
+---@return string? code
+function methods:read(path, max)
+  local state = state_of(self)
+  local ok, message, code = layer.load { state }
+  if not ok then return nil, message, code end
+  local entry = state.index:find(path)
+  if not entry then
+    return nil, ("%s: no entry %s"):format(label(state), core.quote(path)), "ENOENT"
+  end
+  if entry.type ~= "file" and entry.type ~= "hardlink" then
+    return nil, ("%s: %s is a %s, not a file"):format(label(state), core.quote(path), entry.type),
+      entry.type == "dir" and "EISDIR" or "EINVAL"
+  end
+  local content
+  content, message, code = entry:read(max)
+  if not content then return nil, ("%s: %s"):format(label(state), message), code end
+  return content
+end
+
+--- Drops the entries for which fn returns false, and with them whiteouts of
+-- upper layers that then hide nothing.
+---@param fn fun(entry: strata.Entry, layer: strata.Layer): boolean?
+---@return strata.Layer? self
+---@return string? message
+---@return string? code
+function methods:filter(fn)
+  local state = state_of(self)
+  local ok, message, code = state.image.filter({ state }, fn)
+  if not ok then return nil, message, code end
+  return self
+end
+
+--- Calls fn for each entry, to assign to its fields.
+---@param fn fun(entry: strata.Entry, layer: strata.Layer)
+---@return strata.Layer? self
+---@return string? message
+---@return string? code
+function methods:rewrite(fn)
+  local state = state_of(self)
+  local ok, message, code = state.image.rewrite({ state }, fn)
+  if not ok then return nil, message, code end
+  return self
+end
+
+--- Drops the entries of exactly that path.
+---@param path string
+---@return integer? dropped  how many
+---@return string? message
+---@return string? code
+function methods:drop(path)
+  local state, wanted, dropped = state_of(self), core.normalise(path), 0
+  local ok, message, code = state.image.filter({ state }, function(entry)
+    if entry.path ~= wanted then return true end
+    dropped = dropped + 1
+    return false
+  end)
+  if not ok then return nil, message, code end
+  return dropped
+end
+
+--- The tree of this layer's entries, for people.
+---@param opts? {depth?: integer}
+---@return string
+function methods:tree(opts)
+  return require("strata.tree").render({ self }, opts)
+end
+
+local fields = {
+  index = function(state) return state.position end,
+  diff_id = function(state)
+    state.image.settle()
+    return layer.current(state).diff_id
+  end,
+  chain_id = function(state)
+    state.image.settle()
+    local chain
+    for i = 1, state.position do
+      local diff_id = layer.current(state.image.layers[i]).diff_id
+      chain = chain and core.sha256(chain .. " " .. diff_id) or diff_id
+    end
+    return chain
+  end,
+  digest = function(state)
+    state.image.settle()
+    return digest_of(state)
+  end,
+  size = function(state)
+    state.image.settle()
+    return layer.current(state).size
+  end,
+  media_type = function(state)
+    return state.media_type or MEDIA_TYPES[state.blob.compression] or "application/octet-stream"
+  end,
+  compression = function(state) return state.blob.compression end,
+  created_by = function(state)
+    local row = state.image.row(state.position)
+    return row and row.created_by
+  end,
+  history = function(state) return state.image.row(state.position) end,
+  edited = function(state) return is_edited(state) and true or false end,
+  empty = function(state) return (loaded(state):count()) == 0 end,
+}
+
+new, state_of, is = object.class("strata.Layer", methods, {
+  index = function(state, key)
+    local field = fields[key]
+    return field and field(state)
+  end,
+  tostring = function(state)
+    local now = is_pending(state) and state.blob or layer.current(state)
+    return ("strata.Layer(%d, %s, %s, %s)"):format(state.position,
+      is_pending(state) and "edited" or layer.current(state).diff_id:sub(1, 19),
+      core.human_size(now.size), state.blob.compression)
+  end,
+})
+
+layer.new, layer.is, layer.state_of = new, is, function(self) return state_of(self) end
+layer.is_pending, layer.is_edited, layer.label = is_pending, is_edited, label
+
+return layer

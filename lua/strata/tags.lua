@@ -1,0 +1,56 @@
+--- Image references: "app:1.4", "registry.example:5000/team/app:2".
+
+local tags = {}
+
+local function check(ref)
+  if type(ref) ~= "string" or ref == "" or ref:find("[%s%c]") or ref:find("@", 1, true) then
+    error(("bad image reference %q"):format(tostring(ref)), 4)
+  end
+end
+
+--- Splits off the tag; a colon before a slash belongs to a port.
+---@param ref string
+---@return string repository
+---@return string? tag
+function tags.split(ref)
+  local repository, tag = ref:match("^(.+):([^:/]+)$")
+  return repository or ref, tag
+end
+
+--- The reference with ":latest" when it has no tag. Throws on nonsense.
+---@param ref string
+---@return string
+function tags.complete(ref)
+  check(ref)
+  local repository, tag = tags.split(ref)
+  if repository:find("^[/:]") or repository:find("[^%w%._%-/:]") or
+    not (tag or "latest"):find("^[%w_][%w_%.%-]*$") then
+    error(("bad image reference %q"):format(ref), 3)
+  end
+  return repository .. ":" .. (tag or "latest")
+end
+
+-- Docker's short names: "docker.io/library/app:1" is "app:1".
+local function familiar(ref)
+  ref = ref:gsub("^index%.docker%.io/", ""):gsub("^docker%.io/", "")
+  return (ref:gsub("^library/", ""))
+end
+
+--- True when two references mean the same image.
+function tags.same(a, b)
+  return familiar(tags.complete(a)) == familiar(tags.complete(b))
+end
+
+--- The place of a reference in a list of them.
+---@param list string[]
+---@param ref string
+---@return integer?
+function tags.find(list, ref)
+  for i, tag in ipairs(list) do
+    local ok, same = pcall(tags.same, tag, ref)
+    if tag == ref or (ok and same) then return i end
+  end
+  return nil
+end
+
+return tags
