@@ -81,6 +81,18 @@ function members.open(path)
   return self
 end
 
+--- One more image uses the archive.
+function Members:use()
+  self.users = (self.users or 0) + 1
+  return self
+end
+
+--- One uses it no more; the file is closed with the last.
+function Members:release()
+  self.users = self.users - 1
+  if self.users == 0 then self.file:close() end
+end
+
 --- Where the raw bytes of member i end: at the next header or the end blocks.
 function Members:raw_end(member)
   local next_one = self.list[member.position + 1]

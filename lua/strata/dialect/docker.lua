@@ -1,0 +1,283 @@
+--- Archives with a manifest.json, as `docker save` writes them: reading.
+--
+-- One archive can hold several images; they share the indexed members. What an
+-- image is made of follows from manifest.json and the config alone, never from
+-- names or their order.
+
+local core = require "strata.core"
+local json = require "strata.json"
+local tags = require "strata.tags"
+local work = require "strata.work"
+
+local docker = {}
+
+local MAX_JSON = 4 * 1024 * 1024
+local MAX_LAYERS = 4096
+local CONTROL_FILES = { "manifest.json", "repositories", "index.json", "oci-layout" }
+
+local function fail(code, fmt, ...)
+  return nil, fmt:format(...), code
+end
+
+---@class strata.DockerSource
+---@field members strata.Members
+---@field path string
+---@field number integer  place in manifest.json, from 0
+---@field pointer string  of its item in manifest.json
+---@field item table  decoded
+---@field items table[]  all of the archive
+---@field config_name string
+---@field config_member strata.Member
+---@field layers {name: string, named: strata.Member, member: strata.Member}[]
+local Source = {}
+Source.__index = Source
+
+-- Go matches keys without regard to case, and jib writes lower-case ones.
+local function field(item, name)
+  if item[name] ~= nil then return item[name], name end
+  for key, value in pairs(item) do
+    if key:lower() == name:lower() then return value, key end
+  end
+  return nil, name
+end
+
+local function is_null(value)
+  return value == nil or value == json.null
+end
+
+-- A list of strings; null and absent are empty.
+local function strings(path, item, name)
+  local list = field(item, name)
+  if is_null(list) then return {} end
+  if type(list) ~= "table" then
+    return fail("EFORMAT", "%s: manifest.json: %s is not an array", path, name)
+  end
+  local n = 0
+  for key, value in pairs(list) do
+    if type(key) ~= "number" or type(value) ~= "string" then
+      return fail("EFORMAT", "%s: manifest.json: %s is not an array of strings", path, name)
+    end
+    n = n + 1
+  end
+  if n ~= #list then
+    return fail("EFORMAT", "%s: manifest.json: %s is not an array of strings", path, name)
+  end
+  return list
+end
+
+-- A control file may be there twice only when both are the same.
+local function control_file(members, name, max)
+  if not members.by_name[name] then return nil end
+  local member, message, code = members:resolve(name, "control file")
+  if not member then return nil, message, code end
+  return members:read(member, max)
+end
+
+local function read_manifest(members, max)
+  local path = members.path
+  for _, name in ipairs(CONTROL_FILES) do
+    local _, message, code = control_file(members, name, max)
+    if message then return nil, message, code end
+  end
+  local text = control_file(members, "manifest.json", max)
+  if not text then
+    if members.by_name["index.json"] then
+      return fail("EUNSUPPORTED", "%s: an OCI archive without manifest.json is not supported yet", path)
+    end
+    if members.by_name["repositories"] then
+      return fail("EUNSUPPORTED",
+        "%s: no manifest.json: archives of Docker before 1.10 are not supported yet", path)
+    end
+    return fail("EFORMAT", "%s: no manifest.json: not an image archive", path)
+  end
+  local items, message = json.decode(text, { max_bytes = max })
+  if items == nil then return fail("EFORMAT", "%s: manifest.json: %s", path, message) end
+  if type(items) ~= "table" or type(items[1]) ~= "table" then
+    return fail("EFORMAT", "%s: manifest.json lists no images", path)
+  end
+  for i, item in ipairs(items) do
+    if type(item) ~= "table" or #item > 0 then
+      return fail("EFORMAT", "%s: manifest.json: item %d is not an object", path, i)
+    end
+  end
+  return items
+end
+
+-- A digest that the name of a config states: "<hex>.json", "sha256:<hex>", "blobs/sha256/<hex>".
+local function stated_hex(name)
+  local base = name:match("([^/]*)$")
+  local hex = base:match("^(%x+)%.json$") or base:match("^sha256:(%x+)$") or
+    (name:find("blobs/sha256/", 1, true) and base)
+  return hex and #hex == 64 and hex:find("^%x+$") and hex or nil
+end
+
+local function read_config(source, max)
+  local members, path = source.members, source.path
+  local name = field(source.item, "Config")
+  if type(name) ~= "string" or name == "" then
+    return fail("EFORMAT", "%s: manifest.json: image %d names no config", path, source.number + 1)
+  end
+  source.config_name = name
+  local member, message, code = members:resolve(name, "config")
+  if not member then return nil, message, code end
+  source.config_member = member
+  local text
+  text, message, code = members:read(member, max)
+  if not text then return nil, message, code end
+  local hex = stated_hex(name)
+  local digest = core.sha256(text)
+  if hex and digest ~= "sha256:" .. hex then
+    return fail("EDIGEST", "%s: config %s hashes to %s", path, core.quote(name), digest)
+  end
+  return text
+end
+
+-- How the layer is stored, what its name says of its digest.
+local function read_layer(source, name, number)
+  local members = source.members
+  local member, named, code = members:resolve(name, "layer " .. number)
+  if not member then return nil, named, code end
+  local compression, message
+  compression, message, code = members.file:sniff(member.offset, member.size)
+  if not compression then return nil, message, code end
+  local hex = member.name:match("^blobs/sha256/(%x+)$")
+  return {
+    blob = { file = members.file, offset = member.offset, size = member.size,
+             compression = compression },
+    digest = hex and #hex == 64 and "sha256:" .. hex or nil,
+    member = member, named = named, name = name,
+  }
+end
+
+-- Media types that Docker 25 and later give, keyed by diff_id.
+local function take_media_types(source, layers, config_text)
+  local sources = field(source.item, "LayerSources")
+  if type(sources) ~= "table" then return end
+  local config = json.decode(config_text)
+  local diff_ids = type(config) == "table" and type(config.rootfs) == "table" and
+    config.rootfs.diff_ids
+  for i, one in ipairs(layers) do
+    local given = type(diff_ids) == "table" and sources[diff_ids[i]]
+    if type(given) == "table" and type(given.mediaType) == "string" then
+      one.media_type = given.mediaType
+    end
+  end
+end
+
+--- Reads image `number` (from 0) of an archive.
+---@return table? model
+---@return string? message
+---@return string? code
+local function read_image(members, items, number, limits)
+  local item, path = items[number + 1], members.path
+  local source = setmetatable({
+    members = members, path = path, number = number, item = item, items = items,
+    pointer = "/" .. number, layers = {},
+  }, Source)
+  local max = limits and limits.json and limits.json.max_bytes or MAX_JSON
+  local config_text, message, code = read_config(source, max)
+  if not config_text then return nil, message, code end
+  local names
+  names, message, code = strings(path, item, "Layers")
+  if not names then return nil, message, code end
+  local max_layers = limits and limits.layers or MAX_LAYERS
+  if #names > max_layers then
+    return fail("ELIMIT", "%s: %d layers; the limit is %d", path, #names, max_layers)
+  end
+  local layers = {}
+  for i, name in ipairs(names) do
+    layers[i], message, code = read_layer(source, name, i)
+    if not layers[i] then return nil, message, code end
+    source.layers[i] = layers[i]
+  end
+  take_media_types(source, layers, config_text)
+  local refs
+  refs, message, code = strings(path, item, "RepoTags")
+  if not refs then return nil, message, code end
+  return { config_text = config_text, layers = layers, tags = refs, source = source, limits = limits }
+end
+
+--- What an archive holds, to choose from.
+---@param members strata.Members
+---@param limits? table
+---@return {items: table[], read: fun(number: integer): table?, string?, string?}?
+---@return string? message
+---@return string? code
+function docker.list(members, limits)
+  local max = limits and limits.json and limits.json.max_bytes or MAX_JSON
+  local items, message, code = read_manifest(members, max)
+  if not items then return nil, message, code end
+  return {
+    count = #items,
+    read = function(number) return read_image(members, items, number, limits) end,
+    tags = function(number) return (strings(members.path, items[number + 1], "RepoTags")) or {} end,
+    config_name = function(number)
+      local name = field(items[number + 1], "Config")
+      return type(name) == "string" and name or ""
+    end,
+    find = function(ref)
+      for number = 0, #items - 1 do
+        local list = strings(members.path, items[number + 1], "RepoTags") or {}
+        if tags.find(list, ref) then return number end
+        local hex = stated_hex(tostring(field(items[number + 1], "Config")))
+        if hex and (ref == hex or ref == "sha256:" .. hex) then return number end
+      end
+      return nil
+    end,
+  }
+end
+
+docker.field = field
+
+-- ---- of an opened image ------------------------------------------------------
+
+--- Re-reads the documents that state a digest of themselves.
+function Source:verify_documents()
+  local text, message, code = read_config(self, MAX_JSON)
+  if not text then return nil, message, code end
+  return true
+end
+
+local function roles(self)
+  local found = { ["manifest.json"] = "manifest", ["repositories"] = "repositories",
+                  ["index.json"] = "index", ["oci-layout"] = "layout" }
+  found[self.config_member.name] = "config"
+  for i, one in ipairs(self.layers) do
+    for _, member in ipairs { one.member, one.named } do
+      local before = found[member.name]
+      if not before then
+        found[member.name] = "layer " .. i
+      elseif before:find("^layer") and not (", " .. before:sub(7) .. ","):find(", " .. i .. ",", 1, true) then
+        found[member.name] = before .. ", " .. i
+      end
+    end
+  end
+  return found
+end
+
+--- Every member of the archive, files with their SHA-256.
+function Source:files()
+  local members, list, job, hashed = self.members, {}, core.job(), {}
+  local role = roles(self)
+  for i, member in ipairs(members.list) do
+    list[i] = { name = member.name, type = member.type, size = member.size,
+                linkpath = member.linkpath, role = role[member.name] }
+    if member.type == "file" then
+      job:hash { label = core.quote(member.name), file = members.file, offset = member.offset,
+                 size = member.size }
+      hashed[#hashed + 1] = list[i]
+    end
+  end
+  local ok, message, code = work.run(job)
+  if not ok then return nil, message, code end
+  for i, row in ipairs(hashed) do row.digest = job:task(i).digest end
+  job:close()
+  return list
+end
+
+--- The image is closed: the file goes with the last one that uses it.
+function Source:release()
+  self.members:release()
+end
+
+return docker
