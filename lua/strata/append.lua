@@ -1,0 +1,128 @@
+--- A new layer made of files that a script gives.
+
+local core = require "strata.core"
+local json = require "strata.json"
+local layer = require "strata.layer"
+
+local append = {}
+
+local TYPEFLAGS = { file = "0", hardlink = "1", symlink = "2", char = "3", block = "4", dir = "5",
+                    fifo = "6" }
+local ENTRY_FIELDS = { content = true, mode = true, uid = true, gid = true, uname = true,
+                       gname = true, mtime = true, type = true, linkpath = true, major = true,
+                       minor = true }
+
+local function check_entry(path, entry)
+  if type(entry) == "string" then return { content = entry } end
+  if type(entry) ~= "table" then
+    error(("files[%q] should be a string or a table"):format(path), 0)
+  end
+  for key in pairs(entry) do
+    if not ENTRY_FIELDS[key] then
+      error(("files[%q] has an unknown field '%s'"):format(path, tostring(key)), 0)
+    end
+  end
+  return entry
+end
+
+-- One entry as a header and its content, padded.
+local function tar_entry(path, entry)
+  local kind = entry.type or (entry.linkpath and "symlink") or "file"
+  local typeflag = TYPEFLAGS[kind]
+  if not typeflag then error(("files[%q]: unknown type '%s'"):format(path, tostring(kind)), 0) end
+  local content = kind == "file" and (entry.content or "") or ""
+  if type(content) ~= "string" then
+    error(("files[%q]: content should be a string"):format(path), 0)
+  end
+  local mtime = entry.mtime or 0
+  local seconds = math.floor(mtime)
+  local header, message, code = core.write_header {
+    name = kind == "dir" and path .. "/" or path, typeflag = typeflag, size = #content,
+    mode = entry.mode or (kind == "dir" and 493 or kind == "symlink" and 511 or 420), -- 0755 0777 0644
+    uid = entry.uid, gid = entry.gid, uname = entry.uname, gname = entry.gname,
+    mtime = seconds, mtime_nsec = math.floor((mtime - seconds) * 1e7 + 0.5) * 100,
+    linkpath = entry.linkpath, major = entry.major, minor = entry.minor,
+  }
+  if not header then return nil, message, code end
+  return header .. content .. ("\0"):rep((512 - #content % 512) % 512)
+end
+
+-- True when a path is there in one of the layers below.
+local function exists(layers, path)
+  for i = #layers, 1, -1 do
+    if layers[i]:entry(path) then return true end
+  end
+  return false
+end
+
+-- Parent directories that nothing below has: 0755, root's.
+local function add_parents(files, layers)
+  local missing = {}
+  for path in pairs(files) do
+    local parent = path:match("^(.*)/[^/]*$")
+    while parent and not files[parent] and not missing[parent] do
+      if not exists(layers, parent) then missing[parent] = { type = "dir" } end
+      parent = parent:match("^(.*)/[^/]*$")
+    end
+  end
+  for path, entry in pairs(missing) do files[path] = entry end
+end
+
+--- Builds the layer; the same files give the same bytes.
+---@param spec {files: table<string, string|table>}
+---@param layers strata.Layer[]  those below it
+---@return table? state  of a new layer
+---@return string? message
+---@return string? code
+function append.layer(spec, layers)
+  if type(spec) ~= "table" or type(spec.files) ~= "table" then
+    error("append wants {files = {[path] = content, ...}}", 3)
+  end
+  local files, paths = {}, {}
+  for path, entry in pairs(spec.files) do
+    if type(path) ~= "string" then error("append: a path should be a string", 3) end
+    local normal = core.normalise(path)
+    if files[normal] then error(("append: %q is given twice"):format(normal), 3) end
+    files[normal] = check_entry(path, entry)
+  end
+  local states = {}
+  for i, one in ipairs(layers) do states[i] = layer.state_of(one) end
+  local ok, message, code = layer.load(states)
+  if not ok then return nil, message, code end
+  add_parents(files, layers)
+  for path in pairs(files) do paths[#paths + 1] = path end
+  json.sort(paths)
+
+  local file
+  file, message, code = core.temp_file()
+  if not file then return nil, message, code end
+  local offset = 0
+  local function put(bytes)
+    local written, why, how = file:write(offset, bytes)
+    offset = offset + #bytes
+    return written, why, how
+  end
+  for _, path in ipairs(paths) do
+    local bytes
+    bytes, message, code = tar_entry(path, files[path])
+    if not bytes then return nil, message, code end
+    ok, message, code = put(bytes)
+    if not ok then return nil, message, code end
+  end
+  ok, message, code = put(("\0"):rep(1024))
+  if not ok then return nil, message, code end
+  local job = core.job()
+  job:hash { label = "new layer", file = file, offset = 0, size = offset }
+  job:start()
+  while not job:wait(1) do end
+  ok, message, code = job:result()
+  if not ok then return nil, message, code end
+  local digest = job:task(1).digest
+  job:close()
+  return {
+    blob = { file = file, offset = 0, size = offset, compression = "none" },
+    diff_id = digest, digest = digest, added = true,
+  }
+end
+
+return append
