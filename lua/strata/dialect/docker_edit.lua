@@ -1,0 +1,321 @@
+--- Saving an edited image back into its archive: every member that is not
+-- concerned keeps its bytes, names that state a digest state the new one, and
+-- the documents follow by edits of their spans.
+
+local config = require "strata.config"
+local core = require "strata.core"
+local docker = require "strata.dialect.docker"
+local edits = require "strata.dialect.edits"
+local json = require "strata.json"
+local layer = require "strata.layer"
+local oci = require "strata.dialect.oci_edit"
+local tags = require "strata.tags"
+local v1 = require "strata.dialect.v1"
+
+local docker_edit = {}
+
+local MAX_JSON = 4 * 1024 * 1024
+
+local function hex_of(digest)
+  return digest and digest:match("^sha256:(%x+)$")
+end
+
+-- Replaces a digest in a name; a name without it stays.
+local function renamed(name, old, new)
+  local old_hex, new_hex = hex_of(old), hex_of(new)
+  if not old_hex then return name end
+  return (name:gsub(old_hex, new_hex))
+end
+
+-- Members that other images of the archive need as they are.
+local function shared_members(source)
+  local shared, members = {}, source.members
+  local function note(name)
+    if type(name) ~= "string" then return end
+    local member, named = members:resolve(name, "member")
+    if member then
+      shared[member.position] = true
+      shared[named.position] = true
+    end
+  end
+  for i, item in ipairs(source.items) do
+    if i ~= source.number + 1 then
+      note((docker.field(item, "Config")))
+      local names = docker.field(item, "Layers")
+      for _, name in ipairs(type(names) == "table" and names or {}) do note(name) end
+    end
+  end
+  return shared
+end
+
+-- ---- layers -------------------------------------------------------------------
+
+local function part_of(one, now)
+  return { file = now.file, offset = now.offset, size = now.size, digest = now.digest,
+           label = layer.label(one) }
+end
+
+-- A name for a layer that has no member yet, in the manner of the archive.
+local function new_layer_name(source, digest)
+  local example = source.layers[1] and source.layers[1].member.stored_name or "blobs/sha256/x"
+  local hex = hex_of(digest)
+  if example:find("blobs/sha256/", 1, true) then return "blobs/sha256/" .. hex end
+  if example:find("/layer%.tar$") then return hex .. "/layer.tar" end
+  return hex .. ".tar"
+end
+
+-- An untouched layer keeps its name; its bytes are hashed on the way.
+local function keep_layer(plan, one)
+  plan.used[one.member.position] = true
+  plan.used[one.named.position] = true
+  if one.digest then
+    plan.edits.verify[one.member.position] = { digest = one.digest, label = layer.label(one) }
+  end
+  return one.name
+end
+
+local function add_layer(plan, one, now)
+  local name = new_layer_name(plan.source, now.digest)
+  if not plan.source.members.by_name[name] then
+    plan.edits:add { name = name, part = part_of(one, now) }
+  end
+  return name
+end
+
+-- A changed layer takes the place of its old member, unless somebody else needs
+-- that one as it is.
+local function change_layer(plan, one, now)
+  local member, members = one.member, plan.source.members
+  local claimed = plan.claimed[member.position]
+  if claimed and claimed.digest == now.digest then
+    return one.named == member and claimed.name or one.name
+  end
+  if claimed or plan.used[member.position] or plan.shared[member.position] then
+    if one.named ~= member and not plan.shared[one.named.position] and
+      not plan.used[one.named.position] then
+      plan.edits:set(one.named, { fresh = true, part = part_of(one, now) })
+      plan.used[one.named.position] = true
+      return one.name
+    end
+    return add_layer(plan, one, now)
+  end
+  local old = member.stored_name:find(hex_of(one.diff_id), 1, true) and one.diff_id or one.digest
+  local stored = renamed(member.stored_name, old, now.digest)
+  local name = core.normalise(stored)
+  if name ~= member.name and members.by_name[name] then
+    plan.edits:set(member, { drop = true }) -- the same blob is there already
+  else
+    plan.edits:set(member, { name = stored ~= member.stored_name and stored or nil,
+                             part = part_of(one, now) })
+  end
+  plan.claimed[member.position] = {
+    digest = now.digest, old = old,
+    name = one.named == member and renamed(one.name, old, now.digest) or name,
+  }
+  return one.named == member and plan.claimed[member.position].name or one.name
+end
+
+-- Members of a removed layer: its tar, and in old archives its directory.
+local function drop_layer(plan, gone)
+  local members = plan.source.members
+  for _, member in ipairs { gone.member, gone.named } do
+    if not plan.used[member.position] and not plan.shared[member.position] and
+      not plan.claimed[member.position] then
+      plan.edits:set(member, { drop = true })
+    end
+    local dir = member.name:match("^(.+)/layer%.tar$")
+    local edit = plan.edits:of(member)
+    if dir and edit and edit.drop then
+      for _, name in ipairs { dir, dir .. "/json", dir .. "/VERSION" } do
+        local sibling = members.by_name[name]
+        if sibling then plan.edits:set(sibling, { drop = true }) end
+      end
+    end
+  end
+end
+
+-- Links follow a member that got another name, and go with one that went.
+local function follow_links(plan)
+  local members = plan.source.members
+  for _, link in ipairs(members.list) do
+    if (link.type == "symlink" or link.type == "hardlink") and not plan.edits:of(link) then
+      local target = members:resolve(link.name, "link")
+      local claimed = target and plan.claimed[target.position]
+      local edit = target and plan.edits:of(target)
+      if claimed then
+        local linkpath = renamed(link.linkpath, claimed.old, claimed.digest)
+        if linkpath ~= link.linkpath then plan.edits:set(link, { linkpath = linkpath }) end
+      elseif edit and edit.drop then
+        plan.edits:set(link, { drop = true })
+      end
+    end
+  end
+end
+
+-- Returns the names of the layers for manifest.json.
+local function edit_layers(plan, states)
+  local names, present = {}, {}
+  for i, one in ipairs(states) do
+    if one.origin then present[one.origin] = true end
+    if not one.added and layer.current(one).diff_id == one.diff_id then
+      names[i] = keep_layer(plan, one)
+    end
+  end
+  for i, one in ipairs(states) do
+    if not names[i] then
+      local now = layer.current(one)
+      names[i] = one.added and add_layer(plan, one, now) or change_layer(plan, one, now)
+    end
+  end
+  for origin, gone in ipairs(plan.source.layers) do
+    if not present[origin] then drop_layer(plan, gone) end
+  end
+  follow_links(plan)
+  return names
+end
+
+-- ---- documents ------------------------------------------------------------------
+
+local function edit_config(plan, text)
+  local member, source = plan.source.config_member, plan.source
+  local old, new = plan.old_id, plan.new_id
+  local name = renamed(source.config_name, old, new)
+  if old == new then return name end
+  local stored = renamed(member.stored_name, old, new)
+  if plan.shared[member.position] then
+    if stored == member.stored_name then stored, name = hex_of(new) .. ".json", hex_of(new) .. ".json" end
+    plan.edits:add { name = stored, bytes = text }
+  else
+    plan.edits:set(member, { name = stored ~= member.stored_name and stored or nil, bytes = text })
+  end
+  return name
+end
+
+-- Brings an array of strings in a document to what it should be: removes what
+-- went, sets what changed, appends what came. `kept` says which elements stay.
+local function sync_array(doc, pointer, kept, values)
+  for i = doc:count(pointer) - 1, 0, -1 do
+    if not kept[i + 1] then doc:remove(pointer .. "/" .. i) end
+  end
+  for i, value in ipairs(values) do
+    local ok, message, code = doc:set(pointer .. "/" .. (i - 1), value)
+    if ok == nil then return nil, message, code end
+  end
+  return true
+end
+
+-- LayerSources is keyed by diff_id and repeats the descriptor.
+local function edit_layer_sources(doc, pointer, states, source)
+  if doc:type(pointer) ~= "object" then return end
+  local present = {}
+  for _, one in ipairs(states) do
+    if one.origin then present[one.origin] = one end
+  end
+  for origin, before in ipairs(source.layers) do
+    local one = present[origin]
+    local key = pointer .. json.part(before.diff_id)
+    if not one then
+      doc:remove(key)
+    elseif layer.current(one).diff_id ~= one.diff_id and doc:type(key) == "object" then
+      local now = layer.current(one)
+      if doc:type(key .. "/digest") then doc:set(key .. "/digest", core.json_quote(now.digest)) end
+      if doc:type(key .. "/size") then doc:set(key .. "/size", ("%d"):format(now.size)) end
+      doc:rename(key, now.diff_id)
+    end
+  end
+end
+
+local function edit_manifest(plan, state, states, config_name, names)
+  local source = plan.source
+  local members = source.members
+  local member = members:resolve("manifest.json", "manifest")
+  local doc, message, code = core.json((members:read(member, MAX_JSON)))
+  if not doc then return nil, message, code end
+  local function pointer_to(name)
+    local _, key = docker.field(source.item, name)
+    return source.pointer .. json.part(key)
+  end
+  local kept, quoted = {}, {}
+  for _, one in ipairs(states) do
+    if one.origin then kept[one.origin] = true end
+  end
+  for i, name in ipairs(names) do quoted[i] = core.json_quote(name) end
+  local layers = pointer_to("Layers")
+  if doc:type(layers) ~= "array" then doc:set(layers, "[]") end
+  local ok
+  ok, message, code = sync_array(doc, layers, kept, quoted)
+  if not ok then return nil, message, code end
+  doc:set(pointer_to("Config"), core.json_quote(config_name))
+  edit_layer_sources(doc, pointer_to("LayerSources"), states, source)
+  if plan.tags_changed then
+    doc:set(pointer_to("RepoTags"), json.encode(json.array(state.tags)))
+  end
+  local text = doc:text()
+  if text ~= members:read(member, MAX_JSON) then plan.edits:set(member, { bytes = text }) end
+  return true
+end
+
+-- {"repository": {"tag": "id of the top layer"}}: old readers go by it.
+local function edit_repositories(plan, state)
+  local members = plan.source.members
+  local member = members.by_name["repositories"]
+  if not member or member.type ~= "file" then return true end
+  local text = members:read(member, MAX_JSON)
+  local doc = text and core.json(text)
+  if not doc or doc:type("") ~= "object" then return true end
+  local function pointer_of(ref)
+    local repository, tag = tags.split(ref)
+    return json.part(repository) .. json.part(tag or "latest"), json.part(repository)
+  end
+  local id
+  for _, ref in ipairs(state.opened_tags) do id = id or doc:get((pointer_of(ref))) end
+  local top = plan.top
+  if id and top and top.diff_id and id == hex_of(top.diff_id) then
+    id = hex_of(layer.current(top).diff_id)
+  end
+  id = id or (top and top.name and top.name:match("^(%x+)/layer%.tar$"))
+  if not id then return true end
+  for _, ref in ipairs(state.opened_tags) do
+    local pointer, repository = pointer_of(ref)
+    if not tags.find(state.tags, ref) and doc:remove(pointer) and doc:count(repository) == 0 then
+      doc:remove(repository)
+    end
+  end
+  for _, ref in ipairs(state.tags) do doc:set((pointer_of(ref)), core.json_quote(id)) end
+  if doc:text() ~= text then plan.edits:set(member, { bytes = doc:text() }) end
+  return true
+end
+
+local function same_list(a, b)
+  return table.concat(a, "\0") == table.concat(b, "\0")
+end
+
+--- The parts of the archive with the image as it is now.
+---@param state table  of the image
+---@param states table[]  of its layers, settled
+---@return strata.Segment[]?
+---@return string? message
+---@return string? code
+function docker_edit.segments(state, states)
+  local source, text = state.source, state.config:text()
+  local plan = {
+    source = source, edits = edits.new(source.members), used = {}, claimed = {},
+    shared = shared_members(source), top = states[#states],
+    old_id = core.sha256(state.opened_config), new_id = core.sha256(text),
+    old_config = state.opened_config, new_config = text,
+    tags_changed = not same_list(state.tags, state.opened_tags),
+  }
+  local names = edit_layers(plan, states)
+  local config_name = edit_config(plan, text)
+  local ok, message, code = v1.edit(plan, config.document(state.config))
+  if not ok then return nil, message, code end
+  ok, message, code = oci.edit(plan, state, states)
+  if not ok then return nil, message, code end
+  ok, message, code = edit_manifest(plan, state, states, config_name, names)
+  if not ok then return nil, message, code end
+  ok, message, code = edit_repositories(plan, state)
+  if not ok then return nil, message, code end
+  return plan.edits:segments()
+end
+
+return docker_edit

@@ -1,0 +1,142 @@
+--- What changes in an archive, member by member, and the parts that result.
+--
+-- Members that are not mentioned keep their raw bytes, header and padding
+-- included; changed ones get a patched header; new ones come behind the last.
+
+local core = require "strata.core"
+
+local edits = {}
+
+---@class strata.MemberEdit
+---@field drop? boolean
+---@field name? string  new stored name
+---@field linkpath? string
+---@field bytes? string  new content
+---@field part? strata.Segment  new content, from a file
+---@field fresh? boolean  it was a link, and is a file now: a new header
+
+---@class strata.Edits
+---@field members strata.Members
+---@field by_position table<integer, strata.MemberEdit>
+---@field added {name: string, bytes: string?, part: strata.Segment?}[]
+---@field verify table<integer, {digest: string, label: string}>  untouched layers
+local Edits = {}
+Edits.__index = Edits
+
+function edits.new(members)
+  return setmetatable({ members = members, by_position = {}, added = {}, verify = {}, names = {} },
+    Edits)
+end
+
+function Edits:of(member)
+  return self.by_position[member.position]
+end
+
+function Edits:set(member, edit)
+  self.by_position[member.position] = edit
+end
+
+--- Adds a member unless one of that name was added before.
+function Edits:add(member)
+  if not self.names[member.name] then
+    self.names[member.name] = true
+    self.added[#self.added + 1] = member
+  end
+end
+
+--- The content that a member has after the edits, if it is a document.
+function Edits:text(member, max)
+  local edit = self:of(member)
+  if edit and edit.bytes then return edit.bytes end
+  return self.members:read(member, max)
+end
+
+local function padding(size)
+  return ("\0"):rep((512 - size % 512) % 512)
+end
+
+local function put_content(segments, content)
+  local size
+  if content.bytes then
+    segments[#segments + 1] = { bytes = content.bytes }
+    size = #content.bytes
+  else
+    segments[#segments + 1] = content.part
+    size = content.part.size
+  end
+  segments[#segments + 1] = { bytes = padding(size) }
+end
+
+local function size_of(content)
+  return content.bytes and #content.bytes or content.part and content.part.size
+end
+
+-- A changed member: patched header, then its old or new content.
+local function put_changed(self, segments, member, edit)
+  local members, header, message, code = self.members, nil, nil, nil
+  if edit.fresh then
+    header, message, code = core.write_header {
+      name = edit.name or member.stored_name, size = size_of(edit), mode = 420,
+    }
+  else
+    local raw
+    raw, message, code = members:raw_header(member)
+    if not raw then return nil, message, code end
+    header, message, code = core.patch_header(raw, {
+      name = edit.name, linkpath = edit.linkpath, size = size_of(edit),
+    })
+  end
+  if not header then return nil, message, code end
+  segments[#segments + 1] = { bytes = header }
+  if edit.bytes or edit.part then
+    put_content(segments, edit)
+  else
+    segments[#segments + 1] = { file = members.file, offset = member.offset,
+                                size = members:raw_end(member) - member.offset }
+  end
+  return true
+end
+
+--- The parts of the new archive.
+---@return strata.Segment[]?
+---@return string? message
+---@return string? code
+function Edits:segments()
+  local members, segments = self.members, {}
+  local run_start = 0
+  local function flush(upto)
+    if upto > run_start then
+      segments[#segments + 1] = { file = members.file, offset = run_start, size = upto - run_start }
+    end
+    run_start = upto
+  end
+  for _, member in ipairs(members.list) do
+    local edit, check = self:of(member), self.verify[member.position]
+    if edit then
+      flush(member.header_offset)
+      if not edit.drop then
+        local ok, message, code = put_changed(self, segments, member, edit)
+        if not ok then return nil, message, code end
+      end
+      run_start = members:raw_end(member)
+    elseif check then
+      flush(member.offset)
+      segments[#segments + 1] = { file = members.file, offset = member.offset, size = member.size,
+                                  digest = check.digest, label = check.label }
+      run_start = member.offset + member.size
+    end
+  end
+  flush(members.end_offset)
+  for _, member in ipairs(self.added) do
+    local header, message, code = core.write_header {
+      name = member.name, size = size_of(member), mode = 420,
+    }
+    if not header then return nil, message, code end
+    segments[#segments + 1] = { bytes = header }
+    put_content(segments, member)
+  end
+  flush(members.file:size())
+  return segments
+end
+
+return edits

@@ -1,0 +1,201 @@
+--- The OCI side of an archive that has both: index.json and the manifests that
+-- lead to an edited image follow it, descriptor by descriptor.
+
+local core = require "strata.core"
+local docker_new = require "strata.dialect.docker_new"
+local json = require "strata.json"
+local layer = require "strata.layer"
+local tags = require "strata.tags"
+
+local oci_edit = {}
+
+local MAX_JSON = 4 * 1024 * 1024
+local MAX_DEPTH = 8
+
+local function blob_of(plan, digest)
+  local hex = type(digest) == "string" and digest:match("^sha256:(%x+)$")
+  local member = hex and plan.source.members.by_name["blobs/sha256/" .. hex]
+  return member and member.type == "file" and member.size <= MAX_JSON and member or nil
+end
+
+local function set_descriptor(doc, pointer, digest, size)
+  doc:set(pointer .. "/digest", core.json_quote(digest))
+  doc:set(pointer .. "/size", ("%d"):format(size))
+end
+
+-- Registers the new text of a blob under its new name; returns digest and size.
+local function replace_blob(plan, member, text)
+  local digest = core.sha256(text)
+  local old_hex = member.name:match("%x+$")
+  plan.edits:set(member, { bytes = text, name = (member.stored_name:gsub(old_hex, digest:sub(8))) })
+  return digest, #text
+end
+
+-- The manifest of the image with its new config and layers.
+local function edit_manifest(plan, doc, states)
+  set_descriptor(doc, "/config", plan.new_id, #plan.new_config)
+  local present = {}
+  for _, one in ipairs(states) do
+    if one.origin then present[one.origin] = true end
+  end
+  for i = #plan.source.layers, 1, -1 do
+    if not present[i] then doc:remove("/layers/" .. (i - 1)) end
+  end
+  for i, one in ipairs(states) do
+    local now, pointer = layer.current(one), "/layers/" .. (i - 1)
+    if one.added then
+      local like = doc:get("/layers/0/mediaType") or ""
+      local base = like:find("docker", 1, true) and "application/vnd.docker.image.rootfs.diff.tar" or
+        "application/vnd.oci.image.layer.v1.tar"
+      doc:set(pointer, json.encode { mediaType = base, digest = now.digest, size = now.size })
+    elseif now.diff_id ~= one.diff_id then
+      set_descriptor(doc, pointer, now.digest, now.size)
+    end
+  end
+  return doc:text()
+end
+
+local function is_index(doc)
+  return doc:type("/manifests") == "array"
+end
+
+-- Edits what a descriptor leads to. Returns its new digest and size, or nil when
+-- the image is not below it.
+local function visit(plan, states, member, depth)
+  if depth > MAX_DEPTH or plan.visited[member.position] then
+    local before = plan.visited[member.position]
+    if before then return before.digest, before.size end
+    return nil
+  end
+  local text = plan.source.members:read(member, MAX_JSON)
+  local doc = text and core.json(text)
+  plan.visited[member.position] = {}
+  if not doc or doc:type("") ~= "object" then return nil end
+  local digest, size
+  if is_index(doc) then
+    local changed = false
+    for i = 0, doc:count("/manifests") - 1 do
+      local pointer = "/manifests/" .. i
+      local child = blob_of(plan, doc:get(pointer .. "/digest"))
+      local child_digest, child_size
+      if child then child_digest, child_size = visit(plan, states, child, depth + 1) end
+      if child_digest then
+        set_descriptor(doc, pointer, child_digest, child_size)
+        changed = true
+      end
+    end
+    if changed then digest, size = replace_blob(plan, member, doc:text()) end
+  elseif doc:get("/config/digest") == plan.old_id and doc:type("/layers") == "array" and
+    doc:count("/layers") == #plan.source.layers then
+    digest, size = replace_blob(plan, member, edit_manifest(plan, doc, states))
+    plan.manifest = { digest = digest, size = size }
+  end
+  plan.visited[member.position] = { digest = digest, size = size }
+  return digest, size
+end
+
+local NAME = "io.containerd.image.name"
+local REF_NAME = "org.opencontainers.image.ref.name"
+
+local function named(doc, pointer, ref)
+  local name = doc:get(pointer .. "/annotations" .. json.part(NAME))
+  return name ~= nil and tags.find({ name }, ref) ~= nil
+end
+
+local function set_name(doc, pointer, ref)
+  local _, tag = tags.split(ref)
+  doc:set(pointer .. "/annotations" .. json.part(NAME), core.json_quote(ref))
+  doc:set(pointer .. "/annotations" .. json.part(REF_NAME), core.json_quote(tag))
+end
+
+-- Descriptors of index.json carry the tags: one is added per new tag, and one
+-- that is left without its tag goes, unless it is the image's last.
+local function edit_names(plan, state, doc, ours)
+  local last = ours[#ours]
+  for _, ref in ipairs(state.tags) do
+    local there = false
+    for _, i in ipairs(ours) do there = there or named(doc, "/manifests/" .. i, ref) end
+    if not there then
+      local at = doc:count("/manifests")
+      doc:set("/manifests/" .. at, doc:raw("/manifests/" .. last))
+      set_name(doc, "/manifests/" .. at, ref)
+      ours[#ours + 1] = at
+    end
+  end
+  local left = #ours
+  for i = #ours, 1, -1 do
+    local pointer, gone = "/manifests/" .. ours[i], doc:type("/manifests/" .. ours[i] ..
+      "/annotations" .. json.part(NAME)) ~= nil
+    for _, ref in ipairs(state.tags) do gone = gone and not named(doc, pointer, ref) end
+    if #state.tags > 0 and not doc:type(pointer .. "/annotations" .. json.part(NAME)) then
+      gone = true -- an untagged one whose copies carry the tags now
+    end
+    if gone and left > 1 then
+      doc:remove(pointer)
+      left = left - 1
+    elseif gone and #state.tags == 0 then
+      doc:remove(pointer .. "/annotations" .. json.part(NAME))
+      doc:remove(pointer .. "/annotations" .. json.part(REF_NAME))
+    end
+  end
+  return plan
+end
+
+local function edit_index(plan, state, states, member)
+  local text, message, code = plan.source.members:read(member, MAX_JSON)
+  if not text then return nil, message, code end
+  local doc
+  doc, message, code = core.json(text)
+  if not doc then return nil, ("%s: index.json: %s"):format(plan.source.path, message), code end
+  local ours = {}
+  for i = 0, (is_index(doc) and doc:count("/manifests") or 0) - 1 do
+    local pointer = "/manifests/" .. i
+    local child = blob_of(plan, doc:get(pointer .. "/digest"))
+    if child then
+      local digest, size = visit(plan, states, child, 1)
+      if digest then
+        set_descriptor(doc, pointer, digest, size)
+        ours[#ours + 1] = i
+      end
+    end
+  end
+  if plan.tags_changed and #ours > 0 then
+    edit_names(plan, state, doc, ours)
+  end
+  return doc, text
+end
+
+-- Docker 25 leaves the manifest of an untagged image where nothing names it.
+local function visit_the_rest(plan, states)
+  for _, member in ipairs(plan.source.members.list) do
+    if member.type == "file" and member.size <= MAX_JSON and not plan.edits:of(member) and
+      member.name:find("^blobs/sha256/%x+$") and not plan.visited[member.position] then
+      local text = plan.source.members:read(member, MAX_JSON)
+      if text and text:find("^%s*{") and text:find(plan.old_id, 1, true) then
+        visit(plan, states, member, 1)
+      end
+    end
+  end
+end
+
+--- Lets index.json and the manifests below it follow the edited image.
+---@return boolean? ok
+---@return string? message
+---@return string? code
+function oci_edit.edit(plan, state, states)
+  local member = plan.source.members.by_name["index.json"]
+  if not member then return true end
+  plan.visited = {}
+  local doc, text, code = edit_index(plan, state, states, member)
+  if not doc then return nil, text, code end
+  visit_the_rest(plan, states)
+  if plan.tags_changed and plan.manifest and #state.tags > 0 and
+    (not is_index(doc) or doc:count("/manifests") == 0) then
+    local list = docker_new.descriptors(plan.manifest.digest, plan.manifest.size, state.tags)
+    doc:set("/manifests", json.encode(list))
+  end
+  if doc:text() ~= text then plan.edits:set(member, { bytes = doc:text() }) end
+  return true
+end
+
+return oci_edit

@@ -1,0 +1,49 @@
+--- Help at a REPL: strata.help(), strata.help(img), strata.help(img.config) ...
+
+local help = {}
+
+local TEXTS = {
+  ["strata.Image"] = [[
+strata.Image
+  id tags platform config layers path edited       fields; tags assign
+  history()  scrub_history(pattern)  clear_history()
+  inspect()  tree{depth=}  files()  verify()
+  filter(fn)  rewrite(fn)  prune()  append{files=}
+  tag(ref)  untag(ref)  save(path, opts)  close()]],
+  ["strata.Layer"] = [[
+strata.Layer
+  index diff_id chain_id digest size media_type compression created_by history empty edited
+  entries()  entry(path)  read(path, max)  tree()
+  filter(fn)  rewrite(fn)  drop(path)]],
+  ["strata.Entry"] = [[
+strata.Entry
+  path linkpath mode uid gid uname gname mtime major minor xattrs    assign
+  name type typeflag size pax whiteout opaque index sparse mtime_nsec
+  read(max, from)  replace(data)  drop()]],
+  ["strata.Config"] = [[
+strata.Config
+  Env Cmd Entrypoint User WorkingDir Labels ExposedPorts Volumes ... and
+  architecture os created author ...               read and assign; nil deletes
+  get(pointer)  set(pointer, value)  text()  totable()  each(key)
+  set_env get_env unset_env  set_label get_label del_label
+  add_port del_port  add_volume del_volume]],
+  ["strata.HistoryRow"] = [[
+strata.HistoryRow
+  created created_by author comment empty_layer    read and assign
+  layer index  drop()]],
+}
+
+local MODULE = [[
+strata
+  open(path, {ref=})   images(path)   new{platform=}
+  version()   help(value)   null   array{}   object{}]]
+
+--- The text for a value; without one, or for anything else, that of the module.
+---@param value? any
+---@return string
+function help.text(value)
+  local mt = type(value) == "userdata" and getmetatable(value)
+  return mt and TEXTS[mt.__name] or MODULE
+end
+
+return help

@@ -1,0 +1,36 @@
+--- An image as a plain table, with the names of `docker image inspect`.
+
+local inspect = {}
+
+local function or_nil(value)
+  return value ~= "" and value or nil
+end
+
+--- The table; changing it changes nothing.
+---@param img strata.Image
+---@return table
+function inspect.image(img)
+  local config, size, layers = img.config, 0, {}
+  for i, layer in ipairs(img.layers) do
+    layers[i] = layer.diff_id
+    size = size + layer.size
+  end
+  local document = config:totable()
+  return {
+    Id = img.id,
+    RepoTags = img.tags,
+    Created = config.created,
+    Author = or_nil(config.author),
+    Comment = or_nil(config.comment),
+    DockerVersion = config.docker_version,
+    Architecture = config.architecture,
+    Variant = config.variant,
+    Os = config.os,
+    Size = size,
+    Config = type(document.config) == "table" and document.config or nil,
+    ContainerConfig = type(document.container_config) == "table" and document.container_config or nil,
+    RootFS = { Type = "layers", Layers = layers },
+  }
+end
+
+return inspect
