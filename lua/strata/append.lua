@@ -47,12 +47,13 @@ local function tar_entry(path, entry)
   return header .. content .. ("\0"):rep((512 - #content % 512) % 512)
 end
 
--- True when a path is there in one of the layers below.
-local function exists(layers, path)
+-- The topmost entry for a path in the layers below.
+local function find(layers, path)
   for i = #layers, 1, -1 do
-    if layers[i]:entry(path) then return true end
+    local entry = layers[i]:entry(path)
+    if entry then return entry end
   end
-  return false
+  return nil
 end
 
 -- Parent directories that nothing below has: 0755, root's.
@@ -61,11 +62,47 @@ local function add_parents(files, layers)
   for path in pairs(files) do
     local parent = path:match("^(.*)/[^/]*$")
     while parent and not files[parent] and not missing[parent] do
-      if not exists(layers, parent) then missing[parent] = { type = "dir" } end
+      if not find(layers, parent) then missing[parent] = { type = "dir" } end
       parent = parent:match("^(.*)/[^/]*$")
     end
   end
   for path, entry in pairs(missing) do files[path] = entry end
+end
+
+local function is_hardlink(entry)
+  return entry.type == "hardlink"
+end
+
+-- Unpackers set the mode, owner and times of a hardlink's header on the file it links to, so what a
+-- link does not give is as the file has it.
+local function complete_links(files, layers)
+  for path, entry in pairs(files) do
+    if is_hardlink(entry) then
+      local target = core.normalise(entry.linkpath or "")
+      local file = files[target] or find(layers, target)
+      if not file or file.type == "dir" or is_hardlink(file) then
+        error(("files[%q]: %q, which it should link to, is not a file"):format(path, target), 0)
+      end
+      local given = { type = "hardlink", linkpath = target }
+      for _, field in ipairs { "mode", "uid", "gid", "uname", "gname", "mtime" } do
+        given[field] = entry[field] or file[field]
+      end
+      files[path] = given
+    end
+  end
+end
+
+-- Sorted, with hardlinks behind the files that they link to.
+local function in_order(files)
+  local paths, links = {}, {}
+  for path, entry in pairs(files) do
+    local list = is_hardlink(entry) and links or paths
+    list[#list + 1] = path
+  end
+  json.sort(paths)
+  json.sort(links)
+  for _, path in ipairs(links) do paths[#paths + 1] = path end
+  return paths
 end
 
 --- Builds the layer; the same files give the same bytes.
@@ -78,7 +115,7 @@ function append.layer(spec, layers)
   if type(spec) ~= "table" or type(spec.files) ~= "table" then
     error("append wants {files = {[path] = content, ...}}", 3)
   end
-  local files, paths = {}, {}
+  local files = {}
   for path, entry in pairs(spec.files) do
     if type(path) ~= "string" then error("append: a path should be a string", 3) end
     local normal = core.normalise(path)
@@ -90,8 +127,7 @@ function append.layer(spec, layers)
   local ok, message, code = layer.load(states)
   if not ok then return nil, message, code end
   add_parents(files, layers)
-  for path in pairs(files) do paths[#paths + 1] = path end
-  json.sort(paths)
+  complete_links(files, layers)
 
   local file
   file, message, code = core.temp_file()
@@ -102,7 +138,7 @@ function append.layer(spec, layers)
     offset = offset + #bytes
     return written, why, how
   end
-  for _, path in ipairs(paths) do
+  for _, path in ipairs(in_order(files)) do
     local bytes
     bytes, message, code = tar_entry(path, files[path])
     if not bytes then return nil, message, code end

@@ -39,7 +39,7 @@ describe("an image made from nothing", function()
 				["/bin/busybox"] = { content = shell.read(shell.which("busybox")), mode = 493 },
 				["/bin/sh"] = { type = "symlink", linkpath = "busybox" },
 				["/bin/cat"] = { type = "hardlink", linkpath = "bin/busybox" },
-				["/etc"] = { type = "dir", mode = 448 },
+				["/private"] = { type = "dir", mode = 448 },
 			},
 		})
 		img:append({
@@ -102,7 +102,7 @@ describe("an image made from nothing", function()
 		save()
 		docker.load(target)
 		local listing = sample.listing("new:1")
-		assert.equal("41c0 0:0", listing.etc.stat)
+		assert.equal("41c0 0:0", listing.private.stat)
 		assert.equal("81ed 0:0 2", listing["bin/busybox"].stat)
 		assert.equal("81ed 0:0 2", listing["bin/cat"].stat)
 		assert.equal(shell.sha256(shell.which("busybox")), listing["bin/cat"].sha256)
@@ -118,6 +118,28 @@ describe("an image made from nothing", function()
 		}) do
 			assert.equal(shell.sha256(dir:write("content", content)), listing[path].sha256, path)
 		end
+	end)
+
+	it("may hardlink to a file whose name comes later, and the link keeps mode and owner of the file", function()
+		need("docker")
+		local img = strata.new({ platform = "linux/amd64" })
+		img:append({
+			files = {
+				["bin/ash"] = { type = "hardlink", linkpath = "bin/busybox" },
+				["bin/busybox"] = { content = shell.read(shell.which("busybox")), mode = 493 },
+				["etc/a"] = { type = "hardlink", linkpath = "etc/b" },
+				["etc/b"] = { content = "b\n", mode = 384, uid = 1, gid = 2, mtime = 1234567890 },
+			},
+		})
+		img:tag("new:1")
+		assert(img:save(target))
+		img:close()
+		docker.load(target)
+		local listing = sample.listing("new:1")
+		assert.equal("81ed 0:0 2", listing["bin/ash"].stat)
+		assert.equal("8180 1:2 2", listing["etc/a"].stat)
+		assert.equal("1234567890", listing["etc/a"].mtime)
+		assert.same(listing["etc/b"], listing["etc/a"])
 	end)
 
 	it("is loaded by podman with the announced ID", function()

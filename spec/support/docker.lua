@@ -4,20 +4,12 @@
 
 local once = require "spec.support.once"
 local shell = require "spec.support.shell"
+local tmp = require "spec.support.tmp"
 
 local docker = {}
 
 local HERE = debug.getinfo(1, "S").source:match("^@(.*)/[^/]*$")
 local READY_SECONDS = 30
-
---- A directory whose name leaves room for the engine's sockets, whose paths are limited to 107 bytes.
-local function new_directory()
-	local parent = os.getenv("TMPDIR") or "/tmp"
-	if #parent > 30 then
-		parent = "/tmp"
-	end
-	return shell.check({ "mktemp", "-d", parent .. "/strata-docker.XXXXXX" }):match("^[^\n]+")
-end
 
 local function await(dir)
 	-- One shell does the polling: starting a client is slow beside looking for a socket.
@@ -50,7 +42,8 @@ end
 ---@return { path: string } engine
 function docker.start()
 	return once.get("docker", function()
-		local dir = new_directory()
+		local pattern = tmp.for_peers() .. "/strata-docker.XXXXXX"
+		local dir = shell.check({ "mktemp", "-d", pattern }):match("^[^\n]+")
 		local command = shell.join({ "exec", "setsid", "sh", HERE .. "/dockerd.sh", dir })
 		local pipe = assert(io.popen("PATH=" .. shell.quote(shell.PATH) .. "; export PATH; " .. command, "w"))
 		if not await(dir) then

@@ -7,7 +7,12 @@ local tmp = require "spec.support.tmp"
 local podman = {}
 
 local function directory()
-	return once.get("podman", tmp.dir)
+	return once.get("podman", function()
+		local dir = tmp.dir(tmp.for_peers())
+		-- locks in files of ours: the default is a shared memory object of the whole machine
+		dir:write("containers.conf", '[engine]\nlock_type = "file"\n')
+		return dir
+	end)
 end
 
 --- Runs `podman ...`; a failure throws.
@@ -27,7 +32,7 @@ function podman.call(arguments)
 	for _, argument in ipairs(arguments) do
 		words[#words + 1] = argument
 	end
-	words.env = { PATH = shell.PATH, LC_ALL = "C.UTF-8" }
+	words.env = { PATH = shell.PATH, LC_ALL = "C.UTF-8", CONTAINERS_CONF = dir:file("containers.conf") }
 	return (shell.check(words))
 end
 

@@ -41,11 +41,10 @@ function Dir:remove()
 	shell.check({ "rm", "-rf", "--", self.path })
 end
 
---- Where every directory of this run stands. A shell at the end of a pipe removes it: at the end of the
+--- Where the directories of this run stand. A shell at the end of a pipe removes it: at the end of the
 --- run, or when the run dies before.
-local function root()
-	return once.get("tmp.root", function()
-		local parent = os.getenv("TMPDIR") or "/tmp"
+local function root(parent)
+	return once.get("tmp.root " .. parent, function()
 		local path = shell.check({ "mktemp", "-d", parent .. "/strata-spec.XXXXXX" }):match("^[^\n]+")
 		local script = "trap '' INT HUP TERM; cat >/dev/null; rm -rf -- " .. shell.quote(path)
 		return { path = path, pipe = assert(io.popen(script, "w")) }
@@ -54,10 +53,30 @@ local function root()
 	end).path
 end
 
+local function on_disk()
+	return os.getenv("TMPDIR") or "/tmp"
+end
+
+--- A parent directory for what the peers keep: in memory where there is room, since they sync every layer
+--- to disk. Its name leaves room for sockets, whose paths are limited to 107 bytes.
+---@return string path
+function tmp.for_peers()
+	return once.get("tmp.for_peers", function()
+		local script = '[ -w /dev/shm ] && df -Pk /dev/shm | tail -n 1'
+		local free = shell.run({ "sh", "-c", script }).stdout:match("^%S+%s+%d+%s+%d+%s+(%d+)")
+		if tonumber(free or 0) >= 1024 * 1024 then
+			return "/dev/shm"
+		end
+		local parent = on_disk()
+		return #parent <= 30 and parent or "/tmp"
+	end)
+end
+
 --- A new, empty directory.
+---@param parent? string $TMPDIR or /tmp unless given
 ---@return spec.Dir
-function tmp.dir()
-	local path = shell.check({ "mktemp", "-d", root() .. "/XXXXXX" }):match("^[^\n]+")
+function tmp.dir(parent)
+	local path = shell.check({ "mktemp", "-d", root(parent or on_disk()) .. "/XXXXXX" }):match("^[^\n]+")
 	return setmetatable({ path = path }, Dir)
 end
 

@@ -53,14 +53,14 @@ static int pass_on(struct strata_sink *s, const char *bytes, size_t len, bool en
                    struct strata_err *err)
 {
 	const unsigned char *in = (const unsigned char *)bytes;
-	bool done = !end;
+	bool done = false;
 
 	s->plain_total += len;
 	if (strata_digest_update(s->plain_digest, bytes, len, err) < 0)
 		return -1;
 	if (s->encoder == NULL)
 		return len > 0 ? store(s, bytes, len, err) : 0;
-	while (len > 0 || !done) {
+	while (len > 0 || (end && !done)) {
 		size_t produced;
 
 		if (strata_encoder_step(s->encoder, &in, &len, end, s->encoded, SINK_CHUNK,
