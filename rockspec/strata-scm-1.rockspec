@@ -38,7 +38,11 @@ local binding = [[
 	xattr
 ]]
 local archive = [[archive]]
-local facade = [[json members object work]]
+local facade = [[
+	append config help history image inspect json layer members object platform save schema
+	tags tree whiteout work dialect/docker dialect/docker_edit dialect/docker_new
+	dialect/edits dialect/oci_edit dialect/v1
+]]
 
 -- Adds the paths of named C files to a list.
 local function sources(list, directory, names)

@@ -7,7 +7,7 @@ local TEXTS = {
 strata.Image
   id tags platform config layers path edited       fields; tags assign
   history()  scrub_history(pattern)  clear_history()
-  inspect()  tree{depth=}  files()  verify()
+  inspect()  tree{depth=, width=}  files()  verify()
   filter(fn)  rewrite(fn)  prune()  append{files=}
   tag(ref)  untag(ref)  save(path, opts)  close()]],
   ["strata.Layer"] = [[

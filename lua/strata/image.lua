@@ -217,7 +217,7 @@ function methods:inspect()
 end
 
 --- The merged tree of all layers, for people.
----@param opts? {depth?: integer}
+---@param opts? {depth?: integer, width?: integer}  levels, and names of one directory, to draw
 ---@return string
 function methods:tree(opts)
   local state = state_of(self)
@@ -254,7 +254,8 @@ function methods:verify(opts)
   add_hashes(state, job, true)
   ok, message, code = work.run(job, opts)
   job:close()
-  return ok, message, code
+  if not ok then return nil, message, code end
+  return true
 end
 
 --- The members of the archive with their SHA-256.

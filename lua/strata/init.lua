@@ -21,6 +21,8 @@ local strata = {
   object = json.object,
 }
 
+local EPOCH = "1970-01-01T00:00:00Z"
+
 ---@class strata.OpenOptions
 ---@field ref? string  tag or id of the image, when there are several
 ---@field limits? {json?: table, layers?: integer, entries?: integer, path?: integer, extension?: integer}
@@ -129,7 +131,7 @@ function strata.images(path, opts)
   end
 end
 
---- An image without layers.
+--- An image without layers. Nothing in it depends on when or where it is made.
 ---@param opts {platform: string, created?: string, config?: table}
 ---@return strata.Image
 function strata.new(opts)
@@ -138,7 +140,7 @@ function strata.new(opts)
   if not wanted then error(("bad platform %q"):format(tostring(opts.platform)), 2) end
   local fields = {
     architecture = wanted.architecture, os = wanted.os, variant = wanted.variant,
-    created = opts.created, config = json.object {}, history = json.array {},
+    created = opts.created or EPOCH, config = json.object {}, history = json.array {},
     rootfs = { type = "layers", diff_ids = json.array {} },
   }
   local img, message = image.from_model { config_text = json.encode(fields), layers = {}, tags = {} }

@@ -248,7 +248,7 @@ function methods:drop(path)
 end
 
 --- The tree of this layer's entries, for people.
----@param opts? {depth?: integer}
+---@param opts? {depth?: integer, width?: integer}  levels, and names of one directory, to draw
 ---@return string
 function methods:tree(opts)
   return require("strata.tree").render({ self }, opts)

@@ -17,7 +17,15 @@ local save = {}
 ---@field path string
 ---@field id string
 ---@field size integer
----@field layers {old_diff_id: string?, diff_id: string, digest: string?, old_size: integer?, size: integer, action: string}[]
+---@field layers strata.SavedLayer[]
+
+---@class strata.SavedLayer
+---@field action string  "copied", "rewritten" or "added"
+---@field old_diff_id string?  nil for an added one
+---@field diff_id string
+---@field digest string?  as stored; nil when a copied layer's was not known
+---@field old_size integer?  bytes as stored
+---@field size integer
 
 --- A part of the output, in order: bytes, or a range of a file that is hashed
 -- when it says what it should be.

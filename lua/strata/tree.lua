@@ -50,7 +50,8 @@ local function apply(nodes, layer, number)
   apply_whiteouts(nodes, layer)
   for entry in layer:entries() do
     if not entry.opaque and not entry.whiteout and not entry.path:find("%.wh%.%.wh%.[^/]*$") then
-      local path, node = entry.path, nil
+      local path = entry.path
+      local node
       if entry.type == "dir" then
         node = directory(nodes, path)
       else
@@ -73,31 +74,32 @@ local function describe(node)
   return ("%s  (%s)"):format(name, core.human_size(node.size))
 end
 
-local function draw(lines, nodes, node, indent, depth, max_depth)
+local function draw(lines, nodes, node, indent, depth, limits)
   local paths = {}
   for path in pairs(node.children) do paths[#paths + 1] = path end
   json.sort(paths)
-  if depth > max_depth then
-    if #paths > 0 then lines[#lines + 1] = ("%s└── … %d more"):format(indent, #paths) end
-    return
-  end
-  for i, path in ipairs(paths) do
-    local last, child = i == #paths, nodes[path]
+  local shown = depth > limits.depth and 0 or math.min(#paths, limits.width)
+  for i = 1, shown do
+    local last, child = i == #paths, nodes[paths[i]]
     lines[#lines + 1] = indent .. (last and "└── " or "├── ") .. describe(child)
-    draw(lines, nodes, child, indent .. (last and "    " or "│   "), depth + 1, max_depth)
+    draw(lines, nodes, child, indent .. (last and "    " or "│   "), depth + 1, limits)
+  end
+  if shown < #paths then
+    lines[#lines + 1] = ("%s└── … %d more"):format(indent, #paths - shown)
   end
 end
 
 --- The merged tree of some layers.
 ---@param layers strata.Layer[]  base first
----@param opts? {depth?: integer}
+---@param opts? {depth?: integer, width?: integer}  levels, and names of one directory, to draw
 ---@return string
 function tree.render(layers, opts)
   local nodes = {}
   directory(nodes, ".")
   for number, layer in ipairs(layers) do apply(nodes, layer, number) end
   local lines = { "/" }
-  draw(lines, nodes, nodes["."], "", 1, opts and opts.depth or 64)
+  opts = opts or {}
+  draw(lines, nodes, nodes["."], "", 1, { depth = opts.depth or 64, width = opts.width or math.huge })
   return table.concat(lines, "\n")
 end
 

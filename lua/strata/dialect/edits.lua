@@ -73,7 +73,8 @@ end
 
 -- A changed member: patched header, then its old or new content.
 local function put_changed(self, segments, member, edit)
-  local members, header, message, code = self.members, nil, nil, nil
+  local members = self.members
+  local header, message, code
   if edit.fresh then
     header, message, code = core.write_header {
       name = edit.name or member.stored_name, size = size_of(edit), mode = 420,

@@ -1,0 +1,224 @@
+-- What README shows is what happens. Each block of it is run in a directory that has an image app.tar,
+-- saved by docker, and links to what README names.
+
+local strata = require "strata"
+local docker = require "spec.support.docker"
+local peers = require "spec.support.peers"
+local sample = require "spec.support.sample"
+local shell = require "spec.support.shell"
+local tmp = require "spec.support.tmp"
+
+local function need(...)
+	local reason = peers.missing(...)
+	if reason then
+		pending(reason)
+	end
+end
+
+local README = shell.read("README.md")
+local TREE = shell.check({ "pwd" }):match("[^\n]+")
+local BUILD = os.getenv("STRATA_BUILD") or "build"
+
+--- The code of a section: the block behind the heading that has the language.
+local function block(heading, language)
+	local section = README:match("\n## " .. heading .. "\n(.-)\n## ") or README:match("\n## " .. heading .. "\n(.*)$")
+	return assert(section:match("\n```" .. language .. "\n(.-)```"), heading .. " has no " .. language)
+end
+
+local function lines(text)
+	local list = {}
+	for line in text:gmatch("[^\n]+") do
+		list[#list + 1] = line
+	end
+	return list
+end
+
+--- Whether output is as README shows it, where "…" stands for anything.
+local function is_like(shown, output)
+	local pattern = shown:gsub("\n…\n", "\1"):gsub("…", "\1"):gsub("[%^%$%(%)%%%.%[%]%*%+%-%?]", "%%%0"):gsub("\1", ".*")
+	return output:find("^" .. pattern .. "$") ~= nil
+end
+
+-- What `lua` does with what is typed: an expression is evaluated and its values are printed.
+local REPL = [[
+	for line in io.lines() do
+		local code = load("return " .. line) or assert(load(line))
+		local values = table.pack(code())
+		if values.n > 0 then print(table.unpack(values, 1, values.n)) end
+		io.write("\1")
+	end
+]]
+
+describe("README", function()
+	local dir, env
+
+	setup(function()
+		dir = tmp.dir()
+		for _, name in ipairs({ "examples", "lua", "build" }) do
+			shell.check({ "ln", "-s", TREE .. "/" .. name, dir:file(name) })
+		end
+		env = {
+			LUA_PATH = TREE .. "/lua/?.lua;" .. TREE .. "/lua/?/init.lua;;",
+			LUA_CPATH = TREE .. "/" .. BUILD .. "/lua5.4/?.so;;",
+			LUA_INIT = "",
+		}
+	end)
+
+	teardown(function()
+		dir:remove()
+	end)
+
+	local function run(line)
+		return (shell.check({ "sh", "-euc", line, cwd = dir.path, env = env }))
+	end
+
+	local function app()
+		need("docker")
+		local image = sample.app()
+		shell.check({ "ln", "-sf", image.archive, dir:file("app.tar") })
+		return image
+	end
+
+	it("starts with two commands: the demo, which installs, builds and operates, and the specs", function()
+		assert.same({ "make demo", "make test" }, lines(block("Quick start", "sh")))
+		assert.is_truthy(shell.read(".ci/run"):find("make %-j \"%$jobs\" test"))
+		local output = shell.check({ "make", "demo" })
+		for _, shown in ipairs({
+			"an image made from busybox",
+			"history, oldest first, beside the layers",
+			"│   └── motd",
+			"layer 1 .* copied\n",
+			"layer 2 .* rewritten\n",
+		}) do
+			assert.is_truthy(output:find(shown), shown)
+		end
+		local before, after = assert(strata.open("build/demo/before.tar")), assert(strata.open("build/demo/after.tar"))
+		assert.equal(before.layers[1].diff_id, after.layers[1].diff_id)
+		assert.is_nil(after.layers[2]:entry("usr/share/doc/busybox/copyright"))
+		assert.equal("mode = production\n", after.layers[2]:read("etc/app.conf"))
+	end)
+
+	it("has a demo whose result runs in docker", function()
+		need("docker")
+		shell.check({ "make", "demo" })
+		assert.same({ "strata-demo:after" }, docker.load("build/demo/after.tar"))
+		assert.equal(
+			"Made by strata from Debian's busybox.\nmode = production\nTZ is UTC\n",
+			docker.run("strata-demo:after")
+		)
+	end)
+
+	it("has a demo that takes the user's own image", function()
+		local image = app()
+		local output = shell.check({ "make", "demo", "IMAGE=" .. image.archive })
+		assert.is_truthy(output:find(image.id, 1, true))
+		local after = assert(strata.open("build/demo/after.tar"))
+		assert.is_truthy(output:find(after.id, 1, true))
+		assert.equal("UTC", after.config:get_env("TZ"))
+	end)
+
+	it("has a sample that does what its comments say", function()
+		local image = app()
+		local output = lines(run("lua5.4 - <<'END'\n" .. block("In a script", "lua") .. "END"))
+		assert.is_truthy(output[1]:find("^strata.Image%(app:1, linux/"))
+		assert.equal(#image.inspect.RootFS.Layers + 2, #output)
+		assert.same({ "app:1.4-slim" }, docker.load(dir:file("app-slim.tar")))
+		assert.equal(output[#output], docker.id("app:1.4-slim"))
+		assert.equal("v1.4-slim", docker.inspect("app:1.4-slim").Config.Labels["org.opencontainers.image.revision"])
+	end)
+
+	it("has a session at the REPL that can be typed", function()
+		shell.check({ "make", "demo" })
+		local typed, shown = {}, {}
+		for _, line in ipairs(lines((block("At the REPL", "")))) do
+			if line:find("^> ") then
+				typed[#typed + 1] = line:sub(3)
+				shown[#typed] = ""
+			elseif #typed > 0 then
+				shown[#typed] = shown[#typed] .. line .. "\n"
+			end
+		end
+		assert.is_true(#typed > 8)
+		local output = shell.check({ "lua5.4", "-e", REPL, cwd = dir.path, env = env, input = table.concat(typed, "\n") })
+		local n = 0
+		for answer in output:gmatch("([^\1]*)\1") do
+			n = n + 1
+			answer = answer:gsub("\n+", "\n")
+			assert.is_true(is_like(shown[n], answer), ("%s\nshould give\n%sand gives\n%s"):format(typed[n], shown[n], answer))
+		end
+		assert.equal(#typed, n)
+	end)
+
+	it("has examples that work on an image", function()
+		local image = app()
+		local commands = lines(block("Examples", "sh"))
+		assert.equal(4, #commands)
+		local inspected = run(commands[1])
+		assert.is_truthy(inspected:find(image.id, 1, true))
+		run(commands[2])
+		local img = assert(strata.open(dir:file("slim.tar")))
+		assert.is_true(assert(img:verify()))
+		local stripped = run(commands[2]:gsub("usr/share.*", "/srv/links/ opt/owned"))
+		assert.is_truthy(stripped:find("rewritten"))
+		docker.load(dir:file("slim.tar"))
+		assert.is_nil(sample.listing("app:1")["srv/links/second"])
+		local id = run(commands[3]):match("sha256:%x+")
+		assert.same({ "app:1", "app:tuned" }, (function(list)
+			table.sort(list)
+			return list
+		end)(docker.load(dir:file("tuned.tar"))))
+		assert.equal(id, docker.id("app:tuned"))
+		assert.equal("1000", docker.inspect("app:tuned").Config.User)
+		local walk = run(commands[4])
+		for _, file in ipairs(assert(assert(strata.open(image.archive)):files())) do
+			assert.is_truthy(walk:find(file.digest and file.digest:sub(8) or file.name, 1, true), file.name)
+		end
+		for _, layer in ipairs(image.inspect.RootFS.Layers) do
+			assert.is_truthy(walk:find(layer, 1, true), layer)
+		end
+		assert.is_truthy(walk:find("every digest is right", 1, true))
+	end)
+
+	it("installs to where Lua looks", function()
+		local command = lines(block("Installing", "sh"))[1]
+		assert.equal("sudo make install", command)
+		shell.check({ "make", "install", "DESTDIR=" .. dir:file("installed") })
+		local root = dir:file("installed") .. "/usr/local/"
+		for _, lua in ipairs({ "lua5.4", "lua5.1", "luajit" }) do
+			local version = lua:match("5.%d") or "5.1"
+			local output = shell.check({
+				lua,
+				"-e",
+				"print(require('strata')._VERSION, (require('strata.archive')))",
+				cwd = dir.path,
+				env = {
+					LUA_PATH = ("%sshare/lua/%s/?.lua;%sshare/lua/%s/?/init.lua;;"):format(root, version, root, version),
+					LUA_CPATH = ("%slib/lua/%s/?.so;;"):format(root, version),
+				},
+			})
+			assert.is_truthy(output:find("^strata "), lua)
+		end
+	end)
+
+	it("names the rock that .ci/rock builds", function()
+		local command = README:match("`(luarocks make [^`]+)`")
+		local script = shell.read(".ci/rock")
+		assert.is_truthy(script:find(command:match("%S+$"), 1, true))
+	end)
+
+	it("lists the methods and fields that there are", function()
+		local img = strata.new({ platform = "linux/amd64" })
+		img:append({ files = { a = "b" } })
+		local layer = img.layers[1]
+		local entry = layer:entry("a")
+		local objects = { img = img, layer = layer, entry = entry, config = img.config, strata = strata }
+		local seen = 0
+		for name, member in README:gmatch("`(%l+)[.:]([%l_]+)[({}]") do
+			if objects[name] then
+				seen = seen + 1
+				assert.equal("function", type(objects[name][member]), name .. ":" .. member)
+			end
+		end
+		assert.is_true(seen > 15)
+	end)
+end)
