@@ -39,7 +39,7 @@ local binding = [[
 ]]
 local archive = [[archive]]
 local facade = [[
-	append config help history image inspect json layer members object platform save schema
+	append config help history image inspect json layer links members object platform save schema
 	tags tree whiteout work dialect/docker dialect/docker_edit dialect/docker_new
 	dialect/edits dialect/oci_edit dialect/v1
 ]]

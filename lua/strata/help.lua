@@ -18,7 +18,7 @@ strata.Layer
   ["strata.Entry"] = [[
 strata.Entry
   path linkpath mode uid gid uname gname mtime major minor xattrs    assign
-  name type typeflag size pax whiteout opaque index sparse mtime_nsec
+  name type typeflag size pax whiteout opaque index sparse dangling mtime_nsec
   read(max, from)  replace(data)  drop()]],
   ["strata.Config"] = [[
 strata.Config

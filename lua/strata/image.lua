@@ -9,6 +9,7 @@ local core = require "strata.core"
 local history = require "strata.history"
 local json = require "strata.json"
 local layer = require "strata.layer"
+local links = require "strata.links"
 local object = require "strata.object"
 local save = require "strata.save"
 local tags = require "strata.tags"
@@ -77,28 +78,35 @@ local function check_callback(fn, name)
   end
 end
 
+-- What a filter drops: the entries; per layer their numbers, and the paths that go.
+local function decide(state, chosen, fn)
+  local drops, numbers, paths = {}, {}, {}
+  for _, one in ipairs(chosen) do
+    local position, handle = one.position, state.layers[one.position]
+    for entry in one.index:entries() do
+      if fn(entry, handle) == false then
+        drops[#drops + 1] = entry
+        numbers[position], paths[position] = numbers[position] or {}, paths[position] or {}
+        numbers[position][entry.index] = true
+        if not entry.whiteout and not entry.opaque then table.insert(paths[position], entry.path) end
+      end
+    end
+  end
+  return drops, numbers, paths
+end
+
 -- Decides first and drops then, so that a filter that throws leaves no trace.
 local function filter(state, chosen, fn)
   local ok, message, code = layer.load(states_of(state.layers))
   if not ok then return sticky(state, nil, message, code) end
-  local drops, dropped = {}, {}
-  for _, one in ipairs(chosen) do
-    local handle = state.layers[one.position]
-    for entry in one.index:entries() do
-      if fn(entry, handle) == false then
-        drops[#drops + 1] = entry
-        local paths = dropped[one.position] or {}
-        if not entry.whiteout and not entry.opaque then paths[#paths + 1] = entry.path end
-        dropped[one.position] = paths
-      end
-    end
-  end
+  local drops, numbers, paths = decide(state, chosen, fn)
+  if #drops == 0 then return true end
+  local indexes = {}
+  for i, one in ipairs(states_of(state.layers)) do indexes[i] = one.index end
+  local stranded = links.find_stranded(indexes, numbers)
+  if stranded then return sticky(state, nil, stranded, "EINVAL") end
   for _, entry in ipairs(drops) do entry:drop() end
-  if #drops > 0 then
-    local indexes = {}
-    for i, one in ipairs(states_of(state.layers)) do indexes[i] = one.index end
-    whiteout.drop_needless(indexes, dropped)
-  end
+  whiteout.drop_needless(indexes, paths)
   return true
 end
 

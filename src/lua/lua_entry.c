@@ -155,6 +155,7 @@ enum field {
 	F_OPAQUE,
 	F_INDEX,
 	F_SPARSE,
+	F_DANGLING,
 	F_HEADER_OFFSET,
 	F_DATA_OFFSET,
 	F_STORED,
@@ -185,10 +186,18 @@ static const struct {
         {"opaque", F_OPAQUE},
         {"index", F_INDEX},
         {"sparse", F_SPARSE},
+        {"dangling", F_DANGLING},
         {"header_offset", F_HEADER_OFFSET},
         {"data_offset", F_DATA_OFFSET},
         {"stored", F_STORED},
 };
+
+/* A hardlink to what no entry of its tar is: a lower layer may have the file. */
+static bool is_dangling(const struct strata_index *index, const struct strata_entry *e)
+{
+	return e->typeflag == '1' && index->links != NULL &&
+	       index->links[e - index->entries].root == STRATA_NO_ENTRY;
+}
 
 static void push_path(lua_State *L, const struct strata_index *index, struct strata_path path)
 {
@@ -323,6 +332,9 @@ static int push_field(lua_State *L, const struct lua_entry *entry, enum field fi
 		return push_number(L, true, e->stored);
 	case F_SPARSE:
 		lua_pushboolean(L, e->sparse);
+		return 1;
+	case F_DANGLING:
+		lua_pushboolean(L, is_dangling(index, e));
 		return 1;
 	default:
 		return push_text_field(L, index, e, field);
@@ -612,8 +624,9 @@ static int entry_tostring(lua_State *L)
 	}
 	e = &index->entries[entry->number];
 	strata_quote(path, sizeof(path), strata_index_text(index, e->path), e->path.len);
+	path[strlen(path) - 1] = '\0'; /* without the quotes */
 	human_size(e->size, size);
-	snprintf(text, sizeof(text), "(%s, %s, %04o, %u:%u, %s)", path, type_name(e->typeflag),
+	snprintf(text, sizeof(text), "(%s, %s, %04o, %u:%u, %s)", path + 1, type_name(e->typeflag),
 	         e->mode & 07777u, e->uid, e->gid, size);
 	lua_pushfstring(L, "%s%s", ENTRY_TYPE, text);
 	return 1;

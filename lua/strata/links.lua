@@ -1,0 +1,41 @@
+--- Hardlinks whose file is in a lower layer.
+--
+-- Inside a layer the core keeps links and files together. A link can also name a
+-- file that only a lower layer holds, and then nothing takes that file's place.
+
+local core = require "strata.core"
+
+local links = {}
+
+-- The topmost layer below `upper` that has the path: its number and the entry.
+local function holder(indexes, upper, path)
+  for i = upper - 1, 1, -1 do
+    local entry = indexes[i]:find(path)
+    if entry then return i, entry end
+  end
+end
+
+--- Finds a link that would be left without its file.
+---@param indexes userdata[]  of all layers, base first, scanned
+---@param drops table<integer, table<integer, boolean>>  per layer: numbers of the entries to be dropped
+---@return string? message
+function links.find_stranded(indexes, drops)
+  local dropping = false
+  for i, index in ipairs(indexes) do
+    if dropping then
+      for entry in index:entries() do
+        if entry.dangling and not (drops[i] and drops[i][entry.index]) then
+          local lower, file = holder(indexes, i, core.normalise(entry.linkpath))
+          if file and drops[lower] and drops[lower][file.index] then
+            return ("layer %d: hardlink %s shares the file %s of layer %d, which is to be dropped; drop both or none")
+              :format(i, core.quote(entry.path), core.quote(file.path), lower)
+          end
+        end
+      end
+    end
+    dropping = dropping or drops[i] ~= nil
+  end
+  return nil
+end
+
+return links
