@@ -1,0 +1,370 @@
+--- OCI image layouts, as a directory or as an archive: reading.
+--
+-- Documents are read once, from index.json down, each checked against its
+-- descriptor. Blobs of images may be missing until somebody needs them. Source:
+-- image-spec image-layout.md, image-index.md, manifest.md, descriptor.md.
+
+local core = require "strata.core"
+local json = require "strata.json"
+local media = require "strata.media"
+local platform = require "strata.platform"
+
+local oci = {}
+
+local MAX_JSON = 4 * 1024 * 1024
+local MAX_DEPTH = 8
+local MAX_MANIFESTS = 10000
+local MAX_LAYERS = 4096
+local MAX_SIZE = 2 ^ 53
+
+local NAME = "io.containerd.image.name"
+local REF_NAME = "org.opencontainers.image.ref.name"
+local REFERENCE_TYPE = "vnd.docker.reference.type"
+
+local function fail(code, fmt, ...)
+  return nil, fmt:format(...), code
+end
+
+local function or_nil(value)
+  if value == json.null then return nil end
+  return value
+end
+
+--- One manifest of a layout.
+---@class strata.Manifest
+---@field digest string
+---@field media_type string
+---@field kind "image"|"attestation"|"artifact"
+---@field tags string[]
+---@field platform {os: string, architecture: string, variant: string?}?
+---@field annotations table  of its descriptor
+---@field text string?  nil: the blob is not there
+---@field document table?  decoded
+
+---@class strata.Catalog
+---@field store table
+---@field indexes table<string, {text: string, digest: string?}>  by digest; "" is index.json
+---@field manifests strata.Manifest[]  in the order of the indexes
+---@field by_digest table<string, strata.Manifest>
+local Catalog = {}
+Catalog.__index = Catalog
+
+-- A descriptor of a document, checked. Returns its digest and size.
+local function check_descriptor(value, where)
+  if type(value) ~= "table" then return fail("EFORMAT", "%s is not a descriptor", where) end
+  local digest, size = value.digest, value.size
+  if type(digest) ~= "string" or not digest:find("^[a-z0-9][a-z0-9+._-]*:[a-zA-Z0-9=_-]+$") then
+    return fail("EFORMAT", "%s: bad digest %s", where, core.quote(tostring(digest)))
+  end
+  if type(size) ~= "number" or size < 0 or size > MAX_SIZE or size % 1 ~= 0 then
+    return fail("EFORMAT", "%s: bad size %s", where, tostring(size))
+  end
+  return digest, size
+end
+
+oci.check_descriptor = check_descriptor
+
+-- A small blob, checked against its descriptor. nil, nil: it is not there.
+local function read_blob(store, digest, size, max)
+  local blob, message, code = store:blob(digest)
+  if not blob then
+    if code == "ENOENT" then return nil end
+    return nil, message, code
+  end
+  if blob.size ~= size then
+    return fail("EDIGEST", "%s: blob %s has %d bytes, but its descriptor says %d", store.path, digest,
+      blob.size, size)
+  end
+  if size > max then
+    return fail("ELIMIT", "%s: blob %s has %d bytes; limits.json.max_bytes is %d", store.path, digest, size,
+      max)
+  end
+  local text
+  text, message, code = blob.file:read(blob.offset, blob.size)
+  if not text then return nil, message, code end
+  if not digest:find("^sha256:") then
+    return fail("EUNSUPPORTED", "%s: blob %s: only SHA-256 can be verified", store.path, digest)
+  end
+  local found = core.sha256(text)
+  if found ~= digest then
+    return fail("EDIGEST", "%s: blob %s hashes to %s", store.path, digest, found)
+  end
+  return text
+end
+
+local function decode_document(text, where, max)
+  local document, message, code = json.decode(text, { max_bytes = max })
+  if document == nil then return nil, where .. ": " .. message, code == "ELIMIT" and code or "EFORMAT" end
+  if type(document) ~= "table" then return fail("EFORMAT", "%s is not a JSON object", where) end
+  local kind = or_nil(document.manifests) and "index" or "manifest"
+  local other = document.layers or document.config or document.fsLayers
+  if kind == "index" and or_nil(other) then
+    -- CVE-2021-41190: two readers could take it for two things.
+    return fail("EFORMAT", "%s is an index and a manifest at once", where)
+  end
+  return document, kind
+end
+
+local function strings(value)
+  local copy = {}
+  for key, item in pairs(type(value) == "table" and value or {}) do
+    if type(key) == "string" and type(item) == "string" then copy[key] = item end
+  end
+  return copy
+end
+
+-- The names that a descriptor gives: the full one if there is, else the tag.
+local function add_names(tags, annotations)
+  local name = annotations[NAME] or annotations[REF_NAME]
+  for _, tag in ipairs(tags) do
+    if tag == name then return end
+  end
+  tags[#tags + 1] = name
+end
+
+local function kind_of(document, descriptor, annotations)
+  if annotations[REFERENCE_TYPE] then return "attestation" end
+  if or_nil(document.artifactType) or or_nil(descriptor.artifactType) then return "artifact" end
+  local config = document.config
+  local config_type = type(config) == "table" and config.mediaType
+  if media.kind(config_type) ~= "config" then return "artifact" end
+  return "image"
+end
+
+local function platform_of(value)
+  if type(value) ~= "table" then return nil end
+  local architecture, os = or_nil(value.architecture), or_nil(value.os)
+  if type(architecture) ~= "string" or type(os) ~= "string" then return nil end
+  local variant = or_nil(value.variant)
+  return { os = os, architecture = architecture, variant = type(variant) == "string" and variant or nil }
+end
+
+-- Takes in a manifest that a descriptor names; it may be known under other tags.
+function Catalog:add_manifest(descriptor, text, document, names)
+  local known = self.by_digest[descriptor.digest]
+  local annotations = strings(descriptor.annotations)
+  if not known then
+    known = {
+      digest = descriptor.digest, size = descriptor.size, media_type = descriptor.mediaType,
+      kind = document and kind_of(document, descriptor, annotations) or
+        annotations[REFERENCE_TYPE] and "attestation" or "image",
+      tags = {}, annotations = annotations, platform = platform_of(descriptor.platform),
+      text = text, document = document,
+    }
+    self.by_digest[known.digest] = known
+    self.manifests[#self.manifests + 1] = known
+  end
+  for _, name in ipairs(names) do add_names(known.tags, { [NAME] = name }) end
+  add_names(known.tags, annotations)
+end
+
+function Catalog:visit_descriptor(descriptor, where, names, depth)
+  local digest, size, code = check_descriptor(descriptor, where)
+  if not digest then return nil, size, code end
+  self.count = self.count + 1
+  if self.count > self.max_manifests then
+    return fail("ELIMIT", "%s: more than %d manifests (limits.manifests)", self.store.path, self.max_manifests)
+  end
+  local stated = or_nil(descriptor.mediaType)
+  local kind = media.kind(stated)
+  if kind == "config" or kind == "layer" then
+    return fail("EFORMAT", "%s: a %s where a manifest should be", where, kind)
+  end
+  if not kind and stated ~= nil then return true end -- somebody else's: kept, not looked at
+  local text, message
+  text, message, code = read_blob(self.store, digest, size, self.max)
+  if message then return nil, message, code end
+  if not text then
+    if kind ~= "index" then self:add_manifest(descriptor, nil, nil, names) end
+    return true
+  end
+  local document, found
+  document, found, code = decode_document(text, ("%s: %s"):format(self.store.path, digest), self.max)
+  if not document then return nil, found, code end
+  local own = or_nil(document.mediaType)
+  if (kind and found ~= kind) or (own ~= nil and stated ~= nil and own ~= stated) then
+    return fail("EFORMAT", "%s: %s is said to be %s, and is %s", where, digest, tostring(stated),
+      tostring(own or found))
+  end
+  if found == "index" then
+    local below = {}
+    for i, name in ipairs(names) do below[i] = name end
+    add_names(below, strings(descriptor.annotations))
+    return self:visit_index(digest, text, document, below, depth + 1)
+  end
+  self:add_manifest(descriptor, text, document, names)
+  return true
+end
+
+function Catalog:visit_index(digest, text, document, names, depth)
+  local where = digest == "" and self.store.path .. ": index.json" or self.store.path .. ": " .. digest
+  if depth > self.max_depth then
+    return fail("ELIMIT", "%s: indexes inside indexes, more than %d deep (limits.index_depth)", where,
+      self.max_depth)
+  end
+  -- A digest cannot contain itself, so a cycle would have to break SHA-256; the depth is limited anyway.
+  self.indexes[digest] = { text = text, media_type = or_nil(document.mediaType),
+                           annotations = strings(document.annotations), document = document }
+  if type(document.manifests) ~= "table" then
+    return fail("EFORMAT", "%s: manifests is not an array", where)
+  end
+  for i, descriptor in ipairs(document.manifests) do
+    local ok, message, code = self:visit_descriptor(descriptor, ("%s: manifests[%d]"):format(where, i - 1),
+      names, depth)
+    if not ok then return nil, message, code end
+  end
+  return true
+end
+
+--- The manifest that is below some index, and the index, if it is a nested one.
+---@param digest string
+---@return {digest: string, media_type: string?, annotations: table<string, string>, manifests: integer}?
+function Catalog:index_of(digest)
+  for index_digest, index in pairs(self.indexes) do
+    for _, descriptor in ipairs(index_digest ~= "" and index.document.manifests or {}) do
+      if descriptor.digest == digest then
+        return { digest = index_digest, media_type = index.media_type, annotations = index.annotations,
+                 manifests = #index.document.manifests }
+      end
+    end
+  end
+  return nil
+end
+
+local function check_layout(store, max)
+  if not store:has("oci-layout") then return true end
+  local text, message, code = store:document("oci-layout", max)
+  if not text then return nil, message, code end
+  local layout = json.decode(text, { max_bytes = max })
+  local version = type(layout) == "table" and layout.imageLayoutVersion
+  if type(version) ~= "string" then
+    return fail("EFORMAT", "%s: oci-layout has no imageLayoutVersion", store.path)
+  end
+  if not version:find("^1%.") then
+    return fail("EUNSUPPORTED", "%s: oci-layout: version %s", store.path, core.quote(version))
+  end
+  return true
+end
+
+--- Reads every index and manifest of a layout.
+---@param store table  strata.Members or strata.Directory
+---@param limits? table
+---@return strata.Catalog?
+---@return string? message
+---@return string? code
+function oci.catalog(store, limits)
+  limits = limits or {}
+  local self = setmetatable({
+    store = store, indexes = {}, manifests = {}, by_digest = {}, count = 0,
+    max = limits.json and limits.json.max_bytes or MAX_JSON,
+    max_manifests = limits.manifests or MAX_MANIFESTS, max_depth = limits.index_depth or MAX_DEPTH,
+    max_layers = limits.layers or MAX_LAYERS, limits = limits,
+  }, Catalog)
+  local ok, message, code = check_layout(store, self.max)
+  if not ok then return nil, message, code end
+  local text
+  text, message, code = store:document("index.json", self.max)
+  if not text then return nil, message, code end
+  local document, kind
+  document, kind, code = decode_document(text, store.path .. ": index.json", self.max)
+  if not document then return nil, kind, code end
+  if kind ~= "index" then return fail("EFORMAT", "%s: index.json has no manifests", store.path) end
+  ok, message, code = self:visit_index("", text, document, {}, 0)
+  if not ok then return nil, message, code end
+  return self
+end
+
+-- ---- one image ----------------------------------------------------------------
+
+local function missing(store, what, digest)
+  return fail("ENOENT", "%s: %s: blob %s is not there", store.path, what, digest)
+end
+
+-- A layer as its descriptor has it. A blob that is not there fails when it is needed.
+local function read_layer(catalog, descriptor, number)
+  local store = catalog.store
+  local what = ("layer %d"):format(number)
+  local digest, size, code = check_descriptor(descriptor, ("%s: %s"):format(store.path, what))
+  if not digest then return nil, size, code end
+  local blob, message
+  blob, message, code = store:blob(digest)
+  if not blob and code ~= "ENOENT" then return nil, message, code end
+  local layer = {
+    digest = digest, media_type = or_nil(descriptor.mediaType),
+    annotations = strings(descriptor.annotations), descriptor = descriptor,
+    foreign = media.is_foreign(descriptor.mediaType), name = blob and blob.name,
+  }
+  if not blob then
+    layer.blob = { size = size, compression = "none", missing = true }
+    return layer
+  end
+  if blob.size ~= size then
+    return fail("EDIGEST", "%s: %s: blob %s has %d bytes, but its descriptor says %d", store.path, what,
+      digest, blob.size, size)
+  end
+  local compression
+  compression, message, code = blob.file:sniff(blob.offset, blob.size)
+  if not compression then return nil, message, code end
+  layer.blob = { file = blob.file, offset = blob.offset, size = blob.size, compression = compression }
+  return layer
+end
+
+--- What an image is made of.
+---@param catalog strata.Catalog
+---@param manifest strata.Manifest
+---@return table? model
+---@return string? message
+---@return string? code
+function oci.read(catalog, manifest)
+  local store = catalog.store
+  if not manifest.text then return missing(store, "manifest", manifest.digest) end
+  local document = manifest.document
+  if manifest.kind ~= "image" then
+    return fail("EUNSUPPORTED", "%s: %s is an %s, not an image", store.path, manifest.digest, manifest.kind)
+  end
+  local digest, size, code = check_descriptor(document.config, ("%s: config"):format(store.path))
+  if not digest then return nil, size, code end
+  local text, message
+  text, message, code = read_blob(store, digest, size, catalog.max)
+  if message then return nil, message, code end
+  if not text then return missing(store, "config", digest) end
+  local descriptors = or_nil(document.layers) or {}
+  if type(descriptors) ~= "table" then
+    return fail("EFORMAT", "%s: %s: layers is not an array", store.path, manifest.digest)
+  end
+  if #descriptors > catalog.max_layers then
+    return fail("ELIMIT", "%s: %d layers; limits.layers is %d", store.path, #descriptors, catalog.max_layers)
+  end
+  local layers = {}
+  for i, descriptor in ipairs(descriptors) do
+    layers[i], message, code = read_layer(catalog, descriptor, i)
+    if not layers[i] then return nil, message, code end
+  end
+  local tags = {}
+  for i, tag in ipairs(manifest.tags) do tags[i] = tag end
+  return {
+    config_text = text, layers = layers, tags = tags, limits = catalog.limits,
+    manifest = { text = manifest.text, digest = manifest.digest, media_type = manifest.media_type },
+    index = catalog:index_of(manifest.digest),
+  }
+end
+
+--- The platform of a manifest: its descriptor's, else its config's.
+function oci.platform(catalog, manifest)
+  if manifest.platform or not manifest.document or manifest.kind ~= "image" then return manifest.platform end
+  local digest, size = check_descriptor(manifest.document.config, "config")
+  local text = digest and read_blob(catalog.store, digest, size, catalog.max)
+  local config = text and json.decode(text, { max_bytes = catalog.max })
+  manifest.platform = platform_of(config)
+  return manifest.platform
+end
+
+oci.NAME, oci.REF_NAME, oci.REFERENCE_TYPE = NAME, REF_NAME, REFERENCE_TYPE
+
+--- The platform as text, "" when nothing says it.
+function oci.platform_text(catalog, manifest)
+  local value = oci.platform(catalog, manifest)
+  return value and tostring(platform.of(value)) or ""
+end
+
+return oci

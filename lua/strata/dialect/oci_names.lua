@@ -1,0 +1,71 @@
+--- The names that descriptors of index.json give to images.
+--
+-- Docker and containerd write the full name and the tag, others only
+-- org.opencontainers.image.ref.name, which may hold either.
+
+local core = require "strata.core"
+local json = require "strata.json"
+local oci = require "strata.dialect.oci"
+local tags = require "strata.tags"
+
+local oci_names = {}
+
+local NAME = "/annotations" .. json.part(oci.NAME)
+local REF_NAME = "/annotations" .. json.part(oci.REF_NAME)
+
+local function name_of(doc, pointer)
+  return doc:get(pointer .. NAME) or doc:get(pointer .. REF_NAME)
+end
+
+-- True when the descriptor has one of the names.
+local function has_any(doc, pointer, refs)
+  local name = name_of(doc, pointer)
+  return name ~= nil and tags.find(refs, name) ~= nil
+end
+
+local function set_name(doc, pointer, ref)
+  local _, tag = tags.split(ref)
+  doc:set(pointer .. NAME, core.json_quote(ref))
+  doc:set(pointer .. REF_NAME, core.json_quote(tag or ref))
+end
+
+local function clear_name(doc, pointer)
+  for _, annotation in ipairs { NAME, REF_NAME } do
+    if doc:type(pointer .. annotation) then doc:remove(pointer .. annotation) end
+  end
+  if doc:type(pointer .. "/annotations") == "object" and doc:count(pointer .. "/annotations") == 0 then
+    doc:remove(pointer .. "/annotations")
+  end
+end
+
+--- Makes the descriptors `ours` of an index carry the tags: one is copied per
+-- new tag; one that is left without its tag goes, unless it is the last.
+---@param doc strata.JSON  the index
+---@param ours integer[]  their places, from 0, ascending
+---@param refs string[]
+function oci_names.sync(doc, ours, refs)
+  local example = doc:raw("/manifests/" .. ours[#ours])
+  for _, ref in ipairs(refs) do
+    local there = false
+    for _, i in ipairs(ours) do there = there or has_any(doc, "/manifests/" .. i, { ref }) end
+    if not there then
+      local at = doc:count("/manifests")
+      doc:insert("/manifests/" .. at, example)
+      set_name(doc, "/manifests/" .. at, ref)
+      ours[#ours + 1] = at
+    end
+  end
+  local left = #ours
+  for i = #ours, 1, -1 do
+    local pointer = "/manifests/" .. ours[i]
+    local stays = has_any(doc, pointer, refs) or (#refs == 0 and not name_of(doc, pointer))
+    if not stays and left > 1 then
+      doc:remove(pointer)
+      left = left - 1
+    elseif not stays then
+      clear_name(doc, pointer)
+    end
+  end
+end
+
+return oci_names

@@ -1,0 +1,130 @@
+--- An image directory as a store of blobs: an OCI layout, or skopeo's `dir:`.
+--
+-- All names go through the core's directory object, which leads nowhere outside.
+
+local core = require "strata.core"
+
+local directory = {}
+
+---@class strata.Directory
+---@field path string
+---@field dir userdata
+---@field root string  the document that everything hangs on
+---@field flat boolean  skopeo's: blobs lie beside it, under their bare hash
+local Directory = {}
+Directory.__index = Directory
+
+local function fail(code, fmt, ...)
+  return nil, fmt:format(...), code
+end
+
+-- skopeo writes "Directory Transport Version: 1.1\n" into a file.
+local function is_flat(dir)
+  local file = dir:open("version")
+  local text = file and file:read(0, math.min(file:size(), 64))
+  if file then file:close() end
+  return text ~= nil and text:find("^Directory Transport Version:") ~= nil
+end
+
+--- Opens a directory that holds images.
+---@param path string
+---@return strata.Directory?
+---@return string? message
+---@return string? code
+function directory.open(path)
+  local dir, message, code = core.open_dir(path)
+  if not dir then return nil, message, code end
+  local self = setmetatable({ path = path, dir = dir, root = "index.json", flat = false }, Directory)
+  if not dir:stat("index.json") then
+    if not is_flat(dir) then
+      dir:close()
+      return fail("EFORMAT", "%s: a directory without index.json is no image", path)
+    end
+    self.root, self.flat = "manifest.json", true
+  end
+  return self
+end
+
+--- Whether there is a file of that name.
+function Directory:has(name)
+  return self.dir:stat(name) ~= nil
+end
+
+--- The content of a small file.
+---@param name string
+---@param max integer  more bytes than this are ELIMIT
+function Directory:document(name, max)
+  local file, message, code = self.dir:open(name)
+  if not file then return nil, ("%s: %s"):format(self.path, message), code end
+  local size = file:size()
+  if size > max then
+    file:close()
+    return fail("ELIMIT", "%s: %s has %d bytes; limits.json.max_bytes is %d", self.path, name, size, max)
+  end
+  local text
+  text, message, code = file:read(0, size)
+  file:close()
+  return text, message, code
+end
+
+--- Where a blob lies, below the directory.
+function Directory:blob_name(digest)
+  if self.flat then return (digest:gsub("^.*:", "")) end
+  return "blobs/" .. digest:gsub(":", "/", 1)
+end
+
+--- A blob; ENOENT when it is not there.
+---@param digest string
+---@return {file: userdata, offset: integer, size: integer, name: string}?
+---@return string? message
+---@return string? code
+function Directory:blob(digest)
+  local name = self:blob_name(digest)
+  local file, message, code = self.dir:open(name)
+  if not file and self.flat and code == "ENOENT" then
+    name = name .. ".manifest.json"
+    file, message, code = self.dir:open(name)
+  end
+  if not file then return nil, ("%s: %s"):format(self.path, message), code end
+  return { file = file, offset = 0, size = file:size(), name = name }
+end
+
+--- Every file below the directory, sorted: name and size, or the target of a link.
+---@return {name: string, type: string, size: integer}[]?
+---@return string? message
+---@return string? code
+function Directory:list()
+  local found, todo = {}, { "" }
+  while #todo > 0 do
+    local at = table.remove(todo)
+    local names, message, code = self.dir:list(at == "" and "." or at)
+    if not names then return nil, message, code end
+    for _, name in ipairs(names) do
+      local path = at == "" and name or at .. "/" .. name
+      local info
+      info, message, code = self.dir:stat(path)
+      if not info then return nil, message, code end
+      if info.type == "dir" then
+        todo[#todo + 1] = path
+      else
+        found[#found + 1] = { name = path, type = info.type, size = info.size }
+      end
+    end
+  end
+  table.sort(found, function(a, b) return a.name < b.name end)
+  return found
+end
+
+--- One more image uses the directory.
+function Directory:use()
+  self.users = (self.users or 0) + 1
+  return self
+end
+
+--- One uses it no more.
+function Directory:release()
+  self.users = self.users - 1
+  if self.users == 0 then self.dir:close() end
+end
+
+return directory

@@ -1,0 +1,120 @@
+--- Image manifests: the one that an image came with, edited by spans, or a new one.
+
+local core = require "strata.core"
+local json = require "strata.json"
+local media = require "strata.media"
+
+local manifest = {}
+
+-- Annotations of layers that describe the compressed bytes; source: the projects
+-- containers/storage (zstd:chunked) and containerd/stargz-snapshotter (eStargz).
+local OF_THE_BYTES = { "^io%.github%.containers%.zstd%-chunked%.", "^containerd%.io/snapshot/stargz/",
+                       "^io%.containers%.estargz%." }
+
+local function describes_bytes(name)
+  for _, pattern in ipairs(OF_THE_BYTES) do
+    if name:find(pattern) then return true end
+  end
+  return false
+end
+
+-- Points a descriptor at other bytes.
+local function point(doc, pointer, digest, size)
+  doc:set(pointer .. "/digest", core.json_quote(digest))
+  doc:set(pointer .. "/size", ("%d"):format(size))
+  if doc:type(pointer .. "/data") then doc:remove(pointer .. "/data") end
+end
+
+manifest.point = point
+
+local function drop_annotations(doc, pointer)
+  local annotations = pointer .. "/annotations"
+  if doc:type(annotations) ~= "object" then return end
+  for _, name in ipairs(doc:keys(annotations)) do
+    if describes_bytes(name) then doc:remove(annotations .. json.part(name)) end
+  end
+  if doc:count(annotations) == 0 then doc:remove(annotations) end
+end
+
+local function edit_layer(doc, pointer, one, family)
+  local before = doc:get(pointer .. "/digest")
+  local stated = doc:get(pointer .. "/mediaType")
+  if one.digest ~= before then
+    point(doc, pointer, one.digest, one.size)
+    drop_annotations(doc, pointer)
+    if doc:type(pointer .. "/urls") then doc:remove(pointer .. "/urls") end
+    if media.is_foreign(stated) then stated = nil end -- the URLs lead to other bytes
+  end
+  -- A media type that lies about the compression is somebody else's, unless the bytes are new.
+  if one.digest ~= before or media.family(stated) ~= family then
+    local wanted = media.changed_layer(stated, family, one.compression)
+    if wanted ~= doc:get(pointer .. "/mediaType") then
+      doc:set(pointer .. "/mediaType", core.json_quote(wanted))
+    end
+  end
+end
+
+local function set_media_type(doc, pointer, family)
+  local stated = doc:get(pointer)
+  if type(stated) ~= "string" then return end
+  local wanted = media.convert(stated, family)
+  if wanted ~= stated then doc:set(pointer, core.json_quote(wanted)) end
+end
+
+--- The manifest's text with the image as it is now. Whatever is not concerned
+-- keeps its bytes.
+---@param text string
+---@param image {config_text: string, renditions: strata.Rendition[], origins: integer}
+---@param family? "oci"|"docker"  to convert to; default: what it is
+---@return string? text
+---@return string? message
+---@return string? code
+function manifest.edit(text, image, family)
+  local doc, message, code = core.json(text)
+  if not doc then return nil, message, code end
+  family = family or media.family(doc:get("/mediaType") or doc:get("/config/mediaType"))
+  set_media_type(doc, "/mediaType", family)
+  set_media_type(doc, "/config/mediaType", family)
+  local config_digest = core.sha256(image.config_text)
+  if doc:get("/config/digest") ~= config_digest then point(doc, "/config", config_digest, #image.config_text) end
+  local present = {}
+  for _, one in ipairs(image.renditions) do
+    if one.origin then present[one.origin] = true end
+  end
+  for i = image.origins, 1, -1 do
+    if not present[i] then doc:remove("/layers/" .. (i - 1)) end
+  end
+  if doc:type("/layers") ~= "array" then doc:set("/layers", "[]") end
+  for i, one in ipairs(image.renditions) do
+    local pointer = "/layers/" .. (i - 1)
+    if one.origin then
+      edit_layer(doc, pointer, one, family)
+    else
+      doc:insert(pointer, json.encode(manifest.layer_descriptor(one, family)))
+    end
+  end
+  return doc:text()
+end
+
+---@param one strata.Rendition
+---@param family "oci"|"docker"
+function manifest.layer_descriptor(one, family)
+  return { mediaType = media.layer(family, one.compression, false), digest = one.digest, size = one.size }
+end
+
+--- A manifest for an image that had none.
+---@param image {config_text: string, renditions: strata.Rendition[]}
+---@param family "oci"|"docker"
+---@return string text
+function manifest.new(image, family)
+  local layers = {}
+  for i, one in ipairs(image.renditions) do layers[i] = manifest.layer_descriptor(one, family) end
+  return json.encode {
+    schemaVersion = 2, mediaType = media.convert(media.OCI_MANIFEST, family),
+    config = { mediaType = media.convert(media.OCI_CONFIG, family),
+               digest = core.sha256(image.config_text), size = #image.config_text },
+    layers = json.array(layers),
+  }
+end
+
+return manifest

@@ -1,0 +1,141 @@
+--- How each layer is going to be stored: as it is, or compressed in another way.
+
+local core = require "strata.core"
+local layer = require "strata.layer"
+local work = require "strata.work"
+
+local rendition = {}
+
+--- The bytes of one layer for one output.
+---@class strata.Rendition
+---@field file userdata?  nil: they are not there
+---@field offset integer
+---@field size integer
+---@field compression string
+---@field digest string?
+---@field diff_id string
+---@field origin integer?  place among the layers that were opened
+---@field action "copied"|"recompressed"|"rewritten"|"added"
+---@field label string
+---@field state table  of the layer
+
+local COMPRESSIONS = { keep = true, none = true, gzip = true, zstd = true }
+
+--- Throws what is no compression.
+function rendition.check(compression, level)
+  if compression ~= nil and not COMPRESSIONS[compression] then
+    error(("bad compression '%s' (keep, gzip, zstd or none)"):format(tostring(compression)), 0)
+  end
+  if level ~= nil and (type(level) ~= "number" or level % 1 ~= 0) then
+    error("level should be a whole number", 0)
+  end
+end
+
+-- The compression that a layer is to have. Foreign layers stay what their URLs lead to.
+local function wanted(one, compression)
+  if not compression or compression == "keep" or
+    (one.foreign and not layer.is_edited(one)) or one.blob.missing then
+    return layer.is_pending(one) and one.blob.compression or layer.current(one).compression
+  end
+  return compression
+end
+
+local function action(one, now, compression)
+  if one.added then return "added" end
+  if now.diff_id ~= one.diff_id then return "rewritten" end
+  return now.compression == compression and "copied" or "recompressed"
+end
+
+--- What save would make of the layers; nothing is compressed for it.
+---@param states table[]
+---@param opts {compression?: string}
+---@return strata.Rendition[]
+function rendition.plan(states, opts)
+  local list = {}
+  for i, one in ipairs(states) do
+    local compression = wanted(one, opts.compression)
+    local now = layer.current(one)
+    local what = action(one, now, compression)
+    local known = what == "copied" or now.compression == compression
+    list[i] = {
+      state = one, origin = one.origin, label = layer.label(one), action = what, compression = compression,
+      diff_id = now.diff_id, file = now.file, offset = now.offset, missing = now.missing,
+      size = known and now.size or nil, digest = known and now.digest or nil,
+    }
+  end
+  return list
+end
+
+-- Compresses anew what is to be stored in another way.
+local function recompress(list, opts)
+  local job, todo = core.job(), {}
+  for _, one in ipairs(list) do
+    local now = layer.current(one.state)
+    if now.compression ~= one.compression then
+      local file, message, code = core.temp_file(opts.temp_dir)
+      if not file then return nil, message, code end
+      job:recode {
+        label = one.label, file = now.file, offset = now.offset, size = now.size,
+        compression = now.compression, to = file, as = one.compression, level = opts.level,
+        digest = now.digest, diff_id = now.diff_id,
+      }
+      todo[#todo + 1] = { one = one, file = file }
+    end
+  end
+  if #todo == 0 then return true end
+  local ok, message, code = work.run(job, opts, "compressing")
+  if ok then
+    for i, item in ipairs(todo) do
+      local one, task = item.one, job:task(i)
+      one.file, one.offset, one.size, one.digest = item.file, 0, task.size, task.digest
+    end
+  end
+  job:close()
+  return ok, message, code
+end
+
+-- Digests of layers whose archive does not tell them.
+local function hash_unknown(list, opts)
+  local job, todo = core.job(), {}
+  for _, one in ipairs(list) do
+    if not one.digest then
+      job:hash { label = one.label, file = one.file, offset = one.offset, size = one.size,
+                 compression = one.compression, plain = true, diff_id = one.diff_id }
+      todo[#todo + 1] = one
+    end
+  end
+  if #todo == 0 then return true end
+  local ok, message, code = work.run(job, opts, "hashing")
+  if ok then
+    for i, one in ipairs(todo) do
+      one.digest = job:task(i).digest
+      one.state.digest = one.state.digest or one.digest
+    end
+  end
+  job:close()
+  return ok, message, code
+end
+
+--- The layers as they are going to be stored. Edits must have been carried out.
+---@param states table[]
+---@param opts {compression?: string, level?: integer, temp_dir?: string, threads?: integer, progress?: function, digests?: boolean}
+---@return strata.Rendition[]?
+---@return string? message
+---@return string? code
+function rendition.make(states, opts)
+  local list = rendition.plan(states, opts)
+  for _, one in ipairs(list) do
+    if one.missing and one.action ~= "copied" then
+      return nil, ("%s: its blob is not there"):format(one.label), "ENOENT"
+    end
+  end
+  local ok, message, code = recompress(list, opts)
+  if not ok then return nil, message, code end
+  if opts.digests then
+    ok, message, code = hash_unknown(list, opts)
+    if not ok then return nil, message, code end
+  end
+  return list
+end
+
+return rendition
