@@ -1,0 +1,210 @@
+--- Where an output goes: a file that appears whole or not at all, a stream that
+-- gets everything once all is verified, or a layout directory.
+
+local core = require "strata.core"
+local work = require "strata.work"
+
+local target = {}
+
+-- Blobs of a directory that are open at the same time.
+local BATCH = 64
+
+local function directory_of(path)
+  local dir = path:match("^(.*)/[^/]*$")
+  return dir == "" and "/" or dir or "."
+end
+
+-- ---- segments ----------------------------------------------------------------
+
+-- Adds the tasks that write segments; returns the size of the whole.
+local function add_segments(job, out, segments, verify)
+  local offset, gathered, gathered_at = 0, {}, 0
+  local function flush()
+    if #gathered > 0 then
+      job:bytes { label = "document", bytes = table.concat(gathered), to = out, to_offset = gathered_at }
+      gathered = {}
+    end
+  end
+  for _, part in ipairs(segments) do
+    if part.bytes then
+      if #gathered == 0 then gathered_at = offset end
+      gathered[#gathered + 1] = part.bytes
+      offset = offset + #part.bytes
+    elseif part.size > 0 then
+      flush()
+      job:copy { label = part.label or "archive", file = part.file, offset = part.offset, size = part.size,
+                 to = out, to_offset = offset, digest = verify and part.digest or nil }
+      offset = offset + part.size
+    end
+  end
+  flush()
+  return offset
+end
+
+-- ---- one file ----------------------------------------------------------------
+
+---@class strata.FileTarget
+---@field temp_dir string?  where what is in the making may lie
+local File = {}
+File.__index = File
+
+--- Writes the parts, on several threads: each knows its place. `more` adds tasks.
+---@return integer? size
+---@return string? message
+---@return string? code
+function File:write(segments, opts, more)
+  local job = core.job()
+  local size = add_segments(job, self.out, segments, opts.verify ~= false)
+  if more then more(job) end
+  local ok, message, code = work.run(job, opts, "writing")
+  job:close()
+  if not ok then return nil, message, code end
+  return size
+end
+
+--- The output is complete: it appears, or is sent.
+function File:publish()
+  if self.stream then
+    local ok, message, code = self.out:send(self.stream)
+    self.out:close()
+    return ok, message, code
+  end
+  local ok, message, code = self.out:publish()
+  if ok then self.out:close() end
+  return ok, message, code
+end
+
+--- Nothing of it stays.
+function File:give_up()
+  self.out:close()
+end
+
+--- Opens a target that is one file: a path, "-" for standard output, or an open Lua file.
+---@param what string|file*
+---@return strata.FileTarget?
+---@return string? message
+---@return string? code
+function target.file(what)
+  local self = setmetatable({}, File)
+  local message, code
+  if type(what) == "string" and what ~= "-" then
+    self.path, self.temp_dir = what, directory_of(what)
+    self.out, message, code = core.create_file(what)
+  else
+    self.stream = what
+    self.out, message, code = core.temp_file()
+  end
+  if not self.out then return nil, message, code end
+  return self
+end
+
+-- ---- a directory ----------------------------------------------------------------
+
+---@class strata.DirectoryTarget
+local Directory = {}
+Directory.__index = Directory
+
+--- One file of a directory.
+---@class strata.DirectoryFile
+---@field name string
+---@field bytes string?
+---@field part strata.Segment?
+---@field digest string?  of a blob: one that is there already, and right, stays
+
+-- Blobs that are there and hold what their name says.
+local function find_present(self, files, opts)
+  local job, checked, present = core.job(), {}, {}
+  for _, file in ipairs(files) do
+    local size = file.bytes and #file.bytes or file.part and file.part.size
+    local info = file.digest and self.dir:stat(file.name)
+    if info and info.type == "file" and info.size == size then
+      local there = self.dir:open(file.name)
+      if there then
+        job:hash { label = file.name, file = there, offset = 0, size = size }
+        checked[#checked + 1] = file
+      end
+    end
+  end
+  if #checked == 0 then return present end
+  work.run(job, opts, "hashing") -- what cannot be read is written again
+  for i, file in ipairs(checked) do
+    local ok, task = pcall(job.task, job, i)
+    if ok and task and task.digest == file.digest then present[file.name] = true end
+  end
+  job:close()
+  return present
+end
+
+local function write_batch(self, batch, opts)
+  local job, outs = core.job(), {}
+  local function give_up(message, code)
+    job:close()
+    for _, out in ipairs(outs) do out:close() end
+    return nil, message, code
+  end
+  for _, file in ipairs(batch) do
+    local out, message, code = self.dir:create(file.name)
+    if not out then return give_up(message, code) end
+    outs[#outs + 1] = out
+    add_segments(job, out, { file.bytes and { bytes = file.bytes } or file.part }, opts.verify ~= false)
+  end
+  local ok, message, code = work.run(job, opts, "writing")
+  if not ok then return give_up(message, code) end
+  job:close()
+  for _, out in ipairs(outs) do
+    ok, message, code = out:publish()
+    if not ok then return give_up(message, code) end
+    out:close()
+  end
+  return true
+end
+
+--- Writes files; those that are there already and right are left alone.
+---@param files strata.DirectoryFile[]
+---@return integer? size
+---@return string? message
+---@return string? code
+function Directory:write(files, opts)
+  local present, batch, size = find_present(self, files, opts), {}, 0
+  for i, file in ipairs(files) do
+    size = size + (file.bytes and #file.bytes or file.part.size)
+    if not present[file.name] then batch[#batch + 1] = file end
+    if #batch == BATCH or (i == #files and #batch > 0) then
+      local ok, message, code = write_batch(self, batch, opts)
+      if not ok then return nil, message, code end
+      batch = {}
+    end
+  end
+  return size
+end
+
+--- The document that makes it all appear comes last.
+---@param name string
+---@param text string
+function Directory:finish(name, text, opts)
+  local ok, message, code = self.dir:sync()
+  if not ok then return nil, message, code end
+  ok, message, code = write_batch(self, { { name = name, bytes = text } }, opts)
+  if not ok then return nil, message, code end
+  self.dir:close()
+  return true
+end
+
+--- What this target made goes again; what was there stays.
+function Directory:give_up()
+  self.dir:undo()
+  self.dir:close()
+end
+
+--- Opens a target that is a directory, which is made when it is not there.
+---@param path string
+---@return strata.DirectoryTarget?
+---@return string? message
+---@return string? code
+function target.directory(path)
+  local dir, message, code = core.create_dir(path)
+  if not dir then return nil, message, code end
+  return setmetatable({ dir = dir, path = path, temp_dir = path }, Directory)
+end
+
+return target
