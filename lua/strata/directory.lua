@@ -73,9 +73,14 @@ function Directory:blob_name(digest)
   return "blobs/" .. digest:gsub(":", "/", 1)
 end
 
+function Directory:has_blob(digest)
+  local name = self:blob_name(digest)
+  return self:has(name) or (self.flat and self:has(name .. ".manifest.json"))
+end
+
 --- A blob; ENOENT when it is not there.
 ---@param digest string
----@return {file: userdata, offset: integer, size: integer, name: string}?
+---@return {file: userdata, offset: integer, size: integer, name: string, own: boolean}?  own: to be closed by the caller
 ---@return string? message
 ---@return string? code
 function Directory:blob(digest)
@@ -86,14 +91,14 @@ function Directory:blob(digest)
     file, message, code = self.dir:open(name)
   end
   if not file then return nil, ("%s: %s"):format(self.path, message), code end
-  return { file = file, offset = 0, size = file:size(), name = name }
+  return { file = file, offset = 0, size = file:size(), name = name, own = true }
 end
 
 --- Every file below the directory, sorted: name and size, or the target of a link.
 ---@return {name: string, type: string, size: integer}[]?
 ---@return string? message
 ---@return string? code
-function Directory:list()
+function Directory:contents()
   local found, todo = {}, { "" }
   while #todo > 0 do
     local at = table.remove(todo)

@@ -109,6 +109,7 @@ Directory.__index = Directory
 ---@field name string
 ---@field bytes string?
 ---@field part strata.Segment?
+---@field from userdata?  the directory that has the part's file, which is opened when its turn comes
 ---@field digest string?  of a blob: one that is there already, and right, stays
 
 -- Blobs that are there and hold what their name says.
@@ -146,7 +147,12 @@ local function write_batch(self, batch, opts)
     local out, message, code = self.dir:create(file.name)
     if not out then return give_up(message, code) end
     outs[#outs + 1] = out
+    if file.from then
+      file.part.file, message, code = file.from:open(file.name)
+      if not file.part.file then return give_up(message, code) end
+    end
     add_segments(job, out, { file.bytes and { bytes = file.bytes } or file.part }, opts.verify ~= false)
+    if file.from then file.part.file:close() end -- the job holds on to it
   end
   local ok, message, code = work.run(job, opts, "writing")
   if not ok then return give_up(message, code) end

@@ -64,13 +64,7 @@ end
 
 oci.check_descriptor = check_descriptor
 
--- A small blob, checked against its descriptor. nil, nil: it is not there.
-local function read_blob(store, digest, size, max)
-  local blob, message, code = store:blob(digest)
-  if not blob then
-    if code == "ENOENT" then return nil end
-    return nil, message, code
-  end
+local function read_small(store, blob, digest, size, max)
   if blob.size ~= size then
     return fail("EDIGEST", "%s: blob %s has %d bytes, but its descriptor says %d", store.path, digest,
       blob.size, size)
@@ -79,8 +73,19 @@ local function read_blob(store, digest, size, max)
     return fail("ELIMIT", "%s: blob %s has %d bytes; limits.json.max_bytes is %d", store.path, digest, size,
       max)
   end
+  return blob.file:read(blob.offset, blob.size)
+end
+
+-- A small blob, checked against its descriptor. nil, nil: it is not there.
+local function read_blob(store, digest, size, max)
+  local blob, message, code = store:blob(digest)
+  if not blob then
+    if code == "ENOENT" then return nil end
+    return nil, message, code
+  end
   local text
-  text, message, code = blob.file:read(blob.offset, blob.size)
+  text, message, code = read_small(store, blob, digest, size, max)
+  if blob.own then blob.file:close() end
   if not text then return nil, message, code end
   if not digest:find("^sha256:") then
     return fail("EUNSUPPORTED", "%s: blob %s: only SHA-256 can be verified", store.path, digest)
@@ -359,6 +364,30 @@ function oci.platform(catalog, manifest)
   return manifest.platform
 end
 
+--- Whether all that an image is made of is there; foreign layers need not be.
+---@param catalog strata.Catalog
+---@param manifest strata.Manifest
+---@return boolean
+function oci.is_complete(catalog, manifest)
+  local document = manifest.document
+  if not document then return false end
+  local function has(descriptor)
+    local digest = type(descriptor) == "table" and descriptor.digest
+    return type(digest) ~= "string" or catalog.store:has_blob(digest)
+  end
+  if not has(document.config) then return false end
+  for _, descriptor in ipairs(type(document.layers) == "table" and document.layers or {}) do
+    if not has(descriptor) and not media.is_foreign(descriptor.mediaType) then return false end
+  end
+  return true
+end
+
+--- A value of a document as a string, nil when it is none.
+function oci.text(value)
+  return type(value) == "string" and value or nil
+end
+
+oci.strings = strings
 oci.NAME, oci.REF_NAME, oci.REFERENCE_TYPE = NAME, REF_NAME, REFERENCE_TYPE
 
 --- The platform as text, "" when nothing says it.

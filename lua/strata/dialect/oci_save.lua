@@ -87,19 +87,16 @@ end
 ---@return string? message
 ---@return string? code
 function oci_save.files(store, change)
-  local there, message, code = store:list()
+  local there, message, code = store:contents()
   if not there then return nil, message, code end
   local gone, files = {}, {}
   for digest in pairs(change and change.gone or {}) do gone[store:blob_name(digest)] = true end
   for _, one in ipairs(there) do
     if one.name ~= store.root and not gone[one.name] then
-      local file
-      file, message, code = store.dir:open(one.name)
-      if not file then return nil, message, code end
       local digest = stated_digest(one.name)
       files[#files + 1] = {
-        name = one.name, digest = digest,
-        part = { file = file, offset = 0, size = one.size, label = one.name,
+        name = one.name, digest = digest, from = store.dir,
+        part = { offset = 0, size = one.size, label = one.name,
                  digest = digest and digest:find("^sha256:") and digest or nil },
       }
     end

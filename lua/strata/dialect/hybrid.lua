@@ -1,0 +1,120 @@
+--- Archives that have both a manifest.json and an index.json: what Docker 25 and
+-- later, containerd, buildkit and regctl write.
+--
+-- The two lists are of the same images. Where they are not, a reader that goes by
+-- one would see something else than a reader that goes by the other: EFORMAT.
+
+local docker = require "strata.dialect.docker"
+local oci = require "strata.dialect.oci"
+local oci_source = require "strata.dialect.oci_source"
+local tags = require "strata.tags"
+
+local hybrid = {}
+
+local function disagree(store, fmt, ...)
+  return nil, ("%s: manifest.json and index.json disagree: %s; prefer = \"docker\" or \"oci\" takes one of them")
+    :format(store.path, fmt:format(...)), "EFORMAT"
+end
+
+local function config_of(manifest)
+  local config = manifest.document and manifest.document.config
+  return type(config) == "table" and config.digest or nil
+end
+
+-- The manifest of the same config and as many layers.
+local function find_manifest(catalog, id, count)
+  local other
+  for _, manifest in ipairs(catalog.manifests) do
+    if manifest.kind == "image" and config_of(manifest) == id then
+      if #(manifest.document.layers or {}) == count then return manifest end
+      other = manifest
+    end
+  end
+  return nil, other
+end
+
+-- Names that state a digest have to be those of the manifest.
+local function same_layers(names, manifest)
+  for i, name in ipairs(names) do
+    local hex = name:match("^blobs/sha256/(%x+)$")
+    local descriptor = manifest.document.layers[i]
+    if hex and type(descriptor) == "table" and descriptor.digest ~= "sha256:" .. hex then return false end
+  end
+  return true
+end
+
+-- One and the same tag should not lead to two images.
+local function check_tags(store, catalog, candidate, id)
+  for _, manifest in ipairs(catalog.manifests) do
+    local config = config_of(manifest)
+    if manifest.kind == "image" and config and config ~= id and not catalog:index_of(manifest.digest) then
+      for _, tag in ipairs(manifest.tags) do
+        if tags.find(candidate.tags, tag) then
+          return disagree(store, "%s is %s in one and %s in the other", tag, id, config)
+        end
+      end
+    end
+  end
+  return true
+end
+
+-- Ties an image of manifest.json to its manifest.
+local function join(store, catalog, candidate)
+  local id = candidate.id()
+  local names = candidate.layer_names()
+  local manifest, other = find_manifest(catalog, id, #names)
+  if other and not manifest then
+    return disagree(store, "%s has %d layers in one and %d in the other", id, #names,
+      #(other.document.layers or {}))
+  end
+  if manifest and not same_layers(names, manifest) then
+    return disagree(store, "%s has other layers, or another order of them", id)
+  end
+  local ok, message, code = check_tags(store, catalog, candidate, id)
+  if not ok then return nil, message, code end
+  if not manifest then return true end
+  candidate.digest = manifest.digest
+  local read = candidate.read
+  candidate.read = function()
+    local model, why, how = read()
+    if not model then return nil, why, how end
+    model.manifest = { text = manifest.text, digest = manifest.digest, media_type = manifest.media_type }
+    model.index = catalog:index_of(manifest.digest)
+    for i, layer in ipairs(model.layers) do
+      local descriptor = manifest.document.layers[i]
+      layer.digest = layer.digest or descriptor.digest
+      layer.media_type = layer.media_type or oci.text(descriptor.mediaType)
+      layer.annotations = oci.strings(descriptor.annotations)
+    end
+    return model
+  end
+  return manifest
+end
+
+--- The images of an archive with both lists.
+---@param store strata.Members
+---@param opts {limits?: table, prefer?: "docker"|"oci"}
+---@return strata.Candidate[]?
+---@return string? message
+---@return string? code
+function hybrid.candidates(store, opts)
+  if opts.prefer == "oci" then return oci_source.candidates(store, opts) end
+  local list, message, code = docker.candidates(store, opts)
+  if not list or opts.prefer == "docker" then return list, message, code end
+  local catalog
+  catalog, message, code = oci.catalog(store, opts.limits)
+  if not catalog then return nil, message, code end
+  local joined = {}
+  for _, candidate in ipairs(list) do
+    local manifest
+    manifest, message, code = join(store, catalog, candidate)
+    if not manifest then return nil, message, code end
+    if manifest ~= true then joined[manifest.digest] = true end
+  end
+  for _, candidate in ipairs(oci_source.of_catalog(catalog)) do
+    if not joined[candidate.digest] then list[#list + 1] = candidate end
+  end
+  return list
+end
+
+return hybrid

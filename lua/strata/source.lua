@@ -1,0 +1,114 @@
+--- What an image file is: told by its content, never by its name.
+--
+-- A source is a store of members or blobs and the list of the images in it.
+
+local core = require "strata.core"
+local directory = require "strata.directory"
+local docker = require "strata.dialect.docker"
+local docker_v1 = require "strata.dialect.docker_v1"
+local hybrid = require "strata.dialect.hybrid"
+local members = require "strata.members"
+local oci_source = require "strata.dialect.oci_source"
+local work = require "strata.work"
+
+local source = {}
+
+---@class strata.Source
+---@field store strata.Members|strata.Directory
+---@field candidates strata.Candidate[]
+
+local function fail(code, fmt, ...)
+  return nil, fmt:format(...), code
+end
+
+-- Inflates a whole file into an unnamed temporary one.
+local function inflate(file, compression, path, opts)
+  local plain, message, code = core.temp_file(opts.temp_dir)
+  if not plain then return nil, message, code end
+  local limits = opts.limits or {}
+  if compression ~= "gzip" and compression ~= "zstd" then
+    local ok, archive = pcall(require, "strata.archive")
+    if not ok then
+      return fail("EUNSUPPORTED", "%s: the archive as a whole is compressed with %s, which needs strata.archive",
+        path, compression)
+    end
+    ok, message, code = archive.decompress(file, plain, { max_bytes = limits.bytes })
+    if not ok then return nil, ("%s: %s"):format(path, message), code end
+    return plain
+  end
+  local job = core.job()
+  job:recode { label = path, file = file, offset = 0, size = file:size(), compression = compression, to = plain,
+               as = "none", max_bytes = limits.bytes, max_ratio = limits.ratio }
+  local ok
+  ok, message, code = work.run(job, opts, "inflating")
+  job:close()
+  if not ok then return nil, message, code end
+  return plain
+end
+
+-- The archive in a file, inflated first when it is compressed as a whole.
+local function open_archive(file, path, opts)
+  local compression, message, code = file:sniff(0, file:size())
+  if not compression then
+    file:close()
+    return nil, message, code
+  end
+  local outer
+  if compression ~= "none" then
+    local plain
+    plain, message, code = inflate(file, compression, path, opts)
+    file:close()
+    if not plain then return nil, message, code end
+    file, outer = plain, compression
+  end
+  local store
+  store, message, code = members.index(file, path)
+  if not store then return nil, message, code end
+  store.outer = outer
+  return store
+end
+
+local function open_store(what, opts)
+  if type(what) ~= "string" or what == "-" then
+    local name = what == "-" and "standard input" or "stream"
+    local file, message, code = core.spool(what, opts.temp_dir)
+    if not file then return nil, message, code end
+    return open_archive(file, name, opts)
+  end
+  local file, message, code = core.open_file(what)
+  if file then return open_archive(file, what, opts) end
+  if code ~= "EISDIR" then return nil, message, code end
+  return directory.open(what)
+end
+
+-- The images of a store, as the dialect that it is in lists them.
+local function list(store, opts)
+  if store.dir then return oci_source.candidates(store, opts) end
+  local has_docker, has_oci = store:has("manifest.json"), store:has("index.json")
+  if has_docker and has_oci then return hybrid.candidates(store, opts) end
+  if has_docker then return docker.candidates(store, opts) end
+  if has_oci then return oci_source.candidates(store, opts) end
+  if store:has("repositories") then return docker_v1.candidates(store, opts) end
+  return fail("EFORMAT", "%s: neither manifest.json nor index.json: not an image archive", store.path)
+end
+
+--- Opens whatever holds images.
+---@param what string|file*  a path, "-" for standard input, or an open Lua file
+---@param opts {limits?: table, prefer?: string, temp_dir?: string, progress?: function}
+---@return strata.Source?
+---@return string? message
+---@return string? code
+function source.open(what, opts)
+  local store, message, code = open_store(what, opts)
+  if not store then return nil, message, code end
+  store:use()
+  local candidates
+  candidates, message, code = list(store, opts)
+  if not candidates then
+    store:release()
+    return nil, message, code
+  end
+  return { store = store, candidates = candidates }
+end
+
+return source
