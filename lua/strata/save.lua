@@ -1,31 +1,30 @@
 --- Saving: verified, then published, whole or not at all.
 
+local assemble = require "strata.dialect.assemble"
 local core = require "strata.core"
 local docker_edit = require "strata.dialect.docker_edit"
-local docker_new = require "strata.dialect.docker_new"
-local layer = require "strata.layer"
+local docker_legacy = require "strata.dialect.docker_legacy"
+local layout = require "strata.dialect.layout"
+local oci_save = require "strata.dialect.oci_save"
+local product = require "strata.product"
+local rendition = require "strata.rendition"
+local result = require "strata.result"
+local tarball = require "strata.dialect.tarball"
+local target = require "strata.target"
 local work = require "strata.work"
 
 local save = {}
 
 ---@class strata.SaveOptions
+---@field format? "docker"|"docker-legacy"|"oci"|"oci-archive"  default: as it came
+---@field compression? "keep"|"gzip"|"zstd"|"none"  default keep
+---@field level? integer
+---@field attestations? "keep"|"drop"|"refuse"  of images that change; default keep
 ---@field verify? boolean  false: what is copied is not hashed. Default true
 ---@field threads? integer  default: one per CPU
----@field progress? fun(done: integer, total: integer)  bytes
+---@field progress? fun(done: integer, total: integer, what: string)  bytes
 
----@class strata.SaveResult
----@field path string
----@field id string
----@field size integer
----@field layers strata.SavedLayer[]
-
----@class strata.SavedLayer
----@field action string  "copied", "rewritten" or "added"
----@field old_diff_id string?  nil for an added one
----@field diff_id string
----@field digest string?  as stored; nil when a copied layer's was not known
----@field old_size integer?  bytes as stored
----@field size integer
+local FORMATS = { docker = true, ["docker-legacy"] = true, oci = true, ["oci-archive"] = true }
 
 --- A part of the output, in order: bytes, or a range of a file that is hashed
 -- when it says what it should be.
@@ -37,135 +36,240 @@ local save = {}
 ---@field digest? string
 ---@field label? string
 
--- Adds a task per layer that is not hashed on its way (gzip whose own digest is
--- not known): its inflated bytes must give the diff_id.
-local function verify_the_rest(job, states)
-  for _, one in ipairs(states) do
-    local now = layer.current(one)
-    if not now.digest then
-      job:hash { label = layer.label(one), file = now.file, offset = now.offset, size = now.size,
-                 compression = now.compression, plain = true, diff_id = now.diff_id }
-    end
+--- What an image hands over to be saved.
+---@class strata.SaveRequest
+---@field state table  of the image
+---@field states table[]  of its layers
+---@field edited boolean
+---@field settle fun(opts: table): boolean?, string?, string?
+
+--- Throws what is no option.
+function save.check(opts)
+  if opts.format ~= nil and not FORMATS[opts.format] then
+    error(("bad format '%s' (docker, docker-legacy, oci or oci-archive)"):format(tostring(opts.format)), 0)
   end
+  local attestations = opts.attestations
+  if attestations and attestations ~= "keep" and attestations ~= "drop" and attestations ~= "refuse" then
+    error(("bad option attestations '%s' (keep, drop or refuse)"):format(tostring(attestations)), 0)
+  end
+  rendition.check(opts.compression, opts.level)
 end
 
--- Writes the segments, on several threads: each knows its place.
-local function write_segments(out, segments, states, opts)
-  local job, offset = core.job(), 0
-  local verify = opts.verify ~= false
-  local gathered, gathered_at = {}, 0
-  local function flush()
-    if #gathered > 0 then
-      job:bytes { label = "document", bytes = table.concat(gathered), to = out,
-                  to_offset = gathered_at }
-      gathered = {}
+-- ---- as it came -----------------------------------------------------------------
+
+--- The way that a source is stored in.
+---@return "docker"|"docker-v1"|"oci"|"oci-archive"|"dir"
+local function way_of(source)
+  if not source then return "docker" end
+  if source.kind ~= "oci" then return source.kind end
+  if not source.store.dir then return "oci-archive" end
+  return source.store.flat and "dir" or "oci"
+end
+
+-- Adds a task per layer that is not hashed on its way (one whose own digest is
+-- not known): its plain bytes must give the diff_id.
+local function hash_the_rest(products, opts)
+  if opts.verify == false then return nil end
+  return function(job)
+    for _, one in ipairs(products) do
+      for _, r in ipairs(one.renditions) do
+        if not r.digest then
+          job:hash { label = r.label, file = r.file, offset = r.offset, size = r.size, compression = r.compression,
+                     plain = true, diff_id = r.diff_id }
+        end
+      end
     end
   end
-  for _, part in ipairs(segments) do
-    if part.bytes then
-      if #gathered == 0 then gathered_at = offset end
-      gathered[#gathered + 1] = part.bytes
-      offset = offset + #part.bytes
-    elseif part.size > 0 then
-      flush()
-      job:copy { label = part.label or "archive", file = part.file, offset = part.offset,
-                 size = part.size, to = out, to_offset = offset,
-                 digest = verify and part.digest or nil }
-      offset = offset + part.size
-    end
-  end
-  flush()
-  if verify then verify_the_rest(job, states) end
-  local ok, message, code = work.run(job, opts)
-  job:close()
-  if not ok then return nil, message, code end
-  return offset
 end
 
 -- An image that nobody touched is its file: copied by the kernel, and the copy
 -- is what gets hashed.
-local function write_copy(out, source, states, opts)
-  local file = source.members.file
+local function copy_archive(out, store, products, opts)
+  local file = store.original or store.file
   local size = file:size()
-  local ok, message, code = out:copy(0, file, 0, size)
+  local ok, message, code = out.out:copy(0, file, 0, size)
   if not ok then return nil, message, code end
-  if opts.verify ~= false then
-    local job = core.job()
-    for _, one in ipairs(states) do
-      local now = layer.current(one)
-      job:hash { label = layer.label(one), file = out, offset = now.offset, size = now.size,
-                 compression = now.compression, plain = not now.digest, digest = now.digest,
-                 diff_id = not now.digest and now.diff_id or nil }
+  if opts.verify == false then return size end
+  local job = core.job()
+  for _, r in ipairs(products[1].renditions) do
+    if not r.missing then
+      job:hash { label = r.label, file = store.original and r.file or out.out, offset = r.offset, size = r.size,
+                 compression = r.compression, plain = not r.digest, digest = r.digest,
+                 diff_id = not r.digest and r.diff_id or nil }
     end
-    ok, message, code = work.run(job, opts)
-    job:close()
-    if not ok then return nil, message, code end
   end
+  ok, message, code = work.run(job, opts, "hashing")
+  job:close()
+  if not ok then return nil, message, code end
   return size
 end
 
-local function result_of(request, path, size)
-  local rows = {}
-  for i, one in ipairs(request.states) do
-    local now = layer.current(one)
-    local same = now.diff_id == one.diff_id
-    rows[i] = {
-      old_diff_id = not one.added and one.diff_id or nil, diff_id = now.diff_id,
-      digest = now.digest, old_size = not one.added and one.blob.size or nil, size = now.size,
-      action = one.added and "added" or same and "copied" or "rewritten",
-    }
+-- The parts of an archive, compressed as a whole as it was.
+local function write_archive(out, store, segments, products, opts)
+  local outer = store and store.outer
+  if not outer then return out:write(segments, opts, hash_the_rest(products, opts)) end
+  if outer ~= "gzip" and outer ~= "zstd" then
+    return nil, ("%s: writing %s is not supported; choose a format"):format(store.path, outer), "EUNSUPPORTED"
   end
-  return { path = path, id = core.sha256(request.state.config:text()), size = size, layers = rows }
+  return out:write_compressed(segments, outer, opts, hash_the_rest(products, opts))
 end
 
-local function directory_of(path)
-  return path:match("^(.*)/[^/]*$") or "."
+-- ---- writing ----------------------------------------------------------------------
+
+---@class strata.Save
+---@field requests strata.SaveRequest[]
+---@field products strata.Product[]
+---@field sources table[]
+---@field opts strata.SaveOptions
+---@field format string
+---@field native boolean  as it came
+---@field notes string[]
+
+local function is_untouched(self)
+  if #self.requests > 1 or self.requests[1].edited then return false end
+  for _, r in ipairs(self.products[1].renditions) do
+    if r.action ~= "copied" then return false end
+  end
+  return true
 end
 
---- Saves an image. `request` is what the image hands over: its state, the
--- states of its layers, whether it is edited, and how to settle it.
----@return strata.SaveResult?
----@return string? message
----@return string? code
-function save.image(request, path, opts)
-  local source = request.state.source
-  -- First, so that a target that cannot be written costs no work.
-  local out, message, code = core.create_file(path)
-  if not out then return nil, message, code end
-  local function give_up(why, how)
-    out:close()
-    return nil, why, how
+local function take_notes(self, notes)
+  for _, note in ipairs(notes or {}) do self.notes[#self.notes + 1] = note end
+end
+
+local function native_segments(self)
+  local source = self.sources[1]
+  if source.kind == "docker" then return docker_edit.segments(self.requests[1].state, self.products[1]) end
+  if source.kind == "docker-v1" then
+    return nil, ("%s: an archive without manifest.json is only read; choose a format"):format(source.path),
+      "EUNSUPPORTED"
   end
+  local change, message, code = oci_save.changes(self.products, self.sources, self.opts)
+  if not change then return nil, message, code end
+  take_notes(self, change.notes)
+  return oci_save.segments(source.store, change, self.products)
+end
+
+local function new_segments(self)
+  if self.format == "docker-legacy" then
+    local members, message, code = docker_legacy.members(product.plain(self.products))
+    if not members then return nil, message, code end
+    return tarball.segments(members)
+  end
+  local made, message, code = assemble.layout(self.products, "oci")
+  if not made then return nil, message, code end
+  local list = self.format == "docker" and assemble.docker_manifest(self.products) or nil
+  return tarball.segments(assemble.members(made, list))
+end
+
+local function write_file(self, out)
+  local store = self.native and self.sources[1] and self.sources[1].store or nil
+  if store and is_untouched(self) then return copy_archive(out, store, self.products, self.opts) end
+  local segments, message, code
+  if store then segments, message, code = native_segments(self) else segments, message, code = new_segments(self) end
+  if not segments then return nil, message, code end
+  return write_archive(out, store, segments, self.products, self.opts)
+end
+
+-- A directory: the blobs, and last the document that leads to them.
+local function write_directory(self, out)
+  local plan, message, code = layout.plan(self, out)
+  if not plan then return nil, message, code end
+  take_notes(self, plan.notes)
   local size
-  if not request.edited then
-    size, message, code = write_copy(out, source, request.states, opts)
-  else
-    local dir = directory_of(path)
-    local ok
-    ok, message, code = request.settle {
-      temp_dir = dir ~= "" and dir or "/", threads = opts.threads, progress = opts.progress,
-    }
-    if not ok then return give_up(message, code) end
-    local segments
-    if source then
-      segments, message, code = docker_edit.segments(request.state, request.states)
-    else
-      segments, message, code = docker_new.segments(request.state, request.states)
+  size, message, code = out:write(plan.files, self.opts)
+  if not size then return nil, message, code end
+  self.root = plan.root
+  return size + #plan.root.text
+end
+
+local function publish(self, out)
+  if not self.root then return out:publish() end
+  return out:finish(self.root.name, self.root.text, self.opts, self.root.gone)
+end
+
+-- A source that was written to meanwhile gave bytes of two images.
+local function check_unchanged(self)
+  for _, source in ipairs(self.sources) do
+    if source.store.file then
+      local ok, message, code = source.store.file:unchanged()
+      if not ok then return nil, message, code end
     end
-    if not segments then return give_up(message, code) end
-    size, message, code = write_segments(out, segments, request.states, opts)
   end
-  if not size then return give_up(message, code) end
-  if source then
-    local ok
-    ok, message, code = source.members.file:unchanged()
-    if not ok then return give_up(message, code) end
+  return true
+end
+
+-- Carries out edits and compresses, so that every digest is known.
+local function make_products(self, temp_dir)
+  local opts = self.opts
+  local settings = {
+    compression = self.format == "docker-legacy" and "none" or opts.compression, level = opts.level,
+    temp_dir = temp_dir, threads = opts.threads, progress = opts.progress,
+    digests = not self.native or self.format ~= "docker",
+  }
+  for i, request in ipairs(self.requests) do
+    local ok, message, code = request.settle(settings)
+    if not ok then return nil, message, code end
+    self.products[i], message, code = product.of(request, settings)
+    if not self.products[i] then return nil, message, code end
   end
-  local ok
-  ok, message, code = out:publish()
-  if not ok then return give_up(message, code) end
-  out:close()
-  return result_of(request, path, size)
+  return true
+end
+
+local function choose_format(self, what)
+  local ways = {}
+  for i, request in ipairs(self.requests) do ways[i] = way_of(request.state.source) end
+  self.native = self.opts.format == nil and product.is_one_store(self.requests)
+  self.format = self.opts.format or ways[1] == "docker-v1" and not self.native and "docker" or ways[1]
+  if self.format == "dir" and not self.native then self.format = "oci" end
+  self.in_directory = self.format == "oci" or self.format == "dir"
+  if self.in_directory and (type(what) ~= "string" or what == "-") then
+    error("a layout directory cannot be written to a stream; choose the format oci-archive or docker", 0)
+  end
+end
+
+--- Saves images. A second result lists what the format could not hold.
+---@param requests strata.SaveRequest[]
+---@param what string|file*  a path, "-" for standard output, or an open Lua file
+---@param opts strata.SaveOptions
+---@return strata.SaveResult?
+---@return string[]|string|nil lost | message
+---@return string? code
+function save.images(requests, what, opts)
+  save.check(opts)
+  local self = { requests = requests, products = {}, sources = {}, opts = opts, notes = {} }
+  for _, request in ipairs(requests) do self.sources[#self.sources + 1] = request.state.source end
+  choose_format(self, what)
+  -- First, so that a target that cannot be written costs no work.
+  local out, message, code
+  if self.in_directory then out, message, code = target.directory(what) else out, message, code = target.file(what) end
+  if not out then return nil, message, code end
+  local function attempt()
+    local ok, why, how = make_products(self, out.temp_dir)
+    if not ok then return nil, why, how end
+    ok, why, how = product.check(self.products, self.format)
+    if not ok then return nil, why, how end
+    local size
+    if self.in_directory then size, why, how = write_directory(self, out) else size, why, how = write_file(self, out) end
+    if not size then return nil, why, how end
+    ok, why, how = check_unchanged(self)
+    if not ok then return nil, why, how end
+    ok, why, how = publish(self, out)
+    if not ok then return nil, why, how end
+    return size
+  end
+  local ok, size
+  ok, size, message, code = pcall(attempt)
+  if not ok then
+    out:give_up()
+    error(size, 0)
+  end
+  if not size then
+    out:give_up()
+    return nil, message, code
+  end
+  take_notes(self, product.lost(self.products, self.format, self.native))
+  return result.of(self, what, size), #self.notes > 0 and self.notes or nil
 end
 
 return save

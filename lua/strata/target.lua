@@ -62,6 +62,33 @@ function File:write(segments, opts, more)
   return size
 end
 
+--- Writes the parts, compressed as a whole.
+---@param compression "gzip"|"zstd"
+---@return integer? size
+---@return string? message
+---@return string? code
+function File:write_compressed(segments, compression, opts, more)
+  local plain, message, code = core.temp_file(self.temp_dir)
+  if not plain then return nil, message, code end
+  local whole = setmetatable({ out = plain }, File)
+  local size
+  size, message, code = whole:write(segments, opts, more)
+  if not size then
+    plain:close()
+    return nil, message, code
+  end
+  local job = core.job()
+  job:recode { label = "archive", file = plain, offset = 0, size = size, compression = "none", to = self.out,
+               as = compression }
+  plain:close()
+  local ok
+  ok, message, code = work.run(job, opts, "compressing")
+  size = ok and job:task(1).size
+  job:close()
+  if not ok then return nil, message, code end
+  return size
+end
+
 --- The output is complete: it appears, or is sent.
 function File:publish()
   if self.stream then
@@ -184,14 +211,17 @@ function Directory:write(files, opts)
   return size
 end
 
---- The document that makes it all appear comes last.
+--- The document that makes it all appear comes last, and then go the blobs that
+-- nothing leads to any more.
 ---@param name string
 ---@param text string
-function Directory:finish(name, text, opts)
+---@param gone string[]?
+function Directory:finish(name, text, opts, gone)
   local ok, message, code = self.dir:sync()
   if not ok then return nil, message, code end
   ok, message, code = write_batch(self, { { name = name, bytes = text } }, opts)
   if not ok then return nil, message, code end
+  for _, old in ipairs(gone or {}) do self.dir:remove(old) end
   self.dir:close()
   return true
 end

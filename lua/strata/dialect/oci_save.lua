@@ -82,16 +82,17 @@ end
 
 --- The files of a directory after the changes, without the root document.
 ---@param store strata.Directory
----@param change strata.LayoutChange?  nil: none
+---@param change strata.LayoutChange
+---@param here boolean  only what is new: the rest is there
 ---@return strata.DirectoryFile[]?
 ---@return string? message
 ---@return string? code
-function oci_save.files(store, change)
+function oci_save.files(store, change, here)
   local there, message, code = store:contents()
   if not there then return nil, message, code end
   local gone, files = {}, {}
-  for digest in pairs(change and change.gone or {}) do gone[store:blob_name(digest)] = true end
-  for _, one in ipairs(there) do
+  for digest in pairs(change.gone) do gone[store:blob_name(digest)] = true end
+  for _, one in ipairs(here and {} or there) do
     if one.name ~= store.root and not gone[one.name] then
       local digest = stated_digest(one.name)
       files[#files + 1] = {
@@ -101,7 +102,7 @@ function oci_save.files(store, change)
       }
     end
   end
-  for _, blob in ipairs(change and change.blobs or {}) do
+  for _, blob in ipairs(change.blobs) do
     files[#files + 1] = { name = store:blob_name(blob.digest), digest = blob.digest, bytes = blob.bytes,
                           part = blob.part }
   end

@@ -1,0 +1,132 @@
+--- What is written into a layout directory: one that is new, one that exists and
+-- is extended, or the image's own.
+
+local assemble = require "strata.dialect.assemble"
+local core = require "strata.core"
+local json = require "strata.json"
+local oci = require "strata.dialect.oci"
+local oci_save = require "strata.dialect.oci_save"
+
+local layout = {}
+
+local MAX_JSON = 4 * 1024 * 1024
+
+---@class strata.DirectoryPlan
+---@field files strata.DirectoryFile[]
+---@field root {name: string, text: string, gone: string[]?}  written last; then what is gone goes
+---@field notes string[]?
+
+local function fail(code, fmt, ...)
+  return nil, fmt:format(...), code
+end
+
+-- The text of a file of the target, nil when there is none.
+local function read(out, name)
+  if not out.dir:stat(name) then return nil end
+  local file, message, code = out.dir:open(name)
+  if not file then return nil, message, code end
+  local size = file:size()
+  if size > MAX_JSON then
+    return fail("ELIMIT", "%s: %s has %d bytes; limits.json.max_bytes is %d", out.path, name, size, MAX_JSON)
+  end
+  local text
+  text, message, code = file:read(0, size)
+  file:close()
+  return text, message, code
+end
+
+-- What is there: nil for an empty directory, else the text of its index.json.
+local function existing_index(out)
+  local names, message, code = out.dir:list(".")
+  if not names then return nil, message, code end
+  if #names == 0 then return nil end
+  local text
+  text, message, code = read(out, "index.json")
+  if message then return nil, message, code end
+  if not text then
+    return fail("EEXIST", "%s: is not empty, and no image layout", out.path)
+  end
+  local index = json.decode(text)
+  if type(index) ~= "table" or type(index.manifests) ~= "table" then
+    return fail("EFORMAT", "%s: index.json is no index", out.path)
+  end
+  return text
+end
+
+local function name_of(descriptor)
+  local annotations = type(descriptor.annotations) == "table" and descriptor.annotations or {}
+  return annotations[oci.NAME] or annotations[oci.REF_NAME]
+end
+
+-- An index with more descriptors: one that has the name of a new one makes way.
+local function extend(text, descriptors)
+  local doc, message, code = core.json(text)
+  if not doc then return nil, message, code end
+  for _, descriptor in ipairs(descriptors) do
+    for i = doc:count("/manifests") - 1, 0, -1 do
+      local there = json.decode(doc:raw("/manifests/" .. i))
+      local same = type(there) == "table" and there.digest == descriptor.digest
+      if type(there) == "table" and ((name_of(descriptor) and name_of(there) == name_of(descriptor)) or
+        (same and not name_of(there) and not name_of(descriptor))) then
+        doc:remove("/manifests/" .. i)
+      end
+    end
+    doc:insert("/manifests/" .. doc:count("/manifests"), json.encode(descriptor))
+  end
+  return doc:text()
+end
+
+-- The images alone, into a directory that is empty or a layout.
+local function plan_new(saving, out)
+  local text, message, code = existing_index(out)
+  if message then return nil, message, code end
+  local made
+  made, message, code = assemble.layout(saving.products, "oci")
+  if not made then return nil, message, code end
+  local files = made.blobs
+  if not out.dir:stat("oci-layout") then files[#files + 1] = { name = "oci-layout", bytes = assemble.LAYOUT } end
+  local root
+  if text then root, message, code = extend(text, made.descriptors) else root = assemble.index(made.descriptors) end
+  if not root then return nil, message, code end
+  return { files = files, root = { name = "index.json", text = root } }
+end
+
+local function strip_slashes(path)
+  return (path:gsub("(.)/+$", "%1"))
+end
+
+-- The image's own layout with the changes, at its place or at a new one.
+local function plan_own(saving, out)
+  local store = saving.sources[1].store
+  local here = strip_slashes(store.path) == strip_slashes(out.path)
+  if not here then
+    local names, message, code = out.dir:list(".")
+    if not names then return nil, message, code end
+    if #names > 0 then
+      if store.flat then return fail("EEXIST", "%s: is not empty", out.path) end
+      return plan_new(saving, out)
+    end
+  end
+  local change, message, code = oci_save.changes(saving.products, saving.sources, saving.opts)
+  if not change then return nil, message, code end
+  local files
+  files, message, code = oci_save.files(store, change, here)
+  if not files then return nil, message, code end
+  local gone = {}
+  for digest in pairs(change.gone) do gone[#gone + 1] = store:blob_name(digest) end
+  return { files = files, root = { name = store.root, text = change.root, gone = here and gone or nil },
+           notes = change.notes }
+end
+
+--- Works out what to write.
+---@param saving strata.Save
+---@param out strata.DirectoryTarget
+---@return strata.DirectoryPlan?
+---@return string? message
+---@return string? code
+function layout.plan(saving, out)
+  if saving.native and saving.sources[1].store.dir then return plan_own(saving, out) end
+  return plan_new(saving, out)
+end
+
+return layout
