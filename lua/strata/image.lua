@@ -4,6 +4,7 @@
 -- nothing is written until save.
 
 local append = require "strata.append"
+local assemble = require "strata.dialect.assemble"
 local config = require "strata.config"
 local core = require "strata.core"
 local history = require "strata.history"
@@ -11,6 +12,8 @@ local json = require "strata.json"
 local layer = require "strata.layer"
 local links = require "strata.links"
 local object = require "strata.object"
+local product = require "strata.product"
+local rendition = require "strata.rendition"
 local save = require "strata.save"
 local tags = require "strata.tags"
 local whiteout = require "strata.whiteout"
@@ -26,6 +29,8 @@ local image = {}
 ---@field layers strata.Layer[]  also an iterator: for i, layer in img:layers()
 ---@field path string?  the file it came from
 ---@field edited boolean  save would write something else than what was opened
+---@field digest string?  of its manifest, which a registry knows it by
+---@field index {digest: string, media_type: string?, annotations: table, manifests: integer}?  that it belongs to
 local methods = {}
 
 local new, state_of, is
@@ -158,7 +163,8 @@ end
 function image.from_model(model)
   local state = {
     source = model.source, tags = model.tags, opened_tags = {}, limits = model.limits,
-    opened_config = model.config_text,
+    opened_config = model.config_text, manifest = model.manifest, index = model.index,
+    annotations = model.annotations, origins = #model.layers,
   }
   for i, tag in ipairs(model.tags) do state.opened_tags[i] = tag end
   local limits = model.limits and model.limits.json
@@ -238,11 +244,16 @@ end
 local function add_hashes(state, job, plain)
   for _, one in ipairs(states_of(state.layers)) do
     local now = layer.current(one)
-    job:hash {
-      label = layer.label(one), file = now.file, offset = now.offset, size = now.size,
-      compression = now.compression, plain = plain, digest = now.digest, diff_id = now.diff_id,
-    }
+    if now.missing and not one.foreign then
+      return nil, ("%s: its blob is not there"):format(layer.label(one)), "ENOENT"
+    elseif not now.missing then
+      job:hash {
+        label = layer.label(one), file = now.file, offset = now.offset, size = now.size,
+        compression = now.compression, plain = plain, digest = now.digest, diff_id = now.diff_id,
+      }
+    end
   end
+  return true
 end
 
 --- Reads everything and compares every digest and diff_id.
@@ -259,8 +270,10 @@ function methods:verify(opts)
     if not ok then return nil, message, code end
   end
   local job = core.job()
-  add_hashes(state, job, true)
-  ok, message, code = work.run(job, opts)
+  ok, message, code = add_hashes(state, job, true)
+  if ok then
+    ok, message, code = work.run(job, opts, "hashing")
+  end
   job:close()
   if not ok then return nil, message, code end
   return true
@@ -374,23 +387,55 @@ function methods:append(spec)
   return self
 end
 
---- Writes the image to a file, in the way that it was stored. The file appears
--- whole or not at all; it may be the one that the image came from.
----@param path string
----@param opts? strata.SaveOptions
----@return strata.SaveResult? result
+-- What save needs of an image.
+local function request_of(state)
+  return {
+    state = state, states = states_of(state.layers), edited = is_edited(state),
+    settle = function(opts) return settle(state, opts) end,
+  }
+end
+
+--- The requests of images that are to be saved together.
+---@param images strata.Image[]
+---@return strata.SaveRequest[]?
 ---@return string? message
 ---@return string? code
-function methods:save(path, opts)
+function image.requests(images)
+  local list = {}
+  for i, one in ipairs(images) do
+    local state = state_of(one)
+    if state.failure then return nil, state.failure[1], state.failure[2] end
+    list[i] = request_of(state)
+  end
+  return list
+end
+
+--- Writes the image, in the way that it was stored or in another format. The
+-- output appears whole or not at all; it may be what the image came from.
+---@param what string|file*  a path, "-" for standard output, or an open Lua file
+---@param opts? strata.SaveOptions
+---@return strata.SaveResult? result
+---@return string[]|string|nil lost  what the format cannot hold | message
+---@return string? code
+function methods:save(what, opts)
   local state = state_of(self)
-  if type(path) ~= "string" then
-    error(("bad argument #1 to 'save' (string expected, got %s)"):format(type(path)), 2)
+  if type(what) ~= "string" and io.type(what) ~= "file" then
+    error(("bad argument #1 to 'save' (string or open file expected, got %s)"):format(type(what)), 2)
   end
   if state.failure then return nil, state.failure[1], state.failure[2] end
-  return save.image({
-    state = state, states = states_of(state.layers), edited = is_edited(state),
-    settle = function(settle_opts) return settle(state, settle_opts) end,
-  }, path, opts or {})
+  return save.images({ request_of(state) }, what, opts or {})
+end
+
+-- The digest of the manifest as the image is now.
+local function manifest_digest(state)
+  if state.source and not state.manifest then return nil end
+  state.hub.settle()
+  local renditions, message = rendition.make(states_of(state.layers), { digests = true })
+  if not renditions then error(message, 0) end
+  local text
+  text, message = assemble.manifest(product.with(state, renditions), state.manifest == nil and "oci" or nil)
+  if not text then error(message, 0) end
+  return core.sha256(text)
 end
 
 local fields = {
@@ -410,12 +455,17 @@ local fields = {
   layers = function(state) return state.layers end,
   path = function(state) return state.source and state.source.path end,
   edited = function(state) return is_edited(state) end,
+  digest = manifest_digest,
+  index = function(state) return state.index end,
 }
 
 local function set_tags(state, value)
   if type(value) ~= "table" then error("tags should be an array of strings", 3) end
   local list = {}
-  for i, ref in ipairs(value) do list[i] = tags.complete(ref) end
+  for i, ref in ipairs(value) do
+    local known = tags.find(state.opened_tags, ref)
+    list[i] = known and state.opened_tags[known] or tags.complete(ref)
+  end
   state.tags = list
   state.structure_edited = true
 end

@@ -1,6 +1,7 @@
 --- One layer of an image: a tar of changes, stored plain or compressed.
 
 local core = require "strata.core"
+local media = require "strata.media"
 local object = require "strata.object"
 local work = require "strata.work"
 
@@ -16,17 +17,13 @@ local layer = {}
 ---@field compression string  "none", "gzip", "zstd", ...
 ---@field created_by string?  of its row of the history
 ---@field history strata.HistoryRow?
+---@field annotations table<string, string>  of its descriptor
+---@field foreign boolean  it is not meant to be passed on, and its bytes may be elsewhere
 ---@field empty boolean  it has no entries
 ---@field edited boolean
 local methods = {}
 
 local new, state_of, is
-
-local MEDIA_TYPES = {
-  none = "application/vnd.docker.image.rootfs.diff.tar",
-  gzip = "application/vnd.docker.image.rootfs.diff.tar.gzip",
-  zstd = "application/vnd.docker.image.rootfs.diff.tar.zstd",
-}
 
 -- How messages call it: layer 3/7 (sha256:0123456789ab…)
 local function label(state)
@@ -39,6 +36,9 @@ end
 local function index_of(state)
   local blob = state.blob
   if not state.index then
+    if blob.missing then
+      return nil, ("%s: its blob is not there"):format(label(state)), "ENOENT"
+    end
     if blob.compression ~= "none" and blob.compression ~= "gzip" and blob.compression ~= "zstd" then
       return nil, ("%s: compressed with %s, which is not supported"):format(label(state),
         blob.compression), "EUNSUPPORTED"
@@ -109,13 +109,13 @@ function layer.current(state)
   local blob = state.blob
   return {
     file = blob.file, offset = blob.offset, size = blob.size, compression = blob.compression,
-    digest = state.digest, diff_id = state.diff_id,
+    missing = blob.missing, digest = state.digest, diff_id = state.diff_id,
   }
 end
 
 --- Carries out pending edits, layers side by side, into unnamed temporary files.
 ---@param states table[]
----@param opts? {temp_dir?: string, threads?: integer, progress?: function}
+---@param opts? {compression?: string, level?: integer, temp_dir?: string, threads?: integer, progress?: function}
 ---@return boolean? ok
 ---@return string? message
 ---@return string? code
@@ -124,22 +124,19 @@ function layer.settle(states, opts)
   local job, todo = core.job(), {}
   for _, state in ipairs(states) do
     if is_pending(state) then
-      local compression = state.blob.compression
-      if compression ~= "none" and compression ~= "gzip" then
-        return nil, ("%s: writing %s is not supported yet"):format(label(state), compression),
-          "EUNSUPPORTED"
-      end
+      local compression = opts.compression
+      if not compression or compression == "keep" then compression = state.blob.compression end
       local file, message, code = core.temp_file(opts.temp_dir)
       if not file then return nil, message, code end
       job:write {
         label = label(state), index = state.index, to = file, compression = compression,
-        temp_dir = opts.temp_dir, diff_id = state.diff_id, digest = state.digest,
+        level = opts.level, temp_dir = opts.temp_dir, diff_id = state.diff_id, digest = state.digest,
       }
       todo[#todo + 1] = { state = state, file = file, compression = compression }
     end
   end
   if #todo == 0 then return true end
-  local ok, message, code = work.run(job, opts)
+  local ok, message, code = work.run(job, opts, "rewriting")
   if ok then
     for i, item in ipairs(todo) do
       local done = job:task(i)
@@ -157,6 +154,7 @@ end
 local function digest_of(state)
   local now = layer.current(state)
   if now.digest then return now.digest end
+  if now.missing then return nil end
   local job = core.job()
   job:hash { label = label(state), file = now.file, offset = now.offset, size = now.size }
   local ok, message = work.run(job)
@@ -278,9 +276,16 @@ local fields = {
     return layer.current(state).size
   end,
   media_type = function(state)
-    return state.media_type or MEDIA_TYPES[state.blob.compression] or "application/octet-stream"
+    if is_edited(state) and state.media_type then
+      return media.changed_layer(state.media_type, media.family(state.media_type), layer.current(state).compression)
+    end
+    return state.media_type or media.layer("docker", state.blob.compression) or "application/octet-stream"
   end,
-  compression = function(state) return state.blob.compression end,
+  compression = function(state)
+    return is_pending(state) and state.blob.compression or layer.current(state).compression
+  end,
+  annotations = function(state) return state.annotations or {} end,
+  foreign = function(state) return state.foreign and true or false end,
   created_by = function(state)
     local row = state.image.row(state.position)
     return row and row.created_by

@@ -7,26 +7,31 @@ local POLL_SECONDS = 0.05
 --- Runs a job and waits for it, polling, so that a progress function can be
 -- called and an error (Ctrl-C, a throwing progress function) ends it.
 ---@param job userdata  a core job with its tasks added
----@param opts? {threads?: integer, progress?: fun(done: integer, total: integer)}
+---@param opts? {threads?: integer, progress?: fun(done: integer, total: integer, what: string)}
+---@param what? string  what is being done, for the progress: "hashing", "writing" ...
 ---@return boolean? ok
 ---@return string? message
 ---@return string? code
-function work.run(job, opts)
+function work.run(job, opts, what)
   opts = opts or {}
   local ok, message, code = job:start(opts.threads)
   if not ok then return nil, message, code end
   local progress = opts.progress
+  local function report()
+    local done, total = job:progress()
+    progress(done, total, what or "reading")
+  end
   while not job:wait(progress and POLL_SECONDS or 0.5) do
     if progress then
       -- A job that is left behind here is canceled by close or the collector.
-      local called, thrown = pcall(progress, job:progress())
+      local called, thrown = pcall(report)
       if not called then
         job:close()
         error(thrown, 0)
       end
     end
   end
-  if progress then progress(job:progress()) end
+  if progress then report() end
   return job:result()
 end
 
