@@ -7,12 +7,13 @@
 --
 -- What the world does wrong comes back as nil, message, code; misuse throws.
 
+local choose = require "strata.choose"
 local core = require "strata.core"
-local docker = require "strata.dialect.docker"
 local image = require "strata.image"
 local json = require "strata.json"
-local members = require "strata.members"
 local platform = require "strata.platform"
+local save = require "strata.save"
+local source = require "strata.source"
 
 local strata = {
   _VERSION = "strata " .. core._VERSION,
@@ -24,115 +25,91 @@ local strata = {
 local EPOCH = "1970-01-01T00:00:00Z"
 
 ---@class strata.OpenOptions
----@field ref? string  tag or id of the image, when there are several
----@field limits? {json?: table, layers?: integer, entries?: integer, path?: integer, extension?: integer}
+---@field ref? string  tag or ID of the image, when there are several
+---@field platform? string  "linux/arm64/v8"
+---@field digest? string  of the image's manifest
+---@field prefer? "docker"|"oci"  when manifest.json and index.json of an archive disagree
+---@field temp_dir? string  for what has to be spooled or inflated
+---@field limits? table
 
--- "  app:1.2" for each image of an archive.
-local function choices(list)
-  local lines = {}
-  for number = 0, list.count - 1 do
-    local names = list.tags(number)
-    lines[#lines + 1] = #names > 0 and json.printable(table.concat(names, ", "), 200) or
-      json.printable(list.config_name(number), 200)
-  end
-  return table.concat(lines, "; ")
-end
-
-local function check_path(path, name)
-  if type(path) ~= "string" then
-    error(("bad argument #1 to '%s' (string expected, got %s)"):format(name, type(path)), 3)
+local function check_what(what, name)
+  if type(what) ~= "string" and type(what) ~= "userdata" then
+    error(("bad argument #1 to '%s' (string or open file expected, got %s)"):format(name, type(what)), 3)
   end
 end
 
-local function list_of(path, limits)
-  local archive, message, code = members.open(path)
-  if not archive then return nil, message, code end
-  local list
-  list, message, code = docker.list(archive, limits)
-  if not list then
-    archive.file:close()
-    return nil, message, code
-  end
-  return list, archive
-end
-
-local function read(list, archive, number)
-  local model, message, code = list.read(number)
+-- Reads a candidate; the image uses the store from then on.
+local function read(from, candidate)
+  local model, message, code = candidate.read()
   if not model then return nil, message, code end
   local img
   img, message, code = image.from_model(model)
-  if not img then return nil, ("%s: %s"):format(archive.path, message), code end
-  archive:use()
+  if not img then return nil, ("%s: %s"):format(from.store.path, message), code end
+  from.store:use()
   return img
 end
 
--- The number of the image that is meant.
-local function choose(list, path, ref)
-  if ref then
-    local number = list.find(ref)
-    if number then return number end
-    return nil, ("%s: no image %s; there are: %s"):format(path, core.quote(ref), choices(list)),
-      "ENOENT"
-  end
-  if list.count > 1 then
-    return nil, ("%s: holds %d images, choose one with ref: %s"):format(path, list.count,
-      choices(list)), "EAMBIGUOUS"
-  end
-  return 0
-end
-
---- Opens an image file.
----@param path string
+--- Opens an image: an archive of docker save, an OCI layout as a directory or an
+-- archive, or skopeo's dir:, told apart by content.
+---@param what string|file*  a path, "-" for standard input, or an open Lua file
 ---@param opts? strata.OpenOptions
 ---@return strata.Image?
 ---@return string? message
 ---@return string? code
-function strata.open(path, opts)
-  check_path(path, "open")
+function strata.open(what, opts)
+  check_what(what, "open")
   opts = opts or {}
-  local list, archive, code = list_of(path, opts.limits)
-  if not list then return nil, archive, code end
-  local number, message
-  number, message, code = choose(list, path, opts.ref)
-  local img
-  if number then
-    img, message, code = read(list, archive, number)
+  choose.check(opts)
+  local from, message, code = source.open(what, opts)
+  if not from then return nil, message, code end
+  local candidate, img
+  candidate, message, code = choose.one(from.candidates, from.store.path, opts)
+  if candidate then
+    img, message, code = read(from, candidate)
   end
-  if not img then
-    archive.file:close()
-    return nil, message, code
-  end
+  from.store:release()
+  if not img then return nil, message, code end
   return img
 end
 
 --- Every image of a file, one after the other. The iterator throws when one
--- cannot be read.
----@param path string
+-- cannot be read; those of which a part is not here are left out.
+---@param what string|file*
 ---@param opts? strata.OpenOptions
 ---@return (fun(): strata.Image?)?
 ---@return string? message
 ---@return string? code
-function strata.images(path, opts)
-  check_path(path, "images")
-  local list, archive, code = list_of(path, opts and opts.limits)
-  if not list then return nil, archive, code end
-  archive:use()
+function strata.images(what, opts)
+  check_what(what, "images")
+  opts = opts or {}
+  choose.check(opts)
+  local from, message, code = source.open(what, opts)
+  if not from then return nil, message, code end
   local number = 0
+  local function finish()
+    if from then from.store:release() end
+    from = nil
+  end
   return function()
-    if number == list.count then
-      if archive then archive:release() end
-      archive = nil
-      return nil
+    while from and number < #from.candidates do
+      number = number + 1
+      local candidate = from.candidates[number]
+      if candidate.kind == "image" and not candidate.missing then
+        local img, why = read(from, candidate)
+        if not img then
+          finish()
+          error(why, 0)
+        end
+        return img
+      end
     end
-    local img, message = read(list, archive, number)
-    if not img then error(message, 0) end
-    number = number + 1
-    return img
+    finish()
+    return nil
   end
 end
 
 --- An image without layers. Nothing in it depends on when or where it is made.
----@param opts {platform: string, created?: string, config?: table}
+---@param opts {platform: string, created?: string}
 ---@return strata.Image
 function strata.new(opts)
   opts = opts or {}
@@ -146,6 +123,59 @@ function strata.new(opts)
   local img, message = image.from_model { config_text = json.encode(fields), layers = {}, tags = {} }
   if not img then error(message, 2) end
   return img
+end
+
+--- Writes several images into one archive or layout; layers that they share are
+-- stored once.
+---@param images strata.Image[]
+---@param what string|file*
+---@param opts? strata.SaveOptions
+---@return strata.SaveResult?
+---@return string[]|string|nil lost | message
+---@return string? code
+function strata.save(images, what, opts)
+  if type(images) ~= "table" or #images == 0 then
+    error("bad argument #1 to 'save' (array of images expected)", 2)
+  end
+  check_what(what, "save")
+  local requests, message, code = image.requests(images)
+  if not requests then return nil, message, code end
+  return save.images(requests, what, opts or {})
+end
+
+--- What img:save with these options would write: the same table. Digests and
+-- sizes that only compressing would tell are nil.
+---@param img strata.Image
+---@param opts? strata.SaveOptions
+---@return strata.SaveResult?
+---@return string? message
+---@return string? code
+function strata.plan(img, opts)
+  local requests, message, code = image.requests { img }
+  if not requests then return nil, message, code end
+  return save.plan(requests[1], opts or {})
+end
+
+--- Opens all images of a layout or archive, to be edited and saved together.
+---@param what string|file*
+---@param opts? strata.OpenOptions
+---@return strata.Index?
+---@return string? message
+---@return string? code
+function strata.open_index(what, opts)
+  check_what(what, "open_index")
+  opts = opts or {}
+  choose.check(opts)
+  local from, message, code = source.open(what, opts)
+  if not from then return nil, message, code end
+  return require("strata.index").new(from)
+end
+
+--- A progress function that draws a bar on a terminal, for the option `progress`.
+---@param out? file*  default: standard error
+---@return fun(done: integer, total: integer, what: string)
+function strata.progress(out)
+  return require("strata.progress").bar(out)
 end
 
 --- The versions of strata and of what it is built on.

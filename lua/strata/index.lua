@@ -1,0 +1,138 @@
+--- All images of a layout or an archive, edited and saved as one.
+
+local image = require "strata.image"
+local object = require "strata.object"
+local platform = require "strata.platform"
+local save = require "strata.save"
+
+local index = {}
+
+---@class strata.Index
+---@field path string
+---@field images strata.Image[]  those that are all here
+---@field entries {kind: string, digest: string?, tags: string[], platform: strata.Platform?, missing: boolean}[]
+local methods = {}
+
+local new, state_of
+
+-- Opens a candidate once, however often it is asked for.
+local function open(state, number)
+  if state.opened[number] then return state.opened[number] end
+  local candidate = state.from.candidates[number]
+  local model, message, code = candidate.read()
+  if not model then return nil, message, code end
+  local img
+  img, message, code = image.from_model(model)
+  if not img then return nil, ("%s: %s"):format(state.from.store.path, message), code end
+  state.from.store:use()
+  state.opened[number] = img
+  return img
+end
+
+local function selected(state, selector)
+  local wanted
+  if selector and selector.platform then
+    wanted = platform.parse(selector.platform)
+    if not wanted then error(("bad platform %q"):format(tostring(selector.platform)), 3) end
+  end
+  local numbers = {}
+  for number, one in ipairs(state.from.candidates) do
+    local runs_on = wanted and one.platform()
+    local fits = not wanted or (runs_on and platform.rank(wanted, runs_on) == 1)
+    if one.kind == "image" and not one.missing and fits then numbers[#numbers + 1] = number end
+  end
+  return numbers
+end
+
+--- Calls fn with every image, or with those of a platform.
+---@param fn fun(img: strata.Image)
+---@param selector? {platform?: string}
+---@return strata.Index? self
+---@return string? message
+---@return string? code
+function methods:each(fn, selector)
+  if type(fn) ~= "function" then
+    error(("bad argument #1 to 'each' (function expected, got %s)"):format(type(fn)), 2)
+  end
+  local state = state_of(self)
+  for _, number in ipairs(selected(state, selector)) do
+    local img, message, code = open(state, number)
+    if not img then return nil, message, code end
+    fn(img)
+  end
+  return self
+end
+
+--- Saves the whole, with the images that were edited.
+---@param what string|file*
+---@param opts? strata.SaveOptions
+---@return strata.SaveResult?
+---@return string[]|string|nil lost | message
+---@return string? code
+function methods:save(what, opts)
+  local state, images = state_of(self), {}
+  for number in ipairs(state.from.candidates) do
+    local img = state.opened[number]
+    if img and (img.edited or (opts and opts.format)) then images[#images + 1] = img end
+  end
+  if #images == 0 or (opts and opts.format) then
+    images = {}
+    for _, number in ipairs(selected(state)) do
+      local img, message, code = open(state, number)
+      if not img then return nil, message, code end
+      images[#images + 1] = img
+      if not (opts and opts.format) then break end -- one that is not edited: a copy of the whole
+    end
+  end
+  if #images == 0 then return nil, state.from.store.path .. ": no image is all here", "ENOENT" end
+  local requests, message, code = image.requests(images)
+  if not requests then return nil, message, code end
+  return save.images(requests, what, opts or {})
+end
+
+local function entries(state)
+  local list = {}
+  for i, one in ipairs(state.from.candidates) do
+    local runs_on = one.platform()
+    list[i] = { kind = one.kind, digest = one.digest, tags = one.tags, missing = one.missing and true or false,
+                platform = runs_on and platform.of(runs_on) or nil }
+  end
+  return list
+end
+
+local fields = {
+  path = function(state) return state.from.store.path end,
+  entries = entries,
+  images = function(state)
+    local list = {}
+    for _, number in ipairs(selected(state)) do
+      local img, message = open(state, number)
+      if not img then error(message, 0) end
+      list[#list + 1] = img
+    end
+    return list
+  end,
+}
+
+new, state_of = object.class("strata.Index", methods, {
+  index = function(state, key)
+    local field = fields[key]
+    return field and field(state)
+  end,
+  tostring = function(state)
+    return ("strata.Index(%s, %d images)"):format(state.from.store.path, #selected(state))
+  end,
+  close = function(state)
+    for _, img in pairs(state.opened) do img:close() end
+    state.from.store:release()
+  end,
+})
+
+--- Makes the object; it uses the source from then on.
+---@param from strata.Source
+---@return strata.Index
+function index.new(from)
+  return new { from = from, opened = {} }
+end
+
+return index
