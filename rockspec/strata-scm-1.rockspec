@@ -37,7 +37,7 @@ local binding = [[
 	binding lua_digest lua_dir lua_entry lua_file lua_index lua_job lua_json lua_object
 	lua_spool lua_tar module xattr
 ]]
-local archive = [[archive]]
+local archive = [[archive decompress]]
 local facade = [[
 	append config help history image inspect json layer links members object platform save schema
 	tags tree whiteout work dialect/docker dialect/docker_edit dialect/docker_new
