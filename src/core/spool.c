@@ -32,13 +32,15 @@ static int read_stream(FILE *from, char *bytes, size_t *len, const char *name,
 	for (;;) {
 		errno = 0;
 		*len = fread(bytes, 1, CHUNK, from);
-		if (*len > 0 || !ferror(from))
+		if (!ferror(from) || errno == 0) /* 0: an error of before, which is not ours */
 			return 0;
 		if (errno != EINTR && errno != EAGAIN)
-			return strata_fail_errno(err, errno ? errno : EIO, "%s: read", name);
-		if (errno == EAGAIN)
+			return strata_fail_errno(err, errno, "%s: read", name);
+		if (errno == EAGAIN && *len == 0)
 			wait_for(fileno(from), POLLIN);
 		clearerr(from);
+		if (*len > 0)
+			return 0;
 	}
 }
 
