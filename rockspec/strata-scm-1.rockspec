@@ -28,16 +28,16 @@ external_dependencies = {
 
 -- Names without directory and extension. `make lint` compares them with the tree.
 local core = [[
-	buf codec codec_gzip_decode codec_gzip_encode codec_gzip_isal codec_gzip_zlib codec_zstd
-	content digest edit err file index job json_edit json_find json_scan json_string
-	json_style lookup path publish rewrite sink stream tar_decode tar_header tar_parse
-	tar_patch tar_pax tar_sparse tar_write task
+	beneath buf codec codec_gzip_decode codec_gzip_encode codec_gzip_isal codec_gzip_zlib
+	codec_zstd content digest dir edit err file index job journal json_edit json_find
+	json_scan json_string json_style lookup path publish rewrite sink spool stream
+	tar_decode tar_header tar_parse tar_patch tar_pax tar_sparse tar_write task
 ]]
 local binding = [[
-	binding lua_digest lua_entry lua_file lua_index lua_job lua_json lua_object lua_tar module
-	xattr
+	binding lua_digest lua_dir lua_entry lua_file lua_index lua_job lua_json lua_object
+	lua_spool lua_tar module xattr
 ]]
-local archive = [[archive]]
+local archive = [[archive decompress]]
 local facade = [[
 	append config help history image inspect json layer links members object platform save schema
 	tags tree whiteout work dialect/docker dialect/docker_edit dialect/docker_new

@@ -6,7 +6,6 @@
  * it says about converting them in the C locale is a warning of the entry. All
  * handles belong to a reader userdata, so that a Lua error frees them.
  */
-#include <archive.h>
 #include <archive_entry.h>
 #include <errno.h>
 #include <fcntl.h>
@@ -15,7 +14,7 @@
 #include <unistd.h>
 
 #include "../core/digest.h"
-#include "../lua/binding.h"
+#include "module.h"
 
 #define READER "strata.archive.reader"
 
@@ -59,11 +58,10 @@ static void copy_message(char *out, size_t size, struct archive *a)
 	out[i] = '\0';
 }
 
-/* libarchive's error: of the system if it is one that reading gives, else of the format. */
-static int fail_archive(struct reader *r, struct strata_err *err)
+int strata_archive_fail(struct archive *a, struct strata_err *err)
 {
 	char text[512];
-	int errnum = archive_errno(r->archive);
+	int errnum = archive_errno(a);
 
 	switch (errnum) {
 	case ENOMEM:
@@ -73,9 +71,14 @@ static int fail_archive(struct reader *r, struct strata_err *err)
 	case ESTALE:
 		return strata_fail_errno(err, errnum, "read");
 	default:
-		copy_message(text, sizeof(text), r->archive);
+		copy_message(text, sizeof(text), a);
 		return strata_fail(err, "EFORMAT", "%s", text);
 	}
+}
+
+static int fail_archive(struct reader *r, struct strata_err *err)
+{
+	return strata_archive_fail(r->archive, err);
 }
 
 /* ---- opening ----------------------------------------------------------- */
@@ -360,6 +363,7 @@ int luaopen_strata_archive(lua_State *L)
 	strata_register_type(L, READER, NULL, NULL, reader_close);
 	lua_newtable(L);
 	strata_set_functions(L, functions);
+	strata_archive_register_decompress(L);
 	lua_pushstring(L, archive_version_string());
 	lua_setfield(L, -2, "_LIBARCHIVE");
 	return 1;

@@ -37,13 +37,9 @@ void strata_file_unref(struct strata_file *f)
 {
 	if (f == NULL || atomic_fetch_sub(&f->refs, 1) != 1)
 		return;
-	/* After a fork the other process owns the name: leave it alone. */
-	if (f->temp_path != NULL && f->owner == getpid())
-		unlink(f->temp_path);
+	strata_output_free(f->output);
 	if (f->fd >= 0)
 		close(f->fd);
-	free(f->temp_path);
-	free(f->target);
 	free(f->name);
 	free(f);
 }
@@ -58,14 +54,30 @@ uint64_t strata_file_size(const struct strata_file *f)
 	return f->writable ? atomic_load(&f->written) : (uint64_t)f->opened.st_size;
 }
 
-/* Fails for everything that is no regular file. */
-static int check_regular(const struct stat *st, const char *path, struct strata_err *err)
+int strata_check_regular(const struct stat *st, const char *name, struct strata_err *err)
 {
 	if (S_ISREG(st->st_mode))
 		return 0;
 	if (S_ISDIR(st->st_mode))
-		return strata_fail_errno(err, EISDIR, "%s", path);
-	return strata_fail(err, "EUNSUPPORTED", "%s: not a regular file", path);
+		return strata_fail_errno(err, EISDIR, "%s", name);
+	return strata_fail(err, "EUNSUPPORTED", "%s: not a regular file", name);
+}
+
+struct strata_file *strata_file_adopt(int fd, const char *name, struct strata_err *err)
+{
+	struct strata_file *f;
+	struct stat st;
+
+	if (fstat(fd, &st) < 0) {
+		strata_fail_errno(err, errno, "%s", name);
+		return NULL;
+	}
+	if (strata_check_regular(&st, name, err) < 0)
+		return NULL;
+	f = strata_file_wrap(fd, name, err);
+	if (f != NULL)
+		f->opened = st;
+	return f;
 }
 
 struct strata_file *strata_file_open(const char *path, struct strata_err *err)
@@ -73,24 +85,24 @@ struct strata_file *strata_file_open(const char *path, struct strata_err *err)
 	/* O_NONBLOCK: opening a FIFO must not wait for a writer. */
 	cleanup_fd int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
 	struct strata_file *f;
-	struct stat st;
 
+	if (fd < 0 && errno == ENXIO) { /* a socket */
+		strata_fail(err, "EUNSUPPORTED", "%s: not a regular file", path);
+		return NULL;
+	}
 	if (fd < 0) {
 		strata_fail_errno(err, errno, "%s", path);
 		return NULL;
 	}
-	if (fstat(fd, &st) < 0) {
-		strata_fail_errno(err, errno, "%s", path);
-		return NULL;
-	}
-	if (check_regular(&st, path, err) < 0)
-		return NULL;
-	f = strata_file_wrap(fd, path, err);
-	if (f == NULL)
-		return NULL;
-	strata_steal_fd(&fd);
-	f->opened = st;
+	f = strata_file_adopt(fd, path, err);
+	if (f != NULL)
+		strata_steal_fd(&fd);
 	return f;
+}
+
+int strata_file_fd(const struct strata_file *f)
+{
+	return f->fd;
 }
 
 static bool past_end(uint64_t offset, size_t len)

@@ -34,6 +34,9 @@ void strata_file_unref(struct strata_file *f);
 /* What messages call it. */
 const char *strata_file_name(const struct strata_file *f);
 
+/* The descriptor; it stays the file's, and so does its position: use pread. */
+int strata_file_fd(const struct strata_file *f);
+
 /* Size when opened; for a temporary file the end of what was written. */
 uint64_t strata_file_size(const struct strata_file *f);
 
@@ -59,7 +62,7 @@ int strata_file_unchanged(const struct strata_file *f, struct strata_err *err);
  */
 struct strata_file *strata_file_create(const char *path, struct strata_err *err);
 
-/* fsync, rename over the target, fsync of the directory. */
+/* fsync, rename over the target, fsync of the directory. Once: EINVAL afterwards. */
 int strata_file_publish(struct strata_file *f, struct strata_err *err);
 
 static inline void strata_cleanup_file_(struct strata_file **f)

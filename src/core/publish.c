@@ -1,7 +1,6 @@
 /* Temporary files, and outputs that appear whole or not at all. */
 #include <errno.h>
 #include <fcntl.h>
-#include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -9,57 +8,56 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "dir_internal.h"
 #include "file.h"
 #include "file_internal.h"
 #include "mem.h"
 
-#define RANDOM_NAME_TRIES 100
-
-/* "DIR/.strata-<16 hex digits>", the caller's to free; NULL: no memory. */
-static char *random_path(const char *dir)
+void strata_random_name(char name[STRATA_RANDOM_NAME])
 {
 	unsigned long long number = 0;
-	char *path = NULL;
 
 	/* Only has to be free, not secret: O_EXCL decides. */
 	if (getrandom(&number, sizeof(number), 0) != (ssize_t)sizeof(number))
 		number = (unsigned long long)(uintptr_t)&number ^ (unsigned long long)getpid();
-	if (asprintf(&path, "%s/.strata-%016llx", dir, number) < 0)
-		return NULL;
-	return path;
+	snprintf(name, STRATA_RANDOM_NAME, ".strata-%016llx", number);
 }
 
 /*
- * Opens a file without a name in dir, or where the file system has no
- * O_TMPFILE one with a name, which then goes to *name.
+ * Opens a file without a name in dir_fd, or where the file system has no
+ * O_TMPFILE one with a name, which then goes to `name` ("" otherwise).
  */
-static int open_temp(const char *dir, mode_t mode, char **name)
+static int open_temp(int dir_fd, mode_t mode, char name[STRATA_RANDOM_NAME])
 {
-	int fd = open(dir, O_TMPFILE | O_RDWR | O_CLOEXEC, mode);
+	int fd = openat(dir_fd, ".", O_TMPFILE | O_RDWR | O_CLOEXEC, mode);
 
-	*name = NULL;
+	name[0] = '\0';
 	if (fd >= 0 ||
 	    (errno != EOPNOTSUPP && errno != EISDIR && errno != ENOENT && errno != EINVAL))
 		return fd;
-	for (int i = 0; i < RANDOM_NAME_TRIES; i++) {
-		cleanup_free char *path = random_path(dir);
-
-		if (path == NULL) {
-			errno = ENOMEM;
-			return -1;
-		}
-		fd = open(path, O_CREAT | O_EXCL | O_RDWR | O_CLOEXEC, mode);
-		if (fd >= 0)
-			*name = steal_pointer(&path);
-		if (fd >= 0 || errno != EEXIST)
-			return fd;
+	for (int i = 0; fd < 0 && i < STRATA_RANDOM_TRIES; i++) {
+		strata_random_name(name);
+		fd = openat(dir_fd, name, O_CREAT | O_EXCL | O_RDWR | O_CLOEXEC, mode);
+		if (fd < 0 && errno != EEXIST)
+			break;
 	}
-	return -1;
+	return fd;
+}
+
+/* A directory to create in; one that may be written to but not listed has to do. */
+static int open_directory(const char *path)
+{
+	int fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+
+	if (fd < 0 && errno == EACCES)
+		fd = open(path, O_PATH | O_DIRECTORY | O_CLOEXEC);
+	return fd;
 }
 
 struct strata_file *strata_file_temp(const char *dir, struct strata_err *err)
 {
-	cleanup_free char *name = NULL;
+	char name[STRATA_RANDOM_NAME];
+	cleanup_fd int dir_fd = -1;
 	cleanup_fd int fd = -1;
 	struct strata_file *f;
 
@@ -67,18 +65,109 @@ struct strata_file *strata_file_temp(const char *dir, struct strata_err *err)
 		dir = getenv("TMPDIR");
 	if (dir == NULL || dir[0] == '\0')
 		dir = "/tmp";
-	fd = open_temp(dir, 0600, &name);
+	dir_fd = open_directory(dir);
+	if (dir_fd >= 0)
+		fd = open_temp(dir_fd, 0600, name);
 	if (fd < 0) {
 		strata_fail_errno(err, errno, "temporary file in %s", dir);
 		return NULL;
 	}
-	if (name != NULL)
-		unlink(name);
+	if (name[0] != '\0')
+		unlinkat(dir_fd, name, 0);
 	f = strata_file_wrap(fd, "temporary file", err);
 	if (f == NULL)
 		return NULL;
 	strata_steal_fd(&fd);
 	f->writable = true;
+	return f;
+}
+
+void strata_output_free(struct strata_output *o)
+{
+	if (o == NULL)
+		return;
+	/* After a fork the other process owns the name: leave it alone. */
+	if (o->temp != NULL && o->owner == getpid())
+		unlinkat(o->dir_fd, o->temp, 0);
+	if (o->dir_fd >= 0)
+		close(o->dir_fd);
+	strata_dir_unref(o->dir);
+	free(o->target);
+	free(o->temp);
+	free(o->path);
+	free(o);
+}
+
+/* A target that exists must be a regular file; its mode and owner are taken over. */
+static int adopt_attributes(int fd, const struct strata_output *o, const char *name,
+                            struct strata_err *err)
+{
+	struct stat st;
+
+	if (fstatat(o->dir_fd, o->target, &st, AT_SYMLINK_NOFOLLOW) < 0)
+		return errno == ENOENT ? 0 : strata_fail_errno(err, errno, "%s", name);
+	if (S_ISLNK(st.st_mode)) /* the link itself is what gets replaced */
+		return 0;
+	if (strata_check_regular(&st, name, err) < 0)
+		return -1;
+	/* Both may be refused to an ordinary user, who then owns the new file. */
+	if (fchown(fd, st.st_uid, st.st_gid) < 0 && errno != EPERM)
+		return strata_fail_errno(err, errno, "%s: owner", name);
+	if (fchmod(fd, st.st_mode & 07777) < 0 && errno != EPERM)
+		return strata_fail_errno(err, errno, "%s: mode", name);
+	return 0;
+}
+
+/* Fills in what output_free takes apart, as far as it gets. */
+static int open_output(struct strata_output *o, const char *target, const char *name,
+                       struct strata_err *err)
+{
+	char temp[STRATA_RANDOM_NAME];
+	int fd;
+
+	o->owner = getpid();
+	o->target = strdup(target);
+	if (o->target == NULL)
+		return strata_fail_nomem(err);
+	fd = open_temp(o->dir_fd, 0666, temp); /* less the umask, as any new file */
+	if (fd < 0)
+		return strata_fail_errno(err, errno, "%s", name);
+	if (temp[0] != '\0' && (o->temp = strdup(temp)) == NULL) {
+		unlinkat(o->dir_fd, temp, 0);
+		close(fd);
+		return strata_fail_nomem(err);
+	}
+	if (adopt_attributes(fd, o, name, err) < 0) {
+		close(fd);
+		return -1;
+	}
+	return fd;
+}
+
+struct strata_file *strata_output_open(int dir_fd, const char *target, const char *name,
+                                       struct strata_err *err)
+{
+	struct strata_output *o = calloc(1, sizeof(*o));
+	struct strata_file *f = NULL;
+	int fd;
+
+	if (o == NULL) {
+		close(dir_fd);
+		strata_fail_nomem(err);
+		return NULL;
+	}
+	o->dir_fd = dir_fd;
+	fd = open_output(o, target, name, err);
+	if (fd >= 0)
+		f = strata_file_wrap(fd, name, err);
+	if (f == NULL) {
+		if (fd >= 0)
+			close(fd);
+		strata_output_free(o);
+		return NULL;
+	}
+	f->writable = true;
+	f->output = o;
 	return f;
 }
 
@@ -93,106 +182,75 @@ static char *resolve_target(const char *path)
 	return target == NULL && errno == ENOENT ? strdup(path) : target;
 }
 
-/* The directory part of path, "." when there is none; the caller's to free. */
-static char *directory_of(const char *path)
-{
-	const char *slash = strrchr(path, '/');
-
-	if (slash == NULL)
-		return strdup(".");
-	return slash == path ? strdup("/") : strndup(path, (size_t)(slash - path));
-}
-
-/* A target that exists must be a regular file; its mode and owner are taken over. */
-static int adopt_attributes(int fd, const char *target, struct strata_err *err)
-{
-	struct stat st;
-
-	if (stat(target, &st) < 0)
-		return errno == ENOENT ? 0 : strata_fail_errno(err, errno, "%s", target);
-	if (S_ISDIR(st.st_mode))
-		return strata_fail_errno(err, EISDIR, "%s", target);
-	if (!S_ISREG(st.st_mode))
-		return strata_fail(err, "EUNSUPPORTED", "%s: not a regular file", target);
-	/* Both may be refused to an ordinary user, who then owns the new file. */
-	if (fchown(fd, st.st_uid, st.st_gid) < 0 && errno != EPERM)
-		return strata_fail_errno(err, errno, "%s: owner", target);
-	if (fchmod(fd, st.st_mode & 07777) < 0 && errno != EPERM)
-		return strata_fail_errno(err, errno, "%s: mode", target);
-	return 0;
-}
-
 struct strata_file *strata_file_create(const char *path, struct strata_err *err)
 {
 	cleanup_free char *target = resolve_target(path);
-	cleanup_free char *dir = target ? directory_of(target) : NULL;
-	cleanup_free char *name = NULL;
-	cleanup_file struct strata_file *f = NULL;
-	int fd;
+	const char *dir = ".", *name;
+	char *slash;
+	int dir_fd;
 
-	if (target == NULL || dir == NULL) {
+	if (target == NULL) {
 		strata_fail_errno(err, errno, "%s", path);
 		return NULL;
 	}
-	fd = open_temp(dir, 0666, &name); /* less the umask, as any new file */
-	if (fd < 0) {
+	name = target;
+	slash = strrchr(target, '/');
+	if (slash != NULL) {
+		*slash = '\0';
+		dir = slash == target ? "/" : target;
+		name = slash + 1;
+	}
+	if (name[0] == '\0') {
+		strata_fail_errno(err, path[0] == '\0' ? ENOENT : EISDIR, "%s", path);
+		return NULL;
+	}
+	dir_fd = open_directory(dir);
+	if (dir_fd < 0) {
 		strata_fail_errno(err, errno, "%s", path);
 		return NULL;
 	}
-	f = strata_file_wrap(fd, path, err);
-	if (f == NULL) {
-		close(fd);
-		if (name != NULL)
-			unlink(name);
-		return NULL;
-	}
-	f->writable = true;
-	f->owner = getpid();
-	f->temp_path = steal_pointer(&name);
-	f->target = steal_pointer(&target);
-	if (adopt_attributes(fd, f->target, err) < 0)
-		return NULL;
-	return steal_pointer(&f);
+	return strata_output_open(dir_fd, name, path, err);
 }
 
 /* Gives an unnamed file a random name beside its target: rename needs one. */
-static int name_output(struct strata_file *f, const char *dir, struct strata_err *err)
+static int name_output(struct strata_file *f, struct strata_err *err)
 {
-	char self[64];
+	struct strata_output *o = f->output;
+	char self[64], name[STRATA_RANDOM_NAME];
 
 	snprintf(self, sizeof(self), "/proc/self/fd/%d", f->fd);
-	for (int i = 0; f->temp_path == NULL; i++) {
-		cleanup_free char *path = random_path(dir);
-
-		if (path == NULL)
+	for (int i = 0; o->temp == NULL; i++) {
+		strata_random_name(name);
+		if (linkat(AT_FDCWD, self, o->dir_fd, name, AT_SYMLINK_FOLLOW) < 0) {
+			if (errno != EEXIST || i == STRATA_RANDOM_TRIES)
+				return strata_fail_errno(err, errno, "%s", f->name);
+		} else if ((o->temp = strdup(name)) == NULL) {
+			unlinkat(o->dir_fd, name, 0);
 			return strata_fail_nomem(err);
-		if (linkat(AT_FDCWD, self, AT_FDCWD, path, AT_SYMLINK_FOLLOW) == 0)
-			f->temp_path = steal_pointer(&path);
-		else if (errno != EEXIST || i == RANDOM_NAME_TRIES)
-			return strata_fail_errno(err, errno, "%s", f->name);
+		}
 	}
 	return 0;
 }
 
 int strata_file_publish(struct strata_file *f, struct strata_err *err)
 {
-	cleanup_free char *dir = f->target ? directory_of(f->target) : NULL;
-	cleanup_fd int dir_fd = -1;
+	struct strata_output *o = f->output;
 
-	if (f->target == NULL)
+	if (o == NULL)
 		return strata_fail(err, "EINVAL", "%s: not an output to be published", f->name);
-	if (dir == NULL)
-		return strata_fail_nomem(err);
 	if (fsync(f->fd) < 0)
 		return strata_fail_errno(err, errno, "%s: fsync", f->name);
-	if (name_output(f, dir, err) < 0)
+	if (name_output(f, err) < 0)
 		return -1;
-	if (rename(f->temp_path, f->target) < 0)
+	if (o->dir != NULL && strata_dir_publishing(o, f->name, err) < 0)
+		return -1;
+	if (renameat(o->dir_fd, o->temp, o->dir_fd, o->target) < 0)
 		return strata_fail_errno(err, errno, "%s", f->name);
-	free(steal_pointer(&f->temp_path));
+	free(steal_pointer(&o->temp));
+	if (o->dir != NULL)
+		strata_dir_published(o, f->fd);
 	/* The name is there; that it survives a power cut needs the directory on disk. */
-	dir_fd = open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	if (dir_fd >= 0)
-		fsync(dir_fd);
+	fsync(o->dir_fd);
+	strata_output_free(steal_pointer(&f->output));
 	return 0;
 }

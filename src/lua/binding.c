@@ -92,6 +92,20 @@ lua_Integer strata_check_integer(lua_State *L, int arg)
 	return (lua_Integer)n;
 }
 
+const char *strata_check_path(lua_State *L, int arg)
+{
+	size_t len;
+	const char *path = luaL_checklstring(L, arg, &len);
+
+	luaL_argcheck(L, strlen(path) == len, arg, "a path cannot hold a NUL byte");
+	return path;
+}
+
+const char *strata_opt_path(lua_State *L, int arg)
+{
+	return lua_isnoneornil(L, arg) ? NULL : strata_check_path(L, arg);
+}
+
 void strata_push_int64(lua_State *L, int64_t value)
 {
 #if LUA_VERSION_NUM >= 503

@@ -41,6 +41,12 @@ void strata_set_functions(lua_State *L, const luaL_Reg *functions);
 /* An integer argument that may come as an integral float (cjson gives those). */
 lua_Integer strata_check_integer(lua_State *L, int arg);
 
+/* A path of the host; throws when it holds a NUL byte. */
+const char *strata_check_path(lua_State *L, int arg);
+
+/* The same, NULL when it is nil or absent. */
+const char *strata_opt_path(lua_State *L, int arg);
+
 /* Pushes a 64-bit quantity as an integer where Lua has one. */
 void strata_push_int64(lua_State *L, int64_t value);
 
@@ -56,6 +62,8 @@ const char *strata_opt_field(lua_State *L, int arg, const char *field, size_t *l
 void strata_lua_register_json(lua_State *L);
 void strata_lua_register_object(lua_State *L);
 void strata_lua_register_file(lua_State *L);
+void strata_lua_register_dir(lua_State *L);
+void strata_lua_register_spool(lua_State *L);
 void strata_lua_register_index(lua_State *L);
 void strata_lua_register_entry(lua_State *L);
 void strata_lua_register_tar(lua_State *L);

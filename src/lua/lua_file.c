@@ -32,7 +32,7 @@ static int push_file(lua_State *L, struct strata_file **slot, struct strata_file
 /* open_file(path) -> File | nil, message, code */
 static int file_open(lua_State *L)
 {
-	const char *path = luaL_checkstring(L, 1);
+	const char *path = strata_check_path(L, 1);
 	struct strata_file **f = strata_new_object(L, FILE_TYPE, sizeof(struct strata_file *));
 	struct strata_err err;
 
@@ -42,7 +42,7 @@ static int file_open(lua_State *L)
 /* temp_file([dir]) -> File | nil, message, code */
 static int file_temp(lua_State *L)
 {
-	const char *dir = luaL_optstring(L, 1, NULL);
+	const char *dir = strata_opt_path(L, 1);
 	struct strata_file **f = strata_new_object(L, FILE_TYPE, sizeof(struct strata_file *));
 	struct strata_err err;
 
@@ -52,7 +52,7 @@ static int file_temp(lua_State *L)
 /* create_file(path) -> File | nil, message, code; appears with publish() */
 static int file_create(lua_State *L)
 {
-	const char *path = luaL_checkstring(L, 1);
+	const char *path = strata_check_path(L, 1);
 	struct strata_file **f = strata_new_object(L, FILE_TYPE, sizeof(struct strata_file *));
 	struct strata_err err;
 
@@ -169,6 +169,14 @@ static int file_publish(lua_State *L)
 	return 1;
 }
 
+/* file:fileno() -> integer; the descriptor and its position stay the file's, which is not to be
+ * closed */
+static int file_fileno(lua_State *L)
+{
+	lua_pushinteger(L, strata_file_fd(strata_check_file(L, 1)));
+	return 1;
+}
+
 static int file_tostring(lua_State *L)
 {
 	struct strata_file **f = strata_check_object(L, 1, FILE_TYPE);
@@ -182,11 +190,18 @@ static int file_tostring(lua_State *L)
 
 void strata_lua_register_file(lua_State *L)
 {
-	static const luaL_Reg methods[] = {{"size", file_size},       {"name", file_name},
-	                                   {"read", file_read},       {"sniff", file_sniff},
-	                                   {"copy", file_copy},       {"write", file_write},
-	                                   {"close", file_close},     {"unchanged", file_unchanged},
-	                                   {"publish", file_publish}, {NULL, NULL}};
+	static const luaL_Reg methods[] = {{"size", file_size},
+	                                   {"name", file_name},
+	                                   {"read", file_read},
+	                                   {"sniff", file_sniff},
+	                                   {"copy", file_copy},
+	                                   {"write", file_write},
+	                                   {"close", file_close},
+	                                   {"unchanged", file_unchanged},
+	                                   {"publish", file_publish},
+	                                   {"fileno", file_fileno},
+	                                   {"send", strata_lua_file_send},
+	                                   {NULL, NULL}};
 	static const luaL_Reg meta[] = {{"__tostring", file_tostring}, {NULL, NULL}};
 	static const luaL_Reg functions[] = {{"open_file", file_open},
 	                                     {"temp_file", file_temp},

@@ -16,6 +16,8 @@ int luaopen_strata_core(lua_State *L)
 	strata_lua_register_json(L);
 	strata_lua_register_digest(L);
 	strata_lua_register_file(L);
+	strata_lua_register_dir(L);
+	strata_lua_register_spool(L);
 	strata_lua_register_index(L);
 	strata_lua_register_entry(L);
 	strata_lua_register_tar(L);

@@ -13,6 +13,9 @@
 /* strata.File holds a struct strata_file *, NULL when closed. */
 struct strata_file *strata_check_file(lua_State *L, int arg);
 
+/* file:send(target) -> true | nil, message, code; in lua_spool.c */
+int strata_lua_file_send(lua_State *L);
+
 /* strata.Index is a struct strata_index; its user value keeps nothing else. */
 struct strata_lua_index {
 	struct strata_index index;

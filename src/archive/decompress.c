@@ -1,0 +1,351 @@
+/*
+ * Files that are compressed as a whole, in ways that the core does not know.
+ *
+ *   ---@class strata.archive.Decompressor
+ *
+ *   -- Exactly one layer of compression is taken off: nothing is guessed. More than the named one,
+ *   -- less than a whole stream, or anything behind it, is an error of read(). gzip and zstd are
+ *   -- the core's.
+ *   ---@param source string|strata.File  a path, or an object with fileno() and name()
+ *   ---@param compression "xz"|"bzip2"|"lz4"|"lzma"|"lzip"|"compress"
+ *   ---@param opts? {max_bytes?: integer}  of output; default 64 GiB
+ *   ---@return strata.archive.Decompressor?
+ *   ---@return string? message
+ *   ---@return string? code  "EFORMAT" when it does not begin like that
+ *   function archive.decompress(source, compression, opts) end
+ *
+ *   ---@param size? integer  default 256 KiB, at most 16 MiB
+ *   ---@return string? bytes  as many, or fewer at the end; nil alone when there are no more
+ *   ---@return string? message
+ *   ---@return string? code  "EFORMAT" truncated or damaged, "ELIMIT" more than max_bytes
+ *   function Decompressor:read(size) end
+ *
+ *   ---@return integer  bytes of the source that were taken in so far
+ *   function Decompressor:consumed() end
+ *
+ *   function Decompressor:close() end
+ */
+#include <archive_entry.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <stdbool.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "module.h"
+
+#define TYPE "strata.archive.Decompressor"
+
+#define IN_BYTES ((size_t)256 << 10)
+#define OUT_BYTES ((lua_Integer)256 << 10)
+#define MAX_OUT_BYTES ((lua_Integer)16 << 20)
+#define DEFAULT_MAX_BYTES ((lua_Number)((int64_t)1 << 36))
+
+/*
+ * What libarchive does inside this process. It is told which, so that it does
+ * not look for others; what it takes without a look at the first bytes is
+ * looked at here. Not gzip, whose checksum it ignores.
+ */
+static const struct compression {
+	const char *name;
+	int filter;
+	const char *magic;
+	size_t magic_len;
+} compressions[] = {
+        {"bzip2", ARCHIVE_FILTER_BZIP2, "BZh", 3},
+        {"compress", ARCHIVE_FILTER_COMPRESS, "\x1f\x9d", 2},
+        {"lz4", ARCHIVE_FILTER_LZ4, "\x04\x22\x4d\x18", 4},
+        {"lzip", ARCHIVE_FILTER_LZIP, "LZIP", 4},
+        {"lzma", ARCHIVE_FILTER_LZMA, "", 0},
+        {"xz", ARCHIVE_FILTER_XZ, "\xfd\x37\x7a\x58\x5a\x00", 6},
+};
+
+struct decompressor {
+	struct archive *archive;
+	char *name;      /* what messages call the source */
+	int fd_plus_one; /* 0: none */
+	int64_t size;    /* of the source, when it was opened */
+	int64_t offset;  /* in the source: its descriptor's position is not ours */
+	char *in;        /* IN_BYTES */
+	struct strata_buf out;
+	uint64_t total;
+	uint64_t max_bytes;
+	bool ended;
+	bool failed; /* with `err` */
+	struct strata_err err;
+};
+
+static void release(struct decompressor *d)
+{
+	if (d->archive)
+		archive_read_free(d->archive);
+	if (d->fd_plus_one > 0)
+		close(d->fd_plus_one - 1);
+	free(d->name);
+	free(d->in);
+	strata_buf_free(&d->out);
+	d->archive = NULL;
+	d->fd_plus_one = 0;
+	d->name = d->in = NULL;
+}
+
+static int decompressor_close(lua_State *L)
+{
+	release(strata_check_object(L, 1, TYPE));
+	return 0;
+}
+
+/* ---- opening ----------------------------------------------------------- */
+
+static la_ssize_t read_source(struct archive *a, void *data, const void **bytes)
+{
+	struct decompressor *d = data;
+	ssize_t n;
+
+	do {
+		n = pread(d->fd_plus_one - 1, d->in, IN_BYTES, (off_t)d->offset);
+	} while (n < 0 && errno == EINTR);
+	if (n < 0) {
+		archive_set_error(a, errno == EISDIR ? EISDIR : EIO, "read");
+		return -1;
+	}
+	d->offset += n;
+	*bytes = d->in;
+	return n;
+}
+
+/* What messages call the source; it may be anybody's. */
+static int set_name(struct decompressor *d, const char *name, size_t len, struct strata_err *err)
+{
+	char quoted[256];
+
+	d->name = strdup(strata_quote(quoted, sizeof(quoted), name, len));
+	return d->name ? 0 : strata_fail_nomem(err);
+}
+
+/* fd is d's own already. */
+static int start(struct decompressor *d, const struct compression *c, struct strata_err *err)
+{
+	struct archive_entry *e;
+	struct stat st;
+	char magic[8];
+
+	if (fstat(d->fd_plus_one - 1, &st) < 0)
+		return strata_fail_errno(err, errno, "%s", d->name);
+	if (S_ISDIR(st.st_mode))
+		return strata_fail_errno(err, EISDIR, "%s", d->name);
+	if (!S_ISREG(st.st_mode))
+		return strata_fail(err, "EUNSUPPORTED", "%s: not a regular file", d->name);
+	d->size = st.st_size;
+	if (pread(d->fd_plus_one - 1, magic, c->magic_len, 0) != (ssize_t)c->magic_len ||
+	    memcmp(magic, c->magic, c->magic_len) != 0)
+		return strata_fail(err, "EFORMAT", "%s: not compressed with %s", d->name, c->name);
+	d->in = malloc(IN_BYTES);
+	d->archive = archive_read_new();
+	if (!d->in || !d->archive)
+		return strata_fail_nomem(err);
+	if (archive_read_append_filter(d->archive, c->filter) != ARCHIVE_OK ||
+	    archive_read_set_format(d->archive, ARCHIVE_FORMAT_RAW) != ARCHIVE_OK ||
+	    archive_read_open(d->archive, d, NULL, read_source, NULL) != ARCHIVE_OK ||
+	    archive_read_next_header(d->archive, &e) != ARCHIVE_OK) {
+		strata_archive_fail(d->archive, err);
+		return strata_err_wrap(err, "%s", d->name);
+	}
+	return 0;
+}
+
+static int open_path(struct decompressor *d, const char *path, struct strata_err *err)
+{
+	int fd;
+
+	if (set_name(d, path, strlen(path), err) < 0)
+		return -1;
+	/* O_NONBLOCK: opening a FIFO must not wait for a writer. */
+	fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
+	if (fd < 0 && errno == ENXIO) /* a socket */
+		return strata_fail(err, "EUNSUPPORTED", "%s: not a regular file", d->name);
+	if (fd < 0)
+		return strata_fail_errno(err, errno, "%s", d->name);
+	d->fd_plus_one = fd + 1;
+	return 0;
+}
+
+/* A descriptor of our own for that of a strata.File, which belongs to another module. */
+static int open_object(struct decompressor *d, int fd, const char *name, size_t len,
+                       struct strata_err *err)
+{
+	if (set_name(d, name, len, err) < 0)
+		return -1;
+	fd = fcntl(fd, F_DUPFD_CLOEXEC, 0);
+	if (fd < 0)
+		return strata_fail_errno(err, errno, "%s", d->name);
+	d->fd_plus_one = fd + 1;
+	return 0;
+}
+
+/* Pushes what a method of the object at arg 1 returns. */
+static void push_method(lua_State *L, const char *method)
+{
+	lua_getfield(L, 1, method);
+	if (!lua_isfunction(L, -1))
+		luaL_argerror(L, 1, "a path or a strata.File expected");
+	lua_pushvalue(L, 1);
+	lua_call(L, 1, 1);
+}
+
+static const struct compression *check_compression(lua_State *L, int arg)
+{
+	const char *name = luaL_checkstring(L, arg);
+
+	for (size_t i = 0; i < sizeof(compressions) / sizeof(compressions[0]); i++)
+		if (strcmp(compressions[i].name, name) == 0)
+			return &compressions[i];
+	luaL_argerror(L, arg, lua_pushfstring(L, "unknown compression '%s'", name));
+	return NULL;
+}
+
+static uint64_t check_max_bytes(lua_State *L, int arg)
+{
+	lua_Number max = DEFAULT_MAX_BYTES;
+
+	if (!lua_isnoneornil(L, arg)) {
+		luaL_checktype(L, arg, LUA_TTABLE);
+		lua_getfield(L, arg, "max_bytes");
+		if (!lua_isnil(L, -1))
+			max = luaL_checknumber(L, -1);
+		lua_pop(L, 1);
+	}
+	luaL_argcheck(L, max >= 0, arg, "max_bytes must not be negative");
+	return max < 9007199254740992.0 ? (uint64_t)max : (uint64_t)1 << 53;
+}
+
+/* decompress(source, compression [, opts]) -> Decompressor | nil, message, code */
+static int decompress(lua_State *L)
+{
+	bool is_path = lua_type(L, 1) == LUA_TSTRING;
+	const char *path = is_path ? strata_check_path(L, 1) : NULL;
+	const struct compression *c = check_compression(L, 2);
+	uint64_t max_bytes = check_max_bytes(L, 3);
+	struct decompressor *d;
+	struct strata_err err;
+	int rc;
+
+	if (!is_path && lua_type(L, 1) != LUA_TUSERDATA)
+		luaL_argerror(L, 1, "a path or a strata.File expected");
+	lua_settop(L, 1);
+	d = strata_new_object(L, TYPE, sizeof(*d));
+	d->max_bytes = max_bytes;
+	if (is_path) {
+		rc = open_path(d, path, &err);
+	} else {
+		size_t len;
+		const char *name;
+
+		push_method(L, "name");
+		push_method(L, "fileno");
+		name = luaL_checklstring(L, 3, &len);
+		rc = open_object(d, (int)luaL_checkinteger(L, 4), name, len, &err);
+		lua_settop(L, 2);
+	}
+	if (rc == 0)
+		rc = start(d, c, &err);
+	if (rc == 0)
+		return 1;
+	release(d);
+	return strata_push_error(L, &err);
+}
+
+/* ---- reading ----------------------------------------------------------- */
+
+/* The end, of which libarchive does not say whether the source has ended, too. */
+static int check_end(struct decompressor *d, struct strata_err *err)
+{
+	int64_t left = d->size - archive_filter_bytes(d->archive, -1);
+
+	d->ended = true;
+	if (left > 0)
+		return strata_fail(err, "EFORMAT", "%s: %lld bytes behind the end of the stream",
+		                   d->name, (long long)left);
+	return 0;
+}
+
+/* Up to size bytes into d->out. */
+static int fill(struct decompressor *d, size_t size, struct strata_err *err)
+{
+	la_ssize_t n;
+
+	d->out.len = 0;
+	if (d->ended)
+		return 0;
+	if (strata_buf_reserve(&d->out, size, err) < 0)
+		return -1;
+	n = archive_read_data(d->archive, d->out.data, size);
+	if (n < 0) {
+		strata_archive_fail(d->archive, err);
+		return strata_err_wrap(err, "%s", d->name);
+	}
+	d->out.len = (size_t)n;
+	d->total += (uint64_t)n;
+	if (d->total > d->max_bytes)
+		return strata_fail(err, "ELIMIT",
+		                   "%s: inflates to more than %llu bytes (max_bytes)", d->name,
+		                   (unsigned long long)d->max_bytes);
+	return n < (la_ssize_t)size ? check_end(d, err) : 0;
+}
+
+static struct decompressor *check_open(lua_State *L, int arg)
+{
+	struct decompressor *d = strata_check_object(L, arg, TYPE);
+
+	if (d->archive == NULL)
+		luaL_error(L, "attempt to use a closed %s", TYPE);
+	return d;
+}
+
+static int decompressor_read(lua_State *L)
+{
+	struct decompressor *d = check_open(L, 1);
+	lua_Integer size = lua_isnoneornil(L, 2) ? OUT_BYTES : strata_check_integer(L, 2);
+
+	luaL_argcheck(L, size > 0 && size <= MAX_OUT_BYTES, 2, "between 1 and 16 MiB expected");
+	if (!d->failed)
+		d->failed = fill(d, (size_t)size, &d->err) < 0;
+	if (d->failed)
+		return strata_push_error(L, &d->err);
+	if (d->out.len == 0)
+		lua_pushnil(L);
+	else
+		lua_pushlstring(L, d->out.data, d->out.len);
+	return 1;
+}
+
+static int decompressor_consumed(lua_State *L)
+{
+	struct decompressor *d = check_open(L, 1);
+
+	strata_push_int64(L, archive_filter_bytes(d->archive, -1));
+	return 1;
+}
+
+static int decompressor_tostring(lua_State *L)
+{
+	struct decompressor *d = strata_check_object(L, 1, TYPE);
+
+	lua_pushfstring(L, "%s(%s)", TYPE, d->name ? d->name : "closed");
+	return 1;
+}
+
+void strata_archive_register_decompress(lua_State *L)
+{
+	static const luaL_Reg methods[] = {{"read", decompressor_read},
+	                                   {"consumed", decompressor_consumed},
+	                                   {"close", decompressor_close},
+	                                   {NULL, NULL}};
+	static const luaL_Reg meta[] = {{"__tostring", decompressor_tostring}, {NULL, NULL}};
+	static const luaL_Reg functions[] = {{"decompress", decompress}, {NULL, NULL}};
+
+	strata_register_type(L, TYPE, methods, meta, decompressor_close);
+	strata_set_functions(L, functions);
+}

@@ -1,0 +1,214 @@
+/* What was made in a directory, and how it is undone. */
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "dir_internal.h"
+#include "mem.h"
+
+static struct strata_record *find(struct strata_journal *j, const char *path)
+{
+	for (size_t i = 0; i < j->n; i++)
+		if (strcmp(j->records[i].path, path) == 0)
+			return &j->records[i];
+	return NULL;
+}
+
+/* A new record at the end, all zero but its path; NULL: no memory. */
+static struct strata_record *add(struct strata_journal *j, const char *path)
+{
+	struct strata_record *record;
+	char *copy = strdup(path);
+
+	if (copy != NULL && j->n == j->cap) {
+		size_t cap = j->cap ? j->cap * 2 : 16;
+		struct strata_record *records =
+		        strata_reallocarray(j->records, cap, sizeof(*records));
+
+		if (records == NULL) {
+			free(copy);
+			return NULL;
+		}
+		j->records = records;
+		j->cap = cap;
+	}
+	if (copy == NULL)
+		return NULL;
+	record = &j->records[j->n++];
+	*record = (struct strata_record){.path = copy};
+	return record;
+}
+
+int strata_journal_directory(struct strata_journal *j, const char *path, const struct stat *st,
+                             struct strata_err *err)
+{
+	struct strata_record *record = add(j, path);
+
+	if (record == NULL)
+		return strata_fail_nomem(err);
+	record->directory = true;
+	record->dev = st->st_dev;
+	record->ino = st->st_ino;
+	return 0;
+}
+
+/*
+ * Gives what is to be replaced a second name. Where the file system has no
+ * links it goes without one, and undoing will say so.
+ */
+static int back_up(struct strata_record *record, int dir_fd, const char *target, const char *name,
+                   struct strata_err *err)
+{
+	char backup[STRATA_RANDOM_NAME];
+
+	for (int i = 0; i < STRATA_RANDOM_TRIES; i++) {
+		strata_random_name(backup);
+		if (linkat(dir_fd, target, dir_fd, backup, 0) == 0) {
+			record->replaced = true;
+			record->backup = strdup(backup);
+			if (record->backup != NULL)
+				return 0;
+			unlinkat(dir_fd, backup, 0);
+			return strata_fail_nomem(err);
+		}
+		if (errno == ENOENT)
+			return 0;
+		if (errno != EEXIST)
+			break;
+	}
+	if (errno == EIO || errno == ENOSPC || errno == EDQUOT || errno == EROFS)
+		return strata_fail_errno(err, errno, "%s", name);
+	record->replaced = true;
+	return 0;
+}
+
+int strata_dir_publishing(const struct strata_output *o, const char *name, struct strata_err *err)
+{
+	struct strata_journal *j = &o->dir->journal;
+	struct strata_record *record = find(j, o->path);
+
+	if (record != NULL) /* once more: what was there at first is what counts */
+		return 0;
+	record = add(j, o->path);
+	if (record == NULL)
+		return strata_fail_nomem(err);
+	record->pending = true;
+	if (back_up(record, o->dir_fd, o->target, name, err) < 0) {
+		free(record->path);
+		j->n--;
+		return -1;
+	}
+	return 0;
+}
+
+void strata_dir_published(const struct strata_output *o, int fd)
+{
+	struct strata_record *record = find(&o->dir->journal, o->path);
+	struct stat st;
+
+	if (record == NULL || fstat(fd, &st) < 0)
+		return;
+	record->pending = false;
+	record->dev = st.st_dev;
+	record->ino = st.st_ino;
+}
+
+/* ---- undoing ----------------------------------------------------------- */
+
+/* What is in the way of others, or gone, is not ours any more: that is no failure. */
+static int removed(int rc)
+{
+	if (rc < 0 && (errno == ENOENT || errno == ENOTEMPTY || errno == EEXIST))
+		return 0;
+	return rc < 0 ? -errno : 0;
+}
+
+/* Undoes one record; 0 or a negative errno. EEXIST: what was replaced is lost. */
+static int undo(const struct strata_dir *dir, const struct strata_record *record)
+{
+	cleanup_free char *parent = NULL;
+	const char *name = strata_split_path(record->path, &parent);
+	cleanup_fd int fd = -1;
+	struct stat st;
+	bool ours;
+
+	if (name == NULL)
+		return -ENOMEM;
+	fd = strata_dir_parent(dir, record->path, O_PATH);
+	if (fd < 0)
+		return fd == -ENOENT || fd == -ENOTDIR ? 0 : fd;
+	ours = !record->pending && fstatat(fd, name, &st, AT_SYMLINK_NOFOLLOW) == 0 &&
+	       st.st_dev == record->dev && st.st_ino == record->ino;
+	if (!ours)
+		return record->backup ? removed(unlinkat(fd, record->backup, 0)) : 0;
+	if (record->backup != NULL)
+		return renameat(fd, record->backup, fd, name) < 0 ? -errno : 0;
+	if (record->replaced)
+		return -EEXIST;
+	return removed(unlinkat(fd, name, record->directory ? AT_REMOVEDIR : 0));
+}
+
+static void free_record(struct strata_record *record)
+{
+	free(record->path);
+	free(record->backup);
+}
+
+/* Removes the directory itself when strata_dir_make made it. */
+static int undo_own(struct strata_dir *dir)
+{
+	struct stat st;
+
+	if (dir->parent_fd < 0 ||
+	    fstatat(dir->parent_fd, dir->own_name, &st, AT_SYMLINK_NOFOLLOW) < 0 ||
+	    st.st_dev != dir->dev || st.st_ino != dir->ino)
+		return 0;
+	return removed(unlinkat(dir->parent_fd, dir->own_name, AT_REMOVEDIR));
+}
+
+int strata_journal_undo(struct strata_dir *dir, struct strata_err *err)
+{
+	struct strata_journal *j = &dir->journal;
+	int rc, result = 0;
+
+	while (j->n > 0) {
+		struct strata_record *record = &j->records[--j->n];
+
+		rc = undo(dir, record);
+		if (rc == -EEXIST && result == 0)
+			result = strata_fail(err, "EEXIST",
+			                     "%s/%s: was replaced and cannot be put back",
+			                     dir->name, record->path);
+		else if (rc < 0 && result == 0)
+			result = strata_fail_errno(err, -rc, "%s/%s", dir->name, record->path);
+		free_record(record);
+	}
+	rc = undo_own(dir);
+	if (rc < 0 && result == 0)
+		result = strata_fail_errno(err, -rc, "%s", dir->name);
+	return result;
+}
+
+void strata_journal_forget(struct strata_dir *dir)
+{
+	struct strata_journal *j = &dir->journal;
+
+	for (size_t i = 0; i < j->n; i++) {
+		struct strata_record *record = &j->records[i];
+		int fd = -1;
+
+		/* After a fork the other process still needs it. */
+		if (record->backup != NULL && j->owner == getpid())
+			fd = strata_dir_parent(dir, record->path, O_PATH);
+		if (fd >= 0) {
+			unlinkat(fd, record->backup, 0);
+			close(fd);
+		}
+		free_record(record);
+	}
+	free(j->records);
+	*j = (struct strata_journal){.owner = j->owner};
+}
