@@ -374,8 +374,9 @@ function methods:append(spec)
   return self
 end
 
---- Writes the image to a file, in the way that it was stored. The file appears
--- whole or not at all; it may be the one that the image came from.
+--- Writes the image to a file, in the way that it was stored or in the format
+-- that is asked for. The file appears whole or not at all; it may be the one that
+-- the image came from.
 ---@param path string
 ---@param opts? strata.SaveOptions
 ---@return strata.SaveResult? result
@@ -387,10 +388,11 @@ function methods:save(path, opts)
     error(("bad argument #1 to 'save' (string expected, got %s)"):format(type(path)), 2)
   end
   if state.failure then return nil, state.failure[1], state.failure[2] end
-  return save.image({
+  local result, message, code = save.image({
     state = state, states = states_of(state.layers), edited = is_edited(state),
     settle = function(settle_opts) return settle(state, settle_opts) end,
   }, path, opts or {})
+  return result, message, code
 end
 
 local fields = {
