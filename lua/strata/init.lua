@@ -9,6 +9,7 @@
 
 local core = require "strata.core"
 local docker = require "strata.dialect.docker"
+local docker_v1 = require "strata.dialect.docker_v1"
 local image = require "strata.image"
 local json = require "strata.json"
 local members = require "strata.members"
@@ -48,7 +49,8 @@ local function list_of(path, limits)
   local archive, message, code = members.open(path)
   if not archive then return nil, message, code end
   local list
-  list, message, code = docker.list(archive, limits)
+  local dialect = docker_v1.matches(archive) and docker_v1 or docker
+  list, message, code = dialect.list(archive, limits)
   if not list then
     archive.file:close()
     return nil, message, code

@@ -33,7 +33,7 @@ end
 
 local function seconds_of(image)
   local _, seconds = gojson.time((core.json(image.created):get("")))
-  if not seconds or seconds < 0 or seconds > MAX_TIME then return 0 end
+  if not seconds or seconds < 0 or seconds >= MAX_TIME then return 0 end
   return seconds
 end
 

@@ -133,7 +133,7 @@ end
 
 -- Old clients wrote a command of one word as a string.
 function read.words(doc, pointer)
-  if pointer and doc:type(pointer) == "string" then return gojson.strings { doc:get(pointer) }, true end
+  if pointer and doc:type(pointer) == "string" then return gojson.strings { (doc:get(pointer)) }, true end
   return read.strings(doc, pointer)
 end
 
