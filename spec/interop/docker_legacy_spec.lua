@@ -1,7 +1,10 @@
 -- Archives as Docker 1.10 to 24 saves them, and as those before 1.10: the engine that is installed (20.10)
 -- writes the first kind and reads both.
 
+local core = require "strata.core"
+local docker_legacy = require "strata.dialect.docker_legacy"
 local strata = require "strata"
+local tarball = require "strata.dialect.tarball"
 local docker = require "spec.support.docker"
 local peers = require "spec.support.peers"
 local podman = require "spec.support.podman"
@@ -55,6 +58,24 @@ local function without_link_times(path)
 	end
 	out[#out + 1] = bytes:sub(from)
 	return table.concat(out)
+end
+
+--- Where the layers of an archive of one image stand in it.
+local function parts_of(archive, dir)
+	local parts = {}
+	for i, path in ipairs(tarlist.unpack_image(archive, tmp.dir(dir.path)).layers) do
+		local file = assert(core.open_file(path))
+		parts[i] = { file = file, offset = 0, size = file:size() }
+	end
+	return parts
+end
+
+local function write(path, segments)
+	local out = assert(io.open(path, "wb"))
+	for _, segment in ipairs(segments) do
+		out:write(segment.bytes or assert(segment.file:read(segment.offset, segment.size)))
+	end
+	out:close()
 end
 
 --- Loads an archive into the engine and has it saved again.
@@ -191,13 +212,34 @@ describe("an image saved with format = 'docker-legacy'", function()
 		end)
 	end
 
+	it("holds several images that the engine loads, and saves as the same members", function()
+		need("docker")
+		local images = {}
+		for i, built in ipairs({ twice(), sample.app() }) do
+			local img = assert(strata.open(built.archive))
+			local layers, parts = {}, parts_of(built.archive, dir)
+			for k, layer in img:layers() do
+				layers[k] = { diff_id = layer.diff_id, part = parts[k] }
+			end
+			images[i] = { config_text = img.config:text(), tags = img.tags, layers = layers }
+		end
+		local path = dir:file("both.tar")
+		write(path, assert(tarball.segments(assert(docker_legacy.members(images)))))
+		local again = saved_by_engine(path, dir, "twice:1", "app:1")
+		assert.same(tarlist.names(again), tarlist.names(path))
+		for _, built in ipairs({ twice(), sample.app() }) do
+			assert.equal(built.id, docker.id(built.inspect.RepoTags[1]))
+		end
+	end)
+
 	it("is read by skopeo and podman", function()
 		need("skopeo", "podman", "docker")
 		for _, built in ipairs({ sample.app(), twice() }) do
 			local img = assert(strata.open(built.archive))
 			local reference = img.tags[1]
 			local path = save(img)
-			assert.equal(built.id, podman.load(path)["docker.io/library/" .. reference] or podman.load(path)["localhost/" .. reference])
+			local ids = podman.load(path)
+			assert.equal(built.id, ids["docker.io/library/" .. reference] or ids["localhost/" .. reference])
 		end
 		-- skopeo takes a layer that is a link for an empty file
 		local path = save(assert(strata.open(sample.app().archive)))
@@ -295,18 +337,19 @@ describe("an archive without a manifest.json", function()
 	local function archive_of(json, compress)
 		local base, top = ("a"):rep(64), ("b"):rep(64)
 		local root = tmp.dir(dir.path)
-		for id, document in pairs({ [base] = '{"id":"' .. base .. '"}', [top] = json:gsub("BASE", base):gsub("TOP", top) }) do
+		local documents = { [base] = '{"id":"' .. base .. '"}', [top] = json:gsub("BASE", base):gsub("TOP", top) }
+		for id, document in pairs(documents) do
 			shell.check({ "mkdir", root:file(id) })
 			root:write(id .. "/VERSION", "1.0")
 			root:write(id .. "/json", document)
 			root:write(id .. "/content-" .. id:sub(1, 1), "content")
-			shell.sh(
-				'cd "$1"; tar -cf layer.tar --remove-files content*; if [ -n "$2" ]; then gzip -n layer.tar; mv layer.tar.gz layer.tar; fi',
-				root:file(id),
-				compress and "gzip" or ""
-			)
+			shell.sh('cd "$1"; tar -cf layer.tar --remove-files content*', root:file(id))
+			if compress then
+				shell.sh('cd "$1"; gzip -n layer.tar; mv layer.tar.gz layer.tar', root:file(id))
+			end
 		end
-		root:write("repositories", '{"v1": {"1": "' .. top .. '", "2": "' .. top .. '"}, "other": {"latest": "' .. base .. '"}}')
+		local names = '{"v1": {"1": "TOP", "2": "TOP"}, "other": {"latest": "BASE"}}'
+		root:write("repositories", (names:gsub("BASE", base):gsub("TOP", top)))
 		shell.sh('cd "$1"; tar -cf "$2" *', root.path, dir:file("made.tar"))
 		return dir:file("made.tar")
 	end
@@ -321,7 +364,8 @@ describe("an archive without a manifest.json", function()
 			  "os": "linux", "unknown": { "b": [ 1.50, "<\/>\u00e9\u0008 \"  " ], "a": null }, "Size": 12, "config": null,
 			  "parent_id": "x", "layer_id": "y", "throwaway": true,
 			  "container_config": { "Cmd": "one word" }, "comment": "c", "z\u003c": 1E5 } ]],
-		["of the first such Docker"] = [[{"parent":"BASE","docker_version":"1.8.3","created":"2016-05-06T07:08:09-01:00","x":1}]],
+		["of the first such Docker"] = [[
+			{"parent":"BASE","docker_version":"1.8.3","created":"2016-05-06T07:08:09-01:00","x":1}]],
 		["of a Docker with an odd version"] = [[{"Parent":"BASE","docker_version":"1.9-dev","x":1}]],
 		["of a Docker without a version"] = [[{"parent":"BASE","x":1,"architecture":"amd64","config":{"Cmd":"a"}}]],
 	}
