@@ -39,9 +39,10 @@ local binding = [[
 ]]
 local archive = [[archive decompress]]
 local facade = [[
-	append config help history image inspect json layer links members object platform save schema
+	append config help history image inspect json layer links members object platform recode save schema
 	tags tree whiteout work dialect/docker dialect/docker_edit dialect/docker_new
-	dialect/edits dialect/oci_edit dialect/v1
+	dialect/docker_legacy dialect/docker_v1 dialect/edits dialect/gojson dialect/oci_edit
+	dialect/tarball dialect/v1 dialect/v1_image
 ]]
 
 -- Adds the paths of named C files to a list.

@@ -38,7 +38,8 @@ local function tar_entry(path, entry)
   local seconds = math.floor(mtime)
   local header, message, code = core.write_header {
     name = kind == "dir" and path .. "/" or path, typeflag = typeflag, size = #content,
-    mode = entry.mode or (kind == "dir" and 493 or kind == "symlink" and 511 or 420), -- 0755 0777 0644
+    -- 0755 0777 0644; the type says what it is, not bits of the mode
+    mode = (entry.mode or (kind == "dir" and 493 or kind == "symlink" and 511 or 420)) % 4096,
     uid = entry.uid, gid = entry.gid, uname = entry.uname, gname = entry.gname,
     mtime = seconds, mtime_nsec = math.floor((mtime - seconds) * 1e7 + 0.5) * 100,
     linkpath = entry.linkpath, major = entry.major, minor = entry.minor,

@@ -4,6 +4,7 @@
 -- of the image never reaches the file system.
 
 local core = require "strata.core"
+local work = require "strata.work"
 
 local members = {}
 
@@ -178,6 +179,29 @@ function Members:read(member, max)
       core.quote(member.name), member.size, max)
   end
   return self.file:read(member.offset, member.size)
+end
+
+--- Every member of the archive, files with their SHA-256.
+---@param roles table<string, string>  what a member is for, by its name
+---@return {name: string, type: string, size: integer, digest: string?, role: string?}[]?
+---@return string? message
+---@return string? code
+function Members:files(roles)
+  local list, job, hashed = {}, core.job(), {}
+  for i, member in ipairs(self.list) do
+    list[i] = { name = member.name, type = member.type, size = member.size,
+                linkpath = member.linkpath, role = roles[member.name] }
+    if member.type == "file" then
+      job:hash { label = core.quote(member.name), file = self.file, offset = member.offset,
+                 size = member.size }
+      hashed[#hashed + 1] = list[i]
+    end
+  end
+  local ok, message, code = work.run(job)
+  for i, row in ipairs(ok and hashed or {}) do row.digest = job:task(i).digest end
+  job:close()
+  if not ok then return nil, message, code end
+  return list
 end
 
 --- The raw header span of a member.

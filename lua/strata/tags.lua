@@ -30,15 +30,17 @@ function tags.complete(ref)
   return repository .. ":" .. (tag or "latest")
 end
 
--- Docker's short names: "docker.io/library/app:1" is "app:1".
-local function familiar(ref)
+--- The short name that Docker shows: "docker.io/library/app:1" is "app:1".
+---@param ref string
+---@return string
+function tags.familiar(ref)
   ref = ref:gsub("^index%.docker%.io/", ""):gsub("^docker%.io/", "")
   return (ref:gsub("^library/", ""))
 end
 
 --- True when two references mean the same image.
 function tags.same(a, b)
-  return familiar(tags.complete(a)) == familiar(tags.complete(b))
+  return tags.familiar(tags.complete(a)) == tags.familiar(tags.complete(b))
 end
 
 --- The place of a reference in a list of them.

@@ -84,7 +84,7 @@ static int tar_write_header(lua_State *L)
 	if (number_field(L, 1, "mtime_nsec", &n))
 		h.mtime_nsec = (uint32_t)n;
 	if (number_field(L, 1, "mode", &n))
-		h.mode = (uint32_t)n & 07777;
+		h.mode = (uint32_t)n & 0177777; /* Docker writes the bits of the type, too */
 	if (number_field(L, 1, "uid", &n))
 		h.uid = (uint64_t)n;
 	if (number_field(L, 1, "gid", &n))

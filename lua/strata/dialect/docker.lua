@@ -7,7 +7,6 @@
 local core = require "strata.core"
 local json = require "strata.json"
 local tags = require "strata.tags"
-local work = require "strata.work"
 
 local docker = {}
 
@@ -83,10 +82,6 @@ local function read_manifest(members, max)
   if not text then
     if members.by_name["index.json"] then
       return fail("EUNSUPPORTED", "%s: an OCI archive without manifest.json is not supported yet", path)
-    end
-    if members.by_name["repositories"] then
-      return fail("EUNSUPPORTED",
-        "%s: no manifest.json: archives of Docker before 1.10 are not supported yet", path)
     end
     return fail("EFORMAT", "%s: no manifest.json: not an image archive", path)
   end
@@ -257,22 +252,7 @@ end
 
 --- Every member of the archive, files with their SHA-256.
 function Source:files()
-  local members, list, job, hashed = self.members, {}, core.job(), {}
-  local role = roles(self)
-  for i, member in ipairs(members.list) do
-    list[i] = { name = member.name, type = member.type, size = member.size,
-                linkpath = member.linkpath, role = role[member.name] }
-    if member.type == "file" then
-      job:hash { label = core.quote(member.name), file = members.file, offset = member.offset,
-                 size = member.size }
-      hashed[#hashed + 1] = list[i]
-    end
-  end
-  local ok, message, code = work.run(job)
-  if not ok then return nil, message, code end
-  for i, row in ipairs(hashed) do row.digest = job:task(i).digest end
-  job:close()
-  return list
+  return self.members:files(roles(self))
 end
 
 --- The image is closed: the file goes with the last one that uses it.

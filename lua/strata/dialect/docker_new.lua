@@ -7,6 +7,7 @@ local core = require "strata.core"
 local json = require "strata.json"
 local layer = require "strata.layer"
 local tags = require "strata.tags"
+local tarball = require "strata.dialect.tarball"
 
 local docker_new = {}
 
@@ -67,54 +68,38 @@ local function documents(state, states)
   }
 end
 
-local function padding(size)
-  return ("\0"):rep((512 - size % 512) % 512)
-end
-
 --- The parts of the archive.
 ---@return strata.Segment[]?
 ---@return string? message
 ---@return string? code
 function docker_new.segments(state, states)
+  for _, one in ipairs(states) do
+    local compression = layer.current(one).compression
+    if not LAYER_TYPES[compression] then
+      return nil, ("%s: compressed with %s, which no media type says"):format(layer.label(one),
+        compression), "EUNSUPPORTED"
+    end
+  end
   local members, seen = documents(state, states), {}
   for _, one in ipairs(states) do
     local now = layer.current(one)
     if not seen[now.digest] then
       seen[now.digest] = true
-      members[#members + 1] = { name = blob_name(now.digest), layer = one, now = now }
+      members[#members + 1] = {
+        name = blob_name(now.digest),
+        part = { file = now.file, offset = now.offset, size = now.size, digest = now.digest,
+                 label = layer.label(one) },
+      }
     end
+  end
+  for _, member in ipairs(members) do member.type = "file" end
+  for _, name in ipairs { "blobs", "blobs/sha256" } do
+    members[#members + 1] = { name = name, type = "dir" }
   end
   -- The control files first, so that one who reads a stream knows what comes.
-  local function rank(member) return (member.name:find("^blobs/") and "1" or "0") .. member.name end
+  local function rank(member) return (member.name:find("^blobs") and "1" or "0") .. member.name end
   table.sort(members, function(a, b) return rank(a) < rank(b) end)
-
-  local segments = {}
-  local function put(bytes) segments[#segments + 1] = { bytes = bytes } end
-  local dirs_done = false
-  for _, member in ipairs(members) do
-    if member.name:find("^blobs/") and not dirs_done then
-      dirs_done = true
-      for _, dir in ipairs { "blobs/", "blobs/sha256/" } do
-        local header, message, code = core.write_header { name = dir, typeflag = "5", mode = 493 }
-        if not header then return nil, message, code end
-        put(header)
-      end
-    end
-    local size = member.bytes and #member.bytes or member.now.size
-    local header, message, code = core.write_header { name = member.name, size = size, mode = 420 }
-    if not header then return nil, message, code end
-    put(header)
-    if member.bytes then
-      put(member.bytes)
-    else
-      local now = member.now
-      segments[#segments + 1] = { file = now.file, offset = now.offset, size = now.size,
-                                  digest = now.digest, label = layer.label(member.layer) }
-    end
-    put(padding(size))
-  end
-  put(("\0"):rep(1024))
-  return segments
+  return tarball.segments(members)
 end
 
 return docker_new
