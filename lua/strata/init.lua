@@ -27,13 +27,17 @@ local EPOCH = "1970-01-01T00:00:00Z"
 ---@field ref? string  tag or id of the image, when there are several
 ---@field limits? {json?: table, layers?: integer, entries?: integer, path?: integer, extension?: integer}
 
--- "  app:1.2" for each image of an archive.
-local function choices(list)
+-- The tags of each image of an archive, and where those do not tell them apart, or
+-- there are none, the config's name.
+local function choices(list, with_configs)
   local lines = {}
   for number = 0, list.count - 1 do
     local names = list.tags(number)
-    lines[#lines + 1] = #names > 0 and json.printable(table.concat(names, ", "), 200) or
-      json.printable(list.config_name(number), 200)
+    local line = json.printable(table.concat(names, ", "), 200)
+    if with_configs or #names == 0 then
+      line = line .. (line == "" and "" or " ") .. "(" .. json.printable(list.config_name(number), 200) .. ")"
+    end
+    lines[#lines + 1] = line
   end
   return table.concat(lines, "; ")
 end
@@ -69,8 +73,12 @@ end
 -- The number of the image that is meant.
 local function choose(list, path, ref)
   if ref then
-    local number = list.find(ref)
-    if number then return number end
+    local found = list.find(ref)
+    if #found == 1 then return found[1] end
+    if #found > 1 then
+      return nil, ("%s: %d images are called %s, choose one by its ID: %s"):format(path, #found,
+        core.quote(ref), choices(list, true)), "EAMBIGUOUS"
+    end
     return nil, ("%s: no image %s; there are: %s"):format(path, core.quote(ref), choices(list)),
       "ENOENT"
   end
@@ -90,6 +98,9 @@ end
 function strata.open(path, opts)
   check_path(path, "open")
   opts = opts or {}
+  if opts.ref ~= nil and type(opts.ref) ~= "string" then
+    error(("bad option 'ref' (string expected, got %s)"):format(type(opts.ref)), 2)
+  end
   local list, archive, code = list_of(path, opts.limits)
   if not list then return nil, archive, code end
   local number, message
@@ -125,7 +136,11 @@ function strata.images(path, opts)
       return nil
     end
     local img, message = read(list, archive, number)
-    if not img then error(message, 0) end
+    if not img then
+      archive:release()
+      archive, number = nil, list.count
+      error(message, 0)
+    end
     number = number + 1
     return img
   end

@@ -2,6 +2,7 @@
 #ifndef STRATA_FILE_INTERNAL_H
 #define STRATA_FILE_INTERNAL_H
 
+#include <pthread.h>
 #include <stdatomic.h>
 #include <sys/stat.h>
 #include <sys/types.h>
@@ -15,6 +16,7 @@ struct strata_file {
 	char *name;
 	struct stat opened;    /* when it was opened for reading */
 	atomic_ullong written; /* end of the furthest write */
+	pthread_mutex_t turn;  /* writers wait here, asleep; in the kernel they would spin */
 
 	/* An output that is not published yet: */
 	char *target;    /* where it is to appear, symlinks resolved */

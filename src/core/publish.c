@@ -166,7 +166,9 @@ static int name_output(struct strata_file *f, const char *dir, struct strata_err
 
 		if (path == NULL)
 			return strata_fail_nomem(err);
-		if (linkat(AT_FDCWD, self, AT_FDCWD, path, AT_SYMLINK_FOLLOW) == 0)
+		/* Without /proc only a privileged process can name it. */
+		if (linkat(AT_FDCWD, self, AT_FDCWD, path, AT_SYMLINK_FOLLOW) == 0 ||
+		    (errno == ENOENT && linkat(f->fd, "", AT_FDCWD, path, AT_EMPTY_PATH) == 0))
 			f->temp_path = steal_pointer(&path);
 		else if (errno != EEXIST || i == RANDOM_NAME_TRIES)
 			return strata_fail_errno(err, errno, "%s", f->name);
@@ -190,6 +192,7 @@ int strata_file_publish(struct strata_file *f, struct strata_err *err)
 	if (rename(f->temp_path, f->target) < 0)
 		return strata_fail_errno(err, errno, "%s", f->name);
 	free(steal_pointer(&f->temp_path));
+	free(steal_pointer(&f->target)); /* published once */
 	/* The name is there; that it survives a power cut needs the directory on disk. */
 	dir_fd = open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	if (dir_fd >= 0)

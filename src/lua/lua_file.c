@@ -1,4 +1,6 @@
 /* strata.File: random access, temporary files, atomic outputs. */
+#include <string.h>
+
 #include "../core/codec.h"
 #include "objects.h"
 
@@ -9,6 +11,16 @@ struct strata_file *strata_check_file(lua_State *L, int arg)
 	if (*f == NULL)
 		luaL_error(L, "attempt to use a closed %s", FILE_TYPE);
 	return *f;
+}
+
+/* A path; what stands behind a NUL byte would be lost on the way to the kernel. */
+static const char *check_path(lua_State *L, int arg)
+{
+	size_t len;
+	const char *path = luaL_checklstring(L, arg, &len);
+
+	luaL_argcheck(L, strlen(path) == len, arg, "the path contains a NUL byte");
+	return path;
 }
 
 /* An offset or length: a whole number that is not negative. */
@@ -32,7 +44,7 @@ static int push_file(lua_State *L, struct strata_file **slot, struct strata_file
 /* open_file(path) -> File | nil, message, code */
 static int file_open(lua_State *L)
 {
-	const char *path = luaL_checkstring(L, 1);
+	const char *path = check_path(L, 1);
 	struct strata_file **f = strata_new_object(L, FILE_TYPE, sizeof(struct strata_file *));
 	struct strata_err err;
 
@@ -42,7 +54,7 @@ static int file_open(lua_State *L)
 /* temp_file([dir]) -> File | nil, message, code */
 static int file_temp(lua_State *L)
 {
-	const char *dir = luaL_optstring(L, 1, NULL);
+	const char *dir = lua_isnoneornil(L, 1) ? NULL : check_path(L, 1);
 	struct strata_file **f = strata_new_object(L, FILE_TYPE, sizeof(struct strata_file *));
 	struct strata_err err;
 
@@ -52,7 +64,7 @@ static int file_temp(lua_State *L)
 /* create_file(path) -> File | nil, message, code; appears with publish() */
 static int file_create(lua_State *L)
 {
-	const char *path = luaL_checkstring(L, 1);
+	const char *path = check_path(L, 1);
 	struct strata_file **f = strata_new_object(L, FILE_TYPE, sizeof(struct strata_file *));
 	struct strata_err err;
 
