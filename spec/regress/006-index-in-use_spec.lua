@@ -87,7 +87,7 @@ describe("an index that a job works on", function()
 		for _ = 1, 4 do
 			collectgarbage()
 		end
-		assert.equal(before, descriptors())
+		assert.is_true(descriptors() <= before) -- fewer when an earlier spec left garbage
 	end)
 
 	it("has its results when the job has ended, not before", function()
