@@ -49,8 +49,8 @@ describe("a config's document", function()
     for text, wanted in pairs {
       ["[]"] = "no JSON object", ["{}"] = "no rootfs", ['{"rootfs":null}'] = "no rootfs",
       ['{"rootfs":{"type":"x","diff_ids":[]}}'] = "rootfs.type",
-      ['{"rootfs":{"type":"layers"}}'] = "diff_ids",
-      ['{"rootfs":{"type":"layers","diff_ids":null}}'] = "diff_ids",
+      ['{"rootfs":{"type":"layers","diff_ids":{}}}'] = "diff_ids",
+      ['{"a":1,"A":2,' .. ROOTFS .. '}'] = "case",
       ['{"rootfs":{"type":"layers","diff_ids":["' .. DIGEST .. '","' .. DIGEST:upper() .. '"]}}'] = "element 2",
       ['{"rootfs":{"type":"layers","diff_ids":[5]}}'] = "element 1",
       ['{"history":{},' .. ROOTFS .. '}'] = "history",
@@ -64,7 +64,8 @@ describe("a config's document", function()
   end)
 
   it("may lack what is optional, or have it null", function()
-    for _, text in ipairs { "{" .. ROOTFS .. "}", '{"config":null,"history":null,' .. ROOTFS .. "}" } do
+    for _, text in ipairs { "{" .. ROOTFS .. "}", '{"config":null,"history":null,' .. ROOTFS .. "}",
+        '{"rootfs":{"type":"layers"}}', '{"rootfs":{"type":"layers","diff_ids":null}}' } do
       local cfg = load_config(text)
       assert.is_nil(cfg.Env)
       assert.is_nil(cfg.history)

@@ -48,7 +48,7 @@ local function numbers_of(cfg)
 end
 
 local function layer_count(cfg, layers)
-  return layers and #layers or config.document(cfg):count("/rootfs/diff_ids")
+  return layers and #layers or config.document(cfg):count("/rootfs/diff_ids") or 0
 end
 
 -- The place of the row of a layer.

@@ -83,35 +83,36 @@ local function check_callback(fn, name)
   end
 end
 
--- What a filter drops: the entries; per layer their numbers, and the paths that go.
-local function decide(state, chosen, fn)
-  local drops, numbers, paths = {}, {}, {}
+-- Marks what a filter drops. The marks are in the indexes, so that a million of
+-- them costs nothing.
+local function mark(state, chosen, fn)
+  local count = 0
   for _, one in ipairs(chosen) do
-    local position, handle = one.position, state.layers[one.position]
+    local handle = state.layers[one.position]
     for entry in one.index:entries() do
       if fn(entry, handle) == false then
-        drops[#drops + 1] = entry
-        numbers[position], paths[position] = numbers[position] or {}, paths[position] or {}
-        numbers[position][entry.index] = true
-        if not entry.whiteout and not entry.opaque then table.insert(paths[position], entry.path) end
+        entry:mark()
+        count = count + 1
       end
     end
   end
-  return drops, numbers, paths
+  return count
 end
 
 -- Decides first and drops then, so that a filter that throws leaves no trace.
 local function filter(state, chosen, fn)
   local ok, message, code = layer.load(states_of(state.layers))
   if not ok then return sticky(state, nil, message, code) end
-  local drops, numbers, paths = decide(state, chosen, fn)
-  if #drops == 0 then return true end
   local indexes = {}
-  for i, one in ipairs(states_of(state.layers)) do indexes[i] = one.index end
-  local stranded = links.find_stranded(indexes, numbers)
+  for i, one in ipairs(states_of(state.layers)) do
+    indexes[i] = one.index
+    one.index:unmark() -- an earlier filter may have thrown
+  end
+  if mark(state, chosen, fn) == 0 then return true end
+  local stranded = links.find_stranded(indexes)
   if stranded then return sticky(state, nil, stranded, "EINVAL") end
-  for _, entry in ipairs(drops) do entry:drop() end
-  whiteout.drop_needless(indexes, paths)
+  whiteout.mark_needless(indexes)
+  for _, index in ipairs(indexes) do index:drop_marked() end
   return true
 end
 
@@ -173,6 +174,7 @@ function image.from_model(model)
   if not state.config then return nil, message, code end
   new_hub(state)
   local diff_ids = state.config:get("/rootfs/diff_ids")
+  if type(diff_ids) ~= "table" then diff_ids = {} end -- absent or null: an image without layers
   if #diff_ids ~= #model.layers then
     return nil, ("the image has %d layers, but its config has %d diff_ids"):format(#model.layers,
       #diff_ids), "EFORMAT"
@@ -378,6 +380,7 @@ function methods:append(spec)
   state.structure_edited = true
   renumber(state)
   local doc = config.document(state.config)
+  if doc:type("/rootfs/diff_ids") ~= "array" then doc:set("/rootfs/diff_ids", "[]") end
   doc:set("/rootfs/diff_ids/-", core.json_quote(made.diff_id))
   config.touch(state.config)
   history.append(state.config, {

@@ -134,6 +134,21 @@ function json.sort(strings)
   return strings
 end
 
+--- A name that occurs in other spellings, too. Go's readers take one for the
+-- other, ours do not, so that they would see different documents.
+---@param names table  an object, or the array of its keys
+---@return string?
+function json.case_clash(names)
+  local seen = {}
+  for k, v in pairs(names) do
+    local name = type(k) == "string" and k or v
+    local folded = type(name) == "string" and name:lower()
+    if folded and seen[folded] then return json.sort({ name, seen[folded] })[1] end
+    if folded then seen[folded] = name end
+  end
+  return nil
+end
+
 --- What JSON calls a table.
 ---@param t table
 ---@return "array"|"object"|nil kind  nil for an empty table without a mark

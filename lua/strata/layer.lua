@@ -68,15 +68,27 @@ function layer.load(states)
     end
   end
   local ok, message, code = work.run(job)
-  job:close()
-  for _, state in ipairs(todo) do
+  for i, state in ipairs(todo) do
     if ok then
       state.loaded = true
+      state.digest = state.digest or job:task(i).digest -- a compressed one was read whole
     else
       state.index = nil -- half scanned; a later try starts anew
     end
   end
+  job:close()
   return ok, message, code
+end
+
+-- Who goes from layer to layer gets all that are left scanned side by side.
+-- What is wrong with one of them is said when its turn comes.
+local function load_ahead(state)
+  local hub = state.image
+  local below = hub.layers[state.position - 1]
+  if state.loaded or hub.alone or not (below and below.loaded) then return end
+  local rest = {}
+  for i = state.position, #hub.layers do rest[#rest + 1] = hub.layers[i] end
+  hub.alone = not layer.load(rest)
 end
 
 -- The scanned index; throws what the world did wrong (for iterators and fields).
@@ -170,7 +182,9 @@ end
 -- cannot be read.
 ---@return fun(): strata.Entry?
 function methods:entries()
-  return loaded(state_of(self)):entries()
+  local state = state_of(self)
+  load_ahead(state)
+  return loaded(state):entries()
 end
 
 --- The last entry of a path.

@@ -15,25 +15,22 @@ local function holder(indexes, upper, path)
   end
 end
 
---- Finds a link that would be left without its file.
+--- Finds a link that would be left without its file when marked entries go.
 ---@param indexes userdata[]  of all layers, base first, scanned
----@param drops table<integer, table<integer, boolean>>  per layer: numbers of the entries to be dropped
 ---@return string? message
-function links.find_stranded(indexes, drops)
-  local dropping = false
+function links.find_stranded(indexes)
   for i, index in ipairs(indexes) do
-    if dropping then
+    if i > 1 then
       for entry in index:entries() do
-        if entry.dangling and not (drops[i] and drops[i][entry.index]) then
+        if entry.dangling and not entry.marked then
           local lower, file = holder(indexes, i, core.normalise(entry.linkpath))
-          if file and drops[lower] and drops[lower][file.index] then
+          if file and file.marked then
             return ("layer %d: hardlink %s shares the file %s of layer %d, which is to be dropped; drop both or none")
               :format(i, core.quote(entry.path), core.quote(file.path), lower)
           end
         end
       end
     end
-    dropping = dropping or drops[i] ~= nil
   end
   return nil
 end

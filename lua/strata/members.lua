@@ -19,6 +19,7 @@ local MAX_LINK_HOPS = 8
 ---@field offset integer  where its content begins
 ---@field size integer  of the content
 ---@field linkpath? string
+---@field sparse? boolean  its content is not there as one piece
 ---@field position integer  among the members, from 1
 
 ---@class strata.Members
@@ -49,15 +50,23 @@ function members.open(path)
   local size = file:size()
   local compression
   compression, message, code = file:sniff(0, size)
-  if not compression then return nil, message, code end
+  if not compression then
+    file:close()
+    return nil, message, code
+  end
   if compression ~= "none" then
+    file:close()
     return fail("EUNSUPPORTED", "%s: the archive as a whole is compressed with %s; decompress it first",
       path, compression)
   end
   local index = core.index(file, 0, size, "none")
   local ok
   ok, message, code = index:scan()
-  if not ok then return nil, ("%s: %s"):format(path, message), code end
+  if not ok then
+    index:close()
+    file:close()
+    return nil, ("%s: %s"):format(path, message), code
+  end
 
   local self = setmetatable({
     path = path, file = file, list = {}, by_name = {}, others = {},
@@ -67,7 +76,7 @@ function members.open(path)
     local member = {
       name = entry.path, stored_name = entry.name, type = entry.type,
       header_offset = entry.header_offset, offset = entry.data_offset,
-      size = entry.stored, linkpath = entry.linkpath, position = #self.list + 1,
+      size = entry.stored, linkpath = entry.linkpath, sparse = entry.sparse, position = #self.list + 1,
     }
     local before = self.by_name[member.name]
     if before then
@@ -157,6 +166,10 @@ function Members:resolve(name, what)
     if not same_content(self, member) then
       return fail("EFORMAT", "%s: %s %s is in the archive several times, with different contents",
         self.path, what, core.quote(member.name))
+    end
+    if member.type == "file" and member.sparse then
+      return fail("EUNSUPPORTED", "%s: %s %s is stored as a sparse file, which is not supported",
+        self.path, what, quoted)
     end
     if member.type == "file" then return member, named end
     if member.type ~= "symlink" and member.type ~= "hardlink" then

@@ -11,7 +11,7 @@ local object = {}
 ---@field index? fun(state: table, key: any, self: userdata): any  a field that is no method
 ---@field newindex? fun(state: table, key: any, value: any, self: userdata)
 ---@field tostring fun(state: table, self: userdata): string
----@field close? fun(state: table)  runs once: by close(), __close or the collector
+---@field close? fun(state: table)  runs once, by close() or __close
 ---@field call? fun(state: table, self: userdata, ...): ...
 ---@field len? fun(state: table): integer
 ---@field eq? fun(a: userdata, b: userdata): boolean
@@ -68,8 +68,9 @@ function object.class(name, methods, hooks)
         hooks.close(state)
       end
     end
+    -- Not the collector: a resource is a userdata of its own, and others than this
+    -- object (a layer, an entry, a save that runs) may hold on to it.
     methods.close = close
-    mt.__gc = close
     mt.__close = close
   end
   if hooks.call then

@@ -154,7 +154,9 @@ end
 local function check_rootfs(doc)
   if doc:type("/rootfs") ~= "object" then return "has no rootfs object" end
   if doc:get("/rootfs/type") ~= "layers" then return "has a rootfs.type other than 'layers'" end
-  if doc:type("/rootfs/diff_ids") ~= "array" then return "has no array rootfs.diff_ids" end
+  local kind = doc:type("/rootfs/diff_ids")
+  if kind == nil or kind == "null" then return nil end -- Docker leaves out what is empty
+  if kind ~= "array" then return "has a rootfs.diff_ids that is no array" end
   for i, diff_id in ipairs((json.decode(doc:raw("/rootfs/diff_ids")))) do
     if type(diff_id) ~= "string" or not diff_id:find("^sha256:") or not core.digest_valid(diff_id) then
       return ("has a diff_id that is no sha256 digest (rootfs.diff_ids, element %d)"):format(i)
@@ -184,6 +186,10 @@ function schema.problem(doc)
   local kind = doc:type("/config")
   if kind ~= nil and kind ~= "null" and kind ~= "object" then
     return "has a 'config' that is no object"
+  end
+  for _, pointer in ipairs { "", "/config", "/rootfs" } do
+    local clash = json.case_clash(doc:keys(pointer) or {})
+    if clash then return "has keys that differ in their case only: " .. core.quote(clash) end
   end
   return check_rootfs(doc) or check_history(doc)
 end

@@ -17,14 +17,23 @@ function tags.split(ref)
   return repository or ref, tag
 end
 
+-- Components between slashes; the first can be a host with a port.
+local function is_repository(name)
+  local host, rest = name:match("^([^/]*):%d+/(.+)$")
+  if host then name = host .. "/" .. rest end
+  for component in (name .. "/"):gmatch("([^/]*)/") do
+    if not component:find("^%w[%w%._%-]*$") then return false end
+  end
+  return true
+end
+
 --- The reference with ":latest" when it has no tag. Throws on nonsense.
 ---@param ref string
 ---@return string
 function tags.complete(ref)
   check(ref)
   local repository, tag = tags.split(ref)
-  if repository:find("^[/:]") or repository:find("[^%w%._%-/:]") or
-    not (tag or "latest"):find("^[%w_][%w_%.%-]*$") then
+  if not is_repository(repository) or not (tag or "latest"):find("^[%w_][%w_%.%-]*$") then
     error(("bad image reference %q"):format(ref), 3)
   end
   return repository .. ":" .. (tag or "latest")
@@ -36,6 +45,15 @@ end
 function tags.familiar(ref)
   ref = ref:gsub("^index%.docker%.io/", ""):gsub("^docker%.io/", "")
   return (ref:gsub("^library/", ""))
+end
+
+--- The full name of a short one: "app:1" is "docker.io/library/app:1".
+---@param ref string
+---@return string
+function tags.full(ref)
+  local first = ref:match("^([^/]*)/")
+  if first and (first == "localhost" or first:find("[.:]")) then return ref end
+  return "docker.io/" .. (first and "" or "library/") .. ref
 end
 
 --- True when two references mean the same image.

@@ -1,4 +1,4 @@
---- Whiteouts that hide nothing any more because what they hid was dropped.
+--- Whiteouts that will hide nothing any more when what they hide is dropped.
 
 local whiteout = {}
 
@@ -6,12 +6,41 @@ local function parent_of(path)
   return path:match("^(.*)/[^/]*$")
 end
 
--- Adds a path and every directory above it to a set.
-local function add_with_parents(set, path)
-  while path and not set[path] do
-    set[path] = true
-    path = parent_of(path)
+-- What an entry hides: a path, or all that is in a directory.
+local function hidden_by(entry)
+  return entry.whiteout or entry.opaque
+end
+
+-- Whiteouts that stay, and what they hide.
+local function find_whiteouts(indexes)
+  local found, hidden = {}, {}
+  for i, index in ipairs(indexes) do
+    if i > 1 then
+      for entry in index:entries() do
+        local path = not entry.marked and hidden_by(entry)
+        if path then
+          found[#found + 1] = { layer = i, entry = entry, hidden = path }
+          hidden[path] = true
+        end
+      end
+    end
   end
+  return found, hidden
+end
+
+-- The lowest layer that loses something at or below each hidden path.
+local function find_losses(indexes, hidden)
+  local losses = {}
+  for i, index in ipairs(indexes) do
+    for entry in index:entries() do
+      local path = entry.marked and not hidden_by(entry) and entry.path or nil
+      while path do
+        if hidden[path] and not losses[path] then losses[path] = i end
+        path = parent_of(path)
+      end
+    end
+  end
+  return losses
 end
 
 -- Marks those of the candidates that the path is, or lies below.
@@ -22,47 +51,42 @@ local function mark_alive(alive, candidates, path)
   end
 end
 
--- What an entry hides: a path, or all that is in a directory.
-local function hidden_by(entry)
-  return entry.whiteout or entry.opaque
-end
-
---- Drops whiteouts and opaque markers whose whole target was dropped from the
--- layers below them. Those that hid nothing before stay as they are.
----@param indexes userdata[]  of all layers of the image, base first, scanned
----@param dropped table<integer, string[]>  per layer: the paths just dropped
----@return integer count  how many whiteouts went
-function whiteout.drop_needless(indexes, dropped)
-  local below, candidates, found = {}, {}, {}
-  for i, index in ipairs(indexes) do
-    if next(below) then
-      for entry in index:entries() do
-        local hidden = hidden_by(entry)
-        if hidden and below[hidden] then
-          candidates[hidden] = true
-          found[#found + 1] = { layer = i, entry = entry, hidden = hidden }
-        end
-      end
-    end
-    for _, path in ipairs(dropped[i] or {}) do add_with_parents(below, path) end
-  end
-  if #found == 0 then return 0 end
-
+-- Goes up through the layers; a whiteout is needless when nothing that stays
+-- below it is what it hides.
+local function mark_dead(indexes, found, candidates)
   local alive, at, count = {}, 1, 0
   for i, index in ipairs(indexes) do
     while found[at] and found[at].layer == i do
       if not alive[found[at].hidden] then
-        found[at].entry:drop()
+        found[at].entry:mark()
         count = count + 1
       end
       at = at + 1
     end
     if not found[at] then break end
     for entry in index:entries() do
-      if not hidden_by(entry) then mark_alive(alive, candidates, entry.path) end
+      if not entry.marked and not hidden_by(entry) then mark_alive(alive, candidates, entry.path) end
     end
   end
   return count
+end
+
+--- Marks whiteouts and opaque markers whose whole target is marked in the layers
+-- below them. Those that hide nothing as it is stay as they are.
+---@param indexes userdata[]  of all layers of the image, base first, scanned
+---@return integer count  how many
+function whiteout.mark_needless(indexes)
+  local found, hidden = find_whiteouts(indexes)
+  if #found == 0 then return 0 end
+  local losses, candidates, touched = find_losses(indexes, hidden), {}, {}
+  for _, one in ipairs(found) do
+    if losses[one.hidden] and losses[one.hidden] < one.layer then
+      candidates[one.hidden] = true
+      touched[#touched + 1] = one
+    end
+  end
+  if #touched == 0 then return 0 end
+  return mark_dead(indexes, touched, candidates)
 end
 
 return whiteout

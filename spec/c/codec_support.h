@@ -283,12 +283,16 @@ static char directory[] = "/tmp/strata-codec-test.XXXXXX";
 	"python3 -c 'import gzip, sys; " \
 	"sys.stdout.buffer.write(gzip." function "(sys.stdin.buffer.read()))'"
 
-static inline bool have_command(const char *name)
+/* True when the command runs; says that it is skipped when it does not. */
+static inline bool have_command(const char *command)
 {
 	char line[256];
 
-	snprintf(line, sizeof(line), "%s </dev/null >/dev/null 2>&1", name);
-	return system(line) == 0;
+	snprintf(line, sizeof(line), "%s </dev/null >/dev/null 2>&1", command);
+	if (system(line) == 0)
+		return true;
+	printf("skipped: no %s\n", command);
+	return false;
 }
 
 /* Pipes `in` through a command into *out; false when it fails. */

@@ -1,4 +1,5 @@
 /* Patching headers: what changes, and what does not. */
+#include "../../src/core/tar_internal.h"
 #include "tar_changes.h"
 
 /* What the patched header has to read as. */
@@ -376,6 +377,108 @@ static void records_are_set_and_deleted(void)
 	strata_buf_free(&b);
 }
 
+/* A few records of a few keys; with `once` each key at most once. */
+static void random_records(struct strata_buf *out, uint64_t *seed, bool once)
+{
+	size_t n = (size_t)chance(seed, 9);
+	unsigned used = 0;
+
+	out->len = 0;
+	for (size_t i = 0; i < n; i++) {
+		unsigned k = (unsigned)chance(seed, 7);
+		char key[] = "key?";
+		char value[4] = {0};
+
+		if (once && used >> k & 1)
+			continue;
+		used |= 1u << k;
+		key[3] = (char)('a' + k);
+		memset(value, (char)('0' + chance(seed, 3)), (size_t)chance(seed, 3));
+		record(out, key, value, strlen(value));
+	}
+}
+
+static bool same_bytes(const struct strata_buf *a, const struct strata_buf *b)
+{
+	return a->len == b->len && (a->len == 0 || memcmp(a->data, b->data, a->len) == 0);
+}
+
+static void many_records_are_set_as_one_by_one(void)
+{
+	struct strata_buf old = {0}, changes = {0}, one = {0}, all = {0};
+	uint64_t seed = 61;
+
+	for (int round = 0; round < 3000; round++) {
+		const char *rest;
+		size_t len;
+		struct strata_pax_record r;
+		struct strata_err err;
+		bool one_changed = false, all_changed = false;
+
+		random_records(&old, &seed, false);
+		random_records(&changes, &seed, true);
+		one.len = all.len = 0;
+		add(&one, old.data, old.len);
+		add(&all, old.data, old.len);
+		rest = changes.data;
+		len = changes.len;
+		while (strata_pax_next(&rest, &len, &r, &err) > 0)
+			CHECK(pax_set(&one, r.key, r.key_len, r.value, r.value_len, &one_changed,
+			              &err) == 0);
+		CHECK(pax_set_all(&all, changes.data, changes.len, &all_changed, &err) == 0);
+		CHECK(same_bytes(&one, &all) && one_changed == all_changed);
+	}
+	strata_buf_free(&old);
+	strata_buf_free(&changes);
+	strata_buf_free(&one);
+	strata_buf_free(&all);
+}
+
+/* What the records say: of each key the last, unless it is empty, in order of the keys. */
+static void meaning(const struct strata_buf *records, struct strata_buf *out)
+{
+	out->len = 0;
+	for (char k = 'a'; k < 'h'; k++) {
+		const char key[] = {'k', 'e', 'y', k, '\0'};
+		const char *rest = records->data;
+		size_t len = records->len;
+		struct strata_pax_record r, last = {0};
+		struct strata_err err;
+
+		while (strata_pax_next(&rest, &len, &r, &err) > 0)
+			if (r.key[3] == k)
+				last = r;
+		if (last.value_len)
+			record(out, key, last.value, last.value_len);
+	}
+}
+
+static void a_difference_of_records_makes_one_of_the_other(void)
+{
+	struct strata_buf old = {0}, wanted = {0}, diff = {0}, got = {0}, expect = {0};
+	uint64_t seed = 67;
+
+	for (int round = 0; round < 3000; round++) {
+		struct strata_err err;
+		bool changed = false;
+
+		random_records(&old, &seed, false);
+		random_records(&wanted, &seed, false);
+		meaning(&wanted, &expect);
+		diff.len = 0;
+		CHECK(strata_pax_diff(old.data, old.len, wanted.data, wanted.len, &diff, &err) ==
+		      0);
+		CHECK(pax_set_all(&old, diff.data, diff.len, &changed, &err) == 0);
+		meaning(&old, &got);
+		CHECK(same_bytes(&expect, &got));
+	}
+	strata_buf_free(&old);
+	strata_buf_free(&wanted);
+	strata_buf_free(&diff);
+	strata_buf_free(&got);
+	strata_buf_free(&expect);
+}
+
 static void a_global_header_has_records_only(void)
 {
 	struct strata_tar_changes c = {.mask = STRATA_TAR_RECORDS,
@@ -463,6 +566,8 @@ int main(void)
 	RUN(a_long_name_goes_where_its_format_has_it);
 	RUN(what_repeats_is_left_behind_when_something_changes);
 	RUN(records_are_set_and_deleted);
+	RUN(many_records_are_set_as_one_by_one);
+	RUN(a_difference_of_records_makes_one_of_the_other);
 	RUN(a_global_header_has_records_only);
 	RUN(a_record_gets_its_length_right);
 	RUN(misuse_is_refused_and_leaves_the_output_alone);

@@ -133,11 +133,17 @@ static void print_entries(const struct reading *r, struct strata_buf *out)
 	}
 }
 
+/*
+ * A type of NUL and a name with a slash at its end: behind an extension header tarfile takes that
+ * for a directory or, since its fix of CVE-2025-13462, for a file. The others say directory.
+ */
 static const char tarfile_script[] =
         "import math, os, sys, tarfile\n"
         "kinds = {b'1': 'h', b'2': 'l', b'3': 'c', b'4': 'b', b'5': 'd', b'6': 'p'}\n"
         "for m in tarfile.open(sys.argv[1], 'r:', encoding='utf-8', errors='surrogateescape'):\n"
         "    kind = kinds.get(m.type, '-')\n"
+        "    if m.type == tarfile.AREGTYPE and m.name.endswith('/'):\n"
+        "        kind, m.name = 'd', m.name.rstrip('/')\n"
         "    size = m.size if kind == '-' else 0\n"
         "    device = (m.devmajor, m.devminor) if kind in 'cb' else (0, 0)\n"
         "    line = '%s|%s|%s|%o|%d|%d|%s|%s|%d|%d|%d,%d' % ((kind, m.name, m.linkname if kind\n"

@@ -145,7 +145,7 @@ describe("an image made from nothing", function()
 	it("is loaded by podman with the announced ID", function()
 		need("podman")
 		local result = save()
-		assert.same({ ["localhost/new:1"] = result.id }, podman.load(target))
+		assert.same({ ["docker.io/library/new:1"] = result.id }, podman.load(target))
 	end)
 
 	it("is copied by skopeo, which verifies it, and unpacked by umoci", function()

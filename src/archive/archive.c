@@ -104,11 +104,17 @@ static int (*const supports[])(struct archive *) = {
 
 static int reader_open(struct reader *r, const char *path, bool digest, struct strata_err *err)
 {
-	int fd = open(path, O_RDONLY | O_CLOEXEC);
+	/* O_NONBLOCK: opening a FIFO must not wait for a writer. */
+	int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
+	struct stat st;
 
 	if (fd < 0)
 		return strata_fail_errno(err, errno, "open");
 	r->fd_plus_one = fd + 1;
+	if (fstat(fd, &st) < 0)
+		return strata_fail_errno(err, errno, "open");
+	if (!S_ISREG(st.st_mode) && !S_ISDIR(st.st_mode))
+		return strata_fail(err, "EUNSUPPORTED", "not a regular file");
 	if (digest) {
 		r->digest = strata_digest_new(STRATA_SHA256, err);
 		if (!r->digest)

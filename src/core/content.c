@@ -82,9 +82,11 @@ static int read_sparse_map(const struct strata_index *index, const struct strata
 			return strata_fail(err, "EFORMAT", "sparse map is longer than its file");
 		uint64_t rest = (uint64_t)e->stored - payload.len;
 
-		if (append_range(index, e->data_offset + payload.len,
-		                 rest < STRATA_TAR_BLOCK ? rest : STRATA_TAR_BLOCK, &payload,
-		                 err) < 0)
+		uint64_t more = payload.len > STRATA_TAR_BLOCK ? payload.len : STRATA_TAR_BLOCK;
+
+		/* Twice as much each time: the map is parsed anew. */
+		if (append_range(index, e->data_offset + payload.len, rest < more ? rest : more,
+		                 &payload, err) < 0)
 			return -1;
 	} while (status == 0);
 	return status < 0 ? -1 : 0;

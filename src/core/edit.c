@@ -21,6 +21,20 @@ void strata_edit_drop(struct strata_index *index, uint32_t entry)
 	strata_index_forget_paths(index);
 }
 
+uint32_t strata_edit_drop_marked(struct strata_index *index)
+{
+	uint32_t count = 0;
+
+	for (uint32_t i = 0; i < index->count; i++) {
+		if (!index->entries[i].marked)
+			continue;
+		index->entries[i].marked = false;
+		strata_edit_drop(index, i);
+		count++;
+	}
+	return count;
+}
+
 /* How many bytes of a stored name are its style: "./", "/" or nothing. */
 static size_t style_len(const char *name, size_t len)
 {
@@ -39,14 +53,21 @@ int strata_edit_path(struct strata_index *index, uint32_t entry, const char *pat
 	const char *old = strata_index_text(index, e->name);
 	bool slash = e->name.len > 0 && old[e->name.len - 1] == '/';
 	size_t style = style_len(old, e->name.len);
+	size_t skip;
 
-	if (e->path.len == len && memcmp(strata_index_text(index, e->path), path, len) == 0)
-		return 0;
 	while (len > 0 && path[len - 1] == '/')
 		len--;
+	skip = style_len(path, len);
+	if (skip == len || (len - skip == 1 && path[skip] == '.')) { /* the root */
+		path = ".";
+		len = 1;
+		skip = style = 0;
+	}
+	if (e->path.len == len - skip &&
+	    memcmp(strata_index_text(index, e->path), path + skip, len - skip) == 0)
+		return 0;
 	if (strata_buf_append(&name, old, style, err) < 0 ||
-	    strata_buf_append(&name, path + style_len(path, len), len - style_len(path, len), err) <
-	            0 ||
+	    strata_buf_append(&name, path + skip, len - skip, err) < 0 ||
 	    (slash && strata_buf_append(&name, "/", 1, err) < 0))
 		return -1;
 	/* Its current paths no longer hold, and a link to it may need to follow. */

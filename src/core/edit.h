@@ -18,6 +18,9 @@
 
 void strata_edit_drop(struct strata_index *index, uint32_t entry);
 
+/* Drops the entries that are marked and takes the marks away. Returns how many. */
+uint32_t strata_edit_drop_marked(struct strata_index *index);
+
 /* Fields of text. The old name's style ("./", "/", a directory's "/" at the end) is kept. */
 int strata_edit_path(struct strata_index *index, uint32_t entry, const char *path, size_t len,
                      struct strata_err *err);

@@ -23,6 +23,7 @@ struct strata_file *strata_file_wrap(int fd, const char *name, struct strata_err
 	}
 	atomic_init(&f->refs, 1);
 	atomic_init(&f->written, 0);
+	pthread_mutex_init(&f->turn, NULL);
 	f->fd = fd;
 	return f;
 }
@@ -40,6 +41,7 @@ void strata_file_unref(struct strata_file *f)
 	strata_output_free(f->output);
 	if (f->fd >= 0)
 		close(f->fd);
+	pthread_mutex_destroy(&f->turn);
 	free(f->name);
 	free(f);
 }
@@ -154,8 +156,11 @@ int strata_file_write(struct strata_file *f, uint64_t offset, const void *bytes,
 	if (past_end(offset, len))
 		return strata_fail_errno(err, EFBIG, "%s", f->name);
 	while (len > 0) {
-		ssize_t n = pwrite(f->fd, p, len, (off_t)offset);
+		ssize_t n;
 
+		pthread_mutex_lock(&f->turn);
+		n = pwrite(f->fd, p, len, (off_t)offset);
+		pthread_mutex_unlock(&f->turn);
 		if (n < 0 && errno == EINTR)
 			continue;
 		if (n < 0)
@@ -201,13 +206,11 @@ int strata_file_copy(struct strata_file *to, uint64_t to_offset, const struct st
 
 		if (n < 0 && errno == EINTR)
 			continue;
-		if (n < 0 && errno != ENOSPC && errno != EDQUOT && errno != EFBIG)
-			return copy_by_hand(to, to_offset, from, from_offset, len, err);
-		if (n < 0)
+		if (n < 0 && (errno == ENOSPC || errno == EDQUOT || errno == EFBIG))
 			return strata_fail_errno(err, errno, "%s: write", to->name);
-		if (n == 0)
-			return strata_fail(err, "EFORMAT", "%s: ends at offset 0x%llx, too early",
-			                   from->name, (unsigned long long)from_offset);
+		/* 0 is the end of the file, or a file system that cannot and does not say so. */
+		if (n <= 0)
+			return copy_by_hand(to, to_offset, from, from_offset, len, err);
 		from_offset += (uint64_t)n;
 		to_offset += (uint64_t)n;
 		len -= (uint64_t)n;

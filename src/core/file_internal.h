@@ -2,6 +2,7 @@
 #ifndef STRATA_FILE_INTERNAL_H
 #define STRATA_FILE_INTERNAL_H
 
+#include <pthread.h>
 #include <stdatomic.h>
 #include <sys/stat.h>
 #include <sys/types.h>
@@ -30,6 +31,7 @@ struct strata_file {
 	char *name;
 	struct stat opened;           /* when it was opened for reading */
 	atomic_ullong written;        /* end of the furthest write */
+	pthread_mutex_t turn;         /* writers wait here, asleep; in the kernel they would spin */
 	struct strata_output *output; /* owned; NULL when it is none, or published */
 };
 

@@ -10,16 +10,26 @@
 /* A window over a plain tar: most headers with small payloads fit several times. */
 #define SCAN_WINDOW (16 << 10)
 
-void strata_index_free(struct strata_index *index)
+/* Back to an index that has its blob and nothing else; others may look at `busy` meanwhile. */
+static void forget_scan(struct strata_index *index)
 {
 	for (uint32_t i = 0; i < index->replacement_count; i++)
 		free(index->replacements[i].data);
-	free(index->replacements);
-	free(index->entries);
-	free(index->by_path);
-	free(index->links);
+	free(steal_pointer(&index->replacements));
+	free(steal_pointer(&index->entries));
+	free(steal_pointer(&index->by_path));
+	free(steal_pointer(&index->links));
 	strata_buf_free(&index->arena);
-	strata_file_unref(index->plain);
+	strata_file_unref(steal_pointer(&index->plain));
+	index->count = index->capacity = index->replacement_count = 0;
+	index->tar_size = index->end_offset = 0;
+	index->findings = 0;
+	index->diff_id[0] = index->digest[0] = '\0';
+}
+
+void strata_index_free(struct strata_index *index)
+{
+	forget_scan(index);
 	strata_file_unref(index->blob.file);
 	*index = (struct strata_index){0};
 }
@@ -220,11 +230,11 @@ static int scan_compressed(struct strata_index *index, struct strata_tar_parser 
                            const atomic_bool *cancel, struct strata_err *err)
 {
 	cleanup_stream struct strata_stream stream = {0};
-	char stored[STRATA_DIGEST_MAX];
 	const char *bytes;
 	size_t len;
 
-	if (strata_stream_open(&stream, &index->blob, STRATA_DIGEST_PLAIN, cancel, NULL, err) < 0)
+	if (strata_stream_open(&stream, &index->blob, STRATA_DIGEST_STORED | STRATA_DIGEST_PLAIN,
+	                       cancel, NULL, err) < 0)
 		return -1;
 	for (;;) {
 		if (strata_stream_next(&stream, &bytes, &len, err) < 0)
@@ -234,7 +244,7 @@ static int scan_compressed(struct strata_index *index, struct strata_tar_parser 
 		if (scan_bytes(index, parser, &bytes, &len, false, err) < 0)
 			return -1;
 	}
-	return strata_stream_digests(&stream, stored, index->diff_id, err);
+	return strata_stream_digests(&stream, index->digest, index->diff_id, err);
 }
 
 static void free_parser(struct strata_tar_parser **parser)
@@ -242,8 +252,8 @@ static void free_parser(struct strata_tar_parser **parser)
 	strata_tar_parser_free(*parser);
 }
 
-int strata_index_scan(struct strata_index *index, const struct strata_tar_limits *limits,
-                      const atomic_bool *cancel, struct strata_err *err)
+static int scan(struct strata_index *index, const struct strata_tar_limits *limits,
+                const atomic_bool *cancel, struct strata_err *err)
 {
 	__attribute__((cleanup(free_parser))) struct strata_tar_parser *parser = NULL;
 	int status;
@@ -261,8 +271,18 @@ int strata_index_scan(struct strata_index *index, const struct strata_tar_limits
 	if (strata_tar_finish(parser, &index->findings, &index->end_offset, err) < 0)
 		return -1;
 	index->tar_size = strata_tar_offset(parser);
-	if (strata_index_bind_links(index, err) < 0)
+	return strata_index_bind_links(index, err);
+}
+
+int strata_index_scan(struct strata_index *index, const struct strata_tar_limits *limits,
+                      const atomic_bool *cancel, struct strata_err *err)
+{
+	if (index->scanned)
+		return 0;
+	if (scan(index, limits, cancel, err) < 0) {
+		forget_scan(index);
 		return -1;
+	}
 	index->scanned = true;
 	return 0;
 }

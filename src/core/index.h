@@ -63,6 +63,7 @@ struct strata_entry {
 	uint8_t format; /* enum strata_tar_format */
 	bool sparse : 1;
 	bool dropped : 1;
+	bool marked : 1;     /* is to be dropped, unless somebody thinks better of it */
 	bool retargeted : 1; /* linkpath was changed by us, because its target moved */
 };
 
@@ -102,6 +103,7 @@ struct strata_index {
 	uint32_t revision;               /* counts edits; 0: as it was read */
 	bool busy;                       /* a job works on it */
 	char diff_id[STRATA_DIGEST_MAX]; /* of the tar, when the scan had to read it all; else "" */
+	char digest[STRATA_DIGEST_MAX];  /* of the blob, likewise */
 	uint32_t *by_path; /* hash table of entry numbers, or NULL: strata_index_find */
 	uint32_t by_path_mask;
 	struct strata_hash_key hash_key;
@@ -110,9 +112,9 @@ struct strata_index {
 
 /*
  * Reads the blob's headers: a plain tar by seeking over the payloads, a
- * compressed one whole, which then also gives diff_id. *index is an index of
- * all zero bytes that already has its blob; what it holds after a failure is
- * freed by strata_index_free as well. cancel may be NULL.
+ * compressed one whole, which then also gives digest and diff_id. *index is an index of
+ * all zero bytes that already has its blob, and is that again after a failure.
+ * One that is scanned already stays as it is. cancel may be NULL.
  */
 int strata_index_scan(struct strata_index *index, const struct strata_tar_limits *limits,
                       const atomic_bool *cancel, struct strata_err *err);
@@ -137,7 +139,7 @@ void strata_index_forget_paths(struct strata_index *index);
 
 /*
  * Binds every hardlink to the entry that it shares its content with: the
- * latest one of that path before it, else the first behind it. Done by the
+ * latest one of that path before it, else the last behind it. Done by the
  * scan, by the names as stored.
  */
 int strata_index_bind_links(struct strata_index *index, struct strata_err *err);

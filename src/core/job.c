@@ -22,9 +22,11 @@ struct strata_job {
 	size_t next;      /* task to start; guarded by lock */
 	bool failed;      /* a task has; guarded by lock */
 	bool started;
+	bool settled; /* the threads are joined */
 	atomic_bool cancel;
 	atomic_ullong progress;
 	uint64_t total;
+	pid_t owner; /* who started it */
 	pthread_mutex_t lock;
 	pthread_cond_t finished;
 };
@@ -115,6 +117,33 @@ static unsigned usable_cpus(void)
 	return (unsigned)CPU_COUNT(&set);
 }
 
+/* Gives back the indexes of the first n tasks. */
+static void release_indexes(struct strata_job *job, size_t n)
+{
+	for (size_t i = 0; i < n; i++)
+		if (job->tasks[i]->index != NULL)
+			job->tasks[i]->index->busy = false;
+}
+
+/* Takes the indexes of all tasks: each is for one task at a time. */
+static int claim_indexes(struct strata_job *job, struct strata_err *err)
+{
+	job->total = 0;
+	for (size_t i = 0; i < job->count; i++) {
+		struct strata_task *task = job->tasks[i];
+
+		job->total += strata_task_size(task);
+		if (task->index != NULL && task->index->busy) {
+			release_indexes(job, i);
+			return strata_fail(err, "EBUSY", "%s: another task works on it",
+			                   task->label);
+		}
+		if (task->index != NULL)
+			task->index->busy = true;
+	}
+	return 0;
+}
+
 int strata_job_start(struct strata_job *job, unsigned threads, struct strata_err *err)
 {
 	sigset_t all, before;
@@ -126,12 +155,10 @@ int strata_job_start(struct strata_job *job, unsigned threads, struct strata_err
 		threads = MAX_THREADS;
 	if (threads > job->count)
 		threads = (unsigned)job->count;
-	for (size_t i = 0; i < job->count; i++) {
-		job->total += strata_task_size(job->tasks[i]);
-		if (job->tasks[i]->index != NULL)
-			job->tasks[i]->index->busy = true;
-	}
+	if (claim_indexes(job, err) < 0)
+		return -1;
 	job->started = true;
+	job->owner = getpid();
 	sigfillset(&all);
 	pthread_sigmask(SIG_SETMASK, &all, &before);
 	pthread_mutex_lock(&job->lock);
@@ -145,20 +172,22 @@ int strata_job_start(struct strata_job *job, unsigned threads, struct strata_err
 	pthread_mutex_unlock(&job->lock);
 	pthread_sigmask(SIG_SETMASK, &before, NULL);
 	/* Fewer threads than asked for do the same work. */
-	if (job->thread_count == 0 && job->count > 0)
-		return strata_fail_errno(err, status, "cannot start a thread");
-	return 0;
+	if (job->thread_count > 0 || job->count == 0)
+		return 0;
+	release_indexes(job, job->count);
+	job->started = false;
+	return strata_fail_errno(err, status, "cannot start a thread");
 }
 
 /* Joins the threads and gives the indexes back. */
 static void settle(struct strata_job *job)
 {
+	if (!job->started || job->settled)
+		return;
 	for (unsigned i = 0; i < job->thread_count; i++)
 		pthread_join(job->threads[i], NULL);
-	job->thread_count = 0;
-	for (size_t i = 0; i < job->count; i++)
-		if (job->tasks[i]->index != NULL)
-			job->tasks[i]->index->busy = false;
+	release_indexes(job, job->count);
+	job->settled = true;
 }
 
 int strata_job_wait(struct strata_job *job, double seconds)
@@ -187,6 +216,8 @@ void strata_job_progress(const struct strata_job *job, uint64_t *done, uint64_t 
 {
 	*done = atomic_load(&job->progress);
 	*total = job->total;
+	if (*done > *total) /* a layer that is inflated first is read twice */
+		*done = *total;
 }
 
 void strata_job_cancel(struct strata_job *job)
@@ -222,7 +253,8 @@ const struct strata_task *strata_job_task(const struct strata_job *job, size_t i
 
 void strata_job_free(struct strata_job *job)
 {
-	if (job == NULL)
+	/* A fork has no threads to wait for, and perhaps a lock that nobody holds any more. */
+	if (job == NULL || (job->started && !job->settled && job->owner != getpid()))
 		return;
 	if (job->started) {
 		strata_job_cancel(job);

@@ -81,12 +81,44 @@ static int find_link_target(struct strata_index *index, uint32_t i, uint32_t *fo
 
 static void bind(struct strata_index *index, uint32_t i, uint32_t target)
 {
-	struct strata_link *link = &index->links[i];
+	if (target != i)
+		index->links[i].target = target;
+}
 
-	if (target == STRATA_NO_ENTRY || target == i)
-		return;
-	link->target = target;
-	link->root = index->entries[target].typeflag == '1' ? index->links[target].root : target;
+/* The root of a link that leads nowhere, or round in a circle, until all are known. */
+#define NOWHERE (STRATA_NO_ENTRY - 1)
+
+/*
+ * Finds the file behind each link, over links to links. What lies on the way
+ * gets its root along with the link that the way began at, so that each link is
+ * passed once however they are chained.
+ */
+static void find_roots(struct strata_index *index)
+{
+	struct strata_link *links = index->links;
+
+	for (uint32_t i = 0; i < index->count; i++) {
+		uint32_t at = i, root;
+
+		/* A link on the way is its own root meanwhile. */
+		while (index->entries[at].typeflag == '1' && links[at].root == STRATA_NO_ENTRY &&
+		       links[at].target != STRATA_NO_ENTRY) {
+			links[at].root = at;
+			at = links[at].target;
+		}
+		if (index->entries[at].typeflag != '1')
+			root = at;
+		else if (links[at].root == STRATA_NO_ENTRY || links[at].root == at)
+			root = NOWHERE;
+		else
+			root = links[at].root;
+		for (at = i; index->entries[at].typeflag == '1' && links[at].root == at;
+		     at = links[at].target)
+			links[at].root = root;
+	}
+	for (uint32_t i = 0; i < index->count; i++)
+		if (links[i].root == NOWHERE)
+			links[i].root = STRATA_NO_ENTRY;
 }
 
 int strata_index_bind_links(struct strata_index *index, struct strata_err *err)
@@ -125,5 +157,6 @@ int strata_index_bind_links(struct strata_index *index, struct strata_err *err)
 			return -1;
 		bind(index, i, target);
 	}
+	find_roots(index);
 	return 0;
 }

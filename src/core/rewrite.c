@@ -69,19 +69,21 @@ static bool user_changed_link(const struct strata_entry *e)
 	return (e->changed & STRATA_TAR_LINKPATH) && !e->retargeted;
 }
 
-/* Points link i at the stored name of entry `to`. */
-static int retarget(struct strata_index *index, uint32_t i, uint32_t to, struct strata_err *err)
+/*
+ * Points link i at the stored name of entry `to`, whose text both share then.
+ * It follows from other edits and is none itself: the revision stays.
+ */
+static void retarget(struct strata_index *index, uint32_t i, uint32_t to)
 {
 	struct strata_path name = index->entries[to].name;
-	cleanup_buf struct strata_buf copy = {0}; /* the arena moves when it grows */
+	struct strata_entry *e = &index->entries[i];
 
-	if (strata_buf_append(&copy, strata_index_text(index, name), name.len, err) < 0)
-		return -1;
-	if (strata_edit_text(index, i, STRATA_TAR_LINKPATH, copy.data, copy.len, err) < 0)
-		return -1;
-	if (index->entries[i].changed & STRATA_TAR_LINKPATH)
-		index->entries[i].retargeted = true;
-	return 0;
+	if (e->linkpath.len == name.len && memcmp(strata_index_text(index, e->linkpath),
+	                                          strata_index_text(index, name), name.len) == 0)
+		return;
+	e->linkpath = name;
+	e->changed |= STRATA_TAR_LINKPATH;
+	e->retargeted = true;
 }
 
 /*
@@ -117,12 +119,12 @@ static int resolve_links(struct rewrite *w, struct strata_err *err)
 		}
 		if (index->entries[root].dropped)
 			root = heir[root];
-		if (index->entries[target].dropped)
+		/* What it names may be gone, or may have become a link to something else. */
+		if (index->entries[target].dropped || user_changed_link(&index->entries[target]))
 			target = root;
-		if ((target != index->links[i].target ||
-		     (index->entries[target].changed & STRATA_TAR_PATH) || e->retargeted) &&
-		    retarget(index, i, target, err) < 0)
-			return -1;
+		if (target != index->links[i].target ||
+		    (index->entries[target].changed & STRATA_TAR_PATH) || e->retargeted)
+			retarget(index, i, target);
 	}
 	return 0;
 }
@@ -137,30 +139,6 @@ static bool needs_random_access(const struct rewrite *w)
 }
 
 /* ---- changed entries ---------------------------------------------------- */
-
-/* The records that turn `old` into `wanted`: changed and new ones, emptied ones. */
-static int diff_records(const char *old, size_t old_len, const char *wanted, size_t wanted_len,
-                        struct strata_buf *out, struct strata_err *err)
-{
-	struct strata_pax_record r, s;
-	const char *p = old;
-	size_t left = old_len;
-	int status;
-
-	if (strata_buf_append(out, wanted, wanted_len, err) < 0)
-		return -1;
-	while ((status = strata_pax_next(&p, &left, &r, err)) > 0) {
-		const char *q = wanted;
-		size_t rest = wanted_len;
-		bool kept = false;
-
-		while (!kept && strata_pax_next(&q, &rest, &s, err) > 0)
-			kept = s.key_len == r.key_len && memcmp(s.key, r.key, r.key_len) == 0;
-		if (!kept && strata_pax_append(out, r.key, r.key_len, "", 0, err) < 0)
-			return -1;
-	}
-	return status;
-}
 
 /* Takes the current values of the fields in mask over from e. */
 static void fill_changes(const struct strata_index *index, const struct strata_entry *e,
@@ -224,26 +202,48 @@ static int raw_records(const struct strata_buf *raw, struct strata_buf *records,
 	return status;
 }
 
-/* Writes w->raw with the changes c; records: that the entry shall have, or NULL. */
-static int write_patched(struct rewrite *w, struct strata_tar_changes *c,
-                         const struct strata_text *records, struct strata_err *err)
+/* Adds what was changed of the records of e, whose header span is `raw`. */
+static int changed_records(const struct strata_index *index, const struct strata_entry *e,
+                           const struct strata_buf *raw, struct strata_buf *out,
+                           struct strata_err *err)
 {
 	cleanup_buf struct strata_buf old = {0};
-	cleanup_buf struct strata_buf changed = {0};
 
-	if (records != NULL) {
-		if (raw_records(&w->raw, &old, err) < 0 ||
-		    diff_records(old.data, old.len, w->index->arena.data + records->offset,
-		                 records->len, &changed, err) < 0)
-			return -1;
+	if (!(e->changed & STRATA_TAR_RECORDS))
+		return 0;
+	if (raw_records(raw, &old, err) < 0)
+		return -1;
+	return strata_pax_diff(old.data, old.len, index->arena.data + e->pax.offset, e->pax.len,
+	                       out, err);
+}
+
+/* Writes w->raw with the changes c and these changes of records. */
+static int write_patched(struct rewrite *w, struct strata_tar_changes *c,
+                         const struct strata_buf *records, struct strata_err *err)
+{
+	if (records->len > 0) {
 		c->mask |= STRATA_TAR_RECORDS;
-		c->records = changed.data;
-		c->records_len = changed.len;
+		c->records = records->data;
+		c->records_len = records->len;
 	}
 	w->header.len = 0;
 	if (strata_tar_patch(w->raw.data, w->raw.len, c, &w->header, err) < 0)
 		return -1;
 	return strata_sink_write(&w->out, w->header.data, w->header.len, err);
+}
+
+/* Reads the header span of an entry, out of order. */
+static int read_header(const struct strata_index *index, const struct strata_entry *e,
+                       struct strata_buf *raw, struct strata_err *err)
+{
+	size_t len = (size_t)(e->data_offset - e->header_offset);
+
+	raw->len = 0;
+	if (strata_buf_reserve(raw, len, err) < 0 ||
+	    strata_index_read(index, e->header_offset, raw->data, len, err) < 0)
+		return -1;
+	raw->len = len;
+	return 0;
 }
 
 static int write_padding(struct rewrite *w, uint64_t size, struct strata_err *err)
@@ -288,21 +288,18 @@ static int write_promoted(struct rewrite *w, uint32_t i, uint32_t root, struct s
 	const struct strata_entry *link = &w->index->entries[i];
 	const struct strata_entry *file = &w->index->entries[root];
 	struct strata_tar_changes c = {0};
-	size_t raw_len = (size_t)(file->data_offset - file->header_offset);
-	const uint32_t by_hand = STRATA_TAR_PATH | STRATA_TAR_LINKPATH | STRATA_TAR_RECORDS;
+	cleanup_buf struct strata_buf records = {0};
+	const uint32_t by_hand = STRATA_TAR_PATH | STRATA_TAR_RECORDS;
+	const uint32_t of_link = link->changed & ~(by_hand | STRATA_TAR_LINKPATH);
 
+	/* What the file links to, if it is a symlink, is its own. */
 	fill_changes(w->index, file, file->changed & ~by_hand, &c);
-	fill_changes(w->index, link, (link->changed & ~by_hand) | STRATA_TAR_PATH, &c);
-	w->raw.len = 0;
-	if (strata_buf_reserve(&w->raw, raw_len, err) < 0 ||
-	    strata_index_read(w->index, file->header_offset, w->raw.data, raw_len, err) < 0)
-		return -1;
-	w->raw.len = raw_len;
-	if (write_patched(w, &c,
-	                  (link->changed & STRATA_TAR_RECORDS)   ? &link->pax
-	                  : (file->changed & STRATA_TAR_RECORDS) ? &file->pax
-	                                                         : NULL,
-	                  err) < 0)
+	fill_changes(w->index, link, of_link | STRATA_TAR_PATH, &c);
+	if (read_header(w->index, file, &w->raw, err) < 0 ||
+	    read_header(w->index, link, &w->header, err) < 0 ||
+	    changed_records(w->index, file, &w->raw, &records, err) < 0 ||
+	    changed_records(w->index, link, &w->header, &records, err) < 0 ||
+	    write_patched(w, &c, &records, err) < 0)
 		return -1;
 	if (file->replaced != 0)
 		return write_replacement(w, file, err);
@@ -314,12 +311,14 @@ static int write_promoted(struct rewrite *w, uint32_t i, uint32_t root, struct s
 static int write_changed(struct rewrite *w, const struct strata_entry *e, struct strata_err *err)
 {
 	struct strata_tar_changes c = {0};
+	cleanup_buf struct strata_buf records = {0};
 
 	w->raw.len = 0;
 	if (advance(w, e->data_offset, TO_RAW, err) < 0)
 		return -1;
 	fill_changes(w->index, e, e->changed & ~(uint32_t)STRATA_TAR_RECORDS, &c);
-	if (write_patched(w, &c, (e->changed & STRATA_TAR_RECORDS) ? &e->pax : NULL, err) < 0)
+	if (changed_records(w->index, e, &w->raw, &records, err) < 0 ||
+	    write_patched(w, &c, &records, err) < 0)
 		return -1;
 	return e->replaced != 0 ? write_replacement(w, e, err) : 0;
 }
@@ -371,6 +370,7 @@ static int run(struct rewrite *w, const struct strata_edit_options *options, str
 {
 	struct strata_blob plain = w->index->blob;
 	char digest[STRATA_DIGEST_MAX], diff_id[STRATA_DIGEST_MAX];
+	unsigned wanted = STRATA_DIGEST_STORED | STRATA_DIGEST_PLAIN;
 
 	if (resolve_links(w, err) < 0)
 		return -1;
@@ -380,12 +380,20 @@ static int run(struct rewrite *w, const struct strata_edit_options *options, str
 	if (w->index->plain != NULL) {
 		plain = (struct strata_blob){w->index->plain, 0, w->index->tar_size, STRATA_NONE};
 		digest[0] = '\0';
+	} else if (w->index->digest[0] != '\0') {
+		/* The scan has hashed both: the same stored bytes inflate to the same diff_id. */
+		wanted = STRATA_DIGEST_STORED;
 	}
-	if (strata_stream_open(&w->in, &plain, STRATA_DIGEST_STORED | STRATA_DIGEST_PLAIN,
-	                       options->cancel, options->progress, err) < 0 ||
-	    strata_sink_open(&w->out, to, options->compression, options->level, err) < 0 ||
+	if (strata_stream_open(&w->in, &plain, wanted, options->cancel, options->progress, err) < 0)
+		return -1;
+	if (strata_sink_open(&w->out, to, options->compression, options->level, err) < 0 ||
 	    write_entries(w, err) < 0 || strata_stream_digests(&w->in, digest, diff_id, err) < 0)
 		return -1;
+	if (wanted == STRATA_DIGEST_STORED) {
+		if (check_digest("digest", w->index->digest, digest, err) < 0)
+			return -1;
+		memcpy(diff_id, w->index->diff_id, sizeof(diff_id));
+	}
 	if (check_digest("diff_id", options->diff_id, diff_id, err) < 0)
 		return -1;
 	if (w->index->plain == NULL && check_digest("digest", options->digest, digest, err) < 0)

@@ -173,6 +173,14 @@ int strata_pax_next(const char **records, size_t *len, struct strata_pax_record 
 int strata_pax_append(struct strata_buf *out, const char *key, size_t key_len, const char *value,
                       size_t value_len, struct strata_err *err);
 
+/*
+ * Appends the records that turn `old` into `wanted`, as strata_tar_patch takes
+ * them: those that are new or have another value, and empty ones for those
+ * that go. Of several records of one key the last counts.
+ */
+int strata_pax_diff(const char *old, size_t old_len, const char *wanted, size_t wanted_len,
+                    struct strata_buf *out, struct strata_err *err);
+
 /* ---- editing and writing headers (tar_patch.c) ------------------------- */
 
 enum strata_tar_field {

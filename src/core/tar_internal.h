@@ -189,6 +189,10 @@ size_t pax_format_number(char *out, uint64_t n);
 int pax_set(struct strata_buf *records, const char *key, size_t key_len, const char *value,
             size_t len, bool *changed, struct strata_err *err);
 
+/* pax_set for each of these records, in time that does not grow with the square of their number. */
+int pax_set_all(struct strata_buf *records, const char *changes, size_t len, bool *changed,
+                struct strata_err *err);
+
 /* Takes out the records whose key begins with `prefix`. */
 int pax_drop_prefix(struct strata_buf *records, const char *prefix, bool *changed,
                     struct strata_err *err);

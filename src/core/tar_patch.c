@@ -350,21 +350,21 @@ static int make_plain(struct patch *p, struct strata_err *err)
 /* The caller's records: any key but those that a field of the entry answers to. */
 static int set_records(struct patch *p, const char *records, size_t len, struct strata_err *err)
 {
+	const char *rest = records;
+	size_t rest_len = len;
 	struct strata_pax_record r;
 	int found;
 
-	while ((found = strata_pax_next(&records, &len, &r, err)) > 0) {
+	while ((found = strata_pax_next(&rest, &rest_len, &r, err)) > 0)
 		if (!p->span.global && pax_key_of(r.key, r.key_len) != PAX_OTHER)
 			return strata_fail(err, "EINVAL",
 			                   "PAX record %s is changed by its field only",
 			                   pax_key_names[pax_key_of(r.key, r.key_len)].text);
-		if (pax_set(&p->records, r.key, r.key_len, r.value, r.value_len,
-		            &p->records_changed, err) < 0)
-			return -1;
-	}
+	if (found < 0 || pax_set_all(&p->records, records, len, &p->records_changed, err) < 0)
+		return -1;
 	if (p->records_changed && p->records.len && !p->span.x.present)
 		upgrade_v7(p);
-	return found;
+	return 0;
 }
 
 static int edit(struct patch *p, struct strata_err *err)

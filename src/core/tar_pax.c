@@ -241,6 +241,78 @@ int pax_collect(const char *records, size_t len, struct pax_values *v, struct st
 	return 0;
 }
 
+/* ---- tables: the last record of each key, in order of the keys --------- */
+
+struct table {
+	struct strata_pax_record *records;
+	size_t n;
+};
+
+static void free_table(struct table *t)
+{
+	free(t->records);
+}
+
+#define cleanup_table __attribute__((cleanup(free_table)))
+
+/* By key; records of one key in the order of the buffer that they lie in. */
+static int compare_records(const void *pa, const void *pb)
+{
+	const struct strata_pax_record *a = pa;
+	const struct strata_pax_record *b = pb;
+	int order = compare_keys(a, b);
+
+	return order ? order : (a->key > b->key) - (a->key < b->key);
+}
+
+static int make_table(struct table *t, const char *records, size_t len, struct strata_err *err)
+{
+	size_t cap = 0, n = 0;
+	int found = 1;
+
+	for (;;) {
+		if (n == cap) {
+			struct strata_pax_record *more;
+
+			cap = cap ? cap * 2 : 16;
+			more = strata_reallocarray(t->records, cap, sizeof(*more));
+			if (!more)
+				return strata_fail_nomem(err);
+			t->records = more;
+		}
+		found = strata_pax_next(&records, &len, &t->records[n], err);
+		if (found <= 0)
+			break;
+		n++;
+	}
+	if (found < 0)
+		return -1;
+	if (n > 1)
+		qsort(t->records, n, sizeof(*t->records), compare_records);
+	for (size_t i = 0; i < n; i++)
+		if (i + 1 == n || compare_keys(&t->records[i], &t->records[i + 1]) != 0)
+			t->records[t->n++] = t->records[i];
+	return 0;
+}
+
+/* NULL when there is none. */
+static const struct strata_pax_record *look_up(const struct table *t,
+                                               const struct strata_pax_record *like)
+{
+	return t->n ? bsearch(like, t->records, t->n, sizeof(*t->records), compare_keys) : NULL;
+}
+
+/* True when r is the one of its key that counts, in the records that t is made of. */
+static bool is_last(const struct table *t, const struct strata_pax_record *r)
+{
+	return look_up(t, r)->value == r->value;
+}
+
+static bool same_value(const struct strata_pax_record *a, const struct strata_pax_record *b)
+{
+	return a->value_len == b->value_len && memcmp(a->value, b->value, a->value_len) == 0;
+}
+
 /* ---- writing ----------------------------------------------------------- */
 
 static size_t decimal_width(size_t n)
@@ -318,6 +390,87 @@ int pax_set(struct strata_buf *records, const char *key, size_t key_len, const c
 	*records = out;
 	out = (struct strata_buf){0};
 	*changed = true;
+	return 0;
+}
+
+/* True when setting c makes a difference; old is the record of its key, or NULL. */
+static bool matters(const struct strata_pax_record *c, const struct strata_pax_record *old)
+{
+	return old ? c->value_len == 0 || !same_value(c, old) : c->value_len > 0;
+}
+
+static bool any_matters(const struct table *changes, const struct table *old)
+{
+	for (size_t i = 0; i < changes->n; i++)
+		if (matters(&changes->records[i], look_up(old, &changes->records[i])))
+			return true;
+	return false;
+}
+
+static int append_record(struct strata_buf *out, const struct strata_pax_record *r,
+                         struct strata_err *err)
+{
+	return strata_pax_append(out, r->key, r->key_len, r->value, r->value_len, err);
+}
+
+int pax_set_all(struct strata_buf *records, const char *changes, size_t len, bool *changed,
+                struct strata_err *err)
+{
+	cleanup_buf struct strata_buf out = {0};
+	cleanup_table struct table wanted = {0};
+	cleanup_table struct table old = {0};
+	const char *rest = records->data;
+	size_t rest_len = records->len;
+	struct strata_pax_record r;
+
+	if (make_table(&wanted, changes, len, err) < 0 ||
+	    make_table(&old, records->data, records->len, err) < 0)
+		return -1;
+	if (!any_matters(&wanted, &old))
+		return 0;
+	for (const char *at = rest; strata_pax_next(&rest, &rest_len, &r, err) > 0; at = rest) {
+		const struct strata_pax_record *c = look_up(&wanted, &r);
+		int status = 0;
+
+		if (!c || !matters(c, look_up(&old, &r)))
+			status = strata_buf_append(&out, at, (size_t)(rest - at), err);
+		else if (is_last(&old, &r) && c->value_len)
+			status = append_record(&out, c, err);
+		if (status < 0)
+			return -1;
+	}
+	while (strata_pax_next(&changes, &len, &r, err) > 0)
+		if (r.value_len && is_last(&wanted, &r) && !look_up(&old, &r) &&
+		    append_record(&out, &r, err) < 0)
+			return -1;
+	strata_buf_free(records);
+	*records = out;
+	out = (struct strata_buf){0};
+	*changed = true;
+	return 0;
+}
+
+int strata_pax_diff(const char *old, size_t old_len, const char *wanted, size_t wanted_len,
+                    struct strata_buf *out, struct strata_err *err)
+{
+	cleanup_table struct table before = {0};
+	cleanup_table struct table after = {0};
+	struct strata_pax_record r;
+
+	if (make_table(&before, old, old_len, err) < 0 ||
+	    make_table(&after, wanted, wanted_len, err) < 0)
+		return -1;
+	while (strata_pax_next(&wanted, &wanted_len, &r, err) > 0) {
+		const struct strata_pax_record *b = look_up(&before, &r);
+
+		if (is_last(&after, &r) && !(b && same_value(b, &r)) &&
+		    append_record(out, &r, err) < 0)
+			return -1;
+	}
+	while (strata_pax_next(&old, &old_len, &r, err) > 0)
+		if (is_last(&before, &r) && !look_up(&after, &r) &&
+		    strata_pax_append(out, r.key, r.key_len, "", 0, err) < 0)
+			return -1;
 	return 0;
 }
 

@@ -186,7 +186,7 @@ static int take_line(const char **text, size_t *len, uint64_t *n, struct strata_
 	/* Longer than any number: no need to wait for its newline. */
 	bool too_long = *len > 20 && !memchr(*text, '\n', 21);
 
-	if (!too_long && !memchr(*text, '\n', *len))
+	if (*len == 0 || (!too_long && !memchr(*text, '\n', *len)))
 		return 0;
 	if (too_long || !take_number(text, len, '\n', n))
 		return strata_fail(err, "EFORMAT", "sparse map with a bad number");

@@ -23,6 +23,7 @@ static int run_scan(struct strata_task *task, const atomic_bool *cancel, struct 
 {
 	if (strata_index_scan(task->index, &task->limits, cancel, err) < 0)
 		return -1;
+	memcpy(task->digest, task->index->digest, STRATA_DIGEST_MAX);
 	memcpy(task->diff_id, task->index->diff_id, STRATA_DIGEST_MAX);
 	task->size = task->index->tar_size;
 	return expect("diff_id", task->expect_diff_id, task->diff_id, err);

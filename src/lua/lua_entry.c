@@ -28,14 +28,7 @@ static struct lua_entry *check_entry(lua_State *L, int arg)
 
 	if (entry->owner->closed)
 		luaL_error(L, "attempt to use an entry of a closed layer");
-	return entry;
-}
-
-/* For edits: nothing may work on the index meanwhile. */
-static struct lua_entry *check_editable(lua_State *L, int arg)
-{
-	struct lua_entry *entry = check_entry(L, arg);
-
+	/* Not even to be read: a save points hardlinks at their new targets. */
 	if (entry->owner->index.busy)
 		luaL_error(L, "the layer is in use by a save that has not ended");
 	return entry;
@@ -156,6 +149,7 @@ enum field {
 	F_INDEX,
 	F_SPARSE,
 	F_DANGLING,
+	F_MARKED,
 	F_HEADER_OFFSET,
 	F_DATA_OFFSET,
 	F_STORED,
@@ -187,6 +181,7 @@ static const struct {
         {"index", F_INDEX},
         {"sparse", F_SPARSE},
         {"dangling", F_DANGLING},
+        {"marked", F_MARKED},
         {"header_offset", F_HEADER_OFFSET},
         {"data_offset", F_DATA_OFFSET},
         {"stored", F_STORED},
@@ -333,6 +328,9 @@ static int push_field(lua_State *L, const struct lua_entry *entry, enum field fi
 	case F_SPARSE:
 		lua_pushboolean(L, e->sparse);
 		return 1;
+	case F_MARKED:
+		lua_pushboolean(L, e->marked);
+		return 1;
 	case F_DANGLING:
 		lua_pushboolean(L, is_dangling(index, e));
 		return 1;
@@ -416,14 +414,37 @@ static void set_mtime(lua_State *L, struct strata_index *index, uint32_t number)
 	strata_edit_mtime(index, number, sec, (uint32_t)ticks * 100);
 }
 
+/* True when a component of the path is ".."; *is_root tells whether it has none but ".". */
+static bool climbs(const char *path, size_t len, bool *is_root)
+{
+	*is_root = true;
+	for (size_t i = 0; i < len;) {
+		const char *slash = memchr(path + i, '/', len - i);
+		size_t part = slash ? (size_t)(slash - path) - i : len - i;
+
+		if (part == 2 && memcmp(path + i, "..", 2) == 0)
+			return true;
+		*is_root = *is_root && (part == 0 || (part == 1 && path[i] == '.'));
+		i += part + 1;
+	}
+	return false;
+}
+
 static int set_path(lua_State *L, struct strata_index *index, uint32_t number,
                     struct strata_err *err)
 {
+	const struct strata_entry *e = &index->entries[number];
 	size_t len;
+	bool is_root;
 	const char *path = check_text(L, 3, "path", &len);
 
 	if (len == 0)
 		luaL_error(L, "path must not be empty");
+	if (climbs(path, len, &is_root))
+		luaL_error(L, "path must not hold '..'");
+	if (is_root && e->typeflag != '5' &&
+	    !(e->path.len == 1 && *strata_index_text(index, e->path) == '.'))
+		luaL_error(L, "path: only a directory can be the root");
 	return strata_edit_path(index, number, path, len, err);
 }
 
@@ -517,7 +538,7 @@ static int set_field(lua_State *L, struct lua_entry *entry, enum field field,
 /* __newindex; what the world does wrong (no memory, too long) is thrown as well */
 static int entry_newindex(lua_State *L)
 {
-	struct lua_entry *entry = check_editable(L, 1);
+	struct lua_entry *entry = check_entry(L, 1);
 	enum field field = field_at(L, 2);
 	struct strata_err err;
 
@@ -545,7 +566,7 @@ static uint32_t content_of(const struct lua_entry *entry)
 /* entry:read([max [, from]]) -> content | nil, message, code */
 static int entry_read(lua_State *L)
 {
-	struct lua_entry *entry = check_editable(L, 1);
+	struct lua_entry *entry = check_entry(L, 1);
 	lua_Integer max = lua_isnoneornil(L, 2) ? -1 : strata_check_integer(L, 2);
 	lua_Integer from = lua_isnoneornil(L, 3) ? 0 : strata_check_integer(L, 3);
 	struct strata_index *index = &entry->owner->index;
@@ -569,7 +590,7 @@ static int entry_read(lua_State *L)
 /* entry:replace(data) -> entry; under every name that the file has in this layer */
 static int entry_replace(lua_State *L)
 {
-	struct lua_entry *entry = check_editable(L, 1);
+	struct lua_entry *entry = check_entry(L, 1);
 	size_t len;
 	const char *data = luaL_checklstring(L, 2, &len);
 	struct strata_index *index = &entry->owner->index;
@@ -588,9 +609,18 @@ static int entry_replace(lua_State *L)
 /* entry:drop() */
 static int entry_drop(lua_State *L)
 {
-	struct lua_entry *entry = check_editable(L, 1);
+	struct lua_entry *entry = check_entry(L, 1);
 
 	strata_edit_drop(&entry->owner->index, entry->number);
+	return 0;
+}
+
+/* entry:mark(): index:drop_marked will drop it */
+static int entry_mark(lua_State *L)
+{
+	struct lua_entry *entry = check_entry(L, 1);
+
+	entry->owner->index.entries[entry->number].marked = true;
 	return 0;
 }
 
@@ -617,16 +647,23 @@ static int entry_tostring(lua_State *L)
 	const struct strata_index *index = &entry->owner->index;
 	const struct strata_entry *e;
 	char path[1024], text[1200], size[32];
+	char *shown = path;
+	char *end;
 
-	if (entry->owner->closed) {
-		lua_pushfstring(L, "%s(closed)", ENTRY_TYPE);
+	if (entry->owner->closed || entry->owner->index.busy) {
+		lua_pushfstring(L, "%s(%s)", ENTRY_TYPE,
+		                entry->owner->closed ? "closed" : "in use");
 		return 1;
 	}
 	e = &index->entries[entry->number];
 	strata_quote(path, sizeof(path), strata_index_text(index, e->path), e->path.len);
-	path[strlen(path) - 1] = '\0'; /* without the quotes */
+	end = path + strlen(path) - 1;
+	if (*end == '\'') { /* without the quotes, unless it is cut short */
+		*end = '\0';
+		shown++;
+	}
 	human_size(e->size, size);
-	snprintf(text, sizeof(text), "(%s, %s, %04o, %u:%u, %s)", path + 1, type_name(e->typeflag),
+	snprintf(text, sizeof(text), "(%s, %s, %04o, %u:%u, %s)", shown, type_name(e->typeflag),
 	         e->mode & 07777u, e->uid, e->gid, size);
 	lua_pushfstring(L, "%s%s", ENTRY_TYPE, text);
 	return 1;
@@ -667,6 +704,7 @@ void strata_lua_register_entry(lua_State *L)
 	static const luaL_Reg methods[] = {{"read", entry_read},
 	                                   {"replace", entry_replace},
 	                                   {"drop", entry_drop},
+	                                   {"mark", entry_mark},
 	                                   {NULL, NULL}};
 	static const luaL_Reg meta[] = {{"__tostring", entry_tostring}, {NULL, NULL}};
 	static const luaL_Reg functions[] = {

@@ -1,4 +1,6 @@
 /* strata.File: random access, temporary files, atomic outputs. */
+#include <string.h>
+
 #include "../core/codec.h"
 #include "objects.h"
 

@@ -56,15 +56,19 @@ static int index_new(lua_State *L)
 	return 1;
 }
 
-static int index_close(lua_State *L)
+void strata_close_index(struct strata_lua_index *o)
 {
-	struct strata_lua_index *o = strata_check_object(L, 1, INDEX_TYPE);
-
-	/* The collector may come while a job still runs: the job goes first then. */
+	/* The collector may come here first and then to the job, which closes it in the end. */
+	o->abandoned = o->index.busy;
 	if (!o->closed && !o->index.busy) {
 		o->closed = true;
 		strata_index_free(&o->index);
 	}
+}
+
+static int index_close(lua_State *L)
+{
+	strata_close_index(strata_check_object(L, 1, INDEX_TYPE));
 	return 0;
 }
 
@@ -113,6 +117,23 @@ static int index_entries(lua_State *L)
 	lua_pushinteger(L, 0);
 	lua_pushcclosure(L, entries_next, 2);
 	return 1;
+}
+
+/* index:drop_marked() -> how many entries were dropped */
+static int index_drop_marked(lua_State *L)
+{
+	lua_pushinteger(L, (lua_Integer)strata_edit_drop_marked(strata_check_scanned(L, 1)));
+	return 1;
+}
+
+/* index:unmark() */
+static int index_unmark(lua_State *L)
+{
+	struct strata_index *index = strata_check_scanned(L, 1);
+
+	for (uint32_t i = 0; i < index->count; i++)
+		index->entries[i].marked = false;
+	return 0;
 }
 
 /* index:entry(i) -> Entry | nil; from 1, dropped ones and global headers count */
@@ -193,8 +214,8 @@ static int index_tostring(lua_State *L)
 {
 	struct strata_lua_index *o = strata_check_object(L, 1, INDEX_TYPE);
 
-	if (o->closed)
-		lua_pushfstring(L, "%s(closed)", INDEX_TYPE);
+	if (o->closed || o->index.busy)
+		lua_pushfstring(L, "%s(%s)", INDEX_TYPE, o->closed ? "closed" : "in use");
 	else
 		lua_pushfstring(L, "%s(%d entries)", INDEX_TYPE, (int)o->index.count);
 	return 1;
@@ -202,10 +223,17 @@ static int index_tostring(lua_State *L)
 
 void strata_lua_register_index(lua_State *L)
 {
-	static const luaL_Reg methods[] = {
-	        {"scan", index_scan},   {"entries", index_entries},   {"entry", index_entry},
-	        {"find", index_find},   {"count", index_count},       {"info", index_info},
-	        {"close", index_close}, {"revision", index_revision}, {NULL, NULL}};
+	static const luaL_Reg methods[] = {{"scan", index_scan},
+	                                   {"entries", index_entries},
+	                                   {"entry", index_entry},
+	                                   {"find", index_find},
+	                                   {"count", index_count},
+	                                   {"info", index_info},
+	                                   {"close", index_close},
+	                                   {"revision", index_revision},
+	                                   {"unmark", index_unmark},
+	                                   {"drop_marked", index_drop_marked},
+	                                   {NULL, NULL}};
 	static const luaL_Reg meta[] = {{"__tostring", index_tostring}, {NULL, NULL}};
 	static const luaL_Reg functions[] = {{"index", index_new}, {NULL, NULL}};
 

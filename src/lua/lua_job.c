@@ -289,10 +289,20 @@ static int job_cancel(lua_State *L)
 	return 0;
 }
 
+/* The threads write to the tasks until then. */
+static struct lua_job *check_done_job(lua_State *L)
+{
+	struct lua_job *o = check_job(L);
+
+	if (o->started && !strata_job_wait(o->job, 0))
+		luaL_error(L, "the job has not ended");
+	return o;
+}
+
 /* job:result() -> true | nil, message, code of the first task that failed. After it is done. */
 static int job_result(lua_State *L)
 {
-	struct lua_job *o = check_job(L);
+	struct lua_job *o = check_done_job(L);
 	struct strata_err err;
 
 	if (strata_job_result(o->job, &err) < 0)
@@ -312,7 +322,7 @@ static void push_nonempty(lua_State *L, const char *text, const char *field)
 /* job:task(i) -> {digest, diff_id, size} of a task that is done and did not fail, else nil */
 static int job_task(lua_State *L)
 {
-	struct lua_job *o = check_job(L);
+	struct lua_job *o = check_done_job(L);
 	lua_Integer i = strata_check_integer(L, 2);
 	const struct strata_task *task;
 
@@ -328,6 +338,23 @@ static int job_task(lua_State *L)
 	return 1;
 }
 
+/* Indexes whose finaliser has run while the job did. */
+static void close_abandoned(lua_State *L)
+{
+	strata_getuservalue(L, 1);
+	if (!lua_istable(L, -1)) /* no memory for it when the job was made */
+		return;
+	for (int i = 1; i <= (int)lua_rawlen(L, -1); i++) {
+		struct strata_lua_index *index;
+
+		lua_rawgeti(L, -1, i);
+		index = strata_test_object(L, lua_gettop(L), INDEX_TYPE);
+		if (index != NULL && index->abandoned)
+			strata_close_index(index);
+		lua_pop(L, 1);
+	}
+}
+
 static int job_close(lua_State *L)
 {
 	struct lua_job *o = strata_check_object(L, 1, JOB_TYPE);
@@ -335,6 +362,8 @@ static int job_close(lua_State *L)
 
 	o->job = NULL;
 	strata_job_free(job);
+	if (job != NULL)
+		close_abandoned(L);
 	return 0;
 }
 

@@ -20,7 +20,11 @@ int strata_lua_file_send(lua_State *L);
 struct strata_lua_index {
 	struct strata_index index;
 	bool closed;
+	bool abandoned; /* to be closed by the job that works on it */
 };
+
+/* Closes it, now or when the job that works on it is closed. */
+void strata_close_index(struct strata_lua_index *o);
 
 /* Throws when it is closed, or a job works on it. */
 struct strata_lua_index *strata_check_index(lua_State *L, int arg);

@@ -1,6 +1,7 @@
 #include "xattr.h"
 
 #include <stdbool.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "../core/tar.h"
@@ -138,20 +139,26 @@ static bool stays(lua_State *L, int wanted, const struct strata_pax_record *r)
 	return same;
 }
 
-/* Compares the strings on top of the stack by bytes: no locale. */
-static bool is_less(lua_State *L)
-{
-	size_t a_len, b_len;
-	const char *a = lua_tolstring(L, -2, &a_len);
-	const char *b = lua_tolstring(L, -1, &b_len);
-	int order = memcmp(a, b, a_len < b_len ? a_len : b_len);
+/* A name of the table that is being assigned, which keeps it alive. */
+struct name {
+	const char *text;
+	size_t len;
+};
 
-	return order < 0 || (order == 0 && a_len < b_len);
+/* By bytes: no locale. */
+static int compare_names(const void *pa, const void *pb)
+{
+	const struct name *a = pa;
+	const struct name *b = pb;
+	int order = memcmp(a->text, b->text, a->len < b->len ? a->len : b->len);
+
+	return order ? order : (a->len > b->len) - (a->len < b->len);
 }
 
 /* Pushes an array of the table's keys in order; throws on anything but strings. */
 static void push_sorted_names(lua_State *L, int table)
 {
+	struct name *names;
 	int n = 0;
 
 	lua_newtable(L);
@@ -163,19 +170,21 @@ static void push_sorted_names(lua_State *L, int table)
 		lua_pushvalue(L, -1);
 		lua_rawseti(L, -3, ++n);
 	}
-	/* Few and short: insertion keeps table.sort, a Lua library, out of it. */
-	for (int i = 2; i <= n; i++) {
-		for (int j = i; j > 1; j--) {
-			lua_rawgeti(L, -1, j - 1);
-			lua_rawgeti(L, -2, j);
-			if (is_less(L)) {
-				lua_pop(L, 2);
-				break;
-			}
-			lua_rawseti(L, -3, j - 1);
-			lua_rawseti(L, -2, j);
-		}
+	names = strata_newuserdata(L, ((size_t)n + 1) * sizeof(*names));
+	for (int i = 0; i < n; i++) {
+		lua_rawgeti(L, -2, i + 1);
+		names[i].text = lua_tolstring(L, -1, &names[i].len);
+		lua_pop(L, 1);
 	}
+	qsort(names, (size_t)n, sizeof(*names), compare_names);
+	/* A second array: the first keeps the names alive until they are all in it. */
+	lua_newtable(L);
+	for (int i = 0; i < n; i++) {
+		lua_pushlstring(L, names[i].text, names[i].len);
+		lua_rawseti(L, -2, i + 1);
+	}
+	lua_insert(L, -3);
+	lua_pop(L, 2);
 }
 
 /* Appends SCHILY.xattr.NAME with '=' and '%' of the name encoded. */
@@ -224,6 +233,8 @@ int strata_xattr_records(lua_State *L, int arg, const char *records, size_t len,
 		there = lua_rawequal(L, -1, -2);
 		name = lua_tolstring(L, -3, &name_len);
 		value = lua_tolstring(L, -2, &value_len);
+		if (!there && value_len == 0)
+			luaL_error(L, "xattrs: a tar cannot hold an empty value");
 		if (!there && append_xattr(out, key, name, name_len, value, value_len, err) < 0)
 			return -1;
 		lua_pop(L, 3);

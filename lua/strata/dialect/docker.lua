@@ -25,6 +25,8 @@ end
 ---@field pointer string  of its item in manifest.json
 ---@field item table  decoded
 ---@field items table[]  all of the archive
+---@field max_json integer  bytes of a document at most
+---@field json_limits? table  for core.json
 ---@field config_name string
 ---@field config_member strata.Member
 ---@field layers {name: string, named: strata.Member, member: strata.Member}[]
@@ -94,6 +96,11 @@ local function read_manifest(members, max)
     if type(item) ~= "table" or #item > 0 then
       return fail("EFORMAT", "%s: manifest.json: item %d is not an object", path, i)
     end
+    local clash = json.case_clash(item)
+    if clash then
+      return fail("EFORMAT", "%s: manifest.json: image %d has keys that differ in their case only: %s",
+        path, i, core.quote(clash))
+    end
   end
   return items
 end
@@ -106,7 +113,7 @@ local function stated_hex(name)
   return hex and #hex == 64 and hex:find("^%x+$") and hex or nil
 end
 
-local function read_config(source, max)
+local function read_config(source)
   local members, path = source.members, source.path
   local name = field(source.item, "Config")
   if type(name) ~= "string" or name == "" then
@@ -117,7 +124,7 @@ local function read_config(source, max)
   if not member then return nil, message, code end
   source.config_member = member
   local text
-  text, message, code = members:read(member, max)
+  text, message, code = members:read(member, source.max_json)
   if not text then return nil, message, code end
   local hex = stated_hex(name)
   local digest = core.sha256(text)
@@ -168,9 +175,10 @@ local function read_image(members, items, number, limits)
   local source = setmetatable({
     members = members, path = path, number = number, item = item, items = items,
     pointer = "/" .. number, layers = {},
+    max_json = limits and limits.json and limits.json.max_bytes or MAX_JSON,
+    json_limits = limits and limits.json,
   }, Source)
-  local max = limits and limits.json and limits.json.max_bytes or MAX_JSON
-  local config_text, message, code = read_config(source, max)
+  local config_text, message, code = read_config(source)
   if not config_text then return nil, message, code end
   local names
   names, message, code = strings(path, item, "Layers")
@@ -192,10 +200,33 @@ local function read_image(members, items, number, limits)
   return { config_text = config_text, layers = layers, tags = refs, source = source, limits = limits }
 end
 
+-- The image ID in hex: its name states it, or else the config is hashed.
+local function id_of(members, item, max)
+  local name = field(item, "Config")
+  if type(name) ~= "string" then return nil end
+  local hex = stated_hex(name)
+  if hex then return hex:lower() end
+  local member = members:resolve(name, "config")
+  local text = member and members:read(member, max)
+  return text and core.sha256(text):sub(#"sha256:" + 1)
+end
+
+-- The numbers of the images that have a tag, or else an ID.
+local function matching(members, items, ref, max)
+  local tagged, same_id, hex = {}, {}, ref:match("^sha256:(%x+)$") or ref:match("^%x+$")
+  for i, item in ipairs(items) do
+    if tags.find(strings(members.path, item, "RepoTags") or {}, ref) then tagged[#tagged + 1] = i - 1 end
+    if hex and #hex == 64 and id_of(members, item, max) == hex:lower() then
+      same_id[#same_id + 1] = i - 1
+    end
+  end
+  return #tagged > 0 and tagged or { same_id[1] } -- what has the same ID is the same image
+end
+
 --- What an archive holds, to choose from.
 ---@param members strata.Members
 ---@param limits? table
----@return {items: table[], read: fun(number: integer): table?, string?, string?}?
+---@return table? list  `find` gives all images that a reference can mean
 ---@return string? message
 ---@return string? code
 function docker.list(members, limits)
@@ -210,15 +241,7 @@ function docker.list(members, limits)
       local name = field(items[number + 1], "Config")
       return type(name) == "string" and name or ""
     end,
-    find = function(ref)
-      for number = 0, #items - 1 do
-        local list = strings(members.path, items[number + 1], "RepoTags") or {}
-        if tags.find(list, ref) then return number end
-        local hex = stated_hex(tostring(field(items[number + 1], "Config")))
-        if hex and (ref == hex or ref == "sha256:" .. hex) then return number end
-      end
-      return nil
-    end,
+    find = function(ref) return matching(members, items, ref, max) end,
   }
 end
 
@@ -228,7 +251,7 @@ docker.field = field
 
 --- Re-reads the documents that state a digest of themselves.
 function Source:verify_documents()
-  local text, message, code = read_config(self, MAX_JSON)
+  local text, message, code = read_config(self)
   if not text then return nil, message, code end
   return true
 end

@@ -11,10 +11,9 @@ local layer = require "strata.layer"
 local oci = require "strata.dialect.oci_edit"
 local tags = require "strata.tags"
 local v1 = require "strata.dialect.v1"
+local work = require "strata.work"
 
 local docker_edit = {}
-
-local MAX_JSON = 4 * 1024 * 1024
 
 local function hex_of(digest)
   return digest and digest:match("^sha256:(%x+)$")
@@ -25,6 +24,20 @@ local function renamed(name, old, new)
   local old_hex, new_hex = hex_of(old), hex_of(new)
   if not old_hex then return name end
   return (name:gsub(old_hex, new_hex))
+end
+
+-- The ids that `repositories` gives to the tags of an image.
+local function ids_of(source, refs)
+  local members, ids = source.members, {}
+  local member = members.by_name["repositories"]
+  local text = member and member.type == "file" and members:read(member, source.max_json)
+  local doc = text and core.json(text, source.json_limits)
+  for _, ref in ipairs(doc and type(refs) == "table" and refs or {}) do
+    local repository, tag = tags.split(tostring(ref))
+    local id = doc:get(json.part(repository) .. json.part(tag or "latest"))
+    if type(id) == "string" then ids[#ids + 1] = id end
+  end
+  return ids
 end
 
 -- Members that other images of the archive need as they are.
@@ -42,7 +55,11 @@ local function shared_members(source)
     if i ~= source.number + 1 then
       note((docker.field(item, "Config")))
       local names = docker.field(item, "Layers")
-      for _, name in ipairs(type(names) == "table" and names or {}) do note(name) end
+      for _, name in ipairs(type(names) == "table" and names or {}) do
+        note(name)
+        note(tostring(name):gsub("layer%.tar$", "json"))
+      end
+      for _, id in ipairs(ids_of(source, (docker.field(item, "RepoTags")))) do note(id .. "/json") end
     end
   end
   return shared
@@ -56,12 +73,35 @@ local function part_of(one, now)
 end
 
 -- A name for a layer that has no member yet, in the manner of the archive.
-local function new_layer_name(source, digest)
+local function new_layer_name(source, now)
   local example = source.layers[1] and source.layers[1].member.stored_name or "blobs/sha256/x"
-  local hex = hex_of(digest)
+  local hex = hex_of(now.digest)
   if example:find("blobs/sha256/", 1, true) then return "blobs/sha256/" .. hex end
   if example:find("/layer%.tar$") then return hex .. "/layer.tar" end
-  return hex .. ".tar"
+  return hex .. (example:find("%.gz$") and now.compression == "gzip" and ".tar.gz" or ".tar")
+end
+
+-- The digest that the name of a layer's member states: that of the plain tar or
+-- that of the layer as it is stored, which may have to be hashed to know it.
+local function stated_digest(one)
+  local name = one.member.stored_name
+  if name:find(hex_of(one.diff_id), 1, true) then return one.diff_id end
+  if one.digest or not name:find(("%x"):rep(64)) then return one.digest end
+  local job = core.job()
+  job:hash { label = layer.label(one), file = one.blob.file, offset = one.blob.offset,
+             size = one.blob.size }
+  local ok, message, code = work.run(job)
+  local digest = ok and job:task(1).digest
+  job:close()
+  return digest, message, code
+end
+
+-- True when the result has a member of that name that is not one of the layers
+-- that change or go.
+local function is_taken(plan, name)
+  local there = plan.source.members.by_name[name]
+  return plan.made[name] or there ~= nil and (plan.used[there.position] or
+    plan.shared[there.position] or not plan.of_layers[there.position])
 end
 
 -- An untouched layer keeps its name; its bytes are hashed on the way.
@@ -75,9 +115,10 @@ local function keep_layer(plan, one)
 end
 
 local function add_layer(plan, one, now)
-  local name = new_layer_name(plan.source, now.digest)
-  if not plan.source.members.by_name[name] then
+  local name = new_layer_name(plan.source, now)
+  if not is_taken(plan, name) then
     plan.edits:add { name = name, part = part_of(one, now) }
+    plan.made[name] = true
   end
   return name
 end
@@ -85,7 +126,7 @@ end
 -- A changed layer takes the place of its old member, unless somebody else needs
 -- that one as it is.
 local function change_layer(plan, one, now)
-  local member, members = one.member, plan.source.members
+  local member = one.member
   local claimed = plan.claimed[member.position]
   if claimed and claimed.digest == now.digest then
     return one.named == member and claimed.name or one.name
@@ -99,14 +140,16 @@ local function change_layer(plan, one, now)
     end
     return add_layer(plan, one, now)
   end
-  local old = member.stored_name:find(hex_of(one.diff_id), 1, true) and one.diff_id or one.digest
+  local old, message, code = stated_digest(one)
+  if message then return nil, message, code end
   local stored = renamed(member.stored_name, old, now.digest)
   local name = core.normalise(stored)
-  if name ~= member.name and members.by_name[name] then
+  if name ~= member.name and is_taken(plan, name) then
     plan.edits:set(member, { drop = true }) -- the same blob is there already
   else
     plan.edits:set(member, { name = stored ~= member.stored_name and stored or nil,
                              part = part_of(one, now) })
+    plan.made[name] = true
   end
   plan.claimed[member.position] = {
     digest = now.digest, old = old,
@@ -163,8 +206,10 @@ local function edit_layers(plan, states)
   end
   for i, one in ipairs(states) do
     if not names[i] then
-      local now = layer.current(one)
-      names[i] = one.added and add_layer(plan, one, now) or change_layer(plan, one, now)
+      local place = one.added and add_layer or change_layer
+      local name, message, code = place(plan, one, layer.current(one))
+      if not name then return nil, message, code end
+      names[i] = name
     end
   end
   for origin, gone in ipairs(plan.source.layers) do
@@ -204,23 +249,52 @@ local function sync_array(doc, pointer, kept, values)
   return true
 end
 
--- LayerSources is keyed by diff_id and repeats the descriptor.
+-- Moves one entry of LayerSources to its new key; another layer may still need
+-- the old one, or have the new one already.
+local function move_layer_source(doc, pointer, wanted, before, now, key)
+  local old, new = before[key], now[key]
+  local raw = old and before.sources[old]
+  if not raw or old == new then return end
+  local at = pointer .. json.part(new)
+  if not doc:type(at) then
+    if wanted[old] or not doc:type(pointer .. json.part(old)) then
+      doc:set(at, raw)
+    else
+      doc:rename(pointer .. json.part(old), new)
+    end
+  end
+  if doc:type(at .. "/digest") then doc:set(at .. "/digest", core.json_quote(now.digest)) end
+  if doc:type(at .. "/size") then doc:set(at .. "/size", ("%d"):format(now.size)) end
+end
+
+-- LayerSources repeats the descriptors of the layers. Docker keys it by diff_id,
+-- regctl by the digest of the layer as it is stored.
 local function edit_layer_sources(doc, pointer, states, source)
   if doc:type(pointer) ~= "object" then return end
-  local present = {}
+  local wanted, sources = {}, {}
+  for _, key in ipairs(doc:keys(pointer)) do sources[key] = doc:raw(pointer .. json.part(key)) end
   for _, one in ipairs(states) do
-    if one.origin then present[one.origin] = one end
+    local now = layer.current(one)
+    wanted[now.diff_id] = true
+    if now.digest then wanted[now.digest] = true end
   end
-  for origin, before in ipairs(source.layers) do
-    local one = present[origin]
-    local key = pointer .. json.part(before.diff_id)
-    if not one then
-      doc:remove(key)
-    elseif layer.current(one).diff_id ~= one.diff_id and doc:type(key) == "object" then
+  for _, one in ipairs(states) do
+    if one.added then
       local now = layer.current(one)
-      if doc:type(key .. "/digest") then doc:set(key .. "/digest", core.json_quote(now.digest)) end
-      if doc:type(key .. "/size") then doc:set(key .. "/size", ("%d"):format(now.size)) end
-      doc:rename(key, now.diff_id)
+      local at = pointer .. json.part(now.diff_id)
+      if not doc:type(at) then
+        doc:set(at, json.encode { mediaType = "application/vnd.oci.image.layer.v1.tar",
+                                  digest = now.digest, size = now.size })
+      end
+    else
+      local before = { diff_id = one.diff_id, digest = one.digest, sources = sources }
+      move_layer_source(doc, pointer, wanted, before, layer.current(one), "diff_id")
+      move_layer_source(doc, pointer, wanted, before, layer.current(one), "digest")
+    end
+  end
+  for _, gone in ipairs(source.layers) do
+    for _, key in ipairs { gone.diff_id, gone.digest } do
+      if not wanted[key] then doc:remove(pointer .. json.part(key)) end
     end
   end
 end
@@ -229,7 +303,7 @@ local function edit_manifest(plan, state, states, config_name, names)
   local source = plan.source
   local members = source.members
   local member = members:resolve("manifest.json", "manifest")
-  local doc, message, code = core.json((members:read(member, MAX_JSON)))
+  local doc, message, code = core.json((members:read(member, source.max_json)), source.json_limits)
   if not doc then return nil, message, code end
   local function pointer_to(name)
     local _, key = docker.field(source.item, name)
@@ -251,37 +325,54 @@ local function edit_manifest(plan, state, states, config_name, names)
     doc:set(pointer_to("RepoTags"), json.encode(json.array(state.tags)))
   end
   local text = doc:text()
-  if text ~= members:read(member, MAX_JSON) then plan.edits:set(member, { bytes = text }) end
+  if text ~= members:read(member, source.max_json) then plan.edits:set(member, { bytes = text }) end
   return true
 end
 
+-- What `repositories` calls an image: its top layer, by the directory that it has
+-- or by its diff_id. nil when the image has no layers.
+local function top_id(plan, state, states, names, doc)
+  local source, top = plan.source, states[#states]
+  if not top then return nil end
+  local now, id = layer.current(top), nil
+  for _, ref in ipairs(state.opened_tags) do
+    local repository, tag = tags.split(ref)
+    id = id or doc:get(json.part(repository) .. json.part(tag or "latest"))
+  end
+  local before = source.layers[#source.layers]
+  if id and before and id == hex_of(before.diff_id) then return hex_of(now.diff_id) end
+  if id and (top.added or top.origin == #source.layers) then return id end
+  local dir = names[#names]:match("([^/]+)/layer%.tar$")
+  if dir then return dir end
+  for _, link in ipairs(not top.added and source.members.list or {}) do
+    dir = link.type == "symlink" and link.name:match("([^/]+)/layer%.tar$")
+    if dir and source.members:resolve(link.name, "link") == top.member then return dir end
+  end
+  return hex_of(now.diff_id)
+end
+
 -- {"repository": {"tag": "id of the top layer"}}: old readers go by it.
-local function edit_repositories(plan, state)
+local function edit_repositories(plan, state, states, names)
   local members = plan.source.members
   local member = members.by_name["repositories"]
   if not member or member.type ~= "file" then return true end
-  local text = members:read(member, MAX_JSON)
-  local doc = text and core.json(text)
+  local text = members:read(member, plan.source.max_json)
+  local doc = text and core.json(text, plan.source.json_limits)
   if not doc or doc:type("") ~= "object" then return true end
-  local function pointer_of(ref)
-    local repository, tag = tags.split(ref)
-    return json.part(repository) .. json.part(tag or "latest"), json.part(repository)
-  end
-  local id
-  for _, ref in ipairs(state.opened_tags) do id = id or doc:get((pointer_of(ref))) end
-  local top = plan.top
-  if id and top and top.diff_id and id == hex_of(top.diff_id) then
-    id = hex_of(layer.current(top).diff_id)
-  end
-  id = id or (top and top.name and top.name:match("^(%x+)/layer%.tar$"))
-  if not id then return true end
+  local id, wanted = top_id(plan, state, states, names, doc), {}
+  for _, ref in ipairs(id and state.tags or {}) do wanted[ref] = true end
   for _, ref in ipairs(state.opened_tags) do
-    local pointer, repository = pointer_of(ref)
-    if not tags.find(state.tags, ref) and doc:remove(pointer) and doc:count(repository) == 0 then
-      doc:remove(repository)
+    local repository, tag = tags.split(ref)
+    local at = json.part(repository)
+    if not wanted[ref] and doc:remove(at .. json.part(tag or "latest")) and doc:count(at) == 0 then
+      doc:remove(at)
     end
   end
-  for _, ref in ipairs(state.tags) do doc:set((pointer_of(ref)), core.json_quote(id)) end
+  for _, ref in ipairs(id and state.tags or {}) do
+    local repository, tag = tags.split(ref)
+    local at = json.part(repository) .. json.part(tag or "latest")
+    if plan.tags_changed or doc:type(at) then doc:set(at, core.json_quote(id)) end
+  end
   if doc:text() ~= text then plan.edits:set(member, { bytes = doc:text() }) end
   return true
 end
@@ -300,20 +391,23 @@ function docker_edit.segments(state, states)
   local source, text = state.source, state.config:text()
   local plan = {
     source = source, edits = edits.new(source.members), used = {}, claimed = {},
-    shared = shared_members(source), top = states[#states],
+    shared = shared_members(source), made = {}, of_layers = {},
     old_id = core.sha256(state.opened_config), new_id = core.sha256(text),
     old_config = state.opened_config, new_config = text,
     tags_changed = not same_list(state.tags, state.opened_tags),
   }
-  local names = edit_layers(plan, states)
+  for _, one in ipairs(source.layers) do plan.of_layers[one.member.position] = true end
+  local ok
+  local names, message, code = edit_layers(plan, states)
+  if not names then return nil, message, code end
   local config_name = edit_config(plan, text)
-  local ok, message, code = v1.edit(plan, config.document(state.config))
+  ok, message, code = v1.edit(plan, config.document(state.config))
   if not ok then return nil, message, code end
   ok, message, code = oci.edit(plan, state, states)
   if not ok then return nil, message, code end
   ok, message, code = edit_manifest(plan, state, states, config_name, names)
   if not ok then return nil, message, code end
-  ok, message, code = edit_repositories(plan, state)
+  ok, message, code = edit_repositories(plan, state, states, names)
   if not ok then return nil, message, code end
   return plan.edits:segments()
 end

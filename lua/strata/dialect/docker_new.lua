@@ -26,7 +26,7 @@ function docker_new.descriptors(digest, size, refs, platform)
     local annotations
     if refs[i] then
       local _, tag = tags.split(refs[i])
-      annotations = { ["io.containerd.image.name"] = refs[i],
+      annotations = { ["io.containerd.image.name"] = tags.full(refs[i]),
                       ["org.opencontainers.image.ref.name"] = tag }
     end
     list[i] = { mediaType = OCI .. "manifest.v1+json", digest = digest, size = size,

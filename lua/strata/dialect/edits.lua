@@ -32,7 +32,14 @@ function Edits:of(member)
   return self.by_position[member.position]
 end
 
+--- Others of the same name hold what the member held: one of them is enough.
 function Edits:set(member, edit)
+  local members = self.members
+  if members.others[member.name] then
+    for _, other in ipairs(members.list) do
+      if other.name == member.name then self.by_position[other.position] = { drop = true } end
+    end
+  end
   self.by_position[member.position] = edit
 end
 

@@ -9,13 +9,12 @@ local tags = require "strata.tags"
 
 local oci_edit = {}
 
-local MAX_JSON = 4 * 1024 * 1024
 local MAX_DEPTH = 8
 
 local function blob_of(plan, digest)
   local hex = type(digest) == "string" and digest:match("^sha256:(%x+)$")
   local member = hex and plan.source.members.by_name["blobs/sha256/" .. hex]
-  return member and member.type == "file" and member.size <= MAX_JSON and member or nil
+  return member and member.type == "file" and member.size <= plan.source.max_json and member or nil
 end
 
 local function set_descriptor(doc, pointer, digest, size)
@@ -67,8 +66,8 @@ local function visit(plan, states, member, depth)
     if before then return before.digest, before.size end
     return nil
   end
-  local text = plan.source.members:read(member, MAX_JSON)
-  local doc = text and core.json(text)
+  local text = plan.source.members:read(member, plan.source.max_json)
+  local doc = text and core.json(text, plan.source.json_limits)
   plan.visited[member.position] = {}
   if not doc or doc:type("") ~= "object" then return nil end
   local digest, size
@@ -104,7 +103,7 @@ end
 
 local function set_name(doc, pointer, ref)
   local _, tag = tags.split(ref)
-  doc:set(pointer .. "/annotations" .. json.part(NAME), core.json_quote(ref))
+  doc:set(pointer .. "/annotations" .. json.part(NAME), core.json_quote(tags.full(ref)))
   doc:set(pointer .. "/annotations" .. json.part(REF_NAME), core.json_quote(tag))
 end
 
@@ -142,10 +141,10 @@ local function edit_names(plan, state, doc, ours)
 end
 
 local function edit_index(plan, state, states, member)
-  local text, message, code = plan.source.members:read(member, MAX_JSON)
+  local text, message, code = plan.source.members:read(member, plan.source.max_json)
   if not text then return nil, message, code end
   local doc
-  doc, message, code = core.json(text)
+  doc, message, code = core.json(text, plan.source.json_limits)
   if not doc then return nil, ("%s: index.json: %s"):format(plan.source.path, message), code end
   local ours = {}
   for i = 0, (is_index(doc) and doc:count("/manifests") or 0) - 1 do
@@ -168,9 +167,9 @@ end
 -- Docker 25 leaves the manifest of an untagged image where nothing names it.
 local function visit_the_rest(plan, states)
   for _, member in ipairs(plan.source.members.list) do
-    if member.type == "file" and member.size <= MAX_JSON and not plan.edits:of(member) and
+    if member.type == "file" and member.size <= plan.source.max_json and not plan.edits:of(member) and
       member.name:find("^blobs/sha256/%x+$") and not plan.visited[member.position] then
-      local text = plan.source.members:read(member, MAX_JSON)
+      local text = plan.source.members:read(member, plan.source.max_json)
       if text and text:find("^%s*{") and text:find(plan.old_id, 1, true) then
         visit(plan, states, member, 1)
       end

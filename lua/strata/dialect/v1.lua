@@ -8,8 +8,6 @@ local json = require "strata.json"
 
 local v1 = {}
 
-local MAX_JSON = 4 * 1024 * 1024
-
 -- Text of a value for comparison; null and absent are the same.
 local function canonical(doc, pointer)
   local raw = doc:raw(pointer)
@@ -61,8 +59,8 @@ end
 local TOP_LEVEL = { "architecture", "os", "created", "author", "comment", "variant",
                     "container_config", "docker_version" }
 
-local function edited_text(text, old, new)
-  local doc = core.json(text)
+local function edited_text(text, old, new, limits)
+  local doc = core.json(text, limits)
   if not doc or doc:type("") ~= "object" or not repeats_config(doc, old) then return nil end
   repeat_changes(doc, old, new, "/config")
   for _, key in ipairs(TOP_LEVEL) do
@@ -77,8 +75,8 @@ local function edited_text(text, old, new)
   return doc:text()
 end
 
-local function is_candidate(member)
-  return member.type == "file" and member.size <= MAX_JSON and
+local function is_candidate(member, max)
+  return member.type == "file" and member.size <= max and
     (member.name:find("^[^/]+/json$") or member.name:find("^blobs/sha256/%x+$"))
 end
 
@@ -88,12 +86,15 @@ end
 ---@return string? code
 function v1.edit(plan, new)
   if plan.old_config == plan.new_config then return true end
-  local old, members = core.json(plan.old_config), plan.source.members
+  local source, members = plan.source, plan.source.members
+  local old, message, code = core.json(plan.old_config, source.json_limits)
+  if not old then return nil, message, code end
   for _, member in ipairs(members.list) do
-    if is_candidate(member) and not plan.edits:of(member) and not plan.shared[member.position] then
-      local text, message, code = members:read(member, MAX_JSON)
+    if is_candidate(member, source.max_json) and not plan.edits:of(member) and not plan.shared[member.position] then
+      local text
+      text, message, code = members:read(member, source.max_json)
       if not text then return nil, message, code end
-      local changed = text:find("^%s*{") and edited_text(text, old, new)
+      local changed = text:find("^%s*{") and edited_text(text, old, new, source.json_limits)
       if changed and changed ~= text then
         local hex, new_hex = core.sha256(text):sub(8), core.sha256(changed):sub(8)
         plan.edits:set(member, { bytes = changed, name = member.stored_name:find(hex, 1, true) and

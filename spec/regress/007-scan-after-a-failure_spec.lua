@@ -1,0 +1,30 @@
+local core = require("strata.core")
+local layer = require("spec.support.layer")
+
+-- Entries that were read before the failure were there twice after the next scan.
+describe("an index whose scan has failed", function()
+	it("is as before it", function()
+		local bytes = layer.tar({ { name = "a", data = "1" }, { name = "b", typeflag = "1", linkpath = "a" } })
+		local index = core.index(layer.file(bytes), 0, #bytes, "none")
+		for _ = 1, 2 do
+			local job = core.job()
+			job:scan({ index = index, max_entries = 1 })
+			local ok, _, code = layer.run(job)
+			assert.is_nil(ok)
+			assert.equal("ELIMIT", code)
+			job:close()
+			assert.equal("strata.Index(0 entries)", tostring(index))
+		end
+		assert(index:scan())
+		assert.equal(2, (index:count()))
+		assert.equal("1", index:entry(2):read())
+	end)
+
+	it("is scanned once when it does not fail", function()
+		local index = layer.index({ { name = "a", data = "1" } })
+		local job = core.job()
+		job:scan({ index = index })
+		assert.is_true(layer.run(job))
+		assert.equal(1, (index:count()))
+	end)
+end)

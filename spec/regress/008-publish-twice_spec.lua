@@ -1,0 +1,18 @@
+local core = require("strata.core")
+local tmp = require("spec.support.tmp")
+
+-- The second time left a hidden file beside the target.
+describe("a file that is published", function()
+	it("is published once", function()
+		local dir = tmp.dir()
+		local file = assert(core.create_file(dir:file("out")))
+		assert(file:write(0, "text"))
+		assert(file:publish())
+		local ok, _, code = file:publish()
+		assert.is_nil(ok)
+		assert.equal("EINVAL", code)
+		file:close()
+		assert.same({ "out" }, dir:names())
+		dir:remove()
+	end)
+end)

@@ -1,0 +1,15 @@
+local shell = require("spec.support.shell")
+local tmp = require("spec.support.tmp")
+
+-- Waited for somebody to write to it.
+describe("strata.archive on a FIFO", function()
+	it("refuses it at once", function()
+		local dir = tmp.dir()
+		local path = dir:file("fifo")
+		shell.check({ "mkfifo", path })
+		local entries, _, code = require("strata.archive").entries(path)
+		assert.is_nil(entries)
+		assert.equal("EUNSUPPORTED", code)
+		dir:remove()
+	end)
+end)
