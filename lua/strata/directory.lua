@@ -80,7 +80,7 @@ end
 
 --- A blob; ENOENT when it is not there.
 ---@param digest string
----@return {file: userdata, offset: integer, size: integer, name: string, own: boolean}?  own: to be closed by the caller
+---@return {file: userdata, offset: integer, size: integer, name: string, own: boolean}?  own: the caller closes it
 ---@return string? message
 ---@return string? code
 function Directory:blob(digest)

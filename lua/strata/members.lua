@@ -4,7 +4,6 @@
 -- of the image never reaches the file system.
 
 local core = require "strata.core"
-local work = require "strata.work"
 
 local members = {}
 
@@ -39,29 +38,16 @@ local function fail(code, fmt, ...)
   return nil, fmt:format(...), code
 end
 
---- Opens and indexes an archive, reading headers only.
----@param path string
+--- Indexes an archive, reading headers only. The file is closed when that fails.
+---@param file userdata
+---@param path string  what messages call it
 ---@return strata.Members?
 ---@return string? message
 ---@return string? code
-function members.open(path)
-  local file, message, code = core.open_file(path)
-  if not file then return nil, message, code end
+function members.index(file, path)
   local size = file:size()
-  local compression
-  compression, message, code = file:sniff(0, size)
-  if not compression then
-    file:close()
-    return nil, message, code
-  end
-  if compression ~= "none" then
-    file:close()
-    return fail("EUNSUPPORTED", "%s: the archive as a whole is compressed with %s; decompress it first",
-      path, compression)
-  end
   local index = core.index(file, 0, size, "none")
-  local ok
-  ok, message, code = index:scan()
+  local ok, message, code = index:scan()
   if not ok then
     index:close()
     file:close()
@@ -69,7 +55,7 @@ function members.open(path)
   end
 
   local self = setmetatable({
-    path = path, file = file, list = {}, by_name = {}, others = {},
+    path = path, file = file, root = "index.json", list = {}, by_name = {}, others = {},
     end_offset = index:info().end_offset,
   }, Members)
   for entry in index:entries() do
@@ -194,26 +180,55 @@ function Members:read(member, max)
   return self.file:read(member.offset, member.size)
 end
 
---- Every member of the archive, files with their SHA-256.
----@param roles table<string, string>  what a member is for, by its name
----@return {name: string, type: string, size: integer, digest: string?, role: string?}[]?
+-- ---- as a store of blobs ------------------------------------------------------
+
+--- Whether there is a member of that name.
+function Members:has(name)
+  return self.by_name[name] ~= nil
+end
+
+--- The content of a document, which may be there twice when both are the same.
+---@param name string
+---@param max integer
+---@return string? text
 ---@return string? message
 ---@return string? code
-function Members:files(roles)
-  local list, job, hashed = {}, core.job(), {}
+function Members:document(name, max)
+  local member, message, code = self:resolve(name, "document")
+  if not member then return nil, message, code end
+  return self:read(member, max)
+end
+
+--- What a blob is called.
+function Members.blob_name(_, digest)
+  return "blobs/" .. digest:gsub(":", "/", 1)
+end
+
+function Members:has_blob(digest)
+  return self:has(self:blob_name(digest))
+end
+
+--- A blob; ENOENT when it is not there.
+---@param digest string
+---@return {file: userdata, offset: integer, size: integer, name: string}?
+---@return string? message
+---@return string? code
+function Members:blob(digest)
+  local name = self:blob_name(digest)
+  if not self.by_name[name] then return fail("ENOENT", "%s: blob %s is not there", self.path, digest) end
+  local member, message, code = self:resolve(name, "blob")
+  if not member then return nil, message, code end
+  return { file = self.file, offset = member.offset, size = member.size, name = member.name }
+end
+
+--- Every member, in order.
+---@return {name: string, type: string, size: integer, linkpath: string?, file: userdata, offset: integer}[]
+function Members:contents()
+  local list = {}
   for i, member in ipairs(self.list) do
-    list[i] = { name = member.name, type = member.type, size = member.size,
-                linkpath = member.linkpath, role = roles[member.name] }
-    if member.type == "file" then
-      job:hash { label = core.quote(member.name), file = self.file, offset = member.offset,
-                 size = member.size }
-      hashed[#hashed + 1] = list[i]
-    end
+    list[i] = { name = member.name, type = member.type, size = member.size, linkpath = member.linkpath,
+                file = self.file, offset = member.offset }
   end
-  local ok, message, code = work.run(job)
-  for i, row in ipairs(ok and hashed or {}) do row.digest = job:task(i).digest end
-  job:close()
-  if not ok then return nil, message, code end
   return list
 end
 

@@ -33,6 +33,15 @@ function platform.of(fields)
   }
 end
 
+--- The fields of a decoded document, such as a descriptor's platform or a config.
+---@param document any
+---@return {os: string, architecture: string, variant: string?}?
+function platform.in_document(document)
+  if type(document) ~= "table" then return nil end
+  local os, architecture = text(document.os), text(document.architecture)
+  return os and architecture and { os = os, architecture = architecture, variant = text(document.variant) } or nil
+end
+
 --- From "linux/arm64/v8"; nil when it is no platform.
 ---@param value string
 ---@return {os: string, architecture: string, variant: string?}?

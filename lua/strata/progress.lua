@@ -11,10 +11,9 @@ local LINE_SECONDS = 10
 local function duration(seconds)
   if seconds ~= seconds or seconds > 359999 then return "--:--" end
   seconds = math.floor(seconds + 0.5)
-  if seconds >= 3600 then
-    return ("%d:%02d:%02d"):format(seconds / 3600 - seconds / 3600 % 1, seconds / 60 % 60 - seconds / 60 % 1, seconds % 60)
-  end
-  return ("%d:%02d"):format(seconds / 60 - seconds / 60 % 1, seconds % 60)
+  local hours, minutes = math.floor(seconds / 3600), math.floor(seconds / 60) % 60
+  if hours > 0 then return ("%d:%02d:%02d"):format(hours, minutes, seconds % 60) end
+  return ("%d:%02d"):format(minutes, seconds % 60)
 end
 
 local function draw(what, done, total, seconds)

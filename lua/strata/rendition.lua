@@ -118,7 +118,7 @@ end
 
 --- The layers as they are going to be stored. Edits must have been carried out.
 ---@param states table[]
----@param opts {compression?: string, level?: integer, temp_dir?: string, threads?: integer, progress?: function, digests?: boolean}
+---@param opts table  compression, level, temp_dir, threads, progress; digests: all of them are needed
 ---@return strata.Rendition[]?
 ---@return string? message
 ---@return string? code

@@ -205,7 +205,7 @@ local function make_products(self, temp_dir)
   local settings = {
     compression = self.format == "docker-legacy" and "none" or opts.compression, level = opts.level,
     temp_dir = temp_dir, threads = opts.threads, progress = opts.progress,
-    digests = not self.native or self.format ~= "docker",
+    digests = true,
   }
   for i, request in ipairs(self.requests) do
     local ok, message, code = request.settle(settings)
@@ -223,9 +223,26 @@ local function choose_format(self, what)
   self.format = self.opts.format or ways[1] == "docker-v1" and not self.native and "docker" or ways[1]
   if self.format == "dir" and not self.native then self.format = "oci" end
   self.in_directory = self.format == "oci" or self.format == "dir"
-  if self.in_directory and (type(what) ~= "string" or what == "-") then
+  if self.in_directory and what ~= nil and (type(what) ~= "string" or what == "-") then
     error("a layout directory cannot be written to a stream; choose the format oci-archive or docker", 0)
   end
+end
+
+--- What a save would write, as far as it can be told without compressing.
+---@param request strata.SaveRequest
+---@param opts strata.SaveOptions
+---@return strata.SaveResult?
+---@return string? message
+---@return string? code
+function save.plan(request, opts)
+  save.check(opts)
+  local self = { requests = { request }, opts = opts, notes = {} }
+  choose_format(self)
+  local compression = self.format == "docker-legacy" and "none" or opts.compression
+  local ok, message, code = request.settle { threads = opts.threads, progress = opts.progress }
+  if not ok then return nil, message, code end
+  local renditions = rendition.plan(request.states, { compression = compression })
+  return result.image(product.with(request.state, renditions), self.format, self.native)
 end
 
 --- Saves images. A second result lists what the format could not hold.
@@ -250,7 +267,7 @@ function save.images(requests, what, opts)
     ok, why, how = product.check(self.products, self.format)
     if not ok then return nil, why, how end
     local size
-    if self.in_directory then size, why, how = write_directory(self, out) else size, why, how = write_file(self, out) end
+    size, why, how = (self.in_directory and write_directory or write_file)(self, out)
     if not size then return nil, why, how end
     ok, why, how = check_unchanged(self)
     if not ok then return nil, why, how end

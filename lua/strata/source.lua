@@ -88,7 +88,7 @@ local function list(store, opts)
   if has_docker and has_oci then return hybrid.candidates(store, opts) end
   if has_docker then return docker.candidates(store, opts) end
   if has_oci then return oci_source.candidates(store, opts) end
-  if store:has("repositories") then return docker_v1.candidates(store, opts) end
+  if docker_v1.matches(store) then return docker_v1.candidates(store, opts) end
   return fail("EFORMAT", "%s: neither manifest.json nor index.json: not an image archive", store.path)
 end
 

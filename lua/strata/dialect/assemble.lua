@@ -49,22 +49,32 @@ function assemble.manifest(product, family)
   return manifest.new(product, family)
 end
 
--- The descriptors of one image: one per tag, one without when there is none.
-local function descriptors(list, product, text, family)
-  for i = 1, math.max(#product.tags, 1) do
-    local annotations, ref = {}, product.tags[i]
-    for key, value in pairs(product.annotations or {}) do
+--- The descriptors of a manifest: one per tag, one without when there is none.
+---@param digest string
+---@param size integer
+---@param refs string[]
+---@param like? {annotations: table?, platform: table?, family: string?}
+---@return table[]
+function assemble.descriptors(digest, size, refs, like)
+  local list = {}
+  like = like or {}
+  for i = 1, math.max(#refs, 1) do
+    local annotations, ref = {}, refs[i]
+    for key, value in pairs(like.annotations or {}) do
       if key ~= NAME and key ~= REF_NAME then annotations[key] = value end
     end
     if ref then
       local _, tag = tags.split(ref)
-      annotations[NAME], annotations[REF_NAME] = ref, tag or ref
+      -- A name that is only a tag came from a layout that has no more.
+      if tag then annotations[NAME] = tags.full(ref) end
+      annotations[REF_NAME] = tag or ref
     end
-    list[#list + 1] = {
-      mediaType = media.convert(media.OCI_MANIFEST, family), digest = core.sha256(text), size = #text,
-      annotations = next(annotations) and annotations or nil, platform = product.platform,
+    list[i] = {
+      mediaType = media.convert(media.OCI_MANIFEST, like.family or "oci"), digest = digest, size = size,
+      annotations = next(annotations) and annotations or nil, platform = like.platform,
     }
   end
+  return list
 end
 
 --- What a layout of these images consists of.
@@ -90,7 +100,10 @@ function assemble.layout(products, family)
     for _, one in ipairs(product.renditions) do
       if not one.missing then put(one.digest, { part = part_of(one) }) end
     end
-    descriptors(list, product, text, family)
+    local like = { annotations = product.annotations, platform = product.platform, family = family }
+    for _, descriptor in ipairs(assemble.descriptors(digests[i], #text, product.tags, like)) do
+      list[#list + 1] = descriptor
+    end
   end
   return { blobs = blobs, descriptors = list, digests = digests }
 end
@@ -107,7 +120,9 @@ function assemble.docker_manifest(products)
   for i, product in ipairs(products) do
     local names = {}
     for n, one in ipairs(product.renditions) do names[n] = blob_name(one.digest) end
-    items[i] = { Config = blob_name(core.sha256(product.config_text)), RepoTags = json.array(product.tags),
+    local refs = {}
+    for n, ref in ipairs(product.tags) do refs[n] = tags.familiar(ref) end
+    items[i] = { Config = blob_name(core.sha256(product.config_text)), RepoTags = json.array(refs),
                  Layers = json.array(names) }
   end
   return json.encode(items)

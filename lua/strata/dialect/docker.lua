@@ -6,7 +6,8 @@
 
 local core = require "strata.core"
 local json = require "strata.json"
-local tags = require "strata.tags"
+local listing = require "strata.listing"
+local platform = require "strata.platform"
 
 local docker = {}
 
@@ -82,9 +83,6 @@ local function read_manifest(members, max)
   end
   local text = control_file(members, "manifest.json", max)
   if not text then
-    if members.by_name["index.json"] then
-      return fail("EUNSUPPORTED", "%s: an OCI archive without manifest.json is not supported yet", path)
-    end
     return fail("EFORMAT", "%s: no manifest.json: not an image archive", path)
   end
   local items, message = json.decode(text, { max_bytes = max })
@@ -173,7 +171,7 @@ end
 local function read_image(members, items, number, limits)
   local item, path = items[number + 1], members.path
   local source = setmetatable({
-    members = members, path = path, number = number, item = item, items = items,
+    kind = "docker", store = members, members = members, path = path, number = number, item = item, items = items,
     pointer = "/" .. number, layers = {},
     max_json = limits and limits.json and limits.json.max_bytes or MAX_JSON,
     json_limits = limits and limits.json,
@@ -200,49 +198,47 @@ local function read_image(members, items, number, limits)
   return { config_text = config_text, layers = layers, tags = refs, source = source, limits = limits }
 end
 
--- The image ID in hex: its name states it, or else the config is hashed.
+-- The image ID: its name states it, or else the config is hashed.
 local function id_of(members, item, max)
   local name = field(item, "Config")
   if type(name) ~= "string" then return nil end
   local hex = stated_hex(name)
-  if hex then return hex:lower() end
+  if hex then return "sha256:" .. hex:lower() end
   local member = members:resolve(name, "config")
   local text = member and members:read(member, max)
-  return text and core.sha256(text):sub(#"sha256:" + 1)
+  return text and core.sha256(text)
 end
 
--- The numbers of the images that have a tag, or else an ID.
-local function matching(members, items, ref, max)
-  local tagged, same_id, hex = {}, {}, ref:match("^sha256:(%x+)$") or ref:match("^%x+$")
-  for i, item in ipairs(items) do
-    if tags.find(strings(members.path, item, "RepoTags") or {}, ref) then tagged[#tagged + 1] = i - 1 end
-    if hex and #hex == 64 and id_of(members, item, max) == hex:lower() then
-      same_id[#same_id + 1] = i - 1
-    end
-  end
-  return #tagged > 0 and tagged or { same_id[1] } -- what has the same ID is the same image
+-- The platform that the config names.
+local function platform_of(members, item, max)
+  local name = field(item, "Config")
+  local member = type(name) == "string" and members:resolve(name, "config")
+  local text = member and members:read(member, max)
+  return text and platform.in_document(json.decode(text, { max_bytes = max })) or nil
 end
 
---- What an archive holds, to choose from.
+--- The images that an archive holds, to choose from.
 ---@param members strata.Members
----@param limits? table
----@return table? list  `find` gives all images that a reference can mean
+---@param opts {limits?: table}
+---@return strata.Candidate[]?
 ---@return string? message
 ---@return string? code
-function docker.list(members, limits)
+function docker.candidates(members, opts)
+  local limits = opts.limits
   local max = limits and limits.json and limits.json.max_bytes or MAX_JSON
   local items, message, code = read_manifest(members, max)
   if not items then return nil, message, code end
-  return {
-    count = #items,
-    read = function(number) return read_image(members, items, number, limits) end,
-    tags = function(number) return (strings(members.path, items[number + 1], "RepoTags")) or {} end,
-    config_name = function(number)
-      local name = field(items[number + 1], "Config")
-      return type(name) == "string" and name or ""
-    end,
-    find = function(ref) return matching(members, items, ref, max) end,
-  }
+  local list = {}
+  for i, item in ipairs(items) do
+    list[i] = {
+      kind = "image", tags = strings(members.path, item, "RepoTags") or {},
+      id = function() return id_of(members, item, max) end,
+      platform = function() return platform_of(members, item, max) end,
+      layer_names = function() return strings(members.path, item, "Layers") or {} end,
+      read = function() return read_image(members, items, i - 1, limits) end,
+    }
+  end
+  return list
 end
 
 docker.field = field
@@ -275,7 +271,7 @@ end
 
 --- Every member of the archive, files with their SHA-256.
 function Source:files()
-  return self.members:files(roles(self))
+  return listing.files(self.store, roles(self))
 end
 
 --- The image is closed: the file goes with the last one that uses it.

@@ -8,6 +8,7 @@ local docker = require "strata.dialect.docker"
 local edits = require "strata.dialect.edits"
 local json = require "strata.json"
 local layer = require "strata.layer"
+local media = require "strata.media"
 local oci = require "strata.dialect.oci_edit"
 local tags = require "strata.tags"
 local v1 = require "strata.dialect.v1"
@@ -200,14 +201,14 @@ local function edit_layers(plan, states)
   local names, present = {}, {}
   for i, one in ipairs(states) do
     if one.origin then present[one.origin] = true end
-    if not one.added and layer.current(one).diff_id == one.diff_id then
+    if plan.now[one].action == "copied" then
       names[i] = keep_layer(plan, one)
     end
   end
   for i, one in ipairs(states) do
     if not names[i] then
       local place = one.added and add_layer or change_layer
-      local name, message, code = place(plan, one, layer.current(one))
+      local name, message, code = place(plan, one, plan.now[one])
       if not name then return nil, message, code end
       names[i] = name
     end
@@ -265,34 +266,39 @@ local function move_layer_source(doc, pointer, wanted, before, now, key)
   end
   if doc:type(at .. "/digest") then doc:set(at .. "/digest", core.json_quote(now.digest)) end
   if doc:type(at .. "/size") then doc:set(at .. "/size", ("%d"):format(now.size)) end
+  local stated = doc:get(at .. "/mediaType")
+  if type(stated) == "string" then
+    local fitting = media.changed_layer(stated, media.family(stated), now.compression)
+    if fitting ~= stated then doc:set(at .. "/mediaType", core.json_quote(fitting)) end
+  end
 end
 
 -- LayerSources repeats the descriptors of the layers. Docker keys it by diff_id,
 -- regctl by the digest of the layer as it is stored.
-local function edit_layer_sources(doc, pointer, states, source)
+local function edit_layer_sources(plan, doc, pointer, states)
   if doc:type(pointer) ~= "object" then return end
   local wanted, sources = {}, {}
   for _, key in ipairs(doc:keys(pointer)) do sources[key] = doc:raw(pointer .. json.part(key)) end
   for _, one in ipairs(states) do
-    local now = layer.current(one)
+    local now = plan.now[one]
     wanted[now.diff_id] = true
     if now.digest then wanted[now.digest] = true end
   end
   for _, one in ipairs(states) do
     if one.added then
-      local now = layer.current(one)
+      local now = plan.now[one]
       local at = pointer .. json.part(now.diff_id)
       if not doc:type(at) then
-        doc:set(at, json.encode { mediaType = "application/vnd.oci.image.layer.v1.tar",
+        doc:set(at, json.encode { mediaType = media.layer("oci", now.compression),
                                   digest = now.digest, size = now.size })
       end
     else
       local before = { diff_id = one.diff_id, digest = one.digest, sources = sources }
-      move_layer_source(doc, pointer, wanted, before, layer.current(one), "diff_id")
-      move_layer_source(doc, pointer, wanted, before, layer.current(one), "digest")
+      move_layer_source(doc, pointer, wanted, before, plan.now[one], "diff_id")
+      move_layer_source(doc, pointer, wanted, before, plan.now[one], "digest")
     end
   end
-  for _, gone in ipairs(source.layers) do
+  for _, gone in ipairs(plan.source.layers) do
     for _, key in ipairs { gone.diff_id, gone.digest } do
       if not wanted[key] then doc:remove(pointer .. json.part(key)) end
     end
@@ -320,7 +326,7 @@ local function edit_manifest(plan, state, states, config_name, names)
   ok, message, code = sync_array(doc, layers, kept, quoted)
   if not ok then return nil, message, code end
   doc:set(pointer_to("Config"), core.json_quote(config_name))
-  edit_layer_sources(doc, pointer_to("LayerSources"), states, source)
+  edit_layer_sources(plan, doc, pointer_to("LayerSources"), states)
   if plan.tags_changed then
     doc:set(pointer_to("RepoTags"), json.encode(json.array(state.tags)))
   end
@@ -334,7 +340,7 @@ end
 local function top_id(plan, state, states, names, doc)
   local source, top = plan.source, states[#states]
   if not top then return nil end
-  local now, id = layer.current(top), nil
+  local now, id = plan.now[top], nil
   for _, ref in ipairs(state.opened_tags) do
     local repository, tag = tags.split(ref)
     id = id or doc:get(json.part(repository) .. json.part(tag or "latest"))
@@ -383,14 +389,16 @@ end
 
 --- The parts of the archive with the image as it is now.
 ---@param state table  of the image
----@param states table[]  of its layers, settled
+---@param product strata.Product
 ---@return strata.Segment[]?
 ---@return string? message
 ---@return string? code
-function docker_edit.segments(state, states)
+function docker_edit.segments(state, product)
+  local states, now = {}, {}
+  for i, one in ipairs(product.renditions) do states[i], now[one.state] = one.state, one end
   local source, text = state.source, state.config:text()
   local plan = {
-    source = source, edits = edits.new(source.members), used = {}, claimed = {},
+    now = now, product = product, source = source, edits = edits.new(source.members), used = {}, claimed = {},
     shared = shared_members(source), made = {}, of_layers = {},
     old_id = core.sha256(state.opened_config), new_id = core.sha256(text),
     old_config = state.opened_config, new_config = text,
@@ -403,7 +411,7 @@ function docker_edit.segments(state, states)
   local config_name = edit_config(plan, text)
   ok, message, code = v1.edit(plan, config.document(state.config))
   if not ok then return nil, message, code end
-  ok, message, code = oci.edit(plan, state, states)
+  ok, message, code = oci.edit(plan, state)
   if not ok then return nil, message, code end
   ok, message, code = edit_manifest(plan, state, states, config_name, names)
   if not ok then return nil, message, code end

@@ -8,7 +8,8 @@
 local core = require "strata.core"
 local gojson = require "strata.dialect.gojson"
 local json = require "strata.json"
-local tags = require "strata.tags"
+local listing = require "strata.listing"
+local platform = require "strata.platform"
 local v1_image = require "strata.dialect.v1_image"
 local work = require "strata.work"
 
@@ -20,8 +21,6 @@ local MAX_LAYERS = 4096
 local KEPT_SINCE = { 1, 8, 3 }
 -- What is not, or no longer, part of a config.
 local DROPPED = { "id", "parent", "Size", "parent_id", "layer_id", "throwaway" }
-local READ_ONLY = "an archive of Docker before 1.10 cannot be edited in its own format; " ..
-  "save with format = 'docker'"
 
 local function fail(code, fmt, ...)
   return nil, fmt:format(...), code
@@ -185,7 +184,7 @@ local function read_image(archive, item)
   ok, message, code = hash_layers(archive, chain)
   if not ok then return nil, message, code end
   local source = setmetatable({
-    members = members, path = members.path, chain = chain, layers = {}, read_only = READ_ONLY,
+    kind = "docker-v1", store = members, path = members.path, chain = chain, layers = {},
   }, Source)
   for i, one in ipairs(chain) do
     source.layers[i] = {
@@ -250,20 +249,6 @@ local function find_tops(archive)
   return #tops > 0 and tops or { ids[1] }
 end
 
-local function find_image(archive, ref)
-  local items = archive.items
-  for number, item in ipairs(items) do
-    if tags.find(item.tags, ref) or ref == item.id then return number - 1 end
-  end
-  local hex = ref:match("^sha256:(%x+)$") or ref:match("^%x+$")
-  if not hex or #hex ~= 64 then return nil end
-  for number, item in ipairs(items) do
-    local model = read_image(archive, item)
-    if model and core.sha256(model.config_text) == "sha256:" .. hex then return number - 1 end
-  end
-  return nil
-end
-
 --- Whether an archive is of this kind, and has no newer documents.
 ---@param members strata.Members
 ---@return boolean
@@ -280,11 +265,12 @@ end
 --- What an archive holds, to choose from: what has a name, else what is nobody's
 -- parent.
 ---@param members strata.Members
----@param limits? table
----@return {count: integer, read: fun(number: integer): table?, string?, string?}?
+---@param opts {limits?: table}
+---@return strata.Candidate[]?
 ---@return string? message
 ---@return string? code
-function docker_v1.list(members, limits)
+function docker_v1.candidates(members, opts)
+  local limits = opts.limits
   local archive = { members = members, limits = limits, digests = {}, items = {} }
   local by_id, items = {}, archive.items
   local function add(id, ref)
@@ -307,13 +293,27 @@ function docker_v1.list(members, limits)
   if #items == 0 then
     return fail("EFORMAT", "%s: repositories names no image, and no directory holds one", members.path)
   end
-  return {
-    count = #items,
-    read = function(number) return read_image(archive, items[number + 1]) end,
-    tags = function(number) return items[number + 1].tags end,
-    config_name = function(number) return items[number + 1].id end,
-    find = function(ref) return find_image(archive, ref) end,
-  }
+  local list = {}
+  for i, item in ipairs(items) do
+    -- Neither is told by a document: the layers are hashed for it.
+    local function config()
+      local model = read_image(archive, item)
+      return model and model.config_text
+    end
+    list[i] = {
+      kind = "image", tags = item.tags,
+      id = function()
+        local text = config()
+        return text and core.sha256(text)
+      end,
+      platform = function()
+        local text = config()
+        return text and platform.in_document(json.decode(text)) or nil
+      end,
+      read = function() return read_image(archive, item) end,
+    }
+  end
+  return list
 end
 
 -- ---- of an opened image ------------------------------------------------------------
@@ -331,12 +331,12 @@ function Source:files()
     roles[one.name] = "layer " .. i
     roles[one.member.name] = roles[one.member.name] or "layer " .. i
   end
-  return self.members:files(roles)
+  return listing.files(self.store, roles)
 end
 
 --- The image is closed: the file goes with the last one that uses it.
 function Source:release()
-  self.members:release()
+  self.store:release()
 end
 
 return docker_v1

@@ -136,14 +136,6 @@ local function kind_of(document, descriptor, annotations)
   return "image"
 end
 
-local function platform_of(value)
-  if type(value) ~= "table" then return nil end
-  local architecture, os = or_nil(value.architecture), or_nil(value.os)
-  if type(architecture) ~= "string" or type(os) ~= "string" then return nil end
-  local variant = or_nil(value.variant)
-  return { os = os, architecture = architecture, variant = type(variant) == "string" and variant or nil }
-end
-
 -- Takes in a manifest that a descriptor names; it may be known under other tags.
 function Catalog:add_manifest(descriptor, text, document, names)
   local known = self.by_digest[descriptor.digest]
@@ -153,7 +145,7 @@ function Catalog:add_manifest(descriptor, text, document, names)
       digest = descriptor.digest, size = descriptor.size, media_type = descriptor.mediaType,
       kind = document and kind_of(document, descriptor, annotations) or
         annotations[REFERENCE_TYPE] and "attestation" or "image",
-      tags = {}, annotations = annotations, platform = platform_of(descriptor.platform),
+      tags = {}, annotations = annotations, platform = platform.in_document(descriptor.platform),
       text = text, document = document,
     }
     self.by_digest[known.digest] = known
@@ -360,7 +352,7 @@ function oci.platform(catalog, manifest)
   local digest, size = check_descriptor(manifest.document.config, "config")
   local text = digest and read_blob(catalog.store, digest, size, catalog.max)
   local config = text and json.decode(text, { max_bytes = catalog.max })
-  manifest.platform = platform_of(config)
+  manifest.platform = platform.in_document(config)
   return manifest.platform
 end
 
@@ -389,11 +381,5 @@ end
 
 oci.strings = strings
 oci.NAME, oci.REF_NAME, oci.REFERENCE_TYPE = NAME, REF_NAME, REFERENCE_TYPE
-
---- The platform as text, "" when nothing says it.
-function oci.platform_text(catalog, manifest)
-  local value = oci.platform(catalog, manifest)
-  return value and tostring(platform.of(value)) or ""
-end
 
 return oci

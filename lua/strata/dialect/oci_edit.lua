@@ -1,10 +1,10 @@
 --- The OCI side of an archive that has both: index.json and the manifests that
 -- lead to an edited image follow it, descriptor by descriptor.
 
+local assemble = require "strata.dialect.assemble"
 local core = require "strata.core"
-local docker_new = require "strata.dialect.docker_new"
 local json = require "strata.json"
-local layer = require "strata.layer"
+local manifest = require "strata.manifest"
 local tags = require "strata.tags"
 
 local oci_edit = {}
@@ -17,11 +17,6 @@ local function blob_of(plan, digest)
   return member and member.type == "file" and member.size <= plan.source.max_json and member or nil
 end
 
-local function set_descriptor(doc, pointer, digest, size)
-  doc:set(pointer .. "/digest", core.json_quote(digest))
-  doc:set(pointer .. "/size", ("%d"):format(size))
-end
-
 -- Registers the new text of a blob under its new name; returns digest and size.
 local function replace_blob(plan, member, text)
   local digest = core.sha256(text)
@@ -30,37 +25,13 @@ local function replace_blob(plan, member, text)
   return digest, #text
 end
 
--- The manifest of the image with its new config and layers.
-local function edit_manifest(plan, doc, states)
-  set_descriptor(doc, "/config", plan.new_id, #plan.new_config)
-  local present = {}
-  for _, one in ipairs(states) do
-    if one.origin then present[one.origin] = true end
-  end
-  for i = #plan.source.layers, 1, -1 do
-    if not present[i] then doc:remove("/layers/" .. (i - 1)) end
-  end
-  for i, one in ipairs(states) do
-    local now, pointer = layer.current(one), "/layers/" .. (i - 1)
-    if one.added then
-      local like = doc:get("/layers/0/mediaType") or ""
-      local base = like:find("docker", 1, true) and "application/vnd.docker.image.rootfs.diff.tar" or
-        "application/vnd.oci.image.layer.v1.tar"
-      doc:set(pointer, json.encode { mediaType = base, digest = now.digest, size = now.size })
-    elseif now.diff_id ~= one.diff_id then
-      set_descriptor(doc, pointer, now.digest, now.size)
-    end
-  end
-  return doc:text()
-end
-
 local function is_index(doc)
   return doc:type("/manifests") == "array"
 end
 
 -- Edits what a descriptor leads to. Returns its new digest and size, or nil when
 -- the image is not below it.
-local function visit(plan, states, member, depth)
+local function visit(plan, member, depth)
   if depth > MAX_DEPTH or plan.visited[member.position] then
     local before = plan.visited[member.position]
     if before then return before.digest, before.size end
@@ -77,16 +48,18 @@ local function visit(plan, states, member, depth)
       local pointer = "/manifests/" .. i
       local child = blob_of(plan, doc:get(pointer .. "/digest"))
       local child_digest, child_size
-      if child then child_digest, child_size = visit(plan, states, child, depth + 1) end
+      if child then child_digest, child_size = visit(plan, child, depth + 1) end
       if child_digest then
-        set_descriptor(doc, pointer, child_digest, child_size)
+        manifest.point(doc, pointer, child_digest, child_size)
         changed = true
       end
     end
     if changed then digest, size = replace_blob(plan, member, doc:text()) end
   elseif doc:get("/config/digest") == plan.old_id and doc:type("/layers") == "array" and
     doc:count("/layers") == #plan.source.layers then
-    digest, size = replace_blob(plan, member, edit_manifest(plan, doc, states))
+    local now, message, code = manifest.edit(text, plan.product)
+    if not now then return nil, message, code end
+    digest, size = replace_blob(plan, member, now)
     plan.manifest = { digest = digest, size = size }
   end
   plan.visited[member.position] = { digest = digest, size = size }
@@ -140,7 +113,7 @@ local function edit_names(plan, state, doc, ours)
   return plan
 end
 
-local function edit_index(plan, state, states, member)
+local function edit_index(plan, state, member)
   local text, message, code = plan.source.members:read(member, plan.source.max_json)
   if not text then return nil, message, code end
   local doc
@@ -151,9 +124,9 @@ local function edit_index(plan, state, states, member)
     local pointer = "/manifests/" .. i
     local child = blob_of(plan, doc:get(pointer .. "/digest"))
     if child then
-      local digest, size = visit(plan, states, child, 1)
+      local digest, size = visit(plan, child, 1)
       if digest then
-        set_descriptor(doc, pointer, digest, size)
+        manifest.point(doc, pointer, digest, size)
         ours[#ours + 1] = i
       end
     end
@@ -165,13 +138,13 @@ local function edit_index(plan, state, states, member)
 end
 
 -- Docker 25 leaves the manifest of an untagged image where nothing names it.
-local function visit_the_rest(plan, states)
+local function visit_the_rest(plan)
   for _, member in ipairs(plan.source.members.list) do
     if member.type == "file" and member.size <= plan.source.max_json and not plan.edits:of(member) and
       member.name:find("^blobs/sha256/%x+$") and not plan.visited[member.position] then
       local text = plan.source.members:read(member, plan.source.max_json)
       if text and text:find("^%s*{") and text:find(plan.old_id, 1, true) then
-        visit(plan, states, member, 1)
+        visit(plan, member, 1)
       end
     end
   end
@@ -181,16 +154,16 @@ end
 ---@return boolean? ok
 ---@return string? message
 ---@return string? code
-function oci_edit.edit(plan, state, states)
+function oci_edit.edit(plan, state)
   local member = plan.source.members.by_name["index.json"]
   if not member then return true end
   plan.visited = {}
-  local doc, text, code = edit_index(plan, state, states, member)
+  local doc, text, code = edit_index(plan, state, member)
   if not doc then return nil, text, code end
-  visit_the_rest(plan, states)
+  visit_the_rest(plan)
   if plan.tags_changed and plan.manifest and #state.tags > 0 and
     (not is_index(doc) or doc:count("/manifests") == 0) then
-    local list = docker_new.descriptors(plan.manifest.digest, plan.manifest.size, state.tags)
+    local list = assemble.descriptors(plan.manifest.digest, plan.manifest.size, state.tags)
     doc:set("/manifests", json.encode(list))
   end
   if doc:text() ~= text then plan.edits:set(member, { bytes = doc:text() }) end

@@ -25,7 +25,7 @@ end
 
 local function set_name(doc, pointer, ref)
   local _, tag = tags.split(ref)
-  doc:set(pointer .. NAME, core.json_quote(ref))
+  if tag then doc:set(pointer .. NAME, core.json_quote(tags.full(ref))) end
   doc:set(pointer .. REF_NAME, core.json_quote(tag or ref))
 end
 

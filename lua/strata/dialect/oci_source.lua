@@ -51,7 +51,7 @@ function oci_source.of_catalog(catalog)
   local list = {}
   for _, manifest in ipairs(catalog.manifests) do
     list[#list + 1] = {
-      kind = manifest.kind, tags = manifest.tags, digest = manifest.digest, 
+      kind = manifest.kind, tags = manifest.tags, digest = manifest.digest,
       missing = not oci.is_complete(catalog, manifest),
       id = function()
         local config = manifest.document and manifest.document.config
