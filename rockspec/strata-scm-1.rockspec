@@ -30,19 +30,21 @@ external_dependencies = {
 local core = [[
 	beneath buf codec codec_gzip_decode codec_gzip_encode codec_gzip_isal codec_gzip_zlib
 	codec_zstd content digest dir edit err file index job journal json_edit json_find
-	json_scan json_string json_style lookup path publish rewrite sink spool stream
-	tar_decode tar_header tar_parse tar_patch tar_pax tar_sparse tar_write task
+	json_scan json_string json_style lookup path publish rewrite sink spool stream tar_decode
+	tar_header tar_parse tar_patch tar_pax tar_sparse tar_write task
 ]]
 local binding = [[
-	binding lua_digest lua_dir lua_entry lua_file lua_index lua_job lua_json lua_object
-	lua_spool lua_tar module xattr
+	binding lua_digest lua_dir lua_entry lua_file lua_host lua_index lua_job lua_json
+	lua_object lua_spool lua_tar module xattr
 ]]
 local archive = [[archive decompress]]
 local facade = [[
-	append config help history image inspect json layer links members object platform recode save schema
-	tags tree whiteout work dialect/docker dialect/docker_edit dialect/docker_new
-	dialect/docker_legacy dialect/docker_v1 dialect/edits dialect/gojson dialect/oci_edit
-	dialect/tarball dialect/v1 dialect/v1_image
+	append choose config directory help history image index inspect json layer links listing
+	manifest media members object platform product progress rendition result save schema
+	source tags target tree whiteout work dialect/assemble dialect/docker dialect/docker_edit
+	dialect/docker_legacy dialect/docker_v1 dialect/edits dialect/gojson dialect/hybrid
+	dialect/layout dialect/oci dialect/oci_changes dialect/oci_edit dialect/oci_names
+	dialect/oci_save dialect/oci_source dialect/tarball dialect/v1 dialect/v1_image
 ]]
 
 -- Adds the paths of named C files to a list.

@@ -27,6 +27,8 @@ local MAX_LINK_HOPS = 8
 ---@field by_name table<string, strata.Member>  the last one of a name
 ---@field others table<string, strata.Member[]>  earlier ones of the same name
 ---@field end_offset integer  where the end blocks begin
+---@field outer string?  how the archive is compressed as a whole
+---@field original userdata?  the file that `file` was inflated from
 local Members = {}
 Members.__index = Members
 
@@ -86,7 +88,9 @@ end
 --- One uses it no more; the file is closed with the last.
 function Members:release()
   self.users = self.users - 1
-  if self.users == 0 then self.file:close() end
+  if self.users > 0 then return end
+  self.file:close()
+  if self.original then self.original:close() end
 end
 
 --- Where the raw bytes of member i end: at the next header or the end blocks.

@@ -66,22 +66,6 @@ local function way_of(source)
   return source.store.flat and "dir" or "oci"
 end
 
--- Adds a task per layer that is not hashed on its way (one whose own digest is
--- not known): its plain bytes must give the diff_id.
-local function hash_the_rest(products, opts)
-  if opts.verify == false then return nil end
-  return function(job)
-    for _, one in ipairs(products) do
-      for _, r in ipairs(one.renditions) do
-        if not r.digest then
-          job:hash { label = r.label, file = r.file, offset = r.offset, size = r.size, compression = r.compression,
-                     plain = true, diff_id = r.diff_id }
-        end
-      end
-    end
-  end
-end
-
 -- An image that nobody touched is its file: copied by the kernel, and the copy
 -- is what gets hashed.
 local function copy_archive(out, store, products, opts)
@@ -105,13 +89,13 @@ local function copy_archive(out, store, products, opts)
 end
 
 -- The parts of an archive, compressed as a whole as it was.
-local function write_archive(out, store, segments, products, opts)
+local function write_archive(out, store, segments, opts)
   local outer = store and store.outer
-  if not outer then return out:write(segments, opts, hash_the_rest(products, opts)) end
+  if not outer then return out:write(segments, opts) end
   if outer ~= "gzip" and outer ~= "zstd" then
     return nil, ("%s: writing %s is not supported; choose a format"):format(store.path, outer), "EUNSUPPORTED"
   end
-  return out:write_compressed(segments, outer, opts, hash_the_rest(products, opts))
+  return out:write_compressed(segments, outer, opts)
 end
 
 -- ---- writing ----------------------------------------------------------------------
@@ -168,7 +152,7 @@ local function write_file(self, out)
   local segments, message, code
   if store then segments, message, code = native_segments(self) else segments, message, code = new_segments(self) end
   if not segments then return nil, message, code end
-  return write_archive(out, store, segments, self.products, self.opts)
+  return write_archive(out, store, segments, self.opts)
 end
 
 -- A directory: the blobs, and last the document that leads to them.
@@ -191,8 +175,9 @@ end
 -- A source that was written to meanwhile gave bytes of two images.
 local function check_unchanged(self)
   for _, source in ipairs(self.sources) do
-    if source.store.file then
-      local ok, message, code = source.store.file:unchanged()
+    local file = source.store.original or source.store.file
+    if file then
+      local ok, message, code = file:unchanged()
       if not ok then return nil, message, code end
     end
   end
@@ -205,7 +190,8 @@ local function make_products(self, temp_dir)
   local settings = {
     compression = self.format == "docker-legacy" and "none" or opts.compression, level = opts.level,
     temp_dir = temp_dir, threads = opts.threads, progress = opts.progress,
-    digests = true,
+    -- A copy of the whole is hashed as the copy.
+    digests = not self.native or #self.requests > 1 or self.requests[1].edited or opts.compression ~= nil,
   }
   for i, request in ipairs(self.requests) do
     local ok, message, code = request.settle(settings)

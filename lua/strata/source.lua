@@ -21,28 +21,53 @@ local function fail(code, fmt, ...)
   return nil, fmt:format(...), code
 end
 
+-- What the core does not decode goes through strata.archive, a chunk at a time.
+local function decompress(file, compression, path, plain, limits)
+  local ok, archive = pcall(require, "strata.archive")
+  if not ok then
+    return fail("EUNSUPPORTED", "%s: the archive as a whole is compressed with %s, which needs strata.archive",
+      path, compression)
+  end
+  local reader, message, code = archive.decompress(file, compression, { max_bytes = limits.bytes })
+  if not reader then return nil, ("%s: %s"):format(path, message), code end
+  local offset = 0
+  repeat
+    local bytes
+    bytes, message, code = reader:read()
+    if bytes then
+      ok, message, code = plain:write(offset, bytes)
+      offset = offset + #bytes
+    end
+  until not bytes or not ok
+  reader:close()
+  if message then return nil, ("%s: %s"):format(path, message), code end
+  return true
+end
+
+local function recode(file, compression, path, plain, opts)
+  local limits, job = opts.limits or {}, core.job()
+  job:recode { label = path, file = file, offset = 0, size = file:size(), compression = compression, to = plain,
+               as = "none", max_bytes = limits.bytes, max_ratio = limits.ratio }
+  local ok, message, code = work.run(job, opts, "inflating")
+  job:close()
+  if not ok then return nil, message, code end
+  return true
+end
+
 -- Inflates a whole file into an unnamed temporary one.
 local function inflate(file, compression, path, opts)
   local plain, message, code = core.temp_file(opts.temp_dir)
   if not plain then return nil, message, code end
-  local limits = opts.limits or {}
-  if compression ~= "gzip" and compression ~= "zstd" then
-    local ok, archive = pcall(require, "strata.archive")
-    if not ok then
-      return fail("EUNSUPPORTED", "%s: the archive as a whole is compressed with %s, which needs strata.archive",
-        path, compression)
-    end
-    ok, message, code = archive.decompress(file, plain, { max_bytes = limits.bytes })
-    if not ok then return nil, ("%s: %s"):format(path, message), code end
-    return plain
-  end
-  local job = core.job()
-  job:recode { label = path, file = file, offset = 0, size = file:size(), compression = compression, to = plain,
-               as = "none", max_bytes = limits.bytes, max_ratio = limits.ratio }
   local ok
-  ok, message, code = work.run(job, opts, "inflating")
-  job:close()
-  if not ok then return nil, message, code end
+  if compression == "gzip" or compression == "zstd" then
+    ok, message, code = recode(file, compression, path, plain, opts)
+  else
+    ok, message, code = decompress(file, compression, path, plain, opts.limits or {})
+  end
+  if not ok then
+    plain:close()
+    return nil, message, code
+  end
   return plain
 end
 
@@ -53,18 +78,23 @@ local function open_archive(file, path, opts)
     file:close()
     return nil, message, code
   end
-  local outer
+  local original
   if compression ~= "none" then
     local plain
     plain, message, code = inflate(file, compression, path, opts)
-    file:close()
-    if not plain then return nil, message, code end
-    file, outer = plain, compression
+    if not plain then
+      file:close()
+      return nil, message, code
+    end
+    file, original = plain, file
   end
   local store
   store, message, code = members.index(file, path)
-  if not store then return nil, message, code end
-  store.outer = outer
+  if not store then
+    if original then original:close() end
+    return nil, message, code
+  end
+  if original then store.outer, store.original = compression, original end
   return store
 end
 

@@ -48,14 +48,13 @@ end
 local File = {}
 File.__index = File
 
---- Writes the parts, on several threads: each knows its place. `more` adds tasks.
+--- Writes the parts, on several threads: each knows its place.
 ---@return integer? size
 ---@return string? message
 ---@return string? code
-function File:write(segments, opts, more)
+function File:write(segments, opts)
   local job = core.job()
   local size = add_segments(job, self.out, segments, opts.verify ~= false)
-  if more then more(job) end
   local ok, message, code = work.run(job, opts, "writing")
   job:close()
   if not ok then return nil, message, code end
@@ -67,12 +66,12 @@ end
 ---@return integer? size
 ---@return string? message
 ---@return string? code
-function File:write_compressed(segments, compression, opts, more)
+function File:write_compressed(segments, compression, opts)
   local plain, message, code = core.temp_file(self.temp_dir)
   if not plain then return nil, message, code end
   local whole = setmetatable({ out = plain }, File)
   local size
-  size, message, code = whole:write(segments, opts, more)
+  size, message, code = whole:write(segments, opts)
   if not size then
     plain:close()
     return nil, message, code

@@ -424,6 +424,27 @@ struct strata_file *strata_dir_create(struct strata_dir *dir, const char *path,
 	return f;
 }
 
+int strata_dir_remove(struct strata_dir *dir, const char *path, struct strata_err *err)
+{
+	cleanup_free char *plain = NULL;
+	cleanup_fd int fd = -1;
+
+	if (!dir->writable)
+		return strata_fail(err, "EINVAL", "%s: was opened for reading", dir->name);
+	plain = plain_path(dir, path, err);
+	if (plain == NULL)
+		return -1;
+	fd = strata_dir_parent(dir, plain, O_RDONLY);
+	if (fd == -ENOENT)
+		return 0;
+	if (fd < 0)
+		return fail_at(dir, plain, -fd, err);
+	if (unlinkat(fd, strrchr(plain, '/') ? strrchr(plain, '/') + 1 : plain, 0) < 0 &&
+	    errno != ENOENT)
+		return fail_at(dir, plain, errno, err);
+	return 0;
+}
+
 /* Some file systems cannot sync a directory: then there is nothing to be done. */
 static int sync_fd(int fd)
 {

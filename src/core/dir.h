@@ -63,6 +63,9 @@ int strata_dir_list(const struct strata_dir *dir, const char *path, struct strat
 struct strata_file *strata_dir_create(struct strata_dir *dir, const char *path,
                                       struct strata_err *err);
 
+/* Removes a file, not what a link leads to. One that is not there is no error. */
+int strata_dir_remove(struct strata_dir *dir, const char *path, struct strata_err *err);
+
 /* Directories that were made are on disk after this; files are once they are published. */
 int strata_dir_sync(struct strata_dir *dir, struct strata_err *err);
 

@@ -221,6 +221,15 @@ static int dir_sync(lua_State *L)
 	return push_result(L, strata_dir_sync(dir, &err) < 0 ? -1 : 1, &err);
 }
 
+static int dir_remove(lua_State *L)
+{
+	struct strata_dir *dir = check_dir(L, 1);
+	struct strata_err err;
+	const char *name = check_name(L, 2, dir, &err);
+
+	return push_result(L, name && strata_dir_remove(dir, name, &err) == 0 ? 1 : -1, &err);
+}
+
 static int dir_undo(lua_State *L)
 {
 	struct strata_dir *dir = check_dir(L, 1);
@@ -245,11 +254,12 @@ static int dir_tostring(lua_State *L)
 
 void strata_lua_register_dir(lua_State *L)
 {
-	static const luaL_Reg methods[] = {{"open", dir_open},   {"create", dir_create},
-	                                   {"stat", dir_stat},   {"exists", dir_exists},
-	                                   {"list", dir_list},   {"sync", dir_sync},
-	                                   {"undo", dir_undo},   {"name", dir_name},
-	                                   {"close", dir_close}, {NULL, NULL}};
+	static const luaL_Reg methods[] = {{"open", dir_open}, {"create", dir_create},
+	                                   {"stat", dir_stat}, {"exists", dir_exists},
+	                                   {"list", dir_list}, {"sync", dir_sync},
+	                                   {"undo", dir_undo}, {"remove", dir_remove},
+	                                   {"name", dir_name}, {"close", dir_close},
+	                                   {NULL, NULL}};
 	static const luaL_Reg meta[] = {{"__tostring", dir_tostring}, {NULL, NULL}};
 	static const luaL_Reg functions[] = {
 	        {"open_dir", dir_open_dir}, {"create_dir", dir_create_dir}, {NULL, NULL}};
