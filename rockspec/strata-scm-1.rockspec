@@ -34,7 +34,7 @@ local core = [[
 	tar_patch tar_pax tar_sparse tar_write task
 ]]
 local binding = [[
-	binding lua_digest lua_entry lua_file lua_index lua_job lua_json lua_object lua_tar module
+	binding entry_get entry_set lua_digest lua_entry lua_file lua_index lua_job lua_json lua_object lua_tar module
 	xattr
 ]]
 local archive = [[archive]]
