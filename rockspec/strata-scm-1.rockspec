@@ -34,8 +34,8 @@ local core = [[
 	tar_header tar_parse tar_patch tar_pax tar_sparse tar_write task
 ]]
 local binding = [[
-	binding lua_digest lua_dir lua_entry lua_file lua_host lua_index lua_job lua_json
-	lua_object lua_spool lua_tar module xattr
+	binding entry_get entry_set lua_digest lua_dir lua_entry lua_file lua_host lua_index
+	lua_job lua_json lua_object lua_spool lua_tar module xattr
 ]]
 local archive = [[archive decompress]]
 local facade = [[

@@ -1,0 +1,60 @@
+/*
+ * The fields of an entry, by number: reading and assigning them.
+ *
+ * Neither function keeps anything; the caller has checked that the entry can
+ * be used.
+ */
+#ifndef STRATA_LUA_ENTRY_FIELDS_H
+#define STRATA_LUA_ENTRY_FIELDS_H
+
+#include <stdbool.h>
+
+#include "objects.h"
+
+enum strata_entry_field {
+	F_PATH = 1,
+	F_NAME,
+	F_TYPE,
+	F_TYPEFLAG,
+	F_MODE,
+	F_UID,
+	F_GID,
+	F_UNAME,
+	F_GNAME,
+	F_SIZE,
+	F_MTIME,
+	F_MTIME_NSEC,
+	F_LINKPATH,
+	F_MAJOR,
+	F_MINOR,
+	F_XATTRS,
+	F_PAX,
+	F_WHITEOUT,
+	F_OPAQUE,
+	F_INDEX,
+	F_SPARSE,
+	F_DANGLING,
+	F_MARKED,
+	F_HEADER_OFFSET,
+	F_DATA_OFFSET,
+	F_STORED,
+};
+
+/* "file", "dir", "symlink" ... */
+const char *strata_entry_type_name(char typeflag);
+
+/* Seconds with their fraction. */
+lua_Number strata_entry_mtime(const struct strata_entry *e);
+
+bool strata_entry_has_link(const struct strata_entry *e);
+bool strata_entry_is_device(const struct strata_entry *e);
+
+/* Pushes the value, nil where the entry has none. */
+int strata_push_entry_field(lua_State *L, const struct strata_index *index, uint32_t number,
+                            enum strata_entry_field field);
+
+/* Assigns the value at index 3 of the stack. Throws what is no value for the field. */
+int strata_set_entry_field(lua_State *L, struct strata_index *index, uint32_t number,
+                           enum strata_entry_field field, struct strata_err *err);
+
+#endif

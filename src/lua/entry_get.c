@@ -1,0 +1,241 @@
+/* Entry fields as Lua values. */
+#include <stdbool.h>
+#include <string.h>
+
+#include "entry_fields.h"
+#include "xattr.h"
+
+/* ---- names -------------------------------------------------------------- */
+
+const char *strata_entry_type_name(char typeflag)
+{
+	switch (typeflag) {
+	case '\0':
+	case '0':
+	case '7':
+	case 'S':
+		return "file";
+	case '1':
+		return "hardlink";
+	case '2':
+		return "symlink";
+	case '3':
+		return "char";
+	case '4':
+		return "block";
+	case '5':
+		return "dir";
+	case '6':
+		return "fifo";
+	default:
+		return "other";
+	}
+}
+
+#define WHITEOUT ".wh."
+#define OPAQUE ".wh..wh..opq"
+
+static const char *basename_of(const char *path, size_t len, size_t *base_len)
+{
+	const char *slash = memrchr(path, '/', len);
+	const char *base = slash ? slash + 1 : path;
+
+	*base_len = len - (size_t)(base - path);
+	return base;
+}
+
+/* The directory that base (a part of path) is in; "." is the root. */
+static void push_directory(lua_State *L, const char *path, const char *base)
+{
+	if (base == path)
+		lua_pushliteral(L, ".");
+	else
+		lua_pushlstring(L, path, (size_t)(base - path) - 1);
+}
+
+static void push_opaque(lua_State *L, const char *path, size_t len)
+{
+	size_t base_len;
+	const char *base = basename_of(path, len, &base_len);
+
+	if (base_len == strlen(OPAQUE) && memcmp(base, OPAQUE, base_len) == 0)
+		push_directory(L, path, base);
+	else
+		lua_pushnil(L);
+}
+
+/*
+ * The path that a whiteout hides. ".wh..wh." names are AUFS metadata, and
+ * ".wh.", ".wh..", ".wh..." name no file.
+ */
+static void push_whiteout(lua_State *L, const char *path, size_t len)
+{
+	const size_t prefix = strlen(WHITEOUT);
+	size_t base_len;
+	const char *base = basename_of(path, len, &base_len);
+	const char *hidden = base + prefix;
+	size_t hidden_len = base_len - prefix;
+
+	if (base_len <= prefix || memcmp(base, WHITEOUT, prefix) != 0 ||
+	    (hidden_len >= prefix && memcmp(hidden, WHITEOUT, prefix) == 0) ||
+	    (hidden_len <= 2 && memcmp(hidden, "..", hidden_len) == 0)) {
+		lua_pushnil(L);
+		return;
+	}
+	lua_pushlstring(L, path, (size_t)(base - path));
+	lua_pushlstring(L, hidden, hidden_len);
+	lua_concat(L, 2);
+}
+/* ---- reading fields ----------------------------------------------------- */
+
+/* A hardlink to what no entry of its tar is: a lower layer may have the file. */
+static bool is_dangling(const struct strata_index *index, const struct strata_entry *e)
+{
+	return e->typeflag == '1' && index->links != NULL &&
+	       index->links[e - index->entries].root == STRATA_NO_ENTRY;
+}
+
+static void push_path(lua_State *L, const struct strata_index *index, struct strata_path path)
+{
+	lua_pushlstring(L, strata_index_text(index, path), path.len);
+}
+
+bool strata_entry_has_link(const struct strata_entry *e)
+{
+	return e->typeflag == '1' || e->typeflag == '2';
+}
+
+bool strata_entry_is_device(const struct strata_entry *e)
+{
+	return e->typeflag == '3' || e->typeflag == '4';
+}
+
+lua_Number strata_entry_mtime(const struct strata_entry *e)
+{
+	return (lua_Number)e->mtime + (lua_Number)e->mtime_nsec / 1e9;
+}
+
+static void push_mtime(lua_State *L, const struct strata_entry *e)
+{
+	if (e->mtime_nsec == 0)
+		strata_push_int64(L, e->mtime);
+	else
+		lua_pushnumber(L, strata_entry_mtime(e));
+}
+
+/* PAX records as a table; the last one of a key counts. */
+static int push_pax(lua_State *L, const struct strata_index *index, const struct strata_entry *e)
+{
+	const char *records = index->arena.data + e->pax.offset;
+	size_t len = e->pax.len;
+	struct strata_pax_record r;
+	struct strata_err err;
+
+	lua_newtable(L);
+	while (strata_pax_next(&records, &len, &r, &err) > 0) {
+		lua_pushlstring(L, r.key, r.key_len);
+		lua_pushlstring(L, r.value, r.value_len);
+		lua_rawset(L, -3);
+	}
+	return 1;
+}
+
+static int push_number(lua_State *L, bool there, int64_t value)
+{
+	if (there)
+		strata_push_int64(L, value);
+	else
+		lua_pushnil(L);
+	return 1;
+}
+
+static int push_text_field(lua_State *L, const struct strata_index *index,
+                           const struct strata_entry *e, enum strata_entry_field field)
+{
+	const char *path = strata_index_text(index, e->path);
+
+	switch (field) {
+	case F_PATH:
+		push_path(L, index, e->path);
+		break;
+	case F_NAME:
+		push_path(L, index, e->name);
+		break;
+	case F_UNAME:
+		push_path(L, index, e->uname);
+		break;
+	case F_GNAME:
+		push_path(L, index, e->gname);
+		break;
+	case F_LINKPATH:
+		if (strata_entry_has_link(e))
+			push_path(L, index, e->linkpath);
+		else
+			lua_pushnil(L);
+		break;
+	case F_TYPE:
+		lua_pushstring(L, strata_entry_type_name(e->typeflag));
+		break;
+	case F_TYPEFLAG:
+		lua_pushlstring(L, &e->typeflag, 1);
+		break;
+	case F_WHITEOUT:
+		push_whiteout(L, path, e->path.len);
+		break;
+	case F_OPAQUE:
+		push_opaque(L, path, e->path.len);
+		break;
+	default:
+		lua_pushnil(L);
+	}
+	return 1;
+}
+
+int strata_push_entry_field(lua_State *L, const struct strata_index *index, uint32_t number,
+                            enum strata_entry_field field)
+{
+	const struct strata_entry *e = &index->entries[number];
+
+	switch (field) {
+	case F_MODE:
+		return push_number(L, true, e->mode & 07777);
+	case F_UID:
+		return push_number(L, true, e->uid);
+	case F_GID:
+		return push_number(L, true, e->gid);
+	case F_SIZE:
+		return push_number(L, true, e->size);
+	case F_MTIME:
+		push_mtime(L, e);
+		return 1;
+	case F_MTIME_NSEC:
+		return push_number(L, true, e->mtime_nsec);
+	case F_MAJOR:
+		return push_number(L, strata_entry_is_device(e), e->devmajor);
+	case F_MINOR:
+		return push_number(L, strata_entry_is_device(e), e->devminor);
+	case F_XATTRS:
+		return strata_push_xattrs(L, index->arena.data + e->pax.offset, e->pax.len);
+	case F_PAX:
+		return push_pax(L, index, e);
+	case F_INDEX:
+		return push_number(L, true, (int64_t)number + 1);
+	case F_HEADER_OFFSET:
+		return push_number(L, true, (int64_t)e->header_offset);
+	case F_DATA_OFFSET:
+		return push_number(L, true, (int64_t)e->data_offset);
+	case F_STORED:
+		return push_number(L, true, e->stored);
+	case F_SPARSE:
+		lua_pushboolean(L, e->sparse);
+		return 1;
+	case F_MARKED:
+		lua_pushboolean(L, e->marked);
+		return 1;
+	case F_DANGLING:
+		lua_pushboolean(L, is_dangling(index, e));
+		return 1;
+	default:
+		return push_text_field(L, index, e, field);
+	}
+}

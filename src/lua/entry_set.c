@@ -1,0 +1,176 @@
+/* Lua values as new values of entry fields. */
+#include <stdbool.h>
+#include <string.h>
+
+#include "../core/edit.h"
+#include "entry_fields.h"
+#include "xattr.h"
+
+static uint32_t check_uint32(lua_State *L, int arg, const char *field, lua_Integer max)
+{
+	lua_Integer n;
+
+	if (lua_type(L, arg) != LUA_TNUMBER)
+		luaL_error(L, "%s should be a number, not %s", field, luaL_typename(L, arg));
+	n = strata_check_integer(L, arg);
+	if (n < 0 || n > max)
+		luaL_error(L, "%s is out of range", field);
+	return (uint32_t)n;
+}
+
+static const char *check_text(lua_State *L, int arg, const char *field, size_t *len)
+{
+	const char *text;
+
+	if (lua_type(L, arg) != LUA_TSTRING)
+		luaL_error(L, "%s should be a string, not %s", field, luaL_typename(L, arg));
+	text = lua_tolstring(L, arg, len);
+	if (memchr(text, '\0', *len) != NULL)
+		luaL_error(L, "%s must not hold a NUL byte", field);
+	return text;
+}
+
+/* Seconds as a number: fractions finer than a double holds are not made up. */
+static void set_mtime(lua_State *L, struct strata_index *index, uint32_t number)
+{
+	const struct strata_entry *e = &index->entries[number];
+	lua_Number value;
+	int64_t sec;
+	int64_t ticks;
+
+	if (lua_type(L, 3) != LUA_TNUMBER)
+		luaL_error(L, "mtime should be a number, not %s", luaL_typename(L, 3));
+	value = lua_tonumber(L, 3);
+	if (value == strata_entry_mtime(e))
+		return;
+	if (!(value > -9e15 && value < 9e15))
+		luaL_error(L, "mtime is out of range");
+	sec = (int64_t)value - (value < (lua_Number)(int64_t)value);
+	ticks = (int64_t)((value - (lua_Number)sec) * 1e7 + 0.5); /* of 100 ns */
+	if (ticks == 10000000) {
+		sec++;
+		ticks = 0;
+	}
+	strata_edit_mtime(index, number, sec, (uint32_t)ticks * 100);
+}
+
+/* True when a component of the path is ".."; *is_root tells whether it has none but ".". */
+static bool climbs(const char *path, size_t len, bool *is_root)
+{
+	*is_root = true;
+	for (size_t i = 0; i < len;) {
+		const char *slash = memchr(path + i, '/', len - i);
+		size_t part = slash ? (size_t)(slash - path) - i : len - i;
+
+		if (part == 2 && memcmp(path + i, "..", 2) == 0)
+			return true;
+		*is_root = *is_root && (part == 0 || (part == 1 && path[i] == '.'));
+		i += part + 1;
+	}
+	return false;
+}
+
+static int set_path(lua_State *L, struct strata_index *index, uint32_t number,
+                    struct strata_err *err)
+{
+	const struct strata_entry *e = &index->entries[number];
+	size_t len;
+	bool is_root;
+	const char *path = check_text(L, 3, "path", &len);
+
+	if (len == 0)
+		luaL_error(L, "path must not be empty");
+	if (climbs(path, len, &is_root))
+		luaL_error(L, "path must not hold '..'");
+	if (is_root && e->typeflag != '5' &&
+	    !(e->path.len == 1 && *strata_index_text(index, e->path) == '.'))
+		luaL_error(L, "path: only a directory can be the root");
+	return strata_edit_path(index, number, path, len, err);
+}
+
+static int set_text(lua_State *L, struct strata_index *index, uint32_t number,
+                    enum strata_entry_field field, struct strata_err *err)
+{
+	const struct strata_entry *e = &index->entries[number];
+	enum strata_tar_field which = field == F_LINKPATH ? STRATA_TAR_LINKPATH
+	                              : field == F_UNAME  ? STRATA_TAR_UNAME
+	                                                  : STRATA_TAR_GNAME;
+	size_t len;
+	const char *text = check_text(L, 3, lua_tostring(L, 2), &len);
+
+	if (field == F_LINKPATH && (!strata_entry_has_link(e) || len == 0))
+		luaL_error(L, len == 0 ? "linkpath must not be empty"
+		                       : "linkpath: the entry is no link");
+	return strata_edit_text(index, number, which, text, len, err);
+}
+
+static void set_device(lua_State *L, struct strata_index *index, uint32_t number,
+                       enum strata_entry_field field)
+{
+	const struct strata_entry *e = &index->entries[number];
+	uint32_t value = check_uint32(L, 3, lua_tostring(L, 2), 0x7fffffff);
+
+	if (!strata_entry_is_device(e))
+		luaL_error(L, "%s: the entry is no device", lua_tostring(L, 2));
+	strata_edit_device(index, number, field == F_MAJOR ? value : e->devmajor,
+	                   field == F_MINOR ? value : e->devminor);
+}
+
+static int set_xattrs(lua_State *L, struct strata_index *index, uint32_t number,
+                      struct strata_err *err)
+{
+	const struct strata_entry *e = &index->entries[number];
+	struct strata_buf *records;
+
+	luaL_checktype(L, 3, LUA_TTABLE);
+	records = strata_push_buffer(L);
+	if (strata_xattr_records(L, 3, index->arena.data + e->pax.offset, e->pax.len, records,
+	                         err) < 0)
+		return -1;
+	return strata_edit_records(index, number, records->data ? records->data : "", records->len,
+	                           err);
+}
+
+int strata_set_entry_field(lua_State *L, struct strata_index *index, uint32_t number,
+                           enum strata_entry_field field, struct strata_err *err)
+{
+	const lua_Integer max_id = 0xfffffffe;
+
+	switch (field) {
+	case F_PATH:
+		return set_path(L, index, number, err);
+	case F_LINKPATH:
+	case F_UNAME:
+	case F_GNAME:
+		return set_text(L, index, number, field, err);
+	case F_MODE: {
+		uint32_t mode = check_uint32(L, 3, "mode", 07777);
+
+		mode |= index->entries[number].mode & ~(uint32_t)07777;
+		strata_edit_number(index, number, STRATA_TAR_MODE, mode);
+		return 0;
+	}
+	case F_UID:
+		strata_edit_number(index, number, STRATA_TAR_UID,
+		                   check_uint32(L, 3, "uid", max_id));
+		return 0;
+	case F_GID:
+		strata_edit_number(index, number, STRATA_TAR_GID,
+		                   check_uint32(L, 3, "gid", max_id));
+		return 0;
+	case F_MTIME:
+		set_mtime(L, index, number);
+		return 0;
+	case F_MAJOR:
+	case F_MINOR:
+		set_device(L, index, number, field);
+		return 0;
+	case F_XATTRS:
+		return set_xattrs(L, index, number, err);
+	case F_SIZE:
+		return luaL_error(L, "size follows the content: use entry:replace(data)");
+	default:
+		return luaL_error(L, "field '%s' of an entry cannot be assigned",
+		                  lua_tostring(L, 2));
+	}
+}
