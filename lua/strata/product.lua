@@ -2,7 +2,6 @@
 
 local media = require "strata.media"
 local rendition = require "strata.rendition"
-local tags = require "strata.tags"
 
 local product = {}
 
@@ -78,9 +77,7 @@ function product.plain(products)
       layers[n] = { diff_id = r.diff_id, part = { file = r.file, offset = r.offset, size = r.size,
                                                   digest = r.diff_id, label = r.label } }
     end
-    local refs = {}
-    for n, ref in ipairs(one.tags) do refs[n] = tags.familiar(ref) end
-    list[i] = { config_text = one.config_text, tags = refs, layers = layers }
+    list[i] = { config_text = one.config_text, tags = one.tags, layers = layers }
   end
   return list
 end

@@ -66,8 +66,8 @@ function assemble.descriptors(digest, size, refs, like)
     if ref then
       local _, tag = tags.split(ref)
       -- A name that is only a tag came from a layout that has no more.
-      if tag then annotations[NAME] = tags.full(ref) end
-      annotations[REF_NAME] = tag or ref
+      if tag and not ref:find("@", 1, true) then annotations[NAME] = tags.full(ref) end
+      annotations[REF_NAME] = not ref:find("@", 1, true) and tag or ref
     end
     list[i] = {
       mediaType = media.convert(media.OCI_MANIFEST, like.family or "oci"), digest = digest, size = size,
@@ -120,9 +120,7 @@ function assemble.docker_manifest(products)
   for i, product in ipairs(products) do
     local names = {}
     for n, one in ipairs(product.renditions) do names[n] = blob_name(one.digest) end
-    local refs = {}
-    for n, ref in ipairs(product.tags) do refs[n] = tags.familiar(ref) end
-    items[i] = { Config = blob_name(core.sha256(product.config_text)), RepoTags = json.array(refs),
+    items[i] = { Config = blob_name(core.sha256(product.config_text)), RepoTags = json.array(product.tags),
                  Layers = json.array(names) }
   end
   return json.encode(items)

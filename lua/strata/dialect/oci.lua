@@ -8,6 +8,7 @@ local core = require "strata.core"
 local json = require "strata.json"
 local media = require "strata.media"
 local platform = require "strata.platform"
+local tags = require "strata.tags"
 
 local oci = {}
 
@@ -101,7 +102,8 @@ local function decode_document(text, where, max)
   local document, message, code = json.decode(text, { max_bytes = max })
   if document == nil then return nil, where .. ": " .. message, code == "ELIMIT" and code or "EFORMAT" end
   if type(document) ~= "table" then return fail("EFORMAT", "%s is not a JSON object", where) end
-  local kind = or_nil(document.manifests) and "index" or "manifest"
+  -- Docker writes null when there are none.
+  local kind = document.manifests ~= nil and "index" or "manifest"
   local other = document.layers or document.config or document.fsLayers
   if kind == "index" and or_nil(other) then
     -- CVE-2021-41190: two readers could take it for two things.
@@ -119,17 +121,17 @@ local function strings(value)
 end
 
 -- The names that a descriptor gives: the full one if there is, else the tag.
-local function add_names(tags, annotations)
-  local name = annotations[NAME] or annotations[REF_NAME]
-  for _, tag in ipairs(tags) do
+local function add_names(list, annotations)
+  local name = annotations[NAME] and tags.familiar(annotations[NAME]) or annotations[REF_NAME]
+  for _, tag in ipairs(list) do
     if tag == name then return end
   end
-  tags[#tags + 1] = name
+  list[#list + 1] = name
 end
 
-local function kind_of(document, descriptor, annotations)
+-- What has the config of an image is one, whatever artifactType says besides.
+local function kind_of(document, annotations)
   if annotations[REFERENCE_TYPE] then return "attestation" end
-  if or_nil(document.artifactType) or or_nil(descriptor.artifactType) then return "artifact" end
   local config = document.config
   local config_type = type(config) == "table" and config.mediaType
   if media.kind(config_type) ~= "config" then return "artifact" end
@@ -143,7 +145,7 @@ function Catalog:add_manifest(descriptor, text, document, names)
   if not known then
     known = {
       digest = descriptor.digest, size = descriptor.size, media_type = descriptor.mediaType,
-      kind = document and kind_of(document, descriptor, annotations) or
+      kind = document and kind_of(document, annotations) or
         annotations[REFERENCE_TYPE] and "attestation" or "image",
       tags = {}, annotations = annotations, platform = platform.in_document(descriptor.platform),
       text = text, document = document,
@@ -151,7 +153,7 @@ function Catalog:add_manifest(descriptor, text, document, names)
     self.by_digest[known.digest] = known
     self.manifests[#self.manifests + 1] = known
   end
-  for _, name in ipairs(names) do add_names(known.tags, { [NAME] = name }) end
+  for _, name in ipairs(names) do add_names(known.tags, { [REF_NAME] = name }) end
   add_names(known.tags, annotations)
 end
 
@@ -202,10 +204,10 @@ function Catalog:visit_index(digest, text, document, names, depth)
   -- A digest cannot contain itself, so a cycle would have to break SHA-256; the depth is limited anyway.
   self.indexes[digest] = { text = text, media_type = or_nil(document.mediaType),
                            annotations = strings(document.annotations), document = document }
-  if type(document.manifests) ~= "table" then
+  if type(or_nil(document.manifests) or {}) ~= "table" then
     return fail("EFORMAT", "%s: manifests is not an array", where)
   end
-  for i, descriptor in ipairs(document.manifests) do
+  for i, descriptor in ipairs(or_nil(document.manifests) or {}) do
     local ok, message, code = self:visit_descriptor(descriptor, ("%s: manifests[%d]"):format(where, i - 1),
       names, depth)
     if not ok then return nil, message, code end
@@ -218,7 +220,7 @@ end
 ---@return {digest: string, media_type: string?, annotations: table<string, string>, manifests: integer}?
 function Catalog:index_of(digest)
   for index_digest, index in pairs(self.indexes) do
-    for _, descriptor in ipairs(index_digest ~= "" and index.document.manifests or {}) do
+    for _, descriptor in ipairs(index_digest ~= "" and or_nil(index.document.manifests) or {}) do
       if descriptor.digest == digest then
         return { digest = index_digest, media_type = index.media_type, annotations = index.annotations,
                  manifests = #index.document.manifests }
@@ -337,10 +339,10 @@ function oci.read(catalog, manifest)
     layers[i], message, code = read_layer(catalog, descriptor, i)
     if not layers[i] then return nil, message, code end
   end
-  local tags = {}
-  for i, tag in ipairs(manifest.tags) do tags[i] = tag end
+  local refs = {}
+  for i, tag in ipairs(manifest.tags) do refs[i] = tag end
   return {
-    config_text = text, layers = layers, tags = tags, limits = catalog.limits,
+    config_text = text, layers = layers, tags = refs, limits = catalog.limits,
     manifest = { text = manifest.text, digest = manifest.digest, media_type = manifest.media_type },
     index = catalog:index_of(manifest.digest),
   }

@@ -5,7 +5,7 @@ local assemble = require "strata.dialect.assemble"
 local core = require "strata.core"
 local json = require "strata.json"
 local manifest = require "strata.manifest"
-local tags = require "strata.tags"
+local oci_names = require "strata.dialect.oci_names"
 
 local oci_edit = {}
 
@@ -66,53 +66,6 @@ local function visit(plan, member, depth)
   return digest, size
 end
 
-local NAME = "io.containerd.image.name"
-local REF_NAME = "org.opencontainers.image.ref.name"
-
-local function named(doc, pointer, ref)
-  local name = doc:get(pointer .. "/annotations" .. json.part(NAME))
-  return name ~= nil and tags.find({ name }, ref) ~= nil
-end
-
-local function set_name(doc, pointer, ref)
-  local _, tag = tags.split(ref)
-  doc:set(pointer .. "/annotations" .. json.part(NAME), core.json_quote(tags.full(ref)))
-  doc:set(pointer .. "/annotations" .. json.part(REF_NAME), core.json_quote(tag))
-end
-
--- Descriptors of index.json carry the tags: one is added per new tag, and one
--- that is left without its tag goes, unless it is the image's last.
-local function edit_names(plan, state, doc, ours)
-  local last = ours[#ours]
-  for _, ref in ipairs(state.tags) do
-    local there = false
-    for _, i in ipairs(ours) do there = there or named(doc, "/manifests/" .. i, ref) end
-    if not there then
-      local at = doc:count("/manifests")
-      doc:set("/manifests/" .. at, doc:raw("/manifests/" .. last))
-      set_name(doc, "/manifests/" .. at, ref)
-      ours[#ours + 1] = at
-    end
-  end
-  local left = #ours
-  for i = #ours, 1, -1 do
-    local pointer, gone = "/manifests/" .. ours[i], doc:type("/manifests/" .. ours[i] ..
-      "/annotations" .. json.part(NAME)) ~= nil
-    for _, ref in ipairs(state.tags) do gone = gone and not named(doc, pointer, ref) end
-    if #state.tags > 0 and not doc:type(pointer .. "/annotations" .. json.part(NAME)) then
-      gone = true -- an untagged one whose copies carry the tags now
-    end
-    if gone and left > 1 then
-      doc:remove(pointer)
-      left = left - 1
-    elseif gone and #state.tags == 0 then
-      doc:remove(pointer .. "/annotations" .. json.part(NAME))
-      doc:remove(pointer .. "/annotations" .. json.part(REF_NAME))
-    end
-  end
-  return plan
-end
-
 local function edit_index(plan, state, member)
   local text, message, code = plan.source.members:read(member, plan.source.max_json)
   if not text then return nil, message, code end
@@ -132,7 +85,7 @@ local function edit_index(plan, state, member)
     end
   end
   if plan.tags_changed and #ours > 0 then
-    edit_names(plan, state, doc, ours)
+    oci_names.sync(doc, ours, state.tags)
   end
   return doc, text
 end

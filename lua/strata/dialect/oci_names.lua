@@ -25,8 +25,8 @@ end
 
 local function set_name(doc, pointer, ref)
   local _, tag = tags.split(ref)
-  if tag then doc:set(pointer .. NAME, core.json_quote(tags.full(ref))) end
-  doc:set(pointer .. REF_NAME, core.json_quote(tag or ref))
+  if tag and not ref:find("@", 1, true) then doc:set(pointer .. NAME, core.json_quote(tags.full(ref))) end
+  doc:set(pointer .. REF_NAME, core.json_quote(not ref:find("@", 1, true) and tag or ref))
 end
 
 local function clear_name(doc, pointer)
