@@ -15,6 +15,9 @@ end
 --- How many descriptors are open. Only good for comparing.
 ---@return integer
 function process.descriptors()
+	-- What is garbage would be closed some time or other.
+	collectgarbage()
+	collectgarbage()
 	-- popen may still hold the end of the pipe that the shell writes to.
 	return tonumber(ask([[
 		pipe=$(readlink /proc/$$/fd/1)

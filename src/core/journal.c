@@ -62,7 +62,10 @@ static int back_up(struct strata_record *record, int dir_fd, const char *target,
                    struct strata_err *err)
 {
 	char backup[STRATA_RANDOM_NAME];
+	struct stat st;
 
+	if (fstatat(dir_fd, target, &st, AT_SYMLINK_NOFOLLOW) < 0 && errno == ENOENT)
+		return 0;
 	for (int i = 0; i < STRATA_RANDOM_TRIES; i++) {
 		strata_random_name(backup);
 		if (linkat(dir_fd, target, dir_fd, backup, 0) == 0) {
