@@ -221,7 +221,9 @@ static int name_output(struct strata_file *f, struct strata_err *err)
 	snprintf(self, sizeof(self), "/proc/self/fd/%d", f->fd);
 	for (int i = 0; o->temp == NULL; i++) {
 		strata_random_name(name);
-		if (linkat(AT_FDCWD, self, o->dir_fd, name, AT_SYMLINK_FOLLOW) < 0) {
+		/* Without /proc only a privileged process can name it. */
+		if (linkat(AT_FDCWD, self, o->dir_fd, name, AT_SYMLINK_FOLLOW) < 0 &&
+		    (errno != ENOENT || linkat(f->fd, "", o->dir_fd, name, AT_EMPTY_PATH) < 0)) {
 			if (errno != EEXIST || i == STRATA_RANDOM_TRIES)
 				return strata_fail_errno(err, errno, "%s", f->name);
 		} else if ((o->temp = strdup(name)) == NULL) {
