@@ -49,7 +49,7 @@ describe("core.create_file", function()
 
 	it("fails for what cannot be a file", function()
 		for name, expected in pairs({
-			["missing/x"] = "ENOENT", ["new/"] = "EISDIR", ["."] = "EISDIR", fifo = "EUNSUPPORTED",
+			["missing/x"] = "ENOENT", ["new/"] = "ENOENT", ["."] = "EISDIR", fifo = "EUNSUPPORTED",
 		}) do
 			shell.run({ "mkfifo", top:file("fifo") })
 			local file, _, code = core.create_file(top:file(name))
@@ -57,6 +57,7 @@ describe("core.create_file", function()
 			assert.equal(expected, code, name)
 		end
 		assert.equal("ENOENT", (select(3, core.create_file(""))))
+		assert.equal("EISDIR", (select(3, core.create_file("/"))))
 		assert.same({ "fifo" }, top:names())
 	end)
 
