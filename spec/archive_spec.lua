@@ -1,4 +1,6 @@
 local archive = require "strata.archive"
+local core = require "strata.core"
+local process = require "spec.support.process"
 local shell = require "spec.support.shell"
 local tmp = require "spec.support.tmp"
 
@@ -258,5 +260,247 @@ describe("archive.entries", function()
 		assert.has_error(function()
 			archive.entries("x", "digest")
 		end)
+	end)
+end)
+
+describe("archive.decompress", function()
+	local TEXT
+	local dir
+
+	setup(function()
+		TEXT = shell.check({ "seq", "100000" })
+	end)
+
+	before_each(function()
+		dir = tmp.dir()
+	end)
+
+	after_each(function()
+		dir:remove()
+	end)
+
+	-- By the program that the compression has its name from, where there is one.
+	local PACKERS = {
+		xz = "xz -c plain >packed",
+		bzip2 = "bzip2 -c plain >packed",
+		lz4 = "lz4 -q -c plain >packed",
+		lzma = "xz --format=lzma -c plain >packed",
+		lzip = "bsdtar --format=raw --lzip -cf packed plain",
+	}
+
+	local function packed(compression, bytes)
+		dir:write("plain", bytes)
+		shell.sh(('cd "$1"; %s; rm plain'):format(PACKERS[compression]), dir.path)
+		return dir:file("packed")
+	end
+
+	local function read_all(reader, size)
+		local chunks = {}
+		while true do
+			local chunk, message, code = reader:read(size)
+			if not chunk then
+				return not message and table.concat(chunks) or nil, message, code
+			end
+			chunks[#chunks + 1] = chunk
+		end
+	end
+
+	-- What reading gives, or the error of opening or of reading.
+	local function decompress(source, compression, opts)
+		local reader, message, code = archive.decompress(source, compression, opts)
+		if not reader then
+			return nil, message, code
+		end
+		local bytes
+		bytes, message, code = read_all(reader)
+		reader:close()
+		return bytes, message, code
+	end
+
+	local function fails(expected, source, compression, opts)
+		local bytes, message, code = decompress(source, compression, opts)
+		assert.is_nil(bytes)
+		assert.equal(expected, code)
+		return message
+	end
+
+	for _, compression in ipairs({ "xz", "bzip2", "lz4", "lzma", "lzip" }) do
+		it("reads " .. compression, function()
+			local path = packed(compression, TEXT)
+			assert.is_true(#shell.read(path) < #TEXT)
+			assert.is_true(decompress(path, compression) == TEXT)
+		end)
+
+		if compression ~= "lzip" then -- whose trailer libarchive leaves lying there, if there is nothing before
+			it("reads nothing out of nothing in " .. compression, function()
+				assert.equal("", decompress(packed(compression, ""), compression))
+			end)
+		end
+
+		it("fails when " .. compression .. " is truncated", function()
+			local whole = shell.read(packed(compression, TEXT))
+			for _, size in ipairs({ #whole - 1, #whole - 4, math.floor(#whole / 2), 20, 7 }) do
+				fails("EFORMAT", dir:write("cut", whole:sub(1, size)), compression)
+			end
+		end)
+
+		it("fails when something stands behind " .. compression, function()
+			local whole = shell.read(packed(compression, TEXT))
+			fails("EFORMAT", dir:write("junk", whole .. "junk of more than a few bytes"), compression)
+		end)
+
+		it("fails when it is not " .. compression, function()
+			for _, bytes in ipairs({ TEXT, "", "x", ("\0"):rep(100) }) do
+				fails("EFORMAT", dir:write("text", bytes), compression)
+			end
+			local other = packed(compression == "xz" and "bzip2" or "xz", TEXT)
+			fails("EFORMAT", other, compression)
+		end)
+	end
+
+	for _, compression in ipairs({ "xz", "bzip2", "lz4" }) do
+		it("fails when a byte of " .. compression .. " is wrong", function()
+			local whole = shell.read(packed(compression, TEXT))
+			local middle = math.floor(#whole / 2)
+			local wrong = string.char((whole:byte(middle) + 1) % 256)
+			fails("EFORMAT", dir:write("bad", whole:sub(1, middle - 1) .. wrong .. whole:sub(middle + 1)), compression)
+		end)
+
+		it("reads streams of " .. compression .. " one behind the other", function()
+			local one = shell.read(packed(compression, TEXT))
+			local path = dir:write("two", one .. shell.read(packed(compression, "more")))
+			assert.is_true(decompress(path, compression) == TEXT .. "more")
+		end)
+
+		it("stops at max_bytes of " .. compression, function()
+			local path = packed(compression, TEXT)
+			assert.is_true(decompress(path, compression, { max_bytes = #TEXT }) == TEXT)
+			local message = fails("ELIMIT", path, compression, { max_bytes = #TEXT - 1 })
+			assert.matches(("inflates to more than %d bytes (max_bytes)"):format(#TEXT - 1), message, 1, true)
+			fails("ELIMIT", path, compression, { max_bytes = 0 })
+		end)
+	end
+
+	it("takes off one compression only", function()
+		local once = shell.read(packed("xz", TEXT))
+		assert.is_true(decompress(packed("xz", once), "xz") == once)
+	end)
+
+	it("does not let a bomb go off", function()
+		local path = dir:file("bomb")
+		shell.sh('head -c 64M /dev/zero | xz -1 -c >"$1"', path)
+		local reader = assert(archive.decompress(path, "xz", { max_bytes = 1000000 }))
+		local total = 0
+		local chunk, _, code
+		repeat
+			chunk, _, code = reader:read(65536)
+			total = total + (chunk and #chunk or 0)
+		until not chunk
+		assert.equal("ELIMIT", code)
+		assert.is_true(total <= 1000000)
+		assert.is_true(reader:consumed() < 100000)
+		reader:close()
+	end)
+
+	it("gives as many bytes as are wanted", function()
+		local reader = assert(archive.decompress(packed("xz", "0123456789"), "xz"))
+		assert.equal("0", reader:read(1))
+		assert.equal("1234", reader:read(4))
+		assert.equal("56789", reader:read(100))
+		assert.same({ n = 1 }, { n = select("#", reader:read(1)), (reader:read(1)) })
+		reader:close()
+	end)
+
+	it("gives the same error again", function()
+		local reader = assert(archive.decompress(packed("xz", TEXT), "xz", { max_bytes = 10 }))
+		local _, message, code = reader:read()
+		assert.same({ n = 3, nil, message, code }, { n = select("#", reader:read()), reader:read() })
+		reader:close()
+	end)
+
+	it("tells how far it is", function()
+		local path = packed("bzip2", TEXT)
+		local reader = assert(archive.decompress(path, "bzip2"))
+		assert(read_all(reader))
+		assert.equal(#shell.read(path), reader:consumed())
+		reader:close()
+	end)
+
+	it("reads a strata.File, without a name and wherever its position is", function()
+		local bytes = shell.read(packed("lz4", TEXT))
+		local file = assert(core.temp_file())
+		assert(file:write(0, bytes))
+		assert.is_true(decompress(file, "lz4") == TEXT)
+		local reader = assert(archive.decompress(file, "lz4"))
+		file:close()
+		assert.is_true(read_all(reader) == TEXT)
+		reader:close()
+	end)
+
+	it("can be written on to a file", function()
+		local reader = assert(archive.decompress(packed("xz", TEXT), "xz"))
+		local file = assert(core.temp_file())
+		for chunk in function() return reader:read() end do
+			assert(file:write(file:size(), chunk))
+		end
+		reader:close()
+		assert.is_true(file:read(0, file:size()) == TEXT)
+		file:close()
+	end)
+
+	it("fails for what is no regular file", function()
+		shell.check({ "mkfifo", dir:file("fifo") })
+		fails("EUNSUPPORTED", dir:file("fifo"), "xz")
+		fails("EUNSUPPORTED", "/dev/null", "xz")
+		fails("EISDIR", dir.path, "xz")
+		local message = fails("ENOENT", dir:file("missing\27"), "xz")
+		assert.matches("missing\\x1b': No such file or directory", message, 1, true)
+	end)
+
+	it("closes its file at once, found or failed", function()
+		local good, bad = packed("xz", "x"), dir:write("text", "x")
+		local before = process.descriptors()
+		collectgarbage("stop") -- or it would close them later
+		for _ = 1, 20 do
+			assert.equal("x", decompress(good, "xz"))
+			fails("EFORMAT", bad, "xz")
+		end
+		local after = process.descriptors()
+		collectgarbage("restart")
+		assert.equal(before, after)
+	end)
+
+	it("says what it is, and that it is closed", function()
+		local path = packed("xz", "x")
+		local reader = assert(archive.decompress(path, "xz"))
+		assert.equal(("strata.archive.Decompressor('%s')"):format(path), tostring(reader))
+		reader:close()
+		reader:close()
+		assert.equal("strata.archive.Decompressor(closed)", tostring(reader))
+		assert.has_error(function()
+			reader:read()
+		end, "attempt to use a closed strata.archive.Decompressor")
+	end)
+
+	it("throws when it is misused", function()
+		local path = packed("xz", "x")
+		local closed = assert(core.temp_file())
+		closed:close()
+		for _, wrong in ipairs({
+			{ n = 0 }, { path }, { path, "gzip" }, { path, "compress" }, { path .. "\0", "xz" }, { 1, "xz" }, { {}, "xz" },
+			{ io.stdout, "xz" }, { closed, "xz" }, { path, "xz", 1 }, { path, "xz", { max_bytes = -1 } },
+			{ path, "xz", { max_bytes = {} } },
+		}) do
+			assert.has_error(function()
+				archive.decompress(wrong[1], wrong[2], wrong[3])
+			end)
+		end
+		local reader = assert(archive.decompress(path, "xz"))
+		for _, wrong in ipairs({ 0, -1, 0.5, 2 ^ 40, "x" }) do
+			assert.has_error(function()
+				reader:read(wrong)
+			end)
+		end
+		reader:close()
 	end)
 end)

@@ -466,8 +466,9 @@ local function set_tags(state, value)
   if type(value) ~= "table" then error("tags should be an array of strings", 3) end
   local list = {}
   for i, ref in ipairs(value) do
-    local known = tags.find(state.opened_tags, ref)
-    list[i] = known and state.opened_tags[known] or tags.complete(ref)
+    local known = false
+    for _, opened in ipairs(state.opened_tags) do known = known or opened == ref end
+    list[i] = known and ref or tags.complete(ref)
   end
   state.tags = list
   state.structure_edited = true

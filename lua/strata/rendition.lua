@@ -100,7 +100,8 @@ local function hash_unknown(list, opts)
   for _, one in ipairs(list) do
     if not one.digest then
       job:hash { label = one.label, file = one.file, offset = one.offset, size = one.size,
-                 compression = one.compression, plain = true, diff_id = one.diff_id }
+                 compression = one.compression, plain = opts.verify ~= false,
+                 diff_id = opts.verify ~= false and one.diff_id or nil }
       todo[#todo + 1] = one
     end
   end

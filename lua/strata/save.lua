@@ -184,14 +184,22 @@ local function check_unchanged(self)
   return true
 end
 
+-- A copy of the whole is hashed as the copy; an archive by docker's names only needs
+-- digests to verify.
+local function needs_digests(self)
+  local first = self.requests[1]
+  if not self.native or #self.requests > 1 then return true end
+  if self.opts.verify == false and self.format == "docker" and not first.state.manifest then return false end
+  return first.edited or self.opts.compression ~= nil
+end
+
 -- Carries out edits and compresses, so that every digest is known.
 local function make_products(self, temp_dir)
   local opts = self.opts
   local settings = {
     compression = self.format == "docker-legacy" and "none" or opts.compression, level = opts.level,
     temp_dir = temp_dir, threads = opts.threads, progress = opts.progress,
-    -- A copy of the whole is hashed as the copy.
-    digests = not self.native or #self.requests > 1 or self.requests[1].edited or opts.compression ~= nil,
+    verify = opts.verify, digests = needs_digests(self),
   }
   for i, request in ipairs(self.requests) do
     local ok, message, code = request.settle(settings)

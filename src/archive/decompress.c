@@ -7,7 +7,7 @@
  *   -- less than a whole stream, or anything behind it, is an error of read(). gzip and zstd are
  *   -- the core's.
  *   ---@param source string|strata.File  a path, or an object with fileno() and name()
- *   ---@param compression "xz"|"bzip2"|"lz4"|"lzma"|"lzip"|"compress"
+ *   ---@param compression "xz"|"bzip2"|"lz4"|"lzma"|"lzip"
  *   ---@param opts? {max_bytes?: integer}  of output; default 64 GiB
  *   ---@return strata.archive.Decompressor?
  *   ---@return string? message
@@ -46,7 +46,8 @@
 /*
  * What libarchive does inside this process. It is told which, so that it does
  * not look for others; what it takes without a look at the first bytes is
- * looked at here. Not gzip, whose checksum it ignores.
+ * looked at here. Not gzip, whose checksum it ignores, and not compress, with
+ * which it reads before it has something to read from.
  */
 static const struct compression {
 	const char *name;
@@ -55,7 +56,6 @@ static const struct compression {
 	size_t magic_len;
 } compressions[] = {
         {"bzip2", ARCHIVE_FILTER_BZIP2, "BZh", 3},
-        {"compress", ARCHIVE_FILTER_COMPRESS, "\x1f\x9d", 2},
         {"lz4", ARCHIVE_FILTER_LZ4, "\x04\x22\x4d\x18", 4},
         {"lzip", ARCHIVE_FILTER_LZIP, "LZIP", 4},
         {"lzma", ARCHIVE_FILTER_LZMA, "", 0},

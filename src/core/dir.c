@@ -87,23 +87,19 @@ const char *strata_split_path(const char *path, char **parent)
 /* Fills own_name, parent_fd and fd; what exists already is not ours. */
 static int make(struct strata_dir *dir, const char *name, struct strata_err *err)
 {
-	struct stat st;
 	bool made = mkdirat(dir->parent_fd, name, 0755) == 0;
 
 	if (!made && errno != EEXIST)
 		return strata_fail_errno(err, errno, "%s", dir->name);
 	dir->fd = openat(dir->parent_fd, name, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	if (dir->fd < 0 ||
-	    (made && (fstat(dir->fd, &st) < 0 || (dir->own_name = strdup(name)) == NULL))) {
+	    (made && (fstat(dir->fd, &dir->made) < 0 || (dir->own_name = strdup(name)) == NULL))) {
 		strata_fail_errno(err, errno, "%s", dir->name);
 		if (made)
 			unlinkat(dir->parent_fd, name, AT_REMOVEDIR);
 		return -1;
 	}
-	if (made) {
-		dir->dev = st.st_dev;
-		dir->ino = st.st_ino;
-	} else {
+	if (!made) {
 		close(dir->parent_fd);
 		dir->parent_fd = -1;
 	}

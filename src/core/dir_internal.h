@@ -14,9 +14,8 @@
  * the new one stays.
  */
 struct strata_record {
-	char *path; /* from the directory, without links, "." and ".." */
-	dev_t dev;  /* what we put there: anything else is not ours to remove */
-	ino_t ino;
+	char *path;       /* from the directory, without links, "." and ".." */
+	struct stat made; /* what we put there: anything else is not ours to remove */
 	bool directory;
 	bool pending;  /* not there yet: about to be published */
 	bool replaced; /* something was there before */
@@ -40,8 +39,7 @@ struct strata_dir {
 	/* When strata_dir_make made it: */
 	int parent_fd; /* -1 otherwise */
 	char *own_name;
-	dev_t dev;
-	ino_t ino;
+	struct stat made;
 };
 
 /* The last component of a path; the one before it goes to *parent ("." when none): to be freed. */

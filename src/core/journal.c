@@ -50,8 +50,7 @@ int strata_journal_directory(struct strata_journal *j, const char *path, const s
 	if (record == NULL)
 		return strata_fail_nomem(err);
 	record->directory = true;
-	record->dev = st->st_dev;
-	record->ino = st->st_ino;
+	record->made = *st;
 	return 0;
 }
 
@@ -63,7 +62,10 @@ static int back_up(struct strata_record *record, int dir_fd, const char *target,
                    struct strata_err *err)
 {
 	char backup[STRATA_RANDOM_NAME];
+	struct stat st;
 
+	if (fstatat(dir_fd, target, &st, AT_SYMLINK_NOFOLLOW) < 0 && errno == ENOENT)
+		return 0;
 	for (int i = 0; i < STRATA_RANDOM_TRIES; i++) {
 		strata_random_name(backup);
 		if (linkat(dir_fd, target, dir_fd, backup, 0) == 0) {
@@ -107,13 +109,9 @@ int strata_dir_publishing(const struct strata_output *o, const char *name, struc
 void strata_dir_published(const struct strata_output *o, int fd)
 {
 	struct strata_record *record = find(&o->dir->journal, o->path);
-	struct stat st;
 
-	if (record == NULL || fstat(fd, &st) < 0)
-		return;
-	record->pending = false;
-	record->dev = st.st_dev;
-	record->ino = st.st_ino;
+	if (record != NULL)
+		record->pending = fstat(fd, &record->made) < 0;
 }
 
 /* ---- undoing ----------------------------------------------------------- */
@@ -126,13 +124,28 @@ static int removed(int rc)
 	return rc < 0 ? -errno : 0;
 }
 
+/*
+ * Whether what is there is what we made. Numbers of inodes come again, so a
+ * file must also be as it was; a directory that is not empty stays anyway.
+ */
+static bool is_ours(int dir_fd, const char *name, const struct stat *made)
+{
+	struct stat st;
+
+	if (fstatat(dir_fd, name, &st, AT_SYMLINK_NOFOLLOW) < 0 || st.st_dev != made->st_dev ||
+	    st.st_ino != made->st_ino || (st.st_mode & S_IFMT) != (made->st_mode & S_IFMT))
+		return false;
+	return S_ISDIR(st.st_mode) ||
+	       (st.st_size == made->st_size && st.st_mtim.tv_sec == made->st_mtim.tv_sec &&
+	        st.st_mtim.tv_nsec == made->st_mtim.tv_nsec);
+}
+
 /* Undoes one record; 0 or a negative errno. EEXIST: what was replaced is lost. */
 static int undo(const struct strata_dir *dir, const struct strata_record *record)
 {
 	cleanup_free char *parent = NULL;
 	const char *name = strata_split_path(record->path, &parent);
 	cleanup_fd int fd = -1;
-	struct stat st;
 	bool ours;
 
 	if (name == NULL)
@@ -140,8 +153,7 @@ static int undo(const struct strata_dir *dir, const struct strata_record *record
 	fd = strata_dir_parent(dir, record->path, O_PATH);
 	if (fd < 0)
 		return fd == -ENOENT || fd == -ENOTDIR ? 0 : fd;
-	ours = !record->pending && fstatat(fd, name, &st, AT_SYMLINK_NOFOLLOW) == 0 &&
-	       st.st_dev == record->dev && st.st_ino == record->ino;
+	ours = !record->pending && is_ours(fd, name, &record->made);
 	if (!ours)
 		return record->backup ? removed(unlinkat(fd, record->backup, 0)) : 0;
 	if (record->backup != NULL)
@@ -160,11 +172,7 @@ static void free_record(struct strata_record *record)
 /* Removes the directory itself when strata_dir_make made it. */
 static int undo_own(struct strata_dir *dir)
 {
-	struct stat st;
-
-	if (dir->parent_fd < 0 ||
-	    fstatat(dir->parent_fd, dir->own_name, &st, AT_SYMLINK_NOFOLLOW) < 0 ||
-	    st.st_dev != dir->dev || st.st_ino != dir->ino)
+	if (dir->parent_fd < 0 || !is_ours(dir->parent_fd, dir->own_name, &dir->made))
 		return 0;
 	return removed(unlinkat(dir->parent_fd, dir->own_name, AT_REMOVEDIR));
 }

@@ -200,8 +200,8 @@ struct strata_file *strata_file_create(const char *path, struct strata_err *err)
 		dir = slash == target ? "/" : target;
 		name = slash + 1;
 	}
-	if (name[0] == '\0') {
-		strata_fail_errno(err, path[0] == '\0' ? ENOENT : EISDIR, "%s", path);
+	if (name[0] == '\0') { /* the root, or a directory that is missing */
+		strata_fail_errno(err, strcmp(dir, "/") == 0 ? EISDIR : ENOENT, "%s", path);
 		return NULL;
 	}
 	dir_fd = open_directory(dir);

@@ -1,0 +1,89 @@
+local core = require "strata.core"
+local shell = require "spec.support.shell"
+local tmp = require "spec.support.tmp"
+
+local function mode(path)
+	return shell.check({ "stat", "-c", "%a", path }):match("%d+")
+end
+
+describe("core.create_file", function()
+	local top
+
+	before_each(function()
+		top = tmp.dir()
+	end)
+
+	after_each(function()
+		top:remove()
+	end)
+
+	it("publishes where it was created, wherever the directory is then", function()
+		shell.check({ "mkdir", top:file("a") })
+		local file = assert(core.create_file(top:file("a/one")))
+		assert(os.rename(top:file("a"), top:file("b")))
+		assert(file:write(0, "x"))
+		assert.is_true(file:publish())
+		file:close()
+		assert.equal("x", shell.read(top:file("b/one")))
+		assert.same({ "b" }, top:names())
+	end)
+
+	it("follows a link and keeps the mode of what it points to", function()
+		top:write("real", "old")
+		shell.sh('cd "$1"; chmod 604 real; ln -s real link', top.path)
+		local file = assert(core.create_file(top:file("link")))
+		assert(file:write(0, "new"))
+		assert.is_true(file:publish())
+		file:close()
+		assert.equal("new", shell.read(top:file("real")))
+		assert.equal("604", mode(top:file("real")))
+		assert.same({ "link", "real" }, top:names())
+	end)
+
+	it("leaves nothing when it is not published", function()
+		local file = assert(core.create_file(top:file("one")))
+		assert(file:write(0, "x"))
+		file:close()
+		assert.same({}, top:names())
+	end)
+
+	it("fails for what cannot be a file", function()
+		for name, expected in pairs({
+			["missing/x"] = "ENOENT", ["new/"] = "ENOENT", ["."] = "EISDIR", fifo = "EUNSUPPORTED",
+		}) do
+			shell.run({ "mkfifo", top:file("fifo") })
+			local file, _, code = core.create_file(top:file(name))
+			assert.is_nil(file)
+			assert.equal(expected, code, name)
+		end
+		assert.equal("ENOENT", (select(3, core.create_file(""))))
+		assert.equal("EISDIR", (select(3, core.create_file("/"))))
+		assert.same({ "fifo" }, top:names())
+	end)
+
+	it("throws for a path with a NUL byte", function()
+		for _, name in ipairs({ "open_file", "create_file", "temp_file", "open_dir", "create_dir" }) do
+			assert.has_error(function()
+				core[name](top.path .. "\0x")
+			end)
+		end
+	end)
+end)
+
+describe("core.open_file", function()
+	it("takes regular files only", function()
+		local top = tmp.dir()
+		shell.check({ "mkfifo", top:file("fifo") })
+		shell.check({
+			"python3", "-c", "import socket, sys; socket.socket(socket.AF_UNIX).bind(sys.argv[1])", top:file("socket"),
+		})
+		for _, path in ipairs({ top:file("fifo"), top:file("socket"), "/dev/null", "/dev/tty" }) do
+			local file, message, code = core.open_file(path)
+			assert.is_nil(file)
+			assert.equal("EUNSUPPORTED", code)
+			assert.equal(path .. ": not a regular file", message)
+		end
+		assert.equal("EISDIR", (select(3, core.open_file(top.path))))
+		top:remove()
+	end)
+end)
