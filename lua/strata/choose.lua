@@ -12,6 +12,7 @@ local choose = {}
 ---@field kind "image"|"attestation"|"artifact"
 ---@field tags string[]
 ---@field digest string?  of its manifest
+---@field alias string?  another name that it is found by
 ---@field missing boolean?  a part of its blobs is not there
 ---@field id fun(): string?  the image ID, when it can be told without reading layers
 ---@field platform fun(): {os: string, architecture: string, variant: string?}?
@@ -48,7 +49,7 @@ local function by_ref(list, ref)
   end
   if #found > 0 or not wanted then return found end
   for _, one in ipairs(list) do
-    if one.digest == wanted or one.id() == wanted then return { one } end
+    if one.alias == ref or one.digest == wanted or one.id() == wanted then return { one } end
   end
   return found
 end

@@ -301,7 +301,7 @@ function docker_v1.candidates(members, opts)
       return model and model.config_text
     end
     list[i] = {
-      kind = "image", tags = item.tags,
+      kind = "image", tags = item.tags, alias = item.id,
       id = function()
         local text = config()
         return text and core.sha256(text)

@@ -61,6 +61,7 @@ end
 -- Ties an image of manifest.json to its manifest.
 local function join(store, catalog, candidate)
   local id = candidate.id()
+  if not id then return true end -- reading it says why
   local names = candidate.layer_names()
   local manifest, other = find_manifest(catalog, id, #names)
   if other and not manifest then
