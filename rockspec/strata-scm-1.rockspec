@@ -29,8 +29,8 @@ external_dependencies = {
 -- Names without directory and extension. `make lint` compares them with the tree.
 local core = [[
 	buf codec codec_gzip_decode codec_gzip_encode codec_gzip_isal codec_gzip_zlib codec_zstd
-	content digest edit err file index job json_edit json_find json_scan json_string
-	json_style lookup path publish rewrite sink stream tar_decode tar_header tar_parse
+	codec_zstd_encode content digest edit err file index job json_edit json_find json_scan json_string
+	json_style lookup pack path publish rewrite sink stream tar_decode tar_header tar_parse
 	tar_patch tar_pax tar_sparse tar_write task
 ]]
 local binding = [[
