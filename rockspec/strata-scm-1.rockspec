@@ -29,7 +29,7 @@ external_dependencies = {
 -- Names without directory and extension. `make lint` compares them with the tree.
 local core = [[
 	buf codec codec_gzip_decode codec_gzip_encode codec_gzip_isal codec_gzip_zlib codec_zstd
-	codec_zstd_encode content digest edit err file index job json_edit json_find json_scan json_string
+	codec_zstd_encode content crew digest edit err file index job json_edit json_find json_scan json_string
 	json_style lookup pack path publish rewrite sink stream tar_decode tar_header tar_parse
 	tar_patch tar_pax tar_sparse tar_write task
 ]]

@@ -41,6 +41,25 @@ enum strata_compression strata_sniff(const void *bytes, size_t len);
 /* "none", "gzip", "zstd", "xz", "bzip2", "lz4". */
 const char *strata_compression_name(enum strata_compression c);
 
+/*
+ * How far readers of a whole stream let it inflate; ELIMIT beyond, and the
+ * message names the limit as limits.bytes, limits.ratio, limits.zstd_window.
+ * 0 is the default.
+ *
+ * bytes: of output; by default no limit. ratio: of output to input consumed.
+ * gzip reaches 1032 at most, so the default only ever stops zstd, whose zeros
+ * reach 32,768. As zeros are common where files are allocated ahead, the first
+ * 256 MiB of output are not measured. zstd_window: see below.
+ */
+struct strata_inflate_limits {
+	uint64_t bytes;
+	uint64_t ratio;
+	uint64_t zstd_window;
+};
+
+#define STRATA_INFLATE_RATIO 2000
+#define STRATA_INFLATE_RATIO_FREE ((uint64_t)256 << 20)
+
 struct strata_decoder;
 
 /* EUNSUPPORTED for what the core does not decode (xz, bzip2, lz4, none). */

@@ -375,15 +375,16 @@ static int run(struct rewrite *w, const struct strata_edit_options *options, str
 	if (resolve_links(w, err) < 0)
 		return -1;
 	if (needs_random_access(w) &&
-	    strata_index_spool(w->index, options->temp_dir, options->cancel, err) < 0)
+	    strata_index_spool(w->index, options->temp_dir, &options->work, err) < 0)
 		return -1;
 	if (w->index->plain != NULL) {
 		plain = (struct strata_blob){w->index->plain, 0, w->index->tar_size, STRATA_NONE};
 		digest[0] = '\0';
 	}
 	if (strata_stream_open(&w->in, &plain, STRATA_DIGEST_STORED | STRATA_DIGEST_PLAIN,
-	                       options->cancel, options->progress, err) < 0 ||
-	    strata_sink_open(&w->out, to, options->compression, options->level, err) < 0 ||
+	                       &w->index->inflate, &options->work, err) < 0 ||
+	    strata_sink_open(&w->out, to, options->compression, options->level, true,
+	                     &options->work, err) < 0 ||
 	    write_entries(w, err) < 0 || strata_stream_digests(&w->in, digest, diff_id, err) < 0)
 		return -1;
 	if (check_digest("diff_id", options->diff_id, diff_id, err) < 0)
@@ -403,6 +404,8 @@ int strata_edit_write(struct strata_index *index, const struct strata_edit_optio
 	struct rewrite w = {.index = index};
 	int status = run(&w, options, to, result, err);
 
+	if (status < 0)
+		strata_sink_abort(&w.out, err);
 	strata_stream_close(&w.in);
 	strata_sink_free(&w.out);
 	free(w.promoted);
