@@ -1,45 +1,13 @@
 /* Encoding of gzip. The oracles are zlib and the gzip and python3 commands. */
 #include "codec_support.h"
 
-/* ---- running an encoder ------------------------------------------------ */
-
-/* Appends the encoding of `data`, fed in pieces; 0 means random sizes. */
-static void encode_with(struct strata_encoder *e, const struct strata_buf *data,
-                        struct pieces pieces, struct strata_buf *out)
-{
-	size_t at = 0, produced, len;
-	struct strata_err err;
-	bool done = false;
-
-	if (e == NULL)
-		abort();
-	do {
-		size_t room = pieces.out ? pieces.out : 1 + random_u32() % (64 * KIB);
-		const unsigned char *in;
-
-		len = pieces.in ? pieces.in : random_u32() % (400 * KIB);
-		if (len > data->len - at)
-			len = data->len - at;
-		in = in_room.end - len;
-		if (len > 0)
-			memcpy(in_room.end - len, data->data + at, len);
-		at += len;
-		do {
-			if (strata_encoder_step(e, &in, &len, at == data->len, out_room.end - room,
-			                        room, &produced, &done, &err) < 0)
-				abort();
-			append(out, out_room.end - room, produced);
-		} while (len > 0 || (at == data->len && !done));
-	} while (!done);
-	strata_encoder_free(e);
-}
-
 static void gzip(const struct library *l, int level, const struct strata_buf *data,
                  struct pieces pieces, struct strata_buf *out)
 {
+	struct strata_packing packing = strata_gzip_packing(l->deflate, level);
 	struct strata_err err;
 
-	encode_with(strata_gzip_encoder_new(l->deflate, level, &err), data, pieces, out);
+	encode_with(strata_pack_encoder_new(&packing, &err), data, pieces, out);
 }
 
 /* ---- tests: gzip encoding ---------------------------------------------- */
@@ -188,8 +156,9 @@ static void an_encoder_refuses_input_behind_the_end(void)
 /* Passes 64 MiB through encoder and decoder in step and compares on the way. */
 static void large_round_trip(const struct library *l, size_t total, bool noise)
 {
+	struct strata_packing packing = strata_gzip_packing(l->deflate, -1);
 	struct strata_err err;
-	struct strata_encoder *e = strata_gzip_encoder_new(l->deflate, -1, &err);
+	struct strata_encoder *e = strata_pack_encoder_new(&packing, &err);
 	struct strata_decoder *d = strata_gzip_decoder_new(l->inflate, &err);
 	struct strata_buf data = {0};
 	unsigned char *packed = malloc(100000), *plain = malloc(300000);

@@ -275,6 +275,39 @@ static inline bool fails_as_format(const struct library *l, const struct strata_
 	return ok;
 }
 
+/* ---- running an encoder ------------------------------------------------ */
+
+/* Appends the encoding of `data`, fed in pieces; 0 means random sizes. */
+static inline void encode_with(struct strata_encoder *e, const struct strata_buf *data,
+                               struct pieces pieces, struct strata_buf *out)
+{
+	size_t at = 0, produced, len;
+	struct strata_err err;
+	bool done = false;
+
+	if (e == NULL)
+		abort();
+	do {
+		size_t room = pieces.out ? pieces.out : 1 + random_u32() % (64 * KIB);
+		const unsigned char *in;
+
+		len = pieces.in ? pieces.in : random_u32() % (400 * KIB);
+		if (len > data->len - at)
+			len = data->len - at;
+		in = in_room.end - len;
+		if (len > 0)
+			memcpy(in_room.end - len, data->data + at, len);
+		at += len;
+		do {
+			if (strata_encoder_step(e, &in, &len, at == data->len, out_room.end - room,
+			                        room, &produced, &done, &err) < 0)
+				abort();
+			append(out, out_room.end - room, produced);
+		} while (len > 0 || (at == data->len && !done));
+	} while (!done);
+	strata_encoder_free(e);
+}
+
 /* ---- commands as oracles ----------------------------------------------- */
 
 static char directory[] = "/tmp/strata-codec-test.XXXXXX";

@@ -166,6 +166,43 @@ static void zstd_windows_are_limited(void)
 	strata_buf_free(&stream);
 }
 
+static void the_window_limit_can_be_set(void)
+{
+	unsigned char frame[] = {0x28, 0xb5, 0x2f, 0xfd, 0, 0, 1, 0, 0};
+	static const struct {
+		uint64_t limit;
+		unsigned log;
+		bool fits;
+	} cases[] = {
+	        {(uint64_t)1 << 28, 28, true},
+	        {((uint64_t)1 << 28) - 1, 28, false},
+	        {(uint64_t)1 << 20, 20, true},
+	        {(uint64_t)1 << 20, 21, false},
+	        {((uint64_t)1 << 21) - 1, 20, true},
+	        {1, 10, true},
+	        {1, 11, false},
+	        {UINT64_MAX, 29, true},
+	};
+
+	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		struct strata_err err = {"", ""};
+		struct strata_decoder *d = strata_decoder_new(STRATA_ZSTD, &err);
+		struct strata_buf stream = {0}, out = {0};
+
+		frame[5] = (unsigned char)((cases[i].log - 10) << 3);
+		append(&stream, frame, sizeof(frame));
+		strata_decoder_limit_window(d, cases[i].limit);
+		CHECK((decode_with(d, &stream, whole, &out, &err) == 0) == cases[i].fits);
+		if (!cases[i].fits) {
+			CHECK(strcmp(err.code, "ELIMIT") == 0);
+			CHECK(strstr(err.msg, "limits.zstd_window") != NULL);
+		}
+		strata_decoder_free(d);
+		strata_buf_free(&stream);
+		strata_buf_free(&out);
+	}
+}
+
 /* ---- tests: commands --------------------------------------------------- */
 
 static const char *const zstd_commands[] = {"zstd -1", "zstd -19", "zstd -3 --long=27 -T0",
@@ -195,6 +232,7 @@ int main(void)
 	RUN(zstd_truncated_anywhere_is_an_error);
 	RUN(zstd_garbage_is_an_error);
 	RUN(zstd_windows_are_limited);
+	RUN(the_window_limit_can_be_set);
 	RUN(what_the_zstd_command_packs_decodes);
 	return codec_end("codec_zstd");
 }

@@ -98,6 +98,12 @@ struct strata_decoder *strata_decoder_new(enum strata_compression c, struct stra
 	}
 }
 
+void strata_decoder_limit_window(struct strata_decoder *d, uint64_t bytes)
+{
+	if (d->ops->limit_window)
+		d->ops->limit_window(d, bytes);
+}
+
 void strata_decoder_free(struct strata_decoder *d)
 {
 	if (d)
@@ -133,27 +139,58 @@ int strata_decoder_finish(struct strata_decoder *d, struct strata_err *err)
 
 /* ---- encoding ---------------------------------------------------------- */
 
-/* From this level on zlib compresses better than ISA-L can. */
+/* gzip: from this level on zlib compresses better than ISA-L can. */
 #define FIRST_ZLIB_LEVEL 4
-#define LAST_LEVEL 9
+#define LAST_GZIP_LEVEL 9
+
+#define LAST_ZSTD_LEVEL 19
+
+static struct strata_packing gzip_packing(int level)
+{
+#ifdef STRATA_WITH_ISAL
+	if (level < FIRST_ZLIB_LEVEL)
+		return strata_gzip_packing(&strata_deflate_isal, level);
+#endif
+	return strata_gzip_packing(&strata_deflate_zlib, level);
+}
+
+static int check_level(enum strata_compression c, int level, int first, int last,
+                       struct strata_err *err)
+{
+	if (level == -1 || (level >= first && level <= last))
+		return 0;
+	return strata_fail(err, "EINVAL", "%s has levels %d to %d, not %d",
+	                   strata_compression_name(c), first, last, level);
+}
+
+int strata_packing_init(struct strata_packing *p, enum strata_compression c, int level,
+                        struct strata_err *err)
+{
+	switch (c) {
+	case STRATA_GZIP:
+		if (check_level(c, level, 0, LAST_GZIP_LEVEL, err) < 0)
+			return -1;
+		*p = gzip_packing(level);
+		return 0;
+	case STRATA_ZSTD:
+		if (check_level(c, level, 1, LAST_ZSTD_LEVEL, err) < 0)
+			return -1;
+		*p = strata_zstd_packing(level);
+		return 0;
+	default:
+		return strata_fail(err, "EUNSUPPORTED", "there is no encoder for %s",
+		                   strata_compression_name(c));
+	}
+}
 
 struct strata_encoder *strata_encoder_new(enum strata_compression c, int level,
                                           struct strata_err *err)
 {
-	if (c != STRATA_GZIP) {
-		strata_fail(err, "EUNSUPPORTED", "there is no encoder for %s",
-		            strata_compression_name(c));
+	struct strata_packing packing;
+
+	if (strata_packing_init(&packing, c, level, err) < 0)
 		return NULL;
-	}
-	if (level < -1 || level > LAST_LEVEL) {
-		strata_fail(err, "EINVAL", "gzip has levels 0 to %d, not %d", LAST_LEVEL, level);
-		return NULL;
-	}
-#ifdef STRATA_WITH_ISAL
-	if (level < FIRST_ZLIB_LEVEL)
-		return strata_gzip_encoder_new(&strata_deflate_isal, level, err);
-#endif
-	return strata_gzip_encoder_new(&strata_deflate_zlib, level, err);
+	return strata_pack_encoder_new(&packing, err);
 }
 
 void strata_encoder_free(struct strata_encoder *e)

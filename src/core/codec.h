@@ -7,10 +7,11 @@
  * streams and checksums that do not match.
  *
  * gzip runs on ISA-L where the build found it (STRATA_WITH_ISAL), else on
- * zlib; zstd on libzstd (decoding only for now), with windows up to 128 MiB
- * (ELIMIT beyond). Output of the encoder is deterministic: it depends on the
- * bytes, the level and the library alone, not on how input and output are cut
- * into calls; the gzip header has mtime 0, no name, OS 255.
+ * zlib; zstd on libzstd. Output of the encoder is deterministic: it depends on
+ * the bytes, the level and the library alone, not on how input and output are
+ * cut into calls nor, where several threads do the same by pack.h, on their
+ * number. The gzip header has mtime 0, no name, OS 255; zstd frames have
+ * content size and checksum.
  *
  * Objects belong to their creator and are used by one thread at a time.
  */
@@ -19,6 +20,7 @@
 
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
 
 #include "err.h"
 
@@ -39,11 +41,40 @@ enum strata_compression strata_sniff(const void *bytes, size_t len);
 /* "none", "gzip", "zstd", "xz", "bzip2", "lz4". */
 const char *strata_compression_name(enum strata_compression c);
 
+/*
+ * How far readers of a whole stream let it inflate; ELIMIT beyond, and the
+ * message names the limit as limits.bytes, limits.ratio, limits.zstd_window.
+ * 0 is the default.
+ *
+ * bytes: of output; by default no limit. ratio: of output to input consumed.
+ * gzip reaches 1032 at most, so the default only ever stops zstd, whose zeros
+ * reach 32,768. As zeros are common where files are allocated ahead, the first
+ * 256 MiB of output are not measured. zstd_window: see below.
+ */
+struct strata_inflate_limits {
+	uint64_t bytes;
+	uint64_t ratio;
+	uint64_t zstd_window;
+};
+
+#define STRATA_INFLATE_RATIO 2000
+#define STRATA_INFLATE_RATIO_FREE ((uint64_t)256 << 20)
+
 struct strata_decoder;
 
 /* EUNSUPPORTED for what the core does not decode (xz, bzip2, lz4, none). */
 struct strata_decoder *strata_decoder_new(enum strata_compression c, struct strata_err *err);
 void strata_decoder_free(struct strata_decoder *d);
+
+/* What zstd windows may have by default: as much as `zstd -d` takes without being asked. */
+#define STRATA_ZSTD_WINDOW_DEFAULT ((uint64_t)128 << 20)
+
+/*
+ * Before the first step: zstd frames whose window is larger fail with ELIMIT,
+ * which names limits.zstd_window. Rounded down to a power of two, 2^10 to 2^31.
+ * Other formats have small windows: nothing happens.
+ */
+void strata_decoder_limit_window(struct strata_decoder *d, uint64_t bytes);
 
 /*
  * Decodes from *in into out. Advances *in and *in_len by what was consumed,
@@ -60,9 +91,10 @@ int strata_decoder_finish(struct strata_decoder *d, struct strata_err *err);
 struct strata_encoder;
 
 /*
- * level: 0 to 9, or -1 for the default (fast: ISA-L's level 1 class). 0 to 3
- * are ISA-L's (all of them compress; where it is missing zlib's 1 to 3), 4 to 9
- * zlib's everywhere. Only STRATA_GZIP for now; others are EUNSUPPORTED.
+ * level: -1 is the default. gzip has 0 to 9 (default fast: ISA-L's level 1
+ * class); 0 to 3 are ISA-L's (all of them compress; where it is missing zlib's
+ * 1 to 3), 4 to 9 zlib's everywhere. zstd has 1 to 19 (default 3). A level out
+ * of range is EINVAL, another format EUNSUPPORTED.
  */
 struct strata_encoder *strata_encoder_new(enum strata_compression c, int level,
                                           struct strata_err *err);

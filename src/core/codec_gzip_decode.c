@@ -302,7 +302,7 @@ static void gzip_free(struct strata_decoder *base)
 	free(d);
 }
 
-static const struct strata_decoder_ops gzip_decoder_ops = {gzip_step, gzip_finish, gzip_free};
+static const struct strata_decoder_ops gzip_decoder_ops = {gzip_step, gzip_finish, gzip_free, NULL};
 
 struct strata_decoder *strata_gzip_decoder_new(const struct strata_inflate *library,
                                                struct strata_err *err)

@@ -12,6 +12,7 @@
 #include <stdint.h>
 
 #include "codec.h"
+#include "pack.h"
 
 /* ---- decoders and encoders, embedded as the first member ---------------- */
 
@@ -20,6 +21,7 @@ struct strata_decoder_ops {
 	            unsigned char *out, size_t out_cap, size_t *produced, struct strata_err *err);
 	int (*finish)(struct strata_decoder *d, struct strata_err *err);
 	void (*free)(struct strata_decoder *d);
+	void (*limit_window)(struct strata_decoder *d, uint64_t bytes); /* may be NULL */
 };
 
 struct strata_decoder {
@@ -100,8 +102,12 @@ extern const struct strata_deflate strata_deflate_isal;
 
 struct strata_decoder *strata_gzip_decoder_new(const struct strata_inflate *library,
                                                struct strata_err *err);
-struct strata_encoder *strata_gzip_encoder_new(const struct strata_deflate *library, int level,
-                                               struct strata_err *err);
 struct strata_decoder *strata_zstd_decoder_new(struct strata_err *err);
+
+struct strata_packing strata_gzip_packing(const struct strata_deflate *library, int level);
+struct strata_packing strata_zstd_packing(int level);
+
+struct strata_encoder *strata_pack_encoder_new(const struct strata_packing *packing,
+                                               struct strata_err *err);
 
 #endif

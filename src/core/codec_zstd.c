@@ -1,9 +1,10 @@
 /*
- * zstd (RFC 8878) through libzstd: frames and skippable frames follow each
+ * Decoding zstd (RFC 8878) through libzstd: frames and skippable frames follow each
  * other, checksums are verified, the window is limited. The magic number of
  * every frame is checked here, so that neither garbage behind a frame nor the
  * formats from before version 0.8 reach the library.
  */
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <zstd.h>
@@ -11,14 +12,12 @@
 
 #include "codec_internal.h"
 
-/* 128 MiB: what `zstd -d` accepts without being asked to. */
-#define WINDOW_LOG_MAX 27
-
 #define MAGIC_LEN 4
 
 struct zstd_decoder {
 	struct strata_decoder base;
 	ZSTD_DCtx *ctx;
+	int window_log; /* the largest allowed */
 	bool in_frame;
 	unsigned char magic[MAGIC_LEN]; /* of the next frame, as it arrives */
 	size_t have;
@@ -33,13 +32,22 @@ static int fail_frame(struct zstd_decoder *d, struct strata_err *err, const char
 	                   (unsigned long long)d->frame, what, (unsigned long long)d->offset);
 }
 
+static int fail_window(struct zstd_decoder *d, struct strata_err *err)
+{
+	char what[80];
+
+	snprintf(what, sizeof(what), "its window is larger than limits.zstd_window (%llu bytes)",
+	         1ULL << d->window_log);
+	return fail_frame(d, err, "ELIMIT", what);
+}
+
 static int fail_zstd(struct zstd_decoder *d, size_t rc, struct strata_err *err)
 {
 	switch (ZSTD_getErrorCode(rc)) {
 	case ZSTD_error_memory_allocation:
 		return strata_fail_nomem(err);
 	case ZSTD_error_frameParameter_windowTooLarge:
-		return fail_frame(d, err, "ELIMIT", "its window is larger than 128 MiB");
+		return fail_window(d, err);
 	case ZSTD_error_dictionary_wrong:
 		return fail_frame(d, err, "EUNSUPPORTED", "it needs a dictionary");
 	default:
@@ -142,7 +150,23 @@ static void zstd_free(struct strata_decoder *base)
 	free(d);
 }
 
-static const struct strata_decoder_ops zstd_decoder_ops = {zstd_step, zstd_finish, zstd_free};
+#define WINDOW_LOG_MIN 10
+#define WINDOW_LOG_MAX 31
+
+static void zstd_limit_window(struct strata_decoder *base, uint64_t bytes)
+{
+	struct zstd_decoder *d = (struct zstd_decoder *)base;
+	int log = WINDOW_LOG_MIN;
+
+	while (log < WINDOW_LOG_MAX && (uint64_t)2 << log <= bytes)
+		log++;
+	/* 32-bit machines have smaller ones: what they cannot have stays as it was. */
+	if (!ZSTD_isError(ZSTD_DCtx_setParameter(d->ctx, ZSTD_d_windowLogMax, log)))
+		d->window_log = log;
+}
+
+static const struct strata_decoder_ops zstd_decoder_ops = {zstd_step, zstd_finish, zstd_free,
+                                                           zstd_limit_window};
 
 struct strata_decoder *strata_zstd_decoder_new(struct strata_err *err)
 {
@@ -154,11 +178,11 @@ struct strata_decoder *strata_zstd_decoder_new(struct strata_err *err)
 	}
 	d->base.ops = &zstd_decoder_ops;
 	d->ctx = ZSTD_createDCtx();
-	if (!d->ctx ||
-	    ZSTD_isError(ZSTD_DCtx_setParameter(d->ctx, ZSTD_d_windowLogMax, WINDOW_LOG_MAX))) {
+	if (!d->ctx) {
 		zstd_free(&d->base);
 		strata_fail_nomem(err);
 		return NULL;
 	}
+	zstd_limit_window(&d->base, STRATA_ZSTD_WINDOW_DEFAULT);
 	return &d->base;
 }

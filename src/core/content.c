@@ -6,10 +6,11 @@
 #include "mem.h"
 #include "stream.h"
 
-int strata_index_spool(struct strata_index *index, const char *dir, const atomic_bool *cancel,
+int strata_index_spool(struct strata_index *index, const char *dir, const struct strata_work *work,
                        struct strata_err *err)
 {
 	cleanup_stream struct strata_stream stream = {0};
+	struct strata_work quiet = {0};
 	cleanup_file struct strata_file *plain = NULL;
 	char stored[STRATA_DIGEST_MAX], diff_id[STRATA_DIGEST_MAX];
 	const char *bytes;
@@ -17,9 +18,12 @@ int strata_index_spool(struct strata_index *index, const char *dir, const atomic
 
 	if (index->blob.compression == STRATA_NONE || index->plain != NULL)
 		return 0;
+	if (work != NULL)
+		quiet = *work;
+	quiet.progress = NULL;
 	plain = strata_file_temp(dir, err);
-	if (plain == NULL ||
-	    strata_stream_open(&stream, &index->blob, STRATA_DIGEST_PLAIN, cancel, NULL, err) < 0)
+	if (plain == NULL || strata_stream_open(&stream, &index->blob, STRATA_DIGEST_PLAIN,
+	                                        &index->inflate, &quiet, err) < 0)
 		return -1;
 	for (uint64_t at = 0;; at += len) {
 		if (strata_stream_next(&stream, &bytes, &len, err) < 0)

@@ -52,8 +52,7 @@ struct strata_edit_options {
 	const char *temp_dir;                /* for spooling */
 	enum strata_compression compression; /* of the result */
 	int level;
-	const atomic_bool *cancel;
-	atomic_ullong *progress; /* bytes of the old blob done */
+	struct strata_work work; /* its progress counts bytes of the old blob */
 };
 
 struct strata_edit_result {

@@ -182,8 +182,9 @@ static int scan_bytes(struct strata_index *index, struct strata_tar_parser *pars
 
 /* A plain tar: reads the headers and passes over the payloads. */
 static int scan_plain(struct strata_index *index, struct strata_tar_parser *parser,
-                      const atomic_bool *cancel, struct strata_err *err)
+                      const struct strata_work *work, struct strata_err *err)
 {
+	const atomic_bool *cancel = work != NULL ? work->cancel : NULL;
 	const struct strata_blob *blob = &index->blob;
 	cleanup_free char *window = malloc(SCAN_WINDOW);
 	uint64_t position = 0; /* of the end of the window, in the blob */
@@ -227,14 +228,14 @@ static int scan_plain(struct strata_index *index, struct strata_tar_parser *pars
 
 /* A compressed tar has to be read whole, and so is hashed whole. */
 static int scan_compressed(struct strata_index *index, struct strata_tar_parser *parser,
-                           const atomic_bool *cancel, struct strata_err *err)
+                           const struct strata_work *work, struct strata_err *err)
 {
 	cleanup_stream struct strata_stream stream = {0};
 	const char *bytes;
 	size_t len;
 
 	if (strata_stream_open(&stream, &index->blob, STRATA_DIGEST_STORED | STRATA_DIGEST_PLAIN,
-	                       cancel, NULL, err) < 0)
+	                       &index->inflate, work, err) < 0)
 		return -1;
 	for (;;) {
 		if (strata_stream_next(&stream, &bytes, &len, err) < 0)
@@ -253,7 +254,7 @@ static void free_parser(struct strata_tar_parser **parser)
 }
 
 static int scan(struct strata_index *index, const struct strata_tar_limits *limits,
-                const atomic_bool *cancel, struct strata_err *err)
+                const struct strata_work *work, struct strata_err *err)
 {
 	__attribute__((cleanup(free_parser))) struct strata_tar_parser *parser = NULL;
 	int status;
@@ -263,9 +264,8 @@ static int scan(struct strata_index *index, const struct strata_tar_limits *limi
 		return -1;
 	if (getrandom(&index->hash_key, sizeof(index->hash_key), 0) < 0)
 		index->hash_key.k0 = (uintptr_t)index; /* still unknown to whoever made the tar */
-	status = index->blob.compression == STRATA_NONE
-	                 ? scan_plain(index, parser, cancel, err)
-	                 : scan_compressed(index, parser, cancel, err);
+	status = index->blob.compression == STRATA_NONE ? scan_plain(index, parser, work, err)
+	                                                : scan_compressed(index, parser, work, err);
 	if (status < 0)
 		return -1;
 	if (strata_tar_finish(parser, &index->findings, &index->end_offset, err) < 0)
@@ -275,11 +275,11 @@ static int scan(struct strata_index *index, const struct strata_tar_limits *limi
 }
 
 int strata_index_scan(struct strata_index *index, const struct strata_tar_limits *limits,
-                      const atomic_bool *cancel, struct strata_err *err)
+                      const struct strata_work *work, struct strata_err *err)
 {
 	if (index->scanned)
 		return 0;
-	if (scan(index, limits, cancel, err) < 0) {
+	if (scan(index, limits, work, err) < 0) {
 		forget_scan(index);
 		return -1;
 	}

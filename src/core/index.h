@@ -18,6 +18,7 @@
 
 #include "buf.h"
 #include "codec.h"
+#include "crew.h"
 #include "digest.h"
 #include "err.h"
 #include "file.h"
@@ -88,7 +89,8 @@ struct strata_blob {
 };
 
 struct strata_index {
-	struct strata_blob blob;   /* owns a reference */
+	struct strata_blob blob;              /* owns a reference */
+	struct strata_inflate_limits inflate; /* whenever it is read */
 	struct strata_file *plain; /* the inflated tar, once somebody needed random access */
 	struct strata_entry *entries;
 	uint32_t count;
@@ -114,10 +116,11 @@ struct strata_index {
  * Reads the blob's headers: a plain tar by seeking over the payloads, a
  * compressed one whole, which then also gives digest and diff_id. *index is an index of
  * all zero bytes that already has its blob, and is that again after a failure.
- * One that is scanned already stays as it is. cancel may be NULL.
+ * One that is scanned already stays as it is. work may be NULL; its progress
+ * counts the bytes of a compressed blob only.
  */
 int strata_index_scan(struct strata_index *index, const struct strata_tar_limits *limits,
-                      const atomic_bool *cancel, struct strata_err *err);
+                      const struct strata_work *work, struct strata_err *err);
 
 void strata_index_free(struct strata_index *index);
 
@@ -162,9 +165,10 @@ size_t strata_path_normalise(const char *path, size_t len, char *out);
 /*
  * Makes sure that the tar can be read at any offset: a compressed one is
  * inflated into an unnamed temporary file in dir, once, and its diff_id
- * compared with index->diff_id. Plain ones need nothing.
+ * compared with index->diff_id. Plain ones need nothing. work may be NULL; its
+ * progress is left alone.
  */
-int strata_index_spool(struct strata_index *index, const char *dir, const atomic_bool *cancel,
+int strata_index_spool(struct strata_index *index, const char *dir, const struct strata_work *work,
                        struct strata_err *err);
 
 /* Reads tar bytes [offset, offset + len); compressed ones need spooling first. */

@@ -8,21 +8,34 @@
 #include <string.h>
 #include <time.h>
 
+#include "crew.h"
 #include "mem.h"
 #include "task.h"
 
 #define MAX_THREADS 64
 
+/* Below this cost (see task.h) no threads are started to help. */
+#define HELPED_COST ((uint64_t)4 << 20)
+
+/* In the order in which tasks start. */
+struct place {
+	uint64_t cost;
+	size_t task; /* its number in the list */
+};
+
 struct strata_job {
 	struct strata_task **tasks;
 	size_t count;
+	struct place *order;
+	struct strata_crew *crew;
 	pthread_t threads[MAX_THREADS];
 	unsigned thread_count;
-	unsigned running; /* threads; guarded by lock */
-	size_t next;      /* task to start; guarded by lock */
-	bool failed;      /* a task has; guarded by lock */
 	bool started;
 	bool settled; /* the threads are joined */
+	unsigned running; /* threads; from here on guarded by lock */
+	size_t next;      /* place in `order` */
+	size_t active;    /* tasks that run */
+	size_t limit;     /* only tasks before this one start: the first that failed */
 	atomic_bool cancel;
 	atomic_ullong progress;
 	uint64_t total;
@@ -73,34 +86,49 @@ struct strata_task *strata_job_add(struct strata_job *job, enum strata_task_kind
 	return task;
 }
 
-/* The next task to run, NULL when there is none or one has failed. */
-static struct strata_task *take(struct strata_job *job)
+/* The next task to run; none: `count`. */
+static size_t take(struct strata_job *job)
 {
-	struct strata_task *task = NULL;
+	size_t i = job->count;
 
 	pthread_mutex_lock(&job->lock);
-	if (!job->failed && job->next < job->count)
-		task = job->tasks[job->next++];
+	while (job->next < job->count && job->order[job->next].task >= job->limit)
+		job->next++;
+	if (job->next < job->count) {
+		i = job->order[job->next++].task;
+		job->active++;
+	} else if (job->active == 0) {
+		strata_crew_dismiss(job->crew);
+	}
 	pthread_mutex_unlock(&job->lock);
-	return task;
+	return i;
+}
+
+static void run_task(struct strata_job *job, size_t i)
+{
+	struct strata_task *task = job->tasks[i];
+	struct strata_work work = {job->crew, &job->cancel, &job->progress};
+	bool failed = strata_task_run(task, &work, &task->err) < 0;
+
+	if (failed)
+		strata_err_wrap(&task->err, "%s", task->label);
+	pthread_mutex_lock(&job->lock);
+	task->failed = failed;
+	task->done = true;
+	if (failed && i < job->limit)
+		job->limit = i;
+	job->active--;
+	pthread_mutex_unlock(&job->lock);
 }
 
 static void *work(void *argument)
 {
 	struct strata_job *job = argument;
-	struct strata_task *task;
+	size_t i;
 
-	while ((task = take(job)) != NULL) {
-		bool failed = strata_task_run(task, &job->cancel, &job->progress, &task->err) < 0;
-
-		if (failed)
-			strata_err_wrap(&task->err, "%s", task->label);
-		pthread_mutex_lock(&job->lock);
-		task->failed = failed;
-		task->done = true;
-		job->failed |= failed;
-		pthread_mutex_unlock(&job->lock);
-	}
+	while ((i = take(job)) < job->count)
+		run_task(job, i);
+	strata_crew_help(job->crew);
 	pthread_mutex_lock(&job->lock);
 	if (--job->running == 0)
 		pthread_cond_broadcast(&job->finished);
@@ -144,17 +172,60 @@ static int claim_indexes(struct strata_job *job, struct strata_err *err)
 	return 0;
 }
 
-int strata_job_start(struct strata_job *job, unsigned threads, struct strata_err *err)
+/* The longest first, ties as in the list: the last ones to run are short. */
+static int compare_places(const void *a, const void *b)
 {
-	sigset_t all, before;
-	int status = 0;
+	const struct place *x = a, *y = b;
 
+	if (x->cost != y->cost)
+		return x->cost > y->cost ? -1 : 1;
+	return x->task < y->task ? -1 : 1;
+}
+
+/* Fills `order`; *cost is that of all tasks. */
+static int plan(struct strata_job *job, uint64_t *cost, struct strata_err *err)
+{
+	*cost = 0;
+	free(job->order); /* of a start that failed */
+	job->order = strata_reallocarray(NULL, job->count, sizeof(*job->order));
+	if (job->order == NULL)
+		return strata_fail_nomem(err);
+	for (size_t i = 0; i < job->count; i++) {
+		job->order[i] = (struct place){strata_task_cost(job->tasks[i]), i};
+		if (!strata_add(*cost, job->order[i].cost, cost))
+			*cost = UINT64_MAX;
+	}
+	if (job->count > 1)
+		qsort(job->order, job->count, sizeof(*job->order), compare_places);
+	return 0;
+}
+
+/* No more threads than are of use. */
+static unsigned thread_count(const struct strata_job *job, unsigned threads, uint64_t cost)
+{
 	if (threads == 0)
 		threads = usable_cpus();
 	if (threads > MAX_THREADS)
 		threads = MAX_THREADS;
-	if (threads > job->count)
+	if (threads > job->count && (cost < HELPED_COST || job->count == 0))
 		threads = (unsigned)job->count;
+	return threads;
+}
+
+int strata_job_start(struct strata_job *job, unsigned threads, struct strata_err *err)
+{
+	sigset_t all, before;
+	uint64_t cost = 0;
+	int status = 0;
+
+	if (plan(job, &cost, err) < 0)
+		return -1;
+	threads = thread_count(job, threads, cost);
+	strata_crew_free(job->crew);
+	job->crew = strata_crew_new(threads, err);
+	if (job->crew == NULL)
+		return -1;
+	job->limit = job->count;
 	if (claim_indexes(job, err) < 0)
 		return -1;
 	job->started = true;
@@ -224,7 +295,7 @@ void strata_job_cancel(struct strata_job *job)
 {
 	atomic_store(&job->cancel, true);
 	pthread_mutex_lock(&job->lock);
-	job->failed = true; /* start no further ones */
+	job->limit = 0; /* start no further ones */
 	pthread_mutex_unlock(&job->lock);
 }
 
@@ -263,6 +334,8 @@ void strata_job_free(struct strata_job *job)
 	for (size_t i = 0; i < job->count; i++)
 		strata_task_free(job->tasks[i]);
 	free(job->tasks);
+	free(job->order);
+	strata_crew_free(job->crew);
 	pthread_cond_destroy(&job->finished);
 	pthread_mutex_destroy(&job->lock);
 	free(job);

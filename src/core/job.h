@@ -1,10 +1,11 @@
 /*
  * Work on several threads, started, polled and cancelled from one.
  *
- * A job is a list of tasks that do not depend on each other. Tasks start in
- * the order of the list. When one fails, no further one starts, and those that
- * run are finished; the job's error is that of the first failed task of the
- * list, so it is the same in every run.
+ * A job is a list of tasks that do not depend on each other. The longest start
+ * first; threads that find no further one help with those that run (crew.h).
+ * When a task fails, those behind it in the list do not start any more, those
+ * before it do; what runs is finished. So the job's error, that of the first
+ * failed task of the list, is the same in every run.
  *
  * The job owns its tasks and what they own; nothing that a task works on may
  * be touched by others until the job is done or freed. Worker threads block
@@ -22,31 +23,33 @@
 #include "index.h"
 
 enum strata_task_kind {
-	STRATA_TASK_SCAN,  /* builds `index` */
-	STRATA_TASK_HASH,  /* reads `blob`: digest and, with `plain`, diff_id */
-	STRATA_TASK_WRITE, /* carries out the plan of `index` into `to` */
-	STRATA_TASK_COPY,  /* copies `blob` as it is stored to `to` at to_offset, and hashes it */
-	STRATA_TASK_BYTES, /* writes `bytes` to `to` at to_offset */
+	STRATA_TASK_SCAN,   /* builds `index` */
+	STRATA_TASK_HASH,   /* reads `blob`: digest and, with `plain`, diff_id */
+	STRATA_TASK_WRITE,  /* carries out the plan of `index` into `to` */
+	STRATA_TASK_RECODE, /* writes `blob` to `to` in another compression */
+	STRATA_TASK_COPY,   /* copies `blob` as it is stored to `to` at to_offset, and hashes it */
+	STRATA_TASK_BYTES,  /* writes `bytes` to `to` at to_offset */
 };
 
 struct strata_task {
 	enum strata_task_kind kind;
 	char *label;                /* what messages call it: "layer 3/7 (sha256:ab12…)"; owned */
 	struct strata_index *index; /* SCAN, WRITE: not owned, marked busy meanwhile */
-	struct strata_blob blob;    /* HASH, COPY: owns a reference */
-	struct strata_file *to;     /* WRITE, COPY, BYTES: owns a reference */
-	uint64_t to_offset;
-	char *bytes; /* BYTES: owned */
+	struct strata_blob blob;    /* HASH, RECODE, COPY: owns a reference */
+	struct strata_file *to;     /* WRITE, RECODE, COPY, BYTES: owns a reference */
+	uint64_t to_offset;         /* COPY, BYTES; the others write from offset 0 on */
+	char *bytes;                /* BYTES: owned */
 	size_t bytes_len;
-	bool plain;                          /* HASH: inflate, too */
-	struct strata_tar_limits limits;     /* SCAN */
-	enum strata_compression compression; /* WRITE */
-	int level;
+	bool plain;                             /* HASH: inflate, too */
+	struct strata_tar_limits limits;        /* SCAN */
+	struct strata_inflate_limits inflate;   /* SCAN, HASH, WRITE, RECODE */
+	enum strata_compression compression;    /* WRITE, RECODE: of the result */
+	int level;                              /* the same */
 	char *temp_dir;                         /* WRITE; owned, may be NULL */
-	char expect_digest[STRATA_DIGEST_MAX];  /* "" when not known */
+	char expect_digest[STRATA_DIGEST_MAX];  /* of what is read; "" when not known */
 	char expect_diff_id[STRATA_DIGEST_MAX]; /* "" when not known */
 
-	/* Results, once the job is done: */
+	/* Results, once the job is done; of what was written where something was: */
 	char digest[STRATA_DIGEST_MAX];
 	char diff_id[STRATA_DIGEST_MAX];
 	uint64_t size;
@@ -63,7 +66,10 @@ struct strata_job *strata_job_new(struct strata_err *err);
 struct strata_task *strata_job_add(struct strata_job *job, enum strata_task_kind kind,
                                    const char *label, struct strata_err *err);
 
-/* threads 0: one per CPU that this process may use. To be called once. */
+/*
+ * threads 0: one per CPU that this process may use. No more are started than
+ * are of use. To be called once.
+ */
 int strata_job_start(struct strata_job *job, unsigned threads, struct strata_err *err);
 
 /* Waits up to `seconds`. 1 done, 0 not yet. */

@@ -375,7 +375,7 @@ static int run(struct rewrite *w, const struct strata_edit_options *options, str
 	if (resolve_links(w, err) < 0)
 		return -1;
 	if (needs_random_access(w) &&
-	    strata_index_spool(w->index, options->temp_dir, options->cancel, err) < 0)
+	    strata_index_spool(w->index, options->temp_dir, &options->work, err) < 0)
 		return -1;
 	if (w->index->plain != NULL) {
 		plain = (struct strata_blob){w->index->plain, 0, w->index->tar_size, STRATA_NONE};
@@ -384,9 +384,10 @@ static int run(struct rewrite *w, const struct strata_edit_options *options, str
 		/* The scan has hashed both: the same stored bytes inflate to the same diff_id. */
 		wanted = STRATA_DIGEST_STORED;
 	}
-	if (strata_stream_open(&w->in, &plain, wanted, options->cancel, options->progress, err) < 0)
-		return -1;
-	if (strata_sink_open(&w->out, to, options->compression, options->level, err) < 0 ||
+	if (strata_stream_open(&w->in, &plain, wanted, &w->index->inflate, &options->work, err) <
+	            0 ||
+	    strata_sink_open(&w->out, to, options->compression, options->level, true,
+	                     &options->work, err) < 0 ||
 	    write_entries(w, err) < 0 || strata_stream_digests(&w->in, digest, diff_id, err) < 0)
 		return -1;
 	if (wanted == STRATA_DIGEST_STORED) {
@@ -411,6 +412,8 @@ int strata_edit_write(struct strata_index *index, const struct strata_edit_optio
 	struct rewrite w = {.index = index};
 	int status = run(&w, options, to, result, err);
 
+	if (status < 0)
+		strata_sink_abort(&w.out, err);
 	strata_stream_close(&w.in);
 	strata_sink_free(&w.out);
 	free(w.promoted);

@@ -2,16 +2,18 @@
  * The plain tar bytes of a blob, from front to back: read, inflate, digest.
  *
  * Everything that reads a whole blob goes through here, so that everything
- * read is hashed. Used by one thread.
+ * read is hashed. The caller's thread reads and inflates; the crew, where there
+ * is one, hashes what it has left behind. Used by one thread; not to be moved
+ * while it is open.
  */
 #ifndef STRATA_STREAM_H
 #define STRATA_STREAM_H
 
-#include <stdatomic.h>
 #include <stdbool.h>
 #include <stdint.h>
 
 #include "codec.h"
+#include "crew.h"
 #include "digest.h"
 #include "err.h"
 #include "index.h"
@@ -19,19 +21,41 @@
 /* Bytes per read: small enough for the second-level cache. */
 #define STRATA_CHUNK (256 << 10)
 
+/* The most chunks of a stream that wait to be hashed: 3 MiB. */
+#define STRATA_STREAM_CHUNKS 12
+
+struct strata_chunk {
+	struct strata_piece piece;
+	struct strata_digest *digest; /* that it goes to */
+	struct strata_chunk *next;    /* when free */
+	unsigned users;               /* the driver, the digest's lane */
+	size_t len;
+	unsigned char bytes[];
+};
+
 struct strata_stream {
 	const struct strata_blob *blob;
+	struct strata_work work;
+	struct strata_inflate_limits limits;
 	uint64_t position;                   /* read so far, in the blob */
 	struct strata_decoder *decoder;      /* NULL when plain */
 	struct strata_digest *stored_digest; /* of the blob; NULL when plain or not wanted */
 	struct strata_digest *plain_digest;
-	unsigned char *in; /* STRATA_CHUNK bytes */
+	struct strata_lane stored_lane;
+	struct strata_lane plain_lane;
+	struct strata_chunk *in; /* read last */
 	const unsigned char *in_next;
 	size_t in_left;
-	unsigned char *out; /* decoded; NULL when plain */
+	struct strata_chunk *out; /* decoded last */
 	uint64_t plain_total;
-	const atomic_bool *cancel; /* may be NULL */
-	atomic_ullong *progress;   /* blob bytes done; may be NULL */
+
+	/* With the crew's lock: */
+	struct strata_chunk *free;
+	unsigned chunks; /* in all */
+	unsigned hashing;
+	bool failed; /* hashing has */
+	struct strata_err failure;
+	atomic_bool closing;
 };
 
 enum strata_stream_digests {
@@ -39,9 +63,15 @@ enum strata_stream_digests {
 	STRATA_DIGEST_PLAIN = 2,
 };
 
-/* Fills *s (all zero before). blob must outlive it. wanted: which digests. */
+/*
+ * Fills *s (all zero before). blob must outlive it. wanted: which digests.
+ * limits and work may be NULL.
+ */
 int strata_stream_open(struct strata_stream *s, const struct strata_blob *blob, unsigned wanted,
-                       const atomic_bool *cancel, atomic_ullong *progress, struct strata_err *err);
+                       const struct strata_inflate_limits *limits, const struct strata_work *work,
+                       struct strata_err *err);
+
+/* Waits for what the crew still does with it. */
 void strata_stream_close(struct strata_stream *s);
 
 /* The next bytes, *len 0 at the end. They are valid until the next call. */

@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "mem.h"
+#include "sink.h"
 #include "stream.h"
 
 static const char *or_null(const char *digest)
@@ -19,9 +20,24 @@ static int expect(const char *what, const char *expected, const char *got, struc
 	                   got);
 }
 
-static int run_scan(struct strata_task *task, const atomic_bool *cancel, struct strata_err *err)
+/* The index keeps the limits that a task brings, for whoever reads it later. */
+static void set_limits(struct strata_task *task)
 {
-	if (strata_index_scan(task->index, &task->limits, cancel, err) < 0)
+	struct strata_inflate_limits *kept = &task->index->inflate;
+
+	if (task->inflate.bytes != 0)
+		kept->bytes = task->inflate.bytes;
+	if (task->inflate.ratio != 0)
+		kept->ratio = task->inflate.ratio;
+	if (task->inflate.zstd_window != 0)
+		kept->zstd_window = task->inflate.zstd_window;
+}
+
+static int run_scan(struct strata_task *task, const struct strata_work *work,
+                    struct strata_err *err)
+{
+	set_limits(task);
+	if (strata_index_scan(task->index, &task->limits, work, err) < 0)
 		return -1;
 	memcpy(task->digest, task->index->digest, STRATA_DIGEST_MAX);
 	memcpy(task->diff_id, task->index->diff_id, STRATA_DIGEST_MAX);
@@ -29,7 +45,7 @@ static int run_scan(struct strata_task *task, const atomic_bool *cancel, struct 
 	return expect("diff_id", task->expect_diff_id, task->diff_id, err);
 }
 
-static int run_hash(struct strata_task *task, const atomic_bool *cancel, atomic_ullong *progress,
+static int run_hash(struct strata_task *task, const struct strata_work *work,
                     struct strata_err *err)
 {
 	cleanup_stream struct strata_stream stream = {0};
@@ -39,8 +55,8 @@ static int run_hash(struct strata_task *task, const atomic_bool *cancel, atomic_
 
 	if (!task->plain)
 		blob.compression = STRATA_NONE;
-	if (strata_stream_open(&stream, &blob, STRATA_DIGEST_STORED | STRATA_DIGEST_PLAIN, cancel,
-	                       progress, err) < 0)
+	if (strata_stream_open(&stream, &blob, STRATA_DIGEST_STORED | STRATA_DIGEST_PLAIN,
+	                       &task->inflate, work, err) < 0)
 		return -1;
 	do {
 		if (strata_stream_next(&stream, &bytes, &len, err) < 0)
@@ -56,7 +72,7 @@ static int run_hash(struct strata_task *task, const atomic_bool *cancel, atomic_
 	return expect("diff_id", task->expect_diff_id, task->diff_id, err);
 }
 
-static int run_write(struct strata_task *task, const atomic_bool *cancel, atomic_ullong *progress,
+static int run_write(struct strata_task *task, const struct strata_work *work,
                      struct strata_err *err)
 {
 	struct strata_edit_options options = {
@@ -65,11 +81,11 @@ static int run_write(struct strata_task *task, const atomic_bool *cancel, atomic
 	        .temp_dir = task->temp_dir,
 	        .compression = task->compression,
 	        .level = task->level,
-	        .cancel = cancel,
-	        .progress = progress,
+	        .work = *work,
 	};
 	struct strata_edit_result result;
 
+	set_limits(task);
 	if (strata_edit_write(task->index, &options, task->to, &result, err) < 0)
 		return -1;
 	memcpy(task->digest, result.digest, STRATA_DIGEST_MAX);
@@ -78,46 +94,120 @@ static int run_write(struct strata_task *task, const atomic_bool *cancel, atomic
 	return 0;
 }
 
-/* What is hashed is what was written: one read serves both. */
-static int run_copy(struct strata_task *task, const atomic_bool *cancel, atomic_ullong *progress,
-                    struct strata_err *err)
+/* The plain bytes are hashed once: those that come in go out. */
+static int recode(struct strata_task *task, struct strata_stream *in, struct strata_sink *out,
+                  const struct strata_work *work, struct strata_err *err)
 {
-	cleanup_stream struct strata_stream stream = {0};
-	struct strata_blob stored = task->blob;
+	char digest[STRATA_DIGEST_MAX];
+	uint64_t plain_size;
 	const char *bytes;
 	size_t len;
 
-	stored.compression = STRATA_NONE;
-	if (strata_stream_open(&stream, &stored,
-	                       task->expect_digest[0] != '\0' ? STRATA_DIGEST_STORED : 0, cancel,
-	                       progress, err) < 0)
+	if (strata_stream_open(in, &task->blob, STRATA_DIGEST_STORED | STRATA_DIGEST_PLAIN,
+	                       &task->inflate, work, err) < 0 ||
+	    strata_sink_open(out, task->to, task->compression, task->level, false, work, err) < 0)
 		return -1;
-	for (uint64_t at = task->to_offset;; at += len) {
+	do {
+		if (strata_stream_next(in, &bytes, &len, err) < 0 ||
+		    strata_sink_write(out, bytes, len, err) < 0)
+			return -1;
+	} while (len > 0);
+	if (strata_stream_digests(in, digest, task->diff_id, err) < 0 ||
+	    expect("digest", task->expect_digest, digest, err) < 0 ||
+	    expect("diff_id", task->expect_diff_id, task->diff_id, err) < 0)
+		return -1;
+	memcpy(task->digest, task->diff_id, STRATA_DIGEST_MAX); /* unless compressed */
+	return strata_sink_close(out, task->digest, task->diff_id, &task->size, &plain_size, err);
+}
+
+static int run_recode(struct strata_task *task, const struct strata_work *work,
+                      struct strata_err *err)
+{
+	struct strata_stream in = {0};
+	struct strata_sink out = {0};
+	int status = recode(task, &in, &out, work, err);
+
+	if (status < 0)
+		strata_sink_abort(&out, err);
+	strata_stream_close(&in);
+	strata_sink_free(&out);
+	return status;
+}
+
+/* So much is copied before it is looked at again. */
+#define COPY_WINDOW ((uint64_t)4 << 20)
+
+/* Copies the next part by the kernel, which shares the blocks where it can. */
+static int copy_part(struct strata_task *task, uint64_t at, const struct strata_work *work,
+                     struct strata_err *err)
+{
+	uint64_t left = task->blob.size - at;
+
+	if (work->cancel != NULL && atomic_load_explicit(work->cancel, memory_order_relaxed))
+		return strata_fail(err, "ECANCELED", "canceled");
+	return strata_file_copy(task->to, task->to_offset + at, task->blob.file,
+	                        task->blob.offset + at, left < COPY_WINDOW ? left : COPY_WINDOW,
+	                        err);
+}
+
+/* The copy is what gets hashed, so that it is known to be right. */
+static int copy_hashed(struct strata_task *task, const struct strata_work *work,
+                       struct strata_err *err)
+{
+	cleanup_stream struct strata_stream stream = {0};
+	struct strata_blob copy = {task->to, task->to_offset, task->blob.size, STRATA_NONE};
+	const char *bytes;
+	size_t len;
+
+	if (strata_stream_open(&stream, &copy, STRATA_DIGEST_STORED, NULL, work, err) < 0)
+		return -1;
+	do {
+		if (stream.position % COPY_WINDOW == 0 &&
+		    copy_part(task, stream.position, work, err) < 0)
+			return -1;
 		if (strata_stream_next(&stream, &bytes, &len, err) < 0)
 			return -1;
-		if (len == 0)
-			break;
-		if (strata_file_write(task->to, at, bytes, len, err) < 0)
-			return -1;
-	}
+	} while (len > 0);
 	task->size = stream.plain_total;
 	if (strata_stream_digests(&stream, task->digest, task->diff_id, err) < 0)
 		return -1;
+	task->diff_id[0] = '\0';
 	return expect("digest", task->expect_digest, task->digest, err);
 }
 
-int strata_task_run(struct strata_task *task, const atomic_bool *cancel, atomic_ullong *progress,
+static int run_copy(struct strata_task *task, const struct strata_work *work,
+                    struct strata_err *err)
+{
+	if (task->expect_digest[0] != '\0')
+		return copy_hashed(task, work, err);
+	for (uint64_t at = 0; at < task->blob.size; at += COPY_WINDOW) {
+		uint64_t left = task->blob.size - at;
+
+		if (copy_part(task, at, work, err) < 0)
+			return -1;
+		if (work->progress != NULL)
+			atomic_fetch_add_explicit(work->progress,
+			                          left < COPY_WINDOW ? left : COPY_WINDOW,
+			                          memory_order_relaxed);
+	}
+	task->size = task->blob.size;
+	return 0;
+}
+
+int strata_task_run(struct strata_task *task, const struct strata_work *work,
                     struct strata_err *err)
 {
 	switch (task->kind) {
 	case STRATA_TASK_SCAN:
-		return run_scan(task, cancel, err);
+		return run_scan(task, work, err);
 	case STRATA_TASK_HASH:
-		return run_hash(task, cancel, progress, err);
+		return run_hash(task, work, err);
 	case STRATA_TASK_WRITE:
-		return run_write(task, cancel, progress, err);
+		return run_write(task, work, err);
+	case STRATA_TASK_RECODE:
+		return run_recode(task, work, err);
 	case STRATA_TASK_COPY:
-		return run_copy(task, cancel, progress, err);
+		return run_copy(task, work, err);
 	case STRATA_TASK_BYTES:
 		return strata_file_write(task->to, task->to_offset, task->bytes, task->bytes_len,
 		                         err);
@@ -127,10 +217,57 @@ int strata_task_run(struct strata_task *task, const atomic_bool *cancel, atomic_
 
 uint64_t strata_task_size(const struct strata_task *task)
 {
-	if (task->kind == STRATA_TASK_WRITE)
-		return task->index->plain != NULL ? task->index->tar_size : task->index->blob.size;
-	return task->kind == STRATA_TASK_HASH || task->kind == STRATA_TASK_COPY ? task->blob.size
-	                                                                        : 0;
+	const struct strata_index *index = task->index;
+
+	switch (task->kind) {
+	case STRATA_TASK_SCAN:
+		return index->blob.compression != STRATA_NONE ? index->blob.size : 0;
+	case STRATA_TASK_WRITE:
+		return index->plain != NULL ? index->tar_size : index->blob.size;
+	case STRATA_TASK_HASH:
+	case STRATA_TASK_RECODE:
+	case STRATA_TASK_COPY:
+		return task->blob.size;
+	case STRATA_TASK_BYTES:
+		break;
+	}
+	return 0;
+}
+
+/*
+ * A stored byte of gzip is 2.5 plain ones, and inflating them takes twice as long
+ * as hashing; packing takes twice as long as all that.
+ */
+uint64_t strata_task_cost(const struct strata_task *task)
+{
+	uint64_t size = strata_task_size(task);
+	bool inflates = false, deflates = false;
+
+	switch (task->kind) {
+	case STRATA_TASK_SCAN:
+		inflates = true;
+		break;
+	case STRATA_TASK_HASH:
+		inflates = task->plain && task->blob.compression != STRATA_NONE;
+		break;
+	case STRATA_TASK_WRITE:
+		inflates =
+		        task->index->plain == NULL && task->index->blob.compression != STRATA_NONE;
+		deflates = task->compression != STRATA_NONE;
+		break;
+	case STRATA_TASK_RECODE:
+		inflates = task->blob.compression != STRATA_NONE;
+		deflates = task->compression != STRATA_NONE;
+		break;
+	case STRATA_TASK_COPY:
+	case STRATA_TASK_BYTES:
+		break;
+	}
+	if (inflates)
+		size = strata_mul(size, 7, &size) ? size : UINT64_MAX;
+	if (deflates)
+		size = strata_mul(size, 3, &size) ? size : UINT64_MAX;
+	return size;
 }
 
 void strata_task_free(struct strata_task *task)

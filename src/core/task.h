@@ -5,11 +5,14 @@
 #include "job.h"
 
 /* Runs the task; its results are in it afterwards. */
-int strata_task_run(struct strata_task *task, const atomic_bool *cancel, atomic_ullong *progress,
+int strata_task_run(struct strata_task *task, const struct strata_work *work,
                     struct strata_err *err);
 
 /* Bytes that it will read, for the progress. */
 uint64_t strata_task_size(const struct strata_task *task);
+
+/* How long it takes compared with others, roughly: 1 is a byte read and hashed. */
+uint64_t strata_task_cost(const struct strata_task *task);
 
 void strata_task_free(struct strata_task *task);
 

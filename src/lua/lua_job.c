@@ -62,6 +62,8 @@ struct task_options {
 	int64_t to_offset;
 	int64_t level;
 	enum strata_compression compression;
+	enum strata_compression as;
+	struct strata_inflate_limits inflate;
 	bool plain;
 	const char *bytes;
 	size_t bytes_len;
@@ -83,6 +85,16 @@ static int64_t size_field(lua_State *L, const char *field, int64_t fallback)
 	}
 	lua_pop(L, 1);
 	return n;
+}
+
+/* 0, also when absent: the default. */
+static uint64_t limit_field(lua_State *L, const char *field)
+{
+	int64_t n = size_field(L, field, 0);
+
+	if (n < 0)
+		luaL_error(L, "field '%s' must not be negative", field);
+	return (uint64_t)n;
 }
 
 /* The object in a field of arg 2, anchored in the job; NULL when absent. */
@@ -108,10 +120,10 @@ static struct strata_file *file_field(lua_State *L, const char *field)
 	return f ? *f : NULL;
 }
 
-static enum strata_compression compression_field(lua_State *L)
+static enum strata_compression compression_field(lua_State *L, const char *field)
 {
 	size_t len;
-	const char *name = strata_opt_field(L, 2, "compression", &len);
+	const char *name = strata_opt_field(L, 2, field, &len);
 
 	for (int c = STRATA_NONE; name != NULL && c <= STRATA_LZ4; c++)
 		if (strcmp(name, strata_compression_name((enum strata_compression)c)) == 0)
@@ -149,10 +161,16 @@ static void check_options(lua_State *L, struct task_options *o)
 	o->limits.max_entries = (uint64_t)size_field(L, "max_entries", 0);
 	o->limits.max_path = (size_t)size_field(L, "max_path", 0);
 	o->limits.max_extension = (size_t)size_field(L, "max_extension", 0);
-	o->compression = compression_field(L);
+	o->compression = compression_field(L, "compression");
+	o->as = compression_field(L, "as");
+	o->inflate.bytes = limit_field(L, "max_bytes");
+	o->inflate.ratio = limit_field(L, "max_ratio");
+	o->inflate.zstd_window = limit_field(L, "max_zstd_window");
 	lua_getfield(L, 2, "plain");
 	o->plain = lua_toboolean(L, -1);
 	lua_pop(L, 1);
+	if (o->level < -1 || o->level > 1000)
+		luaL_error(L, "field 'level' is out of range");
 	if (o->offset < 0 || o->size < 0 || o->to_offset < 0)
 		luaL_error(L, "offset and size must not be negative");
 	o->file = file_field(L, "file");
@@ -165,9 +183,12 @@ static void check_options(lua_State *L, struct task_options *o)
 /* Copies the options into the task; everything that it owns is freed with it. */
 static int fill_task(struct strata_task *task, const struct task_options *o, struct strata_err *err)
 {
+	bool recodes = task->kind == STRATA_TASK_RECODE;
+
 	task->index = o->index ? &o->index->index : NULL;
 	task->limits = o->limits;
-	task->compression = o->compression;
+	task->inflate = o->inflate;
+	task->compression = recodes ? o->as : o->compression;
 	task->level = (int)o->level;
 	task->plain = o->plain;
 	task->to_offset = (uint64_t)o->to_offset;
@@ -203,7 +224,8 @@ static int add_task(lua_State *L, enum strata_task_kind kind)
 	check_options(L, &options);
 	if (options.index == NULL && (kind == STRATA_TASK_SCAN || kind == STRATA_TASK_WRITE))
 		luaL_error(L, "field 'index' is missing");
-	if (options.file == NULL && (kind == STRATA_TASK_HASH || kind == STRATA_TASK_COPY))
+	if (options.file == NULL &&
+	    (kind == STRATA_TASK_HASH || kind == STRATA_TASK_RECODE || kind == STRATA_TASK_COPY))
 		luaL_error(L, "field 'file' is missing");
 	if (options.to == NULL && kind >= STRATA_TASK_WRITE)
 		luaL_error(L, "field 'to' is missing");
@@ -216,22 +238,43 @@ static int add_task(lua_State *L, enum strata_task_kind kind)
 	return 1;
 }
 
-/* job:scan{label, index, diff_id, max_entries, max_path, max_extension} */
+/*
+ * job:scan{label, index, diff_id, max_entries, max_path, max_extension,
+ *          max_bytes, max_ratio, max_zstd_window}
+ */
 static int job_scan(lua_State *L)
 {
 	return add_task(L, STRATA_TASK_SCAN);
 }
 
-/* job:hash{label, file, offset, size, compression, plain, digest, diff_id} */
+/*
+ * job:hash{label, file, offset, size, compression, plain, digest, diff_id,
+ *          max_bytes, max_ratio, max_zstd_window}
+ */
 static int job_hash(lua_State *L)
 {
 	return add_task(L, STRATA_TASK_HASH);
 }
 
-/* job:write{label, index, to, compression, level, temp_dir, digest, diff_id} */
+/*
+ * job:write{label, index, to, compression, level, temp_dir, digest, diff_id,
+ *           max_bytes, max_ratio, max_zstd_window}
+ * level: 0 to 9 for gzip, 1 to 19 for zstd, -1 (default) for the format's default.
+ */
 static int job_write(lua_State *L)
 {
 	return add_task(L, STRATA_TASK_WRITE);
+}
+
+/*
+ * job:recode{label, file, offset, size, compression, to, as, level, digest, diff_id,
+ *            max_bytes, max_ratio, max_zstd_window}
+ * compression is that of the source, as that of the result; digest and diff_id
+ * are what the source must have.
+ */
+static int job_recode(lua_State *L)
+{
+	return add_task(L, STRATA_TASK_RECODE);
 }
 
 /* job:copy{label, file, offset, size, to, to_offset, digest} */
@@ -369,19 +412,13 @@ static int job_close(lua_State *L)
 
 void strata_lua_register_job(lua_State *L)
 {
-	static const luaL_Reg methods[] = {{"scan", job_scan},
-	                                   {"hash", job_hash},
-	                                   {"write", job_write},
-	                                   {"copy", job_copy},
-	                                   {"bytes", job_bytes},
-	                                   {"start", job_start},
-	                                   {"wait", job_wait},
-	                                   {"cancel", job_cancel},
-	                                   {"result", job_result},
-	                                   {"progress", job_progress},
-	                                   {"task", job_task},
-	                                   {"close", job_close},
-	                                   {NULL, NULL}};
+	static const luaL_Reg methods[] = {{"scan", job_scan},         {"hash", job_hash},
+	                                   {"write", job_write},       {"recode", job_recode},
+	                                   {"copy", job_copy},         {"bytes", job_bytes},
+	                                   {"start", job_start},       {"wait", job_wait},
+	                                   {"cancel", job_cancel},     {"result", job_result},
+	                                   {"progress", job_progress}, {"task", job_task},
+	                                   {"close", job_close},       {NULL, NULL}};
 	static const luaL_Reg functions[] = {{"job", job_new}, {NULL, NULL}};
 
 	strata_register_type(L, JOB_TYPE, methods, NULL, job_close);
