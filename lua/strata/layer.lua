@@ -60,10 +60,10 @@ function layer.load(states)
       local index, message, code = index_of(state)
       if not index then return nil, message, code end
       local limits = state.image.limits or {}
-      job:scan {
+      job:scan(work.limited(limits, {
         label = label(state), index = index, diff_id = state.diff_id,
         max_entries = limits.entries, max_path = limits.path, max_extension = limits.extension,
-      }
+      }))
       todo[#todo + 1] = state
     end
   end
@@ -140,10 +140,10 @@ function layer.settle(states, opts)
       if not compression or compression == "keep" then compression = state.blob.compression end
       local file, message, code = core.temp_file(opts.temp_dir)
       if not file then return nil, message, code end
-      job:write {
+      job:write(work.limited(state.image.limits, {
         label = label(state), index = state.index, to = file, compression = compression,
         level = opts.level, temp_dir = opts.temp_dir, diff_id = state.diff_id, digest = state.digest,
-      }
+      }))
       todo[#todo + 1] = { state = state, file = file, compression = compression }
     end
   end

@@ -2,6 +2,7 @@
 
 local media = require "strata.media"
 local rendition = require "strata.rendition"
+local tags = require "strata.tags"
 
 local product = {}
 
@@ -77,7 +78,7 @@ function product.plain(products)
       layers[n] = { diff_id = r.diff_id, part = { file = r.file, offset = r.offset, size = r.size,
                                                   digest = r.diff_id, label = r.label } }
     end
-    list[i] = { config_text = one.config_text, tags = one.tags, layers = layers }
+    list[i] = { config_text = one.config_text, tags = (tags.for_docker(one.tags)), layers = layers }
   end
   return list
 end
@@ -97,6 +98,10 @@ function product.lost(products, format, native)
     end
     if one.index and one.index.manifests > 1 then
       list[#list + 1] = ("the other %d manifests of the index %s"):format(one.index.manifests - 1, one.index.digest)
+    end
+    local _, unfit = tags.for_docker(one.tags)
+    for _, name in ipairs(format:find("^docker") and unfit or {}) do
+      list[#list + 1] = ("the name %s, which is no tag"):format(name)
     end
     if format == "docker-legacy" and one.manifest_text then
       list[#list + 1] = "the manifest, with its annotations and media types"

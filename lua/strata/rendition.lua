@@ -74,11 +74,11 @@ local function recompress(list, opts)
     if now.compression ~= one.compression then
       local file, message, code = core.temp_file(opts.temp_dir)
       if not file then return nil, message, code end
-      job:recode {
+      job:recode(work.limited(one.state.image.limits, {
         label = one.label, file = now.file, offset = now.offset, size = now.size,
         compression = now.compression, to = file, as = one.compression, level = opts.level,
         digest = now.digest, diff_id = now.diff_id,
-      }
+      }))
       todo[#todo + 1] = { one = one, file = file }
     end
   end
@@ -99,9 +99,9 @@ local function hash_unknown(list, opts)
   local job, todo = core.job(), {}
   for _, one in ipairs(list) do
     if not one.digest then
-      job:hash { label = one.label, file = one.file, offset = one.offset, size = one.size,
+      job:hash(work.limited(one.state.image.limits, { label = one.label, file = one.file, offset = one.offset, size = one.size,
                  compression = one.compression, plain = opts.verify ~= false,
-                 diff_id = opts.verify ~= false and one.diff_id or nil }
+                 diff_id = opts.verify ~= false and one.diff_id or nil }))
       todo[#todo + 1] = one
     end
   end

@@ -53,7 +53,8 @@ end
 ---@return strata.SaveResult
 function result.image(product, format, native)
   local text
-  local has_manifest = product.manifest_text or (not native and format ~= "docker-legacy")
+  local has_manifest = product.manifest_text or not native
+  if not native and format == "docker-legacy" then has_manifest = false end
   if has_manifest and has_digests(product) then
     text = assemble.manifest(product, not native and "oci" or nil)
   end

@@ -45,9 +45,10 @@ local function decompress(file, compression, path, plain, limits)
 end
 
 local function recode(file, compression, path, plain, opts)
-  local limits, job = opts.limits or {}, core.job()
-  job:recode { label = path, file = file, offset = 0, size = file:size(), compression = compression, to = plain,
-               as = "none", max_bytes = limits.bytes, max_ratio = limits.ratio }
+  local job = core.job()
+  job:recode(work.limited(opts.limits, {
+    label = path, file = file, offset = 0, size = file:size(), compression = compression, to = plain, as = "none",
+  }))
   local ok, message, code = work.run(job, opts, "inflating")
   job:close()
   if not ok then return nil, message, code end

@@ -73,4 +73,17 @@ function tags.find(list, ref)
   return nil
 end
 
+--- The names that docker load takes: each with a tag. A layout can also have others.
+---@param list string[]
+---@return string[] refs
+---@return string[] unfit
+function tags.for_docker(list)
+  local refs, unfit = {}, {}
+  for _, name in ipairs(list) do
+    local ok, ref = pcall(tags.complete, name)
+    if ok then refs[#refs + 1] = ref else unfit[#unfit + 1] = name end
+  end
+  return refs, unfit
+end
+
 return tags

@@ -35,4 +35,15 @@ function work.run(job, opts, what)
   return job:result()
 end
 
+--- Adds the limits of inflating to a task.
+---@param limits table?  {bytes?, ratio?, zstd_window?}
+---@param task table
+---@return table task
+function work.limited(limits, task)
+  if limits then
+    task.max_bytes, task.max_ratio, task.max_zstd_window = limits.bytes, limits.ratio, limits.zstd_window
+  end
+  return task
+end
+
 return work
