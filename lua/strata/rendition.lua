@@ -99,9 +99,11 @@ local function hash_unknown(list, opts)
   local job, todo = core.job(), {}
   for _, one in ipairs(list) do
     if not one.digest then
-      job:hash(work.limited(one.state.image.limits, { label = one.label, file = one.file, offset = one.offset, size = one.size,
-                 compression = one.compression, plain = opts.verify ~= false,
-                 diff_id = opts.verify ~= false and one.diff_id or nil }))
+      job:hash(work.limited(one.state.image.limits, {
+        label = one.label, file = one.file, offset = one.offset, size = one.size,
+        compression = one.compression, plain = opts.verify ~= false,
+        diff_id = opts.verify ~= false and one.diff_id or nil,
+      }))
       todo[#todo + 1] = one
     end
   end

@@ -77,9 +77,11 @@ local function copy_archive(out, store, products, opts)
   local job = core.job()
   for _, r in ipairs(products[1].renditions) do
     if not r.missing then
-      job:hash(work.limited(r.state.image.limits, { label = r.label, file = store.original and r.file or out.out, offset = r.offset, size = r.size,
-                 compression = r.compression, plain = not r.digest, digest = r.digest,
-                 diff_id = not r.digest and r.diff_id or nil }))
+      job:hash(work.limited(r.state.image.limits, {
+        label = r.label, file = store.original and r.file or out.out, offset = r.offset, size = r.size,
+        compression = r.compression, plain = not r.digest, digest = r.digest,
+        diff_id = not r.digest and r.diff_id or nil,
+      }))
     end
   end
   ok, message, code = work.run(job, opts, "hashing")

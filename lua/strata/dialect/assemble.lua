@@ -120,8 +120,8 @@ function assemble.docker_manifest(products)
   for i, product in ipairs(products) do
     local names = {}
     for n, one in ipairs(product.renditions) do names[n] = blob_name(one.digest) end
-    items[i] = { Config = blob_name(core.sha256(product.config_text)), RepoTags = json.array(tags.for_docker(product.tags)),
-                 Layers = json.array(names) }
+    items[i] = { Config = blob_name(core.sha256(product.config_text)), Layers = json.array(names),
+                 RepoTags = json.array((tags.for_docker(product.tags))) }
   end
   return json.encode(items)
 end
