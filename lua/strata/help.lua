@@ -5,14 +5,16 @@ local help = {}
 local TEXTS = {
   ["strata.Image"] = [[
 strata.Image
-  id tags platform config layers path edited       fields; tags assign
+  id digest tags platform config layers index path edited    fields; tags assign
   history()  scrub_history(pattern)  clear_history()
   inspect()  tree{depth=, width=}  files()  verify()
   filter(fn)  rewrite(fn)  prune()  append{files=}
-  tag(ref)  untag(ref)  save(path, opts)  close()]],
+  tag(ref)  untag(ref)  close()
+  save(what, {format=, compression=, level=, reproducible=, attestations=, verify=, threads=, progress=})]],
   ["strata.Layer"] = [[
 strata.Layer
   index diff_id chain_id digest size media_type compression created_by history empty edited
+  annotations foreign
   entries()  entry(path)  read(path, max)  tree()
   filter(fn)  rewrite(fn)  drop(path)]],
   ["strata.Entry"] = [[
@@ -33,9 +35,15 @@ strata.HistoryRow
   layer index  drop()]],
 }
 
+TEXTS["strata.Index"] = [[
+strata.Index
+  path images entries
+  each(fn, {platform=})  save(what, opts)  close()]]
+
 local MODULE = [[
 strata
-  open(path, {ref=})   images(path)   new{platform=}
+  open(what, {ref=, platform=, digest=, prefer=, limits=})   images(what)   new{platform=}
+  save({img, ...}, what, opts)   plan(img, opts)   open_index(what)   progress()
   version()   help(value)   null   array{}   object{}]]
 
 --- The text for a value; without one, or for anything else, that of the module.

@@ -98,6 +98,18 @@ local function loaded(state)
   return state.index
 end
 
+-- From this gzip level on the deflater is zlib, whose output is the same on every machine.
+local ZLIB_LEVEL = 6
+
+--- The level to compress with.
+---@param opts {level?: integer, reproducible?: boolean}
+---@param compression string
+---@return integer?  nil: the default
+function layer.level(opts, compression)
+  if compression == "gzip" and opts.reproducible and (opts.level or 0) < 4 then return ZLIB_LEVEL end
+  return opts.level
+end
+
 -- ---- edits that wait --------------------------------------------------------
 
 -- True when the plan of edits is not carried out yet.
@@ -142,7 +154,7 @@ function layer.settle(states, opts)
       if not file then return nil, message, code end
       job:write(work.limited(state.image.limits, {
         label = label(state), index = state.index, to = file, compression = compression,
-        level = opts.level, temp_dir = opts.temp_dir, diff_id = state.diff_id, digest = state.digest,
+        level = layer.level(opts, compression), temp_dir = opts.temp_dir, diff_id = state.diff_id, digest = state.digest,
       }))
       todo[#todo + 1] = { state = state, file = file, compression = compression }
     end

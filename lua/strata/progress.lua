@@ -19,9 +19,12 @@ end
 local function draw(what, done, total, seconds)
   local share = total > 0 and done / total or 1
   local filled = math.floor(share * WIDTH)
+  local bar = ("%-11s [%s%s] %3d %%"):format(what, ("#"):rep(filled), ("."):rep(WIDTH - filled),
+    math.floor(share * 100))
+  if done >= total then return ("%s  %s in %s"):format(bar, core.human_size(total), duration(seconds)) end
   local rate = seconds > 0 and done / seconds or 0
-  return ("%-11s [%s%s] %3d %%  %s/s  %s left"):format(what, ("#"):rep(filled), ("."):rep(WIDTH - filled),
-    math.floor(share * 100), core.human_size(math.floor(rate)), duration(rate > 0 and (total - done) / rate or 0 / 0))
+  return ("%s  %s/s  %s left"):format(bar, core.human_size(math.floor(rate)),
+    duration(rate > 0 and (total - done) / rate or 0 / 0))
 end
 
 --- A function for the option `progress`.

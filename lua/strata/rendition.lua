@@ -76,7 +76,7 @@ local function recompress(list, opts)
       if not file then return nil, message, code end
       job:recode(work.limited(one.state.image.limits, {
         label = one.label, file = now.file, offset = now.offset, size = now.size,
-        compression = now.compression, to = file, as = one.compression, level = opts.level,
+        compression = now.compression, to = file, as = one.compression, level = layer.level(opts, one.compression),
         digest = now.digest, diff_id = now.diff_id,
       }))
       todo[#todo + 1] = { one = one, file = file }

@@ -18,7 +18,8 @@ local save = {}
 ---@class strata.SaveOptions
 ---@field format? "docker"|"docker-legacy"|"oci"|"oci-archive"  default: as it came
 ---@field compression? "keep"|"gzip"|"zstd"|"none"  default keep
----@field level? integer
+---@field level? integer  gzip 0 to 9, zstd 1 to 19
+---@field reproducible? boolean  compressed bytes do not depend on the machine: gzip by zlib
 ---@field attestations? "keep"|"drop"|"refuse"  of images that change; default keep
 ---@field verify? boolean  false: what is copied is not hashed. Default true
 ---@field threads? integer  default: one per CPU
@@ -200,6 +201,7 @@ local function make_products(self, temp_dir)
   local opts = self.opts
   local settings = {
     compression = self.format == "docker-legacy" and "none" or opts.compression, level = opts.level,
+    reproducible = opts.reproducible,
     temp_dir = temp_dir, threads = opts.threads, progress = opts.progress,
     verify = opts.verify, digests = needs_digests(self),
   }
