@@ -456,7 +456,9 @@ local fields = {
   end,
   config = function(state) return state.config end,
   layers = function(state) return state.layers end,
-  path = function(state) return state.source and state.source.path end,
+  path = function(state)
+    return state.source and not state.source.store.spooled and state.source.path or nil
+  end,
   edited = function(state) return is_edited(state) end,
   digest = manifest_digest,
   index = function(state) return state.index end,
@@ -502,6 +504,7 @@ new, state_of, is = object.class("strata.Image", methods, {
   close = function(state)
     for _, one in ipairs(states_of(state.layers)) do
       if one.index then one.index:close() end
+      if one.own then one.blob.file:close() end
     end
     if state.source then state.source:release() end
   end,

@@ -184,6 +184,14 @@ local function check_unchanged(self)
       if not ok then return nil, message, code end
     end
   end
+  for _, one in ipairs(self.products) do
+    for _, r in ipairs(one.renditions) do
+      if r.action == "copied" and r.state.own then
+        local ok, message, code = r.file:unchanged()
+        if not ok then return nil, message, code end
+      end
+    end
+  end
   return true
 end
 

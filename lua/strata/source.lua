@@ -104,7 +104,11 @@ local function open_store(what, opts)
     local name = what == "-" and "standard input" or "stream"
     local file, message, code = core.spool(what, opts.temp_dir)
     if not file then return nil, message, code end
-    return open_archive(file, name, opts)
+    local store
+    store, message, code = open_archive(file, name, opts)
+    if not store then return nil, message, code end
+    store.spooled = true
+    return store
   end
   local file, message, code = core.open_file(what)
   if file then return open_archive(file, what, opts) end

@@ -117,6 +117,9 @@ end
 ---@field more? string text behind the last member of the manifest
 ---@field without? table<integer, boolean> layers whose blobs are not there
 
+local MANIFEST = '{"layers": [\n  %s\n],\n"x-unknown": {"b": 1.50, "a": null}, "config": %s,'
+	.. ' "schemaVersion": 2,"mediaType":"%s"%s}'
+
 --- Puts an image: layers, config and manifest. Returns the manifest.
 ---@param given spec.LayoutImage
 ---@return spec.Blob
@@ -134,15 +137,13 @@ function Layout:image(given)
 		blob.type = given.types and given.types[i] or types[how]
 		parts[i] = blobs.descriptor(blob, given.more_of_layers and given.more_of_layers[i])
 	end
-	return self:put(
-		('{"layers": [\n  %s\n],\n"x-unknown": {"b": 1.50, "a": null}, "config": %s, "schemaVersion": 2,"mediaType":"%s"%s}'):format(
-			table.concat(parts, ",\n  "),
-			blobs.descriptor(made, ',"x-config":1e3'),
-			types.manifest,
-			given.more or ""
-		),
-		types.manifest
+	local text = MANIFEST:format(
+		table.concat(parts, ",\n  "),
+		blobs.descriptor(made, ',"x-config":1e3'),
+		types.manifest,
+		given.more or ""
 	)
+	return self:put(text, types.manifest)
 end
 
 local function index_text(descriptors, media_type, more)

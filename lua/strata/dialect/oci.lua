@@ -304,6 +304,7 @@ local function read_layer(catalog, descriptor, number)
   local compression
   compression, message, code = blob.file:sniff(blob.offset, blob.size)
   if not compression then return nil, message, code end
+  layer.own = blob.own
   layer.blob = { file = blob.file, offset = blob.offset, size = blob.size, compression = compression }
   return layer
 end
