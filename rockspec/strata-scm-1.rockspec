@@ -38,7 +38,7 @@ local binding = [[
 	binding entry_get entry_set lua_digest lua_dir lua_entry lua_file lua_host lua_index
 	lua_job lua_json lua_object lua_spool lua_tar module xattr
 ]]
-local archive = [[archive]]
+local archive = [[archive decompress]]
 local facade = [[
 	append choose config directory help history image index inspect json layer links listing
 	manifest media members object platform product progress rendition result save schema

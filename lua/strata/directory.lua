@@ -35,7 +35,13 @@ function directory.open(path)
   local dir, message, code = core.open_dir(path)
   if not dir then return nil, message, code end
   local self = setmetatable({ path = path, dir = dir, root = "index.json", flat = false }, Directory)
-  if not dir:stat("index.json") then
+  local index
+  index, message, code = dir:stat("index.json")
+  if not index then
+    if message and code ~= "ENOENT" then
+      dir:close()
+      return nil, ("%s: %s"):format(path, message), code
+    end
     if not is_flat(dir) then
       dir:close()
       return fail("EFORMAT", "%s: a directory without index.json is no image", path)
@@ -67,15 +73,30 @@ function Directory:document(name, max)
   return text, message, code
 end
 
---- Where a blob lies, below the directory.
-function Directory:blob_name(digest)
-  if self.flat then return (digest:gsub("^.*:", "")) end
-  return "blobs/" .. digest:gsub(":", "/", 1)
+--- Where a blob lies, below the directory. skopeo's has other names for manifests.
+---@param digest string
+---@param is_manifest? boolean  default: as it is there
+function Directory:blob_name(digest, is_manifest)
+  if not self.flat then return "blobs/" .. digest:gsub(":", "/", 1) end
+  local name = digest:gsub("^.*:", "")
+  local other = name .. ".manifest.json"
+  return (is_manifest or self:has(other)) and other or name
+end
+
+--- The digest that the name of a blob states, as its file has to have it.
+---@param name string
+---@return string?
+function Directory:stated_digest(name)
+  if self.flat then
+    local hex = name:match("^(%x+)$") or name:match("^(%x+)%.manifest%.json$")
+    return hex and core.digest_valid("sha256:" .. hex) and "sha256:" .. hex or nil
+  end
+  local algorithm, encoded = name:match("^blobs/([^/]+)/([^/]+)$")
+  return algorithm and algorithm .. ":" .. encoded
 end
 
 function Directory:has_blob(digest)
-  local name = self:blob_name(digest)
-  return self:has(name) or (self.flat and self:has(name .. ".manifest.json"))
+  return self:has(self:blob_name(digest))
 end
 
 --- A blob; ENOENT when it is not there.
@@ -86,10 +107,6 @@ end
 function Directory:blob(digest)
   local name = self:blob_name(digest)
   local file, message, code = self.dir:open(name)
-  if not file and self.flat and code == "ENOENT" then
-    name = name .. ".manifest.json"
-    file, message, code = self.dir:open(name)
-  end
   if not file then return nil, ("%s: %s"):format(self.path, message), code end
   return { file = file, offset = 0, size = file:size(), name = name, own = true }
 end

@@ -165,7 +165,7 @@ function image.from_model(model)
   local state = {
     source = model.source, tags = model.tags, opened_tags = {}, limits = model.limits,
     opened_config = model.config_text, manifest = model.manifest, index = model.index,
-    annotations = model.annotations, origins = #model.layers,
+    descriptor_text = model.descriptor_text, origins = #model.layers,
   }
   for i, tag in ipairs(model.tags) do state.opened_tags[i] = tag end
   local limits = model.limits and model.limits.json
@@ -432,8 +432,10 @@ end
 -- The digest of the manifest as the image is now.
 local function manifest_digest(state)
   if state.source and not state.manifest then return nil end
-  state.hub.settle()
-  local renditions, message = rendition.make(states_of(state.layers), { digests = true })
+  local ok, message = settle(state, { exact = true })
+  if not ok then error(message, 0) end
+  local renditions
+  renditions, message = rendition.make(states_of(state.layers), { digests = true })
   if not renditions then error(message, 0) end
   local text
   text, message = assemble.manifest(product.with(state, renditions), state.manifest == nil and "oci" or nil)

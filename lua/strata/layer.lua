@@ -137,9 +137,17 @@ function layer.current(state)
   }
 end
 
+-- A result that something else than this save compressed, in another way.
+local function is_stale(state, compression, opts)
+  local made = state.result
+  return opts.exact and made ~= nil and is_edited(state) and made.diff_id ~= state.diff_id and
+    (made.compression ~= compression or
+      (compression ~= "none" and made.level ~= layer.level(opts, compression)))
+end
+
 --- Carries out pending edits, layers side by side, into unnamed temporary files.
 ---@param states table[]
----@param opts? {compression?: string, level?: integer, temp_dir?: string, threads?: integer, progress?: function}
+---@param opts? table  compression, level, temp_dir, threads, progress; exact: also what was carried out otherwise
 ---@return boolean? ok
 ---@return string? message
 ---@return string? code
@@ -147,9 +155,9 @@ function layer.settle(states, opts)
   opts = opts or {}
   local job, todo = core.job(), {}
   for _, state in ipairs(states) do
-    if is_pending(state) then
-      local compression = opts.compression
-      if not compression or compression == "keep" then compression = state.blob.compression end
+    local compression = opts.compression
+    if not compression or compression == "keep" then compression = state.blob.compression end
+    if is_pending(state) or is_stale(state, compression, opts) then
       local file, message, code = core.temp_file(opts.temp_dir)
       if not file then return nil, message, code end
       job:write(work.limited(state.image.limits, {
@@ -167,6 +175,7 @@ function layer.settle(states, opts)
       item.state.result = {
         file = item.file, offset = 0, size = done.size, compression = item.compression,
         digest = done.digest, diff_id = done.diff_id, revision = item.state.index:revision(),
+        level = layer.level(opts, item.compression),
       }
     end
   end

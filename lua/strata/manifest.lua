@@ -27,6 +27,22 @@ end
 
 manifest.point = point
 
+--- Lets the platform of a descriptor follow its config; other keys of it stay.
+---@param doc strata.JSON
+---@param pointer string  of the descriptor
+---@param platform {os: string, architecture: string, variant: string?}
+function manifest.set_platform(doc, pointer, platform)
+  local at = pointer .. "/platform"
+  if doc:type(at) ~= "object" then return end
+  for _, key in ipairs { "os", "architecture", "variant" } do
+    if platform[key] then
+      doc:set(at .. "/" .. key, core.json_quote(platform[key]))
+    elseif doc:type(at .. "/" .. key) then
+      doc:remove(at .. "/" .. key)
+    end
+  end
+end
+
 local function drop_annotations(doc, pointer)
   local annotations = pointer .. "/annotations"
   if doc:type(annotations) ~= "object" then return end
@@ -84,7 +100,7 @@ function manifest.edit(text, image, family)
   for i = image.origins, 1, -1 do
     if not present[i] then doc:remove("/layers/" .. (i - 1)) end
   end
-  if doc:type("/layers") ~= "array" then doc:set("/layers", "[]") end
+  if #image.renditions > 0 and doc:type("/layers") ~= "array" then doc:set("/layers", "[]") end
   for i, one in ipairs(image.renditions) do
     local pointer = "/layers/" .. (i - 1)
     if one.origin then

@@ -73,6 +73,13 @@ function media.layer(family, compression, foreign)
   return (foreign and FOREIGN or LAYERS)[family][compression]
 end
 
+--- How a layer is compressed by its type: for blobs that are not there.
+---@param name any
+---@return string
+function media.stated_compression(name)
+  return layer_kinds[name] and layer_kinds[name].compression or "none"
+end
+
 ---@param name any
 ---@return boolean
 function media.is_foreign(name)

@@ -1,5 +1,6 @@
 --- An image as it is going to be written: config text, layers, tags, manifest.
 
+local json = require "strata.json"
 local media = require "strata.media"
 local rendition = require "strata.rendition"
 local tags = require "strata.tags"
@@ -14,6 +15,10 @@ local function platform_of(config)
   local function text(value) return type(value) == "string" and value ~= "" and value or nil end
   return { os = text(config.os) or "unknown", architecture = text(config.architecture) or "unknown",
            variant = text(config.variant) }
+end
+
+local function same_platform(a, b)
+  return a.os == b.os and a.architecture == b.architecture and a.variant == b.variant
 end
 
 --- Makes the product of an image whose edits are carried out.
@@ -35,11 +40,13 @@ end
 ---@return strata.Product
 function product.with(state, renditions)
   local changed = not same_list(state.tags, state.opened_tags)
+  local platform = platform_of(state.config)
   return {
     config_text = state.config:text(), renditions = renditions, origins = state.origins or 0,
-    tags = state.tags, new_tags = changed and state.tags or nil, platform = platform_of(state.config),
-    manifest_text = state.manifest and state.manifest.text, annotations = state.annotations, index = state.index,
-    state = state,
+    tags = state.tags, new_tags = changed and state.tags or nil, platform = platform,
+    new_platform = not same_platform(platform, platform_of(json.decode(state.opened_config))) and platform or nil,
+    manifest_text = state.manifest and state.manifest.text, descriptor_text = state.descriptor_text,
+    index = state.index, state = state,
   }
 end
 
@@ -91,6 +98,13 @@ end
 ---@return string[]
 function product.lost(products, format, native)
   local list = {}
+  for _, one in ipairs(products) do
+    for _, r in ipairs(one.renditions) do
+      if media.is_foreign(r.state.media_type) and r.action ~= "copied" then
+        list[#list + 1] = ("%s: it was a foreign layer and is not any more"):format(r.label)
+      end
+    end
+  end
   if native then return list end
   for _, one in ipairs(products) do
     if one.index and any(one.index.annotations) then
@@ -99,17 +113,15 @@ function product.lost(products, format, native)
     if one.index and one.index.manifests > 1 then
       list[#list + 1] = ("the other %d manifests of the index %s"):format(one.index.manifests - 1, one.index.digest)
     end
+    local catalog = one.state.source and one.state.source.catalog
+    local root = catalog and not catalog.store.flat and catalog.indexes[""]
+    if root and any(root.annotations) then list[#list + 1] = "the annotations of index.json" end
     local _, unfit = tags.for_docker(one.tags)
     for _, name in ipairs(format:find("^docker") and unfit or {}) do
       list[#list + 1] = ("the name %s, which is no tag"):format(name)
     end
     if format == "docker-legacy" and one.manifest_text then
       list[#list + 1] = "the manifest, with its annotations and media types"
-    end
-    for _, r in ipairs(one.renditions) do
-      if media.is_foreign(r.state.media_type) and r.action ~= "copied" then
-        list[#list + 1] = ("%s: it was a foreign layer and is not any more"):format(r.label)
-      end
     end
   end
   return list

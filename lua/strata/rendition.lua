@@ -31,11 +31,13 @@ function rendition.check(compression, level)
   end
 end
 
--- The compression that a layer is to have. Foreign layers stay what their URLs lead to.
-local function wanted(one, compression)
-  if not compression or compression == "keep" or
-    (one.foreign and not layer.is_edited(one)) or one.blob.missing then
-    return layer.is_pending(one) and one.blob.compression or layer.current(one).compression
+-- The compression that a layer is to have. Foreign layers stay what their URLs
+-- lead to, unless the format can hold plain ones only.
+local function wanted(one, opts)
+  local compression = opts.compression
+  local is_foreign = one.foreign and not layer.is_edited(one) and not opts.plain
+  if not compression or compression == "keep" or is_foreign or one.blob.missing then
+    return one.blob.compression
   end
   return compression
 end
@@ -48,15 +50,16 @@ end
 
 --- What save would make of the layers; nothing is compressed for it.
 ---@param states table[]
----@param opts {compression?: string}
+---@param opts {compression?: string, level?: integer, reproducible?: boolean, plain?: boolean}
 ---@return strata.Rendition[]
 function rendition.plan(states, opts)
   local list = {}
   for i, one in ipairs(states) do
-    local compression = wanted(one, opts.compression)
+    local compression = wanted(one, opts)
     local now = layer.current(one)
     local what = action(one, now, compression)
-    local known = what == "copied" or now.compression == compression
+    local as_wanted = compression == "none" or now.level == layer.level(opts, compression)
+    local known = what == "copied" or (now.compression == compression and as_wanted)
     list[i] = {
       state = one, origin = one.origin, label = layer.label(one), action = what, compression = compression,
       diff_id = now.diff_id, file = now.file, offset = now.offset, missing = now.missing,

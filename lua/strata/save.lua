@@ -209,6 +209,7 @@ local function make_products(self, temp_dir)
   local opts = self.opts
   local settings = {
     compression = self.format == "docker-legacy" and "none" or opts.compression, level = opts.level,
+    exact = true, plain = self.format == "docker-legacy",
     reproducible = opts.reproducible,
     temp_dir = temp_dir, threads = opts.threads, progress = opts.progress,
     verify = opts.verify, digests = needs_digests(self),
@@ -247,7 +248,10 @@ function save.plan(request, opts)
   local compression = self.format == "docker-legacy" and "none" or opts.compression
   local ok, message, code = request.settle { threads = opts.threads, progress = opts.progress }
   if not ok then return nil, message, code end
-  local renditions = rendition.plan(request.states, { compression = compression })
+  local renditions = rendition.plan(request.states, {
+    compression = compression, level = opts.level, reproducible = opts.reproducible,
+    plain = self.format == "docker-legacy",
+  })
   return result.image(product.with(request.state, renditions), self.format, self.native)
 end
 

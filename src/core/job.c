@@ -31,7 +31,7 @@ struct strata_job {
 	pthread_t threads[MAX_THREADS];
 	unsigned thread_count;
 	bool started;
-	bool settled; /* the threads are joined */
+	bool settled;     /* the threads are joined */
 	unsigned running; /* threads; from here on guarded by lock */
 	size_t next;      /* place in `order` */
 	size_t active;    /* tasks that run */

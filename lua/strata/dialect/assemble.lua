@@ -24,7 +24,7 @@ assemble.LAYOUT = '{"imageLayoutVersion":"1.0.0"}'
 ---@field tags string[]
 ---@field platform {os: string, architecture: string, variant: string?}
 ---@field manifest_text string?  that it came with
----@field annotations table<string, string>?  of its descriptor, but for names
+---@field descriptor_text string?  that led to it
 
 local function blob_name(digest)
   return "blobs/" .. digest:gsub(":", "/", 1)
@@ -49,30 +49,54 @@ function assemble.manifest(product, family)
   return manifest.new(product, family)
 end
 
---- The descriptors of a manifest: one per tag, one without when there is none.
+local function names_of(ref)
+  if not ref then return nil end
+  local _, tag = tags.split(ref)
+  local is_digest = ref:find("@", 1, true)
+  -- A name that is only a tag came from a layout that has no more.
+  return { [NAME] = tag and not is_digest and tags.full(ref) or nil, [REF_NAME] = not is_digest and tag or ref }
+end
+
+-- The descriptor that led to the image before, with its annotations and unknown keys.
+local function descriptor_like(text, new, names)
+  local doc = core.json(text)
+  if doc:get("/digest") ~= new.digest then manifest.point(doc, "", new.digest, new.size) end
+  doc:set("/mediaType", core.json_quote(new.mediaType))
+  local annotations = doc:type("/annotations") == "object"
+  for _, name in ipairs { NAME, REF_NAME } do
+    local at = "/annotations" .. json.part(name)
+    if names and names[name] then
+      doc:set(at, core.json_quote(names[name]))
+    elseif annotations and doc:type(at) then
+      doc:remove(at)
+    end
+  end
+  if doc:type("/annotations") == "object" and doc:count("/annotations") == 0 then doc:remove("/annotations") end
+  return doc
+end
+
+--- The texts of a manifest's descriptors: one per tag, one without when there is none.
 ---@param digest string
 ---@param size integer
 ---@param refs string[]
----@param like? {annotations: table?, platform: table?, family: string?}
----@return table[]
+---@param like? {text: string?, platform: table?, new_platform: table?, family: string?}  text: of the one before
+---@return string[]
 function assemble.descriptors(digest, size, refs, like)
   local list = {}
   like = like or {}
   for i = 1, math.max(#refs, 1) do
-    local annotations, ref = {}, refs[i]
-    for key, value in pairs(like.annotations or {}) do
-      if key ~= NAME and key ~= REF_NAME then annotations[key] = value end
+    local new = { mediaType = media.convert(media.OCI_MANIFEST, like.family or "oci"), digest = digest, size = size }
+    if like.text then
+      local doc = descriptor_like(like.text, new, names_of(refs[i]))
+      if like.new_platform then manifest.set_platform(doc, "", like.new_platform) end
+      if doc:type("/platform") ~= "object" and like.platform then
+        doc:set("/platform", json.encode(like.platform))
+      end
+      list[i] = doc:text()
+    else
+      new.annotations, new.platform = names_of(refs[i]), like.platform
+      list[i] = json.encode(new)
     end
-    if ref then
-      local _, tag = tags.split(ref)
-      -- A name that is only a tag came from a layout that has no more.
-      if tag and not ref:find("@", 1, true) then annotations[NAME] = tags.full(ref) end
-      annotations[REF_NAME] = not ref:find("@", 1, true) and tag or ref
-    end
-    list[i] = {
-      mediaType = media.convert(media.OCI_MANIFEST, like.family or "oci"), digest = digest, size = size,
-      annotations = next(annotations) and annotations or nil, platform = like.platform,
-    }
   end
   return list
 end
@@ -80,7 +104,7 @@ end
 --- What a layout of these images consists of.
 ---@param products strata.Product[]
 ---@param family "oci"|"docker"
----@return {blobs: table[], descriptors: table[], digests: string[]}?
+---@return {blobs: table[], descriptors: string[], digests: string[]}?
 ---@return string? message
 ---@return string? code
 function assemble.layout(products, family)
@@ -100,7 +124,8 @@ function assemble.layout(products, family)
     for _, one in ipairs(product.renditions) do
       if not one.missing then put(one.digest, { part = part_of(one) }) end
     end
-    local like = { annotations = product.annotations, platform = product.platform, family = family }
+    local like = { text = product.descriptor_text, platform = product.platform,
+                   new_platform = product.new_platform, family = family }
     for _, descriptor in ipairs(assemble.descriptors(digests[i], #text, product.tags, like)) do
       list[#list + 1] = descriptor
     end
@@ -109,8 +134,10 @@ function assemble.layout(products, family)
 end
 
 --- The text of an index.json.
+---@param list string[]  texts of descriptors
 function assemble.index(list)
-  return json.encode { schemaVersion = 2, mediaType = media.OCI_INDEX, manifests = json.array(list) }
+  return ('{"manifests":[%s],"mediaType":%s,"schemaVersion":2}'):format(table.concat(list, ","),
+    core.json_quote(media.OCI_INDEX))
 end
 
 --- The text of a manifest.json.

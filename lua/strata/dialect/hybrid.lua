@@ -26,7 +26,7 @@ local function find_manifest(catalog, id, count)
   local other
   for _, manifest in ipairs(catalog.manifests) do
     if manifest.kind == "image" and config_of(manifest) == id then
-      if #(manifest.document.layers or {}) == count then return manifest end
+      if #oci.layers(manifest.document) == count then return manifest end
       other = manifest
     end
   end
@@ -37,7 +37,7 @@ end
 local function same_layers(names, manifest)
   for i, name in ipairs(names) do
     local hex = name:match("^blobs/sha256/(%x+)$")
-    local descriptor = manifest.document.layers[i]
+    local descriptor = oci.layers(manifest.document)[i]
     if hex and type(descriptor) == "table" and descriptor.digest ~= "sha256:" .. hex then return false end
   end
   return true
@@ -66,7 +66,7 @@ local function join(store, catalog, candidate)
   local manifest, other = find_manifest(catalog, id, #names)
   if other and not manifest then
     return disagree(store, "%s has %d layers in one and %d in the other", id, #names,
-      #(other.document.layers or {}))
+      #oci.layers(other.document))
   end
   if manifest and not same_layers(names, manifest) then
     return disagree(store, "%s has other layers, or another order of them", id)
@@ -81,9 +81,11 @@ local function join(store, catalog, candidate)
     if not model then return nil, why, how end
     model.manifest = { text = manifest.text, digest = manifest.digest, media_type = manifest.media_type }
     model.index = catalog:index_of(manifest.digest)
+    model.descriptor_text = catalog:descriptor_of(manifest)
     for i, layer in ipairs(model.layers) do
-      local descriptor = manifest.document.layers[i]
-      layer.digest = layer.digest or descriptor.digest
+      local descriptor = oci.layers(manifest.document)[i]
+      if type(descriptor) ~= "table" then descriptor = {} end
+      layer.digest = layer.digest or oci.text(descriptor.digest)
       layer.media_type = layer.media_type or oci.text(descriptor.mediaType)
       layer.annotations = oci.strings(descriptor.annotations)
     end

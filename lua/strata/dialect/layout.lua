@@ -6,6 +6,7 @@ local core = require "strata.core"
 local json = require "strata.json"
 local oci = require "strata.dialect.oci"
 local oci_save = require "strata.dialect.oci_save"
+local tags = require "strata.tags"
 
 local layout = {}
 
@@ -53,9 +54,19 @@ local function existing_index(out)
   return text
 end
 
+-- What a descriptor names, as add_names of the reader has it.
 local function name_of(descriptor)
   local annotations = type(descriptor.annotations) == "table" and descriptor.annotations or {}
-  return annotations[oci.NAME] or annotations[oci.REF_NAME]
+  local full, short = annotations[oci.NAME], annotations[oci.REF_NAME]
+  return type(full) == "string" and tags.familiar(full) or type(short) == "string" and short or nil
+end
+
+-- The place of one name, or the same image where neither has a name.
+local function is_replaced(there, new)
+  if type(there) ~= "table" then return false end
+  local name, other = name_of(new), name_of(there)
+  if not name then return not other and there.digest == new.digest end
+  return other ~= nil and tags.find({ other }, name) ~= nil
 end
 
 -- An index with more descriptors: one that has the name of a new one makes way.
@@ -63,15 +74,11 @@ local function extend(text, descriptors)
   local doc, message, code = core.json(text)
   if not doc then return nil, message, code end
   for _, descriptor in ipairs(descriptors) do
+    local new = json.decode(descriptor)
     for i = doc:count("/manifests") - 1, 0, -1 do
-      local there = json.decode(doc:raw("/manifests/" .. i))
-      local same = type(there) == "table" and there.digest == descriptor.digest
-      if type(there) == "table" and ((name_of(descriptor) and name_of(there) == name_of(descriptor)) or
-        (same and not name_of(there) and not name_of(descriptor))) then
-        doc:remove("/manifests/" .. i)
-      end
+      if is_replaced(json.decode(doc:raw("/manifests/" .. i)), new) then doc:remove("/manifests/" .. i) end
     end
-    doc:insert("/manifests/" .. doc:count("/manifests"), json.encode(descriptor))
+    doc:insert("/manifests/" .. doc:count("/manifests"), descriptor)
   end
   return doc:text()
 end

@@ -39,6 +39,7 @@ end
 ---@field tags string[]
 ---@field platform {os: string, architecture: string, variant: string?}?
 ---@field annotations table  of its descriptor
+---@field place {index: string, number: integer}?  of the first descriptor that leads to it
 ---@field text string?  nil: the blob is not there
 ---@field document table?  decoded
 
@@ -47,14 +48,28 @@ end
 ---@field indexes table<string, {text: string, digest: string?}>  by digest; "" is index.json
 ---@field manifests strata.Manifest[]  in the order of the indexes
 ---@field by_digest table<string, strata.Manifest>
+---@field single string?  digest of the root, when that is a manifest itself
 local Catalog = {}
 Catalog.__index = Catalog
+
+-- A digest by the grammar; one of an algorithm that is known here also has its length.
+local function is_digest(value)
+  if type(value) ~= "string" then return false end
+  local algorithm = value:match("^([a-z0-9+._-]+):[a-zA-Z0-9=_-]+$")
+  if not algorithm or ("+" .. algorithm .. "+"):find("[+._-][+._-]") then return false end
+  return core.digest_valid(value) or (algorithm ~= "sha256" and algorithm ~= "sha512")
+end
+
+-- JSON's array; an empty object cannot be told from an empty one.
+local function is_array(value)
+  return type(value) == "table" and type(next(value)) ~= "string"
+end
 
 -- A descriptor of a document, checked. Returns its digest and size.
 local function check_descriptor(value, where)
   if type(value) ~= "table" then return fail("EFORMAT", "%s is not a descriptor", where) end
   local digest, size = value.digest, value.size
-  if type(digest) ~= "string" or not digest:find("^[a-z0-9][a-z0-9+._-]*:[a-zA-Z0-9=_-]+$") then
+  if not is_digest(digest) then
     return fail("EFORMAT", "%s: bad digest %s", where, core.quote(tostring(digest)))
   end
   if type(size) ~= "number" or size < 0 or size > MAX_SIZE or size % 1 ~= 0 then
@@ -64,6 +79,14 @@ local function check_descriptor(value, where)
 end
 
 oci.check_descriptor = check_descriptor
+
+local function is_verifiable(digest)
+  return digest:find("^sha256:") ~= nil
+end
+
+local function unverifiable(store, what, digest)
+  return fail("EUNSUPPORTED", "%s: %s: blob %s: only SHA-256 can be verified", store.path, what, digest)
+end
 
 local function read_small(store, blob, digest, size, max)
   if blob.size ~= size then
@@ -88,9 +111,7 @@ local function read_blob(store, digest, size, max)
   text, message, code = read_small(store, blob, digest, size, max)
   if blob.own then blob.file:close() end
   if not text then return nil, message, code end
-  if not digest:find("^sha256:") then
-    return fail("EUNSUPPORTED", "%s: blob %s: only SHA-256 can be verified", store.path, digest)
-  end
+  if not is_verifiable(digest) then return unverifiable(store, "document", digest) end
   local found = core.sha256(text)
   if found ~= digest then
     return fail("EDIGEST", "%s: blob %s hashes to %s", store.path, digest, found)
@@ -104,8 +125,8 @@ local function decode_document(text, where, max)
   if type(document) ~= "table" then return fail("EFORMAT", "%s is not a JSON object", where) end
   -- Docker writes null when there are none.
   local kind = document.manifests ~= nil and "index" or "manifest"
-  local other = document.layers or document.config or document.fsLayers
-  if kind == "index" and or_nil(other) then
+  local other = or_nil(document.layers) or or_nil(document.config) or or_nil(document.fsLayers)
+  if kind == "index" and other then
     -- CVE-2021-41190: two readers could take it for two things.
     return fail("EFORMAT", "%s is an index and a manifest at once", where)
   end
@@ -148,6 +169,7 @@ function Catalog:add_manifest(descriptor, text, document, names)
       kind = document and kind_of(document, annotations) or
         annotations[REFERENCE_TYPE] and "attestation" or "image",
       tags = {}, annotations = annotations, platform = platform.in_document(descriptor.platform),
+      place = self.place,
       text = text, document = document,
     }
     self.by_digest[known.digest] = known
@@ -171,8 +193,10 @@ function Catalog:visit_descriptor(descriptor, where, names, depth)
   end
   if not kind and stated ~= nil then return true end -- somebody else's: kept, not looked at
   local text, message
-  text, message, code = read_blob(self.store, digest, size, self.max)
-  if message then return nil, message, code end
+  if kind ~= "manifest" or is_verifiable(digest) then
+    text, message, code = read_blob(self.store, digest, size, self.max)
+    if message then return nil, message, code end
+  end
   if not text then
     if kind ~= "index" then self:add_manifest(descriptor, nil, nil, names) end
     return true
@@ -196,7 +220,7 @@ function Catalog:visit_descriptor(descriptor, where, names, depth)
 end
 
 function Catalog:visit_index(digest, text, document, names, depth)
-  local where = digest == "" and self.store.path .. ": index.json" or self.store.path .. ": " .. digest
+  local where = self.store.path .. ": " .. (digest == "" and self.store.root or digest)
   if depth > self.max_depth then
     return fail("ELIMIT", "%s: indexes inside indexes, more than %d deep (limits.index_depth)", where,
       self.max_depth)
@@ -204,10 +228,11 @@ function Catalog:visit_index(digest, text, document, names, depth)
   -- A digest cannot contain itself, so a cycle would have to break SHA-256; the depth is limited anyway.
   self.indexes[digest] = { text = text, media_type = or_nil(document.mediaType),
                            annotations = strings(document.annotations), document = document }
-  if type(or_nil(document.manifests) or {}) ~= "table" then
+  if not is_array(or_nil(document.manifests) or {}) then
     return fail("EFORMAT", "%s: manifests is not an array", where)
   end
   for i, descriptor in ipairs(or_nil(document.manifests) or {}) do
+    self.place = { index = digest, number = i - 1 }
     local ok, message, code = self:visit_descriptor(descriptor, ("%s: manifests[%d]"):format(where, i - 1),
       names, depth)
     if not ok then return nil, message, code end
@@ -215,14 +240,26 @@ function Catalog:visit_index(digest, text, document, names, depth)
   return true
 end
 
+--- The text of the descriptor that led to a manifest.
+---@param manifest strata.Manifest
+---@return string?
+function Catalog:descriptor_of(manifest)
+  local place = manifest.place
+  local doc = place and core.json(self.indexes[place.index].text)
+  return doc and doc:raw("/manifests/" .. place.number)
+end
+
 --- The manifest that is below some index, and the index, if it is a nested one.
 ---@param digest string
 ---@return {digest: string, media_type: string?, annotations: table<string, string>, manifests: integer}?
 function Catalog:index_of(digest)
   for index_digest, index in pairs(self.indexes) do
-    for _, descriptor in ipairs(index_digest ~= "" and or_nil(index.document.manifests) or {}) do
+    -- A layout's index.json is no image's index; the root of skopeo's directory is.
+    local counts = index_digest ~= "" or self.store.flat
+    for _, descriptor in ipairs(counts and or_nil(index.document.manifests) or {}) do
       if descriptor.digest == digest then
-        return { digest = index_digest, media_type = index.media_type, annotations = index.annotations,
+        return { digest = index_digest ~= "" and index_digest or core.sha256(index.text),
+                 media_type = index.media_type, annotations = index.annotations,
                  manifests = #index.document.manifests }
       end
     end
@@ -262,20 +299,28 @@ function oci.catalog(store, limits)
   local ok, message, code = check_layout(store, self.max)
   if not ok then return nil, message, code end
   local text
-  text, message, code = store:document("index.json", self.max)
+  text, message, code = store:document(store.root, self.max)
   if not text then return nil, message, code end
   local document, kind
-  document, kind, code = decode_document(text, store.path .. ": index.json", self.max)
+  document, kind, code = decode_document(text, store.path .. ": " .. store.root, self.max)
   if not document then return nil, kind, code end
-  if kind ~= "index" then return fail("EFORMAT", "%s: index.json has no manifests", store.path) end
-  ok, message, code = self:visit_index("", text, document, {}, 0)
-  if not ok then return nil, message, code end
+  if kind == "index" then
+    ok, message, code = self:visit_index("", text, document, {}, 0)
+    if not ok then return nil, message, code end
+  elseif store.flat then
+    self.single = core.sha256(text)
+    self:add_manifest({ digest = self.single, size = #text, mediaType = or_nil(document.mediaType) }, text,
+      document, {})
+  else
+    return fail("EFORMAT", "%s: %s has no manifests", store.path, store.root)
+  end
   return self
 end
 
 -- ---- one image ----------------------------------------------------------------
 
 local function missing(store, what, digest)
+  if store:has_blob(digest) then return unverifiable(store, what, digest) end
   return fail("ENOENT", "%s: %s: blob %s is not there", store.path, what, digest)
 end
 
@@ -294,9 +339,10 @@ local function read_layer(catalog, descriptor, number)
     foreign = media.is_foreign(descriptor.mediaType), name = blob and blob.name,
   }
   if not blob then
-    layer.blob = { size = size, compression = "none", missing = true }
+    layer.blob = { size = size, compression = media.stated_compression(descriptor.mediaType), missing = true }
     return layer
   end
+  if not is_verifiable(digest) then return unverifiable(store, what, digest) end
   if blob.size ~= size then
     return fail("EDIGEST", "%s: %s: blob %s has %d bytes, but its descriptor says %d", store.path, what,
       digest, blob.size, size)
@@ -329,7 +375,7 @@ function oci.read(catalog, manifest)
   if message then return nil, message, code end
   if not text then return missing(store, "config", digest) end
   local descriptors = or_nil(document.layers) or {}
-  if type(descriptors) ~= "table" then
+  if not is_array(descriptors) then
     return fail("EFORMAT", "%s: %s: layers is not an array", store.path, manifest.digest)
   end
   if #descriptors > catalog.max_layers then
@@ -345,8 +391,15 @@ function oci.read(catalog, manifest)
   return {
     config_text = text, layers = layers, tags = refs, limits = catalog.limits,
     manifest = { text = manifest.text, digest = manifest.digest, media_type = manifest.media_type },
-    index = catalog:index_of(manifest.digest),
+    index = catalog:index_of(manifest.digest), descriptor_text = catalog:descriptor_of(manifest),
   }
+end
+
+--- The descriptors of a manifest's layers.
+---@param document table
+---@return table[]
+function oci.layers(document)
+  return is_array(document.layers) and document.layers or {}
 end
 
 --- The platform of a manifest: its descriptor's, else its config's.
@@ -371,7 +424,7 @@ function oci.is_complete(catalog, manifest)
     return type(digest) ~= "string" or catalog.store:has_blob(digest)
   end
   if not has(document.config) then return false end
-  for _, descriptor in ipairs(type(document.layers) == "table" and document.layers or {}) do
+  for _, descriptor in ipairs(oci.layers(document)) do
     if not has(descriptor) and not media.is_foreign(descriptor.mediaType) then return false end
   end
   return true

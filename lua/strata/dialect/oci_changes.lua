@@ -13,6 +13,7 @@ local oci_changes = {}
 ---@field text string  of the new manifest
 ---@field blobs {digest: string, bytes: string?, part: strata.Segment?}[]  config and layers that are new
 ---@field tags string[]?  nil: as they were
+---@field platform table?  nil: as it was
 
 ---@class strata.LayoutChange
 ---@field root string  text of index.json (of manifest.json in a skopeo directory)
@@ -28,7 +29,8 @@ Change.__index = Change
 local function put_blob(self, digest, blob)
   if not self.have[digest] then
     self.have[digest] = true
-    self.blobs[#self.blobs + 1] = { digest = digest, bytes = blob.bytes, part = blob.part }
+    self.blobs[#self.blobs + 1] = { digest = digest, bytes = blob.bytes, part = blob.part,
+                                    is_manifest = blob.is_manifest }
   end
 end
 
@@ -66,6 +68,7 @@ local function edit_descriptors(self, doc, own, depth)
     end
     local new = self.new_of[digest]
     if new then manifest.point(doc, pointer, new.digest, new.size) end
+    if new and new.platform then manifest.set_platform(doc, pointer, new.platform) end
     leads_on(self, own, digest)
     local ok, message, code = edit_attestation(self, doc, pointer, digest)
     if not ok then return nil, message, code end
@@ -88,7 +91,7 @@ function Change:edit_index(digest, depth)
     local new = core.sha256(now)
     self.new_of[digest] = { digest = new, size = #now }
     leads_on(self, new, digest)
-    put_blob(self, new, { bytes = now })
+    put_blob(self, new, { bytes = now, is_manifest = true })
   end
   return true
 end
@@ -138,7 +141,20 @@ local function places(self, doc, change)
   return list
 end
 
+-- skopeo's directory of one image: its manifest is the root, and it has no names.
+local function single_root(self, changes)
+  local text = self.catalog.by_digest[self.catalog.single].text
+  for _, change in ipairs(changes) do
+    text = change.text
+    if change.tags and #change.tags > 0 then
+      self.notes[#self.notes + 1] = "the tags: a directory of skopeo's names no image"
+    end
+  end
+  return text
+end
+
 local function edit_root(self, changes)
+  if self.catalog.single then return single_root(self, changes) end
   local doc, message, code = core.json(self.catalog.indexes[""].text)
   if not doc then return nil, message, code end
   local ok
@@ -168,9 +184,9 @@ function oci_changes.work_out(catalog, changes, opts)
     self.leads[digest], self.leads[change.manifest.digest] = { [change] = true }, { [change] = true }
     if digest ~= change.manifest.digest then
       self.new_of[change.manifest.digest] = {
-        digest = digest, size = #change.text, document = json.decode(change.text),
+        digest = digest, size = #change.text, document = json.decode(change.text), platform = change.platform,
       }
-      put_blob(self, digest, { bytes = change.text })
+      if not catalog.single then put_blob(self, digest, { bytes = change.text, is_manifest = true }) end
     end
     for _, blob in ipairs(change.blobs) do put_blob(self, blob.digest, blob) end
   end

@@ -3,7 +3,6 @@
 
 local assemble = require "strata.dialect.assemble"
 local core = require "strata.core"
-local json = require "strata.json"
 local manifest = require "strata.manifest"
 local oci_names = require "strata.dialect.oci_names"
 
@@ -117,7 +116,7 @@ function oci_edit.edit(plan, state)
   if plan.tags_changed and plan.manifest and #state.tags > 0 and
     (not is_index(doc) or doc:count("/manifests") == 0) then
     local list = assemble.descriptors(plan.manifest.digest, plan.manifest.size, state.tags)
-    doc:set("/manifests", json.encode(list))
+    doc:set("/manifests", "[" .. table.concat(list, ",") .. "]")
   end
   if doc:text() ~= text then plan.edits:set(member, { bytes = doc:text() }) end
   return true

@@ -23,8 +23,13 @@ local function has_any(doc, pointer, refs)
   return name ~= nil and tags.find(refs, name) ~= nil
 end
 
+-- Where a layout says all of the name in the one annotation, it is said there.
 local function set_name(doc, pointer, ref)
   local _, tag = tags.split(ref)
+  if doc:type(pointer .. REF_NAME) and not doc:type(pointer .. NAME) then
+    doc:set(pointer .. REF_NAME, core.json_quote(ref))
+    return
+  end
   if tag and not ref:find("@", 1, true) then doc:set(pointer .. NAME, core.json_quote(tags.full(ref))) end
   doc:set(pointer .. REF_NAME, core.json_quote(not ref:find("@", 1, true) and tag or ref))
 end

@@ -12,7 +12,8 @@ local oci_save = {}
 local function change_of(product, source)
   local text, message, code = assemble.manifest(product)
   if not text then return nil, message, code end
-  local change = { manifest = source.manifest, text = text, blobs = {}, tags = product.new_tags }
+  local change = { manifest = source.manifest, text = text, blobs = {}, tags = product.new_tags,
+                   platform = product.new_platform }
   local config_digest = core.sha256(product.config_text)
   change.blobs[1] = { digest = config_digest, bytes = product.config_text }
   for _, one in ipairs(product.renditions) do
@@ -74,12 +75,6 @@ function oci_save.segments(members, change, products)
   return plan:segments()
 end
 
--- The digest that a blob's name states.
-local function stated_digest(name)
-  local algorithm, encoded = name:match("^blobs/([^/]+)/([^/]+)$")
-  return algorithm and algorithm .. ":" .. encoded
-end
-
 --- The files of a directory after the changes, without the root document.
 ---@param store strata.Directory
 ---@param change strata.LayoutChange
@@ -94,7 +89,7 @@ function oci_save.files(store, change, here)
   for digest in pairs(change.gone) do gone[store:blob_name(digest)] = true end
   for _, one in ipairs(here and {} or there) do
     if one.name ~= store.root and not gone[one.name] then
-      local digest = stated_digest(one.name)
+      local digest = store:stated_digest(one.name)
       files[#files + 1] = {
         name = one.name, digest = digest, from = store.dir,
         part = { offset = 0, size = one.size, label = one.name,
@@ -103,7 +98,7 @@ function oci_save.files(store, change, here)
     end
   end
   for _, blob in ipairs(change.blobs) do
-    files[#files + 1] = { name = store:blob_name(blob.digest), digest = blob.digest, bytes = blob.bytes,
+    files[#files + 1] = { name = store:blob_name(blob.digest, blob.is_manifest), digest = blob.digest, bytes = blob.bytes,
                           part = blob.part }
   end
   return files

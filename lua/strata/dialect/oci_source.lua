@@ -21,17 +21,18 @@ end
 
 -- What each blob is in the image.
 local function roles(self)
-  local store, found = self.store, { [self.store.root] = "index", ["oci-layout"] = "layout" }
+  local store, found = self.store, { ["oci-layout"] = "layout" }
   local document = self.manifest.document
   found[store:blob_name(self.manifest.digest)] = "manifest"
   found[store:blob_name(document.config.digest)] = "config"
-  for i, descriptor in ipairs(document.layers or {}) do
+  for i, descriptor in ipairs(oci.layers(document)) do
     local name = store:blob_name(descriptor.digest)
     found[name] = found[name] and found[name] .. ", " .. i or "layer " .. i
   end
   for digest in pairs(self.catalog.indexes) do
     if digest ~= "" then found[store:blob_name(digest)] = "index" end
   end
+  found[store.root] = self.catalog.single and "manifest" or "index"
   return found
 end
 
