@@ -10,6 +10,7 @@ local directory = {}
 ---@field path string
 ---@field dir userdata
 ---@field root string  the document that everything hangs on
+---@field root_text string  as it was when the directory was opened
 ---@field flat boolean  skopeo's: blobs lie beside it, under their bare hash
 local Directory = {}
 Directory.__index = Directory

@@ -18,8 +18,9 @@ local function describes_bytes(name)
   return false
 end
 
--- Points a descriptor at other bytes.
+-- Points a descriptor at other bytes, if they are others.
 local function point(doc, pointer, digest, size)
+  if doc:get(pointer .. "/digest") == digest then return end
   doc:set(pointer .. "/digest", core.json_quote(digest))
   doc:set(pointer .. "/size", ("%d"):format(size))
   if doc:type(pointer .. "/data") then doc:remove(pointer .. "/data") end

@@ -225,6 +225,14 @@ function Members:blob(digest)
   return { file = self.file, offset = member.offset, size = member.size, name = member.name }
 end
 
+--- The SHA-256 that the name of a blob states.
+---@param member strata.Member
+---@return string? digest
+function Members.stated_digest(_, member)
+  local hex = member.type == "file" and not member.sparse and member.name:match("^blobs/sha256/(%x+)$")
+  return hex and core.digest_valid("sha256:" .. hex) and "sha256:" .. hex or nil
+end
+
 --- Every member, in order.
 ---@return {name: string, type: string, size: integer, linkpath: string?, file: userdata, offset: integer}[]
 function Members:contents()

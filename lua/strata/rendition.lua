@@ -75,12 +75,16 @@ local function recompress(list, opts)
   for _, one in ipairs(list) do
     local now = layer.current(one.state)
     if now.compression ~= one.compression then
+      if not COMPRESSIONS[now.compression] then
+        return nil, ("%s: compressed with %s, which is not supported"):format(one.label, now.compression),
+          "EUNSUPPORTED"
+      end
       local file, message, code = core.temp_file(opts.temp_dir)
       if not file then return nil, message, code end
       job:recode(work.limited(one.state.image.limits, {
         label = one.label, file = now.file, offset = now.offset, size = now.size,
-        compression = now.compression, to = file, as = one.compression, level = layer.level(opts, one.compression),
-        digest = now.digest, diff_id = now.diff_id,
+        compression = now.compression, to = file, as = one.compression,
+        level = layer.level(opts, one.compression), digest = now.digest, diff_id = now.diff_id,
       }))
       todo[#todo + 1] = { one = one, file = file }
     end

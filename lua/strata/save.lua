@@ -67,6 +67,19 @@ local function way_of(source)
   return source.store.flat and "dir" or "oci"
 end
 
+-- The blobs of a layout that are not the image's own.
+local function hash_other_blobs(job, out, store, renditions)
+  local own = {}
+  for _, r in ipairs(renditions) do own[r.digest or ""] = true end
+  for _, member in ipairs(store.list) do
+    local digest = store:stated_digest(member)
+    if digest and not own[digest] then
+      job:hash { label = member.name, file = store.original and store.file or out.out, offset = member.offset,
+                 size = member.size, digest = digest }
+    end
+  end
+end
+
 -- An image that nobody touched is its file: copied by the kernel, and the copy
 -- is what gets hashed.
 local function copy_archive(out, store, products, opts)
@@ -85,6 +98,7 @@ local function copy_archive(out, store, products, opts)
       }))
     end
   end
+  if products[1].state.source.kind == "oci" then hash_other_blobs(job, out, store, products[1].renditions) end
   ok, message, code = work.run(job, opts, "hashing")
   job:close()
   if not ok then return nil, message, code end

@@ -28,8 +28,14 @@ local function decompress(file, compression, path, plain, limits)
     return fail("EUNSUPPORTED", "%s: the archive as a whole is compressed with %s, which needs strata.archive",
       path, compression)
   end
+  -- Messages name the file by themselves, and the limit as that module calls it.
+  local function failed(message, code)
+    local named = core.quote(file:name()) .. ": "
+    if message:sub(1, #named) == named then message = message:sub(#named + 1) end
+    return nil, ("%s: %s"):format(path, (message:gsub("%(max_bytes%)", "(limits.bytes)"))), code
+  end
   local reader, message, code = archive.decompress(file, compression, { max_bytes = limits.bytes })
-  if not reader then return nil, ("%s: %s"):format(path, message), code end
+  if not reader then return failed(message, code) end
   local offset = 0
   repeat
     local bytes
@@ -40,7 +46,7 @@ local function decompress(file, compression, path, plain, limits)
     end
   until not bytes or not ok
   reader:close()
-  if message then return nil, ("%s: %s"):format(path, message), code end
+  if message then return failed(message, code) end
   return true
 end
 

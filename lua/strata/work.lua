@@ -19,7 +19,7 @@ function work.run(job, opts, what)
   local progress = opts.progress
   local function report()
     local done, total = job:progress()
-    progress(done, total, what or "reading")
+    if total > 0 then progress(done, total, what or "reading") end
   end
   while not job:wait(progress and POLL_SECONDS or 0.5) do
     if progress then

@@ -57,6 +57,14 @@ const char *strata_dir_name(const struct strata_dir *dir)
 	return dir->name;
 }
 
+bool strata_dir_same(const struct strata_dir *a, const struct strata_dir *b)
+{
+	struct stat one, other;
+
+	return fstat(a->fd, &one) == 0 && fstat(b->fd, &other) == 0 && one.st_dev == other.st_dev &&
+	       one.st_ino == other.st_ino;
+}
+
 struct strata_dir *strata_dir_open(const char *path, struct strata_err *err)
 {
 	cleanup_dir struct strata_dir *dir = new_dir(path, err);

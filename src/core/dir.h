@@ -38,6 +38,9 @@ void strata_dir_unref(struct strata_dir *dir);
 /* The path that it was opened by. */
 const char *strata_dir_name(const struct strata_dir *dir);
 
+/* Whether both are one and the same directory, whatever paths led to it. */
+bool strata_dir_same(const struct strata_dir *a, const struct strata_dir *b);
+
 /*
  * Opens a regular file for reading. A directory is EISDIR, anything else
  * EUNSUPPORTED; devices and FIFOs are not even opened.

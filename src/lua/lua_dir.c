@@ -45,6 +45,10 @@
  *   ---@return boolean? ok
  *   function Dir:undo() end
  *
+ *   ---@param other strata.Dir
+ *   ---@return boolean  both are one directory, whatever paths led to it
+ *   function Dir:same(other) end
+ *
  *   ---@return string  the path that it was opened by
  *   function Dir:name() end
  *
@@ -238,6 +242,12 @@ static int dir_undo(lua_State *L)
 	return push_result(L, strata_dir_undo(dir, &err) < 0 ? -1 : 1, &err);
 }
 
+static int dir_same(lua_State *L)
+{
+	lua_pushboolean(L, strata_dir_same(check_dir(L, 1), check_dir(L, 2)));
+	return 1;
+}
+
 static int dir_name(lua_State *L)
 {
 	lua_pushstring(L, strata_dir_name(check_dir(L, 1)));
@@ -254,12 +264,11 @@ static int dir_tostring(lua_State *L)
 
 void strata_lua_register_dir(lua_State *L)
 {
-	static const luaL_Reg methods[] = {{"open", dir_open}, {"create", dir_create},
-	                                   {"stat", dir_stat}, {"exists", dir_exists},
-	                                   {"list", dir_list}, {"sync", dir_sync},
-	                                   {"undo", dir_undo}, {"remove", dir_remove},
-	                                   {"name", dir_name}, {"close", dir_close},
-	                                   {NULL, NULL}};
+	static const luaL_Reg methods[] = {
+	        {"open", dir_open},     {"create", dir_create}, {"stat", dir_stat},
+	        {"exists", dir_exists}, {"list", dir_list},     {"sync", dir_sync},
+	        {"undo", dir_undo},     {"remove", dir_remove}, {"name", dir_name},
+	        {"same", dir_same},     {"close", dir_close},   {NULL, NULL}};
 	static const luaL_Reg meta[] = {{"__tostring", dir_tostring}, {NULL, NULL}};
 	static const luaL_Reg functions[] = {
 	        {"open_dir", dir_open_dir}, {"create_dir", dir_create_dir}, {NULL, NULL}};

@@ -98,19 +98,30 @@ local function plan_new(saving, out)
   return { files = files, root = { name = "index.json", text = root } }
 end
 
-local function strip_slashes(path)
-  return (path:gsub("(.)/+$", "%1"))
+-- What was saved here since the source was opened would be undone, and what it
+-- removed may be needed.
+local function check_root(store, out)
+  local text, message, code = read(out, store.root)
+  if message then return nil, message, code end
+  if text ~= store.root_text then
+    return fail("ESTALE", "%s: %s was changed after it had been opened", out.path, store.root)
+  end
+  return true
 end
 
 -- The image's own layout with the changes, at its place or at a new one.
 local function plan_own(saving, out)
   local store = saving.sources[1].store
-  local here = strip_slashes(store.path) == strip_slashes(out.path)
-  if not here then
+  local here = store.dir:same(out.dir)
+  if here then
+    local ok, message, code = check_root(store, out)
+    if not ok then return nil, message, code end
+  else
     local names, message, code = out.dir:list(".")
     if not names then return nil, message, code end
     if #names > 0 then
       if store.flat then return fail("EEXIST", "%s: is not empty", out.path) end
+      saving.native = false
       return plan_new(saving, out)
     end
   end

@@ -301,6 +301,7 @@ function oci.catalog(store, limits)
   local text
   text, message, code = store:document(store.root, self.max)
   if not text then return nil, message, code end
+  store.root_text = text
   local document, kind
   document, kind, code = decode_document(text, store.path .. ": " .. store.root, self.max)
   if not document then return nil, kind, code end

@@ -79,6 +79,9 @@ local function edit_index(plan, state, member)
       local digest, size = visit(plan, child, 1)
       if digest then
         manifest.point(doc, pointer, digest, size)
+        if plan.product.new_platform and plan.manifest and plan.manifest.digest == digest then
+          manifest.set_platform(doc, pointer, plan.product.new_platform)
+        end
         ours[#ours + 1] = i
       end
     end

@@ -41,15 +41,16 @@ function oci_save.changes(products, sources, opts)
   return oci_changes.work_out(sources[1].catalog, list, opts)
 end
 
--- Layers that stay are hashed on their way.
+-- Blobs that stay are hashed on their way, those of other images, too.
 local function verify_kept(plan, members, products)
+  local labels = {}
   for _, product in ipairs(products) do
-    for _, one in ipairs(product.renditions) do
-      local blob = one.action == "copied" and not one.missing and members:blob(one.digest)
-      local member = blob and members.by_name[core.normalise(blob.name)]
-      if member and not plan:of(member) then
-        plan.verify[member.position] = { digest = one.digest, label = one.label }
-      end
+    for _, one in ipairs(product.renditions) do labels[one.digest or ""] = one.label end
+  end
+  for _, member in ipairs(members.list) do
+    local digest = members:stated_digest(member)
+    if digest and not plan:of(member) then
+      plan.verify[member.position] = { digest = digest, label = labels[digest] or member.name }
     end
   end
 end
@@ -98,8 +99,8 @@ function oci_save.files(store, change, here)
     end
   end
   for _, blob in ipairs(change.blobs) do
-    files[#files + 1] = { name = store:blob_name(blob.digest, blob.is_manifest), digest = blob.digest, bytes = blob.bytes,
-                          part = blob.part }
+    files[#files + 1] = { name = store:blob_name(blob.digest, blob.is_manifest), digest = blob.digest,
+                          bytes = blob.bytes, part = blob.part }
   end
   return files
 end
