@@ -162,7 +162,8 @@ function layer.settle(states, opts)
       if not file then return nil, message, code end
       job:write(work.limited(state.image.limits, {
         label = label(state), index = state.index, to = file, compression = compression,
-        level = layer.level(opts, compression), temp_dir = opts.temp_dir, diff_id = state.diff_id, digest = state.digest,
+        level = layer.level(opts, compression), temp_dir = opts.temp_dir,
+        diff_id = state.diff_id, digest = state.digest,
       }))
       todo[#todo + 1] = { state = state, file = file, compression = compression }
     end

@@ -222,9 +222,9 @@ end
 ---@field id string digest of the config
 ---@field manifest table
 
---- Adds an image: config and manifest. `config`, `manifest` and `descriptor` change their fields.
+--- Adds an image: config and manifest. The last four change fields.
 ---@param options { layers: spec.OciLayer[], platform?: string, name?: string, family?: string, config?: table,
----  manifest?: table, descriptor?: table }
+---  config_descriptor?: table, manifest?: table, descriptor?: table }
 ---@return spec.OciImage
 function Layout:image(options)
 	local family = types[options.family or "oci"]
@@ -243,7 +243,7 @@ function Layout:image(options)
 	local manifest = oci_layout.with({
 		schemaVersion = 2,
 		mediaType = family.manifest,
-		config = self:document(config, family.config),
+		config = oci_layout.with(self:document(config, family.config), options.config_descriptor),
 		layers = descriptors,
 	}, options.manifest)
 	local descriptor = self:document(manifest, family.manifest)

@@ -3,6 +3,7 @@
 
 #include <isa-l.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "codec_internal.h"
 
@@ -159,33 +160,57 @@ static void *deflate_open(int level, struct strata_err *err)
 	return d;
 }
 
+/* Of a segment, stored as they are. */
+#define HEAD_MAX 8
+
+/* Writes the first bytes of a segment as a stored block; returns how many they are. */
+static size_t store_head(const unsigned char *in, size_t len, unsigned char **out)
+{
+	size_t n = len < HEAD_MAX ? len : HEAD_MAX;
+	unsigned char *o = *out;
+
+	*o++ = 0;
+	*o++ = (unsigned char)n;
+	*o++ = 0;
+	*o++ = (unsigned char)~n;
+	*o++ = 0xff;
+	memcpy(o, in, n);
+	*out = o + n;
+	return n;
+}
+
 /*
- * The stateless call sees the whole segment at once. The streaming one would
- * be no faster and makes other blocks when its input is cut otherwise.
+ * The output has to depend on the segment alone. ISA-L 2.30 starts its levels 1
+ * and 2 with the hash of a register that still holds the stream's address, but
+ * only when there are no bytes before. So a few are stored, and are the history
+ * of the rest, which goes in by one call: cut otherwise it makes other blocks.
  */
 static int deflate_segment(void *state, const unsigned char *in, size_t len, unsigned char *out,
                            size_t *out_len, struct strata_err *err)
 {
 	struct deflater *d = state;
 	struct isal_zstream *s = &d->stream;
-	int rc;
+	unsigned char *rest = out;
+	size_t head = store_head(in, len, &rest);
+	int rc = COMP_OK;
 
-	isal_deflate_stateless_init(s);
+	isal_deflate_init(s);
 	s->level = d->level;
 	s->level_buf = d->work;
 	s->level_buf_size = d->work_size;
 	s->flush = FULL_FLUSH;
-	s->next_in = unconst(in);
-	s->avail_in = (uint32_t)len;
-	s->next_out = out;
-	s->avail_out = STRATA_GZIP_SEGMENT_ROOM;
-	rc = isal_deflate_stateless(s);
-	if (rc == COMP_OK && s->avail_in == 0)
-		*out_len = STRATA_GZIP_SEGMENT_ROOM - s->avail_out;
-	else if (rc == COMP_OK || rc == STATELESS_OVERFLOW)
-		*out_len = 0;
-	else
+	s->next_in = unconst(in + head);
+	s->avail_in = (uint32_t)(len - head);
+	s->next_out = rest;
+	s->avail_out = (uint32_t)(STRATA_GZIP_SEGMENT_ROOM - (size_t)(rest - out));
+	if (len > head)
+		rc = isal_deflate_set_dict(s, unconst(in), (uint32_t)head);
+	if (rc == COMP_OK && len > head)
+		rc = isal_deflate(s);
+	if (rc != COMP_OK)
 		return strata_fail(err, "EIO", "ISA-L cannot deflate (error %d)", rc);
+	/* With room left everything is out and flushed. */
+	*out_len = s->avail_out > 0 ? STRATA_GZIP_SEGMENT_ROOM - s->avail_out : 0;
 	return 0;
 }
 

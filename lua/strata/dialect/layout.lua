@@ -36,6 +36,18 @@ local function read(out, name)
   return text, message, code
 end
 
+-- A layout of some other version is none of those that are known here.
+local function check_version(out)
+  local text, message, code = read(out, "oci-layout")
+  if message then return nil, message, code end
+  local header = text and json.decode(text)
+  local version = type(header) == "table" and header.imageLayoutVersion
+  if text and (type(version) ~= "string" or not version:find("^1%.")) then
+    return fail("EUNSUPPORTED", "%s: oci-layout: version %s", out.path, core.quote(tostring(version)))
+  end
+  return true
+end
+
 -- What is there: nil for an empty directory, else the text of its index.json.
 local function existing_index(out)
   local names, message, code = out.dir:list(".")
@@ -51,6 +63,9 @@ local function existing_index(out)
   if type(index) ~= "table" or type(index.manifests) ~= "table" then
     return fail("EFORMAT", "%s: index.json is no index", out.path)
   end
+  local ok
+  ok, message, code = check_version(out)
+  if not ok then return nil, message, code end
   return text
 end
 

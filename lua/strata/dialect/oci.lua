@@ -65,9 +65,15 @@ local function is_array(value)
   return type(value) == "table" and type(next(value)) ~= "string"
 end
 
+local function case_clash(where, name)
+  return fail("EFORMAT", "%s has keys that differ in their case only: %s", where, core.quote(name))
+end
+
 -- A descriptor of a document, checked. Returns its digest and size.
 local function check_descriptor(value, where)
   if type(value) ~= "table" then return fail("EFORMAT", "%s is not a descriptor", where) end
+  local clash = json.case_clash(value)
+  if clash then return case_clash(where, clash) end
   local digest, size = value.digest, value.size
   if not is_digest(digest) then
     return fail("EFORMAT", "%s: bad digest %s", where, core.quote(tostring(digest)))
@@ -123,6 +129,8 @@ local function decode_document(text, where, max)
   local document, message, code = json.decode(text, { max_bytes = max })
   if document == nil then return nil, where .. ": " .. message, code == "ELIMIT" and code or "EFORMAT" end
   if type(document) ~= "table" then return fail("EFORMAT", "%s is not a JSON object", where) end
+  local clash = json.case_clash(document)
+  if clash then return case_clash(where, clash) end
   -- Docker writes null when there are none.
   local kind = document.manifests ~= nil and "index" or "manifest"
   local other = or_nil(document.layers) or or_nil(document.config) or or_nil(document.fsLayers)
@@ -154,9 +162,10 @@ end
 local function kind_of(document, annotations)
   if annotations[REFERENCE_TYPE] then return "attestation" end
   local config = document.config
-  local config_type = type(config) == "table" and config.mediaType
-  if media.kind(config_type) ~= "config" then return "artifact" end
-  return "image"
+  if type(config) ~= "table" then return "artifact" end
+  local config_type = or_nil(config.mediaType)
+  local is_image = config_type == nil and or_nil(document.artifactType) == nil or media.kind(config_type) == "config"
+  return is_image and "image" or "artifact"
 end
 
 -- Takes in a manifest that a descriptor names; it may be known under other tags.
