@@ -1,7 +1,8 @@
 --- What strata does in the benchmark, each in a process of its own:
 --   lua bench/jobs.lua FACTS JOB IMAGE [OUTPUT]
 --
--- FACTS is a file to which it writes, at its end, what it saw: entries, dropped, peak memory in KiB.
+-- FACTS is a file to which it writes, at its end, what it saw: entries, dropped, layers by what was done with
+-- them, peak memory in KiB.
 
 local strata = require "strata"
 
@@ -10,6 +11,21 @@ local STRIPPED = { "usr/share/doc/", "usr/share/man/" }
 local facts_path, name, input, output = ...
 local facts = { entries = 0, dropped = 0 }
 local jobs = {}
+
+local function save(img, options)
+  local result = assert(img:save(output, options))
+  for _, layer in ipairs(result.layers) do facts[layer.action] = (facts[layer.action] or 0) + 1 end
+end
+
+local function drop(img, is_dropped)
+  assert(img:filter(function(entry)
+    facts.entries = facts.entries + 1
+    if not is_dropped(entry) then return true end
+    facts.dropped = facts.dropped + 1
+    return false
+  end))
+  save(img)
+end
 
 -- Prints names, as tar -t does.
 function jobs.list(img)
@@ -27,24 +43,42 @@ end
 
 function jobs.config(img)
   img.config:set_env("STRATA_BENCH", "1")
-  assert(img:save(output))
-end
-
-local function is_stripped(path)
-  for _, prefix in ipairs(STRIPPED) do
-    if path:sub(1, #prefix) == prefix then return true end
-  end
-  return false
+  save(img)
 end
 
 function jobs.strip(img)
-  assert(img:filter(function(entry)
-    facts.entries = facts.entries + 1
-    if not is_stripped(entry.path) then return true end
-    facts.dropped = facts.dropped + 1
+  drop(img, function(entry)
+    local path = entry.path
+    for _, prefix in ipairs(STRIPPED) do
+      if path:sub(1, #prefix) == prefix then return true end
+    end
     return false
+  end)
+end
+
+-- Every layer has some.
+function jobs.symlinks(img)
+  drop(img, function(entry) return entry.type == "symlink" end)
+end
+
+function jobs.half(img)
+  drop(img, function() return facts.entries % 2 == 0 end)
+end
+
+function jobs.edit(img)
+  assert(img:rewrite(function(entry)
+    facts.entries = facts.entries + 1
+    if entry.path == "etc/motd" then entry:replace("edited\n") end
   end))
-  assert(img:save(output))
+  save(img)
+end
+
+function jobs.gzip(img)
+  save(img, { format = "oci", compression = "gzip" })
+end
+
+function jobs.zstd(img)
+  save(img, { format = "oci-archive", compression = "zstd" })
 end
 
 local img = assert(strata.open(input))

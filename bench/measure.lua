@@ -6,25 +6,28 @@ local measure = {}
 
 ---@class bench.Contestant
 ---@field name string
----@field script string  bash; "$out" is a file to write, "${peak[@]}" stands before what is to be weighed,
---- "$facts" is a file where strata's jobs say what they saw
+---@field script string  bash; "$out" is a file or directory to write, as "$out.plain", "${peak[@]}" stands before
+--- what is to be weighed, "$facts" is a file where strata's jobs say what they saw
 ---@field missing string?  why it cannot run
 
 ---@class bench.Result
 ---@field wall number?  seconds, as cpu: user and system
 ---@field cpu number?
 ---@field peak number?  KiB of the biggest process
----@field entries number?
+---@field entries number?  this and the rest: what strata's job saw
 ---@field dropped number?
+---@field copied number?  layers, as the next two
+---@field recompressed number?
+---@field rewritten number?
 ---@field failure string?
 
 -- GNU time, where it is installed, knows the memory of the peers. strata's jobs ask the kernel themselves.
 local HAS_TIME = shell.has("/usr/bin/time")
 
 local RUN = [[
-cd %s && rm -f out.tar facts peak.txt log
+cd %s && rm -rf out out.plain facts peak.txt log
 export TMPDIR=$PWD LC_ALL=C.UTF-8
-out=$PWD/out.tar facts=$PWD/facts peak=()
+out=$PWD/out facts=$PWD/facts peak=()
 [ %d = 0 ] || peak=(/usr/bin/time -f %%M -a -o $PWD/peak.txt)
 TIMEFORMAT='%%3R %%3U %%3S'
 { time { %s
@@ -33,7 +36,7 @@ status=$?
 [ $status = 0 ] || head -n 1 log
 [ ! -e facts ] || cat facts
 [ ! -e peak.txt ] || sed -n 's/^\([0-9]*\)$/peak \1/p' peak.txt
-rm -f out.tar
+rm -rf out out.plain
 exit_with() { return $1; }; exit_with $status]]
 
 local function run_once(work, contestant)
@@ -60,7 +63,7 @@ end
 local function summary(runs)
   if runs.failure then return { failure = runs.failure } end
   local result = { wall = median(runs, "wall"), cpu = median(runs, "cpu") }
-  for _, key in ipairs { "peak", "entries", "dropped" } do
+  for _, key in ipairs { "peak", "entries", "dropped", "copied", "recompressed", "rewritten" } do
     for _, run in ipairs(runs) do
       if run[key] then result[key] = math.max(result[key] or 0, run[key]) end
     end

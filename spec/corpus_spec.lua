@@ -22,10 +22,11 @@ end
 local dir = tmp.dir(tmp.for_peers())
 local target = dir:file("out.tar")
 
--- The regular files of a part of the corpus.
-local function files_of(part)
+-- The regular files of a part of the corpus, or its directories ("d").
+local function files_of(part, kind)
 	local files = {}
-	local list = shell.sh('cd "$1"; find . -maxdepth 1 -type f | LC_ALL=C sort', corpus .. "/" .. part)
+	local script = 'cd "$1"; find . -mindepth 1 -maxdepth 1 -type "$2" | LC_ALL=C sort'
+	local list = shell.sh(script, corpus .. "/" .. part, kind or "f")
 	for name in list:gmatch("%./([^\n]+)") do
 		files[#files + 1] = { name = part .. "/" .. name, path = corpus .. "/" .. part .. "/" .. name }
 	end
@@ -158,6 +159,135 @@ local function exercise(img)
 	img:close()
 end
 
+-- ---- images of every kind ---------------------------------------------------------------------------
+
+local place = tmp.dir(tmp.for_peers())
+
+-- git gave one layout's links away as files that hold where they led to.
+local function with_links(path)
+	local copy = place:file("restored")
+	shell.sh(
+		[[
+		rm -rf "$2"; cp -r "$1" "$2"; chmod -R u+w "$2"; cd "$2/blobs/sha256"
+		for blob in *; do
+			case $(head -c 6 "$blob" | tr -d '\0') in ../../) ln -sf "$(cat "$blob")" "$blob" ;; esac
+		done]],
+		path,
+		copy
+	)
+	return copy
+end
+
+-- name -> SHA-256 of the files in an archive or a directory, as tar and sha256sum see them.
+local function contents(path)
+	local root = path
+	if shell.run({ "test", "-d", path }).status ~= 0 then
+		root = place:file("unpacked")
+		shell.sh('rm -rf "$2"; mkdir "$2"; tar -C "$2" -xf "$1"; chmod -R u+rwX "$2"', path, root)
+	end
+	local found = {}
+	local list = shell.sh('cd "$1"; find -L . -type f -exec sha256sum {} +', root)
+	for hex, name in list:gmatch("(%x+)  %./([^\n]+)") do
+		found[name] = hex
+	end
+	return found
+end
+
+local function is_same(one, other)
+	return shell.run({ "diff", "-r", one, other }).status == 0
+end
+
+local function digests_of(img)
+	local found = {}
+	for i, layer in img:layers() do
+		found[i] = layer.digest .. " " .. layer.diff_id .. " " .. layer.size .. " " .. layer.media_type
+	end
+	return found
+end
+
+-- What is only read is saved in another format.
+local function format_of(path)
+	local img = images_of(path)[1]
+	img.config:set_env("STRATA", "was here")
+	local result, message, code = img:save(place:file("tried"))
+	shell.check({ "rm", "-rf", place:file("tried") })
+	if result then
+		return nil
+	end
+	refusal.expect(result, message, code)
+	assert.equal("EUNSUPPORTED", code, message)
+	return "docker"
+end
+
+local function expect_blobs_named_right(files)
+	for name, hex in pairs(files) do
+		local stated = name:match("^blobs/sha256/(%x+)$")
+		assert.equal(stated or hex, hex, name)
+	end
+end
+
+local function describe_any(name, path_of)
+	local path
+
+	before_each(function()
+		path = path_of()
+		shell.check({ "rm", "-rf", place:file("out") })
+	end)
+
+	it(name .. " is opened, verified, and saved unedited byte for byte", function()
+		for _, img in ipairs(images_of(path)) do
+			assert.is_true(assert(img:verify()))
+			assert.is_false(img.edited)
+			assert(img:save(place:file("out")))
+			assert.is_true(is_same(path, place:file("out")))
+			for _, layer in img:layers() do
+				assert.is_boolean(layer.empty)
+			end
+			assert(img:save(place:file("out")))
+			assert.is_true(is_same(path, place:file("out")))
+			shell.check({ "rm", "-rf", place:file("out") })
+			img:close()
+		end
+	end)
+
+	it(name .. " keeps its layers, and its other images, when only a config is edited", function()
+		local format, before = format_of(path), {}
+		for i, img in ipairs(images_of(path)) do
+			before[i] = img.digest or img.id
+			img:close()
+		end
+		for i, img in ipairs(images_of(path)) do
+			local layers = digests_of(img)
+			img.config:set_env("STRATA", "was here")
+			local result = assert(img:save(place:file("out"), { format = format }))
+			for _, layer in ipairs(result.layers) do
+				assert.equal("copied", layer.action)
+				assert.equal(layer.old_digest, layer.digest)
+			end
+			expect_blobs_named_right(contents(place:file("out")))
+			local again = assert(strata.open(place:file("out"), { ref = result.id }))
+			assert.equal("was here", again.config:get_env("STRATA"))
+			assert.is_true(assert(again:verify()))
+			if not format then
+				assert.same(layers, digests_of(again))
+				for k, other in ipairs(images_of(place:file("out"))) do
+					assert.equal(k == i and (result.digest or result.id) or before[k], other.digest or other.id)
+					other:close()
+				end
+			else
+				assert.equal(#layers, #again.layers)
+				for k, layer in again:layers() do
+					assert.equal(img.layers[k].diff_id, layer.diff_id)
+					assert.equal(img.layers[k].digest, layer.digest)
+				end
+			end
+			again:close()
+			img:close()
+			shell.check({ "rm", "-rf", place:file("out") })
+		end
+	end)
+end
+
 local about = descriptions()
 
 describe("the corpus' image", function()
@@ -247,33 +377,33 @@ describe("the corpus' image", function()
 				end)
 			end)
 		else
-			it(file.name .. " is refused with a reason", function()
-				local img, message, code = strata.open(file.path)
-				refusal.expect(img, message, code)
-				assert.equal("EUNSUPPORTED", code)
-			end)
+			describe_any(file.name, function() return file.path end)
 		end
 	end
 
-	it("directories are refused with a reason", function()
-		for name in shell.sh('cd "$1/images"; find . -mindepth 1 -maxdepth 1 -type d', corpus):gmatch("%./([^\n]+)") do
-			refusal.of_open(corpus .. "/images/" .. name, "EISDIR", {})
-		end
-	end)
+	for _, file in ipairs(files_of("images", "d")) do
+		describe_any(file.name, function() return with_links(file.path) end)
+	end
 end)
 
 describe("the corpus' bad file", function()
+	local function specify(file)
+		it(file.name .. " is opened or refused", function()
+			local img, message, code = strata.open(file.path)
+			if img then
+				exercise(img)
+			else
+				refusal.expect(img, message, code)
+				assert.truthy(message:find(file.path, 1, true), message)
+			end
+		end)
+	end
+
 	for _, part in ipairs({ "broken", "hostile" }) do
-		for _, file in ipairs(files_of(part)) do
-			it(file.name .. " is opened or refused", function()
-				local img, message, code = strata.open(file.path)
-				if img then
-					exercise(img)
-				else
-					refusal.expect(img, message, code)
-					assert.truthy(message:find(file.path, 1, true), message)
-				end
-			end)
+		for _, kind in ipairs({ "f", "d" }) do
+			for _, file in ipairs(files_of(part, kind)) do
+				specify(file)
+			end
 		end
 	end
 end)

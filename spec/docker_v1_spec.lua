@@ -96,7 +96,7 @@ describe("an archive of Docker before 1.10", function()
 		local result, message, code = img:save(dir:file("edited.tar"))
 		assert.is_nil(result)
 		assert.equal("EUNSUPPORTED", code)
-		assert.is_truthy(message:find("format = 'docker'", 1, true))
+		assert.is_truthy(message:find("choose a format", 1, true))
 		for _, format in ipairs({ "docker", "docker-legacy" }) do
 			assert(img:save(dir:file("edited.tar"), { format = format }))
 			local again = assert(strata.open(dir:file("edited.tar")))
@@ -121,7 +121,8 @@ describe("an archive of Docker before 1.10", function()
 		local path = archive({
 			repositories = '{"app": {"1": "' .. TOP .. '", "2": "' .. BASE .. '"}, "x/y": {"latest": "' .. TOP .. '"}}',
 		})
-		refuse("EAMBIGUOUS", "app:1, x/y:latest; app:2", path)
+		refuse("EAMBIGUOUS", "app:1 x/y:latest sha256:", path)
+		refuse("EAMBIGUOUS", "; app:2 sha256:", path)
 		assert.equal(1, #assert(strata.open(path, { ref = "app:2" })).layers)
 		assert.same({ "app:1", "x/y:latest" }, assert(strata.open(path, { ref = "x/y" })).tags)
 		local count = 0

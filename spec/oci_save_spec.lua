@@ -2,6 +2,7 @@
 -- else keeps its bytes.
 
 local archive = require "spec.support.docker_archive"
+local archive_check = require "spec.support.archive_check"
 local blobs = require "spec.support.blobs"
 local shell = require "spec.support.shell"
 local strata = require "strata"
@@ -534,3 +535,81 @@ for way, write in pairs(WAYS) do
 		end)
 	end)
 end
+
+describe("an archive with a manifest.json beside the index of an image and its attestation", function()
+	local layout, image, proof, config
+
+	before_each(function()
+		layout = blobs.new()
+		config = archive.image({ layers = layers }).config
+		image = layout:image({ layers = layers })
+		local of_proof
+		proof, of_proof = layout:attestation(image)
+		local index = layout:index({
+			descriptor(image, ',"platform":{"architecture":"amd64","os":"linux","os.version":"1"}'),
+			of_proof,
+		})
+		layout:set_root({
+			descriptor(index, annotations("io.containerd.image.name", "docker.io/library/app:1",
+				"org.opencontainers.image.ref.name", "1")),
+		})
+	end)
+
+	local function edited(attestations, edit)
+		local names = {}
+		for i, layer in ipairs(layers) do
+			names[i] = "blobs/sha256/" .. layer.gz_id
+		end
+		local text = ('[{"Config":"blobs/sha256/%s","RepoTags":["app:1"],"Layers":%s}]'):format(
+			archive.sha256(config),
+			archive.list(names)
+		)
+		local source = layout:write_archive(fresh("hybrid.tar"), { { name = "manifest.json", data = text } })
+		local img = assert(strata.open(source))
+		assert.equal(image.digest, img.digest)
+		edit(img)
+		local target = fresh("target.tar")
+		local result, lost, code = img:save(target, { attestations = attestations })
+		if not result then
+			return nil, lost, code, target
+		end
+		local checked = archive_check.read(target)
+		assert.same({}, checked.problems)
+		local found = look(target)
+		assert.equal(result.digest, found.images[1].digest)
+		assert.equal(result.id, checked.images[1].id)
+		return found, lost
+	end
+
+	local function change(img)
+		img.config:set_env("A", "1")
+		img.layers[2]:drop("etc/link2")
+	end
+
+	it("keeps it and says so, or drops it with its blobs, or is refused", function()
+		for _, how in ipairs({ false, "keep" }) do
+			local found, lost = edited(how or nil, change)
+			assert.equal(2, #found.images)
+			assert.truthy(lost[1]:find(proof.digest, 1, true), lost[1])
+		end
+		local found, lost = edited("drop", change)
+		assert.is_nil(lost)
+		assert.equal(1, #found.images)
+		for digest in pairs(found.blobs) do
+			assert.is_true(found.reached[digest], digest)
+		end
+		local _, message, code, target = edited("refuse", change)
+		assert.equal("EINVAL", code)
+		assert.truthy(message:find(proof.digest, 1, true), message)
+		assert.is_nil(io.open(target))
+	end)
+
+	it("keeps it in peace when the image stays what it was", function()
+		local found, lost = edited("refuse", function(img)
+			img:tag("app:2")
+		end)
+		assert.is_nil(lost)
+		assert.equal(2, #found.images)
+		assert.equal(2, #found.index.manifests)
+	end)
+end)

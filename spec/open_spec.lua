@@ -303,11 +303,11 @@ describe("strata.open", function()
 		assert.is_string(assert(strata.open(path)):tree())
 	end)
 
-	it("throws for what is no path", function()
+	it("throws for what is no path and no open file", function()
 		for _, bad in ipairs({ false, 5, {} }) do
 			assert.error_matches(function()
 				strata.open(bad)
-			end, "string expected")
+			end, "string or open file expected")
 		end
 		assert.error_matches(function()
 			strata.open(dir:file("one.tar") .. "\0.txt")

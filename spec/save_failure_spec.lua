@@ -118,11 +118,11 @@ describe("a target that cannot be", function()
 		assert.same({ "file", "loop" }, place:names())
 	end)
 
-	it("throws when it is no path", function()
+	it("throws when it is no path and no open file", function()
 		for _, bad in ipairs({ false, 5, {} }) do
 			assert.error_matches(function()
 				opened("config"):save(bad)
-			end, "string expected")
+			end, "string or open file expected")
 		end
 		assert.error_matches(function()
 			opened("config"):save(dir:file("a\0b"))

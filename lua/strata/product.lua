@@ -41,10 +41,11 @@ end
 function product.with(state, renditions)
   local changed = not same_list(state.tags, state.opened_tags)
   local platform = platform_of(state.config)
+  local before = platform_of(json.decode(state.opened_config, state.limits and state.limits.json) or {})
   return {
     config_text = state.config:text(), renditions = renditions, origins = state.origins or 0,
     tags = state.tags, new_tags = changed and state.tags or nil, platform = platform,
-    new_platform = not same_platform(platform, platform_of(json.decode(state.opened_config))) and platform or nil,
+    new_platform = not same_platform(platform, before) and platform or nil,
     manifest_text = state.manifest and state.manifest.text, descriptor_text = state.descriptor_text,
     index = state.index, state = state,
   }

@@ -140,7 +140,9 @@ end
 
 local function native_segments(self)
   local source = self.sources[1]
-  if source.kind == "docker" then return docker_edit.segments(self.requests[1].state, self.products[1]) end
+  if source.kind == "docker" then
+    return docker_edit.segments(self.requests[1].state, self.products[1], self.opts, self.notes)
+  end
   if source.kind == "docker-v1" then
     return nil, ("%s: an archive without manifest.json is only read; choose a format"):format(source.path),
       "EUNSUPPORTED"

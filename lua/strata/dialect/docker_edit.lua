@@ -390,15 +390,18 @@ end
 --- The parts of the archive with the image as it is now.
 ---@param state table  of the image
 ---@param product strata.Product
+---@param opts {attestations?: "keep"|"drop"|"refuse"}
+---@param notes string[]  gets what could not be kept
 ---@return strata.Segment[]?
 ---@return string? message
 ---@return string? code
-function docker_edit.segments(state, product)
+function docker_edit.segments(state, product, opts, notes)
   local states, now = {}, {}
   for i, one in ipairs(product.renditions) do states[i], now[one.state] = one.state, one end
   local source, text = state.source, state.config:text()
   local plan = {
-    now = now, product = product, source = source, edits = edits.new(source.members), used = {}, claimed = {},
+    now = now, product = product, notes = notes, attestations = opts.attestations or "keep",
+    source = source, edits = edits.new(source.members), used = {}, claimed = {},
     shared = shared_members(source), made = {}, of_layers = {},
     old_id = core.sha256(state.opened_config), new_id = core.sha256(text),
     old_config = state.opened_config, new_config = text,

@@ -50,6 +50,8 @@ local function edit_attestation(self, doc, pointer, digest)
   return true
 end
 
+oci_changes.edit_attestation = edit_attestation
+
 -- Notes that a digest leads to images that another one leads to.
 local function leads_on(self, digest, to)
   local set = self.leads[digest] or {}

@@ -4,6 +4,7 @@
 local assemble = require "strata.dialect.assemble"
 local core = require "strata.core"
 local manifest = require "strata.manifest"
+local oci_changes = require "strata.dialect.oci_changes"
 local oci_names = require "strata.dialect.oci_names"
 
 local oci_edit = {}
@@ -26,6 +27,16 @@ end
 
 local function is_index(doc)
   return doc:type("/manifests") == "array"
+end
+
+-- Treats the attestations that an index has of the image, which may be another now.
+local function edit_attestations(plan, doc)
+  for i = doc:count("/manifests") - 1, 0, -1 do
+    local pointer = "/manifests/" .. i
+    local ok, message, code = oci_changes.edit_attestation(plan.following, doc, pointer,
+      doc:get(pointer .. "/digest"))
+    if not ok then plan.failure = plan.failure or { message, code } end
+  end
 end
 
 -- Edits what a descriptor leads to. Returns its new digest and size, or nil when
@@ -53,13 +64,18 @@ local function visit(plan, member, depth)
         changed = true
       end
     end
-    if changed then digest, size = replace_blob(plan, member, doc:text()) end
+    if changed then
+      edit_attestations(plan, doc)
+      digest, size = replace_blob(plan, member, doc:text())
+    end
   elseif doc:get("/config/digest") == plan.old_id and doc:type("/layers") == "array" and
     doc:count("/layers") == #plan.source.layers then
     local now, message, code = manifest.edit(text, plan.product)
     if not now then return nil, message, code end
     digest, size = replace_blob(plan, member, now)
     plan.manifest = { digest = digest, size = size }
+    local before = core.sha256(text)
+    if digest ~= before then plan.following.new_of[before] = plan.manifest end
   end
   plan.visited[member.position] = { digest = digest, size = size }
   return digest, size
@@ -86,6 +102,7 @@ local function edit_index(plan, state, member)
       end
     end
   end
+  if #ours > 0 then edit_attestations(plan, doc) end
   if plan.tags_changed and #ours > 0 then
     oci_names.sync(doc, ours, state.tags)
   end
@@ -105,6 +122,30 @@ local function visit_the_rest(plan)
   end
 end
 
+-- Drops attestations that went, and of what they led to all that no other document names.
+local function drop_removed(plan, root)
+  local texts, going = { root }, {}
+  for _, member in ipairs(plan.source.members.list) do
+    local digest = plan.source.members:stated_digest(member)
+    if digest and member.size <= plan.source.max_json then
+      local text = plan.edits:text(member, plan.source.max_json) or ""
+      if plan.following.removed[digest] then
+        plan.edits:set(member, { drop = true })
+        for hex in text:gmatch('"sha256:(%x+)"') do going[hex] = true end
+      elseif text:find("^%s*{") then
+        texts[#texts + 1] = text
+      end
+    end
+  end
+  local all = table.concat(texts, "\n")
+  for hex in pairs(going) do
+    local member = plan.source.members.by_name["blobs/sha256/" .. hex]
+    if member and not plan.edits:of(member) and not all:find(hex, 1, true) then
+      plan.edits:set(member, { drop = true })
+    end
+  end
+end
+
 --- Lets index.json and the manifests below it follow the edited image.
 ---@return boolean? ok
 ---@return string? message
@@ -113,9 +154,12 @@ function oci_edit.edit(plan, state)
   local member = plan.source.members.by_name["index.json"]
   if not member then return true end
   plan.visited = {}
+  plan.following = { new_of = {}, removed = {}, notes = plan.notes, attestations = plan.attestations }
   local doc, text, code = edit_index(plan, state, member)
   if not doc then return nil, text, code end
   visit_the_rest(plan)
+  if plan.failure then return nil, plan.failure[1], plan.failure[2] end
+  if next(plan.following.removed) then drop_removed(plan, doc:text()) end
   if plan.tags_changed and plan.manifest and #state.tags > 0 and
     (not is_index(doc) or doc:count("/manifests") == 0) then
     local list = assemble.descriptors(plan.manifest.digest, plan.manifest.size, state.tags)

@@ -1,0 +1,146 @@
+--- The rows of the table: who does the same work on an image.
+
+local shell = require "bench.shell"
+
+local rows = {}
+
+---@alias bench.Row fun(img: bench.Image): bench.Contestant[]  title says what is done; strata comes first
+
+--- In order; the name of a row is what ROWS takes.
+rows.plain = { "list", "verify", "config", "strip", "oci", "zstd" }
+rows.gzip = { "list", "verify", "strip" }
+rows.layout = { "strip-oci", "strip-all" }
+rows.giant = { "edit" }
+rows.million = { "list-million", "half" }
+
+---@type table<string, bench.Row>
+rows.make = {}
+
+local make, quote = rows.make, shell.quote
+
+-- The interpreter that runs this.
+local function interpreter()
+  local i = -1
+  while arg[i - 1] do i = i - 1 end
+  return arg[i] or "lua5.4"
+end
+
+local HERE = shell.run("pwd"):gsub("%s+$", "")
+local JOBS = ("(cd %s && %s bench/jobs.lua \"$facts\" "):format(quote(HERE), quote(interpreter()))
+
+local function strata(job, img)
+  return { name = "strata", script = ("%s%s %s \"$out\")"):format(JOBS, job, quote(img.path)) }
+end
+
+-- A peer's script is made for each layer and its member's name, or for the whole file.
+local function peer(name, script)
+  local program = name:match("^%S+")
+  return { name = name, script = script, missing = not shell.has(program) and program .. " is not installed" or nil }
+end
+
+local function skopeo(name, options, from, to)
+  return peer(name, ('"${peak[@]}" skopeo --insecure-policy copy -q %s %s %s'):format(options, from, to))
+end
+
+-- ---- archives of docker save ---------------------------------------------------
+
+local function each_layer(img, script)
+  local parts = {}
+  for i, member in ipairs(img.members) do
+    local from = ('bsdtar -xOqf %s -- %s'):format(quote(img.path), quote(member))
+    parts[i] = from .. " | " .. script
+  end
+  return table.concat(parts, " &&\n")
+end
+
+function make.list(img)
+  return {
+    title = "open and list every entry", strata("list", img),
+    peer("bsdtar -tf of each layer", each_layer(img, '"${peak[@]}" bsdtar -tf -')),
+  }
+end
+
+function make.verify(img)
+  if not img.compressed then
+    return {
+      title = "verify every digest", strata("verify", img),
+      peer("openssl dgst -sha256", ('"${peak[@]}" openssl dgst -sha256 %s'):format(quote(img.path))),
+    }
+  end
+  return {
+    title = "verify every diff_id", strata("verify", img),
+    peer("bsdtar | gzip -d | openssl", each_layer(img, 'gzip -dc | "${peak[@]}" openssl dgst -sha256')),
+  }
+end
+
+local function saving(title, job, img)
+  local source = quote(img.path)
+  return {
+    title = title, strata(job, img), peer("cp", ('"${peak[@]}" cp %s "$out"'):format(source)),
+    skopeo("skopeo copy", "", "docker-archive:" .. source, '"docker-archive:$out"'),
+  }
+end
+
+function make.config(img)
+  return saving("set Env and save", "config", img)
+end
+
+function make.strip(img)
+  return saving("strip usr/share/doc and usr/share/man, and save", "strip", img)
+end
+
+function make.oci(img)
+  return {
+    title = "docker archive to OCI layout, gzip", strata("gzip", img),
+    skopeo("skopeo copy", "", "docker-archive:" .. quote(img.path), '"oci:$out:bench"'),
+  }
+end
+
+function make.zstd(img)
+  return {
+    title = "docker archive to OCI archive, zstd", strata("zstd", img),
+    skopeo("skopeo copy, zstd", "--dest-compress-format zstd", "docker-archive:" .. quote(img.path),
+      '"oci-archive:$out:bench"'),
+  }
+end
+
+-- ---- OCI layouts ------------------------------------------------------------------
+
+-- No peer in Debian drops files from layers (umoci only puts a layer on top): cp and skopeo copy the image as it
+-- is. To change every layer is to inflate and deflate it as well, which skopeo does by way of a plain copy.
+local function saving_layout(title, job, img)
+  local source = quote(img.path)
+  return {
+    title = title, strata(job, img), peer("cp -r", ('"${peak[@]}" cp -r %s "$out"'):format(source)),
+    skopeo("skopeo copy", "--dest-oci-accept-uncompressed-layers", "oci:" .. source, '"oci:$out:bench"'),
+  }
+end
+
+make["strip-oci"] = function(img)
+  return saving_layout("strip usr/share/doc and usr/share/man, and save", "strip", img)
+end
+
+make["strip-all"] = function(img)
+  local group = saving_layout("drop the symlinks of every layer, and save", "symlinks", img)
+  local skopeo_copy = "skopeo --insecure-policy copy -q "
+  group[#group + 1] = peer("skopeo copy, plain and back", ('%s --dest-decompress oci:%s "dir:$out.plain" &&\n'
+    .. '"${peak[@]}" %s "dir:$out.plain" "oci:$out:bench"'):format(skopeo_copy, quote(img.path), skopeo_copy))
+  return group
+end
+
+function make.edit(img)
+  return saving_layout("edit one file and save", "edit", img)
+end
+
+make["list-million"] = function(img)
+  return {
+    title = "open and list every entry", strata("list", img),
+    peer("bsdtar -tf", ('"${peak[@]}" bsdtar -tf %s'):format(quote(img.layer))),
+  }
+end
+
+function make.half(img)
+  return saving_layout("drop every other entry, and save", "half", img)
+end
+
+return rows

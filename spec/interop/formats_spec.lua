@@ -1,0 +1,307 @@
+-- Every format that strata writes, read by the programs that it is for, and what these write, edited by
+-- strata and read by them again.
+
+local strata = require "strata"
+local blobs = require "spec.support.blobs"
+local docker = require "spec.support.docker"
+local peers = require "spec.support.peers"
+local podman = require "spec.support.podman"
+local sample = require "spec.support.sample"
+local shell = require "spec.support.shell"
+local skopeo = require "spec.support.skopeo"
+local tmp = require "spec.support.tmp"
+
+local function need(...)
+	local reason = peers.missing(...)
+	if reason then
+		pending(reason)
+	end
+end
+
+local function diff_ids_of(img)
+	local list = {}
+	for i, layer in img:layers() do
+		list[i] = layer.diff_id
+	end
+	return list
+end
+
+local FORMATS = { "docker", "docker-legacy", "oci", "oci-archive" }
+local COMPRESSIONS = { "none", "gzip", "zstd" }
+local TRANSPORTS = {
+	docker = { "docker-archive:%s", "oci-archive:%s" },
+	["docker-legacy"] = { "docker-archive:%s" },
+	oci = { "oci:%s" },
+	["oci-archive"] = { "oci-archive:%s" },
+}
+
+describe("an image saved with format =", function()
+	local dir, img, app
+
+	before_each(function()
+		dir = tmp.dir()
+	end)
+
+	after_each(function()
+		if img then
+			img:close()
+		end
+		dir:remove()
+	end)
+
+	local function open()
+		need("docker")
+		app = sample.app()
+		img = assert(strata.open(app.archive))
+		assert.equal(app.id, img.id)
+		return img
+	end
+
+	--- Saves an image that was edited, so that its ID is a new one.
+	local function save(format, compression, edit)
+		open()
+		if edit ~= false then
+			img.config:set_label("org.example.format", format)
+			img:filter(function(entry)
+				return entry.path ~= "opt/numbers"
+			end)
+		end
+		local path = dir:file(format .. "-" .. compression)
+		local result, message = img:save(path, { format = format, compression = compression })
+		assert(result, message)
+		assert.equal(img.id, result.id)
+		return path, result
+	end
+
+	for _, format in ipairs({ "docker", "docker-legacy" }) do
+		for _, compression in ipairs({ "none", "gzip" }) do
+			it(("%s, compressed with %s, is loaded by Docker Engine"):format(format, compression), function()
+				need("docker")
+				local path, result = save(format, compression)
+				assert.same({ "app:1" }, docker.load(path))
+				assert.equal(result.id, docker.id("app:1"))
+				assert.same(diff_ids_of(img), docker.inspect("app:1").RootFS.Layers)
+				local expected = {}
+				for name, what in pairs(app.listing) do
+					expected[name] = name ~= "opt/numbers" and what or nil
+				end
+				assert.same({}, sample.differences(expected, sample.listing("app:1")))
+			end)
+		end
+	end
+
+	it("docker with the layers of an OCI archive as they are, gzip, is loaded by Docker Engine", function()
+		need("docker", "skopeo")
+		open():close()
+		skopeo.copy("docker-archive:" .. app.archive, "oci-archive:" .. dir:file("oci.tar") .. ":app:1")
+		img = assert(strata.open(dir:file("oci.tar")))
+		for _, layer in img:layers() do
+			assert.equal("gzip", layer.compression)
+		end
+		local path = dir:file("hybrid.tar")
+		local result = assert(img:save(path, { format = "docker" }))
+		for i, layer in ipairs(result.layers) do
+			assert.equal("copied", layer.action)
+			assert.equal(img.layers[i].digest, layer.digest)
+		end
+		assert.equal(img.digest, result.digest)
+		assert.same({ "app:1" }, docker.load(path))
+		assert.equal(app.id, docker.id("app:1"))
+		assert.same({}, sample.differences(app.listing, sample.listing("app:1")))
+	end)
+
+	for _, format in ipairs(FORMATS) do
+		it(format .. " is loaded by podman", function()
+			need("podman")
+			for _, compression in ipairs(COMPRESSIONS) do
+				local path, result = save(format, compression)
+				local ids = podman.load(path)
+				local found
+				for _, id in pairs(ids) do
+					found = found or id
+				end
+				assert.equal(result.id, found, compression)
+			end
+		end)
+
+		it(format .. " is read by skopeo, which verifies every digest, and what it makes of it by strata", function()
+			need("skopeo")
+			for _, compression in ipairs(COMPRESSIONS) do
+				local path, result = save(format, compression)
+				for _, transport in ipairs(TRANSPORTS[format]) do
+					local from = transport:format(path)
+					assert.same(diff_ids_of(img), skopeo.config(from).rootfs.diff_ids)
+					local inspected = skopeo.inspect(from)
+					if transport:find("^oci") then
+						assert.equal(result.digest, inspected.Digest)
+						for i, layer in ipairs(result.layers) do
+							assert.equal(layer.digest, inspected.Layers[i])
+						end
+					end
+					local scratch = tmp.dir(dir.path)
+					local targets = {
+						"docker-archive:" .. scratch:file("docker") .. ":app:1",
+						"oci:" .. scratch:file("oci") .. ":app:1",
+						"oci-archive:" .. scratch:file("oci-archive") .. ":app:1",
+						"dir:" .. scratch:file("dir"),
+					}
+					for _, target in ipairs(targets) do
+						skopeo.copy(from, target)
+						local name = target:match("^([^:]+):")
+						local file = scratch:file(name == "docker-archive" and "docker" or name)
+						local again = assert(strata.open(file))
+						assert.equal(result.id, again.id, from .. " " .. target)
+						assert.same(diff_ids_of(img), diff_ids_of(again))
+						assert.is_true(again:verify())
+						again:close()
+					end
+					scratch:remove()
+				end
+			end
+		end)
+	end
+
+	it("oci is unpacked by umoci, with the files that a container has", function()
+		need("umoci", "docker")
+		local path = save("oci", "gzip", false)
+		local name = blobs.look(path).index.manifests[1].annotations["org.opencontainers.image.ref.name"]
+		shell.check({ "umoci", "unpack", "--image", path .. ":" .. name, dir:file("bundle") })
+		local rootfs = dir:file("bundle") .. "/rootfs/"
+		for file, what in pairs(app.listing) do
+			if what.sha256 then
+				assert.equal(what.sha256, shell.sha256(rootfs .. file))
+			end
+		end
+	end)
+
+	it("oci is extended by skopeo and umoci, and extends what they made", function()
+		need("skopeo", "umoci", "docker")
+		local path, result = save("oci", "gzip")
+		skopeo.copy("docker-archive:" .. app.archive, "oci:" .. path .. ":second:1")
+		assert.equal(app.id, assert(strata.open(path, { ref = "second:1" })).id)
+		local first = assert(strata.open(path, { ref = "app:1" }))
+		assert.equal(result.digest, first.digest)
+		first.config:set_env("EXTENDED", "1")
+		local saved = assert(first:save(path))
+		assert.equal(app.id, assert(strata.open(path, { ref = "second:1" })).id)
+		local found = blobs.look(path)
+		assert.same({}, found.problems)
+		assert.equal(saved.digest, found.by_name["1"].digest)
+		shell.check({ "umoci", "tag", "--image", path .. ":1", "third" })
+		assert.equal(saved.id, assert(strata.open(path, { ref = "third" })).id)
+		shell.check({ "umoci", "gc", "--layout", path })
+		assert.is_true(assert(strata.open(path, { ref = "third" })):verify())
+
+		shell.check({ "umoci", "init", "--layout", dir:file("umoci") })
+		shell.check({ "umoci", "new", "--image", dir:file("umoci") .. ":empty" })
+		assert(img:save(dir:file("umoci"), { format = "oci" }))
+		assert.equal("empty\n1\n", shell.check({ "umoci", "list", "--layout", dir:file("umoci") }))
+		assert.equal(img.id, assert(strata.open(dir:file("umoci"), { ref = "app:1" })).id)
+		assert.equal("oci", assert(strata.open(dir:file("umoci"), { ref = "empty" })):save(dir:file("x")).format)
+	end)
+
+	it("several together is loaded by Docker Engine and podman", function()
+		need("docker", "podman")
+		open()
+		local other = assert(strata.open(app.archive))
+		other.config:set_env("OTHER", "1")
+		other.tags = { "other:2" }
+		local path = dir:file("both.tar")
+		local ids = { [img.id] = "app:1", [other.id] = "other:2" }
+		for _, format in ipairs({ "docker", "docker-legacy" }) do
+			assert(strata.save({ img, other }, path, { format = format }))
+			assert.equal(2, #docker.load(path))
+			for id, name in pairs(ids) do
+				assert.equal(id, docker.id(name))
+			end
+			local found = {}
+			for name, id in pairs(podman.load(path)) do
+				found[id] = name:match("([^/]+)$")
+			end
+			assert.same(ids, found)
+		end
+		other:close()
+	end)
+end)
+
+describe("an image that skopeo converted", function()
+	local dir
+
+	before_each(function()
+		dir = tmp.dir()
+	end)
+
+	after_each(function()
+		dir:remove()
+	end)
+
+	local WAYS = {
+		oci = "oci:%s:app:1",
+		["oci-archive"] = "oci-archive:%s:app:1",
+		dir = "dir:%s",
+	}
+
+	for way, transport in pairs(WAYS) do
+		it(("to %s is the same, byte for byte, until it is edited"):format(way), function()
+			need("skopeo", "docker")
+			local app = sample.app()
+			local source, target = dir:file("source"), dir:file("target")
+			skopeo.copy("docker-archive:" .. app.archive, transport:format(source))
+			local img = assert(strata.open(source))
+			assert.equal(app.id, img.id)
+			assert.same(app.inspect.RootFS.Layers, diff_ids_of(img))
+			assert.equal(skopeo.inspect(transport:format(source)).Digest, img.digest)
+			assert(img:save(target))
+			shell.check({ "diff", "-r", source, target })
+			img:close()
+		end)
+
+		it(("to %s, edited by strata, is read back by skopeo and umoci with the edits in it"):format(way), function()
+			need("skopeo", "umoci", "docker")
+			local app = sample.app()
+			local source, target = dir:file("source"), dir:file("target")
+			skopeo.copy("docker-archive:" .. app.archive, transport:format(source))
+			local img = assert(strata.open(source))
+			local untouched = {}
+			for _, layer in img:layers() do
+				untouched[layer.digest] = true
+			end
+			img.config:set_env("EDITED", "yes"):set_label("org.example.edited", "by strata")
+			assert(img:filter(function(entry)
+				return entry.path ~= "opt/numbers"
+			end))
+			assert(img:rewrite(function(entry)
+				if entry.path == "etc/passwd" then
+					entry:replace("root:x:0:0:root:/:/bin/sh\n")
+					entry.mode = 384
+				end
+			end))
+			assert(img:append({ files = { ["/opt/appended"] = "appended\n" } }))
+			local result = assert(img:save(target))
+			local from = transport:format(target)
+			local inspected = skopeo.inspect(from)
+			assert.equal(result.digest, inspected.Digest)
+			assert.equal("by strata", inspected.Labels["org.example.edited"])
+			for i, layer in ipairs(result.layers) do
+				assert.equal(layer.digest, inspected.Layers[i])
+				assert.equal(layer.action == "copied", untouched[layer.digest] or false)
+			end
+			skopeo.copy(from, "oci:" .. dir:file("again") .. ":app")
+			shell.check({ "umoci", "unpack", "--image", dir:file("again") .. ":app", dir:file("bundle") })
+			local rootfs = dir:file("bundle") .. "/rootfs/"
+			assert.equal("appended\n", shell.read(rootfs .. "opt/appended"))
+			assert.equal("root:x:0:0:root:/:/bin/sh\n", shell.read(rootfs .. "etc/passwd"))
+			assert.equal("600\n", shell.check({ "stat", "-c", "%a", rootfs .. "etc/passwd" }))
+			assert.is_nil(io.open(rootfs .. "opt/numbers"))
+			for file, what in pairs(app.listing) do
+				if what.sha256 and file ~= "opt/numbers" and file ~= "etc/passwd" then
+					assert.equal(what.sha256, shell.sha256(rootfs .. file), file)
+				end
+			end
+			skopeo.copy(from, "docker-archive:" .. dir:file("docker.tar") .. ":app:1")
+			docker.load(dir:file("docker.tar"))
+			assert.equal(result.id, docker.id("app:1"))
+			img:close()
+		end)
+	end
+end)
