@@ -1,11 +1,15 @@
---- Measures strata beside its peers on one image: make bench [IMAGE=FILE] [RUNS=5] [SIZE=800]
+--- Measures strata beside its peers: make bench [IMAGE=FILE] [RUNS=5] [SIZE=800] [ROWS="list oci"] [BIG=1]
 --
 -- Without IMAGE it makes an image of SIZE megabytes from the machine's own files. Every time is the
--- median of RUNS runs, in which strata and its peers take turns. Nothing is asserted, nothing is left behind.
+-- median of RUNS runs, in which strata and its peers take turns. ROWS chooses rows of the table (bench/rows.lua),
+-- BIG=1 measures layers that are out of the ordinary (bench/big.lua) instead. Nothing is asserted, nothing is
+-- left behind.
 
+local big = require "bench.big"
 local image = require "bench.image"
 local machine = require "bench.machine"
 local measure = require "bench.measure"
+local rows = require "bench.rows"
 local shell = require "bench.shell"
 
 local MIB = 1048576
@@ -13,75 +17,30 @@ local MIB = 1048576
 local given = arg[1]
 local rounds = math.max(1, math.floor(tonumber(os.getenv "RUNS" or "") or 5))
 local megabytes = tonumber(os.getenv "SIZE" or "") or 800
-local quote = shell.quote
 
--- The interpreter that runs this.
-local function interpreter()
-  local i = -1
-  while arg[i - 1] do i = i - 1 end
-  return arg[i] or "lua5.4"
-end
-
-local HERE = shell.run("pwd"):gsub("%s+$", "")
-local JOBS = ("(cd %s && %s bench/jobs.lua \"$facts\" "):format(quote(HERE), quote(interpreter()))
-
-local function strata(job, img)
-  return { name = "strata", script = ("%s%s %s \"$out\")"):format(JOBS, job, quote(img.path)) }
-end
-
--- A peer's script is made for each layer and its member's name, or for the whole file.
-local function peer(name, script)
-  local program = name:match("^%S+")
-  return { name = name, script = script, missing = not shell.has(program) and program .. " is not installed" or nil }
-end
-
-local function each_layer(img, script)
-  local parts = {}
-  for i, member in ipairs(img.members) do
-    local from = ('bsdtar -xOqf %s -- %s'):format(quote(img.path), quote(member))
-    parts[i] = from .. " | " .. script
+local function check_names()
+  for word in (os.getenv "ROWS" or ""):gmatch("[^%s,]+") do
+    if not rows.make[word] then
+      local names = {}
+      for name in pairs(rows.make) do names[#names + 1] = name end
+      table.sort(names)
+      shell.die(("there is no row %s; there are %s"):format(word, table.concat(names, ", ")))
+    end
   end
-  return table.concat(parts, " &&\n")
 end
 
-local function list(img)
-  return {
-    title = "open and list every entry", strata("list", img),
-    peer("bsdtar -tf of each layer", each_layer(img, '"${peak[@]}" bsdtar -tf -')),
-  }
-end
-
-local function verify(img)
-  if not img.compressed then
-    return {
-      title = "verify every digest", strata("verify", img),
-      peer("openssl dgst -sha256", ('"${peak[@]}" openssl dgst -sha256 %s'):format(quote(img.path))),
-    }
+-- The rows of a kind that are wanted.
+local function wanted(kind)
+  local chosen = os.getenv "ROWS" or ""
+  if not chosen:find("%S") then return rows[kind] end
+  local list = {}
+  for _, row in ipairs(rows[kind]) do
+    for word in chosen:gmatch("[^%s,]+") do
+      if word == row then list[#list + 1] = row end
+    end
   end
-  return {
-    title = "verify every diff_id", strata("verify", img),
-    peer("bsdtar | gzip -d | openssl", each_layer(img, 'gzip -dc | "${peak[@]}" openssl dgst -sha256')),
-  }
+  return list
 end
-
-local function saving(title, job, img)
-  local source = quote(img.path)
-  return {
-    title = title, strata(job, img), peer("cp", ('"${peak[@]}" cp %s "$out"'):format(source)),
-    peer("skopeo copy", ('"${peak[@]}" skopeo --insecure-policy copy -q docker-archive:%s "docker-archive:$out"')
-      :format(source)),
-  }
-end
-
-local function config(img)
-  return saving("set Env and save", "config", img)
-end
-
-local function strip(img)
-  return saving("strip usr/share/doc and usr/share/man, and save", "strip", img)
-end
-
--- ---- the table --------------------------------------------------------------
 
 local function seconds(value)
   if value < 1 then return ("%.0f ms"):format(value * 1000) end
@@ -101,21 +60,31 @@ local function print_row(name, result, ratio)
   end
 end
 
+-- What strata did, behind the title.
+local function describe(own)
+  local parts = {}
+  if (own.dropped or 0) > 0 then parts[1] = ("%d entries dropped"):format(own.dropped) end
+  for _, action in ipairs { "rewritten", "recompressed", "copied" } do
+    if own[action] then parts[#parts + 1] = ("%d %s"):format(own[action], action) end
+  end
+  return #parts > 0 and " (" .. table.concat(parts, ", ") .. ")" or ""
+end
+
 local function print_group(group, results)
   local own = results[1]
-  print(group.title .. (own.dropped and own.dropped > 0 and (" (%d entries dropped)"):format(own.dropped) or ""))
+  print(group.title .. describe(own))
   for i, contestant in ipairs(group) do
     local ratio = i > 1 and own.wall and results[i].wall and results[i].wall > 0 and own.wall / results[i].wall
     print_row(contestant.name, results[i], ratio)
   end
 end
 
-local function bench(work, img, kind, groups)
-  print(("\n%s layers: %d in %.0f MB"):format(kind, #img.members, img.size / 1e6))
+local function bench(work, img, title, list)
+  print(("\n%s: %d in %.0f MB"):format(title, #img.members, img.size / 1e6))
   print(("  %-30s %9s %9s %11s %9s"):format("", "wall", "cpu", "peak", "to peer"))
   local entries, peak = 0, 0
-  for _, make in ipairs(groups) do
-    local group = make(img)
+  for _, row in ipairs(list) do
+    local group = rows.make[row](img)
     local results = measure.compare(work, group, rounds)
     print_group(group, results)
     entries, peak = math.max(entries, results[1].entries or 0), math.max(peak, results[1].peak or 0)
@@ -125,20 +94,49 @@ local function bench(work, img, kind, groups)
     budget / MIB))
 end
 
-local function main()
-  io.stdout:setvbuf("line")
-  local size = given and tonumber(shell.run("stat -Lc %s -- " .. quote(given)):match("%d+")) or megabytes * 1e6
-  -- Two images and an output, and the parts of one while it is made.
-  local work, where = shell.workplace(3.5 * size)
+local function print_head(where)
   for _, line in ipairs(machine.describe()) do print(line) end
   print(("where     %s; medians of %d runs; cpu is user and system time"):format(where, rounds))
+end
+
+local function bench_images()
+  local size = given and tonumber(shell.run("stat -Lc %s -- " .. shell.quote(given)):match("%d+")) or megabytes * 1e6
+  -- The image, its gzip and its layout, and an output beside what is in the making.
+  local work, where = shell.workplace(4.5 * size)
+  print_head(where)
+  local kinds = { plain = wanted "plain", gzip = wanted "gzip", layout = wanted "layout" }
   local plain = given and image.given(given) or image.make(work, size)
-  if plain.compressed then
-    bench(work, plain, "compressed", { list, verify, config, strip })
-  else
-    bench(work, plain, "plain", { list, verify, config, strip })
-    bench(work, image.compress(work, plain), "gzip", { list, verify, strip })
+  if #kinds.plain > 0 then
+    bench(work, plain, plain.compressed and "compressed layers" or "plain layers", kinds.plain)
   end
+  if #kinds.gzip > 0 and not plain.compressed then
+    bench(work, image.compress(work, plain), "gzip layers", kinds.gzip)
+  end
+  if #kinds.layout > 0 then bench(work, image.layout(work, plain), "OCI layout, gzip layers", kinds.layout) end
+end
+
+local function bench_big()
+  local headed = false
+  for _, one in ipairs(big.images) do
+    local list = wanted(one.rows)
+    if #list > 0 then
+      local work, where = shell.workplace(one.room, true)
+      if not headed then print_head("RAM disk (/dev/shm)") end
+      headed = true
+      if work then
+        bench(work, one.make(work), one.title, list)
+        shell.leave()
+      else
+        print(("\n%s: %s"):format(one.title, where))
+      end
+    end
+  end
+end
+
+local function main()
+  io.stdout:setvbuf("line")
+  check_names()
+  if (os.getenv "BIG" or "") ~= "" then bench_big() else bench_images() end
 end
 
 local ok, message = pcall(main)

@@ -58,11 +58,13 @@ end
 --- A directory with room for so many bytes, in memory if there is enough. A shell that waits for the
 -- end of this program removes it, whatever the end is: return, error, Ctrl-C, kill.
 ---@param bytes number
----@return string path
----@return string where  for people
-function shell.workplace(bytes)
+---@param in_memory boolean?  nowhere else
+---@return string? path
+---@return string where  for people; what is missing when there is no path
+function shell.workplace(bytes, in_memory)
   local parent, where = "/dev/shm", "RAM disk (/dev/shm)"
   if free_in_memory(parent) < bytes then
+    if in_memory then return nil, ("/dev/shm has no room for %.1f GB"):format(bytes / 1e9) end
     parent = os.getenv("TMPDIR") or "/tmp"
     where = ("%s: /dev/shm has no room for %.1f GB, so times may be those of a disk"):format(parent, bytes / 1e9)
     if free_bytes(parent) < bytes then

@@ -162,6 +162,12 @@ local function find_present(self, files, opts)
   return present
 end
 
+-- What was made for this blob alone, hashed meanwhile, need not be copied.
+local function take(out, part)
+  if not part or part.offset > 0 or part.size ~= part.file:size() then return false end
+  return out:take(part.file)
+end
+
 local function write_batch(self, batch, opts)
   local job, outs = core.job(), {}
   local function give_up(message, code)
@@ -177,7 +183,12 @@ local function write_batch(self, batch, opts)
       file.part.file, message, code = file.from:open(file.name)
       if not file.part.file then return give_up(message, code) end
     end
-    add_segments(job, out, { file.bytes and { bytes = file.bytes } or file.part }, opts.verify ~= false)
+    local taken
+    taken, message, code = take(out, file.part)
+    if taken == nil then return give_up(message, code) end
+    if not taken then
+      add_segments(job, out, { file.bytes and { bytes = file.bytes } or file.part }, opts.verify ~= false)
+    end
     if file.from then file.part.file:close() end -- the job holds on to it
   end
   local ok, message, code = work.run(job, opts, "writing")

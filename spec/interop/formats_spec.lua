@@ -35,6 +35,28 @@ local TRANSPORTS = {
 	["oci-archive"] = { "oci-archive:%s" },
 }
 
+-- podman loads archives; to pull a layout it would have to lie at a path in lower case.
+local function loaded_by_podman(path, format)
+	if format == "oci" then
+		shell.sh('tar -C "$1" -cf "$1.tar" .', path)
+		path = path .. ".tar"
+	end
+	local _, id = next(podman.load(path))
+	return id
+end
+
+--- Where skopeo can bring an image, and whether the config keeps its bytes on the way. From Docker's types
+--- to OCI's it writes the config anew.
+local function routes(transport, compression)
+	local is_oci = transport:find("^oci") ~= nil
+	return {
+		["docker-archive"] = compression ~= "zstd" and { same_config = true } or nil,
+		oci = { same_config = is_oci },
+		["oci-archive"] = { same_config = is_oci },
+		dir = { same_config = true },
+	}
+end
+
 describe("an image saved with format =", function()
 	local dir, img, app
 
@@ -106,7 +128,8 @@ describe("an image saved with format =", function()
 		end
 		assert.equal(img.digest, result.digest)
 		assert.same({ "app:1" }, docker.load(path))
-		assert.equal(app.id, docker.id("app:1"))
+		assert.equal(result.id, docker.id("app:1"))
+		assert.same(app.inspect.RootFS.Layers, docker.inspect("app:1").RootFS.Layers)
 		assert.same({}, sample.differences(app.listing, sample.listing("app:1")))
 	end)
 
@@ -115,12 +138,7 @@ describe("an image saved with format =", function()
 			need("podman")
 			for _, compression in ipairs(COMPRESSIONS) do
 				local path, result = save(format, compression)
-				local ids = podman.load(path)
-				local found
-				for _, id in pairs(ids) do
-					found = found or id
-				end
-				assert.equal(result.id, found, compression)
+				assert.equal(result.id, loaded_by_podman(path, format), compression)
 			end
 		end)
 
@@ -139,18 +157,13 @@ describe("an image saved with format =", function()
 						end
 					end
 					local scratch = tmp.dir(dir.path)
-					local targets = {
-						"docker-archive:" .. scratch:file("docker") .. ":app:1",
-						"oci:" .. scratch:file("oci") .. ":app:1",
-						"oci-archive:" .. scratch:file("oci-archive") .. ":app:1",
-						"dir:" .. scratch:file("dir"),
-					}
-					for _, target in ipairs(targets) do
-						skopeo.copy(from, target)
-						local name = target:match("^([^:]+):")
-						local file = scratch:file(name == "docker-archive" and "docker" or name)
+					for name, route in pairs(routes(transport, compression)) do
+						local file = scratch:file(name)
+						skopeo.copy(from, name .. ":" .. file .. (name == "dir" and "" or ":app:1"))
 						local again = assert(strata.open(file))
-						assert.equal(result.id, again.id, from .. " " .. target)
+						if route.same_config then
+							assert.equal(result.id, again.id, from .. " " .. name)
+						end
 						assert.same(diff_ids_of(img), diff_ids_of(again))
 						assert.is_true(again:verify())
 						again:close()
@@ -178,12 +191,13 @@ describe("an image saved with format =", function()
 		need("skopeo", "umoci", "docker")
 		local path, result = save("oci", "gzip")
 		skopeo.copy("docker-archive:" .. app.archive, "oci:" .. path .. ":second:1")
-		assert.equal(app.id, assert(strata.open(path, { ref = "second:1" })).id)
+		local second = assert(strata.open(path, { ref = "second:1" }))
+		assert.same(app.inspect.RootFS.Layers, diff_ids_of(second))
 		local first = assert(strata.open(path, { ref = "app:1" }))
 		assert.equal(result.digest, first.digest)
 		first.config:set_env("EXTENDED", "1")
 		local saved = assert(first:save(path))
-		assert.equal(app.id, assert(strata.open(path, { ref = "second:1" })).id)
+		assert.equal(second.digest, assert(strata.open(path, { ref = "second:1" })).digest)
 		local found = blobs.look(path)
 		assert.same({}, found.problems)
 		assert.equal(saved.digest, found.by_name["1"].digest)
@@ -248,7 +262,6 @@ describe("an image that skopeo converted", function()
 			local source, target = dir:file("source"), dir:file("target")
 			skopeo.copy("docker-archive:" .. app.archive, transport:format(source))
 			local img = assert(strata.open(source))
-			assert.equal(app.id, img.id)
 			assert.same(app.inspect.RootFS.Layers, diff_ids_of(img))
 			assert.equal(skopeo.inspect(transport:format(source)).Digest, img.digest)
 			assert(img:save(target))

@@ -62,6 +62,14 @@ int strata_file_unchanged(const struct strata_file *f, struct strata_err *err);
  */
 struct strata_file *strata_file_create(const char *path, struct strata_err *err);
 
+/*
+ * Lets a new output be what an unnamed temporary file is, instead of copying
+ * it: both are the same file then, which is not to be written to any more. 0
+ * when that cannot be (another file system, taken before, no temporary file),
+ * 1 when it is done. The output must be empty.
+ */
+int strata_file_take(struct strata_file *output, struct strata_file *temp, struct strata_err *err);
+
 /* fsync, rename over the target, fsync of the directory. Once: EINVAL afterwards. */
 int strata_file_publish(struct strata_file *f, struct strata_err *err);
 

@@ -28,6 +28,7 @@ struct strata_file {
 	atomic_uint refs;
 	int fd;
 	bool writable;
+	bool taken; /* by strata_file_take: it may have a name */
 	char *name;
 	struct stat opened;           /* when it was opened for reading */
 	atomic_ullong written;        /* end of the furthest write */

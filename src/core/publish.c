@@ -234,6 +234,30 @@ static int name_output(struct strata_file *f, struct strata_err *err)
 	return 0;
 }
 
+int strata_file_take(struct strata_file *output, struct strata_file *temp, struct strata_err *err)
+{
+	struct stat to, from;
+
+	if (output->output == NULL || strata_file_size(output) > 0)
+		return strata_fail(err, "EINVAL", "%s: not a new output", output->name);
+	/* Where outputs have names from the beginning, temporary files have lost theirs. */
+	if (output->output->temp != NULL || temp->output != NULL || !temp->writable || temp->taken)
+		return 0;
+	if (fstat(output->fd, &to) < 0 || fstat(temp->fd, &from) < 0)
+		return strata_fail_errno(err, errno, "%s", output->name);
+	if (from.st_dev != to.st_dev || from.st_nlink > 0)
+		return 0;
+	if (((from.st_uid != to.st_uid || from.st_gid != to.st_gid) &&
+	     fchown(temp->fd, to.st_uid, to.st_gid) < 0) ||
+	    fchmod(temp->fd, to.st_mode & 07777) < 0)
+		return 0;
+	if (dup3(temp->fd, output->fd, O_CLOEXEC) < 0)
+		return strata_fail_errno(err, errno, "%s", output->name);
+	atomic_store(&output->written, strata_file_size(temp));
+	temp->taken = true;
+	return 1;
+}
+
 int strata_file_publish(struct strata_file *f, struct strata_err *err)
 {
 	struct strata_output *o = f->output;

@@ -194,6 +194,16 @@ static int run_copy(struct strata_task *task, const struct strata_work *work,
 	return 0;
 }
 
+static int run_bytes(struct strata_task *task, const struct strata_work *work,
+                     struct strata_err *err)
+{
+	if (strata_file_write(task->to, task->to_offset, task->bytes, task->bytes_len, err) < 0)
+		return -1;
+	if (work->progress != NULL)
+		atomic_fetch_add_explicit(work->progress, task->bytes_len, memory_order_relaxed);
+	return 0;
+}
+
 int strata_task_run(struct strata_task *task, const struct strata_work *work,
                     struct strata_err *err)
 {
@@ -209,8 +219,7 @@ int strata_task_run(struct strata_task *task, const struct strata_work *work,
 	case STRATA_TASK_COPY:
 		return run_copy(task, work, err);
 	case STRATA_TASK_BYTES:
-		return strata_file_write(task->to, task->to_offset, task->bytes, task->bytes_len,
-		                         err);
+		return run_bytes(task, work, err);
 	}
 	return strata_fail(err, "EINVAL", "unknown task");
 }
@@ -229,7 +238,7 @@ uint64_t strata_task_size(const struct strata_task *task)
 	case STRATA_TASK_COPY:
 		return task->blob.size;
 	case STRATA_TASK_BYTES:
-		break;
+		return task->bytes_len;
 	}
 	return 0;
 }

@@ -8,7 +8,7 @@
 int strata_task_run(struct strata_task *task, const struct strata_work *work,
                     struct strata_err *err);
 
-/* Bytes that it will read, for the progress. */
+/* Bytes that it will read, or write from memory, for the progress. */
 uint64_t strata_task_size(const struct strata_task *task);
 
 /* How long it takes compared with others, roughly: 1 is a byte read and hashed. */

@@ -159,6 +159,19 @@ static int file_unchanged(lua_State *L)
 	return 1;
 }
 
+/* file:take(temp) -> whether it could | nil, message, code */
+static int file_take(lua_State *L)
+{
+	struct strata_file *f = strata_check_file(L, 1);
+	struct strata_err err;
+	int taken = strata_file_take(f, strata_check_file(L, 2), &err);
+
+	if (taken < 0)
+		return strata_push_error(L, &err);
+	lua_pushboolean(L, taken);
+	return 1;
+}
+
 /* file:publish() -> true | nil, message, code */
 static int file_publish(lua_State *L)
 {
@@ -200,6 +213,7 @@ void strata_lua_register_file(lua_State *L)
 	                                   {"write", file_write},
 	                                   {"close", file_close},
 	                                   {"unchanged", file_unchanged},
+	                                   {"take", file_take},
 	                                   {"publish", file_publish},
 	                                   {"fileno", file_fileno},
 	                                   {"send", strata_lua_file_send},

@@ -69,19 +69,14 @@ local function existing_index(out)
   return text
 end
 
--- What a descriptor names, as add_names of the reader has it.
-local function name_of(descriptor)
-  local annotations = type(descriptor.annotations) == "table" and descriptor.annotations or {}
-  local full, short = annotations[oci.NAME], annotations[oci.REF_NAME]
-  return type(full) == "string" and tags.familiar(full) or type(short) == "string" and short or nil
-end
-
 -- The place of one name, or the same image where neither has a name.
 local function is_replaced(there, new)
   if type(there) ~= "table" then return false end
-  local name, other = name_of(new), name_of(there)
-  if not name then return not other and there.digest == new.digest end
-  return other ~= nil and tags.find({ other }, name) ~= nil
+  local names, others = oci.names(oci.strings(new.annotations)), oci.names(oci.strings(there.annotations))
+  for _, name in ipairs(names) do
+    if tags.find(others, name) then return true end
+  end
+  return #names == 0 and #others == 0 and there.digest == new.digest
 end
 
 -- An index with more descriptors: one that has the name of a new one makes way.

@@ -48,6 +48,7 @@ end
 ---@field indexes table<string, {text: string, digest: string?}>  by digest; "" is index.json
 ---@field manifests strata.Manifest[]  in the order of the indexes
 ---@field by_digest table<string, strata.Manifest>
+---@field strangers table<string, integer>  digests and sizes of what indexes name that is no manifest
 ---@field single string?  digest of the root, when that is a manifest itself
 local Catalog = {}
 Catalog.__index = Catalog
@@ -80,6 +81,9 @@ local function check_descriptor(value, where)
   end
   if type(size) ~= "number" or size < 0 or size > MAX_SIZE or size % 1 ~= 0 then
     return fail("EFORMAT", "%s: bad size %s", where, tostring(size))
+  end
+  if or_nil(value.mediaType) ~= nil and type(value.mediaType) ~= "string" then
+    return fail("EFORMAT", "%s: bad mediaType %s", where, tostring(value.mediaType))
   end
   return digest, size
 end
@@ -149,13 +153,27 @@ local function strings(value)
   return copy
 end
 
--- The names that a descriptor gives: the full one if there is, else the tag.
-local function add_names(list, annotations)
-  local name = annotations[NAME] and tags.familiar(annotations[NAME]) or annotations[REF_NAME]
+--- The names that annotations give: the full one, and what others say if that is
+-- not the tag of it.
+---@param annotations table<string, string>
+---@return string[]
+function oci.names(annotations)
+  local full, ref = annotations[NAME] and tags.familiar(annotations[NAME]), annotations[REF_NAME]
+  if not full then return { ref } end
+  local _, tag = tags.split(full)
+  if not ref or ref == tag or tags.find({ full }, ref) then return { full } end
+  return { full, ref }
+end
+
+local function add_name(list, name)
   for _, tag in ipairs(list) do
     if tag == name then return end
   end
   list[#list + 1] = name
+end
+
+local function add_names(list, annotations)
+  for _, name in ipairs(oci.names(annotations)) do add_name(list, name) end
 end
 
 -- What has the config of an image is one, whatever artifactType says besides.
@@ -184,7 +202,7 @@ function Catalog:add_manifest(descriptor, text, document, names)
     self.by_digest[known.digest] = known
     self.manifests[#self.manifests + 1] = known
   end
-  for _, name in ipairs(names) do add_names(known.tags, { [REF_NAME] = name }) end
+  for _, name in ipairs(names) do add_name(known.tags, name) end
   add_names(known.tags, annotations)
 end
 
@@ -200,7 +218,10 @@ function Catalog:visit_descriptor(descriptor, where, names, depth)
   if kind == "config" or kind == "layer" then
     return fail("EFORMAT", "%s: a %s where a manifest should be", where, kind)
   end
-  if not kind and stated ~= nil then return true end -- somebody else's: kept, not looked at
+  if not kind and stated ~= nil then -- somebody else's: kept, not looked at
+    self.strangers[digest] = size
+    return true
+  end
   local text, message
   if kind ~= "manifest" or is_verifiable(digest) then
     text, message, code = read_blob(self.store, digest, size, self.max)
@@ -247,6 +268,13 @@ function Catalog:visit_index(digest, text, document, names, depth)
     if not ok then return nil, message, code end
   end
   return true
+end
+
+--- The text of what an index names that is no manifest; nil when it cannot be read.
+---@param digest string
+---@return string?
+function Catalog:stranger(digest)
+  return (read_blob(self.store, digest, self.strangers[digest], self.max))
 end
 
 --- The text of the descriptor that led to a manifest.
@@ -300,7 +328,7 @@ end
 function oci.catalog(store, limits)
   limits = limits or {}
   local self = setmetatable({
-    store = store, indexes = {}, manifests = {}, by_digest = {}, count = 0,
+    store = store, indexes = {}, manifests = {}, by_digest = {}, strangers = {}, count = 0,
     max = limits.json and limits.json.max_bytes or MAX_JSON,
     max_manifests = limits.manifests or MAX_MANIFESTS, max_depth = limits.index_depth or MAX_DEPTH,
     max_layers = limits.layers or MAX_LAYERS, limits = limits,

@@ -34,9 +34,16 @@ local function put_blob(self, digest, blob)
   end
 end
 
+-- What buildkit says in the descriptor, and a manifest of OCI 1.1 itself: a signature for one.
+local function subject_of(self, doc, pointer, digest)
+  local known = self.catalog and self.catalog.by_digest[digest]
+  local subject = known and type(known.document) == "table" and known.document.subject
+  return doc:get(pointer .. "/annotations" .. json.part(SUBJECT)) or type(subject) == "table" and subject.digest
+end
+
 -- An attestation whose image has changed states something of an image that is no more.
 local function edit_attestation(self, doc, pointer, digest)
-  local subject = doc:get(pointer .. "/annotations" .. json.part(SUBJECT))
+  local subject = subject_of(self, doc, pointer, digest)
   local new = subject and self.new_of[subject]
   if not new then return true end
   if self.attestations == "refuse" then
@@ -108,6 +115,13 @@ local function note_references(set, document)
   for _, descriptor in ipairs(type(document.layers) == "table" and document.layers or {}) do note(descriptor) end
 end
 
+-- Whatever a document that stays names is needed, but for what is another now.
+local function note_digests(self, set, text)
+  for digest in (text or ""):gmatch('"(%w+:%x+)"') do
+    if not self.new_of[digest] then set[digest] = true end
+  end
+end
+
 -- Digests that only what has changed led to.
 local function find_gone(self)
   local needed, old = {}, {}
@@ -119,8 +133,12 @@ local function find_gone(self)
       note_references(needed, new and new.document)
     else
       needed[one.digest] = true
-      note_references(needed, one.document)
+      note_digests(self, needed, one.text)
     end
+  end
+  for digest in pairs(self.catalog.strangers) do
+    needed[digest] = true
+    note_digests(self, needed, self.catalog:stranger(digest))
   end
   for digest in pairs(self.catalog.indexes) do
     if self.new_of[digest] then old[digest] = true else needed[digest] = true end

@@ -13,14 +13,16 @@ local oci_names = {}
 local NAME = "/annotations" .. json.part(oci.NAME)
 local REF_NAME = "/annotations" .. json.part(oci.REF_NAME)
 
-local function name_of(doc, pointer)
-  return doc:get(pointer .. NAME) or doc:get(pointer .. REF_NAME)
-end
-
--- True when the descriptor has one of the names.
-local function has_any(doc, pointer, refs)
-  local name = name_of(doc, pointer)
-  return name ~= nil and tags.find(refs, name) ~= nil
+-- The names of a descriptor, and those among refs.
+local function names_of(doc, pointer, refs)
+  local names = oci.names(oci.strings {
+    [oci.NAME] = doc:get(pointer .. NAME), [oci.REF_NAME] = doc:get(pointer .. REF_NAME),
+  })
+  local among = {}
+  for _, name in ipairs(names) do
+    if tags.find(refs, name) then among[#among + 1] = name end
+  end
+  return names, among
 end
 
 -- Where a layout says all of the name in the one annotation, it is said there.
@@ -52,7 +54,10 @@ function oci_names.sync(doc, ours, refs)
   local example = doc:raw("/manifests/" .. ours[#ours])
   for _, ref in ipairs(refs) do
     local there = false
-    for _, i in ipairs(ours) do there = there or has_any(doc, "/manifests/" .. i, { ref }) end
+    for _, i in ipairs(ours) do
+      local _, among = names_of(doc, "/manifests/" .. i, { ref })
+      there = there or #among > 0
+    end
     if not there then
       local at = doc:count("/manifests")
       doc:insert("/manifests/" .. at, example)
@@ -63,7 +68,12 @@ function oci_names.sync(doc, ours, refs)
   local left = #ours
   for i = #ours, 1, -1 do
     local pointer = "/manifests/" .. ours[i]
-    local stays = has_any(doc, pointer, refs) or (#refs == 0 and not name_of(doc, pointer))
+    local names, among = names_of(doc, pointer, refs)
+    local stays = #among > 0 or (#refs == 0 and #names == 0)
+    if stays and #among < #names then
+      clear_name(doc, pointer)
+      set_name(doc, pointer, among[1])
+    end
     if not stays and left > 1 then
       doc:remove(pointer)
       left = left - 1
