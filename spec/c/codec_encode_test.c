@@ -124,6 +124,48 @@ static void a_segment_does_not_depend_on_those_before(void)
 	strata_buf_free(&data);
 }
 
+/*
+ * ISA-L 2.30 takes an address for data once in a segment. It shows when the first
+ * bytes come again and fall into the bucket of that address, one in 8192.
+ */
+static void the_place_of_a_packer_does_not_show(void)
+{
+	enum { PACKERS = 8, SEGMENTS = 8192, LEN = 700 };
+	unsigned char in[LEN], *out = malloc(STRATA_GZIP_SEGMENT_ROOM);
+	struct strata_buf first = {0};
+	struct strata_err err;
+
+	for (size_t l = 0; l < LIBRARIES; l++) {
+		const struct strata_deflate *deflate = libraries[l].deflate;
+		void *packers[PACKERS];
+		size_t differ = 0;
+
+		for (size_t p = 0; p < PACKERS; p++)
+			packers[p] = deflate->open(1, &err);
+		random_state = 59;
+		for (size_t i = 0; i < SEGMENTS; i++) {
+			for (size_t b = 0; b < LEN; b++)
+				in[b] = (unsigned char)(random_u32() >> 5);
+			memcpy(in + 300, in, 64);
+			for (size_t p = 0; p < PACKERS; p++) {
+				size_t n;
+
+				CHECK(deflate->segment(packers[p], in, LEN, out, &n, &err) == 0);
+				if (p == 0) {
+					first.len = 0;
+					append(&first, out, n);
+				}
+				differ += n != first.len || memcmp(out, first.data, n) != 0;
+			}
+		}
+		CHECK(differ == 0);
+		for (size_t p = 0; p < PACKERS; p++)
+			deflate->close(packers[p]);
+	}
+	strata_buf_free(&first);
+	free(out);
+}
+
 static void an_encoder_refuses_input_behind_the_end(void)
 {
 	struct strata_err err;
@@ -258,6 +300,7 @@ int main(void)
 	RUN(encoded_gzip_is_what_zlib_reads);
 	RUN(encoded_gzip_depends_on_the_bytes_alone);
 	RUN(a_segment_does_not_depend_on_those_before);
+	RUN(the_place_of_a_packer_does_not_show);
 	RUN(an_encoder_refuses_input_behind_the_end);
 	RUN(large_streams_survive);
 	if (getenv("STRATA_SLOW") != NULL)

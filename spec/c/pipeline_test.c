@@ -122,13 +122,10 @@ struct recoding {
 	int level;
 };
 
-/*
- * ISA-L's levels 1 and 2 have been seen to compress some bytes in more than one
- * way, depending on where its memory lies; here the threads are on trial.
- */
 static const struct recoding recodings[] = {
-        {STRATA_GZIP, STRATA_GZIP, 3}, {STRATA_GZIP, STRATA_GZIP, 4}, {STRATA_NONE, STRATA_ZSTD, 1},
-        {STRATA_GZIP, STRATA_NONE, 0}, {STRATA_ZSTD, STRATA_GZIP, 0}, {STRATA_NONE, STRATA_NONE, 0},
+        {STRATA_GZIP, STRATA_GZIP, -1}, {STRATA_GZIP, STRATA_GZIP, 4},
+        {STRATA_NONE, STRATA_ZSTD, 1},  {STRATA_GZIP, STRATA_NONE, 0},
+        {STRATA_ZSTD, STRATA_GZIP, 0},  {STRATA_NONE, STRATA_NONE, 0},
 };
 
 #define RECODINGS (sizeof(recodings) / sizeof(recodings[0]))

@@ -1,0 +1,123 @@
+-- The core's jobs, as the binding gives them: recoding, levels, limits.
+
+local core = require("strata.core")
+
+local text = ("a line that comes again and again\n"):rep(30000)
+
+local function file_of(bytes)
+	local file = assert(core.temp_file())
+	assert(file:write(0, bytes))
+	return file
+end
+
+-- Runs a job of one task -> its result | nil, message, code
+local function run(kind, options)
+	local job = core.job()
+	assert(job[kind](job, options))
+	assert(job:start(2))
+	while not job:wait(1) do
+	end
+	local ok, message, code = job:result()
+	local result = job:task(1)
+	job:close()
+	if not ok then
+		return nil, message, code
+	end
+	return result
+end
+
+-- -> a file of the text in that compression, and what the job told of it
+local function packed(as, level)
+	local to = assert(core.temp_file())
+	local options = { file = file_of(text), size = #text, to = to, as = as, level = level }
+	return to, assert(run("recode", options))
+end
+
+describe("job:recode", function()
+	it("brings a blob into another compression and back", function()
+		for _, as in ipairs({ "none", "gzip", "zstd" }) do
+			local there, result = packed(as)
+			assert.equal(as, (there:sniff(0, result.size)))
+			local back = assert(core.temp_file())
+			local again = assert(run("recode", {
+				file = there,
+				size = result.size,
+				compression = as,
+				digest = result.digest,
+				diff_id = result.diff_id,
+				to = back,
+				as = "none",
+			}))
+			assert.equal(text, back:read(0, again.size))
+			assert.equal(again.digest, again.diff_id)
+			assert.equal(result.diff_id, again.digest)
+		end
+	end)
+
+	it("takes the levels of the format and refuses others", function()
+		local _, fast = packed("zstd", 1)
+		local _, slow = packed("zstd", 12)
+		assert.is_true(slow.size < fast.size)
+		assert.equal(fast.diff_id, slow.diff_id)
+		for as, level in pairs({ gzip = 10, zstd = 20 }) do
+			local options =
+				{ file = file_of(text), size = #text, to = core.temp_file(), as = as, level = level }
+			local result, message, code = run("recode", options)
+			assert.is_nil(result)
+			assert.equal("EINVAL", code)
+			assert.matches("levels", message)
+		end
+	end)
+
+	it("fails when the source is not as expected", function()
+		local options = { file = file_of(text), size = #text, to = core.temp_file(), as = "gzip" }
+		options.digest = "sha256:" .. ("0"):rep(64)
+		local result, message, code = run("recode", options)
+		assert.is_nil(result)
+		assert.equal("EDIGEST", code)
+		assert.matches("digest", message)
+	end)
+
+	it("wants a file, a target and known names", function()
+		local job = core.job()
+		local file = file_of("x")
+		assert.has_error(function()
+			job:recode({ to = file, as = "gzip" })
+		end)
+		assert.has_error(function()
+			job:recode({ file = file, as = "gzip" })
+		end)
+		assert.has_error(function()
+			job:recode({ file = file, to = file, as = "rar" })
+		end)
+		assert.has_error(function()
+			job:recode({ file = file, to = file, as = "zstd", level = 2 ^ 40 })
+		end)
+		job:close()
+	end)
+end)
+
+describe("limits of inflating", function()
+	it("are told by name", function()
+		local file, result = packed("zstd")
+		local options = { file = file, size = result.size, compression = "zstd", plain = true }
+		assert.equal(result.diff_id, assert(run("hash", options)).diff_id)
+		for field, name in pairs({ max_bytes = "limits.bytes", max_zstd_window = "limits.zstd_window" }) do
+			options[field] = 2000
+			local told, message, code = run("hash", options)
+			assert.is_nil(told)
+			assert.equal("ELIMIT", code)
+			assert.matches(name, message, 1, true)
+			options[field] = nil
+		end
+	end)
+
+	it("are kept by an index for later reads", function()
+		local file, result = packed("gzip")
+		local index = core.index(file, 0, result.size, "gzip")
+		local told, message, code = run("scan", { index = index, max_bytes = 5000 })
+		assert.is_nil(told)
+		assert.equal("ELIMIT", code)
+		assert.matches("limits.bytes (5000)", message, 1, true)
+	end)
+end)
