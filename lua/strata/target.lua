@@ -229,7 +229,8 @@ end
 function Directory:finish(name, text, opts, gone)
   local ok, message, code = self.dir:sync()
   if not ok then return nil, message, code end
-  ok, message, code = write_batch(self, { { name = name, bytes = text } }, opts)
+  -- Without progress, which has been told of all the bytes.
+  ok, message, code = write_batch(self, { { name = name, bytes = text } }, { threads = opts.threads })
   if not ok then return nil, message, code end
   for _, old in ipairs(gone or {}) do self.dir:remove(old) end
   self.dir:close()

@@ -4,10 +4,6 @@
 #include <isa-l.h>
 #include <stdlib.h>
 #include <string.h>
-<<<<<<< HEAD
-=======
-#include <sys/mman.h>
->>>>>>> pipeline
 
 #include "codec_internal.h"
 
@@ -120,8 +116,7 @@ const struct strata_inflate strata_inflate_isal = {
 #define DEFAULT_LEVEL 1
 
 struct deflater {
-	struct isal_zstream *stream;
-	bool mapped; /* by map_stream, else from the heap */
+	struct isal_zstream stream;
 	uint32_t level;
 	uint32_t work_size;
 	uint8_t *work; /* ISA-L's memory for the level */
@@ -134,86 +129,10 @@ static const uint32_t work_sizes[] = {
         ISAL_DEF_LVL3_DEFAULT,
 };
 
-/*
- * At levels 1 and 2 ISA-L 2.30 on x86-64 begins by putting position 2 into a wrong
- * bucket of its hash table: that of the stream structure's address >> 16 instead
- * of that of the bytes there. No harm comes of it, but about one segment in ten
- * thousand is then compressed otherwise in another process. So the structure is
- * put where the wrong bucket is always the same one. An address serves when its
- * CRC-32C has as many zero bits at the end as buckets have bits in their number.
- */
-#ifdef __x86_64__
-
-#define PLACE_SHIFT 16
-#define PLACES ((uintptr_t)1 << 18)
-
-static unsigned bucket_bits(uint32_t level)
-{
-	return level == 1 ? 13 : 15;
-}
-
-/* As the instruction does it: reflected, and neither inverted before nor behind. */
-static uint32_t crc32c(uint32_t bits)
-{
-	for (int i = 0; i < 32; i++)
-		bits = bits >> 1 ^ (bits & 1 ? 0x82f63b78 : 0);
-	return bits;
-}
-
-/* Takes pages of a reservation that costs nothing but addresses; NULL when there are not enough. */
-static struct isal_zstream *map_stream(uint32_t level)
-{
-	const uintptr_t step = (uintptr_t)1 << PLACE_SHIFT, page = 4096;
-	const uintptr_t size = (sizeof(struct isal_zstream) + page - 1) / page * page;
-	const uintptr_t room = PLACES * step + size;
-	const uint32_t mask = ((uint32_t)1 << bucket_bits(level)) - 1;
-	char *start =
-	        mmap(NULL, room, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
-	uintptr_t skip = -(uintptr_t)start % step;
-
-	if (start == MAP_FAILED)
-		return NULL;
-	while (skip + size <= room &&
-	       crc32c((uint32_t)((uintptr_t)(start + skip) >> PLACE_SHIFT)) & mask)
-		skip += step;
-	if (skip + size > room || mprotect(start + skip, size, PROT_READ | PROT_WRITE) < 0) {
-		munmap(start, room);
-		return NULL;
-	}
-	if (skip > 0)
-		munmap(start, skip);
-	munmap(start + skip + size, room - skip - size);
-	return (struct isal_zstream *)(void *)(start + skip);
-}
-
-#else
-
-static struct isal_zstream *map_stream(uint32_t level)
-{
-	(void)level;
-	return NULL;
-}
-
-#endif
-
-static int open_stream(struct deflater *d)
-{
-	if (d->level == 1 || d->level == 2)
-		d->stream = map_stream(d->level);
-	d->mapped = d->stream != NULL;
-	if (!d->mapped)
-		d->stream = calloc(1, sizeof(*d->stream));
-	return d->stream != NULL ? 0 : -1;
-}
-
 static void deflate_close(void *state)
 {
 	struct deflater *d = state;
 
-	if (d->mapped)
-		munmap(d->stream, sizeof(*d->stream));
-	else
-		free(d->stream);
 	free(d->work);
 	free(d);
 }
@@ -230,12 +149,13 @@ static void *deflate_open(int level, struct strata_err *err)
 		level = DEFAULT_LEVEL;
 	d->level = level < ISAL_DEF_MAX_LEVEL ? (uint32_t)level : ISAL_DEF_MAX_LEVEL;
 	d->work_size = work_sizes[d->level];
-	if (d->work_size > 0)
+	if (d->work_size > 0) {
 		d->work = calloc(1, d->work_size);
-	if ((d->work_size > 0 && !d->work) || open_stream(d) < 0) {
-		deflate_close(d);
-		strata_fail_nomem(err);
-		return NULL;
+		if (!d->work) {
+			deflate_close(d);
+			strata_fail_nomem(err);
+			return NULL;
+		}
 	}
 	return d;
 }
@@ -269,15 +189,10 @@ static int deflate_segment(void *state, const unsigned char *in, size_t len, uns
                            size_t *out_len, struct strata_err *err)
 {
 	struct deflater *d = state;
-<<<<<<< HEAD
 	struct isal_zstream *s = &d->stream;
 	unsigned char *rest = out;
 	size_t head = store_head(in, len, &rest);
 	int rc = COMP_OK;
-=======
-	struct isal_zstream *s = d->stream;
-	int rc;
->>>>>>> pipeline
 
 	isal_deflate_init(s);
 	s->level = d->level;
