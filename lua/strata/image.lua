@@ -232,14 +232,22 @@ function methods:inspect()
   return require("strata.inspect").image(self)
 end
 
+--- The file system that a container sees.
+---@param opts? {upto?: integer}  of the first layers only
+---@return strata.Rootfs?
+---@return string? message
+---@return string? code
+function methods:rootfs(opts)
+  return require("strata.rootfs").of(state_of(self).layers, opts)
+end
+
 --- The merged tree of all layers, for people.
----@param opts? {depth?: integer, width?: integer}  levels, and names of one directory, to draw
+---@param opts? strata.TreeOptions
 ---@return string
 function methods:tree(opts)
-  local state = state_of(self)
-  local ok, message = layer.load(states_of(state.layers))
-  if not ok then error(message, 0) end
-  return require("strata.tree").render(state.layers, opts)
+  local root, message = self:rootfs()
+  if not root then error(message, 0) end
+  return root:tree(opts)
 end
 
 -- Everything in the archive that says what it should hash to.
