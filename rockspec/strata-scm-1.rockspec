@@ -29,13 +29,13 @@ external_dependencies = {
 -- Names without directory and extension. `make lint` compares them with the tree.
 local core = [[
 	beneath buf codec codec_gzip_decode codec_gzip_encode codec_gzip_isal codec_gzip_zlib
-	codec_zstd codec_zstd_encode content crew digest dir edit err file index job journal
+	codec_zstd codec_zstd_encode compose content crew digest dir edit err file index job journal
 	json_edit json_find json_scan json_string json_style lookup pack path publish rewrite
 	sink spool stream tar_decode tar_header tar_parse tar_patch tar_pax tar_sparse tar_write
 	task tree tree_apply tree_walk
 ]]
 local binding = [[
-	binding entry_get entry_set lua_digest lua_dir lua_entry lua_file lua_host lua_index
+	binding entry_get entry_set lua_compose lua_digest lua_dir lua_entry lua_file lua_host lua_index
 	lua_job lua_json lua_object lua_spool lua_tar lua_tree module xattr
 ]]
 local archive = [[archive]]
