@@ -40,8 +40,8 @@ local binding = [[
 ]]
 local archive = [[archive]]
 local facade = [[
-	append choose config directory glob help history image index inspect json layer links
-	listing manifest media members object platform product progress provenance rendition
+	append choose composing config directory glob help history image index inspect json layer
+	layers links listing manifest media members object platform product progress provenance rendition
 	result root_entry root_file rootfs save schema source tags target tree union whiteout work dialect/assemble dialect/docker dialect/docker_edit
 	dialect/docker_legacy dialect/docker_v1 dialect/edits dialect/gojson dialect/hybrid
 	dialect/layout dialect/oci dialect/oci_changes dialect/oci_edit dialect/oci_names
