@@ -94,7 +94,8 @@ end
 
 -- A directory that no entry tells of is there by what is in it, mostly.
 function Composing:implied(node, path, lower)
-  local replaces = lower and self.below:info(lower) ~= "dir"
+  -- Another directory, with attributes of its own, may have been there before.
+  local replaces = lower and self.below:entry(lower)
   if path ~= "." and (self.whole or replaces or not self.above:first(node)) then
     self:header { name = path .. "/", typeflag = "5", mode = 493 } -- 0755
   end

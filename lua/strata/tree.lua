@@ -11,16 +11,16 @@ local tree = {}
 ---@field layers? boolean  say which layer each comes from
 
 local function describe(view, node, opts)
-  local kind, layer = view:info(node)
+  local kind, layer, _, links = view:info(node)
   local name, own = json.printable(view:name(node), 200), view:entry(node)
   if kind == "dir" then
     name = name .. "/"
   elseif own.type == "symlink" then
     name = name .. " -> " .. json.printable(own.linkpath, 200)
-  elseif own.type == "hardlink" then
+  elseif own.type == "hardlink" and (links > 1 or kind == "hardlink") then
     name = name .. " = " .. json.printable(own.linkpath, 200)
-  else
-    name = ("%s  (%s)"):format(name, core.human_size(own.size))
+  else -- also a link that is the last name of its file
+    name = ("%s  (%s)"):format(name, core.human_size(view:source(node).size))
   end
   return opts.layers and layer and ("%s  [%d]"):format(name, layer) or name
 end
