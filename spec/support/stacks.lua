@@ -32,7 +32,7 @@ end
 
 -- One layer. No entry stands below one that is no directory, and what was a symlink once is a directory below which
 -- something is put only with an entry of its own, so that no path leads through a symlink.
-local function make_layer(random, pick, upper, links, known)
+local function make_layer(random, pick, upper, links, known, tame)
 	local entries, kinds, whiteouts, files = {}, {}, {}, {}
 	local prefix = pick({ "", "./" })
 	local function add(path, entry)
@@ -64,7 +64,7 @@ local function make_layer(random, pick, upper, links, known)
 		if (kinds[parent] and kinds[parent] ~= "dir") or not reach(parent) then
 			return false
 		end
-		if links[parent] or random(3) == 1 then
+		if tame or links[parent] or random(3) == 1 then
 			add_dir(parent)
 		end
 		return true
@@ -103,11 +103,11 @@ local function make_layer(random, pick, upper, links, known)
 	for _, path in ipairs(whiteouts) do
 		if not seen[path] then
 			seen[path] = true
-			table.insert(entries, random(#entries + 1), { name = prefix .. path, mode = 384 })
+			table.insert(entries, tame and 1 or random(#entries + 1), { name = prefix .. path, mode = 384 })
 		end
 	end
 	-- Sometimes links stand before their files.
-	if random(3) == 1 then
+	if random(3) == 1 and not tame then
 		local links_first, others = {}, {}
 		for _, entry in ipairs(entries) do
 			local early = entry.type == "hardlink" and not parent_of(entry.name:gsub("^%./", ""))
@@ -124,12 +124,13 @@ end
 
 --- Layers for archive.build.
 ---@param seed integer
+---@param tame? boolean nothing that umoci fails at: all parents told, links behind their files, whiteouts first
 ---@return spec.LayerRequest[]
-function stacks.layers(seed)
+function stacks.layers(seed, tame)
 	local random, pick = stacks.generator(seed)
 	local layers, links, known = {}, {}, {}
 	for i = 1, random(4) + 1 do
-		layers[i] = make_layer(random, pick, i > 1 and #known > 0, links, known)
+		layers[i] = make_layer(random, pick, i > 1 and #known > 0, links, known, tame)
 	end
 	return layers
 end
