@@ -38,7 +38,7 @@ local binding = [[
 	binding entry_get entry_set lua_compose lua_digest lua_dir lua_entry lua_file lua_host lua_index
 	lua_job lua_json lua_object lua_spool lua_tar lua_tree module xattr
 ]]
-local archive = [[archive]]
+local archive = [[archive decompress]]
 local facade = [[
 	append choose composing config directory glob help history image index inspect json layer
 	layers links listing manifest media members object platform product progress provenance rendition

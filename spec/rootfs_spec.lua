@@ -67,7 +67,10 @@ describe("a root file system", function()
 			},
 			{
 				"what was removed before it was made again",
-				{ { dir("d"), file("d/old"), file("f") }, { file(".wh.d"), dir("d"), file("d/new"), file(".wh.f"), file("f", "2") } },
+				{
+					{ dir("d"), file("d/old"), file("f") },
+					{ file(".wh.d"), dir("d"), file("d/new"), file(".wh.f"), file("f", "2") },
+				},
 				{ d = "dir", ["d/new"] = "d/new", f = "2" },
 			},
 			{
@@ -92,7 +95,10 @@ describe("a root file system", function()
 			},
 			{
 				"nothing by whiteouts of what is not there",
-				{ { file("f"), file(".wh.f") }, { file(".wh.zz"), file("no/.wh.zz"), file("f/.wh.zz"), file("no/.wh..wh..opq") } },
+				{
+					{ file("f"), file(".wh.f") },
+					{ file(".wh.zz"), file("no/.wh.zz"), file("f/.wh.zz"), file("no/.wh..wh..opq") },
+				},
 				{ f = "f" },
 			},
 			{
@@ -136,7 +142,10 @@ describe("a root file system", function()
 
 	describe("gives directories", function()
 		specify("the attributes of the last layer that tells them, with the children of all", function()
-			local root = rootfs({ dir("d", { mode = 448, uid = 5 }), file("d/a") }, { dir("d", { mode = 493, uid = 7 }), file("d/b") })
+			local root = rootfs(
+				{ dir("d", { mode = 448, uid = 5 }), file("d/a") },
+				{ dir("d", { mode = 493, uid = 7 }), file("d/b") }
+			)
 			local d = root:stat("d")
 			assert.equal(493, d.mode)
 			assert.equal(7, d.uid)

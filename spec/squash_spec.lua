@@ -209,7 +209,10 @@ describe("squashing layers", function()
 	end)
 
 	specify("works on OCI layouts", function()
-		local img = bench:open({ { gzip = true, entries = { file("a") } }, { gzip = true, entries = { file("b"), file(".wh.a") } } })
+		local img = bench:open({
+			{ gzip = true, entries = { file("a") } },
+			{ gzip = true, entries = { file("b"), file(".wh.a") } },
+		})
 		local path = bench.dir:file("layout")
 		assert(img:save(path, { format = "oci" }))
 		local oci = bench:load(path)
@@ -248,7 +251,7 @@ describe("exporting", function()
 
 	specify("writes one sorted tar with plain names, parents and no whiteouts", function()
 		local img = bench:open({
-			{ entries = { { name = "./b/c", data = "1" }, { name = "./z", type = "hardlink", linkname = "./b/c" }, file(".wh.x") } },
+			{ entries = { { name = "./b/c", data = "1" }, link("./z", "./b/c"), file(".wh.x") } },
 			{ entries = { file("a"), dir("b/"), file("gone"), file("d/e/f") } },
 			{ entries = { file(".wh.gone") } },
 		})

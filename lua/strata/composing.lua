@@ -199,11 +199,20 @@ local function add_hashes(self, job, states)
   end
 end
 
+---@class strata.ComposeOptions
+---@field to userdata  a file
+---@field label string  what messages call it
+---@field whole? boolean  a tar for itself
+---@field compression? string
+---@field level? integer
+---@field threads? integer
+---@field progress? function
+
 --- Writes the tar of layers `first` to `last`.
 ---@param states table[]  of all layers of the image, settled and loaded
 ---@param first integer
 ---@param last integer
----@param opts {to: userdata, whole?: boolean, compression?: string, label: string, threads?: integer, progress?: function}
+---@param opts strata.ComposeOptions
 ---@return {file: userdata, size: integer, digest: string, diff_id: string, entries: integer}?
 ---@return string? message
 ---@return string? code

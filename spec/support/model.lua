@@ -121,7 +121,7 @@ function model.merge(layers)
 end
 
 --- The line of a path.
----@param kind { type: string, mode: integer, uid: integer, gid: integer, mtime: number, content?: string, target?: string }
+---@param kind table type, mode, uid, gid, mtime, content, target
 ---@param first string of its names
 ---@return string
 function model.line(kind, first)
