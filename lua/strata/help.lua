@@ -10,6 +10,7 @@ strata.Image
   inspect()  tree{depth=, width=, layers=}  rootfs{upto=}  files()  verify()
   filter(fn)  rewrite(fn)  prune()  append{files=}
   squash(i, j)  squash{above=}  flatten()  remove_layer(i)  move_layer(i, j)  export(path)
+  purge(pattern, {history=, env=, labels=, content=})
   tag(ref)  untag(ref)  close()
   save(what, {format=, compression=, level=, reproducible=, attestations=, verify=, threads=, progress=})]],
   ["strata.Layer"] = [[

@@ -12,6 +12,7 @@ local json = require "strata.json"
 local layer = require "strata.layer"
 local links = require "strata.links"
 local object = require "strata.object"
+local operations = require "strata.operations"
 local product = require "strata.product"
 local rendition = require "strata.rendition"
 local save = require "strata.save"
@@ -398,85 +399,17 @@ function methods:append(spec)
   return self
 end
 
--- ---- the list of layers -------------------------------------------------------
-
--- What strata.layers works on.
-local function operand(state)
+-- What the operations on layers need.
+local function operand(self)
+  local state = state_of(self)
   return {
     state = state, states = function() return states_of(state.layers) end,
     settle = function(opts) return settle(state, opts) end, renumber = function() renumber(state) end,
+    sticky = function(...) return sticky(state, ...) end,
   }
 end
 
--- Runs one of strata.layers on the image.
-local function operate(self, name, ...)
-  local state = state_of(self)
-  local result, message, code = require("strata.layers")[name](operand(state), ...)
-  if not result then return sticky(state, nil, message, code) end
-  return result == true and self or result
-end
-
---- Makes one layer of several: `squash(2, 4)`, or of all above a base:
--- `squash{above = base}`, where that is an image or its number of layers.
----@param first integer|{above: strata.Image|integer, threads?: integer, progress?: function}
----@param last? integer
----@param opts? {threads?: integer, progress?: function}
----@return strata.Image? self
----@return string? message
----@return string? code
-function methods:squash(first, last, opts)
-  if type(first) ~= "table" then return operate(self, "squash", first, last, opts) end
-  local base = first.above
-  if is(base) then
-    local count, message, code = operate(self, "count_base", base)
-    if not count then return nil, message, code end
-    base = count
-  elseif type(base) ~= "number" then
-    error("squash: above should be an image or a number of layers", 2)
-  end
-  if base == #self.layers then return self end
-  return operate(self, "squash", base + 1, #self.layers, first)
-end
-
---- Makes one layer of all.
----@param opts? {threads?: integer, progress?: function}
----@return strata.Image? self
----@return string? message
----@return string? code
-function methods:flatten(opts)
-  if #self.layers == 0 then return self end
-  return operate(self, "squash", 1, #self.layers, opts)
-end
-
---- Removes a layer, or all that were created by what matches a Lua pattern.
----@param which integer|string
----@return strata.Image? self
----@return string? message
----@return string? code
-function methods:remove_layer(which)
-  return operate(self, "remove", which)
-end
-
---- Moves a layer; its row of the history goes along.
----@param from integer
----@param to integer  its number afterwards
----@return strata.Image? self
----@return string? message
----@return string? code
-function methods:move_layer(from, to)
-  return operate(self, "move", from, to)
-end
-
---- Writes the file system that a container sees as one tar, sorted, hardlinks
--- behind their files.
----@param path string
----@param opts? {compression?: "none"|"gzip"|"zstd", level?: integer, threads?: integer, progress?: function}
----@return {path: string, size: integer, digest: string, diff_id: string, entries: integer}?
----@return string? message
----@return string? code
-function methods:export(path, opts)
-  return require("strata.layers").export(operand(state_of(self)), path, opts)
-end
+for name, method in pairs(operations.of(operand)) do methods[name] = method end
 
 -- What save needs of an image.
 local function request_of(state)

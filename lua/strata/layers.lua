@@ -15,6 +15,7 @@ local layers = {}
 ---@field states fun(): table[]  of its layers
 ---@field settle fun(opts?: table): boolean?, string?, string?
 ---@field renumber fun()
+---@field sticky fun(...): ...  notes a failure, so that the image cannot be saved
 
 local function diff_id_pointer(i)
   return "/rootfs/diff_ids/" .. ("%d"):format(i - 1)
