@@ -70,6 +70,39 @@ local function listing_of_directory(path)
 	return files
 end
 
+local HERE = debug.getinfo(1, "S").source:match("^@(.*)/[^/]*$")
+
+-- Mounts layers over each other and tells what the kernel makes of them; nil and why where it cannot.
+local function overlay(bench, path, count, dir)
+	local tars = {}
+	for i = 1, count do
+		tars[i] = bench:layer(path, i)
+	end
+	local command = { "/usr/bin/python3", "-I", HERE .. "/../support/overlay.py", dir.path }
+	for _, tar in ipairs(tars) do
+		command[#command + 1] = tar
+	end
+	local lower = shell.check(command):match("[^\n]+")
+	shell.check({ "mkdir", dir:file("merged") })
+	local options = "lowerdir=" .. lower
+	local done = shell.run({ "mount", "-t", "overlay", "overlay", "-o", options, dir:file("merged") })
+	if done.status ~= 0 then
+		return nil, done.stderr
+	end
+	local ok, files = pcall(listing_of_directory, dir:file("merged"))
+	shell.check({ "umount", dir:file("merged") })
+	assert(ok, files)
+	return files
+end
+
+-- The kernel counts names that upper layers hide as well.
+local function without_counts(files)
+	for _, row in pairs(files) do
+		row.stat = row.stat:match("^%x+ %d+:%d+")
+	end
+	return files
+end
+
 -- The engine mounts things over these, and makes them where they are not.
 local function without_mounts(files)
 	for path in pairs(files) do
@@ -147,6 +180,29 @@ describe("what umoci unpacks", function()
 				assert.same({}, sample.differences(expected, listing_of_directory(skopeo.unpack(saved, dir))))
 				dir:remove()
 				bench:close()
+			end
+		end)
+	end
+end)
+
+describe("what the kernel's overlayfs shows", function()
+	for seed = 2001, 2000 + RUNS do
+		it("of a random image is what rootfs() tells, number " .. seed, function()
+			if need("umoci") then -- that is: root
+				local bench = archive.bench()
+				local dir = tmp.dir(tmp.for_peers())
+				local layers = stacks.layers(seed, true)
+				local img, _, path = bench:open(layers)
+				local expected = without_counts(listing(assert(img:rootfs())))
+				local seen, why = overlay(bench, path, #layers, dir)
+				if seen then
+					assert.same({}, sample.differences(without_counts(seen), expected))
+				end
+				dir:remove()
+				bench:close()
+				if not seen then
+					pending(why)
+				end
 			end
 		end)
 	end
