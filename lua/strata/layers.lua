@@ -23,7 +23,8 @@ end
 
 -- All layers with their edits carried out, and scanned.
 local function prepare(image, opts)
-  local ok, message, code = image.settle(opts)
+  opts = opts or {}
+  local ok, message, code = image.settle { threads = opts.threads, progress = opts.progress }
   if not ok then return nil, message, code end
   local states = image.states()
   ok, message, code = layer.load(states)
@@ -55,6 +56,15 @@ local function check_position(image, i, what)
   end
 end
 
+-- One layer is one already; only the lowest may have whiteouts, which hide nothing there.
+local function needs_no_squash(states, first, last)
+  if first ~= last then return false end
+  for entry in first == 1 and states[1].index:entries() or function() end do
+    if entry.whiteout or entry.opaque then return false end
+  end
+  return true
+end
+
 -- ---- squash ---------------------------------------------------------------------
 
 --- Makes one layer of layers `first` to `last`.
@@ -72,7 +82,7 @@ function layers.squash(image, first, last, opts)
   if first > last then error("squash: the first layer is above the last one", 0) end
   local states, message, code = prepare(image, opts)
   if not states then return nil, message, code end
-  if first == last and first > 1 then return true end -- it is one already
+  if needs_no_squash(states, first, last) then return true end
   local compression = states[last].blob.compression
   local to
   to, message, code = core.temp_file()

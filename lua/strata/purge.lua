@@ -229,7 +229,7 @@ function purge.run(image, which, opts)
   if opts.env then report.env = scrub_env(cfg, opts.env) end
   if opts.labels then report.labels = scrub_labels(cfg, opts.labels) end
   config.touch(cfg)
-  ok, message, code = image.settle(opts)
+  ok, message, code = image.settle { threads = opts.threads, progress = opts.progress }
   if not ok then return nil, message, code end
   ok, message, code = prove(image, states, chosen, secrets, opts)
   if not ok then return nil, message, code end
