@@ -240,6 +240,25 @@ describe("a root file system", function()
 		end)
 	end)
 
+	it("does not walk for ever through chains of long symlinks", function()
+		local layer = require("spec.support.layer")
+		local core = require("strata.core")
+		local entries = {}
+		for i = 1, 39 do
+			local target = ("s%d/%s"):format(i + 1, ("a/"):rep(1900))
+			entries[i] = { name = "s" .. i, typeflag = "2", linkpath = target }
+		end
+		for i = 1, 2000 do
+			entries[#entries + 1] = { name = "s1/f" .. i }
+		end
+		local tree = core.tree()
+		local ok, message, code = tree:apply(layer.index(entries))
+		assert.is_nil(ok)
+		assert.equal("ELIMIT", code)
+		assert.is_truthy(message:find("too many steps through symbolic links", 1, true))
+		assert.has_error(function() tree:find("/") end)
+	end)
+
 	describe("binds hardlinks", function()
 		specify("to the file of their own layer, whatever an upper one does to its name", function()
 			local root = rootfs({ file("a", "AAA"), link("b", "a") }, { file("a", "NEW") })

@@ -32,6 +32,12 @@
 /* As many symlinks as Linux follows for one path. */
 #define STRATA_MAX_SYMLINKS 40
 
+/*
+ * Components of symlinks' targets that building a tree walks in all. Short entries
+ * can lead through long chains of links; honest images need a few for each entry.
+ */
+#define STRATA_MAX_STEPS ((uint64_t)100 * 1000 * 1000)
+
 struct strata_node {
 	uint32_t parent; /* the root's is the root */
 	uint32_t first;  /* child, by name once the tree is sorted */
@@ -69,6 +75,7 @@ struct strata_tree {
 	uint32_t inode_count;
 	uint32_t inode_capacity;
 	struct strata_buf names; /* of implied directories */
+	uint64_t steps;          /* see STRATA_MAX_STEPS */
 	bool sorted;
 	bool broken; /* a layer failed half way */
 };
@@ -79,8 +86,8 @@ void strata_tree_free(struct strata_tree *tree);
 
 /*
  * Puts a scanned layer on top. EFORMAT for a whiteout that names nothing and
- * for a root that is no directory, ELOOP for a path with too many symlinks; the
- * tree can then only be freed. Messages name the entry.
+ * for a root that is no directory, ELOOP for a path with too many symlinks,
+ * ELIMIT for too many steps through them; the tree can then only be freed. Messages name the entry.
  */
 int strata_tree_apply(struct strata_tree *tree, struct strata_index *index, struct strata_err *err);
 

@@ -106,6 +106,21 @@ static bool is_bound(const struct apply *a, uint32_t i)
 	       (e->retargeted || !(e->changed & STRATA_TAR_LINKPATH));
 }
 
+/* Looks for what may be missing: STRATA_NO_NODE then. -1 only for what must not be passed over. */
+static int look_up(struct apply *a, const struct tree_walk *how, const char *path, size_t len,
+                   uint32_t *node, struct strata_err *err)
+{
+	struct strata_err why = {.code = ""};
+
+	if (tree_walk(a->tree, how, path, len, node, &why) == 0)
+		return 0;
+	*node = STRATA_NO_NODE;
+	if (strcmp(why.code, "ELOOP") == 0 || strcmp(why.code, "ENOENT") == 0)
+		return 0;
+	*err = why;
+	return -1;
+}
+
 /*
  * The inode that a path leads to: of the last component itself, which need not be
  * followed. STRATA_NO_NODE for a directory and for what is not there.
@@ -114,15 +129,14 @@ static int inode_at(struct apply *a, struct strata_path path, uint32_t *inode,
                     struct strata_err *err)
 {
 	struct strata_tree *tree = a->tree;
-	const struct tree_walk how = {0};
+	const struct tree_walk how = {.metered = true};
 	struct strata_inode source;
-	struct strata_err ignored;
 	uint32_t node;
 
 	*inode = STRATA_NO_NODE;
-	if (tree_walk(tree, &how, strata_index_text(a->index, path), path.len, &node, &ignored) <
-	            0 ||
-	    node == STRATA_NO_NODE || tree_is_dir(tree, node))
+	if (look_up(a, &how, strata_index_text(a->index, path), path.len, &node, err) < 0)
+		return -1;
+	if (node == STRATA_NO_NODE || tree_is_dir(tree, node))
 		return 0;
 	*inode = tree->nodes[node].inode;
 	if (*inode != STRATA_NO_NODE)
@@ -276,17 +290,18 @@ static int find_hidden(struct apply *a, uint32_t entry, bool opaque, struct stra
 {
 	const struct strata_entry *e = &a->index->entries[entry];
 	const char *path = strata_index_text(a->index, e->path);
-	const struct tree_walk how = {.follow = true, .at_link = is_in_layer, .context = a};
-	const struct tree_walk itself = {.at_link = is_in_layer, .context = a};
+	const struct tree_walk how = {
+	        .follow = true, .metered = true, .at_link = is_in_layer, .context = a};
+	const struct tree_walk itself = {.metered = true, .at_link = is_in_layer, .context = a};
 	uint32_t node = STRATA_ROOT_NODE;
-	struct strata_err missing;
 	size_t base_len, dir_len;
 	const char *base = base_of(path, e->path.len, &base_len);
 
 	dir_len = base > path ? (size_t)(base - path) - 1 : 0;
 	/* What cannot be reached hides nothing. */
-	if (tree_walk(a->tree, opaque ? &itself : &how, path, dir_len, &node, &missing) < 0 ||
-	    node == STRATA_NO_NODE)
+	if (look_up(a, opaque ? &itself : &how, path, dir_len, &node, err) < 0)
+		return -1;
+	if (node == STRATA_NO_NODE)
 		return 0;
 	if (!opaque && tree_is_dir(a->tree, node))
 		node = tree_child(a->tree, node, base + WHITEOUT_LEN, base_len - WHITEOUT_LEN);
@@ -350,7 +365,8 @@ static int apply_whiteouts(struct apply *a, struct strata_err *err)
 static int place(struct apply *a, uint32_t i, uint32_t *node, struct strata_err *err)
 {
 	const struct strata_entry *e = &a->index->entries[i];
-	const struct tree_walk how = {.follow = true, .create = true, .layer = a->layer};
+	const struct tree_walk how = {
+	        .follow = true, .metered = true, .create = true, .layer = a->layer};
 	const char *path = strata_index_text(a->index, e->path);
 	size_t base_len, dir_len;
 	const char *base = base_of(path, e->path.len, &base_len);
