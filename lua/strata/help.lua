@@ -7,8 +7,10 @@ local TEXTS = {
 strata.Image
   id digest tags platform config layers index path edited    fields; tags assign
   history()  scrub_history(pattern)  clear_history()
-  inspect()  tree{depth=, width=}  files()  verify()
+  inspect()  tree{depth=, width=, layers=}  rootfs{upto=}  files()  verify()
   filter(fn)  rewrite(fn)  prune()  append{files=}
+  squash(i, j)  squash{above=}  flatten()  remove_layer(i)  move_layer(i, j)  export(path)
+  purge(pattern, {history=, env=, labels=, content=})
   tag(ref)  untag(ref)  close()
   save(what, {format=, compression=, level=, reproducible=, attestations=, verify=, threads=, progress=})]],
   ["strata.Layer"] = [[
@@ -34,6 +36,18 @@ strata.HistoryRow
   created created_by author comment empty_layer    read and assign
   layer index  drop()]],
 }
+
+TEXTS["strata.Rootfs"] = [[
+strata.Rootfs
+  layers count
+  stat(path)  lstat(path)  readlink(path)  exists(path)
+  read(path, max)  open(path)  list(dir)  walk(dir)  glob(pattern)
+  history(path)  tree{path=, depth=, width=, layers=}]]
+
+TEXTS["strata.RootEntry"] = [[
+strata.RootEntry
+  path name type mode uid gid uname gname size mtime linkpath major minor xattrs
+  layer content_layer entry links inode implied  read(max, from)]]
 
 TEXTS["strata.Index"] = [[
 strata.Index

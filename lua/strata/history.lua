@@ -150,6 +150,14 @@ function hooks.tostring(state)
     json.printable(by or "?", 60))
 end
 
+local function remove_at(cfg, at)
+  local rows = config.rows(cfg)
+  config.document(cfg):remove(pointer_to(at))
+  table.remove(rows.ids, at)
+  config.rows_changed(rows)
+  config.touch(cfg)
+end
+
 --- Removes a row that has no layer.
 function methods:drop()
   local state = state_of(self)
@@ -159,10 +167,7 @@ function methods:drop()
     error(("history row %d belongs to layer %d and goes with it: rows without a layer can be dropped")
       :format(at, number), 2)
   end
-  config.document(state.config):remove(pointer_to(at))
-  table.remove(state.rows.ids, at)
-  config.rows_changed(state.rows)
-  config.touch(state.config)
+  remove_at(state.config, at)
 end
 
 new, state_of = object.class("strata.HistoryRow", methods, hooks)
@@ -224,6 +229,63 @@ local function insert(cfg, at, text)
   return at
 end
 
+-- Puts in the row of a layer: layers before it that have none get an empty one.
+local function insert_for(cfg, text, layer_index)
+  local at = place_of(cfg, layer_index)
+  if at then return insert(cfg, at, text) end
+  for _ = select(2, numbers_of(cfg)) + 1, layer_index - 1 do
+    local ok, message, code = insert(cfg, #config.rows(cfg).ids + 1, "{}")
+    if not ok then return nil, message, code end
+  end
+  return insert(cfg, #config.rows(cfg).ids + 1, text)
+end
+
+--- Merges the rows of layers that become one: the last one is its row, the
+-- others stay as steps without a layer.
+---@param cfg strata.Config
+---@param first integer
+---@param last integer
+function history.merge(cfg, first, last)
+  local kept = false
+  for number = last, first, -1 do
+    local at = place_of(cfg, number)
+    if at and not kept then
+      kept = true
+    elseif at then
+      history.mark_empty(cfg, number)
+    end
+  end
+end
+
+--- Removes the row of a layer that goes away.
+---@param cfg strata.Config
+---@param layer_index integer
+function history.remove(cfg, layer_index)
+  local at = place_of(cfg, layer_index)
+  if at then remove_at(cfg, at) end
+end
+
+--- Takes the row of a layer along to where that goes.
+---@param cfg strata.Config
+---@param from integer
+---@param to integer
+---@return boolean? ok
+---@return string? message
+---@return string? code
+function history.move(cfg, from, to)
+  local at, rows = place_of(cfg, from), select(2, numbers_of(cfg))
+  local text = "{}"
+  if at then
+    text = config.document(cfg):raw(pointer_to(at))
+    remove_at(cfg, at)
+  elseif to > rows then
+    return true -- neither had one
+  end
+  local ok, message, code = insert_for(cfg, text, to)
+  if not ok then return nil, message, code end
+  return true
+end
+
 -- The text of a new row: the fields of the spec in its order, then others.
 local function row_text(row)
   local text, names, seen = {}, {}, {}
@@ -257,14 +319,7 @@ end
 ---@return string? code
 function history.append(cfg, row, layer_index)
   local text = row_text(row)
-  if layer_index and not row.empty_layer then
-    local at = place_of(cfg, layer_index)
-    if at then return insert(cfg, at, text) end
-    for _ = select(2, numbers_of(cfg)) + 1, layer_index - 1 do
-      local ok, message, code = insert(cfg, #config.rows(cfg).ids + 1, "{}")
-      if not ok then return nil, message, code end
-    end
-  end
+  if layer_index and not row.empty_layer then return insert_for(cfg, text, layer_index) end
   return insert(cfg, #config.rows(cfg).ids + 1, text)
 end
 

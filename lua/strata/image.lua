@@ -12,6 +12,7 @@ local json = require "strata.json"
 local layer = require "strata.layer"
 local links = require "strata.links"
 local object = require "strata.object"
+local operations = require "strata.operations"
 local product = require "strata.product"
 local rendition = require "strata.rendition"
 local save = require "strata.save"
@@ -232,14 +233,22 @@ function methods:inspect()
   return require("strata.inspect").image(self)
 end
 
+--- The file system that a container sees.
+---@param opts? {upto?: integer}  of the first layers only
+---@return strata.Rootfs?
+---@return string? message
+---@return string? code
+function methods:rootfs(opts)
+  return require("strata.rootfs").of(state_of(self).layers, opts)
+end
+
 --- The merged tree of all layers, for people.
----@param opts? {depth?: integer, width?: integer}  levels, and names of one directory, to draw
+---@param opts? strata.TreeOptions
 ---@return string
 function methods:tree(opts)
-  local state = state_of(self)
-  local ok, message = layer.load(states_of(state.layers))
-  if not ok then error(message, 0) end
-  return require("strata.tree").render(state.layers, opts)
+  local root, message = self:rootfs()
+  if not root then error(message, 0) end
+  return root:tree(opts)
 end
 
 -- Everything in the archive that says what it should hash to.
@@ -389,6 +398,18 @@ function methods:append(spec)
   }, #state.layers)
   return self
 end
+
+-- What the operations on layers need.
+local function operand(self)
+  local state = state_of(self)
+  return {
+    state = state, states = function() return states_of(state.layers) end,
+    settle = function(opts) return settle(state, opts) end, renumber = function() renumber(state) end,
+    sticky = function(...) return sticky(state, ...) end,
+  }
+end
+
+for name, method in pairs(operations.of(operand)) do methods[name] = method end
 
 -- What save needs of an image.
 local function request_of(state)

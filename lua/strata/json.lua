@@ -117,8 +117,11 @@ function json.printable(text, max)
   return (text:gsub("[^\32-\126\128-\255]", "?"):gsub("\194[\128-\159]", "?"))
 end
 
--- `<` on strings follows the locale; this is the order of the bytes.
-local function before(a, b)
+--- The order of the bytes: `<` on strings follows the locale.
+---@param a string
+---@param b string
+---@return boolean
+function json.before(a, b)
   for i = 1, math.min(#a, #b) do
     local x, y = a:byte(i), b:byte(i)
     if x ~= y then return x < y end
@@ -130,7 +133,7 @@ end
 ---@param strings string[]
 ---@return string[] strings
 function json.sort(strings)
-  table.sort(strings, before)
+  table.sort(strings, json.before)
   return strings
 end
 

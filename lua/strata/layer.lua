@@ -282,10 +282,12 @@ function methods:drop(path)
 end
 
 --- The tree of this layer's entries, for people.
----@param opts? {depth?: integer, width?: integer}  levels, and names of one directory, to draw
+---@param opts? strata.TreeOptions
 ---@return string
 function methods:tree(opts)
-  return require("strata.tree").render({ self }, opts)
+  local root, message = require("strata.rootfs").of { self }
+  if not root then error(message, 0) end
+  return root:tree(opts)
 end
 
 local fields = {

@@ -148,9 +148,42 @@ static unsigned usable_cpus(void)
 /* Gives back the indexes of the first n tasks. */
 static void release_indexes(struct strata_job *job, size_t n)
 {
-	for (size_t i = 0; i < n; i++)
+	for (size_t i = 0; i < n; i++) {
+		const struct strata_compose *compose = job->tasks[i]->compose;
+
 		if (job->tasks[i]->index != NULL)
 			job->tasks[i]->index->busy = false;
+		for (uint32_t k = 0; compose != NULL && k < compose->source_count; k++)
+			compose->sources[k]->busy = false;
+	}
+}
+
+/* Takes one that may have been taken already: -1 then. */
+static int claim(struct strata_index *index, const struct strata_task *task, struct strata_err *err)
+{
+	if (index->busy)
+		return strata_fail(err, "EBUSY", "%s: another task works on it", task->label);
+	index->busy = true;
+	return 0;
+}
+
+/* Takes the indexes of one task, all or none. */
+static int claim_task(struct strata_task *task, struct strata_err *err)
+{
+	const struct strata_compose *compose = task->compose;
+
+	if (task->index != NULL && claim(task->index, task, err) < 0)
+		return -1;
+	for (uint32_t k = 0; compose != NULL && k < compose->source_count; k++) {
+		if (claim(compose->sources[k], task, err) == 0)
+			continue;
+		while (k-- > 0)
+			compose->sources[k]->busy = false;
+		if (task->index != NULL)
+			task->index->busy = false;
+		return -1;
+	}
+	return 0;
 }
 
 /* Takes the indexes of all tasks: each is for one task at a time. */
@@ -158,16 +191,11 @@ static int claim_indexes(struct strata_job *job, struct strata_err *err)
 {
 	job->total = 0;
 	for (size_t i = 0; i < job->count; i++) {
-		struct strata_task *task = job->tasks[i];
-
-		job->total += strata_task_size(task);
-		if (task->index != NULL && task->index->busy) {
+		job->total += strata_task_size(job->tasks[i]);
+		if (claim_task(job->tasks[i], err) < 0) {
 			release_indexes(job, i);
-			return strata_fail(err, "EBUSY", "%s: another task works on it",
-			                   task->label);
+			return -1;
 		}
-		if (task->index != NULL)
-			task->index->busy = true;
 	}
 	return 0;
 }

@@ -94,6 +94,25 @@ static int run_write(struct strata_task *task, const struct strata_work *work,
 	return 0;
 }
 
+static int run_compose(struct strata_task *task, const struct strata_work *work,
+                       struct strata_err *err)
+{
+	const struct strata_edit_options options = {
+	        .temp_dir = task->temp_dir,
+	        .compression = task->compression,
+	        .level = task->level,
+	        .work = *work,
+	};
+	struct strata_edit_result result;
+
+	if (strata_compose_write(task->compose, &options, task->to, &result, err) < 0)
+		return -1;
+	memcpy(task->digest, result.digest, STRATA_DIGEST_MAX);
+	memcpy(task->diff_id, result.diff_id, STRATA_DIGEST_MAX);
+	task->size = result.size;
+	return 0;
+}
+
 /* The plain bytes are hashed once: those that come in go out. */
 static int recode(struct strata_task *task, struct strata_stream *in, struct strata_sink *out,
                   const struct strata_work *work, struct strata_err *err)
@@ -218,6 +237,8 @@ int strata_task_run(struct strata_task *task, const struct strata_work *work,
 		return run_recode(task, work, err);
 	case STRATA_TASK_COPY:
 		return run_copy(task, work, err);
+	case STRATA_TASK_COMPOSE:
+		return run_compose(task, work, err);
 	case STRATA_TASK_BYTES:
 		return run_bytes(task, work, err);
 	}
@@ -237,6 +258,8 @@ uint64_t strata_task_size(const struct strata_task *task)
 	case STRATA_TASK_RECODE:
 	case STRATA_TASK_COPY:
 		return task->blob.size;
+	case STRATA_TASK_COMPOSE:
+		return task->compose->size;
 	case STRATA_TASK_BYTES:
 		return task->bytes_len;
 	}
@@ -268,6 +291,9 @@ uint64_t strata_task_cost(const struct strata_task *task)
 		inflates = task->blob.compression != STRATA_NONE;
 		deflates = task->compression != STRATA_NONE;
 		break;
+	case STRATA_TASK_COMPOSE:
+		deflates = task->compression != STRATA_NONE;
+		break;
 	case STRATA_TASK_COPY:
 	case STRATA_TASK_BYTES:
 		break;
@@ -281,6 +307,9 @@ uint64_t strata_task_cost(const struct strata_task *task)
 
 void strata_task_free(struct strata_task *task)
 {
+	if (task->compose != NULL)
+		strata_compose_free(task->compose);
+	free(task->compose);
 	strata_file_unref(task->blob.file);
 	strata_file_unref(task->to);
 	free(task->bytes);

@@ -57,6 +57,7 @@ struct task_options {
 	struct strata_file *file;
 	struct strata_file *to;
 	struct strata_lua_index *index;
+	struct strata_compose *compose;
 	int64_t offset;
 	int64_t size;
 	int64_t to_offset;
@@ -143,6 +144,26 @@ static const char *digest_field(lua_State *L, const char *field)
 	return digest;
 }
 
+/* The Compose in a field of arg 2, whose indexes the job then holds; NULL when absent. */
+static struct strata_compose *compose_field(lua_State *L, const char *field)
+{
+	struct strata_compose *compose = object_field(L, field, COMPOSE_TYPE);
+	int top = lua_gettop(L);
+
+	if (compose == NULL)
+		return NULL;
+	lua_getfield(L, 2, field);
+	strata_getuservalue(L, top + 1);
+	for (uint32_t i = 0; i < compose->source_count; i++) {
+		lua_rawgeti(L, top + 2, (int)i + 1);
+		strata_check_index(L, top + 3);
+		anchor(L, top + 3);
+		lua_pop(L, 1);
+	}
+	lua_settop(L, top);
+	return compose;
+}
+
 static void check_options(lua_State *L, struct task_options *o)
 {
 	size_t len;
@@ -175,6 +196,7 @@ static void check_options(lua_State *L, struct task_options *o)
 		luaL_error(L, "offset and size must not be negative");
 	o->file = file_field(L, "file");
 	o->to = file_field(L, "to");
+	o->compose = compose_field(L, "compose");
 	o->index = object_field(L, "index", INDEX_TYPE);
 	if (o->index != NULL && (o->index->closed || o->index->index.busy))
 		luaL_error(L, "the layer is closed, or in use by a save that has not ended");
@@ -203,6 +225,13 @@ static int fill_task(struct strata_task *task, const struct task_options *o, str
 		task->to = strata_file_ref(o->to);
 	if (o->temp_dir != NULL && (task->temp_dir = strdup(o->temp_dir)) == NULL)
 		return strata_fail_nomem(err);
+	if (o->compose != NULL) { /* moves: threads must not depend on the collector */
+		task->compose = malloc(sizeof(*task->compose));
+		if (task->compose == NULL)
+			return strata_fail_nomem(err);
+		*task->compose = *o->compose;
+		*o->compose = (struct strata_compose){0};
+	}
 	if (o->bytes == NULL)
 		return 0;
 	task->bytes = malloc(o->bytes_len > 0 ? o->bytes_len : 1);
@@ -229,6 +258,8 @@ static int add_task(lua_State *L, enum strata_task_kind kind)
 		luaL_error(L, "field 'file' is missing");
 	if (options.to == NULL && kind >= STRATA_TASK_WRITE)
 		luaL_error(L, "field 'to' is missing");
+	if (options.compose == NULL && kind == STRATA_TASK_COMPOSE)
+		luaL_error(L, "field 'compose' is missing");
 	if (options.bytes == NULL && kind == STRATA_TASK_BYTES)
 		luaL_error(L, "field 'bytes' is missing");
 	task = strata_job_add(o->job, kind, options.label ? options.label : "task", &err);
@@ -281,6 +312,12 @@ static int job_recode(lua_State *L)
 static int job_copy(lua_State *L)
 {
 	return add_task(L, STRATA_TASK_COPY);
+}
+
+/* job:compose{label, compose, to, compression, level, temp_dir}; takes what is in the Compose */
+static int job_compose(lua_State *L)
+{
+	return add_task(L, STRATA_TASK_COMPOSE);
 }
 
 /* job:bytes{label, bytes, to, to_offset} */
@@ -412,13 +449,12 @@ static int job_close(lua_State *L)
 
 void strata_lua_register_job(lua_State *L)
 {
-	static const luaL_Reg methods[] = {{"scan", job_scan},         {"hash", job_hash},
-	                                   {"write", job_write},       {"recode", job_recode},
-	                                   {"copy", job_copy},         {"bytes", job_bytes},
-	                                   {"start", job_start},       {"wait", job_wait},
-	                                   {"cancel", job_cancel},     {"result", job_result},
-	                                   {"progress", job_progress}, {"task", job_task},
-	                                   {"close", job_close},       {NULL, NULL}};
+	static const luaL_Reg methods[] = {
+	        {"scan", job_scan},       {"hash", job_hash},     {"write", job_write},
+	        {"recode", job_recode},   {"copy", job_copy},     {"bytes", job_bytes},
+	        {"compose", job_compose}, {"start", job_start},   {"wait", job_wait},
+	        {"cancel", job_cancel},   {"result", job_result}, {"progress", job_progress},
+	        {"task", job_task},       {"close", job_close},   {NULL, NULL}};
 	static const luaL_Reg functions[] = {{"job", job_new}, {NULL, NULL}};
 
 	strata_register_type(L, JOB_TYPE, methods, NULL, job_close);

@@ -21,6 +21,8 @@ int luaopen_strata_core(lua_State *L)
 	strata_lua_register_index(L);
 	strata_lua_register_entry(L);
 	strata_lua_register_tar(L);
+	strata_lua_register_tree(L);
+	strata_lua_register_compose(L);
 	strata_lua_register_job(L);
 	strata_lua_register_host(L);
 	return 1;

@@ -2,6 +2,7 @@
 #ifndef STRATA_OBJECTS_H
 #define STRATA_OBJECTS_H
 
+#include "../core/compose.h"
 #include "../core/file.h"
 #include "../core/index.h"
 #include "binding.h"
@@ -9,6 +10,8 @@
 #define FILE_TYPE "strata.File"
 #define INDEX_TYPE "strata.Index"
 #define ENTRY_TYPE "strata.Entry"
+#define COMPOSE_TYPE \
+	"strata.Compose" /* a struct strata_compose; its user value lists its indexes */
 
 /* strata.File holds a struct strata_file *, NULL when closed. */
 struct strata_file *strata_check_file(lua_State *L, int arg);

@@ -1,0 +1,124 @@
+--- Paths by patterns.
+
+local json = require "strata.json"
+local union = require "strata.union"
+
+local glob = {}
+
+local MAGIC = "[%*%?%[]"
+
+-- A class of characters: its Lua pattern, and where it ends; nil when nothing closes it.
+local function class_at(text, at)
+  local negated = text:match("^[!^]", at + 1)
+  local first = at + (negated and 2 or 1)
+  local close = text:find("]", first + 1, true)
+  if not close then return nil end
+  local inside = text:sub(first, close - 1):gsub("[%%%]%[%^]", "%%%0")
+  return "[" .. (negated and "^" or "") .. inside .. "]", close
+end
+
+-- The Lua pattern for one name.
+local function pattern_of(text)
+  local parts, at = { "^" }, 1
+  while at <= #text do
+    local char = text:sub(at, at)
+    local class, close
+    if char == "[" then class, close = class_at(text, at) end
+    if class then
+      parts[#parts + 1], at = class, close
+    elseif char == "*" then
+      parts[#parts + 1] = ".*"
+    elseif char == "?" then
+      parts[#parts + 1] = "."
+    else
+      parts[#parts + 1] = char:gsub("[^%w]", "%%%0")
+    end
+    at = at + 1
+  end
+  return table.concat(parts) .. "$"
+end
+
+local function join(directory, name)
+  return directory == "" and name or directory .. "/" .. name
+end
+
+-- Follows a symlink to a directory; anything else is what it is.
+local function entered(tree, one)
+  if tree:info(one.node) == "symlink" then
+    return { node = tree:find(one.path, true) or one.node, path = one.path }
+  end
+  return one
+end
+
+-- What one component of a pattern finds in a directory.
+local function match_names(tree, directory, component, found)
+  if tree:info(directory.node) ~= "dir" then return end
+  if not component:find(MAGIC) then
+    local path = join(directory.path, component)
+    local node = tree:find(path, false)
+    if node then found[#found + 1] = { node = node, path = path } end
+    return
+  end
+  local pattern = pattern_of(component)
+  local child = tree:first(directory.node)
+  while child do
+    local name = tree:name(child)
+    if name:find(pattern) then found[#found + 1] = { node = child, path = join(directory.path, name) } end
+    child = tree:next(child)
+  end
+end
+
+-- A directory and all below it; symlinks are not followed.
+local function match_tree(tree, top, found)
+  found[#found + 1] = top
+  if tree:info(top.node) ~= "dir" then return end
+  local skip = #tree:path(top.node) + 2
+  if tree:parent(top.node) == nil then skip = 1 end
+  local node = union.after(tree, top.node, top.node)
+  while node do
+    found[#found + 1] = { node = node, path = join(top.path, tree:path(node):sub(skip)) }
+    node = union.after(tree, node, top.node)
+  end
+end
+
+-- Without what came twice.
+local function unique(list)
+  local seen, kept = {}, {}
+  for _, one in ipairs(list) do
+    if not seen[one.path] then
+      seen[one.path] = true
+      kept[#kept + 1] = one
+    end
+  end
+  return kept
+end
+
+--- The paths that match, in the order of their bytes.
+---@param tree userdata  the core's
+---@param pattern string
+---@return string[]
+function glob.paths(tree, pattern)
+  local now = { { node = tree:find("/"), path = "" } }
+  local components = {}
+  for component in pattern:gmatch("[^/]+") do components[#components + 1] = component end
+  for i, component in ipairs(components) do
+    local found = {}
+    for _, one in ipairs(now) do
+      if component == "**" then
+        match_tree(tree, entered(tree, one), found)
+      elseif component ~= "." then
+        match_names(tree, i > 1 and entered(tree, one) or one, component, found)
+      else
+        found[#found + 1] = one
+      end
+    end
+    now = component == "**" and unique(found) or found
+  end
+  local paths = {}
+  for _, one in ipairs(unique(now)) do
+    if one.path ~= "" then paths[#paths + 1] = one.path end
+  end
+  return json.sort(paths)
+end
+
+return glob

@@ -1,0 +1,109 @@
+--- The methods of an image that work on its list of layers.
+
+local layers = require "strata.layers"
+local purge = require "strata.purge"
+
+local operations = {}
+
+--- Makes the methods.
+---@param operand fun(self: strata.Image): strata.Operand
+---@return table<string, function>
+function operations.of(operand)
+  local methods = {}
+
+  -- Runs one of strata.layers on the image. A failure sticks: an image that lacks the
+  -- edit must not be saved.
+  local function operate(self, name, ...)
+    local image = operand(self)
+    local result, message, code = layers[name](image, ...)
+    if not result then return image.sticky(nil, message, code) end
+    return result == true and self or result
+  end
+
+  --- Makes one layer of several: `squash(2, 4)`, or of all above a base:
+  -- `squash{above = base}`, where that is an image or its number of layers.
+  ---@param first integer|{above: strata.Image|integer, threads?: integer, progress?: function}
+  ---@param last? integer
+  ---@param opts? {threads?: integer, progress?: function}
+  ---@return strata.Image? self
+  ---@return string? message
+  ---@return string? code
+  function methods:squash(first, last, opts)
+    if type(first) ~= "table" then return operate(self, "squash", first, last, opts) end
+    local base = first.above
+    if type(base) == "userdata" then
+      local count, message, code = operate(self, "count_base", base)
+      if not count then return nil, message, code end
+      base = count
+    elseif type(base) ~= "number" then
+      error("squash: above should be an image or a number of layers", 2)
+    end
+    if base == #self.layers then return self end
+    return operate(self, "squash", base + 1, #self.layers, first)
+  end
+
+  --- Makes one layer of all.
+  ---@param opts? {threads?: integer, progress?: function}
+  ---@return strata.Image? self
+  ---@return string? message
+  ---@return string? code
+  function methods:flatten(opts)
+    if #self.layers == 0 then return self end
+    return operate(self, "squash", 1, #self.layers, opts)
+  end
+
+  --- Removes a layer, or all that were created by what matches a Lua pattern.
+  ---@param which integer|string
+  ---@return strata.Image? self
+  ---@return string? message
+  ---@return string? code
+  function methods:remove_layer(which)
+    return operate(self, "remove", which)
+  end
+
+  --- Moves a layer; its row of the history goes along.
+  ---@param from integer
+  ---@param to integer  its number afterwards
+  ---@return strata.Image? self
+  ---@return string? message
+  ---@return string? code
+  function methods:move_layer(from, to)
+    return operate(self, "move", from, to)
+  end
+
+  --- Writes the file system that a container sees as one tar, sorted, hardlinks
+  -- behind their files.
+  ---@param path string
+  ---@param opts? {compression?: "none"|"gzip"|"zstd", level?: integer, threads?: integer, progress?: function}
+  ---@return {path: string, size: integer, digest: string, diff_id: string, entries: integer}?
+  ---@return string? message
+  ---@return string? code
+  function methods:export(path, opts)
+    return layers.export(operand(self), path, opts)
+  end
+
+  --- Removes paths from every layer for good, with whiteouts that are needless then,
+  -- and proves it by reading all again; hardlinks to them stay, with the content.
+  ---@param which string|fun(entry: strata.Entry, layer: strata.Layer): boolean?  a Lua pattern of paths
+  ---@param opts? strata.PurgeOptions
+  ---@return strata.PurgeReport?
+  ---@return string? message
+  ---@return string? code  "EEXIST": something is left
+  function methods:purge(which, opts)
+    local image = operand(self)
+    local state = image.state
+    local report, message, code = purge.run(image, which, opts)
+    if not report then
+      image.sticky(nil, message, code)
+      if code == "EEXIST" then state.unproven = state.failure end
+      return nil, message, code
+    end
+    -- What a purge before it has left is gone now.
+    if state.failure and state.failure == state.unproven then state.failure = nil end
+    return report
+  end
+
+  return methods
+end
+
+return operations

@@ -1,0 +1,246 @@
+--- The file system that a container sees, without unpacking anything.
+--
+-- It follows edits of the layers: what is asked next is answered by what they
+-- are then.
+
+local core = require "strata.core"
+local glob = require "strata.glob"
+local object = require "strata.object"
+local provenance = require "strata.provenance"
+local root_entry = require "strata.root_entry"
+local root_file = require "strata.root_file"
+local union = require "strata.union"
+
+local rootfs = {}
+
+---@class strata.Rootfs
+---@field layers strata.Layer[]  that it is made of, base first
+---@field count integer  of its paths, the root among them
+local methods = {}
+
+local new, state_of, is
+
+-- The tree as the layers are now.
+local function tree_of(state)
+  if state.tree and state.tree:current() then return state.tree end
+  local tree, message, code = union.of(state.layers)
+  if not tree then return nil, message, code end
+  state.tree = tree
+  return tree
+end
+
+local function check_path(path, method)
+  if type(path) ~= "string" then
+    error(("bad argument to '%s' (path expected, got %s)"):format(method, type(path)), 3)
+  end
+end
+
+-- The tree and the node of a path.
+local function find(state, path, follow)
+  local tree, message, code = tree_of(state)
+  if not tree then return nil, message, code end
+  local node
+  node, message, code = tree:find(path, follow)
+  if not node then return nil, message, code end
+  return node, tree
+end
+
+-- The same of a directory; a path that is none is the root.
+local function find_directory(state, path)
+  local node, tree, code = find(state, path or "/", true)
+  if not node then return nil, tree, code end
+  if tree:info(node) ~= "dir" then
+    return nil, ("%s: not a directory"):format(core.quote(path)), "ENOTDIR"
+  end
+  return node, tree
+end
+
+--- What is at a path; symlinks are followed, inside the root.
+---@param path string
+---@return strata.RootEntry?
+---@return string? message
+---@return string? code  "ENOENT", "ENOTDIR", "ELOOP"
+function methods:stat(path)
+  check_path(path, "stat")
+  local state = state_of(self)
+  local node, tree, code = find(state, path, true)
+  if not node then return nil, tree, code end
+  return root_entry.new(tree, node, state.layers)
+end
+
+--- The same, but of a symlink at the end itself.
+---@param path string
+---@return strata.RootEntry?
+---@return string? message
+---@return string? code
+function methods:lstat(path)
+  check_path(path, "lstat")
+  local state = state_of(self)
+  local node, tree, code = find(state, path, false)
+  if not node then return nil, tree, code end
+  return root_entry.new(tree, node, state.layers)
+end
+
+--- Whether there is something at a path; a symlink to nothing is not.
+---@param path string
+---@return boolean
+function methods:exists(path)
+  check_path(path, "exists")
+  local node, message, code = find(state_of(self), path, true)
+  if not node and code ~= "ENOENT" and code ~= "ENOTDIR" and code ~= "ELOOP" then error(message, 0) end
+  return node ~= nil
+end
+
+--- Where a symlink leads to, as it says.
+---@param path string
+---@return string?
+---@return string? message
+---@return string? code  "EINVAL": it is none
+function methods:readlink(path)
+  check_path(path, "readlink")
+  local node, tree, code = find(state_of(self), path, false)
+  if not node then return nil, tree, code end
+  if tree:info(node) ~= "symlink" then
+    return nil, ("%s: not a symbolic link"):format(core.quote(path)), "EINVAL"
+  end
+  return tree:source(node).linkpath
+end
+
+--- Opens a file, to be read in pieces.
+---@param path string
+---@return strata.RootFile?
+---@return string? message
+---@return string? code
+function methods:open(path)
+  check_path(path, "open")
+  local node, tree, code = find(state_of(self), path, true)
+  if not node then return nil, tree, code end
+  local kind = tree:info(node)
+  if kind ~= "file" then
+    local why = kind == "hardlink" and "a hardlink to a file that is not there"
+      or ("is a %s, not a file"):format(kind)
+    return nil, ("%s: %s"):format(core.quote(path), why),
+      kind == "dir" and "EISDIR" or kind == "hardlink" and "ENOENT" or "EINVAL"
+  end
+  return root_file.new((tree:source(node)), path)
+end
+
+--- The content of a file.
+---@param path string
+---@param max? integer  bytes at most
+---@return string?
+---@return string? message
+---@return string? code
+function methods:read(path, max)
+  check_path(path, "read")
+  local file, message, code = self:open(path)
+  if not file then return nil, message, code end
+  return root_file.content(file, max)
+end
+
+--- The names in a directory, in the order of their bytes.
+---@param path? string  "/"
+---@return string[]?
+---@return string? message
+---@return string? code
+function methods:list(path)
+  local node, tree, code = find_directory(state_of(self), path)
+  if not node then return nil, tree, code end
+  local names = {}
+  local child = tree:first(node)
+  while child do
+    names[#names + 1] = tree:name(child)
+    child = tree:next(child)
+  end
+  return names
+end
+
+--- Iterates over everything below a directory, a directory before what it holds.
+-- Symlinks on the way are not followed. Throws when there is no such directory.
+---@param path? string  "/"
+---@return fun(): strata.RootEntry?
+function methods:walk(path)
+  local state = state_of(self)
+  local top, tree = find_directory(state, path)
+  if not top then error(tree, 2) end
+  local node = top
+  return function()
+    node = node and union.after(tree, node, top)
+    return node and root_entry.new(tree, node, state.layers) or nil
+  end
+end
+
+--- The paths that match a pattern, in the order of their bytes: `*` and `?` and
+-- `[a-z]` within a name (also a hidden one), `**` for any directories between.
+---@param pattern string  e.g. "etc/**/*.conf"
+---@return string[]?
+---@return string? message
+---@return string? code
+function methods:glob(pattern)
+  check_path(pattern, "glob")
+  local tree, message, code = tree_of(state_of(self))
+  if not tree then return nil, message, code end
+  return glob.paths(tree, pattern)
+end
+
+--- What each layer has done to a path, the base first.
+---@param path string
+---@return strata.PathHistory[]?
+---@return string? message
+---@return string? code
+function methods:history(path)
+  check_path(path, "history")
+  return provenance.of(state_of(self).layers, path)
+end
+
+--- The tree, for people.
+---@param opts? strata.TreeOptions|{path?: string}  path: the directory to begin at
+---@return string
+function methods:tree(opts)
+  local path = opts and opts.path
+  local node, tree = find_directory(state_of(self), path)
+  if not node then error(tree, 2) end
+  local title = tree:path(node)
+  return require("strata.tree").render(tree, node, title == "." and "/" or title .. "/", opts)
+end
+
+new, state_of, is = object.class("strata.Rootfs", methods, {
+  index = function(state, key)
+    if key == "layers" then
+      local copy = {}
+      for i, one in ipairs(state.layers) do copy[i] = one end
+      return copy
+    elseif key == "count" then
+      local tree, message = tree_of(state)
+      if not tree then error(message, 0) end
+      return tree:count()
+    end
+  end,
+  tostring = function(state)
+    local tree = tree_of(state)
+    return ("strata.Rootfs(%d layer%s, %s)"):format(#state.layers, #state.layers == 1 and "" or "s",
+      tree and ("%d paths"):format(tree:count()) or "cannot be read")
+  end,
+})
+
+rootfs.is = is
+
+--- The root file system of the first layers of an image.
+---@param layers strata.Layer[]
+---@param opts? {upto?: integer}
+---@return strata.Rootfs?
+---@return string? message
+---@return string? code
+function rootfs.of(layers, opts)
+  local upto = opts and opts.upto or #layers
+  if type(upto) ~= "number" or upto % 1 ~= 0 or upto < 0 or upto > #layers then
+    error(("rootfs: upto should be a whole number from 0 to %d"):format(#layers), 3)
+  end
+  local state = { layers = {} }
+  for i = 1, upto do state.layers[i] = layers[i] end
+  local tree, message, code = tree_of(state)
+  if not tree then return nil, message, code end
+  return new(state)
+end
+
+return rootfs

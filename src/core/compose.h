@@ -1,0 +1,64 @@
+/*
+ * A new tar made of entries of several others.
+ *
+ * It is a list, written from front to back: entries keep their raw headers and
+ * content, but for a new name or link target; between them stand headers that
+ * the caller brings (whiteouts, directories). Whoever makes the list sees to it
+ * that links stand behind their files.
+ *
+ * A compose owns its list and none of the indexes, which have to outlive it and
+ * must hold no edits.
+ */
+#ifndef STRATA_COMPOSE_H
+#define STRATA_COMPOSE_H
+
+#include "buf.h"
+#include "edit.h"
+#include "err.h"
+#include "index.h"
+
+struct strata_compose_item {
+	uint32_t source; /* number of its index; STRATA_NO_ENTRY: bytes */
+	uint32_t entry;  /* of the index; length of bytes */
+	uint32_t name;   /* where in the text the new name stands, or the bytes */
+	uint32_t link;
+	uint16_t name_len; /* 0: the name stays */
+	uint16_t link_len; /* 0: the link's target stays */
+};
+
+/* All zero bytes: an empty one. */
+struct strata_compose {
+	struct strata_index **sources;
+	uint32_t source_count;
+	struct strata_compose_item *items;
+	uint32_t count;
+	uint32_t capacity;
+	struct strata_buf text;
+	uint64_t size; /* of the tar, about */
+};
+
+void strata_compose_free(struct strata_compose *c);
+
+/* Adds a tar that entries are taken from; its number goes to *source. */
+int strata_compose_source(struct strata_compose *c, struct strata_index *index, uint32_t *source,
+                          struct strata_err *err);
+
+/* Adds an entry. name and linkpath may be NULL: as they are. */
+int strata_compose_add(struct strata_compose *c, uint32_t source, uint32_t entry, const char *name,
+                       size_t name_len, const char *linkpath, size_t linkpath_len,
+                       struct strata_err *err);
+
+/* Adds whole blocks. */
+int strata_compose_bytes(struct strata_compose *c, const char *bytes, size_t len,
+                         struct strata_err *err);
+
+/*
+ * Writes the tar with its end blocks into the file `to`. Compressed sources are
+ * spooled, which verifies them; plain ones are read here and there, and are to
+ * be verified by who wants that. digest and diff_id of `options` are not used.
+ */
+int strata_compose_write(struct strata_compose *c, const struct strata_edit_options *options,
+                         struct strata_file *to, struct strata_edit_result *result,
+                         struct strata_err *err);
+
+#endif
