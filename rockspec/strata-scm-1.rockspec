@@ -28,19 +28,20 @@ external_dependencies = {
 
 -- Names without directory and extension. `make lint` compares them with the tree.
 local core = [[
-	beneath buf codec codec_gzip_decode codec_gzip_encode codec_gzip_isal codec_gzip_zlib
+	apply apply_content apply_dir apply_entry apply_meta apply_remove apply_seen apply_whiteout
+	apply_xattr beneath buf codec codec_gzip_decode codec_gzip_encode codec_gzip_isal codec_gzip_zlib
 	codec_zstd codec_zstd_encode content crew digest dir edit err file index job journal
 	json_edit json_find json_scan json_string json_style lookup pack path publish rewrite
 	sink spool stream tar_decode tar_header tar_parse tar_patch tar_pax tar_sparse tar_write
 	task
 ]]
 local binding = [[
-	binding entry_get entry_set lua_digest lua_dir lua_entry lua_file lua_host lua_index
+	binding entry_get entry_set lua_apply lua_digest lua_dir lua_entry lua_file lua_host lua_index
 	lua_job lua_json lua_object lua_spool lua_tar module xattr
 ]]
 local archive = [[archive]]
 local facade = [[
-	append choose config directory help history image index inspect json layer links listing
+	append choose config directory extract help history image index inspect json layer links listing
 	manifest media members object platform product progress rendition result save schema
 	source tags target tree whiteout work dialect/assemble dialect/docker dialect/docker_edit
 	dialect/docker_legacy dialect/docker_v1 dialect/edits dialect/gojson dialect/hybrid

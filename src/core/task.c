@@ -211,6 +211,8 @@ int strata_task_run(struct strata_task *task, const struct strata_work *work,
 	case STRATA_TASK_BYTES:
 		return strata_file_write(task->to, task->to_offset, task->bytes, task->bytes_len,
 		                         err);
+	case STRATA_TASK_APPLY:
+		return strata_apply_run(task->apply, work, err);
 	}
 	return strata_fail(err, "EINVAL", "unknown task");
 }
@@ -218,6 +220,7 @@ int strata_task_run(struct strata_task *task, const struct strata_work *work,
 uint64_t strata_task_size(const struct strata_task *task)
 {
 	const struct strata_index *index = task->index;
+	uint64_t compressed;
 
 	switch (task->kind) {
 	case STRATA_TASK_SCAN:
@@ -228,6 +231,8 @@ uint64_t strata_task_size(const struct strata_task *task)
 	case STRATA_TASK_RECODE:
 	case STRATA_TASK_COPY:
 		return task->blob.size;
+	case STRATA_TASK_APPLY:
+		return strata_apply_size(task->apply, &compressed);
 	case STRATA_TASK_BYTES:
 		break;
 	}
@@ -240,7 +245,7 @@ uint64_t strata_task_size(const struct strata_task *task)
  */
 uint64_t strata_task_cost(const struct strata_task *task)
 {
-	uint64_t size = strata_task_size(task);
+	uint64_t size = strata_task_size(task), compressed;
 	bool inflates = false, deflates = false;
 
 	switch (task->kind) {
@@ -259,6 +264,10 @@ uint64_t strata_task_cost(const struct strata_task *task)
 		inflates = task->blob.compression != STRATA_NONE;
 		deflates = task->compression != STRATA_NONE;
 		break;
+	case STRATA_TASK_APPLY:
+		strata_apply_size(task->apply, &compressed);
+		inflates = compressed > 0;
+		break;
 	case STRATA_TASK_COPY:
 	case STRATA_TASK_BYTES:
 		break;
@@ -274,6 +283,7 @@ void strata_task_free(struct strata_task *task)
 {
 	strata_file_unref(task->blob.file);
 	strata_file_unref(task->to);
+	strata_apply_unref(task->apply);
 	free(task->bytes);
 	free(task->temp_dir);
 	free(task->label);

@@ -22,6 +22,7 @@ int luaopen_strata_core(lua_State *L)
 	strata_lua_register_entry(L);
 	strata_lua_register_tar(L);
 	strata_lua_register_job(L);
+	strata_lua_register_apply(L);
 	strata_lua_register_host(L);
 	return 1;
 }
