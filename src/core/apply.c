@@ -7,6 +7,7 @@
 #include <sys/random.h>
 
 #include "apply_internal.h"
+#include "apply_overlay.h"
 #include "stream.h"
 
 #define DIR_FLAGS (O_RDONLY | O_DIRECTORY | O_CLOEXEC)
@@ -136,6 +137,9 @@ static void free_layer_state(struct strata_apply *a)
 	apply_content_close(a);
 	apply_leave(a, &ignored);
 	apply_forget_seen(a);
+	if (a->root >= 0 && a->root != a->target)
+		close(a->root);
+	a->root = -1;
 	a->link_count = a->arena.len = 0;
 }
 
@@ -288,10 +292,14 @@ static int begin_layer(struct strata_apply *a, struct strata_err *err)
 	struct stat st;
 
 	a->number = 0;
+	a->path.len = 0;
 	a->root = a->target;
+	if (a->options.overlay && apply_overlay_begin(a, err) < 0)
+		return -1;
 	if (fstat(a->root, &st) < 0)
 		return strata_fail_errno(err, errno, "cannot look at the directory");
-	return a->fresh && a->layer == 0 ? apply_mark_clean(a, &st, err) : 0;
+	return a->options.overlay || (a->fresh && a->layer == 0) ? apply_mark_clean(a, &st, err)
+	                                                         : 0;
 }
 
 static int apply_layer(struct strata_apply *a, const struct strata_work *work,
@@ -306,6 +314,8 @@ static int apply_layer(struct strata_apply *a, const struct strata_work *work,
 	if (status == 0)
 		status = apply_leave(a, err);
 	strata_tar_parser_free(parser);
+	if (status == 0 && a->options.overlay)
+		status = apply_final_modes(a, err);
 	free_layer_state(a);
 	return status < 0 ? strata_err_wrap(err, "%s", layer->label) : 0;
 }
@@ -323,6 +333,7 @@ static int begin(struct strata_apply *a, struct strata_err *err)
 
 static int end(struct strata_apply *a, struct strata_err *err)
 {
+	a->root = a->target;
 	if (apply_final_modes(a, err) < 0)
 		return -1;
 	if (a->parent < 0 || a->root_told || a->options.overlay)

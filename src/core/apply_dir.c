@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "apply_internal.h"
+#include "apply_overlay.h"
 #include "beneath.h"
 
 #define DIR_FLAGS (O_RDONLY | O_DIRECTORY | O_CLOEXEC)
@@ -87,6 +88,13 @@ static int make_path(struct strata_apply *a, const char *path, struct strata_err
 	return strata_root_make(a->root, path, DIR_FLAGS, &maker);
 }
 
+static int open_path(struct strata_apply *a, const char *path, bool make, struct strata_err *err)
+{
+	if (a->options.overlay && a->layer > 0)
+		return apply_overlay_open(a, path, make, err);
+	return strata_root_open(a->root, path[0] != '\0' ? path : ".", DIR_FLAGS);
+}
+
 static bool is_absent(int fd)
 {
 	return fd == -ENOENT || fd == -ENOTDIR || fd == -ELOOP || fd == -ENAMETOOLONG;
@@ -108,7 +116,7 @@ int apply_enter(struct strata_apply *a, const char *path, size_t len, bool make,
 	    strata_buf_append(&dir->path, "", 1, err) < 0)
 		return -1;
 	dir->path.len = len;
-	fd = strata_root_open(a->root, len > 0 ? dir->path.data : ".", DIR_FLAGS);
+	fd = open_path(a, dir->path.data, make, err);
 	if (fd < 0 && is_absent(fd)) {
 		if (!make)
 			return 1;

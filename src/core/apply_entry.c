@@ -5,6 +5,7 @@
 #include <sys/sysmacros.h>
 
 #include "apply_internal.h"
+#include "apply_overlay.h"
 #include "beneath.h"
 
 #define MAX_NAME 255
@@ -33,6 +34,7 @@ static int apply_root(struct strata_apply *a, struct strata_err *err)
 static int open_made(struct strata_apply *a, const char *name, bool *existing,
                      struct strata_err *err)
 {
+	bool cleared = false;
 	int fd;
 
 	for (int tries = 0; tries < 3; tries++) {
@@ -40,12 +42,18 @@ static int open_made(struct strata_apply *a, const char *name, bool *existing,
 		if (*existing && errno != EEXIST)
 			break;
 		fd = openat(a->dir.fd, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
-		if (fd >= 0)
-			return fd;
+		if (fd >= 0) {
+			/* What was here has hidden what is in lower layers. */
+			if (!cleared || !a->options.overlay || apply_set_opaque(a, fd, err) == 0)
+				return fd;
+			close(fd);
+			return -1;
+		}
 		if (errno != ENOTDIR && errno != ELOOP)
 			break;
 		if (apply_clear_way(a, name, err) < 0)
 			return -1;
+		cleared = true;
 	}
 	return strata_fail_errno(err, errno, "cannot make the directory");
 }
@@ -119,6 +127,9 @@ static int apply_node(struct strata_apply *a, const struct strata_tar_header *h,
 	cleanup_buf struct strata_buf linkpath = {0};
 	int fd;
 
+	/* There it would be a whiteout. */
+	if (a->options.overlay && h->typeflag == '3' && h->devmajor == 0 && h->devminor == 0)
+		return apply_note(a, "device", NULL, ENOTSUP, err);
 	if (h->typeflag == '2' &&
 	    (strata_buf_append(&linkpath, h->linkpath, h->linkpath_len, err) < 0 ||
 	     strata_buf_append(&linkpath, "", 1, err) < 0))
@@ -150,11 +161,22 @@ static int open_parent(struct strata_apply *a, const char *path, size_t base,
 {
 	cleanup_buf struct strata_buf parent = {0};
 
+	if (a->options.overlay && a->layer > 0) {
+		bool absent = false;
+		int fd;
+
+		if (base > 0 && strata_buf_append(&parent, path, base - 1, err) < 0)
+			return -ECANCELED;
+		if (strata_buf_append(&parent, "", 1, err) < 0)
+			return -ECANCELED;
+		fd = apply_copy_up(a, parent.data, path + base, &absent, err);
+		return fd >= 0 ? fd : absent ? -ENOENT : -ECANCELED;
+	}
 	if (base == 0)
 		return strata_root_open(a->root, ".", O_PATH | O_DIRECTORY);
 	if (strata_buf_append(&parent, path, base - 1, err) < 0 ||
 	    strata_buf_append(&parent, "", 1, err) < 0)
-		return -ENOMEM;
+		return -ECANCELED;
 	return strata_root_open(a->root, parent.data, O_PATH | O_DIRECTORY);
 }
 
@@ -197,6 +219,8 @@ static int link_to(struct strata_apply *a, const char *target, struct strata_err
 	from = open_parent(a, target, target_base, err);
 	if (from == -ENOENT || from == -ENOTDIR || from == -ELOOP)
 		return 1;
+	if (from == -ECANCELED)
+		return -1;
 	if (from < 0)
 		return strata_fail_errno(err, -from, "cannot open the directory of its target");
 	return link_from(a, from, target + target_base, a->path.data + base, err);

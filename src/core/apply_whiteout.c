@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "apply_internal.h"
+#include "apply_overlay.h"
 
 #define PREFIX ".wh."
 #define PREFIX_LEN 4
@@ -131,6 +132,37 @@ static int make_opaque(struct strata_apply *a, struct strata_err *err)
 	return clear_lower(a, fd, err);
 }
 
+/* The same side by side: marks for overlayfs. parent is the directory of the entry, "" the root. */
+static int mark_hidden(struct strata_apply *a, char *parent, const char *name,
+                       struct strata_err *err)
+{
+	char *slash = strrchr(parent, '/');
+
+	if (strcmp(name, OPAQUE) != 0)
+		return apply_overlay_hide(a, parent, name + PREFIX_LEN, err);
+	if (parent[0] == '\0')
+		return apply_overlay_opaque(a, "", NULL, err);
+	if (slash == NULL)
+		return apply_overlay_opaque(a, "", parent, err);
+	*slash = '\0';
+	return apply_overlay_opaque(a, parent, slash + 1, err);
+}
+
+static int mark_overlay(struct strata_apply *a, struct strata_err *err)
+{
+	size_t base = apply_base(&a->path);
+	cleanup_free char *parent = strndup(a->path.data, base > 0 ? base - 1 : 0);
+
+	if (parent == NULL)
+		return strata_fail_nomem(err);
+	if (a->layer == 0)
+		return 0;
+	/* It may change the directory that is open. */
+	if (apply_leave(a, err) < 0)
+		return -1;
+	return mark_hidden(a, parent, a->path.data + base, err);
+}
+
 int apply_whiteout(struct strata_apply *a, struct strata_err *err)
 {
 	size_t base = apply_base(&a->path);
@@ -138,13 +170,15 @@ int apply_whiteout(struct strata_apply *a, struct strata_err *err)
 	int status;
 
 	if (strcmp(name, OPAQUE) == 0)
-		status = make_opaque(a, err);
+		status = a->options.overlay ? mark_overlay(a, err) : make_opaque(a, err);
 	else if (below_aufs(a->path.data, a->path.len))
 		return 1;
 	else if (strncmp(name, PREFIX, PREFIX_LEN) != 0)
 		return 0;
 	else if (name[4] == '\0' || strcmp(name + 4, ".") == 0 || strcmp(name + 4, "..") == 0)
 		return strata_fail(err, "EFORMAT", "a whiteout of no name");
+	else if (a->options.overlay)
+		status = mark_overlay(a, err);
 	else
 		status = hide(a, base > 0 ? base - 1 : 0, name + PREFIX_LEN, err);
 	return status < 0 ? -1 : 1;
