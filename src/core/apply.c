@@ -137,6 +137,8 @@ static void free_layer_state(struct strata_apply *a)
 	apply_content_close(a);
 	apply_leave(a, &ignored);
 	apply_forget_seen(a);
+	while (a->borrower_count > 0)
+		free(a->borrowers[--a->borrower_count].path);
 	if (a->root >= 0 && a->root != a->target)
 		close(a->root);
 	a->root = -1;
@@ -166,6 +168,7 @@ void strata_apply_unref(struct strata_apply *a)
 	}
 	free(a->result.notes);
 	free(a->modes);
+	free(a->borrowers);
 	free(a->layers);
 	free(a->links);
 	free(a->name);
@@ -315,7 +318,7 @@ static int apply_layer(struct strata_apply *a, const struct strata_work *work,
 		status = apply_leave(a, err);
 	strata_tar_parser_free(parser);
 	if (status == 0 && a->options.overlay)
-		status = apply_final_modes(a, err);
+		status = apply_overlay_end(a, err) < 0 ? -1 : apply_final_modes(a, err);
 	free_layer_state(a);
 	return status < 0 ? strata_err_wrap(err, "%s", layer->label) : 0;
 }

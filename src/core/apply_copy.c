@@ -156,9 +156,13 @@ int apply_copy_up(struct strata_apply *a, const char *parent, const char *name, 
 	*absent = !apply_look_up(a, a->layer + 1, done.data, &found);
 	if (*absent)
 		return -1;
+	if (S_ISDIR(found.st.st_mode)) {
+		close(found.fd);
+		return strata_fail(err, "EFORMAT", "a hardlink to a directory");
+	}
 	done.data[len] = '\0';
 	dir = apply_ensure(a, done.data, err);
-	if (dir >= 0 && found.layer < a->layer && !S_ISDIR(found.st.st_mode))
+	if (dir >= 0 && found.layer < a->layer)
 		status = copy_into(a, dir, name, &found, err);
 	close(found.fd);
 	return dir < 0 || status < 0 ? -1 : strata_steal_fd(&dir);

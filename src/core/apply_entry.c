@@ -72,6 +72,9 @@ static int apply_dir(struct strata_apply *a, const char *name, struct strata_err
 		return -1;
 	if (!existing && mark(a, name, err) < 0)
 		return -1;
+	if (existing && a->options.overlay &&
+	    (fstat(fd, &st) < 0 || apply_mark_made(a, &st, APPLY_TOLD, err) < 0))
+		return strata_fail_errno(err, errno, "cannot look at the directory");
 	return apply_meta_fd(a, fd, true, existing, err);
 }
 

@@ -73,6 +73,18 @@ struct apply_mode {
 	size_t order;
 };
 
+/*
+ * Overlay: to be looked at again at the layer's end. A directory made on the way
+ * to an entry is given what it has below; a whiteout goes when what it is in
+ * has become opaque: overlayfs would list it there.
+ */
+struct apply_borrower {
+	bool whiteout;
+	char *path; /* without links */
+	dev_t dev;
+	ino_t ino;
+};
+
 struct apply_layer {
 	char *label;
 	struct strata_blob blob;
@@ -111,6 +123,8 @@ struct strata_apply {
 	struct strata_buf arena;
 	struct apply_mode *modes;
 	size_t mode_count;
+	struct apply_borrower *borrowers;
+	size_t borrower_count;
 
 	struct strata_apply_result result;
 };

@@ -103,6 +103,22 @@ static int probe(const struct strata_apply *a, size_t layer, const char *path,
 	return -1;
 }
 
+/* Opens a directory of this layer. *opaque: one that it is in is. */
+static int open_own(const struct strata_apply *a, const char *path, bool *opaque)
+{
+	cleanup_fd int dir = openat(a->root, ".", DIR_FLAGS);
+	char name[MAX_NAME + 1];
+
+	while (dir >= 0 && next_name(&path, name)) {
+		int fd = openat(dir, name, DIR_FLAGS | O_NOFOLLOW);
+
+		close(dir);
+		dir = fd;
+		*opaque = *opaque || (*path != '\0' && dir >= 0 && is_opaque(a, dir));
+	}
+	return strata_steal_fd(&dir);
+}
+
 bool apply_look_up(const struct strata_apply *a, size_t layers, const char *path,
                    struct apply_found *found)
 {
@@ -178,6 +194,8 @@ static int resolve_name(struct strata_apply *a, struct resolving *r, const char 
 	if (there && S_ISLNK(found.st.st_mode)) {
 		r->done->len = before;
 		status = follow(r, found.fd, *left, err);
+		if (status < 0 && !make && strcmp(err->code, "ENOMEM") != 0)
+			status = 1; /* it leads nowhere */
 		*left = r->rest.data;
 	} else if (!make && !(there && S_ISDIR(found.st.st_mode))) {
 		status = 1;
@@ -219,16 +237,31 @@ int apply_resolve(struct strata_apply *a, const char *path, bool make, struct st
 
 /* ---- directories of this layer ------------------------------------------ */
 
-/* Makes `name` in dir, as it is in the layers below, where `path` is its whole path. */
+static int add_borrower(struct strata_apply *a, const char *path, const struct stat *st,
+                        bool whiteout, struct strata_err *err)
+{
+	struct apply_borrower *grown =
+	        strata_reallocarray(a->borrowers, a->borrower_count + 1, sizeof(*grown));
+
+	if (grown == NULL)
+		return strata_fail_nomem(err);
+	a->borrowers = grown;
+	grown += a->borrower_count;
+	*grown = (struct apply_borrower){whiteout, strdup(path), st->st_dev, st->st_ino};
+	if (grown->path == NULL)
+		return strata_fail_nomem(err);
+	a->borrower_count++;
+	return 0;
+}
+
+/* Makes `name` in dir; path is its whole path. What it has below it gets at the layer's end. */
 static int make_layer_dir(struct strata_apply *a, int dir, const char *name, const char *path,
                           struct strata_err *err)
 {
 	struct timespec times[2] = {{.tv_nsec = UTIME_OMIT}};
 	cleanup_fd int fd = -1;
-	struct apply_found below = {.fd = -1};
 	bool hidden = false;
 	struct stat st, above;
-	int status;
 
 	if (fstat(dir, &above) < 0)
 		return strata_fail_errno(err, errno, "cannot look at a directory");
@@ -242,19 +275,72 @@ static int make_layer_dir(struct strata_apply *a, int dir, const char *name, con
 	fd = openat(dir, name, DIR_FLAGS | O_NOFOLLOW);
 	if (fd < 0 || fstat(fd, &st) < 0)
 		return strata_fail_errno(err, errno, "cannot open a directory");
-	if (!hidden && apply_look_up(a, a->layer, path, &below) && S_ISDIR(below.st.st_mode))
-		status = apply_copy_attributes(a, fd, &below, err);
-	else
-		status = apply_implied(a, fd, err);
-	if (below.fd >= 0)
-		close(below.fd);
-	if (status < 0 || (hidden && apply_set_opaque(a, fd, err) < 0) ||
-	    apply_mark_clean(a, &st, err) < 0)
+	if (apply_implied(a, fd, err) < 0 || apply_mark_clean(a, &st, err) < 0 ||
+	    (hidden ? apply_set_opaque(a, fd, err) : add_borrower(a, path, &st, false, err)) < 0)
 		return -1;
 	times[1] = above.st_mtim;
 	return futimens(dir, times) == 0
 	               ? 0
 	               : strata_fail_errno(err, errno, "cannot set the time of a directory");
+}
+
+/* Removes a whiteout from what has become opaque. */
+static int drop_whiteout(struct strata_apply *a, char *path, struct strata_err *err)
+{
+	struct timespec times[2] = {{.tv_nsec = UTIME_OMIT}};
+	char *slash = strrchr(path, '/');
+	bool opaque = false;
+	cleanup_fd int dir = -1;
+	struct stat above, st;
+
+	if (slash == NULL)
+		return 0; /* the root is never opaque */
+	*slash = '\0';
+	dir = open_own(a, path, &opaque);
+	opaque = opaque || (dir >= 0 && is_opaque(a, dir));
+	if (dir < 0 || !opaque || fstat(dir, &above) < 0 ||
+	    fstatat(dir, slash + 1, &st, AT_SYMLINK_NOFOLLOW) < 0 || !is_whiteout(&st))
+		return 0;
+	times[1] = above.st_mtim;
+	if (unlinkat(dir, slash + 1, 0) < 0 || futimens(dir, times) < 0)
+		return strata_fail_errno(err, errno, "cannot remove a whiteout");
+	return 0;
+}
+
+/* Opens the directory, unless an entry or a whiteout has come to it, or to what it is in. */
+static int open_borrower(struct strata_apply *a, const struct apply_borrower *b)
+{
+	bool opaque = false;
+	cleanup_fd int dir = open_own(a, b->path, &opaque);
+	struct stat st;
+
+	if (dir < 0 || opaque || fstat(dir, &st) < 0 || st.st_dev != b->dev ||
+	    st.st_ino != b->ino || apply_is_made(a, &st, APPLY_TOLD))
+		return -1;
+	return strata_steal_fd(&dir);
+}
+
+/* From the end on: what is below comes first. */
+int apply_overlay_end(struct strata_apply *a, struct strata_err *err)
+{
+	int status = 0;
+
+	while (a->borrower_count > 0) {
+		struct apply_borrower *b = &a->borrowers[--a->borrower_count];
+		cleanup_fd int fd = status == 0 && !b->whiteout ? open_borrower(a, b) : -1;
+		struct apply_found below = {.fd = -1};
+
+		if (b->whiteout && status == 0)
+			status = drop_whiteout(a, b->path, err);
+
+		if (fd >= 0 && apply_look_up(a, a->layer, b->path, &below) &&
+		    S_ISDIR(below.st.st_mode))
+			status = apply_copy_attributes(a, fd, &below, err);
+		if (below.fd >= 0)
+			close(below.fd);
+		free(b->path);
+	}
+	return status;
 }
 
 int apply_ensure(struct strata_apply *a, const char *path, struct strata_err *err)
@@ -342,9 +428,11 @@ static int hide_name(struct strata_apply *a, const char *path, const char *name,
 	cleanup_buf struct strata_buf whole = {0};
 	cleanup_fd int dir = -1, fd = -1;
 	struct apply_found below;
+	bool opaque = false;
 	struct stat st;
 
-	if (append(&whole, path, strlen(path), err) < 0 || append(&whole, "/", 1, err) < 0 ||
+	if (append(&whole, path, strlen(path), err) < 0 ||
+	    (path[0] != '\0' && append(&whole, "/", 1, err) < 0) ||
 	    append(&whole, name, strlen(name), err) < 0)
 		return -1;
 	if (!apply_look_up(a, a->layer, whole.data, &below))
@@ -353,9 +441,15 @@ static int hide_name(struct strata_apply *a, const char *path, const char *name,
 	dir = apply_ensure(a, path, err);
 	if (dir < 0)
 		return -1;
-	fd = openat(dir, name, DIR_FLAGS | O_NOFOLLOW);
+	fd = open_own(a, whole.data, &opaque); /* unless it is no directory */
+	if (fd < 0 && opaque)
+		return 0;
 	if (fd >= 0)
-		return apply_set_opaque(a, fd, err);
+		close(strata_steal_fd(&fd));
+	fd = openat(dir, name, DIR_FLAGS | O_NOFOLLOW);
+	if (fd >= 0 && fstat(fd, &st) == 0)
+		return apply_mark_made(a, &st, APPLY_TOLD, err) < 0 ? -1
+		                                                    : apply_set_opaque(a, fd, err);
 	if (errno != ENOENT)
 		return 0; /* it hides what is below by itself */
 	if (fstat(dir, &st) < 0)
@@ -364,7 +458,7 @@ static int hide_name(struct strata_apply *a, const char *path, const char *name,
 	if (mknodat(dir, name, S_IFCHR, makedev(0, 0)) < 0 ||
 	    utimensat(dir, name, zero, AT_SYMLINK_NOFOLLOW) < 0 || futimens(dir, times) < 0)
 		return strata_fail_errno(err, errno, "cannot make a whiteout");
-	return 0;
+	return add_borrower(a, whole.data, &st, true, err);
 }
 
 int apply_overlay_hide(struct strata_apply *a, const char *path, const char *name,

@@ -11,8 +11,14 @@ struct apply_found {
 	struct stat st;
 };
 
+/* In the place of a name: the directory is not any more as it is in lower layers. */
+#define APPLY_TOLD "/told"
+
 /* Makes the layer's directory and opens it as a->root. */
 int apply_overlay_begin(struct strata_apply *a, struct strata_err *err);
+
+/* Gives directories that no entry has told of what they have in lower layers. */
+int apply_overlay_end(struct strata_apply *a, struct strata_err *err);
 
 /*
  * Opens the directory of that path in this layer, where it is made when the
