@@ -25,7 +25,7 @@ def attributes(path):
 def describe(path, st):
     kind = TYPES[stat.S_IFMT(st.st_mode)]
     row = {"type": kind, "mode": "%04o" % stat.S_IMODE(st.st_mode), "owner": "%d:%d" % (st.st_uid, st.st_gid),
-           "mtime": "%d.%09d" % divmod(st.st_mtime_ns, 10 ** 9), "xattrs": attributes(path)}
+           "mtime": "%d.%09d" % divmod(st.st_mtime_ns, 10 ** 9), "nlink": st.st_nlink, "xattrs": attributes(path)}
     if kind == "symlink":
         row["target"] = chars(os.readlink(path))
         row["mode"] = ""
@@ -76,7 +76,7 @@ local function to_bytes(value)
 end
 
 --- Everything in a directory: path -> type, mode, owner, mtime, xattrs, and what its type has: target, content
---- (SHA-256), size, blocks, device, links (all names of the inode). The directory itself is ".".
+--- (SHA-256), size, blocks, device, nlink, links (all names of the inode). The directory itself is ".".
 ---@param path string
 ---@return table<string, table>
 function tree.read(path)

@@ -24,14 +24,32 @@ struct walk {
 	bool lower;
 };
 
+/* True for what is mounted in the tree: that is not ours to empty. */
+static bool is_mounted(const struct strata_apply *a, int fd)
+{
+	struct stat st, target;
+	struct statx sx;
+
+	if (statx(fd, "", AT_EMPTY_PATH, STATX_INO, &sx) < 0 ||
+	    !(sx.stx_attributes & STATX_ATTR_MOUNT_ROOT))
+		return false;
+	return fstat(fd, &st) < 0 || fstat(a->target, &target) < 0 || st.st_dev != target.st_dev ||
+	       st.st_ino != target.st_ino;
+}
+
 /* Goes down into the directory fd, which it takes. */
 static int push(struct walk *w, int fd, const char *name, bool made, struct strata_err *err)
 {
 	struct level *grown, *level;
 
-	if (w->depth == MAX_LEVELS) {
+	if (w->depth == MAX_LEVELS || is_mounted(w->a, fd)) {
 		close(fd);
-		return strata_fail(err, "ELIMIT", "more than %d directories deep", MAX_LEVELS);
+		return w->depth == MAX_LEVELS
+		               ? strata_fail(err, "ELIMIT", "more than %d directories deep",
+		                             MAX_LEVELS)
+		               : strata_fail_errno(err, EBUSY,
+		                                   "another file system is mounted "
+		                                   "in what is to be removed");
 	}
 	grown = strata_reallocarray(w->levels, w->depth + 1, sizeof(*grown));
 	if (grown == NULL) {
