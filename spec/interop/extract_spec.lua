@@ -299,7 +299,8 @@ describe("extract", function()
 		local source = dir:file("source")
 		shell.sh(
 			[[mkdir -p "$1/d/e"; cd "$1"; echo x >d/f; ln d/f d/g; ln -s ../f d/e/l; mkfifo p; chmod 4711 d/f; chmod 1777 d/e
-			touch -d '2001-02-03 04:05:06.789012345Z' d/f p; touch -h -d @5 d/e/l; touch -d @6.5 d/e d .; tar --format=posix -cf ../one.tar .]],
+			touch -d '2001-02-03 04:05:06.789012345Z' d/f p
+			touch -h -d @5 d/e/l; touch -d @6.5 d/e d .; tar --format=posix -cf ../one.tar .]],
 			source
 		)
 		local img = archive.bench():open({ { file = dir:file("one.tar") } })
