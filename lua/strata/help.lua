@@ -12,13 +12,15 @@ strata.Image
   squash(i, j)  squash{above=}  flatten()  remove_layer(i)  move_layer(i, j)  export(path)
   purge(pattern, {history=, env=, labels=, content=})
   tag(ref)  untag(ref)  close()
-  save(what, {format=, compression=, level=, reproducible=, attestations=, verify=, threads=, progress=})]],
+  save(what, {format=, compression=, level=, reproducible=, attestations=, verify=, threads=, progress=})
+  extract(dir, {mode=, merge=, keep_partial=, unprivileged=, rootless=, xattrs=, threads=, progress=})]],
   ["strata.Layer"] = [[
 strata.Layer
   index diff_id chain_id digest size media_type compression created_by history empty edited
   annotations foreign
   entries()  entry(path)  read(path, max)  tree()
-  filter(fn)  rewrite(fn)  drop(path)]],
+  filter(fn)  rewrite(fn)  drop(path)
+  apply(dir, {merge=, keep_partial=, unprivileged=, rootless=, threads=, progress=})]],
   ["strata.Entry"] = [[
 strata.Entry
   path linkpath mode uid gid uname gname mtime major minor xattrs    assign

@@ -7,6 +7,7 @@ local append = require "strata.append"
 local assemble = require "strata.dialect.assemble"
 local config = require "strata.config"
 local core = require "strata.core"
+local extract = require "strata.extract"
 local history = require "strata.history"
 local json = require "strata.json"
 local layer = require "strata.layer"
@@ -448,6 +449,24 @@ function methods:save(what, opts)
   end
   if state.failure then return nil, state.failure[1], state.failure[2] end
   return save.images({ request_of(state) }, what, opts or {})
+end
+
+--- Applies all layers to a directory, which is made when it is not there. Every
+-- digest is checked on the way; after a failure nothing is left of it.
+---@param dir string  must be empty, unless opts.merge
+---@param opts? strata.ExtractOptions
+---@return strata.ExtractResult? result
+---@return string? message
+---@return string? code
+function methods:extract(dir, opts)
+  local state = state_of(self)
+  opts = extract.check(dir, opts, "extract")
+  if state.failure then return nil, state.failure[1], state.failure[2] end
+  local ok, message, code = settle(state, opts)
+  if not ok then return nil, message, code end
+  local items = {}
+  for i, one in ipairs(states_of(state.layers)) do items[i] = layer.item(one) end
+  return extract.run(items, dir, opts, state.limits)
 end
 
 -- The digest of the manifest as the image is now.

@@ -1,6 +1,7 @@
 --- One layer of an image: a tar of changes, stored plain or compressed.
 
 local core = require "strata.core"
+local extract = require "strata.extract"
 local media = require "strata.media"
 local object = require "strata.object"
 local work = require "strata.work"
@@ -279,6 +280,27 @@ function methods:drop(path)
   end)
   if not ok then return nil, message, code end
   return dropped
+end
+
+--- What extract needs of a layer whose edits are carried out.
+---@return {label: string, current: table}
+function layer.item(state)
+  return { label = label(state), current = layer.current(state) }
+end
+
+--- Applies this layer to a directory that may hold those below it: its
+-- whiteouts remove what they have. The directory is made when it is not there.
+---@param dir string
+---@param opts? strata.ExtractOptions  merge is true unless it is false
+---@return strata.ExtractResult? result
+---@return string? message
+---@return string? code
+function methods:apply(dir, opts)
+  local state = state_of(self)
+  opts = extract.check(dir, opts, "apply")
+  local ok, message, code = layer.settle({ state }, opts)
+  if not ok then return nil, message, code end
+  return extract.run({ layer.item(state) }, dir, opts, state.image.limits)
 end
 
 --- The tree of this layer's entries, for people.

@@ -30,6 +30,7 @@ function child.run(given)
 	local here = shell.check({ "pwd" }):match("^[^\n]+")
 	local path = os.tmpname()
 	shell.write(path, given.script)
+	shell.check({ "chmod", "a+r", path }) -- the wrapper may change the user
 	local env = { LUA_PATH = absolute(package.path, here), LUA_CPATH = absolute(package.cpath, here) }
 	for name, value in pairs(given.env or {}) do
 		env[name] = value

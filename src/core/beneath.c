@@ -29,11 +29,11 @@
 #define RACE_TRIES 16
 
 #ifdef SYS_openat2
-static int open_by_kernel(int root, const char *path, int flags)
+static int open_by_kernel(int root, const char *path, int flags, bool in_root)
 {
 	struct open_how how = {
 	        .flags = (unsigned)(flags | O_CLOEXEC),
-	        .resolve = RESOLVE_BENEATH | RESOLVE_NO_MAGICLINKS,
+	        .resolve = (in_root ? RESOLVE_IN_ROOT : RESOLVE_BENEATH) | RESOLVE_NO_MAGICLINKS,
 	};
 
 	for (int i = 0; i < RACE_TRIES; i++) {
@@ -47,21 +47,31 @@ static int open_by_kernel(int root, const char *path, int flags)
 	return -EAGAIN;
 }
 #else
-static int open_by_kernel(int root, const char *path, int flags)
+static int open_by_kernel(int root, const char *path, int flags, bool in_root)
 {
-	(void)root, (void)path, (void)flags;
+	(void)root, (void)path, (void)flags, (void)in_root;
 	return -ENOSYS;
 }
 #endif
 
+/* Sandboxes answer EPERM for what they do not know; a real one comes again. */
+static bool is_kernel_at_a_loss(int fd)
+{
+	return fd == -ENOSYS || fd == -EPERM || fd == -EAGAIN;
+}
+
 int strata_beneath_open(int root, const char *path, int flags)
 {
-	int fd = open_by_kernel(root, path, flags);
+	int fd = open_by_kernel(root, path, flags, false);
 
-	/* Sandboxes answer EPERM for what they do not know; a real one comes again. */
-	if (fd == -ENOSYS || fd == -EPERM || fd == -EAGAIN)
-		return strata_beneath_walk(root, path, flags);
-	return fd;
+	return is_kernel_at_a_loss(fd) ? strata_beneath_walk(root, path, flags) : fd;
+}
+
+int strata_root_open(int root, const char *path, int flags)
+{
+	int fd = open_by_kernel(root, path, flags, true);
+
+	return is_kernel_at_a_loss(fd) ? strata_root_walk(root, path, flags) : fd;
 }
 
 /* ---- without openat2 --------------------------------------------------- */
@@ -74,6 +84,8 @@ struct walk {
 	size_t at;
 	unsigned links;
 	unsigned steps;
+	bool in_root; /* absolute links and ".." stay in the root */
+	const struct strata_maker *maker;
 };
 
 static int at_fd(const struct walk *w)
@@ -118,7 +130,7 @@ static int go_up(struct walk *w)
 	int rc;
 
 	if (len == 0)
-		return -EXDEV;
+		return w->in_root ? 0 : -EXDEV;
 	while (len > 0 && w->done.data[len - 1] != '/')
 		len--;
 	rc = len > 0 ? go_through(w, w->done.data, len - 1, true) : 0;
@@ -144,7 +156,13 @@ static int follow(struct walk *w, int link, bool last)
 		return -errno;
 	if (len == 0 || len == (ssize_t)sizeof(target))
 		return len == 0 ? -ENOENT : -ENAMETOOLONG;
-	return target[0] == '/' ? -EXDEV : go_through(w, target, (size_t)len, !last);
+	if (target[0] == '/') {
+		if (!w->in_root)
+			return -EXDEV;
+		w->done.len = 0;
+		move_to(w, -1);
+	}
+	return go_through(w, target, (size_t)len, !last);
 }
 
 /* Into a directory that is no link. */
@@ -159,14 +177,34 @@ static int descend(struct walk *w, int *fd, const char *name)
 	return rc;
 }
 
+/* O_PATH descriptor of a component; with a maker a missing directory is made. */
+static int look_at(struct walk *w, const char *name, struct stat *st)
+{
+	for (int tries = 0;; tries++) {
+		cleanup_fd int fd = openat(at_fd(w), name, O_PATH | O_NOFOLLOW | O_CLOEXEC);
+		int rc;
+
+		if (fd >= 0 && fstat(fd, st) < 0)
+			return -errno;
+		if (fd >= 0 && (w->maker == NULL || tries == RACE_TRIES || S_ISDIR(st->st_mode) ||
+		                S_ISLNK(st->st_mode)))
+			return strata_steal_fd(&fd);
+		if (fd < 0 && (w->maker == NULL || tries == RACE_TRIES || errno != ENOENT))
+			return -errno;
+		rc = w->maker->make(w->maker->context, at_fd(w), name);
+		if (rc < 0)
+			return rc;
+	}
+}
+
 /* Goes one component further; the last one, unless it is a link, goes to *opened. */
 static int step(struct walk *w, const char *name, bool last, int flags, int *opened)
 {
-	cleanup_fd int fd = openat(at_fd(w), name, O_PATH | O_NOFOLLOW | O_CLOEXEC);
 	struct stat st;
+	cleanup_fd int fd = look_at(w, name, &st);
 
-	if (fd < 0 || fstat(fd, &st) < 0)
-		return -errno;
+	if (fd < 0)
+		return fd;
 	if (S_ISLNK(st.st_mode) && !(last && (flags & O_NOFOLLOW)))
 		return follow(w, fd, last);
 	if (!last)
@@ -205,21 +243,41 @@ static int walk_on(struct walk *w, int flags, int *opened)
 	return step(w, name, slash == NULL, flags, opened);
 }
 
-int strata_beneath_walk(int root, const char *path, int flags)
+static int walk_path(struct walk *w, const char *path, int flags)
 {
-	struct walk w = {.root = root, .fd = -1};
 	size_t len = strlen(path);
 	int opened = -1, rc;
 
-	if (len == 0 || path[0] == '/')
+	if (len == 0 || (path[0] == '/' && !w->in_root))
 		return len == 0 ? -ENOENT : -EXDEV;
 	if (len >= MAX_PATH)
 		return -ENAMETOOLONG;
-	rc = append(&w.rest, path, len);
+	rc = append(&w->rest, path, len);
 	while (rc == 0 && opened < 0)
-		rc = walk_on(&w, flags, &opened);
-	move_to(&w, -1);
-	strata_buf_free(&w.done);
-	strata_buf_free(&w.rest);
+		rc = walk_on(w, flags, &opened);
+	move_to(w, -1);
+	strata_buf_free(&w->done);
+	strata_buf_free(&w->rest);
 	return rc < 0 ? rc : opened;
+}
+
+int strata_beneath_walk(int root, const char *path, int flags)
+{
+	struct walk w = {.root = root, .fd = -1};
+
+	return walk_path(&w, path, flags);
+}
+
+int strata_root_walk(int root, const char *path, int flags)
+{
+	struct walk w = {.root = root, .fd = -1, .in_root = true};
+
+	return walk_path(&w, path, flags);
+}
+
+int strata_root_make(int root, const char *path, int flags, const struct strata_maker *maker)
+{
+	struct walk w = {.root = root, .fd = -1, .in_root = true, .maker = maker};
+
+	return walk_path(&w, path, flags | O_DIRECTORY);
 }

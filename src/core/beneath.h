@@ -18,4 +18,25 @@ int strata_beneath_open(int root, const char *path, int flags);
 /* The same without openat2, for kernels and sandboxes that have none: component by component. */
 int strata_beneath_walk(int root, const char *path, int flags);
 
+/*
+ * The same as a process sees it whose root the directory is: absolute names and
+ * links begin there, and ".." stays there.
+ */
+int strata_root_open(int root, const char *path, int flags);
+int strata_root_walk(int root, const char *path, int flags);
+
+/* Makes what is missing on the way. */
+struct strata_maker {
+	/*
+	 * Makes `name` a directory in the directory `dir`, where there is nothing of
+	 * that name, or something that is neither a directory nor a link. 0, or a
+	 * negative errno.
+	 */
+	int (*make)(void *context, int dir, const char *name);
+	void *context;
+};
+
+/* As strata_root_walk, for directories, with everything made that is missing. */
+int strata_root_make(int root, const char *path, int flags, const struct strata_maker *maker);
+
 #endif

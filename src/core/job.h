@@ -18,6 +18,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "apply.h"
 #include "compose.h"
 #include "edit.h"
 #include "err.h"
@@ -31,6 +32,7 @@ enum strata_task_kind {
 	STRATA_TASK_COPY,    /* copies `blob` as it is stored to `to` at to_offset, and hashes it */
 	STRATA_TASK_COMPOSE, /* writes the tar of `compose` into `to` */
 	STRATA_TASK_BYTES,   /* writes `bytes` to `to` at to_offset */
+	STRATA_TASK_APPLY,   /* applies the layers of `apply` in order */
 };
 
 struct strata_task {
@@ -42,6 +44,7 @@ struct strata_task {
 	struct strata_file *to;         /* WRITE, RECODE, COPY, COMPOSE, BYTES: owns a reference */
 	uint64_t to_offset;             /* COPY, BYTES; the others write from offset 0 on */
 	char *bytes;                    /* BYTES: owned */
+	struct strata_apply *apply;     /* APPLY: owns a reference */
 	size_t bytes_len;
 	bool plain;                             /* HASH: inflate, too */
 	struct strata_tar_limits limits;        /* SCAN */

@@ -241,6 +241,8 @@ int strata_task_run(struct strata_task *task, const struct strata_work *work,
 		return run_compose(task, work, err);
 	case STRATA_TASK_BYTES:
 		return run_bytes(task, work, err);
+	case STRATA_TASK_APPLY:
+		return strata_apply_run(task->apply, work, err);
 	}
 	return strata_fail(err, "EINVAL", "unknown task");
 }
@@ -248,6 +250,7 @@ int strata_task_run(struct strata_task *task, const struct strata_work *work,
 uint64_t strata_task_size(const struct strata_task *task)
 {
 	const struct strata_index *index = task->index;
+	uint64_t compressed;
 
 	switch (task->kind) {
 	case STRATA_TASK_SCAN:
@@ -260,6 +263,8 @@ uint64_t strata_task_size(const struct strata_task *task)
 		return task->blob.size;
 	case STRATA_TASK_COMPOSE:
 		return task->compose->size;
+	case STRATA_TASK_APPLY:
+		return strata_apply_size(task->apply, &compressed);
 	case STRATA_TASK_BYTES:
 		return task->bytes_len;
 	}
@@ -272,7 +277,7 @@ uint64_t strata_task_size(const struct strata_task *task)
  */
 uint64_t strata_task_cost(const struct strata_task *task)
 {
-	uint64_t size = strata_task_size(task);
+	uint64_t size = strata_task_size(task), compressed;
 	bool inflates = false, deflates = false;
 
 	switch (task->kind) {
@@ -294,6 +299,10 @@ uint64_t strata_task_cost(const struct strata_task *task)
 	case STRATA_TASK_COMPOSE:
 		deflates = task->compression != STRATA_NONE;
 		break;
+	case STRATA_TASK_APPLY:
+		strata_apply_size(task->apply, &compressed);
+		inflates = compressed > 0;
+		break;
 	case STRATA_TASK_COPY:
 	case STRATA_TASK_BYTES:
 		break;
@@ -312,6 +321,7 @@ void strata_task_free(struct strata_task *task)
 	free(task->compose);
 	strata_file_unref(task->blob.file);
 	strata_file_unref(task->to);
+	strata_apply_unref(task->apply);
 	free(task->bytes);
 	free(task->temp_dir);
 	free(task->label);

@@ -70,6 +70,7 @@ void strata_lua_register_tar(lua_State *L);
 void strata_lua_register_tree(lua_State *L);
 void strata_lua_register_compose(lua_State *L);
 void strata_lua_register_job(lua_State *L);
+void strata_lua_register_apply(lua_State *L);
 void strata_lua_register_host(lua_State *L);
 void strata_lua_register_digest(lua_State *L);
 

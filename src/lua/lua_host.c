@@ -21,10 +21,19 @@ static int host_is_terminal(lua_State *L)
 	return 1;
 }
 
+/* is_root() -> boolean: whether owners and devices are no matter of permission */
+static int host_is_root(lua_State *L)
+{
+	lua_pushboolean(L, geteuid() == 0);
+	return 1;
+}
+
 void strata_lua_register_host(lua_State *L)
 {
-	static const luaL_Reg functions[] = {
-	        {"monotonic", host_monotonic}, {"is_terminal", host_is_terminal}, {NULL, NULL}};
+	static const luaL_Reg functions[] = {{"monotonic", host_monotonic},
+	                                     {"is_terminal", host_is_terminal},
+	                                     {"is_root", host_is_root},
+	                                     {NULL, NULL}};
 
 	strata_set_functions(L, functions);
 }

@@ -58,6 +58,7 @@ struct task_options {
 	struct strata_file *to;
 	struct strata_lua_index *index;
 	struct strata_compose *compose;
+	struct strata_apply *apply;
 	int64_t offset;
 	int64_t size;
 	int64_t to_offset;
@@ -121,11 +122,24 @@ static struct strata_file *file_field(lua_State *L, const char *field)
 	return f ? *f : NULL;
 }
 
+static struct strata_apply *apply_field(lua_State *L, const char *field)
+{
+	struct strata_apply **a = object_field(L, field, APPLY_TYPE);
+
+	if (a != NULL && *a == NULL)
+		luaL_error(L, "attempt to use a closed %s", APPLY_TYPE);
+	return a ? *a : NULL;
+}
+
 static enum strata_compression compression_field(lua_State *L, const char *field)
 {
 	size_t len;
-	const char *name = strata_opt_field(L, 2, field, &len);
 
+	return strata_check_compression(L, strata_opt_field(L, 2, field, &len));
+}
+
+enum strata_compression strata_check_compression(lua_State *L, const char *name)
+{
 	for (int c = STRATA_NONE; name != NULL && c <= STRATA_LZ4; c++)
 		if (strcmp(name, strata_compression_name((enum strata_compression)c)) == 0)
 			return (enum strata_compression)c;
@@ -197,6 +211,7 @@ static void check_options(lua_State *L, struct task_options *o)
 	o->file = file_field(L, "file");
 	o->to = file_field(L, "to");
 	o->compose = compose_field(L, "compose");
+	o->apply = apply_field(L, "target");
 	o->index = object_field(L, "index", INDEX_TYPE);
 	if (o->index != NULL && (o->index->closed || o->index->index.busy))
 		luaL_error(L, "the layer is closed, or in use by a save that has not ended");
@@ -223,6 +238,8 @@ static int fill_task(struct strata_task *task, const struct task_options *o, str
 		                                  (uint64_t)o->size, o->compression};
 	if (o->to != NULL)
 		task->to = strata_file_ref(o->to);
+	if (o->apply != NULL)
+		task->apply = strata_apply_ref(o->apply);
 	if (o->temp_dir != NULL && (task->temp_dir = strdup(o->temp_dir)) == NULL)
 		return strata_fail_nomem(err);
 	if (o->compose != NULL) { /* moves: threads must not depend on the collector */
@@ -256,7 +273,9 @@ static int add_task(lua_State *L, enum strata_task_kind kind)
 	if (options.file == NULL &&
 	    (kind == STRATA_TASK_HASH || kind == STRATA_TASK_RECODE || kind == STRATA_TASK_COPY))
 		luaL_error(L, "field 'file' is missing");
-	if (options.to == NULL && kind >= STRATA_TASK_WRITE)
+	if (options.apply == NULL && kind == STRATA_TASK_APPLY)
+		luaL_error(L, "field 'target' is missing");
+	if (options.to == NULL && kind >= STRATA_TASK_WRITE && kind <= STRATA_TASK_BYTES)
 		luaL_error(L, "field 'to' is missing");
 	if (options.compose == NULL && kind == STRATA_TASK_COMPOSE)
 		luaL_error(L, "field 'compose' is missing");
@@ -324,6 +343,12 @@ static int job_compose(lua_State *L)
 static int job_bytes(lua_State *L)
 {
 	return add_task(L, STRATA_TASK_BYTES);
+}
+
+/* job:apply{label, target}: the layers that have been added to the target, in order */
+static int job_apply(lua_State *L)
+{
+	return add_task(L, STRATA_TASK_APPLY);
 }
 
 /* job:start([threads]) -> true | nil, message, code */
@@ -449,12 +474,14 @@ static int job_close(lua_State *L)
 
 void strata_lua_register_job(lua_State *L)
 {
-	static const luaL_Reg methods[] = {
-	        {"scan", job_scan},       {"hash", job_hash},     {"write", job_write},
-	        {"recode", job_recode},   {"copy", job_copy},     {"bytes", job_bytes},
-	        {"compose", job_compose}, {"start", job_start},   {"wait", job_wait},
-	        {"cancel", job_cancel},   {"result", job_result}, {"progress", job_progress},
-	        {"task", job_task},       {"close", job_close},   {NULL, NULL}};
+	static const luaL_Reg methods[] = {{"scan", job_scan},       {"hash", job_hash},
+	                                   {"write", job_write},     {"recode", job_recode},
+	                                   {"copy", job_copy},       {"bytes", job_bytes},
+	                                   {"compose", job_compose}, {"start", job_start},
+	                                   {"wait", job_wait},       {"cancel", job_cancel},
+	                                   {"result", job_result},   {"progress", job_progress},
+	                                   {"task", job_task},       {"close", job_close},
+	                                   {"apply", job_apply},     {NULL, NULL}};
 	static const luaL_Reg functions[] = {{"job", job_new}, {NULL, NULL}};
 
 	strata_register_type(L, JOB_TYPE, methods, NULL, job_close);

@@ -24,6 +24,7 @@ int luaopen_strata_core(lua_State *L)
 	strata_lua_register_tree(L);
 	strata_lua_register_compose(L);
 	strata_lua_register_job(L);
+	strata_lua_register_apply(L);
 	strata_lua_register_host(L);
 	return 1;
 }

@@ -2,6 +2,7 @@
 #ifndef STRATA_OBJECTS_H
 #define STRATA_OBJECTS_H
 
+#include "../core/apply.h"
 #include "../core/compose.h"
 #include "../core/file.h"
 #include "../core/index.h"
@@ -12,9 +13,16 @@
 #define ENTRY_TYPE "strata.Entry"
 #define COMPOSE_TYPE \
 	"strata.Compose" /* a struct strata_compose; its user value lists its indexes */
+#define APPLY_TYPE "strata.Target"
 
 /* strata.File holds a struct strata_file *, NULL when closed. */
 struct strata_file *strata_check_file(lua_State *L, int arg);
+
+/*
+ * The name of a compression as its number; throws when it is unknown. NULL is
+ * STRATA_NONE. In lua_job.c.
+ */
+enum strata_compression strata_check_compression(lua_State *L, const char *name);
 
 /* file:send(target) -> true | nil, message, code; in lua_spool.c */
 int strata_lua_file_send(lua_State *L);

@@ -1,0 +1,659 @@
+-- Applying layers to a directory. The images are written by Python's tarfile, the trees read by Python.
+
+local archive = require "spec.support.archive"
+local child = require "spec.support.child"
+local process = require "spec.support.process"
+local shell = require "spec.support.shell"
+local strata = require "strata"
+local tree = require "spec.support.tree"
+
+local it = archive.specify(it, pending) -- luacheck: ignore 431
+
+local ROOT = shell.check({ "id", "-u" }):match("%d+") == "0"
+local NOBODY = 65534
+
+local function need_root()
+	if not ROOT then
+		pending("owners and devices need root")
+	end
+	return ROOT
+end
+
+describe("extract", function()
+	local bench, target
+
+	before_each(function()
+		bench = archive.bench()
+		target = bench.dir:file("rootfs")
+	end)
+
+	after_each(function()
+		bench:close()
+	end)
+
+	local function open(...)
+		local layers = {}
+		for i, entries in ipairs({ ... }) do
+			layers[i] = { entries = entries }
+		end
+		return (bench:open(layers))
+	end
+
+	--- Extracts the layers; what is there then.
+	local function extracted(...)
+		assert(open(...):extract(target, { unprivileged = not ROOT }))
+		return tree.read(target)
+	end
+
+	local function contents(found)
+		local list = {}
+		for path, row in pairs(found) do
+			if path ~= "." then
+				list[path] = row.target or (row.type == "file" and shell.read(target .. "/" .. path)) or row.type
+			end
+		end
+		return list
+	end
+
+	local function dir(name, more)
+		local entry = { name = name .. "/", type = "dir" }
+		for key, value in pairs(more or {}) do
+			entry[key] = value
+		end
+		return entry
+	end
+
+	local function file(name, data, more)
+		local entry = { name = name, data = data or name }
+		for key, value in pairs(more or {}) do
+			entry[key] = value
+		end
+		return entry
+	end
+
+	local function symlink(name, to)
+		return { name = name, type = "symlink", linkname = to }
+	end
+
+	local function hardlink(name, to)
+		return { name = name, type = "hardlink", linkname = to }
+	end
+
+	describe("makes each entry as it says:", function()
+		it("content, mode with set-id bits, and time of files", function()
+			local found = extracted({
+				file("plain", "text", { mode = 416, mtime = 1234567890 }),
+				file("setuid", "x", { mode = 2541 }), -- 04755
+				file("setgid", "x", { mode = 1517 }), -- 02755
+				file("empty", ""),
+				file("none", "x", { mode = 0 }),
+			})
+			assert.equal("0640", found.plain.mode)
+			assert.equal("1234567890.000000000", found.plain.mtime)
+			assert.equal("4755", found.setuid.mode)
+			assert.equal("2755", found.setgid.mode)
+			assert.equal("0000", found.none.mode)
+			assert.equal(0, found.empty.size)
+			assert.equal("text", shell.read(target .. "/plain"))
+		end)
+
+		it("times to the nanosecond, also of directories, links and the root", function()
+			local when = { mtime = "1111111111.123456789" }
+			local found = extracted({
+				{ name = "./", type = "dir", pax = when },
+				dir("d", { pax = when }),
+				file("d/f", "x", { pax = { mtime = "-1.5" } }),
+				{ name = "l", type = "symlink", linkname = "d", pax = when },
+				file("d/g"),
+			}, { file("d/h"), file("top") })
+			assert.equal("1111111111.123456789", found["."].mtime)
+			assert.equal("1111111111.123456789", found.d.mtime)
+			assert.equal("1111111111.123456789", found.l.mtime)
+			assert.equal("-2.500000000", found["d/f"].mtime)
+		end)
+
+		it("owners, devices and FIFOs", function()
+			if not need_root() then
+				return
+			end
+			local found = extracted({
+				file("owned", "x", { uid = 1000, gid = 2000, mode = 3565 }), -- 06755
+				dir("d", { uid = 3, gid = 4, mode = 1023 }),
+				{ name = "c", type = "char", major = 5, minor = 1, mode = 438, uid = 7, gid = 8 },
+				{ name = "b", type = "block", major = 259, minor = 70000, mode = 416 },
+				{ name = "p", type = "fifo", mode = 420, mtime = 5 },
+				{ name = "l", type = "symlink", linkname = "nowhere", uid = 9, gid = 10 },
+			})
+			assert.equal("1000:2000", found.owned.owner)
+			assert.equal("6755", found.owned.mode)
+			assert.equal("3:4", found.d.owner)
+			assert.equal("1777", found.d.mode)
+			assert.same({ "char", "5:1", "0666", "7:8" }, { found.c.type, found.c.device, found.c.mode, found.c.owner })
+			assert.same({ "block", "259:70000" }, { found.b.type, found.b.device })
+			assert.same({ "fifo", "0644", "5.000000000" }, { found.p.type, found.p.mode, found.p.mtime })
+			assert.same({ "symlink", "9:10" }, { found.l.type, found.l.owner })
+		end)
+
+		it("extended attributes and capabilities, which a change of owner takes away", function()
+			if not need_root() then
+				return
+			end
+			local capability = "\1\0\0\2\0\32\0\0\0\0\0\0\0\0\0\0\0\0\0\0"
+			local entry = file("capable", "x", {
+				uid = 1000,
+				mode = 2541,
+				pax = { ["SCHILY.xattr.security.capability"] = capability },
+			})
+			local found = extracted({
+				entry,
+				file("many", "x", {
+					pax = {
+						["SCHILY.xattr.trusted.both"] = "schily",
+						["LIBARCHIVE.xattr.trusted.both"] = "bGliYXJjaGl2ZQ",
+						["LIBARCHIVE.xattr.trusted.a%20b"] = "AAEC",
+						["SCHILY.xattr.trusted.a%3Db"] = "equals",
+						["SCHILY.xattr.security.selinux"] = "system_u:object_r:x:s0",
+					},
+				}),
+				{ name = "link", type = "symlink", linkname = "x", pax = { ["SCHILY.xattr.trusted.l"] = "on a link" } },
+				dir("d", { pax = { ["SCHILY.xattr.trusted.d"] = "one", ["SCHILY.xattr.trusted.e"] = "two" } }),
+			}, { dir("d", { pax = { ["SCHILY.xattr.trusted.e"] = "three" } }) })
+			assert.equal(capability, found.capable.xattrs["security.capability"])
+			assert.equal("4755", found.capable.mode)
+			local expected = { ["trusted.both"] = "schily", ["trusted.a b"] = "\0\1\2", ["trusted.a=b"] = "equals" }
+			assert.same(expected, found.many.xattrs)
+			assert.same({ ["trusted.l"] = "on a link" }, found.link.xattrs)
+			assert.same({ ["trusted.e"] = "three" }, found.d.xattrs)
+		end)
+
+		it("names that are no UTF-8, long ones, and those with . and // in them", function()
+			local long = ("d"):rep(255) .. "/" .. ("f"):rep(255)
+			local found = contents(extracted({
+				file("caf\233", "latin1"),
+				file(long, "long"),
+				file(".//a/./b", "dots"),
+				file("/abs", "abs"),
+				file("new\nline\27", "escapes"),
+			}))
+			assert.equal("latin1", found["caf\233"])
+			assert.equal("long", found[long])
+			assert.equal("dots", found["a/b"])
+			assert.equal("abs", found.abs)
+			assert.equal("escapes", found["new\nline\27"])
+		end)
+
+		it("sparse files as GNU tar makes them, with their holes", function()
+			local source = bench.dir:file("source")
+			local script = [[
+				mkdir -p "$1/s"; truncate -s 3000000 "$1/s/hole"; printf begin >"$1/s/file"
+				truncate -s 2000000 "$1/s/file"; printf end >>"$1/s/file"; truncate -s 5000000 "$1/s/file"
+				for i in gnu 0.0 0.1 1.0; do
+					if [ $i = gnu ]; then f=--format=gnu; else f="--format=pax --sparse-version=$i"; fi
+					tar -C "$1" $f --hole-detection=raw -Scf "$1/$i.tar" s
+				done; sha256sum "$1/s/file" "$1/s/hole" | cut -c1-64 ]]
+			local file_sum, hole_sum = shell.sh(script, source):match("(%x+)\n(%x+)")
+			for _, format in ipairs({ "gnu", "0.0", "0.1", "1.0" }) do
+				local img = bench:open({ { file = source .. "/" .. format .. ".tar" } })
+				local to = bench.dir:file(format)
+				assert(img:extract(to, { unprivileged = not ROOT }))
+				local found = tree.read(to)
+				assert.equal(file_sum, found["s/file"].content, format)
+				assert.equal(hole_sum, found["s/hole"].content, format)
+				assert.is_true(found["s/file"].blocks < 2000, format)
+				assert.is_true(found["s/hole"].blocks < 2000, format)
+			end
+		end)
+
+		it("parents that no entry tells of: root's, 0755, time 0", function()
+			local found = extracted({ file("a/b/c/f") })
+			for _, path in ipairs({ "a", "a/b", "a/b/c" }) do
+				assert.equal("0755", found[path].mode)
+				assert.equal("0.000000000", found[path].mtime)
+				assert.equal(ROOT and "0:0" or found["a/b/c/f"].owner, found[path].owner)
+			end
+			assert.equal("0755", found["."].mode)
+		end)
+	end)
+
+	describe("puts one layer on another:", function()
+		it("a directory keeps what is in it and gets the new attributes", function()
+			local found = extracted(
+				{ dir("d", { mode = 448, mtime = 1 }), file("d/old") },
+				{ dir("d", { mode = 493, mtime = 2 }), file("d/new") }
+			)
+			assert.same({ d = "dir", ["d/old"] = "d/old", ["d/new"] = "d/new" }, contents(found))
+			assert.equal("0755", found.d.mode)
+			assert.equal("2.000000000", found.d.mtime)
+		end)
+
+		it("what changes its type is replaced, with all that is in it", function()
+			assert.same(
+				{ a = "dir", ["a/x"] = "x", b = "file", c = "fifo", d = "a", e = "dir", ["e/y"] = "y" },
+				contents(extracted({
+					file("a"),
+					dir("b"),
+					file("b/deep/er/f"),
+					symlink("c", "b"),
+					dir("d"),
+					file("d/f"),
+					symlink("e", "b"),
+				}, {
+					dir("a"),
+					file("a/x", "x"),
+					file("b", "file"),
+					{ name = "c", type = "fifo" },
+					symlink("d", "a"),
+					dir("e"),
+					file("e/y", "y"),
+				}))
+			)
+		end)
+
+		it("a file that is replaced leaves its other names as they were", function()
+			local found = extracted(
+				{ file("t2", "123"), hardlink("t1", "t2"), hardlink("t3", "t2") },
+				{ file("t1", "456") }
+			)
+			assert.same({ t1 = "456", t2 = "123", t3 = "123" }, contents(found))
+			assert.equal("t2 t3", found.t2.links)
+		end)
+
+		it("what is below a file or a link replaces the file, and follows the link inside the root", function()
+			local found = contents(extracted(
+				{ file("f"), symlink("var/run", "/run"), dir("run"), symlink("lib", "usr/lib"), dir("usr/lib") },
+				{ file("f/g", "g"), file("var/run/pid", "1"), file("lib/so", "so") }
+			))
+			assert.equal("g", found["f/g"])
+			assert.equal("1", found["run/pid"])
+			assert.equal("/run", found["var/run"])
+			assert.equal("so", found["usr/lib/so"])
+			assert.equal("usr/lib", found.lib)
+		end)
+
+		it("the last of several entries of one path counts", function()
+			assert.same(
+				{ a = "last" },
+				contents(extracted({ file("a", "first"), symlink("a", "x"), dir("a"), file("a", "last") }))
+			)
+		end)
+	end)
+
+	describe("links", function()
+		it("one content under several names, with absolute targets, and to links themselves", function()
+			local found = extracted({
+				file("bin/app", "app", { mode = 2541 }),
+				hardlink("usr/bin/app", "/bin/app"),
+				symlink("l", "bin/app"),
+				hardlink("l2", "l"),
+			})
+			assert.equal("bin/app usr/bin/app", found["bin/app"].links)
+			assert.equal("4755", found["usr/bin/app"].mode)
+			assert.equal("l l2", found.l2.links)
+			assert.equal("symlink", found.l2.type)
+		end)
+
+		it("to a file of a lower layer, and to what comes later", function()
+			local found = extracted(
+				{ file("low", "low") },
+				{ hardlink("b", "c"), hardlink("a", "b"), hardlink("up", "low"), file("c", "late") }
+			)
+			assert.equal("a b c", found.a.links)
+			assert.equal("low up", found.up.links)
+		end)
+
+		it("not to what is nowhere, and not to directories or the root", function()
+			for to, code in pairs({ nowhere = "ENOENT", d = "EFORMAT", ["."] = "EFORMAT" }) do
+				local img = open({ dir("d"), hardlink("link", to) })
+				local result, message, got = img:extract(target)
+				assert.is_nil(result)
+				assert.equal(code, got)
+				assert.truthy(message:find("layer 1/1", 1, true) and message:find("entry 2 'link'", 1, true), message)
+			end
+		end)
+	end)
+
+	describe("obeys whiteouts", function()
+		it("of files and whole directories, wherever they stand, sparing their own layer", function()
+			local lower = { dir("d"), file("d/old"), dir("d/sub"), file("d/sub/old"), file("f"), dir("e"), file("e/x") }
+			local upper = { dir("d"), file("d/new"), file("d/sub/new"), file("f", "again") }
+			local marks = { file("d/.wh.old", ""), file("d/sub/.wh.old", ""), file(".wh.f", ""), file(".wh.e", "") }
+			local expected = {
+				d = "dir",
+				["d/new"] = "d/new",
+				["d/sub"] = "dir",
+				["d/sub/new"] = "d/sub/new",
+				f = "again",
+			}
+			for _, first in ipairs({ true, false }) do
+				local all = {}
+				for _, list in ipairs(first and { marks, upper } or { upper, marks }) do
+					for _, entry in ipairs(list) do
+						all[#all + 1] = entry
+					end
+				end
+				target = bench.dir:file(tostring(first))
+				assert.same(expected, contents(extracted(lower, all)))
+			end
+		end)
+
+		it("opaque markers, first or last, with the directory's entry or without", function()
+			local lower = { dir("d", { mode = 448 }), file("d/old"), dir("d/sub"), file("d/sub/old"), file("beside") }
+			for number, upper in ipairs({
+				{ file("d/.wh..wh..opq", ""), file("d/new"), file("d/sub/new") },
+				{ file("d/new"), file("d/sub/new"), file("d/.wh..wh..opq", "") },
+				{ dir("d", { mode = 448 }), file("d/sub/new"), file("d/.wh..wh..opq", ""), file("d/new") },
+			}) do
+				target = bench.dir:file("t" .. number)
+				local found = extracted(lower, upper)
+				assert.same({
+					beside = "beside",
+					d = "dir",
+					["d/new"] = "d/new",
+					["d/sub"] = "dir",
+					["d/sub/new"] = "d/sub/new",
+				}, contents(found))
+				assert.equal("0700", found.d.mode)
+				assert.equal("0755", found["d/sub"].mode)
+			end
+		end)
+
+		it("an opaque marker of the root", function()
+			local found = contents(extracted(
+				{ file("a"), dir("b"), file("b/c") },
+				{ file("new"), file(".wh..wh..opq", ""), file("b/d") }
+			))
+			assert.same({ new = "new", b = "dir", ["b/d"] = "b/d" }, found)
+		end)
+
+		it("an opaque marker of what was a link replaces the link and spares its target", function()
+			for number, upper in ipairs({
+				{ dir("l"), file("l/.wh..wh..opq", ""), file("l/new") },
+				{ file("l/.wh..wh..opq", ""), file("l/new") },
+			}) do
+				target = bench.dir:file("t" .. number)
+				local found = contents(extracted({ dir("real"), file("real/kept"), symlink("l", "real") }, upper))
+				assert.same(
+					{ real = "dir", ["real/kept"] = "real/kept", l = "dir", ["l/new"] = "l/new" },
+					found
+				)
+			end
+		end)
+
+		it("a whiteout and a new directory of that name", function()
+			for number, upper in ipairs({
+				{ file(".wh.d", ""), dir("d"), file("d/new") },
+				{ dir("d"), file("d/new"), file(".wh.d", "") },
+			}) do
+				target = bench.dir:file("t" .. number)
+				local found = contents(extracted({ dir("d"), file("d/old") }, upper))
+				assert.same({ d = "dir", ["d/new"] = "d/new" }, found)
+			end
+		end)
+
+		it("that hide nothing, without leaving anything", function()
+			local found = contents(extracted(
+				{ file("f"), file(".wh.first", "") },
+				{
+					file("missing/.wh.x", ""),
+					file("f/.wh.x", ""),
+					file("a/b/.wh..wh..opq", ""),
+					file(".wh..wh.plnk/1.2", ""),
+					file(".wh..wh.aufs", ""),
+				}
+			))
+			assert.same({ f = "f" }, found)
+		end)
+
+		it("keeps the times of directories that it takes something out of", function()
+			local found = extracted(
+				{ dir("d", { mtime = 7 }), dir("d/e", { mtime = 8 }), file("d/e/f"), file("d/g") },
+				{ file("d/.wh.g", ""), file("d/e/.wh.f", "") }
+			)
+			assert.equal("7.000000000", found.d.mtime)
+			assert.equal("8.000000000", found["d/e"].mtime)
+		end)
+	end)
+
+	describe("and the directory:", function()
+		it("one that is not there is made, an empty one is taken", function()
+			local img = open({ file("f") })
+			assert(img:extract(target .. "/"))
+			shell.check({ "mkdir", bench.dir:file("empty") })
+			assert.equal(bench.dir:file("empty"), assert(img:extract(bench.dir:file("empty"))).path)
+			assert.equal("f", shell.read(bench.dir:file("empty/f")))
+		end)
+
+		it("one with something in it is refused, unless merge says otherwise", function()
+			local img = open({ file("f") })
+			shell.check({ "mkdir", target })
+			shell.write(target .. "/kept", "kept")
+			local result, message, code = img:extract(target)
+			assert.is_nil(result)
+			assert.equal("ENOTEMPTY", code)
+			assert.truthy(message:find(target, 1, true))
+			assert(img:extract(target, { merge = true }))
+			assert.same({ f = "f", kept = "kept" }, contents(tree.read(target)))
+		end)
+
+		it("one that cannot be made or is none is an error that names it", function()
+			local img = open({ file("f") })
+			shell.write(bench.dir:file("plain"), "")
+			for path, expected in pairs({ ["no/such"] = "ENOENT", plain = "ENOTDIR", ["plain/x"] = "ENOTDIR" }) do
+				local result, message, code = img:extract(bench.dir:file(path))
+				assert.is_nil(result)
+				assert.equal(expected, code)
+				assert.truthy(message:find(bench.dir:file(path), 1, true), message)
+			end
+		end)
+
+		it("a failed extract removes what it made, unless keep_partial", function()
+			local img = open({ file("a/b"), hardlink("l", "nowhere") })
+			assert.is_nil((img:extract(target)))
+			assert.is_false(shell.run({ "test", "-e", target }).status == 0)
+			shell.check({ "mkdir", target })
+			assert.is_nil((img:extract(target)))
+			assert.equal("", shell.check({ "ls", "-A", target }))
+			assert.is_nil((img:extract(target, { keep_partial = true })))
+			assert.equal("a/b", shell.read(target .. "/a/b"))
+		end)
+
+		it("a failed merge leaves what was there before", function()
+			local img = open({ file("f"), hardlink("l", "nowhere") })
+			shell.check({ "mkdir", target })
+			shell.write(target .. "/kept", "kept")
+			assert.is_nil((img:extract(target, { merge = true })))
+			assert.equal("kept", shell.read(target .. "/kept"))
+		end)
+	end)
+
+	it("checks every digest, and leaves nothing of a layer whose bytes are not its own", function()
+		for _, gzip in ipairs({ false, true }) do
+			local zero = ("0"):rep(64)
+			local img = bench:open(
+				{ { entries = { file("f") }, gzip = gzip } },
+				{ config = { rootfs = { type = "layers", diff_ids = { "sha256:" .. zero } } } }
+			)
+			local result, message, code = img:extract(target)
+			assert.is_nil(result)
+			assert.equal("EDIGEST", code)
+			assert.truthy(message:find("layer 1/1", 1, true) and message:find(zero, 1, true), message)
+			assert.is_false(shell.run({ "test", "-e", target }).status == 0)
+		end
+	end)
+
+	it("gives the edited image, from gzip as from plain layers, with any number of threads", function()
+		local before
+		for _, gzip in ipairs({ false, true }) do
+			for threads = 1, 3 do
+				local img = bench:open({
+					{ entries = { file("keep", ("x"):rep(500000)), file("drop"), file("own") }, gzip = gzip },
+				})
+				img:filter(function(entry)
+					return entry.path ~= "drop"
+				end)
+				img:rewrite(function(entry)
+					entry.mode = 384
+				end)
+				target = bench.dir:file(tostring(gzip) .. threads)
+				local seen = 0
+				assert(img:extract(target, {
+					threads = threads,
+					progress = function(done, total)
+						assert(done <= total)
+						seen = seen + 1
+					end,
+				}))
+				assert.is_true(seen > 0)
+				local found = tree.read(target)
+				assert.is_nil(found.drop)
+				assert.equal("0600", found.own.mode)
+				assert.same({}, tree.differences(before or found, found))
+				before = found
+			end
+		end
+	end)
+
+	it("tells what it did", function()
+		local result = assert(open({ file("a", "12345") }, { file(".wh.a", ""), file("b", "1") }):extract(target))
+		assert.equal(target, result.path)
+		assert.equal("flat", result.mode)
+		assert.same({ 2, 3, 6 }, { result.layers, result.entries, result.bytes })
+		assert.same({}, result.skipped)
+		assert.equal(0, result.skipped_count)
+	end)
+
+	it("leaves no descriptor open, whether it ends well or not", function()
+		local good, bad = open({ file("a/b") }), open({ file("a/b"), hardlink("l", "x") })
+		good:extract(bench.dir:file("first"))
+		local before = process.descriptors()
+		for i = 1, 5 do
+			assert(good:extract(bench.dir:file("good" .. i)))
+			assert.is_nil((bad:extract(bench.dir:file("bad" .. i))))
+		end
+		assert.equal(before, process.descriptors())
+	end)
+
+	it("throws for what is no directory name and no option", function()
+		local img = open({ file("f") })
+		assert.has_error(function()
+			img:extract(nil)
+		end)
+		assert.has_error(function()
+			img:extract(target, { mode = "sideways" })
+		end)
+		assert.has_error(function()
+			img.layers[1]:apply(target, { mode = "overlay" })
+		end)
+	end)
+
+	it("applies a single layer to what is there", function()
+		local img = open({ file("a"), file("b") }, { file("c"), file(".wh.a", "") })
+		assert(img.layers[1]:apply(target))
+		assert(img.layers[2]:apply(target))
+		assert.same({ b = "b", c = "c" }, contents(tree.read(target)))
+		local result, _, code = img.layers[1]:apply(target, { merge = false })
+		assert.is_nil(result)
+		assert.equal("ENOTEMPTY", code)
+	end)
+
+	describe("by a user", function()
+		local SCRIPT = [[
+			local strata = require "strata"
+			local img = assert(strata.open(arg[1]))
+			local result = assert(img:extract(arg[2], { rootless = arg[3] == "rootless" or nil }))
+			for _, one in ipairs(result.skipped) do
+				print(one.layer, one.what, one.path, one.code, one.name or "")
+			end
+			print(result.skipped_count)
+		]]
+
+		local function extract_as_user(entries, how)
+			local _, _, path = bench:open({ { entries = entries } })
+			shell.check({ "chmod", "-R", "a+rwX", bench.dir.path, bench.dir.path .. "/.." })
+			return child.run({
+				script = SCRIPT,
+				arguments = { path, target, how },
+				wrapper = { "setpriv", "--reuid", NOBODY, "--regid", NOBODY, "--clear-groups" },
+			})
+		end
+
+		it("does what a user can do and reports the rest", function()
+			if not need_root() then
+				return
+			end
+			local done = extract_as_user({
+				dir("d", { mode = 365, uid = NOBODY, gid = NOBODY }), -- 0555
+				file("d/f", "x", { uid = NOBODY, gid = NOBODY, mode = 2541 }),
+				file("root", "x", { mode = 2541 }),
+				{ name = "null", type = "char", major = 1, minor = 3, uid = NOBODY, gid = NOBODY },
+				file("capable", "x", {
+					uid = NOBODY,
+					gid = NOBODY,
+					pax = { ["SCHILY.xattr.security.capability"] = "\1\0\0\2\0\32\0\0\0\0\0\0\0\0\0\0\0\0\0\0" },
+				}),
+				{ name = "fifo", type = "fifo", uid = NOBODY, gid = NOBODY },
+			})
+			assert.equal(0, done.status, done.stderr)
+			assert.equal(
+				"1\towner\troot\tEPERM\t\n1\tmode\troot\tEPERM\t\n1\tdevice\tnull\tEPERM\t\n"
+					.. "1\txattr\tcapable\tEPERM\tsecurity.capability\n4\n",
+				done.stdout
+			)
+			local found = tree.read(target)
+			assert.equal("0555", found.d.mode)
+			assert.equal("4755", found["d/f"].mode)
+			assert.equal("0755", found.root.mode)
+			assert.is_nil(found.null)
+			assert.equal("fifo", found.fifo.type)
+		end)
+
+		it("records owners for rootless containers on request", function()
+			if not need_root() then
+				return
+			end
+			local probe = bench.dir:write("probe", "")
+			if shell.run({ "python3", "-c", "import os,sys; os.setxattr(sys.argv[1], 'user.x', b'')", probe }).status ~= 0 then
+				pending("the file system has no attributes of users")
+				return
+			end
+			local done = extract_as_user({ file("f", "x", { uid = 1000, gid = 300 }), dir("d", { gid = 5 }) }, "rootless")
+			assert.equal("0\n", done.stdout, done.stderr)
+			local found = tree.read(target)
+			assert.equal("\8\232\7\16\172\2", found.f.xattrs["user.rootlesscontainers"])
+			assert.equal("\16\5", found.d.xattrs["user.rootlesscontainers"])
+		end)
+	end)
+
+	it("says which entry there was no room for", function()
+		if not need_root() then
+			return
+		end
+		local mount = bench.dir:file("small")
+		shell.check({ "mkdir", mount })
+		if shell.run({ "mount", "-t", "tmpfs", "-o", "size=64k", "tmpfs", mount }).status ~= 0 then
+			pending("nothing can be mounted here")
+			return
+		end
+		local img = open({ file("a/small"), file("a/big", ("x"):rep(200000)) })
+		local result, message, code = img:extract(mount)
+		local left = shell.check({ "ls", "-A", mount })
+		shell.check({ "umount", mount })
+		assert.is_nil(result)
+		assert.equal("ENOSPC", code)
+		assert.truthy(message:find("entry 2 'a/big'", 1, true), message)
+		assert.equal("", left)
+	end)
+
+	it("is ended by a progress function that throws, and leaves nothing", function()
+		local img = open({ file("a/b", ("x"):rep(100000)) })
+		assert.has_error(function()
+			img:extract(target, {
+				progress = function()
+					error("enough", 0)
+				end,
+			})
+		end, "enough")
+		collectgarbage()
+		assert.equal("strata.Image", tostring(strata.open(img.path)):match("^[^(]+"))
+	end)
+end)

@@ -1,0 +1,387 @@
+/* One entry: what it replaces goes, then it is made anew. */
+#include <errno.h>
+#include <fcntl.h>
+#include <string.h>
+#include <sys/sysmacros.h>
+
+#include "apply_internal.h"
+#include "apply_overlay.h"
+#include "beneath.h"
+
+#define MAX_NAME 255
+
+/* A link may name a link that may name a link ... so far. */
+#define LATE_PASSES 40
+
+/* Something new in a->dir that this layer has made. */
+static int mark(struct strata_apply *a, const char *name, struct strata_err *err)
+{
+	a->dir.dirty = true;
+	return a->dir.clean ? 0 : apply_mark_made(a, &a->dir.st, name, err);
+}
+
+/* ---- directories -------------------------------------------------------- */
+
+static int apply_root(struct strata_apply *a, struct strata_err *err)
+{
+	if (apply_leave(a, err) < 0)
+		return -1;
+	a->root_told = true;
+	return apply_meta_fd(a, a->root, true, true, err);
+}
+
+/* Opens the directory, new or as it is. */
+static int open_made(struct strata_apply *a, const char *name, bool *existing,
+                     struct strata_err *err)
+{
+	bool cleared = false;
+	int fd;
+
+	for (int tries = 0; tries < 3; tries++) {
+		*existing = mkdirat(a->dir.fd, name, 0700) < 0;
+		if (*existing && errno != EEXIST)
+			break;
+		fd = openat(a->dir.fd, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+		if (fd >= 0) {
+			/* What was here has hidden what is in lower layers. */
+			if (!cleared || !a->options.overlay || apply_set_opaque(a, fd, err) == 0)
+				return fd;
+			close(fd);
+			return -1;
+		}
+		if (errno != ENOTDIR && errno != ELOOP)
+			break;
+		if (apply_clear_way(a, name, err) < 0)
+			return -1;
+		cleared = true;
+	}
+	return strata_fail_errno(err, errno, "cannot make the directory");
+}
+
+static int apply_dir(struct strata_apply *a, const char *name, struct strata_err *err)
+{
+	bool existing;
+	struct stat st;
+	cleanup_fd int fd = open_made(a, name, &existing, err);
+
+	if (fd < 0)
+		return -1;
+	if (!existing && (fstat(fd, &st) < 0 || apply_mark_clean(a, &st, err) < 0))
+		return strata_fail_errno(err, errno, "cannot look at the directory");
+	if (existing && !a->dir.clean && apply_mark_made(a, &a->dir.st, name, err) < 0)
+		return -1;
+	if (!existing && mark(a, name, err) < 0)
+		return -1;
+	if (existing && a->options.overlay &&
+	    (fstat(fd, &st) < 0 || apply_mark_made(a, &st, APPLY_TOLD, err) < 0))
+		return strata_fail_errno(err, errno, "cannot look at the directory");
+	return apply_meta_fd(a, fd, true, existing, err);
+}
+
+/* ---- everything else ---------------------------------------------------- */
+
+/* A descriptor of a file, 0 for anything else, or a negative errno. */
+static int try_make(struct strata_apply *a, const struct strata_tar_header *h, const char *name,
+                    const char *linkpath)
+{
+	int dir = a->dir.fd, rc;
+
+	switch (h->typeflag) {
+	case '2':
+		rc = symlinkat(linkpath, dir, name);
+		break;
+	case '3':
+	case '4':
+		rc = mknodat(dir, name, (h->typeflag == '3' ? S_IFCHR : S_IFBLK) | 0600,
+		             makedev(h->devmajor, h->devminor));
+		break;
+	case '6':
+		rc = mkfifoat(dir, name, 0600);
+		break;
+	default:
+		rc = openat(dir, name, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600);
+		break;
+	}
+	return rc < 0 ? -errno : rc;
+}
+
+static int make(struct strata_apply *a, const struct strata_tar_header *h, const char *name,
+                const char *linkpath, struct strata_err *err)
+{
+	int rc = try_make(a, h, name, linkpath);
+
+	/* Another process that makes it again and again does not keep us here. */
+	for (int tries = 0; rc == -EEXIST && tries < 3; tries++) {
+		if (apply_clear_way(a, name, err) < 0)
+			return -1;
+		rc = try_make(a, h, name, linkpath);
+	}
+	if (rc >= 0)
+		return rc;
+	if (rc == -EPERM && (h->typeflag == '3' || h->typeflag == '4'))
+		return apply_note(a, "device", NULL, EPERM, err) < 0 ? -1 : -2;
+	return strata_fail_errno(err, -rc, "cannot make it");
+}
+
+static int apply_node(struct strata_apply *a, const struct strata_tar_header *h, const char *raw,
+                      size_t raw_len, const char *name, struct strata_err *err)
+{
+	bool is_file = !strata_tar_header_only(h->typeflag);
+	cleanup_buf struct strata_buf linkpath = {0};
+	int fd;
+
+	/* There it would be a whiteout. */
+	if (a->options.overlay && h->typeflag == '3' && h->devmajor == 0 && h->devminor == 0)
+		return apply_note(a, "device", NULL, ENOTSUP, err);
+	if (h->typeflag == '2' &&
+	    (strata_buf_append(&linkpath, h->linkpath, h->linkpath_len, err) < 0 ||
+	     strata_buf_append(&linkpath, "", 1, err) < 0))
+		return -1;
+	fd = make(a, h, name, linkpath.data, err);
+	if (fd < 0)
+		return fd == -2 ? 0 : -1;
+	if (is_file && apply_content_begin(a, fd, h, raw, raw_len, err) < 0)
+		return -1;
+	if (mark(a, name, err) < 0)
+		return -1;
+	return is_file ? 0 : apply_meta_name(a, name, h->typeflag == '2', err);
+}
+
+/* ---- hardlinks ---------------------------------------------------------- */
+
+static bool is_same(int dir, const char *name, int other_dir, const char *other)
+{
+	struct stat one, two;
+
+	return fstatat(dir, name, &one, AT_SYMLINK_NOFOLLOW) == 0 &&
+	       fstatat(other_dir, other, &two, AT_SYMLINK_NOFOLLOW) == 0 &&
+	       one.st_dev == two.st_dev && one.st_ino == two.st_ino;
+}
+
+/* Opens the directory that a link's target is in. */
+static int open_parent(struct strata_apply *a, const char *path, size_t base,
+                       struct strata_err *err)
+{
+	cleanup_buf struct strata_buf parent = {0};
+
+	if (a->options.overlay && a->layer > 0) {
+		bool absent = false;
+		int fd;
+
+		if (base > 0 && strata_buf_append(&parent, path, base - 1, err) < 0)
+			return -ECANCELED;
+		if (strata_buf_append(&parent, "", 1, err) < 0)
+			return -ECANCELED;
+		fd = apply_copy_up(a, parent.data, path + base, &absent, err);
+		return fd >= 0 ? fd : absent ? -ENOENT : -ECANCELED;
+	}
+	if (base == 0)
+		return strata_root_open(a->root, ".", O_PATH | O_DIRECTORY);
+	if (strata_buf_append(&parent, path, base - 1, err) < 0 ||
+	    strata_buf_append(&parent, "", 1, err) < 0)
+		return -ECANCELED;
+	return strata_root_open(a->root, parent.data, O_PATH | O_DIRECTORY);
+}
+
+/* 1: the target is not there. */
+static int link_from(struct strata_apply *a, int from, const char *target, const char *name,
+                     struct strata_err *err)
+{
+	struct stat st;
+
+	if (fstatat(from, target, &st, AT_SYMLINK_NOFOLLOW) < 0)
+		return errno == ENOENT ? 1
+		                       : strata_fail_errno(err, errno, "cannot look at its target");
+	if (S_ISDIR(st.st_mode))
+		return strata_fail(err, "EFORMAT", "a hardlink to a directory");
+	if (linkat(from, target, a->dir.fd, name, 0) == 0)
+		return mark(a, name, err);
+	if (errno != EEXIST)
+		return strata_fail_errno(err, errno, "cannot link");
+	if (is_same(from, target, a->dir.fd, name))
+		return mark(a, name, err);
+	if (apply_clear_way(a, name, err) < 0)
+		return -1;
+	if (linkat(from, target, a->dir.fd, name, 0) < 0)
+		return errno == ENOENT ? 1 : strata_fail_errno(err, errno, "cannot link");
+	return mark(a, name, err);
+}
+
+/* Links a->path to that normalised path. 1: there is nothing to link to. */
+static int link_to(struct strata_apply *a, const char *target, struct strata_err *err)
+{
+	size_t base = apply_base(&a->path);
+	const char *slash = strrchr(target, '/');
+	size_t target_base = slash != NULL ? (size_t)(slash - target) + 1 : 0;
+	cleanup_fd int from = -1;
+
+	if (strcmp(target, ".") == 0)
+		return strata_fail(err, "EFORMAT", "a hardlink to the root");
+	if (apply_enter(a, a->path.data, base > 0 ? base - 1 : 0, true, err) < 0)
+		return -1;
+	from = open_parent(a, target, target_base, err);
+	if (from == -ENOENT || from == -ENOTDIR || from == -ELOOP)
+		return 1;
+	if (from == -ECANCELED)
+		return -1;
+	if (from < 0)
+		return strata_fail_errno(err, -from, "cannot open the directory of its target");
+	return link_from(a, from, target + target_base, a->path.data + base, err);
+}
+
+static int keep_link(struct strata_apply *a, const char *target, struct strata_err *err)
+{
+	struct apply_link *grown = strata_reallocarray(a->links, a->link_count + 1, sizeof(*grown));
+
+	if (grown == NULL)
+		return strata_fail_nomem(err);
+	a->links = grown;
+	grown += a->link_count;
+	*grown = (struct apply_link){.path = a->arena.len, .number = a->number};
+	if (strata_buf_append(&a->arena, a->path.data, a->path.len + 1, err) < 0)
+		return -1;
+	grown->target = a->arena.len;
+	if (strata_buf_append(&a->arena, target, strlen(target) + 1, err) < 0)
+		return -1;
+	a->link_count++;
+	return 0;
+}
+
+static int apply_link(struct strata_apply *a, const struct strata_tar_header *h,
+                      struct strata_err *err)
+{
+	cleanup_free char *target = malloc(h->linkpath_len + 2);
+	int status;
+
+	if (target == NULL)
+		return strata_fail_nomem(err);
+	if (h->linkpath_len == 0)
+		return strata_fail(err, "EFORMAT", "a hardlink to nothing");
+	target[strata_path_normalise(h->linkpath, h->linkpath_len, target)] = '\0';
+	status = link_to(a, target, err);
+	return status == 1 ? keep_link(a, target, err) : status;
+}
+
+/* Makes the links again whose target has come since. */
+static int late_pass(struct strata_apply *a, size_t *left, struct strata_err *err)
+{
+	for (size_t i = 0; i < a->link_count; i++) {
+		struct apply_link *link = &a->links[i];
+		const char *path = a->arena.data + link->path;
+		int status;
+
+		if (link->done)
+			continue;
+		a->number = link->number;
+		a->path.len = 0;
+		if (strata_buf_append(&a->path, path, strlen(path) + 1, err) < 0)
+			return -1;
+		a->path.len--;
+		status = link_to(a, a->arena.data + link->target, err);
+		if (status < 0)
+			return -1;
+		link->done = status == 0;
+		*left -= link->done;
+	}
+	return 0;
+}
+
+int apply_late_links(struct strata_apply *a, struct strata_err *err)
+{
+	size_t left = a->link_count, before = left + 1;
+
+	for (int pass = 0; left > 0 && left < before && pass < LATE_PASSES; pass++) {
+		before = left;
+		if (late_pass(a, &left, err) < 0)
+			return -1;
+	}
+	for (size_t i = 0; left > 0 && i < a->link_count; i++) {
+		char quoted[256];
+		const char *target = a->arena.data + a->links[i].target;
+		const char *path = a->arena.data + a->links[i].path;
+
+		if (a->links[i].done)
+			continue;
+		a->number = a->links[i].number;
+		a->path.len = 0;
+		if (strata_buf_append(&a->path, path, strlen(path) + 1, err) < 0)
+			return -1;
+		a->path.len--;
+		return strata_fail(err, "ENOENT", "a hardlink to %s, which is not there",
+		                   strata_quote(quoted, sizeof(quoted), target, strlen(target)));
+	}
+	a->link_count = a->arena.len = 0;
+	return 0;
+}
+
+/* ---- any entry ---------------------------------------------------------- */
+
+static int check_path(const struct strata_buf *path, struct strata_err *err)
+{
+	size_t depth = 1, start = 0;
+
+	for (size_t i = 0; i <= path->len; i++) {
+		if (i < path->len && path->data[i] != '/')
+			continue;
+		if (i - start > MAX_NAME)
+			return strata_fail(err, "ENAMETOOLONG", "a name of more than %d bytes",
+			                   MAX_NAME);
+		start = i + 1;
+		depth += i < path->len;
+	}
+	if (depth > STRATA_APPLY_DEPTH)
+		return strata_fail(err, "ELIMIT", "more than %d directories deep",
+		                   STRATA_APPLY_DEPTH);
+	return 0;
+}
+
+static int take_path(struct strata_apply *a, const struct strata_tar_header *h,
+                     struct strata_err *err)
+{
+	a->path.len = 0;
+	if (strata_buf_reserve(&a->path, h->path_len + 2, err) < 0)
+		return -1;
+	a->path.len = strata_path_normalise(h->path, h->path_len, a->path.data);
+	a->path.data[a->path.len] = '\0';
+	return check_path(&a->path, err);
+}
+
+static bool is_known(char typeflag)
+{
+	return typeflag == '\0' || typeflag == 'S' || (typeflag >= '0' && typeflag <= '7');
+}
+
+int apply_entry(struct strata_apply *a, const struct strata_tar_header *h, const char *raw,
+                size_t raw_len, struct strata_err *err)
+{
+	size_t base;
+	int status;
+
+	a->number++;
+	if (h->typeflag == 'g') {
+		a->path.len = 0;
+		return strata_buf_append(&a->path, "", 1, err);
+	}
+	if (take_path(a, h, err) < 0)
+		return -1;
+	a->result.entries++;
+	status = apply_whiteout(a, err);
+	if (status != 0)
+		return status < 0 ? -1 : 0;
+	if (!is_known(h->typeflag))
+		return strata_fail(err, "EUNSUPPORTED", "of a type that is not known (0x%02x)",
+		                   (unsigned char)h->typeflag);
+	if (strcmp(a->path.data, ".") == 0 && h->typeflag != '5')
+		return strata_fail(err, "EFORMAT", "the root is not a directory");
+	if (h->typeflag == '1')
+		return apply_link(a, h, err);
+	if (apply_take_meta(a, h, err) < 0)
+		return -1;
+	if (strcmp(a->path.data, ".") == 0)
+		return apply_root(a, err);
+	base = apply_base(&a->path);
+	if (apply_enter(a, a->path.data, base > 0 ? base - 1 : 0, true, err) < 0)
+		return -1;
+	return h->typeflag == '5' ? apply_dir(a, a->path.data + base, err)
+	                          : apply_node(a, h, raw, raw_len, a->path.data + base, err);
+}

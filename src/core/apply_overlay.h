@@ -1,0 +1,65 @@
+/* Layers side by side: what apply_overlay.c and apply_copy.c do for the others. */
+#ifndef STRATA_APPLY_OVERLAY_H
+#define STRATA_APPLY_OVERLAY_H
+
+#include "apply_internal.h"
+
+/* Something in the merge of layers. */
+struct apply_found {
+	int fd; /* with O_PATH; the caller's */
+	size_t layer;
+	struct stat st;
+};
+
+/* In the place of a name: the directory is not any more as it is in lower layers. */
+#define APPLY_TOLD "/told"
+
+/* Makes the layer's directory and opens it as a->root. */
+int apply_overlay_begin(struct strata_apply *a, struct strata_err *err);
+
+/* Gives directories that no entry has told of what they have in lower layers. */
+int apply_overlay_end(struct strata_apply *a, struct strata_err *err);
+
+/*
+ * Opens the directory of that path in this layer, where it is made when the
+ * merge has it, and with `make` in any case. A descriptor, -ENOENT: it is not
+ * there, or -ECANCELED: *err is filled.
+ */
+int apply_overlay_open(struct strata_apply *a, const char *path, bool make, struct strata_err *err);
+
+/* Hides `name` in the directory of that path, when a lower layer has it. */
+int apply_overlay_hide(struct strata_apply *a, const char *path, const char *name,
+                       struct strata_err *err);
+
+/* Makes the directory `name` in that directory opaque; name NULL: the root. */
+int apply_overlay_opaque(struct strata_apply *a, const char *parent, const char *name,
+                         struct strata_err *err);
+
+int apply_set_opaque(struct strata_apply *a, int fd, struct strata_err *err);
+
+/*
+ * Writes the path of a directory to *done as it is without links and "..".
+ * 1: it is not there (without make only).
+ */
+int apply_resolve(struct strata_apply *a, const char *path, bool make, struct strata_buf *done,
+                  struct strata_err *err);
+
+/* Looks for a path without links in the first so many layers. */
+bool apply_look_up(const struct strata_apply *a, size_t layers, const char *path,
+                   struct apply_found *found);
+
+/* Opens the directory of a path without links in this layer, made as it is below. */
+int apply_ensure(struct strata_apply *a, const char *path, struct strata_err *err);
+
+/* Gives fd the owner, attributes, mode and time of what was found (apply_copy.c). */
+int apply_copy_attributes(struct strata_apply *a, int fd, const struct apply_found *from,
+                          struct strata_err *err);
+
+/*
+ * A hardlink's target that only a lower layer has: copies it into this one,
+ * under its own name. Returns its directory; 1 in *absent: there is none.
+ */
+int apply_copy_up(struct strata_apply *a, const char *parent, const char *name, bool *absent,
+                  struct strata_err *err);
+
+#endif
