@@ -1,5 +1,6 @@
 local core = require("strata.core")
 local layer = require("spec.support.layer")
+local process = require("spec.support.process")
 
 -- Two tasks could work on one index at the same time, and its entries be read while a task changed them.
 describe("an index that a job works on", function()
@@ -62,15 +63,7 @@ describe("an index that a job works on", function()
 	end)
 
 	it("is freed with its file when it is collected before the job", function()
-		local function descriptors()
-			local pipe = assert(io.popen("ls /proc/$PPID/fd | wc -l"))
-			local count = pipe:read("*n")
-			pipe:close()
-			return count
-		end
-		collectgarbage()
-		collectgarbage()
-		local before = descriptors()
+		local before = process.descriptors()
 		local function leave_a_job()
 			local job = core.job() -- older than its index, so collected behind it
 			local bytes = ("0123456789abcdef"):rep(1024 * 1024)
@@ -87,7 +80,7 @@ describe("an index that a job works on", function()
 		for _ = 1, 4 do
 			collectgarbage()
 		end
-		assert.is_true(descriptors() <= before) -- fewer when an earlier spec left garbage
+		assert.is_true(process.descriptors() <= before) -- fewer when an earlier spec left garbage
 	end)
 
 	it("has its results when the job has ended, not before", function()
