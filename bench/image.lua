@@ -2,6 +2,7 @@
 -- machine's own files, with plain and with gzip layers.
 
 local cjson = require "cjson"
+local core = require "strata.core"
 local shell = require "bench.shell"
 local strata = require "strata"
 
@@ -12,6 +13,7 @@ local image = {}
 ---@field size integer  of the file
 ---@field members string[]  the names of the layers in it, in order
 ---@field compressed boolean  some layer is
+---@field offsets integer[]?  where the content of the members begins
 
 -- One layer from each.
 local TREES = { "usr/bin", "usr/lib", "usr/share", "usr/sbin usr/libexec usr/include" }
@@ -174,6 +176,20 @@ local function members_of(img)
     end
   end
   return members
+end
+
+--- Finds out where the layers begin in the archive, so that peers can read them as they stand there.
+---@param img bench.Image
+---@return bench.Image
+function image.locate(img)
+  local file = assert(core.open_file(img.path))
+  local index = core.index(file, 0, file:size(), "none")
+  assert(index:scan())
+  img.offsets = {}
+  for i, member in ipairs(img.members) do img.offsets[i] = assert(index:find(member)).data_offset end
+  index:close()
+  file:close()
+  return img
 end
 
 --- An image that the user has.

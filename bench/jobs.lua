@@ -81,6 +81,36 @@ function jobs.zstd(img)
   save(img, { format = "oci-archive", compression = "zstd" })
 end
 
+function jobs.extract(img)
+  facts.entries = assert(img:extract(output)).entries
+end
+
+function jobs.squash(img)
+  assert(img:squash(#img.layers - 1, #img.layers))
+  save(img)
+end
+
+function jobs.flatten(img)
+  assert(img:flatten())
+  save(img)
+end
+
+function jobs.export(img)
+  facts.entries = assert(img:export(output)).entries
+end
+
+-- Paths from all over the tree.
+function jobs.rootfs(img)
+  local root = assert(img:rootfs())
+  local paths = {}
+  for entry in root:walk() do paths[#paths + 1] = entry.path end
+  facts.entries = #paths
+  for i = 1, 10000 do
+    local path = paths[(i * 7919) % #paths + 1]
+    assert(root:lstat(path), path)
+  end
+end
+
 local img = assert(strata.open(input))
 jobs[name](img)
 img:close()

@@ -23,7 +23,7 @@ function machine.describe()
   lines[#lines + 1] = "strata    " .. table.concat(parts, ", ")
   local peers = {}
   for _, command in ipairs { "bsdtar --version", "openssl version", "cp --version", "gzip --version",
-    "skopeo --version" } do
+    "skopeo --version", "umoci --version" } do
     local name = command:match("^%S+")
     peers[#peers + 1] = shell.has(name) and first_line(command):gsub(" %-.*$", ""):gsub(" %(Library.*$", "")
       or name .. " is missing"

@@ -16,9 +16,10 @@ local measure = {}
 ---@field peak number?  KiB of the biggest process
 ---@field entries number?  this and the rest: what strata's job saw
 ---@field dropped number?
----@field copied number?  layers, as the next two
+---@field copied number?  layers, as the next three
 ---@field recompressed number?
 ---@field rewritten number?
+---@field added number?
 ---@field failure string?
 
 -- GNU time, where it is installed, knows the memory of the peers. strata's jobs ask the kernel themselves.
@@ -63,7 +64,7 @@ end
 local function summary(runs)
   if runs.failure then return { failure = runs.failure } end
   local result = { wall = median(runs, "wall"), cpu = median(runs, "cpu") }
-  for _, key in ipairs { "peak", "entries", "dropped", "copied", "recompressed", "rewritten" } do
+  for _, key in ipairs { "peak", "entries", "dropped", "copied", "recompressed", "rewritten", "added" } do
     for _, run in ipairs(runs) do
       if run[key] then result[key] = math.max(result[key] or 0, run[key]) end
     end

@@ -7,9 +7,9 @@ local rows = {}
 ---@alias bench.Row fun(img: bench.Image): bench.Contestant[]  title says what is done; strata comes first
 
 --- In order; the name of a row is what ROWS takes.
-rows.plain = { "list", "verify", "config", "strip", "oci", "zstd" }
-rows.gzip = { "list", "verify", "strip" }
-rows.layout = { "strip-oci", "strip-all" }
+rows.plain = { "list", "verify", "config", "strip", "oci", "zstd", "extract", "squash", "flatten", "export", "rootfs" }
+rows.gzip = { "list", "verify", "strip", "extract", "flatten" }
+rows.layout = { "strip-oci", "strip-all", "unpack" }
 rows.giant = { "edit" }
 rows.million = { "list-million", "half" }
 
@@ -104,6 +104,54 @@ function make.zstd(img)
   }
 end
 
+-- ---- what the layers add up to ---------------------------------------------------
+
+-- Each layer as it stands in the archive, without a pipe: dd moves to where it begins.
+local function each_layer_in_place(img, script)
+  local parts = {}
+  for i in ipairs(img.members) do
+    parts[i] = ("(dd bs=512 skip=%d count=0 status=none && %s) <%s"):format(img.offsets[i] / 512, script,
+      quote(img.path))
+  end
+  return table.concat(parts, " &&\n")
+end
+
+local function unpack_all(img, to)
+  return ("mkdir -p %s &&\n"):format(to) .. each_layer_in_place(img, '"${peak[@]}" bsdtar -xpf - -C ' .. to)
+end
+
+function make.extract(img)
+  return {
+    title = "extract, digests checked", strata("extract", img),
+    peer("bsdtar -x of each layer", unpack_all(img, '"$out"')),
+  }
+end
+
+-- No peer in Debian does these without unpacking.
+local function packing(title, job, img)
+  return {
+    title = title, strata(job, img),
+    peer("bsdtar -x, and -c", unpack_all(img, '"$out.plain"')
+      .. ' &&\n"${peak[@]}" bsdtar -cf "$out" -C "$out.plain" .'),
+  }
+end
+
+function make.squash(img)
+  return packing("squash the two upper layers, and save", "squash", img)
+end
+
+function make.flatten(img)
+  return packing("flatten to one layer, and save", "flatten", img)
+end
+
+function make.export(img)
+  return packing("export as one tar", "export", img)
+end
+
+function make.rootfs(img)
+  return { title = "merged view of all layers, and 10,000 stats", strata("rootfs", img) }
+end
+
 -- ---- OCI layouts ------------------------------------------------------------------
 
 -- No peer in Debian drops files from layers (umoci only puts a layer on top): cp and skopeo copy the image as it
@@ -126,6 +174,13 @@ make["strip-all"] = function(img)
   group[#group + 1] = peer("skopeo copy, plain and back", ('%s --dest-decompress oci:%s "dir:$out.plain" &&\n'
     .. '"${peak[@]}" %s "dir:$out.plain" "oci:$out:bench"'):format(skopeo_copy, quote(img.path), skopeo_copy))
   return group
+end
+
+function make.unpack(img)
+  return {
+    title = "extract, digests checked", strata("extract", img),
+    peer("umoci raw unpack", ('"${peak[@]}" umoci raw unpack --image %s:bench "$out"'):format(quote(img.path))),
+  }
 end
 
 function make.edit(img)

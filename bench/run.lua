@@ -64,7 +64,7 @@ end
 local function describe(own)
   local parts = {}
   if (own.dropped or 0) > 0 then parts[1] = ("%d entries dropped"):format(own.dropped) end
-  for _, action in ipairs { "rewritten", "recompressed", "copied" } do
+  for _, action in ipairs { "added", "rewritten", "recompressed", "copied" } do
     if own[action] then parts[#parts + 1] = ("%d %s"):format(own[action], action) end
   end
   return #parts > 0 and " (" .. table.concat(parts, ", ") .. ")" or ""
@@ -105,12 +105,12 @@ local function bench_images()
   local work, where = shell.workplace(4.5 * size)
   print_head(where)
   local kinds = { plain = wanted "plain", gzip = wanted "gzip", layout = wanted "layout" }
-  local plain = given and image.given(given) or image.make(work, size)
+  local plain = image.locate(given and image.given(given) or image.make(work, size))
   if #kinds.plain > 0 then
     bench(work, plain, plain.compressed and "compressed layers" or "plain layers", kinds.plain)
   end
   if #kinds.gzip > 0 and not plain.compressed then
-    bench(work, image.compress(work, plain), "gzip layers", kinds.gzip)
+    bench(work, image.locate(image.compress(work, plain)), "gzip layers", kinds.gzip)
   end
   if #kinds.layout > 0 then bench(work, image.layout(work, plain), "OCI layout, gzip layers", kinds.layout) end
 end
