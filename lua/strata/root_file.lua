@@ -56,21 +56,25 @@ end
 --- Iterates over the lines, without their ends.
 ---@return fun(): string?
 function methods:lines()
-  local rest, done = "", false
+  -- `rest` is what has been read, and handed out up to `at`; `parts` began a line before it.
+  local rest, at, parts = "", 1, {}
   return function()
     while true do
-      local line, after = rest:match("^([^\n]*)\n()")
-      if line then
-        rest = rest:sub(after)
+      local stop = rest:find("\n", at, true)
+      parts[#parts + 1] = rest:sub(at, (stop or 0) - 1)
+      if stop then
+        local line = table.concat(parts)
+        at, parts = stop + 1, {}
         return line
-      end
-      if done then
-        line, rest = rest, ""
-        return line ~= "" and line or nil
       end
       local bytes, message = self:read()
       if message then error(message, 0) end
-      if bytes then rest = rest .. bytes else done = true end
+      rest, at = bytes or "", 1
+      if not bytes then
+        local line = table.concat(parts)
+        parts = {}
+        return line ~= "" and line or nil
+      end
     end
   end
 end
