@@ -56,12 +56,18 @@ struct apply_content {
 	uint64_t within;
 };
 
-/* A hardlink whose target was not there, in order; names are offsets into arena. */
+/*
+ * A hardlink whose target was not there, or was a lower layer's, in order: this
+ * layer may have a file for it yet. Names are offsets into arena.
+ */
 struct apply_link {
 	size_t path;
 	size_t target;
 	uint64_t number;
-	bool done;
+	dev_t dev; /* of the file it is a name of now; ino 0: of none */
+	ino_t ino;
+	bool lower;
+	bool done; /* replaced by another entry */
 };
 
 /* A directory whose mode would keep its own user out. */
@@ -202,7 +208,7 @@ int apply_clear_xattrs(struct strata_apply *a, int fd, struct strata_err *err);
 int apply_entry(struct strata_apply *a, const struct strata_tar_header *h, const char *raw,
                 size_t raw_len, struct strata_err *err);
 
-/* Second pass over links whose target came later. */
+/* Looks again for the targets of links that may have come behind them. */
 int apply_late_links(struct strata_apply *a, struct strata_err *err);
 
 /* A payload's bytes (apply_content.c). */

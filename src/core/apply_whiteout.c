@@ -44,9 +44,12 @@ static int hide_dir(struct strata_apply *a, const char *name, bool made, struct 
 	cleanup_fd int fd =
 	        openat(a->dir.fd, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
 
-	if (fd < 0)
+	struct stat st;
+
+	if (fd < 0 || fstat(fd, &st) < 0)
 		return strata_fail_errno(err, errno, "cannot open what it hides");
-	if (clear_lower(a, fd, err) < 0)
+	/* Of what is in a clean directory no names are kept. */
+	if (!apply_is_clean(a, &st) && clear_lower(a, fd, err) < 0)
 		return -1;
 	if (made)
 		return 0;
