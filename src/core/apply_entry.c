@@ -72,7 +72,7 @@ static int apply_dir(struct strata_apply *a, const char *name, struct strata_err
 		return -1;
 	if (!existing && mark(a, name, err) < 0)
 		return -1;
-	if (existing && a->options.overlay &&
+	if (a->options.overlay &&
 	    (fstat(fd, &st) < 0 || apply_mark_made(a, &st, APPLY_TOLD, err) < 0))
 		return strata_fail_errno(err, errno, "cannot look at the directory");
 	return apply_meta_fd(a, fd, true, existing, err);
@@ -164,23 +164,12 @@ static int open_parent(struct strata_apply *a, const char *path, size_t base,
 {
 	cleanup_buf struct strata_buf parent = {0};
 
-	if (a->options.overlay && a->layer > 0) {
-		bool absent = false;
-		int fd;
-
-		if (base > 0 && strata_buf_append(&parent, path, base - 1, err) < 0)
-			return -ECANCELED;
-		if (strata_buf_append(&parent, "", 1, err) < 0)
-			return -ECANCELED;
-		fd = apply_copy_up(a, parent.data, path + base, &absent, err);
-		return fd >= 0 ? fd : absent ? -ENOENT : -ECANCELED;
-	}
-	if (base == 0)
-		return strata_root_open(a->root, ".", O_PATH | O_DIRECTORY);
-	if (strata_buf_append(&parent, path, base - 1, err) < 0 ||
+	if ((base > 0 && strata_buf_append(&parent, path, base - 1, err) < 0) ||
 	    strata_buf_append(&parent, "", 1, err) < 0)
 		return -ECANCELED;
-	return strata_root_open(a->root, parent.data, O_PATH | O_DIRECTORY);
+	if (a->options.overlay && a->layer > 0)
+		return apply_overlay_target(a, parent.data, path + base, err);
+	return strata_root_open(a->root, base > 0 ? parent.data : ".", O_PATH | O_DIRECTORY);
 }
 
 /* What is at a name in that directory; 1: nothing, or a directory that may be replaced yet. */
@@ -229,6 +218,20 @@ static bool is_lower(const struct strata_apply *a, int from, const char *target,
 	       (!apply_is_clean(a, &dir) && !apply_is_made(a, &dir, target));
 }
 
+/* Side by side: true when the link hides its own target, which would have been removed with it. */
+static bool is_hidden(struct strata_apply *a, const char *target, size_t base)
+{
+	struct strata_err ignored;
+	int fd;
+
+	if (!a->options.overlay || a->layer == 0)
+		return false;
+	fd = open_parent(a, target, base, &ignored);
+	if (fd >= 0)
+		close(fd);
+	return fd < 0;
+}
+
 /*
  * Links a->path to its target. 1: there is nothing to link to. The link is as it
  * was made before, when it is made again; `changed`: it is another file's now.
@@ -257,6 +260,8 @@ static int link_to(struct strata_apply *a, struct apply_link *link, const char *
 	if (link->lower && apply_mark_made(a, &st, LOWER, err) < 0)
 		return -1;
 	status = link_from(a, from, target + base, name, err);
+	if (status == 0 && is_hidden(a, target, base))
+		status = 1;
 	if (status == 0) {
 		link->dev = st.st_dev;
 		link->ino = st.st_ino;
@@ -284,6 +289,22 @@ static int keep_link(struct strata_apply *a, struct apply_link *link, const char
 	return 0;
 }
 
+/* The name is the link's, though there is no file yet: what is there then is of another entry. */
+static int hold_place(struct strata_apply *a, size_t base, struct strata_err *err)
+{
+	cleanup_free char *parent = strndup(a->path.data, base > 0 ? base - 1 : 0);
+
+	if (parent == NULL)
+		return strata_fail_nomem(err);
+	if (apply_clear_way(a, a->path.data + base, err) < 0)
+		return -1;
+	if (!a->options.overlay || a->layer == 0)
+		return 0;
+	if (apply_leave(a, err) < 0)
+		return -1;
+	return apply_overlay_hide(a, parent, a->path.data + base, err);
+}
+
 static int apply_link(struct strata_apply *a, const struct strata_tar_header *h,
                       struct strata_err *err)
 {
@@ -305,19 +326,20 @@ static int apply_link(struct strata_apply *a, const struct strata_tar_header *h,
 	status = link_to(a, &link, target, false, &changed, err);
 	if (status < 0)
 		return -1;
-	/* The name is the link's: what is there at the end is of an entry behind it. */
-	if (status == 1 && apply_clear_way(a, a->path.data + base, err) < 0)
+	if (status == 1 && hold_place(a, base, err) < 0)
 		return -1;
 	return status == 1 || link.lower ? keep_link(a, &link, target, err) : 0;
 }
 
-/* True when the link, or its lack, is as it was left. */
+/* True when the link, or its lack, is as it was left; side by side a whiteout stands for that. */
 static bool is_left(const struct strata_apply *a, const struct apply_link *link, const char *name)
 {
 	struct stat st;
 
 	if (fstatat(a->dir.fd, name, &st, AT_SYMLINK_NOFOLLOW) < 0)
 		return link->ino == 0;
+	if (link->ino == 0 && a->options.overlay)
+		return S_ISCHR(st.st_mode) && st.st_rdev == makedev(0, 0);
 	return st.st_ino == link->ino && st.st_dev == link->dev;
 }
 

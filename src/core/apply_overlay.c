@@ -14,6 +14,7 @@
 #include <sys/xattr.h>
 
 #include "apply_overlay.h"
+#include "beneath.h"
 
 #define DIR_FLAGS (O_RDONLY | O_DIRECTORY | O_CLOEXEC)
 #define MAX_NAME 255
@@ -307,17 +308,63 @@ static int drop_whiteout(struct strata_apply *a, char *path, struct strata_err *
 	return 0;
 }
 
-/* Opens the directory, unless an entry or a whiteout has come to it, or to what it is in. */
-static int open_borrower(struct strata_apply *a, const struct apply_borrower *b)
+/* Makes a whiteout of that name. */
+static int put_whiteout(int dir, const char *name, struct strata_err *err)
+{
+	struct timespec zero[2] = {{0}, {0}};
+
+	if (mknodat(dir, name, S_IFCHR, makedev(0, 0)) < 0 ||
+	    utimensat(dir, name, zero, AT_SYMLINK_NOFOLLOW) < 0)
+		return strata_fail_errno(err, errno, "cannot make a whiteout");
+	return 0;
+}
+
+/* Removes a directory that was made for nothing: what it is in, or itself, is hidden. */
+static int drop_dir(struct strata_apply *a, char *path, bool whiteout, struct strata_err *err)
+{
+	struct timespec times[2] = {{.tv_nsec = UTIME_OMIT}};
+	char *slash = strrchr(path, '/');
+	const char *name = slash != NULL ? slash + 1 : path;
+	bool ignored = false;
+	cleanup_fd int dir = -1;
+	struct stat above;
+
+	if (slash != NULL)
+		*slash = '\0';
+	dir = open_own(a, slash != NULL ? path : "", &ignored);
+	if (dir < 0 || fstat(dir, &above) < 0)
+		return 0;
+	if (unlinkat(dir, name, AT_REMOVEDIR) < 0)
+		return errno == ENOTEMPTY || errno == EEXIST
+		               ? 0
+		               : strata_fail_errno(err, errno, "cannot remove a directory");
+	if (whiteout && put_whiteout(dir, name, err) < 0)
+		return -1;
+	times[1] = above.st_mtim;
+	return futimens(dir, times) == 0
+	               ? 0
+	               : strata_fail_errno(err, errno, "cannot set the time of a directory");
+}
+
+/* A directory on the way to an entry, unless an entry of its own has come since. */
+static int settle_dir(struct strata_apply *a, struct apply_borrower *b, struct strata_err *err)
 {
 	bool opaque = false;
 	cleanup_fd int dir = open_own(a, b->path, &opaque);
+	struct apply_found below = {.fd = -1};
 	struct stat st;
+	int status = 0;
 
-	if (dir < 0 || opaque || fstat(dir, &st) < 0 || st.st_dev != b->dev ||
-	    st.st_ino != b->ino || apply_is_made(a, &st, APPLY_TOLD))
-		return -1;
-	return strata_steal_fd(&dir);
+	if (dir < 0 || fstat(dir, &st) < 0 || st.st_dev != b->dev || st.st_ino != b->ino ||
+	    apply_is_made(a, &st, APPLY_TOLD))
+		return 0;
+	if (opaque || apply_is_made(a, &st, APPLY_HIDDEN))
+		return drop_dir(a, b->path, !opaque, err);
+	if (apply_look_up(a, a->layer, b->path, &below) && S_ISDIR(below.st.st_mode))
+		status = apply_copy_attributes(a, dir, &below, err);
+	if (below.fd >= 0)
+		close(below.fd);
+	return status;
 }
 
 /* From the end on: what is below comes first. */
@@ -327,17 +374,10 @@ int apply_overlay_end(struct strata_apply *a, struct strata_err *err)
 
 	while (a->borrower_count > 0) {
 		struct apply_borrower *b = &a->borrowers[--a->borrower_count];
-		cleanup_fd int fd = status == 0 && !b->whiteout ? open_borrower(a, b) : -1;
-		struct apply_found below = {.fd = -1};
 
-		if (b->whiteout && status == 0)
-			status = drop_whiteout(a, b->path, err);
-
-		if (fd >= 0 && apply_look_up(a, a->layer, b->path, &below) &&
-		    S_ISDIR(below.st.st_mode))
-			status = apply_copy_attributes(a, fd, &below, err);
-		if (below.fd >= 0)
-			close(below.fd);
+		if (status == 0)
+			status = b->whiteout ? drop_whiteout(a, b->path, err)
+			                     : settle_dir(a, b, err);
 		free(b->path);
 	}
 	return status;
@@ -397,6 +437,35 @@ int apply_overlay_open(struct strata_apply *a, const char *path, bool make, stru
 	return dir >= 0 ? strata_steal_fd(&dir) : -ECANCELED;
 }
 
+/*
+ * The layers share the file then, so that a container sees one with several
+ * names, as where they lie on top of each other.
+ */
+int apply_overlay_target(struct strata_apply *a, const char *parent, const char *name,
+                         struct strata_err *err)
+{
+	cleanup_buf struct strata_buf done = {0};
+	cleanup_fd int layer = -1;
+	struct apply_found found;
+	size_t len;
+	int status = apply_resolve(a, parent, false, &done, err);
+
+	if (status != 0)
+		return status < 0 ? -ECANCELED : -ENOENT;
+	len = done.len;
+	if ((len > 0 && append(&done, "/", 1, err) < 0) ||
+	    append(&done, name, strlen(name), err) < 0)
+		return -ECANCELED;
+	if (!apply_look_up(a, a->layer + 1, done.data, &found))
+		return -ENOENT;
+	close(found.fd);
+	done.data[len] = '\0';
+	layer = open_layer(a, found.layer);
+	return layer < 0 ? -errno
+	                 : strata_beneath_open(layer, len > 0 ? done.data : ".",
+	                                       O_PATH | O_DIRECTORY);
+}
+
 int apply_overlay_begin(struct strata_apply *a, struct strata_err *err)
 {
 	struct apply_found below = {.fd = -1};
@@ -424,7 +493,7 @@ int apply_overlay_begin(struct strata_apply *a, struct strata_err *err)
 static int hide_name(struct strata_apply *a, const char *path, const char *name,
                      struct strata_err *err)
 {
-	struct timespec times[2] = {{.tv_nsec = UTIME_OMIT}}, zero[2] = {{0}, {0}};
+	struct timespec times[2] = {{.tv_nsec = UTIME_OMIT}};
 	cleanup_buf struct strata_buf whole = {0};
 	cleanup_fd int dir = -1, fd = -1;
 	struct apply_found below;
@@ -448,16 +517,18 @@ static int hide_name(struct strata_apply *a, const char *path, const char *name,
 		close(strata_steal_fd(&fd));
 	fd = openat(dir, name, DIR_FLAGS | O_NOFOLLOW);
 	if (fd >= 0 && fstat(fd, &st) == 0)
-		return apply_mark_made(a, &st, APPLY_TOLD, err) < 0 ? -1
-		                                                    : apply_set_opaque(a, fd, err);
+		return apply_mark_made(a, &st, APPLY_HIDDEN, err) < 0
+		               ? -1
+		               : apply_set_opaque(a, fd, err);
 	if (errno != ENOENT)
 		return 0; /* it hides what is below by itself */
 	if (fstat(dir, &st) < 0)
 		return strata_fail_errno(err, errno, "cannot look at a directory");
 	times[1] = st.st_mtim;
-	if (mknodat(dir, name, S_IFCHR, makedev(0, 0)) < 0 ||
-	    utimensat(dir, name, zero, AT_SYMLINK_NOFOLLOW) < 0 || futimens(dir, times) < 0)
-		return strata_fail_errno(err, errno, "cannot make a whiteout");
+	if (put_whiteout(dir, name, err) < 0)
+		return -1;
+	if (futimens(dir, times) < 0)
+		return strata_fail_errno(err, errno, "cannot set the time of a directory");
 	return add_borrower(a, whole.data, &st, true, err);
 }
 

@@ -11,8 +11,11 @@ struct apply_found {
 	struct stat st;
 };
 
-/* In the place of a name: the directory is not any more as it is in lower layers. */
+/* In the place of a name: an entry tells of the directory. */
 #define APPLY_TOLD "/told"
+
+/* What lower layers have there is hidden: it stands only for what this one has in it. */
+#define APPLY_HIDDEN "/hidden"
 
 /* Makes the layer's directory and opens it as a->root. */
 int apply_overlay_begin(struct strata_apply *a, struct strata_err *err);
@@ -56,10 +59,11 @@ int apply_copy_attributes(struct strata_apply *a, int fd, const struct apply_fou
                           struct strata_err *err);
 
 /*
- * A hardlink's target that only a lower layer has: copies it into this one,
- * under its own name. Returns its directory; 1 in *absent: there is none.
+ * Opens the directory, in whichever layer, that has what the merge shows at a
+ * hardlink's target. A descriptor with O_PATH, -ENOENT: there is nothing, or
+ * -ECANCELED: *err is filled.
  */
-int apply_copy_up(struct strata_apply *a, const char *parent, const char *name, bool *absent,
-                  struct strata_err *err);
+int apply_overlay_target(struct strata_apply *a, const char *parent, const char *name,
+                         struct strata_err *err);
 
 #endif
