@@ -368,8 +368,8 @@ end
 ---@param without? string a field to leave out
 ---@return string
 function model.line(row, without)
-	local parts = { row.type, row.type == "symlink" and "" or ("%04o"):format(row.mode) }
-	parts[#parts + 1] = ("%d:%d @%d"):format(row.uid, row.gid, row.mtime)
+	local parts = { row.type, row.type == "symlink" and "" or ("%04o"):format(row.mode or 0) }
+	parts[#parts + 1] = ("%d:%d @%d"):format(row.uid or 0, row.gid or 0, row.mtime or 0)
 	for _, field in ipairs({ "target", "content", "device", "links" }) do
 		if row[field] and field ~= without then
 			parts[#parts + 1] = ("%s=%q"):format(field, row[field])

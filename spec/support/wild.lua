@@ -39,6 +39,16 @@ function Maker:is_taken(path)
 	return false
 end
 
+-- True when the layer has an entry there, or above, or below.
+function Maker:is_used(path)
+	for other in pairs(self.kinds) do
+		if other == path or other:sub(1, #path + 1) == path .. "/" or path:sub(1, #other + 1) == other .. "/" then
+			return true
+		end
+	end
+	return false
+end
+
 function Maker:add(path, entry)
 	entry.name = self.pick(self.prefixes) .. path .. (entry.type == "dir" and self.random(2) == 1 and "/" or "")
 	entry.uid, entry.gid = self.random(3) - 1, self.random(3) - 1
@@ -83,12 +93,13 @@ function makers.hardlink(self, path)
 		target = self.pick(self.files)
 	elseif #self.lower > 0 then
 		target = self.pick(self.lower)
+		target = not self:is_used(target) and target or nil
 	end
-	if target and target ~= path then
+	if target and target ~= path and path:sub(1, #target + 1) ~= target .. "/" then
 		local prefix = self.pick(self.prefixes)
 		self:add(path, { type = "hardlink", linkname = prefix .. target, mode = 420 })
 		self.bound[path], self.bound[target] = true, true
-		if self.random(6) == 1 then -- before its file
+		if self.random(3) == 1 and not (path .. target):find("/") then -- before its file
 			table.insert(self.entries, 1, table.remove(self.entries))
 		end
 	end

@@ -206,6 +206,27 @@ static int resolve_name(struct strata_apply *a, struct resolving *r, const char 
 	return status;
 }
 
+/* "..": what is missing on the way up has to be there as well. */
+static int leave_dir(struct strata_apply *a, struct strata_buf *done, bool make,
+                     struct strata_err *err)
+{
+	struct apply_found found = {.fd = -1};
+	bool there =
+	        !make || done->len == 0 ||
+	        (apply_look_up(a, a->layer + 1, done->data, &found) && S_ISDIR(found.st.st_mode));
+	cleanup_fd int fd = -1;
+
+	if (found.fd >= 0)
+		close(found.fd);
+	if (!there) {
+		fd = apply_ensure(a, done->data, err);
+		if (fd < 0)
+			return -1;
+	}
+	go_up(done);
+	return 0;
+}
+
 int apply_resolve(struct strata_apply *a, const char *path, bool make, struct strata_buf *done,
                   struct strata_err *err)
 {
@@ -222,7 +243,7 @@ int apply_resolve(struct strata_apply *a, const char *path, bool make, struct st
 	left = r.rest.data;
 	while (status == 0 && next_name(&left, name)) {
 		if (strcmp(name, "..") == 0)
-			go_up(done);
+			status = leave_dir(a, done, make, err);
 		else if (strcmp(name, ".") != 0)
 			status = resolve_name(a, &r, name, make, &left, err);
 	}
@@ -255,6 +276,35 @@ static int add_borrower(struct strata_apply *a, const char *path, const struct s
 	return 0;
 }
 
+/* True when lower layers have nothing to do with the directory of this one. */
+static bool is_own(const struct strata_apply *a, const char *path)
+{
+	struct apply_found below;
+	bool opaque = false, own;
+	int fd = open_own(a, path, &opaque);
+
+	if (fd >= 0)
+		close(fd);
+	own = opaque || !apply_look_up(a, a->layer, path, &below);
+	if (own)
+		return true;
+	close(below.fd);
+	return !S_ISDIR(below.st.st_mode);
+}
+
+/* Keeps in mind what a directory that has been made is: see apply_overlay_end. */
+static int note_dir(struct strata_apply *a, int fd, const struct stat *st, const char *path,
+                    bool hidden, struct strata_err *err)
+{
+	if (apply_mark_clean(a, st, err) < 0)
+		return -1;
+	if (hidden)
+		return apply_set_opaque(a, fd, err);
+	if (is_own(a, path))
+		return apply_mark_made(a, st, APPLY_TOLD, err);
+	return add_borrower(a, path, st, false, err);
+}
+
 /* Makes `name` in dir; path is its whole path. What it has below it gets at the layer's end. */
 static int make_layer_dir(struct strata_apply *a, int dir, const char *name, const char *path,
                           struct strata_err *err)
@@ -276,8 +326,7 @@ static int make_layer_dir(struct strata_apply *a, int dir, const char *name, con
 	fd = openat(dir, name, DIR_FLAGS | O_NOFOLLOW);
 	if (fd < 0 || fstat(fd, &st) < 0)
 		return strata_fail_errno(err, errno, "cannot open a directory");
-	if (apply_implied(a, fd, err) < 0 || apply_mark_clean(a, &st, err) < 0 ||
-	    (hidden ? apply_set_opaque(a, fd, err) : add_borrower(a, path, &st, false, err)) < 0)
+	if (apply_implied(a, fd, err) < 0 || note_dir(a, fd, &st, path, hidden, err) < 0)
 		return -1;
 	times[1] = above.st_mtim;
 	return futimens(dir, times) == 0
@@ -592,5 +641,10 @@ int apply_overlay_opaque(struct strata_apply *a, const char *parent, const char 
 	if (!S_ISDIR(found.st.st_mode) && !(S_ISLNK(found.st.st_mode) && found.layer < a->layer))
 		return 0;
 	fd = apply_ensure(a, done.data, err);
-	return fd < 0 ? -1 : apply_set_opaque(a, fd, err);
+	if (fd < 0)
+		return -1;
+	if (S_ISLNK(found.st.st_mode) &&
+	    (fstat(fd, &found.st) < 0 || apply_mark_made(a, &found.st, APPLY_TOLD, err) < 0))
+		return strata_fail_errno(err, errno, "cannot look at a directory");
+	return apply_set_opaque(a, fd, err);
 }

@@ -11,7 +11,7 @@ struct apply_found {
 	struct stat st;
 };
 
-/* In the place of a name: an entry tells of the directory. */
+/* In the place of a name: the directory is this layer's, whatever is in it. */
 #define APPLY_TOLD "/told"
 
 /* What lower layers have there is hidden: it stands only for what this one has in it. */
