@@ -211,7 +211,9 @@ end
 -- Makes `link` a name of what its target is. False when that is nothing (yet).
 function Tree:link(link)
 	local dir = self:enter(link.parts, not link.late)
-	if not dir or (link.late and (dir.children[link.base] or {}).node ~= link.node) then
+	if not dir then
+		return link.found
+	elseif link.late and (dir.children[link.base] or {}).node ~= link.node then
 		return true -- another entry has taken its place
 	end
 	local target = self:look(link.target)

@@ -360,8 +360,10 @@ static int link_again(struct strata_apply *a, struct apply_link *link, struct st
 	status = apply_enter(a, a->path.data, base > 0 ? base - 1 : 0, false, err);
 	if (status < 0)
 		return -1;
+	if (status == 1)
+		return 0;
 	/* Another entry has taken its place. */
-	if (status == 1 || !is_left(a, link, a->path.data + base)) {
+	if (!is_left(a, link, a->path.data + base)) {
 		link->done = true;
 		return 0;
 	}

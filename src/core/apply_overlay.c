@@ -211,11 +211,12 @@ static int leave_dir(struct strata_apply *a, struct strata_buf *done, bool make,
                      struct strata_err *err)
 {
 	struct apply_found found = {.fd = -1};
-	bool there =
-	        !make || done->len == 0 ||
-	        (apply_look_up(a, a->layer + 1, done->data, &found) && S_ISDIR(found.st.st_mode));
 	cleanup_fd int fd = -1;
+	bool there;
 
+	done->data[done->len] = '\0';
+	there = !make || done->len == 0 ||
+	        (apply_look_up(a, a->layer + 1, done->data, &found) && S_ISDIR(found.st.st_mode));
 	if (found.fd >= 0)
 		close(found.fd);
 	if (!there) {
