@@ -49,6 +49,21 @@ function Maker:is_used(path)
 	return false
 end
 
+-- True when a file of the layer was not replaced by another entry of it.
+function Maker:is_still_there(path)
+	for at in path:gmatch("()/") do
+		if (self.kinds[path:sub(1, at - 1)] or "dir") ~= "dir" then
+			return false
+		end
+	end
+	for other in pairs(self.kinds) do
+		if other:sub(1, #path + 1) == path .. "/" then
+			return false
+		end
+	end
+	return self.kinds[path] == "file"
+end
+
 function Maker:add(path, entry)
 	entry.name = self.pick(self.prefixes) .. path .. (entry.type == "dir" and self.random(2) == 1 and "/" or "")
 	entry.uid, entry.gid = self.random(3) - 1, self.random(3) - 1
@@ -85,21 +100,26 @@ function makers.symlink(self, path)
 		"/" .. self:path() .. "/",
 	})
 	self:add(path, { type = "symlink", linkname = target, mode = 511 })
+	self.symlinks[path] = true
 end
 
 function makers.hardlink(self, path)
 	local target
 	if #self.files > 0 and self.random(3) > 1 then
 		target = self.pick(self.files)
+		target = self:is_still_there(target) and target or nil
 	elseif #self.lower > 0 then
 		target = self.pick(self.lower)
 		target = not self:is_used(target) and target or nil
 	end
 	if target and target ~= path and path:sub(1, #target + 1) ~= target .. "/" then
 		local prefix = self.pick(self.prefixes)
+		-- What is reached through it before its file comes is a matter of opinion.
+		local early = self.random(3) == 1 and not (path .. target):find("/") and not self:is_used(path)
+			and not self.symlinks[target]
 		self:add(path, { type = "hardlink", linkname = prefix .. target, mode = 420 })
 		self.bound[path], self.bound[target] = true, true
-		if self.random(3) == 1 and not (path .. target):find("/") then -- before its file
+		if early then -- before its file
 			table.insert(self.entries, 1, table.remove(self.entries))
 		end
 	end
@@ -140,9 +160,9 @@ local KINDS = {
 	"whiteout", "whiteout", "opaque", "aufs", "root",
 }
 
-local function new_maker(random, pick, known, lower, xattrs)
+local function new_maker(random, pick, known, lower, symlinks, xattrs)
 	return setmetatable({
-		random = random, pick = pick, known = known, lower = lower, xattrs = xattrs, entries = {}, kinds = {}, files = {},
+		random = random, pick = pick, known = known, lower = lower, symlinks = symlinks, xattrs = xattrs, entries = {}, kinds = {}, files = {},
 		bound = {}, prefixes = pick({ { "" }, { "./" }, { "", "./", "/", ".//" } }),
 	}, Maker)
 end
@@ -166,9 +186,9 @@ end
 ---@return table[][] layers lists of entries, the base first
 function wild.layers(seed, xattrs)
 	local random, pick = stacks.generator(seed)
-	local layers, known, lower = {}, {}, {}
+	local layers, known, lower, symlinks = {}, {}, {}, {}
 	for i = 1, random(4) do
-		layers[i] = wild_layer(new_maker(random, pick, known, lower, xattrs))
+		layers[i] = wild_layer(new_maker(random, pick, known, lower, symlinks, xattrs))
 	end
 	return layers
 end

@@ -172,15 +172,18 @@ static int open_parent(struct strata_apply *a, const char *path, size_t base,
 	return strata_root_open(a->root, base > 0 ? parent.data : ".", O_PATH | O_DIRECTORY);
 }
 
+/* In the place of a name: an empty file that stands for a link without one, until that comes. */
+#define HELD "/held"
+
 /* What is at a name in that directory; 1: nothing, or a directory that may be replaced yet. */
-static int find_target(int from, const char *target, bool late, struct stat *st,
-                       struct strata_err *err)
+static int find_target(struct strata_apply *a, int from, const char *target, bool late,
+                       struct stat *st, struct strata_err *err)
 {
 	if (fstatat(from, target, st, AT_SYMLINK_NOFOLLOW) < 0)
 		return errno == ENOENT ? 1
 		                       : strata_fail_errno(err, errno, "cannot look at its target");
 	if (!S_ISDIR(st->st_mode))
-		return 0;
+		return st->st_size == 0 && st->st_nlink == 1 && apply_is_made(a, st, HELD);
 	return late ? strata_fail(err, "EFORMAT", "a hardlink to a directory") : 1;
 }
 
@@ -218,13 +221,13 @@ static bool is_lower(const struct strata_apply *a, int from, const char *target,
 	       (!apply_is_clean(a, &dir) && !apply_is_made(a, &dir, target));
 }
 
-/* Side by side: true when the link hides its own target, which would have been removed with it. */
+/* True when the link has replaced what its target was in, or was reached through. */
 static bool is_hidden(struct strata_apply *a, const char *target, size_t base)
 {
 	struct strata_err ignored;
 	int fd;
 
-	if (!a->options.overlay || a->layer == 0)
+	if (!a->dir.stale && (!a->options.overlay || a->layer == 0))
 		return false;
 	fd = open_parent(a, target, base, &ignored);
 	if (fd >= 0)
@@ -253,7 +256,7 @@ static int link_to(struct strata_apply *a, struct apply_link *link, const char *
 		return -1;
 	if (from < 0)
 		return strata_fail_errno(err, -from, "cannot open the directory of its target");
-	status = find_target(from, target + base, late && link->ino == 0, &st, err);
+	status = find_target(a, from, target + base, late && !link->found, &st, err);
 	if (status != 0 || (st.st_ino == link->ino && st.st_dev == link->dev))
 		return status;
 	link->lower = is_lower(a, from, target + base, &st);
@@ -265,6 +268,7 @@ static int link_to(struct strata_apply *a, struct apply_link *link, const char *
 	if (status == 0) {
 		link->dev = st.st_dev;
 		link->ino = st.st_ino;
+		link->found = true;
 		*changed = true;
 	}
 	return status;
@@ -290,19 +294,20 @@ static int keep_link(struct strata_apply *a, struct apply_link *link, const char
 }
 
 /* The name is the link's, though there is no file yet: what is there then is of another entry. */
-static int hold_place(struct strata_apply *a, size_t base, struct strata_err *err)
+static int hold_place(struct strata_apply *a, struct apply_link *link, const char *name,
+                      struct strata_err *err)
 {
-	cleanup_free char *parent = strndup(a->path.data, base > 0 ? base - 1 : 0);
+	cleanup_fd int fd = -1;
+	struct stat st;
 
-	if (parent == NULL)
-		return strata_fail_nomem(err);
-	if (apply_clear_way(a, a->path.data + base, err) < 0)
+	if (apply_clear_way(a, name, err) < 0)
 		return -1;
-	if (!a->options.overlay || a->layer == 0)
-		return 0;
-	if (apply_leave(a, err) < 0)
-		return -1;
-	return apply_overlay_hide(a, parent, a->path.data + base, err);
+	fd = openat(a->dir.fd, name, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600);
+	if (fd < 0 || fstat(fd, &st) < 0)
+		return strata_fail_errno(err, errno, "cannot make it");
+	link->dev = st.st_dev;
+	link->ino = st.st_ino;
+	return apply_mark_made(a, &st, HELD, err) < 0 ? -1 : mark(a, name, err);
 }
 
 static int apply_link(struct strata_apply *a, const struct strata_tar_header *h,
@@ -326,21 +331,18 @@ static int apply_link(struct strata_apply *a, const struct strata_tar_header *h,
 	status = link_to(a, &link, target, false, &changed, err);
 	if (status < 0)
 		return -1;
-	if (status == 1 && hold_place(a, base, err) < 0)
+	if (status == 1 && hold_place(a, &link, a->path.data + base, err) < 0)
 		return -1;
 	return status == 1 || link.lower ? keep_link(a, &link, target, err) : 0;
 }
 
-/* True when the link, or its lack, is as it was left; side by side a whiteout stands for that. */
+/* True when the link, or what stands for it, is as it was left. */
 static bool is_left(const struct strata_apply *a, const struct apply_link *link, const char *name)
 {
 	struct stat st;
 
-	if (fstatat(a->dir.fd, name, &st, AT_SYMLINK_NOFOLLOW) < 0)
-		return link->ino == 0;
-	if (link->ino == 0 && a->options.overlay)
-		return S_ISCHR(st.st_mode) && st.st_rdev == makedev(0, 0);
-	return st.st_ino == link->ino && st.st_dev == link->dev;
+	return fstatat(a->dir.fd, name, &st, AT_SYMLINK_NOFOLLOW) == 0 && st.st_ino == link->ino &&
+	       st.st_dev == link->dev;
 }
 
 /* Makes a link again: 1 when that has changed anything. */
@@ -380,7 +382,7 @@ static int report_link(struct strata_apply *a, struct strata_err *err)
 		const char *path = a->arena.data + link->path;
 		char quoted[256];
 
-		if (link->done || link->ino != 0)
+		if (link->done || link->found)
 			continue;
 		a->number = link->number;
 		a->path.len = 0;

@@ -64,8 +64,9 @@ struct apply_link {
 	size_t path;
 	size_t target;
 	uint64_t number;
-	dev_t dev; /* of the file it is a name of now; ino 0: of none */
+	dev_t dev; /* of the file it is a name of now, or of what stands for that */
 	ino_t ino;
+	bool found;
 	bool lower;
 	bool done; /* replaced by another entry */
 };
@@ -159,6 +160,9 @@ int apply_leave(struct strata_apply *a, struct strata_err *err);
 
 /* Gives it what a directory has that no entry tells of. */
 int apply_implied(struct strata_apply *a, int fd, struct strata_err *err);
+
+/* Makes name an implied directory in dir, in which nothing else changes. */
+int apply_make_dir(struct strata_apply *a, int dir, const char *name, struct strata_err *err);
 
 /* Removes what stands in the way of an entry, and all that is in it. */
 int apply_clear_way(struct strata_apply *a, const char *name, struct strata_err *err);
