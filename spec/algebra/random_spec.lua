@@ -96,7 +96,7 @@ describe("the search for the smallest stack", function()
 			return false
 		end)
 		assert.same({ { { name = "a" } } }, small)
-		local load_text = loadstring or load
+		local load_text = rawget(_G, "loadstring") or load
 		assert.same(layers, load_text("return " .. shrink.source(layers))())
 	end)
 end)

@@ -1,7 +1,9 @@
 --- What a container sees of some layers: a second opinion for the specs, a small file system of tables that takes
 --- the entries one by one, as a process would do it whose root it is.
 ---
---- Nothing of the library is used here.
+--- Nothing of the library is used to merge. What is a matter of opinion is taken as unpackers take it that read a
+--- tar once: whiteouts and paths are looked up where they stand. A whiteout spares all that its layer has put there,
+--- before or behind it; a hardlink to what its layer brings later becomes a name of that.
 
 local model = {}
 
@@ -180,7 +182,8 @@ end
 
 local function node_of(entry, parent, layer)
 	local kind = entry.type or "file"
-	local node = { born = layer, type = kind, mode = entry.mode or 420, uid = entry.uid or 0, gid = entry.gid or 0, xattrs = {} }
+	local node = { born = layer, type = kind, mode = entry.mode or 420, xattrs = {} }
+	node.uid, node.gid = entry.uid or 0, entry.gid or 0
 	node.mtime = entry.mtime or 1e9
 	for name, value in pairs(entry.xattrs or {}) do
 		node.xattrs[name] = value
@@ -304,7 +307,6 @@ end
 
 -- ---- telling ---------------------------------------------------------------------
 
--- The layers that have put the names of a file where they are, by node.
 local function rows_of(root)
 	local rows, names = {}, {}
 	local function visit(dir, prefix)
@@ -318,9 +320,8 @@ local function rows_of(root)
 			if node.type == "dir" then
 				visit(node, path .. "/")
 			else
-				names[node] = names[node] or { layers = {} }
+				names[node] = names[node] or {}
 				table.insert(names[node], path)
-				names[node].layers[found.layer] = true
 				row.names = names[node]
 			end
 		end
@@ -330,8 +331,6 @@ local function rows_of(root)
 		if row.names then
 			table.sort(row.names)
 			row.links = table.concat(row.names, " ")
-			local first = next(row.names.layers)
-			row.spread = next(row.names.layers, first) ~= nil
 			row.names = nil
 		end
 	end
@@ -345,7 +344,7 @@ local function rows_of(root)
 end
 
 --- Merges layers: path -> type, mode, uid, gid, mtime, xattrs, target, content, device, links (all names of the file,
---- sorted), and `spread` where these come from several layers. The root is ".".
+--- sorted). The root is ".".
 ---@param layers table[][] entries of each, the base first
 ---@return table<string, table>|nil rows
 ---@return string|nil code why the layers cannot be applied
@@ -367,13 +366,12 @@ end
 
 --- A row in one line.
 ---@param row table
----@param without? string a field to leave out
 ---@return string
-function model.line(row, without)
-	local parts = { row.type, row.type == "symlink" and "" or ("%04o"):format(row.mode or 0) }
-	parts[#parts + 1] = ("%d:%d @%d"):format(row.uid or 0, row.gid or 0, row.mtime or 0)
+function model.line(row)
+	local parts = { row.type, row.type == "symlink" and "" or ("%04o"):format(row.mode) }
+	parts[#parts + 1] = ("%d:%d @%d"):format(row.uid, row.gid, row.mtime)
 	for _, field in ipairs({ "target", "content", "device", "links" }) do
-		if row[field] and field ~= without then
+		if row[field] then
 			parts[#parts + 1] = ("%s=%q"):format(field, row[field])
 		end
 	end
@@ -391,9 +389,8 @@ end
 --- What tells one merge from another, a line for each path: an empty list for equal ones.
 ---@param expected table<string, table>
 ---@param found table<string, table>
----@param how? { overlay?: boolean } overlay: names of a file that come from several layers need not be linked
 ---@return string[]
-function model.differences(expected, found, how)
+function model.differences(expected, found)
 	local lines, paths = {}, {}
 	for _, rows in ipairs({ expected, found }) do
 		for path in pairs(rows) do
@@ -405,8 +402,7 @@ function model.differences(expected, found, how)
 		if not wanted or not got then
 			lines[#lines + 1] = ("%s: is %s"):format(path, got and "there: " .. model.line(got) or "missing")
 		else
-			local without = nil
-			local one, other = model.line(wanted, without), model.line(got, without)
+			local one, other = model.line(wanted), model.line(got)
 			if one ~= other then
 				lines[#lines + 1] = ("%s: is %s instead of %s"):format(path, other, one)
 			end

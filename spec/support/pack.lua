@@ -54,8 +54,8 @@ local function extension(entry)
 	return body == "" and "" or block("PaxHeaders/x", "x", #body, {}) .. padded(body)
 end
 
---- A tar of these entries: name, type ("file" unless told), data, mode, uid, gid, mtime, linkname, major, minor, xattrs.
---- Names and targets have to be short ones.
+--- A tar of these entries: name, type ("file" unless told), data, mode, uid, gid, mtime, linkname, major, minor,
+--- xattrs. Names and targets have to be short ones.
 ---@param entries table[]
 ---@return string bytes
 function pack.tar(entries)
@@ -72,7 +72,8 @@ end
 --- Writes an archive of these layers.
 ---@param path string
 ---@param layers table[][] entries of each, the base first
-function pack.image(path, layers)
+---@param rows? integer of the history; one for each layer unless given
+function pack.image(path, layers, rows)
 	local members, names, diff_ids, history = {}, {}, {}, {}
 	local function add(name, data)
 		members[#members + 1] = { name = name, data = data }
@@ -80,11 +81,11 @@ function pack.image(path, layers)
 	for i, entries in ipairs(layers) do
 		local tar = pack.tar(entries)
 		names[i], diff_ids[i] = ("%d/layer.tar"):format(i), core.sha256(tar)
-		history[i] = { created_by = "step " .. i }
+		history[i] = i <= (rows or i) and { created_by = "step " .. i } or nil
 		add(names[i], tar)
 	end
 	local config = cjson.encode({
-		architecture = "amd64", os = "linux", config = { Cmd = { "/bin/sh" } }, history = history,
+		architecture = "amd64", os = "linux", config = { Cmd = { "/bin/sh" } }, history = #history > 0 and history or nil,
 		rootfs = { type = "layers", diff_ids = diff_ids },
 	})
 	local name = core.sha256(config):match("%x+$") .. ".json"

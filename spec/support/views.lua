@@ -38,17 +38,24 @@ local function told(list, img, name)
 	add(list, name, { rows = model.of(root) })
 end
 
+-- Owners and devices need root.
 local function extracted(list, img, name, mode)
+	if not views.is_root then
+		return
+	end
 	local path = list.dir .. "/" .. (name:gsub("[^%w]+", "-"))
-	local result, message, code = img:extract(path, { mode = mode, unprivileged = not views.is_root, threads = 1 })
+	local result, message, code = img:extract(path, { mode = mode, threads = 1 })
 	if not result then
 		return add(list, name, { refused = code, message = message })
 	end
 	local job = mode and { path = path .. ".merged", lowerdir = result.lowerdir } or { path = path }
-	add(list, name, { job = job, overlay = mode ~= nil })
+	add(list, name, { job = job })
 end
 
 local function exported(list, img, name)
+	if not views.is_root then
+		return
+	end
 	local path = list.dir .. "/" .. (name:gsub("[^%w]+", "-"))
 	local result, message, code = img:export(path .. ".tar")
 	if not result then
@@ -81,9 +88,7 @@ function views.make(dir, layers, ranges)
 	local img = assert(strata.open(dir .. "/image.tar"))
 	told(list, img, "rootfs")
 	extracted(list, img, "extract")
-	if views.is_root then
-		extracted(list, img, "extract overlay", "overlay")
-	end
+	extracted(list, img, "extract overlay", "overlay")
 	exported(list, img, "export")
 	img:close()
 	for _, range in ipairs(ranges) do
@@ -142,16 +147,21 @@ function views.read(lists)
 	end
 end
 
--- A link to nothing is shown, and may be gone in the end, where unpackers have to refuse it.
-local function is_lenient(view, code)
-	return (code == "ENOENT" or code == "EFORMAT") and not view.name:find("^extract")
+-- A hardlink to nothing or to a directory is shown, and may be gone in the end, where unpackers have to refuse it.
+local OF_LINKS = { ENOENT = true, EFORMAT = true }
+
+local function is_refused(view, code)
+	if OF_LINKS[code] then
+		return OF_LINKS[view.refused] or not view.name:find("^extract")
+	end
+	return view.refused == code
 end
 
 local function differences(view, expected, code)
 	if view.unmountable then
 		return {}
 	elseif code then
-		if view.refused == code or is_lenient(view, code) then
+		if is_refused(view, code) then
 			return {}
 		end
 		return { ("%s instead of %s"):format(view.refused and view.refused .. ": " .. view.message or "accepted", code) }
@@ -161,7 +171,7 @@ local function differences(view, expected, code)
 	if view.name == "export" and expected["."].mtime == 0 then
 		view.rows["."].mtime = 0 -- the directory that GNU tar was given
 	end
-	return model.differences(expected, view.rows, view)
+	return model.differences(expected, view.rows)
 end
 
 --- What is wrong with the views, beside what the model says: an empty list when all is well.

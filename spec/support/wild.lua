@@ -7,7 +7,13 @@ local wild = {}
 local NAMES = { "a", "b", "c", "l", "m" }
 local MODES = { 420, 493, 448, 511, 0, 1023, 2541, 3565 }
 
----@class spec.Maker what one layer is made with
+---@class spec.Maker one layer in the making, and what the layers below have
+---@field known string[] paths that any layer has
+---@field lower string[] paths of files of lower layers
+---@field symlinks table<string, boolean> paths of symlinks of any layer
+---@field kinds table<string, string> types by path, of this layer
+---@field files string[] paths of files of this layer
+---@field bound table<string, boolean> paths of hardlinks and of what they are to
 local Maker = {}
 Maker.__index = Maker
 
@@ -96,8 +102,8 @@ function makers.symlink(self, path)
 	local up = ("../"):rep(depth)
 	local target = self.pick({
 		up .. self:path(), "/" .. self:old_path(), up .. self:old_path(), self:old_path(), self.pick(NAMES),
-		up .. "nowhere", ".", "..", "/", path:match("[^/]+$"), "../../" .. self:path(), self:path() .. "/../" .. self.pick(NAMES),
-		"/" .. self:path() .. "/",
+		up .. "nowhere", ".", "..", "/", path:match("[^/]+$"), "../../" .. self:path(), "/" .. self:path() .. "/",
+		self:path() .. "/../" .. self.pick(NAMES),
 	})
 	self:add(path, { type = "symlink", linkname = target, mode = 511 })
 	self.symlinks[path] = true
@@ -162,8 +168,8 @@ local KINDS = {
 
 local function new_maker(random, pick, known, lower, symlinks, xattrs)
 	return setmetatable({
-		random = random, pick = pick, known = known, lower = lower, symlinks = symlinks, xattrs = xattrs, entries = {}, kinds = {}, files = {},
-		bound = {}, prefixes = pick({ { "" }, { "./" }, { "", "./", "/", ".//" } }),
+		random = random, pick = pick, known = known, lower = lower, symlinks = symlinks, xattrs = xattrs,
+		entries = {}, kinds = {}, files = {}, bound = {}, prefixes = pick({ { "" }, { "./" }, { "", "./", "/", ".//" } }),
 	}, Maker)
 end
 
