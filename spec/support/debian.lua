@@ -15,18 +15,18 @@ closure() {
 	while read -r package; do
 		echo "$package"
 		dpkg-query -W -f '${Pre-Depends},${Depends}\n' "$package" 2>/dev/null | tr ',|' '\n\n' |
-			sed 's/^ *//; s/[ :(].*//' | grep .
+			sed -n 's/^ *//; s/[ :(].*//; /./p'
 	done | sort -u
 }
-known=$( (dpkg-query -W -f '${Essential} ${Package}\n' | sed -n 's/^yes //p'; echo dpkg python3-minimal) | closure)
+known=$( (dpkg-query -W -f '${Essential} ${Package}\n' | sed -n 's/^yes //p'; printf '%s\n' dpkg python3-minimal) | closure)
 while more=$(echo "$known" | closure) && [ "$more" != "$known" ]; do known=$more; done
 # Where /bin and others are links into /usr, dpkg tells of what is behind them by their names.
-for package in $known; do dpkg-query -L "$package" 2>/dev/null || :; done | grep -vxE '/(bin|sbin|lib|lib64|\.)' |
+for package in $known; do dpkg-query -L "$package" 2>/dev/null || :; done | grep -vxE '/(bin|sbin|lib|lib64|proc|sys|dev|run|tmp|\.)' |
 	sed -E 's#^/(bin|sbin|lib|lib64)/#/usr/\1/#' | sort -u | while read -r path; do
-	[ ! -e "$path" ] || echo "${path#/}"
+	if [ -e "$path" ]; then echo "${path#/}"; fi
 done >"$1/list"
 tar -C / --no-recursion --xattrs --numeric-owner -cf "$1/root.tar" bin sbin lib lib64 --files-from "$1/list" \
-	etc/passwd etc/group var/lib/dpkg/status
+	etc/passwd etc/group var/lib/dpkg/status || [ $? -eq 1 ] # something has changed meanwhile
 tar -C / --numeric-owner -rf "$1/root.tar" var/lib/dpkg/info etc/alternatives etc/ld.so.cache
 rm "$1/list"
 ]]

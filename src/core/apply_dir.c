@@ -115,6 +115,7 @@ int apply_enter(struct strata_apply *a, const char *path, size_t len, bool make,
 	    strata_buf_append(&dir->path, "", 1, err) < 0)
 		return -1;
 	dir->path.len = len;
+	dir->linked = false;
 	fd = open_path(a, dir->path.data, make, err);
 	if (fd < 0 && is_absent(fd)) {
 		if (!make)

@@ -17,6 +17,7 @@
 static int mark(struct strata_apply *a, const char *name, struct strata_err *err)
 {
 	a->dir.dirty = true;
+	a->dir.stale = a->dir.stale || a->dir.linked;
 	return a->dir.clean ? 0 : apply_mark_made(a, &a->dir.st, name, err);
 }
 

@@ -29,6 +29,7 @@ struct apply_dir {
 	bool dirty;             /* something in it has changed */
 	bool clean;             /* everything in it is of this layer */
 	bool stale;             /* paths may lead elsewhere now: open it again */
+	bool linked;            /* overlay: reached through a link, which any entry may hide */
 };
 
 struct apply_meta {

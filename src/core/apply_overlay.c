@@ -483,6 +483,7 @@ int apply_overlay_open(struct strata_apply *a, const char *path, bool make, stru
 	status = apply_resolve(a, path, make, &done, err);
 	if (status != 0)
 		return status > 0 ? -ENOENT : -ECANCELED;
+	a->dir.linked = strcmp(done.data, path) != 0;
 	dir = apply_ensure(a, done.data, err);
 	return dir >= 0 ? strata_steal_fd(&dir) : -ECANCELED;
 }
