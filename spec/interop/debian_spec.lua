@@ -79,7 +79,7 @@ describe("an image of Debian", function()
 		assert.equal("fifo", root:stat("var/lib/fifo").type)
 		local changes = {}
 		for _, step in ipairs(root:history("usr/bin/tool")) do
-			changes[#changes + 1] = step.change
+			changes[#changes + 1] = step.action
 		end
 		assert.equal("deleted", changes[#changes])
 		local before = assert(img:rootfs({ upto = 4 }))

@@ -18,10 +18,12 @@ closure() {
 			sed -n 's/^ *//; s/[ :(].*//; /./p'
 	done | sort -u
 }
-known=$( (dpkg-query -W -f '${Essential} ${Package}\n' | sed -n 's/^yes //p'; printf '%s\n' dpkg python3-minimal) | closure)
+first=$(dpkg-query -W -f '${Essential} ${Package}\n' | sed -n 's/^yes //p')
+known=$(printf '%s\n' "$first" dpkg python3-minimal | closure)
 while more=$(echo "$known" | closure) && [ "$more" != "$known" ]; do known=$more; done
 # Where /bin and others are links into /usr, dpkg tells of what is behind them by their names.
-for package in $known; do dpkg-query -L "$package" 2>/dev/null || :; done | grep -vxE '/(bin|sbin|lib|lib64|proc|sys|dev|run|tmp|\.)' |
+for package in $known; do dpkg-query -L "$package" 2>/dev/null || :; done |
+	grep -vxE '/(bin|sbin|lib|lib64|proc|sys|dev|run|tmp|\.)' |
 	sed -E 's#^/(bin|sbin|lib|lib64)/#/usr/\1/#' | sort -u | while read -r path; do
 	if [ -e "$path" ]; then echo "${path#/}"; fi
 done >"$1/list"

@@ -254,10 +254,11 @@ function Tree:add(entry)
 		if #components(entry.linkname) == 0 then
 			fail("EFORMAT")
 		end
-		local link = { parts = parts, base = base, target = entry.linkname }
+		local link = { parts = parts, base = base, target = entry.linkname, entry = entry }
 		link.found = self:link(link)
 		link.late = true
 		self.links[#self.links + 1] = link
+		self.placed[entry] = link
 		return
 	end
 	local dir = self:enter(parts, true)
@@ -267,6 +268,7 @@ function Tree:add(entry)
 		found.layer = self.layer
 	else
 		dir.children[base] = { node = node_of(entry, dir, self.layer), layer = self.layer }
+		self.placed[entry] = dir.children[base]
 	end
 end
 
@@ -294,15 +296,40 @@ function Tree:finish_links()
 	end
 end
 
+-- The entry of a layer that has the path of a link's target: the last one before the link, or the last of all.
+local function namesake(entries, link)
+	local wanted, found = table.concat(components(link.target), "/"), nil
+	for _, entry in ipairs(entries) do
+		if entry == link.entry and found then
+			return found
+		elseif entry ~= link.entry and table.concat(components(entry.name), "/") == wanted then
+			found = entry
+		end
+	end
+	return found
+end
+
+-- True when a hardlink leads, through symlinks, to another file than the one that its layer has under that very path.
+function Tree:has_two_meanings(entries)
+	for _, link in ipairs(self.links) do
+		local entry = namesake(entries, link)
+		if entry and (not self.placed[entry] or self.placed[entry].node ~= link.node) then
+			return true
+		end
+	end
+	return false
+end
+
 function Tree:apply(entries)
 	self.layer = self.layer + 1
-	self.links = {}
+	self.links, self.placed = {}, {}
 	for _, entry in ipairs(entries) do
 		if not self:whiteout(entry) then
 			self:add(entry)
 		end
 	end
 	self:finish_links()
+	self.ambiguous = self.ambiguous or self:has_two_meanings(entries)
 end
 
 -- ---- telling ---------------------------------------------------------------------
@@ -348,6 +375,7 @@ end
 ---@param layers table[][] entries of each, the base first
 ---@return table<string, table>|nil rows
 ---@return string|nil code why the layers cannot be applied
+---@return boolean|nil ambiguous a hardlink means one file by its path, and another one where that leads to
 function model.merge(layers)
 	local tree = setmetatable({ root = implied(nil), layer = 0 }, Tree)
 	local ok, why = pcall(function()
@@ -361,7 +389,7 @@ function model.merge(layers)
 		end
 		error(why, 0)
 	end
-	return rows_of(tree.root)
+	return rows_of(tree.root), nil, tree.ambiguous
 end
 
 --- A row in one line.

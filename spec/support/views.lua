@@ -178,8 +178,11 @@ end
 ---@param list spec.Views read
 ---@return string[]
 function views.problems(list)
-	local expected, code = model.merge(list.layers)
+	local expected, code, ambiguous = model.merge(list.layers)
 	local lines = {}
+	if ambiguous then
+		return lines
+	end
 	for _, view in ipairs(list) do
 		for _, line in ipairs(differences(view, expected, code)) do
 			lines[#lines + 1] = view.name .. ": " .. line
