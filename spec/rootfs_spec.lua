@@ -286,7 +286,12 @@ describe("a root file system", function()
 
 		specify("that stand before their file, or before the whiteout of it", function()
 			assert.same({ a = "1", b = "1" }, contents(rootfs({ link("a", "b"), file("b", "1") })))
-			assert.same({ b = "1" }, contents(rootfs({ file("a", "1") }, { file(".wh.a"), link("b", "/a") })))
+			assert.same({ b = "1" }, contents(rootfs({ file("a", "1") }, { link("b", "/a"), file(".wh.a") })))
+		end)
+
+		specify("not behind the whiteout of their file, where unpackers do not find it any more", function()
+			local root = rootfs({ file("a", "1") }, { file(".wh.a"), link("b", "/a") })
+			assert.equal("hardlink", root:stat("b").type)
 		end)
 
 		specify("to the file that had the name when the link was made", function()

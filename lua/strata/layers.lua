@@ -56,11 +56,13 @@ local function check_position(image, i, what)
   end
 end
 
--- One layer is one already; only the lowest may have whiteouts, which hide nothing there.
+-- One layer is one already; only the lowest may have whiteouts, or what AUFS kept beside
+-- them, which hide nothing there.
 local function needs_no_squash(states, first, last)
   if first ~= last then return false end
   for entry in first == 1 and states[1].index:entries() or function() end do
-    if entry.whiteout or entry.opaque then return false end
+    local aufs = ("/" .. entry.path):find("/.wh..wh.", 1, true)
+    if entry.whiteout or entry.opaque or aufs then return false end
   end
   return true
 end

@@ -252,7 +252,7 @@ describe("extract", function()
 			end)
 		end
 
-		it("links to a file of a lower layer, which is copied where layers stand side by side", function()
+		it("links to a file of a lower layer, also where layers stand side by side", function()
 			local img = bench:open({
 				{ entries = { { name = "low", data = "low", mode = 2541, uid = 3, gid = 4, mtime = 77 }, symlink("l", "low") } },
 				{ entries = { hardlink("up", "low"), hardlink("l2", "l") } },

@@ -1,162 +1,482 @@
---- What a container sees of some layers: a second, slow opinion for the specs, by whole paths.
+--- What a container sees of some layers: a second opinion for the specs, a small file system of tables that takes
+--- the entries one by one, as a process would do it whose root it is.
 ---
---- It knows nothing of paths that lead through symlinks: stacks for it have none.
+--- Nothing of the library is used to merge. What is a matter of opinion is taken as unpackers take it that read a
+--- tar once: whiteouts and paths are looked up where they stand. A whiteout spares all that its layer has put there,
+--- before or behind it; a hardlink to what its layer brings later becomes a name of that.
 
 local model = {}
 
-local function normal(name)
-	return (name:gsub("^%./", ""):gsub("^/", ""):gsub("/$", ""))
+local MAX_LINKS = 40
+local PASSES = 40
+
+---@class spec.Node
+---@field type string
+---@field children? table<string, { node: spec.Node, layer: integer }>
+---@field parent? spec.Node
+
+local Tree = {}
+Tree.__index = Tree
+
+local function fail(code)
+	error({ refused = code }, 0)
 end
 
-local function remove(root, path)
-	for found in pairs(root) do
-		if found == path or found:sub(1, #path + 1) == path .. "/" then
-			root[found] = nil
+local function implied(parent)
+	return { type = "dir", mode = 493, uid = 0, gid = 0, mtime = 0, xattrs = {}, children = {}, parent = parent }
+end
+
+local function become_implied(node)
+	node.mode, node.uid, node.gid, node.mtime, node.xattrs = 493, 0, 0, 0, {}
+end
+
+--- The components of a name in a tar: "." and ".." are none of them.
+local function components(name)
+	local parts = {}
+	for part in name:gmatch("[^/]+") do
+		if part == ".." then
+			parts[#parts] = nil
+		elseif part ~= "." then
+			parts[#parts + 1] = part
 		end
+	end
+	return parts
+end
+
+-- A path's directory and its last component; nil for the root itself.
+local function split(name)
+	local parts = components(name)
+	local base = table.remove(parts)
+	return parts, base
+end
+
+-- ---- walking ---------------------------------------------------------------------
+
+-- The directory that components lead to. Unless `make`, nil when there is none.
+function Tree:enter(parts, make)
+	local here, rest, links = self.root, {}, 0
+	for i = #parts, 1, -1 do
+		rest[#rest + 1] = parts[i]
+	end
+	while #rest > 0 do
+		local name = table.remove(rest)
+		local found = here.children[name]
+		if name == ".." then
+			here = here.parent or here
+		elseif found and found.node.type == "dir" then
+			here = found.node
+		elseif found and found.node.type == "symlink" then
+			links = links + 1
+			if links > MAX_LINKS then
+				return make and fail("ELOOP") or nil
+			end
+			local target, reversed = found.node.target, {}
+			if target:sub(1, 1) == "/" then
+				here = self.root
+			end
+			for part in target:gmatch("[^/]+") do
+				if part ~= "." then
+					table.insert(reversed, 1, part)
+				end
+			end
+			for _, part in ipairs(reversed) do
+				rest[#rest + 1] = part
+			end
+		elseif not make then
+			return nil
+		else
+			here.children[name] = { node = implied(here), layer = self.layer }
+			here = here.children[name].node
+		end
+	end
+	return here
+end
+
+-- What stands at a path, of which the last component is not followed.
+function Tree:look(name)
+	local parts, base = split(name)
+	local dir = self:enter(parts, false)
+	if base == nil then
+		return self.root
+	end
+	return dir and dir.children[base] and dir.children[base].node
+end
+
+-- ---- whiteouts -------------------------------------------------------------------
+
+-- What lower layers have in a directory goes; what this one has stays.
+function Tree:hide(dir, name)
+	local found = dir.children[name]
+	if not found then
+		return
+	end
+	if found.node.type == "dir" then
+		self:clear(found.node)
+		if found.layer ~= self.layer and next(found.node.children) then
+			become_implied(found.node)
+			found.layer = self.layer
+		end
+	end
+	if found.layer ~= self.layer then
+		dir.children[name] = nil
 	end
 end
 
-local function implied()
-	return { kind = { type = "dir", mode = 493, uid = 0, gid = 0, mtime = 0 } }
-end
-
-local function add_parents(root, path)
-	for at in path:gmatch("()/") do
-		local parent = path:sub(1, at - 1)
-		if not root[parent] or root[parent].kind.type ~= "dir" then
-			remove(root, parent)
-			root[parent] = implied()
-		end
+function Tree:clear(dir)
+	local names = {}
+	for name in pairs(dir.children) do
+		names[#names + 1] = name
+	end
+	for _, name in ipairs(names) do
+		self:hide(dir, name)
 	end
 end
 
-local function hide(root, entry)
-	local path = normal(entry.name)
-	local directory, base = path:match("^(.*/)([^/]*)$")
-	directory, base = directory or "", base or path
+function Tree:opaque(parts)
+	local name = table.remove(parts)
+	if not name then
+		return self:clear(self.root)
+	end
+	local dir = self:enter(parts, false)
+	local found = dir and dir.children[name]
+	if found and found.node.type == "dir" then
+		self:clear(found.node)
+	elseif found and found.node.type == "symlink" and found.layer ~= self.layer then
+		dir.children[name] = { node = implied(dir), layer = self.layer }
+	end
+end
+
+-- True for what is no entry.
+function Tree:whiteout(entry)
+	local parts, base = split(entry.name)
+	if not base then
+		return false
+	end
 	if base == ".wh..wh..opq" then
-		local list = {}
-		for found in pairs(root) do
-			if found:sub(1, #directory) == directory then
-				list[#list + 1] = found
+		self:opaque(parts)
+		return true
+	end
+	for _, part in ipairs(parts) do
+		if part:sub(1, 8) == ".wh..wh." then
+			return true
+		end
+	end
+	if base:sub(1, 4) ~= ".wh." then
+		return false
+	end
+	if base:sub(5, 8) == ".wh." then
+		return true
+	end
+	local hidden = base:sub(5)
+	if hidden == "" or hidden == "." or hidden == ".." then
+		fail("EFORMAT")
+	end
+	local dir = self:enter(parts, false)
+	if dir then
+		self:hide(dir, hidden)
+	end
+	return true
+end
+
+-- ---- entries ---------------------------------------------------------------------
+
+local function node_of(entry, parent, layer)
+	local kind = entry.type or "file"
+	local node = { born = layer, type = kind, mode = entry.mode or 420, xattrs = {} }
+	node.uid, node.gid = entry.uid or 0, entry.gid or 0
+	node.mtime = entry.mtime or 1e9
+	for name, value in pairs(entry.xattrs or {}) do
+		node.xattrs[name] = value
+	end
+	if kind == "dir" then
+		node.children, node.parent = {}, parent
+	elseif kind == "symlink" then
+		node.target = entry.linkname
+	elseif kind == "file" then
+		node.content = entry.data or ""
+	elseif kind ~= "fifo" then
+		node.device = ("%d:%d"):format(entry.major or 0, entry.minor or 0)
+	end
+	return node
+end
+
+-- Gives a directory that stays the attributes of its new entry.
+local function replace_attributes(node, entry)
+	local new = node_of(entry, nil, nil)
+	node.mode, node.uid, node.gid, node.mtime, node.xattrs = new.mode, new.uid, new.gid, new.mtime, new.xattrs
+end
+
+-- A name that is an entry's own: what stands there later was put there by another one.
+local function placeholder()
+	return { type = "nothing" }
+end
+
+-- Makes `link` a name of what its target is. False when that is nothing (yet).
+function Tree:link(link)
+	local dir = self:enter(link.parts, not link.late)
+	if not dir then
+		return link.found
+	elseif link.late and (dir.children[link.base] or {}).node ~= link.node then
+		return true -- another entry has taken its place
+	end
+	local target = self:look(link.target)
+	if target and (target.type == "nothing" or (target.type == "dir" and not link.late)) then
+		target = nil
+	elseif target and target.type == "dir" then
+		fail("EFORMAT")
+	elseif target and target == link.node then
+		return false
+	end
+	link.node = target or (link.late and link.node) or placeholder()
+	if (dir.children[link.base] or {}).node ~= link.node then
+		dir.children[link.base] = { node = link.node, layer = self.layer }
+		-- What it replaces may have held its target.
+		if target and self:look(link.target) ~= target then
+			link.node = placeholder()
+			dir.children[link.base].node = link.node
+			target = nil
+		end
+	end
+	dir.children[link.base].layer = self.layer
+	link.lower = target ~= nil and target.born ~= self.layer
+	return target ~= nil
+end
+
+function Tree:add(entry)
+	local parts, base = split(entry.name)
+	if not base then
+		if entry.type ~= "dir" then
+			fail("EFORMAT")
+		end
+		return replace_attributes(self.root, entry)
+	end
+	if entry.type == "hardlink" then
+		if #components(entry.linkname) == 0 then
+			fail("EFORMAT")
+		end
+		local link = { parts = parts, base = base, target = entry.linkname, entry = entry }
+		link.found = self:link(link)
+		link.late = true
+		self.links[#self.links + 1] = link
+		self.placed[entry] = link
+		return
+	end
+	local dir = self:enter(parts, true)
+	local found = dir.children[base]
+	if found and found.node.type == "dir" and entry.type == "dir" then
+		replace_attributes(found.node, entry)
+		found.layer = self.layer
+	else
+		dir.children[base] = { node = node_of(entry, dir, self.layer), layer = self.layer }
+		self.placed[entry] = dir.children[base]
+	end
+end
+
+-- Links whose target came behind them. One that lower layers have counts only when this layer has none.
+function Tree:finish_links()
+	local progress, missing = true, false
+	for _ = 1, PASSES do
+		if not progress then
+			break
+		end
+		progress, missing = false, false
+		for _, link in ipairs(self.links) do
+			local before = link.node
+			local target = self:look(link.target)
+			if not link.found or (link.lower and target and target.type ~= "dir" and target ~= before) then
+				local found = self:link(link)
+				progress = progress or (found and not link.found) or link.node ~= before
+				link.found = link.found or found
+			end
+			missing = missing or not link.found
+		end
+	end
+	if missing then
+		fail("ENOENT")
+	end
+end
+
+-- The entry of a layer that has the path of a link's target: the last one before the link, or the last of all.
+local function namesake(entries, link)
+	local wanted, found = table.concat(components(link.target), "/"), nil
+	for _, entry in ipairs(entries) do
+		if entry == link.entry and found then
+			return found
+		elseif entry ~= link.entry and table.concat(components(entry.name), "/") == wanted then
+			found = entry
+		end
+	end
+	return found
+end
+
+-- True when a hardlink leads, through symlinks, to another file than the one that its layer has under that very path.
+function Tree:has_two_meanings(entries)
+	for _, link in ipairs(self.links) do
+		local entry = namesake(entries, link)
+		if entry and (not self.placed[entry] or self.placed[entry].node ~= link.node) then
+			return true
+		end
+	end
+	return false
+end
+
+function Tree:apply(entries)
+	self.layer = self.layer + 1
+	self.links, self.placed = {}, {}
+	for _, entry in ipairs(entries) do
+		if not self:whiteout(entry) then
+			self:add(entry)
+		end
+	end
+	self:finish_links()
+	self.ambiguous = self.ambiguous or self:has_two_meanings(entries)
+end
+
+-- ---- telling ---------------------------------------------------------------------
+
+local function rows_of(root)
+	local rows, names = {}, {}
+	local function visit(dir, prefix)
+		for name, found in pairs(dir.children) do
+			local path, node = prefix .. name, found.node
+			local row = {}
+			for _, field in ipairs({ "type", "mode", "uid", "gid", "mtime", "target", "content", "device", "xattrs" }) do
+				row[field] = node[field]
+			end
+			rows[path] = row
+			if node.type == "dir" then
+				visit(node, path .. "/")
+			else
+				names[node] = names[node] or {}
+				table.insert(names[node], path)
+				row.names = names[node]
 			end
 		end
-		for _, found in ipairs(list) do
-			root[found] = nil
-		end
-	elseif base:sub(1, 4) == ".wh." then
-		remove(root, directory .. base:sub(5))
 	end
-end
-
--- The file that a hardlink of a layer is another name of: the same table for all names.
-local function bind(entries, below)
-	local kinds, waiting = {}, {}
-	local latest = {}
-	for i, entry in ipairs(entries) do
-		local path = normal(entry.name)
-		if entry.type == "hardlink" then
-			kinds[i] = latest[normal(entry.linkname)]
-			waiting[#waiting + 1] = not kinds[i] and i or nil
-		else
-			kinds[i] = {
-				type = entry.type, mode = entry.mode, uid = entry.uid, gid = entry.gid, mtime = entry.mtime,
-				content = entry.sha256, target = entry.type == "symlink" and entry.linkname or nil,
-			}
-		end
-		latest[path] = kinds[i] or latest[path]
-	end
-	for _ = 1, #waiting do
-		for _, i in ipairs(waiting) do
-			local lower = below[normal(entries[i].linkname)]
-			kinds[i] = kinds[i] or latest[normal(entries[i].linkname)] or (lower and lower.kind)
-			latest[normal(entries[i].name)] = latest[normal(entries[i].name)] or kinds[i]
+	visit(root, "")
+	for _, row in pairs(rows) do
+		if row.names then
+			table.sort(row.names)
+			row.links = table.concat(row.names, " ")
+			row.names = nil
 		end
 	end
-	return kinds
+	local here = implied()
+	for field in pairs(here) do
+		here[field] = root[field]
+	end
+	here.children, here.parent, here.born = nil, nil, nil
+	rows["."] = here
+	return rows
 end
 
-local function put(root, path, kind)
-	add_parents(root, path)
-	if not (kind.type == "dir" and root[path] and root[path].kind.type == "dir") then
-		remove(root, path)
-	end
-	root[path] = { kind = kind }
-end
-
-local function apply(root, entries)
-	local below = {}
-	for path, node in pairs(root) do
-		below[path] = node
-	end
-	local kinds = bind(entries, below)
-	for _, entry in ipairs(entries) do
-		hide(root, entry)
-	end
-	for i, entry in ipairs(entries) do
-		local path = normal(entry.name)
-		if not path:find("%.wh%.[^/]*$") and path ~= "." and path ~= "" then
-			put(root, path, kinds[i] or { type = "hardlink" })
-		end
-	end
-end
-
---- A line for each path: type, mode, owner, time, content or target, and the first of the names that the file has.
----@param layers table[][] entries of each layer, as archive.look() tells them
----@return table<string, string>
+--- Merges layers: path -> type, mode, uid, gid, mtime, xattrs, target, content, device, links (all names of the file,
+--- sorted). The root is ".".
+---@param layers table[][] entries of each, the base first
+---@return table<string, table>|nil rows
+---@return string|nil code why the layers cannot be applied
+---@return boolean|nil ambiguous a hardlink means one file by its path, and another one where that leads to
 function model.merge(layers)
-	local root, first, lines = {}, {}, {}
-	for _, entries in ipairs(layers) do
-		apply(root, entries)
-	end
-	for path, node in pairs(root) do
-		if not first[node.kind] or path < first[node.kind] then
-			first[node.kind] = path
+	local tree = setmetatable({ root = implied(nil), layer = 0 }, Tree)
+	local ok, why = pcall(function()
+		for _, entries in ipairs(layers) do
+			tree:apply(entries)
 		end
+	end)
+	if not ok then
+		if type(why) == "table" then
+			return nil, why.refused
+		end
+		error(why, 0)
 	end
-	for path, node in pairs(root) do
-		lines[path] = model.line(node.kind, first[node.kind])
-	end
-	return lines
+	return rows_of(tree.root), nil, tree.ambiguous
 end
 
---- The line of a path.
----@param kind table type, mode, uid, gid, mtime, content, target
----@param first string of its names
+--- A row in one line.
+---@param row table
 ---@return string
-function model.line(kind, first)
-	if kind.type == "hardlink" then
-		return "a link to nothing"
-	end
-	return ("%s %o %d:%d %d %s, %s"):format(
-		kind.type,
-		kind.type == "symlink" and 511 or kind.mode,
-		kind.uid,
-		kind.gid,
-		kind.mtime,
-		kind.content or kind.target or "-",
-		kind.type == "dir" and "-" or first
-	)
-end
-
---- What a strata.Rootfs tells, in the same words.
----@param root strata.Rootfs
----@return table<string, string>
-function model.of(root)
-	local core = require("strata.core")
-	local lines, first = {}, {}
-	for entry in root:walk() do
-		if entry.inode and (not first[entry.inode] or entry.path < first[entry.inode]) then
-			first[entry.inode] = entry.path
+function model.line(row)
+	local parts = { row.type, row.type == "symlink" and "" or ("%04o"):format(row.mode) }
+	parts[#parts + 1] = ("%d:%d @%d"):format(row.uid, row.gid, row.mtime)
+	for _, field in ipairs({ "target", "content", "device", "links" }) do
+		if row[field] then
+			parts[#parts + 1] = ("%s=%q"):format(field, row[field])
 		end
 	end
-	for entry in root:walk() do
-		lines[entry.path] = model.line({
-			type = entry.type, mode = entry.mode, uid = entry.uid, gid = entry.gid, mtime = entry.mtime,
-			content = entry.type == "file" and core.sha256(assert(entry:read())) or nil, target = entry.linkpath,
-		}, entry.inode and first[entry.inode] or entry.path)
+	local names = {}
+	for name in pairs(row.xattrs or {}) do
+		names[#names + 1] = name
 	end
+	table.sort(names)
+	for _, name in ipairs(names) do
+		parts[#parts + 1] = ("%s=%q"):format(name, row.xattrs[name])
+	end
+	return table.concat(parts, " ")
+end
+
+--- What tells one merge from another, a line for each path: an empty list for equal ones.
+---@param expected table<string, table>
+---@param found table<string, table>
+---@return string[]
+function model.differences(expected, found)
+	local lines, paths = {}, {}
+	for _, rows in ipairs({ expected, found }) do
+		for path in pairs(rows) do
+			paths[path] = true
+		end
+	end
+	for path in pairs(paths) do
+		local wanted, got = expected[path], found[path]
+		if not wanted or not got then
+			lines[#lines + 1] = ("%s: is %s"):format(path, got and "there: " .. model.line(got) or "missing")
+		else
+			local one, other = model.line(wanted), model.line(got)
+			if one ~= other then
+				lines[#lines + 1] = ("%s: is %s instead of %s"):format(path, other, one)
+			end
+		end
+	end
+	table.sort(lines)
 	return lines
+end
+
+--- What a strata.Rootfs tells, in the same form.
+---@param root strata.Rootfs
+---@return table<string, table>
+function model.of(root)
+	local rows, names = {}, {}
+	local function take(entry)
+		local row = {
+			type = entry.type, mode = entry.mode, uid = entry.uid, gid = entry.gid, xattrs = entry.xattrs,
+			mtime = math.floor(entry.mtime),
+		}
+		if entry.type == "file" then
+			row.content = assert(entry:read())
+		elseif entry.type == "symlink" then
+			row.target = entry.linkpath
+		elseif entry.type == "char" or entry.type == "block" then
+			row.device = ("%d:%d"):format(entry.major, entry.minor)
+		end
+		if entry.type ~= "dir" then
+			local inode = entry.inode or entry.path
+			names[inode] = names[inode] or {}
+			table.insert(names[inode], entry.path)
+			row.names = names[inode]
+			assert(entry.links >= 1)
+		end
+		rows[entry.path] = row
+	end
+	take(assert(root:lstat(".")))
+	for entry in root:walk() do
+		take(entry)
+	end
+	for _, row in pairs(rows) do
+		if row.names then
+			table.sort(row.names)
+			row.links, row.names = table.concat(row.names, " "), nil
+		end
+	end
+	return rows
 end
 
 return model

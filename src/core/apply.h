@@ -8,12 +8,16 @@
  * layer whose digests are wrong is found out at its end.
  *
  * Whiteouts hide what lower layers have, wherever they stand in the tar, and
- * never what their own layer has. A directory keeps its time when only what is
- * in it changes, so that its time is that of its last entry. Directories that
- * no entry tells of are root's, with mode 0755 and time 0.
+ * never what their own layer has; only where they lead through symlinks it
+ * matters what these are when they come. A hardlink gets the file that its
+ * layer has for it, be it behind the link, or else what is at its target then.
+ * A directory keeps its time when only what is in it changes, so that its time
+ * is that of its last entry. Directories that no entry tells of are root's, with
+ * mode 0755 and time 0.
  *
  * With `overlay` each layer gets a directory of its own below the target, "1"
- * the base, in the form that overlayfs mounts.
+ * the base, in the form that overlayfs mounts. A hardlink to a file of a lower
+ * layer is a link to that layer's file there.
  *
  * A target has a reference count. It is filled by one thread, and by a job in
  * another one; its result is there when that job is done.

@@ -42,8 +42,7 @@ struct making {
 	struct strata_err *err;
 };
 
-/* Makes name a directory in dir, in which nothing else changes. */
-static int make_dir(struct strata_apply *a, int dir, const char *name, struct strata_err *err)
+int apply_make_dir(struct strata_apply *a, int dir, const char *name, struct strata_err *err)
 {
 	struct timespec times[2] = {{.tv_nsec = UTIME_OMIT}};
 	cleanup_fd int fd = -1;
@@ -76,7 +75,7 @@ static int make_missing(void *context, int dir, const char *name)
 
 	if (fd < 0)
 		return -errno;
-	return make_dir(making->a, fd, name, making->err) < 0 ? -ECANCELED : 0;
+	return apply_make_dir(making->a, fd, name, making->err) < 0 ? -ECANCELED : 0;
 }
 
 /* Missing directories are made, others opened. A negative errno; -ECANCELED: *err is filled. */
@@ -116,6 +115,7 @@ int apply_enter(struct strata_apply *a, const char *path, size_t len, bool make,
 	    strata_buf_append(&dir->path, "", 1, err) < 0)
 		return -1;
 	dir->path.len = len;
+	dir->linked = false;
 	fd = open_path(a, dir->path.data, make, err);
 	if (fd < 0 && is_absent(fd)) {
 		if (!make)

@@ -17,6 +17,7 @@
 static int mark(struct strata_apply *a, const char *name, struct strata_err *err)
 {
 	a->dir.dirty = true;
+	a->dir.stale = a->dir.stale || a->dir.linked;
 	return a->dir.clean ? 0 : apply_mark_made(a, &a->dir.st, name, err);
 }
 
@@ -72,7 +73,7 @@ static int apply_dir(struct strata_apply *a, const char *name, struct strata_err
 		return -1;
 	if (!existing && mark(a, name, err) < 0)
 		return -1;
-	if (existing && a->options.overlay &&
+	if (a->options.overlay &&
 	    (fstat(fd, &st) < 0 || apply_mark_made(a, &st, APPLY_TOLD, err) < 0))
 		return strata_fail_errno(err, errno, "cannot look at the directory");
 	return apply_meta_fd(a, fd, true, existing, err);
@@ -164,36 +165,33 @@ static int open_parent(struct strata_apply *a, const char *path, size_t base,
 {
 	cleanup_buf struct strata_buf parent = {0};
 
-	if (a->options.overlay && a->layer > 0) {
-		bool absent = false;
-		int fd;
-
-		if (base > 0 && strata_buf_append(&parent, path, base - 1, err) < 0)
-			return -ECANCELED;
-		if (strata_buf_append(&parent, "", 1, err) < 0)
-			return -ECANCELED;
-		fd = apply_copy_up(a, parent.data, path + base, &absent, err);
-		return fd >= 0 ? fd : absent ? -ENOENT : -ECANCELED;
-	}
-	if (base == 0)
-		return strata_root_open(a->root, ".", O_PATH | O_DIRECTORY);
-	if (strata_buf_append(&parent, path, base - 1, err) < 0 ||
+	if ((base > 0 && strata_buf_append(&parent, path, base - 1, err) < 0) ||
 	    strata_buf_append(&parent, "", 1, err) < 0)
 		return -ECANCELED;
-	return strata_root_open(a->root, parent.data, O_PATH | O_DIRECTORY);
+	if (a->options.overlay && a->layer > 0)
+		return apply_overlay_target(a, parent.data, path + base, err);
+	return strata_root_open(a->root, base > 0 ? parent.data : ".", O_PATH | O_DIRECTORY);
 }
 
-/* 1: the target is not there. */
+/* In the place of a name: an empty file that stands for a link without one, until that comes. */
+#define HELD "/held"
+
+/* What is at a name in that directory; 1: nothing, or a directory that may be replaced yet. */
+static int find_target(struct strata_apply *a, int from, const char *target, bool late,
+                       struct stat *st, struct strata_err *err)
+{
+	if (fstatat(from, target, st, AT_SYMLINK_NOFOLLOW) < 0)
+		return errno == ENOENT ? 1
+		                       : strata_fail_errno(err, errno, "cannot look at its target");
+	if (!S_ISDIR(st->st_mode))
+		return st->st_size == 0 && st->st_nlink == 1 && apply_is_made(a, st, HELD);
+	return late ? strata_fail(err, "EFORMAT", "a hardlink to a directory") : 1;
+}
+
+/* Makes the name in a->dir one of that file. 1: it is gone with what stood in the way. */
 static int link_from(struct strata_apply *a, int from, const char *target, const char *name,
                      struct strata_err *err)
 {
-	struct stat st;
-
-	if (fstatat(from, target, &st, AT_SYMLINK_NOFOLLOW) < 0)
-		return errno == ENOENT ? 1
-		                       : strata_fail_errno(err, errno, "cannot look at its target");
-	if (S_ISDIR(st.st_mode))
-		return strata_fail(err, "EFORMAT", "a hardlink to a directory");
 	if (linkat(from, target, a->dir.fd, name, 0) == 0)
 		return mark(a, name, err);
 	if (errno != EEXIST)
@@ -207,50 +205,119 @@ static int link_from(struct strata_apply *a, int from, const char *target, const
 	return mark(a, name, err);
 }
 
-/* Links a->path to that normalised path. 1: there is nothing to link to. */
-static int link_to(struct strata_apply *a, const char *target, struct strata_err *err)
-{
-	size_t base = apply_base(&a->path);
-	const char *slash = strrchr(target, '/');
-	size_t target_base = slash != NULL ? (size_t)(slash - target) + 1 : 0;
-	cleanup_fd int from = -1;
+/* In the place of a name: the file is of a lower layer, whatever names this one gives it. */
+#define LOWER "/lower"
 
-	if (strcmp(target, ".") == 0)
-		return strata_fail(err, "EFORMAT", "a hardlink to the root");
-	if (apply_enter(a, a->path.data, base > 0 ? base - 1 : 0, true, err) < 0)
-		return -1;
-	from = open_parent(a, target, target_base, err);
-	if (from == -ENOENT || from == -ENOTDIR || from == -ELOOP)
+/* True for a file that this layer may have another one for yet. */
+static bool is_lower(const struct strata_apply *a, int from, const char *target,
+                     const struct stat *st)
+{
+	struct stat dir;
+
+	if (a->fresh && a->layer == 0)
+		return false;
+	if (a->options.overlay || apply_is_made(a, st, LOWER))
+		return a->layer > 0;
+	return fstat(from, &dir) < 0 ||
+	       (!apply_is_clean(a, &dir) && !apply_is_made(a, &dir, target));
+}
+
+/* True when the link has replaced what its target was in, or was reached through. */
+static bool is_hidden(struct strata_apply *a, const char *target, size_t base)
+{
+	struct strata_err ignored;
+	int fd;
+
+	if (!a->dir.stale && (!a->options.overlay || a->layer == 0))
+		return false;
+	fd = open_parent(a, target, base, &ignored);
+	if (fd >= 0)
+		close(fd);
+	return fd < 0;
+}
+
+/*
+ * Links a->path to its target. 1: there is nothing to link to. The link is as it
+ * was made before, when it is made again; `changed`: it is another file's now.
+ */
+static int link_to(struct strata_apply *a, struct apply_link *link, const char *target, bool late,
+                   bool *changed, struct strata_err *err)
+{
+	const char *name = a->path.data + apply_base(&a->path);
+	const char *slash = strrchr(target, '/');
+	size_t base = slash != NULL ? (size_t)(slash - target) + 1 : 0;
+	cleanup_fd int from = open_parent(a, target, base, err);
+	struct stat st;
+	int status;
+
+	*changed = false;
+	if (from == -ENOENT || from == -ENOTDIR || from == -ELOOP || from == -ENAMETOOLONG)
 		return 1;
 	if (from == -ECANCELED)
 		return -1;
 	if (from < 0)
 		return strata_fail_errno(err, -from, "cannot open the directory of its target");
-	return link_from(a, from, target + target_base, a->path.data + base, err);
+	status = find_target(a, from, target + base, late && !link->found, &st, err);
+	if (status != 0 || (st.st_ino == link->ino && st.st_dev == link->dev))
+		return status;
+	link->lower = is_lower(a, from, target + base, &st);
+	if (link->lower && apply_mark_made(a, &st, LOWER, err) < 0)
+		return -1;
+	status = link_from(a, from, target + base, name, err);
+	if (status == 0 && is_hidden(a, target, base))
+		status = 1;
+	if (status == 0) {
+		link->dev = st.st_dev;
+		link->ino = st.st_ino;
+		link->found = true;
+		*changed = true;
+	}
+	return status;
 }
 
-static int keep_link(struct strata_apply *a, const char *target, struct strata_err *err)
+static int keep_link(struct strata_apply *a, struct apply_link *link, const char *target,
+                     struct strata_err *err)
 {
 	struct apply_link *grown = strata_reallocarray(a->links, a->link_count + 1, sizeof(*grown));
 
 	if (grown == NULL)
 		return strata_fail_nomem(err);
 	a->links = grown;
-	grown += a->link_count;
-	*grown = (struct apply_link){.path = a->arena.len, .number = a->number};
+	link->path = a->arena.len;
+	link->number = a->number;
 	if (strata_buf_append(&a->arena, a->path.data, a->path.len + 1, err) < 0)
 		return -1;
-	grown->target = a->arena.len;
+	link->target = a->arena.len;
 	if (strata_buf_append(&a->arena, target, strlen(target) + 1, err) < 0)
 		return -1;
-	a->link_count++;
+	grown[a->link_count++] = *link;
 	return 0;
+}
+
+/* The name is the link's, though there is no file yet: what is there then is of another entry. */
+static int hold_place(struct strata_apply *a, struct apply_link *link, const char *name,
+                      struct strata_err *err)
+{
+	cleanup_fd int fd = -1;
+	struct stat st;
+
+	if (apply_clear_way(a, name, err) < 0)
+		return -1;
+	fd = openat(a->dir.fd, name, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600);
+	if (fd < 0 || fstat(fd, &st) < 0)
+		return strata_fail_errno(err, errno, "cannot make it");
+	link->dev = st.st_dev;
+	link->ino = st.st_ino;
+	return apply_mark_made(a, &st, HELD, err) < 0 ? -1 : mark(a, name, err);
 }
 
 static int apply_link(struct strata_apply *a, const struct strata_tar_header *h,
                       struct strata_err *err)
 {
 	cleanup_free char *target = malloc(h->linkpath_len + 2);
+	size_t base = apply_base(&a->path);
+	struct apply_link link = {0};
+	bool changed;
 	int status;
 
 	if (target == NULL)
@@ -258,51 +325,67 @@ static int apply_link(struct strata_apply *a, const struct strata_tar_header *h,
 	if (h->linkpath_len == 0)
 		return strata_fail(err, "EFORMAT", "a hardlink to nothing");
 	target[strata_path_normalise(h->linkpath, h->linkpath_len, target)] = '\0';
-	status = link_to(a, target, err);
-	return status == 1 ? keep_link(a, target, err) : status;
+	if (strcmp(target, ".") == 0)
+		return strata_fail(err, "EFORMAT", "a hardlink to the root");
+	if (apply_enter(a, a->path.data, base > 0 ? base - 1 : 0, true, err) < 0)
+		return -1;
+	status = link_to(a, &link, target, false, &changed, err);
+	if (status < 0)
+		return -1;
+	if (status == 1 && hold_place(a, &link, a->path.data + base, err) < 0)
+		return -1;
+	return status == 1 || link.lower ? keep_link(a, &link, target, err) : 0;
 }
 
-/* Makes the links again whose target has come since. */
-static int late_pass(struct strata_apply *a, size_t *left, struct strata_err *err)
+/* True when the link, or what stands for it, is as it was left. */
+static bool is_left(const struct strata_apply *a, const struct apply_link *link, const char *name)
+{
+	struct stat st;
+
+	return fstatat(a->dir.fd, name, &st, AT_SYMLINK_NOFOLLOW) == 0 && st.st_ino == link->ino &&
+	       st.st_dev == link->dev;
+}
+
+/* Makes a link again: 1 when that has changed anything. */
+static int link_again(struct strata_apply *a, struct apply_link *link, struct strata_err *err)
+{
+	const char *path = a->arena.data + link->path;
+	size_t base;
+	bool changed;
+	int status;
+
+	a->number = link->number;
+	a->path.len = 0;
+	if (strata_buf_append(&a->path, path, strlen(path) + 1, err) < 0)
+		return -1;
+	a->path.len--;
+	base = apply_base(&a->path);
+	status = apply_enter(a, a->path.data, base > 0 ? base - 1 : 0, false, err);
+	if (status < 0)
+		return -1;
+	if (status == 1)
+		return 0;
+	/* Another entry has taken its place. */
+	if (!is_left(a, link, a->path.data + base)) {
+		link->done = true;
+		return 0;
+	}
+	status = link_to(a, link, a->arena.data + link->target, true, &changed, err);
+	return status < 0 ? -1 : changed;
+}
+
+/* The first link that has come to nothing. */
+static int report_link(struct strata_apply *a, struct strata_err *err)
 {
 	for (size_t i = 0; i < a->link_count; i++) {
-		struct apply_link *link = &a->links[i];
+		const struct apply_link *link = &a->links[i];
+		const char *target = a->arena.data + link->target;
 		const char *path = a->arena.data + link->path;
-		int status;
+		char quoted[256];
 
-		if (link->done)
+		if (link->done || link->found)
 			continue;
 		a->number = link->number;
-		a->path.len = 0;
-		if (strata_buf_append(&a->path, path, strlen(path) + 1, err) < 0)
-			return -1;
-		a->path.len--;
-		status = link_to(a, a->arena.data + link->target, err);
-		if (status < 0)
-			return -1;
-		link->done = status == 0;
-		*left -= link->done;
-	}
-	return 0;
-}
-
-int apply_late_links(struct strata_apply *a, struct strata_err *err)
-{
-	size_t left = a->link_count, before = left + 1;
-
-	for (int pass = 0; left > 0 && left < before && pass < LATE_PASSES; pass++) {
-		before = left;
-		if (late_pass(a, &left, err) < 0)
-			return -1;
-	}
-	for (size_t i = 0; left > 0 && i < a->link_count; i++) {
-		char quoted[256];
-		const char *target = a->arena.data + a->links[i].target;
-		const char *path = a->arena.data + a->links[i].path;
-
-		if (a->links[i].done)
-			continue;
-		a->number = a->links[i].number;
 		a->path.len = 0;
 		if (strata_buf_append(&a->path, path, strlen(path) + 1, err) < 0)
 			return -1;
@@ -310,6 +393,25 @@ int apply_late_links(struct strata_apply *a, struct strata_err *err)
 		return strata_fail(err, "ENOENT", "a hardlink to %s, which is not there",
 		                   strata_quote(quoted, sizeof(quoted), target, strlen(target)));
 	}
+	return 0;
+}
+
+int apply_late_links(struct strata_apply *a, struct strata_err *err)
+{
+	bool progress = a->link_count > 0;
+
+	for (int pass = 0; progress && pass < LATE_PASSES; pass++) {
+		progress = false;
+		for (size_t i = 0; i < a->link_count; i++) {
+			int status = a->links[i].done ? 0 : link_again(a, &a->links[i], err);
+
+			if (status < 0)
+				return -1;
+			progress = progress || status > 0;
+		}
+	}
+	if (report_link(a, err) < 0)
+		return -1;
 	a->link_count = a->arena.len = 0;
 	return 0;
 }

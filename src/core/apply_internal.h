@@ -29,6 +29,7 @@ struct apply_dir {
 	bool dirty;             /* something in it has changed */
 	bool clean;             /* everything in it is of this layer */
 	bool stale;             /* paths may lead elsewhere now: open it again */
+	bool linked;            /* overlay: reached through a link, which any entry may hide */
 };
 
 struct apply_meta {
@@ -56,12 +57,19 @@ struct apply_content {
 	uint64_t within;
 };
 
-/* A hardlink whose target was not there, in order; names are offsets into arena. */
+/*
+ * A hardlink whose target was not there, or was a lower layer's, in order: this
+ * layer may have a file for it yet. Names are offsets into arena.
+ */
 struct apply_link {
 	size_t path;
 	size_t target;
 	uint64_t number;
-	bool done;
+	dev_t dev; /* of the file it is a name of now, or of what stands for that */
+	ino_t ino;
+	bool found;
+	bool lower;
+	bool done; /* replaced by another entry */
 };
 
 /* A directory whose mode would keep its own user out. */
@@ -154,6 +162,9 @@ int apply_leave(struct strata_apply *a, struct strata_err *err);
 /* Gives it what a directory has that no entry tells of. */
 int apply_implied(struct strata_apply *a, int fd, struct strata_err *err);
 
+/* Makes name an implied directory in dir, in which nothing else changes. */
+int apply_make_dir(struct strata_apply *a, int dir, const char *name, struct strata_err *err);
+
 /* Removes what stands in the way of an entry, and all that is in it. */
 int apply_clear_way(struct strata_apply *a, const char *name, struct strata_err *err);
 
@@ -202,7 +213,7 @@ int apply_clear_xattrs(struct strata_apply *a, int fd, struct strata_err *err);
 int apply_entry(struct strata_apply *a, const struct strata_tar_header *h, const char *raw,
                 size_t raw_len, struct strata_err *err);
 
-/* Second pass over links whose target came later. */
+/* Looks again for the targets of links that may have come behind them. */
 int apply_late_links(struct strata_apply *a, struct strata_err *err);
 
 /* A payload's bytes (apply_content.c). */

@@ -11,229 +11,11 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/sysmacros.h>
-#include <sys/xattr.h>
 
 #include "apply_overlay.h"
+#include "beneath.h"
 
 #define DIR_FLAGS (O_RDONLY | O_DIRECTORY | O_CLOEXEC)
-#define MAX_NAME 255
-#define MAX_LINKS 40
-#define MAX_TARGET 4096
-
-static const char *opaque_name(const struct strata_apply *a)
-{
-	return a->options.user_xattrs ? "user.overlay.opaque" : "trusted.overlay.opaque";
-}
-
-static bool is_opaque(const struct strata_apply *a, int fd)
-{
-	char value[2];
-
-	return fgetxattr(fd, opaque_name(a), value, sizeof(value)) == 1 && value[0] == 'y';
-}
-
-int apply_set_opaque(struct strata_apply *a, int fd, struct strata_err *err)
-{
-	if (fsetxattr(fd, opaque_name(a), "y", 1, 0) == 0)
-		return 0;
-	return strata_fail_errno(err, errno, "cannot set %s", opaque_name(a));
-}
-
-static bool is_whiteout(const struct stat *st)
-{
-	return S_ISCHR(st->st_mode) && st->st_rdev == makedev(0, 0);
-}
-
-static int open_layer(const struct strata_apply *a, size_t layer)
-{
-	char name[24];
-
-	snprintf(name, sizeof(name), "%zu", layer + 1);
-	return openat(a->target, name, DIR_FLAGS | O_NOFOLLOW);
-}
-
-/* ---- looking up --------------------------------------------------------- */
-
-/* Takes the next component of *path; false at its end. */
-static bool next_name(const char **path, char name[MAX_NAME + 1])
-{
-	size_t len;
-
-	while (**path == '/')
-		(*path)++;
-	len = strcspn(*path, "/");
-	if (len == 0 || len > MAX_NAME)
-		return false;
-	memcpy(name, *path, len);
-	name[len] = '\0';
-	*path += len;
-	while (**path == '/')
-		(*path)++;
-	return true;
-}
-
-/* Looks for a path without links in one layer. 1: found; 0: look below; -1: hidden, or no more. */
-static int probe(const struct strata_apply *a, size_t layer, const char *path,
-                 struct apply_found *found)
-{
-	cleanup_fd int dir = open_layer(a, layer);
-	bool opaque = false;
-	char name[MAX_NAME + 1];
-
-	while (dir >= 0 && next_name(&path, name)) {
-		cleanup_fd int fd = openat(dir, name, O_PATH | O_NOFOLLOW | O_CLOEXEC);
-		struct stat st;
-
-		if (fd < 0 || fstat(fd, &st) < 0)
-			return errno == ENOENT && !opaque ? 0 : -1;
-		if (is_whiteout(&st))
-			return -1;
-		if (*path == '\0') {
-			*found = (struct apply_found){strata_steal_fd(&fd), layer, st};
-			return 1;
-		}
-		if (!S_ISDIR(st.st_mode))
-			return -1;
-		close(fd);
-		fd = openat(dir, name, DIR_FLAGS | O_NOFOLLOW);
-		close(dir);
-		dir = strata_steal_fd(&fd);
-		opaque = opaque || (dir >= 0 && is_opaque(a, dir));
-	}
-	return -1;
-}
-
-/* Opens a directory of this layer. *opaque: one that it is in is. */
-static int open_own(const struct strata_apply *a, const char *path, bool *opaque)
-{
-	cleanup_fd int dir = openat(a->root, ".", DIR_FLAGS);
-	char name[MAX_NAME + 1];
-
-	while (dir >= 0 && next_name(&path, name)) {
-		int fd = openat(dir, name, DIR_FLAGS | O_NOFOLLOW);
-
-		close(dir);
-		dir = fd;
-		*opaque = *opaque || (*path != '\0' && dir >= 0 && is_opaque(a, dir));
-	}
-	return strata_steal_fd(&dir);
-}
-
-bool apply_look_up(const struct strata_apply *a, size_t layers, const char *path,
-                   struct apply_found *found)
-{
-	int status = 0;
-
-	found->fd = -1;
-	while (layers > 0 && status == 0)
-		status = probe(a, --layers, path, found);
-	return status > 0;
-}
-
-/* What is left to go, and how far it is without links. */
-struct resolving {
-	struct strata_buf rest;
-	struct strata_buf *done;
-	unsigned links;
-};
-
-static int append(struct strata_buf *b, const char *text, size_t len, struct strata_err *err)
-{
-	if (strata_buf_append(b, text, len, err) < 0 || strata_buf_append(b, "", 1, err) < 0)
-		return -1;
-	b->len--;
-	return 0;
-}
-
-/* What is left becomes the link's target, and what was left. */
-static int follow(struct resolving *r, int link, const char *left, struct strata_err *err)
-{
-	struct strata_buf rest = {0};
-	char target[MAX_TARGET];
-	ssize_t len = readlinkat(link, "", target, sizeof(target));
-	int status;
-
-	if (len <= 0 || len == MAX_TARGET || ++r->links > MAX_LINKS)
-		return strata_fail_errno(err, len < 0 ? errno : ELOOP, "cannot follow a link");
-	if (target[0] == '/')
-		r->done->len = 0;
-	status = append(&rest, target, (size_t)len, err);
-	if (status == 0)
-		status = append(&rest, "/", 1, err);
-	if (status == 0)
-		status = append(&rest, left, strlen(left), err);
-	strata_buf_free(&r->rest);
-	r->rest = rest;
-	return status;
-}
-
-static void go_up(struct strata_buf *done)
-{
-	while (done->len > 0 && done->data[done->len - 1] != '/')
-		done->len--;
-	if (done->len > 0)
-		done->len--;
-	if (done->data != NULL)
-		done->data[done->len] = '\0';
-}
-
-/* One component. 1: it is not there, or no directory. */
-static int resolve_name(struct strata_apply *a, struct resolving *r, const char *name, bool make,
-                        const char **left, struct strata_err *err)
-{
-	size_t before = r->done->len;
-	struct apply_found found;
-	bool there;
-	int status = 0;
-
-	if (before > 0 && append(r->done, "/", 1, err) < 0)
-		return -1;
-	if (append(r->done, name, strlen(name), err) < 0)
-		return -1;
-	there = apply_look_up(a, a->layer + 1, r->done->data, &found);
-	if (there && S_ISLNK(found.st.st_mode)) {
-		r->done->len = before;
-		status = follow(r, found.fd, *left, err);
-		if (status < 0 && !make && strcmp(err->code, "ENOMEM") != 0)
-			status = 1; /* it leads nowhere */
-		*left = r->rest.data;
-	} else if (!make && !(there && S_ISDIR(found.st.st_mode))) {
-		status = 1;
-	}
-	if (found.fd >= 0)
-		close(found.fd);
-	return status;
-}
-
-int apply_resolve(struct strata_apply *a, const char *path, bool make, struct strata_buf *done,
-                  struct strata_err *err)
-{
-	struct resolving r = {.done = done};
-	char name[MAX_NAME + 1];
-	const char *left;
-	int status = 0;
-
-	done->len = 0;
-	if (append(done, "", 0, err) < 0 || append(&r.rest, path, strlen(path), err) < 0) {
-		strata_buf_free(&r.rest);
-		return -1;
-	}
-	left = r.rest.data;
-	while (status == 0 && next_name(&left, name)) {
-		if (strcmp(name, "..") == 0)
-			go_up(done);
-		else if (strcmp(name, ".") != 0)
-			status = resolve_name(a, &r, name, make, &left, err);
-	}
-	if (status == 0 && left[0] != '\0')
-		status = make ? strata_fail_errno(err, ENAMETOOLONG, "cannot follow a link") : 1;
-	if (status == 0 && done->len > 0)
-		done->data[done->len] = '\0';
-	else if (status == 0)
-		done->data[0] = '\0';
-	strata_buf_free(&r.rest);
-	return status;
-}
 
 /* ---- directories of this layer ------------------------------------------ */
 
@@ -252,6 +34,35 @@ static int add_borrower(struct strata_apply *a, const char *path, const struct s
 		return strata_fail_nomem(err);
 	a->borrower_count++;
 	return 0;
+}
+
+/* True when lower layers have nothing to do with the directory of this one. */
+static bool is_own(const struct strata_apply *a, const char *path)
+{
+	struct apply_found below;
+	bool opaque = false, own;
+	int fd = apply_open_own(a, path, &opaque);
+
+	if (fd >= 0)
+		close(fd);
+	own = opaque || !apply_look_up(a, a->layer, path, &below);
+	if (own)
+		return true;
+	close(below.fd);
+	return !S_ISDIR(below.st.st_mode);
+}
+
+/* Keeps in mind what a directory that has been made is: see apply_overlay_end. */
+static int note_dir(struct strata_apply *a, int fd, const struct stat *st, const char *path,
+                    bool hidden, struct strata_err *err)
+{
+	if (apply_mark_clean(a, st, err) < 0)
+		return -1;
+	if (hidden)
+		return apply_set_opaque(a, fd, err);
+	if (is_own(a, path))
+		return apply_mark_made(a, st, APPLY_TOLD, err);
+	return add_borrower(a, path, st, false, err);
 }
 
 /* Makes `name` in dir; path is its whole path. What it has below it gets at the layer's end. */
@@ -275,8 +86,7 @@ static int make_layer_dir(struct strata_apply *a, int dir, const char *name, con
 	fd = openat(dir, name, DIR_FLAGS | O_NOFOLLOW);
 	if (fd < 0 || fstat(fd, &st) < 0)
 		return strata_fail_errno(err, errno, "cannot open a directory");
-	if (apply_implied(a, fd, err) < 0 || apply_mark_clean(a, &st, err) < 0 ||
-	    (hidden ? apply_set_opaque(a, fd, err) : add_borrower(a, path, &st, false, err)) < 0)
+	if (apply_implied(a, fd, err) < 0 || note_dir(a, fd, &st, path, hidden, err) < 0)
 		return -1;
 	times[1] = above.st_mtim;
 	return futimens(dir, times) == 0
@@ -296,10 +106,10 @@ static int drop_whiteout(struct strata_apply *a, char *path, struct strata_err *
 	if (slash == NULL)
 		return 0; /* the root is never opaque */
 	*slash = '\0';
-	dir = open_own(a, path, &opaque);
-	opaque = opaque || (dir >= 0 && is_opaque(a, dir));
+	dir = apply_open_own(a, path, &opaque);
+	opaque = opaque || (dir >= 0 && apply_is_opaque(a, dir));
 	if (dir < 0 || !opaque || fstat(dir, &above) < 0 ||
-	    fstatat(dir, slash + 1, &st, AT_SYMLINK_NOFOLLOW) < 0 || !is_whiteout(&st))
+	    fstatat(dir, slash + 1, &st, AT_SYMLINK_NOFOLLOW) < 0 || !apply_is_whiteout(&st))
 		return 0;
 	times[1] = above.st_mtim;
 	if (unlinkat(dir, slash + 1, 0) < 0 || futimens(dir, times) < 0)
@@ -307,17 +117,63 @@ static int drop_whiteout(struct strata_apply *a, char *path, struct strata_err *
 	return 0;
 }
 
-/* Opens the directory, unless an entry or a whiteout has come to it, or to what it is in. */
-static int open_borrower(struct strata_apply *a, const struct apply_borrower *b)
+/* Makes a whiteout of that name. */
+static int put_whiteout(int dir, const char *name, struct strata_err *err)
+{
+	struct timespec zero[2] = {{0}, {0}};
+
+	if (mknodat(dir, name, S_IFCHR, makedev(0, 0)) < 0 ||
+	    utimensat(dir, name, zero, AT_SYMLINK_NOFOLLOW) < 0)
+		return strata_fail_errno(err, errno, "cannot make a whiteout");
+	return 0;
+}
+
+/* Removes a directory that was made for nothing: what it is in, or itself, is hidden. */
+static int drop_dir(struct strata_apply *a, char *path, bool whiteout, struct strata_err *err)
+{
+	struct timespec times[2] = {{.tv_nsec = UTIME_OMIT}};
+	char *slash = strrchr(path, '/');
+	const char *name = slash != NULL ? slash + 1 : path;
+	bool ignored = false;
+	cleanup_fd int dir = -1;
+	struct stat above;
+
+	if (slash != NULL)
+		*slash = '\0';
+	dir = apply_open_own(a, slash != NULL ? path : "", &ignored);
+	if (dir < 0 || fstat(dir, &above) < 0)
+		return 0;
+	if (unlinkat(dir, name, AT_REMOVEDIR) < 0)
+		return errno == ENOTEMPTY || errno == EEXIST
+		               ? 0
+		               : strata_fail_errno(err, errno, "cannot remove a directory");
+	if (whiteout && put_whiteout(dir, name, err) < 0)
+		return -1;
+	times[1] = above.st_mtim;
+	return futimens(dir, times) == 0
+	               ? 0
+	               : strata_fail_errno(err, errno, "cannot set the time of a directory");
+}
+
+/* A directory on the way to an entry, unless an entry of its own has come since. */
+static int settle_dir(struct strata_apply *a, struct apply_borrower *b, struct strata_err *err)
 {
 	bool opaque = false;
-	cleanup_fd int dir = open_own(a, b->path, &opaque);
+	cleanup_fd int dir = apply_open_own(a, b->path, &opaque);
+	struct apply_found below = {.fd = -1};
 	struct stat st;
+	int status = 0;
 
-	if (dir < 0 || opaque || fstat(dir, &st) < 0 || st.st_dev != b->dev ||
-	    st.st_ino != b->ino || apply_is_made(a, &st, APPLY_TOLD))
-		return -1;
-	return strata_steal_fd(&dir);
+	if (dir < 0 || fstat(dir, &st) < 0 || st.st_dev != b->dev || st.st_ino != b->ino ||
+	    apply_is_made(a, &st, APPLY_TOLD))
+		return 0;
+	if (opaque || apply_is_made(a, &st, APPLY_HIDDEN))
+		return drop_dir(a, b->path, !opaque, err);
+	if (apply_look_up(a, a->layer, b->path, &below) && S_ISDIR(below.st.st_mode))
+		status = apply_copy_attributes(a, dir, &below, err);
+	if (below.fd >= 0)
+		close(below.fd);
+	return status;
 }
 
 /* From the end on: what is below comes first. */
@@ -327,17 +183,10 @@ int apply_overlay_end(struct strata_apply *a, struct strata_err *err)
 
 	while (a->borrower_count > 0) {
 		struct apply_borrower *b = &a->borrowers[--a->borrower_count];
-		cleanup_fd int fd = status == 0 && !b->whiteout ? open_borrower(a, b) : -1;
-		struct apply_found below = {.fd = -1};
 
-		if (b->whiteout && status == 0)
-			status = drop_whiteout(a, b->path, err);
-
-		if (fd >= 0 && apply_look_up(a, a->layer, b->path, &below) &&
-		    S_ISDIR(below.st.st_mode))
-			status = apply_copy_attributes(a, fd, &below, err);
-		if (below.fd >= 0)
-			close(below.fd);
+		if (status == 0)
+			status = b->whiteout ? drop_whiteout(a, b->path, err)
+			                     : settle_dir(a, b, err);
 		free(b->path);
 	}
 	return status;
@@ -347,15 +196,15 @@ int apply_ensure(struct strata_apply *a, const char *path, struct strata_err *er
 {
 	cleanup_buf struct strata_buf prefix = {0};
 	cleanup_fd int dir = openat(a->root, ".", DIR_FLAGS);
-	char name[MAX_NAME + 1];
+	char name[APPLY_NAME_MAX + 1];
 
 	if (dir < 0)
 		return strata_fail_errno(err, errno, "cannot open a directory");
-	while (next_name(&path, name)) {
+	while (apply_next_name(&path, name)) {
 		int fd = openat(dir, name, DIR_FLAGS | O_NOFOLLOW);
 
-		if ((prefix.len > 0 && append(&prefix, "/", 1, err) < 0) ||
-		    append(&prefix, name, strlen(name), err) < 0) {
+		if ((prefix.len > 0 && apply_append(&prefix, "/", 1, err) < 0) ||
+		    apply_append(&prefix, name, strlen(name), err) < 0) {
 			if (fd >= 0)
 				close(fd);
 			return -1;
@@ -378,11 +227,11 @@ int apply_overlay_open(struct strata_apply *a, const char *path, bool make, stru
 	cleanup_buf struct strata_buf done = {0};
 	cleanup_fd int dir = openat(a->root, ".", DIR_FLAGS);
 	const char *left = path;
-	char name[MAX_NAME + 1];
+	char name[APPLY_NAME_MAX + 1];
 	int status;
 
 	/* Directories that this layer has are those of the merge. */
-	while (dir >= 0 && next_name(&left, name)) {
+	while (dir >= 0 && apply_next_name(&left, name)) {
 		int fd = openat(dir, name, DIR_FLAGS | O_NOFOLLOW);
 
 		close(dir);
@@ -393,8 +242,38 @@ int apply_overlay_open(struct strata_apply *a, const char *path, bool make, stru
 	status = apply_resolve(a, path, make, &done, err);
 	if (status != 0)
 		return status > 0 ? -ENOENT : -ECANCELED;
+	a->dir.linked = strcmp(done.data, path) != 0;
 	dir = apply_ensure(a, done.data, err);
 	return dir >= 0 ? strata_steal_fd(&dir) : -ECANCELED;
+}
+
+/*
+ * The layers share the file then, so that a container sees one with several
+ * names, as where they lie on top of each other.
+ */
+int apply_overlay_target(struct strata_apply *a, const char *parent, const char *name,
+                         struct strata_err *err)
+{
+	cleanup_buf struct strata_buf done = {0};
+	cleanup_fd int layer = -1;
+	struct apply_found found;
+	size_t len;
+	int status = apply_resolve(a, parent, false, &done, err);
+
+	if (status != 0)
+		return status < 0 ? -ECANCELED : -ENOENT;
+	len = done.len;
+	if ((len > 0 && apply_append(&done, "/", 1, err) < 0) ||
+	    apply_append(&done, name, strlen(name), err) < 0)
+		return -ECANCELED;
+	if (!apply_look_up(a, a->layer + 1, done.data, &found))
+		return -ENOENT;
+	close(found.fd);
+	done.data[len] = '\0';
+	layer = apply_open_layer(a, found.layer);
+	return layer < 0 ? -errno
+	                 : strata_beneath_open(layer, len > 0 ? done.data : ".",
+	                                       O_PATH | O_DIRECTORY);
 }
 
 int apply_overlay_begin(struct strata_apply *a, struct strata_err *err)
@@ -406,12 +285,12 @@ int apply_overlay_begin(struct strata_apply *a, struct strata_err *err)
 	snprintf(name, sizeof(name), "%zu", a->layer + 1);
 	if (mkdirat(a->target, name, 0700) < 0)
 		return strata_fail_errno(err, errno, "cannot make its directory");
-	a->root = open_layer(a, a->layer);
+	a->root = apply_open_layer(a, a->layer);
 	if (a->root < 0)
 		return strata_fail_errno(err, errno, "cannot open its directory");
 	if (a->layer == 0)
 		return apply_implied(a, a->root, err);
-	lower = open_layer(a, a->layer - 1);
+	lower = apply_open_layer(a, a->layer - 1);
 	if (lower < 0 || fstat(lower, &below.st) < 0)
 		return strata_fail_errno(err, errno, "cannot open the layer below");
 	below.fd = lower;
@@ -424,16 +303,16 @@ int apply_overlay_begin(struct strata_apply *a, struct strata_err *err)
 static int hide_name(struct strata_apply *a, const char *path, const char *name,
                      struct strata_err *err)
 {
-	struct timespec times[2] = {{.tv_nsec = UTIME_OMIT}}, zero[2] = {{0}, {0}};
+	struct timespec times[2] = {{.tv_nsec = UTIME_OMIT}};
 	cleanup_buf struct strata_buf whole = {0};
 	cleanup_fd int dir = -1, fd = -1;
 	struct apply_found below;
 	bool opaque = false;
 	struct stat st;
 
-	if (append(&whole, path, strlen(path), err) < 0 ||
-	    (path[0] != '\0' && append(&whole, "/", 1, err) < 0) ||
-	    append(&whole, name, strlen(name), err) < 0)
+	if (apply_append(&whole, path, strlen(path), err) < 0 ||
+	    (path[0] != '\0' && apply_append(&whole, "/", 1, err) < 0) ||
+	    apply_append(&whole, name, strlen(name), err) < 0)
 		return -1;
 	if (!apply_look_up(a, a->layer, whole.data, &below))
 		return 0;
@@ -441,23 +320,25 @@ static int hide_name(struct strata_apply *a, const char *path, const char *name,
 	dir = apply_ensure(a, path, err);
 	if (dir < 0)
 		return -1;
-	fd = open_own(a, whole.data, &opaque); /* unless it is no directory */
+	fd = apply_open_own(a, whole.data, &opaque); /* unless it is no directory */
 	if (fd < 0 && opaque)
 		return 0;
 	if (fd >= 0)
 		close(strata_steal_fd(&fd));
 	fd = openat(dir, name, DIR_FLAGS | O_NOFOLLOW);
 	if (fd >= 0 && fstat(fd, &st) == 0)
-		return apply_mark_made(a, &st, APPLY_TOLD, err) < 0 ? -1
-		                                                    : apply_set_opaque(a, fd, err);
+		return apply_mark_made(a, &st, APPLY_HIDDEN, err) < 0
+		               ? -1
+		               : apply_set_opaque(a, fd, err);
 	if (errno != ENOENT)
 		return 0; /* it hides what is below by itself */
 	if (fstat(dir, &st) < 0)
 		return strata_fail_errno(err, errno, "cannot look at a directory");
 	times[1] = st.st_mtim;
-	if (mknodat(dir, name, S_IFCHR, makedev(0, 0)) < 0 ||
-	    utimensat(dir, name, zero, AT_SYMLINK_NOFOLLOW) < 0 || futimens(dir, times) < 0)
-		return strata_fail_errno(err, errno, "cannot make a whiteout");
+	if (put_whiteout(dir, name, err) < 0)
+		return -1;
+	if (futimens(dir, times) < 0)
+		return strata_fail_errno(err, errno, "cannot set the time of a directory");
 	return add_borrower(a, whole.data, &st, true, err);
 }
 
@@ -478,7 +359,7 @@ static int hide_root(struct strata_apply *a, struct strata_err *err)
 	int status = 0;
 
 	for (size_t layer = 0; layer < a->layer && status == 0; layer++) {
-		int fd = open_layer(a, layer);
+		int fd = apply_open_layer(a, layer);
 		DIR *dir = fd >= 0 ? fdopendir(fd) : NULL;
 		const struct dirent *e;
 
@@ -510,8 +391,8 @@ int apply_overlay_opaque(struct strata_apply *a, const char *parent, const char 
 	status = apply_resolve(a, parent, false, &done, err);
 	if (status != 0)
 		return status < 0 ? -1 : 0;
-	if ((done.len > 0 && append(&done, "/", 1, err) < 0) ||
-	    append(&done, name, strlen(name), err) < 0)
+	if ((done.len > 0 && apply_append(&done, "/", 1, err) < 0) ||
+	    apply_append(&done, name, strlen(name), err) < 0)
 		return -1;
 	there = apply_look_up(a, a->layer + 1, done.data, &found);
 	if (!there)
@@ -521,5 +402,10 @@ int apply_overlay_opaque(struct strata_apply *a, const char *parent, const char 
 	if (!S_ISDIR(found.st.st_mode) && !(S_ISLNK(found.st.st_mode) && found.layer < a->layer))
 		return 0;
 	fd = apply_ensure(a, done.data, err);
-	return fd < 0 ? -1 : apply_set_opaque(a, fd, err);
+	if (fd < 0)
+		return -1;
+	if (S_ISLNK(found.st.st_mode) &&
+	    (fstat(fd, &found.st) < 0 || apply_mark_made(a, &found.st, APPLY_TOLD, err) < 0))
+		return strata_fail_errno(err, errno, "cannot look at a directory");
+	return apply_set_opaque(a, fd, err);
 }

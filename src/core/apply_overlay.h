@@ -1,4 +1,4 @@
-/* Layers side by side: what apply_overlay.c and apply_copy.c do for the others. */
+/* Layers side by side: what apply_union.c, apply_overlay.c and apply_copy.c do for the others. */
 #ifndef STRATA_APPLY_OVERLAY_H
 #define STRATA_APPLY_OVERLAY_H
 
@@ -11,8 +11,43 @@ struct apply_found {
 	struct stat st;
 };
 
-/* In the place of a name: the directory is not any more as it is in lower layers. */
+/* In the place of a name: the directory is this layer's, whatever is in it. */
 #define APPLY_TOLD "/told"
+
+/* What lower layers have there is hidden: it stands only for what this one has in it. */
+#define APPLY_HIDDEN "/hidden"
+
+#define APPLY_NAME_MAX 255
+
+/* ---- the merge of layers (apply_union.c) -------------------------------- */
+
+int apply_set_opaque(struct strata_apply *a, int fd, struct strata_err *err);
+bool apply_is_opaque(const struct strata_apply *a, int fd);
+bool apply_is_whiteout(const struct stat *st);
+
+int apply_open_layer(const struct strata_apply *a, size_t layer);
+
+/* Takes the next component of *path; false at its end. */
+bool apply_next_name(const char **path, char name[APPLY_NAME_MAX + 1]);
+
+/* Appends a text and a NUL that does not count. */
+int apply_append(struct strata_buf *b, const char *text, size_t len, struct strata_err *err);
+
+/* Opens a directory of this layer, -1: there is none. *opaque: one that it is in is. */
+int apply_open_own(const struct strata_apply *a, const char *path, bool *opaque);
+
+/*
+ * Writes the path of a directory to *done as it is without links and "..".
+ * 1: it is not there (without make only).
+ */
+int apply_resolve(struct strata_apply *a, const char *path, bool make, struct strata_buf *done,
+                  struct strata_err *err);
+
+/* Looks for a path without links in the first so many layers. */
+bool apply_look_up(const struct strata_apply *a, size_t layers, const char *path,
+                   struct apply_found *found);
+
+/* ---- what a layer does (apply_overlay.c) -------------------------------- */
 
 /* Makes the layer's directory and opens it as a->root. */
 int apply_overlay_begin(struct strata_apply *a, struct strata_err *err);
@@ -35,19 +70,6 @@ int apply_overlay_hide(struct strata_apply *a, const char *path, const char *nam
 int apply_overlay_opaque(struct strata_apply *a, const char *parent, const char *name,
                          struct strata_err *err);
 
-int apply_set_opaque(struct strata_apply *a, int fd, struct strata_err *err);
-
-/*
- * Writes the path of a directory to *done as it is without links and "..".
- * 1: it is not there (without make only).
- */
-int apply_resolve(struct strata_apply *a, const char *path, bool make, struct strata_buf *done,
-                  struct strata_err *err);
-
-/* Looks for a path without links in the first so many layers. */
-bool apply_look_up(const struct strata_apply *a, size_t layers, const char *path,
-                   struct apply_found *found);
-
 /* Opens the directory of a path without links in this layer, made as it is below. */
 int apply_ensure(struct strata_apply *a, const char *path, struct strata_err *err);
 
@@ -56,10 +78,11 @@ int apply_copy_attributes(struct strata_apply *a, int fd, const struct apply_fou
                           struct strata_err *err);
 
 /*
- * A hardlink's target that only a lower layer has: copies it into this one,
- * under its own name. Returns its directory; 1 in *absent: there is none.
+ * Opens the directory, in whichever layer, that has what the merge shows at a
+ * hardlink's target. A descriptor with O_PATH, -ENOENT: there is nothing, or
+ * -ECANCELED: *err is filled.
  */
-int apply_copy_up(struct strata_apply *a, const char *parent, const char *name, bool *absent,
-                  struct strata_err *err);
+int apply_overlay_target(struct strata_apply *a, const char *parent, const char *name,
+                         struct strata_err *err);
 
 #endif

@@ -85,6 +85,24 @@ static int open_child(struct walk *w, int dir, const char *name)
 	return fd;
 }
 
+/* Hides a directory from below, in which all is this layer's. */
+static int hide_clean(struct walk *w, const char *name, struct strata_err *err)
+{
+	struct level *level = &w->levels[w->depth - 1];
+	cleanup_fd int fd = -1;
+
+	if (unlinkat(dirfd(level->dir), name, AT_REMOVEDIR) == 0) {
+		level->changed = true;
+		return 0;
+	}
+	if (errno != ENOTEMPTY && errno != EEXIST)
+		return strata_fail_errno(err, errno, "cannot remove a directory");
+	fd = open_child(w, dirfd(level->dir), name);
+	if (fd < 0)
+		return strata_fail_errno(err, errno, "cannot open a directory");
+	return apply_implied(w->a, fd, err);
+}
+
 /* Removes what is no directory; a directory becomes the next level. */
 static int remove_child(struct walk *w, const char *name, struct strata_err *err)
 {
@@ -105,7 +123,7 @@ static int remove_child(struct walk *w, const char *name, struct strata_err *err
 		               : strata_fail_errno(err, errno, "cannot remove");
 	}
 	if (w->lower && apply_is_clean(w->a, &st))
-		return 0;
+		return made ? 0 : hide_clean(w, name, err);
 	if (!w->lower && unlinkat(dir, name, AT_REMOVEDIR) == 0)
 		return 0;
 	fd = open_child(w, dir, name);

@@ -44,9 +44,12 @@ static int hide_dir(struct strata_apply *a, const char *name, bool made, struct 
 	cleanup_fd int fd =
 	        openat(a->dir.fd, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
 
-	if (fd < 0)
+	struct stat st;
+
+	if (fd < 0 || fstat(fd, &st) < 0)
 		return strata_fail_errno(err, errno, "cannot open what it hides");
-	if (clear_lower(a, fd, err) < 0)
+	/* Of what is in a clean directory no names are kept. */
+	if (!apply_is_clean(a, &st) && clear_lower(a, fd, err) < 0)
 		return -1;
 	if (made)
 		return 0;
@@ -90,13 +93,10 @@ static int hide(struct strata_apply *a, size_t parent_len, const char *name, str
 /* A directory that was a link below is a new one, and the link's target stays as it is. */
 static int replace_link(struct strata_apply *a, const char *name, struct strata_err *err)
 {
-	size_t base = apply_base(&a->path);
-
 	if (a->dir.clean || apply_is_made(a, &a->dir.st, name))
 		return 0;
-	if (apply_clear_way(a, name, err) < 0)
-		return -1;
-	return apply_enter(a, a->path.data, base - 1, true, err);
+	a->dir.stale = true;
+	return apply_make_dir(a, a->dir.fd, name, err);
 }
 
 /* a->path is that of the marker. */

@@ -148,6 +148,7 @@ int tree_add(struct strata_tree *tree, uint32_t parent, struct tree_name name, u
 	        .layer = layer,
 	        .entry = STRATA_NO_ENTRY,
 	        .inode = STRATA_NO_NODE,
+	        .cleared = layer,
 	        .name_layer = name.layer,
 	        .name_offset = name.offset,
 	        .name_len = name.len,

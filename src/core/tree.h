@@ -2,19 +2,20 @@
  * The file system that layers add up to, as a container sees it, built from
  * their entry indexes alone.
  *
- * Layers are applied one after the other, the base first. Whiteouts and opaque
- * markers of a layer hide what is below it, wherever they stand in its tar;
- * then its entries go in, in their order: a directory over a directory keeps
- * the children and takes the new attributes, anything else replaces what is
- * there. Parents without an entry are implied. Paths go through the symlinks of
- * the tree as it is then, inside the root.
+ * Layers are applied one after the other, the base first, and entries in their
+ * order, as unpackers do it (apply.h): a directory over a directory keeps the
+ * children and takes the new attributes, anything else replaces what is there.
+ * Parents without an entry are implied. Whiteouts and opaque markers hide what
+ * lower layers have and spare what their own layer has put there, before or
+ * behind them. All paths go through the symlinks of the tree as it is then,
+ * inside the root.
  *
  * Hardlinks are names of an inode, which is an entry of a layer: that of the
- * link's own layer by its index, wherever it stands, or else what lower layers
- * have at the link's target. So an upper layer that replaces one name leaves
- * the others as they are.
+ * link's own layer by its index, wherever it stands, or else what is at the
+ * link's target then. So an upper layer that replaces one name leaves the
+ * others as they are.
  *
- * A tree owns its nodes, in about 52 bytes for each path, and nothing of the
+ * A tree owns its nodes, in about 56 bytes for each path, and nothing of the
  * indexes, which have to outlive it and must not be edited. It is not locked.
  */
 #ifndef STRATA_TREE_H
@@ -47,6 +48,7 @@ struct strata_node {
 	uint32_t layer;      /* that it comes from, from 0 */
 	uint32_t entry;      /* of that layer; STRATA_NO_ENTRY: an implied directory */
 	uint32_t inode;      /* number of a file with several names, or STRATA_NO_NODE */
+	uint32_t cleared;    /* the layer that all below it is of; not known: an earlier one */
 	uint32_t name_layer; /* whose arena has the name; STRATA_NO_ENTRY: the tree's own */
 	uint32_t name_offset;
 	uint16_t name_len;

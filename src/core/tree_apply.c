@@ -9,17 +9,13 @@
 #define WHITEOUT_LEN 4
 #define OPAQUE ".wh..wh..opq"
 
-/* What a whiteout does to a node of the lower layers. */
-struct hiding {
-	uint32_t node;
-	bool opaque;
-};
+/* A hardlink may lead to one that stands behind it, and so on: as far as unpackers follow them. */
+#define STRAY_PASSES 40
 
 /* A hardlink whose file is not in its layer. */
 struct stray {
 	uint32_t entry;
-	uint32_t lower; /* the inode that lower layers have for it; STRATA_NO_NODE: none */
-	uint32_t node;  /* where it was put; STRATA_NO_NODE: nowhere */
+	uint32_t node; /* where it was put; STRATA_NO_NODE: nowhere */
 };
 
 struct apply {
@@ -29,9 +25,6 @@ struct apply {
 	uint32_t *inode_of; /* per entry: of files that have links; NULL without links */
 	struct stray *strays;
 	uint32_t stray_count;
-	struct hiding *hidings;
-	size_t hiding_count;
-	size_t hiding_capacity;
 };
 
 enum role { ROLE_ENTRY, ROLE_WHITEOUT, ROLE_OPAQUE, ROLE_SKIP, ROLE_INVALID };
@@ -125,72 +118,27 @@ static int look_up(struct apply *a, const struct tree_walk *how, const char *pat
  * The inode that a path leads to: of the last component itself, which need not be
  * followed. STRATA_NO_NODE for a directory and for what is not there.
  */
-static int inode_at(struct apply *a, struct strata_path path, uint32_t *inode,
+static int inode_at(struct apply *a, struct strata_path path, uint32_t *node, uint32_t *inode,
                     struct strata_err *err)
 {
 	struct strata_tree *tree = a->tree;
 	const struct tree_walk how = {.metered = true};
 	struct strata_inode source;
-	uint32_t node;
 
 	*inode = STRATA_NO_NODE;
-	if (look_up(a, &how, strata_index_text(a->index, path), path.len, &node, err) < 0)
+	if (look_up(a, &how, strata_index_text(a->index, path), path.len, node, err) < 0)
 		return -1;
-	if (node == STRATA_NO_NODE || tree_is_dir(tree, node))
+	if (*node == STRATA_NO_NODE || tree_is_dir(tree, *node))
 		return 0;
-	*inode = tree->nodes[node].inode;
+	*inode = tree->nodes[*node].inode;
 	if (*inode != STRATA_NO_NODE)
 		return 0;
-	source = strata_tree_source(tree, node);
+	source = strata_tree_source(tree, *node);
 	if (tree->layers[source.layer]->entries[source.entry].typeflag == '1')
 		return 0; /* a link to nothing is no file */
 	if (tree_add_inode(tree, source.layer, source.entry, inode, err) < 0)
 		return -1;
-	tree_set_inode(tree, node, *inode);
-	return 0;
-}
-
-/*
- * The entry at whose linkpath a chain of links leaves the layer. `ends` keeps what
- * was found, so that each link is passed once; a circle ends where it began.
- */
-static uint32_t end_of_chain(const struct apply *a, uint32_t *ends, uint32_t i)
-{
-	uint32_t at = i, end;
-
-	while (ends[at] == STRATA_NO_ENTRY && a->index->links[at].target != STRATA_NO_ENTRY &&
-	       a->index->entries[a->index->links[at].target].typeflag == '1') {
-		ends[at] = at; /* on the way */
-		at = a->index->links[at].target;
-	}
-	end = ends[at] != STRATA_NO_ENTRY ? ends[at] : at;
-	while (i != end && ends[i] == i) {
-		ends[i] = end;
-		i = a->index->links[i].target;
-	}
-	ends[end] = end;
-	return end;
-}
-
-/* Finds what strays share with lower layers, before these are hidden by anything. */
-static int bind_strays(struct apply *a, struct strata_err *err)
-{
-	cleanup_free uint32_t *ends = NULL;
-	size_t bytes = (size_t)a->index->count * sizeof(*ends);
-
-	if (a->stray_count == 0)
-		return 0;
-	ends = malloc(bytes);
-	if (ends == NULL)
-		return strata_fail_nomem(err);
-	memset(ends, 0xff, bytes);
-	for (uint32_t i = 0; i < a->stray_count; i++) {
-		struct stray *stray = &a->strays[i];
-		uint32_t end = end_of_chain(a, ends, stray->entry);
-
-		if (inode_at(a, a->index->entries[end].linkpath, &stray->lower, err) < 0)
-			return -1;
-	}
+	tree_set_inode(tree, *node, *inode);
 	return 0;
 }
 
@@ -225,172 +173,234 @@ static int bind_links(struct apply *a, struct strata_err *err)
 	for (uint32_t i = 0; i < index->count; i++)
 		if (index->entries[i].typeflag == '1' &&
 		    role_of(index, &index->entries[i]) == ROLE_ENTRY && !is_bound(a, i))
-			a->strays[a->stray_count++] =
-			        (struct stray){i, STRATA_NO_NODE, STRATA_NO_NODE};
-	return bind_strays(a, err);
+			a->strays[a->stray_count++] = (struct stray){i, STRATA_NO_NODE};
+	return 0;
 }
 
-/*
- * Strays become names of a file: one that this layer has put there under another
- * spelling of its path, or else the lower one.
- */
-static int settle_strays(struct apply *a, struct strata_err *err)
+static struct stray *find_stray(struct apply *a, uint32_t entry)
+{
+	uint32_t low = 0, high = a->stray_count;
+
+	while (low < high) {
+		uint32_t middle = low + (high - low) / 2;
+
+		if (a->strays[middle].entry == entry)
+			return &a->strays[middle];
+		if (a->strays[middle].entry < entry)
+			low = middle + 1;
+		else
+			high = middle;
+	}
+	return NULL;
+}
+
+/* True when the entry has not been replaced since. */
+static bool is_there(const struct apply *a, const struct stray *stray)
+{
+	const struct strata_node *node;
+
+	if (stray->node == STRATA_NO_NODE)
+		return false;
+	node = &a->tree->nodes[stray->node];
+	return !node->free && node->entry == stray->entry && node->layer == a->layer;
+}
+
+/* Looks at the link's target again. 1: it is another file now. */
+static int settle_stray(struct apply *a, const struct stray *stray, struct strata_err *err)
 {
 	struct strata_tree *tree = a->tree;
+	uint32_t before = tree->nodes[stray->node].inode;
+	uint32_t inode, target;
 
-	for (uint32_t i = 0; i < a->stray_count; i++) {
-		struct stray *stray = &a->strays[i];
-		uint32_t inode;
+	if (inode_at(a, a->index->entries[stray->entry].linkpath, &target, &inode, err) < 0)
+		return -1;
+	if (inode == STRATA_NO_NODE || inode == before ||
+	    (before != STRATA_NO_NODE && tree->nodes[target].layer != a->layer))
+		return 0;
+	tree_set_inode(tree, stray->node, inode);
+	return 1;
+}
 
-		if (stray->node == STRATA_NO_NODE || tree->nodes[stray->node].free ||
-		    tree->nodes[stray->node].entry != stray->entry ||
-		    tree->nodes[stray->node].layer != a->layer)
-			continue;
-		if (inode_at(a, a->index->entries[stray->entry].linkpath, &inode, err) < 0)
-			return -1;
-		if (inode == STRATA_NO_NODE ||
-		    (stray->lower != STRATA_NO_NODE && tree->inodes[inode].layer != a->layer))
-			inode = stray->lower;
-		if (inode != STRATA_NO_NODE)
-			tree_set_inode(tree, stray->node, inode);
+/* Strays whose file this layer has put there behind them. */
+static int settle_strays(struct apply *a, struct strata_err *err)
+{
+	bool progress = true;
+
+	for (int pass = 0; progress && pass < STRAY_PASSES; pass++) {
+		progress = false;
+		for (uint32_t i = 0; i < a->stray_count; i++) {
+			int status = is_there(a, &a->strays[i])
+			                     ? settle_stray(a, &a->strays[i], err)
+			                     : 0;
+
+			if (status < 0)
+				return -1;
+			progress = progress || status > 0;
+		}
 	}
 	return 0;
 }
 
 /* ---- whiteouts ---------------------------------------------------------------- */
 
-/* True when the layer itself says what is at that path: then it is no symlink of lower ones. */
-static bool is_in_layer(void *context, const char *path, size_t len)
+/* True when all that is in a directory is this layer's. */
+static bool is_clean(const struct apply *a, uint32_t node)
 {
-	struct apply *a = context;
-	struct strata_err ignored;
-	uint32_t found;
-
-	return strata_index_find(a->index, path, len, &found, &ignored) == 0 &&
-	       found != STRATA_NO_ENTRY;
+	return a->tree->nodes[node].cleared == a->layer;
 }
 
-static int add_hiding(struct apply *a, uint32_t node, bool opaque, struct strata_err *err)
+/* What is below the node has been gone through. */
+static void hide_node(struct apply *a, uint32_t at)
 {
-	if (a->hiding_count == a->hiding_capacity) {
-		size_t capacity = a->hiding_capacity ? a->hiding_capacity * 2 : 16;
-		struct hiding *grown = strata_reallocarray(a->hidings, capacity, sizeof(*grown));
+	struct strata_node *node = &a->tree->nodes[at];
 
-		if (grown == NULL)
-			return strata_fail_nomem(err);
-		a->hidings = grown;
-		a->hiding_capacity = capacity;
+	node->cleared = a->layer;
+	if (node->layer == a->layer)
+		return;
+	if (node->first == STRATA_NO_NODE) {
+		tree_remove(a->tree, at);
+	} else { /* as if newly made for what is in it */
+		node->layer = a->layer;
+		node->entry = STRATA_NO_ENTRY;
 	}
-	a->hidings[a->hiding_count++] = (struct hiding){node, opaque};
-	return 0;
 }
 
-/* Notes which node of the lower layers a whiteout is about, if any. */
-static int find_hidden(struct apply *a, uint32_t entry, bool opaque, struct strata_err *err)
+/* Removes what lower layers have at a node, or only below it, and spares what this one has. */
+static void hide(struct apply *a, uint32_t top, bool itself)
 {
-	const struct strata_entry *e = &a->index->entries[entry];
-	const char *path = strata_index_text(a->index, e->path);
-	const struct tree_walk how = {
-	        .follow = true, .metered = true, .at_link = is_in_layer, .context = a};
-	const struct tree_walk itself = {.metered = true, .at_link = is_in_layer, .context = a};
-	uint32_t node = STRATA_ROOT_NODE;
-	size_t base_len, dir_len;
-	const char *base = base_of(path, e->path.len, &base_len);
+	uint32_t at = top;
 
-	dir_len = base > path ? (size_t)(base - path) - 1 : 0;
-	/* What cannot be reached hides nothing. */
-	if (look_up(a, opaque ? &itself : &how, path, dir_len, &node, err) < 0)
-		return -1;
-	if (node == STRATA_NO_NODE)
-		return 0;
-	if (!opaque && tree_is_dir(a->tree, node))
-		node = tree_child(a->tree, node, base + WHITEOUT_LEN, base_len - WHITEOUT_LEN);
-	else if (!opaque)
-		node = STRATA_NO_NODE;
-	return node != STRATA_NO_NODE ? add_hiding(a, node, opaque, err) : 0;
+	for (;;) {
+		const struct strata_node *node = &a->tree->nodes[at];
+		uint32_t next = node->next, parent = node->parent;
+
+		if (node->first != STRATA_NO_NODE && !is_clean(a, at)) {
+			a->tree->nodes[at].cleared = a->layer; /* when we come back */
+			at = node->first;
+			continue;
+		}
+		if (at != top || itself)
+			hide_node(a, at);
+		else
+			a->tree->nodes[at].cleared = a->layer;
+		if (at == top)
+			return;
+		at = next != STRATA_NO_NODE ? next : parent;
+	}
 }
 
-/* Puts an implied directory in the place of a node that is none. */
-static int replace_by_directory(struct strata_tree *tree, uint32_t node, uint32_t layer,
-                                struct strata_err *err)
+/* The node of the first len bytes of a path, the last component not followed unless it says so. */
+static int find_dir(struct apply *a, const char *path, size_t len, bool follow, uint32_t *node,
+                    struct strata_err *err)
 {
+	const struct tree_walk how = {.follow = follow, .metered = true};
+
+	*node = STRATA_ROOT_NODE;
+	return len > 0 ? look_up(a, &how, path, len, node, err) : 0;
+}
+
+/* A directory that was a link below is a new one, and the link's target stays as it is. */
+static int replace_link(struct apply *a, uint32_t node, struct strata_err *err)
+{
+	struct strata_tree *tree = a->tree;
 	const struct strata_node old = tree->nodes[node];
 	const struct tree_name name = {old.name_layer, old.name_offset, old.name_len};
 
+	if (old.layer == a->layer || strata_tree_type(tree, node) != '2')
+		return 0;
 	tree_remove(tree, node);
-	return tree_add(tree, old.parent, name, layer, &node, err);
+	return tree_add(tree, old.parent, name, a->layer, &node, err);
 }
 
-/* All whiteouts are found before the first one acts: their order is of no account. */
-static int apply_whiteouts(struct apply *a, struct strata_err *err)
+static int apply_whiteout(struct apply *a, uint32_t entry, bool opaque, struct strata_err *err)
 {
-	struct strata_tree *tree = a->tree;
+	const struct strata_entry *e = &a->index->entries[entry];
+	const char *path = strata_index_text(a->index, e->path);
+	size_t base_len, dir_len;
+	const char *base = base_of(path, e->path.len, &base_len);
+	uint32_t node;
 
-	for (uint32_t i = 0; i < a->index->count; i++) {
-		enum role role = role_of(a->index, &a->index->entries[i]);
-
-		if (role == ROLE_INVALID) {
-			strata_fail(err, "EFORMAT", "a whiteout that names nothing");
-			return blame(a, i, err);
-		}
-		if ((role == ROLE_WHITEOUT || role == ROLE_OPAQUE) && a->layer > 0 &&
-		    find_hidden(a, i, role == ROLE_OPAQUE, err) < 0)
-			return -1;
-	}
-	for (size_t i = 0; i < a->hiding_count; i++) {
-		uint32_t node = a->hidings[i].node;
-
-		if (tree->nodes[node].free)
-			continue;
-		if (!a->hidings[i].opaque)
-			tree_remove(tree, node);
-		else if (tree_is_dir(tree, node))
-			tree_clear(tree, node);
-	}
-	/* From here on numbers of removed nodes are used again. */
-	for (size_t i = 0; i < a->hiding_count; i++) {
-		uint32_t node = a->hidings[i].node;
-
-		if (a->hidings[i].opaque && !tree->nodes[node].free &&
-		    tree->nodes[node].layer != a->layer && !tree_is_dir(tree, node) &&
-		    replace_by_directory(tree, node, a->layer, err) < 0)
-			return -1;
-	}
+	dir_len = base > path ? (size_t)(base - path) - 1 : 0;
+	/* What cannot be reached hides nothing. */
+	if (find_dir(a, path, dir_len, !opaque, &node, err) < 0)
+		return -1;
+	if (node != STRATA_NO_NODE && !opaque)
+		node = tree_is_dir(a->tree, node) ? tree_child(a->tree, node, base + WHITEOUT_LEN,
+		                                               base_len - WHITEOUT_LEN)
+		                                  : STRATA_NO_NODE;
+	if (node == STRATA_NO_NODE)
+		return 0;
+	if (opaque && !tree_is_dir(a->tree, node))
+		return replace_link(a, node, err);
+	hide(a, node, !opaque);
 	return 0;
 }
 
 /* ---- entries ------------------------------------------------------------------- */
 
-/* The node that an entry is put at, new or a directory that stays. */
+/* The directory that an entry is put in. */
+static int find_parent(struct apply *a, const char *path, size_t len, uint32_t *parent,
+                       struct strata_err *err)
+{
+	const struct tree_walk how = {
+	        .follow = true, .metered = true, .create = true, .layer = a->layer};
+
+	if (tree_walk(a->tree, &how, path, len, parent, err) < 0 || *parent == STRATA_NO_NODE)
+		return -1;
+	return 0;
+}
+
+/* The file that an entry is a name of, if it has or gets others, as far as that is known now. */
+static int find_inode(struct apply *a, uint32_t i, uint32_t *inode, struct strata_err *err)
+{
+	const struct strata_entry *e = &a->index->entries[i];
+	uint32_t ignored;
+
+	*inode = STRATA_NO_NODE;
+	if (e->typeflag == '1' && !is_bound(a, i))
+		return inode_at(a, e->linkpath, &ignored, inode, err);
+	if (a->inode_of != NULL)
+		*inode = a->inode_of[e->typeflag == '1' ? a->index->links[i].root : i];
+	return 0;
+}
+
+/* The node that an entry is put at, new or what stays: a directory, or a name of the same file. */
 static int place(struct apply *a, uint32_t i, uint32_t *node, struct strata_err *err)
 {
 	const struct strata_entry *e = &a->index->entries[i];
-	const struct tree_walk how = {
-	        .follow = true, .metered = true, .create = true, .layer = a->layer};
+	struct strata_tree *tree = a->tree;
 	const char *path = strata_index_text(a->index, e->path);
-	size_t base_len, dir_len;
+	size_t base_len;
 	const char *base = base_of(path, e->path.len, &base_len);
 	const struct tree_name name = {a->layer, e->path.offset + (uint32_t)(base - path),
 	                               (uint16_t)base_len};
-	uint32_t parent;
+	uint32_t parent, inode;
 
-	dir_len = base > path ? (size_t)(base - path) - 1 : 0;
-	if (tree_walk(a->tree, &how, path, dir_len, &parent, err) < 0 || parent == STRATA_NO_NODE)
+	if (find_parent(a, path, base > path ? (size_t)(base - path) - 1 : 0, &parent, err) < 0 ||
+	    find_inode(a, i, &inode, err) < 0)
 		return -1;
-	*node = tree_child(a->tree, parent, base, base_len);
-	if (*node != STRATA_NO_NODE) {
-		if (e->typeflag == '5' && tree_is_dir(a->tree, *node))
-			return 0;
-		tree_remove(a->tree, *node);
-	}
-	return tree_add(a->tree, parent, name, a->layer, node, err);
+	*node = tree_child(tree, parent, base, base_len);
+	if (*node != STRATA_NO_NODE && e->typeflag == '5' && tree_is_dir(tree, *node))
+		return 0;
+	if (*node != STRATA_NO_NODE && inode != STRATA_NO_NODE && tree->nodes[*node].inode == inode)
+		return 0;
+	if (*node != STRATA_NO_NODE)
+		tree_remove(tree, *node);
+	/* What it replaces may have held its target. */
+	if (inode != STRATA_NO_NODE && e->typeflag == '1' && !is_bound(a, i) &&
+	    tree->inodes[inode].links == 0)
+		inode = STRATA_NO_NODE;
+	if (tree_add(tree, parent, name, a->layer, node, err) < 0)
+		return -1;
+	tree_set_inode(tree, *node, inode);
+	return 0;
 }
 
 static int apply_entry(struct apply *a, uint32_t i, struct strata_err *err)
 {
 	const struct strata_entry *e = &a->index->entries[i];
 	uint32_t node = STRATA_ROOT_NODE;
-	uint32_t inode = STRATA_NO_NODE;
+	struct stray *stray = e->typeflag == '1' ? find_stray(a, i) : NULL;
 
 	if (e->path.len == 1 && *strata_index_text(a->index, e->path) == '.') {
 		if (e->typeflag != '5')
@@ -400,30 +410,31 @@ static int apply_entry(struct apply *a, uint32_t i, struct strata_err *err)
 	}
 	a->tree->nodes[node].layer = a->layer;
 	a->tree->nodes[node].entry = i;
-	if (a->inode_of != NULL)
-		inode = a->inode_of[e->typeflag == '1' && is_bound(a, i) ? a->index->links[i].root
-		                                                         : i];
-	tree_set_inode(a->tree, node, inode);
-	for (uint32_t low = 0, high = a->stray_count; e->typeflag == '1' && low < high;) {
-		uint32_t middle = low + (high - low) / 2;
-
-		if (a->strays[middle].entry == i)
-			a->strays[middle].node = node;
-		if (a->strays[middle].entry < i)
-			low = middle + 1;
-		else
-			high = middle;
-	}
+	if (stray != NULL)
+		stray->node = node;
 	return 0;
+}
+
+static int apply_any(struct apply *a, uint32_t i, struct strata_err *err)
+{
+	enum role role = role_of(a->index, &a->index->entries[i]);
+
+	if (role == ROLE_INVALID)
+		return strata_fail(err, "EFORMAT", "a whiteout that names nothing");
+	if (role == ROLE_ENTRY)
+		return apply_entry(a, i, err);
+	/* Nothing is below the first layer. */
+	if (role == ROLE_SKIP || a->layer == 0)
+		return 0;
+	return apply_whiteout(a, i, role == ROLE_OPAQUE, err);
 }
 
 static int apply_layer(struct apply *a, struct strata_err *err)
 {
-	if (bind_links(a, err) < 0 || apply_whiteouts(a, err) < 0)
+	if (bind_links(a, err) < 0)
 		return -1;
 	for (uint32_t i = 0; i < a->index->count; i++)
-		if (role_of(a->index, &a->index->entries[i]) == ROLE_ENTRY &&
-		    apply_entry(a, i, err) < 0)
+		if (apply_any(a, i, err) < 0)
 			return blame(a, i, err);
 	return settle_strays(a, err);
 }
@@ -443,6 +454,5 @@ int strata_tree_apply(struct strata_tree *tree, struct strata_index *index, stru
 	tree->broken = tree->broken || status < 0;
 	free(a.inode_of);
 	free(a.strays);
-	free(a.hidings);
 	return status;
 }

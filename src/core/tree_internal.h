@@ -42,10 +42,6 @@ struct tree_walk {
 	bool metered;   /* counts steps, for STRATA_MAX_STEPS */
 	bool create;    /* directories that are missing, in place of what is none */
 	uint32_t layer; /* that they are implied by */
-
-	/* Called at the first symlink with the part of the path up to it: true ends the walk. */
-	bool (*at_link)(void *context, const char *path, size_t len);
-	void *context;
 };
 
 /* STRATA_NO_NODE with err filled: ENOENT, ENOTDIR; any other failure is -1. */

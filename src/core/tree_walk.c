@@ -7,7 +7,7 @@
 struct walker {
 	struct strata_tree *tree;
 	const struct tree_walk *walk;
-	const char *path; /* as asked for, for messages and at_link */
+	const char *path; /* as asked for, for messages */
 	size_t path_len;
 	struct strata_buf rest; /* that is still to be walked, from `at` on */
 	size_t at;
@@ -66,12 +66,6 @@ static int step(struct walker *w, size_t len, bool last, uint32_t *found, struct
 
 	*found = node;
 	if (type == '2' && (!last || w->walk->follow)) {
-		if (w->links == 0 && w->walk->at_link != NULL &&
-		    w->walk->at_link(w->walk->context, w->path, w->at + len)) {
-			*found = STRATA_NO_NODE;
-			fail(w, "ENOENT", "no such file or directory", err);
-			return 0;
-		}
 		w->at += len;
 		if (follow(w, node, err) < 0)
 			return -1;

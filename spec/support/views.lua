@@ -1,0 +1,210 @@
+--- An image seen in every way there is, to be compared: as it is told, as it is extracted, flat and side by side, as
+--- it is exported and unpacked by GNU tar, and all of that of what squashing and flattening make of it.
+
+local cjson = require "cjson"
+local model = require "spec.support.model"
+local pack = require "spec.support.pack"
+local shell = require "spec.support.shell"
+local strata = require "strata"
+
+local views = {}
+
+local HERE = debug.getinfo(1, "S").source:match("^@(.*)/[^/]*$")
+
+views.is_root = shell.check({ "id", "-u" }):match("%d+") == "0"
+
+---@class spec.View
+---@field name string
+---@field rows? table<string, table>
+---@field refused? string code
+---@field message? string
+---@field job? table for views.py
+
+---@class spec.Views: spec.View[]
+---@field dir string
+---@field layers table[][]
+---@field title string
+
+local function add(list, name, view)
+	view.name = name
+	list[#list + 1] = view
+end
+
+local function told(list, img, name)
+	local root, message, code = img:rootfs()
+	if not root then
+		return add(list, name, { refused = code, message = message })
+	end
+	add(list, name, { rows = model.of(root) })
+end
+
+-- Owners and devices need root.
+local function extracted(list, img, name, mode)
+	if not views.is_root then
+		return
+	end
+	local path = list.dir .. "/" .. (name:gsub("[^%w]+", "-"))
+	local result, message, code = img:extract(path, { mode = mode, threads = 1 })
+	if not result then
+		return add(list, name, { refused = code, message = message })
+	end
+	local job = mode and { path = path .. ".merged", lowerdir = result.lowerdir } or { path = path }
+	add(list, name, { job = job })
+end
+
+local function exported(list, img, name)
+	if not views.is_root then
+		return
+	end
+	local path = list.dir .. "/" .. (name:gsub("[^%w]+", "-"))
+	local result, message, code = img:export(path .. ".tar")
+	if not result then
+		return add(list, name, { refused = code, message = message })
+	end
+	add(list, name, { job = { path = path, tar = path .. ".tar" } })
+end
+
+-- An edit of the image by a name, and the views of what comes out of it.
+local function edited(list, name, edit)
+	local img = assert(strata.open(list.dir .. "/image.tar"))
+	local ok, message, code = edit(img)
+	if ok then
+		told(list, img, name .. ", rootfs")
+		extracted(list, img, name .. ", extract")
+	else
+		add(list, name, { refused = code, message = message })
+	end
+	img:close()
+end
+
+--- Makes the views of some layers in an empty directory; they are complete after views.read().
+---@param dir string
+---@param layers table[][]
+---@param ranges integer[][] that are to be squashed
+---@return spec.Views
+function views.make(dir, layers, ranges)
+	local list = { dir = dir, layers = layers }
+	pack.image(dir .. "/image.tar", layers)
+	local img = assert(strata.open(dir .. "/image.tar"))
+	told(list, img, "rootfs")
+	extracted(list, img, "extract")
+	extracted(list, img, "extract overlay", "overlay")
+	exported(list, img, "export")
+	img:close()
+	for _, range in ipairs(ranges) do
+		edited(list, ("squash(%d, %d)"):format(range[1], range[2]), function(other)
+			return other:squash(range[1], range[2])
+		end)
+	end
+	edited(list, "flatten", function(other)
+		local ok, message, code = other:flatten()
+		for _, layer in ipairs(ok and other.layers or {}) do
+			for entry in layer:entries() do
+				assert(not entry.path:find(".wh.", 1, true), "flatten leaves a whiteout")
+			end
+		end
+		assert(not ok or #other.layers == 1)
+		return ok, message, code
+	end)
+	return list
+end
+
+--- Every range of so many layers.
+---@param count integer
+---@return integer[][]
+function views.ranges(count)
+	local ranges = {}
+	for first = 1, count do
+		for last = first, count do
+			ranges[#ranges + 1] = { first, last }
+		end
+	end
+	return ranges
+end
+
+--- Reads what was extracted, all at once.
+---@param lists spec.Views[]
+function views.read(lists)
+	local jobs, waiting = {}, {}
+	for _, list in ipairs(lists) do
+		for _, view in ipairs(list) do
+			if view.job then
+				jobs[#jobs + 1], waiting[#waiting + 1] = view.job, view
+			end
+		end
+	end
+	if #jobs == 0 then
+		return
+	end
+	local env = { PATH = shell.PATH, LC_ALL = "C.UTF-8" }
+	local words = { "/usr/bin/python3", "-I", HERE .. "/views.py", input = cjson.encode(jobs), env = env }
+	for i, answer in ipairs(cjson.decode((shell.check(words)))) do
+		local view = waiting[i]
+		view.rows, view.job, view.unmountable = answer.rows, nil, answer.unmountable
+		if answer.error then
+			view.refused, view.message = "unpacker", answer.error
+		end
+	end
+end
+
+-- A hardlink to nothing or to a directory is shown, and may be gone in the end, where unpackers have to refuse it.
+local OF_LINKS = { ENOENT = true, EFORMAT = true }
+
+local function is_refused(view, code)
+	if OF_LINKS[code] then
+		return OF_LINKS[view.refused] or not view.name:find("^extract")
+	end
+	return view.refused == code
+end
+
+local function differences(view, expected, code)
+	if view.unmountable then
+		return {}
+	elseif code then
+		if is_refused(view, code) then
+			return {}
+		end
+		return { ("%s instead of %s"):format(view.refused and view.refused .. ": " .. view.message or "accepted", code) }
+	elseif view.refused then
+		return { ("refused, %s: %s"):format(view.refused, view.message) }
+	end
+	if view.name == "export" and expected["."].mtime == 0 then
+		view.rows["."].mtime = 0 -- the directory that GNU tar was given
+	end
+	return model.differences(expected, view.rows)
+end
+
+--- What is wrong with the views, beside what the model says: an empty list when all is well.
+---@param list spec.Views read
+---@return string[]
+function views.problems(list)
+	local expected, code, ambiguous = model.merge(list.layers)
+	local lines = {}
+	if ambiguous then
+		return lines
+	end
+	for _, view in ipairs(list) do
+		for _, line in ipairs(differences(view, expected, code)) do
+			lines[#lines + 1] = view.name .. ": " .. line
+		end
+	end
+	return lines
+end
+
+--- All of it for one stack.
+---@param dir spec.Dir
+---@param layers table[][]
+---@param ranges? integer[][] every one unless given
+---@return string[] problems
+function views.check(dir, layers, ranges)
+	local path = dir:file("stack")
+	shell.sh('rm -rf "$1" && mkdir "$1"', path)
+	local ok, list = pcall(views.make, path, layers, ranges or views.ranges(#layers))
+	if not ok then
+		return { tostring(list) }
+	end
+	views.read({ list })
+	return views.problems(list)
+end
+
+return views
