@@ -114,7 +114,7 @@ end
 -- The directory itself, when it is not as before.
 function Difference:add_root(map, tar)
   local entry, below = self.upper.handle:get(0), self.lower.handle:get(0)
-  for _, field in ipairs { "mode", "uid", "gid", "mtime" } do
+  for _, field in ipairs { "mode", "uid", "gid", "mtime", "mtime_nsec" } do
     if entry[field] ~= below[field] then
       entry.path = "."
       return tar:add(map:apply(entry))

@@ -15,7 +15,6 @@
 
 #include "beneath.h"
 #include "mem.h"
-#include "tar.h"
 
 /* As long as a path can be that the kernel takes. */
 #define MAX_PATH 4095
@@ -288,6 +287,21 @@ int strata_disk_same(const struct strata_disk *a, uint32_t x, const struct strat
 	return 1;
 }
 
+bool strata_disk_xattr(const char **records, size_t *left, struct strata_disk_xattr *found)
+{
+	uint32_t len;
+
+	if (*left == 0)
+		return false;
+	found->name = *records;
+	found->value = *records + strlen(*records) + 1 + sizeof(len);
+	memcpy(&len, found->value - sizeof(len), sizeof(len));
+	found->len = len;
+	*left -= (size_t)(found->value + len - *records);
+	*records = found->value + len;
+	return true;
+}
+
 /* ---- looking at one entry ----------------------------------------------------- */
 
 /* A file's path by its descriptor: for what takes no O_PATH descriptor. */
@@ -300,12 +314,16 @@ static int add_xattr(struct strata_buf *records, const char *path, const char *n
                      struct strata_err *err)
 {
 	ssize_t n = getxattr(path, name, value, MAX_XATTR);
+	uint32_t len = (uint32_t)n;
 
 	if (n < 0 && errno == ENODATA) /* gone meanwhile */
 		return 0;
 	if (n < 0)
 		return strata_fail_errno(err, errno, "xattr %s", name);
-	return strata_pax_append(records, name, strlen(name), value, (size_t)n, err);
+	if (strata_buf_append(records, name, strlen(name) + 1, err) < 0 ||
+	    strata_buf_append(records, &len, sizeof(len), err) < 0)
+		return -1;
+	return strata_buf_append(records, value, len, err);
 }
 
 /* The attributes of an O_PATH descriptor, as records. None where there cannot be any. */

@@ -40,7 +40,7 @@ struct strata_disk_entry {
 	uint32_t links;    /* st_nlink */
 	uint32_t path;     /* offsets in the text; paths have no "/" at the ends */
 	uint32_t linkpath; /* of a symlink */
-	uint32_t xattrs;   /* as PAX records "LEN name=value\n", names as they are */
+	uint32_t xattrs;   /* for strata_disk_xattr */
 	uint32_t xattrs_len;
 	uint32_t parent; /* STRATA_DISK_NO_PARENT: the directory itself */
 	uint16_t path_len;
@@ -87,6 +87,15 @@ static inline const char *strata_disk_text(const struct strata_disk *d, uint32_t
 {
 	return d->text.data + offset;
 }
+
+struct strata_disk_xattr {
+	const char *name;
+	const char *value;
+	size_t len;
+};
+
+/* Takes the next attribute off an entry's (advancing both); false when there is none left. */
+bool strata_disk_xattr(const char **records, size_t *left, struct strata_disk_xattr *found);
 
 /* Opens a regular file of the list for reading. A descriptor, the caller's; -1 on failure. */
 int strata_disk_open(const struct strata_disk *d, uint32_t number, struct strata_err *err);

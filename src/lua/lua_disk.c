@@ -6,7 +6,6 @@
 
 #include <sys/stat.h>
 
-#include "../core/tar.h"
 #include "objects.h"
 
 struct strata_disk *strata_check_disk(lua_State *L, int arg)
@@ -122,13 +121,12 @@ static void set_number(lua_State *L, const char *key, int64_t value)
 
 static void set_xattrs(lua_State *L, const char *records, size_t len)
 {
-	struct strata_pax_record r;
-	struct strata_err err;
+	struct strata_disk_xattr x;
 
 	lua_newtable(L);
-	while (strata_pax_next(&records, &len, &r, &err) > 0) {
-		lua_pushlstring(L, r.key, r.key_len);
-		lua_pushlstring(L, r.value, r.value_len);
+	while (strata_disk_xattr(&records, &len, &x)) {
+		lua_pushstring(L, x.name);
+		lua_pushlstring(L, x.value, x.len);
 		lua_rawset(L, -3);
 	}
 	lua_setfield(L, -2, "xattrs");
