@@ -77,7 +77,7 @@ if os.getuid() == 0: os.chown("usr/empty", 1000, 1000)
 			local look = bench:save(img)
 			assert.equal(3, #look.layers)
 			assert.same("content", archive.find(look.layers[3].entries, "usr/hard").data)
-			local row = look.config.history[3]
+			local row = look.history[3]
 			assert.same({ "COPY . /", "c", "a", "2020-01-02T03:04:05Z" },
 				{ row.created_by, row.comment, row.author, row.created })
 		end)
@@ -134,7 +134,8 @@ if os.getuid() == 0: os.chown("usr/empty", 1000, 1000)
 			assert.equal(diff_id, img.layers[3].digest)
 			local look = bench:save(img)
 			assert.equal(diff_id, look.diff_ids[3])
-			assert.same({}, tree.differences(tree.read(dir:file("src")), extracted(strata.new({}):append({ tar = path }))))
+			assert.same({}, tree.differences(tree.read(dir:file("src")), extracted(strata.new({}):append({ tar = path })),
+				is_top))
 		end)
 
 		for how, compression in pairs({ gzip = "gzip", zstd = "zstd", xz = "none", bzip2 = "none" }) do
@@ -148,7 +149,11 @@ if os.getuid() == 0: os.chown("usr/empty", 1000, 1000)
 				if compression ~= "none" then
 					assert.equal("sha256:" .. shell.sha256(path), img.layers[3].digest)
 				end
-				bench:save(img)
+				if how ~= "zstd" then -- which Python does not know
+					bench:save(img)
+				end
+				assert(img:save(dir:file("saved.tar")))
+				assert(bench:load(dir:file("saved.tar")):verify())
 			end)
 		end
 
@@ -412,12 +417,12 @@ def add(n, k=tarfile.REGTYPE, l=""):
 			for i = 1, count or 3 do
 				layers[i] = { entries = { { name = "f" .. i, data = "f" .. i }, { name = "same", data = "same" .. i } } }
 			end
-			return (bench:open(layers, { config = cjson.decode(history and '{"history":' .. history .. "}" or "{}") }))
+			return (bench:open(layers, { config = cjson.decode('{"history":' .. (history or "null") .. "}") }))
 		end
 
 		local function rows(look)
 			local list = {}
-			for i, row in ipairs(look.config.history) do
+			for i, row in ipairs(look.history) do
 				list[i] = (row.created_by or "?") .. (row.empty_layer and "-" or "")
 			end
 			return table.concat(list, " ")

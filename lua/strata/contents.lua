@@ -14,6 +14,7 @@ end
 
 ---@class strata.Contents
 ---@field path string  what messages call it
+---@field format string?  as strata.archive says
 ---@field scratch userdata  that holds what the entries hold
 ---@field offset integer  where the next content goes
 ---@field found table<string, table>  entries by their path
@@ -116,32 +117,32 @@ function Contents:read(archive, file, opts, on_entry)
   local limits = opts.limits or {}
   local reader, message, code = archive.contents(file, { max_bytes = limits.bytes })
   if not reader then return fail(self.path, message, code) end
-  local count, format, ok = 0, nil, true
+  local count, ok = 0, true
   repeat
     local entry
     entry, message, code = reader:next()
-    format = format or reader:format()
+    self.format = reader:format()
     if entry then
       count = count + 1
       if count > (limits.entries or MAX_ENTRIES) then
         message, code = ("more than %d entries (limits.entries)"):format(count - 1), "ELIMIT"
         entry = nil
       else
-        ok, message, code = on_entry(reader, entry, count, format)
+        ok, message, code = on_entry(reader, entry, count)
       end
     end
   until not entry or not ok
   reader:close()
-  if not ok then return nil, message, code end
+  if not ok and message then return nil, message, code end
   if message then return fail(self.path, message, code) end
-  return count, format
+  return count
 end
 
 -- The data of a Debian package, which is an archive inside an ar archive; nil when it is none.
 function Contents:unwrap(archive, file, opts)
   local inner, is_package
-  local count, message, code = self:read(archive, file, opts, function(reader, entry, number, format)
-    if format ~= "ar" then return false end
+  local count, message, code = self:read(archive, file, opts, function(reader, entry, number)
+    if self.format ~= "ar" then return false end
     if number == 1 then is_package = entry.path == "debian-binary" end
     if not is_package then return false end
     if not (entry.path or ""):find("^data%.tar") then return true end
@@ -150,8 +151,8 @@ function Contents:unwrap(archive, file, opts)
     if not inner then return nil, why, how end
     return reader:copy(inner, 0)
   end)
-  if message then return nil, message, code end
-  if count and is_package and not inner then
+  if not count then return nil, message, code end
+  if is_package and not inner then
     return fail(self.path, "a Debian package without data.tar", "EFORMAT")
   end
   return inner or file
@@ -176,7 +177,7 @@ function contents.entries(path, opts)
   local count
   count, message, code = self:read(archive, file, opts, function(reader, entry) return self:add(reader, entry) end)
   if not count then return nil, message, code end
-  if message == "empty" then return fail(path, "not an archive: it is empty", "EFORMAT") end
+  if self.format == "empty" then return fail(path, "not an archive: it is empty", "EFORMAT") end
   local ok
   ok, message, code = self:check_parents()
   if not ok then return nil, message, code end

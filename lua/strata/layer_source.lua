@@ -47,7 +47,8 @@ local function add_parents(tar, path, ground, seen)
   local missing, parent = {}, path:match("^(.*)/[^/]*$")
   while parent and not seen[parent] do
     seen[parent] = true
-    if not ground.find(parent) then table.insert(missing, 1, parent) end
+    local found = ground.find(parent)
+    if not found or found.type ~= "dir" and found.type ~= "symlink" then table.insert(missing, 1, parent) end
     parent = parent:match("^(.*)/[^/]*$")
   end
   for _, one in ipairs(missing) do
