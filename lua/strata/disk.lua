@@ -32,19 +32,10 @@ local function has_whiteout_name(path)
   return path:find("^%.wh%.[^/]*$") or path:find("/%.wh%.[^/]*$")
 end
 
---- Reads all that a directory holds and the mapping does not leave out.
----@param path string
----@param map strata.Mapping
----@param opts {limits?: {entries?: integer}}
----@return strata.Disk?
----@return string? message
----@return string? code
-function disk.read(path, map, opts)
-  local self = { path = path }
-  local handle, message, code = core.open_disk(path, opts.limits and opts.limits.entries or MAX_ENTRIES)
-  if not handle then return nil, message, code end
-  local count
-  count, message, code = handle:read(0)
+-- Reads directory by directory. A list that is not complete is of no use.
+local function read_all(self, map)
+  local handle = self.handle
+  local count, message, code = handle:read(0)
   local i = 1
   while count and i <= count do
     local entry = handle:get(i)
@@ -58,9 +49,25 @@ function disk.read(path, map, opts)
     i = i + 1
   end
   if not count then return nil, message, code end
-  self.handle = handle
-  self.count, message, code = handle:sort()
-  if not self.count then return nil, message, code end
+  return handle:sort()
+end
+
+--- Reads all that a directory holds and the mapping does not leave out.
+---@param path string
+---@param map strata.Mapping
+---@param opts {limits?: {entries?: integer}}
+---@return strata.Disk?
+---@return string? message
+---@return string? code
+function disk.read(path, map, opts)
+  local self, message, code = { path = path }, nil, nil
+  self.handle, message, code = core.open_disk(path, opts.limits and opts.limits.entries or MAX_ENTRIES)
+  if not self.handle then return nil, message, code end
+  self.count, message, code = read_all(self, map)
+  if not self.count then
+    self.handle:close()
+    return nil, message, code
+  end
   return self
 end
 

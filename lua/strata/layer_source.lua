@@ -76,7 +76,7 @@ local function add_list(tar, list, map, ground)
   end
 end
 
-local function with_tar(spec, fill)
+local function write_tar(spec, fill)
   local tar, message, code = layer_tar.new(spec.temp_dir)
   if not tar then return nil, message, code end
   local skipped
@@ -86,6 +86,13 @@ local function with_tar(spec, fill)
   state, message, code = tar:finish(spec)
   if not state then return nil, message, code end
   return state, skipped
+end
+
+-- The same; directories are closed afterwards, so that they can be unmounted.
+local function write_disks(spec, disks, fill)
+  local state, skipped, code = write_tar(spec, fill)
+  for _, one in ipairs(disks) do one.handle:close() end
+  return state, skipped, code
 end
 
 -- With the way to the place of it all, when that is known not to be there.
@@ -98,7 +105,7 @@ local makers = {}
 function makers.from(spec, map, ground)
   local found, message, code = disk.read(spec.from, map, spec)
   if not found then return nil, message, code end
-  return with_tar(spec, function(tar)
+  return write_disks(spec, { found }, function(tar)
     add_place(tar, map, ground)
     return disk.add(found, map, tar)
   end)
@@ -109,8 +116,11 @@ function makers.upper(spec, map, ground)
   if not lower then return nil, message, code end
   local upper
   upper, message, code = disk.read(spec.upper, map, spec)
-  if not upper then return nil, message, code end
-  return with_tar(spec, function(tar)
+  if not upper then
+    lower.handle:close()
+    return nil, message, code
+  end
+  return write_disks(spec, { lower, upper }, function(tar)
     add_place(tar, map, ground)
     return difference.add(lower, upper, map, tar, spec)
   end)
@@ -119,7 +129,7 @@ end
 function makers.overlay_upper(spec, map, ground)
   local found, message, code = disk.read(spec.overlay_upper, map, spec)
   if not found then return nil, message, code end
-  return with_tar(spec, function(tar)
+  return write_disks(spec, { found }, function(tar)
     add_place(tar, map, ground)
     return disk.add_overlay(found, map, tar)
   end)
@@ -129,7 +139,7 @@ function makers.files(spec, map, ground)
   -- Fractions of seconds were given on purpose.
   if map.opts.exact_mtime == nil then map.keeps_fractions = true end
   local list = files.entries(spec.files, function(path) return ground.find(map:place(path)) end)
-  return with_tar(spec, function(tar)
+  return write_tar(spec, function(tar)
     add_list(tar, list, map, ground)
     return {}
   end)
@@ -138,7 +148,7 @@ end
 function makers.archive(spec, map, ground)
   local list, skipped, code = contents.entries(spec.archive, spec)
   if not list then return nil, skipped, code end
-  return with_tar(spec, function(tar)
+  return write_tar(spec, function(tar)
     add_list(tar, list, map, ground)
     return skipped
   end)
