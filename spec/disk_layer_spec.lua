@@ -215,7 +215,7 @@ os.setxattr("s/3", "trusted.overlay.origin", b"x")
 				mode = { dir = 493, [384] = 420 },
 			}))
 			assert.same({ "srv/app/d/", "srv/app/d/f", "srv/app/d/l", "srv/app/g" }, names(layer))
-			assert.same({ d = "dir", ["d/f"] = "file", ["d/l"] = "symlink", g = "hardlink" }, seen)
+			assert.same({ d = "dir", ["d/f"] = "file", ["d/l"] = "symlink" }, seen)
 			assert.equal("srv/app/d/f", layer:entry("srv/app/g").linkpath)
 			for entry in layer:entries() do
 				assert.same({ 33, 44 }, { entry.uid, entry.gid })
@@ -403,7 +403,7 @@ os.remove("u/d/sub/third"); open("u/d/sub/third", "w").write("alone")
 os.link("u/d/big", "u/also-big")
 os.makedirs("u/deep/er/est"); os.symlink("er", "u/deep/l")
 for top, dirs, files in os.walk("u"):
-    for one in dirs + files: 
+    for one in dirs + files:
         st = os.lstat(os.path.join(top, one))
         if st.st_mtime_ns % 10**9: os.utime(os.path.join(top, one), (1700000000, 1700000000), follow_symlinks=False)
 os.utime("u", (1700000000, 1700000000)); os.utime("l", (1600000000, 1600000000))

@@ -60,9 +60,9 @@ end
 ---@return string? message
 ---@return string? code
 function disk.read(path, map, opts)
-  local self, message, code = { path = path }, nil, nil
-  self.handle, message, code = core.open_disk(path, opts.limits and opts.limits.entries or MAX_ENTRIES)
-  if not self.handle then return nil, message, code end
+  local handle, message, code = core.open_disk(path, opts.limits and opts.limits.entries or MAX_ENTRIES)
+  if not handle then return nil, message, code end
+  local self = { path = path, handle = handle }
   self.count, message, code = read_all(self, map)
   if not self.count then
     self.handle:close()
@@ -134,7 +134,7 @@ function DiskLayer:entry(number, entry)
     self.names[entry.inode] = entry.path
   end
   if entry.type == "file" then entry.disk, entry.number = self.disk.handle, number end
-  self.tar:add(self.map:apply(entry))
+  self.tar:add(self.map:apply(entry, entry.inode ~= nil))
 end
 
 -- Adds what was chosen, or all; nil, message, code when something cannot be in a layer.

@@ -56,8 +56,9 @@ local function add_parents(tar, path, ground, seen)
   end
 end
 
--- Adds entries that stand in a list, with the directories that they need.
-local function add_list(tar, list, map, ground)
+-- Adds entries that stand in a list, with the directories that they need. alike: links have
+-- the attributes of their files, whatever the mapping says of them.
+local function add_list(tar, list, map, ground, alike)
   local seen, mapped, i = {}, {}, 0
   local excludes = map:exclusion(function()
     i = i + 1
@@ -65,7 +66,7 @@ local function add_list(tar, list, map, ground)
   end)
   for _, entry in ipairs(list) do
     if not excludes(entry.path) then
-      local one = map:apply(entry)
+      local one = map:apply(entry, alike)
       mapped[#mapped + 1] = one
       if one.type == "dir" then seen[one.path] = true end
     end
@@ -149,7 +150,7 @@ function makers.archive(spec, map, ground)
   local list, skipped, code = contents.entries(spec.archive, spec)
   if not list then return nil, skipped, code end
   return write_tar(spec, function(tar)
-    add_list(tar, list, map, ground)
+    add_list(tar, list, map, ground, true)
     return skipped
   end)
 end

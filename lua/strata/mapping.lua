@@ -83,6 +83,7 @@ end
 ---@class strata.Mapping
 ---@field opts strata.MappingOptions
 ---@field prefix string  "" or a path that ends in "/"
+---@field files table<string, table>  attributes of those that have links, by their path
 ---@field active boolean  something is to be changed
 ---@field keeps_fractions boolean?  of seconds, also without exact_mtime
 local Mapping = {}
@@ -96,7 +97,7 @@ function mapping.new(opts)
   local prefix = core.normalise(opts.to or "")
   local active = false
   for name in pairs(mapping.OPTIONS) do active = active or (opts[name] ~= nil and name ~= "exact_mtime") end
-  return setmetatable({ opts = opts, prefix = prefix == "." and "" or prefix .. "/", active = active }, Mapping)
+  return setmetatable({ opts = opts, prefix = prefix == "." and "" or prefix .. "/", active = active, files = {} }, Mapping)
 end
 
 --- Whether a path is to be left out.
@@ -138,7 +139,9 @@ local function owner(opts, path, stat)
     return mapped_id(opts.uid, stat.uid, "uid", path, stat), mapped_id(opts.gid, stat.gid, "gid", path, stat)
   end
   local uid, gid = opts(path, stat)
-  return uid == nil and stat.uid or check_id(uid, "uid", path), gid == nil and stat.gid or check_id(gid, "gid", path)
+  if uid ~= nil then check_id(uid, "uid", path) end
+  if gid ~= nil then check_id(gid, "gid", path) end
+  return uid or stat.uid, gid or stat.gid
 end
 
 local function mode(opts, path, stat)
@@ -146,16 +149,30 @@ local function mode(opts, path, stat)
   if type(opts) == "function" then
     new = opts(path, stat)
   elseif opts and stat.type ~= "symlink" then
-    new = opts[stat.mode] or opts[stat.type]
+    new = opts[stat.mode] or opts[stat.type == "hardlink" and "file" or stat.type]
   end
   return new == nil and stat.mode or check_mode(new, path)
 end
 
+local ATTRIBUTES = { "uid", "gid", "mode", "mtime", "mtime_nsec" }
+
+-- Attributes belong to a file, not to one of its names: unpackers give it those of the last.
+local function copy_attributes(from, to)
+  for _, name in ipairs(ATTRIBUTES) do to[name] = from[name] end
+  return to
+end
+
 --- Changes an entry, which has the path of its source, into that of the layer.
 ---@param entry strata.NewEntry
+---@param shared? boolean  hardlinks to it will come
 ---@return strata.NewEntry entry
-function Mapping:apply(entry)
+function Mapping:apply(entry, shared)
   local opts, path = self.opts, entry.path
+  local file = entry.type == "hardlink" and self.files[entry.linkpath]
+  if file then
+    entry.path, entry.linkpath = self:place(path), self:place(entry.linkpath)
+    return copy_attributes(file, entry)
+  end
   entry.uid, entry.gid = owner(opts.owner, path, entry)
   entry.mode = mode(opts.mode, path, entry)
   if opts.mtime then entry.mtime, entry.mtime_nsec = math.floor(opts.mtime), nil end
@@ -163,6 +180,7 @@ function Mapping:apply(entry)
     entry.mtime, entry.mtime_nsec = math.floor(opts.clamp_mtime), nil
   end
   if not opts.exact_mtime and not self.keeps_fractions then entry.mtime_nsec = nil end
+  if shared then self.files[path] = copy_attributes(entry, {}) end
   entry.path = self:place(path)
   if entry.type == "hardlink" then entry.linkpath = self:place(entry.linkpath) end
   return entry
