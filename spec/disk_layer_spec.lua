@@ -182,6 +182,26 @@ if os.getuid() == 0:
 			assert.is_truthy(skipped[1]:find("sock", 1, true))
 		end)
 
+		it("leaves out what shows the state of the machine, but not the directory it is mounted on", function()
+			python('os.makedirs("s/proc"); open("s/f", "w")')
+			if not ROOT or shell.run({ "mount", "-t", "proc", "proc", dir:file("s/proc") }).status ~= 0 then
+				return pending("proc cannot be mounted here")
+			end
+			local layer, skipped = strata.layer({ from = dir:file("s") })
+			shell.check({ "umount", dir:file("s/proc") })
+			assert.same({ "f", "proc/" }, names(assert(layer, skipped)))
+			assert.is_truthy(skipped[1]:find("'proc'", 1, true), skipped[1])
+		end)
+
+		it("gives all names of a file the attributes of the first", function()
+			python('os.mkdir("s"); open("s/a", "w"); os.link("s/a", "s/b")')
+			local layer = assert(strata.layer({ from = dir:file("s"), mode = { file = 256 }, owner = function(path)
+				return path == "a" and 1 or 2
+			end }))
+			local b = layer:entry("b")
+			assert.same({ "hardlink", 1, 256 }, { b.type, b.uid, b.mode })
+		end)
+
 		it("leaves labels of the machine out, and makes capabilities portable", function()
 			if not ROOT then
 				return pending("not root")

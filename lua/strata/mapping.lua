@@ -97,7 +97,9 @@ function mapping.new(opts)
   local prefix = core.normalise(opts.to or "")
   local active = false
   for name in pairs(mapping.OPTIONS) do active = active or (opts[name] ~= nil and name ~= "exact_mtime") end
-  return setmetatable({ opts = opts, prefix = prefix == "." and "" or prefix .. "/", active = active, files = {} }, Mapping)
+  return setmetatable({
+    opts = opts, prefix = prefix == "." and "" or prefix .. "/", active = active, files = {},
+  }, Mapping)
 end
 
 --- Whether a path is to be left out.
