@@ -1,196 +1,117 @@
---- A new layer made of files that a script gives.
+--- Adding a layer to an image.
 
-local core = require "strata.core"
-local json = require "strata.json"
 local layer = require "strata.layer"
+local layers = require "strata.layers"
+local layer_source = require "strata.layer_source"
 
 local append = {}
 
-local TYPEFLAGS = { file = "0", hardlink = "1", symlink = "2", char = "3", block = "4", dir = "5",
-                    fifo = "6" }
-local ENTRY_FIELDS = { content = true, mode = true, uid = true, gid = true, uname = true,
-                       gname = true, mtime = true, type = true, linkpath = true, major = true,
-                       minor = true }
+---@class strata.AppendOptions: strata.LayerOptions
+---@field dir? string  a directory, whose content goes into the layer
+---@field layer? strata.Layer  of an image, or detached
+---@field at? integer  its number afterwards; default: on top
+---@field created_by? string
+---@field created? string
+---@field comment? string
+---@field author? string
 
--- The largest value of each number.
-local MAXIMA = { mode = 4095, uid = 4294967294, gid = 4294967294, major = 2097151, minor = 2097151 }
+local ROW = { created = true, created_by = true, comment = true, author = true }
 
-local function check_numbers(path, entry)
-  for field, max in pairs(MAXIMA) do
-    local value = entry[field]
-    if value ~= nil and (type(value) ~= "number" or value < 0 or value > max or value % 1 ~= 0) then
-      error(("files[%q]: %s should be a whole number from 0 to %d"):format(path, field, max), 0)
+-- What goes with any source.
+local OWN = { at = true }
+for name in pairs(ROW) do OWN[name] = true end
+
+local EPOCH = "1970-01-01T00:00:00Z"
+
+-- The options as strata.layer takes them, and the kind of source; throws what makes no sense.
+local function check(spec, count)
+  if type(spec) ~= "table" then error("append wants {files =, dir =, tar =, archive = or layer =}", 0) end
+  if spec.from ~= nil or spec.upper ~= nil or spec.overlay_upper ~= nil then
+    error("append: that is for strata.layer, whose layer can be appended: {layer = ...}", 0)
+  end
+  local at = spec.at
+  if at ~= nil and (type(at) ~= "number" or at % 1 ~= 0 or at < 1 or at > count + 1) then
+    error(("append: at should be a whole number from 1 to %d"):format(count + 1), 0)
+  end
+  if spec.layer == nil then
+    local copy = {}
+    for name, value in pairs(spec) do copy[name == "dir" and "from" or name] = value end
+    return copy, layer_source.check(copy, "append", OWN)
+  end
+  if not layer.is(spec.layer) then error("append: layer should be a strata.Layer", 0) end
+  for name in pairs(spec) do
+    if name ~= "layer" and not OWN[name] then
+      error(("append: option '%s' makes no sense with layer, which stays as it is"):format(tostring(name)), 0)
     end
   end
-  if entry.mtime ~= nil and not (type(entry.mtime) == "number" and math.abs(entry.mtime) < 9e15) then
-    error(("files[%q]: mtime should be a number of seconds"):format(path), 0)
-  end
+  return spec, "layer"
 end
 
-local function check_names(path, entry)
-  for name, text in pairs { path = path, linkpath = entry.linkpath, uname = entry.uname, gname = entry.gname } do
-    if type(text) ~= "string" or text:find("\0", 1, true) then
-      error(("files[%q]: %s should be a string without NUL"):format(path, name), 0)
-    end
-  end
-end
-
-local function check_entry(path, entry)
-  if type(entry) == "string" then entry = { content = entry } end
-  if type(entry) ~= "table" then
-    error(("files[%q] should be a string or a table"):format(path), 0)
-  end
-  for key in pairs(entry) do
-    if not ENTRY_FIELDS[key] then
-      error(("files[%q] has an unknown field '%s'"):format(path, tostring(key)), 0)
-    end
-  end
-  check_numbers(path, entry)
-  check_names(path, entry)
-  if core.normalise(path) == "." and entry.type ~= "dir" then
-    error(("files[%q]: the root can only be a dir"):format(path), 0)
-  end
-  if entry.type == "symlink" and (entry.linkpath or "") == "" then
-    error(("files[%q]: a symlink wants a linkpath"):format(path), 0)
-  end
-  return entry
-end
-
--- One entry as a header and its content, padded.
-local function tar_entry(path, entry)
-  local kind = entry.type or (entry.linkpath and "symlink") or "file"
-  local typeflag = TYPEFLAGS[kind]
-  if not typeflag then error(("files[%q]: unknown type '%s'"):format(path, tostring(kind)), 0) end
-  local content = kind == "file" and (entry.content or "") or ""
-  if type(content) ~= "string" then
-    error(("files[%q]: content should be a string"):format(path), 0)
-  end
-  local mtime = entry.mtime or 0
-  local seconds = math.floor(mtime)
-  local header, message, code = core.write_header {
-    name = kind == "dir" and path .. "/" or path, typeflag = typeflag, size = #content,
-    -- 0755 0777 0644; the type says what it is, not bits of the mode
-    mode = (entry.mode or (kind == "dir" and 493 or kind == "symlink" and 511 or 420)) % 4096,
-    uid = entry.uid, gid = entry.gid, uname = entry.uname, gname = entry.gname,
-    mtime = seconds, mtime_nsec = math.floor((mtime - seconds) * 1e7 + 0.5) * 100,
-    linkpath = entry.linkpath, major = entry.major, minor = entry.minor,
+-- The layers below, for directories and link targets that are there already.
+local function ground(states, at)
+  local loaded
+  return {
+    known = true,
+    load = function()
+      local below = {}
+      for i = 1, at - 1 do below[i] = states[i] end
+      loaded = below
+      return layer.load(below)
+    end,
+    find = function(path)
+      for i = #loaded, 1, -1 do
+        local entry = loaded[i].index:find(path)
+        if entry then return entry end
+      end
+      return nil
+    end,
   }
-  if not header then return nil, message, code end
-  return header .. content .. ("\0"):rep((512 - #content % 512) % 512)
 end
 
--- The topmost entry for a path in the layers below.
-local function find(layers, path)
-  for i = #layers, 1, -1 do
-    local entry = layers[i]:entry(path)
-    if entry then return entry end
-  end
-  return nil
-end
-
--- Parent directories that nothing below has: 0755, root's.
-local function add_parents(files, layers)
-  local missing = {}
-  for path in pairs(files) do
-    local parent = path:match("^(.*)/[^/]*$")
-    while parent and not files[parent] and not missing[parent] do
-      if not find(layers, parent) then missing[parent] = { type = "dir" } end
-      parent = parent:match("^(.*)/[^/]*$")
-    end
-  end
-  for path, entry in pairs(missing) do files[path] = entry end
-end
-
-local function is_hardlink(entry)
-  return entry.type == "hardlink"
-end
-
--- Unpackers set the mode, owner and times of a hardlink's header on the file it links to, so what a
--- link does not give is as the file has it.
-local function complete_links(files, layers)
-  for path, entry in pairs(files) do
-    if is_hardlink(entry) then
-      local target = core.normalise(entry.linkpath or "")
-      local file = files[target] or find(layers, target)
-      if not file or file.type == "dir" or is_hardlink(file) then
-        error(("files[%q]: %q, which it should link to, is not a file"):format(path, target), 0)
-      end
-      local given = { type = "hardlink", linkpath = target }
-      for _, field in ipairs { "mode", "uid", "gid", "uname", "gname", "mtime" } do
-        given[field] = entry[field] or file[field]
-      end
-      files[path] = given
-    end
-  end
-end
-
--- Sorted, with hardlinks behind the files that they link to.
-local function in_order(files)
-  local paths, links = {}, {}
-  for path, entry in pairs(files) do
-    local list = is_hardlink(entry) and links or paths
-    list[#list + 1] = path
-  end
-  json.sort(paths)
-  json.sort(links)
-  for _, path in ipairs(links) do paths[#paths + 1] = path end
-  return paths
-end
-
---- Builds the layer; the same files give the same bytes.
----@param spec {files: table<string, string|table>}
----@param layers strata.Layer[]  those below it
----@return table? state  of a new layer
----@return string? message
----@return string? code
-function append.layer(spec, layers)
-  if type(spec) ~= "table" or type(spec.files) ~= "table" then
-    error("append wants {files = {[path] = content, ...}}", 3)
-  end
-  local files = {}
-  for path, entry in pairs(spec.files) do
-    if type(path) ~= "string" then error("append: a path should be a string", 3) end
-    local normal = core.normalise(path)
-    if files[normal] then error(("append: %q is given twice"):format(normal), 3) end
-    files[normal] = check_entry(path, entry)
-  end
-  local states = {}
-  for i, one in ipairs(layers) do states[i] = layer.state_of(one) end
-  local ok, message, code = layer.load(states)
+-- A layer that is there already, and its row of the history.
+local function take(other)
+  local state = layer.state_of(other)
+  if state.blob.missing then return nil, ("%s: its blob is not there"):format(layer.label(state)), "ENOENT" end
+  local ok, message, code = layer.settle { state }
   if not ok then return nil, message, code end
-  add_parents(files, layers)
-  complete_links(files, layers)
+  local copy, row = layer_source.copy(state), other.history
+  copy.digest = other.digest
+  return copy, {}, nil, row
+end
 
-  local file
-  file, message, code = core.temp_file()
-  if not file then return nil, message, code end
-  local offset = 0
-  local function put(bytes)
-    local written, why, how = file:write(offset, bytes)
-    offset = offset + #bytes
-    return written, why, how
-  end
-  for _, path in ipairs(in_order(files)) do
-    local bytes
-    bytes, message, code = tar_entry(path, files[path])
-    if not bytes then return nil, message, code end
-    ok, message, code = put(bytes)
+local function make(spec, kind, states, at)
+  if kind == "layer" then return take(spec.layer) end
+  local below = ground(states, at)
+  if kind == "files" or kind == "archive" or spec.to then
+    local ok, message, code = below.load()
     if not ok then return nil, message, code end
   end
-  ok, message, code = put(("\0"):rep(1024))
-  if not ok then return nil, message, code end
-  local job = core.job()
-  job:hash { label = "new layer", file = file, offset = 0, size = offset }
-  job:start()
-  while not job:wait(1) do end
-  ok, message, code = job:result()
-  if not ok then return nil, message, code end
-  local digest = job:task(1).digest
-  job:close()
-  return {
-    blob = { file = file, offset = 0, size = offset, compression = "none" },
-    diff_id = digest, digest = digest, added = true,
+  return layer_source.make(spec, kind, below)
+end
+
+--- Makes a layer and puts it into the image.
+---@param image strata.Operand
+---@param spec strata.AppendOptions
+---@return boolean? ok
+---@return string[]|string skipped | message
+---@return string? code
+function append.run(image, spec)
+  local config = image.state.config
+  local checked, kind = check(spec, #image.state.layers)
+  if kind ~= "layer" then checked.limits = checked.limits or image.state.limits end
+  local at = spec.at or #image.state.layers + 1
+  local made, skipped, code, other = make(checked, kind, image.states(), at)
+  if not made then return nil, skipped, code end
+  made.index, made.loaded, made.result = nil, nil, nil
+  local row = {
+    created = spec.created or other and other.created or config.created or EPOCH,
+    created_by = spec.created_by or other and other.created_by or "strata append",
+    comment = spec.comment or other and other.comment, author = spec.author or other and other.author,
   }
+  local ok, message
+  ok, message, code = layers.insert(image, at, made, row)
+  if not ok then return nil, message, code end
+  return true, skipped
 end
 
 return append

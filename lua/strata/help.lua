@@ -8,7 +8,9 @@ strata.Image
   id digest tags platform config layers index path edited    fields; tags assign
   history()  scrub_history(pattern)  clear_history()
   inspect()  tree{depth=, width=, layers=}  rootfs{upto=}  files()  verify()
-  filter(fn)  rewrite(fn)  prune()  append{files=}
+  filter(fn)  rewrite(fn)  prune()
+  append{files= | dir= | tar= | archive= | layer=, at=, created_by=, created=, comment=, author=,
+         to=, owner=, mode=, exclude=, mtime=, clamp_mtime=, exact_mtime=, compression=}
   squash(i, j)  squash{above=}  flatten()  remove_layer(i)  move_layer(i, j)  export(path)
   purge(pattern, {history=, env=, labels=, content=})
   tag(ref)  untag(ref)  close()
@@ -60,6 +62,7 @@ local MODULE = [[
 strata
   open(what, {ref=, platform=, digest=, prefer=, limits=})   images(what)   new{platform=}
   save({img, ...}, what, opts)   plan(img, opts)   open_index(what)   progress()
+  layer{from= | lower=, upper= | overlay_upper= | files= | tar= | archive=, to=, owner=, mode=, exclude=, ...}
   version()   help(value)   null   array{}   object{}]]
 
 --- The text for a value; without one, or for anything else, that of the module.

@@ -3,7 +3,6 @@
 -- Everything here happens in memory; the file it came from is only read, and
 -- nothing is written until save.
 
-local append = require "strata.append"
 local assemble = require "strata.dialect.assemble"
 local config = require "strata.config"
 local core = require "strata.core"
@@ -373,30 +372,6 @@ function methods:untag(ref)
     table.remove(state.tags, i)
     state.structure_edited = true
   end
-  return self
-end
-
---- Adds a layer on top, made of files.
----@param spec {files: table, created_by?: string, created?: string, comment?: string, author?: string}
----@return strata.Image? self
----@return string? message
----@return string? code
-function methods:append(spec)
-  local state = state_of(self)
-  local made, message, code = append.layer(spec, state.layers)
-  if not made then return sticky(state, nil, message, code) end
-  made.image = state.hub
-  state.layers[#state.layers + 1] = layer.new(made)
-  state.structure_edited = true
-  renumber(state)
-  local doc = config.document(state.config)
-  if doc:type("/rootfs/diff_ids") ~= "array" then doc:set("/rootfs/diff_ids", "[]") end
-  doc:set("/rootfs/diff_ids/-", core.json_quote(made.diff_id))
-  config.touch(state.config)
-  history.append(state.config, {
-    created = spec.created or state.config.created or "1970-01-01T00:00:00Z",
-    created_by = spec.created_by or "strata append", comment = spec.comment, author = spec.author,
-  }, #state.layers)
   return self
 end
 

@@ -11,6 +11,7 @@ local choose = require "strata.choose"
 local core = require "strata.core"
 local image = require "strata.image"
 local json = require "strata.json"
+local layer_source = require "strata.layer_source"
 local platform = require "strata.platform"
 local save = require "strata.save"
 local source = require "strata.source"
@@ -123,6 +124,16 @@ function strata.new(opts)
   local img, message = image.from_model { config_text = json.encode(fields), layers = {}, tags = {} }
   if not img then error(message, 2) end
   return img
+end
+
+--- Makes a layer that belongs to no image yet, of a directory, of the difference of
+-- two, of the upper directory of an overlay mount, of files, a tar or another archive.
+---@param spec strata.LayerOptions
+---@return strata.Layer?
+---@return string[]|string|nil skipped  what cannot be in a layer; nil for nothing | message
+---@return string? code
+function strata.layer(spec)
+  return layer_source.layer(spec)
 end
 
 --- Writes several images into one archive or layout; layers that they share are

@@ -9,9 +9,9 @@ local work = require "strata.work"
 local layer = {}
 
 ---@class strata.Layer
----@field index integer  position in the image, from 1: the base first
+---@field index integer?  position in the image, from 1: the base first; nil while it is in none
 ---@field diff_id string  digest of the plain tar
----@field chain_id string  of this layer on those below it
+---@field chain_id string?  of this layer on those below it
 ---@field digest string  of the layer as it is stored
 ---@field size integer  bytes as stored
 ---@field media_type string
@@ -28,6 +28,7 @@ local new, state_of, is
 
 -- How messages call it: layer 3/7 (sha256:0123456789ab…)
 local function label(state)
+  if state.image.detached then return ("layer (%s…)"):format(state.diff_id:sub(1, 19)) end
   return ("layer %d/%d (%s…)"):format(state.position, #state.image.layers, state.diff_id:sub(1, 19))
 end
 
@@ -313,12 +314,13 @@ function methods:tree(opts)
 end
 
 local fields = {
-  index = function(state) return state.position end,
+  index = function(state) return not state.image.detached and state.position or nil end,
   diff_id = function(state)
     state.image.settle()
     return layer.current(state).diff_id
   end,
   chain_id = function(state)
+    if state.image.detached then return nil end
     state.image.settle()
     local chain
     for i = 1, state.position do
@@ -362,7 +364,8 @@ new, state_of, is = object.class("strata.Layer", methods, {
   end,
   tostring = function(state)
     local now = is_pending(state) and state.blob or layer.current(state)
-    return ("strata.Layer(%d, %s, %s, %s)"):format(state.position,
+    return ("strata.Layer(%s, %s, %s, %s)"):format(
+      state.image.detached and "detached" or ("%d"):format(state.position),
       is_pending(state) and "edited" or layer.current(state).diff_id:sub(1, 19),
       core.human_size(now.size), state.blob.compression)
   end,

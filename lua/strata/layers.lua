@@ -153,6 +153,19 @@ end
 
 -- ---- hardlinks across layers ------------------------------------------------------
 
+-- Whether a layer hides a path of those below it.
+local function hides(index, path)
+  while path do
+    local parent, name = path:match("^(.*)/([^/]*)$")
+    local prefix = parent and parent .. "/" or ""
+    if index:find(prefix .. ".wh." .. (name or path)) or index:find(prefix .. ".wh..wh..opq") then return true end
+    local above = parent and index:find(parent)
+    if above and above.type ~= "dir" then return true end
+    path = parent
+  end
+  return false
+end
+
 -- Which layer each hardlink to a file of another layer finds it in, in this order of layers.
 local function find_holders(states)
   local holders = {}
@@ -163,6 +176,8 @@ local function find_holders(states)
         for k = i - 1, 1, -1 do
           if states[k].index:find(path) then
             holders[#holders + 1] = { link = state, path = entry.path, holder = states[k], number = entry.index }
+            break
+          elseif hides(states[k].index, path) then
             break
           end
         end
@@ -186,6 +201,40 @@ local function find_stranded(before, after)
         layer.label(one.holder))
     end
   end
+end
+
+-- ---- insert -----------------------------------------------------------------------
+
+--- Puts a new layer in, with its row of the history.
+---@param image strata.Operand
+---@param at integer  its number afterwards
+---@param made table  its state
+---@param row table  of the history
+---@return boolean? ok
+---@return string? message
+---@return string? code
+function layers.insert(image, at, made, row)
+  made.image, made.position = image.state.hub, at
+  local handle = layer.new(made)
+  if at <= #image.state.layers then
+    local states, message, code = prepare(image)
+    if not states then return nil, message, code end
+    local after = {}
+    for i, state in ipairs(states) do after[i] = state end
+    table.insert(after, at, made)
+    local ok
+    ok, message, code = layer.load { made }
+    if not ok then return nil, message, code end
+    local stranded = find_stranded(states, after)
+    if stranded then return nil, stranded, "EINVAL" end
+  end
+  local placed, message, code = history.append(image.state.config, row, at)
+  if not placed then return nil, message, code end
+  local doc = config.document(image.state.config)
+  if doc:type("/rootfs/diff_ids") ~= "array" then doc:set("/rootfs/diff_ids", "[]") end
+  put_in(image, at, handle, made.diff_id)
+  finish(image)
+  return true
 end
 
 -- ---- remove and move --------------------------------------------------------------

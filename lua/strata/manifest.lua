@@ -116,7 +116,11 @@ end
 ---@param one strata.Rendition
 ---@param family "oci"|"docker"
 function manifest.layer_descriptor(one, family)
-  return { mediaType = media.layer(family, one.compression, false), digest = one.digest, size = one.size }
+  local annotations = one.state.added and one.digest == one.state.digest and one.state.annotations
+  return {
+    mediaType = media.layer(family, one.compression, false), digest = one.digest, size = one.size,
+    annotations = annotations and next(annotations) and annotations or nil,
+  }
 end
 
 --- A manifest for an image that had none.

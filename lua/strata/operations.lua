@@ -1,5 +1,6 @@
 --- The methods of an image that work on its list of layers.
 
+local append = require "strata.append"
 local layers = require "strata.layers"
 local purge = require "strata.purge"
 
@@ -50,6 +51,19 @@ function operations.of(operand)
   function methods:flatten(opts)
     if #self.layers == 0 then return self end
     return operate(self, "squash", 1, #self.layers, opts)
+  end
+
+  --- Adds a layer made of files, a directory, a tar, another archive, or one that is
+  -- there already; on top, or at a place between the others.
+  ---@param spec strata.AppendOptions  exactly one of files, dir, tar, archive, layer
+  ---@return strata.Image? self
+  ---@return string[]|string|nil skipped  what cannot be in a layer; nil for nothing | message
+  ---@return string? code
+  function methods:append(spec)
+    local image = operand(self)
+    local ok, skipped, code = append.run(image, spec)
+    if not ok then return image.sticky(nil, skipped, code) end
+    return self, skipped[1] and skipped or nil
   end
 
   --- Removes a layer, or all that were created by what matches a Lua pattern.

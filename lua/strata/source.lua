@@ -61,8 +61,15 @@ local function recode(file, compression, path, plain, opts)
   return true
 end
 
--- Inflates a whole file into an unnamed temporary one.
-local function inflate(file, compression, path, opts)
+--- Inflates a whole file into an unnamed temporary one.
+---@param file userdata
+---@param compression string  as sniffed
+---@param path string  what messages call it
+---@param opts {limits?: table, temp_dir?: string, threads?: integer, progress?: function}
+---@return userdata? plain
+---@return string? message
+---@return string? code
+function source.inflate(file, compression, path, opts)
   local plain, message, code = core.temp_file(opts.temp_dir)
   if not plain then return nil, message, code end
   local ok
@@ -88,7 +95,7 @@ local function open_archive(file, path, opts)
   local original
   if compression ~= "none" then
     local plain
-    plain, message, code = inflate(file, compression, path, opts)
+    plain, message, code = source.inflate(file, compression, path, opts)
     if not plain then
       file:close()
       return nil, message, code

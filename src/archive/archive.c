@@ -6,7 +6,6 @@
  * it says about converting them in the C locale is a warning of the entry. All
  * handles belong to a reader userdata, so that a Lua error frees them.
  */
-#include <archive_entry.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <string.h>
@@ -102,6 +101,14 @@ static int (*const supports[])(struct archive *) = {
         archive_read_support_format_empty,
 };
 
+int strata_archive_support(struct archive *a, struct strata_err *err)
+{
+	for (size_t i = 0; i < sizeof(supports) / sizeof(supports[0]); i++)
+		if (supports[i](a) == ARCHIVE_FATAL)
+			return strata_archive_fail(a, err);
+	return 0;
+}
+
 static int reader_open(struct reader *r, const char *path, bool digest, struct strata_err *err)
 {
 	/* O_NONBLOCK: opening a FIFO must not wait for a writer. */
@@ -123,9 +130,8 @@ static int reader_open(struct reader *r, const char *path, bool digest, struct s
 	r->archive = archive_read_new();
 	if (!r->archive)
 		return strata_fail_nomem(err);
-	for (size_t i = 0; i < sizeof(supports) / sizeof(supports[0]); i++)
-		if (supports[i](r->archive) == ARCHIVE_FATAL)
-			return fail_archive(r, err);
+	if (strata_archive_support(r->archive, err) < 0)
+		return -1;
 	if (archive_read_open_fd(r->archive, fd, BLOCK_BYTES) != ARCHIVE_OK)
 		return fail_archive(r, err);
 	return 0;
@@ -253,8 +259,7 @@ static void set_xattrs(lua_State *L, struct archive_entry *e)
 	lua_setfield(L, -2, "xattrs");
 }
 
-/* Fills the table on top of the stack with everything but content and warnings. */
-static void set_metadata(lua_State *L, struct archive_entry *e)
+void strata_archive_set_metadata(lua_State *L, struct archive_entry *e)
 {
 	const char *type = type_name(e);
 
@@ -305,7 +310,7 @@ static int push_entry(lua_State *L, struct reader *r, struct strata_err *err)
 	if (rc != ARCHIVE_OK && rc != ARCHIVE_WARN)
 		return fail_archive(r, err);
 	lua_newtable(L);
-	set_metadata(L, e);
+	strata_archive_set_metadata(L, e);
 	if (rc == ARCHIVE_WARN)
 		set_warning(L, r->archive);
 	if (r->digest && has_content(e)) {
@@ -370,6 +375,7 @@ int luaopen_strata_archive(lua_State *L)
 	lua_newtable(L);
 	strata_set_functions(L, functions);
 	strata_archive_register_decompress(L);
+	strata_archive_register_contents(L);
 	lua_pushstring(L, archive_version_string());
 	lua_setfield(L, -2, "_LIBARCHIVE");
 	return 1;

@@ -3,13 +3,21 @@
 #define STRATA_ARCHIVE_MODULE_H
 
 #include <archive.h>
+#include <archive_entry.h>
 
 #include "../lua/binding.h"
 
 /* libarchive's error: of the system if it is one that reading gives, else EFORMAT. Returns -1. */
 int strata_archive_fail(struct archive *a, struct strata_err *err);
 
-/* Adds its functions to the module table on top of the stack. */
+/* Lets it read every format and compression that works inside this process. */
+int strata_archive_support(struct archive *a, struct strata_err *err);
+
+/* Fills the table on top of the stack with everything but content and warnings. */
+void strata_archive_set_metadata(lua_State *L, struct archive_entry *e);
+
+/* They add their functions to the module table on top of the stack. */
 void strata_archive_register_decompress(lua_State *L);
+void strata_archive_register_contents(lua_State *L);
 
 #endif

@@ -69,6 +69,7 @@ void strata_lua_register_entry(lua_State *L);
 void strata_lua_register_tar(lua_State *L);
 void strata_lua_register_tree(lua_State *L);
 void strata_lua_register_compose(lua_State *L);
+void strata_lua_register_disk(lua_State *L);
 void strata_lua_register_job(lua_State *L);
 void strata_lua_register_apply(lua_State *L);
 void strata_lua_register_host(lua_State *L);

@@ -1,6 +1,8 @@
 /* strata.Compose: a new tar made of entries of several indexes, for a job to write. */
 #include "../core/compose.h"
 
+#include <sys/stat.h>
+
 #include "objects.h"
 
 static struct strata_compose *check_compose(lua_State *L)
@@ -75,6 +77,38 @@ static int compose_bytes(lua_State *L)
 	return 1;
 }
 
+/* compose:range(file, offset, length) -> true | nil, message, code */
+static int compose_range(lua_State *L)
+{
+	struct strata_compose *c = check_compose(L);
+	struct strata_file *file = strata_check_file(L, 2);
+	lua_Integer offset = strata_check_integer(L, 3);
+	lua_Integer len = strata_check_integer(L, 4);
+	struct strata_err err;
+
+	luaL_argcheck(L, offset >= 0, 3, "must not be negative");
+	luaL_argcheck(L, len >= 0, 4, "must not be negative");
+	if (strata_compose_range(c, file, (uint64_t)offset, (uint64_t)len, &err) < 0)
+		return strata_push_error(L, &err);
+	lua_pushboolean(L, 1);
+	return 1;
+}
+
+/* compose:disk(disk, number): the content of a file, padded -> true | nil, message, code */
+static int compose_disk(lua_State *L)
+{
+	struct strata_compose *c = check_compose(L);
+	struct strata_disk *disk = strata_check_disk(L, 2);
+	uint32_t number = strata_check_disk_number(L, 3, disk);
+	struct strata_err err;
+
+	luaL_argcheck(L, S_ISREG(disk->entries[number].mode), 3, "is no regular file");
+	if (strata_compose_disk(c, disk, number, &err) < 0)
+		return strata_push_error(L, &err);
+	lua_pushboolean(L, 1);
+	return 1;
+}
+
 /* compose:count() -> entries so far */
 static int compose_count(lua_State *L)
 {
@@ -93,6 +127,8 @@ void strata_lua_register_compose(lua_State *L)
 	static const luaL_Reg methods[] = {{"source", compose_source},
 	                                   {"add", compose_add},
 	                                   {"bytes", compose_bytes},
+	                                   {"range", compose_range},
+	                                   {"disk", compose_disk},
 	                                   {"count", compose_count},
 	                                   {NULL, NULL}};
 	static const luaL_Reg meta[] = {{"__gc", compose_gc}, {NULL, NULL}};

@@ -192,6 +192,16 @@ static int file_fileno(lua_State *L)
 	return 1;
 }
 
+/* file:clone() -> another File of the same bytes, which lives on when this one is closed */
+static int file_clone(lua_State *L)
+{
+	struct strata_file *f = strata_check_file(L, 1);
+	struct strata_file **clone = strata_new_object(L, FILE_TYPE, sizeof(struct strata_file *));
+
+	*clone = strata_file_ref(f);
+	return 1;
+}
+
 static int file_tostring(lua_State *L)
 {
 	struct strata_file **f = strata_check_object(L, 1, FILE_TYPE);
@@ -205,19 +215,13 @@ static int file_tostring(lua_State *L)
 
 void strata_lua_register_file(lua_State *L)
 {
-	static const luaL_Reg methods[] = {{"size", file_size},
-	                                   {"name", file_name},
-	                                   {"read", file_read},
-	                                   {"sniff", file_sniff},
-	                                   {"copy", file_copy},
-	                                   {"write", file_write},
-	                                   {"close", file_close},
-	                                   {"unchanged", file_unchanged},
-	                                   {"take", file_take},
-	                                   {"publish", file_publish},
-	                                   {"fileno", file_fileno},
-	                                   {"send", strata_lua_file_send},
-	                                   {NULL, NULL}};
+	static const luaL_Reg methods[] = {{"size", file_size},     {"name", file_name},
+	                                   {"read", file_read},     {"sniff", file_sniff},
+	                                   {"copy", file_copy},     {"write", file_write},
+	                                   {"close", file_close},   {"unchanged", file_unchanged},
+	                                   {"take", file_take},     {"publish", file_publish},
+	                                   {"fileno", file_fileno}, {"send", strata_lua_file_send},
+	                                   {"clone", file_clone},   {NULL, NULL}};
 	static const luaL_Reg meta[] = {{"__tostring", file_tostring}, {NULL, NULL}};
 	static const luaL_Reg functions[] = {{"open_file", file_open},
 	                                     {"temp_file", file_temp},

@@ -23,6 +23,7 @@ int luaopen_strata_core(lua_State *L)
 	strata_lua_register_tar(L);
 	strata_lua_register_tree(L);
 	strata_lua_register_compose(L);
+	strata_lua_register_disk(L);
 	strata_lua_register_job(L);
 	strata_lua_register_apply(L);
 	strata_lua_register_host(L);

@@ -4,6 +4,7 @@
 
 #include "../core/apply.h"
 #include "../core/compose.h"
+#include "../core/disk.h"
 #include "../core/file.h"
 #include "../core/index.h"
 #include "binding.h"
@@ -14,9 +15,16 @@
 #define COMPOSE_TYPE \
 	"strata.Compose" /* a struct strata_compose; its user value lists its indexes */
 #define APPLY_TYPE "strata.Target"
+#define DISK_TYPE "strata.Disk"
 
 /* strata.File holds a struct strata_file *, NULL when closed. */
 struct strata_file *strata_check_file(lua_State *L, int arg);
+
+/* strata.Disk holds a struct strata_disk *, NULL when closed. */
+struct strata_disk *strata_check_disk(lua_State *L, int arg);
+
+/* The number (from 0) at arg of an entry of it. */
+uint32_t strata_check_disk_number(lua_State *L, int arg, const struct strata_disk *disk);
 
 /*
  * The name of a compression as its number; throws when it is unknown. NULL is

@@ -1,0 +1,191 @@
+--- How the entries of a new layer differ from what they are made of: place,
+-- owner, mode, time, and what is left out.
+
+local core = require "strata.core"
+
+local mapping = {}
+
+--- What functions are told about an entry.
+---@class strata.SourceStat
+---@field type string
+---@field mode integer
+---@field uid integer
+---@field gid integer
+---@field size integer
+---@field mtime number
+---@field linkpath string?
+
+---@alias strata.IdMap integer|table<integer, integer>|fun(path: string, stat: strata.SourceStat): integer?
+
+---@alias strata.OwnerFunction fun(path: string, stat: strata.SourceStat): integer?, integer?
+
+---@class strata.MappingOptions
+---@field to? string  directory that everything goes into
+---@field owner? {uid?: strata.IdMap, gid?: strata.IdMap}|strata.OwnerFunction
+---@field mode? {file?: integer, dir?: integer}|table<integer, integer>|fun(path: string, stat: table): integer?
+---@field exclude? string|fun(path: string, stat: table): boolean?  a Lua pattern of paths; all below goes, too
+---@field mtime? integer  of all entries
+---@field clamp_mtime? integer  the latest that an entry may have
+---@field exact_mtime? boolean  keeps fractions of seconds, which else are cut off
+
+mapping.OPTIONS = { to = true, owner = true, mode = true, exclude = true, mtime = true, clamp_mtime = true,
+                    exact_mtime = true }
+
+local MAX_ID = 4294967294
+
+local function is_whole(value, max)
+  return type(value) == "number" and value % 1 == 0 and value >= 0 and value <= max
+end
+
+local function check_id(value, what, path)
+  if not is_whole(value, MAX_ID) then
+    error(("owner: %s of %s should be a whole number from 0 to %d"):format(what, core.quote(path), MAX_ID), 0)
+  end
+  return value
+end
+
+local function check_mode(value, path)
+  if not is_whole(value, 4095) then
+    error(("mode: that of %s should be a whole number from 0 to 4095"):format(core.quote(path)), 0)
+  end
+  return value
+end
+
+local function mapped_id(map, id, what, path, stat)
+  if map == nil then return id end
+  local kind, new = type(map), map
+  if kind == "table" then new = map[id] elseif kind == "function" then new = map(path, stat) end
+  return new == nil and id or check_id(new, what, path)
+end
+
+local function check_types(opts)
+  local function expect(name, ...)
+    local value = opts[name]
+    if value == nil then return end
+    for _, kind in ipairs { ... } do
+      if type(value) == kind then return end
+    end
+    error(("%s should be a %s, not a %s"):format(name, table.concat({ ... }, " or a "), type(value)), 0)
+  end
+  expect("to", "string")
+  expect("owner", "table", "function")
+  expect("mode", "table", "function")
+  expect("exclude", "string", "function")
+  expect("mtime", "number")
+  expect("clamp_mtime", "number")
+  for key in pairs(type(opts.owner) == "table" and opts.owner or {}) do
+    if key ~= "uid" and key ~= "gid" then error(("owner has an unknown field '%s'"):format(tostring(key)), 0) end
+  end
+  if opts.mtime and opts.clamp_mtime then error("mtime and clamp_mtime: only one of them makes sense", 0) end
+  if opts.to and opts.to:find("\0", 1, true) then error("to: a path cannot hold a NUL byte", 0) end
+end
+
+---@class strata.Mapping
+---@field opts strata.MappingOptions
+---@field prefix string  "" or a path that ends in "/"
+---@field files table<string, table>  attributes of those that have links, by their path
+---@field active boolean  something is to be changed
+---@field keeps_fractions boolean?  of seconds, also without exact_mtime
+local Mapping = {}
+Mapping.__index = Mapping
+
+--- Checks the options; throws what makes no sense.
+---@param opts strata.MappingOptions
+---@return strata.Mapping
+function mapping.new(opts)
+  check_types(opts)
+  local prefix = core.normalise(opts.to or "")
+  local active = false
+  for name in pairs(mapping.OPTIONS) do active = active or (opts[name] ~= nil and name ~= "exact_mtime") end
+  return setmetatable({
+    opts = opts, prefix = prefix == "." and "" or prefix .. "/", active = active, files = {},
+  }, Mapping)
+end
+
+--- Whether a path is to be left out.
+---@param path string
+---@param stat strata.SourceStat
+---@return boolean
+function Mapping:excludes(path, stat)
+  local exclude = self.opts.exclude
+  if exclude == nil then return false end
+  if type(exclude) == "string" then return path:find(exclude) ~= nil end
+  return exclude(path, stat) and true or false
+end
+
+--- What to leave out of entries that stand in a list: a function that tells for each path.
+---@param entries fun(): strata.SourceStat?  with path
+---@return fun(path: string): boolean
+function Mapping:exclusion(entries)
+  local gone = {}
+  for entry in entries do
+    if self:excludes(entry.path, entry) then gone[entry.path] = true end
+  end
+  return function(path)
+    while path and not gone[path] do path = path:match("^(.*)/[^/]*$") end
+    return path ~= nil
+  end
+end
+
+--- Where a path of the source is in the layer.
+---@param path string
+---@return string
+function Mapping:place(path)
+  if path == "." then return self.prefix == "" and "." or self.prefix:sub(1, -2) end
+  return self.prefix .. path
+end
+
+local function owner(opts, path, stat)
+  if type(opts) ~= "function" then
+    opts = opts or {}
+    return mapped_id(opts.uid, stat.uid, "uid", path, stat), mapped_id(opts.gid, stat.gid, "gid", path, stat)
+  end
+  local uid, gid = opts(path, stat)
+  if uid ~= nil then check_id(uid, "uid", path) end
+  if gid ~= nil then check_id(gid, "gid", path) end
+  return uid or stat.uid, gid or stat.gid
+end
+
+local function mode(opts, path, stat)
+  local new
+  if type(opts) == "function" then
+    new = opts(path, stat)
+  elseif opts and stat.type ~= "symlink" then
+    new = opts[stat.mode] or opts[stat.type == "hardlink" and "file" or stat.type]
+  end
+  return new == nil and stat.mode or check_mode(new, path)
+end
+
+local ATTRIBUTES = { "uid", "gid", "mode", "mtime", "mtime_nsec" }
+
+-- Attributes belong to a file, not to one of its names: unpackers give it those of the last.
+local function copy_attributes(from, to)
+  for _, name in ipairs(ATTRIBUTES) do to[name] = from[name] end
+  return to
+end
+
+--- Changes an entry, which has the path of its source, into that of the layer.
+---@param entry strata.NewEntry
+---@param shared? boolean  hardlinks to it will come
+---@return strata.NewEntry entry
+function Mapping:apply(entry, shared)
+  local opts, path = self.opts, entry.path
+  local file = entry.type == "hardlink" and self.files[entry.linkpath]
+  if file then
+    entry.path, entry.linkpath = self:place(path), self:place(entry.linkpath)
+    return copy_attributes(file, entry)
+  end
+  entry.uid, entry.gid = owner(opts.owner, path, entry)
+  entry.mode = mode(opts.mode, path, entry)
+  if opts.mtime then entry.mtime, entry.mtime_nsec = math.floor(opts.mtime), nil end
+  if opts.clamp_mtime and entry.mtime >= opts.clamp_mtime then
+    entry.mtime, entry.mtime_nsec = math.floor(opts.clamp_mtime), nil
+  end
+  if not opts.exact_mtime and not self.keeps_fractions then entry.mtime_nsec = nil end
+  if shared then self.files[path] = copy_attributes(entry, {}) end
+  entry.path = self:place(path)
+  if entry.type == "hardlink" then entry.linkpath = self:place(entry.linkpath) end
+  return entry
+end
+
+return mapping
