@@ -71,6 +71,16 @@ static int file_close(lua_State *L)
 	return 0;
 }
 
+/* file:share() -> another File of the same open file; each is closed by itself */
+static int file_share(lua_State *L)
+{
+	struct strata_file *file = strata_check_file(L, 1);
+	struct strata_file **f = strata_new_object(L, FILE_TYPE, sizeof(struct strata_file *));
+
+	*f = strata_file_ref(file);
+	return 1;
+}
+
 static int file_size(lua_State *L)
 {
 	strata_push_int64(L, (int64_t)strata_file_size(strata_check_file(L, 1)));
@@ -212,6 +222,7 @@ void strata_lua_register_file(lua_State *L)
 	                                   {"copy", file_copy},
 	                                   {"write", file_write},
 	                                   {"close", file_close},
+	                                   {"share", file_share},
 	                                   {"unchanged", file_unchanged},
 	                                   {"take", file_take},
 	                                   {"publish", file_publish},
