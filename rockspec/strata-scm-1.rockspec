@@ -42,9 +42,9 @@ local binding = [[
 ]]
 local archive = [[archive decompress]]
 local facade = [[
-	append choose composing config directory extract glob help history image index inspect
+	append choose composing config directory extract fold fold_apply glob help history image index inspect
 	json layer layers links listing manifest media members object operations platform product
-	progress provenance purge rendition result root_entry root_file rootfs save schema source
+	progress provenance purge rebase rebase_config rebase_history rendition result root_entry root_file rootfs save schema source
 	tags target tree union whiteout work dialect/assemble dialect/docker dialect/docker_edit
 	dialect/docker_legacy dialect/docker_v1 dialect/edits dialect/gojson dialect/hybrid
 	dialect/layout dialect/oci dialect/oci_changes dialect/oci_edit dialect/oci_names

@@ -124,6 +124,11 @@ local function is_edited(state)
   return state.added or (state.index ~= nil and state.index:revision() > 0)
 end
 
+-- True when it has other bytes than it came with, from its own image or another.
+local function is_changed(state)
+  return is_edited(state) and not (state.taken and layer.current(state).diff_id == state.diff_id)
+end
+
 --- Where the layer's bytes are now: what it was opened with, or the result of
 -- its edits. Pending edits must have been carried out.
 ---@return {file: userdata, offset: integer, size: integer, compression: string, digest: string?, diff_id: string}
@@ -369,6 +374,6 @@ new, state_of, is = object.class("strata.Layer", methods, {
 })
 
 layer.new, layer.is, layer.state_of = new, is, function(self) return state_of(self) end
-layer.is_pending, layer.is_edited, layer.label = is_pending, is_edited, label
+layer.is_pending, layer.is_edited, layer.is_changed, layer.label = is_pending, is_edited, is_changed, label
 
 return layer

@@ -32,19 +32,19 @@ local function prepare(image, opts)
   return states
 end
 
-local function take_out(image, i)
+function layers.take_out(image, i)
   config.document(image.state.config):remove(diff_id_pointer(i))
   return table.remove(image.state.layers, i)
 end
 
-local function put_in(image, i, handle, diff_id)
+function layers.put_in(image, i, handle, diff_id)
   local doc, quoted = config.document(image.state.config), core.json_quote(diff_id)
   table.insert(image.state.layers, i, handle)
   if i == #image.state.layers then return doc:set("/rootfs/diff_ids/-", quoted) end
   return doc:insert(diff_id_pointer(i), quoted)
 end
 
-local function finish(image)
+function layers.finish(image)
   image.state.structure_edited = true
   config.touch(image.state.config)
   image.renumber()
@@ -93,13 +93,13 @@ function layers.squash(image, first, last, opts)
     threads = opts.threads, progress = opts.progress,
   })
   if not made then return nil, message, code end
-  for i = last, first, -1 do take_out(image, i) end
-  put_in(image, first, layer.new {
+  for i = last, first, -1 do layers.take_out(image, i) end
+  layers.put_in(image, first, layer.new {
     blob = { file = made.file, offset = 0, size = made.size, compression = compression },
-    diff_id = made.diff_id, digest = made.digest, added = true, image = image.state.hub,
+    diff_id = made.diff_id, digest = made.digest, added = true, made = true, image = image.state.hub,
   }, made.diff_id)
   history.merge(image.state.config, first, last)
-  finish(image)
+  layers.finish(image)
   return true
 end
 
@@ -223,10 +223,10 @@ function layers.remove(image, which)
   local stranded = find_stranded(states, after)
   if stranded then return nil, stranded, "EINVAL" end
   for _, i in ipairs(chosen) do
-    take_out(image, i)
+    layers.take_out(image, i)
     history.remove(image.state.config, i)
   end
-  finish(image)
+  layers.finish(image)
   return true
 end
 
@@ -250,10 +250,10 @@ function layers.move(image, from, to)
   if stranded then return nil, stranded, "EINVAL" end
   local diff_id = layer.current(states[from]).diff_id
   local ok
-  local handle = take_out(image, from)
-  put_in(image, to, handle, diff_id)
+  local handle = layers.take_out(image, from)
+  layers.put_in(image, to, handle, diff_id)
   ok, message, code = history.move(image.state.config, from, to)
-  finish(image)
+  layers.finish(image)
   return ok, message, code
 end
 
