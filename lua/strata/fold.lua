@@ -311,8 +311,8 @@ function Folding:count_below(chosen)
 end
 
 local function has_between(count, lower, upper)
-  for number in pairs(count) do
-    if number > lower and number < upper then return true end
+  for number, entries in pairs(count) do
+    if entries > 0 and number > lower and number < upper then return true end
   end
   return false
 end
@@ -410,10 +410,9 @@ function fold.run(image, opts)
       local span = entry.data_offset - entry.header_offset + math.ceil(entry.stored / 512) * 512
       list[#list + 1] = { path = one.path, type = entry.type, layer = file.layer, into = into, bytes = span }
       bytes = bytes + span
-      entry:mark()
+      entry:drop()
     end
   end
-  for _, state in ipairs(states) do state.index:drop_marked() end
   return bytes, list
 end
 
