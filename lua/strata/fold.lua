@@ -388,7 +388,7 @@ end
 function fold.run(image, opts)
   opts = opts or {}
   local states = image.states()
-  local ok, message, code = layer.load(states)
+  local ok, message, code = layer.load(states, opts)
   if not ok then return nil, message, code end
   local tree
   tree, message, code = core.tree()

@@ -51,10 +51,11 @@ end
 
 --- Scans the layers that are not yet, side by side.
 ---@param states table[]
+---@param opts? {threads?: integer, progress?: function}
 ---@return boolean? ok
 ---@return string? message
 ---@return string? code
-function layer.load(states)
+function layer.load(states, opts)
   local job, todo = core.job(), {}
   for _, state in ipairs(states) do
     if not state.loaded then
@@ -65,17 +66,15 @@ function layer.load(states)
         label = label(state), index = index, diff_id = state.diff_id,
         max_entries = limits.entries, max_path = limits.path, max_extension = limits.extension,
       }))
-      todo[#todo + 1] = state
+      todo[#todo + 1] = { state = state, index = index }
+      state.index = nil -- unless it is scanned to its end; a later try starts anew
     end
   end
-  local ok, message, code = work.run(job)
-  for i, state in ipairs(todo) do
-    if ok then
-      state.loaded = true
-      state.digest = state.digest or job:task(i).digest -- a compressed one was read whole
-    else
-      state.index = nil -- half scanned; a later try starts anew
-    end
+  local ok, message, code = work.run(job, opts, "scanning")
+  for i, item in ipairs(ok and todo or {}) do
+    local state = item.state
+    state.index, state.loaded = item.index, true
+    state.digest = state.digest or job:task(i).digest -- a compressed one was read whole
   end
   job:close()
   return ok, message, code

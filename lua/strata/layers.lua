@@ -27,7 +27,7 @@ local function prepare(image, opts)
   local ok, message, code = image.settle { threads = opts.threads, progress = opts.progress }
   if not ok then return nil, message, code end
   local states = image.states()
-  ok, message, code = layer.load(states)
+  ok, message, code = layer.load(states, opts)
   if not ok then return nil, message, code end
   return states
 end
@@ -207,15 +207,16 @@ end
 --- Removes layers with their rows of the history; the others stay as they are.
 ---@param image strata.Operand
 ---@param which integer|string  a number, or a Lua pattern of created_by
+---@param opts? {threads?: integer, progress?: function}
 ---@return boolean? ok
 ---@return string? message
 ---@return string? code
-function layers.remove(image, which)
+function layers.remove(image, which, opts)
   local chosen = choose(image, which)
   if #chosen == 0 then
     return nil, ("no layer was created by %s"):format(core.quote(which)), "ENOENT"
   end
-  local states, message, code = prepare(image)
+  local states, message, code = prepare(image, opts)
   if not states then return nil, message, code end
   local after = {}
   for i, state in ipairs(states) do after[i] = state end
@@ -234,13 +235,14 @@ end
 ---@param image strata.Operand
 ---@param from integer
 ---@param to integer  its number afterwards
+---@param opts? {threads?: integer, progress?: function}
 ---@return boolean? ok
 ---@return string? message
 ---@return string? code
-function layers.move(image, from, to)
+function layers.move(image, from, to, opts)
   check_position(image, from, "move_layer")
   check_position(image, to, "move_layer")
-  local states, message, code = prepare(image)
+  local states, message, code = prepare(image, opts)
   if not states then return nil, message, code end
   if from == to then return true end
   local after = {}

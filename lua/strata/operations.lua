@@ -56,21 +56,23 @@ function operations.of(operand)
 
   --- Removes a layer, or all that were created by what matches a Lua pattern.
   ---@param which integer|string
+  ---@param opts? {threads?: integer, progress?: function}
   ---@return strata.Image? self
   ---@return string? message
   ---@return string? code
-  function methods:remove_layer(which)
-    return operate(self, "remove", which)
+  function methods:remove_layer(which, opts)
+    return operate(self, "remove", which, opts)
   end
 
   --- Moves a layer; its row of the history goes along.
   ---@param from integer
   ---@param to integer  its number afterwards
+  ---@param opts? {threads?: integer, progress?: function}
   ---@return strata.Image? self
   ---@return string? message
   ---@return string? code
-  function methods:move_layer(from, to)
-    return operate(self, "move", from, to)
+  function methods:move_layer(from, to, opts)
+    return operate(self, "move", from, to, opts)
   end
 
   --- Puts the layers above one base onto another. Refused where the layers of the old base

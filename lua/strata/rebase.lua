@@ -70,8 +70,8 @@ local function find_links(states, count)
   return links
 end
 
-local function merge(states)
-  local ok, message, code = layer.load(states)
+local function merge(states, opts)
+  local ok, message, code = layer.load(states, opts)
   if not ok then return nil, message, code end
   local tree
   tree, message, code = core.tree()
@@ -93,17 +93,17 @@ local function has_file(tree, path)
 end
 
 -- A link that finds its file in the old base has to find one in the new base.
-local function check_links(states, base, new_base)
+local function check_links(states, base, new_base, opts)
   local own = {}
   for i = #base + 1, #states do own[#own + 1] = states[i] end
-  local ok, message, code = layer.load(own)
+  local ok, message, code = layer.load(own, opts)
   if not ok then return nil, message, code end
   local links = find_links(states, #base)
   if #links == 0 then return true end
   local before, after
-  before, message, code = merge(base)
+  before, message, code = merge(base, opts)
   if not before then return nil, message, code end
-  after, message, code = merge(new_base)
+  after, message, code = merge(new_base, opts)
   if not after then
     before:close()
     return nil, message, code
@@ -195,7 +195,7 @@ local function check(image, old_base, new_base, opts)
     ok, message, code = check_platform(image, new_base)
     if not ok then return nil, message, code end
   end
-  return check_links(states, base, new_base.states())
+  return check_links(states, base, new_base.states(), opts)
 end
 
 --- Replaces the layers of one base by those of another, and what the history has of it.
