@@ -139,7 +139,9 @@ function Folding:look_at(number, told, below)
       end
       local lower = below[entry.index]
       if holder == number and lower and lower.kind == kind then
-        candidates[#candidates + 1] = { number = entry.index, path = entry.path, kind = kind, file = file, lower = lower }
+        candidates[#candidates + 1] = {
+          number = entry.index, path = entry.path, kind = kind, file = file, lower = lower,
+        }
       end
     end
   end
