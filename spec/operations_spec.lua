@@ -80,7 +80,8 @@ local OPERATIONS = {
 	},
 	move_layer = {
 		function(img, _, opts) return img:move_layer(4, 3, opts) end,
-		keeps = { [1] = 1, [2] = 2, [3] = 4, [4] = 3 }, actions = "copied copied copied copied", content = { "mid", "c", "top" },
+		keeps = { [1] = 1, [2] = 2, [3] = 4, [4] = 3 }, actions = "copied copied copied copied",
+		content = { "mid", "c", "top" },
 	},
 	purge = {
 		function(img, _, opts) return img:purge("^secret$", opts) end,
@@ -96,7 +97,8 @@ local OPERATIONS = {
 	},
 	export = {
 		function(img, bases, opts) return img:export(bases.path, opts) end,
-		keeps = { [1] = 1, [2] = 2, [3] = 3, [4] = 4 }, actions = "copied copied copied copied", content = { "mid", "c", "top" },
+		keeps = { [1] = 1, [2] = 2, [3] = 3, [4] = 4 }, actions = "copied copied copied copied",
+		content = { "mid", "c", "top" },
 	},
 	append = {
 		function(img) return img:append({ files = { added = "x" } }) end,
@@ -105,7 +107,7 @@ local OPERATIONS = {
 	},
 	prune = {
 		function(img)
-			img:filter(function(entry, layer)
+			img:filter(function(_, layer)
 				return layer.index ~= 4
 			end)
 			return img:prune()
@@ -288,7 +290,8 @@ for name, operation in pairs(OPERATIONS) do
 		specify("is planned for another compression and level as it is saved then", function()
 			local img, bases = prepare(rows, true, "docker")
 			assert(operation[1](img, bases))
-			for _, opts in ipairs({ { level = 9 }, { reproducible = true }, { compression = "zstd" }, { compression = "none" } }) do
+			local ways = { { level = 9 }, { reproducible = true }, { compression = "zstd" }, { compression = "none" } }
+			for _, opts in ipairs(ways) do
 				local plan = assert(strata.plan(img, opts))
 				local path = bench.dir:file("saved")
 				local result = assert(img:save(path, opts))
