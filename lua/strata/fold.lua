@@ -98,6 +98,18 @@ local function is_hidden(told, path)
   return false
 end
 
+--- An entry of a layer, and what the layers below have at its path.
+---@class strata.FoldCandidate
+---@field kind string  type of both
+---@field into integer  the file below
+---@field links integer  names of that
+---@field path string
+---@field number integer  of the entry in its layer
+---@field file integer
+---@field layer integer  the rest: of the first name of a file, which stands for all
+---@field names strata.FoldCandidate[]
+---@field torn boolean?  the names repeat several files
+
 -- What the layers below have at the path of each entry of a layer.
 function Folding:look_below(number, told)
   local found = {}
@@ -108,10 +120,10 @@ function Folding:look_below(number, told)
     local direct, node = false, nil
     if named and not is_hidden(told, path) then direct, node = is_direct(self.tree, path) end
     if node and direct then
-      local kind, from, inode, links = self.tree:info(node)
+      local kind, from, _, links = self.tree:info(node)
       local source, holder = self.tree:source(node)
       if source and from then
-        found[entry.index] = { kind = kind, file = key_of(holder, source.index), inode = inode, links = links }
+        found[entry.index] = { kind = kind, into = key_of(holder, source.index), links = links, path = path }
       end
     end
   end
@@ -139,9 +151,8 @@ function Folding:look_at(number, told, below)
       end
       local lower = below[entry.index]
       if holder == number and lower and lower.kind == kind then
-        candidates[#candidates + 1] = {
-          number = entry.index, path = entry.path, kind = kind, file = file, lower = lower,
-        }
+        lower.number, lower.file = entry.index, file
+        candidates[#candidates + 1] = lower
       end
     end
   end
@@ -194,14 +205,14 @@ function Folding:files_of(number)
   for _, one in ipairs(self.candidates[number]) do
     local file = files[one.file]
     if not file then
-      file = { file = one.file, kind = one.kind, into = one.lower.file, links = one.lower.links, names = {},
-               inode = one.lower.inode, layer = number }
+      file, one.names, one.layer = one, {}, number
       files[one.file] = file
       order[#order + 1] = file
     end
     file.names[#file.names + 1] = one
-    if one.lower.file ~= file.into then file.torn = true end
+    if one.into ~= file.into then file.torn = true end
   end
+  self.candidates[number] = nil
   return order
 end
 
