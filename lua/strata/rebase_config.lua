@@ -11,17 +11,6 @@ local rebase_config = {}
 local VALUES = { "Entrypoint", "User", "WorkingDir", "StopSignal", "Shell", "Healthcheck" }
 local TABLES = { "Labels", "Volumes", "ExposedPorts" }
 
-local function same(a, b)
-  if type(a) ~= "table" or type(b) ~= "table" then return a == b end
-  for key, value in pairs(a) do
-    if not same(value, b[key]) then return false end
-  end
-  for key in pairs(b) do
-    if a[key] == nil then return false end
-  end
-  return true
-end
-
 local function value_of(cfg, key)
   return (cfg:get("/config" .. json.part(key)))
 end
@@ -42,7 +31,7 @@ local function take_members(cfg, old, new, key)
     end
   end
   for _, name in ipairs(json.sort(names)) do
-    if same(mine[name], before[name]) and not same(mine[name], after[name]) then
+    if json.same(mine[name], before[name]) and not json.same(mine[name], after[name]) then
       local ok, message, code = cfg:set("/config" .. json.part(key) .. json.part(name), after[name])
       if not ok then return nil, message, code end
     end
@@ -67,7 +56,7 @@ local function take_env(cfg, old, new)
   local list, listed = json.array {}, {}
   for _, text in ipairs(after) do
     local name = type(text) == "string" and text:match("^([^=]*)=")
-    local value = name and (same(own[name], before[name]) and theirs[name] or own[name])
+    local value = name and (json.same(own[name], before[name]) and theirs[name] or own[name])
     if value and not listed[name] then
       list[#list + 1] = value
       listed[name] = true
@@ -78,14 +67,14 @@ local function take_env(cfg, old, new)
     local inherited = name and before[name] == text and own[name] == text
     if not name or not (listed[name] or inherited) then list[#list + 1] = text end
   end
-  if same(list, mine) then return true end
+  if json.same(list, mine) then return true end
   return cfg:set("/config/Env", list)
 end
 
 -- Cmd is what the Entrypoint gets: an Entrypoint of the image's own does not want that of a base.
 local function inherits(cfg, old, key)
-  if not same(value_of(cfg, key), value_of(old, key)) then return false end
-  return key ~= "Cmd" or same(value_of(cfg, "Entrypoint"), value_of(old, "Entrypoint"))
+  if not json.same(value_of(cfg, key), value_of(old, key)) then return false end
+  return key ~= "Cmd" or json.same(value_of(cfg, "Entrypoint"), value_of(old, "Entrypoint"))
 end
 
 --- Takes what the image has from the old base from the new one.

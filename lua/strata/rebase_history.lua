@@ -2,19 +2,9 @@
 
 local config = require "strata.config"
 local history = require "strata.history"
+local json = require "strata.json"
 
 local rebase_history = {}
-
-local function same(a, b)
-  if type(a) ~= "table" or type(b) ~= "table" then return a == b end
-  for key, value in pairs(a) do
-    if not same(value, b[key]) then return false end
-  end
-  for key in pairs(b) do
-    if a[key] == nil then return false end
-  end
-  return true
-end
 
 -- The place of the last row that belongs to one of the first `count` layers, 0 when none does.
 local function last_of(rows, count)
@@ -27,7 +17,7 @@ end
 
 local function begins_with(rows, base)
   for at, row in ipairs(base.list) do
-    if not same(row, rows.list[at]) then return false end
+    if not json.same(row, rows.list[at]) then return false end
   end
   return true
 end
@@ -43,7 +33,7 @@ local function count_rows(rows, base, image_layers, base_layers)
   local last = last_of(rows, base_layers)
   local from = last_of(base, base_layers)
   while base.list[from + 1] and not base.numbers[from + 1] and not rows.numbers[last + 1] and
-    same(base.list[from + 1], rows.list[last + 1]) do
+    json.same(base.list[from + 1], rows.list[last + 1]) do
     last, from = last + 1, from + 1
   end
   return last
