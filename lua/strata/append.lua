@@ -74,7 +74,7 @@ local function take(other)
   if state.blob.missing then return nil, ("%s: its blob is not there"):format(layer.label(state)), "ENOENT" end
   local ok, message, code = layer.settle { state }
   if not ok then return nil, message, code end
-  local copy, row = layer_source.copy(state), other.history
+  local copy, row = layer.copy(state), other.history
   copy.digest = other.digest
   return copy, {}, nil, row
 end

@@ -12,6 +12,7 @@ strata.Image
   append{files= | dir= | tar= | archive= | layer=, at=, created_by=, created=, comment=, author=,
          to=, owner=, mode=, exclude=, mtime=, clamp_mtime=, exact_mtime=, compression=}
   squash(i, j)  squash{above=}  flatten()  remove_layer(i)  move_layer(i, j)  export(path)
+  rebase(old_base, new_base, {config=, force=})  fold{prune=}
   purge(pattern, {history=, env=, labels=, content=})
   tag(ref)  untag(ref)  close()
   save(what, {format=, compression=, level=, reproducible=, attestations=, verify=, threads=, progress=})
@@ -25,9 +26,9 @@ strata.Layer
   apply(dir, {merge=, keep_partial=, unprivileged=, rootless=, threads=, progress=})]],
   ["strata.Entry"] = [[
 strata.Entry
-  path linkpath mode uid gid uname gname mtime major minor xattrs    assign
-  name type typeflag size pax whiteout opaque index sparse dangling mtime_nsec
-  read(max, from)  replace(data)  drop()]],
+  path linkpath mode uid gid uname gname mtime mtime_nsec major minor xattrs    assign
+  name type typeflag size pax whiteout opaque index sparse dangling
+  read(max, from)  same_content(entry, max, from)  replace(data)  drop()]],
   ["strata.Config"] = [[
 strata.Config
   Env Cmd Entrypoint User WorkingDir Labels ExposedPorts Volumes ... and

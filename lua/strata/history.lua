@@ -369,6 +369,69 @@ function history.scrub(cfg, pattern, replacement)
   return total
 end
 
+--- The rows as plain tables, the layer's number of each that has one, by its place, and how many have one.
+---@param cfg strata.Config
+---@return {list: table[], numbers: table<integer, integer>, count: integer}
+function history.read(cfg)
+  local doc, numbers, count = config.document(cfg), numbers_of(cfg)
+  local list = doc:type("/history") == "array" and json.decode(doc:raw("/history")) or {}
+  return { list = list, numbers = numbers, count = count }
+end
+
+--- The JSON texts of the rows.
+---@param cfg strata.Config
+---@return string[]
+function history.texts(cfg)
+  local doc, list = config.document(cfg), {}
+  if doc:type("/history") ~= "array" then return list end
+  local spans, all = doc:spans("/history"), doc:text()
+  for i = 1, #spans / 2 do list[i] = all:sub(spans[2 * i - 1], spans[2 * i]) end
+  return list
+end
+
+--- The text of a row as one without a layer.
+---@param text string
+---@return string
+function history.emptied(text)
+  local row = assert(core.json(text))
+  assert(row:set("/empty_layer", "true"))
+  return row:text()
+end
+
+-- The text of the history with other rows in front, its white space kept.
+local function with_first(doc, count, texts)
+  local spans, all = doc:spans("/history"), doc:text()
+  local rows, raw = #spans / 2, doc:raw("/history")
+  if rows == 0 then return "[" .. table.concat(texts, ",") .. "]" end
+  local separator = rows > 1 and all:sub(spans[2] + 1, spans[3] - 1) or ","
+  local first = all:sub(1, spans[1] - 1):match("%[(%s*)$") or ""
+  local last = raw:match("(%s*)%]$")
+  local parts = { table.concat(texts, separator) }
+  if rows > count then parts[#parts + 1] = all:sub(spans[2 * count + 1], spans[2 * rows]) end
+  if #texts == 0 then table.remove(parts, 1) end
+  if #parts == 0 then return "[]" end
+  return "[" .. first .. table.concat(parts, separator) .. last .. "]"
+end
+
+--- Puts other rows in the place of the first ones.
+---@param cfg strata.Config
+---@param count integer
+---@param texts string[]
+---@return boolean? ok
+---@return string? message
+---@return string? code
+function history.replace_first(cfg, count, texts)
+  local doc, rows, ids = config.document(cfg), config.rows(cfg), {}
+  local ok, message, code = doc:set("/history", with_first(doc, count, texts))
+  if ok == nil then return nil, message, code end
+  for i = 1, #texts do ids[i] = rows.last + i end
+  rows.last = rows.last + #texts
+  for i = count + 1, #rows.ids do ids[#ids + 1] = rows.ids[i] end
+  rows.ids = ids
+  config.rows_changed(rows)
+  return true
+end
+
 --- Removes the history from the document.
 ---@param cfg strata.Config
 function history.clear(cfg)

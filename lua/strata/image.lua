@@ -143,6 +143,11 @@ local function new_hub(state)
       if not ok then error(message, 0) end
     end,
     row = function(position) return history.layer_row(state.config, position, state.layers) end,
+    -- What the manifest says of the layer that it had at that place.
+    descriptor = function(origin)
+      local doc = state.manifest and core.json(state.manifest.text)
+      return doc and doc:raw("/layers/" .. ("%d"):format(origin - 1)) or nil
+    end,
   }
 end
 

@@ -289,4 +289,19 @@ function json.encode(value, like)
   return text
 end
 
+--- Whether two decoded values are the same.
+---@param a any
+---@param b any
+---@return boolean
+function json.same(a, b)
+  if type(a) ~= "table" or type(b) ~= "table" then return a == b end
+  for key, value in pairs(a) do
+    if not json.same(value, b[key]) then return false end
+  end
+  for key in pairs(b) do
+    if a[key] == nil then return false end
+  end
+  return true
+end
+
 return json

@@ -52,10 +52,11 @@ end
 
 --- Scans the layers that are not yet, side by side.
 ---@param states table[]
+---@param opts? {threads?: integer, progress?: function}
 ---@return boolean? ok
 ---@return string? message
 ---@return string? code
-function layer.load(states)
+function layer.load(states, opts)
   local job, todo = core.job(), {}
   for _, state in ipairs(states) do
     if not state.loaded then
@@ -66,17 +67,15 @@ function layer.load(states)
         label = label(state), index = index, diff_id = state.diff_id,
         max_entries = limits.entries, max_path = limits.path, max_extension = limits.extension,
       }))
-      todo[#todo + 1] = state
+      todo[#todo + 1] = { state = state, index = index }
+      state.index = nil -- unless it is scanned to its end; a later try starts anew
     end
   end
-  local ok, message, code = work.run(job)
-  for i, state in ipairs(todo) do
-    if ok then
-      state.loaded = true
-      state.digest = state.digest or job:task(i).digest -- a compressed one was read whole
-    else
-      state.index = nil -- half scanned; a later try starts anew
-    end
+  local ok, message, code = work.run(job, opts, "scanning")
+  for i, item in ipairs(ok and todo or {}) do
+    local state = item.state
+    state.index, state.loaded = item.index, true
+    state.digest = state.digest or job:task(i).digest -- a compressed one was read whole
   end
   job:close()
   return ok, message, code
@@ -125,6 +124,11 @@ local function is_edited(state)
   return state.added or (state.index ~= nil and state.index:revision() > 0)
 end
 
+-- True when it has other bytes than it came with, from its own image or another.
+local function is_changed(state)
+  return is_edited(state) and not (state.taken and layer.current(state).diff_id == state.diff_id)
+end
+
 --- Where the layer's bytes are now: what it was opened with, or the result of
 -- its edits. Pending edits must have been carried out.
 ---@return {file: userdata, offset: integer, size: integer, compression: string, digest: string?, diff_id: string}
@@ -137,6 +141,28 @@ function layer.current(state)
     file = blob.file, offset = blob.offset, size = blob.size, compression = blob.compression,
     missing = blob.missing, digest = state.digest, diff_id = state.diff_id,
   }
+end
+
+--- The state of a layer for another image, or none: with the same bytes, which stay
+-- open by themselves, and what the manifest says of them. Edits must have been carried out.
+---@param state table
+---@return table
+function layer.copy(state)
+  local now = layer.current(state)
+  local same = now.diff_id == state.diff_id
+  local copy = {
+    blob = {
+      file = now.file and now.file:share(), offset = now.offset, size = now.size, compression = now.compression,
+      missing = now.missing,
+    },
+    diff_id = now.diff_id, digest = now.digest, added = true, taken = true, own = not now.missing,
+  }
+  if same then
+    copy.media_type, copy.annotations, copy.foreign = state.media_type, state.annotations, state.foreign
+    copy.descriptor_text = state.origin and state.image.descriptor and state.image.descriptor(state.origin)
+      or state.descriptor_text
+  end
+  return copy
 end
 
 -- A result that something else than this save compressed, in another way.
@@ -372,6 +398,6 @@ new, state_of, is = object.class("strata.Layer", methods, {
 })
 
 layer.new, layer.is, layer.state_of = new, is, function(self) return state_of(self) end
-layer.is_pending, layer.is_edited, layer.label = is_pending, is_edited, label
+layer.is_pending, layer.is_edited, layer.is_changed, layer.label = is_pending, is_edited, is_changed, label
 
 return layer

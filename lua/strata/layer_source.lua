@@ -260,27 +260,11 @@ function makers.tar(spec, map)
     local ok
     ok, message, code = edit(state, map)
     if not ok then return nil, message, code end
-    state = layer_source.copy(state)
+    state = layer.copy(state)
   end
   state, message, code = recode(state, spec)
   if not state then return nil, message, code end
   return state, {}
-end
-
--- ---- layers as they are -------------------------------------------------------------
-
---- The state of a layer that has the bytes of another one, whose edits are
--- carried out. Nothing is shared but the file.
----@param state table
----@return table
-function layer_source.copy(state)
-  local now = layer.current(state)
-  local same = now.diff_id == state.diff_id
-  return {
-    blob = { file = now.file:clone(), offset = now.offset, size = now.size, compression = now.compression },
-    diff_id = now.diff_id, digest = now.digest, added = true, own = true, media_type = same and state.media_type or nil,
-    annotations = same and state.annotations or nil,
-  }
 end
 
 -- ---- the choice ---------------------------------------------------------------------

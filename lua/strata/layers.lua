@@ -27,24 +27,24 @@ local function prepare(image, opts)
   local ok, message, code = image.settle { threads = opts.threads, progress = opts.progress }
   if not ok then return nil, message, code end
   local states = image.states()
-  ok, message, code = layer.load(states)
+  ok, message, code = layer.load(states, opts)
   if not ok then return nil, message, code end
   return states
 end
 
-local function take_out(image, i)
+function layers.take_out(image, i)
   config.document(image.state.config):remove(diff_id_pointer(i))
   return table.remove(image.state.layers, i)
 end
 
-local function put_in(image, i, handle, diff_id)
+function layers.put_in(image, i, handle, diff_id)
   local doc, quoted = config.document(image.state.config), core.json_quote(diff_id)
   table.insert(image.state.layers, i, handle)
   if i == #image.state.layers then return doc:set("/rootfs/diff_ids/-", quoted) end
   return doc:insert(diff_id_pointer(i), quoted)
 end
 
-local function finish(image)
+function layers.finish(image)
   image.state.structure_edited = true
   config.touch(image.state.config)
   image.renumber()
@@ -95,13 +95,13 @@ function layers.squash(image, first, last, opts)
     threads = opts.threads, progress = opts.progress,
   })
   if not made then return nil, message, code end
-  for i = last, first, -1 do take_out(image, i) end
-  put_in(image, first, layer.new {
+  for i = last, first, -1 do layers.take_out(image, i) end
+  layers.put_in(image, first, layer.new {
     blob = { file = made.file, offset = 0, size = made.size, compression = compression },
-    diff_id = made.diff_id, digest = made.digest, added = true, image = image.state.hub,
+    diff_id = made.diff_id, digest = made.digest, added = true, made = true, image = image.state.hub,
   }, made.diff_id)
   history.merge(image.state.config, first, last)
-  finish(image)
+  layers.finish(image)
   return true
 end
 
@@ -232,8 +232,8 @@ function layers.insert(image, at, made, row)
   if not placed then return nil, message, code end
   local doc = config.document(image.state.config)
   if doc:type("/rootfs/diff_ids") ~= "array" then doc:set("/rootfs/diff_ids", "[]") end
-  put_in(image, at, handle, made.diff_id)
-  finish(image)
+  layers.put_in(image, at, handle, made.diff_id)
+  layers.finish(image)
   return true
 end
 
@@ -258,15 +258,16 @@ end
 --- Removes layers with their rows of the history; the others stay as they are.
 ---@param image strata.Operand
 ---@param which integer|string  a number, or a Lua pattern of created_by
+---@param opts? {threads?: integer, progress?: function}
 ---@return boolean? ok
 ---@return string? message
 ---@return string? code
-function layers.remove(image, which)
+function layers.remove(image, which, opts)
   local chosen = choose(image, which)
   if #chosen == 0 then
     return nil, ("no layer was created by %s"):format(core.quote(which)), "ENOENT"
   end
-  local states, message, code = prepare(image)
+  local states, message, code = prepare(image, opts)
   if not states then return nil, message, code end
   local after = {}
   for i, state in ipairs(states) do after[i] = state end
@@ -274,10 +275,10 @@ function layers.remove(image, which)
   local stranded = find_stranded(states, after)
   if stranded then return nil, stranded, "EINVAL" end
   for _, i in ipairs(chosen) do
-    take_out(image, i)
+    layers.take_out(image, i)
     history.remove(image.state.config, i)
   end
-  finish(image)
+  layers.finish(image)
   return true
 end
 
@@ -285,13 +286,14 @@ end
 ---@param image strata.Operand
 ---@param from integer
 ---@param to integer  its number afterwards
+---@param opts? {threads?: integer, progress?: function}
 ---@return boolean? ok
 ---@return string? message
 ---@return string? code
-function layers.move(image, from, to)
+function layers.move(image, from, to, opts)
   check_position(image, from, "move_layer")
   check_position(image, to, "move_layer")
-  local states, message, code = prepare(image)
+  local states, message, code = prepare(image, opts)
   if not states then return nil, message, code end
   if from == to then return true end
   local after = {}
@@ -301,10 +303,10 @@ function layers.move(image, from, to)
   if stranded then return nil, stranded, "EINVAL" end
   local diff_id = layer.current(states[from]).diff_id
   local ok
-  local handle = take_out(image, from)
-  put_in(image, to, handle, diff_id)
+  local handle = layers.take_out(image, from)
+  layers.put_in(image, to, handle, diff_id)
   ok, message, code = history.move(image.state.config, from, to)
-  finish(image)
+  layers.finish(image)
   return ok, message, code
 end
 

@@ -71,6 +71,19 @@ local function edit_layer(doc, pointer, one, family)
   end
 end
 
+local function descriptor(one, family)
+  return { mediaType = media.layer(family, one.compression, false), digest = one.digest, size = one.size }
+end
+
+-- The text for a layer that the manifest does not have: one of another image says more than
+-- where its bytes are.
+local function descriptor_text(one, family)
+  if not one.state.descriptor_text then return json.encode(descriptor(one, family)) end
+  local doc = core.json(one.state.descriptor_text)
+  edit_layer(doc, "", one, family)
+  return doc:text()
+end
+
 local function set_media_type(doc, pointer, family)
   local stated = doc:get(pointer)
   if type(stated) ~= "string" then return end
@@ -94,9 +107,12 @@ function manifest.edit(text, image, family)
   set_media_type(doc, "/config/mediaType", family)
   local config_digest = core.sha256(image.config_text)
   if doc:get("/config/digest") ~= config_digest then point(doc, "/config", config_digest, #image.config_text) end
-  local present = {}
+  local present, texts = {}, {}
   for _, one in ipairs(image.renditions) do
-    if one.origin then present[one.origin] = true end
+    if one.origin then
+      present[one.origin] = true
+      texts[one.origin] = doc:raw("/layers/" .. (one.origin - 1))
+    end
   end
   for i = image.origins, 1, -1 do
     if not present[i] then doc:remove("/layers/" .. (i - 1)) end
@@ -105,22 +121,14 @@ function manifest.edit(text, image, family)
   for i, one in ipairs(image.renditions) do
     local pointer = "/layers/" .. (i - 1)
     if one.origin then
+      -- A layer that was moved takes its descriptor along.
+      if doc:raw(pointer) ~= texts[one.origin] then doc:set(pointer, texts[one.origin]) end
       edit_layer(doc, pointer, one, family)
     else
-      doc:insert(pointer, json.encode(manifest.layer_descriptor(one, family)))
+      doc:insert(pointer, descriptor_text(one, family))
     end
   end
   return doc:text()
-end
-
----@param one strata.Rendition
----@param family "oci"|"docker"
-function manifest.layer_descriptor(one, family)
-  local annotations = one.state.added and one.digest == one.state.digest and one.state.annotations
-  return {
-    mediaType = media.layer(family, one.compression, false), digest = one.digest, size = one.size,
-    annotations = annotations and next(annotations) and annotations or nil,
-  }
 end
 
 --- A manifest for an image that had none.
@@ -128,14 +136,14 @@ end
 ---@param family "oci"|"docker"
 ---@return string text
 function manifest.new(image, family)
-  local layers = {}
-  for i, one in ipairs(image.renditions) do layers[i] = manifest.layer_descriptor(one, family) end
-  return json.encode {
+  local doc = core.json(json.encode {
     schemaVersion = 2, mediaType = media.convert(media.OCI_MANIFEST, family),
     config = { mediaType = media.convert(media.OCI_CONFIG, family),
                digest = core.sha256(image.config_text), size = #image.config_text },
-    layers = json.array(layers),
-  }
+    layers = json.array {},
+  })
+  for _, one in ipairs(image.renditions) do doc:set("/layers/-", descriptor_text(one, family)) end
+  return (doc:text())
 end
 
 return manifest

@@ -1,8 +1,10 @@
 --- The methods of an image that work on its list of layers.
 
 local append = require "strata.append"
+local fold = require "strata.fold"
 local layers = require "strata.layers"
 local purge = require "strata.purge"
+local rebase = require "strata.rebase"
 
 local operations = {}
 
@@ -68,21 +70,56 @@ function operations.of(operand)
 
   --- Removes a layer, or all that were created by what matches a Lua pattern.
   ---@param which integer|string
+  ---@param opts? {threads?: integer, progress?: function}
   ---@return strata.Image? self
   ---@return string? message
   ---@return string? code
-  function methods:remove_layer(which)
-    return operate(self, "remove", which)
+  function methods:remove_layer(which, opts)
+    return operate(self, "remove", which, opts)
   end
 
   --- Moves a layer; its row of the history goes along.
   ---@param from integer
   ---@param to integer  its number afterwards
+  ---@param opts? {threads?: integer, progress?: function}
   ---@return strata.Image? self
   ---@return string? message
   ---@return string? code
-  function methods:move_layer(from, to)
-    return operate(self, "move", from, to)
+  function methods:move_layer(from, to, opts)
+    return operate(self, "move", from, to, opts)
+  end
+
+  --- Puts the layers above one base onto another. Refused where the layers of the old base
+  -- are not the lowest ones.
+  ---@param old_base strata.Image
+  ---@param new_base strata.Image
+  ---@param opts? strata.RebaseOptions
+  ---@return strata.Image? self
+  ---@return string? message
+  ---@return string? code  "EINVAL"
+  function methods:rebase(old_base, new_base, opts)
+    local image = operand(self)
+    local function digest_of() return new_base.digest end
+    local ok, message, code = rebase.run(image, operand(old_base), operand(new_base), digest_of, opts)
+    if not ok then return image.sticky(nil, message, code) end
+    return self
+  end
+
+  --- Drops entries that repeat the content of a lower layer with other metadata, which the
+  -- lower one takes. A container sees the same.
+  ---@param opts? strata.FoldOptions
+  ---@return integer? bytes  that the plain tars have less
+  ---@return strata.Folded[]|string  folded | message
+  ---@return string? code
+  function methods:fold(opts)
+    local image = operand(self)
+    local bytes, folded, code = fold.run(image, opts)
+    if not bytes then return image.sticky(nil, folded, code) end
+    if opts and opts.prune and #folded > 0 then
+      local ok, message, how = self:prune()
+      if not ok then return nil, message, how end
+    end
+    return bytes, folded
   end
 
   --- Writes the file system that a container sees as one tar, sorted, hardlinks

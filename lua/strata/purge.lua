@@ -215,7 +215,7 @@ function purge.run(image, which, opts)
   opts = opts or {}
   local secrets = check(which, opts)
   local states, cfg = image.states(), image.state.config
-  local ok, message, code = layer.load(states)
+  local ok, message, code = layer.load(states, opts)
   if not ok then return nil, message, code end
   local chosen = chooser(states, image.state.layers, which)
   local report = { history = 0, env = {}, labels = {} }

@@ -16,6 +16,7 @@ local rendition = {}
 ---@field diff_id string
 ---@field origin integer?  place among the layers that were opened
 ---@field action "copied"|"recompressed"|"rewritten"|"added"
+---@field packed boolean  the bytes are there already
 ---@field label string
 ---@field state table  of the layer
 
@@ -35,7 +36,7 @@ end
 -- lead to, unless the format can hold plain ones only.
 local function wanted(one, opts)
   local compression = opts.compression
-  local is_foreign = one.foreign and not layer.is_edited(one) and not opts.plain
+  local is_foreign = one.foreign and not layer.is_changed(one) and not opts.plain
   if not compression or compression == "keep" or is_foreign or one.blob.missing then
     return one.blob.compression
   end
@@ -48,6 +49,15 @@ local function action(one, now, compression)
   return now.compression == compression and "copied" or "recompressed"
 end
 
+-- Whether the bytes are there as they are wanted. The level counts where we have packed
+-- them; what came packed is not packed anew for it.
+local function is_packed(one, now, compression, opts)
+  if now.compression ~= compression then return false end
+  if compression == "none" then return true end
+  if now.diff_id ~= one.diff_id then return now.level == layer.level(opts, compression) end
+  return not one.made or layer.level(opts, compression) == nil
+end
+
 --- What save would make of the layers; nothing is compressed for it.
 ---@param states table[]
 ---@param opts {compression?: string, level?: integer, reproducible?: boolean, plain?: boolean}
@@ -58,12 +68,11 @@ function rendition.plan(states, opts)
     local compression = wanted(one, opts)
     local now = layer.current(one)
     local what = action(one, now, compression)
-    local as_wanted = compression == "none" or now.level == layer.level(opts, compression)
-    local known = what == "copied" or (now.compression == compression and as_wanted)
+    local packed = what == "copied" or is_packed(one, now, compression, opts)
     list[i] = {
       state = one, origin = one.origin, label = layer.label(one), action = what, compression = compression,
-      diff_id = now.diff_id, file = now.file, offset = now.offset, missing = now.missing,
-      size = known and now.size or nil, digest = known and now.digest or nil,
+      diff_id = now.diff_id, file = now.file, offset = now.offset, missing = now.missing, packed = packed,
+      size = packed and now.size or nil, digest = packed and now.digest or nil,
     }
   end
   return list
@@ -74,7 +83,7 @@ local function recompress(list, opts)
   local job, todo = core.job(), {}
   for _, one in ipairs(list) do
     local now = layer.current(one.state)
-    if now.compression ~= one.compression then
+    if not one.packed then
       if not COMPRESSIONS[now.compression] then
         return nil, ("%s: compressed with %s, which is not supported"):format(one.label, now.compression),
           "EUNSUPPORTED"
@@ -135,7 +144,7 @@ end
 function rendition.make(states, opts)
   local list = rendition.plan(states, opts)
   for _, one in ipairs(list) do
-    if one.missing and one.action ~= "copied" then
+    if one.missing and not one.packed then
       return nil, ("%s: its blob is not there"):format(one.label), "ENOENT"
     end
   end

@@ -202,7 +202,7 @@ local function check_unchanged(self)
   end
   for _, one in ipairs(self.products) do
     for _, r in ipairs(one.renditions) do
-      if r.action == "copied" and r.state.own then
+      if (r.action == "copied" or r.state.taken) and r.state.own then
         local ok, message, code = r.file:unchanged()
         if not ok then return nil, message, code end
       end

@@ -141,3 +141,29 @@ int strata_index_content(struct strata_index *index, uint32_t entry, uint64_t fr
 		return sparse_content(index, e, from, len, out, err);
 	return append_range(index, e->data_offset + from, len, out, err);
 }
+
+/* So much of both contents is held at a time. */
+#define COMPARE_PIECE ((uint64_t)256 << 10)
+
+int strata_index_same_content(struct strata_index *a, uint32_t entry_a, struct strata_index *b,
+                              uint32_t entry_b, uint64_t from, uint64_t max, struct strata_err *err)
+{
+	cleanup_buf struct strata_buf x = {0};
+	cleanup_buf struct strata_buf y = {0};
+
+	while (max > 0) {
+		uint64_t piece = max < COMPARE_PIECE ? max : COMPARE_PIECE;
+
+		x.len = y.len = 0;
+		if (strata_index_content(a, entry_a, from, piece, &x, err) < 0 ||
+		    strata_index_content(b, entry_b, from, piece, &y, err) < 0)
+			return -1;
+		if (x.len != y.len || (x.len > 0 && memcmp(x.data, y.data, x.len) != 0))
+			return 0;
+		if (x.len < piece)
+			break;
+		from += piece;
+		max -= piece;
+	}
+	return 1;
+}

@@ -182,4 +182,12 @@ int strata_index_read(const struct strata_index *index, uint64_t offset, void *b
 int strata_index_content(struct strata_index *index, uint32_t entry, uint64_t from, uint64_t max,
                          struct strata_buf *out, struct strata_err *err);
 
+/*
+ * Whether up to max bytes of two entries' contents, from `from` on, are the same
+ * and end at the same place: 1 or 0. Reads piece by piece.
+ */
+int strata_index_same_content(struct strata_index *a, uint32_t entry_a, struct strata_index *b,
+                              uint32_t entry_b, uint64_t from, uint64_t max,
+                              struct strata_err *err);
+
 #endif

@@ -33,12 +33,13 @@ enum strata_task_kind {
 	STRATA_TASK_COMPOSE, /* writes the tar of `compose` into `to` */
 	STRATA_TASK_BYTES,   /* writes `bytes` to `to` at to_offset */
 	STRATA_TASK_APPLY,   /* applies the layers of `apply` in order */
+	STRATA_TASK_SPOOL,   /* makes `index` readable at any offset */
 };
 
 struct strata_task {
 	enum strata_task_kind kind;
 	char *label;                /* what messages call it: "layer 3/7 (sha256:ab12…)"; owned */
-	struct strata_index *index; /* SCAN, WRITE: not owned, marked busy meanwhile */
+	struct strata_index *index; /* SCAN, WRITE, SPOOL: not owned, marked busy meanwhile */
 	struct strata_compose *compose; /* COMPOSE: owned; its indexes are as `index` is */
 	struct strata_blob blob;        /* HASH, RECODE, COPY: owns a reference */
 	struct strata_file *to;         /* WRITE, RECODE, COPY, COMPOSE, BYTES: owns a reference */
@@ -48,7 +49,7 @@ struct strata_task {
 	size_t bytes_len;
 	bool plain;                             /* HASH: inflate, too */
 	struct strata_tar_limits limits;        /* SCAN */
-	struct strata_inflate_limits inflate;   /* SCAN, HASH, WRITE, RECODE */
+	struct strata_inflate_limits inflate;   /* SCAN, HASH, WRITE, RECODE, SPOOL */
 	enum strata_compression compression;    /* WRITE, RECODE: of the result */
 	int level;                              /* the same */
 	char *temp_dir;                         /* WRITE; owned, may be NULL */

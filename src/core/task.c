@@ -223,6 +223,19 @@ static int run_bytes(struct strata_task *task, const struct strata_work *work,
 	return 0;
 }
 
+static int run_spool(struct strata_task *task, const struct strata_work *work,
+                     struct strata_err *err)
+{
+	const uint64_t size = strata_task_size(task);
+
+	set_limits(task);
+	if (strata_index_spool(task->index, task->temp_dir, work, err) < 0)
+		return -1;
+	if (work->progress != NULL)
+		atomic_fetch_add_explicit(work->progress, size, memory_order_relaxed);
+	return 0;
+}
+
 int strata_task_run(struct strata_task *task, const struct strata_work *work,
                     struct strata_err *err)
 {
@@ -243,6 +256,8 @@ int strata_task_run(struct strata_task *task, const struct strata_work *work,
 		return run_bytes(task, work, err);
 	case STRATA_TASK_APPLY:
 		return strata_apply_run(task->apply, work, err);
+	case STRATA_TASK_SPOOL:
+		return run_spool(task, work, err);
 	}
 	return strata_fail(err, "EINVAL", "unknown task");
 }
@@ -255,6 +270,10 @@ uint64_t strata_task_size(const struct strata_task *task)
 	switch (task->kind) {
 	case STRATA_TASK_SCAN:
 		return index->blob.compression != STRATA_NONE ? index->blob.size : 0;
+	case STRATA_TASK_SPOOL:
+		return index->blob.compression != STRATA_NONE && index->plain == NULL
+		               ? index->blob.size
+		               : 0;
 	case STRATA_TASK_WRITE:
 		return index->plain != NULL ? index->tar_size : index->blob.size;
 	case STRATA_TASK_HASH:
@@ -282,6 +301,7 @@ uint64_t strata_task_cost(const struct strata_task *task)
 
 	switch (task->kind) {
 	case STRATA_TASK_SCAN:
+	case STRATA_TASK_SPOOL:
 		inflates = true;
 		break;
 	case STRATA_TASK_HASH:

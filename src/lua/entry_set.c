@@ -161,6 +161,10 @@ int strata_set_entry_field(lua_State *L, struct strata_index *index, uint32_t nu
 	case F_MTIME:
 		set_mtime(L, index, number);
 		return 0;
+	case F_MTIME_NSEC:
+		strata_edit_mtime(index, number, index->entries[number].mtime,
+		                  check_uint32(L, 3, "mtime_nsec", 999999999));
+		return 0;
 	case F_MAJOR:
 	case F_MINOR:
 		set_device(L, index, number, field);

@@ -148,6 +148,29 @@ static int entry_read(lua_State *L)
 	return strata_push_error(L, &err);
 }
 
+/*
+ * entry:same_content(other [, max [, from]]) -> boolean | nil, message, code
+ * Of files, hardlinks followed inside their layers; up to max bytes from `from` on.
+ */
+static int entry_same_content(lua_State *L)
+{
+	struct lua_entry *a = check_entry(L, 1);
+	struct lua_entry *b = check_entry(L, 2);
+	lua_Integer max = lua_isnoneornil(L, 3) ? -1 : strata_check_integer(L, 3);
+	lua_Integer from = lua_isnoneornil(L, 4) ? 0 : strata_check_integer(L, 4);
+	struct strata_err err;
+	int same;
+
+	luaL_argcheck(L, from >= 0, 4, "must not be negative");
+	same = strata_index_same_content(&a->owner->index, content_of(a), &b->owner->index,
+	                                 content_of(b), (uint64_t)from,
+	                                 max < 0 ? UINT64_MAX : (uint64_t)max, &err);
+	if (same < 0)
+		return strata_push_error(L, &err);
+	lua_pushboolean(L, same);
+	return 1;
+}
+
 /* entry:replace(data) -> entry; under every name that the file has in this layer */
 static int entry_replace(lua_State *L)
 {
@@ -264,6 +287,7 @@ void strata_lua_register_entry(lua_State *L)
 {
 	static const luaL_Reg methods[] = {{"read", entry_read},
 	                                   {"replace", entry_replace},
+	                                   {"same_content", entry_same_content},
 	                                   {"drop", entry_drop},
 	                                   {"mark", entry_mark},
 	                                   {NULL, NULL}};

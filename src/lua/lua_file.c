@@ -71,6 +71,16 @@ static int file_close(lua_State *L)
 	return 0;
 }
 
+/* file:share() -> another File of the same open file; each is closed by itself */
+static int file_share(lua_State *L)
+{
+	struct strata_file *file = strata_check_file(L, 1);
+	struct strata_file **f = strata_new_object(L, FILE_TYPE, sizeof(struct strata_file *));
+
+	*f = strata_file_ref(file);
+	return 1;
+}
+
 static int file_size(lua_State *L)
 {
 	strata_push_int64(L, (int64_t)strata_file_size(strata_check_file(L, 1)));
@@ -192,16 +202,6 @@ static int file_fileno(lua_State *L)
 	return 1;
 }
 
-/* file:clone() -> another File of the same bytes, which lives on when this one is closed */
-static int file_clone(lua_State *L)
-{
-	struct strata_file *f = strata_check_file(L, 1);
-	struct strata_file **clone = strata_new_object(L, FILE_TYPE, sizeof(struct strata_file *));
-
-	*clone = strata_file_ref(f);
-	return 1;
-}
-
 static int file_tostring(lua_State *L)
 {
 	struct strata_file **f = strata_check_object(L, 1, FILE_TYPE);
@@ -221,7 +221,7 @@ void strata_lua_register_file(lua_State *L)
 	                                   {"close", file_close},   {"unchanged", file_unchanged},
 	                                   {"take", file_take},     {"publish", file_publish},
 	                                   {"fileno", file_fileno}, {"send", strata_lua_file_send},
-	                                   {"clone", file_clone},   {NULL, NULL}};
+	                                   {"share", file_share},   {NULL, NULL}};
 	static const luaL_Reg meta[] = {{"__tostring", file_tostring}, {NULL, NULL}};
 	static const luaL_Reg functions[] = {{"open_file", file_open},
 	                                     {"temp_file", file_temp},

@@ -268,7 +268,8 @@ static int add_task(lua_State *L, enum strata_task_kind kind)
 	struct strata_err err;
 
 	check_options(L, &options);
-	if (options.index == NULL && (kind == STRATA_TASK_SCAN || kind == STRATA_TASK_WRITE))
+	if (options.index == NULL &&
+	    (kind == STRATA_TASK_SCAN || kind == STRATA_TASK_WRITE || kind == STRATA_TASK_SPOOL))
 		luaL_error(L, "field 'index' is missing");
 	if (options.file == NULL &&
 	    (kind == STRATA_TASK_HASH || kind == STRATA_TASK_RECODE || kind == STRATA_TASK_COPY))
@@ -349,6 +350,12 @@ static int job_bytes(lua_State *L)
 static int job_apply(lua_State *L)
 {
 	return add_task(L, STRATA_TASK_APPLY);
+}
+
+/* job:spool{label, index, temp_dir, max_bytes, max_ratio, max_zstd_window} */
+static int job_spool(lua_State *L)
+{
+	return add_task(L, STRATA_TASK_SPOOL);
 }
 
 /* job:start([threads]) -> true | nil, message, code */
@@ -474,14 +481,23 @@ static int job_close(lua_State *L)
 
 void strata_lua_register_job(lua_State *L)
 {
-	static const luaL_Reg methods[] = {{"scan", job_scan},       {"hash", job_hash},
-	                                   {"write", job_write},     {"recode", job_recode},
-	                                   {"copy", job_copy},       {"bytes", job_bytes},
-	                                   {"compose", job_compose}, {"start", job_start},
-	                                   {"wait", job_wait},       {"cancel", job_cancel},
-	                                   {"result", job_result},   {"progress", job_progress},
-	                                   {"task", job_task},       {"close", job_close},
-	                                   {"apply", job_apply},     {NULL, NULL}};
+	static const luaL_Reg methods[] = {{"scan", job_scan},
+	                                   {"hash", job_hash},
+	                                   {"write", job_write},
+	                                   {"recode", job_recode},
+	                                   {"copy", job_copy},
+	                                   {"bytes", job_bytes},
+	                                   {"compose", job_compose},
+	                                   {"start", job_start},
+	                                   {"wait", job_wait},
+	                                   {"cancel", job_cancel},
+	                                   {"result", job_result},
+	                                   {"progress", job_progress},
+	                                   {"task", job_task},
+	                                   {"close", job_close},
+	                                   {"apply", job_apply},
+	                                   {"spool", job_spool},
+	                                   {NULL, NULL}};
 	static const luaL_Reg functions[] = {{"job", job_new}, {NULL, NULL}};
 
 	strata_register_type(L, JOB_TYPE, methods, NULL, job_close);
