@@ -6,7 +6,8 @@ local work = require "strata.work"
 local extract = {}
 
 ---@class strata.ExtractOptions
----@field mode? "flat"|"overlay"  one tree, or one directory per layer for overlayfs. Default flat
+---@field mode? "flat"|"overlay"  one tree, or one directory per layer for overlayfs, where a hardlink to a file of a
+---  lower layer shares that file. Default flat
 ---@field merge? boolean  the directory may have something in it; extract refuses that otherwise
 ---@field keep_partial? boolean  what a failed extract into a fresh directory has made stays there
 ---@field unprivileged? boolean  owners, devices and attributes that cannot be set are reported in the
