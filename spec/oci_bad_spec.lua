@@ -12,9 +12,15 @@ local dir, place, before
 
 -- The files that are open, without what is garbage.
 local function descriptors()
-	collectgarbage()
-	collectgarbage()
-	return refusal.descriptors()
+	local found
+	-- What garbage holds is garbage only when that is gone.
+	repeat
+		local last = found
+		collectgarbage()
+		collectgarbage()
+		found = refusal.descriptors()
+	until found == last
+	return found
 end
 
 before_each(function()
