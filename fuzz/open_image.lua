@@ -162,12 +162,13 @@ local function edit(image)
 end
 
 -- What was saved can be opened, and every digest in it is right.
-local function save(image, out, format)
+local function save(image, out, format, prefer)
 	local options = { format = format, threads = 1, temp_dir = "/dev/shm" }
 	ask("strata.plan", strata.plan, image, options)
 	local saved = ask("img:save", image.save, image, out, options)
 	if not saved then return end
-	local again, message = strata.open(out, { temp_dir = "/dev/shm" })
+	-- What was not asked for may still disagree.
+	local again, message = strata.open(out, { temp_dir = "/dev/shm", prefer = prefer })
 	if not again then finding("what was saved as " .. (format or "it came"), message) end
 	local ok
 	ok, message = again:verify { threads = 1 }
@@ -201,6 +202,6 @@ return function(path, out, choice)
 		try("edit", edit, image)
 		good = true
 	end
-	if good then save(image, out, FORMATS[choice % 5]) end
+	if good then save(image, out, FORMATS[choice % 5], options.prefer) end
 	image:close()
 end
