@@ -142,8 +142,8 @@ static void hex_of(const void *bytes, size_t len, char hex[HEX + 1])
 }
 
 /* Sets a member's payload and remembers what that changes. */
-static void change_payload(struct strata_buf *b, const struct member *m, const void *bytes, size_t len,
-                           struct moves *moves)
+static void change_payload(struct strata_buf *b, const struct member *m, const void *bytes,
+                           size_t len, struct moves *moves)
 {
 	struct moved *moved = &moves->list[moves->n];
 
@@ -159,7 +159,8 @@ static void change_payload(struct strata_buf *b, const struct member *m, const v
 
 static bool find(const struct strata_buf *b, size_t from, const char *text, size_t *at)
 {
-	const char *found = from < b->len ? memmem(b->data + from, b->len - from, text, strlen(text)) : NULL;
+	const char *found =
+	        from < b->len ? memmem(b->data + from, b->len - from, text, strlen(text)) : NULL;
 
 	if (found)
 		*at = (size_t)(found - b->data);
@@ -175,8 +176,10 @@ static void follow_size(struct strata_buf *doc, size_t digest_at, const struct m
 
 	snprintf(old_text, sizeof(old_text), "\"size\":%zu", moved->old_size);
 	snprintf(new_text, sizeof(new_text), "\"size\":%zu", moved->new_size);
-	if (moved->old_size != moved->new_size && find(doc, from, old_text, &at) && at < digest_at + 200)
-		must(strata_buf_splice(doc, at, at + strlen(old_text), new_text, strlen(new_text), &err));
+	if (moved->old_size != moved->new_size && find(doc, from, old_text, &at) &&
+	    at < digest_at + 200)
+		must(strata_buf_splice(doc, at, at + strlen(old_text), new_text, strlen(new_text),
+		                       &err));
 }
 
 static bool follow_in(struct strata_buf *doc, const struct moved *moved)
@@ -239,7 +242,8 @@ static void mutate_member(struct strata_buf *b, uint64_t *seed)
 	CHECK(copy != NULL);
 	memcpy(copy, b->data + m->body, m->len);
 	tar = m->len >= 512 && memcmp(copy + 257, "ustar", 5) == 0;
-	n = tar ? tar_mutate(copy, m->len, room, (unsigned)chance(seed, 1 << 30)) : LLVMFuzzerMutate(copy, m->len, room);
+	n = tar ? tar_mutate(copy, m->len, room, (unsigned)chance(seed, 1 << 30))
+	        : LLVMFuzzerMutate(copy, m->len, room);
 	change_payload(b, m, copy, n, &moves);
 	if (chance(seed, 16))
 		follow_all(b, &moves);

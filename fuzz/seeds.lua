@@ -181,9 +181,11 @@ end
 -- GNU tar's own: sparse files in each of its forms.
 local function sparse_tars()
 	local file = OUT .. "/sparse"
-	shell.check { "sh", "-c", 'truncate -s 300000 "$0" && printf data | dd of="$0" bs=1 seek=100000 conv=notrunc status=none', file }
-	for _, form in ipairs { "gnu", "pax --sparse-version=0.0", "pax --sparse-version=0.1", "pax --sparse-version=1.0" } do
-		put_layers(shell.check { "sh", "-c", ('tar -C "$0" --format=%s -Scf - sparse'):format(form), OUT })
+	local script = 'truncate -s 300000 "$0" && printf data | dd of="$0" bs=1 seek=100000 conv=notrunc status=none'
+	shell.check { "sh", "-c", script, file }
+	for _, form in ipairs { "gnu", "pax0.0", "pax0.1", "pax1.0" } do
+		local options = form:gsub("^pax(.*)", "pax --sparse-version=%1")
+		put_layers(shell.check { "sh", "-c", ('tar -C "$0" --format=%s -Scf - sparse'):format(options), OUT })
 	end
 	os.remove(file)
 end
@@ -213,13 +215,13 @@ local ATTACKS = {
 	{ { file ".wh.." }, { file ".wh..." }, { file "d/.wh..." }, { file ".wh." } },
 	{ { file "../canary/.wh.a", file "../canary/.wh..wh..opq" } },
 	{ { link("symlink", "a", "b"), link("symlink", "b", "a"), file "a/x", file "a/.wh.x" } },
-	{ { dir "d", file "d/a", file "d/b", dir "d/e", file "d/e/f" }, { file "d/.wh.a", file "d/e/.wh..wh..opq" }, { file ".wh.d" } },
+	{ { dir "d", file "d/a", dir "d/e", file "d/e/f" }, { file "d/.wh.a", file "d/e/.wh..wh..opq" }, { file ".wh.d" } },
 	{ { file "f", link("hardlink", "g", "f") }, { file("f", "other"), link("hardlink", "i", "g") }, { file "g/below" } },
 	{ { link("hardlink", "early", "late"), file "late", link("hardlink", "self", "self") } },
 	{ { { name = "dev/null", type = "3" }, { name = "dev/sda", type = "4" }, { name = "p", type = "fifo" }, file "p" } },
 	{ { dir "var", dir "run", link("symlink", "var/run", "/run") }, { file "var/run/pid", dir "var/run/x" } },
 	{ { file(".wh..wh.plnk/1.2"), file(".wh..wh.aufs"), link("hardlink", "x", ".wh..wh.plnk/1.2") } },
-	{ { link("symlink", "proc", "/proc/self/fd/0"), file "proc/x", link("symlink", "cwd", "/proc/self/cwd"), file "cwd/a" } },
+	{ { link("symlink", "fd", "/proc/self/fd/0"), file "fd/x", link("symlink", "cwd", "/proc/self/cwd"), file "cwd/a" } },
 	{ { dir(("x/"):rep(40) .. "y"), file(("x/"):rep(45) .. "f") }, { file ".wh.x", dir "x" } },
 }
 
@@ -245,9 +247,11 @@ local function streams()
 		local path = OUT .. "/plain"
 		shell.write(path, bytes)
 		for _, command in ipairs {
-			"gzip -nc1", "gzip -c9", "zstd -qc1", "zstd -qc19", "zstd -qc --no-check", "gzip -nc5 | cat - /dev/zero | head -c 600",
+			"gzip -nc1", "gzip -c9", "zstd -qc1", "zstd -qc19", "zstd -qc --no-check",
+			"gzip -nc5 | cat - /dev/zero | head -c 600",
 		} do
-			put_stream(shell.check { "sh", "-c", command:gsub("^%S+ %S+", '%0 <"$0"', 1), path })
+			local script = command:gsub("^%S+ %S+", '%0 <"$0"', 1)
+			put_stream(shell.check { "sh", "-c", script, path })
 		end
 		put_stream(shell.check { "sh", "-c", 'gzip -c "$0"; gzip -c "$0"', path })
 		put_stream(shell.check { "sh", "-c", 'zstd -qc "$0"; zstd -qc3 "$0"', path })

@@ -256,6 +256,45 @@ static void what_repeats_is_left_behind_when_something_changes(void)
 	strata_buf_free(&b);
 }
 
+/* Records without a map of their own, beside an old GNU map or an L header that is empty. */
+static void sparse_records_that_say_nothing_stay_without_effect(void)
+{
+	static char name[200];
+	static const struct {
+		const char *key, *value;
+		char typeflag;
+		bool longname;
+		uint32_t mask;
+	} cases[] = {
+	        {"GNU.sparse.offset", "-1", 'S', false, STRATA_TAR_SIZE},
+	        {"GNU.sparse.map", "5", 'S', false, STRATA_TAR_SIZE | STRATA_TAR_TYPE},
+	        {"GNU.sparse.name", "other", 'S', false, STRATA_TAR_PATH},
+	        {"GNU.sparse.name", "other", '0', true, STRATA_TAR_PATH},
+	        {"GNU.sparse.name", "other", 'S', true, STRATA_TAR_PATH | STRATA_TAR_SIZE},
+	};
+
+	memset(name, 'n', sizeof(name));
+	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++)
+		for (size_t len = 100; len <= sizeof(name); len += 100) {
+			struct strata_tar_changes c = {.mask = cases[i].mask, .to.path = name};
+			struct strata_buf b = {0}, out = {0};
+			struct reading r;
+
+			c.to.path_len = len;
+			c.to.typeflag = '0';
+			pax(&b, cases[i].key, cases[i].value);
+			if (cases[i].longname)
+				extension(&b, 'L', "", 1);
+			header(&b, GNU, cases[i].typeflag, "name", 0);
+			r = read_buf(&b);
+			if (CHECK(r.n == 1))
+				check_patch(&r.entries[0], &c, &out);
+			free_reading(&r);
+			strata_buf_free(&out);
+			strata_buf_free(&b);
+		}
+}
+
 /* ---- records ----------------------------------------------------------- */
 
 static void records_are_set_and_deleted(void)
@@ -483,6 +522,7 @@ int main(void)
 	RUN(the_last_record_takes_its_header_along);
 	RUN(a_long_name_goes_where_its_format_has_it);
 	RUN(what_repeats_is_left_behind_when_something_changes);
+	RUN(sparse_records_that_say_nothing_stay_without_effect);
 	RUN(records_are_set_and_deleted);
 	RUN(many_records_are_set_as_one_by_one);
 	RUN(a_difference_of_records_makes_one_of_the_other);
