@@ -5,21 +5,16 @@
  * in what was applied.
  *
  * Input: layers one behind the other, each with its end blocks; a byte behind
- * the last full block holds the options. Runs in a file system of its own, in
- * memory, where that is allowed; devices in it cannot be opened.
+ * the last full block holds the options. Devices that are made cannot be opened.
  */
 #include "fuzz.h"
 
 #include <dirent.h>
-#include <fcntl.h>
-#include <sched.h>
-#include <sys/mount.h>
-#include <sys/stat.h>
 
 #include "../src/core/apply.h"
+#include "place.h"
 #include "tar_mutate.h"
 
-#define PLACE "/dev/shm"
 #define LAYERS_MAX 4
 
 static char target[64] = PLACE "/target";
@@ -163,13 +158,12 @@ static void remove_place(void)
 	rmdir(path);
 }
 
-/* A mount that nobody else sees and that ends with this process; else a directory. */
-static void make_place(void)
+/* The whole of a private file system; else a directory. */
+static void make_place(bool is_private)
 {
 	char path[64] = PLACE;
 
-	if (unshare(CLONE_NEWNS) != 0 || mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) != 0 ||
-	    mount("fuzz", PLACE, "tmpfs", MS_NODEV | MS_NOSUID | MS_NOEXEC, "size=64m") != 0) {
+	if (!is_private) {
 		snprintf(path, sizeof(path), "%s/strata-fuzz.%d", PLACE, (int)getpid());
 		CHECK(mkdir(path, 0700) == 0);
 		snprintf(target, sizeof(target), "%.40s/target", path);
@@ -200,10 +194,8 @@ static void make_canary(void)
 
 int LLVMFuzzerInitialize(int *argc, char ***argv)
 {
-	(void)argc;
-	(void)argv;
 	umask(022);
-	make_place();
+	make_place(place_make(*argc, *argv));
 	make_canary();
 	return 0;
 }
@@ -252,7 +244,7 @@ static void apply(struct strata_file *f, const struct strata_buf *b,
 		at = end;
 	}
 	status = strata_apply_run(a, NULL, &err);
-	CHECK(status == 0 || (err.code[0] && err.msg[0]));
+	CHECK(status == 0 || (err.msg[0] && strcmp(err.code, "EROFS") != 0));
 	CHECK(status < 0 || strata_apply_result(a) != NULL);
 	strata_apply_unref(a);
 	CHECK((status == 0) == (faccessat(place, "target", F_OK, AT_SYMLINK_NOFOLLOW) == 0));
@@ -269,7 +261,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	size_t whole = size - size % 512;
 	struct strata_buf b = {0};
 	struct strata_err err;
-	struct strata_file *f = strata_file_temp("/tmp", &err);
+	struct strata_file *f = strata_file_temp(PLACE, &err);
 	uint64_t before = sum_of(canary);
 
 	add(&b, data, whole);

@@ -10,13 +10,12 @@
  */
 #include "fuzz.h"
 
-#include <fcntl.h>
 #include <lauxlib.h>
 #include <lualib.h>
 #include <sys/mman.h>
-#include <sys/stat.h>
 
 #include "../src/core/digest.h"
+#include "place.h"
 #include "tar_mutate.h"
 
 /* As often the state is made anew: what it keeps for ever is found then. */
@@ -84,12 +83,11 @@ static void remove_output(void)
 
 int LLVMFuzzerInitialize(int *argc, char ***argv)
 {
-	(void)argc;
-	(void)argv;
+	place_make(*argc, *argv);
 	input = memfd_create("input", MFD_CLOEXEC);
 	CHECK(input >= 0);
 	snprintf(input_path, sizeof(input_path), "/proc/self/fd/%d", input);
-	snprintf(output_path, sizeof(output_path), "/dev/shm/strata-fuzz.%d", (int)getpid());
+	snprintf(output_path, sizeof(output_path), "%s/strata-fuzz.%d", PLACE, (int)getpid());
 	atexit(remove_output);
 	return 0;
 }
