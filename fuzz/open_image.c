@@ -15,6 +15,7 @@
 #include <sys/mman.h>
 
 #include "../src/core/digest.h"
+#include "json_mutate.h"
 #include "place.h"
 #include "tar_mutate.h"
 
@@ -223,29 +224,39 @@ static void follow_all(struct strata_buf *b, struct moves *moves)
 	}
 }
 
-/* Changes the payload of one member, a tar as a tar. */
+/* Changes a tar as a tar, a document as a document, anything else and at times these as bytes. */
+static void mutate_content(struct strata_buf *content, uint64_t *seed)
+{
+	size_t len = content->len, room = len + 4096;
+	bool tar = len >= 512 && memcmp(content->data + 257, "ustar", 5) == 0;
+	struct strata_err err;
+
+	if (!tar && (content->data[0] == '{' || content->data[0] == '[') && chance(seed, 4)) {
+		json_mutate(content, seed);
+		return;
+	}
+	must(strata_buf_reserve(content, room - len, &err));
+	content->len = tar ? tar_mutate((uint8_t *)content->data, len, room,
+	                                (unsigned)chance(seed, 1 << 30))
+	                   : LLVMFuzzerMutate((uint8_t *)content->data, len, room);
+}
+
 static void mutate_member(struct strata_buf *b, uint64_t *seed)
 {
 	struct member list[MEMBERS_MAX];
-	size_t n = list_members(b, list), room;
+	size_t n = list_members(b, list);
 	const struct member *m = n ? &list[chance(seed, n)] : NULL;
+	struct strata_buf content = {0};
 	struct moves moves = {.n = 0};
-	uint8_t *copy;
-	bool tar;
 
 	if (!m || m->len == 0)
 		return;
-	room = m->len + 4096;
-	copy = malloc(room);
-	CHECK(copy != NULL);
-	memcpy(copy, b->data + m->body, m->len);
-	tar = m->len >= 512 && memcmp(copy + 257, "ustar", 5) == 0;
-	n = tar ? tar_mutate(copy, m->len, room, (unsigned)chance(seed, 1 << 30))
-	        : LLVMFuzzerMutate(copy, m->len, room);
-	change_payload(b, m, copy, n, &moves);
+	add(&content, b->data + m->body, m->len);
+	mutate_content(&content, seed);
+	change_payload(b, m, content.data, content.len, &moves);
 	if (chance(seed, 16))
 		follow_all(b, &moves);
-	free(copy);
+	strata_buf_free(&content);
 }
 
 size_t LLVMFuzzerCustomMutator(uint8_t *data, size_t size, size_t max_size, unsigned number)
