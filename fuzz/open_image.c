@@ -1,8 +1,8 @@
 /*
  * Opening image archives, through Lua. Whatever the file holds, every question
  * is answered, refused with a message and a code, or throws such a message
- * where that is documented (open_image.lua); what can be verified can be saved,
- * and what was saved opens again. Lines of Lua count as coverage.
+ * where that is documented (open_image.lua); what could be saved opens again
+ * and has right digests. Lines of Lua count as coverage.
  *
  * Input: an archive; a byte behind the last full block says what else is done.
  * The mutator changes members and then has digests, in names and documents,

@@ -143,7 +143,7 @@ local function look(image)
 	local root = ask("img:rootfs", image.rootfs, image)
 	if root then try("root:walk", look_around, root) end
 	try("img:tree", image.tree, image, { depth = 3 })
-	return ask("img:verify", image.verify, image, { threads = 1 })
+	ask("img:verify", image.verify, image, { threads = 1 })
 end
 
 -- ---- writing -----------------------------------------------------------------------------------------
@@ -197,11 +197,8 @@ return function(path, out, choice)
 	if choice % 4 == 3 then options.prefer = choice % 8 == 3 and "docker" or "oci" end
 	local image = ask("strata.open", strata.open, path, options)
 	if not image then return end
-	local good = look(image)
-	if choice % 2 == 1 then
-		try("edit", edit, image)
-		good = true
-	end
-	if good then save(image, out, FORMATS[choice % 5], options.prefer) end
+	look(image)
+	if choice % 2 == 1 then try("edit", edit, image) end
+	save(image, out, FORMATS[choice % 5], options.prefer)
 	image:close()
 end

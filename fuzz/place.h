@@ -34,13 +34,22 @@ static inline void place_keep(const char *path, char kept[KEPT_MAX][PATH_MAX], i
 static inline void place_keep_arguments(int argc, char **argv, char kept[KEPT_MAX][PATH_MAX],
                                         int *n)
 {
-	static const char prefix[] = "-artifact_prefix=";
+	static const char option[] = "-artifact_prefix=";
 
 	place_keep(".", kept, n);
-	for (int i = 1; i < argc; i++)
-		place_keep(strncmp(argv[i], prefix, strlen(prefix)) == 0 ? argv[i] + strlen(prefix)
-		                                                         : argv[i],
-		           kept, n);
+	for (int i = 1; i < argc; i++) {
+		const char *slash = strrchr(argv[i], '/');
+		char path[PATH_MAX];
+
+		if (slash && strncmp(argv[i], option, strlen(option)) == 0) {
+			const char *value = argv[i] + strlen(option);
+
+			snprintf(path, sizeof(path), "%.*s", (int)(slash - value + 1), value);
+			place_keep(path, kept, n);
+		} else {
+			place_keep(argv[i], kept, n);
+		}
+	}
 }
 
 /* True when the place is private. */
