@@ -143,7 +143,7 @@ local function look(image)
 	local root = ask("img:rootfs", image.rootfs, image)
 	if root then try("root:walk", look_around, root) end
 	try("img:tree", image.tree, image, { depth = 3 })
-	ask("img:verify", image.verify, image, { threads = 1 })
+	return ask("img:verify", image.verify, image, { threads = 1 })
 end
 
 -- ---- writing -----------------------------------------------------------------------------------------
@@ -161,8 +161,9 @@ local function edit(image)
 	try("config:set_env", image.config.set_env, image.config, "A", "b")
 end
 
--- What was saved can be opened, and every digest in it is right.
-local function save(image, out, format, prefer)
+-- What was saved can be opened, and every digest in it is right. That of what was compressed says nothing
+-- about diff_ids, which are compared only when something inflates the bytes.
+local function save(image, out, format, prefer, good)
 	local options = { format = format, threads = 1, temp_dir = "/dev/shm" }
 	ask("strata.plan", strata.plan, image, options)
 	local saved = ask("img:save", image.save, image, out, options)
@@ -170,9 +171,11 @@ local function save(image, out, format, prefer)
 	-- What was not asked for may still disagree.
 	local again, message = strata.open(out, { temp_dir = "/dev/shm", prefer = prefer })
 	if not again then finding("what was saved as " .. (format or "it came"), message) end
-	local ok
-	ok, message = again:verify { threads = 1 }
-	if not ok then finding("what was saved as " .. (format or "it came"), message) end
+	local ok, code
+	ok, message, code = again:verify { threads = 1 }
+	if not ok and (good or code == "EDIGEST" and message:find("digest should be", 1, true)) then
+		finding("what was saved as " .. (format or "it came"), message)
+	end
 	if again.id ~= saved.id then finding("the saved image", again.id .. " is not " .. saved.id) end
 	again:close()
 end
@@ -197,8 +200,8 @@ return function(path, out, choice)
 	if choice % 4 == 3 then options.prefer = choice % 8 == 3 and "docker" or "oci" end
 	local image = ask("strata.open", strata.open, path, options)
 	if not image then return end
-	look(image)
+	local good = look(image)
 	if choice % 2 == 1 then try("edit", edit, image) end
-	save(image, out, FORMATS[choice % 5], options.prefer)
+	save(image, out, FORMATS[choice % 5], options.prefer, good)
 	image:close()
 end
