@@ -3,13 +3,13 @@
  *
  *	make fuzz SECONDS=60	builds and runs all of them, each that long
  *	make fuzz-replay	runs over the seeds and what was found before, no more
- *	fuzz/run TARGET ...	the same for some; fuzz/run --help tells the rest
+ *	fuzz/run TARGET ...	the same for some; fuzz/run -h tells the rest
  *
  * A target is a function of its input: no input may crash it, hang it, leak, or
  * fail a CHECK. What an input has to satisfy is said in each file's first lines.
  *
  *	TARGET.c, TARGET.dict		the target, and words that its inputs are made of
- *	seeds				makes the first inputs, at build time
+ *	seeds.lua			makes the first inputs, at build time
  *	regressions/TARGET/		inputs that failed once; new ones are put there
  *	build/fuzz/corpus/TARGET/	what reached new code, kept from run to run
  *
