@@ -14,10 +14,11 @@ MAKEFLAGS += --no-print-directory
 help:
 	@echo 'make TARGET [VARIABLE=value ...]'
 	@echo
-	@sed -n 's/^\([a-z]*\):.*## \(.*\)/\1|\2/p' $(firstword $(MAKEFILE_LIST)) | \
-	while IFS='|' read -r target text; do printf '  %-10s %s\n' "$$target" "$$text"; done
+	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/\1|\2/p' $(firstword $(MAKEFILE_LIST)) | \
+	while IFS='|' read -r target text; do printf '  %-11s %s\n' "$$target" "$$text"; done
 	@echo
 	@echo '  IMAGE=FILE      the image that demo works on'
+	@echo '  SECONDS=N       how long fuzz runs each target ($(SECONDS))'
 	@echo '  PREFIX, DESTDIR where install puts things ($(PREFIX))'
 	@echo '  LUA_VERSIONS    the Lua versions to build for ($(or $(LUA_VERSIONS),none found))'
 	@echo '  V=1             show the commands'
@@ -97,7 +98,7 @@ $(BUILD)/lua$1/strata/archive.so: $(ARCHIVE_SRCS:src/%.c=$(BUILD)/lua$1/obj/%.o)
 endef
 $(foreach v,$(LUA_VERSIONS),$(eval $(call for_lua,$v)))
 
--include $(wildcard $(addprefix $(BUILD)/,core/*.d c/*.d lua*/obj/*/*.d))
+-include $(wildcard $(addprefix $(BUILD)/,core/*.d c/*.d bin/*.d lua*/obj/*/*.d))
 
 # Trying it out
 
@@ -131,6 +132,35 @@ sanitize: ## C tests and specs under AddressSanitizer and UBSan
 	ASAN_OPTIONS=$(ASAN_OPTIONS):detect_stack_use_after_return=1:allocator_may_return_null=1 \
 	UBSAN_OPTIONS=print_stacktrace=1 spec/run c lua5.4 luajit
 
+# Fuzzing: the library once more, with clang, sanitizers and libFuzzer's counters. An archive lets each
+# target link what it uses. Lua and lua-cjson are the system's.
+
+SECONDS     := 60
+FUZZ_BUILD  := $(BUILD)/fuzz
+FUZZ_FLAGS  := -fsanitize=fuzzer-no-link,address,undefined -fno-sanitize-recover=all -fno-omit-frame-pointer
+FUZZ_ENV     = STRATA_BUILD=$(BUILD) STRATA_FUZZERS=$(FUZZ_BUILD)
+MAKE_FUZZERS = $(MAKE) fuzzers BUILD=$(FUZZ_BUILD) CC=clang LUA_VERSIONS=5.4 CFLAGS='-O1 -g $(FUZZ_FLAGS)'
+FUZZERS     := $(patsubst fuzz/%.c,$(BUILD)/bin/%,$(wildcard fuzz/*.c))
+FUZZ_OBJS   := $(CORE_OBJS) $(patsubst src/%.c,$(BUILD)/lua5.4/obj/%.o,$(LUA_SRCS) $(ARCHIVE_SRCS))
+
+fuzz: build ## fuzz every target for SECONDS=n, keep what fails in fuzz/regressions
+	@$(MAKE_FUZZERS)
+	@$(FUZZ_ENV) fuzz/run -s $(SECONDS)
+
+fuzz-replay: build ## run the fuzz targets over seeds and regressions
+	@$(MAKE_FUZZERS)
+	@$(FUZZ_ENV) fuzz/run -r
+
+fuzzers: $(FUZZERS)
+
+$(BUILD)/libstrata.a: $(FUZZ_OBJS)
+	$(SAY)rm -f $@ && $(AR) rcs $@ $^
+
+$(BUILD)/bin/%: fuzz/%.c $(BUILD)/libstrata.a $(BUILD)/flags
+	@mkdir -p $(@D)
+	$(SAY)$(COMPILE) $(call pkg,--cflags lua5.4) -fsanitize=fuzzer -MF $@.d -MT $@ -o $@ $< $(BUILD)/libstrata.a \
+	-Wl,--as-needed $(CORE_LIBS) $(ARCHIVE_LIBS) $(call pkg,--libs lua5.4) $(LDLIBS)
+
 lint: ## every check that runs nothing: compilers, luacheck, clang-format ...
 	@$(MAKE) build ctests BUILD=$(BUILD)/lint CFLAGS='$(CFLAGS) -Werror'
 	@! command -v clang >/dev/null || \
@@ -157,4 +187,4 @@ clean: ## remove everything that was built
 	rm -rf $(BUILD)
 
 FORCE:
-.PHONY: help build demo test spec ctest ctests sanitize lint bench deps install clean FORCE
+.PHONY: help build demo test spec ctest ctests sanitize fuzz fuzz-replay fuzzers lint bench deps install clean FORCE

@@ -30,7 +30,7 @@ local function add_segments(job, out, segments, verify)
       if #gathered == 0 then gathered_at = offset end
       gathered[#gathered + 1] = part.bytes
       offset = offset + #part.bytes
-    elseif part.size > 0 then
+    elseif part.size > 0 or (verify and part.digest) then -- nothing is not what every digest says
       flush()
       job:copy { label = part.label or "archive", file = part.file, offset = part.offset, size = part.size,
                  to = out, to_offset = offset, digest = verify and part.digest or nil }

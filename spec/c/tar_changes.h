@@ -1,6 +1,6 @@
 /*
  * What the tests of patching and writing share: single spans, random changes,
- * and one entry in every format.
+ * what they have to lead to, and one entry in every format.
  */
 #ifndef STRATA_TAR_CHANGES_H
 #define STRATA_TAR_CHANGES_H
@@ -106,6 +106,89 @@ static inline struct strata_tar_changes random_changes(const struct strata_tar_h
 	else if (to->typeflag != old->typeflag && (old->sparse || old->typeflag == 'S'))
 		c.mask |= STRATA_TAR_SIZE;
 	return c;
+}
+
+/* What the patched header has to read as. */
+static inline struct strata_tar_header expected_header(const struct strata_tar_header *old,
+                                                       const struct strata_tar_changes *c)
+{
+	struct strata_tar_header e = *old;
+
+#define TAKE(bit, field)                \
+	if (c->mask & STRATA_TAR_##bit) \
+	e.field = c->to.field
+	TAKE(PATH, path);
+	TAKE(PATH, path_len);
+	TAKE(LINKPATH, linkpath);
+	TAKE(LINKPATH, linkpath_len);
+	TAKE(UNAME, uname);
+	TAKE(UNAME, uname_len);
+	TAKE(GNAME, gname);
+	TAKE(GNAME, gname_len);
+	TAKE(MODE, mode);
+	TAKE(UID, uid);
+	TAKE(GID, gid);
+	TAKE(MTIME, mtime);
+	TAKE(MTIME, mtime_nsec);
+	TAKE(SIZE, size);
+	TAKE(TYPE, typeflag);
+	TAKE(DEVICE, devmajor);
+	TAKE(DEVICE, devminor);
+#undef TAKE
+	if (old->sparse && (c->mask & STRATA_TAR_SIZE)) {
+		e.sparse = false;
+		if (e.typeflag == 'S')
+			e.typeflag = '0';
+	}
+	if (e.typeflag != old->typeflag) {
+		bool was_link = old->typeflag == '1' || old->typeflag == '2';
+		bool is_link = e.typeflag == '1' || e.typeflag == '2';
+
+		if (was_link && !is_link && !(c->mask & STRATA_TAR_LINKPATH))
+			e.linkpath_len = 0;
+		if (strata_tar_header_only(e.typeflag)) {
+			e.size = 0;
+			e.sparse = false;
+		}
+	}
+	if (!e.sparse)
+		e.stored = e.size;
+	/* NUL and a slash would be a directory. */
+	if (e.typeflag == 0 && e.path_len && e.path[e.path_len - 1] == '/')
+		e.typeflag = '0';
+	return e;
+}
+
+/* Records that no field answers to stay as they are, in their order. */
+static inline bool same_other_records(const struct strata_tar_header *a,
+                                      const struct strata_tar_header *b)
+{
+	static const char *const fields[] = {"path", "linkpath", "uname", "gname",
+	                                     "uid",  "gid",      "size",  "mtime"};
+	struct strata_buf kept[2] = {{0}};
+	bool same;
+
+	for (int side = 0; side < 2; side++) {
+		const char *records = side ? b->pax : a->pax;
+		size_t len = side ? b->pax_len : a->pax_len;
+		struct strata_pax_record r;
+		struct strata_err err;
+
+		for (const char *at = records; strata_pax_next(&records, &len, &r, &err) > 0;
+		     at = records) {
+			bool skip = r.key_len >= 11 && memcmp(r.key, "GNU.sparse.", 11) == 0;
+
+			for (size_t i = 0; i < sizeof(fields) / sizeof(fields[0]); i++)
+				skip |= same_text(r.key, r.key_len, fields[i], strlen(fields[i]));
+			if (!skip)
+				add(&kept[side], at, (size_t)(records - at));
+		}
+	}
+	same = kept[0].len == kept[1].len &&
+	       (!kept[0].len || memcmp(kept[0].data, kept[1].data, kept[0].len) == 0);
+	strata_buf_free(&kept[0]);
+	strata_buf_free(&kept[1]);
+	return same;
 }
 
 /* One entry in every format and with every kind of extension header. */

@@ -2,93 +2,11 @@
 #include "../../src/core/tar_internal.h"
 #include "tar_changes.h"
 
-/* What the patched header has to read as. */
-static struct strata_tar_header expected(const struct strata_tar_header *old,
-                                         const struct strata_tar_changes *c)
-{
-	struct strata_tar_header e = *old;
-
-#define TAKE(bit, field)                \
-	if (c->mask & STRATA_TAR_##bit) \
-	e.field = c->to.field
-	TAKE(PATH, path);
-	TAKE(PATH, path_len);
-	TAKE(LINKPATH, linkpath);
-	TAKE(LINKPATH, linkpath_len);
-	TAKE(UNAME, uname);
-	TAKE(UNAME, uname_len);
-	TAKE(GNAME, gname);
-	TAKE(GNAME, gname_len);
-	TAKE(MODE, mode);
-	TAKE(UID, uid);
-	TAKE(GID, gid);
-	TAKE(MTIME, mtime);
-	TAKE(MTIME, mtime_nsec);
-	TAKE(SIZE, size);
-	TAKE(TYPE, typeflag);
-	TAKE(DEVICE, devmajor);
-	TAKE(DEVICE, devminor);
-#undef TAKE
-	if (old->sparse && (c->mask & STRATA_TAR_SIZE)) {
-		e.sparse = false;
-		if (e.typeflag == 'S')
-			e.typeflag = '0';
-	}
-	if (e.typeflag != old->typeflag) {
-		bool was_link = old->typeflag == '1' || old->typeflag == '2';
-		bool is_link = e.typeflag == '1' || e.typeflag == '2';
-
-		if (was_link && !is_link && !(c->mask & STRATA_TAR_LINKPATH))
-			e.linkpath_len = 0;
-		if (strata_tar_header_only(e.typeflag)) {
-			e.size = 0;
-			e.sparse = false;
-		}
-	}
-	if (!e.sparse)
-		e.stored = e.size;
-	/* NUL and a slash would be a directory. */
-	if (e.typeflag == 0 && e.path_len && e.path[e.path_len - 1] == '/')
-		e.typeflag = '0';
-	return e;
-}
-
-/* Records that no field answers to stay as they are, in their order. */
-static bool same_other_records(const struct strata_tar_header *a, const struct strata_tar_header *b)
-{
-	static const char *const fields[] = {"path", "linkpath", "uname", "gname",
-	                                     "uid",  "gid",      "size",  "mtime"};
-	struct strata_buf kept[2] = {{0}};
-	bool same;
-
-	for (int side = 0; side < 2; side++) {
-		const char *records = side ? b->pax : a->pax;
-		size_t len = side ? b->pax_len : a->pax_len;
-		struct strata_pax_record r;
-		struct strata_err err;
-
-		for (const char *at = records; strata_pax_next(&records, &len, &r, &err) > 0;
-		     at = records) {
-			bool skip = r.key_len >= 11 && memcmp(r.key, "GNU.sparse.", 11) == 0;
-
-			for (size_t i = 0; i < sizeof(fields) / sizeof(fields[0]); i++)
-				skip |= same_text(r.key, r.key_len, fields[i], strlen(fields[i]));
-			if (!skip)
-				add(&kept[side], at, (size_t)(records - at));
-		}
-	}
-	same = kept[0].len == kept[1].len &&
-	       (!kept[0].len || memcmp(kept[0].data, kept[1].data, kept[0].len) == 0);
-	strata_buf_free(&kept[0]);
-	strata_buf_free(&kept[1]);
-	return same;
-}
-
 /* Patches e and checks the result; it is left in out. */
 static void check_patch(const struct entry *e, const struct strata_tar_changes *c,
                         struct strata_buf *out)
 {
-	struct strata_tar_header want = expected(&e->h, c);
+	struct strata_tar_header want = expected_header(&e->h, c);
 	struct guarded g = guard(e->raw_len);
 	struct strata_err err = {0};
 	struct reading r = {0};
@@ -338,6 +256,45 @@ static void what_repeats_is_left_behind_when_something_changes(void)
 	strata_buf_free(&b);
 }
 
+/* Records without a map of their own, beside an old GNU map or an L header that is empty. */
+static void sparse_records_that_say_nothing_stay_without_effect(void)
+{
+	static char name[200];
+	static const struct {
+		const char *key, *value;
+		char typeflag;
+		bool longname;
+		uint32_t mask;
+	} cases[] = {
+	        {"GNU.sparse.offset", "-1", 'S', false, STRATA_TAR_SIZE},
+	        {"GNU.sparse.map", "5", 'S', false, STRATA_TAR_SIZE | STRATA_TAR_TYPE},
+	        {"GNU.sparse.name", "other", 'S', false, STRATA_TAR_PATH},
+	        {"GNU.sparse.name", "other", '0', true, STRATA_TAR_PATH},
+	        {"GNU.sparse.name", "other", 'S', true, STRATA_TAR_PATH | STRATA_TAR_SIZE},
+	};
+
+	memset(name, 'n', sizeof(name));
+	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++)
+		for (size_t len = 100; len <= sizeof(name); len += 100) {
+			struct strata_tar_changes c = {.mask = cases[i].mask, .to.path = name};
+			struct strata_buf b = {0}, out = {0};
+			struct reading r;
+
+			c.to.path_len = len;
+			c.to.typeflag = '0';
+			pax(&b, cases[i].key, cases[i].value);
+			if (cases[i].longname)
+				extension(&b, 'L', "", 1);
+			header(&b, GNU, cases[i].typeflag, "name", 0);
+			r = read_buf(&b);
+			if (CHECK(r.n == 1))
+				check_patch(&r.entries[0], &c, &out);
+			free_reading(&r);
+			strata_buf_free(&out);
+			strata_buf_free(&b);
+		}
+}
+
 /* ---- records ----------------------------------------------------------- */
 
 static void records_are_set_and_deleted(void)
@@ -565,6 +522,7 @@ int main(void)
 	RUN(the_last_record_takes_its_header_along);
 	RUN(a_long_name_goes_where_its_format_has_it);
 	RUN(what_repeats_is_left_behind_when_something_changes);
+	RUN(sparse_records_that_say_nothing_stay_without_effect);
 	RUN(records_are_set_and_deleted);
 	RUN(many_records_are_set_as_one_by_one);
 	RUN(a_difference_of_records_makes_one_of_the_other);

@@ -85,6 +85,8 @@ static int map_sparse(struct strata_apply *a, struct strata_err *err)
 	if (status <= 0)
 		return status;
 	c->mapped = true;
+	if (c->prefix.len == 0) /* there is no payload yet */
+		return write_extents(a, "", 0, err);
 	return write_extents(a, c->prefix.data + map_bytes, c->prefix.len - (size_t)map_bytes, err);
 }
 

@@ -255,6 +255,8 @@ static size_t at_most(size_t n, uint64_t max)
 
 static void consume(struct strata_tar_parser *p, const char **in, size_t *in_len, size_t n)
 {
+	if (n == 0) /* there may be no input at all: NULL */
+		return;
 	*in += n;
 	*in_len -= n;
 	p->offset += n;

@@ -272,6 +272,8 @@ static int set_long(struct patch *p, enum pax_key key, const struct tar_extensio
                     struct strata_err *err)
 {
 	bool in_use = p->span.x.present || p->records.len > 0;
+	/* Beside this record an L header has to stay empty. */
+	bool refused = key == PAX_PATH && has_record(p, PAX_SPARSE_NAME);
 
 	if (has_record(p, key))
 		return fits && tar_is_ascii(text, len) ? set_record(p, key, NULL, 0, err)
@@ -281,7 +283,7 @@ static int set_long(struct patch *p, enum pax_key key, const struct tar_extensio
 			*state = LONG_DROPPED;
 		return 0;
 	}
-	if (e->present || (tar_block_format(p->block) == STRATA_TAR_GNU && !in_use)) {
+	if ((e->present && !refused) || (tar_block_format(p->block) == STRATA_TAR_GNU && !in_use)) {
 		*state = LONG_SET;
 		return 0;
 	}
@@ -292,7 +294,8 @@ static int set_path(struct patch *p, struct strata_err *err)
 {
 	const char *path = p->to.path;
 	size_t len = p->to.path_len;
-	bool sparse_name = has_record(p, PAX_SPARSE_NAME) && p->old.sparse && !p->plain;
+	bool sparse_name = has_record(p, PAX_SPARSE_NAME) && p->old.sparse && !p->plain &&
+	                   p->old.typeflag != 'S';
 	bool fits;
 
 	if (sparse_name && len)
@@ -338,13 +341,13 @@ static void set_type(struct patch *p)
 	p->block[TAR_TYPEFLAG_AT] = p->to.typeflag == 0 && slash ? '0' : p->to.typeflag;
 }
 
+/* Records that an old GNU header had beside its map would be a map of their own then. */
 static int make_plain(struct patch *p, struct strata_err *err)
 {
-	if (p->old.typeflag != 'S')
-		return pax_drop_prefix(&p->records, "GNU.sparse.", &p->records_changed, err);
-	memset(p->block + TAR_GNU_SPARSE.at, 0,
-	       (size_t)TAR_GNU_REALSIZE.at + TAR_GNU_REALSIZE.len - TAR_GNU_SPARSE.at);
-	return 0;
+	if (p->old.typeflag == 'S')
+		memset(p->block + TAR_GNU_SPARSE.at, 0,
+		       (size_t)TAR_GNU_REALSIZE.at + TAR_GNU_REALSIZE.len - TAR_GNU_SPARSE.at);
+	return pax_drop_prefix(&p->records, "GNU.sparse.", &p->records_changed, err);
 }
 
 /* The caller's records: any key but those that a field of the entry answers to. */
