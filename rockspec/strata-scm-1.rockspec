@@ -37,13 +37,13 @@ local core = [[
 	tree_walk
 ]]
 local binding = [[
-	binding entry_get entry_set lua_apply lua_compose lua_digest lua_dir lua_entry lua_file
+	binding entry_get entry_set limits lua_apply lua_compose lua_digest lua_dir lua_entry lua_file
 	lua_host lua_index lua_job lua_json lua_object lua_spool lua_tar lua_tree module xattr
 ]]
 local archive = [[archive decompress]]
 local facade = [[
 	append choose composing config directory extract glob help history image index inspect
-	json layer layers links listing manifest media members object operations platform product
+	json layer layers limits links listing manifest media members object operations platform product
 	progress provenance purge rendition result root_entry root_file rootfs save schema source
 	tags target tree union whiteout work dialect/assemble dialect/docker dialect/docker_edit
 	dialect/docker_legacy dialect/docker_v1 dialect/edits dialect/gojson dialect/hybrid

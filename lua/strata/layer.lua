@@ -44,7 +44,7 @@ local function index_of(state)
       return nil, ("%s: compressed with %s, which is not supported"):format(label(state),
         blob.compression), "EUNSUPPORTED"
     end
-    state.index = core.index(blob.file, blob.offset, blob.size, blob.compression)
+    state.index = core.index(blob.file, blob.offset, blob.size, blob.compression, state.image.limits.read)
   end
   return state.index
 end
@@ -60,10 +60,8 @@ function layer.load(states)
     if not state.loaded then
       local index, message, code = index_of(state)
       if not index then return nil, message, code end
-      local limits = state.image.limits or {}
-      job:scan(work.limited(limits, {
+      job:scan(work.limited(state.image.limits, {
         label = label(state), index = index, diff_id = state.diff_id,
-        max_entries = limits.entries, max_path = limits.path, max_extension = limits.extension,
       }))
       todo[#todo + 1] = state
     end
@@ -219,7 +217,7 @@ end
 
 --- The content of a file of this layer; hardlinks are followed inside it.
 ---@param path string
----@param max? integer  bytes at most
+---@param max? integer  bytes at most; without it more than limits.read are ELIMIT
 ---@return string? content
 ---@return string? message
 ---@return string? code

@@ -78,8 +78,8 @@ static int read_sparse_map(const struct strata_index *index, const struct strata
 	if (append_range(index, e->header_offset, e->data_offset - e->header_offset, &raw, err) < 0)
 		return -1;
 	do {
-		status = strata_tar_sparse_map(raw.data, raw.len, payload.data, payload.len, NULL,
-		                               extents, n, map_bytes, err);
+		status = strata_tar_sparse_map(raw.data, raw.len, payload.data, payload.len,
+		                               &index->limits, extents, n, map_bytes, err);
 		if (status != 0)
 			continue;
 		if (payload.len >= (uint64_t)e->stored)

@@ -104,8 +104,9 @@ static int walk(struct walker *w, uint32_t *node, struct strata_err *err)
 			*node = w->here;
 			return 0;
 		}
-		if (w->walk->metered && w->links > 0 && ++w->tree->steps > STRATA_MAX_STEPS)
-			return fail(w, "ELIMIT", "too many steps through symbolic links", err);
+		if (w->walk->metered && w->links > 0 && ++w->tree->steps > w->tree->max_steps)
+			return fail(w, "ELIMIT",
+			            "more steps through symbolic links than limits.steps", err);
 		slash = memchr(text + w->at, '/', w->rest.len - w->at);
 		len = slash ? (size_t)(slash - text) - w->at : w->rest.len - w->at;
 		if (len == 1 && text[w->at] == '.') {
