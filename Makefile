@@ -40,17 +40,26 @@ DEFINES += -DSTRATA_VERSION='"$(VERSION)"'
 endif
 
 WARNINGS := -Wall -Wextra -Wshadow -Wstrict-prototypes -Wmissing-prototypes -Wundef -Wvla \
-	-Wformat=2 -Wcast-qual -Wpointer-arith -Wwrite-strings -Wimplicit-fallthrough
+	-Wformat=2 -Wcast-qual -Wpointer-arith -Wwrite-strings -Wimplicit-fallthrough \
+	-Wconversion -Wsign-conversion -Wdouble-promotion -Wnull-dereference -Wcast-align \
+	-Wredundant-decls -Wold-style-definition
+# What only one compiler knows, or only on some machines.
+supported = $(shell echo 'int x;' | $(CC) -Werror $(1) -x c -c -o /dev/null - 2>/dev/null && echo '$(1)')
+WARNINGS += $(foreach w,-Wlogical-op -Wduplicated-cond -Wduplicated-branches,$(call supported,$w))
+
+HARDENING := -U_FORTIFY_SOURCE -D_FORTIFY_SOURCE=2 -fstack-protector-strong \
+	$(foreach h,-fstack-clash-protection -fcf-protection,$(call supported,$h))
+HARDENING_LINK := -Wl,-z,relro,-z,now,-z,noexecstack
 
 pkg           = $(shell $(PKG_CONFIG) $(1) 2>/dev/null)
 PKGS         := $(CORE_PKGS) $(ARCHIVE_PKGS)
 CORE_LIBS    := $(call pkg,--libs $(CORE_PKGS))
 ARCHIVE_LIBS := $(call pkg,--libs $(ARCHIVE_PKGS))
-ALL_CFLAGS   = -std=c11 -D_GNU_SOURCE -fPIC -fvisibility=hidden -pthread $(WARNINGS) $(DEFINES) \
+ALL_CFLAGS   = -std=c11 -D_GNU_SOURCE -fPIC -fvisibility=hidden -pthread $(WARNINGS) $(HARDENING) $(DEFINES) \
 	$(call pkg,--cflags $(PKGS)) $(CPPFLAGS) $(CFLAGS)
 SAY          = $(if $(V),,@echo '  $@' && )
 COMPILE      = $(CC) $(ALL_CFLAGS) -MMD -MP
-LINK_MODULE  = $(CC) $(ALL_CFLAGS) $(LDFLAGS) -shared -Wl,--version-script=src/strata.map
+LINK_MODULE  = $(CC) $(ALL_CFLAGS) $(HARDENING_LINK) $(LDFLAGS) -shared -Wl,--version-script=src/strata.map
 
 # What there is to build. The core knows no Lua: it is compiled once and linked into each module.
 # Lua's own symbols come from the program that loads the module, so nothing links liblua.
@@ -124,7 +133,7 @@ SANITIZE := -fsanitize=address,undefined -fno-sanitize-recover=undefined -fno-om
 # The interpreters are not instrumented, so they load the run-time library first. Modules stay
 # loaded to the end, so that a leak's report can name its functions.
 sanitize: ## C tests and specs under AddressSanitizer and UBSan
-	@$(MAKE) build ctests BUILD=$(BUILD)/sanitize CFLAGS='-O1 -g $(SANITIZE)' LDFLAGS=-Wl,-z,nodelete
+	@$(MAKE) build ctests BUILD=$(BUILD)/sanitize HARDENING= CFLAGS='-O1 -g $(SANITIZE)' LDFLAGS=-Wl,-z,nodelete
 	@$(CC) -shared -fPIC -o $(BUILD)/sanitize/unpreload.so spec/support/unpreload.c
 	@STRATA_BUILD=$(BUILD)/sanitize \
 	STRATA_PRELOAD="$$($(CC) -print-file-name=libasan.so):./$(BUILD)/sanitize/unpreload.so" \

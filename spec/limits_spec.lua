@@ -450,7 +450,8 @@ end)
 
 describe("the documentation", function()
 	local function commas(value)
-		local text, found = ("%.0f"):format(value), nil
+		local found
+		local text = ("%.0f"):format(value)
 		repeat
 			text, found = text:gsub("^(%d+)(%d%d%d)", "%1,%2")
 		until found == 0

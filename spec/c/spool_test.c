@@ -171,7 +171,8 @@ static void what_is_read_only_cannot_be_sent_to(void)
 	struct strata_err err = {"", ""};
 
 	CHECK(strata_file_send(f, in, "stream", &err) == -1 && strcmp(err.code, "EBADF") == 0);
-	CHECK(strata_spool(out, "stream", NULL, UINT64_MAX, &err) == NULL && strcmp(err.code, "EBADF") == 0);
+	CHECK(strata_spool(out, "stream", NULL, UINT64_MAX, &err) == NULL &&
+	      strcmp(err.code, "EBADF") == 0);
 	fclose(in);
 	fclose(out);
 	strata_file_unref(f);

@@ -33,7 +33,7 @@ bool tar_split_path(const char *path, size_t len, size_t prefix_max, size_t *at)
 /* The ASCII bytes of text, as many as fit. */
 static void put_ascii(char *block, struct tar_field f, const char *text, size_t len)
 {
-	char clean[128];
+	char clean[128] = "";
 	size_t n = 0;
 
 	for (size_t i = 0; i < len && n <= f.len; i++)
