@@ -144,7 +144,19 @@ lint: ## every check that runs nothing: compilers, luacheck, clang-format ...
 	@$(MAKE) build ctests BUILD=$(BUILD)/lint CFLAGS='$(CFLAGS) -Werror'
 	@! command -v clang >/dev/null || \
 	$(MAKE) build ctests BUILD=$(BUILD)/lint-clang CC=clang CFLAGS='$(CFLAGS) -Werror'
+	@$(MAKE) tidy
 	@STRATA_BUILD=$(BUILD)/lint .ci/lint
+
+# Each source once more only when it, a header or what is checked has changed.
+TIDIED := $(patsubst src/%.c,$(BUILD)/tidy/%.ok,$(wildcard src/*/*.c))
+
+tidy: $(TIDIED) ## clang-tidy; a part of lint
+
+$(BUILD)/tidy/%.ok: src/%.c .clang-tidy $(wildcard src/*/*.h) $(BUILD)/flags
+	@mkdir -p $(@D)
+	$(SAY)clang-tidy --quiet $< -- -std=c11 -D_GNU_SOURCE -pthread $(DEFINES) \
+		$(call pkg,--cflags $(PKGS) lua5.1) 2>$@.log || { cat $@.log; exit 1; }
+	@touch $@
 
 bench: build ## measure beside the peers on one image
 	@$(RUN_LUA) bench/run.lua $(IMAGE)
@@ -166,4 +178,4 @@ clean: ## remove everything that was built
 	rm -rf $(BUILD)
 
 FORCE:
-.PHONY: help build demo test spec ctest ctests sanitize lint bench deps install clean FORCE
+.PHONY: help build demo test spec ctest ctests sanitize lint tidy bench deps install clean FORCE

@@ -127,7 +127,7 @@ static int hex4(struct scan *s, unsigned *value)
 /* Behind "\u": four digits, and a second escape when they are a surrogate. */
 static int scan_unicode(struct scan *s)
 {
-	unsigned high, low;
+	unsigned high = 0, low = 0;
 
 	if (hex4(s, &high))
 		return -1;
@@ -215,7 +215,7 @@ static int scan_word(struct scan *s, const char *word)
 {
 	size_t n = strlen(word);
 
-	if (s->len - s->pos < n || memcmp(s->text + s->pos, word, n))
+	if (s->len - s->pos < n || memcmp(s->text + s->pos, word, n) != 0)
 		return unexpected(s, "a value");
 	s->pos += n;
 	return 0;

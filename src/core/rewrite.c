@@ -393,7 +393,7 @@ static int run(struct rewrite *w, const struct strata_edit_options *options, str
 	if (wanted == STRATA_DIGEST_STORED) {
 		if (check_digest("digest", w->index->digest, digest, err) < 0)
 			return -1;
-		memcpy(diff_id, w->index->diff_id, sizeof(diff_id));
+		memcpy(diff_id, w->index->diff_id, sizeof(diff_id)); // NOLINT: it is an array
 	}
 	if (check_digest("diff_id", options->diff_id, diff_id, err) < 0)
 		return -1;

@@ -59,7 +59,7 @@ static void begin_block(char *block, const char *magic, char typeflag)
 static void put_extension_name(char *block, const char *path, size_t len)
 {
 	static const char middle[] = "PaxHeaders.0/";
-	char name[TAR_NAME_LEN];
+	char name[TAR_NAME_LEN] = "";
 	size_t dir = len;
 	size_t n = 0;
 

@@ -35,7 +35,7 @@ static int follow(struct walker *w, uint32_t link, struct strata_err *err)
 		return fail(w, "ELOOP", "too many levels of symbolic links", err);
 	if (target.len == 0)
 		return fail(w, "ENOENT", "a symbolic link to nothing", err);
-	if (target.len > 0 && text[0] == '/')
+	if (text[0] == '/')
 		w->here = STRATA_ROOT_NODE;
 	if (strata_buf_splice(&w->rest, 0, w->at, text, target.len, err) < 0)
 		return -1;

@@ -217,9 +217,9 @@ static int fill_task(struct strata_task *task, const struct task_options *o, str
 	task->plain = o->plain;
 	task->to_offset = (uint64_t)o->to_offset;
 	if (o->digest != NULL)
-		strcpy(task->expect_digest, o->digest);
+		memcpy(task->expect_digest, o->digest, strlen(o->digest) + 1);
 	if (o->diff_id != NULL)
-		strcpy(task->expect_diff_id, o->diff_id);
+		memcpy(task->expect_diff_id, o->diff_id, strlen(o->diff_id) + 1);
 	if (o->file != NULL)
 		task->blob = (struct strata_blob){strata_file_ref(o->file), (uint64_t)o->offset,
 		                                  (uint64_t)o->size, o->compression};

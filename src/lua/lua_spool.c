@@ -46,8 +46,10 @@ static FILE *check_stream(lua_State *L, int arg, FILE *standard)
 
 	if (lua_type(L, arg) == LUA_TSTRING && strcmp(lua_tostring(L, arg), "-") == 0)
 		return standard;
-	if (object == NULL)
+	if (object == NULL) {
 		luaL_argerror(L, arg, "\"-\" or an open file expected");
+		return NULL; /* not reached */
+	}
 	stream = stream_of(object);
 	if (stream == NULL)
 		luaL_argerror(L, arg, "the file is closed");
