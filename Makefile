@@ -140,6 +140,20 @@ sanitize: ## C tests and specs under AddressSanitizer and UBSan
 	ASAN_OPTIONS=$(ASAN_OPTIONS):detect_stack_use_after_return=1:allocator_may_return_null=1 \
 	UBSAN_OPTIONS=print_stacktrace=1 spec/run c lua5.4 luajit
 
+# Counts are written when a program ends, so each run has its own processes; those of an
+# earlier run would be added up. SUITES=... for others.
+SUITES := c lua5.4
+
+coverage: ## line and branch coverage of src/core by the specs, in build/coverage
+	@$(MAKE) build ctests BUILD=$(BUILD)/coverage HARDENING= LUA_VERSIONS=5.4 \
+		CFLAGS='-O0 -g --coverage -fprofile-update=atomic'
+	@find $(BUILD)/coverage -name '*.gcda' -delete
+	@STRATA_BUILD=$(BUILD)/coverage spec/run $(SUITES)
+	@gcovr --root . --object-directory $(BUILD)/coverage --filter 'src/core/' --exclude-unreachable-branches \
+		--exclude-throw-branches --print-summary --txt $(BUILD)/coverage/coverage.txt \
+		--html-details $(BUILD)/coverage/index.html $(BUILD)/coverage/core
+	@cat $(BUILD)/coverage/coverage.txt
+
 lint: ## every check that runs nothing: compilers, luacheck, clang-format ...
 	@$(MAKE) build ctests BUILD=$(BUILD)/lint CFLAGS='$(CFLAGS) -Werror'
 	@! command -v clang >/dev/null || \
@@ -178,4 +192,4 @@ clean: ## remove everything that was built
 	rm -rf $(BUILD)
 
 FORCE:
-.PHONY: help build demo test spec ctest ctests sanitize lint tidy bench deps install clean FORCE
+.PHONY: help build demo test spec ctest ctests sanitize lint tidy coverage bench deps install clean FORCE
