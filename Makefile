@@ -41,17 +41,26 @@ DEFINES += -DSTRATA_VERSION='"$(VERSION)"'
 endif
 
 WARNINGS := -Wall -Wextra -Wshadow -Wstrict-prototypes -Wmissing-prototypes -Wundef -Wvla \
-	-Wformat=2 -Wcast-qual -Wpointer-arith -Wwrite-strings -Wimplicit-fallthrough
+	-Wformat=2 -Wcast-qual -Wpointer-arith -Wwrite-strings -Wimplicit-fallthrough \
+	-Wconversion -Wsign-conversion -Wdouble-promotion -Wnull-dereference -Wcast-align \
+	-Wredundant-decls -Wold-style-definition
+# What only one compiler knows, or only on some machines.
+supported = $(shell echo 'int x;' | $(CC) -Werror $(1) -x c -c -o /dev/null - 2>/dev/null && echo '$(1)')
+WARNINGS += $(foreach w,-Wlogical-op -Wduplicated-cond -Wduplicated-branches,$(call supported,$w))
+
+HARDENING := -U_FORTIFY_SOURCE -D_FORTIFY_SOURCE=2 -fstack-protector-strong \
+	$(foreach h,-fstack-clash-protection -fcf-protection,$(call supported,$h))
+HARDENING_LINK := -Wl,-z,relro,-z,now,-z,noexecstack
 
 pkg           = $(shell $(PKG_CONFIG) $(1) 2>/dev/null)
 PKGS         := $(CORE_PKGS) $(ARCHIVE_PKGS)
 CORE_LIBS    := $(call pkg,--libs $(CORE_PKGS))
 ARCHIVE_LIBS := $(call pkg,--libs $(ARCHIVE_PKGS))
-ALL_CFLAGS   = -std=c11 -D_GNU_SOURCE -fPIC -fvisibility=hidden -pthread $(WARNINGS) $(DEFINES) \
+ALL_CFLAGS   = -std=c11 -D_GNU_SOURCE -fPIC -fvisibility=hidden -pthread $(WARNINGS) $(HARDENING) $(DEFINES) \
 	$(call pkg,--cflags $(PKGS)) $(CPPFLAGS) $(CFLAGS)
 SAY          = $(if $(V),,@echo '  $@' && )
 COMPILE      = $(CC) $(ALL_CFLAGS) -MMD -MP
-LINK_MODULE  = $(CC) $(ALL_CFLAGS) $(LDFLAGS) -shared -Wl,--version-script=src/strata.map
+LINK_MODULE  = $(CC) $(ALL_CFLAGS) $(HARDENING_LINK) $(LDFLAGS) -shared -Wl,--version-script=src/strata.map
 
 # What there is to build. The core knows no Lua: it is compiled once and linked into each module.
 # Lua's own symbols come from the program that loads the module, so nothing links liblua.
@@ -125,7 +134,7 @@ SANITIZE := -fsanitize=address,undefined -fno-sanitize-recover=undefined -fno-om
 # The interpreters are not instrumented, so they load the run-time library first. Modules stay
 # loaded to the end, so that a leak's report can name its functions.
 sanitize: ## C tests and specs under AddressSanitizer and UBSan
-	@$(MAKE) build ctests BUILD=$(BUILD)/sanitize CFLAGS='-O1 -g $(SANITIZE)' LDFLAGS=-Wl,-z,nodelete
+	@$(MAKE) build ctests BUILD=$(BUILD)/sanitize HARDENING= CFLAGS='-O1 -g $(SANITIZE)' LDFLAGS=-Wl,-z,nodelete
 	@$(CC) -shared -fPIC -o $(BUILD)/sanitize/unpreload.so spec/support/unpreload.c
 	@STRATA_BUILD=$(BUILD)/sanitize \
 	STRATA_PRELOAD="$$($(CC) -print-file-name=libasan.so):./$(BUILD)/sanitize/unpreload.so" \
@@ -161,11 +170,40 @@ $(BUILD)/bin/%: fuzz/%.c $(BUILD)/libstrata.a $(BUILD)/flags
 	$(SAY)$(COMPILE) $(call pkg,--cflags lua5.4) -fsanitize=fuzzer -MF $@.d -MT $@ -o $@ $< $(BUILD)/libstrata.a \
 	-Wl,--as-needed $(CORE_LIBS) $(ARCHIVE_LIBS) $(call pkg,--libs lua5.4) $(LDLIBS)
 
+# Counts are written when a program ends, also one that runs as somebody else. Lines that give
+# up for want of memory are left out: making each allocation fail is another test's work.
+SUITES := lua5.4
+
+coverage: ## line and branch coverage of src/core by c and SUITES, in build/coverage
+	@$(MAKE) build ctests BUILD=$(BUILD)/coverage HARDENING= LUA_VERSIONS=5.4 \
+		CFLAGS='-O0 -g --coverage -fprofile-update=atomic'
+	@find $(BUILD)/coverage -name '*.gcda' -delete
+	@STRATA_BUILD=$(BUILD)/coverage spec/run c
+	@chmod -R a+rwX $(BUILD)/coverage
+	@STRATA_BUILD=$(BUILD)/coverage spec/run $(SUITES)
+	@gcovr --root . --object-directory $(BUILD)/coverage --filter src/core/ \
+		--exclude-unreachable-branches --exclude-lines-by-pattern '.*strata_fail_nomem\(' \
+		--txt $(BUILD)/coverage/coverage.txt --html-details $(BUILD)/coverage/index.html \
+		--print-summary $(BUILD)/coverage/core
+	@cat $(BUILD)/coverage/coverage.txt
+
 lint: ## every check that runs nothing: compilers, luacheck, clang-format ...
 	@$(MAKE) build ctests BUILD=$(BUILD)/lint CFLAGS='$(CFLAGS) -Werror'
 	@! command -v clang >/dev/null || \
 	$(MAKE) build ctests BUILD=$(BUILD)/lint-clang CC=clang CFLAGS='$(CFLAGS) -Werror'
+	@$(MAKE) tidy
 	@STRATA_BUILD=$(BUILD)/lint .ci/lint
+
+# Each source once more only when it, a header or what is checked has changed.
+TIDIED := $(patsubst src/%.c,$(BUILD)/tidy/%.ok,$(wildcard src/*/*.c))
+
+tidy: $(TIDIED) ## clang-tidy; a part of lint
+
+$(BUILD)/tidy/%.ok: src/%.c .clang-tidy $(wildcard src/*/*.h) $(BUILD)/flags
+	@mkdir -p $(@D)
+	$(SAY)clang-tidy --quiet $< -- -std=c11 -D_GNU_SOURCE -pthread $(DEFINES) \
+		$(call pkg,--cflags $(PKGS) lua5.1) 2>$@.log || { cat $@.log; exit 1; }
+	@touch $@
 
 bench: build ## measure beside the peers on one image
 	@$(RUN_LUA) bench/run.lua $(IMAGE)
@@ -187,4 +225,5 @@ clean: ## remove everything that was built
 	rm -rf $(BUILD)
 
 FORCE:
-.PHONY: help build demo test spec ctest ctests sanitize fuzz fuzz-replay fuzzers lint bench deps install clean FORCE
+.PHONY: help build demo test spec ctest ctests sanitize fuzz fuzz-replay fuzzers coverage lint tidy bench deps \
+	install clean FORCE

@@ -37,21 +37,21 @@ local core = [[
 	task tree tree_apply tree_walk
 ]]
 local binding = [[
-	binding entry_get entry_set lua_apply lua_compose lua_digest lua_dir lua_disk lua_entry
-	lua_file lua_host lua_index lua_job lua_json lua_object lua_spool lua_tar lua_tree module
-	xattr
+	binding entry_get entry_set limits lua_apply lua_compose lua_digest lua_dir lua_disk
+	lua_entry lua_file lua_host lua_index lua_job lua_json lua_object lua_spool lua_tar
+	lua_tree module xattr
 ]]
 local archive = [[archive decompress]]
 local facade = [[
 	append choose composing config contents detached difference directory disk extract files
 	fold fold_apply glob help history image index inspect json layer layer_source layer_tar
-	layers links listing manifest mapping media members object operations platform product
-	progress provenance purge rebase rebase_config rebase_history rendition result root_entry
-	root_file rootfs save schema source tags target tree union whiteout work dialect/assemble
-	dialect/docker dialect/docker_edit dialect/docker_legacy dialect/docker_v1 dialect/edits
-	dialect/gojson dialect/hybrid dialect/layout dialect/oci dialect/oci_changes
-	dialect/oci_edit dialect/oci_names dialect/oci_save dialect/oci_source dialect/tarball
-	dialect/v1 dialect/v1_image
+	layers limits links listing manifest mapping media members object operations platform
+	product progress provenance purge rebase rebase_config rebase_history rendition result
+	root_entry root_file rootfs save schema source tags target tree union whiteout work
+	dialect/assemble dialect/docker dialect/docker_edit dialect/docker_legacy
+	dialect/docker_v1 dialect/edits dialect/gojson dialect/hybrid dialect/layout dialect/oci
+	dialect/oci_changes dialect/oci_edit dialect/oci_names dialect/oci_save
+	dialect/oci_source dialect/tarball dialect/v1 dialect/v1_image
 ]]
 
 -- Adds the paths of named C files to a list.

@@ -384,7 +384,7 @@ describe("a layer", function()
 		end
 		chain:add("l101", layers[1].tar)
 		chain:add("manifest.json", '[{"Config":"c.json","RepoTags":null,"Layers":["l1"]}]')
-		refusal.of_open(chain:write(path), "EFORMAT", { "layer 1", "too many links" })
+		refusal.of_open(chain:write(path), "ELIMIT", { "layer 1", "limits.links" })
 	end)
 end)
 

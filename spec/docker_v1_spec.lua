@@ -198,8 +198,8 @@ describe("an archive of Docker before 1.10", function()
 
 	it("has limits", function()
 		local path = archive()
-		refuse("ELIMIT", "the limit of 2", path, { limits = { layers = 2 } })
-		refuse("ELIMIT", "documents", path, { limits = { json = { max_bytes = 40 } } })
+		refuse("ELIMIT", "limits.layers", path, { limits = { layers = 2 } })
+		refuse("ELIMIT", "limits.json.max_bytes", path, { limits = { json = { max_bytes = 40 } } })
 	end)
 
 	it("is none when nothing in it is an image", function()

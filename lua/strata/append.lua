@@ -1,6 +1,7 @@
 --- Adding a layer to an image.
 
 local layer = require "strata.layer"
+local limits = require "strata.limits"
 local layers = require "strata.layers"
 local layer_source = require "strata.layer_source"
 
@@ -98,7 +99,7 @@ end
 function append.run(image, spec)
   local config = image.state.config
   local checked, kind = check(spec, #image.state.layers)
-  if kind ~= "layer" then checked.limits = checked.limits or image.state.limits end
+  checked.limits = limits.resolve(checked.limits, image.state.limits, 4)
   local at = spec.at or #image.state.layers + 1
   local made, skipped, code, other = make(checked, kind, image.states(), at)
   if not made then return nil, skipped, code end

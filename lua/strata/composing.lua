@@ -20,7 +20,7 @@ local function pristine(states)
     indexes[i] = state.index
     if state.index:revision() > 0 then
       local now = layer.current(state)
-      indexes[i] = core.index(now.file, now.offset, now.size, now.compression)
+      indexes[i] = core.index(now.file, now.offset, now.size, now.compression, state.image.limits.read)
       job:scan(work.limited(state.image.limits, {
         label = layer.label(state), index = indexes[i], diff_id = now.diff_id,
       }))
@@ -35,7 +35,7 @@ local function pristine(states)
 end
 
 local function merged(indexes, count, states)
-  local tree, message, code = core.tree()
+  local tree, message, code = core.tree(states[1] and states[1].image.limits.steps)
   for i = 1, tree and count or 0 do
     local ok
     ok, message, code = tree:apply(indexes[i])

@@ -6,8 +6,6 @@ local json = require "strata.json"
 
 local contents = {}
 
-local MAX_ENTRIES = 10000000
-
 local function fail(path, message, code)
   return nil, ("%s: %s"):format(path, message), code
 end
@@ -114,7 +112,7 @@ end
 
 -- Hands over entry by entry until the end, or until it is told to stop with false or nil.
 function Contents:read(archive, file, opts, on_entry)
-  local limits = opts.limits or {}
+  local limits = opts.limits
   local reader, message, code = archive.contents(file, { max_bytes = limits.bytes })
   if not reader then return fail(self.path, message, code) end
   local count, ok = 0, true
@@ -124,7 +122,7 @@ function Contents:read(archive, file, opts, on_entry)
     self.format = reader:format()
     if entry then
       count = count + 1
-      if count > (limits.entries or MAX_ENTRIES) then
+      if count > limits.entries then
         message, code = ("more than %d entries (limits.entries)"):format(count - 1), "ELIMIT"
         entry = nil
       else
@@ -160,7 +158,7 @@ end
 
 --- Everything in an archive, sorted, files before the links to them.
 ---@param path string
----@param opts {temp_dir?: string, limits?: table}
+---@param opts {temp_dir?: string, limits: table}
 ---@return strata.NewEntry[]? entries
 ---@return string[]|string skipped | message
 ---@return string? code

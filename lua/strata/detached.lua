@@ -39,7 +39,7 @@ end
 
 --- Makes the object of a new layer's state.
 ---@param state table
----@param limits? table
+---@param limits table  complete ones
 ---@return strata.Layer
 function detached.new(state, limits)
   state.position = 1

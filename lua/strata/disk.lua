@@ -8,8 +8,6 @@ local core = require "strata.core"
 
 local disk = {}
 
-local MAX_ENTRIES = 10000000
-
 -- Labels of the machine that the directory is on, and hashes bound to its inodes.
 local OF_THE_MACHINE = { ["security.selinux"] = true, ["security.evm"] = true, ["security.ima"] = true,
                          ["system.nfs4_acl"] = true, ["system.nfs4_acl_xdr"] = true }
@@ -55,12 +53,12 @@ end
 --- Reads all that a directory holds and the mapping does not leave out.
 ---@param path string
 ---@param map strata.Mapping
----@param opts {limits?: {entries?: integer}}
+---@param opts {limits: {entries: integer}}
 ---@return strata.Disk?
 ---@return string? message
 ---@return string? code
 function disk.read(path, map, opts)
-  local handle, message, code = core.open_disk(path, opts.limits and opts.limits.entries or MAX_ENTRIES)
+  local handle, message, code = core.open_disk(path, opts.limits.entries)
   if not handle then return nil, message, code end
   local self = { path = path, handle = handle }
   self.count, message, code = read_all(self, map)

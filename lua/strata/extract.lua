@@ -1,6 +1,7 @@
 --- Applying layers to a directory.
 
 local core = require "strata.core"
+local limits = require "strata.limits"
 local work = require "strata.work"
 
 local extract = {}
@@ -14,6 +15,7 @@ local extract = {}
 ---  result, and are no failure. Default: true unless run by root
 ---@field rootless? boolean  owners that cannot be set are recorded as user.rootlesscontainers
 ---@field xattrs? "trusted"|"user"  overlay: the namespace of its marks. Default: trusted for root
+---@field limits? table  instead of those that the image was opened with
 ---@field threads? integer  default: one per CPU
 ---@field progress? fun(done: integer, total: integer, what: string)  bytes
 
@@ -39,6 +41,7 @@ function extract.check(dir, opts, method)
     error(("bad argument #1 to '%s' (string expected, got %s)"):format(method, type(dir)), 3)
   end
   opts = opts or {}
+  limits.resolve(opts.limits, nil, 3)
   local complete = {}
   for key, value in pairs(opts) do complete[key] = value end
   if method == "apply" and opts.merge == nil then complete.merge = true end
@@ -52,15 +55,15 @@ function extract.check(dir, opts, method)
   return complete
 end
 
-local function target_options(opts, limits)
+local function target_options(opts, given)
+  local limited = limits.resolve(opts.limits, given)
   local unprivileged = opts.unprivileged
   if unprivileged == nil then unprivileged = not core.is_root() end
-  return work.limited(limits, {
+  return work.limited(limited, {
     overlay = opts.mode == "overlay", merge = opts.merge, keep_partial = opts.keep_partial,
     user_xattrs = opts.xattrs == "user" or (opts.xattrs == nil and unprivileged),
     unprivileged = unprivileged, rootless = opts.rootless,
-    max_entries = limits and limits.entries, max_path = limits and limits.path,
-    max_extension = limits and limits.extension,
+    max_depth = limited.depth, max_removals = limited.removals,
   })
 end
 
@@ -105,14 +108,14 @@ end
 ---@param items {label: string, current: table}[]  the base first; `current` as layer.current() tells
 ---@param dir string
 ---@param opts strata.ExtractOptions
----@param limits table?
+---@param given table  the limits of the image
 ---@return strata.ExtractResult?
 ---@return string? message
 ---@return string? code
-function extract.run(items, dir, opts, limits)
+function extract.run(items, dir, opts, given)
   if #dir > 1 then dir = dir:match("^(.-)/*$") end
   if dir == "" then dir = "/" end
-  local target, message, code = core.target(dir, target_options(opts, limits))
+  local target, message, code = core.target(dir, target_options(opts, given))
   if not target then return nil, message, code end
   local ok
   ok, message, code = add_layers(target, items)

@@ -1,4 +1,6 @@
---- Help at a REPL: strata.help(), strata.help(img), strata.help(img.config) ...
+--- Help at a REPL: strata.help(), strata.help(img), strata.help(img.config), strata.help("limits") ...
+
+local limits = require "strata.limits"
 
 local help = {}
 
@@ -16,14 +18,14 @@ strata.Image
   purge(pattern, {history=, env=, labels=, content=})
   tag(ref)  untag(ref)  close()
   save(what, {format=, compression=, level=, reproducible=, attestations=, verify=, threads=, progress=})
-  extract(dir, {mode=, merge=, keep_partial=, unprivileged=, rootless=, xattrs=, threads=, progress=})]],
+  extract(dir, {mode=, merge=, keep_partial=, unprivileged=, rootless=, xattrs=, limits=, threads=, progress=})]],
   ["strata.Layer"] = [[
 strata.Layer
   index diff_id chain_id digest size media_type compression created_by history empty edited
   annotations foreign
   entries()  entry(path)  read(path, max)  tree()
   filter(fn)  rewrite(fn)  drop(path)
-  apply(dir, {merge=, keep_partial=, unprivileged=, rootless=, threads=, progress=})]],
+  apply(dir, {merge=, keep_partial=, unprivileged=, rootless=, limits=, threads=, progress=})]],
   ["strata.Entry"] = [[
 strata.Entry
   path linkpath mode uid gid uname gname mtime mtime_nsec major minor xattrs    assign
@@ -64,12 +66,13 @@ strata
   open(what, {ref=, platform=, digest=, prefer=, limits=})   images(what)   new{platform=}
   save({img, ...}, what, opts)   plan(img, opts)   open_index(what)   progress()
   layer{from= | lower=, upper= | overlay_upper= | files= | tar= | archive=, to=, owner=, mode=, exclude=, ...}
-  version()   help(value)   null   array{}   object{}]]
+  version()   help(value)   limits   null   array{}   object{}]]
 
 --- The text for a value; without one, or for anything else, that of the module.
 ---@param value? any
 ---@return string
 function help.text(value)
+  if value == "limits" or value == limits.defaults then return limits.text() end
   local mt = type(value) == "userdata" and getmetatable(value)
   return mt and TEXTS[mt.__name] or MODULE
 end

@@ -10,6 +10,7 @@ local extract = require "strata.extract"
 local history = require "strata.history"
 local json = require "strata.json"
 local layer = require "strata.layer"
+local limits = require "strata.limits"
 local links = require "strata.links"
 local object = require "strata.object"
 local operations = require "strata.operations"
@@ -169,14 +170,13 @@ end
 ---@return string? code
 function image.from_model(model)
   local state = {
-    source = model.source, tags = model.tags, opened_tags = {}, limits = model.limits,
+    source = model.source, tags = model.tags, opened_tags = {}, limits = model.limits or limits.resolve(),
     opened_config = model.config_text, manifest = model.manifest, index = model.index,
     descriptor_text = model.descriptor_text, origins = #model.layers,
   }
   for i, tag in ipairs(model.tags) do state.opened_tags[i] = tag end
-  local limits = model.limits and model.limits.json
   local message, code
-  state.config, message, code = config.new(model.config_text, { limits = limits })
+  state.config, message, code = config.new(model.config_text, { limits = state.limits.json })
   if not state.config then return nil, message, code end
   new_hub(state)
   local diff_ids = state.config:get("/rootfs/diff_ids")

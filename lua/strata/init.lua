@@ -12,6 +12,7 @@ local core = require "strata.core"
 local image = require "strata.image"
 local json = require "strata.json"
 local layer_source = require "strata.layer_source"
+local limits = require "strata.limits"
 local platform = require "strata.platform"
 local save = require "strata.save"
 local source = require "strata.source"
@@ -21,6 +22,7 @@ local strata = {
   null = json.null,
   array = json.array,
   object = json.object,
+  limits = limits.defaults,
 }
 
 local EPOCH = "1970-01-01T00:00:00Z"
@@ -31,7 +33,7 @@ local EPOCH = "1970-01-01T00:00:00Z"
 ---@field digest? string  of the image's manifest
 ---@field prefer? "docker"|"oci"  when manifest.json and index.json of an archive disagree
 ---@field temp_dir? string  for what has to be spooled or inflated
----@field limits? table
+---@field limits? table  see strata.help("limits")
 
 local function check_what(what, name)
   if type(what) ~= "string" and type(what) ~= "userdata" then
@@ -59,7 +61,7 @@ end
 ---@return string? code
 function strata.open(what, opts)
   check_what(what, "open")
-  opts = opts or {}
+  opts = limits.options(opts)
   choose.check(opts)
   local from, message, code = source.open(what, opts)
   if not from then return nil, message, code end
@@ -82,7 +84,7 @@ end
 ---@return string? code
 function strata.images(what, opts)
   check_what(what, "images")
-  opts = opts or {}
+  opts = limits.options(opts)
   choose.check(opts)
   local from, message, code = source.open(what, opts)
   if not from then return nil, message, code end
@@ -175,7 +177,7 @@ end
 ---@return string? code
 function strata.open_index(what, opts)
   check_what(what, "open_index")
-  opts = opts or {}
+  opts = limits.options(opts)
   choose.check(opts)
   local from, message, code = source.open(what, opts)
   if not from then return nil, message, code end

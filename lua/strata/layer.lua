@@ -45,7 +45,7 @@ local function index_of(state)
       return nil, ("%s: compressed with %s, which is not supported"):format(label(state),
         blob.compression), "EUNSUPPORTED"
     end
-    state.index = core.index(blob.file, blob.offset, blob.size, blob.compression)
+    state.index = core.index(blob.file, blob.offset, blob.size, blob.compression, state.image.limits.read)
   end
   return state.index
 end
@@ -62,10 +62,8 @@ function layer.load(states, opts)
     if not state.loaded then
       local index, message, code = index_of(state)
       if not index then return nil, message, code end
-      local limits = state.image.limits or {}
-      job:scan(work.limited(limits, {
+      job:scan(work.limited(state.image.limits, {
         label = label(state), index = index, diff_id = state.diff_id,
-        max_entries = limits.entries, max_path = limits.path, max_extension = limits.extension,
       }))
       todo[#todo + 1] = { state = state, index = index }
       state.index = nil -- unless it is scanned to its end; a later try starts anew
@@ -246,7 +244,7 @@ end
 
 --- The content of a file of this layer; hardlinks are followed inside it.
 ---@param path string
----@param max? integer  bytes at most
+---@param max? integer  bytes at most; without it more than limits.read are ELIMIT
 ---@return string? content
 ---@return string? message
 ---@return string? code

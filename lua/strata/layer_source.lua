@@ -8,6 +8,7 @@ local disk = require "strata.disk"
 local files = require "strata.files"
 local layer = require "strata.layer"
 local layer_tar = require "strata.layer_tar"
+local limits = require "strata.limits"
 local mapping = require "strata.mapping"
 local source = require "strata.source"
 local work = require "strata.work"
@@ -175,14 +176,13 @@ end
 
 -- Reads it all: digests, entries, and that a tree can be made of them.
 local function verify(blob, spec)
-  local job, limits = core.job(), spec.limits or {}
-  local index = core.index(blob.file, blob.offset, blob.size, blob.compression)
+  local job = core.job()
+  local index = core.index(blob.file, blob.offset, blob.size, blob.compression, spec.limits.read)
   local function task(more)
     more.label = spec.tar
-    return work.limited(limits, more)
+    return limits.add(spec.limits, more)
   end
-  job:scan(task { index = index, max_entries = limits.entries, max_path = limits.path,
-                  max_extension = limits.extension })
+  job:scan(task { index = index })
   if blob.compression == "none" then
     job:hash(task { file = blob.file, offset = blob.offset, size = blob.size })
   end
@@ -202,8 +202,8 @@ local function verify(blob, spec)
 end
 
 -- Carries the mapping out as edits, so that all else of the entries stays.
-local function edit(state, map)
-  local handle = detached.new(state)
+local function edit(state, map, given)
+  local handle = detached.new(state, given)
   local excludes = map:exclusion(handle:entries())
   local ok, message, code = handle:filter(function(entry) return not excludes(entry.path) end)
   if not ok then return nil, message, code end
@@ -235,7 +235,7 @@ local function recode(state, spec)
   local to, message, code = core.temp_file(spec.temp_dir)
   if not to then return nil, message, code end
   local job = core.job()
-  job:recode(work.limited(spec.limits, {
+  job:recode(limits.add(spec.limits, {
     label = spec.tar, file = now.file, offset = now.offset, size = now.size, compression = now.compression, to = to,
     as = spec.compression, level = spec.level, digest = now.digest, diff_id = now.diff_id,
   }))
@@ -258,7 +258,7 @@ function makers.tar(spec, map)
   if not state then return nil, message, code end
   if map.active then
     local ok
-    ok, message, code = edit(state, map)
+    ok, message, code = edit(state, map, spec.limits)
     if not ok then return nil, message, code end
     state = layer.copy(state)
   end
@@ -337,6 +337,7 @@ end
 ---@return string? code
 function layer_source.layer(spec)
   local kind = layer_source.check(spec, "layer")
+  spec = limits.options(spec)
   local state, skipped, code = layer_source.make(spec, kind)
   if not state then return nil, skipped, code end
   state.index, state.loaded = nil, nil

@@ -4,11 +4,9 @@
 -- of the image never reaches the file system.
 
 local core = require "strata.core"
+local limits = require "strata.limits"
 
 local members = {}
-
--- More links than this to one member are a mistake or an attack.
-local MAX_LINK_HOPS = 8
 
 ---@class strata.Member
 ---@field name string  normalised: no leading "/" or "./"
@@ -23,6 +21,7 @@ local MAX_LINK_HOPS = 8
 
 ---@class strata.Members
 ---@field file userdata
+---@field max_links integer
 ---@field list strata.Member[]
 ---@field by_name table<string, strata.Member>  the last one of a name
 ---@field others table<string, strata.Member[]>  earlier ones of the same name
@@ -43,13 +42,14 @@ end
 --- Indexes an archive, reading headers only. The file is closed when that fails.
 ---@param file userdata
 ---@param path string  what messages call it
+---@param given table  limits
 ---@return strata.Members?
 ---@return string? message
 ---@return string? code
-function members.index(file, path)
+function members.index(file, path, given)
   local size = file:size()
   local index = core.index(file, 0, size, "none")
-  local ok, message, code = index:scan()
+  local ok, message, code = index:scan(limits.add(given, {}))
   if not ok then
     index:close()
     file:close()
@@ -57,7 +57,7 @@ function members.index(file, path)
   end
 
   local self = setmetatable({
-    path = path, file = file, root = "index.json", list = {}, by_name = {}, others = {},
+    path = path, file = file, max_links = given.links, root = "index.json", list = {}, by_name = {}, others = {},
     end_offset = index:info().end_offset,
   }, Members)
   for entry in index:entries() do
@@ -148,8 +148,8 @@ function Members:resolve(name, what)
     return fail("EFORMAT", "%s: %s %s points outside the archive", self.path, what, quoted)
   end
   local named = self.by_name[normalise(name)]
-  local member = named
-  for _ = 0, MAX_LINK_HOPS do
+  local member, seen = named, {}
+  for _ = 0, self.max_links do
     if not member then
       return fail("EFORMAT", "%s: %s %s is not in the archive", self.path, what, quoted)
     end
@@ -165,9 +165,14 @@ function Members:resolve(name, what)
     if member.type ~= "symlink" and member.type ~= "hardlink" then
       return fail("EFORMAT", "%s: %s %s is a %s, not a file", self.path, what, quoted, member.type)
     end
+    seen[member] = true
     member = follow(self, member)
+    if member and seen[member] then
+      return fail("EFORMAT", "%s: %s %s is a circle of links", self.path, what, quoted)
+    end
   end
-  return fail("EFORMAT", "%s: %s %s leads through too many links", self.path, what, quoted)
+  return fail("ELIMIT", "%s: %s %s leads through more than %d links (limits.links)", self.path, what, quoted,
+    self.max_links)
 end
 
 --- The content of a small member.
@@ -178,7 +183,7 @@ end
 ---@return string? code
 function Members:read(member, max)
   if member.size > max then
-    return fail("ELIMIT", "%s: %s has %d bytes; the limit for documents is %d", self.path,
+    return fail("ELIMIT", "%s: %s has %d bytes; limits.json.max_bytes is %d", self.path,
       core.quote(member.name), member.size, max)
   end
   return self.file:read(member.offset, member.size)

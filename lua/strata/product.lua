@@ -41,7 +41,7 @@ end
 function product.with(state, renditions)
   local changed = not same_list(state.tags, state.opened_tags)
   local platform = platform_of(state.config)
-  local before = platform_of(json.decode(state.opened_config, state.limits and state.limits.json) or {})
+  local before = platform_of(json.decode(state.opened_config, state.limits.json) or {})
   return {
     config_text = state.config:text(), renditions = renditions, origins = state.origins or 0,
     tags = state.tags, new_tags = changed and state.tags or nil, platform = platform,

@@ -5,6 +5,7 @@ local core = require "strata.core"
 local history = require "strata.history"
 local json = require "strata.json"
 local layer = require "strata.layer"
+local limits = require "strata.limits"
 local work = require "strata.work"
 
 local purge = {}
@@ -147,7 +148,7 @@ end
 
 local function find_paths(state, file, chosen)
   local index = core.index(file, 0, file:size(), "none")
-  local ok, message, code = index:scan()
+  local ok, message, code = index:scan(limits.add(state.image.limits, {}))
   if not ok then return nil, message, code end
   for entry in index:entries() do
     if chosen(subject_of(entry)) then

@@ -32,9 +32,12 @@ local function decompress(file, compression, path, plain, limits)
   local function failed(message, code)
     local named = core.quote(file:name()) .. ": "
     if message:sub(1, #named) == named then message = message:sub(#named + 1) end
-    return nil, ("%s: %s"):format(path, (message:gsub("%(max_bytes%)", "(limits.bytes)"))), code
+    message = message:gsub("%(max_(%a+)%)", "(limits.%1)")
+    return nil, ("%s: %s"):format(path, message), code
   end
-  local reader, message, code = archive.decompress(file, compression, { max_bytes = limits.bytes })
+  local reader, message, code = archive.decompress(file, compression, {
+    max_bytes = limits.bytes, max_ratio = limits.ratio,
+  })
   if not reader then return failed(message, code) end
   local offset = 0
   repeat
@@ -76,7 +79,7 @@ function source.inflate(file, compression, path, opts)
   if compression == "gzip" or compression == "zstd" then
     ok, message, code = recode(file, compression, path, plain, opts)
   else
-    ok, message, code = decompress(file, compression, path, plain, opts.limits or {})
+    ok, message, code = decompress(file, compression, path, plain, opts.limits)
   end
   if not ok then
     plain:close()
@@ -103,7 +106,7 @@ local function open_archive(file, path, opts)
     file, original = plain, file
   end
   local store
-  store, message, code = members.index(file, path)
+  store, message, code = members.index(file, path, opts.limits)
   if not store then
     if original then original:close() end
     return nil, message, code
@@ -115,7 +118,7 @@ end
 local function open_store(what, opts)
   if type(what) ~= "string" or what == "-" then
     local name = what == "-" and "standard input" or "stream"
-    local file, message, code = core.spool(what, opts.temp_dir)
+    local file, message, code = core.spool(what, opts.temp_dir, opts.limits.spool)
     if not file then return nil, message, code end
     local store
     store, message, code = open_archive(file, name, opts)
@@ -142,7 +145,7 @@ end
 
 --- Opens whatever holds images.
 ---@param what string|file*  a path, "-" for standard input, or an open Lua file
----@param opts {limits?: table, prefer?: string, temp_dir?: string, progress?: function}
+---@param opts {limits: table, prefer?: string, temp_dir?: string, progress?: function}
 ---@return strata.Source?
 ---@return string? message
 ---@return string? code

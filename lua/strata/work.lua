@@ -1,5 +1,7 @@
 --- Running the core's threaded jobs to their end.
 
+local limits = require "strata.limits"
+
 local work = {}
 
 local POLL_SECONDS = 0.05
@@ -35,15 +37,12 @@ function work.run(job, opts, what)
   return job:result()
 end
 
---- Adds the limits of inflating to a task.
----@param limits table?  {bytes?, ratio?, zstd_window?}
+--- Adds limits to a task.
+---@param given table?  of the image
 ---@param task table
 ---@return table task
-function work.limited(limits, task)
-  if limits then
-    task.max_bytes, task.max_ratio, task.max_zstd_window = limits.bytes, limits.ratio, limits.zstd_window
-  end
-  return task
+function work.limited(given, task)
+  return limits.add(given, task)
 end
 
 return work

@@ -50,6 +50,38 @@ static void a_long_message_is_cut_with_dots(void)
 	CHECK(strcmp(err.msg + sizeof(err.msg) - 5, "a...") == 0);
 }
 
+#define KNOWN(name)         \
+	{                   \
+		name, #name \
+	}
+
+static void every_errno_that_files_give_has_its_name(void)
+{
+	static const struct {
+		int errnum;
+		const char *name;
+	} known[] = {
+	        KNOWN(E2BIG),        KNOWN(EACCES),    KNOWN(EAGAIN),    KNOWN(EBADF),
+	        KNOWN(EBUSY),        KNOWN(ECANCELED), KNOWN(ECHILD),    KNOWN(EDEADLK),
+	        KNOWN(EDOM),         KNOWN(EDQUOT),    KNOWN(EEXIST),    KNOWN(EFAULT),
+	        KNOWN(EFBIG),        KNOWN(EILSEQ),    KNOWN(EINTR),     KNOWN(EINVAL),
+	        KNOWN(EISDIR),       KNOWN(ELOOP),     KNOWN(EMFILE),    KNOWN(EMLINK),
+	        KNOWN(ENAMETOOLONG), KNOWN(ENFILE),    KNOWN(ENODATA),   KNOWN(ENODEV),
+	        KNOWN(ENOENT),       KNOWN(ENOLCK),    KNOWN(ENOMEM),    KNOWN(ENOSPC),
+	        KNOWN(ENOSYS),       KNOWN(ENOTBLK),   KNOWN(ENOTDIR),   KNOWN(ENOTEMPTY),
+	        KNOWN(ENOTSUP),      KNOWN(ENXIO),     KNOWN(EOVERFLOW), KNOWN(EPERM),
+	        KNOWN(EPIPE),        KNOWN(ERANGE),    KNOWN(EROFS),     KNOWN(ESPIPE),
+	        KNOWN(ESRCH),        KNOWN(ESTALE),    KNOWN(ETIMEDOUT), KNOWN(ETXTBSY),
+	        KNOWN(EUSERS),       KNOWN(EXDEV),
+	};
+	struct strata_err err;
+
+	for (size_t i = 0; i < sizeof(known) / sizeof(known[0]); i++) {
+		strata_fail_errno(&err, known[i].errnum, "x");
+		CHECK(strcmp(err.code, known[i].name) == 0);
+	}
+}
+
 static void errno_gives_name_and_text(void)
 {
 	static const struct {
@@ -342,6 +374,7 @@ int main(void)
 	RUN(a_code_that_is_too_long_is_cut);
 	RUN(a_long_message_is_cut_with_dots);
 	RUN(errno_gives_name_and_text);
+	RUN(every_errno_that_files_give_has_its_name);
 	RUN(errno_text_survives_a_long_message);
 	RUN(wrap_puts_context_in_front);
 	RUN(wrap_copes_with_full_buffers);

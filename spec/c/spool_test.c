@@ -154,7 +154,7 @@ static void what_is_sent_can_be_spooled(void)
 	CHECK(fputs("after", stream) >= 0);
 	rewind(stream);
 	CHECK(fgets(first, 8, stream) && strcmp(first, "before ") == 0);
-	copy = strata_spool(stream, "stream", NULL, &err);
+	copy = strata_spool(stream, "stream", NULL, UINT64_MAX, &err);
 	CHECK(copy && strata_file_size(copy) == SIZE + 5);
 	CHECK(copy && strata_file_read(copy, SIZE, first, 5, &err) == 0);
 	CHECK(memcmp(first, "after", 5) == 0);
@@ -171,7 +171,8 @@ static void what_is_read_only_cannot_be_sent_to(void)
 	struct strata_err err = {"", ""};
 
 	CHECK(strata_file_send(f, in, "stream", &err) == -1 && strcmp(err.code, "EBADF") == 0);
-	CHECK(strata_spool(out, "stream", NULL, &err) == NULL && strcmp(err.code, "EBADF") == 0);
+	CHECK(strata_spool(out, "stream", NULL, UINT64_MAX, &err) == NULL &&
+	      strcmp(err.code, "EBADF") == 0);
 	fclose(in);
 	fclose(out);
 	strata_file_unref(f);
@@ -281,7 +282,7 @@ static void a_slow_writer_is_waited_for(void)
 	close(ends[1]);
 	from = fdopen(ends[0], "r");
 	interrupt_every(1000);
-	copy = strata_spool(from, "stream", NULL, &err);
+	copy = strata_spool(from, "stream", NULL, UINT64_MAX, &err);
 	CHECK(copy != NULL && is_made_file(copy));
 	end_of_child(pid);
 	fclose(from);

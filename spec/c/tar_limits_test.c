@@ -36,6 +36,11 @@ static void limits_have_an_error_of_their_own(void)
 		extension(&b, 'x', "6 a=b\n", 6);
 	header(&b, GNU, '0', "x", 0);
 	CHECK(limited(&b, &(struct strata_tar_limits){.max_extension = 1024}));
+	extension(&b, 'x', "6 a=b\n6 c=d\n6 e=f\n", 18);
+	header(&b, GNU, '0', "x", 0);
+	CHECK(limited(&b, &(struct strata_tar_limits){.max_records = 2}));
+	header(&b, GNU, '0', "x", 101);
+	CHECK(limited(&b, &(struct strata_tar_limits){.max_file = 100}));
 }
 
 static void an_error_stays(void)

@@ -52,7 +52,7 @@ static void copy_message(char *out, size_t size, struct archive *a)
 
 	if (!text)
 		text = "unknown error";
-	for (; text[i] != '\0' && i < size - 1; i++)
+	for (; i < size - 1 && text[i] != '\0'; i++)
 		out[i] = text[i] >= 0x20 && text[i] < 0x7f ? text[i] : '?';
 	out[i] = '\0';
 }

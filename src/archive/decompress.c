@@ -8,7 +8,8 @@
  *   -- the core's.
  *   ---@param source string|strata.File  a path, or an object with fileno() and name()
  *   ---@param compression "xz"|"bzip2"|"lz4"|"lzma"|"lzip"
- *   ---@param opts? {max_bytes?: integer}  of output; default 64 GiB
+ *   ---@param opts? {max_bytes?: integer, max_ratio?: integer}  of output; default 1 TiB; of output
+ * to input, beyond the first 256 MiB; default 2000
  *   ---@return strata.archive.Decompressor?
  *   ---@return string? message
  *   ---@return string? code  "EFORMAT" when it does not begin like that
@@ -17,7 +18,7 @@
  *   ---@param size? integer  default 256 KiB, at most 16 MiB
  *   ---@return string? bytes  as many, or fewer at the end; nil alone when there are no more
  *   ---@return string? message
- *   ---@return string? code  "EFORMAT" truncated or damaged, "ELIMIT" more than max_bytes
+ *   ---@return string? code  "EFORMAT" truncated or damaged, "ELIMIT" more than that
  *   function Decompressor:read(size) end
  *
  *   ---@return integer  bytes of the source that were taken in so far
@@ -34,6 +35,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "../core/codec.h"
 #include "module.h"
 
 #define TYPE "strata.archive.Decompressor"
@@ -41,7 +43,8 @@
 #define IN_BYTES ((size_t)256 << 10)
 #define OUT_BYTES ((lua_Integer)256 << 10)
 #define MAX_OUT_BYTES ((lua_Integer)16 << 20)
-#define DEFAULT_MAX_BYTES ((lua_Number)((int64_t)1 << 36))
+#define DEFAULT_MAX_BYTES ((lua_Number)STRATA_INFLATE_BYTES)
+#define DEFAULT_MAX_RATIO ((lua_Number)STRATA_INFLATE_RATIO)
 
 /*
  * What libarchive does inside this process. It is told which, so that it does
@@ -72,6 +75,7 @@ struct decompressor {
 	struct strata_buf out;
 	uint64_t total;
 	uint64_t max_bytes;
+	uint64_t max_ratio;
 	bool ended;
 	bool failed; /* with `err` */
 	struct strata_err err;
@@ -206,18 +210,19 @@ static const struct compression *check_compression(lua_State *L, int arg)
 	return NULL;
 }
 
-static uint64_t check_max_bytes(lua_State *L, int arg)
+static uint64_t check_limit(lua_State *L, int arg, const char *name, lua_Number otherwise)
 {
-	lua_Number max = DEFAULT_MAX_BYTES;
+	lua_Number max = otherwise;
 
 	if (!lua_isnoneornil(L, arg)) {
 		luaL_checktype(L, arg, LUA_TTABLE);
-		lua_getfield(L, arg, "max_bytes");
+		lua_getfield(L, arg, name);
 		if (!lua_isnil(L, -1))
 			max = luaL_checknumber(L, -1);
 		lua_pop(L, 1);
 	}
-	luaL_argcheck(L, max >= 0, arg, "max_bytes must not be negative");
+	if (!(max >= 0))
+		luaL_argerror(L, arg, lua_pushfstring(L, "%s must not be negative", name));
 	return max < 9007199254740992.0 ? (uint64_t)max : (uint64_t)1 << 53;
 }
 
@@ -227,7 +232,8 @@ static int decompress(lua_State *L)
 	bool is_path = lua_type(L, 1) == LUA_TSTRING;
 	const char *path = is_path ? strata_check_path(L, 1) : NULL;
 	const struct compression *c = check_compression(L, 2);
-	uint64_t max_bytes = check_max_bytes(L, 3);
+	uint64_t max_bytes = check_limit(L, 3, "max_bytes", DEFAULT_MAX_BYTES);
+	uint64_t max_ratio = check_limit(L, 3, "max_ratio", DEFAULT_MAX_RATIO);
 	struct decompressor *d;
 	struct strata_err err;
 	int rc;
@@ -237,6 +243,7 @@ static int decompress(lua_State *L)
 	lua_settop(L, 1);
 	d = strata_new_object(L, TYPE, sizeof(*d));
 	d->max_bytes = max_bytes;
+	d->max_ratio = max_ratio > 0 ? max_ratio : 1;
 	if (is_path) {
 		rc = open_path(d, path, &err);
 	} else {
@@ -292,6 +299,11 @@ static int fill(struct decompressor *d, size_t size, struct strata_err *err)
 		return strata_fail(err, "ELIMIT",
 		                   "%s: inflates to more than %llu bytes (max_bytes)", d->name,
 		                   (unsigned long long)d->max_bytes);
+	if (d->total > STRATA_INFLATE_RATIO_FREE &&
+	    d->total / d->max_ratio >= (uint64_t)archive_filter_bytes(d->archive, -1))
+		return strata_fail(err, "ELIMIT",
+		                   "%s: inflates to more than %llu times its size (max_ratio)",
+		                   d->name, (unsigned long long)d->max_ratio);
 	return n < (la_ssize_t)size ? check_end(d, err) : 0;
 }
 

@@ -92,6 +92,8 @@ static void discard(struct strata_apply *a)
 
 	if (!a->fresh || a->options.keep_partial || a->target < 0)
 		return;
+	/* Nothing may keep us from that: there is no more in it than we have made. */
+	a->options.max_removals = UINT64_MAX;
 	apply_purge(a, a->target, false, &ignored);
 	if (a->parent >= 0)
 		unlinkat(a->parent, a->name, AT_REMOVEDIR);
@@ -109,6 +111,10 @@ struct strata_apply *strata_apply_new(const char *dir, const struct strata_apply
 	atomic_init(&a->references, 1);
 	if (options != NULL)
 		a->options = *options;
+	if (a->options.max_depth == 0)
+		a->options.max_depth = STRATA_APPLY_DEPTH;
+	if (a->options.max_removals == 0)
+		a->options.max_removals = STRATA_APPLY_REMOVALS;
 	a->euid = geteuid();
 	a->egid = getegid();
 	a->parent = a->target = a->root = a->dir.fd = a->content.fd = -1;

@@ -42,7 +42,13 @@ struct strata_apply_options {
 	bool rootless;     /* owners that cannot be set go to user.rootlesscontainers */
 	struct strata_tar_limits limits;
 	struct strata_inflate_limits inflate;
+	uint32_t max_depth;    /* of directories: default STRATA_APPLY_DEPTH */
+	uint64_t max_removals; /* files and directories looked at to remove them, in all:
+	                        * default STRATA_APPLY_REMOVALS */
 };
+
+#define STRATA_APPLY_DEPTH 256
+#define STRATA_APPLY_REMOVALS ((uint64_t)20 * 1000 * 1000)
 
 /* Something that could not be done as the layer says. */
 struct strata_apply_note {

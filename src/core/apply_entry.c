@@ -418,7 +418,7 @@ int apply_late_links(struct strata_apply *a, struct strata_err *err)
 
 /* ---- any entry ---------------------------------------------------------- */
 
-static int check_path(const struct strata_buf *path, struct strata_err *err)
+static int check_path(const struct strata_buf *path, uint32_t max_depth, struct strata_err *err)
 {
 	size_t depth = 1, start = 0;
 
@@ -431,9 +431,9 @@ static int check_path(const struct strata_buf *path, struct strata_err *err)
 		start = i + 1;
 		depth += i < path->len;
 	}
-	if (depth > STRATA_APPLY_DEPTH)
-		return strata_fail(err, "ELIMIT", "more than %d directories deep",
-		                   STRATA_APPLY_DEPTH);
+	if (depth > max_depth)
+		return strata_fail(err, "ELIMIT", "more than limits.depth (%u) directories deep",
+		                   max_depth);
 	return 0;
 }
 
@@ -445,7 +445,7 @@ static int take_path(struct strata_apply *a, const struct strata_tar_header *h,
 		return -1;
 	a->path.len = strata_path_normalise(h->path, h->path_len, a->path.data);
 	a->path.data[a->path.len] = '\0';
-	return check_path(&a->path, err);
+	return check_path(&a->path, a->options.max_depth, err);
 }
 
 static bool is_known(char typeflag)

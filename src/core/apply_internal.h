@@ -12,7 +12,6 @@
 #include "tar.h"
 
 /* A path deeper than this is refused; what is removed may be twice as deep. */
-#define STRATA_APPLY_DEPTH 256
 
 /* Hashes of what has been seen; 0 is an empty slot. */
 struct apply_set {
@@ -106,7 +105,8 @@ struct strata_apply {
 	struct apply_layer *layers;
 	size_t layer_count;
 	bool ran;
-	bool root_told; /* an entry has given the target its mode */
+	uint64_t removals; /* so far */
+	bool root_told;    /* an entry has given the target its mode */
 
 	int parent; /* of the target, and its name there; -1 when it was there before */
 	char *name;

@@ -6,9 +6,6 @@
 
 #include "apply_internal.h"
 
-/* Directories open at one time while a tree is removed. */
-#define MAX_LEVELS (2 * STRATA_APPLY_DEPTH)
-
 struct level {
 	DIR *dir;
 	struct stat st; /* its times are put back when it stays */
@@ -42,11 +39,15 @@ static int push(struct walk *w, int fd, const char *name, bool made, struct stra
 {
 	struct level *grown, *level;
 
-	if (w->depth == MAX_LEVELS || is_mounted(w->a, fd)) {
+	/* What was there before, or came through symlinks, may be deeper than a path. */
+	size_t max = (size_t)w->a->options.max_depth * 2;
+
+	if (w->depth == max || is_mounted(w->a, fd)) {
 		close(fd);
-		return w->depth == MAX_LEVELS
-		               ? strata_fail(err, "ELIMIT", "more than %d directories deep",
-		                             MAX_LEVELS)
+		return w->depth == max
+		               ? strata_fail(err, "ELIMIT",
+		                             "more than %zu directories deep (twice limits.depth)",
+		                             max)
 		               : strata_fail_errno(err, EBUSY,
 		                                   "another file system is mounted "
 		                                   "in what is to be removed");
@@ -112,6 +113,10 @@ static int remove_child(struct walk *w, const char *name, struct strata_err *err
 	struct stat st;
 	int fd;
 
+	if (++w->a->removals > w->a->options.max_removals)
+		return strata_fail(err, "ELIMIT",
+		                   "more than limits.removals (%llu) files to look at for removal",
+		                   (unsigned long long)w->a->options.max_removals);
 	if (fstatat(dir, name, &st, AT_SYMLINK_NOFOLLOW) < 0)
 		return errno == ENOENT ? 0 : strata_fail_errno(err, errno, "cannot look at it");
 	if (!S_ISDIR(st.st_mode)) {

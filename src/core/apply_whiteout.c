@@ -7,7 +7,7 @@
 #include "apply_overlay.h"
 
 #define PREFIX ".wh."
-#define PREFIX_LEN 4
+#define PREFIX_LEN ((size_t)4)
 #define OPAQUE ".wh..wh..opq"
 
 /* A name that only AUFS has a use for: ".wh..wh.plnk" and others. */

@@ -138,7 +138,7 @@ static int set_record(struct strata_apply *a, int fd, const char *name,
 
 	if (!decode_name(r->key + prefix, r->key_len - prefix, schily, key))
 		return strata_fail(err, "EFORMAT", "an extended attribute has no proper name");
-	if (r->value_len > 2 * MAX_VALUE)
+	if (r->value_len > (size_t)2 * MAX_VALUE)
 		return apply_note(a, "xattr", key, ENOTSUP, err);
 	if (schily)
 		return set_xattr(a, fd, name, key, r->value, r->value_len, err);

@@ -200,7 +200,7 @@ static int look_at(struct walk *w, const char *name, struct stat *st)
 /* Goes one component further; the last one, unless it is a link, goes to *opened. */
 static int step(struct walk *w, const char *name, bool last, int flags, int *opened)
 {
-	struct stat st;
+	struct stat st = {0};
 	cleanup_fd int fd = look_at(w, name, &st);
 
 	if (fd < 0)
@@ -211,8 +211,8 @@ static int step(struct walk *w, const char *name, bool last, int flags, int *ope
 		return S_ISDIR(st.st_mode) ? descend(w, &fd, name) : -ENOTDIR;
 	if ((flags & O_DIRECTORY) && !S_ISDIR(st.st_mode))
 		return -ENOTDIR;
-	*opened = flags & O_PATH ? strata_steal_fd(&fd)
-	                         : openat(at_fd(w), name, flags | O_NOFOLLOW | O_CLOEXEC);
+	*opened = (flags & O_PATH) ? strata_steal_fd(&fd)
+	                           : openat(at_fd(w), name, flags | O_NOFOLLOW | O_CLOEXEC);
 	return *opened < 0 ? -errno : 0;
 }
 

@@ -104,6 +104,11 @@ void strata_decoder_limit_window(struct strata_decoder *d, uint64_t bytes)
 		d->ops->limit_window(d, bytes);
 }
 
+uint64_t strata_decoder_members(const struct strata_decoder *d)
+{
+	return d->members;
+}
+
 void strata_decoder_free(struct strata_decoder *d)
 {
 	if (d)

@@ -43,22 +43,27 @@ const char *strata_compression_name(enum strata_compression c);
 
 /*
  * How far readers of a whole stream let it inflate; ELIMIT beyond, and the
- * message names the limit as limits.bytes, limits.ratio, limits.zstd_window.
- * 0 is the default.
+ * message names the limit as limits.bytes, limits.ratio, limits.zstd_window,
+ * limits.members. 0 is the default.
  *
- * bytes: of output; by default no limit. ratio: of output to input consumed.
+ * bytes: of output; 1 TiB. ratio: of output to input consumed.
  * gzip reaches 1032 at most, so the default only ever stops zstd, whose zeros
  * reach 32,768. As zeros are common where files are allocated ahead, the first
- * 256 MiB of output are not measured. zstd_window: see below.
+ * 256 MiB of output are not measured. zstd_window: see below. members: of gzip,
+ * or frames of zstd; 10 million.
  */
 struct strata_inflate_limits {
 	uint64_t bytes;
 	uint64_t ratio;
 	uint64_t zstd_window;
+	uint64_t members;
 };
 
+#define STRATA_INFLATE_BYTES ((uint64_t)1 << 40)
 #define STRATA_INFLATE_RATIO 2000
 #define STRATA_INFLATE_RATIO_FREE ((uint64_t)256 << 20)
+
+#define STRATA_INFLATE_MEMBERS 10000000
 
 struct strata_decoder;
 
@@ -75,6 +80,9 @@ void strata_decoder_free(struct strata_decoder *d);
  * Other formats have small windows: nothing happens.
  */
 void strata_decoder_limit_window(struct strata_decoder *d, uint64_t bytes);
+
+/* Members of gzip and frames of zstd that have begun. */
+uint64_t strata_decoder_members(const struct strata_decoder *d);
 
 /*
  * Decodes from *in into out. Advances *in and *in_len by what was consumed,

@@ -44,7 +44,6 @@ struct gzip_decoder {
 	size_t extra_left;
 	uint32_t header_crc;
 	uint32_t body_len; /* bytes produced by this member, modulo 2^32 as in ISIZE */
-	uint64_t member;   /* number of the current member, from 1 */
 	uint64_t offset;   /* of the next input byte */
 };
 
@@ -57,7 +56,8 @@ struct cursor {
 static int fail_format(struct gzip_decoder *d, struct strata_err *err, const char *what)
 {
 	return strata_fail(err, "EFORMAT", "gzip member %llu: %s (offset 0x%llx)",
-	                   (unsigned long long)d->member, what, (unsigned long long)d->offset);
+	                   (unsigned long long)d->base.members, what,
+	                   (unsigned long long)d->offset);
 }
 
 static void consume(struct gzip_decoder *d, struct cursor *in, size_t n)
@@ -122,7 +122,7 @@ static int check_fixed(struct gzip_decoder *d, struct strata_err *err)
 	const unsigned char *f = d->field;
 
 	if ((d->have > 0 && f[0] != 0x1f) || (d->have > 1 && f[1] != 0x8b)) {
-		if (d->member > 1)
+		if (d->base.members > 1)
 			return fail_format(d, err, "trailing bytes are no further member");
 		return fail_format(d, err, "no gzip header");
 	}
@@ -135,9 +135,9 @@ static int check_fixed(struct gzip_decoder *d, struct strata_err *err)
 
 static int begin_member(struct gzip_decoder *d, struct strata_err *err)
 {
-	if (d->member > 0 && d->library->reset(d->inflater, err) < 0)
+	if (d->base.members > 0 && d->library->reset(d->inflater, err) < 0)
 		return -1;
-	d->member++;
+	d->base.members++;
 	d->header_crc = 0;
 	d->body_len = 0;
 	enter(d, FIXED);
@@ -214,7 +214,7 @@ static int step_body(struct gzip_decoder *d, struct cursor *in, unsigned char *o
 	d->body_len += (uint32_t)n;
 	if (rc < 0)
 		return strata_err_wrap(err, "gzip member %llu (offset 0x%llx)",
-		                       (unsigned long long)d->member,
+		                       (unsigned long long)d->base.members,
 		                       (unsigned long long)d->offset);
 	if (ended) {
 		enter(d, TRAILER);

@@ -28,6 +28,7 @@ struct strata_decoder {
 	const struct strata_decoder_ops *ops;
 	bool failed; /* errors are sticky */
 	struct strata_err failure;
+	uint64_t members; /* gzip members or zstd frames that have begun */
 };
 
 struct strata_encoder_ops {

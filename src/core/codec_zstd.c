@@ -21,7 +21,6 @@ struct zstd_decoder {
 	bool in_frame;
 	unsigned char magic[MAGIC_LEN]; /* of the next frame, as it arrives */
 	size_t have;
-	uint64_t frame;  /* number of the current frame, from 1 */
 	uint64_t offset; /* of the next input byte */
 };
 
@@ -29,7 +28,8 @@ static int fail_frame(struct zstd_decoder *d, struct strata_err *err, const char
                       const char *what)
 {
 	return strata_fail(err, code, "zstd frame %llu: %s (offset 0x%llx)",
-	                   (unsigned long long)d->frame, what, (unsigned long long)d->offset);
+	                   (unsigned long long)d->base.members, what,
+	                   (unsigned long long)d->offset);
 }
 
 static int fail_window(struct zstd_decoder *d, struct strata_err *err)
@@ -86,7 +86,7 @@ static int begin_frame(struct zstd_decoder *d, ZSTD_inBuffer *in, struct strata_
 	const unsigned char *p = in->src;
 
 	if (d->have == 0)
-		d->frame++;
+		d->base.members++;
 	while (d->have < MAGIC_LEN && in->pos < in->size) {
 		d->magic[d->have++] = p[in->pos++];
 		d->offset++;
@@ -95,8 +95,8 @@ static int begin_frame(struct zstd_decoder *d, ZSTD_inBuffer *in, struct strata_
 		return 0;
 	if (!magic_valid(d->magic))
 		return fail_frame(d, err, "EFORMAT",
-		                  d->frame > 1 ? "trailing bytes are no further frame"
-		                               : "no zstd magic number");
+		                  d->base.members > 1 ? "trailing bytes are no further frame"
+		                                      : "no zstd magic number");
 	d->have = 0;
 	d->offset -= MAGIC_LEN;
 	if (decompress(d, &magic, &none, err) < 0)

@@ -77,11 +77,11 @@ static int read_sparse_map(const struct strata_index *index, const struct strata
 
 	if (append_range(index, e->header_offset, e->data_offset - e->header_offset, &raw, err) < 0)
 		return -1;
-	do {
-		status = strata_tar_sparse_map(raw.data, raw.len, payload.data, payload.len, NULL,
-		                               extents, n, map_bytes, err);
+	for (;;) {
+		status = strata_tar_sparse_map(raw.data, raw.len, payload.data, payload.len,
+		                               &index->limits, extents, n, map_bytes, err);
 		if (status != 0)
-			continue;
+			break;
 		if (payload.len >= (uint64_t)e->stored)
 			return strata_fail(err, "EFORMAT", "sparse map is longer than its file");
 		uint64_t rest = (uint64_t)e->stored - payload.len;
@@ -92,7 +92,7 @@ static int read_sparse_map(const struct strata_index *index, const struct strata
 		if (append_range(index, e->data_offset + payload.len, rest < more ? rest : more,
 		                 &payload, err) < 0)
 			return -1;
-	} while (status == 0);
+	}
 	return status < 0 ? -1 : 0;
 }
 

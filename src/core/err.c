@@ -41,7 +41,7 @@ static void set_code(struct strata_err *err, const char *code)
 	err->code[len] = '\0';
 }
 
-int strata_fail(struct strata_err *err, const char *code, const char *fmt, ...)
+int(strata_fail)(struct strata_err *err, const char *code, const char *fmt, ...)
 {
 	va_list ap;
 
@@ -111,7 +111,7 @@ static const char *errno_name(int errnum)
 	}
 }
 
-int strata_fail_errno(struct strata_err *err, int errnum, const char *fmt, ...)
+int(strata_fail_errno)(struct strata_err *err, int errnum, const char *fmt, ...)
 {
 	char text_space[128];
 	const char *text = strerror_r(errnum, text_space, sizeof(text_space));
@@ -129,12 +129,12 @@ int strata_fail_errno(struct strata_err *err, int errnum, const char *fmt, ...)
 	return -1;
 }
 
-int strata_fail_nomem(struct strata_err *err)
+int(strata_fail_nomem)(struct strata_err *err)
 {
 	return strata_fail(err, "ENOMEM", "out of memory");
 }
 
-int strata_err_wrap(struct strata_err *err, const char *fmt, ...)
+int(strata_err_wrap)(struct strata_err *err, const char *fmt, ...)
 {
 	/* Half of the message at most: the cause must not be pushed out. */
 	char context[sizeof(err->msg) / 2];

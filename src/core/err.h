@@ -36,6 +36,13 @@ int strata_fail_nomem(struct strata_err *err);
 int strata_err_wrap(struct strata_err *err, const char *fmt, ...)
         __attribute__((format(printf, 2, 3)));
 
+#ifdef __clang_analyzer__ /* which does not see into other files that they always return -1 */
+#define strata_fail(...) (strata_fail(__VA_ARGS__), -1)
+#define strata_fail_errno(...) (strata_fail_errno(__VA_ARGS__), -1)
+#define strata_fail_nomem(err) (strata_fail_nomem(err), -1)
+#define strata_err_wrap(...) (strata_err_wrap(__VA_ARGS__), -1)
+#endif
+
 /*
  * Writes bytes[0..len) to out as a quoted, printable, NUL-terminated string
  * ('a\x1bb'); what does not fit is cut and ends in "...". Returns out.

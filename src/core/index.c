@@ -279,6 +279,8 @@ int strata_index_scan(struct strata_index *index, const struct strata_tar_limits
 {
 	if (index->scanned)
 		return 0;
+	if (limits != NULL)
+		index->limits = *limits;
 	if (scan(index, limits, work, err) < 0) {
 		forget_scan(index);
 		return -1;

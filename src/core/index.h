@@ -91,6 +91,7 @@ struct strata_blob {
 struct strata_index {
 	struct strata_blob blob;              /* owns a reference */
 	struct strata_inflate_limits inflate; /* whenever it is read */
+	struct strata_tar_limits limits;      /* of its scan, for whoever parses again */
 	struct strata_file *plain; /* the inflated tar, once somebody needed random access */
 	struct strata_entry *entries;
 	uint32_t count;

@@ -106,7 +106,8 @@ static int append_wrapped(struct strata_buf *out, const struct strata_json *doc,
 
 		if (++depth > doc->limits.max_depth)
 			return strata_fail(err, "ELIMIT",
-			                   "JSON would be nested deeper than %zu levels",
+			                   "JSON would be nested deeper than %zu levels "
+			                   "(limits.json.max_depth)",
 			                   doc->limits.max_depth);
 		if (strata_buf_append(out, "{", 1, err) || append_name(out, part, err) ||
 		    strata_buf_append(out, ":", 1, err))

@@ -70,8 +70,10 @@ static int add_token(struct scan *s, enum strata_json_type type)
 	uint32_t index = (uint32_t)out->n;
 
 	if (out->n >= s->limits->max_values)
-		return strata_fail(s->err, "ELIMIT", "JSON has more than %zu values (offset %zu)",
-		                   s->limits->max_values, s->pos);
+		return strata_fail(
+		        s->err, "ELIMIT",
+		        "JSON has more than %zu values (limits.json.max_values; offset %zu)",
+		        s->limits->max_values, s->pos);
 	if (out->n == out->cap) {
 		size_t cap = out->cap ? out->cap * 2 : 64;
 		struct strata_json_token *grown = strata_reallocarray(out->at, cap, sizeof(*grown));
@@ -125,7 +127,7 @@ static int hex4(struct scan *s, unsigned *value)
 /* Behind "\u": four digits, and a second escape when they are a surrogate. */
 static int scan_unicode(struct scan *s)
 {
-	unsigned high, low;
+	unsigned high = 0, low = 0;
 
 	if (hex4(s, &high))
 		return -1;
@@ -213,7 +215,7 @@ static int scan_word(struct scan *s, const char *word)
 {
 	size_t n = strlen(word);
 
-	if (s->len - s->pos < n || memcmp(s->text + s->pos, word, n))
+	if (s->len - s->pos < n || memcmp(s->text + s->pos, word, n) != 0)
 		return unexpected(s, "a value");
 	s->pos += n;
 	return 0;
@@ -308,9 +310,10 @@ static int open_container(struct scan *s, enum state *state)
 	bool array = s->text[s->pos] == '[';
 
 	if (s->depth >= s->limits->max_depth)
-		return strata_fail(s->err, "ELIMIT",
-		                   "JSON is nested deeper than %zu levels (offset %zu)",
-		                   s->limits->max_depth, s->pos);
+		return strata_fail(
+		        s->err, "ELIMIT",
+		        "JSON is nested deeper than %zu levels (limits.json.max_depth; offset %zu)",
+		        s->limits->max_depth, s->pos);
 	if (add_token(s, array ? STRATA_JSON_ARRAY : STRATA_JSON_OBJECT))
 		return -1;
 	s->open = (uint32_t)(s->out->n - 1);
@@ -424,8 +427,8 @@ int strata_json_scan(const char *text, size_t len, const struct strata_json_limi
 	/* offsets are 32 bits wide */
 	if (len > limits->max_bytes || len >= STRATA_JSON_NONE)
 		return strata_fail(err, "ELIMIT",
-		                   "JSON of %zu bytes is larger than the limit of %zu", len,
-		                   limits->max_bytes);
+		                   "JSON of %zu bytes is larger than limits.json.max_bytes (%zu)",
+		                   len, limits->max_bytes);
 	rc = scan_document(&s);
 	free(s.names);
 	return rc;

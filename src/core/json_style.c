@@ -213,7 +213,7 @@ static int put(struct layout *l, struct strata_json_slice s)
 
 	if (!strata_add(l->out->len, s.len, &total) || total > l->max_bytes)
 		return strata_fail(l->err, "ELIMIT",
-		                   "JSON would get larger than the limit of %zu bytes",
+		                   "JSON would get larger than limits.json.max_bytes (%zu)",
 		                   l->max_bytes);
 	return strata_buf_append(l->out, s.p, s.len, l->err);
 }

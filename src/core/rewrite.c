@@ -182,10 +182,10 @@ static void fill_changes(const struct strata_index *index, const struct strata_e
 }
 
 /* The PAX records of a raw header span, as the parser gives them. */
-static int raw_records(const struct strata_buf *raw, struct strata_buf *records,
-                       struct strata_err *err)
+static int raw_records(const struct strata_index *index, const struct strata_buf *raw,
+                       struct strata_buf *records, struct strata_err *err)
 {
-	struct strata_tar_parser *parser = strata_tar_parser_new(NULL, err);
+	struct strata_tar_parser *parser = strata_tar_parser_new(&index->limits, err);
 	enum strata_tar_event event;
 	const char *bytes = raw->data, *data;
 	size_t left = raw->len, data_len;
@@ -211,7 +211,7 @@ static int changed_records(const struct strata_index *index, const struct strata
 
 	if (!(e->changed & STRATA_TAR_RECORDS))
 		return 0;
-	if (raw_records(raw, &old, err) < 0)
+	if (raw_records(index, raw, &old, err) < 0)
 		return -1;
 	return strata_pax_diff(old.data, old.len, index->arena.data + e->pax.offset, e->pax.len,
 	                       out, err);
@@ -393,7 +393,7 @@ static int run(struct rewrite *w, const struct strata_edit_options *options, str
 	if (wanted == STRATA_DIGEST_STORED) {
 		if (check_digest("digest", w->index->digest, digest, err) < 0)
 			return -1;
-		memcpy(diff_id, w->index->diff_id, sizeof(diff_id));
+		memcpy(diff_id, w->index->diff_id, sizeof(diff_id)); // NOLINT: it is an array
 	}
 	if (check_digest("diff_id", options->diff_id, diff_id, err) < 0)
 		return -1;

@@ -44,7 +44,7 @@ static int read_stream(FILE *from, char *bytes, size_t *len, const char *name,
 	}
 }
 
-struct strata_file *strata_spool(FILE *from, const char *name, const char *temp_dir,
+struct strata_file *strata_spool(FILE *from, const char *name, const char *temp_dir, uint64_t max,
                                  struct strata_err *err)
 {
 	cleanup_file struct strata_file *f = strata_file_temp(temp_dir, err);
@@ -61,8 +61,14 @@ struct strata_file *strata_spool(FILE *from, const char *name, const char *temp_
 		return NULL;
 	}
 	do {
-		if (read_stream(from, bytes, &len, name, err) < 0 ||
-		    strata_file_write(f, at, bytes, len, err) < 0)
+		if (read_stream(from, bytes, &len, name, err) < 0)
+			return NULL;
+		if (len > max - at) {
+			strata_fail(err, "ELIMIT", "%s: more than limits.spool (%llu) bytes", name,
+			            (unsigned long long)max);
+			return NULL;
+		}
+		if (strata_file_write(f, at, bytes, len, err) < 0)
 			return NULL;
 		at += len;
 	} while (len > 0);

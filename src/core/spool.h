@@ -12,10 +12,11 @@
 
 /*
  * Reads a stream to its end, what is buffered included, into an unnamed file
- * in temp_dir (NULL: as strata_file_temp). `name` is what messages call it.
+ * in temp_dir (NULL: as strata_file_temp); more than max bytes are ELIMIT, and the
+ * message names limits.spool. `name` is what messages call it.
  * The stream stays the caller's.
  */
-struct strata_file *strata_spool(FILE *from, const char *name, const char *temp_dir,
+struct strata_file *strata_spool(FILE *from, const char *name, const char *temp_dir, uint64_t max,
                                  struct strata_err *err);
 
 /*

@@ -121,6 +121,10 @@ int strata_stream_open(struct strata_stream *s, const struct strata_blob *blob, 
 		s->work = *work;
 	if (limits != NULL)
 		s->limits = *limits;
+	if (s->limits.bytes == 0)
+		s->limits.bytes = STRATA_INFLATE_BYTES;
+	if (s->limits.members == 0)
+		s->limits.members = STRATA_INFLATE_MEMBERS;
 	if (s->limits.ratio == 0)
 		s->limits.ratio = STRATA_INFLATE_RATIO;
 	if (!plain) {
@@ -192,7 +196,7 @@ static int check_limits(const struct strata_stream *s, struct strata_err *err)
 	uint64_t total = s->plain_total + s->out->len;
 	uint64_t consumed = s->position - s->in_left;
 
-	if (s->limits.bytes != 0 && total > s->limits.bytes)
+	if (total > s->limits.bytes)
 		return strata_fail(err, "ELIMIT", "inflates to more than limits.bytes (%llu)",
 		                   (unsigned long long)s->limits.bytes);
 	if (total > STRATA_INFLATE_RATIO_FREE && total / s->limits.ratio >= consumed)
@@ -201,6 +205,11 @@ static int check_limits(const struct strata_stream *s, struct strata_err *err)
 		                   "%llu bytes from %llu",
 		                   (unsigned long long)s->limits.ratio, (unsigned long long)total,
 		                   (unsigned long long)consumed);
+	if (strata_decoder_members(s->decoder) > s->limits.members)
+		return strata_fail(err, "ELIMIT", "more than limits.members (%llu) %s",
+		                   (unsigned long long)s->limits.members,
+		                   s->blob->compression == STRATA_GZIP ? "gzip members"
+		                                                       : "zstd frames");
 	return 0;
 }
 

@@ -105,7 +105,9 @@ struct strata_tar_limits {
 	size_t max_extension; /* bytes of one x, g, L or K payload: default 1 MiB */
 	size_t max_path;      /* bytes of a path or linkpath: default 4096 */
 	uint64_t max_entries; /* default 10 million */
+	size_t max_records;   /* PAX records of one entry: default 65536 */
 	size_t max_sparse;    /* entries of a sparse map: default 65536 */
+	uint64_t max_file;    /* bytes of one entry's content, holes included: default none */
 };
 
 struct strata_tar_parser;

@@ -11,9 +11,10 @@ int tar_extension_size(const char *block, size_t max, size_t *size, struct strat
 	if (!tar_get_number(block, TAR_SIZE, &n) || n < 0)
 		return strata_fail(err, "EFORMAT", "extension header with a bad size");
 	if ((uint64_t)n > max)
-		return strata_fail(err, "ELIMIT",
-		                   "extension header of %lld bytes, more than max_extension (%zu)",
-		                   (long long)n, max);
+		return strata_fail(
+		        err, "ELIMIT",
+		        "extension header of %lld bytes, more than limits.extension (%zu)",
+		        (long long)n, max);
 	*size = (size_t)n;
 	return 0;
 }

@@ -185,8 +185,8 @@ static int64_t signed_sum(const char *block)
 	int64_t total = unsigned_sum(block);
 
 	for (size_t i = 0; i < STRATA_TAR_BLOCK; i++)
-		if ((block[i] & 0x80) &&
-		    (i < TAR_CHECKSUM.at || i >= (size_t)TAR_CHECKSUM.at + TAR_CHECKSUM.len))
+		if ((i < TAR_CHECKSUM.at || i >= (size_t)TAR_CHECKSUM.at + TAR_CHECKSUM.len) &&
+		    (block[i] & 0x80))
 			total -= 256;
 	return total;
 }

@@ -7,7 +7,9 @@
 
 #define DEFAULT_MAX_PATH 4096
 #define DEFAULT_MAX_ENTRIES 10000000
+#define DEFAULT_MAX_RECORDS 65536
 #define DEFAULT_MAX_SPARSE 65536
+#define DEFAULT_MAX_FILE UINT64_MAX
 /* All extension headers before one entry, in units of max_extension. */
 #define SPAN_EXTENSIONS 4
 
@@ -58,8 +60,12 @@ struct strata_tar_parser *strata_tar_parser_new(const struct strata_tar_limits *
 		p->limits.max_path = DEFAULT_MAX_PATH;
 	if (!p->limits.max_entries)
 		p->limits.max_entries = DEFAULT_MAX_ENTRIES;
+	if (!p->limits.max_records)
+		p->limits.max_records = DEFAULT_MAX_RECORDS;
 	if (!p->limits.max_sparse)
 		p->limits.max_sparse = DEFAULT_MAX_SPARSE;
+	if (!p->limits.max_file)
+		p->limits.max_file = DEFAULT_MAX_FILE;
 	p->need = STRATA_TAR_BLOCK;
 	return p;
 }
@@ -119,12 +125,27 @@ static int grow_span(struct strata_tar_parser *p, enum part part, size_t n, stru
 	p->block = p->need;
 	if (part != PART_SPARSE && p->need > max)
 		return strata_fail(err, "ELIMIT",
-		                   "extension headers of more than %zu bytes before one entry",
-		                   max);
+		                   "extension headers of more than %zu bytes (%d times "
+		                   "limits.extension) before one entry",
+		                   max, SPAN_EXTENSIONS);
 	if (!strata_add(p->need, n, &p->need))
 		return strata_fail_nomem(err);
 	p->part = part;
 	return 0;
+}
+
+static int check_records(const struct strata_tar_parser *p, const char *records, size_t len,
+                         struct strata_err *err)
+{
+	struct strata_pax_record r;
+
+	for (size_t n = 0; strata_pax_next(&records, &len, &r, err) > 0; n++)
+		if (n == p->limits.max_records)
+			return strata_fail(err, "ELIMIT",
+			                   "more than limits.records (%zu) PAX records before one "
+			                   "entry",
+			                   p->limits.max_records);
+	return 0; /* what is wrong with a record is said where it is used */
 }
 
 /* A map that is in the span is checked at once, as Go does. */
@@ -147,15 +168,21 @@ static int complete_entry(struct strata_tar_parser *p, struct strata_err *err)
 	struct tar_span s;
 
 	if (p->entries >= p->limits.max_entries)
-		return strata_fail(err, "ELIMIT", "more than max_entries (%llu) entries",
+		return strata_fail(err, "ELIMIT", "more than limits.entries (%llu) entries",
 		                   (unsigned long long)p->limits.max_entries);
 	if (tar_split_span(p->span.data, p->span.len, &s, err) < 0 ||
 	    tar_decode_span(p->span.data, &s, p->joined, h, err) < 0)
 		return -1;
 	if (h->path_len > p->limits.max_path || h->linkpath_len > p->limits.max_path)
-		return strata_fail(err, "ELIMIT", "path of %zu bytes, more than max_path (%zu)",
+		return strata_fail(err, "ELIMIT", "path of %zu bytes, more than limits.path (%zu)",
 		                   h->path_len > h->linkpath_len ? h->path_len : h->linkpath_len,
 		                   p->limits.max_path);
+	if (check_records(p, h->pax, h->pax_len, err) < 0)
+		return -1;
+	if ((uint64_t)h->size > p->limits.max_file)
+		return strata_fail(err, "ELIMIT",
+		                   "content of %lld bytes, more than limits.file (%llu)",
+		                   (long long)h->size, (unsigned long long)p->limits.max_file);
 	if (h->sparse && check_sparse(p, err) < 0)
 		return -1;
 	if (p->signed_checksum)
@@ -228,7 +255,7 @@ static int complete_sparse(struct strata_tar_parser *p, struct strata_err *err)
 		return complete_entry(p, err);
 	if (p->sparse_pairs > p->limits.max_sparse)
 		return strata_fail(err, "ELIMIT",
-		                   "sparse map of more than max_sparse (%zu) extents",
+		                   "sparse map of more than limits.sparse (%zu) extents",
 		                   p->limits.max_sparse);
 	return grow_span(p, PART_SPARSE, STRATA_TAR_BLOCK, err);
 }

@@ -6,7 +6,6 @@
 #include "tar_internal.h"
 
 #define DEFAULT_MAX_SPARSE 65536
-#define MAX_MAP_BYTES ((size_t)1 << 20)
 
 enum tar_sparse_kind tar_pax_sparse_kind(const struct pax_values *v)
 {
@@ -31,9 +30,10 @@ struct map {
 	size_t n;
 	size_t cap;
 	size_t max;
-	uint64_t size;   /* of the content */
-	uint64_t end;    /* of the last extent */
-	uint64_t stored; /* sum of the extents */
+	size_t max_bytes; /* of its text in front of a payload */
+	uint64_t size;    /* of the content */
+	uint64_t end;     /* of the last extent */
+	uint64_t stored;  /* sum of the extents */
 };
 
 static int add_extent(struct map *m, uint64_t offset, uint64_t len, struct strata_err *err)
@@ -46,7 +46,7 @@ static int add_extent(struct map *m, uint64_t offset, uint64_t len, struct strat
 		return strata_fail(err, "EFORMAT", "sparse map goes backwards");
 	if (m->n >= m->max)
 		return strata_fail(err, "ELIMIT",
-		                   "sparse map of more than max_sparse (%zu) extents", m->max);
+		                   "sparse map of more than limits.sparse (%zu) extents", m->max);
 	if (m->n == m->cap) {
 		struct strata_tar_extent *more;
 
@@ -203,7 +203,7 @@ static int read_payload(struct map *m, const char *payload, size_t len, uint64_t
 
 	if (found == 1 && n > m->max)
 		return strata_fail(err, "ELIMIT",
-		                   "sparse map of more than max_sparse (%zu) extents", m->max);
+		                   "sparse map of more than limits.sparse (%zu) extents", m->max);
 	for (uint64_t i = 0; found == 1 && i < n; i++) {
 		uint64_t offset = 0;
 		uint64_t count = 0;
@@ -214,9 +214,10 @@ static int read_payload(struct map *m, const char *payload, size_t len, uint64_t
 		if (found == 1 && add_extent(m, offset, count, err) < 0)
 			return -1;
 	}
-	if (found == 0 && len > MAX_MAP_BYTES)
-		return strata_fail(err, "ELIMIT", "sparse map of more than %zu bytes",
-		                   MAX_MAP_BYTES);
+	if (found == 0 && len > m->max_bytes)
+		return strata_fail(err, "ELIMIT",
+		                   "sparse map of more than limits.extension (%zu) bytes",
+		                   m->max_bytes);
 	if (found == 1) {
 		*map_bytes = (uint64_t)(text - payload);
 		*map_bytes += strata_tar_padding(*map_bytes);
@@ -268,7 +269,9 @@ int strata_tar_sparse_map(const char *raw, size_t raw_len, const char *payload, 
                           struct strata_err *err)
 {
 	struct map m = {.max = limits && limits->max_sparse ? limits->max_sparse
-	                                                    : DEFAULT_MAX_SPARSE};
+	                                                    : DEFAULT_MAX_SPARSE,
+	                .max_bytes = limits && limits->max_extension ? limits->max_extension
+	                                                             : TAR_MAX_EXTENSION};
 	int status = read_map(&m, raw, raw_len, payload, payload_len, map_bytes, err);
 
 	if (status != 1) {

@@ -33,7 +33,7 @@ bool tar_split_path(const char *path, size_t len, size_t prefix_max, size_t *at)
 /* The ASCII bytes of text, as many as fit. */
 static void put_ascii(char *block, struct tar_field f, const char *text, size_t len)
 {
-	char clean[128];
+	char clean[128] = "";
 	size_t n = 0;
 
 	for (size_t i = 0; i < len && n <= f.len; i++)
@@ -59,7 +59,7 @@ static void begin_block(char *block, const char *magic, char typeflag)
 static void put_extension_name(char *block, const char *path, size_t len)
 {
 	static const char middle[] = "PaxHeaders.0/";
-	char name[TAR_NAME_LEN];
+	char name[TAR_NAME_LEN] = "";
 	size_t dir = len;
 	size_t n = 0;
 

@@ -31,6 +31,8 @@ static void set_limits(struct strata_task *task)
 		kept->ratio = task->inflate.ratio;
 	if (task->inflate.zstd_window != 0)
 		kept->zstd_window = task->inflate.zstd_window;
+	if (task->inflate.members != 0)
+		kept->members = task->inflate.members;
 }
 
 static int run_scan(struct strata_task *task, const struct strata_work *work,

@@ -100,6 +100,7 @@ int strata_tree_init(struct strata_tree *tree, struct strata_err *err)
 {
 	tree->free_node = STRATA_NO_NODE;
 	tree->sorted = true;
+	tree->max_steps = STRATA_TREE_STEPS;
 	if (getrandom(&tree->hash_key, sizeof(tree->hash_key), 0) < 0)
 		tree->hash_key.k0 = (uintptr_t)tree;
 	if (new_buckets(tree, FIRST_BUCKETS, err) < 0 || grow(tree, err) < 0)

@@ -37,7 +37,7 @@
  * Components of symlinks' targets that building a tree walks in all. Short entries
  * can lead through long chains of links; honest images need a few for each entry.
  */
-#define STRATA_MAX_STEPS ((uint64_t)100 * 1000 * 1000)
+#define STRATA_TREE_STEPS ((uint64_t)100 * 1000 * 1000)
 
 struct strata_node {
 	uint32_t parent; /* the root's is the root */
@@ -77,7 +77,8 @@ struct strata_tree {
 	uint32_t inode_count;
 	uint32_t inode_capacity;
 	struct strata_buf names; /* of implied directories */
-	uint64_t steps;          /* see STRATA_MAX_STEPS */
+	uint64_t steps;          /* so far */
+	uint64_t max_steps;      /* STRATA_TREE_STEPS, unless changed before the first layer */
 	bool sorted;
 	bool broken; /* a layer failed half way */
 };

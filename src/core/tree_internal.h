@@ -39,7 +39,7 @@ static inline bool tree_is_dir(const struct strata_tree *tree, uint32_t node)
 /* A walk along a path: what it begins with, and what it may do on its way. */
 struct tree_walk {
 	bool follow;    /* a symlink at the end */
-	bool metered;   /* counts steps, for STRATA_MAX_STEPS */
+	bool metered;   /* counts steps, for max_steps */
 	bool create;    /* directories that are missing, in place of what is none */
 	uint32_t layer; /* that they are implied by */
 };

@@ -35,7 +35,7 @@ static int follow(struct walker *w, uint32_t link, struct strata_err *err)
 		return fail(w, "ELOOP", "too many levels of symbolic links", err);
 	if (target.len == 0)
 		return fail(w, "ENOENT", "a symbolic link to nothing", err);
-	if (target.len > 0 && text[0] == '/')
+	if (text[0] == '/')
 		w->here = STRATA_ROOT_NODE;
 	if (strata_buf_splice(&w->rest, 0, w->at, text, target.len, err) < 0)
 		return -1;
@@ -98,8 +98,9 @@ static int walk(struct walker *w, uint32_t *node, struct strata_err *err)
 			*node = w->here;
 			return 0;
 		}
-		if (w->walk->metered && w->links > 0 && ++w->tree->steps > STRATA_MAX_STEPS)
-			return fail(w, "ELIMIT", "too many steps through symbolic links", err);
+		if (w->walk->metered && w->links > 0 && ++w->tree->steps > w->tree->max_steps)
+			return fail(w, "ELIMIT",
+			            "more steps through symbolic links than limits.steps", err);
 		slash = memchr(text + w->at, '/', w->rest.len - w->at);
 		len = slash ? (size_t)(slash - text) - w->at : w->rest.len - w->at;
 		if (len == 1 && text[w->at] == '.') {

@@ -1,6 +1,7 @@
 /* strata.Target: a directory, the layers that are to be applied to it, and what came of it. */
 #include <string.h>
 
+#include "limits.h"
 #include "objects.h"
 
 static struct strata_apply *check_apply(lua_State *L)
@@ -22,24 +23,9 @@ static bool flag_field(lua_State *L, int arg, const char *field)
 	return flag;
 }
 
-/* 0 when absent. */
-static uint64_t number_field(lua_State *L, int arg, const char *field)
-{
-	lua_Integer n = 0;
-
-	lua_getfield(L, arg, field);
-	if (!lua_isnil(L, -1))
-		n = strata_check_integer(L, lua_gettop(L));
-	lua_pop(L, 1);
-	if (n < 0)
-		luaL_error(L, "field '%s' must not be negative", field);
-	return (uint64_t)n;
-}
-
 /*
- * target(dir, {overlay, user_xattrs, merge, keep_partial, unprivileged, rootless, max_entries,
- *        max_path, max_extension, max_bytes, max_ratio, max_zstd_window}) -> Target | nil, message,
- * code
+ * target(dir, {overlay, user_xattrs, merge, keep_partial, unprivileged, rootless, max_depth,
+ *        max_removals}) -> Target | nil, message, code; the options are also what limits.h lists
  */
 static int apply_new(lua_State *L)
 {
@@ -47,6 +33,7 @@ static int apply_new(lua_State *L)
 	struct strata_apply_options options = {0};
 	struct strata_apply **a;
 	struct strata_err err;
+	uint64_t depth;
 
 	luaL_checktype(L, 2, LUA_TTABLE);
 	options.overlay = flag_field(L, 2, "overlay");
@@ -55,12 +42,11 @@ static int apply_new(lua_State *L)
 	options.keep_partial = flag_field(L, 2, "keep_partial");
 	options.unprivileged = flag_field(L, 2, "unprivileged");
 	options.rootless = flag_field(L, 2, "rootless");
-	options.limits.max_entries = number_field(L, 2, "max_entries");
-	options.limits.max_path = (size_t)number_field(L, 2, "max_path");
-	options.limits.max_extension = (size_t)number_field(L, 2, "max_extension");
-	options.inflate.bytes = number_field(L, 2, "max_bytes");
-	options.inflate.ratio = number_field(L, 2, "max_ratio");
-	options.inflate.zstd_window = number_field(L, 2, "max_zstd_window");
+	options.limits = strata_tar_limit_fields(L, 2);
+	options.inflate = strata_inflate_limit_fields(L, 2);
+	depth = strata_limit_field(L, 2, "max_depth");
+	options.max_depth = depth < UINT32_MAX ? (uint32_t)depth : UINT32_MAX;
+	options.max_removals = strata_limit_field(L, 2, "max_removals");
 	a = strata_new_object(L, APPLY_TYPE, sizeof(struct strata_apply *));
 	*a = strata_apply_new(dir, &options, &err);
 	return *a != NULL ? 1 : strata_push_error(L, &err);
@@ -91,8 +77,8 @@ static int apply_add(lua_State *L)
 	label = strata_opt_field(L, 2, "label", &len);
 	digest = digest_field(L, "digest");
 	diff_id = digest_field(L, "diff_id");
-	blob.offset = number_field(L, 2, "offset");
-	blob.size = number_field(L, 2, "size");
+	blob.offset = strata_limit_field(L, 2, "offset");
+	blob.size = strata_limit_field(L, 2, "size");
 	blob.compression = strata_check_compression(L, strata_opt_field(L, 2, "compression", &len));
 	lua_getfield(L, 2, "file");
 	blob.file = strata_check_file(L, 3);

@@ -124,6 +124,20 @@ static uint32_t content_of(const struct lua_entry *entry)
 	return index->links[entry->number].root;
 }
 
+/* Whoever does not say how much is not to be given an endless file. */
+static int check_read(const struct lua_entry *entry, uint64_t from, int64_t size,
+                      struct strata_err *err)
+{
+	uint64_t max = entry->owner->max_read;
+
+	if (from >= (uint64_t)size || (uint64_t)size - from <= max)
+		return 0;
+	return strata_fail(err, "ELIMIT",
+	                   "content of %llu bytes, more than limits.read (%llu): "
+	                   "say how many to read, or open it to read in pieces",
+	                   (unsigned long long)((uint64_t)size - from), (unsigned long long)max);
+}
+
 /* entry:read([max [, from]]) -> content | nil, message, code */
 static int entry_read(lua_State *L)
 {
@@ -139,7 +153,9 @@ static int entry_read(lua_State *L)
 	if (index->entries[number].typeflag == '1')
 		strata_fail(&err, "ENOENT",
 		            "the file that the hardlink names is not in this layer");
-	else if (strata_index_content(index, number, (uint64_t)from,
+	else if ((max >= 0 ||
+	          check_read(entry, (uint64_t)from, index->entries[number].size, &err) == 0) &&
+	         strata_index_content(index, number, (uint64_t)from,
 	                              max < 0 ? UINT64_MAX : (uint64_t)max, content, &err) == 0) {
 		lua_pushlstring(L, content->data ? content->data : "", content->len);
 		strata_buf_free(content);

@@ -2,7 +2,10 @@
 #include <string.h>
 
 #include "../core/edit.h"
+#include "limits.h"
 #include "objects.h"
+
+#define MAX_READ (64 << 20)
 
 struct strata_lua_index *strata_check_index(lua_State *L, int arg)
 {
@@ -32,15 +35,20 @@ static int compression_option(lua_State *L, int arg)
 	return values[luaL_checkoption(L, arg, "none", names)];
 }
 
-/* index(file, offset, size, compression) -> Index, not scanned yet */
+/*
+ * index(file, offset, size, compression [, max_read]) -> Index, not scanned yet. max_read: what
+ * entry:read() gives at most when it is not told how much.
+ */
 static int index_new(lua_State *L)
 {
 	struct strata_file *file = strata_check_file(L, 1);
 	lua_Integer offset = strata_check_integer(L, 2);
 	lua_Integer size = strata_check_integer(L, 3);
 	int compression = compression_option(L, 4);
+	lua_Integer max_read = lua_isnoneornil(L, 5) ? MAX_READ : strata_check_integer(L, 5);
 	struct strata_lua_index *o;
 
+	luaL_argcheck(L, max_read >= 0, 5, "must not be negative");
 	luaL_argcheck(L, offset >= 0, 2, "must not be negative");
 	luaL_argcheck(L, size >= 0, 3, "must not be negative");
 	o = strata_new_object(L, INDEX_TYPE, sizeof(*o));
@@ -49,6 +57,7 @@ static int index_new(lua_State *L)
 	lua_pushvalue(L, -2);
 	lua_setfield(L, -2, "index");
 	strata_setuservalue(L, -2);
+	o->max_read = (uint64_t)max_read;
 	o->index.blob = (struct strata_blob){.file = strata_file_ref(file),
 	                                     .offset = (uint64_t)offset,
 	                                     .size = (uint64_t)size,
@@ -72,13 +81,18 @@ static int index_close(lua_State *L)
 	return 0;
 }
 
-/* index:scan([limits]) -> true | nil, message, code. A job can do it, too. */
+/* index:scan([limits as in limits.h]) -> true | nil, message, code. A job can do it, too. */
 static int index_scan(lua_State *L)
 {
 	struct strata_lua_index *o = strata_check_index(L, 1);
 	struct strata_tar_limits limits = {0};
 	struct strata_err err;
 
+	if (!lua_isnoneornil(L, 2)) {
+		luaL_checktype(L, 2, LUA_TTABLE);
+		limits = strata_tar_limit_fields(L, 2);
+		o->index.inflate = strata_inflate_limit_fields(L, 2);
+	}
 	if (!o->index.scanned && strata_index_scan(&o->index, &limits, NULL, &err) < 0)
 		return strata_push_error(L, &err);
 	lua_pushboolean(L, 1);

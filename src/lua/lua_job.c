@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "../core/job.h"
+#include "limits.h"
 #include "objects.h"
 
 #define JOB_TYPE "strata.Job"
@@ -87,16 +88,6 @@ static int64_t size_field(lua_State *L, const char *field, int64_t fallback)
 	}
 	lua_pop(L, 1);
 	return n;
-}
-
-/* 0, also when absent: the default. */
-static uint64_t limit_field(lua_State *L, const char *field)
-{
-	int64_t n = size_field(L, field, 0);
-
-	if (n < 0)
-		luaL_error(L, "field '%s' must not be negative", field);
-	return (uint64_t)n;
 }
 
 /* The object in a field of arg 2, anchored in the job; NULL when absent. */
@@ -193,14 +184,10 @@ static void check_options(lua_State *L, struct task_options *o)
 	o->size = size_field(L, "size", 0);
 	o->to_offset = size_field(L, "to_offset", 0);
 	o->level = size_field(L, "level", -1);
-	o->limits.max_entries = (uint64_t)size_field(L, "max_entries", 0);
-	o->limits.max_path = (size_t)size_field(L, "max_path", 0);
-	o->limits.max_extension = (size_t)size_field(L, "max_extension", 0);
+	o->limits = strata_tar_limit_fields(L, 2);
+	o->inflate = strata_inflate_limit_fields(L, 2);
 	o->compression = compression_field(L, "compression");
 	o->as = compression_field(L, "as");
-	o->inflate.bytes = limit_field(L, "max_bytes");
-	o->inflate.ratio = limit_field(L, "max_ratio");
-	o->inflate.zstd_window = limit_field(L, "max_zstd_window");
 	lua_getfield(L, 2, "plain");
 	o->plain = lua_toboolean(L, -1);
 	lua_pop(L, 1);
@@ -230,9 +217,9 @@ static int fill_task(struct strata_task *task, const struct task_options *o, str
 	task->plain = o->plain;
 	task->to_offset = (uint64_t)o->to_offset;
 	if (o->digest != NULL)
-		strcpy(task->expect_digest, o->digest);
+		memcpy(task->expect_digest, o->digest, strlen(o->digest) + 1);
 	if (o->diff_id != NULL)
-		strcpy(task->expect_diff_id, o->diff_id);
+		memcpy(task->expect_diff_id, o->diff_id, strlen(o->diff_id) + 1);
 	if (o->file != NULL)
 		task->blob = (struct strata_blob){strata_file_ref(o->file), (uint64_t)o->offset,
 		                                  (uint64_t)o->size, o->compression};
@@ -290,8 +277,7 @@ static int add_task(lua_State *L, enum strata_task_kind kind)
 }
 
 /*
- * job:scan{label, index, diff_id, max_entries, max_path, max_extension,
- *          max_bytes, max_ratio, max_zstd_window}
+ * job:scan{label, index, diff_id} and what limits.h lists
  */
 static int job_scan(lua_State *L)
 {
@@ -299,8 +285,8 @@ static int job_scan(lua_State *L)
 }
 
 /*
- * job:hash{label, file, offset, size, compression, plain, digest, diff_id,
- *          max_bytes, max_ratio, max_zstd_window}
+ * job:hash{label, file, offset, size, compression, plain, digest, diff_id} and the limits of
+ * inflating
  */
 static int job_hash(lua_State *L)
 {
@@ -308,8 +294,8 @@ static int job_hash(lua_State *L)
 }
 
 /*
- * job:write{label, index, to, compression, level, temp_dir, digest, diff_id,
- *           max_bytes, max_ratio, max_zstd_window}
+ * job:write{label, index, to, compression, level, temp_dir, digest, diff_id} and the limits of
+ * inflating
  * level: 0 to 9 for gzip, 1 to 19 for zstd, -1 (default) for the format's default.
  */
 static int job_write(lua_State *L)
@@ -318,8 +304,8 @@ static int job_write(lua_State *L)
 }
 
 /*
- * job:recode{label, file, offset, size, compression, to, as, level, digest, diff_id,
- *            max_bytes, max_ratio, max_zstd_window}
+ * job:recode{label, file, offset, size, compression, to, as, level, digest, diff_id} and the limits
+ * of inflating
  * compression is that of the source, as that of the result; digest and diff_id
  * are what the source must have.
  */

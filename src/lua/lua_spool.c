@@ -3,10 +3,11 @@
  *
  *   ---@param source "-"|file*  standard input, or an open file of io (io.popen's, too)
  *   ---@param temp_dir? string  default: $TMPDIR or /tmp
+ *   ---@param max? integer  more bytes are ELIMIT; default 1 TiB
  *   ---@return strata.File?  everything that was left to read; unnamed, gone when it is closed
  *   ---@return string? message
  *   ---@return string? code
- *   function core.spool(source, temp_dir) end
+ *   function core.spool(source, temp_dir, max) end
  *
  *   ---@param target "-"|file*  standard output, or an open file of io
  *   ---@return boolean? ok
@@ -19,6 +20,8 @@
 
 #include "../core/spool.h"
 #include "objects.h"
+
+#define MAX_SPOOL 1099511627776.0
 
 #if LUA_VERSION_NUM >= 502
 static FILE *stream_of(const void *object)
@@ -43,23 +46,28 @@ static FILE *check_stream(lua_State *L, int arg, FILE *standard)
 
 	if (lua_type(L, arg) == LUA_TSTRING && strcmp(lua_tostring(L, arg), "-") == 0)
 		return standard;
-	if (object == NULL)
+	if (object == NULL) {
 		luaL_argerror(L, arg, "\"-\" or an open file expected");
+		return NULL; /* not reached */
+	}
 	stream = stream_of(object);
 	if (stream == NULL)
 		luaL_argerror(L, arg, "the file is closed");
 	return stream;
 }
 
-/* spool(source [, temp_dir]) -> File | nil, message, code */
+/* spool(source [, temp_dir [, max]]) -> File | nil, message, code */
 static int spool(lua_State *L)
 {
 	FILE *from = check_stream(L, 1, stdin);
 	const char *temp_dir = strata_opt_path(L, 2);
+	lua_Number max = luaL_optnumber(L, 3, MAX_SPOOL);
 	struct strata_file **f = strata_new_object(L, FILE_TYPE, sizeof(struct strata_file *));
 	struct strata_err err;
 
-	*f = strata_spool(from, from == stdin ? "standard input" : "stream", temp_dir, &err);
+	luaL_argcheck(L, max >= 0 && max <= 9007199254740992.0, 3, "out of range");
+	*f = strata_spool(from, from == stdin ? "standard input" : "stream", temp_dir,
+	                  (uint64_t)max, &err);
 	return *f ? 1 : strata_push_error(L, &err);
 }
 

@@ -20,16 +20,20 @@ struct lua_tree {
 	bool closed;
 };
 
-/* tree() -> Tree. Its user value is the list of its indexes. */
+/* tree([max_steps]) -> Tree. Its user value is the list of its indexes. */
 static int tree_new(lua_State *L)
 {
+	lua_Integer max_steps = lua_isnoneornil(L, 1) ? 0 : strata_check_integer(L, 1);
 	struct lua_tree *o = strata_new_object(L, TREE_TYPE, sizeof(*o));
 	struct strata_err err;
 
+	luaL_argcheck(L, max_steps >= 0, 1, "must not be negative");
 	lua_newtable(L);
 	strata_setuservalue(L, -2);
 	if (strata_tree_init(&o->tree, &err) < 0)
 		return strata_push_error(L, &err);
+	if (max_steps > 0)
+		o->tree.max_steps = (uint64_t)max_steps;
 	o->ready = true;
 	return 1;
 }

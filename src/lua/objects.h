@@ -38,6 +38,7 @@ int strata_lua_file_send(lua_State *L);
 /* strata.Index is a struct strata_index; its user value keeps nothing else. */
 struct strata_lua_index {
 	struct strata_index index;
+	uint64_t max_read; /* bytes that reading an entry gives without being told how many */
 	bool closed;
 	bool abandoned; /* to be closed by the job that works on it */
 };

@@ -11,8 +11,6 @@ local platform = require "strata.platform"
 
 local docker = {}
 
-local MAX_JSON = 4 * 1024 * 1024
-local MAX_LAYERS = 4096
 local CONTROL_FILES = { "manifest.json", "repositories", "index.json", "oci-layout" }
 
 local function fail(code, fmt, ...)
@@ -27,6 +25,7 @@ end
 ---@field item table  decoded
 ---@field items table[]  all of the archive
 ---@field max_json integer  bytes of a document at most
+---@field index_depth integer  indexes inside indexes at most
 ---@field json_limits? table  for core.json
 ---@field config_name string
 ---@field config_member strata.Member
@@ -68,25 +67,27 @@ local function strings(path, item, name)
 end
 
 -- A control file may be there twice only when both are the same.
-local function control_file(members, name, max)
+local function control_file(members, name, limits)
   if not members.by_name[name] then return nil end
   local member, message, code = members:resolve(name, "control file")
   if not member then return nil, message, code end
-  return members:read(member, max)
+  return members:read(member, limits.json.max_bytes)
 end
 
-local function read_manifest(members, max)
+local function read_manifest(members, limits)
   local path = members.path
   for _, name in ipairs(CONTROL_FILES) do
-    local _, message, code = control_file(members, name, max)
+    local _, message, code = control_file(members, name, limits)
     if message then return nil, message, code end
   end
-  local text = control_file(members, "manifest.json", max)
+  local text = control_file(members, "manifest.json", limits)
   if not text then
     return fail("EFORMAT", "%s: no manifest.json: not an image archive", path)
   end
-  local items, message = json.decode(text, { max_bytes = max })
-  if items == nil then return fail("EFORMAT", "%s: manifest.json: %s", path, message) end
+  local items, message, code = json.decode(text, limits.json)
+  if items == nil then
+    return fail(code == "ELIMIT" and code or "EFORMAT", "%s: manifest.json: %s", path, message)
+  end
   if type(items) ~= "table" or type(items[1]) ~= "table" then
     return fail("EFORMAT", "%s: manifest.json lists no images", path)
   end
@@ -173,17 +174,16 @@ local function read_image(members, items, number, limits)
   local source = setmetatable({
     kind = "docker", store = members, members = members, path = path, number = number, item = item, items = items,
     pointer = "/" .. number, layers = {},
-    max_json = limits and limits.json and limits.json.max_bytes or MAX_JSON,
-    json_limits = limits and limits.json,
+    max_json = limits.json.max_bytes, index_depth = limits.index_depth,
+    json_limits = limits.json,
   }, Source)
   local config_text, message, code = read_config(source)
   if not config_text then return nil, message, code end
   local names
   names, message, code = strings(path, item, "Layers")
   if not names then return nil, message, code end
-  local max_layers = limits and limits.layers or MAX_LAYERS
-  if #names > max_layers then
-    return fail("ELIMIT", "%s: %d layers; the limit is %d", path, #names, max_layers)
+  if #names > limits.layers then
+    return fail("ELIMIT", "%s: %d layers; limits.layers is %d", path, #names, limits.layers)
   end
   local layers = {}
   for i, name in ipairs(names) do
@@ -199,22 +199,22 @@ local function read_image(members, items, number, limits)
 end
 
 -- The image ID: its name states it, or else the config is hashed.
-local function id_of(members, item, max)
+local function id_of(members, item, limits)
   local name = field(item, "Config")
   if type(name) ~= "string" then return nil end
   local hex = stated_hex(name)
   if hex then return "sha256:" .. hex:lower() end
   local member = members:resolve(name, "config")
-  local text = member and members:read(member, max)
+  local text = member and members:read(member, limits.json.max_bytes)
   return text and core.sha256(text)
 end
 
 -- The platform that the config names.
-local function platform_of(members, item, max)
+local function platform_of(members, item, limits)
   local name = field(item, "Config")
   local member = type(name) == "string" and members:resolve(name, "config")
-  local text = member and members:read(member, max)
-  return text and platform.in_document(json.decode(text, { max_bytes = max })) or nil
+  local text = member and members:read(member, limits.json.max_bytes)
+  return text and platform.in_document(json.decode(text, limits.json)) or nil
 end
 
 --- The images that an archive holds, to choose from.
@@ -225,15 +225,14 @@ end
 ---@return string? code
 function docker.candidates(members, opts)
   local limits = opts.limits
-  local max = limits and limits.json and limits.json.max_bytes or MAX_JSON
-  local items, message, code = read_manifest(members, max)
+  local items, message, code = read_manifest(members, limits)
   if not items then return nil, message, code end
   local list = {}
   for i, item in ipairs(items) do
     list[i] = {
       kind = "image", tags = strings(members.path, item, "RepoTags") or {},
-      id = function() return id_of(members, item, max) end,
-      platform = function() return platform_of(members, item, max) end,
+      id = function() return id_of(members, item, limits) end,
+      platform = function() return platform_of(members, item, limits) end,
       layer_names = function() return strings(members.path, item, "Layers") or {} end,
       read = function() return read_image(members, items, i - 1, limits) end,
     }

@@ -15,8 +15,6 @@ local work = require "strata.work"
 
 local docker_v1 = {}
 
-local MAX_JSON = 4 * 1024 * 1024
-local MAX_LAYERS = 4096
 -- Docker 1.8.3 was the first whose documents are taken over as they are.
 local KEPT_SINCE = { 1, 8, 3 }
 -- What is not, or no longer, part of a config.
@@ -99,13 +97,12 @@ end
 -- One directory: {id, image, doc, parent, member}.
 local function read_directory(members, id, limits)
   local name = id .. "/json"
-  local max = limits and limits.json and limits.json.max_bytes or MAX_JSON
   local member, message, code = members:resolve(name, "image")
   if not member then return nil, message, code end
   local text
-  text, message, code = members:read(member, max)
+  text, message, code = members:read(member, limits.json.max_bytes)
   if not text then return nil, message, code end
-  local image, doc, why = v1_image.read(text, limits and limits.json)
+  local image, doc, why = v1_image.read(text, limits.json)
   if not image then return fail(why, "%s: %s: %s", members.path, core.quote(name), doc) end
   local one = { id = id, image = image, doc = doc, name = id .. "/layer.tar",
                 parent = image.parent and core.json(image.parent):get("") }
@@ -123,7 +120,6 @@ end
 -- From a directory down to the base, the base first.
 local function read_chain(archive, top)
   local members, limits = archive.members, archive.limits
-  local max_layers = limits and limits.layers or MAX_LAYERS
   local chain, seen, id = {}, {}, top
   while id do
     if not plain_id(id) then
@@ -132,9 +128,9 @@ local function read_chain(archive, top)
     if seen[id] then
       return fail("EFORMAT", "%s: image %s is its own ancestor", members.path, core.quote(id))
     end
-    if #chain == max_layers then
-      return fail("ELIMIT", "%s: image %s has more layers than the limit of %d", members.path,
-        core.quote(top), max_layers)
+    if #chain == limits.layers then
+      return fail("ELIMIT", "%s: image %s has more than %d layers (limits.layers)", members.path,
+        core.quote(top), limits.layers)
     end
     local below = chain[1]
     if below and not members.by_name[id .. "/json"] then
@@ -203,11 +199,11 @@ end
 local function read_repositories(archive, add)
   local members = archive.members
   if not members.by_name["repositories"] then return true end
-  local limits = archive.limits and archive.limits.json
+  local limits = archive.limits.json
   local member, message, code = members:resolve("repositories", "control file")
   if not member then return nil, message, code end
   local text
-  text, message, code = members:read(member, limits and limits.max_bytes or MAX_JSON)
+  text, message, code = members:read(member, limits.max_bytes)
   if not text then return nil, message, code end
   local doc
   doc, message, code = core.json(text, limits)
@@ -308,7 +304,7 @@ function docker_v1.candidates(members, opts)
       end,
       platform = function()
         local text = config()
-        return text and platform.in_document(json.decode(text)) or nil
+        return text and platform.in_document(json.decode(text, limits.json)) or nil
       end,
       read = function() return read_image(archive, item) end,
     }

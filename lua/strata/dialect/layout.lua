@@ -4,13 +4,12 @@
 local assemble = require "strata.dialect.assemble"
 local core = require "strata.core"
 local json = require "strata.json"
+local limits = require "strata.limits"
 local oci = require "strata.dialect.oci"
 local oci_save = require "strata.dialect.oci_save"
 local tags = require "strata.tags"
 
 local layout = {}
-
-local MAX_JSON = 4 * 1024 * 1024
 
 ---@class strata.DirectoryPlan
 ---@field files strata.DirectoryFile[]
@@ -27,8 +26,9 @@ local function read(out, name)
   local file, message, code = out.dir:open(name)
   if not file then return nil, message, code end
   local size = file:size()
-  if size > MAX_JSON then
-    return fail("ELIMIT", "%s: %s has %d bytes; limits.json.max_bytes is %d", out.path, name, size, MAX_JSON)
+  local max = limits.defaults.json.max_bytes
+  if size > max then
+    return fail("ELIMIT", "%s: %s has %d bytes; limits.json.max_bytes is %d", out.path, name, size, max)
   end
   local text
   text, message, code = file:read(0, size)

@@ -12,10 +12,6 @@ local tags = require "strata.tags"
 
 local oci = {}
 
-local MAX_JSON = 4 * 1024 * 1024
-local MAX_DEPTH = 8
-local MAX_MANIFESTS = 10000
-local MAX_LAYERS = 4096
 local MAX_SIZE = 2 ^ 53
 
 local NAME = "io.containerd.image.name"
@@ -129,8 +125,8 @@ local function read_blob(store, digest, size, max)
   return text
 end
 
-local function decode_document(text, where, max)
-  local document, message, code = json.decode(text, { max_bytes = max })
+local function decode_document(text, where, limits)
+  local document, message, code = json.decode(text, limits.json)
   if document == nil then return nil, where .. ": " .. message, code == "ELIMIT" and code or "EFORMAT" end
   if type(document) ~= "table" then return fail("EFORMAT", "%s is not a JSON object", where) end
   local clash = json.case_clash(document)
@@ -232,7 +228,7 @@ function Catalog:visit_descriptor(descriptor, where, names, depth)
     return true
   end
   local document, found
-  document, found, code = decode_document(text, ("%s: %s"):format(self.store.path, digest), self.max)
+  document, found, code = decode_document(text, ("%s: %s"):format(self.store.path, digest), self.limits)
   if not document then return nil, found, code end
   local own = or_nil(document.mediaType)
   if (kind and found ~= kind) or (own ~= nil and stated ~= nil and own ~= stated) then
@@ -304,11 +300,13 @@ function Catalog:index_of(digest)
   return nil
 end
 
-local function check_layout(store, max)
+local function check_layout(store, limits)
   if not store:has("oci-layout") then return true end
-  local text, message, code = store:document("oci-layout", max)
+  local text, message, code = store:document("oci-layout", limits.json.max_bytes)
   if not text then return nil, message, code end
-  local layout = json.decode(text, { max_bytes = max })
+  local layout
+  layout, message, code = json.decode(text, limits.json)
+  if code == "ELIMIT" then return fail(code, "%s: oci-layout: %s", store.path, message) end
   local version = type(layout) == "table" and layout.imageLayoutVersion
   if type(version) ~= "string" then
     return fail("EFORMAT", "%s: oci-layout has no imageLayoutVersion", store.path)
@@ -321,26 +319,25 @@ end
 
 --- Reads every index and manifest of a layout.
 ---@param store table  strata.Members or strata.Directory
----@param limits? table
+---@param limits table
 ---@return strata.Catalog?
 ---@return string? message
 ---@return string? code
 function oci.catalog(store, limits)
-  limits = limits or {}
   local self = setmetatable({
     store = store, indexes = {}, manifests = {}, by_digest = {}, strangers = {}, count = 0,
-    max = limits.json and limits.json.max_bytes or MAX_JSON,
-    max_manifests = limits.manifests or MAX_MANIFESTS, max_depth = limits.index_depth or MAX_DEPTH,
-    max_layers = limits.layers or MAX_LAYERS, limits = limits,
+    max = limits.json.max_bytes,
+    max_manifests = limits.manifests, max_depth = limits.index_depth,
+    max_layers = limits.layers, limits = limits,
   }, Catalog)
-  local ok, message, code = check_layout(store, self.max)
+  local ok, message, code = check_layout(store, limits)
   if not ok then return nil, message, code end
   local text
   text, message, code = store:document(store.root, self.max)
   if not text then return nil, message, code end
   store.root_text = text
   local document, kind
-  document, kind, code = decode_document(text, store.path .. ": " .. store.root, self.max)
+  document, kind, code = decode_document(text, store.path .. ": " .. store.root, limits)
   if not document then return nil, kind, code end
   if kind == "index" then
     ok, message, code = self:visit_index("", text, document, {}, 0)
@@ -445,7 +442,7 @@ function oci.platform(catalog, manifest)
   if manifest.platform or not manifest.document or manifest.kind ~= "image" then return manifest.platform end
   local digest, size = check_descriptor(manifest.document.config, "config")
   local text = digest and read_blob(catalog.store, digest, size, catalog.max)
-  local config = text and json.decode(text, { max_bytes = catalog.max })
+  local config = text and json.decode(text, catalog.limits.json)
   manifest.platform = platform.in_document(config)
   return manifest.platform
 end

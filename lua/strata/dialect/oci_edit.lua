@@ -9,7 +9,6 @@ local oci_names = require "strata.dialect.oci_names"
 
 local oci_edit = {}
 
-local MAX_DEPTH = 8
 
 local function blob_of(plan, digest)
   local hex = type(digest) == "string" and digest:match("^sha256:(%x+)$")
@@ -42,7 +41,7 @@ end
 -- Edits what a descriptor leads to. Returns its new digest and size, or nil when
 -- the image is not below it.
 local function visit(plan, member, depth)
-  if depth > MAX_DEPTH or plan.visited[member.position] then
+  if depth > plan.source.index_depth or plan.visited[member.position] then
     local before = plan.visited[member.position]
     if before then return before.digest, before.size end
     return nil

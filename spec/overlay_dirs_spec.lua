@@ -1,0 +1,124 @@
+-- A directory per layer, as overlayfs takes them, looked at without a mount (spec/interop mounts them).
+
+local archive = require "spec.support.archive"
+local shell = require "spec.support.shell"
+
+local it = archive.specify(it, pending) -- luacheck: ignore 431
+
+local ROOT = shell.check({ "id", "-u" }):match("%d+") == "0"
+
+local LOWER = {
+	{ name = "d", type = "dir", mode = 493 },
+	{
+		name = "d/file",
+		type = "file",
+		data = "content",
+		mode = 416,
+		uid = 1000,
+		gid = 1001,
+		mtime = 1000,
+		pax = { ["SCHILY.xattr.user.colour"] = "blue" },
+	},
+	{ name = "d/link", type = "symlink", linkname = "file", mtime = 2000 },
+	{ name = "d/fifo", type = "fifo", mode = 384, mtime = 3000 },
+	{ name = "d/null", type = "char", major = 1, minor = 3, mtime = 4000 },
+	{ name = "gone", type = "file", data = "gone" },
+}
+
+describe("extract with mode overlay", function()
+	local bench, target
+
+	before_each(function()
+		bench = archive.bench()
+		target = bench.dir:file("layers")
+	end)
+
+	after_each(function()
+		bench:close()
+	end)
+
+	local function overlay(...)
+		local layers = {}
+		for i, entries in ipairs({ ... }) do
+			layers[i] = { entries = entries }
+		end
+		return (bench:open(layers)):extract(target, { mode = "overlay" })
+	end
+
+	local function look(path)
+		return shell.sh('stat -c "%F %a %u:%g %Y" "$1"', target .. "/" .. path):match("^[^\n]*")
+	end
+
+	local function rooted(name, body)
+		it(name, function()
+			if not ROOT then
+				pending("owners and devices need root")
+				return
+			end
+			body()
+		end)
+	end
+
+	rooted("copies what a hardlink of an upper layer names in a lower one", function()
+		local upper = {}
+		for _, name in ipairs({ "file", "link", "fifo", "null" }) do
+			upper[#upper + 1] = { name = "again/" .. name, type = "hardlink", linkname = "d/" .. name }
+		end
+		local result = assert(overlay(LOWER, upper))
+		assert.equal(2, #result.directories)
+		for _, path in ipairs({ "d/file", "again/file" }) do
+			assert.equal("regular file 640 1000:1001 1000", look("2/" .. path))
+			assert.equal("content", shell.read(target .. "/2/" .. path))
+		end
+		assert.equal("fifo 600 0:0 3000", look("2/again/fifo"))
+		assert.matches("^character special file .* 4000$", look("2/again/null"))
+		assert.equal("file", shell.sh('readlink "$1"', target .. "/2/again/link"):match("^[^\n]*"))
+		-- One file under both of its names.
+		assert.equal(
+			shell.sh('stat -c %i "$1"', target .. "/2/d/file"),
+			shell.sh('stat -c %i "$1"', target .. "/2/again/file")
+		)
+	end)
+
+	rooted("hides each name of the lower layers below an opaque root", function()
+		assert(overlay(LOWER, { { name = "more", type = "file", data = "" } }, {
+			{ name = ".wh..wh..opq", type = "file", data = "" },
+			{ name = "d", type = "dir", mode = 448 },
+			{ name = "d/new", type = "file", data = "new" },
+		}))
+		for _, name in ipairs({ "gone", "more" }) do
+			assert.matches("^character special file ", look("3/" .. name))
+			assert.matches("^0:0", shell.sh('stat -c %t:%T "$1"', target .. "/3/" .. name))
+		end
+		assert.matches("^directory 700 ", look("3/d"))
+		assert.equal("new", shell.read(target .. "/3/d/new"))
+	end)
+
+	rooted("hides a name that a whiteout of an upper layer names, and not one that is not there", function()
+		assert(overlay(LOWER, {
+			{ name = ".wh.gone", type = "file", data = "" },
+			{ name = ".wh.never", type = "file", data = "" },
+			{ name = "d/.wh.file", type = "file", data = "" },
+		}))
+		assert.matches("^character special file ", look("2/gone"))
+		assert.matches("^character special file ", look("2/d/file"))
+		assert.are_not.equal(0, shell.run({ "test", "-e", target .. "/2/never" }).status)
+	end)
+
+	rooted("refuses a hardlink to a directory of a lower layer", function()
+		local result, message, code = overlay(LOWER, { { name = "again", type = "hardlink", linkname = "d" } })
+		assert.is_nil(result)
+		assert.equal("EFORMAT", code)
+		assert.matches("a hardlink to a directory", message)
+	end)
+
+	rooted("makes a file's place a directory when something stands below it", function()
+		assert(overlay(LOWER, {
+			{ name = "gone/below", type = "file", data = "below" },
+			{ name = ".wh.d", type = "file", data = "" },
+			{ name = "d/new", type = "file", data = "new" },
+		}))
+		assert.equal("below", shell.read(target .. "/2/gone/below"))
+		assert.equal("new", shell.read(target .. "/2/d/new"))
+	end)
+end)
