@@ -40,12 +40,13 @@ local binding = [[
 	binding entry_get entry_set lua_apply lua_compose lua_digest lua_dir lua_entry lua_file
 	lua_host lua_index lua_job lua_json lua_object lua_spool lua_tar lua_tree module xattr
 ]]
-local archive = [[archive decompress]]
+local archive = [[archive decompress tar_entries]]
 local facade = [[
-	append choose composing config directory extract glob help history image index inspect
+	append check choose composing config directory extract glob help history image index inspect
 	json layer layers links listing manifest media members object operations platform product
 	progress provenance purge rendition result root_entry root_file rootfs save schema source
-	tags target tree union whiteout work dialect/assemble dialect/docker dialect/docker_edit
+	tags target tree union whiteout work check/base64 check/documents
+	check/entries check/report check/tar dialect/assemble dialect/docker dialect/docker_edit
 	dialect/docker_legacy dialect/docker_v1 dialect/edits dialect/gojson dialect/hybrid
 	dialect/layout dialect/oci dialect/oci_changes dialect/oci_edit dialect/oci_names
 	dialect/oci_save dialect/oci_source dialect/tarball dialect/v1 dialect/v1_image

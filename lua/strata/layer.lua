@@ -49,6 +49,15 @@ local function index_of(state)
   return state.index
 end
 
+-- What `strict` does not let pass.
+local function refuse(states)
+  for _, state in ipairs(states) do
+    local why = state.image.strict and require("strata.check").refuse_layer(state)
+    if why then return nil, why, "EFORMAT" end
+  end
+  return true
+end
+
 --- Scans the layers that are not yet, side by side.
 ---@param states table[]
 ---@return boolean? ok
@@ -69,6 +78,7 @@ function layer.load(states)
     end
   end
   local ok, message, code = work.run(job)
+  if ok then ok, message, code = refuse(todo) end
   for i, state in ipairs(todo) do
     if ok then
       state.loaded = true
@@ -79,6 +89,20 @@ function layer.load(states)
   end
   job:close()
   return ok, message, code
+end
+
+--- Scans the layers of an image that was opened with `strict`: for what does not
+-- go through their indexes.
+---@param states table[]
+---@return boolean? ok
+---@return string? message
+---@return string? code
+function layer.vet(states)
+  local here = {}
+  for _, state in ipairs(states) do
+    if state.image.strict and not state.blob.missing then here[#here + 1] = state end
+  end
+  return layer.load(here)
 end
 
 -- Who goes from layer to layer gets all that are left scanned side by side.
@@ -298,9 +322,19 @@ end
 function methods:apply(dir, opts)
   local state = state_of(self)
   opts = extract.check(dir, opts, "apply")
-  local ok, message, code = layer.settle({ state }, opts)
+  local ok, message, code = layer.vet { state }
+  if ok then ok, message, code = layer.settle({ state }, opts) end
   if not ok then return nil, message, code end
   return extract.run({ layer.item(state) }, dir, opts, state.image.limits)
+end
+
+--- What readers differ about in this layer, and what some of them refuse.
+---@param opts? strata.CheckOptions
+---@return strata.Report?
+---@return string? message
+---@return string? code
+function methods:check(opts)
+  return require("strata.check").layer(state_of(self), opts)
 end
 
 --- The tree of this layer's entries, for people.
@@ -370,5 +404,6 @@ new, state_of, is = object.class("strata.Layer", methods, {
 
 layer.new, layer.is, layer.state_of = new, is, function(self) return state_of(self) end
 layer.is_pending, layer.is_edited, layer.label = is_pending, is_edited, label
+layer.is_loaded = function(state) return state.loaded and true or false end
 
 return layer

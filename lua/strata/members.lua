@@ -10,6 +10,9 @@ local members = {}
 -- More links than this to one member are a mistake or an attack.
 local MAX_LINK_HOPS = 8
 
+-- Of the outer tar, to be told by a check.
+local MAX_FINDINGS = 1000
+
 ---@class strata.Member
 ---@field name string  normalised: no leading "/" or "./"
 ---@field stored_name string  as it stands in the tar
@@ -27,6 +30,7 @@ local MAX_LINK_HOPS = 8
 ---@field by_name table<string, strata.Member>  the last one of a name
 ---@field others table<string, strata.Member[]>  earlier ones of the same name
 ---@field end_offset integer  where the end blocks begin
+---@field findings table[]  what the parser noted down
 ---@field outer string?  how the archive is compressed as a whole
 ---@field original userdata?  the file that `file` was inflated from
 local Members = {}
@@ -58,7 +62,7 @@ function members.index(file, path)
 
   local self = setmetatable({
     path = path, file = file, root = "index.json", list = {}, by_name = {}, others = {},
-    end_offset = index:info().end_offset,
+    end_offset = index:info().end_offset, findings = index:findings(MAX_FINDINGS),
   }, Members)
   for entry in index:entries() do
     local member = {
@@ -99,8 +103,10 @@ function Members:raw_end(member)
   return next_one and next_one.header_offset or self.end_offset
 end
 
--- Several members of one name are harmless only when they hold the same.
-local function same_content(self, member)
+--- Several members of one name are harmless only when they hold the same.
+---@param member strata.Member
+---@return boolean
+function Members:same_content(member)
   for _, other in ipairs(self.others[member.name] or {}) do
     if other.type ~= member.type or other.size ~= member.size or
       other.linkpath ~= member.linkpath then
@@ -153,7 +159,7 @@ function Members:resolve(name, what)
     if not member then
       return fail("EFORMAT", "%s: %s %s is not in the archive", self.path, what, quoted)
     end
-    if not same_content(self, member) then
+    if not self:same_content(member) then
       return fail("EFORMAT", "%s: %s %s is in the archive several times, with different contents",
         self.path, what, core.quote(member.name))
     end

@@ -9,7 +9,14 @@
 /* libarchive's error: of the system if it is one that reading gives, else EFORMAT. Returns -1. */
 int strata_archive_fail(struct archive *a, struct strata_err *err);
 
-/* Adds its functions to the module table on top of the stack. */
+/* "file", "dir", "hardlink" ... */
+const char *strata_archive_type_name(struct archive_entry *e);
+
+/* Sets a field of the table on top of the stack, unless value is NULL. */
+void strata_archive_set_string(lua_State *L, const char *key, const char *value);
+
+/* Each adds its functions to the module table on top of the stack. */
 void strata_archive_register_decompress(lua_State *L);
+void strata_archive_register_tar_entries(lua_State *L);
 
 #endif

@@ -1,0 +1,225 @@
+--- Checking an image, a layer or a tar for what readers differ about.
+--
+-- What the core notes down while it reads, what the entries and documents say,
+-- and whether a second, independent reader sees the same entries. The same
+-- findings, as far as they cost no reading of their own, are what the option
+-- `strict` of strata.open refuses.
+
+local core = require "strata.core"
+local documents = require "strata.check.documents"
+local entries = require "strata.check.entries"
+local layer = require "strata.layer"
+local report = require "strata.check.report"
+local tar = require "strata.check.tar"
+local work = require "strata.work"
+
+local check = {}
+
+---@class strata.CheckOptions
+---@field second_reader? boolean  false: no comparison with libarchive's reading
+---@field privileged? boolean  also note devices and files with set-id bits
+---@field temp_dir? string  where compressed layers are inflated for the second reader
+
+-- Findings of the parser that are looked at: what is beyond is as good as no finding more.
+local MAX_NOTED = 10000
+
+local OPTIONS = { second_reader = "boolean", privileged = "boolean", temp_dir = "string" }
+
+--- Throws what is no option.
+local function options(opts, level)
+  opts = opts or {}
+  for key, kind in pairs(OPTIONS) do
+    if opts[key] ~= nil and type(opts[key]) ~= kind then
+      error(("bad option '%s' (%s expected, got %s)"):format(key, kind, type(opts[key])), level + 1)
+    end
+  end
+  return opts
+end
+
+-- ---- one tar ---------------------------------------------------------------------------
+
+-- The plain tar of a blob: itself, or inflated into a temporary file.
+local function plain_of(blob, limits, opts)
+  if blob.compression == "none" then return blob.file, blob.offset, blob.size end
+  local plain, message, code = core.temp_file(opts.temp_dir)
+  if not plain then return nil, message, code end
+  local job = core.job()
+  job:recode(work.limited(limits, {
+    label = "second reader", file = blob.file, offset = blob.offset, size = blob.size,
+    compression = blob.compression, to = plain, as = "none",
+  }))
+  local ok
+  ok, message, code = work.run(job)
+  job:close()
+  if not ok then
+    plain:close()
+    return nil, message, code
+  end
+  return plain, 0, plain:size()
+end
+
+local function compare(made, index, blob, limits, explained, opts)
+  if opts.second_reader == false or not pcall(require, "strata.archive") then return true end
+  local file, offset, size = plain_of(blob, limits, opts)
+  if not file then return nil, offset, size end
+  local theirs, why = tar.second(file, offset, size, (select(2, index:count())) + 1)
+  if file ~= blob.file then file:close() end
+  tar.compare(made, index, theirs, why, explained)
+  return true
+end
+
+-- Everything about one scanned tar.
+local function scanned(made, index, blob, opts)
+  local explained = tar.noted(made, index:findings(MAX_NOTED))
+  entries.check(made, index, { privileged = opts.privileged, lower = opts.lower, contents = opts.contents })
+  if not blob then return true end
+  return compare(made, index, blob, opts.limits, explained, opts)
+end
+
+-- ---- layers ----------------------------------------------------------------------------
+
+local function lower_of(state)
+  return function(path)
+    for i = state.position - 1, 1, -1 do
+      local below = state.image.layers[i].index
+      if below and layer.is_loaded(state.image.layers[i]) and below:find(path) then return true end
+    end
+    return false
+  end
+end
+
+-- The index of what a layer is now: of its edits' result when it has been edited.
+local function index_of(state, opts)
+  if not layer.is_edited(state) then
+    local ok, message, code = layer.load { state }
+    if not ok then return nil, message, code end
+    return state.index, state.blob
+  end
+  local ok, message, code = layer.settle({ state }, opts)
+  if not ok then return nil, message, code end
+  local now = layer.current(state)
+  local index = core.index(now.file, now.offset, now.size, now.compression)
+  ok, message, code = index:scan()
+  if not ok then return nil, message, code end
+  return index, now
+end
+
+-- True when looking further makes sense; what the layer has not is a finding.
+local function add_layer(made, state, opts)
+  made:at(layer.label(state))
+  if state.blob.missing and not layer.is_edited(state) then
+    made:add(state.foreign and "note" or "error", "missing-blob", "its blob is not here")
+    return true
+  end
+  local index, blob, code = index_of(state, opts)
+  if not index then
+    if code == "ENOMEM" or code == "EIO" or code == "ECANCELED" then return nil, blob, code end
+    local label = layer.label(state) .. ": "
+    if blob:sub(1, #label) == label then blob = blob:sub(#label + 1) end
+    tar.unreadable(made, blob, code)
+    return true
+  end
+  local ok, message
+  ok, message, code = scanned(made, index, blob, {
+    second_reader = opts.second_reader, privileged = opts.privileged, temp_dir = opts.temp_dir,
+    limits = state.image.limits, lower = lower_of(state), contents = true,
+  })
+  if index ~= state.index then index:close() end
+  return ok, message, code
+end
+
+--- What is to be said of a layer.
+---@param state table
+---@param opts? strata.CheckOptions
+---@return strata.Report?
+---@return string? message
+---@return string? code
+function check.layer(state, opts)
+  opts = options(opts, 3)
+  local made = report.new()
+  local strict = state.image.strict
+  state.image.strict = false -- its errors are the findings
+  local ok, message, code = add_layer(made, state, opts)
+  state.image.strict = strict
+  if not ok then return nil, message, code end
+  return made:finish()
+end
+
+--- What is to be said of an image.
+---@param state table
+---@param states table[]  of its layers
+---@param opts? strata.CheckOptions
+---@return strata.Report?
+---@return string? message
+---@return string? code
+function check.image(state, states, opts)
+  opts = options(opts, 3)
+  local made = report.new()
+  documents.check(made, state)
+  local strict = state.hub.strict
+  state.hub.strict = false
+  local ok, message, code = true, nil, nil
+  for _, one in ipairs(states) do
+    ok, message, code = add_layer(made, one, opts)
+    if not ok then break end
+  end
+  state.hub.strict = strict
+  if not ok then return nil, message, code end
+  return made:finish()
+end
+
+--- What is to be said of a tar file, plain or compressed with gzip or zstd.
+---@param path string
+---@param opts? strata.CheckOptions
+---@return strata.Report?
+---@return string? message
+---@return string? code
+function check.tar(path, opts)
+  opts = options(opts, 3)
+  local file, message, code = core.open_file(path)
+  if not file then return nil, message, code end
+  local made = report.new():at(path)
+  local blob = { file = file, offset = 0, size = file:size() }
+  blob.compression, message, code = file:sniff(0, blob.size)
+  local ok = blob.compression
+  if ok == "gzip" or ok == "zstd" or ok == "none" then
+    local index = core.index(file, 0, blob.size, ok)
+    ok, message, code = index:scan()
+    if ok then
+      ok, message, code = scanned(made, index, blob, {
+        second_reader = opts.second_reader, privileged = opts.privileged, temp_dir = opts.temp_dir, contents = true,
+      })
+    elseif code ~= "ENOMEM" and code ~= "EIO" then
+      tar.unreadable(made, message, code)
+      ok = true
+    end
+    index:close()
+  elseif ok then
+    ok, message, code = nil, ("%s: compressed with %s, which is not supported"):format(path, ok), "EUNSUPPORTED"
+  end
+  file:close()
+  if not ok then return nil, message, code end
+  return made:finish()
+end
+
+-- ---- strict ----------------------------------------------------------------------------
+
+--- Why an image must not be opened with `strict`; nil when it may.
+---@param state table
+---@return string? message
+function check.refuse_documents(state)
+  local made = report.new()
+  documents.check(made, state)
+  return report.first_error(made:finish())
+end
+
+--- Why a layer that was scanned must not be used with `strict`. Reads nothing.
+---@param state table
+---@return string? message
+function check.refuse_layer(state)
+  local made = report.new():at(layer.label(state))
+  scanned(made, state.index, nil, {})
+  return report.first_error(made:finish())
+end
+
+return check
