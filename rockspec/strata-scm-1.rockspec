@@ -40,7 +40,7 @@ local binding = [[
 	binding entry_get entry_set lua_apply lua_compose lua_digest lua_dir lua_entry lua_file
 	lua_host lua_index lua_job lua_json lua_object lua_spool lua_tar lua_tree module xattr
 ]]
-local archive = [[archive decompress tar_entries]]
+local archive = [[archive decompress tar_reader]]
 local facade = [[
 	append check choose composing config directory extract glob help history image index inspect
 	json layer layers links listing manifest media members object operations platform product

@@ -20,9 +20,6 @@ local check = {}
 ---@field privileged? boolean  also note devices and files with set-id bits
 ---@field temp_dir? string  where compressed layers are inflated for the second reader
 
--- Findings of the parser that are looked at: what is beyond is as good as no finding more.
-local MAX_NOTED = 10000
-
 local OPTIONS = { second_reader = "boolean", privileged = "boolean", temp_dir = "string" }
 
 --- Throws what is no option.
@@ -39,12 +36,12 @@ end
 -- ---- one tar ---------------------------------------------------------------------------
 
 -- The plain tar of a blob: itself, or inflated into a temporary file.
-local function plain_of(blob, limits, opts)
-  if blob.compression == "none" then return blob.file, blob.offset, blob.size end
+local function plain_of(blob, opts)
+  if blob.compression == "none" then return blob end
   local plain, message, code = core.temp_file(opts.temp_dir)
   if not plain then return nil, message, code end
   local job = core.job()
-  job:recode(work.limited(limits, {
+  job:recode(work.limited(opts.limits, {
     label = "second reader", file = blob.file, offset = blob.offset, size = blob.size,
     compression = blob.compression, to = plain, as = "none",
   }))
@@ -55,25 +52,25 @@ local function plain_of(blob, limits, opts)
     plain:close()
     return nil, message, code
   end
-  return plain, 0, plain:size()
-end
-
-local function compare(made, index, blob, limits, explained, opts)
-  if opts.second_reader == false or not pcall(require, "strata.archive") then return true end
-  local file, offset, size = plain_of(blob, limits, opts)
-  if not file then return nil, offset, size end
-  local theirs, why = tar.second(file, offset, size, (select(2, index:count())) + 1)
-  if file ~= blob.file then file:close() end
-  tar.compare(made, index, theirs, why, explained)
-  return true
+  return { file = plain, offset = 0, size = plain:size(), own = true }
 end
 
 -- Everything about one scanned tar.
 local function scanned(made, index, blob, opts)
-  local explained = tar.noted(made, index:findings(MAX_NOTED))
-  entries.check(made, index, { privileged = opts.privileged, lower = opts.lower, contents = opts.contents })
-  if not blob then return true end
-  return compare(made, index, blob, opts.limits, explained, opts)
+  local explained = tar.noted_in(made, index)
+  entries.check(made, index, opts)
+  if opts.second_reader == false or not tar.has_second_reader() then return true end
+  local plain, message, code = plain_of(blob, opts)
+  if not plain then return nil, message, code end
+  local ok
+  ok, message, code = tar.compare(made, index, plain, explained)
+  if plain.own then plain.file:close() end
+  return ok, message, code
+end
+
+local function with(opts, more)
+  for key in pairs(OPTIONS) do more[key] = opts[key] end
+  return more
 end
 
 -- ---- layers ----------------------------------------------------------------------------
@@ -120,10 +117,8 @@ local function add_layer(made, state, opts)
     return true
   end
   local ok, message
-  ok, message, code = scanned(made, index, blob, {
-    second_reader = opts.second_reader, privileged = opts.privileged, temp_dir = opts.temp_dir,
-    limits = state.image.limits, lower = lower_of(state), contents = true,
-  })
+  ok, message, code = scanned(made, index, blob,
+    with(opts, { limits = state.image.limits, lower = lower_of(state) }))
   if index ~= state.index then index:close() end
   return ok, message, code
 end
@@ -145,6 +140,22 @@ function check.layer(state, opts)
   return made:finish()
 end
 
+-- The archive itself, as the second reader sees it.
+local function add_archive(made, state, opts)
+  local store = state.source and state.source.store
+  if not store or store.dir or opts.second_reader == false or not tar.has_second_reader() then return true end
+  local size = store.file:size()
+  local index = core.index(store.file, 0, size, "none")
+  local ok, message, code = index:scan()
+  if ok then
+    local explained = tar.noted_in(report.new():at("archive"), index) -- documents.check has told them
+    made:at("archive")
+    ok, message, code = tar.compare(made, index, { file = store.file, offset = 0, size = size }, explained)
+  end
+  index:close()
+  return ok, message, code
+end
+
 --- What is to be said of an image.
 ---@param state table
 ---@param states table[]  of its layers
@@ -156,9 +167,10 @@ function check.image(state, states, opts)
   opts = options(opts, 3)
   local made = report.new()
   documents.check(made, state)
+  local ok, message, code = add_archive(made, state, opts)
+  if not ok then return nil, message, code end
   local strict = state.hub.strict
   state.hub.strict = false
-  local ok, message, code = true, nil, nil
   for _, one in ipairs(states) do
     ok, message, code = add_layer(made, one, opts)
     if not ok then break end
@@ -186,9 +198,7 @@ function check.tar(path, opts)
     local index = core.index(file, 0, blob.size, ok)
     ok, message, code = index:scan()
     if ok then
-      ok, message, code = scanned(made, index, blob, {
-        second_reader = opts.second_reader, privileged = opts.privileged, temp_dir = opts.temp_dir, contents = true,
-      })
+      ok, message, code = scanned(made, index, blob, opts)
     elseif code ~= "ENOMEM" and code ~= "EIO" then
       tar.unreadable(made, message, code)
       ok = true
@@ -218,7 +228,8 @@ end
 ---@return string? message
 function check.refuse_layer(state)
   local made = report.new():at(layer.label(state))
-  scanned(made, state.index, nil, {})
+  tar.noted_in(made, state.index)
+  entries.check(made, state.index, { brief = true })
   return report.first_error(made:finish())
 end
 

@@ -10,7 +10,7 @@ local members = {}
 -- More links than this to one member are a mistake or an attack.
 local MAX_LINK_HOPS = 8
 
--- Of the outer tar, to be told by a check.
+-- Of each kind, of the outer tar, to be told by a check.
 local MAX_FINDINGS = 1000
 
 ---@class strata.Member
@@ -44,6 +44,20 @@ local function fail(code, fmt, ...)
   return nil, fmt:format(...), code
 end
 
+-- What the parser noted down, some of each kind.
+local function findings_of(index)
+  local kept, counts, first = {}, {}, 1
+  while first do
+    local page
+    page, first = index:findings(first, MAX_FINDINGS)
+    for _, found in ipairs(page) do
+      counts[found.finding] = (counts[found.finding] or 0) + 1
+      if counts[found.finding] <= MAX_FINDINGS then kept[#kept + 1] = found end
+    end
+  end
+  return kept
+end
+
 --- Indexes an archive, reading headers only. The file is closed when that fails.
 ---@param file userdata
 ---@param path string  what messages call it
@@ -62,7 +76,7 @@ function members.index(file, path)
 
   local self = setmetatable({
     path = path, file = file, root = "index.json", list = {}, by_name = {}, others = {},
-    end_offset = index:info().end_offset, findings = index:findings(MAX_FINDINGS),
+    end_offset = index:info().end_offset, findings = findings_of(index),
   }, Members)
   for entry in index:entries() do
     local member = {

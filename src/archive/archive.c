@@ -370,7 +370,7 @@ int luaopen_strata_archive(lua_State *L)
 	lua_newtable(L);
 	strata_set_functions(L, functions);
 	strata_archive_register_decompress(L);
-	strata_archive_register_tar_entries(L);
+	strata_archive_register_tar_reader(L);
 	lua_pushstring(L, archive_version_string());
 	lua_setfield(L, -2, "_LIBARCHIVE");
 	return 1;

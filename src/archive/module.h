@@ -17,6 +17,6 @@ void strata_archive_set_string(lua_State *L, const char *key, const char *value)
 
 /* Each adds its functions to the module table on top of the stack. */
 void strata_archive_register_decompress(lua_State *L);
-void strata_archive_register_tar_entries(lua_State *L);
+void strata_archive_register_tar_reader(lua_State *L);
 
 #endif

@@ -65,7 +65,7 @@ const char *strata_tar_finding_name(unsigned bit)
 	        "gnu-prefix",       "signed-checksum", "size-overridden", "bogus-size",
 	        "duplicate-record", "unknown-type",    "global-override", "lone-zero-block",
 	        "no-end",           "data-after-end",  "no-padding",      "repeated-extension",
-	        "sparse-ignored",   "slash-file",      "nul-in-name",
+	        "sparse-ignored",   "slash-file",      "nul-in-name",     "mixed-extensions",
 	};
 
 	return bit < sizeof(names) / sizeof(*names) ? names[bit] : NULL;
@@ -237,6 +237,8 @@ int tar_decode_span(const char *raw, const struct tar_span *s, char *joined,
 		return -1;
 	if (s->extensions > (size_t)s->x.present + s->longname.present + s->longlink.present)
 		h->findings |= STRATA_TAR_REPEATED_EXTENSION;
+	if (s->x.present && (s->longname.present || s->longlink.present))
+		h->findings |= STRATA_TAR_MIXED_EXTENSIONS;
 	decode_type(h);
 	if (decode_sparse(block, &v, h, err) < 0)
 		return -1;

@@ -230,21 +230,31 @@ static lua_Integer push_findings(lua_State *L, const struct strata_index *index,
 }
 
 /*
- * index:findings([max]) -> what a stricter reader would not let pass, in order:
- * {finding = "gnu-prefix", offset =, entry =, name =, typeflag =}; of the tar as
- * a whole without entry and name, at the end. At most about max of them.
+ * index:findings([first [, max]]) -> what a stricter reader would not let pass,
+ * from that entry on: {finding = "gnu-prefix", offset =, entry =, name =,
+ * typeflag =}; then the number of the entry to go on with, nil at the end. Of
+ * the tar as a whole, without entry and name, are the last ones. About max.
  */
 static int index_findings(lua_State *L)
 {
 	const struct strata_index *index = strata_check_scanned(L, 1);
-	lua_Integer max = lua_isnoneornil(L, 2) ? INT32_MAX : strata_check_integer(L, 2);
+	lua_Integer first = lua_isnoneornil(L, 2) ? 1 : strata_check_integer(L, 2);
+	lua_Integer max = lua_isnoneornil(L, 3) ? INT32_MAX : strata_check_integer(L, 3);
 	lua_Integer n = 0;
+	uint32_t i;
 
+	luaL_argcheck(L, first >= 1, 2, "must be positive");
+	luaL_argcheck(L, max >= 1, 3, "must be positive");
 	lua_newtable(L);
-	for (uint32_t i = 0; i < index->count && n < max; i++)
+	i = first - 1 < (lua_Integer)index->count ? (uint32_t)(first - 1) : index->count;
+	for (; i < index->count && n < max; i++)
 		if (index->entries[i].findings != 0 && !index->entries[i].dropped)
 			n = push_findings(L, index, &index->entries[i], index->entries[i].findings,
 			                  n);
+	if (i < index->count) {
+		lua_pushinteger(L, (lua_Integer)i + 1);
+		return 2;
+	}
 	push_findings(L, index, NULL, index->findings, n);
 	return 1;
 }

@@ -35,7 +35,7 @@ function documents.members(made, store)
     if member.type == "dir" and store:same_content(member) then
       made:add("note", "duplicate-member", "the archive has this directory more than once", place)
     elseif store:same_content(member) then
-      made:add("warning", "duplicate-member", "the archive has this member more than once, all of them the same", place)
+      made:add("warning", "duplicate-member", "the archive has this member more than once, always the same", place)
     else
       made:add("error", "duplicate-member", "the archive has this member more than once, with different contents: "
         .. "some readers take the first, others the last", place)
@@ -140,8 +140,8 @@ local function check_descriptor(made, text, what)
   for name in pairs(type(descriptor.annotations) == "table" and descriptor.annotations or {}) do
     for _, pattern in ipairs(TOC) do
       if type(name) == "string" and name:find(pattern) then
-        made:add("warning", "table-of-contents", ("%s has the annotation %s: who pulls by that table sees what it says, "
-          .. "not what the tar has"):format(what, core.quote(name)))
+        made:add("warning", "table-of-contents", ("%s has the annotation %s: who pulls by that table sees what "
+          .. "it says, not what the tar has"):format(what, core.quote(name)))
         break
       end
     end
@@ -231,7 +231,7 @@ local function check_history(made, cfg, count)
     if row.empty_layer ~= true then rows = rows + 1 end
   end
   if rows ~= count then
-    made:add("warning", "history", ("the history has %d rows with a layer, and there are %d layers"):format(rows, count))
+    made:add("warning", "history", ("the history has %d rows with a layer, for %d layers"):format(rows, count))
   end
 end
 

@@ -5,6 +5,8 @@ local core = require "strata.core"
 
 local entries = {}
 
+local MAX_OCTAL_SIZE = 8 ^ 11 - 1
+
 -- ASCII only, and not as the locale has it.
 local LOWER = {}
 for byte = 65, 90 do LOWER[string.char(byte)] = string.char(byte + 32) end
@@ -38,6 +40,11 @@ local function depth_of(path)
   return select(2, path:gsub("[^/]+", ""))
 end
 
+-- Whether a symlink's target climbs above the root.
+local function leads_out(path, to)
+  return climbs(to, to:sub(1, 1) == "/" and 0 or depth_of(path) - 1)
+end
+
 local function has_dots(name)
   return ("/" .. name .. "/"):find("/../", 1, true) ~= nil
 end
@@ -48,7 +55,7 @@ end
 
 ---@class strata.EntryCheck
 ---@field made strata.ReportMaker
----@field seen table<string, string>  type of the last entry of each path
+---@field index userdata
 ---@field folded table<string, string>  path by its lower-case spelling
 ---@field hidden table<string, boolean>  what whiteouts of this layer hide
 ---@field links table<string, string>  targets of symlinks
@@ -75,17 +82,20 @@ function Check:name(entry, name, path)
   if name:find("[\1-\31\127]") then
     made:add("warning", "control-character", "the name has control characters", place_of(entry))
   end
-  local before, kind = self.seen[path], entry.type
-  if before then
-    local severity = before == "dir" and kind == "dir" and "warning" or "error"
-    made:add(severity, "duplicate-path", "the path is there more than once; the last entry counts here",
-      place_of(entry))
+  local last = self.index:find(path)
+  if last.index ~= entry.index then
+    local severity = last.type == "dir" and entry.type == "dir" and "warning" or "error"
+    made:add(severity, "duplicate-path", ("the path is there again, as entry %d, and the last one counts here")
+      :format(last.index), place_of(entry))
   end
-  self.seen[path] = kind
+end
+
+function Check:case(entry, path)
   local folded = fold(path)
   local other = self.folded[folded]
   if other and other ~= path then
-    made:add("note", "case-duplicate", ("differs from %s in case only"):format(core.quote(other)), place_of(entry))
+    self.made:add("note", "case-duplicate", ("differs from %s in case only"):format(core.quote(other)),
+      place_of(entry))
   end
   self.folded[folded] = path
 end
@@ -119,7 +129,8 @@ function Check:whiteout(entry, path)
     made:add("warning", "bad-whiteout", ("a whiteout that is a %s, not an empty file"):format(kind), place_of(entry))
   end
   if hidden then
-    if self.seen[hidden] then
+    local own = self.index:find(hidden)
+    if own and own.index < entry.index then
       made:add("warning", "whiteout-behind", "a whiteout behind an entry of what it hides: some readers remove that",
         place_of(entry))
     end
@@ -128,13 +139,13 @@ function Check:whiteout(entry, path)
 end
 
 -- Whiteouts in directories that this layer hides as a whole.
-function Check:below_whiteouts(index)
+function Check:below_whiteouts()
   if not next(self.hidden) then return end
-  for entry in index:entries() do
-    local dir = entry.whiteout or entry.opaque
-    dir = dir and (entry.whiteout and parent_of(dir) or dir)
+  for entry in self.index:entries() do
+    local hidden, dir = entry.whiteout, entry.opaque
+    if hidden then dir = parent_of(hidden) end
     while dir do
-      if self.hidden[dir] and not self.seen[dir] then
+      if self.hidden[dir] and not self.index:find(dir) then
         self.made:add("warning", "whiteout-below-whiteout", ("a whiteout below %s, which is hidden as a whole")
           :format(core.quote(dir)), place_of(entry))
         break
@@ -153,6 +164,10 @@ function Check:link(entry, kind, path)
   end
   if kind == "symlink" then
     self.links[path] = to
+    if leads_out(path, to) then
+      self.made:add("warning", "link-leaves-root", ("the symlink's target %s leads out of the root"):format(
+        core.quote(to)), place_of(entry))
+    end
     return
   end
   local target = core.normalise(to)
@@ -167,7 +182,7 @@ end
 
 -- Entries that go through symlinks of the same layer. A link that leads out of the
 -- root is clamped by whoever is careful, and followed by others.
-function Check:through_links(index)
+function Check:through_links()
   if not next(self.links) then return end
   local known = {}
   local function link_above(dir)
@@ -175,11 +190,11 @@ function Check:through_links(index)
     if known[dir] == nil then known[dir] = self.links[dir] and dir or link_above(parent_of(dir)) end
     return known[dir]
   end
-  for entry in index:entries() do
+  for entry in self.index:entries() do
     local link = link_above(parent_of(entry.path))
     if link then
       local to = self.links[link]
-      local out = to:sub(1, 1) == "/" and climbs(to, 0) or to:sub(1, 1) ~= "/" and climbs(to, depth_of(link) - 1)
+      local out = leads_out(link, to)
       self.made:add(out and "error" or "note", "through-symlink", ("goes through the symlink %s to %s%s"):format(
         core.quote(link), core.quote(to), out and ", out of the root" or ""), place_of(entry))
     end
@@ -188,12 +203,19 @@ end
 
 -- ---- the rest ----------------------------------------------------------------------
 
-function Check:content(entry)
+function Check:sparse(entry)
   local ok, message = entry:read(0)
   if not ok then
     self.made:add("error", "sparse-map", message, place_of(entry))
   else
     self.made:add("note", "sparse", "a sparse file, which layers should not have", place_of(entry))
+  end
+end
+
+-- Sizes that fit their field need no record; some readers apply it to what follows.
+function Check:size_record(entry)
+  if entry.pax.size and entry.stored <= MAX_OCTAL_SIZE then
+    self.made:add("note", "needless-size", "a PAX size that the header could say as well", place_of(entry))
   end
 end
 
@@ -206,13 +228,18 @@ function Check:privileged(entry, kind)
   end
 end
 
+---@class strata.EntryOptions
+---@field privileged? boolean
+---@field lower? fun(path: string): boolean
+---@field brief? boolean  nothing that costs memory or reading and is no error by the headers alone
+
 --- Adds what is odd about the entries of a layer.
 ---@param made strata.ReportMaker
 ---@param index userdata  scanned
----@param opts {privileged?: boolean, lower?: fun(path: string): boolean, contents?: boolean}
+---@param opts strata.EntryOptions
 function entries.check(made, index, opts)
   local check = setmetatable({
-    made = made, seen = {}, folded = {}, hidden = {}, links = {},
+    made = made, index = index, folded = {}, hidden = {}, links = {},
     lower = opts.lower or function() return true end,
   }, Check)
   for entry in index:entries() do
@@ -221,11 +248,15 @@ function entries.check(made, index, opts)
     check:name(entry, entry.name, path)
     check.links[path] = nil
     if kind == "symlink" or kind == "hardlink" then check:link(entry, kind, path) end
-    if opts.contents and entry.sparse then check:content(entry) end
+    if not opts.brief then
+      check:case(entry, path)
+      check:size_record(entry)
+      if entry.sparse then check:sparse(entry) end
+    end
     if opts.privileged then check:privileged(entry, kind) end
   end
-  check:below_whiteouts(index)
-  check:through_links(index)
+  check:below_whiteouts()
+  check:through_links()
 end
 
 return entries

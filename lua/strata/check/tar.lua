@@ -5,6 +5,9 @@ local core = require "strata.core"
 
 local tar = {}
 
+-- Findings that are asked for at once.
+local PAGE = 1000
+
 -- By the parser's name of it: how bad, and what it means.
 local FINDINGS = {
   ["gnu-prefix"] = { "error", "GNU magic with a ustar prefix: Go and Python join it to the name, GNU tar and "
@@ -19,10 +22,12 @@ local FINDINGS = {
   ["lone-zero-block"] = { "error", "the tar ends with one zero block instead of two" },
   ["no-end"] = { "note", "the tar has no end blocks" },
   ["data-after-end"] = { "error", "there is data behind the end of the tar, which some readers go on reading" },
-  ["no-padding"] = { "warning", "the tar ends inside the padding of its last entry" },
+  ["no-padding"] = { "error", "the tar ends inside the padding of its last entry: some readers refuse it" },
   ["repeated-extension"] = { "error", "an extension header is there twice before one entry; the last one counts here" },
   ["sparse-ignored"] = { "error", "sparse records that are no map to Go, and may be one to others" },
   ["slash-file"] = { "error", "a file whose name ends in '/', which others take for a directory" },
+  ["mixed-extensions"] = { "error", "both PAX and GNU headers before one entry: readers differ in what they apply them "
+    .. "to" },
   ["nul-in-name"] = { "error", "a long name goes on behind a NUL" },
 }
 
@@ -37,9 +42,8 @@ end
 --- Adds what the parser noted down.
 ---@param made strata.ReportMaker
 ---@param list table[]  of index:findings()
----@return table<integer, boolean> explained  entries with one that is more than a note
-function tar.noted(made, list)
-  local explained = {}
+---@param explained? table<integer|"end", boolean>  takes the entries with one that is more than a note
+function tar.noted(made, list, explained)
   for _, found in ipairs(list) do
     local severity, message
     if found.finding == "bogus-size" then
@@ -47,8 +51,21 @@ function tar.noted(made, list)
     else
       severity, message = FINDINGS[found.finding][1], FINDINGS[found.finding][2]
     end
-    if found.entry and severity ~= "note" then explained[found.entry] = true end
+    if explained and severity ~= "note" then explained[found.entry or "end"] = true end
     made:add(severity, found.finding, message, { path = found.name, entry = found.entry, offset = found.offset })
+  end
+end
+
+--- The same of a whole index.
+---@param made strata.ReportMaker
+---@param index userdata  scanned
+---@return table<integer, boolean> explained
+function tar.noted_in(made, index)
+  local explained, first = {}, 1
+  while first do
+    local page
+    page, first = index:findings(first, PAGE)
+    tar.noted(made, page, explained)
   end
   return explained
 end
@@ -65,19 +82,6 @@ function tar.unreadable(made, message, code)
 end
 
 -- ---- the second reader ---------------------------------------------------------------
-
---- What libarchive makes of a plain tar; nil when strata.archive is not there.
----@param file userdata
----@param offset integer
----@param size integer
----@param max integer  entries at most
----@return table[]? entries
----@return string? message  why it went no further
-function tar.second(file, offset, size, max)
-  local ok, archive = pcall(require, "strata.archive")
-  if not ok then return nil end
-  return archive.tar_entries(file, offset, size, max)
-end
 
 local function say(value)
   return type(value) == "string" and core.quote(value) or tostring(value)
@@ -100,18 +104,11 @@ local function place_of(entry)
   return { path = entry.name, entry = entry.index, offset = entry.header_offset }
 end
 
---- Compares the index of a tar with what the second reader saw, and adds the first
--- difference that nothing else explains.
----@param made strata.ReportMaker
----@param index userdata  scanned
----@param theirs table[]
----@param why string?  why the second reader stopped
----@param explained table<integer, boolean>
-function tar.compare(made, index, theirs, why, explained)
-  local n = 0
+-- The first difference that nothing else explains.
+local function compare(made, index, reader, explained)
+  local last
   for entry in index:entries() do
-    n = n + 1
-    local other = theirs[n]
+    local other, why = reader:next()
     if not other then
       made:add("error", "parser-differential", why and "libarchive refuses what is here: " .. why
         or "libarchive sees the end of the tar before this entry", place_of(entry))
@@ -123,13 +120,36 @@ function tar.compare(made, index, theirs, why, explained)
         say(their)), place_of(entry))
       return
     end
+    last = entry
   end
-  if theirs[n + 1] then
-    made:add("error", "parser-differential", "libarchive sees an entry behind the last one: "
-      .. say(theirs[n + 1].name))
-  elseif why then
-    made:add("error", "parser-differential", "libarchive refuses the rest of the tar: " .. why)
+  local other, why = reader:next()
+  if other then
+    made:add("error", "parser-differential", "libarchive sees an entry behind this one: " .. say(other.name),
+      last and place_of(last))
+  elseif why and not explained["end"] then
+    made:add("error", "parser-differential", "libarchive refuses the end of the tar: " .. why)
   end
+end
+
+--- Compares the index of a plain tar with what libarchive sees in its bytes.
+---@param made strata.ReportMaker
+---@param index userdata  scanned
+---@param plain {file: userdata, offset: integer, size: integer}
+---@param explained table<integer, boolean>
+---@return boolean? ok
+---@return string? message
+---@return string? code
+function tar.compare(made, index, plain, explained)
+  local reader, message, code = require("strata.archive").tar_reader(plain.file, plain.offset, plain.size)
+  if not reader then return nil, message, code end
+  compare(made, index, reader, explained)
+  reader:close()
+  return true
+end
+
+--- Whether there is a second reader.
+function tar.has_second_reader()
+  return (pcall(require, "strata.archive"))
 end
 
 return tar

@@ -1,14 +1,23 @@
 /*
  * The second reader: the entries of a plain tar as libarchive sees them.
  *
+ *   ---@class strata.archive.TarReader
+ *
  *   ---@param file strata.File  an object with fileno()
  *   ---@param offset integer  where the tar begins in it
  *   ---@param size integer
- *   ---@param max? integer  entries at most
- *   ---@return {name: string?, type: string, size: integer?, linkpath: string?}[] entries  until it
- * ended, or failed
- *   ---@return string? message  why it went no further
- *   function archive.tar_entries(file, offset, size, max) end
+ *   ---@return strata.archive.TarReader?
+ *   ---@return string? message
+ *   ---@return string? code
+ *   function archive.tar_reader(file, offset, size) end
+ *
+ *   ---@return {name: string?, type: string, size: integer?, linkpath: string?}?  nil alone at the
+ * end
+ *   ---@return string? message
+ *   ---@return string? code
+ *   function TarReader:next() end
+ *
+ *   function TarReader:close() end
  *
  * Nothing but tar is tried and no filter is taken off, so that what is listed
  * is libarchive's reading of these very bytes. It reads through a descriptor of
@@ -116,15 +125,14 @@ static void push_entry(lua_State *L, struct archive_entry *e)
 	}
 }
 
-static int tar_entries(lua_State *L)
+/* tar_reader(file, offset, size) -> TarReader | nil, message, code */
+static int tar_reader(lua_State *L)
 {
 	lua_Integer offset = strata_check_integer(L, 2);
 	lua_Integer size = strata_check_integer(L, 3);
-	lua_Integer max = lua_isnoneornil(L, 4) ? INT32_MAX : strata_check_integer(L, 4);
-	struct archive_entry *e;
 	struct tar_reader *r;
 	struct strata_err err;
-	int fd, rc = ARCHIVE_OK, n = 0;
+	int fd;
 
 	luaL_checktype(L, 1, LUA_TUSERDATA);
 	luaL_argcheck(L, offset >= 0, 2, "must not be negative");
@@ -137,32 +145,40 @@ static int tar_entries(lua_State *L)
 	r = strata_new_object(L, TYPE, sizeof(*r));
 	r->at = offset;
 	r->end = offset + size;
-	lua_newtable(L);
-	if (start(r, fd, &err) < 0) {
-		release(r);
-		lua_pushstring(L, err.msg);
-		return 2;
-	}
-	while (n < max) {
-		rc = archive_read_next_header(r->archive, &e);
-		if (rc != ARCHIVE_OK && rc != ARCHIVE_WARN)
-			break;
-		push_entry(L, e);
-		lua_rawseti(L, 3, ++n);
-	}
-	if (n < max && rc != ARCHIVE_EOF)
-		strata_archive_fail(r->archive, &err);
-	release(r);
-	if (n == max || rc == ARCHIVE_EOF)
+	if (start(r, fd, &err) == 0)
 		return 1;
-	lua_pushstring(L, err.msg);
-	return 2;
+	release(r);
+	return strata_push_error(L, &err);
 }
 
-void strata_archive_register_tar_entries(lua_State *L)
+static int reader_next(lua_State *L)
 {
-	static const luaL_Reg functions[] = {{"tar_entries", tar_entries}, {NULL, NULL}};
+	struct tar_reader *r = strata_check_object(L, 1, TYPE);
+	struct archive_entry *e;
+	struct strata_err err;
+	int rc = ARCHIVE_EOF;
 
-	strata_register_type(L, TYPE, NULL, NULL, reader_close);
+	if (r->archive)
+		rc = archive_read_next_header(r->archive, &e);
+	if (rc == ARCHIVE_OK || rc == ARCHIVE_WARN) {
+		push_entry(L, e);
+		return 1;
+	}
+	if (rc != ARCHIVE_EOF)
+		strata_archive_fail(r->archive, &err);
+	release(r);
+	if (rc != ARCHIVE_EOF)
+		return strata_push_error(L, &err);
+	lua_pushnil(L);
+	return 1;
+}
+
+void strata_archive_register_tar_reader(lua_State *L)
+{
+	static const luaL_Reg methods[] = {
+	        {"next", reader_next}, {"close", reader_close}, {NULL, NULL}};
+	static const luaL_Reg functions[] = {{"tar_reader", tar_reader}, {NULL, NULL}};
+
+	strata_register_type(L, TYPE, methods, NULL, reader_close);
 	strata_set_functions(L, functions);
 }
