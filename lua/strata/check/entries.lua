@@ -204,7 +204,7 @@ end
 -- ---- the rest ----------------------------------------------------------------------
 
 function Check:sparse(entry)
-  local ok, message = entry:read(0)
+  local ok, message = entry:read(1)
   if not ok then
     self.made:add("error", "sparse-map", message, place_of(entry))
   else
