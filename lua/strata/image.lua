@@ -301,7 +301,8 @@ end
 ---@return string? code
 function methods:check(opts)
   local state = state_of(self)
-  return require("strata.check").image(state, states_of(state.layers), opts)
+  local report, message, code = require("strata.check").image(state, states_of(state.layers), opts)
+  return report, message, code -- no tail call: misuse is the caller's
 end
 
 --- The members of the archive with their SHA-256.

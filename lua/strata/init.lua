@@ -183,7 +183,8 @@ function strata.check_tar(path, opts)
   if type(path) ~= "string" then
     error(("bad argument #1 to 'check_tar' (string expected, got %s)"):format(type(path)), 2)
   end
-  return require("strata.check").tar(path, opts)
+  local report, message, code = require("strata.check").tar(path, opts)
+  return report, message, code -- no tail call: misuse is the caller's
 end
 
 --- A progress function that draws a bar on a terminal, for the option `progress`.

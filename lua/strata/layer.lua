@@ -49,11 +49,14 @@ local function index_of(state)
   return state.index
 end
 
--- What `strict` does not let pass.
-local function refuse(states)
+-- What `strict` does not let pass: asked once, of scanned layers.
+local function vet(states)
   for _, state in ipairs(states) do
-    local why = state.image.strict and require("strata.check").refuse_layer(state)
-    if why then return nil, why, "EFORMAT" end
+    if state.image.strict and not state.vetted then
+      local why = require("strata.check").refuse_layer(state)
+      if why then return nil, why, "EFORMAT" end
+      state.vetted = true
+    end
   end
   return true
 end
@@ -78,7 +81,7 @@ function layer.load(states)
     end
   end
   local ok, message, code = work.run(job)
-  if ok then ok, message, code = refuse(todo) end
+  if ok then ok, message, code = vet(states) end
   for i, state in ipairs(todo) do
     if ok then
       state.loaded = true
@@ -334,7 +337,8 @@ end
 ---@return string? message
 ---@return string? code
 function methods:check(opts)
-  return require("strata.check").layer(state_of(self), opts)
+  local report, message, code = require("strata.check").layer(state_of(self), opts)
+  return report, message, code -- no tail call: misuse is the caller's
 end
 
 --- The tree of this layer's entries, for people.
