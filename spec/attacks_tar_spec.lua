@@ -445,6 +445,12 @@ describe("hostile tars:", function()
 			refuse("EFORMAT", "mtime is not a number", tar(header({ mtime = "1 1" })))
 			refuse("EFORMAT", "mode is not a number", tar(header({ mode = "abc" })))
 			refuse("EFORMAT", "uid or gid is not a number", tar(header({ uid = "8" })))
+			refuse("EFORMAT", "mode is not a number", tar(header({ type = "x", mode = "9" }), header({})))
+			for _, key in ipairs({ "mtime", "atime", "ctime" }) do
+				for _, value in ipairs({ "x", "1.x", "1.2.3", ".5", "-", " 1" }) do
+					refuse("EFORMAT", ("PAX record %s is no time"):format(key), tar(pax({ key, value }), header({})))
+				end
+			end
 		end)
 
 		it("T16: names fill their fields without an end", function()

@@ -75,20 +75,30 @@ end
 
 -- ---- layers ----------------------------------------------------------------------------
 
+-- Whether a layer below has a path; one that cannot be read may have it.
 local function lower_of(state)
   return function(path)
     for i = state.position - 1, 1, -1 do
-      local below = state.image.layers[i].index
-      if below and layer.is_loaded(state.image.layers[i]) and below:find(path) then return true end
+      local below = state.image.layers[i]
+      if below.blob.missing or not layer.load({ below }, true) or below.index:find(path) then return true end
     end
     return false
   end
 end
 
+-- Scans what can be scanned side by side; what cannot is told when its turn comes.
+local function load_all(states)
+  local here = {}
+  for _, state in ipairs(states) do
+    if not state.blob.missing then here[#here + 1] = state end
+  end
+  layer.load(here, true)
+end
+
 -- The index of what a layer is now: of its edits' result when it has been edited.
 local function index_of(state, opts)
   if not layer.is_edited(state) then
-    local ok, message, code = layer.load { state }
+    local ok, message, code = layer.load({ state }, true)
     if not ok then return nil, message, code end
     return state.index, state.blob
   end
@@ -132,10 +142,7 @@ end
 function check.layer(state, opts)
   opts = options(opts, 3)
   local made = report.new()
-  local strict = state.image.strict
-  state.image.strict = false -- its errors are the findings
   local ok, message, code = add_layer(made, state, opts)
-  state.image.strict = strict
   if not ok then return nil, message, code end
   return made:finish()
 end
@@ -169,13 +176,11 @@ function check.image(state, states, opts)
   documents.check(made, state)
   local ok, message, code = add_archive(made, state, opts)
   if not ok then return nil, message, code end
-  local strict = state.hub.strict
-  state.hub.strict = false
+  load_all(states)
   for _, one in ipairs(states) do
     ok, message, code = add_layer(made, one, opts)
     if not ok then break end
   end
-  state.hub.strict = strict
   if not ok then return nil, message, code end
   return made:finish()
 end

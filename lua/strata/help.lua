@@ -7,7 +7,7 @@ local TEXTS = {
 strata.Image
   id digest tags platform config layers index path edited    fields; tags assign
   history()  scrub_history(pattern)  clear_history()
-  inspect()  tree{depth=, width=, layers=}  rootfs{upto=}  files()  verify()
+  inspect()  tree{depth=, width=, layers=}  rootfs{upto=}  files()  verify()  check(opts)
   filter(fn)  rewrite(fn)  prune()  append{files=}
   squash(i, j)  squash{above=}  flatten()  remove_layer(i)  move_layer(i, j)  export(path)
   purge(pattern, {history=, env=, labels=, content=})
@@ -18,7 +18,7 @@ strata.Image
 strata.Layer
   index diff_id chain_id digest size media_type compression created_by history empty edited
   annotations foreign
-  entries()  entry(path)  read(path, max)  tree()
+  entries()  entry(path)  read(path, max)  tree()  check{second_reader=, privileged=}
   filter(fn)  rewrite(fn)  drop(path)
   apply(dir, {merge=, keep_partial=, unprivileged=, rootless=, threads=, progress=})]],
   ["strata.Entry"] = [[
@@ -58,8 +58,9 @@ strata.Index
 
 local MODULE = [[
 strata
-  open(what, {ref=, platform=, digest=, prefer=, limits=})   images(what)   new{platform=}
+  open(what, {ref=, platform=, digest=, prefer=, strict=, limits=})   images(what)   new{platform=}
   save({img, ...}, what, opts)   plan(img, opts)   open_index(what)   progress()
+  check_tar(path, opts)
   version()   help(value)   null   array{}   object{}]]
 
 --- The text for a value; without one, or for anything else, that of the module.

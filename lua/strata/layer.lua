@@ -63,10 +63,11 @@ end
 
 --- Scans the layers that are not yet, side by side.
 ---@param states table[]
+---@param lenient? boolean  also what `strict` does not let pass
 ---@return boolean? ok
 ---@return string? message
 ---@return string? code
-function layer.load(states)
+function layer.load(states, lenient)
   local job, todo = core.job(), {}
   for _, state in ipairs(states) do
     if not state.loaded then
@@ -81,7 +82,7 @@ function layer.load(states)
     end
   end
   local ok, message, code = work.run(job)
-  if ok then ok, message, code = vet(states) end
+  if ok and not lenient then ok, message, code = vet(states) end
   for i, state in ipairs(todo) do
     if ok then
       state.loaded = true
@@ -408,6 +409,5 @@ new, state_of, is = object.class("strata.Layer", methods, {
 
 layer.new, layer.is, layer.state_of = new, is, function(self) return state_of(self) end
 layer.is_pending, layer.is_edited, layer.label = is_pending, is_edited, label
-layer.is_loaded = function(state) return state.loaded and true or false end
 
 return layer
