@@ -56,10 +56,10 @@ local function blob_names(store)
 end
 
 -- Every digest that a document of the store names, as far as documents can be read.
-local function referenced(source)
+local function referenced(source, limits)
   local used, catalog = {}, source.catalog
   if source.store.has and source.store:has("index.json") and not catalog then
-    catalog = oci.catalog(source.store)
+    catalog = oci.catalog(source.store, limits)
   end
   local function use(descriptor)
     if type(descriptor) == "table" and type(descriptor.digest) == "string" then used[descriptor.digest] = true end
@@ -88,8 +88,9 @@ end
 --- Adds blobs that no document names.
 ---@param made strata.ReportMaker
 ---@param source table
-function documents.unreferenced(made, source)
-  local used = referenced(source)
+---@param limits table?
+function documents.unreferenced(made, source, limits)
+  local used = referenced(source, limits)
   for _, name in ipairs(blob_names(source.store)) do
     local algorithm, encoded = name:match("^blobs/([^/]+)/([^/]+)$")
     if algorithm and not used[algorithm .. ":" .. encoded] then
@@ -101,11 +102,12 @@ end
 --- Adds in what manifest.json and index.json of one archive differ.
 ---@param made strata.ReportMaker
 ---@param source table
-function documents.both_lists(made, source)
+---@param limits table?
+function documents.both_lists(made, source, limits)
   local store = source.store
   if store.dir or not (store:has("manifest.json") and store:has("index.json")) then return end
   local hybrid = require "strata.dialect.hybrid"
-  local list, message = hybrid.candidates(store, { limits = source.limits })
+  local list, message = hybrid.candidates(store, { limits = limits })
   if not list then
     made:add("error", "lists-disagree", message)
     return
@@ -133,7 +135,8 @@ local function check_descriptor(made, text, what)
   end
   if type(data) == "string" then
     local bytes = base64.decode(data)
-    if not bytes or #bytes ~= descriptor.size or (digest:find("^sha256:") and core.sha256(bytes) ~= digest) then
+    local is_sha256 = type(digest) == "string" and digest:find("^sha256:")
+    if not bytes or #bytes ~= descriptor.size or (is_sha256 and core.sha256(bytes) ~= digest) then
       made:add("error", "embedded-data", ("%s carries data that are not those of its digest"):format(what))
     end
   end
@@ -262,8 +265,8 @@ function documents.check(made, state)
       require("strata.check.tar").noted(made, source.store.findings)
       documents.members(made, source.store)
     end
-    documents.both_lists(made, source)
-    documents.unreferenced(made, source)
+    documents.both_lists(made, source, state.limits)
+    documents.unreferenced(made, source, state.limits)
   end
   if state.manifest then documents.manifest(made:at("manifest"), state.manifest.text) end
   documents.media_types(made:at("manifest"), states)
