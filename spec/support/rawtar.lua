@@ -81,7 +81,7 @@ function rawtar.record(key, value)
 	local length = #key + #value + 3
 	local total = length + #tostring(length)
 	total = length + #tostring(total)
-	return ("%d %s=%s\n"):format(total, key, value)
+	return ("%d "):format(total) .. key .. "=" .. value .. "\n" -- "%s" of Lua 5.1 ends at a NUL
 end
 
 --- An extended header of records, each "key", "value"; or of one text as it is.
