@@ -123,6 +123,9 @@ function choose.check(opts)
       error(("bad option '%s' (string expected, got %s)"):format(key, type(opts[key])), 3)
     end
   end
+  if opts.strict ~= nil and type(opts.strict) ~= "boolean" then
+    error(("bad option 'strict' (boolean expected, got %s)"):format(type(opts.strict)), 3)
+  end
   if opts.platform and not platform.parse(opts.platform) then
     error(("bad platform %q"):format(opts.platform), 3)
   end

@@ -9,7 +9,7 @@ local TEXTS = {
 strata.Image
   id digest tags platform config layers index path edited    fields; tags assign
   history()  scrub_history(pattern)  clear_history()
-  inspect()  tree{depth=, width=, layers=}  rootfs{upto=}  files()  verify()
+  inspect()  tree{depth=, width=, layers=}  rootfs{upto=}  files()  verify()  check(opts)
   filter(fn)  rewrite(fn)  prune()
   append{files= | dir= | tar= | archive= | layer=, at=, created_by=, created=, comment=, author=,
          to=, owner=, mode=, exclude=, mtime=, clamp_mtime=, exact_mtime=, compression=}
@@ -23,7 +23,7 @@ strata.Image
 strata.Layer
   index diff_id chain_id digest size media_type compression created_by history empty edited
   annotations foreign
-  entries()  entry(path)  read(path, max)  tree()
+  entries()  entry(path)  read(path, max)  tree()  check{second_reader=, privileged=}
   filter(fn)  rewrite(fn)  drop(path)
   apply(dir, {merge=, keep_partial=, unprivileged=, rootless=, limits=, threads=, progress=})]],
   ["strata.Entry"] = [[
@@ -63,9 +63,10 @@ strata.Index
 
 local MODULE = [[
 strata
-  open(what, {ref=, platform=, digest=, prefer=, limits=})   images(what)   new{platform=}
+  open(what, {ref=, platform=, digest=, prefer=, strict=, limits=})   images(what)   new{platform=}
   save({img, ...}, what, opts)   plan(img, opts)   open_index(what)   progress()
   layer{from= | lower=, upper= | overlay_upper= | files= | tar= | archive=, to=, owner=, mode=, exclude=, ...}
+  check_tar(path, opts)
   version()   help(value)   limits   null   array{}   object{}]]
 
 --- The text for a value; without one, or for anything else, that of the module.

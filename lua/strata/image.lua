@@ -130,7 +130,7 @@ end
 
 local function new_hub(state)
   state.hub = {
-    limits = state.limits,
+    limits = state.limits, strict = state.strict,
     filter = function(chosen, fn)
       check_callback(fn, "filter")
       return filter(state, chosen, fn)
@@ -172,7 +172,7 @@ function image.from_model(model)
   local state = {
     source = model.source, tags = model.tags, opened_tags = {}, limits = model.limits or limits.resolve(),
     opened_config = model.config_text, manifest = model.manifest, index = model.index,
-    descriptor_text = model.descriptor_text, origins = #model.layers,
+    descriptor_text = model.descriptor_text, origins = #model.layers, strict = model.strict,
   }
   for i, tag in ipairs(model.tags) do state.opened_tags[i] = tag end
   local message, code
@@ -202,6 +202,8 @@ function image.from_model(model)
     end,
   })
   renumber(state)
+  local refused = model.strict and require("strata.check").refuse_documents(state)
+  if refused then return nil, refused, "EFORMAT" end
   return new(state)
 end
 
@@ -293,6 +295,18 @@ function methods:verify(opts)
   job:close()
   if not ok then return nil, message, code end
   return true
+end
+
+--- What readers differ about in this image, and what some of them refuse: an
+-- array of findings, empty for most images, that prints as lines.
+---@param opts? strata.CheckOptions
+---@return strata.Report?
+---@return string? message
+---@return string? code
+function methods:check(opts)
+  local state = state_of(self)
+  local report, message, code = require("strata.check").image(state, states_of(state.layers), opts)
+  return report, message, code -- no tail call: misuse is the caller's
 end
 
 --- The members of the archive with their SHA-256.
@@ -442,7 +456,8 @@ function methods:extract(dir, opts)
   local state = state_of(self)
   opts = extract.check(dir, opts, "extract")
   if state.failure then return nil, state.failure[1], state.failure[2] end
-  local ok, message, code = settle(state, opts)
+  local ok, message, code = layer.vet(states_of(state.layers))
+  if ok then ok, message, code = settle(state, opts) end
   if not ok then return nil, message, code end
   local items = {}
   for i, one in ipairs(states_of(state.layers)) do items[i] = layer.item(one) end

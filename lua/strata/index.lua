@@ -22,6 +22,7 @@ local function open(state, number)
   local model, message, code = candidate.read()
   if not model then return nil, message, code end
   local img
+  model.strict = state.from.strict
   img, message, code = image.from_model(model)
   if not img then return nil, ("%s: %s"):format(state.from.store.path, message), code end
   state.from.store:use()

@@ -33,6 +33,7 @@ local EPOCH = "1970-01-01T00:00:00Z"
 ---@field digest? string  of the image's manifest
 ---@field prefer? "docker"|"oci"  when manifest.json and index.json of an archive disagree
 ---@field temp_dir? string  for what has to be spooled or inflated
+---@field strict? boolean  refuse what readers differ about: see img:check
 ---@field limits? table  see strata.help("limits")
 
 local function check_what(what, name)
@@ -46,6 +47,7 @@ local function read(from, candidate)
   local model, message, code = candidate.read()
   if not model then return nil, message, code end
   local img
+  model.strict = from.strict
   img, message, code = image.from_model(model)
   if not img then return nil, ("%s: %s"):format(from.store.path, message), code end
   from.store:use()
@@ -182,6 +184,20 @@ function strata.open_index(what, opts)
   local from, message, code = source.open(what, opts)
   if not from then return nil, message, code end
   return require("strata.index").new(from)
+end
+
+--- What readers differ about in a tar file, plain or compressed with gzip or zstd.
+---@param path string
+---@param opts? strata.CheckOptions
+---@return strata.Report?
+---@return string? message
+---@return string? code
+function strata.check_tar(path, opts)
+  if type(path) ~= "string" then
+    error(("bad argument #1 to 'check_tar' (string expected, got %s)"):format(type(path)), 2)
+  end
+  local report, message, code = require("strata.check").tar(path, opts)
+  return report, message, code -- no tail call: misuse is the caller's
 end
 
 --- A progress function that draws a bar on a terminal, for the option `progress`.

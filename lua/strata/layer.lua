@@ -50,9 +50,22 @@ local function index_of(state)
   return state.index
 end
 
+-- What `strict` does not let pass: asked once, of scanned layers.
+local function vet(states)
+  for _, state in ipairs(states) do
+    if state.image.strict and not state.vetted then
+      local why = require("strata.check").refuse_layer(state)
+      if why then return nil, why, "EFORMAT" end
+      state.vetted = true
+    end
+  end
+  return true
+end
+
 --- Scans the layers that are not yet, side by side.
 ---@param states table[]
----@param opts? {threads?: integer, progress?: function}
+---@param opts? {threads?: integer, progress?: function, lenient?: boolean}  lenient: also what `strict` does
+---  not let pass
 ---@return boolean? ok
 ---@return string? message
 ---@return string? code
@@ -76,7 +89,22 @@ function layer.load(states, opts)
     state.digest = state.digest or job:task(i).digest -- a compressed one was read whole
   end
   job:close()
+  if ok and not (opts and opts.lenient) then ok, message, code = vet(states) end
   return ok, message, code
+end
+
+--- Scans the layers of an image that was opened with `strict`: for what does not
+-- go through their indexes.
+---@param states table[]
+---@return boolean? ok
+---@return string? message
+---@return string? code
+function layer.vet(states)
+  local here = {}
+  for _, state in ipairs(states) do
+    if state.image.strict and not state.blob.missing then here[#here + 1] = state end
+  end
+  return layer.load(here)
 end
 
 -- Who goes from layer to layer gets all that are left scanned side by side.
@@ -323,9 +351,20 @@ end
 function methods:apply(dir, opts)
   local state = state_of(self)
   opts = extract.check(dir, opts, "apply")
-  local ok, message, code = layer.settle({ state }, opts)
+  local ok, message, code = layer.vet { state }
+  if ok then ok, message, code = layer.settle({ state }, opts) end
   if not ok then return nil, message, code end
   return extract.run({ layer.item(state) }, dir, opts, state.image.limits)
+end
+
+--- What readers differ about in this layer, and what some of them refuse.
+---@param opts? strata.CheckOptions
+---@return strata.Report?
+---@return string? message
+---@return string? code
+function methods:check(opts)
+  local report, message, code = require("strata.check").layer(state_of(self), opts)
+  return report, message, code -- no tail call: misuse is the caller's
 end
 
 --- The tree of this layer's entries, for people.

@@ -8,6 +8,9 @@ local limits = require "strata.limits"
 
 local members = {}
 
+-- Of each kind, of the outer tar, to be told by a check.
+local MAX_FINDINGS = 1000
+
 ---@class strata.Member
 ---@field name string  normalised: no leading "/" or "./"
 ---@field stored_name string  as it stands in the tar
@@ -26,6 +29,7 @@ local members = {}
 ---@field by_name table<string, strata.Member>  the last one of a name
 ---@field others table<string, strata.Member[]>  earlier ones of the same name
 ---@field end_offset integer  where the end blocks begin
+---@field findings table[]  what the parser noted down
 ---@field outer string?  how the archive is compressed as a whole
 ---@field original userdata?  the file that `file` was inflated from
 local Members = {}
@@ -37,6 +41,20 @@ end
 
 local function fail(code, fmt, ...)
   return nil, fmt:format(...), code
+end
+
+-- What the parser noted down, some of each kind.
+local function findings_of(index)
+  local kept, counts, first = {}, {}, 1
+  while first do
+    local page
+    page, first = index:findings(first, MAX_FINDINGS)
+    for _, found in ipairs(page) do
+      counts[found.finding] = (counts[found.finding] or 0) + 1
+      if counts[found.finding] <= MAX_FINDINGS then kept[#kept + 1] = found end
+    end
+  end
+  return kept
 end
 
 --- Indexes an archive, reading headers only. The file is closed when that fails.
@@ -58,7 +76,7 @@ function members.index(file, path, given)
 
   local self = setmetatable({
     path = path, file = file, max_links = given.links, root = "index.json", list = {}, by_name = {}, others = {},
-    end_offset = index:info().end_offset,
+    end_offset = index:info().end_offset, findings = findings_of(index),
   }, Members)
   for entry in index:entries() do
     local member = {
@@ -99,8 +117,10 @@ function Members:raw_end(member)
   return next_one and next_one.header_offset or self.end_offset
 end
 
--- Several members of one name are harmless only when they hold the same.
-local function same_content(self, member)
+--- Several members of one name are harmless only when they hold the same.
+---@param member strata.Member
+---@return boolean
+function Members:same_content(member)
   for _, other in ipairs(self.others[member.name] or {}) do
     if other.type ~= member.type or other.size ~= member.size or
       other.linkpath ~= member.linkpath then
@@ -153,7 +173,7 @@ function Members:resolve(name, what)
     if not member then
       return fail("EFORMAT", "%s: %s %s is not in the archive", self.path, what, quoted)
     end
-    if not same_content(self, member) then
+    if not self:same_content(member) then
       return fail("EFORMAT", "%s: %s %s is in the archive several times, with different contents",
         self.path, what, core.quote(member.name))
     end

@@ -16,6 +16,7 @@ local source = {}
 ---@class strata.Source
 ---@field store strata.Members|strata.Directory
 ---@field candidates strata.Candidate[]
+---@field strict boolean?
 
 local function fail(code, fmt, ...)
   return nil, fmt:format(...), code
@@ -159,7 +160,7 @@ function source.open(what, opts)
     store:release()
     return nil, message, code
   end
-  return { store = store, candidates = candidates }
+  return { store = store, candidates = candidates, strict = opts.strict }
 end
 
 return source

@@ -144,6 +144,13 @@ describe("README", function()
 		assert.equal(image.id, docker.id("app:1"))
 	end)
 
+	it("has a check that finds no error in what Docker saves", function()
+		need("docker")
+		app()
+		local output = run("lua5.4 - <<'END'\n" .. block("Checking", "lua") .. "END")
+		assert.is_nil(output:find("error:", 1, true), output)
+	end)
+
 	it("has a session at the REPL that can be typed", function()
 		shell.check({ "make", "demo" })
 		local typed, shown = {}, {}

@@ -191,7 +191,7 @@ static bool has_content(struct archive_entry *e)
 
 /* ---- entries as tables ------------------------------------------------- */
 
-static const char *type_name(struct archive_entry *e)
+const char *strata_archive_type_name(struct archive_entry *e)
 {
 	if (archive_entry_hardlink(e))
 		return "hardlink";
@@ -213,7 +213,7 @@ static const char *type_name(struct archive_entry *e)
 	}
 }
 
-static void set_string(lua_State *L, const char *key, const char *value)
+void strata_archive_set_string(lua_State *L, const char *key, const char *value)
 {
 	if (value) {
 		lua_pushstring(L, value);
@@ -261,22 +261,22 @@ static void set_xattrs(lua_State *L, struct archive_entry *e)
 
 void strata_archive_set_metadata(lua_State *L, struct archive_entry *e)
 {
-	const char *type = type_name(e);
+	const char *type = strata_archive_type_name(e);
 
-	set_string(L, "path", archive_entry_pathname(e));
-	set_string(L, "type", type);
+	strata_archive_set_string(L, "path", archive_entry_pathname(e));
+	strata_archive_set_string(L, "type", type);
 	set_int64(L, "mode", archive_entry_perm(e) & 07777);
 	set_int64(L, "uid", archive_entry_uid(e));
 	set_int64(L, "gid", archive_entry_gid(e));
-	set_string(L, "uname", archive_entry_uname(e));
-	set_string(L, "gname", archive_entry_gname(e));
+	strata_archive_set_string(L, "uname", archive_entry_uname(e));
+	strata_archive_set_string(L, "gname", archive_entry_gname(e));
 	if (archive_entry_size_is_set(e))
 		set_int64(L, "size", archive_entry_size(e));
 	set_mtime(L, e);
 	if (archive_entry_hardlink(e))
-		set_string(L, "linkpath", archive_entry_hardlink(e));
+		strata_archive_set_string(L, "linkpath", archive_entry_hardlink(e));
 	else
-		set_string(L, "linkpath", archive_entry_symlink(e));
+		strata_archive_set_string(L, "linkpath", archive_entry_symlink(e));
 	if (strcmp(type, "char") == 0 || strcmp(type, "block") == 0) {
 		set_int64(L, "major", (int64_t)archive_entry_rdevmajor(e));
 		set_int64(L, "minor", (int64_t)archive_entry_rdevminor(e));
@@ -316,7 +316,7 @@ static int push_entry(lua_State *L, struct reader *r, struct strata_err *err)
 	if (r->digest && has_content(e)) {
 		if (hash_content(r, e, digest, err) < 0)
 			return -1;
-		set_string(L, "digest", digest);
+		strata_archive_set_string(L, "digest", digest);
 	}
 	return 1;
 }
@@ -376,6 +376,7 @@ int luaopen_strata_archive(lua_State *L)
 	strata_set_functions(L, functions);
 	strata_archive_register_decompress(L);
 	strata_archive_register_contents(L);
+	strata_archive_register_tar_reader(L);
 	lua_pushstring(L, archive_version_string());
 	lua_setfield(L, -2, "_LIBARCHIVE");
 	return 1;

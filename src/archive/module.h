@@ -16,8 +16,15 @@ int strata_archive_support(struct archive *a, struct strata_err *err);
 /* Fills the table on top of the stack with everything but content and warnings. */
 void strata_archive_set_metadata(lua_State *L, struct archive_entry *e);
 
-/* They add their functions to the module table on top of the stack. */
+/* "file", "dir", "hardlink" ... */
+const char *strata_archive_type_name(struct archive_entry *e);
+
+/* Sets a field of the table on top of the stack, unless value is NULL. */
+void strata_archive_set_string(lua_State *L, const char *key, const char *value);
+
+/* Each adds its functions to the module table on top of the stack. */
 void strata_archive_register_decompress(lua_State *L);
 void strata_archive_register_contents(lua_State *L);
+void strata_archive_register_tar_reader(lua_State *L);
 
 #endif

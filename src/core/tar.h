@@ -66,7 +66,12 @@ enum strata_tar_finding {
 	STRATA_TAR_REPEATED_EXTENSION = 1 << 11, /* x, L or K twice; the last one counts */
 	STRATA_TAR_SPARSE_IGNORED = 1 << 12, /* GNU.sparse records that make no sparse file in Go */
 	STRATA_TAR_SLASH_FILE = 1 << 13,     /* a file's name ends in '/': elsewhere a directory */
+	STRATA_TAR_NUL_IN_NAME = 1 << 14,    /* more than NULs behind the NUL of an L or K header */
+	STRATA_TAR_MIXED_EXTENSIONS = 1 << 15, /* an x header and L or K before one entry */
 };
+
+/* What a finding is called, "gnu-prefix" for one; NULL for a bit that is none. */
+const char *strata_tar_finding_name(unsigned bit);
 
 /*
  * One entry, decoded. Strings are byte strings with a length (no NUL inside,

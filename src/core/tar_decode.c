@@ -60,6 +60,18 @@ int tar_split_span(const char *raw, size_t len, struct tar_span *s, struct strat
 	return strata_fail(err, "EFORMAT", "not one whole header span");
 }
 
+const char *strata_tar_finding_name(unsigned bit)
+{
+	static const char *const names[] = {
+	        "gnu-prefix",       "signed-checksum", "size-overridden", "bogus-size",
+	        "duplicate-record", "unknown-type",    "global-override", "lone-zero-block",
+	        "no-end",           "data-after-end",  "no-padding",      "repeated-extension",
+	        "sparse-ignored",   "slash-file",      "nul-in-name",     "mixed-extensions",
+	};
+
+	return bit < sizeof(names) / sizeof(*names) ? names[bit] : NULL;
+}
+
 /* ---- extension headers over the block ---------------------------------- */
 
 static int overlay_numbers(const struct pax_values *v, struct strata_tar_header *h,
@@ -98,17 +110,24 @@ static void overlay_text(const struct pax_values *v, enum pax_key key, const cha
 
 /* L or K: up to the first NUL; an empty one counts as none. */
 static int overlay_long(const char *raw, const struct tar_extension *e, const struct pax_values *v,
-                        enum pax_key key, const char **text, size_t *len, struct strata_err *err)
+                        enum pax_key key, struct strata_tar_header *h, struct strata_err *err)
 {
 	size_t long_len = e->present ? strnlen(raw + e->body, e->len) : 0;
 
+	if (e->present && !tar_is_zero(raw + e->body + long_len, e->len - long_len))
+		h->findings |= STRATA_TAR_NUL_IN_NAME;
 	if (long_len == 0)
 		return 0;
 	if (v->of[key].len || (key == PAX_PATH && v->of[PAX_SPARSE_NAME].len))
 		return strata_fail(err, "EFORMAT", "both a GNU long name and the PAX record %s",
 		                   pax_key_names[key].text);
-	*text = raw + e->body;
-	*len = long_len;
+	if (key == PAX_PATH) {
+		h->path = raw + e->body;
+		h->path_len = long_len;
+	} else {
+		h->linkpath = raw + e->body;
+		h->linkpath_len = long_len;
+	}
 	return 0;
 }
 
@@ -214,12 +233,13 @@ int tar_decode_span(const char *raw, const struct tar_span *s, char *joined,
 	}
 	if (h->uid > TAR_MAX_ID || h->gid > TAR_MAX_ID)
 		return strata_fail(err, "EFORMAT", "uid or gid out of range");
-	if (overlay_long(raw, &s->longname, &v, PAX_PATH, &h->path, &h->path_len, err) < 0 ||
-	    overlay_long(raw, &s->longlink, &v, PAX_LINKPATH, &h->linkpath, &h->linkpath_len, err) <
-	            0)
+	if (overlay_long(raw, &s->longname, &v, PAX_PATH, h, err) < 0 ||
+	    overlay_long(raw, &s->longlink, &v, PAX_LINKPATH, h, err) < 0)
 		return -1;
 	if (s->extensions > (size_t)s->x.present + s->longname.present + s->longlink.present)
 		h->findings |= STRATA_TAR_REPEATED_EXTENSION;
+	if (s->x.present && (s->longname.present || s->longlink.present))
+		h->findings |= STRATA_TAR_MIXED_EXTENSIONS;
 	decode_type(h);
 	if (decode_sparse(block, &v, h, err) < 0)
 		return -1;

@@ -309,6 +309,7 @@ static int decode_device(const char *block, struct strata_tar_header *h, struct 
 int tar_decode_block(const char *block, char *joined, struct strata_tar_header *h,
                      struct strata_err *err)
 {
+	int64_t unused;
 	int64_t mode;
 	int64_t uid;
 	int64_t gid;
@@ -330,6 +331,9 @@ int tar_decode_block(const char *block, char *joined, struct strata_tar_header *
 		return strata_fail(err, "EFORMAT", "uid or gid is not a number");
 	if (!tar_get_number(block, TAR_MTIME, &h->mtime))
 		return strata_fail(err, "EFORMAT", "mtime is not a number");
+	if (h->format == STRATA_TAR_STAR && (!tar_get_number(block, TAR_STAR_ATIME, &unused) ||
+	                                     !tar_get_number(block, TAR_STAR_CTIME, &unused)))
+		return strata_fail(err, "EFORMAT", "atime or ctime is not a number");
 	h->mode = (uint32_t)mode;
 	h->uid = (uint64_t)uid; /* negative ones end up out of range */
 	h->gid = (uint64_t)gid;

@@ -32,6 +32,8 @@ struct tar_field {
 #define TAR_DEVMINOR ((struct tar_field){337, 8})
 #define TAR_PREFIX ((struct tar_field){345, 155})
 #define TAR_STAR_PREFIX ((struct tar_field){345, 131})
+#define TAR_STAR_ATIME ((struct tar_field){476, 12})
+#define TAR_STAR_CTIME ((struct tar_field){488, 12})
 #define TAR_STAR_TRAILER ((struct tar_field){508, 4})
 #define TAR_GNU_ATIME ((struct tar_field){345, 12})
 #define TAR_GNU_CTIME ((struct tar_field){357, 12})

@@ -231,7 +231,12 @@ static int complete_block(struct strata_tar_parser *p, struct strata_err *err)
 	if (typeflag == 'g' && p->block > 0)
 		return strata_fail(err, "EFORMAT", "extension headers before a global header");
 	if (tar_is_extension(typeflag) || typeflag == 'g') {
+		struct strata_tar_header unused;
+
 		if (tar_extension_size(block, p->limits.max_extension, &size, err) < 0)
+			return -1;
+		/* Go decodes its other fields, too, and stops at what is no number. */
+		if (tar_decode_block(block, p->joined, &unused, err) < 0)
 			return -1;
 		return grow_span(p, PART_BODY, size + strata_tar_padding(size), err);
 	}

@@ -210,6 +210,12 @@ static int has_duplicate(const char *records, size_t len, size_t n, bool *duplic
 	return 0;
 }
 
+/* Times that are kept as they are; Go stops at one that is none. */
+static bool is_other_time(const struct strata_pax_record *r)
+{
+	return same_key(r, "atime", 5) || same_key(r, "ctime", 5);
+}
+
 int pax_collect(const char *records, size_t len, struct pax_values *v, struct strata_err *err)
 {
 	const char *rest = records;
@@ -217,6 +223,8 @@ int pax_collect(const char *records, size_t len, struct pax_values *v, struct st
 	struct strata_pax_record r;
 	size_t others = 0;
 	uint32_t seen = 0;
+	int64_t seconds;
+	uint32_t nsec;
 	int found;
 
 	memset(v, 0, sizeof(*v));
@@ -225,6 +233,10 @@ int pax_collect(const char *records, size_t len, struct pax_values *v, struct st
 
 		if (key == PAX_OTHER) {
 			others++;
+			if (is_other_time(&r) && r.value_len > 0 &&
+			    !pax_time(r.value, r.value_len, &seconds, &nsec))
+				return strata_fail(err, "EFORMAT", "PAX record %.5s is no time",
+				                   r.key);
 			continue;
 		}
 		if (key != PAX_SPARSE_OFFSET && key != PAX_SPARSE_NUMBYTES && (seen & 1u << key))

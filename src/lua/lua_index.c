@@ -215,6 +215,64 @@ static int index_info(lua_State *L)
 	return 1;
 }
 
+/* Appends {finding =, entry =, offset =, name =, typeflag =} per bit to the list on top; e may be
+ * NULL. */
+static lua_Integer push_findings(lua_State *L, const struct strata_index *index,
+                                 const struct strata_entry *e, uint32_t bits, lua_Integer n)
+{
+	const char *name;
+
+	for (unsigned bit = 0; (name = strata_tar_finding_name(bit)) != NULL; bit++) {
+		if (!(bits & 1u << bit))
+			continue;
+		lua_newtable(L);
+		lua_pushstring(L, name);
+		lua_setfield(L, -2, "finding");
+		strata_push_int64(L, (int64_t)(e ? e->header_offset : index->end_offset));
+		lua_setfield(L, -2, "offset");
+		if (e != NULL) {
+			lua_pushinteger(L, (lua_Integer)(e - index->entries) + 1);
+			lua_setfield(L, -2, "entry");
+			lua_pushlstring(L, strata_index_text(index, e->name), e->name.len);
+			lua_setfield(L, -2, "name");
+			lua_pushlstring(L, &e->typeflag, 1);
+			lua_setfield(L, -2, "typeflag");
+		}
+		lua_rawseti(L, -2, (int)++n);
+	}
+	return n;
+}
+
+/*
+ * index:findings([first [, max]]) -> what a stricter reader would not let pass,
+ * from that entry on: {finding = "gnu-prefix", offset =, entry =, name =,
+ * typeflag =}; then the number of the entry to go on with, nil at the end. Of
+ * the tar as a whole, without entry and name, are the last ones. About max.
+ */
+static int index_findings(lua_State *L)
+{
+	const struct strata_index *index = strata_check_scanned(L, 1);
+	lua_Integer first = lua_isnoneornil(L, 2) ? 1 : strata_check_integer(L, 2);
+	lua_Integer max = lua_isnoneornil(L, 3) ? INT32_MAX : strata_check_integer(L, 3);
+	lua_Integer n = 0;
+	uint32_t i;
+
+	luaL_argcheck(L, first >= 1, 2, "must be positive");
+	luaL_argcheck(L, max >= 1, 3, "must be positive");
+	lua_newtable(L);
+	i = first - 1 < (lua_Integer)index->count ? (uint32_t)(first - 1) : index->count;
+	for (; i < index->count && n < max; i++)
+		if (index->entries[i].findings != 0 && !index->entries[i].dropped)
+			n = push_findings(L, index, &index->entries[i], index->entries[i].findings,
+			                  n);
+	if (i < index->count) {
+		lua_pushinteger(L, (lua_Integer)i + 1);
+		return 2;
+	}
+	push_findings(L, index, NULL, index->findings, n);
+	return 1;
+}
+
 /* index:revision() -> how often it was edited; 0 for one that was not, or not scanned */
 static int index_revision(lua_State *L)
 {
@@ -243,6 +301,7 @@ void strata_lua_register_index(lua_State *L)
 	                                   {"find", index_find},
 	                                   {"count", index_count},
 	                                   {"info", index_info},
+	                                   {"findings", index_findings},
 	                                   {"close", index_close},
 	                                   {"revision", index_revision},
 	                                   {"unmark", index_unmark},

@@ -1,0 +1,276 @@
+--- What the documents of an image, and the members of its archive, say that
+-- readers differ about. Whatever makes an image unreadable was refused by open.
+
+local base64 = require "strata.check.base64"
+local config = require "strata.config"
+local core = require "strata.core"
+local json = require "strata.json"
+local layer = require "strata.layer"
+local media = require "strata.media"
+local oci = require "strata.dialect.oci"
+
+local documents = {}
+
+-- Docker's limit for what overlayfs can stack.
+local MAX_LAYERS = 127
+-- What the runtimes take for a user's number, and what the kernel does.
+local MAX_RUNTIME_ID = 2 ^ 31 - 1
+local MAX_ID = 2 ^ 32 - 2
+
+-- Annotations of layers that carry a table of contents, which partial pulls believe.
+local TOC = { "^io%.github%.containers%.zstd%-chunked%.", "^containerd%.io/snapshot/stargz/toc%.",
+              "^io%.containers%.estargz%." }
+
+-- ---- the archive -------------------------------------------------------------------
+
+--- Adds members of one name.
+---@param made strata.ReportMaker
+---@param store strata.Members
+function documents.members(made, store)
+  local names = {}
+  for name in pairs(store.others or {}) do names[#names + 1] = name end
+  for _, name in ipairs(json.sort(names)) do
+    local member = store.by_name[name]
+    local place = { path = member.stored_name, entry = member.position, offset = member.header_offset }
+    if member.type == "dir" and store:same_content(member) then
+      made:add("note", "duplicate-member", "the archive has this directory more than once", place)
+    elseif store:same_content(member) then
+      made:add("warning", "duplicate-member", "the archive has this member more than once, always the same", place)
+    else
+      made:add("error", "duplicate-member", "the archive has this member more than once, with different contents: "
+        .. "some readers take the first, others the last", place)
+    end
+  end
+end
+
+local function blob_names(store)
+  local list = {}
+  if store.dir then
+    for _, one in ipairs(store:contents() or {}) do list[#list + 1] = one.name end
+  else
+    for _, member in ipairs(store.list) do
+      if member.type == "file" then list[#list + 1] = member.name end
+    end
+  end
+  return list
+end
+
+-- Every digest that a document of the store names, as far as documents can be read.
+local function referenced(source, limits)
+  local used, catalog = {}, source.catalog
+  if source.store.has and source.store:has("index.json") and not catalog then
+    catalog = oci.catalog(source.store, limits)
+  end
+  local function use(descriptor)
+    if type(descriptor) == "table" and type(descriptor.digest) == "string" then used[descriptor.digest] = true end
+  end
+  for digest, index in pairs(catalog and catalog.indexes or {}) do
+    used[digest] = true
+    for _, descriptor in ipairs(oci.layers { layers = index.document.manifests }) do use(descriptor) end
+  end
+  for _, manifest in ipairs(catalog and catalog.manifests or {}) do
+    local document = manifest.document or {}
+    use(document.config)
+    use(document.subject)
+    for _, descriptor in ipairs(oci.layers(document)) do use(descriptor) end
+  end
+  for _, item in ipairs(source.items or {}) do
+    for _, list in pairs(item) do
+      for _, name in pairs(type(list) == "table" and list or { list }) do
+        local hex = type(name) == "string" and name:match("^%.?/?blobs/sha256/(%x+)$")
+        if hex then used["sha256:" .. hex] = true end
+      end
+    end
+  end
+  return used
+end
+
+--- Adds blobs that no document names.
+---@param made strata.ReportMaker
+---@param source table
+---@param limits table?
+function documents.unreferenced(made, source, limits)
+  local used = referenced(source, limits)
+  for _, name in ipairs(blob_names(source.store)) do
+    local algorithm, encoded = name:match("^blobs/([^/]+)/([^/]+)$")
+    if algorithm and not used[algorithm .. ":" .. encoded] then
+      made:add("note", "unreferenced-blob", "no document names this blob", { path = name })
+    end
+  end
+end
+
+--- Adds in what manifest.json and index.json of one archive differ.
+---@param made strata.ReportMaker
+---@param source table
+---@param limits table?
+function documents.both_lists(made, source, limits)
+  local store = source.store
+  if store.dir or not (store:has("manifest.json") and store:has("index.json")) then return end
+  local hybrid = require "strata.dialect.hybrid"
+  local list, message = hybrid.candidates(store, { limits = limits })
+  if not list then
+    made:add("error", "lists-disagree", message)
+    return
+  end
+  for _, one in ipairs(list) do
+    if one.layer_names and not one.digest then
+      made:add("warning", "list-incomplete", ("index.json does not have the image %s of manifest.json")
+        :format(json.printable(one.tags[1] or one.id() or "without a tag", 80)))
+    elseif one.kind == "image" and not one.layer_names and not one.missing then
+      made:add("warning", "list-incomplete", ("manifest.json does not have the image %s of index.json")
+        :format(json.printable(one.tags[1] or one.digest, 80)))
+    end
+  end
+end
+
+-- ---- the manifest ------------------------------------------------------------------
+
+local function check_descriptor(made, text, what)
+  local descriptor = json.decode(text)
+  if type(descriptor) ~= "table" then return end
+  local digest, data = descriptor.digest, descriptor.data
+  if type(digest) == "string" and not digest:find("^sha256:") and not digest:find("^sha512:") then
+    made:add("error", "unknown-digest", ("%s has the digest %s, whose algorithm nobody has to know"):format(what,
+      core.quote(digest)))
+  end
+  if type(data) == "string" then
+    local bytes = base64.decode(data)
+    local is_sha256 = type(digest) == "string" and digest:find("^sha256:")
+    if not bytes or #bytes ~= descriptor.size or (is_sha256 and core.sha256(bytes) ~= digest) then
+      made:add("error", "embedded-data", ("%s carries data that are not those of its digest"):format(what))
+    end
+  end
+  for name in pairs(type(descriptor.annotations) == "table" and descriptor.annotations or {}) do
+    for _, pattern in ipairs(TOC) do
+      if type(name) == "string" and name:find(pattern) then
+        made:add("warning", "table-of-contents", ("%s has the annotation %s: who pulls by that table sees what "
+          .. "it says, not what the tar has"):format(what, core.quote(name)))
+        break
+      end
+    end
+  end
+end
+
+--- Adds what is odd about the manifest that the image came with.
+---@param made strata.ReportMaker
+---@param text string
+function documents.manifest(made, text)
+  local doc = core.json(text)
+  if not doc then return end
+  for _, pointer in ipairs { "/config", "/subject" } do
+    if doc:type(pointer) == "object" then check_descriptor(made, doc:raw(pointer), pointer:sub(2)) end
+  end
+  for i = 1, doc:count("/layers") or 0 do
+    check_descriptor(made, doc:raw("/layers/" .. ("%d"):format(i - 1)), ("layer %d"):format(i))
+  end
+  doc:close()
+end
+
+--- Adds layers that are not stored as their media type says.
+---@param made strata.ReportMaker
+---@param states table[]  of the layers
+function documents.media_types(made, states)
+  for i, one in ipairs(states) do
+    local stated = one.media_type
+    if stated and media.kind(stated) == "layer" and not one.blob.missing
+      and media.stated_compression(stated) ~= one.blob.compression then
+      made:add("warning", "media-type", ("layer %d is said to be %s, and its compression is %s"):format(i, stated,
+        one.blob.compression))
+    elseif stated and media.kind(stated) ~= "layer" then
+      made:add("warning", "media-type", ("layer %d has the media type %s, which is none of a layer"):format(i,
+        core.quote(stated)))
+    end
+  end
+end
+
+-- ---- the config --------------------------------------------------------------------
+
+local function check_id(made, text)
+  if not text:find("^[+-]?%d+$") then return end
+  local number = tonumber(text)
+  if not text:find("^%d") or number > MAX_ID then
+    made:add("error", "user-range", ("config.User: %s is no number of a user or group"):format(core.quote(text)))
+  elseif number > MAX_RUNTIME_ID then
+    made:add("warning", "user-range", ("config.User: %s is more than runtimes take"):format(text))
+  end
+end
+
+local function check_user(made, cfg)
+  local user = cfg.User
+  if type(user) ~= "string" or user == "" then return end
+  for part in user:gmatch("[^:]+") do check_id(made, part) end
+  if user:find("[%s\1-\31\127]") or select(2, user:gsub(":", "")) > 1 then
+    made:add("warning", "user-name", ("config.User %s is no name or number"):format(core.quote(user)))
+  end
+end
+
+local function check_workdir(made, cfg)
+  local dir = cfg.WorkingDir
+  if type(dir) ~= "string" then return end
+  if (core.normalise(dir) .. "/"):find("^proc/") then
+    made:add("error", "working-directory", ("config.WorkingDir %s is in /proc, where links lead out of a container")
+      :format(core.quote(dir)))
+  end
+end
+
+local function check_escapes(made, cfg, tags)
+  local doc = config.document(cfg)
+  local text = doc:text()
+  if text:find("\\u001[bB]") or text:find("\\u009[bB]") or text:find("\194\155", 1, true) then
+    made:add("warning", "terminal-escape", "the config has escape sequences for terminals in it")
+  end
+  for _, tag in ipairs(tags) do
+    if tag:find("[%c]") then
+      made:add("warning", "control-character", ("the tag %s has control characters"):format(core.quote(tag)))
+    end
+  end
+end
+
+local function check_history(made, cfg, count)
+  local doc = config.document(cfg)
+  if (doc:count("/history") or 0) == 0 then return end
+  local rows = 0
+  for _, row in ipairs((json.decode(doc:raw("/history")))) do
+    if row.empty_layer ~= true then rows = rows + 1 end
+  end
+  if rows ~= count then
+    made:add("warning", "history", ("the history has %d rows with a layer, for %d layers"):format(rows, count))
+  end
+end
+
+--- Adds what is odd about the config.
+---@param made strata.ReportMaker
+---@param cfg strata.Config
+---@param count integer  of layers
+---@param tags string[]
+function documents.config(made, cfg, count, tags)
+  check_user(made, cfg)
+  check_workdir(made, cfg)
+  check_escapes(made, cfg, tags)
+  check_history(made, cfg, count)
+  if count > MAX_LAYERS then
+    made:add("warning", "many-layers", ("%d layers: Docker can stack %d at most"):format(count, MAX_LAYERS))
+  end
+end
+
+--- Adds everything about an image but its layers' tars.
+---@param made strata.ReportMaker
+---@param state table  of the image
+function documents.check(made, state)
+  local source, states = state.source, {}
+  for i, one in ipairs(state.layers) do states[i] = layer.state_of(one) end
+  if source then
+    made:at("archive")
+    if not source.store.dir then
+      require("strata.check.tar").noted(made, source.store.findings)
+      documents.members(made, source.store)
+    end
+    documents.both_lists(made, source, state.limits)
+    documents.unreferenced(made, source, state.limits)
+  end
+  if state.manifest then documents.manifest(made:at("manifest"), state.manifest.text) end
+  documents.media_types(made:at("manifest"), states)
+  documents.config(made:at("config"), state.config, #states, state.tags)
+end
+
+return documents

@@ -1,0 +1,262 @@
+--- What the entries of one layer say that readers differ about: names, whiteouts,
+-- links.
+
+local core = require "strata.core"
+
+local entries = {}
+
+local MAX_OCTAL_SIZE = 8 ^ 11 - 1
+
+-- ASCII only, and not as the locale has it.
+local LOWER = {}
+for byte = 65, 90 do LOWER[string.char(byte)] = string.char(byte + 32) end
+
+local function fold(path)
+  return (path:gsub("[A-Z]", LOWER))
+end
+
+local function parent_of(path)
+  return path:match("^(.*)/[^/]*$")
+end
+
+local function base_of(path)
+  return path:match("[^/]*$")
+end
+
+-- Whether a name climbs above where it starts from, which is `depth` deep.
+local function climbs(name, depth)
+  for part in name:gmatch("[^/]+") do
+    if part == ".." then
+      depth = depth - 1
+      if depth < 0 then return true end
+    elseif part ~= "." then
+      depth = depth + 1
+    end
+  end
+  return false
+end
+
+local function depth_of(path)
+  return select(2, path:gsub("[^/]+", ""))
+end
+
+-- Whether a symlink's target climbs above the root.
+local function leads_out(path, to)
+  return climbs(to, to:sub(1, 1) == "/" and 0 or depth_of(path) - 1)
+end
+
+local function has_dots(name)
+  return ("/" .. name .. "/"):find("/../", 1, true) ~= nil
+end
+
+local function place_of(entry)
+  return { path = entry.name, entry = entry.index, offset = entry.header_offset }
+end
+
+---@class strata.EntryCheck
+---@field made strata.ReportMaker
+---@field index userdata
+---@field folded table<string, string>  path by its lower-case spelling
+---@field hidden table<string, boolean>  what whiteouts of this layer hide
+---@field links table<string, string>  targets of symlinks
+---@field lower fun(path: string): boolean  whether a layer below has the path
+local Check = {}
+Check.__index = Check
+
+-- ---- names -------------------------------------------------------------------------
+
+function Check:name(entry, name, path)
+  local made = self.made
+  if name == "" then
+    made:add("error", "empty-name", "the name is empty: some readers skip it, some take it for the root",
+      place_of(entry))
+  elseif has_dots(name) then
+    if climbs(name, 0) then
+      made:add("error", "leaves-root", "the name leads out of the root", place_of(entry))
+    else
+      made:add("warning", "dot-dot", "the name has '..' in it", place_of(entry))
+    end
+  elseif name:sub(1, 1) == "/" then
+    made:add("note", "absolute-name", "the name is absolute", place_of(entry))
+  end
+  if name:find("[\1-\31\127]") then
+    made:add("warning", "control-character", "the name has control characters", place_of(entry))
+  end
+  local last = self.index:find(path)
+  if last.index ~= entry.index then
+    local severity = last.type == "dir" and entry.type == "dir" and "warning" or "error"
+    made:add(severity, "duplicate-path", ("the path is there again, as entry %d, and the last one counts here")
+      :format(last.index), place_of(entry))
+  end
+end
+
+function Check:case(entry, path)
+  local folded = fold(path)
+  local other = self.folded[folded]
+  if other and other ~= path then
+    self.made:add("note", "case-duplicate", ("differs from %s in case only"):format(core.quote(other)),
+      place_of(entry))
+  end
+  self.folded[folded] = path
+end
+
+-- ---- whiteouts ---------------------------------------------------------------------
+
+function Check:whiteout(entry, path)
+  local made, base = self.made, base_of(path)
+  local dir = parent_of(path)
+  if dir and ("/" .. dir):find("/.wh.", 1, true) then
+    local aufs = ("/" .. dir):find("/.wh..wh.", 1, true)
+    made:add(aufs and "note" or "error", aufs and "aufs-metadata" or "whiteout-directory",
+      aufs and "AUFS metadata, which is skipped" or "a directory in the path is called like a whiteout",
+      place_of(entry))
+  end
+  if base:sub(1, 4) ~= ".wh." then return end
+  local rest = base:sub(5)
+  if rest == "" or rest == "." or rest == ".." then
+    made:add("error", "bad-whiteout", "a whiteout of no name", place_of(entry))
+    return
+  end
+  local hidden, opaque = entry.whiteout, entry.opaque
+  if not hidden and not opaque then
+    made:add("note", "aufs-metadata", "AUFS metadata, which is skipped", place_of(entry))
+    return
+  end
+  local kind = entry.type
+  if kind == "file" and entry.size > 0 then
+    made:add("error", "bad-whiteout", "a whiteout with content", place_of(entry))
+  elseif kind ~= "file" then
+    made:add("warning", "bad-whiteout", ("a whiteout that is a %s, not an empty file"):format(kind), place_of(entry))
+  end
+  if hidden then
+    local own = self.index:find(hidden)
+    if own and own.index < entry.index then
+      made:add("warning", "whiteout-behind", "a whiteout behind an entry of what it hides: some readers remove that",
+        place_of(entry))
+    end
+    self.hidden[hidden] = true
+  end
+end
+
+-- Whiteouts in directories that this layer hides as a whole.
+function Check:below_whiteouts()
+  if not next(self.hidden) then return end
+  for entry in self.index:entries() do
+    local hidden, dir = entry.whiteout, entry.opaque
+    if hidden then dir = parent_of(hidden) end
+    while dir do
+      if self.hidden[dir] and not self.index:find(dir) then
+        self.made:add("warning", "whiteout-below-whiteout", ("a whiteout below %s, which is hidden as a whole")
+          :format(core.quote(dir)), place_of(entry))
+        break
+      end
+      dir = parent_of(dir)
+    end
+  end
+end
+
+-- ---- links -------------------------------------------------------------------------
+
+function Check:link(entry, kind, path)
+  local to = entry.linkpath
+  if to:find("[\1-\31\127]") then
+    self.made:add("warning", "control-character", "the target has control characters", place_of(entry))
+  end
+  if kind == "symlink" then
+    self.links[path] = to
+    if leads_out(path, to) then
+      self.made:add("warning", "link-leaves-root", ("the symlink's target %s leads out of the root"):format(
+        core.quote(to)), place_of(entry))
+    end
+    return
+  end
+  local target = core.normalise(to)
+  if climbs(to, 0) then
+    self.made:add("error", "leaves-root", ("the hardlink's target %s leads out of the root"):format(core.quote(to)),
+      place_of(entry))
+  elseif entry.dangling and not self.lower(target) then
+    self.made:add("warning", "hardlink-target", ("no layer up to this one has the hardlink's target %s")
+      :format(core.quote(to)), place_of(entry))
+  end
+end
+
+-- Entries that go through symlinks of the same layer. A link that leads out of the
+-- root is clamped by whoever is careful, and followed by others.
+function Check:through_links()
+  if not next(self.links) then return end
+  local known = {}
+  local function link_above(dir)
+    if not dir then return false end
+    if known[dir] == nil then known[dir] = self.links[dir] and dir or link_above(parent_of(dir)) end
+    return known[dir]
+  end
+  for entry in self.index:entries() do
+    local link = link_above(parent_of(entry.path))
+    if link then
+      local to = self.links[link]
+      local out = leads_out(link, to)
+      self.made:add(out and "error" or "note", "through-symlink", ("goes through the symlink %s to %s%s"):format(
+        core.quote(link), core.quote(to), out and ", out of the root" or ""), place_of(entry))
+    end
+  end
+end
+
+-- ---- the rest ----------------------------------------------------------------------
+
+function Check:sparse(entry)
+  local ok, message = entry:read(1)
+  if not ok then
+    self.made:add("error", "sparse-map", message, place_of(entry))
+  else
+    self.made:add("note", "sparse", "a sparse file, which layers should not have", place_of(entry))
+  end
+end
+
+-- Sizes that fit their field need no record; some readers apply it to what follows.
+function Check:size_record(entry)
+  if entry.pax.size and entry.stored <= MAX_OCTAL_SIZE then
+    self.made:add("note", "needless-size", "a PAX size that the header could say as well", place_of(entry))
+  end
+end
+
+function Check:privileged(entry, kind)
+  if kind == "char" or kind == "block" then
+    self.made:add("note", "device", ("a device, %d:%d"):format(entry.major, entry.minor), place_of(entry))
+  elseif kind == "file" and entry.mode % 4096 >= 1024 then
+    self.made:add("note", "set-id", ("runs with the rights of its owner or group, mode %04o"):format(entry.mode),
+      place_of(entry))
+  end
+end
+
+---@class strata.EntryOptions
+---@field privileged? boolean
+---@field lower? fun(path: string): boolean
+---@field brief? boolean  nothing that costs memory or reading and is no error by the headers alone
+
+--- Adds what is odd about the entries of a layer.
+---@param made strata.ReportMaker
+---@param index userdata  scanned
+---@param opts strata.EntryOptions
+function entries.check(made, index, opts)
+  local check = setmetatable({
+    made = made, index = index, folded = {}, hidden = {}, links = {},
+    lower = opts.lower or function() return true end,
+  }, Check)
+  for entry in index:entries() do
+    local path, kind = entry.path, entry.type
+    check:whiteout(entry, path)
+    check:name(entry, entry.name, path)
+    check.links[path] = nil
+    if kind == "symlink" or kind == "hardlink" then check:link(entry, kind, path) end
+    if not opts.brief then
+      check:case(entry, path)
+      check:size_record(entry)
+      if entry.sparse then check:sparse(entry) end
+    end
+    if opts.privileged then check:privileged(entry, kind) end
+  end
+  check:below_whiteouts()
+  check:through_links()
+end
+
+return entries
