@@ -29,6 +29,7 @@ describe("every view of", function()
 	end)
 
 	after_each(function()
+		views.collect()
 		dir:remove()
 	end)
 
@@ -64,6 +65,7 @@ describe("an image that cannot be applied", function()
 	end)
 
 	after_each(function()
+		views.collect()
 		dir:remove()
 	end)
 

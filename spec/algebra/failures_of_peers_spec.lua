@@ -6,6 +6,7 @@ local pack = require "spec.support.pack"
 local shell = require "spec.support.shell"
 local strata = require "strata"
 local tmp = require "spec.support.tmp"
+local views = require "spec.support.views"
 
 local it = archive.specify(it, pending) -- luacheck: ignore 431
 
@@ -22,6 +23,8 @@ describe("where others fail:", function()
 		for _, img in ipairs(images) do
 			img:close()
 		end
+		images = nil
+		views.collect()
 		bench:remove()
 	end)
 

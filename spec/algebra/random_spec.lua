@@ -40,6 +40,7 @@ describe("random stacks of layers", function()
 	end)
 
 	after_each(function()
+		views.collect()
 		dir:remove()
 	end)
 

@@ -32,12 +32,12 @@ end
 
 -- "<length> <key>=<value>\n", where the length counts its own digits.
 local function record(key, value)
-	local body = (" %s=%s\n"):format(key, value)
+	local body = " " .. key .. "=" .. value .. "\n"
 	local length = #body + 1
 	while #tostring(length) + #body ~= length do
 		length = #tostring(length) + #body
 	end
-	return ("%d%s"):format(length, body)
+	return ("%d"):format(length) .. body
 end
 
 -- Attributes of an entry as PAX records, sorted by name.
