@@ -31,14 +31,15 @@ local core = [[
 	apply apply_content apply_copy apply_dir apply_entry apply_meta apply_overlay
 	apply_remove apply_seen apply_whiteout apply_xattr beneath buf codec codec_gzip_decode
 	codec_gzip_encode codec_gzip_isal codec_gzip_zlib codec_zstd codec_zstd_encode compose
-	content crew digest dir edit err file index job journal json_edit json_find json_scan
+	content crew digest dir edit err file index inflate job journal json_edit json_find json_scan
 	json_string json_style lookup pack path publish rewrite sink spool stream tar_decode
 	tar_header tar_parse tar_patch tar_pax tar_sparse tar_write task tree tree_apply
 	tree_walk
 ]]
 local binding = [[
 	binding entry_get entry_set lua_apply lua_compose lua_digest lua_dir lua_entry lua_file
-	lua_host lua_index lua_job lua_json lua_object lua_spool lua_tar lua_tree module xattr
+	lua_host lua_index lua_job lua_json lua_object lua_spool lua_stream_deflate
+	lua_stream_digest lua_stream_inflate lua_stream_tar lua_tar lua_tree module xattr
 ]]
 local archive = [[archive decompress]]
 local facade = [[
