@@ -139,6 +139,8 @@ function Edits:segments(written)
     end
   end
   flush(members.end_offset)
+  -- The archive may end in the padding of its last member.
+  if #self.added > 0 then segments[#segments + 1] = { bytes = padding(members.end_offset) } end
   for _, member in ipairs(self.added) do
     local header, message, code = core.write_header {
       name = member.name, size = size_of(member), mode = 420,

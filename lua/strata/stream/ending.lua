@@ -65,7 +65,7 @@ local function layers_of(self, img)
     if ok then ok, message, code = check_digest(state, "diff_id", state.diff_id, member.diff_id) end
     if not ok then return nil, message, code end
     local one = member.layer
-    if self.edits_layers and not (one and not one.problem) then
+    if self.edits_layers and member.size > 0 and not (one and not one.problem) then
       if state.blob.compression ~= "none" and not one then
         return fail("EUNSUPPORTED", "%s: compressed with %s, which is not supported", layer.label(state),
           state.blob.compression)
@@ -75,6 +75,14 @@ local function layers_of(self, img)
     list[i] = { state = state, member = member, layer = one }
   end
   return list
+end
+
+-- The entries of a layer; one of no bytes has none.
+local function index_of(self, one)
+  if one then return one.copy or one.index end
+  local index = core.index(self.map, 0, 0, "none")
+  index:scan()
+  return index
 end
 
 local function marked_whiteouts(index)
@@ -91,8 +99,8 @@ local function decide(self, list)
   local indexes, uses, before = {}, {}, {}
   for i, item in ipairs(list) do
     local one = item.layer
-    uses[one] = (uses[one] or 0) + 1
-    indexes[i] = one.copy or one.index
+    if one then uses[one] = (uses[one] or 0) + 1 end
+    indexes[i] = index_of(self, one)
   end
   for _, one in ipairs(self.waiting) do before[one] = marked_whiteouts(one.index) end
   local stranded = links.find_stranded(indexes)

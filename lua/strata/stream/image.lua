@@ -21,7 +21,7 @@ local whiteout = require "strata.whiteout"
 local image = {}
 
 -- As much as one call gives out, unless it was fed more.
-local PIECE = 1024 * 1024
+local PIECE = 256 * 1024
 
 local MAX_JSON = 4 * 1024 * 1024
 local MAX_HELD = 64 * 1024 * 1024
@@ -46,6 +46,7 @@ local MAX_HELD = 64 * 1024 * 1024
 ---@field opts strata.StreamImageOptions
 ---@field map userdata
 ---@field list table[]  the members
+---@field raw boolean  nothing is to be edited: the bytes go out as they come
 
 local COMPRESSIONS = { keep = true, none = true, gzip = true, zstd = true }
 
@@ -71,6 +72,10 @@ end
 
 -- ---- handing out --------------------------------------------------------------------
 
+local function padding(size)
+  return ("\0"):rep((512 - size % 512) % 512)
+end
+
 local function put_raw(self, from, upto)
   if self.raw or upto <= from then return true end
   local bytes, message, code = self.map:read(from, upto - from)
@@ -79,8 +84,11 @@ local function put_raw(self, from, upto)
   return true
 end
 
-local function padding(size)
-  return ("\0"):rep((512 - size % 512) % 512)
+-- What follows the content of a member; an archive may end in it.
+local function put_tail(self, member)
+  local ok, message, code = put_raw(self, member.data_offset + member.size, member.raw_end)
+  if ok and not self.raw then self.out:bytes(padding(member.raw_end)) end
+  return ok, message, code
 end
 
 -- A spooled layer as it came.
@@ -94,7 +102,7 @@ local function put_unchanged(self, one)
   local ok, message, code = put_raw(self, member.header_offset, member.data_offset)
   if not ok then return nil, message, code end
   self.out:file(kept.file, 0, kept.size, function() kept:close() end)
-  return put_raw(self, member.data_offset + member.size, member.raw_end)
+  return put_tail(self, member)
 end
 
 local function put_changed(self, one, result)
@@ -253,7 +261,7 @@ end
 
 local function end_pass(self, member)
   self.written[member.name] = member.digest
-  return put_raw(self, member.data_offset + member.size, member.raw_end)
+  return put_tail(self, member)
 end
 
 -- The bytes of the last member are all there, and what is behind them up to raw_end.
@@ -322,6 +330,12 @@ local function on_event(self, kind, what, offset)
   return true -- a global header belongs to what is before it
 end
 
+-- Nothing is to be edited, and the bytes are only to be compressed in another way. They go out a piece late.
+local function put_recoded(self, bytes)
+  self.out:bytes(self.last_piece or "")
+  self.last_piece = bytes
+end
+
 -- Goes through all that was fed.
 local function pump(self)
   while true do
@@ -340,6 +354,7 @@ local function pump(self)
       ok = bytes ~= nil
       self.piece = bytes or ""
       if ok then self.parser:feed(bytes) end
+      if ok and self.recoded then put_recoded(self, bytes) end
     end
     if not ok then return nil, message, code end
   end
@@ -388,10 +403,10 @@ local function step(self, chunk)
   self.input:feed(chunk)
   local ok, message, code = pump(self)
   if not ok then return fail(self, message, code) end
-  if self.raw then return step_raw(self, chunk) end
+  if self.raw and not self.recoded then return step_raw(self, chunk) end
   choose_compression(self)
   local out
-  out, message, code = self.out:take(math.max(PIECE, 4 * #chunk))
+  out, message, code = self.out:take(math.max(PIECE, 2 * #chunk))
   if not out then return fail(self, message, code) end
   return out, self.out.waiting > 0
 end
@@ -408,7 +423,8 @@ local function finish(self)
   if not ok then return fail(self, message, code) end
   choose_compression(self)
   local out, rest = self.last_chunk, ""
-  if not self.raw then
+  if self.recoded then put_recoded(self) end
+  if self.recoded or not self.raw then
     out, message, code = self.out:take(math.huge)
     if out then rest, message, code = self.out:finish() end
     if not out or not rest then return fail(self, message, code) end
@@ -461,8 +477,8 @@ end
 --- A transform of an archive of docker save. Each call takes some bytes of the
 -- archive and gives some of the edited one, a string that may be empty; nil ends
 -- it. A second result of true says that there is more to take, by t(""): who does
--- so never has more than 1 MiB at a time (or four times what is fed). What fails
--- gives nil, message, code, then and ever after.
+-- so never has more than 256 KiB at a time, or twice what is fed. What fails gives
+-- nil, message, code, then and ever after.
 ---@param opts strata.StreamImageOptions
 ---@return (fun(chunk: string?): string?, boolean|string?, string?)? transform
 ---@return string? message
@@ -474,11 +490,12 @@ function image.new(opts)
   local self = {
     opts = opts, limits = limits, max_json = json.max_bytes or MAX_JSON, max_held = limits.held or MAX_HELD,
     edits_layers = opts.filter ~= nil or opts.rewrite ~= nil,
-    raw = not (opts.filter or opts.rewrite or opts.config or opts.tags) and (opts.compression or "keep") == "keep",
+    raw = not (opts.filter or opts.rewrite or opts.config or opts.tags),
     room = spool.room(limits.spool, opts.temp_dir), out = output.new(opts.level), input = input.new("auto", limits),
     list = {}, waiting = {}, at = {}, written = {}, renamed = {},
     piece = "", base = 0, mapped = 0, held = 0,
   }
+  self.recoded = self.raw and (opts.compression or "keep") ~= "keep"
   local message, code
   self.parser, message, code = core.tar_parser {
     max_entries = limits.entries, max_path = limits.path, max_extension = limits.extension,

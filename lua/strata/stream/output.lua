@@ -81,7 +81,7 @@ function Output:take(max)
     parts[#parts + 1] = bytes
     left = left - #bytes
   end
-  local plain = table.concat(parts)
+  local plain = #parts == 1 and parts[1] or table.concat(parts)
   local ok, message, code = encoder(self)
   if not ok then return nil, message, code end
   if self.deflate then return self.deflate:write(plain) end
