@@ -701,6 +701,13 @@ describe("archives of the corpus in a stream", function()
 		return
 	end
 
+	local function plain(bytes)
+		if bytes:sub(1, 2) == "\31\139" then
+			return shell.check({ "gzip", "-dc", dir:write("plain.gz", bytes) })
+		end
+		return bytes
+	end
+
 	it("give what opening, editing and saving them gives, or are refused", function()
 		local edited = 0
 		local function filter(entry)
@@ -716,18 +723,17 @@ describe("archives of the corpus in a stream", function()
 				local out, why, how = through(bytes, edits, 100000)
 				if out then
 					assert(saved, ("%s: %s"):format(name, tostring(message)))
-					if strata.open(copy) and #saved == #out then
-						local wanted, found = push.members(saved), push.members(out)
-						assert.is_true(table.concat(wanted) == table.concat(found), name)
-						edited = edited + 1
-					end
-				elseif saved then
-					assert.is_true(how == "EUNSUPPORTED" or how == "EDIGEST", ("%s: %s"):format(name, why))
+					assert.same((push.members(plain(saved))), (push.members(plain(out))), name)
+					assert.is_true(bytes == through(bytes, {}, 100000), name)
+					edited = edited + 1
+				elseif saved then -- an OCI archive
+					assert.equal("EUNSUPPORTED", how, ("%s: %s"):format(name, why))
+					assert.is_truthy(why:find("manifest.json", 1, true))
 				else
-					assert.is_truthy(how, ("%s: %s"):format(tostring(code), tostring(why)))
+					assert.is_true(how == code or how == "EUNSUPPORTED", ("%s: %s"):format(message, why))
 				end
 			end
 		end
-		assert.is_true(edited > 5)
+		assert.is_true(edited > 15)
 	end)
 end)
