@@ -16,7 +16,8 @@ Hasher.__index = Hasher
 ---@return string? message
 ---@return string? code
 function hasher.new(compression, limits)
-  local self, message, code = setmetatable({}, Hasher)
+  local self = setmetatable({}, Hasher)
+  local message, code
   self.stored, message, code = core.digest()
   if not self.stored then return nil, message, code end
   if not compression then return self end

@@ -110,8 +110,8 @@ local function put_changed(self, one, result)
   local stored = docker_edit.new_name(member.stored_name, { diff_id = one.diff_id, digest = one.digest },
     result.digest)
   local name = core.normalise(stored)
-  member.changed = { name = name, size = result.size, digest = result.digest, diff_id = result.diff_id, file = made.file,
-                     offset = 0, compression = one.compression }
+  member.changed = { name = name, size = result.size, digest = result.digest, diff_id = result.diff_id,
+                     file = made.file, offset = 0, compression = one.compression }
   one.spool:close()
   if self.written[name] then
     made:close() -- the same blob is there; whether it is gets checked in the end
@@ -134,8 +134,9 @@ end
 
 --- Hands out a layer about which everything is decided.
 local function finish_layer(self, one, edit)
-  local result, message, code = { changed = false }, nil, nil
+  local result = { changed = false }
   if edit and one.index then
+    local message, code
     result, message, code = one:settle(self.opts.rewrite)
     if not result then return nil, message, code end
   end
