@@ -67,12 +67,14 @@ local function config(cfg)
   for _, one in ipairs(env) do cfg:set_env(one.name, one.value) end
 end
 
-local t = check(strata.stream.image {
+-- A tag that is none is thrown.
+local ok, t, message = pcall(strata.stream.image, {
   filter = #paths > 0 and filter or nil,
   rewrite = next(users) and rewrite or nil,
   config = #env > 0 and config or nil,
   tags = tags,
 })
+check(ok and t, message or t)
 
 repeat
   local chunk = io.read(CHUNK)

@@ -158,7 +158,7 @@ for _, name in ipairs(dialects.names()) do
 
 		it("fails wherever it is cut short, if opening it does", function()
 			local failures = 0
-			for at = 1, #bytes, 509 do
+			for at = 1, #bytes, 1021 do
 				local cut = bytes:sub(1, at)
 				local out, message, code = through(cut, EDITS)
 				if code ~= "EUNSUPPORTED" then -- without its manifest.json it may be an OCI archive
@@ -590,6 +590,7 @@ describe("a transform", function()
 		assert.is_true(largest <= 256 * 1024)
 		assert.is_true(#parts[#parts] < 20000)
 		assert.is_true(table.concat(parts) == assert(through(input, { rewrite = EDITS.rewrite })))
+		assert.is_true(table.concat(parts) == assert(through(input, { rewrite = EDITS.rewrite }, #input)))
 	end)
 
 	it("leaves nothing open and no file behind, finished, failed or abandoned", function()
@@ -737,5 +738,16 @@ describe("archives of the corpus in a stream", function()
 			end
 		end
 		assert.is_true(edited > 15)
+	end)
+
+	it("keep their attestations, lose them, or are refused for them, as in a save", function()
+		local name = "snyk-busybox-single-arch-with-attestation-manifest.tar"
+		local bytes, sizes = shell.read(corpus .. "/images/" .. name), {}
+		for _, way in ipairs({ "keep", "drop", "refuse" }) do
+			local out = expect_same(bytes, { config = EDITS.config, attestations = way })
+			sizes[way] = out and #out
+		end
+		assert.is_true(sizes.drop < sizes.keep)
+		assert.is_nil(sizes.refuse)
 	end)
 end)

@@ -87,6 +87,7 @@ end
 ---@field rewrite? function
 ---@field config? function
 ---@field tags? string[]
+---@field attestations? string
 
 --- What opening, editing and saving gives, in the archive's own way.
 ---@param path string
@@ -114,7 +115,7 @@ function push.saved(path, edits, options)
 		edits.config(img.config)
 	end
 	if ok then
-		ok, message, code = img:save(path .. ".saved")
+		ok, message, code = img:save(path .. ".saved", { attestations = edits.attestations })
 	end
 	img:close()
 	if not ok then

@@ -466,7 +466,9 @@ local function check(opts)
   end
   if opts.tags ~= nil then
     if type(opts.tags) ~= "table" then error("tags should be an array of strings", 3) end
-    for _, ref in ipairs(opts.tags) do tags.complete(ref) end
+    for _, ref in ipairs(opts.tags) do
+      if not pcall(tags.complete, ref) then error(("bad image reference %q"):format(tostring(ref)), 3) end
+    end
   end
   local attestations = opts.attestations
   if attestations and attestations ~= "keep" and attestations ~= "drop" and attestations ~= "refuse" then

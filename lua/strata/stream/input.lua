@@ -7,6 +7,9 @@ local input = {}
 -- What the core wants to see to tell a compression.
 local SNIFF_BYTES = 16
 
+-- Larger chunks are taken in pieces, so that what is copied of them stays small.
+local PIECE = 256 * 1024
+
 local COMPRESSIONS = { auto = true, none = true, gzip = true, zstd = true }
 
 ---@class strata.StreamInput
@@ -24,7 +27,7 @@ function input.new(compression, limits)
     error(("bad compression '%s' (auto, none, gzip or zstd)"):format(tostring(compression)), 0)
   end
   return setmetatable({
-    wanted = compression, limits = limits or {}, chunks = {}, first = 1, last = 0, ended = false,
+    wanted = compression, limits = limits or {}, chunks = {}, first = 1, last = 0, at = 0, ended = false,
   }, Input)
 end
 
@@ -38,10 +41,14 @@ end
 
 local function take(self)
   if self.first > self.last then return nil end
-  local chunk = self.chunks[self.first]
+  local chunk, at = self.chunks[self.first], self.at
+  if #chunk - at > PIECE then
+    self.at = at + PIECE
+    return chunk:sub(at + 1, at + PIECE)
+  end
   self.chunks[self.first] = nil
-  self.first = self.first + 1
-  return chunk
+  self.first, self.at = self.first + 1, 0
+  return at == 0 and chunk or chunk:sub(at + 1)
 end
 
 -- Tells the compression; true once it is told.
@@ -49,11 +56,9 @@ local function start(self)
   if self.wanted ~= "auto" then
     self.compression = self.wanted
   else
-    local head = take(self) or ""
-    while #head < SNIFF_BYTES and self.first <= self.last do head = head .. take(self) end
-    if head ~= "" then
-      self.first = self.first - 1
-      self.chunks[self.first] = head
+    local head = ""
+    for i = self.first, self.last do
+      if #head < SNIFF_BYTES then head = head .. self.chunks[i]:sub(1, SNIFF_BYTES) end
     end
     if #head < SNIFF_BYTES and not self.ended then return false end
     self.compression = core.sniff(head)
@@ -102,7 +107,7 @@ end
 
 function Input:close()
   if self.inflate then self.inflate:close() end
-  self.chunks, self.first, self.last = {}, 1, 0
+  self.chunks, self.first, self.last, self.at = {}, 1, 0, 0
 end
 
 return input
