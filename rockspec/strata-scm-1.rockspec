@@ -31,28 +31,31 @@ local core = [[
 	apply apply_content apply_copy apply_dir apply_entry apply_meta apply_overlay
 	apply_remove apply_seen apply_union apply_whiteout apply_xattr beneath buf codec
 	codec_gzip_decode codec_gzip_encode codec_gzip_isal codec_gzip_zlib codec_zstd
-	codec_zstd_encode compose content crew digest dir disk edit err file index job journal
-	json_edit json_find json_scan json_string json_style lookup pack path publish rewrite
-	sink spool stream tar_decode tar_header tar_parse tar_patch tar_pax tar_sparse tar_write
-	task tree tree_apply tree_walk
+	codec_zstd_encode compose content crew digest dir disk edit err file index inflate job
+	journal json_edit json_find json_scan json_string json_style lookup pack path publish
+	rewrite sink spool stream tar_decode tar_header tar_parse tar_patch tar_pax tar_sparse
+	tar_write task tree tree_apply tree_walk
 ]]
 local binding = [[
 	binding entry_get entry_set limits lua_apply lua_compose lua_digest lua_dir lua_disk
-	lua_entry lua_file lua_host lua_index lua_job lua_json lua_object lua_spool lua_tar
-	lua_tree module xattr
+	lua_entry lua_file lua_host lua_index lua_job lua_json lua_object lua_spool
+	lua_stream_deflate lua_stream_digest lua_stream_inflate lua_stream_tar lua_tar lua_tree
+	module xattr
 ]]
-local archive = [[archive decompress tar_reader]]
+local archive = [[archive decompress]]
 local facade = [[
 	append check choose composing config contents detached difference directory disk extract
 	files fold fold_apply glob help history image index inspect json layer layer_source
 	layer_tar layers limits links listing manifest mapping media members object operations
 	platform product progress provenance purge rebase rebase_config rebase_history rendition
-	result root_entry root_file rootfs save schema source tags target tree union whiteout
-	work check/base64 check/documents check/entries check/report check/tar dialect/assemble
-	dialect/docker dialect/docker_edit dialect/docker_legacy dialect/docker_v1 dialect/edits
-	dialect/gojson dialect/hybrid dialect/layout dialect/oci dialect/oci_changes
-	dialect/oci_edit dialect/oci_names dialect/oci_save dialect/oci_source dialect/tarball
-	dialect/v1 dialect/v1_image
+	result root_entry root_file rootfs save schema source stream tags target tree union
+	whiteout work check/base64 check/documents check/entries check/report check/tar
+	dialect/assemble dialect/docker dialect/docker_edit dialect/docker_legacy
+	dialect/docker_v1 dialect/edits dialect/gojson dialect/hybrid dialect/layout dialect/oci
+	dialect/oci_changes dialect/oci_edit dialect/oci_names dialect/oci_save
+	dialect/oci_source dialect/tarball dialect/v1 dialect/v1_image stream/ending
+	stream/hasher stream/image stream/input stream/layer stream/members stream/output
+	stream/spool stream/tar
 ]]
 
 -- Adds the paths of named C files to a list.

@@ -256,6 +256,21 @@ crossings.spool = function()
 		}
 end
 
+crossings.held = function()
+	local path = image({ { entries = files(1) } })
+	return 1000,
+		{
+			function(opts)
+				local t = assert(strata.stream.image({ filter = function() end, limits = opts.limits }))
+				local out, message, code = t(shell.read(path))
+				if out then
+					out, message, code = t(nil)
+				end
+				return out, message, code
+			end,
+		}
+end
+
 crossings.read = function()
 	local path = image({ { entries = { { name = "f", type = "file", data = ("x"):rep(2000) } } } })
 	local function reading(fn)

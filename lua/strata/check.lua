@@ -80,7 +80,8 @@ local function lower_of(state)
   return function(path)
     for i = state.position - 1, 1, -1 do
       local below = state.image.layers[i]
-      if below.blob.missing or not layer.load({ below }, { lenient = true }) or below.index:find(path) then return true end
+      if below.blob.missing or not layer.load({ below }, { lenient = true }) then return true end
+      if below.index:find(path) then return true end
     end
     return false
   end
