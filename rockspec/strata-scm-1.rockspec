@@ -42,7 +42,7 @@ local binding = [[
 	lua_stream_deflate lua_stream_digest lua_stream_inflate lua_stream_tar lua_tar lua_tree
 	module xattr
 ]]
-local archive = [[archive decompress]]
+local archive = [[archive contents decompress tar_reader]]
 local facade = [[
 	append check choose composing config contents detached difference directory disk extract
 	files fold fold_apply glob help history image index inspect json layer layer_source
