@@ -127,6 +127,19 @@ describe("README", function()
 		assert.equal("v1.4-slim", docker.inspect("app:1.4-slim").Config.Labels["org.opencontainers.image.revision"])
 	end)
 
+	it("has a sample of what layers add up to", function()
+		local image = app()
+		local output = run("lua5.4 - <<'END'\n" .. block("Layers and what they add up to", "lua") .. "END")
+		assert.is_truthy(output:find("^root:x:0:0:.-\nadded\tstrata%.Layer%(1, "))
+		assert.equal("passwd\n", run("ls rootfs/etc/passwd | xargs basename"))
+		assert.equal(shell.read("examples/inspect.lua"), shell.read(dir:file("rootfs/srv/examples/inspect.lua")))
+		local before, after = assert(strata.open(image.archive)), assert(strata.open(dir:file("app-purged.tar")))
+		assert.equal(#before.layers, #after.layers)
+		assert.is_true(assert(after:verify()))
+		assert.same({ "app:1" }, docker.load(dir:file("app-purged.tar")))
+		assert.equal(after.id, docker.id("app:1"))
+	end)
+
 	it("has a line that edits an image between docker save and docker load", function()
 		need("docker")
 		docker.load(app().archive)
@@ -251,14 +264,14 @@ describe("README", function()
 		assert.is_truthy(script:find(command:match("%S+$"), 1, true))
 	end)
 
-	it("lists the methods and fields that there are", function()
+	it("lists, with its reference, the methods and fields that there are", function()
 		local img = strata.new({ platform = "linux/amd64" })
 		img:append({ files = { a = "b" } })
 		local layer = img.layers[1]
 		local entry = layer:entry("a")
 		local objects = { img = img, layer = layer, entry = entry, config = img.config, strata = strata }
 		local seen = 0
-		for name, member in README:gmatch("`(%l+)[.:]([%l_]+)[({}]") do
+		for name, member in (README .. shell.read("doc/reference.md")):gmatch("`(%l+)[.:]([%l_]+)[({}]") do
 			if objects[name] then
 				seen = seen + 1
 				assert.equal("function", type(objects[name][member]), name .. ":" .. member)
