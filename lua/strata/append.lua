@@ -3,6 +3,7 @@
 local core = require "strata.core"
 local json = require "strata.json"
 local layer = require "strata.layer"
+local work = require "strata.work"
 
 local append = {}
 
@@ -181,9 +182,7 @@ function append.layer(spec, layers)
   if not ok then return nil, message, code end
   local job = core.job()
   job:hash { label = "new layer", file = file, offset = 0, size = offset }
-  job:start()
-  while not job:wait(1) do end
-  ok, message, code = job:result()
+  ok, message, code = work.run(job)
   if not ok then return nil, message, code end
   local digest = job:task(1).digest
   job:close()

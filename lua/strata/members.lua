@@ -4,6 +4,7 @@
 -- of the image never reaches the file system.
 
 local core = require "strata.core"
+local work = require "strata.work"
 
 local members = {}
 
@@ -29,6 +30,7 @@ local MAX_LINK_HOPS = 8
 ---@field end_offset integer  where the end blocks begin
 ---@field outer string?  how the archive is compressed as a whole
 ---@field original userdata?  the file that `file` was inflated from
+---@field failure string[]?  message and code
 local Members = {}
 Members.__index = Members
 
@@ -99,7 +101,8 @@ function Members:raw_end(member)
   return next_one and next_one.header_offset or self.end_offset
 end
 
--- Several members of one name are harmless only when they hold the same.
+-- Several members of one name are harmless only when they hold the same. nil: it
+-- cannot be told.
 local function same_content(self, member)
   for _, other in ipairs(self.others[member.name] or {}) do
     if other.type ~= member.type or other.size ~= member.size or
@@ -111,10 +114,11 @@ local function same_content(self, member)
       for _, m in ipairs { other, member } do
         job:hash { label = m.name, file = self.file, offset = m.offset, size = m.size }
       end
-      job:start()
-      while not job:wait(1) do end
-      local a, b = job:task(1), job:task(2)
-      if not a or not b or a.digest ~= b.digest then return false end
+      local ok, message, code = work.run(job)
+      local same = ok and job:task(1).digest == job:task(2).digest
+      job:close()
+      if not ok then return nil, message, code end
+      if not same then return false end
     end
   end
   return true
@@ -153,7 +157,12 @@ function Members:resolve(name, what)
     if not member then
       return fail("EFORMAT", "%s: %s %s is not in the archive", self.path, what, quoted)
     end
-    if not same_content(self, member) then
+    local same, message, code = same_content(self, member)
+    if same == nil then
+      self.failure = self.failure or { message, code }
+      return nil, ("%s: %s"):format(self.path, message), code
+    end
+    if not same then
       return fail("EFORMAT", "%s: %s %s is in the archive several times, with different contents",
         self.path, what, core.quote(member.name))
     end
@@ -181,7 +190,20 @@ function Members:read(member, max)
     return fail("ELIMIT", "%s: %s has %d bytes; the limit for documents is %d", self.path,
       core.quote(member.name), member.size, max)
   end
-  return self.file:read(member.offset, member.size)
+  local bytes, message, code = self.file:read(member.offset, member.size)
+  if not bytes then self.failure = self.failure or { message, code } end
+  return bytes, message, code
+end
+
+--- Why something could not be read since this was asked last. Many documents are
+-- looked at that need not be there, or be what they seem; but one that could not
+-- be read must not count as missing.
+---@return string? message
+---@return string? code
+function Members:take_failure()
+  local failure = self.failure or {}
+  self.failure = nil
+  return failure[1], failure[2]
 end
 
 -- ---- as a store of blobs ------------------------------------------------------

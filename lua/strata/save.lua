@@ -287,6 +287,7 @@ function save.images(requests, what, opts)
   local out, message, code
   if self.in_directory then out, message, code = target.directory(what) else out, message, code = target.file(what) end
   if not out then return nil, message, code end
+  for _, source in ipairs(self.sources) do source.store:take_failure() end
   local function attempt()
     local ok, why, how = make_products(self, out.temp_dir)
     if not ok then return nil, why, how end
@@ -297,6 +298,10 @@ function save.images(requests, what, opts)
     if not size then return nil, why, how end
     ok, why, how = check_unchanged(self)
     if not ok then return nil, why, how end
+    for _, source in ipairs(self.sources) do
+      why, how = source.store:take_failure()
+      if why then return nil, why, how end
+    end
     ok, why, how = publish(self, out)
     if not ok then return nil, why, how end
     return size

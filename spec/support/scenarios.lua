@@ -180,9 +180,9 @@ add("images", function(env)
 	end
 	local index = must(strata.open_index(env.oci))
 	seen[#seen + 1] = #index.entries
-	index:each(function(img)
-		img.config:set_env("EACH", "1")
-	end)
+	must(index:each(function(img)
+		must(img.config:set_env("EACH", "1"))
+	end))
 	must(index:save(env.out .. "/indexed", { format = "oci" }))
 	index:close()
 	return table.concat(seen, "\n")

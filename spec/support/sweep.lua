@@ -61,7 +61,7 @@ end
 
 -- Errors that are thrown have no code.
 local WORDS = { ENOMEM = { "not enough memory", "out of memory", "Cannot allocate memory" },
-	EIO = { "Input/output error" }, EMFILE = { "Too many open files" } }
+	EAGAIN = { "Resource temporarily unavailable" }, EIO = { "Input/output error" }, EMFILE = { "Too many open files" } }
 
 local function is_error(thrown, code)
 	if type(thrown) == "table" then
@@ -106,6 +106,21 @@ local function reference(scenario)
 	return { result = result, before = before, after = after, measured = measure() }
 end
 
+-- The lines that are in one text only.
+local function difference(usual, now)
+	local function without(text, other)
+		local there, lines = {}, {}
+		for line in other:gmatch("[^\n]+") do
+			there[line] = true
+		end
+		for line in text:gmatch("[^\n]+") do
+			lines[#lines + 1] = not there[line] and line or nil
+		end
+		return table.concat(lines, "\n")
+	end
+	return ("- %s\n+ %s"):format(without(usual, now), without(now, usual))
+end
+
 local function check(scenario, kind, usual, ok, result)
 	local wrong = {}
 	local function expect(right, ...)
@@ -121,10 +136,10 @@ local function check(scenario, kind, usual, ok, result)
 	if ok then
 		expect(kind.optional or not kind.code, "did not notice")
 		expect(result == usual.result, "gave another result")
-		expect(left == usual.after, "left other files:\n%s", left)
+		expect(left == usual.after, "left other files:\n%s", difference(usual.after, left))
 	else
 		expect(kind.code and is_error(result, kind.code), "failed with %s", describe(result))
-		expect(left == usual.before, "left other files:\n%s", left)
+		expect(left == usual.before, "left other files:\n%s", difference(usual.before, left))
 	end
 	return wrong, left ~= usual.before
 end

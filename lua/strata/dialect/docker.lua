@@ -81,8 +81,9 @@ local function read_manifest(members, max)
     local _, message, code = control_file(members, name, max)
     if message then return nil, message, code end
   end
-  local text = control_file(members, "manifest.json", max)
+  local text, why, how = control_file(members, "manifest.json", max)
   if not text then
+    if why then return nil, why, how end
     return fail("EFORMAT", "%s: no manifest.json: not an image archive", path)
   end
   local items, message = json.decode(text, { max_bytes = max })

@@ -23,8 +23,10 @@ end
 
 -- The text of a file of the target, nil when there is none.
 local function read(out, name)
-  if not out.dir:stat(name) then return nil end
-  local file, message, code = out.dir:open(name)
+  local info, message, code = out.dir:stat(name)
+  if not info and (not message or code == "ENOENT") then return nil end
+  local file
+  file, message, code = out.dir:open(name)
   if not file then return nil, message, code end
   local size = file:size()
   if size > MAX_JSON then
