@@ -32,7 +32,7 @@ local core = [[
 	apply_remove apply_seen apply_whiteout apply_xattr beneath buf codec codec_gzip_decode
 	codec_gzip_encode codec_gzip_isal codec_gzip_zlib codec_zstd codec_zstd_encode compose
 	content crew digest dir edit err file index job journal json_edit json_find json_scan
-	json_string json_style lookup pack path publish rewrite sink spool stream tar_decode
+	json_string json_style lookup pack path publish rewrite sink spool stale stream tar_decode
 	tar_header tar_parse tar_patch tar_pax tar_sparse tar_write task tree tree_apply
 	tree_walk
 ]]

@@ -302,22 +302,24 @@ function save.images(requests, what, opts)
       why, how = source.store:take_failure()
       if why then return nil, why, how end
     end
+    -- Before: what is published is saved, whatever comes then.
+    take_notes(self, product.lost(self.products, self.format, self.native))
+    local saved = result.of(self, what, size)
     ok, why, how = publish(self, out)
     if not ok then return nil, why, how end
-    return size
+    return saved
   end
-  local ok, size
-  ok, size, message, code = pcall(attempt)
+  local ok, saved
+  ok, saved, message, code = pcall(attempt)
   if not ok then
     out:give_up()
-    error(size, 0)
+    error(saved, 0)
   end
-  if not size then
+  if not saved then
     out:give_up()
     return nil, message, code
   end
-  take_notes(self, product.lost(self.products, self.format, self.native))
-  return result.of(self, what, size), #self.notes > 0 and self.notes or nil
+  return saved, #self.notes > 0 and self.notes or nil
 end
 
 return save

@@ -25,11 +25,27 @@ static const char *opaque_name(const struct strata_apply *a)
 	return a->options.user_xattrs ? "user.overlay.opaque" : "trusted.overlay.opaque";
 }
 
-static bool is_opaque(const struct strata_apply *a, int fd)
+/* After a call that failed: whether something is there cannot be told. */
+static bool is_trouble(void)
+{
+	return errno != ENOENT && errno != ENOTDIR && errno != ELOOP && errno != ENAMETOOLONG &&
+	       errno != ENODATA && errno != ENOTSUP && errno != ERANGE;
+}
+
+static void note_trouble(struct strata_apply *a)
+{
+	if (is_trouble() && a->trouble == 0)
+		a->trouble = errno;
+}
+
+static bool is_opaque(struct strata_apply *a, int fd)
 {
 	char value[2];
+	ssize_t len = fgetxattr(fd, opaque_name(a), value, sizeof(value));
 
-	return fgetxattr(fd, opaque_name(a), value, sizeof(value)) == 1 && value[0] == 'y';
+	if (len < 0)
+		note_trouble(a);
+	return len == 1 && value[0] == 'y';
 }
 
 int apply_set_opaque(struct strata_apply *a, int fd, struct strata_err *err)
@@ -73,19 +89,23 @@ static bool next_name(const char **path, char name[MAX_NAME + 1])
 }
 
 /* Looks for a path without links in one layer. 1: found; 0: look below; -1: hidden, or no more. */
-static int probe(const struct strata_apply *a, size_t layer, const char *path,
-                 struct apply_found *found)
+static int probe(struct strata_apply *a, size_t layer, const char *path, struct apply_found *found)
 {
 	cleanup_fd int dir = open_layer(a, layer);
 	bool opaque = false;
 	char name[MAX_NAME + 1];
 
+	if (dir < 0)
+		note_trouble(a);
+
 	while (dir >= 0 && next_name(&path, name)) {
 		cleanup_fd int fd = openat(dir, name, O_PATH | O_NOFOLLOW | O_CLOEXEC);
 		struct stat st;
 
-		if (fd < 0 || fstat(fd, &st) < 0)
+		if (fd < 0 || fstat(fd, &st) < 0) {
+			note_trouble(a);
 			return errno == ENOENT && !opaque ? 0 : -1;
+		}
 		if (is_whiteout(&st))
 			return -1;
 		if (*path == '\0') {
@@ -98,20 +118,26 @@ static int probe(const struct strata_apply *a, size_t layer, const char *path,
 		fd = openat(dir, name, DIR_FLAGS | O_NOFOLLOW);
 		close(dir);
 		dir = strata_steal_fd(&fd);
+		if (dir < 0)
+			note_trouble(a);
 		opaque = opaque || (dir >= 0 && is_opaque(a, dir));
 	}
 	return -1;
 }
 
 /* Opens a directory of this layer. *opaque: one that it is in is. */
-static int open_own(const struct strata_apply *a, const char *path, bool *opaque)
+static int open_own(struct strata_apply *a, const char *path, bool *opaque)
 {
 	cleanup_fd int dir = openat(a->root, ".", DIR_FLAGS);
 	char name[MAX_NAME + 1];
 
+	if (dir < 0)
+		note_trouble(a);
 	while (dir >= 0 && next_name(&path, name)) {
 		int fd = openat(dir, name, DIR_FLAGS | O_NOFOLLOW);
 
+		if (fd < 0)
+			note_trouble(a);
 		close(dir);
 		dir = fd;
 		*opaque = *opaque || (*path != '\0' && dir >= 0 && is_opaque(a, dir));
@@ -119,7 +145,7 @@ static int open_own(const struct strata_apply *a, const char *path, bool *opaque
 	return strata_steal_fd(&dir);
 }
 
-bool apply_look_up(const struct strata_apply *a, size_t layers, const char *path,
+bool apply_look_up(struct strata_apply *a, size_t layers, const char *path,
                    struct apply_found *found)
 {
 	int status = 0;
@@ -298,8 +324,13 @@ static int drop_whiteout(struct strata_apply *a, char *path, struct strata_err *
 	*slash = '\0';
 	dir = open_own(a, path, &opaque);
 	opaque = opaque || (dir >= 0 && is_opaque(a, dir));
-	if (dir < 0 || !opaque || fstat(dir, &above) < 0 ||
-	    fstatat(dir, slash + 1, &st, AT_SYMLINK_NOFOLLOW) < 0 || !is_whiteout(&st))
+	if (dir < 0 || !opaque)
+		return 0;
+	if (fstat(dir, &above) < 0 || fstatat(dir, slash + 1, &st, AT_SYMLINK_NOFOLLOW) < 0) {
+		note_trouble(a);
+		return 0;
+	}
+	if (!is_whiteout(&st))
 		return 0;
 	times[1] = above.st_mtim;
 	if (unlinkat(dir, slash + 1, 0) < 0 || futimens(dir, times) < 0)
@@ -314,8 +345,13 @@ static int open_borrower(struct strata_apply *a, const struct apply_borrower *b)
 	cleanup_fd int dir = open_own(a, b->path, &opaque);
 	struct stat st;
 
-	if (dir < 0 || opaque || fstat(dir, &st) < 0 || st.st_dev != b->dev ||
-	    st.st_ino != b->ino || apply_is_made(a, &st, APPLY_TOLD))
+	if (dir < 0 || opaque)
+		return -1;
+	if (fstat(dir, &st) < 0) {
+		note_trouble(a);
+		return -1;
+	}
+	if (st.st_dev != b->dev || st.st_ino != b->ino || apply_is_made(a, &st, APPLY_TOLD))
 		return -1;
 	return strata_steal_fd(&dir);
 }
@@ -340,6 +376,8 @@ int apply_overlay_end(struct strata_apply *a, struct strata_err *err)
 			close(below.fd);
 		free(b->path);
 	}
+	if (status == 0 && a->trouble != 0)
+		return strata_fail_errno(err, a->trouble, "cannot look for what is in the layers");
 	return status;
 }
 
@@ -354,6 +392,8 @@ int apply_ensure(struct strata_apply *a, const char *path, struct strata_err *er
 	while (next_name(&path, name)) {
 		int fd = openat(dir, name, DIR_FLAGS | O_NOFOLLOW);
 
+		if (fd < 0 && is_trouble())
+			return strata_fail_errno(err, errno, "cannot open a directory");
 		if ((prefix.len > 0 && append(&prefix, "/", 1, err) < 0) ||
 		    append(&prefix, name, strlen(name), err) < 0) {
 			if (fd >= 0)
@@ -381,10 +421,14 @@ int apply_overlay_open(struct strata_apply *a, const char *path, bool make, stru
 	char name[MAX_NAME + 1];
 	int status;
 
+	if (dir < 0)
+		note_trouble(a);
 	/* Directories that this layer has are those of the merge. */
 	while (dir >= 0 && next_name(&left, name)) {
 		int fd = openat(dir, name, DIR_FLAGS | O_NOFOLLOW);
 
+		if (fd < 0)
+			note_trouble(a);
 		close(dir);
 		dir = fd;
 	}
@@ -450,6 +494,7 @@ static int hide_name(struct strata_apply *a, const char *path, const char *name,
 	if (fd >= 0 && fstat(fd, &st) == 0)
 		return apply_mark_made(a, &st, APPLY_TOLD, err) < 0 ? -1
 		                                                    : apply_set_opaque(a, fd, err);
+	note_trouble(a);
 	if (errno != ENOENT)
 		return 0; /* it hides what is below by itself */
 	if (fstat(dir, &st) < 0)

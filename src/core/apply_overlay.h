@@ -44,8 +44,11 @@ int apply_set_opaque(struct strata_apply *a, int fd, struct strata_err *err);
 int apply_resolve(struct strata_apply *a, const char *path, bool make, struct strata_buf *done,
                   struct strata_err *err);
 
-/* Looks for a path without links in the first so many layers. */
-bool apply_look_up(const struct strata_apply *a, size_t layers, const char *path,
+/*
+ * Looks for a path without links in the first so many layers. What keeps it from
+ * telling goes to a->trouble, and the layer fails at its end.
+ */
+bool apply_look_up(struct strata_apply *a, size_t layers, const char *path,
                    struct apply_found *found);
 
 /* Opens the directory of a path without links in this layer, made as it is below. */

@@ -39,17 +39,12 @@ static struct json_object *check_json(lua_State *L)
 	return o;
 }
 
-/*
- * nil, message, code; a misuse throws. So does want of memory: a nil that means
- * "not there" would be taken for the answer.
- */
+/* nil, message, code; a misuse throws. */
 static int fail(lua_State *L, const struct strata_err *err)
 {
-	if (!strcmp(err->code, "ENOMEM"))
-		return luaL_error(L, "not enough memory");
 	if (!strcmp(err->code, "EINVAL"))
 		return luaL_argerror(L, 2, err->msg);
-	return strata_push_error(L, err);
+	return strata_push_answer_error(L, err);
 }
 
 static size_t limit(lua_State *L, int arg, const char *name)

@@ -1,0 +1,122 @@
+--- Kills processes at random moments while they save, and looks at what they leave.
+--
+--   lua5.4 spec/support/kills.lua MODULE DIRECTORY SEED KILLS
+--
+-- preloaded with MODULE. The target must be what it was or the whole new one, and the next save must leave nothing
+-- but its target.
+
+local module, dir, seed, kills = arg[1], arg[2], tonumber(arg[3]), tonumber(arg[4])
+local faults = assert(package.loadlib(module, "luaopen_faults"))()
+local scenarios = require "spec.support.scenarios"
+local strata = require "strata"
+
+math.randomseed(seed)
+
+local env = scenarios.prepare(dir)
+local out = env.out
+
+-- What is opened, where it goes to, and how.
+local WAYS = {
+	{ "as it came", from = env.docker, to = "/target" },
+	{ "docker", from = env.gzip, to = "/target", format = "docker", compression = "gzip" },
+	{ "docker-legacy", from = env.docker, to = "/target", format = "docker-legacy" },
+	{ "oci-archive", from = env.docker, to = "/target", format = "oci-archive", compression = "zstd" },
+	{ "oci", from = env.docker, to = "/new", format = "oci", compression = "gzip" },
+	{ "into a layout", from = env.docker, to = "/layout", format = "oci" },
+	{ "over the source", from = out .. "/source.tar", to = "/source.tar" },
+	{ "over the layout that it came from", from = out .. "/layout", to = "/layout" },
+	{ "a file that is not there yet", from = env.docker, to = "/new.tar" },
+}
+
+local function save(way)
+	local img = assert(strata.open(way.from))
+	img.config:set_env("KILLED", "no")
+	assert(img:filter(function(entry)
+		return entry.path ~= "var/new"
+	end))
+	assert(img:save(out .. way.to, { format = way.format, compression = way.compression }))
+	img:close()
+end
+
+-- The IDs of what is there, every byte of it verified; "nothing" when nothing is.
+local function ids(path)
+	if not faults.look(path) then
+		return "nothing"
+	end
+	local index = faults.look(path .. "/index.json")
+	if faults.look(path .. "/.") and not index then
+		return "nothing" -- a layout appears with its index
+	end
+	local found = {}
+	for img in assert(strata.images(path)) do
+		assert(img:verify())
+		found[#found + 1] = img.id
+		img:close()
+	end
+	table.sort(found)
+	return table.concat(found, " ")
+end
+
+local function hidden(path)
+	local found = {}
+	for _, name in ipairs(faults.names(path)) do
+		if name:find("^%.strata") then
+			found[#found + 1] = name
+		end
+		local _, is_dir = faults.look(path .. "/" .. name)
+		if is_dir then
+			for _, below in ipairs(hidden(path .. "/" .. name)) do
+				found[#found + 1] = below
+			end
+		end
+	end
+	return found
+end
+
+local problems, killed, before_count, after_count, stale = 0, 0, 0, 0, 0
+
+local function expect(right, ...)
+	if not right then
+		problems = problems + 1
+		print((...):format(select(2, ...)))
+	end
+end
+
+for _, way in ipairs(WAYS) do
+	scenarios.reset(faults, env)
+	local path = out .. way.to
+	local before = ids(path)
+	local takes = 0
+	for _ = 1, 3 do
+		scenarios.reset(faults, env)
+		local _, us = faults.killed_after(-1, function()
+			save(way)
+		end)
+		takes = math.max(takes, us)
+	end
+	local after = ids(path)
+	assert(before ~= after, way[1])
+	local share = math.ceil(kills / #WAYS)
+	for _ = 1, share do
+		scenarios.reset(faults, env)
+		local was_killed = faults.killed_after(math.random(0, math.ceil(takes * 1.1)), function()
+			save(way)
+		end)
+		killed = killed + (was_killed and 1 or 0)
+		local ok, now = pcall(ids, path)
+		expect(ok and (now == before or now == after), "%s: left %s", way[1], tostring(now))
+		before_count = before_count + (now == before and 1 or 0)
+		after_count = after_count + (now == after and 1 or 0)
+		stale = stale + #hidden(out)
+		if now ~= after then
+			ok, now = pcall(save, way)
+			expect(ok, "%s: the next save failed: %s", way[1], tostring(now))
+			expect(ids(path) == after, "%s: the next save left something else", way[1])
+			local left = hidden(out)
+			expect(#left == 0, "%s: %s stayed", way[1], table.concat(left, ", "))
+		end
+	end
+end
+print(("%d killed: %d before, %d after; %d names had to be cleared away; %d problems, seed %d"):format(killed,
+	before_count, after_count, stale, problems, seed))
+os.exit(problems == 0 and killed > 0)
