@@ -24,8 +24,10 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mount.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
+#include <sys/statvfs.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
 #include <sys/xattr.h>
@@ -91,7 +93,7 @@ static struct {
 	atomic_long hits;
 	long at;      /* the first call that fails, from 1 */
 	long times;   /* how many do from there on */
-	int errnum;   /* 0: fewer bytes than asked for */
+	int errnum;   /* 0: fewer bytes than asked for; -1: the process is killed at the call */
 	unsigned rng; /* for short counts */
 } rule;
 
@@ -106,6 +108,10 @@ static bool hit(enum class class, uintptr_t caller)
 	if (n < rule.at || n - rule.at >= rule.times)
 		return false;
 	atomic_fetch_add(&rule.hits, 1);
+	if (rule.errnum < 0) {
+		kill(getpid(), SIGKILL);
+		pause();
+	}
 	if (rule.errnum != 0)
 		errno = rule.errnum;
 	return true;
@@ -492,6 +498,8 @@ static unsigned class_of(lua_State *L, const char *name)
 	               {"meta", CLASS_META},
 	               {"thread", CLASS_THREAD},
 	               {"unlink", CLASS_UNLINK},
+	               {"traces", CLASS_WRITE | CLASS_COPY | CLASS_SYNC | CLASS_NAME | CLASS_OPEN |
+	                                  CLASS_META | CLASS_UNLINK},
 	               {"data", CLASS_READ | CLASS_WRITE | CLASS_COPY},
 	               {"files", CLASS_READ | CLASS_WRITE | CLASS_COPY | CLASS_SYNC | CLASS_NAME |
 	                                 CLASS_OPEN | CLASS_META}};
@@ -561,6 +569,36 @@ static int faults_descriptor_limit(lua_State *L)
 	return 0;
 }
 
+/* mount(path, bytes): a file system of that size, in memory; unmount(path) */
+static int faults_mount(lua_State *L)
+{
+	const char *path = luaL_checkstring(L, 1);
+	char options[64];
+
+	snprintf(options, sizeof(options), "mode=755,size=%ld", (long)luaL_checknumber(L, 2));
+	if (mount("none", path, "tmpfs", 0, options) < 0)
+		return luaL_error(L, "mount: %s", strerror(errno));
+	return 0;
+}
+
+static int faults_unmount(lua_State *L)
+{
+	if (umount2(luaL_checkstring(L, 1), 0) < 0)
+		return luaL_error(L, "umount: %s", strerror(errno));
+	return 0;
+}
+
+/* free_space(path) -> bytes */
+static int faults_free_space(lua_State *L)
+{
+	struct statvfs fs;
+
+	if (statvfs(luaL_checkstring(L, 1), &fs) < 0)
+		return luaL_error(L, "statvfs: %s", strerror(errno));
+	lua_pushinteger(L, (lua_Integer)(fs.f_bfree * fs.f_bsize));
+	return 1;
+}
+
 static int64_t now_us(void)
 {
 	struct timespec t;
@@ -612,6 +650,9 @@ int luaopen_faults(lua_State *L)
 	                                            {"disarm", faults_disarm},
 	                                            {"live", faults_live},
 	                                            {"descriptor_limit", faults_descriptor_limit},
+	                                            {"mount", faults_mount},
+	                                            {"unmount", faults_unmount},
+	                                            {"free_space", faults_free_space},
 	                                            {"killed_after", faults_killed_after}};
 
 	lua_newtable(L);

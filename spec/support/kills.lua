@@ -82,6 +82,43 @@ local function expect(right, ...)
 	end
 end
 
+-- Kills one save, and looks at what is there.
+local function kill(way, path, before, after, killed_one)
+	scenarios.reset(faults, env)
+	killed = killed + (killed_one() and 1 or 0)
+	local ok, now = pcall(ids, path)
+	expect(ok and (now == before or now == after), "%s: left %s", way[1], tostring(now))
+	before_count = before_count + (now == before and 1 or 0)
+	after_count = after_count + (now == after and 1 or 0)
+	stale = stale + #hidden(out)
+	ok, now = pcall(save, way)
+	expect(ok, "%s: the next save failed: %s", way[1], tostring(now))
+	expect(not ok or ids(path) == after, "%s: the next save left something else", way[1])
+	local left = hidden(out)
+	expect(#left == 0, "%s: %s stayed", way[1], table.concat(left, ", "))
+end
+
+-- At a random moment.
+local function at_random(way, takes)
+	return function()
+		return (faults.killed_after(math.random(0, math.ceil(takes * 1.1)), function()
+			save(way)
+		end))
+	end
+end
+
+-- As it asks the system for something for the n-th time.
+local function at_call(way, n)
+	return function()
+		return (faults.killed_after(-1, function()
+			faults.arm({ class = "traces", at = n, errno = -1 })
+			save(way)
+		end))
+	end
+end
+
+assert(faults.watch("/strata/core.so") > 0)
+
 for _, way in ipairs(WAYS) do
 	scenarios.reset(faults, env)
 	local path = out .. way.to
@@ -96,24 +133,18 @@ for _, way in ipairs(WAYS) do
 	end
 	local after = ids(path)
 	assert(before ~= after, way[1])
-	local share = math.ceil(kills / #WAYS)
-	for _ = 1, share do
-		scenarios.reset(faults, env)
-		local was_killed = faults.killed_after(math.random(0, math.ceil(takes * 1.1)), function()
-			save(way)
-		end)
-		killed = killed + (was_killed and 1 or 0)
-		local ok, now = pcall(ids, path)
-		expect(ok and (now == before or now == after), "%s: left %s", way[1], tostring(now))
-		before_count = before_count + (now == before and 1 or 0)
-		after_count = after_count + (now == after and 1 or 0)
-		stale = stale + #hidden(out)
-		if now ~= after then
-			ok, now = pcall(save, way)
-			expect(ok, "%s: the next save failed: %s", way[1], tostring(now))
-			expect(ids(path) == after, "%s: the next save left something else", way[1])
-			local left = hidden(out)
-			expect(#left == 0, "%s: %s stayed", way[1], table.concat(left, ", "))
+	for _ = 1, math.ceil(kills / #WAYS) do
+		kill(way, path, before, after, at_random(way, takes))
+	end
+	scenarios.reset(faults, env)
+	faults.arm({ class = "traces" })
+	save(way)
+	local calls = faults.disarm()
+	-- The last ones are those that publish.
+	local step = math.max(1, math.floor(9 * calls / kills))
+	for n = calls, 1, -1 do
+		if calls - n < 12 or n % step == 0 then
+			kill(way, path, before, after, at_call(way, n))
 		end
 	end
 end

@@ -131,8 +131,9 @@ end
 
 local list = {}
 
-local function add(name, run)
-	list[#list + 1] = { name = name, run = run }
+-- `whole`: without any memory what was made cannot be removed either.
+local function add(name, run, whole)
+	list[#list + 1] = { name = name, run = run, whole = whole }
 end
 
 for _, name in ipairs({ "docker", "gzip", "v1", "legacy", "oci", "oci_archive", "whole" }) do
@@ -390,14 +391,14 @@ local function extracting(options)
 	end
 end
 
-add("extract", extracting({}))
-add("extract overlay", extracting({ mode = "overlay" }))
+add("extract", extracting({}), true)
+add("extract overlay", extracting({ mode = "overlay" }), true)
 add("apply", function(env)
 	local img = must(strata.open(env.gzip))
 	must(img.layers[1]:apply(env.out .. "/root"))
 	img:close()
 	return ""
-end)
+end, true)
 
 scenarios.list = list
 

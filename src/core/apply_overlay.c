@@ -451,8 +451,11 @@ int apply_overlay_begin(struct strata_apply *a, struct strata_err *err)
 	if (mkdirat(a->target, name, 0700) < 0)
 		return strata_fail_errno(err, errno, "cannot make its directory");
 	a->root = open_layer(a, a->layer);
-	if (a->root < 0)
-		return strata_fail_errno(err, errno, "cannot open its directory");
+	if (a->root < 0) {
+		strata_fail_errno(err, errno, "cannot open its directory");
+		unlinkat(a->target, name, AT_REMOVEDIR);
+		return -1;
+	}
 	if (a->layer == 0)
 		return apply_implied(a, a->root, err);
 	lower = open_layer(a, a->layer - 1);
