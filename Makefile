@@ -117,7 +117,17 @@ spec: build ctests ## build and run every spec, installing nothing
 ctest: ctests ## build and run the C tests
 	@STRATA_BUILD=$(BUILD) spec/run c
 
-ctests: $(CTESTS)
+ctests: $(CTESTS) $(if $(filter 5.4,$(LUA_VERSIONS)),$(BUILD)/faults.so)
+
+# Preloaded into lua5.4 by specs: what strata asks the C library for fails on demand.
+$(BUILD)/faults.so: spec/support/faults.c spec/support/place.h $(BUILD)/flags
+	@mkdir -p $(@D)
+	$(SAY)$(CC) -std=c11 -D_GNU_SOURCE -O2 -g -fPIC -fvisibility=hidden -fno-builtin -pthread $(WARNINGS) \
+		$(call pkg,--cflags lua5.4) -shared -o $@ $<
+
+sweep: build ctests ## the specs of spec/faults, with every call failing once
+	@STRATA_SWEEP=full STRATA_KILLS=$(or $(STRATA_KILLS),500) LUA_PATH='./lua/?.lua;./lua/?/init.lua;;' \
+		LUA_CPATH='./$(BUILD)/lua5.4/?.so;;' lua5.4 "$$(command -v busted)" spec/faults
 
 SANITIZE := -fsanitize=address,undefined -fno-sanitize-recover=undefined -fno-omit-frame-pointer
 
@@ -157,4 +167,4 @@ clean: ## remove everything that was built
 	rm -rf $(BUILD)
 
 FORCE:
-.PHONY: help build demo test spec ctest ctests sanitize lint bench deps install clean FORCE
+.PHONY: help build demo test spec ctest ctests sanitize lint bench deps install clean FORCE sweep

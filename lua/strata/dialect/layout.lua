@@ -24,7 +24,10 @@ end
 -- The text of a file of the target, nil when there is none.
 local function read(out, name)
   local info, message, code = out.dir:stat(name)
-  if not info and (not message or code == "ENOENT") then return nil end
+  if not info then
+    if code == "ENOENT" then return nil end
+    return nil, message, code
+  end
   local file
   file, message, code = out.dir:open(name)
   if not file then return nil, message, code end
