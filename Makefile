@@ -80,6 +80,12 @@ $(BUILD)/c/%: spec/c/%.c $(CORE_OBJS) $(BUILD)/flags
 	@mkdir -p $(@D)
 	$(SAY)$(COMPILE) -MF $@.d -MT $@ $(LDFLAGS) -o $@ $< $(CORE_OBJS) $(CORE_LIBS) $(LDLIBS)
 
+# Runs Lua with an allocator of its own; what it loads finds Lua's symbols in it.
+LATEST := $(lastword $(LUA_VERSIONS))
+$(BUILD)/c/alloc_lua_test: CORE_OBJS :=
+$(BUILD)/c/alloc_lua_test: CORE_LIBS := $(call pkg,--libs lua$(LATEST)) -rdynamic
+$(BUILD)/c/alloc_lua_test: ALL_CFLAGS += $(call pkg,--cflags lua$(LATEST))
+
 # $(call for_lua,VERSION): 5.1 is also what LuaJIT loads.
 define for_lua
 $(BUILD)/lua$1/obj/%.o: src/%.c $(BUILD)/flags
