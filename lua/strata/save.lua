@@ -283,13 +283,14 @@ function save.images(requests, what, opts)
   local self = { requests = requests, products = {}, sources = {}, opts = opts, notes = {} }
   for _, request in ipairs(requests) do self.sources[#self.sources + 1] = request.state.source end
   choose_format(self, what)
-  -- First, so that a target that cannot be written costs no work.
-  local out, message, code
-  if self.in_directory then out, message, code = target.directory(what) else out, message, code = target.file(what) end
-  if not out then return nil, message, code end
+  local out
   for _, source in ipairs(self.sources) do source.store:take_failure() end
   local function attempt()
-    local ok, why, how = make_products(self, out.temp_dir)
+    local ok, why, how
+    -- First, so that a target that cannot be written costs no work.
+    out, why, how = (self.in_directory and target.directory or target.file)(what)
+    if not out then return nil, why, how end
+    ok, why, how = make_products(self, out.temp_dir)
     if not ok then return nil, why, how end
     ok, why, how = product.check(self.products, self.format)
     if not ok then return nil, why, how end
@@ -309,14 +310,10 @@ function save.images(requests, what, opts)
     if not ok then return nil, why, how end
     return saved
   end
-  local ok, saved
-  ok, saved, message, code = pcall(attempt)
-  if not ok then
-    out:give_up()
-    error(saved, 0)
-  end
+  local ok, saved, message, code = pcall(attempt)
+  if out and not (ok and saved) then out:give_up() end
+  if not ok then error(saved, 0) end
   if not saved then
-    out:give_up()
     return nil, message, code
   end
   return saved, #self.notes > 0 and self.notes or nil

@@ -325,12 +325,19 @@ EXPORT int asprintf(char **text, const char *format, ...)
 
 EXPORT char *realpath(const char *path, char *out)
 {
+	char space[PATH_MAX];
+
 	REAL(realpath);
-	if (out == NULL && hit(CLASS_MALLOC, CALLER)) {
+	if (out != NULL)
+		return real(path, out);
+	if (hit(CLASS_MALLOC, CALLER)) {
 		errno = ENOMEM;
 		return NULL;
 	}
-	return track(real(path, out), out == NULL && is_watched(CALLER));
+	if (real(path, space) == NULL)
+		return NULL;
+	out = real_malloc(strlen(space) + 1);
+	return out != NULL ? track(strcpy(out, space), is_watched(CALLER)) : NULL;
 }
 
 EXPORT DIR *fdopendir(int fd)

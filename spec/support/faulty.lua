@@ -37,11 +37,19 @@ end
 ---@param name string
 ---@param arguments (string|number)[]
 ---@param wrapper? string[] words before the interpreter's
+---@param only? string the scenario, when it is not all of them
 ---@return string sum
-function faulty.run(name, arguments, wrapper)
+function faulty.run(name, arguments, wrapper, only)
 	local dir = tmp.dir(tmp.for_peers())
 	shell.check({ "mkdir", dir:file("tmp") })
-	local words = { env = { TMPDIR = dir:file("tmp"), LUA_PATH = package.path .. ";./?.lua", LUA_CPATH = package.cpath } }
+	local words = {
+		env = {
+			TMPDIR = dir:file("tmp"),
+			LUA_PATH = package.path .. ";./?.lua",
+			LUA_CPATH = package.cpath,
+			ONLY = only,
+		},
+	}
 	local function add(...)
 		for _, word in ipairs({ ... }) do
 			words[#words + 1] = word
@@ -49,7 +57,8 @@ function faulty.run(name, arguments, wrapper)
 	end
 	add("timeout", SECONDS)
 	add((unpack or table.unpack)(wrapper or {}))
-	add("env", "LD_PRELOAD=" .. module(), "lua5.4", "spec/support/" .. name .. ".lua", module(), dir.path, faulty.seed())
+	add("env", "LD_PRELOAD=" .. module(), "lua5.4", "spec/support/" .. name .. ".lua")
+	add(module(), dir.path, faulty.seed())
 	add((unpack or table.unpack)(arguments))
 	local done = shell.run(words)
 	dir:remove()

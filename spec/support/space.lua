@@ -41,7 +41,7 @@ local function try(scenario, size, usual)
 		expect(scenario, size, now == usual, "left something else:\n%s", now)
 	else
 		local code = type(result) == "table" and result[2] or nil
-		expect(scenario, size, code == "ENOSPC", "failed with %s (%s)", tostring(code and result[1] or result), tostring(code))
+		expect(scenario, size, code == "ENOSPC", "failed with %s", tostring(code and result[1] or result))
 		expect(scenario, size, now == before, "left other files:\n%s", now)
 		expect(scenario, size, faults.free_space(env.out) == free, "has less space than before")
 	end
