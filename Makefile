@@ -90,6 +90,12 @@ $(BUILD)/c/%: spec/c/%.c $(CORE_OBJS) $(BUILD)/flags
 	@mkdir -p $(@D)
 	$(SAY)$(COMPILE) -MF $@.d -MT $@ $(LDFLAGS) -o $@ $< $(CORE_OBJS) $(CORE_LIBS) $(LDLIBS)
 
+# Runs Lua with an allocator of its own; what it loads finds Lua's symbols in it.
+LATEST := $(lastword $(LUA_VERSIONS))
+$(BUILD)/c/alloc_lua_test: CORE_OBJS :=
+$(BUILD)/c/alloc_lua_test: CORE_LIBS := $(call pkg,--libs lua$(LATEST)) -rdynamic
+$(BUILD)/c/alloc_lua_test: ALL_CFLAGS += $(call pkg,--cflags lua$(LATEST))
+
 # $(call for_lua,VERSION): 5.1 is also what LuaJIT loads.
 define for_lua
 $(BUILD)/lua$1/obj/%.o: src/%.c $(BUILD)/flags
@@ -127,7 +133,17 @@ spec: build ctests ## build and run every spec, installing nothing
 ctest: ctests ## build and run the C tests
 	@STRATA_BUILD=$(BUILD) spec/run c
 
-ctests: $(CTESTS)
+ctests: $(CTESTS) $(if $(filter 5.4,$(LUA_VERSIONS)),$(BUILD)/faults.so)
+
+# Preloaded into lua5.4 by specs: what strata asks the C library for fails on demand.
+$(BUILD)/faults.so: spec/support/faults.c spec/support/place.h $(BUILD)/flags
+	@mkdir -p $(@D)
+	$(SAY)$(CC) -std=c11 -D_GNU_SOURCE -O2 -g -fPIC -fvisibility=hidden -fno-builtin -pthread $(WARNINGS) \
+		$(call pkg,--cflags lua5.4) -shared -o $@ $<
+
+sweep: build ctests ## the specs of spec/faults, with every call failing once
+	@STRATA_SWEEP=full STRATA_KILLS=$(or $(STRATA_KILLS),500) LUA_PATH='./lua/?.lua;./lua/?/init.lua;;' \
+		LUA_CPATH='./$(BUILD)/lua5.4/?.so;;' lua5.4 "$$(command -v busted)" spec/faults
 
 SANITIZE := -fsanitize=address,undefined -fno-sanitize-recover=undefined -fno-omit-frame-pointer
 
@@ -226,4 +242,4 @@ clean: ## remove everything that was built
 
 FORCE:
 .PHONY: help build demo test spec ctest ctests sanitize fuzz fuzz-replay fuzzers coverage lint tidy bench deps \
-	install clean FORCE
+	install clean FORCE sweep

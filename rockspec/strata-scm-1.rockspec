@@ -33,8 +33,8 @@ local core = [[
 	codec_gzip_decode codec_gzip_encode codec_gzip_isal codec_gzip_zlib codec_zstd
 	codec_zstd_encode compose content crew digest dir disk edit err file index inflate job
 	journal json_edit json_find json_scan json_string json_style lookup pack path publish
-	rewrite sink spool stream tar_decode tar_header tar_parse tar_patch tar_pax tar_sparse
-	tar_write task tree tree_apply tree_walk
+	rewrite sink spool stale stream tar_decode tar_header tar_parse tar_patch tar_pax
+	tar_sparse tar_write task tree tree_apply tree_walk
 ]]
 local binding = [[
 	binding entry_get entry_set limits lua_apply lua_compose lua_digest lua_dir lua_disk

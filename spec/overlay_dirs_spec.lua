@@ -59,25 +59,21 @@ describe("extract with mode overlay", function()
 		end)
 	end
 
-	rooted("copies what a hardlink of an upper layer names in a lower one", function()
+	rooted("links what a hardlink of an upper layer names in a lower one", function()
 		local upper = {}
 		for _, name in ipairs({ "file", "link", "fifo", "null" }) do
 			upper[#upper + 1] = { name = "again/" .. name, type = "hardlink", linkname = "d/" .. name }
 		end
 		local result = assert(overlay(LOWER, upper))
 		assert.equal(2, #result.directories)
-		for _, path in ipairs({ "d/file", "again/file" }) do
-			assert.equal("regular file 640 1000:1001 1000", look("2/" .. path))
-			assert.equal("content", shell.read(target .. "/2/" .. path))
+		assert.equal("regular file 640 1000:1001 1000", look("2/again/file"))
+		assert.equal("content", shell.read(target .. "/2/again/file"))
+		for _, name in ipairs({ "file", "link", "fifo", "null" }) do
+			assert.equal(
+				shell.sh('stat -c %i "$1"', target .. "/1/d/" .. name),
+				shell.sh('stat -c %i "$1"', target .. "/2/again/" .. name)
+			)
 		end
-		assert.equal("fifo 600 0:0 3000", look("2/again/fifo"))
-		assert.matches("^character special file .* 4000$", look("2/again/null"))
-		assert.equal("file", shell.sh('readlink "$1"', target .. "/2/again/link"):match("^[^\n]*"))
-		-- One file under both of its names.
-		assert.equal(
-			shell.sh('stat -c %i "$1"', target .. "/2/d/file"),
-			shell.sh('stat -c %i "$1"', target .. "/2/again/file")
-		)
 	end)
 
 	rooted("hides each name of the lower layers below an opaque root", function()

@@ -11,6 +11,7 @@ local directory = {}
 ---@field dir userdata
 ---@field root string  the document that everything hangs on
 ---@field root_text string  as it was when the directory was opened
+---@field failure string[]?  message and code
 ---@field flat boolean  skopeo's: blobs lie beside it, under their bare hash
 local Directory = {}
 Directory.__index = Directory
@@ -19,12 +20,18 @@ local function fail(code, fmt, ...)
   return nil, fmt:format(...), code
 end
 
--- skopeo writes "Directory Transport Version: 1.1\n" into a file.
+-- skopeo writes "Directory Transport Version: 1.1\n" into a file. nil: it cannot be read.
 local function is_flat(dir)
-  local file = dir:open("version")
-  local text = file and file:read(0, math.min(file:size(), 64))
-  if file then file:close() end
-  return text ~= nil and text:find("^Directory Transport Version:") ~= nil
+  local file, message, code = dir:open("version")
+  if not file then
+    if code == "ENOENT" then return false end
+    return nil, message, code
+  end
+  local text
+  text, message, code = file:read(0, math.min(file:size(), 64))
+  file:close()
+  if not text then return nil, message, code end
+  return text:find("^Directory Transport Version:") ~= nil
 end
 
 --- Opens a directory that holds images.
@@ -43,8 +50,11 @@ function directory.open(path)
       dir:close()
       return nil, ("%s: %s"):format(path, message), code
     end
-    if not is_flat(dir) then
+    local flat
+    flat, message, code = is_flat(dir)
+    if not flat then
       dir:close()
+      if flat == nil then return nil, ("%s: %s"):format(path, message), code end
       return fail("EFORMAT", "%s: a directory without index.json is no image", path)
     end
     self.root, self.flat = "manifest.json", true
@@ -52,9 +62,28 @@ function directory.open(path)
   return self
 end
 
+-- What says that nothing is there, or nothing that may be opened.
+local MISSING = { ENOENT = true, ENOTDIR = true, ELOOP = true, EXDEV = true, ENAMETOOLONG = true }
+
+-- Remembers what keeps a file from being read, other than that it is missing.
+local function note(self, message, code)
+  if not MISSING[code] then self.failure = self.failure or { message, code } end
+end
+
+--- Why something could not be read since this was asked last; see Members.
+---@return string? message
+---@return string? code
+function Directory:take_failure()
+  local failure = self.failure or {}
+  self.failure = nil
+  return failure[1], failure[2]
+end
+
 --- Whether there is a file of that name.
 function Directory:has(name)
-  return self.dir:stat(name) ~= nil
+  local info, message, code = self.dir:stat(name)
+  if not info then note(self, message, code) end
+  return info ~= nil
 end
 
 --- The content of a small file.
@@ -62,7 +91,10 @@ end
 ---@param max integer  more bytes than this are ELIMIT
 function Directory:document(name, max)
   local file, message, code = self.dir:open(name)
-  if not file then return nil, ("%s: %s"):format(self.path, message), code end
+  if not file then
+    note(self, message, code)
+    return nil, ("%s: %s"):format(self.path, message), code
+  end
   local size = file:size()
   if size > max then
     file:close()
@@ -71,6 +103,7 @@ function Directory:document(name, max)
   local text
   text, message, code = file:read(0, size)
   file:close()
+  if not text then note(self, message, code) end
   return text, message, code
 end
 
@@ -108,7 +141,10 @@ end
 function Directory:blob(digest)
   local name = self:blob_name(digest)
   local file, message, code = self.dir:open(name)
-  if not file then return nil, ("%s: %s"):format(self.path, message), code end
+  if not file then
+    note(self, message, code)
+    return nil, ("%s: %s"):format(self.path, message), code
+  end
   return { file = file, offset = 0, size = file:size(), name = name, own = true }
 end
 

@@ -42,6 +42,14 @@ local function check_what(what, name)
   end
 end
 
+-- A document that could not be read is not one that is missing.
+local function chosen(from, opts)
+  local candidate, message, code = choose.one(from.candidates, from.store.path, opts)
+  local failure, how = from.store:take_failure()
+  if failure then return nil, failure, how end
+  return candidate, message, code
+end
+
 -- Reads a candidate; the image uses the store from then on.
 local function read(from, candidate)
   local model, message, code = candidate.read()
@@ -68,7 +76,7 @@ function strata.open(what, opts)
   local from, message, code = source.open(what, opts)
   if not from then return nil, message, code end
   local candidate, img
-  candidate, message, code = choose.one(from.candidates, from.store.path, opts)
+  candidate, message, code = chosen(from, opts)
   if candidate then
     img, message, code = read(from, candidate)
   end

@@ -57,7 +57,10 @@ function json.decode(text, limits)
   if not doc then return nil, message, code end
   doc:close()
   local ok, value = pcall(cjson.decode, text)
-  if not ok then return nil, value, "ELIMIT" end -- only cjson's own depth limit is left
+  if not ok then
+    if value == "not enough memory" then error(value, 0) end
+    return nil, value, "ELIMIT" -- only cjson's own depth limit is left
+  end
   if to_integer then value = with_integers(value) end
   return value
 end

@@ -5,6 +5,7 @@
 
 local core = require "strata.core"
 local limits = require "strata.limits"
+local work = require "strata.work"
 
 local members = {}
 
@@ -33,6 +34,7 @@ local MAX_FINDINGS = 1000
 ---@field outer string?  how the archive is compressed as a whole
 ---@field original userdata?  the file that `file` was inflated from
 ---@field digests table<integer, string>?  by position: of contents that `file` does not have
+---@field failure string[]?  message and code
 local Members = {}
 Members.__index = Members
 
@@ -118,7 +120,8 @@ function Members:raw_end(member)
   return next_one and next_one.header_offset or self.end_offset
 end
 
--- Whether two files of the archive hold the same; `digests` tells of those whose bytes are elsewhere.
+-- Whether two files of the archive hold the same; `digests` tells of those whose bytes are
+-- elsewhere. nil: it cannot be told.
 local function same_bytes(self, one, other)
   local digests = self.digests or {}
   if digests[one.position] or digests[other.position] then
@@ -128,22 +131,28 @@ local function same_bytes(self, one, other)
   for _, m in ipairs { one, other } do
     job:hash { label = m.name, file = self.file, offset = m.offset, size = m.size }
   end
-  job:start()
-  while not job:wait(1) do end
-  local a, b = job:task(1), job:task(2)
-  return a ~= nil and b ~= nil and a.digest == b.digest
+  local ok, message, code = work.run(job)
+  local same = ok and job:task(1).digest == job:task(2).digest
+  job:close()
+  if not ok then return nil, message, code end
+  return same
 end
 
 --- Several members of one name are harmless only when they hold the same.
 ---@param member strata.Member
----@return boolean
+---@return boolean?  nil: it cannot be told
+---@return string? message
+---@return string? code
 function Members:same_content(member)
   for _, other in ipairs(self.others[member.name] or {}) do
     if other.type ~= member.type or other.size ~= member.size or
       other.linkpath ~= member.linkpath then
       return false
     end
-    if member.type == "file" and member.size > 0 and not same_bytes(self, other, member) then return false end
+    if member.type == "file" and member.size > 0 then
+      local same, message, code = same_bytes(self, other, member)
+      if not same then return same, message, code end
+    end
   end
   return true
 end
@@ -181,7 +190,12 @@ function Members:resolve(name, what)
     if not member then
       return fail("EFORMAT", "%s: %s %s is not in the archive", self.path, what, quoted)
     end
-    if not self:same_content(member) then
+    local same, message, code = self:same_content(member)
+    if same == nil then
+      self.failure = self.failure or { message, code }
+      return nil, ("%s: %s"):format(self.path, message), code
+    end
+    if not same then
       return fail("EFORMAT", "%s: %s %s is in the archive several times, with different contents",
         self.path, what, core.quote(member.name))
     end
@@ -214,7 +228,20 @@ function Members:read(member, max)
     return fail("ELIMIT", "%s: %s has %d bytes; limits.json.max_bytes is %d", self.path,
       core.quote(member.name), member.size, max)
   end
-  return self.file:read(member.offset, member.size)
+  local bytes, message, code = self.file:read(member.offset, member.size)
+  if not bytes then self.failure = self.failure or { message, code } end
+  return bytes, message, code
+end
+
+--- Why something could not be read since this was asked last. Many documents are
+-- looked at that need not be there, or be what they seem; but one that could not
+-- be read must not count as missing.
+---@return string? message
+---@return string? code
+function Members:take_failure()
+  local failure = self.failure or {}
+  self.failure = nil
+  return failure[1], failure[2]
 end
 
 -- ---- as a store of blobs ------------------------------------------------------

@@ -283,12 +283,14 @@ function save.images(requests, what, opts)
   local self = { requests = requests, products = {}, sources = {}, opts = opts, notes = {} }
   for _, request in ipairs(requests) do self.sources[#self.sources + 1] = request.state.source end
   choose_format(self, what)
-  -- First, so that a target that cannot be written costs no work.
-  local out, message, code
-  if self.in_directory then out, message, code = target.directory(what) else out, message, code = target.file(what) end
-  if not out then return nil, message, code end
+  local out
+  for _, source in ipairs(self.sources) do source.store:take_failure() end
   local function attempt()
-    local ok, why, how = make_products(self, out.temp_dir)
+    local ok, why, how
+    -- First, so that a target that cannot be written costs no work.
+    out, why, how = (self.in_directory and target.directory or target.file)(what)
+    if not out then return nil, why, how end
+    ok, why, how = make_products(self, out.temp_dir)
     if not ok then return nil, why, how end
     ok, why, how = product.check(self.products, self.format)
     if not ok then return nil, why, how end
@@ -297,22 +299,24 @@ function save.images(requests, what, opts)
     if not size then return nil, why, how end
     ok, why, how = check_unchanged(self)
     if not ok then return nil, why, how end
+    for _, source in ipairs(self.sources) do
+      why, how = source.store:take_failure()
+      if why then return nil, why, how end
+    end
+    -- Before: what is published is saved, whatever comes then.
+    take_notes(self, product.lost(self.products, self.format, self.native))
+    local saved = result.of(self, what, size)
     ok, why, how = publish(self, out)
     if not ok then return nil, why, how end
-    return size
+    return saved
   end
-  local ok, size
-  ok, size, message, code = pcall(attempt)
-  if not ok then
-    out:give_up()
-    error(size, 0)
-  end
-  if not size then
-    out:give_up()
+  local ok, saved, message, code = pcall(attempt)
+  if out and not (ok and saved) then out:give_up() end
+  if not ok then error(saved, 0) end
+  if not saved then
     return nil, message, code
   end
-  take_notes(self, product.lost(self.products, self.format, self.native))
-  return result.of(self, what, size), #self.notes > 0 and self.notes or nil
+  return saved, #self.notes > 0 and self.notes or nil
 end
 
 return save

@@ -161,9 +161,10 @@ function source.open(what, opts)
   store:use()
   local candidates
   candidates, message, code = source.list(store, opts)
-  if not candidates then
+  local failure, how = store:take_failure()
+  if not candidates or failure then
     store:release()
-    return nil, message, code
+    return nil, failure or message, how or code
   end
   return { store = store, candidates = candidates, strict = opts.strict }
 end

@@ -2,12 +2,6 @@
 
 local tags = {}
 
-local function check(ref)
-  if type(ref) ~= "string" or ref == "" or ref:find("[%s%c]") or ref:find("@", 1, true) then
-    error(("bad image reference %q"):format(tostring(ref)), 4)
-  end
-end
-
 --- Splits off the tag; a colon before a slash belongs to a port.
 ---@param ref string
 ---@return string repository
@@ -27,16 +21,23 @@ local function is_repository(name)
   return true
 end
 
---- The reference with ":latest" when it has no tag. Throws on nonsense.
+--- The reference with ":latest" when it has no tag.
+---@param ref any
+---@return string? full  nil for what is no reference
+function tags.parse(ref)
+  if type(ref) ~= "string" or ref == "" or ref:find("[%s%c]") or ref:find("@", 1, true) then return nil end
+  local repository, tag = tags.split(ref)
+  if not is_repository(repository) or not (tag or "latest"):find("^[%w_][%w_%.%-]*$") then return nil end
+  return repository .. ":" .. (tag or "latest")
+end
+
+--- The same; throws on nonsense.
 ---@param ref string
 ---@return string
 function tags.complete(ref)
-  check(ref)
-  local repository, tag = tags.split(ref)
-  if not is_repository(repository) or not (tag or "latest"):find("^[%w_][%w_%.%-]*$") then
-    error(("bad image reference %q"):format(ref), 3)
-  end
-  return repository .. ":" .. (tag or "latest")
+  local full = tags.parse(ref)
+  if not full then error(("bad image reference %q"):format(tostring(ref)), 3) end
+  return full
 end
 
 --- The short name that Docker shows: "docker.io/library/app:1" is "app:1".
@@ -56,19 +57,15 @@ function tags.full(ref)
   return "docker.io/" .. (first and "" or "library/") .. ref
 end
 
---- True when two references mean the same image.
-function tags.same(a, b)
-  return tags.familiar(tags.complete(a)) == tags.familiar(tags.complete(b))
-end
-
---- The place of a reference in a list of them.
+--- The place of a reference in a list of them, however it is spelt there.
 ---@param list string[]
 ---@param ref string
 ---@return integer?
 function tags.find(list, ref)
   for i, tag in ipairs(list) do
-    local ok, same = pcall(tags.same, tag, ref)
-    if tag == ref or (ok and same) then return i end
+    if tag == ref then return i end
+    local one, other = tags.parse(tag), tags.parse(ref)
+    if one and other and tags.familiar(one) == tags.familiar(other) then return i end
   end
   return nil
 end
@@ -80,8 +77,8 @@ end
 function tags.for_docker(list)
   local refs, unfit = {}, {}
   for _, name in ipairs(list) do
-    local ok, ref = pcall(tags.complete, name)
-    if ok then refs[#refs + 1] = ref else unfit[#unfit + 1] = name end
+    local ref = tags.parse(name)
+    if ref then refs[#refs + 1] = ref else unfit[#unfit + 1] = name end
   end
   return refs, unfit
 end

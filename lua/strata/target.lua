@@ -249,9 +249,12 @@ end
 ---@return string? message
 ---@return string? code
 function target.directory(path)
-  local dir, message, code = core.create_dir(path)
-  if not dir then return nil, message, code end
-  return setmetatable({ dir = dir, path = path, temp_dir = path }, Directory)
+  -- Once the directory is there nothing more may want memory.
+  local self = setmetatable({ dir = false, path = path, temp_dir = path }, Directory)
+  local message, code
+  self.dir, message, code = core.create_dir(path)
+  if not self.dir then return nil, message, code end
+  return self
 end
 
 return target

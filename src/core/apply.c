@@ -62,7 +62,11 @@ static int make_target(struct strata_apply *a, const char *dir, struct strata_er
 		return strata_fail_errno(err, errnum, "cannot make the directory");
 	}
 	a->target = openat(a->parent, a->name, DIR_FLAGS | O_NOFOLLOW);
-	return a->target >= 0 ? 0 : strata_fail_errno(err, errno, "cannot open the directory");
+	if (a->target >= 0)
+		return 0;
+	strata_fail_errno(err, errno, "cannot open the directory");
+	unlinkat(a->parent, a->name, AT_REMOVEDIR);
+	return -1;
 }
 
 static int open_target(struct strata_apply *a, const char *dir, struct strata_err *err)

@@ -118,6 +118,7 @@ struct strata_apply {
 	/* Of the layer being applied: */
 	int root;     /* the target; in overlay mode the layer's directory */
 	size_t layer; /* from 0 */
+	int trouble;  /* errno of a look-up that could not tell whether something is there */
 	uint64_t number;
 	struct strata_buf path; /* of the entry, normalised, NUL-terminated */
 	struct apply_dir dir;

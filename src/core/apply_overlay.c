@@ -37,7 +37,7 @@ static int add_borrower(struct strata_apply *a, const char *path, const struct s
 }
 
 /* True when lower layers have nothing to do with the directory of this one. */
-static bool is_own(const struct strata_apply *a, const char *path)
+static bool is_own(struct strata_apply *a, const char *path)
 {
 	struct apply_found below;
 	bool opaque = false, own;
@@ -108,8 +108,13 @@ static int drop_whiteout(struct strata_apply *a, char *path, struct strata_err *
 	*slash = '\0';
 	dir = apply_open_own(a, path, &opaque);
 	opaque = opaque || (dir >= 0 && apply_is_opaque(a, dir));
-	if (dir < 0 || !opaque || fstat(dir, &above) < 0 ||
-	    fstatat(dir, slash + 1, &st, AT_SYMLINK_NOFOLLOW) < 0 || !apply_is_whiteout(&st))
+	if (dir < 0 || !opaque)
+		return 0;
+	if (fstat(dir, &above) < 0 || fstatat(dir, slash + 1, &st, AT_SYMLINK_NOFOLLOW) < 0) {
+		apply_note_trouble(a);
+		return 0;
+	}
+	if (!apply_is_whiteout(&st))
 		return 0;
 	times[1] = above.st_mtim;
 	if (unlinkat(dir, slash + 1, 0) < 0 || futimens(dir, times) < 0)
@@ -164,8 +169,13 @@ static int settle_dir(struct strata_apply *a, struct apply_borrower *b, struct s
 	struct stat st;
 	int status = 0;
 
-	if (dir < 0 || fstat(dir, &st) < 0 || st.st_dev != b->dev || st.st_ino != b->ino ||
-	    apply_is_made(a, &st, APPLY_TOLD))
+	if (dir < 0)
+		return 0;
+	if (fstat(dir, &st) < 0) {
+		apply_note_trouble(a);
+		return 0;
+	}
+	if (st.st_dev != b->dev || st.st_ino != b->ino || apply_is_made(a, &st, APPLY_TOLD))
 		return 0;
 	if (opaque || apply_is_made(a, &st, APPLY_HIDDEN))
 		return drop_dir(a, b->path, !opaque, err);
@@ -189,6 +199,8 @@ int apply_overlay_end(struct strata_apply *a, struct strata_err *err)
 			                     : settle_dir(a, b, err);
 		free(b->path);
 	}
+	if (status == 0 && a->trouble != 0)
+		return strata_fail_errno(err, a->trouble, "cannot look for what is in the layers");
 	return status;
 }
 
@@ -203,6 +215,8 @@ int apply_ensure(struct strata_apply *a, const char *path, struct strata_err *er
 	while (apply_next_name(&path, name)) {
 		int fd = openat(dir, name, DIR_FLAGS | O_NOFOLLOW);
 
+		if (fd < 0 && apply_is_trouble())
+			return strata_fail_errno(err, errno, "cannot open a directory");
 		if ((prefix.len > 0 && apply_append(&prefix, "/", 1, err) < 0) ||
 		    apply_append(&prefix, name, strlen(name), err) < 0) {
 			if (fd >= 0)
@@ -230,10 +244,14 @@ int apply_overlay_open(struct strata_apply *a, const char *path, bool make, stru
 	char name[APPLY_NAME_MAX + 1];
 	int status;
 
+	if (dir < 0)
+		apply_note_trouble(a);
 	/* Directories that this layer has are those of the merge. */
 	while (dir >= 0 && apply_next_name(&left, name)) {
 		int fd = openat(dir, name, DIR_FLAGS | O_NOFOLLOW);
 
+		if (fd < 0)
+			apply_note_trouble(a);
 		close(dir);
 		dir = fd;
 	}
@@ -286,8 +304,11 @@ int apply_overlay_begin(struct strata_apply *a, struct strata_err *err)
 	if (mkdirat(a->target, name, 0700) < 0)
 		return strata_fail_errno(err, errno, "cannot make its directory");
 	a->root = apply_open_layer(a, a->layer);
-	if (a->root < 0)
-		return strata_fail_errno(err, errno, "cannot open its directory");
+	if (a->root < 0) {
+		strata_fail_errno(err, errno, "cannot open its directory");
+		unlinkat(a->target, name, AT_REMOVEDIR);
+		return -1;
+	}
 	if (a->layer == 0)
 		return apply_implied(a, a->root, err);
 	lower = apply_open_layer(a, a->layer - 1);
@@ -330,6 +351,7 @@ static int hide_name(struct strata_apply *a, const char *path, const char *name,
 		return apply_mark_made(a, &st, APPLY_HIDDEN, err) < 0
 		               ? -1
 		               : apply_set_opaque(a, fd, err);
+	apply_note_trouble(a);
 	if (errno != ENOENT)
 		return 0; /* it hides what is below by itself */
 	if (fstat(dir, &st) < 0)

@@ -22,10 +22,14 @@ struct apply_found {
 /* ---- the merge of layers (apply_union.c) -------------------------------- */
 
 int apply_set_opaque(struct strata_apply *a, int fd, struct strata_err *err);
-bool apply_is_opaque(const struct strata_apply *a, int fd);
+bool apply_is_opaque(struct strata_apply *a, int fd);
 bool apply_is_whiteout(const struct stat *st);
 
 int apply_open_layer(const struct strata_apply *a, size_t layer);
+
+/* After a call that failed: whether something is there cannot be told. */
+bool apply_is_trouble(void);
+void apply_note_trouble(struct strata_apply *a);
 
 /* Takes the next component of *path; false at its end. */
 bool apply_next_name(const char **path, char name[APPLY_NAME_MAX + 1]);
@@ -34,7 +38,7 @@ bool apply_next_name(const char **path, char name[APPLY_NAME_MAX + 1]);
 int apply_append(struct strata_buf *b, const char *text, size_t len, struct strata_err *err);
 
 /* Opens a directory of this layer, -1: there is none. *opaque: one that it is in is. */
-int apply_open_own(const struct strata_apply *a, const char *path, bool *opaque);
+int apply_open_own(struct strata_apply *a, const char *path, bool *opaque);
 
 /*
  * Writes the path of a directory to *done as it is without links and "..".
@@ -43,8 +47,11 @@ int apply_open_own(const struct strata_apply *a, const char *path, bool *opaque)
 int apply_resolve(struct strata_apply *a, const char *path, bool make, struct strata_buf *done,
                   struct strata_err *err);
 
-/* Looks for a path without links in the first so many layers. */
-bool apply_look_up(const struct strata_apply *a, size_t layers, const char *path,
+/*
+ * Looks for a path without links in the first so many layers. What keeps it from
+ * telling goes to a->trouble, and the layer fails at its end.
+ */
+bool apply_look_up(struct strata_apply *a, size_t layers, const char *path,
                    struct apply_found *found);
 
 /* ---- what a layer does (apply_overlay.c) -------------------------------- */

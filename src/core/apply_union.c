@@ -21,11 +21,26 @@ static const char *opaque_name(const struct strata_apply *a)
 	return a->options.user_xattrs ? "user.overlay.opaque" : "trusted.overlay.opaque";
 }
 
-bool apply_is_opaque(const struct strata_apply *a, int fd)
+bool apply_is_trouble(void)
+{
+	return errno != ENOENT && errno != ENOTDIR && errno != ELOOP && errno != ENAMETOOLONG &&
+	       errno != ENODATA && errno != ENOTSUP && errno != ERANGE;
+}
+
+void apply_note_trouble(struct strata_apply *a)
+{
+	if (apply_is_trouble() && a->trouble == 0)
+		a->trouble = errno;
+}
+
+bool apply_is_opaque(struct strata_apply *a, int fd)
 {
 	char value[2];
+	ssize_t len = fgetxattr(fd, opaque_name(a), value, sizeof(value));
 
-	return fgetxattr(fd, opaque_name(a), value, sizeof(value)) == 1 && value[0] == 'y';
+	if (len < 0)
+		apply_note_trouble(a);
+	return len == 1 && value[0] == 'y';
 }
 
 int apply_set_opaque(struct strata_apply *a, int fd, struct strata_err *err)
@@ -68,19 +83,22 @@ bool apply_next_name(const char **path, char name[APPLY_NAME_MAX + 1])
 }
 
 /* Looks for a path without links in one layer. 1: found; 0: look below; -1: hidden, or no more. */
-static int probe(const struct strata_apply *a, size_t layer, const char *path,
-                 struct apply_found *found)
+static int probe(struct strata_apply *a, size_t layer, const char *path, struct apply_found *found)
 {
 	cleanup_fd int dir = apply_open_layer(a, layer);
 	bool opaque = false;
 	char name[APPLY_NAME_MAX + 1];
 
+	if (dir < 0)
+		apply_note_trouble(a);
 	while (dir >= 0 && apply_next_name(&path, name)) {
 		cleanup_fd int fd = openat(dir, name, O_PATH | O_NOFOLLOW | O_CLOEXEC);
 		struct stat st;
 
-		if (fd < 0 || fstat(fd, &st) < 0)
+		if (fd < 0 || fstat(fd, &st) < 0) {
+			apply_note_trouble(a);
 			return errno == ENOENT && !opaque ? 0 : -1;
+		}
 		if (apply_is_whiteout(&st))
 			return -1;
 		if (*path == '\0') {
@@ -93,19 +111,25 @@ static int probe(const struct strata_apply *a, size_t layer, const char *path,
 		fd = openat(dir, name, DIR_FLAGS | O_NOFOLLOW);
 		close(dir);
 		dir = strata_steal_fd(&fd);
+		if (dir < 0)
+			apply_note_trouble(a);
 		opaque = opaque || (dir >= 0 && apply_is_opaque(a, dir));
 	}
 	return -1;
 }
 
-int apply_open_own(const struct strata_apply *a, const char *path, bool *opaque)
+int apply_open_own(struct strata_apply *a, const char *path, bool *opaque)
 {
 	cleanup_fd int dir = openat(a->root, ".", DIR_FLAGS);
 	char name[APPLY_NAME_MAX + 1];
 
+	if (dir < 0)
+		apply_note_trouble(a);
 	while (dir >= 0 && apply_next_name(&path, name)) {
 		int fd = openat(dir, name, DIR_FLAGS | O_NOFOLLOW);
 
+		if (fd < 0)
+			apply_note_trouble(a);
 		close(dir);
 		dir = fd;
 		*opaque = *opaque || (*path != '\0' && dir >= 0 && apply_is_opaque(a, dir));
@@ -113,7 +137,7 @@ int apply_open_own(const struct strata_apply *a, const char *path, bool *opaque)
 	return strata_steal_fd(&dir);
 }
 
-bool apply_look_up(const struct strata_apply *a, size_t layers, const char *path,
+bool apply_look_up(struct strata_apply *a, size_t layers, const char *path,
                    struct apply_found *found)
 {
 	int status = 0;

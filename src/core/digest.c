@@ -30,16 +30,23 @@ static int fail_openssl(struct strata_err *err, const struct algorithm *a)
 }
 
 /* OpenSSL's per-thread error queue belongs to the host: leave it as it was. */
-static int digest_open(struct strata_digest *d)
+static int digest_open(struct strata_digest *d, struct strata_err *err)
 {
-	int ok;
+	unsigned long error;
+	bool ok;
 
 	ERR_set_mark();
 	d->md = EVP_MD_fetch(NULL, d->algorithm->fetch, NULL);
 	d->ctx = EVP_MD_CTX_new();
 	ok = d->md && d->ctx && EVP_DigestInit_ex2(d->ctx, d->md, NULL) == 1;
+	error = ERR_peek_last_error();
 	ERR_pop_to_mark();
-	return ok;
+	if (ok)
+		return 0;
+	/* What begins to work only wants memory; so does an error that tells nothing. */
+	if (d->md || error == 0 || ERR_GET_REASON(error) == ERR_R_MALLOC_FAILURE)
+		return strata_fail_nomem(err);
+	return fail_openssl(err, d->algorithm);
 }
 
 struct strata_digest *strata_digest_new(enum strata_digest_alg alg, struct strata_err *err)
@@ -51,8 +58,7 @@ struct strata_digest *strata_digest_new(enum strata_digest_alg alg, struct strat
 		return NULL;
 	}
 	d->algorithm = &algorithms[alg];
-	if (!digest_open(d)) {
-		fail_openssl(err, d->algorithm);
+	if (digest_open(d, err) < 0) {
 		strata_digest_free(d);
 		return NULL;
 	}
@@ -72,7 +78,7 @@ int strata_digest_update(struct strata_digest *d, const void *bytes, size_t len,
                          struct strata_err *err)
 {
 	if (len > 0 && EVP_DigestUpdate(d->ctx, bytes, len) != 1)
-		return fail_openssl(err, d->algorithm);
+		return strata_fail_nomem(err);
 	return 0;
 }
 
@@ -97,7 +103,7 @@ int strata_digest_final(struct strata_digest *d, char out[STRATA_DIGEST_MAX],
 
 	if (EVP_DigestFinal_ex(d->ctx, binary, NULL) != 1 ||
 	    EVP_DigestInit_ex2(d->ctx, d->md, NULL) != 1)
-		return fail_openssl(err, d->algorithm);
+		return strata_fail_nomem(err);
 	spell(out, d->algorithm, binary);
 	return 0;
 }

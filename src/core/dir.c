@@ -302,10 +302,16 @@ int strata_dir_list(const struct strata_dir *dir, const char *path, struct strat
 
 int strata_dir_parent(const struct strata_dir *dir, const char *path, int flags)
 {
-	cleanup_free char *parent = NULL;
+	char parent[MAX_PATH] = "."; /* undoing is also for when there is no memory */
+	const char *slash = strrchr(path, '/');
+	size_t len = slash != NULL ? (size_t)(slash - path) : 0;
 
-	if (strata_split_path(path, &parent) == NULL)
-		return -ENOMEM;
+	if (len >= sizeof(parent))
+		return -ENAMETOOLONG;
+	if (len > 0) {
+		memcpy(parent, path, len);
+		parent[len] = '\0';
+	}
 	return strata_beneath_open(dir->fd, parent, flags | O_DIRECTORY);
 }
 
@@ -357,8 +363,12 @@ static int make_inside(struct strata_dir *dir, const char *path, struct strata_e
 		return fail_at(dir, path, -fd, err);
 	if (mkdirat(fd, name, 0755) < 0)
 		return errno == EEXIST ? 0 : fail_at(dir, path, errno, err);
-	if (fstatat(fd, name, &st, AT_SYMLINK_NOFOLLOW) < 0)
-		return fail_at(dir, path, errno, err);
+	if (fstatat(fd, name, &st, AT_SYMLINK_NOFOLLOW) < 0) {
+		int errnum = errno;
+
+		unlinkat(fd, name, AT_REMOVEDIR);
+		return fail_at(dir, path, errnum, err);
+	}
 	if (strata_journal_directory(&dir->journal, path, &st, err) < 0) {
 		unlinkat(fd, name, AT_REMOVEDIR);
 		return -1;
@@ -415,6 +425,10 @@ struct strata_file *strata_dir_create(struct strata_dir *dir, const char *path,
 	fd = make_parents(dir, plain, err);
 	if (fd < 0)
 		return NULL;
+	if (fstat(fd, &st) == 0 && st.st_ino != dir->swept) {
+		strata_remove_stale(fd);
+		dir->swept = st.st_ino;
+	}
 	name = strrchr(plain, '/') ? strrchr(plain, '/') + 1 : plain;
 	if (fstatat(fd, name, &st, AT_SYMLINK_NOFOLLOW) == 0 && S_ISLNK(st.st_mode)) {
 		strata_fail(err, "ELOOP", "%s: a symbolic link is in the way", label);

@@ -19,6 +19,7 @@ struct strata_record {
 	bool directory;
 	bool pending;  /* not there yet: about to be published */
 	bool replaced; /* something was there before */
+	int lock;      /* a descriptor that says that the backup is in use, or -1 */
 	char *backup;  /* its second name in the same directory; NULL: it could not have one */
 };
 
@@ -35,6 +36,7 @@ struct strata_dir {
 	bool writable;
 	char *name;
 	struct strata_journal journal;
+	ino_t swept; /* the directory in which stale names were looked for last */
 
 	/* When strata_dir_make made it: */
 	int parent_fd; /* -1 otherwise */

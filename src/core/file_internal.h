@@ -53,11 +53,24 @@ struct strata_file *strata_output_open(int dir_fd, const char *target, const cha
                                        struct strata_err *err);
 void strata_output_free(struct strata_output *o);
 
+#define STRATA_RANDOM_PREFIX ".strata-"
+#define STRATA_RANDOM_DIGITS 16
+
 /* Bytes of a name that nothing has: strata_random_name fills them. */
 #define STRATA_RANDOM_NAME 32
 #define STRATA_RANDOM_TRIES 100
 
 /* ".strata-<16 hex digits>" */
 void strata_random_name(char name[STRATA_RANDOM_NAME]);
+
+/*
+ * stale.c: what has a random name is locked, before it gets the name where that
+ * can be; false: another process has taken it for stale meanwhile.
+ */
+bool strata_lock_name(int fd);
+void strata_unlock_name(int fd);
+
+/* Removes the random names in a directory whose processes are gone. */
+void strata_remove_stale(int dir_fd);
 
 #endif

@@ -38,8 +38,16 @@ static struct strata_record *add(struct strata_journal *j, const char *path)
 	if (copy == NULL)
 		return NULL;
 	record = &j->records[j->n++];
-	*record = (struct strata_record){.path = copy};
+	*record = (struct strata_record){.path = copy, .lock = -1};
 	return record;
+}
+
+static void free_record(struct strata_record *record)
+{
+	if (record->lock >= 0)
+		close(record->lock);
+	free(record->path);
+	free(record->backup);
 }
 
 int strata_journal_directory(struct strata_journal *j, const char *path, const struct stat *st,
@@ -64,6 +72,9 @@ static int back_up(struct strata_record *record, int dir_fd, const char *target,
 	char backup[STRATA_RANDOM_NAME];
 	struct stat st;
 
+	record->lock = openat(dir_fd, target, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
+	if (record->lock >= 0)
+		strata_lock_name(record->lock);
 	if (fstatat(dir_fd, target, &st, AT_SYMLINK_NOFOLLOW) < 0 && errno == ENOENT)
 		return 0;
 	for (int i = 0; i < STRATA_RANDOM_TRIES; i++) {
@@ -99,7 +110,7 @@ int strata_dir_publishing(const struct strata_output *o, const char *name, struc
 		return strata_fail_nomem(err);
 	record->pending = true;
 	if (back_up(record, o->dir_fd, o->target, name, err) < 0) {
-		free(record->path);
+		free_record(record);
 		j->n--;
 		return -1;
 	}
@@ -143,13 +154,11 @@ static bool is_ours(int dir_fd, const char *name, const struct stat *made)
 /* Undoes one record; 0 or a negative errno. EEXIST: what was replaced is lost. */
 static int undo(const struct strata_dir *dir, const struct strata_record *record)
 {
-	cleanup_free char *parent = NULL;
-	const char *name = strata_split_path(record->path, &parent);
+	const char *slash = strrchr(record->path, '/');
+	const char *name = slash != NULL ? slash + 1 : record->path;
 	cleanup_fd int fd = -1;
 	bool ours;
 
-	if (name == NULL)
-		return -ENOMEM;
 	fd = strata_dir_parent(dir, record->path, O_PATH);
 	if (fd < 0)
 		return fd == -ENOENT || fd == -ENOTDIR ? 0 : fd;
@@ -161,12 +170,6 @@ static int undo(const struct strata_dir *dir, const struct strata_record *record
 	if (record->replaced)
 		return -EEXIST;
 	return removed(unlinkat(fd, name, record->directory ? AT_REMOVEDIR : 0));
-}
-
-static void free_record(struct strata_record *record)
-{
-	free(record->path);
-	free(record->backup);
 }
 
 /* Removes the directory itself when strata_dir_make made it. */
@@ -200,21 +203,28 @@ int strata_journal_undo(struct strata_dir *dir, struct strata_err *err)
 	return result;
 }
 
+static void remove_backup(const struct strata_dir *dir, const struct strata_record *record)
+{
+	/* Beside it, without a descriptor more where that can be. */
+	bool here = strchr(record->path, '/') == NULL;
+	int fd = here ? dir->fd : strata_dir_parent(dir, record->path, O_PATH);
+
+	if (fd >= 0)
+		unlinkat(fd, record->backup, 0);
+	if (fd >= 0 && !here)
+		close(fd);
+}
+
 void strata_journal_forget(struct strata_dir *dir)
 {
 	struct strata_journal *j = &dir->journal;
 
 	for (size_t i = 0; i < j->n; i++) {
 		struct strata_record *record = &j->records[i];
-		int fd = -1;
 
 		/* After a fork the other process still needs it. */
 		if (record->backup != NULL && j->owner == getpid())
-			fd = strata_dir_parent(dir, record->path, O_PATH);
-		if (fd >= 0) {
-			unlinkat(fd, record->backup, 0);
-			close(fd);
-		}
+			remove_backup(dir, record);
 		free_record(record);
 	}
 	free(j->records);

@@ -20,7 +20,8 @@ void strata_random_name(char name[STRATA_RANDOM_NAME])
 	/* Only has to be free, not secret: O_EXCL decides. */
 	if (getrandom(&number, sizeof(number), 0) != (ssize_t)sizeof(number))
 		number = (unsigned long long)(uintptr_t)&number ^ (unsigned long long)getpid();
-	snprintf(name, STRATA_RANDOM_NAME, ".strata-%016llx", number);
+	snprintf(name, STRATA_RANDOM_NAME, STRATA_RANDOM_PREFIX "%0*llx", STRATA_RANDOM_DIGITS,
+	         number);
 }
 
 /*
@@ -40,6 +41,11 @@ static int open_temp(int dir_fd, mode_t mode, char name[STRATA_RANDOM_NAME])
 		fd = openat(dir_fd, name, O_CREAT | O_EXCL | O_RDWR | O_CLOEXEC, mode);
 		if (fd < 0 && errno != EEXIST)
 			break;
+		if (fd >= 0 && !strata_lock_name(fd)) {
+			close(fd);
+			fd = -1;
+			errno = EEXIST;
+		}
 	}
 	return fd;
 }
@@ -209,21 +215,33 @@ struct strata_file *strata_file_create(const char *path, struct strata_err *err)
 		strata_fail_errno(err, errno, "%s", path);
 		return NULL;
 	}
+	strata_remove_stale(dir_fd);
 	return strata_output_open(dir_fd, name, path, err);
+}
+
+/* Gives an unnamed file a name; 0 or -1 with errno. */
+static int link_output(struct strata_file *f, const char *name)
+{
+	char self[64];
+
+	snprintf(self, sizeof(self), "/proc/self/fd/%d", f->fd);
+	if (linkat(AT_FDCWD, self, f->output->dir_fd, name, AT_SYMLINK_FOLLOW) == 0)
+		return 0;
+	/* Without /proc only a privileged process can name it. */
+	return errno == ENOENT ? linkat(f->fd, "", f->output->dir_fd, name, AT_EMPTY_PATH) : -1;
 }
 
 /* Gives an unnamed file a random name beside its target: rename needs one. */
 static int name_output(struct strata_file *f, struct strata_err *err)
 {
 	struct strata_output *o = f->output;
-	char self[64], name[STRATA_RANDOM_NAME];
+	char name[STRATA_RANDOM_NAME];
 
-	snprintf(self, sizeof(self), "/proc/self/fd/%d", f->fd);
+	if (o->temp == NULL)
+		strata_lock_name(f->fd);
 	for (int i = 0; o->temp == NULL; i++) {
 		strata_random_name(name);
-		/* Without /proc only a privileged process can name it. */
-		if (linkat(AT_FDCWD, self, o->dir_fd, name, AT_SYMLINK_FOLLOW) < 0 &&
-		    (errno != ENOENT || linkat(f->fd, "", o->dir_fd, name, AT_EMPTY_PATH) < 0)) {
+		if (link_output(f, name) < 0) {
 			if (errno != EEXIST || i == STRATA_RANDOM_TRIES)
 				return strata_fail_errno(err, errno, "%s", f->name);
 		} else if ((o->temp = strdup(name)) == NULL) {
@@ -258,6 +276,24 @@ int strata_file_take(struct strata_file *output, struct strata_file *temp, struc
 	return 1;
 }
 
+/* Gives the file its name: a new one at once, one that is there by a rename. */
+static int place_output(struct strata_file *f, struct strata_err *err)
+{
+	struct strata_output *o = f->output;
+
+	if (o->temp == NULL && link_output(f, o->target) == 0)
+		return 0;
+	if (o->temp == NULL && errno != EEXIST)
+		return strata_fail_errno(err, errno, "%s", f->name);
+	if (name_output(f, err) < 0)
+		return -1;
+	if (renameat(o->dir_fd, o->temp, o->dir_fd, o->target) < 0)
+		return strata_fail_errno(err, errno, "%s", f->name);
+	free(steal_pointer(&o->temp));
+	strata_unlock_name(f->fd);
+	return 0;
+}
+
 int strata_file_publish(struct strata_file *f, struct strata_err *err)
 {
 	struct strata_output *o = f->output;
@@ -266,13 +302,10 @@ int strata_file_publish(struct strata_file *f, struct strata_err *err)
 		return strata_fail(err, "EINVAL", "%s: not an output to be published", f->name);
 	if (fsync(f->fd) < 0)
 		return strata_fail_errno(err, errno, "%s: fsync", f->name);
-	if (name_output(f, err) < 0)
-		return -1;
 	if (o->dir != NULL && strata_dir_publishing(o, f->name, err) < 0)
 		return -1;
-	if (renameat(o->dir_fd, o->temp, o->dir_fd, o->target) < 0)
-		return strata_fail_errno(err, errno, "%s", f->name);
-	free(steal_pointer(&o->temp));
+	if (place_output(f, err) < 0)
+		return -1;
 	if (o->dir != NULL)
 		strata_dir_published(o, f->fd);
 	/* The name is there; that it survives a power cut needs the directory on disk. */

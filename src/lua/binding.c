@@ -11,6 +11,13 @@ int strata_push_error(lua_State *L, const struct strata_err *err)
 	return 3;
 }
 
+int strata_push_answer_error(lua_State *L, const struct strata_err *err)
+{
+	if (strcmp(err->code, "ENOMEM") == 0)
+		return luaL_error(L, "not enough memory");
+	return strata_push_error(L, err);
+}
+
 void *strata_new_object(lua_State *L, const char *type, size_t size)
 {
 	void *object = strata_newuserdata(L, size);

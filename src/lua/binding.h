@@ -17,6 +17,12 @@
 int strata_push_error(lua_State *L, const struct strata_err *err);
 
 /*
+ * The same for what looks something up: throws for want of memory, since nil
+ * would be taken for the answer.
+ */
+int strata_push_answer_error(lua_State *L, const struct strata_err *err);
+
+/*
  * New userdata of `size` zero bytes with the metatable `type`, pushed before
  * any resource exists: its finaliser must tolerate all zero.
  */

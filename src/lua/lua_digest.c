@@ -5,7 +5,7 @@
 #include "../core/digest.h"
 #include "binding.h"
 
-/* sha256(bytes) -> "sha256:<hex>" */
+/* sha256(bytes) -> "sha256:<hex>"; throws when there is no memory: nothing else can go wrong */
 static int digest_sha256(lua_State *L)
 {
 	size_t len;
@@ -14,7 +14,7 @@ static int digest_sha256(lua_State *L)
 	struct strata_err err;
 
 	if (strata_sha256(bytes, len, digest, &err) < 0)
-		return strata_push_error(L, &err);
+		return luaL_error(L, "%s", err.msg);
 	lua_pushstring(L, digest);
 	return 1;
 }

@@ -181,10 +181,10 @@ static int index_find(lua_State *L)
 	uint32_t found;
 
 	if (strata_buf_reserve(b, len + 1, &err) < 0)
-		return strata_push_error(L, &err);
+		return strata_push_answer_error(L, &err);
 	b->len = strata_path_normalise(path, len, b->data);
 	if (strata_index_find(index, b->data, b->len, &found, &err) < 0)
-		return strata_push_error(L, &err);
+		return strata_push_answer_error(L, &err);
 	if (found == STRATA_NO_ENTRY)
 		return 0;
 	strata_push_entry(L, 1, found);

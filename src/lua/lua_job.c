@@ -13,6 +13,12 @@ struct lua_job {
 	bool started;
 };
 
+/* A job that lacks a task would do half of its work. */
+static int no_memory(lua_State *L)
+{
+	return luaL_error(L, "not enough memory");
+}
+
 /* job() -> Job. Its user value keeps the objects that its tasks work on. */
 static int job_new(lua_State *L)
 {
@@ -22,7 +28,7 @@ static int job_new(lua_State *L)
 	lua_newtable(L);
 	strata_setuservalue(L, -2);
 	o->job = strata_job_new(&err);
-	return o->job != NULL ? 1 : strata_push_error(L, &err);
+	return o->job != NULL ? 1 : no_memory(L);
 }
 
 static struct lua_job *check_job(lua_State *L)
@@ -246,7 +252,7 @@ static int fill_task(struct strata_task *task, const struct task_options *o, str
 	return 0;
 }
 
-/* Adds a task -> its number, from 1 | nil, message, code */
+/* Adds a task -> its number, from 1 */
 static int add_task(lua_State *L, enum strata_task_kind kind)
 {
 	struct lua_job *o = check_new_job(L);
@@ -271,7 +277,7 @@ static int add_task(lua_State *L, enum strata_task_kind kind)
 		luaL_error(L, "field 'bytes' is missing");
 	task = strata_job_add(o->job, kind, options.label ? options.label : "task", &err);
 	if (task == NULL || fill_task(task, &options, &err) < 0)
-		return strata_push_error(L, &err);
+		return no_memory(L);
 	lua_pushinteger(L, (lua_Integer)strata_job_count(o->job));
 	return 1;
 }

@@ -44,7 +44,7 @@ static int fail(lua_State *L, const struct strata_err *err)
 {
 	if (!strcmp(err->code, "EINVAL"))
 		return luaL_argerror(L, 2, err->msg);
-	return strata_push_error(L, err);
+	return strata_push_answer_error(L, err);
 }
 
 static size_t limit(lua_State *L, int arg, const char *name)
@@ -77,7 +77,7 @@ static int json_new(lua_State *L)
 	}
 	o = strata_new_object(L, JSON, sizeof(*o));
 	o->doc = strata_json_parse(text, len, &limits, &err);
-	return o->doc ? 1 : strata_push_error(L, &err);
+	return o->doc ? 1 : fail(L, &err);
 }
 
 static int json_close(lua_State *L)
@@ -384,7 +384,7 @@ static int json_quote(lua_State *L)
 	struct strata_buf *b = strata_new_object(L, BUFFER, sizeof(*b));
 
 	if (strata_json_quote(b, bytes, len, &err))
-		return strata_push_error(L, &err);
+		return fail(L, &err);
 	lua_pushlstring(L, b->data, b->len);
 	strata_buf_free(b);
 	return 1;

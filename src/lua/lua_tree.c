@@ -142,7 +142,7 @@ static int tree_find(lua_State *L)
 	uint32_t node;
 
 	if (strata_tree_find(&o->tree, path, len, follow, &node, &err) < 0)
-		return strata_push_error(L, &err);
+		return strata_push_answer_error(L, &err);
 	return push_node(L, node);
 }
 

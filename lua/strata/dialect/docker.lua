@@ -80,8 +80,9 @@ local function read_manifest(members, limits)
     local _, message, code = control_file(members, name, limits)
     if message then return nil, message, code end
   end
-  local text = control_file(members, "manifest.json", limits)
+  local text, why, how = control_file(members, "manifest.json", limits)
   if not text then
+    if why then return nil, why, how end
     return fail("EFORMAT", "%s: no manifest.json: not an image archive", path)
   end
   local items, message, code = json.decode(text, limits.json)

@@ -319,8 +319,12 @@ end
 local function edit_manifest(plan, state, states, config_name, names)
   local source = plan.source
   local members = source.members
-  local member = members:resolve("manifest.json", "manifest")
-  local doc, message, code = core.json((members:read(member, source.max_json)), source.json_limits)
+  local member, before, message, code, doc
+  member, message, code = members:resolve("manifest.json", "manifest")
+  if not member then return nil, message, code end
+  before, message, code = members:read(member, source.max_json)
+  if not before then return nil, message, code end
+  doc, message, code = core.json(before, source.json_limits)
   if not doc then return nil, message, code end
   local function pointer_to(name)
     local _, key = docker.field(source.item, name)
@@ -342,7 +346,7 @@ local function edit_manifest(plan, state, states, config_name, names)
     doc:set(pointer_to("RepoTags"), json.encode(json.array(state.tags)))
   end
   local text = doc:text()
-  if text ~= members:read(member, source.max_json) then plan.edits:set(member, { bytes = text }) end
+  if text ~= before then plan.edits:set(member, { bytes = text }) end
   return true
 end
 

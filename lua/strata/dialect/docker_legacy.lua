@@ -76,8 +76,8 @@ end
 -- The short form, which is what Docker shows: "app:1".
 local function put_tags(archive, item, refs, top_id)
   for _, ref in ipairs(refs) do
-    local ok, full = pcall(tags.complete, ref)
-    if not ok then return nil, ("tag %s is no image reference"):format(core.quote(ref)), "EFORMAT" end
+    local full = tags.parse(ref)
+    if not full then return nil, ("tag %s is no image reference"):format(core.quote(ref)), "EFORMAT" end
     local short = tags.familiar(full)
     local repository, tag = tags.split(short)
     if not tags.find(item.tags or {}, short) then

@@ -22,8 +22,13 @@ end
 
 -- The text of a file of the target, nil when there is none.
 local function read(out, name)
-  if not out.dir:stat(name) then return nil end
-  local file, message, code = out.dir:open(name)
+  local info, message, code = out.dir:stat(name)
+  if not info then
+    if code == "ENOENT" then return nil end
+    return nil, message, code
+  end
+  local file
+  file, message, code = out.dir:open(name)
   if not file then return nil, message, code end
   local size = file:size()
   local max = limits.defaults.json.max_bytes
@@ -48,12 +53,24 @@ local function check_version(out)
   return true
 end
 
+-- Whether nothing is there but what comes before the index.json: a save that was
+-- killed may have left it.
+local function is_begun(names)
+  for _, name in ipairs(names) do
+    if name ~= "blobs" and name ~= "oci-layout" and not name:find("^%.strata%-%x+$") then return false end
+  end
+  return true
+end
+
 -- What is there: nil for an empty directory, else the text of its index.json.
 local function existing_index(out)
   local names, message, code = out.dir:list(".")
   if not names then return nil, message, code end
-  if #names == 0 then return nil end
-  local text
+  local text, ok
+  if is_begun(names) then
+    ok, message, code = check_version(out)
+    return nil, not ok and message or nil, code
+  end
   text, message, code = read(out, "index.json")
   if message then return nil, message, code end
   if not text then
@@ -63,7 +80,6 @@ local function existing_index(out)
   if type(index) ~= "table" or type(index.manifests) ~= "table" then
     return fail("EFORMAT", "%s: index.json is no index", out.path)
   end
-  local ok
   ok, message, code = check_version(out)
   if not ok then return nil, message, code end
   return text
