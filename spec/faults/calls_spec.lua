@@ -14,7 +14,7 @@ end
 
 describe("when the system fails", function()
 	it("to give memory, nothing is lost and nothing left, and nil is no answer", function()
-		sweep(9, "memory")
+		sweep(11, "memory", "library memory")
 	end)
 
 	it("to give any memory from some point on, it is the same", function()
