@@ -141,7 +141,8 @@ $(BUILD)/faults.so: spec/support/faults.c spec/support/place.h $(BUILD)/flags
 	$(SAY)$(CC) -std=c11 -D_GNU_SOURCE -O2 -g -fPIC -fvisibility=hidden -fno-builtin -pthread $(WARNINGS) \
 		$(call pkg,--cflags lua5.4) -shared -o $@ $<
 
-sweep: build ctests ## the specs of spec/faults, with every call failing once
+sweep: build ctests ## the specs of spec/faults with every call failing once, and 500 kills
+	@STRATA_SWEEP=full STRATA_BUILD=$(BUILD) $(BUILD)/c/alloc_lua_test
 	@STRATA_SWEEP=full STRATA_KILLS=$(or $(STRATA_KILLS),500) LUA_PATH='./lua/?.lua;./lua/?/init.lua;;' \
 		LUA_CPATH='./$(BUILD)/lua5.4/?.so;;' lua5.4 "$$(command -v busted)" spec/faults
 

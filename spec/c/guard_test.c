@@ -85,8 +85,7 @@ static uint64_t read_json(const char *text, size_t len)
 }
 
 static const char *const documents[] = {
-        "{\"a\":[1,-2.5e+10,true,false,null,{}],\"\\u00e9\\ud83d\\ude00\":\"\\\"\\\\\\/\\b\\f\\n\\r"
-        "\\t\"}",
+        "{\"a\":[1,-2.5e+10,true,false,null,{}],\"\\u00e9\\ud83d\\ude00\":\"\\\"\\\\\\/\\n\\r\"}",
         " [ 0 , \"\xc3\xa9\xe2\x82\xac\xf0\x9f\x98\x80\" , [ [ [ ] ] ] , 1E400 , 0.5 ] \n",
         "{\"config\":{\"Env\":[\"A=1\"],\"Labels\":{\"a\":\"b\"}},\"rootfs\":{\"diff_ids\":[]}}",
         "\"\xf0\x9f\x98\"",

@@ -14,19 +14,19 @@ end
 
 describe("when the system fails", function()
 	it("to give memory, nothing is lost and nothing left, and nil is no answer", function()
-		sweep(9, "memory")
+		sweep(19, "memory", "library memory")
 	end)
 
 	it("to give any memory from some point on, it is the same", function()
-		sweep(31, "no more memory")
+		sweep(61, "no more memory")
 	end)
 
 	it("to read or to write, it is EIO, and nothing is left", function()
-		sweep(3, "read", "write", "sync")
+		sweep(6, "read", "write", "sync")
 	end)
 
 	it("to open, to look at or to name files, it is EIO, and nothing is taken for missing", function()
-		sweep(3, "open", "meta", "name")
+		sweep(6, "open", "meta", "name")
 	end)
 
 	it("to give more descriptors, it is EMFILE", function()
@@ -42,6 +42,6 @@ describe("when the system fails", function()
 	end)
 
 	it("by being interrupted, or by doing less than it was asked for, nothing comes of it", function()
-		sweep(6, "interrupted", "always interrupted", "short", "always short")
+		sweep(12, "interrupted", "always interrupted", "short", "always short")
 	end)
 end)

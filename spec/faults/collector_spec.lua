@@ -5,7 +5,7 @@ local shell = require "spec.support.shell"
 local tmp = require "spec.support.tmp"
 
 -- Instructions between two full collections.
-local INSTRUCTIONS = 499
+local INSTRUCTIONS = 997
 
 local files = {
 	remove = function(path)

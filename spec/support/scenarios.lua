@@ -81,6 +81,13 @@ function scenarios.prepare(dir)
 		must(img:save(env[name], options))
 		img:close()
 	end
+	local layout = must(strata.open(env.gzip))
+	must(layout:save(dir .. "/layout", { format = "oci" }))
+	layout:close()
+	env.layout_files = {}
+	for name in shell.check({ "find", "layout", "-type", "f", cwd = dir }):gmatch("[^\n]+") do
+		table.insert(env.layout_files, name)
+	end
 	shell.sh('gzip -nk1 "$1"', env.docker)
 	env.whole = env.docker .. ".gz"
 	return env
@@ -435,12 +442,14 @@ function scenarios.reset(faults, env)
 		target:close()
 	end
 	local core = require "strata.core"
-	assert(core.create_dir(env.out)):close()
+	for _, name in ipairs({ "", "/layout", "/layout/blobs", "/layout/blobs/sha256" }) do
+		assert(core.create_dir(env.out .. name)):close()
+	end
 	copy(env.gzip, env.out .. "/target")
 	copy(env.docker, env.out .. "/source.tar")
-	local layout = assert(strata.open(env.gzip))
-	assert(layout:save(env.out .. "/layout", { format = "oci" }))
-	layout:close()
+	for _, name in ipairs(env.layout_files) do
+		copy(env.dir .. "/" .. name, env.out .. "/" .. name)
+	end
 end
 
 return scenarios
