@@ -43,12 +43,13 @@ local binding = [[
 local archive = [[archive decompress]]
 local facade = [[
 	append choose composing config directory extract glob help history image index inspect
-	json layer layers links listing manifest media members object operations platform product
-	progress provenance purge rendition result root_entry root_file rootfs save schema source
-	tags target tree union whiteout work dialect/assemble dialect/docker dialect/docker_edit
-	dialect/docker_legacy dialect/docker_v1 dialect/edits dialect/gojson dialect/hybrid
-	dialect/layout dialect/oci dialect/oci_changes dialect/oci_edit dialect/oci_names
-	dialect/oci_save dialect/oci_source dialect/tarball dialect/v1 dialect/v1_image
+	jobs json layer layers links listing manifest media members object operations platform
+	policy product progress provenance purge rendition resty result root_entry root_file
+	rootfs save schema source tags target tree union waste whiteout work dialect/assemble
+	dialect/docker dialect/docker_edit dialect/docker_legacy dialect/docker_v1 dialect/edits
+	dialect/gojson dialect/hybrid dialect/layout dialect/oci dialect/oci_changes
+	dialect/oci_edit dialect/oci_names dialect/oci_save dialect/oci_source dialect/tarball
+	dialect/v1 dialect/v1_image
 ]]
 
 -- Adds the paths of named C files to a list.

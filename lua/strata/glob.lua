@@ -116,7 +116,11 @@ local function match_components(components, names)
         now[at] = reached[at] or now[at - 1]
       elseif reached[at - 1] then
         local name = names[at]
-        now[at] = component.plain and component.plain == name or not component.plain and name:find(component.pattern) ~= nil
+        if component.plain then
+          now[at] = component.plain == name
+        else
+          now[at] = name:find(component.pattern) ~= nil
+        end
       end
     end
     reached = now

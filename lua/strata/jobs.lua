@@ -57,8 +57,9 @@ local function key_of(args)
   local identity, message, code = core.identity(args.path)
   if not identity then return nil, message, code end
   local open = args.open or {}
-  return table.concat({ args.path, identity, open.ref or "", open.platform or "", open.digest or "", open.prefer or "" },
-    "\0")
+  return table.concat({
+    args.path, identity, open.ref or "", open.platform or "", open.digest or "", open.prefer or "",
+  }, "\0")
 end
 
 -- An image that is only read.
@@ -381,7 +382,10 @@ function jobs.run(name, args, control)
   if type(args) ~= "table" or type(args.path) ~= "string" then return nil, name .. ": path is missing", "EINVAL" end
   count, poll = 0, control and poller(control)
   local before, threads = work.on_wait(poll), work.set_threads(control and control.threads)
-  local ok, result, message, code = pcall(job, args)
+  local ok, result, message, code = pcall(function()
+    if poll then poll() end
+    return job(args)
+  end)
   work.on_wait(before)
   work.set_threads(threads)
   poll = nil

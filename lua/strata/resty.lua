@@ -166,7 +166,8 @@ end
 function resty.new(opts)
   check(opts)
   local self = setmetatable({
-    pool = opts.pool, job_threads = opts.job_threads or 1, queue = opts.queue or 32, wait = opts.wait or 10, deadline = opts.deadline or 300,
+    pool = opts.pool, job_threads = opts.job_threads or 1,
+    queue = opts.queue or 32, wait = opts.wait or 10, deadline = opts.deadline or 300,
     shared = opts.shared, dict = opts.shared and ngx.shared[opts.shared], temp_dir = opts.temp_dir or "/tmp",
     gate = semaphore.new(opts.threads), birth = ("%x"):format(ngx.now() * 1000 % 0x7fffffff),
   }, methods)

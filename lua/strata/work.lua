@@ -19,7 +19,7 @@ function work.set_threads(count)
   return before
 end
 
---- Has a function called now and then while threads are waited for, in all that
+--- Has a function called before threads start, and now and then while they are waited for, in all that
 -- this Lua state does from now on. An error that it throws cancels the work and
 -- is thrown again. nil: none.
 ---@param fn? fun()
@@ -40,6 +40,7 @@ end
 ---@return string? code
 function work.run(job, opts, what)
   opts = opts or {}
+  if hook then hook() end
   local ok, message, code = job:start(opts.threads or default_threads)
   if not ok then return nil, message, code end
   local progress = opts.progress
