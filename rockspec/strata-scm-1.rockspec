@@ -31,25 +31,28 @@ local core = [[
 	apply apply_content apply_copy apply_dir apply_entry apply_meta apply_overlay
 	apply_remove apply_seen apply_whiteout apply_xattr beneath buf codec codec_gzip_decode
 	codec_gzip_encode codec_gzip_isal codec_gzip_zlib codec_zstd codec_zstd_encode compose
-	content crew digest dir edit err file index job journal json_edit json_find json_scan
+	content crew digest dir edit err file index inflate job journal json_edit json_find json_scan
 	json_string json_style lookup pack path publish rewrite sink spool stream tar_decode
 	tar_header tar_parse tar_patch tar_pax tar_sparse tar_write task tree tree_apply
 	tree_walk
 ]]
 local binding = [[
 	binding entry_get entry_set lua_apply lua_compose lua_digest lua_dir lua_entry lua_file
-	lua_host lua_index lua_job lua_json lua_object lua_spool lua_tar lua_tree module xattr
+	lua_host lua_index lua_job lua_json lua_object lua_spool lua_stream_deflate
+	lua_stream_digest lua_stream_inflate lua_stream_tar lua_tar lua_tree module xattr
 ]]
 local archive = [[archive decompress]]
 local facade = [[
 	append choose composing config directory extract glob help history image index inspect
 	jobs json layer layers links listing manifest media members object operations platform
 	policy product progress provenance purge rendition resty result root_entry root_file
-	rootfs save schema source tags target tree union waste whiteout work dialect/assemble
-	dialect/docker dialect/docker_edit dialect/docker_legacy dialect/docker_v1 dialect/edits
-	dialect/gojson dialect/hybrid dialect/layout dialect/oci dialect/oci_changes
-	dialect/oci_edit dialect/oci_names dialect/oci_save dialect/oci_source dialect/tarball
-	dialect/v1 dialect/v1_image
+	rootfs save schema source stream tags target tree union waste whiteout work
+	dialect/assemble dialect/docker dialect/docker_edit dialect/docker_legacy
+	dialect/docker_v1 dialect/edits dialect/gojson dialect/hybrid dialect/layout dialect/oci
+	dialect/oci_changes dialect/oci_edit dialect/oci_names dialect/oci_save
+	dialect/oci_source dialect/tarball dialect/v1 dialect/v1_image stream/ending
+	stream/hasher stream/image stream/input stream/layer stream/members stream/output
+	stream/spool stream/tar
 ]]
 
 -- Adds the paths of named C files to a list.

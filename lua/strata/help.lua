@@ -56,10 +56,17 @@ strata.Index
   path images entries
   each(fn, {platform=})  save(what, opts)  close()]]
 
+TEXTS["strata.TarStream"] = [[
+strata.TarStream
+  compression
+  feed(chunk)  next()  events()  finish()  close()]]
+
 local MODULE = [[
 strata
   open(what, {ref=, platform=, digest=, prefer=, limits=})   images(what)   new{platform=}
   save({img, ...}, what, opts)   plan(img, opts)   open_index(what)   progress()
+  stream.image{filter=, rewrite=, config=, tags=, compression=, temp_dir=, wait=, limits=}   out, more = t(chunk)
+  stream.tar{data=, compression=, limits=}
   version()   help(value)   null   array{}   object{}]]
 
 --- The text for a value; without one, or for anything else, that of the module.

@@ -195,4 +195,11 @@ function strata.help(value)
   return require("strata.help").text(value)
 end
 
-return strata
+-- What few need is loaded when somebody does.
+return setmetatable(strata, {
+  __index = function(self, key)
+    if key ~= "stream" then return nil end
+    self.stream = require "strata.stream"
+    return self.stream
+  end,
+})

@@ -121,7 +121,15 @@ local function is_pending(state)
 end
 
 local function is_edited(state)
-  return state.added or (state.index ~= nil and state.index:revision() > 0)
+  return state.added or state.carried_out or (state.index ~= nil and state.index:revision() > 0)
+end
+
+--- Takes note of edits that somebody else has carried out, of a layer that is not to be read.
+---@param state table
+---@param digest string  as it was stored
+---@param result? table  the result, as layer.current gives it; nil: it stays as it was
+function layer.carry_out(state, digest, result)
+  state.digest, state.result, state.carried_out = digest, result, result ~= nil
 end
 
 --- Where the layer's bytes are now: what it was opened with, or the result of

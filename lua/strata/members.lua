@@ -29,6 +29,7 @@ local MAX_LINK_HOPS = 8
 ---@field end_offset integer  where the end blocks begin
 ---@field outer string?  how the archive is compressed as a whole
 ---@field original userdata?  the file that `file` was inflated from
+---@field digests table<integer, string>?  by position: of contents that `file` does not have
 local Members = {}
 Members.__index = Members
 
@@ -99,6 +100,22 @@ function Members:raw_end(member)
   return next_one and next_one.header_offset or self.end_offset
 end
 
+-- Whether two files of the archive hold the same; `digests` tells of those whose bytes are elsewhere.
+local function same_bytes(self, one, other)
+  local digests = self.digests or {}
+  if digests[one.position] or digests[other.position] then
+    return digests[one.position] == digests[other.position]
+  end
+  local job = core.job()
+  for _, m in ipairs { one, other } do
+    job:hash { label = m.name, file = self.file, offset = m.offset, size = m.size }
+  end
+  job:start()
+  while not job:wait(1) do end
+  local a, b = job:task(1), job:task(2)
+  return a ~= nil and b ~= nil and a.digest == b.digest
+end
+
 -- Several members of one name are harmless only when they hold the same.
 local function same_content(self, member)
   for _, other in ipairs(self.others[member.name] or {}) do
@@ -106,16 +123,7 @@ local function same_content(self, member)
       other.linkpath ~= member.linkpath then
       return false
     end
-    if member.type == "file" and member.size > 0 then
-      local job = core.job()
-      for _, m in ipairs { other, member } do
-        job:hash { label = m.name, file = self.file, offset = m.offset, size = m.size }
-      end
-      job:start()
-      while not job:wait(1) do end
-      local a, b = job:task(1), job:task(2)
-      if not a or not b or a.digest ~= b.digest then return false end
-    end
+    if member.type == "file" and member.size > 0 and not same_bytes(self, other, member) then return false end
   end
   return true
 end

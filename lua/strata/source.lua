@@ -122,8 +122,13 @@ local function open_store(what, opts)
   return directory.open(what)
 end
 
--- The images of a store, as the dialect that it is in lists them.
-local function list(store, opts)
+--- The images of a store, as the dialect that it is in lists them.
+---@param store strata.Members|strata.Directory
+---@param opts table
+---@return strata.Candidate[]?
+---@return string? message
+---@return string? code
+function source.list(store, opts)
   if store.dir then return oci_source.candidates(store, opts) end
   local has_docker, has_oci = store:has("manifest.json"), store:has("index.json")
   if has_docker and has_oci then return hybrid.candidates(store, opts) end
@@ -144,7 +149,7 @@ function source.open(what, opts)
   if not store then return nil, message, code end
   store:use()
   local candidates
-  candidates, message, code = list(store, opts)
+  candidates, message, code = source.list(store, opts)
   if not candidates then
     store:release()
     return nil, message, code

@@ -33,7 +33,8 @@ end
 --- Runs a job and waits for it, polling, so that a progress function can be
 -- called and an error (Ctrl-C, a throwing progress function) ends it.
 ---@param job userdata  a core job with its tasks added
----@param opts? {threads?: integer, progress?: fun(done: integer, total: integer, what: string)}
+---@param opts? {threads?: integer, progress?: fun(done: integer, total: integer, what: string), wait?: fun()}
+--   wait: called again and again until the job has ended, instead of blocking; it may yield
 ---@param what? string  what is being done, for the progress: "hashing", "writing" ...
 ---@return boolean? ok
 ---@return string? message
@@ -43,13 +44,14 @@ function work.run(job, opts, what)
   if hook then hook() end
   local ok, message, code = job:start(opts.threads or default_threads)
   if not ok then return nil, message, code end
-  local progress = opts.progress
+  local progress, wait = opts.progress, opts.wait
   local function report()
     local done, total = job:progress()
     if hook then hook() end
     if progress and total > 0 then progress(done, total, what or "reading") end
   end
-  while not job:wait((progress or hook) and POLL_SECONDS or 0.5) do
+  while not job:wait(wait and 0 or (progress or hook) and POLL_SECONDS or 0.5) do
+    if wait then wait() end
     if progress or hook then
       -- A job that is left behind here is canceled by close or the collector.
       local called, thrown = pcall(report)

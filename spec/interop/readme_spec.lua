@@ -127,6 +127,25 @@ describe("README", function()
 		assert.equal("v1.4-slim", docker.inspect("app:1.4-slim").Config.Labels["org.opencontainers.image.revision"])
 	end)
 
+	it("has a line that edits an image between docker save and docker load", function()
+		need("docker")
+		docker.load(app().archive)
+		docker.call({ "tag", "app:1", "app:1.4" })
+		local before = docker.inspect("app:1.4")
+		local commands = lines(block("As a stream", "sh"))
+		assert.equal(1, #commands)
+		local words = docker.environment()
+		for name, value in pairs(env) do
+			words[name] = value
+		end
+		local output = shell.check({ "sh", "-euc", commands[1], cwd = dir.path, env = words })
+		assert.equal("Loaded image: app:1.4-slim\n", output)
+		local after = docker.inspect("app:1.4-slim")
+		assert.not_equal(before.Id, after.Id)
+		assert.is_truthy(table.concat(after.Config.Env, "\n"):find("TZ=UTC", 1, true))
+		assert.equal(#before.RootFS.Layers, #after.RootFS.Layers)
+	end)
+
 	it("has a sample of formats that skopeo and docker read", function()
 		need("docker", "skopeo")
 		local image = app()

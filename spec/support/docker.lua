@@ -57,20 +57,26 @@ function docker.start()
 	end)
 end
 
-local function command(arguments)
+--- The environment in which `docker` talks to this engine.
+---@return table<string, string>
+function docker.environment()
 	local engine = docker.start()
-	local words = { "docker" }
-	for _, argument in ipairs(arguments) do
-		words[#words + 1] = argument
-	end
-	words.input = arguments.input
-	words.env = {
+	return {
 		PATH = shell.PATH,
 		DOCKER_HOST = "unix://" .. engine.path .. "/docker.sock",
 		DOCKER_CONFIG = engine.path .. "/client",
 		DOCKER_BUILDKIT = "0",
 		LC_ALL = "C.UTF-8",
 	}
+end
+
+local function command(arguments)
+	local words = { "docker" }
+	for _, argument in ipairs(arguments) do
+		words[#words + 1] = argument
+	end
+	words.input = arguments.input
+	words.env = docker.environment()
 	return words
 end
 

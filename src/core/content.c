@@ -135,6 +135,8 @@ int strata_index_content(struct strata_index *index, uint32_t entry, uint64_t fr
 	if (e->replaced != 0)
 		return strata_buf_append(out, index->replacements[e->replaced - 1].data + from,
 		                         (size_t)len, err);
+	if (index->blob.file == NULL)
+		return strata_fail(err, "EINVAL", "a copy of an index has no content");
 	if (strata_index_spool(index, NULL, NULL, err) < 0)
 		return -1;
 	if (e->sparse)

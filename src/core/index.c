@@ -113,7 +113,7 @@ static int store_owner(struct strata_index *index, const char *text, size_t len,
 	return store_path(index, text, len, path, err);
 }
 
-static int add_entry(struct strata_index *index, const struct strata_tar_header *h,
+int strata_index_add(struct strata_index *index, const struct strata_tar_header *h,
                      struct strata_err *err)
 {
 	struct strata_entry *e;
@@ -172,7 +172,7 @@ static int scan_bytes(struct strata_index *index, struct strata_tar_parser *pars
 			return -1;
 		if (event != STRATA_TAR_ENTRY)
 			continue;
-		if (add_entry(index, strata_tar_entry(parser), err) < 0)
+		if (strata_index_add(index, strata_tar_entry(parser), err) < 0)
 			return -1;
 		if (stop_at_entry)
 			return 0;
@@ -284,5 +284,42 @@ int strata_index_scan(struct strata_index *index, const struct strata_tar_limits
 		return -1;
 	}
 	index->scanned = true;
+	return 0;
+}
+
+/* *copy becomes one of n things; NULL when there are none. */
+static int copy_bytes(const void *from, size_t n, size_t size, void **copy, struct strata_err *err)
+{
+	*copy = NULL;
+	if (from == NULL || n == 0)
+		return 0;
+	*copy = strata_reallocarray(NULL, n, size);
+	if (*copy == NULL)
+		return strata_fail_nomem(err);
+	memcpy(*copy, from, n * size);
+	return 0;
+}
+
+int strata_index_copy(const struct strata_index *from, struct strata_index *to,
+                      struct strata_err *err)
+{
+	cleanup_free void *entries = NULL;
+	cleanup_free void *links = NULL;
+
+	if (copy_bytes(from->entries, from->count, sizeof(*from->entries), &entries, err) < 0 ||
+	    copy_bytes(from->links, from->count, sizeof(*from->links), &links, err) < 0 ||
+	    (from->arena.len > 0 &&
+	     strata_buf_append(&to->arena, from->arena.data, from->arena.len, err) < 0))
+		return -1;
+	to->entries = steal_pointer(&entries);
+	to->links = steal_pointer(&links);
+	to->count = to->capacity = from->count;
+	for (uint32_t i = 0; i < to->count; i++)
+		to->entries[i].replaced = 0;
+	to->tar_size = from->tar_size;
+	to->end_offset = from->end_offset;
+	to->findings = from->findings;
+	to->hash_key = from->hash_key;
+	to->scanned = true;
 	return 0;
 }

@@ -124,6 +124,18 @@ int strata_index_scan(struct strata_index *index, const struct strata_tar_limits
 
 void strata_index_free(struct strata_index *index);
 
+/* Adds an entry as the scan does: for who has a parser of its own. */
+int strata_index_add(struct strata_index *index, const struct strata_tar_header *h,
+                     struct strata_err *err);
+
+/*
+ * Makes *to, all zero bytes before and after a failure, tell what the scanned
+ * index *from tells of its entries, marks included. It has no blob: nothing
+ * can be read through it.
+ */
+int strata_index_copy(const struct strata_index *from, struct strata_index *to,
+                      struct strata_err *err);
+
 static inline const char *strata_index_text(const struct strata_index *index,
                                             struct strata_path path)
 {

@@ -2,6 +2,8 @@
 
 #include <stdlib.h>
 
+#include "inflate.h"
+
 /* ---- chunks ------------------------------------------------------------- */
 
 static bool chunk_available(const void *arg)
@@ -121,8 +123,6 @@ int strata_stream_open(struct strata_stream *s, const struct strata_blob *blob, 
 		s->work = *work;
 	if (limits != NULL)
 		s->limits = *limits;
-	if (s->limits.ratio == 0)
-		s->limits.ratio = STRATA_INFLATE_RATIO;
 	if (!plain) {
 		s->decoder = strata_decoder_new(blob->compression, err);
 		if (s->decoder == NULL)
@@ -187,23 +187,6 @@ static int fill(struct strata_stream *s, struct strata_err *err)
 	return 0;
 }
 
-static int check_limits(const struct strata_stream *s, struct strata_err *err)
-{
-	uint64_t total = s->plain_total + s->out->len;
-	uint64_t consumed = s->position - s->in_left;
-
-	if (s->limits.bytes != 0 && total > s->limits.bytes)
-		return strata_fail(err, "ELIMIT", "inflates to more than limits.bytes (%llu)",
-		                   (unsigned long long)s->limits.bytes);
-	if (total > STRATA_INFLATE_RATIO_FREE && total / s->limits.ratio >= consumed)
-		return strata_fail(err, "ELIMIT",
-		                   "inflates to more than limits.ratio (%llu) times its size: "
-		                   "%llu bytes from %llu",
-		                   (unsigned long long)s->limits.ratio, (unsigned long long)total,
-		                   (unsigned long long)consumed);
-	return 0;
-}
-
 /* Decodes a whole chunk, fewer bytes at the end, none behind it. */
 static int decode(struct strata_stream *s, struct strata_err *err)
 {
@@ -225,7 +208,8 @@ static int decode(struct strata_stream *s, struct strata_err *err)
 			return -1;
 		out->len += n;
 		ended = ended && n == 0;
-		if (check_limits(s, err) < 0)
+		if (strata_inflate_check(&s->limits, s->position - s->in_left,
+		                         s->plain_total + out->len, err) < 0)
 			return -1;
 	}
 	if (ended && out->len == 0)

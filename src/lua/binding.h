@@ -73,5 +73,9 @@ void strata_lua_register_job(lua_State *L);
 void strata_lua_register_apply(lua_State *L);
 void strata_lua_register_host(lua_State *L);
 void strata_lua_register_digest(lua_State *L);
+void strata_lua_register_stream_tar(lua_State *L);
+void strata_lua_register_stream_inflate(lua_State *L);
+void strata_lua_register_stream_deflate(lua_State *L);
+void strata_lua_register_stream_digest(lua_State *L);
 
 #endif

@@ -24,6 +24,19 @@ struct strata_index *strata_check_scanned(lua_State *L, int arg)
 	return &o->index;
 }
 
+/* Pushes a new object, all zero but for its table. */
+static struct strata_lua_index *push_index(lua_State *L)
+{
+	struct strata_lua_index *o = strata_new_object(L, INDEX_TYPE, sizeof(*o));
+
+	/* Entries refer to their index through this table: it is their user value. */
+	lua_newtable(L);
+	lua_pushvalue(L, -2);
+	lua_setfield(L, -2, "index");
+	strata_setuservalue(L, -2);
+	return o;
+}
+
 static int compression_option(lua_State *L, int arg)
 {
 	static const char *const names[] = {"none", "gzip", "zstd", NULL};
@@ -43,12 +56,7 @@ static int index_new(lua_State *L)
 
 	luaL_argcheck(L, offset >= 0, 2, "must not be negative");
 	luaL_argcheck(L, size >= 0, 3, "must not be negative");
-	o = strata_new_object(L, INDEX_TYPE, sizeof(*o));
-	/* Entries refer to their index through this table: it is their user value. */
-	lua_newtable(L);
-	lua_pushvalue(L, -2);
-	lua_setfield(L, -2, "index");
-	strata_setuservalue(L, -2);
+	o = push_index(L);
 	o->index.blob = (struct strata_blob){.file = strata_file_ref(file),
 	                                     .offset = (uint64_t)offset,
 	                                     .size = (uint64_t)size,
@@ -210,6 +218,18 @@ static int index_revision(lua_State *L)
 	return 1;
 }
 
+/* index:copy() -> an Index of the same entries and marks, without content */
+static int index_copy(lua_State *L)
+{
+	const struct strata_index *index = strata_check_scanned(L, 1);
+	struct strata_lua_index *o = push_index(L);
+	struct strata_err err;
+
+	if (strata_index_copy(index, &o->index, &err) < 0)
+		return strata_push_error(L, &err);
+	return 1;
+}
+
 static int index_tostring(lua_State *L)
 {
 	struct strata_lua_index *o = strata_check_object(L, 1, INDEX_TYPE);
@@ -231,6 +251,7 @@ void strata_lua_register_index(lua_State *L)
 	                                   {"info", index_info},
 	                                   {"close", index_close},
 	                                   {"revision", index_revision},
+	                                   {"copy", index_copy},
 	                                   {"unmark", index_unmark},
 	                                   {"drop_marked", index_drop_marked},
 	                                   {NULL, NULL}};

@@ -26,5 +26,9 @@ int luaopen_strata_core(lua_State *L)
 	strata_lua_register_job(L);
 	strata_lua_register_apply(L);
 	strata_lua_register_host(L);
+	strata_lua_register_stream_tar(L);
+	strata_lua_register_stream_inflate(L);
+	strata_lua_register_stream_deflate(L);
+	strata_lua_register_stream_digest(L);
 	return 1;
 }

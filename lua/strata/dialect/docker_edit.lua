@@ -27,6 +27,17 @@ local function renamed(name, old, new)
   return (name:gsub(old_hex, new_hex))
 end
 
+--- What a changed layer's member is called: a name that states its digest, of the
+-- plain tar or as it is stored, states the new one.
+---@param stored_name string
+---@param before {diff_id: string, digest: string}
+---@param digest string  of the new bytes
+---@return string stored_name
+function docker_edit.new_name(stored_name, before, digest)
+  local old = stored_name:find(hex_of(before.diff_id), 1, true) and before.diff_id or before.digest
+  return renamed(stored_name, old, digest)
+end
+
 -- The ids that `repositories` gives to the tags of an image.
 local function ids_of(source, refs)
   local members, ids = source.members, {}
@@ -387,15 +398,15 @@ local function same_list(a, b)
   return table.concat(a, "\0") == table.concat(b, "\0")
 end
 
---- The parts of the archive with the image as it is now.
+--- What changes in the archive with the image as it is now.
 ---@param state table  of the image
 ---@param product strata.Product
 ---@param opts {attestations?: "keep"|"drop"|"refuse"}
 ---@param notes string[]  gets what could not be kept
----@return strata.Segment[]?
+---@return strata.Edits?
 ---@return string? message
 ---@return string? code
-function docker_edit.segments(state, product, opts, notes)
+function docker_edit.edits(state, product, opts, notes)
   local states, now = {}, {}
   for i, one in ipairs(product.renditions) do states[i], now[one.state] = one.state, one end
   local source, text = state.source, state.config:text()
@@ -420,7 +431,21 @@ function docker_edit.segments(state, product, opts, notes)
   if not ok then return nil, message, code end
   ok, message, code = edit_repositories(plan, state, states, names)
   if not ok then return nil, message, code end
-  return plan.edits:segments()
+  return plan.edits
+end
+
+--- The parts of the archive with the image as it is now.
+---@param state table
+---@param product strata.Product
+---@param opts table
+---@param notes string[]
+---@return strata.Segment[]?
+---@return string? message
+---@return string? code
+function docker_edit.segments(state, product, opts, notes)
+  local change, message, code = docker_edit.edits(state, product, opts, notes)
+  if not change then return nil, message, code end
+  return change:segments()
 end
 
 return docker_edit

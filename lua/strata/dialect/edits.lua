@@ -106,12 +106,13 @@ local function put_changed(self, segments, member, edit)
 end
 
 --- The parts of the new archive.
+---@param written? table<integer, boolean>  by position: members that are written already, with all before the first one
 ---@return strata.Segment[]?
 ---@return string? message
 ---@return string? code
-function Edits:segments()
+function Edits:segments(written)
   local members, segments = self.members, {}
-  local run_start = 0
+  local run_start = written and (members.list[1] or { header_offset = members.end_offset }).header_offset or 0
   local function flush(upto)
     if upto > run_start then
       segments[#segments + 1] = { file = members.file, offset = run_start, size = upto - run_start }
@@ -120,7 +121,10 @@ function Edits:segments()
   end
   for _, member in ipairs(members.list) do
     local edit, check = self:of(member), self.verify[member.position]
-    if edit then
+    if written and written[member.position] then
+      flush(member.header_offset)
+      run_start = members:raw_end(member)
+    elseif edit then
       flush(member.header_offset)
       if not edit.drop then
         local ok, message, code = put_changed(self, segments, member, edit)
@@ -135,6 +139,8 @@ function Edits:segments()
     end
   end
   flush(members.end_offset)
+  -- The archive may end in the padding of its last member.
+  if #self.added > 0 then segments[#segments + 1] = { bytes = padding(members.end_offset) } end
   for _, member in ipairs(self.added) do
     local header, message, code = core.write_header {
       name = member.name, size = size_of(member), mode = 420,

@@ -1,0 +1,512 @@
+--- An archive of docker save that is pushed: bytes in, bytes of the edited archive out.
+--
+-- What is not a layer's content goes into a temporary file, the map, at its place
+-- in the archive, so that in the end the archive can be read like any other one,
+-- with holes for the layers. Layers go out one by one as they are done; documents
+-- that depend on them (config, manifests) follow when all is known and verified.
+
+local choose = require "strata.choose"
+local core = require "strata.core"
+local docker_edit = require "strata.dialect.docker_edit"
+local ending = require "strata.stream.ending"
+local hasher = require "strata.stream.hasher"
+local input = require "strata.stream.input"
+local layer = require "strata.stream.layer"
+local members = require "strata.stream.members"
+local output = require "strata.stream.output"
+local spool = require "strata.stream.spool"
+local tags = require "strata.tags"
+local whiteout = require "strata.whiteout"
+
+local image = {}
+
+-- As much as one call gives out, unless it was fed more.
+local PIECE = 256 * 1024
+
+local MAX_JSON = 4 * 1024 * 1024
+local MAX_HELD = 64 * 1024 * 1024
+
+---@class strata.StreamImageOptions
+---@field filter? fun(entry: strata.Entry, layer: strata.StreamLayer): boolean?  false drops the entry
+---@field rewrite? fun(entry: strata.Entry, layer: strata.StreamLayer)  assigns to its fields
+---@field config? fun(config: strata.Config)  called once, when all layers have been seen
+---@field tags? string[]
+---@field compression? "keep"|"none"|"gzip"|"zstd"  of the stream as a whole; default keep
+---@field level? integer
+---@field attestations? "keep"|"drop"|"refuse"  of an image that changes
+---@field ref? string  which image is meant, of several
+---@field platform? string
+---@field prefer? "docker"|"oci"
+---@field temp_dir? string
+---@field threads? integer
+---@field wait? fun()  called again and again while threads work, instead of blocking; it may yield
+---@field limits? table  those of strata.open; spool, held: bytes of layers and of all else that wait
+
+---@class strata.ImageStream
+---@field opts strata.StreamImageOptions
+---@field map userdata
+---@field list table[]  the members
+---@field raw boolean  nothing is to be edited: the bytes go out as they come
+
+local COMPRESSIONS = { keep = true, none = true, gzip = true, zstd = true }
+
+-- ---- the map ----------------------------------------------------------------------
+
+local function put_in_map(self, offset, bytes)
+  if bytes == "" then return true end
+  self.held = self.held + #bytes
+  if self.held > self.max_held then
+    return nil, ("what is no layer takes more than limits.held (%.0f bytes)"):format(self.max_held), "ELIMIT"
+  end
+  return self.map:write(offset, bytes)
+end
+
+-- Bytes of the present piece up to an offset, that nobody else has taken.
+local function map_upto(self, offset)
+  if offset <= self.mapped then return true end
+  local bytes = self.piece:sub(self.mapped - self.base + 1, offset - self.base)
+  local at = self.mapped
+  self.mapped = offset
+  return put_in_map(self, at, bytes)
+end
+
+-- ---- handing out --------------------------------------------------------------------
+
+local function padding(size)
+  return ("\0"):rep((512 - size % 512) % 512)
+end
+
+local function put_raw(self, from, upto)
+  if self.raw or upto <= from then return true end
+  local bytes, message, code = self.map:read(from, upto - from)
+  if not bytes then return nil, message, code end
+  self.out:bytes(bytes)
+  return true
+end
+
+-- What follows the content of a member; an archive may end in it.
+local function put_tail(self, member)
+  local ok, message, code = put_raw(self, member.data_offset + member.size, member.raw_end)
+  if ok and not self.raw then self.out:bytes(padding(member.raw_end)) end
+  return ok, message, code
+end
+
+-- A spooled layer as it came.
+local function put_unchanged(self, one)
+  local member, kept = one.member, one.spool
+  if self.written[member.name] == member.digest and self.renamed[member.name] then
+    kept:close() -- a changed layer is the same and has this name
+    return true
+  end
+  self.written[member.name] = member.digest
+  local ok, message, code = put_raw(self, member.header_offset, member.data_offset)
+  if not ok then return nil, message, code end
+  self.out:file(kept.file, 0, kept.size, function() kept:close() end)
+  return put_tail(self, member)
+end
+
+local function put_changed(self, one, result)
+  local member, made = one.member, result.spool
+  local stored = docker_edit.new_name(member.stored_name, { diff_id = one.diff_id, digest = one.digest },
+    result.digest)
+  local name = core.normalise(stored)
+  member.changed = { name = name, size = result.size, digest = result.digest, diff_id = result.diff_id,
+                     file = made.file, offset = 0, compression = one.compression }
+  one.spool:close()
+  if self.written[name] then
+    made:close() -- the same blob is there; whether it is gets checked in the end
+    return true
+  end
+  self.written[name], self.renamed[name] = result.digest, true
+  local raw, message, code = self.map:read(member.header_offset, member.data_offset - member.header_offset)
+  if not raw then return nil, message, code end
+  local header
+  header, message, code = core.patch_header(raw, { name = stored ~= member.stored_name and stored or nil,
+                                                   size = result.size })
+  if not header then return nil, message, code end
+  self.out:bytes(header)
+  self.out:file(made.file, 0, made.size, function() made:close() end)
+  self.out:bytes(padding(made.size))
+  return true
+end
+
+-- ---- layers -------------------------------------------------------------------------
+
+--- Hands out a layer about which everything is decided.
+local function finish_layer(self, one, edit)
+  local result = { changed = false }
+  if edit and one.index then
+    local message, code
+    result, message, code = one:settle(self.opts.rewrite)
+    if not result then return nil, message, code end
+  end
+  one:forget()
+  if result.changed then return put_changed(self, one, result) end
+  return put_unchanged(self, one)
+end
+
+-- Whether all layers below it are known.
+local function is_decidable(self, one)
+  local place = one.handle.index
+  if not one.whiteouts then return true end
+  if not place then return false end
+  for i = 1, place - 1 do
+    if not self.at[i] then return false end
+  end
+  return true
+end
+
+local function decide(self, one)
+  local place = one.handle.index
+  if one.whiteouts and place > 1 then
+    local indexes = {}
+    for i = 1, place - 1 do indexes[i] = self.at[i].copy end
+    indexes[place] = one.index
+    whiteout.mark_needless(indexes)
+  end
+  local ok, message, code = one:remember()
+  if not ok then return nil, message, code end
+  if place then self.at[place] = one end
+  return finish_layer(self, one, true)
+end
+
+-- Those that wait for a layer below them.
+local function decide_waiting(self)
+  local again = true
+  while again do
+    again = false
+    for i, one in ipairs(self.waiting) do
+      if is_decidable(self, one) then
+        table.remove(self.waiting, i)
+        local ok, message, code = decide(self, one)
+        if not ok then return nil, message, code end
+        again = true
+        break
+      end
+    end
+  end
+  return true
+end
+
+-- A layer is there whole.
+local function end_layer(self, member)
+  local one = member.layer
+  local ok, message, code = one:scan(member.digest)
+  if not ok then return nil, message, code end
+  if one.problem then return put_unchanged(self, one) end
+  member.diff_id = one.diff_id
+  local places = self.known and self.known.places[member.name]
+  one.handle.index = places and #places == 1 and places[1] or nil
+  if not self.opts.filter then return finish_layer(self, one, true) end
+  one:filter(self.opts.filter)
+  if not is_decidable(self, one) then
+    -- What lower layers have to know of it does not depend on its whiteouts.
+    self.waiting[#self.waiting + 1] = one
+    return true
+  end
+  ok, message, code = decide(self, one)
+  if not ok then return nil, message, code end
+  return decide_waiting(self)
+end
+
+-- ---- members ------------------------------------------------------------------------
+
+local function begin_role(self, member, head)
+  local message, code
+  member.role, member.compression = members.role(member, head, self.known, self.max_json)
+  if member.role == "layer" and not self.edits_layers then member.role = "pass" end
+  if member.role == "hold" then return true end
+  local ok
+  ok, message, code = put_in_map(self, member.data_offset, head:sub(1, members.HEAD))
+  if not ok then return nil, message, code end
+  local compression = member.compression
+  local inflates = member.role == "pass" and compression and compression ~= "none" and
+    not members.stated_digest(member)
+  if member.type == "file" then
+    member.hash, message, code = hasher.new(inflates and compression or nil, self.limits)
+    if not member.hash then return nil, message, code end
+  end
+  if member.role == "pass" then return put_raw(self, member.header_offset, member.data_offset) end
+  member.layer, message, code = layer.new(self, member, compression)
+  return member.layer ~= nil, message, code
+end
+
+local function take_bytes(self, member, bytes)
+  local at = member.data_offset + member.taken
+  member.taken = member.taken + #bytes
+  if member.role == "hold" then return put_in_map(self, at, bytes) end
+  if member.hash then
+    local ok, message, code = member.hash:update(bytes)
+    if not ok then return nil, message, code end
+  end
+  if member.role == "layer" then return member.layer:write(bytes) end
+  if not self.raw then self.out:bytes(bytes) end
+  return true
+end
+
+local function on_data(self, bytes, offset)
+  local member = self.member
+  local ok, message, code = map_upto(self, offset)
+  if not ok then return nil, message, code end
+  self.mapped = offset + #bytes
+  member.got = member.got + #bytes
+  if not member.role then
+    member.head = member.head .. bytes
+    if #member.head < members.HEAD and member.got < member.size then return true end
+    bytes, member.head = member.head, nil
+    ok, message, code = begin_role(self, member, bytes)
+    if not ok then return nil, message, code end
+  end
+  return take_bytes(self, member, bytes)
+end
+
+local function end_pass(self, member)
+  self.written[member.name] = member.digest
+  return put_tail(self, member)
+end
+
+-- The bytes of the last member are all there, and what is behind them up to raw_end.
+local function end_member(self, raw_end)
+  local member = self.member
+  self.member = nil
+  if not member then return put_raw(self, 0, raw_end) end
+  member.raw_end = raw_end
+  if not member.role then
+    local ok, message, code = begin_role(self, member, "")
+    if not ok then return nil, message, code end
+  end
+  if member.hash then
+    local diff_id, code
+    member.digest, diff_id, code = member.hash:final()
+    if not member.digest then return nil, diff_id, code end
+    member.diff_id = diff_id or (member.compression == "none" and member.digest) or nil
+    member.problem, member.hash = member.hash.problem, nil
+    local stated = members.stated_digest(member)
+    if stated and stated ~= member.digest then
+      return nil, ("%s should be %s, but the bytes give %s"):format(core.quote(member.stored_name), stated,
+        member.digest), "EDIGEST"
+    end
+  end
+  if member.role == "layer" then return end_layer(self, member) end
+  if member.role == "pass" then return end_pass(self, member) end
+  if member.name == "manifest.json" and not self.known then
+    local text, message, code = self.map:read(member.data_offset, member.size)
+    if not text then return nil, message, code end
+    self.known = members.known(text, self.max_json)
+  end
+  return true
+end
+
+local function on_entry(self, entry)
+  local ok, message, code = map_upto(self, entry.data_offset)
+  if ok then ok, message, code = end_member(self, entry.header_offset) end
+  if not ok then return nil, message, code end
+  self.member = {
+    position = #self.list + 1, name = entry.path, stored_name = entry.name, type = entry.type, size = entry.stored,
+    header_offset = entry.header_offset, data_offset = entry.data_offset, sparse = entry.sparse,
+    got = 0, taken = 0, head = "",
+  }
+  self.list[#self.list + 1] = self.member
+  return true
+end
+
+-- All members are there. Layers that wait are decided, the config is edited, the documents are worked out.
+local function conclude(self, end_offset)
+  local ok, message, code = end_member(self, end_offset)
+  if not ok then return nil, message, code end
+  self.concluded = true
+  return ending.conclude(self, finish_layer)
+end
+
+local function on_end(self, offset)
+  local ok, message, code = map_upto(self, offset)
+  if not ok then return nil, message, code end
+  return conclude(self, offset - 2 * members.HEAD)
+end
+
+local function on_event(self, kind, what, offset)
+  if kind == "entry" then return on_entry(self, what) end
+  if kind == "data" then return on_data(self, what, offset) end
+  if kind == "end" then return on_end(self, what) end
+  return true -- a global header belongs to what is before it
+end
+
+-- Nothing is to be edited, and the bytes are only to be compressed in another way. They go out a piece late.
+local function put_recoded(self, bytes)
+  self.out:bytes(self.last_piece or "")
+  self.last_piece = bytes
+end
+
+-- Goes through all that was fed.
+local function pump(self)
+  while true do
+    local kind, what, offset = self.parser:next()
+    local ok, message, code
+    if kind then
+      ok, message, code = on_event(self, kind, what, offset)
+    elseif what then
+      ok, message, code = nil, what, offset
+    else
+      ok, message, code = map_upto(self, self.base + #self.piece)
+      self.base, self.piece = self.base + #self.piece, ""
+      local bytes
+      if ok then bytes, message, code = self.input:read() end
+      if ok and not bytes and not message then return true end
+      ok = bytes ~= nil
+      self.piece = bytes or ""
+      if ok then self.parser:feed(bytes) end
+      if ok and self.recoded then put_recoded(self, bytes) end
+    end
+    if not ok then return nil, message, code end
+  end
+end
+
+-- ---- the transform ------------------------------------------------------------------
+
+local function close(self)
+  if self.img then self.img:close() end
+  self.out:close()
+  spool.close(self.room)
+  for _, member in ipairs(self.list) do
+    local one = member.layer
+    if one then
+      one:forget()
+      if one.copy then one.copy:close() end
+    end
+  end
+  self.list, self.waiting, self.at, self.last_chunk = {}, {}, {}, nil
+  self.input:close()
+  self.parser:close()
+  self.map:close()
+end
+
+local function fail(self, message, code)
+  self.failure = { "stream: " .. message:gsub("^stream: ", ""), code }
+  close(self)
+  return nil, self.failure[1], self.failure[2]
+end
+
+-- How the result is compressed, once it is known how the source is.
+local function choose_compression(self)
+  local wanted, found = self.opts.compression or "keep", self.input.compression
+  if not found then return end
+  self.out.compression = wanted == "keep" and found or wanted
+end
+
+-- Unedited bytes go out as they came, a chunk late: the last one when all is verified.
+local function step_raw(self, chunk)
+  local out = self.last_chunk or ""
+  self.last_chunk = chunk
+  return out, false
+end
+
+local function step(self, chunk)
+  self.input:feed(chunk)
+  local ok, message, code = pump(self)
+  if not ok then return fail(self, message, code) end
+  if self.raw and not self.recoded then return step_raw(self, chunk) end
+  choose_compression(self)
+  local out
+  out, message, code = self.out:take(math.max(PIECE, 2 * #chunk))
+  if not out then return fail(self, message, code) end
+  return out, self.out.waiting > 0
+end
+
+local function finish(self)
+  self.input:stop()
+  local ok, message, code = pump(self)
+  local end_offset
+  if ok then end_offset, message, code = self.parser:finish() end
+  if end_offset then ok, message, code = self.input:finish() else ok = nil end
+  if ok and self.map:size() < self.base then ok, message, code = self.map:write(self.base - 1, "\0") end
+  if ok and not self.concluded then ok, message, code = conclude(self, end_offset) end
+  if ok and not self.raw then ok, message, code = ending.documents(self) end
+  if not ok then return fail(self, message, code) end
+  choose_compression(self)
+  local out, rest = self.last_chunk, ""
+  if self.recoded then put_recoded(self) end
+  if self.recoded or not self.raw then
+    out, message, code = self.out:take(math.huge)
+    if out then rest, message, code = self.out:finish() end
+    if not out or not rest then return fail(self, message, code) end
+  end
+  self.finished = true
+  close(self)
+  return (out or "") .. rest, false
+end
+
+--- The transform: out, more = t(chunk), and t(nil) at the end.
+local function transform(self)
+  return function(chunk)
+    if chunk ~= nil and type(chunk) ~= "string" then
+      error(("bad argument #1 to the transform (string or nil expected, got %s)"):format(type(chunk)), 2)
+    end
+    if self.busy then error("the transform is at work, or an error was thrown in it", 2) end
+    if self.failure then return nil, self.failure[1], self.failure[2] end
+    if self.finished then error("the transform is finished", 2) end
+    self.busy = true -- and stays so when a callback throws
+    local out, more, code
+    if chunk then out, more, code = step(self, chunk) else out, more, code = finish(self) end
+    self.busy = false
+    return out, more, code
+  end
+end
+
+local function check_function(opts, name)
+  if opts[name] ~= nil and type(opts[name]) ~= "function" then
+    error(("bad option '%s' (function expected, got %s)"):format(name, type(opts[name])), 3)
+  end
+end
+
+local function check(opts)
+  if type(opts) ~= "table" then error("strata.stream.image wants a table of options", 3) end
+  for _, name in ipairs { "filter", "rewrite", "config", "wait" } do check_function(opts, name) end
+  if opts.compression ~= nil and not COMPRESSIONS[opts.compression] then
+    error(("bad compression '%s' (keep, none, gzip or zstd)"):format(tostring(opts.compression)), 3)
+  end
+  if opts.tags ~= nil then
+    if type(opts.tags) ~= "table" then error("tags should be an array of strings", 3) end
+    for _, ref in ipairs(opts.tags) do
+      if not pcall(tags.complete, ref) then error(("bad image reference %q"):format(tostring(ref)), 3) end
+    end
+  end
+  local attestations = opts.attestations
+  if attestations and attestations ~= "keep" and attestations ~= "drop" and attestations ~= "refuse" then
+    error(("bad option attestations '%s' (keep, drop or refuse)"):format(tostring(attestations)), 3)
+  end
+  choose.check(opts)
+end
+
+--- A transform of an archive of docker save. Each call takes some bytes of the
+-- archive and gives some of the edited one, a string that may be empty; nil ends
+-- it. A second result of true says that there is more to take, by t(""): who does
+-- so never has more than 256 KiB at a time, or twice what is fed. What fails gives
+-- nil, message, code, then and ever after.
+---@param opts strata.StreamImageOptions
+---@return (fun(chunk: string?): string?, boolean|string?, string?)? transform
+---@return string? message
+---@return string? code
+function image.new(opts)
+  check(opts)
+  local limits = opts.limits or {}
+  local json = limits.json or {}
+  local self = {
+    opts = opts, limits = limits, max_json = json.max_bytes or MAX_JSON, max_held = limits.held or MAX_HELD,
+    edits_layers = opts.filter ~= nil or opts.rewrite ~= nil,
+    raw = not (opts.filter or opts.rewrite or opts.config or opts.tags),
+    room = spool.room(limits.spool, opts.temp_dir), out = output.new(opts.level), input = input.new("auto", limits),
+    list = {}, waiting = {}, at = {}, written = {}, renamed = {},
+    piece = "", base = 0, mapped = 0, held = 0,
+  }
+  self.recoded = self.raw and (opts.compression or "keep") ~= "keep"
+  local message, code
+  self.parser, message, code = core.tar_parser {
+    max_entries = limits.entries, max_path = limits.path, max_extension = limits.extension,
+  }
+  if not self.parser then return nil, message, code end
+  self.map, message, code = core.temp_file(opts.temp_dir)
+  if not self.map then return nil, message, code end
+  return transform(self)
+end
+
+return image

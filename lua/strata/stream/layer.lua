@@ -1,0 +1,156 @@
+--- One layer on its way through a stream: spooled, decided about, rewritten.
+
+local core = require "strata.core"
+local spool = require "strata.stream.spool"
+local work = require "strata.work"
+
+local layer = {}
+
+--- What filter and rewrite get as their second argument.
+---@class strata.StreamLayer
+---@field index integer?  position in the image, from 1; nil while no manifest.json has told it
+---@field name string  of the member
+---@field digest string  as it is stored
+---@field diff_id string
+---@field size integer  as it is stored
+---@field compression "none"|"gzip"|"zstd"
+
+---@class strata.SpooledLayer
+---@field member table
+---@field handle strata.StreamLayer
+---@field index userdata?  of its entries, while they can be edited
+---@field copy userdata?  of the index, with the marks of the filter
+---@field whiteouts boolean  some stay that may hide nothing any more
+---@field problem string?  why it is no layer
+local Layer = {}
+Layer.__index = Layer
+
+--- Begins a layer.
+---@param stream table  room, limits, options of jobs
+---@param member table
+---@param compression "none"|"gzip"|"zstd"
+---@return strata.SpooledLayer?
+---@return string? message
+---@return string? code
+function layer.new(stream, member, compression)
+  local ok, message, code = spool.check(stream.room, member.size)
+  if not ok then return nil, message, code end
+  local self = setmetatable({ stream = stream, member = member, compression = compression }, Layer)
+  self.spool, message, code = spool.open(stream.room)
+  if not self.spool then return nil, message, code end
+  return self
+end
+
+function Layer:write(bytes)
+  return self.spool:write(bytes)
+end
+
+local function label(self)
+  return "layer " .. core.quote(self.member.stored_name)
+end
+
+local function limited(self, task)
+  local limits = self.stream.limits
+  task.max_entries, task.max_path, task.max_extension = limits.entries, limits.path, limits.extension
+  task.label = label(self)
+  return work.limited(limits, task)
+end
+
+-- Runs a job of one task and gives its results.
+local function run(self, job, what)
+  local ok, message, code = work.run(job, self.stream.opts, what)
+  local result = ok and job:task(1)
+  job:close()
+  return result, message, code
+end
+
+--- All of it is there: its entries become known. What is no tar has a problem and no index.
+---@param digest string  of its bytes
+---@return boolean? ok
+---@return string? message
+---@return string? code
+function Layer:scan(digest)
+  self.digest = digest
+  self.index = core.index(self.spool.file, 0, self.spool.size, self.compression)
+  local job = core.job()
+  job:scan(limited(self, { index = self.index }))
+  local done, message, code = run(self, job, "reading")
+  if not done then
+    self.index:close()
+    self.index = nil
+    if code ~= "EFORMAT" then return nil, message, code end
+    self.problem = message
+    return true
+  end
+  self.diff_id = self.compression == "none" and digest or done.diff_id
+  self.handle = {
+    name = self.member.name, digest = digest, diff_id = self.diff_id, size = self.member.size,
+    compression = self.compression,
+  }
+  return true
+end
+
+--- Marks what the filter drops.
+---@param fn fun(entry: strata.Entry, layer: strata.StreamLayer): boolean?
+function Layer:filter(fn)
+  self.whiteouts = false
+  for entry in self.index:entries() do
+    if fn(entry, self.handle) == false then
+      entry:mark()
+    elseif entry.whiteout or entry.opaque then
+      self.whiteouts = true
+    end
+  end
+end
+
+--- Keeps what other layers have to know of its entries.
+---@return boolean? ok
+---@return string? message
+---@return string? code
+function Layer:remember()
+  if self.copy then return true end
+  local message, code
+  self.copy, message, code = self.index:copy()
+  return self.copy ~= nil, message, code
+end
+
+--- Carries out what was decided, and the rewriting.
+---@param rewrite? fun(entry: strata.Entry, layer: strata.StreamLayer)
+---@return table? result  file, size, digest, diff_id of a changed layer; changed = false for another
+---@return string? message
+---@return string? code
+function Layer:settle(rewrite)
+  self.index:drop_marked()
+  if rewrite then
+    for entry in self.index:entries() do rewrite(entry, self.handle) end
+  end
+  if self.index:revision() == 0 then return { changed = false } end
+  local out, message, code = spool.open(self.stream.room)
+  if not out then return nil, message, code end
+  local job = core.job()
+  job:write(limited(self, {
+    index = self.index, to = out.file, compression = self.compression, temp_dir = self.stream.room.temp_dir,
+    diff_id = self.diff_id, digest = self.digest,
+  }))
+  local done
+  done, message, code = run(self, job, "rewriting")
+  local ok = done
+  if ok then ok, message, code = out:grow(done.size) end
+  if not ok then
+    out:close()
+    return nil, message, code
+  end
+  if done.diff_id == self.diff_id then
+    out:close()
+    return { changed = false }
+  end
+  return { changed = true, spool = out, size = done.size, digest = done.digest, diff_id = done.diff_id }
+end
+
+--- Its entries are not to be used any more.
+function Layer:forget()
+  if self.index then self.index:close() end
+  self.index = nil
+end
+
+return layer

@@ -1,0 +1,127 @@
+--- Pushing bytes through streams, and what comes out beside what a save writes.
+
+local shell = require "spec.support.shell"
+local strata = require "strata"
+local tarball = require "spec.support.tarball"
+
+local push = {}
+
+--- Numbers that are the same on every Lua.
+---@param seed integer
+---@return fun(n: integer): integer random from 1 to n
+function push.generator(seed)
+	local state = seed * 7919 + 1
+	return function(n)
+		state = (state * 16807) % 2147483647
+		return state % n + 1
+	end
+end
+
+--- The pieces of some bytes: of a size, or as a function says.
+---@param bytes string
+---@param size integer|fun(): integer
+---@return fun(): string|nil
+function push.pieces(bytes, size)
+	local at = 1
+	return function()
+		if at > #bytes then
+			return nil
+		end
+		local n = type(size) == "function" and size() or size
+		local piece = bytes:sub(at, at + n - 1)
+		at = at + n
+		return piece
+	end
+end
+
+--- Pushes bytes through a transform and gives all that comes out.
+---@param t function
+---@param bytes string
+---@param size? integer|fun(): integer
+---@param lazy? boolean what waits is left to the next calls
+---@return string? out
+---@return string? message
+---@return string? code
+function push.through(t, bytes, size, lazy)
+	local parts = {}
+	local function take(chunk)
+		local out, more, code = t(chunk)
+		while out do
+			parts[#parts + 1] = out
+			if not more or lazy then
+				return true
+			end
+			out, more, code = t("")
+		end
+		return nil, more, code
+	end
+	for piece in push.pieces(bytes, size or 65536) do
+		local ok, message, code = take(piece)
+		if not ok then
+			return nil, message, code
+		end
+	end
+	local ok, message, code = take(nil)
+	if not ok then
+		return nil, message, code
+	end
+	return table.concat(parts)
+end
+
+--- The members of an archive with every byte of them, sorted; and what is behind them.
+---@param bytes string
+---@return string[]
+---@return string tail
+function push.members(bytes)
+	local list = {}
+	local members = tarball.split(bytes)
+	for i, member in ipairs(members) do
+		list[i] = member.span .. member.data
+	end
+	table.sort(list)
+	return list, members.tail
+end
+
+---@class spec.Edits
+---@field filter? function
+---@field rewrite? function
+---@field config? function
+---@field tags? string[]
+---@field attestations? string
+
+--- What opening, editing and saving gives, in the archive's own way.
+---@param path string
+---@param edits spec.Edits
+---@param options? table of strata.open
+---@return string? bytes
+---@return string? message
+---@return string? code
+function push.saved(path, edits, options)
+	local img, message, code = strata.open(path, options)
+	if not img then
+		return nil, message, code
+	end
+	local ok = true
+	if edits.filter then
+		ok, message, code = img:filter(edits.filter)
+	end
+	if ok and edits.rewrite then
+		ok, message, code = img:rewrite(edits.rewrite)
+	end
+	if ok and edits.tags then
+		img.tags = edits.tags
+	end
+	if ok and edits.config then
+		edits.config(img.config)
+	end
+	if ok then
+		ok, message, code = img:save(path .. ".saved", { attestations = edits.attestations })
+	end
+	img:close()
+	if not ok then
+		return nil, message, code
+	end
+	return shell.read(path .. ".saved")
+end
+
+return push
