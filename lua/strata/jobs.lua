@@ -6,6 +6,7 @@
 
 local core = require "strata.core"
 local glob = require "strata.glob"
+local layers = require "strata.layer"
 local policy = require "strata.policy"
 local strata = require "strata"
 local work = require "strata.work"
@@ -152,6 +153,12 @@ local function page_of(args)
   return math.max(0, args.offset or 0), math.min(PAGE, args.limit or PAGE)
 end
 
+-- The core's index of a layer, read.
+local function index_of(one)
+  one:entries()
+  return layers.state_of(one).index
+end
+
 --- The entries of a layer, a page of them: {layer = 3, offset = 0, limit = 100}.
 ---@param args strata.JobArguments|{layer: integer, offset?: integer, limit?: integer}
 ---@return {entries: table[], total: integer}?
@@ -163,11 +170,16 @@ function jobs.entries(args)
   local layer = img.layers[args.layer]
   if not layer then return nil, ("there is no layer %s"):format(tostring(args.layer)), "ENOENT" end
   local offset, limit = page_of(args)
-  local list, total = {}, 0
-  for entry in layer:entries() do
-    tick()
-    total = total + 1
-    if total > offset and #list < limit then
+  local list, index = {}, index_of(layer)
+  local total, slots = index:count()
+  -- Without global headers an entry's number is its place.
+  local i = total == slots and offset or 0
+  local seen = i
+  while #list < limit and i < slots do
+    i = i + 1
+    local entry = index:entry(i)
+    if entry then seen = seen + 1 end
+    if entry and seen > offset then
       local facts = entry_facts(entry)
       facts.whiteout, facts.opaque = entry.whiteout, entry.opaque
       list[#list + 1] = facts

@@ -66,6 +66,7 @@ local function perform(premature, self, box)
     box.message, box.code = "the worker process is ending", "EBUSY"
   end
   if self.dict then self.dict:delete(box.control.key) end
+  if box.left and box.result and box.args.to then os.remove(box.args.to) end
   self.gate:post(1)
   box.done:post(1)
 end
@@ -92,6 +93,7 @@ local function watch_client(self, key)
   local dict = self.dict
   -- Fails where lua_check_client_abort is off: then the job just goes on.
   local ok = pcall(ngx.on_abort, function()
+    keys.abandoned = true
     for _, one in ipairs(keys) do dict:set(one, "the client has gone", 600) end
   end)
   if ok then ngx.ctx.strata_jobs = keys end
@@ -119,9 +121,18 @@ function methods:run(name, args, opts)
   -- The job itself looks at the deadline; a thread that hangs does not hold the request.
   if not box.done:wait(math.max(deadline - core.monotonic(), 0) + 5) then
     if self.dict then self.dict:set(box.control.key, "the deadline has passed", 600) end
+    box.left = true -- what it makes yet is nobody's
     return nil, "the deadline has passed", "ETIMEDOUT"
   end
   return box.result, box.message, box.code
+end
+
+--- Whether the client of this request has gone. A job may have ended well nevertheless,
+-- when it did before it was canceled: then it is for the caller to remove what it made.
+---@return boolean
+function methods:abandoned()
+  local keys = ngx.ctx.strata_jobs
+  return keys ~= nil and keys.abandoned == true
 end
 
 --- Cancels the jobs of this request.
