@@ -130,7 +130,7 @@ end
 --- Whether the client of this request has gone. A job may have ended well nevertheless,
 -- when it did before it was canceled: then it is for the caller to remove what it made.
 ---@return boolean
-function methods:abandoned()
+function methods:abandoned() -- luacheck: no self
   local keys = ngx.ctx.strata_jobs
   return keys ~= nil and keys.abandoned == true
 end

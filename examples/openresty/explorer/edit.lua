@@ -20,6 +20,8 @@ end
 
 local function is_text(value) return type(value) == "string" and not value:find("%z") end
 
+local function is_texts(value) return is_list(value, is_text) end
+
 local function is_id(value) return type(value) == "number" and value >= 0 and value < 2 ^ 32 and value % 1 == 0 end
 
 local function is_map(value, check_key, check)
@@ -37,13 +39,15 @@ local function is_variable(name) return is_text(name) and name ~= "" and not nam
 
 local CONFIG = {
   User = is_text, WorkingDir = is_text, StopSignal = is_text,
-  Cmd = function(value) return is_list(value, is_text) end, Entrypoint = function(value) return is_list(value, is_text) end,
+  Cmd = is_texts, Entrypoint = is_texts,
 }
 
 -- What a request may ask for, and no more: a job could also run a module of any name.
 local FIELDS = {
-  paths = function(value) return is_list(value, function(one) return is_text(one) and text.decode(one) and one ~= "" end) end,
-  drop = function(value) return is_list(value, is_text) end,
+  paths = function(value)
+    return is_list(value, function(one) return is_text(one) and (text.decode(one) or "") ~= "" end)
+  end,
+  drop = is_texts,
   owner = function(value)
     return is_list(value, function(pair) return is_list(pair, is_id) and #pair == 2 end)
   end,
@@ -56,7 +60,7 @@ local FIELDS = {
     end
     return true
   end,
-  tags = function(value) return is_list(value, is_text) end,
+  tags = is_texts,
   flatten = function(value) return type(value) == "boolean" end,
   format = function(value)
     return value == "docker" or value == "docker-legacy" or value == "oci-archive"
@@ -76,8 +80,7 @@ local function patterns(wanted)
   local list = {}
   for _, pattern in ipairs(wanted.drop or {}) do list[#list + 1] = pattern end
   for _, path in ipairs(wanted.paths or {}) do
-    local decoded = text.decode(path)
-    if decoded ~= "" then list[#list + 1] = text.pattern(decoded) end
+    list[#list + 1] = text.pattern(text.decode(path))
   end
   return list
 end

@@ -69,12 +69,17 @@ local function fail(message, code)
   return ngx.exit(ngx.ERROR)
 end
 
+-- So long at most without a turn for others.
+local TURN = 0.002
+
 -- Hands out what there is, as fast as the client takes it.
-local function put(out)
-  if out == "" then
-    ngx.sleep(0) -- others' turn
-    return
+local function put(out, turn)
+  local now = core.monotonic()
+  if now > turn.over then
+    ngx.sleep(0.001)
+    turn.over = core.monotonic() + TURN
   end
+  if out == "" then return end
   if not ngx.headers_sent then begin() end
   if not ngx.print(out) or not ngx.flush(true) then return ngx.exit(499) end
 end
@@ -87,6 +92,7 @@ function strip.run()
     temp_dir = service.own:sub(1, -2), threads = 1, wait = function() ngx.sleep(0.002) end,
   }
   if not transform then return fail(message, code) end
+  local turn = { over = 0 }
   local read, ending = reader(), core.monotonic() + service.surgery().deadline
   repeat
     local chunk, why = read()
@@ -94,11 +100,11 @@ function strip.run()
     local out, more
     out, more, code = transform(chunk)
     while out and more do
-      put(out)
+      put(out, turn)
       out, more, code = transform("")
     end
     if not out then return fail(more, code) end
-    put(out)
+    put(out, turn)
     if core.monotonic() > ending then return fail("the deadline has passed", "ETIMEDOUT") end
   until not chunk
 end
