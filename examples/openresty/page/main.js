@@ -90,7 +90,7 @@ async function showStart() {
   $('known').hidden = images.length === 0;
   const available = list(known.available);
   $('available').replaceChildren(...available.map((one) => card(one.name, 'open', () => (
-    opened(during(`Reading ${plain(one.name)}`, () => post('/images', { path: one.path }))))));
+    opened(during(`Reading ${plain(one.name)}`, () => post('/images', { path: one.path })))))));
   $('offers').hidden = available.length === 0;
 }
 
@@ -157,7 +157,8 @@ async function showImage(id) {
 
 // What a step of a build says, without what every step says.
 function step(text) {
-  return (text || '').replace(/^\/bin\/sh -c #\(nop\)\s+/, '').replace(/^\/bin\/sh -c /, 'RUN ');
+  return (text || '').replace(/^\/bin\/sh -c #\(nop\)\s+/, '').replace(/^(RUN )?\/bin\/sh -c /, 'RUN ')
+    .replace(/\s+# buildkit$/, '');
 }
 
 function layerRow(image, row, one, largest) {
