@@ -10,6 +10,8 @@ local skopeo = require "spec.support.skopeo"
 local strata = require "strata"
 local tmp = require "spec.support.tmp"
 
+local unpack = table.unpack or unpack
+
 local LATIN1 = "opt/caf\233"
 local HOSTILE = {
 	[LATIN1] = "latin1",
@@ -282,8 +284,8 @@ describe("the explorer in nginx", function()
 			{ 400, "/images/" .. id .. "/files/%zz" }, { 405, "/images", "-X", "PUT" }, { 400, "/strip", "-X", "POST" },
 			{ 405, "/images/" .. id, "-X", "POST" }, { 400, "/images", "-X", "POST" },
 		}) do
-			local value, status = server:ask(case[2], unpack and unpack(case, 3) or table.unpack(case, 3))
-			assert.equal(case[1], status, case[2])
+			local value, status, answer = server:ask(case[2], unpack(case, 3))
+			assert.equal(case[1], status, case[2] .. ": curl's status " .. answer.code)
 			assert.equal("string", type(value.error), case[2])
 			assert.equal("string", type(value.code), case[2])
 		end

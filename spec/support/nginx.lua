@@ -67,7 +67,7 @@ local function try(options, port)
 	words[#words + 1] = options.directory
 	local log, pids = options.directory .. ".log", options.directory .. ".pid"
 	-- The shell at the end of the pipe ends it: at the end of the spec, or when this process dies before.
-	local script = ("exec 2>/dev/null; trap '' INT HUP; %s >%s 2>&1 </dev/null & pid=$!; echo $pid >%s; cat >/dev/null; "
+	local script = ("exec 2>/dev/null; trap '' INT; %s >%s 2>&1 </dev/null & pid=$!; echo $pid >%s; cat >/dev/null; "
 		.. "kill $pid 2>/dev/null; wait $pid"):format(shell.join(words), shell.quote(log), shell.quote(pids))
 	local server = setmetatable({
 		port = port,
