@@ -14,8 +14,8 @@ MAKEFLAGS += --no-print-directory
 help:
 	@echo 'make TARGET [VARIABLE=value ...]'
 	@echo
-	@sed -n 's/^\([a-z]*\):.*## \(.*\)/\1|\2/p' $(firstword $(MAKEFILE_LIST)) | \
-	while IFS='|' read -r target text; do printf '  %-10s %s\n' "$$target" "$$text"; done
+	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/\1|\2/p' $(firstword $(MAKEFILE_LIST)) | \
+	while IFS='|' read -r target text; do printf '  %-11s %s\n' "$$target" "$$text"; done
 	@echo
 	@echo '  IMAGE=FILE      the image that demo works on'
 	@echo '  PREFIX, DESTDIR where install puts things ($(PREFIX))'
@@ -140,6 +140,9 @@ lint: ## every check that runs nothing: compilers, luacheck, clang-format ...
 bench: build ## measure beside the peers on one image
 	@$(RUN_LUA) bench/run.lua $(IMAGE)
 
+bench-nginx: build ## latency and memory of nginx while it operates on images
+	@$(RUN_LUA) bench/latency.lua
+
 deps: ## install the Debian packages that are missing
 	@.ci/deps build demo test
 
@@ -157,4 +160,4 @@ clean: ## remove everything that was built
 	rm -rf $(BUILD)
 
 FORCE:
-.PHONY: help build demo test spec ctest ctests sanitize lint bench deps install clean FORCE
+.PHONY: help build demo test spec ctest ctests sanitize lint bench bench-nginx deps install clean FORCE

@@ -154,6 +154,31 @@ describe("a job", function()
 		assert.equal(result.id, bench:load(to).id)
 	end)
 
+	specify("removes a file", function()
+		local path = build()
+		assert.same({ removed = true }, run("remove", { path = path }))
+		local _, _, code = run("remove", { path = path })
+		assert.equal("ENOENT", code)
+	end)
+
+	specify("pages through entries around a global header, which is none", function()
+		local path = bench.dir:file("global.tar")
+		archive.build(path, {
+			layers = {
+				{
+					entries = {
+						{ name = "a", data = "1" },
+						{ type = "g", name = "pax_global_header", data = "16 comment=hello" },
+						{ name = "b", data = "2" },
+						{ name = "c", data = "3" },
+					},
+				},
+			},
+		})
+		local page = assert(run("entries", { path = path, layer = 1, offset = 1, limit = 1 }))
+		assert.same({ "b", 3 }, { page.entries[1].path, page.total })
+	end)
+
 	specify("checks every digest and a policy", function()
 		local path = build()
 		local result = assert(run("check", { path = path, policy = {} }))

@@ -362,6 +362,17 @@ function jobs.save(args)
   return jobs.filter { path = args.path, open = args.open, to = args.to, save = args.save }
 end
 
+--- Removes a file: for large ones the kernel takes its time.
+---@param args {path: string}
+---@return {removed: boolean}?
+---@return string? message
+---@return string? code
+function jobs.remove(args)
+  local ok, message = os.remove(args.path)
+  if not ok then return nil, message, core.identity(args.path) and "EIO" or "ENOENT" end
+  return { removed = true }
+end
+
 --- Reads every byte and compares every digest; finds what breaks the rules of a
 -- policy: {policy = {setid = {"usr/bin/sudo"}}}.
 ---@param args strata.JobArguments|{policy?: strata.Policy}

@@ -100,7 +100,7 @@ local function watch_client(self, key)
 end
 
 --- Runs a job of strata.jobs and waits for it, while nginx goes on with other requests.
----@param name "inspect"|"entries"|"list"|"read"|"fetch"|"filter"|"save"|"check"
+---@param name "inspect"|"entries"|"list"|"read"|"fetch"|"filter"|"save"|"check"|"remove"
 ---@param args table
 ---@param opts? {deadline?: number, detached?: boolean}  detached: goes on when the client has gone
 ---@return table? result

@@ -182,6 +182,14 @@ function Server:workers()
 	return pids
 end
 
+--- Whether nothing is left in the directory of its own, as leftovers() tells; large files go a little later.
+---@return boolean
+function Server:is_clean()
+	return (pcall(nginx.wait, "the removal of what is left", 5, function()
+		return #self:leftovers() == 0
+	end))
+end
+
 --- What is left in the directory of its own, without the records of images that are there.
 ---@return string[] names
 function Server:leftovers()

@@ -50,7 +50,7 @@ end
 --- For log_by_lua, when it was sent or the client has gone.
 ---@param path string
 function files.discard(path)
-  if path and path ~= "" then os.remove(path) end
+  if path and path ~= "" then service.remove(path) end
 end
 
 return files

@@ -122,7 +122,7 @@ end
 ---@param record explorer.Record
 function store.remove(record)
   dict():delete(record.id)
-  if record.own then os.remove(store.path(record)) end
+  if record.own then service.remove(store.path(record)) end
   os.remove(record_path(record.id))
 end
 
