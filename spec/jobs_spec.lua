@@ -2,6 +2,7 @@
 
 local archive = require "spec.support.archive"
 local core = require "strata.core"
+local docker_archive = require "spec.support.docker_archive"
 local jobs = require "strata.jobs"
 local strata = require "strata"
 local work = require "strata.work"
@@ -163,18 +164,13 @@ describe("a job", function()
 
 	specify("pages through entries around a global header, which is none", function()
 		local path = bench.dir:file("global.tar")
-		archive.build(path, {
-			layers = {
-				{
-					entries = {
-						{ name = "a", data = "1" },
-						{ type = "g", name = "pax_global_header", data = "16 comment=hello" },
-						{ name = "b", data = "2" },
-						{ name = "c", data = "3" },
-					},
-				},
-			},
+		local tar = docker_archive.tar({
+			{ name = "a", data = "1" },
+			{ name = "pax_global_header", type = "g", data = "17 comment=hello\n" },
+			{ name = "b", data = "2" },
+			{ name = "c", data = "3" },
 		})
+		archive.build(path, { layers = { { raw = tar } } })
 		local page = assert(run("entries", { path = path, layer = 1, offset = 1, limit = 1 }))
 		assert.same({ "b", 3 }, { page.entries[1].path, page.total })
 	end)

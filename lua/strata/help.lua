@@ -7,7 +7,7 @@ local TEXTS = {
 strata.Image
   id digest tags platform config layers index path edited    fields; tags assign
   history()  scrub_history(pattern)  clear_history()
-  inspect()  tree{depth=, width=, layers=}  rootfs{upto=}  files()  verify()
+  inspect()  tree{depth=, width=, layers=}  rootfs{upto=}  files()  verify()  waste()
   filter(fn)  rewrite(fn)  prune()  append{files=}
   squash(i, j)  squash{above=}  flatten()  remove_layer(i)  move_layer(i, j)  export(path)
   purge(pattern, {history=, env=, labels=, content=})

@@ -6,7 +6,7 @@
 
 local core = require "strata.core"
 local glob = require "strata.glob"
-local layers = require "strata.layer"
+local layer_of = require "strata.layer"
 local policy = require "strata.policy"
 local strata = require "strata"
 local work = require "strata.work"
@@ -156,7 +156,7 @@ end
 -- The core's index of a layer, read.
 local function index_of(one)
   one:entries()
-  return layers.state_of(one).index
+  return layer_of.state_of(one).index
 end
 
 --- The entries of a layer, a page of them: {layer = 3, offset = 0, limit = 100}.

@@ -62,8 +62,8 @@ end
 ---@return spec.Browser
 function browser.start(dir)
 	local port = 10000 + math.random(9999)
-	local script = ("exec 2>/dev/null; chromedriver --port=%d --log-path=%s >/dev/null 2>&1 </dev/null & pid=$!; cat >/dev/null; "
-		.. "kill $pid; wait $pid"):format(port, shell.quote(dir:file("chromedriver.log")))
+	local script = ("exec 2>/dev/null; chromedriver --port=%d --log-path=%s >/dev/null </dev/null & pid=$!; "
+		.. "cat >/dev/null; kill $pid; wait $pid"):format(port, shell.quote(dir:file("chromedriver.log")))
 	local self = setmetatable({
 		driver = "http://127.0.0.1:" .. port,
 		pipe = assert(io.popen(script, "w")),

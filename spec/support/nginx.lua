@@ -126,7 +126,7 @@ end
 --- Runs curl with these words besides.
 ---@param words string[]
 ---@return spec.HttpAnswer
-function Server:curl(words)
+function Server:curl(words) -- luacheck: no self
 	local head = os.tmpname()
 	local command = { "curl", "-s", "--path-as-is", "--max-time", "60", "-D", head, "-w", "\n%{http_code} %{time_total}",
 		input = words.input }

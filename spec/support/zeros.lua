@@ -24,7 +24,7 @@ function zeros.write(path, bytes)
 	end
 	file:close()
 	shell.check({ "truncate", "-s", ("%d"):format(512 + size), path })
-	local digest = shell.sh('tail -c +513 "$1" | sha256sum', path):match("%x+")
+	local digest = shell.sh('tail -c +513 "$1" | openssl dgst -sha256 -r', path):match("%x+")
 	local config = cjson.encode({
 		architecture = "amd64",
 		os = "linux",

@@ -32,7 +32,8 @@ function reply.fail(message, code, status)
   if status == 499 then return ngx.exit(499) end
   if status == 503 then ngx.header["Retry-After"] = "5" end
   local prefix = ngx.config.prefix():gsub("%p", "%%%0")
-  message = tostring(message):gsub("^%S+%.lua:%d+: ", ""):gsub(prefix .. "images/%.strata/", ""):gsub(prefix .. "images/", "")
+  message = tostring(message):gsub("^%S+%.lua:%d+: ", "")
+  message = message:gsub(prefix .. "images/%.strata/", ""):gsub(prefix .. "images/", "")
   return reply.json(status, { error = message, code = code })
 end
 

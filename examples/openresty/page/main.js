@@ -219,6 +219,10 @@ const ACTIONS = {
   added: 'added', changed: 'changed', metadata: 'changed in mode, owner or time', deleted: 'deleted', hidden: 'hidden',
 };
 
+function exactSize(bytes) {
+  return bytes < 1000 ? size(bytes) : `${size(bytes)} (${bytes.toLocaleString('en')} bytes)`;
+}
+
 async function showDetail(entry) {
   const box = $('detail');
   if (!entry) {
@@ -230,7 +234,7 @@ async function showDetail(entry) {
   title.append(make('bdi', '', '/' + entry.display));
   const about = make('dl', 'facts');
   facts(about, [
-    ['Type', kind(entry)], ['Size', entry.type === 'file' ? `${size(entry.size)} (${entry.size.toLocaleString('en')} bytes)` : ''],
+    ['Type', kind(entry)], ['Size', entry.type === 'file' ? exactSize(entry.size) : ''],
     ['Mode', mode(entry.mode)], ['Owner', `${entry.uid}:${entry.gid}`],
     ['Changed', entry.mtime ? new Date(entry.mtime * 1000).toISOString().replace('T', ' ').slice(0, 16) : ''],
     ['Leads to', entry.linkpath], ['Names', entry.links > 1 ? String(entry.links) : ''],

@@ -48,11 +48,11 @@ export class Plan extends EventTarget {
   items() {
     const list = [...this.paths].map(([path, display]) => (
       { verb: 'take out', what: '/' + display, undo: () => this.togglePath({ path }) }));
-    const titles = { env: 'variable', labels: 'label', config: 'setting' };
+    const titles = { env: 'variable', labels: 'label', config: '' };
     for (const [map, values] of Object.entries(this.maps)) {
       for (const [name, value] of values) {
         list.push({
-          verb: value === null ? `remove ${titles[map]}` : `set ${titles[map]}`, what: name,
+          verb: `${value === null ? 'remove' : 'set'} ${titles[map]}`.trim(), what: name,
           value: value === null ? undefined : Array.isArray(value) ? JSON.stringify(value) : value,
           undo: () => this.set(map, name, undefined),
         });
