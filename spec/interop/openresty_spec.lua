@@ -277,7 +277,7 @@ describe("the explorer in nginx", function()
 		local id = server:upload(small).id
 		for _, path in ipairs({
 			"/../nginx.conf", "/%2e%2e/nginx.conf", "/file", "/images/../file",
-			"/images/" .. id .. "/files/../../../../etc/passwd", 
+			"/images/" .. id .. "/files/../../../../etc/passwd",
 			"/images/" .. id .. "/files/..%2f..%2fetc%2fpasswd", "/images/..%2f" .. id, "/app/policy.lua", "/error",
 			"/images/" .. id .. ".json", "/.strata/" .. id .. ".tar",
 		}) do
@@ -310,12 +310,14 @@ describe("the explorer in nginx", function()
 			{ 403, "/images", "Host: evil.example" }, { 403, "/images", "Host: evil.example:" .. server.port },
 			{ 403, "/", "Host: evil.example" }, { 403, "/images", "Host: 127.0.0.1" }, { 403, "/images", "Host: localhost:1" },
 			{ 200, "/images", "Host: localhost:" .. server.port }, { 200, "/images", "Origin: http://evil.example" },
-			{ 403, "/images/" .. id, "Origin: http://evil.example", "DELETE" }, { 403, "/images/" .. id, "Origin: null", "DELETE" },
+			{ 403, "/images/" .. id, "Origin: http://evil.example", "DELETE" },
+			{ 403, "/images/" .. id, "Origin: null", "DELETE" },
 			{ 403, "/images/" .. id, "Origin: https://" .. mine, "DELETE" },
 			{ 403, "/images/" .. id, "Origin: http://127.0.0.1:1", "DELETE" },
 			{ 403, "/images/" .. id, "Sec-Fetch-Site: cross-site", "DELETE" },
 			{ 403, "/images/" .. id, "Sec-Fetch-Site: same-site", "DELETE" },
-			{ 403, "/check", "Origin: http://evil.example", "POST" }, { 403, "/strip?path=a", "Origin: http://evil.example", "POST" },
+			{ 403, "/check", "Origin: http://evil.example", "POST" },
+			{ 403, "/strip?path=a", "Origin: http://evil.example", "POST" },
 			{ 403, "/images", "Origin: http://evil.example", "POST" },
 			{ 200, "/images/" .. id, "Origin: http://" .. mine, "DELETE" },
 		}) do
@@ -401,6 +403,9 @@ describe("the explorer in nginx", function()
 		assert.equal(1, #own:ask("/images").images)
 		local answer = own:curl({ own.url .. "/images/" .. image.id .. "/layers/1/entries" })
 		assert.equal(200, answer.status)
+		answer = own:curl({ own.url .. "/images", "--max-time", "0.5", "--limit-rate", "1M", "-X", "POST", "-T", slow() })
+		assert.equal(28, answer.code)
+		assert.is_true(own:is_clean())
 		own:stop()
 	end)
 

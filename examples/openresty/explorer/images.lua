@@ -102,7 +102,7 @@ function images.create()
   local open, name = choice()
   if body.is_json() then return open_named(open) end
   local path = body.file()
-  local record, message, code = store.begin(name and name:match("[^/\\]+$"):sub(1, 200) or "image.tar")
+  local record, message, code = store.begin((name and name:match "[^/\\]+$" or "image.tar"):sub(1, 200))
   if not record then return reply.fail(message, code) end
   record.open = open
   -- The body's file becomes the image's: nothing is copied.

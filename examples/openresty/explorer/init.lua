@@ -44,7 +44,8 @@ function explorer.answer()
   for _, route in ipairs(ROUTES) do
     local first, second = path:match(route[1])
     if first then
-      local handler = route[ngx.req.get_method()]
+      local method = ngx.req.get_method()
+      local handler = route[method == "HEAD" and "GET" or method]
       if handler then return handler(first, second) end
       ngx.header["Allow"] = allowed(route)
       return reply.fail("this cannot be done with it", "EINVAL", 405)
