@@ -179,7 +179,7 @@ function layerRow(image, row, one, largest) {
     bar.value = one.size;
     bar.setAttribute('aria-hidden', 'true');
     meter.append(make('span', '', size(one.size)), bar);
-    cells.push(make('td', 'n', one.entries.toLocaleString('en')), meter,
+    cells.push(make('td', 'n entries', one.entries.toLocaleString('en')), meter,
       make('td', one.wasted > 0 ? 'n warn' : 'n dim', one.wasted > 0 ? size(one.wasted) : '–'));
   } else {
     line.className = 'empty';
