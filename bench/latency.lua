@@ -3,6 +3,7 @@
 --
 --   PROBES, RATE    so many requests, so many a second (500, 50)
 --   JOBS            so many edits for the memory (500)
+--   GIGABYTES       size of the image (1)
 
 local cjson = require "cjson"
 local nginx = require "spec.support.nginx"
@@ -15,7 +16,7 @@ local function number(name, default)
 end
 
 local PROBES, RATE, JOBS = number("PROBES", 500), number("RATE", 50), number("JOBS", 500)
-local GIGABYTE = 2 ^ 30
+local GIGABYTES = number("GIGABYTES", 1)
 
 local missing = nginx.missing()
 if missing then
@@ -27,7 +28,7 @@ local dir = tmp.dir(tmp.for_peers())
 local images = dir:file("images")
 shell.check { "mkdir", images }
 local large = images .. "/large.tar"
-zeros.write(large, GIGABYTE)
+zeros.write(large, GIGABYTES * 2 ^ 30)
 local server = nginx.start { directory = images, env = { STRATA_THREADS = "2" } }
 
 -- One connection that stays, and a modest rate: a probe that saturates the worker
@@ -81,7 +82,7 @@ local ok, failure = xpcall(function()
   keep_busy(image.id, stop)
   keep_busy(image.id, stop)
   shell.run { "sleep", "1" }
-  print_times("2 jobs edit and compress an image of 1 GB", probe "/images")
+  print_times(("2 jobs edit and compress an image of %g GB"):format(GIGABYTES), probe "/images")
   shell.write(stop, "")
   local done = nginx.wait("the jobs", 120, function()
     local text = shell.run { "cat", stop .. ".done" }.stdout
