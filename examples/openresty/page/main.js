@@ -152,6 +152,7 @@ async function showImage(id) {
   showDetail(null);
   select('files');
   await tree.load('/images/' + id);
+  if (document.activeElement === document.body) $('content').focus({ preventScroll: true });
   say(`${plain(title)}: ${count(list(image.layers).length, 'layer', 'layers')}, ${size(image.size)}`);
 }
 
@@ -254,6 +255,8 @@ async function showDetail(entry) {
     actions.append(save);
   }
   box.replaceChildren(title, about, actions);
+  say(`${plain(entry.display)}: ${kind(entry)}${entry.type === 'file' ? ', ' + size(entry.size) : ''}`
+    + (entry.layer ? `, from layer ${entry.layer}` : ''));
   if (entry.type === 'dir') return;
   const more = await get(`${base}/files/${entry.path}`).catch(fail);
   if (!more || !box.contains(title)) return;
@@ -365,6 +368,10 @@ $('browse').addEventListener('click', () => $('choose').click());
 $('make').addEventListener('submit', makeImage);
 $('make').addEventListener('input', showPlan);
 plan.addEventListener('change', showPlan);
+$('skip').addEventListener('click', (event) => {
+  event.preventDefault();
+  $('content').focus();
+});
 $('home').addEventListener('click', (event) => {
   event.preventDefault();
   location.hash = '';
@@ -391,7 +398,7 @@ function route() {
   const id = location.hash.slice(1);
   $('alert').textContent = '';
   if (/^[0-9a-f]{32}$/.test(id)) showImage(id);
-  else if (id !== 'content') showStart();
+  else showStart();
 }
 
 addEventListener('hashchange', route);
