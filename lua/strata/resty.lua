@@ -127,6 +127,15 @@ function methods:run(name, args, opts)
   return box.result, box.message, box.code
 end
 
+--- Loads what jobs need into as many Lua states as there are threads, which nginx does
+-- in the event loop: at the start, so that no request waits for it. For init_worker_by_lua.
+function methods:warm()
+  local function load(premature)
+    if not premature then self:run("nothing", {}, { detached = true }) end
+  end
+  for _ = 1, self.threads do ngx.timer.at(0, load) end
+end
+
 --- Whether the client of this request has gone. A job may have ended well nevertheless,
 -- when it did before it was canceled: then it is for the caller to remove what it made.
 ---@return boolean
@@ -177,7 +186,7 @@ end
 function resty.new(opts)
   check(opts)
   local self = setmetatable({
-    pool = opts.pool, job_threads = opts.job_threads or 1,
+    pool = opts.pool, threads = opts.threads, job_threads = opts.job_threads or 1,
     queue = opts.queue or 32, wait = opts.wait or 10, deadline = opts.deadline or 300,
     shared = opts.shared, dict = opts.shared and ngx.shared[opts.shared], temp_dir = opts.temp_dir or "/tmp",
     gate = semaphore.new(opts.threads), birth = ("%x"):format(ngx.now() * 1000 % 0x7fffffff),

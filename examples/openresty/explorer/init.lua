@@ -26,7 +26,7 @@ local ROUTES = {
 
 --- For init_worker_by_lua.
 function explorer.start()
-  service.surgery()
+  service.surgery():warm()
   store.load()
 end
 
