@@ -225,6 +225,9 @@ $(BUILD)/tidy/%.ok: src/%.c .clang-tidy $(wildcard src/*/*.h) $(BUILD)/flags
 bench: build ## measure beside the peers on one image
 	@$(RUN_LUA) bench/run.lua $(IMAGE)
 
+bench-nginx: build ## latency and memory of nginx while it operates on images
+	@$(RUN_LUA) bench/latency.lua
+
 deps: ## install the Debian packages that are missing
 	@.ci/deps build demo test
 
@@ -242,5 +245,5 @@ clean: ## remove everything that was built
 	rm -rf $(BUILD)
 
 FORCE:
-.PHONY: help build demo test spec ctest ctests sanitize fuzz fuzz-replay fuzzers coverage lint tidy bench deps \
+.PHONY: help build demo test spec ctest ctests sanitize fuzz fuzz-replay fuzzers coverage lint tidy bench bench-nginx deps \
 	install clean FORCE sweep

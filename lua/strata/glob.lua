@@ -93,6 +93,60 @@ local function unique(list)
   return kept
 end
 
+-- Components of a pattern without magic characters are compared as they are.
+local function compile(pattern)
+  local components = {}
+  for component in pattern:gmatch("[^/]+") do
+    if component ~= "." then
+      components[#components + 1] = { any = component == "**", plain = not component:find(MAGIC) and component,
+        pattern = pattern_of(component) }
+    end
+  end
+  return components
+end
+
+-- Whether components match names: the rows of a table, one for each component, tell
+-- which names are reached.
+local function match_components(components, names)
+  local reached = { [0] = true }
+  for _, component in ipairs(components) do
+    local now = {}
+    for at = 0, #names do
+      if component.any then
+        now[at] = reached[at] or now[at - 1]
+      elseif reached[at - 1] then
+        local name = names[at]
+        if component.plain then
+          now[at] = component.plain == name
+        else
+          now[at] = name:find(component.pattern) ~= nil
+        end
+      end
+    end
+    reached = now
+  end
+  return reached[#names] or false
+end
+
+--- A function that tells whether a path matches one of the patterns, or is below what does.
+---@param patterns string[]  e.g. {"usr/share/doc", "**/*.pyc"}
+---@return fun(path: string): boolean
+function glob.matcher(patterns)
+  local list = {}
+  for i, pattern in ipairs(patterns) do
+    list[i] = compile(pattern)
+    list[i][#list[i] + 1] = { any = true } -- and what is below
+  end
+  return function(path)
+    local names = {}
+    for name in path:gmatch("[^/]+") do names[#names + 1] = name end
+    for _, components in ipairs(list) do
+      if match_components(components, names) then return true end
+    end
+    return false
+  end
+end
+
 --- The paths that match, in the order of their bytes.
 ---@param tree userdata  the core's
 ---@param pattern string

@@ -10,6 +10,7 @@ strata.Image
   id digest tags platform config layers index path edited    fields; tags assign
   history()  scrub_history(pattern)  clear_history()
   inspect()  tree{depth=, width=, layers=}  rootfs{upto=}  files()  verify()  check(opts)
+  waste()
   filter(fn)  rewrite(fn)  prune()
   append{files= | dir= | tar= | archive= | layer=, at=, created_by=, created=, comment=, author=,
          to=, owner=, mode=, exclude=, mtime=, clamp_mtime=, exact_mtime=, compression=}

@@ -258,6 +258,15 @@ function methods:tree(opts)
   return root:tree(opts)
 end
 
+--- Bytes of files that no container sees: replaced, deleted or hidden by upper
+-- layers, or repeated for other metadata.
+---@return strata.Waste?
+---@return string? message
+---@return string? code
+function methods:waste()
+  return require("strata.waste").of(state_of(self).layers)
+end
+
 -- Everything in the archive that says what it should hash to.
 local function add_hashes(state, job, plain)
   for _, one in ipairs(states_of(state.layers)) do

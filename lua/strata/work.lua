@@ -6,6 +6,32 @@ local work = {}
 
 local POLL_SECONDS = 0.05
 
+-- See work.on_wait.
+local hook
+
+-- How many threads a job has when nobody says; nil: one per CPU.
+local default_threads
+
+--- Has jobs run on so many threads from now on, in all that this Lua state does.
+---@param count? integer  nil: one per CPU
+---@return integer? before
+function work.set_threads(count)
+  local before = default_threads
+  default_threads = count
+  return before
+end
+
+--- Has a function called before threads start, and now and then while they are waited for, in all that
+-- this Lua state does from now on. An error that it throws cancels the work and
+-- is thrown again. nil: none.
+---@param fn? fun()
+---@return fun()? before
+function work.on_wait(fn)
+  local before = hook
+  hook = fn
+  return before
+end
+
 --- Runs a job and waits for it, polling, so that a progress function can be
 -- called and an error (Ctrl-C, a throwing progress function) ends it.
 ---@param job userdata  a core job with its tasks added
@@ -17,16 +43,18 @@ local POLL_SECONDS = 0.05
 ---@return string? code
 function work.run(job, opts, what)
   opts = opts or {}
-  local ok, message, code = job:start(opts.threads)
+  if hook then hook() end
+  local ok, message, code = job:start(opts.threads or default_threads)
   if not ok then return nil, message, code end
   local progress, wait = opts.progress, opts.wait
   local function report()
     local done, total = job:progress()
-    if total > 0 then progress(done, total, what or "reading") end
+    if hook then hook() end
+    if progress and total > 0 then progress(done, total, what or "reading") end
   end
-  while not job:wait(wait and 0 or progress and POLL_SECONDS or 0.5) do
+  while not job:wait(wait and 0 or (progress or hook) and POLL_SECONDS or 0.5) do
     if wait then wait() end
-    if progress then
+    if progress or hook then
       -- A job that is left behind here is canceled by close or the collector.
       local called, thrown = pcall(report)
       if not called then

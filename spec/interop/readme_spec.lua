@@ -3,6 +3,7 @@
 
 local strata = require "strata"
 local docker = require "spec.support.docker"
+local nginx = require "spec.support.nginx"
 local peers = require "spec.support.peers"
 local sample = require "spec.support.sample"
 local shell = require "spec.support.shell"
@@ -235,6 +236,76 @@ describe("README", function()
 			assert.is_truthy(walk:find(layer, 1, true), layer)
 		end
 		assert.is_truthy(walk:find("every digest is right", 1, true))
+	end)
+
+	it("starts an explorer in nginx, which checks and strips", function()
+		local reason = nginx.missing()
+		if reason then
+			pending(reason)
+		end
+		local image = app()
+		local section = README:match("\n## In nginx\n(.-)\n## ")
+		local commands = {}
+		for code in section:gmatch("```sh\n(.-)```") do
+			for _, line in ipairs(lines(code)) do
+				commands[#commands + 1] = line
+			end
+		end
+		assert.equal("examples/openresty/run 8080 images", commands[1])
+		local server = nginx.start({ directory = dir:file("images"), run = dir:file("examples/openresty/run") })
+		local function ask(command)
+			return run((command:gsub("8080", server.port)))
+		end
+		local checked = ask(commands[2])
+		assert.is_truthy(checked:find(image.id, 1, true), checked)
+		ask(commands[3])
+		server:stop()
+		local img = assert(strata.open(dir:file("slim.tar")))
+		assert.is_true(assert(img:verify()))
+		assert.is_truthy(section:find("doc/explorer.png", 1, true))
+		assert.equal("\137PNG", shell.read("doc/explorer.png"):sub(1, 4))
+	end)
+
+	it("has a sample for nginx that edits in a thread", function()
+		local reason = nginx.missing()
+		if reason then
+			pending(reason)
+		end
+		app()
+		local code = block("In nginx", "lua")
+		local directives, start, answer = code:match("^%-%- init_worker_by_lua: ([^\n]*)\n(.-)%-%- content_by_lua:\n(.*)$")
+		local port = 30000 + math.random(2000)
+		local conf = [[
+			load_module /usr/lib/nginx/modules/ndk_http_module.so;
+			load_module /usr/lib/nginx/modules/ngx_http_lua_module.so;
+			user root; pid nginx.pid; error_log error.log; THREADS
+			events { }
+			http {
+				access_log off; DICTIONARY
+				client_body_temp_path t1; proxy_temp_path t2; fastcgi_temp_path t3; uwsgi_temp_path t4; scgi_temp_path t5;
+				lua_package_path "TREE/lua/?.lua;TREE/lua/?/init.lua;;"; lua_package_cpath "TREE/BUILD/lua5.1/?.so;;";
+				init_worker_by_lua_block { START }
+				server {
+					listen 127.0.0.1:PORT; ABORT
+					location / { content_by_lua_block { ANSWER ngx.say(saved and saved.id or message) } }
+				}
+			}]]
+		local parts = {
+			TREE = TREE, BUILD = BUILD, PORT = port, START = start,
+			ANSWER = answer:gsub('"(%l+.tar)"', '"' .. dir.path .. '/%1"'),
+		}
+		parts.THREADS, parts.DICTIONARY, parts.ABORT = directives:match("^(thread_pool.-;) (lua_shared.-;) (lua_check.-;)$")
+		local prefix = tmp.dir()
+		prefix:write("nginx.conf", (conf:gsub("%u%u%u%u+", parts)))
+		shell.check({ "nginx", "-p", prefix.path .. "/", "-c", "nginx.conf", "-e", "error.log", env = { PATH = shell.PATH } })
+		local pid = nginx.wait("nginx", 5, function()
+			return shell.run({ "cat", prefix:file("nginx.pid") }).stdout:match("%d+")
+		end)
+		local output = shell.run({ "curl", "-s", "http://127.0.0.1:" .. port .. "/" }).stdout
+		shell.check({ "kill", pid })
+		local img = assert(strata.open(dir:file("slim.tar")))
+		assert.equal(img.id .. "\n", output)
+		assert.equal("UTC", img.config:get_env("TZ"))
 	end)
 
 	it("installs to where Lua looks", function()

@@ -1,0 +1,57 @@
+--- The explorer: which handler answers which request.
+
+local check = require "explorer.check"
+local edit = require "explorer.edit"
+local files = require "explorer.files"
+local images = require "explorer.images"
+local reply = require "explorer.reply"
+local service = require "explorer.service"
+local store = require "explorer.store"
+local strip = require "explorer.strip"
+
+local explorer = {}
+
+-- Patterns of the request as it was sent: nginx's own $uri is decoded, and without
+-- "..". More than one capture is decoded by the handlers.
+local ROUTES = {
+  { "^/images$", GET = images.list, POST = images.create },
+  { "^/images/(%x+)$", GET = images.get, DELETE = images.remove },
+  { "^/images/(%x+)/layers/(%d+)/entries$", GET = images.entries },
+  { "^/images/(%x+)/files/?(.*)$", GET = files.get },
+  { "^/images/(%x+)/edit$", POST = edit.make },
+  { "^/images/(%x+)/download$", GET = images.download },
+  { "^/strip$", POST = strip.run },
+  { "^/check$", POST = check.run },
+}
+
+--- For init_worker_by_lua.
+function explorer.start()
+  service.surgery():warm()
+  store.load()
+end
+
+local function allowed(route)
+  local methods = {}
+  for _, method in ipairs { "GET", "POST", "DELETE" } do
+    if route[method] then methods[#methods + 1] = method end
+  end
+  return table.concat(methods, ", ")
+end
+
+--- For content_by_lua.
+function explorer.answer()
+  local path = ngx.var.request_uri:match("^[^?]*")
+  for _, route in ipairs(ROUTES) do
+    local first, second = path:match(route[1])
+    if first then
+      local method = ngx.req.get_method()
+      local handler = route[method == "HEAD" and "GET" or method]
+      if handler then return handler(first, second) end
+      ngx.header["Allow"] = allowed(route)
+      return reply.fail("this cannot be done with it", "EINVAL", 405)
+    end
+  end
+  return reply.fail("there is nothing of that name", "ENOENT")
+end
+
+return explorer

@@ -1,0 +1,52 @@
+--- What the handlers share: settings, and the gate before nginx's threads.
+
+local core = require "strata.core"
+local resty = require "strata.resty"
+
+local service = {}
+
+local function number(name, default)
+  return tonumber(os.getenv(name) or "") or default
+end
+
+--- Where images live, as a path that ends with "/".
+service.directory = ngx.config.prefix() .. "images/"
+
+--- Where the explorer keeps its own, likewise.
+service.own = service.directory .. ".strata/"
+
+local surgery
+
+--- The gate; one for each worker process.
+---@return strata.Resty
+function service.surgery()
+  surgery = surgery or resty.new {
+    pool = "surgery", threads = number("STRATA_THREADS", 2), queue = number("STRATA_QUEUE", 32),
+    wait = number("STRATA_WAIT", 10), deadline = number("STRATA_DEADLINE", 300),
+    shared = "surgery", temp_dir = service.own:sub(1, -2),
+  }
+  return surgery
+end
+
+-- Larger ones take the kernel milliseconds, and everybody would wait.
+local SMALL = 16 * 1024 * 1024
+
+local function remove_later(premature, path)
+  if premature or not surgery:run("remove", { path = path }, { detached = true }) then os.remove(path) end
+end
+
+--- Removes a file; its name is gone at once.
+---@param path string
+function service.remove(path)
+  local identity = core.identity(path)
+  if not identity then return end
+  local aside = service.surgery():temp()
+  local size = tonumber(identity:match("^%x+:%x+:(%x+)"), 16)
+  if size <= SMALL or not os.rename(path, aside) then
+    os.remove(path)
+  elseif not ngx.timer.at(0, remove_later, aside) then
+    os.remove(aside)
+  end
+end
+
+return service

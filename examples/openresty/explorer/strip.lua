@@ -1,0 +1,112 @@
+--- Taking paths out of an image while it passes, without keeping it anywhere.
+
+local core = require "strata.core"
+local glob = require "strata.glob"
+local reply = require "explorer.reply"
+local service = require "explorer.service"
+local stream = require "strata.stream"
+
+local strip = {}
+
+local CHUNK = 256 * 1024
+
+-- A function that gives the body piece by piece; nil at its end, and nil and why before.
+local function from_socket(length)
+  local socket = ngx.req.socket()
+  if not socket then return reply.fail("there is no body", "EINVAL") end
+  local left = length
+  return function()
+    if left == 0 then return nil end
+    local bytes, message = socket:receiveany(math.min(CHUNK, left))
+    if not bytes then return nil, message end
+    left = left - #bytes
+    return bytes
+  end
+end
+
+-- ngx.req.socket does not read chunked bodies: nginx puts those into a file first.
+local function from_file()
+  ngx.req.read_body()
+  local data, path = ngx.req.get_body_data(), ngx.req.get_body_file()
+  if not path then
+    return function()
+      local all = data
+      data = nil
+      return all
+    end
+  end
+  local file = assert(io.open(path, "rb"))
+  return function()
+    local bytes = file:read(CHUNK)
+    if not bytes then file:close() end
+    return bytes
+  end
+end
+
+local function reader()
+  local length = tonumber(ngx.var.http_content_length)
+  if length and not ngx.var.http_transfer_encoding then return from_socket(length) end
+  return from_file()
+end
+
+local function patterns()
+  local list = ngx.req.get_uri_args(1000).path
+  if type(list) == "string" then list = { list } end
+  if type(list) ~= "table" then return reply.fail("which path? /strip?path=usr/share/doc", "EINVAL") end
+  return list
+end
+
+local function begin()
+  ngx.header["Content-Type"] = "application/octet-stream"
+  ngx.header["Content-Disposition"] = 'attachment; filename="image.tar"'
+  ngx.header["Cache-Control"] = "no-store"
+end
+
+-- After the first byte only the end of the connection can tell of a failure.
+local function fail(message, code)
+  if not ngx.headers_sent then return reply.fail(message, code) end
+  ngx.log(ngx.ERR, "strip: ", message)
+  return ngx.exit(ngx.ERROR)
+end
+
+-- So long at most without a turn for others.
+local TURN = 0.002
+
+-- Hands out what there is, as fast as the client takes it.
+local function put(out, turn)
+  local now = core.monotonic()
+  if now > turn.over then
+    ngx.sleep(0.001)
+    turn.over = core.monotonic() + TURN
+  end
+  if out == "" then return end
+  if not ngx.headers_sent then begin() end
+  if not ngx.print(out) or not ngx.flush(true) then return ngx.exit(499) end
+end
+
+--- POST /strip?path=usr/share/doc&path=usr/share/man
+function strip.run()
+  local matches = glob.matcher(patterns())
+  local transform, message, code = stream.image {
+    filter = function(entry) return not matches(entry.path) end,
+    temp_dir = service.own:sub(1, -2), threads = 1, wait = function() ngx.sleep(0.002) end,
+  }
+  if not transform then return fail(message, code) end
+  local turn = { over = 0 }
+  local read, ending = reader(), core.monotonic() + service.surgery().deadline
+  repeat
+    local chunk, why = read()
+    if why then return fail("the body ended early: " .. why, "ECANCELED") end
+    local out, more
+    out, more, code = transform(chunk)
+    while out and more do
+      put(out, turn)
+      out, more, code = transform("")
+    end
+    if not out then return fail(more, code) end
+    put(out, turn)
+    if core.monotonic() > ending then return fail("the deadline has passed", "ETIMEDOUT") end
+  until not chunk
+end
+
+return strip

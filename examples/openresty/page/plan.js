@@ -1,0 +1,73 @@
+// What is to be changed. Tells "change" whenever it does.
+
+export class Plan extends EventTarget {
+  constructor() {
+    super();
+    this.clear();
+  }
+
+  clear() {
+    this.paths = new Map();
+    this.maps = { env: new Map(), labels: new Map(), config: new Map() };
+    this.changed();
+  }
+
+  changed() {
+    this.dispatchEvent(new Event('change'));
+  }
+
+  // Whether a path is picked, or something above it.
+  covers(path) {
+    if (this.paths.size === 0) return false;
+    for (let at = path; at; at = at.slice(0, Math.max(0, at.lastIndexOf('/')))) {
+      if (this.paths.has(at)) return true;
+    }
+    return false;
+  }
+
+  togglePath(facts) {
+    if (!facts.path) return;
+    if (!this.paths.delete(facts.path)) {
+      if (this.covers(facts.path)) return; // it goes with what is above it
+      for (const other of this.paths.keys()) {
+        if (other.startsWith(facts.path + '/')) this.paths.delete(other);
+      }
+      this.paths.set(facts.path, facts.display);
+    }
+    this.changed();
+  }
+
+  // A setting: value null deletes it, undefined leaves it as it was.
+  set(map, name, value) {
+    if (value === undefined) this.maps[map].delete(name);
+    else this.maps[map].set(name, value);
+    this.changed();
+  }
+
+  // What is done, one by one: a text in three parts, and how it is taken back.
+  items() {
+    const list = [...this.paths].map(([path, display]) => (
+      { verb: 'take out', what: '/' + display, undo: () => this.togglePath({ path }) }));
+    const titles = { env: 'variable', labels: 'label', config: '' };
+    for (const [map, values] of Object.entries(this.maps)) {
+      for (const [name, value] of values) {
+        list.push({
+          verb: `${value === null ? 'remove' : 'set'} ${titles[map]}`.trim(), what: name,
+          value: value === null ? undefined : Array.isArray(value) ? JSON.stringify(value) : value,
+          undo: () => this.set(map, name, undefined),
+        });
+      }
+    }
+    return list;
+  }
+
+  // As the server wants it.
+  request() {
+    const wish = {};
+    if (this.paths.size > 0) wish.paths = [...this.paths.keys()];
+    for (const [map, values] of Object.entries(this.maps)) {
+      if (values.size > 0) wish[map] = Object.fromEntries(values);
+    }
+    return wish;
+  }
+}

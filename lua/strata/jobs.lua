@@ -1,0 +1,420 @@
+--- Jobs on images by paths and plain tables.
+--
+-- What goes in and what comes out can be copied from one Lua state to another,
+-- as nginx's worker threads do; errors are values. A job can have a deadline and
+-- a key that cancels it, which it looks at while it works.
+
+local core = require "strata.core"
+local glob = require "strata.glob"
+local layer_of = require "strata.layer"
+local policy = require "strata.policy"
+local strata = require "strata"
+local work = require "strata.work"
+
+local jobs = {}
+
+---@class strata.JobArguments
+---@field path string  of the image
+---@field open? strata.OpenOptions
+
+---@class strata.JobControl
+---@field deadline? number  seconds of core.monotonic() after which it gives up: "ETIMEDOUT"
+---@field shared? string  name of a shared dictionary of nginx
+---@field key? string  once that has this key, the job gives up: "ECANCELED"
+---@field threads? integer  that the job may use. Default: one per CPU
+
+-- ---- giving up --------------------------------------------------------------------
+
+local EVERY = 5000
+
+-- A function that throws when the job is to be given up.
+local function poller(control)
+  local dict = control.shared and ngx and ngx.shared[control.shared]
+  return function()
+    if control.deadline and core.monotonic() > control.deadline then
+      error({ code = "ETIMEDOUT", message = "the deadline has passed" }, 0)
+    end
+    if dict and control.key and dict:get(control.key) then
+      error({ code = "ECANCELED", message = "canceled" }, 0)
+    end
+  end
+end
+
+-- What a running job calls now and then in loops over entries.
+local count, poll = 0, nil
+local function tick()
+  count = count + 1
+  if poll and count % EVERY == 0 then poll() end
+end
+
+-- ---- opened images ------------------------------------------------------------------
+
+-- Those that were only looked at last stay open: reading all entries anew for each
+-- question would take long. A state that runs jobs is used by one thread at a time.
+local KEPT = 2
+local kept = {}
+
+local function key_of(args)
+  local identity, message, code = core.identity(args.path)
+  if not identity then return nil, message, code end
+  local open = args.open or {}
+  return table.concat({
+    args.path, identity, open.ref or "", open.platform or "", open.digest or "", open.prefer or "",
+  }, "\0")
+end
+
+-- An image that is only read.
+local function look_at(args)
+  local key, message, code = key_of(args)
+  if not key then return nil, message, code end
+  for i, one in ipairs(kept) do
+    if one.key == key then
+      table.insert(kept, 1, table.remove(kept, i))
+      return one.img
+    end
+  end
+  local img
+  img, message, code = strata.open(args.path, args.open)
+  if not img then return nil, message, code end
+  table.insert(kept, 1, { key = key, img = img })
+  while #kept > KEPT do table.remove(kept).img:close() end
+  return img
+end
+
+local function root_of(args)
+  local img, message, code = look_at(args)
+  if not img then return nil, message, code end
+  local one = kept[1]
+  if not one.root then
+    one.root, message, code = img:rootfs()
+    if not one.root then return nil, message, code end
+  end
+  return one.root
+end
+
+-- ---- looking ------------------------------------------------------------------------
+
+local function layer_facts(layer, wasted)
+  local entries, bytes, whiteouts = 0, 0, 0
+  for entry in layer:entries() do
+    tick()
+    entries, bytes = entries + 1, bytes + (entry.type == "file" and entry.size or 0)
+    if entry.whiteout or entry.opaque then whiteouts = whiteouts + 1 end
+  end
+  return {
+    index = layer.index, diff_id = layer.diff_id, digest = layer.digest, size = layer.size,
+    compression = layer.compression, media_type = layer.media_type, created_by = layer.created_by,
+    entries = entries, bytes = bytes, whiteouts = whiteouts, wasted = wasted,
+  }
+end
+
+local function history_facts(img)
+  local rows = {}
+  for i, row in ipairs(img:history()) do
+    rows[i] = {
+      created = row.created, created_by = row.created_by, author = row.author, comment = row.comment,
+      empty_layer = row.layer == nil, layer = row.layer and row.layer.index,
+    }
+  end
+  return rows
+end
+
+--- What an image is: config, layers beside the history, sizes, wasted bytes.
+---@param args strata.JobArguments
+---@return table?
+---@return string? message
+---@return string? code
+function jobs.inspect(args)
+  local img, message, code = look_at(args)
+  if not img then return nil, message, code end
+  local waste
+  waste, message, code = img:waste()
+  if not waste then return nil, message, code end
+  local layers = {}
+  for i, layer in ipairs(img.layers) do layers[i] = layer_facts(layer, waste.layers[i]) end
+  return {
+    id = img.id, digest = img.digest, tags = img.tags, platform = tostring(img.platform), layers = layers,
+    history = history_facts(img), config = img.config:totable(), wasted = waste.total,
+  }
+end
+
+local function entry_facts(entry)
+  local kind = entry.type
+  return {
+    path = entry.path, type = kind, mode = entry.mode, uid = entry.uid, gid = entry.gid, size = entry.size,
+    mtime = entry.mtime, linkpath = (kind == "symlink" or kind == "hardlink") and entry.linkpath or nil,
+  }
+end
+
+-- So many at most in one answer.
+local PAGE = 1000
+
+local function page_of(args)
+  return math.max(0, args.offset or 0), math.min(PAGE, args.limit or PAGE)
+end
+
+-- The core's index of a layer, read.
+local function index_of(one)
+  one:entries()
+  return layer_of.state_of(one).index
+end
+
+--- The entries of a layer, a page of them: {layer = 3, offset = 0, limit = 100}.
+---@param args strata.JobArguments|{layer: integer, offset?: integer, limit?: integer}
+---@return {entries: table[], total: integer}?
+---@return string? message
+---@return string? code
+function jobs.entries(args)
+  local img, message, code = look_at(args)
+  if not img then return nil, message, code end
+  local layer = img.layers[args.layer]
+  if not layer then return nil, ("there is no layer %s"):format(tostring(args.layer)), "ENOENT" end
+  local offset, limit = page_of(args)
+  local list, index = {}, index_of(layer)
+  local total, slots = index:count()
+  -- Without global headers an entry's number is its place.
+  local i = total == slots and offset or 0
+  local seen = i
+  while #list < limit and i < slots do
+    i = i + 1
+    local entry = index:entry(i)
+    if entry then seen = seen + 1 end
+    if entry and seen > offset then
+      local facts = entry_facts(entry)
+      facts.whiteout, facts.opaque = entry.whiteout, entry.opaque
+      list[#list + 1] = facts
+    end
+  end
+  return { entries = list, total = total }
+end
+
+--- What is in a directory of the merged file system: {dir = "etc"}.
+---@param args strata.JobArguments|{dir?: string, offset?: integer, limit?: integer}
+---@return {entries: table[], total: integer}?
+---@return string? message
+---@return string? code
+function jobs.list(args)
+  local root, message, code = root_of(args)
+  if not root then return nil, message, code end
+  local names
+  names, message, code = root:list(args.dir or "/")
+  if not names then return nil, message, code end
+  local offset, limit = page_of(args)
+  local prefix = (args.dir or ""):gsub("^/+", ""):gsub("/+$", "")
+  prefix = (prefix == "" or prefix == ".") and "" or prefix .. "/"
+  local list = {}
+  for i = offset + 1, math.min(#names, offset + limit) do
+    local entry = root:lstat(prefix .. names[i])
+    local facts = entry_facts(entry)
+    facts.name, facts.layer, facts.links = names[i], entry.layer and entry.layer.index, entry.links
+    list[#list + 1] = facts
+  end
+  return { entries = list, total = #names }
+end
+
+--- What is known of a path, and what each layer has done to it; of a file the first
+-- bytes: {file = "etc/passwd", max = 65536}.
+---@param args strata.JobArguments|{file: string, max?: integer}
+---@return table?
+---@return string? message
+---@return string? code
+function jobs.read(args)
+  local root, message, code = root_of(args)
+  if not root then return nil, message, code end
+  local entry
+  entry, message, code = root:lstat(args.file)
+  if not entry then return nil, message, code end
+  local facts = entry_facts(entry)
+  facts.layer, facts.links = entry.layer and entry.layer.index, entry.links
+  facts.history = {}
+  for i, row in ipairs((root:history(args.file))) do
+    facts.history[i] = { action = row.action, layer = row.layer.index, created_by = row.layer.created_by }
+  end
+  if facts.type == "file" then
+    facts.content, message, code = entry:read(args.max or 65536)
+    if not facts.content then return nil, message, code end
+  end
+  return facts
+end
+
+--- Writes the content of a file to another one: {file = "usr/bin/app", to = path}.
+---@param args strata.JobArguments|{file: string, to: string}
+---@return {size: integer}?
+---@return string? message
+---@return string? code
+function jobs.fetch(args)
+  local root, message, code = root_of(args)
+  if not root then return nil, message, code end
+  local file, to
+  file, message, code = root:open(args.file)
+  if not file then return nil, message, code end
+  to, message, code = core.create_file(args.to)
+  if not to then return nil, message, code end
+  local at, ok = 0, true
+  while ok do
+    local bytes
+    bytes, message, code = file:read(1048576)
+    ok = not message
+    if not bytes then break end
+    if poll then poll() end
+    ok, message, code = to:write(at, bytes)
+    at = at + #bytes
+  end
+  if ok then ok, message, code = to:publish() end
+  to:close()
+  if not ok then return nil, message, code end
+  return { size = at }
+end
+
+-- ---- changing -------------------------------------------------------------------------
+
+---@class strata.EditTable
+---@field drop? string[]  patterns of paths: these, and what is below, go
+---@field owner? {[1]: integer, [2]: integer}[]  pairs of an old and a new user, for groups as well
+---@field env? table<string, string|false>  false: unset
+---@field labels? table<string, string|false>
+---@field config? table<string, any>  keys of the config, as config.User = "1000"; false deletes
+---@field tags? string[]
+---@field flatten? boolean
+---@field module? string  name of a Lua module that returns function(img, args): it edits the image
+---@field args? table  for that
+
+local function filter(img, patterns)
+  local matches = glob.matcher(patterns)
+  return img:filter(function(entry)
+    tick()
+    return not matches(entry.whiteout or entry.opaque or entry.path)
+  end)
+end
+
+local function change_owners(img, pairs_of)
+  local to = {}
+  for _, pair in ipairs(pairs_of) do to[pair[1]] = pair[2] end
+  return img:rewrite(function(entry)
+    tick()
+    local uid, gid = entry.uid, entry.gid
+    if to[uid] then entry.uid = to[uid] end
+    if to[gid] then entry.gid = to[gid] end
+  end)
+end
+
+local function change_config(img, edit)
+  for name, value in pairs(edit.env or {}) do
+    if value then img.config:set_env(name, value) else img.config:unset_env(name) end
+  end
+  for name, value in pairs(edit.labels or {}) do
+    if value then img.config:set_label(name, value) else img.config:del_label(name) end
+  end
+  for name, value in pairs(edit.config or {}) do
+    if value == false then value = nil end
+    img.config[name] = value
+  end
+  if edit.tags then img.tags = edit.tags end
+end
+
+-- Carries out what the table says, in the order of its fields.
+local function edit_image(img, edit)
+  local ok, message, code = true, nil, nil
+  if edit.drop and #edit.drop > 0 then
+    ok, message, code = filter(img, edit.drop)
+  end
+  if ok and edit.owner then
+    ok, message, code = change_owners(img, edit.owner)
+  end
+  if not ok then return nil, message, code end
+  change_config(img, edit)
+  if edit.flatten then
+    ok, message, code = img:flatten()
+    if not ok then return nil, message, code end
+  end
+  if edit.module then
+    ok, message, code = require(edit.module)(img, edit.args)
+    if ok == nil and message then return nil, message, code end
+  end
+  return true
+end
+
+--- Edits an image and saves it: {edit = {drop = {"usr/share/doc"}}, to = path, save = {format = "oci-archive"}}.
+---@param args strata.JobArguments|{edit?: strata.EditTable, to: string, save?: strata.SaveOptions}
+---@return strata.SaveResult?
+---@return string? message
+---@return string? code
+function jobs.filter(args)
+  local img, message, code = strata.open(args.path, args.open)
+  if not img then return nil, message, code end
+  local ok, result
+  ok, message, code = edit_image(img, args.edit or {})
+  if ok then
+    result, message, code = img:save(args.to, args.save)
+  end
+  img:close()
+  if not result then return nil, message, code end
+  result.lost = type(message) == "table" and message or nil
+  return result
+end
+
+--- Saves an image, in another format for one: {to = path, save = {format = "oci-archive"}}.
+---@param args strata.JobArguments|{to: string, save?: strata.SaveOptions}
+---@return strata.SaveResult?
+---@return string? message
+---@return string? code
+function jobs.save(args)
+  return jobs.filter { path = args.path, open = args.open, to = args.to, save = args.save }
+end
+
+--- Removes a file: for large ones the kernel takes its time.
+---@param args {path: string}
+---@return {removed: boolean}?
+---@return string? message
+---@return string? code
+function jobs.remove(args)
+  local ok, message = os.remove(args.path)
+  if not ok then return nil, message, core.identity(args.path) and "EIO" or "ENOENT" end
+  return { removed = true }
+end
+
+--- Reads every byte and compares every digest; finds what breaks the rules of a
+-- policy: {policy = {setid = {"usr/bin/sudo"}}}.
+---@param args strata.JobArguments|{policy?: strata.Policy}
+---@return {id: string, findings: strata.PolicyFinding[]}?
+---@return string? message
+---@return string? code
+function jobs.check(args)
+  local img, message, code = look_at(args)
+  if not img then return nil, message, code end
+  local ok, findings
+  ok, message, code = img:verify()
+  if not ok then return nil, message, code end
+  findings, message, code = policy.check(img, args.policy or {})
+  if not findings then return nil, message, code end
+  return { id = img.id, findings = findings }
+end
+
+-- ---- running ------------------------------------------------------------------------------
+
+--- Runs a job. Nothing is thrown: misuse comes back with the code "EINVAL".
+---@param name string
+---@param args table
+---@param control? strata.JobControl
+---@return table? result
+---@return string? message
+---@return string? code
+function jobs.run(name, args, control)
+  local job = name ~= "run" and jobs[name]
+  if not job then return nil, "there is no job " .. tostring(name), "EINVAL" end
+  if type(args) ~= "table" or type(args.path) ~= "string" then return nil, name .. ": path is missing", "EINVAL" end
+  count, poll = 0, control and poller(control)
+  local before, threads = work.on_wait(poll), work.set_threads(control and control.threads)
+  local ok, result, message, code = pcall(function()
+    if poll then poll() end
+    return job(args)
+  end)
+  work.on_wait(before)
+  work.set_threads(threads)
+  poll = nil
+  if ok then return result, message, code end
+  if type(result) == "table" then return nil, result.message, result.code end
+  return nil, tostring(result), "EINVAL"
+end
+
+return jobs

@@ -1,0 +1,52 @@
+--- Bytes that an image carries and no container sees: files that upper layers
+-- replaced, deleted or hid, and those that they only gave other metadata.
+
+local layer = require "strata.layer"
+local union = require "strata.union"
+
+local waste = {}
+
+---@class strata.Waste
+---@field total integer  bytes of content
+---@field layers integer[]  the same by layer
+
+-- The files of the merged tree: of each layer, which entries hold what is seen.
+local function find_visible(tree, count)
+  local visible = {}
+  for i = 1, count do visible[i] = {} end
+  local node = 0
+  while node do
+    if tree:info(node) == "file" then
+      local entry, from = tree:source(node)
+      visible[from][entry.index] = true
+    end
+    node = union.after(tree, node, 0)
+  end
+  return visible
+end
+
+--- What is wasted by each layer; a file with several names counts once.
+---@param layers strata.Layer[]
+---@return strata.Waste?
+---@return string? message
+---@return string? code
+function waste.of(layers)
+  local tree, message, code = union.of(layers)
+  if not tree then return nil, message, code end
+  local visible = find_visible(tree, #layers)
+  local result = { total = 0, layers = {} }
+  for i, one in ipairs(layers) do
+    local bytes = 0
+    for entry in layer.state_of(one).index:entries() do
+      if entry.type == "file" and not entry.whiteout and not entry.opaque and not visible[i][entry.index] then
+        bytes = bytes + entry.size
+      end
+    end
+    result.layers[i] = bytes
+    result.total = result.total + bytes
+  end
+  tree:close()
+  return result
+end
+
+return waste
