@@ -76,7 +76,8 @@ static void check_records(const struct entry *e, uint64_t *seed)
 		                strlen(value)));
 		free_reading(&got);
 	} else {
-		CHECK(strcmp(err.code, "ELIMIT") == 0);
+		CHECK(strcmp(err.code, "ELIMIT") == 0 ||
+		      (strcmp(key, "atime") == 0 && strstr(err.msg, "is no time") != NULL));
 	}
 	strata_buf_free(&set);
 	strata_buf_free(&out);

@@ -210,7 +210,8 @@ enum strata_tar_field {
  * `records`: raw PAX records to set, each replacing the one of its key or
  * added behind the last; an empty value deletes the key's record. Keys that a
  * field stands for (path, size, mtime, ...) and GNU.sparse ones are EINVAL
- * there, except in a global header, which has records only.
+ * there, as is an atime or ctime that is no time, except in a global header,
+ * which has records only.
  */
 struct strata_tar_changes {
 	uint32_t mask;

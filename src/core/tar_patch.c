@@ -358,11 +358,16 @@ static int set_records(struct patch *p, const char *records, size_t len, struct 
 	struct strata_pax_record r;
 	int found;
 
-	while ((found = strata_pax_next(&rest, &rest_len, &r, err)) > 0)
-		if (!p->span.global && pax_key_of(r.key, r.key_len) != PAX_OTHER)
+	while ((found = strata_pax_next(&rest, &rest_len, &r, err)) > 0) {
+		if (p->span.global)
+			continue;
+		if (pax_key_of(r.key, r.key_len) != PAX_OTHER)
 			return strata_fail(err, "EINVAL",
 			                   "PAX record %s is changed by its field only",
 			                   pax_key_names[pax_key_of(r.key, r.key_len)].text);
+		if (pax_is_bad_time(&r))
+			return strata_fail(err, "EINVAL", "PAX record %.5s is no time", r.key);
+	}
 	if (found < 0 || pax_set_all(&p->records, records, len, &p->records_changed, err) < 0)
 		return -1;
 	if (p->records_changed && p->records.len && !p->span.x.present)
