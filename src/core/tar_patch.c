@@ -41,6 +41,12 @@ static bool is_link(char typeflag)
 	return typeflag == '1' || typeflag == '2';
 }
 
+/* Both are types of a file; which of them is written may hang on its name (set_type). */
+static bool is_regular(char typeflag)
+{
+	return typeflag == '0' || typeflag == 0;
+}
+
 static bool ends_in_slash(const char *path, size_t len)
 {
 	return len > 0 && path[len - 1] == '/';
@@ -98,7 +104,7 @@ static int plan_type(struct patch *p, struct strata_err *err)
 	char from = p->old.typeflag;
 	char to = p->to.typeflag;
 
-	if (to == from)
+	if (to == from || (is_regular(to) && is_regular(from)))
 		return 0;
 	if (tar_is_extension(to) || to == 'g' || to == 'S')
 		return strata_fail(err, "EINVAL", "no entry can be made one of type '%c'", to);
