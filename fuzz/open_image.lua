@@ -255,8 +255,8 @@ end
 
 -- A stream takes what can be saved as it came, and gives what is saved then; without edits it gives what it
 -- got. `saved` is nil when nothing can be.
-local function stream(path, edited, size, saved)
-	local edits = { limits = LIMITS, temp_dir = "/dev/shm" }
+local function stream(path, edited, size, prefer, saved)
+	local edits = { limits = LIMITS, temp_dir = "/dev/shm", prefer = prefer }
 	for name, fn in pairs(edited and EDITS or {}) do edits[name] = fn end
 	local transform = ask("stream.image", strata.stream.image, edits)
 	local bytes = read_file(path)
@@ -295,7 +295,7 @@ return function(path, out, choice)
 	if choice % 4 == 3 then options.prefer = choice % 8 == 3 and "docker" or "oci" end
 	local size = ({ 65536, 512, 1000, 7 })[choice % 4 + 1]
 	local image = ask("strata.open", strata.open, path, options)
-	if not image then return stream(path, choice % 2 == 1, size) end
+	if not image then return stream(path, choice % 2 == 1, size, options.prefer) end
 	local good = look(image)
 	if choice % 3 == 0 then check(image) end
 	if choice % 2 == 1 then try("edit", edit, image) end
@@ -304,7 +304,7 @@ return function(path, out, choice)
 	local format = FORMATS[choice % 5]
 	local saved = save(image, out, format, options.prefer, good)
 	image:close()
-	if not format and not operation and not options.prefer then
-		stream(path, choice % 2 == 1, size, saved and read_file(out))
+	if not format and not operation then
+		stream(path, choice % 2 == 1, size, options.prefer, saved and read_file(out))
 	end
 end
