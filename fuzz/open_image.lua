@@ -150,15 +150,48 @@ end
 
 local FORMATS = { "docker", "oci-archive", "docker-legacy" }
 
-local function edit(image)
-	ask("img:rewrite", image.rewrite, image, function(entry)
+local EDITS = {
+	rewrite = function(entry)
 		if entry.uid == 0 then entry.uid = 1 end
 		entry.mtime = 0
-	end)
-	ask("img:filter", image.filter, image, function(entry)
+	end,
+	filter = function(entry)
 		return #entry.path % 3 ~= 0
-	end)
-	try("config:set_env", image.config.set_env, image.config, "A", "b")
+	end,
+	config = function(config)
+		config:set_env("A", "b")
+	end,
+}
+
+local function edit(image)
+	ask("img:filter", image.filter, image, EDITS.filter)
+	ask("img:rewrite", image.rewrite, image, EDITS.rewrite)
+	try("config:set_env", EDITS.config, image.config)
+end
+
+-- What makes other layers of the image's.
+local OPERATIONS = {
+	function(image)
+		ask("img:fold", image.fold, image, { prune = true })
+	end,
+	function(image)
+		if #image.layers > 1 then ask("img:squash", image.squash, image, 1, 2) end
+	end,
+	function(image)
+		ask("img:purge", image.purge, image, "a", { history = "x", env = "^P" })
+	end,
+	function(image)
+		ask("img:flatten", image.flatten, image)
+	end,
+	function(image)
+		if #image.layers > 1 then ask("img:move_layer", image.move_layer, image, 1, 2) end
+		if #image.layers > 0 then ask("img:remove_layer", image.remove_layer, image, 1) end
+	end,
+}
+
+local function check(image)
+	local report = ask("img:check", image.check, image, { privileged = true, temp_dir = "/dev/shm" })
+	if report then tostring(report) end
 end
 
 -- What was saved can be opened, and every digest in it is right. That of what was compressed says nothing
@@ -178,6 +211,68 @@ local function save(image, out, format, prefer, good)
 	end
 	if again.id ~= saved.id then finding("the saved image", again.id .. " is not " .. saved.id) end
 	again:close()
+	return true
+end
+
+-- ---- streams -----------------------------------------------------------------------------------------
+
+local function read_file(path)
+	local file = assert(io.open(path, "rb"))
+	local bytes = file:read("*a")
+	file:close()
+	return bytes
+end
+
+-- What comes out of a transform, or nil with why not.
+local function push(transform, bytes, size)
+	local parts = {}
+	local function take(chunk)
+		local out, more, code = transform(chunk)
+		while out do
+			parts[#parts + 1] = out
+			if not more then return true end
+			out, more, code = transform("")
+		end
+		check_failure("the stream", more, code)
+		return nil, more, code
+	end
+	for at = 1, #bytes, size do
+		local ok, message, code = take(bytes:sub(at, at + size - 1))
+		if not ok then return nil, message, code end
+	end
+	local ok, message, code = take(nil)
+	if not ok then return nil, message, code end
+	return table.concat(parts)
+end
+
+-- The same members in another order are the same blocks in another order.
+local function blocks(bytes)
+	local list = {}
+	for at = 1, #bytes, 512 do list[#list + 1] = bytes:sub(at, at + 511) end
+	table.sort(list)
+	return table.concat(list)
+end
+
+-- A stream takes what can be saved as it came, and gives what is saved then; without edits it gives what it
+-- got. `saved` is nil when nothing can be.
+local function stream(path, edited, size, prefer, saved)
+	local edits = { limits = LIMITS, temp_dir = "/dev/shm", prefer = prefer }
+	for name, fn in pairs(edited and EDITS or {}) do edits[name] = fn end
+	local transform = ask("stream.image", strata.stream.image, edits)
+	local bytes = read_file(path)
+	local ok, out, message, code = pcall(push, transform, bytes, size)
+	if not ok then return check_thrown("the stream", out) end
+	if not out then
+		if saved and code ~= "EUNSUPPORTED" and code ~= "ELIMIT" then
+			finding("the stream", "refuses what was saved: " .. message)
+		end
+	elseif not edited then
+		if out ~= bytes then finding("the stream", "changes what is not edited") end
+	elseif not saved then
+		finding("the stream", "takes what is not saved")
+	elseif bytes:sub(258, 262) == "ustar" and blocks(out) ~= blocks(saved) then
+		finding("the stream", "gives something else than what was saved")
+	end
 end
 
 --- Runs over one input.
@@ -198,10 +293,18 @@ return function(path, out, choice)
 		index:close()
 	end
 	if choice % 4 == 3 then options.prefer = choice % 8 == 3 and "docker" or "oci" end
+	local size = ({ 65536, 512, 1000, 7 })[choice % 4 + 1]
 	local image = ask("strata.open", strata.open, path, options)
-	if not image then return end
+	if not image then return stream(path, choice % 2 == 1, size, options.prefer) end
 	local good = look(image)
+	if choice % 3 == 0 then check(image) end
 	if choice % 2 == 1 then try("edit", edit, image) end
-	save(image, out, FORMATS[choice % 5], options.prefer, good)
+	local operation = OPERATIONS[math.floor(choice / 8) % 12]
+	if operation then operation(image) end
+	local format = FORMATS[choice % 5]
+	local saved = save(image, out, format, options.prefer, good)
 	image:close()
+	if not format and not operation then
+		stream(path, choice % 2 == 1, size, options.prefer, saved and read_file(out))
+	end
 end

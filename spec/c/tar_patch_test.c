@@ -457,6 +457,66 @@ static void a_global_header_has_records_only(void)
 	strata_buf_free(&b);
 }
 
+/* NUL and '0' are one type: which is written hangs on the name. */
+static void a_sparse_file_of_type_NUL_may_get_the_name_of_a_directory(void)
+{
+	struct strata_tar_changes c = {.mask = STRATA_TAR_PATH | STRATA_TAR_TYPE,
+	                               .to = {.path = "dir/", .path_len = 4}};
+	struct strata_buf b = {0}, records = {0}, once, twice;
+	struct reading r;
+
+	record(&records, "GNU.sparse.size", "1000", 4);
+	record(&records, "GNU.sparse.numblocks", "1", 1);
+	record(&records, "GNU.sparse.map", "0,0", 3);
+	extension(&b, 'x', records.data, records.len);
+	header(&b, USTAR, '\0', "name", 0);
+	once = patched(&b, c);
+	r = read_span(once.data, once.len);
+	CHECK(r.n == 1 && r.entries[0].h.sparse && r.entries[0].h.typeflag == '0' &&
+	      r.entries[0].h.size == 1000);
+	twice = patched(&once, c);
+	CHECK(same_bytes(&once, &twice));
+	free_reading(&r);
+	strata_buf_free(&records);
+	strata_buf_free(&b);
+	strata_buf_free(&once);
+	strata_buf_free(&twice);
+}
+
+/* Readers stop at such a header, so nobody could read it again. */
+static void a_time_that_is_none_is_no_record(void)
+{
+	static const char *const refused[] = {"15 atime=never\n", "11 ctime=.\n"};
+	struct strata_tar_changes c = {.mask = STRATA_TAR_RECORDS};
+	struct strata_buf b = {0}, out = {0};
+	struct strata_err err;
+
+	header(&b, USTAR, '0', "name", 0);
+	for (size_t i = 0; i < 2; i++) {
+		struct strata_tar_header fresh = {.path = "name", .path_len = 4, .typeflag = '0'};
+
+		c.records = fresh.pax = refused[i];
+		c.records_len = fresh.pax_len = strlen(refused[i]);
+		CHECK(strata_tar_patch(b.data, b.len, &c, &out, &err) < 0);
+		CHECK(strcmp(err.code, "EINVAL") == 0 && out.len == 0);
+		CHECK(strata_tar_write(&fresh, &out, &err) < 0);
+		CHECK(strcmp(err.code, "EINVAL") == 0 && out.len == 0);
+	}
+	c.records = "13 atime=1.5\n";
+	c.records_len = strlen(c.records);
+	CHECK(strata_tar_patch(b.data, b.len, &c, &out, &err) == 0);
+	CHECK(memmem(out.data, out.len, c.records, c.records_len) != NULL);
+	/* A global header's records are applied to nothing. */
+	b.len = out.len = 0;
+	pax(&b, "comment", "x");
+	poke(&b, 0, 156, "g", 1);
+	c.records = refused[0];
+	c.records_len = strlen(c.records);
+	CHECK(strata_tar_patch(b.data, b.len, &c, &out, &err) == 0);
+	strata_buf_free(&b);
+	strata_buf_free(&out);
+}
+
 static void a_record_gets_its_length_right(void)
 {
 	struct strata_buf out = {0};
@@ -527,6 +587,8 @@ int main(void)
 	RUN(many_records_are_set_as_one_by_one);
 	RUN(a_difference_of_records_makes_one_of_the_other);
 	RUN(a_global_header_has_records_only);
+	RUN(a_sparse_file_of_type_NUL_may_get_the_name_of_a_directory);
+	RUN(a_time_that_is_none_is_no_record);
 	RUN(a_record_gets_its_length_right);
 	RUN(misuse_is_refused_and_leaves_the_output_alone);
 	return check_sum("tar_patch");

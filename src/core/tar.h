@@ -210,7 +210,8 @@ enum strata_tar_field {
  * `records`: raw PAX records to set, each replacing the one of its key or
  * added behind the last; an empty value deletes the key's record. Keys that a
  * field stands for (path, size, mtime, ...) and GNU.sparse ones are EINVAL
- * there, except in a global header, which has records only.
+ * there, as is an atime or ctime that is no time, except in a global header,
+ * which has records only.
  */
 struct strata_tar_changes {
 	uint32_t mask;
@@ -237,7 +238,8 @@ struct strata_tar_changes {
  *
  * A new type that is no link any more drops the linkpath, one that has no
  * content the size. SIZE makes a sparse entry a plain one: map and GNU.sparse
- * records go, 'S' becomes '0'. A sparse entry cannot change its type without.
+ * records go, 'S' becomes '0'. A sparse entry cannot change its type without,
+ * but for NUL and '0', which are one type.
  * A type of NUL with a name that ends in '/' would be a directory: if it is a
  * file, its type becomes '0'.
  *

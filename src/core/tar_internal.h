@@ -177,6 +177,9 @@ bool pax_number(const char *text, size_t len, uint64_t max, uint64_t *out);
 /* "-1.25" and the like; false when it is not a time. */
 bool pax_time(const char *text, size_t len, int64_t *seconds, uint32_t *nsec);
 
+/* An atime or ctime, kept as it is, that is none: Go's reader stops there, and so does this one. */
+bool pax_is_bad_time(const struct strata_pax_record *r);
+
 /* Longest text of pax_format_time and of a number. */
 #define PAX_TEXT_MAX 40
 

@@ -41,6 +41,12 @@ static bool is_link(char typeflag)
 	return typeflag == '1' || typeflag == '2';
 }
 
+/* Both are types of a file; which of them is written may hang on its name (set_type). */
+static bool is_regular(char typeflag)
+{
+	return typeflag == '0' || typeflag == 0;
+}
+
 static bool ends_in_slash(const char *path, size_t len)
 {
 	return len > 0 && path[len - 1] == '/';
@@ -98,7 +104,7 @@ static int plan_type(struct patch *p, struct strata_err *err)
 	char from = p->old.typeflag;
 	char to = p->to.typeflag;
 
-	if (to == from)
+	if (to == from || (is_regular(to) && is_regular(from)))
 		return 0;
 	if (tar_is_extension(to) || to == 'g' || to == 'S')
 		return strata_fail(err, "EINVAL", "no entry can be made one of type '%c'", to);
@@ -358,11 +364,16 @@ static int set_records(struct patch *p, const char *records, size_t len, struct 
 	struct strata_pax_record r;
 	int found;
 
-	while ((found = strata_pax_next(&rest, &rest_len, &r, err)) > 0)
-		if (!p->span.global && pax_key_of(r.key, r.key_len) != PAX_OTHER)
+	while ((found = strata_pax_next(&rest, &rest_len, &r, err)) > 0) {
+		if (p->span.global)
+			continue;
+		if (pax_key_of(r.key, r.key_len) != PAX_OTHER)
 			return strata_fail(err, "EINVAL",
 			                   "PAX record %s is changed by its field only",
 			                   pax_key_names[pax_key_of(r.key, r.key_len)].text);
+		if (pax_is_bad_time(&r))
+			return strata_fail(err, "EINVAL", "PAX record %.5s is no time", r.key);
+	}
 	if (found < 0 || pax_set_all(&p->records, records, len, &p->records_changed, err) < 0)
 		return -1;
 	if (p->records_changed && p->records.len && !p->span.x.present)

@@ -210,10 +210,13 @@ static int has_duplicate(const char *records, size_t len, size_t n, bool *duplic
 	return 0;
 }
 
-/* Times that are kept as they are; Go stops at one that is none. */
-static bool is_other_time(const struct strata_pax_record *r)
+bool pax_is_bad_time(const struct strata_pax_record *r)
 {
-	return same_key(r, "atime", 5) || same_key(r, "ctime", 5);
+	int64_t seconds;
+	uint32_t nsec;
+
+	return (same_key(r, "atime", 5) || same_key(r, "ctime", 5)) && r->value_len > 0 &&
+	       !pax_time(r->value, r->value_len, &seconds, &nsec);
 }
 
 int pax_collect(const char *records, size_t len, struct pax_values *v, struct strata_err *err)
@@ -223,8 +226,6 @@ int pax_collect(const char *records, size_t len, struct pax_values *v, struct st
 	struct strata_pax_record r;
 	size_t others = 0;
 	uint32_t seen = 0;
-	int64_t seconds;
-	uint32_t nsec;
 	int found;
 
 	memset(v, 0, sizeof(*v));
@@ -233,8 +234,7 @@ int pax_collect(const char *records, size_t len, struct pax_values *v, struct st
 
 		if (key == PAX_OTHER) {
 			others++;
-			if (is_other_time(&r) && r.value_len > 0 &&
-			    !pax_time(r.value, r.value_len, &seconds, &nsec))
+			if (pax_is_bad_time(&r))
 				return strata_fail(err, "EFORMAT", "PAX record %.5s is no time",
 				                   r.key);
 			continue;

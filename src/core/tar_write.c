@@ -173,10 +173,14 @@ static int copy_other_records(struct strata_buf *out, const struct strata_tar_he
 	struct strata_pax_record r;
 	int found;
 
-	while ((found = strata_pax_next(&rest, &len, &r, err)) > 0)
-		if (h->typeflag == 'g' || pax_key_of(r.key, r.key_len) == PAX_OTHER)
-			if (strata_pax_append(out, r.key, r.key_len, r.value, r.value_len, err) < 0)
-				return -1;
+	while ((found = strata_pax_next(&rest, &len, &r, err)) > 0) {
+		if (h->typeflag != 'g' && pax_key_of(r.key, r.key_len) != PAX_OTHER)
+			continue;
+		if (h->typeflag != 'g' && pax_is_bad_time(&r))
+			return strata_fail(err, "EINVAL", "PAX record %.5s is no time", r.key);
+		if (strata_pax_append(out, r.key, r.key_len, r.value, r.value_len, err) < 0)
+			return -1;
+	}
 	return found;
 }
 

@@ -37,7 +37,7 @@ Source.__index = Source
 local function field(item, name)
   if item[name] ~= nil then return item[name], name end
   for key, value in pairs(item) do
-    if key:lower() == name:lower() then return value, key end
+    if type(key) == "string" and key:lower() == name:lower() then return value, key end
   end
   return nil, name
 end

@@ -58,6 +58,25 @@ local function check_tags(store, catalog, candidate, id)
   return true
 end
 
+-- Where a reader that goes by the manifest would stop, this one does.
+local function check_blobs(store, manifest, id, model)
+  local function check(what, descriptor, digest, size)
+    local stated, found = oci.check_descriptor(descriptor, what)
+    if not stated then return disagree(store, "%s: %s", manifest.digest, found) end
+    if stated == digest and found ~= size then
+      return disagree(store, "%s: %s has %d bytes in one and %d in the other", manifest.digest, what, size, found)
+    end
+    return true
+  end
+  local ok, message, code = check("config", manifest.document.config, id, #model.config_text)
+  for i, layer in ipairs(model.layers) do
+    if not ok then break end
+    ok, message, code = check(("layer %d"):format(i), oci.layers(manifest.document)[i], layer.digest,
+      layer.blob.size)
+  end
+  return ok, message, code
+end
+
 -- Ties an image of manifest.json to its manifest.
 local function join(store, catalog, candidate)
   local id = candidate.id()
@@ -79,12 +98,14 @@ local function join(store, catalog, candidate)
   candidate.read = function()
     local model, why, how = read()
     if not model then return nil, why, how end
+    local same
+    same, why, how = check_blobs(store, manifest, id, model)
+    if not same then return nil, why, how end
     model.manifest = { text = manifest.text, digest = manifest.digest, media_type = manifest.media_type }
     model.index = catalog:index_of(manifest.digest)
     model.descriptor_text = catalog:descriptor_of(manifest)
     for i, layer in ipairs(model.layers) do
       local descriptor = oci.layers(manifest.document)[i]
-      if type(descriptor) ~= "table" then descriptor = {} end
       layer.digest = layer.digest or oci.text(descriptor.digest)
       layer.media_type = layer.media_type or oci.text(descriptor.mediaType)
       layer.annotations = oci.strings(descriptor.annotations)

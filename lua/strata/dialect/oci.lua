@@ -76,10 +76,10 @@ local function check_descriptor(value, where)
     return fail("EFORMAT", "%s: bad digest %s", where, core.quote(tostring(digest)))
   end
   if type(size) ~= "number" or size < 0 or size > MAX_SIZE or size % 1 ~= 0 then
-    return fail("EFORMAT", "%s: bad size %s", where, tostring(size))
+    return fail("EFORMAT", "%s: bad size %s", where, core.quote(tostring(size)))
   end
   if or_nil(value.mediaType) ~= nil and type(value.mediaType) ~= "string" then
-    return fail("EFORMAT", "%s: bad mediaType %s", where, tostring(value.mediaType))
+    return fail("EFORMAT", "%s: bad mediaType %s", where, core.quote(tostring(value.mediaType)))
   end
   return digest, size
 end
@@ -232,8 +232,8 @@ function Catalog:visit_descriptor(descriptor, where, names, depth)
   if not document then return nil, found, code end
   local own = or_nil(document.mediaType)
   if (kind and found ~= kind) or (own ~= nil and stated ~= nil and own ~= stated) then
-    return fail("EFORMAT", "%s: %s is said to be %s, and is %s", where, digest, tostring(stated),
-      tostring(own or found))
+    return fail("EFORMAT", "%s: %s is said to be %s, and is %s", where, digest, core.quote(tostring(stated)),
+      core.quote(tostring(own or found)))
   end
   if found == "index" then
     local below = {}
