@@ -146,6 +146,7 @@ sweep: build ctests ## the specs of spec/faults with every call failing once, an
 	@STRATA_SWEEP=full STRATA_KILLS=$(or $(STRATA_KILLS),500) LUA_PATH='./lua/?.lua;./lua/?/init.lua;;' \
 		LUA_CPATH='./$(BUILD)/lua5.4/?.so;;' lua5.4 "$$(command -v busted)" spec/faults
 
+SANITIZE_SUITES := c lua5.4 luajit
 SANITIZE := -fsanitize=address,undefined -fno-sanitize-recover=undefined -fno-omit-frame-pointer
 
 # The interpreters are not instrumented, so they load the run-time library first. Modules stay
@@ -156,7 +157,7 @@ sanitize: ## C tests and specs under AddressSanitizer and UBSan
 	@STRATA_BUILD=$(BUILD)/sanitize \
 	STRATA_PRELOAD="$$($(CC) -print-file-name=libasan.so):./$(BUILD)/sanitize/unpreload.so" \
 	ASAN_OPTIONS=$(ASAN_OPTIONS):detect_stack_use_after_return=1:allocator_may_return_null=1 \
-	UBSAN_OPTIONS=print_stacktrace=1 spec/run c lua5.4 luajit
+	UBSAN_OPTIONS=print_stacktrace=1 spec/run $(SANITIZE_SUITES)
 
 # Fuzzing: the library once more, with clang, sanitizers and libFuzzer's counters. An archive lets each
 # target link what it uses. Lua and lua-cjson are the system's.
