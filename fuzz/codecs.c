@@ -173,12 +173,22 @@ static void check_gzip(const uint8_t *data, size_t size, struct plan cuts)
 	free_outcome(&zlib);
 }
 
+/* Whether a frame gave what its header states: libzstd does not always compare. */
+static bool right_size(const uint8_t *frame, size_t len, size_t gave)
+{
+	unsigned long long stated = ZSTD_getFrameContentSize(frame, len);
+
+	return stated == gave || stated == ZSTD_CONTENTSIZE_UNKNOWN ||
+	       stated == ZSTD_CONTENTSIZE_ERROR;
+}
+
 static bool libzstd_decodes(const uint8_t *data, size_t size, struct strata_buf *out)
 {
 	static uint8_t room[65536];
 	ZSTD_DCtx *z = ZSTD_createDCtx();
 	ZSTD_inBuffer in = {data, size, 0};
-	size_t status = 1;
+	size_t status = 1, frame = 0, before_frame = 0;
+	bool sizes = true;
 
 	CHECK(z != NULL);
 	ZSTD_DCtx_setParameter(z, ZSTD_d_windowLogMax, 27);
@@ -188,13 +198,18 @@ static bool libzstd_decodes(const uint8_t *data, size_t size, struct strata_buf 
 
 		status = ZSTD_decompressStream(z, &to, &in);
 		keep(out, room, to.pos);
-		if (in.pos == size && to.pos < to.size)
+		if (status == 0) {
+			sizes &= right_size(data + frame, size - frame, out->len - before_frame);
+			frame = in.pos;
+			before_frame = out->len;
+		}
+		if (in.pos == size && (status == 0 || to.pos < to.size))
 			break;
 		if (in.pos == before && to.pos == 0 && status != 0)
 			break;
 	}
 	ZSTD_freeDCtx(z);
-	return status == 0;
+	return status == 0 && sizes;
 }
 
 static void check_zstd(const uint8_t *data, size_t size, struct plan cuts)

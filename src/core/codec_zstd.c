@@ -2,7 +2,9 @@
  * Decoding zstd (RFC 8878) through libzstd: frames and skippable frames follow each
  * other, checksums are verified, the window is limited. The magic number of
  * every frame is checked here, so that neither garbage behind a frame nor the
- * formats from before version 0.8 reach the library.
+ * formats from before version 0.8 reach the library, and so is the size that its
+ * header states: behind an empty last block libzstd does that only for a frame
+ * that it gets as a whole.
  */
 #include <stdio.h>
 #include <stdlib.h>
@@ -13,14 +15,17 @@
 #include "codec_internal.h"
 
 #define MAGIC_LEN 4
+#define HEADER_MAX 18
 
 struct zstd_decoder {
 	struct strata_decoder base;
 	ZSTD_DCtx *ctx;
 	int window_log; /* the largest allowed */
 	bool in_frame;
-	unsigned char magic[MAGIC_LEN]; /* of the next frame, as it arrives */
+	unsigned char header[HEADER_MAX]; /* of the next frame, as it arrives */
 	size_t have;
+	uint64_t left;   /* that the frame should still give, unless it does not say */
+	bool sized;      /* it says */
 	uint64_t offset; /* of the next input byte */
 };
 
@@ -59,13 +64,17 @@ static int fail_zstd(struct zstd_decoder *d, size_t rc, struct strata_err *err)
 static int decompress(struct zstd_decoder *d, ZSTD_inBuffer *in, ZSTD_outBuffer *out,
                       struct strata_err *err)
 {
-	size_t before = in->pos;
+	size_t before = in->pos, made = out->pos;
 	size_t rc = ZSTD_decompressStream(d->ctx, out, in);
 
 	if (ZSTD_isError(rc))
 		return fail_zstd(d, rc, err);
 	d->offset += in->pos - before;
 	d->in_frame = rc != 0;
+	d->left -= out->pos - made; /* too many wrap around, and are wrong at the end as well */
+	if (d->sized && !d->in_frame && d->left != 0)
+		return fail_frame(d, err, "EFORMAT",
+		                  "its content is not as long as its header says");
 	return 0;
 }
 
@@ -78,28 +87,50 @@ static bool magic_valid(const unsigned char *m)
 	       ((m[0] & 0xf0) == 0x50 && memcmp(m + 1, skippable, sizeof(skippable)) == 0);
 }
 
-/* Collects a frame's magic number and gives it to the library. */
+/* The bytes of a header, as far as they tell; of a skippable frame those of the magic number. */
+static size_t header_size(const unsigned char *h, size_t have)
+{
+	static const unsigned char dictionary[] = {0, 1, 2, 4}, content[] = {0, 2, 4, 8};
+	unsigned flags = have > MAGIC_LEN ? h[MAGIC_LEN] : 0;
+	bool single = flags >> 5 & 1;
+
+	if (have < MAGIC_LEN || h[0] != 0x28)
+		return MAGIC_LEN;
+	if (have == MAGIC_LEN)
+		return MAGIC_LEN + 1;
+	return MAGIC_LEN + (single ? 1u : 2u) + dictionary[flags & 3] +
+	       (single && flags >> 6 == 0 ? 1 : content[flags >> 6]);
+}
+
+/* Collects a frame's header and gives it to the library. */
 static int begin_frame(struct zstd_decoder *d, ZSTD_inBuffer *in, struct strata_err *err)
 {
-	ZSTD_inBuffer magic = {d->magic, MAGIC_LEN, 0};
+	ZSTD_inBuffer header = {d->header, 0, 0};
 	ZSTD_outBuffer none = {NULL, 0, 0};
 	const unsigned char *p = in->src;
+	unsigned long long content;
 
 	if (d->have == 0)
 		d->base.members++;
-	while (d->have < MAGIC_LEN && in->pos < in->size) {
-		d->magic[d->have++] = p[in->pos++];
+	while (d->have < header_size(d->header, d->have) && in->pos < in->size) {
+		d->header[d->have++] = p[in->pos++];
 		d->offset++;
+		if (d->have == MAGIC_LEN && !magic_valid(d->header))
+			return fail_frame(d, err, "EFORMAT",
+			                  d->base.members > 1
+			                          ? "trailing bytes are no further frame"
+			                          : "no zstd magic number");
 	}
-	if (d->have < MAGIC_LEN)
+	if (d->have < header_size(d->header, d->have))
 		return 0;
-	if (!magic_valid(d->magic))
-		return fail_frame(d, err, "EFORMAT",
-		                  d->base.members > 1 ? "trailing bytes are no further frame"
-		                                      : "no zstd magic number");
+	content = ZSTD_getFrameContentSize(d->header, d->have);
+	d->sized = d->header[0] == 0x28 && content != ZSTD_CONTENTSIZE_UNKNOWN &&
+	           content != ZSTD_CONTENTSIZE_ERROR;
+	d->left = d->sized ? content : 0;
+	header.size = d->have;
+	d->offset -= d->have;
 	d->have = 0;
-	d->offset -= MAGIC_LEN;
-	if (decompress(d, &magic, &none, err) < 0)
+	if (decompress(d, &header, &none, err) < 0)
 		return -1;
 	d->in_frame = true;
 	return 0;
