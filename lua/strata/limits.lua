@@ -147,6 +147,9 @@ end
 ---@param opts? table
 ---@return table  a copy
 function limits.options(opts)
+  if opts ~= nil and type(opts) ~= "table" then
+    error(("options should be a table, not a %s"):format(type(opts)), 3)
+  end
   local complete = {}
   for key, value in pairs(opts or {}) do complete[key] = value end
   complete.limits = limits.resolve(complete.limits, nil, 3)
