@@ -1,6 +1,7 @@
 -- Applying layers to a directory. The images are written by Python's tarfile, the trees read by Python.
 
 local archive = require "spec.support.archive"
+local entries_of = require "spec.support.entries"
 local shell = require "spec.support.shell"
 local tree = require "spec.support.tree"
 
@@ -15,6 +16,8 @@ local function need_root()
 	return ROOT
 end
 
+local dir, file, symlink, hardlink = entries_of.dir, entries_of.file, entries_of.symlink, entries_of.hardlink
+
 describe("extract", function()
 	local bench, target
 
@@ -26,6 +29,10 @@ describe("extract", function()
 	after_each(function()
 		bench:close()
 	end)
+
+	local function contents(found)
+		return entries_of.contents(found, target)
+	end
 
 	local function open(...)
 		local layers = {}
@@ -39,40 +46,6 @@ describe("extract", function()
 	local function extracted(...)
 		assert(open(...):extract(target, { unprivileged = not ROOT }))
 		return tree.read(target)
-	end
-
-	local function contents(found)
-		local list = {}
-		for path, row in pairs(found) do
-			if path ~= "." then
-				list[path] = row.target or (row.type == "file" and shell.read(target .. "/" .. path)) or row.type
-			end
-		end
-		return list
-	end
-
-	local function dir(name, more)
-		local entry = { name = name .. "/", type = "dir" }
-		for key, value in pairs(more or {}) do
-			entry[key] = value
-		end
-		return entry
-	end
-
-	local function file(name, data, more)
-		local entry = { name = name, data = data or name }
-		for key, value in pairs(more or {}) do
-			entry[key] = value
-		end
-		return entry
-	end
-
-	local function symlink(name, to)
-		return { name = name, type = "symlink", linkname = to }
-	end
-
-	local function hardlink(name, to)
-		return { name = name, type = "hardlink", linkname = to }
 	end
 
 	describe("makes each entry as it says:", function()

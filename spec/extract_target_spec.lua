@@ -1,6 +1,7 @@
 -- Extracting to a directory: which one, by whom, and what is left when it fails.
 
 local archive = require "spec.support.archive"
+local entries_of = require "spec.support.entries"
 local child = require "spec.support.child"
 local process = require "spec.support.process"
 local shell = require "spec.support.shell"
@@ -19,6 +20,8 @@ local function need_root()
 	return ROOT
 end
 
+local dir, file, hardlink = entries_of.dir, entries_of.file, entries_of.hardlink
+
 describe("extract", function()
 	local bench, target
 
@@ -31,42 +34,16 @@ describe("extract", function()
 		bench:close()
 	end)
 
+	local function contents(found)
+		return entries_of.contents(found, target)
+	end
+
 	local function open(...)
 		local layers = {}
 		for i, entries in ipairs({ ... }) do
 			layers[i] = { entries = entries }
 		end
 		return (bench:open(layers))
-	end
-
-	local function contents(found)
-		local list = {}
-		for path, row in pairs(found) do
-			if path ~= "." then
-				list[path] = row.target or (row.type == "file" and shell.read(target .. "/" .. path)) or row.type
-			end
-		end
-		return list
-	end
-
-	local function dir(name, more)
-		local entry = { name = name .. "/", type = "dir" }
-		for key, value in pairs(more or {}) do
-			entry[key] = value
-		end
-		return entry
-	end
-
-	local function file(name, data, more)
-		local entry = { name = name, data = data or name }
-		for key, value in pairs(more or {}) do
-			entry[key] = value
-		end
-		return entry
-	end
-
-	local function hardlink(name, to)
-		return { name = name, type = "hardlink", linkname = to }
 	end
 
 	describe("and the directory:", function()

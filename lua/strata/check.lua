@@ -9,6 +9,7 @@ local core = require "strata.core"
 local documents = require "strata.check.documents"
 local entries = require "strata.check.entries"
 local layer = require "strata.layer"
+local limits = require "strata.limits"
 local report = require "strata.check.report"
 local tar = require "strata.check.tar"
 local work = require "strata.work"
@@ -41,7 +42,7 @@ local function plain_of(blob, opts)
   local plain, message, code = core.temp_file(opts.temp_dir)
   if not plain then return nil, message, code end
   local job = core.job()
-  job:recode(work.limited(opts.limits, {
+  job:recode(limits.add(opts.limits, {
     label = "second reader", file = blob.file, offset = blob.offset, size = blob.size,
     compression = blob.compression, to = plain, as = "none",
   }))

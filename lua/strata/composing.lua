@@ -8,6 +8,7 @@
 local core = require "strata.core"
 local json = require "strata.json"
 local layer = require "strata.layer"
+local limits = require "strata.limits"
 local union = require "strata.union"
 local work = require "strata.work"
 
@@ -21,7 +22,7 @@ local function pristine(states)
     if state.index:revision() > 0 then
       local now = layer.current(state)
       indexes[i] = core.index(now.file, now.offset, now.size, now.compression, state.image.limits.read)
-      job:scan(work.limited(state.image.limits, {
+      job:scan(limits.add(state.image.limits, {
         label = layer.label(state), index = indexes[i], diff_id = now.diff_id,
       }))
       fresh = fresh + 1

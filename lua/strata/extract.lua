@@ -59,7 +59,7 @@ local function target_options(opts, given)
   local limited = limits.resolve(opts.limits, given)
   local unprivileged = opts.unprivileged
   if unprivileged == nil then unprivileged = not core.is_root() end
-  return work.limited(limited, {
+  return limits.add(limited, {
     overlay = opts.mode == "overlay", merge = opts.merge, keep_partial = opts.keep_partial,
     user_xattrs = opts.xattrs == "user" or (opts.xattrs == nil and unprivileged),
     unprivileged = unprivileged, rootless = opts.rootless,

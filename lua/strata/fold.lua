@@ -18,6 +18,7 @@
 local core = require "strata.core"
 local fold_apply = require "strata.fold_apply"
 local layer = require "strata.layer"
+local limits = require "strata.limits"
 local work = require "strata.work"
 
 local fold = {}
@@ -259,7 +260,7 @@ function Folding:spool(chosen, opts)
   end
   for number, state in ipairs(self.states) do
     if wanted[number] and state.blob.compression ~= "none" then
-      job:spool(work.limited(state.image.limits, { label = layer.label(state), index = state.index }))
+      job:spool(limits.add(state.image.limits, { label = layer.label(state), index = state.index }))
       count = count + 1
     end
   end

@@ -274,7 +274,7 @@ local function add_hashes(state, job, plain)
     if now.missing and not one.foreign then
       return nil, ("%s: its blob is not there"):format(layer.label(one)), "ENOENT"
     elseif not now.missing then
-      job:hash(work.limited(state.limits, {
+      job:hash(limits.add(state.limits, {
         label = layer.label(one), file = now.file, offset = now.offset, size = now.size,
         compression = now.compression, plain = plain, digest = now.digest, diff_id = now.diff_id,
       }))

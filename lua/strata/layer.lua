@@ -2,6 +2,7 @@
 
 local core = require "strata.core"
 local extract = require "strata.extract"
+local limits = require "strata.limits"
 local media = require "strata.media"
 local object = require "strata.object"
 local work = require "strata.work"
@@ -75,7 +76,7 @@ function layer.load(states, opts)
     if not state.loaded then
       local index, message, code = index_of(state)
       if not index then return nil, message, code end
-      job:scan(work.limited(state.image.limits, {
+      job:scan(limits.add(state.image.limits, {
         label = label(state), index = index, diff_id = state.diff_id,
       }))
       todo[#todo + 1] = { state = state, index = index }
@@ -222,7 +223,7 @@ function layer.settle(states, opts)
     if is_pending(state) or is_stale(state, compression, opts) then
       local file, message, code = core.temp_file(opts.temp_dir)
       if not file then return nil, message, code end
-      job:write(work.limited(state.image.limits, {
+      job:write(limits.add(state.image.limits, {
         label = label(state), index = state.index, to = file, compression = compression,
         level = layer.level(opts, compression), temp_dir = opts.temp_dir,
         diff_id = state.diff_id, digest = state.digest,

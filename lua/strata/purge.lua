@@ -118,7 +118,7 @@ local function inflate(states, opts)
     local message, code
     plain[i], message, code = core.temp_file()
     if not plain[i] then return nil, message, code end
-    job:recode(work.limited(state.image.limits, {
+    job:recode(limits.add(state.image.limits, {
       label = layer.label(state), file = now.file, offset = now.offset, size = now.size,
       compression = now.compression, to = plain[i], as = "none", digest = now.digest, diff_id = now.diff_id,
     }))

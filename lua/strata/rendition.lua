@@ -2,6 +2,7 @@
 
 local core = require "strata.core"
 local layer = require "strata.layer"
+local limits = require "strata.limits"
 local work = require "strata.work"
 
 local rendition = {}
@@ -90,7 +91,7 @@ local function recompress(list, opts)
       end
       local file, message, code = core.temp_file(opts.temp_dir)
       if not file then return nil, message, code end
-      job:recode(work.limited(one.state.image.limits, {
+      job:recode(limits.add(one.state.image.limits, {
         label = one.label, file = now.file, offset = now.offset, size = now.size,
         compression = now.compression, to = file, as = one.compression,
         level = layer.level(opts, one.compression), digest = now.digest, diff_id = now.diff_id,
@@ -115,7 +116,7 @@ local function hash_unknown(list, opts)
   local job, todo = core.job(), {}
   for _, one in ipairs(list) do
     if not one.digest then
-      job:hash(work.limited(one.state.image.limits, {
+      job:hash(limits.add(one.state.image.limits, {
         label = one.label, file = one.file, offset = one.offset, size = one.size,
         compression = one.compression, plain = opts.verify ~= false,
         diff_id = opts.verify ~= false and one.diff_id or nil,

@@ -5,6 +5,7 @@ local core = require "strata.core"
 local docker_edit = require "strata.dialect.docker_edit"
 local docker_legacy = require "strata.dialect.docker_legacy"
 local layout = require "strata.dialect.layout"
+local limits = require "strata.limits"
 local oci_save = require "strata.dialect.oci_save"
 local product = require "strata.product"
 local rendition = require "strata.rendition"
@@ -91,7 +92,7 @@ local function copy_archive(out, store, products, opts)
   local job = core.job()
   for _, r in ipairs(products[1].renditions) do
     if not r.missing then
-      job:hash(work.limited(r.state.image.limits, {
+      job:hash(limits.add(r.state.image.limits, {
         label = r.label, file = store.original and r.file or out.out, offset = r.offset, size = r.size,
         compression = r.compression, plain = not r.digest, digest = r.digest,
         diff_id = not r.digest and r.diff_id or nil,

@@ -7,6 +7,7 @@ local directory = require "strata.directory"
 local docker = require "strata.dialect.docker"
 local docker_v1 = require "strata.dialect.docker_v1"
 local hybrid = require "strata.dialect.hybrid"
+local limits = require "strata.limits"
 local members = require "strata.members"
 local oci_source = require "strata.dialect.oci_source"
 local work = require "strata.work"
@@ -23,7 +24,7 @@ local function fail(code, fmt, ...)
 end
 
 -- What the core does not decode goes through strata.archive, a chunk at a time.
-local function decompress(file, compression, path, plain, limits)
+local function decompress(file, compression, path, plain, given)
   local ok, archive = pcall(require, "strata.archive")
   if not ok then
     return fail("EUNSUPPORTED", "%s: the archive as a whole is compressed with %s, which needs strata.archive",
@@ -37,7 +38,7 @@ local function decompress(file, compression, path, plain, limits)
     return nil, ("%s: %s"):format(path, message), code
   end
   local reader, message, code = archive.decompress(file, compression, {
-    max_bytes = limits.bytes, max_ratio = limits.ratio,
+    max_bytes = given.bytes, max_ratio = given.ratio,
   })
   if not reader then return failed(message, code) end
   local offset = 0
@@ -56,7 +57,7 @@ end
 
 local function recode(file, compression, path, plain, opts)
   local job = core.job()
-  job:recode(work.limited(opts.limits, {
+  job:recode(limits.add(opts.limits, {
     label = path, file = file, offset = 0, size = file:size(), compression = compression, to = plain, as = "none",
   }))
   local ok, message, code = work.run(job, opts, "inflating")

@@ -1,7 +1,5 @@
 --- Running the core's threaded jobs to their end.
 
-local limits = require "strata.limits"
-
 local work = {}
 
 local POLL_SECONDS = 0.05
@@ -65,14 +63,6 @@ function work.run(job, opts, what)
   end
   if progress then report() end
   return job:result()
-end
-
---- Adds limits to a task.
----@param given table?  of the image
----@param task table
----@return table task
-function work.limited(given, task)
-  return limits.add(given, task)
 end
 
 return work

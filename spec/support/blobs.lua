@@ -6,31 +6,13 @@
 
 local cjson = require "cjson"
 local archive = require "spec.support.docker_archive"
+local oci_layout = require "spec.support.oci_layout"
 local shell = require "spec.support.shell"
 local tmp = require "spec.support.tmp"
 
 local blobs = {}
 
-local OCI, DOCKER = "application/vnd.oci.image.", "application/vnd.docker."
-
-blobs.TYPES = {
-	oci = {
-		index = OCI .. "index.v1+json",
-		manifest = OCI .. "manifest.v1+json",
-		config = OCI .. "config.v1+json",
-		none = OCI .. "layer.v1.tar",
-		gzip = OCI .. "layer.v1.tar+gzip",
-		zstd = OCI .. "layer.v1.tar+zstd",
-	},
-	docker = {
-		index = DOCKER .. "distribution.manifest.list.v2+json",
-		manifest = DOCKER .. "distribution.manifest.v2+json",
-		config = DOCKER .. "container.image.v1+json",
-		none = DOCKER .. "image.rootfs.diff.tar",
-		gzip = DOCKER .. "image.rootfs.diff.tar.gzip",
-		zstd = DOCKER .. "image.rootfs.diff.tar.zstd",
-	},
-}
+blobs.TYPES = oci_layout.types
 
 local function zstd(bytes)
 	local path = os.tmpname()

@@ -1,6 +1,7 @@
 --- One layer on its way through a stream: spooled, decided about, rewritten.
 
 local core = require "strata.core"
+local limits = require "strata.limits"
 local spool = require "strata.stream.spool"
 local work = require "strata.work"
 
@@ -51,7 +52,7 @@ end
 
 local function limited(self, task)
   task.label = label(self)
-  return work.limited(self.stream.limits, task)
+  return limits.add(self.stream.limits, task)
 end
 
 -- Runs a job of one task and gives its results.
