@@ -320,7 +320,7 @@ describe("limits", function()
 		each_way(many(3), function(path)
 			assert(strata.open(path, { limits = { manifests = 3 } })):close()
 		end)
-		refuse(many(10001), "ELIMIT", { "limits.manifests", "10000" })
+		refuse_open(many(10001):archive(dir:file("many.tar")), "ELIMIT", { "limits.manifests", "10000" })
 		-- 20 times 20 times 20 times ...
 		local bomb = oci_layout.new()
 		local inner = bomb:image({ layers = {} }).descriptor
@@ -331,7 +331,7 @@ describe("limits", function()
 			end
 			inner = bomb:index(list)
 		end
-		refuse(bomb:list(inner), "ELIMIT", { "limits.manifests" })
+		refuse_open(bomb:list(inner):archive(dir:file("bomb.tar")), "ELIMIT", { "limits.manifests" })
 	end)
 
 	it("are for the number of layers", function()

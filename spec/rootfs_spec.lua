@@ -251,7 +251,7 @@ describe("a root file system", function()
 		for i = 1, 2000 do
 			entries[#entries + 1] = { name = "s1/f" .. i }
 		end
-		local tree = core.tree()
+		local tree = core.tree(1000000)
 		local ok, message, code = tree:apply(layer.index(entries))
 		assert.is_nil(ok)
 		assert.equal("ELIMIT", code)

@@ -60,7 +60,7 @@ limits.all = {
     protects = "disk: of a stream all that is no layer and has to wait" },
   { name = "read", default = 64 * MiB, unit = "bytes",
     protects = "memory: what read() gives when it is not told how much" },
-  { name = "steps", default = 100000000, unit = "steps",
+  { name = "steps", default = 20000000, unit = "steps",
     protects = "time: components of symlinks' targets that merging the layers walks" },
   { name = "depth", default = 256, unit = "levels", max = 2 ^ 31,
     protects = "descriptors: directories inside each other that are extracted" },

@@ -1,6 +1,7 @@
 --- Images for the specs that no code of this project had a hand in: written and read by Python's tarfile.
 
 local cjson = require "cjson"
+local python = require "spec.support.python"
 local shell = require "spec.support.shell"
 local strata = require "strata"
 local tarball = require "spec.support.tarball"
@@ -8,33 +9,24 @@ local tmp = require "spec.support.tmp"
 
 local archive = {}
 
-local HERE = debug.getinfo(1, "S").source:match("^@(.*)/[^/]*$")
-local PYTHON = "/usr/bin/python3"
 
 --- `it`, or where Python is missing a function that makes the spec pending and says so.
 ---@param it function
 ---@param pending function
 ---@return fun(name: string, body: function)
 function archive.specify(it, pending)
-	if shell.which(PYTHON) then
+	if shell.which(python.PATH) then
 		return it
 	end
 	return function(name)
 		it(name, function()
-			pending(PYTHON .. " is not installed")
+			pending(python.PATH .. " is not installed")
 		end)
 	end
 end
 
 local function ask(command, request)
-	local answer = shell.check({
-		PYTHON,
-		"-I",
-		HERE .. "/archive.py",
-		command,
-		input = cjson.encode(request),
-	})
-	return cjson.decode(answer)
+	return cjson.decode(python.script("archive.py", { command }, cjson.encode(request)))
 end
 
 ---@class spec.LayerRequest

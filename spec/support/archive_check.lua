@@ -1,7 +1,7 @@
 --- What Python finds in an image archive: an oracle that shares no code with strata.
 
 local cjson = require "cjson"
-local shell = require "spec.support.shell"
+local python = require "spec.support.python"
 
 local archive_check = {}
 
@@ -183,7 +183,7 @@ json.dump({"problems": problems, "images": images, "names": names, "v1": v1}, sy
 ---@param path string
 ---@return spec.Checked
 function archive_check.read(path)
-	return cjson.decode((shell.check({ "python3", "-IS", "-c", SCRIPT, path, env = { PATH = shell.PATH } })))
+	return cjson.decode(python.run("archive_check", SCRIPT, { path }))
 end
 
 return archive_check

@@ -1,11 +1,9 @@
 --- What Go's archive/tar would see in tars, by a reader that gotar.py has of its own; and mutated tars.
 
 local cjson = require "cjson"
-local shell = require "spec.support.shell"
+local python = require "spec.support.python"
 
 local gotar = {}
-
-local SCRIPT = debug.getinfo(1, "S").source:match("^@(.*)/[^/]*$") .. "/gotar.py"
 
 -- Types as strata names them, by Go's typeflag.
 local TYPES = {
@@ -25,7 +23,7 @@ local function unhex(text)
 end
 
 local function ask(...)
-	return cjson.decode((shell.check({ "python3", "-IS", SCRIPT, ... })))
+	return cjson.decode(python.script("gotar.py", { ... }))
 end
 
 -- Global headers are entries to Go, and none that strata lists.

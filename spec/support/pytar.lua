@@ -1,7 +1,7 @@
 --- What Python's tarfile finds in the layers of an image archive, or in a tar.
 
 local cjson = require "cjson"
-local shell = require "spec.support.shell"
+local python = require "spec.support.python"
 
 local pytar = {}
 
@@ -56,8 +56,7 @@ except Exception as problem:
 ]==]
 
 local function call(kind, path)
-	local words = { "python3", "-IS", "-c", SCRIPT, kind, path, env = { PATH = shell.PATH, LC_ALL = "C" } }
-	return cjson.decode((shell.check(words)))
+	return cjson.decode(python.run("pytar", SCRIPT, { kind, path }))
 end
 
 local function unhex(text)

@@ -18,7 +18,7 @@ end
 --- counted: the one that asks is in the midst of being set up.
 ---@return string
 function refusal.descriptors()
-	local script = 'cd "$1"; for fd in *; do echo "$fd $(readlink "$fd")"; done | grep "[0-9] /"'
+	local script = 'find "$1" -type l -lname "/*" -printf "%f %l\\n"'
 	return shell.sh(script, ("/proc/%s/fd"):format(pid()))
 end
 

@@ -1,7 +1,7 @@
 --- A directory tree on disk, entry by entry, for comparing what two programs made of the same layers.
 
 local cjson = require "cjson"
-local shell = require "spec.support.shell"
+local python = require "spec.support.python"
 
 local tree = {}
 
@@ -80,8 +80,7 @@ end
 ---@param path string
 ---@return table<string, table>
 function tree.read(path)
-	local env = { PATH = shell.PATH, LC_ALL = "C.UTF-8" }
-	return to_bytes(cjson.decode((shell.check({ "python3", "-IS", "-c", SCRIPT, path, env = env }))))
+	return to_bytes(cjson.decode(python.run("tree", SCRIPT, { path })))
 end
 
 local FIELDS = { "type", "mode", "owner", "mtime", "target", "content", "size", "device", "links" }

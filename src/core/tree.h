@@ -37,7 +37,7 @@
  * Components of symlinks' targets that building a tree walks in all. Short entries
  * can lead through long chains of links; honest images need a few for each entry.
  */
-#define STRATA_TREE_STEPS ((uint64_t)100 * 1000 * 1000)
+#define STRATA_TREE_STEPS ((uint64_t)20 * 1000 * 1000)
 
 struct strata_node {
 	uint32_t parent; /* the root's is the root */
