@@ -455,7 +455,8 @@ describe("applying hostile layers:", function()
 		}, found)
 	end)
 
-	it("W5 many opaque markers over a big tree take no longer than the tree has names", function()
+	-- spec/faults/work_spec.lua counts what that takes.
+	it("W5 many opaque markers over a big tree leave what is above them", function()
 		local lower, upper, path = {}, {}, "d"
 		for depth = 1, 120 do
 			path = path .. "/d"
@@ -471,10 +472,7 @@ describe("applying hostile layers:", function()
 			upper[#upper + 1] = file("d/.wh..wh..opq", "")
 		end
 		local img = image(lower, upper)
-		local started = os.clock()
 		assert(img:extract(target))
-		-- Walked once per marker it would be eight million names.
-		assert.is_true(os.clock() - started < 5, "it took too long")
 		assert.equal("2121", shell.sh('find "$1" -mindepth 1 | wc -l', target):match("%d+"))
 	end)
 
