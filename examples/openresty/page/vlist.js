@@ -19,17 +19,16 @@ export class VirtualList {
     box.addEventListener('click', (event) => this.onClick(event));
   }
 
-  // The rows have changed; with reset it begins at the top again.
-  update(count, reset = false) {
+  // The rows have changed, and the active one is at another place. Without one the list begins anew.
+  update(count, active) {
+    const focused = this.box.contains(document.activeElement);
     this.count = count;
-    if (reset) {
-      this.active = 0;
-      this.box.scrollTop = 0;
-    }
-    this.active = Math.max(0, Math.min(this.active, count - 1));
+    if (active === undefined) this.box.scrollTop = 0;
+    this.active = Math.max(0, Math.min(active ?? 0, count - 1));
     this.inner.style.height = `${Math.min(count * ROW, HIGHEST)}px`;
     this.stale = true;
     this.render();
+    if (focused) this.rows.get(this.active)?.focus({ preventScroll: true });
   }
 
   // What rows show has changed, not how many there are.
