@@ -195,7 +195,7 @@ function methods:list(directory, offset, limit)
       name = name, path = join(directory, name), entry = entry, below = one.kids ~= nil,
       opaque = one.opaque == true, copies = one.copies,
     }
-    if entry and not entry.whiteout then row.above = fate(row.path, is_directory(entry)) end
+    if not entry or not entry.whiteout then row.above = fate(row.path, not entry or is_directory(entry)) end
     rows[#rows + 1] = row
   end
   return rows, #node.names, node.opaque == true

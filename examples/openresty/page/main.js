@@ -88,6 +88,7 @@ function remover(title, onRemove) {
 
 async function showStart() {
   current = null;
+  $('jump').hidden = true;
   $('image').hidden = true;
   $('start').hidden = false;
   $('where').textContent = '';
@@ -246,7 +247,12 @@ async function showDetail(entry) {
   history.append(...rows);
   box.append(make('h4', '', 'Layers'), history);
   if (more.text) {
-    box.append(make('h4', '', more.truncated ? 'Beginning' : 'Content'), make('pre', '', more.text.slice(0, 20000), true));
+    const title_ = more.truncated ? 'Beginning' : 'Content';
+    const content = make('pre', '', more.text.slice(0, 20000), true);
+    content.tabIndex = 0; // it scrolls
+    content.setAttribute('role', 'region');
+    content.setAttribute('aria-label', title_);
+    box.append(make('h4', '', title_), content);
   } else if (more.binary) {
     box.append(make('p', 'dim', 'No text.'));
   }
@@ -273,6 +279,8 @@ function showPlan() {
     return item;
   }));
   $('plan-none').hidden = items.length > 0;
+  $('jump').hidden = items.length === 0 || !current;
+  $('jump').textContent = count(items.length, 'change', 'changes');
   $('go').disabled = !hasWish();
 }
 
@@ -348,6 +356,10 @@ plan.addEventListener('change', showPlan);
 $('skip').addEventListener('click', (event) => {
   event.preventDefault();
   $('content').focus();
+});
+$('jump').addEventListener('click', () => {
+  $('plan-title').scrollIntoView();
+  $('go').focus();
 });
 $('home').addEventListener('click', (event) => {
   event.preventDefault();

@@ -163,6 +163,7 @@ export class Settings {
       change(null);
     });
     row.append(make('bdi', 'pair-name', name), element, drop);
+    if (before !== undefined && plain(before) !== before) row.append(make('bdi', 'hidden-note dim', before));
     if (before === undefined) change('');
     return row;
   }
