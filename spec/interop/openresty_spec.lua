@@ -435,17 +435,6 @@ describe("the explorer in nginx", function()
 		assert.is_true(server:is_clean())
 	end)
 
-	it("keeps an image as long as another one is made from it", function()
-		local image = open(server, slow())
-		local wait = begin_edit(server, image.id)
-		wait_for_maker(server)
-		local value, status = server:ask("/images/" .. image.id, "-X", "DELETE")
-		assert.same({ 409, "EBUSY" }, { status, value.code })
-		assert.is_truthy(value.error:find("in use", 1, true))
-		assert.equal(201, (wait()))
-		assert.equal(200, select(2, server:ask("/images/" .. image.id, "-X", "DELETE")))
-	end)
-
 	it("cancels the job of a client that has gone, and keeps nothing of it", function()
 		local own = start({ env = { STRATA_THREADS = "1" } })
 		local image = open(own, slow())
@@ -473,13 +462,23 @@ describe("the explorer in nginx", function()
 		own:stop()
 	end)
 
-	it("completes a request when nginx is reloaded in the middle of its job", function()
+	it("completes an edit when nginx is reloaded in the middle of it, and keeps the image until then", function()
 		local image = open(server, slow())
 		local before = server:workers()[1]
 		local wait = begin_edit(server, image.id)
 		wait_for_maker(server)
+		local function remove()
+			local value, status = server:ask("/images/" .. image.id, "-X", "DELETE")
+			return status, value.code, value.error
+		end
+		assert.same({ 409, "EBUSY", "the image is in use: another one is being made from it" }, { remove() })
 		shell.check({ "kill", "-HUP", tostring(server.pid) })
+		nginx.wait("the new worker", 10, function()
+			return #server:workers() == 2
+		end)
+		assert.equal(409, (remove()))
 		assert.same({ 201, 0 }, { wait() })
+		assert.equal(200, (remove()))
 		nginx.wait("the old worker's end", 20, function()
 			local pids = server:workers()
 			return #pids == 1 and pids[1] ~= before
