@@ -85,7 +85,10 @@ export class Layers {
       button.setAttribute('aria-label', `Files of layer ${one.index}`);
       first.append(button);
       line.dataset.layer = one.index;
-      line.addEventListener('click', (event) => this.show(one, event.target === button));
+      line.addEventListener('click', (event) => {
+        button.focus({ preventScroll: true });
+        this.show(one, event.target === button);
+      });
       const meter = make('td', 'n');
       const bar = document.createElement('progress');
       bar.max = largest;
@@ -124,6 +127,8 @@ export class Layers {
     await this.tree.load((path) => `${base}${path}&`);
     if (one.entries <= SMALL) await this.tree.openAll(OPENED);
     if (this.shown !== one.index) return;
+    if (!this.table.contains(document.activeElement)) return;
+    this.section.scrollIntoView({ block: 'nearest' });
     if (focus && this.tree.rows.length > 0) this.tree.list.focus(0);
   }
 

@@ -96,7 +96,9 @@ export class VirtualList {
     if (at < shift) this.box.scrollTop = at / factor;
     else if (at + ROW > shift + view) this.box.scrollTop = (at + ROW - view) / factor;
     this.render();
-    this.rows.get(this.active).focus({ preventScroll: true });
+    const row = this.rows.get(this.active);
+    row.focus({ preventScroll: true });
+    row.scrollIntoView({ block: 'nearest', inline: 'nearest' });
   }
 
   onKey(event) {
