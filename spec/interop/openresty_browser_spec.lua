@@ -302,7 +302,9 @@ describe("the explorer's page", function()
 	it("runs nothing that stands in an image, and shows what hides", function()
 		local image = show(write_hostile, "hostile.tar")
 		local names = page:run("return [...document.querySelectorAll('#tree .name')].map((e) => e.textContent)")
-		assert.same({ MARKUP, "__proto__", "caf\\xe9", "d", "lineU+000Abreak", "page.html", "photoU+202Egpj.exe", LONG }, names)
+		assert.same({
+			MARKUP, "__proto__", "caf\\xe9", "d", "lineU+000Abreak", "page.html", "photoU+202Egpj.exe", LONG,
+		}, names)
 		for _, tab in ipairs({ "#tab-layers", "#tab-config", "#tab-files" }) do
 			page:click(tab)
 		end
@@ -426,8 +428,13 @@ describe("the explorer's page", function()
 		local image = server:upload(path)
 		page:go(server.url .. "/")
 		page:wait("document.querySelector('#images .card')")
-		page:run("window.fetch_ = fetch; window.deleted = 0; window.fetch = (url, how) => { deleted += how?.method === 'DELETE'; "
-			.. "return fetch_(url, how); }")
+		page:run([[
+			const { fetch } = window;
+			window.deleted = 0;
+			window.fetch = (url, how) => {
+				deleted += how?.method === 'DELETE';
+				return fetch(url, how);
+			}]])
 		page:run("[...document.querySelectorAll('#images .quiet')].at(-1).focus()")
 		page:press("Enter")
 		assert.equal("Really remove app:1?", page:run("return document.activeElement.ariaLabel"))

@@ -192,7 +192,9 @@ export class Tree {
     const n = this.rows.length;
     for (let step = 1; step < n; step += 1) {
       const at = (index + step) % n;
-      if (this.rows[at].facts?.name.toLowerCase().startsWith(letter.toLowerCase())) {
+      const { facts } = this.rows[at];
+      const seen = facts && (this.look(facts).label ?? facts.name);
+      if (seen?.toLowerCase().startsWith(letter.toLowerCase())) {
         this.list.focus(at);
         break;
       }
