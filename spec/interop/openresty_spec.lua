@@ -105,7 +105,12 @@ describe("the explorer in nginx", function()
 		archive.build(small, {
 			layers = { { entries = entries }, { entries = { { name = "etc/passwd", data = "root and more\n" } } } },
 			tags = { "small:1" },
-			config = { config = { User = "app", Env = { "A=1", "B=2" }, Volumes = cjson.null, Labels = { x = "y" } } },
+			config = {
+				config = {
+					User = "app", Env = { "A=1", "B=2" }, Volumes = cjson.null, Labels = { x = "y" },
+					ExposedPorts = { ["80/tcp"] = {} },
+				},
+			},
 		})
 		server = start()
 	end)
@@ -251,7 +256,7 @@ describe("the explorer in nginx", function()
 			paths = { "usr/share/doc" },
 			env = { A = cjson.null, C = "3" },
 			labels = { x = cjson.null },
-			config = { User = "1000", Cmd = { "/bin/sh" } },
+			config = { User = "1000", Cmd = { "/bin/sh" }, ExposedPorts = cjson.null },
 			tags = { "small:2" },
 			flatten = true,
 		})
@@ -263,6 +268,7 @@ describe("the explorer in nginx", function()
 		assert.same({ "small:2" }, img.tags)
 		assert.same({ "B=2", "C=3" }, img.config.Env)
 		assert.equal("1000", img.config.User)
+		assert.is_nil(img.config.ExposedPorts)
 		assert.is_false(assert(img:rootfs()):exists("usr/share/doc"))
 		assert.equal(1, #img.layers)
 		img:close()
