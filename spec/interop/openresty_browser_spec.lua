@@ -146,6 +146,7 @@ describe("the explorer's page", function()
 		write(path)
 		local image, status = server:upload(path, "?name=" .. name)
 		assert.equal(201, status, image.error)
+		page:go("about:blank") -- what was shown before is gone
 		page:go(server.url .. "/#" .. image.id)
 		page:wait("document.querySelector('#tree .row .name')")
 		return image
