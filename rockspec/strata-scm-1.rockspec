@@ -46,7 +46,7 @@ local archive = [[archive contents decompress tar_reader]]
 local facade = [[
 	append check choose composing config contents detached difference directory disk extract
 	files fold fold_apply glob help history image index inspect jobs json layer layer_source
-	layer_tar layers limits links listing manifest mapping media members object operations
+	layer_tar layer_tree layers limits links listing manifest mapping media members object operations
 	platform policy product progress provenance purge rebase rebase_config rebase_history
 	rendition resty result root_entry root_file rootfs save schema source stream tags target
 	tree union waste whiteout work check/base64 check/documents check/entries check/report

@@ -91,6 +91,47 @@ describe("a job", function()
 		assert.equal("ENOENT", code)
 	end)
 
+	specify("lists the tree of a layer, with what upper layers do to it", function()
+		local _, _, path = bench:open({
+			{
+				entries = {
+					{ name = "./", type = "dir", mode = 448 },
+					{ name = "a/b/c", data = "1" },
+					{ name = "a/d", data = "1" },
+					{ name = "e", data = "1" },
+					{ name = "e", data = "22" },
+					{ name = "f/", type = "dir" },
+					{ name = "f/g", data = "1" },
+				},
+			},
+			{ entries = { { name = "a/.wh.b" }, { name = "a/d/", type = "dir" }, { name = "f/.wh..wh..opq" } } },
+			{ entries = { { name = "a/b/c", data = "3" }, { name = ".wh..wh..opq" } } },
+		})
+		local function list(layer, dir)
+			local page = assert(run("list", { path = path, layer = layer, dir = dir }))
+			local lines = {}
+			for i, one in ipairs(page.entries) do
+				lines[i] = ("%s %s%s%s%s"):format(one.name, one.type, one.implied and " implied" or "",
+					one.copies and " x" .. one.copies or "", one.opaque and " opaque" or "")
+				if one.above then
+					lines[i] = ("%s, %s in %d"):format(lines[i], one.above.action, one.above.layer)
+				end
+			end
+			return lines, page.opaque
+		end
+		assert.same({ "a dir implied, removed in 3", "e file x2, removed in 3", "f dir, emptied in 2" }, (list(1, "/")))
+		assert.same({ "b dir implied, removed in 2", "d file, replaced in 2" }, (list(1, "a")))
+		assert.same({ "c file, removed in 2" }, (list(1, "a/b")))
+		assert.same({ "g file, removed in 2" }, (list(1, "f")))
+		assert.same({ ".wh.b file", "d dir, removed in 3" }, (list(2, "a")))
+		assert.same({ {}, true }, { list(2, "f") })
+		assert.same({ { "a dir implied" }, true }, { list(3) })
+		for code, dir in pairs({ ENOENT = "a/b/none", ENOTDIR = "e" }) do
+			assert.equal(code, select(3, run("list", { path = path, layer = 1, dir = dir })))
+		end
+		assert.equal("ENOENT", select(3, run("list", { path = path, layer = 4 })))
+	end)
+
 	specify("reads a file with its history, and fetches it", function()
 		local path = build()
 		local facts = assert(run("read", { path = path, file = "etc/passwd", max = 4 }))

@@ -7,6 +7,7 @@
 local core = require "strata.core"
 local glob = require "strata.glob"
 local layer_of = require "strata.layer"
+local layer_tree = require "strata.layer_tree"
 local policy = require "strata.policy"
 local strata = require "strata"
 local work = require "strata.work"
@@ -188,12 +189,49 @@ function jobs.entries(args)
   return { entries = list, total = total }
 end
 
---- What is in a directory of the merged file system: {dir = "etc"}.
----@param args strata.JobArguments|{dir?: string, offset?: integer, limit?: integer}
+-- The tree of the layer that was looked at last.
+local function tree_of(args)
+  local img, message, code = look_at(args)
+  if not img then return nil, message, code end
+  local one, layers = kept[1], img.layers
+  if not layers[args.layer] then return nil, ("there is no layer %s"):format(tostring(args.layer)), "ENOENT" end
+  if not one.tree or one.tree.number ~= args.layer then
+    one.tree = layer_tree.of(layers, args.layer, tick)
+  end
+  return one.tree
+end
+
+local function row_facts(row)
+  local entry = row.entry
+  local facts = entry and entry_facts(entry) or { type = "dir", implied = true }
+  facts.name, facts.path, facts.below = row.name, row.path, row.below or nil
+  facts.whiteout, facts.opaque = entry and entry.whiteout, row.opaque or nil
+  facts.copies, facts.above = row.copies > 1 and row.copies or nil, row.above
+  return facts
+end
+
+local function list_layer(args)
+  local tree, message, code = tree_of(args)
+  if not tree then return nil, message, code end
+  local dir = args.dir or ""
+  local rows, total, opaque = tree:list(dir, page_of(args))
+  if not rows then
+    local why = total == "ENOTDIR" and "not a directory" or "not in layer " .. args.layer
+    return nil, ("%s: %s"):format(core.quote(dir), why), total
+  end
+  local list = {}
+  for i, row in ipairs(rows) do list[i] = row_facts(row) end
+  return { entries = list, total = total, opaque = opaque or nil }
+end
+
+--- What is in a directory of the merged file system: {dir = "etc"}; with a layer's number
+-- in that layer alone, whiteouts included: {dir = "etc", layer = 3}.
+---@param args strata.JobArguments|{dir?: string, layer?: integer, offset?: integer, limit?: integer}
 ---@return {entries: table[], total: integer}?
 ---@return string? message
 ---@return string? code
 function jobs.list(args)
+  if args.layer then return list_layer(args) end
   local root, message, code = root_of(args)
   if not root then return nil, message, code end
   local names

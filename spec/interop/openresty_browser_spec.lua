@@ -12,6 +12,7 @@ local tmp = require "spec.support.tmp"
 
 local MARKUP = "<img src=x onerror=document.title='taken'>"
 local TURNED = "photo\226\128\174gpj.exe"
+local LONG = ("x"):rep(4000)
 local MANY, MORE = 20000, 100000
 
 local function write_image(path)
@@ -25,7 +26,11 @@ local function write_image(path)
 			["usr/share/man/app.1"] = "man",
 		},
 	}))
-	assert(img:append({ created_by = "COPY app.conf", files = { ["etc/app.conf"] = "mode = production\n" } }))
+	shell.write(path, docker_archive.tar({
+		{ name = "etc/app.conf", data = "mode = production\n" },
+		{ name = "usr/share/.wh.man" },
+	}))
+	assert(img:append({ created_by = "COPY app.conf", tar = path }))
 	img.config:set_env("PATH", "/bin"):set_env("TZ", "UTC")
 	img:tag("app:1")
 	assert(img:save(path))
@@ -40,6 +45,10 @@ local function write_hostile(path)
 			[TURNED] = "x",
 			["caf\233"] = "latin1",
 			["page.html"] = "<script>document.title='taken'</script>",
+			["line\nbreak"] = "x",
+			[LONG] = "x",
+			[("d/"):rep(40) .. "end"] = "x",
+			["__proto__/constructor"] = "x",
 		},
 	}))
 	img.config:set_env("X", MARKUP):set_label("<b>bold</b>", MARKUP)
@@ -68,6 +77,35 @@ local function write_long(path)
 	shell.write(file, headers("many", 1, MANY) .. headers("more", MANY + 1, MORE - 1) .. ("\0"):rep(1024))
 	archive.build(path, { layers = { { file = file } } })
 end
+
+-- The texts that are seen and have less contrast than 4.5 to what is behind them.
+local CONTRAST = [[
+const rgba = (text) => {
+  const canvas = rgba.canvas ??= new OffscreenCanvas(1, 1).getContext('2d', { willReadFrequently: true });
+  canvas.clearRect(0, 0, 1, 1); canvas.fillStyle = text; canvas.fillRect(0, 0, 1, 1);
+  const [r, g, b, a] = canvas.getImageData(0, 0, 1, 1).data;
+  return [r, g, b, a / 255];
+};
+const over = (top, back) => top.slice(0, 3).map((c, i) => c * top[3] + back[i] * (1 - top[3]));
+const ground = (e) => {
+  const chain = [];
+  for (; e; e = e.parentElement) chain.unshift(rgba(getComputedStyle(e).backgroundColor));
+  return chain.reduce((back, one) => over(one, back), [255, 255, 255]);
+};
+const light = (c) => c.map((v) => v / 255).map((v) => (v <= 0.03928 ? v / 12.92 : ((v + 0.055) / 1.055) ** 2.4))
+  .reduce((sum, v, i) => sum + v * [0.2126, 0.7152, 0.0722][i], 0);
+const poor = new Set();
+const walker = document.createTreeWalker(document.body, NodeFilter.SHOW_TEXT);
+while (walker.nextNode()) {
+  const e = walker.currentNode.parentElement;
+  if (!walker.currentNode.data.trim() || !e.checkVisibility() || e.closest(':disabled')) continue;
+  const back = ground(e);
+  const [a, b] = [light(over(rgba(getComputedStyle(e).color), back)), light(back)].sort((x, y) => y - x);
+  const ratio = (a + 0.05) / (b + 0.05);
+  if (ratio < 4.5) poor.add(`${ratio.toFixed(2)} ${e.tagName}.${e.className} ${e.textContent.slice(0, 20)}`);
+}
+return [...poor].join('\n');
+]]
 
 describe("the explorer's page", function()
 	local dir, server, page
@@ -108,6 +146,7 @@ describe("the explorer's page", function()
 		write(path)
 		local image, status = server:upload(path, "?name=" .. name)
 		assert.equal(201, status, image.error)
+		page:go("about:blank") -- what was shown before is gone
 		page:go(server.url .. "/#" .. image.id)
 		page:wait("document.querySelector('#tree .row .name')")
 		return image
@@ -153,7 +192,6 @@ describe("the explorer's page", function()
 		page:press("Tab")
 		page:wait("document.querySelectorAll('#plan li').length === 2")
 		page:click("#tab-files")
-		page:screenshot("build/explorer-wide.png")
 		page:click("#go")
 		page:wait("!document.querySelector('#result').hidden")
 		assert.equal("download", focused())
@@ -167,7 +205,7 @@ describe("the explorer's page", function()
 		assert.equal("UTC/x", img.config:get_env("TZ"))
 		local root = assert(img:rootfs())
 		assert.is_false(root:exists("usr/share/doc"))
-		assert.is_true(root:exists("usr/share/man/app.1"))
+		assert.is_true(root:exists("bin/sh"))
 		img:close()
 		local reason = peers.missing("skopeo")
 		if reason then
@@ -176,14 +214,75 @@ describe("the explorer's page", function()
 		skopeo.copy("docker-archive:" .. made, "oci:" .. dir:file("copy") .. ":image")
 	end)
 
-	it("shows layers beside the history, and what is in each", function()
+	-- The rows of a tree: the level, the name, and what is noted of it.
+	local function rows_of(tree)
+		return page:run([[
+			return [...document.querySelectorAll(arguments[0] + ' .row')].sort((a, b) => a.dataset.index - b.dataset.index)
+				.map((row) => ['aria-level', 'name', 'c-layer'].map((part) => row.getAttribute(part)
+					?? row.querySelector('.' + part).textContent).join(' ').trim())]], tree)
+	end
+
+	it("shows layers beside the history, and the file tree of each with what becomes of it", function()
 		show(write_image, "app.tar")
 		page:click("#tab-layers")
 		assert.equal(2, page:run("return document.querySelectorAll('#layers tbody tr').length"))
-		page:click("#layers tbody tr:nth-child(2) button")
-		page:wait("document.querySelector('#entries .row .name')?.textContent")
-		local names = page:run("return [...document.querySelectorAll('#entries .name')].map((e) => e.textContent).join(' ')")
-		assert.equal("app.conf", names)
+		page:wait("[...document.querySelectorAll('#entries .name')].some((e) => e.textContent === 'app.1')")
+		assert.same({
+			"1 bin", "2 sh", "1 etc", "2 app.conf replaced in 2", "1 usr", "2 share", "3 doc", "4 app", "5 copyright",
+			"3 man removed in 2", "4 app.1 removed in 2",
+		}, rows_of("#entries"))
+		page:click("#layers tbody tr:nth-child(2)")
+		page:wait("[...document.querySelectorAll('#entries .c-layer')].some((e) => e.textContent === 'removes')")
+		assert.same({ "1 etc", "2 app.conf", "1 usr", "2 share", "3 man removes" }, rows_of("#entries"))
+		page:run("[...document.querySelectorAll('#entries .row')].at(-1).click()")
+		assert.equal("/usr/share/.wh.manremoves what lower layers have",
+			page:run("return document.querySelector('#entry').textContent"))
+	end)
+
+	it("does everything by the keyboard alone", function()
+		show(write_image, "app.tar")
+		local function tab_to(id)
+			for _ = 1, 30 do
+				if focused() == id then
+					local outline = page:run("return getComputedStyle(document.activeElement).outlineStyle")
+					assert.equal("solid", outline, id)
+					return
+				end
+				page:press("Tab")
+			end
+			error("no way to " .. id)
+		end
+		tab_to("tab-files")
+		page:press("Right")
+		assert.equal("tab-layers", focused())
+		page:wait("[...document.querySelectorAll('#entries .name')].some((e) => e.textContent === 'app.1')")
+		page:press("Tab", "Tab", "Enter")
+		page:wait("document.activeElement.querySelector?.('.name')?.textContent === 'etc'")
+		page:press("Right")
+		assert.equal("app.conf", focused())
+		page:press("Enter", "Space")
+		assert.is_truthy(page:run("return document.querySelector('#entry').textContent"):find("/etc/app.conf", 1, true))
+		assert.equal("true", page:run("return document.activeElement.getAttribute('aria-checked')"))
+		page:press("Left")
+		assert.equal("mixed", page:run("return document.activeElement.getAttribute('aria-checked')"))
+		page:press("Left", "End")
+		assert.equal("man", focused())
+		assert.equal("man, removes what lower layers have", page:run("return document.activeElement.ariaLabel"))
+		page:press("Space")
+		page:press("u")
+		assert.equal("usr", focused())
+		tab_to("tag")
+		page:press("a", ":", "9")
+		tab_to("go")
+		page:press("Enter")
+		page:wait("!document.querySelector('#result').hidden")
+		assert.equal("download", focused())
+		page:press("Tab", "Enter")
+		page:wait("document.querySelector('#image-title').textContent === 'a:9'")
+		page:wait("document.querySelector('#tree .row .name')")
+		assert.same({ "1 bin 1", "1 etc 1", "1 usr 1" }, rows_of("#tree"))
+		local made = page:run("return location.hash.slice(1)")
+		assert.equal(0, server:ask("/images/" .. made .. "/files/etc").total)
 	end)
 
 	it("takes a file that is dropped", function()
@@ -201,15 +300,38 @@ describe("the explorer's page", function()
 		assert.equal("dropped.tar", page:run("return document.querySelector('#where').textContent"))
 	end)
 
+	it("opens an archive that is in the directory", function()
+		write_image(server.directory .. "/<here>.tar")
+		page:go(server.url .. "/")
+		page:wait("document.querySelector('#available .card-title')?.textContent === '<here>.tar'")
+		page:click("#available .card-open")
+		page:wait("document.querySelector('#tree .row .name')")
+		assert.equal("<here>.tar", page:run("return document.querySelector('#where').textContent"))
+	end)
+
 	it("runs nothing that stands in an image, and shows what hides", function()
 		local image = show(write_hostile, "hostile.tar")
 		local names = page:run("return [...document.querySelectorAll('#tree .name')].map((e) => e.textContent)")
-		assert.same({ MARKUP, "caf\\xe9", "page.html", "photoU+202Egpj.exe" }, names)
+		assert.same({
+			MARKUP, "__proto__", "caf\\xe9", "d", "lineU+000Abreak", "page.html", "photoU+202Egpj.exe", LONG,
+		}, names)
 		for _, tab in ipairs({ "#tab-layers", "#tab-config", "#tab-files" }) do
 			page:click(tab)
 		end
-		page:run("document.querySelectorAll('#tree .row')[2].click()")
+		page:run("document.querySelectorAll('#tree .row')[5].click()")
 		page:wait("document.querySelector('#detail pre')")
+		page:press("Up", "Up", "*")
+		page:wait("document.activeElement.getAttribute('aria-expanded') === 'true'")
+		for level = 2, 40 do
+			page:press("Right", "Right")
+			page:wait(("document.activeElement.matches('[aria-level=\"%d\"][aria-expanded=true]')"):format(level))
+		end
+		page:press("Right", "Enter")
+		assert.equal("end", focused())
+		page:click("#tab-layers")
+		page:wait("document.querySelector('#entries .row .name')")
+		assert.is_true(page:run("return document.documentElement.scrollWidth <= 1280"))
+		page:click("#tab-files")
 		assert.equal(0, page:run("return document.querySelectorAll('main img, main script').length"))
 		assert.is_nil(page:run("return document.title"):find("taken", 1, true))
 		page:go(server.url .. "/images/" .. image.id .. "/files/page.html")
@@ -253,37 +375,89 @@ describe("the explorer's page", function()
 		end
 		check("#tree", "more", MANY)
 		page:click("#tab-layers")
-		page:click("#layers button")
 		page:wait("document.querySelector('#entries .row .name')")
-		check("#entries", "099999", MORE)
 		page:run("document.querySelector('#entries [tabindex=\"0\"]').focus()")
+		page:press("Down", "Right")
+		page:wait("document.activeElement.getAttribute('aria-expanded') === 'true'")
+		check("#entries", ("%06d"):format(MORE - 1), MORE - MANY)
 		page:press("End")
-		page:wait("document.activeElement.querySelector('.name')?.textContent === '099999'")
+		page:wait(("document.activeElement.querySelector('.name')?.textContent === '%06d'"):format(MORE - 1))
 	end)
 
-	it("fits a narrow window, light and dark", function()
-		show(write_image, "app.tar")
-		page:resize(390, 844)
-		page:prefer("dark")
-		assert.is_true(page:run("return document.documentElement.scrollWidth <= 390"))
-		page:screenshot("build/explorer-narrow.png")
-		for _, tab in ipairs({ "#tab-layers", "#tab-config" }) do
-			page:click(tab)
-			assert.is_true(page:run("return document.documentElement.scrollWidth <= 390"))
+	it("fits a narrow window, light and dark, and can be read in both", function()
+		local image = show(write_image, "app.tar")
+		for _, scheme in ipairs({ "dark", "light" }) do
+			page:prefer(scheme)
+			page:go("about:blank")
+			page:go(server.url .. "/#" .. image.id)
+			page:wait("document.querySelector('#tree .row .name')")
+			page:run("document.querySelector('#tree .box').click()")
+			page:run("document.querySelectorAll('#tree .name')[1].click()")
+			for width, name in pairs({ [360] = "narrow", [1280] = "wide" }) do
+				page:resize(width, 800)
+				page:screenshot(("build/explorer-%s-%s.png"):format(name, scheme))
+			end
+			page:resize(320, 640)
+			for _, tab in ipairs({ "#tab-files", "#tab-layers", "#tab-config" }) do
+				page:click(tab)
+				page:wait("document.querySelector('[role=tabpanel]:not([hidden])')")
+				assert.is_true(page:run("return document.documentElement.scrollWidth <= 320"), tab)
+				assert.equal("", page:run(CONTRAST), tab)
+			end
+			page:resize(1280, 800)
 		end
-		page:prefer("light")
-		page:resize(1280, 800)
 	end)
 
-	it("has a name for everything that can be operated", function()
+	it("says what things are to those who do not see them", function()
 		show(write_image, "app.tar")
-		page:click("#tab-config")
-		local nameless = page:run([[
-			return [...document.querySelectorAll('button, input, select, a[href], [role=tree], [role=tab]')].filter((e) =>
-				!(e.getAttribute('aria-label') || e.getAttribute('aria-labelledby') || e.textContent.trim()
-					|| e.labels?.[0]?.textContent.trim())).map((e) => e.outerHTML).join('\n')]])
-		assert.equal("", nameless)
+		for _, tab in ipairs({ "#tab-files", "#tab-layers", "#tab-config" }) do
+			page:click(tab)
+			local nameless = page:run([[
+				return [...document.querySelectorAll('button, input, select, a[href], [role=tree], [role=tab], [role=treeitem]')]
+					.filter((e) => !(e.ariaLabel || e.getAttribute('aria-labelledby') || e.textContent.trim()
+						|| e.labels?.[0]?.textContent.trim())).map((e) => e.outerHTML).join('\n')]])
+			assert.equal("", nameless)
+		end
+		local doubled = page:run([[
+			const ids = [...document.querySelectorAll('[id]')].map((e) => e.id);
+			const led = ['aria-controls', 'aria-labelledby', 'aria-describedby'].flatMap((name) =>
+				[...document.querySelectorAll(`[${name}]`)].map((e) => e.getAttribute(name)));
+			return [...ids.filter((id, at) => ids.indexOf(id) !== at), ...led.filter((id) => !ids.includes(id))].join(' ')]])
+		assert.equal("", doubled)
+		assert.same({ "1", "3" }, page:run([=[
+			const row = document.querySelector('#tree .row');
+			return [row.getAttribute('aria-posinset'), row.getAttribute('aria-setsize')]]=]))
+		assert.equal("bin, directory, from layer 1", page:run("return document.querySelector('#tree .row').ariaLabel"))
 		assert.equal("polite", page:run("return document.querySelector('[role=status]').getAttribute('aria-live')"))
 		assert.is_truthy(page:run("return document.querySelector('[role=status]').textContent"):find("2 layers", 1, true))
+	end)
+
+	it("removes an image when it is told so twice, and says why one stays", function()
+		local path = dir:file("app.tar")
+		write_image(path)
+		local image = server:upload(path)
+		page:go(server.url .. "/")
+		page:wait("document.querySelector('#images .card')")
+		page:run([[
+			const { fetch } = window;
+			window.deleted = 0;
+			window.fetch = (url, how) => {
+				deleted += how?.method === 'DELETE';
+				return fetch(url, how);
+			}]])
+		page:run("[...document.querySelectorAll('#images .quiet')].at(-1).focus()")
+		page:press("Enter")
+		assert.equal("Really remove app:1?", page:run("return document.activeElement.ariaLabel"))
+		page:press("Tab")
+		page:run("[...document.querySelectorAll('#images .quiet')].at(-1).focus()")
+		page:press("Enter")
+		assert.equal(0, page:run("return deleted"))
+		page:press("Enter")
+		page:wait("document.activeElement.id === 'browse'")
+		assert.equal(404, select(2, server:ask("/images/" .. image.id)))
+		page:run("[...document.querySelectorAll('#images .quiet')].at(-1).click()")
+		page:run("window.fetch = () => Promise.resolve(new Response('{\"error\":\"it is in use\"}', { status: 409 }))")
+		page:run("[...document.querySelectorAll('#images .quiet')].at(-1).click()")
+		page:wait("document.querySelector('#alert').textContent === 'it is in use'")
 	end)
 end)

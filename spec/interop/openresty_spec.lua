@@ -105,7 +105,12 @@ describe("the explorer in nginx", function()
 		archive.build(small, {
 			layers = { { entries = entries }, { entries = { { name = "etc/passwd", data = "root and more\n" } } } },
 			tags = { "small:1" },
-			config = { config = { User = "app", Env = { "A=1", "B=2" }, Volumes = cjson.null, Labels = { x = "y" } } },
+			config = {
+				config = {
+					User = "app", Env = { "A=1", "B=2" }, Volumes = cjson.null, Labels = { x = "y" },
+					ExposedPorts = { ["80/tcp"] = {} },
+				},
+			},
 		})
 		server = start()
 	end)
@@ -174,6 +179,49 @@ describe("the explorer in nginx", function()
 		assert.same({ "added", "changed" }, { file.history[1].action, file.history[2].action })
 	end)
 
+	it("shows the file tree of a layer, with what it removes and what upper layers do to it", function()
+		local path = dir:file("stacked.tar")
+		archive.build(path, {
+			layers = {
+				{ entries = {
+					{ name = "etc/a b+c", data = "1" },
+					{ name = "etc/passwd", data = "1" },
+					{ name = "opt/old", data = "1" },
+					{ name = "var/cache/x", data = "1" },
+				} },
+				{ entries = {
+					{ name = "etc/passwd", data = "22" },
+					{ name = "opt/.wh.old" },
+					{ name = "var/cache/.wh..wh..opq" },
+					{ name = "var/cache/y", data = "1" },
+				} },
+			},
+		})
+		local id = server:upload(path).id
+		local function look(layer, directory)
+			local url = ("/images/%s/layers/%d/entries?dir=%s"):format(id, layer, directory)
+			local page, status = server:ask(url)
+			assert.equal(200, status, page.error)
+			local lines = {}
+			for i, one in ipairs(page.entries) do
+				local above = one.above and (" %s in %d"):format(one.above.action, one.above.layer) or ""
+				lines[i] = one.path .. (one.whiteout and " removes" or "") .. (one.opaque and " opaque" or "") .. above
+			end
+			return lines, page
+		end
+		assert.same({ "etc", "opt", "var" }, (look(1, "")))
+		assert.same({ "etc/a%20b%2Bc", "etc/passwd replaced in 2" }, (look(1, "etc")))
+		assert.same({ "opt/old removed in 2" }, (look(1, "opt")))
+		assert.same({ "var/cache/x removed in 2" }, (look(1, "var/cache")))
+		assert.same({ "opt/.wh.old removes" }, (look(2, "opt/")))
+		assert.same({ "var/cache opaque" }, (look(2, "/var")))
+		local lines, page = look(2, "var/cache")
+		assert.same({ { "var/cache/y" }, 1, true }, { lines, page.total, page.opaque })
+		for _, case in ipairs({ { 404, "opt/none" }, { 409, "etc/passwd" } }) do
+			assert.equal(case[1], select(2, server:ask("/images/" .. id .. "/layers/1/entries?dir=" .. case[2])))
+		end
+	end)
+
 	it("names every path so that JSON is valid and every byte comes back, and nothing is a page", function()
 		local path = dir:file("hostile.tar")
 		local img = strata.new({ platform = "linux/amd64" })
@@ -208,7 +256,7 @@ describe("the explorer in nginx", function()
 			paths = { "usr/share/doc" },
 			env = { A = cjson.null, C = "3" },
 			labels = { x = cjson.null },
-			config = { User = "1000", Cmd = { "/bin/sh" } },
+			config = { User = "1000", Cmd = { "/bin/sh" }, ExposedPorts = cjson.null },
 			tags = { "small:2" },
 			flatten = true,
 		})
@@ -220,6 +268,7 @@ describe("the explorer in nginx", function()
 		assert.same({ "small:2" }, img.tags)
 		assert.same({ "B=2", "C=3" }, img.config.Env)
 		assert.equal("1000", img.config.User)
+		assert.is_nil(img.config.ExposedPorts)
 		assert.is_false(assert(img:rootfs()):exists("usr/share/doc"))
 		assert.equal(1, #img.layers)
 		img:close()
@@ -419,13 +468,23 @@ describe("the explorer in nginx", function()
 		own:stop()
 	end)
 
-	it("completes a request when nginx is reloaded in the middle of its job", function()
+	it("completes an edit when nginx is reloaded in the middle of it, and keeps the image until then", function()
 		local image = open(server, slow())
 		local before = server:workers()[1]
 		local wait = begin_edit(server, image.id)
 		wait_for_maker(server)
+		local function remove()
+			local value, status = server:ask("/images/" .. image.id, "-X", "DELETE")
+			return status, value.code, value.error
+		end
+		assert.same({ 409, "EBUSY", "the image is in use: another one is being made from it" }, { remove() })
 		shell.check({ "kill", "-HUP", tostring(server.pid) })
+		nginx.wait("the new worker", 10, function()
+			return #server:workers() == 2
+		end)
+		assert.equal(409, (remove()))
 		assert.same({ 201, 0 }, { wait() })
+		assert.equal(200, (remove()))
 		nginx.wait("the old worker's end", 20, function()
 			local pids = server:workers()
 			return #pids == 1 and pids[1] ~= before
@@ -452,6 +511,7 @@ describe("the explorer in nginx", function()
 			return #own:leftovers() == 0
 		end)
 		assert.equal(200, select(2, own:ask("/images/" .. image.id)))
+		assert.equal(200, select(2, own:ask("/images/" .. image.id, "-X", "DELETE")))
 		own:stop()
 	end)
 
@@ -490,6 +550,32 @@ describe("the explorer in nginx", function()
 		made, status = own:post("/images/" .. image.id .. "/edit", { paths = { "etc" } })
 		assert.equal(201, status, made.error)
 		assert.equal(404, select(2, own:ask("/images/" .. made.id .. "/files/etc")))
+		own:stop()
+	end)
+
+	it("has a worker whose memory stops growing", function()
+		local own = start()
+		local id, worker = own:upload(small).id, own:workers()[1]
+		local wish = cjson.encode({ paths = { "etc" }, compression = "gzip" })
+		local answers = dir:file("answers")
+		-- Edits one after the other, and the removal of what they make, each by one curl.
+		local function work(jobs)
+			shell.sh([[
+				mkdir -p "$1" && rm -f "$1"/*
+				curl -sf -H 'Content-Type: application/json' -d "$2" -o "$1/#1" "$3/images/$4/edit?n=[1-$5]"
+				sed -n 's/.*"id":"\([0-9a-f]*\)".*/\1/p' "$1"/* | sed "s#.*#url = $3/images/&\noutput = /dev/null#" >"$1.urls"
+				curl -sf -X DELETE -K "$1.urls"]], answers, wish, own.url, id, tostring(jobs))
+		end
+		local function memory()
+			return tonumber(shell.read("/proc/" .. worker .. "/status"):match("RssAnon:%s+(%d+)"))
+		end
+		local sizes = {}
+		for i = 1, 10 do
+			work(50)
+			sizes[i] = memory()
+		end
+		assert.equal(1, #own:ask("/images").images)
+		assert.is_true(sizes[10] - sizes[5] < 1024, table.concat(sizes, " ") .. " KiB")
 		own:stop()
 	end)
 

@@ -42,6 +42,9 @@ local CONFIG = {
   Cmd = is_texts, Entrypoint = is_texts,
 }
 
+-- These can only be taken out.
+local DELETABLE = { ExposedPorts = true, Volumes = true, Healthcheck = true, Shell = true, OnBuild = true }
+
 -- What a request may ask for, and no more: a job could also run a module of any name.
 local FIELDS = {
   paths = function(value)
@@ -56,7 +59,8 @@ local FIELDS = {
   config = function(value)
     if type(value) ~= "table" then return false end
     for key, one in pairs(value) do
-      if not CONFIG[key] or not (one == false or one == ngx.null or CONFIG[key](one)) then return false end
+      local deletes = one == false or one == ngx.null
+      if not (deletes and DELETABLE[key]) and not (CONFIG[key] and (deletes or CONFIG[key](one))) then return false end
     end
     return true
   end,
@@ -117,6 +121,7 @@ function edit.make(id)
   local wanted = read_wish()
   local record, message, code = store.begin(new_name(source.name))
   if not record then return reply.fail(message, code) end
+  store.use(source, 1)
   local saved = images.run(source, "filter", {
     to = store.path(record),
     edit = {
@@ -125,7 +130,11 @@ function edit.make(id)
       flatten = wanted.flatten,
     },
     save = { format = wanted.format, compression = wanted.compression },
-  }, function() store.remove(record) end)
+  }, function()
+    store.use(source, -1)
+    store.remove(record)
+  end)
+  store.use(source, -1)
   return images.admit(record, 201, { layers = saved.layers, lost = saved.lost })
 end
 

@@ -1,6 +1,7 @@
 --- Images: uploading, opening, looking, downloading, removing.
 
 local body = require "explorer.body"
+local core = require "strata.core"
 local reply = require "explorer.reply"
 local service = require "explorer.service"
 local store = require "explorer.store"
@@ -35,6 +36,10 @@ function images.run(record, name, args, cleanup)
   if result and not surgery:abandoned() then return result end
   if cleanup then cleanup() end
   if result then message, code = "the client has gone", "ECANCELED" end
+  -- Jobs that read go on without the name of the file; one that has not begun finds nothing.
+  if code == "ENOENT" and not core.identity(store.path(record)) then
+    message = "the image has been removed"
+  end
   return reply.fail(message, code)
 end
 
@@ -66,8 +71,10 @@ function images.list()
     known[record.file] = true
   end
   local available = {}
-  for _, name in ipairs(store.available()) do
-    if not known[name] then available[#available + 1] = { name = name, path = text.encode(name) } end
+  for _, one in ipairs(store.available()) do
+    if not known[one.name] then
+      available[#available + 1] = { name = one.name, path = text.encode(one.name), size = one.size }
+    end
   end
   return reply.json(200, { images = list, available = available })
 end
@@ -151,13 +158,17 @@ function images.present(entry)
   return entry
 end
 
---- GET /images/:id/layers/:n/entries?offset=0&limit=500
+--- GET /images/:id/layers/:n/entries?offset=0&limit=500: in the order of the tar; with dir=usr/share
+-- what the layer has in that directory, sorted, and what becomes of it in the layers above.
 ---@param id string
 ---@param number string
 function images.entries(id, number)
   local record = images.find(id)
   local offset, limit = images.page()
-  local page = images.run(record, "entries", { layer = tonumber(number), offset = offset, limit = limit })
+  local args = { layer = tonumber(number), offset = offset, limit = limit }
+  local dir = ngx.req.get_uri_args(20).dir
+  if dir then args.dir = type(dir) == "string" and dir or "" end
+  local page = images.run(record, dir and "list" or "entries", args)
   for _, entry in ipairs(page.entries) do images.present(entry) end
   page.offset = offset
   return reply.json(200, page)
@@ -183,10 +194,16 @@ function images.download(id)
   return images.send(store.path(record), record.name)
 end
 
---- DELETE /images/:id; an archive in the directory itself stays there.
+--- DELETE /images/:id; an archive in the directory itself stays there. What another
+-- image is being made from stays, too, so that no edit loses its source while it waits for
+-- a thread; requests that only read have the file open, and keep what they read.
 ---@param id string
 function images.remove(id)
-  store.remove(images.find(id))
+  local record = images.find(id)
+  if store.in_use(record) then
+    return reply.fail("the image is in use: another one is being made from it", "EBUSY", 409)
+  end
+  store.remove(record)
   return reply.json(200, { removed = id })
 end
 

@@ -119,6 +119,32 @@ function store.finish(record)
   return write(record)
 end
 
+-- ---- what is in use -----------------------------------------------------------------
+
+-- By image and process, so that one which was killed holds nothing.
+local function use_key(id, maker)
+  return ("use:%s:%s"):format(id, maker)
+end
+
+--- Marks an image as the source of one that is being made, or no more.
+---@param record explorer.Record
+---@param step 1|-1
+function store.use(record, step)
+  local key = use_key(record.id, process(ngx.worker.pid()) or "0:0")
+  if (ngx.shared.surgery:incr(key, step, 0) or 0) <= 0 then ngx.shared.surgery:delete(key) end
+end
+
+--- Whether an image is the source of one that is being made.
+---@param record explorer.Record
+---@return boolean
+function store.in_use(record)
+  local prefix = use_key(record.id, "")
+  for _, key in ipairs(ngx.shared.surgery:get_keys(0)) do
+    if key:sub(1, #prefix) == prefix and is_alive(key:sub(#prefix + 1)) then return true end
+  end
+  return false
+end
+
 ---@param record explorer.Record
 function store.remove(record)
   dict():delete(record.id)
@@ -146,18 +172,18 @@ function store.is_name(name)
 end
 
 --- Archives in the directory; links are not followed.
----@return string[]
+---@return {name: string, size: integer}[]
 function store.available()
   local dir = core.open_dir(service.directory)
   if not dir then return {} end
-  local names = {}
+  local found = {}
   for _, name in ipairs(dir:list(".") or {}) do
     local stat = store.is_name(name) and dir:stat(name)
-    if stat and stat.type == "file" then names[#names + 1] = name end
+    if stat and stat.type == "file" then found[#found + 1] = { name = name, size = stat.size } end
   end
   dir:close()
-  table.sort(names)
-  return names
+  table.sort(found, function(a, b) return a.name < b.name end)
+  return found
 end
 
 --- Whether a name is that of an archive that can be opened.

@@ -1,18 +1,20 @@
 // The page: what is shown when, and what happens on the way.
 
 import { get, list, post, remove, upload } from './api.js';
-import { Layer } from './layer.js';
+import { Layers, step } from './layers.js';
 import { Plan } from './plan.js';
 import { Settings } from './settings.js';
-import { count, make, mode, plain, short, show, size } from './text.js';
-import { kind } from './rows.js';
+import { count, make, mode, plain, short, show, size, time } from './text.js';
+import { badge, kind } from './rows.js';
 import { Tree } from './tree.js';
 
 const $ = (id) => document.getElementById(id);
 
 const plan = new Plan();
-const tree = new Tree($('tree'), { plan, show: showDetail, fail });
-const layer = new Layer($('entries'), { plan, fail });
+const tree = new Tree($('tree'), { plan, show: showDetail, fail, look });
+const layers = new Layers({
+  table: $('layers'), section: $('layer'), title: $('layer-title'), about: $('layer-about'), box: $('entries'), strip: $('entry'),
+}, { plan, fail });
 const settings = new Settings($('config'), plan);
 let current = null;
 
@@ -61,17 +63,32 @@ function card(title, details, onOpen, onRemove) {
   open.addEventListener('click', onOpen);
   item.append(open);
   if (onRemove) {
-    const drop = make('button', 'quiet', '✕');
-    drop.type = 'button';
-    drop.setAttribute('aria-label', `Remove ${plain(title)}`);
-    drop.addEventListener('click', onRemove);
-    item.append(drop);
+    item.append(remover(title, onRemove));
   }
   return item;
 }
 
+// A button that has to be pressed twice.
+function remover(title, onRemove) {
+  const drop = make('button', 'quiet', '✕');
+  drop.type = 'button';
+  const ask = (asks) => {
+    drop.textContent = asks ? 'Remove?' : '✕';
+    drop.setAttribute('aria-label', asks ? `Really remove ${plain(title)}?` : `Remove ${plain(title)}`);
+    drop.classList.toggle('asks', asks);
+  };
+  ask(false);
+  drop.addEventListener('click', () => {
+    if (drop.classList.contains('asks')) onRemove();
+    else ask(true);
+  });
+  drop.addEventListener('blur', () => ask(false));
+  return drop;
+}
+
 async function showStart() {
   current = null;
+  $('jump').hidden = true;
   $('image').hidden = true;
   $('start').hidden = false;
   $('where').textContent = '';
@@ -83,13 +100,14 @@ async function showStart() {
     list(one.tags)[0] || one.name, `${one.name} · ${size(one.size)} · ${one.platform}`,
     () => { location.hash = one.id; },
     async () => {
-      await during('Removing', () => remove('/images/' + one.id));
-      showStart();
+      const removed = await during('Removing', () => remove('/images/' + one.id));
+      await showStart();
+      if (removed) $('browse').focus();
     },
   )));
   $('known').hidden = images.length === 0;
   const available = list(known.available);
-  $('available').replaceChildren(...available.map((one) => card(one.name, 'open', () => (
+  $('available').replaceChildren(...available.map((one) => card(one.name, `${size(one.size)} · not open yet`, () => (
     opened(during(`Reading ${plain(one.name)}`, () => post('/images', { path: one.path })))))));
   $('offers').hidden = available.length === 0;
 }
@@ -119,8 +137,17 @@ function take(file) {
 // ---- an image ---------------------------------------------------------------------------
 
 function facts(element, pairs) {
-  element.replaceChildren(...pairs.filter(([, value]) => value).flatMap(([title, value]) => (
-    [make('dt', '', title), make('dd', '', value)])));
+  element.replaceChildren(...pairs.filter(([, value]) => value).map(([title, value]) => {
+    const group = make('div');
+    group.append(make('dt', '', title), make('dd', '', value));
+    return group;
+  }));
+}
+
+// A part of something, as a percentage.
+function part(bytes, all) {
+  const percent = (100 * bytes) / (all || 1);
+  return percent < 1 ? 'under 1 %' : `${Math.round(percent)} %`;
 }
 
 async function showImage(id) {
@@ -130,6 +157,7 @@ async function showImage(id) {
     return;
   }
   current = image;
+  image.bytes = list(image.layers).reduce((sum, one) => sum + one.bytes, 0);
   plan.clear();
   $('start').hidden = true;
   $('image').hidden = false;
@@ -139,79 +167,28 @@ async function showImage(id) {
   document.title = `${plain(title)} – strata`;
   facts($('facts'), [
     ['ID', short(image.image)], ['Platform', image.platform], ['Size', size(image.size)],
-    ['Layers', String(list(image.layers).length)], ['Wasted', image.wasted > 0 ? size(image.wasted) : 'nothing'],
+    ['Layers', String(list(image.layers).length)], ['Wasted', image.wasted > 0 ? `${size(image.wasted)}, ${part(image.wasted, image.bytes)}` : 'nothing'],
     ['Other tags', list(image.tags).slice(1).join(', ')],
   ]);
   $('tag').value = '';
   $('flatten').checked = false;
   $('format').value = '';
   $('result').hidden = true;
-  $('layer').hidden = true;
-  showLayers(image);
+  layers.load(image);
   settings.load(image.config || {});
   showDetail(null);
   select('files');
-  await tree.load('/images/' + id);
+  await tree.load((path) => `/images/${id}/files/${path}${path && '/'}?`);
   if (document.activeElement === document.body) $('content').focus({ preventScroll: true });
   say(`${plain(title)}: ${count(list(image.layers).length, 'layer', 'layers')}, ${size(image.size)}`);
 }
 
-// What a step of a build says, without what every step says.
-function step(text) {
-  return (text || '').replace(/^\/bin\/sh -c #\(nop\)\s+/, '').replace(/^(RUN )?\/bin\/sh -c /, 'RUN ')
-    .replace(/\s+# buildkit$/, '');
-}
-
-function layerRow(image, row, one, largest) {
-  const line = document.createElement('tr');
-  const first = make('td');
-  const text = make('td', 'step');
-  const cells = [first, text];
-  text.append(make('span', '', step(row.created_by || (one ? '(not told)' : ''))));
-  if (one) {
-    const button = make('button', `badge layer-${one.index % 6}`, one.index);
-    button.type = 'button';
-    button.setAttribute('aria-label', `Entries of layer ${one.index}`);
-    button.addEventListener('click', () => showLayer(image, one));
-    first.append(button);
-    const meter = make('td', 'n');
-    const bar = document.createElement('progress');
-    bar.max = largest || 1;
-    bar.value = one.size;
-    bar.setAttribute('aria-hidden', 'true');
-    meter.append(make('span', '', size(one.size)), bar);
-    cells.push(make('td', 'n entries', one.entries.toLocaleString('en')), meter,
-      make('td', one.wasted > 0 ? 'n warn' : 'n dim', one.wasted > 0 ? size(one.wasted) : '–'));
-  } else {
-    line.className = 'empty';
-    const rest = make('td', 'n dim', 'no layer');
-    rest.colSpan = 3;
-    cells.push(rest);
-  }
-  line.append(...cells);
-  return line;
-}
-
-function showLayers(image) {
-  const layers = list(image.layers);
-  const largest = Math.max(0, ...layers.map((one) => one.size));
-  const seen = new Set();
-  const lines = list(image.history).map((row) => {
-    if (row.layer) seen.add(row.layer);
-    return layerRow(image, row, row.layer && layers[row.layer - 1], largest);
-  });
-  for (const one of layers) {
-    if (!seen.has(one.index)) lines.push(layerRow(image, {}, one, largest));
-  }
-  $('layers').tBodies[0].replaceChildren(...lines);
-}
-
-function showLayer(image, one) {
-  $('layer').hidden = false;
-  show($('layer-title'), `Layer ${one.index}: ${count(one.entries, 'entry', 'entries')}, ${size(one.bytes)} of content`
-    + (one.whiteouts > 0 ? `, ${count(one.whiteouts, 'removal', 'removals')}` : ''));
-  layer.load(`/images/${image.id}/layers/${one.index}`, one.entries);
-  layer.list.focus(0);
+// Where an entry of the merged tree comes from.
+function look(facts) {
+  if (!facts.layer) return { notes: [], said: [] };
+  const mark = badge(facts.layer);
+  mark.title = `from layer ${facts.layer}`;
+  return { notes: [mark], said: [mark.title] };
 }
 
 // ---- details of a path --------------------------------------------------------------------
@@ -237,7 +214,7 @@ async function showDetail(entry) {
   facts(about, [
     ['Type', kind(entry)], ['Size', entry.type === 'file' ? exactSize(entry.size) : ''],
     ['Mode', mode(entry.mode)], ['Owner', `${entry.uid}:${entry.gid}`],
-    ['Changed', entry.mtime ? new Date(entry.mtime * 1000).toISOString().replace('T', ' ').slice(0, 16) : ''],
+    ['Changed', time(entry.mtime)],
     ['Leads to', entry.linkpath], ['Names', entry.links > 1 ? String(entry.links) : ''],
   ]);
   const actions = make('div', 'actions');
@@ -262,7 +239,7 @@ async function showDetail(entry) {
   if (!more || !box.contains(title)) return;
   const rows = list(more.history).map((row) => {
     const item = make('li');
-    item.append(make('span', `badge layer-${row.layer % 6}`, row.layer), ' ',
+    item.append(badge(row.layer), ' ',
       make('span', '', ACTIONS[row.action] || row.action), ' ', make('span', 'dim', step(row.created_by).slice(0, 90)));
     return item;
   });
@@ -270,7 +247,12 @@ async function showDetail(entry) {
   history.append(...rows);
   box.append(make('h4', '', 'Layers'), history);
   if (more.text) {
-    box.append(make('h4', '', more.truncated ? 'Beginning' : 'Content'), make('pre', '', more.text.slice(0, 20000), true));
+    const title_ = more.truncated ? 'Beginning' : 'Content';
+    const content = make('pre', '', more.text.slice(0, 20000), true);
+    content.tabIndex = 0; // it scrolls
+    content.setAttribute('role', 'region');
+    content.setAttribute('aria-label', title_);
+    box.append(make('h4', '', title_), content);
   } else if (more.binary) {
     box.append(make('p', 'dim', 'No text.'));
   }
@@ -297,6 +279,8 @@ function showPlan() {
     return item;
   }));
   $('plan-none').hidden = items.length > 0;
+  $('jump').hidden = items.length === 0 || !current;
+  $('jump').textContent = count(items.length, 'change', 'changes');
   $('go').disabled = !hasWish();
 }
 
@@ -347,6 +331,7 @@ function select(name, focus) {
     tab.tabIndex = one === name ? 0 : -1;
     $('panel-' + one).hidden = one !== name;
   }
+  if (name === 'layers') layers.begin();
   if (focus) $('tab-' + name).focus();
 }
 
@@ -371,6 +356,10 @@ plan.addEventListener('change', showPlan);
 $('skip').addEventListener('click', (event) => {
   event.preventDefault();
   $('content').focus();
+});
+$('jump').addEventListener('click', () => {
+  $('plan-title').scrollIntoView();
+  $('go').focus();
 });
 $('home').addEventListener('click', (event) => {
   event.preventDefault();

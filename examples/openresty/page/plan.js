@@ -25,6 +25,14 @@ export class Plan extends EventTarget {
     return false;
   }
 
+  // Whether something below a path is picked.
+  reaches(path) {
+    for (const at of this.paths.keys()) {
+      if (at.startsWith(path + '/')) return true;
+    }
+    return false;
+  }
+
   togglePath(facts) {
     if (!facts.path) return;
     if (!this.paths.delete(facts.path)) {

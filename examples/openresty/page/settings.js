@@ -3,7 +3,7 @@
 import { list } from './api.js';
 import { make, plain } from './text.js';
 
-const TEXTS = [['User', 'User'], ['WorkingDir', 'Working directory'], ['StopSignal', 'Stop signal']];
+const TEXTS = [['User', 'User', 'root'], ['WorkingDir', 'Working directory', '/'], ['StopSignal', 'Stop signal', 'SIGTERM']];
 const COMMANDS = [['Entrypoint', 'Entrypoint'], ['Cmd', 'Command']];
 const OTHERS = ['ExposedPorts', 'Volumes', 'Healthcheck', 'Shell', 'OnBuild'];
 
@@ -63,7 +63,7 @@ export class Settings {
     const config = document_.config || {};
     this.undos = new Map();
     this.form.replaceChildren(
-      group('Runs', ...TEXTS.map(([key, title]) => this.text(key, title, config[key] ?? '')),
+      group('Process', ...TEXTS.map(([key, title, otherwise]) => this.text(key, title, config[key] ?? '', otherwise)),
         ...COMMANDS.map(([key, title]) => this.command(key, title, config[key]))),
       this.map('Environment', 'env', list(config.Env).map((one) => {
         const at = one.indexOf('=');
@@ -74,13 +74,14 @@ export class Settings {
     );
   }
 
-  text(key, title, before) {
+  text(key, title, before, otherwise) {
     const element = input(before, () => {
       const value = element.value;
       this.record('config', key, value === before ? undefined : value === '' ? null : value, () => {
         element.value = before;
       });
     });
+    element.placeholder = otherwise;
     return field(title, element);
   }
 
@@ -162,20 +163,41 @@ export class Settings {
       change(null);
     });
     row.append(make('bdi', 'pair-name', name), element, drop);
+    if (before !== undefined && plain(before) !== before) row.append(make('bdi', 'hidden-note dim', before));
     if (before === undefined) change('');
     return row;
   }
 
+  // What can be taken out, and what is only told.
   others(document_, config) {
-    const facts = document.createElement('dl');
-    facts.className = 'facts';
-    const put = (title, value) => {
-      if (value === undefined || value === null || value === '') return;
-      facts.append(make('dt', '', title), make('dd', '', typeof value === 'string' ? value : JSON.stringify(value)));
-    };
-    put('Created', document_.created);
-    put('Author', document_.author);
-    for (const key of OTHERS) put(key, config[key]);
-    return facts.children.length > 0 ? group('Besides', facts) : '';
+    const rows = make('div', 'pairs');
+    for (const key of OTHERS) {
+      const value = config[key];
+      if (value !== undefined && value !== null) rows.append(this.other(key, value));
+    }
+    const about = make('dl', 'facts');
+    for (const [title, value] of [['Created', document_.created], ['Author', document_.author]]) {
+      if (typeof value !== 'string' || value === '') continue;
+      const one = make('div');
+      one.append(make('dt', '', title), make('dd', '', value));
+      about.append(one);
+    }
+    return rows.children.length + about.children.length > 0 ? group('Other', rows, about) : '';
+  }
+
+  other(key, value) {
+    const row = make('div', 'pair');
+    const names = Object.keys(value);
+    const isSet = !Array.isArray(value) && typeof value === 'object' && names.every((name) => Object.keys(value[name] ?? {}).length === 0);
+    const text = make('bdi', 'code', isSet ? names.join(', ') : JSON.stringify(value));
+    const drop = make('button', 'quiet', '✕');
+    drop.type = 'button';
+    drop.setAttribute('aria-label', `Remove ${key}`);
+    drop.addEventListener('click', () => {
+      const gone = row.classList.toggle('gone');
+      this.record('config', key, gone ? null : undefined, () => row.classList.remove('gone'));
+    });
+    row.append(make('span', 'pair-name', key), text, drop);
+    return row;
   }
 }

@@ -54,3 +54,6 @@ export const count = (n, one, many) => `${n.toLocaleString('en')} ${n === 1 ? on
 export const mode = (bits) => (bits ?? 0).toString(8).padStart(4, '0');
 
 export const short = (digest) => (digest ? digest.replace(/^sha256:/, '').slice(0, 12) : '');
+
+export const time = (seconds) => (seconds
+  ? new Date(seconds * 1000).toISOString().replace('T', ' ').slice(0, 16) : '');

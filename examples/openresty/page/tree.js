@@ -1,17 +1,16 @@
-// The merged file system as a tree. Directories are fetched when they are
-// opened, a page at a time, and long ones as far as they are scrolled.
+// A file system as a tree, after the pattern of WAI-ARIA. Directories are fetched
+// when they are opened, a page at a time, and long ones as far as they are scrolled.
 
 import { get } from './api.js';
 import * as rows from './rows.js';
 import { VirtualList } from './vlist.js';
-import { make } from './text.js';
 
 const PAGE = 500;
 
 export class Tree {
-  // show(facts): one is chosen; plan: what is marked
-  constructor(box, { plan, show, fail }) {
-    Object.assign(this, { plan, show, fail, rows: [] });
+  // plan: what is picked; show(facts): one is chosen; look(facts): its notes, what they say, its label
+  constructor(box, { plan, show, fail, look }) {
+    Object.assign(this, { plan, show, fail, look, rows: [] });
     this.list = new VirtualList(box, {
       draw: (row, index) => this.draw(row, index),
       key: (event, index) => this.key(event, index),
@@ -20,24 +19,26 @@ export class Tree {
     plan.addEventListener('change', () => this.list.refresh());
   }
 
-  async load(base) {
-    this.base = base;
+  // url(path): where a directory is, up to "?" or "&".
+  async load(url) {
+    this.url = url;
     this.root = { path: '', level: 0, open: true, pages: new Set() };
     this.rows = [];
-    this.list.update(0, true);
+    this.chosen = undefined;
+    this.list.update(0);
     await this.open(this.root);
   }
 
   async fetchPage(node, page) {
     if (node.pages.has(page)) return null;
     node.pages.add(page);
-    const base = this.base;
+    const { url } = this;
     try {
-      const answer = await get(`${base}/files/${node.path}${node.path ? '/' : ''}?offset=${page * PAGE}&limit=${PAGE}`);
-      return base === this.base ? answer : null;
+      const answer = await get(`${url(node.path)}offset=${page * PAGE}&limit=${PAGE}`);
+      return url === this.url ? answer : null;
     } catch (error) {
       node.pages.delete(page);
-      this.fail(error);
+      if (url === this.url) this.fail(error);
       return null;
     }
   }
@@ -50,38 +51,68 @@ export class Tree {
   }
 
   async open(node) {
-    node.open = true;
     if (!node.children) {
       const answer = await this.fetchPage(node, 0);
-      if (!answer) {
-        node.open = false;
-        return;
-      }
+      if (!answer) return;
       node.children = Array.from({ length: answer.total }, (_, at) => (
         { parent: node, at, level: node.level + 1, open: false, pages: new Set() }));
+      node.pages.add(0);
       this.fillPage(node, answer);
     }
     const at = node === this.root ? 0 : this.rows.indexOf(node) + 1;
+    node.open = true;
+    if (at === 0 && node !== this.root) return; // what it is in was closed meanwhile
+    const active = this.rows[this.list.active];
     this.rows = this.rows.slice(0, at).concat(this.visible(node), this.rows.slice(at));
-    this.list.update(this.rows.length);
+    this.list.update(this.rows.length, active && this.rows.indexOf(active));
+  }
+
+  // Opens directories from above, so many at most.
+  async openAll(most) {
+    const { url } = this;
+    for (let at = 0, n = 0; at < this.rows.length && n < most && url === this.url; at += 1) {
+      const node = this.rows[at];
+      if (!node.open && this.canOpen(node)) {
+        n += 1;
+        await this.open(node);
+      }
+    }
   }
 
   // What an open directory shows.
-  visible(node) {
-    return node.children.flatMap((child) => (child.open ? [child, ...this.visible(child)] : [child]));
+  visible(top) {
+    const found = [];
+    const stack = [[top, 0]];
+    while (stack.length > 0) {
+      const place = stack[stack.length - 1];
+      const child = place[0].children[place[1]];
+      place[1] += 1;
+      if (!child) stack.pop();
+      else {
+        found.push(child);
+        if (child.open) stack.push([child, 0]);
+      }
+    }
+    return found;
   }
 
   close(node) {
+    const active = this.rows[this.list.active];
     const at = this.rows.indexOf(node) + 1;
     let end = at;
     while (end < this.rows.length && this.rows[end].level > node.level) end += 1;
     this.rows = this.rows.slice(0, at).concat(this.rows.slice(end));
     node.open = false;
-    this.list.update(this.rows.length);
+    const to = this.rows.indexOf(active);
+    this.list.update(this.rows.length, to < 0 ? at - 1 : to);
+  }
+
+  canOpen(node) {
+    return node.facts?.type === 'dir' || Boolean(node.facts?.below);
   }
 
   toggle(node) {
-    if (node.facts?.type !== 'dir') return;
+    if (!this.canOpen(node)) return;
     if (node.open) this.close(node);
     else this.open(node);
   }
@@ -103,19 +134,18 @@ export class Tree {
       return;
     }
     const { facts } = node;
-    const isDir = facts.type === 'dir';
-    const third = make('span', 'c-layer');
-    if (facts.layer) {
-      const badge = make('span', `badge layer-${facts.layer % 6}`, facts.layer);
-      badge.title = `from layer ${facts.layer}`;
-      third.append(badge);
-    }
     rows.fill(row, facts, {
-      level: node.level, open: isDir ? node.open : undefined, marked: this.plan.covers(facts.path), third,
+      level: node.level, open: this.canOpen(node) ? node.open : undefined, picked: this.picked(facts), ...this.look(facts),
     });
-    if (isDir) row.setAttribute('aria-expanded', node.open);
-    else row.removeAttribute('aria-expanded');
+    for (const name of ['removes', 'gone']) row.classList.toggle(name, Boolean(this.look(facts)[name]));
     row.classList.toggle('chosen', node === this.chosen);
+    row.setAttribute('aria-selected', node === this.chosen);
+  }
+
+  picked(facts) {
+    if (facts.whiteout) return undefined;
+    if (this.plan.covers(facts.path)) return 'true';
+    return this.canOpen({ facts }) && this.plan.reaches(facts.path) ? 'mixed' : 'false';
   }
 
   choose(node) {
@@ -125,12 +155,17 @@ export class Tree {
     this.show(node.facts);
   }
 
+  mark(node) {
+    if (node.facts && !node.facts.whiteout) this.plan.togglePath(node.facts);
+  }
+
   key(event, index) {
     const node = this.rows[index];
+    if (!node) return false;
     switch (event.key) {
       case 'ArrowRight':
-        if (node.open) this.list.focus(index + 1);
-        else this.toggle(node);
+        if (!node.open) this.toggle(node);
+        else if (node.children.length > 0) this.list.focus(index + 1);
         return true;
       case 'ArrowLeft':
         if (node.open) this.close(node);
@@ -140,7 +175,12 @@ export class Tree {
         this.choose(node);
         return true;
       case ' ':
-        if (node.facts) this.plan.togglePath(node.facts);
+        this.mark(node);
+        return true;
+      case '*':
+        for (const one of node.parent.children) {
+          if (this.canOpen(one) && !one.open) this.open(one);
+        }
         return true;
       default:
         return event.key.length === 1 && this.find(event.key, index);
@@ -152,7 +192,9 @@ export class Tree {
     const n = this.rows.length;
     for (let step = 1; step < n; step += 1) {
       const at = (index + step) % n;
-      if (this.rows[at].facts?.name.toLowerCase().startsWith(letter.toLowerCase())) {
+      const { facts } = this.rows[at];
+      const seen = facts && (this.look(facts).label ?? facts.name);
+      if (seen?.toLowerCase().startsWith(letter.toLowerCase())) {
         this.list.focus(at);
         break;
       }
@@ -162,8 +204,8 @@ export class Tree {
 
   pick(index, event) {
     const node = this.rows[index];
-    if (!node.facts) return;
-    if (event.target.closest('.box')) this.plan.togglePath(node.facts);
+    if (!node?.facts) return;
+    if (event.target.closest('.box')) this.mark(node);
     else if (event.target.closest('.twist')) this.toggle(node);
     else {
       this.choose(node);

@@ -19,17 +19,16 @@ export class VirtualList {
     box.addEventListener('click', (event) => this.onClick(event));
   }
 
-  // The rows have changed; with reset it begins at the top again.
-  update(count, reset = false) {
+  // The rows have changed, and the active one is at another place. Without one the list begins anew.
+  update(count, active) {
+    const focused = this.box.contains(document.activeElement);
     this.count = count;
-    if (reset) {
-      this.active = 0;
-      this.box.scrollTop = 0;
-    }
-    this.active = Math.max(0, Math.min(this.active, count - 1));
+    if (active === undefined) this.box.scrollTop = 0;
+    this.active = Math.max(0, Math.min(active ?? 0, count - 1));
     this.inner.style.height = `${Math.min(count * ROW, HIGHEST)}px`;
     this.stale = true;
     this.render();
+    if (focused) this.rows.get(this.active)?.focus({ preventScroll: true });
   }
 
   // What rows show has changed, not how many there are.
@@ -97,7 +96,9 @@ export class VirtualList {
     if (at < shift) this.box.scrollTop = at / factor;
     else if (at + ROW > shift + view) this.box.scrollTop = (at + ROW - view) / factor;
     this.render();
-    this.rows.get(this.active).focus({ preventScroll: true });
+    const row = this.rows.get(this.active);
+    row.focus({ preventScroll: true });
+    row.scrollIntoView({ block: 'nearest', inline: 'nearest' });
   }
 
   onKey(event) {
