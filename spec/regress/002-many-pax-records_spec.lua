@@ -14,24 +14,21 @@ describe("an entry with 35000 xattrs", function()
 	end
 	records = table.concat(records)
 
-	local function seconds(edit)
+	local function rewritten(edit)
 		local index = layer.index({ { name = "file", records = records } })
-		local start = os.clock()
 		edit(index:entry(1))
-		local entry = layer.rewritten(index):entry(1)
-		return os.clock() - start, entry.xattrs
+		return layer.rewritten(index):entry(1).xattrs
 	end
 
-	it("loses them within seconds", function()
-		local took, xattrs = seconds(function(entry)
+	it("loses them", function()
+		local xattrs = rewritten(function(entry)
 			entry.xattrs = {}
 		end)
 		assert.same({}, xattrs)
-		assert.is_true(took < 10)
 	end)
 
-	it("gets another one within seconds", function()
-		local took, xattrs = seconds(function(entry)
+	it("gets another one", function()
+		local xattrs = rewritten(function(entry)
 			local all = entry.xattrs
 			all["user.new"], all["user.k7"] = "v", "other"
 			entry.xattrs = all
@@ -39,6 +36,5 @@ describe("an entry with 35000 xattrs", function()
 		assert.equal("v", xattrs["user.new"])
 		assert.equal("other", xattrs["user.k7"])
 		assert.equal("v", xattrs["user.k35000"])
-		assert.is_true(took < 10)
 	end)
 end)
