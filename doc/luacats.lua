@@ -50,7 +50,7 @@ local function parse_members(text, at, closing)
 end
 
 local function parse_function(text, at)
-  local args, returns = nil, {}
+  local returns, args = {}
   args, at = parse_members(text, at, ")")
   local colon = text:match("^ *:()", at)
   while colon do
@@ -255,7 +255,8 @@ local function finish_block(file, block, line)
 end
 
 local function is_known(line)
-  return line == "" or line:find("^local [%w_]+ = {}$") or line:find("^function .* end$") or line:find("^return [%w_]+$")
+  return line == "" or line:find("^local [%w_]+ = {}$") or line:find("^function .* end$") or
+    line:find("^return [%w_]+$")
 end
 
 --- Reads the text of a file.

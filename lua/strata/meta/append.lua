@@ -20,10 +20,12 @@
 ---@field mtime number  seconds
 ---@field linkpath string?
 
+--- New users and groups.
 ---@class strata.Owners
 ---@field uid? strata.IdMap
 ---@field gid? strata.IdMap
 
+--- New modes, for all of a type.
 ---@class strata.Modes
 ---@field file? integer
 ---@field dir? integer

@@ -1,5 +1,6 @@
 ---@meta _
 
+--- How far a check goes.
 ---@class strata.CheckOptions
 ---@field second_reader? boolean  false: no comparison with libarchive's reading. Default true
 ---@field privileged? boolean  also note devices and files with set-id bits. Default false

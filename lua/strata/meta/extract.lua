@@ -1,7 +1,9 @@
 ---@meta _
 
+--- How layers are applied to a directory.
 ---@class strata.ExtractOptions: strata.WorkOptions
----@field mode? "flat"|"overlay"  one tree, or one directory per layer for overlayfs. Default flat
+---@field mode? "flat"|"overlay"  one tree, or one directory per layer for overlayfs, where a hardlink to a file
+---  of a lower layer shares that file. Default flat
 ---@field merge? boolean  the directory may have something in it. Default false for an image, true for a layer
 ---@field keep_partial? boolean  what a failed extract into a fresh directory has made stays there. Default false
 ---@field unprivileged? boolean  owners, devices and attributes that cannot be set are reported, and are no failure.
@@ -10,6 +12,7 @@
 ---@field xattrs? "trusted"|"user"  overlay: the namespace of its marks. Default: trusted for root
 ---@field limits? strata.Limits  instead of those that the image was opened with
 
+--- What was extracted.
 ---@class strata.ExtractResult
 ---@field path string
 ---@field mode "flat"|"overlay"

@@ -77,43 +77,54 @@ function jobs.check(args) end
 ---@return strata.errcode? code
 function jobs.remove(args) end
 
+--- The jobs that there are.
 ---@alias strata.JobName "inspect"|"entries"|"list"|"read"|"fetch"|"filter"|"save"|"check"|"remove"
 
+--- What all jobs take.
 ---@class strata.JobArguments
 ---@field path string  of the image
 ---@field open? strata.OpenOptions
 
+--- How long a job may take, and how much.
 ---@class strata.JobControl
 ---@field deadline? number  seconds of the monotonic clock after which it gives up: "ETIMEDOUT"
 ---@field shared? string  name of a shared dictionary of nginx
 ---@field key? string  once that has this key, the job gives up: "ECANCELED"
 ---@field threads? integer  that the job may use. Default: one per CPU
 
+--- Which part of a list is wanted.
 ---@class strata.PageArguments: strata.JobArguments
 ---@field offset? integer  entries to pass over. Default 0
 ---@field limit? integer  at most 1000. Default 1000
 
+--- Which entries are wanted.
 ---@class strata.EntriesArguments: strata.PageArguments
 ---@field layer integer
 
+--- Which directory is wanted.
 ---@class strata.ListArguments: strata.PageArguments
 ---@field dir? string  default "/"
 
+--- Which file is wanted.
 ---@class strata.ReadArguments: strata.JobArguments
 ---@field file string
 ---@field max? integer  bytes of content. Default 65536
 
+--- Which file is wanted, and where.
 ---@class strata.FetchArguments: strata.JobArguments
 ---@field file string
 ---@field to string  a path that nothing has yet
 
+--- Where an image goes, and how.
 ---@class strata.SaveArguments: strata.JobArguments
 ---@field to string
 ---@field save? strata.SaveOptions
 
+--- What is done to an image, and where it goes.
 ---@class strata.FilterArguments: strata.SaveArguments
 ---@field edit? strata.EditTable
 
+--- What is checked.
 ---@class strata.CheckArguments: strata.JobArguments
 ---@field policy? strata.Policy
 
@@ -129,6 +140,7 @@ function jobs.remove(args) end
 ---@field module? string  name of a Lua module that returns function(img, args): it edits the image
 ---@field args? table  for that
 
+--- What is told of an image.
 ---@class strata.ImageFacts
 ---@field id string
 ---@field digest string?
@@ -139,6 +151,7 @@ function jobs.remove(args) end
 ---@field config table
 ---@field wasted integer  bytes that no container sees
 
+--- What is told of a layer.
 ---@class strata.LayerFacts
 ---@field index integer
 ---@field diff_id string
@@ -152,6 +165,7 @@ function jobs.remove(args) end
 ---@field whiteouts integer
 ---@field wasted integer  bytes that no container sees
 
+--- What is told of a row of the history.
 ---@class strata.HistoryFacts
 ---@field created string?
 ---@field created_by string?
@@ -160,10 +174,12 @@ function jobs.remove(args) end
 ---@field empty_layer boolean
 ---@field layer integer?
 
+--- A part of a list.
 ---@class strata.EntryPage
 ---@field entries strata.EntryFacts[]
 ---@field total integer  of all pages
 
+--- What is told of an entry.
 ---@class strata.EntryFacts
 ---@field path string
 ---@field type strata.EntryType
@@ -179,10 +195,12 @@ function jobs.remove(args) end
 ---@field layer integer?  of the merged file system: that has put it there
 ---@field links integer?  of the merged file system: names that the file has
 
+--- What is told of a path.
 ---@class strata.FileFacts: strata.EntryFacts
 ---@field content string?  of a file
 ---@field history strata.PathFacts[]
 
+--- What a layer has done to a path.
 ---@class strata.PathFacts
 ---@field action strata.PathAction
 ---@field layer integer

@@ -10,6 +10,7 @@
 ---@field strict? boolean  refuse what readers differ about: see img:check. Default false
 ---@field limits? strata.Limits  the others are those of strata.limits
 
+--- Of an image without layers.
 ---@class strata.NewOptions
 ---@field platform? string  default "linux/amd64"
 ---@field created? string  a time of RFC 3339; default "1970-01-01T00:00:00Z"

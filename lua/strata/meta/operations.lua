@@ -1,13 +1,16 @@
 ---@meta _
 
+--- Which layers become one.
 ---@class strata.SquashOptions: strata.WorkOptions
 ---@field above strata.Image|integer  the base, or its number of layers
 
+--- How an image gets another base.
 ---@class strata.RebaseOptions: strata.WorkOptions
 ---@field config? "keep"|"inherit"  inherit: what the image has unchanged from the old base comes from the new one.
 ---  Default keep
 ---@field force? boolean  the new base may be for another platform. Default false
 
+--- How repeated entries are folded.
 ---@class strata.FoldOptions: strata.WorkOptions
 ---@field prune? boolean  layers without entries are removed then. Default false
 
@@ -19,12 +22,14 @@
 ---@field into integer  the layer that has it
 ---@field bytes integer  of the plain tar, header and content
 
+--- What else is purged.
 ---@class strata.PurgeOptions: strata.WorkOptions
 ---@field history? string  Lua pattern: what matches becomes "***" in created_by and comment
 ---@field env? string  Lua pattern: variables whose "NAME=value" matches are removed
 ---@field labels? string  Lua pattern: labels whose "name=value" matches are removed
 ---@field content? string|string[]  bytes that must be nowhere in the end: not in a layer, not in the config
 
+--- What a purge has removed.
 ---@class strata.PurgeReport
 ---@field removed strata.Purged[]
 ---@field whiteouts integer  that went because they hide nothing any more
@@ -32,16 +37,19 @@
 ---@field env string[]  names of variables
 ---@field labels string[]  names of labels
 
+--- An entry that was removed.
 ---@class strata.Purged
 ---@field layer integer
 ---@field path string
 ---@field type string
 ---@field size integer  bytes
 
+--- How the merged file system is written.
 ---@class strata.ExportOptions: strata.WorkOptions
 ---@field compression? "none"|"gzip"|"zstd"  default none
 ---@field level? integer  gzip 0 to 9, zstd 1 to 19
 
+--- What was written.
 ---@class strata.ExportResult
 ---@field path string
 ---@field size integer  bytes as stored

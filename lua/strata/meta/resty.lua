@@ -9,6 +9,7 @@ local resty = {}
 ---@return strata.Resty
 function resty.new(opts) end
 
+--- What the gate is made with.
 ---@class strata.RestyOptions
 ---@field pool string  of nginx's thread_pool directive
 ---@field threads integer  of that pool; each worker process has so many
@@ -19,6 +20,7 @@ function resty.new(opts) end
 ---@field shared? string  name of a lua_shared_dict, by which jobs are canceled
 ---@field temp_dir? string  for the files of temp(). Default /tmp
 
+--- How a job is run.
 ---@class strata.RunOptions
 ---@field deadline? number  seconds. Default: that of the gate
 ---@field detached? boolean  goes on when the client has gone. Default false

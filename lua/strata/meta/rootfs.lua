@@ -81,11 +81,13 @@ function Rootfs:history(path) end
 ---@return string
 function Rootfs:tree(opts) end
 
+--- How much of a tree is drawn.
 ---@class strata.TreeOptions
 ---@field depth? integer  levels to draw. Default 64
 ---@field width? integer  names of one directory to draw. Default: all
 ---@field layers? boolean  say which layer each comes from. Default false
 
+--- What of a tree is drawn.
 ---@class strata.RootTreeOptions: strata.TreeOptions
 ---@field path? string  the directory to begin at. Default "/"
 
@@ -95,6 +97,7 @@ function Rootfs:tree(opts) end
 ---@field action strata.PathAction
 ---@field entry strata.Entry?  that the layer has for the path
 
+--- What can be done to a path.
 ---@alias strata.PathAction
 ---| "added"
 ---| "changed"

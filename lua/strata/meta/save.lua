@@ -1,5 +1,6 @@
 ---@meta _
 
+--- How images are written.
 ---@class strata.SaveOptions: strata.WorkOptions
 ---@field format? "docker"|"docker-legacy"|"oci"|"oci-archive"  default: as it came
 ---@field compression? "keep"|"gzip"|"zstd"|"none"  of the layers; keep: untouched ones keep their bytes. Default keep
@@ -19,6 +20,7 @@
 ---@field images strata.SaveResult[]?  when there are several: the same for each
 ---@field lost string[]?  of strata.jobs only: what the format cannot hold
 
+--- What became of a layer.
 ---@class strata.SavedLayer
 ---@field action "copied"|"recompressed"|"rewritten"|"added"
 ---@field compression string

@@ -23,6 +23,7 @@ function stream.tar(opts) end
 --- KiB at a time, or twice what is fed. `t(nil)` is the end.
 ---@alias strata.Transform fun(chunk: string?): string?, boolean|string|nil, strata.errcode?
 
+--- What is done to an image that goes by.
 ---@class strata.StreamImageOptions
 ---@field filter? fun(entry: strata.Entry, layer: strata.StreamLayer): boolean?  false drops the entry
 ---@field rewrite? fun(entry: strata.Entry, layer: strata.StreamLayer)  assigns to its fields
@@ -49,6 +50,7 @@ function stream.tar(opts) end
 ---@field compression string
 ---@field index integer?  when the manifest came first
 
+--- How a tar is parsed.
 ---@class strata.StreamTarOptions
 ---@field data? boolean  false: no events for content. Default true
 ---@field compression? "auto"|"none"|"gzip"|"zstd"  default auto

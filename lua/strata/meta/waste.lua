@@ -11,6 +11,7 @@ local waste = {}
 ---@return strata.errcode? code
 function waste.of(layers) end
 
+--- Bytes that no container sees.
 ---@class strata.Waste
 ---@field total integer  bytes of content
 ---@field layers integer[]  the same by layer
