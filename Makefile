@@ -234,7 +234,7 @@ doc: ## the reference of the API as HTML, in build/doc
 	@.ci/deps doc
 	@rm -rf $(BUILD)/doc && mkdir -p $(BUILD)/doc/src
 	@$(LUA) doc/pages.lua $(BUILD)/doc/src
-	@ldoc --quiet --fatalwarnings --testing -c doc/config.ld -d $(BUILD)/doc $(BUILD)/doc/src
+	@ldoc --quiet --fatalwarnings --testing -c doc/config.ld -d $(BUILD)/doc $(BUILD)/doc/src >/dev/null
 	@rm -rf $(BUILD)/doc/src
 	@echo '  $(BUILD)/doc/index.html'
 

@@ -41,7 +41,9 @@ local function find_pages(file)
     local is_type = item.kind == "alias" or item.kind == "class" and not has_page(item)
     if is_type then
       main.items[#main.items + 1] = item
-      places[item.name] = ("%s/%s.html#%s"):format(main.kind, main.name, short(item.name))
+      -- ldoc's anchors for what a class has begin with the class.
+      local anchor = (main.kind == "classes" and main.name .. "." or "") .. short(item.name)
+      places[item.name] = ("%s/%s.html#%s"):format(main.kind, main.name, anchor)
     end
   end
   return pages
@@ -92,32 +94,38 @@ function Writer:begin(text)
 end
 
 function Writer:field(name, type_text, optional, description)
+  name = name:gsub("%.", "_dot_") -- which ldoc would take for a field of a field; doc/config.ld puts it back
   local mark = optional and " <em>optional</em>" or ""
   self:comment(("@field %s %s%s %s"):format(name, type_html(type_text), mark, prose(description)))
 end
 
 function Writer:fields(class)
   for _, field in ipairs(class.fields) do
-    if not field.private then
-      self:field(field.name or ("[%s]"):format(field.indexed), field.text, field.optional, field.description)
+    if field.name and not field.private then
+      self:field(field.name, field.text, field.optional, field.description)
     end
   end
-  for _, operator in ipairs(class.operators) do self:field("()", operator.text, false, operator.description) end
 end
 
-local function parents_of(class)
+-- What is no field with a name.
+local function more_of(class)
   local list = {}
   for _, parent in ipairs(class.parents) do
-    if parent ~= "userdata" then list[#list + 1] = type_html(parent) end
+    if parent ~= "userdata" then list[#list + 1] = ("With the fields of %s."):format(type_html(parent)) end
   end
-  return #list > 0 and "With the fields of " .. table.concat(list, " and ") .. "." or nil
+  for _, field in ipairs(class.fields) do
+    if field.indexed then list[#list + 1] = ("An array of %s."):format(type_html(field.text)) end
+  end
+  for _, operator in ipairs(class.operators) do
+    list[#list + 1] = ("Called: %s."):format(type_html(operator.text))
+  end
+  return table.concat(list, " ")
 end
 
 function Writer:record(item)
   self:begin(item.text)
   if item.kind == "class" then
-    local parents = parents_of(item)
-    if parents then self:comment(parents) end
+    self:comment(more_of(item))
     self:comment("@table " .. short(item.name))
     self:fields(item)
     return
@@ -125,7 +133,7 @@ function Writer:record(item)
   if item.type then self:comment(type_html(item.type.text)) end
   self:comment("@table " .. short(item.name))
   for _, value in ipairs(item.values) do
-    self:comment(("@field %s %s"):format(value.type.name, prose(value.description)))
+    self:comment(("@field %s %s"):format(value.type.name:match('^"(.*)"$'), prose(value.description)))
   end
 end
 
