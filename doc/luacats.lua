@@ -1,7 +1,8 @@
 --- Reads files of LuaCATS annotations (lua/strata/meta): classes, aliases and functions, with their types.
 --
--- One comment block stands before what it tells of; a description is two spaces behind a type. What is not
--- written like that throws, so that nothing is lost unseen.
+-- A comment block stands before what it tells of. A description is two spaces behind a type or name, that of
+-- a result without a name, or of a value, behind " # ". What is not written like that throws, so that
+-- nothing is lost unseen.
 
 local luacats = {}
 
@@ -137,11 +138,10 @@ end
 local function typed(text)
   local type, after = parse_type(text, 1)
   local rest = text:sub(after)
-  local name, description = rest:match("^ ([%w_]+)(.*)$")
-  description = (description or rest):match("^  (%S.*)$") or ""
-  if name == nil and rest ~= "" and description == "" then
-    error(("two spaces expected before '%s'"):format(rest), 0)
-  end
+  local name, more = rest:match("^ ([%w_]+)(.*)$")
+  rest = more or rest
+  local description = rest:match("^  ([^%s#].*)$") or rest:match("^ # (%S.*)$") or ""
+  if rest ~= "" and description == "" then error(("two spaces, or ' # ', expected before '%s'"):format(rest), 0) end
   return { type = type, text = text:sub(1, after - 1), name = name, description = description }
 end
 
@@ -167,11 +167,10 @@ function tags.field(block, rest)
   local field = typed(type)
   field.name, field.optional, field.private, field.indexed = name, optional == "?", scope ~= nil, indexed
   table.insert(block.class.fields, field)
-  block.last = field
 end
 
 function tags.operator(block, rest)
-  local name, type = rest:match("^(%w+)%(%): (.*)$")
+  local name, type = rest:match("^(%w+): (.*)$")
   local operator = typed(type)
   operator.name = name
   table.insert(block.class.operators, operator)
@@ -190,12 +189,15 @@ function tags.param(block, rest)
   local param = typed(type)
   param.name, param.optional = name, optional == "?"
   table.insert(block.params, param)
-  block.last = param
 end
 
+-- Without a name "#" stands before a description, or editors would take its first word for one.
 tags["return"] = function(block, rest)
-  block.last = typed(rest)
-  table.insert(block.returns, block.last)
+  local one = typed(rest)
+  if not one.name and one.description ~= "" and not rest:find(" # ", 1, true) then
+    error("' # ' expected before the description of a result without a name", 0)
+  end
+  table.insert(block.returns, one)
 end
 
 function tags.private(block)
@@ -219,11 +221,7 @@ local function read_line(block, line)
     table.insert(block.alias.values, typed(value))
     return
   end
-  rest = line:match("^%-%-%-  (%S.*)$")
-  if rest and block.last then -- a description that goes on
-    block.last.description = block.last.description .. " " .. rest
-    return
-  end
+  if line:find("^%-%-%-  ") then error("a description goes on: editors would take it for the next line's", 0) end
   table.insert(block.text, line:match("^%-%-%- ?(.*)$"))
 end
 

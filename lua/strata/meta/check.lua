@@ -13,8 +13,7 @@
 --- One finding; tostring() gives a line.
 ---@class strata.Finding
 ---@field code string  what kind: "duplicate-path", "parser-differential" ...
----@field severity "error"|"warning"|"note"  error: readers see different things, or some refuse; warning: what
----  specifications forbid and readers bear with
+---@field severity "error"|"warning"|"note"  errors are what readers see in two ways, or some refuse
 ---@field where string  "layer 3/7 (sha256:ab…)", "archive", "config", "manifest" ...
 ---@field path string?  of the entry or member, raw bytes
 ---@field entry integer?  its number in the tar, from 1

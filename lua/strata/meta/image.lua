@@ -17,7 +17,7 @@ local Image = {}
 --- The layers: an array, and called an iterator: `for i, layer in img:layers() do`.
 ---@class strata.LayerList
 ---@field [integer] strata.Layer
----@operator call(): fun(): integer?, strata.Layer?
+---@operator call: fun(): integer?, strata.Layer?
 
 --- The index of a layout that an image belongs to.
 ---@class strata.IndexFacts
@@ -162,7 +162,7 @@ function Image:rebase(old_base, new_base, opts) end
 --- sees the same.
 ---@param opts? strata.FoldOptions
 ---@return integer? bytes  that the plain tars have less
----@return strata.Folded[]|string  what was folded, or the message
+---@return strata.Folded[]|string # what was folded, or the message
 ---@return strata.errcode? code
 function Image:fold(opts) end
 

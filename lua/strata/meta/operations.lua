@@ -6,8 +6,7 @@
 
 --- How an image gets another base.
 ---@class strata.RebaseOptions: strata.WorkOptions
----@field config? "keep"|"inherit"  inherit: what the image has unchanged from the old base comes from the new one.
----  Default keep
+---@field config? "keep"|"inherit"  inherit: what is unchanged from the old base comes from the new. Default keep
 ---@field force? boolean  the new base may be for another platform. Default false
 
 --- How repeated entries are folded.

@@ -101,7 +101,7 @@ function Rootfs:tree(opts) end
 ---@alias strata.PathAction
 ---| "added"
 ---| "changed"
----| "metadata"  the same content with another mode, owner, time or xattr
----| "repeated"  all the same
----| "deleted"  by a whiteout of the path
----| "hidden"  by a whiteout above it, an opaque directory or another type
+---| "metadata" # the same content with another mode, owner, time or xattr
+---| "repeated" # all the same
+---| "deleted" # by a whiteout of the path
+---| "hidden" # by a whiteout above it, an opaque directory or another type
