@@ -12,16 +12,17 @@ local function names_in(text)
 	luacats.each_name(type_of, function(name)
 		names[#names + 1] = name
 	end)
+	table.sort(names)
 	return names, after
 end
 
 describe("luacats", function()
 	it("finds the names in a type, and its end", function()
 		local names, after = names_in("table<string, a.B|integer>?  a description")
-		assert.same({ "string", "a.B", "integer" }, names)
+		assert.same({ "a.B", "integer", "string" }, names)
 		assert.equal(#"table<string, a.B|integer>?" + 1, after)
 		assert.same({ "x", "y", "z" }, (names_in("(fun(a: x, b?: y[]): z?)?")))
-		assert.same({ "k", "v", "n" }, (names_in('{[k]: v, name?: n}|"literal"')))
+		assert.same({ "k", "n", "v" }, (names_in('{[k]: v, name?: n}|"literal"')))
 	end)
 
 	it("reads a class, its fields and its functions", function()
