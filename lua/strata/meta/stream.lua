@@ -38,6 +38,7 @@ function stream.tar(opts) end
 ---@field prefer? "docker"|"oci"
 ---@field temp_dir? string  default $TMPDIR, or /tmp
 ---@field threads? integer  default: one per CPU
+---@field progress? strata.Progress  of one layer after the other
 ---@field wait? fun()  called again and again while threads work, instead of blocking; it may yield
 ---@field limits? strata.Limits  spool, held: bytes of layers and of all else that wait
 
