@@ -229,6 +229,15 @@ bench: build ## measure beside the peers on one image
 bench-nginx: build ## latency and memory of nginx while it operates on images
 	@$(RUN_LUA) bench/latency.lua
 
+# ldoc does not know the annotations of lua/strata/meta; doc/pages.lua makes of them what it does.
+doc: ## the reference of the API as HTML, in build/doc
+	@.ci/deps doc
+	@rm -rf $(BUILD)/doc && mkdir -p $(BUILD)/doc/src
+	@$(LUA) doc/pages.lua $(BUILD)/doc/src
+	@ldoc --quiet --fatalwarnings --testing -c doc/config.ld -d $(BUILD)/doc $(BUILD)/doc/src >/dev/null
+	@rm -rf $(BUILD)/doc/src
+	@echo '  $(BUILD)/doc/index.html'
+
 deps: ## install the Debian packages that are missing
 	@.ci/deps build demo test
 
@@ -246,5 +255,5 @@ clean: ## remove everything that was built
 	rm -rf $(BUILD)
 
 FORCE:
-.PHONY: help build demo test spec ctest ctests sanitize fuzz fuzz-replay fuzzers coverage lint tidy bench bench-nginx deps \
+.PHONY: help build demo test spec ctest ctests sanitize fuzz fuzz-replay fuzzers coverage lint tidy bench bench-nginx deps doc \
 	install clean FORCE sweep

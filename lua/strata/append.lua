@@ -7,15 +7,6 @@ local layer_source = require "strata.layer_source"
 
 local append = {}
 
----@class strata.AppendOptions: strata.LayerOptions
----@field dir? string  a directory, whose content goes into the layer
----@field layer? strata.Layer  of an image, or detached
----@field at? integer  its number afterwards; default: on top
----@field created_by? string
----@field created? string
----@field comment? string
----@field author? string
-
 local ROW = { created = true, created_by = true, comment = true, author = true }
 
 -- What goes with any source.

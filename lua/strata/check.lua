@@ -16,11 +16,6 @@ local work = require "strata.work"
 
 local check = {}
 
----@class strata.CheckOptions
----@field second_reader? boolean  false: no comparison with libarchive's reading
----@field privileged? boolean  also note devices and files with set-id bits
----@field temp_dir? string  where compressed layers are inflated for the second reader
-
 local OPTIONS = { second_reader = "boolean", privileged = "boolean", temp_dir = "string" }
 
 --- Throws what is no option.

@@ -13,19 +13,6 @@ local schema = require "strata.schema"
 local config = {}
 
 ---@class strata.Config
----@field Env string[]?
----@field Cmd string[]?
----@field Entrypoint string[]?
----@field Labels table<string, string>?
----@field ExposedPorts table<string, table>?
----@field Volumes table<string, table>?
----@field User string?
----@field WorkingDir string?
----@field StopSignal string?
----@field architecture string?
----@field os string?
----@field created string?
----@field author string?
 local methods = {}
 
 local new, state_of, is

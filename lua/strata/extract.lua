@@ -6,31 +6,6 @@ local work = require "strata.work"
 
 local extract = {}
 
----@class strata.ExtractOptions
----@field mode? "flat"|"overlay"  one tree, or one directory per layer for overlayfs, where a hardlink to a file of a
----  lower layer shares that file. Default flat
----@field merge? boolean  the directory may have something in it; extract refuses that otherwise
----@field keep_partial? boolean  what a failed extract into a fresh directory has made stays there
----@field unprivileged? boolean  owners, devices and attributes that cannot be set are reported in the
----  result, and are no failure. Default: true unless run by root
----@field rootless? boolean  owners that cannot be set are recorded as user.rootlesscontainers
----@field xattrs? "trusted"|"user"  overlay: the namespace of its marks. Default: trusted for root
----@field limits? table  instead of those that the image was opened with
----@field threads? integer  default: one per CPU
----@field progress? fun(done: integer, total: integer, what: string)  bytes
-
----@class strata.ExtractResult
----@field path string
----@field mode "flat"|"overlay"
----@field layers integer
----@field entries integer  whiteouts included
----@field bytes integer  of content
----@field skipped {layer: integer, path: string, what: string, name: string?, code: string}[]  what could not be
----  done as the layers say: "owner", "mode", "device", "xattr"; the first 1000
----@field skipped_count integer  all of them
----@field directories string[]?  overlay: of the layers, the base first
----@field lowerdir string?  overlay: the option to mount them with
-
 --- The options, complete; throws what is none.
 ---@param dir string
 ---@param opts strata.ExtractOptions?

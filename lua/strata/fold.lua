@@ -23,18 +23,6 @@ local work = require "strata.work"
 
 local fold = {}
 
----@class strata.FoldOptions
----@field prune? boolean  layers without entries are removed then
----@field threads? integer
----@field progress? function
-
----@class strata.Folded
----@field path string
----@field type string
----@field layer integer  that had the entry
----@field into integer  the layer that has it
----@field bytes integer  of the plain tar, header and content
-
 -- A name of an entry in the layers, in one number.
 local STEP = 2 ^ 32
 local PIECE = 16 * 1048576

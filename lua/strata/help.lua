@@ -31,6 +31,7 @@ strata.Layer
 strata.Entry
   path linkpath mode uid gid uname gname mtime mtime_nsec major minor xattrs    assign
   name type typeflag size pax whiteout opaque index sparse dangling
+  header_offset data_offset stored
   read(max, from)  same_content(entry, max, from)  replace(data)  drop()]],
   ["strata.Config"] = [[
 strata.Config
@@ -54,8 +55,8 @@ strata.Rootfs
 
 TEXTS["strata.RootEntry"] = [[
 strata.RootEntry
-  path name type mode uid gid uname gname size mtime linkpath major minor xattrs
-  layer content_layer entry links inode implied  read(max, from)]]
+  path name type mode uid gid uname gname size mtime mtime_nsec linkpath major minor
+  xattrs layer content_layer entry links inode implied  read(max, from)]]
 
 TEXTS["strata.Index"] = [[
 strata.Index
@@ -73,7 +74,7 @@ strata
   save({img, ...}, what, opts)   plan(img, opts)   open_index(what)   progress()
   layer{from= | lower=, upper= | overlay_upper= | files= | tar= | archive=, to=, owner=, mode=, exclude=, ...}
   check_tar(path, opts)
-  stream.image{filter=, rewrite=, config=, tags=, compression=, temp_dir=, wait=, limits=}   out, more = t(chunk)
+  stream.image{filter=, rewrite=, config=, tags=, compression=, temp_dir=, wait=, limits=}    out, more = t(chunk)
   stream.tar{data=, compression=, limits=}
   version()   help(value)   limits   null   array{}   object{}]]
 

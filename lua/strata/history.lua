@@ -13,13 +13,6 @@ local schema = require "strata.schema"
 local history = {}
 
 ---@class strata.HistoryRow
----@field created string?
----@field created_by string?
----@field author string?
----@field comment string?
----@field empty_layer boolean?
----@field layer strata.Layer?  what the step made
----@field index integer  place in the history, from 1
 local methods = {}
 
 -- In the order of the image-spec.

@@ -24,15 +24,6 @@ local work = require "strata.work"
 local image = {}
 
 ---@class strata.Image
----@field id string  "sha256:" and the hash of the config's bytes
----@field tags string[]  assignable
----@field platform strata.Platform
----@field config strata.Config
----@field layers strata.Layer[]  also an iterator: for i, layer in img:layers()
----@field path string?  the file it came from
----@field edited boolean  save would write something else than what was opened
----@field digest string?  of its manifest, which a registry knows it by
----@field index {digest: string, media_type: string?, annotations: table, manifests: integer}?  that it belongs to
 local methods = {}
 
 local new, state_of, is

@@ -8,9 +8,6 @@ local save = require "strata.save"
 local index = {}
 
 ---@class strata.Index
----@field path string
----@field images strata.Image[]  those that are all here
----@field entries {kind: string, digest: string?, tags: string[], platform: strata.Platform?, missing: boolean}[]
 local methods = {}
 
 local new, state_of

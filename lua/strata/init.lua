@@ -27,15 +27,6 @@ local strata = {
 
 local EPOCH = "1970-01-01T00:00:00Z"
 
----@class strata.OpenOptions
----@field ref? string  tag or ID of the image, when there are several
----@field platform? string  "linux/arm64/v8"
----@field digest? string  of the image's manifest
----@field prefer? "docker"|"oci"  when manifest.json and index.json of an archive disagree
----@field temp_dir? string  for what has to be spooled or inflated
----@field strict? boolean  refuse what readers differ about: see img:check
----@field limits? table  see strata.help("limits")
-
 local function check_what(what, name)
   if type(what) ~= "string" and type(what) ~= "userdata" then
     error(("bad argument #1 to '%s' (string or open file expected, got %s)"):format(name, type(what)), 3)
@@ -122,7 +113,7 @@ function strata.images(what, opts)
 end
 
 --- An image without layers. Nothing in it depends on when or where it is made.
----@param opts {platform: string, created?: string}
+---@param opts? strata.NewOptions
 ---@return strata.Image
 function strata.new(opts)
   opts = opts or {}

@@ -14,16 +14,6 @@ local work = require "strata.work"
 
 local jobs = {}
 
----@class strata.JobArguments
----@field path string  of the image
----@field open? strata.OpenOptions
-
----@class strata.JobControl
----@field deadline? number  seconds of core.monotonic() after which it gives up: "ETIMEDOUT"
----@field shared? string  name of a shared dictionary of nginx
----@field key? string  once that has this key, the job gives up: "ECANCELED"
----@field threads? integer  that the job may use. Default: one per CPU
-
 -- ---- giving up --------------------------------------------------------------------
 
 local EVERY = 5000
@@ -305,17 +295,6 @@ function jobs.fetch(args)
 end
 
 -- ---- changing -------------------------------------------------------------------------
-
----@class strata.EditTable
----@field drop? string[]  patterns of paths: these, and what is below, go
----@field owner? {[1]: integer, [2]: integer}[]  pairs of an old and a new user, for groups as well
----@field env? table<string, string|false>  false: unset
----@field labels? table<string, string|false>
----@field config? table<string, any>  keys of the config, as config.User = "1000"; false deletes
----@field tags? string[]
----@field flatten? boolean
----@field module? string  name of a Lua module that returns function(img, args): it edits the image
----@field args? table  for that
 
 local function filter(img, patterns)
   local matches = glob.matcher(patterns)

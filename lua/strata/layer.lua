@@ -10,19 +10,6 @@ local work = require "strata.work"
 local layer = {}
 
 ---@class strata.Layer
----@field index integer?  position in the image, from 1: the base first; nil while it is in none
----@field diff_id string  digest of the plain tar
----@field chain_id string?  of this layer on those below it
----@field digest string  of the layer as it is stored
----@field size integer  bytes as stored
----@field media_type string
----@field compression string  "none", "gzip", "zstd", ...
----@field created_by string?  of its row of the history
----@field history strata.HistoryRow?
----@field annotations table<string, string>  of its descriptor
----@field foreign boolean  it is not meant to be passed on, and its bytes may be elsewhere
----@field empty boolean  it has no entries
----@field edited boolean
 local methods = {}
 
 local new, state_of, is

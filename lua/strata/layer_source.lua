@@ -15,23 +15,6 @@ local work = require "strata.work"
 
 local layer_source = {}
 
---- One of from, lower and upper, overlay_upper, files, tar, archive; and
----@class strata.LayerOptions: strata.MappingOptions
----@field from? string  a directory
----@field lower? string  a directory, and
----@field upper? string  another one, which the layer makes of it
----@field content? boolean  lower and upper: files that look the same are compared
----@field overlay_upper? string  the upper directory of an overlay mount
----@field files? table<string, string|table>
----@field tar? string  plain or compressed
----@field archive? string  deb, rpm, cpio, zip, 7z, iso ...
----@field compression? "none"|"gzip"|"zstd"
----@field level? integer
----@field temp_dir? string
----@field limits? table
----@field threads? integer
----@field progress? fun(done: integer, total: integer, what: string)
-
 -- What a layer is made with, whatever of.
 local COMMON = { compression = true, level = true, temp_dir = true, limits = true, threads = true, progress = true }
 local COMPRESSIONS = { none = true, gzip = true, zstd = true }

@@ -6,14 +6,6 @@ local work = require "strata.work"
 
 local listing = {}
 
----@class strata.ListedFile
----@field name string
----@field type string
----@field size integer
----@field linkpath string?
----@field digest string?  of a file
----@field role string?  "config", "manifest", "layer 3", "index", "layout", "repositories"
-
 --- Lists and hashes every member.
 ---@param store strata.Members|strata.Directory
 ---@param roles table<string, string>  by name

@@ -5,29 +5,6 @@ local core = require "strata.core"
 
 local mapping = {}
 
---- What functions are told about an entry.
----@class strata.SourceStat
----@field type string
----@field mode integer
----@field uid integer
----@field gid integer
----@field size integer
----@field mtime number
----@field linkpath string?
-
----@alias strata.IdMap integer|table<integer, integer>|fun(path: string, stat: strata.SourceStat): integer?
-
----@alias strata.OwnerFunction fun(path: string, stat: strata.SourceStat): integer?, integer?
-
----@class strata.MappingOptions
----@field to? string  directory that everything goes into
----@field owner? {uid?: strata.IdMap, gid?: strata.IdMap}|strata.OwnerFunction
----@field mode? {file?: integer, dir?: integer}|table<integer, integer>|fun(path: string, stat: table): integer?
----@field exclude? string|fun(path: string, stat: table): boolean?  a Lua pattern of paths; all below goes, too
----@field mtime? integer  of all entries
----@field clamp_mtime? integer  the latest that an entry may have
----@field exact_mtime? boolean  keeps fractions of seconds, which else are cut off
-
 mapping.OPTIONS = { to = true, owner = true, mode = true, exclude = true, mtime = true, clamp_mtime = true,
                     exact_mtime = true }
 

@@ -7,11 +7,6 @@ local object = require "strata.object"
 
 local platform = {}
 
----@class strata.Platform
----@field os string
----@field architecture string
----@field variant string?
-
 local new = object.class("strata.Platform", {}, {
   index = function(state, key) return state[key] end,
   tostring = function(state)

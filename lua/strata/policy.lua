@@ -6,20 +6,6 @@ local json = require "strata.json"
 
 local policy = {}
 
----@class strata.Policy
----@field setid? string[]|false  patterns of paths where set-id files may be; false: anywhere. Default: nowhere
----@field capabilities? string[]|false  the same for files with capabilities. Default: anywhere
----@field devices? string[]|false  the same for device nodes. Default: nowhere
----@field secrets? {paths?: string[], env?: string[], history?: string[]}  patterns of paths (also of files that
----  upper layers hide), Lua patterns of "NAME=value" and of created_by
----@field root_user? boolean  true: the image may run as root. Default: false
-
----@class strata.PolicyFinding
----@field rule string  "setid", "capabilities", "devices", "secrets", "root_user"
----@field message string
----@field path? string
----@field layer? integer
-
 -- 04000 and 02000 of the mode.
 local function is_setid(mode)
   return math.floor(mode / 1024) % 4 > 0

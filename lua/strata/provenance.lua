@@ -5,13 +5,6 @@ local union = require "strata.union"
 
 local provenance = {}
 
----@class strata.PathHistory
----@field layer strata.Layer
----@field action "added"|"changed"|"metadata"|"repeated"|"deleted"|"hidden"
---   metadata: the same content with another mode, owner, time or xattr; repeated: all the same;
---   deleted: by a whiteout of the path; hidden: by one above it, an opaque directory or another type
----@field entry strata.Entry?  that the layer has for the path
-
 local PIECE = 1048576
 
 -- Attributes that a change of metadata changes.

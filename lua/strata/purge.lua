@@ -10,21 +10,6 @@ local work = require "strata.work"
 
 local purge = {}
 
----@class strata.PurgeOptions
----@field history? string  Lua pattern: what matches becomes "***" in created_by and comment
----@field env? string  Lua pattern: variables whose "NAME=value" matches are removed
----@field labels? string  Lua pattern: labels whose "name=value" matches are removed
----@field content? string|string[]  bytes that must be nowhere in the end: not in a layer, not in the config
----@field threads? integer
----@field progress? function
-
----@class strata.PurgeReport
----@field removed {layer: integer, path: string, type: string, size: integer}[]
----@field whiteouts integer  that went because they hide nothing any more
----@field history integer  replacements
----@field env string[]  names
----@field labels string[]  names
-
 local PIECE = 1048576
 
 local function parent_of(path)

@@ -11,12 +11,6 @@ local tags = require "strata.tags"
 
 local rebase = {}
 
----@class strata.RebaseOptions
----@field config? "keep"|"inherit"  inherit: what the image has unchanged from the old base comes from the new one
----@field force? boolean  the new base may be for another platform
----@field threads? integer
----@field progress? function
-
 local BASE_DIGEST = "org.opencontainers.image.base.digest"
 local BASE_NAME = "org.opencontainers.image.base.name"
 

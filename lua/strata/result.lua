@@ -5,25 +5,6 @@ local core = require "strata.core"
 
 local result = {}
 
----@class strata.SaveResult
----@field path string?
----@field format string
----@field digest string?  of the manifest, when the format has one
----@field id string  of the image
----@field size integer?  of the output
----@field layers strata.SavedLayer[]
----@field images strata.SaveResult[]?  when there are several: the same for each
-
----@class strata.SavedLayer
----@field action "copied"|"recompressed"|"rewritten"|"added"
----@field compression string
----@field old_digest string?
----@field old_diff_id string?
----@field old_size integer?  bytes as stored
----@field digest string?  as stored; nil when it is not known
----@field diff_id string
----@field size integer?
-
 ---@param product strata.Product
 ---@return strata.SavedLayer[]
 local function layers_of(product)

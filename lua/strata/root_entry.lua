@@ -7,27 +7,6 @@ local object = require "strata.object"
 local root_entry = {}
 
 ---@class strata.RootEntry
----@field path string  without links on the way; "." for the root
----@field name string
----@field type string  "file" "dir" "symlink" "char" "block" "fifo" "other"; "hardlink" to a file that is nowhere
----@field mode integer
----@field uid integer
----@field gid integer
----@field uname string
----@field gname string
----@field size integer
----@field mtime number
----@field mtime_nsec integer
----@field linkpath string?  of a symlink
----@field major integer?
----@field minor integer?
----@field xattrs table<string, string>
----@field links integer  names that the file has
----@field inode integer?  the same for all names of a file that has several
----@field layer strata.Layer?  that has put it at this path; nil for a root that none has
----@field content_layer strata.Layer?  that holds what is in it: another one for a link across layers
----@field entry strata.Entry?  of that layer; nil for a directory that only its contents imply
----@field implied boolean
 local methods = {}
 
 local new, state_of

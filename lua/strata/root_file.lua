@@ -8,7 +8,6 @@ local root_file = {}
 local PIECE = 65536
 
 ---@class strata.RootFile
----@field size integer
 local methods = {}
 
 local new, state_of

@@ -14,8 +14,6 @@ local union = require "strata.union"
 local rootfs = {}
 
 ---@class strata.Rootfs
----@field layers strata.Layer[]  that it is made of, base first
----@field count integer  of its paths, the root among them
 local methods = {}
 
 local new, state_of, is

@@ -16,16 +16,6 @@ local work = require "strata.work"
 
 local save = {}
 
----@class strata.SaveOptions
----@field format? "docker"|"docker-legacy"|"oci"|"oci-archive"  default: as it came
----@field compression? "keep"|"gzip"|"zstd"|"none"  default keep
----@field level? integer  gzip 0 to 9, zstd 1 to 19
----@field reproducible? boolean  compressed bytes do not depend on the machine: gzip by zlib
----@field attestations? "keep"|"drop"|"refuse"  of images that change; default keep
----@field verify? boolean  false: what is copied is not hashed. Default true
----@field threads? integer  default: one per CPU
----@field progress? fun(done: integer, total: integer, what: string)  bytes
-
 local FORMATS = { docker = true, ["docker-legacy"] = true, oci = true, ["oci-archive"] = true }
 
 --- A part of the output, in order: bytes, or a range of a file that is hashed

@@ -5,11 +5,6 @@ local json = require "strata.json"
 
 local tree = {}
 
----@class strata.TreeOptions
----@field depth? integer  levels to draw
----@field width? integer  names of one directory to draw
----@field layers? boolean  say which layer each comes from
-
 local function describe(view, node, opts)
   local kind, layer, _, links = view:info(node)
   local name, own = json.printable(view:name(node), 200), view:entry(node)

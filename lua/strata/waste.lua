@@ -6,10 +6,6 @@ local union = require "strata.union"
 
 local waste = {}
 
----@class strata.Waste
----@field total integer  bytes of content
----@field layers integer[]  the same by layer
-
 -- The files of the merged tree: of each layer, which entries hold what is seen.
 local function find_visible(tree, count)
   local visible = {}

@@ -9,13 +9,6 @@ local MAX_ALIKE = 1000
 
 --- One finding. tostring gives a line.
 ---@class strata.Finding
----@field code string  what kind: "duplicate-path", "parser-differential" ...
----@field severity "error"|"warning"|"note"  error: readers see different things, or some refuse
----@field where string  "layer 3/7 (sha256:ab…)", "archive", "config", "manifest" ...
----@field path string?  of the entry or member, raw bytes
----@field entry integer?  its number in the tar, from 1
----@field offset integer?  of its header in the tar
----@field message string  one sentence
 local Finding = {}
 Finding.__index = Finding
 
@@ -28,7 +21,6 @@ function Finding:__tostring()
 end
 
 ---@class strata.Report
----@field [integer] strata.Finding
 local Report = {}
 
 function Report.__tostring(list)

@@ -25,22 +25,6 @@ local image = {}
 local PIECE = 256 * 1024
 
 
----@class strata.StreamImageOptions
----@field filter? fun(entry: strata.Entry, layer: strata.StreamLayer): boolean?  false drops the entry
----@field rewrite? fun(entry: strata.Entry, layer: strata.StreamLayer)  assigns to its fields
----@field config? fun(config: strata.Config)  called once, when all layers have been seen
----@field tags? string[]
----@field compression? "keep"|"none"|"gzip"|"zstd"  of the stream as a whole; default keep
----@field level? integer
----@field attestations? "keep"|"drop"|"refuse"  of an image that changes
----@field ref? string  which image is meant, of several
----@field platform? string
----@field prefer? "docker"|"oci"
----@field temp_dir? string
----@field threads? integer
----@field wait? fun()  called again and again while threads work, instead of blocking; it may yield
----@field limits? table  those of strata.open; spool, held: bytes of layers and of all else that wait
-
 ---@class strata.ImageStream
 ---@field opts strata.StreamImageOptions
 ---@field map userdata

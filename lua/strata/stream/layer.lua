@@ -7,15 +7,6 @@ local work = require "strata.work"
 
 local layer = {}
 
---- What filter and rewrite get as their second argument.
----@class strata.StreamLayer
----@field index integer?  position in the image, from 1; nil while no manifest.json has told it
----@field name string  of the member
----@field digest string  as it is stored
----@field diff_id string
----@field size integer  as it is stored
----@field compression "none"|"gzip"|"zstd"
-
 ---@class strata.SpooledLayer
 ---@field member table
 ---@field handle strata.StreamLayer

@@ -16,16 +16,7 @@ local object = require "strata.object"
 
 local tar = {}
 
---- What becomes known, in the order of the bytes.
----@class strata.TarEvent
----@field type "entry"|"data"|"global"|"end"
----@field offset integer  in the plain tar: of the entry's first header, of the data, behind the end blocks
----@field entry? table  the fields of a strata.Entry, as a plain table
----@field data? string  of the entry that came last
----@field pax? table<string, string>  of a global header
-
 ---@class strata.TarStream
----@field compression string?  once it is known
 local methods = {}
 
 local new, state_of

@@ -1,0 +1,21 @@
+---@meta _
+
+--- How far a check goes.
+---@class strata.CheckOptions
+---@field second_reader? boolean  false: no comparison with libarchive's reading. Default true
+---@field privileged? boolean  also note devices and files with set-id bits. Default false
+---@field temp_dir? string  where compressed layers are inflated for the second reader. Default $TMPDIR, or /tmp
+
+--- An array of findings, empty for most images; tostring() gives a line for each.
+---@class strata.Report
+---@field [integer] strata.Finding
+
+--- One finding; tostring() gives a line.
+---@class strata.Finding
+---@field code string  what kind: "duplicate-path", "parser-differential" ...
+---@field severity "error"|"warning"|"note"  errors are what readers see in two ways, or some refuse
+---@field where string  "layer 3/7 (sha256:ab…)", "archive", "config", "manifest" ...
+---@field path string?  of the entry or member, raw bytes
+---@field entry integer?  its number in the tar, from 1
+---@field offset integer?  of its header in the tar
+---@field message string  one sentence

@@ -1,0 +1,68 @@
+---@meta _
+
+--- Why something failed: the third value of `nil, message, code`. Codes of the system have the name that errno(3) has;
+--- those that are not of this list, as of rare errors of the kernel, come as "EIO".
+---@alias strata.errcode
+---| "EAMBIGUOUS" # several images fit
+---| "EDIGEST" # content does not hash to what names it
+---| "EFORMAT" # input is malformed
+---| "ELIMIT" # a limit is crossed; its name is in the message
+---| "EUNSUPPORTED" # a format, compression or feature that is not there
+---| "EBUSY" # too many jobs wait
+---| "ECANCELED" # a job was canceled
+---| "ETIMEDOUT" # a deadline has passed
+---| "ENOENT" # it is not there
+---| "ENOMEM" # want of memory
+---| "ESTALE" # a file changed while it was read
+---| "EINVAL" # it makes no sense for this image
+---| "EEXIST" # something is there, or left, that must not be
+---| "ENOTEMPTY" # a directory that should be empty
+---| "ENOTDIR" # no directory
+---| "EISDIR" # a directory, where a file was wanted
+---| "ELOOP" # symlinks without an end
+---| "EIO" # reading or writing failed
+---| "EPIPE" # the reader of a pipe has gone
+---| "ENOSPC" # no space is left
+---| "EDQUOT" # the quota is used up
+---| "EACCES" # permission is denied
+---| "EPERM" # it is not permitted
+---| "EROFS" # the file system is read only
+---| "ENAMETOOLONG"
+---| "EXDEV"
+---| "E2BIG"
+---| "EAGAIN"
+---| "EBADF"
+---| "ECHILD"
+---| "EDEADLK"
+---| "EDOM"
+---| "EFAULT"
+---| "EFBIG"
+---| "EILSEQ"
+---| "EINTR"
+---| "EMFILE"
+---| "EMLINK"
+---| "ENFILE"
+---| "ENODATA"
+---| "ENODEV"
+---| "ENOLCK"
+---| "ENOSYS"
+---| "ENOTBLK"
+---| "ENOTSUP"
+---| "ENXIO"
+---| "EOVERFLOW"
+---| "ERANGE"
+---| "ESPIPE"
+---| "ESRCH"
+---| "ETXTBSY"
+---| "EUSERS"
+
+--- What an option `progress` is called with: bytes that are done, bytes in all, and "hashing", "writing" ...
+---@alias strata.Progress fun(done: integer, total: integer, what: string)
+
+--- What a filter is called with for every entry; false drops it.
+---@alias strata.EntryFilter fun(entry: strata.Entry, layer: strata.Layer): boolean?
+
+--- Options of whatever only works, and may take long.
+---@class strata.WorkOptions
+---@field threads? integer  default: one per CPU
+---@field progress? strata.Progress

@@ -1,0 +1,129 @@
+---@meta _
+
+--- The config of an image: a JSON document with the ways of the image-spec.
+---
+--- Fields read and assign its keys: a name that begins with a capital is a key of the document's "config" object, any
+--- other one of the document itself; keys that are not listed here as well. What is read is a copy, nil deletes, and
+--- an edit changes its own span of the text and nothing else. Values of a kind that the key cannot have throw.
+---@class strata.Config: userdata
+---@field Env string[]?  "NAME=value"; see set_env
+---@field Cmd string[]?
+---@field Entrypoint string[]?
+---@field User string?
+---@field WorkingDir string?
+---@field Labels table<string, string>?
+---@field ExposedPorts table<string, table>?  {"80/tcp"} can be assigned, too
+---@field Volumes table<string, table>?  {"/data"} can be assigned, too
+---@field StopSignal string?
+---@field Healthcheck table?
+---@field OnBuild string[]?
+---@field Shell string[]?
+---@field ArgsEscaped boolean?
+---@field architecture string?
+---@field os string?
+---@field variant string?
+---@field ["os.version"] string?
+---@field ["os.features"] string[]?
+---@field created string?  a time of RFC 3339
+---@field author string?
+---@field config table?  all of the "config" object
+---@field history table[]?  rows as plain tables; img:history() knows their layers
+local Config = {}
+
+--- The value at a JSON Pointer, a copy; nil when it is absent or null. Throws what is no pointer.
+---@param pointer string  e.g. "/config/Env/0"
+---@return any value
+function Config:get(pointer) end
+
+--- Sets the value at a JSON Pointer; nil deletes it, and strata.null is a null. Throws what is no pointer, and what
+--- cannot stand there.
+---@param pointer string
+---@param value any
+---@return strata.Config? self
+---@return string? message
+---@return strata.errcode? code
+function Config:set(pointer, value) end
+
+--- Iterates in the order of the document: over the names and values of Env, Labels and other objects, over the indices
+--- and values of arrays. Throws for a key that holds neither.
+---@param key string
+---@return fun(): any, any
+function Config:each(key) end
+
+--- The text of the document as it stands now.
+---@return string
+function Config:text() end
+
+--- The whole document as plain tables, a copy.
+---@return table
+function Config:totable() end
+
+--- The value of an environment variable, nil alone when it is not set.
+---@param name string
+---@return string? value
+---@return string? message
+---@return strata.errcode? code
+function Config:get_env(name) end
+
+--- Sets an environment variable, in its place or behind the others.
+---@param name string
+---@param value string|number
+---@return strata.Config? self
+---@return string? message
+---@return strata.errcode? code
+function Config:set_env(name, value) end
+
+--- Removes an environment variable, wherever it stands.
+---@param name string
+---@return strata.Config? self
+---@return string? message
+---@return strata.errcode? code
+function Config:unset_env(name) end
+
+--- The value of a label, nil when it is not set.
+---@param name string
+---@return string? value
+function Config:get_label(name) end
+
+--- Sets a label, in its place or behind the others.
+---@param name string
+---@param value string|number
+---@return strata.Config? self
+---@return string? message
+---@return strata.errcode? code
+function Config:set_label(name, value) end
+
+--- Removes a label.
+---@param name string
+---@return strata.Config? self
+---@return string? message
+---@return strata.errcode? code
+function Config:del_label(name) end
+
+--- Declares a port. Throws what is none.
+---@param port string|integer  8080, "8080" (tcp) or "53/udp"
+---@return strata.Config? self
+---@return string? message
+---@return strata.errcode? code
+function Config:add_port(port) end
+
+--- Removes a declared port.
+---@param port string|integer
+---@return strata.Config? self
+---@return string? message
+---@return strata.errcode? code
+function Config:del_port(port) end
+
+--- Declares a volume. Throws a path that is not absolute.
+---@param path string
+---@return strata.Config? self
+---@return string? message
+---@return strata.errcode? code
+function Config:add_volume(path) end
+
+--- Removes a declared volume.
+---@param path string
+---@return strata.Config? self
+---@return string? message
+---@return strata.errcode? code
+function Config:del_volume(path) end

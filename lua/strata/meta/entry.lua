@@ -1,0 +1,63 @@
+---@meta _
+
+--- What an entry is.
+---@alias strata.EntryType "file"|"dir"|"symlink"|"hardlink"|"char"|"block"|"fifo"|"other"
+
+--- One entry of a layer. Fields are read from the layer's index; those that can be assigned patch their own bytes of
+--- the header. Assigning any other one throws.
+---@class strata.Entry: userdata
+---@field path string  without "/" or "./" in front; the root is "."; assignable
+---@field name string  as it stands in the tar
+---@field type strata.EntryType
+---@field typeflag string  the character in the header
+---@field mode integer  permissions, 0 to 07777; assignable
+---@field uid integer  assignable
+---@field gid integer  assignable
+---@field uname string  assignable
+---@field gname string  assignable
+---@field size integer  bytes, holes of sparse files included
+---@field mtime number  seconds; assignable
+---@field mtime_nsec integer  assignable
+---@field linkpath string?  of links; assignable
+---@field major integer?  of devices; assignable
+---@field minor integer?  of devices; assignable
+---@field xattrs table<string, string>  a copy; assign it to change it
+---@field pax table<string, string>  the records of its PAX header
+---@field whiteout string?  the path that it deletes
+---@field opaque string?  the directory that it hides what is below of
+---@field index integer  place in the tar, from 1
+---@field sparse boolean
+---@field dangling boolean  a hardlink to a file that is not in this layer
+---@field header_offset integer  in the plain tar: of its first header
+---@field data_offset integer  in the plain tar: of its content
+---@field stored integer  bytes of content in the plain tar
+---@field private marked boolean
+local Entry = {}
+
+--- The content of a file; hardlinks are followed inside the layer.
+---@param max? integer  bytes at most; without it more than limits.read are "ELIMIT"
+---@param from? integer  bytes to pass over. Default 0
+---@return string?
+---@return string? message
+---@return strata.errcode? code
+function Entry:read(max, from) end
+
+--- Whether two files have the same content; hardlinks are followed inside their layers.
+---@param other strata.Entry
+---@param max? integer  bytes to compare at most
+---@param from? integer  bytes to pass over. Default 0
+---@return boolean?
+---@return string? message
+---@return strata.errcode? code
+function Entry:same_content(other, max, from) end
+
+--- Gives a file another content, under every name that it has in this layer. Throws for what is no file.
+---@param data string
+---@return strata.Entry self
+function Entry:replace(data) end
+
+--- Drops the entry.
+function Entry:drop() end
+
+---@private
+function Entry:mark() end

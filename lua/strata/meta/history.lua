@@ -1,0 +1,16 @@
+---@meta _
+
+--- A row of an image's history, one step of its build. Fields read and assign, nil deletes; throws when the row has
+--- been dropped. Keys that are not listed here can be read and assigned as well.
+---@class strata.HistoryRow: userdata
+---@field created string?  a time of RFC 3339
+---@field created_by string?
+---@field author string?
+---@field comment string?
+---@field empty_layer boolean?
+---@field layer strata.Layer?  what the step made; not to be assigned
+---@field index integer  place in the history, from 1; not to be assigned
+local HistoryRow = {}
+
+--- Removes a row that has no layer. Throws for one that has.
+function HistoryRow:drop() end

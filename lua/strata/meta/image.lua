@@ -1,0 +1,224 @@
+---@meta _
+
+--- An image: ordered layers and a config, opened from an archive or made anew. Everything happens in memory; the file
+--- that it came from is only read, and nothing is written until save. An edit that failed keeps it from being saved.
+---@class strata.Image: userdata
+---@field id string  "sha256:" and the hash of the config's bytes
+---@field digest string?  of its manifest, which a registry knows it by; nil when it came without one
+---@field tags string[]  a copy; assign it to change it
+---@field platform strata.Platform
+---@field config strata.Config
+---@field layers strata.LayerList  the base first
+---@field path string?  the file that it came from
+---@field edited boolean  save would write something else than what was opened
+---@field index strata.IndexFacts?  the index that it belongs to
+local Image = {}
+
+--- The layers: an array, and called an iterator: `for i, layer in img:layers() do`.
+---@class strata.LayerList
+---@field [integer] strata.Layer
+---@operator call: fun(): integer?, strata.Layer?
+
+--- The index of a layout that an image belongs to.
+---@class strata.IndexFacts
+---@field digest string
+---@field media_type string?
+---@field annotations table<string, string>
+---@field manifests integer  that it lists
+
+--- The history, oldest first: rows beside the layers that they made.
+---@return strata.HistoryRow[]
+function Image:history() end
+
+--- Replaces what matches a Lua pattern in created_by and comment of every row.
+---@param pattern string
+---@param replacement? string  default "***"
+---@return integer? count  of replacements
+---@return string? message
+---@return strata.errcode? code
+function Image:scrub_history(pattern, replacement) end
+
+--- Drops the whole history, which is optional.
+---@return strata.Image self
+function Image:clear_history() end
+
+--- A plain table with the names of `docker image inspect`.
+---@return table
+function Image:inspect() end
+
+--- The file system that a container sees, without unpacking.
+---@param opts? {upto?: integer}  of the first layers only
+---@return strata.Rootfs?
+---@return string? message
+---@return strata.errcode? code
+function Image:rootfs(opts) end
+
+--- The merged tree of all layers, drawn for people. Throws when a layer cannot be read.
+---@param opts? strata.TreeOptions
+---@return string
+function Image:tree(opts) end
+
+--- The bytes that no container sees: of files that upper layers replace, delete or hide, or repeat for other metadata.
+---@return strata.Waste?
+---@return string? message
+---@return strata.errcode? code
+function Image:waste() end
+
+--- The members of the archive with their hashes; empty for an image that came from nowhere.
+---@return strata.ListedFile[]?
+---@return string? message
+---@return strata.errcode? code
+function Image:files() end
+
+--- Reads everything and compares every digest and diff_id; the message names the first that differs ("EDIGEST").
+---@param opts? strata.WorkOptions
+---@return boolean? ok
+---@return string? message
+---@return strata.errcode? code
+function Image:verify(opts) end
+
+--- What readers differ about in this image, and what some of them refuse.
+---@param opts? strata.CheckOptions
+---@return strata.Report?
+---@return string? message
+---@return strata.errcode? code
+function Image:check(opts) end
+
+--- Drops the entries of all layers for which fn returns false, and with them whiteouts that then hide nothing. A file
+--- that others in its layer hardlink to can be dropped: its first link becomes the file.
+---@param fn strata.EntryFilter
+---@return strata.Image? self
+---@return string? message
+---@return strata.errcode? code
+function Image:filter(fn) end
+
+--- Calls fn for each entry of all layers, to assign to its fields.
+---@param fn fun(entry: strata.Entry, layer: strata.Layer)
+---@return strata.Image? self
+---@return string? message
+---@return strata.errcode? code
+function Image:rewrite(fn) end
+
+--- Removes layers without entries; their rows of the history become empty.
+---@return strata.Image? self
+---@return string? message
+---@return strata.errcode? code
+function Image:prune() end
+
+--- Adds a layer made of files, a directory, a tar, another archive, or one that is there already; on top, or at a
+--- place between the others. Throws options that make no sense together.
+---@param spec strata.AppendOptions  exactly one source
+---@return strata.Image? self
+---@return string[]|string|nil skipped  what cannot be in a layer, nil for nothing; or the message
+---@return strata.errcode? code
+function Image:append(spec) end
+
+--- Makes one layer of several: `squash(2, 4)`, or of all above a base: `squash{above = base}`. Nothing that was
+--- deleted comes back.
+---@param first integer|strata.SquashOptions
+---@param last? integer
+---@param opts? strata.WorkOptions
+---@return strata.Image? self
+---@return string? message
+---@return strata.errcode? code
+function Image:squash(first, last, opts) end
+
+--- Makes one layer of all.
+---@param opts? strata.WorkOptions
+---@return strata.Image? self
+---@return string? message
+---@return strata.errcode? code
+function Image:flatten(opts) end
+
+--- Removes a layer, or all that were created by what matches a Lua pattern, with their rows of the history. A hardlink
+--- of another layer into it is refused.
+---@param which integer|string
+---@param opts? strata.WorkOptions
+---@return strata.Image? self
+---@return string? message
+---@return strata.errcode? code
+function Image:remove_layer(which, opts) end
+
+--- Moves a layer; its row of the history goes along.
+---@param from integer
+---@param to integer  its number afterwards
+---@param opts? strata.WorkOptions
+---@return strata.Image? self
+---@return string? message
+---@return strata.errcode? code
+function Image:move_layer(from, to, opts) end
+
+--- Puts the layers above one base onto another; they keep their bytes. Refused with "EINVAL" where the layers of the
+--- old base are not the lowest ones.
+---@param old_base strata.Image
+---@param new_base strata.Image
+---@param opts? strata.RebaseOptions
+---@return strata.Image? self
+---@return string? message
+---@return strata.errcode? code
+function Image:rebase(old_base, new_base, opts) end
+
+--- Drops entries that repeat the content of a lower layer with other metadata, which the lower one takes. A container
+--- sees the same.
+---@param opts? strata.FoldOptions
+---@return integer? bytes  that the plain tars have less
+---@return strata.Folded[]|string # what was folded, or the message
+---@return strata.errcode? code
+function Image:fold(opts) end
+
+--- Removes paths from every layer for good, with whiteouts that are needless then, and proves it by reading all again:
+--- "EEXIST" when something is left. Hardlinks to them stay, with the content.
+---@param which string|strata.EntryFilter  a Lua pattern of paths, or a function that returns true
+---@param opts? strata.PurgeOptions
+---@return strata.PurgeReport?
+---@return string? message
+---@return strata.errcode? code
+function Image:purge(which, opts) end
+
+--- Adds a tag, like `docker tag`. Throws what is no reference.
+---@param ref string  "app:2", "registry/app:2"; without a tag: ":latest"
+---@return strata.Image self
+function Image:tag(ref) end
+
+--- Takes a tag away; one that is not there is no error. Throws what is no reference.
+---@param ref string
+---@return strata.Image self
+function Image:untag(ref) end
+
+--- Writes the image, in the way that it was stored or in another format. The output appears whole or not at all; it
+--- may be what the image came from.
+---@param what string|file*  a path, "-" for standard output, or an open Lua file
+---@param opts? strata.SaveOptions
+---@return strata.SaveResult?
+---@return string[]|string|nil lost  what the format cannot hold, nil for nothing; or the message
+---@return strata.errcode? code
+function Image:save(what, opts) end
+
+--- Writes the file system that a container sees as one tar, sorted, hardlinks behind their files.
+---@param path string
+---@param opts? strata.ExportOptions
+---@return strata.ExportResult?
+---@return string? message
+---@return strata.errcode? code
+function Image:export(path, opts) end
+
+--- Applies all layers to a directory, which is made when it is not there. Every digest is checked on the way; after a
+--- failure nothing is left of it.
+---@param dir string  must be empty, unless opts.merge
+---@param opts? strata.ExtractOptions
+---@return strata.ExtractResult?
+---@return string? message
+---@return strata.errcode? code
+function Image:extract(dir, opts) end
+
+--- Frees what the image holds. Every method and field throws afterwards; closing twice does nothing.
+function Image:close() end
+
+--- A member of an archive, or a file of a layout.
+---@class strata.ListedFile
+---@field name string
+---@field type string
+---@field size integer  bytes
+---@field linkpath string?
+---@field digest string?  of a file
+---@field role string?  "config", "manifest", "layer 3", "index", "layout", "repositories"

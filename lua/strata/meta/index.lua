@@ -1,0 +1,35 @@
+---@meta _
+
+--- All images of a layout or an archive, edited and saved as one.
+---@class strata.Index: userdata
+---@field path string
+---@field images strata.Image[]  those that are all here; throws when one cannot be read
+---@field entries strata.IndexEntry[]
+local Index = {}
+
+--- What a layout or an archive lists.
+---@class strata.IndexEntry
+---@field kind "image"|"attestation"|"artifact"
+---@field digest string?  of the manifest
+---@field tags string[]
+---@field platform strata.Platform?
+---@field missing boolean  a part of it is not here
+
+--- Calls fn with every image, or with those of a platform.
+---@param fn fun(img: strata.Image)
+---@param selector? {platform?: string}
+---@return strata.Index? self
+---@return string? message
+---@return strata.errcode? code
+function Index:each(fn, selector) end
+
+--- Saves the whole, with the images that were edited.
+---@param what string|file*
+---@param opts? strata.SaveOptions
+---@return strata.SaveResult?
+---@return string[]|string|nil lost  what the format cannot hold, nil for nothing; or the message
+---@return strata.errcode? code
+function Index:save(what, opts) end
+
+--- Closes the images, too.
+function Index:close() end

@@ -1,0 +1,209 @@
+---@meta strata.jobs
+
+--- Jobs on images by paths and plain tables: what goes in and what comes out can be copied from one Lua state to
+--- another, as nginx's worker threads do. Errors are values.
+---@class strata.jobs
+local jobs = {}
+
+--- Runs a job by its name. Nothing is thrown: misuse comes back with the code "EINVAL".
+---@param name strata.JobName
+---@param args table  as the job takes them
+---@param control? strata.JobControl
+---@return table? result
+---@return string? message
+---@return strata.errcode? code
+function jobs.run(name, args, control) end
+
+--- What an image is: config, layers beside the history, sizes, wasted bytes.
+---@param args strata.JobArguments
+---@return strata.ImageFacts?
+---@return string? message
+---@return strata.errcode? code
+function jobs.inspect(args) end
+
+--- The entries of a layer, a page of them.
+---@param args strata.EntriesArguments
+---@return strata.EntryPage?
+---@return string? message
+---@return strata.errcode? code
+function jobs.entries(args) end
+
+--- What is in a directory of the merged file system, a page of it.
+---@param args strata.ListArguments
+---@return strata.EntryPage?
+---@return string? message
+---@return strata.errcode? code
+function jobs.list(args) end
+
+--- What is known of a path, and what each layer has done to it; of a file the first bytes.
+---@param args strata.ReadArguments
+---@return strata.FileFacts?
+---@return string? message
+---@return strata.errcode? code
+function jobs.read(args) end
+
+--- Writes the content of a file to another one.
+---@param args strata.FetchArguments
+---@return {size: integer}?
+---@return string? message
+---@return strata.errcode? code
+function jobs.fetch(args) end
+
+--- Edits an image and saves it.
+---@param args strata.FilterArguments
+---@return strata.SaveResult?
+---@return string? message
+---@return strata.errcode? code
+function jobs.filter(args) end
+
+--- Saves an image, in another format for one.
+---@param args strata.SaveArguments
+---@return strata.SaveResult?
+---@return string? message
+---@return strata.errcode? code
+function jobs.save(args) end
+
+--- Reads every byte and compares every digest; finds what breaks the rules of a policy.
+---@param args strata.CheckArguments
+---@return {id: string, findings: strata.PolicyFinding[]}?
+---@return string? message
+---@return strata.errcode? code
+function jobs.check(args) end
+
+--- Removes a file: for large ones the kernel takes its time.
+---@param args {path: string}
+---@return {removed: boolean}?
+---@return string? message
+---@return strata.errcode? code
+function jobs.remove(args) end
+
+--- The jobs that there are.
+---@alias strata.JobName "inspect"|"entries"|"list"|"read"|"fetch"|"filter"|"save"|"check"|"remove"
+
+--- What all jobs take.
+---@class strata.JobArguments
+---@field path string  of the image
+---@field open? strata.OpenOptions
+
+--- How long a job may take, and how much.
+---@class strata.JobControl
+---@field deadline? number  seconds of the monotonic clock after which it gives up: "ETIMEDOUT"
+---@field shared? string  name of a shared dictionary of nginx
+---@field key? string  once that has this key, the job gives up: "ECANCELED"
+---@field threads? integer  that the job may use. Default: one per CPU
+
+--- Which part of a list is wanted.
+---@class strata.PageArguments: strata.JobArguments
+---@field offset? integer  entries to pass over. Default 0
+---@field limit? integer  at most 1000. Default 1000
+
+--- Which entries are wanted.
+---@class strata.EntriesArguments: strata.PageArguments
+---@field layer integer
+
+--- Which directory is wanted.
+---@class strata.ListArguments: strata.PageArguments
+---@field dir? string  default "/"
+
+--- Which file is wanted.
+---@class strata.ReadArguments: strata.JobArguments
+---@field file string
+---@field max? integer  bytes of content. Default 65536
+
+--- Which file is wanted, and where.
+---@class strata.FetchArguments: strata.JobArguments
+---@field file string
+---@field to string  a path that nothing has yet
+
+--- Where an image goes, and how.
+---@class strata.SaveArguments: strata.JobArguments
+---@field to string
+---@field save? strata.SaveOptions
+
+--- What is done to an image, and where it goes.
+---@class strata.FilterArguments: strata.SaveArguments
+---@field edit? strata.EditTable
+
+--- What is checked.
+---@class strata.CheckArguments: strata.JobArguments
+---@field policy? strata.Policy
+
+--- What is done to an image, in the order of the fields.
+---@class strata.EditTable
+---@field drop? string[]  patterns of paths: these, and what is below, go
+---@field owner? integer[][]  pairs of an old and a new user, for groups as well
+---@field env? table<string, string|false>  false: unset
+---@field labels? table<string, string|false>  false: removed
+---@field config? table<string, any>  keys of the config, as config.User = "1000"; false deletes
+---@field tags? string[]
+---@field flatten? boolean
+---@field module? string  name of a Lua module that returns function(img, args): it edits the image
+---@field args? table  for that
+
+--- What is told of an image.
+---@class strata.ImageFacts
+---@field id string
+---@field digest string?
+---@field tags string[]
+---@field platform string
+---@field layers strata.LayerFacts[]
+---@field history strata.HistoryFacts[]
+---@field config table
+---@field wasted integer  bytes that no container sees
+
+--- What is told of a layer.
+---@class strata.LayerFacts
+---@field index integer
+---@field diff_id string
+---@field digest string
+---@field size integer  bytes as stored
+---@field compression string
+---@field media_type string
+---@field created_by string?
+---@field entries integer
+---@field bytes integer  of content
+---@field whiteouts integer
+---@field wasted integer  bytes that no container sees
+
+--- What is told of a row of the history.
+---@class strata.HistoryFacts
+---@field created string?
+---@field created_by string?
+---@field author string?
+---@field comment string?
+---@field empty_layer boolean
+---@field layer integer?
+
+--- A part of a list.
+---@class strata.EntryPage
+---@field entries strata.EntryFacts[]
+---@field total integer  of all pages
+
+--- What is told of an entry.
+---@class strata.EntryFacts
+---@field path string
+---@field type strata.EntryType
+---@field mode integer
+---@field uid integer
+---@field gid integer
+---@field size integer  bytes
+---@field mtime number  seconds
+---@field linkpath string?
+---@field whiteout string?  of a layer: the path that it deletes
+---@field opaque string?  of a layer: the directory that it hides what is below of
+---@field name string?  of the merged file system
+---@field layer integer?  of the merged file system: that has put it there
+---@field links integer?  of the merged file system: names that the file has
+
+--- What is told of a path.
+---@class strata.FileFacts: strata.EntryFacts
+---@field content string?  of a file
+---@field history strata.PathFacts[]
+
+--- What a layer has done to a path.
+---@class strata.PathFacts
+---@field action strata.PathAction
+---@field layer integer
+---@field created_by string?
+
+return jobs

@@ -1,0 +1,32 @@
+---@meta _
+
+--- How much of an image, which anybody may have made, is taken before it is refused with "ELIMIT". math.huge is as
+--- much as there can be. Names that are unknown and values that are none throw.
+---@class strata.Limits
+---@field json? strata.JsonLimits
+---@field manifests? integer  default 10000 manifests: that an index leads to, indexes included
+---@field index_depth? integer  default 8 levels: indexes inside indexes
+---@field layers? integer  default 4096 layers: of one image
+---@field links? integer  default 8 links: members of an archive that link to each other
+---@field entries? integer  default 10000000 entries: of one tar
+---@field path? integer  default 4096 bytes: a path, or the target of a link
+---@field extension? integer  default 1048576 bytes: one extension header, the text of a sparse map
+---@field records? integer  default 65536 records: PAX records of one entry, its xattrs among them
+---@field sparse? integer  default 65536 extents: the map of one sparse file
+---@field file? integer  default 17592186044416 bytes: the content of one entry, holes included
+---@field bytes? integer  default 1099511627776 bytes: what one layer, or a whole archive, inflates to
+---@field ratio? integer  default 2000 times: what is inflated to what is stored, beyond the first 256 MiB
+---@field members? integer  default 10000000 members: gzip members, or zstd frames, of one stream
+---@field zstd_window? integer  default 134217728 bytes: the window of zstd, rounded down to a power of two
+---@field spool? integer  default 1099511627776 bytes: an image from a pipe; of a stream the layers that have to wait
+---@field held? integer  default 67108864 bytes: of a stream all that is no layer and has to wait
+---@field read? integer  default 67108864 bytes: what read() gives when it is not told how much
+---@field steps? integer  default 100000000 steps: components of symlinks' targets that merging the layers walks
+---@field depth? integer  default 256 levels: directories inside each other that are extracted
+---@field removals? integer  default 20000000 files: that whiteouts have extract look at for removal
+
+--- Of one document.
+---@class strata.JsonLimits
+---@field max_bytes? integer  default 4194304 bytes: of its text
+---@field max_depth? integer  default 64 levels: arrays and objects inside each other
+---@field max_values? integer  default 1000000 values

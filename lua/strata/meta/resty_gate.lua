@@ -1,0 +1,32 @@
+---@meta _
+
+--- The gate before a thread pool of nginx; strata.resty.new makes it.
+---@class strata.Resty
+local Resty = {}
+
+--- Runs a job of strata.jobs and waits for it, while nginx goes on with other requests. "EBUSY": answer 503.
+---@param name strata.JobName
+---@param args table
+---@param opts? strata.RunOptions
+---@return table? result
+---@return string? message
+---@return strata.errcode? code
+function Resty:run(name, args, opts) end
+
+--- Loads what jobs need into as many Lua states as there are threads, so that no request waits for it. For
+--- init_worker_by_lua.
+function Resty:warm() end
+
+--- Whether the client of this request has gone. A job may have ended well nevertheless: then it is for the caller to
+--- remove what it made.
+---@return boolean
+function Resty:abandoned() end
+
+--- Cancels the jobs of this request.
+function Resty:cancel() end
+
+--- A path for a temporary file, which nobody else has. It is for the caller to remove; what a process leaves that ends
+--- is removed when another one starts.
+---@param suffix? string  ".tar"
+---@return string
+function Resty:temp(suffix) end

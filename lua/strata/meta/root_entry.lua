@@ -1,0 +1,34 @@
+---@meta _
+
+--- What is at a path of the root file system, as a container sees it.
+---@class strata.RootEntry: userdata
+---@field path string  without links on the way; "." for the root
+---@field name string
+---@field type strata.EntryType  "hardlink" only for one to a file that is nowhere
+---@field mode integer
+---@field uid integer
+---@field gid integer
+---@field uname string
+---@field gname string
+---@field size integer  bytes
+---@field mtime number  seconds
+---@field mtime_nsec integer
+---@field linkpath string?  of a symlink
+---@field major integer?  of a device
+---@field minor integer?  of a device
+---@field xattrs table<string, string>
+---@field links integer  names that the file has
+---@field inode integer?  the same for all names of a file that has several
+---@field layer strata.Layer?  that has put it at this path; nil for a root that none has
+---@field content_layer strata.Layer?  that holds what is in it: another one for a link across layers
+---@field entry strata.Entry?  of that layer; nil for a directory that only its contents imply
+---@field implied boolean
+local RootEntry = {}
+
+--- The content of a file.
+---@param max? integer  bytes at most; without it more than limits.read are "ELIMIT"
+---@param from? integer  bytes to pass over. Default 0
+---@return string?
+---@return string? message
+---@return strata.errcode? code
+function RootEntry:read(max, from) end

@@ -1,0 +1,107 @@
+---@meta _
+
+--- The file system that a container sees, without unpacking anything. It follows edits of the layers: what is asked
+--- next is answered by what they are then. Symlinks are followed inside the root.
+---@class strata.Rootfs: userdata
+---@field layers strata.Layer[]  that it is made of, the base first
+---@field count integer  of its paths, the root among them
+local Rootfs = {}
+
+--- What is at a path; symlinks are followed ("ENOENT", "ENOTDIR", "ELOOP").
+---@param path string
+---@return strata.RootEntry?
+---@return string? message
+---@return strata.errcode? code
+function Rootfs:stat(path) end
+
+--- The same, but of a symlink at the end itself.
+---@param path string
+---@return strata.RootEntry?
+---@return string? message
+---@return strata.errcode? code
+function Rootfs:lstat(path) end
+
+--- Where a symlink leads to, as it says; "EINVAL" for what is none.
+---@param path string
+---@return string?
+---@return string? message
+---@return strata.errcode? code
+function Rootfs:readlink(path) end
+
+--- Whether there is something at a path; a symlink to nothing is not. Throws when a layer cannot be read.
+---@param path string
+---@return boolean
+function Rootfs:exists(path) end
+
+--- The content of a file.
+---@param path string
+---@param max? integer  bytes at most; without it more than limits.read are "ELIMIT"
+---@return string?
+---@return string? message
+---@return strata.errcode? code
+function Rootfs:read(path, max) end
+
+--- Opens a file, to be read in pieces.
+---@param path string
+---@return strata.RootFile?
+---@return string? message
+---@return strata.errcode? code
+function Rootfs:open(path) end
+
+--- The names in a directory, in the order of their bytes.
+---@param path? string  default "/"
+---@return string[]?
+---@return string? message
+---@return strata.errcode? code
+function Rootfs:list(path) end
+
+--- Iterates over everything below a directory, a directory before what it holds. Symlinks on the way are not followed.
+--- Throws when there is no such directory.
+---@param path? string  default "/"
+---@return fun(): strata.RootEntry?
+function Rootfs:walk(path) end
+
+--- The paths that match a pattern, in the order of their bytes: `*`, `?` and `[a-z]` within a name, `**` for any
+--- directories between.
+---@param pattern string  e.g. "etc/**/*.conf"
+---@return string[]?
+---@return string? message
+---@return strata.errcode? code
+function Rootfs:glob(pattern) end
+
+--- What each layer has done to a path, the base first.
+---@param path string
+---@return strata.PathHistory[]?
+---@return string? message
+---@return strata.errcode? code
+function Rootfs:history(path) end
+
+--- The tree, drawn for people. Throws when there is no such directory.
+---@param opts? strata.RootTreeOptions
+---@return string
+function Rootfs:tree(opts) end
+
+--- How much of a tree is drawn.
+---@class strata.TreeOptions
+---@field depth? integer  levels to draw. Default 64
+---@field width? integer  names of one directory to draw. Default: all
+---@field layers? boolean  say which layer each comes from. Default false
+
+--- What of a tree is drawn.
+---@class strata.RootTreeOptions: strata.TreeOptions
+---@field path? string  the directory to begin at. Default "/"
+
+--- What a layer has done to a path.
+---@class strata.PathHistory
+---@field layer strata.Layer
+---@field action strata.PathAction
+---@field entry strata.Entry?  that the layer has for the path
+
+--- What can be done to a path.
+---@alias strata.PathAction
+---| "added"
+---| "changed"
+---| "metadata" # the same content with another mode, owner, time or xattr
+---| "repeated" # all the same
+---| "deleted" # by a whiteout of the path
+---| "hidden" # by a whiteout above it, an opaque directory or another type

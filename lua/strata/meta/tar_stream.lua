@@ -1,0 +1,66 @@
+---@meta _
+
+--- A tar that is pushed: bytes in, events out.
+---@class strata.TarStream: userdata
+---@field compression string?  once it is known
+local TarStream = {}
+
+--- Adds bytes. What comes of them is told by next() or events(), also what is wrong with them.
+---@param chunk string
+---@return boolean? ok
+---@return string? message  of a failure before
+---@return strata.errcode? code
+function TarStream:feed(chunk) end
+
+--- The next event; nil alone when more has to be fed.
+---@return strata.TarEvent?
+---@return string? message
+---@return strata.errcode? code
+function TarStream:next() end
+
+--- Iterates over the events that are there by now. Throws what is wrong with the bytes.
+---@return fun(): strata.TarEvent?
+function TarStream:events() end
+
+--- The input has ended; all events have to be taken before.
+---@return boolean? ok
+---@return string? message
+---@return strata.errcode? code
+function TarStream:finish() end
+
+--- Every method throws afterwards; closing twice does nothing.
+function TarStream:close() end
+
+--- What becomes known, in the order of the bytes.
+---@class strata.TarEvent
+---@field type "entry"|"data"|"global"|"end"
+---@field offset integer  in the plain tar: of the entry's first header, of the data, behind the end blocks
+---@field entry strata.TarEntry?
+---@field data string?  of the entry that came last
+---@field pax table<string, string>?  of a global header
+
+--- The fields of a strata.Entry, as a plain table.
+---@class strata.TarEntry
+---@field path string
+---@field name string  as it stands in the tar
+---@field type strata.EntryType
+---@field typeflag string
+---@field mode integer
+---@field uid integer
+---@field gid integer
+---@field uname string
+---@field gname string
+---@field size integer  bytes, holes of sparse files included
+---@field mtime number  seconds
+---@field mtime_nsec integer
+---@field linkpath string?
+---@field major integer?
+---@field minor integer?
+---@field xattrs table<string, string>
+---@field pax table<string, string>
+---@field whiteout string?
+---@field opaque string?
+---@field sparse boolean
+---@field header_offset integer
+---@field data_offset integer
+---@field stored integer  bytes of content in the tar
