@@ -21,7 +21,7 @@
 ---@field spool? integer  default 1099511627776 bytes: an image from a pipe; of a stream the layers that have to wait
 ---@field held? integer  default 67108864 bytes: of a stream all that is no layer and has to wait
 ---@field read? integer  default 67108864 bytes: what read() gives when it is not told how much
----@field steps? integer  default 100000000 steps: components of symlinks' targets that merging the layers walks
+---@field steps? integer  default 20000000 steps: components of symlinks' targets that merging the layers walks
 ---@field depth? integer  default 256 levels: directories inside each other that are extracted
 ---@field removals? integer  default 20000000 files: that whiteouts have extract look at for removal
 
