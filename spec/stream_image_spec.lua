@@ -511,6 +511,7 @@ describe("a transform", function()
 			{ compression = "xz" },
 			{ attestations = "perhaps" },
 			{ ref = 1 },
+			{ strict = true },
 		}) do
 			assert.has_error(function()
 				strata.stream.image(options)

@@ -444,6 +444,8 @@ end
 local function check(opts)
   if type(opts) ~= "table" then error("strata.stream.image wants a table of options", 3) end
   for _, name in ipairs { "filter", "rewrite", "config", "wait" } do check_function(opts, name) end
+  -- What a check finds stands all over an archive: to pass some of it on already would be lax.
+  if opts.strict then error("strict is no option of a stream: open the archive with it", 3) end
   if opts.compression ~= nil and not COMPRESSIONS[opts.compression] then
     error(("bad compression '%s' (keep, none, gzip or zstd)"):format(tostring(opts.compression)), 3)
   end
