@@ -90,11 +90,11 @@ $(BUILD)/c/%: spec/c/%.c $(CORE_OBJS) $(BUILD)/flags
 	@mkdir -p $(@D)
 	$(SAY)$(COMPILE) -MF $@.d -MT $@ $(LDFLAGS) -o $@ $< $(CORE_OBJS) $(CORE_LIBS) $(LDLIBS)
 
-# Runs Lua with an allocator of its own; what it loads finds Lua's symbols in it.
+# Tests that embed Lua; what they load finds Lua's symbols in them.
 LATEST := $(lastword $(LUA_VERSIONS))
-$(BUILD)/c/alloc_lua_test: CORE_OBJS :=
-$(BUILD)/c/alloc_lua_test: CORE_LIBS := $(call pkg,--libs lua$(LATEST)) -rdynamic
-$(BUILD)/c/alloc_lua_test: ALL_CFLAGS += $(call pkg,--cflags lua$(LATEST))
+$(BUILD)/c/%_lua_test: private CORE_OBJS :=
+$(BUILD)/c/%_lua_test: private CORE_LIBS := $(call pkg,--libs lua$(LATEST)) -rdynamic
+$(BUILD)/c/%_lua_test: private ALL_CFLAGS += $(call pkg,--cflags lua$(LATEST))
 
 # $(call for_lua,VERSION): 5.1 is also what LuaJIT loads.
 define for_lua
@@ -158,6 +158,35 @@ sanitize: ## C tests and specs under AddressSanitizer and UBSan
 	STRATA_PRELOAD="$$($(CC) -print-file-name=libasan.so):./$(BUILD)/sanitize/unpreload.so" \
 	ASAN_OPTIONS=$(ASAN_OPTIONS):detect_stack_use_after_return=1:allocator_may_return_null=1 \
 	UBSAN_OPTIONS=print_stacktrace=1 spec/run $(SANITIZE_SUITES)
+
+# What works with threads, under ThreadSanitizer. Libraries are not instrumented: races inside of them stay
+# unseen, those of what they are given are seen.
+TSAN_TESTS ?= states_lua_test pipeline_test codec_encode_test codec_zstd_encode_test spool_test disk_test \
+	job_spec jobs_spec save_spec save_formats_spec extract_spec extract_target_spec squash_spec stream_image_spec
+
+tsan: ## TSAN_TESTS, C tests and specs, under ThreadSanitizer
+	@$(MAKE) build ctests BUILD=$(BUILD)/tsan HARDENING= LUA_VERSIONS=5.4 \
+		CFLAGS='-O1 -g -fsanitize=thread' LDFLAGS=-Wl,-z,nodelete
+	@$(CC) -shared -fPIC -o $(BUILD)/tsan/unpreload.so spec/support/unpreload.c
+	@STRATA_BUILD=$(BUILD)/tsan STRATA_ONLY='$(strip $(TSAN_TESTS))' \
+	STRATA_PRELOAD="$$($(CC) -print-file-name=libtsan.so):./$(BUILD)/tsan/unpreload.so" \
+	TSAN_OPTIONS="$(TSAN_OPTIONS) exitcode=66 suppressions=$$PWD/spec/support/tsan.supp" \
+	spec/run c lua5.4
+
+# What reads bytes that somebody else made and some that go through all the rest; but nothing that takes long, or
+# needs a seccomp filter.
+VALGRIND_TESTS ?= codec_zstd_test core_test disk_test guard_test inflate_test json_test json_edit_test \
+	root_test spool_test tar_test tar_limits_test tar_patch_test tar_pax_test tar_write_test \
+	open_spec save_spec filter_spec extract_spec json_spec config_spec job_spec stream_tar_spec [0-9]+-.*_spec
+VALGRIND := valgrind --quiet --error-exitcode=99 --leak-check=full --fair-sched=yes --keep-debuginfo=yes \
+	--child-silent-after-fork=yes
+
+# Its reports go to files: beside them it tells of system calls that it does not know.
+valgrind: build ctests ## VALGRIND_TESTS, C tests and specs, under valgrind's memcheck
+	@rm -rf $(BUILD)/valgrind && mkdir -p $(BUILD)/valgrind
+	@STRATA_BUILD=$(BUILD) STRATA_ONLY='$(strip $(VALGRIND_TESTS))' \
+	STRATA_WRAPPER='$(VALGRIND) --log-file=$(BUILD)/valgrind/%p.log' spec/run c lua5.4 || \
+	{ grep -h '^==' $(BUILD)/valgrind/*.log; exit 1; }
 
 # Fuzzing: the library once more, with clang, sanitizers and libFuzzer's counters. An archive lets each
 # target link what it uses. Lua and lua-cjson are the system's.
@@ -255,5 +284,5 @@ clean: ## remove everything that was built
 	rm -rf $(BUILD)
 
 FORCE:
-.PHONY: help build demo test spec ctest ctests sanitize fuzz fuzz-replay fuzzers coverage lint tidy bench bench-nginx deps doc \
-	install clean FORCE sweep
+.PHONY: help build demo test spec ctest ctests sanitize tsan valgrind fuzz fuzz-replay fuzzers coverage lint tidy \
+	bench bench-nginx deps doc install clean FORCE sweep

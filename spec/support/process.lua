@@ -30,7 +30,7 @@ end
 ---@param script string
 ---@return string command for sh
 function process.lua(script)
-	local interpreter = ask("readlink /proc/$PPID/exe"):match("^[^\n]+")
+	local interpreter = os.getenv("STRATA_LUA") or ask("readlink /proc/$PPID/exe"):match("^[^\n]+")
 	return shell.join({ "env", "LD_PRELOAD=" .. (os.getenv("STRATA_PRELOAD") or ""), interpreter, "-e", script })
 end
 
