@@ -65,7 +65,8 @@ local function algorithms(found)
 	for i, layer in ipairs(image.layers) do
 		list[i] = layer.digest:match("^%w+")
 	end
-	return ("%s %s %s"):format(image.digest:match("^%w+"), image.manifest.config.digest:match("^%w+"), table.concat(list, " "))
+	local manifest, config = image.digest:match("^%w+"), image.manifest.config.digest:match("^%w+")
+	return ("%s %s %s"):format(manifest, config, table.concat(list, " "))
 end
 
 local function drop_file1(entry)
