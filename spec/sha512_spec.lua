@@ -394,6 +394,55 @@ describe("an edited image with SHA-512", function()
 	end)
 end)
 
+describe("several images with SHA-512", function()
+	local function two()
+		local made, image, layers = build()
+		local other = made:image({ layers = { layers[1] }, platform = "linux/arm64", name = "other" })
+		made.blobs[made.root.manifests[1].digest] = nil
+		made.root.manifests = oci_layout.list()
+		made:list(made:index({ image.descriptor, other.descriptor }), "app")
+		return made, layers
+	end
+
+	it("are edited and saved as one index", function()
+		local made, layers = two()
+		each_way(made, function(path)
+			local index = assert(strata.open_index(path))
+			assert(index:each(function(img) img.layers[1]:rewrite(function(entry) entry.mtime = 7 end) end))
+			assert(index:save(path))
+			index:close()
+			local found = look(path)
+			assert.equal(2, #found.images)
+			assert.equal("sha256 sha256 sha256 sha512 sha512", algorithms(found))
+			assert.is_nil(found.blobs[layers[1].descriptor.digest])
+			assert.is_true(found.blobs[layers[2].descriptor.digest])
+		end)
+	end)
+
+	it("are saved together, beside one of SHA-256", function()
+		local path, images = two():directory(dir:file("layout")), {}
+		for img in assert(strata.images(path)) do
+			images[#images + 1] = img
+		end
+		images[3] = assert(strata.open(build({}):directory(dir:file("other"))))
+		assert(strata.save(images, dir:file("all"), { format = "oci" }))
+		assert.equal(3, #look(dir:file("all")).images)
+		assert(strata.save(images, dir:file("all.tar"), { format = "docker" }))
+		local found = look(dir:file("all.tar"))
+		for digest in pairs(found.blobs) do
+			assert.truthy(digest:find("^sha256:"))
+		end
+		local ids = {}
+		for _, image in ipairs(found.images) do
+			ids[image.id] = true
+		end
+		for _, img in ipairs(images) do
+			assert.is_true(ids[img.id])
+			img:close()
+		end
+	end)
+end)
+
 describe("a directory of skopeo's with SHA-512", function()
 	it("is opened, verified, and saved as it came", function()
 		local made = oci_layout.new()
@@ -459,6 +508,21 @@ describe("an archive of both lists with SHA-512", function()
 			names[4 - i] = oci_layout.blob_name(layer.descriptor.digest)
 		end
 		refusal.of_open(hybrid({ Layers = names }):archive(dir:file("hybrid.tar")), "EFORMAT", { "disagree" })
+	end)
+
+	it("is refused when a list names a layer by what cannot be verified", function()
+		local made, image, layers = build({})
+		local wrong = "blake3:" .. ("0"):rep(64)
+		local text = oci_layout.encode(image.manifest):gsub(layers[1].descriptor.digest, wrong)
+		made.root.manifests = oci_layout.list()
+		made:list(made:document(text, oci_layout.types.oci.manifest))
+		local names = {}
+		for i, layer in ipairs(layers) do
+			names[i] = "layer" .. i .. ".tar"
+			made.extra[names[i]] = layer.bytes
+		end
+		made.extra["manifest.json"] = oci_layout.encode({ { Config = oci_layout.blob_name(image.id), Layers = names } })
+		refusal.of_open(made:archive(dir:file("hybrid.tar")), "EUNSUPPORTED", { "layer 1", wrong })
 	end)
 
 	it("keeps both lists together when it is edited", function()

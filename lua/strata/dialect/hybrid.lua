@@ -59,6 +59,7 @@ local function check_blobs(store, manifest, id, model)
   local function check(what, descriptor, digest, size)
     local stated, found = oci.check_descriptor(descriptor, what)
     if not stated then return disagree(store, "%s: %s", manifest.digest, found) end
+    if not oci.is_verifiable(stated) then return oci.unverifiable(store, what, stated) end
     if stated == digest and found ~= size then
       return disagree(store, "%s: %s has %d bytes in one and %d in the other", manifest.digest, what, size, found)
     end

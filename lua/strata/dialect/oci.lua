@@ -96,6 +96,8 @@ local function unverifiable(store, what, digest)
   return fail("EUNSUPPORTED", "%s: %s: blob %s: only SHA-256 and SHA-512 can be verified", store.path, what, digest)
 end
 
+oci.is_verifiable, oci.unverifiable = is_verifiable, unverifiable
+
 local function read_small(store, blob, digest, size, max)
   if blob.size ~= size then
     return fail("EDIGEST", "%s: blob %s has %d bytes, but its descriptor says %d", store.path, digest,
