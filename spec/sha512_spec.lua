@@ -554,6 +554,28 @@ describe("an archive of both lists with SHA-512", function()
 		end
 	end)
 
+	it("keeps what manifest.json calls by another name, hashed or not", function()
+		for _, verify in ipairs({ true, false }) do
+			local made, image, layers = hybrid()
+			local names = {}
+			for i, layer in ipairs(layers) do
+				names[i] = "layer" .. i .. ".tar"
+				made.extra[names[i]] = layer.bytes
+			end
+			local config = oci_layout.blob_name(image.manifest.config.digest)
+			made.extra["manifest.json"] = oci_layout.encode({ { Config = config, Layers = names } })
+			local path = made:archive(dir:file("hybrid.tar"))
+			local img = assert(strata.open(path, { prefer = "docker" }))
+			img.config:set_env("A", "b")
+			assert(img:save(dir:file("edited.tar"), { verify = verify }))
+			img:close()
+			local found = blobs.look(dir:file("edited.tar")).images[1]
+			for i, layer in ipairs(layers) do
+				assert.equal(layer.descriptor.digest, found.layers[i].digest)
+			end
+		end
+	end)
+
 	it("goes through a stream, edited as by a save", function()
 		local path = hybrid():archive(dir:file("hybrid.tar"))
 		local bytes = shell.read(path)

@@ -55,9 +55,9 @@ local function drop_annotations(doc, pointer)
 end
 
 -- The digest that a layer is to have in a manifest: one that nobody touched may be known
--- here by its SHA-256, and there by its SHA-512.
+-- here by its SHA-256 or not at all, and there by its SHA-512.
 local function digest_for(one, before)
-  local _, here = core.digest_valid(one.digest)
+  local _, here = core.digest_valid(one.digest or "")
   local known, there = core.digest_valid(type(before) == "string" and before or "")
   local is_kept = one.action == "copied" and not one.renamed and known and here ~= there
   return is_kept and before or one.digest
@@ -67,7 +67,7 @@ local function edit_layer(doc, pointer, one, family)
   local before = doc:get(pointer .. "/digest")
   local digest = digest_for(one, before)
   local stated = doc:get(pointer .. "/mediaType")
-  if one.renamed == before then -- the same bytes
+  if one.renamed and one.renamed == before then -- the same bytes
     point(doc, pointer, digest, one.size)
     before = digest
   elseif digest ~= before then
