@@ -238,7 +238,8 @@ static void apply(struct strata_file *f, const struct strata_buf *b,
 	for (int i = 0; i < LAYERS_MAX && (i == 0 || at < b->len); i++) {
 		size_t end = i == LAYERS_MAX - 1 ? b->len : layer_end(b, at);
 		struct strata_blob blob = {f, at, end - at,
-		                           strata_sniff(b->data ? b->data + at : "", end - at)};
+		                           strata_sniff(b->data ? b->data + at : "", end - at),
+		                           STRATA_SHA256};
 
 		CHECK(strata_apply_add(a, "layer", &blob, "", "", &err) == 0);
 		at = end;

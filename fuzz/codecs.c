@@ -245,7 +245,7 @@ static struct strata_file *file_of(const void *bytes, size_t len)
 static void check_limits(const uint8_t *data, size_t size, struct plan *plan)
 {
 	struct strata_file *f = file_of(data, size);
-	struct strata_blob blob = {f, 0, size, strata_sniff(data, size)};
+	struct strata_blob blob = {f, 0, size, strata_sniff(data, size), STRATA_SHA256};
 	struct strata_inflate_limits limits = {.bytes = 1 + plan_below(plan, 65536),
 	                                       .zstd_window = (uint64_t)1
 	                                                      << (10 + plan_below(plan, 22))};

@@ -29,7 +29,7 @@ static struct strata_file *temp(void)
 static int scan(struct strata_index *index, struct strata_file *f, uint64_t size,
                 enum strata_compression compression, struct strata_err *err)
 {
-	index->blob = (struct strata_blob){strata_file_ref(f), 0, size, compression};
+	index->blob = (struct strata_blob){strata_file_ref(f), 0, size, compression, STRATA_SHA256};
 	index->inflate.bytes = 4 << 20;
 	return strata_index_scan(index, &limits, NULL, err);
 }

@@ -44,22 +44,22 @@ local binding = [[
 ]]
 local archive = [[archive contents decompress tar_reader]]
 local facade = [[
-	append check choose composing config contents detached difference directory disk extract
-	files fold fold_apply glob help history image index inspect jobs json layer layer_source
-	layer_tar layer_tree layers limits links listing manifest mapping media members object operations
-	platform policy product progress provenance purge rebase rebase_config rebase_history
-	rendition resty result root_entry root_file rootfs save schema source stream tags target
-	tree union waste whiteout work check/base64 check/documents check/entries check/report
-	check/tar dialect/assemble dialect/docker dialect/docker_edit dialect/docker_legacy
-	dialect/docker_v1 dialect/edits dialect/gojson dialect/hybrid dialect/layout dialect/oci
-	dialect/oci_changes dialect/oci_edit dialect/oci_names dialect/oci_save
-	dialect/oci_source dialect/tarball dialect/v1 dialect/v1_image meta/append meta/archive
-	meta/check meta/common meta/config meta/entry meta/extract meta/history meta/image
-	meta/index meta/jobs meta/layer meta/limits meta/open meta/operations meta/platform
-	meta/policy meta/resty meta/resty_gate meta/root_entry meta/root_file meta/rootfs
-	meta/save meta/strata meta/stream meta/tar_stream meta/waste stream/ending stream/hasher
-	stream/image stream/input stream/layer stream/members stream/output stream/spool
-	stream/tar
+	append check choose composing config contents detached difference digests directory disk
+	extract files fold fold_apply glob help history image index inspect jobs json layer
+	layer_source layer_tar layer_tree layers limits links listing manifest mapping media
+	members object operations platform policy product progress provenance purge rebase
+	rebase_config rebase_history rendition resty result root_entry root_file rootfs save
+	schema source stream tags target tree union waste whiteout work check/base64
+	check/documents check/entries check/report check/tar dialect/assemble dialect/docker
+	dialect/docker_edit dialect/docker_legacy dialect/docker_v1 dialect/edits dialect/gojson
+	dialect/hybrid dialect/layout dialect/oci dialect/oci_changes dialect/oci_edit
+	dialect/oci_names dialect/oci_save dialect/oci_source dialect/tarball dialect/v1
+	dialect/v1_image meta/append meta/archive meta/check meta/common meta/config meta/entry
+	meta/extract meta/history meta/image meta/index meta/jobs meta/layer meta/limits
+	meta/open meta/operations meta/platform meta/policy meta/resty meta/resty_gate
+	meta/root_entry meta/root_file meta/rootfs meta/save meta/strata meta/stream
+	meta/tar_stream meta/waste stream/ending stream/hasher stream/image stream/input
+	stream/layer stream/members stream/output stream/spool stream/tar
 ]]
 
 -- Adds the paths of named C files to a list.

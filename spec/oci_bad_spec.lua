@@ -140,6 +140,10 @@ describe("a descriptor is refused", function()
 			"sha256+:" .. hex,
 			"a/b:c",
 			"sha512:" .. hex,
+			"sha512:" .. hex:rep(2):sub(2),
+			"sha512:" .. hex:rep(2) .. "0",
+			"sha512:" .. hex:rep(2):upper(),
+			"sha256:" .. hex:rep(2),
 			raw("5"),
 			null,
 			raw("{}"),
@@ -378,14 +382,17 @@ describe("media types that lie", function()
 	end)
 end)
 
-describe("SHA-512", function()
+describe("a digest of an algorithm that is not known", function()
+	local function other_digest()
+		return "blake3:" .. ("0123456789abcdef"):rep(4)
+	end
+
 	it("of a manifest: it is listed, and not opened", function()
 		local made, image = build({})
-		local bytes = made.blobs[image.descriptor.digest]
-		local other = made:blob(bytes, oci_layout.sha512(bytes))
+		local other = made:blob(made.blobs[image.descriptor.digest], other_digest())
 		other.mediaType = types.oci.manifest
-		made:list(other, "512")
-		refuse(made, "EUNSUPPORTED", { other.digest, "SHA-256" }, { ref = "512" })
+		made:list(other, "other")
+		refuse(made, "EUNSUPPORTED", { other.digest, "SHA-256 and SHA-512" }, { ref = "other" })
 		each_way(made, function(path)
 			local img = assert(strata.open(path, { ref = "1" }))
 			assert.equal(image.id, img.id)
@@ -400,13 +407,12 @@ describe("SHA-512", function()
 	it("of a config or a layer: the image is not opened", function()
 		local made, image, layers = build({})
 		for _, digest in ipairs({ image.id, layers[1].descriptor.digest }) do
-			local bytes = made.blobs[digest]
-			local other = made:blob(bytes, oci_layout.sha512(bytes))
+			local other = made:blob(made.blobs[digest], other_digest())
 			local text = oci_layout.encode(image.manifest):gsub(digest, other.digest)
 			local again = oci_layout.new()
 			again.blobs = made.blobs
 			again:list(again:document(text, types.oci.manifest))
-			refuse(again, "EUNSUPPORTED", { other.digest, "SHA-256" })
+			refuse(again, "EUNSUPPORTED", { other.digest, "SHA-256 and SHA-512" })
 		end
 	end)
 end)

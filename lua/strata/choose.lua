@@ -36,14 +36,15 @@ local function describe_all(list)
   return #lines > 0 and table.concat(lines, "; ") or "none"
 end
 
-local function hex_of(text)
-  local hex = text:match("^sha256:(%x+)$") or text:match("^%x+$")
-  return hex and #hex == 64 and "sha256:" .. hex:lower()
+-- A digest as documents spell it, of what people write: bare digits are a SHA-256.
+local function digest_of(text)
+  local name = (text:find("^%x+$") and "sha256:" .. text or text):lower()
+  return core.digest_valid(name) and name
 end
 
 -- Those that a reference can mean: by tag, or else by image ID or manifest digest.
 local function by_ref(list, ref)
-  local found, wanted = {}, hex_of(ref)
+  local found, wanted = {}, digest_of(ref)
   for _, one in ipairs(list) do
     if tags.find(one.tags, ref) then found[#found + 1] = one end
   end

@@ -440,8 +440,8 @@ function config.new(text, options)
   options = options or {}
   local doc, message, code = core.json(text, options.limits)
   if not doc then return nil, "config: " .. message, code end
-  local problem = schema.problem(doc)
-  if problem then return nil, "config " .. problem, "EFORMAT" end
+  local problem, why = schema.problem(doc)
+  if problem then return nil, "config " .. problem, why end
   return new { doc = doc, changed = options.changed }
 end
 

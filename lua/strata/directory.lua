@@ -3,6 +3,7 @@
 -- All names go through the core's directory object, which leads nowhere outside.
 
 local core = require "strata.core"
+local digests = require "strata.digests"
 
 local directory = {}
 
@@ -111,8 +112,8 @@ end
 ---@param digest string
 ---@param is_manifest? boolean  default: as it is there
 function Directory:blob_name(digest, is_manifest)
-  if not self.flat then return "blobs/" .. digest:gsub(":", "/", 1) end
-  local name = digest:gsub("^.*:", "")
+  if not self.flat then return digests.path(digest) end
+  local name = digests.hex(digest)
   local other = name .. ".manifest.json"
   return (is_manifest or self:has(other)) and other or name
 end
@@ -121,12 +122,9 @@ end
 ---@param name string
 ---@return string?
 function Directory:stated_digest(name)
-  if self.flat then
-    local hex = name:match("^(%x+)$") or name:match("^(%x+)%.manifest%.json$")
-    return hex and core.digest_valid("sha256:" .. hex) and "sha256:" .. hex or nil
-  end
-  local algorithm, encoded = name:match("^blobs/([^/]+)/([^/]+)$")
-  return algorithm and algorithm .. ":" .. encoded
+  if not self.flat then return digests.in_path(name) end
+  local hex = name:match("^(%x+)$") or name:match("^(%x+)%.manifest%.json$")
+  return hex and (digests.in_path("blobs/sha256/" .. hex) or digests.in_path("blobs/sha512/" .. hex)) or nil
 end
 
 function Directory:has_blob(digest)

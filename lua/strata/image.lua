@@ -6,6 +6,7 @@
 local assemble = require "strata.dialect.assemble"
 local config = require "strata.config"
 local core = require "strata.core"
+local digests = require "strata.digests"
 local extract = require "strata.extract"
 local history = require "strata.history"
 local json = require "strata.json"
@@ -470,12 +471,15 @@ local function manifest_digest(state)
   local ok, message = settle(state, { exact = true })
   if not ok then error(message, 0) end
   local renditions
-  renditions, message = rendition.make(states_of(state.layers), { digests = true })
+  renditions, message = rendition.make(states_of(state.layers), {
+    digests = true, sha256 = state.source ~= nil and state.source.kind == "docker" and "added" or false,
+  })
   if not renditions then error(message, 0) end
+  local made = product.with(state, renditions)
   local text
-  text, message = assemble.manifest(product.with(state, renditions), state.manifest == nil and "oci" or nil)
+  text, message = assemble.manifest(made, state.manifest == nil and "oci" or nil)
   if not text then error(message, 0) end
-  return core.sha256(text)
+  return digests.of(text, made.manifest_digest)
 end
 
 local fields = {

@@ -33,7 +33,8 @@ local function index_of(state)
       return nil, ("%s: compressed with %s, which is not supported"):format(label(state),
         blob.compression), "EUNSUPPORTED"
     end
-    state.index = core.index(blob.file, blob.offset, blob.size, blob.compression, state.image.limits.read)
+    state.index = core.index(blob.file, blob.offset, blob.size, blob.compression, state.image.limits.read,
+      state.digest)
   end
   return state.index
 end
@@ -64,7 +65,7 @@ function layer.load(states, opts)
       local index, message, code = index_of(state)
       if not index then return nil, message, code end
       job:scan(limits.add(state.image.limits, {
-        label = label(state), index = index, diff_id = state.diff_id,
+        label = label(state), index = index, digest = state.digest, diff_id = state.diff_id,
       }))
       todo[#todo + 1] = { state = state, index = index }
       state.index = nil -- unless it is scanned to its end; a later try starts anew

@@ -1,6 +1,7 @@
 --- Image manifests: the one that an image came with, edited by spans, or a new one.
 
 local core = require "strata.core"
+local digests = require "strata.digests"
 local json = require "strata.json"
 local media = require "strata.media"
 
@@ -53,17 +54,30 @@ local function drop_annotations(doc, pointer)
   if doc:count(annotations) == 0 then doc:remove(annotations) end
 end
 
+-- The digest that a layer is to have in a manifest: one that nobody touched may be known
+-- here by its SHA-256 or not at all, and there by its SHA-512.
+local function digest_for(one, before)
+  local _, here = core.digest_valid(one.digest or "")
+  local known, there = core.digest_valid(type(before) == "string" and before or "")
+  local is_kept = one.action == "copied" and not one.renamed and known and here ~= there
+  return is_kept and before or one.digest
+end
+
 local function edit_layer(doc, pointer, one, family)
   local before = doc:get(pointer .. "/digest")
+  local digest = digest_for(one, before)
   local stated = doc:get(pointer .. "/mediaType")
-  if one.digest ~= before then
-    point(doc, pointer, one.digest, one.size)
+  if one.renamed and one.renamed == before then -- the same bytes
+    point(doc, pointer, digest, one.size)
+    before = digest
+  elseif digest ~= before then
+    point(doc, pointer, digest, one.size)
     drop_annotations(doc, pointer)
     if doc:type(pointer .. "/urls") then doc:remove(pointer .. "/urls") end
     if media.is_foreign(stated) then stated = nil end -- the URLs lead to other bytes
   end
   -- A media type that lies about the compression is somebody else's, unless the bytes are new.
-  if one.digest ~= before or media.family(stated) ~= family then
+  if digest ~= before or media.family(stated) ~= family then
     local wanted = media.changed_layer(stated, family, one.compression)
     if wanted ~= doc:get(pointer .. "/mediaType") then
       doc:set(pointer .. "/mediaType", core.json_quote(wanted))
@@ -94,7 +108,8 @@ end
 --- The manifest's text with the image as it is now. Whatever is not concerned
 -- keeps its bytes.
 ---@param text string
----@param image {config_text: string, renditions: strata.Rendition[], origins: integer}
+---@param image {config_text: string, config_digest: string, sha256: boolean?, renditions: strata.Rendition[],
+---  origins: integer}
 ---@param family? "oci"|"docker"  to convert to; default: what it is
 ---@return string? text
 ---@return string? message
@@ -105,8 +120,8 @@ function manifest.edit(text, image, family)
   family = family or media.family(doc:get("/mediaType") or doc:get("/config/mediaType"))
   set_media_type(doc, "/mediaType", family)
   set_media_type(doc, "/config/mediaType", family)
-  local config_digest = core.sha256(image.config_text)
-  if doc:get("/config/digest") ~= config_digest then point(doc, "/config", config_digest, #image.config_text) end
+  local config_digest = image.sha256 and image.config_digest or digests.of(image.config_text, doc:get("/config/digest"))
+  point(doc, "/config", config_digest, #image.config_text)
   local present, texts = {}, {}
   for _, one in ipairs(image.renditions) do
     if one.origin then
@@ -132,14 +147,14 @@ function manifest.edit(text, image, family)
 end
 
 --- A manifest for an image that had none.
----@param image {config_text: string, renditions: strata.Rendition[]}
+---@param image {config_text: string, config_digest: string, renditions: strata.Rendition[]}
 ---@param family "oci"|"docker"
 ---@return string text
 function manifest.new(image, family)
   local doc = core.json(json.encode {
     schemaVersion = 2, mediaType = media.convert(media.OCI_MANIFEST, family),
     config = { mediaType = media.convert(media.OCI_CONFIG, family),
-               digest = core.sha256(image.config_text), size = #image.config_text },
+               digest = image.config_digest, size = #image.config_text },
     layers = json.array {},
   })
   for _, one in ipairs(image.renditions) do doc:set("/layers/-", descriptor_text(one, family)) end

@@ -4,6 +4,7 @@
 -- of the image never reaches the file system.
 
 local core = require "strata.core"
+local digests = require "strata.digests"
 local limits = require "strata.limits"
 local work = require "strata.work"
 
@@ -123,9 +124,9 @@ end
 -- Whether two files of the archive hold the same; `digests` tells of those whose bytes are
 -- elsewhere. nil: it cannot be told.
 local function same_bytes(self, one, other)
-  local digests = self.digests or {}
-  if digests[one.position] or digests[other.position] then
-    return digests[one.position] == digests[other.position]
+  local known = self.digests or {}
+  if known[one.position] or known[other.position] then
+    return known[one.position] == known[other.position]
   end
   local job = core.job()
   for _, m in ipairs { one, other } do
@@ -265,7 +266,7 @@ end
 
 --- What a blob is called.
 function Members.blob_name(_, digest)
-  return "blobs/" .. digest:gsub(":", "/", 1)
+  return digests.path(digest)
 end
 
 function Members:has_blob(digest)
@@ -285,12 +286,11 @@ function Members:blob(digest)
   return { file = self.file, offset = member.offset, size = member.size, name = member.name }
 end
 
---- The SHA-256 that the name of a blob states.
+--- The digest that the name of a blob states.
 ---@param member strata.Member
 ---@return string? digest
 function Members.stated_digest(_, member)
-  local hex = member.type == "file" and not member.sparse and member.name:match("^blobs/sha256/(%x+)$")
-  return hex and core.digest_valid("sha256:" .. hex) and "sha256:" .. hex or nil
+  return member.type == "file" and not member.sparse and digests.in_path(member.name) or nil
 end
 
 --- Every member, in order.

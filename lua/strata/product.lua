@@ -1,5 +1,6 @@
 --- An image as it is going to be written: config text, layers, tags, manifest.
 
+local digests = require "strata.digests"
 local json = require "strata.json"
 local media = require "strata.media"
 local rendition = require "strata.rendition"
@@ -31,22 +32,27 @@ function product.of(request, settings)
   local state = request.state
   local renditions, message, code = rendition.make(request.states, settings)
   if not renditions then return nil, message, code end
-  return product.with(state, renditions)
+  return product.with(state, renditions, settings.sha256 == true)
 end
 
 --- The product with renditions that are known.
 ---@param state table  of the image
 ---@param renditions strata.Rendition[]
+---@param sha256? boolean  nothing is named by another digest
 ---@return strata.Product
-function product.with(state, renditions)
+function product.with(state, renditions, sha256)
   local changed = not same_list(state.tags, state.opened_tags)
   local platform = platform_of(state.config)
   local before = platform_of(json.decode(state.opened_config, state.limits.json) or {})
+  local came = state.manifest or {}
+  local text = state.config:text()
   return {
-    config_text = state.config:text(), renditions = renditions, origins = state.origins or 0,
+    config_text = text, config_digest = digests.of(text, not sha256 and came.config_digest or nil),
+    manifest_digest = not sha256 and came.digest or nil, sha256 = sha256,
+    renditions = renditions, origins = state.origins or 0,
     tags = state.tags, new_tags = changed and state.tags or nil, platform = platform,
     new_platform = not same_platform(platform, before) and platform or nil,
-    manifest_text = state.manifest and state.manifest.text, descriptor_text = state.descriptor_text,
+    manifest_text = came.text, descriptor_text = state.descriptor_text,
     index = state.index, state = state,
   }
 end

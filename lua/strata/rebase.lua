@@ -148,7 +148,8 @@ local function edit_annotations(image, new_base, digest_of)
     return name and tags.full(name)
   end)
   if doc:count("/annotations") == 0 then doc:remove("/annotations") end
-  image.state.manifest = { text = doc:text(), digest = manifest.digest, media_type = manifest.media_type }
+  image.state.manifest = { text = doc:text(), digest = manifest.digest, media_type = manifest.media_type,
+                           config_digest = manifest.config_digest }
 end
 
 -- ---- the whole ---------------------------------------------------------------------------

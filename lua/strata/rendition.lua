@@ -14,6 +14,7 @@ local rendition = {}
 ---@field size integer
 ---@field compression string
 ---@field digest string?
+---@field renamed string?  the digest that the same bytes had
 ---@field diff_id string
 ---@field origin integer?  place among the layers that were opened
 ---@field action "copied"|"recompressed"|"rewritten"|"added"
@@ -59,9 +60,17 @@ local function is_packed(one, now, compression, opts)
   return not one.made or layer.level(opts, compression) == nil
 end
 
---- What save would make of the layers; nothing is compressed for it.
+-- The digest that the bytes have and must not keep.
+local function unfit_digest(one, now, opts)
+  local is_asked = opts.sha256 == true or (opts.sha256 == "added" and one.added)
+  return is_asked and now.digest and not now.missing and not now.digest:find("^sha256:") and now.digest or nil
+end
+
+--- What save would make of the layers; nothing is compressed for it. sha256: nothing is to be
+-- named by another digest; "added": nothing that comes from elsewhere.
 ---@param states table[]
----@param opts {compression?: string, level?: integer, reproducible?: boolean, plain?: boolean}
+---@param opts {compression?: string, level?: integer, reproducible?: boolean, plain?: boolean,
+---  sha256?: boolean|"added"}
 ---@return strata.Rendition[]
 function rendition.plan(states, opts)
   local list = {}
@@ -70,10 +79,11 @@ function rendition.plan(states, opts)
     local now = layer.current(one)
     local what = action(one, now, compression)
     local packed = what == "copied" or is_packed(one, now, compression, opts)
+    local renamed = packed and unfit_digest(one, now, opts) or nil
     list[i] = {
       state = one, origin = one.origin, label = layer.label(one), action = what, compression = compression,
       diff_id = now.diff_id, file = now.file, offset = now.offset, missing = now.missing, packed = packed,
-      size = packed and now.size or nil, digest = packed and now.digest or nil,
+      size = packed and now.size or nil, digest = packed and not renamed and now.digest or nil, renamed = renamed,
     }
   end
   return list
@@ -111,11 +121,16 @@ local function recompress(list, opts)
   return ok, message, code
 end
 
--- Digests of layers whose archive does not tell them.
+-- Digests of layers whose archive does not tell them, or tells them by another algorithm,
+-- which is verified on the way.
 local function hash_unknown(list, opts)
   local job, todo = core.job(), {}
   for _, one in ipairs(list) do
-    if not one.digest then
+    if one.renamed then
+      job:hash { label = one.label, file = one.file, offset = one.offset, size = one.size, plain = true,
+                 digest = one.renamed }
+      todo[#todo + 1] = one
+    elseif opts.digests and not one.digest then
       job:hash(limits.add(one.state.image.limits, {
         label = one.label, file = one.file, offset = one.offset, size = one.size,
         compression = one.compression, plain = opts.verify ~= false,
@@ -128,7 +143,8 @@ local function hash_unknown(list, opts)
   local ok, message, code = work.run(job, opts, "hashing")
   if ok then
     for i, one in ipairs(todo) do
-      one.digest = job:task(i).digest
+      local task = job:task(i)
+      one.digest = one.renamed and task.diff_id or task.digest -- the SHA-256 of the same bytes
       one.state.digest = one.state.digest or one.digest
     end
   end
@@ -151,10 +167,8 @@ function rendition.make(states, opts)
   end
   local ok, message, code = recompress(list, opts)
   if not ok then return nil, message, code end
-  if opts.digests then
-    ok, message, code = hash_unknown(list, opts)
-    if not ok then return nil, message, code end
-  end
+  ok, message, code = hash_unknown(list, opts)
+  if not ok then return nil, message, code end
   return list
 end
 

@@ -1,6 +1,7 @@
 --- What a save has written, or would write.
 
 local assemble = require "strata.dialect.assemble"
+local digests = require "strata.digests"
 local core = require "strata.core"
 
 local result = {}
@@ -39,8 +40,8 @@ function result.image(product, format, native)
   if has_manifest and has_digests(product) then
     text = assemble.manifest(product, not native and "oci" or nil)
   end
-  return { format = format, id = core.sha256(product.config_text), digest = text and core.sha256(text),
-           layers = layers_of(product) }
+  return { format = format, id = core.sha256(product.config_text),
+           digest = text and digests.of(text, product.manifest_digest), layers = layers_of(product) }
 end
 
 --- The result of a save.

@@ -211,6 +211,13 @@ local function needs_digests(self)
   return first.edited or self.opts.compression ~= nil
 end
 
+-- Docker knows images by SHA-256 alone: what is written for it is named so, and what
+-- comes into an archive of its own.
+local function needs_sha256(self)
+  if not self.format:find("^docker") then return false end
+  return not self.native or "added"
+end
+
 -- Carries out edits and compresses, so that every digest is known.
 local function make_products(self, temp_dir)
   local opts = self.opts
@@ -219,7 +226,7 @@ local function make_products(self, temp_dir)
     exact = true, plain = self.format == "docker-legacy",
     reproducible = opts.reproducible,
     temp_dir = temp_dir, threads = opts.threads, progress = opts.progress,
-    verify = opts.verify, digests = needs_digests(self),
+    verify = opts.verify, digests = needs_digests(self), sha256 = needs_sha256(self),
   }
   for i, request in ipairs(self.requests) do
     local ok, message, code = request.settle(settings)
@@ -255,11 +262,12 @@ function save.plan(request, opts)
   local compression = self.format == "docker-legacy" and "none" or opts.compression
   local ok, message, code = request.settle { threads = opts.threads, progress = opts.progress }
   if not ok then return nil, message, code end
+  local sha256 = needs_sha256(self)
   local renditions = rendition.plan(request.states, {
-    compression = compression, level = opts.level, reproducible = opts.reproducible,
+    sha256 = sha256, compression = compression, level = opts.level, reproducible = opts.reproducible,
     plain = self.format == "docker-legacy",
   })
-  return result.image(product.with(request.state, renditions), self.format, self.native)
+  return result.image(product.with(request.state, renditions, sha256 == true), self.format, self.native)
 end
 
 --- Saves images. A second result lists what the format could not hold.

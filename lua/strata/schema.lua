@@ -159,7 +159,9 @@ local function check_rootfs(doc)
   if kind ~= "array" then return "has a rootfs.diff_ids that is no array" end
   for i, diff_id in ipairs((json.decode(doc:raw("/rootfs/diff_ids")))) do
     if type(diff_id) ~= "string" or not diff_id:find("^sha256:") or not core.digest_valid(diff_id) then
-      return ("has a diff_id that is no sha256 digest (rootfs.diff_ids, element %d)"):format(i)
+      local known = type(diff_id) == "string" and core.digest_valid(diff_id)
+      return ("has a diff_id that is no sha256 digest (rootfs.diff_ids, element %d)"):format(i),
+        known and "EUNSUPPORTED" or "EFORMAT"
     end
   end
   return nil
@@ -181,17 +183,20 @@ end
 --- What keeps a document from being the config of an image.
 ---@param doc strata.JSON
 ---@return string? problem
+---@return string? code
 function schema.problem(doc)
-  if doc:type("") ~= "object" then return "is no JSON object" end
+  if doc:type("") ~= "object" then return "is no JSON object", "EFORMAT" end
   local kind = doc:type("/config")
   if kind ~= nil and kind ~= "null" and kind ~= "object" then
-    return "has a 'config' that is no object"
+    return "has a 'config' that is no object", "EFORMAT"
   end
   for _, pointer in ipairs { "", "/config", "/rootfs" } do
     local clash = json.case_clash(doc:keys(pointer) or {})
-    if clash then return "has keys that differ in their case only: " .. core.quote(clash) end
+    if clash then return "has keys that differ in their case only: " .. core.quote(clash), "EFORMAT" end
   end
-  return check_rootfs(doc) or check_history(doc)
+  local problem, code = check_rootfs(doc)
+  problem = problem or check_history(doc)
+  return problem, problem and (code or "EFORMAT")
 end
 
 return schema

@@ -147,7 +147,8 @@ local function find_present(self, files, opts)
     if info and info.type == "file" and info.size == size then
       local there = self.dir:open(file.name)
       if there then
-        job:hash { label = file.name, file = there, offset = 0, size = size }
+        local _, algorithm = core.digest_valid(file.digest)
+        job:hash { label = file.name, file = there, offset = 0, size = size, algorithm = algorithm }
         checked[#checked + 1] = file
       end
     end

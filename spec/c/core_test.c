@@ -1,12 +1,10 @@
-/* Errors, quoting, buffers and digests. */
+/* Errors, quoting and buffers. */
 #include <errno.h>
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
 #include "../../src/core/buf.h"
-#include "../../src/core/digest.h"
 #include "../../src/core/err.h"
 #include "check.h"
 
@@ -266,108 +264,6 @@ static void splice_refuses_what_lies_outside(void)
 	CHECK(b.len == 10);
 }
 
-/* ---- digests ----------------------------------------------------------- */
-
-/* What coreutils say about the bytes, as hex. */
-static void coreutils_digest(const char *algorithm, const char *bytes, size_t len, char out[160])
-{
-	char path[] = "/tmp/strata-core-test.XXXXXX";
-	char command[128];
-	int fd = mkstemp(path);
-	FILE *pipe;
-
-	out[0] = '\0';
-	if (fd < 0 || write(fd, bytes, len) != (ssize_t)len)
-		abort();
-	close(fd);
-	snprintf(command, sizeof(command), "%ssum %s", algorithm, path);
-	pipe = popen(command, "r");
-	if (pipe == NULL || fscanf(pipe, "%159[0-9a-f]", out) != 1)
-		out[0] = '\0';
-	if (pipe != NULL)
-		pclose(pipe);
-	unlink(path);
-}
-
-static void agrees_with_coreutils(enum strata_digest_alg alg, const char *name)
-{
-	cleanup_digest struct strata_digest *d = NULL;
-	struct strata_err err;
-	char text[STRATA_DIGEST_MAX], expected[160], spelled[200];
-	char *bytes = malloc(300000);
-
-	for (size_t i = 0; i < 300000; i++)
-		bytes[i] = (char)(i * i >> 3);
-	d = strata_digest_new(alg, &err);
-	CHECK(d != NULL);
-	/* One object, several streams, fed in pieces. */
-	for (size_t len = 0; len <= 300000; len = len * 7 + 1) {
-		for (size_t at = 0; at < len; at += 4097)
-			CHECK(strata_digest_update(d, bytes + at, len - at < 4097 ? len - at : 4097,
-			                           &err) == 0);
-		CHECK(strata_digest_final(d, text, &err) == 0);
-		coreutils_digest(name, bytes, len, expected);
-		snprintf(spelled, sizeof(spelled), "%s:%s", name, expected);
-		CHECK(strcmp(text, spelled) == 0);
-		CHECK(strata_digest_valid(text, strlen(text), NULL));
-	}
-	free(bytes);
-}
-
-static void sha256_agrees_with_coreutils(void)
-{
-	agrees_with_coreutils(STRATA_SHA256, "sha256");
-}
-
-static void sha512_agrees_with_coreutils(void)
-{
-	agrees_with_coreutils(STRATA_SHA512, "sha512");
-}
-
-static void one_shot_sha256_gives_the_published_value(void)
-{
-	struct strata_err err;
-	char text[STRATA_DIGEST_MAX];
-
-	CHECK(strata_sha256("abc", 3, text, &err) == 0);
-	CHECK(strcmp(text,
-	             "sha256:"
-	             "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad") == 0);
-	CHECK(strata_sha256(NULL, 0, text, &err) == 0);
-	CHECK(strcmp(text,
-	             "sha256:"
-	             "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855") == 0);
-}
-
-static void digests_are_checked_by_their_grammar(void)
-{
-	static const char hex[] =
-	        "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855";
-	enum strata_digest_alg alg = STRATA_SHA512;
-	char text[300];
-	size_t len = (size_t)snprintf(text, sizeof(text), "sha256:%s", hex);
-
-	CHECK(strata_digest_valid(text, len, &alg));
-	CHECK(alg == STRATA_SHA256);
-	CHECK(!strata_digest_valid(text, len - 1, NULL));
-	CHECK(!strata_digest_valid(text, len + 1, NULL));
-	CHECK(!strata_digest_valid("", 0, NULL));
-	for (size_t i = 0; i < len; i++) {
-		char kept = text[i];
-
-		text[i] = kept >= 'a' ? (char)(kept - 32) : 'g'; /* upper case, or no hex */
-		CHECK(!strata_digest_valid(text, len, NULL));
-		text[i] = kept;
-	}
-	len = (size_t)snprintf(text, sizeof(text), "sha512:%s%s", hex, hex);
-	CHECK(strata_digest_valid(text, len, &alg));
-	CHECK(alg == STRATA_SHA512);
-	len = (size_t)snprintf(text, sizeof(text), "sha512:%s", hex);
-	CHECK(!strata_digest_valid(text, len, NULL));
-	len = (size_t)snprintf(text, sizeof(text), "md5:%.32s", hex);
-	CHECK(!strata_digest_valid(text, len, NULL));
-}
-
 int main(void)
 {
 	RUN(fail_fills_code_and_message);
@@ -385,9 +281,5 @@ int main(void)
 	RUN(a_buffer_refuses_impossible_sizes);
 	RUN(splice_replaces_inserts_and_deletes);
 	RUN(splice_refuses_what_lies_outside);
-	RUN(sha256_agrees_with_coreutils);
-	RUN(sha512_agrees_with_coreutils);
-	RUN(one_shot_sha256_gives_the_published_value);
-	RUN(digests_are_checked_by_their_grammar);
 	return check_sum("core");
 }

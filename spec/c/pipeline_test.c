@@ -90,7 +90,7 @@ static struct strata_task *add(struct strata_job *job, enum strata_task_kind kin
 	task->level = -1;
 	task->plain = true;
 	if (file != NULL)
-		task->blob = (struct strata_blob){strata_file_ref(file), 0, size, c};
+		task->blob = (struct strata_blob){strata_file_ref(file), 0, size, c, STRATA_SHA256};
 	return task;
 }
 
@@ -519,7 +519,8 @@ static void an_edited_layer_does_not_depend_on_the_threads(void)
 			encode(ways[w].from, 0, &tar, &stream);
 			encode(ways[w].to, ways[w].level, &edited, &expected);
 			file = file_of(&stream);
-			index.blob = (struct strata_blob){file, 0, stream.len, ways[w].from};
+			index.blob = (struct strata_blob){file, 0, stream.len, ways[w].from,
+			                                  STRATA_SHA256};
 			task = add(job, STRATA_TASK_SCAN, NULL, 0, STRATA_NONE);
 			task->index = &index;
 			CHECK(run(job, thread_counts[i]).code[0] == '\0');

@@ -4,6 +4,7 @@
 local strata = require "strata"
 local blobs = require "spec.support.blobs"
 local docker = require "spec.support.docker"
+local oci_layout = require "spec.support.oci_layout"
 local peers = require "spec.support.peers"
 local podman = require "spec.support.podman"
 local sample = require "spec.support.sample"
@@ -317,4 +318,64 @@ describe("an image that skopeo converted", function()
 			img:close()
 		end)
 	end
+end)
+
+describe("an image whose blobs are named by SHA-512", function()
+	local dir, img
+
+	before_each(function()
+		dir = tmp.dir(tmp.for_peers())
+		local made = oci_layout.new()
+		made.hash = oci_layout.sha512
+		local layers = { made:file_layer("a"), made:file_layer("b", { compression = "none" }) }
+		local name = { [oci_layout.NAME] = "docker.io/library/app:512", [oci_layout.REF_NAME] = "512" }
+		made:list(made:image({ layers = layers, platform = "linux/amd64" }).descriptor, name)
+		img = assert(strata.open(made:directory(dir:file("layout"))))
+	end)
+
+	after_each(function()
+		img:close()
+		dir:remove()
+	end)
+
+	it("is not taken by skopeo and umoci as it is", function()
+		need("skopeo", "umoci")
+		local source, target = "oci:" .. dir:file("layout") .. ":512", "oci:" .. dir:file("copy") .. ":512"
+		local ok, message = pcall(skopeo.copy, source, target)
+		assert.is_false(ok)
+		assert.truthy(tostring(message):find("sha512", 1, true))
+		local unpack = { "umoci", "unpack", "--image", dir:file("layout") .. ":512", dir:file("bundle") }
+		unpack.env = { PATH = shell.PATH }
+		local done = shell.run(unpack)
+		assert.is_true(done.status ~= 0)
+		assert.truthy(done.stderr:find("unsupported algorithm", 1, true))
+	end)
+
+	for _, format in ipairs({ "docker", "docker-legacy" }) do
+		it("is loaded by Docker Engine and Podman as " .. format, function()
+			need("docker", "podman")
+			local path = dir:file("image.tar")
+			local result = assert(img:save(path, { format = format }))
+			assert.equal(img.id, result.id)
+			assert.same({ "app:512" }, docker.load(path))
+			assert.equal(img.id, docker.id("app:512"))
+			assert.same(diff_ids_of(img), docker.inspect("app:512").RootFS.Layers)
+			assert.equal(img.id, loaded_by_podman(path, format))
+		end)
+	end
+
+	it("is copied by skopeo as docker, from both lists", function()
+		need("skopeo")
+		local path = dir:file("image.tar")
+		assert(img:save(path, { format = "docker" }))
+		for i, source in ipairs({ "docker-archive:", "oci-archive:" }) do
+			skopeo.copy(source .. path, "oci:" .. dir:file("copy" .. i) .. ":512")
+			local copy = assert(strata.open(dir:file("copy" .. i)))
+			assert.same(diff_ids_of(img), diff_ids_of(copy))
+			copy:close()
+		end
+		local copy = assert(strata.open(dir:file("copy2")))
+		assert.equal(img.id, copy.id)
+		copy:close()
+	end)
 end)

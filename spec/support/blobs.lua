@@ -353,10 +353,12 @@ end
 
 -- Every blob has to hash to its name.
 function Look:hash()
-	local script = 'cd "$1"; find blobs -type f -o -type l | LC_ALL=C sort | xargs -r sha256sum'
+	local script = [[
+		cd "$1"; find blobs -type f -o -type l | grep -v ^blobs/sha512/ | LC_ALL=C sort | xargs -r sha256sum
+		if [ -d blobs/sha512 ]; then find blobs/sha512 -type f | LC_ALL=C sort | xargs -r sha512sum; fi]]
 	for hex, name in shell.sh(script, self.dir):gmatch("(%x+)  ([^\n]+)\n") do
-		local stated = name:match("^blobs/sha256/(%x+)$")
-		self.found.blobs["sha256:" .. (stated or "?")] = true
+		local algorithm, stated = name:match("^blobs/(sha%d+)/(%x+)$")
+		self.found.blobs[(algorithm or "sha256") .. ":" .. (stated or "?")] = true
 		if stated ~= hex then
 			self:problem("%s hashes to %s", name, hex)
 		end

@@ -144,6 +144,7 @@ end
 ---@field root table the document index.json
 ---@field text? string index.json instead of the document
 ---@field layout string|false oci-layout
+---@field hash? fun(bytes: string): string names blobs; default sha256
 ---@field extra table<string, string> more files, by name
 local Layout = {}
 Layout.__index = Layout
@@ -165,7 +166,7 @@ end
 ---@param digest? string when it is not that of the bytes
 ---@return { digest: string, size: integer } descriptor
 function Layout:blob(bytes, digest)
-	digest = digest or oci_layout.sha256(bytes)
+	digest = digest or (self.hash or oci_layout.sha256)(bytes)
 	self.blobs[digest] = bytes
 	return { digest = digest, size = #bytes }
 end

@@ -6,14 +6,14 @@
 #include <string.h>
 
 struct algorithm {
-	const char *prefix; /* as documents spell it, with the colon */
-	const char *fetch;  /* as OpenSSL spells it */
-	size_t size;        /* of the binary digest */
+	const char *name;  /* as documents spell it before the colon */
+	const char *fetch; /* as OpenSSL spells it */
+	size_t size;       /* of the binary digest */
 };
 
 static const struct algorithm algorithms[] = {
-        [STRATA_SHA256] = {"sha256:", "SHA256", 32},
-        [STRATA_SHA512] = {"sha512:", "SHA512", 64},
+        [STRATA_SHA256] = {"sha256", "SHA256", 32},
+        [STRATA_SHA512] = {"sha512", "SHA512", 64},
 };
 
 #define ALGORITHMS (sizeof(algorithms) / sizeof(algorithms[0]))
@@ -82,13 +82,14 @@ int strata_digest_update(struct strata_digest *d, const void *bytes, size_t len,
 	return 0;
 }
 
-/* Writes "<prefix><hex>" and a NUL to out. */
+/* Writes "<name>:<hex>" and a NUL to out. */
 static void spell(char *out, const struct algorithm *a, const unsigned char *binary)
 {
 	static const char hex[] = "0123456789abcdef";
-	size_t pos = strlen(a->prefix);
+	size_t pos = strlen(a->name);
 
-	memcpy(out, a->prefix, pos);
+	memcpy(out, a->name, pos);
+	out[pos++] = ':';
 	for (size_t i = 0; i < a->size; i++) {
 		out[pos++] = hex[binary[i] >> 4];
 		out[pos++] = hex[binary[i] & 15];
@@ -108,10 +109,10 @@ int strata_digest_final(struct strata_digest *d, char out[STRATA_DIGEST_MAX],
 	return 0;
 }
 
-int strata_sha256(const void *bytes, size_t len, char out[STRATA_DIGEST_MAX],
-                  struct strata_err *err)
+int strata_digest_bytes(enum strata_digest_alg alg, const void *bytes, size_t len,
+                        char out[STRATA_DIGEST_MAX], struct strata_err *err)
 {
-	cleanup_digest struct strata_digest *d = strata_digest_new(STRATA_SHA256, err);
+	cleanup_digest struct strata_digest *d = strata_digest_new(alg, err);
 
 	if (!d || strata_digest_update(d, bytes, len, err) < 0)
 		return -1;
@@ -122,11 +123,12 @@ bool strata_digest_valid(const char *text, size_t len, enum strata_digest_alg *a
 {
 	for (size_t i = 0; i < ALGORITHMS; i++) {
 		const struct algorithm *a = &algorithms[i];
-		size_t pos = strlen(a->prefix);
+		size_t pos = strlen(a->name);
 
-		if (len != pos + 2 * a->size || memcmp(text, a->prefix, pos) != 0)
+		if (len != pos + 1 + 2 * a->size || memcmp(text, a->name, pos) != 0 ||
+		    text[pos] != ':')
 			continue;
-		for (; pos < len; pos++) {
+		for (pos++; pos < len; pos++) {
 			char c = text[pos];
 
 			if (!(c >= '0' && c <= '9') && !(c >= 'a' && c <= 'f'))
@@ -137,4 +139,27 @@ bool strata_digest_valid(const char *text, size_t len, enum strata_digest_alg *a
 		return true;
 	}
 	return false;
+}
+
+enum strata_digest_alg strata_digest_algorithm(const char *text)
+{
+	enum strata_digest_alg alg = STRATA_SHA256;
+
+	strata_digest_valid(text, strlen(text), &alg);
+	return alg;
+}
+
+bool strata_digest_named(const char *name, enum strata_digest_alg *alg)
+{
+	for (size_t i = 0; i < ALGORITHMS; i++)
+		if (strcmp(name, algorithms[i].name) == 0) {
+			*alg = (enum strata_digest_alg)i;
+			return true;
+		}
+	return false;
+}
+
+const char *strata_digest_name(enum strata_digest_alg alg)
+{
+	return algorithms[alg].name;
 }

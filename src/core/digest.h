@@ -1,7 +1,7 @@
 /*
- * Streaming digests through OpenSSL EVP: SHA-256, and SHA-512 for documents
- * that name one. A digest object belongs to its creator and is used by one
- * thread at a time. There is no global state.
+ * Streaming digests through OpenSSL EVP: SHA-256, which everything new is named
+ * by, and SHA-512 for blobs that documents name by it. A digest object belongs to its creator and
+ * is used by one thread at a time. There is no global state.
  */
 #ifndef STRATA_DIGEST_H
 #define STRATA_DIGEST_H
@@ -25,15 +25,21 @@ int strata_digest_update(struct strata_digest *d, const void *bytes, size_t len,
                          struct strata_err *err);
 
 /*
- * Writes "sha256:<hex>" of all bytes so far to out and starts anew, so that
+ * Writes "<algorithm>:<hex>" of all bytes so far to out and starts anew, so that
  * one object can serve many streams.
  */
 int strata_digest_final(struct strata_digest *d, char out[STRATA_DIGEST_MAX],
                         struct strata_err *err);
 
-/* One-shot "sha256:<hex>" of a buffer. */
-int strata_sha256(const void *bytes, size_t len, char out[STRATA_DIGEST_MAX],
-                  struct strata_err *err);
+/* One-shot "<algorithm>:<hex>" of a buffer. */
+int strata_digest_bytes(enum strata_digest_alg alg, const void *bytes, size_t len,
+                        char out[STRATA_DIGEST_MAX], struct strata_err *err);
+
+static inline int strata_sha256(const void *bytes, size_t len, char out[STRATA_DIGEST_MAX],
+                                struct strata_err *err)
+{
+	return strata_digest_bytes(STRATA_SHA256, bytes, len, out, err);
+}
 
 /*
  * True when text[0..len) is a digest by the grammar of the OCI image-spec
@@ -41,6 +47,18 @@ int strata_sha256(const void *bytes, size_t len, char out[STRATA_DIGEST_MAX],
  * says which. Unknown algorithms and upper-case hex give false.
  */
 bool strata_digest_valid(const char *text, size_t len, enum strata_digest_alg *alg);
+
+/*
+ * What bytes have to be hashed with to be compared with this digest: SHA-256
+ * also for a text that is none, which no bytes will ever equal.
+ */
+enum strata_digest_alg strata_digest_algorithm(const char *text);
+
+/* The other way round: of an algorithm's name, "sha256" or "sha512". */
+bool strata_digest_named(const char *name, enum strata_digest_alg *alg);
+
+/* As documents spell it: "sha256" or "sha512". */
+const char *strata_digest_name(enum strata_digest_alg alg);
 
 static inline void strata_cleanup_digest_(struct strata_digest **d)
 {

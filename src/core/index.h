@@ -86,6 +86,7 @@ struct strata_blob {
 	uint64_t offset;
 	uint64_t size;
 	enum strata_compression compression;
+	enum strata_digest_alg algorithm; /* of the digest that names it */
 };
 
 struct strata_index {

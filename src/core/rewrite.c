@@ -378,7 +378,8 @@ static int run(struct rewrite *w, const struct strata_edit_options *options, str
 	    strata_index_spool(w->index, options->temp_dir, &options->work, err) < 0)
 		return -1;
 	if (w->index->plain != NULL) {
-		plain = (struct strata_blob){w->index->plain, 0, w->index->tar_size, STRATA_NONE};
+		plain = (struct strata_blob){w->index->plain, 0, w->index->tar_size, STRATA_NONE,
+		                             STRATA_SHA256};
 		digest[0] = '\0';
 	} else if (w->index->digest[0] != '\0') {
 		/* The scan has hashed both: the same stored bytes inflate to the same diff_id. */

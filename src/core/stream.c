@@ -68,7 +68,9 @@ static void hash_run(struct strata_piece *piece)
 
 	if (atomic_load_explicit(&s->closing, memory_order_relaxed))
 		return;
-	if (strata_digest_update(chunk->digest, chunk->bytes, chunk->len, &err) == 0)
+	if (strata_digest_update(chunk->digest, chunk->bytes, chunk->len, &err) == 0 &&
+	    (chunk->second == NULL ||
+	     strata_digest_update(chunk->second, chunk->bytes, chunk->len, &err) == 0))
 		return;
 	strata_crew_lock(s->work.crew);
 	s->failed = true;
@@ -84,13 +86,15 @@ static void hash_done(struct strata_piece *piece)
 	release(s, (struct strata_chunk *)piece);
 }
 
+/* Either digest may be NULL. */
 static void hash(struct strata_stream *s, struct strata_chunk *chunk, struct strata_lane *lane,
-                 struct strata_digest *digest)
+                 struct strata_digest *digest, struct strata_digest *second)
 {
-	if (digest == NULL || chunk->len == 0)
+	if ((digest == NULL && second == NULL) || chunk->len == 0)
 		return;
 	chunk->piece = (struct strata_piece){hash_run, hash_done, s, NULL};
-	chunk->digest = digest;
+	chunk->digest = digest != NULL ? digest : second;
+	chunk->second = digest != NULL ? second : NULL;
 	strata_crew_lock(s->work.crew);
 	chunk->users++;
 	s->hashing++;
@@ -117,6 +121,8 @@ int strata_stream_open(struct strata_stream *s, const struct strata_blob *blob, 
                        struct strata_err *err)
 {
 	bool plain = blob->compression == STRATA_NONE;
+	/* The bytes that are stored are those of the tar, and one digest is both. */
+	bool once = plain && blob->algorithm == STRATA_SHA256;
 
 	s->blob = blob;
 	if (work != NULL)
@@ -130,13 +136,13 @@ int strata_stream_open(struct strata_stream *s, const struct strata_blob *blob, 
 		if (s->limits.zstd_window != 0)
 			strata_decoder_limit_window(s->decoder, s->limits.zstd_window);
 	}
-	if ((wanted & STRATA_DIGEST_PLAIN) || (plain && (wanted & STRATA_DIGEST_STORED))) {
+	if ((wanted & STRATA_DIGEST_PLAIN) || (once && (wanted & STRATA_DIGEST_STORED))) {
 		s->plain_digest = strata_digest_new(STRATA_SHA256, err);
 		if (s->plain_digest == NULL)
 			return -1;
 	}
-	if ((wanted & STRATA_DIGEST_STORED) && !plain) {
-		s->stored_digest = strata_digest_new(STRATA_SHA256, err);
+	if ((wanted & STRATA_DIGEST_STORED) && !once) {
+		s->stored_digest = strata_digest_new(blob->algorithm, err);
 		if (s->stored_digest == NULL)
 			return -1;
 	}
@@ -177,8 +183,10 @@ static int fill(struct strata_stream *s, struct strata_err *err)
 	            0)
 		return -1;
 	s->in->len = n;
-	hash(s, s->in, s->decoder != NULL ? &s->stored_lane : &s->plain_lane,
-	     s->decoder != NULL ? s->stored_digest : s->plain_digest);
+	if (s->decoder != NULL)
+		hash(s, s->in, &s->stored_lane, s->stored_digest, NULL);
+	else
+		hash(s, s->in, &s->plain_lane, s->plain_digest, s->stored_digest);
 	s->position += n;
 	if (s->work.progress != NULL)
 		atomic_fetch_add_explicit(s->work.progress, n, memory_order_relaxed);
@@ -214,7 +222,7 @@ static int decode(struct strata_stream *s, struct strata_err *err)
 	}
 	if (ended && out->len == 0)
 		return strata_decoder_finish(s->decoder, err);
-	hash(s, out, &s->plain_lane, s->plain_digest);
+	hash(s, out, &s->plain_lane, s->plain_digest, NULL);
 	return 0;
 }
 
@@ -249,7 +257,7 @@ int strata_stream_digests(struct strata_stream *s, char stored[STRATA_DIGEST_MAX
 		return -1;
 	if (s->stored_digest != NULL)
 		return strata_digest_final(s->stored_digest, stored, err);
-	if (s->decoder == NULL)
+	if (s->decoder == NULL && s->blob->algorithm == STRATA_SHA256)
 		for (size_t i = 0; i < STRATA_DIGEST_MAX; i++)
 			stored[i] = plain[i];
 	return 0;

@@ -27,6 +27,7 @@
 struct strata_chunk {
 	struct strata_piece piece;
 	struct strata_digest *digest; /* that it goes to */
+	struct strata_digest *second; /* and another one, or NULL */
 	struct strata_chunk *next;    /* when free */
 	unsigned users;               /* the driver, the digest's lane */
 	size_t len;
@@ -37,10 +38,11 @@ struct strata_stream {
 	const struct strata_blob *blob;
 	struct strata_work work;
 	struct strata_inflate_limits limits;
-	uint64_t position;                   /* read so far, in the blob */
-	struct strata_decoder *decoder;      /* NULL when plain */
-	struct strata_digest *stored_digest; /* of the blob; NULL when plain or not wanted */
-	struct strata_digest *plain_digest;
+	uint64_t position;              /* read so far, in the blob */
+	struct strata_decoder *decoder; /* NULL when plain */
+	/* Of the blob, by its algorithm; NULL when not wanted, or a plain blob's SHA-256. */
+	struct strata_digest *stored_digest;
+	struct strata_digest *plain_digest; /* SHA-256 */
 	struct strata_lane stored_lane;
 	struct strata_lane plain_lane;
 	struct strata_chunk *in; /* read last */
@@ -78,8 +80,10 @@ void strata_stream_close(struct strata_stream *s);
 int strata_stream_next(struct strata_stream *s, const char **bytes, size_t *len,
                        struct strata_err *err);
 
-/* At the end: the digests that were wanted ("" for others). A plain blob's stored digest is its
- * plain one. */
+/*
+ * At the end: the digests that were wanted ("" for others). The stored one is of the blob's
+ * algorithm; a plain blob that is named by SHA-256 is hashed once, and has both when it has one.
+ */
 int strata_stream_digests(struct strata_stream *s, char stored[STRATA_DIGEST_MAX],
                           char plain[STRATA_DIGEST_MAX], struct strata_err *err);
 

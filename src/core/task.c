@@ -44,6 +44,8 @@ static int run_scan(struct strata_task *task, const struct strata_work *work,
 	memcpy(task->digest, task->index->digest, STRATA_DIGEST_MAX);
 	memcpy(task->diff_id, task->index->diff_id, STRATA_DIGEST_MAX);
 	task->size = task->index->tar_size;
+	if (expect("digest", task->expect_digest, task->digest, err) < 0)
+		return -1;
 	return expect("diff_id", task->expect_diff_id, task->diff_id, err);
 }
 
@@ -52,13 +54,15 @@ static int run_hash(struct strata_task *task, const struct strata_work *work,
 {
 	cleanup_stream struct strata_stream stream = {0};
 	struct strata_blob blob = task->blob;
+	unsigned wanted = STRATA_DIGEST_STORED | STRATA_DIGEST_PLAIN;
 	const char *bytes;
 	size_t len;
 
-	if (!task->plain)
+	if (!task->plain) {
 		blob.compression = STRATA_NONE;
-	if (strata_stream_open(&stream, &blob, STRATA_DIGEST_STORED | STRATA_DIGEST_PLAIN,
-	                       &task->inflate, work, err) < 0)
+		wanted = STRATA_DIGEST_STORED;
+	}
+	if (strata_stream_open(&stream, &blob, wanted, &task->inflate, work, err) < 0)
 		return -1;
 	do {
 		if (strata_stream_next(&stream, &bytes, &len, err) < 0)
@@ -176,7 +180,8 @@ static int copy_hashed(struct strata_task *task, const struct strata_work *work,
                        struct strata_err *err)
 {
 	cleanup_stream struct strata_stream stream = {0};
-	struct strata_blob copy = {task->to, task->to_offset, task->blob.size, STRATA_NONE};
+	struct strata_blob copy = {task->to, task->to_offset, task->blob.size, STRATA_NONE,
+	                           task->blob.algorithm};
 	const char *bytes;
 	size_t len;
 

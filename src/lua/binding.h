@@ -10,6 +10,7 @@
 #include <stdint.h>
 
 #include "../core/buf.h"
+#include "../core/digest.h"
 #include "../core/err.h"
 #include "compat.h"
 
@@ -64,6 +65,9 @@ struct strata_buf *strata_push_buffer(lua_State *L);
 
 /* Throws unless the field of the table at `arg` is a string or absent; NULL when absent. */
 const char *strata_opt_field(lua_State *L, int arg, const char *field, size_t *len);
+
+/* The algorithm of that name, SHA-256 for NULL; throws for one that is not known. */
+enum strata_digest_alg strata_check_algorithm(lua_State *L, const char *name);
 
 void strata_lua_register_json(lua_State *L);
 void strata_lua_register_object(lua_State *L);

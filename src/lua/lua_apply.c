@@ -77,6 +77,7 @@ static int apply_add(lua_State *L)
 	label = strata_opt_field(L, 2, "label", &len);
 	digest = digest_field(L, "digest");
 	diff_id = digest_field(L, "diff_id");
+	blob.algorithm = strata_digest_algorithm(digest);
 	blob.offset = strata_limit_field(L, 2, "offset");
 	blob.size = strata_limit_field(L, 2, "size");
 	blob.compression = strata_check_compression(L, strata_opt_field(L, 2, "compression", &len));

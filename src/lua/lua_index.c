@@ -49,8 +49,9 @@ static int compression_option(lua_State *L, int arg)
 }
 
 /*
- * index(file, offset, size, compression [, max_read]) -> Index, not scanned yet. max_read: what
- * entry:read() gives at most when it is not told how much.
+ * index(file, offset, size, compression [, max_read [, digest]]) -> Index, not scanned yet.
+ * max_read: what entry:read() gives at most when it is not told how much. digest: the one that
+ * names the blob, which is going to be hashed with its algorithm.
  */
 static int index_new(lua_State *L)
 {
@@ -59,6 +60,7 @@ static int index_new(lua_State *L)
 	lua_Integer size = strata_check_integer(L, 3);
 	int compression = compression_option(L, 4);
 	lua_Integer max_read = lua_isnoneornil(L, 5) ? MAX_READ : strata_check_integer(L, 5);
+	const char *digest = luaL_optstring(L, 6, "");
 	struct strata_lua_index *o;
 
 	luaL_argcheck(L, max_read >= 0, 5, "must not be negative");
@@ -69,7 +71,8 @@ static int index_new(lua_State *L)
 	o->index.blob = (struct strata_blob){.file = strata_file_ref(file),
 	                                     .offset = (uint64_t)offset,
 	                                     .size = (uint64_t)size,
-	                                     .compression = (enum strata_compression)compression};
+	                                     .compression = (enum strata_compression)compression,
+	                                     .algorithm = strata_digest_algorithm(digest)};
 	return 1;
 }
 

@@ -78,6 +78,7 @@ struct task_options {
 	size_t bytes_len;
 	const char *temp_dir;
 	const char *digest;
+	enum strata_digest_alg algorithm; /* of the digest that names `file` */
 	const char *diff_id;
 	struct strata_tar_limits limits;
 };
@@ -185,6 +186,10 @@ static void check_options(lua_State *L, struct task_options *o)
 	o->bytes = strata_opt_field(L, 2, "bytes", &o->bytes_len);
 	o->temp_dir = strata_opt_field(L, 2, "temp_dir", &len);
 	o->digest = digest_field(L, "digest");
+	o->algorithm =
+	        o->digest != NULL
+	                ? strata_digest_algorithm(o->digest)
+	                : strata_check_algorithm(L, strata_opt_field(L, 2, "algorithm", &len));
 	o->diff_id = digest_field(L, "diff_id");
 	o->offset = size_field(L, "offset", 0);
 	o->size = size_field(L, "size", 0);
@@ -228,7 +233,7 @@ static int fill_task(struct strata_task *task, const struct task_options *o, str
 		memcpy(task->expect_diff_id, o->diff_id, strlen(o->diff_id) + 1);
 	if (o->file != NULL)
 		task->blob = (struct strata_blob){strata_file_ref(o->file), (uint64_t)o->offset,
-		                                  (uint64_t)o->size, o->compression};
+		                                  (uint64_t)o->size, o->compression, o->algorithm};
 	if (o->to != NULL)
 		task->to = strata_file_ref(o->to);
 	if (o->apply != NULL)
@@ -283,7 +288,7 @@ static int add_task(lua_State *L, enum strata_task_kind kind)
 }
 
 /*
- * job:scan{label, index, diff_id} and what limits.h lists
+ * job:scan{label, index, digest, diff_id} and what limits.h lists
  */
 static int job_scan(lua_State *L)
 {
@@ -291,8 +296,9 @@ static int job_scan(lua_State *L)
 }
 
 /*
- * job:hash{label, file, offset, size, compression, plain, digest, diff_id} and the limits of
- * inflating
+ * job:hash{label, file, offset, size, compression, plain, digest, algorithm, diff_id} and the
+ * limits of inflating algorithm: "sha256" (default) or "sha512", to know a digest that nothing
+ * states.
  */
 static int job_hash(lua_State *L)
 {

@@ -1,8 +1,9 @@
 /*
- * strata.Digest: the SHA-256 of what is pushed.
+ * strata.Digest: the digest of what is pushed.
  *
+ *   ---@param algorithm? "sha256"|"sha512"  default sha256
  *   ---@return strata.Digest?
- *   function core.digest() end
+ *   function core.digest(algorithm) end
  */
 #include "../core/digest.h"
 #include "objects.h"
@@ -11,11 +12,12 @@
 
 static int digest_new(lua_State *L)
 {
+	enum strata_digest_alg alg = strata_check_algorithm(L, luaL_optstring(L, 1, NULL));
 	struct strata_digest **d =
 	        strata_new_object(L, DIGEST_TYPE, sizeof(struct strata_digest *));
 	struct strata_err err;
 
-	*d = strata_digest_new(STRATA_SHA256, &err);
+	*d = strata_digest_new(alg, &err);
 	return *d != NULL ? 1 : strata_push_error(L, &err);
 }
 
@@ -42,7 +44,7 @@ static int digest_update(lua_State *L)
 	return 1;
 }
 
-/* digest:final() -> "sha256:<hex>" of all since the last one | nil, message, code */
+/* digest:final() -> "<algorithm>:<hex>" of all since the last one | nil, message, code */
 static int digest_final(lua_State *L)
 {
 	struct strata_digest *d = check_digest(L);

@@ -4,6 +4,7 @@
 local base64 = require "strata.check.base64"
 local config = require "strata.config"
 local core = require "strata.core"
+local digests = require "strata.digests"
 local json = require "strata.json"
 local layer = require "strata.layer"
 local media = require "strata.media"
@@ -77,8 +78,8 @@ local function referenced(source, limits)
   for _, item in ipairs(source.items or {}) do
     for _, list in pairs(item) do
       for _, name in pairs(type(list) == "table" and list or { list }) do
-        local hex = type(name) == "string" and name:match("^%.?/?blobs/sha256/(%x+)$")
-        if hex then used["sha256:" .. hex] = true end
+        local stated = type(name) == "string" and digests.in_path((name:gsub("^%.?/", "")))
+        if stated then used[stated] = true end
       end
     end
   end
@@ -135,8 +136,8 @@ local function check_descriptor(made, text, what)
   end
   if type(data) == "string" then
     local bytes = base64.decode(data)
-    local is_sha256 = type(digest) == "string" and digest:find("^sha256:")
-    if not bytes or #bytes ~= descriptor.size or (is_sha256 and core.sha256(bytes) ~= digest) then
+    local known = type(digest) == "string" and core.digest_valid(digest)
+    if not bytes or #bytes ~= descriptor.size or (known and not digests.matches(bytes, digest)) then
       made:add("error", "embedded-data", ("%s carries data that are not those of its digest"):format(what))
     end
   end

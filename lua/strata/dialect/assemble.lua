@@ -4,6 +4,7 @@
 -- Members are sorted and their times are 0: the same images give the same bytes.
 
 local core = require "strata.core"
+local digests = require "strata.digests"
 local json = require "strata.json"
 local manifest = require "strata.manifest"
 local media = require "strata.media"
@@ -19,18 +20,15 @@ assemble.LAYOUT = '{"imageLayoutVersion":"1.0.0"}'
 --- One image, ready to be written.
 ---@class strata.Product
 ---@field config_text string
+---@field config_digest string  as the manifest names it
+---@field sha256 boolean?  nothing is named by another digest
 ---@field renditions strata.Rendition[]
 ---@field origins integer  how many layers it was opened with
 ---@field tags string[]
 ---@field platform {os: string, architecture: string, variant: string?}
 ---@field manifest_text string?  that it came with
+---@field manifest_digest string?  of that text
 ---@field descriptor_text string?  that led to it
-
-local function blob_name(digest)
-  return "blobs/" .. digest:gsub(":", "/", 1)
-end
-
-assemble.blob_name = blob_name
 
 local function part_of(one)
   return { file = one.file, offset = one.offset, size = one.size, digest = one.digest, label = one.label }
@@ -104,33 +102,33 @@ end
 --- What a layout of these images consists of.
 ---@param products strata.Product[]
 ---@param family "oci"|"docker"
----@return {blobs: table[], descriptors: string[], digests: string[]}?
+---@return {blobs: table[], descriptors: string[]}?
 ---@return string? message
 ---@return string? code
 function assemble.layout(products, family)
-  local blobs, seen, list, digests = {}, {}, {}, {}
+  local blobs, seen, list = {}, {}, {}
   local function put(digest, content)
     if seen[digest] then return end
     seen[digest] = true
-    content.digest, content.name, content.type = digest, blob_name(digest), "file"
+    content.digest, content.name, content.type = digest, digests.path(digest), "file"
     blobs[#blobs + 1] = content
   end
-  for i, product in ipairs(products) do
+  for _, product in ipairs(products) do
     local text, message, code = assemble.manifest(product, family)
     if not text then return nil, message, code end
-    digests[i] = core.sha256(text)
-    put(digests[i], { bytes = text })
-    put(core.sha256(product.config_text), { bytes = product.config_text })
+    local digest = digests.of(text, product.manifest_digest)
+    put(digest, { bytes = text })
+    put(product.config_digest, { bytes = product.config_text })
     for _, one in ipairs(product.renditions) do
       if not one.missing then put(one.digest, { part = part_of(one) }) end
     end
     local like = { text = product.descriptor_text, platform = product.platform,
                    new_platform = product.new_platform, family = family }
-    for _, descriptor in ipairs(assemble.descriptors(digests[i], #text, product.tags, like)) do
+    for _, descriptor in ipairs(assemble.descriptors(digest, #text, product.tags, like)) do
       list[#list + 1] = descriptor
     end
   end
-  return { blobs = blobs, descriptors = list, digests = digests }
+  return { blobs = blobs, descriptors = list }
 end
 
 --- The text of an index.json.
@@ -146,8 +144,8 @@ function assemble.docker_manifest(products)
   local items = {}
   for i, product in ipairs(products) do
     local names = {}
-    for n, one in ipairs(product.renditions) do names[n] = blob_name(one.digest) end
-    items[i] = { Config = blob_name(core.sha256(product.config_text)), Layers = json.array(names),
+    for n, one in ipairs(product.renditions) do names[n] = digests.path(one.digest) end
+    items[i] = { Config = digests.path(product.config_digest), Layers = json.array(names),
                  RepoTags = json.array((tags.for_docker(product.tags))) }
   end
   return json.encode(items)

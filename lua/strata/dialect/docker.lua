@@ -5,6 +5,7 @@
 -- names or their order.
 
 local core = require "strata.core"
+local digests = require "strata.digests"
 local json = require "strata.json"
 local listing = require "strata.listing"
 local platform = require "strata.platform"
@@ -28,6 +29,7 @@ end
 ---@field index_depth integer  indexes inside indexes at most
 ---@field json_limits? table  for core.json
 ---@field config_name string
+---@field config_digest string?  that its name states
 ---@field config_member strata.Member
 ---@field layers {name: string, named: strata.Member, member: strata.Member}[]
 local Source = {}
@@ -105,12 +107,14 @@ local function read_manifest(members, limits)
   return items
 end
 
--- A digest that the name of a config states: "<hex>.json", "sha256:<hex>", "blobs/sha256/<hex>".
-local function stated_hex(name)
+-- A digest that the name of a config states: "<hex>.json", "sha256:<hex>", "blobs/sha256/<hex>",
+-- "blobs/sha512/<hex>".
+local function stated_digest(name)
   local base = name:match("([^/]*)$")
   local hex = base:match("^(%x+)%.json$") or base:match("^sha256:(%x+)$") or
     (name:find("blobs/sha256/", 1, true) and base)
-  return hex and #hex == 64 and hex:find("^%x+$") and hex or nil
+  if hex and #hex == 64 and hex:find("^%x+$") then return "sha256:" .. hex end
+  return digests.in_path(name:match("blobs/sha512/%x+$") or "")
 end
 
 local function read_config(source)
@@ -126,11 +130,12 @@ local function read_config(source)
   local text
   text, message, code = members:read(member, source.max_json)
   if not text then return nil, message, code end
-  local hex = stated_hex(name)
-  local digest = core.sha256(text)
-  if hex and digest ~= "sha256:" .. hex then
-    return fail("EDIGEST", "%s: config %s hashes to %s", path, core.quote(name), digest)
+  local stated = stated_digest(name)
+  if stated then
+    local right, found = digests.matches(text, stated)
+    if not right then return fail("EDIGEST", "%s: config %s hashes to %s", path, core.quote(name), found) end
   end
+  source.config_digest = stated
   return text
 end
 
@@ -146,7 +151,7 @@ local function read_layer(source, name, number)
   return {
     blob = { file = members.file, offset = member.offset, size = member.size,
              compression = compression },
-    digest = hex and #hex == 64 and "sha256:" .. hex or nil,
+    digest = hex and #hex == 64 and "sha256:" .. hex or digests.in_path(member.name),
     member = member, named = named, name = name,
   }
 end
@@ -203,10 +208,11 @@ end
 local function id_of(members, item, limits)
   local name = field(item, "Config")
   if type(name) ~= "string" then return nil end
-  local hex = stated_hex(name)
-  if hex then return "sha256:" .. hex:lower() end
+  local stated = stated_digest(name)
+  if stated and stated:find("^sha256:") then return stated:lower() end
   local member = members:resolve(name, "config")
   local text = member and members:read(member, limits.json.max_bytes)
+  if text and stated and not digests.matches(text, stated) then return stated end -- reading it says why
   return text and core.sha256(text)
 end
 

@@ -4,6 +4,7 @@
 
 local config = require "strata.config"
 local core = require "strata.core"
+local digests = require "strata.digests"
 local docker = require "strata.dialect.docker"
 local edits = require "strata.dialect.edits"
 local json = require "strata.json"
@@ -22,9 +23,7 @@ end
 
 -- Replaces a digest in a name; a name without it stays.
 local function renamed(name, old, new)
-  local old_hex, new_hex = hex_of(old), hex_of(new)
-  if not old_hex then return name end
-  return (name:gsub(old_hex, new_hex))
+  return old and digests.rename(name, old, new) or name
 end
 
 --- What a changed layer's member is called: a name that states its digest, of the
@@ -87,7 +86,8 @@ end
 -- A name for a layer that has no member yet, in the manner of the archive.
 local function new_layer_name(source, now)
   local example = source.layers[1] and source.layers[1].member.stored_name or "blobs/sha256/x"
-  local hex = hex_of(now.digest)
+  local hex = digests.hex(now.digest)
+  if example:find("blobs/sha512/", 1, true) then return digests.path(now.digest) end
   if example:find("blobs/sha256/", 1, true) then return "blobs/sha256/" .. hex end
   if example:find("/layer%.tar$") then return hex .. "/layer.tar" end
   return hex .. (example:find("%.gz$") and now.compression == "gzip" and ".tar.gz" or ".tar")
@@ -235,9 +235,9 @@ end
 
 local function edit_config(plan, text)
   local member, source = plan.source.config_member, plan.source
-  local old, new = plan.old_id, plan.new_id
+  if plan.old_id == plan.new_id then return source.config_name end
+  local old, new = source.config_digest or plan.old_id, plan.new_id
   local name = renamed(source.config_name, old, new)
-  if old == new then return name end
   local stored = renamed(member.stored_name, old, new)
   if plan.shared[member.position] then
     if stored == member.stored_name then stored, name = hex_of(new) .. ".json", hex_of(new) .. ".json" end
@@ -418,7 +418,8 @@ function docker_edit.edits(state, product, opts, notes)
     now = now, product = product, notes = notes, attestations = opts.attestations or "keep",
     source = source, edits = edits.new(source.members), used = {}, claimed = {},
     shared = shared_members(source), made = {}, of_layers = {},
-    old_id = core.sha256(state.opened_config), new_id = core.sha256(text),
+    old_id = core.sha256(state.opened_config), old_sha512 = core.sha512(state.opened_config),
+    new_id = core.sha256(text),
     old_config = state.opened_config, new_config = text,
     tags_changed = not same_list(state.tags, state.opened_tags),
   }

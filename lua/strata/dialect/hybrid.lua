@@ -4,6 +4,7 @@
 -- The two lists are of the same images. Where they are not, a reader that goes by
 -- one would see something else than a reader that goes by the other: EFORMAT.
 
+local digests = require "strata.digests"
 local docker = require "strata.dialect.docker"
 local oci = require "strata.dialect.oci"
 local oci_source = require "strata.dialect.oci_source"
@@ -16,16 +17,11 @@ local function disagree(store, fmt, ...)
     :format(store.path, fmt:format(...)), "EFORMAT"
 end
 
-local function config_of(manifest)
-  local config = manifest.document and manifest.document.config
-  return type(config) == "table" and config.digest or nil
-end
-
 -- The manifest of the same config and as many layers.
 local function find_manifest(catalog, id, count)
   local other
   for _, manifest in ipairs(catalog.manifests) do
-    if manifest.kind == "image" and config_of(manifest) == id then
+    if manifest.kind == "image" and oci.image_id(catalog, manifest) == id then
       if #oci.layers(manifest.document) == count then return manifest end
       other = manifest
     end
@@ -36,9 +32,9 @@ end
 -- Names that state a digest have to be those of the manifest.
 local function same_layers(names, manifest)
   for i, name in ipairs(names) do
-    local hex = name:match("^blobs/sha256/(%x+)$")
+    local stated = digests.in_path(name)
     local descriptor = oci.layers(manifest.document)[i]
-    if hex and type(descriptor) == "table" and descriptor.digest ~= "sha256:" .. hex then return false end
+    if stated and type(descriptor) == "table" and descriptor.digest ~= stated then return false end
   end
   return true
 end
@@ -46,7 +42,7 @@ end
 -- One and the same tag should not lead to two images.
 local function check_tags(store, catalog, candidate, id)
   for _, manifest in ipairs(catalog.manifests) do
-    local config = config_of(manifest)
+    local config = oci.image_id(catalog, manifest)
     if manifest.kind == "image" and config and config ~= id and not catalog:index_of(manifest.digest) then
       for _, tag in ipairs(manifest.tags) do
         if tags.find(candidate.tags, tag) then
@@ -63,6 +59,7 @@ local function check_blobs(store, manifest, id, model)
   local function check(what, descriptor, digest, size)
     local stated, found = oci.check_descriptor(descriptor, what)
     if not stated then return disagree(store, "%s: %s", manifest.digest, found) end
+    if not oci.is_verifiable(stated) then return oci.unverifiable(store, what, stated) end
     if stated == digest and found ~= size then
       return disagree(store, "%s: %s has %d bytes in one and %d in the other", manifest.digest, what, size, found)
     end
@@ -101,7 +98,7 @@ local function join(store, catalog, candidate)
     local same
     same, why, how = check_blobs(store, manifest, id, model)
     if not same then return nil, why, how end
-    model.manifest = { text = manifest.text, digest = manifest.digest, media_type = manifest.media_type }
+    model.manifest = oci.manifest(manifest)
     model.index = catalog:index_of(manifest.digest)
     model.descriptor_text = catalog:descriptor_of(manifest)
     for i, layer in ipairs(model.layers) do

@@ -5,6 +5,7 @@
 -- image-spec image-layout.md, image-index.md, manifest.md, descriptor.md.
 
 local core = require "strata.core"
+local digests = require "strata.digests"
 local json = require "strata.json"
 local media = require "strata.media"
 local platform = require "strata.platform"
@@ -38,6 +39,7 @@ end
 ---@field place {index: string, number: integer}?  of the first descriptor that leads to it
 ---@field text string?  nil: the blob is not there
 ---@field document table?  decoded
+---@field id string?  of the image, once somebody had to hash the config for it
 
 ---@class strata.Catalog
 ---@field store table
@@ -87,12 +89,14 @@ end
 oci.check_descriptor = check_descriptor
 
 local function is_verifiable(digest)
-  return digest:find("^sha256:") ~= nil
+  return (core.digest_valid(digest))
 end
 
 local function unverifiable(store, what, digest)
-  return fail("EUNSUPPORTED", "%s: %s: blob %s: only SHA-256 can be verified", store.path, what, digest)
+  return fail("EUNSUPPORTED", "%s: %s: blob %s: only SHA-256 and SHA-512 can be verified", store.path, what, digest)
 end
+
+oci.is_verifiable, oci.unverifiable = is_verifiable, unverifiable
 
 local function read_small(store, blob, digest, size, max)
   if blob.size ~= size then
@@ -118,8 +122,8 @@ local function read_blob(store, digest, size, max)
   if blob.own then blob.file:close() end
   if not text then return nil, message, code end
   if not is_verifiable(digest) then return unverifiable(store, "document", digest) end
-  local found = core.sha256(text)
-  if found ~= digest then
+  local right, found = digests.matches(text, digest)
+  if not right then
     return fail("EDIGEST", "%s: blob %s hashes to %s", store.path, digest, found)
   end
   return text
@@ -251,7 +255,7 @@ function Catalog:visit_index(digest, text, document, names, depth)
     return fail("ELIMIT", "%s: indexes inside indexes, more than %d deep (limits.index_depth)", where,
       self.max_depth)
   end
-  -- A digest cannot contain itself, so a cycle would have to break SHA-256; the depth is limited anyway.
+  -- A digest cannot contain itself, so a cycle would have to break the hash; the depth is limited anyway.
   self.indexes[digest] = { text = text, media_type = or_nil(document.mediaType),
                            annotations = strings(document.annotations), document = document }
   if not is_array(or_nil(document.manifests) or {}) then
@@ -390,6 +394,31 @@ local function read_layer(catalog, descriptor, number)
   return layer
 end
 
+--- What an image keeps of its manifest.
+---@param manifest strata.Manifest
+---@return {text: string, digest: string, media_type: string?, config_digest: string}
+function oci.manifest(manifest)
+  return { text = manifest.text, digest = manifest.digest, media_type = manifest.media_type,
+           config_digest = manifest.document.config.digest }
+end
+
+--- The image ID, which is a SHA-256 however the descriptor names the config.
+---@param catalog strata.Catalog
+---@param manifest strata.Manifest
+---@return string?
+function oci.image_id(catalog, manifest)
+  local config = manifest.document and manifest.document.config
+  if type(config) ~= "table" or type(config.digest) ~= "string" then return nil end
+  local valid, algorithm = core.digest_valid(config.digest)
+  if not valid or algorithm == "sha256" then return config.digest end
+  if not manifest.id then
+    local digest, size = check_descriptor(config, "config")
+    local text = digest and read_blob(catalog.store, digest, size, catalog.max)
+    manifest.id = text and core.sha256(text)
+  end
+  return manifest.id or config.digest
+end
+
 --- What an image is made of.
 ---@param catalog strata.Catalog
 ---@param manifest strata.Manifest
@@ -425,7 +454,7 @@ function oci.read(catalog, manifest)
   for i, tag in ipairs(manifest.tags) do refs[i] = tag end
   return {
     config_text = text, layers = layers, tags = refs, limits = catalog.limits,
-    manifest = { text = manifest.text, digest = manifest.digest, media_type = manifest.media_type },
+    manifest = oci.manifest(manifest),
     index = catalog:index_of(manifest.digest), descriptor_text = catalog:descriptor_of(manifest),
   }
 end

@@ -2,6 +2,7 @@
 -- leads to them get new digests, up to the root; everything else stays.
 
 local core = require "strata.core"
+local digests = require "strata.digests"
 local json = require "strata.json"
 local manifest = require "strata.manifest"
 local oci_names = require "strata.dialect.oci_names"
@@ -200,7 +201,7 @@ function oci_changes.work_out(catalog, changes, opts)
     attestations = opts and opts.attestations or "keep",
   }, Change)
   for _, change in ipairs(changes) do
-    local digest = core.sha256(change.text)
+    local digest = digests.of(change.text, change.manifest.digest)
     self.leads[digest], self.leads[change.manifest.digest] = { [change] = true }, { [change] = true }
     if digest ~= change.manifest.digest then
       self.new_of[change.manifest.digest] = {

@@ -3,6 +3,7 @@
 
 local assemble = require "strata.dialect.assemble"
 local core = require "strata.core"
+local digests = require "strata.digests"
 local manifest = require "strata.manifest"
 local oci_changes = require "strata.dialect.oci_changes"
 local oci_names = require "strata.dialect.oci_names"
@@ -11,17 +12,22 @@ local oci_edit = {}
 
 
 local function blob_of(plan, digest)
-  local hex = type(digest) == "string" and digest:match("^sha256:(%x+)$")
-  local member = hex and plan.source.members.by_name["blobs/sha256/" .. hex]
+  local known = type(digest) == "string" and core.digest_valid(digest)
+  local member = known and plan.source.members.by_name[digests.path(digest)]
   return member and member.type == "file" and member.size <= plan.source.max_json and member or nil
 end
 
 -- Registers the new text of a blob under its new name; returns digest and size.
 local function replace_blob(plan, member, text)
-  local digest = core.sha256(text)
-  local old_hex = member.name:match("%x+$")
-  plan.edits:set(member, { bytes = text, name = (member.stored_name:gsub(old_hex, digest:sub(8))) })
+  local before = digests.in_path(member.name)
+  local digest = digests.of(text, before)
+  plan.edits:set(member, { bytes = text, name = digests.rename(member.stored_name, before, digest) })
   return digest, #text
+end
+
+-- Whether that is the config of the image, under either name.
+local function is_config(plan, digest)
+  return digest == plan.old_id or digest == plan.old_sha512
 end
 
 local function is_index(doc)
@@ -67,13 +73,13 @@ local function visit(plan, member, depth)
       edit_attestations(plan, doc)
       digest, size = replace_blob(plan, member, doc:text())
     end
-  elseif doc:get("/config/digest") == plan.old_id and doc:type("/layers") == "array" and
+  elseif is_config(plan, doc:get("/config/digest")) and doc:type("/layers") == "array" and
     doc:count("/layers") == #plan.source.layers then
     local now, message, code = manifest.edit(text, plan.product)
     if not now then return nil, message, code end
     digest, size = replace_blob(plan, member, now)
     plan.manifest = { digest = digest, size = size }
-    local before = core.sha256(text)
+    local before = digests.in_path(member.name)
     if digest ~= before then plan.following.new_of[before] = plan.manifest end
   end
   plan.visited[member.position] = { digest = digest, size = size }
@@ -112,9 +118,9 @@ end
 local function visit_the_rest(plan)
   for _, member in ipairs(plan.source.members.list) do
     if member.type == "file" and member.size <= plan.source.max_json and not plan.edits:of(member) and
-      member.name:find("^blobs/sha256/%x+$") and not plan.visited[member.position] then
+      digests.in_path(member.name) and not plan.visited[member.position] then
       local text = plan.source.members:read(member, plan.source.max_json)
-      if text and text:find("^%s*{") and text:find(plan.old_id, 1, true) then
+      if text and text:find("^%s*{") and (text:find(plan.old_id, 1, true) or text:find(plan.old_sha512, 1, true)) then
         visit(plan, member, 1)
       end
     end
@@ -130,16 +136,16 @@ local function drop_removed(plan, root)
       local text = plan.edits:text(member, plan.source.max_json) or ""
       if plan.following.removed[digest] then
         plan.edits:set(member, { drop = true })
-        for hex in text:gmatch('"sha256:(%x+)"') do going[hex] = true end
+        for name in text:gmatch('"(%w+:%x+)"') do going[name] = true end
       elseif text:find("^%s*{") then
         texts[#texts + 1] = text
       end
     end
   end
   local all = table.concat(texts, "\n")
-  for hex in pairs(going) do
-    local member = plan.source.members.by_name["blobs/sha256/" .. hex]
-    if member and not plan.edits:of(member) and not all:find(hex, 1, true) then
+  for name in pairs(going) do
+    local member = plan.source.members.by_name[digests.path(name)]
+    if member and not plan.edits:of(member) and not all:find(digests.hex(name), 1, true) then
       plan.edits:set(member, { drop = true })
     end
   end

@@ -2,7 +2,6 @@
 -- are not concerned stay, those that nothing leads to any more go.
 
 local assemble = require "strata.dialect.assemble"
-local core = require "strata.core"
 local edits = require "strata.dialect.edits"
 local oci_changes = require "strata.dialect.oci_changes"
 
@@ -14,8 +13,7 @@ local function change_of(product, source)
   if not text then return nil, message, code end
   local change = { manifest = source.manifest, text = text, blobs = {}, tags = product.new_tags,
                    platform = product.new_platform }
-  local config_digest = core.sha256(product.config_text)
-  change.blobs[1] = { digest = config_digest, bytes = product.config_text }
+  change.blobs[1] = { digest = product.config_digest, bytes = product.config_text }
   for _, one in ipairs(product.renditions) do
     if one.action ~= "copied" then
       change.blobs[#change.blobs + 1] = { digest = one.digest, part = assemble.part_of(one) }
@@ -93,8 +91,7 @@ function oci_save.files(store, change, here)
       local digest = store:stated_digest(one.name)
       files[#files + 1] = {
         name = one.name, digest = digest, from = store.dir,
-        part = { offset = 0, size = one.size, label = one.name,
-                 digest = digest and digest:find("^sha256:") and digest or nil },
+        part = { offset = 0, size = one.size, label = one.name, digest = digest },
       }
     end
   end

@@ -54,10 +54,7 @@ function oci_source.of_catalog(catalog)
     list[#list + 1] = {
       kind = manifest.kind, tags = manifest.tags, digest = manifest.digest,
       missing = not oci.is_complete(catalog, manifest),
-      id = function()
-        local config = manifest.document and manifest.document.config
-        return type(config) == "table" and config.digest or nil
-      end,
+      id = function() return oci.image_id(catalog, manifest) end,
       platform = function() return oci.platform(catalog, manifest) end,
       read = function()
         local model, message, code = oci.read(catalog, manifest)

@@ -4,6 +4,7 @@
 
 local choose = require "strata.choose"
 local core = require "strata.core"
+local digests = require "strata.digests"
 local docker_edit = require "strata.dialect.docker_edit"
 local edits = require "strata.dialect.edits"
 local image = require "strata.image"
@@ -58,8 +59,8 @@ local function layers_of(self, img)
     if member.role == "hold" then
       local bytes, message, code = self.map:read(member.data_offset, member.size)
       if not bytes then return nil, message, code end
-      member.digest, member.problem = core.sha256(bytes), "it is no tar"
-      member.diff_id, self.written[member.name] = member.digest, member.digest
+      member.digest, member.problem = digests.of(bytes, state.digest), "it is no tar"
+      member.diff_id, self.written[member.name] = core.sha256(bytes), member.digest
     end
     local ok, message, code = check_digest(state, "digest", state.digest, member.digest)
     if ok then ok, message, code = check_digest(state, "diff_id", state.diff_id, member.diff_id) end

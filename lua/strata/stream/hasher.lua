@@ -10,20 +10,24 @@ local hasher = {}
 local Hasher = {}
 Hasher.__index = Hasher
 
---- Makes one. With a compression the blob is inflated for its diff_id; a plain one's is its digest.
----@param compression? "gzip"|"zstd"
+--- Makes one.
+---@param compression? "none"|"gzip"|"zstd"  of what a diff_id is wanted of
+---@param stated? string  the digest that names the blob
 ---@param given table  limits, complete ones
 ---@return strata.Hasher?
 ---@return string? message
 ---@return string? code
-function hasher.new(compression, given)
-  local self = setmetatable({}, Hasher)
+function hasher.new(compression, stated, given)
+  local self = setmetatable({ compression = compression }, Hasher)
+  local _, algorithm = core.digest_valid(stated or "")
   local message, code
-  self.stored, message, code = core.digest()
+  self.stored, message, code = core.digest(algorithm)
   if not self.stored then return nil, message, code end
-  if not compression then return self end
+  -- One digest is both of what is plain and named by its SHA-256.
+  if not compression or (compression == "none" and algorithm ~= "sha512") then return self end
   self.plain, message, code = core.digest()
   if not self.plain then return nil, message, code end
+  if compression == "none" then return self end
   self.inflate, message, code = core.inflate(compression, limits.add(given, {}))
   if not self.inflate then return nil, message, code end
   return self
@@ -44,6 +48,7 @@ end
 function Hasher:update(bytes)
   local ok, message, code = self.stored:update(bytes)
   if not ok then return nil, message, code end
+  if self.plain and not self.inflate then return self.plain:update(bytes) end
   if not self.inflate then return true end
   self.inflate:feed(bytes)
   while true do
@@ -68,6 +73,8 @@ function Hasher:final()
     local ok
     ok, message = self.inflate:finish()
     if ok then diff_id = self.plain:final() else self.problem = message end
+  elseif self.compression == "none" then
+    diff_id = self.plain and self.plain:final() or digest
   end
   return digest, diff_id
 end

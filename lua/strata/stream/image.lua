@@ -174,7 +174,7 @@ end
 -- A layer is there whole.
 local function end_layer(self, member)
   local one = member.layer
-  local ok, message, code = one:scan(member.digest)
+  local ok, message, code = one:scan(member.digest, member.diff_id)
   if not ok then return nil, message, code end
   if one.problem then return put_unchanged(self, one) end
   member.diff_id = one.diff_id
@@ -203,10 +203,11 @@ local function begin_role(self, member, head)
   ok, message, code = put_in_map(self, member.data_offset, head:sub(1, members.HEAD))
   if not ok then return nil, message, code end
   local compression = member.compression
-  local inflates = member.role == "pass" and compression and compression ~= "none" and
-    not members.stated_digest(member)
+  local stated = members.stated_digest(member)
+  -- A layer that is compressed is scanned later, or its digest tells enough.
+  local needs_diff_id = compression == "none" or (member.role == "pass" and compression and not stated)
   if member.type == "file" then
-    member.hash, message, code = hasher.new(inflates and compression or nil, self.limits)
+    member.hash, message, code = hasher.new(needs_diff_id and compression or nil, stated, self.limits)
     if not member.hash then return nil, message, code end
   end
   if member.role == "pass" then return put_raw(self, member.header_offset, member.data_offset) end
@@ -262,7 +263,7 @@ local function end_member(self, raw_end)
     local diff_id, code
     member.digest, diff_id, code = member.hash:final()
     if not member.digest then return nil, diff_id, code end
-    member.diff_id = diff_id or (member.compression == "none" and member.digest) or nil
+    member.diff_id = diff_id
     member.problem, member.hash = member.hash.problem, nil
     local stated = members.stated_digest(member)
     if stated and stated ~= member.digest then

@@ -56,12 +56,13 @@ end
 
 --- All of it is there: its entries become known. What is no tar has a problem and no index.
 ---@param digest string  of its bytes
+---@param diff_id? string  of a plain one
 ---@return boolean? ok
 ---@return string? message
 ---@return string? code
-function Layer:scan(digest)
+function Layer:scan(digest, diff_id)
   self.digest = digest
-  self.index = core.index(self.spool.file, 0, self.spool.size, self.compression)
+  self.index = core.index(self.spool.file, 0, self.spool.size, self.compression, nil, digest)
   local job = core.job()
   job:scan(limited(self, { index = self.index }))
   local done, message, code = run(self, job, "reading")
@@ -72,7 +73,7 @@ function Layer:scan(digest)
     self.problem = message
     return true
   end
-  self.diff_id = self.compression == "none" and digest or done.diff_id
+  self.diff_id = diff_id or done.diff_id
   self.handle = {
     name = self.member.name, digest = digest, diff_id = self.diff_id, size = self.member.size,
     compression = self.compression,

@@ -2,6 +2,7 @@
 -- manifest.json tells of those that come after it.
 
 local core = require "strata.core"
+local digests = require "strata.digests"
 local docker = require "strata.dialect.docker"
 local json = require "strata.json"
 
@@ -78,8 +79,7 @@ end
 ---@param member table
 ---@return string? digest
 function members.stated_digest(member)
-  local hex = member.type == "file" and not member.sparse and member.name:match("^blobs/sha256/(%x+)$")
-  return hex and core.digest_valid("sha256:" .. hex) and "sha256:" .. hex or nil
+  return member.type == "file" and not member.sparse and digests.in_path(member.name) or nil
 end
 
 return members

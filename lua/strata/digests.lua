@@ -1,0 +1,64 @@
+--- Digests: of documents, and in the names of files.
+--
+-- What is new is named by its SHA-256. What came with a SHA-512 keeps it while its
+-- bytes stay: nothing else would name the same blob.
+
+local core = require "strata.core"
+
+local digests = {}
+
+--- Whether bytes are those that a digest names.
+---@param bytes string
+---@param name string  a digest of an algorithm that is known
+---@return boolean
+---@return string found  what they hash to
+function digests.matches(bytes, name)
+  local _, algorithm = core.digest_valid(name)
+  local found = core[algorithm or "sha256"](bytes)
+  return found == name, found
+end
+
+--- The digest of a document: the one that it had, if that is still it, or its SHA-256.
+---@param bytes string
+---@param before? string
+---@return string
+function digests.of(bytes, before)
+  local _, algorithm = core.digest_valid(before or "")
+  if algorithm == "sha512" and core.sha512(bytes) == before then return before end
+  return core.sha256(bytes)
+end
+
+--- Where the blob of a digest lies in a layout.
+---@param name string
+---@return string path
+function digests.path(name)
+  return "blobs/" .. name:gsub(":", "/", 1)
+end
+
+--- The digest that a path in a layout states, nil for what cannot be verified.
+---@param path string
+---@return string?
+function digests.in_path(path)
+  local algorithm, hex = path:match("^blobs/(%w+)/(%x+)$")
+  local name = algorithm and algorithm .. ":" .. hex
+  return name and core.digest_valid(name) and name or nil
+end
+
+--- A name in which a digest, or the digits of one, make way for those of another.
+---@param name string
+---@param old string
+---@param new string
+---@return string
+function digests.rename(name, old, new)
+  for _, sign in ipairs { ":", "/" } do name = name:gsub((old:gsub(":", sign)), (new:gsub(":", sign))) end
+  return (name:gsub(digests.hex(old), digests.hex(new)))
+end
+
+--- Its digits: "0123…" of "sha256:0123…".
+---@param name string
+---@return string
+function digests.hex(name)
+  return (name:gsub("^.*:", ""))
+end
+
+return digests
