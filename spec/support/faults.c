@@ -8,10 +8,13 @@
  *   faults.arm{class = "write", at = 7, errno = 5}   -- the 7th fails with EIO
  *   ...
  *   calls, hits = faults.disarm()
+ *   faults.arm{class = "write", errno = 5, stacks = true}
+ *   -- the first that comes by a way (functions of the modules) on which none has failed yet
  */
 #include <dirent.h>
 #include <dlfcn.h>
 #include <errno.h>
+#include <execinfo.h>
 #include <fcntl.h>
 #include <limits.h>
 #include <link.h>
@@ -95,17 +98,51 @@ static struct {
 	long times;   /* how many do from there on */
 	int errnum;   /* 0: fewer bytes than asked for; -1: the process is killed at the call */
 	unsigned rng; /* for short counts */
+	bool stacks;  /* instead of `at`: the first on a way that is new */
 } rule;
+
+/* Ways on which a call has failed, as hashes: a table with open addressing. */
+#define WAY_SLOTS (1u << 16)
+#define WAY_DEPTH 40
+
+static uint64_t ways[WAY_SLOTS];
+static pthread_mutex_t ways_lock = PTHREAD_MUTEX_INITIALIZER;
+
+/* True for a way that has not been gone before with this kind of failure. */
+static bool is_new_way(enum class class)
+{
+	void *frames[WAY_DEPTH];
+	int n = backtrace(frames, WAY_DEPTH);
+	uint64_t hash = ((uint64_t)class << 32) ^ (unsigned)rule.errnum;
+	unsigned i;
+	bool is_new;
+
+	for (int k = 0; k < n; k++)
+		if (is_watched((uintptr_t)frames[k]))
+			hash = (hash ^ (uintptr_t)frames[k]) * 1099511628211u;
+	pthread_mutex_lock(&ways_lock);
+	for (i = (unsigned)(hash >> 40) % WAY_SLOTS; ways[i] != 0 && ways[i] != hash;)
+		i = (i + 1) % WAY_SLOTS;
+	is_new = ways[i] == 0;
+	ways[i] = hash;
+	pthread_mutex_unlock(&ways_lock);
+	return is_new;
+}
+
+/* Whether it is this call's turn, the n-th. */
+static bool is_due(enum class class, long n)
+{
+	if (rule.stacks)
+		return atomic_load(&rule.hits) < rule.times && is_new_way(class);
+	return n >= rule.at && n - rule.at < rule.times;
+}
 
 /* Whether this call is to fail. */
 static bool hit(enum class class, uintptr_t caller)
 {
-	long n;
-
 	if ((atomic_load(&rule.mask) & class) == 0 || !is_watched(caller))
 		return false;
-	n = atomic_fetch_add(&rule.calls, 1) + 1;
-	if (n < rule.at || n - rule.at >= rule.times)
+	if (!is_due(class, atomic_fetch_add(&rule.calls, 1) + 1))
 		return false;
 	atomic_fetch_add(&rule.hits, 1);
 	if (rule.errnum < 0) {
@@ -527,10 +564,13 @@ static long number_field(lua_State *L, const char *field, long fallback)
 	return n;
 }
 
-/* arm{class, at, times = 1, errno = 0, seed = 1} */
+/* arm{class, at | stacks, times = 1, errno = 0, seed = 1} */
 static int faults_arm(lua_State *L)
 {
 	unsigned mask;
+	void *frame;
+
+	backtrace(&frame, 1); /* loads what it needs */
 
 	luaL_checktype(L, 1, LUA_TTABLE);
 	lua_getfield(L, 1, "class");
@@ -541,6 +581,8 @@ static int faults_arm(lua_State *L)
 	rule.times = number_field(L, "times", 1);
 	rule.errnum = (int)number_field(L, "errno", 0);
 	rule.rng = (unsigned)number_field(L, "seed", 1) | 1;
+	lua_getfield(L, 1, "stacks");
+	rule.stacks = lua_toboolean(L, -1);
 	atomic_store(&rule.mask, mask);
 	return 0;
 }

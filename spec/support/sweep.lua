@@ -5,7 +5,8 @@
 --   lua5.4 spec/support/sweep.lua MODULE DIRECTORY SEED STRIDE KIND ...
 --
 -- preloaded with MODULE, and TMPDIR an empty directory. With a stride above 1 only every stride-th call fails,
--- counted from a random one. Prints what is wrong, and a sum.
+-- counted from a random one. With a stride of 0 it is not each call but each way to one, through the functions of the
+-- core, and only in the first scenario that goes it. Prints what is wrong, and a sum.
 
 local module, dir, seed, stride = arg[1], arg[2], tonumber(arg[3]), tonumber(arg[4])
 local faults = assert(package.loadlib(module, "luaopen_faults"))()
@@ -98,7 +99,8 @@ local function run(scenario, kind, at)
 		return ok, result, ok and 0 or 1
 	end
 	collectgarbage("stop")
-	faults.arm({ class = kind.class, at = at, errno = kind.errno, times = kind.times, seed = seed + at })
+	faults.arm({ class = kind.class, at = at, stacks = stride == 0 and not kind.once, errno = kind.errno,
+		times = kind.times, seed = seed + at })
 	local ok, result = pcall(scenario.run, env)
 	local _, hits = faults.disarm()
 	collectgarbage("restart")
@@ -163,7 +165,8 @@ end
 
 local function sweep(scenario, name, kind)
 	local usual = reference(scenario)
-	local at = (kind.once or kind.limit) and 1 or math.random(stride)
+	local step = math.max(stride, 1)
+	local at = (kind.once or kind.limit) and 1 or math.random(step)
 	repeat
 		local ok, result, hits = run(scenario, kind, at)
 		local wrong, dirty = {}, true
@@ -181,7 +184,7 @@ local function sweep(scenario, name, kind)
 		if dirty then
 			scenarios.reset(faults, env)
 		end
-		at = at + (kind.limit and 1 or stride)
+		at = at + (kind.limit and 1 or step)
 	until hits == 0 or kind.once or problems > 40
 end
 
