@@ -28,8 +28,10 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mount.h>
+#include <sys/random.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
+#include <sys/statfs.h>
 #include <sys/statvfs.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
@@ -53,6 +55,8 @@ enum class {
 	CLASS_META = 128,
 	CLASS_THREAD = 256,
 	CLASS_UNLINK = 512,
+	CLASS_LOOK = 1024,
+	CLASS_RANDOM = 2048,
 };
 
 /* ---- who calls ------------------------------------------------------------ */
@@ -113,7 +117,7 @@ static bool is_new_way(enum class class)
 {
 	void *frames[WAY_DEPTH];
 	int n = backtrace(frames, WAY_DEPTH);
-	uint64_t hash = ((uint64_t)class << 32) ^ (unsigned)rule.errnum;
+	uint64_t hash = ((uint64_t) class << 32) ^ (unsigned)rule.errnum;
 	unsigned i;
 	bool is_new;
 
@@ -463,6 +467,29 @@ FAILS(CLASS_META, int, fsetxattr,
       (int fd, const char *name, const void *value, size_t size, int flags),
       (fd, name, value, size, flags))
 FAILS(CLASS_META, int, dup3, (int fd, int to, int flags), (fd, to, flags))
+FAILS(CLASS_META, int, chmod, (const char *path, mode_t mode), (path, mode))
+FAILS(CLASS_META, int, lsetxattr,
+      (const char *path, const char *name, const void *value, size_t size, int flags),
+      (path, name, value, size, flags))
+FAILS(CLASS_META, int, fremovexattr, (int fd, const char *name), (fd, name))
+FAILS(CLASS_LOOK, int, fstatfs, (int fd, struct statfs *fs), (fd, fs))
+FAILS(CLASS_LOOK, ssize_t, readlinkat, (int fd, const char *path, char *target, size_t size),
+      (fd, path, target, size))
+FAILS(CLASS_LOOK, ssize_t, getxattr, (const char *path, const char *name, void *value, size_t size),
+      (path, name, value, size))
+FAILS(CLASS_LOOK, ssize_t, fgetxattr, (int fd, const char *name, void *value, size_t size),
+      (fd, name, value, size))
+FAILS(CLASS_LOOK, ssize_t, listxattr, (const char *path, char *names, size_t size),
+      (path, names, size))
+FAILS(CLASS_LOOK, ssize_t, flistxattr, (int fd, char *names, size_t size), (fd, names, size))
+FAILS(CLASS_RANDOM, ssize_t, getrandom, (void *bytes, size_t size, unsigned flags),
+      (bytes, size, flags))
+
+EXPORT struct dirent *readdir(DIR *dir)
+{
+	REAL(readdir);
+	return hit(CLASS_LOOK, CALLER) ? NULL : real(dir);
+}
 
 static mode_t mode_of(int flags, va_list ap)
 {
@@ -542,6 +569,8 @@ static unsigned class_of(lua_State *L, const char *name)
 	               {"meta", CLASS_META},
 	               {"thread", CLASS_THREAD},
 	               {"unlink", CLASS_UNLINK},
+	               {"look", CLASS_LOOK},
+	               {"random", CLASS_RANDOM},
 	               {"traces", CLASS_WRITE | CLASS_COPY | CLASS_SYNC | CLASS_NAME | CLASS_OPEN |
 	                                  CLASS_META | CLASS_UNLINK},
 	               {"data", CLASS_READ | CLASS_WRITE | CLASS_COPY},
