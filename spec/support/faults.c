@@ -136,8 +136,10 @@ static bool is_new_way(enum class class)
 /* Whether it is this call's turn, the n-th. */
 static bool is_due(enum class class, long n)
 {
+	long hits = atomic_load(&rule.hits);
+
 	if (rule.stacks)
-		return atomic_load(&rule.hits) < rule.times && is_new_way(class);
+		return hits > 0 ? hits < rule.times : is_new_way(class);
 	return n >= rule.at && n - rule.at < rule.times;
 }
 
