@@ -194,7 +194,7 @@ SUITES := lua5.4
 
 coverage: ## line and branch coverage of src/core by c and SUITES, beside the list of what is not reached
 	@$(MAKE) build ctests BUILD=$(BUILD)/coverage HARDENING= LUA_VERSIONS=5.4 \
-		CFLAGS='-O0 -g --coverage -fprofile-update=atomic'
+		CFLAGS='-O0 -g --coverage -fprofile-update=atomic -DSTRATA_BUF_ALWAYS_ASKS'
 	@find $(BUILD)/coverage -name '*.gcda' -delete
 	@STRATA_BUILD=$(BUILD)/coverage spec/run c
 	@chmod -R a+rwX $(BUILD)/coverage

@@ -58,6 +58,21 @@ describe("when the system fails", function()
 		sweep("copy", "no copying", "no copying across", "copying refused")
 	end)
 
+	it("to know what not every one knows, it is done another way", function()
+		sweep("no unnamed files", "no openat2", "openat2 refused", "always raced")
+	end)
+
+	it("with any errno, nothing is lost track of", function()
+		local EPERM, ENOENT, EACCES, EEXIST, ENOTDIR, EINVAL, ENOTEMPTY, ELOOP, ENOTSUP = 1, 2, 13, 17, 20, 22, 39, 40, 95
+		local kinds = {}
+		for _, class in ipairs({ "open", "meta", "name", "unlink", "look" }) do
+			for _, errno in ipairs({ EPERM, ENOENT, EACCES, EEXIST, ENOTDIR, EINVAL, ENOTEMPTY, ELOOP, ENOTSUP }) do
+				kinds[#kinds + 1] = class .. " " .. errno
+			end
+		end
+		sweep((unpack or table.unpack)(kinds))
+	end)
+
 	it("by being interrupted, or by doing less than it was asked for, nothing comes of it", function()
 		sweep("interrupted", "always interrupted", "short", "always short")
 	end)

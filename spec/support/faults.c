@@ -57,6 +57,8 @@ enum class {
 	CLASS_UNLINK = 512,
 	CLASS_LOOK = 1024,
 	CLASS_RANDOM = 2048,
+	CLASS_TMPFILE = 4096,
+	CLASS_OPENAT2 = 8192,
 };
 
 /* ---- who calls ------------------------------------------------------------ */
@@ -519,6 +521,8 @@ EXPORT int openat(int fd, const char *path, int flags, ...)
 	va_start(ap, flags);
 	mode = mode_of(flags, ap);
 	va_end(ap);
+	if ((flags & O_TMPFILE) == O_TMPFILE && hit(CLASS_TMPFILE, CALLER))
+		return -1;
 	return hit(CLASS_OPEN, CALLER) ? -1 : real(fd, path, flags, mode);
 }
 
@@ -533,7 +537,7 @@ EXPORT long syscall(long number, ...)
 	for (int i = 0; i < 6; i++)
 		a[i] = va_arg(ap, long);
 	va_end(ap);
-	if (number == SYS_openat2 && hit(CLASS_OPEN, CALLER))
+	if (number == SYS_openat2 && (hit(CLASS_OPEN, CALLER) || hit(CLASS_OPENAT2, CALLER)))
 		return -1;
 	return real(number, a[0], a[1], a[2], a[3], a[4], a[5]);
 }
@@ -573,6 +577,8 @@ static unsigned class_of(lua_State *L, const char *name)
 	               {"unlink", CLASS_UNLINK},
 	               {"look", CLASS_LOOK},
 	               {"random", CLASS_RANDOM},
+	               {"tmpfile", CLASS_TMPFILE},
+	               {"openat2", CLASS_OPENAT2},
 	               {"traces", CLASS_WRITE | CLASS_COPY | CLASS_SYNC | CLASS_NAME | CLASS_OPEN |
 	                                  CLASS_META | CLASS_UNLINK},
 	               {"data", CLASS_READ | CLASS_WRITE | CLASS_COPY},
