@@ -186,8 +186,8 @@ function tree.add(add, must)
 	add("extract a tree", applying(nil, { unprivileged = true }), { whole = true })
 	add("extract a tree as overlay", applying(nil, { mode = "overlay", unprivileged = true }), { whole = true })
 	add("extract a tree onto another", applying("base", { merge = true, unprivileged = true }), { merges = true })
-	add("extract a tree onto a different one", applying("conflict", { merge = true, unprivileged = true, rootless = true }),
-		{ merges = true })
+	local rootless = applying("conflict", { merge = true, unprivileged = true, rootless = true })
+	add("extract a tree onto a different one", rootless, { merges = true })
 
 	local function making(options)
 		return function(env)
