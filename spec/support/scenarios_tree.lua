@@ -152,6 +152,9 @@ function tree.prepare(env)
 		tree = { layers[1], closed, opened, layers[2], layers[3], layers[4] },
 		base = { layers[1] },
 		conflict = { layer_of(CONFLICT) },
+		again = { layer_of({ entry({ name = "f", mode = 420 }, ("same\n"):rep(9000)) }), layer_of({
+			entry({ name = "f", mode = 493 }, ("same\n"):rep(9000)),
+		}) },
 	}) do
 		env[name] = dialects.of.kaniko(archive.image({ layers = list })):write(env.dir .. "/" .. name)
 	end
@@ -234,6 +237,82 @@ function tree.add(add, must)
 	add("stream", streaming("docker", {}))
 	add("stream gzip", streaming("gzip", { compression = "gzip" }))
 	add("stream zstd", streaming("docker", { compression = "zstd" }))
+
+	-- Everything that can be read of a merged tree, in every layer as well.
+	add("read a tree", function(env)
+		local img = must(strata.open(env.tree))
+		local seen = {}
+		for _, layer in img:layers() do
+			for one in layer:entries() do
+				seen[#seen + 1] = one.path .. tostring(one.type == "file" and #must(one:read()))
+			end
+		end
+		local root = must(img:rootfs())
+		for one in root:walk(".") do
+			seen[#seen + 1] = one.path .. tostring(one.links)
+		end
+		seen[#seen + 1] = must(must(img:rootfs({ upto = 1 })):read("holes"))
+		img:close()
+		return archive.sha256(table.concat(seen, "\n"))
+	end)
+
+	add("read zstd", function(env)
+		local img = must(strata.open(env.oci_archive))
+		local seen = {}
+		for _, layer in img:layers() do
+			for one in layer:entries() do
+				seen[#seen + 1] = one.path .. tostring(one.type == "file" and #must(one:read()))
+			end
+		end
+		img:close()
+		return table.concat(seen, "\n")
+	end)
+
+	local function saving(source, options, edit)
+		return function(env)
+			local img = must(strata.open(env[source]))
+			edit(img)
+			local saved = must(img:save(env.out .. "/target", options))
+			img:close()
+			return saved.id
+		end
+	end
+
+	local function drop_targets(img)
+		must(img:filter(function(one)
+			return one.path ~= "usr/lib/later" and one.path ~= "etc/passwd" and one.path ~= "end"
+		end))
+		must(img:rewrite(function(one)
+			one.mtime = 5.5
+			if one.path == "noted" then
+				one.path, one.xattrs = "renamed", { ["user.z"] = "z", ["user.note"] = "other" }
+			elseif one.path == "holes" then
+				one.path = "sparse/" .. ("name/"):rep(30) .. "holes"
+			elseif one.type == "symlink" then
+				one.linkpath = ("../"):rep(50) .. one.linkpath
+			elseif one.path == "usr/lib/so" then
+				one:replace("short\n")
+			end
+		end))
+	end
+
+	add("save what lost its hardlinks' targets", saving("tree", { format = "docker" }, drop_targets))
+	local level_9 = { format = "oci-archive", compression = "gzip", level = 9 }
+	add("save at the highest level", saving("tree", level_9, drop_targets))
+	add("save as zstd", saving("tree", { format = "oci-archive", compression = "zstd", level = 3 }, drop_targets))
+	add("squash what was edited", saving("tree", { format = "docker" }, function(img)
+		drop_targets(img)
+		must(img:squash(2, 4))
+	end))
+	add("flatten a tree", saving("tree", { format = "docker" }, function(img)
+		must(img:flatten())
+	end))
+	add("fold", saving("again", { format = "docker" }, function(img)
+		must(img:fold())
+	end))
+	add("purge from a tree", saving("tree", { format = "docker" }, function(img)
+		must(img:purge("usr/**"))
+	end))
 
 	add("events of a tar", function(env)
 		local p = must(strata.stream.tar({ data = true, compression = "auto" }))
