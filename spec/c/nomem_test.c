@@ -11,7 +11,11 @@ static struct {
 	long at; /* which one fails; 0: none */
 } memory;
 
-#ifndef __SANITIZE_ADDRESS__
+#ifdef __SANITIZE_ADDRESS__
+#define REFUSES false
+#else
+#define REFUSES true
+
 void *__libc_malloc(size_t size);
 void *__libc_calloc(size_t n, size_t size);
 void *__libc_realloc(void *p, size_t size);
@@ -143,7 +147,7 @@ static void records_are_compared(void)
 		if (i % 3 != 1)
 			record(&two[1], key, i % 2 ? "1" : "2", 1);
 	}
-	CHECK(each_request(diff, two) > 0);
+	CHECK(each_request(diff, two) > 0 || !REFUSES);
 	strata_buf_free(&two[0]);
 	strata_buf_free(&two[1]);
 }
@@ -232,7 +236,7 @@ static void strings_are_quoted(void)
 {
 	char text[] = "a\"b\\c\n<&>\xe2\x80\xa8\xe2\x80\xa9\xe2\x80\xaa\xf0\x9f\x98\x80\x01z";
 
-	CHECK(each_request(requote, text) > 0 || memory.calls == 0);
+	CHECK(each_request(requote, text) > 0 || !REFUSES);
 }
 
 int main(void)
