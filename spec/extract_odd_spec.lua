@@ -70,6 +70,8 @@ describe("extracting what is odd:", function()
 					"LIBARCHIVE.xattr.user.one%2Ftwo", "AZaz09+/",
 					"LIBARCHIVE.xattr.user.lower%2ftoo", "/w",
 					"LIBARCHIVE.xattr.user.none%2gx", "QUI=ignored",
+					"LIBARCHIVE.xattr.user.no%2Gt%2:%`a%/0", "QUI{ignored",
+					"LIBARCHIVE.xattr.", "QUI",
 					"SCHILY.xattr.user.a%3Db%25c%2Fd", "v",
 				}) .. entry({ name = "f" }, "x"),
 			}))
@@ -77,6 +79,7 @@ describe("extracting what is odd:", function()
 				["user.one/two"] = "0196b3d3dfbf",
 				["user.lower/too"] = "ff",
 				["user.none%2gx"] = "4142",
+				["user.no%2Gt%2:%`a%/0"] = "4142",
 				["user.a=b%c%2Fd"] = "76",
 			}, xattrs(target .. "/f"))
 		end)
