@@ -70,7 +70,12 @@ describe("when the system fails", function()
 				kinds[#kinds + 1] = class .. " " .. errno
 			end
 		end
+		kinds[#kinds + 1] = "lock 11"
 		sweep((unpack or table.unpack)(kinds))
+	end)
+
+	it("and goes on to fail, nothing is lost track of", function()
+		sweep("open 5 on", "meta 5 on", "name 5 on", "unlink 5 on", "look 5 on", "traces 5 on", "read 5 on", "write 5 on")
 	end)
 
 	it("by being interrupted, or by doing less than it was asked for, nothing comes of it", function()

@@ -27,6 +27,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/file.h>
 #include <sys/mount.h>
 #include <sys/random.h>
 #include <sys/resource.h>
@@ -59,6 +60,7 @@ enum class {
 	CLASS_RANDOM = 2048,
 	CLASS_TMPFILE = 4096,
 	CLASS_OPENAT2 = 8192,
+	CLASS_LOCK = 16384,
 };
 
 /* ---- who calls ------------------------------------------------------------ */
@@ -476,6 +478,7 @@ FAILS(CLASS_META, int, lsetxattr,
       (const char *path, const char *name, const void *value, size_t size, int flags),
       (path, name, value, size, flags))
 FAILS(CLASS_META, int, fremovexattr, (int fd, const char *name), (fd, name))
+FAILS(CLASS_LOCK, int, flock, (int fd, int how), (fd, how))
 FAILS(CLASS_LOOK, int, fstatfs, (int fd, struct statfs *fs), (fd, fs))
 FAILS(CLASS_LOOK, ssize_t, readlinkat, (int fd, const char *path, char *target, size_t size),
       (fd, path, target, size))
@@ -579,6 +582,7 @@ static unsigned class_of(lua_State *L, const char *name)
 	               {"random", CLASS_RANDOM},
 	               {"tmpfile", CLASS_TMPFILE},
 	               {"openat2", CLASS_OPENAT2},
+	               {"lock", CLASS_LOCK},
 	               {"traces", CLASS_WRITE | CLASS_COPY | CLASS_SYNC | CLASS_NAME | CLASS_OPEN |
 	                                  CLASS_META | CLASS_UNLINK},
 	               {"data", CLASS_READ | CLASS_WRITE | CLASS_COPY},

@@ -60,11 +60,12 @@ local KINDS = {
 }
 
 -- "open 13": calls of a class fail with that errno, which may mean something else to whoever gets it than that
--- the world is broken. Whatever comes of it, nothing may be lost track of.
+-- the world is broken; "open 13 on": from that call on all of them. Whatever comes of it, nothing may be lost track of.
 setmetatable(KINDS, {
 	__index = function(_, name)
-		local class, errno = name:match("^(%l+) (%d+)$")
-		return class and { class = class, errno = tonumber(errno), optional = true, any = true }
+		local class, errno, on = name:match("^(%l+) (%d+)( ?o?n?)$")
+		return class and { class = class, errno = tonumber(errno), optional = true, any = true,
+			times = on == " on" and ALL or nil }
 	end,
 })
 
