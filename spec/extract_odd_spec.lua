@@ -179,6 +179,36 @@ describe("extracting what is odd:", function()
 		end)
 	end)
 
+	describe("what is too deep or too long", function()
+		it("to be removed is refused: a tree of twice as many directories as a path may have", function()
+			shell.check({ "mkdir", "-p", target .. "/a/b/c/d/e/f/g" })
+			local img = open({ entry({ name = "a" }, "x") })
+			local options = { merge = true, unprivileged = not ROOT, limits = { depth = 2 } }
+			local done, message, code = img:extract(target, options)
+			img:close()
+			assert.is_nil(done)
+			assert.equal("ELIMIT", code, message)
+			assert.is_truthy(message:find("twice limits.depth", 1, true), message)
+		end)
+
+		it("to be followed is refused in an overlay's layer, and hides nothing there", function()
+			local options = { mode = "overlay", unprivileged = true }
+			local below = { pax({ "linkpath", ("n"):rep(300) }) .. link("2", "l", "") }
+			local done, message, code = extract(options, below, { entry({ name = "l/x" }, "x") })
+			assert.is_nil(done)
+			assert.equal("ENAMETOOLONG", code, message)
+			assert(extract(options, below, { entry({ name = "l/.wh.x" }) }))
+		end)
+
+		it("to be a link's target is none: a link to nothing leads nowhere", function()
+			local img = open({ link("2", "l", ""), entry({ name = "d/x" }, "x") })
+			local text, message = assert(img:rootfs()):read("l/x")
+			img:close()
+			assert.is_nil(text)
+			assert.is_truthy(message:find("l/x", 1, true), message)
+		end)
+	end)
+
 	describe("the directory", function()
 		it("may be named with slashes at its end, or from where the process is", function()
 			local img = open({ entry({ name = "f" }, "x") })
