@@ -3,6 +3,7 @@
 #include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/file.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -174,11 +175,48 @@ static void only_a_directory_that_was_made_is_removed_from(void)
 	      strata_dir_make(below("no/.."), &err) == NULL);
 }
 
+/* Messages carry no control characters. */
+static void names_with_control_characters_are_quoted_in_messages(void)
+{
+	struct strata_err err;
+	struct strata_dir *dir = strata_dir_open(base, &err);
+
+	CHECK(dir != NULL && strata_dir_file(dir, "a\x01\x1b[m\x7f", &err) == NULL);
+	for (const char *p = err.msg; *p != '\0'; p++)
+		CHECK((unsigned char)*p >= 0x20 && *p != 0x7f);
+	strata_dir_unref(dir);
+}
+
 static void write_text(const char *name, const char *text)
 {
 	int fd = open(below(name), O_CREAT | O_WRONLY | O_TRUNC | O_CLOEXEC, 0644);
 
 	CHECK(fd >= 0 && write(fd, text, strlen(text)) == (ssize_t)strlen(text));
+	close(fd);
+}
+
+/* What is in use is locked; what is no file was never ours. */
+static void names_of_the_dead_are_cleared_away_and_no_others(void)
+{
+	struct strata_err err;
+	struct strata_file *out;
+	int fd;
+
+	CHECK(mkdir(below("names"), 0755) == 0);
+	write_text("names/.strata-00000000000000aa", "dead");
+	write_text("names/.strata-00000000000000bb", "in use");
+	write_text("names/.strata-00000000000000XX", "somebody's");
+	CHECK(mkfifo(below("names/.strata-00000000000000cc"), 0600) == 0);
+	CHECK(symlink("x", below("names/.strata-00000000000000dd")) == 0);
+	fd = open(below("names/.strata-00000000000000bb"), O_RDONLY | O_CLOEXEC);
+	CHECK(fd >= 0 && flock(fd, LOCK_SH) == 0);
+	out = strata_file_create(below("names/out"), &err);
+	CHECK(out != NULL);
+	CHECK(access(below("names/.strata-00000000000000aa"), F_OK) < 0);
+	CHECK(access(below("names/.strata-00000000000000bb"), F_OK) == 0);
+	CHECK(access(below("names/.strata-00000000000000XX"), F_OK) == 0);
+	CHECK(access(below("names/.strata-00000000000000cc"), F_OK) == 0);
+	strata_file_unref(out);
 	close(fd);
 }
 
@@ -229,6 +267,8 @@ int main(void)
 	RUN(quoting_into_no_room_writes_nothing);
 	RUN(a_target_is_filled_once);
 	RUN(only_a_directory_that_was_made_is_removed_from);
+	RUN(names_with_control_characters_are_quoted_in_messages);
+	RUN(names_of_the_dead_are_cleared_away_and_no_others);
 	RUN(files_of_two_directories_are_compared);
 	snprintf(command, sizeof(command), "rm -rf %s", base);
 	CHECK(system(command) == 0);

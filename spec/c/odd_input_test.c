@@ -76,7 +76,8 @@ static void an_old_sparse_header_with_a_bad_size_is_refused(void)
 	static const char huge[12] = "\x80\0\0\0\x7f\xff\xff\xff\xff\xff\xff\xff";
 	static const char wide[12] = "\x80\x01";
 	static const char words[12] = "many bytes";
-	static const char *const sizes[] = {negative, huge, wide, words};
+	static const char top_bit[12] = "\x80\0\0\0\xff";
+	static const char *const sizes[] = {negative, huge, wide, words, top_bit};
 
 	for (size_t i = 0; i < sizeof(sizes) / sizeof(sizes[0]); i++) {
 		struct strata_buf b = {0};
@@ -134,6 +135,72 @@ static void what_is_not_sparse_has_no_map(void)
 	      strcmp(err.code, "EINVAL") == 0);
 	CHECK(strata_tar_sparse_map(b.data, 100, "", 0, NULL, &extents, &n, &map_bytes, &err) < 0);
 	strata_buf_free(&b);
+}
+
+/* Versions that nobody has written are none. */
+static void only_known_versions_have_a_map(void)
+{
+	static const char *const versions[][2] = {{"0", "2"}, {"1", "1"}, {"2", "0"}, {"00", "1"}};
+
+	for (size_t i = 0; i < sizeof(versions) / sizeof(versions[0]); i++) {
+		const struct pair pairs[] = {{"GNU.sparse.major", versions[i][0]},
+		                             {"GNU.sparse.minor", versions[i][1]},
+		                             {NULL, NULL}};
+
+		CHECK(is_refused(pairs, "abc", "EINVAL"));
+	}
+}
+
+static void a_map_of_too_many_bytes_is_a_limit(void)
+{
+	static char digits[100000];
+	struct strata_tar_limits limits = {.max_extension = 1000};
+	struct strata_tar_extent *extents = NULL;
+	struct strata_buf b = {0}, records = {0};
+	struct strata_err err = {0};
+	uint64_t map_bytes;
+	size_t n;
+
+	memset(digits, '0', sizeof(digits));
+	record(&records, "GNU.sparse.major", "1", 1);
+	record(&records, "GNU.sparse.minor", "0", 1);
+	record(&records, "GNU.sparse.realsize", "100", 3);
+	extension(&b, 'x', records.data, records.len);
+	header(&b, USTAR, '0', "x", sizeof(digits));
+	CHECK(strata_tar_sparse_map(b.data, b.len, digits, sizeof(digits), &limits, &extents, &n,
+	                            &map_bytes, &err) < 0 &&
+	      strcmp(err.code, "ELIMIT") == 0);
+	free(extents);
+	strata_buf_free(&records);
+	strata_buf_free(&b);
+}
+
+static void a_sparse_file_becomes_another_type_with_a_size_only(void)
+{
+	struct strata_tar_changes c = {.mask = STRATA_TAR_TYPE, .to.typeflag = '0'};
+	struct strata_buf b = {0}, out = {0};
+	struct strata_err err;
+	size_t at = header(&b, GNU, 'S', "x", 0);
+
+	poke(&b, at, 483, "00000000010", 12);
+	CHECK(strata_tar_patch(b.data, b.len, &c, &out, &err) < 0 &&
+	      strcmp(err.code, "EINVAL") == 0 && out.len == 0);
+	strata_buf_free(&out);
+	strata_buf_free(&b);
+}
+
+static void times_of_star_are_numbers(void)
+{
+	for (size_t field = 476; field <= 488; field += 12) {
+		struct strata_buf b = {0};
+		size_t at = header(&b, USTAR, '0', "x", 0);
+
+		poke(&b, at, 476, "00000000001 00000000002 ", 24);
+		poke(&b, at, 508, "tar", 4);
+		poke(&b, at, field, "no number", 9);
+		end(&b);
+		CHECK(refused(&b, "EFORMAT"));
+	}
 }
 
 /* ---- JSON ----------------------------------------------------------------------- */
@@ -197,8 +264,41 @@ static void line_separators_are_escaped_and_their_neighbours_not(void)
 	strata_buf_free(&out);
 }
 
+static void a_value_looks_like_its_neighbours(void)
+{
+	static const char text[] = "[1,{\"a\" : 1}]";
+	struct strata_err err;
+	struct strata_json *doc = strata_json_parse(text, strlen(text), NULL, &err);
+	size_t len;
+
+	CHECK(doc != NULL && strata_json_set(doc, "/0", 2, "{\"b\":2}", 7, &err) == 1);
+	CHECK(strcmp(strata_json_text(doc, &len), "[{\"b\" : 2},{\"a\" : 1}]") == 0);
+	strata_json_free(doc);
+}
+
+static void what_its_lay_out_makes_too_long_is_a_limit(void)
+{
+	static const char text[] = "{\n    \"a\": {\n        \"b\": 1\n    }\n}\n";
+	static const char value[] = "{\"i\":{\"j\":{\"k\":[1,2]}}}";
+	struct strata_json_limits limits = {.max_bytes = sizeof(text) + sizeof(value)};
+	struct strata_err err;
+	struct strata_json *doc = strata_json_parse(text, strlen(text), &limits, &err);
+	size_t len;
+
+	CHECK(doc != NULL && strata_json_set(doc, "/a/b", 4, value, strlen(value), &err) < 0 &&
+	      strcmp(err.code, "ELIMIT") == 0);
+	CHECK(strcmp(strata_json_text(doc, &len), text) == 0);
+	strata_json_free(doc);
+}
+
 int main(void)
 {
+	RUN(only_known_versions_have_a_map);
+	RUN(a_map_of_too_many_bytes_is_a_limit);
+	RUN(a_sparse_file_becomes_another_type_with_a_size_only);
+	RUN(times_of_star_are_numbers);
+	RUN(a_value_looks_like_its_neighbours);
+	RUN(what_its_lay_out_makes_too_long_is_a_limit);
 	RUN(records_of_a_map_come_in_pairs);
 	RUN(an_old_sparse_header_with_a_bad_size_is_refused);
 	RUN(extents_of_an_old_sparse_header_are_numbers);

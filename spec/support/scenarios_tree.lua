@@ -46,7 +46,7 @@ local BASE = {
 	link("2", "lib", "usr/lib"),
 	link("2", "up", "usr/../usr/lib"),
 	link("2", "away", "/usr/lib/../gone/./too"),
-	link("2", "circle", "circle"),
+	pax({ "SCHILY.xattr.trusted.t", "v", "SCHILY.xattr.user.u", "v" }) .. link("2", "circle", "circle"),
 	link("1", "late", "usr/lib/later"),
 	entry({ name = "usr/lib/later" }, "later\n"),
 	link("1", "usr/lib/twice", "usr/lib/later"),
