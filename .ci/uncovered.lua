@@ -9,8 +9,8 @@
 --   *     *         MISSING  KEY  PATTERN           a Lua pattern that a whole line matches, in any file
 --
 -- SOURCE is the text of the line without the white space around it, so that a row survives what moves above it.
--- Fails when a line or branch is uncovered that no row stands for, and when a row stands for nothing any more.
--- With -v it prints rows for what is not listed, ready to be reviewed.
+-- Fails when a line or branch is uncovered that no row stands for. A row that stands for nothing any more is only
+-- told: what threads reach is not the same in every run. With -v it prints rows for what is not listed, ready to be reviewed.
 
 local cjson = require "cjson"
 
@@ -164,4 +164,4 @@ for _, key in ipairs(keys) do
 	print(("%5d  %s: %s"):format(sums[key], key, reasons[key]))
 end
 print(("%d lines with something uncovered that is not listed, %d rows that are stale"):format(#new, stale))
-os.exit(#new == 0 and stale == 0 and #mistakes == 0)
+os.exit(#new == 0 and #mistakes == 0)
