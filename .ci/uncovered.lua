@@ -10,7 +10,7 @@
 --
 -- SOURCE is the text of the line without the white space around it, so that a row survives what moves above it.
 -- Fails when a line or branch is uncovered that no row stands for. A row that stands for nothing any more is only
--- told: what threads reach is not the same in every run. With -v it prints rows for what is not listed, ready to be reviewed.
+-- told: what threads reach is not the same in every run. With -v it prints rows for what is not listed.
 
 local cjson = require "cjson"
 
