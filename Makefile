@@ -217,22 +217,23 @@ $(BUILD)/bin/%: fuzz/%.c $(BUILD)/libstrata.a $(BUILD)/flags
 	$(SAY)$(COMPILE) $(call pkg,--cflags lua5.4) -fsanitize=fuzzer -MF $@.d -MT $@ -o $@ $< $(BUILD)/libstrata.a \
 	-Wl,--as-needed $(CORE_LIBS) $(ARCHIVE_LIBS) $(call pkg,--libs lua5.4) $(LDLIBS)
 
-# Counts are written when a program ends, also one that runs as somebody else. Lines that give
-# up for want of memory are left out: making each allocation fail is another test's work.
+# Counts are written when a program ends, also one that runs as somebody else. What is not
+# reached stands in spec/uncovered.tsv with its reason, or else it fails. Buffers ask for memory each
+# time they are added to, so that the sweeps of spec/faults can refuse it everywhere.
 SUITES := lua5.4
 
-coverage: ## line and branch coverage of src/core by c and SUITES, in build/coverage
+coverage: ## line and branch coverage of src/core by c and SUITES, beside the list of what is not reached
 	@$(MAKE) build ctests BUILD=$(BUILD)/coverage HARDENING= LUA_VERSIONS=5.4 \
-		CFLAGS='-O0 -g --coverage -fprofile-update=atomic'
+		CFLAGS='-O0 -g --coverage -fprofile-update=atomic -DSTRATA_BUF_ALWAYS_ASKS'
 	@find $(BUILD)/coverage -name '*.gcda' -delete
 	@STRATA_BUILD=$(BUILD)/coverage spec/run c
 	@chmod -R a+rwX $(BUILD)/coverage
-	@STRATA_BUILD=$(BUILD)/coverage spec/run $(SUITES)
-	@gcovr --root . --object-directory $(BUILD)/coverage --filter src/core/ \
-		--exclude-unreachable-branches --exclude-lines-by-pattern '.*strata_fail_nomem\(' \
-		--txt $(BUILD)/coverage/coverage.txt --html-details $(BUILD)/coverage/index.html \
-		--print-summary $(BUILD)/coverage/core
+	@STRATA_BUILD=$(BUILD)/coverage STRATA_SEED=$${STRATA_SEED:-1} spec/run $(SUITES)
+	@gcovr --root . --object-directory $(BUILD)/coverage --filter src/core/ --exclude-unreachable-branches \
+		--json $(BUILD)/coverage/coverage.json --html-details $(BUILD)/coverage/index.html \
+		--txt $(BUILD)/coverage/coverage.txt --print-summary $(BUILD)/coverage/core
 	@cat $(BUILD)/coverage/coverage.txt
+	@lua5.4 .ci/uncovered.lua $(BUILD)/coverage/coverage.json spec/uncovered.tsv
 
 lint: ## every check that runs nothing: compilers, luacheck, clang-format ...
 	@$(MAKE) build ctests BUILD=$(BUILD)/lint CFLAGS='$(CFLAGS) -Werror'

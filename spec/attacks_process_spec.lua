@@ -10,6 +10,9 @@ local shell = require "spec.support.shell"
 local strata = require "strata"
 local tmp = require "spec.support.tmp"
 
+-- As `make coverage` builds them.
+local COUNTED = (os.getenv("STRATA_BUILD") or ""):find("coverage$") ~= nil
+
 -- The modules that this interpreter has loaded.
 local function modules()
 	local found = {}
@@ -38,6 +41,11 @@ end
 local function imports_none(...)
 	for module, path in pairs(modules()) do
 		local names = imports(path)
+		if COUNTED then -- what counts its branches brings this along
+			for _, name in ipairs({ "abort", "atoi", "exit", "fork", "sprintf", "strcat", "strtol" }) do
+				names[name] = nil
+			end
+		end
 		for _, name in ipairs({ ... }) do
 			assert.is_nil(names[name], ("%s calls %s"):format(module, name))
 		end

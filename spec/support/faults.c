@@ -8,10 +8,13 @@
  *   faults.arm{class = "write", at = 7, errno = 5}   -- the 7th fails with EIO
  *   ...
  *   calls, hits = faults.disarm()
+ *   faults.arm{class = "write", errno = 5, stacks = true}
+ *   -- the first that comes by a way (functions of the modules) on which none has failed yet
  */
 #include <dirent.h>
 #include <dlfcn.h>
 #include <errno.h>
+#include <execinfo.h>
 #include <fcntl.h>
 #include <limits.h>
 #include <link.h>
@@ -24,9 +27,12 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/file.h>
 #include <sys/mount.h>
+#include <sys/random.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
+#include <sys/statfs.h>
 #include <sys/statvfs.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
@@ -50,6 +56,11 @@ enum class {
 	CLASS_META = 128,
 	CLASS_THREAD = 256,
 	CLASS_UNLINK = 512,
+	CLASS_LOOK = 1024,
+	CLASS_RANDOM = 2048,
+	CLASS_TMPFILE = 4096,
+	CLASS_OPENAT2 = 8192,
+	CLASS_LOCK = 16384,
 };
 
 /* ---- who calls ------------------------------------------------------------ */
@@ -95,17 +106,53 @@ static struct {
 	long times;   /* how many do from there on */
 	int errnum;   /* 0: fewer bytes than asked for; -1: the process is killed at the call */
 	unsigned rng; /* for short counts */
+	bool stacks;  /* instead of `at`: the first on a way that is new */
 } rule;
+
+/* Ways on which a call has failed, as hashes: a table with open addressing. */
+#define WAY_SLOTS (1u << 16)
+#define WAY_DEPTH 40
+
+static uint64_t ways[WAY_SLOTS];
+static pthread_mutex_t ways_lock = PTHREAD_MUTEX_INITIALIZER;
+
+/* True for a way that has not been gone before with this kind of failure. */
+static bool is_new_way(enum class class)
+{
+	void *frames[WAY_DEPTH];
+	int n = backtrace(frames, WAY_DEPTH);
+	uint64_t hash = ((uint64_t) class << 32) ^ (unsigned)rule.errnum;
+	unsigned i;
+	bool is_new;
+
+	for (int k = 0; k < n; k++)
+		if (is_watched((uintptr_t)frames[k]))
+			hash = (hash ^ (uintptr_t)frames[k]) * 1099511628211u;
+	pthread_mutex_lock(&ways_lock);
+	for (i = (unsigned)(hash >> 40) % WAY_SLOTS; ways[i] != 0 && ways[i] != hash;)
+		i = (i + 1) % WAY_SLOTS;
+	is_new = ways[i] == 0;
+	ways[i] = hash;
+	pthread_mutex_unlock(&ways_lock);
+	return is_new;
+}
+
+/* Whether it is this call's turn, the n-th. */
+static bool is_due(enum class class, long n)
+{
+	long hits = atomic_load(&rule.hits);
+
+	if (rule.stacks)
+		return hits > 0 ? hits < rule.times : is_new_way(class);
+	return n >= rule.at && n - rule.at < rule.times;
+}
 
 /* Whether this call is to fail. */
 static bool hit(enum class class, uintptr_t caller)
 {
-	long n;
-
 	if ((atomic_load(&rule.mask) & class) == 0 || !is_watched(caller))
 		return false;
-	n = atomic_fetch_add(&rule.calls, 1) + 1;
-	if (n < rule.at || n - rule.at >= rule.times)
+	if (!is_due(class, atomic_fetch_add(&rule.calls, 1) + 1))
 		return false;
 	atomic_fetch_add(&rule.hits, 1);
 	if (rule.errnum < 0) {
@@ -426,6 +473,30 @@ FAILS(CLASS_META, int, fsetxattr,
       (int fd, const char *name, const void *value, size_t size, int flags),
       (fd, name, value, size, flags))
 FAILS(CLASS_META, int, dup3, (int fd, int to, int flags), (fd, to, flags))
+FAILS(CLASS_META, int, chmod, (const char *path, mode_t mode), (path, mode))
+FAILS(CLASS_META, int, lsetxattr,
+      (const char *path, const char *name, const void *value, size_t size, int flags),
+      (path, name, value, size, flags))
+FAILS(CLASS_META, int, fremovexattr, (int fd, const char *name), (fd, name))
+FAILS(CLASS_LOCK, int, flock, (int fd, int how), (fd, how))
+FAILS(CLASS_LOOK, int, fstatfs, (int fd, struct statfs *fs), (fd, fs))
+FAILS(CLASS_LOOK, ssize_t, readlinkat, (int fd, const char *path, char *target, size_t size),
+      (fd, path, target, size))
+FAILS(CLASS_LOOK, ssize_t, getxattr, (const char *path, const char *name, void *value, size_t size),
+      (path, name, value, size))
+FAILS(CLASS_LOOK, ssize_t, fgetxattr, (int fd, const char *name, void *value, size_t size),
+      (fd, name, value, size))
+FAILS(CLASS_LOOK, ssize_t, listxattr, (const char *path, char *names, size_t size),
+      (path, names, size))
+FAILS(CLASS_LOOK, ssize_t, flistxattr, (int fd, char *names, size_t size), (fd, names, size))
+FAILS(CLASS_RANDOM, ssize_t, getrandom, (void *bytes, size_t size, unsigned flags),
+      (bytes, size, flags))
+
+EXPORT struct dirent *readdir(DIR *dir)
+{
+	REAL(readdir);
+	return hit(CLASS_LOOK, CALLER) ? NULL : real(dir);
+}
 
 static mode_t mode_of(int flags, va_list ap)
 {
@@ -453,6 +524,8 @@ EXPORT int openat(int fd, const char *path, int flags, ...)
 	va_start(ap, flags);
 	mode = mode_of(flags, ap);
 	va_end(ap);
+	if ((flags & O_TMPFILE) == O_TMPFILE && hit(CLASS_TMPFILE, CALLER))
+		return -1;
 	return hit(CLASS_OPEN, CALLER) ? -1 : real(fd, path, flags, mode);
 }
 
@@ -467,7 +540,7 @@ EXPORT long syscall(long number, ...)
 	for (int i = 0; i < 6; i++)
 		a[i] = va_arg(ap, long);
 	va_end(ap);
-	if (number == SYS_openat2 && hit(CLASS_OPEN, CALLER))
+	if (number == SYS_openat2 && (hit(CLASS_OPEN, CALLER) || hit(CLASS_OPENAT2, CALLER)))
 		return -1;
 	return real(number, a[0], a[1], a[2], a[3], a[4], a[5]);
 }
@@ -505,6 +578,11 @@ static unsigned class_of(lua_State *L, const char *name)
 	               {"meta", CLASS_META},
 	               {"thread", CLASS_THREAD},
 	               {"unlink", CLASS_UNLINK},
+	               {"look", CLASS_LOOK},
+	               {"random", CLASS_RANDOM},
+	               {"tmpfile", CLASS_TMPFILE},
+	               {"openat2", CLASS_OPENAT2},
+	               {"lock", CLASS_LOCK},
 	               {"traces", CLASS_WRITE | CLASS_COPY | CLASS_SYNC | CLASS_NAME | CLASS_OPEN |
 	                                  CLASS_META | CLASS_UNLINK},
 	               {"data", CLASS_READ | CLASS_WRITE | CLASS_COPY},
@@ -527,10 +605,13 @@ static long number_field(lua_State *L, const char *field, long fallback)
 	return n;
 }
 
-/* arm{class, at, times = 1, errno = 0, seed = 1} */
+/* arm{class, at | stacks, times = 1, errno = 0, seed = 1} */
 static int faults_arm(lua_State *L)
 {
 	unsigned mask;
+	void *frame;
+
+	backtrace(&frame, 1); /* loads what it needs */
 
 	luaL_checktype(L, 1, LUA_TTABLE);
 	lua_getfield(L, 1, "class");
@@ -541,6 +622,8 @@ static int faults_arm(lua_State *L)
 	rule.times = number_field(L, "times", 1);
 	rule.errnum = (int)number_field(L, "errno", 0);
 	rule.rng = (unsigned)number_field(L, "seed", 1) | 1;
+	lua_getfield(L, 1, "stacks");
+	rule.stacks = lua_toboolean(L, -1);
 	atomic_store(&rule.mask, mask);
 	return 0;
 }

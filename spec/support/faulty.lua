@@ -28,6 +28,15 @@ function faulty.is_thorough()
 	return os.getenv("STRATA_SWEEP") == "full"
 end
 
+--- Words that make whoever runs what follows an ordinary user, when there are such.
+---@return string[]|nil
+function faulty.as_user()
+	local words = { "setpriv", "--reuid", "65534", "--regid", "65534", "--clear-groups" }
+	if shell.run({ words[1], words[2], words[3], words[4], words[5], words[6], "true" }).status == 0 then
+		return words
+	end
+end
+
 local function module()
 	return shell.check({ "readlink", "-f", BUILD .. "/faults.so" }):match("^[^\n]+")
 end
@@ -42,6 +51,7 @@ end
 function faulty.run(name, arguments, wrapper, only)
 	local dir = tmp.dir(tmp.for_peers())
 	shell.check({ "mkdir", dir:file("tmp") })
+	shell.sh('chmod 755 "$(dirname "$1")" && chmod -R a+rwx "$1"', dir.path) -- the wrapper may change the user
 	local words = {
 		env = {
 			TMPDIR = dir:file("tmp"),

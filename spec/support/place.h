@@ -55,9 +55,20 @@ static inline int place_remove_one(const char *path, const struct stat *st, int 
 	return remove(path) < 0 ? -1 : 0;
 }
 
+/* Stops at a directory that its own user cannot read, and makes it one that can be. */
+static inline int place_unlock_one(const char *path, const struct stat *st, int type,
+                                   struct FTW *where)
+{
+	(void)st;
+	(void)where;
+	return type == FTW_DNR && chmod(path, 0700) == 0;
+}
+
 /* remove(path): with all that is below it */
 static inline int place_remove(lua_State *L)
 {
+	while (nftw(luaL_checkstring(L, 1), place_unlock_one, 16, FTW_PHYS) > 0) {
+	}
 	nftw(luaL_checkstring(L, 1), place_remove_one, 16, FTW_DEPTH | FTW_PHYS);
 	return 0;
 }

@@ -8,6 +8,7 @@ local archive = require "spec.support.docker_archive"
 local dialects = require "spec.support.docker_dialects"
 local shell = require "spec.support.shell"
 local strata = require "strata"
+local tree = require "spec.support.scenarios_tree"
 
 local scenarios = {}
 
@@ -90,6 +91,7 @@ function scenarios.prepare(dir)
 	end
 	shell.sh('gzip -nk1 "$1"', env.docker)
 	env.whole = env.docker .. ".gz"
+	tree.prepare(env)
 	return env
 end
 
@@ -138,9 +140,11 @@ end
 
 local list = {}
 
--- `whole`: without any memory what was made cannot be removed either.
-local function add(name, run, whole)
-	list[#list + 1] = { name = name, run = run, whole = whole }
+-- `whole`: without any memory what was made cannot be removed either. `merges`: into a directory with something in it,
+-- in which a failure leaves what was done so far.
+local function add(name, run, options)
+	options = options or {}
+	list[#list + 1] = { name = name, run = run, whole = options.whole, merges = options.merges }
 end
 
 for _, name in ipairs({ "docker", "gzip", "v1", "legacy", "oci", "oci_archive", "whole" }) do
@@ -398,14 +402,16 @@ local function extracting(options)
 	end
 end
 
-add("extract", extracting({}), true)
-add("extract overlay", extracting({ mode = "overlay" }), true)
+add("extract", extracting({}), { whole = true })
+add("extract overlay", extracting({ mode = "overlay" }), { whole = true })
 add("apply", function(env)
 	local img = must(strata.open(env.gzip))
 	must(img.layers[1]:apply(env.out .. "/root"))
 	img:close()
 	return ""
-end, true)
+end, { whole = true })
+
+tree.add(add, must)
 
 scenarios.list = list
 

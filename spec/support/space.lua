@@ -61,7 +61,8 @@ faults.unmount(env.out)
 
 for _, scenario in ipairs(scenarios.list) do
 	local name = scenario.name
-	if name:find("^save") or name:find("^extract") or name == "export" or name == "apply" or name == "flatten" then
+	local writes = name:find("^save") or name:find("^extract") or name == "export" or name == "apply" or name == "flatten"
+	if writes and not scenario.merges then
 		scenario_count = scenario_count + 1
 		faults.mount(env.out, 64 * 1024 * 1024)
 		scenarios.reset(faults, env)

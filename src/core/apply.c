@@ -28,8 +28,10 @@ static int is_occupied(int fd, struct strata_err *err)
 			close(copy);
 		return -1;
 	}
-	while (!found && (e = readdir(dir)) != NULL)
+	for (errno = 0; !found && (e = readdir(dir)) != NULL; errno = 0)
 		found = strcmp(e->d_name, ".") != 0 && strcmp(e->d_name, "..") != 0;
+	if (!found && errno != 0) /* taken for empty it would be emptied after a failure */
+		found = strata_fail_errno(err, errno, "cannot read the directory");
 	closedir(dir);
 	return found;
 }

@@ -222,18 +222,34 @@ static bool is_lower(const struct strata_apply *a, int from, const char *target,
 	       (!apply_is_clean(a, &dir) && !apply_is_made(a, &dir, target));
 }
 
-/* True when the link has replaced what its target was in, or was reached through. */
-static bool is_hidden(struct strata_apply *a, const char *target, size_t base)
+static bool is_absent(int fd)
 {
-	struct strata_err ignored;
-	int fd;
+	return fd == -ENOENT || fd == -ENOTDIR || fd == -ELOOP || fd == -ENAMETOOLONG;
+}
+
+/* As open_parent; 1 when there is none, and nothing to be closed. -1: failed. */
+static int open_target_parent(struct strata_apply *a, const char *path, size_t base, int *fd,
+                              struct strata_err *err)
+{
+	*fd = open_parent(a, path, base, err);
+	if (*fd >= 0)
+		return 0;
+	if (is_absent(*fd))
+		return 1;
+	return *fd == -ECANCELED
+	               ? -1
+	               : strata_fail_errno(err, -*fd, "cannot open the directory of its target");
+}
+
+/* 1 when the link has replaced what its target was in, or was reached through. */
+static int is_hidden(struct strata_apply *a, const char *target, size_t base,
+                     struct strata_err *err)
+{
+	cleanup_fd int fd = -1;
 
 	if (!a->dir.stale && (!a->options.overlay || a->layer == 0))
-		return false;
-	fd = open_parent(a, target, base, &ignored);
-	if (fd >= 0)
-		close(fd);
-	return fd < 0;
+		return 0;
+	return open_target_parent(a, target, base, &fd, err);
 }
 
 /*
@@ -246,17 +262,13 @@ static int link_to(struct strata_apply *a, struct apply_link *link, const char *
 	const char *name = a->path.data + apply_base(&a->path);
 	const char *slash = strrchr(target, '/');
 	size_t base = slash != NULL ? (size_t)(slash - target) + 1 : 0;
-	cleanup_fd int from = open_parent(a, target, base, err);
+	cleanup_fd int from = -1;
 	struct stat st;
-	int status;
+	int status = open_target_parent(a, target, base, &from, err);
 
 	*changed = false;
-	if (from == -ENOENT || from == -ENOTDIR || from == -ELOOP || from == -ENAMETOOLONG)
-		return 1;
-	if (from == -ECANCELED)
-		return -1;
-	if (from < 0)
-		return strata_fail_errno(err, -from, "cannot open the directory of its target");
+	if (status != 0)
+		return status;
 	status = find_target(a, from, target + base, late && !link->found, &st, err);
 	if (status != 0 || (st.st_ino == link->ino && st.st_dev == link->dev))
 		return status;
@@ -264,8 +276,8 @@ static int link_to(struct strata_apply *a, struct apply_link *link, const char *
 	if (link->lower && apply_mark_made(a, &st, LOWER, err) < 0)
 		return -1;
 	status = link_from(a, from, target + base, name, err);
-	if (status == 0 && is_hidden(a, target, base))
-		status = 1;
+	if (status == 0)
+		status = is_hidden(a, target, base, err);
 	if (status == 0) {
 		link->dev = st.st_dev;
 		link->ino = st.st_ino;
@@ -390,6 +402,8 @@ static int report_link(struct strata_apply *a, struct strata_err *err)
 		if (strata_buf_append(&a->path, path, strlen(path) + 1, err) < 0)
 			return -1;
 		a->path.len--;
+		if (a->trouble != 0)
+			return strata_fail_errno(err, a->trouble, "cannot look for its target");
 		return strata_fail(err, "ENOENT", "a hardlink to %s, which is not there",
 		                   strata_quote(quoted, sizeof(quoted), target, strlen(target)));
 	}

@@ -391,9 +391,11 @@ static int hide_root(struct strata_apply *a, struct strata_err *err)
 				close(fd);
 			break;
 		}
-		while (status == 0 && (e = readdir(dir)) != NULL)
+		for (errno = 0; status == 0 && (e = readdir(dir)) != NULL; errno = 0)
 			if (strcmp(e->d_name, ".") != 0 && strcmp(e->d_name, "..") != 0)
 				status = hide_name(a, "", e->d_name, err);
+		if (status == 0 && errno != 0)
+			status = strata_fail_errno(err, errno, "cannot read a layer below");
 		closedir(dir);
 	}
 	return status;

@@ -95,7 +95,8 @@ end
 function Output:finish()
   local ok, message, code = encoder(self)
   if not ok then return nil, message, code end
-  return self.deflate and self.deflate:finish() or ""
+  if not self.deflate then return "" end
+  return self.deflate:finish()
 end
 
 --- Nothing of it is needed any more.
