@@ -46,6 +46,11 @@ unsigned strata_crew_threads(const struct strata_crew *crew)
 	return crew != NULL ? crew->threads : 1;
 }
 
+bool strata_crew_helped(const struct strata_crew *crew)
+{
+	return crew != NULL && crew->helpers > 0;
+}
+
 void strata_crew_lock(struct strata_crew *crew)
 {
 	if (crew != NULL)
