@@ -39,7 +39,8 @@ struct strata_piece {
 struct strata_lane {
 	struct strata_piece *first;
 	struct strata_piece *last;
-	bool ready; /* in the crew's queue, or running */
+	bool urgent; /* others depend on it: before those that are not */
+	bool ready;  /* in the crew's queue, or running */
 	struct strata_lane *next;
 };
 

@@ -252,6 +252,7 @@ int strata_stream_open(struct strata_stream *s, const struct strata_blob *blob, 
 	bool plain = blob->compression == STRATA_NONE;
 
 	s->blob = blob;
+	s->fill_lane.urgent = true;
 	s->fill_piece = (struct strata_piece){fill_run, fill_done, s, NULL};
 	if (work != NULL)
 		s->work = *work;
@@ -276,7 +277,7 @@ int strata_stream_open(struct strata_stream *s, const struct strata_blob *blob, 
 	}
 	s->ahead = wanted & STRATA_READ_AHEAD;
 	strata_crew_lock(s->work.crew);
-	s->available = s->ahead ? STRATA_AHEAD_CHUNKS : STRATA_STREAM_CHUNKS;
+	s->available = STRATA_STREAM_CHUNKS;
 	arrange(s);
 	strata_crew_unlock(s->work.crew);
 	return 0;

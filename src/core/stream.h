@@ -4,8 +4,8 @@
  * Everything that reads a whole blob goes through here, so that everything
  * read is hashed. The crew, where there is one, hashes what has been read.
  *
- * With STRATA_READ_AHEAD its helpers read and inflate as well, up to
- * STRATA_AHEAD_CHUNKS ahead of the caller, from the opening on. Without helpers the
+ * With STRATA_READ_AHEAD its helpers read and inflate as well, ahead of the caller and
+ * from the opening on, as far as STRATA_STREAM_CHUNKS let them. Without helpers the
  * caller's thread does so, when it asks for the bytes. Errors come where they would
  * without a crew: behind all bytes before them.
  *
@@ -28,9 +28,6 @@
 
 /* The most chunks of a stream: read and not taken yet, or waiting to be hashed. 3 MiB. */
 #define STRATA_STREAM_CHUNKS 12
-
-/* Of one that reads ahead: 8 MiB, so that many small files may take long. */
-#define STRATA_AHEAD_CHUNKS 32
 
 struct strata_chunk {
 	struct strata_piece piece;    /* to hash it */
