@@ -168,8 +168,13 @@ static int decode(struct strata_stream *s, bool *whole, struct strata_err *err)
 	*whole = at_end || s->out->len == STRATA_CHUNK;
 	if (!*whole)
 		return 0;
-	if (s->out->len == 0)
-		return strata_decoder_finish(s->decoder, err);
+	if (s->out->len == 0) {
+		if (strata_decoder_finish(s->decoder, err) < 0)
+			return -1;
+		/* Its window is for the next stream's, which is read ahead. */
+		strata_decoder_free(steal_pointer(&s->decoder));
+		return 0;
+	}
 	hash(s, s->out, &s->plain_lane, s->plain_digest);
 	return 0;
 }
@@ -367,12 +372,12 @@ int strata_stream_next(struct strata_stream *s, const char **bytes, size_t *len,
 	return 0;
 }
 
-bool strata_stream_drained(struct strata_stream *s)
+bool strata_stream_drained(const struct strata_stream *s)
 {
 	bool drained;
 
 	strata_crew_lock(s->work.crew);
-	drained = s->ended || s->failed;
+	drained = s->ended;
 	strata_crew_unlock(s->work.crew);
 	return drained;
 }
@@ -390,7 +395,7 @@ int strata_stream_digests(struct strata_stream *s, char stored[STRATA_DIGEST_MAX
 		return -1;
 	if (s->stored_digest != NULL)
 		return strata_digest_final(s->stored_digest, stored, err);
-	if (s->decoder == NULL)
+	if (s->blob->compression == STRATA_NONE)
 		for (size_t i = 0; i < STRATA_DIGEST_MAX; i++)
 			stored[i] = plain[i];
 	return 0;

@@ -43,7 +43,7 @@ struct strata_stream {
 	struct strata_work work;
 	struct strata_inflate_limits limits;
 	bool ahead;
-	struct strata_decoder *decoder;      /* NULL when plain */
+	struct strata_decoder *decoder;      /* NULL when plain, and at the end */
 	struct strata_digest *stored_digest; /* of the blob; NULL when plain or not wanted */
 	struct strata_digest *plain_digest;
 	struct strata_lane stored_lane;
@@ -97,9 +97,9 @@ void strata_stream_close(struct strata_stream *s);
 int strata_stream_next(struct strata_stream *s, const char **bytes, size_t *len,
                        struct strata_err *err);
 
-/* Whether all has been read and inflated, or there was an error: somebody else may have the
- * helpers. */
-bool strata_stream_drained(struct strata_stream *s);
+/* Whether all of it has been read and inflated, though perhaps not taken: the next may be opened.
+ */
+bool strata_stream_drained(const struct strata_stream *s);
 
 /* At the end: the digests that were wanted ("" for others). A plain blob's stored digest is its
  * plain one. */
