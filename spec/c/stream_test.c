@@ -315,7 +315,7 @@ static void whoever_stops_early_leaves_nothing_behind(void)
 	append_mixed(&data, 12 * MIB);
 	for (size_t c = 0; c < COMPRESSIONS; c++) {
 		make_blob(compressions[c], &data, &stored, &blob);
-		for (int taken = 0; taken < 40; taken++) {
+		for (int taken = 0; taken < 20; taken++) {
 			struct strata_stream s = {0};
 			struct team t;
 			uint64_t read;
@@ -420,7 +420,7 @@ static void fails_alike(const struct strata_blob *blob, const char *code)
 
 	read_stream(blob, NULL, &first);
 	CHECK(strcmp(first.err.code, code) == 0);
-	for (int again = 0; again < 20; again++) {
+	for (int again = 0; again < 8; again++) {
 		struct outcome o;
 		struct team t;
 
