@@ -101,7 +101,7 @@ static struct strata_blob blob_of(enum strata_compression c, const struct strata
 
 	if (f == NULL || strata_file_write(f, 0, stored->data, stored->len, &err) < 0)
 		abort();
-	return (struct strata_blob){f, 0, stored->len, c};
+	return (struct strata_blob){.file = f, .size = stored->len, .compression = c};
 }
 
 static void make_blob(enum strata_compression c, const struct strata_buf *data,

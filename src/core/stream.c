@@ -72,7 +72,6 @@ static void hash_run(struct strata_piece *piece)
 static void hash_done(struct strata_piece *piece)
 {
 	struct strata_stream *s = piece->owner;
-
 	struct strata_chunk *chunk = (struct strata_chunk *)piece;
 
 	s->hashing--;
