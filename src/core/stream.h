@@ -97,8 +97,7 @@ void strata_stream_close(struct strata_stream *s);
 int strata_stream_next(struct strata_stream *s, const char **bytes, size_t *len,
                        struct strata_err *err);
 
-/* Whether all of it has been read and inflated, though perhaps not taken: the next may be opened.
- */
+/* Whether all of it has been read and inflated, be it taken or not: the next one may be opened. */
 bool strata_stream_drained(const struct strata_stream *s);
 
 /* At the end: the digests that were wanted ("" for others). A plain blob's stored digest is its
