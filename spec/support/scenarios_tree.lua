@@ -165,6 +165,7 @@ function tree.prepare(env)
 		echo big >>upper/big && rm upper/fifo && mkdir upper/fifo &&
 		python3 -IS -c 'import os; os.setxattr("lower/d/one", "user.a", b"1"); os.setxattr("upper/d", "user.b", b"2")']],
 		env.dir)
+	env.lower, env.upper = env.dir .. "/lower", env.dir .. "/upper"
 end
 
 --- Adds the scenarios.
@@ -194,11 +195,7 @@ function tree.add(add, must)
 
 	local function making(options)
 		return function(env)
-			local given = {}
-			for key, value in pairs(options) do
-				given[key] = (key == "compression" or key == "exclude") and value or env.dir .. value
-			end
-			local layer = must(strata.layer(given))
+			local layer = must(strata.layer(options(env)))
 			local img = strata.new({}):append({ layer = layer })
 			local saved = must(img:save(env.out .. "/target"))
 			img:close()
@@ -206,8 +203,12 @@ function tree.add(add, must)
 		end
 	end
 
-	add("a layer of a directory", making({ from = "/lower", compression = "gzip" }))
-	add("a layer of a difference", making({ lower = "/lower", upper = "/upper" }))
+	add("a layer of a directory", making(function(env)
+		return { from = env.lower, compression = "gzip" }
+	end))
+	add("a layer of a difference", making(function(env)
+		return { lower = env.lower, upper = env.upper }
+	end))
 
 	local EDITS = {
 		filter = function(e)

@@ -273,31 +273,63 @@ static int expect(const char *what, const char *expected, const char *got, struc
 	                   got);
 }
 
+/* A layer's bytes, and those of the next one while its last ones are applied. */
+struct reader {
+	struct strata_stream stream;
+	bool opened;
+	int status; /* of the opening, which is told when it is the layer's turn */
+	struct strata_err err;
+};
+
+static void open_reader(struct strata_apply *a, struct reader *r, size_t layer,
+                        const struct strata_work *work)
+{
+	if (r->opened || layer >= a->layer_count)
+		return;
+	r->opened = true;
+	r->status =
+	        strata_stream_open(&r->stream, &a->layers[layer].blob,
+	                           STRATA_DIGEST_STORED | STRATA_DIGEST_PLAIN | STRATA_READ_AHEAD,
+	                           &a->options.inflate, work, &r->err);
+}
+
+static void close_reader(struct reader *r)
+{
+	strata_stream_close(&r->stream);
+	r->opened = false;
+}
+
 /* To the end, also behind the end of the tar: all of it is hashed. */
 static int read_layer(struct strata_apply *a, const struct apply_layer *layer,
-                      struct strata_tar_parser *parser, const struct strata_work *work,
-                      struct strata_err *err)
+                      struct reader readers[2], struct strata_tar_parser *parser,
+                      const struct strata_work *work, struct strata_err *err)
 {
-	cleanup_stream struct strata_stream stream = {0};
+	struct reader *r = &readers[a->layer % 2];
 	char digest[STRATA_DIGEST_MAX], diff_id[STRATA_DIGEST_MAX];
 	uint64_t end_offset;
 	uint32_t findings;
 	const char *bytes;
 	size_t len;
 
-	if (strata_stream_open(&stream, &layer->blob, STRATA_DIGEST_STORED | STRATA_DIGEST_PLAIN,
-	                       &a->options.inflate, work, err) < 0)
+	open_reader(a, r, a->layer, work);
+	if (r->status < 0) {
+		*err = r->err;
 		return -1;
+	}
 	do {
-		if (strata_stream_next(&stream, &bytes, &len, err) < 0 ||
-		    (len > 0 && apply_bytes(a, parser, bytes, len, err) < 0))
+		if (strata_stream_next(&r->stream, &bytes, &len, err) < 0)
+			return -1;
+		if (strata_stream_drained(&r->stream))
+			open_reader(a, &readers[(a->layer + 1) % 2], a->layer + 1, work);
+		if (len > 0 && apply_bytes(a, parser, bytes, len, err) < 0)
 			return -1;
 	} while (len > 0);
 	if (strata_tar_finish(parser, &findings, &end_offset, err) < 0 ||
-	    strata_stream_digests(&stream, digest, diff_id, err) < 0 ||
+	    strata_stream_digests(&r->stream, digest, diff_id, err) < 0 ||
 	    expect("digest", layer->digest, digest, err) < 0 ||
 	    expect("diff_id", layer->diff_id, diff_id, err) < 0)
 		return -1;
+	close_reader(r);
 	return apply_late_links(a, err) < 0 ? wrap_entry(a, err) : 0;
 }
 
@@ -317,15 +349,15 @@ static int begin_layer(struct strata_apply *a, struct strata_err *err)
 	                                                         : 0;
 }
 
-static int apply_layer(struct strata_apply *a, const struct strata_work *work,
-                       struct strata_err *err)
+static int apply_layer(struct strata_apply *a, struct reader readers[2],
+                       const struct strata_work *work, struct strata_err *err)
 {
 	const struct apply_layer *layer = &a->layers[a->layer];
 	struct strata_tar_parser *parser = strata_tar_parser_new(&a->options.limits, err);
 	int status = -1;
 
 	if (parser != NULL && begin_layer(a, err) == 0)
-		status = read_layer(a, layer, parser, work, err);
+		status = read_layer(a, layer, readers, parser, work, err);
 	if (status == 0)
 		status = apply_leave(a, err);
 	strata_tar_parser_free(parser);
@@ -359,13 +391,17 @@ static int end(struct strata_apply *a, struct strata_err *err)
 
 static int run(struct strata_apply *a, const struct strata_work *work, struct strata_err *err)
 {
+	struct reader readers[2] = {{.opened = false}, {.opened = false}};
+	int status = 0;
+
 	a->path.len = 0;
 	if (strata_buf_append(&a->path, "", 1, err) < 0 || begin(a, err) < 0)
 		return -1;
-	for (a->layer = 0; a->layer < a->layer_count; a->layer++)
-		if (apply_layer(a, work, err) < 0)
-			return -1;
-	return end(a, err);
+	for (a->layer = 0; a->layer < a->layer_count && status == 0; a->layer++)
+		status = apply_layer(a, readers, work, err);
+	close_reader(&readers[0]);
+	close_reader(&readers[1]);
+	return status < 0 ? -1 : end(a, err);
 }
 
 int strata_apply_run(struct strata_apply *a, const struct strata_work *work, struct strata_err *err)

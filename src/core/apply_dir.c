@@ -94,7 +94,7 @@ static int open_path(struct strata_apply *a, const char *path, bool make, struct
 	return strata_root_open(a->root, path[0] != '\0' ? path : ".", DIR_FLAGS);
 }
 
-static bool is_absent(int fd)
+bool apply_is_absent(int fd)
 {
 	return fd == -ENOENT || fd == -ENOTDIR || fd == -ELOOP || fd == -ENAMETOOLONG;
 }
@@ -117,7 +117,7 @@ int apply_enter(struct strata_apply *a, const char *path, size_t len, bool make,
 	dir->path.len = len;
 	dir->linked = false;
 	fd = open_path(a, dir->path.data, make, err);
-	if (fd < 0 && is_absent(fd)) {
+	if (fd < 0 && apply_is_absent(fd)) {
 		if (!make)
 			return 1;
 		fd = make_path(a, dir->path.data, err);

@@ -222,11 +222,6 @@ static bool is_lower(const struct strata_apply *a, int from, const char *target,
 	       (!apply_is_clean(a, &dir) && !apply_is_made(a, &dir, target));
 }
 
-static bool is_absent(int fd)
-{
-	return fd == -ENOENT || fd == -ENOTDIR || fd == -ELOOP || fd == -ENAMETOOLONG;
-}
-
 /* As open_parent; 1 when there is none, and nothing to be closed. -1: failed. */
 static int open_target_parent(struct strata_apply *a, const char *path, size_t base, int *fd,
                               struct strata_err *err)
@@ -234,7 +229,7 @@ static int open_target_parent(struct strata_apply *a, const char *path, size_t b
 	*fd = open_parent(a, path, base, err);
 	if (*fd >= 0)
 		return 0;
-	if (is_absent(*fd))
+	if (apply_is_absent(*fd))
 		return 1;
 	return *fd == -ECANCELED
 	               ? -1

@@ -149,6 +149,9 @@ void apply_forget_seen(struct strata_apply *a);
 
 /* ---- directories (apply_dir.c) ------------------------------------------ */
 
+/* Whether a -errno of opening a path says that nothing is there. */
+bool apply_is_absent(int fd);
+
 /*
  * Opens the directory of that normalised path as a->dir. With `make`, missing
  * ones and what is in their way become directories. 1: it is not there (without

@@ -22,8 +22,9 @@ int strata_index_spool(struct strata_index *index, const char *dir, const struct
 		quiet = *work;
 	quiet.progress = NULL;
 	plain = strata_file_temp(dir, err);
-	if (plain == NULL || strata_stream_open(&stream, &index->blob, STRATA_DIGEST_PLAIN,
-	                                        &index->inflate, &quiet, err) < 0)
+	if (plain == NULL ||
+	    strata_stream_open(&stream, &index->blob, STRATA_DIGEST_PLAIN | STRATA_READ_AHEAD,
+	                       &index->inflate, &quiet, err) < 0)
 		return -1;
 	for (uint64_t at = 0;; at += len) {
 		if (strata_stream_next(&stream, &bytes, &len, err) < 0)

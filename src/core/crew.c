@@ -46,6 +46,11 @@ unsigned strata_crew_threads(const struct strata_crew *crew)
 	return crew != NULL ? crew->threads : 1;
 }
 
+bool strata_crew_helped(const struct strata_crew *crew)
+{
+	return crew != NULL && crew->helpers > 0;
+}
+
 void strata_crew_lock(struct strata_crew *crew)
 {
 	if (crew != NULL)
@@ -60,17 +65,18 @@ void strata_crew_unlock(struct strata_crew *crew)
 
 static void enqueue(struct strata_crew *crew, struct strata_lane *lane)
 {
-	lane->next = NULL;
+	lane->next = lane->urgent ? crew->first : NULL;
 	if (crew->first == NULL)
+		crew->first = crew->last = lane;
+	else if (lane->urgent)
 		crew->first = lane;
 	else
-		crew->last->next = lane;
-	crew->last = lane;
+		crew->last = crew->last->next = lane;
 	if (crew->idle > 0)
 		pthread_cond_signal(&crew->work);
 }
 
-/* Runs a piece of the lane that has waited longest. The lock is given up meanwhile. */
+/* Runs a piece of the lane that comes first. The lock is given up meanwhile. */
 static void run_one(struct strata_crew *crew)
 {
 	struct strata_lane *lane = crew->first;

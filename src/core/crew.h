@@ -39,7 +39,8 @@ struct strata_piece {
 struct strata_lane {
 	struct strata_piece *first;
 	struct strata_piece *last;
-	bool ready; /* in the crew's queue, or running */
+	bool urgent; /* others depend on it: before those that are not */
+	bool ready;  /* in the crew's queue, or running */
 	struct strata_lane *next;
 };
 
@@ -63,6 +64,9 @@ void strata_crew_help(struct strata_crew *crew);
 /* To be called when no task runs or will run. */
 void strata_crew_dismiss(struct strata_crew *crew);
 
+/* With the lock held: whether there are helpers. Once there are, there are to the end. */
+bool strata_crew_helped(const struct strata_crew *crew);
+
 /* Guards what `done` functions change. */
 void strata_crew_lock(struct strata_crew *crew);
 void strata_crew_unlock(struct strata_crew *crew);
@@ -71,7 +75,7 @@ void strata_crew_unlock(struct strata_crew *crew);
 void strata_crew_add(struct strata_crew *crew, struct strata_lane *lane,
                      struct strata_piece *piece);
 
-/* The same from a `done` function, with the lock held. */
+/* The same with the lock held: from a `done` function, or while the crew has helpers. */
 void strata_crew_follow(struct strata_crew *crew, struct strata_lane *lane,
                         struct strata_piece *piece);
 

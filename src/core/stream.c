@@ -3,59 +3,53 @@
 #include <stdlib.h>
 
 #include "inflate.h"
+#include "mem.h"
 
-/* ---- chunks ------------------------------------------------------------- */
+static void arrange(struct strata_stream *s);
 
-static bool chunk_available(const void *arg)
+/* ---- chunks, with the crew's lock --------------------------------------- */
+
+/* *chunk stays NULL when it is still to be made. */
+static void take(struct strata_stream *s, struct strata_chunk **chunk)
 {
-	const struct strata_stream *s = arg;
-
-	return s->failed || s->free != NULL || s->chunks < STRATA_STREAM_CHUNKS;
+	s->available--;
+	*chunk = s->free;
+	if (s->free != NULL)
+		s->free = s->free->next;
+	if (*chunk != NULL) {
+		(*chunk)->users = 1;
+		(*chunk)->len = 0;
+	}
 }
 
-/* One user less, with the lock. */
-static void release(struct strata_stream *s, struct strata_chunk *chunk)
+/* One user less. */
+static void release(struct strata_stream *s, struct strata_chunk **held)
 {
-	if (--chunk->users > 0)
+	struct strata_chunk *chunk = steal_pointer(held);
+
+	if (chunk == NULL || --chunk->users > 0)
 		return;
 	chunk->next = s->free;
 	s->free = chunk;
+	s->available++;
+	arrange(s);
 }
 
-/* Gives *held back and takes a chunk to be filled; waits while all are in use. */
-static int take_chunk(struct strata_stream *s, struct strata_chunk **held, struct strata_err *err)
+static void push_ready(struct strata_stream *s, struct strata_chunk *chunk)
 {
-	struct strata_chunk *chunk;
-	bool failed;
+	chunk->next = NULL;
+	if (s->ready == NULL)
+		s->ready = chunk;
+	else
+		s->last_ready->next = chunk;
+	s->last_ready = chunk;
+}
 
-	strata_crew_lock(s->work.crew);
-	if (*held != NULL)
-		release(s, *held);
-	*held = NULL;
-	strata_crew_wait(s->work.crew, chunk_available, s);
-	failed = s->failed;
-	chunk = s->free;
-	if (chunk != NULL)
-		s->free = chunk->next;
-	else if (!failed)
-		s->chunks++;
-	strata_crew_unlock(s->work.crew);
-	/* Also when there is a chunk: it is the stream's and freed with the others. */
-	if (chunk == NULL && !failed) {
-		chunk = malloc(sizeof(*chunk) + STRATA_CHUNK);
-		if (chunk == NULL)
-			return strata_fail_nomem(err);
-	}
-	if (chunk != NULL) {
-		chunk->users = 1;
-		chunk->len = 0;
-		*held = chunk;
-	}
-	if (failed) {
-		*err = s->failure;
-		return -1;
-	}
-	return 0;
+static void fail(struct strata_stream *s, const struct strata_err *err)
+{
+	if (!s->failed)
+		s->failure = *err;
+	s->failed = true;
 }
 
 /* ---- hashing ------------------------------------------------------------ */
@@ -73,17 +67,17 @@ static void hash_run(struct strata_piece *piece)
 	     strata_digest_update(chunk->second, chunk->bytes, chunk->len, &err) == 0))
 		return;
 	strata_crew_lock(s->work.crew);
-	s->failed = true;
-	s->failure = err;
+	fail(s, &err);
 	strata_crew_unlock(s->work.crew);
 }
 
 static void hash_done(struct strata_piece *piece)
 {
 	struct strata_stream *s = piece->owner;
+	struct strata_chunk *chunk = (struct strata_chunk *)piece;
 
 	s->hashing--;
-	release(s, (struct strata_chunk *)piece);
+	release(s, &chunk);
 }
 
 /* Either digest may be NULL. */
@@ -102,16 +96,161 @@ static void hash(struct strata_stream *s, struct strata_chunk *chunk, struct str
 	strata_crew_add(s->work.crew, lane, &chunk->piece);
 }
 
-static bool nothing_hashing(const void *arg)
+/* ---- filling ------------------------------------------------------------ */
+
+static bool is_cancelled(const struct strata_stream *s)
 {
-	return ((const struct strata_stream *)arg)->hashing == 0;
+	return s->work.cancel != NULL && atomic_load_explicit(s->work.cancel, memory_order_relaxed);
 }
 
-static void wait_for_hashing(struct strata_stream *s)
+/* Sees to it that there is a chunk, in which nothing is yet. */
+static int make_chunk(struct strata_chunk **chunk, struct strata_err *err)
 {
-	strata_crew_lock(s->work.crew);
-	strata_crew_wait(s->work.crew, nothing_hashing, s);
-	strata_crew_unlock(s->work.crew);
+	if (*chunk == NULL) {
+		*chunk = malloc(sizeof(**chunk) + STRATA_CHUNK);
+		if (*chunk == NULL)
+			return strata_fail_nomem(err);
+		(*chunk)->users = 1;
+		(*chunk)->len = 0;
+	}
+	return 0;
+}
+
+/* Reads the blob's next bytes; none at its end. */
+static int read_chunk(struct strata_stream *s, struct strata_chunk **chunk, struct strata_err *err)
+{
+	uint64_t left = s->blob->size - s->position;
+	size_t n = left < STRATA_CHUNK ? (size_t)left : STRATA_CHUNK;
+
+	if (is_cancelled(s))
+		return strata_fail(err, "ECANCELED", "canceled");
+	if (n == 0)
+		return 0;
+	if (make_chunk(chunk, err) < 0 ||
+	    strata_file_read(s->blob->file, s->blob->offset + s->position, (*chunk)->bytes, n,
+	                     err) < 0)
+		return -1;
+	(*chunk)->len = n;
+	s->position += n;
+	if (s->decoder != NULL)
+		hash(s, *chunk, &s->stored_lane, s->stored_digest, NULL);
+	else
+		hash(s, *chunk, &s->plain_lane, s->plain_digest, s->stored_digest);
+	if (s->work.progress != NULL)
+		atomic_fetch_add_explicit(s->work.progress, n, memory_order_relaxed);
+	return 0;
+}
+
+/*
+ * Decodes until `out` is full, or there is nothing left of one chunk of input:
+ * it is not to wait for the next. Empty it is whole only at the end.
+ */
+static int decode(struct strata_stream *s, bool *whole, struct strata_err *err)
+{
+	bool at_end;
+	size_t n;
+
+	if (make_chunk(&s->out, err) < 0)
+		return -1;
+	if (s->in_left == 0) {
+		if (read_chunk(s, &s->in, err) < 0)
+			return -1;
+		s->in_left = s->in != NULL ? s->in->len : 0;
+		s->in_next = s->in != NULL ? s->in->bytes : NULL;
+	}
+	/* With the input drained the decoder may still hold output. */
+	at_end = s->in_left == 0;
+	do {
+		if (strata_decoder_step(s->decoder, &s->in_next, &s->in_left,
+		                        s->out->bytes + s->out->len, STRATA_CHUNK - s->out->len, &n,
+		                        err) < 0)
+			return -1;
+		s->out->len += n;
+		if (strata_inflate_check(&s->limits, s->decoder, s->position - s->in_left,
+		                         s->plain_total + s->out->len, err) < 0)
+			return -1;
+	} while (s->out->len < STRATA_CHUNK && (s->in_left > 0 || (at_end && n > 0)));
+	*whole = at_end || s->out->len == STRATA_CHUNK;
+	if (!*whole)
+		return 0;
+	if (s->out->len == 0) {
+		if (strata_decoder_finish(s->decoder, err) < 0)
+			return -1;
+		/* Its window is for the next stream's, which is read ahead. */
+		strata_decoder_free(steal_pointer(&s->decoder));
+		return 0;
+	}
+	hash(s, s->out, &s->plain_lane, s->plain_digest, NULL);
+	return 0;
+}
+
+/* Whether the next fill begins with input. */
+static bool is_thirsty(const struct strata_stream *s)
+{
+	return s->decoder != NULL && s->in_left == 0 && s->position < s->blob->size;
+}
+
+static bool can_fill(const struct strata_stream *s)
+{
+	if (s->filling || s->ended || s->failed)
+		return false;
+	return s->available >= (s->out == NULL) + (unsigned)is_thirsty(s);
+}
+
+static void begin_fill(struct strata_stream *s)
+{
+	s->filling = true;
+	if (s->out == NULL)
+		take(s, &s->out);
+	if (is_thirsty(s))
+		take(s, &s->in);
+}
+
+static void fill_run(struct strata_piece *piece)
+{
+	struct strata_stream *s = piece->owner;
+	bool whole = true;
+	int status;
+
+	s->filled = STRATA_FILL_MORE;
+	if (atomic_load_explicit(&s->closing, memory_order_relaxed))
+		return;
+	if (s->decoder != NULL)
+		status = decode(s, &whole, &s->fill_failure);
+	else
+		status = read_chunk(s, &s->out, &s->fill_failure);
+	if (status < 0)
+		s->filled = STRATA_FILL_FAILED;
+	else if (whole)
+		s->filled = STRATA_FILL_WHOLE;
+}
+
+static void fill_done(struct strata_piece *piece)
+{
+	struct strata_stream *s = piece->owner;
+
+	if (s->filled == STRATA_FILL_FAILED)
+		fail(s, &s->fill_failure);
+	if (s->filled == STRATA_FILL_WHOLE && (s->out == NULL || s->out->len == 0)) {
+		s->ended = true;
+	} else if (s->filled == STRATA_FILL_WHOLE) {
+		s->plain_total += s->out->len;
+		push_ready(s, steal_pointer(&s->out));
+	}
+	if (s->in_left == 0)
+		release(s, &s->in);
+	s->filling = false;
+	arrange(s);
+}
+
+/* Lets a helper go on, when it is to and can. Without one the caller fills for itself. */
+static void arrange(struct strata_stream *s)
+{
+	if (!s->ahead || !strata_crew_helped(s->work.crew) || !can_fill(s) ||
+	    atomic_load_explicit(&s->closing, memory_order_relaxed))
+		return;
+	begin_fill(s);
+	strata_crew_follow(s->work.crew, &s->fill_lane, &s->fill_piece);
 }
 
 /* ---- the stream --------------------------------------------------------- */
@@ -125,6 +264,8 @@ int strata_stream_open(struct strata_stream *s, const struct strata_blob *blob, 
 	bool once = plain && blob->algorithm == STRATA_SHA256;
 
 	s->blob = blob;
+	s->fill_lane.urgent = true;
+	s->fill_piece = (struct strata_piece){fill_run, fill_done, s, NULL};
 	if (work != NULL)
 		s->work = *work;
 	if (limits != NULL)
@@ -146,109 +287,113 @@ int strata_stream_open(struct strata_stream *s, const struct strata_blob *blob, 
 		if (s->stored_digest == NULL)
 			return -1;
 	}
+	s->ahead = wanted & STRATA_READ_AHEAD;
+	strata_crew_lock(s->work.crew);
+	s->available = STRATA_STREAM_CHUNKS;
+	arrange(s);
+	strata_crew_unlock(s->work.crew);
 	return 0;
+}
+
+static bool is_idle(const void *arg)
+{
+	const struct strata_stream *s = arg;
+
+	return s->hashing == 0 && !s->filling;
+}
+
+static void wait_until_idle(struct strata_stream *s)
+{
+	strata_crew_lock(s->work.crew);
+	strata_crew_wait(s->work.crew, is_idle, s);
+	strata_crew_unlock(s->work.crew);
+}
+
+static void free_chunks(struct strata_chunk *chunk)
+{
+	while (chunk != NULL) {
+		struct strata_chunk *next = chunk->next;
+
+		free(chunk);
+		chunk = next;
+	}
 }
 
 void strata_stream_close(struct strata_stream *s)
 {
 	atomic_store(&s->closing, true);
-	wait_for_hashing(s);
+	wait_until_idle(s);
+	free(s->held);
 	free(s->in);
 	free(s->out);
-	while (s->free != NULL) {
-		struct strata_chunk *next = s->free->next;
-
-		free(s->free);
-		s->free = next;
-	}
+	free_chunks(s->ready);
+	free_chunks(s->free);
 	strata_decoder_free(s->decoder);
 	strata_digest_free(s->stored_digest);
 	strata_digest_free(s->plain_digest);
 	*s = (struct strata_stream){0};
 }
 
-/* Reads the next chunk of the blob; in_left stays 0 at its end. */
-static int fill(struct strata_stream *s, struct strata_err *err)
+static bool has_news(const void *arg)
 {
-	uint64_t left = s->blob->size - s->position;
-	size_t n = left < STRATA_CHUNK ? (size_t)left : STRATA_CHUNK;
+	const struct strata_stream *s = arg;
 
-	s->in_left = 0;
-	if (s->work.cancel != NULL && atomic_load_explicit(s->work.cancel, memory_order_relaxed))
-		return strata_fail(err, "ECANCELED", "canceled");
-	if (n == 0)
-		return 0;
-	if (take_chunk(s, &s->in, err) < 0 ||
-	    strata_file_read(s->blob->file, s->blob->offset + s->position, s->in->bytes, n, err) <
-	            0)
-		return -1;
-	s->in->len = n;
-	if (s->decoder != NULL)
-		hash(s, s->in, &s->stored_lane, s->stored_digest, NULL);
-	else
-		hash(s, s->in, &s->plain_lane, s->plain_digest, s->stored_digest);
-	s->position += n;
-	if (s->work.progress != NULL)
-		atomic_fetch_add_explicit(s->work.progress, n, memory_order_relaxed);
-	s->in_next = s->in->bytes;
-	s->in_left = n;
-	return 0;
+	return s->ready != NULL || s->ended || s->failed || can_fill(s);
 }
 
-/* Decodes a whole chunk, fewer bytes at the end, none behind it. */
-static int decode(struct strata_stream *s, struct strata_err *err)
+/* Gives the chunk before back and takes the next one, which stays NULL at the end. */
+static void next_chunk(struct strata_stream *s)
 {
-	struct strata_chunk *out;
-	bool ended = false;
+	struct strata_crew *crew = s->work.crew;
 
-	if (take_chunk(s, &s->out, err) < 0)
-		return -1;
-	out = s->out;
-	while (out->len < STRATA_CHUNK && !ended) {
-		size_t n;
-
-		if (s->in_left == 0 && fill(s, err) < 0)
-			return -1;
-		/* With the input drained the decoder may still hold output. */
-		ended = s->in_left == 0;
-		if (strata_decoder_step(s->decoder, &s->in_next, &s->in_left, out->bytes + out->len,
-		                        STRATA_CHUNK - out->len, &n, err) < 0)
-			return -1;
-		out->len += n;
-		ended = ended && n == 0;
-		if (strata_inflate_check(&s->limits, s->decoder, s->position - s->in_left,
-		                         s->plain_total + out->len, err) < 0)
-			return -1;
+	strata_crew_lock(crew);
+	release(s, &s->held);
+	while (s->ready == NULL && !s->ended && !s->failed) {
+		strata_crew_wait(crew, has_news, s);
+		if (s->ready != NULL || !can_fill(s))
+			continue;
+		begin_fill(s);
+		strata_crew_unlock(crew);
+		fill_run(&s->fill_piece);
+		strata_crew_lock(crew);
+		fill_done(&s->fill_piece);
 	}
-	if (ended && out->len == 0)
-		return strata_decoder_finish(s->decoder, err);
-	hash(s, out, &s->plain_lane, s->plain_digest, NULL);
-	return 0;
+	s->held = s->ready;
+	if (s->held != NULL)
+		s->ready = s->held->next;
+	strata_crew_unlock(crew);
 }
 
 int strata_stream_next(struct strata_stream *s, const char **bytes, size_t *len,
                        struct strata_err *err)
 {
-	if (s->decoder != NULL) {
-		if (decode(s, err) < 0)
-			return -1;
-		*bytes = (const char *)s->out->bytes;
-		*len = s->out->len;
-	} else {
-		if (fill(s, err) < 0)
-			return -1;
-		*bytes = s->in != NULL ? (const char *)s->in->bytes : NULL;
-		*len = s->in_left;
+	if (is_cancelled(s))
+		return strata_fail(err, "ECANCELED", "canceled");
+	next_chunk(s);
+	if (s->held == NULL && s->failed) {
+		*err = s->failure;
+		return -1;
 	}
-	s->plain_total += *len;
+	*bytes = s->held != NULL ? (const char *)s->held->bytes : NULL;
+	*len = s->held != NULL ? s->held->len : 0;
 	return 0;
+}
+
+bool strata_stream_drained(const struct strata_stream *s)
+{
+	bool drained;
+
+	strata_crew_lock(s->work.crew);
+	drained = s->ended;
+	strata_crew_unlock(s->work.crew);
+	return drained;
 }
 
 int strata_stream_digests(struct strata_stream *s, char stored[STRATA_DIGEST_MAX],
                           char plain[STRATA_DIGEST_MAX], struct strata_err *err)
 {
 	stored[0] = plain[0] = '\0';
-	wait_for_hashing(s);
+	wait_until_idle(s);
 	if (s->failed) {
 		*err = s->failure;
 		return -1;
@@ -257,7 +402,7 @@ int strata_stream_digests(struct strata_stream *s, char stored[STRATA_DIGEST_MAX
 		return -1;
 	if (s->stored_digest != NULL)
 		return strata_digest_final(s->stored_digest, stored, err);
-	if (s->decoder == NULL && s->blob->algorithm == STRATA_SHA256)
+	if (s->blob->compression == STRATA_NONE && s->blob->algorithm == STRATA_SHA256)
 		for (size_t i = 0; i < STRATA_DIGEST_MAX; i++)
 			stored[i] = plain[i];
 	return 0;
