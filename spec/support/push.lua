@@ -1,5 +1,6 @@
 --- Pushing bytes through streams, and what comes out beside what a save writes.
 
+local assert = require "luassert"
 local shell = require "spec.support.shell"
 local strata = require "strata"
 local tarball = require "spec.support.tarball"
@@ -88,6 +89,50 @@ end
 ---@field config? function
 ---@field tags? string[]
 ---@field attestations? string
+
+--- Edits that reach every layer and the config.
+---@type spec.Edits
+push.EDITS = {
+	filter = function(entry)
+		return entry.path ~= "etc/layer2"
+	end,
+	rewrite = function(entry)
+		entry.uid = 7
+	end,
+	config = function(config)
+		config:set_env("STREAM", "yes"):set_label("z", "1")
+	end,
+}
+
+--- What the transform of an image archive gives.
+---@param bytes string
+---@param options table of strata.stream.image
+---@param size? integer|fun(): integer
+---@return string? out
+---@return string? message
+---@return string? code
+function push.edited(bytes, options, size)
+	local t, message, code = strata.stream.image(options)
+	if not t then
+		return nil, message, code
+	end
+	return push.through(t, bytes, size)
+end
+
+--- The transform must refuse these bytes, with this code and all these words.
+---@param code string
+---@param words string[]
+---@param bytes string
+---@param options? table push.EDITS unless given
+function push.refuse(code, words, bytes, options)
+	local out, message, got = push.edited(bytes, options or push.EDITS)
+	assert.is_true(out == nil, "it is not refused")
+	assert.equal(code, got, message)
+	for _, word in ipairs(words) do
+		assert.is_truthy(message:find(word, 1, true), message)
+	end
+	assert.is_nil(message:find("\n", 1, true))
+end
 
 --- What opening, editing and saving gives, in the archive's own way.
 ---@param path string
