@@ -52,6 +52,25 @@ static int store_bytes(struct strata_sink *s, const void *bytes, size_t len, str
 	return 0;
 }
 
+/*
+ * By their first bytes readers tell what is compressed, Docker's as well as this
+ * library's; a tar has the name of its first entry there.
+ */
+static int check_start(const struct strata_sink *s, const unsigned char *bytes, size_t len,
+                       struct strata_err *err)
+{
+	enum strata_compression seen =
+	        s->packed || s->offset > 0 ? STRATA_NONE : strata_sniff(bytes, len);
+
+	if (seen == STRATA_NONE)
+		return 0;
+	return strata_fail(
+	        err, "EUNSUPPORTED",
+	        "the name of its first entry begins as %s does: nobody would take it for "
+	        "a plain tar",
+	        strata_compression_name(seen));
+}
+
 int strata_sink_open(struct strata_sink *s, struct strata_file *file,
                      enum strata_compression compression, int level, bool hash_plain,
                      const struct strata_work *work, struct strata_err *err)
@@ -219,7 +238,8 @@ static void store_run(struct strata_piece *piece)
 
 	if (s->store_failed || is_closing(s))
 		return;
-	if (!slot->failed && store_bytes(s, bytes, len, &slot->failure) < 0)
+	if (!slot->failed && (check_start(s, bytes, len, &slot->failure) < 0 ||
+	                      store_bytes(s, bytes, len, &slot->failure) < 0))
 		slot->failed = true;
 	strata_pack_sum_add(&s->sum, slot->len, slot->crc);
 	s->store_failed = slot->failed;

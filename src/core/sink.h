@@ -57,7 +57,8 @@ struct strata_sink {
 
 /*
  * Fills *s, which is all zero before. hash_plain: the plain bytes are to be
- * hashed; compressed ones always are. work may be NULL.
+ * hashed; compressed ones always are. work may be NULL. What is stored plain and
+ * begins as something compressed does ends in EUNSUPPORTED.
  */
 int strata_sink_open(struct strata_sink *s, struct strata_file *file,
                      enum strata_compression compression, int level, bool hash_plain,
