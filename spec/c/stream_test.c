@@ -185,7 +185,7 @@ static void the_bytes_do_not_depend_on_the_helpers(void)
 	                               STRATA_CHUNK,
 	                               STRATA_CHUNK + 1,
 	                               9 * STRATA_CHUNK,
-	                               20 * MIB + 4711};
+	                               6 * MIB + 4711};
 	struct strata_buf data = {0};
 
 	for (size_t i = 0; i < sizeof(sizes) / sizeof(sizes[0]); i++)
@@ -196,7 +196,7 @@ static void the_bytes_do_not_depend_on_the_helpers(void)
 			check_whole(compressions[c], &data);
 		}
 	data.len = 0;
-	append_noise(&data, 5 * MIB); /* as long compressed as it is */
+	append_noise(&data, 4 * MIB); /* as long compressed as it is */
 	for (size_t c = 0; c < COMPRESSIONS; c++)
 		check_whole(compressions[c], &data);
 	strata_buf_free(&data);
@@ -312,7 +312,7 @@ static void whoever_stops_early_leaves_nothing_behind(void)
 	size_t len;
 
 	random_state = 3;
-	append_mixed(&data, 12 * MIB);
+	append_mixed(&data, 8 * MIB);
 	for (size_t c = 0; c < COMPRESSIONS; c++) {
 		make_blob(compressions[c], &data, &stored, &blob);
 		for (int taken = 0; taken < 20; taken++) {
@@ -344,7 +344,7 @@ static void canceling_is_told_at_once(void)
 	size_t len;
 
 	random_state = 5;
-	append_mixed(&data, 12 * MIB);
+	append_mixed(&data, 8 * MIB);
 	make_blob(STRATA_GZIP, &data, &stored, &blob);
 	for (unsigned helpers = 0; helpers <= HELPERS_MAX; helpers++) {
 		struct strata_stream s = {0};
@@ -379,7 +379,7 @@ static void streams_of_one_crew_do_not_mix(void)
 
 	for (int i = 0; i < 2; i++) {
 		random_state = (unsigned)i + 7;
-		append_mixed(&data[i], 12 * MIB);
+		append_mixed(&data[i], 5 * MIB);
 		make_blob(STRATA_GZIP, &data[i], &stored, &blobs[i]);
 	}
 	for (unsigned helpers = 0; helpers <= HELPERS_MAX; helpers++) {
@@ -441,7 +441,7 @@ static void an_error_comes_behind_the_bytes_before_it(void)
 	struct strata_err err;
 
 	random_state = 11;
-	append_mixed(&data, 12 * MIB);
+	append_mixed(&data, 8 * MIB);
 	encode(STRATA_GZIP, &data, &stored);
 	stored.data[stored.len / 2] ^= 0x55;
 	stored.data[stored.len - 3] ^= 0x55; /* at the latest the length does not match */
