@@ -222,7 +222,7 @@ $(BUILD)/bin/%: fuzz/%.c $(BUILD)/libstrata.a $(BUILD)/flags
 # time they are added to, so that the sweeps of spec/faults can refuse it everywhere.
 SUITES := lua5.4
 
-coverage: ## line and branch coverage of src/core by c and SUITES, beside the list of what is not reached
+coverage: ## coverage of src/core by c and SUITES; fails for what spec/uncovered.tsv does not excuse
 	@$(MAKE) build ctests BUILD=$(BUILD)/coverage HARDENING= LUA_VERSIONS=5.4 \
 		CFLAGS='-O0 -g --coverage -fprofile-update=atomic -DSTRATA_BUF_ALWAYS_ASKS'
 	@find $(BUILD)/coverage -name '*.gcda' -delete
