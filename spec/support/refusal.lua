@@ -18,7 +18,7 @@ end
 --- counted: the one that asks is in the midst of being set up.
 ---@return string
 function refusal.descriptors()
-	local script = 'find "$1" -type l -lname "/*" -printf "%f %l\\n"'
+	local script = 'find "$1" -type l -lname "/*" -printf "%f %l\\n" 2>/dev/null || :'
 	return shell.sh(script, ("/proc/%s/fd"):format(pid()))
 end
 
