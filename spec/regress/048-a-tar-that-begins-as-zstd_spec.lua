@@ -4,7 +4,6 @@
 local archive = require "spec.support.archive"
 local push = require "spec.support.push"
 local shell = require "spec.support.shell"
-local strata = require "strata"
 
 local it = archive.specify(it, pending) -- luacheck: ignore 431
 
