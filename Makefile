@@ -161,7 +161,7 @@ sanitize: ## C tests and specs under AddressSanitizer and UBSan
 
 # What works with threads, under ThreadSanitizer. Libraries are not instrumented: races inside of them stay
 # unseen, those of what they are given are seen.
-TSAN_TESTS ?= states_lua_test pipeline_test codec_encode_test codec_zstd_encode_test spool_test disk_test \
+TSAN_TESTS ?= states_lua_test stream_test pipeline_test codec_encode_test codec_zstd_encode_test spool_test disk_test \
 	job_spec jobs_spec save_spec save_formats_spec extract_spec extract_target_spec squash_spec stream_image_spec
 
 tsan: ## TSAN_TESTS, C tests and specs, under ThreadSanitizer
