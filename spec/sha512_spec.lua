@@ -527,7 +527,7 @@ describe("an archive of both lists with SHA-512", function()
 
 	it("keeps both lists together when it is edited", function()
 		local path = hybrid():archive(dir:file("hybrid.tar"))
-		for _, prefer in ipairs({ "docker", false }) do
+		for _, prefer in ipairs({ "docker", "oci", false }) do
 			for what, edit in pairs({
 				layer = function(img) assert(img:filter(drop_file1)) end,
 				config = function(img) img.config:set_env("A", "b") end,

@@ -112,6 +112,30 @@ local function join(store, catalog, candidate)
   return manifest
 end
 
+-- Those of index.json. What manifest.json lists, too, is read as the image of both, so that an edit leaves neither
+-- list behind; where the lists disagree it is not looked at.
+local function prefer_index(store, opts)
+  local catalog, message, code = oci.catalog(store, opts.limits)
+  if not catalog then return nil, message, code end
+  local both = {}
+  for _, candidate in ipairs(docker.candidates(store, opts) or {}) do
+    local manifest = join(store, catalog, candidate)
+    if manifest and manifest ~= true then both[manifest.digest] = candidate end
+  end
+  local list = oci_source.of_catalog(catalog)
+  for _, candidate in ipairs(list) do
+    local joined, read = both[candidate.digest], candidate.read
+    if joined then
+      candidate.read = function()
+        local model = joined.read()
+        if model then return model end
+        return read()
+      end
+    end
+  end
+  return list
+end
+
 --- The images of an archive with both lists.
 ---@param store strata.Members
 ---@param opts {limits?: table, prefer?: "docker"|"oci"}
@@ -119,7 +143,7 @@ end
 ---@return string? message
 ---@return string? code
 function hybrid.candidates(store, opts)
-  if opts.prefer == "oci" then return oci_source.candidates(store, opts) end
+  if opts.prefer == "oci" then return prefer_index(store, opts) end
   local list, message, code = docker.candidates(store, opts)
   if not list or opts.prefer == "docker" then return list, message, code end
   local catalog
