@@ -27,6 +27,7 @@ local function open(self)
   local store, message, code = members.index(self.map, "stream", self.limits)
   if not store then return nil, message, code end
   store:use()
+  self.store = store
   store.digests = {}
   for _, member in ipairs(self.list) do store.digests[member.position] = member.digest end
   local choice = { limits = opts.limits, prefer = opts.prefer, ref = opts.ref, platform = opts.platform }
@@ -190,6 +191,8 @@ local function work_out(self, list)
   end
   ok, message, code = check(self, list, change)
   if not ok then return nil, message, code end
+  message, code = self.store:take_failure()
+  if message then return nil, message, code end
   self.change = change
   return true
 end
