@@ -195,8 +195,9 @@ end
 -- ---- members ------------------------------------------------------------------------
 
 local function begin_role(self, member, head)
-  local message, code
-  member.role, member.compression = members.role(member, head, self.known, self.max_json)
+  local role, message, code = members.role(member, head, self.known, self.max_json)
+  if not role then return nil, message, code end
+  member.role, member.compression = role, message
   if member.role == "layer" and not self.edits_layers then member.role = "pass" end
   if member.role == "hold" then return true end
   local ok

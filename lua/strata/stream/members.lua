@@ -39,21 +39,26 @@ function members.known(text, max)
   return known
 end
 
--- Whether a first block is a tar's. One of zeros is: a layer can be empty.
+-- Whether a first block is a tar's; nil, message, code for want of memory. One of zeros is: a layer can be empty.
 local function is_tar(head)
   if #head < members.HEAD then return false end
-  local parser = core.tar_parser()
+  local parser, message, code = core.tar_parser()
+  if not parser then return nil, message, code end
+  local event
   parser:feed(head)
-  local event, message = parser:next()
+  event, message, code = parser:next()
   parser:close()
+  if code == "ENOMEM" then return nil, message, code end
   return event ~= nil or message == nil
 end
 
--- The compression of what may be a layer; nil: it is none.
+-- The compression of what may be a layer; false: it is none.
 local function layer_compression(head)
   local compression = core.sniff(head)
   if compression == "gzip" or compression == "zstd" then return compression end
-  return is_tar(head) and "none" or nil
+  local plain, message, code = is_tar(head)
+  if plain == nil then return nil, message, code end
+  return plain and "none"
 end
 
 --- What to do with a member: "hold" it until the layers are known, let it "pass", or treat it as a "layer".
@@ -61,14 +66,16 @@ end
 ---@param head string  its first bytes
 ---@param known? strata.KnownLayers
 ---@param max_json integer
----@return "hold"|"pass"|"layer" role
----@return string? compression  of a layer
+---@return "hold"|"pass"|"layer"|nil role
+---@return string? compression  of a layer | message
+---@return string? code
 function members.role(member, head, known, max_json)
   if member.type == "symlink" or member.type == "hardlink" then return "hold" end
   if member.type ~= "file" or member.sparse or member.size == 0 or member.name == "oci-layout" then return "pass" end
   local small = member.size <= max_json
   if DOCUMENTS[member.name] and small then return "hold" end
-  local compression = layer_compression(head)
+  local compression, message, code = layer_compression(head)
+  if compression == nil then return nil, message, code end
   if compression and not (known and known.by_digest and not known.places[member.name]) then
     return "layer", compression
   end
