@@ -200,11 +200,11 @@ FUZZERS     := $(patsubst fuzz/%.c,$(BUILD)/bin/%,$(wildcard fuzz/*.c))
 FUZZ_OBJS   := $(CORE_OBJS) $(patsubst src/%.c,$(BUILD)/lua5.4/obj/%.o,$(LUA_SRCS) $(ARCHIVE_SRCS))
 
 fuzz: build ## fuzz every target for SECONDS=n, keep what fails in fuzz/regressions
-	@$(MAKE_FUZZERS)
+	+@$(MAKE_FUZZERS)
 	@$(FUZZ_ENV) fuzz/run -s $(SECONDS)
 
 fuzz-replay: build ## run the fuzz targets over seeds and regressions
-	@$(MAKE_FUZZERS)
+	+@$(MAKE_FUZZERS)
 	@$(FUZZ_ENV) fuzz/run -r
 
 fuzzers: $(FUZZERS)

@@ -212,7 +212,7 @@ static void long_names_are_refused(void)
 
 static void the_walk_follows_as_many_links_as_the_kernel(void)
 {
-	char name[16], target[16];
+	char name[32], target[32];
 
 	for (int i = 1; i <= 42; i++) {
 		snprintf(name, sizeof(name), "chain%d", i);

@@ -344,13 +344,15 @@ static int apply_link(struct strata_apply *a, const struct strata_tar_header *h,
 	return status == 1 || link.lower ? keep_link(a, &link, target, err) : 0;
 }
 
-/* True when the link, or what stands for it, is as it was left. */
-static bool is_left(const struct strata_apply *a, const struct apply_link *link, const char *name)
+/* 1 when the link, or what stands for it, is as it was left. */
+static int is_left(const struct strata_apply *a, const struct apply_link *link, const char *name,
+                   struct strata_err *err)
 {
 	struct stat st;
 
-	return fstatat(a->dir.fd, name, &st, AT_SYMLINK_NOFOLLOW) == 0 && st.st_ino == link->ino &&
-	       st.st_dev == link->dev;
+	if (fstatat(a->dir.fd, name, &st, AT_SYMLINK_NOFOLLOW) < 0)
+		return errno == ENOENT ? 0 : strata_fail_errno(err, errno, "cannot look at it");
+	return st.st_ino == link->ino && st.st_dev == link->dev;
 }
 
 /* Makes a link again: 1 when that has changed anything. */
@@ -372,10 +374,10 @@ static int link_again(struct strata_apply *a, struct apply_link *link, struct st
 		return -1;
 	if (status == 1)
 		return 0;
-	/* Another entry has taken its place. */
-	if (!is_left(a, link, a->path.data + base)) {
-		link->done = true;
-		return 0;
+	status = is_left(a, link, a->path.data + base, err);
+	if (status <= 0) {
+		link->done = true; /* another entry has taken its place */
+		return status;
 	}
 	status = link_to(a, link, a->arena.data + link->target, true, &changed, err);
 	return status < 0 ? -1 : changed;

@@ -20,7 +20,7 @@ int apply_note(struct strata_apply *a, const char *what, const char *detail, int
 	strata_fail_errno(&why, errnum, "cannot set %s%s%s", what, detail != NULL ? " " : "",
 	                  detail != NULL ? detail : "");
 	/* What the file system has no room for is no matter of permission. */
-	if (!a->options.unprivileged && errnum != ENOTSUP) {
+	if (errnum == EIO || (!a->options.unprivileged && errnum != ENOTSUP)) {
 		*err = why;
 		return -1;
 	}

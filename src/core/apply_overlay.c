@@ -80,6 +80,8 @@ static int make_layer_dir(struct strata_apply *a, int dir, const char *name, con
 		hidden = true;
 		if (apply_remove(a, dir, name, err) < 0)
 			return -1;
+	} else if (errno != ENOENT) {
+		return strata_fail_errno(err, errno, "cannot look for a directory");
 	}
 	if (mkdirat(dir, name, 0700) < 0)
 		return strata_fail_errno(err, errno, "cannot make a directory");
