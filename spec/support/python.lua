@@ -22,7 +22,15 @@ local function start()
 	return { answers = answers, requests = assert(io.open(fifo, "r+b")) }
 end
 
+-- Until Python has opened the FIFO, nobody may close it: to open one that has no other end waits for ever.
+local function wait_until_open(server)
+	if not server.open then
+		server.open = server.answers:read("*l")
+	end
+end
+
 local function stop(server)
+	wait_until_open(server)
 	server.requests:close()
 	server.answers:close()
 end
@@ -48,6 +56,7 @@ function python.run(name, script, words, input)
 	local request = { name = name, script = script, words = table.concat(words or {}, "\0"), input = input }
 	local bytes = cjson.encode(request)
 	local files = server()
+	wait_until_open(files)
 	assert(files.requests:write(#bytes, "\n", bytes))
 	assert(files.requests:flush())
 	local status, output, errors = (files.answers:read("*l") or ""):match("^(%-?%d+) (%d+) (%d+)$")

@@ -4,8 +4,9 @@ longer than most of what they do.
     python.py FIFO
 
 A request comes through the FIFO: a line with a length, then so many bytes of JSON in which each character
-stands for a byte: {"name", "script", "words" with NULs between, "input"}. The answer goes to standard output: a line with the
-exit status and the lengths of what the script wrote to standard output and to standard error, then both.
+stands for a byte: {"name", "script", "words" with NULs between, "input"}. The answer goes to standard
+output: a line with the exit status and the lengths of what the script wrote to standard output and to
+standard error, then both. A line before the first answer says that the FIFO is open.
 """
 import gzip
 import hashlib
@@ -70,6 +71,8 @@ def answer(request):
 def main(path):
     # Forks have their own standard output: this one is the server's.
     with open(path, "rb") as requests, os.fdopen(os.dup(1), "wb") as answers:
+        answers.write(b"open\n")
+        answers.flush()
         for line in iter(requests.readline, b""):
             answers.write(answer(json.loads(requests.read(int(line)).decode("latin-1"))))
             answers.flush()
