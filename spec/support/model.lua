@@ -216,6 +216,8 @@ function Tree:link(link)
 	local dir = self:enter(link.parts, not link.late)
 	if not dir then
 		return link.found
+	elseif link.late and not link.found and dir ~= link.dir then
+		fail("EFORMAT") -- a symlink on the way has become a directory
 	elseif link.late and (dir.children[link.base] or {}).node ~= link.node then
 		return true -- another entry has taken its place
 	end
@@ -227,7 +229,7 @@ function Tree:link(link)
 	elseif target and target == link.node then
 		return false
 	end
-	link.node = target or (link.late and link.node) or placeholder()
+	link.dir, link.node = link.dir or dir, target or (link.late and link.node) or placeholder()
 	if (dir.children[link.base] or {}).node ~= link.node then
 		dir.children[link.base] = { node = link.node, layer = self.layer }
 		-- What it replaces may have held its target.

@@ -315,6 +315,8 @@ static int hold_place(struct strata_apply *a, struct apply_link *link, const cha
 		return strata_fail_errno(err, errno, "cannot make it");
 	link->dev = st.st_dev;
 	link->ino = st.st_ino;
+	link->dir_dev = a->dir.st.st_dev;
+	link->dir_ino = a->dir.st.st_ino;
 	return apply_mark_made(a, &st, HELD, err) < 0 ? -1 : mark(a, name, err);
 }
 
@@ -355,6 +357,16 @@ static int is_left(const struct strata_apply *a, const struct apply_link *link, 
 	return st.st_ino == link->ino && st.st_dev == link->dev;
 }
 
+/*
+ * What stands for a link is still there, in a directory to which its path does not lead any more: a
+ * symlink on the way has been replaced.
+ */
+static bool is_out_of_reach(const struct strata_apply *a, const struct apply_link *link)
+{
+	return !link->found &&
+	       (a->dir.st.st_ino != link->dir_ino || a->dir.st.st_dev != link->dir_dev);
+}
+
 /* Makes a link again: 1 when that has changed anything. */
 static int link_again(struct strata_apply *a, struct apply_link *link, struct strata_err *err)
 {
@@ -374,6 +386,9 @@ static int link_again(struct strata_apply *a, struct apply_link *link, struct st
 		return -1;
 	if (status == 1)
 		return 0;
+	if (is_out_of_reach(a, link))
+		return strata_fail(err, "EFORMAT",
+		                   "a hardlink whose directory is another one when its target comes");
 	status = is_left(a, link, a->path.data + base, err);
 	if (status <= 0) {
 		link->done = true; /* another entry has taken its place */

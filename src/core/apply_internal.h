@@ -66,6 +66,8 @@ struct apply_link {
 	uint64_t number;
 	dev_t dev; /* of the file it is a name of now, or of what stands for that */
 	ino_t ino;
+	dev_t dir_dev; /* of the directory in which something stands for it */
+	ino_t dir_ino;
 	bool found;
 	bool lower;
 	bool done; /* replaced by another entry */
