@@ -47,7 +47,7 @@ local facade = [[
 	append check choose composing config contents detached difference digests directory disk
 	extract files fold fold_apply glob help history image index inspect jobs json layer
 	layer_source layer_tar layer_tree layers limits links listing manifest mapping media
-	members object operations platform policy product progress provenance purge rebase
+	members object operations options platform policy product progress provenance purge rebase
 	rebase_config rebase_history rendition resty result root_entry root_file rootfs save
 	schema source stream tags target tree union waste whiteout work check/base64
 	check/documents check/entries check/report check/tar dialect/assemble dialect/docker

@@ -5,6 +5,7 @@ local core = require "strata.core"
 local exports = require "spec.support.exports"
 local luacats = require "doc.luacats"
 local names = require "spec.support.names"
+local options = require "strata.options"
 local shell = require "spec.support.shell"
 local specimens = require "spec.support.specimens"
 local strata = require "strata"
@@ -129,7 +130,7 @@ describe("an option that is read", function()
 	end)
 
 	it("by what opens or makes an image is declared, and the other way round", function()
-		compare("strata.OpenOptions", named_in(source("source"), source("choose")))
+		compare("strata.OpenOptions", named_in(source("source"), source("choose")), { "threads", "progress" })
 		compare("strata.NewOptions", named_in(exports.source(strata.new)))
 	end)
 
@@ -144,5 +145,138 @@ describe("an option that is read", function()
 		compare("strata.RunOptions", named_in(exports.source(specimen:methods("strata.Resty").run)))
 		local seen = named_in(exports.source(resty.new), exports.source(exports.upvalue(resty.new, "check")))
 		compare("strata.RestyOptions", seen, { "pool" })
+	end)
+end)
+
+describe("an option that there is", function()
+	for class, known in pairs(options.names) do
+		it(("of %s is declared, and the other way round"):format(class), function()
+			-- What has no class of its own is declared where it is taken.
+			local declared = class == "RootfsOptions" and { upto = true }
+				or class == "RemoveArguments" and { path = true }
+				or luacats.fields(classes, "strata." .. class)
+			assert.same(sorted(declared), sorted(known))
+		end)
+	end
+end)
+
+describe("an option that there is not", function()
+	local img
+
+	before_each(function()
+		img = assert(strata.open(specimen.app))
+	end)
+
+	after_each(function()
+		img:close()
+	end)
+
+	local wrong = { wrong = 1 }
+	local path = function()
+		return specimen.dir:file("never")
+	end
+	local calls = {
+		open = function()
+			return strata.open(specimen.app, wrong)
+		end,
+		images = function()
+			return strata.images(specimen.app, wrong)
+		end,
+		open_index = function()
+			return strata.open_index(specimen.app, wrong)
+		end,
+		new = function()
+			return strata.new(wrong)
+		end,
+		plan = function()
+			return strata.plan(img, wrong)
+		end,
+		["save of several"] = function()
+			return strata.save({ img }, path(), wrong)
+		end,
+		check_tar = function()
+			return strata.check_tar(specimen.app, wrong)
+		end,
+		["stream.image"] = function()
+			return strata.stream.image(wrong)
+		end,
+		["stream.tar"] = function()
+			return strata.stream.tar(wrong)
+		end,
+		["a layer"] = function()
+			return strata.layer({ files = { a = "1" }, wrong = 1 })
+		end,
+		["append"] = function()
+			return img:append({ files = { a = "1" }, wrong = 1 })
+		end,
+		["squash with a base"] = function()
+			return img:squash({ above = 0, wrong = 1 })
+		end,
+		save = function()
+			return img:save(path(), wrong)
+		end,
+		extract = function()
+			return img:extract(path(), wrong)
+		end,
+		apply = function()
+			return img.layers[1]:apply(path(), wrong)
+		end,
+		["check of a layer"] = function()
+			return img.layers[1]:check(wrong)
+		end,
+		["tree of a layer"] = function()
+			return img.layers[1]:tree(wrong)
+		end,
+		["tree of the root"] = function()
+			return img:rootfs():tree(wrong)
+		end,
+		squash = function()
+			return img:squash(1, 2, wrong)
+		end,
+		remove_layer = function()
+			return img:remove_layer(1, wrong)
+		end,
+		move_layer = function()
+			return img:move_layer(1, 2, wrong)
+		end,
+		rebase = function()
+			return img:rebase(img, img, wrong)
+		end,
+		export = function()
+			return img:export(path(), wrong)
+		end,
+		purge = function()
+			return img:purge("^nothing$", wrong)
+		end,
+	}
+	for _, name in ipairs({ "rootfs", "tree", "verify", "check", "flatten", "fold" }) do
+		calls[name] = function()
+			return img[name](img, wrong)
+		end
+	end
+
+	for name, call in pairs(calls) do
+		it(("is misuse, and nothing is done: %s"):format(name), function()
+			local ok, message = pcall(call)
+			assert.is_false(ok)
+			assert.matches("wrong", message, 1, true)
+			assert.is_false(img.edited)
+			assert.is_nil(io.open(path()))
+		end)
+	end
+
+	it("is EINVAL in the arguments of a job", function()
+		local jobs = specimens.MODULES["strata.jobs"]
+		for name, args in pairs({
+			check = { path = specimen.app, polcy = {} },
+			filter = { path = specimen.app, to = path(), edit = { dorp = {} } },
+			save = { path = specimen.app, to = path(), save = { fromat = "oci" } },
+			inspect = { path = specimen.app, open = { rf = "a" } },
+		}) do
+			local result, message, code = jobs.run(name, args)
+			assert.is_nil(result)
+			assert.equal("EINVAL", code)
+			assert.matches("has no option", message)
+		end
 	end)
 end)

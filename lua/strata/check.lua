@@ -10,6 +10,7 @@ local documents = require "strata.check.documents"
 local entries = require "strata.check.entries"
 local layer = require "strata.layer"
 local limits = require "strata.limits"
+local options = require "strata.options"
 local report = require "strata.check.report"
 local tar = require "strata.check.tar"
 local work = require "strata.work"
@@ -19,7 +20,8 @@ local check = {}
 local OPTIONS = { second_reader = "boolean", privileged = "boolean", temp_dir = "string" }
 
 --- Throws what is no option.
-local function options(opts, level)
+local function complete(opts, level)
+  options.check("check", "CheckOptions", opts, level + 1)
   opts = opts or {}
   for key, kind in pairs(OPTIONS) do
     if opts[key] ~= nil and type(opts[key]) ~= kind then
@@ -137,7 +139,7 @@ end
 ---@return string? message
 ---@return string? code
 function check.layer(state, opts)
-  opts = options(opts, 3)
+  opts = complete(opts, 3)
   local made = report.new()
   local ok, message, code = add_layer(made, state, opts)
   if not ok then return nil, message, code end
@@ -168,7 +170,7 @@ end
 ---@return string? message
 ---@return string? code
 function check.image(state, states, opts)
-  opts = options(opts, 3)
+  opts = complete(opts, 3)
   local made = report.new()
   documents.check(made, state)
   local ok, message, code = add_archive(made, state, opts)
@@ -189,7 +191,7 @@ end
 ---@return string? message
 ---@return string? code
 function check.tar(path, opts)
-  opts = options(opts, 3)
+  opts = complete(opts, 3)
   local file, message, code = core.open_file(path)
   if not file then return nil, message, code end
   local made = report.new():at(path)

@@ -2,6 +2,7 @@
 
 local core = require "strata.core"
 local limits = require "strata.limits"
+local options = require "strata.options"
 local work = require "strata.work"
 
 local extract = {}
@@ -15,6 +16,7 @@ function extract.check(dir, opts, method)
   if type(dir) ~= "string" then
     error(("bad argument #1 to '%s' (string expected, got %s)"):format(method, type(dir)), 3)
   end
+  options.check(method, "ExtractOptions", opts, 3)
   opts = opts or {}
   limits.resolve(opts.limits, nil, 3)
   local complete = {}

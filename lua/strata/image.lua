@@ -15,6 +15,7 @@ local limits = require "strata.limits"
 local links = require "strata.links"
 local object = require "strata.object"
 local operations = require "strata.operations"
+local options = require "strata.options"
 local product = require "strata.product"
 local rendition = require "strata.rendition"
 local save = require "strata.save"
@@ -238,6 +239,7 @@ end
 ---@return string? message
 ---@return string? code
 function methods:rootfs(opts)
+  options.check("rootfs", "RootfsOptions", opts, 2)
   return require("strata.rootfs").of(state_of(self).layers, opts)
 end
 
@@ -245,6 +247,7 @@ end
 ---@param opts? strata.TreeOptions
 ---@return string
 function methods:tree(opts)
+  options.check("tree", "TreeOptions", opts, 2)
   local root, message = self:rootfs()
   if not root then error(message, 0) end
   return root:tree(opts)
@@ -281,6 +284,7 @@ end
 ---@return string? message  names the first that differs
 ---@return string? code  "EDIGEST"
 function methods:verify(opts)
+  options.check("verify", "WorkOptions", opts, 2)
   local state = state_of(self)
   local ok, message, code = settle(state, opts)
   if not ok then return nil, message, code end

@@ -13,6 +13,7 @@ local image = require "strata.image"
 local json = require "strata.json"
 local layer_source = require "strata.layer_source"
 local limits = require "strata.limits"
+local options = require "strata.options"
 local platform = require "strata.platform"
 local save = require "strata.save"
 local source = require "strata.source"
@@ -62,6 +63,7 @@ end
 ---@return string? code
 function strata.open(what, opts)
   check_what(what, "open")
+  options.check("open", "OpenOptions", opts, 2)
   opts = limits.options(opts)
   choose.check(opts)
   local from, message, code = source.open(what, opts)
@@ -85,6 +87,7 @@ end
 ---@return string? code
 function strata.images(what, opts)
   check_what(what, "images")
+  options.check("images", "OpenOptions", opts, 2)
   opts = limits.options(opts)
   choose.check(opts)
   local from, message, code = source.open(what, opts)
@@ -116,6 +119,7 @@ end
 ---@param opts? strata.NewOptions
 ---@return strata.Image
 function strata.new(opts)
+  options.check("new", "NewOptions", opts, 2)
   opts = opts or {}
   local wanted = platform.parse(opts.platform or "linux/amd64")
   if not wanted then error(("bad platform %q"):format(tostring(opts.platform)), 2) end
@@ -178,6 +182,7 @@ end
 ---@return string? code
 function strata.open_index(what, opts)
   check_what(what, "open_index")
+  options.check("open_index", "OpenOptions", opts, 2)
   opts = limits.options(opts)
   choose.check(opts)
   local from, message, code = source.open(what, opts)

@@ -6,8 +6,10 @@
 
 local core = require "strata.core"
 local glob = require "strata.glob"
+local json = require "strata.json"
 local layer_of = require "strata.layer"
 local layer_tree = require "strata.layer_tree"
+local options = require "strata.options"
 local policy = require "strata.policy"
 local strata = require "strata"
 local work = require "strata.work"
@@ -51,11 +53,13 @@ local function key_of(args)
   local open = args.open or {}
   return table.concat({
     args.path, identity, open.ref or "", open.platform or "", open.digest or "", open.prefer or "",
+    tostring(open.strict or false), json.encode(open.limits or json.object {}),
   }, "\0")
 end
 
 -- An image that is only read.
 local function look_at(args)
+  options.check("open", "OpenOptions", args.open, 0)
   local key, message, code = key_of(args)
   if not key then return nil, message, code end
   for i, one in ipairs(kept) do
@@ -331,6 +335,7 @@ end
 
 -- Carries out what the table says, in the order of its fields.
 local function edit_image(img, edit)
+  options.check("edit", "EditTable", edit, 0)
   local ok, message, code = true, nil, nil
   if edit.drop and #edit.drop > 0 then
     ok, message, code = filter(img, edit.drop)
@@ -409,6 +414,12 @@ end
 
 -- ---- running ------------------------------------------------------------------------------
 
+local ARGUMENTS = {
+  inspect = "JobArguments", entries = "EntriesArguments", list = "ListArguments", read = "ReadArguments",
+  fetch = "FetchArguments", filter = "FilterArguments", save = "SaveArguments", check = "CheckArguments",
+  remove = "RemoveArguments",
+}
+
 --- Runs a job. Nothing is thrown: misuse comes back with the code "EINVAL".
 ---@param name string
 ---@param args table
@@ -423,6 +434,8 @@ function jobs.run(name, args, control)
   count, poll = 0, control and poller(control)
   local before, threads = work.on_wait(poll), work.set_threads(control and control.threads)
   local ok, result, message, code = pcall(function()
+    options.check(name, ARGUMENTS[name], args, 0)
+    options.check(name, "JobControl", control, 0)
     if poll then poll() end
     return job(args)
   end)

@@ -5,6 +5,7 @@ local extract = require "strata.extract"
 local limits = require "strata.limits"
 local media = require "strata.media"
 local object = require "strata.object"
+local options = require "strata.options"
 local work = require "strata.work"
 
 local layer = {}
@@ -368,6 +369,7 @@ end
 ---@param opts? strata.TreeOptions
 ---@return string
 function methods:tree(opts)
+  options.check("tree", "TreeOptions", opts, 2)
   local root, message = require("strata.rootfs").of { self }
   if not root then error(message, 0) end
   return root:tree(opts)

@@ -3,6 +3,7 @@
 local append = require "strata.append"
 local fold = require "strata.fold"
 local layers = require "strata.layers"
+local options = require "strata.options"
 local purge = require "strata.purge"
 local rebase = require "strata.rebase"
 
@@ -32,7 +33,11 @@ function operations.of(operand)
   ---@return string? message
   ---@return string? code
   function methods:squash(first, last, opts)
-    if type(first) ~= "table" then return operate(self, "squash", first, last, opts) end
+    if type(first) ~= "table" then
+      options.check("squash", "WorkOptions", opts, 2)
+      return operate(self, "squash", first, last, opts)
+    end
+    options.check("squash", "SquashOptions", first, 2)
     local base = first.above
     if type(base) == "userdata" then
       local count, message, code = operate(self, "count_base", base)
@@ -51,6 +56,7 @@ function operations.of(operand)
   ---@return string? message
   ---@return string? code
   function methods:flatten(opts)
+    options.check("flatten", "WorkOptions", opts, 2)
     if #self.layers == 0 then return self end
     return operate(self, "squash", 1, #self.layers, opts)
   end
@@ -75,6 +81,7 @@ function operations.of(operand)
   ---@return string? message
   ---@return string? code
   function methods:remove_layer(which, opts)
+    options.check("remove_layer", "WorkOptions", opts, 2)
     return operate(self, "remove", which, opts)
   end
 
@@ -86,6 +93,7 @@ function operations.of(operand)
   ---@return string? message
   ---@return string? code
   function methods:move_layer(from, to, opts)
+    options.check("move_layer", "WorkOptions", opts, 2)
     return operate(self, "move", from, to, opts)
   end
 
@@ -98,6 +106,7 @@ function operations.of(operand)
   ---@return string? message
   ---@return string? code  "EINVAL"
   function methods:rebase(old_base, new_base, opts)
+    options.check("rebase", "RebaseOptions", opts, 2)
     local image = operand(self)
     local function digest_of() return new_base.digest end
     local ok, message, code = rebase.run(image, operand(old_base), operand(new_base), digest_of, opts)
@@ -112,6 +121,7 @@ function operations.of(operand)
   ---@return strata.Folded[]|string  folded | message
   ---@return string? code
   function methods:fold(opts)
+    options.check("fold", "FoldOptions", opts, 2)
     local image = operand(self)
     local bytes, folded, code = fold.run(image, opts)
     if not bytes then return image.sticky(nil, folded, code) end
@@ -130,6 +140,7 @@ function operations.of(operand)
   ---@return string? message
   ---@return string? code
   function methods:export(path, opts)
+    options.check("export", "ExportOptions", opts, 2)
     return layers.export(operand(self), path, opts)
   end
 
@@ -141,6 +152,7 @@ function operations.of(operand)
   ---@return string? message
   ---@return string? code  "EEXIST": something is left
   function methods:purge(which, opts)
+    options.check("purge", "PurgeOptions", opts, 2)
     local image = operand(self)
     local state = image.state
     local report, message, code = purge.run(image, which, opts)

@@ -10,6 +10,7 @@
 -- lost, so that errors are values.
 
 local core = require "strata.core"
+local options = require "strata.options"
 local semaphore = require "ngx.semaphore"
 
 local resty = {}
@@ -97,6 +98,7 @@ end
 ---@return string? message
 ---@return string? code  "EBUSY": answer 503; "ETIMEDOUT", "ECANCELED", and those of strata
 function methods:run(name, args, opts)
+  options.check("run", "RunOptions", opts, 2)
   opts = opts or {}
   local seconds = opts.deadline or self.deadline
   local deadline = core.monotonic() + seconds

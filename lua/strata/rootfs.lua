@@ -6,6 +6,7 @@
 local core = require "strata.core"
 local glob = require "strata.glob"
 local object = require "strata.object"
+local options = require "strata.options"
 local provenance = require "strata.provenance"
 local root_entry = require "strata.root_entry"
 local root_file = require "strata.root_file"
@@ -195,6 +196,7 @@ end
 ---@param opts? strata.TreeOptions|{path?: string}  path: the directory to begin at
 ---@return string
 function methods:tree(opts)
+  options.check("tree", "RootTreeOptions", opts, 2)
   local path = opts and opts.path
   local node, tree = find_directory(state_of(self), path)
   if not node then error(tree, 2) end

@@ -6,6 +6,7 @@ local docker_edit = require "strata.dialect.docker_edit"
 local docker_legacy = require "strata.dialect.docker_legacy"
 local layout = require "strata.dialect.layout"
 local limits = require "strata.limits"
+local options = require "strata.options"
 local oci_save = require "strata.dialect.oci_save"
 local product = require "strata.product"
 local rendition = require "strata.rendition"
@@ -37,6 +38,7 @@ local FORMATS = { docker = true, ["docker-legacy"] = true, oci = true, ["oci-arc
 
 --- Throws what is no option.
 function save.check(opts)
+  options.check("save", "SaveOptions", opts, 0)
   if opts.format ~= nil and not FORMATS[opts.format] then
     error(("bad format '%s' (docker, docker-legacy, oci or oci-archive)"):format(tostring(opts.format)), 0)
   end

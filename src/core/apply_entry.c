@@ -387,8 +387,9 @@ static int link_again(struct strata_apply *a, struct apply_link *link, struct st
 	if (status == 1)
 		return 0;
 	if (is_out_of_reach(a, link))
-		return strata_fail(err, "EFORMAT",
-		                   "a hardlink whose directory is another one when its target comes");
+		return strata_fail(
+		        err, "EFORMAT",
+		        "a hardlink whose directory is another one when its target comes");
 	status = is_left(a, link, a->path.data + base, err);
 	if (status <= 0) {
 		link->done = true; /* another entry has taken its place */

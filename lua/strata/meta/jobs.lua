@@ -104,6 +104,7 @@ function jobs.remove(args) end
 --- Which directory is wanted.
 ---@class strata.ListArguments: strata.PageArguments
 ---@field dir? string  default "/"
+---@field layer? integer  of this layer alone, whiteouts included
 
 --- Which file is wanted.
 ---@class strata.ReadArguments: strata.JobArguments

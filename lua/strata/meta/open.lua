@@ -1,7 +1,8 @@
 ---@meta _
 
---- Which image of a file is meant, and how it is read.
----@class strata.OpenOptions
+--- Which image of a file is meant, and how it is read. The progress is that of inflating an archive that is
+--- compressed as a whole.
+---@class strata.OpenOptions: strata.WorkOptions
 ---@field ref? string  tag or ID of the image, when there are several
 ---@field platform? string  "linux/arm64/v8"
 ---@field digest? string  of the image's manifest

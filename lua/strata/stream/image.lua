@@ -14,6 +14,7 @@ local hasher = require "strata.stream.hasher"
 local input = require "strata.stream.input"
 local layer = require "strata.stream.layer"
 local members = require "strata.stream.members"
+local options = require "strata.options"
 local output = require "strata.stream.output"
 local spool = require "strata.stream.spool"
 local tags = require "strata.tags"
@@ -448,6 +449,7 @@ local function check(opts)
   for _, name in ipairs { "filter", "rewrite", "config", "wait" } do check_function(opts, name) end
   -- What a check finds stands all over an archive: to pass some of it on already would be lax.
   if opts.strict then error("strict is no option of a stream: open the archive with it", 3) end
+  options.check("strata.stream.image", "StreamImageOptions", opts, 3)
   if opts.compression ~= nil and not COMPRESSIONS[opts.compression] then
     error(("bad compression '%s' (keep, none, gzip or zstd)"):format(tostring(opts.compression)), 3)
   end

@@ -13,6 +13,7 @@ local core = require "strata.core"
 local limits = require "strata.limits"
 local input = require "strata.stream.input"
 local object = require "strata.object"
+local options = require "strata.options"
 
 local tar = {}
 
@@ -123,6 +124,7 @@ new, state_of = object.class("strata.TarStream", methods, {
 ---@param opts? {data?: boolean, compression?: "auto"|"none"|"gzip"|"zstd", limits?: table}
 ---@return strata.TarStream
 function tar.new(opts)
+  options.check("strata.stream.tar", "StreamTarOptions", opts, 2)
   opts = opts or {}
   local given = limits.resolve(opts.limits, nil, 3)
   local parser, message = core.tar_parser(limits.add(given, { data = opts.data }))
