@@ -234,6 +234,7 @@ function Tree:link(link)
 		dir.children[link.base] = { node = link.node, layer = self.layer }
 		-- What it replaces may have held its target.
 		if target and self:look(link.target) ~= target then
+			self.ambiguous = true -- its path means one file before it is there, and another one, or none, afterwards
 			link.node = placeholder()
 			dir.children[link.base].node = link.node
 			target = nil

@@ -159,8 +159,8 @@ static bool is_same(int dir, const char *name, int other_dir, const char *other)
 	       one.st_dev == two.st_dev && one.st_ino == two.st_ino;
 }
 
-/* Opens the directory that a link's target is in. */
-static int open_parent(struct strata_apply *a, const char *path, size_t base,
+/* Opens the directory that a link's target is in; `own`: in overlay mode, it is in this layer. */
+static int open_parent(struct strata_apply *a, const char *path, size_t base, bool *own,
                        struct strata_err *err)
 {
 	cleanup_buf struct strata_buf parent = {0};
@@ -169,7 +169,7 @@ static int open_parent(struct strata_apply *a, const char *path, size_t base,
 	    strata_buf_append(&parent, "", 1, err) < 0)
 		return -ECANCELED;
 	if (a->options.overlay && a->layer > 0)
-		return apply_overlay_target(a, parent.data, path + base, err);
+		return apply_overlay_target(a, parent.data, path + base, own, err);
 	return strata_root_open(a->root, base > 0 ? parent.data : ".", O_PATH | O_DIRECTORY);
 }
 
@@ -209,24 +209,26 @@ static int link_from(struct strata_apply *a, int from, const char *target, const
 #define LOWER "/lower"
 
 /* True for a file that this layer may have another one for yet. */
-static bool is_lower(const struct strata_apply *a, int from, const char *target,
+static bool is_lower(const struct strata_apply *a, int from, bool own, const char *target,
                      const struct stat *st)
 {
 	struct stat dir;
 
 	if (a->fresh && a->layer == 0)
 		return false;
-	if (a->options.overlay || apply_is_made(a, st, LOWER))
-		return a->layer > 0;
+	if (apply_is_made(a, st, LOWER))
+		return true;
+	if (a->options.overlay)
+		return a->layer > 0 && !own;
 	return fstat(from, &dir) < 0 ||
 	       (!apply_is_clean(a, &dir) && !apply_is_made(a, &dir, target));
 }
 
 /* As open_parent; 1 when there is none, and nothing to be closed. -1: failed. */
 static int open_target_parent(struct strata_apply *a, const char *path, size_t base, int *fd,
-                              struct strata_err *err)
+                              bool *own, struct strata_err *err)
 {
-	*fd = open_parent(a, path, base, err);
+	*fd = open_parent(a, path, base, own, err);
 	if (*fd >= 0)
 		return 0;
 	if (apply_is_absent(*fd))
@@ -241,10 +243,11 @@ static int is_hidden(struct strata_apply *a, const char *target, size_t base,
                      struct strata_err *err)
 {
 	cleanup_fd int fd = -1;
+	bool own;
 
 	if (!a->dir.stale && (!a->options.overlay || a->layer == 0))
 		return 0;
-	return open_target_parent(a, target, base, &fd, err);
+	return open_target_parent(a, target, base, &fd, &own, err);
 }
 
 /*
@@ -258,8 +261,9 @@ static int link_to(struct strata_apply *a, struct apply_link *link, const char *
 	const char *slash = strrchr(target, '/');
 	size_t base = slash != NULL ? (size_t)(slash - target) + 1 : 0;
 	cleanup_fd int from = -1;
+	bool own = true;
 	struct stat st;
-	int status = open_target_parent(a, target, base, &from, err);
+	int status = open_target_parent(a, target, base, &from, &own, err);
 
 	*changed = false;
 	if (status != 0)
@@ -267,7 +271,7 @@ static int link_to(struct strata_apply *a, struct apply_link *link, const char *
 	status = find_target(a, from, target + base, late && !link->found, &st, err);
 	if (status != 0 || (st.st_ino == link->ino && st.st_dev == link->dev))
 		return status;
-	link->lower = is_lower(a, from, target + base, &st);
+	link->lower = is_lower(a, from, own, target + base, &st);
 	if (link->lower && apply_mark_made(a, &st, LOWER, err) < 0)
 		return -1;
 	status = link_from(a, from, target + base, name, err);

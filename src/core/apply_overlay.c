@@ -271,7 +271,7 @@ int apply_overlay_open(struct strata_apply *a, const char *path, bool make, stru
  * The layers share the file then, so that a container sees one with several
  * names, as where they lie on top of each other.
  */
-int apply_overlay_target(struct strata_apply *a, const char *parent, const char *name,
+int apply_overlay_target(struct strata_apply *a, const char *parent, const char *name, bool *own,
                          struct strata_err *err)
 {
 	cleanup_buf struct strata_buf done = {0};
@@ -289,6 +289,7 @@ int apply_overlay_target(struct strata_apply *a, const char *parent, const char 
 	if (!apply_look_up(a, a->layer + 1, done.data, &found))
 		return -ENOENT;
 	close(found.fd);
+	*own = found.layer == a->layer;
 	done.data[len] = '\0';
 	layer = apply_open_layer(a, found.layer);
 	return layer < 0 ? -errno

@@ -86,10 +86,10 @@ int apply_copy_attributes(struct strata_apply *a, int fd, const struct apply_fou
 
 /*
  * Opens the directory, in whichever layer, that has what the merge shows at a
- * hardlink's target. A descriptor with O_PATH, -ENOENT: there is nothing, or
- * -ECANCELED: *err is filled.
+ * hardlink's target, and tells whether that is this one. A descriptor with O_PATH,
+ * -ENOENT: there is nothing, or -ECANCELED: *err is filled.
  */
-int apply_overlay_target(struct strata_apply *a, const char *parent, const char *name,
+int apply_overlay_target(struct strata_apply *a, const char *parent, const char *name, bool *own,
                          struct strata_err *err);
 
 #endif
