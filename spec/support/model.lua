@@ -388,7 +388,7 @@ function model.merge(layers)
 	end)
 	if not ok then
 		if type(why) == "table" then
-			return nil, why.refused
+			return nil, why.refused, tree.ambiguous
 		end
 		error(why, 0)
 	end
