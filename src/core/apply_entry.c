@@ -219,7 +219,7 @@ static bool is_lower(const struct strata_apply *a, int from, bool own, const cha
 	if (apply_is_made(a, st, LOWER))
 		return true;
 	if (a->options.overlay)
-		return a->layer > 0 && !own;
+		return !own;
 	return fstat(from, &dir) < 0 ||
 	       (!apply_is_clean(a, &dir) && !apply_is_made(a, &dir, target));
 }
