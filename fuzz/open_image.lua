@@ -197,7 +197,7 @@ end
 -- What was saved can be opened, and every digest in it is right. That of what was compressed says nothing
 -- about diff_ids, which are compared only when something inflates the bytes.
 local function save(image, out, format, prefer, good)
-	local options = { format = format, threads = 1, temp_dir = "/dev/shm" }
+	local options = { format = format, threads = 1 }
 	ask("strata.plan", strata.plan, image, options)
 	local saved = ask("img:save", image.save, image, out, options)
 	if not saved then return end
