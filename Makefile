@@ -56,7 +56,7 @@ pkg           = $(shell $(PKG_CONFIG) $(1) 2>/dev/null)
 PKGS         := $(CORE_PKGS) $(ARCHIVE_PKGS)
 CORE_LIBS    := $(call pkg,--libs $(CORE_PKGS))
 ARCHIVE_LIBS := $(call pkg,--libs $(ARCHIVE_PKGS))
-ALL_CFLAGS   = -std=c11 -D_GNU_SOURCE -fPIC -fvisibility=hidden -pthread $(WARNINGS) $(HARDENING) $(DEFINES) \
+ALL_CFLAGS   = -std=c11 -D_GNU_SOURCE -Isrc -fPIC -fvisibility=hidden -pthread $(WARNINGS) $(HARDENING) $(DEFINES) \
 	$(call pkg,--cflags $(PKGS)) $(CPPFLAGS) $(CFLAGS)
 SAY          = $(if $(V),,@echo '  $@' && )
 COMPILE      = $(CC) $(ALL_CFLAGS) -MMD -MP
@@ -65,10 +65,11 @@ LINK_MODULE  = $(CC) $(ALL_CFLAGS) $(HARDENING_LINK) $(LDFLAGS) -shared -Wl,--ve
 # What there is to build. The core knows no Lua: it is compiled once and linked into each module.
 # Lua's own symbols come from the program that loads the module, so nothing links liblua.
 
-CORE_OBJS    := $(patsubst src/%.c,$(BUILD)/%.o,$(wildcard src/core/*.c))
+CORE_OBJS    := $(patsubst src/%.c,$(BUILD)/%.o,$(wildcard src/core/*/*.c))
 LUA_SRCS     := $(wildcard src/lua/*.c)
 ARCHIVE_SRCS := $(wildcard src/archive/*.c)
-CTESTS       := $(patsubst spec/%.c,$(BUILD)/%,$(wildcard spec/c/*_test.c))
+CTEST_SRCS   := $(wildcard spec/c/*/*_test.c)
+CTESTS       := $(patsubst %.c,$(BUILD)/c/%,$(notdir $(CTEST_SRCS)))
 MODULES      := $(foreach v,$(LUA_VERSIONS),$(BUILD)/lua$v/strata/core.so \
 	$(if $(ARCHIVE_SRCS),$(BUILD)/lua$v/strata/archive.so))
 
@@ -86,9 +87,11 @@ $(BUILD)/core/%.o: src/core/%.c $(BUILD)/flags
 	@mkdir -p $(@D)
 	$(SAY)$(COMPILE) -c -o $@ $<
 
-$(BUILD)/c/%: spec/c/%.c $(CORE_OBJS) $(BUILD)/flags
+vpath %_test.c $(sort $(dir $(CTEST_SRCS)))
+
+$(BUILD)/c/%: %.c $(CORE_OBJS) $(BUILD)/flags
 	@mkdir -p $(@D)
-	$(SAY)$(COMPILE) -MF $@.d -MT $@ $(LDFLAGS) -o $@ $< $(CORE_OBJS) $(CORE_LIBS) $(LDLIBS)
+	$(SAY)$(COMPILE) -Ispec -Ispec/c -MF $@.d -MT $@ $(LDFLAGS) -o $@ $< $(CORE_OBJS) $(CORE_LIBS) $(LDLIBS)
 
 # Tests that embed Lua; what they load finds Lua's symbols in them.
 LATEST := $(lastword $(LUA_VERSIONS))
@@ -107,13 +110,13 @@ $(BUILD)/lua$1/strata/core.so: $(LUA_SRCS:src/%.c=$(BUILD)/lua$1/obj/%.o) $(CORE
 	$$(SAY)$$(LINK_MODULE) -o $$@ $$(filter %.o,$$^) $(CORE_LIBS) $$(LDLIBS)
 
 $(BUILD)/lua$1/strata/archive.so: $(ARCHIVE_SRCS:src/%.c=$(BUILD)/lua$1/obj/%.o) \
-		$(BUILD)/lua$1/obj/lua/binding.o $(addprefix $(BUILD)/core/,err.o buf.o digest.o) src/strata.map
+		$(BUILD)/lua$1/obj/lua/binding.o $(addprefix $(BUILD)/core/base/,err.o buf.o digest.o) src/strata.map
 	@mkdir -p $$(@D)
 	$$(SAY)$$(LINK_MODULE) -o $$@ $$(filter %.o,$$^) $(ARCHIVE_LIBS) $$(LDLIBS)
 endef
 $(foreach v,$(LUA_VERSIONS),$(eval $(call for_lua,$v)))
 
--include $(wildcard $(addprefix $(BUILD)/,core/*.d c/*.d bin/*.d lua*/obj/*/*.d))
+-include $(wildcard $(addprefix $(BUILD)/,core/*/*.d c/*.d bin/*.d lua*/obj/*/*.d))
 
 # Trying it out
 
@@ -161,7 +164,7 @@ sanitize: ## C tests and specs under AddressSanitizer and UBSan
 
 # What works with threads, under ThreadSanitizer. Libraries are not instrumented: races inside of them stay
 # unseen, those of what they are given are seen.
-TSAN_TESTS ?= states_lua_test stream_test pipeline_test codec_encode_test codec_zstd_encode_test spool_test disk_test \
+TSAN_TESTS ?= states_lua_test blob_reader_test pipeline_test codec_encode_test codec_zstd_encode_test stdio_test host_tree_test \
 	job_spec jobs_spec save_spec save_formats_spec extract_spec extract_target_spec squash_spec stream_image_spec
 
 tsan: ## TSAN_TESTS, C tests and specs, under ThreadSanitizer
@@ -175,8 +178,8 @@ tsan: ## TSAN_TESTS, C tests and specs, under ThreadSanitizer
 
 # What reads bytes that somebody else made and some that go through all the rest; but nothing that takes long, or
 # needs a seccomp filter.
-VALGRIND_TESTS ?= codec_zstd_test core_test disk_test guard_test inflate_test json_test json_edit_test \
-	root_test spool_test tar_test tar_limits_test tar_patch_test tar_pax_test tar_write_test \
+VALGRIND_TESTS ?= codec_zstd_test core_test host_tree_test guard_test inflate_test json_test json_edit_test \
+	resolve_in_root_test stdio_test tar_test tar_limits_test tar_patch_test tar_pax_test tar_write_test \
 	open_spec save_spec filter_spec extract_spec json_spec config_spec job_spec stream_tar_spec [0-9]+-.*_spec
 VALGRIND := valgrind --quiet --error-exitcode=99 --leak-check=full --fair-sched=yes --keep-debuginfo=yes \
 	--child-silent-after-fork=yes
@@ -214,7 +217,7 @@ $(BUILD)/libstrata.a: $(FUZZ_OBJS)
 
 $(BUILD)/bin/%: fuzz/%.c $(BUILD)/libstrata.a $(BUILD)/flags
 	@mkdir -p $(@D)
-	$(SAY)$(COMPILE) $(call pkg,--cflags lua5.4) -fsanitize=fuzzer -MF $@.d -MT $@ -o $@ $< $(BUILD)/libstrata.a \
+	$(SAY)$(COMPILE) -Ispec -Ispec/c $(call pkg,--cflags lua5.4) -fsanitize=fuzzer -MF $@.d -MT $@ -o $@ $< $(BUILD)/libstrata.a \
 	-Wl,--as-needed $(CORE_LIBS) $(ARCHIVE_LIBS) $(call pkg,--libs lua5.4) $(LDLIBS)
 
 # Counts are written when a program ends, also one that runs as somebody else. What is not
@@ -243,13 +246,13 @@ lint: ## every check that runs nothing: compilers, luacheck, clang-format ...
 	@STRATA_BUILD=$(BUILD)/lint .ci/lint
 
 # Each source once more only when it, a header or what is checked has changed.
-TIDIED := $(patsubst src/%.c,$(BUILD)/tidy/%.ok,$(wildcard src/*/*.c))
+TIDIED := $(patsubst src/%.c,$(BUILD)/tidy/%.ok,$(wildcard src/*/*.c src/core/*/*.c))
 
 tidy: $(TIDIED) ## clang-tidy; a part of lint
 
-$(BUILD)/tidy/%.ok: src/%.c .clang-tidy $(wildcard src/*/*.h) $(BUILD)/flags
+$(BUILD)/tidy/%.ok: src/%.c .clang-tidy $(wildcard src/*/*.h src/core/*/*.h) $(BUILD)/flags
 	@mkdir -p $(@D)
-	$(SAY)clang-tidy --quiet $< -- -std=c11 -D_GNU_SOURCE -pthread $(DEFINES) \
+	$(SAY)clang-tidy --quiet $< -- -std=c11 -D_GNU_SOURCE -Isrc -pthread $(DEFINES) \
 		$(call pkg,--cflags $(PKGS) lua5.1) 2>$@.log || { cat $@.log; exit 1; }
 	@touch $@
 

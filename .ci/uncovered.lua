@@ -114,7 +114,7 @@ local function review(file, coverage)
 		if missing then
 			local text = source[line.line_number]:match("^%s*(.-)%s*$")
 			local func = names[line.line_number]
-			local row = find_row(file:match("[^/]+$"), func, missing, text)
+			local row = find_row(file:match("src/core/(.*)$"), func, missing, text)
 			if row then
 				row.uses = row.uses + 1
 				sums[row.key] = (sums[row.key] or 0) + 1
@@ -142,7 +142,7 @@ for _, text in ipairs(mistakes) do
 end
 for _, item in ipairs(new) do
 	if verbose then
-		print(table.concat({ item.file:match("[^/]+$"), item.func, item.missing, "?", item.text }, "\t"))
+		print(table.concat({ item.file:match("src/core/(.*)$"), item.func, item.missing, "?", item.text }, "\t"))
 	else
 		print(("%s:%d: %s: %s: %s"):format(item.file, item.number, item.func,
 			item.missing == "line" and "never reached" or item.missing .. " branches never taken", item.text))

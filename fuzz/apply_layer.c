@@ -11,7 +11,7 @@
 
 #include <dirent.h>
 
-#include "../src/core/apply.h"
+#include "core/apply/apply.h"
 #include "place.h"
 #include "tar_mutate.h"
 

@@ -13,11 +13,11 @@
 #include <zlib.h>
 #include <zstd.h>
 
-#include "../src/core/buf.h"
-#include "../src/core/codec_internal.h"
-#include "../src/core/index.h"
-#include "../src/core/sink.h"
-#include "../src/core/stream.h"
+#include "core/base/buf.h"
+#include "core/codec/internal.h"
+#include "core/layer/blob_reader.h"
+#include "core/layer/blob_writer.h"
+#include "core/layer/index.h"
 
 #define PLAN 8
 #define OUTPUT_MAX ((size_t)8 << 20)

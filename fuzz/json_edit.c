@@ -11,7 +11,7 @@
 #include <lauxlib.h>
 #include <lualib.h>
 
-#include "../src/core/json.h"
+#include "core/json/json.h"
 
 #define PLAN 16
 #define EDITS 4

@@ -14,7 +14,7 @@
 #include <lualib.h>
 #include <sys/mman.h>
 
-#include "../src/core/digest.h"
+#include "core/base/digest.h"
 #include "json_mutate.h"
 #include "place.h"
 #include "tar_mutate.h"

@@ -8,8 +8,8 @@
  */
 #include "fuzz.h"
 
-#include "../spec/c/tar_changes.h"
-#include "../src/core/edit.h"
+#include "core/layer/plan.h"
+#include "tar/tar_changes.h"
 #include "tar_mutate.h"
 
 #define PLAN 16

@@ -7,8 +7,8 @@
 #ifndef STRATA_FUZZ_TAR_MUTATE_H
 #define STRATA_FUZZ_TAR_MUTATE_H
 
-#include "../spec/c/tar_support.h"
 #include "fuzz.h"
+#include "tar/tar_support.h"
 
 struct member {
 	size_t at;   /* its header block */

@@ -8,7 +8,7 @@
  */
 #include "fuzz.h"
 
-#include "../spec/c/tar_changes.h"
+#include "tar/tar_changes.h"
 #include "tar_mutate.h"
 
 #define PLAN 8

@@ -26,23 +26,24 @@ external_dependencies = {
 	ARCHIVE = { header = "archive.h", library = "archive" },
 }
 
--- Names without directory and extension. `make lint` compares them with the tree.
+-- Names without extension. `make lint` compares them with the tree.
 local core = [[
-	apply apply_content apply_copy apply_dir apply_entry apply_meta apply_overlay
-	apply_remove apply_seen apply_union apply_whiteout apply_xattr beneath buf codec
-	codec_gzip_decode codec_gzip_encode codec_gzip_isal codec_gzip_zlib codec_zstd
-	codec_zstd_encode compose content crew digest dir disk edit err file index inflate job
-	journal json_edit json_find json_scan json_string json_style lookup pack path publish
-	rewrite sink spool stale stream tar_decode tar_header tar_parse tar_patch tar_pax
-	tar_sparse tar_write task tree tree_apply tree_walk
+	apply/apply apply/content apply/dir apply/entry apply/layer_set apply/meta apply/overlay
+	apply/overlay_copy apply/overlay_lookup apply/remove apply/whiteout apply/xattr base/buf
+	base/digest base/err codec/codec codec/deflate_isal codec/deflate_zlib codec/gzip_decode
+	codec/gzip_encode codec/inflate codec/segment codec/zstd_decode codec/zstd_encode fs/dir
+	fs/file fs/host_tree fs/output fs/resolve fs/stdio fs/temp_names fs/undo job/job job/pool
+	job/task json/edit json/find json/scan json/string json/style layer/assemble
+	layer/blob_reader layer/blob_writer layer/index layer/index_find layer/index_read
+	layer/path layer/plan layer/plan_write tar/decode tar/header tar/parse tar/patch tar/pax
+	tar/sparse tar/write tree/merge tree/nodes tree/walk
 ]]
 local binding = [[
-	binding entry_get entry_set limits lua_apply lua_compose lua_digest lua_dir lua_disk
-	lua_entry lua_file lua_host lua_index lua_job lua_json lua_object lua_spool
-	lua_stream_deflate lua_stream_digest lua_stream_inflate lua_stream_tar lua_tar lua_tree
-	module xattr
+	apply assemble binding digest dir entry entry_get entry_set file host host_tree index job
+	json limits module object push_deflate push_digest push_inflate push_tar stdio tar tree
+	xattr
 ]]
-local archive = [[archive contents decompress tar_reader]]
+local archive = [[contents decompress module tar_reader]]
 local facade = [[
 	append check choose composing config contents detached difference digests directory disk
 	extract files fold fold_apply glob help history image index inspect jobs json layer
@@ -78,18 +79,18 @@ modules["strata.core"] = {
 	sources = sources(sources({}, "src/core/", core), "src/lua/", binding),
 	defines = { "_GNU_SOURCE", "STRATA_WITH_ISAL" },
 	libraries = { "crypto", "z", "zstd", "isal", "pthread" },
-	incdirs = { "$(CRYPTO_INCDIR)", "$(ZLIB_INCDIR)", "$(ZSTD_INCDIR)", "$(ISAL_INCDIR)" },
+	incdirs = { "src", "$(CRYPTO_INCDIR)", "$(ZLIB_INCDIR)", "$(ZSTD_INCDIR)", "$(ISAL_INCDIR)" },
 	libdirs = { "$(CRYPTO_LIBDIR)", "$(ZLIB_LIBDIR)", "$(ZSTD_LIBDIR)", "$(ISAL_LIBDIR)" },
 }
 modules["strata.archive"] = {
 	sources = sources(
-		{ "src/lua/binding.c", "src/core/err.c", "src/core/buf.c", "src/core/digest.c" },
+		{ "src/lua/binding.c", "src/core/base/err.c", "src/core/base/buf.c", "src/core/base/digest.c" },
 		"src/archive/",
 		archive
 	),
 	defines = { "_GNU_SOURCE" },
 	libraries = { "archive", "crypto" },
-	incdirs = { "$(ARCHIVE_INCDIR)", "$(CRYPTO_INCDIR)" },
+	incdirs = { "src", "$(ARCHIVE_INCDIR)", "$(CRYPTO_INCDIR)" },
 	libdirs = { "$(ARCHIVE_LIBDIR)", "$(CRYPTO_LIBDIR)" },
 }
 

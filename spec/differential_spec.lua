@@ -17,7 +17,7 @@ if not shell.which("python3") then
 	return
 end
 
--- What is stricter here than in Go, by what the messages say (src/core/tar.h).
+-- What is stricter here than in Go, by what the messages say (src/core/tar/tar.h).
 local STRICTER = {
 	"both a GNU long name and the PAX record",
 	"extension headers that belong to no entry",

@@ -53,7 +53,7 @@ end
 -- ---- objects --------------------------------------------------------------------------------------------------
 
 -- The class that C has: Lua 5.1 does not let one look into its functions, so that the source tells.
-local ENTRY = "src/lua/lua_entry.c"
+local ENTRY = "src/lua/entry.c"
 
 local function in_c(object)
 	local name = getmetatable(object).__name

@@ -38,7 +38,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "module.h"
+#include "archive/module.h"
 
 #define TYPE "strata.archive.Contents"
 

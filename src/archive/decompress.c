@@ -35,8 +35,8 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "../core/codec.h"
-#include "module.h"
+#include "archive/module.h"
+#include "core/codec/codec.h"
 
 #define TYPE "strata.archive.Decompressor"
 

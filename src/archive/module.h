@@ -5,7 +5,7 @@
 #include <archive.h>
 #include <archive_entry.h>
 
-#include "../lua/binding.h"
+#include "lua/binding.h"
 
 /* libarchive's error: of the system if it is one that reading gives, else EFORMAT. Returns -1. */
 int strata_archive_fail(struct archive *a, struct strata_err *err);

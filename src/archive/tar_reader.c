@@ -29,7 +29,7 @@
 #include <stdlib.h>
 #include <unistd.h>
 
-#include "module.h"
+#include "archive/module.h"
 
 #define TYPE "strata.archive.TarReader"
 

@@ -1,7 +1,7 @@
 #include <stdbool.h>
 #include <string.h>
 
-#include "binding.h"
+#include "lua/binding.h"
 
 int strata_push_error(lua_State *L, const struct strata_err *err)
 {

@@ -9,10 +9,10 @@
 
 #include <stdint.h>
 
-#include "../core/buf.h"
-#include "../core/digest.h"
-#include "../core/err.h"
-#include "compat.h"
+#include "core/base/buf.h"
+#include "core/base/digest.h"
+#include "core/base/err.h"
+#include "lua/compat.h"
 
 /* Pushes nil, message, code of a core error; returns 3 for `return`. */
 int strata_push_error(lua_State *L, const struct strata_err *err);

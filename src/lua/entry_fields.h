@@ -9,7 +9,7 @@
 
 #include <stdbool.h>
 
-#include "objects.h"
+#include "lua/objects.h"
 
 enum strata_entry_field {
 	F_PATH = 1,

@@ -2,8 +2,8 @@
 #include <stdbool.h>
 #include <string.h>
 
-#include "entry_fields.h"
-#include "xattr.h"
+#include "lua/entry_fields.h"
+#include "lua/xattr.h"
 
 /* ---- names -------------------------------------------------------------- */
 

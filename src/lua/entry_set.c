@@ -2,9 +2,9 @@
 #include <stdbool.h>
 #include <string.h>
 
-#include "../core/edit.h"
-#include "entry_fields.h"
-#include "xattr.h"
+#include "core/layer/plan.h"
+#include "lua/entry_fields.h"
+#include "lua/xattr.h"
 
 static uint32_t check_uint32(lua_State *L, int arg, const char *field, lua_Integer max)
 {

@@ -1,4 +1,4 @@
-#include "limits.h"
+#include "lua/limits.h"
 
 uint64_t strata_limit_field(lua_State *L, int arg, const char *field)
 {

@@ -2,9 +2,9 @@
 #ifndef STRATA_LUA_LIMITS_H
 #define STRATA_LUA_LIMITS_H
 
-#include "../core/codec.h"
-#include "../core/tar.h"
-#include "binding.h"
+#include "core/codec/codec.h"
+#include "core/tar/tar.h"
+#include "lua/binding.h"
 
 /* One of them; 0 when it is absent. Throws for what is no whole number from 0. */
 uint64_t strata_limit_field(lua_State *L, int arg, const char *field);

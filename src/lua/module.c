@@ -1,4 +1,4 @@
-#include "binding.h"
+#include "lua/binding.h"
 
 #ifndef STRATA_VERSION
 #define STRATA_VERSION "0.1.0"

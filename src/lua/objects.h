@@ -2,12 +2,12 @@
 #ifndef STRATA_OBJECTS_H
 #define STRATA_OBJECTS_H
 
-#include "../core/apply.h"
-#include "../core/compose.h"
-#include "../core/disk.h"
-#include "../core/file.h"
-#include "../core/index.h"
-#include "binding.h"
+#include "core/apply/apply.h"
+#include "core/fs/file.h"
+#include "core/fs/host_tree.h"
+#include "core/layer/assemble.h"
+#include "core/layer/index.h"
+#include "lua/binding.h"
 
 #define FILE_TYPE "strata.File"
 #define INDEX_TYPE "strata.Index"
@@ -28,11 +28,11 @@ uint32_t strata_check_disk_number(lua_State *L, int arg, const struct strata_dis
 
 /*
  * The name of a compression as its number; throws when it is unknown. NULL is
- * STRATA_NONE. In lua_job.c.
+ * STRATA_NONE. In job.c.
  */
 enum strata_compression strata_check_compression(lua_State *L, const char *name);
 
-/* file:send(target) -> true | nil, message, code; in lua_spool.c */
+/* file:send(target) -> true | nil, message, code; in stdio.c */
 int strata_lua_file_send(lua_State *L);
 
 /* strata.Index is a struct strata_index; its user value keeps nothing else. */

@@ -1,10 +1,10 @@
-#include "xattr.h"
+#include "lua/xattr.h"
 
 #include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
 
-#include "../core/tar.h"
+#include "core/tar/tar.h"
 
 #define SCHILY "SCHILY.xattr."
 #define LIBARCHIVE "LIBARCHIVE.xattr."

@@ -2,7 +2,7 @@
 #ifndef STRATA_XATTR_H
 #define STRATA_XATTR_H
 
-#include "binding.h"
+#include "lua/binding.h"
 
 /*
  * Pushes a table name -> value of the records SCHILY.xattr.NAME and

@@ -1,0 +1,262 @@
+/* Files and directories that somebody changes, replaces or removes behind our back. */
+#include <fcntl.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <sys/sysmacros.h>
+#include <unistd.h>
+
+#include "core/fs/dir.h"
+#include "core/fs/file.h"
+#include "core/fs/host_tree.h"
+
+#include "check.h"
+
+static char base[64] = "/tmp/strata-changed.XXXXXX";
+
+/* A path in the directory; four of them stay valid. */
+static const char *below(const char *name)
+{
+	static char path[4][128];
+	static unsigned turn;
+
+	turn = (turn + 1) % 4;
+	snprintf(path[turn], sizeof(path[turn]), "%s/%s", base, name);
+	return path[turn];
+}
+
+static bool is_code(const struct strata_err *err, const char *code)
+{
+	return strcmp(err->code, code) == 0;
+}
+
+static void write_text(const char *name, const char *text)
+{
+	int fd = open(below(name), O_CREAT | O_WRONLY | O_TRUNC | O_CLOEXEC, 0644);
+
+	CHECK(fd >= 0 && write(fd, text, strlen(text)) == (ssize_t)strlen(text));
+	close(fd);
+}
+
+static void set_time(const char *name, time_t seconds, long nanoseconds)
+{
+	struct timespec times[2] = {{.tv_nsec = UTIME_OMIT}, {seconds, nanoseconds}};
+
+	CHECK(utimensat(AT_FDCWD, below(name), times, 0) == 0);
+}
+
+/* ---- what is read ------------------------------------------------------------- */
+
+static void shorten(void)
+{
+	CHECK(truncate(below("seen/f"), 2) == 0);
+	set_time("seen/f", 1000, 5);
+}
+
+static void change_second(void)
+{
+	set_time("seen/f", 1001, 5);
+}
+
+static void change_nanosecond(void)
+{
+	set_time("seen/f", 1000, 6);
+}
+
+static void change_mode(void)
+{
+	CHECK(chmod(below("seen/f"), 0600) == 0);
+}
+
+/* Its number is another one: the first file is there still. */
+static void replace(void)
+{
+	CHECK(rename(below("seen/f"), below("elsewhere")) == 0);
+	write_text("seen/f", "text");
+	set_time("seen/f", 1000, 5);
+}
+
+static void change_back(void)
+{
+	usleep(20000); /* the clock of files is coarse */
+	change_mode();
+	CHECK(chmod(below("seen/f"), 0644) == 0);
+}
+
+static void (*const changes[])(void) = {shorten,     change_second, change_nanosecond,
+                                        change_mode, change_back,   replace};
+
+#define CHANGES (sizeof(changes) / sizeof(changes[0]))
+
+static void a_file_that_was_listed_is_read_as_it_was_or_not(void)
+{
+	for (size_t i = 0; i < CHANGES; i++) {
+		struct strata_err err = {0};
+		struct strata_disk *d;
+		int fd;
+
+		CHECK(mkdir(below("seen"), 0755) == 0);
+		write_text("seen/f", "text");
+		set_time("seen/f", 1000, 5);
+		d = strata_disk_new(below("seen"), 10, &err);
+		CHECK(d != NULL && strata_disk_read(d, STRATA_DISK_NO_PARENT, &err) == 0);
+		fd = strata_disk_open(d, 0, &err);
+		CHECK(fd >= 0 && strata_disk_check(d, 0, fd, &err) == 0);
+		changes[i]();
+		CHECK(strata_disk_open(d, 0, &err) < 0 && is_code(&err, "ESTALE"));
+		/* What is open is a file that was only renamed, in the last case. */
+		memset(&err, 0, sizeof(err));
+		CHECK(strata_disk_check(d, 0, fd, &err) < 0 && is_code(&err, "ESTALE"));
+		CHECK(strata_disk_check(d, 0, -1, &err) < 0 && is_code(&err, "EBADF"));
+		close(fd);
+		strata_disk_unref(d);
+		unlink(below("seen/f"));
+		CHECK(rmdir(below("seen")) == 0);
+	}
+}
+
+static void a_file_that_was_opened_has_not_been_written_to_or_it_is_said(void)
+{
+	for (size_t i = 0; i < 3; i++) {
+		struct strata_err err;
+		struct strata_file *f;
+
+		CHECK(mkdir(below("seen"), 0755) == 0);
+		write_text("seen/f", "text");
+		set_time("seen/f", 1000, 5);
+		f = strata_file_open(below("seen/f"), &err);
+		CHECK(f != NULL && strata_file_unchanged(f, &err) == 0);
+		changes[i]();
+		CHECK(strata_file_unchanged(f, &err) < 0 && is_code(&err, "ESTALE"));
+		strata_file_unref(f);
+		unlink(below("seen/f"));
+		CHECK(rmdir(below("seen")) == 0);
+	}
+}
+
+static void devices_are_listed_with_their_numbers(void)
+{
+	struct strata_err err;
+	struct strata_disk *d;
+
+	if (geteuid() != 0)
+		return;
+	CHECK(mkdir(below("dev"), 0755) == 0);
+	CHECK(mknod(below("dev/b"), S_IFBLK | 0600, makedev(7, 3)) == 0);
+	CHECK(mknod(below("dev/c"), S_IFCHR | 0600, makedev(1, 5)) == 0);
+	d = strata_disk_new(below("dev"), 10, &err);
+	CHECK(d != NULL && strata_disk_read(d, STRATA_DISK_NO_PARENT, &err) == 0 && d->count == 2);
+	CHECK(d->entries[0].devmajor == 7 && d->entries[0].devminor == 3);
+	CHECK(d->entries[1].devmajor == 1 && d->entries[1].devminor == 5);
+	strata_disk_unref(d);
+}
+
+/* ---- what is undone -------------------------------------------------------------- */
+
+static void publish(struct strata_dir *dir, const char *path, const char *text)
+{
+	struct strata_err err;
+	struct strata_file *f = strata_dir_create(dir, path, &err);
+
+	CHECK(f != NULL && strata_file_write(f, 0, text, strlen(text), &err) == 0 &&
+	      strata_file_publish(f, &err) == 0);
+	strata_file_unref(f);
+}
+
+static bool is_text(const char *name, const char *text)
+{
+	char bytes[64] = "";
+	int fd = open(below(name), O_RDONLY | O_CLOEXEC);
+	ssize_t n = fd >= 0 ? read(fd, bytes, sizeof(bytes) - 1) : -1;
+
+	if (fd >= 0)
+		close(fd);
+	return n == (ssize_t)strlen(text) && strcmp(bytes, text) == 0;
+}
+
+static void what_was_made_goes_and_what_was_replaced_comes_back(void)
+{
+	struct strata_err err;
+	struct strata_dir *dir;
+
+	CHECK(mkdir(below("old"), 0755) == 0);
+	write_text("old/f", "before");
+	dir = strata_dir_make(below("old"), &err);
+	if (!CHECK(dir != NULL))
+		return;
+	publish(dir, "f", "after");
+	publish(dir, "f", "once more");
+	publish(dir, "a/b/c", "new");
+	CHECK(is_text("old/f", "once more") && is_text("old/a/b/c", "new"));
+	CHECK(strata_dir_undo(dir, &err) == 0);
+	CHECK(access(below("old/a"), F_OK) < 0);
+	strata_dir_unref(dir);
+	CHECK(access(below("old/f"), F_OK) == 0);
+}
+
+static void what_is_somebody_elses_stays(void)
+{
+	struct strata_err err;
+	struct strata_dir *dir = strata_dir_make(below("mine"), &err);
+
+	if (!CHECK(dir != NULL))
+		return;
+	publish(dir, "longer", "1");
+	publish(dir, "later", "2");
+	publish(dir, "finer", "2");
+	publish(dir, "type", "3");
+	publish(dir, "gone", "4");
+	publish(dir, "d/e/f", "5");
+	publish(dir, "g/h", "6");
+	publish(dir, "i/j", "7");
+	write_text("mine/longer", "longer");
+	set_time("mine/later", 1, 0);
+	{
+		struct stat st;
+
+		CHECK(stat(below("mine/finer"), &st) == 0);
+		set_time("mine/finer", st.st_mtim.tv_sec, (st.st_mtim.tv_nsec + 1) % 1000000000);
+	}
+	CHECK(unlink(below("mine/type")) == 0 && mkdir(below("mine/type"), 0755) == 0);
+	CHECK(unlink(below("mine/gone")) == 0);
+	write_text("mine/d/e/other", "x");
+	CHECK(unlink(below("mine/g/h")) == 0 && rmdir(below("mine/g")) == 0);
+	CHECK(unlink(below("mine/i/j")) == 0 && rmdir(below("mine/i")) == 0);
+	write_text("mine/i", "a file now");
+	CHECK(strata_dir_undo(dir, &err) == 0);
+	CHECK(is_text("mine/longer", "longer") && is_text("mine/later", "2") &&
+	      is_text("mine/finer", "2"));
+	CHECK(access(below("mine/type"), F_OK) == 0 && is_text("mine/i", "a file now"));
+	CHECK(access(below("mine/d/e/f"), F_OK) < 0 && is_text("mine/d/e/other", "x"));
+	strata_dir_unref(dir);
+}
+
+static void a_link_to_nowhere_is_replaced_itself(void)
+{
+	struct strata_err err;
+	struct strata_file *f;
+
+	CHECK(symlink("nowhere", below("link")) == 0);
+	f = strata_file_create(below("link"), &err);
+	CHECK(f != NULL && strata_file_write(f, 0, "a file", 6, &err) == 0 &&
+	      strata_file_publish(f, &err) == 0);
+	strata_file_unref(f);
+	CHECK(is_text("link", "a file") && access(below("nowhere"), F_OK) < 0);
+}
+
+int main(void)
+{
+	char command[128];
+
+	if (mkdtemp(base) == NULL)
+		return 1;
+	RUN(a_file_that_was_listed_is_read_as_it_was_or_not);
+	RUN(a_file_that_was_opened_has_not_been_written_to_or_it_is_said);
+	RUN(devices_are_listed_with_their_numbers);
+	RUN(what_was_made_goes_and_what_was_replaced_comes_back);
+	RUN(what_is_somebody_elses_stays);
+	RUN(a_link_to_nowhere_is_replaced_itself);
+	snprintf(command, sizeof(command), "rm -rf %s", base);
+	CHECK(system(command) == 0);
+	return check_sum("changed");
+}

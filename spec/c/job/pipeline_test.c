@@ -1,0 +1,641 @@
+/*
+ * Jobs whose tasks are shared by several threads: the same bytes, digests and
+ * errors with any number of them. Oracles are one-shot digests, our decoders
+ * (tested elsewhere against peers) and the job with one thread.
+ */
+#include <signal.h>
+#include <sys/resource.h>
+
+#include "codec/codec_support.h"
+#include "core/fs/file.h"
+#include "core/job/job.h"
+#include "core/layer/plan.h"
+
+static const unsigned thread_counts[] = {1, 2, 3, 8};
+
+#define COUNTS (sizeof(thread_counts) / sizeof(thread_counts[0]))
+
+/* ---- files, blobs, jobs ------------------------------------------------- */
+
+static struct strata_file *file_of(const struct strata_buf *b)
+{
+	struct strata_err err;
+	struct strata_file *f = strata_file_temp(NULL, &err);
+
+	if (f == NULL || (b != NULL && strata_file_write(f, 0, b->data, b->len, &err) < 0))
+		abort();
+	return f;
+}
+
+static void read_all(const struct strata_file *f, uint64_t size, struct strata_buf *out)
+{
+	struct strata_err err;
+
+	out->len = 0;
+	if (strata_buf_reserve(out, size, &err) < 0 ||
+	    strata_file_read(f, 0, out->data, size, &err) < 0)
+		abort();
+	out->len = size;
+}
+
+/* The encoding of data by our own encoder, in one thread. */
+static void encode(enum strata_compression c, int level, const struct strata_buf *data,
+                   struct strata_buf *out)
+{
+	struct strata_err err;
+
+	out->len = 0;
+	if (c == STRATA_NONE)
+		append(out, data->data, data->len);
+	else
+		encode_with(strata_encoder_new(c, level, &err), data,
+		            (struct pieces){ROOM_MAX, 0, ROOM_MAX}, out);
+}
+
+static bool decodes_to(enum strata_compression c, const struct strata_buf *stream,
+                       const struct strata_buf *expected)
+{
+	struct strata_err err = {"", ""};
+	struct strata_buf out = {0};
+	struct strata_decoder *d;
+	bool ok;
+
+	if (c == STRATA_NONE)
+		return same(stream, expected);
+	d = strata_decoder_new(c, &err);
+	ok = decode_with(d, stream, whole, &out, &err) == 0 && same(&out, expected);
+	strata_decoder_free(d);
+	strata_buf_free(&out);
+	return ok;
+}
+
+static struct strata_job *new_job(void)
+{
+	struct strata_err err;
+	struct strata_job *job = strata_job_new(&err);
+
+	if (job == NULL)
+		abort();
+	return job;
+}
+
+static struct strata_task *add(struct strata_job *job, enum strata_task_kind kind,
+                               struct strata_file *file, uint64_t size, enum strata_compression c)
+{
+	struct strata_err err;
+	struct strata_task *task = strata_job_add(job, kind, "task", &err);
+
+	if (task == NULL)
+		abort();
+	task->level = -1;
+	task->plain = true;
+	if (file != NULL)
+		task->blob = (struct strata_blob){strata_file_ref(file), 0, size, c, STRATA_SHA256};
+	return task;
+}
+
+static struct strata_err run(struct strata_job *job, unsigned threads)
+{
+	struct strata_err err = {"", ""};
+
+	if (strata_job_start(job, threads, &err) < 0)
+		abort();
+	while (!strata_job_wait(job, 1))
+		;
+	strata_job_result(job, &err);
+	return err;
+}
+
+static bool is_digest_of(const char *digest, const struct strata_buf *data)
+{
+	char expected[STRATA_DIGEST_MAX];
+	struct strata_err err;
+
+	return strata_sha256(data->data, data->len, expected, &err) == 0 &&
+	       strcmp(digest, expected) == 0;
+}
+
+/* ---- recoding ----------------------------------------------------------- */
+
+struct recoding {
+	enum strata_compression from, to;
+	int level;
+};
+
+static const struct recoding recodings[] = {
+        {STRATA_GZIP, STRATA_GZIP, -1}, {STRATA_GZIP, STRATA_GZIP, 4},
+        {STRATA_NONE, STRATA_ZSTD, 1},  {STRATA_GZIP, STRATA_NONE, 0},
+        {STRATA_ZSTD, STRATA_GZIP, 0},  {STRATA_NONE, STRATA_NONE, 0},
+};
+
+#define RECODINGS (sizeof(recodings) / sizeof(recodings[0]))
+
+/* Recodes the stream and compares everything with what it must give. */
+static void check_recoding(const struct recoding *r, const struct strata_buf *data,
+                           unsigned threads)
+{
+	struct strata_buf stream = {0}, expected = {0}, out = {0};
+	struct strata_file *file, *to = file_of(NULL);
+	struct strata_job *job = new_job();
+	struct strata_task *task;
+
+	encode(r->from, r->from == STRATA_GZIP ? 0 : 1, data, &stream);
+	encode(r->to, r->level, data, &expected);
+	file = file_of(&stream);
+	task = add(job, STRATA_TASK_RECODE, file, stream.len, r->from);
+	task->to = strata_file_ref(to);
+	task->compression = r->to;
+	task->level = r->level;
+	CHECK(run(job, threads).code[0] == '\0');
+	read_all(to, task->size, &out);
+	CHECK(same(&out, &expected));
+	CHECK(strata_file_size(to) == task->size);
+	CHECK(decodes_to(r->to, &out, data));
+	CHECK(is_digest_of(task->digest, &out));
+	CHECK(is_digest_of(task->diff_id, data));
+	strata_job_free(job);
+	strata_file_unref(file);
+	strata_file_unref(to);
+	strata_buf_free(&stream);
+	strata_buf_free(&expected);
+	strata_buf_free(&out);
+}
+
+static void recoding_does_not_depend_on_the_threads(void)
+{
+	struct strata_buf data = {0};
+
+	random_state = 5;
+	append_mixed(&data, 9 * MIB + 4711);
+	append_noise(&data, 600 * KIB);
+	for (size_t r = 0; r < RECODINGS; r++)
+		for (size_t i = 0; i < COUNTS; i++)
+			check_recoding(&recodings[r], &data, thread_counts[i]);
+	strata_buf_free(&data);
+}
+
+static void sizes_around_the_borders_of_segments_come_out_whole(void)
+{
+	static const size_t sizes[] = {
+	        0,
+	        1,
+	        256 * KIB - 1,
+	        256 * KIB,
+	        256 * KIB + 1,
+	        STRATA_GZIP_SEGMENT - 1,
+	        STRATA_GZIP_SEGMENT,
+	        STRATA_GZIP_SEGMENT + 1,
+	        2 * MIB - 1,
+	        2 * MIB,
+	        2 * MIB + 1,
+	        4 * MIB,
+	};
+	struct strata_buf data = {0};
+
+	for (size_t s = 0; s < sizeof(sizes) / sizeof(sizes[0]); s++) {
+		data.len = 0;
+		random_state = s + 1;
+		append_mixed(&data, sizes[s]);
+		for (size_t r = 0; r < RECODINGS; r++) {
+			check_recoding(&recodings[r], &data, 1);
+			check_recoding(&recodings[r], &data, 4);
+		}
+	}
+	strata_buf_free(&data);
+}
+
+static void a_source_that_is_not_as_expected_is_an_error(void)
+{
+	struct strata_buf data = {0}, stream = {0};
+	struct strata_file *file, *to = file_of(NULL);
+
+	random_state = 7;
+	append_mixed(&data, 3 * MIB);
+	encode(STRATA_GZIP, 0, &data, &stream);
+	file = file_of(&stream);
+	for (size_t i = 0; i < COUNTS; i++)
+		for (int which = 0; which < 2; which++) {
+			struct strata_job *job = new_job();
+			struct strata_task *task =
+			        add(job, STRATA_TASK_RECODE, file, stream.len, STRATA_GZIP);
+			struct strata_err err;
+
+			task->to = strata_file_ref(to);
+			strcpy(which ? task->expect_diff_id : task->expect_digest, "sha256:00");
+			err = run(job, thread_counts[i]);
+			CHECK(strcmp(err.code, "EDIGEST") == 0);
+			CHECK(strstr(err.msg, which ? "diff_id" : "digest") != NULL);
+			strata_job_free(job);
+		}
+	strata_file_unref(file);
+	strata_file_unref(to);
+	strata_buf_free(&data);
+	strata_buf_free(&stream);
+}
+
+/* ---- errors in the middle ------------------------------------------------ */
+
+/* Runs a recoding that must fail; its message with one thread is everybody's. */
+static void fails_alike(struct strata_file *file, uint64_t size, enum strata_compression to,
+                        const struct strata_inflate_limits *limits, const char *code,
+                        const char *part)
+{
+	struct strata_err first = {"", ""};
+
+	for (size_t i = 0; i < COUNTS; i++)
+		for (int again = 0; again < 3; again++) {
+			struct strata_file *out = file_of(NULL);
+			struct strata_job *job = new_job();
+			struct strata_task *task =
+			        add(job, STRATA_TASK_RECODE, file, size, STRATA_GZIP);
+			struct strata_err err;
+
+			task->to = strata_file_ref(out);
+			task->compression = to;
+			if (limits != NULL)
+				task->inflate = *limits;
+			err = run(job, thread_counts[i]);
+			if (first.code[0] == '\0')
+				first = err;
+			CHECK(strcmp(err.code, code) == 0);
+			if (!CHECK(strstr(err.msg, part) != NULL))
+				printf("  %s: %s\n", err.code, err.msg);
+			CHECK(strcmp(err.msg, first.msg) == 0);
+			strata_job_free(job);
+			strata_file_unref(out);
+		}
+}
+
+static void corrupted_input_fails_alike_with_any_threads(void)
+{
+	struct strata_buf data = {0}, stream = {0};
+	struct strata_file *file;
+
+	random_state = 11;
+	append_mixed(&data, 8 * MIB);
+	encode(STRATA_GZIP, 3, &data, &stream);
+	stream.data[stream.len / 2] ^= 0x55;
+	stream.data[stream.len / 2 + 1] ^= 0x55;
+	file = file_of(&stream);
+	fails_alike(file, stream.len, STRATA_GZIP, NULL, "EFORMAT", "gzip member 1");
+	fails_alike(file, stream.len, STRATA_NONE, NULL, "EFORMAT", "gzip member 1");
+	strata_file_unref(file);
+	strata_buf_free(&data);
+	strata_buf_free(&stream);
+}
+
+/* Files may grow to this size. */
+#define FULL_AT ((rlim_t)(1 * MIB + 100))
+
+static void limit_files(rlim_t size)
+{
+	struct rlimit limit;
+
+	if (getrlimit(RLIMIT_FSIZE, &limit) < 0)
+		abort();
+	limit.rlim_cur = size;
+	if (setrlimit(RLIMIT_FSIZE, &limit) < 0)
+		abort();
+}
+
+/* Also when the input is corrupt behind: the first in the order of the stream is told. */
+static void a_full_disk_fails_alike_with_any_threads(void)
+{
+	struct strata_buf data = {0}, stream = {0};
+	struct strata_file *file;
+
+	random_state = 13;
+	append_noise(&data, 8 * MIB);
+	encode(STRATA_GZIP, 3, &data, &stream);
+	stream.data[stream.len / 2] ^= 0x55;
+	stream.data[stream.len - 3] ^= 0x55; /* at the latest the length does not match */
+	file = file_of(&stream);
+	signal(SIGXFSZ, SIG_IGN);
+	limit_files(FULL_AT);
+	fails_alike(file, stream.len, STRATA_GZIP, NULL, "EFBIG", "write");
+	fails_alike(file, stream.len, STRATA_NONE, NULL, "EFBIG", "write");
+	fails_alike(file, stream.len, STRATA_ZSTD, NULL, "EFBIG", "write");
+	limit_files(RLIM_INFINITY);
+	signal(SIGXFSZ, SIG_DFL);
+	strata_file_unref(file);
+	strata_buf_free(&data);
+	strata_buf_free(&stream);
+}
+
+static void inflating_has_limits(void)
+{
+	struct strata_inflate_limits limits = {.bytes = 3 * MIB};
+	struct strata_buf data = {0}, stream = {0};
+	struct strata_err err;
+	struct strata_file *file;
+
+	random_state = 17;
+	append_mixed(&data, 4 * MIB);
+	encode(STRATA_GZIP, 0, &data, &stream);
+	file = file_of(&stream);
+	fails_alike(file, stream.len, STRATA_GZIP, &limits, "ELIMIT", "limits.bytes (3145728)");
+	strata_file_unref(file);
+
+	/* Zeros: 1,000 to 1 in gzip. They pass by default, and up to 256 MiB always. */
+	data.len = stream.len = 0;
+	if (strata_buf_fill(&data, 0, 257 * MIB, &err) < 0)
+		abort();
+	zlib_member(&stream, data.data, data.len, 1, false);
+	file = file_of(&stream);
+	limits = (struct strata_inflate_limits){.ratio = 100};
+	for (int ratio = 0; ratio < 2; ratio++) {
+		struct strata_job *job = new_job();
+		struct strata_task *task =
+		        add(job, STRATA_TASK_HASH, file, stream.len, STRATA_GZIP);
+
+		if (ratio)
+			task->inflate = limits;
+		err = run(job, 2);
+		CHECK(strcmp(err.code, ratio ? "ELIMIT" : "") == 0);
+		CHECK(!ratio || strstr(err.msg, "limits.ratio (100)") != NULL);
+		strata_job_free(job);
+	}
+	strata_file_unref(file);
+	strata_buf_free(&data);
+	strata_buf_free(&stream);
+}
+
+/* ---- several tasks ------------------------------------------------------- */
+
+#define BLOBS 12
+
+static void results_stand_in_the_order_of_the_list(void)
+{
+	struct strata_buf data[BLOBS] = {{0}};
+	struct strata_file *files[BLOBS];
+
+	for (size_t b = 0; b < BLOBS; b++) {
+		random_state = b + 1;
+		append_noise(&data[b], b * b % 7 * 300 * KIB + b);
+		files[b] = file_of(&data[b]);
+	}
+	for (size_t i = 0; i < COUNTS; i++) {
+		struct strata_job *job = new_job();
+		struct strata_task *tasks[BLOBS];
+
+		for (size_t b = 0; b < BLOBS; b++)
+			tasks[b] = add(job, STRATA_TASK_HASH, files[b], data[b].len, STRATA_NONE);
+		CHECK(run(job, thread_counts[i]).code[0] == '\0');
+		for (size_t b = 0; b < BLOBS; b++) {
+			CHECK(tasks[b]->size == data[b].len);
+			CHECK(is_digest_of(tasks[b]->digest, &data[b]));
+		}
+		strata_job_free(job);
+	}
+	for (size_t b = 0; b < BLOBS; b++) {
+		strata_file_unref(files[b]);
+		strata_buf_free(&data[b]);
+	}
+}
+
+/* The last one is the longest and so the first to fail. */
+static void the_first_failure_of_the_list_is_told(void)
+{
+	struct strata_buf data = {0};
+	struct strata_file *file;
+
+	append_noise(&data, 4 * MIB);
+	file = file_of(&data);
+	for (size_t i = 0; i < COUNTS; i++) {
+		struct strata_job *job = new_job();
+
+		for (uint64_t t = 1; t <= 8; t++) {
+			struct strata_task *task =
+			        add(job, STRATA_TASK_HASH, file, t * 512 * KIB, STRATA_NONE);
+
+			snprintf(task->label, strlen(task->label) + 1, "t%u", (unsigned)t);
+			if (t >= 3)
+				strcpy(task->expect_digest, "sha256:00");
+		}
+		CHECK(strncmp(run(job, thread_counts[i]).msg, "t3: ", 4) == 0);
+		strata_job_free(job);
+	}
+	strata_file_unref(file);
+	strata_buf_free(&data);
+}
+
+static void copies_are_hashed_as_they_were_written(void)
+{
+	struct strata_buf data = {0}, out = {0};
+	struct strata_file *file;
+
+	random_state = 19;
+	append_noise(&data, 9 * MIB + 5);
+	file = file_of(&data);
+	for (size_t i = 0; i < COUNTS; i++)
+		for (int expected = 0; expected < 3; expected++) {
+			struct strata_job *job = new_job();
+			struct strata_task *task =
+			        add(job, STRATA_TASK_COPY, file, data.len, STRATA_NONE);
+			struct strata_file *to = file_of(NULL);
+			struct strata_err err;
+			uint64_t done, total;
+
+			task->to = strata_file_ref(to);
+			task->to_offset = 777;
+			if (expected > 0)
+				strata_sha256(data.data, data.len - (expected > 1),
+				              task->expect_digest, &err);
+			err = run(job, thread_counts[i]);
+			CHECK(strcmp(err.code, expected > 1 ? "EDIGEST" : "") == 0);
+			strata_job_progress(job, &done, &total);
+			CHECK(done == data.len && total == data.len);
+			read_all(to, 777 + data.len, &out);
+			CHECK(memcmp(out.data + 777, data.data, data.len) == 0);
+			strata_job_free(job);
+			strata_file_unref(to);
+		}
+	strata_file_unref(file);
+	strata_buf_free(&data);
+	strata_buf_free(&out);
+}
+
+/* ---- editing ------------------------------------------------------------- */
+
+/* A ustar header with just what a reader must have. */
+static void append_header(struct strata_buf *tar, const char *name, size_t size)
+{
+	char h[512] = {0};
+	unsigned sum = 0;
+
+	snprintf(h, 100, "%s", name);
+	memcpy(h + 100, "0000644\0000000000\0000000000", 24);
+	snprintf(h + 124, 12, "%011zo", size);
+	memcpy(h + 136, "00000000000\0        0", 21);
+	memcpy(h + 257, "ustar\00000", 8);
+	for (size_t i = 0; i < sizeof(h); i++)
+		sum += (unsigned char)h[i];
+	snprintf(h + 148, 8, "%06o", sum);
+	append(tar, h, sizeof(h));
+}
+
+/* Two hundred files; every third one is left out of `edited`. */
+static void make_tars(struct strata_buf *tar, struct strata_buf *edited)
+{
+	struct strata_buf data = {0};
+	struct strata_err err;
+
+	random_state = 23;
+	append_mixed(&data, 200 * KIB);
+	for (unsigned i = 0; i < 200; i++) {
+		size_t len = random_u32() % (100 * KIB), padding = -len % 512;
+		char name[20];
+
+		snprintf(name, sizeof(name), "file%u", i);
+		for (int t = 0; t < (i % 3 == 0 ? 1 : 2); t++) {
+			struct strata_buf *to = t == 0 ? tar : edited;
+
+			append_header(to, name, len);
+			append(to, data.data + i, len);
+			if (strata_buf_fill(to, 0, padding, &err) < 0)
+				abort();
+		}
+	}
+	if (strata_buf_fill(tar, 0, 1024, &err) < 0 || strata_buf_fill(edited, 0, 1024, &err) < 0)
+		abort();
+	strata_buf_free(&data);
+}
+
+static void an_edited_layer_does_not_depend_on_the_threads(void)
+{
+	static const struct recoding ways[] = {{STRATA_GZIP, STRATA_GZIP, 3},
+	                                       {STRATA_NONE, STRATA_NONE, 0},
+	                                       {STRATA_NONE, STRATA_ZSTD, 3}};
+	struct strata_buf tar = {0}, edited = {0}, stream = {0}, expected = {0}, out = {0};
+
+	make_tars(&tar, &edited);
+	for (size_t w = 0; w < sizeof(ways) / sizeof(ways[0]); w++)
+		for (size_t i = 0; i < COUNTS; i++) {
+			struct strata_index index = {0};
+			struct strata_file *to = file_of(NULL), *file;
+			struct strata_job *job = new_job();
+			struct strata_task *task;
+
+			encode(ways[w].from, 0, &tar, &stream);
+			encode(ways[w].to, ways[w].level, &edited, &expected);
+			file = file_of(&stream);
+			index.blob = (struct strata_blob){file, 0, stream.len, ways[w].from,
+			                                  STRATA_SHA256};
+			task = add(job, STRATA_TASK_SCAN, NULL, 0, STRATA_NONE);
+			task->index = &index;
+			CHECK(run(job, thread_counts[i]).code[0] == '\0');
+			CHECK(index.count == 200);
+			CHECK(ways[w].from == STRATA_NONE || is_digest_of(index.diff_id, &tar));
+			strata_job_free(job);
+
+			for (uint32_t e = 0; e < index.count; e += 3)
+				strata_edit_drop(&index, e);
+			job = new_job();
+			task = add(job, STRATA_TASK_WRITE, NULL, 0, STRATA_NONE);
+			task->index = &index;
+			task->to = strata_file_ref(to);
+			task->compression = ways[w].to;
+			task->level = ways[w].level;
+			CHECK(run(job, thread_counts[i]).code[0] == '\0');
+			read_all(to, task->size, &out);
+			CHECK(same(&out, &expected));
+			CHECK(is_digest_of(task->diff_id, &edited));
+			CHECK(is_digest_of(task->digest, &out));
+			strata_job_free(job);
+			strata_index_free(&index);
+			strata_file_unref(to);
+		}
+	strata_buf_free(&tar);
+	strata_buf_free(&edited);
+	strata_buf_free(&stream);
+	strata_buf_free(&expected);
+	strata_buf_free(&out);
+}
+
+/* ---- canceling ------------------------------------------------------------ */
+
+/* A job of seconds, canceled or freed once it has begun. */
+static void canceled_in_the_middle(const struct strata_buf *data, unsigned threads, bool just_free)
+{
+	struct strata_file *file = file_of(data), *to = file_of(NULL);
+	struct strata_job *job = new_job();
+	struct strata_err err = {"", ""};
+	uint64_t done = 0, total;
+
+	for (int t = 0; t < 2; t++) {
+		struct strata_task *task =
+		        add(job, STRATA_TASK_RECODE, file, data->len, STRATA_NONE);
+
+		task->to = strata_file_ref(to);
+		task->compression = STRATA_GZIP;
+		task->level = 9;
+	}
+	if (strata_job_start(job, threads, &err) < 0)
+		abort();
+	while (done == 0)
+		strata_job_progress(job, &done, &total);
+	if (!just_free) {
+		strata_job_cancel(job);
+		CHECK(strata_job_wait(job, 60) == 1);
+		CHECK(strata_job_result(job, &err) == -1);
+		CHECK(strcmp(err.code, "ECANCELED") == 0);
+		strata_job_progress(job, &done, &total);
+		CHECK(done < total);
+	}
+	strata_job_free(job);
+	strata_file_unref(file);
+	strata_file_unref(to);
+}
+
+static void a_job_can_be_canceled_in_the_middle(void)
+{
+	struct strata_buf data = {0};
+
+	random_state = 29;
+	append_mixed(&data, 32 * MIB);
+	for (size_t i = 0; i < COUNTS; i++) {
+		canceled_in_the_middle(&data, thread_counts[i], false);
+		canceled_in_the_middle(&data, thread_counts[i], true);
+	}
+	strata_buf_free(&data);
+}
+
+static void many_short_jobs_leave_nothing_behind(void)
+{
+	struct strata_buf data = {0};
+	struct strata_file *file;
+
+	random_state = 31;
+	append_noise(&data, 5 * MIB);
+	file = file_of(&data);
+	for (int i = 0; i < 100; i++) {
+		struct strata_job *job = new_job();
+		struct strata_task *task =
+		        add(job, STRATA_TASK_HASH, file, data.len - (size_t)i, STRATA_NONE);
+
+		if (i % 3 == 0)
+			strcpy(task->expect_digest, "sha256:00");
+		CHECK((run(job, 8).code[0] == '\0') == (i % 3 != 0));
+		strata_job_free(job);
+	}
+	strata_file_unref(file);
+	strata_buf_free(&data);
+}
+
+int main(void)
+{
+	codec_begin();
+	RUN(recoding_does_not_depend_on_the_threads);
+	RUN(sizes_around_the_borders_of_segments_come_out_whole);
+	RUN(a_source_that_is_not_as_expected_is_an_error);
+	RUN(corrupted_input_fails_alike_with_any_threads);
+	RUN(a_full_disk_fails_alike_with_any_threads);
+	RUN(inflating_has_limits);
+	RUN(results_stand_in_the_order_of_the_list);
+	RUN(the_first_failure_of_the_list_is_told);
+	RUN(copies_are_hashed_as_they_were_written);
+	RUN(an_edited_layer_does_not_depend_on_the_threads);
+	RUN(a_job_can_be_canceled_in_the_middle);
+	RUN(many_short_jobs_leave_nothing_behind);
+	return codec_end("pipeline");
+}

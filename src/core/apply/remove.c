@@ -1,0 +1,235 @@
+/* Removing trees: by descriptors, without recursion, never through a link. */
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <string.h>
+
+#include "core/apply/internal.h"
+
+struct level {
+	DIR *dir;
+	struct stat st; /* its times are put back when it stays */
+	char name[256]; /* in the level above */
+	bool made;
+	bool changed;
+};
+
+struct walk {
+	struct strata_apply *a;
+	struct level *levels;
+	size_t depth;
+	bool lower;
+};
+
+/* True for what is mounted in the tree: that is not ours to empty. */
+static bool is_mounted(const struct strata_apply *a, int fd)
+{
+	struct stat st, target;
+	struct statx sx;
+
+	if (statx(fd, "", AT_EMPTY_PATH, STATX_INO, &sx) < 0 ||
+	    !(sx.stx_attributes & STATX_ATTR_MOUNT_ROOT))
+		return false;
+	return fstat(fd, &st) < 0 || fstat(a->target, &target) < 0 || st.st_dev != target.st_dev ||
+	       st.st_ino != target.st_ino;
+}
+
+/* Goes down into the directory fd, which it takes. */
+static int push(struct walk *w, int fd, const char *name, bool made, struct strata_err *err)
+{
+	struct level *grown, *level;
+
+	/* What was there before, or came through symlinks, may be deeper than a path. */
+	size_t max = (size_t)w->a->options.max_depth * 2;
+
+	if (w->depth == max || is_mounted(w->a, fd)) {
+		close(fd);
+		return w->depth == max
+		               ? strata_fail(err, "ELIMIT",
+		                             "more than %zu directories deep (twice limits.depth)",
+		                             max)
+		               : strata_fail_errno(err, EBUSY,
+		                                   "another file system is mounted "
+		                                   "in what is to be removed");
+	}
+	grown = strata_reallocarray(w->levels, w->depth + 1, sizeof(*grown));
+	if (grown == NULL) {
+		close(fd);
+		return strata_fail_nomem(err);
+	}
+	w->levels = grown;
+	level = &grown[w->depth];
+	memset(level, 0, sizeof(*level));
+	level->dir = fstat(fd, &level->st) == 0 ? fdopendir(fd) : NULL;
+	if (level->dir == NULL) {
+		strata_fail_errno(err, errno, "cannot read a directory");
+		close(fd);
+		return -1;
+	}
+	level->made = made;
+	strncpy(level->name, name, sizeof(level->name) - 1);
+	w->depth++;
+	/* A descriptor that was read before, or is shared, has a position. */
+	rewinddir(level->dir);
+	return 0;
+}
+
+static int open_child(struct walk *w, int dir, const char *name)
+{
+	const int flags = O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC;
+	int fd = openat(dir, name, flags);
+
+	/* A user's own directory that keeps its user out. */
+	if (fd < 0 && errno == EACCES && w->a->euid != 0 &&
+	    fchmodat(dir, name, 0700, AT_SYMLINK_NOFOLLOW) == 0)
+		fd = openat(dir, name, flags);
+	return fd;
+}
+
+/* Hides a directory from below, in which all is this layer's. */
+static int hide_clean(struct walk *w, const char *name, struct strata_err *err)
+{
+	struct level *level = &w->levels[w->depth - 1];
+	cleanup_fd int fd = -1;
+
+	if (unlinkat(dirfd(level->dir), name, AT_REMOVEDIR) == 0) {
+		level->changed = true;
+		return 0;
+	}
+	if (errno != ENOTEMPTY && errno != EEXIST)
+		return strata_fail_errno(err, errno, "cannot remove a directory");
+	fd = open_child(w, dirfd(level->dir), name);
+	if (fd < 0)
+		return strata_fail_errno(err, errno, "cannot open a directory");
+	return apply_implied(w->a, fd, err);
+}
+
+/* Removes what is no directory; a directory becomes the next level. */
+static int remove_child(struct walk *w, const char *name, struct strata_err *err)
+{
+	struct level *level = &w->levels[w->depth - 1];
+	int dir = dirfd(level->dir);
+	bool made = w->lower && apply_is_made(w->a, &level->st, name);
+	struct stat st;
+	int fd;
+
+	if (++w->a->removals > w->a->options.max_removals)
+		return strata_fail(err, "ELIMIT",
+		                   "more than limits.removals (%llu) files to look at for removal",
+		                   (unsigned long long)w->a->options.max_removals);
+	if (fstatat(dir, name, &st, AT_SYMLINK_NOFOLLOW) < 0)
+		return errno == ENOENT ? 0 : strata_fail_errno(err, errno, "cannot look at it");
+	if (!S_ISDIR(st.st_mode)) {
+		if (made)
+			return 0;
+		level->changed = true;
+		return unlinkat(dir, name, 0) == 0 || errno == ENOENT
+		               ? 0
+		               : strata_fail_errno(err, errno, "cannot remove");
+	}
+	if (w->lower && apply_is_clean(w->a, &st))
+		return made ? 0 : hide_clean(w, name, err);
+	if (!w->lower && unlinkat(dir, name, AT_REMOVEDIR) == 0)
+		return 0;
+	fd = open_child(w, dir, name);
+	if (fd < 0)
+		return strata_fail_errno(err, errno, "cannot open a directory");
+	return push(w, fd, name, made, err);
+}
+
+/* A directory from below in which something of this layer's stays is as if newly made. */
+static int settle_kept(struct walk *w, struct level *level, struct strata_err *err)
+{
+	struct timespec times[2] = {{.tv_nsec = UTIME_OMIT}, level->st.st_mtim};
+	int fd = dirfd(level->dir);
+
+	if (apply_mark_clean(w->a, &level->st, err) < 0)
+		return -1;
+	if (w->depth > 1 && !level->made)
+		return apply_implied(w->a, fd, err);
+	if (level->changed && futimens(fd, times) < 0)
+		return strata_fail_errno(err, errno, "cannot set the time of a directory");
+	return 0;
+}
+
+/* The level is read to its end. */
+static int pop(struct walk *w, struct strata_err *err)
+{
+	struct level *level = &w->levels[w->depth - 1];
+	struct level *above = w->depth > 1 ? level - 1 : NULL;
+	bool gone = false;
+	int status = 0;
+
+	if (above != NULL && !level->made) {
+		gone = unlinkat(dirfd(above->dir), level->name, AT_REMOVEDIR) == 0;
+		if (gone)
+			above->changed = true;
+		else if (errno != ENOTEMPTY && errno != EEXIST)
+			status = strata_fail_errno(err, errno, "cannot remove a directory");
+		else if (!w->lower)
+			status = strata_fail_errno(err, ENOTEMPTY, "cannot remove a directory");
+	}
+	if (!gone && status == 0 && w->lower)
+		status = settle_kept(w, level, err);
+	closedir(level->dir);
+	w->depth--;
+	return status;
+}
+
+static int walk_tree(struct walk *w, struct strata_err *err)
+{
+	while (w->depth > 0) {
+		const struct dirent *e;
+		int status;
+
+		errno = 0;
+		e = readdir(w->levels[w->depth - 1].dir);
+		if (e != NULL && (strcmp(e->d_name, ".") == 0 || strcmp(e->d_name, "..") == 0))
+			continue;
+		if (e == NULL && errno != 0)
+			return strata_fail_errno(err, errno, "cannot read a directory");
+		status = e != NULL ? remove_child(w, e->d_name, err) : pop(w, err);
+		if (status < 0)
+			return -1;
+	}
+	return 0;
+}
+
+int apply_purge(struct strata_apply *a, int fd, bool lower, struct strata_err *err)
+{
+	struct walk w = {.a = a, .lower = lower};
+	int copy = openat(fd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	int status;
+
+	if (copy < 0)
+		return strata_fail_errno(err, errno, "cannot read a directory");
+	status = push(&w, copy, ".", true, err);
+	if (status == 0)
+		status = walk_tree(&w, err);
+	while (w.depth > 0)
+		closedir(w.levels[--w.depth].dir);
+	free(w.levels);
+	return status;
+}
+
+int apply_remove(struct strata_apply *a, int dir, const char *name, struct strata_err *err)
+{
+	cleanup_fd int fd = -1;
+
+	if (unlinkat(dir, name, 0) == 0 || errno == ENOENT)
+		return 0;
+	if (errno != EISDIR && errno != EPERM)
+		return strata_fail_errno(err, errno, "cannot remove what it replaces");
+	if (unlinkat(dir, name, AT_REMOVEDIR) == 0 || errno == ENOENT)
+		return 0;
+	if (errno != ENOTEMPTY && errno != EEXIST)
+		return strata_fail_errno(err, errno, "cannot remove what it replaces");
+	fd = openat(dir, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+	if (fd < 0)
+		return strata_fail_errno(err, errno, "cannot open what it replaces");
+	if (apply_purge(a, fd, false, err) < 0)
+		return -1;
+	if (unlinkat(dir, name, AT_REMOVEDIR) < 0 && errno != ENOENT)
+		return strata_fail_errno(err, errno, "cannot remove what it replaces");
+	return 0;
+}

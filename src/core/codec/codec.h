@@ -1,0 +1,123 @@
+/*
+ * Compression as streams, both ways, in constant memory.
+ *
+ * Detection is by magic bytes only: names and media types lie. gzip may have
+ * several members and NUL padding behind the last; zstd several frames and
+ * skippable ones. Any other trailing bytes are an error, as are truncated
+ * streams and checksums that do not match.
+ *
+ * gzip runs on ISA-L where the build found it (STRATA_WITH_ISAL), else on
+ * zlib; zstd on libzstd. Output of the encoder is deterministic: it depends on
+ * the bytes, the level and the library alone, not on how input and output are
+ * cut into calls nor, where several threads do the same by segment.h, on their
+ * number. The gzip header has mtime 0, no name, OS 255; zstd frames have
+ * content size and checksum.
+ *
+ * Objects belong to their creator and are used by one thread at a time.
+ */
+#ifndef STRATA_CODEC_H
+#define STRATA_CODEC_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "core/base/err.h"
+
+enum strata_compression {
+	STRATA_NONE,
+	STRATA_GZIP,
+	STRATA_ZSTD,
+	STRATA_XZ,
+	STRATA_BZIP2,
+	STRATA_LZ4,
+};
+
+/* How many bytes strata_sniff wants to see (fewer are allowed). */
+#define STRATA_SNIFF_BYTES 16
+
+enum strata_compression strata_sniff(const void *bytes, size_t len);
+
+/* "none", "gzip", "zstd", "xz", "bzip2", "lz4". */
+const char *strata_compression_name(enum strata_compression c);
+
+/*
+ * How far readers of a whole stream let it inflate; ELIMIT beyond, and the
+ * message names the limit as limits.bytes, limits.ratio, limits.zstd_window,
+ * limits.members. 0 is the default.
+ *
+ * bytes: of output; 1 TiB. ratio: of output to input consumed.
+ * gzip reaches 1032 at most, so the default only ever stops zstd, whose zeros
+ * reach 32,768. As zeros are common where files are allocated ahead, the first
+ * 256 MiB of output are not measured. zstd_window: see below. members: of gzip,
+ * or frames of zstd; 10 million.
+ */
+struct strata_inflate_limits {
+	uint64_t bytes;
+	uint64_t ratio;
+	uint64_t zstd_window;
+	uint64_t members;
+};
+
+#define STRATA_INFLATE_BYTES ((uint64_t)1 << 40)
+#define STRATA_INFLATE_RATIO 2000
+#define STRATA_INFLATE_RATIO_FREE ((uint64_t)256 << 20)
+
+#define STRATA_INFLATE_MEMBERS 10000000
+
+struct strata_decoder;
+
+/* EUNSUPPORTED for what the core does not decode (xz, bzip2, lz4, none). */
+struct strata_decoder *strata_decoder_new(enum strata_compression c, struct strata_err *err);
+void strata_decoder_free(struct strata_decoder *d);
+
+/* What zstd windows may have by default: as much as `zstd -d` takes without being asked. */
+#define STRATA_ZSTD_WINDOW_DEFAULT ((uint64_t)128 << 20)
+
+/*
+ * Before the first step: zstd frames whose window is larger fail with ELIMIT,
+ * which names limits.zstd_window. Rounded down to a power of two, 2^10 to 2^31.
+ * Other formats have small windows: nothing happens.
+ */
+void strata_decoder_limit_window(struct strata_decoder *d, uint64_t bytes);
+
+/* Members of gzip and frames of zstd that have begun. */
+uint64_t strata_decoder_members(const struct strata_decoder *d);
+
+/*
+ * Decodes from *in into out. Advances *in and *in_len by what was consumed,
+ * sets *produced. Progress is guaranteed while *in_len > 0 and out_cap > 0;
+ * the caller calls again until *in_len is 0 and *produced < out_cap.
+ */
+int strata_decoder_step(struct strata_decoder *d, const unsigned char **in, size_t *in_len,
+                        unsigned char *out, size_t out_cap, size_t *produced,
+                        struct strata_err *err);
+
+/* To be called when the input has ended: EFORMAT when the stream has not. */
+int strata_decoder_finish(struct strata_decoder *d, struct strata_err *err);
+
+struct strata_encoder;
+
+/*
+ * level: -1 is the default. gzip has 0 to 9 (default fast: ISA-L's level 1
+ * class); 0 to 3 are ISA-L's (all of them compress; where it is missing zlib's
+ * 1 to 3), 4 to 9 zlib's everywhere. zstd has 1 to 19 (default 3). A level out
+ * of range is EINVAL, another format EUNSUPPORTED.
+ */
+struct strata_encoder *strata_encoder_new(enum strata_compression c, int level,
+                                          struct strata_err *err);
+void strata_encoder_free(struct strata_encoder *e);
+
+/*
+ * Encodes like strata_decoder_step. With `end` set the stream is ended once
+ * *in_len is 0; call again while *done is false. *done is only set with `end`.
+ */
+int strata_encoder_step(struct strata_encoder *e, const unsigned char **in, size_t *in_len,
+                        bool end, unsigned char *out, size_t out_cap, size_t *produced, bool *done,
+                        struct strata_err *err);
+
+/* Names and versions of the libraries in use, e.g. "isa-l 2.30". */
+const char *strata_codec_gzip_library(void);
+const char *strata_codec_zstd_library(void);
+
+#endif

@@ -1,0 +1,156 @@
+/* Raw deflate through zlib. */
+#define ZLIB_CONST
+#include <stdlib.h>
+#include <string.h>
+#include <zlib.h>
+
+#include "core/codec/internal.h"
+
+/* zlib counts its buffers in unsigned int. */
+#define STEP_MAX ((size_t)1 << 30)
+
+#define RAW_WINDOW_BITS (-15)
+#define MEMORY_LEVEL 8
+
+static int fail_zlib(const z_stream *z, int rc, struct strata_err *err)
+{
+	if (rc == Z_MEM_ERROR)
+		return strata_fail_nomem(err);
+	return strata_fail(err, "EFORMAT", "%s", z->msg ? z->msg : "invalid deflate data");
+}
+
+/* ---- inflate ----------------------------------------------------------- */
+
+struct inflater {
+	z_stream z;
+	uint32_t crc;
+};
+
+static void *inflate_open(struct strata_err *err)
+{
+	struct inflater *s = calloc(1, sizeof(*s));
+
+	if (!s || inflateInit2(&s->z, RAW_WINDOW_BITS) != Z_OK) {
+		free(s);
+		strata_fail_nomem(err);
+		return NULL;
+	}
+	return s;
+}
+
+static void inflate_close(void *state)
+{
+	struct inflater *s = state;
+
+	inflateEnd(&s->z);
+	free(s);
+}
+
+static int inflate_reset(void *state, struct strata_err *err)
+{
+	struct inflater *s = state;
+	int rc = inflateReset(&s->z);
+
+	s->crc = 0;
+	return rc == Z_OK ? 0 : fail_zlib(&s->z, rc, err);
+}
+
+static int inflate_step(void *state, const unsigned char **in, size_t *in_len, unsigned char *out,
+                        size_t out_cap, size_t *produced, bool *ended, struct strata_err *err)
+{
+	struct inflater *s = state;
+	uInt avail_in = (uInt)(*in_len < STEP_MAX ? *in_len : STEP_MAX);
+	uInt avail_out = (uInt)(out_cap < STEP_MAX ? out_cap : STEP_MAX);
+	int rc;
+
+	s->z.next_in = *in;
+	s->z.avail_in = avail_in;
+	s->z.next_out = out;
+	s->z.avail_out = avail_out;
+	rc = inflate(&s->z, Z_NO_FLUSH);
+	*in += avail_in - s->z.avail_in;
+	*in_len -= avail_in - s->z.avail_in;
+	*produced = avail_out - s->z.avail_out;
+	s->crc = (uint32_t)crc32_z(s->crc, out, *produced);
+	*ended = rc == Z_STREAM_END;
+	/* Z_BUF_ERROR says that there was nothing to do. */
+	if (rc != Z_OK && rc != Z_STREAM_END && rc != Z_BUF_ERROR)
+		return fail_zlib(&s->z, rc, err);
+	return 0;
+}
+
+static uint32_t inflate_crc(const void *state)
+{
+	return ((const struct inflater *)state)->crc;
+}
+
+/* zlib gives whole bytes back by itself. */
+static size_t inflate_leftover(void *state, unsigned char out[STRATA_LEFTOVER_MAX])
+{
+	(void)state;
+	(void)out;
+	return 0;
+}
+
+const struct strata_inflate strata_inflate_zlib = {
+        inflate_open, inflate_close, inflate_reset, inflate_step, inflate_crc, inflate_leftover,
+};
+
+/* ---- deflate ----------------------------------------------------------- */
+
+/* What stands for ISA-L's levels -1 and 0 where only zlib is. */
+#define FASTEST_LEVEL 1
+
+static void *deflate_open(int level, struct strata_err *err)
+{
+	z_stream *z = calloc(1, sizeof(*z));
+
+	if (level < FASTEST_LEVEL)
+		level = FASTEST_LEVEL;
+	if (!z || deflateInit2(z, level, Z_DEFLATED, RAW_WINDOW_BITS, MEMORY_LEVEL,
+	                       Z_DEFAULT_STRATEGY) != Z_OK) {
+		free(z);
+		strata_fail_nomem(err);
+		return NULL;
+	}
+	return z;
+}
+
+static void deflate_close(void *state)
+{
+	z_stream *z = state;
+
+	deflateEnd(z);
+	free(z);
+}
+
+static int deflate_segment(void *state, const unsigned char *in, size_t len, unsigned char *out,
+                           size_t *out_len, struct strata_err *err)
+{
+	z_stream *z = state;
+	int rc = deflateReset(z);
+
+	z->next_in = in;
+	z->avail_in = (uInt)len;
+	z->next_out = out;
+	z->avail_out = STRATA_GZIP_SEGMENT_ROOM;
+	if (rc == Z_OK)
+		rc = deflate(z, Z_FULL_FLUSH);
+	if (rc != Z_OK)
+		return strata_fail(err, "EIO", "zlib cannot deflate (error %d)", rc);
+	*out_len =
+	        z->avail_in == 0 && z->avail_out > 0 ? STRATA_GZIP_SEGMENT_ROOM - z->avail_out : 0;
+	return 0;
+}
+
+static uint32_t deflate_crc(uint32_t crc, const unsigned char *bytes, size_t len)
+{
+	return (uint32_t)crc32_z(crc, bytes, len);
+}
+
+const struct strata_deflate strata_deflate_zlib = {
+        deflate_open,
+        deflate_close,
+        deflate_segment,
+        deflate_crc,
+};

@@ -1,0 +1,114 @@
+/*
+ * What the files of the codec share; no part of the core's interface. The
+ * tests include it to put both gzip libraries to work in one build.
+ *
+ * gzip's framing (RFC 1952: members, checksums, padding) is ours and lives in
+ * gzip_decode.c and gzip_encode.c. A library contributes raw
+ * deflate (RFC 1951) only, through one of the two tables below.
+ */
+#ifndef STRATA_CODEC_INTERNAL_H
+#define STRATA_CODEC_INTERNAL_H
+
+#include <stdint.h>
+
+#include "core/codec/codec.h"
+#include "core/codec/segment.h"
+
+/* ---- decoders and encoders, embedded as the first member ---------------- */
+
+struct strata_decoder_ops {
+	int (*step)(struct strata_decoder *d, const unsigned char **in, size_t *in_len,
+	            unsigned char *out, size_t out_cap, size_t *produced, struct strata_err *err);
+	int (*finish)(struct strata_decoder *d, struct strata_err *err);
+	void (*free)(struct strata_decoder *d);
+	void (*limit_window)(struct strata_decoder *d, uint64_t bytes); /* may be NULL */
+};
+
+struct strata_decoder {
+	const struct strata_decoder_ops *ops;
+	bool failed; /* errors are sticky */
+	struct strata_err failure;
+	uint64_t members; /* gzip members or zstd frames that have begun */
+};
+
+struct strata_encoder_ops {
+	int (*step)(struct strata_encoder *e, const unsigned char **in, size_t *in_len, bool end,
+	            unsigned char *out, size_t out_cap, size_t *produced, bool *done,
+	            struct strata_err *err);
+	void (*free)(struct strata_encoder *e);
+};
+
+struct strata_encoder {
+	const struct strata_encoder_ops *ops;
+	bool failed;
+	struct strata_err failure;
+};
+
+/* ---- raw deflate ------------------------------------------------------- */
+
+/* The most that an inflater reads beyond the end of its stream. */
+#define STRATA_LEFTOVER_MAX 8
+
+struct strata_inflate {
+	void *(*open)(struct strata_err *err);
+	void (*close)(void *state);
+
+	/* Makes ready for the next stream. */
+	int (*reset)(void *state, struct strata_err *err);
+
+	/* As strata_decoder_step. Sets *ended when the stream's last byte is out. */
+	int (*step)(void *state, const unsigned char **in, size_t *in_len, unsigned char *out,
+	            size_t out_cap, size_t *produced, bool *ended, struct strata_err *err);
+
+	/* CRC-32 of everything produced since reset. */
+	uint32_t (*crc)(const void *state);
+
+	/* Once ended: takes back the consumed bytes that lie behind the stream. */
+	size_t (*leftover)(void *state, unsigned char out[STRATA_LEFTOVER_MAX]);
+};
+
+/*
+ * The encoder compresses its input in segments of this size, each by itself
+ * (no matches into the one before). So its output is a function of input and
+ * level alone, however the input is cut into calls, and segments can be made
+ * by any number of threads. It costs less than 0.1 % of size.
+ */
+#define STRATA_GZIP_SEGMENT ((size_t)512 << 10)
+
+/* Room that a compressed segment needs, incompressible data included. */
+#define STRATA_GZIP_SEGMENT_ROOM (2 * STRATA_GZIP_SEGMENT + 1024)
+
+struct strata_deflate {
+	void *(*open)(int level, struct strata_err *err);
+	void (*close)(void *state);
+
+	/*
+	 * Compresses a segment to whole bytes of non-final blocks that depend on
+	 * nothing before them. 0 < len <= STRATA_GZIP_SEGMENT; out has
+	 * STRATA_GZIP_SEGMENT_ROOM bytes. *out_len 0 says: did not fit, store it.
+	 */
+	int (*segment)(void *state, const unsigned char *in, size_t len, unsigned char *out,
+	               size_t *out_len, struct strata_err *err);
+
+	uint32_t (*crc)(uint32_t crc, const unsigned char *bytes, size_t len);
+};
+
+extern const struct strata_inflate strata_inflate_zlib;
+extern const struct strata_deflate strata_deflate_zlib;
+
+#ifdef STRATA_WITH_ISAL
+extern const struct strata_inflate strata_inflate_isal;
+extern const struct strata_deflate strata_deflate_isal;
+#endif
+
+struct strata_decoder *strata_gzip_decoder_new(const struct strata_inflate *library,
+                                               struct strata_err *err);
+struct strata_decoder *strata_zstd_decoder_new(struct strata_err *err);
+
+struct strata_packing strata_gzip_packing(const struct strata_deflate *library, int level);
+struct strata_packing strata_zstd_packing(int level);
+
+struct strata_encoder *strata_pack_encoder_new(const struct strata_packing *packing,
+                                               struct strata_err *err);
+
+#endif

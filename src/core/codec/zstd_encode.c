@@ -1,0 +1,85 @@
+/*
+ * zstd as frames of one segment each, one behind the other. Every frame tells
+ * its content's size and has a checksum, as those of the zstd command and of
+ * containerd have: it is 4 bytes, and the one thing that a reader without the
+ * layer's digest can check. An empty stream is one empty frame.
+ */
+#include <string.h>
+#include <zstd.h>
+#include <zstd_errors.h>
+
+#include "core/codec/internal.h"
+
+#define DEFAULT_LEVEL 3
+
+/*
+ * No match reaches into the frame before, so frames are large: at level 3 those
+ * of 2 MiB cost 1.3 % of size and those of 512 KiB 4 %. From level 10 on windows
+ * are larger than 2 MiB.
+ */
+#define SEGMENT ((size_t)2 << 20)
+#define LARGE_SEGMENT ((size_t)4 << 20)
+#define FIRST_LARGE_LEVEL 10
+
+static void *zstd_open(const struct strata_packing *p, struct strata_err *err)
+{
+	ZSTD_CCtx *ctx = ZSTD_createCCtx();
+
+	if (!ctx || ZSTD_isError(ZSTD_CCtx_setParameter(ctx, ZSTD_c_compressionLevel, p->level)) ||
+	    ZSTD_isError(ZSTD_CCtx_setParameter(ctx, ZSTD_c_checksumFlag, 1))) {
+		ZSTD_freeCCtx(ctx);
+		strata_fail_nomem(err);
+		return NULL;
+	}
+	return ctx;
+}
+
+static void zstd_close(const struct strata_packing *p, void *packer)
+{
+	(void)p;
+	ZSTD_freeCCtx(packer);
+}
+
+static int zstd_segment(const struct strata_packing *p, void *packer, const unsigned char *in,
+                        size_t len, unsigned char *out, size_t *out_len, uint32_t *crc,
+                        struct strata_err *err)
+{
+	size_t n = ZSTD_compress2(packer, out, p->room, in, len);
+
+	*crc = 0; /* every frame has its own */
+	if (ZSTD_isError(n) && ZSTD_getErrorCode(n) == ZSTD_error_memory_allocation)
+		return strata_fail_nomem(err);
+	if (ZSTD_isError(n))
+		return strata_fail(err, "EIO", "libzstd cannot compress: %s", ZSTD_getErrorName(n));
+	*out_len = n;
+	return 0;
+}
+
+static size_t zstd_head(unsigned char out[STRATA_PACK_ENDS])
+{
+	(void)out;
+	return 0;
+}
+
+static size_t zstd_tail(const struct strata_pack_sum *sum, unsigned char out[STRATA_PACK_ENDS])
+{
+	/* Magic number, descriptor, size 0, an empty last block, the checksum of nothing. */
+	static const unsigned char empty[13] = {0x28, 0xb5, 0x2f, 0xfd, 0x24, 0,   0x01,
+	                                        0,    0,    0x99, 0xe9, 0xd8, 0x51};
+
+	if (sum->size > 0)
+		return 0;
+	memcpy(out, empty, sizeof(empty));
+	return sizeof(empty);
+}
+
+static const struct strata_packing_ops zstd_ops = {zstd_open, zstd_close, zstd_segment, zstd_head,
+                                                   zstd_tail};
+
+struct strata_packing strata_zstd_packing(int level)
+{
+	size_t segment = level < FIRST_LARGE_LEVEL ? SEGMENT : LARGE_SEGMENT;
+
+	return (struct strata_packing){&zstd_ops, NULL, level < 0 ? DEFAULT_LEVEL : level, segment,
+	                               ZSTD_compressBound(segment)};
+}

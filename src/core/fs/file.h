@@ -1,0 +1,82 @@
+/*
+ * Files as random access, temporary files, and atomic publishing.
+ *
+ * A strata_file is an open regular file with a reference count; the count is
+ * atomic, everything else is set at creation, so that one file can be read by
+ * several threads. Reads and writes name their offset: there is no position.
+ */
+#ifndef STRATA_FILE_H
+#define STRATA_FILE_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "core/base/err.h"
+
+struct strata_file;
+
+/*
+ * Opens for reading. Only regular files: a directory is EISDIR, anything else
+ * EUNSUPPORTED (and a FIFO does not block).
+ */
+struct strata_file *strata_file_open(const char *path, struct strata_err *err);
+
+/*
+ * An unnamed file for reading and writing in dir (NULL: $TMPDIR or /tmp). It
+ * is gone when the last reference is, also after a crash.
+ */
+struct strata_file *strata_file_temp(const char *dir, struct strata_err *err);
+
+struct strata_file *strata_file_ref(struct strata_file *f);
+void strata_file_unref(struct strata_file *f);
+
+/* What messages call it. */
+const char *strata_file_name(const struct strata_file *f);
+
+/* The descriptor; it stays the file's, and so does its position: use pread. */
+int strata_file_fd(const struct strata_file *f);
+
+/* Size when opened; for a temporary file the end of what was written. */
+uint64_t strata_file_size(const struct strata_file *f);
+
+/* EFORMAT when the file ends before offset + len. */
+int strata_file_read(const struct strata_file *f, uint64_t offset, void *bytes, size_t len,
+                     struct strata_err *err);
+
+int strata_file_write(struct strata_file *f, uint64_t offset, const void *bytes, size_t len,
+                      struct strata_err *err);
+
+/* Copies by the kernel where it can (reflink, copy_file_range). */
+int strata_file_copy(struct strata_file *to, uint64_t to_offset, const struct strata_file *from,
+                     uint64_t from_offset, uint64_t len, struct strata_err *err);
+
+/* Fails with ESTALE when the file was written to or truncated since it was opened. */
+int strata_file_unchanged(const struct strata_file *f, struct strata_err *err);
+
+/*
+ * An output that is to appear at `path` whole or not at all. It is an unnamed
+ * file (a randomly named one where O_TMPFILE is missing) in the directory of
+ * the target, symlinks followed, with the mode and owner of a target that
+ * exists. Unreferencing it without strata_file_publish leaves nothing behind.
+ */
+struct strata_file *strata_file_create(const char *path, struct strata_err *err);
+
+/*
+ * Lets a new output be what an unnamed temporary file is, instead of copying
+ * it: both are the same file then, which is not to be written to any more. 0
+ * when that cannot be (another file system, taken before, no temporary file),
+ * 1 when it is done. The output must be empty.
+ */
+int strata_file_take(struct strata_file *output, struct strata_file *temp, struct strata_err *err);
+
+/* fsync, rename over the target, fsync of the directory. Once: EINVAL afterwards. */
+int strata_file_publish(struct strata_file *f, struct strata_err *err);
+
+static inline void strata_cleanup_file_(struct strata_file **f)
+{
+	strata_file_unref(*f);
+}
+#define cleanup_file __attribute__((cleanup(strata_cleanup_file_)))
+
+#endif

@@ -1,0 +1,409 @@
+#include "core/layer/blob_reader.h"
+
+#include <stdlib.h>
+
+#include "core/base/mem.h"
+#include "core/codec/inflate.h"
+
+static void arrange(struct strata_stream *s);
+
+/* ---- chunks, with the crew's lock --------------------------------------- */
+
+/* *chunk stays NULL when it is still to be made. */
+static void take(struct strata_stream *s, struct strata_chunk **chunk)
+{
+	s->available--;
+	*chunk = s->free;
+	if (s->free != NULL)
+		s->free = s->free->next;
+	if (*chunk != NULL) {
+		(*chunk)->users = 1;
+		(*chunk)->len = 0;
+	}
+}
+
+/* One user less. */
+static void release(struct strata_stream *s, struct strata_chunk **held)
+{
+	struct strata_chunk *chunk = steal_pointer(held);
+
+	if (chunk == NULL || --chunk->users > 0)
+		return;
+	chunk->next = s->free;
+	s->free = chunk;
+	s->available++;
+	arrange(s);
+}
+
+static void push_ready(struct strata_stream *s, struct strata_chunk *chunk)
+{
+	chunk->next = NULL;
+	if (s->ready == NULL)
+		s->ready = chunk;
+	else
+		s->last_ready->next = chunk;
+	s->last_ready = chunk;
+}
+
+static void fail(struct strata_stream *s, const struct strata_err *err)
+{
+	if (!s->failed)
+		s->failure = *err;
+	s->failed = true;
+}
+
+/* ---- hashing ------------------------------------------------------------ */
+
+static void hash_run(struct strata_piece *piece)
+{
+	struct strata_stream *s = piece->owner;
+	struct strata_chunk *chunk = (struct strata_chunk *)piece;
+	struct strata_err err;
+
+	if (atomic_load_explicit(&s->closing, memory_order_relaxed))
+		return;
+	if (strata_digest_update(chunk->digest, chunk->bytes, chunk->len, &err) == 0 &&
+	    (chunk->second == NULL ||
+	     strata_digest_update(chunk->second, chunk->bytes, chunk->len, &err) == 0))
+		return;
+	strata_crew_lock(s->work.crew);
+	fail(s, &err);
+	strata_crew_unlock(s->work.crew);
+}
+
+static void hash_done(struct strata_piece *piece)
+{
+	struct strata_stream *s = piece->owner;
+	struct strata_chunk *chunk = (struct strata_chunk *)piece;
+
+	s->hashing--;
+	release(s, &chunk);
+}
+
+/* Either digest may be NULL. */
+static void hash(struct strata_stream *s, struct strata_chunk *chunk, struct strata_lane *lane,
+                 struct strata_digest *digest, struct strata_digest *second)
+{
+	if ((digest == NULL && second == NULL) || chunk->len == 0)
+		return;
+	chunk->piece = (struct strata_piece){hash_run, hash_done, s, NULL};
+	chunk->digest = digest != NULL ? digest : second;
+	chunk->second = digest != NULL ? second : NULL;
+	strata_crew_lock(s->work.crew);
+	chunk->users++;
+	s->hashing++;
+	strata_crew_unlock(s->work.crew);
+	strata_crew_add(s->work.crew, lane, &chunk->piece);
+}
+
+/* ---- filling ------------------------------------------------------------ */
+
+static bool is_cancelled(const struct strata_stream *s)
+{
+	return s->work.cancel != NULL && atomic_load_explicit(s->work.cancel, memory_order_relaxed);
+}
+
+/* Sees to it that there is a chunk, in which nothing is yet. */
+static int make_chunk(struct strata_chunk **chunk, struct strata_err *err)
+{
+	if (*chunk == NULL) {
+		*chunk = malloc(sizeof(**chunk) + STRATA_CHUNK);
+		if (*chunk == NULL)
+			return strata_fail_nomem(err);
+		(*chunk)->users = 1;
+		(*chunk)->len = 0;
+	}
+	return 0;
+}
+
+/* Reads the blob's next bytes; none at its end. */
+static int read_chunk(struct strata_stream *s, struct strata_chunk **chunk, struct strata_err *err)
+{
+	uint64_t left = s->blob->size - s->position;
+	size_t n = left < STRATA_CHUNK ? (size_t)left : STRATA_CHUNK;
+
+	if (is_cancelled(s))
+		return strata_fail(err, "ECANCELED", "canceled");
+	if (n == 0)
+		return 0;
+	if (make_chunk(chunk, err) < 0 ||
+	    strata_file_read(s->blob->file, s->blob->offset + s->position, (*chunk)->bytes, n,
+	                     err) < 0)
+		return -1;
+	(*chunk)->len = n;
+	s->position += n;
+	if (s->decoder != NULL)
+		hash(s, *chunk, &s->stored_lane, s->stored_digest, NULL);
+	else
+		hash(s, *chunk, &s->plain_lane, s->plain_digest, s->stored_digest);
+	if (s->work.progress != NULL)
+		atomic_fetch_add_explicit(s->work.progress, n, memory_order_relaxed);
+	return 0;
+}
+
+/*
+ * Decodes until `out` is full, or there is nothing left of one chunk of input:
+ * it is not to wait for the next. Empty it is whole only at the end.
+ */
+static int decode(struct strata_stream *s, bool *whole, struct strata_err *err)
+{
+	bool at_end;
+	size_t n;
+
+	if (make_chunk(&s->out, err) < 0)
+		return -1;
+	if (s->in_left == 0) {
+		if (read_chunk(s, &s->in, err) < 0)
+			return -1;
+		s->in_left = s->in != NULL ? s->in->len : 0;
+		s->in_next = s->in != NULL ? s->in->bytes : NULL;
+	}
+	/* With the input drained the decoder may still hold output. */
+	at_end = s->in_left == 0;
+	do {
+		if (strata_decoder_step(s->decoder, &s->in_next, &s->in_left,
+		                        s->out->bytes + s->out->len, STRATA_CHUNK - s->out->len, &n,
+		                        err) < 0)
+			return -1;
+		s->out->len += n;
+		if (strata_inflate_check(&s->limits, s->decoder, s->position - s->in_left,
+		                         s->plain_total + s->out->len, err) < 0)
+			return -1;
+	} while (s->out->len < STRATA_CHUNK && (s->in_left > 0 || (at_end && n > 0)));
+	*whole = at_end || s->out->len == STRATA_CHUNK;
+	if (!*whole)
+		return 0;
+	if (s->out->len == 0) {
+		if (strata_decoder_finish(s->decoder, err) < 0)
+			return -1;
+		/* Its window is for the next stream's, which is read ahead. */
+		strata_decoder_free(steal_pointer(&s->decoder));
+		return 0;
+	}
+	hash(s, s->out, &s->plain_lane, s->plain_digest, NULL);
+	return 0;
+}
+
+/* Whether the next fill begins with input. */
+static bool is_thirsty(const struct strata_stream *s)
+{
+	return s->decoder != NULL && s->in_left == 0 && s->position < s->blob->size;
+}
+
+static bool can_fill(const struct strata_stream *s)
+{
+	if (s->filling || s->ended || s->failed)
+		return false;
+	return s->available >= (s->out == NULL) + (unsigned)is_thirsty(s);
+}
+
+static void begin_fill(struct strata_stream *s)
+{
+	s->filling = true;
+	if (s->out == NULL)
+		take(s, &s->out);
+	if (is_thirsty(s))
+		take(s, &s->in);
+}
+
+static void fill_run(struct strata_piece *piece)
+{
+	struct strata_stream *s = piece->owner;
+	bool whole = true;
+	int status;
+
+	s->filled = STRATA_FILL_MORE;
+	if (atomic_load_explicit(&s->closing, memory_order_relaxed))
+		return;
+	if (s->decoder != NULL)
+		status = decode(s, &whole, &s->fill_failure);
+	else
+		status = read_chunk(s, &s->out, &s->fill_failure);
+	if (status < 0)
+		s->filled = STRATA_FILL_FAILED;
+	else if (whole)
+		s->filled = STRATA_FILL_WHOLE;
+}
+
+static void fill_done(struct strata_piece *piece)
+{
+	struct strata_stream *s = piece->owner;
+
+	if (s->filled == STRATA_FILL_FAILED)
+		fail(s, &s->fill_failure);
+	if (s->filled == STRATA_FILL_WHOLE && (s->out == NULL || s->out->len == 0)) {
+		s->ended = true;
+	} else if (s->filled == STRATA_FILL_WHOLE) {
+		s->plain_total += s->out->len;
+		push_ready(s, steal_pointer(&s->out));
+	}
+	if (s->in_left == 0)
+		release(s, &s->in);
+	s->filling = false;
+	arrange(s);
+}
+
+/* Lets a helper go on, when it is to and can. Without one the caller fills for itself. */
+static void arrange(struct strata_stream *s)
+{
+	if (!s->ahead || !strata_crew_helped(s->work.crew) || !can_fill(s) ||
+	    atomic_load_explicit(&s->closing, memory_order_relaxed))
+		return;
+	begin_fill(s);
+	strata_crew_follow(s->work.crew, &s->fill_lane, &s->fill_piece);
+}
+
+/* ---- the stream --------------------------------------------------------- */
+
+int strata_stream_open(struct strata_stream *s, const struct strata_blob *blob, unsigned wanted,
+                       const struct strata_inflate_limits *limits, const struct strata_work *work,
+                       struct strata_err *err)
+{
+	bool plain = blob->compression == STRATA_NONE;
+	/* The bytes that are stored are those of the tar, and one digest is both. */
+	bool once = plain && blob->algorithm == STRATA_SHA256;
+
+	s->blob = blob;
+	s->fill_lane.urgent = true;
+	s->fill_piece = (struct strata_piece){fill_run, fill_done, s, NULL};
+	if (work != NULL)
+		s->work = *work;
+	if (limits != NULL)
+		s->limits = *limits;
+	if (!plain) {
+		s->decoder = strata_decoder_new(blob->compression, err);
+		if (s->decoder == NULL)
+			return -1;
+		if (s->limits.zstd_window != 0)
+			strata_decoder_limit_window(s->decoder, s->limits.zstd_window);
+	}
+	if ((wanted & STRATA_DIGEST_PLAIN) || (once && (wanted & STRATA_DIGEST_STORED))) {
+		s->plain_digest = strata_digest_new(STRATA_SHA256, err);
+		if (s->plain_digest == NULL)
+			return -1;
+	}
+	if ((wanted & STRATA_DIGEST_STORED) && !once) {
+		s->stored_digest = strata_digest_new(blob->algorithm, err);
+		if (s->stored_digest == NULL)
+			return -1;
+	}
+	s->ahead = wanted & STRATA_READ_AHEAD;
+	strata_crew_lock(s->work.crew);
+	s->available = STRATA_STREAM_CHUNKS;
+	arrange(s);
+	strata_crew_unlock(s->work.crew);
+	return 0;
+}
+
+static bool is_idle(const void *arg)
+{
+	const struct strata_stream *s = arg;
+
+	return s->hashing == 0 && !s->filling;
+}
+
+static void wait_until_idle(struct strata_stream *s)
+{
+	strata_crew_lock(s->work.crew);
+	strata_crew_wait(s->work.crew, is_idle, s);
+	strata_crew_unlock(s->work.crew);
+}
+
+static void free_chunks(struct strata_chunk *chunk)
+{
+	while (chunk != NULL) {
+		struct strata_chunk *next = chunk->next;
+
+		free(chunk);
+		chunk = next;
+	}
+}
+
+void strata_stream_close(struct strata_stream *s)
+{
+	atomic_store(&s->closing, true);
+	wait_until_idle(s);
+	free(s->held);
+	free(s->in);
+	free(s->out);
+	free_chunks(s->ready);
+	free_chunks(s->free);
+	strata_decoder_free(s->decoder);
+	strata_digest_free(s->stored_digest);
+	strata_digest_free(s->plain_digest);
+	*s = (struct strata_stream){0};
+}
+
+static bool has_news(const void *arg)
+{
+	const struct strata_stream *s = arg;
+
+	return s->ready != NULL || s->ended || s->failed || can_fill(s);
+}
+
+/* Gives the chunk before back and takes the next one, which stays NULL at the end. */
+static void next_chunk(struct strata_stream *s)
+{
+	struct strata_crew *crew = s->work.crew;
+
+	strata_crew_lock(crew);
+	release(s, &s->held);
+	while (s->ready == NULL && !s->ended && !s->failed) {
+		strata_crew_wait(crew, has_news, s);
+		if (s->ready != NULL || !can_fill(s))
+			continue;
+		begin_fill(s);
+		strata_crew_unlock(crew);
+		fill_run(&s->fill_piece);
+		strata_crew_lock(crew);
+		fill_done(&s->fill_piece);
+	}
+	s->held = s->ready;
+	if (s->held != NULL)
+		s->ready = s->held->next;
+	strata_crew_unlock(crew);
+}
+
+int strata_stream_next(struct strata_stream *s, const char **bytes, size_t *len,
+                       struct strata_err *err)
+{
+	if (is_cancelled(s))
+		return strata_fail(err, "ECANCELED", "canceled");
+	next_chunk(s);
+	if (s->held == NULL && s->failed) {
+		*err = s->failure;
+		return -1;
+	}
+	*bytes = s->held != NULL ? (const char *)s->held->bytes : NULL;
+	*len = s->held != NULL ? s->held->len : 0;
+	return 0;
+}
+
+bool strata_stream_drained(const struct strata_stream *s)
+{
+	bool drained;
+
+	strata_crew_lock(s->work.crew);
+	drained = s->ended;
+	strata_crew_unlock(s->work.crew);
+	return drained;
+}
+
+int strata_stream_digests(struct strata_stream *s, char stored[STRATA_DIGEST_MAX],
+                          char plain[STRATA_DIGEST_MAX], struct strata_err *err)
+{
+	stored[0] = plain[0] = '\0';
+	wait_until_idle(s);
+	if (s->failed) {
+		*err = s->failure;
+		return -1;
+	}
+	if (s->plain_digest != NULL && strata_digest_final(s->plain_digest, plain, err) < 0)
+		return -1;
+	if (s->stored_digest != NULL)
+		return strata_digest_final(s->stored_digest, stored, err);
+	if (s->blob->compression == STRATA_NONE && s->blob->algorithm == STRATA_SHA256)
+		for (size_t i = 0; i < STRATA_DIGEST_MAX; i++)
+			stored[i] = plain[i];
+	return 0;
+}

@@ -1,0 +1,114 @@
+/*
+ * The plain tar bytes of a blob, from front to back: read, inflate, digest.
+ *
+ * Everything that reads a whole blob goes through here, so that everything
+ * read is hashed. The crew, where there is one, hashes what has been read.
+ *
+ * With STRATA_READ_AHEAD its helpers read and inflate as well, ahead of the caller and
+ * from the opening on, as far as STRATA_STREAM_CHUNKS let them. Without helpers the
+ * caller's thread does so, when it asks for the bytes. Errors come where they would
+ * without a crew: behind all bytes before them.
+ *
+ * Used by one thread; not to be moved while it is open.
+ */
+#ifndef STRATA_STREAM_H
+#define STRATA_STREAM_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "core/base/digest.h"
+#include "core/base/err.h"
+#include "core/codec/codec.h"
+#include "core/job/pool.h"
+#include "core/layer/index.h"
+
+/* Bytes per read: small enough for the second-level cache. */
+#define STRATA_CHUNK (256 << 10)
+
+/* The most chunks of a stream: read and not taken yet, or waiting to be hashed. 3 MiB. */
+#define STRATA_STREAM_CHUNKS 12
+
+struct strata_chunk {
+	struct strata_piece piece;    /* to hash it */
+	struct strata_digest *digest; /* that it goes to */
+	struct strata_digest *second; /* and another one, or NULL */
+	struct strata_chunk *next;    /* when free, or ready */
+	unsigned users;               /* who reads or fills it, the digest's lane */
+	size_t len;
+	unsigned char bytes[];
+};
+
+struct strata_stream {
+	const struct strata_blob *blob;
+	struct strata_work work;
+	struct strata_inflate_limits limits;
+	bool ahead;
+	struct strata_decoder *decoder; /* NULL when plain, and at the end */
+	/* Of the blob, by its algorithm; NULL when not wanted, or a plain blob's SHA-256. */
+	struct strata_digest *stored_digest;
+	struct strata_digest *plain_digest; /* SHA-256 */
+	struct strata_lane stored_lane;
+	struct strata_lane plain_lane;
+	struct strata_lane fill_lane;
+	struct strata_piece fill_piece;
+	struct strata_chunk *held; /* whose bytes the caller has */
+
+	/* Of whoever fills, else with the crew's lock: */
+	uint64_t position;       /* read so far, in the blob */
+	struct strata_chunk *in; /* being decoded */
+	const unsigned char *in_next;
+	size_t in_left;
+	struct strata_chunk *out; /* being filled */
+	uint64_t plain_total;     /* all of it, once the end has been reached */
+	enum strata_filled { STRATA_FILL_MORE, STRATA_FILL_WHOLE, STRATA_FILL_FAILED } filled;
+	struct strata_err fill_failure;
+
+	/* With the crew's lock: */
+	bool filling;              /* somebody does, or a piece waits to */
+	struct strata_chunk *free; /* that have been in use */
+	struct strata_chunk *ready;
+	struct strata_chunk *last_ready;
+	unsigned available; /* chunks: free ones and those not made yet */
+	unsigned hashing;
+	bool ended;  /* nothing comes behind `ready` */
+	bool failed; /* filling or hashing has */
+	struct strata_err failure;
+	atomic_bool closing;
+};
+
+enum strata_stream_wishes {
+	STRATA_DIGEST_STORED = 1,
+	STRATA_DIGEST_PLAIN = 2,
+	STRATA_READ_AHEAD = 4,
+};
+
+/*
+ * Fills *s (all zero before). blob must outlive it. wanted: which digests, and whether to
+ * read ahead.
+ * limits and work may be NULL.
+ */
+int strata_stream_open(struct strata_stream *s, const struct strata_blob *blob, unsigned wanted,
+                       const struct strata_inflate_limits *limits, const struct strata_work *work,
+                       struct strata_err *err);
+
+/* Waits for what the crew still does with it. */
+void strata_stream_close(struct strata_stream *s);
+
+/* The next bytes, *len 0 at the end. They are valid until the next call. */
+int strata_stream_next(struct strata_stream *s, const char **bytes, size_t *len,
+                       struct strata_err *err);
+
+/* Whether all of it has been read and inflated, be it taken or not: the next one may be opened. */
+bool strata_stream_drained(const struct strata_stream *s);
+
+/*
+ * At the end: the digests that were wanted ("" for others). The stored one is of the blob's
+ * algorithm; a plain blob that is named by SHA-256 is hashed once, and has both when it has one.
+ */
+int strata_stream_digests(struct strata_stream *s, char stored[STRATA_DIGEST_MAX],
+                          char plain[STRATA_DIGEST_MAX], struct strata_err *err);
+
+#define cleanup_stream __attribute__((cleanup(strata_stream_close)))
+
+#endif

@@ -1,0 +1,207 @@
+/*
+ * The entry index of one tar: a layer, or an image archive itself.
+ *
+ * It is built once by strata_index_scan and then knows every entry's decoded
+ * fields and spans, in about 112 bytes plus names per entry. Edits are recorded
+ * in it (see plan.h): dropped entries, new values of fields (the entry holds
+ * the current value, `changed` says which fields to patch), replaced content.
+ *
+ * The index owns all its memory and a reference to its file. It is not locked:
+ * while a job works on it nothing else may change it.
+ */
+#ifndef STRATA_INDEX_H
+#define STRATA_INDEX_H
+
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "core/base/buf.h"
+#include "core/base/digest.h"
+#include "core/base/err.h"
+#include "core/base/siphash.h"
+#include "core/codec/codec.h"
+#include "core/fs/file.h"
+#include "core/job/pool.h"
+#include "core/tar/tar.h"
+
+/* Bytes in the index's arena. */
+struct strata_text {
+	uint32_t offset;
+	uint32_t len;
+};
+
+/* Short ones: paths, which the parser limits to 64 KiB. */
+struct strata_path {
+	uint32_t offset;
+	uint16_t len;
+};
+
+#define STRATA_NO_ENTRY UINT32_MAX
+
+struct strata_entry {
+	uint64_t header_offset;
+	uint64_t data_offset;
+	int64_t size;   /* of the content */
+	int64_t stored; /* payload bytes in the tar */
+	int64_t mtime;
+	uint32_t mtime_nsec;
+	uint32_t mode;
+	uint32_t uid;
+	uint32_t gid;
+	uint32_t devmajor;
+	uint32_t devminor;
+	struct strata_text pax;      /* raw records of the x headers */
+	struct strata_path name;     /* as stored */
+	struct strata_path path;     /* normalised; often a part of name */
+	struct strata_path linkpath; /* as stored */
+	struct strata_path uname;
+	struct strata_path gname;
+	uint16_t changed;  /* enum strata_tar_field: what to patch */
+	uint16_t findings; /* enum strata_tar_finding */
+	uint32_t replaced; /* number of its new content in replacements, from 1; 0: none */
+	char typeflag;
+	uint8_t format; /* enum strata_tar_format */
+	bool sparse : 1;
+	bool dropped : 1;
+	bool marked : 1;     /* is to be dropped, unless somebody thinks better of it */
+	bool retargeted : 1; /* linkpath was changed by us, because its target moved */
+};
+
+/* What a hardlink is bound to, by the names as stored in the tar. */
+struct strata_link {
+	uint32_t target; /* the entry that it names, perhaps a link itself */
+	uint32_t root;   /* the file behind it; STRATA_NO_ENTRY: not in this tar */
+};
+
+/* New content of an entry. */
+struct strata_replacement {
+	char *data;
+	size_t len;
+};
+
+/* The bytes that a tar is stored as: a range of a file, perhaps compressed. */
+struct strata_blob {
+	struct strata_file *file; /* a reference is owned by whoever says so */
+	uint64_t offset;
+	uint64_t size;
+	enum strata_compression compression;
+	enum strata_digest_alg algorithm; /* of the digest that names it */
+};
+
+struct strata_index {
+	struct strata_blob blob;              /* owns a reference */
+	struct strata_inflate_limits inflate; /* whenever it is read */
+	struct strata_tar_limits limits;      /* of its scan, for whoever parses again */
+	struct strata_file *plain; /* the inflated tar, once somebody needed random access */
+	struct strata_entry *entries;
+	uint32_t count;
+	uint32_t capacity;
+	struct strata_buf arena;
+	struct strata_replacement *replacements;
+	uint32_t replacement_count;
+	uint64_t tar_size;   /* bytes of the whole tar */
+	uint64_t end_offset; /* where its end blocks begin */
+	uint32_t findings;   /* of the archive as a whole */
+	bool scanned;
+	uint32_t revision;               /* counts edits; 0: as it was read */
+	bool busy;                       /* a job works on it */
+	char diff_id[STRATA_DIGEST_MAX]; /* of the tar, when the scan had to read it all; else "" */
+	char digest[STRATA_DIGEST_MAX];  /* of the blob, likewise */
+	uint32_t *by_path; /* hash table of entry numbers, or NULL: strata_index_find */
+	uint32_t by_path_mask;
+	struct strata_hash_key hash_key;
+	struct strata_link *links; /* one per entry, or NULL when the tar has no hardlinks */
+};
+
+/*
+ * Reads the blob's headers: a plain tar by seeking over the payloads, a
+ * compressed one whole, which then also gives digest and diff_id. *index is an index of
+ * all zero bytes that already has its blob, and is that again after a failure.
+ * One that is scanned already stays as it is. work may be NULL; its progress
+ * counts the bytes of a compressed blob only.
+ */
+int strata_index_scan(struct strata_index *index, const struct strata_tar_limits *limits,
+                      const struct strata_work *work, struct strata_err *err);
+
+void strata_index_free(struct strata_index *index);
+
+/* Adds an entry as the scan does: for who has a parser of its own. */
+int strata_index_add(struct strata_index *index, const struct strata_tar_header *h,
+                     struct strata_err *err);
+
+/*
+ * Makes *to, all zero bytes before and after a failure, tell what the scanned
+ * index *from tells of its entries, marks included. It has no blob: nothing
+ * can be read through it.
+ */
+int strata_index_copy(const struct strata_index *from, struct strata_index *to,
+                      struct strata_err *err);
+
+static inline const char *strata_index_text(const struct strata_index *index,
+                                            struct strata_path path)
+{
+	return index->arena.data + path.offset;
+}
+
+/*
+ * The number of the last entry with that normalised path that is not dropped,
+ * STRATA_NO_ENTRY when there is none. -1/ENOMEM: no memory for the table.
+ */
+int strata_index_find(struct strata_index *index, const char *path, size_t len, uint32_t *found,
+                      struct strata_err *err);
+
+/* To be called when paths have changed or entries have been dropped. */
+void strata_index_forget_paths(struct strata_index *index);
+
+/*
+ * Binds every hardlink to the entry that it shares its content with: the
+ * latest one of that path before it, else the last behind it. Done by the
+ * scan, by the names as stored.
+ */
+int strata_index_bind_links(struct strata_index *index, struct strata_err *err);
+
+/* Stores an entry's name as it stands in the tar, and its normalised path. */
+int strata_index_store_name(struct strata_index *index, struct strata_entry *e, const char *name,
+                            size_t len, struct strata_err *err);
+
+/* Copies text into the arena. */
+int strata_index_store(struct strata_index *index, const char *text, size_t len, uint32_t *offset,
+                       struct strata_err *err);
+
+/*
+ * Normalises a path as DESIGN says: no leading "/" or "./", no "//", no
+ * trailing "/", ".." resolved lexically and clamped at the root, which is ".".
+ * out has room for len + 1 bytes. Returns the length.
+ */
+size_t strata_path_normalise(const char *path, size_t len, char *out);
+
+/*
+ * Makes sure that the tar can be read at any offset: a compressed one is
+ * inflated into an unnamed temporary file in dir, once, and its diff_id
+ * compared with index->diff_id. Plain ones need nothing. work may be NULL; its
+ * progress is left alone.
+ */
+int strata_index_spool(struct strata_index *index, const char *dir, const struct strata_work *work,
+                       struct strata_err *err);
+
+/* Reads tar bytes [offset, offset + len); compressed ones need spooling first. */
+int strata_index_read(const struct strata_index *index, uint64_t offset, void *bytes, size_t len,
+                      struct strata_err *err);
+
+/*
+ * Up to max bytes of an entry's content from `from` on, appended to out:
+ * holes of sparse files are zeros, replaced content is the new one.
+ */
+int strata_index_content(struct strata_index *index, uint32_t entry, uint64_t from, uint64_t max,
+                         struct strata_buf *out, struct strata_err *err);
+
+/*
+ * Whether up to max bytes of two entries' contents, from `from` on, are the same
+ * and end at the same place: 1 or 0. Reads piece by piece.
+ */
+int strata_index_same_content(struct strata_index *a, uint32_t entry_a, struct strata_index *b,
+                              uint32_t entry_b, uint64_t from, uint64_t max,
+                              struct strata_err *err);
+
+#endif

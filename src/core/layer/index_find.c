@@ -1,0 +1,162 @@
+/* Paths to entries, and hardlinks to what they are names of. */
+#include <stdlib.h>
+#include <string.h>
+
+#include "core/base/mem.h"
+#include "core/layer/index.h"
+
+/* A table of at least twice as many slots as entries, all empty. */
+static int new_table(struct strata_index *index, struct strata_err *err)
+{
+	uint64_t slots = 16;
+
+	while (slots < (uint64_t)index->count * 2)
+		slots *= 2;
+	index->by_path = strata_reallocarray(NULL, slots, sizeof(*index->by_path));
+	if (index->by_path == NULL)
+		return strata_fail_nomem(err);
+	memset(index->by_path, 0xff, slots * sizeof(*index->by_path));
+	index->by_path_mask = (uint32_t)(slots - 1);
+	return 0;
+}
+
+/* The slot that holds the path, or the empty one where it would go. */
+static uint32_t *slot_of(const struct strata_index *index, const char *path, size_t len)
+{
+	uint64_t hash = strata_hash(index->hash_key, path, len);
+	uint32_t at = (uint32_t)hash & index->by_path_mask;
+
+	for (;; at = (at + 1) & index->by_path_mask) {
+		const struct strata_entry *e;
+
+		if (index->by_path[at] == STRATA_NO_ENTRY)
+			return &index->by_path[at];
+		e = &index->entries[index->by_path[at]];
+		if (e->path.len == len && memcmp(strata_index_text(index, e->path), path, len) == 0)
+			return &index->by_path[at];
+	}
+}
+
+/* Names that stand for themselves: global headers have none. */
+static bool has_path(const struct strata_entry *e)
+{
+	return e->typeflag != 'g' && !e->dropped;
+}
+
+int strata_index_find(struct strata_index *index, const char *path, size_t len, uint32_t *found,
+                      struct strata_err *err)
+{
+	if (index->by_path == NULL) {
+		if (new_table(index, err) < 0)
+			return -1;
+		for (uint32_t i = 0; i < index->count; i++) {
+			const struct strata_entry *e = &index->entries[i];
+
+			if (has_path(e))
+				*slot_of(index, strata_index_text(index, e->path), e->path.len) = i;
+		}
+	}
+	*found = *slot_of(index, path, len);
+	return 0;
+}
+
+void strata_index_forget_paths(struct strata_index *index)
+{
+	free(steal_pointer(&index->by_path));
+}
+
+static int find_link_target(struct strata_index *index, uint32_t i, uint32_t *found,
+                            struct strata_err *err)
+{
+	const struct strata_entry *e = &index->entries[i];
+	cleanup_free char *path = malloc((size_t)e->linkpath.len + 1);
+	size_t len;
+
+	if (path == NULL)
+		return strata_fail_nomem(err);
+	len = strata_path_normalise(strata_index_text(index, e->linkpath), e->linkpath.len, path);
+	*found = *slot_of(index, path, len);
+	return 0;
+}
+
+static void bind(struct strata_index *index, uint32_t i, uint32_t target)
+{
+	if (target != i)
+		index->links[i].target = target;
+}
+
+/* The root of a link that leads nowhere, or round in a circle, until all are known. */
+#define NOWHERE (STRATA_NO_ENTRY - 1)
+
+/*
+ * Finds the file behind each link, over links to links. What lies on the way
+ * gets its root along with the link that the way began at, so that each link is
+ * passed once however they are chained.
+ */
+static void find_roots(struct strata_index *index)
+{
+	struct strata_link *links = index->links;
+
+	for (uint32_t i = 0; i < index->count; i++) {
+		uint32_t at = i, root;
+
+		/* A link on the way is its own root meanwhile. */
+		while (index->entries[at].typeflag == '1' && links[at].root == STRATA_NO_ENTRY &&
+		       links[at].target != STRATA_NO_ENTRY) {
+			links[at].root = at;
+			at = links[at].target;
+		}
+		if (index->entries[at].typeflag != '1')
+			root = at;
+		else if (links[at].root == STRATA_NO_ENTRY || links[at].root == at)
+			root = NOWHERE;
+		else
+			root = links[at].root;
+		for (at = i; index->entries[at].typeflag == '1' && links[at].root == at;
+		     at = links[at].target)
+			links[at].root = root;
+	}
+	for (uint32_t i = 0; i < index->count; i++)
+		if (links[i].root == NOWHERE)
+			links[i].root = STRATA_NO_ENTRY;
+}
+
+int strata_index_bind_links(struct strata_index *index, struct strata_err *err)
+{
+	uint32_t links = 0;
+
+	for (uint32_t i = 0; i < index->count; i++)
+		links += index->entries[i].typeflag == '1';
+	if (links == 0)
+		return 0;
+	index->links = strata_reallocarray(NULL, index->count, sizeof(*index->links));
+	if (index->links == NULL)
+		return strata_fail_nomem(err);
+	memset(index->links, 0xff, index->count * sizeof(*index->links));
+	if (new_table(index, err) < 0)
+		return -1;
+	for (uint32_t i = 0; i < index->count; i++) {
+		const struct strata_entry *e = &index->entries[i];
+		uint32_t target;
+
+		if (e->typeflag == '1') {
+			if (find_link_target(index, i, &target, err) < 0)
+				return -1;
+			bind(index, i, target);
+		}
+		if (has_path(e))
+			*slot_of(index, strata_index_text(index, e->path), e->path.len) = i;
+	}
+	/* What was not found before it may stand behind it. */
+	for (uint32_t i = 0; i < index->count; i++) {
+		uint32_t target;
+
+		if (index->entries[i].typeflag != '1' || index->links[i].target != STRATA_NO_ENTRY)
+			continue;
+		if (find_link_target(index, i, &target, err) < 0)
+			return -1;
+		bind(index, i, target);
+	}
+	find_roots(index);
+	return 0;
+}

@@ -1,0 +1,172 @@
+/* Reading what entries hold. */
+#include <stdlib.h>
+#include <string.h>
+
+#include "core/base/mem.h"
+#include "core/layer/blob_reader.h"
+#include "core/layer/index.h"
+
+int strata_index_spool(struct strata_index *index, const char *dir, const struct strata_work *work,
+                       struct strata_err *err)
+{
+	cleanup_stream struct strata_stream stream = {0};
+	struct strata_work quiet = {0};
+	cleanup_file struct strata_file *plain = NULL;
+	char stored[STRATA_DIGEST_MAX], diff_id[STRATA_DIGEST_MAX];
+	const char *bytes;
+	size_t len;
+
+	if (index->blob.compression == STRATA_NONE || index->plain != NULL)
+		return 0;
+	if (work != NULL)
+		quiet = *work;
+	quiet.progress = NULL;
+	plain = strata_file_temp(dir, err);
+	if (plain == NULL ||
+	    strata_stream_open(&stream, &index->blob, STRATA_DIGEST_PLAIN | STRATA_READ_AHEAD,
+	                       &index->inflate, &quiet, err) < 0)
+		return -1;
+	for (uint64_t at = 0;; at += len) {
+		if (strata_stream_next(&stream, &bytes, &len, err) < 0)
+			return -1;
+		if (len == 0)
+			break;
+		if (strata_file_write(plain, at, bytes, len, err) < 0)
+			return -1;
+	}
+	if (strata_stream_digests(&stream, stored, diff_id, err) < 0)
+		return -1;
+	if (index->diff_id[0] != '\0' && strcmp(index->diff_id, diff_id) != 0)
+		return strata_fail(err, "EDIGEST", "%s: inflates to %s now and to %s before",
+		                   strata_file_name(index->blob.file), diff_id, index->diff_id);
+	index->plain = steal_pointer(&plain);
+	return 0;
+}
+
+int strata_index_read(const struct strata_index *index, uint64_t offset, void *bytes, size_t len,
+                      struct strata_err *err)
+{
+	uint64_t end;
+
+	if (!strata_add(offset, len, &end) || end > index->tar_size)
+		return strata_fail(err, "EFORMAT", "read past the end of the tar");
+	if (index->plain != NULL)
+		return strata_file_read(index->plain, offset, bytes, len, err);
+	return strata_file_read(index->blob.file, index->blob.offset + offset, bytes, len, err);
+}
+
+/* Appends tar bytes [offset, offset + len) to out. */
+static int append_range(const struct strata_index *index, uint64_t offset, uint64_t len,
+                        struct strata_buf *out, struct strata_err *err)
+{
+	if (len > SIZE_MAX || strata_buf_reserve(out, (size_t)len, err) < 0)
+		return len > SIZE_MAX ? strata_fail_nomem(err) : -1;
+	if (strata_index_read(index, offset, out->data + out->len, (size_t)len, err) < 0)
+		return -1;
+	out->len += (size_t)len;
+	return 0;
+}
+
+/* The sparse map of entry e; PAX 1.0 keeps it in front of the payload. */
+static int read_sparse_map(const struct strata_index *index, const struct strata_entry *e,
+                           struct strata_tar_extent **extents, size_t *n, uint64_t *map_bytes,
+                           struct strata_err *err)
+{
+	cleanup_buf struct strata_buf raw = {0};
+	cleanup_buf struct strata_buf payload = {0};
+	int status;
+
+	if (append_range(index, e->header_offset, e->data_offset - e->header_offset, &raw, err) < 0)
+		return -1;
+	for (;;) {
+		status = strata_tar_sparse_map(raw.data, raw.len, payload.data, payload.len,
+		                               &index->limits, extents, n, map_bytes, err);
+		if (status != 0)
+			break;
+		if (payload.len >= (uint64_t)e->stored)
+			return strata_fail(err, "EFORMAT", "sparse map is longer than its file");
+		uint64_t rest = (uint64_t)e->stored - payload.len;
+
+		uint64_t more = payload.len > STRATA_TAR_BLOCK ? payload.len : STRATA_TAR_BLOCK;
+
+		/* Twice as much each time: the map is parsed anew. */
+		if (append_range(index, e->data_offset + payload.len, rest < more ? rest : more,
+		                 &payload, err) < 0)
+			return -1;
+	}
+	return status < 0 ? -1 : 0;
+}
+
+/* Content bytes [from, from + len) of a sparse file: holes are zeros. */
+static int sparse_content(const struct strata_index *index, const struct strata_entry *e,
+                          uint64_t from, uint64_t len, struct strata_buf *out,
+                          struct strata_err *err)
+{
+	cleanup_free struct strata_tar_extent *extents = NULL;
+	uint64_t map_bytes, data, end = from + len;
+	size_t n, base = out->len;
+
+	if (read_sparse_map(index, e, &extents, &n, &map_bytes, err) < 0 ||
+	    strata_buf_fill(out, 0, (size_t)len, err) < 0)
+		return -1;
+	data = e->data_offset + map_bytes;
+	for (size_t i = 0; i < n; i++) {
+		uint64_t first = extents[i].offset > from ? extents[i].offset : from;
+		uint64_t last = extents[i].offset + extents[i].len;
+
+		last = last < end ? last : end;
+		if (first < last && strata_index_read(index, data + (first - extents[i].offset),
+		                                      out->data + base + (first - from),
+		                                      (size_t)(last - first), err) < 0)
+			return -1;
+		data += extents[i].len;
+	}
+	return 0;
+}
+
+int strata_index_content(struct strata_index *index, uint32_t entry, uint64_t from, uint64_t max,
+                         struct strata_buf *out, struct strata_err *err)
+{
+	const struct strata_entry *e = &index->entries[entry];
+	uint64_t len = from < (uint64_t)e->size ? (uint64_t)e->size - from : 0;
+
+	len = len < max ? len : max;
+	if (len == 0)
+		return 0;
+	if (e->replaced != 0)
+		return strata_buf_append(out, index->replacements[e->replaced - 1].data + from,
+		                         (size_t)len, err);
+	if (index->blob.file == NULL)
+		return strata_fail(err, "EINVAL", "a copy of an index has no content");
+	if (strata_index_spool(index, NULL, NULL, err) < 0)
+		return -1;
+	if (e->sparse)
+		return sparse_content(index, e, from, len, out, err);
+	return append_range(index, e->data_offset + from, len, out, err);
+}
+
+/* So much of both contents is held at a time. */
+#define COMPARE_PIECE ((uint64_t)256 << 10)
+
+int strata_index_same_content(struct strata_index *a, uint32_t entry_a, struct strata_index *b,
+                              uint32_t entry_b, uint64_t from, uint64_t max, struct strata_err *err)
+{
+	cleanup_buf struct strata_buf x = {0};
+	cleanup_buf struct strata_buf y = {0};
+
+	while (max > 0) {
+		uint64_t piece = max < COMPARE_PIECE ? max : COMPARE_PIECE;
+
+		x.len = y.len = 0;
+		if (strata_index_content(a, entry_a, from, piece, &x, err) < 0 ||
+		    strata_index_content(b, entry_b, from, piece, &y, err) < 0)
+			return -1;
+		if (x.len != y.len || (x.len > 0 && memcmp(x.data, y.data, x.len) != 0))
+			return 0;
+		if (x.len < piece)
+			break;
+		from += piece;
+		max -= piece;
+	}
+	return 1;
+}

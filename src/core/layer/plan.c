@@ -1,0 +1,189 @@
+/* Recording edits in an index. */
+#include "core/layer/plan.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "core/base/mem.h"
+
+static struct strata_entry *touch(struct strata_index *index, uint32_t entry, uint16_t fields)
+{
+	struct strata_entry *e = &index->entries[entry];
+
+	index->revision++;
+	e->changed |= fields;
+	return e;
+}
+
+void strata_edit_drop(struct strata_index *index, uint32_t entry)
+{
+	touch(index, entry, 0)->dropped = true;
+	strata_index_forget_paths(index);
+}
+
+uint32_t strata_edit_drop_marked(struct strata_index *index)
+{
+	uint32_t count = 0;
+
+	for (uint32_t i = 0; i < index->count; i++) {
+		if (!index->entries[i].marked)
+			continue;
+		index->entries[i].marked = false;
+		strata_edit_drop(index, i);
+		count++;
+	}
+	return count;
+}
+
+/* How many bytes of a stored name are its style: "./", "/" or nothing. */
+static size_t style_len(const char *name, size_t len)
+{
+	size_t n = 0;
+
+	while (n < len && (name[n] == '/' || (name[n] == '.' && n + 1 < len && name[n + 1] == '/')))
+		n++;
+	return n;
+}
+
+int strata_edit_path(struct strata_index *index, uint32_t entry, const char *path, size_t len,
+                     struct strata_err *err)
+{
+	cleanup_buf struct strata_buf name = {0};
+	struct strata_entry *e = &index->entries[entry];
+	const char *old = strata_index_text(index, e->name);
+	bool slash = e->name.len > 0 && old[e->name.len - 1] == '/';
+	size_t style = style_len(old, e->name.len);
+	size_t skip;
+
+	while (len > 0 && path[len - 1] == '/')
+		len--;
+	skip = style_len(path, len);
+	if (skip == len || (len - skip == 1 && path[skip] == '.')) { /* the root */
+		path = ".";
+		len = 1;
+		skip = style = 0;
+	}
+	if (e->path.len == len - skip &&
+	    memcmp(strata_index_text(index, e->path), path + skip, len - skip) == 0)
+		return 0;
+	if (strata_buf_append(&name, old, style, err) < 0 ||
+	    strata_buf_append(&name, path + skip, len - skip, err) < 0 ||
+	    (slash && strata_buf_append(&name, "/", 1, err) < 0))
+		return -1;
+	/* Its current paths no longer hold, and a link to it may need to follow. */
+	strata_index_forget_paths(index);
+	e = touch(index, entry, STRATA_TAR_PATH);
+	return strata_index_store_name(index, e, name.data, name.len, err);
+}
+
+int strata_edit_text(struct strata_index *index, uint32_t entry, enum strata_tar_field field,
+                     const char *text, size_t len, struct strata_err *err)
+{
+	struct strata_entry *e = &index->entries[entry];
+	struct strata_path *path = field == STRATA_TAR_LINKPATH ? &e->linkpath
+	                           : field == STRATA_TAR_UNAME  ? &e->uname
+	                                                        : &e->gname;
+	uint32_t offset;
+
+	if (path->len == len && memcmp(strata_index_text(index, *path), text, len) == 0)
+		return 0;
+	if (len > UINT16_MAX)
+		return strata_fail(err, "ELIMIT", "a name is longer than 65535 bytes");
+	if (strata_index_store(index, text, len, &offset, err) < 0)
+		return -1;
+	*path = (struct strata_path){offset, (uint16_t)len};
+	if (field == STRATA_TAR_LINKPATH)
+		e->retargeted = false;
+	touch(index, entry, (uint16_t)field);
+	return 0;
+}
+
+void strata_edit_number(struct strata_index *index, uint32_t entry, enum strata_tar_field field,
+                        uint32_t value)
+{
+	struct strata_entry *e = &index->entries[entry];
+	uint32_t *number = field == STRATA_TAR_MODE  ? &e->mode
+	                   : field == STRATA_TAR_UID ? &e->uid
+	                                             : &e->gid;
+
+	if (*number == value)
+		return;
+	*number = value;
+	touch(index, entry, (uint16_t)field);
+}
+
+void strata_edit_mtime(struct strata_index *index, uint32_t entry, int64_t sec, uint32_t nsec)
+{
+	struct strata_entry *e = &index->entries[entry];
+
+	if (e->mtime == sec && e->mtime_nsec == nsec)
+		return;
+	e->mtime = sec;
+	e->mtime_nsec = nsec;
+	touch(index, entry, STRATA_TAR_MTIME);
+}
+
+void strata_edit_device(struct strata_index *index, uint32_t entry, uint32_t devmajor,
+                        uint32_t devminor)
+{
+	struct strata_entry *e = &index->entries[entry];
+
+	if (e->devmajor == devmajor && e->devminor == devminor)
+		return;
+	e->devmajor = devmajor;
+	e->devminor = devminor;
+	touch(index, entry, STRATA_TAR_DEVICE);
+}
+
+int strata_edit_records(struct strata_index *index, uint32_t entry, const char *records, size_t len,
+                        struct strata_err *err)
+{
+	struct strata_entry *e = &index->entries[entry];
+	uint32_t offset;
+
+	if (e->pax.len == len && memcmp(index->arena.data + e->pax.offset, records, len) == 0)
+		return 0;
+	if (strata_index_store(index, records, len, &offset, err) < 0)
+		return -1;
+	e->pax = (struct strata_text){offset, (uint32_t)len};
+	touch(index, entry, STRATA_TAR_RECORDS);
+	return 0;
+}
+
+/* The number of a place for new content of e, a used one again if it has one. */
+static int replacement_of(struct strata_index *index, struct strata_entry *e,
+                          struct strata_err *err)
+{
+	struct strata_replacement *grown;
+
+	if (e->replaced != 0)
+		return 0;
+	grown = strata_reallocarray(index->replacements, (size_t)index->replacement_count + 1,
+	                            sizeof(*grown));
+	if (grown == NULL)
+		return strata_fail_nomem(err);
+	grown[index->replacement_count] = (struct strata_replacement){NULL, 0};
+	index->replacements = grown;
+	e->replaced = ++index->replacement_count;
+	return 0;
+}
+
+int strata_edit_content(struct strata_index *index, uint32_t entry, const char *data, size_t len,
+                        struct strata_err *err)
+{
+	struct strata_entry *e = &index->entries[entry];
+	cleanup_free char *copy = malloc(len > 0 ? len : 1);
+
+	if (copy == NULL)
+		return strata_fail_nomem(err);
+	memcpy(copy, data, len);
+	if (replacement_of(index, e, err) < 0)
+		return -1;
+	free(index->replacements[e->replaced - 1].data);
+	index->replacements[e->replaced - 1] =
+	        (struct strata_replacement){steal_pointer(&copy), len};
+	e->size = (int64_t)len;
+	e->sparse = false;
+	touch(index, entry, STRATA_TAR_SIZE);
+	return 0;
+}

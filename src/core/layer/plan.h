@@ -1,0 +1,70 @@
+/*
+ * The edit plan of a tar, and its execution.
+ *
+ * Edits are recorded in the index and touch no byte: an entry is dropped, or
+ * gets new values of some fields, or new content. strata_edit_write then
+ * streams the old tar once, front to back, and writes the new one: untouched
+ * entries keep their raw bytes, changed ones get a patched header. It hashes
+ * what it reads and what it writes.
+ *
+ * Hardlinks stay names of their file: when the file is dropped its first
+ * remaining link takes its header and its content; links whose target was
+ * renamed or dropped are pointed at the name that remains.
+ */
+#ifndef STRATA_EDIT_H
+#define STRATA_EDIT_H
+
+#include "core/layer/index.h"
+
+void strata_edit_drop(struct strata_index *index, uint32_t entry);
+
+/* Drops the entries that are marked and takes the marks away. Returns how many. */
+uint32_t strata_edit_drop_marked(struct strata_index *index);
+
+/* Fields of text. The old name's style ("./", "/", a directory's "/" at the end) is kept. */
+int strata_edit_path(struct strata_index *index, uint32_t entry, const char *path, size_t len,
+                     struct strata_err *err);
+
+/* STRATA_TAR_LINKPATH, _UNAME or _GNAME. */
+int strata_edit_text(struct strata_index *index, uint32_t entry, enum strata_tar_field field,
+                     const char *text, size_t len, struct strata_err *err);
+
+/* STRATA_TAR_MODE, _UID or _GID. */
+void strata_edit_number(struct strata_index *index, uint32_t entry, enum strata_tar_field field,
+                        uint32_t value);
+
+void strata_edit_mtime(struct strata_index *index, uint32_t entry, int64_t sec, uint32_t nsec);
+
+void strata_edit_device(struct strata_index *index, uint32_t entry, uint32_t devmajor,
+                        uint32_t devminor);
+
+/* The PAX records that the entry shall have, whole, as "LEN KEY=VALUE\n"... */
+int strata_edit_records(struct strata_index *index, uint32_t entry, const char *records, size_t len,
+                        struct strata_err *err);
+
+/* New content of a file; copies data. */
+int strata_edit_content(struct strata_index *index, uint32_t entry, const char *data, size_t len,
+                        struct strata_err *err);
+
+struct strata_edit_options {
+	const char *diff_id;                 /* what the old tar must hash to; NULL: not checked */
+	const char *digest;                  /* the same for the blob as stored */
+	const char *temp_dir;                /* for spooling */
+	enum strata_compression compression; /* of the result */
+	int level;
+	struct strata_work work; /* its progress counts bytes of the old blob */
+};
+
+struct strata_edit_result {
+	char diff_id[STRATA_DIGEST_MAX]; /* of the new tar */
+	char digest[STRATA_DIGEST_MAX];  /* of the new blob */
+	uint64_t size;                   /* of the new blob, which starts at offset 0 of `to` */
+	uint64_t tar_size;
+};
+
+/* Carries the plan out into the file `to`. EDIGEST when the old bytes are not as expected. */
+int strata_edit_write(struct strata_index *index, const struct strata_edit_options *options,
+                      struct strata_file *to, struct strata_edit_result *result,
+                      struct strata_err *err);
+
+#endif

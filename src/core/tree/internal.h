@@ -1,0 +1,51 @@
+/* What the files of the tree share. */
+#ifndef STRATA_TREE_INTERNAL_H
+#define STRATA_TREE_INTERNAL_H
+
+#include "core/tree/tree.h"
+
+/* Where the text of a name is: as in struct strata_node. */
+struct tree_name {
+	uint32_t layer;
+	uint32_t offset;
+	uint16_t len;
+};
+
+/* The child of that name, or STRATA_NO_NODE. */
+uint32_t tree_child(const struct strata_tree *tree, uint32_t parent, const char *name, size_t len);
+
+/* A new implied directory. */
+int tree_add(struct strata_tree *tree, uint32_t parent, struct tree_name name, uint32_t layer,
+             uint32_t *node, struct strata_err *err);
+
+/* Removes a node, which is not the root, with all below it. */
+void tree_remove(struct strata_tree *tree, uint32_t node);
+
+/* Removes all below a node. */
+void tree_clear(struct strata_tree *tree, uint32_t node);
+
+/* Makes an inode of an entry. */
+int tree_add_inode(struct strata_tree *tree, uint32_t layer, uint32_t entry, uint32_t *inode,
+                   struct strata_err *err);
+
+/* Says what a node is a name of; STRATA_NO_NODE: of nothing that has other names. */
+void tree_set_inode(struct strata_tree *tree, uint32_t node, uint32_t inode);
+
+static inline bool tree_is_dir(const struct strata_tree *tree, uint32_t node)
+{
+	return strata_tree_type(tree, node) == '5';
+}
+
+/* A walk along a path: what it begins with, and what it may do on its way. */
+struct tree_walk {
+	bool follow;    /* a symlink at the end */
+	bool metered;   /* counts steps, for max_steps */
+	bool create;    /* directories that are missing, in place of what is none */
+	uint32_t layer; /* that they are implied by */
+};
+
+/* STRATA_NO_NODE with err filled: ENOENT, ENOTDIR; any other failure is -1. */
+int tree_walk(struct strata_tree *tree, const struct tree_walk *walk, const char *path, size_t len,
+              uint32_t *node, struct strata_err *err);
+
+#endif

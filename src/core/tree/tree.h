@@ -1,0 +1,128 @@
+/*
+ * The file system that layers add up to, as a container sees it, built from
+ * their entry indexes alone.
+ *
+ * Layers are applied one after the other, the base first, and entries in their
+ * order, as unpackers do it (apply/apply.h): a directory over a directory keeps the
+ * children and takes the new attributes, anything else replaces what is there.
+ * Parents without an entry are implied. Whiteouts and opaque markers hide what
+ * lower layers have and spare what their own layer has put there, before or
+ * behind them. All paths go through the symlinks of the tree as it is then,
+ * inside the root.
+ *
+ * Hardlinks are names of an inode, which is an entry of a layer: that of the
+ * link's own layer by its index, wherever it stands, or else what is at the
+ * link's target then. So an upper layer that replaces one name leaves the
+ * others as they are.
+ *
+ * A tree owns its nodes, in about 56 bytes for each path, and nothing of the
+ * indexes, which have to outlive it and must not be edited. It is not locked.
+ */
+#ifndef STRATA_TREE_H
+#define STRATA_TREE_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "core/base/err.h"
+#include "core/layer/index.h"
+
+#define STRATA_NO_NODE UINT32_MAX
+#define STRATA_ROOT_NODE 0
+
+/* As many symlinks as Linux follows for one path. */
+#define STRATA_MAX_SYMLINKS 40
+
+/*
+ * Components of symlinks' targets that building a tree walks in all. Short entries
+ * can lead through long chains of links; honest images need a few for each entry.
+ */
+#define STRATA_TREE_STEPS ((uint64_t)20 * 1000 * 1000)
+
+struct strata_node {
+	uint32_t parent; /* the root's is the root */
+	uint32_t first;  /* child, by name once the tree is sorted */
+	uint32_t next;   /* sibling */
+	uint32_t prev;
+	uint32_t chain;      /* in the bucket of the hash table; of a free node: the next one */
+	uint32_t layer;      /* that it comes from, from 0 */
+	uint32_t entry;      /* of that layer; STRATA_NO_ENTRY: an implied directory */
+	uint32_t inode;      /* number of a file with several names, or STRATA_NO_NODE */
+	uint32_t cleared;    /* the layer that all below it is of; not known: an earlier one */
+	uint32_t name_layer; /* whose arena has the name; STRATA_NO_ENTRY: the tree's own */
+	uint32_t name_offset;
+	uint16_t name_len;
+	bool free;
+};
+
+/* What the names of a hardlinked file have in common. */
+struct strata_inode {
+	uint32_t layer;
+	uint32_t entry;
+	uint32_t links; /* names in the tree */
+};
+
+struct strata_tree {
+	struct strata_index **layers;
+	uint32_t layer_count;
+	struct strata_node *nodes;
+	uint32_t node_count; /* free ones included */
+	uint32_t node_capacity;
+	uint32_t free_node;
+	uint32_t live; /* nodes that are not free */
+	uint32_t *buckets;
+	uint32_t bucket_mask;
+	struct strata_hash_key hash_key;
+	struct strata_inode *inodes;
+	uint32_t inode_count;
+	uint32_t inode_capacity;
+	struct strata_buf names; /* of implied directories */
+	uint64_t steps;          /* so far */
+	uint64_t max_steps;      /* STRATA_TREE_STEPS, unless changed before the first layer */
+	bool sorted;
+	bool broken; /* a layer failed half way */
+};
+
+/* Of all zero bytes: a tree of nothing but the root. */
+int strata_tree_init(struct strata_tree *tree, struct strata_err *err);
+void strata_tree_free(struct strata_tree *tree);
+
+/*
+ * Puts a scanned layer on top. EFORMAT for a whiteout that names nothing and
+ * for a root that is no directory, ELOOP for a path with too many symlinks,
+ * ELIMIT for too many steps through them; the tree can then only be freed. Messages name the entry.
+ */
+int strata_tree_apply(struct strata_tree *tree, struct strata_index *index, struct strata_err *err);
+
+/* Puts the children of every directory in the order of their names' bytes. */
+int strata_tree_sort(struct strata_tree *tree, struct strata_err *err);
+
+/*
+ * The node of a path as open(2) finds it below the root: symlinks and ".." on
+ * the way are followed, the last component too when `follow` says so or a slash
+ * stands behind it. ENOENT, ENOTDIR or ELOOP otherwise.
+ */
+int strata_tree_find(const struct strata_tree *tree, const char *path, size_t len, bool follow,
+                     uint32_t *node, struct strata_err *err);
+
+/* The path of a node, without a leading slash, "." for the root; appended to out. */
+int strata_tree_path(const struct strata_tree *tree, uint32_t node, struct strata_buf *out,
+                     struct strata_err *err);
+
+/* What its attributes and content are those of: the inode's entry for a hardlink. */
+struct strata_inode strata_tree_source(const struct strata_tree *tree, uint32_t node);
+
+/* The type's letter of that: '5' for an implied directory, '1' for a link to nothing. */
+char strata_tree_type(const struct strata_tree *tree, uint32_t node);
+
+static inline const char *strata_tree_name(const struct strata_tree *tree,
+                                           const struct strata_node *node)
+{
+	const struct strata_buf *text = node->name_layer == STRATA_NO_ENTRY
+	                                        ? &tree->names
+	                                        : &tree->layers[node->name_layer]->arena;
+
+	return text->data + node->name_offset;
+}
+
+#endif

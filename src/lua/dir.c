@@ -1,0 +1,278 @@
+/*
+ * strata.Dir: a directory that is read and written by the names inside.
+ *
+ *   ---@class strata.Dir
+ *   -- Names are relative and never lead out of the directory, also not by symbolic links: that is
+ *   -- code "EXDEV", or "ELOOP" for loops and magic links. Links that stay inside are followed.
+ *
+ *   ---@param path string
+ *   ---@return strata.Dir? dir  for reading
+ *   ---@return string? message
+ *   ---@return string? code
+ *   function core.open_dir(path) end
+ *
+ *   -- For writing, too; makes the directory when it is missing, its parent must be there. What is
+ *   -- made or published from then on can be undone until close().
+ *   ---@param path string
+ *   ---@return strata.Dir?
+ *   ---@return string? message
+ *   ---@return string? code
+ *   function core.create_dir(path) end
+ *
+ *   ---@return strata.File?  a regular file, for reading
+ *   function Dir:open(name) end
+ *
+ *   -- Appears with file:publish(), whole or not at all. Directories on the way are made.
+ *   ---@return strata.File?
+ *   function Dir:create(name) end
+ *
+ *   ---@return {type: string, size: integer}?  types as an Entry has them; never "symlink"
+ *   function Dir:stat(name) end
+ *
+ *   ---@return boolean?  nil, message, code when it cannot be told
+ *   function Dir:exists(name) end
+ *
+ *   ---@param name? string  default: the directory itself
+ *   ---@return string[]?  sorted bytewise
+ *   function Dir:list(name) end
+ *
+ *   -- The directories that were made are on disk after this (publish() sees to files).
+ *   ---@return boolean? ok
+ *   function Dir:sync() end
+ *
+ *   -- Removes what this object made or published, its own directory included when it was made, and
+ *   -- puts back what was replaced. What others put there meanwhile stays.
+ *   ---@return boolean? ok
+ *   function Dir:undo() end
+ *
+ *   ---@param other strata.Dir
+ *   ---@return boolean  both are one directory, whatever paths led to it
+ *   function Dir:same(other) end
+ *
+ *   ---@return string  the path that it was opened by
+ *   function Dir:name() end
+ *
+ *   function Dir:close() end  -- keeps what was made
+ */
+#include <string.h>
+
+#include "core/fs/dir.h"
+#include "lua/objects.h"
+
+#define DIR_TYPE "strata.Dir"
+
+static struct strata_dir *check_dir(lua_State *L, int arg)
+{
+	struct strata_dir **dir = strata_check_object(L, arg, DIR_TYPE);
+
+	if (*dir == NULL)
+		luaL_error(L, "attempt to use a closed %s", DIR_TYPE);
+	return *dir;
+}
+
+/*
+ * A name inside. They come out of documents, so one with a NUL is bad input:
+ * NULL, with *err filled.
+ */
+static const char *check_name(lua_State *L, int arg, const struct strata_dir *dir,
+                              struct strata_err *err)
+{
+	size_t len;
+	const char *name = luaL_checklstring(L, arg, &len);
+	char quoted[256];
+
+	if (strlen(name) == len)
+		return name;
+	strata_fail(err, "EINVAL", "%s: a NUL byte in the name %s", strata_dir_name(dir),
+	            strata_quote(quoted, sizeof(quoted), name, len));
+	return NULL;
+}
+
+static int push_result(lua_State *L, int rc, const struct strata_err *err)
+{
+	if (rc < 0)
+		return strata_push_error(L, err);
+	lua_pushboolean(L, rc);
+	return 1;
+}
+
+static int open_with(lua_State *L, struct strata_dir *(*open)(const char *, struct strata_err *))
+{
+	const char *path = strata_check_path(L, 1);
+	struct strata_dir **dir = strata_new_object(L, DIR_TYPE, sizeof(struct strata_dir *));
+	struct strata_err err;
+
+	*dir = open(path, &err);
+	return *dir ? 1 : strata_push_error(L, &err);
+}
+
+static int dir_open_dir(lua_State *L)
+{
+	return open_with(L, strata_dir_open);
+}
+
+static int dir_create_dir(lua_State *L)
+{
+	return open_with(L, strata_dir_make);
+}
+
+static int dir_close(lua_State *L)
+{
+	struct strata_dir **dir = strata_check_object(L, 1, DIR_TYPE);
+	struct strata_dir *closing = *dir;
+
+	*dir = NULL;
+	if (closing != NULL)
+		strata_dir_keep(closing);
+	strata_dir_unref(closing);
+	return 0;
+}
+
+static int dir_open(lua_State *L)
+{
+	struct strata_dir *dir = check_dir(L, 1);
+	struct strata_err err;
+	const char *name = check_name(L, 2, dir, &err);
+	struct strata_file **f = strata_new_object(L, FILE_TYPE, sizeof(struct strata_file *));
+
+	if (name != NULL)
+		*f = strata_dir_file(dir, name, &err);
+	return *f ? 1 : strata_push_error(L, &err);
+}
+
+static int dir_create(lua_State *L)
+{
+	struct strata_dir *dir = check_dir(L, 1);
+	struct strata_err err;
+	const char *name = check_name(L, 2, dir, &err);
+	struct strata_file **f = strata_new_object(L, FILE_TYPE, sizeof(struct strata_file *));
+
+	if (name != NULL)
+		*f = strata_dir_create(dir, name, &err);
+	return *f ? 1 : strata_push_error(L, &err);
+}
+
+/* As entries name them; a socket, which no tar holds, is "other". */
+static const char *type_name(mode_t mode)
+{
+	switch (mode & S_IFMT) {
+	case S_IFREG:
+		return "file";
+	case S_IFDIR:
+		return "dir";
+	case S_IFCHR:
+		return "char";
+	case S_IFBLK:
+		return "block";
+	case S_IFIFO:
+		return "fifo";
+	default:
+		return "other";
+	}
+}
+
+static int dir_stat(lua_State *L)
+{
+	struct strata_dir *dir = check_dir(L, 1);
+	struct strata_err err;
+	const char *name = check_name(L, 2, dir, &err);
+	struct stat st;
+
+	if (name == NULL || strata_dir_stat(dir, name, &st, &err) < 0)
+		return strata_push_error(L, &err);
+	lua_newtable(L);
+	lua_pushstring(L, type_name(st.st_mode));
+	lua_setfield(L, -2, "type");
+	strata_push_int64(L, st.st_size);
+	lua_setfield(L, -2, "size");
+	return 1;
+}
+
+static int dir_exists(lua_State *L)
+{
+	struct strata_dir *dir = check_dir(L, 1);
+	struct strata_err err;
+	const char *name = check_name(L, 2, dir, &err);
+
+	return push_result(L, name ? strata_dir_exists(dir, name, &err) : -1, &err);
+}
+
+static int dir_list(lua_State *L)
+{
+	struct strata_dir *dir = check_dir(L, 1);
+	struct strata_err err;
+	const char *name = lua_isnoneornil(L, 2) ? "." : check_name(L, 2, dir, &err);
+	struct strata_buf *names = strata_push_buffer(L);
+	int n = 0;
+
+	if (name == NULL || strata_dir_list(dir, name, names, &err) < 0)
+		return strata_push_error(L, &err);
+	lua_newtable(L);
+	for (size_t at = 0, len; at < names->len; at += len + 1) {
+		len = strlen(names->data + at);
+		lua_pushlstring(L, names->data + at, len);
+		lua_rawseti(L, -2, ++n);
+	}
+	strata_buf_free(names);
+	return 1;
+}
+
+static int dir_sync(lua_State *L)
+{
+	struct strata_dir *dir = check_dir(L, 1);
+	struct strata_err err;
+
+	return push_result(L, strata_dir_sync(dir, &err) < 0 ? -1 : 1, &err);
+}
+
+static int dir_remove(lua_State *L)
+{
+	struct strata_dir *dir = check_dir(L, 1);
+	struct strata_err err;
+	const char *name = check_name(L, 2, dir, &err);
+
+	return push_result(L, name && strata_dir_remove(dir, name, &err) == 0 ? 1 : -1, &err);
+}
+
+static int dir_undo(lua_State *L)
+{
+	struct strata_dir *dir = check_dir(L, 1);
+	struct strata_err err;
+
+	return push_result(L, strata_dir_undo(dir, &err) < 0 ? -1 : 1, &err);
+}
+
+static int dir_same(lua_State *L)
+{
+	lua_pushboolean(L, strata_dir_same(check_dir(L, 1), check_dir(L, 2)));
+	return 1;
+}
+
+static int dir_name(lua_State *L)
+{
+	lua_pushstring(L, strata_dir_name(check_dir(L, 1)));
+	return 1;
+}
+
+static int dir_tostring(lua_State *L)
+{
+	struct strata_dir **dir = strata_check_object(L, 1, DIR_TYPE);
+
+	lua_pushfstring(L, "%s(%s)", DIR_TYPE, *dir ? strata_dir_name(*dir) : "closed");
+	return 1;
+}
+
+void strata_lua_register_dir(lua_State *L)
+{
+	static const luaL_Reg methods[] = {
+	        {"open", dir_open},     {"create", dir_create}, {"stat", dir_stat},
+	        {"exists", dir_exists}, {"list", dir_list},     {"sync", dir_sync},
+	        {"undo", dir_undo},     {"remove", dir_remove}, {"name", dir_name},
+	        {"same", dir_same},     {"close", dir_close},   {NULL, NULL}};
+	static const luaL_Reg meta[] = {{"__tostring", dir_tostring}, {NULL, NULL}};
+	static const luaL_Reg functions[] = {
+	        {"open_dir", dir_open_dir}, {"create_dir", dir_create_dir}, {NULL, NULL}};
+
+	strata_register_type(L, DIR_TYPE, methods, meta, dir_close);
+	strata_set_functions(L, functions);
+}

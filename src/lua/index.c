@@ -1,0 +1,339 @@
+/* strata.Index: the entries of one tar, and its edit plan. */
+#include <string.h>
+
+#include "core/layer/plan.h"
+#include "lua/limits.h"
+#include "lua/objects.h"
+
+#define MAX_READ (64 << 20)
+
+struct strata_lua_index *strata_check_index(lua_State *L, int arg)
+{
+	struct strata_lua_index *o = strata_check_object(L, arg, INDEX_TYPE);
+
+	if (o->closed)
+		luaL_error(L, "attempt to use a closed %s", INDEX_TYPE);
+	if (o->index.busy)
+		luaL_error(L, "the layer is in use by a save that has not ended");
+	return o;
+}
+
+struct strata_index *strata_check_scanned(lua_State *L, int arg)
+{
+	struct strata_lua_index *o = strata_check_index(L, arg);
+
+	if (!o->index.scanned)
+		luaL_error(L, "the index has not been scanned");
+	return &o->index;
+}
+
+/* Pushes a new object, all zero but for its table. */
+static struct strata_lua_index *push_index(lua_State *L)
+{
+	struct strata_lua_index *o = strata_new_object(L, INDEX_TYPE, sizeof(*o));
+
+	/* Entries refer to their index through this table: it is their user value. */
+	lua_newtable(L);
+	lua_pushvalue(L, -2);
+	lua_setfield(L, -2, "index");
+	strata_setuservalue(L, -2);
+	return o;
+}
+
+static int compression_option(lua_State *L, int arg)
+{
+	static const char *const names[] = {"none", "gzip", "zstd", NULL};
+	static const int values[] = {STRATA_NONE, STRATA_GZIP, STRATA_ZSTD};
+
+	return values[luaL_checkoption(L, arg, "none", names)];
+}
+
+/*
+ * index(file, offset, size, compression [, max_read [, digest]]) -> Index, not scanned yet.
+ * max_read: what entry:read() gives at most when it is not told how much. digest: the one that
+ * names the blob, which is going to be hashed with its algorithm.
+ */
+static int index_new(lua_State *L)
+{
+	struct strata_file *file = strata_check_file(L, 1);
+	lua_Integer offset = strata_check_integer(L, 2);
+	lua_Integer size = strata_check_integer(L, 3);
+	int compression = compression_option(L, 4);
+	lua_Integer max_read = lua_isnoneornil(L, 5) ? MAX_READ : strata_check_integer(L, 5);
+	const char *digest = luaL_optstring(L, 6, "");
+	struct strata_lua_index *o;
+
+	luaL_argcheck(L, max_read >= 0, 5, "must not be negative");
+	luaL_argcheck(L, offset >= 0, 2, "must not be negative");
+	luaL_argcheck(L, size >= 0, 3, "must not be negative");
+	o = push_index(L);
+	o->max_read = (uint64_t)max_read;
+	o->index.blob = (struct strata_blob){.file = strata_file_ref(file),
+	                                     .offset = (uint64_t)offset,
+	                                     .size = (uint64_t)size,
+	                                     .compression = (enum strata_compression)compression,
+	                                     .algorithm = strata_digest_algorithm(digest)};
+	return 1;
+}
+
+void strata_close_index(struct strata_lua_index *o)
+{
+	/* The collector may come here first and then to the job, which closes it in the end. */
+	o->abandoned = o->index.busy;
+	if (!o->closed && !o->index.busy) {
+		o->closed = true;
+		strata_index_free(&o->index);
+	}
+}
+
+static int index_close(lua_State *L)
+{
+	strata_close_index(strata_check_object(L, 1, INDEX_TYPE));
+	return 0;
+}
+
+/* index:scan([limits as in limits.h]) -> true | nil, message, code. A job can do it, too. */
+static int index_scan(lua_State *L)
+{
+	struct strata_lua_index *o = strata_check_index(L, 1);
+	struct strata_tar_limits limits = {0};
+	struct strata_err err;
+
+	if (!lua_isnoneornil(L, 2)) {
+		luaL_checktype(L, 2, LUA_TTABLE);
+		limits = strata_tar_limit_fields(L, 2);
+		o->index.inflate = strata_inflate_limit_fields(L, 2);
+	}
+	if (!o->index.scanned && strata_index_scan(&o->index, &limits, NULL, &err) < 0)
+		return strata_push_error(L, &err);
+	lua_pushboolean(L, 1);
+	return 1;
+}
+
+static bool is_listed(const struct strata_entry *e)
+{
+	return !e->dropped && e->typeflag != 'g';
+}
+
+/* The step of index:entries(): upvalue 1 the index, 2 the next number. */
+static int entries_next(lua_State *L)
+{
+	struct strata_index *index;
+	uint32_t i = (uint32_t)lua_tointeger(L, lua_upvalueindex(2));
+
+	lua_settop(L, 0);
+	lua_pushvalue(L, lua_upvalueindex(1));
+	index = strata_check_scanned(L, 1);
+	while (i < index->count && !is_listed(&index->entries[i]))
+		i++;
+	lua_pushinteger(L, (lua_Integer)i + 1);
+	lua_replace(L, lua_upvalueindex(2));
+	if (i >= index->count)
+		return 0;
+	strata_push_entry(L, 1, i);
+	return 1;
+}
+
+/* index:entries() -> iterator over the entries that are there */
+static int index_entries(lua_State *L)
+{
+	strata_check_scanned(L, 1);
+	lua_pushvalue(L, 1);
+	lua_pushinteger(L, 0);
+	lua_pushcclosure(L, entries_next, 2);
+	return 1;
+}
+
+/* index:drop_marked() -> how many entries were dropped */
+static int index_drop_marked(lua_State *L)
+{
+	lua_pushinteger(L, (lua_Integer)strata_edit_drop_marked(strata_check_scanned(L, 1)));
+	return 1;
+}
+
+/* index:unmark() */
+static int index_unmark(lua_State *L)
+{
+	struct strata_index *index = strata_check_scanned(L, 1);
+
+	for (uint32_t i = 0; i < index->count; i++)
+		index->entries[i].marked = false;
+	return 0;
+}
+
+/* index:entry(i) -> Entry | nil; from 1, dropped ones and global headers count */
+static int index_entry(lua_State *L)
+{
+	struct strata_index *index = strata_check_scanned(L, 1);
+	lua_Integer i = strata_check_integer(L, 2);
+
+	if (i < 1 || i > (lua_Integer)index->count || !is_listed(&index->entries[i - 1]))
+		return 0;
+	strata_push_entry(L, 1, (uint32_t)(i - 1));
+	return 1;
+}
+
+/* index:find(path) -> the last Entry of that path | nil. path is normalised first. */
+static int index_find(lua_State *L)
+{
+	struct strata_index *index = strata_check_scanned(L, 1);
+	size_t len;
+	const char *path = luaL_checklstring(L, 2, &len);
+	struct strata_buf *b = strata_push_buffer(L);
+	struct strata_err err;
+	uint32_t found;
+
+	if (strata_buf_reserve(b, len + 1, &err) < 0)
+		return strata_push_answer_error(L, &err);
+	b->len = strata_path_normalise(path, len, b->data);
+	if (strata_index_find(index, b->data, b->len, &found, &err) < 0)
+		return strata_push_answer_error(L, &err);
+	if (found == STRATA_NO_ENTRY)
+		return 0;
+	strata_push_entry(L, 1, found);
+	return 1;
+}
+
+/* index:count() -> entries that are there, entries in all */
+static int index_count(lua_State *L)
+{
+	const struct strata_index *index = strata_check_scanned(L, 1);
+	lua_Integer listed = 0;
+
+	for (uint32_t i = 0; i < index->count; i++)
+		listed += is_listed(&index->entries[i]);
+	lua_pushinteger(L, listed);
+	lua_pushinteger(L, (lua_Integer)index->count);
+	return 2;
+}
+
+/* index:info() -> {tar_size, end_offset, findings, diff_id | nil} */
+static int index_info(lua_State *L)
+{
+	const struct strata_index *index = strata_check_scanned(L, 1);
+
+	lua_newtable(L);
+	strata_push_int64(L, (int64_t)index->tar_size);
+	lua_setfield(L, -2, "tar_size");
+	strata_push_int64(L, (int64_t)index->end_offset);
+	lua_setfield(L, -2, "end_offset");
+	lua_pushinteger(L, (lua_Integer)index->findings);
+	lua_setfield(L, -2, "findings");
+	if (index->diff_id[0] != '\0') {
+		lua_pushstring(L, index->diff_id);
+		lua_setfield(L, -2, "diff_id");
+	}
+	return 1;
+}
+
+/* Appends {finding =, entry =, offset =, name =, typeflag =} per bit to the list on top; e may be
+ * NULL. */
+static lua_Integer push_findings(lua_State *L, const struct strata_index *index,
+                                 const struct strata_entry *e, uint32_t bits, lua_Integer n)
+{
+	const char *name;
+
+	for (unsigned bit = 0; (name = strata_tar_finding_name(bit)) != NULL; bit++) {
+		if (!(bits & 1u << bit))
+			continue;
+		lua_newtable(L);
+		lua_pushstring(L, name);
+		lua_setfield(L, -2, "finding");
+		strata_push_int64(L, (int64_t)(e ? e->header_offset : index->end_offset));
+		lua_setfield(L, -2, "offset");
+		if (e != NULL) {
+			lua_pushinteger(L, (lua_Integer)(e - index->entries) + 1);
+			lua_setfield(L, -2, "entry");
+			lua_pushlstring(L, strata_index_text(index, e->name), e->name.len);
+			lua_setfield(L, -2, "name");
+			lua_pushlstring(L, &e->typeflag, 1);
+			lua_setfield(L, -2, "typeflag");
+		}
+		lua_rawseti(L, -2, (int)++n);
+	}
+	return n;
+}
+
+/*
+ * index:findings([first [, max]]) -> what a stricter reader would not let pass,
+ * from that entry on: {finding = "gnu-prefix", offset =, entry =, name =,
+ * typeflag =}; then the number of the entry to go on with, nil at the end. Of
+ * the tar as a whole, without entry and name, are the last ones. About max.
+ */
+static int index_findings(lua_State *L)
+{
+	const struct strata_index *index = strata_check_scanned(L, 1);
+	lua_Integer first = lua_isnoneornil(L, 2) ? 1 : strata_check_integer(L, 2);
+	lua_Integer max = lua_isnoneornil(L, 3) ? INT32_MAX : strata_check_integer(L, 3);
+	lua_Integer n = 0;
+	uint32_t i;
+
+	luaL_argcheck(L, first >= 1, 2, "must be positive");
+	luaL_argcheck(L, max >= 1, 3, "must be positive");
+	lua_newtable(L);
+	i = first - 1 < (lua_Integer)index->count ? (uint32_t)(first - 1) : index->count;
+	for (; i < index->count && n < max; i++)
+		if (index->entries[i].findings != 0 && !index->entries[i].dropped)
+			n = push_findings(L, index, &index->entries[i], index->entries[i].findings,
+			                  n);
+	if (i < index->count) {
+		lua_pushinteger(L, (lua_Integer)i + 1);
+		return 2;
+	}
+	push_findings(L, index, NULL, index->findings, n);
+	return 1;
+}
+
+/* index:revision() -> how often it was edited; 0 for one that was not, or not scanned */
+static int index_revision(lua_State *L)
+{
+	struct strata_lua_index *o = strata_check_object(L, 1, INDEX_TYPE);
+
+	lua_pushinteger(L, (lua_Integer)o->index.revision);
+	return 1;
+}
+
+/* index:copy() -> an Index of the same entries and marks, without content */
+static int index_copy(lua_State *L)
+{
+	const struct strata_index *index = strata_check_scanned(L, 1);
+	struct strata_lua_index *o = push_index(L);
+	struct strata_err err;
+
+	if (strata_index_copy(index, &o->index, &err) < 0)
+		return strata_push_error(L, &err);
+	return 1;
+}
+
+static int index_tostring(lua_State *L)
+{
+	struct strata_lua_index *o = strata_check_object(L, 1, INDEX_TYPE);
+
+	if (o->closed || o->index.busy)
+		lua_pushfstring(L, "%s(%s)", INDEX_TYPE, o->closed ? "closed" : "in use");
+	else
+		lua_pushfstring(L, "%s(%d entries)", INDEX_TYPE, (int)o->index.count);
+	return 1;
+}
+
+void strata_lua_register_index(lua_State *L)
+{
+	static const luaL_Reg methods[] = {{"scan", index_scan},
+	                                   {"entries", index_entries},
+	                                   {"entry", index_entry},
+	                                   {"find", index_find},
+	                                   {"count", index_count},
+	                                   {"info", index_info},
+	                                   {"findings", index_findings},
+	                                   {"close", index_close},
+	                                   {"revision", index_revision},
+	                                   {"copy", index_copy},
+	                                   {"unmark", index_unmark},
+	                                   {"drop_marked", index_drop_marked},
+	                                   {NULL, NULL}};
+	static const luaL_Reg meta[] = {{"__tostring", index_tostring}, {NULL, NULL}};
+	static const luaL_Reg functions[] = {{"index", index_new}, {NULL, NULL}};
+
+	strata_register_type(L, INDEX_TYPE, methods, meta, index_close);
+	strata_set_functions(L, functions);
+}

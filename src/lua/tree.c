@@ -1,0 +1,275 @@
+/* strata.Tree: the merged view of some indexes, by nodes. strata.rootfs makes it pleasant. */
+#include <stdlib.h>
+
+#include "core/base/mem.h"
+#include "core/tree/tree.h"
+#include "lua/entry_fields.h"
+
+#define TREE_TYPE "strata.Tree"
+
+struct layer {
+	struct strata_lua_index *index; /* kept alive by the user value */
+	uint32_t revision;
+};
+
+struct lua_tree {
+	struct strata_tree tree;
+	struct layer *layers;
+	uint32_t count;
+	bool ready;
+	bool closed;
+};
+
+/* tree([max_steps]) -> Tree. Its user value is the list of its indexes. */
+static int tree_new(lua_State *L)
+{
+	lua_Integer max_steps = lua_isnoneornil(L, 1) ? 0 : strata_check_integer(L, 1);
+	struct lua_tree *o = strata_new_object(L, TREE_TYPE, sizeof(*o));
+	struct strata_err err;
+
+	luaL_argcheck(L, max_steps >= 0, 1, "must not be negative");
+	lua_newtable(L);
+	strata_setuservalue(L, -2);
+	if (strata_tree_init(&o->tree, &err) < 0)
+		return strata_push_error(L, &err);
+	if (max_steps > 0)
+		o->tree.max_steps = (uint64_t)max_steps;
+	o->ready = true;
+	return 1;
+}
+
+static int tree_close(lua_State *L)
+{
+	struct lua_tree *o = strata_check_object(L, 1, TREE_TYPE);
+
+	o->closed = true;
+	free(steal_pointer(&o->layers));
+	strata_tree_free(&o->tree);
+	return 0;
+}
+
+/* A tree whose layers can all be looked at. */
+static struct lua_tree *check_tree(lua_State *L)
+{
+	struct lua_tree *o = strata_check_object(L, 1, TREE_TYPE);
+
+	if (o->closed || !o->ready || o->tree.broken)
+		luaL_error(L, "attempt to use a closed %s", TREE_TYPE);
+	for (uint32_t i = 0; i < o->count; i++) {
+		if (o->layers[i].index->closed)
+			luaL_error(L, "attempt to use a %s of a closed layer", TREE_TYPE);
+		if (o->layers[i].index->index.busy)
+			luaL_error(L, "the layer is in use by a save that has not ended");
+	}
+	return o;
+}
+
+/* What is asked of a tree is told in order. */
+static struct lua_tree *check_sorted(lua_State *L)
+{
+	struct lua_tree *o = check_tree(L);
+	struct strata_err err;
+
+	if (strata_tree_sort(&o->tree, &err) < 0)
+		luaL_error(L, "%s", err.msg);
+	return o;
+}
+
+static uint32_t check_node(lua_State *L, int arg, const struct lua_tree *o)
+{
+	lua_Integer node = strata_check_integer(L, arg);
+
+	luaL_argcheck(
+	        L, node >= 0 && node < (lua_Integer)o->tree.node_count && !o->tree.nodes[node].free,
+	        arg, "no such node");
+	return (uint32_t)node;
+}
+
+static int push_node(lua_State *L, uint32_t node)
+{
+	if (node == STRATA_NO_NODE)
+		lua_pushnil(L);
+	else
+		lua_pushinteger(L, (lua_Integer)node);
+	return 1;
+}
+
+/* tree:apply(index) -> true | nil, message, code; what failed can only be closed */
+static int tree_apply(lua_State *L)
+{
+	struct lua_tree *o = check_tree(L);
+	struct strata_index *index = strata_check_scanned(L, 2);
+	struct layer *grown;
+	struct strata_err err;
+
+	strata_getuservalue(L, 1);
+	lua_pushvalue(L, 2);
+	lua_rawseti(L, -2, (int)o->count + 1);
+	grown = strata_reallocarray(o->layers, (size_t)o->count + 1, sizeof(*grown));
+	if (grown == NULL) {
+		strata_fail_nomem(&err);
+		return strata_push_error(L, &err);
+	}
+	o->layers = grown;
+	o->layers[o->count++] = (struct layer){lua_touserdata(L, 2), index->revision};
+	if (strata_tree_apply(&o->tree, index, &err) < 0)
+		return strata_push_error(L, &err);
+	lua_pushboolean(L, 1);
+	return 1;
+}
+
+/* tree:current() -> false when a layer was closed or edited since it was put here */
+static int tree_current(lua_State *L)
+{
+	struct lua_tree *o = strata_check_object(L, 1, TREE_TYPE);
+	bool current = !o->closed && !o->tree.broken;
+
+	for (uint32_t i = 0; current && i < o->count; i++)
+		current = !o->layers[i].index->closed &&
+		          o->layers[i].index->index.revision == o->layers[i].revision;
+	lua_pushboolean(L, current);
+	return 1;
+}
+
+/* tree:find(path [, follow = true]) -> node | nil, message, code */
+static int tree_find(lua_State *L)
+{
+	struct lua_tree *o = check_tree(L);
+	size_t len;
+	const char *path = luaL_checklstring(L, 2, &len);
+	bool follow = lua_isnoneornil(L, 3) || lua_toboolean(L, 3);
+	struct strata_err err;
+	uint32_t node;
+
+	if (strata_tree_find(&o->tree, path, len, follow, &node, &err) < 0)
+		return strata_push_answer_error(L, &err);
+	return push_node(L, node);
+}
+
+/* tree:path(node) -> its path, "." for the root */
+static int tree_path(lua_State *L)
+{
+	struct lua_tree *o = check_tree(L);
+	uint32_t node = check_node(L, 2, o);
+	struct strata_buf *path = strata_push_buffer(L);
+	struct strata_err err;
+
+	if (strata_tree_path(&o->tree, node, path, &err) < 0)
+		return luaL_error(L, "%s", err.msg);
+	lua_pushlstring(L, path->data, path->len);
+	strata_buf_free(path);
+	return 1;
+}
+
+/* tree:name(node) -> the last component of its path, "" for the root */
+static int tree_name(lua_State *L)
+{
+	struct lua_tree *o = check_tree(L);
+	const struct strata_node *node = &o->tree.nodes[check_node(L, 2, o)];
+
+	if (node->name_len == 0)
+		lua_pushliteral(L, "");
+	else
+		lua_pushlstring(L, strata_tree_name(&o->tree, node), node->name_len);
+	return 1;
+}
+
+/*
+ * tree:info(node) -> type, layer | nil, inode | nil, links
+ * The layer is the one whose entry stands at the path, from 1; nil for the root
+ * when no layer has one. The inode is a number that names of one file share.
+ */
+static int tree_info(lua_State *L)
+{
+	struct lua_tree *o = check_tree(L);
+	uint32_t number = check_node(L, 2, o);
+	const struct strata_node *node = &o->tree.nodes[number];
+
+	lua_pushstring(L, strata_entry_type_name(strata_tree_type(&o->tree, number)));
+	if (number == STRATA_ROOT_NODE && node->entry == STRATA_NO_ENTRY)
+		lua_pushnil(L);
+	else
+		lua_pushinteger(L, (lua_Integer)node->layer + 1);
+	push_node(L, node->inode);
+	lua_pushinteger(L, node->inode != STRATA_NO_NODE
+	                           ? (lua_Integer)o->tree.inodes[node->inode].links
+	                           : 1);
+	return 4;
+}
+
+static int push_entry(lua_State *L, uint32_t layer, uint32_t entry)
+{
+	if (entry == STRATA_NO_ENTRY)
+		return 0;
+	strata_getuservalue(L, 1);
+	lua_rawgeti(L, -1, (int)layer + 1);
+	strata_push_entry(L, lua_gettop(L), entry);
+	return 1;
+}
+
+/* tree:entry(node) -> the Entry that stands at the path | nil when it is implied */
+static int tree_entry(lua_State *L)
+{
+	struct lua_tree *o = check_tree(L);
+	const struct strata_node *node = &o->tree.nodes[check_node(L, 2, o)];
+
+	return push_entry(L, node->layer, node->entry);
+}
+
+/* tree:source(node) -> the Entry that has its attributes and content, and its layer, from 1 | nil
+ */
+static int tree_source(lua_State *L)
+{
+	struct lua_tree *o = check_tree(L);
+	struct strata_inode source = strata_tree_source(&o->tree, check_node(L, 2, o));
+
+	if (push_entry(L, source.layer, source.entry) == 0)
+		return 0;
+	lua_pushinteger(L, (lua_Integer)source.layer + 1);
+	return 2;
+}
+
+/* tree:parent(node), tree:first(node), tree:next(node) -> node | nil */
+static int tree_parent(lua_State *L)
+{
+	struct lua_tree *o = check_tree(L);
+	uint32_t node = check_node(L, 2, o);
+
+	return push_node(L, node == STRATA_ROOT_NODE ? STRATA_NO_NODE : o->tree.nodes[node].parent);
+}
+
+static int tree_first(lua_State *L)
+{
+	struct lua_tree *o = check_sorted(L);
+
+	return push_node(L, o->tree.nodes[check_node(L, 2, o)].first);
+}
+
+static int tree_next(lua_State *L)
+{
+	struct lua_tree *o = check_sorted(L);
+
+	return push_node(L, o->tree.nodes[check_node(L, 2, o)].next);
+}
+
+/* tree:count() -> paths, the root among them */
+static int tree_count(lua_State *L)
+{
+	lua_pushinteger(L, (lua_Integer)check_tree(L)->tree.live);
+	return 1;
+}
+
+void strata_lua_register_tree(lua_State *L)
+{
+	static const luaL_Reg methods[] = {{"apply", tree_apply},   {"current", tree_current},
+	                                   {"find", tree_find},     {"path", tree_path},
+	                                   {"name", tree_name},     {"info", tree_info},
+	                                   {"entry", tree_entry},   {"source", tree_source},
+	                                   {"parent", tree_parent}, {"first", tree_first},
+	                                   {"next", tree_next},     {"count", tree_count},
+	                                   {"close", tree_close},   {NULL, NULL}};
+	static const luaL_Reg functions[] = {{"tree", tree_new}, {NULL, NULL}};
+
+	strata_register_type(L, TREE_TYPE, methods, NULL, tree_close);
+	strata_set_functions(L, functions);
+}
