@@ -249,26 +249,26 @@ static void check_limits(const uint8_t *data, size_t size, struct plan *plan)
 	struct strata_inflate_limits limits = {.bytes = 1 + plan_below(plan, 65536),
 	                                       .zstd_window = (uint64_t)1
 	                                                      << (10 + plan_below(plan, 22))};
-	struct strata_stream s = {0};
+	struct strata_blob_reader s = {0};
 	struct strata_err err = {"", ""};
 	char stored[STRATA_DIGEST_MAX], plain[STRATA_DIGEST_MAX], expected[STRATA_DIGEST_MAX];
 	const char *bytes;
 	size_t len = 1;
 	uint64_t total = 0;
-	int status = strata_stream_open(&s, &blob, STRATA_DIGEST_STORED | STRATA_DIGEST_PLAIN,
-	                                &limits, NULL, &err);
+	int status = strata_blob_reader_open(&s, &blob, STRATA_DIGEST_STORED | STRATA_DIGEST_PLAIN,
+	                                     &limits, NULL, &err);
 
 	while (status == 0 && len > 0) {
-		status = strata_stream_next(&s, &bytes, &len, &err);
+		status = strata_blob_reader_next(&s, &bytes, &len, &err);
 		total += status == 0 ? len : 0;
 	}
 	CHECK(blob.compression == STRATA_NONE || total <= limits.bytes);
 	if (status == 0) {
-		CHECK(strata_stream_digests(&s, stored, plain, &err) == 0);
+		CHECK(strata_blob_reader_digests(&s, stored, plain, &err) == 0);
 		CHECK(strata_sha256(data, size, expected, &err) == 0 &&
 		      strcmp(stored, expected) == 0);
 	}
-	strata_stream_close(&s);
+	strata_blob_reader_close(&s);
 	strata_file_unref(f);
 }
 
@@ -322,9 +322,9 @@ static void encode(enum strata_compression c, int level, const struct strata_buf
 	free(to);
 }
 
-static void *help(void *crew)
+static void *help(void *pool)
 {
-	strata_crew_help(crew);
+	strata_pool_work(pool);
 	return NULL;
 }
 
@@ -333,32 +333,32 @@ static void sink(enum strata_compression c, int level, const struct strata_buf *
                  struct plan *cuts, unsigned threads, struct strata_buf *out)
 {
 	struct strata_err err;
-	struct strata_crew *crew = strata_crew_new(threads, &err);
-	struct strata_work work = {.crew = crew};
+	struct strata_pool *pool = strata_pool_new(threads, &err);
+	struct strata_work work = {.pool = pool};
 	struct strata_file *f = strata_file_temp("/dev/shm", &err);
-	struct strata_sink s = {0};
+	struct strata_blob_writer s = {0};
 	char stored[STRATA_DIGEST_MAX], plain[STRATA_DIGEST_MAX], expected[STRATA_DIGEST_MAX];
 	uint64_t size, plain_size;
 	pthread_t helpers[4];
 	size_t done = 0;
 
-	CHECK(crew != NULL && f != NULL);
+	CHECK(pool != NULL && f != NULL);
 	for (unsigned i = 1; i < threads; i++)
-		CHECK(pthread_create(&helpers[i], NULL, help, crew) == 0);
-	CHECK(strata_sink_open(&s, f, c, level, true, &work, &err) == 0);
+		CHECK(pthread_create(&helpers[i], NULL, help, pool) == 0);
+	CHECK(strata_blob_writer_open(&s, f, c, level, true, &work, &err) == 0);
 	while (done < data->len) {
 		size_t n = 1 + plan_below(cuts, 65536);
 
 		n = cuts->left && n < data->len - done ? n : data->len - done;
-		CHECK(strata_sink_write(&s, data->data + done, n, &err) == 0);
+		CHECK(strata_blob_writer_write(&s, data->data + done, n, &err) == 0);
 		done += n;
 	}
-	CHECK(strata_sink_close(&s, stored, plain, &size, &plain_size, &err) == 0);
-	strata_sink_free(&s);
-	strata_crew_dismiss(crew);
+	CHECK(strata_blob_writer_close(&s, stored, plain, &size, &plain_size, &err) == 0);
+	strata_blob_writer_free(&s);
+	strata_pool_stop(pool);
 	for (unsigned i = 1; i < threads; i++)
 		pthread_join(helpers[i], NULL);
-	strata_crew_free(crew);
+	strata_pool_free(pool);
 	CHECK(plain_size == data->len);
 	CHECK(strata_buf_reserve(out, size, &err) == 0 &&
 	      strata_file_read(f, 0, out->data, size, &err) == 0);

@@ -51,36 +51,36 @@ static void edit(struct strata_index *index, struct plan *plan, bool *touched)
 	switch (plan_byte(plan) % 10) {
 	case 0:
 	case 1:
-		strata_edit_drop(index, i);
+		strata_plan_drop(index, i);
 		break;
 	case 2:
 		if (e->typeflag != 'g')
-			(void)strata_edit_path(index, i, text, strlen(text), &err);
+			(void)strata_plan_path(index, i, text, strlen(text), &err);
 		break;
 	case 3:
 		if (e->typeflag == '1' || e->typeflag == '2')
-			(void)strata_edit_text(index, i, STRATA_TAR_LINKPATH, text, strlen(text),
+			(void)strata_plan_text(index, i, STRATA_TAR_LINKPATH, text, strlen(text),
 			                       &err);
 		break;
 	case 4:
-		strata_edit_number(index, i, STRATA_TAR_MODE, plan_byte(plan) << 4);
+		strata_plan_number(index, i, STRATA_TAR_MODE, plan_byte(plan) << 4);
 		break;
 	case 5:
-		strata_edit_number(index, i, STRATA_TAR_UID, plan_byte(plan) << 20);
+		strata_plan_number(index, i, STRATA_TAR_UID, plan_byte(plan) << 20);
 		break;
 	case 6:
-		strata_edit_mtime(index, i, plan_byte(plan), plan_byte(plan) % 2 * 500000000u);
+		strata_plan_mtime(index, i, plan_byte(plan), plan_byte(plan) % 2 * 500000000u);
 		break;
 	case 7:
 		record(&records, "SCHILY.xattr.user.new", "value", 5);
-		(void)strata_edit_records(index, i, records.data, records.len, &err);
+		(void)strata_plan_records(index, i, records.data, records.len, &err);
 		break;
 	case 8:
-		(void)strata_edit_text(index, i, STRATA_TAR_UNAME, "somebody", 8, &err);
+		(void)strata_plan_text(index, i, STRATA_TAR_UNAME, "somebody", 8, &err);
 		break;
 	default:
 		if (e->typeflag == '0' || e->typeflag == 0 || e->typeflag == 'S')
-			(void)strata_edit_content(index, i, text, strlen(text), &err);
+			(void)strata_plan_content(index, i, text, strlen(text), &err);
 	}
 	strata_buf_free(&records);
 }
@@ -123,8 +123,8 @@ static void check_entries(struct strata_index *old, struct strata_index *now, co
 	struct strata_err err;
 	uint32_t k = 0;
 
-	CHECK(strata_index_spool(old, "/dev/shm", NULL, &err) == 0);
-	CHECK(strata_index_spool(now, "/dev/shm", NULL, &err) == 0);
+	CHECK(strata_index_inflate(old, "/dev/shm", NULL, &err) == 0);
+	CHECK(strata_index_inflate(now, "/dev/shm", NULL, &err) == 0);
 	for (uint32_t i = 0; i < old->count; i++) {
 		if (old->entries[i].dropped)
 			continue;
@@ -136,15 +136,15 @@ static void check_entries(struct strata_index *old, struct strata_index *now, co
 	CHECK(k == now->count);
 }
 
-static void check_written(struct strata_index *old, const struct strata_edit_options *options,
+static void check_written(struct strata_index *old, const struct strata_plan_options *options,
                           const bool *touched)
 {
 	struct strata_file *to = temp();
-	struct strata_edit_result result;
+	struct strata_plan_result result;
 	struct strata_index now = {0};
 	struct strata_err err = {"", ""};
 
-	if (strata_edit_write(old, options, to, &result, &err) == 0) {
+	if (strata_plan_write(old, options, to, &result, &err) == 0) {
 		CHECK(strata_file_size(to) == result.size);
 		if (scan(&now, to, result.size, options->compression, &err) < 0) {
 			fprintf(stderr, "%s %s\n", err.code, err.msg);
@@ -168,7 +168,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	static const enum strata_compression formats[] = {STRATA_NONE, STRATA_NONE, STRATA_GZIP,
 	                                                  STRATA_ZSTD};
 	struct plan plan = plan_take(&data, &size, PLAN);
-	struct strata_edit_options options = {.temp_dir = "/dev/shm", .level = 1};
+	struct strata_plan_options options = {.temp_dir = "/dev/shm", .level = 1};
 	bool touched[ENTRIES_MAX] = {false};
 	struct strata_index index = {0};
 	struct strata_file *f = temp();

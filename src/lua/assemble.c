@@ -5,15 +5,15 @@
 
 #include "lua/objects.h"
 
-static struct strata_compose *check_compose(lua_State *L)
+static struct strata_assemble *check_compose(lua_State *L)
 {
-	return strata_check_object(L, 1, COMPOSE_TYPE);
+	return strata_check_object(L, 1, ASSEMBLE_TYPE);
 }
 
 /* compose() -> Compose. Its user value is the list of its indexes. */
 static int compose_new(lua_State *L)
 {
-	strata_new_object(L, COMPOSE_TYPE, sizeof(struct strata_compose));
+	strata_new_object(L, ASSEMBLE_TYPE, sizeof(struct strata_assemble));
 	lua_newtable(L);
 	strata_setuservalue(L, -2);
 	return 1;
@@ -22,7 +22,7 @@ static int compose_new(lua_State *L)
 /* compose:source(index) -> its number | nil, message, code. The index must not have been edited. */
 static int compose_source(lua_State *L)
 {
-	struct strata_compose *c = check_compose(L);
+	struct strata_assemble *c = check_compose(L);
 	struct strata_index *index = strata_check_scanned(L, 2);
 	struct strata_err err;
 	uint32_t source;
@@ -31,7 +31,7 @@ static int compose_source(lua_State *L)
 	strata_getuservalue(L, 1);
 	lua_pushvalue(L, 2);
 	lua_rawseti(L, -2, (int)c->source_count + 1);
-	if (strata_compose_source(c, index, &source, &err) < 0)
+	if (strata_assemble_index(c, index, &source, &err) < 0)
 		return strata_push_error(L, &err);
 	lua_pushinteger(L, (lua_Integer)source + 1);
 	return 1;
@@ -40,7 +40,7 @@ static int compose_source(lua_State *L)
 /* compose:add(source, entry number [, name [, linkpath]]) -> true | nil, message, code */
 static int compose_add(lua_State *L)
 {
-	struct strata_compose *c = check_compose(L);
+	struct strata_assemble *c = check_compose(L);
 	lua_Integer source = strata_check_integer(L, 2);
 	lua_Integer entry = strata_check_integer(L, 3);
 	size_t name_len = 0, linkpath_len = 0;
@@ -55,8 +55,8 @@ static int compose_add(lua_State *L)
 	strata_check_scanned(L, lua_gettop(L));
 	luaL_argcheck(L, entry >= 1 && entry <= (lua_Integer)c->sources[source - 1]->count, 3,
 	              "out of range");
-	if (strata_compose_add(c, (uint32_t)source - 1, (uint32_t)entry - 1, name, name_len,
-	                       linkpath, linkpath_len, &err) < 0)
+	if (strata_assemble_add(c, (uint32_t)source - 1, (uint32_t)entry - 1, name, name_len,
+	                        linkpath, linkpath_len, &err) < 0)
 		return strata_push_error(L, &err);
 	lua_pushboolean(L, 1);
 	return 1;
@@ -65,13 +65,13 @@ static int compose_add(lua_State *L)
 /* compose:bytes(blocks) -> true | nil, message, code */
 static int compose_bytes(lua_State *L)
 {
-	struct strata_compose *c = check_compose(L);
+	struct strata_assemble *c = check_compose(L);
 	size_t len;
 	const char *bytes = luaL_checklstring(L, 2, &len);
 	struct strata_err err;
 
 	luaL_argcheck(L, len % STRATA_TAR_BLOCK == 0 && len <= UINT32_MAX, 2, "no whole blocks");
-	if (strata_compose_bytes(c, bytes, len, &err) < 0)
+	if (strata_assemble_bytes(c, bytes, len, &err) < 0)
 		return strata_push_error(L, &err);
 	lua_pushboolean(L, 1);
 	return 1;
@@ -80,7 +80,7 @@ static int compose_bytes(lua_State *L)
 /* compose:range(file, offset, length) -> true | nil, message, code */
 static int compose_range(lua_State *L)
 {
-	struct strata_compose *c = check_compose(L);
+	struct strata_assemble *c = check_compose(L);
 	struct strata_file *file = strata_check_file(L, 2);
 	lua_Integer offset = strata_check_integer(L, 3);
 	lua_Integer len = strata_check_integer(L, 4);
@@ -88,7 +88,7 @@ static int compose_range(lua_State *L)
 
 	luaL_argcheck(L, offset >= 0, 3, "must not be negative");
 	luaL_argcheck(L, len >= 0, 4, "must not be negative");
-	if (strata_compose_range(c, file, (uint64_t)offset, (uint64_t)len, &err) < 0)
+	if (strata_assemble_range(c, file, (uint64_t)offset, (uint64_t)len, &err) < 0)
 		return strata_push_error(L, &err);
 	lua_pushboolean(L, 1);
 	return 1;
@@ -97,13 +97,13 @@ static int compose_range(lua_State *L)
 /* compose:disk(disk, number): the content of a file, padded -> true | nil, message, code */
 static int compose_disk(lua_State *L)
 {
-	struct strata_compose *c = check_compose(L);
-	struct strata_disk *disk = strata_check_disk(L, 2);
-	uint32_t number = strata_check_disk_number(L, 3, disk);
+	struct strata_assemble *c = check_compose(L);
+	struct strata_host_tree *disk = strata_check_host_tree(L, 2);
+	uint32_t number = strata_check_host_tree_number(L, 3, disk);
 	struct strata_err err;
 
 	luaL_argcheck(L, S_ISREG(disk->entries[number].mode), 3, "is no regular file");
-	if (strata_compose_disk(c, disk, number, &err) < 0)
+	if (strata_assemble_host_file(c, disk, number, &err) < 0)
 		return strata_push_error(L, &err);
 	lua_pushboolean(L, 1);
 	return 1;
@@ -118,11 +118,11 @@ static int compose_count(lua_State *L)
 
 static int compose_gc(lua_State *L)
 {
-	strata_compose_free(check_compose(L));
+	strata_assemble_free(check_compose(L));
 	return 0;
 }
 
-void strata_lua_register_compose(lua_State *L)
+void strata_lua_register_assemble(lua_State *L)
 {
 	static const luaL_Reg methods[] = {{"source", compose_source},
 	                                   {"add", compose_add},
@@ -134,6 +134,6 @@ void strata_lua_register_compose(lua_State *L)
 	static const luaL_Reg meta[] = {{"__gc", compose_gc}, {NULL, NULL}};
 	static const luaL_Reg functions[] = {{"compose", compose_new}, {NULL, NULL}};
 
-	strata_register_type(L, COMPOSE_TYPE, methods, meta, NULL);
+	strata_register_type(L, ASSEMBLE_TYPE, methods, meta, NULL);
 	strata_set_functions(L, functions);
 }

@@ -73,20 +73,20 @@ void strata_lua_register_json(lua_State *L);
 void strata_lua_register_object(lua_State *L);
 void strata_lua_register_file(lua_State *L);
 void strata_lua_register_dir(lua_State *L);
-void strata_lua_register_spool(lua_State *L);
+void strata_lua_register_stdio(lua_State *L);
 void strata_lua_register_index(lua_State *L);
 void strata_lua_register_entry(lua_State *L);
 void strata_lua_register_tar(lua_State *L);
 void strata_lua_register_tree(lua_State *L);
-void strata_lua_register_compose(lua_State *L);
-void strata_lua_register_disk(lua_State *L);
+void strata_lua_register_assemble(lua_State *L);
+void strata_lua_register_host_tree(lua_State *L);
 void strata_lua_register_job(lua_State *L);
 void strata_lua_register_apply(lua_State *L);
 void strata_lua_register_host(lua_State *L);
 void strata_lua_register_digest(lua_State *L);
-void strata_lua_register_stream_tar(lua_State *L);
-void strata_lua_register_stream_inflate(lua_State *L);
-void strata_lua_register_stream_deflate(lua_State *L);
-void strata_lua_register_stream_digest(lua_State *L);
+void strata_lua_register_push_tar(lua_State *L);
+void strata_lua_register_push_inflate(lua_State *L);
+void strata_lua_register_push_deflate(lua_State *L);
+void strata_lua_register_push_digest(lua_State *L);
 
 #endif

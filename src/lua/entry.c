@@ -200,7 +200,7 @@ static int entry_replace(lua_State *L)
 	if (strcmp(strata_entry_type_name(index->entries[number].typeflag), "file") != 0)
 		return luaL_error(L, "only a file's content can be replaced, not that of a %s",
 		                  strata_entry_type_name(index->entries[number].typeflag));
-	if (strata_edit_content(index, number, data, len, &err) < 0)
+	if (strata_plan_content(index, number, data, len, &err) < 0)
 		return luaL_error(L, "%s", err.msg);
 	lua_settop(L, 1);
 	return 1;
@@ -211,7 +211,7 @@ static int entry_drop(lua_State *L)
 {
 	struct lua_entry *entry = check_entry(L, 1);
 
-	strata_edit_drop(&entry->owner->index, entry->number);
+	strata_plan_drop(&entry->owner->index, entry->number);
 	return 0;
 }
 

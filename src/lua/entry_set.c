@@ -51,7 +51,7 @@ static void set_mtime(lua_State *L, struct strata_index *index, uint32_t number)
 		sec++;
 		ticks = 0;
 	}
-	strata_edit_mtime(index, number, sec, (uint32_t)ticks * 100);
+	strata_plan_mtime(index, number, sec, (uint32_t)ticks * 100);
 }
 
 /* True when a component of the path is ".."; *is_root tells whether it has none but ".". */
@@ -85,7 +85,7 @@ static int set_path(lua_State *L, struct strata_index *index, uint32_t number,
 	if (is_root && e->typeflag != '5' &&
 	    !(e->path.len == 1 && *strata_index_text(index, e->path) == '.'))
 		luaL_error(L, "path: only a directory can be the root");
-	return strata_edit_path(index, number, path, len, err);
+	return strata_plan_path(index, number, path, len, err);
 }
 
 static int set_text(lua_State *L, struct strata_index *index, uint32_t number,
@@ -101,7 +101,7 @@ static int set_text(lua_State *L, struct strata_index *index, uint32_t number,
 	if (field == F_LINKPATH && (!strata_entry_has_link(e) || len == 0))
 		luaL_error(L, len == 0 ? "linkpath must not be empty"
 		                       : "linkpath: the entry is no link");
-	return strata_edit_text(index, number, which, text, len, err);
+	return strata_plan_text(index, number, which, text, len, err);
 }
 
 static void set_device(lua_State *L, struct strata_index *index, uint32_t number,
@@ -112,7 +112,7 @@ static void set_device(lua_State *L, struct strata_index *index, uint32_t number
 
 	if (!strata_entry_is_device(e))
 		luaL_error(L, "%s: the entry is no device", lua_tostring(L, 2));
-	strata_edit_device(index, number, field == F_MAJOR ? value : e->devmajor,
+	strata_plan_device(index, number, field == F_MAJOR ? value : e->devmajor,
 	                   field == F_MINOR ? value : e->devminor);
 }
 
@@ -127,7 +127,7 @@ static int set_xattrs(lua_State *L, struct strata_index *index, uint32_t number,
 	if (strata_xattr_records(L, 3, index->arena.data + e->pax.offset, e->pax.len, records,
 	                         err) < 0)
 		return -1;
-	return strata_edit_records(index, number, records->data ? records->data : "", records->len,
+	return strata_plan_records(index, number, records->data ? records->data : "", records->len,
 	                           err);
 }
 
@@ -147,22 +147,22 @@ int strata_set_entry_field(lua_State *L, struct strata_index *index, uint32_t nu
 		uint32_t mode = check_uint32(L, 3, "mode", 07777);
 
 		mode |= index->entries[number].mode & ~(uint32_t)07777;
-		strata_edit_number(index, number, STRATA_TAR_MODE, mode);
+		strata_plan_number(index, number, STRATA_TAR_MODE, mode);
 		return 0;
 	}
 	case F_UID:
-		strata_edit_number(index, number, STRATA_TAR_UID,
+		strata_plan_number(index, number, STRATA_TAR_UID,
 		                   check_uint32(L, 3, "uid", max_id));
 		return 0;
 	case F_GID:
-		strata_edit_number(index, number, STRATA_TAR_GID,
+		strata_plan_number(index, number, STRATA_TAR_GID,
 		                   check_uint32(L, 3, "gid", max_id));
 		return 0;
 	case F_MTIME:
 		set_mtime(L, index, number);
 		return 0;
 	case F_MTIME_NSEC:
-		strata_edit_mtime(index, number, index->entries[number].mtime,
+		strata_plan_mtime(index, number, index->entries[number].mtime,
 		                  check_uint32(L, 3, "mtime_nsec", 999999999));
 		return 0;
 	case F_MAJOR:

@@ -8,16 +8,16 @@
 
 #include "lua/objects.h"
 
-struct strata_disk *strata_check_disk(lua_State *L, int arg)
+struct strata_host_tree *strata_check_host_tree(lua_State *L, int arg)
 {
-	struct strata_disk **d = strata_check_object(L, arg, DISK_TYPE);
+	struct strata_host_tree **d = strata_check_object(L, arg, HOST_TREE_TYPE);
 
 	if (*d == NULL)
-		luaL_error(L, "attempt to use a closed %s", DISK_TYPE);
+		luaL_error(L, "attempt to use a closed %s", HOST_TREE_TYPE);
 	return *d;
 }
 
-uint32_t strata_check_disk_number(lua_State *L, int arg, const struct strata_disk *disk)
+uint32_t strata_check_host_tree_number(lua_State *L, int arg, const struct strata_host_tree *disk)
 {
 	lua_Integer number = strata_check_integer(L, arg);
 
@@ -30,27 +30,27 @@ static int disk_open(lua_State *L)
 {
 	const char *path = strata_check_path(L, 1);
 	lua_Integer max = strata_check_integer(L, 2);
-	struct strata_disk **d;
+	struct strata_host_tree **d;
 	struct strata_err err;
 
 	luaL_argcheck(L, max >= 1 && max < INT32_MAX, 2, "out of range");
-	d = strata_new_object(L, DISK_TYPE, sizeof(struct strata_disk *));
-	*d = strata_disk_new(path, (uint32_t)max, &err);
+	d = strata_new_object(L, HOST_TREE_TYPE, sizeof(struct strata_host_tree *));
+	*d = strata_host_tree_new(path, (uint32_t)max, &err);
 	return *d ? 1 : strata_push_error(L, &err);
 }
 
 /* disk:read(number) -> how many entries there are now | nil, message, code */
 static int disk_read(lua_State *L)
 {
-	struct strata_disk *d = strata_check_disk(L, 1);
-	uint32_t number = STRATA_DISK_NO_PARENT;
+	struct strata_host_tree *d = strata_check_host_tree(L, 1);
+	uint32_t number = STRATA_HOST_TREE_NO_PARENT;
 	struct strata_err err;
 
 	if (strata_check_integer(L, 2) != 0)
-		number = strata_check_disk_number(L, 2, d);
-	luaL_argcheck(L, number == STRATA_DISK_NO_PARENT || S_ISDIR(d->entries[number].mode), 2,
-	              "is no directory");
-	if (strata_disk_read(d, number, &err) < 0)
+		number = strata_check_host_tree_number(L, 2, d);
+	luaL_argcheck(L, number == STRATA_HOST_TREE_NO_PARENT || S_ISDIR(d->entries[number].mode),
+	              2, "is no directory");
+	if (strata_host_tree_list(d, number, &err) < 0)
 		return strata_push_error(L, &err);
 	lua_pushinteger(L, (lua_Integer)d->count);
 	return 1;
@@ -59,19 +59,19 @@ static int disk_read(lua_State *L)
 /* disk:drop(number) */
 static int disk_drop(lua_State *L)
 {
-	struct strata_disk *d = strata_check_disk(L, 1);
+	struct strata_host_tree *d = strata_check_host_tree(L, 1);
 
-	d->entries[strata_check_disk_number(L, 2, d)].dropped = true;
+	d->entries[strata_check_host_tree_number(L, 2, d)].dropped = true;
 	return 0;
 }
 
 /* disk:sort() -> how many entries are left | nil, message, code */
 static int disk_sort(lua_State *L)
 {
-	struct strata_disk *d = strata_check_disk(L, 1);
+	struct strata_host_tree *d = strata_check_host_tree(L, 1);
 	struct strata_err err;
 
-	if (strata_disk_sort(d, &err) < 0)
+	if (strata_host_tree_sort(d, &err) < 0)
 		return strata_push_error(L, &err);
 	lua_pushinteger(L, (lua_Integer)d->count);
 	return 1;
@@ -80,12 +80,12 @@ static int disk_sort(lua_State *L)
 /* disk:find(path) -> number | nil */
 static int disk_find(lua_State *L)
 {
-	struct strata_disk *d = strata_check_disk(L, 1);
+	struct strata_host_tree *d = strata_check_host_tree(L, 1);
 	size_t len;
 	const char *path = luaL_checklstring(L, 2, &len);
 	uint32_t number;
 
-	if (!strata_disk_find(d, path, len, &number))
+	if (!strata_host_tree_find(d, path, len, &number))
 		return 0;
 	lua_pushinteger(L, (lua_Integer)number + 1);
 	return 1;
@@ -121,10 +121,10 @@ static void set_number(lua_State *L, const char *key, int64_t value)
 
 static void set_xattrs(lua_State *L, const char *records, size_t len)
 {
-	struct strata_disk_xattr x;
+	struct strata_host_tree_xattr x;
 
 	lua_newtable(L);
-	while (strata_disk_xattr(&records, &len, &x)) {
+	while (strata_host_tree_xattr(&records, &len, &x)) {
 		lua_pushstring(L, x.name);
 		lua_pushlstring(L, x.value, x.len);
 		lua_rawset(L, -3);
@@ -133,7 +133,7 @@ static void set_xattrs(lua_State *L, const char *records, size_t len)
 }
 
 /* What names the file behind all its names, exact on any Lua. */
-static void set_inode(lua_State *L, const struct strata_disk_entry *e)
+static void set_inode(lua_State *L, const struct strata_host_tree_entry *e)
 {
 	const uint64_t id[2] = {e->dev, e->ino};
 
@@ -141,10 +141,11 @@ static void set_inode(lua_State *L, const struct strata_disk_entry *e)
 	lua_setfield(L, -2, "inode");
 }
 
-static void push_entry(lua_State *L, const struct strata_disk *d, const struct strata_disk_entry *e)
+static void push_entry(lua_State *L, const struct strata_host_tree *d,
+                       const struct strata_host_tree_entry *e)
 {
 	lua_newtable(L);
-	lua_pushlstring(L, e->path_len ? strata_disk_text(d, e->path) : "", e->path_len);
+	lua_pushlstring(L, e->path_len ? strata_host_tree_text(d, e->path) : "", e->path_len);
 	lua_setfield(L, -2, "path");
 	lua_pushstring(L, type_name(e->mode));
 	lua_setfield(L, -2, "type");
@@ -155,7 +156,7 @@ static void push_entry(lua_State *L, const struct strata_disk *d, const struct s
 	set_number(L, "mtime", e->mtime);
 	set_number(L, "mtime_nsec", e->mtime_nsec);
 	if (S_ISLNK(e->mode)) {
-		lua_pushlstring(L, strata_disk_text(d, e->linkpath), e->linkpath_len);
+		lua_pushlstring(L, strata_host_tree_text(d, e->linkpath), e->linkpath_len);
 		lua_setfield(L, -2, "linkpath");
 	}
 	if (S_ISCHR(e->mode) || S_ISBLK(e->mode)) {
@@ -163,14 +164,14 @@ static void push_entry(lua_State *L, const struct strata_disk *d, const struct s
 		set_number(L, "minor", e->devminor);
 	}
 	if (e->xattrs_len > 0)
-		set_xattrs(L, strata_disk_text(d, e->xattrs), e->xattrs_len);
+		set_xattrs(L, strata_host_tree_text(d, e->xattrs), e->xattrs_len);
 	if (!S_ISDIR(e->mode) && e->links > 1)
 		set_inode(L, e);
 	if (e->foreign) {
 		lua_pushboolean(L, 1);
 		lua_setfield(L, -2, "foreign");
 	}
-	if (e->parent != STRATA_DISK_NO_PARENT)
+	if (e->parent != STRATA_HOST_TREE_NO_PARENT)
 		set_number(L, "parent", (int64_t)e->parent + 1);
 }
 
@@ -181,21 +182,24 @@ static void push_entry(lua_State *L, const struct strata_disk *d, const struct s
  */
 static int disk_get(lua_State *L)
 {
-	struct strata_disk *d = strata_check_disk(L, 1);
+	struct strata_host_tree *d = strata_check_host_tree(L, 1);
 
 	if (strata_check_integer(L, 2) == 0)
 		push_entry(L, d, &d->self);
 	else
-		push_entry(L, d, &d->entries[strata_check_disk_number(L, 2, d)]);
+		push_entry(L, d, &d->entries[strata_check_host_tree_number(L, 2, d)]);
 	return 1;
 }
 
 /* disk:same_inode(number, other, its number) -> boolean: it is one file, not two */
 static int disk_same_inode(lua_State *L)
 {
-	struct strata_disk *a = strata_check_disk(L, 1), *b = strata_check_disk(L, 3);
-	const struct strata_disk_entry *x = &a->entries[strata_check_disk_number(L, 2, a)];
-	const struct strata_disk_entry *y = &b->entries[strata_check_disk_number(L, 4, b)];
+	struct strata_host_tree *a = strata_check_host_tree(L, 1),
+	                        *b = strata_check_host_tree(L, 3);
+	const struct strata_host_tree_entry *x =
+	        &a->entries[strata_check_host_tree_number(L, 2, a)];
+	const struct strata_host_tree_entry *y =
+	        &b->entries[strata_check_host_tree_number(L, 4, b)];
 
 	lua_pushboolean(L, x->dev == y->dev && x->ino == y->ino);
 	return 1;
@@ -204,14 +208,16 @@ static int disk_same_inode(lua_State *L)
 /* disk:same_content(number, other, its number) -> boolean | nil, message, code */
 static int disk_same_content(lua_State *L)
 {
-	struct strata_disk *a = strata_check_disk(L, 1), *b = strata_check_disk(L, 3);
-	uint32_t x = strata_check_disk_number(L, 2, a), y = strata_check_disk_number(L, 4, b);
+	struct strata_host_tree *a = strata_check_host_tree(L, 1),
+	                        *b = strata_check_host_tree(L, 3);
+	uint32_t x = strata_check_host_tree_number(L, 2, a),
+	         y = strata_check_host_tree_number(L, 4, b);
 	struct strata_err err;
 	int same;
 
 	luaL_argcheck(L, S_ISREG(a->entries[x].mode), 2, "is no regular file");
 	luaL_argcheck(L, S_ISREG(b->entries[y].mode), 4, "is no regular file");
-	same = strata_disk_same(a, x, b, y, &err);
+	same = strata_host_tree_same(a, x, b, y, &err);
 	if (same < 0)
 		return strata_push_error(L, &err);
 	lua_pushboolean(L, same);
@@ -220,15 +226,15 @@ static int disk_same_content(lua_State *L)
 
 static int disk_close(lua_State *L)
 {
-	struct strata_disk **d = strata_check_object(L, 1, DISK_TYPE);
-	struct strata_disk *closing = *d;
+	struct strata_host_tree **d = strata_check_object(L, 1, HOST_TREE_TYPE);
+	struct strata_host_tree *closing = *d;
 
 	*d = NULL;
-	strata_disk_unref(closing);
+	strata_host_tree_unref(closing);
 	return 0;
 }
 
-void strata_lua_register_disk(lua_State *L)
+void strata_lua_register_host_tree(lua_State *L)
 {
 	static const luaL_Reg methods[] = {{"read", disk_read},
 	                                   {"drop", disk_drop},
@@ -241,6 +247,6 @@ void strata_lua_register_disk(lua_State *L)
 	                                   {NULL, NULL}};
 	static const luaL_Reg functions[] = {{"open_disk", disk_open}, {NULL, NULL}};
 
-	strata_register_type(L, DISK_TYPE, methods, NULL, disk_close);
+	strata_register_type(L, HOST_TREE_TYPE, methods, NULL, disk_close);
 	strata_set_functions(L, functions);
 }

@@ -147,7 +147,7 @@ static int index_entries(lua_State *L)
 /* index:drop_marked() -> how many entries were dropped */
 static int index_drop_marked(lua_State *L)
 {
-	lua_pushinteger(L, (lua_Integer)strata_edit_drop_marked(strata_check_scanned(L, 1)));
+	lua_pushinteger(L, (lua_Integer)strata_plan_drop_marked(strata_check_scanned(L, 1)));
 	return 1;
 }
 

@@ -64,7 +64,7 @@ struct task_options {
 	struct strata_file *file;
 	struct strata_file *to;
 	struct strata_lua_index *index;
-	struct strata_compose *compose;
+	struct strata_assemble *compose;
 	struct strata_apply *apply;
 	int64_t offset;
 	int64_t size;
@@ -157,9 +157,9 @@ static const char *digest_field(lua_State *L, const char *field)
 }
 
 /* The Compose in a field of arg 2, whose indexes the job then holds; NULL when absent. */
-static struct strata_compose *compose_field(lua_State *L, const char *field)
+static struct strata_assemble *compose_field(lua_State *L, const char *field)
 {
-	struct strata_compose *compose = object_field(L, field, COMPOSE_TYPE);
+	struct strata_assemble *compose = object_field(L, field, ASSEMBLE_TYPE);
 	int top = lua_gettop(L);
 
 	if (compose == NULL)
@@ -245,7 +245,7 @@ static int fill_task(struct strata_task *task, const struct task_options *o, str
 		if (task->compose == NULL)
 			return strata_fail_nomem(err);
 		*task->compose = *o->compose;
-		*o->compose = (struct strata_compose){0};
+		*o->compose = (struct strata_assemble){0};
 	}
 	if (o->bytes == NULL)
 		return 0;
@@ -267,7 +267,7 @@ static int add_task(lua_State *L, enum strata_task_kind kind)
 
 	check_options(L, &options);
 	if (options.index == NULL &&
-	    (kind == STRATA_TASK_SCAN || kind == STRATA_TASK_WRITE || kind == STRATA_TASK_SPOOL))
+	    (kind == STRATA_TASK_SCAN || kind == STRATA_TASK_WRITE || kind == STRATA_TASK_INFLATE))
 		luaL_error(L, "field 'index' is missing");
 	if (options.file == NULL &&
 	    (kind == STRATA_TASK_HASH || kind == STRATA_TASK_RECODE || kind == STRATA_TASK_COPY))
@@ -276,7 +276,7 @@ static int add_task(lua_State *L, enum strata_task_kind kind)
 		luaL_error(L, "field 'target' is missing");
 	if (options.to == NULL && kind >= STRATA_TASK_WRITE && kind <= STRATA_TASK_BYTES)
 		luaL_error(L, "field 'to' is missing");
-	if (options.compose == NULL && kind == STRATA_TASK_COMPOSE)
+	if (options.compose == NULL && kind == STRATA_TASK_ASSEMBLE)
 		luaL_error(L, "field 'compose' is missing");
 	if (options.bytes == NULL && kind == STRATA_TASK_BYTES)
 		luaL_error(L, "field 'bytes' is missing");
@@ -335,7 +335,7 @@ static int job_copy(lua_State *L)
 /* job:compose{label, compose, to, compression, level, temp_dir}; takes what is in the Compose */
 static int job_compose(lua_State *L)
 {
-	return add_task(L, STRATA_TASK_COMPOSE);
+	return add_task(L, STRATA_TASK_ASSEMBLE);
 }
 
 /* job:bytes{label, bytes, to, to_offset} */
@@ -353,7 +353,7 @@ static int job_apply(lua_State *L)
 /* job:spool{label, index, temp_dir, max_bytes, max_ratio, max_zstd_window} */
 static int job_spool(lua_State *L)
 {
-	return add_task(L, STRATA_TASK_SPOOL);
+	return add_task(L, STRATA_TASK_INFLATE);
 }
 
 /* job:start([threads]) -> true | nil, message, code */

@@ -17,19 +17,19 @@ int luaopen_strata_core(lua_State *L)
 	strata_lua_register_digest(L);
 	strata_lua_register_file(L);
 	strata_lua_register_dir(L);
-	strata_lua_register_spool(L);
+	strata_lua_register_stdio(L);
 	strata_lua_register_index(L);
 	strata_lua_register_entry(L);
 	strata_lua_register_tar(L);
 	strata_lua_register_tree(L);
-	strata_lua_register_compose(L);
-	strata_lua_register_disk(L);
+	strata_lua_register_assemble(L);
+	strata_lua_register_host_tree(L);
 	strata_lua_register_job(L);
 	strata_lua_register_apply(L);
 	strata_lua_register_host(L);
-	strata_lua_register_stream_tar(L);
-	strata_lua_register_stream_inflate(L);
-	strata_lua_register_stream_deflate(L);
-	strata_lua_register_stream_digest(L);
+	strata_lua_register_push_tar(L);
+	strata_lua_register_push_inflate(L);
+	strata_lua_register_push_deflate(L);
+	strata_lua_register_push_digest(L);
 	return 1;
 }

@@ -12,19 +12,19 @@
 #define FILE_TYPE "strata.File"
 #define INDEX_TYPE "strata.Index"
 #define ENTRY_TYPE "strata.Entry"
-#define COMPOSE_TYPE \
-	"strata.Compose" /* a struct strata_compose; its user value lists its indexes */
+#define ASSEMBLE_TYPE \
+	"strata.Compose" /* a struct strata_assemble; its user value lists its indexes */
 #define APPLY_TYPE "strata.Target"
-#define DISK_TYPE "strata.Disk"
+#define HOST_TREE_TYPE "strata.Disk"
 
 /* strata.File holds a struct strata_file *, NULL when closed. */
 struct strata_file *strata_check_file(lua_State *L, int arg);
 
-/* strata.Disk holds a struct strata_disk *, NULL when closed. */
-struct strata_disk *strata_check_disk(lua_State *L, int arg);
+/* strata.Disk holds a struct strata_host_tree *, NULL when closed. */
+struct strata_host_tree *strata_check_host_tree(lua_State *L, int arg);
 
 /* The number (from 0) at arg of an entry of it. */
-uint32_t strata_check_disk_number(lua_State *L, int arg, const struct strata_disk *disk);
+uint32_t strata_check_host_tree_number(lua_State *L, int arg, const struct strata_host_tree *disk);
 
 /*
  * The name of a compression as its number; throws when it is unknown. NULL is

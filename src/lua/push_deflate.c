@@ -96,7 +96,7 @@ static int deflate_close(lua_State *L)
 	return 0;
 }
 
-void strata_lua_register_stream_deflate(lua_State *L)
+void strata_lua_register_push_deflate(lua_State *L)
 {
 	static const luaL_Reg methods[] = {{"write", deflate_write},
 	                                   {"finish", deflate_finish},

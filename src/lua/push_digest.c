@@ -66,7 +66,7 @@ static int digest_close(lua_State *L)
 	return 0;
 }
 
-void strata_lua_register_stream_digest(lua_State *L)
+void strata_lua_register_push_digest(lua_State *L)
 {
 	static const luaL_Reg methods[] = {{"update", digest_update},
 	                                   {"final", digest_final},

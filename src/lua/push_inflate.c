@@ -119,7 +119,7 @@ static int module_sniff(lua_State *L)
 	return 1;
 }
 
-void strata_lua_register_stream_inflate(lua_State *L)
+void strata_lua_register_push_inflate(lua_State *L)
 {
 	static const luaL_Reg methods[] = {{"feed", inflate_feed},
 	                                   {"read", inflate_read},

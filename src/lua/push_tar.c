@@ -195,7 +195,7 @@ static int parser_close(lua_State *L)
 	return 0;
 }
 
-void strata_lua_register_stream_tar(lua_State *L)
+void strata_lua_register_push_tar(lua_State *L)
 {
 	static const luaL_Reg methods[] = {{"feed", parser_feed},
 	                                   {"next", parser_next},

@@ -66,8 +66,8 @@ static int spool(lua_State *L)
 	struct strata_err err;
 
 	luaL_argcheck(L, max >= 0 && max <= 9007199254740992.0, 3, "out of range");
-	*f = strata_spool(from, from == stdin ? "standard input" : "stream", temp_dir,
-	                  (uint64_t)max, &err);
+	*f = strata_stdio_read(from, from == stdin ? "standard input" : "stream", temp_dir,
+	                       (uint64_t)max, &err);
 	return *f ? 1 : strata_push_error(L, &err);
 }
 
@@ -77,13 +77,13 @@ int strata_lua_file_send(lua_State *L)
 	FILE *to = check_stream(L, 2, stdout);
 	struct strata_err err;
 
-	if (strata_file_send(f, to, to == stdout ? "standard output" : "stream", &err) < 0)
+	if (strata_stdio_write(f, to, to == stdout ? "standard output" : "stream", &err) < 0)
 		return strata_push_error(L, &err);
 	lua_pushboolean(L, 1);
 	return 1;
 }
 
-void strata_lua_register_spool(lua_State *L)
+void strata_lua_register_stdio(lua_State *L)
 {
 	static const luaL_Reg functions[] = {{"spool", spool}, {NULL, NULL}};
 

@@ -220,37 +220,37 @@ static void names_of_the_dead_are_cleared_away_and_no_others(void)
 	close(fd);
 }
 
-static struct strata_disk *list_disk(const char *name)
+static struct strata_host_tree *list_disk(const char *name)
 {
 	struct strata_err err;
-	struct strata_disk *d = strata_disk_new(below(name), 100, &err);
+	struct strata_host_tree *d = strata_host_tree_new(below(name), 100, &err);
 
-	CHECK(d != NULL && strata_disk_read(d, STRATA_DISK_NO_PARENT, &err) == 0 &&
-	      strata_disk_sort(d, &err) == 0 && d->count == 1);
+	CHECK(d != NULL && strata_host_tree_list(d, STRATA_HOST_TREE_NO_PARENT, &err) == 0 &&
+	      strata_host_tree_sort(d, &err) == 0 && d->count == 1);
 	return d;
 }
 
 static void files_of_two_directories_are_compared(void)
 {
 	struct strata_err err;
-	struct strata_disk *one, *other;
+	struct strata_host_tree *one, *other;
 
 	CHECK(mkdir(below("one"), 0755) == 0 && mkdir(below("two"), 0755) == 0);
 	write_text("one/f", "text");
 	write_text("two/f", "texts");
 	one = list_disk("one");
 	other = list_disk("two");
-	CHECK(strata_disk_same(one, 0, other, 0, &err) == 0);
-	strata_disk_unref(other);
+	CHECK(strata_host_tree_same(one, 0, other, 0, &err) == 0);
+	strata_host_tree_unref(other);
 	write_text("two/f", "tent");
 	other = list_disk("two");
-	CHECK(strata_disk_same(one, 0, other, 0, &err) == 0);
-	CHECK(strata_disk_same(one, 0, one, 0, &err) == 1);
+	CHECK(strata_host_tree_same(one, 0, other, 0, &err) == 0);
+	CHECK(strata_host_tree_same(one, 0, one, 0, &err) == 1);
 	CHECK(unlink(below("two/f")) == 0);
-	CHECK(strata_disk_same(one, 0, other, 0, &err) < 0 && is_code(&err, "ENOENT"));
-	CHECK(strata_disk_same(other, 0, one, 0, &err) < 0 && is_code(&err, "ENOENT"));
-	strata_disk_unref(one);
-	strata_disk_unref(other);
+	CHECK(strata_host_tree_same(one, 0, other, 0, &err) < 0 && is_code(&err, "ENOENT"));
+	CHECK(strata_host_tree_same(other, 0, one, 0, &err) < 0 && is_code(&err, "ENOENT"));
+	strata_host_tree_unref(one);
+	strata_host_tree_unref(other);
 }
 
 int main(void)

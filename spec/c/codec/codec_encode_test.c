@@ -4,10 +4,10 @@
 static void gzip(const struct library *l, int level, const struct strata_buf *data,
                  struct pieces pieces, struct strata_buf *out)
 {
-	struct strata_packing packing = strata_gzip_packing(l->deflate, level);
+	struct strata_segment_codec packing = strata_gzip_segment_codec(l->deflate, level);
 	struct strata_err err;
 
-	encode_with(strata_pack_encoder_new(&packing, &err), data, pieces, out);
+	encode_with(strata_segment_encoder_new(&packing, &err), data, pieces, out);
 }
 
 /* ---- tests: gzip encoding ---------------------------------------------- */
@@ -130,27 +130,27 @@ static void a_segment_does_not_depend_on_those_before(void)
  */
 static void the_place_of_a_packer_does_not_show(void)
 {
-	enum { PACKERS = 8, SEGMENTS = 8192, LEN = 700 };
+	enum { ENCODERS = 8, SEGMENTS = 8192, LEN = 700 };
 	unsigned char in[LEN], *out = malloc(STRATA_GZIP_SEGMENT_ROOM);
 	struct strata_buf first = {0};
 	struct strata_err err;
 
 	for (size_t l = 0; l < LIBRARIES; l++) {
 		const struct strata_deflate *deflate = libraries[l].deflate;
-		void *packers[PACKERS];
+		void *encoders[ENCODERS];
 		size_t differ = 0;
 
-		for (size_t p = 0; p < PACKERS; p++)
-			packers[p] = deflate->open(1, &err);
+		for (size_t p = 0; p < ENCODERS; p++)
+			encoders[p] = deflate->open(1, &err);
 		random_state = 59;
 		for (size_t i = 0; i < SEGMENTS; i++) {
 			for (size_t b = 0; b < LEN; b++)
 				in[b] = (unsigned char)(random_u32() >> 5);
 			memcpy(in + 300, in, 64);
-			for (size_t p = 0; p < PACKERS; p++) {
+			for (size_t p = 0; p < ENCODERS; p++) {
 				size_t n;
 
-				CHECK(deflate->segment(packers[p], in, LEN, out, &n, &err) == 0);
+				CHECK(deflate->segment(encoders[p], in, LEN, out, &n, &err) == 0);
 				if (p == 0) {
 					first.len = 0;
 					append(&first, out, n);
@@ -159,8 +159,8 @@ static void the_place_of_a_packer_does_not_show(void)
 			}
 		}
 		CHECK(differ == 0);
-		for (size_t p = 0; p < PACKERS; p++)
-			deflate->close(packers[p]);
+		for (size_t p = 0; p < ENCODERS; p++)
+			deflate->close(encoders[p]);
 	}
 	strata_buf_free(&first);
 	free(out);
@@ -198,9 +198,9 @@ static void an_encoder_refuses_input_behind_the_end(void)
 /* Passes 64 MiB through encoder and decoder in step and compares on the way. */
 static void large_round_trip(const struct library *l, size_t total, bool noise)
 {
-	struct strata_packing packing = strata_gzip_packing(l->deflate, -1);
+	struct strata_segment_codec packing = strata_gzip_segment_codec(l->deflate, -1);
 	struct strata_err err;
-	struct strata_encoder *e = strata_pack_encoder_new(&packing, &err);
+	struct strata_encoder *e = strata_segment_encoder_new(&packing, &err);
 	struct strata_decoder *d = strata_gzip_decoder_new(l->inflate, &err);
 	struct strata_buf data = {0};
 	unsigned char *packed = malloc(100000), *plain = malloc(300000);
@@ -213,19 +213,19 @@ static void large_round_trip(const struct library *l, size_t total, bool noise)
 	else
 		append_mixed(&data, 5 * MIB + 12345);
 	while (!done) {
-		size_t at = fed % data.len, len = data.len - at, packed_len, before;
+		size_t at = fed % data.len, len = data.len - at, encoded_len, before;
 		const unsigned char *in = (const unsigned char *)data.data + at, *from = packed;
 
 		len = len < total - fed ? len : total - fed;
 		before = len;
 		if (strata_encoder_step(e, &in, &len, fed + len == total, packed, 100000,
-		                        &packed_len, &done, &err) < 0)
+		                        &encoded_len, &done, &err) < 0)
 			abort();
 		fed += before - len;
 		for (;;) {
 			size_t produced;
 
-			if (strata_decoder_step(d, &from, &packed_len, plain, 300000, &produced,
+			if (strata_decoder_step(d, &from, &encoded_len, plain, 300000, &produced,
 			                        &err) < 0)
 				abort();
 			for (size_t i = 0; i < produced;) {
@@ -237,7 +237,7 @@ static void large_round_trip(const struct library *l, size_t total, bool noise)
 				i += want;
 				checked += want;
 			}
-			if (packed_len == 0 && produced < 300000)
+			if (encoded_len == 0 && produced < 300000)
 				break;
 		}
 	}

@@ -39,10 +39,10 @@ static bool decodes_to(const struct strata_buf *stream, const struct strata_buf 
 
 static size_t segment_of(int level)
 {
-	struct strata_packing packing;
+	struct strata_segment_codec packing;
 	struct strata_err err;
 
-	if (strata_packing_init(&packing, STRATA_ZSTD, level, &err) < 0)
+	if (strata_segment_codec_init(&packing, STRATA_ZSTD, level, &err) < 0)
 		abort();
 	return packing.segment;
 }

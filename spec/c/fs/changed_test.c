@@ -92,24 +92,24 @@ static void a_file_that_was_listed_is_read_as_it_was_or_not(void)
 {
 	for (size_t i = 0; i < CHANGES; i++) {
 		struct strata_err err = {0};
-		struct strata_disk *d;
+		struct strata_host_tree *d;
 		int fd;
 
 		CHECK(mkdir(below("seen"), 0755) == 0);
 		write_text("seen/f", "text");
 		set_time("seen/f", 1000, 5);
-		d = strata_disk_new(below("seen"), 10, &err);
-		CHECK(d != NULL && strata_disk_read(d, STRATA_DISK_NO_PARENT, &err) == 0);
-		fd = strata_disk_open(d, 0, &err);
-		CHECK(fd >= 0 && strata_disk_check(d, 0, fd, &err) == 0);
+		d = strata_host_tree_new(below("seen"), 10, &err);
+		CHECK(d != NULL && strata_host_tree_list(d, STRATA_HOST_TREE_NO_PARENT, &err) == 0);
+		fd = strata_host_tree_open(d, 0, &err);
+		CHECK(fd >= 0 && strata_host_tree_check(d, 0, fd, &err) == 0);
 		changes[i]();
-		CHECK(strata_disk_open(d, 0, &err) < 0 && is_code(&err, "ESTALE"));
+		CHECK(strata_host_tree_open(d, 0, &err) < 0 && is_code(&err, "ESTALE"));
 		/* What is open is a file that was only renamed, in the last case. */
 		memset(&err, 0, sizeof(err));
-		CHECK(strata_disk_check(d, 0, fd, &err) < 0 && is_code(&err, "ESTALE"));
-		CHECK(strata_disk_check(d, 0, -1, &err) < 0 && is_code(&err, "EBADF"));
+		CHECK(strata_host_tree_check(d, 0, fd, &err) < 0 && is_code(&err, "ESTALE"));
+		CHECK(strata_host_tree_check(d, 0, -1, &err) < 0 && is_code(&err, "EBADF"));
 		close(fd);
-		strata_disk_unref(d);
+		strata_host_tree_unref(d);
 		unlink(below("seen/f"));
 		CHECK(rmdir(below("seen")) == 0);
 	}
@@ -137,18 +137,19 @@ static void a_file_that_was_opened_has_not_been_written_to_or_it_is_said(void)
 static void devices_are_listed_with_their_numbers(void)
 {
 	struct strata_err err;
-	struct strata_disk *d;
+	struct strata_host_tree *d;
 
 	if (geteuid() != 0)
 		return;
 	CHECK(mkdir(below("dev"), 0755) == 0);
 	CHECK(mknod(below("dev/b"), S_IFBLK | 0600, makedev(7, 3)) == 0);
 	CHECK(mknod(below("dev/c"), S_IFCHR | 0600, makedev(1, 5)) == 0);
-	d = strata_disk_new(below("dev"), 10, &err);
-	CHECK(d != NULL && strata_disk_read(d, STRATA_DISK_NO_PARENT, &err) == 0 && d->count == 2);
+	d = strata_host_tree_new(below("dev"), 10, &err);
+	CHECK(d != NULL && strata_host_tree_list(d, STRATA_HOST_TREE_NO_PARENT, &err) == 0 &&
+	      d->count == 2);
 	CHECK(d->entries[0].devmajor == 7 && d->entries[0].devminor == 3);
 	CHECK(d->entries[1].devmajor == 1 && d->entries[1].devminor == 5);
-	strata_disk_unref(d);
+	strata_host_tree_unref(d);
 }
 
 /* ---- what is undone -------------------------------------------------------------- */

@@ -34,105 +34,105 @@ static void make_tree(void)
 }
 
 /* All of it; whatever is in "gone" has been dropped. */
-static struct strata_disk *list(void)
+static struct strata_host_tree *list(void)
 {
-	struct strata_disk *d = strata_disk_new(base, 100, &err);
+	struct strata_host_tree *d = strata_host_tree_new(base, 100, &err);
 
-	CHECK(d != NULL && strata_disk_read(d, STRATA_DISK_NO_PARENT, &err) == 0);
+	CHECK(d != NULL && strata_host_tree_list(d, STRATA_HOST_TREE_NO_PARENT, &err) == 0);
 	for (uint32_t i = 0; i < d->count; i++) {
-		struct strata_disk_entry *e = &d->entries[i];
+		struct strata_host_tree_entry *e = &d->entries[i];
 
-		if (e->path_len == 4 && memcmp(strata_disk_text(d, e->path), "gone", 4) == 0)
+		if (e->path_len == 4 && memcmp(strata_host_tree_text(d, e->path), "gone", 4) == 0)
 			e->dropped = true;
 		if (S_ISDIR(e->mode))
-			CHECK(strata_disk_read(d, i, &err) == 0);
+			CHECK(strata_host_tree_list(d, i, &err) == 0);
 	}
-	CHECK(strata_disk_sort(d, &err) == 0);
+	CHECK(strata_host_tree_sort(d, &err) == 0);
 	return d;
 }
 
-static uint32_t number_of(const struct strata_disk *d, const char *path)
+static uint32_t number_of(const struct strata_host_tree *d, const char *path)
 {
 	uint32_t number = 0;
 
-	CHECK(strata_disk_find(d, path, strlen(path), &number));
+	CHECK(strata_host_tree_find(d, path, strlen(path), &number));
 	return number;
 }
 
 static void lists_in_order(void)
 {
 	static const char *const paths[] = {"d", "d-e", "d/e", "d/file", "d/other", "link"};
-	struct strata_disk *d = list();
+	struct strata_host_tree *d = list();
 	uint32_t number;
 
 	CHECK(d->count == 6);
 	for (uint32_t i = 0; i < d->count && i < 6; i++) {
-		const struct strata_disk_entry *e = &d->entries[i];
+		const struct strata_host_tree_entry *e = &d->entries[i];
 
 		CHECK(e->path_len == strlen(paths[i]));
-		CHECK(memcmp(strata_disk_text(d, e->path), paths[i], e->path_len) == 0);
+		CHECK(memcmp(strata_host_tree_text(d, e->path), paths[i], e->path_len) == 0);
 		CHECK(number_of(d, paths[i]) == i);
 	}
-	CHECK(d->entries[0].parent == STRATA_DISK_NO_PARENT && d->entries[3].parent == 0);
+	CHECK(d->entries[0].parent == STRATA_HOST_TREE_NO_PARENT && d->entries[3].parent == 0);
 	CHECK(S_ISLNK(d->entries[5].mode) && d->entries[5].linkpath_len == 6);
-	CHECK(!strata_disk_find(d, "gone/file", 9, &number));
-	CHECK(!strata_disk_find(d, "", 0, &number));
-	CHECK(strata_disk_same(d, 3, d, 4, &err) == 1);
-	strata_disk_unref(d);
+	CHECK(!strata_host_tree_find(d, "gone/file", 9, &number));
+	CHECK(!strata_host_tree_find(d, "", 0, &number));
+	CHECK(strata_host_tree_same(d, 3, d, 4, &err) == 1);
+	strata_host_tree_unref(d);
 }
 
 static void keeps_to_the_limit(void)
 {
-	struct strata_disk *d = strata_disk_new(base, 2, &err);
+	struct strata_host_tree *d = strata_host_tree_new(base, 2, &err);
 
-	CHECK(d != NULL && strata_disk_read(d, STRATA_DISK_NO_PARENT, &err) < 0);
+	CHECK(d != NULL && strata_host_tree_list(d, STRATA_HOST_TREE_NO_PARENT, &err) < 0);
 	CHECK(strcmp(err.code, "ELIMIT") == 0);
-	strata_disk_unref(d);
+	strata_host_tree_unref(d);
 }
 
 /* The size is that of the listing; what is not there any more names the file. */
 static void notices_a_file_that_shrinks(void)
 {
-	struct strata_disk *d = list();
+	struct strata_host_tree *d = list();
 	uint32_t number = number_of(d, "d/file");
-	int fd = strata_disk_open(d, number, &err);
+	int fd = strata_host_tree_open(d, number, &err);
 	char bytes[7];
 
 	CHECK(fd >= 0);
 	put("d/file", "con");
-	CHECK(strata_disk_fill(d, number, fd, bytes, sizeof(bytes), &err) < 0);
+	CHECK(strata_host_tree_read(d, number, fd, bytes, sizeof(bytes), &err) < 0);
 	CHECK(strcmp(err.code, "ESTALE") == 0 && strstr(err.msg, "'d/file'") != NULL);
-	CHECK(strata_disk_check(d, number, fd, &err) < 0);
+	CHECK(strata_host_tree_check(d, number, fd, &err) < 0);
 	CHECK(close(fd) == 0);
-	CHECK(strata_disk_open(d, number, &err) < 0 && strcmp(err.code, "ESTALE") == 0);
+	CHECK(strata_host_tree_open(d, number, &err) < 0 && strcmp(err.code, "ESTALE") == 0);
 	put("d/file", "content");
-	strata_disk_unref(d);
+	strata_host_tree_unref(d);
 }
 
 /* A compose keeps what it reads from, whoever lets go of it. */
 static void writes_content_and_padding(void)
 {
-	struct strata_disk *d = list();
+	struct strata_host_tree *d = list();
 	struct strata_file *to = strata_file_temp(NULL, &err);
 	struct strata_file *heads = strata_file_temp(NULL, &err);
-	struct strata_compose c = {0};
-	const struct strata_edit_options options = {.compression = STRATA_NONE};
-	struct strata_edit_result result;
+	struct strata_assemble c = {0};
+	const struct strata_plan_options options = {.compression = STRATA_NONE};
+	struct strata_plan_result result;
 	char block[512] = {'h'}, got[2048];
 
 	CHECK(to != NULL && heads != NULL);
 	CHECK(strata_file_write(heads, 0, block, sizeof(block), &err) == 0);
-	CHECK(strata_compose_range(&c, heads, 0, 256, &err) == 0);
-	CHECK(strata_compose_range(&c, heads, 256, 256, &err) == 0);
+	CHECK(strata_assemble_range(&c, heads, 0, 256, &err) == 0);
+	CHECK(strata_assemble_range(&c, heads, 256, 256, &err) == 0);
 	CHECK(c.range_count == 1);
-	CHECK(strata_compose_disk(&c, d, number_of(d, "d/file"), &err) == 0);
-	strata_disk_unref(d);
+	CHECK(strata_assemble_host_file(&c, d, number_of(d, "d/file"), &err) == 0);
+	strata_host_tree_unref(d);
 	strata_file_unref(heads);
-	CHECK(strata_compose_write(&c, &options, to, &result, &err) == 0);
+	CHECK(strata_assemble_write(&c, &options, to, &result, &err) == 0);
 	CHECK(result.size == sizeof(got));
 	CHECK(strata_file_read(to, 0, got, sizeof(got), &err) == 0);
 	CHECK(got[0] == 'h' && memcmp(got + 512, "content\0", 8) == 0 && got[1023] == 0);
-	strata_compose_free(&c);
+	strata_assemble_free(&c);
 	strata_file_unref(to);
 }
 

@@ -64,12 +64,12 @@ static void check_cases(int (*open_one)(int, const char *, int))
 
 static void names_stay_in_the_root(void)
 {
-	check_cases(strata_root_open);
+	check_cases(strata_resolve_in_root);
 }
 
 static void names_stay_in_the_root_by_the_walk(void)
 {
-	check_cases(strata_root_walk);
+	check_cases(strata_resolve_in_root_walk);
 }
 
 static int make_one(void *context, int dir, const char *name)
@@ -83,17 +83,17 @@ static void what_is_missing_is_made_inside(void)
 {
 	int made = 0;
 	struct strata_maker maker = {make_one, &made};
-	int fd = strata_root_make(root, "dangling/x", O_RDONLY, &maker);
+	int fd = strata_resolve_in_root_make(root, "dangling/x", O_RDONLY, &maker);
 
 	CHECK(fd >= 0 && made == 3 && is_same(fd, "new/deep/x"));
 	close(fd);
-	fd = strata_root_make(root, "file/y", O_RDONLY, &maker);
+	fd = strata_resolve_in_root_make(root, "file/y", O_RDONLY, &maker);
 	CHECK(fd >= 0 && made == 5 && is_same(fd, "file/y"));
 	close(fd);
-	fd = strata_root_make(root, "abs/b/../../../z", O_RDONLY, &maker);
+	fd = strata_resolve_in_root_make(root, "abs/b/../../../z", O_RDONLY, &maker);
 	CHECK(fd >= 0 && made == 6 && is_same(fd, "z"));
 	close(fd);
-	CHECK(strata_root_make(root, "loop/x", O_RDONLY, &maker) < 0 && made == 6);
+	CHECK(strata_resolve_in_root_make(root, "loop/x", O_RDONLY, &maker) < 0 && made == 6);
 }
 
 int main(void)

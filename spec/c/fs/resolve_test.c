@@ -171,12 +171,12 @@ static void check_cases(open_fn *open_one)
 
 static void names_stay_inside(void)
 {
-	check_cases(strata_beneath_open);
+	check_cases(strata_resolve_beneath);
 }
 
 static void names_stay_inside_by_the_walk(void)
 {
-	check_cases(strata_beneath_walk);
+	check_cases(strata_resolve_beneath_walk);
 }
 
 static void magic_links_are_refused(void)
@@ -186,8 +186,8 @@ static void magic_links_are_refused(void)
 
 	CHECK(proc >= 0);
 	for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
-		CHECK(strata_beneath_open(proc, names[i], O_PATH) == -ELOOP);
-		CHECK(strata_beneath_walk(proc, names[i], O_PATH) == -ELOOP);
+		CHECK(strata_resolve_beneath(proc, names[i], O_PATH) == -ELOOP);
+		CHECK(strata_resolve_beneath_walk(proc, names[i], O_PATH) == -ELOOP);
 	}
 	close(proc);
 }
@@ -198,16 +198,16 @@ static void long_names_are_refused(void)
 
 	memset(path, 'x', sizeof(path));
 	path[256] = '\0';
-	CHECK(strata_beneath_open(root, path, O_PATH) == -ENAMETOOLONG);
-	CHECK(strata_beneath_walk(root, path, O_PATH) == -ENAMETOOLONG);
+	CHECK(strata_resolve_beneath(root, path, O_PATH) == -ENAMETOOLONG);
+	CHECK(strata_resolve_beneath_walk(root, path, O_PATH) == -ENAMETOOLONG);
 	for (size_t i = 0; i < sizeof(path) - 1; i += 2)
 		memcpy(path + i, "./", 2);
 	path[4096] = '\0';
-	CHECK(strata_beneath_open(root, path, O_PATH) == -ENAMETOOLONG);
-	CHECK(strata_beneath_walk(root, path, O_PATH) == -ENAMETOOLONG);
+	CHECK(strata_resolve_beneath(root, path, O_PATH) == -ENAMETOOLONG);
+	CHECK(strata_resolve_beneath_walk(root, path, O_PATH) == -ENAMETOOLONG);
 	path[4095] = '\0';
-	CHECK(opens(strata_beneath_open, path, O_PATH, ".") == 0);
-	CHECK(opens(strata_beneath_walk, path, O_PATH, ".") == 0);
+	CHECK(opens(strata_resolve_beneath, path, O_PATH, ".") == 0);
+	CHECK(opens(strata_resolve_beneath_walk, path, O_PATH, ".") == 0);
 }
 
 static void the_walk_follows_as_many_links_as_the_kernel(void)
@@ -221,8 +221,9 @@ static void the_walk_follows_as_many_links_as_the_kernel(void)
 	}
 	for (int i = 38; i <= 42; i++) {
 		snprintf(name, sizeof(name), "chain%d", i);
-		CHECK(opens(strata_beneath_open, name, O_PATH, "f") == (i <= 40 ? 0 : ELOOP));
-		CHECK(opens(strata_beneath_walk, name, O_PATH, "f") == (i <= 40 ? 0 : ELOOP));
+		CHECK(opens(strata_resolve_beneath, name, O_PATH, "f") == (i <= 40 ? 0 : ELOOP));
+		CHECK(opens(strata_resolve_beneath_walk, name, O_PATH, "f") ==
+		      (i <= 40 ? 0 : ELOOP));
 	}
 }
 
@@ -237,7 +238,7 @@ static void the_walk_ends(void)
 	link_to(target, "zigzag");
 	for (int i = 0; i < 300; i++)
 		strcat(deep, "zigzag/");
-	fd = strata_beneath_walk(root, deep, O_PATH);
+	fd = strata_resolve_beneath_walk(root, deep, O_PATH);
 	CHECK(fd == -ELOOP);
 }
 
@@ -273,8 +274,8 @@ static void the_walk_agrees_with_the_kernel(void)
 			if (k + 1 < n || pick(4) == 0)
 				strcat(path, "/");
 		}
-		one = strata_beneath_open(root, path, flag);
-		other = strata_beneath_walk(root, path, flag);
+		one = strata_resolve_beneath(root, path, flag);
+		other = strata_resolve_beneath_walk(root, path, flag);
 		if (!CHECK((one < 0 ? one : 0) == (other < 0 ? other : 0)))
 			printf("  '%s' (%x): %d, %d\n", path, (unsigned)flag, one, other);
 		if (one >= 0 && other >= 0) {
@@ -294,8 +295,8 @@ static void neither_way_leaks_descriptors(void)
 
 	close(before);
 	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
-		opens(strata_beneath_open, cases[i].path, cases[i].flags, cases[i].same);
-		opens(strata_beneath_walk, cases[i].path, cases[i].flags, cases[i].same);
+		opens(strata_resolve_beneath, cases[i].path, cases[i].flags, cases[i].same);
+		opens(strata_resolve_beneath_walk, cases[i].path, cases[i].flags, cases[i].same);
 	}
 	after = dup(0);
 	close(after);
@@ -356,7 +357,7 @@ static int status_without_openat2(unsigned errnum)
 		if (!forbid_openat2(errnum) || syscall(SYS_openat2, root, "f", NULL, 0) != -1 ||
 		    errno != (int)errnum)
 			_exit(2);
-		check_cases(strata_beneath_open);
+		check_cases(strata_resolve_beneath);
 		use_directory();
 		fflush(stdout);
 		_exit(check_state.failing ? 1 : 0);

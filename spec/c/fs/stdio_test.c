@@ -59,7 +59,7 @@ static bool send_breaks(const char *buffered)
 	int rc;
 
 	fputs(buffered, to);
-	rc = strata_file_send(f, to, "stream", &err);
+	rc = strata_stdio_write(f, to, "stream", &err);
 	fclose(to);
 	strata_file_unref(f);
 	return rc == -1 && strcmp(err.code, "EPIPE") == 0 &&
@@ -149,12 +149,12 @@ static void what_is_sent_can_be_spooled(void)
 	char first[8] = "";
 
 	CHECK(fputs("before ", stream) >= 0);
-	CHECK(strata_file_send(f, stream, "stream", &err) == 0);
+	CHECK(strata_stdio_write(f, stream, "stream", &err) == 0);
 	CHECK(ftell(stream) == (long)(7 + SIZE));
 	CHECK(fputs("after", stream) >= 0);
 	rewind(stream);
 	CHECK(fgets(first, 8, stream) && strcmp(first, "before ") == 0);
-	copy = strata_spool(stream, "stream", NULL, UINT64_MAX, &err);
+	copy = strata_stdio_read(stream, "stream", NULL, UINT64_MAX, &err);
 	CHECK(copy && strata_file_size(copy) == SIZE + 5);
 	CHECK(copy && strata_file_read(copy, SIZE, first, 5, &err) == 0);
 	CHECK(memcmp(first, "after", 5) == 0);
@@ -170,8 +170,8 @@ static void what_is_read_only_cannot_be_sent_to(void)
 	FILE *in = fopen("/dev/null", "r"), *out = fopen("/dev/null", "w");
 	struct strata_err err = {"", ""};
 
-	CHECK(strata_file_send(f, in, "stream", &err) == -1 && strcmp(err.code, "EBADF") == 0);
-	CHECK(strata_spool(out, "stream", NULL, UINT64_MAX, &err) == NULL &&
+	CHECK(strata_stdio_write(f, in, "stream", &err) == -1 && strcmp(err.code, "EBADF") == 0);
+	CHECK(strata_stdio_read(out, "stream", NULL, UINT64_MAX, &err) == NULL &&
 	      strcmp(err.code, "EBADF") == 0);
 	fclose(in);
 	fclose(out);
@@ -184,7 +184,7 @@ static void a_full_disk_is_told(void)
 	FILE *to = fopen("/dev/full", "w");
 	struct strata_err err = {"", ""};
 
-	CHECK(strata_file_send(f, to, "stream", &err) == -1 && strcmp(err.code, "ENOSPC") == 0);
+	CHECK(strata_stdio_write(f, to, "stream", &err) == -1 && strcmp(err.code, "ENOSPC") == 0);
 	fclose(to);
 	strata_file_unref(f);
 }
@@ -282,7 +282,7 @@ static void a_slow_writer_is_waited_for(void)
 	close(ends[1]);
 	from = fdopen(ends[0], "r");
 	interrupt_every(1000);
-	copy = strata_spool(from, "stream", NULL, UINT64_MAX, &err);
+	copy = strata_stdio_read(from, "stream", NULL, UINT64_MAX, &err);
 	CHECK(copy != NULL && is_made_file(copy));
 	end_of_child(pid);
 	fclose(from);
@@ -308,7 +308,7 @@ static void a_slow_reader_is_waited_for(void)
 	close(ends[0]);
 	to = fdopen(ends[1], "w");
 	interrupt_every(1000);
-	CHECK(strata_file_send(f, to, "stream", &err) == 0);
+	CHECK(strata_stdio_write(f, to, "stream", &err) == 0);
 	fclose(to);
 	end_of_child(pid);
 	strata_file_unref(f);

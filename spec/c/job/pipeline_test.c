@@ -529,7 +529,7 @@ static void an_edited_layer_does_not_depend_on_the_threads(void)
 			strata_job_free(job);
 
 			for (uint32_t e = 0; e < index.count; e += 3)
-				strata_edit_drop(&index, e);
+				strata_plan_drop(&index, e);
 			job = new_job();
 			task = add(job, STRATA_TASK_WRITE, NULL, 0, STRATA_NONE);
 			task->index = &index;

@@ -1,8 +1,8 @@
 /*
- * Streams that are read ahead by the helpers of a crew: the same bytes, digests
+ * Streams that are read ahead by the helpers of a pool: the same bytes, digests
  * and errors as with one thread, within their buffers, and nothing left behind
  * when nobody wants the rest. Oracles are the data that went in and the stream
- * without a crew.
+ * without a pool.
  */
 #include <pthread.h>
 #include <time.h>
@@ -15,7 +15,7 @@
 #define HELPERS_MAX 4
 #define WANTED (STRATA_DIGEST_STORED | STRATA_DIGEST_PLAIN | STRATA_READ_AHEAD)
 
-/* ---- crews --------------------------------------------------------------- */
+/* ---- pools --------------------------------------------------------------- */
 
 struct team {
 	struct strata_work work;
@@ -25,9 +25,9 @@ struct team {
 	unsigned helpers;
 };
 
-static void *help(void *crew)
+static void *help(void *pool)
 {
-	strata_crew_help(crew);
+	strata_pool_work(pool);
 	return NULL;
 }
 
@@ -36,17 +36,17 @@ static void short_while(void)
 	nanosleep(&(struct timespec){.tv_nsec = 1000000}, NULL);
 }
 
-static bool is_helped(struct strata_crew *crew)
+static bool is_helped(struct strata_pool *pool)
 {
 	bool helped;
 
-	strata_crew_lock(crew);
-	helped = strata_crew_helped(crew);
-	strata_crew_unlock(crew);
+	strata_pool_lock(pool);
+	helped = strata_pool_has_workers(pool);
+	strata_pool_unlock(pool);
 	return helped;
 }
 
-/* Without helpers there is no crew. */
+/* Without helpers there is no pool. */
 static void team_begin(struct team *t, unsigned helpers)
 {
 	struct strata_err err;
@@ -56,13 +56,13 @@ static void team_begin(struct team *t, unsigned helpers)
 	t->work.progress = &t->progress;
 	if (helpers == 0)
 		return;
-	t->work.crew = strata_crew_new(helpers + 1, &err);
-	if (t->work.crew == NULL)
+	t->work.pool = strata_pool_new(helpers + 1, &err);
+	if (t->work.pool == NULL)
 		abort();
 	for (unsigned i = 0; i < helpers; i++)
-		if (pthread_create(&t->threads[i], NULL, help, t->work.crew) != 0)
+		if (pthread_create(&t->threads[i], NULL, help, t->work.pool) != 0)
 			abort();
-	while (!is_helped(t->work.crew))
+	while (!is_helped(t->work.pool))
 		short_while();
 }
 
@@ -70,10 +70,10 @@ static void team_end(struct team *t)
 {
 	if (t->helpers == 0)
 		return;
-	strata_crew_dismiss(t->work.crew);
+	strata_pool_stop(t->work.pool);
 	for (unsigned i = 0; i < t->helpers; i++)
 		pthread_join(t->threads[i], NULL);
-	strata_crew_free(t->work.crew);
+	strata_pool_free(t->work.pool);
 }
 
 /* ---- blobs --------------------------------------------------------------- */
@@ -123,23 +123,24 @@ struct outcome {
 static void read_stream(const struct strata_blob *blob, const struct strata_work *work,
                         struct outcome *o)
 {
-	struct strata_stream s = {0};
+	struct strata_blob_reader s = {0};
 	size_t len = STRATA_CHUNK, before;
 	const char *bytes;
 
 	*o = (struct outcome){.even = true};
-	if (strata_stream_open(&s, blob, WANTED, NULL, work, &o->err) < 0)
+	if (strata_blob_reader_open(&s, blob, WANTED, NULL, work, &o->err) < 0)
 		abort();
 	do {
 		before = len;
-		if (strata_stream_next(&s, &bytes, &len, &o->err) < 0)
+		if (strata_blob_reader_next(&s, &bytes, &len, &o->err) < 0)
 			break;
 		o->even = o->even && (before == STRATA_CHUNK || len == 0);
 		append(&o->bytes, bytes, len);
 	} while (len > 0);
-	if (o->err.code[0] == '\0' && strata_stream_digests(&s, o->stored, o->plain, &o->err) < 0)
+	if (o->err.code[0] == '\0' &&
+	    strata_blob_reader_digests(&s, o->stored, o->plain, &o->err) < 0)
 		abort();
-	strata_stream_close(&s);
+	strata_blob_reader_close(&s);
 }
 
 static bool is_digest_of(const char *digest, const struct strata_buf *data)
@@ -249,9 +250,9 @@ static uint64_t settled(struct team *t)
 
 static void helpers_read_ahead_as_far_as_the_buffers_go(void)
 {
-	const uint64_t ring = (uint64_t)STRATA_STREAM_CHUNKS * STRATA_CHUNK;
+	const uint64_t ring = (uint64_t)STRATA_BLOB_READER_CHUNKS * STRATA_CHUNK;
 	struct strata_buf data = {0}, stored = {0};
-	struct strata_stream s = {0};
+	struct strata_blob_reader s = {0};
 	struct strata_blob blob;
 	struct strata_err err;
 	const char *bytes;
@@ -261,18 +262,18 @@ static void helpers_read_ahead_as_far_as_the_buffers_go(void)
 	append_noise(&data, 20 * STRATA_CHUNK);
 	make_blob(STRATA_NONE, &data, &stored, &blob);
 	team_begin(&t, 1);
-	CHECK(strata_stream_open(&s, &blob, WANTED, NULL, &t.work, &err) == 0);
+	CHECK(strata_blob_reader_open(&s, &blob, WANTED, NULL, &t.work, &err) == 0);
 	CHECK(settled(&t) == ring);
-	CHECK(strata_stream_next(&s, &bytes, &len, &err) == 0 && len == STRATA_CHUNK);
+	CHECK(strata_blob_reader_next(&s, &bytes, &len, &err) == 0 && len == STRATA_CHUNK);
 	CHECK(settled(&t) == ring); /* that one is in use */
-	CHECK(strata_stream_next(&s, &bytes, &len, &err) == 0 && len == STRATA_CHUNK);
+	CHECK(strata_blob_reader_next(&s, &bytes, &len, &err) == 0 && len == STRATA_CHUNK);
 	CHECK(memcmp(bytes, data.data + STRATA_CHUNK, len) == 0);
 	CHECK(settled(&t) == ring + STRATA_CHUNK);
-	CHECK(!strata_stream_drained(&s));
-	while (len > 0 && strata_stream_next(&s, &bytes, &len, &err) == 0)
+	CHECK(!strata_blob_reader_drained(&s));
+	while (len > 0 && strata_blob_reader_next(&s, &bytes, &len, &err) == 0)
 		;
-	CHECK(len == 0 && strata_stream_drained(&s));
-	strata_stream_close(&s);
+	CHECK(len == 0 && strata_blob_reader_drained(&s));
+	strata_blob_reader_close(&s);
 	team_end(&t);
 	strata_file_unref(blob.file);
 	strata_buf_free(&data);
@@ -282,7 +283,7 @@ static void helpers_read_ahead_as_far_as_the_buffers_go(void)
 static void a_short_stream_is_drained_before_it_is_taken(void)
 {
 	struct strata_buf data = {0}, stored = {0};
-	struct strata_stream s = {0};
+	struct strata_blob_reader s = {0};
 	struct strata_blob blob;
 	struct strata_err err;
 	struct team t;
@@ -290,11 +291,11 @@ static void a_short_stream_is_drained_before_it_is_taken(void)
 	append_noise(&data, 3 * STRATA_CHUNK);
 	make_blob(STRATA_GZIP, &data, &stored, &blob);
 	team_begin(&t, 1);
-	CHECK(strata_stream_open(&s, &blob, WANTED, NULL, &t.work, &err) == 0);
-	for (int i = 0; i < 10000 && !strata_stream_drained(&s); i++)
+	CHECK(strata_blob_reader_open(&s, &blob, WANTED, NULL, &t.work, &err) == 0);
+	for (int i = 0; i < 10000 && !strata_blob_reader_drained(&s); i++)
 		short_while();
-	CHECK(strata_stream_drained(&s));
-	strata_stream_close(&s);
+	CHECK(strata_blob_reader_drained(&s));
+	strata_blob_reader_close(&s);
 	team_end(&t);
 	strata_file_unref(blob.file);
 	strata_buf_free(&data);
@@ -316,15 +317,15 @@ static void whoever_stops_early_leaves_nothing_behind(void)
 	for (size_t c = 0; c < COMPRESSIONS; c++) {
 		make_blob(compressions[c], &data, &stored, &blob);
 		for (int taken = 0; taken < 20; taken++) {
-			struct strata_stream s = {0};
+			struct strata_blob_reader s = {0};
 			struct team t;
 			uint64_t read;
 
 			team_begin(&t, (unsigned)taken % (HELPERS_MAX + 1));
-			CHECK(strata_stream_open(&s, &blob, WANTED, NULL, &t.work, &err) == 0);
+			CHECK(strata_blob_reader_open(&s, &blob, WANTED, NULL, &t.work, &err) == 0);
 			for (int i = 0; i < taken; i++)
-				CHECK(strata_stream_next(&s, &bytes, &len, &err) == 0);
-			strata_stream_close(&s);
+				CHECK(strata_blob_reader_next(&s, &bytes, &len, &err) == 0);
+			strata_blob_reader_close(&s);
 			read = t.progress;
 			team_end(&t);
 			CHECK(t.progress == read);
@@ -347,19 +348,19 @@ static void canceling_is_told_at_once(void)
 	append_mixed(&data, 8 * MIB);
 	make_blob(STRATA_GZIP, &data, &stored, &blob);
 	for (unsigned helpers = 0; helpers <= HELPERS_MAX; helpers++) {
-		struct strata_stream s = {0};
+		struct strata_blob_reader s = {0};
 		struct team t;
 
 		team_begin(&t, helpers);
-		CHECK(strata_stream_open(&s, &blob, WANTED, NULL, &t.work, &err) == 0);
-		CHECK(strata_stream_next(&s, &bytes, &len, &err) == 0);
+		CHECK(strata_blob_reader_open(&s, &blob, WANTED, NULL, &t.work, &err) == 0);
+		CHECK(strata_blob_reader_next(&s, &bytes, &len, &err) == 0);
 		atomic_store(&t.cancel, true);
 		for (int i = 0; i < 2; i++) {
 			err.code[0] = '\0';
-			CHECK(strata_stream_next(&s, &bytes, &len, &err) == -1);
+			CHECK(strata_blob_reader_next(&s, &bytes, &len, &err) == -1);
 			CHECK(strcmp(err.code, "ECANCELED") == 0);
 		}
-		strata_stream_close(&s);
+		strata_blob_reader_close(&s);
 		team_end(&t);
 		CHECK(t.progress < stored.len);
 	}
@@ -369,7 +370,7 @@ static void canceling_is_told_at_once(void)
 }
 
 /* Two at once, as one layer's end and the next one's begin; one is left in the middle. */
-static void streams_of_one_crew_do_not_mix(void)
+static void streams_of_one_pool_do_not_mix(void)
 {
 	struct strata_buf data[2] = {{0}}, stored = {0}, out = {0};
 	struct strata_blob blobs[2];
@@ -383,24 +384,24 @@ static void streams_of_one_crew_do_not_mix(void)
 		make_blob(STRATA_GZIP, &data[i], &stored, &blobs[i]);
 	}
 	for (unsigned helpers = 0; helpers <= HELPERS_MAX; helpers++) {
-		struct strata_stream s[2] = {{0}, {0}};
+		struct strata_blob_reader s[2] = {{0}, {0}};
 		struct team t;
 
 		team_begin(&t, helpers);
 		for (int i = 0; i < 2; i++)
-			CHECK(strata_stream_open(&s[i], &blobs[i], WANTED, NULL, &t.work, &err) ==
-			      0);
+			CHECK(strata_blob_reader_open(&s[i], &blobs[i], WANTED, NULL, &t.work,
+			                              &err) == 0);
 		for (int i = 0; i < 5; i++)
-			CHECK(strata_stream_next(&s[0], &bytes, &len, &err) == 0);
+			CHECK(strata_blob_reader_next(&s[0], &bytes, &len, &err) == 0);
 		CHECK(memcmp(bytes, data[0].data + 4 * STRATA_CHUNK, len) == 0);
 		out.len = 0;
 		do {
-			CHECK(strata_stream_next(&s[1], &bytes, &len, &err) == 0);
+			CHECK(strata_blob_reader_next(&s[1], &bytes, &len, &err) == 0);
 			append(&out, bytes, len);
 		} while (len > 0);
 		CHECK(same(&out, &data[1]));
-		strata_stream_close(&s[0]);
-		strata_stream_close(&s[1]);
+		strata_blob_reader_close(&s[0]);
+		strata_blob_reader_close(&s[1]);
 		team_end(&t);
 	}
 	for (int i = 0; i < 2; i++) {
@@ -610,7 +611,7 @@ int main(void)
 	RUN(a_short_stream_is_drained_before_it_is_taken);
 	RUN(whoever_stops_early_leaves_nothing_behind);
 	RUN(canceling_is_told_at_once);
-	RUN(streams_of_one_crew_do_not_mix);
+	RUN(streams_of_one_pool_do_not_mix);
 	RUN(an_error_comes_behind_the_bytes_before_it);
 	RUN(the_first_trouble_of_the_layers_is_told);
 	return codec_end("stream");

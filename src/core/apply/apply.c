@@ -275,7 +275,7 @@ static int expect(const char *what, const char *expected, const char *got, struc
 
 /* A layer's bytes, and those of the next one while its last ones are applied. */
 struct reader {
-	struct strata_stream stream;
+	struct strata_blob_reader stream;
 	bool opened;
 	int status; /* of the opening, which is told when it is the layer's turn */
 	struct strata_err err;
@@ -287,15 +287,15 @@ static void open_reader(struct strata_apply *a, struct reader *r, size_t layer,
 	if (r->opened || layer >= a->layer_count)
 		return;
 	r->opened = true;
-	r->status =
-	        strata_stream_open(&r->stream, &a->layers[layer].blob,
-	                           STRATA_DIGEST_STORED | STRATA_DIGEST_PLAIN | STRATA_READ_AHEAD,
-	                           &a->options.inflate, work, &r->err);
+	r->status = strata_blob_reader_open(&r->stream, &a->layers[layer].blob,
+	                                    STRATA_DIGEST_STORED | STRATA_DIGEST_PLAIN |
+	                                            STRATA_READ_AHEAD,
+	                                    &a->options.inflate, work, &r->err);
 }
 
 static void close_reader(struct reader *r)
 {
-	strata_stream_close(&r->stream);
+	strata_blob_reader_close(&r->stream);
 	r->opened = false;
 }
 
@@ -317,15 +317,15 @@ static int read_layer(struct strata_apply *a, const struct apply_layer *layer,
 		return -1;
 	}
 	do {
-		if (strata_stream_next(&r->stream, &bytes, &len, err) < 0)
+		if (strata_blob_reader_next(&r->stream, &bytes, &len, err) < 0)
 			return -1;
-		if (strata_stream_drained(&r->stream))
+		if (strata_blob_reader_drained(&r->stream))
 			open_reader(a, &readers[(a->layer + 1) % 2], a->layer + 1, work);
 		if (len > 0 && apply_bytes(a, parser, bytes, len, err) < 0)
 			return -1;
 	} while (len > 0);
 	if (strata_tar_finish(parser, &findings, &end_offset, err) < 0 ||
-	    strata_stream_digests(&r->stream, digest, diff_id, err) < 0 ||
+	    strata_blob_reader_digests(&r->stream, digest, diff_id, err) < 0 ||
 	    expect("digest", layer->digest, digest, err) < 0 ||
 	    expect("diff_id", layer->diff_id, diff_id, err) < 0)
 		return -1;

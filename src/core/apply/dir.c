@@ -67,7 +67,7 @@ int apply_make_dir(struct strata_apply *a, int dir, const char *name, struct str
 	return 0;
 }
 
-/* For strata_root_make: the error itself is in *err. */
+/* For strata_resolve_in_root_make: the error itself is in *err. */
 static int make_missing(void *context, int dir, const char *name)
 {
 	struct making *making = context;
@@ -84,14 +84,14 @@ static int make_path(struct strata_apply *a, const char *path, struct strata_err
 	struct making making = {a, err};
 	struct strata_maker maker = {make_missing, &making};
 
-	return strata_root_make(a->root, path, DIR_FLAGS, &maker);
+	return strata_resolve_in_root_make(a->root, path, DIR_FLAGS, &maker);
 }
 
 static int open_path(struct strata_apply *a, const char *path, bool make, struct strata_err *err)
 {
 	if (a->options.overlay && a->layer > 0)
 		return apply_overlay_open(a, path, make, err);
-	return strata_root_open(a->root, path[0] != '\0' ? path : ".", DIR_FLAGS);
+	return strata_resolve_in_root(a->root, path[0] != '\0' ? path : ".", DIR_FLAGS);
 }
 
 bool apply_is_absent(int fd)
@@ -181,7 +181,7 @@ int apply_final_modes(struct strata_apply *a, struct strata_err *err)
 		qsort(a->modes, a->mode_count, sizeof(*a->modes), compare_modes);
 	for (size_t i = 0; i < a->mode_count; i++) {
 		const struct apply_mode *m = &a->modes[i];
-		cleanup_fd int fd = strata_root_open(a->root, m->path, DIR_FLAGS);
+		cleanup_fd int fd = strata_resolve_in_root(a->root, m->path, DIR_FLAGS);
 		struct stat st;
 
 		/* It may be gone, or have been replaced, since. */

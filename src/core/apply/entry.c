@@ -170,7 +170,7 @@ static int open_parent(struct strata_apply *a, const char *path, size_t base, bo
 		return -ECANCELED;
 	if (a->options.overlay && a->layer > 0)
 		return apply_overlay_target(a, parent.data, path + base, own, err);
-	return strata_root_open(a->root, base > 0 ? parent.data : ".", O_PATH | O_DIRECTORY);
+	return strata_resolve_in_root(a->root, base > 0 ? parent.data : ".", O_PATH | O_DIRECTORY);
 }
 
 /* In the place of a name: an empty file that stands for a link without one, until that comes. */

@@ -293,8 +293,8 @@ int apply_overlay_target(struct strata_apply *a, const char *parent, const char 
 	done.data[len] = '\0';
 	layer = apply_open_layer(a, found.layer);
 	return layer < 0 ? -errno
-	                 : strata_beneath_open(layer, len > 0 ? done.data : ".",
-	                                       O_PATH | O_DIRECTORY);
+	                 : strata_resolve_beneath(layer, len > 0 ? done.data : ".",
+	                                          O_PATH | O_DIRECTORY);
 }
 
 int apply_overlay_begin(struct strata_apply *a, struct strata_err *err)

@@ -2,8 +2,8 @@
  * SipHash-1-3 for tables whose keys come from input: with a random key nobody
  * can choose names that collide.
  */
-#ifndef STRATA_HASH_H
-#define STRATA_HASH_H
+#ifndef STRATA_SIPHASH_H
+#define STRATA_SIPHASH_H
 
 #include <stddef.h>
 #include <stdint.h>

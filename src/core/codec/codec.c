@@ -150,13 +150,13 @@ int strata_decoder_finish(struct strata_decoder *d, struct strata_err *err)
 
 #define LAST_ZSTD_LEVEL 19
 
-static struct strata_packing gzip_packing(int level)
+static struct strata_segment_codec gzip_packing(int level)
 {
 #ifdef STRATA_WITH_ISAL
 	if (level < FIRST_ZLIB_LEVEL)
-		return strata_gzip_packing(&strata_deflate_isal, level);
+		return strata_gzip_segment_codec(&strata_deflate_isal, level);
 #endif
-	return strata_gzip_packing(&strata_deflate_zlib, level);
+	return strata_gzip_segment_codec(&strata_deflate_zlib, level);
 }
 
 static int check_level(enum strata_compression c, int level, int first, int last,
@@ -168,8 +168,8 @@ static int check_level(enum strata_compression c, int level, int first, int last
 	                   strata_compression_name(c), first, last, level);
 }
 
-int strata_packing_init(struct strata_packing *p, enum strata_compression c, int level,
-                        struct strata_err *err)
+int strata_segment_codec_init(struct strata_segment_codec *p, enum strata_compression c, int level,
+                              struct strata_err *err)
 {
 	switch (c) {
 	case STRATA_GZIP:
@@ -180,7 +180,7 @@ int strata_packing_init(struct strata_packing *p, enum strata_compression c, int
 	case STRATA_ZSTD:
 		if (check_level(c, level, 1, LAST_ZSTD_LEVEL, err) < 0)
 			return -1;
-		*p = strata_zstd_packing(level);
+		*p = strata_zstd_segment_codec(level);
 		return 0;
 	default:
 		return strata_fail(err, "EUNSUPPORTED", "there is no encoder for %s",
@@ -191,11 +191,11 @@ int strata_packing_init(struct strata_packing *p, enum strata_compression c, int
 struct strata_encoder *strata_encoder_new(enum strata_compression c, int level,
                                           struct strata_err *err)
 {
-	struct strata_packing packing;
+	struct strata_segment_codec packing;
 
-	if (strata_packing_init(&packing, c, level, err) < 0)
+	if (strata_segment_codec_init(&packing, c, level, err) < 0)
 		return NULL;
-	return strata_pack_encoder_new(&packing, err);
+	return strata_segment_encoder_new(&packing, err);
 }
 
 void strata_encoder_free(struct strata_encoder *e)

@@ -45,30 +45,30 @@ static size_t store(unsigned char *out, const unsigned char *in, size_t len)
 	return (size_t)(out - start);
 }
 
-static void *gzip_open(const struct strata_packing *p, struct strata_err *err)
+static void *gzip_open(const struct strata_segment_codec *p, struct strata_err *err)
 {
 	return p->deflate->open(p->level, err);
 }
 
-static void gzip_close(const struct strata_packing *p, void *packer)
+static void gzip_close(const struct strata_segment_codec *p, void *encoder)
 {
-	p->deflate->close(packer);
+	p->deflate->close(encoder);
 }
 
-static int gzip_segment(const struct strata_packing *p, void *packer, const unsigned char *in,
-                        size_t len, unsigned char *out, size_t *out_len, uint32_t *crc,
-                        struct strata_err *err)
+static int gzip_segment(const struct strata_segment_codec *p, void *encoder,
+                        const unsigned char *in, size_t len, unsigned char *out, size_t *out_len,
+                        uint32_t *crc, struct strata_err *err)
 {
 	size_t n = 0;
 
-	if (p->deflate->segment(packer, in, len, out, &n, err) < 0)
+	if (p->deflate->segment(encoder, in, len, out, &n, err) < 0)
 		return -1;
 	*out_len = n == 0 || n > stored_size(len) ? store(out, in, len) : n;
 	*crc = p->deflate->crc(0, in, len);
 	return 0;
 }
 
-static size_t gzip_head(unsigned char out[STRATA_PACK_ENDS])
+static size_t gzip_head(unsigned char out[STRATA_SEGMENT_ENDS])
 {
 	memcpy(out, header, sizeof(header));
 	return sizeof(header);
@@ -80,7 +80,8 @@ static void store_le32(unsigned char *out, uint32_t v)
 		out[i] = (unsigned char)(v >> 8 * i);
 }
 
-static size_t gzip_tail(const struct strata_pack_sum *sum, unsigned char out[STRATA_PACK_ENDS])
+static size_t gzip_tail(const struct strata_segment_sum *sum,
+                        unsigned char out[STRATA_SEGMENT_ENDS])
 {
 	memcpy(out, final_block, sizeof(final_block));
 	store_le32(out + sizeof(final_block), sum->crc);
@@ -88,11 +89,12 @@ static size_t gzip_tail(const struct strata_pack_sum *sum, unsigned char out[STR
 	return sizeof(final_block) + 8;
 }
 
-static const struct strata_packing_ops gzip_ops = {gzip_open, gzip_close, gzip_segment, gzip_head,
-                                                   gzip_tail};
+static const struct strata_segment_codec_ops gzip_ops = {gzip_open, gzip_close, gzip_segment,
+                                                         gzip_head, gzip_tail};
 
-struct strata_packing strata_gzip_packing(const struct strata_deflate *library, int level)
+struct strata_segment_codec strata_gzip_segment_codec(const struct strata_deflate *library,
+                                                      int level)
 {
-	return (struct strata_packing){&gzip_ops, library, level, STRATA_GZIP_SEGMENT,
-	                               STRATA_GZIP_SEGMENT_ROOM};
+	return (struct strata_segment_codec){&gzip_ops, library, level, STRATA_GZIP_SEGMENT,
+	                                     STRATA_GZIP_SEGMENT_ROOM};
 }

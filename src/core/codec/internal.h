@@ -105,10 +105,11 @@ struct strata_decoder *strata_gzip_decoder_new(const struct strata_inflate *libr
                                                struct strata_err *err);
 struct strata_decoder *strata_zstd_decoder_new(struct strata_err *err);
 
-struct strata_packing strata_gzip_packing(const struct strata_deflate *library, int level);
-struct strata_packing strata_zstd_packing(int level);
+struct strata_segment_codec strata_gzip_segment_codec(const struct strata_deflate *library,
+                                                      int level);
+struct strata_segment_codec strata_zstd_segment_codec(int level);
 
-struct strata_encoder *strata_pack_encoder_new(const struct strata_packing *packing,
-                                               struct strata_err *err);
+struct strata_encoder *strata_segment_encoder_new(const struct strata_segment_codec *packing,
+                                                  struct strata_err *err);
 
 #endif

@@ -7,49 +7,50 @@
 
 #include "core/codec/internal.h"
 
-void strata_pack_sum_add(struct strata_pack_sum *sum, size_t len, uint32_t crc)
+void strata_segment_sum_add(struct strata_segment_sum *sum, size_t len, uint32_t crc)
 {
 	sum->crc = (uint32_t)crc32_combine(sum->crc, crc, (z_off_t)len);
 	sum->size += len;
 }
 
-struct pack_encoder {
+struct segment_encoder {
 	struct strata_encoder base;
-	struct strata_packing packing;
-	void *packer;
+	struct strata_segment_codec packing;
+	void *encoder;
 	unsigned char *pending; /* packed and not yet handed out */
 	size_t pending_start;
 	size_t pending_end;
 	unsigned char *segment; /* input of a segment that is not yet full */
 	size_t segment_len;
-	struct strata_pack_sum sum;
+	struct strata_segment_sum sum;
 	bool ended; /* the tail is in pending */
 };
 
 /* Packs one segment into `pending`, which is empty. */
-static int pack_segment(struct pack_encoder *e, const unsigned char *in, size_t len,
-                        struct strata_err *err)
+static int encode_segment(struct segment_encoder *e, const unsigned char *in, size_t len,
+                          struct strata_err *err)
 {
-	const struct strata_packing *p = &e->packing;
+	const struct strata_segment_codec *p = &e->packing;
 	uint32_t crc = 0;
 	size_t n = 0;
 
-	if (p->ops->segment(p, e->packer, in, len, e->pending, &n, &crc, err) < 0)
+	if (p->ops->segment(p, e->encoder, in, len, e->pending, &n, &crc, err) < 0)
 		return -1;
-	strata_pack_sum_add(&e->sum, len, crc);
+	strata_segment_sum_add(&e->sum, len, crc);
 	e->pending_start = 0;
 	e->pending_end = n;
 	return 0;
 }
 
-static void end_stream(struct pack_encoder *e)
+static void end_stream(struct segment_encoder *e)
 {
 	e->pending_start = 0;
 	e->pending_end = e->packing.ops->tail(&e->sum, e->pending);
 	e->ended = true;
 }
 
-static void hand_out(struct pack_encoder *e, unsigned char *out, size_t out_cap, size_t *produced)
+static void hand_out(struct segment_encoder *e, unsigned char *out, size_t out_cap,
+                     size_t *produced)
 {
 	size_t n = e->pending_end - e->pending_start;
 
@@ -65,7 +66,7 @@ static void hand_out(struct pack_encoder *e, unsigned char *out, size_t out_cap,
  * Takes input until a segment is complete and packs it. A whole segment in the
  * caller's memory is packed from there.
  */
-static int take_input(struct pack_encoder *e, const unsigned char **in, size_t *in_len, bool end,
+static int take_input(struct segment_encoder *e, const unsigned char **in, size_t *in_len, bool end,
                       struct strata_err *err)
 {
 	size_t n = e->packing.segment - e->segment_len;
@@ -73,7 +74,7 @@ static int take_input(struct pack_encoder *e, const unsigned char **in, size_t *
 	if (n > *in_len)
 		n = *in_len;
 	if (n == e->packing.segment) {
-		if (pack_segment(e, *in, n, err) < 0)
+		if (encode_segment(e, *in, n, err) < 0)
 			return -1;
 	} else if (n > 0) {
 		memcpy(e->segment + e->segment_len, *in, n);
@@ -83,18 +84,18 @@ static int take_input(struct pack_encoder *e, const unsigned char **in, size_t *
 	*in_len -= n;
 
 	if (e->segment_len == e->packing.segment || (end && *in_len == 0 && e->segment_len > 0)) {
-		if (pack_segment(e, e->segment, e->segment_len, err) < 0)
+		if (encode_segment(e, e->segment, e->segment_len, err) < 0)
 			return -1;
 		e->segment_len = 0;
 	}
 	return 0;
 }
 
-static int pack_step(struct strata_encoder *base, const unsigned char **in, size_t *in_len,
-                     bool end, unsigned char *out, size_t out_cap, size_t *produced, bool *done,
-                     struct strata_err *err)
+static int segment_encoder_step(struct strata_encoder *base, const unsigned char **in,
+                                size_t *in_len, bool end, unsigned char *out, size_t out_cap,
+                                size_t *produced, bool *done, struct strata_err *err)
 {
-	struct pack_encoder *e = (struct pack_encoder *)base;
+	struct segment_encoder *e = (struct segment_encoder *)base;
 
 	if (e->ended && *in_len > 0)
 		return strata_fail(err, "EINVAL", "encoder: input behind the end of the stream");
@@ -117,40 +118,41 @@ static int pack_step(struct strata_encoder *base, const unsigned char **in, size
 	}
 }
 
-static void pack_free(struct strata_encoder *base)
+static void segment_encoder_free(struct strata_encoder *base)
 {
-	struct pack_encoder *e = (struct pack_encoder *)base;
+	struct segment_encoder *e = (struct segment_encoder *)base;
 
-	if (e->packer)
-		e->packing.ops->close(&e->packing, e->packer);
+	if (e->encoder)
+		e->packing.ops->close(&e->packing, e->encoder);
 	free(e->pending);
 	free(e->segment);
 	free(e);
 }
 
-static const struct strata_encoder_ops pack_encoder_ops = {pack_step, pack_free};
+static const struct strata_encoder_ops segment_encoder_ops = {segment_encoder_step,
+                                                              segment_encoder_free};
 
-struct strata_encoder *strata_pack_encoder_new(const struct strata_packing *packing,
-                                               struct strata_err *err)
+struct strata_encoder *strata_segment_encoder_new(const struct strata_segment_codec *packing,
+                                                  struct strata_err *err)
 {
-	struct pack_encoder *e = calloc(1, sizeof(*e));
+	struct segment_encoder *e = calloc(1, sizeof(*e));
 
 	if (!e) {
 		strata_fail_nomem(err);
 		return NULL;
 	}
-	e->base.ops = &pack_encoder_ops;
+	e->base.ops = &segment_encoder_ops;
 	e->packing = *packing;
 	e->pending = malloc(packing->room);
 	e->segment = malloc(packing->segment);
 	if (!e->pending || !e->segment) {
-		pack_free(&e->base);
+		segment_encoder_free(&e->base);
 		strata_fail_nomem(err);
 		return NULL;
 	}
-	e->packer = packing->ops->open(packing, err);
-	if (!e->packer) {
-		pack_free(&e->base);
+	e->encoder = packing->ops->open(packing, err);
+	if (!e->encoder) {
+		segment_encoder_free(&e->base);
 		return NULL;
 	}
 	e->pending_end = packing->ops->head(e->pending);

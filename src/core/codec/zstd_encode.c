@@ -21,7 +21,7 @@
 #define LARGE_SEGMENT ((size_t)4 << 20)
 #define FIRST_LARGE_LEVEL 10
 
-static void *zstd_open(const struct strata_packing *p, struct strata_err *err)
+static void *zstd_open(const struct strata_segment_codec *p, struct strata_err *err)
 {
 	ZSTD_CCtx *ctx = ZSTD_createCCtx();
 
@@ -34,17 +34,17 @@ static void *zstd_open(const struct strata_packing *p, struct strata_err *err)
 	return ctx;
 }
 
-static void zstd_close(const struct strata_packing *p, void *packer)
+static void zstd_close(const struct strata_segment_codec *p, void *encoder)
 {
 	(void)p;
-	ZSTD_freeCCtx(packer);
+	ZSTD_freeCCtx(encoder);
 }
 
-static int zstd_segment(const struct strata_packing *p, void *packer, const unsigned char *in,
-                        size_t len, unsigned char *out, size_t *out_len, uint32_t *crc,
-                        struct strata_err *err)
+static int zstd_segment(const struct strata_segment_codec *p, void *encoder,
+                        const unsigned char *in, size_t len, unsigned char *out, size_t *out_len,
+                        uint32_t *crc, struct strata_err *err)
 {
-	size_t n = ZSTD_compress2(packer, out, p->room, in, len);
+	size_t n = ZSTD_compress2(encoder, out, p->room, in, len);
 
 	*crc = 0; /* every frame has its own */
 	if (ZSTD_isError(n) && ZSTD_getErrorCode(n) == ZSTD_error_memory_allocation)
@@ -55,13 +55,14 @@ static int zstd_segment(const struct strata_packing *p, void *packer, const unsi
 	return 0;
 }
 
-static size_t zstd_head(unsigned char out[STRATA_PACK_ENDS])
+static size_t zstd_head(unsigned char out[STRATA_SEGMENT_ENDS])
 {
 	(void)out;
 	return 0;
 }
 
-static size_t zstd_tail(const struct strata_pack_sum *sum, unsigned char out[STRATA_PACK_ENDS])
+static size_t zstd_tail(const struct strata_segment_sum *sum,
+                        unsigned char out[STRATA_SEGMENT_ENDS])
 {
 	/* Magic number, descriptor, size 0, an empty last block, the checksum of nothing. */
 	static const unsigned char empty[13] = {0x28, 0xb5, 0x2f, 0xfd, 0x24, 0,   0x01,
@@ -73,13 +74,13 @@ static size_t zstd_tail(const struct strata_pack_sum *sum, unsigned char out[STR
 	return sizeof(empty);
 }
 
-static const struct strata_packing_ops zstd_ops = {zstd_open, zstd_close, zstd_segment, zstd_head,
-                                                   zstd_tail};
+static const struct strata_segment_codec_ops zstd_ops = {zstd_open, zstd_close, zstd_segment,
+                                                         zstd_head, zstd_tail};
 
-struct strata_packing strata_zstd_packing(int level)
+struct strata_segment_codec strata_zstd_segment_codec(int level)
 {
 	size_t segment = level < FIRST_LARGE_LEVEL ? SEGMENT : LARGE_SEGMENT;
 
-	return (struct strata_packing){&zstd_ops, NULL, level < 0 ? DEFAULT_LEVEL : level, segment,
-	                               ZSTD_compressBound(segment)};
+	return (struct strata_segment_codec){&zstd_ops, NULL, level < 0 ? DEFAULT_LEVEL : level,
+	                                     segment, ZSTD_compressBound(segment)};
 }

@@ -189,7 +189,7 @@ static int fail_at(const struct strata_dir *dir, const char *path, int errnum,
 static int open_inside(const struct strata_dir *dir, const char *path, int flags,
                        struct strata_err *err)
 {
-	int fd = strata_beneath_open(dir->fd, path, flags);
+	int fd = strata_resolve_beneath(dir->fd, path, flags);
 
 	return fd >= 0 ? fd : fail_at(dir, path, -fd, err);
 }
@@ -206,7 +206,7 @@ int strata_dir_stat(const struct strata_dir *dir, const char *path, struct stat 
 
 int strata_dir_exists(const struct strata_dir *dir, const char *path, struct strata_err *err)
 {
-	cleanup_fd int fd = strata_beneath_open(dir->fd, path, O_PATH);
+	cleanup_fd int fd = strata_resolve_beneath(dir->fd, path, O_PATH);
 
 	if (fd == -ENOENT)
 		return 0;
@@ -312,7 +312,7 @@ int strata_dir_parent(const struct strata_dir *dir, const char *path, int flags)
 		memcpy(parent, path, len);
 		parent[len] = '\0';
 	}
-	return strata_beneath_open(dir->fd, parent, flags | O_DIRECTORY);
+	return strata_resolve_beneath(dir->fd, parent, flags | O_DIRECTORY);
 }
 
 /*
@@ -356,7 +356,7 @@ static int make_inside(struct strata_dir *dir, const char *path, struct strata_e
 	cleanup_free char *parent = NULL;
 	const char *name = strata_split_path(path, &parent);
 	cleanup_fd int fd =
-	        name ? strata_beneath_open(dir->fd, parent, O_PATH | O_DIRECTORY) : -ENOMEM;
+	        name ? strata_resolve_beneath(dir->fd, parent, O_PATH | O_DIRECTORY) : -ENOMEM;
 	struct stat st;
 
 	if (fd < 0)
@@ -369,7 +369,7 @@ static int make_inside(struct strata_dir *dir, const char *path, struct strata_e
 		unlinkat(fd, name, AT_REMOVEDIR);
 		return fail_at(dir, path, errnum, err);
 	}
-	if (strata_journal_directory(&dir->journal, path, &st, err) < 0) {
+	if (strata_undo_directory(&dir->journal, path, &st, err) < 0) {
 		unlinkat(fd, name, AT_REMOVEDIR);
 		return -1;
 	}
@@ -426,7 +426,7 @@ struct strata_file *strata_dir_create(struct strata_dir *dir, const char *path,
 	if (fd < 0)
 		return NULL;
 	if (fstat(fd, &st) == 0 && st.st_ino != dir->swept) {
-		strata_remove_stale(fd);
+		strata_remove_dead_temp_names(fd);
 		dir->swept = st.st_ino;
 	}
 	name = strrchr(plain, '/') ? strrchr(plain, '/') + 1 : plain;
@@ -489,12 +489,12 @@ int strata_dir_sync(struct strata_dir *dir, struct strata_err *err)
 
 int strata_dir_undo(struct strata_dir *dir, struct strata_err *err)
 {
-	return strata_journal_undo(dir, err);
+	return strata_undo_run(dir, err);
 }
 
 void strata_dir_keep(struct strata_dir *dir)
 {
-	strata_journal_forget(dir);
+	strata_undo_forget(dir);
 	if (dir->parent_fd >= 0)
 		close(dir->parent_fd);
 	dir->parent_fd = -1;

@@ -23,7 +23,7 @@ struct strata_record {
 	char *backup;  /* its second name in the same directory; NULL: it could not have one */
 };
 
-struct strata_journal {
+struct strata_undo {
 	struct strata_record *records;
 	size_t n;
 	size_t cap;
@@ -35,7 +35,7 @@ struct strata_dir {
 	int fd;
 	bool writable;
 	char *name;
-	struct strata_journal journal;
+	struct strata_undo journal;
 	ino_t swept; /* the directory in which stale names were looked for last */
 
 	/* When strata_dir_make made it: */
@@ -51,10 +51,10 @@ const char *strata_split_path(const char *path, char **parent);
 int strata_dir_parent(const struct strata_dir *dir, const char *path, int flags);
 
 /* undo.c */
-int strata_journal_directory(struct strata_journal *j, const char *path, const struct stat *st,
-                             struct strata_err *err);
-int strata_journal_undo(struct strata_dir *dir, struct strata_err *err);
-void strata_journal_forget(struct strata_dir *dir);
+int strata_undo_directory(struct strata_undo *j, const char *path, const struct stat *st,
+                          struct strata_err *err);
+int strata_undo_run(struct strata_dir *dir, struct strata_err *err);
+void strata_undo_forget(struct strata_dir *dir);
 
 /* Around the rename of output.c: before, and when it went well. */
 int strata_dir_publishing(const struct strata_output *o, const char *name, struct strata_err *err);

@@ -71,6 +71,6 @@ bool strata_lock_name(int fd);
 void strata_unlock_name(int fd);
 
 /* Removes the random names in a directory whose processes are gone. */
-void strata_remove_stale(int dir_fd);
+void strata_remove_dead_temp_names(int dir_fd);
 
 #endif

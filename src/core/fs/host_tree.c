@@ -25,7 +25,8 @@
 /* ---- messages ----------------------------------------------------------------- */
 
 /* Puts "directory: 'path'" before the message. */
-static int wrap(const struct strata_disk *d, const char *path, size_t len, struct strata_err *err)
+static int wrap(const struct strata_host_tree *d, const char *path, size_t len,
+                struct strata_err *err)
 {
 	char quoted[512];
 
@@ -33,23 +34,23 @@ static int wrap(const struct strata_disk *d, const char *path, size_t len, struc
 	return strata_err_wrap(err, "%s: %s", d->name, quoted);
 }
 
-static int fail_entry(const struct strata_disk *d, const struct strata_disk_entry *e, int errnum,
-                      const char *what, struct strata_err *err)
+static int fail_entry(const struct strata_host_tree *d, const struct strata_host_tree_entry *e,
+                      int errnum, const char *what, struct strata_err *err)
 {
 	strata_fail_errno(err, errnum, "%s", what);
-	return wrap(d, strata_disk_text(d, e->path), e->path_len, err);
+	return wrap(d, strata_host_tree_text(d, e->path), e->path_len, err);
 }
 
-static int fail_changed(const struct strata_disk *d, const struct strata_disk_entry *e,
+static int fail_changed(const struct strata_host_tree *d, const struct strata_host_tree_entry *e,
                         struct strata_err *err)
 {
 	strata_fail(err, "ESTALE", "was changed while it was read");
-	return wrap(d, strata_disk_text(d, e->path), e->path_len, err);
+	return wrap(d, strata_host_tree_text(d, e->path), e->path_len, err);
 }
 
 /* ---- the list ----------------------------------------------------------------- */
 
-static void set_stat(struct strata_disk_entry *e, const struct stat *st)
+static void set_stat(struct strata_host_tree_entry *e, const struct stat *st)
 {
 	e->dev = st->st_dev;
 	e->ino = st->st_ino;
@@ -99,7 +100,7 @@ static bool is_pseudo(int fd)
 	return false;
 }
 
-static int store(struct strata_disk *d, const void *bytes, size_t len, uint32_t *offset,
+static int store(struct strata_host_tree *d, const void *bytes, size_t len, uint32_t *offset,
                  struct strata_err *err)
 {
 	if (len > UINT32_MAX - d->text.len)
@@ -108,7 +109,7 @@ static int store(struct strata_disk *d, const void *bytes, size_t len, uint32_t 
 	return strata_buf_append(&d->text, bytes, len, err);
 }
 
-static struct strata_disk_entry *add_entry(struct strata_disk *d, struct strata_err *err)
+static struct strata_host_tree_entry *add_entry(struct strata_host_tree *d, struct strata_err *err)
 {
 	if (d->count == d->max_entries) {
 		strata_fail(err, "ELIMIT", "%s: more than %u entries (limits.entries)", d->name,
@@ -117,7 +118,7 @@ static struct strata_disk_entry *add_entry(struct strata_disk *d, struct strata_
 	}
 	if (d->count == d->capacity) {
 		uint32_t capacity = d->capacity ? d->capacity * 2 : 64;
-		struct strata_disk_entry *grown;
+		struct strata_host_tree_entry *grown;
 
 		grown = d->capacity > UINT32_MAX / 4
 		                ? NULL
@@ -129,15 +130,16 @@ static struct strata_disk_entry *add_entry(struct strata_disk *d, struct strata_
 		d->entries = grown;
 		d->capacity = capacity;
 	}
-	d->entries[d->count] = (struct strata_disk_entry){0};
+	d->entries[d->count] = (struct strata_host_tree_entry){0};
 	return &d->entries[d->count++];
 }
 
 /* ---- opening ------------------------------------------------------------------ */
 
-struct strata_disk *strata_disk_new(const char *path, uint32_t max_entries, struct strata_err *err)
+struct strata_host_tree *strata_host_tree_new(const char *path, uint32_t max_entries,
+                                              struct strata_err *err)
 {
-	struct strata_disk *d = calloc(1, sizeof(*d));
+	struct strata_host_tree *d = calloc(1, sizeof(*d));
 	struct stat st;
 
 	if (d == NULL) {
@@ -158,17 +160,17 @@ struct strata_disk *strata_disk_new(const char *path, uint32_t max_entries, stru
 		set_stat(&d->self, &st);
 		return d;
 	}
-	strata_disk_unref(d);
+	strata_host_tree_unref(d);
 	return NULL;
 }
 
-struct strata_disk *strata_disk_ref(struct strata_disk *d)
+struct strata_host_tree *strata_host_tree_ref(struct strata_host_tree *d)
 {
 	atomic_fetch_add(&d->refs, 1);
 	return d;
 }
 
-void strata_disk_unref(struct strata_disk *d)
+void strata_host_tree_unref(struct strata_host_tree *d)
 {
 	if (d == NULL || atomic_fetch_sub(&d->refs, 1) > 1)
 		return;
@@ -181,7 +183,7 @@ void strata_disk_unref(struct strata_disk *d)
 }
 
 /* The same file as when it was listed, and not written to since. */
-static bool is_same_file(const struct strata_disk_entry *e, const struct stat *st)
+static bool is_same_file(const struct strata_host_tree_entry *e, const struct stat *st)
 {
 	return e->dev == st->st_dev && e->ino == st->st_ino && e->mode == st->st_mode &&
 	       e->size == st->st_size && e->mtime == st->st_mtim.tv_sec &&
@@ -189,9 +191,10 @@ static bool is_same_file(const struct strata_disk_entry *e, const struct stat *s
 	       e->ctime_nsec == st->st_ctim.tv_nsec;
 }
 
-int strata_disk_check(const struct strata_disk *d, uint32_t number, int fd, struct strata_err *err)
+int strata_host_tree_check(const struct strata_host_tree *d, uint32_t number, int fd,
+                           struct strata_err *err)
 {
-	const struct strata_disk_entry *e = &d->entries[number];
+	const struct strata_host_tree_entry *e = &d->entries[number];
 	struct stat st;
 
 	if (fstat(fd, &st) < 0)
@@ -203,15 +206,15 @@ int strata_disk_check(const struct strata_disk *d, uint32_t number, int fd, stru
  * Links that somebody has put there meanwhile are followed inside the
  * directory, but what is found then is another file.
  */
-static int open_again(const struct strata_disk *d, const struct strata_disk_entry *e, int flags,
-                      struct stat *st, struct strata_err *err)
+static int open_again(const struct strata_host_tree *d, const struct strata_host_tree_entry *e,
+                      int flags, struct stat *st, struct strata_err *err)
 {
 	cleanup_fd int fd = -1;
 	char path[MAX_PATH + 1];
 
-	memcpy(path, strata_disk_text(d, e->path), e->path_len);
+	memcpy(path, strata_host_tree_text(d, e->path), e->path_len);
 	path[e->path_len] = '\0';
-	fd = strata_beneath_open(d->root, path, flags | O_RDONLY | O_NOFOLLOW | O_NONBLOCK);
+	fd = strata_resolve_beneath(d->root, path, flags | O_RDONLY | O_NOFOLLOW | O_NONBLOCK);
 	if (fd == -ELOOP || fd == -ENOTDIR || fd == -EXDEV)
 		return fail_changed(d, e, err);
 	if (fd < 0)
@@ -223,9 +226,9 @@ static int open_again(const struct strata_disk *d, const struct strata_disk_entr
 	return strata_steal_fd(&fd);
 }
 
-int strata_disk_open(const struct strata_disk *d, uint32_t number, struct strata_err *err)
+int strata_host_tree_open(const struct strata_host_tree *d, uint32_t number, struct strata_err *err)
 {
-	const struct strata_disk_entry *e = &d->entries[number];
+	const struct strata_host_tree_entry *e = &d->entries[number];
 	cleanup_fd int fd = -1;
 	struct stat st;
 
@@ -235,10 +238,10 @@ int strata_disk_open(const struct strata_disk *d, uint32_t number, struct strata
 	return is_same_file(e, &st) ? strata_steal_fd(&fd) : fail_changed(d, e, err);
 }
 
-int strata_disk_fill(const struct strata_disk *d, uint32_t number, int fd, void *bytes, size_t len,
-                     struct strata_err *err)
+int strata_host_tree_read(const struct strata_host_tree *d, uint32_t number, int fd, void *bytes,
+                          size_t len, struct strata_err *err)
 {
-	const struct strata_disk_entry *e = &d->entries[number];
+	const struct strata_host_tree_entry *e = &d->entries[number];
 	char *p = bytes;
 
 	while (len > 0) {
@@ -256,8 +259,8 @@ int strata_disk_fill(const struct strata_disk *d, uint32_t number, int fd, void 
 	return 0;
 }
 
-int strata_disk_same(const struct strata_disk *a, uint32_t x, const struct strata_disk *b,
-                     uint32_t y, struct strata_err *err)
+int strata_host_tree_same(const struct strata_host_tree *a, uint32_t x,
+                          const struct strata_host_tree *b, uint32_t y, struct strata_err *err)
 {
 	const size_t chunk = 64 << 10;
 	cleanup_free char *bytes = NULL;
@@ -270,15 +273,15 @@ int strata_disk_same(const struct strata_disk *a, uint32_t x, const struct strat
 	bytes = malloc(2 * chunk);
 	if (bytes == NULL)
 		return strata_fail_nomem(err);
-	one = strata_disk_open(a, x, err);
-	two = one < 0 ? -1 : strata_disk_open(b, y, err);
+	one = strata_host_tree_open(a, x, err);
+	two = one < 0 ? -1 : strata_host_tree_open(b, y, err);
 	if (two < 0)
 		return -1;
 	while (left > 0) {
 		size_t n = left < (int64_t)chunk ? (size_t)left : chunk;
 
-		if (strata_disk_fill(a, x, one, bytes, n, err) < 0 ||
-		    strata_disk_fill(b, y, two, bytes + chunk, n, err) < 0)
+		if (strata_host_tree_read(a, x, one, bytes, n, err) < 0 ||
+		    strata_host_tree_read(b, y, two, bytes + chunk, n, err) < 0)
 			return -1;
 		if (memcmp(bytes, bytes + chunk, n) != 0)
 			return 0;
@@ -287,7 +290,8 @@ int strata_disk_same(const struct strata_disk *a, uint32_t x, const struct strat
 	return 1;
 }
 
-bool strata_disk_xattr(const char **records, size_t *left, struct strata_disk_xattr *found)
+bool strata_host_tree_xattr(const char **records, size_t *left,
+                            struct strata_host_tree_xattr *found)
 {
 	uint32_t len;
 
@@ -347,7 +351,7 @@ static int read_xattrs(int fd, struct strata_buf *records, char *scratch, struct
 
 /* What the entries of one directory are looked at with. */
 struct reader {
-	struct strata_disk *disk;
+	struct strata_host_tree *disk;
 	int fd;
 	uint32_t parent;
 	uint64_t dev; /* of the parent */
@@ -357,10 +361,10 @@ struct reader {
 	struct strata_buf records; /* xattrs of one entry */
 };
 
-static int look(struct reader *r, const char *name, int fd, struct strata_disk_entry *e,
+static int look(struct reader *r, const char *name, int fd, struct strata_host_tree_entry *e,
                 struct strata_err *err)
 {
-	struct strata_disk *d = r->disk;
+	struct strata_host_tree *d = r->disk;
 	struct stat st;
 
 	if (fstat(fd, &st) < 0)
@@ -393,7 +397,7 @@ static int look(struct reader *r, const char *name, int fd, struct strata_disk_e
 static int add_name(struct reader *r, const char *name, struct strata_err *err)
 {
 	cleanup_fd int fd = -1;
-	struct strata_disk_entry *e;
+	struct strata_host_tree_entry *e;
 	int status = -1;
 
 	if (r->prefix_len + strlen(name) > MAX_PATH) {
@@ -441,19 +445,19 @@ static int compare_keys(const void *pa, const void *pb)
 }
 
 /* Puts entries [from, count) in order, and tells where each went when `moved` is not NULL. */
-static int order(struct strata_disk *d, uint32_t from, uint32_t *moved, struct strata_err *err)
+static int order(struct strata_host_tree *d, uint32_t from, uint32_t *moved, struct strata_err *err)
 {
 	uint32_t n = d->count - from;
 	cleanup_free struct key *keys = strata_reallocarray(NULL, n, sizeof(*keys));
-	cleanup_free struct strata_disk_entry *sorted =
+	cleanup_free struct strata_host_tree_entry *sorted =
 	        strata_reallocarray(NULL, n, sizeof(*sorted));
 
 	if (keys == NULL || sorted == NULL)
 		return strata_fail_nomem(err);
 	for (uint32_t i = 0; i < n; i++) {
-		const struct strata_disk_entry *e = &d->entries[from + i];
+		const struct strata_host_tree_entry *e = &d->entries[from + i];
 
-		keys[i] = (struct key){strata_disk_text(d, e->path), e->path_len, from + i};
+		keys[i] = (struct key){strata_host_tree_text(d, e->path), e->path_len, from + i};
 	}
 	qsort(keys, n, sizeof(*keys), compare_keys);
 	for (uint32_t i = 0; i < n; i++) {
@@ -488,31 +492,31 @@ static int read_names(struct reader *r, DIR *dir, struct strata_err *err)
 
 static int open_directory(struct reader *r, uint32_t number, struct strata_err *err)
 {
-	struct strata_disk *d = r->disk;
+	struct strata_host_tree *d = r->disk;
 	struct stat st;
 
 	r->parent = number;
-	if (number == STRATA_DISK_NO_PARENT) {
+	if (number == STRATA_HOST_TREE_NO_PARENT) {
 		r->dev = d->self.dev;
 		r->fd = openat(d->root, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 		return r->fd >= 0 ? 0 : strata_fail_errno(err, errno, "%s", d->name);
 	}
 	r->dev = d->entries[number].dev;
 	r->prefix_len = d->entries[number].path_len;
-	memcpy(r->prefix, strata_disk_text(d, d->entries[number].path), r->prefix_len);
+	memcpy(r->prefix, strata_host_tree_text(d, d->entries[number].path), r->prefix_len);
 	r->prefix[r->prefix_len++] = '/';
 	r->fd = open_again(d, &d->entries[number], O_DIRECTORY, &st, err);
 	return r->fd >= 0 ? 0 : -1;
 }
 
-int strata_disk_read(struct strata_disk *d, uint32_t number, struct strata_err *err)
+int strata_host_tree_list(struct strata_host_tree *d, uint32_t number, struct strata_err *err)
 {
 	struct reader r = {.disk = d};
 	uint32_t from = d->count;
 	DIR *dir;
 	int status;
 
-	if (number != STRATA_DISK_NO_PARENT && d->entries[number].foreign)
+	if (number != STRATA_HOST_TREE_NO_PARENT && d->entries[number].foreign)
 		return 0;
 	if (open_directory(&r, number, err) < 0)
 		return -1;
@@ -529,17 +533,17 @@ int strata_disk_read(struct strata_disk *d, uint32_t number, struct strata_err *
 }
 
 /* Parents stand before what is in them, here still. */
-static void drop_below(struct strata_disk *d)
+static void drop_below(struct strata_host_tree *d)
 {
 	for (uint32_t i = 0; i < d->count; i++) {
 		uint32_t parent = d->entries[i].parent;
 
-		if (parent != STRATA_DISK_NO_PARENT && d->entries[parent].dropped)
+		if (parent != STRATA_HOST_TREE_NO_PARENT && d->entries[parent].dropped)
 			d->entries[i].dropped = true;
 	}
 }
 
-int strata_disk_sort(struct strata_disk *d, struct strata_err *err)
+int strata_host_tree_sort(struct strata_host_tree *d, struct strata_err *err)
 {
 	cleanup_free uint32_t *moved = strata_reallocarray(NULL, d->count, sizeof(*moved));
 	uint32_t kept = 0;
@@ -548,11 +552,11 @@ int strata_disk_sort(struct strata_disk *d, struct strata_err *err)
 		return strata_fail_nomem(err);
 	drop_below(d);
 	for (uint32_t i = 0; i < d->count; i++) {
-		struct strata_disk_entry e = d->entries[i];
+		struct strata_host_tree_entry e = d->entries[i];
 
 		if (e.dropped)
 			continue;
-		if (e.parent != STRATA_DISK_NO_PARENT)
+		if (e.parent != STRATA_HOST_TREE_NO_PARENT)
 			e.parent = moved[e.parent];
 		moved[i] = kept;
 		d->entries[kept++] = e;
@@ -561,19 +565,20 @@ int strata_disk_sort(struct strata_disk *d, struct strata_err *err)
 	if (order(d, 0, moved, err) < 0)
 		return -1;
 	for (uint32_t i = 0; i < d->count; i++)
-		if (d->entries[i].parent != STRATA_DISK_NO_PARENT)
+		if (d->entries[i].parent != STRATA_HOST_TREE_NO_PARENT)
 			d->entries[i].parent = moved[d->entries[i].parent];
 	return 0;
 }
 
-bool strata_disk_find(const struct strata_disk *d, const char *path, size_t len, uint32_t *number)
+bool strata_host_tree_find(const struct strata_host_tree *d, const char *path, size_t len,
+                           uint32_t *number)
 {
 	uint32_t low = 0, high = d->count;
 
 	while (low < high) {
 		uint32_t middle = low + (high - low) / 2;
-		const struct strata_disk_entry *e = &d->entries[middle];
-		int how = compare(strata_disk_text(d, e->path), e->path_len, path, len);
+		const struct strata_host_tree_entry *e = &d->entries[middle];
+		int how = compare(strata_host_tree_text(d, e->path), e->path_len, path, len);
 
 		if (how == 0) {
 			*number = middle;

@@ -215,7 +215,7 @@ struct strata_file *strata_file_create(const char *path, struct strata_err *err)
 		strata_fail_errno(err, errno, "%s", path);
 		return NULL;
 	}
-	strata_remove_stale(dir_fd);
+	strata_remove_dead_temp_names(dir_fd);
 	return strata_output_open(dir_fd, name, path, err);
 }
 

@@ -60,18 +60,18 @@ static bool is_kernel_at_a_loss(int fd)
 	return fd == -ENOSYS || fd == -EPERM || fd == -EAGAIN;
 }
 
-int strata_beneath_open(int root, const char *path, int flags)
+int strata_resolve_beneath(int root, const char *path, int flags)
 {
 	int fd = open_by_kernel(root, path, flags, false);
 
-	return is_kernel_at_a_loss(fd) ? strata_beneath_walk(root, path, flags) : fd;
+	return is_kernel_at_a_loss(fd) ? strata_resolve_beneath_walk(root, path, flags) : fd;
 }
 
-int strata_root_open(int root, const char *path, int flags)
+int strata_resolve_in_root(int root, const char *path, int flags)
 {
 	int fd = open_by_kernel(root, path, flags, true);
 
-	return is_kernel_at_a_loss(fd) ? strata_root_walk(root, path, flags) : fd;
+	return is_kernel_at_a_loss(fd) ? strata_resolve_in_root_walk(root, path, flags) : fd;
 }
 
 /* ---- without openat2 --------------------------------------------------- */
@@ -261,21 +261,22 @@ static int walk_path(struct walk *w, const char *path, int flags)
 	return rc < 0 ? rc : opened;
 }
 
-int strata_beneath_walk(int root, const char *path, int flags)
+int strata_resolve_beneath_walk(int root, const char *path, int flags)
 {
 	struct walk w = {.root = root, .fd = -1};
 
 	return walk_path(&w, path, flags);
 }
 
-int strata_root_walk(int root, const char *path, int flags)
+int strata_resolve_in_root_walk(int root, const char *path, int flags)
 {
 	struct walk w = {.root = root, .fd = -1, .in_root = true};
 
 	return walk_path(&w, path, flags);
 }
 
-int strata_root_make(int root, const char *path, int flags, const struct strata_maker *maker)
+int strata_resolve_in_root_make(int root, const char *path, int flags,
+                                const struct strata_maker *maker)
 {
 	struct walk w = {.root = root, .fd = -1, .in_root = true, .maker = maker};
 

@@ -6,24 +6,24 @@
  * links and the magic links of /proc with ELOOP. Neither the working directory
  * nor another process that moves things about can change that.
  */
-#ifndef STRATA_BENEATH_H
-#define STRATA_BENEATH_H
+#ifndef STRATA_RESOLVE_H
+#define STRATA_RESOLVE_H
 
 /*
  * Opens path below the directory `root` with open()'s flags (O_CLOEXEC is
  * added; nothing is created). A descriptor, or a negative errno.
  */
-int strata_beneath_open(int root, const char *path, int flags);
+int strata_resolve_beneath(int root, const char *path, int flags);
 
 /* The same without openat2, for kernels and sandboxes that have none: component by component. */
-int strata_beneath_walk(int root, const char *path, int flags);
+int strata_resolve_beneath_walk(int root, const char *path, int flags);
 
 /*
  * The same as a process sees it whose root the directory is: absolute names and
  * links begin there, and ".." stays there.
  */
-int strata_root_open(int root, const char *path, int flags);
-int strata_root_walk(int root, const char *path, int flags);
+int strata_resolve_in_root(int root, const char *path, int flags);
+int strata_resolve_in_root_walk(int root, const char *path, int flags);
 
 /* Makes what is missing on the way. */
 struct strata_maker {
@@ -36,7 +36,8 @@ struct strata_maker {
 	void *context;
 };
 
-/* As strata_root_walk, for directories, with everything made that is missing. */
-int strata_root_make(int root, const char *path, int flags, const struct strata_maker *maker);
+/* As strata_resolve_in_root_walk, for directories, with everything made that is missing. */
+int strata_resolve_in_root_make(int root, const char *path, int flags,
+                                const struct strata_maker *maker);
 
 #endif

@@ -44,8 +44,8 @@ static int read_stream(FILE *from, char *bytes, size_t *len, const char *name,
 	}
 }
 
-struct strata_file *strata_spool(FILE *from, const char *name, const char *temp_dir, uint64_t max,
-                                 struct strata_err *err)
+struct strata_file *strata_stdio_read(FILE *from, const char *name, const char *temp_dir,
+                                      uint64_t max, struct strata_err *err)
 {
 	cleanup_file struct strata_file *f = strata_file_temp(temp_dir, err);
 	cleanup_free char *bytes = malloc(CHUNK);
@@ -158,8 +158,8 @@ static int send_all(const struct strata_file *f, FILE *to, const char *name, int
 	return *errnum != 0 ? strata_fail_errno(err, *errnum, "%s: write", name) : 0;
 }
 
-int strata_file_send(const struct strata_file *f, FILE *to, const char *name,
-                     struct strata_err *err)
+int strata_stdio_write(const struct strata_file *f, FILE *to, const char *name,
+                       struct strata_err *err)
 {
 	struct hold hold;
 	int errnum = 0, rc;

@@ -51,7 +51,7 @@ static void remove_stale(int dir_fd, const char *name)
 		unlinkat(dir_fd, name, 0);
 }
 
-void strata_remove_stale(int dir_fd)
+void strata_remove_dead_temp_names(int dir_fd)
 {
 	int fd = openat(dir_fd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	DIR *stream = fd >= 0 ? fdopendir(fd) : NULL;

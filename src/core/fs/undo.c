@@ -9,7 +9,7 @@
 #include "core/base/mem.h"
 #include "core/fs/dir_internal.h"
 
-static struct strata_record *find(struct strata_journal *j, const char *path)
+static struct strata_record *find(struct strata_undo *j, const char *path)
 {
 	for (size_t i = 0; i < j->n; i++)
 		if (strcmp(j->records[i].path, path) == 0)
@@ -18,7 +18,7 @@ static struct strata_record *find(struct strata_journal *j, const char *path)
 }
 
 /* A new record at the end, all zero but its path; NULL: no memory. */
-static struct strata_record *add(struct strata_journal *j, const char *path)
+static struct strata_record *add(struct strata_undo *j, const char *path)
 {
 	struct strata_record *record;
 	char *copy = strdup(path);
@@ -50,8 +50,8 @@ static void free_record(struct strata_record *record)
 	free(record->backup);
 }
 
-int strata_journal_directory(struct strata_journal *j, const char *path, const struct stat *st,
-                             struct strata_err *err)
+int strata_undo_directory(struct strata_undo *j, const char *path, const struct stat *st,
+                          struct strata_err *err)
 {
 	struct strata_record *record = add(j, path);
 
@@ -100,7 +100,7 @@ static int back_up(struct strata_record *record, int dir_fd, const char *target,
 
 int strata_dir_publishing(const struct strata_output *o, const char *name, struct strata_err *err)
 {
-	struct strata_journal *j = &o->dir->journal;
+	struct strata_undo *j = &o->dir->journal;
 	struct strata_record *record = find(j, o->path);
 
 	if (record != NULL) /* once more: what was there at first is what counts */
@@ -180,9 +180,9 @@ static int undo_own(struct strata_dir *dir)
 	return removed(unlinkat(dir->parent_fd, dir->own_name, AT_REMOVEDIR));
 }
 
-int strata_journal_undo(struct strata_dir *dir, struct strata_err *err)
+int strata_undo_run(struct strata_dir *dir, struct strata_err *err)
 {
-	struct strata_journal *j = &dir->journal;
+	struct strata_undo *j = &dir->journal;
 	int rc, result = 0;
 
 	while (j->n > 0) {
@@ -215,9 +215,9 @@ static void remove_backup(const struct strata_dir *dir, const struct strata_reco
 		close(fd);
 }
 
-void strata_journal_forget(struct strata_dir *dir)
+void strata_undo_forget(struct strata_dir *dir)
 {
-	struct strata_journal *j = &dir->journal;
+	struct strata_undo *j = &dir->journal;
 
 	for (size_t i = 0; i < j->n; i++) {
 		struct strata_record *record = &j->records[i];
@@ -228,5 +228,5 @@ void strata_journal_forget(struct strata_dir *dir)
 		free_record(record);
 	}
 	free(j->records);
-	*j = (struct strata_journal){.owner = j->owner};
+	*j = (struct strata_undo){.owner = j->owner};
 }

@@ -27,7 +27,7 @@ struct strata_job {
 	struct strata_task **tasks;
 	size_t count;
 	struct place *order;
-	struct strata_crew *crew;
+	struct strata_pool *pool;
 	pthread_t threads[MAX_THREADS];
 	unsigned thread_count;
 	bool started;
@@ -98,7 +98,7 @@ static size_t take(struct strata_job *job)
 		i = job->order[job->next++].task;
 		job->active++;
 	} else if (job->active == 0) {
-		strata_crew_dismiss(job->crew);
+		strata_pool_stop(job->pool);
 	}
 	pthread_mutex_unlock(&job->lock);
 	return i;
@@ -107,7 +107,7 @@ static size_t take(struct strata_job *job)
 static void run_task(struct strata_job *job, size_t i)
 {
 	struct strata_task *task = job->tasks[i];
-	struct strata_work work = {job->crew, &job->cancel, &job->progress};
+	struct strata_work work = {job->pool, &job->cancel, &job->progress};
 	bool failed = strata_task_run(task, &work, &task->err) < 0;
 
 	if (failed)
@@ -128,7 +128,7 @@ static void *work(void *argument)
 
 	while ((i = take(job)) < job->count)
 		run_task(job, i);
-	strata_crew_help(job->crew);
+	strata_pool_work(job->pool);
 	pthread_mutex_lock(&job->lock);
 	if (--job->running == 0)
 		pthread_cond_broadcast(&job->finished);
@@ -149,7 +149,7 @@ static unsigned usable_cpus(void)
 static void release_indexes(struct strata_job *job, size_t n)
 {
 	for (size_t i = 0; i < n; i++) {
-		const struct strata_compose *compose = job->tasks[i]->compose;
+		const struct strata_assemble *compose = job->tasks[i]->compose;
 
 		if (job->tasks[i]->index != NULL)
 			job->tasks[i]->index->busy = false;
@@ -170,7 +170,7 @@ static int claim(struct strata_index *index, const struct strata_task *task, str
 /* Takes the indexes of one task, all or none. */
 static int claim_task(struct strata_task *task, struct strata_err *err)
 {
-	const struct strata_compose *compose = task->compose;
+	const struct strata_assemble *compose = task->compose;
 
 	if (task->index != NULL && claim(task->index, task, err) < 0)
 		return -1;
@@ -249,9 +249,9 @@ int strata_job_start(struct strata_job *job, unsigned threads, struct strata_err
 	if (plan(job, &cost, err) < 0)
 		return -1;
 	threads = thread_count(job, threads, cost);
-	strata_crew_free(job->crew);
-	job->crew = strata_crew_new(threads, err);
-	if (job->crew == NULL)
+	strata_pool_free(job->pool);
+	job->pool = strata_pool_new(threads, err);
+	if (job->pool == NULL)
 		return -1;
 	job->limit = job->count;
 	if (claim_indexes(job, err) < 0)
@@ -363,7 +363,7 @@ void strata_job_free(struct strata_job *job)
 		strata_task_free(job->tasks[i]);
 	free(job->tasks);
 	free(job->order);
-	strata_crew_free(job->crew);
+	strata_pool_free(job->pool);
 	pthread_cond_destroy(&job->finished);
 	pthread_mutex_destroy(&job->lock);
 	free(job);

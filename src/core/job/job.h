@@ -25,27 +25,27 @@
 #include "core/layer/plan.h"
 
 enum strata_task_kind {
-	STRATA_TASK_SCAN,    /* builds `index` */
-	STRATA_TASK_HASH,    /* reads `blob`: digest and, with `plain`, diff_id */
-	STRATA_TASK_WRITE,   /* carries out the plan of `index` into `to` */
-	STRATA_TASK_RECODE,  /* writes `blob` to `to` in another compression */
-	STRATA_TASK_COPY,    /* copies `blob` as it is stored to `to` at to_offset, and hashes it */
-	STRATA_TASK_COMPOSE, /* writes the tar of `compose` into `to` */
-	STRATA_TASK_BYTES,   /* writes `bytes` to `to` at to_offset */
-	STRATA_TASK_APPLY,   /* applies the layers of `apply` in order */
-	STRATA_TASK_SPOOL,   /* makes `index` readable at any offset */
+	STRATA_TASK_SCAN,   /* builds `index` */
+	STRATA_TASK_HASH,   /* reads `blob`: digest and, with `plain`, diff_id */
+	STRATA_TASK_WRITE,  /* carries out the plan of `index` into `to` */
+	STRATA_TASK_RECODE, /* writes `blob` to `to` in another compression */
+	STRATA_TASK_COPY,   /* copies `blob` as it is stored to `to` at to_offset, and hashes it */
+	STRATA_TASK_ASSEMBLE, /* writes the tar of `compose` into `to` */
+	STRATA_TASK_BYTES,    /* writes `bytes` to `to` at to_offset */
+	STRATA_TASK_APPLY,    /* applies the layers of `apply` in order */
+	STRATA_TASK_INFLATE,  /* makes `index` readable at any offset */
 };
 
 struct strata_task {
 	enum strata_task_kind kind;
 	char *label;                /* what messages call it: "layer 3/7 (sha256:ab12…)"; owned */
 	struct strata_index *index; /* SCAN, WRITE, SPOOL: not owned, marked busy meanwhile */
-	struct strata_compose *compose; /* COMPOSE: owned; its indexes are as `index` is */
-	struct strata_blob blob;        /* HASH, RECODE, COPY: owns a reference */
-	struct strata_file *to;         /* WRITE, RECODE, COPY, COMPOSE, BYTES: owns a reference */
-	uint64_t to_offset;             /* COPY, BYTES; the others write from offset 0 on */
-	char *bytes;                    /* BYTES: owned */
-	struct strata_apply *apply;     /* APPLY: owns a reference */
+	struct strata_assemble *compose; /* COMPOSE: owned; its indexes are as `index` is */
+	struct strata_blob blob;         /* HASH, RECODE, COPY: owns a reference */
+	struct strata_file *to;          /* WRITE, RECODE, COPY, COMPOSE, BYTES: owns a reference */
+	uint64_t to_offset;              /* COPY, BYTES; the others write from offset 0 on */
+	char *bytes;                     /* BYTES: owned */
+	struct strata_apply *apply;      /* APPLY: owns a reference */
 	size_t bytes_len;
 	bool plain;                             /* HASH: inflate, too */
 	struct strata_tar_limits limits;        /* SCAN */

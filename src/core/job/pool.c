@@ -3,163 +3,164 @@
 #include <pthread.h>
 #include <stdlib.h>
 
-struct strata_crew {
+struct strata_pool {
 	pthread_mutex_t lock;
-	pthread_cond_t work;     /* for helpers: a lane is ready, or dismissed */
-	pthread_cond_t progress; /* for drivers: a piece is done */
-	struct strata_lane *first;
-	struct strata_lane *last;
+	pthread_cond_t work;     /* for workers: a strand is ready, or dismissed */
+	pthread_cond_t progress; /* for owners: a item is done */
+	struct strata_strand *first;
+	struct strata_strand *last;
 	unsigned threads;
-	unsigned helpers;
-	unsigned idle;    /* helpers that wait */
-	unsigned waiting; /* drivers that do */
+	unsigned workers;
+	unsigned idle;    /* workers that wait */
+	unsigned waiting; /* owners that do */
 	bool dismissed;
 };
 
-struct strata_crew *strata_crew_new(unsigned threads, struct strata_err *err)
+struct strata_pool *strata_pool_new(unsigned threads, struct strata_err *err)
 {
-	struct strata_crew *crew = calloc(1, sizeof(*crew));
+	struct strata_pool *pool = calloc(1, sizeof(*pool));
 
-	if (crew == NULL) {
+	if (pool == NULL) {
 		strata_fail_nomem(err);
 		return NULL;
 	}
-	crew->threads = threads;
-	pthread_mutex_init(&crew->lock, NULL);
-	pthread_cond_init(&crew->work, NULL);
-	pthread_cond_init(&crew->progress, NULL);
-	return crew;
+	pool->threads = threads;
+	pthread_mutex_init(&pool->lock, NULL);
+	pthread_cond_init(&pool->work, NULL);
+	pthread_cond_init(&pool->progress, NULL);
+	return pool;
 }
 
-void strata_crew_free(struct strata_crew *crew)
+void strata_pool_free(struct strata_pool *pool)
 {
-	if (crew == NULL)
+	if (pool == NULL)
 		return;
-	pthread_cond_destroy(&crew->progress);
-	pthread_cond_destroy(&crew->work);
-	pthread_mutex_destroy(&crew->lock);
-	free(crew);
+	pthread_cond_destroy(&pool->progress);
+	pthread_cond_destroy(&pool->work);
+	pthread_mutex_destroy(&pool->lock);
+	free(pool);
 }
 
-unsigned strata_crew_threads(const struct strata_crew *crew)
+unsigned strata_pool_threads(const struct strata_pool *pool)
 {
-	return crew != NULL ? crew->threads : 1;
+	return pool != NULL ? pool->threads : 1;
 }
 
-bool strata_crew_helped(const struct strata_crew *crew)
+bool strata_pool_has_workers(const struct strata_pool *pool)
 {
-	return crew != NULL && crew->helpers > 0;
+	return pool != NULL && pool->workers > 0;
 }
 
-void strata_crew_lock(struct strata_crew *crew)
+void strata_pool_lock(struct strata_pool *pool)
 {
-	if (crew != NULL)
-		pthread_mutex_lock(&crew->lock);
+	if (pool != NULL)
+		pthread_mutex_lock(&pool->lock);
 }
 
-void strata_crew_unlock(struct strata_crew *crew)
+void strata_pool_unlock(struct strata_pool *pool)
 {
-	if (crew != NULL)
-		pthread_mutex_unlock(&crew->lock);
+	if (pool != NULL)
+		pthread_mutex_unlock(&pool->lock);
 }
 
-static void enqueue(struct strata_crew *crew, struct strata_lane *lane)
+static void enqueue(struct strata_pool *pool, struct strata_strand *strand)
 {
-	lane->next = lane->urgent ? crew->first : NULL;
-	if (crew->first == NULL)
-		crew->first = crew->last = lane;
-	else if (lane->urgent)
-		crew->first = lane;
+	strand->next = strand->urgent ? pool->first : NULL;
+	if (pool->first == NULL)
+		pool->first = pool->last = strand;
+	else if (strand->urgent)
+		pool->first = strand;
 	else
-		crew->last = crew->last->next = lane;
-	if (crew->idle > 0)
-		pthread_cond_signal(&crew->work);
+		pool->last = pool->last->next = strand;
+	if (pool->idle > 0)
+		pthread_cond_signal(&pool->work);
 }
 
-/* Runs a piece of the lane that comes first. The lock is given up meanwhile. */
-static void run_one(struct strata_crew *crew)
+/* Runs a item of the strand that comes first. The lock is given up meanwhile. */
+static void run_one(struct strata_pool *pool)
 {
-	struct strata_lane *lane = crew->first;
-	struct strata_piece *piece = lane->first;
+	struct strata_strand *strand = pool->first;
+	struct strata_pool_item *item = strand->first;
 
-	crew->first = lane->next;
-	lane->first = piece->next;
-	pthread_mutex_unlock(&crew->lock);
-	piece->run(piece);
-	pthread_mutex_lock(&crew->lock);
-	if (lane->first != NULL)
-		enqueue(crew, lane);
+	pool->first = strand->next;
+	strand->first = item->next;
+	pthread_mutex_unlock(&pool->lock);
+	item->run(item);
+	pthread_mutex_lock(&pool->lock);
+	if (strand->first != NULL)
+		enqueue(pool, strand);
 	else
-		lane->ready = false;
-	/* Last: a waiting driver may free lane and piece as soon as the lock is open. */
-	piece->done(piece);
-	if (crew->waiting > 0)
-		pthread_cond_broadcast(&crew->progress);
+		strand->ready = false;
+	/* Last: a waiting owner may free strand and item as soon as the lock is open. */
+	item->done(item);
+	if (pool->waiting > 0)
+		pthread_cond_broadcast(&pool->progress);
 }
 
-void strata_crew_follow(struct strata_crew *crew, struct strata_lane *lane,
-                        struct strata_piece *piece)
+void strata_pool_add_locked(struct strata_pool *pool, struct strata_strand *strand,
+                            struct strata_pool_item *item)
 {
-	if (crew == NULL) {
-		piece->run(piece);
-		piece->done(piece);
+	if (pool == NULL) {
+		item->run(item);
+		item->done(item);
 		return;
 	}
-	piece->next = NULL;
-	if (lane->first == NULL)
-		lane->first = piece;
+	item->next = NULL;
+	if (strand->first == NULL)
+		strand->first = item;
 	else
-		lane->last->next = piece;
-	lane->last = piece;
-	if (!lane->ready) {
-		lane->ready = true;
-		enqueue(crew, lane);
+		strand->last->next = item;
+	strand->last = item;
+	if (!strand->ready) {
+		strand->ready = true;
+		enqueue(pool, strand);
 	}
 }
 
-void strata_crew_add(struct strata_crew *crew, struct strata_lane *lane, struct strata_piece *piece)
+void strata_pool_add(struct strata_pool *pool, struct strata_strand *strand,
+                     struct strata_pool_item *item)
 {
-	strata_crew_lock(crew);
-	strata_crew_follow(crew, lane, piece);
-	while (crew != NULL && crew->helpers == 0 && crew->first != NULL)
-		run_one(crew);
-	strata_crew_unlock(crew);
+	strata_pool_lock(pool);
+	strata_pool_add_locked(pool, strand, item);
+	while (pool != NULL && pool->workers == 0 && pool->first != NULL)
+		run_one(pool);
+	strata_pool_unlock(pool);
 }
 
-void strata_crew_wait(struct strata_crew *crew, bool (*enough)(const void *arg), const void *arg)
+void strata_pool_wait(struct strata_pool *pool, bool (*enough)(const void *arg), const void *arg)
 {
-	while (crew != NULL && !enough(arg)) {
-		if (crew->first != NULL) {
-			run_one(crew);
+	while (pool != NULL && !enough(arg)) {
+		if (pool->first != NULL) {
+			run_one(pool);
 		} else {
-			crew->waiting++;
-			pthread_cond_wait(&crew->progress, &crew->lock);
-			crew->waiting--;
+			pool->waiting++;
+			pthread_cond_wait(&pool->progress, &pool->lock);
+			pool->waiting--;
 		}
 	}
 }
 
-void strata_crew_help(struct strata_crew *crew)
+void strata_pool_work(struct strata_pool *pool)
 {
-	strata_crew_lock(crew);
-	crew->helpers++;
-	while (crew->first != NULL || !crew->dismissed) {
-		if (crew->first != NULL) {
-			run_one(crew);
+	strata_pool_lock(pool);
+	pool->workers++;
+	while (pool->first != NULL || !pool->dismissed) {
+		if (pool->first != NULL) {
+			run_one(pool);
 		} else {
-			crew->idle++;
-			pthread_cond_wait(&crew->work, &crew->lock);
-			crew->idle--;
+			pool->idle++;
+			pthread_cond_wait(&pool->work, &pool->lock);
+			pool->idle--;
 		}
 	}
-	crew->helpers--;
-	strata_crew_unlock(crew);
+	pool->workers--;
+	strata_pool_unlock(pool);
 }
 
-void strata_crew_dismiss(struct strata_crew *crew)
+void strata_pool_stop(struct strata_pool *pool)
 {
-	strata_crew_lock(crew);
-	crew->dismissed = true;
-	pthread_cond_broadcast(&crew->work);
-	strata_crew_unlock(crew);
+	strata_pool_lock(pool);
+	pool->dismissed = true;
+	pthread_cond_broadcast(&pool->work);
+	strata_pool_unlock(pool);
 }

@@ -52,7 +52,7 @@ static int run_scan(struct strata_task *task, const struct strata_work *work,
 static int run_hash(struct strata_task *task, const struct strata_work *work,
                     struct strata_err *err)
 {
-	cleanup_stream struct strata_stream stream = {0};
+	cleanup_blob_reader struct strata_blob_reader stream = {0};
 	struct strata_blob blob = task->blob;
 	unsigned wanted = STRATA_DIGEST_STORED | STRATA_DIGEST_PLAIN;
 	const char *bytes;
@@ -62,13 +62,13 @@ static int run_hash(struct strata_task *task, const struct strata_work *work,
 		blob.compression = STRATA_NONE;
 		wanted = STRATA_DIGEST_STORED;
 	}
-	if (strata_stream_open(&stream, &blob, wanted, &task->inflate, work, err) < 0)
+	if (strata_blob_reader_open(&stream, &blob, wanted, &task->inflate, work, err) < 0)
 		return -1;
 	do {
-		if (strata_stream_next(&stream, &bytes, &len, err) < 0)
+		if (strata_blob_reader_next(&stream, &bytes, &len, err) < 0)
 			return -1;
 	} while (len > 0);
-	if (strata_stream_digests(&stream, task->digest, task->diff_id, err) < 0)
+	if (strata_blob_reader_digests(&stream, task->digest, task->diff_id, err) < 0)
 		return -1;
 	task->size = stream.plain_total;
 	if (!task->plain)
@@ -81,7 +81,7 @@ static int run_hash(struct strata_task *task, const struct strata_work *work,
 static int run_write(struct strata_task *task, const struct strata_work *work,
                      struct strata_err *err)
 {
-	struct strata_edit_options options = {
+	struct strata_plan_options options = {
 	        .diff_id = or_null(task->expect_diff_id),
 	        .digest = or_null(task->expect_digest),
 	        .temp_dir = task->temp_dir,
@@ -89,10 +89,10 @@ static int run_write(struct strata_task *task, const struct strata_work *work,
 	        .level = task->level,
 	        .work = *work,
 	};
-	struct strata_edit_result result;
+	struct strata_plan_result result;
 
 	set_limits(task);
-	if (strata_edit_write(task->index, &options, task->to, &result, err) < 0)
+	if (strata_plan_write(task->index, &options, task->to, &result, err) < 0)
 		return -1;
 	memcpy(task->digest, result.digest, STRATA_DIGEST_MAX);
 	memcpy(task->diff_id, result.diff_id, STRATA_DIGEST_MAX);
@@ -103,15 +103,15 @@ static int run_write(struct strata_task *task, const struct strata_work *work,
 static int run_compose(struct strata_task *task, const struct strata_work *work,
                        struct strata_err *err)
 {
-	const struct strata_edit_options options = {
+	const struct strata_plan_options options = {
 	        .temp_dir = task->temp_dir,
 	        .compression = task->compression,
 	        .level = task->level,
 	        .work = *work,
 	};
-	struct strata_edit_result result;
+	struct strata_plan_result result;
 
-	if (strata_compose_write(task->compose, &options, task->to, &result, err) < 0)
+	if (strata_assemble_write(task->compose, &options, task->to, &result, err) < 0)
 		return -1;
 	memcpy(task->digest, result.digest, STRATA_DIGEST_MAX);
 	memcpy(task->diff_id, result.diff_id, STRATA_DIGEST_MAX);
@@ -120,42 +120,45 @@ static int run_compose(struct strata_task *task, const struct strata_work *work,
 }
 
 /* The plain bytes are hashed once: those that come in go out. */
-static int recode(struct strata_task *task, struct strata_stream *in, struct strata_sink *out,
-                  const struct strata_work *work, struct strata_err *err)
+static int recode(struct strata_task *task, struct strata_blob_reader *in,
+                  struct strata_blob_writer *out, const struct strata_work *work,
+                  struct strata_err *err)
 {
 	char digest[STRATA_DIGEST_MAX];
 	uint64_t plain_size;
 	const char *bytes;
 	size_t len;
 
-	if (strata_stream_open(in, &task->blob, STRATA_DIGEST_STORED | STRATA_DIGEST_PLAIN,
-	                       &task->inflate, work, err) < 0 ||
-	    strata_sink_open(out, task->to, task->compression, task->level, false, work, err) < 0)
+	if (strata_blob_reader_open(in, &task->blob, STRATA_DIGEST_STORED | STRATA_DIGEST_PLAIN,
+	                            &task->inflate, work, err) < 0 ||
+	    strata_blob_writer_open(out, task->to, task->compression, task->level, false, work,
+	                            err) < 0)
 		return -1;
 	do {
-		if (strata_stream_next(in, &bytes, &len, err) < 0 ||
-		    strata_sink_write(out, bytes, len, err) < 0)
+		if (strata_blob_reader_next(in, &bytes, &len, err) < 0 ||
+		    strata_blob_writer_write(out, bytes, len, err) < 0)
 			return -1;
 	} while (len > 0);
-	if (strata_stream_digests(in, digest, task->diff_id, err) < 0 ||
+	if (strata_blob_reader_digests(in, digest, task->diff_id, err) < 0 ||
 	    expect("digest", task->expect_digest, digest, err) < 0 ||
 	    expect("diff_id", task->expect_diff_id, task->diff_id, err) < 0)
 		return -1;
 	memcpy(task->digest, task->diff_id, STRATA_DIGEST_MAX); /* unless compressed */
-	return strata_sink_close(out, task->digest, task->diff_id, &task->size, &plain_size, err);
+	return strata_blob_writer_close(out, task->digest, task->diff_id, &task->size, &plain_size,
+	                                err);
 }
 
 static int run_recode(struct strata_task *task, const struct strata_work *work,
                       struct strata_err *err)
 {
-	struct strata_stream in = {0};
-	struct strata_sink out = {0};
+	struct strata_blob_reader in = {0};
+	struct strata_blob_writer out = {0};
 	int status = recode(task, &in, &out, work, err);
 
 	if (status < 0)
-		strata_sink_abort(&out, err);
-	strata_stream_close(&in);
-	strata_sink_free(&out);
+		strata_blob_writer_abort(&out, err);
+	strata_blob_reader_close(&in);
+	strata_blob_writer_free(&out);
 	return status;
 }
 
@@ -179,23 +182,23 @@ static int copy_part(struct strata_task *task, uint64_t at, const struct strata_
 static int copy_hashed(struct strata_task *task, const struct strata_work *work,
                        struct strata_err *err)
 {
-	cleanup_stream struct strata_stream stream = {0};
+	cleanup_blob_reader struct strata_blob_reader stream = {0};
 	struct strata_blob copy = {task->to, task->to_offset, task->blob.size, STRATA_NONE,
 	                           task->blob.algorithm};
 	const char *bytes;
 	size_t len;
 
-	if (strata_stream_open(&stream, &copy, STRATA_DIGEST_STORED, NULL, work, err) < 0)
+	if (strata_blob_reader_open(&stream, &copy, STRATA_DIGEST_STORED, NULL, work, err) < 0)
 		return -1;
 	do {
 		if (stream.position % COPY_WINDOW == 0 &&
 		    copy_part(task, stream.position, work, err) < 0)
 			return -1;
-		if (strata_stream_next(&stream, &bytes, &len, err) < 0)
+		if (strata_blob_reader_next(&stream, &bytes, &len, err) < 0)
 			return -1;
 	} while (len > 0);
 	task->size = stream.plain_total;
-	if (strata_stream_digests(&stream, task->digest, task->diff_id, err) < 0)
+	if (strata_blob_reader_digests(&stream, task->digest, task->diff_id, err) < 0)
 		return -1;
 	task->diff_id[0] = '\0';
 	return expect("digest", task->expect_digest, task->digest, err);
@@ -236,7 +239,7 @@ static int run_spool(struct strata_task *task, const struct strata_work *work,
 	const uint64_t size = strata_task_size(task);
 
 	set_limits(task);
-	if (strata_index_spool(task->index, task->temp_dir, work, err) < 0)
+	if (strata_index_inflate(task->index, task->temp_dir, work, err) < 0)
 		return -1;
 	if (work->progress != NULL)
 		atomic_fetch_add_explicit(work->progress, size, memory_order_relaxed);
@@ -257,13 +260,13 @@ int strata_task_run(struct strata_task *task, const struct strata_work *work,
 		return run_recode(task, work, err);
 	case STRATA_TASK_COPY:
 		return run_copy(task, work, err);
-	case STRATA_TASK_COMPOSE:
+	case STRATA_TASK_ASSEMBLE:
 		return run_compose(task, work, err);
 	case STRATA_TASK_BYTES:
 		return run_bytes(task, work, err);
 	case STRATA_TASK_APPLY:
 		return strata_apply_run(task->apply, work, err);
-	case STRATA_TASK_SPOOL:
+	case STRATA_TASK_INFLATE:
 		return run_spool(task, work, err);
 	}
 	return strata_fail(err, "EINVAL", "unknown task");
@@ -277,7 +280,7 @@ uint64_t strata_task_size(const struct strata_task *task)
 	switch (task->kind) {
 	case STRATA_TASK_SCAN:
 		return index->blob.compression != STRATA_NONE ? index->blob.size : 0;
-	case STRATA_TASK_SPOOL:
+	case STRATA_TASK_INFLATE:
 		return index->blob.compression != STRATA_NONE && index->plain == NULL
 		               ? index->blob.size
 		               : 0;
@@ -287,7 +290,7 @@ uint64_t strata_task_size(const struct strata_task *task)
 	case STRATA_TASK_RECODE:
 	case STRATA_TASK_COPY:
 		return task->blob.size;
-	case STRATA_TASK_COMPOSE:
+	case STRATA_TASK_ASSEMBLE:
 		return task->compose->size;
 	case STRATA_TASK_APPLY:
 		return strata_apply_size(task->apply, &compressed);
@@ -308,7 +311,7 @@ uint64_t strata_task_cost(const struct strata_task *task)
 
 	switch (task->kind) {
 	case STRATA_TASK_SCAN:
-	case STRATA_TASK_SPOOL:
+	case STRATA_TASK_INFLATE:
 		inflates = true;
 		break;
 	case STRATA_TASK_HASH:
@@ -323,7 +326,7 @@ uint64_t strata_task_cost(const struct strata_task *task)
 		inflates = task->blob.compression != STRATA_NONE;
 		deflates = task->compression != STRATA_NONE;
 		break;
-	case STRATA_TASK_COMPOSE:
+	case STRATA_TASK_ASSEMBLE:
 		deflates = task->compression != STRATA_NONE;
 		break;
 	case STRATA_TASK_APPLY:
@@ -344,7 +347,7 @@ uint64_t strata_task_cost(const struct strata_task *task)
 void strata_task_free(struct strata_task *task)
 {
 	if (task->compose != NULL)
-		strata_compose_free(task->compose);
+		strata_assemble_free(task->compose);
 	free(task->compose);
 	strata_file_unref(task->blob.file);
 	strata_file_unref(task->to);

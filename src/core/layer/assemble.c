@@ -7,22 +7,22 @@
 #include "core/layer/blob_reader.h"
 #include "core/layer/blob_writer.h"
 
-void strata_compose_free(struct strata_compose *c)
+void strata_assemble_free(struct strata_assemble *c)
 {
 	for (uint32_t i = 0; i < c->file_count; i++)
 		strata_file_unref(c->files[i]);
 	for (uint32_t i = 0; i < c->disk_count; i++)
-		strata_disk_unref(c->disks[i]);
+		strata_host_tree_unref(c->disks[i]);
 	free(c->files);
 	free(c->disks);
 	free(c->ranges);
 	free(c->sources);
 	free(c->items);
 	strata_buf_free(&c->text);
-	*c = (struct strata_compose){0};
+	*c = (struct strata_assemble){0};
 }
 
-int strata_compose_source(struct strata_compose *c, struct strata_index *index, uint32_t *source,
+int strata_assemble_index(struct strata_assemble *c, struct strata_index *index, uint32_t *source,
                           struct strata_err *err)
 {
 	struct strata_index **grown =
@@ -36,7 +36,7 @@ int strata_compose_source(struct strata_compose *c, struct strata_index *index, 
 	return 0;
 }
 
-static int store(struct strata_compose *c, const char *text, size_t len, uint32_t *offset,
+static int store(struct strata_assemble *c, const char *text, size_t len, uint32_t *offset,
                  struct strata_err *err)
 {
 	if (len > UINT32_MAX - c->text.len)
@@ -45,12 +45,12 @@ static int store(struct strata_compose *c, const char *text, size_t len, uint32_
 	return strata_buf_append(&c->text, text, len, err);
 }
 
-static int add_item(struct strata_compose *c, struct strata_compose_item item,
+static int add_item(struct strata_assemble *c, struct strata_assemble_item item,
                     struct strata_err *err)
 {
 	if (c->count == c->capacity) {
 		uint32_t capacity = c->capacity ? c->capacity * 2 : 64;
-		struct strata_compose_item *grown;
+		struct strata_assemble_item *grown;
 
 		if (c->capacity > UINT32_MAX / 4)
 			return strata_fail(err, "ELIMIT", "too many entries");
@@ -64,12 +64,12 @@ static int add_item(struct strata_compose *c, struct strata_compose_item item,
 	return 0;
 }
 
-int strata_compose_add(struct strata_compose *c, uint32_t source, uint32_t entry, const char *name,
-                       size_t name_len, const char *linkpath, size_t linkpath_len,
-                       struct strata_err *err)
+int strata_assemble_add(struct strata_assemble *c, uint32_t source, uint32_t entry,
+                        const char *name, size_t name_len, const char *linkpath,
+                        size_t linkpath_len, struct strata_err *err)
 {
 	const struct strata_entry *e = &c->sources[source]->entries[entry];
-	struct strata_compose_item item = {.source = source, .entry = entry};
+	struct strata_assemble_item item = {.source = source, .entry = entry};
 
 	if (name_len > UINT16_MAX || linkpath_len > UINT16_MAX)
 		return strata_fail(err, "ELIMIT", "a name is longer than 65535 bytes");
@@ -83,10 +83,11 @@ int strata_compose_add(struct strata_compose *c, uint32_t source, uint32_t entry
 	return add_item(c, item, err);
 }
 
-int strata_compose_bytes(struct strata_compose *c, const char *bytes, size_t len,
-                         struct strata_err *err)
+int strata_assemble_bytes(struct strata_assemble *c, const char *bytes, size_t len,
+                          struct strata_err *err)
 {
-	struct strata_compose_item item = {.source = STRATA_COMPOSE_BYTES, .entry = (uint32_t)len};
+	struct strata_assemble_item item = {.source = STRATA_ASSEMBLE_BYTES,
+	                                    .entry = (uint32_t)len};
 
 	if (store(c, bytes, len, &item.name, err) < 0)
 		return -1;
@@ -95,7 +96,7 @@ int strata_compose_bytes(struct strata_compose *c, const char *bytes, size_t len
 }
 
 /* The number of a file among those that the compose holds; it is added when it is new. */
-static int hold_file(struct strata_compose *c, struct strata_file *file, uint32_t *number,
+static int hold_file(struct strata_assemble *c, struct strata_file *file, uint32_t *number,
                      struct strata_err *err)
 {
 	struct strata_file **grown;
@@ -112,34 +113,35 @@ static int hold_file(struct strata_compose *c, struct strata_file *file, uint32_
 	return 0;
 }
 
-static int hold_disk(struct strata_compose *c, struct strata_disk *disk, uint32_t *number,
+static int hold_disk(struct strata_assemble *c, struct strata_host_tree *disk, uint32_t *number,
                      struct strata_err *err)
 {
-	struct strata_disk **grown;
+	struct strata_host_tree **grown;
 
 	for (*number = 0; *number < c->disk_count; ++*number)
 		if (c->disks[*number] == disk)
 			return 0;
 	grown = strata_reallocarray(c->disks, (size_t)c->disk_count + 1,
-	                            sizeof(struct strata_disk *));
+	                            sizeof(struct strata_host_tree *));
 	if (grown == NULL)
 		return strata_fail_nomem(err);
 	c->disks = grown;
-	c->disks[c->disk_count++] = strata_disk_ref(disk);
+	c->disks[c->disk_count++] = strata_host_tree_ref(disk);
 	return 0;
 }
 
-int strata_compose_range(struct strata_compose *c, struct strata_file *file, uint64_t offset,
-                         uint64_t len, struct strata_err *err)
+int strata_assemble_range(struct strata_assemble *c, struct strata_file *file, uint64_t offset,
+                          uint64_t len, struct strata_err *err)
 {
-	struct strata_compose_item item = {.source = STRATA_COMPOSE_RANGE, .entry = c->range_count};
-	struct strata_compose_range range = {.offset = offset, .len = len};
+	struct strata_assemble_item item = {.source = STRATA_ASSEMBLE_RANGE,
+	                                    .entry = c->range_count};
+	struct strata_assemble_range range = {.offset = offset, .len = len};
 
 	if (hold_file(c, file, &range.file, err) < 0)
 		return -1;
 	c->size += len;
-	if (c->count > 0 && c->items[c->count - 1].source == STRATA_COMPOSE_RANGE) {
-		struct strata_compose_range *last = &c->ranges[c->range_count - 1];
+	if (c->count > 0 && c->items[c->count - 1].source == STRATA_ASSEMBLE_RANGE) {
+		struct strata_assemble_range *last = &c->ranges[c->range_count - 1];
 
 		if (last->file == range.file && last->offset + last->len == offset) {
 			last->len += len;
@@ -148,7 +150,7 @@ int strata_compose_range(struct strata_compose *c, struct strata_file *file, uin
 	}
 	if (c->range_count == c->range_capacity) {
 		uint32_t capacity = c->range_capacity ? c->range_capacity * 2 : 64;
-		struct strata_compose_range *grown;
+		struct strata_assemble_range *grown;
 
 		if (c->range_capacity > UINT32_MAX / 4)
 			return strata_fail(err, "ELIMIT", "too many entries");
@@ -165,10 +167,10 @@ int strata_compose_range(struct strata_compose *c, struct strata_file *file, uin
 	return 0;
 }
 
-int strata_compose_disk(struct strata_compose *c, struct strata_disk *disk, uint32_t number,
-                        struct strata_err *err)
+int strata_assemble_host_file(struct strata_assemble *c, struct strata_host_tree *disk,
+                              uint32_t number, struct strata_err *err)
 {
-	struct strata_compose_item item = {.source = STRATA_COMPOSE_DISK, .entry = number};
+	struct strata_assemble_item item = {.source = STRATA_ASSEMBLE_HOST_FILE, .entry = number};
 
 	if (hold_disk(c, disk, &item.name, err) < 0)
 		return -1;
@@ -179,9 +181,9 @@ int strata_compose_disk(struct strata_compose *c, struct strata_disk *disk, uint
 /* ---- writing ------------------------------------------------------------------ */
 
 struct composer {
-	struct strata_compose *compose;
+	struct strata_assemble *compose;
 	const struct strata_work *work;
-	struct strata_sink out;
+	struct strata_blob_writer out;
 	char *chunk;
 	struct strata_buf raw;
 	struct strata_buf header;
@@ -191,7 +193,7 @@ struct composer {
 struct origin {
 	const struct strata_index *index;
 	const struct strata_file *file;
-	const struct strata_disk *disk; /* read on from where its descriptor is */
+	const struct strata_host_tree *disk; /* read on from where its descriptor is */
 	uint32_t number;
 	int fd;
 };
@@ -203,7 +205,7 @@ static int read_origin(const struct origin *from, uint64_t offset, void *bytes, 
 		return strata_index_read(from->index, offset, bytes, len, err);
 	if (from->file != NULL)
 		return strata_file_read(from->file, offset, bytes, len, err);
-	return strata_disk_fill(from->disk, from->number, from->fd, bytes, len, err);
+	return strata_host_tree_read(from->disk, from->number, from->fd, bytes, len, err);
 }
 
 static int write_range(struct composer *w, const struct origin *from, uint64_t offset, uint64_t len,
@@ -216,7 +218,7 @@ static int write_range(struct composer *w, const struct origin *from, uint64_t o
 		    atomic_load_explicit(w->work->cancel, memory_order_relaxed))
 			return strata_fail(err, "ECANCELED", "canceled");
 		if (read_origin(from, offset, w->chunk, n, err) < 0 ||
-		    strata_sink_write(&w->out, w->chunk, n, err) < 0)
+		    strata_blob_writer_write(&w->out, w->chunk, n, err) < 0)
 			return -1;
 		if (w->work->progress != NULL)
 			atomic_fetch_add_explicit(w->work->progress, n, memory_order_relaxed);
@@ -227,7 +229,7 @@ static int write_range(struct composer *w, const struct origin *from, uint64_t o
 }
 
 /* The header with its new name and target. */
-static int write_patched(struct composer *w, const struct strata_compose_item *item,
+static int write_patched(struct composer *w, const struct strata_assemble_item *item,
                          struct strata_err *err)
 {
 	const struct strata_index *index = w->compose->sources[item->source];
@@ -250,32 +252,32 @@ static int write_patched(struct composer *w, const struct strata_compose_item *i
 	    strata_index_read(index, e->header_offset, w->raw.data, len, err) < 0 ||
 	    strata_tar_patch(w->raw.data, len, &c, &w->header, err) < 0)
 		return -1;
-	return strata_sink_write(&w->out, w->header.data, w->header.len, err);
+	return strata_blob_writer_write(&w->out, w->header.data, w->header.len, err);
 }
 
 static int write_padding(struct composer *w, uint64_t len, struct strata_err *err)
 {
 	static const char zeros[STRATA_TAR_BLOCK];
 
-	return strata_sink_write(&w->out, zeros, (size_t)strata_tar_padding(len), err);
+	return strata_blob_writer_write(&w->out, zeros, (size_t)strata_tar_padding(len), err);
 }
 
 /* The file must be the one that its header tells of, before it is read and after. */
-static int write_disk(struct composer *w, const struct strata_compose_item *item,
+static int write_disk(struct composer *w, const struct strata_assemble_item *item,
                       struct strata_err *err)
 {
-	const struct strata_disk *disk = w->compose->disks[item->name];
-	cleanup_fd int fd = strata_disk_open(disk, item->entry, err);
+	const struct strata_host_tree *disk = w->compose->disks[item->name];
+	cleanup_fd int fd = strata_host_tree_open(disk, item->entry, err);
 	const struct origin from = {.disk = disk, .number = item->entry, .fd = fd};
 	uint64_t size = (uint64_t)disk->entries[item->entry].size;
 
 	if (fd < 0 || write_range(w, &from, 0, size, err) < 0 ||
-	    strata_disk_check(disk, item->entry, fd, err) < 0)
+	    strata_host_tree_check(disk, item->entry, fd, err) < 0)
 		return -1;
 	return write_padding(w, size, err);
 }
 
-static int write_entry(struct composer *w, const struct strata_compose_item *item,
+static int write_entry(struct composer *w, const struct strata_assemble_item *item,
                        struct strata_err *err)
 {
 	const struct strata_index *index;
@@ -297,61 +299,62 @@ static int write_entry(struct composer *w, const struct strata_compose_item *ite
 	return write_padding(w, (uint64_t)e->stored, err);
 }
 
-static int write_item(struct composer *w, const struct strata_compose_item *item,
+static int write_item(struct composer *w, const struct strata_assemble_item *item,
                       struct strata_err *err)
 {
-	const struct strata_compose *c = w->compose;
-	const struct strata_compose_range *range;
+	const struct strata_assemble *c = w->compose;
+	const struct strata_assemble_range *range;
 	struct origin origin = {0};
 
 	switch (item->source) {
-	case STRATA_COMPOSE_BYTES:
-		return strata_sink_write(&w->out, c->text.data + item->name, item->entry, err);
-	case STRATA_COMPOSE_RANGE:
+	case STRATA_ASSEMBLE_BYTES:
+		return strata_blob_writer_write(&w->out, c->text.data + item->name, item->entry,
+		                                err);
+	case STRATA_ASSEMBLE_RANGE:
 		range = &c->ranges[item->entry];
 		origin.file = c->files[range->file];
 		return write_range(w, &origin, range->offset, range->len, err);
-	case STRATA_COMPOSE_DISK:
+	case STRATA_ASSEMBLE_HOST_FILE:
 		return write_disk(w, item, err);
 	default:
 		return write_entry(w, item, err);
 	}
 }
 
-static int run(struct composer *w, const struct strata_edit_options *options,
-               struct strata_file *to, struct strata_edit_result *result, struct strata_err *err)
+static int run(struct composer *w, const struct strata_plan_options *options,
+               struct strata_file *to, struct strata_plan_result *result, struct strata_err *err)
 {
 	static const char end[2 * STRATA_TAR_BLOCK];
-	struct strata_compose *c = w->compose;
+	struct strata_assemble *c = w->compose;
 
 	w->chunk = malloc(STRATA_CHUNK);
 	if (w->chunk == NULL)
 		return strata_fail_nomem(err);
 	for (uint32_t i = 0; i < c->source_count; i++)
-		if (strata_index_spool(c->sources[i], options->temp_dir, w->work, err) < 0)
+		if (strata_index_inflate(c->sources[i], options->temp_dir, w->work, err) < 0)
 			return -1;
-	if (strata_sink_open(&w->out, to, options->compression, options->level, true, w->work,
-	                     err) < 0)
+	if (strata_blob_writer_open(&w->out, to, options->compression, options->level, true,
+	                            w->work, err) < 0)
 		return -1;
 	for (uint32_t i = 0; i < c->count; i++)
 		if (write_item(w, &c->items[i], err) < 0)
 			return -1;
-	if (strata_sink_write(&w->out, end, sizeof(end), err) < 0)
+	if (strata_blob_writer_write(&w->out, end, sizeof(end), err) < 0)
 		return -1;
-	return strata_sink_close(&w->out, result->digest, result->diff_id, &result->size,
-	                         &result->tar_size, err);
+	return strata_blob_writer_close(&w->out, result->digest, result->diff_id, &result->size,
+	                                &result->tar_size, err);
 }
 
-int strata_compose_write(struct strata_compose *c, const struct strata_edit_options *options,
-                         struct strata_file *to, struct strata_edit_result *result,
-                         struct strata_err *err)
+int strata_assemble_write(struct strata_assemble *c, const struct strata_plan_options *options,
+                          struct strata_file *to, struct strata_plan_result *result,
+                          struct strata_err *err)
 {
 	struct composer w = {.compose = c, .work = &options->work};
 	int status = run(&w, options, to, result, err);
 
 	if (status < 0)
-		strata_sink_abort(&w.out, err);
-	strata_sink_free(&w.out);
+		strata_blob_writer_abort(&w.out, err);
+	strata_blob_writer_free(&w.out);
 	free(w.chunk);
 	strata_buf_free(&w.raw);
 	strata_buf_free(&w.header);

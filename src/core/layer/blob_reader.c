@@ -5,12 +5,12 @@
 #include "core/base/mem.h"
 #include "core/codec/inflate.h"
 
-static void arrange(struct strata_stream *s);
+static void arrange(struct strata_blob_reader *s);
 
-/* ---- chunks, with the crew's lock --------------------------------------- */
+/* ---- chunks, with the pool's lock --------------------------------------- */
 
 /* *chunk stays NULL when it is still to be made. */
-static void take(struct strata_stream *s, struct strata_chunk **chunk)
+static void take(struct strata_blob_reader *s, struct strata_chunk **chunk)
 {
 	s->available--;
 	*chunk = s->free;
@@ -23,7 +23,7 @@ static void take(struct strata_stream *s, struct strata_chunk **chunk)
 }
 
 /* One user less. */
-static void release(struct strata_stream *s, struct strata_chunk **held)
+static void release(struct strata_blob_reader *s, struct strata_chunk **held)
 {
 	struct strata_chunk *chunk = steal_pointer(held);
 
@@ -35,7 +35,7 @@ static void release(struct strata_stream *s, struct strata_chunk **held)
 	arrange(s);
 }
 
-static void push_ready(struct strata_stream *s, struct strata_chunk *chunk)
+static void push_ready(struct strata_blob_reader *s, struct strata_chunk *chunk)
 {
 	chunk->next = NULL;
 	if (s->ready == NULL)
@@ -45,7 +45,7 @@ static void push_ready(struct strata_stream *s, struct strata_chunk *chunk)
 	s->last_ready = chunk;
 }
 
-static void fail(struct strata_stream *s, const struct strata_err *err)
+static void fail(struct strata_blob_reader *s, const struct strata_err *err)
 {
 	if (!s->failed)
 		s->failure = *err;
@@ -54,10 +54,10 @@ static void fail(struct strata_stream *s, const struct strata_err *err)
 
 /* ---- hashing ------------------------------------------------------------ */
 
-static void hash_run(struct strata_piece *piece)
+static void hash_run(struct strata_pool_item *item)
 {
-	struct strata_stream *s = piece->owner;
-	struct strata_chunk *chunk = (struct strata_chunk *)piece;
+	struct strata_blob_reader *s = item->owner;
+	struct strata_chunk *chunk = (struct strata_chunk *)item;
 	struct strata_err err;
 
 	if (atomic_load_explicit(&s->closing, memory_order_relaxed))
@@ -66,39 +66,40 @@ static void hash_run(struct strata_piece *piece)
 	    (chunk->second == NULL ||
 	     strata_digest_update(chunk->second, chunk->bytes, chunk->len, &err) == 0))
 		return;
-	strata_crew_lock(s->work.crew);
+	strata_pool_lock(s->work.pool);
 	fail(s, &err);
-	strata_crew_unlock(s->work.crew);
+	strata_pool_unlock(s->work.pool);
 }
 
-static void hash_done(struct strata_piece *piece)
+static void hash_done(struct strata_pool_item *item)
 {
-	struct strata_stream *s = piece->owner;
-	struct strata_chunk *chunk = (struct strata_chunk *)piece;
+	struct strata_blob_reader *s = item->owner;
+	struct strata_chunk *chunk = (struct strata_chunk *)item;
 
 	s->hashing--;
 	release(s, &chunk);
 }
 
 /* Either digest may be NULL. */
-static void hash(struct strata_stream *s, struct strata_chunk *chunk, struct strata_lane *lane,
-                 struct strata_digest *digest, struct strata_digest *second)
+static void hash(struct strata_blob_reader *s, struct strata_chunk *chunk,
+                 struct strata_strand *strand, struct strata_digest *digest,
+                 struct strata_digest *second)
 {
 	if ((digest == NULL && second == NULL) || chunk->len == 0)
 		return;
-	chunk->piece = (struct strata_piece){hash_run, hash_done, s, NULL};
+	chunk->item = (struct strata_pool_item){hash_run, hash_done, s, NULL};
 	chunk->digest = digest != NULL ? digest : second;
 	chunk->second = digest != NULL ? second : NULL;
-	strata_crew_lock(s->work.crew);
+	strata_pool_lock(s->work.pool);
 	chunk->users++;
 	s->hashing++;
-	strata_crew_unlock(s->work.crew);
-	strata_crew_add(s->work.crew, lane, &chunk->piece);
+	strata_pool_unlock(s->work.pool);
+	strata_pool_add(s->work.pool, strand, &chunk->item);
 }
 
 /* ---- filling ------------------------------------------------------------ */
 
-static bool is_cancelled(const struct strata_stream *s)
+static bool is_cancelled(const struct strata_blob_reader *s)
 {
 	return s->work.cancel != NULL && atomic_load_explicit(s->work.cancel, memory_order_relaxed);
 }
@@ -117,7 +118,8 @@ static int make_chunk(struct strata_chunk **chunk, struct strata_err *err)
 }
 
 /* Reads the blob's next bytes; none at its end. */
-static int read_chunk(struct strata_stream *s, struct strata_chunk **chunk, struct strata_err *err)
+static int read_chunk(struct strata_blob_reader *s, struct strata_chunk **chunk,
+                      struct strata_err *err)
 {
 	uint64_t left = s->blob->size - s->position;
 	size_t n = left < STRATA_CHUNK ? (size_t)left : STRATA_CHUNK;
@@ -133,9 +135,9 @@ static int read_chunk(struct strata_stream *s, struct strata_chunk **chunk, stru
 	(*chunk)->len = n;
 	s->position += n;
 	if (s->decoder != NULL)
-		hash(s, *chunk, &s->stored_lane, s->stored_digest, NULL);
+		hash(s, *chunk, &s->stored_strand, s->stored_digest, NULL);
 	else
-		hash(s, *chunk, &s->plain_lane, s->plain_digest, s->stored_digest);
+		hash(s, *chunk, &s->plain_strand, s->plain_digest, s->stored_digest);
 	if (s->work.progress != NULL)
 		atomic_fetch_add_explicit(s->work.progress, n, memory_order_relaxed);
 	return 0;
@@ -145,7 +147,7 @@ static int read_chunk(struct strata_stream *s, struct strata_chunk **chunk, stru
  * Decodes until `out` is full, or there is nothing left of one chunk of input:
  * it is not to wait for the next. Empty it is whole only at the end.
  */
-static int decode(struct strata_stream *s, bool *whole, struct strata_err *err)
+static int decode(struct strata_blob_reader *s, bool *whole, struct strata_err *err)
 {
 	bool at_end;
 	size_t n;
@@ -180,24 +182,24 @@ static int decode(struct strata_stream *s, bool *whole, struct strata_err *err)
 		strata_decoder_free(steal_pointer(&s->decoder));
 		return 0;
 	}
-	hash(s, s->out, &s->plain_lane, s->plain_digest, NULL);
+	hash(s, s->out, &s->plain_strand, s->plain_digest, NULL);
 	return 0;
 }
 
 /* Whether the next fill begins with input. */
-static bool is_thirsty(const struct strata_stream *s)
+static bool is_thirsty(const struct strata_blob_reader *s)
 {
 	return s->decoder != NULL && s->in_left == 0 && s->position < s->blob->size;
 }
 
-static bool can_fill(const struct strata_stream *s)
+static bool can_fill(const struct strata_blob_reader *s)
 {
 	if (s->filling || s->ended || s->failed)
 		return false;
 	return s->available >= (s->out == NULL) + (unsigned)is_thirsty(s);
 }
 
-static void begin_fill(struct strata_stream *s)
+static void begin_fill(struct strata_blob_reader *s)
 {
 	s->filling = true;
 	if (s->out == NULL)
@@ -206,9 +208,9 @@ static void begin_fill(struct strata_stream *s)
 		take(s, &s->in);
 }
 
-static void fill_run(struct strata_piece *piece)
+static void fill_run(struct strata_pool_item *item)
 {
-	struct strata_stream *s = piece->owner;
+	struct strata_blob_reader *s = item->owner;
 	bool whole = true;
 	int status;
 
@@ -225,9 +227,9 @@ static void fill_run(struct strata_piece *piece)
 		s->filled = STRATA_FILL_WHOLE;
 }
 
-static void fill_done(struct strata_piece *piece)
+static void fill_done(struct strata_pool_item *item)
 {
-	struct strata_stream *s = piece->owner;
+	struct strata_blob_reader *s = item->owner;
 
 	if (s->filled == STRATA_FILL_FAILED)
 		fail(s, &s->fill_failure);
@@ -244,28 +246,28 @@ static void fill_done(struct strata_piece *piece)
 }
 
 /* Lets a helper go on, when it is to and can. Without one the caller fills for itself. */
-static void arrange(struct strata_stream *s)
+static void arrange(struct strata_blob_reader *s)
 {
-	if (!s->ahead || !strata_crew_helped(s->work.crew) || !can_fill(s) ||
+	if (!s->ahead || !strata_pool_has_workers(s->work.pool) || !can_fill(s) ||
 	    atomic_load_explicit(&s->closing, memory_order_relaxed))
 		return;
 	begin_fill(s);
-	strata_crew_follow(s->work.crew, &s->fill_lane, &s->fill_piece);
+	strata_pool_add_locked(s->work.pool, &s->fill_strand, &s->fill_item);
 }
 
 /* ---- the stream --------------------------------------------------------- */
 
-int strata_stream_open(struct strata_stream *s, const struct strata_blob *blob, unsigned wanted,
-                       const struct strata_inflate_limits *limits, const struct strata_work *work,
-                       struct strata_err *err)
+int strata_blob_reader_open(struct strata_blob_reader *s, const struct strata_blob *blob,
+                            unsigned wanted, const struct strata_inflate_limits *limits,
+                            const struct strata_work *work, struct strata_err *err)
 {
 	bool plain = blob->compression == STRATA_NONE;
 	/* The bytes that are stored are those of the tar, and one digest is both. */
 	bool once = plain && blob->algorithm == STRATA_SHA256;
 
 	s->blob = blob;
-	s->fill_lane.urgent = true;
-	s->fill_piece = (struct strata_piece){fill_run, fill_done, s, NULL};
+	s->fill_strand.urgent = true;
+	s->fill_item = (struct strata_pool_item){fill_run, fill_done, s, NULL};
 	if (work != NULL)
 		s->work = *work;
 	if (limits != NULL)
@@ -288,25 +290,25 @@ int strata_stream_open(struct strata_stream *s, const struct strata_blob *blob, 
 			return -1;
 	}
 	s->ahead = wanted & STRATA_READ_AHEAD;
-	strata_crew_lock(s->work.crew);
-	s->available = STRATA_STREAM_CHUNKS;
+	strata_pool_lock(s->work.pool);
+	s->available = STRATA_BLOB_READER_CHUNKS;
 	arrange(s);
-	strata_crew_unlock(s->work.crew);
+	strata_pool_unlock(s->work.pool);
 	return 0;
 }
 
 static bool is_idle(const void *arg)
 {
-	const struct strata_stream *s = arg;
+	const struct strata_blob_reader *s = arg;
 
 	return s->hashing == 0 && !s->filling;
 }
 
-static void wait_until_idle(struct strata_stream *s)
+static void wait_until_idle(struct strata_blob_reader *s)
 {
-	strata_crew_lock(s->work.crew);
-	strata_crew_wait(s->work.crew, is_idle, s);
-	strata_crew_unlock(s->work.crew);
+	strata_pool_lock(s->work.pool);
+	strata_pool_wait(s->work.pool, is_idle, s);
+	strata_pool_unlock(s->work.pool);
 }
 
 static void free_chunks(struct strata_chunk *chunk)
@@ -319,7 +321,7 @@ static void free_chunks(struct strata_chunk *chunk)
 	}
 }
 
-void strata_stream_close(struct strata_stream *s)
+void strata_blob_reader_close(struct strata_blob_reader *s)
 {
 	atomic_store(&s->closing, true);
 	wait_until_idle(s);
@@ -331,41 +333,41 @@ void strata_stream_close(struct strata_stream *s)
 	strata_decoder_free(s->decoder);
 	strata_digest_free(s->stored_digest);
 	strata_digest_free(s->plain_digest);
-	*s = (struct strata_stream){0};
+	*s = (struct strata_blob_reader){0};
 }
 
 static bool has_news(const void *arg)
 {
-	const struct strata_stream *s = arg;
+	const struct strata_blob_reader *s = arg;
 
 	return s->ready != NULL || s->ended || s->failed || can_fill(s);
 }
 
 /* Gives the chunk before back and takes the next one, which stays NULL at the end. */
-static void next_chunk(struct strata_stream *s)
+static void next_chunk(struct strata_blob_reader *s)
 {
-	struct strata_crew *crew = s->work.crew;
+	struct strata_pool *pool = s->work.pool;
 
-	strata_crew_lock(crew);
+	strata_pool_lock(pool);
 	release(s, &s->held);
 	while (s->ready == NULL && !s->ended && !s->failed) {
-		strata_crew_wait(crew, has_news, s);
+		strata_pool_wait(pool, has_news, s);
 		if (s->ready != NULL || !can_fill(s))
 			continue;
 		begin_fill(s);
-		strata_crew_unlock(crew);
-		fill_run(&s->fill_piece);
-		strata_crew_lock(crew);
-		fill_done(&s->fill_piece);
+		strata_pool_unlock(pool);
+		fill_run(&s->fill_item);
+		strata_pool_lock(pool);
+		fill_done(&s->fill_item);
 	}
 	s->held = s->ready;
 	if (s->held != NULL)
 		s->ready = s->held->next;
-	strata_crew_unlock(crew);
+	strata_pool_unlock(pool);
 }
 
-int strata_stream_next(struct strata_stream *s, const char **bytes, size_t *len,
-                       struct strata_err *err)
+int strata_blob_reader_next(struct strata_blob_reader *s, const char **bytes, size_t *len,
+                            struct strata_err *err)
 {
 	if (is_cancelled(s))
 		return strata_fail(err, "ECANCELED", "canceled");
@@ -379,18 +381,18 @@ int strata_stream_next(struct strata_stream *s, const char **bytes, size_t *len,
 	return 0;
 }
 
-bool strata_stream_drained(const struct strata_stream *s)
+bool strata_blob_reader_drained(const struct strata_blob_reader *s)
 {
 	bool drained;
 
-	strata_crew_lock(s->work.crew);
+	strata_pool_lock(s->work.pool);
 	drained = s->ended;
-	strata_crew_unlock(s->work.crew);
+	strata_pool_unlock(s->work.pool);
 	return drained;
 }
 
-int strata_stream_digests(struct strata_stream *s, char stored[STRATA_DIGEST_MAX],
-                          char plain[STRATA_DIGEST_MAX], struct strata_err *err)
+int strata_blob_reader_digests(struct strata_blob_reader *s, char stored[STRATA_DIGEST_MAX],
+                               char plain[STRATA_DIGEST_MAX], struct strata_err *err)
 {
 	stored[0] = plain[0] = '\0';
 	wait_until_idle(s);

@@ -2,17 +2,17 @@
  * The plain tar bytes of a blob, from front to back: read, inflate, digest.
  *
  * Everything that reads a whole blob goes through here, so that everything
- * read is hashed. The crew, where there is one, hashes what has been read.
+ * read is hashed. The pool, where there is one, hashes what has been read.
  *
  * With STRATA_READ_AHEAD its helpers read and inflate as well, ahead of the caller and
- * from the opening on, as far as STRATA_STREAM_CHUNKS let them. Without helpers the
+ * from the opening on, as far as STRATA_BLOB_READER_CHUNKS let them. Without helpers the
  * caller's thread does so, when it asks for the bytes. Errors come where they would
- * without a crew: behind all bytes before them.
+ * without a pool: behind all bytes before them.
  *
  * Used by one thread; not to be moved while it is open.
  */
-#ifndef STRATA_STREAM_H
-#define STRATA_STREAM_H
+#ifndef STRATA_BLOB_READER_H
+#define STRATA_BLOB_READER_H
 
 #include <stdbool.h>
 #include <stdint.h>
@@ -27,19 +27,19 @@
 #define STRATA_CHUNK (256 << 10)
 
 /* The most chunks of a stream: read and not taken yet, or waiting to be hashed. 3 MiB. */
-#define STRATA_STREAM_CHUNKS 12
+#define STRATA_BLOB_READER_CHUNKS 12
 
 struct strata_chunk {
-	struct strata_piece piece;    /* to hash it */
+	struct strata_pool_item item; /* to hash it */
 	struct strata_digest *digest; /* that it goes to */
 	struct strata_digest *second; /* and another one, or NULL */
 	struct strata_chunk *next;    /* when free, or ready */
-	unsigned users;               /* who reads or fills it, the digest's lane */
+	unsigned users;               /* who reads or fills it, the digest's strand */
 	size_t len;
 	unsigned char bytes[];
 };
 
-struct strata_stream {
+struct strata_blob_reader {
 	const struct strata_blob *blob;
 	struct strata_work work;
 	struct strata_inflate_limits limits;
@@ -48,13 +48,13 @@ struct strata_stream {
 	/* Of the blob, by its algorithm; NULL when not wanted, or a plain blob's SHA-256. */
 	struct strata_digest *stored_digest;
 	struct strata_digest *plain_digest; /* SHA-256 */
-	struct strata_lane stored_lane;
-	struct strata_lane plain_lane;
-	struct strata_lane fill_lane;
-	struct strata_piece fill_piece;
+	struct strata_strand stored_strand;
+	struct strata_strand plain_strand;
+	struct strata_strand fill_strand;
+	struct strata_pool_item fill_item;
 	struct strata_chunk *held; /* whose bytes the caller has */
 
-	/* Of whoever fills, else with the crew's lock: */
+	/* Of whoever fills, else with the pool's lock: */
 	uint64_t position;       /* read so far, in the blob */
 	struct strata_chunk *in; /* being decoded */
 	const unsigned char *in_next;
@@ -64,8 +64,8 @@ struct strata_stream {
 	enum strata_filled { STRATA_FILL_MORE, STRATA_FILL_WHOLE, STRATA_FILL_FAILED } filled;
 	struct strata_err fill_failure;
 
-	/* With the crew's lock: */
-	bool filling;              /* somebody does, or a piece waits to */
+	/* With the pool's lock: */
+	bool filling;              /* somebody does, or a item waits to */
 	struct strata_chunk *free; /* that have been in use */
 	struct strata_chunk *ready;
 	struct strata_chunk *last_ready;
@@ -77,7 +77,7 @@ struct strata_stream {
 	atomic_bool closing;
 };
 
-enum strata_stream_wishes {
+enum strata_blob_reader_wishes {
 	STRATA_DIGEST_STORED = 1,
 	STRATA_DIGEST_PLAIN = 2,
 	STRATA_READ_AHEAD = 4,
@@ -88,27 +88,27 @@ enum strata_stream_wishes {
  * read ahead.
  * limits and work may be NULL.
  */
-int strata_stream_open(struct strata_stream *s, const struct strata_blob *blob, unsigned wanted,
-                       const struct strata_inflate_limits *limits, const struct strata_work *work,
-                       struct strata_err *err);
+int strata_blob_reader_open(struct strata_blob_reader *s, const struct strata_blob *blob,
+                            unsigned wanted, const struct strata_inflate_limits *limits,
+                            const struct strata_work *work, struct strata_err *err);
 
-/* Waits for what the crew still does with it. */
-void strata_stream_close(struct strata_stream *s);
+/* Waits for what the pool still does with it. */
+void strata_blob_reader_close(struct strata_blob_reader *s);
 
 /* The next bytes, *len 0 at the end. They are valid until the next call. */
-int strata_stream_next(struct strata_stream *s, const char **bytes, size_t *len,
-                       struct strata_err *err);
+int strata_blob_reader_next(struct strata_blob_reader *s, const char **bytes, size_t *len,
+                            struct strata_err *err);
 
 /* Whether all of it has been read and inflated, be it taken or not: the next one may be opened. */
-bool strata_stream_drained(const struct strata_stream *s);
+bool strata_blob_reader_drained(const struct strata_blob_reader *s);
 
 /*
  * At the end: the digests that were wanted ("" for others). The stored one is of the blob's
  * algorithm; a plain blob that is named by SHA-256 is hashed once, and has both when it has one.
  */
-int strata_stream_digests(struct strata_stream *s, char stored[STRATA_DIGEST_MAX],
-                          char plain[STRATA_DIGEST_MAX], struct strata_err *err);
+int strata_blob_reader_digests(struct strata_blob_reader *s, char stored[STRATA_DIGEST_MAX],
+                               char plain[STRATA_DIGEST_MAX], struct strata_err *err);
 
-#define cleanup_stream __attribute__((cleanup(strata_stream_close)))
+#define cleanup_blob_reader __attribute__((cleanup(strata_blob_reader_close)))
 
 #endif

@@ -8,20 +8,20 @@
 /* Of a slot when nothing is packed: headers and small files are gathered. */
 #define PLAIN_SEGMENT ((size_t)256 << 10)
 
-struct strata_sink_slot {
-	struct strata_sink *sink;
-	struct strata_piece hash; /* the owner of these three is the slot */
-	struct strata_piece pack;
-	struct strata_piece store;
-	struct strata_lane pack_lane; /* of this slot alone: slots are packed side by side */
-	struct strata_sink_slot *next;
+struct strata_blob_writer_slot {
+	struct strata_blob_writer *sink;
+	struct strata_pool_item hash; /* the owner of these three is the slot */
+	struct strata_pool_item pack;
+	struct strata_pool_item store;
+	struct strata_strand encode_strand; /* of this slot alone: slots are packed side by side */
+	struct strata_blob_writer_slot *next;
 	unsigned users;
 	unsigned char *bytes;
 	size_t len;
 	unsigned char *out; /* packed; NULL when stored plain */
 	size_t out_len;
 	uint32_t crc;
-	void *packer; /* meanwhile */
+	void *encoder; /* meanwhile */
 	bool packed;
 	bool failed; /* packing has */
 	struct strata_err failure;
@@ -29,10 +29,10 @@ struct strata_sink_slot {
 
 /* ---- opening and closing ------------------------------------------------ */
 
-static unsigned slot_limit(const struct strata_sink *s)
+static unsigned slot_limit(const struct strata_blob_writer *s)
 {
-	unsigned threads = strata_crew_threads(s->work.crew);
-	size_t fit = STRATA_SINK_MEMORY / (s->packed ? 2 * s->segment : s->segment);
+	unsigned threads = strata_pool_threads(s->work.pool);
+	size_t fit = STRATA_BLOB_WRITER_MEMORY / (s->packed ? 2 * s->segment : s->segment);
 	unsigned wanted = threads + 2;
 
 	if (fit < wanted)
@@ -40,7 +40,8 @@ static unsigned slot_limit(const struct strata_sink *s)
 	return wanted < 2 ? 2 : wanted;
 }
 
-static int store_bytes(struct strata_sink *s, const void *bytes, size_t len, struct strata_err *err)
+static int store_bytes(struct strata_blob_writer *s, const void *bytes, size_t len,
+                       struct strata_err *err)
 {
 	if (len == 0)
 		return 0;
@@ -56,7 +57,7 @@ static int store_bytes(struct strata_sink *s, const void *bytes, size_t len, str
  * By their first bytes readers tell what is compressed, Docker's as well as this
  * library's; a tar has the name of its first entry there.
  */
-static int check_start(const struct strata_sink *s, const unsigned char *bytes, size_t len,
+static int check_start(const struct strata_blob_writer *s, const unsigned char *bytes, size_t len,
                        struct strata_err *err)
 {
 	enum strata_compression seen =
@@ -71,11 +72,11 @@ static int check_start(const struct strata_sink *s, const unsigned char *bytes, 
 	        strata_compression_name(seen));
 }
 
-int strata_sink_open(struct strata_sink *s, struct strata_file *file,
-                     enum strata_compression compression, int level, bool hash_plain,
-                     const struct strata_work *work, struct strata_err *err)
+int strata_blob_writer_open(struct strata_blob_writer *s, struct strata_file *file,
+                            enum strata_compression compression, int level, bool hash_plain,
+                            const struct strata_work *work, struct strata_err *err)
 {
-	unsigned char head[STRATA_PACK_ENDS];
+	unsigned char head[STRATA_SEGMENT_ENDS];
 
 	s->file = file;
 	if (work != NULL)
@@ -87,15 +88,15 @@ int strata_sink_open(struct strata_sink *s, struct strata_file *file,
 		if (s->plain_digest == NULL)
 			return -1;
 	}
-	if (s->packed && strata_packing_init(&s->packing, compression, level, err) < 0)
+	if (s->packed && strata_segment_codec_init(&s->packing, compression, level, err) < 0)
 		return -1;
 	if (s->packed)
 		s->segment = s->packing.segment;
 	s->slot_max = slot_limit(s);
 	if (!s->packed)
 		return 0;
-	s->packers = strata_reallocarray(NULL, s->slot_max, sizeof(*s->packers));
-	if (s->packers == NULL)
+	s->encoders = strata_reallocarray(NULL, s->slot_max, sizeof(*s->encoders));
+	if (s->encoders == NULL)
 		return strata_fail_nomem(err);
 	s->stored_digest = strata_digest_new(STRATA_SHA256, err);
 	if (s->stored_digest == NULL)
@@ -103,7 +104,7 @@ int strata_sink_open(struct strata_sink *s, struct strata_file *file,
 	return store_bytes(s, head, s->packing.ops->head(head), err);
 }
 
-static void free_slot(struct strata_sink_slot *slot)
+static void free_slot(struct strata_blob_writer_slot *slot)
 {
 	if (slot == NULL)
 		return;
@@ -114,53 +115,53 @@ static void free_slot(struct strata_sink_slot *slot)
 
 static bool nothing_busy(const void *arg)
 {
-	return ((const struct strata_sink *)arg)->busy == 0;
+	return ((const struct strata_blob_writer *)arg)->busy == 0;
 }
 
-static void wait_for_all(struct strata_sink *s)
+static void wait_for_all(struct strata_blob_writer *s)
 {
-	strata_crew_lock(s->work.crew);
-	strata_crew_wait(s->work.crew, nothing_busy, s);
-	strata_crew_unlock(s->work.crew);
+	strata_pool_lock(s->work.pool);
+	strata_pool_wait(s->work.pool, nothing_busy, s);
+	strata_pool_unlock(s->work.pool);
 }
 
-void strata_sink_free(struct strata_sink *s)
+void strata_blob_writer_free(struct strata_blob_writer *s)
 {
 	atomic_store(&s->closing, true);
 	wait_for_all(s);
 	free_slot(s->current);
 	while (s->free != NULL) {
-		struct strata_sink_slot *next = s->free->next;
+		struct strata_blob_writer_slot *next = s->free->next;
 
 		free_slot(s->free);
 		s->free = next;
 	}
-	while (s->packer_count > 0)
-		s->packing.ops->close(&s->packing, s->packers[--s->packer_count]);
-	free(s->packers);
+	while (s->encoder_count > 0)
+		s->packing.ops->close(&s->packing, s->encoders[--s->encoder_count]);
+	free(s->encoders);
 	strata_digest_free(s->plain_digest);
 	strata_digest_free(s->stored_digest);
-	*s = (struct strata_sink){0};
+	*s = (struct strata_blob_writer){0};
 }
 
-/* ---- the pieces of a slot ------------------------------------------------ */
+/* ---- the items of a slot ------------------------------------------------ */
 
-static bool is_closing(const struct strata_sink *s)
+static bool is_closing(const struct strata_blob_writer *s)
 {
 	return atomic_load_explicit(&s->closing, memory_order_relaxed);
 }
 
-static void fail(struct strata_sink *s, const struct strata_err *failure)
+static void fail(struct strata_blob_writer *s, const struct strata_err *failure)
 {
-	strata_crew_lock(s->work.crew);
+	strata_pool_lock(s->work.pool);
 	if (!s->failed)
 		s->failure = *failure;
 	s->failed = true;
-	strata_crew_unlock(s->work.crew);
+	strata_pool_unlock(s->work.pool);
 }
 
 /* One user less, with the lock. */
-static void release(struct strata_sink *s, struct strata_sink_slot *slot)
+static void release(struct strata_blob_writer *s, struct strata_blob_writer_slot *slot)
 {
 	if (--slot->users > 0)
 		return;
@@ -169,10 +170,10 @@ static void release(struct strata_sink *s, struct strata_sink_slot *slot)
 	s->free = slot;
 }
 
-static void hash_run(struct strata_piece *piece)
+static void hash_run(struct strata_pool_item *item)
 {
-	const struct strata_sink_slot *slot = piece->owner;
-	struct strata_sink *s = slot->sink;
+	const struct strata_blob_writer_slot *slot = item->owner;
+	struct strata_blob_writer *s = slot->sink;
 	struct strata_err err;
 
 	if (!is_closing(s) &&
@@ -180,59 +181,59 @@ static void hash_run(struct strata_piece *piece)
 		fail(s, &err);
 }
 
-static void hash_done(struct strata_piece *piece)
+static void hash_done(struct strata_pool_item *item)
 {
-	struct strata_sink_slot *slot = piece->owner;
+	struct strata_blob_writer_slot *slot = item->owner;
 
 	release(slot->sink, slot);
 }
 
-static void *take_packer(struct strata_sink *s, struct strata_err *err)
+static void *take_encoder(struct strata_blob_writer *s, struct strata_err *err)
 {
-	void *packer = NULL;
+	void *encoder = NULL;
 
-	strata_crew_lock(s->work.crew);
-	if (s->packer_count > 0)
-		packer = s->packers[--s->packer_count];
-	strata_crew_unlock(s->work.crew);
-	return packer != NULL ? packer : s->packing.ops->open(&s->packing, err);
+	strata_pool_lock(s->work.pool);
+	if (s->encoder_count > 0)
+		encoder = s->encoders[--s->encoder_count];
+	strata_pool_unlock(s->work.pool);
+	return encoder != NULL ? encoder : s->packing.ops->open(&s->packing, err);
 }
 
-static void pack_run(struct strata_piece *piece)
+static void encode_run(struct strata_pool_item *item)
 {
-	struct strata_sink_slot *slot = piece->owner;
-	struct strata_sink *s = slot->sink;
+	struct strata_blob_writer_slot *slot = item->owner;
+	struct strata_blob_writer *s = slot->sink;
 
 	if (is_closing(s))
 		return;
-	slot->packer = take_packer(s, &slot->failure);
+	slot->encoder = take_encoder(s, &slot->failure);
 	slot->failed =
-	        slot->packer == NULL ||
-	        s->packing.ops->segment(&s->packing, slot->packer, slot->bytes, slot->len,
+	        slot->encoder == NULL ||
+	        s->packing.ops->segment(&s->packing, slot->encoder, slot->bytes, slot->len,
 	                                slot->out, &slot->out_len, &slot->crc, &slot->failure) < 0;
 }
 
 /* What is packed is stored in the order of the stream. */
-static void pack_done(struct strata_piece *piece)
+static void encode_done(struct strata_pool_item *item)
 {
-	struct strata_sink_slot *slot = piece->owner;
-	struct strata_sink *s = slot->sink;
+	struct strata_blob_writer_slot *slot = item->owner;
+	struct strata_blob_writer *s = slot->sink;
 
 	slot->packed = true;
-	if (slot->packer != NULL)
-		s->packers[s->packer_count++] = steal_pointer(&slot->packer);
+	if (slot->encoder != NULL)
+		s->encoders[s->encoder_count++] = steal_pointer(&slot->encoder);
 	while (s->first != NULL && s->first->packed) {
-		struct strata_sink_slot *next = s->first;
+		struct strata_blob_writer_slot *next = s->first;
 
 		s->first = next->next;
-		strata_crew_follow(s->work.crew, &s->store_lane, &next->store);
+		strata_pool_add_locked(s->work.pool, &s->store_strand, &next->store);
 	}
 }
 
-static void store_run(struct strata_piece *piece)
+static void store_run(struct strata_pool_item *item)
 {
-	struct strata_sink_slot *slot = piece->owner;
-	struct strata_sink *s = slot->sink;
+	struct strata_blob_writer_slot *slot = item->owner;
+	struct strata_blob_writer *s = slot->sink;
 	const unsigned char *bytes = s->packed ? slot->out : slot->bytes;
 	size_t len = s->packed ? slot->out_len : slot->len;
 
@@ -241,24 +242,25 @@ static void store_run(struct strata_piece *piece)
 	if (!slot->failed && (check_start(s, bytes, len, &slot->failure) < 0 ||
 	                      store_bytes(s, bytes, len, &slot->failure) < 0))
 		slot->failed = true;
-	strata_pack_sum_add(&s->sum, slot->len, slot->crc);
+	strata_segment_sum_add(&s->sum, slot->len, slot->crc);
 	s->store_failed = slot->failed;
 	if (slot->failed)
 		fail(s, &slot->failure);
 }
 
-static void store_done(struct strata_piece *piece)
+static void store_done(struct strata_pool_item *item)
 {
-	struct strata_sink_slot *slot = piece->owner;
+	struct strata_blob_writer_slot *slot = item->owner;
 
 	release(slot->sink, slot);
 }
 
 /* ---- the driver's side --------------------------------------------------- */
 
-static struct strata_sink_slot *new_slot(struct strata_sink *s, struct strata_err *err)
+static struct strata_blob_writer_slot *new_slot(struct strata_blob_writer *s,
+                                                struct strata_err *err)
 {
-	struct strata_sink_slot *slot = calloc(1, sizeof(*slot));
+	struct strata_blob_writer_slot *slot = calloc(1, sizeof(*slot));
 
 	if (slot != NULL) {
 		slot->sink = s;
@@ -274,18 +276,18 @@ static struct strata_sink_slot *new_slot(struct strata_sink *s, struct strata_er
 
 static bool slot_available(const void *arg)
 {
-	const struct strata_sink *s = arg;
+	const struct strata_blob_writer *s = arg;
 
 	return s->failed || s->free != NULL || s->slots < s->slot_max;
 }
 
 /* Makes s->current a slot to be filled; waits while all are busy. */
-static int take_slot(struct strata_sink *s, struct strata_err *err)
+static int take_slot(struct strata_blob_writer *s, struct strata_err *err)
 {
 	bool failed;
 
-	strata_crew_lock(s->work.crew);
-	strata_crew_wait(s->work.crew, slot_available, s);
+	strata_pool_lock(s->work.pool);
+	strata_pool_wait(s->work.pool, slot_available, s);
 	failed = s->failed;
 	if (!failed && s->free != NULL) {
 		s->current = s->free;
@@ -293,7 +295,7 @@ static int take_slot(struct strata_sink *s, struct strata_err *err)
 	} else if (!failed) {
 		s->slots++;
 	}
-	strata_crew_unlock(s->work.crew);
+	strata_pool_unlock(s->work.pool);
 	if (failed) {
 		*err = s->failure;
 		return -1;
@@ -306,39 +308,40 @@ static int take_slot(struct strata_sink *s, struct strata_err *err)
 	return 0;
 }
 
-static void hand_out(struct strata_sink *s)
+static void hand_out(struct strata_blob_writer *s)
 {
-	struct strata_sink_slot *slot = steal_pointer(&s->current);
+	struct strata_blob_writer_slot *slot = steal_pointer(&s->current);
 
-	slot->hash = (struct strata_piece){hash_run, hash_done, slot, NULL};
-	slot->pack = (struct strata_piece){pack_run, pack_done, slot, NULL};
-	slot->store = (struct strata_piece){store_run, store_done, slot, NULL};
+	slot->hash = (struct strata_pool_item){hash_run, hash_done, slot, NULL};
+	slot->pack = (struct strata_pool_item){encode_run, encode_done, slot, NULL};
+	slot->store = (struct strata_pool_item){store_run, store_done, slot, NULL};
 	slot->packed = slot->failed = false;
 	slot->users = s->plain_digest != NULL ? 2 : 1;
 	slot->next = NULL;
-	strata_crew_lock(s->work.crew);
+	strata_pool_lock(s->work.pool);
 	s->busy++;
 	if (s->packed && s->first == NULL)
 		s->first = slot;
 	else if (s->packed)
 		s->last->next = slot;
 	s->last = slot;
-	strata_crew_unlock(s->work.crew);
+	strata_pool_unlock(s->work.pool);
 	if (s->plain_digest != NULL)
-		strata_crew_add(s->work.crew, &s->plain_lane, &slot->hash);
+		strata_pool_add(s->work.pool, &s->plain_strand, &slot->hash);
 	if (s->packed)
-		strata_crew_add(s->work.crew, &slot->pack_lane, &slot->pack);
+		strata_pool_add(s->work.pool, &slot->encode_strand, &slot->pack);
 	else
-		strata_crew_add(s->work.crew, &s->store_lane, &slot->store);
+		strata_pool_add(s->work.pool, &s->store_strand, &slot->store);
 }
 
-int strata_sink_write(struct strata_sink *s, const void *bytes, size_t len, struct strata_err *err)
+int strata_blob_writer_write(struct strata_blob_writer *s, const void *bytes, size_t len,
+                             struct strata_err *err)
 {
 	const unsigned char *from = bytes;
 
 	s->plain_total += len;
 	while (len > 0) {
-		struct strata_sink_slot *slot;
+		struct strata_blob_writer_slot *slot;
 		size_t n;
 
 		if (s->current == NULL && take_slot(s, err) < 0)
@@ -356,7 +359,7 @@ int strata_sink_write(struct strata_sink *s, const void *bytes, size_t len, stru
 	return 0;
 }
 
-void strata_sink_abort(struct strata_sink *s, struct strata_err *err)
+void strata_blob_writer_abort(struct strata_blob_writer *s, struct strata_err *err)
 {
 	if (strcmp(err->code, "ECANCELED") == 0)
 		return;
@@ -365,11 +368,11 @@ void strata_sink_abort(struct strata_sink *s, struct strata_err *err)
 		*err = s->failure;
 }
 
-int strata_sink_close(struct strata_sink *s, char stored[STRATA_DIGEST_MAX],
-                      char plain[STRATA_DIGEST_MAX], uint64_t *stored_size, uint64_t *plain_size,
-                      struct strata_err *err)
+int strata_blob_writer_close(struct strata_blob_writer *s, char stored[STRATA_DIGEST_MAX],
+                             char plain[STRATA_DIGEST_MAX], uint64_t *stored_size,
+                             uint64_t *plain_size, struct strata_err *err)
 {
-	unsigned char tail[STRATA_PACK_ENDS];
+	unsigned char tail[STRATA_SEGMENT_ENDS];
 
 	if (s->current != NULL && s->current->len > 0)
 		hand_out(s);

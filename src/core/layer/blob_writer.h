@@ -2,13 +2,13 @@
  * Where the bytes of a new tar go: hashed, perhaps compressed and hashed
  * again, written to a file from offset 0 on.
  *
- * The caller's thread gathers bytes into segments; the crew, where there is
+ * The caller's thread gathers bytes into segments; the pool, where there is
  * one, hashes and packs them side by side and stores them in order. What is
  * stored, and which error is told, does not depend on the number of threads.
  * Used by one thread; not to be moved while it is open.
  */
-#ifndef STRATA_SINK_H
-#define STRATA_SINK_H
+#ifndef STRATA_BLOB_WRITER_H
+#define STRATA_BLOB_WRITER_H
 
 #include <stdint.h>
 
@@ -19,35 +19,35 @@
 #include "core/job/pool.h"
 
 /* Segments may take up this much memory when there are many threads, but two are always allowed. */
-#define STRATA_SINK_MEMORY ((size_t)32 << 20)
+#define STRATA_BLOB_WRITER_MEMORY ((size_t)32 << 20)
 
-struct strata_sink_slot; /* one segment on its way */
+struct strata_blob_writer_slot; /* one segment on its way */
 
-struct strata_sink {
+struct strata_blob_writer {
 	struct strata_file *file; /* not owned */
 	struct strata_work work;
 	bool packed; /* else stored plain */
-	struct strata_packing packing;
+	struct strata_segment_codec packing;
 	size_t segment; /* bytes that a slot gathers */
 	uint64_t plain_total;
 	struct strata_digest *plain_digest; /* NULL: not wanted */
-	struct strata_lane plain_lane;
-	struct strata_sink_slot *current; /* being filled, or NULL */
+	struct strata_strand plain_strand;
+	struct strata_blob_writer_slot *current; /* being filled, or NULL */
 	unsigned slot_max;
 
-	/* Of the lane that stores: */
-	struct strata_lane store_lane;
+	/* Of the strand that stores: */
+	struct strata_strand store_strand;
 	uint64_t offset;
 	bool store_failed;
-	struct strata_pack_sum sum;
+	struct strata_segment_sum sum;
 	struct strata_digest *stored_digest; /* NULL when stored plain */
 
-	/* With the crew's lock: */
-	struct strata_sink_slot *free;
-	struct strata_sink_slot *first; /* handed out and not yet to be stored, in order */
-	struct strata_sink_slot *last;
-	void **packers; /* that nobody uses */
-	unsigned packer_count;
+	/* With the pool's lock: */
+	struct strata_blob_writer_slot *free;
+	struct strata_blob_writer_slot *first; /* handed out and not yet to be stored, in order */
+	struct strata_blob_writer_slot *last;
+	void **encoders; /* that nobody uses */
+	unsigned encoder_count;
 	unsigned slots; /* in all */
 	unsigned busy;  /* handed out */
 	bool failed;
@@ -60,28 +60,29 @@ struct strata_sink {
  * hashed; compressed ones always are. work may be NULL. What is stored plain and
  * begins as something compressed does ends in EUNSUPPORTED.
  */
-int strata_sink_open(struct strata_sink *s, struct strata_file *file,
-                     enum strata_compression compression, int level, bool hash_plain,
-                     const struct strata_work *work, struct strata_err *err);
+int strata_blob_writer_open(struct strata_blob_writer *s, struct strata_file *file,
+                            enum strata_compression compression, int level, bool hash_plain,
+                            const struct strata_work *work, struct strata_err *err);
 
-int strata_sink_write(struct strata_sink *s, const void *bytes, size_t len, struct strata_err *err);
+int strata_blob_writer_write(struct strata_blob_writer *s, const void *bytes, size_t len,
+                             struct strata_err *err);
 
 /*
  * Ends the stream and tells what was written: digests and sizes, stored and
  * plain. A digest of what was not to be hashed is left alone.
  */
-int strata_sink_close(struct strata_sink *s, char stored[STRATA_DIGEST_MAX],
-                      char plain[STRATA_DIGEST_MAX], uint64_t *stored_size, uint64_t *plain_size,
-                      struct strata_err *err);
+int strata_blob_writer_close(struct strata_blob_writer *s, char stored[STRATA_DIGEST_MAX],
+                             char plain[STRATA_DIGEST_MAX], uint64_t *stored_size,
+                             uint64_t *plain_size, struct strata_err *err);
 
 /*
  * To be called when what feeds the sink has failed with *err. Bytes that came
  * before may still be on their way: when they cannot be stored that is the
  * first error, and *err becomes it.
  */
-void strata_sink_abort(struct strata_sink *s, struct strata_err *err);
+void strata_blob_writer_abort(struct strata_blob_writer *s, struct strata_err *err);
 
-/* Waits for what the crew still does with it. */
-void strata_sink_free(struct strata_sink *s);
+/* Waits for what the pool still does with it. */
+void strata_blob_writer_free(struct strata_blob_writer *s);
 
 #endif

@@ -230,22 +230,23 @@ static int scan_plain(struct strata_index *index, struct strata_tar_parser *pars
 static int scan_compressed(struct strata_index *index, struct strata_tar_parser *parser,
                            const struct strata_work *work, struct strata_err *err)
 {
-	cleanup_stream struct strata_stream stream = {0};
+	cleanup_blob_reader struct strata_blob_reader stream = {0};
 	const char *bytes;
 	size_t len;
 
-	if (strata_stream_open(&stream, &index->blob, STRATA_DIGEST_STORED | STRATA_DIGEST_PLAIN,
-	                       &index->inflate, work, err) < 0)
+	if (strata_blob_reader_open(&stream, &index->blob,
+	                            STRATA_DIGEST_STORED | STRATA_DIGEST_PLAIN, &index->inflate,
+	                            work, err) < 0)
 		return -1;
 	for (;;) {
-		if (strata_stream_next(&stream, &bytes, &len, err) < 0)
+		if (strata_blob_reader_next(&stream, &bytes, &len, err) < 0)
 			return -1;
 		if (len == 0)
 			break;
 		if (scan_bytes(index, parser, &bytes, &len, false, err) < 0)
 			return -1;
 	}
-	return strata_stream_digests(&stream, index->digest, index->diff_id, err);
+	return strata_blob_reader_digests(&stream, index->digest, index->diff_id, err);
 }
 
 static void free_parser(struct strata_tar_parser **parser)

@@ -182,8 +182,8 @@ size_t strata_path_normalise(const char *path, size_t len, char *out);
  * compared with index->diff_id. Plain ones need nothing. work may be NULL; its
  * progress is left alone.
  */
-int strata_index_spool(struct strata_index *index, const char *dir, const struct strata_work *work,
-                       struct strata_err *err);
+int strata_index_inflate(struct strata_index *index, const char *dir,
+                         const struct strata_work *work, struct strata_err *err);
 
 /* Reads tar bytes [offset, offset + len); compressed ones need spooling first. */
 int strata_index_read(const struct strata_index *index, uint64_t offset, void *bytes, size_t len,

@@ -6,10 +6,10 @@
 #include "core/layer/blob_reader.h"
 #include "core/layer/index.h"
 
-int strata_index_spool(struct strata_index *index, const char *dir, const struct strata_work *work,
-                       struct strata_err *err)
+int strata_index_inflate(struct strata_index *index, const char *dir,
+                         const struct strata_work *work, struct strata_err *err)
 {
-	cleanup_stream struct strata_stream stream = {0};
+	cleanup_blob_reader struct strata_blob_reader stream = {0};
 	struct strata_work quiet = {0};
 	cleanup_file struct strata_file *plain = NULL;
 	char stored[STRATA_DIGEST_MAX], diff_id[STRATA_DIGEST_MAX];
@@ -23,18 +23,18 @@ int strata_index_spool(struct strata_index *index, const char *dir, const struct
 	quiet.progress = NULL;
 	plain = strata_file_temp(dir, err);
 	if (plain == NULL ||
-	    strata_stream_open(&stream, &index->blob, STRATA_DIGEST_PLAIN | STRATA_READ_AHEAD,
-	                       &index->inflate, &quiet, err) < 0)
+	    strata_blob_reader_open(&stream, &index->blob, STRATA_DIGEST_PLAIN | STRATA_READ_AHEAD,
+	                            &index->inflate, &quiet, err) < 0)
 		return -1;
 	for (uint64_t at = 0;; at += len) {
-		if (strata_stream_next(&stream, &bytes, &len, err) < 0)
+		if (strata_blob_reader_next(&stream, &bytes, &len, err) < 0)
 			return -1;
 		if (len == 0)
 			break;
 		if (strata_file_write(plain, at, bytes, len, err) < 0)
 			return -1;
 	}
-	if (strata_stream_digests(&stream, stored, diff_id, err) < 0)
+	if (strata_blob_reader_digests(&stream, stored, diff_id, err) < 0)
 		return -1;
 	if (index->diff_id[0] != '\0' && strcmp(index->diff_id, diff_id) != 0)
 		return strata_fail(err, "EDIGEST", "%s: inflates to %s now and to %s before",
@@ -138,7 +138,7 @@ int strata_index_content(struct strata_index *index, uint32_t entry, uint64_t fr
 		                         (size_t)len, err);
 	if (index->blob.file == NULL)
 		return strata_fail(err, "EINVAL", "a copy of an index has no content");
-	if (strata_index_spool(index, NULL, NULL, err) < 0)
+	if (strata_index_inflate(index, NULL, NULL, err) < 0)
 		return -1;
 	if (e->sparse)
 		return sparse_content(index, e, from, len, out, err);

@@ -15,13 +15,13 @@ static struct strata_entry *touch(struct strata_index *index, uint32_t entry, ui
 	return e;
 }
 
-void strata_edit_drop(struct strata_index *index, uint32_t entry)
+void strata_plan_drop(struct strata_index *index, uint32_t entry)
 {
 	touch(index, entry, 0)->dropped = true;
 	strata_index_forget_paths(index);
 }
 
-uint32_t strata_edit_drop_marked(struct strata_index *index)
+uint32_t strata_plan_drop_marked(struct strata_index *index)
 {
 	uint32_t count = 0;
 
@@ -29,7 +29,7 @@ uint32_t strata_edit_drop_marked(struct strata_index *index)
 		if (!index->entries[i].marked)
 			continue;
 		index->entries[i].marked = false;
-		strata_edit_drop(index, i);
+		strata_plan_drop(index, i);
 		count++;
 	}
 	return count;
@@ -45,7 +45,7 @@ static size_t style_len(const char *name, size_t len)
 	return n;
 }
 
-int strata_edit_path(struct strata_index *index, uint32_t entry, const char *path, size_t len,
+int strata_plan_path(struct strata_index *index, uint32_t entry, const char *path, size_t len,
                      struct strata_err *err)
 {
 	cleanup_buf struct strata_buf name = {0};
@@ -76,7 +76,7 @@ int strata_edit_path(struct strata_index *index, uint32_t entry, const char *pat
 	return strata_index_store_name(index, e, name.data, name.len, err);
 }
 
-int strata_edit_text(struct strata_index *index, uint32_t entry, enum strata_tar_field field,
+int strata_plan_text(struct strata_index *index, uint32_t entry, enum strata_tar_field field,
                      const char *text, size_t len, struct strata_err *err)
 {
 	struct strata_entry *e = &index->entries[entry];
@@ -98,7 +98,7 @@ int strata_edit_text(struct strata_index *index, uint32_t entry, enum strata_tar
 	return 0;
 }
 
-void strata_edit_number(struct strata_index *index, uint32_t entry, enum strata_tar_field field,
+void strata_plan_number(struct strata_index *index, uint32_t entry, enum strata_tar_field field,
                         uint32_t value)
 {
 	struct strata_entry *e = &index->entries[entry];
@@ -112,7 +112,7 @@ void strata_edit_number(struct strata_index *index, uint32_t entry, enum strata_
 	touch(index, entry, (uint16_t)field);
 }
 
-void strata_edit_mtime(struct strata_index *index, uint32_t entry, int64_t sec, uint32_t nsec)
+void strata_plan_mtime(struct strata_index *index, uint32_t entry, int64_t sec, uint32_t nsec)
 {
 	struct strata_entry *e = &index->entries[entry];
 
@@ -123,7 +123,7 @@ void strata_edit_mtime(struct strata_index *index, uint32_t entry, int64_t sec, 
 	touch(index, entry, STRATA_TAR_MTIME);
 }
 
-void strata_edit_device(struct strata_index *index, uint32_t entry, uint32_t devmajor,
+void strata_plan_device(struct strata_index *index, uint32_t entry, uint32_t devmajor,
                         uint32_t devminor)
 {
 	struct strata_entry *e = &index->entries[entry];
@@ -135,7 +135,7 @@ void strata_edit_device(struct strata_index *index, uint32_t entry, uint32_t dev
 	touch(index, entry, STRATA_TAR_DEVICE);
 }
 
-int strata_edit_records(struct strata_index *index, uint32_t entry, const char *records, size_t len,
+int strata_plan_records(struct strata_index *index, uint32_t entry, const char *records, size_t len,
                         struct strata_err *err)
 {
 	struct strata_entry *e = &index->entries[entry];
@@ -168,7 +168,7 @@ static int replacement_of(struct strata_index *index, struct strata_entry *e,
 	return 0;
 }
 
-int strata_edit_content(struct strata_index *index, uint32_t entry, const char *data, size_t len,
+int strata_plan_content(struct strata_index *index, uint32_t entry, const char *data, size_t len,
                         struct strata_err *err)
 {
 	struct strata_entry *e = &index->entries[entry];

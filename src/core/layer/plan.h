@@ -2,7 +2,7 @@
  * The edit plan of a tar, and its execution.
  *
  * Edits are recorded in the index and touch no byte: an entry is dropped, or
- * gets new values of some fields, or new content. strata_edit_write then
+ * gets new values of some fields, or new content. strata_plan_write then
  * streams the old tar once, front to back, and writes the new one: untouched
  * entries keep their raw bytes, changed ones get a patched header. It hashes
  * what it reads and what it writes.
@@ -11,42 +11,42 @@
  * remaining link takes its header and its content; links whose target was
  * renamed or dropped are pointed at the name that remains.
  */
-#ifndef STRATA_EDIT_H
-#define STRATA_EDIT_H
+#ifndef STRATA_PLAN_H
+#define STRATA_PLAN_H
 
 #include "core/layer/index.h"
 
-void strata_edit_drop(struct strata_index *index, uint32_t entry);
+void strata_plan_drop(struct strata_index *index, uint32_t entry);
 
 /* Drops the entries that are marked and takes the marks away. Returns how many. */
-uint32_t strata_edit_drop_marked(struct strata_index *index);
+uint32_t strata_plan_drop_marked(struct strata_index *index);
 
 /* Fields of text. The old name's style ("./", "/", a directory's "/" at the end) is kept. */
-int strata_edit_path(struct strata_index *index, uint32_t entry, const char *path, size_t len,
+int strata_plan_path(struct strata_index *index, uint32_t entry, const char *path, size_t len,
                      struct strata_err *err);
 
 /* STRATA_TAR_LINKPATH, _UNAME or _GNAME. */
-int strata_edit_text(struct strata_index *index, uint32_t entry, enum strata_tar_field field,
+int strata_plan_text(struct strata_index *index, uint32_t entry, enum strata_tar_field field,
                      const char *text, size_t len, struct strata_err *err);
 
 /* STRATA_TAR_MODE, _UID or _GID. */
-void strata_edit_number(struct strata_index *index, uint32_t entry, enum strata_tar_field field,
+void strata_plan_number(struct strata_index *index, uint32_t entry, enum strata_tar_field field,
                         uint32_t value);
 
-void strata_edit_mtime(struct strata_index *index, uint32_t entry, int64_t sec, uint32_t nsec);
+void strata_plan_mtime(struct strata_index *index, uint32_t entry, int64_t sec, uint32_t nsec);
 
-void strata_edit_device(struct strata_index *index, uint32_t entry, uint32_t devmajor,
+void strata_plan_device(struct strata_index *index, uint32_t entry, uint32_t devmajor,
                         uint32_t devminor);
 
 /* The PAX records that the entry shall have, whole, as "LEN KEY=VALUE\n"... */
-int strata_edit_records(struct strata_index *index, uint32_t entry, const char *records, size_t len,
+int strata_plan_records(struct strata_index *index, uint32_t entry, const char *records, size_t len,
                         struct strata_err *err);
 
 /* New content of a file; copies data. */
-int strata_edit_content(struct strata_index *index, uint32_t entry, const char *data, size_t len,
+int strata_plan_content(struct strata_index *index, uint32_t entry, const char *data, size_t len,
                         struct strata_err *err);
 
-struct strata_edit_options {
+struct strata_plan_options {
 	const char *diff_id;                 /* what the old tar must hash to; NULL: not checked */
 	const char *digest;                  /* the same for the blob as stored */
 	const char *temp_dir;                /* for spooling */
@@ -55,7 +55,7 @@ struct strata_edit_options {
 	struct strata_work work; /* its progress counts bytes of the old blob */
 };
 
-struct strata_edit_result {
+struct strata_plan_result {
 	char diff_id[STRATA_DIGEST_MAX]; /* of the new tar */
 	char digest[STRATA_DIGEST_MAX];  /* of the new blob */
 	uint64_t size;                   /* of the new blob, which starts at offset 0 of `to` */
@@ -63,8 +63,8 @@ struct strata_edit_result {
 };
 
 /* Carries the plan out into the file `to`. EDIGEST when the old bytes are not as expected. */
-int strata_edit_write(struct strata_index *index, const struct strata_edit_options *options,
-                      struct strata_file *to, struct strata_edit_result *result,
+int strata_plan_write(struct strata_index *index, const struct strata_plan_options *options,
+                      struct strata_file *to, struct strata_plan_result *result,
                       struct strata_err *err);
 
 #endif

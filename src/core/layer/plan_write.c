@@ -9,11 +9,11 @@
 
 struct rewrite {
 	struct strata_index *index;
-	struct strata_stream in;
+	struct strata_blob_reader in;
 	uint64_t position; /* of `bytes`, in the old tar */
 	const char *bytes; /* read but not used yet */
 	size_t left;
-	struct strata_sink out;
+	struct strata_blob_writer out;
 	uint32_t *promoted; /* per entry: the dropped file whose place it takes; or NULL */
 	struct strata_buf raw;
 	struct strata_buf header;
@@ -31,14 +31,14 @@ static int advance(struct rewrite *w, uint64_t offset, enum destination where,
 		size_t n;
 
 		if (w->left == 0) {
-			if (strata_stream_next(&w->in, &w->bytes, &w->left, err) < 0)
+			if (strata_blob_reader_next(&w->in, &w->bytes, &w->left, err) < 0)
 				return -1;
 			if (w->left == 0)
 				return strata_fail(err, "EFORMAT", "layer ends at offset 0x%llx",
 				                   (unsigned long long)w->position);
 		}
 		n = offset - w->position < w->left ? (size_t)(offset - w->position) : w->left;
-		if (where == TO_OUT && strata_sink_write(&w->out, w->bytes, n, err) < 0)
+		if (where == TO_OUT && strata_blob_writer_write(&w->out, w->bytes, n, err) < 0)
 			return -1;
 		if (where == TO_RAW && strata_buf_append(&w->raw, w->bytes, n, err) < 0)
 			return -1;
@@ -53,10 +53,10 @@ static int advance(struct rewrite *w, uint64_t offset, enum destination where,
 static int drain(struct rewrite *w, struct strata_err *err)
 {
 	do {
-		if (w->left > 0 && strata_sink_write(&w->out, w->bytes, w->left, err) < 0)
+		if (w->left > 0 && strata_blob_writer_write(&w->out, w->bytes, w->left, err) < 0)
 			return -1;
 		w->position += w->left;
-		if (strata_stream_next(&w->in, &w->bytes, &w->left, err) < 0)
+		if (strata_blob_reader_next(&w->in, &w->bytes, &w->left, err) < 0)
 			return -1;
 	} while (w->left > 0);
 	return 0;
@@ -229,7 +229,7 @@ static int write_patched(struct rewrite *w, struct strata_tar_changes *c,
 	w->header.len = 0;
 	if (strata_tar_patch(w->raw.data, w->raw.len, c, &w->header, err) < 0)
 		return -1;
-	return strata_sink_write(&w->out, w->header.data, w->header.len, err);
+	return strata_blob_writer_write(&w->out, w->header.data, w->header.len, err);
 }
 
 /* Reads the header span of an entry, out of order. */
@@ -250,7 +250,7 @@ static int write_padding(struct rewrite *w, uint64_t size, struct strata_err *er
 {
 	static const char zeros[STRATA_TAR_BLOCK];
 
-	return strata_sink_write(&w->out, zeros, (size_t)strata_tar_padding(size), err);
+	return strata_blob_writer_write(&w->out, zeros, (size_t)strata_tar_padding(size), err);
 }
 
 static int write_replacement(struct rewrite *w, const struct strata_entry *e,
@@ -258,7 +258,7 @@ static int write_replacement(struct rewrite *w, const struct strata_entry *e,
 {
 	const struct strata_replacement *r = &w->index->replacements[e->replaced - 1];
 
-	if (strata_sink_write(&w->out, r->data, r->len, err) < 0)
+	if (strata_blob_writer_write(&w->out, r->data, r->len, err) < 0)
 		return -1;
 	return write_padding(w, r->len, err);
 }
@@ -274,7 +274,7 @@ static int write_range(struct rewrite *w, uint64_t offset, uint64_t len, struct 
 		size_t n = len < STRATA_CHUNK ? (size_t)len : STRATA_CHUNK;
 
 		if (strata_index_read(w->index, offset, bytes, n, err) < 0 ||
-		    strata_sink_write(&w->out, bytes, n, err) < 0)
+		    strata_blob_writer_write(&w->out, bytes, n, err) < 0)
 			return -1;
 		offset += n;
 		len -= n;
@@ -365,8 +365,8 @@ static int check_digest(const char *what, const char *expected, const char *got,
 	return strata_fail(err, "EDIGEST", "%s is %s, but its bytes give %s", what, expected, got);
 }
 
-static int run(struct rewrite *w, const struct strata_edit_options *options, struct strata_file *to,
-               struct strata_edit_result *result, struct strata_err *err)
+static int run(struct rewrite *w, const struct strata_plan_options *options, struct strata_file *to,
+               struct strata_plan_result *result, struct strata_err *err)
 {
 	struct strata_blob plain = w->index->blob;
 	char digest[STRATA_DIGEST_MAX], diff_id[STRATA_DIGEST_MAX];
@@ -375,7 +375,7 @@ static int run(struct rewrite *w, const struct strata_edit_options *options, str
 	if (resolve_links(w, err) < 0)
 		return -1;
 	if (needs_random_access(w) &&
-	    strata_index_spool(w->index, options->temp_dir, &options->work, err) < 0)
+	    strata_index_inflate(w->index, options->temp_dir, &options->work, err) < 0)
 		return -1;
 	if (w->index->plain != NULL) {
 		plain = (struct strata_blob){w->index->plain, 0, w->index->tar_size, STRATA_NONE,
@@ -385,11 +385,12 @@ static int run(struct rewrite *w, const struct strata_edit_options *options, str
 		/* The scan has hashed both: the same stored bytes inflate to the same diff_id. */
 		wanted = STRATA_DIGEST_STORED;
 	}
-	if (strata_stream_open(&w->in, &plain, wanted, &w->index->inflate, &options->work, err) <
-	            0 ||
-	    strata_sink_open(&w->out, to, options->compression, options->level, true,
-	                     &options->work, err) < 0 ||
-	    write_entries(w, err) < 0 || strata_stream_digests(&w->in, digest, diff_id, err) < 0)
+	if (strata_blob_reader_open(&w->in, &plain, wanted, &w->index->inflate, &options->work,
+	                            err) < 0 ||
+	    strata_blob_writer_open(&w->out, to, options->compression, options->level, true,
+	                            &options->work, err) < 0 ||
+	    write_entries(w, err) < 0 ||
+	    strata_blob_reader_digests(&w->in, digest, diff_id, err) < 0)
 		return -1;
 	if (wanted == STRATA_DIGEST_STORED) {
 		if (check_digest("digest", w->index->digest, digest, err) < 0)
@@ -402,21 +403,21 @@ static int run(struct rewrite *w, const struct strata_edit_options *options, str
 		return -1;
 	if (w->in.plain_total != w->index->tar_size)
 		return strata_fail(err, "EFORMAT", "layer changed while it was read");
-	return strata_sink_close(&w->out, result->digest, result->diff_id, &result->size,
-	                         &result->tar_size, err);
+	return strata_blob_writer_close(&w->out, result->digest, result->diff_id, &result->size,
+	                                &result->tar_size, err);
 }
 
-int strata_edit_write(struct strata_index *index, const struct strata_edit_options *options,
-                      struct strata_file *to, struct strata_edit_result *result,
+int strata_plan_write(struct strata_index *index, const struct strata_plan_options *options,
+                      struct strata_file *to, struct strata_plan_result *result,
                       struct strata_err *err)
 {
 	struct rewrite w = {.index = index};
 	int status = run(&w, options, to, result, err);
 
 	if (status < 0)
-		strata_sink_abort(&w.out, err);
-	strata_stream_close(&w.in);
-	strata_sink_free(&w.out);
+		strata_blob_writer_abort(&w.out, err);
+	strata_blob_reader_close(&w.in);
+	strata_blob_writer_free(&w.out);
 	free(w.promoted);
 	strata_buf_free(&w.raw);
 	strata_buf_free(&w.header);

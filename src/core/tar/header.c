@@ -163,15 +163,15 @@ bool tar_is_zero(const char *bytes, size_t len)
 /* The sum of all bytes, the checksum field taken as spaces. */
 static int64_t unsigned_sum(const char *block)
 {
-	const uint64_t lanes = UINT64_C(0x00ff00ff00ff00ff);
-	uint64_t sum = 0; /* four lanes of 16 bits; 128 bytes each fit */
+	const uint64_t strands = UINT64_C(0x00ff00ff00ff00ff);
+	uint64_t sum = 0; /* four strands of 16 bits; 128 bytes each fit */
 	int64_t total;
 
 	for (size_t i = 0; i < STRATA_TAR_BLOCK; i += sizeof(uint64_t)) {
 		uint64_t word;
 
 		memcpy(&word, block + i, sizeof(word));
-		sum += (word & lanes) + (word >> 8 & lanes);
+		sum += (word & strands) + (word >> 8 & strands);
 	}
 	total = (int64_t)((sum & 0xffff) + (sum >> 16 & 0xffff) + (sum >> 32 & 0xffff) +
 	                  (sum >> 48));
