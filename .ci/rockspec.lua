@@ -1,5 +1,6 @@
 -- Compares what a rockspec builds and installs with what is in the tree:
 -- lua5.4 .ci/rockspec.lua ROCKSPEC
+-- With --write behind it the rockspec's list of Lua modules, `facade`, is replaced by those that are in the tree.
 
 local function files(directory, pattern)
 	local found = {}
@@ -9,6 +10,41 @@ local function files(directory, pattern)
 	end
 	pipe:close()
 	return found
+end
+
+-- The names in lines of at most 96 columns, in order.
+local function lines_of(names)
+	table.sort(names)
+	local lines, line = {}, "\t"
+	for _, name in ipairs(names) do
+		if #line + #name > 92 then
+			lines[#lines + 1] = line
+			line = "\t"
+		end
+		line = line .. (line == "\t" and "" or " ") .. name
+	end
+	lines[#lines + 1] = line
+	return table.concat(lines, "\n")
+end
+
+local function write(path)
+	local names = {}
+	for name in pairs(files("lua/strata", "*.lua")) do
+		names[#names + 1] = name:gsub("^lua/strata/", ""):gsub("%.lua$", "")
+	end
+	local file = assert(io.open(path))
+	local text, count = file:read("a"):gsub("(local facade = %[%[\n).-(%]%])", function(before, after)
+		return before .. lines_of(names) .. "\n" .. after
+	end)
+	file:close()
+	assert(count == 1, path .. " has no list of Lua modules")
+	file = assert(io.open(path, "w"))
+	assert(file:write(text))
+	assert(file:close())
+end
+
+if arg[2] == "--write" then
+	write(arg[1])
 end
 
 local rockspec = {}

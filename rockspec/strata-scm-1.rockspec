@@ -26,7 +26,8 @@ external_dependencies = {
 	ARCHIVE = { header = "archive.h", library = "archive" },
 }
 
--- Names without extension. `make lint` compares them with the tree.
+-- Names without extension. `make lint` compares them with the tree;
+-- `lua5.4 .ci/rockspec.lua rockspec/strata-scm-1.rockspec --write` lists the Lua modules anew.
 local core = [[
 	apply/apply apply/content apply/dir apply/entry apply/layer_set apply/meta apply/overlay
 	apply/overlay_copy apply/overlay_lookup apply/remove apply/whiteout apply/xattr base/buf
@@ -45,22 +46,28 @@ local binding = [[
 ]]
 local archive = [[contents decompress module tar_reader]]
 local facade = [[
-	append check choose composing config contents detached difference digests directory disk
-	extract files fold fold_apply glob help history image index inspect jobs json layer
-	layer_source layer_tar layer_tree layers limits links listing manifest mapping media
-	members object operations options platform policy product progress provenance purge rebase
-	rebase_config rebase_history rendition resty result root_entry root_file rootfs save
-	schema source stream tags target tree union waste whiteout work check/base64
-	check/documents check/entries check/report check/tar dialect/assemble dialect/docker
-	dialect/docker_edit dialect/docker_legacy dialect/docker_v1 dialect/edits dialect/gojson
-	dialect/hybrid dialect/layout dialect/oci dialect/oci_changes dialect/oci_edit
-	dialect/oci_names dialect/oci_save dialect/oci_source dialect/tarball dialect/v1
-	dialect/v1_image meta/append meta/archive meta/check meta/common meta/config meta/entry
-	meta/extract meta/history meta/image meta/index meta/jobs meta/layer meta/limits
-	meta/open meta/operations meta/platform meta/policy meta/resty meta/resty_gate
-	meta/root_entry meta/root_file meta/rootfs meta/save meta/strata meta/stream
-	meta/tar_stream meta/waste stream/ending stream/hasher stream/image stream/input
-	stream/layer stream/members stream/output stream/spool stream/tar
+	check/base64 check/documents check/entries check/init check/report check/tar config
+	dialect/archive_edits dialect/choose dialect/docker/edit dialect/docker/edit_index
+	dialect/docker/edit_v1_json dialect/docker/hybrid dialect/docker/read
+	dialect/docker/write_legacy dialect/docker_v1/document dialect/docker_v1/gojson
+	dialect/docker_v1/read dialect/new_archive dialect/new_layout dialect/oci/candidates
+	dialect/oci/catalog dialect/oci/changes dialect/oci/directory dialect/oci/edit
+	dialect/oci/names document/config_schema document/manifest document/media_types
+	document/platform document/reference edit/append edit/dedup edit/layer_list edit/merge_tar
+	edit/methods edit/purge edit/rebase/config edit/rebase/history edit/rebase/init history
+	image index init inspect jobs layer layer/extract layer/metadata layer/needless_whiteouts
+	layer/new/from_archive layer/new/from_difference layer/new/from_directory
+	layer/new/from_files layer/new/init layer/new/mapping layer/new/tar_writer layer/standalone
+	layer/stranded_links meta/append meta/archive meta/check meta/common meta/config meta/entry
+	meta/extract meta/history meta/image meta/index meta/jobs meta/layer meta/limits meta/open
+	meta/operations meta/platform meta/policy meta/resty meta/resty_gate meta/root_entry
+	meta/root_file meta/rootfs meta/save meta/strata meta/stream meta/tar_stream meta/waste
+	policy resty rootfs save/image save/init save/layer save/result store/archive
+	store/directory store/file_list store/open store/output stream stream/classify stream/finish
+	stream/hasher stream/image stream/input stream/layer stream/output stream/spool stream/tar
+	tree/draw tree/entry tree/file tree/glob tree/layer_listing tree/merge tree/path_history
+	util/digests util/help util/job util/json util/limits util/object util/options util/progress
+	waste
 ]]
 
 -- Adds the paths of named C files to a list.
@@ -71,9 +78,10 @@ local function sources(list, directory, names)
 	return list
 end
 
-local modules = { ["strata"] = "lua/strata/init.lua" }
+local modules = {}
 for name in facade:gmatch("%S+") do
-	modules["strata." .. name:gsub("/", ".")] = "lua/strata/" .. name .. ".lua"
+	local path = "lua/strata/" .. name .. ".lua"
+	modules[path:gsub("^lua/", ""):gsub("%.lua$", ""):gsub("/init$", ""):gsub("/", ".")] = path
 end
 modules["strata.core"] = {
 	sources = sources(sources({}, "src/core/", core), "src/lua/", binding),

@@ -6,9 +6,9 @@
 
 local config = require "strata.config"
 local core = require "strata.core"
-local json = require "strata.json"
-local object = require "strata.object"
-local schema = require "strata.schema"
+local json = require "strata.util.json"
+local object = require "strata.util.object"
+local schema = require "strata.document.config_schema"
 
 local history = {}
 

@@ -3,25 +3,25 @@
 -- Everything here happens in memory; the file it came from is only read, and
 -- nothing is written until save.
 
-local assemble = require "strata.dialect.assemble"
+local assemble = require "strata.dialect.new_layout"
 local config = require "strata.config"
 local core = require "strata.core"
-local digests = require "strata.digests"
-local extract = require "strata.extract"
+local digests = require "strata.util.digests"
+local extract = require "strata.layer.extract"
 local history = require "strata.history"
-local json = require "strata.json"
+local json = require "strata.util.json"
 local layer = require "strata.layer"
-local limits = require "strata.limits"
-local links = require "strata.links"
-local object = require "strata.object"
-local operations = require "strata.operations"
-local options = require "strata.options"
-local product = require "strata.product"
-local rendition = require "strata.rendition"
+local limits = require "strata.util.limits"
+local links = require "strata.layer.stranded_links"
+local object = require "strata.util.object"
+local operations = require "strata.edit.methods"
+local options = require "strata.util.options"
+local product = require "strata.save.image"
+local rendition = require "strata.save.layer"
 local save = require "strata.save"
-local tags = require "strata.tags"
-local whiteout = require "strata.whiteout"
-local work = require "strata.work"
+local tags = require "strata.document.reference"
+local whiteout = require "strata.layer.needless_whiteouts"
+local work = require "strata.util.job"
 
 local image = {}
 
@@ -497,7 +497,7 @@ local fields = {
     return copy
   end,
   platform = function(state)
-    return require("strata.platform").of(state.config)
+    return require("strata.document.platform").of(state.config)
   end,
   config = function(state) return state.config end,
   layers = function(state) return state.layers end,
@@ -530,7 +530,7 @@ local function describe(state)
   local id = pending and "edited" or core.sha256(state.config:text()):sub(1, 19)
   return ("strata.Image(%s, %s, %d layer%s, %s, %s)"):format(
     state.tags[1] and json.printable(state.tags[1], 80) or "<none>",
-    json.printable(tostring(require("strata.platform").of(state.config)), 40),
+    json.printable(tostring(require("strata.document.platform").of(state.config)), 40),
     #state.layers, #state.layers == 1 and "" or "s", core.human_size(size), id)
 end
 

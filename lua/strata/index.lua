@@ -1,8 +1,8 @@
 --- All images of a layout or an archive, edited and saved as one.
 
 local image = require "strata.image"
-local object = require "strata.object"
-local platform = require "strata.platform"
+local object = require "strata.util.object"
+local platform = require "strata.document.platform"
 local save = require "strata.save"
 
 local index = {}

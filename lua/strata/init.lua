@@ -7,16 +7,16 @@
 --
 -- What the world does wrong comes back as nil, message, code; misuse throws.
 
-local choose = require "strata.choose"
+local choose = require "strata.dialect.choose"
 local core = require "strata.core"
 local image = require "strata.image"
-local json = require "strata.json"
-local layer_source = require "strata.layer_source"
-local limits = require "strata.limits"
-local options = require "strata.options"
-local platform = require "strata.platform"
+local json = require "strata.util.json"
+local layer_source = require "strata.layer.new"
+local limits = require "strata.util.limits"
+local options = require "strata.util.options"
+local platform = require "strata.document.platform"
 local save = require "strata.save"
-local source = require "strata.source"
+local source = require "strata.store.open"
 
 local strata = {
   _VERSION = "strata " .. core._VERSION,
@@ -208,7 +208,7 @@ end
 ---@param out? file*  default: standard error
 ---@return fun(done: integer, total: integer, what: string)
 function strata.progress(out)
-  return require("strata.progress").bar(out)
+  return require("strata.util.progress").bar(out)
 end
 
 --- The versions of strata and of what it is built on.
@@ -225,7 +225,7 @@ end
 ---@param value? any
 ---@return string
 function strata.help(value)
-  return require("strata.help").text(value)
+  return require("strata.util.help").text(value)
 end
 
 -- What few need is loaded when somebody does.

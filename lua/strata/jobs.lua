@@ -5,14 +5,14 @@
 -- a key that cancels it, which it looks at while it works.
 
 local core = require "strata.core"
-local glob = require "strata.glob"
-local json = require "strata.json"
+local glob = require "strata.tree.glob"
+local json = require "strata.util.json"
 local layer_of = require "strata.layer"
-local layer_tree = require "strata.layer_tree"
-local options = require "strata.options"
+local layer_tree = require "strata.tree.layer_listing"
+local options = require "strata.util.options"
 local policy = require "strata.policy"
 local strata = require "strata"
-local work = require "strata.work"
+local work = require "strata.util.job"
 
 local jobs = {}
 

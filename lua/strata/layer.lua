@@ -1,12 +1,12 @@
 --- One layer of an image: a tar of changes, stored plain or compressed.
 
 local core = require "strata.core"
-local extract = require "strata.extract"
-local limits = require "strata.limits"
-local media = require "strata.media"
-local object = require "strata.object"
-local options = require "strata.options"
-local work = require "strata.work"
+local extract = require "strata.layer.extract"
+local limits = require "strata.util.limits"
+local media = require "strata.document.media_types"
+local object = require "strata.util.object"
+local options = require "strata.util.options"
+local work = require "strata.util.job"
 
 local layer = {}
 

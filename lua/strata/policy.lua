@@ -1,8 +1,8 @@
 --- Rules that an image has to keep before it is let in somewhere.
 
 local core = require "strata.core"
-local glob = require "strata.glob"
-local json = require "strata.json"
+local glob = require "strata.tree.glob"
+local json = require "strata.util.json"
 
 local policy = {}
 

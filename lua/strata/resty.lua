@@ -10,7 +10,7 @@
 -- lost, so that errors are values.
 
 local core = require "strata.core"
-local options = require "strata.options"
+local options = require "strata.util.options"
 local semaphore = require "ngx.semaphore"
 
 local resty = {}

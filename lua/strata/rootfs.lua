@@ -4,13 +4,13 @@
 -- are then.
 
 local core = require "strata.core"
-local glob = require "strata.glob"
-local object = require "strata.object"
-local options = require "strata.options"
-local provenance = require "strata.provenance"
-local root_entry = require "strata.root_entry"
-local root_file = require "strata.root_file"
-local union = require "strata.union"
+local glob = require "strata.tree.glob"
+local object = require "strata.util.object"
+local options = require "strata.util.options"
+local provenance = require "strata.tree.path_history"
+local root_entry = require "strata.tree.entry"
+local root_file = require "strata.tree.file"
+local union = require "strata.tree.merge"
 
 local rootfs = {}
 
@@ -201,7 +201,7 @@ function methods:tree(opts)
   local node, tree = find_directory(state_of(self), path)
   if not node then error(tree, 2) end
   local title = tree:path(node)
-  return require("strata.tree").render(tree, node, title == "." and "/" or title .. "/", opts)
+  return require("strata.tree.draw").render(tree, node, title == "." and "/" or title .. "/", opts)
 end
 
 new, state_of, is = object.class("strata.Rootfs", methods, {

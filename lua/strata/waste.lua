@@ -2,7 +2,7 @@
 -- replaced, deleted or hid, and those that they only gave other metadata.
 
 local layer = require "strata.layer"
-local union = require "strata.union"
+local union = require "strata.tree.merge"
 
 local waste = {}
 

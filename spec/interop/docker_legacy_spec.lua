@@ -2,9 +2,9 @@
 -- writes the first kind and reads both.
 
 local core = require "strata.core"
-local docker_legacy = require "strata.dialect.docker_legacy"
+local docker_legacy = require "strata.dialect.docker.write_legacy"
 local strata = require "strata"
-local tarball = require "strata.dialect.tarball"
+local tarball = require "strata.dialect.new_archive"
 local docker = require "spec.support.docker"
 local peers = require "spec.support.peers"
 local podman = require "spec.support.podman"

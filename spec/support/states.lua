@@ -9,7 +9,7 @@ local push = require "spec.support.push"
 local scenarios = require "spec.support.scenarios"
 local shell = require "spec.support.shell"
 local strata = require "strata"
-local work = require "strata.work"
+local work = require "strata.util.job"
 
 require "strata.archive"
 

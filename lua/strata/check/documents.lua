@@ -4,11 +4,11 @@
 local base64 = require "strata.check.base64"
 local config = require "strata.config"
 local core = require "strata.core"
-local digests = require "strata.digests"
-local json = require "strata.json"
+local digests = require "strata.util.digests"
+local json = require "strata.util.json"
 local layer = require "strata.layer"
-local media = require "strata.media"
-local oci = require "strata.dialect.oci"
+local media = require "strata.document.media_types"
+local oci = require "strata.dialect.oci.catalog"
 
 local documents = {}
 
@@ -107,7 +107,7 @@ end
 function documents.both_lists(made, source, limits)
   local store = source.store
   if store.dir or not (store:has("manifest.json") and store:has("index.json")) then return end
-  local hybrid = require "strata.dialect.hybrid"
+  local hybrid = require "strata.dialect.docker.hybrid"
   local list, message = hybrid.candidates(store, { limits = limits })
   if not list then
     made:add("error", "lists-disagree", message)

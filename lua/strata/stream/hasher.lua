@@ -1,7 +1,7 @@
 --- The digests of a blob that passes by.
 
 local core = require "strata.core"
-local limits = require "strata.limits"
+local limits = require "strata.util.limits"
 
 local hasher = {}
 

@@ -5,20 +5,20 @@
 -- with holes for the layers. Layers go out one by one as they are done; documents
 -- that depend on them (config, manifests) follow when all is known and verified.
 
-local choose = require "strata.choose"
+local choose = require "strata.dialect.choose"
 local core = require "strata.core"
-local limits = require "strata.limits"
-local docker_edit = require "strata.dialect.docker_edit"
-local ending = require "strata.stream.ending"
+local limits = require "strata.util.limits"
+local docker_edit = require "strata.dialect.docker.edit"
+local ending = require "strata.stream.finish"
 local hasher = require "strata.stream.hasher"
 local input = require "strata.stream.input"
 local layer = require "strata.stream.layer"
-local members = require "strata.stream.members"
-local options = require "strata.options"
+local members = require "strata.stream.classify"
+local options = require "strata.util.options"
 local output = require "strata.stream.output"
 local spool = require "strata.stream.spool"
-local tags = require "strata.tags"
-local whiteout = require "strata.whiteout"
+local tags = require "strata.document.reference"
+local whiteout = require "strata.layer.needless_whiteouts"
 
 local image = {}
 

@@ -1,7 +1,7 @@
 --- What is pushed, inflated when it is compressed as a whole.
 
 local core = require "strata.core"
-local limits = require "strata.limits"
+local limits = require "strata.util.limits"
 
 local input = {}
 

@@ -1,9 +1,9 @@
 --- One layer on its way through a stream: spooled, decided about, rewritten.
 
 local core = require "strata.core"
-local limits = require "strata.limits"
+local limits = require "strata.util.limits"
 local spool = require "strata.stream.spool"
-local work = require "strata.work"
+local work = require "strata.util.job"
 
 local layer = {}
 

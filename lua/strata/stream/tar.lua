@@ -10,10 +10,10 @@
 --   assert(p:finish())
 
 local core = require "strata.core"
-local limits = require "strata.limits"
+local limits = require "strata.util.limits"
 local input = require "strata.stream.input"
-local object = require "strata.object"
-local options = require "strata.options"
+local object = require "strata.util.object"
+local options = require "strata.util.options"
 
 local tar = {}
 

@@ -1,0 +1,240 @@
+--- Checking an image, a layer or a tar for what readers differ about.
+--
+-- What the core notes down while it reads, what the entries and documents say,
+-- and whether a second, independent reader sees the same entries. The same
+-- findings, as far as they cost no reading of their own, are what the option
+-- `strict` of strata.open refuses.
+
+local core = require "strata.core"
+local documents = require "strata.check.documents"
+local entries = require "strata.check.entries"
+local layer = require "strata.layer"
+local limits = require "strata.util.limits"
+local options = require "strata.util.options"
+local report = require "strata.check.report"
+local tar = require "strata.check.tar"
+local work = require "strata.util.job"
+
+local check = {}
+
+local OPTIONS = { second_reader = "boolean", privileged = "boolean", temp_dir = "string" }
+
+--- Throws what is no option.
+local function complete(opts, level)
+  options.check("check", "CheckOptions", opts, level + 1)
+  opts = opts or {}
+  for key, kind in pairs(OPTIONS) do
+    if opts[key] ~= nil and type(opts[key]) ~= kind then
+      error(("bad option '%s' (%s expected, got %s)"):format(key, kind, type(opts[key])), level + 1)
+    end
+  end
+  return opts
+end
+
+-- ---- one tar ---------------------------------------------------------------------------
+
+-- The plain tar of a blob: itself, or inflated into a temporary file.
+local function plain_of(blob, opts)
+  if blob.compression == "none" then return blob end
+  local plain, message, code = core.temp_file(opts.temp_dir)
+  if not plain then return nil, message, code end
+  local job = core.job()
+  job:recode(limits.add(opts.limits, {
+    label = "second reader", file = blob.file, offset = blob.offset, size = blob.size,
+    compression = blob.compression, to = plain, as = "none",
+  }))
+  local ok
+  ok, message, code = work.run(job)
+  job:close()
+  if not ok then
+    plain:close()
+    return nil, message, code
+  end
+  return { file = plain, offset = 0, size = plain:size(), own = true }
+end
+
+-- Everything about one scanned tar.
+local function scanned(made, index, blob, opts)
+  local explained = tar.noted_in(made, index)
+  entries.check(made, index, opts)
+  if opts.second_reader == false or not tar.has_second_reader() then return true end
+  local plain, message, code = plain_of(blob, opts)
+  if not plain then return nil, message, code end
+  local ok
+  ok, message, code = tar.compare(made, index, plain, explained)
+  if plain.own then plain.file:close() end
+  return ok, message, code
+end
+
+local function with(opts, more)
+  for key in pairs(OPTIONS) do more[key] = opts[key] end
+  return more
+end
+
+-- ---- layers ----------------------------------------------------------------------------
+
+-- Whether a layer below has a path; one that cannot be read may have it.
+local function lower_of(state)
+  return function(path)
+    for i = state.position - 1, 1, -1 do
+      local below = state.image.layers[i]
+      if below.blob.missing or not layer.load({ below }, { lenient = true }) then return true end
+      if below.index:find(path) then return true end
+    end
+    return false
+  end
+end
+
+-- Scans what can be scanned side by side; what cannot is told when its turn comes.
+local function load_all(states)
+  local here = {}
+  for _, state in ipairs(states) do
+    if not state.blob.missing then here[#here + 1] = state end
+  end
+  layer.load(here, { lenient = true })
+end
+
+-- The index of what a layer is now: of its edits' result when it has been edited.
+local function index_of(state, opts)
+  if not layer.is_edited(state) then
+    local ok, message, code = layer.load({ state }, { lenient = true })
+    if not ok then return nil, message, code end
+    return state.index, state.blob
+  end
+  local ok, message, code = layer.settle({ state }, opts)
+  if not ok then return nil, message, code end
+  local now = layer.current(state)
+  local index = core.index(now.file, now.offset, now.size, now.compression)
+  ok, message, code = index:scan()
+  if not ok then return nil, message, code end
+  return index, now
+end
+
+-- True when looking further makes sense; what the layer has not is a finding.
+local function add_layer(made, state, opts)
+  made:at(layer.label(state))
+  if state.blob.missing and not layer.is_edited(state) then
+    made:add(state.foreign and "note" or "error", "missing-blob", "its blob is not here")
+    return true
+  end
+  local index, blob, code = index_of(state, opts)
+  if not index then
+    if code == "ENOMEM" or code == "EIO" or code == "ECANCELED" then return nil, blob, code end
+    local label = layer.label(state) .. ": "
+    if blob:sub(1, #label) == label then blob = blob:sub(#label + 1) end
+    tar.unreadable(made, blob, code)
+    return true
+  end
+  local ok, message
+  ok, message, code = scanned(made, index, blob,
+    with(opts, { limits = state.image.limits, lower = lower_of(state) }))
+  if index ~= state.index then index:close() end
+  return ok, message, code
+end
+
+--- What is to be said of a layer.
+---@param state table
+---@param opts? strata.CheckOptions
+---@return strata.Report?
+---@return string? message
+---@return string? code
+function check.layer(state, opts)
+  opts = complete(opts, 3)
+  local made = report.new()
+  local ok, message, code = add_layer(made, state, opts)
+  if not ok then return nil, message, code end
+  return made:finish()
+end
+
+-- The archive itself, as the second reader sees it.
+local function add_archive(made, state, opts)
+  local store = state.source and state.source.store
+  if not store or store.dir or opts.second_reader == false or not tar.has_second_reader() then return true end
+  local size = store.file:size()
+  local index = core.index(store.file, 0, size, "none")
+  local ok, message, code = index:scan()
+  if ok then
+    local explained = tar.noted_in(report.new():at("archive"), index) -- documents.check has told them
+    made:at("archive")
+    ok, message, code = tar.compare(made, index, { file = store.file, offset = 0, size = size }, explained)
+  end
+  index:close()
+  return ok, message, code
+end
+
+--- What is to be said of an image.
+---@param state table
+---@param states table[]  of its layers
+---@param opts? strata.CheckOptions
+---@return strata.Report?
+---@return string? message
+---@return string? code
+function check.image(state, states, opts)
+  opts = complete(opts, 3)
+  local made = report.new()
+  documents.check(made, state)
+  local ok, message, code = add_archive(made, state, opts)
+  if not ok then return nil, message, code end
+  load_all(states)
+  for _, one in ipairs(states) do
+    ok, message, code = add_layer(made, one, opts)
+    if not ok then break end
+  end
+  if not ok then return nil, message, code end
+  return made:finish()
+end
+
+--- What is to be said of a tar file, plain or compressed with gzip or zstd.
+---@param path string
+---@param opts? strata.CheckOptions
+---@return strata.Report?
+---@return string? message
+---@return string? code
+function check.tar(path, opts)
+  opts = complete(opts, 3)
+  local file, message, code = core.open_file(path)
+  if not file then return nil, message, code end
+  local made = report.new():at(path)
+  local blob = { file = file, offset = 0, size = file:size() }
+  blob.compression, message, code = file:sniff(0, blob.size)
+  local ok = blob.compression
+  if ok == "gzip" or ok == "zstd" or ok == "none" then
+    local index = core.index(file, 0, blob.size, ok)
+    ok, message, code = index:scan()
+    if ok then
+      ok, message, code = scanned(made, index, blob, opts)
+    elseif code ~= "ENOMEM" and code ~= "EIO" then
+      tar.unreadable(made, message, code)
+      ok = true
+    end
+    index:close()
+  elseif ok then
+    ok, message, code = nil, ("%s: compressed with %s, which is not supported"):format(path, ok), "EUNSUPPORTED"
+  end
+  file:close()
+  if not ok then return nil, message, code end
+  return made:finish()
+end
+
+-- ---- strict ----------------------------------------------------------------------------
+
+--- Why an image must not be opened with `strict`; nil when it may.
+---@param state table
+---@return string? message
+function check.refuse_documents(state)
+  local made = report.new()
+  documents.check(made, state)
+  return report.first_error(made:finish())
+end
+
+--- Why a layer that was scanned must not be used with `strict`. Reads nothing.
+---@param state table
+---@return string? message
+function check.refuse_layer(state)
+  local made = report.new():at(layer.label(state))
+  tar.noted_in(made, state.index)
+  entries.check(made, state.index, { brief = true })
+  return report.first_error(made:finish())
+end
+
+return check

@@ -1,0 +1,138 @@
+--- Which image of a file is meant.
+
+local core = require "strata.core"
+local json = require "strata.util.json"
+local platform = require "strata.document.platform"
+local tags = require "strata.document.reference"
+
+local choose = {}
+
+--- An image that a source offers.
+---@class strata.Candidate
+---@field kind "image"|"attestation"|"artifact"
+---@field tags string[]
+---@field digest string?  of its manifest
+---@field alias string?  another name that it is found by
+---@field missing boolean?  a part of its blobs is not there
+---@field id fun(): string?  the image ID, when it can be told without reading layers
+---@field platform fun(): {os: string, architecture: string, variant: string?}?
+---@field read fun(): table?, string?, string?  the model of the image
+
+---@param one strata.Candidate
+local function describe(one)
+  local words = {}
+  for _, tag in ipairs(one.tags) do words[#words + 1] = json.printable(tag, 200) end
+  local runs_on = one.platform()
+  if runs_on then words[#words + 1] = json.printable(tostring(platform.of(runs_on)), 60) end
+  words[#words + 1] = one.digest or one.id()
+  if one.missing then words[#words + 1] = "(not all of it is here)" end
+  return table.concat(words, " ")
+end
+
+---@param list strata.Candidate[]
+local function describe_all(list)
+  local lines = {}
+  for i, one in ipairs(list) do lines[i] = describe(one) end
+  return #lines > 0 and table.concat(lines, "; ") or "none"
+end
+
+-- A digest as documents spell it, of what people write: bare digits are a SHA-256.
+local function digest_of(text)
+  local name = (text:find("^%x+$") and "sha256:" .. text or text):lower()
+  return core.digest_valid(name) and name
+end
+
+-- Those that a reference can mean: by tag, or else by image ID or manifest digest.
+local function by_ref(list, ref)
+  local found, wanted = {}, digest_of(ref)
+  for _, one in ipairs(list) do
+    if tags.find(one.tags, ref) then found[#found + 1] = one end
+  end
+  if #found > 0 or not wanted then return found end
+  for _, one in ipairs(list) do
+    if one.alias == ref or one.digest == wanted or one.id() == wanted then return { one } end
+  end
+  return found
+end
+
+-- Those that run on a platform, the best fit alone.
+local function by_platform(list, wanted)
+  local best, found = math.huge, {}
+  for _, one in ipairs(list) do
+    local runs_on = one.platform()
+    local rank = runs_on and platform.rank(wanted, runs_on)
+    if rank and rank < best then best, found = rank, {} end
+    if rank and rank == best then found[#found + 1] = one end
+  end
+  return found
+end
+
+local function only(list, test)
+  local found = {}
+  for _, one in ipairs(list) do
+    if test(one) then found[#found + 1] = one end
+  end
+  return found
+end
+
+-- Of several for one platform, under the same names, the first counts (image-index.md).
+local function same_names(list)
+  for _, one in ipairs(list) do
+    if table.concat(one.tags, "\0") ~= table.concat(list[1].tags, "\0") then return false end
+  end
+  return true
+end
+
+local function is_image(one) return one.kind == "image" end
+local function is_here(one) return not one.missing end
+
+--- The image that the options mean.
+---@param list strata.Candidate[]
+---@param path string
+---@param opts {ref?: string, platform?: string, digest?: string}
+---@return strata.Candidate?
+---@return string? message
+---@return string? code
+function choose.one(list, path, opts)
+  local found = opts.digest and list or only(list, is_image)
+  if opts.ref then found = by_ref(found, opts.ref) end
+  if opts.digest then
+    found = only(found, function(one) return one.digest == opts.digest end)
+  end
+  if opts.platform then found = by_platform(found, platform.parse(opts.platform)) end
+  if #found > 1 then
+    local here = only(found, is_here)
+    if #here > 0 then found = here end
+  end
+  if #found == 1 or (#found > 1 and opts.platform and same_names(found)) then return found[1] end
+  if #found == 0 then
+    local wanted = {}
+    for _, key in ipairs { "ref", "digest", "platform" } do
+      if opts[key] then wanted[#wanted + 1] = key .. " " .. core.quote(opts[key]) end
+    end
+    return nil, ("%s: no image%s; there are: %s"):format(path,
+      #wanted > 0 and " with " .. table.concat(wanted, ", ") or "", describe_all(only(list, is_image))), "ENOENT"
+  end
+  return nil, ("%s: holds %d images, choose one with ref, platform or digest: %s"):format(path, #found,
+    describe_all(found)), "EAMBIGUOUS"
+end
+
+--- Throws what is no option.
+function choose.check(opts)
+  for _, key in ipairs { "ref", "platform", "digest", "prefer" } do
+    if opts[key] ~= nil and type(opts[key]) ~= "string" then
+      error(("bad option '%s' (string expected, got %s)"):format(key, type(opts[key])), 3)
+    end
+  end
+  if opts.strict ~= nil and type(opts.strict) ~= "boolean" then
+    error(("bad option 'strict' (boolean expected, got %s)"):format(type(opts.strict)), 3)
+  end
+  if opts.platform and not platform.parse(opts.platform) then
+    error(("bad platform %q"):format(opts.platform), 3)
+  end
+  if opts.prefer and opts.prefer ~= "docker" and opts.prefer ~= "oci" then
+    error(("bad option 'prefer' (docker or oci, got %q)"):format(opts.prefer), 3)
+  end
+end
+
+return choose

@@ -1,0 +1,177 @@
+--- The OCI side of an archive that has both: index.json and the manifests that
+-- lead to an edited image follow it, descriptor by descriptor.
+
+local assemble = require "strata.dialect.new_layout"
+local core = require "strata.core"
+local digests = require "strata.util.digests"
+local manifest = require "strata.document.manifest"
+local oci_changes = require "strata.dialect.oci.changes"
+local oci_names = require "strata.dialect.oci.names"
+
+local oci_edit = {}
+
+
+local function blob_of(plan, digest)
+  local known = type(digest) == "string" and core.digest_valid(digest)
+  local member = known and plan.source.members.by_name[digests.path(digest)]
+  return member and member.type == "file" and member.size <= plan.source.max_json and member or nil
+end
+
+-- Registers the new text of a blob under its new name; returns digest and size.
+local function replace_blob(plan, member, text)
+  local before = digests.in_path(member.name)
+  local digest = digests.of(text, before)
+  plan.edits:set(member, { bytes = text, name = digests.rename(member.stored_name, before, digest) })
+  return digest, #text
+end
+
+-- Whether that is the config of the image, under either name.
+local function is_config(plan, digest)
+  return digest == plan.old_id or digest == plan.old_sha512
+end
+
+local function is_index(doc)
+  return doc:type("/manifests") == "array"
+end
+
+-- Treats the attestations that an index has of the image, which may be another now.
+local function edit_attestations(plan, doc)
+  for i = doc:count("/manifests") - 1, 0, -1 do
+    local pointer = "/manifests/" .. i
+    local ok, message, code = oci_changes.edit_attestation(plan.following, doc, pointer,
+      doc:get(pointer .. "/digest"))
+    if not ok then plan.failure = plan.failure or { message, code } end
+  end
+end
+
+-- Edits what a descriptor leads to. Returns its new digest and size, or nil when
+-- the image is not below it.
+local function visit(plan, member, depth)
+  if depth > plan.source.index_depth or plan.visited[member.position] then
+    local before = plan.visited[member.position]
+    if before then return before.digest, before.size end
+    return nil
+  end
+  local text = plan.source.members:read(member, plan.source.max_json)
+  local doc = text and core.json(text, plan.source.json_limits)
+  plan.visited[member.position] = {}
+  if not doc or doc:type("") ~= "object" then return nil end
+  local digest, size
+  if is_index(doc) then
+    local changed = false
+    for i = 0, doc:count("/manifests") - 1 do
+      local pointer = "/manifests/" .. i
+      local child = blob_of(plan, doc:get(pointer .. "/digest"))
+      local child_digest, child_size
+      if child then child_digest, child_size = visit(plan, child, depth + 1) end
+      if child_digest then
+        manifest.point(doc, pointer, child_digest, child_size)
+        changed = true
+      end
+    end
+    if changed then
+      edit_attestations(plan, doc)
+      digest, size = replace_blob(plan, member, doc:text())
+    end
+  elseif is_config(plan, doc:get("/config/digest")) and doc:type("/layers") == "array" and
+    doc:count("/layers") == #plan.source.layers then
+    local now, message, code = manifest.edit(text, plan.product)
+    if not now then return nil, message, code end
+    digest, size = replace_blob(plan, member, now)
+    plan.manifest = { digest = digest, size = size }
+    local before = digests.in_path(member.name)
+    if digest ~= before then plan.following.new_of[before] = plan.manifest end
+  end
+  plan.visited[member.position] = { digest = digest, size = size }
+  return digest, size
+end
+
+local function edit_index(plan, state, member)
+  local text, message, code = plan.source.members:read(member, plan.source.max_json)
+  if not text then return nil, message, code end
+  local doc
+  doc, message, code = core.json(text, plan.source.json_limits)
+  if not doc then return nil, ("%s: index.json: %s"):format(plan.source.path, message), code end
+  local ours = {}
+  for i = 0, (is_index(doc) and doc:count("/manifests") or 0) - 1 do
+    local pointer = "/manifests/" .. i
+    local child = blob_of(plan, doc:get(pointer .. "/digest"))
+    if child then
+      local digest, size = visit(plan, child, 1)
+      if digest then
+        manifest.point(doc, pointer, digest, size)
+        if plan.product.new_platform and plan.manifest and plan.manifest.digest == digest then
+          manifest.set_platform(doc, pointer, plan.product.new_platform)
+        end
+        ours[#ours + 1] = i
+      end
+    end
+  end
+  if #ours > 0 then edit_attestations(plan, doc) end
+  if plan.tags_changed and #ours > 0 then
+    oci_names.sync(doc, ours, state.tags)
+  end
+  return doc, text
+end
+
+-- Docker 25 leaves the manifest of an untagged image where nothing names it.
+local function visit_the_rest(plan)
+  for _, member in ipairs(plan.source.members.list) do
+    if member.type == "file" and member.size <= plan.source.max_json and not plan.edits:of(member) and
+      digests.in_path(member.name) and not plan.visited[member.position] then
+      local text = plan.source.members:read(member, plan.source.max_json)
+      if text and text:find("^%s*{") and (text:find(plan.old_id, 1, true) or text:find(plan.old_sha512, 1, true)) then
+        visit(plan, member, 1)
+      end
+    end
+  end
+end
+
+-- Drops attestations that went, and of what they led to all that no other document names.
+local function drop_removed(plan, root)
+  local texts, going = { root }, {}
+  for _, member in ipairs(plan.source.members.list) do
+    local digest = plan.source.members:stated_digest(member)
+    if digest and member.size <= plan.source.max_json then
+      local text = plan.edits:text(member, plan.source.max_json) or ""
+      if plan.following.removed[digest] then
+        plan.edits:set(member, { drop = true })
+        for name in text:gmatch('"(%w+:%x+)"') do going[name] = true end
+      elseif text:find("^%s*{") then
+        texts[#texts + 1] = text
+      end
+    end
+  end
+  local all = table.concat(texts, "\n")
+  for name in pairs(going) do
+    local member = plan.source.members.by_name[digests.path(name)]
+    if member and not plan.edits:of(member) and not all:find(digests.hex(name), 1, true) then
+      plan.edits:set(member, { drop = true })
+    end
+  end
+end
+
+--- Lets index.json and the manifests below it follow the edited image.
+---@return boolean? ok
+---@return string? message
+---@return string? code
+function oci_edit.edit(plan, state)
+  local member = plan.source.members.by_name["index.json"]
+  if not member then return true end
+  plan.visited = {}
+  plan.following = { new_of = {}, removed = {}, notes = plan.notes, attestations = plan.attestations }
+  local doc, text, code = edit_index(plan, state, member)
+  if not doc then return nil, text, code end
+  visit_the_rest(plan)
+  if plan.failure then return nil, plan.failure[1], plan.failure[2] end
+  if next(plan.following.removed) then drop_removed(plan, doc:text()) end
+  if plan.tags_changed and plan.manifest and #state.tags > 0 and
+    (not is_index(doc) or doc:count("/manifests") == 0) then
+    local list = assemble.descriptors(plan.manifest.digest, plan.manifest.size, state.tags)
+    doc:set("/manifests", "[" .. table.concat(list, ",") .. "]")
+  end
+  if doc:text() ~= text then plan.edits:set(member, { bytes = doc:text() }) end
+  return true
+end
+
+return oci_edit

@@ -1,0 +1,108 @@
+--- The per-layer JSON of Docker before 1.10, which later versions still write:
+-- `<id>/json`, or an unreferenced blob. That of the top layer repeats the
+-- image's config, so an edit of the config has to be repeated there, or what
+-- was removed from one would still be told by the other.
+
+local core = require "strata.core"
+local json = require "strata.util.json"
+
+local v1 = {}
+
+-- Text of a value for comparison; null and absent are the same.
+local function canonical(doc, pointer)
+  local raw = doc:raw(pointer)
+  if raw == nil or raw == "null" then return nil end
+  return json.try_encode((json.decode(raw))) or raw
+end
+
+local function keys_of(doc, pointer)
+  return doc:keys(pointer) or {}
+end
+
+-- True when a v1 document tells the same config as the image did.
+local function repeats_config(doc, old)
+  if doc:type("/id") ~= "string" or doc:type("/config") ~= "object" or doc:type("/rootfs") then
+    return false
+  end
+  local any = false
+  for _, key in ipairs(keys_of(old, "/config")) do
+    local pointer = "/config" .. json.part(key)
+    local value = canonical(old, pointer)
+    if value ~= nil then
+      if canonical(doc, pointer) ~= value then return false end
+      any = true
+    end
+  end
+  return any
+end
+
+-- Sets or removes in doc what differs between the old and the new config under
+-- a pointer, key by key.
+local function repeat_changes(doc, old, new, pointer)
+  local seen = {}
+  for _, source in ipairs { old, new } do
+    for _, key in ipairs(keys_of(source, pointer)) do
+      local at = pointer .. json.part(key)
+      if not seen[key] then
+        seen[key] = true
+        local before, after = old:raw(at), new:raw(at)
+        if before ~= after and after then
+          doc:set(at, after)
+        elseif before ~= after then
+          doc:remove(at)
+        end
+      end
+    end
+  end
+end
+
+local TOP_LEVEL = { "architecture", "os", "created", "author", "comment", "variant",
+                    "container_config", "docker_version" }
+
+local function edited_text(text, old, new, limits)
+  local doc = core.json(text, limits)
+  if not doc or doc:type("") ~= "object" or not repeats_config(doc, old) then return nil end
+  repeat_changes(doc, old, new, "/config")
+  for _, key in ipairs(TOP_LEVEL) do
+    local at = "/" .. key
+    local before, after = old:raw(at), new:raw(at)
+    if before ~= after and after then
+      doc:set(at, after)
+    elseif before ~= after then
+      doc:remove(at)
+    end
+  end
+  return doc:text()
+end
+
+local function is_candidate(member, max)
+  return member.type == "file" and member.size <= max and
+    (member.name:find("^[^/]+/json$") or member.name:find("^blobs/sha256/%x+$"))
+end
+
+--- Repeats the edits of the config where an old-style document repeats it.
+---@return boolean? ok
+---@return string? message
+---@return string? code
+function v1.edit(plan, new)
+  if plan.old_config == plan.new_config then return true end
+  local source, members = plan.source, plan.source.members
+  local old, message, code = core.json(plan.old_config, source.json_limits)
+  if not old then return nil, message, code end
+  for _, member in ipairs(members.list) do
+    if is_candidate(member, source.max_json) and not plan.edits:of(member) and not plan.shared[member.position] then
+      local text
+      text, message, code = members:read(member, source.max_json)
+      if not text then return nil, message, code end
+      local changed = text:find("^%s*{") and edited_text(text, old, new, source.json_limits)
+      if changed and changed ~= text then
+        local hex, new_hex = core.sha256(text):sub(8), core.sha256(changed):sub(8)
+        plan.edits:set(member, { bytes = changed, name = member.stored_name:find(hex, 1, true) and
+          (member.stored_name:gsub(hex, new_hex)) or nil })
+      end
+    end
+  end
+  return true
+end
+
+return v1

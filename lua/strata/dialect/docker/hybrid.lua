@@ -1,0 +1,165 @@
+--- Archives that have both a manifest.json and an index.json: what Docker 25 and
+-- later, containerd, buildkit and regctl write.
+--
+-- The two lists are of the same images. Where they are not, a reader that goes by
+-- one would see something else than a reader that goes by the other: EFORMAT.
+
+local digests = require "strata.util.digests"
+local docker = require "strata.dialect.docker.read"
+local oci = require "strata.dialect.oci.catalog"
+local oci_source = require "strata.dialect.oci.candidates"
+local tags = require "strata.document.reference"
+
+local hybrid = {}
+
+local function disagree(store, fmt, ...)
+  return nil, ("%s: manifest.json and index.json disagree: %s; prefer = \"docker\" or \"oci\" takes one of them")
+    :format(store.path, fmt:format(...)), "EFORMAT"
+end
+
+-- The manifest of the same config and as many layers.
+local function find_manifest(catalog, id, count)
+  local other
+  for _, manifest in ipairs(catalog.manifests) do
+    if manifest.kind == "image" and oci.image_id(catalog, manifest) == id then
+      if #oci.layers(manifest.document) == count then return manifest end
+      other = manifest
+    end
+  end
+  return nil, other
+end
+
+-- Names that state a digest have to be those of the manifest.
+local function same_layers(names, manifest)
+  for i, name in ipairs(names) do
+    local stated = digests.in_path(name)
+    local descriptor = oci.layers(manifest.document)[i]
+    if stated and type(descriptor) == "table" and descriptor.digest ~= stated then return false end
+  end
+  return true
+end
+
+-- One and the same tag should not lead to two images.
+local function check_tags(store, catalog, candidate, id)
+  for _, manifest in ipairs(catalog.manifests) do
+    local config = oci.image_id(catalog, manifest)
+    if manifest.kind == "image" and config and config ~= id and not catalog:index_of(manifest.digest) then
+      for _, tag in ipairs(manifest.tags) do
+        if tags.find(candidate.tags, tag) then
+          return disagree(store, "%s is %s in one and %s in the other", tag, id, config)
+        end
+      end
+    end
+  end
+  return true
+end
+
+-- Where a reader that goes by the manifest would stop, this one does.
+local function check_blobs(store, manifest, id, model)
+  local function check(what, descriptor, digest, size)
+    local stated, found = oci.check_descriptor(descriptor, what)
+    if not stated then return disagree(store, "%s: %s", manifest.digest, found) end
+    if not oci.is_verifiable(stated) then return oci.unverifiable(store, what, stated) end
+    if stated == digest and found ~= size then
+      return disagree(store, "%s: %s has %d bytes in one and %d in the other", manifest.digest, what, size, found)
+    end
+    return true
+  end
+  local ok, message, code = check("config", manifest.document.config, id, #model.config_text)
+  for i, layer in ipairs(model.layers) do
+    if not ok then break end
+    ok, message, code = check(("layer %d"):format(i), oci.layers(manifest.document)[i], layer.digest,
+      layer.blob.size)
+  end
+  return ok, message, code
+end
+
+-- Ties an image of manifest.json to its manifest.
+local function join(store, catalog, candidate)
+  local id = candidate.id()
+  if not id then return true end -- reading it says why
+  local names = candidate.layer_names()
+  local manifest, other = find_manifest(catalog, id, #names)
+  if other and not manifest then
+    return disagree(store, "%s has %d layers in one and %d in the other", id, #names,
+      #oci.layers(other.document))
+  end
+  if manifest and not same_layers(names, manifest) then
+    return disagree(store, "%s has other layers, or another order of them", id)
+  end
+  local ok, message, code = check_tags(store, catalog, candidate, id)
+  if not ok then return nil, message, code end
+  if not manifest then return true end
+  candidate.digest = manifest.digest
+  local read = candidate.read
+  candidate.read = function()
+    local model, why, how = read()
+    if not model then return nil, why, how end
+    local same
+    same, why, how = check_blobs(store, manifest, id, model)
+    if not same then return nil, why, how end
+    model.manifest = oci.manifest(manifest)
+    model.index = catalog:index_of(manifest.digest)
+    model.descriptor_text = catalog:descriptor_of(manifest)
+    for i, layer in ipairs(model.layers) do
+      local descriptor = oci.layers(manifest.document)[i]
+      layer.digest = layer.digest or oci.text(descriptor.digest)
+      layer.media_type = layer.media_type or oci.text(descriptor.mediaType)
+      layer.annotations = oci.strings(descriptor.annotations)
+    end
+    return model
+  end
+  return manifest
+end
+
+-- Those of index.json. What manifest.json lists, too, is read as the image of both, so that an edit leaves neither
+-- list behind; where the lists disagree it is not looked at.
+local function prefer_index(store, opts)
+  local catalog, message, code = oci.catalog(store, opts.limits)
+  if not catalog then return nil, message, code end
+  local both = {}
+  for _, candidate in ipairs(docker.candidates(store, opts) or {}) do
+    local manifest = join(store, catalog, candidate)
+    if manifest and manifest ~= true then both[manifest.digest] = candidate end
+  end
+  local list = oci_source.of_catalog(catalog)
+  for _, candidate in ipairs(list) do
+    local joined, read = both[candidate.digest], candidate.read
+    if joined then
+      candidate.read = function()
+        local model = joined.read()
+        if model then return model end
+        return read()
+      end
+    end
+  end
+  return list
+end
+
+--- The images of an archive with both lists.
+---@param store strata.Members
+---@param opts {limits?: table, prefer?: "docker"|"oci"}
+---@return strata.Candidate[]?
+---@return string? message
+---@return string? code
+function hybrid.candidates(store, opts)
+  if opts.prefer == "oci" then return prefer_index(store, opts) end
+  local list, message, code = docker.candidates(store, opts)
+  if not list or opts.prefer == "docker" then return list, message, code end
+  local catalog
+  catalog, message, code = oci.catalog(store, opts.limits)
+  if not catalog then return nil, message, code end
+  local joined = {}
+  for _, candidate in ipairs(list) do
+    local manifest
+    manifest, message, code = join(store, catalog, candidate)
+    if not manifest then return nil, message, code end
+    if manifest ~= true then joined[manifest.digest] = true end
+  end
+  for _, candidate in ipairs(oci_source.of_catalog(catalog)) do
+    if not joined[candidate.digest] then list[#list + 1] = candidate end
+  end
+  return list
+end
+
+return hybrid

@@ -1,0 +1,288 @@
+--- Archives with a manifest.json, as `docker save` writes them: reading.
+--
+-- One archive can hold several images; they share the indexed members. What an
+-- image is made of follows from manifest.json and the config alone, never from
+-- names or their order.
+
+local core = require "strata.core"
+local digests = require "strata.util.digests"
+local json = require "strata.util.json"
+local listing = require "strata.store.file_list"
+local platform = require "strata.document.platform"
+
+local docker = {}
+
+local CONTROL_FILES = { "manifest.json", "repositories", "index.json", "oci-layout" }
+
+local function fail(code, fmt, ...)
+  return nil, fmt:format(...), code
+end
+
+---@class strata.DockerSource
+---@field members strata.Members
+---@field path string
+---@field number integer  place in manifest.json, from 0
+---@field pointer string  of its item in manifest.json
+---@field item table  decoded
+---@field items table[]  all of the archive
+---@field max_json integer  bytes of a document at most
+---@field index_depth integer  indexes inside indexes at most
+---@field json_limits? table  for core.json
+---@field config_name string
+---@field config_digest string?  that its name states
+---@field config_member strata.Member
+---@field layers {name: string, named: strata.Member, member: strata.Member}[]
+local Source = {}
+Source.__index = Source
+
+-- Go matches keys without regard to case, and jib writes lower-case ones.
+local function field(item, name)
+  if item[name] ~= nil then return item[name], name end
+  for key, value in pairs(item) do
+    if type(key) == "string" and key:lower() == name:lower() then return value, key end
+  end
+  return nil, name
+end
+
+local function is_null(value)
+  return value == nil or value == json.null
+end
+
+-- A list of strings; null and absent are empty.
+local function strings(path, item, name)
+  local list = field(item, name)
+  if is_null(list) then return {} end
+  if type(list) ~= "table" then
+    return fail("EFORMAT", "%s: manifest.json: %s is not an array", path, name)
+  end
+  local n = 0
+  for key, value in pairs(list) do
+    if type(key) ~= "number" or type(value) ~= "string" then
+      return fail("EFORMAT", "%s: manifest.json: %s is not an array of strings", path, name)
+    end
+    n = n + 1
+  end
+  if n ~= #list then
+    return fail("EFORMAT", "%s: manifest.json: %s is not an array of strings", path, name)
+  end
+  return list
+end
+
+-- A control file may be there twice only when both are the same.
+local function control_file(members, name, limits)
+  if not members.by_name[name] then return nil end
+  local member, message, code = members:resolve(name, "control file")
+  if not member then return nil, message, code end
+  return members:read(member, limits.json.max_bytes)
+end
+
+local function read_manifest(members, limits)
+  local path = members.path
+  for _, name in ipairs(CONTROL_FILES) do
+    local _, message, code = control_file(members, name, limits)
+    if message then return nil, message, code end
+  end
+  local text, why, how = control_file(members, "manifest.json", limits)
+  if not text then
+    if why then return nil, why, how end
+    return fail("EFORMAT", "%s: no manifest.json: not an image archive", path)
+  end
+  local items, message, code = json.decode(text, limits.json)
+  if items == nil then
+    return fail(code == "ELIMIT" and code or "EFORMAT", "%s: manifest.json: %s", path, message)
+  end
+  if type(items) ~= "table" or type(items[1]) ~= "table" then
+    return fail("EFORMAT", "%s: manifest.json lists no images", path)
+  end
+  for i, item in ipairs(items) do
+    if type(item) ~= "table" or #item > 0 then
+      return fail("EFORMAT", "%s: manifest.json: item %d is not an object", path, i)
+    end
+    local clash = json.case_clash(item)
+    if clash then
+      return fail("EFORMAT", "%s: manifest.json: image %d has keys that differ in their case only: %s",
+        path, i, core.quote(clash))
+    end
+  end
+  return items
+end
+
+-- A digest that the name of a config states: "<hex>.json", "sha256:<hex>", "blobs/sha256/<hex>",
+-- "blobs/sha512/<hex>".
+local function stated_digest(name)
+  local base = name:match("([^/]*)$")
+  local hex = base:match("^(%x+)%.json$") or base:match("^sha256:(%x+)$") or
+    (name:find("blobs/sha256/", 1, true) and base)
+  if hex and #hex == 64 and hex:find("^%x+$") then return "sha256:" .. hex end
+  return digests.in_path(name:match("blobs/sha512/%x+$") or "")
+end
+
+local function read_config(source)
+  local members, path = source.members, source.path
+  local name = field(source.item, "Config")
+  if type(name) ~= "string" or name == "" then
+    return fail("EFORMAT", "%s: manifest.json: image %d names no config", path, source.number + 1)
+  end
+  source.config_name = name
+  local member, message, code = members:resolve(name, "config")
+  if not member then return nil, message, code end
+  source.config_member = member
+  local text
+  text, message, code = members:read(member, source.max_json)
+  if not text then return nil, message, code end
+  local stated = stated_digest(name)
+  if stated then
+    local right, found = digests.matches(text, stated)
+    if not right then return fail("EDIGEST", "%s: config %s hashes to %s", path, core.quote(name), found) end
+  end
+  source.config_digest = stated
+  return text
+end
+
+-- How the layer is stored, what its name says of its digest.
+local function read_layer(source, name, number)
+  local members = source.members
+  local member, named, code = members:resolve(name, "layer " .. number)
+  if not member then return nil, named, code end
+  local compression, message
+  compression, message, code = members.file:sniff(member.offset, member.size)
+  if not compression then return nil, message, code end
+  local hex = member.name:match("^blobs/sha256/(%x+)$")
+  return {
+    blob = { file = members.file, offset = member.offset, size = member.size,
+             compression = compression },
+    digest = hex and #hex == 64 and "sha256:" .. hex or digests.in_path(member.name),
+    member = member, named = named, name = name,
+  }
+end
+
+-- Media types that Docker 25 and later give, keyed by diff_id.
+local function take_media_types(source, layers, config_text)
+  local sources = field(source.item, "LayerSources")
+  if type(sources) ~= "table" then return end
+  local config = json.decode(config_text)
+  local diff_ids = type(config) == "table" and type(config.rootfs) == "table" and
+    config.rootfs.diff_ids
+  for i, one in ipairs(layers) do
+    local given = type(diff_ids) == "table" and sources[diff_ids[i]]
+    if type(given) == "table" and type(given.mediaType) == "string" then
+      one.media_type = given.mediaType
+    end
+  end
+end
+
+--- Reads image `number` (from 0) of an archive.
+---@return table? model
+---@return string? message
+---@return string? code
+local function read_image(members, items, number, limits)
+  local item, path = items[number + 1], members.path
+  local source = setmetatable({
+    kind = "docker", store = members, members = members, path = path, number = number, item = item, items = items,
+    pointer = "/" .. number, layers = {},
+    max_json = limits.json.max_bytes, index_depth = limits.index_depth,
+    json_limits = limits.json,
+  }, Source)
+  local config_text, message, code = read_config(source)
+  if not config_text then return nil, message, code end
+  local names
+  names, message, code = strings(path, item, "Layers")
+  if not names then return nil, message, code end
+  if #names > limits.layers then
+    return fail("ELIMIT", "%s: %d layers; limits.layers is %d", path, #names, limits.layers)
+  end
+  local layers = {}
+  for i, name in ipairs(names) do
+    layers[i], message, code = read_layer(source, name, i)
+    if not layers[i] then return nil, message, code end
+    source.layers[i] = layers[i]
+  end
+  take_media_types(source, layers, config_text)
+  local refs
+  refs, message, code = strings(path, item, "RepoTags")
+  if not refs then return nil, message, code end
+  return { config_text = config_text, layers = layers, tags = refs, source = source, limits = limits }
+end
+
+-- The image ID: its name states it, or else the config is hashed.
+local function id_of(members, item, limits)
+  local name = field(item, "Config")
+  if type(name) ~= "string" then return nil end
+  local stated = stated_digest(name)
+  if stated and stated:find("^sha256:") then return stated:lower() end
+  local member = members:resolve(name, "config")
+  local text = member and members:read(member, limits.json.max_bytes)
+  if text and stated and not digests.matches(text, stated) then return stated end -- reading it says why
+  return text and core.sha256(text)
+end
+
+-- The platform that the config names.
+local function platform_of(members, item, limits)
+  local name = field(item, "Config")
+  local member = type(name) == "string" and members:resolve(name, "config")
+  local text = member and members:read(member, limits.json.max_bytes)
+  return text and platform.in_document(json.decode(text, limits.json)) or nil
+end
+
+--- The images that an archive holds, to choose from.
+---@param members strata.Members
+---@param opts {limits?: table}
+---@return strata.Candidate[]?
+---@return string? message
+---@return string? code
+function docker.candidates(members, opts)
+  local limits = opts.limits
+  local items, message, code = read_manifest(members, limits)
+  if not items then return nil, message, code end
+  local list = {}
+  for i, item in ipairs(items) do
+    list[i] = {
+      kind = "image", tags = strings(members.path, item, "RepoTags") or {},
+      id = function() return id_of(members, item, limits) end,
+      platform = function() return platform_of(members, item, limits) end,
+      layer_names = function() return strings(members.path, item, "Layers") or {} end,
+      read = function() return read_image(members, items, i - 1, limits) end,
+    }
+  end
+  return list
+end
+
+docker.field = field
+
+-- ---- of an opened image ------------------------------------------------------
+
+--- Re-reads the documents that state a digest of themselves.
+function Source:verify_documents()
+  local text, message, code = read_config(self)
+  if not text then return nil, message, code end
+  return true
+end
+
+local function roles(self)
+  local found = { ["manifest.json"] = "manifest", ["repositories"] = "repositories",
+                  ["index.json"] = "index", ["oci-layout"] = "layout" }
+  found[self.config_member.name] = "config"
+  for i, one in ipairs(self.layers) do
+    for _, member in ipairs { one.member, one.named } do
+      local before = found[member.name]
+      if not before then
+        found[member.name] = "layer " .. i
+      elseif before:find("^layer") and not (", " .. before:sub(7) .. ","):find(", " .. i .. ",", 1, true) then
+        found[member.name] = before .. ", " .. i
+      end
+    end
+  end
+  return found
+end
+
+--- Every member of the archive, files with their SHA-256.
+function Source:files()
+  return listing.files(self.store, roles(self))
+end
+
+--- The image is closed: the file goes with the last one that uses it.
+function Source:release()
+  self.members:release()
+end
+
+return docker

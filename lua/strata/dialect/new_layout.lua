@@ -1,0 +1,184 @@
+--- Images as the documents and blobs of a new layout: for a directory, for an
+-- archive, or with a manifest.json for the hybrid that Docker 25 and later save.
+--
+-- Members are sorted and their times are 0: the same images give the same bytes.
+
+local core = require "strata.core"
+local digests = require "strata.util.digests"
+local json = require "strata.util.json"
+local manifest = require "strata.document.manifest"
+local media = require "strata.document.media_types"
+local tags = require "strata.document.reference"
+
+local assemble = {}
+
+local NAME = "io.containerd.image.name"
+local REF_NAME = "org.opencontainers.image.ref.name"
+
+assemble.LAYOUT = '{"imageLayoutVersion":"1.0.0"}'
+
+--- One image, ready to be written.
+---@class strata.Product
+---@field config_text string
+---@field config_digest string  as the manifest names it
+---@field sha256 boolean?  nothing is named by another digest
+---@field renditions strata.Rendition[]
+---@field origins integer  how many layers it was opened with
+---@field tags string[]
+---@field platform {os: string, architecture: string, variant: string?}
+---@field manifest_text string?  that it came with
+---@field manifest_digest string?  of that text
+---@field descriptor_text string?  that led to it
+
+local function part_of(one)
+  return { file = one.file, offset = one.offset, size = one.size, digest = one.digest, label = one.label }
+end
+
+assemble.part_of = part_of
+
+--- The text of an image's manifest in one family of media types.
+---@param product strata.Product
+---@param family "oci"|"docker"
+---@return string? text
+---@return string? message
+---@return string? code
+function assemble.manifest(product, family)
+  if product.manifest_text then return manifest.edit(product.manifest_text, product, family) end
+  return manifest.new(product, family)
+end
+
+local function names_of(ref)
+  if not ref then return nil end
+  local _, tag = tags.split(ref)
+  local is_digest = ref:find("@", 1, true)
+  -- A name that is only a tag came from a layout that has no more.
+  return { [NAME] = tag and not is_digest and tags.full(ref) or nil, [REF_NAME] = not is_digest and tag or ref }
+end
+
+-- The descriptor that led to the image before, with its annotations and unknown keys.
+local function descriptor_like(text, new, names)
+  local doc = core.json(text)
+  if doc:get("/digest") ~= new.digest then manifest.point(doc, "", new.digest, new.size) end
+  doc:set("/mediaType", core.json_quote(new.mediaType))
+  local annotations = doc:type("/annotations") == "object"
+  for _, name in ipairs { NAME, REF_NAME } do
+    local at = "/annotations" .. json.part(name)
+    if names and names[name] then
+      doc:set(at, core.json_quote(names[name]))
+    elseif annotations and doc:type(at) then
+      doc:remove(at)
+    end
+  end
+  if doc:type("/annotations") == "object" and doc:count("/annotations") == 0 then doc:remove("/annotations") end
+  return doc
+end
+
+--- The texts of a manifest's descriptors: one per tag, one without when there is none.
+---@param digest string
+---@param size integer
+---@param refs string[]
+---@param like? {text: string?, platform: table?, new_platform: table?, family: string?}  text: of the one before
+---@return string[]
+function assemble.descriptors(digest, size, refs, like)
+  local list = {}
+  like = like or {}
+  for i = 1, math.max(#refs, 1) do
+    local new = { mediaType = media.convert(media.OCI_MANIFEST, like.family or "oci"), digest = digest, size = size }
+    if like.text then
+      local doc = descriptor_like(like.text, new, names_of(refs[i]))
+      if like.new_platform then manifest.set_platform(doc, "", like.new_platform) end
+      if doc:type("/platform") ~= "object" and like.platform then
+        doc:set("/platform", json.encode(like.platform))
+      end
+      list[i] = doc:text()
+    else
+      new.annotations, new.platform = names_of(refs[i]), like.platform
+      list[i] = json.encode(new)
+    end
+  end
+  return list
+end
+
+--- What a layout of these images consists of.
+---@param products strata.Product[]
+---@param family "oci"|"docker"
+---@return {blobs: table[], descriptors: string[]}?
+---@return string? message
+---@return string? code
+function assemble.layout(products, family)
+  local blobs, seen, list = {}, {}, {}
+  local function put(digest, content)
+    if seen[digest] then return end
+    seen[digest] = true
+    content.digest, content.name, content.type = digest, digests.path(digest), "file"
+    blobs[#blobs + 1] = content
+  end
+  for _, product in ipairs(products) do
+    local text, message, code = assemble.manifest(product, family)
+    if not text then return nil, message, code end
+    local digest = digests.of(text, product.manifest_digest)
+    put(digest, { bytes = text })
+    put(product.config_digest, { bytes = product.config_text })
+    for _, one in ipairs(product.renditions) do
+      if not one.missing then put(one.digest, { part = part_of(one) }) end
+    end
+    local like = { text = product.descriptor_text, platform = product.platform,
+                   new_platform = product.new_platform, family = family }
+    for _, descriptor in ipairs(assemble.descriptors(digest, #text, product.tags, like)) do
+      list[#list + 1] = descriptor
+    end
+  end
+  return { blobs = blobs, descriptors = list }
+end
+
+--- The text of an index.json.
+---@param list string[]  texts of descriptors
+function assemble.index(list)
+  return ('{"manifests":[%s],"mediaType":%s,"schemaVersion":2}'):format(table.concat(list, ","),
+    core.json_quote(media.OCI_INDEX))
+end
+
+--- The text of a manifest.json.
+---@param products strata.Product[]
+function assemble.docker_manifest(products)
+  local items = {}
+  for i, product in ipairs(products) do
+    local names = {}
+    for n, one in ipairs(product.renditions) do names[n] = digests.path(one.digest) end
+    items[i] = { Config = digests.path(product.config_digest), Layers = json.array(names),
+                 RepoTags = json.array((tags.for_docker(product.tags))) }
+  end
+  return json.encode(items)
+end
+
+--- The members of an archive: the control files first, so that one who reads a
+-- stream knows what comes.
+---@param layout table  of assemble.layout
+---@param docker_manifest string?  text of manifest.json
+---@return strata.TarMember[]
+function assemble.members(layout, docker_manifest)
+  local members = {
+    { name = "index.json", type = "file", bytes = assemble.index(layout.descriptors) },
+    { name = "oci-layout", type = "file", bytes = assemble.LAYOUT },
+  }
+  if docker_manifest then
+    table.insert(members, 2, { name = "manifest.json", type = "file", bytes = docker_manifest })
+  end
+  local blobs = {}
+  for i, blob in ipairs(layout.blobs) do blobs[i] = blob end
+  table.sort(blobs, function(a, b) return a.name < b.name end)
+  local made = {}
+  for _, blob in ipairs(blobs) do
+    local dir = blob.name:match("^(.*)/")
+    for _, name in ipairs { "blobs", dir } do
+      if not made[name] then
+        made[name] = true
+        members[#members + 1] = { name = name, type = "dir" }
+      end
+    end
+    members[#members + 1] = blob
+  end
+  return members
+end
+
+return assemble

@@ -1,0 +1,84 @@
+--- The images of a layout, to choose from, and what an opened one knows of it.
+
+local listing = require "strata.store.file_list"
+local oci = require "strata.dialect.oci.catalog"
+
+local oci_source = {}
+
+---@class strata.OciSource
+---@field kind "oci"
+---@field store table
+---@field path string
+---@field catalog strata.Catalog
+---@field manifest strata.Manifest
+local Source = {}
+Source.__index = Source
+
+--- Every document was checked against its digest when it was opened.
+function Source.verify_documents()
+  return true
+end
+
+-- What each blob is in the image.
+local function roles(self)
+  local store, found = self.store, { ["oci-layout"] = "layout" }
+  local document = self.manifest.document
+  found[store:blob_name(self.manifest.digest)] = "manifest"
+  found[store:blob_name(document.config.digest)] = "config"
+  for i, descriptor in ipairs(oci.layers(document)) do
+    local name = store:blob_name(descriptor.digest)
+    found[name] = found[name] and found[name] .. ", " .. i or "layer " .. i
+  end
+  for digest in pairs(self.catalog.indexes) do
+    if digest ~= "" then found[store:blob_name(digest)] = "index" end
+  end
+  found[store.root] = self.catalog.single and "manifest" or "index"
+  return found
+end
+
+--- Every file of the layout with its SHA-256.
+function Source:files()
+  return listing.files(self.store, roles(self))
+end
+
+function Source:release()
+  self.store:release()
+end
+
+--- The candidates that a catalog has.
+---@param catalog strata.Catalog
+---@return strata.Candidate[]
+function oci_source.of_catalog(catalog)
+  local list = {}
+  for _, manifest in ipairs(catalog.manifests) do
+    list[#list + 1] = {
+      kind = manifest.kind, tags = manifest.tags, digest = manifest.digest,
+      missing = not oci.is_complete(catalog, manifest),
+      id = function() return oci.image_id(catalog, manifest) end,
+      platform = function() return oci.platform(catalog, manifest) end,
+      read = function()
+        local model, message, code = oci.read(catalog, manifest)
+        if not model then return nil, message, code end
+        model.source = setmetatable({
+          kind = "oci", store = catalog.store, path = catalog.store.path, catalog = catalog, manifest = manifest,
+        }, Source)
+        return model
+      end,
+    }
+  end
+  return list
+end
+
+--- The images of a layout.
+---@param store table
+---@param opts {limits?: table}
+---@return strata.Candidate[]?
+---@return string? message
+---@return string? code
+function oci_source.candidates(store, opts)
+  local catalog, message, code = oci.catalog(store, opts.limits)
+  if not catalog then return nil, message, code end
+  return oci_source.of_catalog(catalog)
+end
+
+return oci_source

@@ -1,0 +1,202 @@
+--- What is known about the keys of an image's config document: which kind each
+-- value is, what an empty table stands for, what cannot be assigned.
+
+local core = require "strata.core"
+local json = require "strata.util.json"
+
+local schema = {}
+
+local KINDS = {
+  ["/architecture"] = "string",
+  ["/author"] = "string",
+  ["/config"] = "object",
+  ["/created"] = "time",
+  ["/history"] = "rows",
+  ["/os"] = "string",
+  ["/os.features"] = "strings",
+  ["/os.version"] = "string",
+  ["/variant"] = "string",
+  ["/config/ArgsEscaped"] = "boolean",
+  ["/config/Cmd"] = "strings",
+  ["/config/Entrypoint"] = "strings",
+  ["/config/Env"] = "strings",
+  ["/config/ExposedPorts"] = "set",
+  ["/config/Healthcheck"] = "object",
+  ["/config/Healthcheck/Test"] = "strings",
+  ["/config/Labels"] = "map",
+  ["/config/OnBuild"] = "strings",
+  ["/config/Shell"] = "strings",
+  ["/config/StopSignal"] = "string",
+  ["/config/User"] = "string",
+  ["/config/Volumes"] = "set",
+  ["/config/WorkingDir"] = "string",
+}
+
+-- What an empty table is, by kind.
+local EMPTY = {
+  strings = "array", rows = "array", map = "object", set = "object", object = "object",
+}
+
+--- What an empty table at a place of the document stands for, if that is known.
+---@param pointer string
+---@return "array"|"object"|nil
+function schema.empty(pointer)
+  local kind = KINDS[pointer]
+  if kind then return EMPTY[kind] end
+  local parent = pointer:match("^(.*)/[^/]*$")
+  if KINDS[parent] == "set" or KINDS[parent] == "rows" then return "object" end
+  return nil
+end
+
+--- Whether text is a date and time as RFC 3339 writes it.
+---@param text any
+---@return boolean
+function schema.is_time(text)
+  if type(text) ~= "string" then return false end
+  local zone = text:match("^%d%d%d%d%-%d%d%-%d%dT%d%d:%d%d:%d%d(.*)$")
+  zone = zone and (zone:match("^%.%d+(.*)$") or zone)
+  return zone == "Z" or zone ~= nil and zone:find("^[+-]%d%d:%d%d$") ~= nil
+end
+
+local function all(t, wanted, what)
+  for k, v in pairs(t) do
+    if type(v) ~= wanted then return ("%s %s must be a %s"):format(what, tostring(k), wanted) end
+  end
+  return nil
+end
+
+local check = {}
+
+function check.string(value)
+  return type(value) ~= "string" and "must be a string" or nil
+end
+
+function check.boolean(value)
+  return type(value) ~= "boolean" and "must be a boolean" or nil
+end
+
+function check.time(value)
+  return not schema.is_time(value) and "must be a time like 2006-01-02T15:04:05Z" or nil
+end
+
+function check.object(value)
+  if type(value) ~= "table" or json.kind(value) == "array" then
+    return "must be an object: a table of names and values"
+  end
+end
+
+function check.strings(value)
+  if type(value) ~= "table" then return 'must be an array of strings: {"..."}' end
+  if json.kind(value) == "object" then return "must be an array of strings, not a table of names" end
+  return all(value, "string", "element")
+end
+
+function check.map(value)
+  return check.object(value) or all(value, "string", "value of")
+end
+
+function check.set(value)
+  return check.object(value) or all(value, "table", "value of")
+end
+
+function check.rows(value)
+  if type(value) ~= "table" or json.kind(value) == "object" then
+    return "must be an array of objects"
+  end
+  return all(value, "table", "row")
+end
+
+-- {"80/tcp"} is how people write {["80/tcp"] = {}}.
+local function to_set(value)
+  if type(value) ~= "table" or json.kind(value) ~= "array" then return value end
+  local set = json.object()
+  for _, name in ipairs(value) do
+    if type(name) ~= "string" then return value end
+    set[name] = json.object()
+  end
+  return set
+end
+
+--- Brings a value that is to be assigned into the document's form.
+---@param pointer string
+---@param value any  not nil
+---@return any value  nil when it cannot stand there
+---@return string? problem
+function schema.accept(pointer, value)
+  local kind = KINDS[pointer]
+  if value == json.null then
+    return value
+  elseif pointer:find("^/history/[^/]*$") then
+    kind = "object"
+  elseif kind == "set" then
+    value = to_set(value)
+  end
+  local problem = kind and check[kind](value)
+  if problem and pointer == "/config/Env" and type(value) == "table" then
+    problem = problem .. '; config:set_env("NAME", "value") sets one variable'
+  end
+  if problem then return nil, problem end
+  return value
+end
+
+--- Why a place of the document cannot be assigned, nil when it can.
+---@param pointer string
+---@return string?
+function schema.protected(pointer)
+  if pointer == "" then return "the document cannot be replaced as a whole" end
+  local first = pointer:match("^/([^/]*)")
+  if first == "rootfs" or first == "diff_ids" then
+    return first .. " follows from the layers and cannot be set"
+  end
+  return nil
+end
+
+local function check_rootfs(doc)
+  if doc:type("/rootfs") ~= "object" then return "has no rootfs object" end
+  if doc:get("/rootfs/type") ~= "layers" then return "has a rootfs.type other than 'layers'" end
+  local kind = doc:type("/rootfs/diff_ids")
+  if kind == nil or kind == "null" then return nil end -- Docker leaves out what is empty
+  if kind ~= "array" then return "has a rootfs.diff_ids that is no array" end
+  for i, diff_id in ipairs((json.decode(doc:raw("/rootfs/diff_ids")))) do
+    if type(diff_id) ~= "string" or not diff_id:find("^sha256:") or not core.digest_valid(diff_id) then
+      local known = type(diff_id) == "string" and core.digest_valid(diff_id)
+      return ("has a diff_id that is no sha256 digest (rootfs.diff_ids, element %d)"):format(i),
+        known and "EUNSUPPORTED" or "EFORMAT"
+    end
+  end
+  return nil
+end
+
+local function check_history(doc)
+  local kind = doc:type("/history")
+  if kind == nil or kind == "null" then return nil end
+  if kind ~= "array" then return "has a history that is no array" end
+  local text, spans = doc:text(), doc:spans("/history")
+  for i = 1, #spans, 2 do
+    if text:byte(spans[i]) ~= 123 then -- {
+      return ("has a history row that is no object (row %d)"):format((i + 1) / 2)
+    end
+  end
+  return nil
+end
+
+--- What keeps a document from being the config of an image.
+---@param doc strata.JSON
+---@return string? problem
+---@return string? code
+function schema.problem(doc)
+  if doc:type("") ~= "object" then return "is no JSON object", "EFORMAT" end
+  local kind = doc:type("/config")
+  if kind ~= nil and kind ~= "null" and kind ~= "object" then
+    return "has a 'config' that is no object", "EFORMAT"
+  end
+  for _, pointer in ipairs { "", "/config", "/rootfs" } do
+    local clash = json.case_clash(doc:keys(pointer) or {})
+    if clash then return "has keys that differ in their case only: " .. core.quote(clash), "EFORMAT" end
+  end
+  local problem, code = check_rootfs(doc)
+  problem = problem or check_history(doc)
+  return problem, problem and (code or "EFORMAT")
+end
+
+return schema

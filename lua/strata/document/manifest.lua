@@ -1,0 +1,164 @@
+--- Image manifests: the one that an image came with, edited by spans, or a new one.
+
+local core = require "strata.core"
+local digests = require "strata.util.digests"
+local json = require "strata.util.json"
+local media = require "strata.document.media_types"
+
+local manifest = {}
+
+-- Annotations of layers that describe the compressed bytes; source: the projects
+-- containers/storage (zstd:chunked) and containerd/stargz-snapshotter (eStargz).
+local OF_THE_BYTES = { "^io%.github%.containers%.zstd%-chunked%.", "^containerd%.io/snapshot/stargz/",
+                       "^io%.containers%.estargz%." }
+
+local function describes_bytes(name)
+  for _, pattern in ipairs(OF_THE_BYTES) do
+    if name:find(pattern) then return true end
+  end
+  return false
+end
+
+-- Points a descriptor at other bytes, if they are others.
+local function point(doc, pointer, digest, size)
+  if doc:get(pointer .. "/digest") == digest then return end
+  doc:set(pointer .. "/digest", core.json_quote(digest))
+  doc:set(pointer .. "/size", ("%d"):format(size))
+  if doc:type(pointer .. "/data") then doc:remove(pointer .. "/data") end
+end
+
+manifest.point = point
+
+--- Lets the platform of a descriptor follow its config; other keys of it stay.
+---@param doc strata.JSON
+---@param pointer string  of the descriptor
+---@param platform {os: string, architecture: string, variant: string?}
+function manifest.set_platform(doc, pointer, platform)
+  local at = pointer .. "/platform"
+  if doc:type(at) ~= "object" then return end
+  for _, key in ipairs { "os", "architecture", "variant" } do
+    if platform[key] then
+      doc:set(at .. "/" .. key, core.json_quote(platform[key]))
+    elseif doc:type(at .. "/" .. key) then
+      doc:remove(at .. "/" .. key)
+    end
+  end
+end
+
+local function drop_annotations(doc, pointer)
+  local annotations = pointer .. "/annotations"
+  if doc:type(annotations) ~= "object" then return end
+  for _, name in ipairs(doc:keys(annotations)) do
+    if describes_bytes(name) then doc:remove(annotations .. json.part(name)) end
+  end
+  if doc:count(annotations) == 0 then doc:remove(annotations) end
+end
+
+-- The digest that a layer is to have in a manifest: one that nobody touched may be known
+-- here by its SHA-256 or not at all, and there by its SHA-512.
+local function digest_for(one, before)
+  local _, here = core.digest_valid(one.digest or "")
+  local known, there = core.digest_valid(type(before) == "string" and before or "")
+  local is_kept = one.action == "copied" and not one.renamed and known and here ~= there
+  return is_kept and before or one.digest
+end
+
+local function edit_layer(doc, pointer, one, family)
+  local before = doc:get(pointer .. "/digest")
+  local digest = digest_for(one, before)
+  local stated = doc:get(pointer .. "/mediaType")
+  if one.renamed and one.renamed == before then -- the same bytes
+    point(doc, pointer, digest, one.size)
+    before = digest
+  elseif digest ~= before then
+    point(doc, pointer, digest, one.size)
+    drop_annotations(doc, pointer)
+    if doc:type(pointer .. "/urls") then doc:remove(pointer .. "/urls") end
+    if media.is_foreign(stated) then stated = nil end -- the URLs lead to other bytes
+  end
+  -- A media type that lies about the compression is somebody else's, unless the bytes are new.
+  if digest ~= before or media.family(stated) ~= family then
+    local wanted = media.changed_layer(stated, family, one.compression)
+    if wanted ~= doc:get(pointer .. "/mediaType") then
+      doc:set(pointer .. "/mediaType", core.json_quote(wanted))
+    end
+  end
+end
+
+local function descriptor(one, family)
+  return { mediaType = media.layer(family, one.compression, false), digest = one.digest, size = one.size }
+end
+
+-- The text for a layer that the manifest does not have: one of another image says more than
+-- where its bytes are.
+local function descriptor_text(one, family)
+  if not one.state.descriptor_text then return json.encode(descriptor(one, family)) end
+  local doc = core.json(one.state.descriptor_text)
+  edit_layer(doc, "", one, family)
+  return doc:text()
+end
+
+local function set_media_type(doc, pointer, family)
+  local stated = doc:get(pointer)
+  if type(stated) ~= "string" then return end
+  local wanted = media.convert(stated, family)
+  if wanted ~= stated then doc:set(pointer, core.json_quote(wanted)) end
+end
+
+--- The manifest's text with the image as it is now. Whatever is not concerned
+-- keeps its bytes.
+---@param text string
+---@param image {config_text: string, config_digest: string, sha256: boolean?, renditions: strata.Rendition[],
+---  origins: integer}
+---@param family? "oci"|"docker"  to convert to; default: what it is
+---@return string? text
+---@return string? message
+---@return string? code
+function manifest.edit(text, image, family)
+  local doc, message, code = core.json(text)
+  if not doc then return nil, message, code end
+  family = family or media.family(doc:get("/mediaType") or doc:get("/config/mediaType"))
+  set_media_type(doc, "/mediaType", family)
+  set_media_type(doc, "/config/mediaType", family)
+  local config_digest = image.sha256 and image.config_digest or digests.of(image.config_text, doc:get("/config/digest"))
+  point(doc, "/config", config_digest, #image.config_text)
+  local present, texts = {}, {}
+  for _, one in ipairs(image.renditions) do
+    if one.origin then
+      present[one.origin] = true
+      texts[one.origin] = doc:raw("/layers/" .. (one.origin - 1))
+    end
+  end
+  for i = image.origins, 1, -1 do
+    if not present[i] then doc:remove("/layers/" .. (i - 1)) end
+  end
+  if #image.renditions > 0 and doc:type("/layers") ~= "array" then doc:set("/layers", "[]") end
+  for i, one in ipairs(image.renditions) do
+    local pointer = "/layers/" .. (i - 1)
+    if one.origin then
+      -- A layer that was moved takes its descriptor along.
+      if doc:raw(pointer) ~= texts[one.origin] then doc:set(pointer, texts[one.origin]) end
+      edit_layer(doc, pointer, one, family)
+    else
+      doc:insert(pointer, descriptor_text(one, family))
+    end
+  end
+  return doc:text()
+end
+
+--- A manifest for an image that had none.
+---@param image {config_text: string, config_digest: string, renditions: strata.Rendition[]}
+---@param family "oci"|"docker"
+---@return string text
+function manifest.new(image, family)
+  local doc = core.json(json.encode {
+    schemaVersion = 2, mediaType = media.convert(media.OCI_MANIFEST, family),
+    config = { mediaType = media.convert(media.OCI_CONFIG, family),
+               digest = image.config_digest, size = #image.config_text },
+    layers = json.array {},
+  })
+  for _, one in ipairs(image.renditions) do doc:set("/layers/-", descriptor_text(one, family)) end
+  return (doc:text())
+end
+
+return manifest

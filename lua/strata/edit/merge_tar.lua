@@ -1,0 +1,248 @@
+--- One tar that does what several layers do together.
+--
+-- Two merged trees say what is to be done: that of the layers below, and that
+-- of all up to the last one. What differs goes into the tar: entries as they
+-- are, whiteouts for what is gone, and of each file with several names one with
+-- the content before the links to it.
+
+local core = require "strata.core"
+local json = require "strata.util.json"
+local layer = require "strata.layer"
+local limits = require "strata.util.limits"
+local union = require "strata.tree.merge"
+local work = require "strata.util.job"
+
+local composing = {}
+
+-- The indexes of layers as their edits have left them; edits must have been carried out.
+local function pristine(states)
+  local indexes, job, fresh = {}, core.job(), 0
+  for i, state in ipairs(states) do
+    indexes[i] = state.index
+    if state.index:revision() > 0 then
+      local now = layer.current(state)
+      indexes[i] = core.index(now.file, now.offset, now.size, now.compression, state.image.limits.read)
+      job:scan(limits.add(state.image.limits, {
+        label = layer.label(state), index = indexes[i], diff_id = now.diff_id,
+      }))
+      fresh = fresh + 1
+    end
+  end
+  local ok, message, code = true, nil, nil
+  if fresh > 0 then ok, message, code = work.run(job) end
+  job:close()
+  if not ok then return nil, message, code end
+  return indexes
+end
+
+local function merged(indexes, count, states)
+  local tree, message, code = core.tree(states[1] and states[1].image.limits.steps)
+  for i = 1, tree and count or 0 do
+    local ok
+    ok, message, code = tree:apply(indexes[i])
+    if not ok then return nil, ("%s: %s"):format(layer.label(states[i]), message), code end
+  end
+  return tree, message, code
+end
+
+---@class strata.Composing
+---@field compose userdata
+---@field above userdata  the tree of all layers
+---@field below userdata  the tree of those below the first one to be taken
+---@field first integer  layer that is taken
+---@field whole boolean  a tar for itself, not a layer on others
+---@field indexes userdata[]
+---@field sources table<integer, integer>  from layers to numbers in the Compose
+---@field written table<integer, string>  from inodes to the name that has the content
+local Composing = {}
+Composing.__index = Composing
+
+-- Sticks: what could not be added fails the whole.
+function Composing:check(ok, message, code)
+  if not ok and not self.failure then self.failure = { message, code } end
+end
+
+function Composing:header(fields)
+  local bytes, message, code = core.write_header(fields)
+  if not bytes then return self:check(nil, message, code) end
+  self:check(self.compose:bytes(bytes))
+end
+
+-- Adds an entry of a layer under a path.
+function Composing:entry(from, entry, path, linkpath)
+  if not self.sources[from] then
+    local source, message, code = self.compose:source(self.indexes[from])
+    if not source then return self:check(nil, message, code) end
+    self.sources[from] = source
+  end
+  local name = entry.type == "dir" and path ~= "." and path .. "/" or path
+  local keep = entry.path == path and (not self.whole or entry.name == name)
+  self:check(self.compose:add(self.sources[from], entry.index, not keep and name or nil, linkpath))
+end
+
+-- Another name of a file that stands before it in the tar, or below it.
+function Composing:link(node, from, path, target)
+  local entry = self.above:entry(node)
+  if entry.type == "hardlink" then
+    local same = core.normalise(entry.linkpath) == target and (not self.whole or entry.linkpath == target)
+    return self:entry(from, entry, path, not same and target or nil)
+  end
+  self:header {
+    name = path, typeflag = "1", linkpath = target, mode = entry.mode, uid = entry.uid, gid = entry.gid,
+    uname = entry.uname, gname = entry.gname, mtime = math.floor(entry.mtime),
+  }
+end
+
+-- A directory that no entry tells of is there by what is in it, mostly.
+function Composing:implied(node, path, lower)
+  -- Another directory, with attributes of its own, may have been there before.
+  local replaces = lower and self.below:entry(lower)
+  if path ~= "." and (self.whole or replaces or not self.above:first(node)) then
+    self:header { name = path .. "/", typeflag = "5", mode = 493 } -- 0755
+  end
+end
+
+-- What is at a path of the tree above, when it comes from a layer that is taken.
+function Composing:node(node, path, lower)
+  local _, from, inode = self.above:info(node)
+  if not from or from < self.first then return end
+  local entry = self.above:entry(node)
+  if not entry then return self:implied(node, path, lower) end
+  if not inode then return self:entry(from, entry, path) end
+  if self.written[inode] then return self:link(node, from, path, self.written[inode]) end
+  self.written[inode] = path
+  local source, holder = self.above:source(node)
+  self:entry(holder, source, path)
+end
+
+-- Files of layers below that keep a name: links to them go on being links.
+function Composing:find_lower_names()
+  local node = 0
+  while node do
+    local _, from, inode = self.above:info(node)
+    if inode and from < self.first and not self.written[inode] then
+      self.written[inode] = self.above:path(node)
+    end
+    node = union.after(self.above, node, 0)
+  end
+end
+
+-- Whether anything of the layers below is left in a directory.
+function Composing:has_survivors(directory)
+  local node = union.after(self.above, directory, directory)
+  while node do
+    local _, from = self.above:info(node)
+    if from < self.first then return true end
+    node = union.after(self.above, node, directory)
+  end
+  return false
+end
+
+-- The children of two directories, side by side: those above with their
+-- counterparts below, and the names of those that are only below.
+function Composing:compare(node, lower)
+  local pairs_of, gone = {}, {}
+  local a = self.above:first(node)
+  local b = lower and self.below:info(lower) == "dir" and self.below:first(lower) or nil
+  while a or b do
+    local x, y = a and self.above:name(a), b and self.below:name(b)
+    if b and (not a or json.before(y, x)) then
+      gone[#gone + 1] = y
+      b = self.below:next(b)
+    else
+      local same = x == y and b or nil
+      pairs_of[#pairs_of + 1] = { node = a, lower = same }
+      a = self.above:next(a)
+      if same then b = self.below:next(b) end
+    end
+  end
+  return pairs_of, gone
+end
+
+-- Hides what is gone: name by name, or all at once where nothing is to be kept.
+function Composing:whiteouts(node, path, gone)
+  local prefix = path == "." and "" or path .. "/"
+  if #gone > 1 and not self:has_survivors(node) then
+    return self:header { name = prefix .. ".wh..wh..opq", typeflag = "0", mode = 0 }
+  end
+  for _, name in ipairs(gone) do
+    self:header { name = prefix .. ".wh." .. name, typeflag = "0", mode = 0 }
+  end
+end
+
+-- Goes through the tree, directories before what is in them.
+function Composing:run()
+  local stack = { { node = 0, lower = 0 } }
+  if self.first > 1 then self:find_lower_names() end
+  while #stack > 0 and not self.failure do
+    local here = table.remove(stack)
+    local path = self.above:path(here.node)
+    self:node(here.node, path, here.lower)
+    if self.above:info(here.node) == "dir" then
+      local children, gone = self:compare(here.node, here.lower)
+      if #gone > 0 then self:whiteouts(here.node, path, gone) end
+      for i = #children, 1, -1 do stack[#stack + 1] = children[i] end
+    end
+  end
+end
+
+-- Plain tars are read here and there: that they are what they should be is
+-- found out by reading them as a whole beside.
+local function add_hashes(self, job, states)
+  for from in pairs(self.sources) do
+    local now = layer.current(states[from])
+    if now.compression == "none" and not states[from].result then
+      job:hash {
+        label = layer.label(states[from]), file = now.file, offset = now.offset, size = now.size,
+        digest = now.diff_id,
+      }
+    end
+  end
+end
+
+---@class strata.ComposeOptions
+---@field to userdata  a file
+---@field label string  what messages call it
+---@field whole? boolean  a tar for itself
+---@field compression? string
+---@field level? integer
+---@field threads? integer
+---@field progress? function
+
+--- Writes the tar of layers `first` to `last`.
+---@param states table[]  of all layers of the image, settled and loaded
+---@param first integer
+---@param last integer
+---@param opts strata.ComposeOptions
+---@return {file: userdata, size: integer, digest: string, diff_id: string, entries: integer}?
+---@return string? message
+---@return string? code
+function composing.write(states, first, last, opts)
+  local upto = {}
+  for i = 1, last do upto[i] = states[i] end
+  local indexes, message, code = pristine(upto)
+  if not indexes then return nil, message, code end
+  local self = setmetatable({
+    compose = core.compose(), first = first, whole = opts.whole, indexes = indexes, sources = {}, written = {},
+  }, Composing)
+  self.above, message, code = merged(indexes, last, states)
+  if not self.above then return nil, message, code end
+  self.below, message, code = merged(indexes, first - 1, states)
+  if not self.below then return nil, message, code end
+  self:run()
+  if self.failure then return nil, self.failure[1], self.failure[2] end
+  local job, entries = core.job(), self.compose:count()
+  job:compose {
+    label = opts.label, compose = self.compose, to = opts.to, compression = opts.compression,
+    level = opts.level,
+  }
+  add_hashes(self, job, states)
+  local ok
+  ok, message, code = work.run(job, opts, "writing")
+  local done = ok and job:task(1)
+  job:close()
+  if not ok then return nil, message, code end
+  return { file = opts.to, size = done.size, digest = done.digest, diff_id = done.diff_id, entries = entries }
+end
+
+return composing

@@ -1,0 +1,225 @@
+--- Removing paths from every layer for good, and proving that they are gone.
+
+local config = require "strata.config"
+local core = require "strata.core"
+local history = require "strata.history"
+local json = require "strata.util.json"
+local layer = require "strata.layer"
+local limits = require "strata.util.limits"
+local work = require "strata.util.job"
+
+local purge = {}
+
+local PIECE = 1048576
+
+local function parent_of(path)
+  return path:match("^(.*)/[^/]*$")
+end
+
+-- What an entry is about: its path, or the one that it hides.
+local function subject_of(entry)
+  return entry.whiteout or entry.opaque or entry.path
+end
+
+-- ---- which paths -----------------------------------------------------------------
+
+-- Tells whether a path is to go, or a directory that it is in. What a function says
+-- of an entry goes for its path in all layers.
+local function chooser(states, handles, which)
+  local known = {}
+  if type(which) == "function" then
+    for i, state in ipairs(states) do
+      for entry in state.index:entries() do
+        if not entry.whiteout and not entry.opaque and which(entry, handles[i]) then known[entry.path] = true end
+      end
+    end
+  end
+  local function matches(path)
+    if type(which) == "string" and known[path] == nil then known[path] = path:find(which) ~= nil end
+    return known[path]
+  end
+  return function(path)
+    while path do
+      if matches(path) then return true end
+      path = parent_of(path)
+    end
+    return false
+  end
+end
+
+-- Drops the entries; returns those that are no whiteouts, and how many of these went.
+local function drop(image, states, chosen)
+  local removed = {}
+  local function count_whiteouts()
+    local n = 0
+    for _, state in ipairs(states) do
+      for entry in state.index:entries() do
+        if entry.whiteout or entry.opaque then n = n + 1 end
+      end
+    end
+    return n
+  end
+  local before = count_whiteouts()
+  local ok, message, code = image.state.hub.filter(states, function(entry, handle)
+    if not chosen(subject_of(entry)) then return true end
+    if not entry.whiteout and not entry.opaque then
+      removed[#removed + 1] = { layer = handle.index, path = entry.path, type = entry.type, size = entry.size }
+    end
+    return false
+  end)
+  if not ok then return nil, message, code end
+  return removed, before - count_whiteouts()
+end
+
+-- ---- the config ------------------------------------------------------------------
+
+local function scrub_env(cfg, pattern)
+  local names = {}
+  for _, text in ipairs(cfg.Env or {}) do
+    local name = type(text) == "string" and text:find(pattern) and text:match("^[^=]+")
+    if name then names[#names + 1] = name end
+  end
+  for _, name in ipairs(names) do cfg:unset_env(name) end
+  return names
+end
+
+local function scrub_labels(cfg, pattern)
+  local names = {}
+  for name, value in pairs(cfg.Labels or {}) do
+    if (name .. "=" .. tostring(value)):find(pattern) then names[#names + 1] = name end
+  end
+  json.sort(names)
+  for _, name in ipairs(names) do cfg:del_label(name) end
+  return names
+end
+
+-- ---- the proof --------------------------------------------------------------------
+
+-- The plain tars of layers as they would be saved, read anew.
+local function inflate(states, opts)
+  local job, plain = core.job(), {}
+  for i, state in ipairs(states) do
+    local now = layer.current(state)
+    local message, code
+    plain[i], message, code = core.temp_file()
+    if not plain[i] then return nil, message, code end
+    job:recode(limits.add(state.image.limits, {
+      label = layer.label(state), file = now.file, offset = now.offset, size = now.size,
+      compression = now.compression, to = plain[i], as = "none", digest = now.digest, diff_id = now.diff_id,
+    }))
+  end
+  local ok, message, code = work.run(job, opts, "scanning")
+  job:close()
+  if not ok then return nil, message, code end
+  return plain
+end
+
+-- Whether a file holds one of the strings; where they begin does not matter.
+local function find_bytes(file, secrets)
+  local longest = 0
+  for _, secret in ipairs(secrets) do longest = math.max(longest, #secret) end
+  local size, tail = file:size(), ""
+  for at = 0, size - 1, PIECE do
+    local bytes, message, code = file:read(at, math.min(PIECE, size - at))
+    if not bytes then return nil, message, code end
+    bytes = tail .. bytes
+    for i, secret in ipairs(secrets) do
+      if bytes:find(secret, 1, true) then return i end
+    end
+    tail = longest > 1 and bytes:sub(-(longest - 1)) or ""
+  end
+  return 0
+end
+
+local function find_paths(state, file, chosen)
+  local index = core.index(file, 0, file:size(), "none")
+  local ok, message, code = index:scan(limits.add(state.image.limits, {}))
+  if not ok then return nil, message, code end
+  for entry in index:entries() do
+    if chosen(subject_of(entry)) then
+      return nil, ("%s: %s is still there"):format(layer.label(state), core.quote(entry.path)), "EEXIST"
+    end
+  end
+  index:close()
+  return true
+end
+
+-- Reads everything again and looks for what should be gone.
+local function prove(image, states, chosen, secrets, opts)
+  local plain, message, code = inflate(states, opts)
+  if not plain then return nil, message, code end
+  for i, file in ipairs(plain) do
+    local ok
+    ok, message, code = find_paths(states[i], file, chosen)
+    if not ok then return nil, message, code end
+    local found
+    found, message, code = find_bytes(file, secrets)
+    if not found then return nil, message, code end
+    if found > 0 then
+      return nil, ("%s: secret %d is still in it"):format(layer.label(states[i]), found), "EEXIST"
+    end
+    file:close()
+  end
+  local text = image.state.config:text()
+  for i, secret in ipairs(secrets) do
+    local quoted = core.json_quote(secret)
+    if text:find(secret, 1, true) or quoted and text:find(quoted:sub(2, -2), 1, true) then
+      return nil, ("config: secret %d is still in it"):format(i), "EEXIST"
+    end
+  end
+  return true
+end
+
+-- ---- the whole ---------------------------------------------------------------------
+
+local function check(which, opts)
+  if type(which) ~= "string" and type(which) ~= "function" then
+    error("purge: wants a Lua pattern of paths or a function", 0)
+  end
+  for _, name in ipairs { "history", "env", "labels" } do
+    if opts[name] ~= nil and type(opts[name]) ~= "string" then
+      error(("purge: %s should be a Lua pattern"):format(name), 0)
+    end
+  end
+  local secrets = opts.content or {}
+  if type(secrets) == "string" then secrets = { secrets } end
+  for _, secret in ipairs(secrets) do
+    if type(secret) ~= "string" or secret == "" then error("purge: content should be strings of bytes", 0) end
+  end
+  return secrets
+end
+
+--- Removes paths, with all below them, from every layer; hardlinks to them keep
+-- the content under their own names. What is left is read again in the end.
+---@param image strata.Operand
+---@param which string|fun(entry: strata.Entry, layer: strata.Layer): boolean?
+---@param opts? strata.PurgeOptions
+---@return strata.PurgeReport?
+---@return string? message
+---@return string? code  "EEXIST": something is left
+function purge.run(image, which, opts)
+  opts = opts or {}
+  local secrets = check(which, opts)
+  local states, cfg = image.states(), image.state.config
+  local ok, message, code = layer.load(states, opts)
+  if not ok then return nil, message, code end
+  local chosen = chooser(states, image.state.layers, which)
+  local report = { history = 0, env = {}, labels = {} }
+  report.removed, message, code = drop(image, states, chosen)
+  if not report.removed then return nil, message, code end
+  report.whiteouts = message
+  if opts.history then
+    report.history, message, code = history.scrub(cfg, opts.history, "***")
+    if not report.history then return nil, message, code end
+  end
+  if opts.env then report.env = scrub_env(cfg, opts.env) end
+  if opts.labels then report.labels = scrub_labels(cfg, opts.labels) end
+  config.touch(cfg)
+  ok, message, code = image.settle { threads = opts.threads, progress = opts.progress }
+  if not ok then return nil, message, code end
+  ok, message, code = prove(image, states, chosen, secrets, opts)
+  if not ok then return nil, message, code end
+  return report
+end
+
+return purge

@@ -1,0 +1,211 @@
+--- Archives of other formats as layers: deb, rpm, cpio, zip, 7z, iso ... and tar,
+-- through libarchive.
+
+local core = require "strata.core"
+local json = require "strata.util.json"
+
+local contents = {}
+
+local function fail(path, message, code)
+  return nil, ("%s: %s"):format(path, message), code
+end
+
+---@class strata.Contents
+---@field path string  what messages call it
+---@field format string?  as strata.archive says
+---@field scratch userdata  that holds what the entries hold
+---@field offset integer  where the next content goes
+---@field found table<string, table>  entries by their path
+---@field order string[]
+---@field skipped string[]
+local Contents = {}
+Contents.__index = Contents
+
+function Contents:problem(name, text)
+  return fail(self.path, ("%s %s"):format(core.quote(name), text), "EINVAL")
+end
+
+-- A name below the root; nil, message, code for one that may lead elsewhere.
+function Contents:clean(name)
+  for part in name:gmatch("[^/]+") do
+    if part == ".." then return self:problem(name, "leads out of the archive") end
+  end
+  return core.normalise(name)
+end
+
+-- Takes the content of the entry that came last.
+function Contents:take(reader)
+  local from = self.offset
+  local size, message, code = reader:copy(self.scratch, from)
+  if not size then return nil, message, code end
+  self.offset = from + size
+  return { file = self.scratch, offset = from, size = size }
+end
+
+function Contents:hold(entry, name)
+  if not self.found[name] then self.order[#self.order + 1] = name end
+  self.found[name] = {
+    path = name, type = entry.type, mode = entry.mode, uid = entry.uid, gid = entry.gid, mtime = entry.mtime or 0,
+    mtime_nsec = entry.mtime_nsec, linkpath = entry.linkpath, major = entry.major, minor = entry.minor,
+    xattrs = entry.xattrs, size = 0,
+  }
+  return self.found[name]
+end
+
+-- The file that a hardlink is a name of.
+function Contents:file_of(name, link)
+  local target, message, code = self:clean(link)
+  if not target then return nil, message, code end
+  local file, hops = self.found[target], 0
+  while file and file.type == "hardlink" and hops < 100 do
+    file, hops = self.found[file.linkpath], hops + 1
+  end
+  if not file or file.type == "dir" or file.type == "hardlink" or file.path == name then
+    return fail(self.path, ("%s links to %s, which is not a file before it"):format(core.quote(name),
+      core.quote(link)), "EFORMAT")
+  end
+  return file
+end
+
+function Contents:add(reader, entry)
+  local name, message, code = self:clean(entry.path or "")
+  if not name then return nil, message, code end
+  if name == "." then return true end
+  if name:match("[^/]*$"):find("^%.wh%.") then return self:problem(name, "would be a whiteout") end
+  if entry.type == "socket" then
+    self.skipped[#self.skipped + 1] = ("%s: a socket"):format(core.quote(name))
+    return true
+  elseif entry.type == "other" then
+    return fail(self.path, ("%s is of an unknown type"):format(core.quote(name)), "EFORMAT")
+  end
+  local file
+  if entry.type == "hardlink" then
+    file, message, code = self:file_of(name, entry.linkpath)
+    if not file then return nil, message, code end
+    entry.linkpath = file.path
+  end
+  local held = self:hold(entry, name)
+  if entry.content then -- cpio has it with the last name of a file
+    local taken
+    taken, message, code = self:take(reader)
+    if not taken then return fail(self.path, ("%s: %s"):format(core.quote(name), message), code) end
+    file = file or held
+    file.file, file.offset, file.size = taken.file, taken.offset, taken.size
+  end
+  return true
+end
+
+-- A path of which another one is only a part must be a directory.
+function Contents:check_parents()
+  for _, path in ipairs(self.order) do
+    local parent = path:match("^(.*)/[^/]*$")
+    while parent do
+      local above = self.found[parent]
+      if above and above.type ~= "dir" then
+        return self:problem(path, ("is below %s, which is a %s"):format(core.quote(parent), above.type))
+      end
+      parent = parent:match("^(.*)/[^/]*$")
+    end
+  end
+  return true
+end
+
+-- Hands over entry by entry until the end, or until it is told to stop with false or nil.
+function Contents:read(archive, file, opts, on_entry)
+  local limits = opts.limits
+  local reader, message, code = archive.contents(file, { max_bytes = limits.bytes })
+  if not reader then return fail(self.path, message, code) end
+  local count, ok = 0, true
+  repeat
+    local entry
+    entry, message, code = reader:next()
+    self.format = reader:format()
+    if entry then
+      count = count + 1
+      if count > limits.entries then
+        message, code = ("more than %d entries (limits.entries)"):format(count - 1), "ELIMIT"
+        entry = nil
+      else
+        ok, message, code = on_entry(reader, entry, count)
+      end
+    end
+  until not entry or not ok
+  reader:close()
+  if not ok and message then return nil, message, code end
+  if message then return fail(self.path, message, code) end
+  return count
+end
+
+-- The data of a Debian package, which is an archive inside an ar archive; nil when it is none.
+function Contents:unwrap(archive, file, opts)
+  local inner, is_package
+  local count, message, code = self:read(archive, file, opts, function(reader, entry, number)
+    if self.format ~= "ar" then return false end
+    if number == 1 then is_package = entry.path == "debian-binary" end
+    if not is_package then return false end
+    if not (entry.path or ""):find("^data%.tar") then return true end
+    local why, how
+    inner, why, how = core.temp_file(opts.temp_dir)
+    if not inner then return nil, why, how end
+    return reader:copy(inner, 0)
+  end)
+  if not count then return nil, message, code end
+  if is_package and not inner then
+    return fail(self.path, "a Debian package without data.tar", "EFORMAT")
+  end
+  return inner or file
+end
+
+--- Everything in an archive, sorted, files before the links to them.
+---@param path string
+---@param opts {temp_dir?: string, limits: table}
+---@return strata.NewEntry[]? entries
+---@return string[]|string skipped | message
+---@return string? code
+function contents.entries(path, opts)
+  local has, archive = pcall(require, "strata.archive")
+  if not has then return fail(path, "reading it needs strata.archive", "EUNSUPPORTED") end
+  local file, message, code = core.open_file(path)
+  if not file then return nil, message, code end
+  local self = setmetatable({ path = path, found = {}, order = {}, skipped = {}, offset = 0 }, Contents)
+  self.scratch, message, code = core.temp_file(opts.temp_dir)
+  if not self.scratch then return nil, message, code end
+  file, message, code = self:unwrap(archive, file, opts)
+  if not file then return nil, message, code end
+  local count
+  count, message, code = self:read(archive, file, opts, function(reader, entry) return self:add(reader, entry) end)
+  if not count then return nil, message, code end
+  if self.format == "empty" then return fail(path, "not an archive: it is empty", "EFORMAT") end
+  local ok
+  ok, message, code = self:check_parents()
+  if not ok then return nil, message, code end
+  return self:sorted(), self.skipped
+end
+
+-- The first path of a file, in order, has its content; the others are links to that.
+function Contents:sorted()
+  local list, names = {}, {}
+  for i, path in ipairs(json.sort(self.order)) do
+    local entry = self.found[path]
+    local file = entry
+    while file.type == "hardlink" do file = self.found[file.linkpath] end
+    local first = names[file]
+    if not first then
+      names[file] = path
+      if entry ~= file then
+        entry = {}
+        for key, value in pairs(file) do entry[key] = value end
+        entry.path = path
+      end
+    else
+      entry = {
+        path = path, type = "hardlink", linkpath = first, mode = file.mode, uid = file.uid, gid = file.gid,
+        mtime = file.mtime, mtime_nsec = file.mtime_nsec, size = 0,
+      }
+    end
+    list[i] = entry
+  end
+  return list
+end
+
+return contents

@@ -1,0 +1,128 @@
+--- Files that a script gives, as the entries of a new layer.
+
+local core = require "strata.core"
+local json = require "strata.util.json"
+
+local files = {}
+
+local TYPES = { file = true, hardlink = true, symlink = true, char = true, block = true, dir = true, fifo = true }
+local ENTRY_FIELDS = { content = true, mode = true, uid = true, gid = true, uname = true,
+                       gname = true, mtime = true, type = true, linkpath = true, major = true,
+                       minor = true }
+
+-- The largest value of each number.
+local MAXIMA = { mode = 4095, uid = 4294967294, gid = 4294967294, major = 2097151, minor = 2097151 }
+
+local function check_numbers(path, entry)
+  for field, max in pairs(MAXIMA) do
+    local value = entry[field]
+    if value ~= nil and (type(value) ~= "number" or value < 0 or value > max or value % 1 ~= 0) then
+      error(("files[%q]: %s should be a whole number from 0 to %d"):format(path, field, max), 0)
+    end
+  end
+  if entry.mtime ~= nil and not (type(entry.mtime) == "number" and math.abs(entry.mtime) < 9e15) then
+    error(("files[%q]: mtime should be a number of seconds"):format(path), 0)
+  end
+end
+
+local function check_names(path, entry)
+  for name, text in pairs { path = path, linkpath = entry.linkpath, uname = entry.uname, gname = entry.gname } do
+    if type(text) ~= "string" or text:find("\0", 1, true) then
+      error(("files[%q]: %s should be a string without NUL"):format(path, name), 0)
+    end
+  end
+end
+
+local function check_entry(path, entry)
+  if type(entry) == "string" then entry = { content = entry } end
+  if type(entry) ~= "table" then
+    error(("files[%q] should be a string or a table"):format(path), 0)
+  end
+  for key in pairs(entry) do
+    if not ENTRY_FIELDS[key] then
+      error(("files[%q] has an unknown field '%s'"):format(path, tostring(key)), 0)
+    end
+  end
+  check_numbers(path, entry)
+  check_names(path, entry)
+  if core.normalise(path) == "." and entry.type ~= "dir" then
+    error(("files[%q]: the root can only be a dir"):format(path), 0)
+  end
+  if entry.type == "symlink" and (entry.linkpath or "") == "" then
+    error(("files[%q]: a symlink wants a linkpath"):format(path), 0)
+  end
+  return entry
+end
+
+local function is_hardlink(entry)
+  return entry.type == "hardlink"
+end
+
+-- Unpackers set the mode, owner and times of a hardlink's header on the file it links to, so what a
+-- link does not give is as the file has it.
+local function complete_links(given, find)
+  for path, entry in pairs(given) do
+    if is_hardlink(entry) then
+      local target = core.normalise(entry.linkpath or "")
+      local file = given[target] or find(target)
+      if not file or file.type == "dir" or is_hardlink(file) then
+        error(("files[%q]: %q, which it should link to, is not a file"):format(path, target), 0)
+      end
+      local link = { type = "hardlink", linkpath = target }
+      for _, field in ipairs { "mode", "uid", "gid", "uname", "gname", "mtime" } do
+        link[field] = entry[field] or file[field]
+      end
+      given[path] = link
+    end
+  end
+end
+
+-- Sorted, with hardlinks behind the files that they link to.
+local function in_order(given)
+  local paths, links = {}, {}
+  for path, entry in pairs(given) do
+    local list = is_hardlink(entry) and links or paths
+    list[#list + 1] = path
+  end
+  json.sort(paths)
+  json.sort(links)
+  for _, path in ipairs(links) do paths[#paths + 1] = path end
+  return paths
+end
+
+-- What is not given has its default.
+local function complete(path, entry)
+  local kind = entry.type or (entry.linkpath and "symlink") or "file"
+  if not TYPES[kind] then error(("files[%q]: unknown type '%s'"):format(path, tostring(kind)), 0) end
+  local content = kind == "file" and (entry.content or "") or ""
+  if type(content) ~= "string" then error(("files[%q]: content should be a string"):format(path), 0) end
+  local mtime = entry.mtime or 0
+  local seconds = math.floor(mtime)
+  return {
+    path = path, type = kind, content = content, size = #content,
+    -- 0755 0777 0644; the type says what it is, not bits of the mode
+    mode = (entry.mode or (kind == "dir" and 493 or kind == "symlink" and 511 or 420)) % 4096,
+    uid = entry.uid or 0, gid = entry.gid or 0, uname = entry.uname, gname = entry.gname, mtime = seconds,
+    mtime_nsec = math.floor((mtime - seconds) * 1e7 + 0.5) * 100, linkpath = entry.linkpath,
+    major = entry.major, minor = entry.minor,
+  }
+end
+
+--- The entries in the order of the tar.
+---@param given table<string, string|table>
+---@param find fun(path: string): table?  the entry of a path in the layers below
+---@return strata.NewEntry[]
+function files.entries(given, find)
+  local checked, list = {}, {}
+  for path, entry in pairs(given) do
+    if type(path) ~= "string" then error("files: a path should be a string", 0) end
+    local normal = core.normalise(path)
+    if checked[normal] then error(("files: %q is given twice"):format(normal), 0) end
+    checked[normal] = check_entry(path, entry)
+  end
+  complete_links(checked, find)
+  for i, path in ipairs(in_order(checked)) do list[i] = complete(path, checked[path]) end
+  return list
+end
+
+return files

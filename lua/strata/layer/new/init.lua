@@ -1,0 +1,330 @@
+--- What a new layer can be made of.
+
+local contents = require "strata.layer.new.from_archive"
+local core = require "strata.core"
+local detached = require "strata.layer.standalone"
+local difference = require "strata.layer.new.from_difference"
+local disk = require "strata.layer.new.from_directory"
+local files = require "strata.layer.new.from_files"
+local layer = require "strata.layer"
+local layer_tar = require "strata.layer.new.tar_writer"
+local limits = require "strata.util.limits"
+local mapping = require "strata.layer.new.mapping"
+local source = require "strata.store.open"
+local work = require "strata.util.job"
+
+local layer_source = {}
+
+-- What a layer is made with, whatever of.
+local COMMON = { compression = true, level = true, temp_dir = true, limits = true, threads = true, progress = true }
+local COMPRESSIONS = { none = true, gzip = true, zstd = true }
+
+-- Finds entries of paths in the layers below; without any, what is not there is not missed.
+---@class strata.Ground
+---@field find fun(path: string): strata.Entry?
+---@field known boolean  the layers below are known
+
+-- ---- new tars -----------------------------------------------------------------------
+
+-- The directories on the way to a path that nothing has: 0755, root's.
+local function add_parents(tar, path, ground, seen)
+  local missing, parent = {}, path:match("^(.*)/[^/]*$")
+  while parent and not seen[parent] do
+    seen[parent] = true
+    local found = ground.find(parent)
+    if not found or found.type ~= "dir" and found.type ~= "symlink" then table.insert(missing, 1, parent) end
+    parent = parent:match("^(.*)/[^/]*$")
+  end
+  for _, one in ipairs(missing) do
+    tar:add { path = one, type = "dir", mode = 493, uid = 0, gid = 0, mtime = 0 }
+  end
+end
+
+-- Adds entries that stand in a list, with the directories that they need. alike: links have
+-- the attributes of their files, whatever the mapping says of them.
+local function add_list(tar, list, map, ground, alike)
+  local seen, mapped, i = {}, {}, 0
+  local excludes = map:exclusion(function()
+    i = i + 1
+    return list[i]
+  end)
+  for _, entry in ipairs(list) do
+    if not excludes(entry.path) then
+      local one = map:apply(entry, alike)
+      mapped[#mapped + 1] = one
+      if one.type == "dir" then seen[one.path] = true end
+    end
+  end
+  for _, entry in ipairs(mapped) do
+    if ground.known then add_parents(tar, entry.path, ground, seen) end
+    tar:add(entry)
+  end
+end
+
+local function write_tar(spec, fill)
+  local tar, message, code = layer_tar.new(spec.temp_dir)
+  if not tar then return nil, message, code end
+  local skipped
+  skipped, message, code = fill(tar)
+  if not skipped then return nil, message, code end
+  local state
+  state, message, code = tar:finish(spec)
+  if not state then return nil, message, code end
+  return state, skipped
+end
+
+-- The same; directories are closed afterwards, so that they can be unmounted.
+local function write_disks(spec, disks, fill)
+  local state, skipped, code = write_tar(spec, fill)
+  for _, one in ipairs(disks) do one.handle:close() end
+  return state, skipped, code
+end
+
+-- With the way to the place of it all, when that is known not to be there.
+local function add_place(tar, map, ground)
+  if ground.known and map.prefix ~= "" then add_parents(tar, map.prefix .. "x", ground, {}) end
+end
+
+local makers = {}
+
+function makers.from(spec, map, ground)
+  local found, message, code = disk.read(spec.from, map, spec)
+  if not found then return nil, message, code end
+  return write_disks(spec, { found }, function(tar)
+    add_place(tar, map, ground)
+    return disk.add(found, map, tar)
+  end)
+end
+
+function makers.upper(spec, map, ground)
+  local lower, message, code = disk.read(spec.lower, map, spec)
+  if not lower then return nil, message, code end
+  local upper
+  upper, message, code = disk.read(spec.upper, map, spec)
+  if not upper then
+    lower.handle:close()
+    return nil, message, code
+  end
+  return write_disks(spec, { lower, upper }, function(tar)
+    add_place(tar, map, ground)
+    return difference.add(lower, upper, map, tar, spec)
+  end)
+end
+
+function makers.overlay_upper(spec, map, ground)
+  local found, message, code = disk.read(spec.overlay_upper, map, spec)
+  if not found then return nil, message, code end
+  return write_disks(spec, { found }, function(tar)
+    add_place(tar, map, ground)
+    return disk.add_overlay(found, map, tar)
+  end)
+end
+
+function makers.files(spec, map, ground)
+  -- Fractions of seconds were given on purpose.
+  if map.opts.exact_mtime == nil then map.keeps_fractions = true end
+  local list = files.entries(spec.files, function(path) return ground.find(map:place(path)) end)
+  return write_tar(spec, function(tar)
+    add_list(tar, list, map, ground)
+    return {}
+  end)
+end
+
+function makers.archive(spec, map, ground)
+  local list, skipped, code = contents.entries(spec.archive, spec)
+  if not list then return nil, skipped, code end
+  return write_tar(spec, function(tar)
+    add_list(tar, list, map, ground, true)
+    return skipped
+  end)
+end
+
+-- ---- tars as they are ---------------------------------------------------------------
+
+-- A file as a layer's blob: what a layer cannot be compressed with is inflated.
+local function blob_of(spec)
+  local file, message, code = core.open_file(spec.tar)
+  if not file then return nil, message, code end
+  if file:size() == 0 then return nil, ("%s: not a tar: it is empty"):format(spec.tar), "EFORMAT" end
+  local compression
+  compression, message, code = file:sniff(0, file:size())
+  if not compression then return nil, message, code end
+  if not COMPRESSIONS[compression] then
+    file, message, code = source.inflate(file, compression, spec.tar, spec)
+    if not file then return nil, message, code end
+    compression = "none"
+  end
+  return { file = file, offset = 0, size = file:size(), compression = compression }
+end
+
+-- Reads it all: digests, entries, and that a tree can be made of them.
+local function verify(blob, spec)
+  local job = core.job()
+  local index = core.index(blob.file, blob.offset, blob.size, blob.compression, spec.limits.read)
+  local function task(more)
+    more.label = spec.tar
+    return limits.add(spec.limits, more)
+  end
+  job:scan(task { index = index })
+  if blob.compression == "none" then
+    job:hash(task { file = blob.file, offset = blob.offset, size = blob.size })
+  end
+  local ok, message, code = work.run(job, spec, "reading")
+  local done = ok and job:task(blob.compression == "none" and 2 or 1)
+  job:close()
+  if not ok then return nil, message, code end
+  local tree
+  tree, message, code = core.tree()
+  if tree then
+    ok, message, code = tree:apply(index)
+    tree:close()
+  end
+  if not tree or not ok then return nil, ("%s: %s"):format(spec.tar, message), code end
+  return { blob = blob, diff_id = done.diff_id or done.digest, digest = done.digest, added = true, index = index,
+           loaded = true }
+end
+
+-- Carries the mapping out as edits, so that all else of the entries stays.
+local function edit(state, map, given)
+  local handle = detached.new(state, given)
+  local excludes = map:exclusion(handle:entries())
+  local ok, message, code = handle:filter(function(entry) return not excludes(entry.path) end)
+  if not ok then return nil, message, code end
+  ok, message, code = handle:rewrite(function(entry)
+    local old = { path = entry.path, type = entry.type, mode = entry.mode % 4096, uid = entry.uid, gid = entry.gid,
+                  size = entry.size, mtime = math.floor(entry.mtime), linkpath = entry.linkpath }
+    local mode, mtime = old.mode, old.mtime
+    local new = map:apply(old)
+    if entry.whiteout or entry.opaque then
+      if map.prefix ~= "" then entry.path = new.path end
+      return
+    end
+    entry.uid, entry.gid = new.uid, new.gid
+    if new.mode ~= mode then entry.mode = new.mode end
+    if new.mtime ~= mtime then entry.mtime = new.mtime end
+    if map.prefix == "" then return end
+    local dangling = entry.dangling
+    entry.path = new.path
+    if dangling then entry.linkpath = new.linkpath end
+  end)
+  if not ok then return nil, message, code end
+  return layer.settle({ state }, { compression = state.blob.compression })
+end
+
+-- In the compression that was asked for.
+local function recode(state, spec)
+  local now = layer.current(state)
+  if not spec.compression or spec.compression == now.compression then return state end
+  local to, message, code = core.temp_file(spec.temp_dir)
+  if not to then return nil, message, code end
+  local job = core.job()
+  job:recode(limits.add(spec.limits, {
+    label = spec.tar, file = now.file, offset = now.offset, size = now.size, compression = now.compression, to = to,
+    as = spec.compression, level = spec.level, digest = now.digest, diff_id = now.diff_id,
+  }))
+  local ok
+  ok, message, code = work.run(job, spec, "compressing")
+  local made = ok and job:task(1)
+  job:close()
+  if not ok then return nil, message, code end
+  return {
+    blob = { file = to, offset = 0, size = made.size, compression = spec.compression }, diff_id = now.diff_id,
+    digest = made.digest, added = true,
+  }
+end
+
+function makers.tar(spec, map)
+  local blob, message, code = blob_of(spec)
+  if not blob then return nil, message, code end
+  local state
+  state, message, code = verify(blob, spec)
+  if not state then return nil, message, code end
+  if map.active then
+    local ok
+    ok, message, code = edit(state, map, spec.limits)
+    if not ok then return nil, message, code end
+    state = layer.copy(state)
+  end
+  state, message, code = recode(state, spec)
+  if not state then return nil, message, code end
+  return state, {}
+end
+
+-- ---- the choice ---------------------------------------------------------------------
+
+local KINDS = { "from", "upper", "overlay_upper", "files", "tar", "archive" }
+
+-- What of the common options makes no sense, by kind.
+local SENSELESS = {
+  files = { exclude = true, exact_mtime = true },
+  tar = { exact_mtime = true },
+}
+
+local function check_values(spec, kind, what)
+  local wanted = kind == "files" and "table" or "string"
+  if type(spec[kind]) ~= wanted then error(("%s: %s should be a %s"):format(what, kind, wanted), 0) end
+  if kind == "upper" and type(spec.lower) ~= "string" then
+    error(("%s: upper wants lower, both directories"):format(what), 0)
+  end
+  if spec.compression ~= nil and not COMPRESSIONS[spec.compression] then
+    error(("%s: bad compression '%s' (gzip, zstd or none)"):format(what, tostring(spec.compression)), 0)
+  end
+  if spec.level ~= nil and (type(spec.level) ~= "number" or spec.level % 1 ~= 0) then
+    error(("%s: level should be a whole number"):format(what), 0)
+  end
+end
+
+--- Which source is given; throws what makes no sense.
+---@param spec table
+---@param what string  the function's name
+---@param more? table<string, boolean>  further options
+---@return string kind
+function layer_source.check(spec, what, more)
+  if type(spec) ~= "table" then error(("%s wants a table"):format(what), 0) end
+  local kind
+  for _, name in ipairs(KINDS) do
+    if spec[name] ~= nil then
+      if kind then error(("%s: %s and %s are two sources; one is wanted"):format(what, kind, name), 0) end
+      kind = name
+    end
+  end
+  if not kind then error(("%s: what should the layer be made of?"):format(what), 0) end
+  local of_upper = kind == "upper" and { lower = true, content = true } or {}
+  for name in pairs(spec) do
+    local known = name == kind or of_upper[name] or COMMON[name] or mapping.OPTIONS[name] or more and more[name]
+    if not known or (SENSELESS[kind] or {})[name] then
+      error(("%s: option '%s' makes no sense with %s"):format(what, tostring(name), kind), 0)
+    end
+  end
+  check_values(spec, kind, what)
+  return kind
+end
+
+local NOTHING_BELOW = { find = function() return nil end, known = false }
+
+--- Makes the layer.
+---@param spec strata.LayerOptions  checked
+---@param kind string
+---@param ground? strata.Ground
+---@return table? state
+---@return string[]|string skipped | message
+---@return string? code
+function layer_source.make(spec, kind, ground)
+  return makers[kind](spec, mapping.new(spec), ground or NOTHING_BELOW)
+end
+
+--- A layer that belongs to no image yet.
+---@param spec strata.LayerOptions
+---@return strata.Layer?
+---@return string[]|string|nil skipped  what cannot be in a layer; nil for nothing | message
+---@return string? code
+function layer_source.layer(spec)
+  local kind = layer_source.check(spec, "layer")
+  spec = limits.options(spec)
+  local state, skipped, code = layer_source.make(spec, kind)
+  if not state then return nil, skipped, code end
+  state.index, state.loaded = nil, nil
+  return detached.new(state, spec.limits), skipped[1] and skipped or nil
+end
+
+return layer_source

@@ -1,0 +1,163 @@
+--- The tar of a new layer, written entry by entry.
+--
+-- Headers, and content that is a string, gather in a temporary file; other
+-- content stays where it is until a job copies it. So nothing but a list of
+-- places is held in memory.
+
+local core = require "strata.core"
+local json = require "strata.util.json"
+local work = require "strata.util.job"
+
+local layer_tar = {}
+
+local TYPEFLAGS = { file = "0", hardlink = "1", symlink = "2", char = "3", block = "4", dir = "5", fifo = "6" }
+
+-- Bytes that are gathered before they go into the temporary file.
+local PIECE = 65536
+
+--- One entry.
+---@class strata.NewEntry
+---@field path string  normalised
+---@field type string
+---@field mode integer
+---@field uid integer
+---@field gid integer
+---@field uname? string
+---@field gname? string
+---@field mtime integer  whole seconds
+---@field mtime_nsec? integer
+---@field linkpath? string
+---@field major? integer
+---@field minor? integer
+---@field xattrs? table<string, string>
+---@field size? integer  of what is not a string
+---@field content? string
+---@field disk? userdata  that has the content, as its entry `number`
+---@field number? integer
+---@field file? userdata  that has the content, from `offset` on
+---@field offset? integer
+
+---@class strata.LayerTar
+---@field compose userdata
+---@field scratch userdata
+---@field offset integer  in scratch
+---@field waiting string[]
+---@field waiting_size integer
+local LayerTar = {}
+LayerTar.__index = LayerTar
+
+--- An empty tar.
+---@param temp_dir? string
+---@return strata.LayerTar?
+---@return string? message
+---@return string? code
+function layer_tar.new(temp_dir)
+  local scratch, message, code = core.temp_file(temp_dir)
+  if not scratch then return nil, message, code end
+  return setmetatable({ compose = core.compose(), scratch = scratch, offset = 0, waiting = {}, waiting_size = 0,
+                        temp_dir = temp_dir }, LayerTar)
+end
+
+local function padding(size)
+  return ("\0"):rep(-size % 512)
+end
+
+-- SCHILY.xattr records, sorted by name.
+local function xattr_records(xattrs)
+  local names, records = {}, {}
+  for name in pairs(xattrs) do names[#names + 1] = name end
+  for i, name in ipairs(json.sort(names)) do
+    local key = name:gsub("[%%=]", { ["%"] = "%25", ["="] = "%3D" })
+    local record = " SCHILY.xattr." .. key .. "=" .. xattrs[name] .. "\n"
+    local size = #record
+    while #tostring(size) + #record ~= size do size = #tostring(size) + #record end
+    records[i] = ("%d"):format(size) .. record
+  end
+  return table.concat(records)
+end
+
+-- Sticks: what could not be added fails the whole.
+function LayerTar:check(ok, message, code)
+  if not ok and not self.failure then self.failure = { message, code } end
+  return ok
+end
+
+function LayerTar:flush()
+  if self.waiting_size == 0 then return end
+  self:check(self.scratch:write(self.offset, table.concat(self.waiting)))
+  self.offset, self.waiting, self.waiting_size = self.offset + self.waiting_size, {}, 0
+end
+
+function LayerTar:bytes(text)
+  self:check(self.compose:range(self.scratch, self.offset + self.waiting_size, #text))
+  self.waiting[#self.waiting + 1] = text
+  self.waiting_size = self.waiting_size + #text
+  if self.waiting_size >= PIECE then self:flush() end
+end
+
+--- Adds an entry.
+---@param entry strata.NewEntry
+function LayerTar:add(entry)
+  local is_dir, is_file = entry.type == "dir", entry.type == "file"
+  local size = is_file and (entry.content and #entry.content or entry.size) or 0
+  local header, message, code = core.write_header {
+    name = is_dir and (entry.path == "." and "./" or entry.path .. "/") or entry.path,
+    typeflag = TYPEFLAGS[entry.type], size = size, mode = entry.mode, uid = entry.uid, gid = entry.gid,
+    uname = entry.uname, gname = entry.gname, mtime = entry.mtime, mtime_nsec = entry.mtime_nsec,
+    linkpath = entry.linkpath, major = entry.major, minor = entry.minor,
+    records = entry.xattrs and next(entry.xattrs) and xattr_records(entry.xattrs) or nil,
+  }
+  if not header then return self:check(nil, ("%s: %s"):format(core.quote(entry.path), message), code) end
+  if not is_file or size == 0 then
+    self:bytes(header)
+  elseif entry.content then
+    self:bytes(header .. entry.content .. padding(size))
+  else
+    self:bytes(header)
+    if entry.disk then
+      self:check(self.compose:disk(entry.disk, entry.number))
+    else
+      self:check(self.compose:range(entry.file, entry.offset, size))
+      if size % 512 > 0 then self:bytes(padding(size)) end
+    end
+  end
+end
+
+--- Adds what hides a path of the layers below.
+---@param directory string  "." for the root
+---@param name string  "" hides all that is in it
+function LayerTar:whiteout(directory, name)
+  self:add {
+    path = (directory == "." and "" or directory .. "/") .. ".wh." .. (name == "" and ".wh..opq" or name),
+    type = "file", mode = 0, uid = 0, gid = 0, mtime = 0, content = "",
+  }
+end
+
+--- Writes it.
+---@param opts {compression?: string, level?: integer, threads?: integer, progress?: function, label?: string}
+---@return table? state  of a new layer
+---@return string? message
+---@return string? code
+function LayerTar:finish(opts)
+  self:flush()
+  if self.failure then return nil, self.failure[1], self.failure[2] end
+  local to, message, code = core.temp_file(self.temp_dir)
+  if not to then return nil, message, code end
+  local compression, job = opts.compression or "none", core.job()
+  job:compose {
+    label = opts.label or "new layer", compose = self.compose, to = to, compression = compression,
+    level = opts.level,
+  }
+  local ok
+  ok, message, code = work.run(job, opts, "writing")
+  local made = ok and job:task(1)
+  job:close()
+  self.scratch:close()
+  if not ok then return nil, message, code end
+  return {
+    blob = { file = to, offset = 0, size = made.size, compression = compression },
+    diff_id = made.diff_id, digest = made.digest, added = true,
+  }
+end
+
+return layer_tar

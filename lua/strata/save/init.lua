@@ -1,0 +1,323 @@
+--- Saving: verified, then published, whole or not at all.
+
+local assemble = require "strata.dialect.new_layout"
+local core = require "strata.core"
+local docker_edit = require "strata.dialect.docker.edit"
+local docker_legacy = require "strata.dialect.docker.write_legacy"
+local layout = require "strata.dialect.oci.directory"
+local limits = require "strata.util.limits"
+local options = require "strata.util.options"
+local oci_save = require "strata.dialect.oci.edit"
+local product = require "strata.save.image"
+local rendition = require "strata.save.layer"
+local result = require "strata.save.result"
+local tarball = require "strata.dialect.new_archive"
+local target = require "strata.store.output"
+local work = require "strata.util.job"
+
+local save = {}
+
+local FORMATS = { docker = true, ["docker-legacy"] = true, oci = true, ["oci-archive"] = true }
+
+--- A part of the output, in order: bytes, or a range of a file that is hashed
+-- when it says what it should be.
+---@class strata.Segment
+---@field bytes? string
+---@field file? userdata
+---@field offset? integer
+---@field size? integer
+---@field digest? string
+---@field label? string
+
+--- What an image hands over to be saved.
+---@class strata.SaveRequest
+---@field state table  of the image
+---@field states table[]  of its layers
+---@field edited boolean
+---@field settle fun(opts: table): boolean?, string?, string?
+
+--- Throws what is no option.
+function save.check(opts)
+  options.check("save", "SaveOptions", opts, 0)
+  if opts.format ~= nil and not FORMATS[opts.format] then
+    error(("bad format '%s' (docker, docker-legacy, oci or oci-archive)"):format(tostring(opts.format)), 0)
+  end
+  local attestations = opts.attestations
+  if attestations and attestations ~= "keep" and attestations ~= "drop" and attestations ~= "refuse" then
+    error(("bad option attestations '%s' (keep, drop or refuse)"):format(tostring(attestations)), 0)
+  end
+  rendition.check(opts.compression, opts.level)
+end
+
+-- ---- as it came -----------------------------------------------------------------
+
+--- The way that a source is stored in.
+---@return "docker"|"docker-v1"|"oci"|"oci-archive"|"dir"
+local function way_of(source)
+  if not source then return "docker" end
+  if source.kind ~= "oci" then return source.kind end
+  if not source.store.dir then return "oci-archive" end
+  return source.store.flat and "dir" or "oci"
+end
+
+-- The blobs of a layout that are not the image's own.
+local function hash_other_blobs(job, out, store, renditions)
+  local own = {}
+  for _, r in ipairs(renditions) do own[r.digest or ""] = true end
+  for _, member in ipairs(store.list) do
+    local digest = store:stated_digest(member)
+    if digest and not own[digest] then
+      job:hash { label = member.name, file = store.original and store.file or out.out, offset = member.offset,
+                 size = member.size, digest = digest }
+    end
+  end
+end
+
+-- An image that nobody touched is its file: copied by the kernel, and the copy
+-- is what gets hashed.
+local function copy_archive(out, store, products, opts)
+  local file = store.original or store.file
+  local size = file:size()
+  local ok, message, code = out.out:copy(0, file, 0, size)
+  if not ok then return nil, message, code end
+  if opts.verify == false then return size end
+  local job = core.job()
+  for _, r in ipairs(products[1].renditions) do
+    if not r.missing then
+      job:hash(limits.add(r.state.image.limits, {
+        label = r.label, file = store.original and r.file or out.out, offset = r.offset, size = r.size,
+        compression = r.compression, plain = not r.digest, digest = r.digest,
+        diff_id = not r.digest and r.diff_id or nil,
+      }))
+    end
+  end
+  if products[1].state.source.kind == "oci" then hash_other_blobs(job, out, store, products[1].renditions) end
+  ok, message, code = work.run(job, opts, "hashing")
+  job:close()
+  if not ok then return nil, message, code end
+  return size
+end
+
+-- The parts of an archive, compressed as a whole as it was.
+local function write_archive(out, store, segments, opts)
+  local outer = store and store.outer
+  if not outer then return out:write(segments, opts) end
+  if outer ~= "gzip" and outer ~= "zstd" then
+    return nil, ("%s: writing %s is not supported; choose a format"):format(store.path, outer), "EUNSUPPORTED"
+  end
+  return out:write_compressed(segments, outer, opts)
+end
+
+-- ---- writing ----------------------------------------------------------------------
+
+---@class strata.Save
+---@field requests strata.SaveRequest[]
+---@field products strata.Product[]
+---@field sources table[]
+---@field opts strata.SaveOptions
+---@field format string
+---@field native boolean  as it came
+---@field notes string[]
+
+local function is_untouched(self)
+  if #self.requests > 1 or self.requests[1].edited then return false end
+  for _, r in ipairs(self.products[1].renditions) do
+    if r.action ~= "copied" then return false end
+  end
+  return true
+end
+
+local function take_notes(self, notes)
+  for _, note in ipairs(notes or {}) do self.notes[#self.notes + 1] = note end
+end
+
+local function native_segments(self)
+  local source = self.sources[1]
+  if source.kind == "docker" then
+    return docker_edit.segments(self.requests[1].state, self.products[1], self.opts, self.notes)
+  end
+  if source.kind == "docker-v1" then
+    return nil, ("%s: an archive without manifest.json is only read; choose a format"):format(source.path),
+      "EUNSUPPORTED"
+  end
+  local change, message, code = oci_save.changes(self.products, self.sources, self.opts)
+  if not change then return nil, message, code end
+  take_notes(self, change.notes)
+  return oci_save.segments(source.store, change, self.products)
+end
+
+local function new_segments(self)
+  if self.format == "docker-legacy" then
+    local members, message, code = docker_legacy.members(product.plain(self.products))
+    if not members then return nil, message, code end
+    return tarball.segments(members)
+  end
+  local made, message, code = assemble.layout(self.products, "oci")
+  if not made then return nil, message, code end
+  local list = self.format == "docker" and assemble.docker_manifest(self.products) or nil
+  return tarball.segments(assemble.members(made, list))
+end
+
+local function write_file(self, out)
+  local store = self.native and self.sources[1] and self.sources[1].store or nil
+  if store and is_untouched(self) then return copy_archive(out, store, self.products, self.opts) end
+  local segments, message, code
+  if store then segments, message, code = native_segments(self) else segments, message, code = new_segments(self) end
+  if not segments then return nil, message, code end
+  return write_archive(out, store, segments, self.opts)
+end
+
+-- A directory: the blobs, and last the document that leads to them.
+local function write_directory(self, out)
+  local plan, message, code = layout.plan(self, out)
+  if not plan then return nil, message, code end
+  take_notes(self, plan.notes)
+  local size
+  size, message, code = out:write(plan.files, self.opts)
+  if not size then return nil, message, code end
+  self.root = plan.root
+  return size + #plan.root.text
+end
+
+local function publish(self, out)
+  if not self.root then return out:publish() end
+  return out:finish(self.root.name, self.root.text, self.opts, self.root.gone)
+end
+
+-- A source that was written to meanwhile gave bytes of two images.
+local function check_unchanged(self)
+  for _, source in ipairs(self.sources) do
+    local file = source.store.original or source.store.file
+    if file then
+      local ok, message, code = file:unchanged()
+      if not ok then return nil, message, code end
+    end
+  end
+  for _, one in ipairs(self.products) do
+    for _, r in ipairs(one.renditions) do
+      if (r.action == "copied" or r.state.taken) and r.state.own then
+        local ok, message, code = r.file:unchanged()
+        if not ok then return nil, message, code end
+      end
+    end
+  end
+  return true
+end
+
+-- A copy of the whole is hashed as the copy; an archive by docker's names only needs
+-- digests to verify.
+local function needs_digests(self)
+  local first = self.requests[1]
+  if not self.native or #self.requests > 1 then return true end
+  if self.opts.verify == false and self.format == "docker" and not first.state.manifest then return false end
+  return first.edited or self.opts.compression ~= nil
+end
+
+-- Docker knows images by SHA-256 alone: what is written for it is named so, and what
+-- comes into an archive of its own.
+local function needs_sha256(self)
+  if not self.format:find("^docker") then return false end
+  return not self.native or "added"
+end
+
+-- Carries out edits and compresses, so that every digest is known.
+local function make_products(self, temp_dir)
+  local opts = self.opts
+  local settings = {
+    compression = self.format == "docker-legacy" and "none" or opts.compression, level = opts.level,
+    exact = true, plain = self.format == "docker-legacy",
+    reproducible = opts.reproducible,
+    temp_dir = temp_dir, threads = opts.threads, progress = opts.progress,
+    verify = opts.verify, digests = needs_digests(self), sha256 = needs_sha256(self),
+  }
+  for i, request in ipairs(self.requests) do
+    local ok, message, code = request.settle(settings)
+    if not ok then return nil, message, code end
+    self.products[i], message, code = product.of(request, settings)
+    if not self.products[i] then return nil, message, code end
+  end
+  return true
+end
+
+local function choose_format(self, what)
+  local ways = {}
+  for i, request in ipairs(self.requests) do ways[i] = way_of(request.state.source) end
+  self.native = self.opts.format == nil and product.is_one_store(self.requests)
+  self.format = self.opts.format or ways[1] == "docker-v1" and not self.native and "docker" or ways[1]
+  if self.format == "dir" and not self.native then self.format = "oci" end
+  self.in_directory = self.format == "oci" or self.format == "dir"
+  if self.in_directory and what ~= nil and (type(what) ~= "string" or what == "-") then
+    error("a layout directory cannot be written to a stream; choose the format oci-archive or docker", 0)
+  end
+end
+
+--- What a save would write, as far as it can be told without compressing.
+---@param request strata.SaveRequest
+---@param opts strata.SaveOptions
+---@return strata.SaveResult?
+---@return string? message
+---@return string? code
+function save.plan(request, opts)
+  save.check(opts)
+  local self = { requests = { request }, opts = opts, notes = {} }
+  choose_format(self)
+  local compression = self.format == "docker-legacy" and "none" or opts.compression
+  local ok, message, code = request.settle { threads = opts.threads, progress = opts.progress }
+  if not ok then return nil, message, code end
+  local sha256 = needs_sha256(self)
+  local renditions = rendition.plan(request.states, {
+    sha256 = sha256, compression = compression, level = opts.level, reproducible = opts.reproducible,
+    plain = self.format == "docker-legacy",
+  })
+  return result.image(product.with(request.state, renditions, sha256 == true), self.format, self.native)
+end
+
+--- Saves images. A second result lists what the format could not hold.
+---@param requests strata.SaveRequest[]
+---@param what string|file*  a path, "-" for standard output, or an open Lua file
+---@param opts strata.SaveOptions
+---@return strata.SaveResult?
+---@return string[]|string|nil lost | message
+---@return string? code
+function save.images(requests, what, opts)
+  save.check(opts)
+  local self = { requests = requests, products = {}, sources = {}, opts = opts, notes = {} }
+  for _, request in ipairs(requests) do self.sources[#self.sources + 1] = request.state.source end
+  choose_format(self, what)
+  local out
+  for _, source in ipairs(self.sources) do source.store:take_failure() end
+  local function attempt()
+    local ok, why, how
+    -- First, so that a target that cannot be written costs no work.
+    out, why, how = (self.in_directory and target.directory or target.file)(what)
+    if not out then return nil, why, how end
+    ok, why, how = make_products(self, out.temp_dir)
+    if not ok then return nil, why, how end
+    ok, why, how = product.check(self.products, self.format)
+    if not ok then return nil, why, how end
+    local size
+    size, why, how = (self.in_directory and write_directory or write_file)(self, out)
+    if not size then return nil, why, how end
+    ok, why, how = check_unchanged(self)
+    if not ok then return nil, why, how end
+    for _, source in ipairs(self.sources) do
+      why, how = source.store:take_failure()
+      if why then return nil, why, how end
+    end
+    -- Before: what is published is saved, whatever comes then.
+    take_notes(self, product.lost(self.products, self.format, self.native))
+    local saved = result.of(self, what, size)
+    ok, why, how = publish(self, out)
+    if not ok then return nil, why, how end
+    return saved
+  end
+  local ok, saved, message, code = pcall(attempt)
+  if out and not (ok and saved) then out:give_up() end
+  if not ok then error(saved, 0) end
+  if not saved then
+    return nil, message, code
+  end
+  return saved, #self.notes > 0 and self.notes or nil
+end
+
+return save

@@ -1,0 +1,173 @@
+--- What an image file is: told by its content, never by its name.
+--
+-- A source is a store of members or blobs and the list of the images in it.
+
+local core = require "strata.core"
+local directory = require "strata.store.directory"
+local docker = require "strata.dialect.docker.read"
+local docker_v1 = require "strata.dialect.docker_v1.read"
+local hybrid = require "strata.dialect.docker.hybrid"
+local limits = require "strata.util.limits"
+local members = require "strata.store.archive"
+local oci_source = require "strata.dialect.oci.candidates"
+local work = require "strata.util.job"
+
+local source = {}
+
+---@class strata.Source
+---@field store strata.Members|strata.Directory
+---@field candidates strata.Candidate[]
+---@field strict boolean?
+
+local function fail(code, fmt, ...)
+  return nil, fmt:format(...), code
+end
+
+-- What the core does not decode goes through strata.archive, a chunk at a time.
+local function decompress(file, compression, path, plain, given)
+  local ok, archive = pcall(require, "strata.archive")
+  if not ok then
+    return fail("EUNSUPPORTED", "%s: the archive as a whole is compressed with %s, which needs strata.archive",
+      path, compression)
+  end
+  -- Messages name the file by themselves, and the limit as that module calls it.
+  local function failed(message, code)
+    local named = core.quote(file:name()) .. ": "
+    if message:sub(1, #named) == named then message = message:sub(#named + 1) end
+    message = message:gsub("%(max_(%a+)%)", "(limits.%1)")
+    return nil, ("%s: %s"):format(path, message), code
+  end
+  local reader, message, code = archive.decompress(file, compression, {
+    max_bytes = given.bytes, max_ratio = given.ratio,
+  })
+  if not reader then return failed(message, code) end
+  local offset = 0
+  repeat
+    local bytes
+    bytes, message, code = reader:read()
+    if bytes then
+      ok, message, code = plain:write(offset, bytes)
+      offset = offset + #bytes
+    end
+  until not bytes or not ok
+  reader:close()
+  if message then return failed(message, code) end
+  return true
+end
+
+local function recode(file, compression, path, plain, opts)
+  local job = core.job()
+  job:recode(limits.add(opts.limits, {
+    label = path, file = file, offset = 0, size = file:size(), compression = compression, to = plain, as = "none",
+  }))
+  local ok, message, code = work.run(job, opts, "inflating")
+  job:close()
+  if not ok then return nil, message, code end
+  return true
+end
+
+--- Inflates a whole file into an unnamed temporary one.
+---@param file userdata
+---@param compression string  as sniffed
+---@param path string  what messages call it
+---@param opts {limits?: table, temp_dir?: string, threads?: integer, progress?: function}
+---@return userdata? plain
+---@return string? message
+---@return string? code
+function source.inflate(file, compression, path, opts)
+  local plain, message, code = core.temp_file(opts.temp_dir)
+  if not plain then return nil, message, code end
+  local ok
+  if compression == "gzip" or compression == "zstd" then
+    ok, message, code = recode(file, compression, path, plain, opts)
+  else
+    ok, message, code = decompress(file, compression, path, plain, opts.limits)
+  end
+  if not ok then
+    plain:close()
+    return nil, message, code
+  end
+  return plain
+end
+
+-- The archive in a file, inflated first when it is compressed as a whole.
+local function open_archive(file, path, opts)
+  local compression, message, code = file:sniff(0, file:size())
+  if not compression then
+    file:close()
+    return nil, message, code
+  end
+  local original
+  if compression ~= "none" then
+    local plain
+    plain, message, code = source.inflate(file, compression, path, opts)
+    if not plain then
+      file:close()
+      return nil, message, code
+    end
+    file, original = plain, file
+  end
+  local store
+  store, message, code = members.index(file, path, opts.limits)
+  if not store then
+    if original then original:close() end
+    return nil, message, code
+  end
+  if original then store.outer, store.original = compression, original end
+  return store
+end
+
+local function open_store(what, opts)
+  if type(what) ~= "string" or what == "-" then
+    local name = what == "-" and "standard input" or "stream"
+    local file, message, code = core.spool(what, opts.temp_dir, opts.limits.spool)
+    if not file then return nil, message, code end
+    local store
+    store, message, code = open_archive(file, name, opts)
+    if not store then return nil, message, code end
+    store.spooled = true
+    return store
+  end
+  local file, message, code = core.open_file(what)
+  if file then return open_archive(file, what, opts) end
+  if code ~= "EISDIR" then return nil, message, code end
+  return directory.open(what)
+end
+
+--- The images of a store, as the dialect that it is in lists them.
+---@param store strata.Members|strata.Directory
+---@param opts table
+---@return strata.Candidate[]?
+---@return string? message
+---@return string? code
+function source.list(store, opts)
+  if store.dir then return oci_source.candidates(store, opts) end
+  local has_docker, has_oci = store:has("manifest.json"), store:has("index.json")
+  if has_docker and has_oci then return hybrid.candidates(store, opts) end
+  if has_docker then return docker.candidates(store, opts) end
+  if has_oci then return oci_source.candidates(store, opts) end
+  if docker_v1.matches(store) then return docker_v1.candidates(store, opts) end
+  return fail("EFORMAT", "%s: neither manifest.json nor index.json: not an image archive", store.path)
+end
+
+--- Opens whatever holds images.
+---@param what string|file*  a path, "-" for standard input, or an open Lua file
+---@param opts {limits: table, prefer?: string, temp_dir?: string, progress?: function}
+---@return strata.Source?
+---@return string? message
+---@return string? code
+function source.open(what, opts)
+  local store, message, code = open_store(what, opts)
+  if not store then return nil, message, code end
+  store:use()
+  local candidates
+  candidates, message, code = source.list(store, opts)
+  local failure, how = store:take_failure()
+  if not candidates or failure then
+    store:release()
+    return nil, failure or message, how or code
+  end
+  return { store = store, candidates = candidates, strict = opts.strict }
+end
+
+return source

@@ -1,0 +1,92 @@
+--- What a member of the stream is, told by its first bytes; and what a
+-- manifest.json tells of those that come after it.
+
+local core = require "strata.core"
+local digests = require "strata.util.digests"
+local docker = require "strata.dialect.docker.read"
+local json = require "strata.util.json"
+
+local members = {}
+
+--- As many bytes of a member tell what it is.
+members.HEAD = 512
+
+-- Documents that may have to follow the layers whatever they hold.
+local DOCUMENTS = { ["manifest.json"] = true, ["index.json"] = true, ["repositories"] = true }
+
+--- What manifest.json told.
+---@class strata.KnownLayers
+---@field places table<string, integer[]>  by the names of members
+---@field by_digest boolean  all names are those of blobs, which are no links
+
+--- What a manifest.json of one image tells.
+---@param text string
+---@param max integer
+---@return strata.KnownLayers?
+function members.known(text, max)
+  local items = json.decode(text, { max_bytes = max })
+  local item = type(items) == "table" and #items == 1 and items[1]
+  local names = type(item) == "table" and docker.field(item, "Layers")
+  if type(names) ~= "table" then return nil end
+  local known = { places = {}, by_digest = true }
+  for i, name in ipairs(names) do
+    if type(name) ~= "string" then return nil end
+    name = core.normalise(name)
+    known.places[name] = known.places[name] or {}
+    table.insert(known.places[name], i)
+    known.by_digest = known.by_digest and name:find("^blobs/%w+/%x+$") ~= nil
+  end
+  return known
+end
+
+-- Whether a first block is a tar's; nil, message, code for want of memory. One of zeros is: a layer can be empty.
+local function is_tar(head)
+  if #head < members.HEAD then return false end
+  local parser, message, code = core.tar_parser()
+  if not parser then return nil, message, code end
+  local event
+  parser:feed(head)
+  event, message, code = parser:next()
+  parser:close()
+  if code == "ENOMEM" then return nil, message, code end
+  return event ~= nil or message == nil
+end
+
+-- The compression of what may be a layer; false: it is none.
+local function layer_compression(head)
+  local compression = core.sniff(head)
+  if compression == "gzip" or compression == "zstd" then return compression end
+  local plain, message, code = is_tar(head)
+  if plain == nil then return nil, message, code end
+  return plain and "none"
+end
+
+--- What to do with a member: "hold" it until the layers are known, let it "pass", or treat it as a "layer".
+---@param member table
+---@param head string  its first bytes
+---@param known? strata.KnownLayers
+---@param max_json integer
+---@return "hold"|"pass"|"layer"|nil role
+---@return string? compression  of a layer | message
+---@return string? code
+function members.role(member, head, known, max_json)
+  if member.type == "symlink" or member.type == "hardlink" then return "hold" end
+  if member.type ~= "file" or member.sparse or member.size == 0 or member.name == "oci-layout" then return "pass" end
+  local small = member.size <= max_json
+  if DOCUMENTS[member.name] and small then return "hold" end
+  local compression, message, code = layer_compression(head)
+  if compression == nil then return nil, message, code end
+  if compression and not (known and known.by_digest and not known.places[member.name]) then
+    return "layer", compression
+  end
+  return not compression and small and head:find("^%s*[{%[]") and "hold" or "pass"
+end
+
+--- The digest that a member's name states.
+---@param member table
+---@return string? digest
+function members.stated_digest(member)
+  return member.type == "file" and not member.sparse and digests.in_path(member.name) or nil
+end
+
+return members

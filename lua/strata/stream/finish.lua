@@ -1,0 +1,242 @@
+--- The end of a stream: the archive is read from its map like any other one, the
+-- image gets what was done to its layers, and the documents follow as when it is
+-- saved. What has gone out is compared with what a save would have written.
+
+local choose = require "strata.dialect.choose"
+local core = require "strata.core"
+local digests = require "strata.util.digests"
+local docker_edit = require "strata.dialect.docker.edit"
+local edits = require "strata.dialect.archive_edits"
+local image = require "strata.image"
+local layer = require "strata.layer"
+local links = require "strata.layer.stranded_links"
+local members = require "strata.store.archive"
+local product = require "strata.save.image"
+local source = require "strata.store.open"
+local whiteout = require "strata.layer.needless_whiteouts"
+
+local ending = {}
+
+local function fail(code, fmt, ...)
+  return nil, fmt:format(...), code
+end
+
+-- The one image that the archive holds, or that the options mean.
+local function open(self)
+  local opts = self.opts
+  local store, message, code = members.index(self.map, "stream", self.limits)
+  if not store then return nil, message, code end
+  store:use()
+  self.store = store
+  store.digests = {}
+  for _, member in ipairs(self.list) do store.digests[member.position] = member.digest end
+  local choice = { limits = opts.limits, prefer = opts.prefer, ref = opts.ref, platform = opts.platform }
+  local candidates, candidate, model
+  candidates, message, code = source.list(store, choice)
+  if not candidates then return nil, message, code end
+  candidate, message, code = choose.one(candidates, store.path, choice)
+  if not candidate then return nil, message, code end
+  model, message, code = candidate.read()
+  if not model then return nil, message, code end
+  if model.source.kind ~= "docker" then
+    return fail("EUNSUPPORTED", "stream: only archives with a manifest.json can be edited in one pass; use strata.open")
+  end
+  return image.from_model(model)
+end
+
+-- ---- layers -------------------------------------------------------------------------
+
+local function check_digest(state, what, expected, got)
+  if not expected or not got or expected == got then return true end
+  return fail("EDIGEST", "%s: %s should be %s, but the bytes give %s", layer.label(state), what, expected, got)
+end
+
+-- The member of each layer of the image, verified.
+local function layers_of(self, img)
+  local list = {}
+  for i, handle in img.layers() do
+    local state = layer.state_of(handle)
+    local member = self.list[state.member.position]
+    if member.role == "hold" then
+      local bytes, message, code = self.map:read(member.data_offset, member.size)
+      if not bytes then return nil, message, code end
+      member.digest, member.problem = digests.of(bytes, state.digest), "it is no tar"
+      member.diff_id, self.written[member.name] = core.sha256(bytes), member.digest
+    end
+    local ok, message, code = check_digest(state, "digest", state.digest, member.digest)
+    if ok then ok, message, code = check_digest(state, "diff_id", state.diff_id, member.diff_id) end
+    if not ok then return nil, message, code end
+    local one = member.layer
+    if self.edits_layers and member.size > 0 and not (one and not one.problem) then
+      if state.blob.compression ~= "none" and not one then
+        return fail("EUNSUPPORTED", "%s: compressed with %s, which is not supported", layer.label(state),
+          state.blob.compression)
+      end
+      return fail("EFORMAT", "%s: %s", layer.label(state), one and one.problem or member.problem or "it is no tar")
+    end
+    list[i] = { state = state, member = member, layer = one }
+  end
+  return list
+end
+
+-- The entries of a layer; one of no bytes has none.
+local function index_of(self, one)
+  if one then return one.copy or one.index end
+  local index = core.index(self.map, 0, 0, "none")
+  index:scan()
+  return index
+end
+
+local function marked_whiteouts(index)
+  local count = 0
+  for entry in index:entries() do
+    if entry.marked and (entry.whiteout or entry.opaque) then count = count + 1 end
+  end
+  return count
+end
+
+-- What whiteouts and hardlinks to lower layers ask for, now that the order is known.
+local function decide(self, list)
+  if not self.opts.filter then return true end
+  local indexes, uses, before = {}, {}, {}
+  for i, item in ipairs(list) do
+    local one = item.layer
+    if one then uses[one] = (uses[one] or 0) + 1 end
+    indexes[i] = index_of(self, one)
+  end
+  for _, one in ipairs(self.waiting) do before[one] = marked_whiteouts(one.index) end
+  local stranded = links.find_stranded(indexes)
+  if stranded then return fail("EINVAL", "%s", stranded) end
+  whiteout.mark_needless(indexes)
+  for _, one in ipairs(self.waiting) do
+    if (uses[one] or 0) > 1 and marked_whiteouts(one.index) ~= before[one] then
+      return fail("EUNSUPPORTED", "layer %s is in the image several times, and what its whiteouts hide is dropped "
+        .. "below one of them: that cannot be done in one pass; use strata.open", core.quote(one.member.stored_name))
+    end
+  end
+  return true
+end
+
+local function finish_waiting(self, list, finish_layer)
+  local used = {}
+  for _, item in ipairs(list) do used[item.layer or 0] = true end
+  for _, one in ipairs(self.waiting) do
+    local ok, message, code = finish_layer(self, one, used[one])
+    if not ok then return nil, message, code end
+  end
+  self.waiting = {}
+  return true
+end
+
+-- ---- what a save would write ----------------------------------------------------------
+
+local function differs(name)
+  return fail("EUNSUPPORTED", "%s cannot be written in one pass as a save would write it; use strata.open",
+    core.quote(name))
+end
+
+-- The names and digests of the files that are in layers' places after a save.
+local function expected_of(list, change)
+  local expected, places = {}, {}
+  for _, item in ipairs(list) do
+    local member = item.member
+    local edit = change.by_position[member.position]
+    places[member.position] = true
+    if not edit then
+      expected[member.name] = member.digest
+    elseif not edit.drop then
+      expected[core.normalise(edit.name or member.stored_name)] = edit.part and edit.part.digest or member.digest
+    end
+  end
+  for _, added in ipairs(change.added) do
+    if added.part then expected[core.normalise(added.name)] = added.part.digest end
+  end
+  return expected, places
+end
+
+-- Compares what has gone out with what a save would write.
+local function check(self, list, change)
+  local expected, places = expected_of(list, change)
+  for position, edit in pairs(change.by_position) do
+    local member = self.list[position]
+    if not places[position] and (edit.part or member.role ~= "hold") then return differs(member.stored_name) end
+  end
+  for name, digest in pairs(expected) do
+    if self.written[name] ~= digest then return differs(name) end
+  end
+  for _, member in ipairs(self.list) do
+    local changed = member.changed
+    if changed and not (places[member.position] and expected[changed.name] == changed.digest) then
+      return differs(member.stored_name)
+    end
+  end
+  return true
+end
+
+-- What changes in the archive beside the layers.
+local function work_out(self, list)
+  local request = image.requests({ self.img })[1]
+  local ok, message, code = request.settle {}
+  if not ok then return nil, message, code end
+  local made
+  made, message, code = product.of(request, { digests = true })
+  if not made then return nil, message, code end
+  local state = request.state
+  local change
+  if self.img.edited then
+    change, message, code = docker_edit.edits(state, made, { attestations = self.opts.attestations }, {})
+    if not change then return nil, message, code end
+  else
+    change = edits.new(state.source.members)
+  end
+  ok, message, code = check(self, list, change)
+  if not ok then return nil, message, code end
+  message, code = self.store:take_failure()
+  if message then return nil, message, code end
+  self.change = change
+  return true
+end
+
+--- All members have been seen.
+---@param self strata.ImageStream
+---@param finish_layer function  hands out a layer
+---@return boolean? ok
+---@return string? message
+---@return string? code
+function ending.conclude(self, finish_layer)
+  local img, message, code = open(self)
+  if not img then return nil, message, code end
+  self.img = img
+  local list, ok
+  list, message, code = layers_of(self, img)
+  if not list then return nil, message, code end
+  ok, message, code = decide(self, list)
+  if ok then ok, message, code = finish_waiting(self, list, finish_layer) end
+  if not ok then return nil, message, code end
+  for _, item in ipairs(list) do layer.carry_out(item.state, item.member.digest, item.member.changed) end
+  if self.opts.tags then img.tags = self.opts.tags end
+  if self.opts.config then self.opts.config(img.config) end
+  return work_out(self, list)
+end
+
+--- Hands out all that has not gone out yet: documents, links, the end of the archive.
+---@param self strata.ImageStream
+---@return boolean? ok
+---@return string? message
+---@return string? code
+function ending.documents(self)
+  local written = {}
+  for _, member in ipairs(self.list) do written[member.position] = member.role ~= "hold" end
+  local segments, message, code = self.change:segments(written)
+  if not segments then return nil, message, code end
+  for _, segment in ipairs(segments) do
+    if segment.bytes then
+      self.out:bytes(segment.bytes)
+    else
+      self.out:file(segment.file, segment.offset, segment.size)
+    end
+  end
+  return true
+end
+
+return ending

@@ -1,0 +1,67 @@
+--- The file tree that layers add up to, drawn for people.
+
+local core = require "strata.core"
+local json = require "strata.util.json"
+
+local tree = {}
+
+local function describe(view, node, opts)
+  local kind, layer, _, links = view:info(node)
+  local name, own = json.printable(view:name(node), 200), view:entry(node)
+  if kind == "dir" then
+    name = name .. "/"
+  elseif own.type == "symlink" then
+    name = name .. " -> " .. json.printable(own.linkpath, 200)
+  elseif own.type == "hardlink" and (links > 1 or kind == "hardlink") then
+    name = name .. " = " .. json.printable(own.linkpath, 200)
+  else -- also a link that is the last name of its file
+    name = ("%s  (%s)"):format(name, core.human_size(view:source(node).size))
+  end
+  return opts.layers and layer and ("%s  [%d]"):format(name, layer) or name
+end
+
+-- What a directory holds, as far as it is to be drawn.
+local function children(view, node, limit)
+  local list, more = {}, 0
+  local child = view:first(node)
+  while child do
+    if #list < limit then list[#list + 1] = child else more = more + 1 end
+    child = view:next(child)
+  end
+  return list, more
+end
+
+--- Draws what is below a directory.
+---@param view userdata  the core's tree
+---@param top integer  its node
+---@param title string
+---@param opts? strata.TreeOptions
+---@return string
+function tree.render(view, top, title, opts)
+  opts = opts or {}
+  local lines = { title }
+  local depth, width = opts.depth or 64, opts.width or math.huge
+  -- A stack of directories that are being drawn, each with what is left of it.
+  local stack = {}
+  local function enter(node, indent)
+    local list, more = children(view, node, #stack < depth and width or 0)
+    stack[#stack + 1] = { list = list, more = more, at = 0, indent = indent }
+  end
+  enter(top, "")
+  while #stack > 0 do
+    local here = stack[#stack]
+    here.at = here.at + 1
+    local child = here.list[here.at]
+    if child then
+      local last = here.at == #here.list and here.more == 0
+      lines[#lines + 1] = here.indent .. (last and "└── " or "├── ") .. describe(view, child, opts)
+      if view:first(child) then enter(child, here.indent .. (last and "    " or "│   ")) end
+    else
+      if here.more > 0 then lines[#lines + 1] = ("%s└── … %d more"):format(here.indent, here.more) end
+      stack[#stack] = nil
+    end
+  end
+  return table.concat(lines, "\n")
+end
+
+return tree

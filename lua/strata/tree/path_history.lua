@@ -1,0 +1,96 @@
+--- What each layer has done to one path.
+
+local layer = require "strata.layer"
+local union = require "strata.tree.merge"
+
+local provenance = {}
+
+local PIECE = 1048576
+
+-- Attributes that a change of metadata changes.
+local METADATA = { "mode", "uid", "gid", "mtime", "mtime_nsec" }
+
+local function same_content(a, b)
+  if a.size ~= b.size then return false end
+  for from = 0, a.size - 1, PIECE do
+    local x, message = a:read(PIECE, from)
+    if not x then error(message, 0) end
+    local y
+    y, message = b:read(PIECE, from)
+    if not y then error(message, 0) end
+    if x ~= y then return false end
+  end
+  return true
+end
+
+local function same_metadata(a, b)
+  for _, field in ipairs(METADATA) do
+    if a[field] ~= b[field] then return false end
+  end
+  local xattrs = b.xattrs
+  for name, value in pairs(a.xattrs) do
+    if xattrs[name] ~= value then return false end
+    xattrs[name] = nil
+  end
+  return next(xattrs) == nil
+end
+
+-- What the step from one state to the next is called.
+local function compare(before, after)
+  local a, b = before.source, after.source
+  if before.type ~= after.type or not a or not b then
+    return before.type == after.type and "metadata" or "changed"
+  end
+  if before.type == "file" and not same_content(a, b) or a.linkpath ~= b.linkpath or
+    a.major ~= b.major or a.minor ~= b.minor then
+    return "changed"
+  end
+  return same_metadata(a, b) and "repeated" or "metadata"
+end
+
+-- What is at a path now; nil when nothing is.
+local function look(tree, path)
+  local node = tree:find(path, false)
+  if not node then return nil end
+  local kind, from = tree:info(node)
+  local entry = tree:entry(node)
+  return {
+    type = kind, layer = from, entry = entry, source = (tree:source(node)), path = tree:path(node),
+    number = entry and entry.index,
+  }
+end
+
+local function whiteout_of(path)
+  local directory, name = path:match("^(.*/)([^/]*)$")
+  return (directory or "") .. ".wh." .. (name or path)
+end
+
+local function action(before, after, index)
+  if not before then return after and "added" end
+  if not after then return index:find(whiteout_of(before.path)) and "deleted" or "hidden" end
+  if before.layer == after.layer and before.number == after.number then return nil end
+  return compare(before, after)
+end
+
+--- The rows of the layers that have done something to a path.
+---@param layers strata.Layer[]
+---@param path string
+---@return strata.PathHistory[]?
+---@return string? message
+---@return string? code
+function provenance.of(layers, path)
+  local rows, before = {}, nil
+  local tree, message, code = union.of(layers, nil, function(tree, number)
+    local after = look(tree, path)
+    local what = action(before, after, layer.state_of(layers[number]).index)
+    if what then
+      rows[#rows + 1] = { layer = layers[number], action = what, entry = after and after.entry }
+    end
+    before = after
+  end)
+  if not tree then return nil, message, code end
+  tree:close()
+  return rows
+end
+
+return provenance

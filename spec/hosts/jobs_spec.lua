@@ -1,0 +1,278 @@
+--- Jobs on images by paths and plain tables.
+
+local archive = require "spec.support.archive"
+local core = require "strata.core"
+local docker_archive = require "spec.support.docker_archive"
+local jobs = require "strata.jobs"
+local strata = require "strata"
+local work = require "strata.util.job"
+
+local specify = archive.specify(it, pending)
+
+-- Only what can be copied to another Lua state.
+local function check_plain(value, path)
+	local kind = type(value)
+	if kind == "table" then
+		assert.is_nil(getmetatable(value), path)
+		for key, one in pairs(value) do
+			check_plain(one, path .. "." .. tostring(key))
+		end
+	else
+		assert.is_truthy(kind == "string" or kind == "number" or kind == "boolean", path .. ": " .. kind)
+	end
+end
+
+describe("a job", function()
+	local bench
+	before_each(function()
+		bench = archive.bench()
+	end)
+	after_each(function()
+		bench:close()
+	end)
+
+	local function build()
+		local _, _, path = bench:open({
+			{
+				entries = {
+					{ name = "etc/", type = "dir" },
+					{ name = "etc/passwd", data = "root\n", uid = 1000 },
+					{ name = "usr/share/doc/a", data = ("a"):rep(100) },
+				},
+			},
+			{ entries = { { name = "etc/passwd", data = "root and more\n" }, { name = "bin/su", data = "x", mode = 2541 } } },
+		}, {
+			tags = { "app:1" },
+			config = {
+				config = { User = "app", Env = { "A=1", "B=2" } },
+				history = { { created_by = "one" }, { created_by = "ENV", empty_layer = true }, { created_by = "two" } },
+			},
+		})
+		return path
+	end
+
+	local function run(name, args, control)
+		local result, message, code = jobs.run(name, args, control)
+		if result then
+			check_plain(result, name)
+		end
+		return result, message, code
+	end
+
+	specify("inspects: layers beside the history, sizes, waste", function()
+		local path = build()
+		local facts = assert(run("inspect", { path = path }))
+		assert.equal(assert(strata.open(path)).id, facts.id)
+		assert.same({ "app:1" }, facts.tags)
+		assert.equal("linux/amd64", facts.platform)
+		assert.equal(2, #facts.layers)
+		assert.equal(3, facts.layers[1].entries)
+		assert.equal(105, facts.layers[1].bytes)
+		assert.equal(5, facts.layers[1].wasted)
+		assert.equal(5, facts.wasted)
+		assert.same({ 1, true, 2 }, { facts.history[1].layer, facts.history[2].empty_layer, facts.history[3].layer })
+		assert.equal("app", facts.config.config.User)
+	end)
+
+	specify("pages through the entries of a layer and through directories", function()
+		local path = build()
+		local page = assert(run("entries", { path = path, layer = 1, offset = 1, limit = 1 }))
+		assert.equal(3, page.total)
+		assert.equal("etc/passwd", page.entries[1].path)
+		assert.is_nil(page.entries[2])
+		local list = assert(run("list", { path = path }))
+		assert.same({ "bin", "etc", "usr" }, { list.entries[1].name, list.entries[2].name, list.entries[3].name })
+		list = assert(run("list", { path = path, dir = "/etc/" }))
+		assert.equal("passwd", list.entries[1].name)
+		assert.equal(2, list.entries[1].layer)
+		local _, _, code = run("list", { path = path, dir = "nowhere" })
+		assert.equal("ENOENT", code)
+		_, _, code = run("entries", { path = path, layer = 3 })
+		assert.equal("ENOENT", code)
+	end)
+
+	specify("lists the tree of a layer, with what upper layers do to it", function()
+		local _, _, path = bench:open({
+			{
+				entries = {
+					{ name = "./", type = "dir", mode = 448 },
+					{ name = "a/b/c", data = "1" },
+					{ name = "a/d", data = "1" },
+					{ name = "e", data = "1" },
+					{ name = "e", data = "22" },
+					{ name = "f/", type = "dir" },
+					{ name = "f/g", data = "1" },
+				},
+			},
+			{ entries = { { name = "a/.wh.b" }, { name = "a/d/", type = "dir" }, { name = "f/.wh..wh..opq" } } },
+			{ entries = { { name = "a/b/c", data = "3" }, { name = ".wh..wh..opq" } } },
+		})
+		local function list(layer, dir)
+			local page = assert(run("list", { path = path, layer = layer, dir = dir }))
+			local lines = {}
+			for i, one in ipairs(page.entries) do
+				lines[i] = ("%s %s%s%s%s"):format(one.name, one.type, one.implied and " implied" or "",
+					one.copies and " x" .. one.copies or "", one.opaque and " opaque" or "")
+				if one.above then
+					lines[i] = ("%s, %s in %d"):format(lines[i], one.above.action, one.above.layer)
+				end
+			end
+			return lines, page.opaque
+		end
+		assert.same({ "a dir implied, removed in 3", "e file x2, removed in 3", "f dir, emptied in 2" }, (list(1, "/")))
+		assert.same({ "b dir implied, removed in 2", "d file, replaced in 2" }, (list(1, "a")))
+		assert.same({ "c file, removed in 2" }, (list(1, "a/b")))
+		assert.same({ "g file, removed in 2" }, (list(1, "f")))
+		assert.same({ ".wh.b file", "d dir, removed in 3" }, (list(2, "a")))
+		assert.same({ {}, true }, { list(2, "f") })
+		assert.same({ { "a dir implied" }, true }, { list(3) })
+		for code, dir in pairs({ ENOENT = "a/b/none", ENOTDIR = "e" }) do
+			assert.equal(code, select(3, run("list", { path = path, layer = 1, dir = dir })))
+		end
+		assert.equal("ENOENT", select(3, run("list", { path = path, layer = 4 })))
+	end)
+
+	specify("reads a file with its history, and fetches it", function()
+		local path = build()
+		local facts = assert(run("read", { path = path, file = "etc/passwd", max = 4 }))
+		assert.equal("root", facts.content)
+		assert.equal(14, facts.size)
+		assert.same({ "added", "changed" }, { facts.history[1].action, facts.history[2].action })
+		local to = bench.dir:file("fetched")
+		assert.same({ size = 14 }, run("fetch", { path = path, file = "etc/passwd", to = to }))
+		local file = assert(io.open(to, "rb"))
+		assert.equal("root and more\n", file:read("*a"))
+		file:close()
+	end)
+
+	specify("filters by a table, and saves", function()
+		local path, to = build(), bench.dir:file("edited.tar")
+		local result = assert(run("filter", {
+			path = path,
+			to = to,
+			edit = {
+				drop = { "usr/share/doc" },
+				owner = { { 1000, 0 } },
+				env = { A = false, C = "3" },
+				labels = { note = "edited" },
+				config = { User = "1000", Cmd = { "/bin/sh" } },
+				tags = { "app:2" },
+				flatten = true,
+			},
+		}))
+		local img = bench:load(to)
+		assert.equal(result.id, img.id)
+		assert.same({ "app:2" }, img.tags)
+		assert.equal(1, #img.layers)
+		assert.is_nil(img.layers[1]:entry("usr/share/doc/a"))
+		assert.same({ "B=2", "C=3" }, img.config.Env)
+		assert.equal("1000", img.config.User)
+		assert.equal("edited", img.config:get_label("note"))
+		assert.equal(0, assert(img:rootfs()):stat("etc/passwd").uid)
+		assert.is_true(assert(img:verify()))
+	end)
+
+	specify("edits by a Lua module, whose failure is the job's", function()
+		local path, to = build(), bench.dir:file("edited.tar")
+		package.preload["spec.edit"] = function()
+			return function(img, args)
+				if args.fail then
+					return nil, "no", "EPERM"
+				end
+				img.config.User = args.user
+			end
+		end
+		assert(run("filter", { path = path, to = to, edit = { module = "spec.edit", args = { user = "7" } } }))
+		assert.equal("7", bench:load(to).config.User)
+		local result, message, code =
+			run("filter", { path = path, to = to, edit = { module = "spec.edit", args = { fail = true } } })
+		assert.same({ nil, "no", "EPERM" }, { result, message, code })
+	end)
+
+	specify("saves in another format, and says what is lost", function()
+		local path = build()
+		local to = bench.dir:file("oci.tar")
+		local result = assert(run("save", { path = path, to = to, save = { format = "oci-archive" } }))
+		assert.equal(result.id, bench:load(to).id)
+	end)
+
+	specify("removes a file", function()
+		local path = build()
+		assert.same({ removed = true }, run("remove", { path = path }))
+		local _, _, code = run("remove", { path = path })
+		assert.equal("ENOENT", code)
+	end)
+
+	specify("pages through entries around a global header, which is none", function()
+		local path = bench.dir:file("global.tar")
+		local tar = docker_archive.tar({
+			{ name = "a", data = "1" },
+			{ name = "pax_global_header", type = "g", data = "17 comment=hello\n" },
+			{ name = "b", data = "2" },
+			{ name = "c", data = "3" },
+		})
+		archive.build(path, { layers = { { raw = tar } } })
+		local page = assert(run("entries", { path = path, layer = 1, offset = 1, limit = 1 }))
+		assert.same({ "b", 3 }, { page.entries[1].path, page.total })
+	end)
+
+	specify("checks every digest and a policy", function()
+		local path = build()
+		local result = assert(run("check", { path = path, policy = {} }))
+		assert.equal("setid", result.findings[1].rule)
+		local file = assert(io.open(path, "r+b"))
+		local bytes = file:read("*a")
+		file:seek("set", assert(bytes:find("root and more", 1, true)) - 1)
+		file:write("R")
+		file:close()
+		local _, message, code = run("check", { path = path, policy = {} })
+		assert.equal("EDIGEST", code, message)
+	end)
+
+	specify("sees a file that has been replaced meanwhile", function()
+		local path = build()
+		assert.equal(2, #assert(run("inspect", { path = path })).layers)
+		local img = bench:load(path)
+		assert(img:flatten())
+		assert(img:save(path))
+		assert.equal(1, #assert(run("inspect", { path = path })).layers)
+	end)
+
+	specify("throws nothing: misuse is EINVAL", function()
+		local path = build()
+		for _, call in ipairs({
+			{ "nothing", { path = path } },
+			{ "run", { path = path } },
+			{ "inspect", {} },
+			{ "inspect", "path" },
+			{ "filter", { path = path, to = bench.dir:file("x"), edit = { module = "spec.there_is_none" } } },
+			{ "check", { path = path, policy = { nonsense = true } } },
+		}) do
+			local result, message, code = run(call[1], call[2])
+			assert.is_nil(result)
+			assert.equal("string", type(message))
+			assert.equal("EINVAL", code)
+		end
+		local _, _, code = run("inspect", { path = path .. ".none" })
+		assert.equal("ENOENT", code)
+	end)
+
+	specify("gives up at its deadline and leaves nothing behind", function()
+		local path, to = build(), bench.dir:file("late.tar")
+		local function gives_up(args, deadline)
+			local result, message, code = run("filter", args, { deadline = deadline })
+			assert.same({ nil, "the deadline has passed", "ETIMEDOUT" }, { result, message, code })
+			assert.is_nil(io.open(to))
+		end
+		gives_up({ path = path, to = to }, core.monotonic() - 1)
+		local deadline = core.monotonic() + 0.2
+		package.preload["spec.slow"] = function()
+			return function()
+				while core.monotonic() < deadline do
+				end
+			end
+		end
+		gives_up({ path = path, to = to, edit = { module = "spec.slow" } }, deadline)
+		assert.is_nil(work.on_wait(nil))
+	end)
+end)
