@@ -183,7 +183,7 @@ end
 ---@return bench.Image
 function image.locate(img)
   local file = assert(core.open_file(img.path))
-  local index = core.index(file, 0, file:size(), "none")
+  local index = core.entry_index(file, 0, file:size(), "none")
   assert(index:scan())
   img.offsets = {}
   for i, member in ipairs(img.members) do img.offsets[i] = assert(index:find(member)).data_offset end

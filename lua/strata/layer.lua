@@ -34,7 +34,7 @@ local function index_of(state)
       return nil, ("%s: compressed with %s, which is not supported"):format(label(state),
         blob.compression), "EUNSUPPORTED"
     end
-    state.index = core.index(blob.file, blob.offset, blob.size, blob.compression, state.image.limits.read,
+    state.index = core.entry_index(blob.file, blob.offset, blob.size, blob.compression, state.image.limits.read,
       state.digest)
   end
   return state.index

@@ -114,7 +114,7 @@ describe("limits of inflating", function()
 
 	it("are kept by an index for later reads", function()
 		local file, result = packed("gzip")
-		local index = core.index(file, 0, result.size, "gzip")
+		local index = core.entry_index(file, 0, result.size, "gzip")
 		local told, message, code = run("scan", { index = index, max_bytes = 5000 })
 		assert.is_nil(told)
 		assert.equal("ELIMIT", code)

@@ -53,7 +53,7 @@ end
 -- What strata sees: rows and an error, as gotar has them.
 local function ours(path)
 	local file = assert(core.open_file(path))
-	local index = core.index(file, 0, file:size(), (assert(file:sniff(0, file:size()))))
+	local index = core.entry_index(file, 0, file:size(), (assert(file:sniff(0, file:size()))))
 	local ok, message, code = index:scan()
 	local seen = { entries = {}, error = not ok and message or nil, code = code }
 	if ok then

@@ -57,7 +57,7 @@ describe("an index that a job works on", function()
 				return entry.linkpath
 			end, "the layer is in use by a save that has not ended")
 			assert.equal("strata.Entry(in use)", tostring(entry))
-			assert.equal("strata.Index(in use)", tostring(index))
+			assert.equal("strata.EntryIndex(in use)", tostring(index))
 		end)
 		assert.equal("file", entry.linkpath)
 	end)
@@ -71,7 +71,7 @@ describe("an index that a job works on", function()
 			for _ = 1, 20 do
 				job:hash({ file = file, offset = 0, size = #bytes })
 			end
-			job:scan({ index = core.index(file, 0, #bytes, "none") })
+			job:scan({ index = core.entry_index(file, 0, #bytes, "none") })
 			assert(job:start(1))
 		end
 		for _ = 1, 5 do

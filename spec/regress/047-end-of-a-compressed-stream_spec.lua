@@ -8,14 +8,14 @@ local push = require "spec.support.push"
 local strata = require "strata"
 
 describe("the end of a compressed stream", function()
-	local deflate = core.deflate
+	local deflate = core.push_deflate
 
 	after_each(function()
-		core.deflate = deflate
+		core.push_deflate = deflate
 	end)
 
 	it("that cannot be written is an error", function()
-		core.deflate = function() -- luacheck: ignore 122
+		core.push_deflate = function() -- luacheck: ignore 122
 			return {
 				write = function()
 					return ""

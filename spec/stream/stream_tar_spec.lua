@@ -75,7 +75,7 @@ end
 --- Whether the file can be read as a tar by seeking in it.
 local function scanned(path)
 	local file = assert(core.open_file(path))
-	local index = core.index(file, 0, file:size(), "none")
+	local index = core.entry_index(file, 0, file:size(), "none")
 	local ok = index:scan()
 	index:close()
 	file:close()
@@ -241,7 +241,7 @@ describe("tars of the corpus that are pushed", function()
 			local path = corpus .. "/tars/" .. name
 			local bytes = shell.read(path)
 			local file = assert(core.open_file(path))
-			local index = core.index(file, 0, file:size(), "none")
+			local index = core.entry_index(file, 0, file:size(), "none")
 			local ok, message, code = index:scan()
 			if ok and core.sniff(bytes) == "none" then
 				local found, n = entries_of(bytes, 1000), 0

@@ -37,7 +37,7 @@ end
 ---@return userdata
 function layer.index(entries)
 	local bytes = type(entries) == "string" and entries or layer.tar(entries)
-	local index = core.index(layer.file(bytes), 0, #bytes, "none")
+	local index = core.entry_index(layer.file(bytes), 0, #bytes, "none")
 	assert(index:scan())
 	return index
 end

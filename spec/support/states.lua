@@ -152,7 +152,7 @@ add("begin a stream", function(env)
 		end,
 		compression = "gzip",
 	}))
-	env.streamed = assert(core.digest())
+	env.streamed = assert(core.push_digest())
 	return ""
 end)
 

@@ -1,4 +1,4 @@
-/* strata.Target: a directory, the layers that are to be applied to it, and what came of it. */
+/* strata.Apply: a directory, the layers that are to be applied to it, and what came of it. */
 #include <string.h>
 
 #include "lua/limits.h"
@@ -24,8 +24,8 @@ static bool flag_field(lua_State *L, int arg, const char *field)
 }
 
 /*
- * target(dir, {overlay, user_xattrs, merge, keep_partial, unprivileged, rootless, max_depth,
- *        max_removals}) -> Target | nil, message, code; the options are also what limits.h lists
+ * apply(dir, {overlay, user_xattrs, merge, keep_partial, unprivileged, rootless, max_depth,
+ *        max_removals}) -> Apply | nil, message, code; the options are also what limits.h lists
  */
 static int apply_new(lua_State *L)
 {
@@ -62,7 +62,7 @@ static const char *digest_field(lua_State *L, const char *field)
 	return digest != NULL ? digest : "";
 }
 
-/* target:add{label, file, offset, size, compression, digest, diff_id} -> true | nil, message, code
+/* apply:add{label, file, offset, size, compression, digest, diff_id} -> true | nil, message, code
  */
 static int apply_add(lua_State *L)
 {
@@ -106,7 +106,7 @@ static void push_note(lua_State *L, const struct strata_apply_note *note)
 	}
 }
 
-/* target:result() -> {entries, bytes, skipped = {...}, skipped_count}, after its job is done */
+/* apply:result() -> {entries, bytes, skipped = {...}, skipped_count}, after its job is done */
 static int apply_result(lua_State *L)
 {
 	const struct strata_apply_result *r = strata_apply_result(check_apply(L));
@@ -142,7 +142,7 @@ void strata_lua_register_apply(lua_State *L)
 {
 	static const luaL_Reg methods[] = {
 	        {"add", apply_add}, {"result", apply_result}, {"close", apply_close}, {NULL, NULL}};
-	static const luaL_Reg functions[] = {{"target", apply_new}, {NULL, NULL}};
+	static const luaL_Reg functions[] = {{"apply", apply_new}, {NULL, NULL}};
 
 	strata_register_type(L, APPLY_TYPE, methods, NULL, apply_close);
 	strata_set_functions(L, functions);

@@ -1,28 +1,29 @@
-/* strata.Compose: a new tar made of entries of several indexes, for a job to write. */
+/* strata.Assembly: a new tar made of entries of several indexes, for a job to write. */
 #include "core/layer/assemble.h"
 
 #include <sys/stat.h>
 
 #include "lua/objects.h"
 
-static struct strata_assemble *check_compose(lua_State *L)
+static struct strata_assemble *check_assembly(lua_State *L)
 {
-	return strata_check_object(L, 1, ASSEMBLE_TYPE);
+	return strata_check_object(L, 1, ASSEMBLY_TYPE);
 }
 
-/* compose() -> Compose. Its user value is the list of its indexes. */
-static int compose_new(lua_State *L)
+/* assemble() -> Assembly. Its user value is the list of its indexes. */
+static int assembly_new(lua_State *L)
 {
-	strata_new_object(L, ASSEMBLE_TYPE, sizeof(struct strata_assemble));
+	strata_new_object(L, ASSEMBLY_TYPE, sizeof(struct strata_assemble));
 	lua_newtable(L);
 	strata_setuservalue(L, -2);
 	return 1;
 }
 
-/* compose:source(index) -> its number | nil, message, code. The index must not have been edited. */
-static int compose_source(lua_State *L)
+/* assembly:source(index) -> its number | nil, message, code. The index must not have been edited.
+ */
+static int assembly_source(lua_State *L)
 {
-	struct strata_assemble *c = check_compose(L);
+	struct strata_assemble *c = check_assembly(L);
 	struct strata_index *index = strata_check_scanned(L, 2);
 	struct strata_err err;
 	uint32_t source;
@@ -37,10 +38,10 @@ static int compose_source(lua_State *L)
 	return 1;
 }
 
-/* compose:add(source, entry number [, name [, linkpath]]) -> true | nil, message, code */
-static int compose_add(lua_State *L)
+/* assembly:add(source, entry number [, name [, linkpath]]) -> true | nil, message, code */
+static int assembly_add(lua_State *L)
 {
-	struct strata_assemble *c = check_compose(L);
+	struct strata_assemble *c = check_assembly(L);
 	lua_Integer source = strata_check_integer(L, 2);
 	lua_Integer entry = strata_check_integer(L, 3);
 	size_t name_len = 0, linkpath_len = 0;
@@ -62,10 +63,10 @@ static int compose_add(lua_State *L)
 	return 1;
 }
 
-/* compose:bytes(blocks) -> true | nil, message, code */
-static int compose_bytes(lua_State *L)
+/* assembly:bytes(blocks) -> true | nil, message, code */
+static int assembly_bytes(lua_State *L)
 {
-	struct strata_assemble *c = check_compose(L);
+	struct strata_assemble *c = check_assembly(L);
 	size_t len;
 	const char *bytes = luaL_checklstring(L, 2, &len);
 	struct strata_err err;
@@ -77,10 +78,10 @@ static int compose_bytes(lua_State *L)
 	return 1;
 }
 
-/* compose:range(file, offset, length) -> true | nil, message, code */
-static int compose_range(lua_State *L)
+/* assembly:range(file, offset, length) -> true | nil, message, code */
+static int assembly_range(lua_State *L)
 {
-	struct strata_assemble *c = check_compose(L);
+	struct strata_assemble *c = check_assembly(L);
 	struct strata_file *file = strata_check_file(L, 2);
 	lua_Integer offset = strata_check_integer(L, 3);
 	lua_Integer len = strata_check_integer(L, 4);
@@ -94,46 +95,47 @@ static int compose_range(lua_State *L)
 	return 1;
 }
 
-/* compose:disk(disk, number): the content of a file, padded -> true | nil, message, code */
-static int compose_disk(lua_State *L)
+/* assembly:host_file(host tree, number): the content of a file, padded -> true | nil, message, code
+ */
+static int assembly_host_file(lua_State *L)
 {
-	struct strata_assemble *c = check_compose(L);
-	struct strata_host_tree *disk = strata_check_host_tree(L, 2);
-	uint32_t number = strata_check_host_tree_number(L, 3, disk);
+	struct strata_assemble *c = check_assembly(L);
+	struct strata_host_tree *tree = strata_check_host_tree(L, 2);
+	uint32_t number = strata_check_host_tree_number(L, 3, tree);
 	struct strata_err err;
 
-	luaL_argcheck(L, S_ISREG(disk->entries[number].mode), 3, "is no regular file");
-	if (strata_assemble_host_file(c, disk, number, &err) < 0)
+	luaL_argcheck(L, S_ISREG(tree->entries[number].mode), 3, "is no regular file");
+	if (strata_assemble_host_file(c, tree, number, &err) < 0)
 		return strata_push_error(L, &err);
 	lua_pushboolean(L, 1);
 	return 1;
 }
 
-/* compose:count() -> entries so far */
-static int compose_count(lua_State *L)
+/* assembly:count() -> entries so far */
+static int assembly_count(lua_State *L)
 {
-	lua_pushinteger(L, (lua_Integer)check_compose(L)->count);
+	lua_pushinteger(L, (lua_Integer)check_assembly(L)->count);
 	return 1;
 }
 
-static int compose_gc(lua_State *L)
+static int assembly_gc(lua_State *L)
 {
-	strata_assemble_free(check_compose(L));
+	strata_assemble_free(check_assembly(L));
 	return 0;
 }
 
 void strata_lua_register_assemble(lua_State *L)
 {
-	static const luaL_Reg methods[] = {{"source", compose_source},
-	                                   {"add", compose_add},
-	                                   {"bytes", compose_bytes},
-	                                   {"range", compose_range},
-	                                   {"disk", compose_disk},
-	                                   {"count", compose_count},
+	static const luaL_Reg methods[] = {{"source", assembly_source},
+	                                   {"add", assembly_add},
+	                                   {"bytes", assembly_bytes},
+	                                   {"range", assembly_range},
+	                                   {"host_file", assembly_host_file},
+	                                   {"count", assembly_count},
 	                                   {NULL, NULL}};
-	static const luaL_Reg meta[] = {{"__gc", compose_gc}, {NULL, NULL}};
-	static const luaL_Reg functions[] = {{"compose", compose_new}, {NULL, NULL}};
+	static const luaL_Reg meta[] = {{"__gc", assembly_gc}, {NULL, NULL}};
+	static const luaL_Reg functions[] = {{"assemble", assembly_new}, {NULL, NULL}};
 
-	strata_register_type(L, ASSEMBLE_TYPE, methods, meta, NULL);
+	strata_register_type(L, ASSEMBLY_TYPE, methods, meta, NULL);
 	strata_set_functions(L, functions);
 }

@@ -1,5 +1,5 @@
 /*
- * strata.Disk: a directory of the host, to be made a layer of. core/disk.h says
+ * strata.HostTree: a directory of the host, to be made a layer of. core/fs/host_tree.h says
  * how it is walked. Numbers count from 1; 0 is the directory itself.
  */
 #include "core/fs/host_tree.h"
@@ -17,16 +17,16 @@ struct strata_host_tree *strata_check_host_tree(lua_State *L, int arg)
 	return *d;
 }
 
-uint32_t strata_check_host_tree_number(lua_State *L, int arg, const struct strata_host_tree *disk)
+uint32_t strata_check_host_tree_number(lua_State *L, int arg, const struct strata_host_tree *tree)
 {
 	lua_Integer number = strata_check_integer(L, arg);
 
-	luaL_argcheck(L, number >= 1 && number <= (lua_Integer)disk->count, arg, "out of range");
+	luaL_argcheck(L, number >= 1 && number <= (lua_Integer)tree->count, arg, "out of range");
 	return (uint32_t)number - 1;
 }
 
-/* open_disk(path, max_entries) -> Disk | nil, message, code */
-static int disk_open(lua_State *L)
+/* host_tree(path, max_entries) -> HostTree | nil, message, code */
+static int host_tree_new(lua_State *L)
 {
 	const char *path = strata_check_path(L, 1);
 	lua_Integer max = strata_check_integer(L, 2);
@@ -39,8 +39,8 @@ static int disk_open(lua_State *L)
 	return *d ? 1 : strata_push_error(L, &err);
 }
 
-/* disk:read(number) -> how many entries there are now | nil, message, code */
-static int disk_read(lua_State *L)
+/* tree:list(number) -> how many entries there are now | nil, message, code */
+static int host_tree_list(lua_State *L)
 {
 	struct strata_host_tree *d = strata_check_host_tree(L, 1);
 	uint32_t number = STRATA_HOST_TREE_NO_PARENT;
@@ -56,8 +56,8 @@ static int disk_read(lua_State *L)
 	return 1;
 }
 
-/* disk:drop(number) */
-static int disk_drop(lua_State *L)
+/* tree:drop(number) */
+static int host_tree_drop(lua_State *L)
 {
 	struct strata_host_tree *d = strata_check_host_tree(L, 1);
 
@@ -65,8 +65,8 @@ static int disk_drop(lua_State *L)
 	return 0;
 }
 
-/* disk:sort() -> how many entries are left | nil, message, code */
-static int disk_sort(lua_State *L)
+/* tree:sort() -> how many entries are left | nil, message, code */
+static int host_tree_sort(lua_State *L)
 {
 	struct strata_host_tree *d = strata_check_host_tree(L, 1);
 	struct strata_err err;
@@ -77,8 +77,8 @@ static int disk_sort(lua_State *L)
 	return 1;
 }
 
-/* disk:find(path) -> number | nil */
-static int disk_find(lua_State *L)
+/* tree:find(path) -> number | nil */
+static int host_tree_find(lua_State *L)
 {
 	struct strata_host_tree *d = strata_check_host_tree(L, 1);
 	size_t len;
@@ -176,11 +176,11 @@ static void push_entry(lua_State *L, const struct strata_host_tree *d,
 }
 
 /*
- * disk:get(number) -> {path, type, mode, uid, gid, size, mtime, mtime_nsec,
+ * tree:get(number) -> {path, type, mode, uid, gid, size, mtime, mtime_nsec,
  * linkpath, major, minor, xattrs, inode (when it has several names), foreign,
  * parent}; 0: the directory itself
  */
-static int disk_get(lua_State *L)
+static int host_tree_get(lua_State *L)
 {
 	struct strata_host_tree *d = strata_check_host_tree(L, 1);
 
@@ -191,8 +191,8 @@ static int disk_get(lua_State *L)
 	return 1;
 }
 
-/* disk:same_inode(number, other, its number) -> boolean: it is one file, not two */
-static int disk_same_inode(lua_State *L)
+/* tree:same_inode(number, other, its number) -> boolean: it is one file, not two */
+static int host_tree_same_inode(lua_State *L)
 {
 	struct strata_host_tree *a = strata_check_host_tree(L, 1),
 	                        *b = strata_check_host_tree(L, 3);
@@ -205,8 +205,8 @@ static int disk_same_inode(lua_State *L)
 	return 1;
 }
 
-/* disk:same_content(number, other, its number) -> boolean | nil, message, code */
-static int disk_same_content(lua_State *L)
+/* tree:same_content(number, other, its number) -> boolean | nil, message, code */
+static int host_tree_same_content(lua_State *L)
 {
 	struct strata_host_tree *a = strata_check_host_tree(L, 1),
 	                        *b = strata_check_host_tree(L, 3);
@@ -224,7 +224,7 @@ static int disk_same_content(lua_State *L)
 	return 1;
 }
 
-static int disk_close(lua_State *L)
+static int host_tree_close(lua_State *L)
 {
 	struct strata_host_tree **d = strata_check_object(L, 1, HOST_TREE_TYPE);
 	struct strata_host_tree *closing = *d;
@@ -236,17 +236,17 @@ static int disk_close(lua_State *L)
 
 void strata_lua_register_host_tree(lua_State *L)
 {
-	static const luaL_Reg methods[] = {{"read", disk_read},
-	                                   {"drop", disk_drop},
-	                                   {"sort", disk_sort},
-	                                   {"find", disk_find},
-	                                   {"get", disk_get},
-	                                   {"same_inode", disk_same_inode},
-	                                   {"same_content", disk_same_content},
-	                                   {"close", disk_close},
+	static const luaL_Reg methods[] = {{"list", host_tree_list},
+	                                   {"drop", host_tree_drop},
+	                                   {"sort", host_tree_sort},
+	                                   {"find", host_tree_find},
+	                                   {"get", host_tree_get},
+	                                   {"same_inode", host_tree_same_inode},
+	                                   {"same_content", host_tree_same_content},
+	                                   {"close", host_tree_close},
 	                                   {NULL, NULL}};
-	static const luaL_Reg functions[] = {{"open_disk", disk_open}, {NULL, NULL}};
+	static const luaL_Reg functions[] = {{"host_tree", host_tree_new}, {NULL, NULL}};
 
-	strata_register_type(L, HOST_TREE_TYPE, methods, NULL, disk_close);
+	strata_register_type(L, HOST_TREE_TYPE, methods, NULL, host_tree_close);
 	strata_set_functions(L, functions);
 }

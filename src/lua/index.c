@@ -1,4 +1,4 @@
-/* strata.Index: the entries of one tar, and its edit plan. */
+/* strata.EntryIndex: the entries of one tar, and its edit plan. */
 #include <string.h>
 
 #include "core/layer/plan.h"
@@ -9,10 +9,10 @@
 
 struct strata_lua_index *strata_check_index(lua_State *L, int arg)
 {
-	struct strata_lua_index *o = strata_check_object(L, arg, INDEX_TYPE);
+	struct strata_lua_index *o = strata_check_object(L, arg, ENTRY_INDEX_TYPE);
 
 	if (o->closed)
-		luaL_error(L, "attempt to use a closed %s", INDEX_TYPE);
+		luaL_error(L, "attempt to use a closed %s", ENTRY_INDEX_TYPE);
 	if (o->index.busy)
 		luaL_error(L, "the layer is in use by a save that has not ended");
 	return o;
@@ -30,7 +30,7 @@ struct strata_index *strata_check_scanned(lua_State *L, int arg)
 /* Pushes a new object, all zero but for its table. */
 static struct strata_lua_index *push_index(lua_State *L)
 {
-	struct strata_lua_index *o = strata_new_object(L, INDEX_TYPE, sizeof(*o));
+	struct strata_lua_index *o = strata_new_object(L, ENTRY_INDEX_TYPE, sizeof(*o));
 
 	/* Entries refer to their index through this table: it is their user value. */
 	lua_newtable(L);
@@ -49,8 +49,8 @@ static int compression_option(lua_State *L, int arg)
 }
 
 /*
- * index(file, offset, size, compression [, max_read [, digest]]) -> Index, not scanned yet.
- * max_read: what entry:read() gives at most when it is not told how much. digest: the one that
+ * entry_index(file, offset, size, compression [, max_read [, digest]]) -> EntryIndex, not scanned
+ * yet. max_read: what entry:read() gives at most when it is not told how much. digest: the one that
  * names the blob, which is going to be hashed with its algorithm.
  */
 static int index_new(lua_State *L)
@@ -88,7 +88,7 @@ void strata_close_index(struct strata_lua_index *o)
 
 static int index_close(lua_State *L)
 {
-	strata_close_index(strata_check_object(L, 1, INDEX_TYPE));
+	strata_close_index(strata_check_object(L, 1, ENTRY_INDEX_TYPE));
 	return 0;
 }
 
@@ -287,13 +287,13 @@ static int index_findings(lua_State *L)
 /* index:revision() -> how often it was edited; 0 for one that was not, or not scanned */
 static int index_revision(lua_State *L)
 {
-	struct strata_lua_index *o = strata_check_object(L, 1, INDEX_TYPE);
+	struct strata_lua_index *o = strata_check_object(L, 1, ENTRY_INDEX_TYPE);
 
 	lua_pushinteger(L, (lua_Integer)o->index.revision);
 	return 1;
 }
 
-/* index:copy() -> an Index of the same entries and marks, without content */
+/* index:copy() -> an EntryIndex of the same entries and marks, without content */
 static int index_copy(lua_State *L)
 {
 	const struct strata_index *index = strata_check_scanned(L, 1);
@@ -307,12 +307,12 @@ static int index_copy(lua_State *L)
 
 static int index_tostring(lua_State *L)
 {
-	struct strata_lua_index *o = strata_check_object(L, 1, INDEX_TYPE);
+	struct strata_lua_index *o = strata_check_object(L, 1, ENTRY_INDEX_TYPE);
 
 	if (o->closed || o->index.busy)
-		lua_pushfstring(L, "%s(%s)", INDEX_TYPE, o->closed ? "closed" : "in use");
+		lua_pushfstring(L, "%s(%s)", ENTRY_INDEX_TYPE, o->closed ? "closed" : "in use");
 	else
-		lua_pushfstring(L, "%s(%d entries)", INDEX_TYPE, (int)o->index.count);
+		lua_pushfstring(L, "%s(%d entries)", ENTRY_INDEX_TYPE, (int)o->index.count);
 	return 1;
 }
 
@@ -332,8 +332,8 @@ void strata_lua_register_index(lua_State *L)
 	                                   {"drop_marked", index_drop_marked},
 	                                   {NULL, NULL}};
 	static const luaL_Reg meta[] = {{"__tostring", index_tostring}, {NULL, NULL}};
-	static const luaL_Reg functions[] = {{"index", index_new}, {NULL, NULL}};
+	static const luaL_Reg functions[] = {{"entry_index", index_new}, {NULL, NULL}};
 
-	strata_register_type(L, INDEX_TYPE, methods, meta, index_close);
+	strata_register_type(L, ENTRY_INDEX_TYPE, methods, meta, index_close);
 	strata_set_functions(L, functions);
 }

@@ -156,10 +156,10 @@ static const char *digest_field(lua_State *L, const char *field)
 	return digest;
 }
 
-/* The Compose in a field of arg 2, whose indexes the job then holds; NULL when absent. */
-static struct strata_assemble *compose_field(lua_State *L, const char *field)
+/* The Assembly in a field of arg 2, whose indexes the job then holds; NULL when absent. */
+static struct strata_assemble *assembly_field(lua_State *L, const char *field)
 {
-	struct strata_assemble *compose = object_field(L, field, ASSEMBLE_TYPE);
+	struct strata_assemble *compose = object_field(L, field, ASSEMBLY_TYPE);
 	int top = lua_gettop(L);
 
 	if (compose == NULL)
@@ -208,9 +208,9 @@ static void check_options(lua_State *L, struct task_options *o)
 		luaL_error(L, "offset and size must not be negative");
 	o->file = file_field(L, "file");
 	o->to = file_field(L, "to");
-	o->compose = compose_field(L, "compose");
-	o->apply = apply_field(L, "target");
-	o->index = object_field(L, "index", INDEX_TYPE);
+	o->compose = assembly_field(L, "assembly");
+	o->apply = apply_field(L, "apply");
+	o->index = object_field(L, "index", ENTRY_INDEX_TYPE);
 	if (o->index != NULL && (o->index->closed || o->index->index.busy))
 		luaL_error(L, "the layer is closed, or in use by a save that has not ended");
 }
@@ -273,11 +273,11 @@ static int add_task(lua_State *L, enum strata_task_kind kind)
 	    (kind == STRATA_TASK_HASH || kind == STRATA_TASK_RECODE || kind == STRATA_TASK_COPY))
 		luaL_error(L, "field 'file' is missing");
 	if (options.apply == NULL && kind == STRATA_TASK_APPLY)
-		luaL_error(L, "field 'target' is missing");
+		luaL_error(L, "field 'apply' is missing");
 	if (options.to == NULL && kind >= STRATA_TASK_WRITE && kind <= STRATA_TASK_BYTES)
 		luaL_error(L, "field 'to' is missing");
 	if (options.compose == NULL && kind == STRATA_TASK_ASSEMBLE)
-		luaL_error(L, "field 'compose' is missing");
+		luaL_error(L, "field 'assembly' is missing");
 	if (options.bytes == NULL && kind == STRATA_TASK_BYTES)
 		luaL_error(L, "field 'bytes' is missing");
 	task = strata_job_add(o->job, kind, options.label ? options.label : "task", &err);
@@ -332,8 +332,8 @@ static int job_copy(lua_State *L)
 	return add_task(L, STRATA_TASK_COPY);
 }
 
-/* job:compose{label, compose, to, compression, level, temp_dir}; takes what is in the Compose */
-static int job_compose(lua_State *L)
+/* job:assemble{label, assembly, to, compression, level, temp_dir}; takes what is in the Assembly */
+static int job_assemble(lua_State *L)
 {
 	return add_task(L, STRATA_TASK_ASSEMBLE);
 }
@@ -344,14 +344,14 @@ static int job_bytes(lua_State *L)
 	return add_task(L, STRATA_TASK_BYTES);
 }
 
-/* job:apply{label, target}: the layers that have been added to the target, in order */
+/* job:apply{label, apply}: the layers that have been added to the Apply, in order */
 static int job_apply(lua_State *L)
 {
 	return add_task(L, STRATA_TASK_APPLY);
 }
 
-/* job:spool{label, index, temp_dir, max_bytes, max_ratio, max_zstd_window} */
-static int job_spool(lua_State *L)
+/* job:inflate{label, index, temp_dir, max_bytes, max_ratio, max_zstd_window} */
+static int job_inflate(lua_State *L)
 {
 	return add_task(L, STRATA_TASK_INFLATE);
 }
@@ -458,7 +458,7 @@ static void close_abandoned(lua_State *L)
 		struct strata_lua_index *index;
 
 		lua_rawgeti(L, -1, i);
-		index = strata_test_object(L, lua_gettop(L), INDEX_TYPE);
+		index = strata_test_object(L, lua_gettop(L), ENTRY_INDEX_TYPE);
 		if (index != NULL && index->abandoned)
 			strata_close_index(index);
 		lua_pop(L, 1);
@@ -485,7 +485,7 @@ void strata_lua_register_job(lua_State *L)
 	                                   {"recode", job_recode},
 	                                   {"copy", job_copy},
 	                                   {"bytes", job_bytes},
-	                                   {"compose", job_compose},
+	                                   {"assemble", job_assemble},
 	                                   {"start", job_start},
 	                                   {"wait", job_wait},
 	                                   {"cancel", job_cancel},
@@ -494,7 +494,7 @@ void strata_lua_register_job(lua_State *L)
 	                                   {"task", job_task},
 	                                   {"close", job_close},
 	                                   {"apply", job_apply},
-	                                   {"spool", job_spool},
+	                                   {"inflate", job_inflate},
 	                                   {NULL, NULL}};
 	static const luaL_Reg functions[] = {{"job", job_new}, {NULL, NULL}};
 

@@ -10,21 +10,21 @@
 #include "lua/binding.h"
 
 #define FILE_TYPE "strata.File"
-#define INDEX_TYPE "strata.Index"
+#define ENTRY_INDEX_TYPE "strata.EntryIndex"
 #define ENTRY_TYPE "strata.Entry"
-#define ASSEMBLE_TYPE \
-	"strata.Compose" /* a struct strata_assemble; its user value lists its indexes */
-#define APPLY_TYPE "strata.Target"
-#define HOST_TREE_TYPE "strata.Disk"
+#define ASSEMBLY_TYPE \
+	"strata.Assembly" /* a struct strata_assemble; its user value lists its indexes */
+#define APPLY_TYPE "strata.Apply"
+#define HOST_TREE_TYPE "strata.HostTree"
 
 /* strata.File holds a struct strata_file *, NULL when closed. */
 struct strata_file *strata_check_file(lua_State *L, int arg);
 
-/* strata.Disk holds a struct strata_host_tree *, NULL when closed. */
+/* strata.HostTree holds a struct strata_host_tree *, NULL when closed. */
 struct strata_host_tree *strata_check_host_tree(lua_State *L, int arg);
 
 /* The number (from 0) at arg of an entry of it. */
-uint32_t strata_check_host_tree_number(lua_State *L, int arg, const struct strata_host_tree *disk);
+uint32_t strata_check_host_tree_number(lua_State *L, int arg, const struct strata_host_tree *tree);
 
 /*
  * The name of a compression as its number; throws when it is unknown. NULL is
@@ -35,7 +35,7 @@ enum strata_compression strata_check_compression(lua_State *L, const char *name)
 /* file:send(target) -> true | nil, message, code; in stdio.c */
 int strata_lua_file_send(lua_State *L);
 
-/* strata.Index is a struct strata_index; its user value keeps nothing else. */
+/* strata.EntryIndex is a struct strata_index; its user value keeps nothing else. */
 struct strata_lua_index {
 	struct strata_index index;
 	uint64_t max_read; /* bytes that reading an entry gives without being told how many */

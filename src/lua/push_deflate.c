@@ -1,17 +1,17 @@
 /*
- * strata.Deflate: gzip and zstd, pushed, the other way.
+ * strata.PushDeflate: gzip and zstd, pushed, the other way.
  *
  *   ---@param compression "gzip"|"zstd"
  *   ---@param level? integer
- *   ---@return strata.Deflate?
- *   function core.deflate(compression, level) end
+ *   ---@return strata.PushDeflate?
+ *   function core.push_deflate(compression, level) end
  */
 #include <stdbool.h>
 
 #include "core/codec/codec.h"
 #include "lua/objects.h"
 
-#define DEFLATE_TYPE "strata.Deflate"
+#define DEFLATE_TYPE "strata.PushDeflate"
 #define STEP ((size_t)64 << 10)
 
 struct lua_deflate {
@@ -102,7 +102,7 @@ void strata_lua_register_push_deflate(lua_State *L)
 	                                   {"finish", deflate_finish},
 	                                   {"close", deflate_close},
 	                                   {NULL, NULL}};
-	static const luaL_Reg functions[] = {{"deflate", deflate_new}, {NULL, NULL}};
+	static const luaL_Reg functions[] = {{"push_deflate", deflate_new}, {NULL, NULL}};
 
 	strata_register_type(L, DEFLATE_TYPE, methods, NULL, deflate_close);
 	strata_set_functions(L, functions);

@@ -1,14 +1,14 @@
 /*
- * strata.Digest: the digest of what is pushed.
+ * strata.PushDigest: the digest of what is pushed.
  *
  *   ---@param algorithm? "sha256"|"sha512"  default sha256
- *   ---@return strata.Digest?
- *   function core.digest(algorithm) end
+ *   ---@return strata.PushDigest?
+ *   function core.push_digest(algorithm) end
  */
 #include "core/base/digest.h"
 #include "lua/objects.h"
 
-#define DIGEST_TYPE "strata.Digest"
+#define DIGEST_TYPE "strata.PushDigest"
 
 static int digest_new(lua_State *L)
 {
@@ -72,7 +72,7 @@ void strata_lua_register_push_digest(lua_State *L)
 	                                   {"final", digest_final},
 	                                   {"close", digest_close},
 	                                   {NULL, NULL}};
-	static const luaL_Reg functions[] = {{"digest", digest_new}, {NULL, NULL}};
+	static const luaL_Reg functions[] = {{"push_digest", digest_new}, {NULL, NULL}};
 
 	strata_register_type(L, DIGEST_TYPE, methods, NULL, digest_close);
 	strata_set_functions(L, functions);

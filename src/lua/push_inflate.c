@@ -1,11 +1,11 @@
 /*
- * strata.Inflate: gzip and zstd, pushed.
+ * strata.PushInflate: gzip and zstd, pushed.
  *
  *   ---@param compression "gzip"|"zstd"
  *   ---@param limits? {max_bytes?: integer, max_ratio?: integer, max_zstd_window?: integer,
  *   ---                max_members?: integer}
- *   ---@return strata.Inflate?
- *   function core.inflate(compression, limits) end
+ *   ---@return strata.PushInflate?
+ *   function core.push_inflate(compression, limits) end
  *
  * All that was fed is to be read before more is fed.
  */
@@ -13,7 +13,7 @@
 #include "lua/limits.h"
 #include "lua/objects.h"
 
-#define INFLATE_TYPE "strata.Inflate"
+#define INFLATE_TYPE "strata.PushInflate"
 
 struct lua_inflate {
 	struct strata_inflater *inflater; /* NULL when closed */
@@ -127,7 +127,7 @@ void strata_lua_register_push_inflate(lua_State *L)
 	                                   {"close", inflate_close},
 	                                   {NULL, NULL}};
 	static const luaL_Reg functions[] = {
-	        {"inflate", inflate_new}, {"sniff", module_sniff}, {NULL, NULL}};
+	        {"push_inflate", inflate_new}, {"sniff", module_sniff}, {NULL, NULL}};
 
 	strata_register_type(L, INFLATE_TYPE, methods, NULL, inflate_close);
 	strata_set_functions(L, functions);

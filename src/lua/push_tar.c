@@ -1,10 +1,10 @@
 /*
- * strata.TarParser: a tar, pushed.
+ * strata.PushTar: a tar, pushed.
  *
  *   ---@param options? {data?: boolean, max_entries?: integer ...}  data false: payloads are
  *   ---  passed over; the limits are those of limits.h
- *   ---@return strata.TarParser?
- *   function core.tar_parser(options) end
+ *   ---@return strata.PushTar?
+ *   function core.push_tar(options) end
  *
  * All that was fed is to be taken, until next() has nothing, before more is fed.
  */
@@ -12,7 +12,7 @@
 #include "lua/entry_fields.h"
 #include "lua/limits.h"
 
-#define PARSER_TYPE "strata.TarParser"
+#define PARSER_TYPE "strata.PushTar"
 
 struct lua_parser {
 	struct strata_tar_parser *parser; /* NULL when closed */
@@ -202,7 +202,7 @@ void strata_lua_register_push_tar(lua_State *L)
 	                                   {"finish", parser_finish},
 	                                   {"close", parser_close},
 	                                   {NULL, NULL}};
-	static const luaL_Reg functions[] = {{"tar_parser", parser_new}, {NULL, NULL}};
+	static const luaL_Reg functions[] = {{"push_tar", parser_new}, {NULL, NULL}};
 
 	strata_register_type(L, PARSER_TYPE, methods, NULL, parser_close);
 	strata_set_functions(L, functions);

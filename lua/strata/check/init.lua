@@ -104,7 +104,7 @@ local function index_of(state, opts)
   local ok, message, code = layer.settle({ state }, opts)
   if not ok then return nil, message, code end
   local now = layer.current(state)
-  local index = core.index(now.file, now.offset, now.size, now.compression)
+  local index = core.entry_index(now.file, now.offset, now.size, now.compression)
   ok, message, code = index:scan()
   if not ok then return nil, message, code end
   return index, now
@@ -151,7 +151,7 @@ local function add_archive(made, state, opts)
   local store = state.source and state.source.store
   if not store or store.dir or opts.second_reader == false or not tar.has_second_reader() then return true end
   local size = store.file:size()
-  local index = core.index(store.file, 0, size, "none")
+  local index = core.entry_index(store.file, 0, size, "none")
   local ok, message, code = index:scan()
   if ok then
     local explained = tar.noted_in(report.new():at("archive"), index) -- documents.check has told them
@@ -199,7 +199,7 @@ function check.tar(path, opts)
   blob.compression, message, code = file:sniff(0, blob.size)
   local ok = blob.compression
   if ok == "gzip" or ok == "zstd" or ok == "none" then
-    local index = core.index(file, 0, blob.size, ok)
+    local index = core.entry_index(file, 0, blob.size, ok)
     ok, message, code = index:scan()
     if ok then
       ok, message, code = scanned(made, index, blob, opts)

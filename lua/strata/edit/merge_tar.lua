@@ -21,7 +21,7 @@ local function pristine(states)
     indexes[i] = state.index
     if state.index:revision() > 0 then
       local now = layer.current(state)
-      indexes[i] = core.index(now.file, now.offset, now.size, now.compression, state.image.limits.read)
+      indexes[i] = core.entry_index(now.file, now.offset, now.size, now.compression, state.image.limits.read)
       job:scan(limits.add(state.image.limits, {
         label = layer.label(state), index = indexes[i], diff_id = now.diff_id,
       }))
@@ -46,7 +46,7 @@ local function merged(indexes, count, states)
 end
 
 ---@class strata.Composing
----@field compose userdata
+---@field assembly userdata
 ---@field above userdata  the tree of all layers
 ---@field below userdata  the tree of those below the first one to be taken
 ---@field first integer  layer that is taken
@@ -65,19 +65,19 @@ end
 function Composing:header(fields)
   local bytes, message, code = core.write_header(fields)
   if not bytes then return self:check(nil, message, code) end
-  self:check(self.compose:bytes(bytes))
+  self:check(self.assembly:bytes(bytes))
 end
 
 -- Adds an entry of a layer under a path.
 function Composing:entry(from, entry, path, linkpath)
   if not self.sources[from] then
-    local source, message, code = self.compose:source(self.indexes[from])
+    local source, message, code = self.assembly:source(self.indexes[from])
     if not source then return self:check(nil, message, code) end
     self.sources[from] = source
   end
   local name = entry.type == "dir" and path ~= "." and path .. "/" or path
   local keep = entry.path == path and (not self.whole or entry.name == name)
-  self:check(self.compose:add(self.sources[from], entry.index, not keep and name or nil, linkpath))
+  self:check(self.assembly:add(self.sources[from], entry.index, not keep and name or nil, linkpath))
 end
 
 -- Another name of a file that stands before it in the tar, or below it.
@@ -223,7 +223,7 @@ function composing.write(states, first, last, opts)
   local indexes, message, code = pristine(upto)
   if not indexes then return nil, message, code end
   local self = setmetatable({
-    compose = core.compose(), first = first, whole = opts.whole, indexes = indexes, sources = {}, written = {},
+    assembly = core.assemble(), first = first, whole = opts.whole, indexes = indexes, sources = {}, written = {},
   }, Composing)
   self.above, message, code = merged(indexes, last, states)
   if not self.above then return nil, message, code end
@@ -231,9 +231,9 @@ function composing.write(states, first, last, opts)
   if not self.below then return nil, message, code end
   self:run()
   if self.failure then return nil, self.failure[1], self.failure[2] end
-  local job, entries = core.job(), self.compose:count()
-  job:compose {
-    label = opts.label, compose = self.compose, to = opts.to, compression = opts.compression,
+  local job, entries = core.job(), self.assembly:count()
+  job:assemble {
+    label = opts.label, assembly = self.assembly, to = opts.to, compression = opts.compression,
     level = opts.level,
   }
   add_hashes(self, job, states)

@@ -132,7 +132,7 @@ local function find_bytes(file, secrets)
 end
 
 local function find_paths(state, file, chosen)
-  local index = core.index(file, 0, file:size(), "none")
+  local index = core.entry_index(file, 0, file:size(), "none")
   local ok, message, code = index:scan(limits.add(state.image.limits, {}))
   if not ok then return nil, message, code end
   for entry in index:entries() do

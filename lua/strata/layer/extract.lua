@@ -92,13 +92,13 @@ end
 function extract.run(items, dir, opts, given)
   if #dir > 1 then dir = dir:match("^(.-)/*$") end
   if dir == "" then dir = "/" end
-  local target, message, code = core.target(dir, target_options(opts, given))
+  local target, message, code = core.apply(dir, target_options(opts, given))
   if not target then return nil, message, code end
   local ok
   ok, message, code = add_layers(target, items)
   local job = core.job()
   if ok then
-    job:apply { label = "extracting to " .. core.quote(dir), target = target }
+    job:apply { label = "extracting to " .. core.quote(dir), apply = target }
     ok, message, code = work.run(job, opts, "extracting")
   end
   job:close()

@@ -70,7 +70,7 @@ end
 ---@return string? code
 function members.index(file, path, given)
   local size = file:size()
-  local index = core.index(file, 0, size, "none")
+  local index = core.entry_index(file, 0, size, "none")
   local ok, message, code = index:scan(limits.add(given, {}))
   if not ok then
     index:close()

@@ -42,7 +42,7 @@ end
 -- Whether a first block is a tar's; nil, message, code for want of memory. One of zeros is: a layer can be empty.
 local function is_tar(head)
   if #head < members.HEAD then return false end
-  local parser, message, code = core.tar_parser()
+  local parser, message, code = core.push_tar()
   if not parser then return nil, message, code end
   local event
   parser:feed(head)

@@ -82,7 +82,7 @@ end
 -- The entries of a layer; one of no bytes has none.
 local function index_of(self, one)
   if one then return one.copy or one.index end
-  local index = core.index(self.map, 0, 0, "none")
+  local index = core.entry_index(self.map, 0, 0, "none")
   index:scan()
   return index
 end

@@ -21,14 +21,14 @@ function hasher.new(compression, stated, given)
   local self = setmetatable({ compression = compression }, Hasher)
   local _, algorithm = core.digest_valid(stated or "")
   local message, code
-  self.stored, message, code = core.digest(algorithm)
+  self.stored, message, code = core.push_digest(algorithm)
   if not self.stored then return nil, message, code end
   -- One digest is both of what is plain and named by its SHA-256.
   if not compression or (compression == "none" and algorithm ~= "sha512") then return self end
-  self.plain, message, code = core.digest()
+  self.plain, message, code = core.push_digest()
   if not self.plain then return nil, message, code end
   if compression == "none" then return self end
-  self.inflate, message, code = core.inflate(compression, limits.add(given, {}))
+  self.inflate, message, code = core.push_inflate(compression, limits.add(given, {}))
   if not self.inflate then return nil, message, code end
   return self
 end

@@ -489,7 +489,7 @@ function image.new(opts)
   }
   self.recoded = self.raw and (opts.compression or "keep") ~= "keep"
   local message, code
-  self.parser, message, code = core.tar_parser(limits.add(given, {}))
+  self.parser, message, code = core.push_tar(limits.add(given, {}))
   if not self.parser then return nil, message, code end
   self.map, message, code = core.temp_file(opts.temp_dir)
   if not self.map then return nil, message, code end

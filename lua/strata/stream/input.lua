@@ -66,7 +66,7 @@ local function start(self)
   end
   if self.compression == "none" then return true end
   local message, code
-  self.inflate, message, code = core.inflate(self.compression, limits.add(self.limits, {}))
+  self.inflate, message, code = core.push_inflate(self.compression, limits.add(self.limits, {}))
   if not self.inflate then return nil, message, code end
   return true
 end

@@ -62,7 +62,7 @@ end
 ---@return string? code
 function Layer:scan(digest, diff_id)
   self.digest = digest
-  self.index = core.index(self.spool.file, 0, self.spool.size, self.compression, nil, digest)
+  self.index = core.entry_index(self.spool.file, 0, self.spool.size, self.compression, nil, digest)
   local job = core.job()
   job:scan(limited(self, { index = self.index }))
   local done, message, code = run(self, job, "reading")

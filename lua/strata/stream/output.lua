@@ -64,7 +64,7 @@ end
 local function encoder(self)
   if self.compression == "none" or self.deflate then return self.deflate or true end
   local message, code
-  self.deflate, message, code = core.deflate(self.compression, self.level)
+  self.deflate, message, code = core.push_deflate(self.compression, self.level)
   return self.deflate, message, code
 end
 

@@ -127,7 +127,7 @@ function tar.new(opts)
   options.check("strata.stream.tar", "StreamTarOptions", opts, 2)
   opts = opts or {}
   local given = limits.resolve(opts.limits, nil, 3)
-  local parser, message = core.tar_parser(limits.add(given, { data = opts.data }))
+  local parser, message = core.push_tar(limits.add(given, { data = opts.data }))
   if not parser then error(message, 2) end
   return new { parser = parser, input = input.new(opts.compression, given) }
 end

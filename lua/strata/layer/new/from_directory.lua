@@ -33,7 +33,7 @@ end
 -- Reads directory by directory. A list that is not complete is of no use.
 local function read_all(self, map)
   local handle = self.handle
-  local count, message, code = handle:read(0)
+  local count, message, code = handle:list(0)
   local i = 1
   while count and i <= count do
     local entry = handle:get(i)
@@ -42,7 +42,7 @@ local function read_all(self, map)
     elseif has_whiteout_name(entry.path) then
       return problem(self, entry.path, "would be a whiteout")
     elseif entry.type == "dir" then
-      count, message, code = handle:read(i)
+      count, message, code = handle:list(i)
     end
     i = i + 1
   end
@@ -58,7 +58,7 @@ end
 ---@return string? message
 ---@return string? code
 function disk.read(path, map, opts)
-  local handle, message, code = core.open_disk(path, opts.limits.entries)
+  local handle, message, code = core.host_tree(path, opts.limits.entries)
   if not handle then return nil, message, code end
   local self = { path = path, handle = handle }
   self.count, message, code = read_all(self, map)

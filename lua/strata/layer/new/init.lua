@@ -160,7 +160,7 @@ end
 -- Reads it all: digests, entries, and that a tree can be made of them.
 local function verify(blob, spec)
   local job = core.job()
-  local index = core.index(blob.file, blob.offset, blob.size, blob.compression, spec.limits.read)
+  local index = core.entry_index(blob.file, blob.offset, blob.size, blob.compression, spec.limits.read)
   local function task(more)
     more.label = spec.tar
     return limits.add(spec.limits, more)

@@ -38,7 +38,7 @@ local PIECE = 65536
 ---@field offset? integer
 
 ---@class strata.LayerTar
----@field compose userdata
+---@field assembly userdata
 ---@field scratch userdata
 ---@field offset integer  in scratch
 ---@field waiting string[]
@@ -54,7 +54,7 @@ LayerTar.__index = LayerTar
 function layer_tar.new(temp_dir)
   local scratch, message, code = core.temp_file(temp_dir)
   if not scratch then return nil, message, code end
-  return setmetatable({ compose = core.compose(), scratch = scratch, offset = 0, waiting = {}, waiting_size = 0,
+  return setmetatable({ assembly = core.assemble(), scratch = scratch, offset = 0, waiting = {}, waiting_size = 0,
                         temp_dir = temp_dir }, LayerTar)
 end
 
@@ -89,7 +89,7 @@ function LayerTar:flush()
 end
 
 function LayerTar:bytes(text)
-  self:check(self.compose:range(self.scratch, self.offset + self.waiting_size, #text))
+  self:check(self.assembly:range(self.scratch, self.offset + self.waiting_size, #text))
   self.waiting[#self.waiting + 1] = text
   self.waiting_size = self.waiting_size + #text
   if self.waiting_size >= PIECE then self:flush() end
@@ -115,9 +115,9 @@ function LayerTar:add(entry)
   else
     self:bytes(header)
     if entry.disk then
-      self:check(self.compose:disk(entry.disk, entry.number))
+      self:check(self.assembly:host_file(entry.disk, entry.number))
     else
-      self:check(self.compose:range(entry.file, entry.offset, size))
+      self:check(self.assembly:range(entry.file, entry.offset, size))
       if size % 512 > 0 then self:bytes(padding(size)) end
     end
   end
@@ -144,8 +144,8 @@ function LayerTar:finish(opts)
   local to, message, code = core.temp_file(self.temp_dir)
   if not to then return nil, message, code end
   local compression, job = opts.compression or "none", core.job()
-  job:compose {
-    label = opts.label or "new layer", compose = self.compose, to = to, compression = compression,
+  job:assemble {
+    label = opts.label or "new layer", assembly = self.assembly, to = to, compression = compression,
     level = opts.level,
   }
   local ok
