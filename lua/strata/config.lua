@@ -5,10 +5,10 @@
 -- What is read is a copy. An edit changes its own span of the text and nothing
 -- else, and none at all when the document says the same already.
 
+local config_schema = require "strata.document.config_schema"
 local core = require "strata.core"
 local json = require "strata.util.json"
 local object = require "strata.util.object"
-local schema = require "strata.document.config_schema"
 
 local config = {}
 
@@ -69,7 +69,7 @@ end
 local function empty_at(doc, pointer)
   local kind = doc:type(pointer)
   if kind == "array" or kind == "object" then return kind end
-  return schema.empty(pointer)
+  return config_schema.empty(pointer)
 end
 
 -- Whether a value and the decoded one at pointer mean the same.
@@ -100,10 +100,10 @@ end
 
 -- Sets or deletes what stands at pointer. Misuse throws, at `level` from here.
 local function assign(state, pointer, value, level)
-  local doc, problem = state.doc, schema.protected(pointer)
+  local doc, problem = state.doc, config_schema.protected(pointer)
   if not problem and value == nil then return edited(state, pointer, doc:remove(pointer)) end
   local text
-  if not problem then value, problem = schema.accept(pointer, value) end
+  if not problem then value, problem = config_schema.accept(pointer, value) end
   if not problem then
     text, problem = json.try_encode(value, function(path) return empty_at(doc, pointer .. path) end)
   end
@@ -440,7 +440,7 @@ function config.new(text, options)
   options = options or {}
   local doc, message, code = core.json(text, options.limits)
   if not doc then return nil, "config: " .. message, code end
-  local problem, why = schema.problem(doc)
+  local problem, why = config_schema.problem(doc)
   if problem then return nil, "config " .. problem, why end
   return new { doc = doc, changed = options.changed }
 end

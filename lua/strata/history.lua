@@ -5,10 +5,10 @@
 -- are left without a row, or rows without a layer.
 
 local config = require "strata.config"
+local config_schema = require "strata.document.config_schema"
 local core = require "strata.core"
 local json = require "strata.util.json"
 local object = require "strata.util.object"
-local schema = require "strata.document.config_schema"
 
 local history = {}
 
@@ -85,7 +85,7 @@ end
 local function field_problem(key, value)
   if value == nil then return nil end
   if key == "created" then
-    return not schema.is_time(value) and "must be a time like 2006-01-02T15:04:05Z" or nil
+    return not config_schema.is_time(value) and "must be a time like 2006-01-02T15:04:05Z" or nil
   elseif key == "empty_layer" then
     return type(value) ~= "boolean" and "must be a boolean" or nil
   elseif key == "created_by" or key == "author" or key == "comment" then

@@ -3,25 +3,25 @@
 -- Everything here happens in memory; the file it came from is only read, and
 -- nothing is written until save.
 
-local assemble = require "strata.dialect.new_layout"
 local config = require "strata.config"
 local core = require "strata.core"
 local digests = require "strata.util.digests"
+local edit_methods = require "strata.edit.methods"
 local extract = require "strata.layer.extract"
 local history = require "strata.history"
 local json = require "strata.util.json"
 local layer = require "strata.layer"
 local limits = require "strata.util.limits"
-local links = require "strata.layer.stranded_links"
+local needless_whiteouts = require "strata.layer.needless_whiteouts"
+local new_layout = require "strata.dialect.new_layout"
 local object = require "strata.util.object"
-local operations = require "strata.edit.methods"
 local options = require "strata.util.options"
-local product = require "strata.save.image"
-local rendition = require "strata.save.layer"
+local reference = require "strata.document.reference"
+local run_job = require("strata.util.job").run
 local save = require "strata.save"
-local tags = require "strata.document.reference"
-local whiteout = require "strata.layer.needless_whiteouts"
-local work = require "strata.util.job"
+local save_image = require "strata.save.image"
+local save_layer = require "strata.save.layer"
+local stranded_links = require "strata.layer.stranded_links"
 
 local image = {}
 
@@ -104,9 +104,9 @@ local function filter(state, chosen, fn)
     one.index:unmark() -- an earlier filter may have thrown
   end
   if mark(state, chosen, fn) == 0 then return true end
-  local stranded = links.find_stranded(indexes)
+  local stranded = stranded_links.find(indexes)
   if stranded then return sticky(state, nil, stranded, "EINVAL") end
-  whiteout.mark_needless(indexes)
+  needless_whiteouts.mark(indexes)
   for _, index in ipairs(indexes) do index:drop_marked() end
   return true
 end
@@ -295,7 +295,7 @@ function methods:verify(opts)
   local job = core.job()
   ok, message, code = add_hashes(state, job, true)
   if ok then
-    ok, message, code = work.run(job, opts, "hashing")
+    ok, message, code = run_job(job, opts, "hashing")
   end
   job:close()
   if not ok then return nil, message, code end
@@ -378,8 +378,8 @@ end
 ---@return strata.Image self
 function methods:tag(ref)
   local state = state_of(self)
-  local full = tags.complete(ref)
-  if not tags.find(state.tags, full) then
+  local full = reference.complete(ref)
+  if not reference.find(state.tags, full) then
     state.tags[#state.tags + 1] = full
     state.structure_edited = true
   end
@@ -391,7 +391,7 @@ end
 ---@return strata.Image self
 function methods:untag(ref)
   local state = state_of(self)
-  local i = tags.find(state.tags, tags.complete(ref))
+  local i = reference.find(state.tags, reference.complete(ref))
   if i then
     table.remove(state.tags, i)
     state.structure_edited = true
@@ -409,7 +409,7 @@ local function operand(self)
   }
 end
 
-for name, method in pairs(operations.of(operand)) do methods[name] = method end
+for name, method in pairs(edit_methods.of(operand)) do methods[name] = method end
 
 -- What save needs of an image.
 local function request_of(state)
@@ -474,14 +474,14 @@ local function manifest_digest(state)
   if state.source and not state.manifest then return nil end
   local ok, message = settle(state, { exact = true })
   if not ok then error(message, 0) end
-  local renditions
-  renditions, message = rendition.make(states_of(state.layers), {
+  local stored
+  stored, message = save_layer.make(states_of(state.layers), {
     digests = true, sha256 = state.source ~= nil and state.source.kind == "docker" and "added" or false,
   })
-  if not renditions then error(message, 0) end
-  local made = product.with(state, renditions)
+  if not stored then error(message, 0) end
+  local made = save_image.with(state, stored)
   local text
-  text, message = assemble.manifest(made, state.manifest == nil and "oci" or nil)
+  text, message = new_layout.manifest(made, state.manifest == nil and "oci" or nil)
   if not text then error(message, 0) end
   return digests.of(text, made.manifest_digest)
 end
@@ -515,7 +515,7 @@ local function set_tags(state, value)
   for i, ref in ipairs(value) do
     local known = false
     for _, opened in ipairs(state.opened_tags) do known = known or opened == ref end
-    list[i] = known and ref or tags.complete(ref)
+    list[i] = known and ref or reference.complete(ref)
   end
   state.tags = list
   state.structure_edited = true

@@ -5,14 +5,14 @@
 -- a key that cancels it, which it looks at while it works.
 
 local core = require "strata.core"
-local glob = require "strata.tree.glob"
+local glob = require "strata.util.glob"
+local job = require "strata.util.job"
 local json = require "strata.util.json"
+local layer_listing = require "strata.tree.layer_listing"
 local layer_of = require "strata.layer"
-local layer_tree = require "strata.tree.layer_listing"
 local options = require "strata.util.options"
 local policy = require "strata.policy"
 local strata = require "strata"
-local work = require "strata.util.job"
 
 local jobs = {}
 
@@ -190,7 +190,7 @@ local function tree_of(args)
   local one, layers = kept[1], img.layers
   if not layers[args.layer] then return nil, ("there is no layer %s"):format(tostring(args.layer)), "ENOENT" end
   if not one.tree or one.tree.number ~= args.layer then
-    one.tree = layer_tree.of(layers, args.layer, tick)
+    one.tree = layer_listing.of(layers, args.layer, tick)
   end
   return one.tree
 end
@@ -428,19 +428,19 @@ local ARGUMENTS = {
 ---@return string? message
 ---@return string? code
 function jobs.run(name, args, control)
-  local job = name ~= "run" and jobs[name]
-  if not job then return nil, "there is no job " .. tostring(name), "EINVAL" end
+  local run = name ~= "run" and jobs[name]
+  if not run then return nil, "there is no job " .. tostring(name), "EINVAL" end
   if type(args) ~= "table" or type(args.path) ~= "string" then return nil, name .. ": path is missing", "EINVAL" end
   count, poll = 0, control and poller(control)
-  local before, threads = work.on_wait(poll), work.set_threads(control and control.threads)
+  local before, threads = job.on_wait(poll), job.set_threads(control and control.threads)
   local ok, result, message, code = pcall(function()
     options.check(name, ARGUMENTS[name], args, 0)
     options.check(name, "JobControl", control, 0)
     if poll then poll() end
-    return job(args)
+    return run(args)
   end)
-  work.on_wait(before)
-  work.set_threads(threads)
+  job.on_wait(before)
+  job.set_threads(threads)
   poll = nil
   if ok then return result, message, code end
   if type(result) == "table" then return nil, result.message, result.code end

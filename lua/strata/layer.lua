@@ -3,10 +3,10 @@
 local core = require "strata.core"
 local extract = require "strata.layer.extract"
 local limits = require "strata.util.limits"
-local media = require "strata.document.media_types"
+local media_types = require "strata.document.media_types"
 local object = require "strata.util.object"
 local options = require "strata.util.options"
-local work = require "strata.util.job"
+local run_job = require("strata.util.job").run
 
 local layer = {}
 
@@ -72,7 +72,7 @@ function layer.load(states, opts)
       state.index = nil -- unless it is scanned to its end; a later try starts anew
     end
   end
-  local ok, message, code = work.run(job, opts, "scanning")
+  local ok, message, code = run_job(job, opts, "scanning")
   for i, item in ipairs(ok and todo or {}) do
     local state = item.state
     state.index, state.loaded = item.index, true
@@ -221,7 +221,7 @@ function layer.settle(states, opts)
     end
   end
   if #todo == 0 then return true end
-  local ok, message, code = work.run(job, opts, "rewriting")
+  local ok, message, code = run_job(job, opts, "rewriting")
   if ok then
     for i, item in ipairs(todo) do
       local done = job:task(i)
@@ -243,7 +243,7 @@ local function digest_of(state)
   if now.missing then return nil end
   local job = core.job()
   job:hash { label = label(state), file = now.file, offset = now.offset, size = now.size }
-  local ok, message = work.run(job)
+  local ok, message = run_job(job)
   if not ok then error(message, 0) end
   state.digest = job:task(1).digest
   job:close()
@@ -401,9 +401,10 @@ local fields = {
   end,
   media_type = function(state)
     if is_edited(state) and state.media_type then
-      return media.changed_layer(state.media_type, media.family(state.media_type), layer.current(state).compression)
+      local family = media_types.family(state.media_type)
+      return media_types.changed_layer(state.media_type, family, layer.current(state).compression)
     end
-    return state.media_type or media.layer("docker", state.blob.compression) or "application/octet-stream"
+    return state.media_type or media_types.layer("docker", state.blob.compression) or "application/octet-stream"
   end,
   compression = function(state)
     return is_pending(state) and state.blob.compression or layer.current(state).compression

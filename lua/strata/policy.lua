@@ -1,7 +1,7 @@
 --- Rules that an image has to keep before it is let in somewhere.
 
 local core = require "strata.core"
-local glob = require "strata.tree.glob"
+local glob = require "strata.util.glob"
 local json = require "strata.util.json"
 
 local policy = {}

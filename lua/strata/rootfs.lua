@@ -4,13 +4,13 @@
 -- are then.
 
 local core = require "strata.core"
-local glob = require "strata.tree.glob"
+local merge = require "strata.tree.merge"
 local object = require "strata.util.object"
 local options = require "strata.util.options"
-local provenance = require "strata.tree.path_history"
-local root_entry = require "strata.tree.entry"
-local root_file = require "strata.tree.file"
-local union = require "strata.tree.merge"
+local path_history = require "strata.tree.path_history"
+local tree_entry = require "strata.tree.entry"
+local tree_file = require "strata.tree.file"
+local tree_glob = require "strata.tree.glob"
 
 local rootfs = {}
 
@@ -22,7 +22,7 @@ local new, state_of, is
 -- The tree as the layers are now.
 local function tree_of(state)
   if state.tree and state.tree:current() then return state.tree end
-  local tree, message, code = union.of(state.layers)
+  local tree, message, code = merge.of(state.layers)
   if not tree then return nil, message, code end
   state.tree = tree
   return tree
@@ -64,7 +64,7 @@ function methods:stat(path)
   local state = state_of(self)
   local node, tree, code = find(state, path, true)
   if not node then return nil, tree, code end
-  return root_entry.new(tree, node, state.layers)
+  return tree_entry.new(tree, node, state.layers)
 end
 
 --- The same, but of a symlink at the end itself.
@@ -77,7 +77,7 @@ function methods:lstat(path)
   local state = state_of(self)
   local node, tree, code = find(state, path, false)
   if not node then return nil, tree, code end
-  return root_entry.new(tree, node, state.layers)
+  return tree_entry.new(tree, node, state.layers)
 end
 
 --- Whether there is something at a path; a symlink to nothing is not.
@@ -121,7 +121,7 @@ function methods:open(path)
     return nil, ("%s: %s"):format(core.quote(path), why),
       kind == "dir" and "EISDIR" or kind == "hardlink" and "ENOENT" or "EINVAL"
   end
-  return root_file.new((tree:source(node)), path)
+  return tree_file.new((tree:source(node)), path)
 end
 
 --- The content of a file.
@@ -134,7 +134,7 @@ function methods:read(path, max)
   check_path(path, "read")
   local file, message, code = self:open(path)
   if not file then return nil, message, code end
-  return root_file.content(file, max)
+  return tree_file.content(file, max)
 end
 
 --- The names in a directory, in the order of their bytes.
@@ -164,8 +164,8 @@ function methods:walk(path)
   if not top then error(tree, 2) end
   local node = top
   return function()
-    node = node and union.after(tree, node, top)
-    return node and root_entry.new(tree, node, state.layers) or nil
+    node = node and merge.after(tree, node, top)
+    return node and tree_entry.new(tree, node, state.layers) or nil
   end
 end
 
@@ -179,7 +179,7 @@ function methods:glob(pattern)
   check_path(pattern, "glob")
   local tree, message, code = tree_of(state_of(self))
   if not tree then return nil, message, code end
-  return glob.paths(tree, pattern)
+  return tree_glob.paths(tree, pattern)
 end
 
 --- What each layer has done to a path, the base first.
@@ -189,7 +189,7 @@ end
 ---@return string? code
 function methods:history(path)
   check_path(path, "history")
-  return provenance.of(state_of(self).layers, path)
+  return path_history.of(state_of(self).layers, path)
 end
 
 --- The tree, for people.

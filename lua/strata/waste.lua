@@ -2,7 +2,7 @@
 -- replaced, deleted or hid, and those that they only gave other metadata.
 
 local layer = require "strata.layer"
-local union = require "strata.tree.merge"
+local merge = require "strata.tree.merge"
 
 local waste = {}
 
@@ -16,7 +16,7 @@ local function find_visible(tree, count)
       local entry, from = tree:source(node)
       visible[from][entry.index] = true
     end
-    node = union.after(tree, node, 0)
+    node = merge.after(tree, node, 0)
   end
   return visible
 end
@@ -27,7 +27,7 @@ end
 ---@return string? message
 ---@return string? code
 function waste.of(layers)
-  local tree, message, code = union.of(layers)
+  local tree, message, code = merge.of(layers)
   if not tree then return nil, message, code end
   local visible = find_visible(tree, #layers)
   local result = { total = 0, layers = {} }

@@ -1,5 +1,5 @@
 local cjson = require "cjson"
-local docker_legacy = require "strata.dialect.docker.write_legacy"
+local write_legacy = require "strata.dialect.docker.write_legacy"
 local gojson = require "strata.dialect.docker_v1.gojson"
 local shell = require "spec.support.shell"
 local strata = require "strata"
@@ -196,7 +196,7 @@ describe("save with format = 'docker-legacy'", function()
 		}
 		for expected, fields in pairs(wrong) do
 			local config = cjson.encode({ architecture = "amd64", os = "linux", config = fields })
-			local members, message, code = docker_legacy.members({ { config_text = config, tags = {}, layers = { {} } } })
+			local members, message, code = write_legacy.members({ { config_text = config, tags = {}, layers = { {} } } })
 			assert.is_nil(members)
 			assert.equal("config: " .. expected, message)
 			assert.equal("EFORMAT", code)
@@ -235,7 +235,7 @@ describe("docker_legacy.members", function()
 	end
 
 	it("shares the layers of several images", function()
-		local members = assert(docker_legacy.members({ image("one:1", "a", "b", "c"), image("two:1", "a", "b", "d") }))
+		local members = assert(write_legacy.members({ image("one:1", "a", "b", "c"), image("two:1", "a", "b", "d") }))
 		assert.equal(4, #find(members, "/layer%.tar$"))
 		assert.equal(2, #find(members, "^%x+%.json$"))
 		local manifest = cjson.decode(find(members, "^manifest%.json$")[1].bytes)
@@ -246,7 +246,7 @@ describe("docker_legacy.members", function()
 	end)
 
 	it("links to the layer of another image when only the directory differs", function()
-		local members = assert(docker_legacy.members({ image("one:1", "a", "b"), image("two:1", "a", "b", "c") }))
+		local members = assert(write_legacy.members({ image("one:1", "a", "b"), image("two:1", "a", "b", "c") }))
 		local manifest = cjson.decode(find(members, "^manifest%.json$")[1].bytes)
 		local linked = find(members, "^" .. manifest[2].Layers[2]:gsub("%W", "%%%0") .. "$")[1]
 		assert.equal("symlink", linked.type)
@@ -256,7 +256,7 @@ describe("docker_legacy.members", function()
 	it("lists an image that is given twice once, with all of its tags", function()
 		local first, second = image("one:1", "a"), image("one:1", "a")
 		second.tags = { "one:1", "two" }
-		local members = assert(docker_legacy.members({ first, second }))
+		local members = assert(write_legacy.members({ first, second }))
 		local manifest = cjson.decode(find(members, "^manifest%.json$")[1].bytes)
 		assert.equal(1, #manifest)
 		assert.same({ "one:1", "two:latest" }, manifest[1].RepoTags)

@@ -5,7 +5,7 @@ local core = require "strata.core"
 local docker_archive = require "spec.support.docker_archive"
 local jobs = require "strata.jobs"
 local strata = require "strata"
-local work = require "strata.util.job"
+local job = require "strata.util.job"
 
 local specify = archive.specify(it, pending)
 
@@ -273,6 +273,6 @@ describe("a job", function()
 			end
 		end
 		gives_up({ path = path, to = to, edit = { module = "spec.slow" } }, deadline)
-		assert.is_nil(work.on_wait(nil))
+		assert.is_nil(job.on_wait(nil))
 	end)
 end)

@@ -2,9 +2,9 @@
 -- writes the first kind and reads both.
 
 local core = require "strata.core"
-local docker_legacy = require "strata.dialect.docker.write_legacy"
+local write_legacy = require "strata.dialect.docker.write_legacy"
 local strata = require "strata"
-local tarball = require "strata.dialect.new_archive"
+local new_archive = require "strata.dialect.new_archive"
 local docker = require "spec.support.docker"
 local peers = require "spec.support.peers"
 local podman = require "spec.support.podman"
@@ -224,7 +224,7 @@ describe("an image saved with format = 'docker-legacy'", function()
 			images[i] = { config_text = img.config:text(), tags = img.tags, layers = layers }
 		end
 		local path = dir:file("both.tar")
-		write(path, assert(tarball.segments(assert(docker_legacy.members(images)))))
+		write(path, assert(new_archive.segments(assert(write_legacy.members(images)))))
 		local again = saved_by_engine(path, dir, "twice:1", "app:1")
 		assert.same(tarlist.names(again), tarlist.names(path))
 		for _, built in ipairs({ twice(), sample.app() }) do

@@ -9,7 +9,7 @@ local push = require "spec.support.push"
 local scenarios = require "spec.support.scenarios"
 local shell = require "spec.support.shell"
 local strata = require "strata"
-local work = require "strata.util.job"
+local set_threads = require("strata.util.job").set_threads
 
 require "strata.archive"
 
@@ -254,7 +254,7 @@ function states.steps(faults, dir, out, threads)
 	local env = dofile(dir .. "/env.lua")
 	env.out = out
 	local own = setmetatable({ dir = out }, { __index = env }) -- where one scenario writes to, too
-	work.set_threads(threads)
+	set_threads(threads)
 	collectgarbage("setpause", 110) -- up to 100 it never pauses, which takes ten times as long
 	collectgarbage("setstepmul", 400)
 	local at = 0

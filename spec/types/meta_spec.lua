@@ -3,7 +3,7 @@
 
 local conform = require "spec.support.conform"
 local exports = require "spec.support.exports"
-local layer_source = require "strata.layer.new"
+local new_layer = require "strata.layer.new"
 local limits = require "strata.util.limits"
 local luacats = require "doc.luacats"
 local mapping = require "strata.layer.new.mapping"
@@ -204,14 +204,14 @@ describe("what is exported and what lua/strata/meta declares", function()
 	end)
 
 	it("are the same fields", function()
-		local schema = require("strata.document.config_schema")
+		local config_schema = require("strata.document.config_schema")
 		local history = require("strata.history")
 		local others = {
 			["strata.Config"] = {},
 			["strata.HistoryRow"] = {},
 			["strata.Platform"] = {},
 		}
-		for pointer in pairs(exports.upvalue(schema.empty, "KINDS")) do
+		for pointer in pairs(exports.upvalue(config_schema.empty, "KINDS")) do
 			local key = pointer:match("^/config/(%u%w*)$") or pointer:match("^/([%l%.]+)$")
 			others["strata.Config"][key or pointer] = not pointer:find("^/config/.*/") or nil
 		end
@@ -248,12 +248,12 @@ describe("what is exported and what lua/strata/meta declares", function()
 	it("are the same options of new layers", function()
 		local function options_of(...)
 			local set = keys_of(...)
-			for _, kind in ipairs(exports.upvalue(layer_source.check, "KINDS")) do
+			for _, kind in ipairs(exports.upvalue(new_layer.check, "KINDS")) do
 				set[kind] = true
 			end
 			return set
 		end
-		local common = exports.upvalue(layer_source.check, "COMMON")
+		local common = exports.upvalue(new_layer.check, "COMMON")
 		assert.same(
 			sorted(options_of(common, mapping.OPTIONS, { lower = true, content = true })),
 			sorted(luacats.fields(classes, "strata.LayerOptions"))

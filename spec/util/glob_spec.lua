@@ -1,6 +1,6 @@
 --- Patterns of paths.
 
-local glob = require "strata.tree.glob"
+local glob = require "strata.util.glob"
 
 describe("a matcher of patterns", function()
 	local function matches(pattern, path)

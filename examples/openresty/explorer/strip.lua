@@ -1,7 +1,7 @@
 --- Taking paths out of an image while it passes, without keeping it anywhere.
 
 local core = require "strata.core"
-local glob = require "strata.tree.glob"
+local glob = require "strata.util.glob"
 local reply = require "explorer.reply"
 local service = require "explorer.service"
 local stream = require "strata.stream"

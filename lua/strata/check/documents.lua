@@ -7,8 +7,8 @@ local core = require "strata.core"
 local digests = require "strata.util.digests"
 local json = require "strata.util.json"
 local layer = require "strata.layer"
-local media = require "strata.document.media_types"
-local oci = require "strata.dialect.oci.catalog"
+local media_types = require "strata.document.media_types"
+local oci_catalog = require "strata.dialect.oci.catalog"
 
 local documents = {}
 
@@ -60,20 +60,20 @@ end
 local function referenced(source, limits)
   local used, catalog = {}, source.catalog
   if source.store.has and source.store:has("index.json") and not catalog then
-    catalog = oci.catalog(source.store, limits)
+    catalog = oci_catalog.of(source.store, limits)
   end
   local function use(descriptor)
     if type(descriptor) == "table" and type(descriptor.digest) == "string" then used[descriptor.digest] = true end
   end
   for digest, index in pairs(catalog and catalog.indexes or {}) do
     used[digest] = true
-    for _, descriptor in ipairs(oci.layers { layers = index.document.manifests }) do use(descriptor) end
+    for _, descriptor in ipairs(oci_catalog.layers { layers = index.document.manifests }) do use(descriptor) end
   end
   for _, manifest in ipairs(catalog and catalog.manifests or {}) do
     local document = manifest.document or {}
     use(document.config)
     use(document.subject)
-    for _, descriptor in ipairs(oci.layers(document)) do use(descriptor) end
+    for _, descriptor in ipairs(oci_catalog.layers(document)) do use(descriptor) end
   end
   for _, item in ipairs(source.items or {}) do
     for _, list in pairs(item) do
@@ -173,11 +173,11 @@ end
 function documents.media_types(made, states)
   for i, one in ipairs(states) do
     local stated = one.media_type
-    if stated and media.kind(stated) == "layer" and not one.blob.missing
-      and media.stated_compression(stated) ~= one.blob.compression then
+    if stated and media_types.kind(stated) == "layer" and not one.blob.missing
+      and media_types.stated_compression(stated) ~= one.blob.compression then
       made:add("warning", "media-type", ("layer %d is said to be %s, and its compression is %s"):format(i, stated,
         one.blob.compression))
-    elseif stated and media.kind(stated) ~= "layer" then
+    elseif stated and media_types.kind(stated) ~= "layer" then
       made:add("warning", "media-type", ("layer %d has the media type %s, which is none of a layer"):format(i,
         core.quote(stated)))
     end

@@ -12,8 +12,8 @@ local layer = require "strata.layer"
 local limits = require "strata.util.limits"
 local options = require "strata.util.options"
 local report = require "strata.check.report"
+local run_job = require("strata.util.job").run
 local tar = require "strata.check.tar"
-local work = require "strata.util.job"
 
 local check = {}
 
@@ -44,7 +44,7 @@ local function plain_of(blob, opts)
     compression = blob.compression, to = plain, as = "none",
   }))
   local ok
-  ok, message, code = work.run(job)
+  ok, message, code = run_job(job)
   job:close()
   if not ok then
     plain:close()

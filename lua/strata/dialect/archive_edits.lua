@@ -5,7 +5,7 @@
 
 local core = require "strata.core"
 
-local edits = {}
+local archive_edits = {}
 
 ---@class strata.MemberEdit
 ---@field drop? boolean
@@ -23,7 +23,7 @@ local edits = {}
 local Edits = {}
 Edits.__index = Edits
 
-function edits.new(members)
+function archive_edits.new(members)
   return setmetatable({ members = members, by_position = {}, added = {}, verify = {}, names = {} },
     Edits)
 end
@@ -153,4 +153,4 @@ function Edits:segments(written)
   return segments
 end
 
-return edits
+return archive_edits

@@ -3,7 +3,7 @@
 local core = require "strata.core"
 local json = require "strata.util.json"
 local platform = require "strata.document.platform"
-local tags = require "strata.document.reference"
+local reference = require "strata.document.reference"
 
 local choose = {}
 
@@ -46,7 +46,7 @@ end
 local function by_ref(list, ref)
   local found, wanted = {}, digest_of(ref)
   for _, one in ipairs(list) do
-    if tags.find(one.tags, ref) then found[#found + 1] = one end
+    if reference.find(one.tags, ref) then found[#found + 1] = one end
   end
   if #found > 0 or not wanted then return found end
   for _, one in ipairs(list) do

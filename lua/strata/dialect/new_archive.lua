@@ -2,7 +2,7 @@
 
 local core = require "strata.core"
 
-local tarball = {}
+local new_archive = {}
 
 local TYPEFLAGS = { file = "0", symlink = "2", dir = "5" }
 local MODES = { file = 420, symlink = 511, dir = 493 } -- 0644, 0777, 0755
@@ -32,7 +32,7 @@ end
 ---@return strata.Segment[]?
 ---@return string? message
 ---@return string? code
-function tarball.segments(members)
+function new_archive.segments(members)
   local segments = {}
   local function put(bytes)
     if bytes ~= "" then segments[#segments + 1] = { bytes = bytes } end
@@ -58,4 +58,4 @@ function tarball.segments(members)
   return segments
 end
 
-return tarball
+return new_archive

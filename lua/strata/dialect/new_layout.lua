@@ -7,22 +7,22 @@ local core = require "strata.core"
 local digests = require "strata.util.digests"
 local json = require "strata.util.json"
 local manifest = require "strata.document.manifest"
-local media = require "strata.document.media_types"
-local tags = require "strata.document.reference"
+local media_types = require "strata.document.media_types"
+local reference = require "strata.document.reference"
 
-local assemble = {}
+local new_layout = {}
 
 local NAME = "io.containerd.image.name"
 local REF_NAME = "org.opencontainers.image.ref.name"
 
-assemble.LAYOUT = '{"imageLayoutVersion":"1.0.0"}'
+new_layout.LAYOUT = '{"imageLayoutVersion":"1.0.0"}'
 
 --- One image, ready to be written.
----@class strata.Product
+---@class strata.ImageToWrite
 ---@field config_text string
 ---@field config_digest string  as the manifest names it
 ---@field sha256 boolean?  nothing is named by another digest
----@field renditions strata.Rendition[]
+---@field layers strata.StoredLayer[]
 ---@field origins integer  how many layers it was opened with
 ---@field tags string[]
 ---@field platform {os: string, architecture: string, variant: string?}
@@ -34,25 +34,25 @@ local function part_of(one)
   return { file = one.file, offset = one.offset, size = one.size, digest = one.digest, label = one.label }
 end
 
-assemble.part_of = part_of
+new_layout.part_of = part_of
 
 --- The text of an image's manifest in one family of media types.
----@param product strata.Product
+---@param image strata.ImageToWrite
 ---@param family "oci"|"docker"
 ---@return string? text
 ---@return string? message
 ---@return string? code
-function assemble.manifest(product, family)
-  if product.manifest_text then return manifest.edit(product.manifest_text, product, family) end
-  return manifest.new(product, family)
+function new_layout.manifest(image, family)
+  if image.manifest_text then return manifest.edit(image.manifest_text, image, family) end
+  return manifest.new(image, family)
 end
 
 local function names_of(ref)
   if not ref then return nil end
-  local _, tag = tags.split(ref)
+  local _, tag = reference.split(ref)
   local is_digest = ref:find("@", 1, true)
   -- A name that is only a tag came from a layout that has no more.
-  return { [NAME] = tag and not is_digest and tags.full(ref) or nil, [REF_NAME] = not is_digest and tag or ref }
+  return { [NAME] = tag and not is_digest and reference.full(ref) or nil, [REF_NAME] = not is_digest and tag or ref }
 end
 
 -- The descriptor that led to the image before, with its annotations and unknown keys.
@@ -79,11 +79,12 @@ end
 ---@param refs string[]
 ---@param like? {text: string?, platform: table?, new_platform: table?, family: string?}  text: of the one before
 ---@return string[]
-function assemble.descriptors(digest, size, refs, like)
+function new_layout.descriptors(digest, size, refs, like)
   local list = {}
   like = like or {}
   for i = 1, math.max(#refs, 1) do
-    local new = { mediaType = media.convert(media.OCI_MANIFEST, like.family or "oci"), digest = digest, size = size }
+    local media_type = media_types.convert(media_types.OCI_MANIFEST, like.family or "oci")
+    local new = { mediaType = media_type, digest = digest, size = size }
     if like.text then
       local doc = descriptor_like(like.text, new, names_of(refs[i]))
       if like.new_platform then manifest.set_platform(doc, "", like.new_platform) end
@@ -100,12 +101,12 @@ function assemble.descriptors(digest, size, refs, like)
 end
 
 --- What a layout of these images consists of.
----@param products strata.Product[]
+---@param images strata.ImageToWrite[]
 ---@param family "oci"|"docker"
 ---@return {blobs: table[], descriptors: string[]}?
 ---@return string? message
 ---@return string? code
-function assemble.layout(products, family)
+function new_layout.layout(images, family)
   local blobs, seen, list = {}, {}, {}
   local function put(digest, content)
     if seen[digest] then return end
@@ -113,18 +114,18 @@ function assemble.layout(products, family)
     content.digest, content.name, content.type = digest, digests.path(digest), "file"
     blobs[#blobs + 1] = content
   end
-  for _, product in ipairs(products) do
-    local text, message, code = assemble.manifest(product, family)
+  for _, image in ipairs(images) do
+    local text, message, code = new_layout.manifest(image, family)
     if not text then return nil, message, code end
-    local digest = digests.of(text, product.manifest_digest)
+    local digest = digests.of(text, image.manifest_digest)
     put(digest, { bytes = text })
-    put(product.config_digest, { bytes = product.config_text })
-    for _, one in ipairs(product.renditions) do
+    put(image.config_digest, { bytes = image.config_text })
+    for _, one in ipairs(image.layers) do
       if not one.missing then put(one.digest, { part = part_of(one) }) end
     end
-    local like = { text = product.descriptor_text, platform = product.platform,
-                   new_platform = product.new_platform, family = family }
-    for _, descriptor in ipairs(assemble.descriptors(digest, #text, product.tags, like)) do
+    local like = { text = image.descriptor_text, platform = image.platform,
+                   new_platform = image.new_platform, family = family }
+    for _, descriptor in ipairs(new_layout.descriptors(digest, #text, image.tags, like)) do
       list[#list + 1] = descriptor
     end
   end
@@ -133,33 +134,33 @@ end
 
 --- The text of an index.json.
 ---@param list string[]  texts of descriptors
-function assemble.index(list)
+function new_layout.index(list)
   return ('{"manifests":[%s],"mediaType":%s,"schemaVersion":2}'):format(table.concat(list, ","),
-    core.json_quote(media.OCI_INDEX))
+    core.json_quote(media_types.OCI_INDEX))
 end
 
 --- The text of a manifest.json.
----@param products strata.Product[]
-function assemble.docker_manifest(products)
+---@param images strata.ImageToWrite[]
+function new_layout.docker_manifest(images)
   local items = {}
-  for i, product in ipairs(products) do
+  for i, image in ipairs(images) do
     local names = {}
-    for n, one in ipairs(product.renditions) do names[n] = digests.path(one.digest) end
-    items[i] = { Config = digests.path(product.config_digest), Layers = json.array(names),
-                 RepoTags = json.array((tags.for_docker(product.tags))) }
+    for n, one in ipairs(image.layers) do names[n] = digests.path(one.digest) end
+    items[i] = { Config = digests.path(image.config_digest), Layers = json.array(names),
+                 RepoTags = json.array((reference.for_docker(image.tags))) }
   end
   return json.encode(items)
 end
 
 --- The members of an archive: the control files first, so that one who reads a
 -- stream knows what comes.
----@param layout table  of assemble.layout
+---@param layout table  of new_layout.layout
 ---@param docker_manifest string?  text of manifest.json
 ---@return strata.TarMember[]
-function assemble.members(layout, docker_manifest)
+function new_layout.members(layout, docker_manifest)
   local members = {
-    { name = "index.json", type = "file", bytes = assemble.index(layout.descriptors) },
-    { name = "oci-layout", type = "file", bytes = assemble.LAYOUT },
+    { name = "index.json", type = "file", bytes = new_layout.index(layout.descriptors) },
+    { name = "oci-layout", type = "file", bytes = new_layout.LAYOUT },
   }
   if docker_manifest then
     table.insert(members, 2, { name = "manifest.json", type = "file", bytes = docker_manifest })
@@ -181,4 +182,4 @@ function assemble.members(layout, docker_manifest)
   return members
 end
 
-return assemble
+return new_layout

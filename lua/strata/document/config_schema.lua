@@ -4,7 +4,7 @@
 local core = require "strata.core"
 local json = require "strata.util.json"
 
-local schema = {}
+local config_schema = {}
 
 local KINDS = {
   ["/architecture"] = "string",
@@ -40,7 +40,7 @@ local EMPTY = {
 --- What an empty table at a place of the document stands for, if that is known.
 ---@param pointer string
 ---@return "array"|"object"|nil
-function schema.empty(pointer)
+function config_schema.empty(pointer)
   local kind = KINDS[pointer]
   if kind then return EMPTY[kind] end
   local parent = pointer:match("^(.*)/[^/]*$")
@@ -51,7 +51,7 @@ end
 --- Whether text is a date and time as RFC 3339 writes it.
 ---@param text any
 ---@return boolean
-function schema.is_time(text)
+function config_schema.is_time(text)
   if type(text) ~= "string" then return false end
   local zone = text:match("^%d%d%d%d%-%d%d%-%d%dT%d%d:%d%d:%d%d(.*)$")
   zone = zone and (zone:match("^%.%d+(.*)$") or zone)
@@ -76,7 +76,7 @@ function check.boolean(value)
 end
 
 function check.time(value)
-  return not schema.is_time(value) and "must be a time like 2006-01-02T15:04:05Z" or nil
+  return not config_schema.is_time(value) and "must be a time like 2006-01-02T15:04:05Z" or nil
 end
 
 function check.object(value)
@@ -122,7 +122,7 @@ end
 ---@param value any  not nil
 ---@return any value  nil when it cannot stand there
 ---@return string? problem
-function schema.accept(pointer, value)
+function config_schema.accept(pointer, value)
   local kind = KINDS[pointer]
   if value == json.null then
     return value
@@ -142,7 +142,7 @@ end
 --- Why a place of the document cannot be assigned, nil when it can.
 ---@param pointer string
 ---@return string?
-function schema.protected(pointer)
+function config_schema.protected(pointer)
   if pointer == "" then return "the document cannot be replaced as a whole" end
   local first = pointer:match("^/([^/]*)")
   if first == "rootfs" or first == "diff_ids" then
@@ -184,7 +184,7 @@ end
 ---@param doc strata.JSON
 ---@return string? problem
 ---@return string? code
-function schema.problem(doc)
+function config_schema.problem(doc)
   if doc:type("") ~= "object" then return "is no JSON object", "EFORMAT" end
   local kind = doc:type("/config")
   if kind ~= nil and kind ~= "null" and kind ~= "object" then
@@ -199,4 +199,4 @@ function schema.problem(doc)
   return problem, problem and (code or "EFORMAT")
 end
 
-return schema
+return config_schema

@@ -3,7 +3,7 @@
 local core = require "strata.core"
 local digests = require "strata.util.digests"
 local json = require "strata.util.json"
-local media = require "strata.document.media_types"
+local media_types = require "strata.document.media_types"
 
 local manifest = {}
 
@@ -74,11 +74,11 @@ local function edit_layer(doc, pointer, one, family)
     point(doc, pointer, digest, one.size)
     drop_annotations(doc, pointer)
     if doc:type(pointer .. "/urls") then doc:remove(pointer .. "/urls") end
-    if media.is_foreign(stated) then stated = nil end -- the URLs lead to other bytes
+    if media_types.is_foreign(stated) then stated = nil end -- the URLs lead to other bytes
   end
   -- A media type that lies about the compression is somebody else's, unless the bytes are new.
-  if digest ~= before or media.family(stated) ~= family then
-    local wanted = media.changed_layer(stated, family, one.compression)
+  if digest ~= before or media_types.family(stated) ~= family then
+    local wanted = media_types.changed_layer(stated, family, one.compression)
     if wanted ~= doc:get(pointer .. "/mediaType") then
       doc:set(pointer .. "/mediaType", core.json_quote(wanted))
     end
@@ -86,7 +86,7 @@ local function edit_layer(doc, pointer, one, family)
 end
 
 local function descriptor(one, family)
-  return { mediaType = media.layer(family, one.compression, false), digest = one.digest, size = one.size }
+  return { mediaType = media_types.layer(family, one.compression, false), digest = one.digest, size = one.size }
 end
 
 -- The text for a layer that the manifest does not have: one of another image says more than
@@ -101,14 +101,14 @@ end
 local function set_media_type(doc, pointer, family)
   local stated = doc:get(pointer)
   if type(stated) ~= "string" then return end
-  local wanted = media.convert(stated, family)
+  local wanted = media_types.convert(stated, family)
   if wanted ~= stated then doc:set(pointer, core.json_quote(wanted)) end
 end
 
 --- The manifest's text with the image as it is now. Whatever is not concerned
 -- keeps its bytes.
 ---@param text string
----@param image {config_text: string, config_digest: string, sha256: boolean?, renditions: strata.Rendition[],
+---@param image {config_text: string, config_digest: string, sha256: boolean?, layers: strata.StoredLayer[],
 ---  origins: integer}
 ---@param family? "oci"|"docker"  to convert to; default: what it is
 ---@return string? text
@@ -117,13 +117,13 @@ end
 function manifest.edit(text, image, family)
   local doc, message, code = core.json(text)
   if not doc then return nil, message, code end
-  family = family or media.family(doc:get("/mediaType") or doc:get("/config/mediaType"))
+  family = family or media_types.family(doc:get("/mediaType") or doc:get("/config/mediaType"))
   set_media_type(doc, "/mediaType", family)
   set_media_type(doc, "/config/mediaType", family)
   local config_digest = image.sha256 and image.config_digest or digests.of(image.config_text, doc:get("/config/digest"))
   point(doc, "/config", config_digest, #image.config_text)
   local present, texts = {}, {}
-  for _, one in ipairs(image.renditions) do
+  for _, one in ipairs(image.layers) do
     if one.origin then
       present[one.origin] = true
       texts[one.origin] = doc:raw("/layers/" .. (one.origin - 1))
@@ -132,8 +132,8 @@ function manifest.edit(text, image, family)
   for i = image.origins, 1, -1 do
     if not present[i] then doc:remove("/layers/" .. (i - 1)) end
   end
-  if #image.renditions > 0 and doc:type("/layers") ~= "array" then doc:set("/layers", "[]") end
-  for i, one in ipairs(image.renditions) do
+  if #image.layers > 0 and doc:type("/layers") ~= "array" then doc:set("/layers", "[]") end
+  for i, one in ipairs(image.layers) do
     local pointer = "/layers/" .. (i - 1)
     if one.origin then
       -- A layer that was moved takes its descriptor along.
@@ -147,17 +147,17 @@ function manifest.edit(text, image, family)
 end
 
 --- A manifest for an image that had none.
----@param image {config_text: string, config_digest: string, renditions: strata.Rendition[]}
+---@param image {config_text: string, config_digest: string, layers: strata.StoredLayer[]}
 ---@param family "oci"|"docker"
 ---@return string text
 function manifest.new(image, family)
   local doc = core.json(json.encode {
-    schemaVersion = 2, mediaType = media.convert(media.OCI_MANIFEST, family),
-    config = { mediaType = media.convert(media.OCI_CONFIG, family),
+    schemaVersion = 2, mediaType = media_types.convert(media_types.OCI_MANIFEST, family),
+    config = { mediaType = media_types.convert(media_types.OCI_CONFIG, family),
                digest = image.config_digest, size = #image.config_text },
     layers = json.array {},
   })
-  for _, one in ipairs(image.renditions) do doc:set("/layers/-", descriptor_text(one, family)) end
+  for _, one in ipairs(image.layers) do doc:set("/layers/-", descriptor_text(one, family)) end
   return (doc:text())
 end
 

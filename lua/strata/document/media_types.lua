@@ -4,17 +4,17 @@
 -- is in its first bytes. Source: image-spec media-types.md, distribution
 -- manifest-v2-2.md.
 
-local media = {}
+local media_types = {}
 
 local OCI = "application/vnd.oci.image."
 local DOCKER = "application/vnd.docker."
 
-media.OCI_INDEX = OCI .. "index.v1+json"
-media.OCI_MANIFEST = OCI .. "manifest.v1+json"
-media.OCI_CONFIG = OCI .. "config.v1+json"
-media.DOCKER_LIST = DOCKER .. "distribution.manifest.list.v2+json"
-media.DOCKER_MANIFEST = DOCKER .. "distribution.manifest.v2+json"
-media.DOCKER_CONFIG = DOCKER .. "container.image.v1+json"
+media_types.OCI_INDEX = OCI .. "index.v1+json"
+media_types.OCI_MANIFEST = OCI .. "manifest.v1+json"
+media_types.OCI_CONFIG = OCI .. "config.v1+json"
+media_types.DOCKER_LIST = DOCKER .. "distribution.manifest.list.v2+json"
+media_types.DOCKER_MANIFEST = DOCKER .. "distribution.manifest.v2+json"
+media_types.DOCKER_CONFIG = DOCKER .. "container.image.v1+json"
 
 local LAYERS = {
   oci = {
@@ -39,9 +39,9 @@ local FOREIGN = {
 }
 
 local KINDS = {
-  [media.OCI_INDEX] = "index", [media.DOCKER_LIST] = "index",
-  [media.OCI_MANIFEST] = "manifest", [media.DOCKER_MANIFEST] = "manifest",
-  [media.OCI_CONFIG] = "config", [media.DOCKER_CONFIG] = "config",
+  [media_types.OCI_INDEX] = "index", [media_types.DOCKER_LIST] = "index",
+  [media_types.OCI_MANIFEST] = "manifest", [media_types.DOCKER_MANIFEST] = "manifest",
+  [media_types.OCI_CONFIG] = "config", [media_types.DOCKER_CONFIG] = "config",
 }
 local layer_kinds = {}
 for family, types in pairs(LAYERS) do
@@ -60,7 +60,7 @@ end
 --- What a media type stands for.
 ---@param name any
 ---@return "index"|"manifest"|"config"|"layer"|nil
-function media.kind(name)
+function media_types.kind(name)
   return KINDS[name]
 end
 
@@ -69,27 +69,27 @@ end
 ---@param compression string  "none", "gzip", "zstd"
 ---@param foreign? boolean
 ---@return string
-function media.layer(family, compression, foreign)
+function media_types.layer(family, compression, foreign)
   return (foreign and FOREIGN or LAYERS)[family][compression]
 end
 
 --- How a layer is compressed by its type: for blobs that are not there.
 ---@param name any
 ---@return string
-function media.stated_compression(name)
+function media_types.stated_compression(name)
   return layer_kinds[name] and layer_kinds[name].compression or "none"
 end
 
 ---@param name any
 ---@return boolean
-function media.is_foreign(name)
+function media_types.is_foreign(name)
   return layer_kinds[name] ~= nil and layer_kinds[name].foreign
 end
 
 --- Which of the two worlds a type belongs to: a Docker type, or all others.
 ---@param name any
 ---@return "oci"|"docker"
-function media.family(name)
+function media_types.family(name)
   return type(name) == "string" and name:find(DOCKER, 1, true) == 1 and "docker" or "oci"
 end
 
@@ -98,26 +98,26 @@ end
 ---@param family "oci"|"docker"
 ---@param compression string
 ---@return string
-function media.changed_layer(name, family, compression)
+function media_types.changed_layer(name, family, compression)
   local known = layer_kinds[name]
   if name and not known then return name end
-  return media.layer(family, compression, known and known.foreign)
+  return media_types.layer(family, compression, known and known.foreign)
 end
 
 local PAIRS = {
-  { media.OCI_INDEX, media.DOCKER_LIST }, { media.OCI_MANIFEST, media.DOCKER_MANIFEST },
-  { media.OCI_CONFIG, media.DOCKER_CONFIG },
+  { media_types.OCI_INDEX, media_types.DOCKER_LIST }, { media_types.OCI_MANIFEST, media_types.DOCKER_MANIFEST },
+  { media_types.OCI_CONFIG, media_types.DOCKER_CONFIG },
 }
 
 --- The same document type in another family; an unknown one stays.
 ---@param name string
 ---@param family "oci"|"docker"
 ---@return string
-function media.convert(name, family)
+function media_types.convert(name, family)
   for _, pair in ipairs(PAIRS) do
     if name == pair[1] or name == pair[2] then return family == "oci" and pair[1] or pair[2] end
   end
   return name
 end
 
-return media
+return media_types

@@ -1,12 +1,12 @@
 --- Image references: "app:1.4", "registry.example:5000/team/app:2".
 
-local tags = {}
+local reference = {}
 
 --- Splits off the tag; a colon before a slash belongs to a port.
 ---@param ref string
 ---@return string repository
 ---@return string? tag
-function tags.split(ref)
+function reference.split(ref)
   local repository, tag = ref:match("^(.+):([^:/]+)$")
   return repository or ref, tag
 end
@@ -24,9 +24,9 @@ end
 --- The reference with ":latest" when it has no tag.
 ---@param ref any
 ---@return string? full  nil for what is no reference
-function tags.parse(ref)
+function reference.parse(ref)
   if type(ref) ~= "string" or ref == "" or ref:find("[%s%c]") or ref:find("@", 1, true) then return nil end
-  local repository, tag = tags.split(ref)
+  local repository, tag = reference.split(ref)
   if not is_repository(repository) or not (tag or "latest"):find("^[%w_][%w_%.%-]*$") then return nil end
   return repository .. ":" .. (tag or "latest")
 end
@@ -34,8 +34,8 @@ end
 --- The same; throws on nonsense.
 ---@param ref string
 ---@return string
-function tags.complete(ref)
-  local full = tags.parse(ref)
+function reference.complete(ref)
+  local full = reference.parse(ref)
   if not full then error(("bad image reference %q"):format(tostring(ref)), 3) end
   return full
 end
@@ -43,7 +43,7 @@ end
 --- The short name that Docker shows: "docker.io/library/app:1" is "app:1".
 ---@param ref string
 ---@return string
-function tags.familiar(ref)
+function reference.familiar(ref)
   ref = ref:gsub("^index%.docker%.io/", ""):gsub("^docker%.io/", "")
   return (ref:gsub("^library/", ""))
 end
@@ -51,7 +51,7 @@ end
 --- The full name of a short one: "app:1" is "docker.io/library/app:1".
 ---@param ref string
 ---@return string
-function tags.full(ref)
+function reference.full(ref)
   local first = ref:match("^([^/]*)/")
   if first and (first == "localhost" or first:find("[.:]")) then return ref end
   return "docker.io/" .. (first and "" or "library/") .. ref
@@ -61,11 +61,11 @@ end
 ---@param list string[]
 ---@param ref string
 ---@return integer?
-function tags.find(list, ref)
+function reference.find(list, ref)
   for i, tag in ipairs(list) do
     if tag == ref then return i end
-    local one, other = tags.parse(tag), tags.parse(ref)
-    if one and other and tags.familiar(one) == tags.familiar(other) then return i end
+    local one, other = reference.parse(tag), reference.parse(ref)
+    if one and other and reference.familiar(one) == reference.familiar(other) then return i end
   end
   return nil
 end
@@ -74,13 +74,13 @@ end
 ---@param list string[]
 ---@return string[] refs
 ---@return string[] unfit
-function tags.for_docker(list)
+function reference.for_docker(list)
   local refs, unfit = {}, {}
   for _, name in ipairs(list) do
-    local ref = tags.parse(name)
+    local ref = reference.parse(name)
     if ref then refs[#refs + 1] = ref else unfit[#unfit + 1] = name end
   end
   return refs, unfit
 end
 
-return tags
+return reference

@@ -1,9 +1,9 @@
 --- Adding a layer to an image.
 
 local layer = require "strata.layer"
+local layer_list = require "strata.edit.layer_list"
 local limits = require "strata.util.limits"
-local layers = require "strata.edit.layer_list"
-local layer_source = require "strata.layer.new"
+local new_layer = require "strata.layer.new"
 
 local append = {}
 
@@ -28,7 +28,7 @@ local function check(spec, count)
   if spec.layer == nil then
     local copy = {}
     for name, value in pairs(spec) do copy[name == "dir" and "from" or name] = value end
-    return copy, layer_source.check(copy, "append", OWN)
+    return copy, new_layer.check(copy, "append", OWN)
   end
   if not layer.is(spec.layer) then error("append: layer should be a strata.Layer", 0) end
   for name in pairs(spec) do
@@ -78,7 +78,7 @@ local function make(spec, kind, states, at)
     local ok, message, code = below.load()
     if not ok then return nil, message, code end
   end
-  return layer_source.make(spec, kind, below)
+  return new_layer.make(spec, kind, below)
 end
 
 --- Makes a layer and puts it into the image.
@@ -101,7 +101,7 @@ function append.run(image, spec)
     comment = spec.comment or other and other.comment, author = spec.author or other and other.author,
   }
   local ok, message
-  ok, message, code = layers.insert(image, at, made, row)
+  ok, message, code = layer_list.insert(image, at, made, row)
   if not ok then return nil, message, code end
   return true, skipped
 end

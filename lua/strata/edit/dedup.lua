@@ -16,12 +16,12 @@
 -- not tell with attributes of their own.
 
 local core = require "strata.core"
-local fold_apply = require "strata.layer.metadata"
 local layer = require "strata.layer"
 local limits = require "strata.util.limits"
-local work = require "strata.util.job"
+local metadata = require "strata.layer.metadata"
+local run_job = require("strata.util.job").run
 
-local fold = {}
+local dedup = {}
 
 -- A name of an entry in the layers, in one number.
 local STEP = 2 ^ 32
@@ -221,7 +221,7 @@ function Folding:is_plain(file)
   local source = self:entry(file.file)
   for _, one in ipairs(file.names) do
     local entry = self.states[file.layer].index:entry(one.number)
-    if entry.index ~= source.index and not fold_apply.same(entry, source) then return false end
+    if entry.index ~= source.index and not metadata.same(entry, source) then return false end
   end
   return same_file(source, self:entry(file.into))
 end
@@ -253,7 +253,7 @@ function Folding:spool(chosen, opts)
     end
   end
   local ok, message, code = true, nil, nil
-  if count > 0 then ok, message, code = work.run(job, opts, "inflating") end
+  if count > 0 then ok, message, code = run_job(job, opts, "inflating") end
   job:close()
   return ok, message, code
 end
@@ -387,7 +387,7 @@ end
 ---@return integer? bytes  of plain tars that are saved
 ---@return strata.Folded[]|string  folded | message
 ---@return string? code
-function fold.run(image, opts)
+function dedup.run(image, opts)
   opts = opts or {}
   local states = image.states()
   local ok, message, code = layer.load(states, opts)
@@ -406,7 +406,7 @@ function fold.run(image, opts)
     local into = math.floor(file.into / STEP)
     local lower = { states[into].index:entry(file.into % STEP) }
     for _, number in ipairs(self.groups[file.into] or {}) do lower[#lower + 1] = states[into].index:entry(number) end
-    fold_apply.take(lower, states[file.layer].index:entry(file.file % STEP))
+    metadata.take(lower, states[file.layer].index:entry(file.file % STEP))
     for _, one in ipairs(file.names) do
       local entry = states[file.layer].index:entry(one.number)
       local span = entry.data_offset - entry.header_offset + math.ceil(entry.stored / 512) * 512
@@ -418,4 +418,4 @@ function fold.run(image, opts)
   return bytes, list
 end
 
-return fold
+return dedup

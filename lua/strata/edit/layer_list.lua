@@ -1,13 +1,13 @@
 --- Changes to the list of an image's layers. Each keeps history, diff_ids and
 -- config in step, and touches no layer that it need not.
 
-local composing = require "strata.edit.merge_tar"
 local config = require "strata.config"
 local core = require "strata.core"
 local history = require "strata.history"
 local layer = require "strata.layer"
+local merge_tar = require "strata.edit.merge_tar"
 
-local layers = {}
+local layer_list = {}
 
 --- What an operation gets from the image.
 ---@class strata.Operand
@@ -32,19 +32,19 @@ local function prepare(image, opts)
   return states
 end
 
-function layers.take_out(image, i)
+function layer_list.take_out(image, i)
   config.document(image.state.config):remove(diff_id_pointer(i))
   return table.remove(image.state.layers, i)
 end
 
-function layers.put_in(image, i, handle, diff_id)
+function layer_list.put_in(image, i, handle, diff_id)
   local doc, quoted = config.document(image.state.config), core.json_quote(diff_id)
   table.insert(image.state.layers, i, handle)
   if i == #image.state.layers then return doc:set("/rootfs/diff_ids/-", quoted) end
   return doc:insert(diff_id_pointer(i), quoted)
 end
 
-function layers.finish(image)
+function layer_list.finish(image)
   image.state.structure_edited = true
   config.touch(image.state.config)
   image.renumber()
@@ -77,7 +77,7 @@ end
 ---@return boolean? ok
 ---@return string? message
 ---@return string? code
-function layers.squash(image, first, last, opts)
+function layer_list.squash(image, first, last, opts)
   opts = opts or {}
   check_position(image, first, "squash")
   check_position(image, last, "squash")
@@ -90,18 +90,18 @@ function layers.squash(image, first, last, opts)
   to, message, code = core.temp_file()
   if not to then return nil, message, code end
   local made
-  made, message, code = composing.write(states, first, last, {
+  made, message, code = merge_tar.write(states, first, last, {
     to = to, compression = compression, label = ("layers %d to %d"):format(first, last),
     threads = opts.threads, progress = opts.progress,
   })
   if not made then return nil, message, code end
-  for i = last, first, -1 do layers.take_out(image, i) end
-  layers.put_in(image, first, layer.new {
+  for i = last, first, -1 do layer_list.take_out(image, i) end
+  layer_list.put_in(image, first, layer.new {
     blob = { file = made.file, offset = 0, size = made.size, compression = compression },
     diff_id = made.diff_id, digest = made.digest, added = true, made = true, image = image.state.hub,
   }, made.diff_id)
   history.merge(image.state.config, first, last)
-  layers.finish(image)
+  layer_list.finish(image)
   return true
 end
 
@@ -111,7 +111,7 @@ end
 ---@return integer? count
 ---@return string? message
 ---@return string? code
-function layers.count_base(image, base)
+function layer_list.count_base(image, base)
   local ok, message, code = image.settle()
   if not ok then return nil, message, code end
   local states = image.states()
@@ -132,7 +132,7 @@ end
 ---@return {path: string, size: integer, digest: string, diff_id: string, entries: integer}?
 ---@return string? message
 ---@return string? code
-function layers.export(image, path, opts)
+function layer_list.export(image, path, opts)
   opts = opts or {}
   local states, message, code = prepare(image, opts)
   if not states then return nil, message, code end
@@ -140,7 +140,7 @@ function layers.export(image, path, opts)
   to, message, code = core.create_file(path)
   if not to then return nil, message, code end
   local made
-  made, message, code = composing.write(states, 1, #states, {
+  made, message, code = merge_tar.write(states, 1, #states, {
     to = to, whole = true, compression = opts.compression, level = opts.level, label = "export",
     threads = opts.threads, progress = opts.progress,
   })
@@ -213,7 +213,7 @@ end
 ---@return boolean? ok
 ---@return string? message
 ---@return string? code
-function layers.insert(image, at, made, row)
+function layer_list.insert(image, at, made, row)
   made.image, made.position = image.state.hub, at
   local handle = layer.new(made)
   if at <= #image.state.layers then
@@ -232,8 +232,8 @@ function layers.insert(image, at, made, row)
   if not placed then return nil, message, code end
   local doc = config.document(image.state.config)
   if doc:type("/rootfs/diff_ids") ~= "array" then doc:set("/rootfs/diff_ids", "[]") end
-  layers.put_in(image, at, handle, made.diff_id)
-  layers.finish(image)
+  layer_list.put_in(image, at, handle, made.diff_id)
+  layer_list.finish(image)
   return true
 end
 
@@ -262,7 +262,7 @@ end
 ---@return boolean? ok
 ---@return string? message
 ---@return string? code
-function layers.remove(image, which, opts)
+function layer_list.remove(image, which, opts)
   local chosen = choose(image, which)
   if #chosen == 0 then
     return nil, ("no layer was created by %s"):format(core.quote(which)), "ENOENT"
@@ -275,10 +275,10 @@ function layers.remove(image, which, opts)
   local stranded = find_stranded(states, after)
   if stranded then return nil, stranded, "EINVAL" end
   for _, i in ipairs(chosen) do
-    layers.take_out(image, i)
+    layer_list.take_out(image, i)
     history.remove(image.state.config, i)
   end
-  layers.finish(image)
+  layer_list.finish(image)
   return true
 end
 
@@ -290,7 +290,7 @@ end
 ---@return boolean? ok
 ---@return string? message
 ---@return string? code
-function layers.move(image, from, to, opts)
+function layer_list.move(image, from, to, opts)
   check_position(image, from, "move_layer")
   check_position(image, to, "move_layer")
   local states, message, code = prepare(image, opts)
@@ -303,11 +303,11 @@ function layers.move(image, from, to, opts)
   if stranded then return nil, stranded, "EINVAL" end
   local diff_id = layer.current(states[from]).diff_id
   local ok
-  local handle = layers.take_out(image, from)
-  layers.put_in(image, to, handle, diff_id)
+  local handle = layer_list.take_out(image, from)
+  layer_list.put_in(image, to, handle, diff_id)
   ok, message, code = history.move(image.state.config, from, to)
-  layers.finish(image)
+  layer_list.finish(image)
   return ok, message, code
 end
 
-return layers
+return layer_list

@@ -9,10 +9,10 @@ local core = require "strata.core"
 local json = require "strata.util.json"
 local layer = require "strata.layer"
 local limits = require "strata.util.limits"
-local union = require "strata.tree.merge"
-local work = require "strata.util.job"
+local merge = require "strata.tree.merge"
+local run_job = require("strata.util.job").run
 
-local composing = {}
+local merge_tar = {}
 
 -- The indexes of layers as their edits have left them; edits must have been carried out.
 local function pristine(states)
@@ -29,7 +29,7 @@ local function pristine(states)
     end
   end
   local ok, message, code = true, nil, nil
-  if fresh > 0 then ok, message, code = work.run(job) end
+  if fresh > 0 then ok, message, code = run_job(job) end
   job:close()
   if not ok then return nil, message, code end
   return indexes
@@ -123,17 +123,17 @@ function Composing:find_lower_names()
     if inode and from < self.first and not self.written[inode] then
       self.written[inode] = self.above:path(node)
     end
-    node = union.after(self.above, node, 0)
+    node = merge.after(self.above, node, 0)
   end
 end
 
 -- Whether anything of the layers below is left in a directory.
 function Composing:has_survivors(directory)
-  local node = union.after(self.above, directory, directory)
+  local node = merge.after(self.above, directory, directory)
   while node do
     local _, from = self.above:info(node)
     if from < self.first then return true end
-    node = union.after(self.above, node, directory)
+    node = merge.after(self.above, node, directory)
   end
   return false
 end
@@ -217,7 +217,7 @@ end
 ---@return {file: userdata, size: integer, digest: string, diff_id: string, entries: integer}?
 ---@return string? message
 ---@return string? code
-function composing.write(states, first, last, opts)
+function merge_tar.write(states, first, last, opts)
   local upto = {}
   for i = 1, last do upto[i] = states[i] end
   local indexes, message, code = pristine(upto)
@@ -238,11 +238,11 @@ function composing.write(states, first, last, opts)
   }
   add_hashes(self, job, states)
   local ok
-  ok, message, code = work.run(job, opts, "writing")
+  ok, message, code = run_job(job, opts, "writing")
   local done = ok and job:task(1)
   job:close()
   if not ok then return nil, message, code end
   return { file = opts.to, size = done.size, digest = done.digest, diff_id = done.diff_id, entries = entries }
 end
 
-return composing
+return merge_tar

@@ -1,25 +1,25 @@
 --- The methods of an image that work on its list of layers.
 
 local append = require "strata.edit.append"
-local fold = require "strata.edit.dedup"
-local layers = require "strata.edit.layer_list"
+local dedup = require "strata.edit.dedup"
+local layer_list = require "strata.edit.layer_list"
 local options = require "strata.util.options"
 local purge = require "strata.edit.purge"
 local rebase = require "strata.edit.rebase"
 
-local operations = {}
+local edit_methods = {}
 
 --- Makes the methods.
 ---@param operand fun(self: strata.Image): strata.Operand
 ---@return table<string, function>
-function operations.of(operand)
+function edit_methods.of(operand)
   local methods = {}
 
   -- Runs one of strata.layers on the image. A failure sticks: an image that lacks the
   -- edit must not be saved.
   local function operate(self, name, ...)
     local image = operand(self)
-    local result, message, code = layers[name](image, ...)
+    local result, message, code = layer_list[name](image, ...)
     if not result then return image.sticky(nil, message, code) end
     return result == true and self or result
   end
@@ -123,7 +123,7 @@ function operations.of(operand)
   function methods:fold(opts)
     options.check("fold", "FoldOptions", opts, 2)
     local image = operand(self)
-    local bytes, folded, code = fold.run(image, opts)
+    local bytes, folded, code = dedup.run(image, opts)
     if not bytes then return image.sticky(nil, folded, code) end
     if opts and opts.prune and #folded > 0 then
       local ok, message, how = self:prune()
@@ -141,7 +141,7 @@ function operations.of(operand)
   ---@return string? code
   function methods:export(path, opts)
     options.check("export", "ExportOptions", opts, 2)
-    return layers.export(operand(self), path, opts)
+    return layer_list.export(operand(self), path, opts)
   end
 
   --- Removes paths from every layer for good, with whiteouts that are needless then,
@@ -169,4 +169,4 @@ function operations.of(operand)
   return methods
 end
 
-return operations
+return edit_methods

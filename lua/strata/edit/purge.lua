@@ -6,7 +6,7 @@ local history = require "strata.history"
 local json = require "strata.util.json"
 local layer = require "strata.layer"
 local limits = require "strata.util.limits"
-local work = require "strata.util.job"
+local run_job = require("strata.util.job").run
 
 local purge = {}
 
@@ -108,7 +108,7 @@ local function inflate(states, opts)
       compression = now.compression, to = plain[i], as = "none", digest = now.digest, diff_id = now.diff_id,
     }))
   end
-  local ok, message, code = work.run(job, opts, "scanning")
+  local ok, message, code = run_job(job, opts, "scanning")
   job:close()
   if not ok then return nil, message, code end
   return plain

@@ -3,7 +3,7 @@
 local core = require "strata.core"
 local limits = require "strata.util.limits"
 local options = require "strata.util.options"
-local work = require "strata.util.job"
+local run_job = require("strata.util.job").run
 
 local extract = {}
 
@@ -99,7 +99,7 @@ function extract.run(items, dir, opts, given)
   local job = core.job()
   if ok then
     job:apply { label = "extracting to " .. core.quote(dir), apply = target }
-    ok, message, code = work.run(job, opts, "extracting")
+    ok, message, code = run_job(job, opts, "extracting")
   end
   job:close()
   local result = ok and describe(target, dir, opts, #items) or nil

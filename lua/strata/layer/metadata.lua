@@ -1,6 +1,6 @@
 --- Metadata of entries: comparing it, and giving one the metadata of another.
 
-local fold_apply = {}
+local metadata = {}
 
 local FIELDS = { "mode", "uid", "gid", "uname", "gname", "mtime", "mtime_nsec" }
 
@@ -17,7 +17,7 @@ end
 ---@param a strata.Entry
 ---@param b strata.Entry
 ---@return boolean
-function fold_apply.same(a, b)
+function metadata.same(a, b)
   for _, field in ipairs(FIELDS) do
     if a[field] ~= b[field] then return false end
   end
@@ -33,9 +33,9 @@ end
 -- headers unpackers apply to the file.
 ---@param entries strata.Entry[]
 ---@param from strata.Entry
-function fold_apply.take(entries, from)
+function metadata.take(entries, from)
   for _, entry in ipairs(entries) do
-    if not fold_apply.same(entry, from) then
+    if not metadata.same(entry, from) then
       for _, field in ipairs { "mode", "uid", "gid", "uname", "gname" } do entry[field] = from[field] end
       if entry.mtime_nsec ~= from.mtime_nsec or entry.mtime ~= from.mtime then
         entry.mtime = seconds_of(from)
@@ -46,4 +46,4 @@ function fold_apply.take(entries, from)
   end
 end
 
-return fold_apply
+return metadata

@@ -1,6 +1,6 @@
 --- Whiteouts that will hide nothing any more when what they hide is dropped.
 
-local whiteout = {}
+local needless_whiteouts = {}
 
 local function parent_of(path)
   return path:match("^(.*)/[^/]*$")
@@ -75,7 +75,7 @@ end
 -- below them. Those that hide nothing as it is stay as they are.
 ---@param indexes userdata[]  of all layers of the image, base first, scanned
 ---@return integer count  how many
-function whiteout.mark_needless(indexes)
+function needless_whiteouts.mark(indexes)
   local found, hidden = find_whiteouts(indexes)
   if #found == 0 then return 0 end
   local losses, candidates, touched = find_losses(indexes, hidden), {}, {}
@@ -89,4 +89,4 @@ function whiteout.mark_needless(indexes)
   return mark_dead(indexes, touched, candidates)
 end
 
-return whiteout
+return needless_whiteouts

@@ -1,9 +1,9 @@
 --- Layers that belong to no image yet.
 
 local layer = require "strata.layer"
-local links = require "strata.layer.stranded_links"
+local stranded_links = require "strata.layer.stranded_links"
 
-local detached = {}
+local standalone = {}
 
 -- Drops entries. Whiteouts stay that hide nothing here: they may in an image.
 local function filter(state, fn)
@@ -18,7 +18,7 @@ local function filter(state, fn)
     end
   end
   if count == 0 then return true end
-  local stranded = links.find_stranded { index }
+  local stranded = stranded_links.find { index }
   if stranded then return nil, stranded, "EINVAL" end
   index:drop_marked()
   return true
@@ -41,7 +41,7 @@ end
 ---@param state table
 ---@param limits table  complete ones
 ---@return strata.Layer
-function detached.new(state, limits)
+function standalone.new(state, limits)
   state.position = 1
   state.image = {
     detached = true, limits = limits, layers = { state },
@@ -63,4 +63,4 @@ function detached.new(state, limits)
   return state.handle
 end
 
-return detached
+return standalone

@@ -5,7 +5,7 @@
 
 local core = require "strata.core"
 
-local links = {}
+local stranded_links = {}
 
 -- The topmost layer below `upper` that has the path: its number and the entry.
 local function holder(indexes, upper, path)
@@ -18,7 +18,7 @@ end
 --- Finds a link that would be left without its file when marked entries go.
 ---@param indexes userdata[]  of all layers, base first, scanned
 ---@return string? message
-function links.find_stranded(indexes)
+function stranded_links.find(indexes)
   for i, index in ipairs(indexes) do
     if i > 1 then
       for entry in index:entries() do
@@ -35,4 +35,4 @@ function links.find_stranded(indexes)
   return nil
 end
 
-return links
+return stranded_links

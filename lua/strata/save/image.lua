@@ -2,11 +2,11 @@
 
 local digests = require "strata.util.digests"
 local json = require "strata.util.json"
-local media = require "strata.document.media_types"
-local rendition = require "strata.save.layer"
-local tags = require "strata.document.reference"
+local media_types = require "strata.document.media_types"
+local reference = require "strata.document.reference"
+local save_layer = require "strata.save.layer"
 
-local product = {}
+local save_image = {}
 
 local function same_list(a, b)
   return table.concat(a, "\0") == table.concat(b, "\0")
@@ -22,25 +22,25 @@ local function same_platform(a, b)
   return a.os == b.os and a.architecture == b.architecture and a.variant == b.variant
 end
 
---- Makes the product of an image whose edits are carried out.
+--- The image to write of one whose edits are carried out.
 ---@param request strata.SaveRequest
----@param settings table  of rendition.make
----@return strata.Product?
+---@param settings table  of save_layer.make
+---@return strata.ImageToWrite?
 ---@return string? message
 ---@return string? code
-function product.of(request, settings)
+function save_image.of(request, settings)
   local state = request.state
-  local renditions, message, code = rendition.make(request.states, settings)
-  if not renditions then return nil, message, code end
-  return product.with(state, renditions, settings.sha256 == true)
+  local layers, message, code = save_layer.make(request.states, settings)
+  if not layers then return nil, message, code end
+  return save_image.with(state, layers, settings.sha256 == true)
 end
 
---- The product with renditions that are known.
+--- The image to write when it is known how its layers are going to be stored.
 ---@param state table  of the image
----@param renditions strata.Rendition[]
+---@param layers strata.StoredLayer[]
 ---@param sha256? boolean  nothing is named by another digest
----@return strata.Product
-function product.with(state, renditions, sha256)
+---@return strata.ImageToWrite
+function save_image.with(state, layers, sha256)
   local changed = not same_list(state.tags, state.opened_tags)
   local platform = platform_of(state.config)
   local before = platform_of(json.decode(state.opened_config, state.limits.json) or {})
@@ -49,7 +49,7 @@ function product.with(state, renditions, sha256)
   return {
     config_text = text, config_digest = digests.of(text, not sha256 and came.config_digest or nil),
     manifest_digest = not sha256 and came.digest or nil, sha256 = sha256,
-    renditions = renditions, origins = state.origins or 0,
+    layers = layers, origins = state.origins or 0,
     tags = state.tags, new_tags = changed and state.tags or nil, platform = platform,
     new_platform = not same_platform(platform, before) and platform or nil,
     manifest_text = came.text, descriptor_text = state.descriptor_text,
@@ -58,7 +58,7 @@ function product.with(state, renditions, sha256)
 end
 
 --- True when all images come from one and the same store, and can go back into it.
-function product.is_one_store(requests)
+function save_image.is_one_store(requests)
   local first = requests[1].state.source
   if not first or (first.kind ~= "oci" and #requests > 1) then return false end
   for _, request in ipairs(requests) do
@@ -72,9 +72,9 @@ end
 ---@return boolean? ok
 ---@return string? message
 ---@return string? code
-function product.check(products, format)
-  for _, one in ipairs(products) do
-    for _, r in ipairs(one.renditions) do
+function save_image.check(images, format)
+  for _, one in ipairs(images) do
+    for _, r in ipairs(one.layers) do
       if r.missing and (format == "docker" or format == "docker-legacy") then
         return nil, ("%s: its blob is not there, and an archive for docker load needs it"):format(r.label), "ENOENT"
       end
@@ -84,15 +84,15 @@ function product.check(products, format)
 end
 
 --- The images for the writer of the old archives: plain layers.
-function product.plain(products)
+function save_image.plain(images)
   local list = {}
-  for i, one in ipairs(products) do
-    local layers = {}
-    for n, r in ipairs(one.renditions) do
-      layers[n] = { diff_id = r.diff_id, part = { file = r.file, offset = r.offset, size = r.size,
+  for i, one in ipairs(images) do
+    local plain_layers = {}
+    for n, r in ipairs(one.layers) do
+      plain_layers[n] = { diff_id = r.diff_id, part = { file = r.file, offset = r.offset, size = r.size,
                                                   digest = r.diff_id, label = r.label } }
     end
-    list[i] = { config_text = one.config_text, tags = (tags.for_docker(one.tags)), layers = layers }
+    list[i] = { config_text = one.config_text, tags = (reference.for_docker(one.tags)), layers = plain_layers }
   end
   return list
 end
@@ -103,17 +103,17 @@ end
 
 --- What a format cannot hold of the images, a line each.
 ---@return string[]
-function product.lost(products, format, native)
+function save_image.lost(images, format, native)
   local list = {}
-  for _, one in ipairs(products) do
-    for _, r in ipairs(one.renditions) do
-      if media.is_foreign(r.state.media_type) and r.action ~= "copied" then
+  for _, one in ipairs(images) do
+    for _, r in ipairs(one.layers) do
+      if media_types.is_foreign(r.state.media_type) and r.action ~= "copied" then
         list[#list + 1] = ("%s: it was a foreign layer and is not any more"):format(r.label)
       end
     end
   end
   if native then return list end
-  for _, one in ipairs(products) do
+  for _, one in ipairs(images) do
     if one.index and any(one.index.annotations) then
       list[#list + 1] = "the annotations of the index " .. one.index.digest
     end
@@ -123,7 +123,7 @@ function product.lost(products, format, native)
     local catalog = one.state.source and one.state.source.catalog
     local root = catalog and not catalog.store.flat and catalog.indexes[""]
     if root and any(root.annotations) then list[#list + 1] = "the annotations of index.json" end
-    local _, unfit = tags.for_docker(one.tags)
+    local _, unfit = reference.for_docker(one.tags)
     for _, name in ipairs(format:find("^docker") and unfit or {}) do
       list[#list + 1] = ("the name %s, which is no tag"):format(name)
     end
@@ -134,4 +134,4 @@ function product.lost(products, format, native)
   return list
 end
 
-return product
+return save_image

@@ -1,19 +1,19 @@
 --- Saving: verified, then published, whole or not at all.
 
-local assemble = require "strata.dialect.new_layout"
 local core = require "strata.core"
 local docker_edit = require "strata.dialect.docker.edit"
-local docker_legacy = require "strata.dialect.docker.write_legacy"
-local layout = require "strata.dialect.oci.directory"
 local limits = require "strata.util.limits"
+local new_archive = require "strata.dialect.new_archive"
+local new_layout = require "strata.dialect.new_layout"
+local oci_directory = require "strata.dialect.oci.directory"
+local oci_edit = require "strata.dialect.oci.edit"
 local options = require "strata.util.options"
-local oci_save = require "strata.dialect.oci.edit"
-local product = require "strata.save.image"
-local rendition = require "strata.save.layer"
+local output = require "strata.store.output"
 local result = require "strata.save.result"
-local tarball = require "strata.dialect.new_archive"
-local target = require "strata.store.output"
-local work = require "strata.util.job"
+local run_job = require("strata.util.job").run
+local save_image = require "strata.save.image"
+local save_layer = require "strata.save.layer"
+local write_legacy = require "strata.dialect.docker.write_legacy"
 
 local save = {}
 
@@ -46,7 +46,7 @@ function save.check(opts)
   if attestations and attestations ~= "keep" and attestations ~= "drop" and attestations ~= "refuse" then
     error(("bad option attestations '%s' (keep, drop or refuse)"):format(tostring(attestations)), 0)
   end
-  rendition.check(opts.compression, opts.level)
+  save_layer.check(opts.compression, opts.level)
 end
 
 -- ---- as it came -----------------------------------------------------------------
@@ -61,9 +61,9 @@ local function way_of(source)
 end
 
 -- The blobs of a layout that are not the image's own.
-local function hash_other_blobs(job, out, store, renditions)
+local function hash_other_blobs(job, out, store, layers)
   local own = {}
-  for _, r in ipairs(renditions) do own[r.digest or ""] = true end
+  for _, r in ipairs(layers) do own[r.digest or ""] = true end
   for _, member in ipairs(store.list) do
     local digest = store:stated_digest(member)
     if digest and not own[digest] then
@@ -75,14 +75,14 @@ end
 
 -- An image that nobody touched is its file: copied by the kernel, and the copy
 -- is what gets hashed.
-local function copy_archive(out, store, products, opts)
+local function copy_archive(out, store, images, opts)
   local file = store.original or store.file
   local size = file:size()
   local ok, message, code = out.out:copy(0, file, 0, size)
   if not ok then return nil, message, code end
   if opts.verify == false then return size end
   local job = core.job()
-  for _, r in ipairs(products[1].renditions) do
+  for _, r in ipairs(images[1].layers) do
     if not r.missing then
       job:hash(limits.add(r.state.image.limits, {
         label = r.label, file = store.original and r.file or out.out, offset = r.offset, size = r.size,
@@ -91,8 +91,8 @@ local function copy_archive(out, store, products, opts)
       }))
     end
   end
-  if products[1].state.source.kind == "oci" then hash_other_blobs(job, out, store, products[1].renditions) end
-  ok, message, code = work.run(job, opts, "hashing")
+  if images[1].state.source.kind == "oci" then hash_other_blobs(job, out, store, images[1].layers) end
+  ok, message, code = run_job(job, opts, "hashing")
   job:close()
   if not ok then return nil, message, code end
   return size
@@ -112,7 +112,7 @@ end
 
 ---@class strata.Save
 ---@field requests strata.SaveRequest[]
----@field products strata.Product[]
+---@field images strata.ImageToWrite[]
 ---@field sources table[]
 ---@field opts strata.SaveOptions
 ---@field format string
@@ -121,7 +121,7 @@ end
 
 local function is_untouched(self)
   if #self.requests > 1 or self.requests[1].edited then return false end
-  for _, r in ipairs(self.products[1].renditions) do
+  for _, r in ipairs(self.images[1].layers) do
     if r.action ~= "copied" then return false end
   end
   return true
@@ -134,33 +134,33 @@ end
 local function native_segments(self)
   local source = self.sources[1]
   if source.kind == "docker" then
-    return docker_edit.segments(self.requests[1].state, self.products[1], self.opts, self.notes)
+    return docker_edit.segments(self.requests[1].state, self.images[1], self.opts, self.notes)
   end
   if source.kind == "docker-v1" then
     return nil, ("%s: an archive without manifest.json is only read; choose a format"):format(source.path),
       "EUNSUPPORTED"
   end
-  local change, message, code = oci_save.changes(self.products, self.sources, self.opts)
+  local change, message, code = oci_edit.changes(self.images, self.sources, self.opts)
   if not change then return nil, message, code end
   take_notes(self, change.notes)
-  return oci_save.segments(source.store, change, self.products)
+  return oci_edit.segments(source.store, change, self.images)
 end
 
 local function new_segments(self)
   if self.format == "docker-legacy" then
-    local members, message, code = docker_legacy.members(product.plain(self.products))
+    local members, message, code = write_legacy.members(save_image.plain(self.images))
     if not members then return nil, message, code end
-    return tarball.segments(members)
+    return new_archive.segments(members)
   end
-  local made, message, code = assemble.layout(self.products, "oci")
+  local made, message, code = new_layout.layout(self.images, "oci")
   if not made then return nil, message, code end
-  local list = self.format == "docker" and assemble.docker_manifest(self.products) or nil
-  return tarball.segments(assemble.members(made, list))
+  local list = self.format == "docker" and new_layout.docker_manifest(self.images) or nil
+  return new_archive.segments(new_layout.members(made, list))
 end
 
 local function write_file(self, out)
   local store = self.native and self.sources[1] and self.sources[1].store or nil
-  if store and is_untouched(self) then return copy_archive(out, store, self.products, self.opts) end
+  if store and is_untouched(self) then return copy_archive(out, store, self.images, self.opts) end
   local segments, message, code
   if store then segments, message, code = native_segments(self) else segments, message, code = new_segments(self) end
   if not segments then return nil, message, code end
@@ -169,7 +169,7 @@ end
 
 -- A directory: the blobs, and last the document that leads to them.
 local function write_directory(self, out)
-  local plan, message, code = layout.plan(self, out)
+  local plan, message, code = oci_directory.plan(self, out)
   if not plan then return nil, message, code end
   take_notes(self, plan.notes)
   local size
@@ -193,8 +193,8 @@ local function check_unchanged(self)
       if not ok then return nil, message, code end
     end
   end
-  for _, one in ipairs(self.products) do
-    for _, r in ipairs(one.renditions) do
+  for _, one in ipairs(self.images) do
+    for _, r in ipairs(one.layers) do
       if (r.action == "copied" or r.state.taken) and r.state.own then
         local ok, message, code = r.file:unchanged()
         if not ok then return nil, message, code end
@@ -233,8 +233,8 @@ local function make_products(self, temp_dir)
   for i, request in ipairs(self.requests) do
     local ok, message, code = request.settle(settings)
     if not ok then return nil, message, code end
-    self.products[i], message, code = product.of(request, settings)
-    if not self.products[i] then return nil, message, code end
+    self.images[i], message, code = save_image.of(request, settings)
+    if not self.images[i] then return nil, message, code end
   end
   return true
 end
@@ -242,7 +242,7 @@ end
 local function choose_format(self, what)
   local ways = {}
   for i, request in ipairs(self.requests) do ways[i] = way_of(request.state.source) end
-  self.native = self.opts.format == nil and product.is_one_store(self.requests)
+  self.native = self.opts.format == nil and save_image.is_one_store(self.requests)
   self.format = self.opts.format or ways[1] == "docker-v1" and not self.native and "docker" or ways[1]
   if self.format == "dir" and not self.native then self.format = "oci" end
   self.in_directory = self.format == "oci" or self.format == "dir"
@@ -265,11 +265,11 @@ function save.plan(request, opts)
   local ok, message, code = request.settle { threads = opts.threads, progress = opts.progress }
   if not ok then return nil, message, code end
   local sha256 = needs_sha256(self)
-  local renditions = rendition.plan(request.states, {
+  local layers = save_layer.plan(request.states, {
     sha256 = sha256, compression = compression, level = opts.level, reproducible = opts.reproducible,
     plain = self.format == "docker-legacy",
   })
-  return result.image(product.with(request.state, renditions, sha256 == true), self.format, self.native)
+  return result.image(save_image.with(request.state, layers, sha256 == true), self.format, self.native)
 end
 
 --- Saves images. A second result lists what the format could not hold.
@@ -281,7 +281,7 @@ end
 ---@return string? code
 function save.images(requests, what, opts)
   save.check(opts)
-  local self = { requests = requests, products = {}, sources = {}, opts = opts, notes = {} }
+  local self = { requests = requests, images = {}, sources = {}, opts = opts, notes = {} }
   for _, request in ipairs(requests) do self.sources[#self.sources + 1] = request.state.source end
   choose_format(self, what)
   local out
@@ -289,11 +289,11 @@ function save.images(requests, what, opts)
   local function attempt()
     local ok, why, how
     -- First, so that a target that cannot be written costs no work.
-    out, why, how = (self.in_directory and target.directory or target.file)(what)
+    out, why, how = (self.in_directory and output.directory or output.file)(what)
     if not out then return nil, why, how end
     ok, why, how = make_products(self, out.temp_dir)
     if not ok then return nil, why, how end
-    ok, why, how = product.check(self.products, self.format)
+    ok, why, how = save_image.check(self.images, self.format)
     if not ok then return nil, why, how end
     local size
     size, why, how = (self.in_directory and write_directory or write_file)(self, out)
@@ -305,7 +305,7 @@ function save.images(requests, what, opts)
       if why then return nil, why, how end
     end
     -- Before: what is published is saved, whatever comes then.
-    take_notes(self, product.lost(self.products, self.format, self.native))
+    take_notes(self, save_image.lost(self.images, self.format, self.native))
     local saved = result.of(self, what, size)
     ok, why, how = publish(self, out)
     if not ok then return nil, why, how end

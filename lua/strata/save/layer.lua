@@ -3,12 +3,12 @@
 local core = require "strata.core"
 local layer = require "strata.layer"
 local limits = require "strata.util.limits"
-local work = require "strata.util.job"
+local run_job = require("strata.util.job").run
 
-local rendition = {}
+local save_layer = {}
 
 --- The bytes of one layer for one output.
----@class strata.Rendition
+---@class strata.StoredLayer
 ---@field file userdata?  nil: they are not there
 ---@field offset integer
 ---@field size integer
@@ -25,7 +25,7 @@ local rendition = {}
 local COMPRESSIONS = { keep = true, none = true, gzip = true, zstd = true }
 
 --- Throws what is no compression.
-function rendition.check(compression, level)
+function save_layer.check(compression, level)
   if compression ~= nil and not COMPRESSIONS[compression] then
     error(("bad compression '%s' (keep, gzip, zstd or none)"):format(tostring(compression)), 0)
   end
@@ -71,8 +71,8 @@ end
 ---@param states table[]
 ---@param opts {compression?: string, level?: integer, reproducible?: boolean, plain?: boolean,
 ---  sha256?: boolean|"added"}
----@return strata.Rendition[]
-function rendition.plan(states, opts)
+---@return strata.StoredLayer[]
+function save_layer.plan(states, opts)
   local list = {}
   for i, one in ipairs(states) do
     local compression = wanted(one, opts)
@@ -110,7 +110,7 @@ local function recompress(list, opts)
     end
   end
   if #todo == 0 then return true end
-  local ok, message, code = work.run(job, opts, "compressing")
+  local ok, message, code = run_job(job, opts, "compressing")
   if ok then
     for i, item in ipairs(todo) do
       local one, task = item.one, job:task(i)
@@ -140,7 +140,7 @@ local function hash_unknown(list, opts)
     end
   end
   if #todo == 0 then return true end
-  local ok, message, code = work.run(job, opts, "hashing")
+  local ok, message, code = run_job(job, opts, "hashing")
   if ok then
     for i, one in ipairs(todo) do
       local task = job:task(i)
@@ -155,11 +155,11 @@ end
 --- The layers as they are going to be stored. Edits must have been carried out.
 ---@param states table[]
 ---@param opts table  compression, level, temp_dir, threads, progress; digests: all of them are needed
----@return strata.Rendition[]?
+---@return strata.StoredLayer[]?
 ---@return string? message
 ---@return string? code
-function rendition.make(states, opts)
-  local list = rendition.plan(states, opts)
+function save_layer.make(states, opts)
+  local list = save_layer.plan(states, opts)
   for _, one in ipairs(list) do
     if one.missing and not one.packed then
       return nil, ("%s: its blob is not there"):format(one.label), "ENOENT"
@@ -172,4 +172,4 @@ function rendition.make(states, opts)
   return list
 end
 
-return rendition
+return save_layer

@@ -1,16 +1,16 @@
 --- What a save has written, or would write.
 
-local assemble = require "strata.dialect.new_layout"
-local digests = require "strata.util.digests"
 local core = require "strata.core"
+local digests = require "strata.util.digests"
+local new_layout = require "strata.dialect.new_layout"
 
 local result = {}
 
----@param product strata.Product
+---@param image strata.ImageToWrite
 ---@return strata.SavedLayer[]
-local function layers_of(product)
+local function layers_of(image)
   local rows = {}
-  for i, r in ipairs(product.renditions) do
+  for i, r in ipairs(image.layers) do
     local one = r.state
     rows[i] = {
       action = r.action, compression = r.compression, digest = r.digest, diff_id = r.diff_id, size = r.size,
@@ -21,34 +21,34 @@ local function layers_of(product)
   return rows
 end
 
-local function has_digests(product)
-  for _, r in ipairs(product.renditions) do
+local function has_digests(image)
+  for _, r in ipairs(image.layers) do
     if not r.digest then return false end
   end
   return true
 end
 
 --- The result for one image.
----@param product strata.Product
+---@param image strata.ImageToWrite
 ---@param format string
 ---@param native boolean
 ---@return strata.SaveResult
-function result.image(product, format, native)
+function result.image(image, format, native)
   local text
-  local has_manifest = product.manifest_text or not native
+  local has_manifest = image.manifest_text or not native
   if not native and format == "docker-legacy" then has_manifest = false end
-  if has_manifest and has_digests(product) then
-    text = assemble.manifest(product, not native and "oci" or nil)
+  if has_manifest and has_digests(image) then
+    text = new_layout.manifest(image, not native and "oci" or nil)
   end
-  return { format = format, id = core.sha256(product.config_text),
-           digest = text and digests.of(text, product.manifest_digest), layers = layers_of(product) }
+  return { format = format, id = core.sha256(image.config_text),
+           digest = text and digests.of(text, image.manifest_digest), layers = layers_of(image) }
 end
 
 --- The result of a save.
 function result.of(saving, path, size)
   local images = {}
-  for i, product in ipairs(saving.products) do
-    images[i] = result.image(product, saving.format, saving.native)
+  for i, image in ipairs(saving.images) do
+    images[i] = result.image(image, saving.format, saving.native)
   end
   local first = images[1] or {}
   return {

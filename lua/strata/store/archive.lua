@@ -6,9 +6,9 @@
 local core = require "strata.core"
 local digests = require "strata.util.digests"
 local limits = require "strata.util.limits"
-local work = require "strata.util.job"
+local run_job = require("strata.util.job").run
 
-local members = {}
+local archive = {}
 
 -- Of each kind, of the outer tar, to be told by a check.
 local MAX_FINDINGS = 1000
@@ -68,7 +68,7 @@ end
 ---@return strata.Members?
 ---@return string? message
 ---@return string? code
-function members.index(file, path, given)
+function archive.index(file, path, given)
   local size = file:size()
   local index = core.entry_index(file, 0, size, "none")
   local ok, message, code = index:scan(limits.add(given, {}))
@@ -132,7 +132,7 @@ local function same_bytes(self, one, other)
   for _, m in ipairs { one, other } do
     job:hash { label = m.name, file = self.file, offset = m.offset, size = m.size }
   end
-  local ok, message, code = work.run(job)
+  local ok, message, code = run_job(job)
   local same = ok and job:task(1).digest == job:task(2).digest
   job:close()
   if not ok then return nil, message, code end
@@ -309,4 +309,4 @@ function Members:raw_header(member)
   return self.file:read(member.header_offset, member.offset - member.header_offset)
 end
 
-return members
+return archive

@@ -2,9 +2,9 @@
 
 local core = require "strata.core"
 local json = require "strata.util.json"
-local work = require "strata.util.job"
+local run_job = require("strata.util.job").run
 
-local listing = {}
+local file_list = {}
 
 --- Lists and hashes every member.
 ---@param store strata.Members|strata.Directory
@@ -12,7 +12,7 @@ local listing = {}
 ---@return strata.ListedFile[]?
 ---@return string? message
 ---@return string? code
-function listing.files(store, roles)
+function file_list.files(store, roles)
   local contents, message, code = store:contents()
   if not contents then return nil, message, code end
   local list, job, hashed = {}, core.job(), {}
@@ -31,11 +31,11 @@ function listing.files(store, roles)
     end
   end
   local ok
-  ok, message, code = work.run(job)
+  ok, message, code = run_job(job)
   if not ok then return nil, message, code end
   for i, row in ipairs(hashed) do row.digest = job:task(i).digest end
   job:close()
   return list
 end
 
-return listing
+return file_list

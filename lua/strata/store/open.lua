@@ -2,17 +2,17 @@
 --
 -- A source is a store of members or blobs and the list of the images in it.
 
+local archive = require "strata.store.archive"
 local core = require "strata.core"
 local directory = require "strata.store.directory"
 local docker = require "strata.dialect.docker.read"
 local docker_v1 = require "strata.dialect.docker_v1.read"
 local hybrid = require "strata.dialect.docker.hybrid"
 local limits = require "strata.util.limits"
-local members = require "strata.store.archive"
-local oci_source = require "strata.dialect.oci.candidates"
-local work = require "strata.util.job"
+local oci_candidates = require "strata.dialect.oci.candidates"
+local run_job = require("strata.util.job").run
 
-local source = {}
+local open = {}
 
 ---@class strata.Source
 ---@field store strata.Members|strata.Directory
@@ -25,7 +25,7 @@ end
 
 -- What the core does not decode goes through strata.archive, a chunk at a time.
 local function decompress(file, compression, path, plain, given)
-  local ok, archive = pcall(require, "strata.archive")
+  local ok, libarchive = pcall(require, "strata.archive")
   if not ok then
     return fail("EUNSUPPORTED", "%s: the archive as a whole is compressed with %s, which needs strata.archive",
       path, compression)
@@ -37,7 +37,7 @@ local function decompress(file, compression, path, plain, given)
     message = message:gsub("%(max_(%a+)%)", "(limits.%1)")
     return nil, ("%s: %s"):format(path, message), code
   end
-  local reader, message, code = archive.decompress(file, compression, {
+  local reader, message, code = libarchive.decompress(file, compression, {
     max_bytes = given.bytes, max_ratio = given.ratio,
   })
   if not reader then return failed(message, code) end
@@ -60,7 +60,7 @@ local function recode(file, compression, path, plain, opts)
   job:recode(limits.add(opts.limits, {
     label = path, file = file, offset = 0, size = file:size(), compression = compression, to = plain, as = "none",
   }))
-  local ok, message, code = work.run(job, opts, "inflating")
+  local ok, message, code = run_job(job, opts, "inflating")
   job:close()
   if not ok then return nil, message, code end
   return true
@@ -74,7 +74,7 @@ end
 ---@return userdata? plain
 ---@return string? message
 ---@return string? code
-function source.inflate(file, compression, path, opts)
+function open.inflate(file, compression, path, opts)
   local plain, message, code = core.temp_file(opts.temp_dir)
   if not plain then return nil, message, code end
   local ok
@@ -100,7 +100,7 @@ local function open_archive(file, path, opts)
   local original
   if compression ~= "none" then
     local plain
-    plain, message, code = source.inflate(file, compression, path, opts)
+    plain, message, code = open.inflate(file, compression, path, opts)
     if not plain then
       file:close()
       return nil, message, code
@@ -108,7 +108,7 @@ local function open_archive(file, path, opts)
     file, original = plain, file
   end
   local store
-  store, message, code = members.index(file, path, opts.limits)
+  store, message, code = archive.index(file, path, opts.limits)
   if not store then
     if original then original:close() end
     return nil, message, code
@@ -140,12 +140,12 @@ end
 ---@return strata.Candidate[]?
 ---@return string? message
 ---@return string? code
-function source.list(store, opts)
-  if store.dir then return oci_source.candidates(store, opts) end
+function open.candidates(store, opts)
+  if store.dir then return oci_candidates.candidates(store, opts) end
   local has_docker, has_oci = store:has("manifest.json"), store:has("index.json")
   if has_docker and has_oci then return hybrid.candidates(store, opts) end
   if has_docker then return docker.candidates(store, opts) end
-  if has_oci then return oci_source.candidates(store, opts) end
+  if has_oci then return oci_candidates.candidates(store, opts) end
   if docker_v1.matches(store) then return docker_v1.candidates(store, opts) end
   return fail("EFORMAT", "%s: neither manifest.json nor index.json: not an image archive", store.path)
 end
@@ -156,12 +156,12 @@ end
 ---@return strata.Source?
 ---@return string? message
 ---@return string? code
-function source.open(what, opts)
+function open.source(what, opts)
   local store, message, code = open_store(what, opts)
   if not store then return nil, message, code end
   store:use()
   local candidates
-  candidates, message, code = source.list(store, opts)
+  candidates, message, code = open.candidates(store, opts)
   local failure, how = store:take_failure()
   if not candidates or failure then
     store:release()
@@ -170,4 +170,4 @@ function source.open(what, opts)
   return { store = store, candidates = candidates, strict = opts.strict }
 end
 
-return source
+return open

@@ -2,9 +2,9 @@
 -- gets everything once all is verified, or a layout directory.
 
 local core = require "strata.core"
-local work = require "strata.util.job"
+local run_job = require("strata.util.job").run
 
-local target = {}
+local output = {}
 
 -- Blobs of a directory that are open at the same time.
 local BATCH = 64
@@ -55,7 +55,7 @@ File.__index = File
 function File:write(segments, opts)
   local job = core.job()
   local size = add_segments(job, self.out, segments, opts.verify ~= false)
-  local ok, message, code = work.run(job, opts, "writing")
+  local ok, message, code = run_job(job, opts, "writing")
   job:close()
   if not ok then return nil, message, code end
   return size
@@ -81,7 +81,7 @@ function File:write_compressed(segments, compression, opts)
                as = compression }
   plain:close()
   local ok
-  ok, message, code = work.run(job, opts, "compressing")
+  ok, message, code = run_job(job, opts, "compressing")
   size = ok and job:task(1).size
   job:close()
   if not ok then return nil, message, code end
@@ -110,7 +110,7 @@ end
 ---@return strata.FileTarget?
 ---@return string? message
 ---@return string? code
-function target.file(what)
+function output.file(what)
   local self = setmetatable({}, File)
   local message, code
   if type(what) == "string" and what ~= "-" then
@@ -154,7 +154,7 @@ local function find_present(self, files, opts)
     end
   end
   if #checked == 0 then return present end
-  work.run(job, opts, "hashing") -- what cannot be read is written again
+  run_job(job, opts, "hashing") -- what cannot be read is written again
   for i, file in ipairs(checked) do
     local ok, task = pcall(job.task, job, i)
     if ok and task and task.digest == file.digest then present[file.name] = true end
@@ -192,7 +192,7 @@ local function write_batch(self, batch, opts)
     end
     if file.from then file.part.file:close() end -- the job holds on to it
   end
-  local ok, message, code = work.run(job, opts, "writing")
+  local ok, message, code = run_job(job, opts, "writing")
   if not ok then return give_up(message, code) end
   job:close()
   for _, out in ipairs(outs) do
@@ -249,7 +249,7 @@ end
 ---@return strata.DirectoryTarget?
 ---@return string? message
 ---@return string? code
-function target.directory(path)
+function output.directory(path)
   -- Once the directory is there nothing more may want memory.
   local self = setmetatable({ dir = false, path = path, temp_dir = path }, Directory)
   local message, code
@@ -258,4 +258,4 @@ function target.directory(path)
   return self
 end
 
-return target
+return output

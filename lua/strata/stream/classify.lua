@@ -6,10 +6,10 @@ local digests = require "strata.util.digests"
 local docker = require "strata.dialect.docker.read"
 local json = require "strata.util.json"
 
-local members = {}
+local classify = {}
 
 --- As many bytes of a member tell what it is.
-members.HEAD = 512
+classify.HEAD = 512
 
 -- Documents that may have to follow the layers whatever they hold.
 local DOCUMENTS = { ["manifest.json"] = true, ["index.json"] = true, ["repositories"] = true }
@@ -23,7 +23,7 @@ local DOCUMENTS = { ["manifest.json"] = true, ["index.json"] = true, ["repositor
 ---@param text string
 ---@param max integer
 ---@return strata.KnownLayers?
-function members.known(text, max)
+function classify.known(text, max)
   local items = json.decode(text, { max_bytes = max })
   local item = type(items) == "table" and #items == 1 and items[1]
   local names = type(item) == "table" and docker.field(item, "Layers")
@@ -41,7 +41,7 @@ end
 
 -- Whether a first block is a tar's; nil, message, code for want of memory. One of zeros is: a layer can be empty.
 local function is_tar(head)
-  if #head < members.HEAD then return false end
+  if #head < classify.HEAD then return false end
   local parser, message, code = core.push_tar()
   if not parser then return nil, message, code end
   local event
@@ -69,7 +69,7 @@ end
 ---@return "hold"|"pass"|"layer"|nil role
 ---@return string? compression  of a layer | message
 ---@return string? code
-function members.role(member, head, known, max_json)
+function classify.role(member, head, known, max_json)
   if member.type == "symlink" or member.type == "hardlink" then return "hold" end
   if member.type ~= "file" or member.sparse or member.size == 0 or member.name == "oci-layout" then return "pass" end
   local small = member.size <= max_json
@@ -85,8 +85,8 @@ end
 --- The digest that a member's name states.
 ---@param member table
 ---@return string? digest
-function members.stated_digest(member)
+function classify.stated_digest(member)
   return member.type == "file" and not member.sparse and digests.in_path(member.name) or nil
 end
 
-return members
+return classify

@@ -2,29 +2,29 @@
 -- image gets what was done to its layers, and the documents follow as when it is
 -- saved. What has gone out is compared with what a save would have written.
 
+local archive = require "strata.store.archive"
+local archive_edits = require "strata.dialect.archive_edits"
 local choose = require "strata.dialect.choose"
 local core = require "strata.core"
 local digests = require "strata.util.digests"
 local docker_edit = require "strata.dialect.docker.edit"
-local edits = require "strata.dialect.archive_edits"
 local image = require "strata.image"
 local layer = require "strata.layer"
-local links = require "strata.layer.stranded_links"
-local members = require "strata.store.archive"
-local product = require "strata.save.image"
-local source = require "strata.store.open"
-local whiteout = require "strata.layer.needless_whiteouts"
+local needless_whiteouts = require "strata.layer.needless_whiteouts"
+local open = require "strata.store.open"
+local save_image = require "strata.save.image"
+local stranded_links = require "strata.layer.stranded_links"
 
-local ending = {}
+local finish = {}
 
 local function fail(code, fmt, ...)
   return nil, fmt:format(...), code
 end
 
 -- The one image that the archive holds, or that the options mean.
-local function open(self)
+local function open_map(self)
   local opts = self.opts
-  local store, message, code = members.index(self.map, "stream", self.limits)
+  local store, message, code = archive.index(self.map, "stream", self.limits)
   if not store then return nil, message, code end
   store:use()
   self.store = store
@@ -32,7 +32,7 @@ local function open(self)
   for _, member in ipairs(self.list) do store.digests[member.position] = member.digest end
   local choice = { limits = opts.limits, prefer = opts.prefer, ref = opts.ref, platform = opts.platform }
   local candidates, candidate, model
-  candidates, message, code = source.list(store, choice)
+  candidates, message, code = open.candidates(store, choice)
   if not candidates then return nil, message, code end
   candidate, message, code = choose.one(candidates, store.path, choice)
   if not candidate then return nil, message, code end
@@ -105,9 +105,9 @@ local function decide(self, list)
     indexes[i] = index_of(self, one)
   end
   for _, one in ipairs(self.waiting) do before[one] = marked_whiteouts(one.index) end
-  local stranded = links.find_stranded(indexes)
+  local stranded = stranded_links.find(indexes)
   if stranded then return fail("EINVAL", "%s", stranded) end
-  whiteout.mark_needless(indexes)
+  needless_whiteouts.mark(indexes)
   for _, one in ipairs(self.waiting) do
     if (uses[one] or 0) > 1 and marked_whiteouts(one.index) ~= before[one] then
       return fail("EUNSUPPORTED", "layer %s is in the image several times, and what its whiteouts hide is dropped "
@@ -179,7 +179,7 @@ local function work_out(self, list)
   local ok, message, code = request.settle {}
   if not ok then return nil, message, code end
   local made
-  made, message, code = product.of(request, { digests = true })
+  made, message, code = save_image.of(request, { digests = true })
   if not made then return nil, message, code end
   local state = request.state
   local change
@@ -187,7 +187,7 @@ local function work_out(self, list)
     change, message, code = docker_edit.edits(state, made, { attestations = self.opts.attestations }, {})
     if not change then return nil, message, code end
   else
-    change = edits.new(state.source.members)
+    change = archive_edits.new(state.source.members)
   end
   ok, message, code = check(self, list, change)
   if not ok then return nil, message, code end
@@ -203,8 +203,8 @@ end
 ---@return boolean? ok
 ---@return string? message
 ---@return string? code
-function ending.conclude(self, finish_layer)
-  local img, message, code = open(self)
+function finish.conclude(self, finish_layer)
+  local img, message, code = open_map(self)
   if not img then return nil, message, code end
   self.img = img
   local list, ok
@@ -224,7 +224,7 @@ end
 ---@return boolean? ok
 ---@return string? message
 ---@return string? code
-function ending.documents(self)
+function finish.documents(self)
   local written = {}
   for _, member in ipairs(self.list) do written[member.position] = member.role ~= "hold" end
   local segments, message, code = self.change:segments(written)
@@ -239,4 +239,4 @@ function ending.documents(self)
   return true
 end
 
-return ending
+return finish

@@ -6,19 +6,19 @@
 -- that depend on them (config, manifests) follow when all is known and verified.
 
 local choose = require "strata.dialect.choose"
+local classify = require "strata.stream.classify"
 local core = require "strata.core"
-local limits = require "strata.util.limits"
 local docker_edit = require "strata.dialect.docker.edit"
-local ending = require "strata.stream.finish"
+local finish = require "strata.stream.finish"
 local hasher = require "strata.stream.hasher"
 local input = require "strata.stream.input"
 local layer = require "strata.stream.layer"
-local members = require "strata.stream.classify"
+local limits = require "strata.util.limits"
+local needless_whiteouts = require "strata.layer.needless_whiteouts"
 local options = require "strata.util.options"
 local output = require "strata.stream.output"
+local reference = require "strata.document.reference"
 local spool = require "strata.stream.spool"
-local tags = require "strata.document.reference"
-local whiteout = require "strata.layer.needless_whiteouts"
 
 local image = {}
 
@@ -146,7 +146,7 @@ local function decide(self, one)
     local indexes = {}
     for i = 1, place - 1 do indexes[i] = self.at[i].copy end
     indexes[place] = one.index
-    whiteout.mark_needless(indexes)
+    needless_whiteouts.mark(indexes)
   end
   local ok, message, code = one:remember()
   if not ok then return nil, message, code end
@@ -196,16 +196,16 @@ end
 -- ---- members ------------------------------------------------------------------------
 
 local function begin_role(self, member, head)
-  local role, message, code = members.role(member, head, self.known, self.max_json)
+  local role, message, code = classify.role(member, head, self.known, self.max_json)
   if not role then return nil, message, code end
   member.role, member.compression = role, message
   if member.role == "layer" and not self.edits_layers then member.role = "pass" end
   if member.role == "hold" then return true end
   local ok
-  ok, message, code = put_in_map(self, member.data_offset, head:sub(1, members.HEAD))
+  ok, message, code = put_in_map(self, member.data_offset, head:sub(1, classify.HEAD))
   if not ok then return nil, message, code end
   local compression = member.compression
-  local stated = members.stated_digest(member)
+  local stated = classify.stated_digest(member)
   -- A layer that is compressed is scanned later, or its digest tells enough.
   local needs_diff_id = compression == "none" or (member.role == "pass" and compression and not stated)
   if member.type == "file" then
@@ -238,7 +238,7 @@ local function on_data(self, bytes, offset)
   member.got = member.got + #bytes
   if not member.role then
     member.head = member.head .. bytes
-    if #member.head < members.HEAD and member.got < member.size then return true end
+    if #member.head < classify.HEAD and member.got < member.size then return true end
     bytes, member.head = member.head, nil
     ok, message, code = begin_role(self, member, bytes)
     if not ok then return nil, message, code end
@@ -267,7 +267,7 @@ local function end_member(self, raw_end)
     if not member.digest then return nil, diff_id, code end
     member.diff_id = diff_id
     member.problem, member.hash = member.hash.problem, nil
-    local stated = members.stated_digest(member)
+    local stated = classify.stated_digest(member)
     if stated and stated ~= member.digest then
       return nil, ("%s should be %s, but the bytes give %s"):format(core.quote(member.stored_name), stated,
         member.digest), "EDIGEST"
@@ -278,7 +278,7 @@ local function end_member(self, raw_end)
   if member.name == "manifest.json" and not self.known then
     local text, message, code = self.map:read(member.data_offset, member.size)
     if not text then return nil, message, code end
-    self.known = members.known(text, self.max_json)
+    self.known = classify.known(text, self.max_json)
   end
   return true
 end
@@ -301,13 +301,13 @@ local function conclude(self, end_offset)
   local ok, message, code = end_member(self, end_offset)
   if not ok then return nil, message, code end
   self.concluded = true
-  return ending.conclude(self, finish_layer)
+  return finish.conclude(self, finish_layer)
 end
 
 local function on_end(self, offset)
   local ok, message, code = map_upto(self, offset)
   if not ok then return nil, message, code end
-  return conclude(self, offset - 2 * members.HEAD)
+  return conclude(self, offset - 2 * classify.HEAD)
 end
 
 local function on_event(self, kind, what, offset)
@@ -398,7 +398,7 @@ local function step(self, chunk)
   return out, self.out.waiting > 0
 end
 
-local function finish(self)
+local function end_stream(self)
   self.input:stop()
   local ok, message, code = pump(self)
   local end_offset
@@ -406,7 +406,7 @@ local function finish(self)
   if end_offset then ok, message, code = self.input:finish() else ok = nil end
   if ok and self.map:size() < self.base then ok, message, code = self.map:write(self.base - 1, "\0") end
   if ok and not self.concluded then ok, message, code = conclude(self, end_offset) end
-  if ok and not self.raw then ok, message, code = ending.documents(self) end
+  if ok and not self.raw then ok, message, code = finish.documents(self) end
   if not ok then return fail(self, message, code) end
   choose_compression(self)
   local out, rest = self.last_chunk, ""
@@ -432,7 +432,7 @@ local function transform(self)
     if self.finished then error("the transform is finished", 2) end
     self.busy = true -- and stays so when a callback throws
     local out, more, code
-    if chunk then out, more, code = step(self, chunk) else out, more, code = finish(self) end
+    if chunk then out, more, code = step(self, chunk) else out, more, code = end_stream(self) end
     self.busy = false
     return out, more, code
   end
@@ -456,7 +456,7 @@ local function check(opts)
   if opts.tags ~= nil then
     if type(opts.tags) ~= "table" then error("tags should be an array of strings", 3) end
     for _, ref in ipairs(opts.tags) do
-      if not pcall(tags.complete, ref) then error(("bad image reference %q"):format(tostring(ref)), 3) end
+      if not pcall(reference.complete, ref) then error(("bad image reference %q"):format(tostring(ref)), 3) end
     end
   end
   local attestations = opts.attestations

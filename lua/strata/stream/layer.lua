@@ -2,8 +2,8 @@
 
 local core = require "strata.core"
 local limits = require "strata.util.limits"
+local run_job = require("strata.util.job").run
 local spool = require "strata.stream.spool"
-local work = require "strata.util.job"
 
 local layer = {}
 
@@ -48,7 +48,7 @@ end
 
 -- Runs a job of one task and gives its results.
 local function run(self, job, what)
-  local ok, message, code = work.run(job, self.stream.opts, what)
+  local ok, message, code = run_job(job, self.stream.opts, what)
   local result = ok and job:task(1)
   job:close()
   return result, message, code

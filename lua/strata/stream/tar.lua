@@ -10,8 +10,8 @@
 --   assert(p:finish())
 
 local core = require "strata.core"
-local limits = require "strata.util.limits"
 local input = require "strata.stream.input"
+local limits = require "strata.util.limits"
 local object = require "strata.util.object"
 local options = require "strata.util.options"
 

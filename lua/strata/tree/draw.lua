@@ -3,7 +3,7 @@
 local core = require "strata.core"
 local json = require "strata.util.json"
 
-local tree = {}
+local draw = {}
 
 local function describe(view, node, opts)
   local kind, layer, _, links = view:info(node)
@@ -37,7 +37,7 @@ end
 ---@param title string
 ---@param opts? strata.TreeOptions
 ---@return string
-function tree.render(view, top, title, opts)
+function draw.render(view, top, title, opts)
   opts = opts or {}
   local lines = { title }
   local depth, width = opts.depth or 64, opts.width or math.huge
@@ -64,4 +64,4 @@ function tree.render(view, top, title, opts)
   return table.concat(lines, "\n")
 end
 
-return tree
+return draw

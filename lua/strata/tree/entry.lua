@@ -4,7 +4,7 @@ local core = require "strata.core"
 local json = require "strata.util.json"
 local object = require "strata.util.object"
 
-local root_entry = {}
+local tree_entry = {}
 
 ---@class strata.RootEntry
 local methods = {}
@@ -84,8 +84,8 @@ new, state_of = object.class("strata.RootEntry", methods, {
 ---@param node integer
 ---@param layers strata.Layer[]
 ---@return strata.RootEntry
-function root_entry.new(tree, node, layers)
+function tree_entry.new(tree, node, layers)
   return new { tree = tree, node = node, layers = layers }
 end
 
-return root_entry
+return tree_entry

@@ -2,7 +2,7 @@
 
 local object = require "strata.util.object"
 
-local root_file = {}
+local tree_file = {}
 
 -- So much is read when nobody says how much.
 local PIECE = 65536
@@ -90,7 +90,7 @@ new, state_of = object.class("strata.RootFile", methods, {
 ---@param entry strata.Entry  of a file
 ---@param path string  what it is called
 ---@return strata.RootFile
-function root_file.new(entry, path)
+function tree_file.new(entry, path)
   return new { entry = entry, path = path, at = 0 }
 end
 
@@ -100,8 +100,8 @@ end
 ---@return string?
 ---@return string? message
 ---@return string? code
-function root_file.content(file, max)
+function tree_file.content(file, max)
   return state_of(file).entry:read(max)
 end
 
-return root_file
+return tree_file

@@ -3,7 +3,7 @@
 
 local layer = require "strata.layer"
 
-local layer_tree = {}
+local layer_listing = {}
 
 ---@class strata.LayerTree
 ---@field layers strata.Layer[]
@@ -92,7 +92,7 @@ end
 ---@param number integer
 ---@param tick fun()  called for every entry
 ---@return strata.LayerTree
-function layer_tree.of(layers, number, tick)
+function layer_listing.of(layers, number, tick)
   return setmetatable({ layers = layers, number = number, root = build(index_of(layers[number]), tick) }, methods)
 end
 
@@ -201,4 +201,4 @@ function methods:list(directory, offset, limit)
   return rows, #node.names, node.opaque == true
 end
 
-return layer_tree
+return layer_listing

@@ -3,7 +3,7 @@
 local core = require "strata.core"
 local layer = require "strata.layer"
 
-local union = {}
+local merge = {}
 
 --- Puts layers on top of each other.
 ---@param layers strata.Layer[]  base first
@@ -12,7 +12,7 @@ local union = {}
 ---@return userdata? tree
 ---@return string? message
 ---@return string? code
-function union.of(layers, upto, each)
+function merge.of(layers, upto, each)
   local states = {}
   for i = 1, upto or #layers do states[i] = layer.state_of(layers[i]) end
   local ok, message, code = layer.load(states)
@@ -38,7 +38,7 @@ end
 ---@param top integer
 ---@param flat? boolean  what is below `node` is left out
 ---@return integer?
-function union.after(tree, node, top, flat)
+function merge.after(tree, node, top, flat)
   local found = not flat and tree:first(node) or nil
   while not found and node ~= top do
     found = tree:next(node)
@@ -47,4 +47,4 @@ function union.after(tree, node, top, flat)
   return found
 end
 
-return union
+return merge

@@ -1,9 +1,9 @@
 --- What each layer has done to one path.
 
 local layer = require "strata.layer"
-local union = require "strata.tree.merge"
+local merge = require "strata.tree.merge"
 
-local provenance = {}
+local path_history = {}
 
 local PIECE = 1048576
 
@@ -78,9 +78,9 @@ end
 ---@return strata.PathHistory[]?
 ---@return string? message
 ---@return string? code
-function provenance.of(layers, path)
+function path_history.of(layers, path)
   local rows, before = {}, nil
-  local tree, message, code = union.of(layers, nil, function(tree, number)
+  local tree, message, code = merge.of(layers, nil, function(tree, number)
     local after = look(tree, path)
     local what = action(before, after, layer.state_of(layers[number]).index)
     if what then
@@ -93,4 +93,4 @@ function provenance.of(layers, path)
   return rows
 end
 
-return provenance
+return path_history

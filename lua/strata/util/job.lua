@@ -1,10 +1,10 @@
 --- Running the core's threaded jobs to their end.
 
-local work = {}
+local job = {}
 
 local POLL_SECONDS = 0.05
 
--- See work.on_wait.
+-- See job.on_wait.
 local hook
 
 -- How many threads a job has when nobody says; nil: one per CPU.
@@ -13,7 +13,7 @@ local default_threads
 --- Has jobs run on so many threads from now on, in all that this Lua state does.
 ---@param count? integer  nil: one per CPU
 ---@return integer? before
-function work.set_threads(count)
+function job.set_threads(count)
   local before = default_threads
   default_threads = count
   return before
@@ -24,7 +24,7 @@ end
 -- is thrown again. nil: none.
 ---@param fn? fun()
 ---@return fun()? before
-function work.on_wait(fn)
+function job.on_wait(fn)
   local before = hook
   hook = fn
   return before
@@ -32,37 +32,37 @@ end
 
 --- Runs a job and waits for it, polling, so that a progress function can be
 -- called and an error (Ctrl-C, a throwing progress function) ends it.
----@param job userdata  a core job with its tasks added
+---@param tasks userdata  a core job with its tasks added
 ---@param opts? {threads?: integer, progress?: fun(done: integer, total: integer, what: string), wait?: fun()}
 --   wait: called again and again until the job has ended, instead of blocking; it may yield
 ---@param what? string  what is being done, for the progress: "hashing", "writing" ...
 ---@return boolean? ok
 ---@return string? message
 ---@return string? code
-function work.run(job, opts, what)
+function job.run(tasks, opts, what)
   opts = opts or {}
   if hook then hook() end
-  local ok, message, code = job:start(opts.threads or default_threads)
+  local ok, message, code = tasks:start(opts.threads or default_threads)
   if not ok then return nil, message, code end
   local progress, wait = opts.progress, opts.wait
   local function report()
-    local done, total = job:progress()
+    local done, total = tasks:progress()
     if hook then hook() end
     if progress and total > 0 then progress(done, total, what or "reading") end
   end
-  while not job:wait(wait and 0 or (progress or hook) and POLL_SECONDS or 0.5) do
+  while not tasks:wait(wait and 0 or (progress or hook) and POLL_SECONDS or 0.5) do
     if wait then wait() end
     if progress or hook then
       -- A job that is left behind here is canceled by close or the collector.
       local called, thrown = pcall(report)
       if not called then
-        job:close()
+        tasks:close()
         error(thrown, 0)
       end
     end
   end
   if progress then report() end
-  return job:result()
+  return tasks:result()
 end
 
-return work
+return job

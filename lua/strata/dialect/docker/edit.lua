@@ -2,18 +2,18 @@
 -- concerned keeps its bytes, names that state a digest state the new one, and
 -- the documents follow by edits of their spans.
 
+local archive_edits = require "strata.dialect.archive_edits"
 local config = require "strata.config"
 local core = require "strata.core"
 local digests = require "strata.util.digests"
 local docker = require "strata.dialect.docker.read"
-local edits = require "strata.dialect.archive_edits"
+local edit_index = require "strata.dialect.docker.edit_index"
+local edit_v1_json = require "strata.dialect.docker.edit_v1_json"
 local json = require "strata.util.json"
 local layer = require "strata.layer"
-local media = require "strata.document.media_types"
-local oci = require "strata.dialect.docker.edit_index"
-local tags = require "strata.document.reference"
-local v1 = require "strata.dialect.docker.edit_v1_json"
-local work = require "strata.util.job"
+local media_types = require "strata.document.media_types"
+local reference = require "strata.document.reference"
+local run_job = require("strata.util.job").run
 
 local docker_edit = {}
 
@@ -44,7 +44,7 @@ local function ids_of(source, refs)
   local text = member and member.type == "file" and members:read(member, source.max_json)
   local doc = text and core.json(text, source.json_limits)
   for _, ref in ipairs(doc and type(refs) == "table" and refs or {}) do
-    local repository, tag = tags.split(tostring(ref))
+    local repository, tag = reference.split(tostring(ref))
     local id = doc:get(json.part(repository) .. json.part(tag or "latest"))
     if type(id) == "string" then ids[#ids + 1] = id end
   end
@@ -102,7 +102,7 @@ local function stated_digest(one)
   local job = core.job()
   job:hash { label = layer.label(one), file = one.blob.file, offset = one.blob.offset,
              size = one.blob.size }
-  local ok, message, code = work.run(job)
+  local ok, message, code = run_job(job)
   local digest = ok and job:task(1).digest
   job:close()
   return digest, message, code
@@ -279,7 +279,7 @@ local function move_layer_source(doc, pointer, wanted, before, now, key)
   if doc:type(at .. "/size") then doc:set(at .. "/size", ("%d"):format(now.size)) end
   local stated = doc:get(at .. "/mediaType")
   if type(stated) == "string" then
-    local fitting = media.changed_layer(stated, media.family(stated), now.compression)
+    local fitting = media_types.changed_layer(stated, media_types.family(stated), now.compression)
     if fitting ~= stated then doc:set(at .. "/mediaType", core.json_quote(fitting)) end
   end
 end
@@ -300,7 +300,7 @@ local function edit_layer_sources(plan, doc, pointer, states)
       local now = plan.now[one]
       local at = pointer .. json.part(now.diff_id)
       if not doc:type(at) then
-        doc:set(at, json.encode { mediaType = media.layer("oci", now.compression),
+        doc:set(at, json.encode { mediaType = media_types.layer("oci", now.compression),
                                   digest = now.digest, size = now.size })
       end
     else
@@ -357,7 +357,7 @@ local function top_id(plan, state, states, names, doc)
   if not top then return nil end
   local now, id = plan.now[top], nil
   for _, ref in ipairs(state.opened_tags) do
-    local repository, tag = tags.split(ref)
+    local repository, tag = reference.split(ref)
     id = id or doc:get(json.part(repository) .. json.part(tag or "latest"))
   end
   local before = source.layers[#source.layers]
@@ -383,14 +383,14 @@ local function edit_repositories(plan, state, states, names)
   local id, wanted = top_id(plan, state, states, names, doc), {}
   for _, ref in ipairs(id and state.tags or {}) do wanted[ref] = true end
   for _, ref in ipairs(state.opened_tags) do
-    local repository, tag = tags.split(ref)
+    local repository, tag = reference.split(ref)
     local at = json.part(repository)
     if not wanted[ref] and doc:remove(at .. json.part(tag or "latest")) and doc:count(at) == 0 then
       doc:remove(at)
     end
   end
   for _, ref in ipairs(id and state.tags or {}) do
-    local repository, tag = tags.split(ref)
+    local repository, tag = reference.split(ref)
     local at = json.part(repository) .. json.part(tag or "latest")
     if plan.tags_changed or doc:type(at) then doc:set(at, core.json_quote(id)) end
   end
@@ -404,19 +404,19 @@ end
 
 --- What changes in the archive with the image as it is now.
 ---@param state table  of the image
----@param product strata.Product
+---@param image strata.ImageToWrite
 ---@param opts {attestations?: "keep"|"drop"|"refuse"}
 ---@param notes string[]  gets what could not be kept
 ---@return strata.Edits?
 ---@return string? message
 ---@return string? code
-function docker_edit.edits(state, product, opts, notes)
+function docker_edit.edits(state, image, opts, notes)
   local states, now = {}, {}
-  for i, one in ipairs(product.renditions) do states[i], now[one.state] = one.state, one end
+  for i, one in ipairs(image.layers) do states[i], now[one.state] = one.state, one end
   local source, text = state.source, state.config:text()
   local plan = {
-    now = now, product = product, notes = notes, attestations = opts.attestations or "keep",
-    source = source, edits = edits.new(source.members), used = {}, claimed = {},
+    now = now, image = image, notes = notes, attestations = opts.attestations or "keep",
+    source = source, edits = archive_edits.new(source.members), used = {}, claimed = {},
     shared = shared_members(source), made = {}, of_layers = {},
     old_id = core.sha256(state.opened_config), old_sha512 = core.sha512(state.opened_config),
     new_id = core.sha256(text),
@@ -428,9 +428,9 @@ function docker_edit.edits(state, product, opts, notes)
   local names, message, code = edit_layers(plan, states)
   if not names then return nil, message, code end
   local config_name = edit_config(plan, text)
-  ok, message, code = v1.edit(plan, config.document(state.config))
+  ok, message, code = edit_v1_json.edit(plan, config.document(state.config))
   if not ok then return nil, message, code end
-  ok, message, code = oci.edit(plan, state)
+  ok, message, code = edit_index.edit(plan, state)
   if not ok then return nil, message, code end
   ok, message, code = edit_manifest(plan, state, states, config_name, names)
   if not ok then return nil, message, code end
@@ -441,14 +441,14 @@ end
 
 --- The parts of the archive with the image as it is now.
 ---@param state table
----@param product strata.Product
+---@param image strata.ImageToWrite
 ---@param opts table
 ---@param notes string[]
 ---@return strata.Segment[]?
 ---@return string? message
 ---@return string? code
-function docker_edit.segments(state, product, opts, notes)
-  local change, message, code = docker_edit.edits(state, product, opts, notes)
+function docker_edit.segments(state, image, opts, notes)
+  local change, message, code = docker_edit.edits(state, image, opts, notes)
   if not change then return nil, message, code end
   return change:segments()
 end

@@ -1,14 +1,14 @@
 --- The OCI side of an archive that has both: index.json and the manifests that
 -- lead to an edited image follow it, descriptor by descriptor.
 
-local assemble = require "strata.dialect.new_layout"
 local core = require "strata.core"
 local digests = require "strata.util.digests"
 local manifest = require "strata.document.manifest"
+local new_layout = require "strata.dialect.new_layout"
 local oci_changes = require "strata.dialect.oci.changes"
 local oci_names = require "strata.dialect.oci.names"
 
-local oci_edit = {}
+local edit_index = {}
 
 
 local function blob_of(plan, digest)
@@ -75,7 +75,7 @@ local function visit(plan, member, depth)
     end
   elseif is_config(plan, doc:get("/config/digest")) and doc:type("/layers") == "array" and
     doc:count("/layers") == #plan.source.layers then
-    local now, message, code = manifest.edit(text, plan.product)
+    local now, message, code = manifest.edit(text, plan.image)
     if not now then return nil, message, code end
     digest, size = replace_blob(plan, member, now)
     plan.manifest = { digest = digest, size = size }
@@ -86,7 +86,7 @@ local function visit(plan, member, depth)
   return digest, size
 end
 
-local function edit_index(plan, state, member)
+local function edit_index_json(plan, state, member)
   local text, message, code = plan.source.members:read(member, plan.source.max_json)
   if not text then return nil, message, code end
   local doc
@@ -100,8 +100,8 @@ local function edit_index(plan, state, member)
       local digest, size = visit(plan, child, 1)
       if digest then
         manifest.point(doc, pointer, digest, size)
-        if plan.product.new_platform and plan.manifest and plan.manifest.digest == digest then
-          manifest.set_platform(doc, pointer, plan.product.new_platform)
+        if plan.image.new_platform and plan.manifest and plan.manifest.digest == digest then
+          manifest.set_platform(doc, pointer, plan.image.new_platform)
         end
         ours[#ours + 1] = i
       end
@@ -155,23 +155,23 @@ end
 ---@return boolean? ok
 ---@return string? message
 ---@return string? code
-function oci_edit.edit(plan, state)
+function edit_index.edit(plan, state)
   local member = plan.source.members.by_name["index.json"]
   if not member then return true end
   plan.visited = {}
   plan.following = { new_of = {}, removed = {}, notes = plan.notes, attestations = plan.attestations }
-  local doc, text, code = edit_index(plan, state, member)
+  local doc, text, code = edit_index_json(plan, state, member)
   if not doc then return nil, text, code end
   visit_the_rest(plan)
   if plan.failure then return nil, plan.failure[1], plan.failure[2] end
   if next(plan.following.removed) then drop_removed(plan, doc:text()) end
   if plan.tags_changed and plan.manifest and #state.tags > 0 and
     (not is_index(doc) or doc:count("/manifests") == 0) then
-    local list = assemble.descriptors(plan.manifest.digest, plan.manifest.size, state.tags)
+    local list = new_layout.descriptors(plan.manifest.digest, plan.manifest.size, state.tags)
     doc:set("/manifests", "[" .. table.concat(list, ",") .. "]")
   end
   if doc:text() ~= text then plan.edits:set(member, { bytes = doc:text() }) end
   return true
 end
 
-return oci_edit
+return edit_index

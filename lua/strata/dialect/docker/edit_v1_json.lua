@@ -6,7 +6,7 @@
 local core = require "strata.core"
 local json = require "strata.util.json"
 
-local v1 = {}
+local edit_v1_json = {}
 
 -- Text of a value for comparison; null and absent are the same.
 local function canonical(doc, pointer)
@@ -84,7 +84,7 @@ end
 ---@return boolean? ok
 ---@return string? message
 ---@return string? code
-function v1.edit(plan, new)
+function edit_v1_json.edit(plan, new)
   if plan.old_config == plan.new_config then return true end
   local source, members = plan.source, plan.source.members
   local old, message, code = core.json(plan.old_config, source.json_limits)
@@ -105,4 +105,4 @@ function v1.edit(plan, new)
   return true
 end
 
-return v1
+return edit_v1_json

@@ -6,9 +6,9 @@
 
 local digests = require "strata.util.digests"
 local docker = require "strata.dialect.docker.read"
-local oci = require "strata.dialect.oci.catalog"
-local oci_source = require "strata.dialect.oci.candidates"
-local tags = require "strata.document.reference"
+local oci_candidates = require "strata.dialect.oci.candidates"
+local oci_catalog = require "strata.dialect.oci.catalog"
+local reference = require "strata.document.reference"
 
 local hybrid = {}
 
@@ -21,8 +21,8 @@ end
 local function find_manifest(catalog, id, count)
   local other
   for _, manifest in ipairs(catalog.manifests) do
-    if manifest.kind == "image" and oci.image_id(catalog, manifest) == id then
-      if #oci.layers(manifest.document) == count then return manifest end
+    if manifest.kind == "image" and oci_catalog.image_id(catalog, manifest) == id then
+      if #oci_catalog.layers(manifest.document) == count then return manifest end
       other = manifest
     end
   end
@@ -33,7 +33,7 @@ end
 local function same_layers(names, manifest)
   for i, name in ipairs(names) do
     local stated = digests.in_path(name)
-    local descriptor = oci.layers(manifest.document)[i]
+    local descriptor = oci_catalog.layers(manifest.document)[i]
     if stated and type(descriptor) == "table" and descriptor.digest ~= stated then return false end
   end
   return true
@@ -42,10 +42,10 @@ end
 -- One and the same tag should not lead to two images.
 local function check_tags(store, catalog, candidate, id)
   for _, manifest in ipairs(catalog.manifests) do
-    local config = oci.image_id(catalog, manifest)
+    local config = oci_catalog.image_id(catalog, manifest)
     if manifest.kind == "image" and config and config ~= id and not catalog:index_of(manifest.digest) then
       for _, tag in ipairs(manifest.tags) do
-        if tags.find(candidate.tags, tag) then
+        if reference.find(candidate.tags, tag) then
           return disagree(store, "%s is %s in one and %s in the other", tag, id, config)
         end
       end
@@ -57,9 +57,9 @@ end
 -- Where a reader that goes by the manifest would stop, this one does.
 local function check_blobs(store, manifest, id, model)
   local function check(what, descriptor, digest, size)
-    local stated, found = oci.check_descriptor(descriptor, what)
+    local stated, found = oci_catalog.check_descriptor(descriptor, what)
     if not stated then return disagree(store, "%s: %s", manifest.digest, found) end
-    if not oci.is_verifiable(stated) then return oci.unverifiable(store, what, stated) end
+    if not oci_catalog.is_verifiable(stated) then return oci_catalog.unverifiable(store, what, stated) end
     if stated == digest and found ~= size then
       return disagree(store, "%s: %s has %d bytes in one and %d in the other", manifest.digest, what, size, found)
     end
@@ -68,7 +68,7 @@ local function check_blobs(store, manifest, id, model)
   local ok, message, code = check("config", manifest.document.config, id, #model.config_text)
   for i, layer in ipairs(model.layers) do
     if not ok then break end
-    ok, message, code = check(("layer %d"):format(i), oci.layers(manifest.document)[i], layer.digest,
+    ok, message, code = check(("layer %d"):format(i), oci_catalog.layers(manifest.document)[i], layer.digest,
       layer.blob.size)
   end
   return ok, message, code
@@ -82,7 +82,7 @@ local function join(store, catalog, candidate)
   local manifest, other = find_manifest(catalog, id, #names)
   if other and not manifest then
     return disagree(store, "%s has %d layers in one and %d in the other", id, #names,
-      #oci.layers(other.document))
+      #oci_catalog.layers(other.document))
   end
   if manifest and not same_layers(names, manifest) then
     return disagree(store, "%s has other layers, or another order of them", id)
@@ -98,14 +98,14 @@ local function join(store, catalog, candidate)
     local same
     same, why, how = check_blobs(store, manifest, id, model)
     if not same then return nil, why, how end
-    model.manifest = oci.manifest(manifest)
+    model.manifest = oci_catalog.manifest(manifest)
     model.index = catalog:index_of(manifest.digest)
     model.descriptor_text = catalog:descriptor_of(manifest)
     for i, layer in ipairs(model.layers) do
-      local descriptor = oci.layers(manifest.document)[i]
-      layer.digest = layer.digest or oci.text(descriptor.digest)
-      layer.media_type = layer.media_type or oci.text(descriptor.mediaType)
-      layer.annotations = oci.strings(descriptor.annotations)
+      local descriptor = oci_catalog.layers(manifest.document)[i]
+      layer.digest = layer.digest or oci_catalog.text(descriptor.digest)
+      layer.media_type = layer.media_type or oci_catalog.text(descriptor.mediaType)
+      layer.annotations = oci_catalog.strings(descriptor.annotations)
     end
     return model
   end
@@ -115,14 +115,14 @@ end
 -- Those of index.json. What manifest.json lists, too, is read as the image of both, so that an edit leaves neither
 -- list behind; where the lists disagree it is not looked at.
 local function prefer_index(store, opts)
-  local catalog, message, code = oci.catalog(store, opts.limits)
+  local catalog, message, code = oci_catalog.of(store, opts.limits)
   if not catalog then return nil, message, code end
   local both = {}
   for _, candidate in ipairs(docker.candidates(store, opts) or {}) do
     local manifest = join(store, catalog, candidate)
     if manifest and manifest ~= true then both[manifest.digest] = candidate end
   end
-  local list = oci_source.of_catalog(catalog)
+  local list = oci_candidates.of_catalog(catalog)
   for _, candidate in ipairs(list) do
     local joined, read = both[candidate.digest], candidate.read
     if joined then
@@ -147,7 +147,7 @@ function hybrid.candidates(store, opts)
   local list, message, code = docker.candidates(store, opts)
   if not list or opts.prefer == "docker" then return list, message, code end
   local catalog
-  catalog, message, code = oci.catalog(store, opts.limits)
+  catalog, message, code = oci_catalog.of(store, opts.limits)
   if not catalog then return nil, message, code end
   local joined = {}
   for _, candidate in ipairs(list) do
@@ -156,7 +156,7 @@ function hybrid.candidates(store, opts)
     if not manifest then return nil, message, code end
     if manifest ~= true then joined[manifest.digest] = true end
   end
-  for _, candidate in ipairs(oci_source.of_catalog(catalog)) do
+  for _, candidate in ipairs(oci_candidates.of_catalog(catalog)) do
     if not joined[candidate.digest] then list[#list + 1] = candidate end
   end
   return list

@@ -6,8 +6,8 @@
 
 local core = require "strata.core"
 local digests = require "strata.util.digests"
+local file_list = require "strata.store.file_list"
 local json = require "strata.util.json"
-local listing = require "strata.store.file_list"
 local platform = require "strata.document.platform"
 
 local docker = {}
@@ -277,7 +277,7 @@ end
 
 --- Every member of the archive, files with their SHA-256.
 function Source:files()
-  return listing.files(self.store, roles(self))
+  return file_list.files(self.store, roles(self))
 end
 
 --- The image is closed: the file goes with the last one that uses it.

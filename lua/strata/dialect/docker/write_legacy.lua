@@ -9,10 +9,10 @@
 local core = require "strata.core"
 local gojson = require "strata.dialect.docker_v1.gojson"
 local json = require "strata.util.json"
-local tags = require "strata.document.reference"
-local v1_image = require "strata.dialect.docker_v1.document"
+local reference = require "strata.document.reference"
+local v1_document = require "strata.dialect.docker_v1.document"
 
-local docker_legacy = {}
+local write_legacy = {}
 
 -- The engine writes the bits of the type into the mode, too.
 local FILE, DIR, LINK = 33188, 16877, 41471 -- 0100644, 040755, 0120777
@@ -61,13 +61,13 @@ end
 local function put_layers(archive, image, top)
   local ids, chain, parent = {}, nil, nil
   for i, one in ipairs(image.layers) do
-    local v1 = i == #image.layers and top or v1_image.placeholder()
+    local v1 = i == #image.layers and top or v1_document.placeholder()
     chain = chain and core.sha256(chain .. " " .. one.diff_id) or one.diff_id
-    ids[i] = v1_image.id(v1, chain, parent)
+    ids[i] = v1_document.id(v1, chain, parent)
     v1.id = gojson.quote(ids[i])
     v1.parent = parent and gojson.quote(parent)
     v1.os = top.os
-    put_layer(archive, ids[i], v1_image.text(v1), one, archive.mtime)
+    put_layer(archive, ids[i], v1_document.text(v1), one, archive.mtime)
     parent = ids[i]
   end
   return ids
@@ -76,11 +76,11 @@ end
 -- The short form, which is what Docker shows: "app:1".
 local function put_tags(archive, item, refs, top_id)
   for _, ref in ipairs(refs) do
-    local full = tags.parse(ref)
+    local full = reference.parse(ref)
     if not full then return nil, ("tag %s is no image reference"):format(core.quote(ref)), "EFORMAT" end
-    local short = tags.familiar(full)
-    local repository, tag = tags.split(short)
-    if not tags.find(item.tags or {}, short) then
+    local short = reference.familiar(full)
+    local repository, tag = reference.split(short)
+    if not reference.find(item.tags or {}, short) then
       item.tags = item.tags or {}
       item.tags[#item.tags + 1] = short
     end
@@ -93,7 +93,7 @@ end
 
 local function put_image(archive, image)
   local hex = core.sha256(image.config_text):sub(#"sha256:" + 1)
-  local top, message, code = v1_image.read(image.config_text)
+  local top, message, code = v1_document.read(image.config_text)
   if not top then return nil, "config: " .. message, code end
   if #image.layers == 0 then
     return nil, "an image without layers cannot be saved in the docker-legacy format", "EUNSUPPORTED"
@@ -138,7 +138,7 @@ end
 ---@return strata.TarMember[]?
 ---@return string? message
 ---@return string? code
-function docker_legacy.members(images)
+function write_legacy.members(images)
   local archive = { tops = {}, paths = {}, items = {}, repositories = {} }
   for _, image in ipairs(images) do
     local ok, message, code = put_image(archive, image)
@@ -160,4 +160,4 @@ function docker_legacy.members(images)
   return members
 end
 
-return docker_legacy
+return write_legacy

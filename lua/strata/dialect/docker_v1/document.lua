@@ -9,7 +9,7 @@ local core = require "strata.core"
 local gojson = require "strata.dialect.docker_v1.gojson"
 local json = require "strata.util.json"
 
-local v1_image = {}
+local v1_document = {}
 
 -- {name, kind, true when it is left out while it says nothing}
 local HEALTH = {
@@ -164,7 +164,7 @@ function read.set(doc, pointer) return read_map(doc, pointer, "object", "{}", "a
 ---@return strata.V1Image?
 ---@return strata.JSON|string doc  or message
 ---@return string? code
-function v1_image.read(text, limits)
+function v1_document.read(text, limits)
   local doc, message, code = core.json(text, limits)
   if not doc then return nil, message, code end
   if doc:type("") ~= "object" then return nil, "is not an object", "EFORMAT" end
@@ -175,7 +175,7 @@ end
 
 --- What stands for the image of a layer that is not the top one.
 ---@return strata.V1Image
-function v1_image.placeholder()
+function v1_document.placeholder()
   return {
     created = gojson.quote("1970-01-01T00:00:00Z"),
     container_config = (read_object(core.json("{}"), nil, CONFIG)),
@@ -185,7 +185,7 @@ end
 --- The document.
 ---@param image strata.V1Image
 ---@return string
-function v1_image.text(image)
+function v1_document.text(image)
   return gojson.object(ORDER, image)
 end
 
@@ -194,7 +194,7 @@ end
 ---@param chain_id string
 ---@param parent? string  id of the image below, in hex
 ---@return string hex
-function v1_image.id(image, chain_id, parent)
+function v1_document.id(image, chain_id, parent)
   local texts = {}
   for name, text in pairs(image) do texts[name] = text end
   texts.id = nil
@@ -203,4 +203,4 @@ function v1_image.id(image, chain_id, parent)
   return core.sha256(gojson.map(texts)):sub(#"sha256:" + 1)
 end
 
-return v1_image
+return v1_document

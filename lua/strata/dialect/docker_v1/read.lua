@@ -6,12 +6,12 @@
 -- the image ID is the one that Docker then shows.
 
 local core = require "strata.core"
+local file_list = require "strata.store.file_list"
 local gojson = require "strata.dialect.docker_v1.gojson"
 local json = require "strata.util.json"
-local listing = require "strata.store.file_list"
 local platform = require "strata.document.platform"
-local v1_image = require "strata.dialect.docker_v1.document"
-local work = require "strata.util.job"
+local run_job = require("strata.util.job").run
+local v1_document = require "strata.dialect.docker_v1.document"
 
 local docker_v1 = {}
 
@@ -102,7 +102,7 @@ local function read_directory(members, id, limits)
   local text
   text, message, code = members:read(member, limits.json.max_bytes)
   if not text then return nil, message, code end
-  local image, doc, why = v1_image.read(text, limits.json)
+  local image, doc, why = v1_document.read(text, limits.json)
   if not image then return fail(why, "%s: %s: %s", members.path, core.quote(name), doc) end
   local one = { id = id, image = image, doc = doc, name = id .. "/layer.tar",
                 parent = image.parent and core.json(image.parent):get("") }
@@ -159,7 +159,7 @@ local function hash_layers(archive, chain)
       todo[#todo + 1] = one.member.position
     end
   end
-  local ok, message, code = work.run(job)
+  local ok, message, code = run_job(job)
   for i, position in ipairs(ok and todo or {}) do archive.digests[position] = job:task(i) end
   job:close()
   if not ok then return nil, ("%s: %s"):format(archive.members.path, message), code end
@@ -327,7 +327,7 @@ function Source:files()
     roles[one.name] = "layer " .. i
     roles[one.member.name] = roles[one.member.name] or "layer " .. i
   end
-  return listing.files(self.store, roles)
+  return file_list.files(self.store, roles)
 end
 
 --- The image is closed: the file goes with the last one that uses it.

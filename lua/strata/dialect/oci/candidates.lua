@@ -1,9 +1,9 @@
 --- The images of a layout, to choose from, and what an opened one knows of it.
 
-local listing = require "strata.store.file_list"
-local oci = require "strata.dialect.oci.catalog"
+local file_list = require "strata.store.file_list"
+local oci_catalog = require "strata.dialect.oci.catalog"
 
-local oci_source = {}
+local oci_candidates = {}
 
 ---@class strata.OciSource
 ---@field kind "oci"
@@ -25,7 +25,7 @@ local function roles(self)
   local document = self.manifest.document
   found[store:blob_name(self.manifest.digest)] = "manifest"
   found[store:blob_name(document.config.digest)] = "config"
-  for i, descriptor in ipairs(oci.layers(document)) do
+  for i, descriptor in ipairs(oci_catalog.layers(document)) do
     local name = store:blob_name(descriptor.digest)
     found[name] = found[name] and found[name] .. ", " .. i or "layer " .. i
   end
@@ -38,7 +38,7 @@ end
 
 --- Every file of the layout with its SHA-256.
 function Source:files()
-  return listing.files(self.store, roles(self))
+  return file_list.files(self.store, roles(self))
 end
 
 function Source:release()
@@ -48,16 +48,16 @@ end
 --- The candidates that a catalog has.
 ---@param catalog strata.Catalog
 ---@return strata.Candidate[]
-function oci_source.of_catalog(catalog)
+function oci_candidates.of_catalog(catalog)
   local list = {}
   for _, manifest in ipairs(catalog.manifests) do
     list[#list + 1] = {
       kind = manifest.kind, tags = manifest.tags, digest = manifest.digest,
-      missing = not oci.is_complete(catalog, manifest),
-      id = function() return oci.image_id(catalog, manifest) end,
-      platform = function() return oci.platform(catalog, manifest) end,
+      missing = not oci_catalog.is_complete(catalog, manifest),
+      id = function() return oci_catalog.image_id(catalog, manifest) end,
+      platform = function() return oci_catalog.platform(catalog, manifest) end,
       read = function()
-        local model, message, code = oci.read(catalog, manifest)
+        local model, message, code = oci_catalog.read(catalog, manifest)
         if not model then return nil, message, code end
         model.source = setmetatable({
           kind = "oci", store = catalog.store, path = catalog.store.path, catalog = catalog, manifest = manifest,
@@ -75,10 +75,10 @@ end
 ---@return strata.Candidate[]?
 ---@return string? message
 ---@return string? code
-function oci_source.candidates(store, opts)
-  local catalog, message, code = oci.catalog(store, opts.limits)
+function oci_candidates.candidates(store, opts)
+  local catalog, message, code = oci_catalog.of(store, opts.limits)
   if not catalog then return nil, message, code end
-  return oci_source.of_catalog(catalog)
+  return oci_candidates.of_catalog(catalog)
 end
 
-return oci_source
+return oci_candidates

@@ -7,11 +7,11 @@
 local core = require "strata.core"
 local digests = require "strata.util.digests"
 local json = require "strata.util.json"
-local media = require "strata.document.media_types"
+local media_types = require "strata.document.media_types"
 local platform = require "strata.document.platform"
-local tags = require "strata.document.reference"
+local reference = require "strata.document.reference"
 
-local oci = {}
+local oci_catalog = {}
 
 local MAX_SIZE = 2 ^ 53
 
@@ -86,7 +86,7 @@ local function check_descriptor(value, where)
   return digest, size
 end
 
-oci.check_descriptor = check_descriptor
+oci_catalog.check_descriptor = check_descriptor
 
 local function is_verifiable(digest)
   return (core.digest_valid(digest))
@@ -96,7 +96,7 @@ local function unverifiable(store, what, digest)
   return fail("EUNSUPPORTED", "%s: %s: blob %s: only SHA-256 and SHA-512 can be verified", store.path, what, digest)
 end
 
-oci.is_verifiable, oci.unverifiable = is_verifiable, unverifiable
+oci_catalog.is_verifiable, oci_catalog.unverifiable = is_verifiable, unverifiable
 
 local function read_small(store, blob, digest, size, max)
   if blob.size ~= size then
@@ -157,11 +157,11 @@ end
 -- not the tag of it.
 ---@param annotations table<string, string>
 ---@return string[]
-function oci.names(annotations)
-  local full, ref = annotations[NAME] and tags.familiar(annotations[NAME]), annotations[REF_NAME]
+function oci_catalog.names(annotations)
+  local full, ref = annotations[NAME] and reference.familiar(annotations[NAME]), annotations[REF_NAME]
   if not full then return { ref } end
-  local _, tag = tags.split(full)
-  if not ref or ref == tag or tags.find({ full }, ref) then return { full } end
+  local _, tag = reference.split(full)
+  if not ref or ref == tag or reference.find({ full }, ref) then return { full } end
   return { full, ref }
 end
 
@@ -173,7 +173,7 @@ local function add_name(list, name)
 end
 
 local function add_names(list, annotations)
-  for _, name in ipairs(oci.names(annotations)) do add_name(list, name) end
+  for _, name in ipairs(oci_catalog.names(annotations)) do add_name(list, name) end
 end
 
 -- What has the config of an image is one, whatever artifactType says besides.
@@ -182,7 +182,8 @@ local function kind_of(document, annotations)
   local config = document.config
   if type(config) ~= "table" then return "artifact" end
   local config_type = or_nil(config.mediaType)
-  local is_image = config_type == nil and or_nil(document.artifactType) == nil or media.kind(config_type) == "config"
+  local is_image = config_type == nil and or_nil(document.artifactType) == nil
+    or media_types.kind(config_type) == "config"
   return is_image and "image" or "artifact"
 end
 
@@ -214,7 +215,7 @@ function Catalog:visit_descriptor(descriptor, where, names, depth)
     return fail("ELIMIT", "%s: more than %d manifests (limits.manifests)", self.store.path, self.max_manifests)
   end
   local stated = or_nil(descriptor.mediaType)
-  local kind = media.kind(stated)
+  local kind = media_types.kind(stated)
   if kind == "config" or kind == "layer" then
     return fail("EFORMAT", "%s: a %s where a manifest should be", where, kind)
   end
@@ -327,7 +328,7 @@ end
 ---@return strata.Catalog?
 ---@return string? message
 ---@return string? code
-function oci.catalog(store, limits)
+function oci_catalog.of(store, limits)
   local self = setmetatable({
     store = store, indexes = {}, manifests = {}, by_digest = {}, strangers = {}, count = 0,
     max = limits.json.max_bytes,
@@ -375,10 +376,10 @@ local function read_layer(catalog, descriptor, number)
   local layer = {
     digest = digest, media_type = or_nil(descriptor.mediaType),
     annotations = strings(descriptor.annotations), descriptor = descriptor,
-    foreign = media.is_foreign(descriptor.mediaType), name = blob and blob.name,
+    foreign = media_types.is_foreign(descriptor.mediaType), name = blob and blob.name,
   }
   if not blob then
-    layer.blob = { size = size, compression = media.stated_compression(descriptor.mediaType), missing = true }
+    layer.blob = { size = size, compression = media_types.stated_compression(descriptor.mediaType), missing = true }
     return layer
   end
   if not is_verifiable(digest) then return unverifiable(store, what, digest) end
@@ -397,7 +398,7 @@ end
 --- What an image keeps of its manifest.
 ---@param manifest strata.Manifest
 ---@return {text: string, digest: string, media_type: string?, config_digest: string}
-function oci.manifest(manifest)
+function oci_catalog.manifest(manifest)
   return { text = manifest.text, digest = manifest.digest, media_type = manifest.media_type,
            config_digest = manifest.document.config.digest }
 end
@@ -406,7 +407,7 @@ end
 ---@param catalog strata.Catalog
 ---@param manifest strata.Manifest
 ---@return string?
-function oci.image_id(catalog, manifest)
+function oci_catalog.image_id(catalog, manifest)
   local config = manifest.document and manifest.document.config
   if type(config) ~= "table" or type(config.digest) ~= "string" then return nil end
   local valid, algorithm = core.digest_valid(config.digest)
@@ -425,7 +426,7 @@ end
 ---@return table? model
 ---@return string? message
 ---@return string? code
-function oci.read(catalog, manifest)
+function oci_catalog.read(catalog, manifest)
   local store = catalog.store
   if not manifest.text then return missing(store, "manifest", manifest.digest) end
   local document = manifest.document
@@ -454,7 +455,7 @@ function oci.read(catalog, manifest)
   for i, tag in ipairs(manifest.tags) do refs[i] = tag end
   return {
     config_text = text, layers = layers, tags = refs, limits = catalog.limits,
-    manifest = oci.manifest(manifest),
+    manifest = oci_catalog.manifest(manifest),
     index = catalog:index_of(manifest.digest), descriptor_text = catalog:descriptor_of(manifest),
   }
 end
@@ -462,12 +463,12 @@ end
 --- The descriptors of a manifest's layers.
 ---@param document table
 ---@return table[]
-function oci.layers(document)
+function oci_catalog.layers(document)
   return is_array(document.layers) and document.layers or {}
 end
 
 --- The platform of a manifest: its descriptor's, else its config's.
-function oci.platform(catalog, manifest)
+function oci_catalog.platform(catalog, manifest)
   if manifest.platform or not manifest.document or manifest.kind ~= "image" then return manifest.platform end
   local digest, size = check_descriptor(manifest.document.config, "config")
   local text = digest and read_blob(catalog.store, digest, size, catalog.max)
@@ -480,7 +481,7 @@ end
 ---@param catalog strata.Catalog
 ---@param manifest strata.Manifest
 ---@return boolean
-function oci.is_complete(catalog, manifest)
+function oci_catalog.is_complete(catalog, manifest)
   local document = manifest.document
   if not document then return false end
   local function has(descriptor)
@@ -488,18 +489,18 @@ function oci.is_complete(catalog, manifest)
     return type(digest) ~= "string" or catalog.store:has_blob(digest)
   end
   if not has(document.config) then return false end
-  for _, descriptor in ipairs(oci.layers(document)) do
-    if not has(descriptor) and not media.is_foreign(descriptor.mediaType) then return false end
+  for _, descriptor in ipairs(oci_catalog.layers(document)) do
+    if not has(descriptor) and not media_types.is_foreign(descriptor.mediaType) then return false end
   end
   return true
 end
 
 --- A value of a document as a string, nil when it is none.
-function oci.text(value)
+function oci_catalog.text(value)
   return type(value) == "string" and value or nil
 end
 
-oci.strings = strings
-oci.NAME, oci.REF_NAME, oci.REFERENCE_TYPE = NAME, REF_NAME, REFERENCE_TYPE
+oci_catalog.strings = strings
+oci_catalog.NAME, oci_catalog.REF_NAME, oci_catalog.REFERENCE_TYPE = NAME, REF_NAME, REFERENCE_TYPE
 
-return oci
+return oci_catalog

@@ -1,15 +1,15 @@
 --- What is written into a layout directory: one that is new, one that exists and
 -- is extended, or the image's own.
 
-local assemble = require "strata.dialect.new_layout"
 local core = require "strata.core"
 local json = require "strata.util.json"
 local limits = require "strata.util.limits"
-local oci = require "strata.dialect.oci.catalog"
-local oci_save = require "strata.dialect.oci.edit"
-local tags = require "strata.document.reference"
+local new_layout = require "strata.dialect.new_layout"
+local oci_catalog = require "strata.dialect.oci.catalog"
+local oci_edit = require "strata.dialect.oci.edit"
+local reference = require "strata.document.reference"
 
-local layout = {}
+local oci_directory = {}
 
 ---@class strata.DirectoryPlan
 ---@field files strata.DirectoryFile[]
@@ -88,9 +88,10 @@ end
 -- The place of one name, or the same image where neither has a name.
 local function is_replaced(there, new)
   if type(there) ~= "table" then return false end
-  local names, others = oci.names(oci.strings(new.annotations)), oci.names(oci.strings(there.annotations))
+  local names = oci_catalog.names(oci_catalog.strings(new.annotations))
+  local others = oci_catalog.names(oci_catalog.strings(there.annotations))
   for _, name in ipairs(names) do
-    if tags.find(others, name) then return true end
+    if reference.find(others, name) then return true end
   end
   return #names == 0 and #others == 0 and there.digest == new.digest
 end
@@ -114,12 +115,12 @@ local function plan_new(saving, out)
   local text, message, code = existing_index(out)
   if message then return nil, message, code end
   local made
-  made, message, code = assemble.layout(saving.products, "oci")
+  made, message, code = new_layout.layout(saving.images, "oci")
   if not made then return nil, message, code end
   local files = made.blobs
-  if not out.dir:stat("oci-layout") then files[#files + 1] = { name = "oci-layout", bytes = assemble.LAYOUT } end
+  if not out.dir:stat("oci-layout") then files[#files + 1] = { name = "oci-layout", bytes = new_layout.LAYOUT } end
   local root
-  if text then root, message, code = extend(text, made.descriptors) else root = assemble.index(made.descriptors) end
+  if text then root, message, code = extend(text, made.descriptors) else root = new_layout.index(made.descriptors) end
   if not root then return nil, message, code end
   return { files = files, root = { name = "index.json", text = root } }
 end
@@ -151,10 +152,10 @@ local function plan_own(saving, out)
       return plan_new(saving, out)
     end
   end
-  local change, message, code = oci_save.changes(saving.products, saving.sources, saving.opts)
+  local change, message, code = oci_edit.changes(saving.images, saving.sources, saving.opts)
   if not change then return nil, message, code end
   local files
-  files, message, code = oci_save.files(store, change, here)
+  files, message, code = oci_edit.files(store, change, here)
   if not files then return nil, message, code end
   local gone = {}
   for digest in pairs(change.gone) do gone[#gone + 1] = store:blob_name(digest) end
@@ -168,9 +169,9 @@ end
 ---@return strata.DirectoryPlan?
 ---@return string? message
 ---@return string? code
-function layout.plan(saving, out)
+function oci_directory.plan(saving, out)
   if saving.native and saving.sources[1].store.dir then return plan_own(saving, out) end
   return plan_new(saving, out)
 end
 
-return layout
+return oci_directory

@@ -1,38 +1,38 @@
 --- Saving an edited image back into its layout, archive or directory: blobs that
 -- are not concerned stay, those that nothing leads to any more go.
 
-local assemble = require "strata.dialect.new_layout"
-local edits = require "strata.dialect.archive_edits"
+local archive_edits = require "strata.dialect.archive_edits"
+local new_layout = require "strata.dialect.new_layout"
 local oci_changes = require "strata.dialect.oci.changes"
 
-local oci_save = {}
+local oci_edit = {}
 
 -- What an image's edits mean for its layout.
-local function change_of(product, source)
-  local text, message, code = assemble.manifest(product)
+local function change_of(image, source)
+  local text, message, code = new_layout.manifest(image)
   if not text then return nil, message, code end
-  local change = { manifest = source.manifest, text = text, blobs = {}, tags = product.new_tags,
-                   platform = product.new_platform }
-  change.blobs[1] = { digest = product.config_digest, bytes = product.config_text }
-  for _, one in ipairs(product.renditions) do
+  local change = { manifest = source.manifest, text = text, blobs = {}, tags = image.new_tags,
+                   platform = image.new_platform }
+  change.blobs[1] = { digest = image.config_digest, bytes = image.config_text }
+  for _, one in ipairs(image.layers) do
     if one.action ~= "copied" then
-      change.blobs[#change.blobs + 1] = { digest = one.digest, part = assemble.part_of(one) }
+      change.blobs[#change.blobs + 1] = { digest = one.digest, part = new_layout.part_of(one) }
     end
   end
   return change
 end
 
 --- The changes of a layout when these images of it are saved.
----@param products strata.Product[]
+---@param images strata.ImageToWrite[]
 ---@param sources table[]  of the images
 ---@param opts? {attestations?: string}
 ---@return strata.LayoutChange?
 ---@return string? message
 ---@return string? code
-function oci_save.changes(products, sources, opts)
+function oci_edit.changes(images, sources, opts)
   local list = {}
-  for i, product in ipairs(products) do
-    local change, message, code = change_of(product, sources[i])
+  for i, image in ipairs(images) do
+    local change, message, code = change_of(image, sources[i])
     if not change then return nil, message, code end
     list[i] = change
   end
@@ -40,10 +40,10 @@ function oci_save.changes(products, sources, opts)
 end
 
 -- Blobs that stay are hashed on their way, those of other images, too.
-local function verify_kept(plan, members, products)
+local function verify_kept(plan, members, images)
   local labels = {}
-  for _, product in ipairs(products) do
-    for _, one in ipairs(product.renditions) do labels[one.digest or ""] = one.label end
+  for _, image in ipairs(images) do
+    for _, one in ipairs(image.layers) do labels[one.digest or ""] = one.label end
   end
   for _, member in ipairs(members.list) do
     local digest = members:stated_digest(member)
@@ -57,8 +57,8 @@ end
 ---@return strata.Segment[]?
 ---@return string? message
 ---@return string? code
-function oci_save.segments(members, change, products)
-  local plan = edits.new(members)
+function oci_edit.segments(members, change, images)
+  local plan = archive_edits.new(members)
   for digest in pairs(change.gone) do
     local member = members.by_name[members:blob_name(digest)]
     if member then plan:set(member, { drop = true }) end
@@ -70,7 +70,7 @@ function oci_save.segments(members, change, products)
   local root, message, code = members:resolve("index.json", "index")
   if not root then return nil, message, code end
   plan:set(root, { bytes = change.root })
-  verify_kept(plan, members, products)
+  verify_kept(plan, members, images)
   return plan:segments()
 end
 
@@ -81,7 +81,7 @@ end
 ---@return strata.DirectoryFile[]?
 ---@return string? message
 ---@return string? code
-function oci_save.files(store, change, here)
+function oci_edit.files(store, change, here)
   local there, message, code = store:contents()
   if not there then return nil, message, code end
   local gone, files = {}, {}
@@ -102,4 +102,4 @@ function oci_save.files(store, change, here)
   return files
 end
 
-return oci_save
+return oci_edit

@@ -5,34 +5,34 @@
 
 local core = require "strata.core"
 local json = require "strata.util.json"
-local oci = require "strata.dialect.oci.catalog"
-local tags = require "strata.document.reference"
+local oci_catalog = require "strata.dialect.oci.catalog"
+local reference = require "strata.document.reference"
 
 local oci_names = {}
 
-local NAME = "/annotations" .. json.part(oci.NAME)
-local REF_NAME = "/annotations" .. json.part(oci.REF_NAME)
+local NAME = "/annotations" .. json.part(oci_catalog.NAME)
+local REF_NAME = "/annotations" .. json.part(oci_catalog.REF_NAME)
 
 -- The names of a descriptor, and those among refs.
 local function names_of(doc, pointer, refs)
-  local names = oci.names(oci.strings {
-    [oci.NAME] = doc:get(pointer .. NAME), [oci.REF_NAME] = doc:get(pointer .. REF_NAME),
+  local names = oci_catalog.names(oci_catalog.strings {
+    [oci_catalog.NAME] = doc:get(pointer .. NAME), [oci_catalog.REF_NAME] = doc:get(pointer .. REF_NAME),
   })
   local among = {}
   for _, name in ipairs(names) do
-    if tags.find(refs, name) then among[#among + 1] = name end
+    if reference.find(refs, name) then among[#among + 1] = name end
   end
   return names, among
 end
 
 -- Where a layout says all of the name in the one annotation, it is said there.
 local function set_name(doc, pointer, ref)
-  local _, tag = tags.split(ref)
+  local _, tag = reference.split(ref)
   if doc:type(pointer .. REF_NAME) and not doc:type(pointer .. NAME) then
     doc:set(pointer .. REF_NAME, core.json_quote(ref))
     return
   end
-  if tag and not ref:find("@", 1, true) then doc:set(pointer .. NAME, core.json_quote(tags.full(ref))) end
+  if tag and not ref:find("@", 1, true) then doc:set(pointer .. NAME, core.json_quote(reference.full(ref))) end
   doc:set(pointer .. REF_NAME, core.json_quote(not ref:find("@", 1, true) and tag or ref))
 end
 

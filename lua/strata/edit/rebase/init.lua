@@ -4,10 +4,10 @@ local config = require "strata.config"
 local core = require "strata.core"
 local json = require "strata.util.json"
 local layer = require "strata.layer"
-local layers = require "strata.edit.layer_list"
+local layer_list = require "strata.edit.layer_list"
 local rebase_config = require "strata.edit.rebase.config"
 local rebase_history = require "strata.edit.rebase.history"
-local tags = require "strata.document.reference"
+local reference = require "strata.document.reference"
 
 local rebase = {}
 
@@ -124,9 +124,9 @@ local function replace_layers(image, count, states)
     copy.image = image.state.hub
     handles[i] = layer.new(copy)
   end
-  for i = count, 1, -1 do layers.take_out(image, i) end
-  for i, handle in ipairs(handles) do layers.put_in(image, i, handle, layer.state_of(handle).diff_id) end
-  layers.finish(image)
+  for i = count, 1, -1 do layer_list.take_out(image, i) end
+  for i, handle in ipairs(handles) do layer_list.put_in(image, i, handle, layer.state_of(handle).diff_id) end
+  layer_list.finish(image)
 end
 
 -- ---- annotations -----------------------------------------------------------------------
@@ -145,7 +145,7 @@ local function edit_annotations(image, new_base, digest_of)
   follow(BASE_DIGEST, digest_of)
   follow(BASE_NAME, function()
     local name = new_base.state.tags[1]
-    return name and tags.full(name)
+    return name and reference.full(name)
   end)
   if doc:count("/annotations") == 0 then doc:remove("/annotations") end
   image.state.manifest = { text = doc:text(), digest = manifest.digest, media_type = manifest.media_type,

@@ -4,7 +4,7 @@
 local core = require "strata.core"
 local json = require "strata.util.json"
 
-local contents = {}
+local from_archive = {}
 
 local function fail(path, message, code)
   return nil, ("%s: %s"):format(path, message), code
@@ -162,7 +162,7 @@ end
 ---@return strata.NewEntry[]? entries
 ---@return string[]|string skipped | message
 ---@return string? code
-function contents.entries(path, opts)
+function from_archive.entries(path, opts)
   local has, archive = pcall(require, "strata.archive")
   if not has then return fail(path, "reading it needs strata.archive", "EUNSUPPORTED") end
   local file, message, code = core.open_file(path)
@@ -208,4 +208,4 @@ function Contents:sorted()
   return list
 end
 
-return contents
+return from_archive

@@ -7,9 +7,9 @@
 -- fraction of a second in either, as after the extraction of a tar, or when it
 -- is asked for. One file under both paths is no difference.
 
-local disk = require "strata.layer.new.from_directory"
+local from_directory = require "strata.layer.new.from_directory"
 
-local difference = {}
+local from_difference = {}
 
 local FIELDS = { "type", "mode", "uid", "gid", "size", "mtime", "mtime_nsec", "linkpath", "major", "minor" }
 
@@ -32,7 +32,7 @@ local function first_names(from)
 end
 
 local function same_xattrs(a, b)
-  a, b = disk.portable_xattrs(a) or {}, disk.portable_xattrs(b) or {}
+  a, b = from_directory.portable_xattrs(a) or {}, from_directory.portable_xattrs(b) or {}
   for name, value in pairs(a) do
     if b[name] ~= value then return false end
   end
@@ -131,7 +131,7 @@ end
 ---@return string[]? skipped
 ---@return string? message
 ---@return string? code
-function difference.add(lower, upper, map, tar, opts)
+function from_difference.add(lower, upper, map, tar, opts)
   local self = setmetatable({
     lower = lower, upper = upper, chosen = {}, whiteouts = {}, content = opts.content,
     lower_names = first_names(lower), upper_names = first_names(upper),
@@ -142,7 +142,7 @@ function difference.add(lower, upper, map, tar, opts)
   self:choose_links()
   self:add_root(map, tar)
   local skipped
-  skipped, message, code = disk.add(upper, map, tar, {
+  skipped, message, code = from_directory.add(upper, map, tar, {
     whiteouts = self.whiteouts,
     is_chosen = function(i) return self.chosen[i] or upper.handle:get(i).type == "socket" end,
   })
@@ -150,4 +150,4 @@ function difference.add(lower, upper, map, tar, opts)
   return skipped
 end
 
-return difference
+return from_difference

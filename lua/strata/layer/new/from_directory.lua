@@ -6,7 +6,7 @@
 
 local core = require "strata.core"
 
-local disk = {}
+local from_directory = {}
 
 -- Labels of the machine that the directory is on, and hashes bound to its inodes.
 local OF_THE_MACHINE = { ["security.selinux"] = true, ["security.evm"] = true, ["security.ima"] = true,
@@ -57,7 +57,7 @@ end
 ---@return strata.Disk?
 ---@return string? message
 ---@return string? code
-function disk.read(path, map, opts)
+function from_directory.read(path, map, opts)
   local handle, message, code = core.host_tree(path, opts.limits.entries)
   if not handle then return nil, message, code end
   local self = { path = path, handle = handle }
@@ -86,7 +86,7 @@ end
 ---@param xattrs table<string, string>?
 ---@param marks? table<string, string>
 ---@return table<string, string>?
-function disk.portable_xattrs(xattrs, marks)
+function from_directory.portable_xattrs(xattrs, marks)
   local kept = {}
   for name, value in pairs(xattrs or {}) do
     local mark = overlay_name(name)
@@ -151,7 +151,7 @@ function DiskLayer:run()
       if entry.foreign then
         self.skipped[#self.skipped + 1] = ("%s: what is mounted there"):format(core.quote(path))
       end
-      entry.xattrs = disk.portable_xattrs(entry.xattrs, self.overlay and {})
+      entry.xattrs = from_directory.portable_xattrs(entry.xattrs, self.overlay and {})
       self:entry(i, entry)
       if is_dir then self:hide(i, path) end
     end
@@ -167,7 +167,7 @@ end
 ---@return string[]? skipped
 ---@return string? message
 ---@return string? code
-function disk.add(from, map, tar, opts)
+function from_directory.add(from, map, tar, opts)
   opts = opts or {}
   local self = setmetatable({
     disk = from, map = map, tar = tar, skipped = {}, names = {}, is_chosen = opts.is_chosen,
@@ -186,7 +186,7 @@ local REFERENCES = { redirect = true, metacopy = true }
 -- What overlayfs means by an entry: "whiteout", "opaque", or nothing but the entry.
 local function overlay_meaning(from, entry)
   local marks = {}
-  disk.portable_xattrs(entry.xattrs, marks)
+  from_directory.portable_xattrs(entry.xattrs, marks)
   for mark in pairs(REFERENCES) do
     if marks[mark] then
       return nil, ("%s: %s takes its content from another directory (overlay.%s)"):format(from.path,
@@ -207,7 +207,7 @@ end
 ---@return string[]? skipped
 ---@return string? message
 ---@return string? code
-function disk.add_overlay(from, map, tar)
+function from_directory.add_overlay(from, map, tar)
   local whiteouts, hidden, opaque = {}, {}, {}
   for i = 1, from.count do
     local entry = from.handle:get(i)
@@ -224,9 +224,9 @@ function disk.add_overlay(from, map, tar)
       end
     end
   end
-  return disk.add(from, map, tar, {
+  return from_directory.add(from, map, tar, {
     whiteouts = whiteouts, overlay = true, is_chosen = function(i) return not hidden[i] end,
   })
 end
 
-return disk
+return from_directory

@@ -3,7 +3,7 @@
 local core = require "strata.core"
 local json = require "strata.util.json"
 
-local files = {}
+local from_files = {}
 
 local TYPES = { file = true, hardlink = true, symlink = true, char = true, block = true, dir = true, fifo = true }
 local ENTRY_FIELDS = { content = true, mode = true, uid = true, gid = true, uname = true,
@@ -112,7 +112,7 @@ end
 ---@param given table<string, string|table>
 ---@param find fun(path: string): table?  the entry of a path in the layers below
 ---@return strata.NewEntry[]
-function files.entries(given, find)
+function from_files.entries(given, find)
   local checked, list = {}, {}
   for path, entry in pairs(given) do
     if type(path) ~= "string" then error("files: a path should be a string", 0) end
@@ -125,4 +125,4 @@ function files.entries(given, find)
   return list
 end
 
-return files
+return from_files

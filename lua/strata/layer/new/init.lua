@@ -1,19 +1,19 @@
 --- What a new layer can be made of.
 
-local contents = require "strata.layer.new.from_archive"
 local core = require "strata.core"
-local detached = require "strata.layer.standalone"
-local difference = require "strata.layer.new.from_difference"
-local disk = require "strata.layer.new.from_directory"
-local files = require "strata.layer.new.from_files"
+local from_archive = require "strata.layer.new.from_archive"
+local from_difference = require "strata.layer.new.from_difference"
+local from_directory = require "strata.layer.new.from_directory"
+local from_files = require "strata.layer.new.from_files"
 local layer = require "strata.layer"
-local layer_tar = require "strata.layer.new.tar_writer"
 local limits = require "strata.util.limits"
 local mapping = require "strata.layer.new.mapping"
-local source = require "strata.store.open"
-local work = require "strata.util.job"
+local open = require "strata.store.open"
+local run_job = require("strata.util.job").run
+local standalone = require "strata.layer.standalone"
+local tar_writer = require "strata.layer.new.tar_writer"
 
-local layer_source = {}
+local new_layer = {}
 
 -- What a layer is made with, whatever of.
 local COMMON = { compression = true, level = true, temp_dir = true, limits = true, threads = true, progress = true }
@@ -62,7 +62,7 @@ local function add_list(tar, list, map, ground, alike)
 end
 
 local function write_tar(spec, fill)
-  local tar, message, code = layer_tar.new(spec.temp_dir)
+  local tar, message, code = tar_writer.new(spec.temp_dir)
   if not tar then return nil, message, code end
   local skipped
   skipped, message, code = fill(tar)
@@ -88,42 +88,42 @@ end
 local makers = {}
 
 function makers.from(spec, map, ground)
-  local found, message, code = disk.read(spec.from, map, spec)
+  local found, message, code = from_directory.read(spec.from, map, spec)
   if not found then return nil, message, code end
   return write_disks(spec, { found }, function(tar)
     add_place(tar, map, ground)
-    return disk.add(found, map, tar)
+    return from_directory.add(found, map, tar)
   end)
 end
 
 function makers.upper(spec, map, ground)
-  local lower, message, code = disk.read(spec.lower, map, spec)
+  local lower, message, code = from_directory.read(spec.lower, map, spec)
   if not lower then return nil, message, code end
   local upper
-  upper, message, code = disk.read(spec.upper, map, spec)
+  upper, message, code = from_directory.read(spec.upper, map, spec)
   if not upper then
     lower.handle:close()
     return nil, message, code
   end
   return write_disks(spec, { lower, upper }, function(tar)
     add_place(tar, map, ground)
-    return difference.add(lower, upper, map, tar, spec)
+    return from_difference.add(lower, upper, map, tar, spec)
   end)
 end
 
 function makers.overlay_upper(spec, map, ground)
-  local found, message, code = disk.read(spec.overlay_upper, map, spec)
+  local found, message, code = from_directory.read(spec.overlay_upper, map, spec)
   if not found then return nil, message, code end
   return write_disks(spec, { found }, function(tar)
     add_place(tar, map, ground)
-    return disk.add_overlay(found, map, tar)
+    return from_directory.add_overlay(found, map, tar)
   end)
 end
 
 function makers.files(spec, map, ground)
   -- Fractions of seconds were given on purpose.
   if map.opts.exact_mtime == nil then map.keeps_fractions = true end
-  local list = files.entries(spec.files, function(path) return ground.find(map:place(path)) end)
+  local list = from_files.entries(spec.files, function(path) return ground.find(map:place(path)) end)
   return write_tar(spec, function(tar)
     add_list(tar, list, map, ground)
     return {}
@@ -131,7 +131,7 @@ function makers.files(spec, map, ground)
 end
 
 function makers.archive(spec, map, ground)
-  local list, skipped, code = contents.entries(spec.archive, spec)
+  local list, skipped, code = from_archive.entries(spec.archive, spec)
   if not list then return nil, skipped, code end
   return write_tar(spec, function(tar)
     add_list(tar, list, map, ground, true)
@@ -150,7 +150,7 @@ local function blob_of(spec)
   compression, message, code = file:sniff(0, file:size())
   if not compression then return nil, message, code end
   if not COMPRESSIONS[compression] then
-    file, message, code = source.inflate(file, compression, spec.tar, spec)
+    file, message, code = open.inflate(file, compression, spec.tar, spec)
     if not file then return nil, message, code end
     compression = "none"
   end
@@ -169,7 +169,7 @@ local function verify(blob, spec)
   if blob.compression == "none" then
     job:hash(task { file = blob.file, offset = blob.offset, size = blob.size })
   end
-  local ok, message, code = work.run(job, spec, "reading")
+  local ok, message, code = run_job(job, spec, "reading")
   local done = ok and job:task(blob.compression == "none" and 2 or 1)
   job:close()
   if not ok then return nil, message, code end
@@ -186,7 +186,7 @@ end
 
 -- Carries the mapping out as edits, so that all else of the entries stays.
 local function edit(state, map, given)
-  local handle = detached.new(state, given)
+  local handle = standalone.new(state, given)
   local excludes = map:exclusion(handle:entries())
   local ok, message, code = handle:filter(function(entry) return not excludes(entry.path) end)
   if not ok then return nil, message, code end
@@ -223,7 +223,7 @@ local function recode(state, spec)
     as = spec.compression, level = spec.level, digest = now.digest, diff_id = now.diff_id,
   }))
   local ok
-  ok, message, code = work.run(job, spec, "compressing")
+  ok, message, code = run_job(job, spec, "compressing")
   local made = ok and job:task(1)
   job:close()
   if not ok then return nil, message, code end
@@ -279,7 +279,7 @@ end
 ---@param what string  the function's name
 ---@param more? table<string, boolean>  further options
 ---@return string kind
-function layer_source.check(spec, what, more)
+function new_layer.check(spec, what, more)
   if type(spec) ~= "table" then error(("%s wants a table"):format(what), 0) end
   local kind
   for _, name in ipairs(KINDS) do
@@ -309,7 +309,7 @@ local NOTHING_BELOW = { find = function() return nil end, known = false }
 ---@return table? state
 ---@return string[]|string skipped | message
 ---@return string? code
-function layer_source.make(spec, kind, ground)
+function new_layer.make(spec, kind, ground)
   return makers[kind](spec, mapping.new(spec), ground or NOTHING_BELOW)
 end
 
@@ -318,13 +318,13 @@ end
 ---@return strata.Layer?
 ---@return string[]|string|nil skipped  what cannot be in a layer; nil for nothing | message
 ---@return string? code
-function layer_source.layer(spec)
-  local kind = layer_source.check(spec, "layer")
+function new_layer.layer(spec)
+  local kind = new_layer.check(spec, "layer")
   spec = limits.options(spec)
-  local state, skipped, code = layer_source.make(spec, kind)
+  local state, skipped, code = new_layer.make(spec, kind)
   if not state then return nil, skipped, code end
   state.index, state.loaded = nil, nil
-  return detached.new(state, spec.limits), skipped[1] and skipped or nil
+  return standalone.new(state, spec.limits), skipped[1] and skipped or nil
 end
 
-return layer_source
+return new_layer

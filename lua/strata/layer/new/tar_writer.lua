@@ -6,9 +6,9 @@
 
 local core = require "strata.core"
 local json = require "strata.util.json"
-local work = require "strata.util.job"
+local run_job = require("strata.util.job").run
 
-local layer_tar = {}
+local tar_writer = {}
 
 local TYPEFLAGS = { file = "0", hardlink = "1", symlink = "2", char = "3", block = "4", dir = "5", fifo = "6" }
 
@@ -51,7 +51,7 @@ LayerTar.__index = LayerTar
 ---@return strata.LayerTar?
 ---@return string? message
 ---@return string? code
-function layer_tar.new(temp_dir)
+function tar_writer.new(temp_dir)
   local scratch, message, code = core.temp_file(temp_dir)
   if not scratch then return nil, message, code end
   return setmetatable({ assembly = core.assemble(), scratch = scratch, offset = 0, waiting = {}, waiting_size = 0,
@@ -149,7 +149,7 @@ function LayerTar:finish(opts)
     level = opts.level,
   }
   local ok
-  ok, message, code = work.run(job, opts, "writing")
+  ok, message, code = run_job(job, opts, "writing")
   local made = ok and job:task(1)
   job:close()
   self.scratch:close()
@@ -160,4 +160,4 @@ function LayerTar:finish(opts)
   }
 end
 
-return layer_tar
+return tar_writer
