@@ -180,7 +180,7 @@ function image.from_model(model)
   end
   local handles = {}
   for i, one in ipairs(model.layers) do
-    one.image, one.diff_id, one.origin = state.hub, diff_ids[i], i
+    one.hub, one.diff_id, one.origin = state.hub, diff_ids[i], i
     if one.blob.compression == "none" then one.digest = one.digest or one.diff_id end
     handles[i] = layer.new(one)
   end

@@ -17,8 +17,8 @@ local new, state_of, is
 
 -- How messages call it: layer 3/7 (sha256:0123456789ab…)
 local function label(state)
-  if state.image.detached then return ("layer (%s…)"):format(state.diff_id:sub(1, 19)) end
-  return ("layer %d/%d (%s…)"):format(state.position, #state.image.layers, state.diff_id:sub(1, 19))
+  if state.hub.standalone then return ("layer (%s…)"):format(state.diff_id:sub(1, 19)) end
+  return ("layer %d/%d (%s…)"):format(state.position, #state.hub.layers, state.diff_id:sub(1, 19))
 end
 
 -- ---- the index of its entries ----------------------------------------------
@@ -34,7 +34,7 @@ local function index_of(state)
       return nil, ("%s: compressed with %s, which is not supported"):format(label(state),
         blob.compression), "EUNSUPPORTED"
     end
-    state.index = core.entry_index(blob.file, blob.offset, blob.size, blob.compression, state.image.limits.read,
+    state.index = core.entry_index(blob.file, blob.offset, blob.size, blob.compression, state.hub.limits.read,
       state.digest)
   end
   return state.index
@@ -43,7 +43,7 @@ end
 -- What `strict` does not let pass: asked once, of scanned layers.
 local function vet(states)
   for _, state in ipairs(states) do
-    if state.image.strict and not state.vetted then
+    if state.hub.strict and not state.vetted then
       local why = require("strata.check").refuse_layer(state)
       if why then return nil, why, "EFORMAT" end
       state.vetted = true
@@ -65,7 +65,7 @@ function layer.load(states, opts)
     if not state.loaded then
       local index, message, code = index_of(state)
       if not index then return nil, message, code end
-      job:scan(limits.add(state.image.limits, {
+      job:scan(limits.add(state.hub.limits, {
         label = label(state), index = index, digest = state.digest, diff_id = state.diff_id,
       }))
       todo[#todo + 1] = { state = state, index = index }
@@ -92,7 +92,7 @@ end
 function layer.vet(states)
   local here = {}
   for _, state in ipairs(states) do
-    if state.image.strict and not state.blob.missing then here[#here + 1] = state end
+    if state.hub.strict and not state.blob.missing then here[#here + 1] = state end
   end
   return layer.load(here)
 end
@@ -100,7 +100,7 @@ end
 -- Who goes from layer to layer gets all that are left scanned side by side.
 -- What is wrong with one of them is said when its turn comes.
 local function load_ahead(state)
-  local hub = state.image
+  local hub = state.hub
   local below = hub.layers[state.position - 1]
   if state.loaded or hub.alone or not (below and below.loaded) then return end
   local rest = {}
@@ -183,7 +183,7 @@ function layer.copy(state)
   }
   if same then
     copy.media_type, copy.annotations, copy.foreign = state.media_type, state.annotations, state.foreign
-    copy.descriptor_text = state.origin and state.image.descriptor and state.image.descriptor(state.origin)
+    copy.descriptor_text = state.origin and state.hub.descriptor and state.hub.descriptor(state.origin)
       or state.descriptor_text
   end
   return copy
@@ -212,7 +212,7 @@ function layer.settle(states, opts)
     if is_pending(state) or is_stale(state, compression, opts) then
       local file, message, code = core.temp_file(opts.temp_dir)
       if not file then return nil, message, code end
-      job:write(limits.add(state.image.limits, {
+      job:write(limits.add(state.hub.limits, {
         label = label(state), index = state.index, to = file, compression = compression,
         level = layer.level(opts, compression), temp_dir = opts.temp_dir,
         diff_id = state.diff_id, digest = state.digest,
@@ -300,7 +300,7 @@ end
 ---@return string? code
 function methods:filter(fn)
   local state = state_of(self)
-  local ok, message, code = state.image.filter({ state }, fn)
+  local ok, message, code = state.hub.filter({ state }, fn)
   if not ok then return nil, message, code end
   return self
 end
@@ -312,7 +312,7 @@ end
 ---@return string? code
 function methods:rewrite(fn)
   local state = state_of(self)
-  local ok, message, code = state.image.rewrite({ state }, fn)
+  local ok, message, code = state.hub.rewrite({ state }, fn)
   if not ok then return nil, message, code end
   return self
 end
@@ -324,7 +324,7 @@ end
 ---@return string? code
 function methods:drop(path)
   local state, wanted, dropped = state_of(self), core.normalise(path), 0
-  local ok, message, code = state.image.filter({ state }, function(entry)
+  local ok, message, code = state.hub.filter({ state }, function(entry)
     if entry.path ~= wanted then return true end
     dropped = dropped + 1
     return false
@@ -352,7 +352,7 @@ function methods:apply(dir, opts)
   local ok, message, code = layer.vet { state }
   if ok then ok, message, code = layer.settle({ state }, opts) end
   if not ok then return nil, message, code end
-  return extract.run({ layer.item(state) }, dir, opts, state.image.limits)
+  return extract.run({ layer.item(state) }, dir, opts, state.hub.limits)
 end
 
 --- What readers differ about in this layer, and what some of them refuse.
@@ -376,27 +376,27 @@ function methods:tree(opts)
 end
 
 local fields = {
-  index = function(state) return not state.image.detached and state.position or nil end,
+  index = function(state) return not state.hub.standalone and state.position or nil end,
   diff_id = function(state)
-    state.image.settle()
+    state.hub.settle()
     return layer.current(state).diff_id
   end,
   chain_id = function(state)
-    if state.image.detached then return nil end
-    state.image.settle()
+    if state.hub.standalone then return nil end
+    state.hub.settle()
     local chain
     for i = 1, state.position do
-      local diff_id = layer.current(state.image.layers[i]).diff_id
+      local diff_id = layer.current(state.hub.layers[i]).diff_id
       chain = chain and core.sha256(chain .. " " .. diff_id) or diff_id
     end
     return chain
   end,
   digest = function(state)
-    state.image.settle()
+    state.hub.settle()
     return digest_of(state)
   end,
   size = function(state)
-    state.image.settle()
+    state.hub.settle()
     return layer.current(state).size
   end,
   media_type = function(state)
@@ -412,10 +412,10 @@ local fields = {
   annotations = function(state) return state.annotations or {} end,
   foreign = function(state) return state.foreign and true or false end,
   created_by = function(state)
-    local row = state.image.row(state.position)
+    local row = state.hub.row(state.position)
     return row and row.created_by
   end,
-  history = function(state) return state.image.row(state.position) end,
+  history = function(state) return state.hub.row(state.position) end,
   edited = function(state) return is_edited(state) and true or false end,
   empty = function(state) return (loaded(state):count()) == 0 end,
 }
@@ -428,7 +428,7 @@ new, state_of, is = object.class("strata.Layer", methods, {
   tostring = function(state)
     local now = is_pending(state) and state.blob or layer.current(state)
     return ("strata.Layer(%s, %s, %s, %s)"):format(
-      state.image.detached and "detached" or ("%d"):format(state.position),
+      state.hub.standalone and "detached" or ("%d"):format(state.position),
       is_pending(state) and "edited" or layer.current(state).diff_id:sub(1, 19),
       core.human_size(now.size), state.blob.compression)
   end,

@@ -77,7 +77,7 @@ end
 local function lower_of(state)
   return function(path)
     for i = state.position - 1, 1, -1 do
-      local below = state.image.layers[i]
+      local below = state.hub.layers[i]
       if below.blob.missing or not layer.load({ below }, { lenient = true }) then return true end
       if below.index:find(path) then return true end
     end
@@ -127,7 +127,7 @@ local function add_layer(made, state, opts)
   end
   local ok, message
   ok, message, code = scanned(made, index, blob,
-    with(opts, { limits = state.image.limits, lower = lower_of(state) }))
+    with(opts, { limits = state.hub.limits, lower = lower_of(state) }))
   if index ~= state.index then index:close() end
   return ok, message, code
 end

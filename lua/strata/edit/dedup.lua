@@ -248,7 +248,7 @@ function Folding:spool(chosen, opts)
   end
   for number, state in ipairs(self.states) do
     if wanted[number] and state.blob.compression ~= "none" then
-      job:inflate(limits.add(state.image.limits, { label = layer.label(state), index = state.index }))
+      job:inflate(limits.add(state.hub.limits, { label = layer.label(state), index = state.index }))
       count = count + 1
     end
   end

@@ -98,7 +98,7 @@ function layer_list.squash(image, first, last, opts)
   for i = last, first, -1 do layer_list.take_out(image, i) end
   layer_list.put_in(image, first, layer.new {
     blob = { file = made.file, offset = 0, size = made.size, compression = compression },
-    diff_id = made.diff_id, digest = made.digest, added = true, made = true, image = image.state.hub,
+    diff_id = made.diff_id, digest = made.digest, added = true, made = true, hub = image.state.hub,
   }, made.diff_id)
   history.merge(image.state.config, first, last)
   layer_list.finish(image)
@@ -214,7 +214,7 @@ end
 ---@return string? message
 ---@return string? code
 function layer_list.insert(image, at, made, row)
-  made.image, made.position = image.state.hub, at
+  made.hub, made.position = image.state.hub, at
   local handle = layer.new(made)
   if at <= #image.state.layers then
     local states, message, code = prepare(image)

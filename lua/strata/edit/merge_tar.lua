@@ -21,8 +21,8 @@ local function pristine(states)
     indexes[i] = state.index
     if state.index:revision() > 0 then
       local now = layer.current(state)
-      indexes[i] = core.entry_index(now.file, now.offset, now.size, now.compression, state.image.limits.read)
-      job:scan(limits.add(state.image.limits, {
+      indexes[i] = core.entry_index(now.file, now.offset, now.size, now.compression, state.hub.limits.read)
+      job:scan(limits.add(state.hub.limits, {
         label = layer.label(state), index = indexes[i], diff_id = now.diff_id,
       }))
       fresh = fresh + 1
@@ -36,7 +36,7 @@ local function pristine(states)
 end
 
 local function merged(indexes, count, states)
-  local tree, message, code = core.tree(states[1] and states[1].image.limits.steps)
+  local tree, message, code = core.tree(states[1] and states[1].hub.limits.steps)
   for i = 1, tree and count or 0 do
     local ok
     ok, message, code = tree:apply(indexes[i])

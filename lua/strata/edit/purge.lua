@@ -103,7 +103,7 @@ local function inflate(states, opts)
     local message, code
     plain[i], message, code = core.temp_file()
     if not plain[i] then return nil, message, code end
-    job:recode(limits.add(state.image.limits, {
+    job:recode(limits.add(state.hub.limits, {
       label = layer.label(state), file = now.file, offset = now.offset, size = now.size,
       compression = now.compression, to = plain[i], as = "none", digest = now.digest, diff_id = now.diff_id,
     }))
@@ -133,7 +133,7 @@ end
 
 local function find_paths(state, file, chosen)
   local index = core.entry_index(file, 0, file:size(), "none")
-  local ok, message, code = index:scan(limits.add(state.image.limits, {}))
+  local ok, message, code = index:scan(limits.add(state.hub.limits, {}))
   if not ok then return nil, message, code end
   for entry in index:entries() do
     if chosen(subject_of(entry)) then

@@ -43,8 +43,8 @@ end
 ---@return strata.Layer
 function standalone.new(state, limits)
   state.position = 1
-  state.image = {
-    detached = true, limits = limits, layers = { state },
+  state.hub = {
+    standalone = true, limits = limits, layers = { state },
     filter = function(_, fn)
       check_callback(fn, "filter")
       return filter(state, fn)

@@ -84,7 +84,7 @@ local function copy_archive(out, store, images, opts)
   local job = core.job()
   for _, r in ipairs(images[1].layers) do
     if not r.missing then
-      job:hash(limits.add(r.state.image.limits, {
+      job:hash(limits.add(r.state.hub.limits, {
         label = r.label, file = store.original and r.file or out.out, offset = r.offset, size = r.size,
         compression = r.compression, plain = not r.digest, digest = r.digest,
         diff_id = not r.digest and r.diff_id or nil,

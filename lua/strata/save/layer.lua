@@ -101,7 +101,7 @@ local function recompress(list, opts)
       end
       local file, message, code = core.temp_file(opts.temp_dir)
       if not file then return nil, message, code end
-      job:recode(limits.add(one.state.image.limits, {
+      job:recode(limits.add(one.state.hub.limits, {
         label = one.label, file = now.file, offset = now.offset, size = now.size,
         compression = now.compression, to = file, as = one.compression,
         level = layer.level(opts, one.compression), digest = now.digest, diff_id = now.diff_id,
@@ -131,7 +131,7 @@ local function hash_unknown(list, opts)
                  digest = one.renamed }
       todo[#todo + 1] = one
     elseif opts.digests and not one.digest then
-      job:hash(limits.add(one.state.image.limits, {
+      job:hash(limits.add(one.state.hub.limits, {
         label = one.label, file = one.file, offset = one.offset, size = one.size,
         compression = one.compression, plain = opts.verify ~= false,
         diff_id = opts.verify ~= false and one.diff_id or nil,

@@ -18,7 +18,7 @@ function merge.of(layers, upto, each)
   local ok, message, code = layer.load(states)
   if not ok then return nil, message, code end
   local tree
-  tree, message, code = core.tree(states[1] and states[1].image.limits.steps)
+  tree, message, code = core.tree(states[1] and states[1].hub.limits.steps)
   if not tree then return nil, message, code end
   for i, state in ipairs(states) do
     ok, message, code = tree:apply(state.index)

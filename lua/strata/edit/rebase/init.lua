@@ -121,7 +121,7 @@ local function replace_layers(image, count, states)
   local handles = {}
   for i, state in ipairs(states) do
     local copy = layer.copy(state)
-    copy.image = image.state.hub
+    copy.hub = image.state.hub
     handles[i] = layer.new(copy)
   end
   for i = count, 1, -1 do layer_list.take_out(image, i) end
