@@ -9,6 +9,7 @@
 
 #include <stdbool.h>
 
+#include "core/tar/whiteout.h"
 #include "lua/objects.h"
 
 enum strata_entry_field {
@@ -42,6 +43,11 @@ enum strata_entry_field {
 
 /* "file", "dir", "symlink" ... */
 const char *strata_entry_type_name(char typeflag);
+
+/* Pushes the path or directory that a whiteout of this kind hides, nil for what is none; base: see
+ * strata_whiteout_kind. */
+void strata_push_hidden(lua_State *L, enum strata_whiteout kind, const char *path, size_t len,
+                        size_t base);
 
 /* Seconds with their fraction. */
 lua_Number strata_entry_mtime(const struct strata_entry *e);

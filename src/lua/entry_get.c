@@ -32,60 +32,35 @@ const char *strata_entry_type_name(char typeflag)
 	}
 }
 
-#define WHITEOUT ".wh."
-#define OPAQUE ".wh..wh..opq"
-
-static const char *basename_of(const char *path, size_t len, size_t *base_len)
+void strata_push_hidden(lua_State *L, enum strata_whiteout kind, const char *path, size_t len,
+                        size_t base)
 {
-	const char *slash = memrchr(path, '/', len);
-	const char *base = slash ? slash + 1 : path;
+	if (kind == STRATA_WHITEOUT_FILE) {
+		const char *name = path + base + STRATA_WHITEOUT_PREFIX_LEN;
 
-	*base_len = len - (size_t)(base - path);
-	return base;
-}
-
-/* The directory that base (a part of path) is in; "." is the root. */
-static void push_directory(lua_State *L, const char *path, const char *base)
-{
-	if (base == path)
+		lua_pushlstring(L, path, base);
+		lua_pushlstring(L, name, (size_t)(path + len - name));
+		lua_concat(L, 2);
+	} else if (kind == STRATA_WHITEOUT_OPAQUE && base > 0) {
+		lua_pushlstring(L, path, base - 1);
+	} else if (kind == STRATA_WHITEOUT_OPAQUE) {
 		lua_pushliteral(L, ".");
-	else
-		lua_pushlstring(L, path, (size_t)(base - path) - 1);
-}
-
-static void push_opaque(lua_State *L, const char *path, size_t len)
-{
-	size_t base_len;
-	const char *base = basename_of(path, len, &base_len);
-
-	if (base_len == strlen(OPAQUE) && memcmp(base, OPAQUE, base_len) == 0)
-		push_directory(L, path, base);
-	else
+	} else {
 		lua_pushnil(L);
-}
-
-/*
- * The path that a whiteout hides. ".wh..wh." names are AUFS metadata, and
- * ".wh.", ".wh..", ".wh..." name no file.
- */
-static void push_whiteout(lua_State *L, const char *path, size_t len)
-{
-	const size_t prefix = strlen(WHITEOUT);
-	size_t base_len;
-	const char *base = basename_of(path, len, &base_len);
-	const char *hidden = base + prefix;
-	size_t hidden_len = base_len - prefix;
-
-	if (base_len <= prefix || memcmp(base, WHITEOUT, prefix) != 0 ||
-	    (hidden_len >= prefix && memcmp(hidden, WHITEOUT, prefix) == 0) ||
-	    (hidden_len <= 2 && memcmp(hidden, "..", hidden_len) == 0)) {
-		lua_pushnil(L);
-		return;
 	}
-	lua_pushlstring(L, path, (size_t)(base - path));
-	lua_pushlstring(L, hidden, hidden_len);
-	lua_concat(L, 2);
 }
+
+/* What an entry hides if it is a whiteout of this kind; else nil. */
+static void push_hidden_by(lua_State *L, const char *path, size_t len, enum strata_whiteout kind)
+{
+	size_t base;
+
+	if (strata_whiteout_kind(path, len, &base) == kind)
+		strata_push_hidden(L, kind, path, len, base);
+	else
+		lua_pushnil(L);
+}
+
 /* ---- reading fields ----------------------------------------------------- */
 
 /* A hardlink to what no entry of its tar is: a lower layer may have the file. */
@@ -180,10 +155,10 @@ static int push_text_field(lua_State *L, const struct strata_index *index,
 		lua_pushlstring(L, &e->typeflag, 1);
 		break;
 	case F_WHITEOUT:
-		push_whiteout(L, path, e->path.len);
+		push_hidden_by(L, path, e->path.len, STRATA_WHITEOUT_FILE);
 		break;
 	case F_OPAQUE:
-		push_opaque(L, path, e->path.len);
+		push_hidden_by(L, path, e->path.len, STRATA_WHITEOUT_OPAQUE);
 		break;
 	default:
 		lua_pushnil(L);

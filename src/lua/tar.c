@@ -2,7 +2,7 @@
 #include <string.h>
 
 #include "core/tar/tar.h"
-#include "lua/objects.h"
+#include "lua/entry_fields.h"
 
 /* The whole-number field of the table at arg; false when absent. */
 static bool number_field(lua_State *L, int arg, const char *field, int64_t *value)
@@ -116,11 +116,64 @@ static int tar_normalise(lua_State *L)
 	return 1;
 }
 
+/*
+ * whiteout(path) -> kind, hidden, in_aufs: kind is "whiteout", "opaque", "aufs", "invalid", or nil
+ * for an ordinary name; hidden is the path, or the directory, that it hides; in_aufs is true when
+ * it lies in a directory of AUFS
+ */
+static int tar_whiteout(lua_State *L)
+{
+	static const char *const kinds[] = {[STRATA_WHITEOUT_FILE] = "whiteout",
+	                                    [STRATA_WHITEOUT_OPAQUE] = "opaque",
+	                                    [STRATA_WHITEOUT_AUFS] = "aufs",
+	                                    [STRATA_WHITEOUT_INVALID] = "invalid"};
+	size_t len, base;
+	const char *path = luaL_checklstring(L, 1, &len);
+	enum strata_whiteout kind = strata_whiteout_kind(path, len, &base);
+
+	lua_pushstring(L, kinds[kind]);
+	strata_push_hidden(L, kind, path, len, base);
+	lua_pushboolean(L, strata_whiteout_in_aufs(path, len));
+	return 3;
+}
+
+/* whiteout_name(path) -> the path of the whiteout that hides it */
+static int tar_whiteout_name(lua_State *L)
+{
+	size_t len, base;
+	const char *path = luaL_checklstring(L, 1, &len);
+
+	strata_whiteout_kind(path, len, &base);
+	lua_pushlstring(L, path, base);
+	lua_pushliteral(L, STRATA_WHITEOUT_PREFIX);
+	lua_pushlstring(L, path + base, len - base);
+	lua_concat(L, 3);
+	return 1;
+}
+
+/* opaque_name(directory) -> the path of the marker that makes it opaque; "." is the root */
+static int tar_opaque_name(lua_State *L)
+{
+	const char *directory = luaL_checkstring(L, 1);
+
+	if (strcmp(directory, ".") == 0) {
+		lua_pushliteral(L, STRATA_OPAQUE_NAME);
+		return 1;
+	}
+	lua_settop(L, 1);
+	lua_pushliteral(L, "/" STRATA_OPAQUE_NAME);
+	lua_concat(L, 2);
+	return 1;
+}
+
 void strata_lua_register_tar(lua_State *L)
 {
 	static const luaL_Reg functions[] = {{"patch_header", tar_patch_header},
 	                                     {"write_header", tar_write_header},
 	                                     {"normalise", tar_normalise},
+	                                     {"whiteout", tar_whiteout},
+	                                     {"whiteout_name", tar_whiteout_name},
+	                                     {"opaque_name", tar_opaque_name},
 	                                     {NULL, NULL}};
 
 	strata_set_functions(L, functions);

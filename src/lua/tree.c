@@ -1,6 +1,7 @@
 /* strata.Tree: the merged view of some indexes, by nodes. strata.rootfs makes it pleasant. */
 #include <stdlib.h>
 
+#include "core/base/grow.h"
 #include "core/base/mem.h"
 #include "core/tree/tree.h"
 #include "lua/entry_fields.h"
@@ -99,18 +100,13 @@ static int tree_apply(lua_State *L)
 {
 	struct lua_tree *o = check_tree(L);
 	struct strata_index *index = strata_check_scanned(L, 2);
-	struct layer *grown;
 	struct strata_err err;
 
 	strata_getuservalue(L, 1);
 	lua_pushvalue(L, 2);
 	lua_rawseti(L, -2, (int)o->count + 1);
-	grown = strata_reallocarray(o->layers, (size_t)o->count + 1, sizeof(*grown));
-	if (grown == NULL) {
-		strata_fail_nomem(&err);
+	if (strata_grow(o->layers, o->count, &err) < 0)
 		return strata_push_error(L, &err);
-	}
-	o->layers = grown;
 	o->layers[o->count++] = (struct layer){lua_touserdata(L, 2), index->revision};
 	if (strata_tree_apply(&o->tree, index, &err) < 0)
 		return strata_push_error(L, &err);

@@ -265,14 +265,6 @@ static int apply_bytes(struct strata_apply *a, struct strata_tar_parser *parser,
 	return 0;
 }
 
-static int expect(const char *what, const char *expected, const char *got, struct strata_err *err)
-{
-	if (expected[0] == '\0' || strcmp(expected, got) == 0)
-		return 0;
-	return strata_fail(err, "EDIGEST", "%s should be %s, but the bytes give %s", what, expected,
-	                   got);
-}
-
 /* A layer's bytes, and those of the next one while its last ones are applied. */
 struct reader {
 	struct strata_blob_reader stream;
@@ -326,8 +318,8 @@ static int read_layer(struct strata_apply *a, const struct apply_layer *layer,
 	} while (len > 0);
 	if (strata_tar_finish(parser, &findings, &end_offset, err) < 0 ||
 	    strata_blob_reader_digests(&r->stream, digest, diff_id, err) < 0 ||
-	    expect("digest", layer->digest, digest, err) < 0 ||
-	    expect("diff_id", layer->diff_id, diff_id, err) < 0)
+	    strata_digest_expect("digest", layer->digest, digest, err) < 0 ||
+	    strata_digest_expect("diff_id", layer->diff_id, diff_id, err) < 0)
 		return -1;
 	close_reader(r);
 	return apply_late_links(a, err) < 0 ? wrap_entry(a, err) : 0;

@@ -5,29 +5,7 @@
 
 #include "core/apply/internal.h"
 #include "core/apply/overlay.h"
-
-#define PREFIX ".wh."
-#define PREFIX_LEN ((size_t)4)
-#define OPAQUE ".wh..wh..opq"
-
-/* A name that only AUFS has a use for: ".wh..wh.plnk" and others. */
-static bool is_aufs(const char *name, size_t len)
-{
-	return len >= 2 * PREFIX_LEN && memcmp(name, PREFIX PREFIX, 2 * PREFIX_LEN) == 0;
-}
-
-static bool below_aufs(const char *path, size_t len)
-{
-	for (size_t at = 0; at < len;) {
-		const char *slash = memchr(path + at, '/', len - at);
-		size_t part = slash ? (size_t)(slash - path) - at : len - at;
-
-		if (is_aufs(path + at, part))
-			return true;
-		at += part + 1;
-	}
-	return false;
-}
+#include "core/tar/whiteout.h"
 
 /* Clears the directory of what is from below; a->dir may be this one. */
 static int clear_lower(struct strata_apply *a, int fd, struct strata_err *err)
@@ -138,8 +116,8 @@ static int mark_hidden(struct strata_apply *a, char *parent, const char *name,
 {
 	char *slash = strrchr(parent, '/');
 
-	if (strcmp(name, OPAQUE) != 0)
-		return apply_overlay_hide(a, parent, name + PREFIX_LEN, err);
+	if (strcmp(name, STRATA_OPAQUE_NAME) != 0)
+		return apply_overlay_hide(a, parent, name + STRATA_WHITEOUT_PREFIX_LEN, err);
 	if (parent[0] == '\0')
 		return apply_overlay_opaque(a, "", NULL, err);
 	if (slash == NULL)
@@ -165,21 +143,28 @@ static int mark_overlay(struct strata_apply *a, struct strata_err *err)
 
 int apply_whiteout(struct strata_apply *a, struct strata_err *err)
 {
-	size_t base = apply_base(&a->path);
-	const char *name = a->path.data + base;
+	size_t base;
+	enum strata_whiteout kind = strata_whiteout_kind(a->path.data, a->path.len, &base);
 	int status;
 
-	if (strcmp(name, OPAQUE) == 0)
-		status = a->options.overlay ? mark_overlay(a, err) : make_opaque(a, err);
-	else if (below_aufs(a->path.data, a->path.len))
+	if (kind != STRATA_WHITEOUT_OPAQUE && strata_whiteout_in_aufs(a->path.data, a->path.len))
 		return 1;
-	else if (strncmp(name, PREFIX, PREFIX_LEN) != 0)
-		return 0;
-	else if (name[4] == '\0' || strcmp(name + 4, ".") == 0 || strcmp(name + 4, "..") == 0)
+	switch (kind) {
+	case STRATA_WHITEOUT_AUFS:
+		return 1;
+	case STRATA_WHITEOUT_INVALID:
 		return strata_fail(err, "EFORMAT", "a whiteout of no name");
-	else if (a->options.overlay)
-		status = mark_overlay(a, err);
-	else
-		status = hide(a, base > 0 ? base - 1 : 0, name + PREFIX_LEN, err);
+	case STRATA_WHITEOUT_FILE:
+		status = a->options.overlay
+		                 ? mark_overlay(a, err)
+		                 : hide(a, base > 0 ? base - 1 : 0,
+		                        a->path.data + base + STRATA_WHITEOUT_PREFIX_LEN, err);
+		break;
+	case STRATA_WHITEOUT_OPAQUE:
+		status = a->options.overlay ? mark_overlay(a, err) : make_opaque(a, err);
+		break;
+	default:
+		return 0;
+	}
 	return status < 0 ? -1 : 1;
 }

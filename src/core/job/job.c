@@ -8,6 +8,7 @@
 #include <string.h>
 #include <time.h>
 
+#include "core/base/grow.h"
 #include "core/base/mem.h"
 #include "core/job/pool.h"
 #include "core/job/task.h"
@@ -66,15 +67,10 @@ struct strata_job *strata_job_new(struct strata_err *err)
 struct strata_task *strata_job_add(struct strata_job *job, enum strata_task_kind kind,
                                    const char *label, struct strata_err *err)
 {
-	struct strata_task **grown =
-	        strata_reallocarray(job->tasks, job->count + 1, sizeof(struct strata_task *));
 	struct strata_task *task;
 
-	if (grown == NULL) {
-		strata_fail_nomem(err);
+	if (strata_grow(job->tasks, job->count, err) < 0)
 		return NULL;
-	}
-	job->tasks = grown;
 	task = calloc(1, sizeof(*task));
 	if (task == NULL || (task->label = strdup(label)) == NULL) {
 		free(task);

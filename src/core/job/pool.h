@@ -51,6 +51,16 @@ struct strata_work {
 	atomic_ullong *progress; /* bytes done */
 };
 
+/* True, and *err is ECANCELED, once the work has been cancelled. */
+static inline bool strata_work_cancelled(const struct strata_work *work, struct strata_err *err)
+{
+	if (work == NULL || work->cancel == NULL ||
+	    !atomic_load_explicit(work->cancel, memory_order_relaxed))
+		return false;
+	strata_fail(err, "ECANCELED", "canceled");
+	return true;
+}
+
 /* threads: how many there may be in all, owners and workers. */
 struct strata_pool *strata_pool_new(unsigned threads, struct strata_err *err);
 void strata_pool_free(struct strata_pool *pool);

@@ -12,14 +12,6 @@ static const char *or_null(const char *digest)
 	return digest[0] != '\0' ? digest : NULL;
 }
 
-static int expect(const char *what, const char *expected, const char *got, struct strata_err *err)
-{
-	if (expected[0] == '\0' || got[0] == '\0' || strcmp(expected, got) == 0)
-		return 0;
-	return strata_fail(err, "EDIGEST", "%s should be %s, but the bytes give %s", what, expected,
-	                   got);
-}
-
 /* The index keeps the limits that a task brings, for whoever reads it later. */
 static void set_limits(struct strata_task *task)
 {
@@ -44,9 +36,9 @@ static int run_scan(struct strata_task *task, const struct strata_work *work,
 	memcpy(task->digest, task->index->digest, STRATA_DIGEST_MAX);
 	memcpy(task->diff_id, task->index->diff_id, STRATA_DIGEST_MAX);
 	task->size = task->index->tar_size;
-	if (expect("digest", task->expect_digest, task->digest, err) < 0)
+	if (strata_digest_expect("digest", task->expect_digest, task->digest, err) < 0)
 		return -1;
-	return expect("diff_id", task->expect_diff_id, task->diff_id, err);
+	return strata_digest_expect("diff_id", task->expect_diff_id, task->diff_id, err);
 }
 
 static int run_hash(struct strata_task *task, const struct strata_work *work,
@@ -73,9 +65,9 @@ static int run_hash(struct strata_task *task, const struct strata_work *work,
 	task->size = stream.plain_total;
 	if (!task->plain)
 		task->diff_id[0] = '\0';
-	if (expect("digest", task->expect_digest, task->digest, err) < 0)
+	if (strata_digest_expect("digest", task->expect_digest, task->digest, err) < 0)
 		return -1;
-	return expect("diff_id", task->expect_diff_id, task->diff_id, err);
+	return strata_digest_expect("diff_id", task->expect_diff_id, task->diff_id, err);
 }
 
 static int run_write(struct strata_task *task, const struct strata_work *work,
@@ -140,8 +132,8 @@ static int recode(struct strata_task *task, struct strata_blob_reader *in,
 			return -1;
 	} while (len > 0);
 	if (strata_blob_reader_digests(in, digest, task->diff_id, err) < 0 ||
-	    expect("digest", task->expect_digest, digest, err) < 0 ||
-	    expect("diff_id", task->expect_diff_id, task->diff_id, err) < 0)
+	    strata_digest_expect("digest", task->expect_digest, digest, err) < 0 ||
+	    strata_digest_expect("diff_id", task->expect_diff_id, task->diff_id, err) < 0)
 		return -1;
 	memcpy(task->digest, task->diff_id, STRATA_DIGEST_MAX); /* unless compressed */
 	return strata_blob_writer_close(out, task->digest, task->diff_id, &task->size, &plain_size,
@@ -171,8 +163,8 @@ static int copy_part(struct strata_task *task, uint64_t at, const struct strata_
 {
 	uint64_t left = task->blob.size - at;
 
-	if (work->cancel != NULL && atomic_load_explicit(work->cancel, memory_order_relaxed))
-		return strata_fail(err, "ECANCELED", "canceled");
+	if (strata_work_cancelled(work, err))
+		return -1;
 	return strata_file_copy(task->to, task->to_offset + at, task->blob.file,
 	                        task->blob.offset + at, left < COPY_WINDOW ? left : COPY_WINDOW,
 	                        err);
@@ -201,7 +193,7 @@ static int copy_hashed(struct strata_task *task, const struct strata_work *work,
 	if (strata_blob_reader_digests(&stream, task->digest, task->diff_id, err) < 0)
 		return -1;
 	task->diff_id[0] = '\0';
-	return expect("digest", task->expect_digest, task->digest, err);
+	return strata_digest_expect("digest", task->expect_digest, task->digest, err);
 }
 
 static int run_copy(struct strata_task *task, const struct strata_work *work,

@@ -30,7 +30,6 @@ struct strata_json_token {
 struct strata_json_tokens {
 	struct strata_json_token *at;
 	size_t n;
-	size_t cap;
 };
 
 struct strata_json {

@@ -2,6 +2,7 @@
  * Validates JSON text and finds its values. One pass over the bytes and one
  * token per value; the tokens of the open containers are the stack.
  */
+#include "core/base/grow.h"
 #include "core/json/internal.h"
 
 enum state {
@@ -74,15 +75,8 @@ static int add_token(struct scan *s, enum strata_json_type type)
 		        s->err, "ELIMIT",
 		        "JSON has more than %zu values (limits.json.max_values; offset %zu)",
 		        s->limits->max_values, s->pos);
-	if (out->n == out->cap) {
-		size_t cap = out->cap ? out->cap * 2 : 64;
-		struct strata_json_token *grown = strata_reallocarray(out->at, cap, sizeof(*grown));
-
-		if (!grown)
-			return strata_fail_nomem(s->err);
-		out->at = grown;
-		out->cap = cap;
-	}
+	if (strata_grow(out->at, out->n, s->err) < 0)
+		return -1;
 	t = &out->at[out->n++];
 	memset(t, 0, sizeof(*t));
 	t->type = (uint8_t)type;

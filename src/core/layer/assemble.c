@@ -3,6 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "core/base/grow.h"
 #include "core/base/mem.h"
 #include "core/layer/blob_reader.h"
 #include "core/layer/blob_writer.h"
@@ -25,12 +26,8 @@ void strata_assemble_free(struct strata_assemble *c)
 int strata_assemble_index(struct strata_assemble *c, struct strata_index *index, uint32_t *source,
                           struct strata_err *err)
 {
-	struct strata_index **grown =
-	        strata_reallocarray(c->sources, (size_t)c->source_count + 1, sizeof(*grown));
-
-	if (grown == NULL)
-		return strata_fail_nomem(err);
-	c->sources = grown;
+	if (strata_grow(c->sources, c->source_count, err) < 0)
+		return -1;
 	c->sources[c->source_count] = index;
 	*source = c->source_count++;
 	return 0;
@@ -48,18 +45,8 @@ static int store(struct strata_assemble *c, const char *text, size_t len, uint32
 static int add_item(struct strata_assemble *c, struct strata_assemble_item item,
                     struct strata_err *err)
 {
-	if (c->count == c->capacity) {
-		uint32_t capacity = c->capacity ? c->capacity * 2 : 64;
-		struct strata_assemble_item *grown;
-
-		if (c->capacity > UINT32_MAX / 4)
-			return strata_fail(err, "ELIMIT", "too many entries");
-		grown = strata_reallocarray(c->items, capacity, sizeof(*grown));
-		if (grown == NULL)
-			return strata_fail_nomem(err);
-		c->items = grown;
-		c->capacity = capacity;
-	}
+	if (strata_grow(c->items, c->count, err) < 0)
+		return -1;
 	c->items[c->count++] = item;
 	return 0;
 }
@@ -99,16 +86,11 @@ int strata_assemble_bytes(struct strata_assemble *c, const char *bytes, size_t l
 static int hold_file(struct strata_assemble *c, struct strata_file *file, uint32_t *number,
                      struct strata_err *err)
 {
-	struct strata_file **grown;
-
 	for (*number = 0; *number < c->file_count; ++*number)
 		if (c->files[*number] == file)
 			return 0;
-	grown = strata_reallocarray(c->files, (size_t)c->file_count + 1,
-	                            sizeof(struct strata_file *));
-	if (grown == NULL)
-		return strata_fail_nomem(err);
-	c->files = grown;
+	if (strata_grow(c->files, c->file_count, err) < 0)
+		return -1;
 	c->files[c->file_count++] = strata_file_ref(file);
 	return 0;
 }
@@ -116,16 +98,11 @@ static int hold_file(struct strata_assemble *c, struct strata_file *file, uint32
 static int hold_disk(struct strata_assemble *c, struct strata_host_tree *disk, uint32_t *number,
                      struct strata_err *err)
 {
-	struct strata_host_tree **grown;
-
 	for (*number = 0; *number < c->disk_count; ++*number)
 		if (c->disks[*number] == disk)
 			return 0;
-	grown = strata_reallocarray(c->disks, (size_t)c->disk_count + 1,
-	                            sizeof(struct strata_host_tree *));
-	if (grown == NULL)
-		return strata_fail_nomem(err);
-	c->disks = grown;
+	if (strata_grow(c->disks, c->disk_count, err) < 0)
+		return -1;
 	c->disks[c->disk_count++] = strata_host_tree_ref(disk);
 	return 0;
 }
@@ -148,18 +125,8 @@ int strata_assemble_range(struct strata_assemble *c, struct strata_file *file, u
 			return 0;
 		}
 	}
-	if (c->range_count == c->range_capacity) {
-		uint32_t capacity = c->range_capacity ? c->range_capacity * 2 : 64;
-		struct strata_assemble_range *grown;
-
-		if (c->range_capacity > UINT32_MAX / 4)
-			return strata_fail(err, "ELIMIT", "too many entries");
-		grown = strata_reallocarray(c->ranges, capacity, sizeof(*grown));
-		if (grown == NULL)
-			return strata_fail_nomem(err);
-		c->ranges = grown;
-		c->range_capacity = capacity;
-	}
+	if (strata_grow(c->ranges, c->range_count, err) < 0)
+		return -1;
 	c->ranges[c->range_count] = range;
 	if (add_item(c, item, err) < 0)
 		return -1;
@@ -214,9 +181,8 @@ static int write_range(struct composer *w, const struct origin *from, uint64_t o
 	while (len > 0) {
 		size_t n = len < STRATA_CHUNK ? (size_t)len : STRATA_CHUNK;
 
-		if (w->work->cancel != NULL &&
-		    atomic_load_explicit(w->work->cancel, memory_order_relaxed))
-			return strata_fail(err, "ECANCELED", "canceled");
+		if (strata_work_cancelled(w->work, err))
+			return -1;
 		if (read_origin(from, offset, w->chunk, n, err) < 0 ||
 		    strata_blob_writer_write(&w->out, w->chunk, n, err) < 0)
 			return -1;

@@ -49,10 +49,8 @@ struct strata_assemble {
 	uint32_t disk_count;
 	struct strata_assemble_range *ranges;
 	uint32_t range_count;
-	uint32_t range_capacity;
 	struct strata_assemble_item *items;
 	uint32_t count;
-	uint32_t capacity;
 	struct strata_buf text;
 	uint64_t size; /* of the tar, about */
 };

@@ -99,11 +99,6 @@ static void hash(struct strata_blob_reader *s, struct strata_chunk *chunk,
 
 /* ---- filling ------------------------------------------------------------ */
 
-static bool is_cancelled(const struct strata_blob_reader *s)
-{
-	return s->work.cancel != NULL && atomic_load_explicit(s->work.cancel, memory_order_relaxed);
-}
-
 /* Sees to it that there is a chunk, in which nothing is yet. */
 static int make_chunk(struct strata_chunk **chunk, struct strata_err *err)
 {
@@ -124,8 +119,8 @@ static int read_chunk(struct strata_blob_reader *s, struct strata_chunk **chunk,
 	uint64_t left = s->blob->size - s->position;
 	size_t n = left < STRATA_CHUNK ? (size_t)left : STRATA_CHUNK;
 
-	if (is_cancelled(s))
-		return strata_fail(err, "ECANCELED", "canceled");
+	if (strata_work_cancelled(&s->work, err))
+		return -1;
 	if (n == 0)
 		return 0;
 	if (make_chunk(chunk, err) < 0 ||
@@ -369,8 +364,8 @@ static void next_chunk(struct strata_blob_reader *s)
 int strata_blob_reader_next(struct strata_blob_reader *s, const char **bytes, size_t *len,
                             struct strata_err *err)
 {
-	if (is_cancelled(s))
-		return strata_fail(err, "ECANCELED", "canceled");
+	if (strata_work_cancelled(&s->work, err))
+		return -1;
 	next_chunk(s);
 	if (s->held == NULL && s->failed) {
 		*err = s->failure;

@@ -4,6 +4,7 @@
 #include <string.h>
 #include <sys/random.h>
 
+#include "core/base/grow.h"
 #include "core/base/mem.h"
 #include "core/layer/blob_reader.h"
 
@@ -21,7 +22,7 @@ static void forget_scan(struct strata_index *index)
 	free(steal_pointer(&index->links));
 	strata_buf_free(&index->arena);
 	strata_file_unref(steal_pointer(&index->plain));
-	index->count = index->capacity = index->replacement_count = 0;
+	index->count = index->replacement_count = 0;
 	index->tar_size = index->end_offset = 0;
 	index->findings = 0;
 	index->diff_id[0] = index->digest[0] = '\0';
@@ -118,18 +119,8 @@ int strata_index_add(struct strata_index *index, const struct strata_tar_header 
 {
 	struct strata_entry *e;
 
-	if (index->count == index->capacity) {
-		uint32_t capacity = index->capacity ? index->capacity * 2 : 64;
-		struct strata_entry *grown;
-
-		if (index->capacity > UINT32_MAX / 4)
-			return strata_fail(err, "ELIMIT", "too many entries");
-		grown = strata_reallocarray(index->entries, capacity, sizeof(*grown));
-		if (grown == NULL)
-			return strata_fail_nomem(err);
-		index->entries = grown;
-		index->capacity = capacity;
-	}
+	if (strata_grow(index->entries, index->count, err) < 0)
+		return -1;
 	e = &index->entries[index->count];
 	*e = (struct strata_entry){
 	        .header_offset = h->header_offset,
@@ -184,7 +175,6 @@ static int scan_bytes(struct strata_index *index, struct strata_tar_parser *pars
 static int scan_plain(struct strata_index *index, struct strata_tar_parser *parser,
                       const struct strata_work *work, struct strata_err *err)
 {
-	const atomic_bool *cancel = work != NULL ? work->cancel : NULL;
 	const struct strata_blob *blob = &index->blob;
 	cleanup_free char *window = malloc(SCAN_WINDOW);
 	uint64_t position = 0; /* of the end of the window, in the blob */
@@ -212,8 +202,8 @@ static int scan_plain(struct strata_index *index, struct strata_tar_parser *pars
 
 			if (rest == 0)
 				return 0;
-			if (cancel != NULL && atomic_load_explicit(cancel, memory_order_relaxed))
-				return strata_fail(err, "ECANCELED", "canceled");
+			if (strata_work_cancelled(work, err))
+				return -1;
 			left = rest < SCAN_WINDOW ? (size_t)rest : SCAN_WINDOW;
 			if (strata_file_read(blob->file, blob->offset + position, window, left,
 			                     err) < 0)
@@ -316,7 +306,7 @@ int strata_index_copy(const struct strata_index *from, struct strata_index *to,
 		return -1;
 	to->entries = steal_pointer(&entries);
 	to->links = steal_pointer(&links);
-	to->count = to->capacity = from->count;
+	to->count = from->count;
 	for (uint32_t i = 0; i < to->count; i++)
 		to->entries[i].replaced = 0;
 	to->tar_size = from->tar_size;

@@ -96,7 +96,6 @@ struct strata_index {
 	struct strata_file *plain; /* the inflated tar, once somebody needed random access */
 	struct strata_entry *entries;
 	uint32_t count;
-	uint32_t capacity;
 	struct strata_buf arena;
 	struct strata_replacement *replacements;
 	uint32_t replacement_count;

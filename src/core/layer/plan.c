@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "core/base/grow.h"
 #include "core/base/mem.h"
 
 static struct strata_entry *touch(struct strata_index *index, uint32_t entry, uint16_t fields)
@@ -154,16 +155,11 @@ int strata_plan_records(struct strata_index *index, uint32_t entry, const char *
 static int replacement_of(struct strata_index *index, struct strata_entry *e,
                           struct strata_err *err)
 {
-	struct strata_replacement *grown;
-
 	if (e->replaced != 0)
 		return 0;
-	grown = strata_reallocarray(index->replacements, (size_t)index->replacement_count + 1,
-	                            sizeof(*grown));
-	if (grown == NULL)
-		return strata_fail_nomem(err);
-	grown[index->replacement_count] = (struct strata_replacement){NULL, 0};
-	index->replacements = grown;
+	if (strata_grow(index->replacements, index->replacement_count, err) < 0)
+		return -1;
+	index->replacements[index->replacement_count] = (struct strata_replacement){NULL, 0};
 	e->replaced = ++index->replacement_count;
 	return 0;
 }

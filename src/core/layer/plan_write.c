@@ -357,14 +357,6 @@ static int write_entries(struct rewrite *w, struct strata_err *err)
 
 /* ---- the whole ---------------------------------------------------------- */
 
-static int check_digest(const char *what, const char *expected, const char *got,
-                        struct strata_err *err)
-{
-	if (expected == NULL || got[0] == '\0' || strcmp(expected, got) == 0)
-		return 0;
-	return strata_fail(err, "EDIGEST", "%s is %s, but its bytes give %s", what, expected, got);
-}
-
 static int run(struct rewrite *w, const struct strata_plan_options *options, struct strata_file *to,
                struct strata_plan_result *result, struct strata_err *err)
 {
@@ -393,13 +385,14 @@ static int run(struct rewrite *w, const struct strata_plan_options *options, str
 	    strata_blob_reader_digests(&w->in, digest, diff_id, err) < 0)
 		return -1;
 	if (wanted == STRATA_DIGEST_STORED) {
-		if (check_digest("digest", w->index->digest, digest, err) < 0)
+		if (strata_digest_expect("digest", w->index->digest, digest, err) < 0)
 			return -1;
 		memcpy(diff_id, w->index->diff_id, sizeof(diff_id)); // NOLINT: it is an array
 	}
-	if (check_digest("diff_id", options->diff_id, diff_id, err) < 0)
+	if (strata_digest_expect("diff_id", options->diff_id, diff_id, err) < 0)
 		return -1;
-	if (w->index->plain == NULL && check_digest("digest", options->digest, digest, err) < 0)
+	if (w->index->plain == NULL &&
+	    strata_digest_expect("digest", options->digest, digest, err) < 0)
 		return -1;
 	if (w->in.plain_total != w->index->tar_size)
 		return strata_fail(err, "EFORMAT", "layer changed while it was read");

@@ -1,6 +1,7 @@
 /*
  * PAX records: "LENGTH KEY=VALUE\n", parsed by their declared length.
  */
+#include "core/base/grow.h"
 #include "core/base/mem.h"
 #include "core/tar/internal.h"
 
@@ -279,19 +280,12 @@ static int compare_records(const void *pa, const void *pb)
 
 static int make_table(struct table *t, const char *records, size_t len, struct strata_err *err)
 {
-	size_t cap = 0, n = 0;
+	size_t n = 0;
 	int found = 1;
 
 	for (;;) {
-		if (n == cap) {
-			struct strata_pax_record *more;
-
-			cap = cap ? cap * 2 : 16;
-			more = strata_reallocarray(t->records, cap, sizeof(*more));
-			if (!more)
-				return strata_fail_nomem(err);
-			t->records = more;
-		}
+		if (strata_grow(t->records, n, err) < 0)
+			return -1;
 		found = strata_pax_next(&records, &len, &t->records[n], err);
 		if (found <= 0)
 			break;

@@ -2,6 +2,7 @@
  * Maps of sparse files: old GNU (pairs in the header and its extension
  * blocks), PAX 0.0 and 0.1 (in the records), PAX 1.0 (in front of the payload).
  */
+#include "core/base/grow.h"
 #include "core/base/mem.h"
 #include "core/tar/internal.h"
 
@@ -28,7 +29,6 @@ enum tar_sparse_kind tar_pax_sparse_kind(const struct pax_values *v)
 struct map {
 	struct strata_tar_extent *extents;
 	size_t n;
-	size_t cap;
 	size_t max;
 	size_t max_bytes; /* of its text in front of a payload */
 	uint64_t size;    /* of the content */
@@ -47,15 +47,8 @@ static int add_extent(struct map *m, uint64_t offset, uint64_t len, struct strat
 	if (m->n >= m->max)
 		return strata_fail(err, "ELIMIT",
 		                   "sparse map of more than limits.sparse (%zu) extents", m->max);
-	if (m->n == m->cap) {
-		struct strata_tar_extent *more;
-
-		m->cap = m->cap ? m->cap * 2 : 16;
-		more = strata_reallocarray(m->extents, m->cap, sizeof(*more));
-		if (!more)
-			return strata_fail_nomem(err);
-		m->extents = more;
-	}
+	if (strata_grow(m->extents, m->n, err) < 0)
+		return -1;
 	m->extents[m->n].offset = offset;
 	m->extents[m->n++].len = len;
 	m->end = end;

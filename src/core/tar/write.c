@@ -3,6 +3,7 @@
  * the entry, otherwise an x header with sorted records in front. Non-ASCII
  * names go into records; the fields behind a record hold what fits of it.
  */
+#include "core/base/grow.h"
 #include "core/base/mem.h"
 #include "core/tar/internal.h"
 
@@ -131,7 +132,6 @@ static int append_sorted(struct strata_buf *out, const char *records, size_t len
 {
 	cleanup_free struct strata_pax_record *all = NULL;
 	size_t n = 0;
-	size_t cap = 0;
 
 	for (;;) {
 		struct strata_pax_record r;
@@ -141,15 +141,8 @@ static int append_sorted(struct strata_buf *out, const char *records, size_t len
 			return -1;
 		if (found == 0)
 			break;
-		if (n == cap) {
-			struct strata_pax_record *more;
-
-			cap = cap ? cap * 2 : 16;
-			more = strata_reallocarray(all, cap, sizeof(*all));
-			if (!more)
-				return strata_fail_nomem(err);
-			all = more;
-		}
+		if (strata_grow(all, n, err) < 0)
+			return -1;
 		all[n++] = r;
 	}
 	if (n > 1)

@@ -1,0 +1,40 @@
+#include "core/tar/whiteout.h"
+
+#include <string.h>
+
+static bool begins(const char *text, size_t len, const char *with)
+{
+	return len >= strlen(with) && memcmp(text, with, strlen(with)) == 0;
+}
+
+enum strata_whiteout strata_whiteout_kind(const char *path, size_t len, size_t *name)
+{
+	const char *slash = memrchr(path, '/', len);
+	const char *rest = slash != NULL ? slash + 1 : path;
+
+	*name = (size_t)(rest - path);
+	len -= *name;
+	if (!begins(rest, len, STRATA_WHITEOUT_PREFIX))
+		return STRATA_WHITEOUT_NO;
+	if (len == strlen(STRATA_OPAQUE_NAME) && memcmp(rest, STRATA_OPAQUE_NAME, len) == 0)
+		return STRATA_WHITEOUT_OPAQUE;
+	rest += STRATA_WHITEOUT_PREFIX_LEN;
+	len -= STRATA_WHITEOUT_PREFIX_LEN;
+	if (begins(rest, len, STRATA_WHITEOUT_PREFIX))
+		return STRATA_WHITEOUT_AUFS;
+	if (len <= 2 && memcmp(rest, "..", len) == 0)
+		return STRATA_WHITEOUT_INVALID;
+	return STRATA_WHITEOUT_FILE;
+}
+
+bool strata_whiteout_in_aufs(const char *path, size_t len)
+{
+	const char *end = path + len;
+	const char *slash;
+
+	for (; (slash = memchr(path, '/', (size_t)(end - path))) != NULL; path = slash + 1)
+		if (begins(path, (size_t)(slash - path),
+		           STRATA_WHITEOUT_PREFIX STRATA_WHITEOUT_PREFIX))
+			return true;
+	return false;
+}
