@@ -9,11 +9,11 @@
 
 local choose = require "strata.dialect.choose"
 local core = require "strata.core"
+local detect = require "strata.dialect.detect"
 local image = require "strata.image"
 local json = require "strata.util.json"
 local limits = require "strata.util.limits"
 local new_layer = require "strata.layer.new"
-local open = require "strata.store.open"
 local options = require "strata.util.options"
 local platform = require "strata.document.platform"
 local save = require "strata.save"
@@ -66,7 +66,7 @@ function strata.open(what, opts)
   options.check("open", "OpenOptions", opts, 2)
   opts = limits.options(opts)
   choose.check(opts)
-  local from, message, code = open.source(what, opts)
+  local from, message, code = detect.source(what, opts)
   if not from then return nil, message, code end
   local candidate, img
   candidate, message, code = chosen(from, opts)
@@ -90,7 +90,7 @@ function strata.images(what, opts)
   options.check("images", "OpenOptions", opts, 2)
   opts = limits.options(opts)
   choose.check(opts)
-  local from, message, code = open.source(what, opts)
+  local from, message, code = detect.source(what, opts)
   if not from then return nil, message, code end
   local number = 0
   local function finish()
@@ -185,7 +185,7 @@ function strata.open_index(what, opts)
   options.check("open_index", "OpenOptions", opts, 2)
   opts = limits.options(opts)
   choose.check(opts)
-  local from, message, code = open.source(what, opts)
+  local from, message, code = detect.source(what, opts)
   if not from then return nil, message, code end
   return require("strata.index").new(from)
 end

@@ -13,9 +13,13 @@ local tree = require "spec.support.scenarios_tree"
 local scenarios = {}
 
 -- Loaded when they are needed; by then there must be memory for it.
-for _, name in ipairs({ "help", "index", "inspect", "platform", "progress", "rootfs", "tree" }) do
-	require("strata." .. name)
-end
+require("strata.document.platform")
+require("strata.index")
+require("strata.inspect")
+require("strata.rootfs")
+require("strata.tree.draw")
+require("strata.util.help")
+require("strata.util.progress")
 
 --- Throws what came back as nil, message, code.
 local function must(value, message, code)

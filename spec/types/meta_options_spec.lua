@@ -130,7 +130,8 @@ describe("an option that is read", function()
 	end)
 
 	it("by what opens or makes an image is declared, and the other way round", function()
-		compare("strata.OpenOptions", named_in(source("store/open"), source("dialect/choose")), { "threads", "progress" })
+		local seen = named_in(source("store/open"), source("dialect/detect"), source("dialect/choose"))
+		compare("strata.OpenOptions", seen, { "threads", "progress" })
 		compare("strata.NewOptions", named_in(exports.source(strata.new)))
 	end)
 

@@ -1,34 +1,19 @@
---- What an image file is: told by its content, never by its name.
---
--- A source is a store of members or blobs and the list of the images in it.
+--- Opening the store that a file, a stream or a directory is.
 
 local archive = require "strata.store.archive"
 local core = require "strata.core"
 local directory = require "strata.store.directory"
-local docker = require "strata.dialect.docker.read"
-local docker_v1 = require "strata.dialect.docker_v1.read"
-local hybrid = require "strata.dialect.docker.hybrid"
 local limits = require "strata.util.limits"
-local oci_candidates = require "strata.dialect.oci.candidates"
 local run_job = require("strata.util.job").run
 
 local open = {}
-
----@class strata.Source
----@field store strata.Members|strata.Directory
----@field candidates strata.Candidate[]
----@field strict boolean?
-
-local function fail(code, fmt, ...)
-  return nil, fmt:format(...), code
-end
 
 -- What the core does not decode goes through strata.archive, a chunk at a time.
 local function decompress(file, compression, path, plain, given)
   local ok, libarchive = pcall(require, "strata.archive")
   if not ok then
-    return fail("EUNSUPPORTED", "%s: the archive as a whole is compressed with %s, which needs strata.archive",
-      path, compression)
+    return nil, ("%s: the archive as a whole is compressed with %s, which needs strata.archive")
+      :format(path, compression), "EUNSUPPORTED"
   end
   -- Messages name the file by themselves, and the limit as that module calls it.
   local function failed(message, code)
@@ -117,7 +102,13 @@ local function open_archive(file, path, opts)
   return store
 end
 
-local function open_store(what, opts)
+--- The store that something is, inflated first when it is compressed as a whole.
+---@param what string|file*  a path, "-" for standard input, or an open Lua file
+---@param opts {limits: table, temp_dir?: string, progress?: function}
+---@return (strata.Members|strata.Directory)? store
+---@return string? message
+---@return string? code
+function open.store(what, opts)
   if type(what) ~= "string" or what == "-" then
     local name = what == "-" and "standard input" or "stream"
     local file, message, code = core.spool(what, opts.temp_dir, opts.limits.spool)
@@ -132,42 +123,6 @@ local function open_store(what, opts)
   if file then return open_archive(file, what, opts) end
   if code ~= "EISDIR" then return nil, message, code end
   return directory.open(what)
-end
-
---- The images of a store, as the dialect that it is in lists them.
----@param store strata.Members|strata.Directory
----@param opts table
----@return strata.Candidate[]?
----@return string? message
----@return string? code
-function open.candidates(store, opts)
-  if store.dir then return oci_candidates.candidates(store, opts) end
-  local has_docker, has_oci = store:has("manifest.json"), store:has("index.json")
-  if has_docker and has_oci then return hybrid.candidates(store, opts) end
-  if has_docker then return docker.candidates(store, opts) end
-  if has_oci then return oci_candidates.candidates(store, opts) end
-  if docker_v1.matches(store) then return docker_v1.candidates(store, opts) end
-  return fail("EFORMAT", "%s: neither manifest.json nor index.json: not an image archive", store.path)
-end
-
---- Opens whatever holds images.
----@param what string|file*  a path, "-" for standard input, or an open Lua file
----@param opts {limits: table, prefer?: string, temp_dir?: string, progress?: function}
----@return strata.Source?
----@return string? message
----@return string? code
-function open.source(what, opts)
-  local store, message, code = open_store(what, opts)
-  if not store then return nil, message, code end
-  store:use()
-  local candidates
-  candidates, message, code = open.candidates(store, opts)
-  local failure, how = store:take_failure()
-  if not candidates or failure then
-    store:release()
-    return nil, failure or message, how or code
-  end
-  return { store = store, candidates = candidates, strict = opts.strict }
 end
 
 return open

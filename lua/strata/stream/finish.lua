@@ -6,12 +6,12 @@ local archive = require "strata.store.archive"
 local archive_edits = require "strata.dialect.archive_edits"
 local choose = require "strata.dialect.choose"
 local core = require "strata.core"
+local detect = require "strata.dialect.detect"
 local digests = require "strata.util.digests"
 local docker_edit = require "strata.dialect.docker.edit"
 local image = require "strata.image"
 local layer = require "strata.layer"
 local needless_whiteouts = require "strata.layer.needless_whiteouts"
-local open = require "strata.store.open"
 local save_image = require "strata.save.image"
 local stranded_links = require "strata.layer.stranded_links"
 
@@ -32,7 +32,7 @@ local function open_map(self)
   for _, member in ipairs(self.list) do store.digests[member.position] = member.digest end
   local choice = { limits = opts.limits, prefer = opts.prefer, ref = opts.ref, platform = opts.platform }
   local candidates, candidate, model
-  candidates, message, code = open.candidates(store, choice)
+  candidates, message, code = detect.candidates(store, choice)
   if not candidates then return nil, message, code end
   candidate, message, code = choose.one(candidates, store.path, choice)
   if not candidate then return nil, message, code end

@@ -1,0 +1,54 @@
+--- What an image file is: told by its content, never by its name.
+--
+-- A source is a store of members or blobs and the list of the images in it.
+
+local docker = require "strata.dialect.docker.read"
+local docker_v1 = require "strata.dialect.docker_v1.read"
+local hybrid = require "strata.dialect.docker.hybrid"
+local oci_candidates = require "strata.dialect.oci.candidates"
+local open = require "strata.store.open"
+
+local detect = {}
+
+---@class strata.Source
+---@field store strata.Members|strata.Directory
+---@field candidates strata.Candidate[]
+---@field strict boolean?
+
+--- The images of a store, as the dialect that it is in lists them.
+---@param store strata.Members|strata.Directory
+---@param opts table
+---@return strata.Candidate[]?
+---@return string? message
+---@return string? code
+function detect.candidates(store, opts)
+  if store.dir then return oci_candidates.candidates(store, opts) end
+  local has_docker, has_oci = store:has("manifest.json"), store:has("index.json")
+  if has_docker and has_oci then return hybrid.candidates(store, opts) end
+  if has_docker then return docker.candidates(store, opts) end
+  if has_oci then return oci_candidates.candidates(store, opts) end
+  if docker_v1.matches(store) then return docker_v1.candidates(store, opts) end
+  return nil, ("%s: neither manifest.json nor index.json: not an image archive"):format(store.path), "EFORMAT"
+end
+
+--- Opens whatever holds images.
+---@param what string|file*  a path, "-" for standard input, or an open Lua file
+---@param opts {limits: table, prefer?: string, temp_dir?: string, progress?: function}
+---@return strata.Source?
+---@return string? message
+---@return string? code
+function detect.source(what, opts)
+  local store, message, code = open.store(what, opts)
+  if not store then return nil, message, code end
+  store:use()
+  local candidates
+  candidates, message, code = detect.candidates(store, opts)
+  local failure, how = store:take_failure()
+  if not candidates or failure then
+    store:release()
+    return nil, failure or message, how or code
+  end
+  return { store = store, candidates = candidates, strict = opts.strict }
+end
+
+return detect
