@@ -1,8 +1,10 @@
 --- Whiteouts that will hide nothing any more when what they hide is dropped.
 
-local parent_of = require("strata.util.path").parent
-
 local needless_whiteouts = {}
+
+local function parent_of(path)
+  return path:match("^(.*)/[^/]*$")
+end
 
 -- What an entry hides: a path, or all that is in a directory.
 local function hidden_by(entry)
