@@ -67,7 +67,8 @@ local facade = [[
 	store/open store/output stream stream/classify stream/finish stream/hasher stream/image
 	stream/input stream/layer stream/output stream/spool stream/tar tree/draw tree/entry
 	tree/file tree/glob tree/layer_listing tree/merge tree/path_history util/digests util/glob
-	util/help util/job util/json util/limits util/object util/options util/progress waste
+	util/help util/job util/json util/limits util/object util/options util/path util/progress
+	waste
 ]]
 
 -- Adds the paths of named C files to a list.

@@ -17,6 +17,7 @@ local new_layout = require "strata.dialect.new_layout"
 local object = require "strata.util.object"
 local options = require "strata.util.options"
 local reference = require "strata.document.reference"
+local rootfs = require "strata.rootfs"
 local run_job = require("strata.util.job").run
 local save = require "strata.save"
 local save_image = require "strata.save.image"
@@ -27,6 +28,9 @@ local image = {}
 
 ---@class strata.Image
 local methods = {}
+
+--- The methods of the class; strata.check adds check() to it.
+image.methods = methods
 
 local new, state_of, is
 
@@ -195,7 +199,7 @@ function image.from_model(model)
     end,
   })
   renumber(state)
-  local refused = model.strict and require("strata.check").refuse_documents(state)
+  local refused = model.strict and model.strict.documents(state)
   if refused then return nil, refused, "EFORMAT" end
   return new(state)
 end
@@ -240,7 +244,7 @@ end
 ---@return string? code
 function methods:rootfs(opts)
   options.check("rootfs", "RootfsOptions", opts, 2)
-  return require("strata.rootfs").of(state_of(self).layers, opts)
+  return rootfs.of(state_of(self).layers, opts)
 end
 
 --- The merged tree of all layers, for people.
@@ -300,18 +304,6 @@ function methods:verify(opts)
   job:close()
   if not ok then return nil, message, code end
   return true
-end
-
---- What readers differ about in this image, and what some of them refuse: an
--- array of findings, empty for most images, that prints as lines.
----@param opts? strata.CheckOptions
----@return strata.Report?
----@return string? message
----@return string? code
-function methods:check(opts)
-  local state = state_of(self)
-  local report, message, code = require("strata.check").image(state, states_of(state.layers), opts)
-  return report, message, code -- no tail call: misuse is the caller's
 end
 
 --- The members of the archive with their SHA-256.
@@ -555,6 +547,6 @@ new, state_of, is = object.class("strata.Image", methods, {
   end,
 })
 
-image.is = is
+image.is, image.state_of = is, function(self) return state_of(self) end
 
 return image

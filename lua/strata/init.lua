@@ -7,6 +7,7 @@
 --
 -- What the world does wrong comes back as nil, message, code; misuse throws.
 
+local check = require "strata.check"
 local choose = require "strata.dialect.choose"
 local core = require "strata.core"
 local detect = require "strata.dialect.detect"
@@ -47,7 +48,7 @@ local function read(from, candidate)
   local model, message, code = candidate.read()
   if not model then return nil, message, code end
   local img
-  model.strict = from.strict
+  model.strict = from.strict and check.strict
   img, message, code = image.from_model(model)
   if not img then return nil, ("%s: %s"):format(from.store.path, message), code end
   from.store:use()
@@ -187,6 +188,7 @@ function strata.open_index(what, opts)
   choose.check(opts)
   local from, message, code = detect.source(what, opts)
   if not from then return nil, message, code end
+  from.strict = from.strict and check.strict
   return require("strata.index").new(from)
 end
 
@@ -200,7 +202,7 @@ function strata.check_tar(path, opts)
   if type(path) ~= "string" then
     error(("bad argument #1 to 'check_tar' (string expected, got %s)"):format(type(path)), 2)
   end
-  local report, message, code = require("strata.check").tar(path, opts)
+  local report, message, code = check.tar(path, opts)
   return report, message, code -- no tail call: misuse is the caller's
 end
 

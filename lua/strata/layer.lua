@@ -5,13 +5,16 @@ local extract = require "strata.layer.extract"
 local limits = require "strata.util.limits"
 local media_types = require "strata.document.media_types"
 local object = require "strata.util.object"
-local options = require "strata.util.options"
 local run_job = require("strata.util.job").run
 
 local layer = {}
 
 ---@class strata.Layer
 local methods = {}
+
+--- The methods of the class. Modules above this one, which need layers, add their own to it:
+-- tree() and list() are in rooms of the merged tree, check() is in strata.check.
+layer.methods = methods
 
 local new, state_of, is
 
@@ -44,7 +47,7 @@ end
 local function vet(states)
   for _, state in ipairs(states) do
     if state.hub.strict and not state.vetted then
-      local why = require("strata.check").refuse_layer(state)
+      local why = state.hub.strict.layer(state)
       if why then return nil, why, "EFORMAT" end
       state.vetted = true
     end
@@ -353,26 +356,6 @@ function methods:apply(dir, opts)
   if ok then ok, message, code = layer.settle({ state }, opts) end
   if not ok then return nil, message, code end
   return extract.run({ layer.item(state) }, dir, opts, state.hub.limits)
-end
-
---- What readers differ about in this layer, and what some of them refuse.
----@param opts? strata.CheckOptions
----@return strata.Report?
----@return string? message
----@return string? code
-function methods:check(opts)
-  local report, message, code = require("strata.check").layer(state_of(self), opts)
-  return report, message, code -- no tail call: misuse is the caller's
-end
-
---- The tree of this layer's entries, for people.
----@param opts? strata.TreeOptions
----@return string
-function methods:tree(opts)
-  options.check("tree", "TreeOptions", opts, 2)
-  local root, message = require("strata.rootfs").of { self }
-  if not root then error(message, 0) end
-  return root:tree(opts)
 end
 
 local fields = {

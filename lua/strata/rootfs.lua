@@ -4,6 +4,8 @@
 -- are then.
 
 local core = require "strata.core"
+local draw = require "strata.tree.draw"
+local layer = require "strata.layer"
 local merge = require "strata.tree.merge"
 local object = require "strata.util.object"
 local options = require "strata.util.options"
@@ -201,7 +203,7 @@ function methods:tree(opts)
   local node, tree = find_directory(state_of(self), path)
   if not node then error(tree, 2) end
   local title = tree:path(node)
-  return require("strata.tree.draw").render(tree, node, title == "." and "/" or title .. "/", opts)
+  return draw.render(tree, node, title == "." and "/" or title .. "/", opts)
 end
 
 new, state_of, is = object.class("strata.Rootfs", methods, {
@@ -241,6 +243,16 @@ function rootfs.of(layers, opts)
   local tree, message, code = tree_of(state)
   if not tree then return nil, message, code end
   return new(state)
+end
+
+--- The tree of this layer's entries, drawn for people.
+---@param opts? strata.TreeOptions
+---@return string
+function layer.methods:tree(opts)
+  options.check("tree", "TreeOptions", opts, 2)
+  local root, message = rootfs.of { self }
+  if not root then error(message, 0) end
+  return root:tree(opts)
 end
 
 return rootfs

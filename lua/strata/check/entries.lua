@@ -2,8 +2,11 @@
 -- links.
 
 local core = require "strata.core"
+local paths = require "strata.util.path"
 
 local entries = {}
+
+local parent_of = paths.parent
 
 local MAX_OCTAL_SIZE = 8 ^ 11 - 1
 
@@ -11,16 +14,8 @@ local MAX_OCTAL_SIZE = 8 ^ 11 - 1
 local LOWER = {}
 for byte = 65, 90 do LOWER[string.char(byte)] = string.char(byte + 32) end
 
-local function fold(path)
+local function lower_case(path)
   return (path:gsub("[A-Z]", LOWER))
-end
-
-local function parent_of(path)
-  return path:match("^(.*)/[^/]*$")
-end
-
-local function base_of(path)
-  return path:match("[^/]*$")
 end
 
 -- Whether a name climbs above where it starts from, which is `depth` deep.
@@ -56,7 +51,7 @@ end
 ---@class strata.EntryCheck
 ---@field made strata.ReportMaker
 ---@field index userdata
----@field folded table<string, string>  path by its lower-case spelling
+---@field spelled table<string, string>  path by its lower-case spelling
 ---@field hidden table<string, boolean>  what whiteouts of this layer hide
 ---@field links table<string, string>  targets of symlinks
 ---@field lower fun(path: string): boolean  whether a layer below has the path
@@ -91,48 +86,39 @@ function Check:name(entry, name, path)
 end
 
 function Check:case(entry, path)
-  local folded = fold(path)
-  local other = self.folded[folded]
+  local key = lower_case(path)
+  local other = self.spelled[key]
   if other and other ~= path then
     self.made:add("note", "case-duplicate", ("differs from %s in case only"):format(core.quote(other)),
       place_of(entry))
   end
-  self.folded[folded] = path
+  self.spelled[key] = path
 end
 
 -- ---- whiteouts ---------------------------------------------------------------------
 
 function Check:whiteout(entry, path)
-  local made, base = self.made, base_of(path)
-  local dir = parent_of(path)
-  if dir and ("/" .. dir):find("/.wh.", 1, true) then
-    local aufs = ("/" .. dir):find("/.wh..wh.", 1, true)
-    made:add(aufs and "note" or "error", aufs and "aufs-metadata" or "whiteout-directory",
-      aufs and "AUFS metadata, which is skipped" or "a directory in the path is called like a whiteout",
-      place_of(entry))
+  if not path:find(paths.WHITEOUT, 1, true) then return end
+  local made, place, dir = self.made, place_of(entry), parent_of(path)
+  local kind, hidden, in_aufs = core.whiteout(path)
+  if not in_aufs and dir and ("/" .. dir):find("/" .. paths.WHITEOUT, 1, true) then
+    made:add("error", "whiteout-directory", "a directory in the path is called like a whiteout", place)
   end
-  if base:sub(1, 4) ~= ".wh." then return end
-  local rest = base:sub(5)
-  if rest == "" or rest == "." or rest == ".." then
-    made:add("error", "bad-whiteout", "a whiteout of no name", place_of(entry))
-    return
+  if in_aufs or kind == "aufs" then
+    made:add("note", "aufs-metadata", "AUFS metadata, which is skipped", place)
   end
-  local hidden, opaque = entry.whiteout, entry.opaque
-  if not hidden and not opaque then
-    made:add("note", "aufs-metadata", "AUFS metadata, which is skipped", place_of(entry))
-    return
+  if kind == "invalid" then made:add("error", "bad-whiteout", "a whiteout of no name", place) end
+  if kind ~= "whiteout" and kind ~= "opaque" then return end
+  if entry.type ~= "file" then
+    made:add("warning", "bad-whiteout", ("a whiteout that is a %s, not an empty file"):format(entry.type), place)
+  elseif entry.size > 0 then
+    made:add("error", "bad-whiteout", "a whiteout with content", place)
   end
-  local kind = entry.type
-  if kind == "file" and entry.size > 0 then
-    made:add("error", "bad-whiteout", "a whiteout with content", place_of(entry))
-  elseif kind ~= "file" then
-    made:add("warning", "bad-whiteout", ("a whiteout that is a %s, not an empty file"):format(kind), place_of(entry))
-  end
-  if hidden then
+  if kind == "whiteout" then
     local own = self.index:find(hidden)
     if own and own.index < entry.index then
       made:add("warning", "whiteout-behind", "a whiteout behind an entry of what it hides: some readers remove that",
-        place_of(entry))
+        place)
     end
     self.hidden[hidden] = true
   end
@@ -239,7 +225,7 @@ end
 ---@param opts strata.EntryOptions
 function entries.check(made, index, opts)
   local check = setmetatable({
-    made = made, index = index, folded = {}, hidden = {}, links = {},
+    made = made, index = index, spelled = {}, hidden = {}, links = {},
     lower = opts.lower or function() return true end,
   }, Check)
   for entry in index:entries() do

@@ -8,6 +8,7 @@
 local core = require "strata.core"
 local documents = require "strata.check.documents"
 local entries = require "strata.check.entries"
+local image = require "strata.image"
 local layer = require "strata.layer"
 local limits = require "strata.util.limits"
 local options = require "strata.util.options"
@@ -132,16 +133,15 @@ local function add_layer(made, state, opts)
   return ok, message, code
 end
 
---- What is to be said of a layer.
----@param state table
+--- What readers differ about in this layer, and what some of them refuse.
 ---@param opts? strata.CheckOptions
 ---@return strata.Report?
 ---@return string? message
 ---@return string? code
-function check.layer(state, opts)
-  opts = complete(opts, 3)
+function layer.methods:check(opts)
+  opts = complete(opts, 2)
   local made = report.new()
-  local ok, message, code = add_layer(made, state, opts)
+  local ok, message, code = add_layer(made, layer.state_of(self), opts)
   if not ok then return nil, message, code end
   return made:finish()
 end
@@ -162,16 +162,16 @@ local function add_archive(made, state, opts)
   return ok, message, code
 end
 
---- What is to be said of an image.
----@param state table
----@param states table[]  of its layers
+--- What readers differ about in this image, and what some of them refuse: an
+-- array of findings, empty for most images, that prints as lines.
 ---@param opts? strata.CheckOptions
 ---@return strata.Report?
 ---@return string? message
 ---@return string? code
-function check.image(state, states, opts)
-  opts = complete(opts, 3)
-  local made = report.new()
+function image.methods:check(opts)
+  opts = complete(opts, 2)
+  local made, state = report.new(), image.state_of(self)
+  local states = state.hub.layers
   documents.check(made, state)
   local ok, message, code = add_archive(made, state, opts)
   if not ok then return nil, message, code end
@@ -218,19 +218,22 @@ end
 
 -- ---- strict ----------------------------------------------------------------------------
 
---- Why an image must not be opened with `strict`; nil when it may.
+--- What the option `strict` of strata.open refuses.
+check.strict = {}
+
+--- Why an image must not be opened; nil when it may.
 ---@param state table
 ---@return string? message
-function check.refuse_documents(state)
+function check.strict.documents(state)
   local made = report.new()
   documents.check(made, state)
   return report.first_error(made:finish())
 end
 
---- Why a layer that was scanned must not be used with `strict`. Reads nothing.
+--- Why a layer that was scanned must not be used; nil when it may. Reads nothing.
 ---@param state table
 ---@return string? message
-function check.refuse_layer(state)
+function check.strict.layer(state)
   local made = report.new():at(layer.label(state))
   tar.noted_in(made, state.index)
   entries.check(made, state.index, { brief = true })

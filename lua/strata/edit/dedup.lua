@@ -104,8 +104,7 @@ function Folding:look_below(number, told)
   local found = {}
   for entry in self.states[number].index:entries() do
     local path = entry.path
-    local named = FOLDABLE[entry.type] and not entry.whiteout and not entry.opaque and
-      not path:match("[^/]*$"):find("^%.wh%.")
+    local named = FOLDABLE[entry.type] and not core.whiteout(path)
     local direct, node = false, nil
     if named and not is_hidden(told, path) then direct, node = is_direct(self.tree, path) end
     if node and direct then

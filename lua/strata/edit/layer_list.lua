@@ -6,6 +6,7 @@ local core = require "strata.core"
 local history = require "strata.history"
 local layer = require "strata.layer"
 local merge_tar = require "strata.edit.merge_tar"
+local parent_of = require("strata.util.path").parent
 
 local layer_list = {}
 
@@ -61,8 +62,8 @@ end
 local function needs_no_squash(states, first, last)
   if first ~= last then return false end
   for entry in first == 1 and states[1].index:entries() or function() end do
-    local aufs = ("/" .. entry.path):find("/.wh..wh.", 1, true)
-    if entry.whiteout or entry.opaque or aufs then return false end
+    local kind, _, in_aufs = core.whiteout(entry.path)
+    if in_aufs or kind and kind ~= "invalid" then return false end
   end
   return true
 end
@@ -156,9 +157,8 @@ end
 -- Whether a layer hides a path of those below it.
 local function hides(index, path)
   while path do
-    local parent, name = path:match("^(.*)/([^/]*)$")
-    local prefix = parent and parent .. "/" or ""
-    if index:find(prefix .. ".wh." .. (name or path)) or index:find(prefix .. ".wh..wh..opq") then return true end
+    local parent = parent_of(path)
+    if index:find(core.whiteout_name(path)) or index:find(core.opaque_name(parent or ".")) then return true end
     local above = parent and index:find(parent)
     if above and above.type ~= "dir" then return true end
     path = parent

@@ -6,6 +6,7 @@
 -- the content before the links to it.
 
 local core = require "strata.core"
+local join = require("strata.util.path").join
 local json = require "strata.util.json"
 local layer = require "strata.layer"
 local limits = require "strata.util.limits"
@@ -161,12 +162,11 @@ end
 
 -- Hides what is gone: name by name, or all at once where nothing is to be kept.
 function Composing:whiteouts(node, path, gone)
-  local prefix = path == "." and "" or path .. "/"
   if #gone > 1 and not self:has_survivors(node) then
-    return self:header { name = prefix .. ".wh..wh..opq", typeflag = "0", mode = 0 }
+    return self:header { name = core.opaque_name(path), typeflag = "0", mode = 0 }
   end
   for _, name in ipairs(gone) do
-    self:header { name = prefix .. ".wh." .. name, typeflag = "0", mode = 0 }
+    self:header { name = core.whiteout_name(join(path, name)), typeflag = "0", mode = 0 }
   end
 end
 

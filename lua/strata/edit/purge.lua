@@ -6,15 +6,12 @@ local history = require "strata.history"
 local json = require "strata.util.json"
 local layer = require "strata.layer"
 local limits = require "strata.util.limits"
+local parent_of = require("strata.util.path").parent
 local run_job = require("strata.util.job").run
 
 local purge = {}
 
 local PIECE = 1048576
-
-local function parent_of(path)
-  return path:match("^(.*)/[^/]*$")
-end
 
 -- What an entry is about: its path, or the one that it hides.
 local function subject_of(entry)

@@ -1,10 +1,8 @@
 --- Whiteouts that will hide nothing any more when what they hide is dropped.
 
-local needless_whiteouts = {}
+local parent_of = require("strata.util.path").parent
 
-local function parent_of(path)
-  return path:match("^(.*)/[^/]*$")
-end
+local needless_whiteouts = {}
 
 -- What an entry hides: a path, or all that is in a directory.
 local function hidden_by(entry)

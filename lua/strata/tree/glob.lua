@@ -1,14 +1,11 @@
 --- The paths of a merged tree that a pattern finds.
 
 local glob = require "strata.util.glob"
+local join = require("strata.util.path").join
 local json = require "strata.util.json"
 local merge = require "strata.tree.merge"
 
 local tree_glob = {}
-
-local function join(directory, name)
-  return directory == "" and name or directory .. "/" .. name
-end
 
 -- Follows a symlink to a directory; anything else is what it is.
 local function entered(tree, one)

@@ -1,5 +1,6 @@
 --- What each layer has done to one path.
 
+local core = require "strata.core"
 local layer = require "strata.layer"
 local merge = require "strata.tree.merge"
 
@@ -60,14 +61,9 @@ local function look(tree, path)
   }
 end
 
-local function whiteout_of(path)
-  local directory, name = path:match("^(.*/)([^/]*)$")
-  return (directory or "") .. ".wh." .. (name or path)
-end
-
 local function action(before, after, index)
   if not before then return after and "added" end
-  if not after then return index:find(whiteout_of(before.path)) and "deleted" or "hidden" end
+  if not after then return index:find(core.whiteout_name(before.path)) and "deleted" or "hidden" end
   if before.layer == after.layer and before.number == after.number then return nil end
   return compare(before, after)
 end

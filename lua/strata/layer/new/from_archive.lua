@@ -3,6 +3,7 @@
 
 local core = require "strata.core"
 local json = require "strata.util.json"
+local parent_of = require("strata.util.path").parent
 
 local from_archive = {}
 
@@ -71,7 +72,7 @@ function Contents:add(reader, entry)
   local name, message, code = self:clean(entry.path or "")
   if not name then return nil, message, code end
   if name == "." then return true end
-  if name:match("[^/]*$"):find("^%.wh%.") then return self:problem(name, "would be a whiteout") end
+  if core.whiteout(name) then return self:problem(name, "would be a whiteout") end
   if entry.type == "socket" then
     self.skipped[#self.skipped + 1] = ("%s: a socket"):format(core.quote(name))
     return true
@@ -98,13 +99,13 @@ end
 -- A path of which another one is only a part must be a directory.
 function Contents:check_parents()
   for _, path in ipairs(self.order) do
-    local parent = path:match("^(.*)/[^/]*$")
+    local parent = parent_of(path)
     while parent do
       local above = self.found[parent]
       if above and above.type ~= "dir" then
         return self:problem(path, ("is below %s, which is a %s"):format(core.quote(parent), above.type))
       end
-      parent = parent:match("^(.*)/[^/]*$")
+      parent = parent_of(parent)
     end
   end
   return true

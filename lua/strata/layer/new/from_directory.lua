@@ -5,6 +5,7 @@
 -- belongs to the host; the core walks by descriptors instead.
 
 local core = require "strata.core"
+local paths = require "strata.util.path"
 
 local from_directory = {}
 
@@ -26,10 +27,6 @@ local function problem(self, path, text)
   return nil, ("%s: %s %s"):format(self.path, core.quote(path), text), "EINVAL"
 end
 
-local function has_whiteout_name(path)
-  return path:find("^%.wh%.[^/]*$") or path:find("/%.wh%.[^/]*$")
-end
-
 -- Reads directory by directory. A list that is not complete is of no use.
 local function read_all(self, map)
   local handle = self.handle
@@ -39,7 +36,7 @@ local function read_all(self, map)
     local entry = handle:get(i)
     if map:excludes(entry.path, entry) then
       handle:drop(i)
-    elseif has_whiteout_name(entry.path) then
+    elseif core.whiteout(entry.path) then
       return problem(self, entry.path, "would be a whiteout")
     elseif entry.type == "dir" then
       count, message, code = handle:list(i)
@@ -220,7 +217,7 @@ function from_directory.add_overlay(from, map, tar)
       hidden[i] = true
       if not opaque[parent] then
         whiteouts[parent] = whiteouts[parent] or {}
-        table.insert(whiteouts[parent], entry.path:match("[^/]*$"))
+        table.insert(whiteouts[parent], paths.base(entry.path))
       end
     end
   end

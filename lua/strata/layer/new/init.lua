@@ -9,6 +9,7 @@ local layer = require "strata.layer"
 local limits = require "strata.util.limits"
 local mapping = require "strata.layer.new.mapping"
 local open = require "strata.store.open"
+local parent_of = require("strata.util.path").parent
 local run_job = require("strata.util.job").run
 local standalone = require "strata.layer.standalone"
 local tar_writer = require "strata.layer.new.tar_writer"
@@ -28,12 +29,12 @@ local COMPRESSIONS = { none = true, gzip = true, zstd = true }
 
 -- The directories on the way to a path that nothing has: 0755, root's.
 local function add_parents(tar, path, ground, seen)
-  local missing, parent = {}, path:match("^(.*)/[^/]*$")
+  local missing, parent = {}, parent_of(path)
   while parent and not seen[parent] do
     seen[parent] = true
     local found = ground.find(parent)
     if not found or found.type ~= "dir" and found.type ~= "symlink" then table.insert(missing, 1, parent) end
-    parent = parent:match("^(.*)/[^/]*$")
+    parent = parent_of(parent)
   end
   for _, one in ipairs(missing) do
     tar:add { path = one, type = "dir", mode = 493, uid = 0, gid = 0, mtime = 0 }

@@ -2,6 +2,7 @@
 -- owner, mode, time, and what is left out.
 
 local core = require "strata.core"
+local parent_of = require("strata.util.path").parent
 
 local mapping = {}
 
@@ -99,7 +100,7 @@ function Mapping:exclusion(entries)
     if self:excludes(entry.path, entry) then gone[entry.path] = true end
   end
   return function(path)
-    while path and not gone[path] do path = path:match("^(.*)/[^/]*$") end
+    while path and not gone[path] do path = parent_of(path) end
     return path ~= nil
   end
 end

@@ -5,6 +5,7 @@
 -- places is held in memory.
 
 local core = require "strata.core"
+local join = require("strata.util.path").join
 local json = require "strata.util.json"
 local run_job = require("strata.util.job").run
 
@@ -128,7 +129,7 @@ end
 ---@param name string  "" hides all that is in it
 function LayerTar:whiteout(directory, name)
   self:add {
-    path = (directory == "." and "" or directory .. "/") .. ".wh." .. (name == "" and ".wh..opq" or name),
+    path = name == "" and core.opaque_name(directory) or core.whiteout_name(join(directory, name)),
     type = "file", mode = 0, uid = 0, gid = 0, mtime = 0, content = "",
   }
 end

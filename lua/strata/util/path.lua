@@ -1,0 +1,34 @@
+--- Paths of entries: names with "/" between them, without one at the beginning.
+--
+-- What a name means to layers, a whiteout for one, is told by core.whiteout.
+
+local core = require "strata.core"
+
+local path = {}
+
+--- What names of whiteouts begin with.
+path.WHITEOUT = core.whiteout_name ""
+
+--- The directory that holds a path; nil for what is in the root, and for the root.
+---@param name string
+---@return string?
+function path.parent(name)
+  return name:match("^(.*)/[^/]*$")
+end
+
+--- The last name of a path.
+---@param name string
+---@return string
+function path.base(name)
+  return name:match("[^/]*$")
+end
+
+--- The path of a name in a directory.
+---@param directory string  "" or "." is the root
+---@param name string
+---@return string
+function path.join(directory, name)
+  return (directory == "" or directory == ".") and name or directory .. "/" .. name
+end
+
+return path
