@@ -262,6 +262,10 @@ bench: build ## measure beside the peers on one image
 bench-nginx: build ## latency and memory of nginx while it operates on images
 	@$(RUN_LUA) bench/latency.lua
 
+types: build ## lua/strata/meta/options.lua anew, of lua/strata/util/option_table.lua
+	@$(RUN_LUA) doc/option_types.lua >$(BUILD)/options.lua
+	@mv $(BUILD)/options.lua lua/strata/meta/options.lua
+
 # ldoc does not know the annotations of lua/strata/meta; doc/pages.lua makes of them what it does.
 doc: ## the reference of the API as HTML, in build/doc
 	@.ci/deps doc
@@ -289,4 +293,4 @@ clean: ## remove everything that was built
 
 FORCE:
 .PHONY: help build demo test spec ctest ctests sanitize tsan valgrind fuzz fuzz-replay fuzzers coverage lint tidy \
-	bench bench-nginx deps doc install clean FORCE sweep
+	bench bench-nginx deps doc types install clean FORCE sweep

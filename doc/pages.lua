@@ -174,14 +174,13 @@ function Writer:method(item, class)
 end
 
 local TITLES = {
-  append = "What a new layer is made of, and how.",
-  check = "Checking: what readers differ about.",
+  append = "What the options of a new layer are told and give.",
+  check = "What readers differ about.",
   common = "Codes of errors, and what many functions take.",
-  extract = "Extracting to a directory.",
-  limits = "How much of an image is taken.",
-  open = "Opening an image.",
-  operations = "Operations on the layers of an image.",
-  save = "Saving an image.",
+  extract = "What was extracted to a directory.",
+  options = "The options of every function and method.",
+  operations = "What operations on the layers of an image have done.",
+  save = "What was saved.",
 }
 
 local function page_text(page)

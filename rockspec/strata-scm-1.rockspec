@@ -60,15 +60,15 @@ local facade = [[
 	layer/new/from_difference layer/new/from_directory layer/new/from_files layer/new/init
 	layer/new/mapping layer/new/tar_writer layer/standalone layer/stranded_links meta/append
 	meta/archive meta/check meta/common meta/config meta/entry meta/extract meta/history
-	meta/image meta/index meta/jobs meta/layer meta/limits meta/open meta/operations
-	meta/platform meta/policy meta/resty meta/resty_gate meta/root_entry meta/root_file
-	meta/rootfs meta/save meta/strata meta/stream meta/tar_stream meta/waste policy resty rootfs
-	save/image save/init save/layer save/result store/archive store/directory store/file_list
-	store/open store/output stream stream/classify stream/finish stream/hasher stream/image
-	stream/input stream/layer stream/output stream/spool stream/tar tree/draw tree/entry
-	tree/file tree/glob tree/layer_listing tree/merge tree/path_history util/digests util/glob
-	util/help util/job util/json util/limits util/object util/options util/path util/progress
-	waste
+	meta/image meta/index meta/jobs meta/layer meta/operations meta/options meta/platform
+	meta/policy meta/resty meta/resty_gate meta/root_entry meta/root_file meta/rootfs meta/save
+	meta/strata meta/stream meta/tar_stream meta/waste policy resty rootfs save/image save/init
+	save/layer save/result store/archive store/directory store/file_list store/open store/output
+	stream stream/classify stream/finish stream/hasher stream/image stream/input stream/layer
+	stream/output stream/spool stream/tar tree/draw tree/entry tree/file tree/glob
+	tree/layer_listing tree/merge tree/path_history util/digests util/glob util/help util/job
+	util/json util/limits util/misuse util/object util/option_table util/options util/path
+	util/progress util/spelling waste
 ]]
 
 -- Adds the paths of named C files to a list.

@@ -238,13 +238,14 @@ function methods:inspect()
 end
 
 --- The file system that a container sees.
----@param opts? {upto?: integer}  of the first layers only
+---@param opts? strata.RootfsOptions
 ---@return strata.Rootfs?
 ---@return string? message
 ---@return string? code
 function methods:rootfs(opts)
   options.check("rootfs", "RootfsOptions", opts, 2)
-  return rootfs.of(state_of(self).layers, opts)
+  local root, message, code = rootfs.of(state_of(self).layers, opts)
+  return root, message, code -- no tail call: misuse is the caller's
 end
 
 --- The merged tree of all layers, for people.
@@ -283,7 +284,7 @@ local function add_hashes(state, job, plain)
 end
 
 --- Reads everything and compares every digest and diff_id.
----@param opts? {threads?: integer, progress?: fun(done: integer, total: integer)}
+---@param opts? strata.WorkOptions
 ---@return boolean? ok
 ---@return string? message  names the first that differs
 ---@return string? code  "EDIGEST"
@@ -438,6 +439,7 @@ function methods:save(what, opts)
   if type(what) ~= "string" and io.type(what) ~= "file" then
     error(("bad argument #1 to 'save' (string or open file expected, got %s)"):format(type(what)), 2)
   end
+  options.check("save", "SaveOptions", opts, 2)
   if state.failure then return nil, state.failure[1], state.failure[2] end
   return save.images({ request_of(state) }, what, opts or {})
 end

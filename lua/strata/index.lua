@@ -2,6 +2,7 @@
 
 local image = require "strata.image"
 local object = require "strata.util.object"
+local options = require "strata.util.options"
 local platform = require "strata.document.platform"
 local save = require "strata.save"
 
@@ -28,11 +29,7 @@ local function open(state, number)
 end
 
 local function selected(state, selector)
-  local wanted
-  if selector and selector.platform then
-    wanted = platform.parse(selector.platform)
-    if not wanted then error(("bad platform %q"):format(tostring(selector.platform)), 3) end
-  end
+  local wanted = selector and selector.platform and platform.parse(selector.platform)
   local numbers = {}
   for number, one in ipairs(state.from.candidates) do
     local runs_on = wanted and one.platform()
@@ -44,7 +41,7 @@ end
 
 --- Calls fn with every image, or with those of a platform.
 ---@param fn fun(img: strata.Image)
----@param selector? {platform?: string}
+---@param selector? strata.SelectorOptions
 ---@return strata.Index? self
 ---@return string? message
 ---@return string? code
@@ -52,6 +49,7 @@ function methods:each(fn, selector)
   if type(fn) ~= "function" then
     error(("bad argument #1 to 'each' (function expected, got %s)"):format(type(fn)), 2)
   end
+  options.check("each", "SelectorOptions", selector, 2)
   local state = state_of(self)
   for _, number in ipairs(selected(state, selector)) do
     local img, message, code = open(state, number)
@@ -68,6 +66,7 @@ end
 ---@return string[]|string|nil lost | message
 ---@return string? code
 function methods:save(what, opts)
+  options.check("save", "SaveOptions", opts, 2)
   local state, images = state_of(self), {}
   for number in ipairs(state.from.candidates) do
     local img = state.opened[number]

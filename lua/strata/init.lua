@@ -9,6 +9,7 @@
 
 local check = require "strata.check"
 local choose = require "strata.dialect.choose"
+local config_schema = require "strata.document.config_schema"
 local core = require "strata.core"
 local detect = require "strata.dialect.detect"
 local image = require "strata.image"
@@ -26,8 +27,6 @@ local strata = {
   object = json.object,
   limits = limits.defaults,
 }
-
-local EPOCH = "1970-01-01T00:00:00Z"
 
 local function check_what(what, name)
   if type(what) ~= "string" and type(what) ~= "userdata" then
@@ -66,7 +65,6 @@ function strata.open(what, opts)
   check_what(what, "open")
   options.check("open", "OpenOptions", opts, 2)
   opts = limits.options(opts)
-  choose.check(opts)
   local from, message, code = detect.source(what, opts)
   if not from then return nil, message, code end
   local candidate, img
@@ -90,18 +88,22 @@ function strata.images(what, opts)
   check_what(what, "images")
   options.check("images", "OpenOptions", opts, 2)
   opts = limits.options(opts)
-  choose.check(opts)
   local from, message, code = detect.source(what, opts)
   if not from then return nil, message, code end
-  local number = 0
+  local list, number = choose.all(from.candidates, opts), 0
+  if #list == 0 and (opts.ref or opts.platform or opts.digest) then
+    list, message, code = chosen(from, opts)
+    from.store:release()
+    return list, message, code
+  end
   local function finish()
     if from then from.store:release() end
     from = nil
   end
   return function()
-    while from and number < #from.candidates do
+    while from and number < #list do
       number = number + 1
-      local candidate = from.candidates[number]
+      local candidate = list[number]
       if candidate.kind == "image" and not candidate.missing then
         local img, why = read(from, candidate)
         if not img then
@@ -123,10 +125,9 @@ function strata.new(opts)
   options.check("new", "NewOptions", opts, 2)
   opts = opts or {}
   local wanted = platform.parse(opts.platform or "linux/amd64")
-  if not wanted then error(("bad platform %q"):format(tostring(opts.platform)), 2) end
   local fields = {
     architecture = wanted.architecture, os = wanted.os, variant = wanted.variant,
-    created = opts.created or EPOCH, config = json.object {}, history = json.array {},
+    created = opts.created or config_schema.EPOCH, config = json.object {}, history = json.array {},
     rootfs = { type = "layers", diff_ids = json.array {} },
   }
   local img, message = image.from_model { config_text = json.encode(fields), layers = {}, tags = {} }
@@ -141,7 +142,8 @@ end
 ---@return string[]|string|nil skipped  what cannot be in a layer; nil for nothing | message
 ---@return string? code
 function strata.layer(spec)
-  return new_layer.layer(spec)
+  local made, skipped, code = new_layer.layer(spec)
+  return made, skipped, code -- no tail call: misuse is the caller's
 end
 
 --- Writes several images into one archive or layout; layers that they share are
@@ -157,6 +159,7 @@ function strata.save(images, what, opts)
     error("bad argument #1 to 'save' (array of images expected)", 2)
   end
   check_what(what, "save")
+  options.check("save", "SaveOptions", opts, 2)
   local requests, message, code = image.requests(images)
   if not requests then return nil, message, code end
   return save.images(requests, what, opts or {})
@@ -170,6 +173,7 @@ end
 ---@return string? message
 ---@return string? code
 function strata.plan(img, opts)
+  options.check("plan", "SaveOptions", opts, 2)
   local requests, message, code = image.requests { img }
   if not requests then return nil, message, code end
   return save.plan(requests[1], opts or {})
@@ -183,9 +187,8 @@ end
 ---@return string? code
 function strata.open_index(what, opts)
   check_what(what, "open_index")
-  options.check("open_index", "OpenOptions", opts, 2)
+  options.check("open_index", "IndexOptions", opts, 2)
   opts = limits.options(opts)
-  choose.check(opts)
   local from, message, code = detect.source(what, opts)
   if not from then return nil, message, code end
   from.strict = from.strict and check.strict
@@ -194,7 +197,7 @@ end
 
 --- What readers differ about in a tar file, plain or compressed with gzip or zstd.
 ---@param path string
----@param opts? strata.CheckOptions
+---@param opts? strata.CheckTarOptions
 ---@return strata.Report?
 ---@return string? message
 ---@return string? code
@@ -202,8 +205,8 @@ function strata.check_tar(path, opts)
   if type(path) ~= "string" then
     error(("bad argument #1 to 'check_tar' (string expected, got %s)"):format(type(path)), 2)
   end
-  local report, message, code = check.tar(path, opts)
-  return report, message, code -- no tail call: misuse is the caller's
+  options.check("check_tar", "CheckTarOptions", opts, 2)
+  return check.tar(path, opts)
 end
 
 --- A progress function that draws a bar on a terminal, for the option `progress`.

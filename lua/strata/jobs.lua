@@ -59,7 +59,6 @@ end
 
 -- An image that is only read.
 local function look_at(args)
-  options.check("open", "OpenOptions", args.open, 0)
   local key, message, code = key_of(args)
   if not key then return nil, message, code end
   for i, one in ipairs(kept) do
@@ -120,6 +119,7 @@ end
 ---@return string? message
 ---@return string? code
 function jobs.inspect(args)
+  options.check("inspect", "JobArguments", args, 2)
   local img, message, code = look_at(args)
   if not img then return nil, message, code end
   local waste
@@ -155,11 +155,12 @@ local function index_of(one)
 end
 
 --- The entries of a layer, a page of them: {layer = 3, offset = 0, limit = 100}.
----@param args strata.JobArguments|{layer: integer, offset?: integer, limit?: integer}
+---@param args strata.EntriesArguments
 ---@return {entries: table[], total: integer}?
 ---@return string? message
 ---@return string? code
 function jobs.entries(args)
+  options.check("entries", "EntriesArguments", args, 2)
   local img, message, code = look_at(args)
   if not img then return nil, message, code end
   local layer = img.layers[args.layer]
@@ -220,11 +221,12 @@ end
 
 --- What is in a directory of the merged file system: {dir = "etc"}; with a layer's number
 -- in that layer alone, whiteouts included: {dir = "etc", layer = 3}.
----@param args strata.JobArguments|{dir?: string, layer?: integer, offset?: integer, limit?: integer}
+---@param args strata.ListArguments
 ---@return {entries: table[], total: integer}?
 ---@return string? message
 ---@return string? code
 function jobs.list(args)
+  options.check("list", "ListArguments", args, 2)
   if args.layer then return list_layer(args) end
   local root, message, code = root_of(args)
   if not root then return nil, message, code end
@@ -246,11 +248,12 @@ end
 
 --- What is known of a path, and what each layer has done to it; of a file the first
 -- bytes: {file = "etc/passwd", max = 65536}.
----@param args strata.JobArguments|{file: string, max?: integer}
+---@param args strata.ReadArguments
 ---@return table?
 ---@return string? message
 ---@return string? code
 function jobs.read(args)
+  options.check("read", "ReadArguments", args, 2)
   local root, message, code = root_of(args)
   if not root then return nil, message, code end
   local entry
@@ -270,11 +273,12 @@ function jobs.read(args)
 end
 
 --- Writes the content of a file to another one: {file = "usr/bin/app", to = path}.
----@param args strata.JobArguments|{file: string, to: string}
+---@param args strata.FetchArguments
 ---@return {size: integer}?
 ---@return string? message
 ---@return string? code
 function jobs.fetch(args)
+  options.check("fetch", "FetchArguments", args, 2)
   local root, message, code = root_of(args)
   if not root then return nil, message, code end
   local file, to
@@ -335,7 +339,6 @@ end
 
 -- Carries out what the table says, in the order of its fields.
 local function edit_image(img, edit)
-  options.check("edit", "EditTable", edit, 0)
   local ok, message, code = true, nil, nil
   if edit.drop and #edit.drop > 0 then
     ok, message, code = filter(img, edit.drop)
@@ -357,11 +360,12 @@ local function edit_image(img, edit)
 end
 
 --- Edits an image and saves it: {edit = {drop = {"usr/share/doc"}}, to = path, save = {format = "oci-archive"}}.
----@param args strata.JobArguments|{edit?: strata.EditTable, to: string, save?: strata.SaveOptions}
+---@param args strata.FilterArguments
 ---@return strata.SaveResult?
 ---@return string? message
 ---@return string? code
 function jobs.filter(args)
+  options.check("filter", "FilterArguments", args, 2)
   local img, message, code = strata.open(args.path, args.open)
   if not img then return nil, message, code end
   local ok, result
@@ -376,20 +380,22 @@ function jobs.filter(args)
 end
 
 --- Saves an image, in another format for one: {to = path, save = {format = "oci-archive"}}.
----@param args strata.JobArguments|{to: string, save?: strata.SaveOptions}
+---@param args strata.SaveArguments
 ---@return strata.SaveResult?
 ---@return string? message
 ---@return string? code
 function jobs.save(args)
+  options.check("save", "SaveArguments", args, 2)
   return jobs.filter { path = args.path, open = args.open, to = args.to, save = args.save }
 end
 
 --- Removes a file: for large ones the kernel takes its time.
----@param args {path: string}
+---@param args strata.PathArguments
 ---@return {removed: boolean}?
 ---@return string? message
 ---@return string? code
 function jobs.remove(args)
+  options.check("remove", "PathArguments", args, 2)
   local ok, message = os.remove(args.path)
   if not ok then return nil, message, core.identity(args.path) and "EIO" or "ENOENT" end
   return { removed = true }
@@ -397,11 +403,12 @@ end
 
 --- Reads every byte and compares every digest; finds what breaks the rules of a
 -- policy: {policy = {setid = {"usr/bin/sudo"}}}.
----@param args strata.JobArguments|{policy?: strata.Policy}
+---@param args strata.CheckArguments
 ---@return {id: string, findings: strata.PolicyFinding[]}?
 ---@return string? message
 ---@return string? code
 function jobs.check(args)
+  options.check("check", "CheckArguments", args, 2)
   local img, message, code = look_at(args)
   if not img then return nil, message, code end
   local ok, findings
@@ -414,12 +421,6 @@ end
 
 -- ---- running ------------------------------------------------------------------------------
 
-local ARGUMENTS = {
-  inspect = "JobArguments", entries = "EntriesArguments", list = "ListArguments", read = "ReadArguments",
-  fetch = "FetchArguments", filter = "FilterArguments", save = "SaveArguments", check = "CheckArguments",
-  remove = "RemoveArguments",
-}
-
 --- Runs a job. Nothing is thrown: misuse comes back with the code "EINVAL".
 ---@param name string
 ---@param args table
@@ -430,15 +431,12 @@ local ARGUMENTS = {
 function jobs.run(name, args, control)
   local run = name ~= "run" and jobs[name]
   if not run then return nil, "there is no job " .. tostring(name), "EINVAL" end
-  if type(args) ~= "table" or type(args.path) ~= "string" then return nil, name .. ": path is missing", "EINVAL" end
+  local ok, result, message, code = pcall(options.check, name, "JobControl", control, 1)
+  if not ok then return nil, result, "EINVAL" end
   count, poll = 0, control and poller(control)
   local before, threads = job.on_wait(poll), job.set_threads(control and control.threads)
-  local ok, result, message, code = pcall(function()
-    options.check(name, ARGUMENTS[name], args, 0)
-    options.check(name, "JobControl", control, 0)
-    if poll then poll() end
-    return run(args)
-  end)
+  if poll then ok, result = pcall(poll) end
+  if ok then ok, result, message, code = pcall(run, args) end
   job.on_wait(before)
   job.set_threads(threads)
   poll = nil

@@ -33,7 +33,7 @@ local function index_of(state)
     if blob.missing then
       return nil, ("%s: its blob is not there"):format(label(state)), "ENOENT"
     end
-    if blob.compression ~= "none" and blob.compression ~= "gzip" and blob.compression ~= "zstd" then
+    if not media_types.COMPRESSIONS[blob.compression] then
       return nil, ("%s: compressed with %s, which is not supported"):format(label(state),
         blob.compression), "EUNSUPPORTED"
     end

@@ -2,7 +2,7 @@
 
 local core = require "strata.core"
 local glob = require "strata.util.glob"
-local json = require "strata.util.json"
+local options = require "strata.util.options"
 
 local policy = {}
 
@@ -85,8 +85,6 @@ local function check_config(img, rules, findings)
   check_texts(steps, secrets.history or {}, "a step of the history", findings)
 end
 
-local NAMES = { setid = true, capabilities = true, devices = true, secrets = true, root_user = true }
-
 --- What in an image breaks the rules.
 ---@param img strata.Image
 ---@param rules strata.Policy
@@ -94,11 +92,8 @@ local NAMES = { setid = true, capabilities = true, devices = true, secrets = tru
 ---@return string? message
 ---@return string? code
 function policy.check(img, rules)
-  local unknown = {}
-  for name in pairs(rules) do
-    if not NAMES[name] then unknown[#unknown + 1] = tostring(name) end
-  end
-  if #unknown > 0 then error("policy: there is no rule " .. table.concat(json.sort(unknown), ", "), 2) end
+  options.check("policy", "Policy", rules, 2)
+  rules = rules or {}
   local findings = {}
   local ok, message, code = check_merged(img, rules, findings)
   if not ok then return nil, message, code end

@@ -10,6 +10,7 @@
 -- lost, so that errors are values.
 
 local core = require "strata.core"
+local misuse = require "strata.util.misuse"
 local options = require "strata.util.options"
 local semaphore = require "ngx.semaphore"
 
@@ -93,7 +94,7 @@ end
 --- Runs a job of strata.jobs and waits for it, while nginx goes on with other requests.
 ---@param name "inspect"|"entries"|"list"|"read"|"fetch"|"filter"|"save"|"check"|"remove"
 ---@param args table
----@param opts? {deadline?: number, detached?: boolean}  detached: goes on when the client has gone
+---@param opts? strata.RunOptions
 ---@return table? result
 ---@return string? message
 ---@return string? code  "EBUSY": answer 503; "ETIMEDOUT", "ECANCELED", and those of strata
@@ -163,24 +164,17 @@ local function remove_stale(directory)
   dir:close()
 end
 
-local function check(opts)
-  for name, kind in pairs { pool = "string", threads = "number" } do
-    if type(opts[name]) ~= kind then error(("strata.resty: %s should be a %s"):format(name, kind), 3) end
-  end
-  if opts.shared and not ngx.shared[opts.shared] then
-    error(("strata.resty: there is no lua_shared_dict %s"):format(opts.shared), 3)
-  end
-end
-
 --- Makes the gate before a thread pool; once for each worker process.
 ---@param opts strata.RestyOptions
 ---@return strata.Resty
 function resty.new(opts)
-  check(opts)
+  options.check("strata.resty", "RestyOptions", opts, 2)
+  local dict = opts.shared and ngx.shared[opts.shared]
+  if opts.shared and not dict then misuse(2, "strata.resty: there is no lua_shared_dict %s", opts.shared) end
   local self = setmetatable({
     pool = opts.pool, threads = opts.threads, job_threads = opts.job_threads or 1,
     queue = opts.queue or 32, wait = opts.wait or 10, deadline = opts.deadline or 300,
-    shared = opts.shared, dict = opts.shared and ngx.shared[opts.shared], temp_dir = opts.temp_dir or "/tmp",
+    shared = opts.shared, dict = dict, temp_dir = opts.temp_dir or "/tmp",
     gate = semaphore.new(opts.threads), birth = ("%x"):format(ngx.now() * 1000 % 0x7fffffff),
   }, methods)
   remove_stale(self.temp_dir)

@@ -8,6 +8,7 @@ local draw = require "strata.tree.draw"
 local layer = require "strata.layer"
 local merge = require "strata.tree.merge"
 local object = require "strata.util.object"
+local misuse = require "strata.util.misuse"
 local options = require "strata.util.options"
 local path_history = require "strata.tree.path_history"
 local tree_entry = require "strata.tree.entry"
@@ -195,7 +196,7 @@ function methods:history(path)
 end
 
 --- The tree, for people.
----@param opts? strata.TreeOptions|{path?: string}  path: the directory to begin at
+---@param opts? strata.RootTreeOptions
 ---@return string
 function methods:tree(opts)
   options.check("tree", "RootTreeOptions", opts, 2)
@@ -229,15 +230,13 @@ rootfs.is = is
 
 --- The root file system of the first layers of an image.
 ---@param layers strata.Layer[]
----@param opts? {upto?: integer}
+---@param opts? strata.RootfsOptions  checked
 ---@return strata.Rootfs?
 ---@return string? message
 ---@return string? code
 function rootfs.of(layers, opts)
   local upto = opts and opts.upto or #layers
-  if type(upto) ~= "number" or upto % 1 ~= 0 or upto < 0 or upto > #layers then
-    error(("rootfs: upto should be a whole number from 0 to %d"):format(#layers), 3)
-  end
+  if upto > #layers then misuse(3, "rootfs: upto should be a whole number from 0 to %d", #layers) end
   local state = { layers = {} }
   for i = 1, upto do state.layers[i] = layers[i] end
   local tree, message, code = tree_of(state)

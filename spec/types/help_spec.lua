@@ -4,7 +4,9 @@ local conform = require "spec.support.conform"
 local exports = require "spec.support.exports"
 local luacats = require "doc.luacats"
 local names = require "spec.support.names"
+local options = require "strata.util.options"
 local specimens = require "spec.support.specimens"
+local strata = require "strata"
 
 local classes, functions = conform.classes, conform.functions
 local sorted, keys_of = names.sorted, names.union
@@ -75,46 +77,47 @@ describe("strata.help", function()
 		assert.same(sorted(public), sorted(words))
 	end)
 
-	-- The options that a parameter may have.
-	local function options_of(param)
-		local fields = {}
-		luacats.each_name(param.type, function(name)
-			for key in pairs(luacats.fields(classes, name)) do
-				fields[key] = true
+	-- Calls fn(class, function, class of options) for all that a table of texts tells.
+	local function each_options(fn)
+		for class, text in pairs(help) do
+			for _, brackets in ipairs({ "%b()", "%b{}" }) do
+				for name, args in text:gmatch("([%w_%.]+)(" .. brackets .. ")") do
+					local options_class = args:match("{(%u%a+)}")
+					local module, short = name:match("^(stream)%.(.*)$")
+					if options_class then
+						fn(module and class .. "." .. module or class, short or name, "strata." .. options_class)
+					end
+				end
 			end
-		end)
-		for _, one in ipairs(param.type.members or {}) do
-			fields[one.name] = true
 		end
-		return fields
 	end
 
-	it("tells options that there are", function()
-		local function check(class, name, args)
-			local options = {}
-			for _, param in ipairs(functions[class][name].params) do
-				options = keys_of(options, options_of(param))
+	it("tells the options that there are, and no others", function()
+		local told, declared = {}, {}
+		each_options(function(class, name, options_class)
+			told[("%s.%s: %s"):format(class, name, options_class)] = true
+		end)
+		for class in pairs(help) do
+			for _, of in ipairs(class == "strata" and { "strata", "strata.stream" } or { class }) do
+				for name, item in pairs(functions[of] or {}) do
+					for _, param in ipairs(item.params) do
+						luacats.each_name(param.type, function(one)
+							local is_class = options.rows[one:gsub("^strata%.", "")]
+							declared[("%s.%s: %s"):format(of, name, one)] = is_class and true or nil
+						end)
+					end
+				end
 			end
-			for option in args:gmatch("([%w_]+) *=") do
-				assert.is_truthy(options[option], ("%s.%s: %s"):format(class, name, option))
-			end
 		end
-		for class, text in pairs(help) do
-			for name, args in text:gmatch("([%w_]+)(%b{})") do
-				check(class, name, args)
-			end
-			for name, args in text:gmatch("([%w_]+)%([^%(%)]-(%b{})%)") do
-				check(class, name, args)
-			end
+		assert.same(sorted(declared), sorted(told))
+	end)
+
+	it("tells what each option of a call does", function()
+		local text = strata.help("save")
+		for name, row in options.each("SaveOptions") do
+			assert.matches(("\n  %s +"):format(name), text)
+			assert.matches(options.text(row), text, 1, true)
 		end
-		for name, args in module_text:gmatch("%f[%w_%.]([%w_]+)(%b{})") do
-			check("strata", name, args)
-		end
-		for name, args in module_text:gmatch("%f[%w_%.]([%w_]+)%([^%(%)]-(%b{})%)") do
-			check("strata", name, args)
-		end
-		for name, args in module_text:gmatch("stream%.([%w_]+)(%b{})") do
-			check("strata.stream", name, args)
-		end
+		assert.equal(strata.help(), strata.help("nothing that there is"))
 	end)
 end)

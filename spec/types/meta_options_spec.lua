@@ -97,7 +97,7 @@ describe("an option that is read", function()
 	it("by a check, a tree, a tar or a job is declared, and the other way round", function()
 		local seen = {}
 		assert(image():check(traced({}, seen)))
-		compare("strata.CheckOptions", seen)
+		compare("strata.CheckOptions", seen, { "temp_dir" }) -- asked for where a layer is compressed
 		seen = {}
 		image():rootfs():tree(traced({}, seen))
 		compare("strata.RootTreeOptions", seen)
@@ -130,7 +130,11 @@ describe("an option that is read", function()
 	end)
 
 	it("by what opens or makes an image is declared, and the other way round", function()
-		local seen = named_in(source("store/open"), source("dialect/detect"), source("dialect/choose"))
+		local readers = { "store/open", "dialect/detect", "dialect/docker/hybrid", "dialect/choose" }
+		for i, name in ipairs(readers) do
+			readers[i] = source(name)
+		end
+		local seen = named_in((unpack or table.unpack)(readers))
 		compare("strata.OpenOptions", seen, { "threads", "progress" })
 		compare("strata.NewOptions", named_in(exports.source(strata.new)))
 	end)
@@ -142,137 +146,160 @@ describe("an option that is read", function()
 			source("dialect/choose"),
 			source("util/job")
 		)
-		seen.strict = nil -- what choose.lua reads for strata.open alone
+		seen.strict = nil -- what stream/image.lua refuses
 		compare("strata.StreamImageOptions", seen)
 	end)
 
 	it("by strata.resty is declared, and the other way round", function()
 		local resty = specimens.MODULES["strata.resty"]
 		compare("strata.RunOptions", named_in(exports.source(specimen:methods("strata.Resty").run)))
-		local seen = named_in(exports.source(resty.new), exports.source(exports.upvalue(resty.new, "check")))
-		compare("strata.RestyOptions", seen, { "pool" })
+		compare("strata.RestyOptions", named_in(exports.source(resty.new)))
 	end)
 end)
 
-describe("an option that there is", function()
-	for class, known in pairs(options.names) do
-		it(("of %s is declared, and the other way round"):format(class), function()
-			-- What has no class of its own is declared where it is taken.
-			local declared = class == "RootfsOptions" and { upto = true }
-				or class == "RemoveArguments" and { path = true }
-				or luacats.fields(classes, "strata." .. class)
-			assert.same(sorted(declared), sorted(known))
-		end)
-	end
+describe("lua/strata/meta/options.lua", function()
+	it("is what doc/option_types.lua makes of the options that there are (make types)", function()
+		assert.equal(require("doc.option_types").text(), shell.read("lua/strata/meta/options.lua"))
+	end)
 end)
 
-describe("an option that there is not", function()
+describe("an option that there is not, or of another type", function()
+	local jobs = specimens.MODULES["strata.jobs"]
 	local img
 
-	before_each(function()
+	setup(function()
 		img = assert(strata.open(specimen.app))
 	end)
 
-	after_each(function()
+	teardown(function()
 		img:close()
 	end)
 
-	local wrong = { wrong = 1 }
-	local path = function()
+	local function path()
 		return specimen.dir:file("never")
 	end
-	local calls = {
-		open = function()
-			return strata.open(specimen.app, wrong)
-		end,
-		images = function()
-			return strata.images(specimen.app, wrong)
-		end,
-		open_index = function()
-			return strata.open_index(specimen.app, wrong)
-		end,
-		new = function()
-			return strata.new(wrong)
-		end,
-		plan = function()
-			return strata.plan(img, wrong)
-		end,
-		["save of several"] = function()
-			return strata.save({ img }, path(), wrong)
-		end,
-		check_tar = function()
-			return strata.check_tar(specimen.app, wrong)
-		end,
-		["stream.image"] = function()
-			return strata.stream.image(wrong)
-		end,
-		["stream.tar"] = function()
-			return strata.stream.tar(wrong)
-		end,
-		["a layer"] = function()
-			return strata.layer({ files = { a = "1" }, wrong = 1 })
-		end,
-		["append"] = function()
-			return img:append({ files = { a = "1" }, wrong = 1 })
-		end,
-		["squash with a base"] = function()
-			return img:squash({ above = 0, wrong = 1 })
-		end,
-		save = function()
-			return img:save(path(), wrong)
-		end,
-		extract = function()
-			return img:extract(path(), wrong)
-		end,
-		apply = function()
-			return img.layers[1]:apply(path(), wrong)
-		end,
-		["check of a layer"] = function()
-			return img.layers[1]:check(wrong)
-		end,
-		["tree of a layer"] = function()
-			return img.layers[1]:tree(wrong)
-		end,
-		["tree of the root"] = function()
-			return img:rootfs():tree(wrong)
-		end,
-		squash = function()
-			return img:squash(1, 2, wrong)
-		end,
-		remove_layer = function()
-			return img:remove_layer(1, wrong)
-		end,
-		move_layer = function()
-			return img:move_layer(1, 2, wrong)
-		end,
-		rebase = function()
-			return img:rebase(img, img, wrong)
-		end,
-		export = function()
-			return img:export(path(), wrong)
-		end,
-		purge = function()
-			return img:purge("^nothing$", wrong)
-		end,
+
+	-- Every call that takes options: their class, what it needs besides, and the call, which must not be a tail call:
+	-- that has no line.
+	-- stylua: ignore
+	local CALLS = {
+		open = { "OpenOptions", {}, function(opts) return (strata.open(specimen.app, opts)) end },
+		images = { "OpenOptions", {}, function(opts) return (strata.images(specimen.app, opts)) end },
+		open_index = { "IndexOptions", {}, function(opts) return (strata.open_index(specimen.app, opts)) end },
+		new = { "NewOptions", {}, function(opts) return (strata.new(opts)) end },
+		plan = { "SaveOptions", {}, function(opts) return (strata.plan(img, opts)) end },
+		save_of_several = { "SaveOptions", {}, function(opts) return (strata.save({ img }, path(), opts)) end },
+		check_tar = { "CheckTarOptions", {}, function(opts) return (strata.check_tar(specimen.app, opts)) end },
+		stream_image = { "StreamImageOptions", {}, function(opts) return (strata.stream.image(opts)) end },
+		stream_tar = { "StreamTarOptions", {}, function(opts) return (strata.stream.tar(opts)) end },
+		layer = { "LayerOptions", { files = {} }, function(opts) return (strata.layer(opts)) end },
+		files = { "FileEntry", {}, function(opts) return (strata.layer({ files = { a = opts } })) end },
+		owner = { "Owners", {}, function(opts) return (strata.layer({ files = {}, owner = opts })) end },
+		append = { "AppendOptions", { files = {} }, function(opts) return (img:append(opts)) end },
+		squash_above = { "SquashOptions", { above = 0 }, function(opts) return (img:squash(opts)) end },
+		squash = { "WorkOptions", {}, function(opts) return (img:squash(1, 2, opts)) end },
+		flatten = { "WorkOptions", {}, function(opts) return (img:flatten(opts)) end },
+		remove_layer = { "WorkOptions", {}, function(opts) return (img:remove_layer(1, opts)) end },
+		move_layer = { "WorkOptions", {}, function(opts) return (img:move_layer(1, 2, opts)) end },
+		verify = { "WorkOptions", {}, function(opts) return (img:verify(opts)) end },
+		fold = { "FoldOptions", {}, function(opts) return (img:fold(opts)) end },
+		rebase = { "RebaseOptions", {}, function(opts) return (img:rebase(img, img, opts)) end },
+		export = { "ExportOptions", {}, function(opts) return (img:export(path(), opts)) end },
+		purge = { "PurgeOptions", {}, function(opts) return (img:purge("^nothing$", opts)) end },
+		save = { "SaveOptions", {}, function(opts) return (img:save(path(), opts)) end },
+		extract = { "ExtractOptions", {}, function(opts) return (img:extract(path(), opts)) end },
+		apply = { "ExtractOptions", {}, function(opts) return (img.layers[1]:apply(path(), opts)) end },
+		check = { "CheckOptions", {}, function(opts) return (img:check(opts)) end },
+		check_of_a_layer = { "CheckOptions", {}, function(opts) return (img.layers[1]:check(opts)) end },
+		rootfs = { "RootfsOptions", {}, function(opts) return (img:rootfs(opts)) end },
+		tree = { "TreeOptions", {}, function(opts) return (img:tree(opts)) end },
+		tree_of_a_layer = { "TreeOptions", {}, function(opts) return (img.layers[1]:tree(opts)) end },
+		tree_of_the_root = { "RootTreeOptions", {}, function(opts) return (img:rootfs():tree(opts)) end },
+		each = { "SelectorOptions", {}, function(opts)
+			local index = assert(strata.open_index(specimen.app))
+			return (index:each(error, opts))
+		end },
+		save_of_an_index = { "SaveOptions", {}, function(opts)
+			local index = assert(strata.open_index(specimen.app))
+			return (index:save(path(), opts))
+		end },
+		policy = { "Policy", {}, function(opts) return (specimens.MODULES["strata.policy"].check(img, opts)) end },
+		secrets = { "PolicySecrets", {}, function(opts)
+			return (specimens.MODULES["strata.policy"].check(img, { secrets = opts }))
+		end },
+		edit = { "EditTable", {}, function(opts)
+			return (jobs.filter({ path = specimen.app, to = path(), edit = opts }))
+		end },
+		inspect = { "JobArguments", {}, function(opts) return (jobs.inspect(opts)) end },
+		entries = { "EntriesArguments", { layer = 1 }, function(opts) return (jobs.entries(opts)) end },
+		list = { "ListArguments", {}, function(opts) return (jobs.list(opts)) end },
+		read = { "ReadArguments", { file = "a" }, function(opts) return (jobs.read(opts)) end },
+		fetch = { "FetchArguments", { file = "a", to = "b" }, function(opts) return (jobs.fetch(opts)) end },
+		job_filter = { "FilterArguments", { to = "b" }, function(opts) return (jobs.filter(opts)) end },
+		job_save = { "SaveArguments", { to = "b" }, function(opts) return (jobs.save(opts)) end },
+		job_check = { "CheckArguments", {}, function(opts) return (jobs.check(opts)) end },
+		remove = { "PathArguments", {}, function(opts) return (jobs.remove(opts)) end },
+		resty = { "RestyOptions", { pool = "a", threads = 1 }, function(opts)
+			return (specimens.MODULES["strata.resty"].new(opts))
+		end },
+		run = { "RunOptions", {}, function(opts)
+			return (specimen:methods("strata.Resty").run({}, "inspect", {}, opts))
+		end },
 	}
-	for _, name in ipairs({ "rootfs", "tree", "verify", "check", "flatten", "fold" }) do
-		calls[name] = function()
-			return img[name](img, wrong)
+
+	-- A call with one option more, or another one.
+	local function message_of(call, name, value)
+		local opts = options.rows[call[1]].path and { path = specimen.app } or {}
+		for key, needed in pairs(call[2]) do
+			opts[key] = needed
 		end
+		opts[name] = value
+		local ok, message = pcall(call[3], opts)
+		assert.is_false(ok, name)
+		assert.matches("^spec/types/meta_options_spec.lua:%d+: ", message)
+		assert.matches(name, message, 1, true)
+		return message
 	end
 
-	for name, call in pairs(calls) do
+	for name, call in pairs(CALLS) do
 		it(("is misuse, and nothing is done: %s"):format(name), function()
-			local ok, message = pcall(call)
-			assert.is_false(ok)
-			assert.matches("wrong", message, 1, true)
+			assert.matches("has no %a+ 'wrong'", message_of(call, "wrong", 1))
+			for option, row in options.each(call[1]) do
+				local message = message_of(call, option, coroutine.create(path))
+				assert.matches(option .. " should be .*, not a thread$", message)
+				if row.min then
+					message_of(call, option, row.min - 1)
+				end
+				if row[2]:find('^"') or row[2] == "integer" then
+					message_of(call, option, "wrong")
+				end
+				if row.required then
+					assert.matches(option .. " is missing$", message_of(call, option, nil))
+				end
+			end
+			assert.is_false(pcall(call[3], 42))
 			assert.is_false(img.edited)
 			assert.is_nil(io.open(path()))
 		end)
 	end
 
-	it("is EINVAL in the arguments of a job", function()
-		local jobs = specimens.MODULES["strata.jobs"]
+	it("is looked for in every class that some call takes", function()
+		local taken = { JobControl = true } -- below: of a call that throws nothing
+		local function take(name)
+			taken[name] = true
+			for _, class in ipairs(options.classes) do
+				for _, parent in ipairs(class[1] == name and class.extends or {}) do
+					take(parent)
+				end
+			end
+		end
+		for _, call in pairs(CALLS) do
+			take(call[1])
+		end
+		assert.same(sorted(options.rows), sorted(taken))
+	end)
+
+	it("is EINVAL in the arguments of a job, without a line", function()
 		for name, args in pairs({
 			check = { path = specimen.app, polcy = {} },
 			filter = { path = specimen.app, to = path(), edit = { dorp = {} } },
@@ -282,7 +309,13 @@ describe("an option that there is not", function()
 			local result, message, code = jobs.run(name, args)
 			assert.is_nil(result)
 			assert.equal("EINVAL", code)
-			assert.matches("has no option", message)
+			assert.matches("^" .. name .. "[^\n]* has no option '%a+'; did you mean '%a+'%?$", message)
+		end
+		for _, control in ipairs({ { deadlin = 1 }, { deadline = "1" }, "wrong" }) do
+			local result, message, code = jobs.run("inspect", { path = specimen.app }, control)
+			assert.is_nil(result)
+			assert.equal("EINVAL", code)
+			assert.matches("^inspect", message)
 		end
 	end)
 end)

@@ -3,10 +3,7 @@
 
 local conform = require "spec.support.conform"
 local exports = require "spec.support.exports"
-local new_layer = require "strata.layer.new"
-local limits = require "strata.util.limits"
 local luacats = require "doc.luacats"
-local mapping = require "strata.layer.new.mapping"
 local names = require "spec.support.names"
 local shell = require "spec.support.shell"
 local specimens = require "spec.support.specimens"
@@ -134,25 +131,6 @@ describe("lua/strata/meta", function()
 		end
 		assert.same(sorted(real), sorted(declared))
 	end)
-
-	it("has the limits, with their defaults and units", function()
-		local declared, real = {}, {}
-		local function collect(class, prefix)
-			for _, field in ipairs(classes[class].fields) do
-				local nested = field.type.name == "strata.JsonLimits"
-				if nested then
-					collect(field.type.name, field.name .. ".")
-				else
-					declared[prefix .. field.name] = field.description:match("^default (%d+ %a+)")
-				end
-			end
-		end
-		collect("strata.Limits", "")
-		for _, limit in ipairs(limits.all) do
-			real[limit.name] = ("%.0f %s"):format(limit.default, limit.unit)
-		end
-		assert.same(real, declared)
-	end)
 end)
 
 describe("what is exported and what lua/strata/meta declares", function()
@@ -243,38 +221,6 @@ describe("what is exported and what lua/strata/meta declares", function()
 			assert.equal(signature.returns, #item.returns, where)
 			assert.equal(signature.count or #item.args, #item.args, where)
 		end)
-	end)
-
-	it("are the same options of new layers", function()
-		local function options_of(...)
-			local set = keys_of(...)
-			for _, kind in ipairs(exports.upvalue(new_layer.check, "KINDS")) do
-				set[kind] = true
-			end
-			return set
-		end
-		local common = exports.upvalue(new_layer.check, "COMMON")
-		assert.same(
-			sorted(options_of(common, mapping.OPTIONS, { lower = true, content = true })),
-			sorted(luacats.fields(classes, "strata.LayerOptions"))
-		)
-		local append = require("strata.edit.append")
-		local own = exports.upvalue(exports.upvalue(append.run, "check"), "OWN")
-		local appended = options_of(common, mapping.OPTIONS, own, { dir = true, layer = true })
-		appended.from, appended.upper, appended.overlay_upper = nil, nil, nil
-		assert.same(sorted(appended), sorted(luacats.fields(classes, "strata.AppendOptions")))
-		local complete = exports.upvalue(require("strata.layer.new.from_files").entries, "check_entry")
-		assert.same(
-			sorted(exports.upvalue(complete, "ENTRY_FIELDS")),
-			sorted(luacats.fields(classes, "strata.FileEntry"))
-		)
-	end)
-
-	it("are the same rules of a policy", function()
-		assert.same(
-			sorted(exports.upvalue(specimens.MODULES["strata.policy"].check, "NAMES")),
-			sorted(luacats.fields(classes, "strata.Policy"))
-		)
 	end)
 
 	it("are the same fields of an entry that can be assigned", function()

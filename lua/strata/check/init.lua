@@ -11,6 +11,7 @@ local entries = require "strata.check.entries"
 local image = require "strata.image"
 local layer = require "strata.layer"
 local limits = require "strata.util.limits"
+local media_types = require "strata.document.media_types"
 local options = require "strata.util.options"
 local report = require "strata.check.report"
 local run_job = require("strata.util.job").run
@@ -18,18 +19,9 @@ local tar = require "strata.check.tar"
 
 local check = {}
 
-local OPTIONS = { second_reader = "boolean", privileged = "boolean", temp_dir = "string" }
-
---- Throws what is no option.
-local function complete(opts, level)
-  options.check("check", "CheckOptions", opts, level + 1)
-  opts = opts or {}
-  for key, kind in pairs(OPTIONS) do
-    if opts[key] ~= nil and type(opts[key]) ~= kind then
-      error(("bad option '%s' (%s expected, got %s)"):format(key, kind, type(opts[key])), level + 1)
-    end
-  end
-  return opts
+-- The options, which may be inherited, with all limits.
+local function with(given, opts)
+  return setmetatable({ limits = given, brief = false }, { __index = opts or {} })
 end
 
 -- ---- one tar ---------------------------------------------------------------------------
@@ -67,11 +59,6 @@ local function scanned(made, index, blob, opts)
   return ok, message, code
 end
 
-local function with(opts, more)
-  for key in pairs(OPTIONS) do more[key] = opts[key] end
-  return more
-end
-
 -- ---- layers ----------------------------------------------------------------------------
 
 -- Whether a layer below has a path; one that cannot be read may have it.
@@ -106,7 +93,7 @@ local function index_of(state, opts)
   if not ok then return nil, message, code end
   local now = layer.current(state)
   local index = core.entry_index(now.file, now.offset, now.size, now.compression)
-  ok, message, code = index:scan()
+  ok, message, code = index:scan(limits.add(opts.limits, {}))
   if not ok then return nil, message, code end
   return index, now
 end
@@ -127,8 +114,8 @@ local function add_layer(made, state, opts)
     return true
   end
   local ok, message
-  ok, message, code = scanned(made, index, blob,
-    with(opts, { limits = state.hub.limits, lower = lower_of(state) }))
+  opts.lower = lower_of(state)
+  ok, message, code = scanned(made, index, blob, opts)
   if index ~= state.index then index:close() end
   return ok, message, code
 end
@@ -139,7 +126,8 @@ end
 ---@return string? message
 ---@return string? code
 function layer.methods:check(opts)
-  opts = complete(opts, 2)
+  options.check("check", "CheckOptions", opts, 2)
+  opts = with(layer.state_of(self).hub.limits, opts)
   local made = report.new()
   local ok, message, code = add_layer(made, layer.state_of(self), opts)
   if not ok then return nil, message, code end
@@ -152,7 +140,7 @@ local function add_archive(made, state, opts)
   if not store or store.dir or opts.second_reader == false or not tar.has_second_reader() then return true end
   local size = store.file:size()
   local index = core.entry_index(store.file, 0, size, "none")
-  local ok, message, code = index:scan()
+  local ok, message, code = index:scan(limits.add(opts.limits, {}))
   if ok then
     local explained = tar.noted_in(report.new():at("archive"), index) -- documents.check has told them
     made:at("archive")
@@ -169,8 +157,9 @@ end
 ---@return string? message
 ---@return string? code
 function image.methods:check(opts)
-  opts = complete(opts, 2)
+  options.check("check", "CheckOptions", opts, 2)
   local made, state = report.new(), image.state_of(self)
+  opts = with(state.limits, opts)
   local states = state.hub.layers
   documents.check(made, state)
   local ok, message, code = add_archive(made, state, opts)
@@ -186,21 +175,21 @@ end
 
 --- What is to be said of a tar file, plain or compressed with gzip or zstd.
 ---@param path string
----@param opts? strata.CheckOptions
+---@param opts? strata.CheckTarOptions
 ---@return strata.Report?
 ---@return string? message
 ---@return string? code
 function check.tar(path, opts)
-  opts = complete(opts, 3)
+  opts = with(limits.resolve(opts and opts.limits), opts)
   local file, message, code = core.open_file(path)
   if not file then return nil, message, code end
   local made = report.new():at(path)
   local blob = { file = file, offset = 0, size = file:size() }
   blob.compression, message, code = file:sniff(0, blob.size)
   local ok = blob.compression
-  if ok == "gzip" or ok == "zstd" or ok == "none" then
+  if media_types.COMPRESSIONS[ok] then
     local index = core.entry_index(file, 0, blob.size, ok)
-    ok, message, code = index:scan()
+    ok, message, code = index:scan(limits.add(opts.limits, {}))
     if ok then
       ok, message, code = scanned(made, index, blob, opts)
     elseif code ~= "ENOMEM" and code ~= "EIO" then

@@ -86,20 +86,28 @@ end
 local function is_image(one) return one.kind == "image" end
 local function is_here(one) return not one.missing end
 
---- The image that the options mean.
+--- The images that the options mean.
 ---@param list strata.Candidate[]
----@param path string
----@param opts {ref?: string, platform?: string, digest?: string}
----@return strata.Candidate?
----@return string? message
----@return string? code
-function choose.one(list, path, opts)
+---@param opts strata.ChoiceOptions
+---@return strata.Candidate[]
+function choose.all(list, opts)
   local found = opts.digest and list or only(list, is_image)
   if opts.ref then found = by_ref(found, opts.ref) end
   if opts.digest then
     found = only(found, function(one) return one.digest == opts.digest end)
   end
-  if opts.platform then found = by_platform(found, platform.parse(opts.platform)) end
+  return opts.platform and by_platform(found, platform.parse(opts.platform)) or found
+end
+
+--- The only image that the options mean.
+---@param list strata.Candidate[]
+---@param path string
+---@param opts strata.ChoiceOptions
+---@return strata.Candidate?
+---@return string? message
+---@return string? code
+function choose.one(list, path, opts)
+  local found = choose.all(list, opts)
   if #found > 1 then
     local here = only(found, is_here)
     if #here > 0 then found = here end
@@ -115,24 +123,6 @@ function choose.one(list, path, opts)
   end
   return nil, ("%s: holds %d images, choose one with ref, platform or digest: %s"):format(path, #found,
     describe_all(found)), "EAMBIGUOUS"
-end
-
---- Throws what is no option.
-function choose.check(opts)
-  for _, key in ipairs { "ref", "platform", "digest", "prefer" } do
-    if opts[key] ~= nil and type(opts[key]) ~= "string" then
-      error(("bad option '%s' (string expected, got %s)"):format(key, type(opts[key])), 3)
-    end
-  end
-  if opts.strict ~= nil and type(opts.strict) ~= "boolean" then
-    error(("bad option 'strict' (boolean expected, got %s)"):format(type(opts.strict)), 3)
-  end
-  if opts.platform and not platform.parse(opts.platform) then
-    error(("bad platform %q"):format(opts.platform), 3)
-  end
-  if opts.prefer and opts.prefer ~= "docker" and opts.prefer ~= "oci" then
-    error(("bad option 'prefer' (docker or oci, got %q)"):format(opts.prefer), 3)
-  end
 end
 
 return choose

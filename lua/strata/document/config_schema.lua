@@ -6,6 +6,9 @@ local json = require "strata.util.json"
 
 local config_schema = {}
 
+--- When an image was created that names no time.
+config_schema.EPOCH = "1970-01-01T00:00:00Z"
+
 local KINDS = {
   ["/architecture"] = "string",
   ["/author"] = "string",

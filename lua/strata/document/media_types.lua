@@ -38,6 +38,9 @@ local FOREIGN = {
   },
 }
 
+--- What a layer is read and written with.
+media_types.COMPRESSIONS = { none = true, gzip = true, zstd = true }
+
 local KINDS = {
   [media_types.OCI_INDEX] = "index", [media_types.DOCKER_LIST] = "index",
   [media_types.OCI_MANIFEST] = "manifest", [media_types.DOCKER_MANIFEST] = "manifest",

@@ -4,6 +4,7 @@
 -- an arm64 machine also runs arm images, v7 also v6, amd64/v3 also amd64.
 
 local object = require "strata.util.object"
+local options = require "strata.util.options"
 
 local platform = {}
 
@@ -97,5 +98,7 @@ function platform.rank(wanted, have)
   end
   return nil
 end
+
+options.rules.platform = { words = 'a platform such as "linux/arm64"', holds = platform.parse }
 
 return platform

@@ -1,5 +1,7 @@
 --- Image references: "app:1.4", "registry.example:5000/team/app:2".
 
+local options = require "strata.util.options"
+
 local reference = {}
 
 --- Splits off the tag; a colon before a slash belongs to a port.
@@ -82,5 +84,7 @@ function reference.for_docker(list)
   end
   return refs, unfit
 end
+
+options.rules.reference = { words = 'an image reference such as "app:1"', holds = reference.parse }
 
 return reference

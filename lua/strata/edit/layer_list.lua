@@ -74,7 +74,7 @@ end
 ---@param image strata.Operand
 ---@param first integer
 ---@param last integer
----@param opts? {threads?: integer, progress?: function}
+---@param opts? strata.WorkOptions
 ---@return boolean? ok
 ---@return string? message
 ---@return string? code
@@ -129,7 +129,7 @@ end
 --- Writes the merged file system as one tar, which appears whole or not at all.
 ---@param image strata.Operand
 ---@param path string
----@param opts? {compression?: string, level?: integer, threads?: integer, progress?: function}
+---@param opts? strata.ExportOptions
 ---@return {path: string, size: integer, digest: string, diff_id: string, entries: integer}?
 ---@return string? message
 ---@return string? code
@@ -258,7 +258,7 @@ end
 --- Removes layers with their rows of the history; the others stay as they are.
 ---@param image strata.Operand
 ---@param which integer|string  a number, or a Lua pattern of created_by
----@param opts? {threads?: integer, progress?: function}
+---@param opts? strata.WorkOptions
 ---@return boolean? ok
 ---@return string? message
 ---@return string? code
@@ -286,7 +286,7 @@ end
 ---@param image strata.Operand
 ---@param from integer
 ---@param to integer  its number afterwards
----@param opts? {threads?: integer, progress?: function}
+---@param opts? strata.WorkOptions
 ---@return boolean? ok
 ---@return string? message
 ---@return string? code

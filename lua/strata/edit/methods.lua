@@ -26,9 +26,9 @@ function edit_methods.of(operand)
 
   --- Makes one layer of several: `squash(2, 4)`, or of all above a base:
   -- `squash{above = base}`, where that is an image or its number of layers.
-  ---@param first integer|{above: strata.Image|integer, threads?: integer, progress?: function}
+  ---@param first integer|strata.SquashOptions
   ---@param last? integer
-  ---@param opts? {threads?: integer, progress?: function}
+  ---@param opts? strata.WorkOptions
   ---@return strata.Image? self
   ---@return string? message
   ---@return string? code
@@ -43,15 +43,13 @@ function edit_methods.of(operand)
       local count, message, code = operate(self, "count_base", base)
       if not count then return nil, message, code end
       base = count
-    elseif type(base) ~= "number" then
-      error("squash: above should be an image or a number of layers", 2)
     end
     if base == #self.layers then return self end
     return operate(self, "squash", base + 1, #self.layers, first)
   end
 
   --- Makes one layer of all.
-  ---@param opts? {threads?: integer, progress?: function}
+  ---@param opts? strata.WorkOptions
   ---@return strata.Image? self
   ---@return string? message
   ---@return string? code
@@ -69,14 +67,14 @@ function edit_methods.of(operand)
   ---@return string? code
   function methods:append(spec)
     local image = operand(self)
-    local ok, skipped, code = append.run(image, spec)
+    local ok, skipped, code = append.run(image, spec, 2)
     if not ok then return image.sticky(nil, skipped, code) end
     return self, skipped[1] and skipped or nil
   end
 
   --- Removes a layer, or all that were created by what matches a Lua pattern.
   ---@param which integer|string
-  ---@param opts? {threads?: integer, progress?: function}
+  ---@param opts? strata.WorkOptions
   ---@return strata.Image? self
   ---@return string? message
   ---@return string? code
@@ -88,7 +86,7 @@ function edit_methods.of(operand)
   --- Moves a layer; its row of the history goes along.
   ---@param from integer
   ---@param to integer  its number afterwards
-  ---@param opts? {threads?: integer, progress?: function}
+  ---@param opts? strata.WorkOptions
   ---@return strata.Image? self
   ---@return string? message
   ---@return string? code
@@ -135,7 +133,7 @@ function edit_methods.of(operand)
   --- Writes the file system that a container sees as one tar, sorted, hardlinks
   -- behind their files.
   ---@param path string
-  ---@param opts? {compression?: "none"|"gzip"|"zstd", level?: integer, threads?: integer, progress?: function}
+  ---@param opts? strata.ExportOptions
   ---@return {path: string, size: integer, digest: string, diff_id: string, entries: integer}?
   ---@return string? message
   ---@return string? code

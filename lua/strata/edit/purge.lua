@@ -169,21 +169,10 @@ end
 
 -- ---- the whole ---------------------------------------------------------------------
 
-local function check(which, opts)
+local function check(which)
   if type(which) ~= "string" and type(which) ~= "function" then
     error("purge: wants a Lua pattern of paths or a function", 0)
   end
-  for _, name in ipairs { "history", "env", "labels" } do
-    if opts[name] ~= nil and type(opts[name]) ~= "string" then
-      error(("purge: %s should be a Lua pattern"):format(name), 0)
-    end
-  end
-  local secrets = opts.content or {}
-  if type(secrets) == "string" then secrets = { secrets } end
-  for _, secret in ipairs(secrets) do
-    if type(secret) ~= "string" or secret == "" then error("purge: content should be strings of bytes", 0) end
-  end
-  return secrets
 end
 
 --- Removes paths, with all below them, from every layer; hardlinks to them keep
@@ -196,7 +185,8 @@ end
 ---@return string? code  "EEXIST": something is left
 function purge.run(image, which, opts)
   opts = opts or {}
-  local secrets = check(which, opts)
+  check(which)
+  local secrets = type(opts.content) == "string" and { opts.content } or opts.content or {}
   local states, cfg = image.states(), image.state.config
   local ok, message, code = layer.load(states, opts)
   if not ok then return nil, message, code end

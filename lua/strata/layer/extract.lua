@@ -2,6 +2,8 @@
 
 local core = require "strata.core"
 local limits = require "strata.util.limits"
+local media_types = require "strata.document.media_types"
+local misuse = require "strata.util.misuse"
 local options = require "strata.util.options"
 local run_job = require("strata.util.job").run
 
@@ -14,21 +16,13 @@ local extract = {}
 ---@return strata.ExtractOptions
 function extract.check(dir, opts, method)
   if type(dir) ~= "string" then
-    error(("bad argument #1 to '%s' (string expected, got %s)"):format(method, type(dir)), 3)
+    misuse(3, "bad argument #1 to '%s' (string expected, got %s)", method, type(dir))
   end
   options.check(method, "ExtractOptions", opts, 3)
-  opts = opts or {}
-  limits.resolve(opts.limits, nil, 3)
   local complete = {}
-  for key, value in pairs(opts) do complete[key] = value end
-  if method == "apply" and opts.merge == nil then complete.merge = true end
-  if method == "apply" and opts.mode == "overlay" then error("a layer is applied flat only", 3) end
-  if opts.mode ~= nil and opts.mode ~= "flat" and opts.mode ~= "overlay" then
-    error(("bad option mode '%s' (flat or overlay)"):format(tostring(opts.mode)), 3)
-  end
-  if opts.xattrs ~= nil and opts.xattrs ~= "trusted" and opts.xattrs ~= "user" then
-    error(("bad option xattrs '%s' (trusted or user)"):format(tostring(opts.xattrs)), 3)
-  end
+  for key, value in pairs(opts or {}) do complete[key] = value end
+  if method == "apply" and complete.merge == nil then complete.merge = true end
+  if method == "apply" and complete.mode == "overlay" then misuse(3, "a layer is applied flat only") end
   return complete
 end
 
@@ -44,13 +38,11 @@ local function target_options(opts, given)
   })
 end
 
-local SUPPORTED = { none = true, gzip = true, zstd = true }
-
 local function add_layers(target, items)
   for _, item in ipairs(items) do
     local now = item.current
     if now.missing then return nil, item.label .. ": its blob is not there", "ENOENT" end
-    if not SUPPORTED[now.compression] then
+    if not media_types.COMPRESSIONS[now.compression] then
       return nil, ("%s: compressed with %s, which is not supported"):format(item.label, now.compression), "EUNSUPPORTED"
     end
     local ok, message, code = target:add {

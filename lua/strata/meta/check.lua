@@ -1,11 +1,5 @@
 ---@meta _
 
---- How far a check goes.
----@class strata.CheckOptions
----@field second_reader? boolean  false: no comparison with libarchive's reading. Default true
----@field privileged? boolean  also note devices and files with set-id bits. Default false
----@field temp_dir? string  where compressed layers are inflated for the second reader. Default $TMPDIR, or /tmp
-
 --- An array of findings, empty for most images; tostring() gives a line for each.
 ---@class strata.Report
 ---@field [integer] strata.Finding

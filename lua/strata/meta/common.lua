@@ -61,8 +61,3 @@
 
 --- What a filter is called with for every entry; false drops it.
 ---@alias strata.EntryFilter fun(entry: strata.Entry, layer: strata.Layer): boolean?
-
---- Options of whatever only works, and may take long.
----@class strata.WorkOptions
----@field threads? integer  default: one per CPU
----@field progress? strata.Progress

@@ -1,15 +1,5 @@
 ---@meta _
 
---- How layers are applied to a directory. For overlayfs a hardlink to a file of a lower layer shares that file.
----@class strata.ExtractOptions: strata.WorkOptions
----@field mode? "flat"|"overlay"  one tree, or a directory per layer for overlayfs. Default flat
----@field merge? boolean  the directory may have something in it. Default false for an image, true for a layer
----@field keep_partial? boolean  what a failed extract into a fresh directory has made stays there. Default false
----@field unprivileged? boolean  owners, devices, xattrs that cannot be set are no failure. Default: unless run by root
----@field rootless? boolean  owners that cannot be set are recorded as user.rootlesscontainers. Default false
----@field xattrs? "trusted"|"user"  overlay: the namespace of its marks. Default: trusted for root
----@field limits? strata.Limits  instead of those that the image was opened with
-
 --- What was extracted.
 ---@class strata.ExtractResult
 ---@field path string

@@ -47,7 +47,7 @@ function Image:clear_history() end
 function Image:inspect() end
 
 --- The file system that a container sees, without unpacking.
----@param opts? {upto?: integer}  of the first layers only
+---@param opts? strata.RootfsOptions
 ---@return strata.Rootfs?
 ---@return string? message
 ---@return strata.errcode? code

@@ -17,7 +17,7 @@ local Index = {}
 
 --- Calls fn with every image, or with those of a platform.
 ---@param fn fun(img: strata.Image)
----@param selector? {platform?: string}
+---@param selector? strata.SelectorOptions
 ---@return strata.Index? self
 ---@return string? message
 ---@return strata.errcode? code

@@ -12,20 +12,6 @@ local policy = {}
 ---@return strata.errcode? code
 function policy.check(img, rules) end
 
---- The rules.
----@class strata.Policy
----@field setid? string[]|false  patterns of paths where set-id files may be; false: anywhere. Default: nowhere
----@field capabilities? string[]|false  the same for files with capabilities. Default: anywhere
----@field devices? string[]|false  the same for device nodes. Default: nowhere
----@field secrets? strata.PolicySecrets
----@field root_user? boolean  true: the image may run as root. Default false
-
---- What is a secret.
----@class strata.PolicySecrets
----@field paths? string[]  patterns of paths, also of files that upper layers hide
----@field env? string[]  Lua patterns of "NAME=value"
----@field history? string[]  Lua patterns of created_by
-
 --- What breaks a rule.
 ---@class strata.PolicyFinding
 ---@field rule "setid"|"capabilities"|"devices"|"secrets"|"root_user"

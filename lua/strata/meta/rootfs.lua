@@ -81,16 +81,6 @@ function Rootfs:history(path) end
 ---@return string
 function Rootfs:tree(opts) end
 
---- How much of a tree is drawn.
----@class strata.TreeOptions
----@field depth? integer  levels to draw. Default 64
----@field width? integer  names of one directory to draw. Default: all
----@field layers? boolean  say which layer each comes from. Default false
-
---- What of a tree is drawn.
----@class strata.RootTreeOptions: strata.TreeOptions
----@field path? string  the directory to begin at. Default "/"
-
 --- What a layer has done to a path.
 ---@class strata.PathHistory
 ---@field layer strata.Layer

@@ -1,14 +1,5 @@
 ---@meta _
 
---- How images are written.
----@class strata.SaveOptions: strata.WorkOptions
----@field format? "docker"|"docker-legacy"|"oci"|"oci-archive"  default: as it came
----@field compression? "keep"|"gzip"|"zstd"|"none"  of the layers; keep: untouched ones keep their bytes. Default keep
----@field level? integer  gzip 0 to 9, zstd 1 to 19
----@field reproducible? boolean  compressed bytes do not depend on the machine: gzip by zlib. Default false
----@field attestations? "keep"|"drop"|"refuse"  of images that change. Default keep
----@field verify? boolean  false: what is copied is not hashed. Default true
-
 --- What a save has written, or would write.
 ---@class strata.SaveResult
 ---@field path string?  nil for a stream

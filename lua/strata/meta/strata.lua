@@ -20,8 +20,8 @@ local strata = {}
 ---@return strata.errcode? code
 function strata.open(what, opts) end
 
---- Every image of a file, one after the other; those of which a part is not here are left out. The iterator throws
---- when one cannot be read.
+--- Every image of a file that the options mean, one after the other; those of which a part is not here are left out.
+--- The iterator throws when one cannot be read.
 ---@param what string|file*
 ---@param opts? strata.OpenOptions
 ---@return (fun(): strata.Image?)?
@@ -31,7 +31,7 @@ function strata.images(what, opts) end
 
 --- Opens all images of a layout or an archive, to be edited and saved together.
 ---@param what string|file*
----@param opts? strata.OpenOptions
+---@param opts? strata.IndexOptions
 ---@return strata.Index?
 ---@return string? message
 ---@return strata.errcode? code
@@ -71,7 +71,7 @@ function strata.plan(img, opts) end
 
 --- What readers differ about in a tar file, plain or compressed with gzip or zstd.
 ---@param path string
----@param opts? strata.CheckOptions
+---@param opts? strata.CheckTarOptions
 ---@return strata.Report?
 ---@return string? message
 ---@return strata.errcode? code

@@ -7,7 +7,6 @@ local new_archive = require "strata.dialect.new_archive"
 local new_layout = require "strata.dialect.new_layout"
 local oci_directory = require "strata.dialect.oci.directory"
 local oci_edit = require "strata.dialect.oci.edit"
-local options = require "strata.util.options"
 local output = require "strata.store.output"
 local result = require "strata.save.result"
 local run_job = require("strata.util.job").run
@@ -16,8 +15,6 @@ local save_layer = require "strata.save.layer"
 local write_legacy = require "strata.dialect.docker.write_legacy"
 
 local save = {}
-
-local FORMATS = { docker = true, ["docker-legacy"] = true, oci = true, ["oci-archive"] = true }
 
 --- A part of the output, in order: bytes, or a range of a file that is hashed
 -- when it says what it should be.
@@ -35,19 +32,6 @@ local FORMATS = { docker = true, ["docker-legacy"] = true, oci = true, ["oci-arc
 ---@field states table[]  of its layers
 ---@field edited boolean
 ---@field settle fun(opts: table): boolean?, string?, string?
-
---- Throws what is no option.
-function save.check(opts)
-  options.check("save", "SaveOptions", opts, 0)
-  if opts.format ~= nil and not FORMATS[opts.format] then
-    error(("bad format '%s' (docker, docker-legacy, oci or oci-archive)"):format(tostring(opts.format)), 0)
-  end
-  local attestations = opts.attestations
-  if attestations and attestations ~= "keep" and attestations ~= "drop" and attestations ~= "refuse" then
-    error(("bad option attestations '%s' (keep, drop or refuse)"):format(tostring(attestations)), 0)
-  end
-  save_layer.check(opts.compression, opts.level)
-end
 
 -- ---- as it came -----------------------------------------------------------------
 
@@ -258,7 +242,6 @@ end
 ---@return string? message
 ---@return string? code
 function save.plan(request, opts)
-  save.check(opts)
   local self = { requests = { request }, opts = opts, notes = {} }
   choose_format(self)
   local compression = self.format == "docker-legacy" and "none" or opts.compression
@@ -280,7 +263,6 @@ end
 ---@return string[]|string|nil lost | message
 ---@return string? code
 function save.images(requests, what, opts)
-  save.check(opts)
   local self = { requests = requests, images = {}, sources = {}, opts = opts, notes = {} }
   for _, request in ipairs(requests) do self.sources[#self.sources + 1] = request.state.source end
   choose_format(self, what)

@@ -3,6 +3,7 @@
 local core = require "strata.core"
 local layer = require "strata.layer"
 local limits = require "strata.util.limits"
+local media_types = require "strata.document.media_types"
 local run_job = require("strata.util.job").run
 
 local save_layer = {}
@@ -21,18 +22,6 @@ local save_layer = {}
 ---@field packed boolean  the bytes are there already
 ---@field label string
 ---@field state table  of the layer
-
-local COMPRESSIONS = { keep = true, none = true, gzip = true, zstd = true }
-
---- Throws what is no compression.
-function save_layer.check(compression, level)
-  if compression ~= nil and not COMPRESSIONS[compression] then
-    error(("bad compression '%s' (keep, gzip, zstd or none)"):format(tostring(compression)), 0)
-  end
-  if level ~= nil and (type(level) ~= "number" or level % 1 ~= 0) then
-    error("level should be a whole number", 0)
-  end
-end
 
 -- The compression that a layer is to have. Foreign layers stay what their URLs
 -- lead to, unless the format can hold plain ones only.
@@ -95,7 +84,7 @@ local function recompress(list, opts)
   for _, one in ipairs(list) do
     local now = layer.current(one.state)
     if not one.packed then
-      if not COMPRESSIONS[now.compression] then
+      if not media_types.COMPRESSIONS[now.compression] then
         return nil, ("%s: compressed with %s, which is not supported"):format(one.label, now.compression),
           "EUNSUPPORTED"
       end

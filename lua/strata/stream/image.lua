@@ -5,7 +5,6 @@
 -- with holes for the layers. Layers go out one by one as they are done; documents
 -- that depend on them (config, manifests) follow when all is known and verified.
 
-local choose = require "strata.dialect.choose"
 local classify = require "strata.stream.classify"
 local core = require "strata.core"
 local docker_edit = require "strata.dialect.docker.edit"
@@ -15,9 +14,9 @@ local input = require "strata.stream.input"
 local layer = require "strata.stream.layer"
 local limits = require "strata.util.limits"
 local needless_whiteouts = require "strata.layer.needless_whiteouts"
+local misuse = require "strata.util.misuse"
 local options = require "strata.util.options"
 local output = require "strata.stream.output"
-local reference = require "strata.document.reference"
 local spool = require "strata.stream.spool"
 
 local image = {}
@@ -31,8 +30,6 @@ local PIECE = 256 * 1024
 ---@field map userdata
 ---@field list table[]  the members
 ---@field raw boolean  nothing is to be edited: the bytes go out as they come
-
-local COMPRESSIONS = { keep = true, none = true, gzip = true, zstd = true }
 
 -- ---- the map ----------------------------------------------------------------------
 
@@ -438,32 +435,13 @@ local function transform(self)
   end
 end
 
-local function check_function(opts, name)
-  if opts[name] ~= nil and type(opts[name]) ~= "function" then
-    error(("bad option '%s' (function expected, got %s)"):format(name, type(opts[name])), 3)
-  end
-end
-
 local function check(opts)
-  if type(opts) ~= "table" then error("strata.stream.image wants a table of options", 3) end
-  for _, name in ipairs { "filter", "rewrite", "config", "wait" } do check_function(opts, name) end
+  if opts == nil then misuse(3, "strata.stream.image wants a table of options") end
   -- What a check finds stands all over an archive: to pass some of it on already would be lax.
-  if opts.strict then error("strict is no option of a stream: open the archive with it", 3) end
+  if type(opts) == "table" and opts.strict then
+    misuse(3, "strict is no option of a stream: open the archive with it")
+  end
   options.check("strata.stream.image", "StreamImageOptions", opts, 3)
-  if opts.compression ~= nil and not COMPRESSIONS[opts.compression] then
-    error(("bad compression '%s' (keep, none, gzip or zstd)"):format(tostring(opts.compression)), 3)
-  end
-  if opts.tags ~= nil then
-    if type(opts.tags) ~= "table" then error("tags should be an array of strings", 3) end
-    for _, ref in ipairs(opts.tags) do
-      if not pcall(reference.complete, ref) then error(("bad image reference %q"):format(tostring(ref)), 3) end
-    end
-  end
-  local attestations = opts.attestations
-  if attestations and attestations ~= "keep" and attestations ~= "drop" and attestations ~= "refuse" then
-    error(("bad option attestations '%s' (keep, drop or refuse)"):format(tostring(attestations)), 3)
-  end
-  choose.check(opts)
 end
 
 --- A transform of an archive of docker save. Each call takes some bytes of the

@@ -11,24 +11,18 @@ local SNIFF_BYTES = 16
 -- Larger chunks are taken in pieces, so that what is copied of them stays small.
 local PIECE = 256 * 1024
 
-local COMPRESSIONS = { auto = true, none = true, gzip = true, zstd = true }
-
 ---@class strata.StreamInput
 ---@field compression string?  once it is known: "none", "gzip", "zstd"
 local Input = {}
 Input.__index = Input
 
---- Makes an input. Throws what is no compression.
+--- Makes an input.
 ---@param compression? "auto"|"none"|"gzip"|"zstd"
 ---@param given table  limits, complete ones
 ---@return strata.StreamInput
 function input.new(compression, given)
-  compression = compression or "auto"
-  if not COMPRESSIONS[compression] then
-    error(("bad compression '%s' (auto, none, gzip or zstd)"):format(tostring(compression)), 0)
-  end
   return setmetatable({
-    wanted = compression, limits = given, chunks = {}, first = 1, last = 0, at = 0, ended = false,
+    wanted = compression or "auto", limits = given, chunks = {}, first = 1, last = 0, at = 0, ended = false,
   }, Input)
 end
 

@@ -121,12 +121,12 @@ new, state_of = object.class("strata.TarStream", methods, {
 })
 
 --- A parser for a tar that is pushed.
----@param opts? {data?: boolean, compression?: "auto"|"none"|"gzip"|"zstd", limits?: table}
+---@param opts? strata.StreamTarOptions
 ---@return strata.TarStream
 function tar.new(opts)
   options.check("strata.stream.tar", "StreamTarOptions", opts, 2)
   opts = opts or {}
-  local given = limits.resolve(opts.limits, nil, 3)
+  local given = limits.resolve(opts.limits)
   local parser, message = core.push_tar(limits.add(given, { data = opts.data }))
   if not parser then error(message, 2) end
   return new { parser = parser, input = input.new(opts.compression, given) }

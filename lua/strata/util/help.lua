@@ -1,32 +1,37 @@
---- Help at a REPL: strata.help(), strata.help(img), strata.help(img.config), strata.help("limits") ...
+--- Help at a REPL: strata.help(), strata.help(img), strata.help(img.config), strata.help("save"), strata.help "limits"
 
 local limits = require "strata.util.limits"
+local options = require "strata.util.options"
 
 local help = {}
 
+-- By class of objects. {SaveOptions} stands for the names of the options of that class.
 local TEXTS = {
   ["strata.Image"] = [[
 strata.Image
   id digest tags platform config layers index path edited    fields; tags assign
   history()  scrub_history(pattern)  clear_history()
-  inspect()  tree{depth=, width=, layers=}  rootfs{upto=}  files()  verify()  check(opts)
-  waste()
+  inspect()  tree{TreeOptions}  rootfs{RootfsOptions}  files()  waste()
+  verify{WorkOptions}  check{CheckOptions}
   filter(fn)  rewrite(fn)  prune()
-  append{files= | dir= | tar= | archive= | layer=, at=, created_by=, created=, comment=, author=,
-         to=, owner=, mode=, exclude=, mtime=, clamp_mtime=, exact_mtime=, compression=}
-  squash(i, j)  squash{above=}  flatten()  remove_layer(i)  move_layer(i, j)  export(path)
-  rebase(old_base, new_base, {config=, force=})  fold{prune=}
-  purge(pattern, {history=, env=, labels=, content=})
+  append{AppendOptions}
+  squash(i, j, {WorkOptions})  squash{SquashOptions}
+  flatten{WorkOptions}
+  remove_layer(i, {WorkOptions})  move_layer(i, j, {WorkOptions})
+  export(path, {ExportOptions})
+  rebase(old_base, new_base, {RebaseOptions})
+  fold{FoldOptions}
+  purge(pattern, {PurgeOptions})
   tag(ref)  untag(ref)  close()
-  save(what, {format=, compression=, level=, reproducible=, attestations=, verify=, threads=, progress=})
-  extract(dir, {mode=, merge=, keep_partial=, unprivileged=, rootless=, xattrs=, limits=, threads=, progress=})]],
+  save(what, {SaveOptions})
+  extract(dir, {ExtractOptions})]],
   ["strata.Layer"] = [[
 strata.Layer
   index diff_id chain_id digest size media_type compression created_by history empty edited
   annotations foreign
-  entries()  entry(path)  read(path, max)  tree()  check{second_reader=, privileged=}
+  entries()  entry(path)  read(path, max)  tree{TreeOptions}  check{CheckOptions}
   filter(fn)  rewrite(fn)  drop(path)
-  apply(dir, {merge=, keep_partial=, unprivileged=, rootless=, limits=, threads=, progress=})]],
+  apply(dir, {ExtractOptions})]],
   ["strata.Entry"] = [[
 strata.Entry
   path linkpath mode uid gid uname gname mtime mtime_nsec major minor xattrs    assign
@@ -51,7 +56,7 @@ strata.Rootfs
   layers count
   stat(path)  lstat(path)  readlink(path)  exists(path)
   read(path, max)  open(path)  list(dir)  walk(dir)  glob(pattern)
-  history(path)  tree{path=, depth=, width=, layers=}]]
+  history(path)  tree{RootTreeOptions}]]
 
 TEXTS["strata.RootEntry"] = [[
 strata.RootEntry
@@ -61,7 +66,7 @@ strata.RootEntry
 TEXTS["strata.Index"] = [[
 strata.Index
   path images entries
-  each(fn, {platform=})  save(what, opts)  close()]]
+  each(fn, {SelectorOptions})  save(what, {SaveOptions})  close()]]
 
 TEXTS["strata.TarStream"] = [[
 strata.TarStream
@@ -70,21 +75,63 @@ strata.TarStream
 
 local MODULE = [[
 strata
-  open(what, {ref=, platform=, digest=, prefer=, strict=, limits=})   images(what)   new{platform=}
-  save({img, ...}, what, opts)   plan(img, opts)   open_index(what)   progress()
-  layer{from= | lower=, upper= | overlay_upper= | files= | tar= | archive=, to=, owner=, mode=, exclude=, ...}
-  check_tar(path, opts)
-  stream.image{filter=, rewrite=, config=, tags=, compression=, temp_dir=, wait=, limits=}    out, more = t(chunk)
-  stream.tar{data=, compression=, limits=}
+  open(what, {OpenOptions})
+  images(what, {OpenOptions})
+  open_index(what, {IndexOptions})
+  new{NewOptions}
+  layer{LayerOptions}
+  save({img, ...}, what, {SaveOptions})
+  plan(img, {SaveOptions})
+  check_tar(path, {CheckTarOptions})   progress()
+  stream.image{StreamImageOptions}    out, more = t(chunk)
+  stream.tar{StreamTarOptions}
   version()   help(value)   limits   null   array{}   object{}]]
 
---- The text for a value; without one, or for anything else, that of the module.
+TEXTS.strata = MODULE
+
+-- With the names of options, in lines that fit.
+local function expanded(text)
+  return (text:gsub("([^\n]*)", function(line)
+    return (line:gsub("{(%u%a+)}", function(class)
+      local names = {}
+      for name in options.each(class) do names[#names + 1] = name .. "=" end
+      return "{" .. table.concat(names, ", ") .. "}"
+    end):gsub("(" .. ("."):rep(80) .. ".-=,) ", "%1\n         "))
+  end))
+end
+
+-- The options of the functions and methods of a name, with what each does; "" when none has options.
+local function described(call)
+  local found, lines = {}, {}
+  local function look(name, args)
+    local class = args:match("{(%u%a+)}")
+    if class and name == call then found[class] = true end
+  end
+  for _, text in pairs(TEXTS) do
+    text:gsub("([%w_%.]+)(%b())", look)
+    text:gsub("([%w_%.]+)(%b{})", look)
+  end
+  for _, class in ipairs(options.classes) do
+    local name = class[1]
+    if found[name] then
+      lines[#lines + 1] = ("%s: %s"):format(call, class[2])
+      for option, row in options.each(name) do
+        lines[#lines + 1] = ("  %-14s %-20s  %s"):format(option, row[2], options.text(row))
+      end
+    end
+  end
+  return table.concat(lines, "\n")
+end
+
+--- The text for a value, or for the options of what has a name; without one, or for anything else, that of the module.
 ---@param value? any
 ---@return string
 function help.text(value)
   if value == "limits" or value == limits.defaults then return limits.text() end
+  local options_text = type(value) == "string" and described(value) or ""
+  if options_text ~= "" then return options_text end
   local mt = type(value) == "userdata" and getmetatable(value)
-  return mt and TEXTS[mt.__name] or MODULE
+  return expanded(mt and TEXTS[mt.__name] or MODULE)
 end
 
 return help

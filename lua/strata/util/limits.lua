@@ -2,6 +2,8 @@
 --
 -- Whatever crosses one is `nil, message, "ELIMIT"`, and the message has its name.
 
+local misuse = require "strata.util.misuse"
+
 local limits = {}
 
 -- Sizes and counts are exact in every Lua up to here.
@@ -79,38 +81,42 @@ end
 local defaults = {}
 for _, limit in ipairs(limits.all) do defaults[limit.name] = limit.default end
 
-local function unknown(name, level)
+local function unknown(name)
   local names = {}
   for i, limit in ipairs(limits.all) do names[i] = limit.name end
-  error(("unknown limit '%s' (there are %s)"):format(tostring(name), table.concat(names, ", ")), level + 1)
+  return ("unknown limit '%s' (there are %s)"):format(tostring(name), table.concat(names, ", "))
 end
 
--- A value that is one; math.huge is as much as there can be.
-local function checked(name, value, level)
-  local limit = by_name[name] or unknown(name, level + 1)
+-- Why a limit cannot have a value, nil when it can; math.huge is as much as there can be.
+local function problem_of(name, value)
+  local limit = by_name[name]
+  if not limit then return unknown(name) end
   local min, max = limit.min or 1, limit.max or MOST
-  if value == math.huge then value = max end
-  if type(value) ~= "number" or value % 1 ~= 0 or value < min or value > max then
-    error(("limit '%s' should be a whole number of %s from %d to %.0f"):format(name, limit.unit, min, max), level + 1)
-  end
-  return value
+  local whole = type(value) == "number" and value % 1 == 0
+  if value == math.huge or whole and value >= min and value <= max then return nil end
+  return ("limit '%s' should be a whole number of %s from %d to %.0f"):format(name, limit.unit, min, max)
 end
 
--- Calls fn(name, value) for what a table sets, which may be flat or in groups.
-local function each(given, fn, level)
-  if type(given) ~= "table" then
-    error(("limits should be a table, got %s"):format(type(given)), level + 1)
-  end
+-- Calls fn(name, value) for what a table sets, which may be flat or in groups, until it returns something.
+local function each(given, fn)
   for name, value in pairs(given) do
-    if groups[name] then
-      if type(value) ~= "table" then
-        error(("limits.%s should be a table, got %s"):format(name, type(value)), level + 1)
-      end
-      for key, inner in pairs(value) do fn(name .. "." .. tostring(key), inner) end
+    local result
+    if not groups[name] then
+      result = fn(name, value)
+    elseif type(value) ~= "table" then
+      result = ("limits.%s should be a table, not a %s"):format(name, type(value))
     else
-      fn(name, value)
+      for key, one in pairs(value) do result = result or fn(name .. "." .. tostring(key), one) end
     end
+    if result then return result end
   end
+end
+
+--- What is wrong with limits that a caller gives, nil for nothing.
+---@param given table  {bytes =, json = {max_bytes =}, ...}
+---@return string?
+function limits.problem(given)
+  return each(given, problem_of)
 end
 
 local function grouped(flat)
@@ -127,32 +133,27 @@ local function grouped(flat)
   return complete
 end
 
---- All limits: those given, the others as they are here. Throws what is none.
----@param given? table  {bytes =, json = {max_bytes =}, ...}
+--- All limits: those given, the others as they are here.
+---@param given? table  without a problem
 ---@param base? table  complete ones, instead of the defaults
----@param level? integer  that the error points at, as for error()
 ---@return table
-function limits.resolve(given, base, level)
-  level = (level or 1) + 1
+function limits.resolve(given, base)
   local flat = {}
   for name, value in pairs(defaults) do flat[name] = value end
-  if base then each(base, function(name, value) flat[name] = value end, level) end
-  if given ~= nil then
-    each(given, function(name, value) flat[name] = checked(name, value, level + 2) end, level)
-  end
+  local function set(name, value) flat[name] = math.min(value, by_name[name].max or MOST) end
+  each(base or {}, set)
+  each(given or {}, set)
   return grouped(flat)
 end
 
---- Options with all limits in them.
+--- Options, which have been checked, with all limits in them.
 ---@param opts? table
+---@param base? table  complete limits, instead of the defaults
 ---@return table  a copy
-function limits.options(opts)
-  if opts ~= nil and type(opts) ~= "table" then
-    error(("options should be a table, not a %s"):format(type(opts)), 3)
-  end
+function limits.options(opts, base)
   local complete = {}
   for key, value in pairs(opts or {}) do complete[key] = value end
-  complete.limits = limits.resolve(complete.limits, nil, 3)
+  complete.limits = limits.resolve(complete.limits, base)
   return complete
 end
 
@@ -189,19 +190,16 @@ local function proxy(prefix)
   local function get(_, key)
     if inner[key] then return inner[key] end
     local name = prefix .. tostring(key)
-    if not by_name[name] then unknown(name, 2) end
+    if not by_name[name] then misuse(2, "%s", unknown(name)) end
     return defaults[name]
   end
   local function set(_, key, value)
-    if inner[key] then
-      local new = {}
-      each({ [key] = value }, function(name, one) new[name] = checked(name, one, 5) end, 2)
-      for name, one in pairs(new) do defaults[name] = one end
-      return
-    end
     local name = prefix .. tostring(key)
-    value = value == nil and by_name[name] and by_name[name].default or value
-    defaults[name] = checked(name, value, 2)
+    if value == nil then value = by_name[name] and by_name[name].default or false end
+    local new = { [name] = value }
+    local problem = limits.problem(new)
+    if problem then misuse(2, "%s", problem) end
+    each(new, function(one, given) defaults[one] = math.min(given, by_name[one].max or MOST) end)
   end
   return setmetatable({}, {
     __index = get, __newindex = set,

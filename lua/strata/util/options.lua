@@ -1,82 +1,174 @@
---- The names of options, so that one that is misspelled is misuse and not ignored.
---
--- Declared with their types in lua/strata/meta; spec/types/meta_options_spec.lua holds both together.
+--- Checks options against the classes of strata.util.option_table, so that a slip is an error and not ignored.
+
+local core = require "strata.core"
+local limits = require "strata.util.limits"
+local misuse = require "strata.util.misuse"
+local spelling = require "strata.util.spelling"
 
 local options = {}
 
-local function set(names, ...)
-  local made = {}
-  for name in names:gmatch("%S+") do made[name] = true end
-  for _, other in ipairs { ... } do
-    for name in pairs(other) do made[name] = true end
+--- Every class, in order.
+---@type strata.OptionClass[]
+options.classes = require "strata.util.option_table"
+
+--- By class, without "strata.": its options by name, those of the classes that it extends among them.
+---@type table<string, table<string, strata.Option>>
+options.rows = {}
+
+local classes, orders = {}, {}
+for _, class in ipairs(options.classes) do
+  local name, rows, order = class[1], {}, {}
+  for i = 3, #class do order[#order + 1] = class[i] end
+  for _, other in ipairs(class.extends or {}) do
+    for _, row in ipairs(orders[other]) do order[#order + 1] = row end
   end
-  return made
+  for _, row in ipairs(order) do rows[row[1]] = row end
+  classes[name], orders[name], options.rows[name] = class, order, rows
 end
 
-local work = set "threads progress"
-local tree = set "depth width layers"
-local job = set "path open"
-local page = set("offset limit", job)
-local save_job = set("to save", job)
+--- Iterates over the options of a class, in order: name, row.
+---@param class string
+---@return fun(): string?, strata.Option?
+function options.each(class)
+  local at, order = 0, orders[class]
+  return function()
+    at = at + 1
+    local row = order[at]
+    if row then return row[1], row end
+  end
+end
 
---- By class, without "strata.": what there is.
----@type table<string, table<string, true>>
-options.names = {
-  CheckArguments = set("policy", job),
-  CheckOptions = set "second_reader privileged temp_dir",
-  EditTable = set "drop owner env labels config tags flatten module args",
-  EntriesArguments = set("layer", page),
-  ExportOptions = set("compression level", work),
-  ExtractOptions = set("mode merge keep_partial unprivileged rootless xattrs limits", work),
-  FetchArguments = set("file to", job),
-  FilterArguments = set("edit", save_job),
-  FoldOptions = set("prune", work),
-  JobArguments = job,
-  JobControl = set "deadline shared key threads",
-  ListArguments = set("dir layer", page),
-  NewOptions = set "platform created",
-  OpenOptions = set("ref platform digest prefer temp_dir strict limits", work),
-  PurgeOptions = set("history env labels content", work),
-  ReadArguments = set("file max", job),
-  RebaseOptions = set("config force", work),
-  RemoveArguments = set "path",
-  RootTreeOptions = set("path", tree),
-  RootfsOptions = set "upto",
-  RunOptions = set "deadline detached",
-  SaveArguments = save_job,
-  SaveOptions = set("format compression level reproducible attestations verify", work),
-  SquashOptions = set("above", work),
-  StreamImageOptions = set([[filter rewrite config tags compression level attestations ref platform digest
-    prefer temp_dir wait limits]], work),
-  StreamTarOptions = set "data compression limits",
-  TreeOptions = tree,
-  WorkOptions = work,
+--- What an option does, and what it is when it is not given; "" when its name says it all.
+---@param row strata.Option
+---@return string
+function options.text(row)
+  local default = row.default and (row[3] and ". Default: " or "default: ") .. row.default or ""
+  return (row[3] or "") .. default
+end
+
+local function is_text(value) return not value:find("\0", 1, true) end
+
+--- What `is` of an option may name: in words, and the rule for a string. Modules of other rooms add theirs.
+---@type table<string, {words: string, holds: fun(value: string): any}>
+options.rules = {
+  text = { words = "a string without NUL bytes", holds = is_text },
+  bytes = { words = "a string that is not empty", holds = function(value) return value ~= "" end },
 }
 
-local function listed(names)
-  local list = {}
-  for name in pairs(names) do list[#list + 1] = name end
-  table.sort(list)
-  return table.concat(list, ", ")
+-- ---- types ----------------------------------------------------------------------------------------------------
+
+-- What type() gives for values of a LuaCATS type; a class of objects has its own name there.
+local LUA_TYPES = {
+  boolean = "boolean", string = "string", number = "number", integer = "number", table = "table",
+  ["false"] = "boolean", ["strata.Progress"] = "function", ["strata.OwnerFunction"] = "function",
+  ["strata.ModeFunction"] = "function", ["strata.ExcludeFunction"] = "function", ["strata.Modes"] = "table",
+  ["strata.Limits"] = "table", ["strata.IdMap"] = "number or table or function",
+}
+
+local WORDS = {
+  boolean = "true or false", ["false"] = "false", integer = "a whole number", ["string[]"] = "an array of strings",
+  ["integer[][]"] = "an array of pairs of numbers",
+}
+
+local function alternatives(kind)
+  return kind:gmatch(kind:find("^table<") and ".+" or "[^|]+")
 end
 
---- Throws what is no option.
----@param fn string  the function that they were given to
----@param class string  a key of options.names
----@param opts? table
----@param level integer  as error takes it, of the caller of this
-function options.check(fn, class, opts, level)
-  if opts == nil then return end
-  level = level > 0 and level + 1 or 0
-  if type(opts) ~= "table" then
-    error(("%s: options should be a table, not a %s"):format(fn, type(opts)), level)
+local function lua_type(kind)
+  return LUA_TYPES[kind] or kind:find("^fun%(") and "function" or
+    (classes[kind:sub(8)] or kind:find("[%]>]$")) and "table" or kind
+end
+
+-- The type of an option in words.
+local function described(kind, row)
+  local parts = {}
+  for one in alternatives(kind) do
+    local rule = one == "string" and options.rules[row.is]
+    parts[#parts + 1] = one:match('^".*"$') or rule and rule.words or WORDS[one] or "a " .. lua_type(one)
   end
-  local known = options.names[class]
-  for name in pairs(opts) do
-    if not known[name] then
-      error(("%s has no option '%s', only %s"):format(fn, tostring(name), listed(known)), level)
+  local range = row.min and (" from %.0f "):format(row.min) .. (row.max and ("to %.0f"):format(row.max) or "on") or ""
+  return table.concat(parts, " or ") .. range
+end
+
+local function shown(value)
+  if type(value) == "string" and #value <= 64 then return core.quote(value) end
+  return (type(value) == "number" or type(value) == "boolean") and tostring(value) or "a " .. type(value)
+end
+
+-- Whether a value that is no table with types inside is of a type.
+local function fits(value, kind, row)
+  local literal = kind:match('^"(.*)"$')
+  if literal or kind == "any" then return literal == nil or value == literal end
+  local wanted = lua_type(kind)
+  if type(value) == "userdata" then return (getmetatable(value) or {}).__name == wanted end
+  if not wanted:find(type(value), 1, true) or kind == "false" and value then return false end
+  if type(value) == "number" then
+    local whole = kind ~= "integer" or value % 1 == 0 or value == math.huge
+    return whole and value >= (row.min or value) and value <= (row.max or value)
+  end
+  return type(value) ~= "string" or not row.is or options.rules[row.is].holds(value)
+end
+
+local function sorted_keys(given)
+  local keys = {}
+  for key in pairs(given) do keys[#keys + 1] = key end
+  table.sort(keys, function(a, b) return tostring(a) < tostring(b) end)
+  return keys
+end
+
+local class_problem
+
+-- What is wrong with a value, nil for nothing.
+local function value_problem(value, kind, path, row)
+  for one in alternatives(kind) do
+    local key_type, inner = one:match("^table<(%a+), (.+)>$")
+    if not inner then key_type, inner = "number", one:match("^(.+)%[%]$") end
+    if type(value) ~= "table" or not (inner or lua_type(one) == "table") then
+      if fits(value, one, row) then return nil end
+    elseif inner then
+      for _, key in ipairs(sorted_keys(value)) do
+        local problem = type(key) ~= key_type and ("%s should be %s, without %s"):format(path, described(kind, row),
+          shown(key)) or value_problem(value[key], inner, ("%s[%s]"):format(path, shown(key)), row)
+        if problem then return problem end
+      end
+      return nil
+    elseif one == "strata.Limits" then
+      return limits.problem(value)
+    else
+      return classes[one:sub(8)] and class_problem(value, one:sub(8), path, path .. ".") or nil
     end
   end
+  return ("%s should be %s, not %s"):format(path, described(kind, row), shown(value))
+end
+
+function class_problem(given, class, subject, prefix)
+  local rows, noun = options.rows[class], classes[class].noun or "option"
+  for _, name in ipairs(sorted_keys(given)) do
+    local row = rows[name]
+    if not row then
+      local names = sorted_keys(rows)
+      local likely = spelling.likely(tostring(name), names)
+      return ("%s has no %s %s%s"):format(subject, noun, core.quote(tostring(name)),
+        likely and ("; did you mean '%s'?"):format(likely) or ", only " .. table.concat(names, ", "))
+    end
+    local problem = value_problem(given[name], row[2], prefix .. name, row)
+    if problem then return problem end
+  end
+  for name, row in options.each(class) do
+    if row.required and given[name] == nil then return ("%s%s is missing"):format(prefix, name) end
+  end
+end
+
+--- Throws when there is an option that the class has not, a value of another type, or none that it must have.
+---@param fn string  the function that they were given to
+---@param class string  a key of options.rows
+---@param opts? table
+---@param level integer  as error() takes it, seen from the caller of this function; 0: the message alone
+function options.check(fn, class, opts, level)
+  if opts == nil then opts = {} end
+  local problem = type(opts) ~= "table" and ("%s: options should be a table, not %s"):format(fn, shown(opts)) or
+    class_problem(opts, class, fn, fn .. ": ")
+  if problem then misuse(level > 0 and level + 1 or 0, "%s", problem) end
 end
 
 return options

@@ -31,9 +31,7 @@
 #include "core/base/digest.h"
 #include "core/base/err.h"
 #include "core/job/pool.h"
-#include "core/job/pool.h"
-#include "core/layer/blob.h"
-#include "core/tar/tar.h"
+#include "core/layer/index.h"
 
 struct strata_apply_options {
 	bool overlay;

@@ -154,12 +154,6 @@ end
 
 -- ---- the whole ---------------------------------------------------------------------------
 
-local function check_options(opts)
-  if opts.config ~= nil and opts.config ~= "keep" and opts.config ~= "inherit" then
-    error("rebase: config should be \"keep\" or \"inherit\"", 0)
-  end
-end
-
 local function check(image, old_base, new_base, opts)
   for _, one in ipairs { old_base, new_base, image } do
     if one.state.failure then return nil, one.state.failure[1], one.state.failure[2] end
@@ -187,7 +181,6 @@ end
 ---@return string? code
 function rebase.run(image, old_base, new_base, digest_of, opts)
   opts = opts or {}
-  check_options(opts)
   local ok, message, code = check(image, old_base, new_base, opts)
   if not ok then return nil, message, code end
   local cfg, old, new = image.state.config, old_base.state.config, new_base.state.config

@@ -8,17 +8,16 @@ local from_files = require "strata.layer.new.from_files"
 local layer = require "strata.layer"
 local limits = require "strata.util.limits"
 local mapping = require "strata.layer.new.mapping"
+local media_types = require "strata.document.media_types"
+local misuse = require "strata.util.misuse"
 local open = require "strata.store.open"
+local options = require "strata.util.options"
 local parent_of = require("strata.util.path").parent
 local run_job = require("strata.util.job").run
 local standalone = require "strata.layer.standalone"
 local tar_writer = require "strata.layer.new.tar_writer"
 
 local new_layer = {}
-
--- What a layer is made with, whatever of.
-local COMMON = { compression = true, level = true, temp_dir = true, limits = true, threads = true, progress = true }
-local COMPRESSIONS = { none = true, gzip = true, zstd = true }
 
 -- Finds entries of paths in the layers below; without any, what is not there is not missed.
 ---@class strata.Ground
@@ -89,13 +88,15 @@ end
 local makers = {}
 
 function makers.from(spec, map, ground)
-  local found, message, code = from_directory.read(spec.from, map, spec)
+  local found, message, code = from_directory.read(spec.from or spec.dir, map, spec)
   if not found then return nil, message, code end
   return write_disks(spec, { found }, function(tar)
     add_place(tar, map, ground)
     return from_directory.add(found, map, tar)
   end)
 end
+
+makers.dir = makers.from
 
 function makers.upper(spec, map, ground)
   local lower, message, code = from_directory.read(spec.lower, map, spec)
@@ -150,7 +151,7 @@ local function blob_of(spec)
   local compression
   compression, message, code = file:sniff(0, file:size())
   if not compression then return nil, message, code end
-  if not COMPRESSIONS[compression] then
+  if not media_types.COMPRESSIONS[compression] then
     file, message, code = open.inflate(file, compression, spec.tar, spec)
     if not file then return nil, message, code end
     compression = "none"
@@ -253,51 +254,29 @@ end
 
 -- ---- the choice ---------------------------------------------------------------------
 
-local KINDS = { "from", "upper", "overlay_upper", "files", "tar", "archive" }
-
--- What of the common options makes no sense, by kind.
-local SENSELESS = {
-  files = { exclude = true, exact_mtime = true },
-  tar = { exact_mtime = true },
-}
-
-local function check_values(spec, kind, what)
-  local wanted = kind == "files" and "table" or "string"
-  if type(spec[kind]) ~= wanted then error(("%s: %s should be a %s"):format(what, kind, wanted), 0) end
-  if kind == "upper" and type(spec.lower) ~= "string" then
-    error(("%s: upper wants lower, both directories"):format(what), 0)
-  end
-  if spec.compression ~= nil and not COMPRESSIONS[spec.compression] then
-    error(("%s: bad compression '%s' (gzip, zstd or none)"):format(what, tostring(spec.compression)), 0)
-  end
-  if spec.level ~= nil and (type(spec.level) ~= "number" or spec.level % 1 ~= 0) then
-    error(("%s: level should be a whole number"):format(what), 0)
-  end
-end
-
 --- Which source is given; throws what makes no sense.
 ---@param spec table
----@param what string  the function's name
----@param more? table<string, boolean>  further options
+---@param fn string  the function's name
+---@param class "LayerOptions"|"AppendOptions"
+---@param level integer  where misuse is reported, seen from the caller
 ---@return string kind
-function new_layer.check(spec, what, more)
-  if type(spec) ~= "table" then error(("%s wants a table"):format(what), 0) end
+function new_layer.check(spec, fn, class, level)
+  level = level + 1
+  options.check(fn, class, spec, level)
   local kind
-  for _, name in ipairs(KINDS) do
-    if spec[name] ~= nil then
-      if kind then error(("%s: %s and %s are two sources; one is wanted"):format(what, kind, name), 0) end
+  for name, row in options.each(class) do
+    if row.source and spec and spec[name] ~= nil then
+      if kind then misuse(level, "%s: %s and %s are two sources; one is wanted", fn, kind, name) end
       kind = name
     end
   end
-  if not kind then error(("%s: what should the layer be made of?"):format(what), 0) end
-  local of_upper = kind == "upper" and { lower = true, content = true } or {}
-  for name in pairs(spec) do
-    local known = name == kind or of_upper[name] or COMMON[name] or mapping.OPTIONS[name] or more and more[name]
-    if not known or (SENSELESS[kind] or {})[name] then
-      error(("%s: option '%s' makes no sense with %s"):format(what, tostring(name), kind), 0)
-    end
+  if not kind then misuse(level, "%s: what should the layer be made of?", fn) end
+  for name, row in options.each(class) do
+    local fits = (kind ~= "layer" or row.any) and (row.only or kind) == kind and not (row.never or {})[kind]
+    if spec[name] ~= nil and not fits then misuse(level, "%s: option '%s' makes no sense with %s", fn, name, kind) end
   end
-  check_values(spec, kind, what)
+  if kind == "upper" and not spec.lower then misuse(level, "%s: upper wants lower, both directories", fn) end
+  if spec.mtime and spec.clamp_mtime then misuse(level, "%s: mtime and clamp_mtime: only one makes sense", fn) end
   return kind
 end
 
@@ -320,7 +299,7 @@ end
 ---@return string[]|string|nil skipped  what cannot be in a layer; nil for nothing | message
 ---@return string? code
 function new_layer.layer(spec)
-  local kind = new_layer.check(spec, "layer")
+  local kind = new_layer.check(spec, "layer", "LayerOptions", 3)
   spec = limits.options(spec)
   local state, skipped, code = new_layer.make(spec, kind)
   if not state then return nil, skipped, code end

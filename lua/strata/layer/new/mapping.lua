@@ -2,12 +2,10 @@
 -- owner, mode, time, and what is left out.
 
 local core = require "strata.core"
+local options = require "strata.util.options"
 local parent_of = require("strata.util.path").parent
 
 local mapping = {}
-
-mapping.OPTIONS = { to = true, owner = true, mode = true, exclude = true, mtime = true, clamp_mtime = true,
-                    exact_mtime = true }
 
 local MAX_ID = 4294967294
 
@@ -36,28 +34,6 @@ local function mapped_id(map, id, what, path, stat)
   return new == nil and id or check_id(new, what, path)
 end
 
-local function check_types(opts)
-  local function expect(name, ...)
-    local value = opts[name]
-    if value == nil then return end
-    for _, kind in ipairs { ... } do
-      if type(value) == kind then return end
-    end
-    error(("%s should be a %s, not a %s"):format(name, table.concat({ ... }, " or a "), type(value)), 0)
-  end
-  expect("to", "string")
-  expect("owner", "table", "function")
-  expect("mode", "table", "function")
-  expect("exclude", "string", "function")
-  expect("mtime", "number")
-  expect("clamp_mtime", "number")
-  for key in pairs(type(opts.owner) == "table" and opts.owner or {}) do
-    if key ~= "uid" and key ~= "gid" then error(("owner has an unknown field '%s'"):format(tostring(key)), 0) end
-  end
-  if opts.mtime and opts.clamp_mtime then error("mtime and clamp_mtime: only one of them makes sense", 0) end
-  if opts.to and opts.to:find("\0", 1, true) then error("to: a path cannot hold a NUL byte", 0) end
-end
-
 ---@class strata.Mapping
 ---@field opts strata.MappingOptions
 ---@field prefix string  "" or a path that ends in "/"
@@ -67,14 +43,12 @@ end
 local Mapping = {}
 Mapping.__index = Mapping
 
---- Checks the options; throws what makes no sense.
----@param opts strata.MappingOptions
+---@param opts strata.MappingOptions  checked
 ---@return strata.Mapping
 function mapping.new(opts)
-  check_types(opts)
   local prefix = core.normalise(opts.to or "")
   local active = false
-  for name in pairs(mapping.OPTIONS) do active = active or (opts[name] ~= nil and name ~= "exact_mtime") end
+  for name in options.each "MappingOptions" do active = active or (opts[name] ~= nil and name ~= "exact_mtime") end
   return setmetatable({
     opts = opts, prefix = prefix == "." and "" or prefix .. "/", active = active, files = {},
   }, Mapping)

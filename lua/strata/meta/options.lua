@@ -1,0 +1,302 @@
+---@meta _
+
+--- Written by doc/option_types.lua from lua/strata/util/option_table.lua.
+
+--- Options of whatever only works, and may take long.
+---@class strata.WorkOptions
+---@field threads? integer  at most. Default: one per CPU
+---@field progress? strata.Progress  called now and then with what is done by then
+
+--- Which image of several is meant.
+---@class strata.ChoiceOptions
+---@field ref? string  tag or ID of the image
+---@field platform? string  "linux/arm64/v8"
+---@field digest? string  of the image's manifest
+
+--- How a file is read.
+---@class strata.SourceOptions
+---@field prefer? "docker"|"oci"  when manifest.json and index.json of an archive disagree
+---@field temp_dir? string  a directory for temporary files. Default: $TMPDIR, or /tmp
+---@field limits? strata.Limits  instead of those of strata.limits, or of the image
+
+--- How all images of a file are opened. The progress is that of inflating a compressed archive.
+---@class strata.IndexOptions: strata.SourceOptions, strata.WorkOptions
+---@field strict? boolean  refuse what readers differ about: see img:check. Default: false
+
+--- Which image of a file is meant, and how it is read.
+---@class strata.OpenOptions: strata.ChoiceOptions, strata.IndexOptions
+
+--- Which images of an index are meant.
+---@class strata.SelectorOptions
+---@field platform? string  "linux/arm64/v8"
+
+--- Of an image without layers.
+---@class strata.NewOptions
+---@field platform? string  default: "linux/amd64"
+---@field created? string  a time of RFC 3339. Default: "1970-01-01T00:00:00Z"
+
+--- How much of a tree is drawn.
+---@class strata.TreeOptions
+---@field depth? integer  levels to draw. Default: 64
+---@field width? integer  names of one directory to draw. Default: all
+---@field layers? boolean  say which layer each comes from. Default: false
+
+--- What of a tree is drawn.
+---@class strata.RootTreeOptions: strata.TreeOptions
+---@field path? string  the directory to begin at. Default: "/"
+
+--- How much of an image is merged.
+---@class strata.RootfsOptions
+---@field upto? integer  the number of the last layer that counts. Default: the topmost
+
+--- How far a check goes.
+---@class strata.CheckOptions
+---@field second_reader? boolean  false: no comparison with libarchive's reading. Default: true
+---@field privileged? boolean  also note devices and files with set-id bits. Default: false
+---@field temp_dir? string  a directory for temporary files. Default: $TMPDIR, or /tmp
+
+--- How far the check of a tar goes.
+---@class strata.CheckTarOptions: strata.CheckOptions
+---@field limits? strata.Limits  instead of those of strata.limits, or of the image
+
+--- The rules of a policy.
+---@class strata.Policy
+---@field setid? string[]|false  globs of paths where set-id files may be; false: anywhere. Default: nowhere
+---@field capabilities? string[]|false  the same for files with capabilities. Default: anywhere
+---@field devices? string[]|false  the same for device nodes. Default: nowhere
+---@field secrets? strata.PolicySecrets
+---@field root_user? boolean  true: the image may run as root. Default: false
+
+--- What is a secret.
+---@class strata.PolicySecrets
+---@field paths? string[]  globs of paths, also of files that upper layers hide
+---@field env? string[]  Lua patterns of "NAME=value"
+---@field history? string[]  Lua patterns of created_by
+
+--- What the layer is made of differs from what goes into it: place, owner, mode, time, and what is left out.
+---@class strata.MappingOptions
+---@field to? string  directory that everything goes into
+---@field owner? strata.Owners|strata.OwnerFunction  new users and groups
+---@field mode? strata.Modes|strata.ModeFunction  new modes
+---@field exclude? string|strata.ExcludeFunction  a Lua pattern of paths, or a function; all below goes, too
+---@field mtime? number  of all entries, in seconds
+---@field clamp_mtime? number  the latest that an entry may have
+---@field exact_mtime? boolean  keeps fractions of seconds, which else are cut off. Default: false
+
+--- New users and groups.
+---@class strata.Owners
+---@field uid? strata.IdMap
+---@field gid? strata.IdMap
+
+--- What strata.layer and img:append share.
+---@class strata.NewLayerOptions: strata.MappingOptions, strata.WorkOptions
+---@field files? table<string, string|strata.FileEntry>  by path: the content, or all of the entry
+---@field tar? string  a path: plain, or compressed with anything; taken as it is, byte by byte, unless mapped
+---@field archive? string  a path: deb, rpm, cpio, zip, 7z, iso ...
+---@field compression? "none"|"gzip"|"zstd"  of the tar that is written; a tar that is taken keeps its own. Default: none
+---@field level? integer  gzip 0 to 9, zstd 1 to 19
+---@field temp_dir? string  a directory for temporary files. Default: $TMPDIR, or /tmp
+---@field limits? strata.Limits  instead of those of strata.limits, or of the image
+
+--- One source (from; lower and upper; overlay_upper; files; tar; archive), and how it becomes a layer.
+---@class strata.LayerOptions: strata.NewLayerOptions
+---@field from? string  a directory
+---@field lower? string  a directory, and
+---@field upper? string  another one, which the layer makes of it
+---@field content? boolean  lower and upper: files that look the same are compared. Default: false
+---@field overlay_upper? string  the upper directory of an overlay mount
+
+--- The same for img:append, where a directory is dir, a layer can be taken as it is, and the history gets a row.
+---@class strata.AppendOptions: strata.NewLayerOptions
+---@field dir? string  a directory, whose content goes into the layer
+---@field layer? strata.Layer  of an image, or detached; keeps its bytes
+---@field at? integer  its number afterwards. Default: on top
+---@field created_by? string  default: "strata append"
+---@field created? string  a time of RFC 3339. Default: the config's
+---@field comment? string
+---@field author? string
+
+--- An entry of the option files.
+---@class strata.FileEntry
+---@field type? "file"|"dir"|"symlink"|"hardlink"|"char"|"block"|"fifo"  default: file, or symlink with a linkpath
+---@field content? string
+---@field mode? integer  of directories 0755. Default: 0644
+---@field uid? integer  default: 0
+---@field gid? integer  default: 0
+---@field uname? string
+---@field gname? string
+---@field mtime? number  seconds. Default: 0
+---@field linkpath? string
+---@field major? integer
+---@field minor? integer
+
+--- Which layers become one.
+---@class strata.SquashOptions: strata.WorkOptions
+---@field above strata.Image|integer  the base, or its number of layers
+
+--- How an image gets another base.
+---@class strata.RebaseOptions: strata.WorkOptions
+---@field config? "keep"|"inherit"  inherit: what is unchanged from the old base comes from the new. Default: keep
+---@field force? boolean  the new base may be for another platform. Default: false
+
+--- How repeated entries are folded.
+---@class strata.FoldOptions: strata.WorkOptions
+---@field prune? boolean  layers without entries are removed then. Default: false
+
+--- What else is purged.
+---@class strata.PurgeOptions: strata.WorkOptions
+---@field history? string  Lua pattern: what matches becomes "***" in created_by and comment
+---@field env? string  Lua pattern: variables whose "NAME=value" matches are removed
+---@field labels? string  Lua pattern: labels whose "name=value" matches are removed
+---@field content? string|string[]  bytes that must be nowhere in the end: not in a layer, not in the config
+
+--- How the merged file system is written.
+---@class strata.ExportOptions: strata.WorkOptions
+---@field compression? "none"|"gzip"|"zstd"  of the tar that is written; a tar that is taken keeps its own. Default: none
+---@field level? integer  gzip 0 to 9, zstd 1 to 19
+
+--- How images are written.
+---@class strata.SaveOptions: strata.WorkOptions
+---@field format? "docker"|"docker-legacy"|"oci"|"oci-archive"  default: as it came
+---@field compression? "keep"|"gzip"|"zstd"|"none"  of the layers; keep: untouched ones keep their bytes. Default: keep
+---@field level? integer  gzip 0 to 9, zstd 1 to 19
+---@field reproducible? boolean  compressed bytes do not depend on the machine: gzip by zlib. Default: false
+---@field attestations? "keep"|"drop"|"refuse"  of images that change. Default: keep
+---@field verify? boolean  false: what is copied is not hashed. Default: true
+
+--- How layers are applied to a directory. For overlayfs a hardlink to a file of a lower layer shares that file.
+---@class strata.ExtractOptions: strata.WorkOptions
+---@field mode? "flat"|"overlay"  one tree, or a directory per layer for overlayfs. Default: flat
+---@field merge? boolean  the directory may have something in it. Default: false for an image, true for a layer
+---@field keep_partial? boolean  what a failed extract into a fresh directory has made stays there. Default: false
+---@field unprivileged? boolean  owners, devices, xattrs that cannot be set are no failure. Default: unless run by root
+---@field rootless? boolean  owners that cannot be set are recorded as user.rootlesscontainers. Default: false
+---@field xattrs? "trusted"|"user"  overlay: the namespace of its marks. Default: trusted for root
+---@field limits? strata.Limits  instead of those of strata.limits, or of the image
+
+--- What is done to an image that goes by.
+---@class strata.StreamImageOptions: strata.ChoiceOptions, strata.SourceOptions, strata.WorkOptions
+---@field filter? fun(entry: strata.Entry, layer: strata.StreamLayer): boolean?  false drops the entry
+---@field rewrite? fun(entry: strata.Entry, layer: strata.StreamLayer)  assigns to its fields
+---@field config? fun(config: strata.Config)  called once, when all layers have been seen
+---@field tags? string[]  instead of those that the image has
+---@field compression? "keep"|"none"|"gzip"|"zstd"  of the stream as a whole. Default: keep
+---@field level? integer  gzip 0 to 9, zstd 1 to 19
+---@field attestations? "keep"|"drop"|"refuse"  of images that change. Default: keep
+---@field wait? fun()  called again and again while threads work, instead of blocking; it may yield
+
+--- How a tar is parsed.
+---@class strata.StreamTarOptions
+---@field data? boolean  false: no events for content. Default: true
+---@field compression? "auto"|"none"|"gzip"|"zstd"  default: auto
+---@field limits? strata.Limits  instead of those of strata.limits, or of the image
+
+--- How long a job may take, and how much.
+---@class strata.JobControl
+---@field deadline? number  seconds of the monotonic clock after which it gives up: "ETIMEDOUT"
+---@field shared? string  name of a shared dictionary of nginx
+---@field key? string  once that has this key, the job gives up: "ECANCELED"
+---@field threads? integer  that the job may use. Default: one per CPU
+
+--- What all jobs take.
+---@class strata.PathArguments
+---@field path string  of the image
+
+--- Which image is meant.
+---@class strata.JobArguments: strata.PathArguments
+---@field open? strata.OpenOptions
+
+--- Which part of a list is wanted.
+---@class strata.PageArguments: strata.JobArguments
+---@field offset? integer  entries to pass over. Default: 0
+---@field limit? integer  at most 1000. Default: 1000
+
+--- Which entries are wanted.
+---@class strata.EntriesArguments: strata.PageArguments
+---@field layer integer
+
+--- Which directory is wanted.
+---@class strata.ListArguments: strata.PageArguments
+---@field dir? string  default: "/"
+---@field layer? integer  of this layer alone, whiteouts included
+
+--- Which file is wanted.
+---@class strata.ReadArguments: strata.JobArguments
+---@field file string  a path in the image
+---@field max? integer  bytes of content. Default: 65536
+
+--- Which file is wanted, and where.
+---@class strata.FetchArguments: strata.JobArguments
+---@field file string  a path in the image
+---@field to string  a path that nothing has yet
+
+--- Where an image goes, and how.
+---@class strata.SaveArguments: strata.JobArguments
+---@field to string
+---@field save? strata.SaveOptions
+
+--- What is done to an image, and where it goes.
+---@class strata.FilterArguments: strata.SaveArguments
+---@field edit? strata.EditTable
+
+--- What is checked.
+---@class strata.CheckArguments: strata.JobArguments
+---@field policy? strata.Policy
+
+--- What is done to an image, in the order of the fields.
+---@class strata.EditTable
+---@field drop? string[]  globs of paths: these, and what is below, go
+---@field owner? integer[][]  pairs of an old and a new user, for groups as well
+---@field env? table<string, string|false>  false: unset
+---@field labels? table<string, string|false>  false: removed
+---@field config? table<string, any>  keys of the config, as config.User = "1000"; false deletes
+---@field tags? string[]  instead of those that the image has
+---@field flatten? boolean
+---@field module? string  name of a Lua module that returns function(img, args): it edits the image
+---@field args? table  for that
+
+--- What the gate is made with.
+---@class strata.RestyOptions
+---@field pool string  of nginx's thread_pool directive
+---@field threads integer  of that pool; each worker process has so many
+---@field job_threads? integer  that one job may use besides, to leave CPUs to requests. Default: 1
+---@field queue? integer  jobs that may wait in one worker process; more are refused: "EBUSY". Default: 32
+---@field wait? number  seconds that a job may wait for a thread: "EBUSY". Default: 10
+---@field deadline? number  seconds that a job may take, waiting included: "ETIMEDOUT". Default: 300
+---@field shared? string  name of a lua_shared_dict, by which jobs are canceled
+---@field temp_dir? string  for the files of temp(). Default: /tmp
+
+--- How a job is run.
+---@class strata.RunOptions
+---@field deadline? number  seconds. Default: that of the gate
+---@field detached? boolean  goes on when the client has gone. Default: false
+
+--- How much of an image is taken before it is refused with "ELIMIT"; math.huge: all.
+---@class strata.Limits
+---@field manifests? integer  manifests and indexes that an index leads to. Default: 10000 manifests
+---@field index_depth? integer  indexes inside indexes. Default: 8 levels
+---@field layers? integer  layers of one image. Default: 4096 layers
+---@field links? integer  members of an archive that link to each other. Default: 8 links
+---@field entries? integer  entries of one tar. Default: 10000000 entries
+---@field path? integer  a path, or the target of a link. Default: 4096 bytes
+---@field extension? integer  one extension header (four before an entry), the text of a sparse map. Default: 1048576 bytes
+---@field records? integer  PAX records of one entry, its xattrs among them. Default: 65536 records
+---@field sparse? integer  the map of one sparse file. Default: 65536 extents
+---@field file? integer  the content of one entry, holes included. Default: 17592186044416 bytes
+---@field bytes? integer  what one layer, or a whole archive, inflates to. Default: 1099511627776 bytes
+---@field ratio? integer  what is inflated to what is stored, beyond the first 256 MiB. Default: 2000 times
+---@field members? integer  gzip members, or zstd frames, of one stream. Default: 10000000 members
+---@field zstd_window? integer  the window of zstd, rounded down to a power of two. Default: 134217728 bytes
+---@field spool? integer  an image that comes through a pipe; of a stream the layers that have to wait. Default: 1099511627776 bytes
+---@field held? integer  of a stream all that is no layer and has to wait. Default: 67108864 bytes
+---@field read? integer  what read() gives when it is not told how much. Default: 67108864 bytes
+---@field steps? integer  components of symlinks' targets that merging the layers walks. Default: 20000000 steps
+---@field depth? integer  directories inside each other that are extracted. Default: 256 levels
+---@field removals? integer  files that whiteouts have extract look at for removal. Default: 20000000 files
+---@field json? strata.JsonLimits
+
+--- Of one document.
+---@class strata.JsonLimits
+---@field max_bytes? integer  documents are read whole. Default: 4194304 bytes
+---@field max_depth? integer  arrays and objects inside each other. Default: 64 levels
+---@field max_values? integer  values of one document. Default: 1000000 values

@@ -1,0 +1,294 @@
+--- The options of every public call, and the tables that options hold: each is declared here and nowhere else.
+--
+-- strata.util.options checks what a caller gives against these classes, strata.help tells them, and `make types` writes
+-- lua/strata/meta/options.lua from them.
+
+---@class strata.Option
+---@field [1] string  its name
+---@field [2] string  its type, in the words of LuaCATS
+---@field [3] string?  what it does; the number or phrase in `default` follows
+---@field default? string
+---@field required? boolean
+---@field min? number
+---@field max? number
+---@field is? string  a rule that a string has to keep besides: a key of options.rules
+---@field source? boolean  it says what a new layer is made of
+---@field only? string  the only source of a new layer that it makes sense with
+---@field never? table<string, true>  sources of a new layer that it makes no sense with
+---@field any? boolean  it makes sense also with a layer that is taken as it is
+
+---@class strata.OptionClass
+---@field [1] string  its name, without "strata."
+---@field [2] string  what it is about
+---@field extends? string[]  classes whose options belong to it, too
+---@field noun? string  what messages call an option of it
+---@field [integer] strata.Option  from 3 on
+
+-- Options that several classes have, which do not share anything else.
+local LEVEL = { "level", "integer", "gzip 0 to 9, zstd 1 to 19", min = 0, max = 19 }
+local TEMP_DIR = { "temp_dir", "string", "a directory for temporary files", default = "$TMPDIR, or /tmp" }
+local LIMITS = { "limits", "strata.Limits", "instead of those of strata.limits, or of the image" }
+local ATTESTATIONS = { "attestations", '"keep"|"drop"|"refuse"', "of images that change", default = "keep" }
+local PACKED = { "compression", '"none"|"gzip"|"zstd"', "of the tar that is written; a tar that is taken keeps its own",
+                 default = "none" }
+local FILE = { "file", "string", "a path in the image", required = true }
+local MAX_ID = 4294967294
+
+---@type strata.OptionClass[]
+return {
+  -- ---- work ---------------------------------------------------------------------------------------------
+  {
+    "WorkOptions", "Options of whatever only works, and may take long.",
+    { "threads", "integer", "at most", default = "one per CPU", min = 0, max = 1024 },
+    { "progress", "strata.Progress", "called now and then with what is done by then" },
+  },
+  -- ---- opening ------------------------------------------------------------------------------------------
+  {
+    "ChoiceOptions", "Which image of several is meant.",
+    { "ref", "string", "tag or ID of the image" },
+    { "platform", "string", '"linux/arm64/v8"', is = "platform" },
+    { "digest", "string", "of the image's manifest" },
+  },
+  {
+    "SourceOptions", "How a file is read.",
+    { "prefer", '"docker"|"oci"', "when manifest.json and index.json of an archive disagree" },
+    TEMP_DIR, LIMITS,
+  },
+  {
+    "IndexOptions", "How all images of a file are opened. The progress is that of inflating a compressed archive.",
+    extends = { "SourceOptions", "WorkOptions" },
+    { "strict", "boolean", "refuse what readers differ about: see img:check", default = "false" },
+  },
+  { "OpenOptions", "Which image of a file is meant, and how it is read.",
+    extends = { "ChoiceOptions", "IndexOptions" } },
+  { "SelectorOptions", "Which images of an index are meant.",
+    { "platform", "string", '"linux/arm64/v8"', is = "platform" } },
+  {
+    "NewOptions", "Of an image without layers.",
+    { "platform", "string", default = '"linux/amd64"', is = "platform" },
+    { "created", "string", "a time of RFC 3339", default = '"1970-01-01T00:00:00Z"' },
+  },
+  -- ---- looking ------------------------------------------------------------------------------------------
+  {
+    "TreeOptions", "How much of a tree is drawn.",
+    { "depth", "integer", "levels to draw", default = "64", min = 0 },
+    { "width", "integer", "names of one directory to draw", default = "all", min = 0 },
+    { "layers", "boolean", "say which layer each comes from", default = "false" },
+  },
+  { "RootTreeOptions", "What of a tree is drawn.", extends = { "TreeOptions" },
+    { "path", "string", "the directory to begin at", default = '"/"' } },
+  { "RootfsOptions", "How much of an image is merged.",
+    { "upto", "integer", "the number of the last layer that counts", default = "the topmost", min = 0 } },
+  {
+    "CheckOptions", "How far a check goes.",
+    { "second_reader", "boolean", "false: no comparison with libarchive's reading", default = "true" },
+    { "privileged", "boolean", "also note devices and files with set-id bits", default = "false" },
+    TEMP_DIR,
+  },
+  { "CheckTarOptions", "How far the check of a tar goes.", extends = { "CheckOptions" }, LIMITS },
+  {
+    "Policy", "The rules of a policy.", noun = "rule",
+    { "setid", "string[]|false", "globs of paths where set-id files may be; false: anywhere", default = "nowhere" },
+    { "capabilities", "string[]|false", "the same for files with capabilities", default = "anywhere" },
+    { "devices", "string[]|false", "the same for device nodes", default = "nowhere" },
+    { "secrets", "strata.PolicySecrets" },
+    { "root_user", "boolean", "true: the image may run as root", default = "false" },
+  },
+  {
+    "PolicySecrets", "What is a secret.", noun = "rule",
+    { "paths", "string[]", "globs of paths, also of files that upper layers hide" },
+    { "env", "string[]", 'Lua patterns of "NAME=value"' },
+    { "history", "string[]", "Lua patterns of created_by" },
+  },
+  -- ---- new layers ---------------------------------------------------------------------------------------
+  {
+    "MappingOptions",
+    "What the layer is made of differs from what goes into it: place, owner, mode, time, and what is left out.",
+    { "to", "string", "directory that everything goes into", is = "text" },
+    { "owner", "strata.Owners|strata.OwnerFunction", "new users and groups" },
+    { "mode", "strata.Modes|strata.ModeFunction", "new modes" },
+    { "exclude", "string|strata.ExcludeFunction", "a Lua pattern of paths, or a function; all below goes, too",
+      never = { files = true } },
+    { "mtime", "number", "of all entries, in seconds" },
+    { "clamp_mtime", "number", "the latest that an entry may have" },
+    { "exact_mtime", "boolean", "keeps fractions of seconds, which else are cut off", default = "false",
+      never = { files = true, tar = true } },
+  },
+  {
+    "Owners", "New users and groups.", noun = "field",
+    { "uid", "strata.IdMap" },
+    { "gid", "strata.IdMap" },
+  },
+  {
+    "NewLayerOptions", "What strata.layer and img:append share.", extends = { "MappingOptions", "WorkOptions" },
+    { "files", "table<string, string|strata.FileEntry>", "by path: the content, or all of the entry", source = true },
+    { "tar", "string", "a path: plain, or compressed with anything; taken as it is, byte by byte, unless mapped",
+      source = true },
+    { "archive", "string", "a path: deb, rpm, cpio, zip, 7z, iso ...", source = true },
+    PACKED, LEVEL, TEMP_DIR, LIMITS,
+  },
+  {
+    "LayerOptions",
+    "One source (from; lower and upper; overlay_upper; files; tar; archive), and how it becomes a layer.",
+    extends = { "NewLayerOptions" },
+    { "from", "string", "a directory", source = true },
+    { "lower", "string", "a directory, and", only = "upper" },
+    { "upper", "string", "another one, which the layer makes of it", source = true },
+    { "content", "boolean", "lower and upper: files that look the same are compared", default = "false",
+      only = "upper" },
+    { "overlay_upper", "string", "the upper directory of an overlay mount", source = true },
+  },
+  {
+    "AppendOptions",
+    "The same for img:append, where a directory is dir, a layer can be taken as it is, and the history gets a row.",
+    extends = { "NewLayerOptions" },
+    { "dir", "string", "a directory, whose content goes into the layer", source = true },
+    { "layer", "strata.Layer", "of an image, or detached; keeps its bytes", source = true, any = true },
+    { "at", "integer", "its number afterwards", default = "on top", min = 1, any = true },
+    { "created_by", "string", default = '"strata append"', any = true },
+    { "created", "string", "a time of RFC 3339", default = "the config's", any = true },
+    { "comment", "string", any = true },
+    { "author", "string", any = true },
+  },
+  {
+    "FileEntry", "An entry of the option files.", noun = "field",
+    { "type", '"file"|"dir"|"symlink"|"hardlink"|"char"|"block"|"fifo"', default = "file, or symlink with a linkpath" },
+    { "content", "string" },
+    { "mode", "integer", "of directories 0755", default = "0644", min = 0, max = 4095 },
+    { "uid", "integer", default = "0", min = 0, max = MAX_ID },
+    { "gid", "integer", default = "0", min = 0, max = MAX_ID },
+    { "uname", "string", is = "text" },
+    { "gname", "string", is = "text" },
+    { "mtime", "number", "seconds", default = "0", min = -9e15, max = 9e15 },
+    { "linkpath", "string", is = "text" },
+    { "major", "integer", min = 0, max = 2097151 },
+    { "minor", "integer", min = 0, max = 2097151 },
+  },
+  -- ---- operations ---------------------------------------------------------------------------------------
+  { "SquashOptions", "Which layers become one.", extends = { "WorkOptions" },
+    { "above", "strata.Image|integer", "the base, or its number of layers", required = true } },
+  {
+    "RebaseOptions", "How an image gets another base.", extends = { "WorkOptions" },
+    { "config", '"keep"|"inherit"', "inherit: what is unchanged from the old base comes from the new",
+      default = "keep" },
+    { "force", "boolean", "the new base may be for another platform", default = "false" },
+  },
+  { "FoldOptions", "How repeated entries are folded.", extends = { "WorkOptions" },
+    { "prune", "boolean", "layers without entries are removed then", default = "false" } },
+  {
+    "PurgeOptions", "What else is purged.", extends = { "WorkOptions" },
+    { "history", "string", 'Lua pattern: what matches becomes "***" in created_by and comment' },
+    { "env", "string", 'Lua pattern: variables whose "NAME=value" matches are removed' },
+    { "labels", "string", 'Lua pattern: labels whose "name=value" matches are removed' },
+    { "content", "string|string[]", "bytes that must be nowhere in the end: not in a layer, not in the config",
+      is = "bytes" },
+  },
+  -- ---- writing ------------------------------------------------------------------------------------------
+  { "ExportOptions", "How the merged file system is written.", extends = { "WorkOptions" }, PACKED, LEVEL },
+  {
+    "SaveOptions", "How images are written.", extends = { "WorkOptions" },
+    { "format", '"docker"|"docker-legacy"|"oci"|"oci-archive"', default = "as it came" },
+    { "compression", '"keep"|"gzip"|"zstd"|"none"', "of the layers; keep: untouched ones keep their bytes",
+      default = "keep" },
+    LEVEL,
+    { "reproducible", "boolean", "compressed bytes do not depend on the machine: gzip by zlib", default = "false" },
+    ATTESTATIONS,
+    { "verify", "boolean", "false: what is copied is not hashed", default = "true" },
+  },
+  {
+    "ExtractOptions",
+    "How layers are applied to a directory. For overlayfs a hardlink to a file of a lower layer shares that file.",
+    extends = { "WorkOptions" },
+    { "mode", '"flat"|"overlay"', "one tree, or a directory per layer for overlayfs", default = "flat" },
+    { "merge", "boolean", "the directory may have something in it", default = "false for an image, true for a layer" },
+    { "keep_partial", "boolean", "what a failed extract into a fresh directory has made stays there",
+      default = "false" },
+    { "unprivileged", "boolean", "owners, devices, xattrs that cannot be set are no failure",
+      default = "unless run by root" },
+    { "rootless", "boolean", "owners that cannot be set are recorded as user.rootlesscontainers", default = "false" },
+    { "xattrs", '"trusted"|"user"', "overlay: the namespace of its marks", default = "trusted for root" },
+    LIMITS,
+  },
+  -- ---- streams ------------------------------------------------------------------------------------------
+  {
+    "StreamImageOptions", "What is done to an image that goes by.",
+    extends = { "ChoiceOptions", "SourceOptions", "WorkOptions" },
+    { "filter", "fun(entry: strata.Entry, layer: strata.StreamLayer): boolean?", "false drops the entry" },
+    { "rewrite", "fun(entry: strata.Entry, layer: strata.StreamLayer)", "assigns to its fields" },
+    { "config", "fun(config: strata.Config)", "called once, when all layers have been seen" },
+    { "tags", "string[]", "instead of those that the image has", is = "reference" },
+    { "compression", '"keep"|"none"|"gzip"|"zstd"', "of the stream as a whole", default = "keep" },
+    LEVEL, ATTESTATIONS,
+    { "wait", "fun()", "called again and again while threads work, instead of blocking; it may yield" },
+  },
+  {
+    "StreamTarOptions", "How a tar is parsed.",
+    { "data", "boolean", "false: no events for content", default = "true" },
+    { "compression", '"auto"|"none"|"gzip"|"zstd"', default = "auto" },
+    LIMITS,
+  },
+  -- ---- jobs ---------------------------------------------------------------------------------------------
+  {
+    "JobControl", "How long a job may take, and how much.",
+    { "deadline", "number", 'seconds of the monotonic clock after which it gives up: "ETIMEDOUT"' },
+    { "shared", "string", "name of a shared dictionary of nginx" },
+    { "key", "string", 'once that has this key, the job gives up: "ECANCELED"' },
+    { "threads", "integer", "that the job may use", default = "one per CPU", min = 0, max = 1024 },
+  },
+  { "PathArguments", "What all jobs take.", { "path", "string", "of the image", required = true } },
+  { "JobArguments", "Which image is meant.", extends = { "PathArguments" }, { "open", "strata.OpenOptions" } },
+  {
+    "PageArguments", "Which part of a list is wanted.", extends = { "JobArguments" },
+    { "offset", "integer", "entries to pass over", default = "0" },
+    { "limit", "integer", "at most 1000", default = "1000" },
+  },
+  { "EntriesArguments", "Which entries are wanted.", extends = { "PageArguments" },
+    { "layer", "integer", required = true } },
+  {
+    "ListArguments", "Which directory is wanted.", extends = { "PageArguments" },
+    { "dir", "string", default = '"/"' },
+    { "layer", "integer", "of this layer alone, whiteouts included" },
+  },
+  { "ReadArguments", "Which file is wanted.", extends = { "JobArguments" },
+    FILE, { "max", "integer", "bytes of content", default = "65536", min = 0 } },
+  { "FetchArguments", "Which file is wanted, and where.", extends = { "JobArguments" },
+    FILE, { "to", "string", "a path that nothing has yet", required = true } },
+  {
+    "SaveArguments", "Where an image goes, and how.", extends = { "JobArguments" },
+    { "to", "string", required = true },
+    { "save", "strata.SaveOptions" },
+  },
+  { "FilterArguments", "What is done to an image, and where it goes.", extends = { "SaveArguments" },
+    { "edit", "strata.EditTable" } },
+  { "CheckArguments", "What is checked.", extends = { "JobArguments" }, { "policy", "strata.Policy" } },
+  {
+    "EditTable", "What is done to an image, in the order of the fields.",
+    { "drop", "string[]", "globs of paths: these, and what is below, go" },
+    { "owner", "integer[][]", "pairs of an old and a new user, for groups as well" },
+    { "env", "table<string, string|false>", "false: unset" },
+    { "labels", "table<string, string|false>", "false: removed" },
+    { "config", "table<string, any>", 'keys of the config, as config.User = "1000"; false deletes' },
+    { "tags", "string[]", "instead of those that the image has" },
+    { "flatten", "boolean" },
+    { "module", "string", "name of a Lua module that returns function(img, args): it edits the image" },
+    { "args", "table", "for that" },
+  },
+  {
+    "RestyOptions", "What the gate is made with.",
+    { "pool", "string", "of nginx's thread_pool directive", required = true },
+    { "threads", "integer", "of that pool; each worker process has so many", required = true, min = 1 },
+    { "job_threads", "integer", "that one job may use besides, to leave CPUs to requests", default = "1", min = 0,
+      max = 1024 },
+    { "queue", "integer", 'jobs that may wait in one worker process; more are refused: "EBUSY"', default = "32",
+      min = 0 },
+    { "wait", "number", 'seconds that a job may wait for a thread: "EBUSY"', default = "10", min = 0 },
+    { "deadline", "number", 'seconds that a job may take, waiting included: "ETIMEDOUT"', default = "300", min = 0 },
+    { "shared", "string", "name of a lua_shared_dict, by which jobs are canceled" },
+    { "temp_dir", "string", "for the files of temp()", default = "/tmp" },
+  },
+  {
+    "RunOptions", "How a job is run.",
+    { "deadline", "number", "seconds", default = "that of the gate" },
+    { "detached", "boolean", "goes on when the client has gone", default = "false" },
+  },
+}
