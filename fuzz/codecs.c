@@ -215,8 +215,8 @@ static bool libzstd_decodes(const uint8_t *data, size_t size, struct strata_buf 
 static void check_zstd(const uint8_t *data, size_t size, struct plan cuts)
 {
 	struct strata_err err;
-	struct outcome whole = decode(strata_zstd_decoder_new(&err), data, size, cuts, false);
-	struct outcome pieces = decode(strata_zstd_decoder_new(&err), data, size, cuts, true);
+	struct outcome whole = decode(strata_zstd_decoder_new(0, &err), data, size, cuts, false);
+	struct outcome pieces = decode(strata_zstd_decoder_new(0, &err), data, size, cuts, true);
 	struct strata_buf peer = {0};
 	bool valid = size > 0 && libzstd_decodes(data, size, &peer);
 
@@ -383,7 +383,7 @@ static void check_round(enum strata_compression c, const uint8_t *data, size_t s
 
 	level = level == 0 && c == STRATA_ZSTD ? 1 : level;
 	encode(c, level, &plain, plan, &one);
-	back = decode(strata_decoder_new(c, &err), (const uint8_t *)one.data, one.len, *plan,
+	back = decode(strata_decoder_new(c, NULL, &err), (const uint8_t *)one.data, one.len, *plan,
 	              false);
 	CHECK(back.err.code[0] == '\0' && same(&back.out, &plain));
 	sink(c, level, &plain, plan, threads, &other);

@@ -9,14 +9,14 @@
  *
  * All that was fed is to be read before more is fed.
  */
-#include "core/codec/inflate.h"
+#include "core/codec/codec.h"
 #include "lua/limits.h"
 #include "lua/objects.h"
 
 #define INFLATE_TYPE "strata.PushInflate"
 
 struct lua_inflate {
-	struct strata_inflater *inflater; /* NULL when closed */
+	struct strata_decoder *decoder; /* NULL when closed */
 	struct strata_buf out;
 	const unsigned char *in; /* in the string that the user value holds */
 	size_t in_len;
@@ -36,15 +36,15 @@ static int inflate_new(lua_State *L)
 	o = strata_new_object(L, INFLATE_TYPE, sizeof(*o));
 	lua_newtable(L);
 	strata_setuservalue(L, -2);
-	o->inflater = strata_inflater_new(c, &limits, &err);
-	return o->inflater != NULL ? 1 : strata_push_error(L, &err);
+	o->decoder = strata_decoder_new(c, &limits, &err);
+	return o->decoder != NULL ? 1 : strata_push_error(L, &err);
 }
 
 static struct lua_inflate *check_inflate(lua_State *L)
 {
 	struct lua_inflate *o = strata_check_object(L, 1, INFLATE_TYPE);
 
-	if (o->inflater == NULL)
+	if (o->decoder == NULL)
 		luaL_error(L, "attempt to use a closed %s", INFLATE_TYPE);
 	return o;
 }
@@ -77,8 +77,8 @@ static int inflate_read(lua_State *L)
 	luaL_argcheck(L, max > 0 && max <= 1 << 26, 2, "out of range");
 	o->out.len = 0;
 	if (strata_buf_reserve(&o->out, (size_t)max, &err) < 0 ||
-	    strata_inflater_step(o->inflater, &o->in, &o->in_len, (unsigned char *)o->out.data,
-	                         (size_t)max, &produced, &err) < 0)
+	    strata_decoder_step(o->decoder, &o->in, &o->in_len, (unsigned char *)o->out.data,
+	                        (size_t)max, &produced, &err) < 0)
 		return strata_push_error(L, &err);
 	lua_pushlstring(L, o->out.data, produced);
 	return 1;
@@ -90,7 +90,7 @@ static int inflate_finish(lua_State *L)
 	struct lua_inflate *o = check_inflate(L);
 	struct strata_err err;
 
-	if (strata_inflater_finish(o->inflater, &err) < 0)
+	if (strata_decoder_finish(o->decoder, &err) < 0)
 		return strata_push_error(L, &err);
 	lua_pushboolean(L, 1);
 	return 1;
@@ -100,9 +100,9 @@ static int inflate_close(lua_State *L)
 {
 	struct lua_inflate *o = strata_check_object(L, 1, INFLATE_TYPE);
 
-	strata_inflater_free(o->inflater);
+	strata_decoder_free(o->decoder);
 	strata_buf_free(&o->out);
-	o->inflater = NULL;
+	o->decoder = NULL;
 	o->in_len = 0;
 	return 0;
 }

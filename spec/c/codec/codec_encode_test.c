@@ -100,7 +100,7 @@ static void a_segment_does_not_depend_on_those_before(void)
 	append_noise(&data, STRATA_GZIP_SEGMENT);
 	for (size_t l = 0; l < LIBRARIES; l++)
 		for (int level = 0; level <= 3; level++) {
-			const struct strata_deflate *deflate = libraries[l].deflate;
+			const struct strata_deflate_library *deflate = libraries[l].deflate;
 			const unsigned char *in = (const unsigned char *)data.data;
 			struct strata_err err;
 			void *old = deflate->open(level, &err);
@@ -136,7 +136,7 @@ static void the_place_of_a_packer_does_not_show(void)
 	struct strata_err err;
 
 	for (size_t l = 0; l < LIBRARIES; l++) {
-		const struct strata_deflate *deflate = libraries[l].deflate;
+		const struct strata_deflate_library *deflate = libraries[l].deflate;
 		void *encoders[ENCODERS];
 		size_t differ = 0;
 

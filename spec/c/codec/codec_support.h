@@ -26,8 +26,8 @@
 
 struct library {
 	const char *name;
-	const struct strata_inflate *inflate;
-	const struct strata_deflate *deflate;
+	const struct strata_inflate_library *inflate;
+	const struct strata_deflate_library *deflate;
 };
 
 static const struct library libraries[] = {

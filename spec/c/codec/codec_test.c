@@ -36,7 +36,7 @@ static void what_cannot_be_done_is_said(void)
 	struct strata_err err;
 
 	for (size_t i = 0; i < sizeof(others) / sizeof(others[0]); i++) {
-		CHECK(strata_decoder_new(others[i], &err) == NULL);
+		CHECK(strata_decoder_new(others[i], NULL, &err) == NULL);
 		CHECK(strcmp(err.code, "EUNSUPPORTED") == 0);
 		CHECK(strata_encoder_new(others[i], -1, &err) == NULL);
 		CHECK(strcmp(err.code, "EUNSUPPORTED") == 0);

@@ -28,7 +28,7 @@ static bool libzstd_decodes_to(const struct strata_buf *stream, const struct str
 static bool decodes_to(const struct strata_buf *stream, const struct strata_buf *expected)
 {
 	struct strata_err err = {"", ""};
-	struct strata_decoder *d = strata_decoder_new(STRATA_ZSTD, &err);
+	struct strata_decoder *d = strata_decoder_new(STRATA_ZSTD, NULL, &err);
 	struct strata_buf out = {0};
 	bool ok = decode_with(d, stream, whole, &out, &err) == 0 && same(&out, expected);
 

@@ -21,7 +21,7 @@ static void zstd_frame(struct strata_buf *out, const void *bytes, size_t len, in
 static int unzstd(const struct strata_buf *stream, struct pieces pieces, struct strata_buf *out,
                   struct strata_err *err)
 {
-	struct strata_decoder *d = strata_decoder_new(STRATA_ZSTD, err);
+	struct strata_decoder *d = strata_decoder_new(STRATA_ZSTD, NULL, err);
 	int rc;
 
 	if (d == NULL)
@@ -186,12 +186,12 @@ static void the_window_limit_can_be_set(void)
 
 	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
 		struct strata_err err = {"", ""};
-		struct strata_decoder *d = strata_decoder_new(STRATA_ZSTD, &err);
+		struct strata_inflate_limits limits = {.zstd_window = cases[i].limit};
+		struct strata_decoder *d = strata_decoder_new(STRATA_ZSTD, &limits, &err);
 		struct strata_buf stream = {0}, out = {0};
 
 		frame[5] = (unsigned char)((cases[i].log - 10) << 3);
 		append(&stream, frame, sizeof(frame));
-		strata_decoder_limit_window(d, cases[i].limit);
 		CHECK((decode_with(d, &stream, whole, &out, &err) == 0) == cases[i].fits);
 		if (!cases[i].fits) {
 			CHECK(strcmp(err.code, "ELIMIT") == 0);

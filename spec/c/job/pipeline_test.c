@@ -62,7 +62,7 @@ static bool decodes_to(enum strata_compression c, const struct strata_buf *strea
 
 	if (c == STRATA_NONE)
 		return same(stream, expected);
-	d = strata_decoder_new(c, &err);
+	d = strata_decoder_new(c, NULL, &err);
 	ok = decode_with(d, stream, whole, &out, &err) == 0 && same(&out, expected);
 	strata_decoder_free(d);
 	strata_buf_free(&out);

@@ -75,12 +75,13 @@ const char *strata_compression_name(enum strata_compression c)
 	return "none";
 }
 
-/* Stands for the NULL that callers may pass with a length of 0. */
+/* Takes the place of a NULL, which callers may pass with a length of 0. */
 static const unsigned char nothing[1];
 
 /* ---- decoding ---------------------------------------------------------- */
 
-struct strata_decoder *strata_decoder_new(enum strata_compression c, struct strata_err *err)
+static struct strata_decoder *new_decoder(enum strata_compression c, uint64_t window,
+                                          struct strata_err *err)
 {
 	switch (c) {
 	case STRATA_GZIP:
@@ -90,7 +91,7 @@ struct strata_decoder *strata_decoder_new(enum strata_compression c, struct stra
 		return strata_gzip_decoder_new(&strata_inflate_zlib, err);
 #endif
 	case STRATA_ZSTD:
-		return strata_zstd_decoder_new(err);
+		return strata_zstd_decoder_new(window, err);
 	default:
 		strata_fail(err, "EUNSUPPORTED", "there is no decoder for %s",
 		            strata_compression_name(c));
@@ -98,15 +99,15 @@ struct strata_decoder *strata_decoder_new(enum strata_compression c, struct stra
 	}
 }
 
-void strata_decoder_limit_window(struct strata_decoder *d, uint64_t bytes)
+struct strata_decoder *strata_decoder_new(enum strata_compression c,
+                                          const struct strata_inflate_limits *limits,
+                                          struct strata_err *err)
 {
-	if (d->ops->limit_window)
-		d->ops->limit_window(d, bytes);
-}
+	struct strata_decoder *d = new_decoder(c, limits != NULL ? limits->zstd_window : 0, err);
 
-uint64_t strata_decoder_members(const struct strata_decoder *d)
-{
-	return d->members;
+	if (d != NULL && limits != NULL)
+		d->limits = *limits;
+	return d;
 }
 
 void strata_decoder_free(struct strata_decoder *d)
@@ -115,15 +116,42 @@ void strata_decoder_free(struct strata_decoder *d)
 		d->ops->free(d);
 }
 
+int strata_decoder_check(const struct strata_decoder *d, struct strata_err *err)
+{
+	uint64_t bytes = d->limits.bytes != 0 ? d->limits.bytes : STRATA_INFLATE_BYTES;
+	uint64_t ratio = d->limits.ratio != 0 ? d->limits.ratio : STRATA_INFLATE_RATIO;
+	uint64_t members = d->limits.members != 0 ? d->limits.members : STRATA_INFLATE_MEMBERS;
+
+	if (d->produced > bytes)
+		return strata_fail(err, "ELIMIT", "inflates to more than limits.bytes (%llu)",
+		                   (unsigned long long)bytes);
+	if (d->produced > STRATA_INFLATE_RATIO_FREE && d->produced / ratio >= d->consumed)
+		return strata_fail(err, "ELIMIT",
+		                   "inflates to more than limits.ratio (%llu) times its size: "
+		                   "%llu bytes from %llu",
+		                   (unsigned long long)ratio, (unsigned long long)d->produced,
+		                   (unsigned long long)d->consumed);
+	if (d->members > members)
+		return strata_fail(err, "ELIMIT",
+		                   "more than limits.members (%llu) gzip members or zstd frames",
+		                   (unsigned long long)members);
+	return 0;
+}
+
 int strata_decoder_step(struct strata_decoder *d, const unsigned char **in, size_t *in_len,
                         unsigned char *out, size_t out_cap, size_t *produced,
                         struct strata_err *err)
 {
 	const unsigned char *p = *in ? *in : nothing;
+	size_t before = *in_len;
 
 	*produced = 0;
-	if (!d->failed && d->ops->step(d, &p, in_len, out, out_cap, produced, &d->failure) < 0)
-		d->failed = true;
+	if (!d->failed) {
+		d->failed = d->ops->step(d, &p, in_len, out, out_cap, produced, &d->failure) < 0;
+		d->consumed += before - *in_len;
+		d->produced += *produced;
+		d->failed = d->failed || strata_decoder_check(d, &d->failure) < 0;
+	}
 	if (*in)
 		*in = p;
 	if (d->failed) {
@@ -150,7 +178,7 @@ int strata_decoder_finish(struct strata_decoder *d, struct strata_err *err)
 
 #define LAST_ZSTD_LEVEL 19
 
-static struct strata_segment_codec gzip_packing(int level)
+static struct strata_segment_codec gzip_codec(int level)
 {
 #ifdef STRATA_WITH_ISAL
 	if (level < FIRST_ZLIB_LEVEL)
@@ -175,7 +203,7 @@ int strata_segment_codec_init(struct strata_segment_codec *p, enum strata_compre
 	case STRATA_GZIP:
 		if (check_level(c, level, 0, LAST_GZIP_LEVEL, err) < 0)
 			return -1;
-		*p = gzip_packing(level);
+		*p = gzip_codec(level);
 		return 0;
 	case STRATA_ZSTD:
 		if (check_level(c, level, 1, LAST_ZSTD_LEVEL, err) < 0)
@@ -191,11 +219,11 @@ int strata_segment_codec_init(struct strata_segment_codec *p, enum strata_compre
 struct strata_encoder *strata_encoder_new(enum strata_compression c, int level,
                                           struct strata_err *err)
 {
-	struct strata_segment_codec packing;
+	struct strata_segment_codec codec;
 
-	if (strata_segment_codec_init(&packing, c, level, err) < 0)
+	if (strata_segment_codec_init(&codec, c, level, err) < 0)
 		return NULL;
-	return strata_segment_encoder_new(&packing, err);
+	return strata_segment_encoder_new(&codec, err);
 }
 
 void strata_encoder_free(struct strata_encoder *e)

@@ -9,9 +9,8 @@
  * gzip runs on ISA-L where the build found it (STRATA_WITH_ISAL), else on
  * zlib; zstd on libzstd. Output of the encoder is deterministic: it depends on
  * the bytes, the level and the library alone, not on how input and output are
- * cut into calls nor, where several threads do the same by segment.h, on their
- * number. The gzip header has mtime 0, no name, OS 255; zstd frames have
- * content size and checksum.
+ * cut into calls, nor on the number of threads that encode by segment.h. The gzip header has mtime
+ * 0, no name, OS 255; zstd frames have content size and checksum.
  *
  * Objects belong to their creator and are used by one thread at a time.
  */
@@ -33,7 +32,7 @@ enum strata_compression {
 	STRATA_LZ4,
 };
 
-/* How many bytes strata_sniff wants to see (fewer are allowed). */
+/* Bytes that strata_sniff looks at; fewer are allowed. */
 #define STRATA_SNIFF_BYTES 16
 
 enum strata_compression strata_sniff(const void *bytes, size_t len);
@@ -42,15 +41,15 @@ enum strata_compression strata_sniff(const void *bytes, size_t len);
 const char *strata_compression_name(enum strata_compression c);
 
 /*
- * How far readers of a whole stream let it inflate; ELIMIT beyond, and the
- * message names the limit as limits.bytes, limits.ratio, limits.zstd_window,
- * limits.members. 0 is the default.
+ * The limits of one stream; 0 is the default. The message of ELIMIT names the
+ * limit as limits.bytes, limits.ratio, limits.zstd_window, limits.members.
  *
- * bytes: of output; 1 TiB. ratio: of output to input consumed.
- * gzip reaches 1032 at most, so the default only ever stops zstd, whose zeros
- * reach 32,768. As zeros are common where files are allocated ahead, the first
- * 256 MiB of output are not measured. zstd_window: see below. members: of gzip,
- * or frames of zstd; 10 million.
+ * bytes: of output; 1 TiB. ratio: of output to input consumed; 2000. gzip
+ * reaches 1032 at most, so the default only ever stops zstd, whose zeros reach
+ * 32,768. As zeros are common where files are allocated ahead, the first
+ * 256 MiB of output are not measured. zstd_window: bytes that a zstd frame may
+ * refer back to, rounded down to a power of two from 2^10 to 2^31; 128 MiB.
+ * members: of gzip, or frames of zstd; 10 million.
  */
 struct strata_inflate_limits {
 	uint64_t bytes;
@@ -65,35 +64,29 @@ struct strata_inflate_limits {
 
 #define STRATA_INFLATE_MEMBERS 10000000
 
-struct strata_decoder;
-
-/* EUNSUPPORTED for what the core does not decode (xz, bzip2, lz4, none). */
-struct strata_decoder *strata_decoder_new(enum strata_compression c, struct strata_err *err);
-void strata_decoder_free(struct strata_decoder *d);
-
 /* What zstd windows may have by default: as much as `zstd -d` takes without being asked. */
 #define STRATA_ZSTD_WINDOW_DEFAULT ((uint64_t)128 << 20)
 
-/*
- * Before the first step: zstd frames whose window is larger fail with ELIMIT,
- * which names limits.zstd_window. Rounded down to a power of two, 2^10 to 2^31.
- * Other formats have small windows: nothing happens.
- */
-void strata_decoder_limit_window(struct strata_decoder *d, uint64_t bytes);
+struct strata_decoder;
 
-/* Members of gzip and frames of zstd that have begun. */
-uint64_t strata_decoder_members(const struct strata_decoder *d);
+/* limits may be NULL. EUNSUPPORTED for formats that the core does not decode (xz, bzip2, lz4,
+ * none). */
+struct strata_decoder *strata_decoder_new(enum strata_compression c,
+                                          const struct strata_inflate_limits *limits,
+                                          struct strata_err *err);
+void strata_decoder_free(struct strata_decoder *d);
 
 /*
- * Decodes from *in into out. Advances *in and *in_len by what was consumed,
- * sets *produced. Progress is guaranteed while *in_len > 0 and out_cap > 0;
- * the caller calls again until *in_len is 0 and *produced < out_cap.
+ * Decodes from *in into out until out is full or the input is used up. Advances
+ * *in and *in_len, and sets *produced; the caller calls again until *in_len is 0
+ * and *produced < out_cap. Errors are sticky; ELIMIT when the stream goes beyond
+ * a limit.
  */
 int strata_decoder_step(struct strata_decoder *d, const unsigned char **in, size_t *in_len,
                         unsigned char *out, size_t out_cap, size_t *produced,
                         struct strata_err *err);
 
-/* To be called when the input has ended: EFORMAT when the stream has not. */
+/* The input has ended: EFORMAT when the stream has not. */
 int strata_decoder_finish(struct strata_decoder *d, struct strata_err *err);
 
 struct strata_encoder;
@@ -109,8 +102,8 @@ struct strata_encoder *strata_encoder_new(enum strata_compression c, int level,
 void strata_encoder_free(struct strata_encoder *e);
 
 /*
- * Encodes like strata_decoder_step. With `end` set the stream is ended once
- * *in_len is 0; call again while *done is false. *done is only set with `end`.
+ * Encodes as strata_decoder_step decodes. With `end` the stream is ended once
+ * *in_len is 0: the caller calls again until *done, which is only set with `end`.
  */
 int strata_encoder_step(struct strata_encoder *e, const unsigned char **in, size_t *in_len,
                         bool end, unsigned char *out, size_t out_cap, size_t *produced, bool *done,

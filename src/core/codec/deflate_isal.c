@@ -107,7 +107,7 @@ static size_t inflate_leftover(void *state, unsigned char out[STRATA_LEFTOVER_MA
 	return n;
 }
 
-const struct strata_inflate strata_inflate_isal = {
+const struct strata_inflate_library strata_inflate_isal = {
         inflate_open, free, inflate_reset, inflate_step, inflate_crc, inflate_leftover,
 };
 
@@ -160,7 +160,7 @@ static void *deflate_open(int level, struct strata_err *err)
 	return d;
 }
 
-/* Of a segment, stored as they are. */
+/* Bytes at the beginning of a segment that are stored, not compressed. */
 #define HEAD_MAX 8
 
 /* Writes the first bytes of a segment as a stored block; returns how many they are. */
@@ -219,7 +219,7 @@ static uint32_t deflate_crc(uint32_t crc, const unsigned char *bytes, size_t len
 	return crc32_gzip_refl(crc, bytes, len);
 }
 
-const struct strata_deflate strata_deflate_isal = {
+const struct strata_deflate_library strata_deflate_isal = {
         deflate_open,
         deflate_close,
         deflate_segment,

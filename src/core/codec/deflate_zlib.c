@@ -73,7 +73,7 @@ static int inflate_step(void *state, const unsigned char **in, size_t *in_len, u
 	*produced = avail_out - s->z.avail_out;
 	s->crc = (uint32_t)crc32_z(s->crc, out, *produced);
 	*ended = rc == Z_STREAM_END;
-	/* Z_BUF_ERROR says that there was nothing to do. */
+	/* Z_BUF_ERROR means that there was no input, or no room for output. */
 	if (rc != Z_OK && rc != Z_STREAM_END && rc != Z_BUF_ERROR)
 		return fail_zlib(&s->z, rc, err);
 	return 0;
@@ -92,13 +92,13 @@ static size_t inflate_leftover(void *state, unsigned char out[STRATA_LEFTOVER_MA
 	return 0;
 }
 
-const struct strata_inflate strata_inflate_zlib = {
+const struct strata_inflate_library strata_inflate_zlib = {
         inflate_open, inflate_close, inflate_reset, inflate_step, inflate_crc, inflate_leftover,
 };
 
 /* ---- deflate ----------------------------------------------------------- */
 
-/* What stands for ISA-L's levels -1 and 0 where only zlib is. */
+/* Takes the place of ISA-L's levels -1 and 0 in a build without it. */
 #define FASTEST_LEVEL 1
 
 static void *deflate_open(int level, struct strata_err *err)
@@ -148,7 +148,7 @@ static uint32_t deflate_crc(uint32_t crc, const unsigned char *bytes, size_t len
 	return (uint32_t)crc32_z(crc, bytes, len);
 }
 
-const struct strata_deflate strata_deflate_zlib = {
+const struct strata_deflate_library strata_deflate_zlib = {
         deflate_open,
         deflate_close,
         deflate_segment,

@@ -11,7 +11,7 @@
 
 enum state {
 	FIXED,     /* the ten bytes that every header begins with */
-	EXTRA_LEN, /* what follows is optional and told by its flags */
+	EXTRA_LEN, /* from here on the parts of a header are optional; its flags announce them */
 	EXTRA,
 	NAME,
 	COMMENT,
@@ -35,11 +35,11 @@ enum flag {
 
 struct gzip_decoder {
 	struct strata_decoder base;
-	const struct strata_inflate *library;
+	const struct strata_inflate_library *library;
 	void *inflater;
 	enum state state;
-	unsigned char field[FIXED_LEN]; /* of the header or trailer, as it arrives */
-	size_t have;                    /* bytes of it that are there */
+	unsigned char field[FIXED_LEN]; /* of the header or trailer, as far as it has arrived */
+	size_t have;                    /* bytes of `field` */
 	unsigned char flags;
 	size_t extra_left;
 	uint32_t header_crc;
@@ -116,7 +116,7 @@ static void enter_after(struct gzip_decoder *d, enum state state)
 		enter(d, BODY);
 }
 
-/* Looks at the bytes that are there, so that what is no gzip fails at once. */
+/* Checks the bytes that have arrived, so that input of another format fails at once. */
 static int check_fixed(struct gzip_decoder *d, struct strata_err *err)
 {
 	const unsigned char *f = d->field;
@@ -242,7 +242,7 @@ static int step_between(struct gzip_decoder *d, struct cursor *in, struct strata
 	return 0;
 }
 
-/* Does what the current state asks for; more than that is the caller's loop. */
+/* One step of the current state; the caller repeats it while that makes progress. */
 static int step_once(struct gzip_decoder *d, struct cursor *in, unsigned char *out, size_t out_cap,
                      size_t *produced, struct strata_err *err)
 {
@@ -273,7 +273,7 @@ static int gzip_step(struct strata_decoder *base, const unsigned char **in, size
 		left = cursor.len;
 		made = *produced;
 		rc = step_once(d, &cursor, out, out_cap, produced, err);
-		/* With no room left the inflater would only fill its own window. */
+		/* Without room for output the library would only fill its own window. */
 		if (d->state == BODY && *produced == out_cap)
 			break;
 	} while (rc == 0 && (state != d->state || left != cursor.len || made != *produced));
@@ -302,9 +302,9 @@ static void gzip_free(struct strata_decoder *base)
 	free(d);
 }
 
-static const struct strata_decoder_ops gzip_decoder_ops = {gzip_step, gzip_finish, gzip_free, NULL};
+static const struct strata_decoder_ops gzip_decoder_ops = {gzip_step, gzip_finish, gzip_free};
 
-struct strata_decoder *strata_gzip_decoder_new(const struct strata_inflate *library,
+struct strata_decoder *strata_gzip_decoder_new(const struct strata_inflate_library *library,
                                                struct strata_err *err)
 {
 	struct gzip_decoder *d = calloc(1, sizeof(*d));

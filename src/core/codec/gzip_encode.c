@@ -45,14 +45,19 @@ static size_t store(unsigned char *out, const unsigned char *in, size_t len)
 	return (size_t)(out - start);
 }
 
+static const struct strata_deflate_library *library_of(const struct strata_segment_codec *p)
+{
+	return p->library;
+}
+
 static void *gzip_open(const struct strata_segment_codec *p, struct strata_err *err)
 {
-	return p->deflate->open(p->level, err);
+	return library_of(p)->open(p->level, err);
 }
 
 static void gzip_close(const struct strata_segment_codec *p, void *encoder)
 {
-	p->deflate->close(encoder);
+	library_of(p)->close(encoder);
 }
 
 static int gzip_segment(const struct strata_segment_codec *p, void *encoder,
@@ -61,10 +66,10 @@ static int gzip_segment(const struct strata_segment_codec *p, void *encoder,
 {
 	size_t n = 0;
 
-	if (p->deflate->segment(encoder, in, len, out, &n, err) < 0)
+	if (library_of(p)->segment(encoder, in, len, out, &n, err) < 0)
 		return -1;
 	*out_len = n == 0 || n > stored_size(len) ? store(out, in, len) : n;
-	*crc = p->deflate->crc(0, in, len);
+	*crc = library_of(p)->crc(0, in, len);
 	return 0;
 }
 
@@ -92,7 +97,7 @@ static size_t gzip_tail(const struct strata_segment_sum *sum,
 static const struct strata_segment_codec_ops gzip_ops = {gzip_open, gzip_close, gzip_segment,
                                                          gzip_head, gzip_tail};
 
-struct strata_segment_codec strata_gzip_segment_codec(const struct strata_deflate *library,
+struct strata_segment_codec strata_gzip_segment_codec(const struct strata_deflate_library *library,
                                                       int level)
 {
 	return (struct strata_segment_codec){&gzip_ops, library, level, STRATA_GZIP_SEGMENT,

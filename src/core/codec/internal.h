@@ -1,6 +1,6 @@
 /*
- * What the files of the codec share; no part of the core's interface. The
- * tests include it to put both gzip libraries to work in one build.
+ * Shared by the files of the codec; no part of the core's interface. The tests
+ * include it to run both gzip libraries in one build.
  *
  * gzip's framing (RFC 1952: members, checksums, padding) is ours and lives in
  * gzip_decode.c and gzip_encode.c. A library contributes raw
@@ -21,15 +21,20 @@ struct strata_decoder_ops {
 	            unsigned char *out, size_t out_cap, size_t *produced, struct strata_err *err);
 	int (*finish)(struct strata_decoder *d, struct strata_err *err);
 	void (*free)(struct strata_decoder *d);
-	void (*limit_window)(struct strata_decoder *d, uint64_t bytes); /* may be NULL */
 };
 
 struct strata_decoder {
 	const struct strata_decoder_ops *ops;
-	bool failed; /* errors are sticky */
-	struct strata_err failure;
+	struct strata_inflate_limits limits; /* 0: the default */
+	uint64_t consumed;
+	uint64_t produced;
 	uint64_t members; /* gzip members or zstd frames that have begun */
+	bool failed;      /* errors are sticky */
+	struct strata_err failure;
 };
+
+/* ELIMIT when the decoder has gone beyond one of its limits. */
+int strata_decoder_check(const struct strata_decoder *d, struct strata_err *err);
 
 struct strata_encoder_ops {
 	int (*step)(struct strata_encoder *e, const unsigned char **in, size_t *in_len, bool end,
@@ -46,14 +51,14 @@ struct strata_encoder {
 
 /* ---- raw deflate ------------------------------------------------------- */
 
-/* The most that an inflater reads beyond the end of its stream. */
+/* Bytes that a library reads beyond the end of a deflate stream at most. */
 #define STRATA_LEFTOVER_MAX 8
 
-struct strata_inflate {
+struct strata_inflate_library {
 	void *(*open)(struct strata_err *err);
 	void (*close)(void *state);
 
-	/* Makes ready for the next stream. */
+	/* Prepares for the next stream. */
 	int (*reset)(void *state, struct strata_err *err);
 
 	/* As strata_decoder_step. Sets *ended when the stream's last byte is out. */
@@ -63,7 +68,8 @@ struct strata_inflate {
 	/* CRC-32 of everything produced since reset. */
 	uint32_t (*crc)(const void *state);
 
-	/* Once ended: takes back the consumed bytes that lie behind the stream. */
+	/* Once ended: writes out the consumed bytes that lie behind the stream; returns how many.
+	 */
 	size_t (*leftover)(void *state, unsigned char out[STRATA_LEFTOVER_MAX]);
 };
 
@@ -75,17 +81,18 @@ struct strata_inflate {
  */
 #define STRATA_GZIP_SEGMENT ((size_t)512 << 10)
 
-/* Room that a compressed segment needs, incompressible data included. */
+/* Bytes that a compressed segment takes at most, also of incompressible data. */
 #define STRATA_GZIP_SEGMENT_ROOM (2 * STRATA_GZIP_SEGMENT + 1024)
 
-struct strata_deflate {
+struct strata_deflate_library {
 	void *(*open)(int level, struct strata_err *err);
 	void (*close)(void *state);
 
 	/*
 	 * Compresses a segment to whole bytes of non-final blocks that depend on
-	 * nothing before them. 0 < len <= STRATA_GZIP_SEGMENT; out has
-	 * STRATA_GZIP_SEGMENT_ROOM bytes. *out_len 0 says: did not fit, store it.
+	 * no earlier bytes. 0 < len <= STRATA_GZIP_SEGMENT; out has
+	 * STRATA_GZIP_SEGMENT_ROOM bytes. *out_len 0 means that the output did not fit: store the
+	 * segment.
 	 */
 	int (*segment)(void *state, const unsigned char *in, size_t len, unsigned char *out,
 	               size_t *out_len, struct strata_err *err);
@@ -93,23 +100,24 @@ struct strata_deflate {
 	uint32_t (*crc)(uint32_t crc, const unsigned char *bytes, size_t len);
 };
 
-extern const struct strata_inflate strata_inflate_zlib;
-extern const struct strata_deflate strata_deflate_zlib;
+extern const struct strata_inflate_library strata_inflate_zlib;
+extern const struct strata_deflate_library strata_deflate_zlib;
 
 #ifdef STRATA_WITH_ISAL
-extern const struct strata_inflate strata_inflate_isal;
-extern const struct strata_deflate strata_deflate_isal;
+extern const struct strata_inflate_library strata_inflate_isal;
+extern const struct strata_deflate_library strata_deflate_isal;
 #endif
 
-struct strata_decoder *strata_gzip_decoder_new(const struct strata_inflate *library,
+struct strata_decoder *strata_gzip_decoder_new(const struct strata_inflate_library *library,
                                                struct strata_err *err);
-struct strata_decoder *strata_zstd_decoder_new(struct strata_err *err);
+/* window: see struct strata_inflate_limits. */
+struct strata_decoder *strata_zstd_decoder_new(uint64_t window, struct strata_err *err);
 
-struct strata_segment_codec strata_gzip_segment_codec(const struct strata_deflate *library,
+struct strata_segment_codec strata_gzip_segment_codec(const struct strata_deflate_library *library,
                                                       int level);
 struct strata_segment_codec strata_zstd_segment_codec(int level);
 
-struct strata_encoder *strata_segment_encoder_new(const struct strata_segment_codec *packing,
+struct strata_encoder *strata_segment_encoder_new(const struct strata_segment_codec *codec,
                                                   struct strata_err *err);
 
 #endif

@@ -1,4 +1,4 @@
-/* The encoder: segments packed one after the other, by the caller's thread. */
+/* The encoder of one thread: it encodes the segments one after the other. */
 #include "core/codec/segment.h"
 
 #include <stdlib.h>
@@ -15,9 +15,9 @@ void strata_segment_sum_add(struct strata_segment_sum *sum, size_t len, uint32_t
 
 struct segment_encoder {
 	struct strata_encoder base;
-	struct strata_segment_codec packing;
+	struct strata_segment_codec codec;
 	void *encoder;
-	unsigned char *pending; /* packed and not yet handed out */
+	unsigned char *pending; /* encoded and not yet handed out */
 	size_t pending_start;
 	size_t pending_end;
 	unsigned char *segment; /* input of a segment that is not yet full */
@@ -26,11 +26,11 @@ struct segment_encoder {
 	bool ended; /* the tail is in pending */
 };
 
-/* Packs one segment into `pending`, which is empty. */
+/* Encodes one segment into `pending`, which is empty. */
 static int encode_segment(struct segment_encoder *e, const unsigned char *in, size_t len,
                           struct strata_err *err)
 {
-	const struct strata_segment_codec *p = &e->packing;
+	const struct strata_segment_codec *p = &e->codec;
 	uint32_t crc = 0;
 	size_t n = 0;
 
@@ -45,7 +45,7 @@ static int encode_segment(struct segment_encoder *e, const unsigned char *in, si
 static void end_stream(struct segment_encoder *e)
 {
 	e->pending_start = 0;
-	e->pending_end = e->packing.ops->tail(&e->sum, e->pending);
+	e->pending_end = e->codec.ops->tail(&e->sum, e->pending);
 	e->ended = true;
 }
 
@@ -63,17 +63,17 @@ static void hand_out(struct segment_encoder *e, unsigned char *out, size_t out_c
 }
 
 /*
- * Takes input until a segment is complete and packs it. A whole segment in the
- * caller's memory is packed from there.
+ * Takes input until a segment is complete and encodes it. A whole segment in the
+ * caller's memory is encoded from there, without a copy.
  */
 static int take_input(struct segment_encoder *e, const unsigned char **in, size_t *in_len, bool end,
                       struct strata_err *err)
 {
-	size_t n = e->packing.segment - e->segment_len;
+	size_t n = e->codec.segment - e->segment_len;
 
 	if (n > *in_len)
 		n = *in_len;
-	if (n == e->packing.segment) {
+	if (n == e->codec.segment) {
 		if (encode_segment(e, *in, n, err) < 0)
 			return -1;
 	} else if (n > 0) {
@@ -83,7 +83,7 @@ static int take_input(struct segment_encoder *e, const unsigned char **in, size_
 	*in += n;
 	*in_len -= n;
 
-	if (e->segment_len == e->packing.segment || (end && *in_len == 0 && e->segment_len > 0)) {
+	if (e->segment_len == e->codec.segment || (end && *in_len == 0 && e->segment_len > 0)) {
 		if (encode_segment(e, e->segment, e->segment_len, err) < 0)
 			return -1;
 		e->segment_len = 0;
@@ -123,7 +123,7 @@ static void segment_encoder_free(struct strata_encoder *base)
 	struct segment_encoder *e = (struct segment_encoder *)base;
 
 	if (e->encoder)
-		e->packing.ops->close(&e->packing, e->encoder);
+		e->codec.ops->close(&e->codec, e->encoder);
 	free(e->pending);
 	free(e->segment);
 	free(e);
@@ -132,7 +132,7 @@ static void segment_encoder_free(struct strata_encoder *base)
 static const struct strata_encoder_ops segment_encoder_ops = {segment_encoder_step,
                                                               segment_encoder_free};
 
-struct strata_encoder *strata_segment_encoder_new(const struct strata_segment_codec *packing,
+struct strata_encoder *strata_segment_encoder_new(const struct strata_segment_codec *codec,
                                                   struct strata_err *err)
 {
 	struct segment_encoder *e = calloc(1, sizeof(*e));
@@ -142,19 +142,19 @@ struct strata_encoder *strata_segment_encoder_new(const struct strata_segment_co
 		return NULL;
 	}
 	e->base.ops = &segment_encoder_ops;
-	e->packing = *packing;
-	e->pending = malloc(packing->room);
-	e->segment = malloc(packing->segment);
+	e->codec = *codec;
+	e->pending = malloc(codec->room);
+	e->segment = malloc(codec->segment);
 	if (!e->pending || !e->segment) {
 		segment_encoder_free(&e->base);
 		strata_fail_nomem(err);
 		return NULL;
 	}
-	e->encoder = packing->ops->open(packing, err);
+	e->encoder = codec->ops->open(codec, err);
 	if (!e->encoder) {
 		segment_encoder_free(&e->base);
 		return NULL;
 	}
-	e->pending_end = packing->ops->head(e->pending);
+	e->pending_end = codec->ops->head(e->pending);
 	return &e->base;
 }

@@ -2,15 +2,15 @@
  * Encoding in segments.
  *
  * A compressed stream is a head, segments, and a tail. A segment holds a fixed
- * number of input bytes (the last one fewer) and depends on nothing but these,
- * the level and the library. So the segments of one stream can be packed on any
- * number of threads, and their number never shows in the output:
+ * number of input bytes (the last one fewer), and its output depends on these
+ * bytes, the level and the library alone. So any number of threads can encode
+ * the segments of one stream, and the output does not show how many they were:
  *
  *	gzip	header | non-final deflate blocks, ... | final block, CRC-32, size
  *	zstd	       | a frame with its checksum, ... |
  *
- * A strata_segment_codec says how; it is a plain value that threads may share. A
- * encoder does the work; it is used by one thread at a time.
+ * A strata_segment_codec is a format with a level: a value that threads may
+ * share. open() makes an encoder, which one thread at a time may use.
  */
 #ifndef STRATA_SEGMENT_H
 #define STRATA_SEGMENT_H
@@ -19,13 +19,12 @@
 
 #include "core/codec/codec.h"
 
-struct strata_deflate;
 struct strata_segment_codec;
 
 /* Room that a head or a tail needs. */
 #define STRATA_SEGMENT_ENDS 32
 
-/* What the tail tells of all segments. */
+/* Of all segments, for the tail. */
 struct strata_segment_sum {
 	uint64_t size; /* of the input */
 	uint32_t crc;
@@ -35,7 +34,7 @@ struct strata_segment_codec_ops {
 	void *(*open)(const struct strata_segment_codec *p, struct strata_err *err);
 	void (*close)(const struct strata_segment_codec *p, void *encoder);
 
-	/* Packs 0 < len <= segment bytes into out, which has `room` bytes. */
+	/* Encodes 0 < len <= segment bytes into out, which has `room` bytes. */
 	int (*segment)(const struct strata_segment_codec *p, void *encoder, const unsigned char *in,
 	               size_t len, unsigned char *out, size_t *out_len, uint32_t *crc,
 	               struct strata_err *err);
@@ -48,13 +47,13 @@ struct strata_segment_codec_ops {
 
 struct strata_segment_codec {
 	const struct strata_segment_codec_ops *ops;
-	const struct strata_deflate *deflate; /* gzip: the library */
+	const void *library; /* for ops */
 	int level;
 	size_t segment; /* bytes of input */
-	size_t room;    /* for a packed one */
+	size_t room;    /* bytes that its output may take */
 };
 
-/* Levels as strata_encoder_new has them; its errors, too. */
+/* Takes the levels of strata_encoder_new, and has its errors. */
 int strata_segment_codec_init(struct strata_segment_codec *p, enum strata_compression c, int level,
                               struct strata_err *err);
 

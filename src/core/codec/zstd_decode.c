@@ -22,10 +22,10 @@ struct zstd_decoder {
 	ZSTD_DCtx *ctx;
 	int window_log; /* the largest allowed */
 	bool in_frame;
-	unsigned char header[HEADER_MAX]; /* of the next frame, as it arrives */
+	unsigned char header[HEADER_MAX]; /* of the next frame, as far as it has arrived */
 	size_t have;
-	uint64_t left;   /* that the frame should still give, unless it does not say */
-	bool sized;      /* it says */
+	uint64_t left;   /* if sized: bytes of the frame's content to come */
+	bool sized;      /* the header states the size of the content */
 	uint64_t offset; /* of the next input byte */
 };
 
@@ -71,7 +71,8 @@ static int decompress(struct zstd_decoder *d, ZSTD_inBuffer *in, ZSTD_outBuffer 
 		return fail_zstd(d, rc, err);
 	d->offset += in->pos - before;
 	d->in_frame = rc != 0;
-	d->left -= out->pos - made; /* too many wrap around, and are wrong at the end as well */
+	d->left -= out->pos -
+	           made; /* output beyond the stated size wraps around: not 0 at the end either */
 	if (d->sized && !d->in_frame && d->left != 0)
 		return fail_frame(d, err, "EFORMAT",
 		                  "its content is not as long as its header says");
@@ -87,7 +88,10 @@ static bool magic_valid(const unsigned char *m)
 	       ((m[0] & 0xf0) == 0x50 && memcmp(m + 1, skippable, sizeof(skippable)) == 0);
 }
 
-/* The bytes of a header, as far as they tell; of a skippable frame those of the magic number. */
+/*
+ * The length of a frame's header, as far as the bytes that have arrived tell. Of a skippable frame
+ * only the magic number is collected.
+ */
 static size_t header_size(const unsigned char *h, size_t have)
 {
 	static const unsigned char dictionary[] = {0, 1, 2, 4}, content[] = {0, 2, 4, 8};
@@ -184,22 +188,20 @@ static void zstd_free(struct strata_decoder *base)
 #define WINDOW_LOG_MIN 10
 #define WINDOW_LOG_MAX 31
 
-static void zstd_limit_window(struct strata_decoder *base, uint64_t bytes)
+static void limit_window(struct zstd_decoder *d, uint64_t bytes)
 {
-	struct zstd_decoder *d = (struct zstd_decoder *)base;
 	int log = WINDOW_LOG_MIN;
 
 	while (log < WINDOW_LOG_MAX && (uint64_t)2 << log <= bytes)
 		log++;
-	/* 32-bit machines have smaller ones: what they cannot have stays as it was. */
+	/* On 32-bit machines the library refuses the largest ones, and keeps its own limit. */
 	if (!ZSTD_isError(ZSTD_DCtx_setParameter(d->ctx, ZSTD_d_windowLogMax, log)))
 		d->window_log = log;
 }
 
-static const struct strata_decoder_ops zstd_decoder_ops = {zstd_step, zstd_finish, zstd_free,
-                                                           zstd_limit_window};
+static const struct strata_decoder_ops zstd_decoder_ops = {zstd_step, zstd_finish, zstd_free};
 
-struct strata_decoder *strata_zstd_decoder_new(struct strata_err *err)
+struct strata_decoder *strata_zstd_decoder_new(uint64_t window, struct strata_err *err)
 {
 	struct zstd_decoder *d = calloc(1, sizeof(*d));
 
@@ -214,6 +216,6 @@ struct strata_decoder *strata_zstd_decoder_new(struct strata_err *err)
 		strata_fail_nomem(err);
 		return NULL;
 	}
-	zstd_limit_window(&d->base, STRATA_ZSTD_WINDOW_DEFAULT);
+	limit_window(d, window != 0 ? window : STRATA_ZSTD_WINDOW_DEFAULT);
 	return &d->base;
 }

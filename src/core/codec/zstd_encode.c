@@ -1,8 +1,8 @@
 /*
- * zstd as frames of one segment each, one behind the other. Every frame tells
- * its content's size and has a checksum, as those of the zstd command and of
- * containerd have: it is 4 bytes, and the one thing that a reader without the
- * layer's digest can check. An empty stream is one empty frame.
+ * zstd as frames of one segment each, one behind the other. Every frame states
+ * the size of its content and has a checksum, like the frames of the zstd
+ * command and of containerd: it takes 4 bytes, and is all that a reader without
+ * the layer's digest can check. An empty stream is one empty frame.
  */
 #include <string.h>
 #include <zstd.h>

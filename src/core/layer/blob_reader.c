@@ -3,7 +3,6 @@
 #include <stdlib.h>
 
 #include "core/base/mem.h"
-#include "core/codec/inflate.h"
 
 static void arrange(struct strata_blob_reader *s);
 
@@ -163,9 +162,6 @@ static int decode(struct strata_blob_reader *s, bool *whole, struct strata_err *
 		                        err) < 0)
 			return -1;
 		s->out->len += n;
-		if (strata_inflate_check(&s->limits, s->decoder, s->position - s->in_left,
-		                         s->plain_total + s->out->len, err) < 0)
-			return -1;
 	} while (s->out->len < STRATA_CHUNK && (s->in_left > 0 || (at_end && n > 0)));
 	*whole = at_end || s->out->len == STRATA_CHUNK;
 	if (!*whole)
@@ -265,14 +261,10 @@ int strata_blob_reader_open(struct strata_blob_reader *s, const struct strata_bl
 	s->fill_item = (struct strata_pool_item){fill_run, fill_done, s, NULL};
 	if (work != NULL)
 		s->work = *work;
-	if (limits != NULL)
-		s->limits = *limits;
 	if (!plain) {
-		s->decoder = strata_decoder_new(blob->compression, err);
+		s->decoder = strata_decoder_new(blob->compression, limits, err);
 		if (s->decoder == NULL)
 			return -1;
-		if (s->limits.zstd_window != 0)
-			strata_decoder_limit_window(s->decoder, s->limits.zstd_window);
 	}
 	if ((wanted & STRATA_DIGEST_PLAIN) || (once && (wanted & STRATA_DIGEST_STORED))) {
 		s->plain_digest = strata_digest_new(STRATA_SHA256, err);

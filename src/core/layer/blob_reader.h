@@ -42,7 +42,6 @@ struct strata_chunk {
 struct strata_blob_reader {
 	const struct strata_blob *blob;
 	struct strata_work work;
-	struct strata_inflate_limits limits;
 	bool ahead;
 	struct strata_decoder *decoder; /* NULL when plain, and at the end */
 	/* Of the blob, by its algorithm; NULL when not wanted, or a plain blob's SHA-256. */

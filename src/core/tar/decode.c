@@ -91,7 +91,7 @@ static int overlay_numbers(const struct pax_values *v, struct strata_tar_header 
 	if (v->of[PAX_SIZE].len) {
 		if (!pax_number(v->of[PAX_SIZE].text, v->of[PAX_SIZE].len, TAR_MAX_SIZE, &n))
 			return strata_fail(err, "EFORMAT", "PAX record size is no size");
-		/* Writers that need the record cannot say the same in octal. */
+		/* A size that octal holds needs no record: there the two have to agree. */
 		if ((int64_t)n != h->size && (int64_t)n <= TAR_MAX_OCTAL_SIZE)
 			h->findings |= STRATA_TAR_SIZE_OVERRIDDEN;
 		h->size = (int64_t)n;
@@ -131,7 +131,7 @@ static int overlay_long(const char *raw, const struct tar_extension *e, const st
 	return 0;
 }
 
-/* The size so far is what is stored; a sparse file's content has another. */
+/* h->size is the stored size at first; the content of a sparse file has another one. */
 static int decode_sparse(const char *block, const struct pax_values *v, struct strata_tar_header *h,
                          struct strata_err *err)
 {
@@ -149,7 +149,7 @@ static int decode_sparse(const char *block, const struct pax_values *v, struct s
 	}
 	if (!v->sparse)
 		return 0;
-	if (tar_pax_sparse_kind(v) == TAR_NOT_SPARSE) {
+	if (pax_sparse_kind(v) == PAX_NOT_SPARSE) {
 		h->findings |= STRATA_TAR_SPARSE_IGNORED;
 		return 0;
 	}
@@ -165,17 +165,12 @@ static int decode_sparse(const char *block, const struct pax_values *v, struct s
 	return 0;
 }
 
-/* ---- what the type makes of it ----------------------------------------- */
-
-static bool ends_in_slash(const struct strata_tar_header *h)
-{
-	return h->path_len && h->path[h->path_len - 1] == '/';
-}
+/* ---- the type ---------------------------------------------------------- */
 
 static void decode_type(struct strata_tar_header *h)
 {
-	/* Go: a type of NUL is a directory when its name says so, in any format. */
-	if (h->typeflag == 0 && ends_in_slash(h))
+	/* In Go a type of NUL with a name that ends in '/' is a directory in any format. */
+	if (h->typeflag == 0 && tar_ends_in_slash(h->path, h->path_len))
 		h->typeflag = '5';
 	if (h->typeflag != 0 && (h->typeflag < '0' || h->typeflag > '7') && h->typeflag != 'S')
 		h->findings |= STRATA_TAR_UNKNOWN_TYPE;
@@ -243,7 +238,7 @@ int tar_decode_span(const char *raw, const struct tar_span *s, char *joined,
 	decode_type(h);
 	if (decode_sparse(block, &v, h, err) < 0)
 		return -1;
-	if ((h->typeflag == '0' || h->typeflag == '7') && ends_in_slash(h))
+	if ((h->typeflag == '0' || h->typeflag == '7') && tar_ends_in_slash(h->path, h->path_len))
 		h->findings |= STRATA_TAR_SLASH_FILE;
 	return 0;
 }

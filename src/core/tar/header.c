@@ -26,7 +26,7 @@ static bool get_base256(const unsigned char *p, size_t n, int64_t *out)
 	return true;
 }
 
-/* As Go does: spaces and NULs around the digits, and anything behind a NUL. */
+/* Like Go, takes spaces and NULs around the digits, and any bytes behind a NUL. */
 static bool get_octal(const unsigned char *p, size_t n, int64_t *out)
 {
 	uint64_t x = 0;
@@ -153,6 +153,30 @@ void tar_put_text(char *block, struct tar_field f, const char *text, size_t len)
 	memset(block + f.at + len, 0, f.len - len);
 }
 
+bool tar_is_ascii(const char *text, size_t len)
+{
+	for (size_t i = 0; i < len; i++)
+		if (text[i] & 0x80)
+			return false;
+	return true;
+}
+
+bool tar_split_path(const char *path, size_t len, size_t prefix_max, size_t *at)
+{
+	size_t i = len - (len > 0 && path[len - 1] == '/'); /* the name is not empty */
+
+	if (len <= TAR_NAME.len || prefix_max == 0)
+		return false;
+	if (i > prefix_max + 1)
+		i = prefix_max + 1;
+	while (i > 0 && path[i - 1] != '/')
+		i--;
+	if (i < 2 || len - i > TAR_NAME.len)
+		return false;
+	*at = i - 1;
+	return true;
+}
+
 bool tar_is_zero(const char *bytes, size_t len)
 {
 	return len == 0 || (bytes[0] == 0 && memcmp(bytes, bytes + 1, len - 1) == 0);
@@ -163,15 +187,15 @@ bool tar_is_zero(const char *bytes, size_t len)
 /* The sum of all bytes, the checksum field taken as spaces. */
 static int64_t unsigned_sum(const char *block)
 {
-	const uint64_t strands = UINT64_C(0x00ff00ff00ff00ff);
-	uint64_t sum = 0; /* four strands of 16 bits; 128 bytes each fit */
+	const uint64_t lanes = UINT64_C(0x00ff00ff00ff00ff);
+	uint64_t sum = 0; /* four lanes of 16 bits; each holds the sum of 128 bytes */
 	int64_t total;
 
 	for (size_t i = 0; i < STRATA_TAR_BLOCK; i += sizeof(uint64_t)) {
 		uint64_t word;
 
 		memcpy(&word, block + i, sizeof(word));
-		sum += (word & strands) + (word >> 8 & strands);
+		sum += (word & lanes) + (word >> 8 & lanes);
 	}
 	total = (int64_t)((sum & 0xffff) + (sum >> 16 & 0xffff) + (sum >> 32 & 0xffff) +
 	                  (sum >> 48));
@@ -241,14 +265,6 @@ struct tar_field tar_prefix_field(enum strata_tar_format format)
 	return (struct tar_field){TAR_PREFIX.at, 0};
 }
 
-static bool is_printable_prefix(const char *text, size_t len)
-{
-	for (size_t i = 0; i < len; i++)
-		if (text[i] & 0x80)
-			return false;
-	return true;
-}
-
 /*
  * Go before 1.8 wrote ustar prefixes under GNU magic, where atime and ctime
  * lie. Its reader still joins them when those fields hold no numbers.
@@ -262,7 +278,7 @@ static size_t gnu_prefix_len(const char *block)
 	    (block[TAR_GNU_CTIME.at] == 0 || tar_get_number(block, TAR_GNU_CTIME, &unused)))
 		return 0;
 	len = tar_text_len(block, TAR_PREFIX);
-	return is_printable_prefix(block + TAR_PREFIX.at, len) ? len : 0;
+	return tar_is_ascii(block + TAR_PREFIX.at, len) ? len : 0;
 }
 
 static void decode_path(const char *block, char *joined, struct strata_tar_header *h)
@@ -287,7 +303,7 @@ static void decode_path(const char *block, char *joined, struct strata_tar_heade
 	}
 }
 
-/* Devices: out of range matters only where they are used. */
+/* A number out of range is an error for a device; for other types it reads as 0. */
 static int decode_device(const char *block, struct strata_tar_header *h, struct strata_err *err)
 {
 	int64_t major;

@@ -45,6 +45,7 @@ struct tar_field {
 #define TAR_SPARSE_EXTENDED_AT 504 /* "another one follows", in such a block */
 
 #define TAR_MAX_EXTENSION ((size_t)1 << 20)
+#define TAR_MAX_SPARSE 65536 /* extents, by default */
 #define TAR_MAX_SIZE (INT64_MAX / 2)
 #define TAR_MAX_ID ((uint64_t)UINT32_MAX - 1)
 #define TAR_MAX_OCTAL_SIZE ((int64_t)077777777777) /* what a size field holds in octal */
@@ -74,6 +75,16 @@ size_t tar_text_len(const char *block, struct tar_field f);
 
 /* Writes text, filled up with NUL; what does not fit is cut. */
 void tar_put_text(char *block, struct tar_field f, const char *text, size_t len);
+
+/* True when path can be split for a prefix field of that size: *at is the slash. */
+bool tar_split_path(const char *path, size_t len, size_t prefix_max, size_t *at);
+
+bool tar_is_ascii(const char *text, size_t len);
+
+static inline bool tar_ends_in_slash(const char *path, size_t len)
+{
+	return len > 0 && path[len - 1] == '/';
+}
 
 bool tar_is_zero(const char *bytes, size_t len);
 
@@ -157,7 +168,7 @@ extern const struct pax_key_name {
 	size_t len;
 } pax_key_names[PAX_OTHER];
 
-/* The effective value of each known key: the last one; empty means none. */
+/* The value of each known key that counts: the last one; an empty one counts as none. */
 struct pax_values {
 	struct {
 		const char *text;
@@ -177,8 +188,15 @@ bool pax_number(const char *text, size_t len, uint64_t max, uint64_t *out);
 /* "-1.25" and the like; false when it is not a time. */
 bool pax_time(const char *text, size_t len, int64_t *seconds, uint32_t *nsec);
 
-/* An atime or ctime, kept as it is, that is none: Go's reader stops there, and so does this one. */
+/* True for an atime or ctime record whose value is no time: Go refuses the entry, and so does this
+ * parser. */
 bool pax_is_bad_time(const struct strata_pax_record *r);
+
+/* Where PAX records have a sparse entry's map: in themselves, or at the beginning of its payload.
+ */
+enum pax_sparse_kind { PAX_NOT_SPARSE, PAX_SPARSE_IN_RECORDS, PAX_SPARSE_IN_PAYLOAD };
+
+enum pax_sparse_kind pax_sparse_kind(const struct pax_values *v);
 
 /* Longest text of pax_format_time and of a number. */
 #define PAX_TEXT_MAX 40
@@ -194,9 +212,13 @@ size_t pax_format_number(char *out, uint64_t n);
 int pax_set(struct strata_buf *records, const char *key, size_t key_len, const char *value,
             size_t len, bool *changed, struct strata_err *err);
 
-/* pax_set for each of these records, in time that does not grow with the square of their number. */
+/* pax_set for each of the records `changes`; n of them take time n log n. */
 int pax_set_all(struct strata_buf *records, const char *changes, size_t len, bool *changed,
                 struct strata_err *err);
+
+/* Appends the records sorted by key: of each key the last one, and none without a value. */
+int pax_append_sorted(struct strata_buf *out, const char *records, size_t len,
+                      struct strata_err *err);
 
 /* Takes out the records whose key begins with `prefix`. */
 int pax_drop_prefix(struct strata_buf *records, const char *prefix, bool *changed,
@@ -204,23 +226,14 @@ int pax_drop_prefix(struct strata_buf *records, const char *prefix, bool *change
 
 /* ---- write.c: fresh blocks ----------------------------------------- */
 
+/* EINVAL for an id, size or time out of range, and for a name with a NUL. */
+int tar_check_values(const struct strata_tar_header *h, struct strata_err *err);
+
 /* Fills `block` as an extension header: x, g, L or K, with len bytes to follow. */
 void tar_extension_block(char *block, char typeflag, const char *path, size_t path_len, size_t len);
 
 /* Appends payload and its padding. */
 int tar_append_padded(struct strata_buf *out, const char *bytes, size_t len,
                       struct strata_err *err);
-
-/* True when path can be split for a prefix field of that size: *at is the slash. */
-bool tar_split_path(const char *path, size_t len, size_t prefix_max, size_t *at);
-
-bool tar_is_ascii(const char *text, size_t len);
-
-/* ---- sparse.c ------------------------------------------------------ */
-
-/* How a PAX entry is sparse: 0 not, 1 the map is in the records, 2 in the payload. */
-enum tar_sparse_kind { TAR_NOT_SPARSE, TAR_SPARSE_RECORDS, TAR_SPARSE_PAYLOAD };
-
-enum tar_sparse_kind tar_pax_sparse_kind(const struct pax_values *v);
 
 #endif

@@ -2,13 +2,12 @@
  * The push parser: cuts the input into header spans, payload and padding.
  * What a span says is decoded once it is whole (decode.c).
  */
+#include "core/base/limits.h"
 #include "core/base/mem.h"
 #include "core/tar/internal.h"
 
-#define DEFAULT_MAX_PATH 4096
 #define DEFAULT_MAX_ENTRIES 10000000
 #define DEFAULT_MAX_RECORDS 65536
-#define DEFAULT_MAX_SPARSE 65536
 #define DEFAULT_MAX_FILE UINT64_MAX
 /* All extension headers before one entry, in units of max_extension. */
 #define SPAN_EXTENSIONS 4
@@ -25,8 +24,8 @@ enum part {
 struct strata_tar_parser {
 	struct strata_tar_limits limits;
 	enum part part;
-	bool told;              /* the span in `span` was reported: drop it */
-	bool zero_block;        /* one zero block was seen */
+	bool told;       /* the entry in `span` was reported: the next block begins a new span */
+	bool zero_block; /* one zero block was seen */
 	struct strata_buf span; /* the span so far, its last part incomplete */
 	size_t block;           /* where in `span` the present block begins */
 	size_t need;            /* length of `span` when the present part is complete */
@@ -57,13 +56,13 @@ struct strata_tar_parser *strata_tar_parser_new(const struct strata_tar_limits *
 	if (!p->limits.max_extension)
 		p->limits.max_extension = TAR_MAX_EXTENSION;
 	if (!p->limits.max_path)
-		p->limits.max_path = DEFAULT_MAX_PATH;
+		p->limits.max_path = STRATA_PATH_MAX;
 	if (!p->limits.max_entries)
 		p->limits.max_entries = DEFAULT_MAX_ENTRIES;
 	if (!p->limits.max_records)
 		p->limits.max_records = DEFAULT_MAX_RECORDS;
 	if (!p->limits.max_sparse)
-		p->limits.max_sparse = DEFAULT_MAX_SPARSE;
+		p->limits.max_sparse = TAR_MAX_SPARSE;
 	if (!p->limits.max_file)
 		p->limits.max_file = DEFAULT_MAX_FILE;
 	p->need = STRATA_TAR_BLOCK;
@@ -115,7 +114,7 @@ static void begin_span(struct strata_tar_parser *p)
 	p->entry.path_len = 0;
 }
 
-/* Adds n bytes to what the span needs, within what all its parts may take. */
+/* Makes the span n bytes longer, by a part of this kind. Extension headers are limited together. */
 static int grow_span(struct strata_tar_parser *p, enum part part, size_t n, struct strata_err *err)
 {
 	size_t max;
@@ -145,7 +144,7 @@ static int check_records(const struct strata_tar_parser *p, const char *records,
 			                   "more than limits.records (%zu) PAX records before one "
 			                   "entry",
 			                   p->limits.max_records);
-	return 0; /* what is wrong with a record is said where it is used */
+	return 0; /* a malformed record is an error of the decoding */
 }
 
 /* A map that is in the span is checked at once, as Go does. */
@@ -161,7 +160,7 @@ static int check_sparse(const struct strata_tar_parser *p, struct strata_err *er
 	return status < 0 ? -1 : 0;
 }
 
-/* The span is whole: decodes it. */
+/* Decodes the span, which is complete. */
 static int complete_entry(struct strata_tar_parser *p, struct strata_err *err)
 {
 	struct strata_tar_header *h = &p->entry;
@@ -213,7 +212,7 @@ static int complete_zero_block(struct strata_tar_parser *p, struct strata_err *e
 	return 0;
 }
 
-/* A header block is whole. */
+/* A header block is complete: it ends the archive, an entry, or goes on with an extension. */
 static int complete_block(struct strata_tar_parser *p, struct strata_err *err)
 {
 	const char *block = p->span.data + p->block;
@@ -294,7 +293,7 @@ static void consume(struct strata_tar_parser *p, const char **in, size_t *in_len
 	p->offset += n;
 }
 
-/* 1 when the part is complete, 0 when input is. */
+/* 1 when the part is complete, 0 when the input is used up before. */
 static int collect(struct strata_tar_parser *p, const char **in, size_t *in_len,
                    struct strata_err *err)
 {
@@ -306,7 +305,7 @@ static int collect(struct strata_tar_parser *p, const char **in, size_t *in_len,
 	return p->span.len == p->need;
 }
 
-/* What follows the end blocks: fill, as a rule. */
+/* Bytes behind the end blocks: zeros, as a rule, that fill up a block of 10 KiB. */
 static void pass_tail(struct strata_tar_parser *p, const char **in, size_t *in_len)
 {
 	if (!(p->findings & STRATA_TAR_DATA_AFTER_END) && !tar_is_zero(*in, *in_len))
@@ -397,7 +396,7 @@ uint64_t strata_tar_offset(const struct strata_tar_parser *p)
 /* The input ended within a span. */
 static int finish_span(struct strata_tar_parser *p, struct strata_err *err)
 {
-	/* A second end block that is cut short says nothing else. */
+	/* An incomplete second end block ends the archive all the same. */
 	if (p->zero_block && tar_is_zero(p->span.data, p->span.len))
 		return 0;
 	if (p->part == PART_HEADER && p->block == p->span.len)

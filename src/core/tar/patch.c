@@ -1,11 +1,12 @@
 /*
- * Patching a header span: what is to change is written where the entry's own
- * format has it, everything else keeps its bytes.
+ * Patching a header span: a new value is written in the place that the entry's
+ * own format has for it, all other bytes stay.
  *
  * A value has three places at most: an extension header of GNU tar (L, K), a
- * record of the x header, and a field of the block. The one that counts is
- * edited; when the field alone can hold the new value, the other goes. Where a
- * record or long name is written, the field gets what fits of it.
+ * record of the x header, and a field of the block. The place that readers take
+ * the value from is edited. When the field alone can hold the new value, the
+ * record or the long name is removed; otherwise the field gets as much of the
+ * value as it can hold.
  */
 #include "core/base/mem.h"
 #include "core/tar/internal.h"
@@ -19,7 +20,7 @@ struct patch {
 	struct strata_tar_header old; /* as the span reads now */
 	struct strata_tar_header to;  /* as it shall read */
 	uint32_t mask;                /* what has to be written */
-	bool plain;                   /* a sparse entry becomes a plain one */
+	bool unsparse;                /* a sparse entry becomes an ordinary one */
 	char joined[TAR_JOINED_MAX];
 
 	char block[STRATA_TAR_BLOCK]; /* the new main header */
@@ -29,7 +30,7 @@ struct patch {
 	enum long_state longlink; /* LONG_SET: to.linkpath */
 };
 
-/* ---- what has to change ------------------------------------------------ */
+/* ---- the plan: which fields change ------------------------------------- */
 
 static bool same_text(const char *a, size_t a_len, const char *b, size_t b_len)
 {
@@ -41,15 +42,10 @@ static bool is_link(char typeflag)
 	return typeflag == '1' || typeflag == '2';
 }
 
-/* Both are types of a file; which of them is written may hang on its name (set_type). */
+/* '0' and NUL both mean a file; set_type writes the one that the name allows. */
 static bool is_regular(char typeflag)
 {
 	return typeflag == '0' || typeflag == 0;
-}
-
-static bool ends_in_slash(const char *path, size_t len)
-{
-	return len > 0 && path[len - 1] == '/';
 }
 
 /* Takes the named values over into p->to. */
@@ -82,23 +78,15 @@ static void take_changes(struct patch *p, const struct strata_tar_header *to, ui
 
 static int check_changes(const struct patch *p, struct strata_err *err)
 {
-	const struct strata_tar_header *to = &p->to;
-
-	if (to->uid > TAR_MAX_ID || to->gid > TAR_MAX_ID)
-		return strata_fail(err, "EINVAL", "uid or gid out of range");
-	if (to->size < 0 || to->size > TAR_MAX_SIZE || to->mtime_nsec > 999999999)
-		return strata_fail(err, "EINVAL", "size or mtime out of range");
-	if ((to->path_len && memchr(to->path, 0, to->path_len)) ||
-	    (to->linkpath_len && memchr(to->linkpath, 0, to->linkpath_len)) ||
-	    (to->uname_len && memchr(to->uname, 0, to->uname_len)) ||
-	    (to->gname_len && memchr(to->gname, 0, to->gname_len)))
-		return strata_fail(err, "EINVAL", "NUL in a name");
-	if (strata_tar_header_only(to->typeflag) && (p->mask & STRATA_TAR_SIZE) && to->size != 0)
+	if (tar_check_values(&p->to, err) < 0)
+		return -1;
+	if (strata_tar_header_only(p->to.typeflag) && (p->mask & STRATA_TAR_SIZE) &&
+	    p->to.size != 0)
 		return strata_fail(err, "EINVAL", "size on an entry that has no content");
 	return 0;
 }
 
-/* What a new type brings with it. */
+/* Adds the fields that have to change with the type. */
 static int plan_type(struct patch *p, struct strata_err *err)
 {
 	char from = p->old.typeflag;
@@ -163,9 +151,9 @@ static int plan(struct patch *p, const struct strata_tar_changes *changes, struc
 		p->to.typeflag = '0';
 	if (check_changes(p, err) < 0 || plan_type(p, err) < 0)
 		return -1;
-	p->plain = p->old.sparse && (p->mask & STRATA_TAR_SIZE);
+	p->unsparse = p->old.sparse && (p->mask & STRATA_TAR_SIZE);
 	drop_unchanged(p);
-	if (p->plain) {
+	if (p->unsparse) {
 		p->mask |= STRATA_TAR_SIZE;
 		if (p->values.of[PAX_SPARSE_NAME].len)
 			p->mask |= STRATA_TAR_PATH;
@@ -173,14 +161,14 @@ static int plan(struct patch *p, const struct strata_tar_changes *changes, struc
 	return 0;
 }
 
-/* ---- carrying it out --------------------------------------------------- */
+/* ---- editing the fields ------------------------------------------------ */
 
 static bool has_record(const struct patch *p, enum pax_key key)
 {
 	return p->values.of[key].len > 0;
 }
 
-/* An x header, uname, gname and devices need more than v7 has. */
+/* Makes a v7 block a ustar one: v7 has no x headers, owner names and devices. */
 static void upgrade_v7(struct patch *p)
 {
 	if (tar_block_format(p->block) != STRATA_TAR_V7)
@@ -254,7 +242,8 @@ static bool put_path(struct patch *p, const char *path, size_t len)
 	struct tar_field prefix = tar_prefix_field(tar_block_format(p->block));
 	size_t slash;
 
-	/* Not a prefix any more once atime and ctime are none; a sparse map stays. */
+	/* Such a prefix lies in atime and ctime, which go with it; a sparse map behind them stays.
+	 */
 	if (p->old.findings & STRATA_TAR_GNU_PREFIX)
 		memset(p->block + TAR_PREFIX.at, 0,
 		       p->block[TAR_TYPEFLAG_AT] == 'S' ? TAR_GNU_ATIME.len + TAR_GNU_CTIME.len
@@ -278,7 +267,7 @@ static int set_long(struct patch *p, enum pax_key key, const struct tar_extensio
                     struct strata_err *err)
 {
 	bool in_use = p->span.x.present || p->records.len > 0;
-	/* Beside this record an L header has to stay empty. */
+	/* With this record the L header has to stay empty, because readers refuse both. */
 	bool refused = key == PAX_PATH && has_record(p, PAX_SPARSE_NAME);
 
 	if (has_record(p, key))
@@ -300,7 +289,7 @@ static int set_path(struct patch *p, struct strata_err *err)
 {
 	const char *path = p->to.path;
 	size_t len = p->to.path_len;
-	bool sparse_name = has_record(p, PAX_SPARSE_NAME) && p->old.sparse && !p->plain &&
+	bool sparse_name = has_record(p, PAX_SPARSE_NAME) && p->old.sparse && !p->unsparse &&
 	                   p->old.typeflag != 'S';
 	bool fits;
 
@@ -336,10 +325,10 @@ static int set_device(struct patch *p, struct strata_err *err)
 	return 0;
 }
 
-/* A type of NUL means a directory or a file, as the name ends. */
+/* A type of NUL means a directory if the name ends in '/', otherwise a file. */
 static void set_type(struct patch *p)
 {
-	bool slash = ends_in_slash(p->to.path, p->to.path_len);
+	bool slash = tar_ends_in_slash(p->to.path, p->to.path_len);
 	char now = p->block[TAR_TYPEFLAG_AT];
 
 	if ((now == 0 && slash ? '5' : now) == p->to.typeflag)
@@ -347,8 +336,9 @@ static void set_type(struct patch *p)
 	p->block[TAR_TYPEFLAG_AT] = p->to.typeflag == 0 && slash ? '0' : p->to.typeflag;
 }
 
-/* Records that an old GNU header had beside its map would be a map of their own then. */
-static int make_plain(struct patch *p, struct strata_err *err)
+/* Removes the map, and all GNU.sparse records, which readers might take for a map once there is no
+ * other. */
+static int remove_map(struct patch *p, struct strata_err *err)
 {
 	if (p->old.typeflag == 'S')
 		memset(p->block + TAR_GNU_SPARSE.at, 0,
@@ -356,7 +346,7 @@ static int make_plain(struct patch *p, struct strata_err *err)
 	return pax_drop_prefix(&p->records, "GNU.sparse.", &p->records_changed, err);
 }
 
-/* The caller's records: any key but those that a field of the entry answers to. */
+/* Sets the caller's records. EINVAL for a key that a field of the entry stands for. */
 static int set_records(struct patch *p, const char *records, size_t len, struct strata_err *err)
 {
 	const char *rest = records;
@@ -385,7 +375,7 @@ static int edit(struct patch *p, struct strata_err *err)
 {
 	const struct strata_tar_header *to = &p->to;
 
-	if (p->plain && make_plain(p, err) < 0)
+	if (p->unsparse && remove_map(p, err) < 0)
 		return -1;
 	if ((p->mask & STRATA_TAR_MODE) && !tar_put_number(p->block, TAR_MODE, to->mode))
 		return strata_fail(err, "EINVAL", "mode out of range");
@@ -466,7 +456,7 @@ static int append_old_extension(const struct patch *p, const struct tar_extensio
 static int append_span(struct patch *p, size_t raw_len, struct strata_buf *out,
                        struct strata_err *err)
 {
-	/* Those that another of their kind replaces are left behind. */
+	/* Of repeated extension headers these are the last of their kind; the others go. */
 	const struct tar_extension *old[] = {&p->span.x, &p->span.longname, &p->span.longlink};
 
 	for (;;) {
@@ -498,7 +488,7 @@ static int append_span(struct patch *p, size_t raw_len, struct strata_buf *out,
 		tar_put_checksum(p->block);
 	if (strata_buf_append(out, p->block, sizeof(p->block), err) < 0)
 		return -1;
-	if (p->plain)
+	if (p->unsparse)
 		return 0;
 	return strata_buf_append(out, p->raw + p->span.main + STRATA_TAR_BLOCK,
 	                         raw_len - p->span.main - STRATA_TAR_BLOCK, err);

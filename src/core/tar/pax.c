@@ -186,7 +186,10 @@ static int compare_keys(const void *pa, const void *pb)
 	return (a->key_len > b->key_len) - (a->key_len < b->key_len);
 }
 
-/* True when an unknown key occurs twice: by sorting, so that many cost little. */
+/*
+ * Sets *duplicate when one of at most n - 1 unknown keys occurs twice. They are sorted, so that the
+ * time does not grow with the square of their number.
+ */
 static int has_duplicate(const char *records, size_t len, size_t n, bool *duplicate,
                          struct strata_err *err)
 {
@@ -254,6 +257,23 @@ int pax_collect(const char *records, size_t len, struct pax_values *v, struct st
 	return 0;
 }
 
+enum pax_sparse_kind pax_sparse_kind(const struct pax_values *v)
+{
+	const char *major = v->of[PAX_SPARSE_MAJOR].text;
+	const char *minor = v->of[PAX_SPARSE_MINOR].text;
+	bool versioned = v->of[PAX_SPARSE_MAJOR].len == 1 && v->of[PAX_SPARSE_MINOR].len == 1;
+
+	if (versioned && *major == '0' && (*minor == '0' || *minor == '1'))
+		return PAX_SPARSE_IN_RECORDS;
+	if (versioned && *major == '1' && *minor == '0')
+		return PAX_SPARSE_IN_PAYLOAD;
+	if (v->of[PAX_SPARSE_MAJOR].len || v->of[PAX_SPARSE_MINOR].len)
+		return PAX_NOT_SPARSE; /* an unknown version of the format */
+	if (v->of[PAX_SPARSE_MAP].len || v->of[PAX_SPARSE_OFFSET].len)
+		return PAX_SPARSE_IN_RECORDS;
+	return PAX_NOT_SPARSE;
+}
+
 /* ---- tables: the last record of each key, in order of the keys --------- */
 
 struct table {
@@ -280,16 +300,14 @@ static int compare_records(const void *pa, const void *pb)
 
 static int make_table(struct table *t, const char *records, size_t len, struct strata_err *err)
 {
+	struct strata_pax_record r;
 	size_t n = 0;
-	int found = 1;
+	int found;
 
-	for (;;) {
+	while ((found = strata_pax_next(&records, &len, &r, err)) > 0) {
 		if (strata_grow(t->records, n, err) < 0)
 			return -1;
-		found = strata_pax_next(&records, &len, &t->records[n], err);
-		if (found <= 0)
-			break;
-		n++;
+		t->records[n++] = r;
 	}
 	if (found < 0)
 		return -1;
@@ -308,7 +326,7 @@ static const struct strata_pax_record *look_up(const struct table *t,
 	return t->n ? bsearch(like, t->records, t->n, sizeof(*t->records), compare_keys) : NULL;
 }
 
-/* True when r is the one of its key that counts, in the records that t is made of. */
+/* True when r, one of the records that t was made of, is the last one of its key. */
 static bool is_last(const struct table *t, const struct strata_pax_record *r)
 {
 	return look_up(t, r)->value == r->value;
@@ -358,48 +376,7 @@ int strata_pax_append(struct strata_buf *out, const char *key, size_t key_len, c
 	return 0;
 }
 
-int pax_set(struct strata_buf *records, const char *key, size_t key_len, const char *value,
-            size_t len, bool *changed, struct strata_err *err)
-{
-	cleanup_buf struct strata_buf out = {0};
-	const char *rest = records->data;
-	size_t rest_len = records->len;
-	struct strata_pax_record r;
-	struct strata_pax_record last = {0};
-	size_t count = 0;
-	int found;
-
-	while ((found = strata_pax_next(&rest, &rest_len, &r, err)) > 0)
-		if (same_key(&r, key, key_len)) {
-			last = r;
-			count++;
-		}
-	if (found < 0)
-		return -1;
-	if (count ? len == last.value_len && len && memcmp(last.value, value, len) == 0 : !len)
-		return 0;
-	rest = records->data;
-	rest_len = records->len;
-	for (const char *at = rest; strata_pax_next(&rest, &rest_len, &r, err) > 0; at = rest) {
-		int status = 0;
-
-		if (!same_key(&r, key, key_len))
-			status = strata_buf_append(&out, at, (size_t)(rest - at), err);
-		else if (r.value == last.value && len)
-			status = strata_pax_append(&out, key, key_len, value, len, err);
-		if (status < 0)
-			return -1;
-	}
-	if (!count && strata_pax_append(&out, key, key_len, value, len, err) < 0)
-		return -1;
-	strata_buf_free(records);
-	*records = out;
-	out = (struct strata_buf){0};
-	*changed = true;
-	return 0;
-}
-
-/* True when setting c makes a difference; old is the record of its key, or NULL. */
+/* True when setting c changes the records; old is the record of its key, or NULL. */
 static bool matters(const struct strata_pax_record *c, const struct strata_pax_record *old)
 {
 	return old ? c->value_len == 0 || !same_value(c, old) : c->value_len > 0;
@@ -453,6 +430,29 @@ int pax_set_all(struct strata_buf *records, const char *changes, size_t len, boo
 	*records = out;
 	out = (struct strata_buf){0};
 	*changed = true;
+	return 0;
+}
+
+int pax_set(struct strata_buf *records, const char *key, size_t key_len, const char *value,
+            size_t len, bool *changed, struct strata_err *err)
+{
+	cleanup_buf struct strata_buf record = {0};
+
+	if (strata_pax_append(&record, key, key_len, value, len, err) < 0)
+		return -1;
+	return pax_set_all(records, record.data, record.len, changed, err);
+}
+
+int pax_append_sorted(struct strata_buf *out, const char *records, size_t len,
+                      struct strata_err *err)
+{
+	cleanup_table struct table all = {0};
+
+	if (make_table(&all, records, len, err) < 0)
+		return -1;
+	for (size_t i = 0; i < all.n; i++)
+		if (all.records[i].value_len > 0 && append_record(out, &all.records[i], err) < 0)
+			return -1;
 	return 0;
 }
 

@@ -6,25 +6,6 @@
 #include "core/base/mem.h"
 #include "core/tar/internal.h"
 
-#define DEFAULT_MAX_SPARSE 65536
-
-enum tar_sparse_kind tar_pax_sparse_kind(const struct pax_values *v)
-{
-	const char *major = v->of[PAX_SPARSE_MAJOR].text;
-	const char *minor = v->of[PAX_SPARSE_MINOR].text;
-	bool versioned = v->of[PAX_SPARSE_MAJOR].len == 1 && v->of[PAX_SPARSE_MINOR].len == 1;
-
-	if (versioned && *major == '0' && (*minor == '0' || *minor == '1'))
-		return TAR_SPARSE_RECORDS;
-	if (versioned && *major == '1' && *minor == '0')
-		return TAR_SPARSE_PAYLOAD;
-	if (v->of[PAX_SPARSE_MAJOR].len || v->of[PAX_SPARSE_MINOR].len)
-		return TAR_NOT_SPARSE; /* a version that nobody knows */
-	if (v->of[PAX_SPARSE_MAP].len || v->of[PAX_SPARSE_OFFSET].len)
-		return TAR_SPARSE_RECORDS;
-	return TAR_NOT_SPARSE;
-}
-
 /* The map under construction. */
 struct map {
 	struct strata_tar_extent *extents;
@@ -239,7 +220,7 @@ static int read_map(struct map *m, const char *raw, size_t raw_len, const char *
 	*map_bytes = 0;
 	if (h.typeflag == 'S')
 		status = read_gnu(m, raw + span.main, raw + raw_len, err) < 0 ? -1 : 1;
-	else if (tar_pax_sparse_kind(&v) == TAR_SPARSE_RECORDS)
+	else if (pax_sparse_kind(&v) == PAX_SPARSE_IN_RECORDS)
 		status = read_records(m, &h, &v, err) < 0 ? -1 : 1;
 	else
 		status = read_payload(m, payload,
@@ -261,8 +242,7 @@ int strata_tar_sparse_map(const char *raw, size_t raw_len, const char *payload, 
                           struct strata_tar_extent **extents, size_t *n, uint64_t *map_bytes,
                           struct strata_err *err)
 {
-	struct map m = {.max = limits && limits->max_sparse ? limits->max_sparse
-	                                                    : DEFAULT_MAX_SPARSE,
+	struct map m = {.max = limits && limits->max_sparse ? limits->max_sparse : TAR_MAX_SPARSE,
 	                .max_bytes = limits && limits->max_extension ? limits->max_extension
 	                                                             : TAR_MAX_EXTENSION};
 	int status = read_map(&m, raw, raw_len, payload, payload_len, map_bytes, err);

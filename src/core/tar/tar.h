@@ -18,7 +18,7 @@
  * header (g) is an entry of its own, with typeflag 'g' and its records as pax;
  * its span goes to the end of its records' padding and it has no payload.
  *
- * What Go does and other readers do not, and what is stricter here than in Go:
+ * Where Go differs from other readers, and where this parser is stricter than Go:
  *  - PAX records beat the main header's fields also when those are zero; they
  *    apply to the entry, not to an L or K header between. An empty record
  *    value counts as no record: the main header's field stays.
@@ -70,7 +70,8 @@ enum strata_tar_finding {
 	STRATA_TAR_MIXED_EXTENSIONS = 1 << 15, /* an x header and L or K before one entry */
 };
 
-/* What a finding is called, "gnu-prefix" for one; NULL for a bit that is none. */
+/* The name of a finding, such as "gnu-prefix", by the number of its bit; NULL beyond the last one.
+ */
 const char *strata_tar_finding_name(unsigned bit);
 
 /*
@@ -124,14 +125,14 @@ enum strata_tar_event {
 	STRATA_TAR_END,   /* end blocks seen; further input is counted and checked only */
 };
 
-/* limits may be NULL, and so may be its fields zero, for the defaults. */
+/* Without limits, and for each of them that is zero, the default is taken. */
 struct strata_tar_parser *strata_tar_parser_new(const struct strata_tar_limits *limits,
                                                 struct strata_err *err);
 void strata_tar_parser_free(struct strata_tar_parser *p);
 
 /*
- * Consumes from *in (advancing *in and *in_len) until there is something to
- * tell. The event goes to *event. STRATA_TAR_END is told once, then only MORE.
+ * Consumes from *in (advancing *in and *in_len) until there is an event, which
+ * goes to *event. STRATA_TAR_END comes once, then only MORE.
  * Errors are sticky; EFORMAT messages name the entry's number (from 1), its
  * name if known, and the offset.
  */
@@ -182,8 +183,8 @@ int strata_pax_append(struct strata_buf *out, const char *key, size_t key_len, c
 
 /*
  * Appends the records that turn `old` into `wanted`, as strata_tar_patch takes
- * them: those that are new or have another value, and empty ones for those
- * that go. Of several records of one key the last counts.
+ * them: the records that are new or have another value, and an empty one for
+ * each key that `wanted` lacks. Of several records of one key the last counts.
  */
 int strata_pax_diff(const char *old, size_t old_len, const char *wanted, size_t wanted_len,
                     struct strata_buf *out, struct strata_err *err);
@@ -199,7 +200,7 @@ enum strata_tar_field {
 	STRATA_TAR_UNAME = 1 << 5,
 	STRATA_TAR_GNAME = 1 << 6,
 	STRATA_TAR_MTIME = 1 << 7,
-	STRATA_TAR_SIZE = 1 << 8, /* also makes a sparse entry a plain one */
+	STRATA_TAR_SIZE = 1 << 8, /* also makes a sparse entry an ordinary one */
 	STRATA_TAR_TYPE = 1 << 9,
 	STRATA_TAR_DEVICE = 1 << 10,  /* major and minor */
 	STRATA_TAR_RECORDS = 1 << 11, /* PAX records: see `records` below */
@@ -237,11 +238,11 @@ struct strata_tar_changes {
  * anything changes.
  *
  * A new type that is no link any more drops the linkpath, one that has no
- * content the size. SIZE makes a sparse entry a plain one: map and GNU.sparse
- * records go, 'S' becomes '0'. A sparse entry cannot change its type without,
- * but for NUL and '0', which are one type.
- * A type of NUL with a name that ends in '/' would be a directory: if it is a
- * file, its type becomes '0'.
+ * content the size. SIZE makes a sparse entry an ordinary one: map and GNU.sparse
+ * records go, 'S' becomes '0'. Without SIZE a sparse entry cannot change
+ * its type, except between NUL and '0', which mean the same.
+ * A type of NUL with a name that ends in '/' reads as a directory: a file that
+ * gets such a name gets the type '0'.
  *
  * EINVAL for values that cannot be (NUL in a name, ids and sizes out of range,
  * a size without content), ELIMIT for an extension header of more than 1 MiB,

@@ -3,33 +3,7 @@
  * the entry, otherwise an x header with sorted records in front. Non-ASCII
  * names go into records; the fields behind a record hold what fits of it.
  */
-#include "core/base/grow.h"
-#include "core/base/mem.h"
 #include "core/tar/internal.h"
-
-bool tar_is_ascii(const char *text, size_t len)
-{
-	for (size_t i = 0; i < len; i++)
-		if (text[i] & 0x80)
-			return false;
-	return true;
-}
-
-bool tar_split_path(const char *path, size_t len, size_t prefix_max, size_t *at)
-{
-	size_t i = len - (len > 0 && path[len - 1] == '/'); /* the name is not empty */
-
-	if (len <= TAR_NAME.len || prefix_max == 0)
-		return false;
-	if (i > prefix_max + 1)
-		i = prefix_max + 1;
-	while (i > 0 && path[i - 1] != '/')
-		i--;
-	if (i < 2 || len - i > TAR_NAME.len)
-		return false;
-	*at = i - 1;
-	return true;
-}
 
 /* The ASCII bytes of text, as many as fit. */
 static void put_ascii(char *block, struct tar_field f, const char *text, size_t len)
@@ -107,57 +81,7 @@ int tar_append_padded(struct strata_buf *out, const char *bytes, size_t len, str
 
 /* ---- records ----------------------------------------------------------- */
 
-/* By key; records of one key in the order of the buffer that they lie in. */
-static int compare_records(const void *pa, const void *pb)
-{
-	const struct strata_pax_record *a = pa;
-	const struct strata_pax_record *b = pb;
-	int order = memcmp(a->key, b->key, a->key_len < b->key_len ? a->key_len : b->key_len);
-
-	if (order)
-		return order;
-	if (a->key_len != b->key_len)
-		return a->key_len < b->key_len ? -1 : 1;
-	return a->key < b->key ? -1 : 1;
-}
-
-static bool same_key(const struct strata_pax_record *a, const struct strata_pax_record *b)
-{
-	return a->key_len == b->key_len && memcmp(a->key, b->key, a->key_len) == 0;
-}
-
-/* Appends the records sorted, the last of each key, without empty ones. */
-static int append_sorted(struct strata_buf *out, const char *records, size_t len,
-                         struct strata_err *err)
-{
-	cleanup_free struct strata_pax_record *all = NULL;
-	size_t n = 0;
-
-	for (;;) {
-		struct strata_pax_record r;
-		int found = strata_pax_next(&records, &len, &r, err);
-
-		if (found < 0)
-			return -1;
-		if (found == 0)
-			break;
-		if (strata_grow(all, n, err) < 0)
-			return -1;
-		all[n++] = r;
-	}
-	if (n > 1)
-		qsort(all, n, sizeof(*all), compare_records);
-	for (size_t i = 0; i < n; i++) {
-		if (all[i].value_len == 0 || (i + 1 < n && same_key(&all[i], &all[i + 1])))
-			continue;
-		if (strata_pax_append(out, all[i].key, all[i].key_len, all[i].value,
-		                      all[i].value_len, err) < 0)
-			return -1;
-	}
-	return 0;
-}
-
-/* Of the caller's records, those that say nothing a field says. */
+/* Appends the caller's records, except those that a field stands for. */
 static int copy_other_records(struct strata_buf *out, const struct strata_tar_header *h,
                               struct strata_err *err)
 {
@@ -236,14 +160,8 @@ static int write_mtime(struct fresh *f, const struct strata_tar_header *h, struc
 	return add_record(f, PAX_MTIME, text, pax_format_time(text, h->mtime, h->mtime_nsec), err);
 }
 
-static int check_header(const struct strata_tar_header *h, struct strata_err *err)
+int tar_check_values(const struct strata_tar_header *h, struct strata_err *err)
 {
-	if (tar_is_extension(h->typeflag) || h->typeflag == 'S')
-		return strata_fail(err, "EINVAL", "a header of type '%c' is not written by itself",
-		                   h->typeflag);
-	if (h->typeflag && strchr("03467", h->typeflag) && h->path_len &&
-	    h->path[h->path_len - 1] == '/')
-		return strata_fail(err, "EINVAL", "only a directory's name may end in a slash");
 	if (h->uid > TAR_MAX_ID || h->gid > TAR_MAX_ID)
 		return strata_fail(err, "EINVAL", "uid or gid out of range");
 	if (h->size < 0 || h->size > TAR_MAX_SIZE || h->mtime_nsec > 999999999)
@@ -256,9 +174,19 @@ static int check_header(const struct strata_tar_header *h, struct strata_err *er
 	return 0;
 }
 
+static int check_header(const struct strata_tar_header *h, struct strata_err *err)
+{
+	if (tar_is_extension(h->typeflag) || h->typeflag == 'S')
+		return strata_fail(err, "EINVAL", "a header of type '%c' is not written by itself",
+		                   h->typeflag);
+	if (h->typeflag && strchr("03467", h->typeflag) && tar_ends_in_slash(h->path, h->path_len))
+		return strata_fail(err, "EINVAL", "only a directory's name may end in a slash");
+	return tar_check_values(h, err);
+}
+
 static int fill(struct fresh *f, const struct strata_tar_header *h, struct strata_err *err)
 {
-	bool slash = h->path_len && h->path[h->path_len - 1] == '/';
+	bool slash = tar_ends_in_slash(h->path, h->path_len);
 	char typeflag = h->typeflag ? h->typeflag : slash ? '5' : '0';
 	uint64_t size = strata_tar_header_only(typeflag) ? 0 : (uint64_t)h->size;
 
@@ -291,7 +219,7 @@ static int append_records(struct strata_buf *out, char typeflag, const struct st
 	size_t path_len = h->path_len;
 	char block[STRATA_TAR_BLOCK];
 
-	if (append_sorted(&sorted, records->data, records->len, err) < 0)
+	if (pax_append_sorted(&sorted, records->data, records->len, err) < 0)
 		return -1;
 	if (sorted.len > TAR_MAX_EXTENSION)
 		return strata_fail(err, "ELIMIT",
