@@ -337,8 +337,8 @@ static void sink(enum strata_compression c, int level, const struct strata_buf *
 	struct strata_work work = {.pool = pool};
 	struct strata_file *f = strata_file_temp("/dev/shm", &err);
 	struct strata_blob_writer s = {0};
-	char stored[STRATA_DIGEST_MAX], plain[STRATA_DIGEST_MAX], expected[STRATA_DIGEST_MAX];
-	uint64_t size, plain_size;
+	struct strata_blob_info written;
+	char expected[STRATA_DIGEST_MAX];
 	pthread_t helpers[4];
 	size_t done = 0;
 
@@ -353,20 +353,20 @@ static void sink(enum strata_compression c, int level, const struct strata_buf *
 		CHECK(strata_blob_writer_write(&s, data->data + done, n, &err) == 0);
 		done += n;
 	}
-	CHECK(strata_blob_writer_close(&s, stored, plain, &size, &plain_size, &err) == 0);
+	CHECK(strata_blob_writer_close(&s, &written, &err) == 0);
 	strata_blob_writer_free(&s);
 	strata_pool_stop(pool);
 	for (unsigned i = 1; i < threads; i++)
 		pthread_join(helpers[i], NULL);
 	strata_pool_free(pool);
-	CHECK(plain_size == data->len);
-	CHECK(strata_buf_reserve(out, size, &err) == 0 &&
-	      strata_file_read(f, 0, out->data, size, &err) == 0);
-	out->len = size;
+	CHECK(written.tar_size == data->len);
+	CHECK(strata_buf_reserve(out, written.size, &err) == 0 &&
+	      strata_file_read(f, 0, out->data, written.size, &err) == 0);
+	out->len = written.size;
 	CHECK(strata_sha256(out->data, out->len, expected, &err) == 0 &&
-	      strcmp(stored, expected) == 0);
+	      strcmp(written.digest, expected) == 0);
 	CHECK(strata_sha256(data->data, data->len, expected, &err) == 0 &&
-	      strcmp(plain, expected) == 0);
+	      strcmp(written.diff_id, expected) == 0);
 	strata_file_unref(f);
 }
 

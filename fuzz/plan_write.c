@@ -140,7 +140,7 @@ static void check_written(struct strata_index *old, const struct strata_plan_opt
                           const bool *touched)
 {
 	struct strata_file *to = temp();
-	struct strata_plan_result result;
+	struct strata_blob_info result;
 	struct strata_index now = {0};
 	struct strata_err err = {"", ""};
 

@@ -11,10 +11,25 @@ int strata_push_error(lua_State *L, const struct strata_err *err)
 	return 3;
 }
 
+int strata_push_ok(lua_State *L, int rc, const struct strata_err *err)
+{
+	if (rc < 0)
+		return strata_push_error(L, err);
+	lua_pushboolean(L, 1);
+	return 1;
+}
+
+int strata_throw(lua_State *L, const struct strata_err *err)
+{
+	if (strcmp(err->code, "ENOMEM") == 0)
+		return luaL_error(L, "not enough memory"); /* as Lua says it */
+	return luaL_error(L, "%s", err->msg);
+}
+
 int strata_push_answer_error(lua_State *L, const struct strata_err *err)
 {
 	if (strcmp(err->code, "ENOMEM") == 0)
-		return luaL_error(L, "not enough memory");
+		return strata_throw(L, err);
 	return strata_push_error(L, err);
 }
 

@@ -23,6 +23,12 @@ int strata_push_error(lua_State *L, const struct strata_err *err);
  */
 int strata_push_answer_error(lua_State *L, const struct strata_err *err);
 
+/* Pushes true, or nil, message, code when rc is negative. */
+int strata_push_ok(lua_State *L, int rc, const struct strata_err *err);
+
+/* Throws a core error where misuse and want of memory are all that can go wrong. */
+int strata_throw(lua_State *L, const struct strata_err *err);
+
 /*
  * New userdata of `size` zero bytes with the metatable `type`, pushed before
  * any resource exists: its finaliser must tolerate all zero.
@@ -78,7 +84,7 @@ void strata_lua_register_index(lua_State *L);
 void strata_lua_register_entry(lua_State *L);
 void strata_lua_register_tar(lua_State *L);
 void strata_lua_register_tree(lua_State *L);
-void strata_lua_register_assemble(lua_State *L);
+void strata_lua_register_assembly(lua_State *L);
 void strata_lua_register_host_tree(lua_State *L);
 void strata_lua_register_job(lua_State *L);
 void strata_lua_register_apply(lua_State *L);

@@ -1,6 +1,7 @@
 /* strata.EntryIndex: the entries of one tar, and its edit plan. */
 #include <string.h>
 
+#include "core/layer/path.h"
 #include "core/layer/plan.h"
 #include "lua/limits.h"
 #include "lua/objects.h"

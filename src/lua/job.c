@@ -1,8 +1,8 @@
 /* strata.Job: tasks on threads, polled from Lua. */
-#include <stdlib.h>
+#include "core/job/job.h"
+
 #include <string.h>
 
-#include "core/job/job.h"
 #include "lua/limits.h"
 #include "lua/objects.h"
 
@@ -13,12 +13,6 @@ struct lua_job {
 	bool started;
 };
 
-/* A job that lacks a task would do half of its work. */
-static int no_memory(lua_State *L)
-{
-	return luaL_error(L, "not enough memory");
-}
-
 /* job() -> Job. Its user value keeps the objects that its tasks work on. */
 static int job_new(lua_State *L)
 {
@@ -28,7 +22,7 @@ static int job_new(lua_State *L)
 	lua_newtable(L);
 	strata_setuservalue(L, -2);
 	o->job = strata_job_new(&err);
-	return o->job != NULL ? 1 : no_memory(L);
+	return o->job != NULL ? 1 : strata_throw(L, &err);
 }
 
 static struct lua_job *check_job(lua_State *L)
@@ -49,6 +43,13 @@ static struct lua_job *check_new_job(lua_State *L)
 	return o;
 }
 
+/* ---- fields of a task's table, which is argument 2 ------------------------ */
+
+/*
+ * None of these functions allocates a Lua object other than a field's name, so no finaliser runs
+ * between them: what they return is still there when the task takes it.
+ */
+
 /* Keeps the value at `arg` alive as long as the job. */
 static void anchor(lua_State *L, int arg)
 {
@@ -58,46 +59,39 @@ static void anchor(lua_State *L, int arg)
 	lua_pop(L, 1);
 }
 
-/* The options table at arg 2, read before any task exists. */
-struct task_options {
-	const char *label;
-	struct strata_file *file;
-	struct strata_file *to;
-	struct strata_lua_index *index;
-	struct strata_assemble *compose;
-	struct strata_apply *apply;
-	int64_t offset;
-	int64_t size;
-	int64_t to_offset;
-	int64_t level;
-	enum strata_compression compression;
-	enum strata_compression as;
-	struct strata_inflate_limits inflate;
-	bool plain;
-	const char *bytes;
-	size_t bytes_len;
-	const char *temp_dir;
-	const char *digest;
-	enum strata_digest_alg algorithm; /* of the digest that names `file` */
-	const char *diff_id;
-	struct strata_tar_limits limits;
-};
-
-static int64_t size_field(lua_State *L, const char *field, int64_t fallback)
+static uint64_t size_field(lua_State *L, const char *field)
 {
-	int64_t n = fallback;
-
-	lua_getfield(L, 2, field);
-	if (!lua_isnil(L, -1)) {
-		if (lua_type(L, -1) != LUA_TNUMBER)
-			luaL_error(L, "field '%s' should be a number", field);
-		n = strata_check_integer(L, lua_gettop(L));
-	}
-	lua_pop(L, 1);
-	return n;
+	return strata_limit_field(L, 2, field);
 }
 
-/* The object in a field of arg 2, anchored in the job; NULL when absent. */
+static const char *text_field(lua_State *L, const char *field)
+{
+	size_t len;
+
+	return strata_opt_field(L, 2, field, &len);
+}
+
+static bool flag_field(lua_State *L, const char *field)
+{
+	bool flag;
+
+	lua_getfield(L, 2, field);
+	flag = lua_toboolean(L, -1);
+	lua_pop(L, 1);
+	return flag;
+}
+
+enum strata_compression strata_check_compression(lua_State *L, const char *name)
+{
+	for (int c = STRATA_NONE; name != NULL && c <= STRATA_LZ4; c++)
+		if (strcmp(name, strata_compression_name((enum strata_compression)c)) == 0)
+			return (enum strata_compression)c;
+	if (name != NULL)
+		luaL_error(L, "unknown compression '%s'", name);
+	return STRATA_NONE;
+}
+
+/* The object in the field, anchored in the job; NULL when absent. */
 static void *object_field(lua_State *L, const char *field, const char *type)
 {
 	void *object = NULL;
@@ -111,250 +105,274 @@ static void *object_field(lua_State *L, const char *field, const char *type)
 	return object;
 }
 
-static struct strata_file *file_field(lua_State *L, const char *field)
+/* The same for classes that are a pointer; throws for a closed object. */
+static void *pointer_field(lua_State *L, const char *field, const char *type)
 {
-	struct strata_file **f = object_field(L, field, FILE_TYPE);
+	void **object = object_field(L, field, type);
 
-	if (f != NULL && *f == NULL)
-		luaL_error(L, "attempt to use a closed %s", FILE_TYPE);
-	return f ? *f : NULL;
+	if (object != NULL && *object == NULL)
+		luaL_error(L, "attempt to use a closed %s", type);
+	return object != NULL ? *object : NULL;
 }
 
-static struct strata_apply *apply_field(lua_State *L, const char *field)
+static struct strata_index *index_field(lua_State *L)
 {
-	struct strata_apply **a = object_field(L, field, APPLY_TYPE);
+	struct strata_lua_index *o = object_field(L, "index", ENTRY_INDEX_TYPE);
 
-	if (a != NULL && *a == NULL)
-		luaL_error(L, "attempt to use a closed %s", APPLY_TYPE);
-	return a ? *a : NULL;
+	if (o != NULL && (o->closed || o->index.busy))
+		luaL_error(L, "the layer is closed, or in use by a save that has not ended");
+	return o != NULL ? &o->index : NULL;
 }
 
-static enum strata_compression compression_field(lua_State *L, const char *field)
+/* The assembly, whose indexes the job then keeps as well; NULL when absent. */
+static struct strata_assembly *assembly_field(lua_State *L)
 {
-	size_t len;
-
-	return strata_check_compression(L, strata_opt_field(L, 2, field, &len));
-}
-
-enum strata_compression strata_check_compression(lua_State *L, const char *name)
-{
-	for (int c = STRATA_NONE; name != NULL && c <= STRATA_LZ4; c++)
-		if (strcmp(name, strata_compression_name((enum strata_compression)c)) == 0)
-			return (enum strata_compression)c;
-	if (name != NULL)
-		luaL_error(L, "unknown compression '%s'", name);
-	return STRATA_NONE;
-}
-
-static const char *digest_field(lua_State *L, const char *field)
-{
-	size_t len = 0;
-	const char *digest = strata_opt_field(L, 2, field, &len);
-
-	if (digest != NULL && len >= STRATA_DIGEST_MAX)
-		luaL_error(L, "field '%s' is no digest", field);
-	return digest;
-}
-
-/* The Assembly in a field of arg 2, whose indexes the job then holds; NULL when absent. */
-static struct strata_assemble *assembly_field(lua_State *L, const char *field)
-{
-	struct strata_assemble *compose = object_field(L, field, ASSEMBLY_TYPE);
+	struct strata_assembly *assembly = object_field(L, "assembly", ASSEMBLY_TYPE);
 	int top = lua_gettop(L);
 
-	if (compose == NULL)
+	if (assembly == NULL)
 		return NULL;
-	lua_getfield(L, 2, field);
+	lua_getfield(L, 2, "assembly");
 	strata_getuservalue(L, top + 1);
-	for (uint32_t i = 0; i < compose->source_count; i++) {
+	for (uint32_t i = 0; i < assembly->source_count; i++) {
 		lua_rawgeti(L, top + 2, (int)i + 1);
 		strata_check_index(L, top + 3);
 		anchor(L, top + 3);
 		lua_pop(L, 1);
 	}
 	lua_settop(L, top);
-	return compose;
+	return assembly;
 }
 
-static void check_options(lua_State *L, struct task_options *o)
+static struct strata_blob blob_fields(lua_State *L)
 {
-	size_t len;
+	const char *digest = text_field(L, "digest");
+	const char *algorithm = text_field(L, "algorithm");
+
+	return (struct strata_blob){
+	        .offset = size_field(L, "offset"),
+	        .size = size_field(L, "size"),
+	        .compression = strata_check_compression(L, text_field(L, "compression")),
+	        .algorithm = digest != NULL ? strata_digest_algorithm(digest)
+	                                    : strata_check_algorithm(L, algorithm),
+	        .file = pointer_field(L, "file", FILE_TYPE),
+	};
+}
+
+static void copy_digest(lua_State *L, const char *field, char to[STRATA_DIGEST_MAX])
+{
+	size_t len = 0;
+	const char *digest = strata_opt_field(L, 2, field, &len);
+
+	if (len >= STRATA_DIGEST_MAX)
+		luaL_error(L, "field '%s' is no digest", field);
+	if (digest != NULL)
+		memcpy(to, digest, len + 1);
+}
+
+static struct strata_expected expected_fields(lua_State *L)
+{
+	struct strata_expected expected = {"", ""};
+
+	copy_digest(L, "digest", expected.digest);
+	copy_digest(L, "diff_id", expected.diff_id);
+	return expected;
+}
+
+/* compression: the name of the field that says in which one the output is stored. */
+static struct strata_task_output output_fields(lua_State *L, const char *compression)
+{
+	struct strata_task_output to = {.level = -1};
+
+	lua_getfield(L, 2, "level");
+	if (!lua_isnil(L, -1)) {
+		lua_Integer level = strata_check_integer(L, lua_gettop(L));
+
+		if (level < -1 || level > 1000)
+			luaL_error(L, "field 'level' is out of range");
+		to.level = (int)level;
+	}
+	lua_pop(L, 1);
+	to.compression = strata_check_compression(L, text_field(L, compression));
+	to.file = pointer_field(L, "to", FILE_TYPE);
+	return to;
+}
+
+/* ---- adding tasks ------------------------------------------------------- */
+
+/* The job to add to, before the fields of the task are read; *label is what messages call the task.
+ */
+static struct strata_job *begin_task(lua_State *L, const char **label)
+{
+	struct lua_job *o = check_new_job(L);
 
 	luaL_checktype(L, 2, LUA_TTABLE);
 	lua_settop(L, 2);
-	o->label = strata_opt_field(L, 2, "label", &len);
-	o->bytes = strata_opt_field(L, 2, "bytes", &o->bytes_len);
-	o->temp_dir = strata_opt_field(L, 2, "temp_dir", &len);
-	o->digest = digest_field(L, "digest");
-	o->algorithm =
-	        o->digest != NULL
-	                ? strata_digest_algorithm(o->digest)
-	                : strata_check_algorithm(L, strata_opt_field(L, 2, "algorithm", &len));
-	o->diff_id = digest_field(L, "diff_id");
-	o->offset = size_field(L, "offset", 0);
-	o->size = size_field(L, "size", 0);
-	o->to_offset = size_field(L, "to_offset", 0);
-	o->level = size_field(L, "level", -1);
-	o->limits = strata_tar_limit_fields(L, 2);
-	o->inflate = strata_inflate_limit_fields(L, 2);
-	o->compression = compression_field(L, "compression");
-	o->as = compression_field(L, "as");
-	lua_getfield(L, 2, "plain");
-	o->plain = lua_toboolean(L, -1);
-	lua_pop(L, 1);
-	if (o->level < -1 || o->level > 1000)
-		luaL_error(L, "field 'level' is out of range");
-	if (o->offset < 0 || o->size < 0 || o->to_offset < 0)
-		luaL_error(L, "offset and size must not be negative");
-	o->file = file_field(L, "file");
-	o->to = file_field(L, "to");
-	o->compose = assembly_field(L, "assembly");
-	o->apply = apply_field(L, "apply");
-	o->index = object_field(L, "index", ENTRY_INDEX_TYPE);
-	if (o->index != NULL && (o->index->closed || o->index->index.busy))
-		luaL_error(L, "the layer is closed, or in use by a save that has not ended");
+	*label = text_field(L, "label");
+	if (*label == NULL)
+		*label = "task";
+	return o->job;
 }
 
-/* Copies the options into the task; everything that it owns is freed with it. */
-static int fill_task(struct strata_task *task, const struct task_options *o, struct strata_err *err)
+/* Pushes the number of the task, from 1; a job that lacks a task would do half of its work: throws.
+ */
+static int push_added(lua_State *L, struct strata_job *job, int rc, const struct strata_err *err)
 {
-	bool recodes = task->kind == STRATA_TASK_RECODE;
-
-	task->index = o->index ? &o->index->index : NULL;
-	task->limits = o->limits;
-	task->inflate = o->inflate;
-	task->compression = recodes ? o->as : o->compression;
-	task->level = (int)o->level;
-	task->plain = o->plain;
-	task->to_offset = (uint64_t)o->to_offset;
-	if (o->digest != NULL)
-		memcpy(task->expect_digest, o->digest, strlen(o->digest) + 1);
-	if (o->diff_id != NULL)
-		memcpy(task->expect_diff_id, o->diff_id, strlen(o->diff_id) + 1);
-	if (o->file != NULL)
-		task->blob = (struct strata_blob){strata_file_ref(o->file), (uint64_t)o->offset,
-		                                  (uint64_t)o->size, o->compression, o->algorithm};
-	if (o->to != NULL)
-		task->to = strata_file_ref(o->to);
-	if (o->apply != NULL)
-		task->apply = strata_apply_ref(o->apply);
-	if (o->temp_dir != NULL && (task->temp_dir = strdup(o->temp_dir)) == NULL)
-		return strata_fail_nomem(err);
-	if (o->compose != NULL) { /* moves: threads must not depend on the collector */
-		task->compose = malloc(sizeof(*task->compose));
-		if (task->compose == NULL)
-			return strata_fail_nomem(err);
-		*task->compose = *o->compose;
-		*o->compose = (struct strata_assemble){0};
-	}
-	if (o->bytes == NULL)
-		return 0;
-	task->bytes = malloc(o->bytes_len > 0 ? o->bytes_len : 1);
-	if (task->bytes == NULL)
-		return strata_fail_nomem(err);
-	memcpy(task->bytes, o->bytes, o->bytes_len);
-	task->bytes_len = o->bytes_len;
-	return 0;
-}
-
-/* Adds a task -> its number, from 1 */
-static int add_task(lua_State *L, enum strata_task_kind kind)
-{
-	struct lua_job *o = check_new_job(L);
-	struct task_options options = {0};
-	struct strata_task *task;
-	struct strata_err err;
-
-	check_options(L, &options);
-	if (options.index == NULL &&
-	    (kind == STRATA_TASK_SCAN || kind == STRATA_TASK_WRITE || kind == STRATA_TASK_INFLATE))
-		luaL_error(L, "field 'index' is missing");
-	if (options.file == NULL &&
-	    (kind == STRATA_TASK_HASH || kind == STRATA_TASK_RECODE || kind == STRATA_TASK_COPY))
-		luaL_error(L, "field 'file' is missing");
-	if (options.apply == NULL && kind == STRATA_TASK_APPLY)
-		luaL_error(L, "field 'apply' is missing");
-	if (options.to == NULL && kind >= STRATA_TASK_WRITE && kind <= STRATA_TASK_BYTES)
-		luaL_error(L, "field 'to' is missing");
-	if (options.compose == NULL && kind == STRATA_TASK_ASSEMBLE)
-		luaL_error(L, "field 'assembly' is missing");
-	if (options.bytes == NULL && kind == STRATA_TASK_BYTES)
-		luaL_error(L, "field 'bytes' is missing");
-	task = strata_job_add(o->job, kind, options.label ? options.label : "task", &err);
-	if (task == NULL || fill_task(task, &options, &err) < 0)
-		return no_memory(L);
-	lua_pushinteger(L, (lua_Integer)strata_job_count(o->job));
+	if (rc < 0)
+		return strata_throw(L, err);
+	lua_pushinteger(L, (lua_Integer)strata_job_count(job));
 	return 1;
 }
 
-/*
- * job:scan{label, index, digest, diff_id} and what limits.h lists
- */
+/* job:scan{label, index, digest, diff_id, the limits of limits.h} -> number */
 static int job_scan(lua_State *L)
 {
-	return add_task(L, STRATA_TASK_SCAN);
+	const char *label;
+	struct strata_job *job = begin_task(L, &label);
+	struct strata_scan_task t = {
+	        .limits = strata_tar_limit_fields(L, 2),
+	        .inflate = strata_inflate_limit_fields(L, 2),
+	        .expected = expected_fields(L),
+	        .index = index_field(L),
+	};
+	struct strata_err err;
+
+	return push_added(L, job, strata_job_add_scan(job, label, &t, &err), &err);
 }
 
 /*
- * job:hash{label, file, offset, size, compression, plain, digest, algorithm, diff_id} and the
- * limits of inflating algorithm: "sha256" (default) or "sha512", to know a digest that nothing
- * states.
+ * job:hash{label, file, offset, size, compression, plain, digest, algorithm, diff_id, the limits of
+ * inflating} -> number
+ * algorithm: "sha256" (default) or "sha512", when no digest tells it.
  */
 static int job_hash(lua_State *L)
 {
-	return add_task(L, STRATA_TASK_HASH);
+	const char *label;
+	struct strata_job *job = begin_task(L, &label);
+	struct strata_hash_task t = {
+	        .plain = flag_field(L, "plain"),
+	        .inflate = strata_inflate_limit_fields(L, 2),
+	        .expected = expected_fields(L),
+	        .blob = blob_fields(L),
+	};
+	struct strata_err err;
+
+	return push_added(L, job, strata_job_add_hash(job, label, &t, &err), &err);
 }
 
 /*
- * job:write{label, index, to, compression, level, temp_dir, digest, diff_id} and the limits of
- * inflating
+ * job:write{label, index, to, compression, level, temp_dir, digest, diff_id, the limits of
+ * inflating} -> number
  * level: 0 to 9 for gzip, 1 to 19 for zstd, -1 (default) for the format's default.
  */
 static int job_write(lua_State *L)
 {
-	return add_task(L, STRATA_TASK_WRITE);
+	const char *label;
+	struct strata_job *job = begin_task(L, &label);
+	struct strata_write_task t = {
+	        .temp_dir = text_field(L, "temp_dir"),
+	        .inflate = strata_inflate_limit_fields(L, 2),
+	        .expected = expected_fields(L),
+	        .to = output_fields(L, "compression"),
+	        .index = index_field(L),
+	};
+	struct strata_err err;
+
+	return push_added(L, job, strata_job_add_write(job, label, &t, &err), &err);
 }
 
 /*
- * job:recode{label, file, offset, size, compression, to, as, level, digest, diff_id} and the limits
- * of inflating
- * compression is that of the source, as that of the result; digest and diff_id
- * are what the source must have.
+ * job:recode{label, file, offset, size, compression, to, as, level, digest, diff_id, the limits of
+ * inflating} -> number
+ * compression is the source's, `as` the result's; digest and diff_id are those of the source.
  */
 static int job_recode(lua_State *L)
 {
-	return add_task(L, STRATA_TASK_RECODE);
+	const char *label;
+	struct strata_job *job = begin_task(L, &label);
+	struct strata_recode_task t = {
+	        .inflate = strata_inflate_limit_fields(L, 2),
+	        .expected = expected_fields(L),
+	        .to = output_fields(L, "as"),
+	        .blob = blob_fields(L),
+	};
+	struct strata_err err;
+
+	return push_added(L, job, strata_job_add_recode(job, label, &t, &err), &err);
 }
 
-/* job:copy{label, file, offset, size, to, to_offset, digest} */
+/* job:copy{label, file, offset, size, to, to_offset, digest} -> number */
 static int job_copy(lua_State *L)
 {
-	return add_task(L, STRATA_TASK_COPY);
+	const char *label;
+	struct strata_job *job = begin_task(L, &label);
+	struct strata_copy_task t = {
+	        .to_offset = size_field(L, "to_offset"),
+	        .expected = expected_fields(L),
+	        .to = pointer_field(L, "to", FILE_TYPE),
+	        .blob = blob_fields(L),
+	};
+	struct strata_err err;
+
+	return push_added(L, job, strata_job_add_copy(job, label, &t, &err), &err);
 }
 
-/* job:assemble{label, assembly, to, compression, level, temp_dir}; takes what is in the Assembly */
+/* job:assemble{label, assembly, to, compression, level, temp_dir} -> number; empties the Assembly
+ */
 static int job_assemble(lua_State *L)
 {
-	return add_task(L, STRATA_TASK_ASSEMBLE);
+	const char *label;
+	struct strata_job *job = begin_task(L, &label);
+	struct strata_assemble_task t = {
+	        .temp_dir = text_field(L, "temp_dir"),
+	        .to = output_fields(L, "compression"),
+	        .assembly = assembly_field(L),
+	};
+	struct strata_err err;
+
+	return push_added(L, job, strata_job_add_assemble(job, label, &t, &err), &err);
 }
 
-/* job:bytes{label, bytes, to, to_offset} */
+/* job:bytes{label, bytes, to, to_offset} -> number */
 static int job_bytes(lua_State *L)
 {
-	return add_task(L, STRATA_TASK_BYTES);
+	const char *label;
+	struct strata_job *job = begin_task(L, &label);
+	struct strata_bytes_task t = {.to_offset = size_field(L, "to_offset")};
+	struct strata_err err;
+
+	t.bytes = strata_opt_field(L, 2, "bytes", &t.len);
+	t.to = pointer_field(L, "to", FILE_TYPE);
+	return push_added(L, job, strata_job_add_bytes(job, label, &t, &err), &err);
 }
 
-/* job:apply{label, apply}: the layers that have been added to the Apply, in order */
-static int job_apply(lua_State *L)
-{
-	return add_task(L, STRATA_TASK_APPLY);
-}
-
-/* job:inflate{label, index, temp_dir, max_bytes, max_ratio, max_zstd_window} */
+/* job:inflate{label, index, temp_dir, the limits of inflating} -> number */
 static int job_inflate(lua_State *L)
 {
-	return add_task(L, STRATA_TASK_INFLATE);
+	const char *label;
+	struct strata_job *job = begin_task(L, &label);
+	struct strata_inflate_task t = {
+	        .temp_dir = text_field(L, "temp_dir"),
+	        .inflate = strata_inflate_limit_fields(L, 2),
+	        .index = index_field(L),
+	};
+	struct strata_err err;
+
+	return push_added(L, job, strata_job_add_inflate(job, label, &t, &err), &err);
 }
+
+/* job:apply{label, apply} -> number; the layers that have been added to the Apply, in order */
+static int job_apply(lua_State *L)
+{
+	const char *label;
+	struct strata_job *job = begin_task(L, &label);
+	struct strata_apply *apply = pointer_field(L, "apply", APPLY_TYPE);
+	struct strata_err err;
+
+	return push_added(L, job, strata_job_add_apply(job, label, apply, &err), &err);
+}
+
+/* ---- running ------------------------------------------------------------ */
 
 /* job:start([threads]) -> true | nil, message, code */
 static int job_start(lua_State *L)
@@ -365,10 +383,7 @@ static int job_start(lua_State *L)
 
 	luaL_argcheck(L, threads >= 0 && threads <= 1024, 2, "out of range");
 	o->started = true;
-	if (strata_job_start(o->job, (unsigned)threads, &err) < 0)
-		return strata_push_error(L, &err);
-	lua_pushboolean(L, 1);
-	return 1;
+	return strata_push_ok(L, strata_job_start(o->job, (unsigned)threads, &err), &err);
 }
 
 /* job:wait(seconds) -> true when done, false when not yet */
@@ -399,7 +414,7 @@ static int job_cancel(lua_State *L)
 	return 0;
 }
 
-/* The threads write to the tasks until then. */
+/* A job that has ended: until then its threads write to the tasks. */
 static struct lua_job *check_done_job(lua_State *L)
 {
 	struct lua_job *o = check_job(L);
@@ -415,10 +430,7 @@ static int job_result(lua_State *L)
 	struct lua_job *o = check_done_job(L);
 	struct strata_err err;
 
-	if (strata_job_result(o->job, &err) < 0)
-		return strata_push_error(L, &err);
-	lua_pushboolean(L, 1);
-	return 1;
+	return strata_push_ok(L, strata_job_result(o->job, &err), &err);
 }
 
 static void push_nonempty(lua_State *L, const char *text, const char *field)
@@ -434,21 +446,23 @@ static int job_task(lua_State *L)
 {
 	struct lua_job *o = check_done_job(L);
 	lua_Integer i = strata_check_integer(L, 2);
-	const struct strata_task *task;
+	const struct strata_blob_info *info;
+	struct strata_blob_info copy;
 
 	luaL_argcheck(L, i >= 1 && i <= (lua_Integer)strata_job_count(o->job), 2, "out of range");
-	task = strata_job_task(o->job, (size_t)(i - 1));
-	if (!task->done || task->failed)
+	info = strata_job_info(o->job, (size_t)(i - 1));
+	if (info == NULL)
 		return 0;
+	copy = *info; /* a finaliser may close the job while the table is made */
 	lua_newtable(L);
-	push_nonempty(L, task->digest, "digest");
-	push_nonempty(L, task->diff_id, "diff_id");
-	strata_push_int64(L, (int64_t)task->size);
+	push_nonempty(L, copy.digest, "digest");
+	push_nonempty(L, copy.diff_id, "diff_id");
+	strata_push_int64(L, (int64_t)copy.size);
 	lua_setfield(L, -2, "size");
 	return 1;
 }
 
-/* Indexes whose finaliser has run while the job did. */
+/* Closes the indexes whose finaliser ran while the job did. */
 static void close_abandoned(lua_State *L)
 {
 	strata_getuservalue(L, 1);

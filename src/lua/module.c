@@ -22,7 +22,7 @@ int luaopen_strata_core(lua_State *L)
 	strata_lua_register_entry(L);
 	strata_lua_register_tar(L);
 	strata_lua_register_tree(L);
-	strata_lua_register_assemble(L);
+	strata_lua_register_assembly(L);
 	strata_lua_register_host_tree(L);
 	strata_lua_register_job(L);
 	strata_lua_register_apply(L);

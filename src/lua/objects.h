@@ -5,7 +5,7 @@
 #include "core/apply/apply.h"
 #include "core/fs/file.h"
 #include "core/fs/host_tree.h"
-#include "core/layer/assemble.h"
+#include "core/layer/assembly.h"
 #include "core/layer/index.h"
 #include "lua/binding.h"
 
@@ -13,7 +13,7 @@
 #define ENTRY_INDEX_TYPE "strata.EntryIndex"
 #define ENTRY_TYPE "strata.Entry"
 #define ASSEMBLY_TYPE \
-	"strata.Assembly" /* a struct strata_assemble; its user value lists its indexes */
+	"strata.Assembly" /* a struct strata_assembly; its user value lists its indexes */
 #define APPLY_TYPE "strata.Apply"
 #define HOST_TREE_TYPE "strata.HostTree"
 

@@ -1,6 +1,7 @@
 /* Headers of single tar members, for the outer archive: patch and write. */
 #include <string.h>
 
+#include "core/layer/path.h"
 #include "core/tar/tar.h"
 #include "lua/entry_fields.h"
 

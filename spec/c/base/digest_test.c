@@ -196,22 +196,41 @@ static void make_sample(struct sample *s, enum strata_compression compression)
 	free(stored);
 }
 
-static struct strata_job *job_of(const struct sample *s, enum strata_task_kind kind,
-                                 enum strata_digest_alg alg, struct strata_task **task)
+static struct strata_job *new_job(void)
 {
 	struct strata_err err;
 	struct strata_job *job = strata_job_new(&err);
 
-	*task = job != NULL ? strata_job_add(job, kind, "task", &err) : NULL;
-	if (*task == NULL)
+	if (job == NULL)
 		abort();
-	(*task)->blob =
-	        (struct strata_blob){strata_file_ref(s->file), 0, s->size, s->compression, alg};
-	if (kind != STRATA_TASK_HASH && ((*task)->to = strata_file_temp(NULL, &err)) == NULL)
-		abort();
-	(*task)->compression = STRATA_ZSTD;
-	(*task)->level = 1;
 	return job;
+}
+
+static struct strata_file *new_file(void)
+{
+	struct strata_err err;
+	struct strata_file *file = strata_file_temp(NULL, &err);
+
+	if (file == NULL)
+		abort();
+	return file;
+}
+
+static struct strata_blob blob_of(const struct sample *s, int alg)
+{
+	return (struct strata_blob){s->file, 0, s->size, s->compression,
+	                            (enum strata_digest_alg)alg};
+}
+
+/* The digest of the sample, or one that differs from it in its last digit. */
+static void expect(struct strata_expected *expected, const struct sample *s, int alg, bool right)
+{
+	char *last;
+
+	strcpy(expected->digest, s->digests[alg]);
+	last = expected->digest + strlen(expected->digest) - 1;
+	if (!right)
+		*last = *last == '0' ? '1' : '0';
 }
 
 static bool ends_with(struct strata_job *job, unsigned threads, const char *code)
@@ -228,74 +247,88 @@ static bool ends_with(struct strata_job *job, unsigned threads, const char *code
 
 static void check_hash(const struct sample *s, int alg, unsigned threads)
 {
-	struct strata_task *task;
-	struct strata_job *job;
+	struct strata_err err;
 
 	for (int plain = 0; plain < 2; plain++) {
-		job = job_of(s, STRATA_TASK_HASH, (enum strata_digest_alg)alg, &task);
-		task->plain = plain != 0;
+		struct strata_hash_task t = {.blob = blob_of(s, alg), .plain = plain != 0};
+		struct strata_job *job = new_job();
+
+		CHECK(strata_job_add_hash(job, "task", &t, &err) == 0);
 		CHECK(ends_with(job, threads, ""));
-		CHECK(strcmp(task->digest, s->digests[alg]) == 0);
-		CHECK(strcmp(task->diff_id, plain ? s->diff_id : "") == 0);
+		CHECK(strcmp(strata_job_info(job, 0)->digest, s->digests[alg]) == 0);
+		CHECK(strcmp(strata_job_info(job, 0)->diff_id, plain ? s->diff_id : "") == 0);
 		strata_job_free(job);
 	}
 }
 
-/* What reads a blob to its end, with a digest that is right and one that is not. */
+/* Adds what reads a blob to its end in one of three ways. */
+static int add_reading(struct strata_job *job, int way, const struct strata_blob *blob,
+                       struct strata_file *to, const struct strata_expected *expected)
+{
+	struct strata_hash_task hash = {.blob = *blob, .expected = *expected};
+	struct strata_copy_task copy = {.blob = *blob, .to = to, .expected = *expected};
+	struct strata_recode_task recode = {
+	        .blob = *blob, .to = {to, STRATA_ZSTD, 1}, .expected = *expected};
+	struct strata_err err;
+
+	return way == 0   ? strata_job_add_hash(job, "task", &hash, &err)
+	       : way == 1 ? strata_job_add_copy(job, "task", &copy, &err)
+	                  : strata_job_add_recode(job, "task", &recode, &err);
+}
+
 static void check_expected(const struct sample *s, int alg, unsigned threads)
 {
-	static const enum strata_task_kind kinds[] = {STRATA_TASK_HASH, STRATA_TASK_COPY,
-	                                              STRATA_TASK_RECODE};
-
-	for (size_t k = 0; k < sizeof(kinds) / sizeof(kinds[0]); k++)
+	for (int way = 0; way < 3; way++)
 		for (int right = 0; right < 2; right++) {
-			struct strata_task *task;
-			struct strata_job *job =
-			        job_of(s, kinds[k], (enum strata_digest_alg)alg, &task);
-			char *last;
+			struct strata_file *to = new_file();
+			struct strata_job *job = new_job();
+			struct strata_blob blob = blob_of(s, alg);
+			struct strata_expected expected = {"", ""};
+			const struct strata_blob_info *info;
 
-			strcpy(task->expect_digest, s->digests[alg]);
-			last = task->expect_digest + strlen(task->expect_digest) - 1;
-			if (!right)
-				*last = *last == '0' ? '1' : '0';
+			expect(&expected, s, alg, right);
+			CHECK(add_reading(job, way, &blob, to, &expected) == 0);
 			CHECK(ends_with(job, threads, right ? "" : "EDIGEST"));
-			if (right && kinds[k] == STRATA_TASK_COPY)
-				CHECK(strcmp(task->digest, s->digests[alg]) == 0);
-			if (right && kinds[k] == STRATA_TASK_RECODE) {
-				CHECK(strcmp(task->diff_id, s->diff_id) == 0);
-				CHECK(strncmp(task->digest, "sha256:", 7) == 0);
+			info = strata_job_info(job, 0);
+			CHECK((info != NULL) == right);
+			if (right && way == 1)
+				CHECK(strcmp(info->digest, s->digests[alg]) == 0);
+			if (right && way == 2) {
+				CHECK(strcmp(info->diff_id, s->diff_id) == 0);
+				CHECK(strncmp(info->digest, "sha256:", 7) == 0);
 			}
 			strata_job_free(job);
+			strata_file_unref(to);
 		}
 }
 
 /* Scanned and written anew: what is written is named by its SHA-256. */
 static void check_index(const struct sample *s, int alg, unsigned threads)
 {
-	struct strata_index index = {.blob = {strata_file_ref(s->file), 0, s->size, s->compression,
-	                                      (enum strata_digest_alg)alg}};
+	struct strata_index index = {.blob = blob_of(s, alg)};
 	const char *expected = s->compression == STRATA_NONE ? "" : s->digests[alg];
-	struct strata_task *task;
-	struct strata_job *job = job_of(s, STRATA_TASK_SCAN, STRATA_SHA256, &task);
+	struct strata_scan_task scan = {.index = &index};
+	struct strata_job *job = new_job();
+	struct strata_err err;
 
-	task->index = &index;
-	strcpy(task->expect_digest, s->digests[alg]);
+	strata_file_ref(s->file);
+	expect(&scan.expected, s, alg, true);
+	CHECK(strata_job_add_scan(job, "task", &scan, &err) == 0);
 	CHECK(ends_with(job, threads, ""));
-	CHECK(strcmp(task->digest, expected) == 0);
+	CHECK(strcmp(strata_job_info(job, 0)->digest, expected) == 0);
 	strata_job_free(job);
 	for (int right = 0; right < 2; right++) {
-		char *last;
+		struct strata_file *to = new_file();
+		struct strata_write_task write = {.index = &index, .to = {to, STRATA_ZSTD, 1}};
 
-		job = job_of(s, STRATA_TASK_WRITE, STRATA_SHA256, &task);
-		task->index = &index;
-		strcpy(task->expect_digest, s->digests[alg]);
-		strcpy(task->expect_diff_id, s->diff_id);
-		last = task->expect_digest + strlen(task->expect_digest) - 1;
-		if (!right)
-			*last = *last == '0' ? '1' : '0';
+		job = new_job();
+		expect(&write.expected, s, alg, right);
+		strcpy(write.expected.diff_id, s->diff_id);
+		CHECK(strata_job_add_write(job, "task", &write, &err) == 0);
 		CHECK(ends_with(job, threads, right ? "" : "EDIGEST"));
-		CHECK(!right || strncmp(task->digest, "sha256:", 7) == 0);
+		CHECK(!right || strncmp(strata_job_info(job, 0)->digest, "sha256:", 7) == 0);
 		strata_job_free(job);
+		strata_file_unref(to);
 	}
 	strata_index_free(&index);
 }

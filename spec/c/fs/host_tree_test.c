@@ -7,7 +7,7 @@
 
 #include "check.h"
 #include "core/fs/host_tree.h"
-#include "core/layer/assemble.h"
+#include "core/layer/assembly.h"
 
 static char base[] = "/tmp/strata-disk-XXXXXX";
 static int root = -1;
@@ -109,30 +109,30 @@ static void notices_a_file_that_shrinks(void)
 	strata_host_tree_unref(d);
 }
 
-/* A compose keeps what it reads from, whoever lets go of it. */
+/* An assembly has references to all that it reads from. */
 static void writes_content_and_padding(void)
 {
 	struct strata_host_tree *d = list();
 	struct strata_file *to = strata_file_temp(NULL, &err);
 	struct strata_file *heads = strata_file_temp(NULL, &err);
-	struct strata_assemble c = {0};
+	struct strata_assembly c = {0};
 	const struct strata_plan_options options = {.compression = STRATA_NONE};
-	struct strata_plan_result result;
+	struct strata_blob_info result;
 	char block[512] = {'h'}, got[2048];
 
 	CHECK(to != NULL && heads != NULL);
 	CHECK(strata_file_write(heads, 0, block, sizeof(block), &err) == 0);
-	CHECK(strata_assemble_range(&c, heads, 0, 256, &err) == 0);
-	CHECK(strata_assemble_range(&c, heads, 256, 256, &err) == 0);
-	CHECK(c.range_count == 1);
-	CHECK(strata_assemble_host_file(&c, d, number_of(d, "d/file"), &err) == 0);
+	CHECK(strata_assembly_add_range(&c, heads, 0, 256, &err) == 0);
+	CHECK(strata_assembly_add_range(&c, heads, 256, 256, &err) == 0);
+	CHECK(c.count == 1);
+	CHECK(strata_assembly_add_host_file(&c, d, number_of(d, "d/file"), &err) == 0);
 	strata_host_tree_unref(d);
 	strata_file_unref(heads);
-	CHECK(strata_assemble_write(&c, &options, to, &result, &err) == 0);
+	CHECK(strata_assembly_write(&c, &options, to, &result, &err) == 0);
 	CHECK(result.size == sizeof(got));
 	CHECK(strata_file_read(to, 0, got, sizeof(got), &err) == 0);
 	CHECK(got[0] == 'h' && memcmp(got + 512, "content\0", 8) == 0 && got[1023] == 0);
-	strata_assemble_free(&c);
+	strata_assembly_free(&c);
 	strata_file_unref(to);
 }
 

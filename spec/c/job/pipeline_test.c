@@ -79,19 +79,37 @@ static struct strata_job *new_job(void)
 	return job;
 }
 
-static struct strata_task *add(struct strata_job *job, enum strata_task_kind kind,
-                               struct strata_file *file, uint64_t size, enum strata_compression c)
+static struct strata_blob blob_of(struct strata_file *file, uint64_t size,
+                                  enum strata_compression c)
+{
+	return (struct strata_blob){file, 0, size, c, STRATA_SHA256};
+}
+
+static void added(int rc)
+{
+	if (rc < 0)
+		abort();
+}
+
+/* Adds the reading of a blob; digest NULL: not known. */
+static void add_hash(struct strata_job *job, const char *label, const struct strata_blob *blob,
+                     const char *digest, const struct strata_inflate_limits *limits)
+{
+	struct strata_hash_task t = {.blob = *blob, .plain = true};
+	struct strata_err err;
+
+	if (digest != NULL)
+		strcpy(t.expected.digest, digest);
+	if (limits != NULL)
+		t.inflate = *limits;
+	added(strata_job_add_hash(job, label, &t, &err));
+}
+
+static void add_recode(struct strata_job *job, const struct strata_recode_task *t)
 {
 	struct strata_err err;
-	struct strata_task *task = strata_job_add(job, kind, "task", &err);
 
-	if (task == NULL)
-		abort();
-	task->level = -1;
-	task->plain = true;
-	if (file != NULL)
-		task->blob = (struct strata_blob){strata_file_ref(file), 0, size, c, STRATA_SHA256};
-	return task;
+	added(strata_job_add_recode(job, "task", t, &err));
 }
 
 static struct strata_err run(struct strata_job *job, unsigned threads)
@@ -137,22 +155,23 @@ static void check_recoding(const struct recoding *r, const struct strata_buf *da
 	struct strata_buf stream = {0}, expected = {0}, out = {0};
 	struct strata_file *file, *to = file_of(NULL);
 	struct strata_job *job = new_job();
-	struct strata_task *task;
+	struct strata_recode_task t = {.to = {to, r->to, r->level}};
+	const struct strata_blob_info *info;
 
 	encode(r->from, r->from == STRATA_GZIP ? 0 : 1, data, &stream);
 	encode(r->to, r->level, data, &expected);
 	file = file_of(&stream);
-	task = add(job, STRATA_TASK_RECODE, file, stream.len, r->from);
-	task->to = strata_file_ref(to);
-	task->compression = r->to;
-	task->level = r->level;
+	t.blob = blob_of(file, stream.len, r->from);
+	add_recode(job, &t);
 	CHECK(run(job, threads).code[0] == '\0');
-	read_all(to, task->size, &out);
+	info = strata_job_info(job, 0);
+	read_all(to, info->size, &out);
 	CHECK(same(&out, &expected));
-	CHECK(strata_file_size(to) == task->size);
+	CHECK(strata_file_size(to) == info->size);
+	CHECK(info->tar_size == data->len);
 	CHECK(decodes_to(r->to, &out, data));
-	CHECK(is_digest_of(task->digest, &out));
-	CHECK(is_digest_of(task->diff_id, data));
+	CHECK(is_digest_of(info->digest, &out));
+	CHECK(is_digest_of(info->diff_id, data));
 	strata_job_free(job);
 	strata_file_unref(file);
 	strata_file_unref(to);
@@ -216,12 +235,13 @@ static void a_source_that_is_not_as_expected_is_an_error(void)
 	for (size_t i = 0; i < COUNTS; i++)
 		for (int which = 0; which < 2; which++) {
 			struct strata_job *job = new_job();
-			struct strata_task *task =
-			        add(job, STRATA_TASK_RECODE, file, stream.len, STRATA_GZIP);
+			struct strata_recode_task t = {
+			        .blob = blob_of(file, stream.len, STRATA_GZIP),
+			        .to = {to, STRATA_NONE, -1}};
 			struct strata_err err;
 
-			task->to = strata_file_ref(to);
-			strcpy(which ? task->expect_diff_id : task->expect_digest, "sha256:00");
+			strcpy(which ? t.expected.diff_id : t.expected.digest, "sha256:00");
+			add_recode(job, &t);
 			err = run(job, thread_counts[i]);
 			CHECK(strcmp(err.code, "EDIGEST") == 0);
 			CHECK(strstr(err.msg, which ? "diff_id" : "digest") != NULL);
@@ -246,14 +266,13 @@ static void fails_alike(struct strata_file *file, uint64_t size, enum strata_com
 		for (int again = 0; again < 3; again++) {
 			struct strata_file *out = file_of(NULL);
 			struct strata_job *job = new_job();
-			struct strata_task *task =
-			        add(job, STRATA_TASK_RECODE, file, size, STRATA_GZIP);
+			struct strata_recode_task t = {.blob = blob_of(file, size, STRATA_GZIP),
+			                               .to = {out, to, -1}};
 			struct strata_err err;
 
-			task->to = strata_file_ref(out);
-			task->compression = to;
 			if (limits != NULL)
-				task->inflate = *limits;
+				t.inflate = *limits;
+			add_recode(job, &t);
 			err = run(job, thread_counts[i]);
 			if (first.code[0] == '\0')
 				first = err;
@@ -345,11 +364,9 @@ static void inflating_has_limits(void)
 	limits = (struct strata_inflate_limits){.ratio = 100};
 	for (int ratio = 0; ratio < 2; ratio++) {
 		struct strata_job *job = new_job();
-		struct strata_task *task =
-		        add(job, STRATA_TASK_HASH, file, stream.len, STRATA_GZIP);
+		struct strata_blob blob = blob_of(file, stream.len, STRATA_GZIP);
 
-		if (ratio)
-			task->inflate = limits;
+		add_hash(job, "task", &blob, NULL, ratio ? &limits : NULL);
 		err = run(job, 2);
 		CHECK(strcmp(err.code, ratio ? "ELIMIT" : "") == 0);
 		CHECK(!ratio || strstr(err.msg, "limits.ratio (100)") != NULL);
@@ -376,14 +393,16 @@ static void results_stand_in_the_order_of_the_list(void)
 	}
 	for (size_t i = 0; i < COUNTS; i++) {
 		struct strata_job *job = new_job();
-		struct strata_task *tasks[BLOBS];
 
-		for (size_t b = 0; b < BLOBS; b++)
-			tasks[b] = add(job, STRATA_TASK_HASH, files[b], data[b].len, STRATA_NONE);
+		for (size_t b = 0; b < BLOBS; b++) {
+			struct strata_blob blob = blob_of(files[b], data[b].len, STRATA_NONE);
+
+			add_hash(job, "task", &blob, NULL, NULL);
+		}
 		CHECK(run(job, thread_counts[i]).code[0] == '\0');
 		for (size_t b = 0; b < BLOBS; b++) {
-			CHECK(tasks[b]->size == data[b].len);
-			CHECK(is_digest_of(tasks[b]->digest, &data[b]));
+			CHECK(strata_job_info(job, b)->size == data[b].len);
+			CHECK(is_digest_of(strata_job_info(job, b)->digest, &data[b]));
 		}
 		strata_job_free(job);
 	}
@@ -405,14 +424,14 @@ static void the_first_failure_of_the_list_is_told(void)
 		struct strata_job *job = new_job();
 
 		for (uint64_t t = 1; t <= 8; t++) {
-			struct strata_task *task =
-			        add(job, STRATA_TASK_HASH, file, t * 512 * KIB, STRATA_NONE);
+			struct strata_blob blob = blob_of(file, t * 512 * KIB, STRATA_NONE);
+			char label[8];
 
-			snprintf(task->label, strlen(task->label) + 1, "t%u", (unsigned)t);
-			if (t >= 3)
-				strcpy(task->expect_digest, "sha256:00");
+			snprintf(label, sizeof(label), "t%u", (unsigned)t);
+			add_hash(job, label, &blob, t >= 3 ? "sha256:00" : NULL, NULL);
 		}
 		CHECK(strncmp(run(job, thread_counts[i]).msg, "t3: ", 4) == 0);
+		CHECK(strata_job_info(job, 1) != NULL && strata_job_info(job, 2) == NULL);
 		strata_job_free(job);
 	}
 	strata_file_unref(file);
@@ -430,17 +449,17 @@ static void copies_are_hashed_as_they_were_written(void)
 	for (size_t i = 0; i < COUNTS; i++)
 		for (int expected = 0; expected < 3; expected++) {
 			struct strata_job *job = new_job();
-			struct strata_task *task =
-			        add(job, STRATA_TASK_COPY, file, data.len, STRATA_NONE);
 			struct strata_file *to = file_of(NULL);
+			struct strata_copy_task t = {.blob = blob_of(file, data.len, STRATA_NONE),
+			                             .to = to,
+			                             .to_offset = 777};
 			struct strata_err err;
 			uint64_t done, total;
 
-			task->to = strata_file_ref(to);
-			task->to_offset = 777;
 			if (expected > 0)
 				strata_sha256(data.data, data.len - (expected > 1),
-				              task->expect_digest, &err);
+				              t.expected.digest, &err);
+			added(strata_job_add_copy(job, "task", &t, &err));
 			err = run(job, thread_counts[i]);
 			CHECK(strcmp(err.code, expected > 1 ? "EDIGEST" : "") == 0);
 			strata_job_progress(job, &done, &total);
@@ -514,15 +533,18 @@ static void an_edited_layer_does_not_depend_on_the_threads(void)
 			struct strata_index index = {0};
 			struct strata_file *to = file_of(NULL), *file;
 			struct strata_job *job = new_job();
-			struct strata_task *task;
+			struct strata_scan_task scan = {.index = &index};
+			struct strata_write_task write = {.index = &index,
+			                                  .to = {to, ways[w].to, ways[w].level}};
+			const struct strata_blob_info *info;
+			struct strata_err err;
 
 			encode(ways[w].from, 0, &tar, &stream);
 			encode(ways[w].to, ways[w].level, &edited, &expected);
 			file = file_of(&stream);
 			index.blob = (struct strata_blob){file, 0, stream.len, ways[w].from,
 			                                  STRATA_SHA256};
-			task = add(job, STRATA_TASK_SCAN, NULL, 0, STRATA_NONE);
-			task->index = &index;
+			added(strata_job_add_scan(job, "task", &scan, &err));
 			CHECK(run(job, thread_counts[i]).code[0] == '\0');
 			CHECK(index.count == 200);
 			CHECK(ways[w].from == STRATA_NONE || is_digest_of(index.diff_id, &tar));
@@ -531,16 +553,13 @@ static void an_edited_layer_does_not_depend_on_the_threads(void)
 			for (uint32_t e = 0; e < index.count; e += 3)
 				strata_plan_drop(&index, e);
 			job = new_job();
-			task = add(job, STRATA_TASK_WRITE, NULL, 0, STRATA_NONE);
-			task->index = &index;
-			task->to = strata_file_ref(to);
-			task->compression = ways[w].to;
-			task->level = ways[w].level;
+			added(strata_job_add_write(job, "task", &write, &err));
 			CHECK(run(job, thread_counts[i]).code[0] == '\0');
-			read_all(to, task->size, &out);
+			info = strata_job_info(job, 0);
+			read_all(to, info->size, &out);
 			CHECK(same(&out, &expected));
-			CHECK(is_digest_of(task->diff_id, &edited));
-			CHECK(is_digest_of(task->digest, &out));
+			CHECK(is_digest_of(info->diff_id, &edited));
+			CHECK(is_digest_of(info->digest, &out));
 			strata_job_free(job);
 			strata_index_free(&index);
 			strata_file_unref(to);
@@ -562,14 +581,10 @@ static void canceled_in_the_middle(const struct strata_buf *data, unsigned threa
 	struct strata_err err = {"", ""};
 	uint64_t done = 0, total;
 
-	for (int t = 0; t < 2; t++) {
-		struct strata_task *task =
-		        add(job, STRATA_TASK_RECODE, file, data->len, STRATA_NONE);
-
-		task->to = strata_file_ref(to);
-		task->compression = STRATA_GZIP;
-		task->level = 9;
-	}
+	for (int i = 0; i < 2; i++)
+		add_recode(job, &(struct strata_recode_task){
+		                        .blob = blob_of(file, data->len, STRATA_NONE),
+		                        .to = {to, STRATA_GZIP, 9}});
 	if (strata_job_start(job, threads, &err) < 0)
 		abort();
 	while (done == 0)
@@ -610,11 +625,9 @@ static void many_short_jobs_leave_nothing_behind(void)
 	file = file_of(&data);
 	for (int i = 0; i < 100; i++) {
 		struct strata_job *job = new_job();
-		struct strata_task *task =
-		        add(job, STRATA_TASK_HASH, file, data.len - (size_t)i, STRATA_NONE);
+		struct strata_blob blob = blob_of(file, data.len - (size_t)i, STRATA_NONE);
 
-		if (i % 3 == 0)
-			strcpy(task->expect_digest, "sha256:00");
+		add_hash(job, "task", &blob, i % 3 == 0 ? "sha256:00" : NULL, NULL);
 		CHECK((run(job, 8).code[0] == '\0') == (i % 3 != 0));
 		strata_job_free(job);
 	}

@@ -31,7 +31,9 @@
 #include "core/base/digest.h"
 #include "core/base/err.h"
 #include "core/job/pool.h"
-#include "core/layer/index.h"
+#include "core/job/pool.h"
+#include "core/layer/blob.h"
+#include "core/tar/tar.h"
 
 struct strata_apply_options {
 	bool overlay;

@@ -5,6 +5,7 @@
 #include <sys/sysmacros.h>
 
 #include "core/apply/internal.h"
+#include "core/layer/path.h"
 #include "core/apply/overlay.h"
 #include "core/fs/resolve.h"
 

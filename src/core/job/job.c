@@ -5,8 +5,8 @@
 #include <sched.h>
 #include <signal.h>
 #include <stdlib.h>
-#include <string.h>
 #include <time.h>
+#include <unistd.h>
 
 #include "core/base/grow.h"
 #include "core/base/mem.h"
@@ -64,22 +64,12 @@ struct strata_job *strata_job_new(struct strata_err *err)
 	return job;
 }
 
-struct strata_task *strata_job_add(struct strata_job *job, enum strata_task_kind kind,
-                                   const char *label, struct strata_err *err)
+int strata_job_append(struct strata_job *job, struct strata_task *task, struct strata_err *err)
 {
-	struct strata_task *task;
-
 	if (strata_grow(job->tasks, job->count, err) < 0)
-		return NULL;
-	task = calloc(1, sizeof(*task));
-	if (task == NULL || (task->label = strdup(label)) == NULL) {
-		free(task);
-		strata_fail_nomem(err);
-		return NULL;
-	}
-	task->kind = kind;
+		return -1;
 	job->tasks[job->count++] = task;
-	return task;
+	return 0;
 }
 
 /* The next task to run; none: `count`. */
@@ -104,7 +94,7 @@ static void run_task(struct strata_job *job, size_t i)
 {
 	struct strata_task *task = job->tasks[i];
 	struct strata_work work = {job->pool, &job->cancel, &job->progress};
-	bool failed = strata_task_run(task, &work, &task->err) < 0;
+	bool failed = task->ops->run(task, &work, &task->err) < 0;
 
 	if (failed)
 		strata_err_wrap(&task->err, "%s", task->label);
@@ -141,58 +131,44 @@ static unsigned usable_cpus(void)
 	return (unsigned)CPU_COUNT(&set);
 }
 
-/* Gives back the indexes of the first n tasks. */
-static void release_indexes(struct strata_job *job, size_t n)
+/* Gives back the indexes of the first n tasks, and the first `more` of the task behind them. */
+static void release_indexes(struct strata_job *job, size_t n, size_t more)
 {
-	for (size_t i = 0; i < n; i++) {
-		const struct strata_assemble *compose = job->tasks[i]->compose;
-
-		if (job->tasks[i]->index != NULL)
-			job->tasks[i]->index->busy = false;
-		for (uint32_t k = 0; compose != NULL && k < compose->source_count; k++)
-			compose->sources[k]->busy = false;
-	}
+	for (size_t i = 0; i < n; i++)
+		for (size_t k = 0; k < job->tasks[i]->index_count; k++)
+			job->tasks[i]->indexes[k]->busy = false;
+	for (size_t k = 0; k < more; k++)
+		job->tasks[n]->indexes[k]->busy = false;
 }
 
-/* Takes one that may have been taken already: -1 then. */
+/* An index is for one task at a time, and must be as the task needs it. */
 static int claim(struct strata_index *index, const struct strata_task *task, struct strata_err *err)
 {
+	enum strata_task_need need = task->ops->need;
+
 	if (index->busy)
 		return strata_fail(err, "EBUSY", "%s: another task works on it", task->label);
+	if (index->blob.file == NULL)
+		return strata_fail(err, "EINVAL",
+		                   "%s: its index has been closed, or has no content", task->label);
+	if (need >= STRATA_NEEDS_SCANNED && !index->scanned)
+		return strata_fail(err, "EINVAL", "%s: its index has not been scanned",
+		                   task->label);
+	if (need == STRATA_NEEDS_UNEDITED && index->revision != 0)
+		return strata_fail(err, "EINVAL", "%s: its index has been edited", task->label);
 	index->busy = true;
 	return 0;
 }
 
-/* Takes the indexes of one task, all or none. */
-static int claim_task(struct strata_task *task, struct strata_err *err)
-{
-	const struct strata_assemble *compose = task->compose;
-
-	if (task->index != NULL && claim(task->index, task, err) < 0)
-		return -1;
-	for (uint32_t k = 0; compose != NULL && k < compose->source_count; k++) {
-		if (claim(compose->sources[k], task, err) == 0)
-			continue;
-		while (k-- > 0)
-			compose->sources[k]->busy = false;
-		if (task->index != NULL)
-			task->index->busy = false;
-		return -1;
-	}
-	return 0;
-}
-
-/* Takes the indexes of all tasks: each is for one task at a time. */
+/* Takes the indexes of all tasks, or none. */
 static int claim_indexes(struct strata_job *job, struct strata_err *err)
 {
-	job->total = 0;
-	for (size_t i = 0; i < job->count; i++) {
-		job->total += strata_task_size(job->tasks[i]);
-		if (claim_task(job->tasks[i], err) < 0) {
-			release_indexes(job, i);
-			return -1;
-		}
-	}
+	for (size_t i = 0; i < job->count; i++)
+		for (size_t k = 0; k < job->tasks[i]->index_count; k++)
+			if (claim(job->tasks[i]->indexes[k], job->tasks[i], err) < 0) {
+				release_indexes(job, i, k);
+				return -1;
+			}
 	return 0;
 }
 
@@ -206,16 +182,19 @@ static int compare_places(const void *a, const void *b)
 	return x->task < y->task ? -1 : 1;
 }
 
-/* Fills `order`; *cost is that of all tasks. */
+/* Fills in `order` and `total`; *cost is that of all tasks. */
 static int plan(struct strata_job *job, uint64_t *cost, struct strata_err *err)
 {
-	*cost = 0;
-	free(job->order); /* of a start that failed */
+	*cost = job->total = 0;
 	job->order = strata_reallocarray(NULL, job->count, sizeof(*job->order));
 	if (job->order == NULL)
 		return strata_fail_nomem(err);
 	for (size_t i = 0; i < job->count; i++) {
-		job->order[i] = (struct place){strata_task_cost(job->tasks[i]), i};
+		const struct strata_task *task = job->tasks[i];
+		struct strata_task_load load = task->ops->load(task);
+
+		job->total += load.bytes;
+		job->order[i] = (struct place){strata_task_cost(&load), i};
 		if (!strata_add(*cost, job->order[i].cost, cost))
 			*cost = UINT64_MAX;
 	}
@@ -236,21 +215,31 @@ static unsigned thread_count(const struct strata_job *job, unsigned threads, uin
 	return threads;
 }
 
+/* All that comes before the threads; *threads becomes their number. */
+static int prepare(struct strata_job *job, unsigned *threads, struct strata_err *err)
+{
+	uint64_t cost;
+
+	if (claim_indexes(job, err) < 0)
+		return -1;
+	if (plan(job, &cost, err) == 0) {
+		*threads = thread_count(job, *threads, cost);
+		job->pool = strata_pool_new(*threads, err);
+	}
+	if (job->pool == NULL) {
+		release_indexes(job, job->count, 0);
+		return -1;
+	}
+	job->limit = job->count;
+	return 0;
+}
+
 int strata_job_start(struct strata_job *job, unsigned threads, struct strata_err *err)
 {
 	sigset_t all, before;
-	uint64_t cost = 0;
 	int status = 0;
 
-	if (plan(job, &cost, err) < 0)
-		return -1;
-	threads = thread_count(job, threads, cost);
-	strata_pool_free(job->pool);
-	job->pool = strata_pool_new(threads, err);
-	if (job->pool == NULL)
-		return -1;
-	job->limit = job->count;
-	if (claim_indexes(job, err) < 0)
+	if (prepare(job, &threads, err) < 0)
 		return -1;
 	job->started = true;
 	job->owner = getpid();
@@ -269,7 +258,7 @@ int strata_job_start(struct strata_job *job, unsigned threads, struct strata_err
 	/* Fewer threads than asked for do the same work. */
 	if (job->thread_count > 0 || job->count == 0)
 		return 0;
-	release_indexes(job, job->count);
+	release_indexes(job, job->count, 0);
 	job->started = false;
 	return strata_fail_errno(err, status, "cannot start a thread");
 }
@@ -281,7 +270,7 @@ static void settle(struct strata_job *job)
 		return;
 	for (unsigned i = 0; i < job->thread_count; i++)
 		pthread_join(job->threads[i], NULL);
-	release_indexes(job, job->count);
+	release_indexes(job, job->count, 0);
 	job->settled = true;
 }
 
@@ -341,14 +330,16 @@ size_t strata_job_count(const struct strata_job *job)
 	return job->count;
 }
 
-const struct strata_task *strata_job_task(const struct strata_job *job, size_t i)
+const struct strata_blob_info *strata_job_info(const struct strata_job *job, size_t i)
 {
-	return job->tasks[i];
+	const struct strata_task *task = job->tasks[i];
+
+	return task->done && !task->failed ? &task->info : NULL;
 }
 
 void strata_job_free(struct strata_job *job)
 {
-	/* A fork has no threads to wait for, and perhaps a lock that nobody holds any more. */
+	/* In a fork the threads are gone, and the lock may be held by one of them for ever. */
 	if (job == NULL || (job->started && !job->settled && job->owner != getpid()))
 		return;
 	if (job->started) {

@@ -1,81 +1,136 @@
 /*
  * Work on several threads, started, polled and cancelled from one.
  *
- * A job is a list of tasks that do not depend on each other. The longest start
- * first; threads that find no further one help with those that run (pool.h).
- * When a task fails, those behind it in the list do not start any more, those
- * before it do; what runs is finished. So the job's error, that of the first
- * failed task of the list, is the same in every run.
+ * A job is a list of tasks that do not depend on each other. The longest start first; threads that
+ * find no further one help with those that run (pool.h). When a task fails, those behind it in the
+ * list do not start any more, those before it do, and running ones are finished. So the job's
+ * error, that of the first failed task of the list, is the same in every run.
  *
- * The job owns its tasks and what they own; nothing that a task works on may
- * be touched by others until the job is done or freed. Worker threads block
- * all signals, which belong to the host.
+ * The job owns its tasks. A task takes references to its files, copies texts and bytes, and borrows
+ * its indexes: they must live as long as the job, and while it runs they are marked busy and belong
+ * to it alone. Worker threads block all signals, which belong to the host.
  */
 #ifndef STRATA_JOB_H
 #define STRATA_JOB_H
 
-#include <stdatomic.h>
 #include <stdbool.h>
 #include <stdint.h>
 
 #include "core/apply/apply.h"
 #include "core/base/err.h"
-#include "core/layer/assemble.h"
+#include "core/layer/assembly.h"
+#include "core/layer/blob.h"
 #include "core/layer/index.h"
 #include "core/layer/plan.h"
-
-enum strata_task_kind {
-	STRATA_TASK_SCAN,   /* builds `index` */
-	STRATA_TASK_HASH,   /* reads `blob`: digest and, with `plain`, diff_id */
-	STRATA_TASK_WRITE,  /* carries out the plan of `index` into `to` */
-	STRATA_TASK_RECODE, /* writes `blob` to `to` in another compression */
-	STRATA_TASK_COPY,   /* copies `blob` as it is stored to `to` at to_offset, and hashes it */
-	STRATA_TASK_ASSEMBLE, /* writes the tar of `compose` into `to` */
-	STRATA_TASK_BYTES,    /* writes `bytes` to `to` at to_offset */
-	STRATA_TASK_APPLY,    /* applies the layers of `apply` in order */
-	STRATA_TASK_INFLATE,  /* makes `index` readable at any offset */
-};
-
-struct strata_task {
-	enum strata_task_kind kind;
-	char *label;                /* what messages call it: "layer 3/7 (sha256:ab12…)"; owned */
-	struct strata_index *index; /* SCAN, WRITE, SPOOL: not owned, marked busy meanwhile */
-	struct strata_assemble *compose; /* COMPOSE: owned; its indexes are as `index` is */
-	struct strata_blob blob;         /* HASH, RECODE, COPY: owns a reference */
-	struct strata_file *to;          /* WRITE, RECODE, COPY, COMPOSE, BYTES: owns a reference */
-	uint64_t to_offset;              /* COPY, BYTES; the others write from offset 0 on */
-	char *bytes;                     /* BYTES: owned */
-	struct strata_apply *apply;      /* APPLY: owns a reference */
-	size_t bytes_len;
-	bool plain;                             /* HASH: inflate, too */
-	struct strata_tar_limits limits;        /* SCAN */
-	struct strata_inflate_limits inflate;   /* SCAN, HASH, WRITE, RECODE, SPOOL */
-	enum strata_compression compression;    /* WRITE, RECODE: of the result */
-	int level;                              /* the same */
-	char *temp_dir;                         /* WRITE; owned, may be NULL */
-	char expect_digest[STRATA_DIGEST_MAX];  /* of what is read; "" when not known */
-	char expect_diff_id[STRATA_DIGEST_MAX]; /* "" when not known */
-
-	/* Results, once the job is done; of what was written where something was: */
-	char digest[STRATA_DIGEST_MAX];
-	char diff_id[STRATA_DIGEST_MAX];
-	uint64_t size;
-	bool done;
-	bool failed;
-	struct strata_err err;
-};
 
 struct strata_job;
 
 struct strata_job *strata_job_new(struct strata_err *err);
 
-/* An empty task at the end of the list, to be filled in; lives as long as the job. */
-struct strata_task *strata_job_add(struct strata_job *job, enum strata_task_kind kind,
-                                   const char *label, struct strata_err *err);
+/*
+ * ---- tasks ----
+ *
+ * Each kind has a struct that says what to do, which is copied, and a function that adds a task to
+ * the end of the list. `label` is what messages call the task: "layer 3/7 (sha256:ab12…)". A limit
+ * that is 0 has its default. EINVAL: a field is missing.
+ */
+
+/* Builds the entry index. Its limits stay with the index, for later reads. */
+struct strata_scan_task {
+	struct strata_index *index;
+	struct strata_tar_limits limits;
+	struct strata_inflate_limits inflate;
+	struct strata_expected expected; /* a plain tar is not hashed, and so not compared */
+};
+int strata_job_add_scan(struct strata_job *job, const char *label, const struct strata_scan_task *t,
+                        struct strata_err *err);
+
+/* Reads a blob to its end. */
+struct strata_hash_task {
+	struct strata_blob blob;
+	bool plain; /* inflate it as well: gives the diff_id */
+	struct strata_inflate_limits inflate;
+	struct strata_expected expected;
+};
+int strata_job_add_hash(struct strata_job *job, const char *label, const struct strata_hash_task *t,
+                        struct strata_err *err);
+
+/* Where a new blob goes, from offset 0 of the file on, and how it is stored. */
+struct strata_task_output {
+	struct strata_file *file;
+	enum strata_compression compression;
+	int level; /* -1: the compression's default */
+};
+
+/* Carries out the edit plan of an index. */
+struct strata_write_task {
+	struct strata_index *index; /* scanned */
+	struct strata_task_output to;
+	const char *temp_dir; /* NULL: the default */
+	struct strata_inflate_limits inflate;
+	struct strata_expected expected; /* of the old blob */
+};
+int strata_job_add_write(struct strata_job *job, const char *label,
+                         const struct strata_write_task *t, struct strata_err *err);
+
+/* Writes a blob in another compression. */
+struct strata_recode_task {
+	struct strata_blob blob;
+	struct strata_task_output to;
+	struct strata_inflate_limits inflate;
+	struct strata_expected expected; /* of the old blob */
+};
+int strata_job_add_recode(struct strata_job *job, const char *label,
+                          const struct strata_recode_task *t, struct strata_err *err);
+
+/* Copies a blob as it is stored. The copy is hashed when a digest is expected. */
+struct strata_copy_task {
+	struct strata_blob blob;
+	struct strata_file *to;
+	uint64_t to_offset;
+	struct strata_expected expected; /* the digest alone is compared */
+};
+int strata_job_add_copy(struct strata_job *job, const char *label, const struct strata_copy_task *t,
+                        struct strata_err *err);
+
+/* Writes the tar of an assembly, which is moved into the task and so empty afterwards. */
+struct strata_assemble_task {
+	struct strata_assembly *assembly; /* of indexes that are scanned and have no edits */
+	struct strata_task_output to;
+	const char *temp_dir; /* NULL: the default */
+};
+int strata_job_add_assemble(struct strata_job *job, const char *label,
+                            const struct strata_assemble_task *t, struct strata_err *err);
+
+/* Writes bytes. */
+struct strata_bytes_task {
+	const char *bytes;
+	size_t len;
+	struct strata_file *to;
+	uint64_t to_offset;
+};
+int strata_job_add_bytes(struct strata_job *job, const char *label,
+                         const struct strata_bytes_task *t, struct strata_err *err);
+
+/* Makes an index readable at any offset. */
+struct strata_inflate_task {
+	struct strata_index *index;
+	const char *temp_dir; /* NULL: the default */
+	struct strata_inflate_limits inflate;
+};
+int strata_job_add_inflate(struct strata_job *job, const char *label,
+                           const struct strata_inflate_task *t, struct strata_err *err);
+
+/* Applies the layers that were added to `apply`, which gets a reference. */
+int strata_job_add_apply(struct strata_job *job, const char *label, struct strata_apply *apply,
+                         struct strata_err *err);
+
+/* ---- running ---- */
 
 /*
- * threads 0: one per CPU that this process may use. No more are started than
- * are of use. To be called once.
+ * To be called once. threads 0: one per CPU that this process may use. No more are started than are
+ * of use. EBUSY when another job has an index of this one. EINVAL when an index is not as its task
+ * needs it: it was closed, or edited, after the task was added.
  */
 int strata_job_start(struct strata_job *job, unsigned threads, struct strata_err *err);
 
@@ -92,7 +147,12 @@ void strata_job_cancel(struct strata_job *job);
 int strata_job_result(const struct strata_job *job, struct strata_err *err);
 
 size_t strata_job_count(const struct strata_job *job);
-const struct strata_task *strata_job_task(const struct strata_job *job, size_t i);
+
+/*
+ * After it is done: the blob that task i has read, or written if it writes one; its sizes are 0
+ * where nothing is known. NULL when the task did not run to a good end.
+ */
+const struct strata_blob_info *strata_job_info(const struct strata_job *job, size_t i);
 
 /* Cancels and waits when it still runs. */
 void strata_job_free(struct strata_job *job);

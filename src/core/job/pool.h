@@ -1,21 +1,20 @@
 /*
  * The threads of a job as they share the work within its tasks.
  *
- * A task is run by one thread, its owner. What need not happen on that thread
- * (hashing, packing, writing) it hands out as items. A item is in a strand; the
- * items of a strand are run one at a time in their order, different strands side
- * by side. So a stream's digest is a strand, and so is each segment to be packed.
+ * A task is run by one thread, its owner. Work that another thread may do (hashing, compressing,
+ * writing) is handed out as items. An item is in a strand: the items of a strand run one at a time
+ * and in order, those of different strands side by side. So the digest of a stream is a strand, and
+ * so is each segment to be compressed.
  *
- * Threads without a task are workers and run items. While there are none the
- * owner runs every item at once, while its bytes are in the cache: a pool of
- * one thread behaves like no pool (NULL), which is allowed everywhere here.
+ * Threads without a task are workers: they run items. While the pool has no workers, the owner runs
+ * each item when it is added, while its bytes are in the cache. So a pool of one thread behaves
+ * like no pool (NULL), which is allowed everywhere here.
  *
- * A item never waits for another one, and whoever waits runs items meanwhile:
- * so there is always a thread that can go on. How far a owner can run ahead is
- * limited by its buffers.
+ * An item never waits for another one, and a thread that waits runs items meanwhile, so there is
+ * always one that can go on. How far an owner can run ahead is limited by its buffers.
  *
- * Nothing here decides about results: these depend on the order in the strands
- * alone, which is the owner's.
+ * The threads never decide a result: results depend on the order in the strands alone, which the
+ * owner makes.
  */
 #ifndef STRATA_POOL_H
 #define STRATA_POOL_H
@@ -23,6 +22,7 @@
 #include <stdatomic.h>
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
 
 #include "core/base/err.h"
 
@@ -39,7 +39,7 @@ struct strata_pool_item {
 struct strata_strand {
 	struct strata_pool_item *first;
 	struct strata_pool_item *last;
-	bool urgent; /* others depend on it: before those that are not */
+	bool urgent; /* goes before strands that are not, because more work depends on it */
 	bool ready;  /* in the pool's queue, or running */
 	struct strata_strand *next;
 };
@@ -59,6 +59,13 @@ static inline bool strata_work_cancelled(const struct strata_work *work, struct 
 		return false;
 	strata_fail(err, "ECANCELED", "canceled");
 	return true;
+}
+
+/* Counts bytes as done. */
+static inline void strata_work_advance(const struct strata_work *work, uint64_t bytes)
+{
+	if (work->progress != NULL)
+		atomic_fetch_add_explicit(work->progress, bytes, memory_order_relaxed);
 }
 
 /* threads: how many there may be in all, owners and workers. */
@@ -81,7 +88,7 @@ bool strata_pool_has_workers(const struct strata_pool *pool);
 void strata_pool_lock(struct strata_pool *pool);
 void strata_pool_unlock(struct strata_pool *pool);
 
-/* Hands out a item. Without the lock. */
+/* Hands out an item. Without the lock. */
 void strata_pool_add(struct strata_pool *pool, struct strata_strand *strand,
                      struct strata_pool_item *item);
 

@@ -132,8 +132,7 @@ static int read_chunk(struct strata_blob_reader *s, struct strata_chunk **chunk,
 		hash(s, *chunk, &s->stored_strand, s->stored_digest, NULL);
 	else
 		hash(s, *chunk, &s->plain_strand, s->plain_digest, s->stored_digest);
-	if (s->work.progress != NULL)
-		atomic_fetch_add_explicit(s->work.progress, n, memory_order_relaxed);
+	strata_work_advance(&s->work, n);
 	return 0;
 }
 

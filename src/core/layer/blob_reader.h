@@ -21,7 +21,7 @@
 #include "core/base/err.h"
 #include "core/codec/codec.h"
 #include "core/job/pool.h"
-#include "core/layer/index.h"
+#include "core/layer/blob.h"
 
 /* Bytes per read: small enough for the second-level cache. */
 #define STRATA_CHUNK (256 << 10)

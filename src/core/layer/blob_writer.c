@@ -368,9 +368,8 @@ void strata_blob_writer_abort(struct strata_blob_writer *s, struct strata_err *e
 		*err = s->failure;
 }
 
-int strata_blob_writer_close(struct strata_blob_writer *s, char stored[STRATA_DIGEST_MAX],
-                             char plain[STRATA_DIGEST_MAX], uint64_t *stored_size,
-                             uint64_t *plain_size, struct strata_err *err)
+int strata_blob_writer_close(struct strata_blob_writer *s, struct strata_blob_info *written,
+                             struct strata_err *err)
 {
 	unsigned char tail[STRATA_SEGMENT_ENDS];
 
@@ -383,13 +382,14 @@ int strata_blob_writer_close(struct strata_blob_writer *s, char stored[STRATA_DI
 	}
 	if (s->packed && store_bytes(s, tail, s->packing.ops->tail(&s->sum, tail), err) < 0)
 		return -1;
-	if (s->plain_digest != NULL && strata_digest_final(s->plain_digest, plain, err) < 0)
+	if (s->plain_digest != NULL &&
+	    strata_digest_final(s->plain_digest, written->diff_id, err) < 0)
 		return -1;
 	if (!s->packed && s->plain_digest != NULL)
-		memcpy(stored, plain, STRATA_DIGEST_MAX);
-	else if (s->packed && strata_digest_final(s->stored_digest, stored, err) < 0)
+		memcpy(written->digest, written->diff_id, STRATA_DIGEST_MAX);
+	else if (s->packed && strata_digest_final(s->stored_digest, written->digest, err) < 0)
 		return -1;
-	*stored_size = s->offset;
-	*plain_size = s->plain_total;
+	written->size = s->offset;
+	written->tar_size = s->plain_total;
 	return 0;
 }

@@ -17,6 +17,7 @@
 #include "core/codec/segment.h"
 #include "core/fs/file.h"
 #include "core/job/pool.h"
+#include "core/layer/blob.h"
 
 /* Segments may take up this much memory when there are many threads, but two are always allowed. */
 #define STRATA_BLOB_WRITER_MEMORY ((size_t)32 << 20)
@@ -68,12 +69,11 @@ int strata_blob_writer_write(struct strata_blob_writer *s, const void *bytes, si
                              struct strata_err *err);
 
 /*
- * Ends the stream and tells what was written: digests and sizes, stored and
- * plain. A digest of what was not to be hashed is left alone.
+ * Ends the stream and fills in *written. The digests of bytes that were not to be hashed are left
+ * alone.
  */
-int strata_blob_writer_close(struct strata_blob_writer *s, char stored[STRATA_DIGEST_MAX],
-                             char plain[STRATA_DIGEST_MAX], uint64_t *stored_size,
-                             uint64_t *plain_size, struct strata_err *err);
+int strata_blob_writer_close(struct strata_blob_writer *s, struct strata_blob_info *written,
+                             struct strata_err *err);
 
 /*
  * To be called when what feeds the sink has failed with *err. Bytes that came

@@ -7,6 +7,7 @@
 #include "core/base/grow.h"
 #include "core/base/mem.h"
 #include "core/layer/blob_reader.h"
+#include "core/layer/path.h"
 
 /* A window over a plain tar: most headers with small payloads fit several times. */
 #define SCAN_WINDOW (16 << 10)

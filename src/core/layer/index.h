@@ -12,17 +12,14 @@
 #ifndef STRATA_INDEX_H
 #define STRATA_INDEX_H
 
-#include <stdatomic.h>
 #include <stdbool.h>
 #include <stdint.h>
 
 #include "core/base/buf.h"
-#include "core/base/digest.h"
 #include "core/base/err.h"
 #include "core/base/siphash.h"
-#include "core/codec/codec.h"
-#include "core/fs/file.h"
 #include "core/job/pool.h"
+#include "core/layer/blob.h"
 #include "core/tar/tar.h"
 
 /* Bytes in the index's arena. */
@@ -31,7 +28,7 @@ struct strata_text {
 	uint32_t len;
 };
 
-/* Short ones: paths, which the parser limits to 64 KiB. */
+/* The same for texts below 64 KiB: paths, which the parser limits to that. */
 struct strata_path {
 	uint32_t offset;
 	uint16_t len;
@@ -64,13 +61,13 @@ struct strata_entry {
 	uint8_t format; /* enum strata_tar_format */
 	bool sparse : 1;
 	bool dropped : 1;
-	bool marked : 1;     /* is to be dropped, unless somebody thinks better of it */
-	bool retargeted : 1; /* linkpath was changed by us, because its target moved */
+	bool marked : 1; /* by a filter that runs: drop_marked() drops it, unmark() forgives it */
+	bool retargeted : 1; /* linkpath was changed by plan_write, because its target moved */
 };
 
-/* What a hardlink is bound to, by the names as stored in the tar. */
+/* The entries that a hardlink leads to, by the names as stored in the tar. */
 struct strata_link {
-	uint32_t target; /* the entry that it names, perhaps a link itself */
+	uint32_t target; /* the entry of the name that it holds, perhaps a link itself */
 	uint32_t root;   /* the file behind it; STRATA_NO_ENTRY: not in this tar */
 };
 
@@ -80,20 +77,11 @@ struct strata_replacement {
 	size_t len;
 };
 
-/* The bytes that a tar is stored as: a range of a file, perhaps compressed. */
-struct strata_blob {
-	struct strata_file *file; /* a reference is owned by whoever says so */
-	uint64_t offset;
-	uint64_t size;
-	enum strata_compression compression;
-	enum strata_digest_alg algorithm; /* of the digest that names it */
-};
-
 struct strata_index {
 	struct strata_blob blob;              /* owns a reference */
-	struct strata_inflate_limits inflate; /* whenever it is read */
-	struct strata_tar_limits limits;      /* of its scan, for whoever parses again */
-	struct strata_file *plain; /* the inflated tar, once somebody needed random access */
+	struct strata_inflate_limits inflate; /* for all reads */
+	struct strata_tar_limits limits;      /* of the scan, for later parsing */
+	struct strata_file *plain; /* the inflated tar; NULL until strata_index_inflate makes it */
 	struct strata_entry *entries;
 	uint32_t count;
 	struct strata_buf arena;
@@ -167,13 +155,6 @@ int strata_index_store_name(struct strata_index *index, struct strata_entry *e, 
 /* Copies text into the arena. */
 int strata_index_store(struct strata_index *index, const char *text, size_t len, uint32_t *offset,
                        struct strata_err *err);
-
-/*
- * Normalises a path as DESIGN says: no leading "/" or "./", no "//", no
- * trailing "/", ".." resolved lexically and clamped at the root, which is ".".
- * out has room for len + 1 bytes. Returns the length.
- */
-size_t strata_path_normalise(const char *path, size_t len, char *out);
 
 /*
  * Makes sure that the tar can be read at any offset: a compressed one is

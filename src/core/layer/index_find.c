@@ -4,6 +4,7 @@
 
 #include "core/base/mem.h"
 #include "core/layer/index.h"
+#include "core/layer/path.h"
 
 /* A table of at least twice as many slots as entries, all empty. */
 static int new_table(struct strata_index *index, struct strata_err *err)

@@ -1,6 +1,6 @@
-#include <string.h>
+#include "core/layer/path.h"
 
-#include "core/layer/index.h"
+#include <string.h>
 
 /* Drops the last component of out[0..len). */
 static size_t parent_of(const char *out, size_t len)

@@ -47,24 +47,16 @@ int strata_plan_content(struct strata_index *index, uint32_t entry, const char *
                         struct strata_err *err);
 
 struct strata_plan_options {
-	const char *diff_id;                 /* what the old tar must hash to; NULL: not checked */
-	const char *digest;                  /* the same for the blob as stored */
-	const char *temp_dir;                /* for spooling */
+	struct strata_expected expected;     /* of the old blob */
+	const char *temp_dir;                /* for the inflated tar; NULL: the default */
 	enum strata_compression compression; /* of the result */
 	int level;
 	struct strata_work work; /* its progress counts bytes of the old blob */
 };
 
-struct strata_plan_result {
-	char diff_id[STRATA_DIGEST_MAX]; /* of the new tar */
-	char digest[STRATA_DIGEST_MAX];  /* of the new blob */
-	uint64_t size;                   /* of the new blob, which starts at offset 0 of `to` */
-	uint64_t tar_size;
-};
-
 /* Carries the plan out into the file `to`. EDIGEST when the old bytes are not as expected. */
 int strata_plan_write(struct strata_index *index, const struct strata_plan_options *options,
-                      struct strata_file *to, struct strata_plan_result *result,
+                      struct strata_file *to, struct strata_blob_info *result,
                       struct strata_err *err);
 
 #endif

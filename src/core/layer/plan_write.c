@@ -358,7 +358,7 @@ static int write_entries(struct rewrite *w, struct strata_err *err)
 /* ---- the whole ---------------------------------------------------------- */
 
 static int run(struct rewrite *w, const struct strata_plan_options *options, struct strata_file *to,
-               struct strata_plan_result *result, struct strata_err *err)
+               struct strata_blob_info *result, struct strata_err *err)
 {
 	struct strata_blob plain = w->index->blob;
 	char digest[STRATA_DIGEST_MAX], diff_id[STRATA_DIGEST_MAX];
@@ -389,19 +389,18 @@ static int run(struct rewrite *w, const struct strata_plan_options *options, str
 			return -1;
 		memcpy(diff_id, w->index->diff_id, sizeof(diff_id)); // NOLINT: it is an array
 	}
-	if (strata_digest_expect("diff_id", options->diff_id, diff_id, err) < 0)
+	if (strata_digest_expect("diff_id", options->expected.diff_id, diff_id, err) < 0)
 		return -1;
 	if (w->index->plain == NULL &&
-	    strata_digest_expect("digest", options->digest, digest, err) < 0)
+	    strata_digest_expect("digest", options->expected.digest, digest, err) < 0)
 		return -1;
 	if (w->in.plain_total != w->index->tar_size)
 		return strata_fail(err, "EFORMAT", "layer changed while it was read");
-	return strata_blob_writer_close(&w->out, result->digest, result->diff_id, &result->size,
-	                                &result->tar_size, err);
+	return strata_blob_writer_close(&w->out, result, err);
 }
 
 int strata_plan_write(struct strata_index *index, const struct strata_plan_options *options,
-                      struct strata_file *to, struct strata_plan_result *result,
+                      struct strata_file *to, struct strata_blob_info *result,
                       struct strata_err *err)
 {
 	struct rewrite w = {.index = index};

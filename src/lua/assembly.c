@@ -1,11 +1,11 @@
 /* strata.Assembly: a new tar made of entries of several indexes, for a job to write. */
-#include "core/layer/assemble.h"
+#include "core/layer/assembly.h"
 
 #include <sys/stat.h>
 
 #include "lua/objects.h"
 
-static struct strata_assemble *check_assembly(lua_State *L)
+static struct strata_assembly *check_assembly(lua_State *L)
 {
 	return strata_check_object(L, 1, ASSEMBLY_TYPE);
 }
@@ -13,7 +13,7 @@ static struct strata_assemble *check_assembly(lua_State *L)
 /* assemble() -> Assembly. Its user value is the list of its indexes. */
 static int assembly_new(lua_State *L)
 {
-	strata_new_object(L, ASSEMBLY_TYPE, sizeof(struct strata_assemble));
+	strata_new_object(L, ASSEMBLY_TYPE, sizeof(struct strata_assembly));
 	lua_newtable(L);
 	strata_setuservalue(L, -2);
 	return 1;
@@ -23,7 +23,7 @@ static int assembly_new(lua_State *L)
  */
 static int assembly_source(lua_State *L)
 {
-	struct strata_assemble *c = check_assembly(L);
+	struct strata_assembly *c = check_assembly(L);
 	struct strata_index *index = strata_check_scanned(L, 2);
 	struct strata_err err;
 	uint32_t source;
@@ -32,7 +32,7 @@ static int assembly_source(lua_State *L)
 	strata_getuservalue(L, 1);
 	lua_pushvalue(L, 2);
 	lua_rawseti(L, -2, (int)c->source_count + 1);
-	if (strata_assemble_index(c, index, &source, &err) < 0)
+	if (strata_assembly_add_source(c, index, &source, &err) < 0)
 		return strata_push_error(L, &err);
 	lua_pushinteger(L, (lua_Integer)source + 1);
 	return 1;
@@ -41,7 +41,7 @@ static int assembly_source(lua_State *L)
 /* assembly:add(source, entry number [, name [, linkpath]]) -> true | nil, message, code */
 static int assembly_add(lua_State *L)
 {
-	struct strata_assemble *c = check_assembly(L);
+	struct strata_assembly *c = check_assembly(L);
 	lua_Integer source = strata_check_integer(L, 2);
 	lua_Integer entry = strata_check_integer(L, 3);
 	size_t name_len = 0, linkpath_len = 0;
@@ -56,8 +56,8 @@ static int assembly_add(lua_State *L)
 	strata_check_scanned(L, lua_gettop(L));
 	luaL_argcheck(L, entry >= 1 && entry <= (lua_Integer)c->sources[source - 1]->count, 3,
 	              "out of range");
-	if (strata_assemble_add(c, (uint32_t)source - 1, (uint32_t)entry - 1, name, name_len,
-	                        linkpath, linkpath_len, &err) < 0)
+	if (strata_assembly_add_entry(c, (uint32_t)source - 1, (uint32_t)entry - 1, name, name_len,
+	                              linkpath, linkpath_len, &err) < 0)
 		return strata_push_error(L, &err);
 	lua_pushboolean(L, 1);
 	return 1;
@@ -66,13 +66,13 @@ static int assembly_add(lua_State *L)
 /* assembly:bytes(blocks) -> true | nil, message, code */
 static int assembly_bytes(lua_State *L)
 {
-	struct strata_assemble *c = check_assembly(L);
+	struct strata_assembly *c = check_assembly(L);
 	size_t len;
 	const char *bytes = luaL_checklstring(L, 2, &len);
 	struct strata_err err;
 
 	luaL_argcheck(L, len % STRATA_TAR_BLOCK == 0 && len <= UINT32_MAX, 2, "no whole blocks");
-	if (strata_assemble_bytes(c, bytes, len, &err) < 0)
+	if (strata_assembly_add_bytes(c, bytes, len, &err) < 0)
 		return strata_push_error(L, &err);
 	lua_pushboolean(L, 1);
 	return 1;
@@ -81,7 +81,7 @@ static int assembly_bytes(lua_State *L)
 /* assembly:range(file, offset, length) -> true | nil, message, code */
 static int assembly_range(lua_State *L)
 {
-	struct strata_assemble *c = check_assembly(L);
+	struct strata_assembly *c = check_assembly(L);
 	struct strata_file *file = strata_check_file(L, 2);
 	lua_Integer offset = strata_check_integer(L, 3);
 	lua_Integer len = strata_check_integer(L, 4);
@@ -89,7 +89,7 @@ static int assembly_range(lua_State *L)
 
 	luaL_argcheck(L, offset >= 0, 3, "must not be negative");
 	luaL_argcheck(L, len >= 0, 4, "must not be negative");
-	if (strata_assemble_range(c, file, (uint64_t)offset, (uint64_t)len, &err) < 0)
+	if (strata_assembly_add_range(c, file, (uint64_t)offset, (uint64_t)len, &err) < 0)
 		return strata_push_error(L, &err);
 	lua_pushboolean(L, 1);
 	return 1;
@@ -99,13 +99,13 @@ static int assembly_range(lua_State *L)
  */
 static int assembly_host_file(lua_State *L)
 {
-	struct strata_assemble *c = check_assembly(L);
+	struct strata_assembly *c = check_assembly(L);
 	struct strata_host_tree *tree = strata_check_host_tree(L, 2);
 	uint32_t number = strata_check_host_tree_number(L, 3, tree);
 	struct strata_err err;
 
 	luaL_argcheck(L, S_ISREG(tree->entries[number].mode), 3, "is no regular file");
-	if (strata_assemble_host_file(c, tree, number, &err) < 0)
+	if (strata_assembly_add_host_file(c, tree, number, &err) < 0)
 		return strata_push_error(L, &err);
 	lua_pushboolean(L, 1);
 	return 1;
@@ -120,11 +120,11 @@ static int assembly_count(lua_State *L)
 
 static int assembly_gc(lua_State *L)
 {
-	strata_assemble_free(check_assembly(L));
+	strata_assembly_free(check_assembly(L));
 	return 0;
 }
 
-void strata_lua_register_assemble(lua_State *L)
+void strata_lua_register_assembly(lua_State *L)
 {
 	static const luaL_Reg methods[] = {{"source", assembly_source},
 	                                   {"add", assembly_add},
