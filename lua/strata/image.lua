@@ -5,23 +5,20 @@
 
 local config = require "strata.config"
 local core = require "strata.core"
-local digests = require "strata.util.digests"
 local edit_methods = require "strata.edit.methods"
 local extract = require "strata.layer.extract"
+local file_list = require "strata.store.file_list"
 local history = require "strata.history"
 local json = require "strata.util.json"
 local layer = require "strata.layer"
 local limits = require "strata.util.limits"
 local needless_whiteouts = require "strata.layer.needless_whiteouts"
-local new_layout = require "strata.dialect.new_layout"
 local object = require "strata.util.object"
 local options = require "strata.util.options"
 local reference = require "strata.document.reference"
 local rootfs = require "strata.rootfs"
 local run_job = require("strata.util.job").run
 local save = require "strata.save"
-local save_image = require "strata.save.image"
-local save_layer = require "strata.save.layer"
 local stranded_links = require "strata.layer.stranded_links"
 
 local image = {}
@@ -34,11 +31,42 @@ image.methods = methods
 
 local new, state_of, is
 
-local function states_of(layers)
-  local states = {}
-  for i, item in ipairs(layers) do states[i] = layer.state_of(item) end
-  return states
-end
+--- An image as it was opened; nothing is written to it afterwards.
+---@class strata.OpenedImage
+---@field config_text string
+---@field tags string[]
+---@field layers strata.OpenedLayer[]
+
+---@class strata.OpenedLayer
+---@field diff_id string
+---@field digest string?  nil: its store does not tell it
+---@field size integer  as it is stored
+
+--- The state of an image. What has no writer named is written once, by from_model.
+---@class strata.ImageState
+---@field hub strata.Hub  what its layers know of it
+---@field source strata.Source?  that it was opened from; nil: it was made anew
+---@field opened strata.OpenedImage
+---@field manifest strata.ImageManifest?  nil: it had none. Also written by edit/rebase, for its annotations
+---@field descriptor_text string?  the descriptor that led to the manifest
+---@field index table?  the nested index that the manifest was found in
+---@field config strata.Config
+---@field layers strata.Layer[]  the base first. Written by prune() and by edit/layer_list, which then renumber
+---@field tags string[]  written by tag(), untag() and by assigning to img.tags
+---@field failure {[1]: string, [2]: string}?  message and code of an edit that failed: it must not be saved
+
+--- What the layers of an image, or a layer without one, have in common.
+---@class strata.Hub
+---@field limits strata.Limits
+---@field strict table?  the functions that refuse what the option `strict` does not let pass
+---@field layers strata.LayerState[]  the base first. A new array whenever the list of layers changes
+---@field standalone boolean?  the layer is in no image
+---@field alone boolean?  layers are scanned one by one, since scanning them together failed. Written by layer
+---@field filter fun(chosen: strata.LayerState[], fn: function): boolean?, string?, string?
+---@field rewrite fun(chosen: strata.LayerState[], fn: function): boolean?, string?, string?
+---@field settle fun()  carries out pending edits, so that digests are known; throws when it cannot
+---@field row fun(position: integer): strata.HistoryRow?  the row of the history for a layer
+---@field descriptor fun(origin: integer): string?  the descriptor that the manifest had for a layer
 
 -- A failure of an edit sticks: an image that lacks it must not be saved.
 local function sticky(state, ok, message, code)
@@ -61,8 +89,8 @@ end
 local function sync_diff_ids(state)
   local doc = config.document(state.config)
   local changed = false
-  for i, item in ipairs(state.layers) do
-    local diff_id = layer.current(layer.state_of(item)).diff_id
+  for i, one in ipairs(state.hub.layers) do
+    local diff_id = layer.current(one).diff_id
     changed = doc:set("/rootfs/diff_ids/" .. (i - 1), core.json_quote(diff_id)) or changed
   end
   if changed then config.touch(state.config) end
@@ -70,7 +98,7 @@ end
 
 -- Carries out pending edits of layers, so that digests are known.
 local function settle(state, opts)
-  local ok, message, code = layer.settle(states_of(state.layers), opts)
+  local ok, message, code = layer.settle(state.hub.layers, opts)
   if not ok then return nil, message, code end
   sync_diff_ids(state)
   return true
@@ -100,10 +128,10 @@ end
 
 -- Decides first and drops then, so that a filter that throws leaves no trace.
 local function filter(state, chosen, fn)
-  local ok, message, code = layer.load(states_of(state.layers))
+  local ok, message, code = layer.load(state.hub.layers)
   if not ok then return sticky(state, nil, message, code) end
   local indexes = {}
-  for i, one in ipairs(states_of(state.layers)) do
+  for i, one in ipairs(state.hub.layers) do
     indexes[i] = one.index
     one.index:unmark() -- an earlier filter may have thrown
   end
@@ -125,9 +153,9 @@ local function rewrite(state, chosen, fn)
   return true
 end
 
-local function new_hub(state)
+local function new_hub(state, model)
   state.hub = {
-    limits = state.limits, strict = state.strict,
+    limits = model.limits or limits.resolve(), strict = model.strict,
     filter = function(chosen, fn)
       check_callback(fn, "filter")
       return filter(state, chosen, fn)
@@ -150,10 +178,13 @@ local function new_hub(state)
 end
 
 local function is_edited(state)
-  if state.source == nil or state.structure_edited then return true end
-  if state.config:text() ~= state.opened_config then return true end
-  for _, item in ipairs(state.layers) do
-    if layer.is_edited(layer.state_of(item)) then return true end
+  local opened, layers = state.opened, state.hub.layers
+  if state.source == nil or #layers ~= #opened.layers or not reference.same_list(state.tags, opened.tags) or
+    state.config:text() ~= opened.config_text then
+    return true
+  end
+  for i, one in ipairs(layers) do
+    if one.origin ~= i or layer.is_edited(one) then return true end
   end
   return false
 end
@@ -161,21 +192,21 @@ end
 -- ---- making -----------------------------------------------------------------
 
 --- Makes the object from what a dialect has read.
----@param model {config_text: string, layers: table[], tags: string[], source: table?, limits: table?}
+---@param model strata.ImageModel
 ---@return strata.Image?
 ---@return string? message
 ---@return string? code
 function image.from_model(model)
+  local opened = { config_text = model.config_text, tags = {}, layers = {} }
   local state = {
-    source = model.source, tags = model.tags, opened_tags = {}, limits = model.limits or limits.resolve(),
-    opened_config = model.config_text, manifest = model.manifest, index = model.index,
-    descriptor_text = model.descriptor_text, origins = #model.layers, strict = model.strict,
+    source = model.source, opened = opened, tags = model.tags, manifest = model.manifest, index = model.index,
+    descriptor_text = model.descriptor_text,
   }
-  for i, tag in ipairs(model.tags) do state.opened_tags[i] = tag end
+  for i, tag in ipairs(model.tags) do opened.tags[i] = tag end
+  new_hub(state, model)
   local message, code
-  state.config, message, code = config.new(model.config_text, { limits = state.limits.json })
+  state.config, message, code = config.new(model.config_text, { limits = state.hub.limits.json })
   if not state.config then return nil, message, code end
-  new_hub(state)
   local diff_ids = state.config:get("/rootfs/diff_ids")
   if type(diff_ids) ~= "table" then diff_ids = {} end -- absent or null: an image without layers
   if #diff_ids ~= #model.layers then
@@ -186,6 +217,7 @@ function image.from_model(model)
   for i, one in ipairs(model.layers) do
     one.hub, one.diff_id, one.origin = state.hub, diff_ids[i], i
     if one.blob.compression == "none" then one.digest = one.digest or one.diff_id end
+    opened.layers[i] = { diff_id = one.diff_id, digest = one.digest, size = one.blob.size }
     handles[i] = layer.new(one)
   end
   state.layers = setmetatable(handles, {
@@ -269,12 +301,12 @@ end
 
 -- Everything in the archive that says what it should hash to.
 local function add_hashes(state, job, plain)
-  for _, one in ipairs(states_of(state.layers)) do
+  for _, one in ipairs(state.hub.layers) do
     local now = layer.current(one)
     if now.missing and not one.foreign then
       return nil, ("%s: its blob is not there"):format(layer.label(one)), "ENOENT"
     elseif not now.missing then
-      job:hash(limits.add(state.limits, {
+      job:hash(limits.add(state.hub.limits, {
         label = layer.label(one), file = now.file, offset = now.offset, size = now.size,
         compression = now.compression, plain = plain, digest = now.digest, diff_id = now.diff_id,
       }))
@@ -293,7 +325,7 @@ function methods:verify(opts)
   local state = state_of(self)
   local ok, message, code = settle(state, opts)
   if not ok then return nil, message, code end
-  if state.source then
+  if state.source and state.source.verify_documents then
     ok, message, code = state.source:verify_documents()
     if not ok then return nil, message, code end
   end
@@ -312,9 +344,9 @@ end
 ---@return string? message
 ---@return string? code
 function methods:files()
-  local state = state_of(self)
-  if not state.source then return {} end
-  return state.source:files()
+  local source = state_of(self).source
+  if not source then return {} end
+  return file_list.files(source.store, source:roles())
 end
 
 -- ---- editing ----------------------------------------------------------------
@@ -327,7 +359,7 @@ end
 function methods:filter(fn)
   check_callback(fn, "filter")
   local state = state_of(self)
-  local ok, message, code = filter(state, states_of(state.layers), fn)
+  local ok, message, code = filter(state, state.hub.layers, fn)
   if not ok then return nil, message, code end
   return self
 end
@@ -340,7 +372,7 @@ end
 function methods:rewrite(fn)
   check_callback(fn, "rewrite")
   local state = state_of(self)
-  local ok, message, code = rewrite(state, states_of(state.layers), fn)
+  local ok, message, code = rewrite(state, state.hub.layers, fn)
   if not ok then return nil, message, code end
   return self
 end
@@ -351,7 +383,7 @@ end
 ---@return string? code
 function methods:prune()
   local state = state_of(self)
-  local ok, message, code = layer.load(states_of(state.layers))
+  local ok, message, code = layer.load(state.hub.layers)
   if not ok then return sticky(state, nil, message, code) end
   for i = #state.layers, 1, -1 do
     if (layer.state_of(state.layers[i]).index:count()) == 0 then
@@ -359,7 +391,6 @@ function methods:prune()
       config.document(state.config):remove("/rootfs/diff_ids/" .. (i - 1))
       config.touch(state.config)
       table.remove(state.layers, i)
-      state.structure_edited = true
     end
   end
   renumber(state)
@@ -372,10 +403,7 @@ end
 function methods:tag(ref)
   local state = state_of(self)
   local full = reference.complete(ref)
-  if not reference.find(state.tags, full) then
-    state.tags[#state.tags + 1] = full
-    state.structure_edited = true
-  end
+  if not reference.find(state.tags, full) then state.tags[#state.tags + 1] = full end
   return self
 end
 
@@ -385,10 +413,7 @@ end
 function methods:untag(ref)
   local state = state_of(self)
   local i = reference.find(state.tags, reference.complete(ref))
-  if i then
-    table.remove(state.tags, i)
-    state.structure_edited = true
-  end
+  if i then table.remove(state.tags, i) end
   return self
 end
 
@@ -396,7 +421,7 @@ end
 local function operand(self)
   local state = state_of(self)
   return {
-    state = state, states = function() return states_of(state.layers) end,
+    state = state, states = function() return state.hub.layers end,
     settle = function(opts) return settle(state, opts) end, renumber = function() renumber(state) end,
     sticky = function(...) return sticky(state, ...) end,
   }
@@ -406,10 +431,7 @@ for name, method in pairs(edit_methods.of(operand)) do methods[name] = method en
 
 -- What save needs of an image.
 local function request_of(state)
-  return {
-    state = state, states = states_of(state.layers), edited = is_edited(state),
-    settle = function(opts) return settle(state, opts) end,
-  }
+  return { state = state, edited = is_edited(state), settle = function(opts) return settle(state, opts) end }
 end
 
 --- The requests of images that are to be saved together.
@@ -455,29 +477,12 @@ function methods:extract(dir, opts)
   local state = state_of(self)
   opts = extract.check(dir, opts, "extract")
   if state.failure then return nil, state.failure[1], state.failure[2] end
-  local ok, message, code = layer.vet(states_of(state.layers))
+  local ok, message, code = layer.vet(state.hub.layers)
   if ok then ok, message, code = settle(state, opts) end
   if not ok then return nil, message, code end
   local items = {}
-  for i, one in ipairs(states_of(state.layers)) do items[i] = layer.item(one) end
-  return extract.run(items, dir, opts, state.limits)
-end
-
--- The digest of the manifest as the image is now.
-local function manifest_digest(state)
-  if state.source and not state.manifest then return nil end
-  local ok, message = settle(state, { exact = true })
-  if not ok then error(message, 0) end
-  local stored
-  stored, message = save_layer.make(states_of(state.layers), {
-    digests = true, sha256 = state.source ~= nil and state.source.kind == "docker" and "added" or false,
-  })
-  if not stored then error(message, 0) end
-  local made = save_image.with(state, stored)
-  local text
-  text, message = new_layout.manifest(made, state.manifest == nil and "oci" or nil)
-  if not text then error(message, 0) end
-  return digests.of(text, made.manifest_digest)
+  for i, one in ipairs(state.hub.layers) do items[i] = layer.item(one) end
+  return extract.run(items, dir, opts, state.hub.limits)
 end
 
 local fields = {
@@ -496,10 +501,15 @@ local fields = {
   config = function(state) return state.config end,
   layers = function(state) return state.layers end,
   path = function(state)
-    return state.source and not state.source.store.spooled and state.source.path or nil
+    local store = state.source and state.source.store
+    return store and not store.spooled and store.path or nil
   end,
   edited = function(state) return is_edited(state) end,
-  digest = manifest_digest,
+  digest = function(state)
+    local digest, message = save.digest(request_of(state))
+    if message then error(message, 0) end
+    return digest
+  end,
   index = function(state) return state.index end,
 }
 
@@ -508,16 +518,15 @@ local function set_tags(state, value)
   local list = {}
   for i, ref in ipairs(value) do
     local known = false
-    for _, opened in ipairs(state.opened_tags) do known = known or opened == ref end
+    for _, opened in ipairs(state.opened.tags) do known = known or opened == ref end
     list[i] = known and ref or reference.complete(ref)
   end
   state.tags = list
-  state.structure_edited = true
 end
 
 local function describe(state)
   local size, pending = 0, false
-  for _, one in ipairs(states_of(state.layers)) do
+  for _, one in ipairs(state.hub.layers) do
     pending = pending or layer.is_pending(one)
     size = size + (layer.is_pending(one) and one.blob.size or layer.current(one).size)
   end
@@ -541,11 +550,11 @@ new, state_of, is = object.class("strata.Image", methods, {
   end,
   tostring = describe,
   close = function(state)
-    for _, one in ipairs(states_of(state.layers)) do
+    for _, one in ipairs(state.hub.layers) do
       if one.index then one.index:close() end
       if one.own then one.blob.file:close() end
     end
-    if state.source then state.source:release() end
+    if state.source then state.source.store:release() end
   end,
 })
 

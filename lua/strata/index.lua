@@ -126,7 +126,7 @@ new, state_of = object.class("strata.Index", methods, {
 })
 
 --- Makes the object; it uses the source from then on.
----@param from strata.Source
+---@param from strata.Listing
 ---@return strata.Index
 function index.new(from)
   return new { from = from, opened = {} }

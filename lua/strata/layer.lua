@@ -9,6 +9,28 @@ local run_job = require("strata.util.job").run
 
 local layer = {}
 
+--- The state of a layer. Fields without a writer are written by whoever makes it: a dialect that
+-- reads it, layer.copy, layer/new, or edit/layer_list for a squashed one.
+---@class strata.LayerState
+---@field hub strata.Hub  of its image. Written by who puts it into one
+---@field position integer  in its image, from 1. Written by the image, and layer/standalone
+---@field origin integer?  the position that it was opened with, by image.from_model; nil: it was added
+---@field blob {file: userdata?, offset: integer?, size: integer, compression: string, missing: boolean?}  before edits
+---@field diff_id string  of the blob
+---@field digest string?  of the blob. When its store does not tell it, load() or hash() write it
+---@field media_type string?  that its descriptor states
+---@field annotations table<string, string>?
+---@field foreign boolean?  its URLs lead to the blob
+---@field descriptor_text string?  the descriptor that it had in the image that it was taken from
+---@field own boolean?  no other layer uses the blob's file, which is closed with the image
+---@field taken boolean?  its bytes are those of a layer of another image
+---@field made boolean?  this process compressed the blob
+---@field index userdata?  the entry index, with the plan of edits. Written by load()
+---@field loaded boolean?  the index is scanned. Written by load()
+---@field vetted boolean?  `strict` lets it pass. Written by vet()
+---@field result table?  where its bytes are after edits, as current() gives it. Written by settle() and carry_out()
+---@field carried_out boolean?  the result is that of a stream, and there is no index. Written by carry_out()
+
 ---@class strata.Layer
 local methods = {}
 
@@ -140,7 +162,7 @@ local function is_pending(state)
 end
 
 local function is_edited(state)
-  return state.added or state.carried_out or (state.index ~= nil and state.index:revision() > 0)
+  return not state.origin or state.carried_out or (state.index ~= nil and state.index:revision() > 0)
 end
 
 --- Takes note of edits that somebody else has carried out, of a layer that is not to be read.
@@ -182,7 +204,7 @@ function layer.copy(state)
       file = now.file and now.file:share(), offset = now.offset, size = now.size, compression = now.compression,
       missing = now.missing,
     },
-    diff_id = now.diff_id, digest = now.digest, added = true, taken = true, own = not now.missing,
+    diff_id = now.diff_id, digest = now.digest, taken = true, own = not now.missing,
   }
   if same then
     copy.media_type, copy.annotations, copy.foreign = state.media_type, state.annotations, state.foreign
@@ -239,18 +261,29 @@ function layer.settle(states, opts)
   return ok, message, code
 end
 
--- The digest as stored, hashed when the archive does not tell it.
-local function digest_of(state)
-  local now = layer.current(state)
-  if now.digest then return now.digest end
-  if now.missing then return nil end
-  local job = core.job()
-  job:hash { label = label(state), file = now.file, offset = now.offset, size = now.size }
-  local ok, message = run_job(job)
-  if not ok then error(message, 0) end
-  state.digest = job:task(1).digest
+--- Hashes the layers whose store does not tell their digests. Edits must have been carried out.
+---@param states strata.LayerState[]
+---@param opts? {verify?: boolean, threads?: integer, progress?: function}  verify: their diff_ids, too. Default true
+---@return boolean? ok
+---@return string? message
+---@return string? code
+function layer.hash(states, opts)
+  local job, todo, plain = core.job(), {}, not (opts and opts.verify == false)
+  for _, state in ipairs(states) do
+    local now = layer.current(state)
+    if not now.digest and not now.missing then
+      job:hash(limits.add(state.hub.limits, {
+        label = label(state), file = now.file, offset = now.offset, size = now.size,
+        compression = now.compression, plain = plain, diff_id = plain and now.diff_id or nil,
+      }))
+      todo[#todo + 1] = state
+    end
+  end
+  if #todo == 0 then return true end
+  local ok, message, code = run_job(job, opts, "hashing")
+  for i, state in ipairs(ok and todo or {}) do state.digest = job:task(i).digest end
   job:close()
-  return state.digest
+  return ok, message, code
 end
 
 -- ---- methods ----------------------------------------------------------------
@@ -376,7 +409,9 @@ local fields = {
   end,
   digest = function(state)
     state.hub.settle()
-    return digest_of(state)
+    local ok, message = layer.hash({ state }, { verify = false })
+    if not ok then error(message, 0) end
+    return layer.current(state).digest
   end,
   size = function(state)
     state.hub.settle()

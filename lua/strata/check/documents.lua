@@ -6,7 +6,6 @@ local config = require "strata.config"
 local core = require "strata.core"
 local digests = require "strata.util.digests"
 local json = require "strata.util.json"
-local layer = require "strata.layer"
 local media_types = require "strata.document.media_types"
 local oci_catalog = require "strata.dialect.oci.catalog"
 
@@ -26,7 +25,7 @@ local TOC = { "^io%.github%.containers%.zstd%-chunked%.", "^containerd%.io/snaps
 
 --- Adds members of one name.
 ---@param made strata.ReportMaker
----@param store strata.Members
+---@param store strata.ArchiveStore
 function documents.members(made, store)
   local names = {}
   for name in pairs(store.others or {}) do names[#names + 1] = name end
@@ -256,18 +255,17 @@ end
 
 --- Adds everything about an image but its layers' tars.
 ---@param made strata.ReportMaker
----@param state table  of the image
+---@param state strata.ImageState
 function documents.check(made, state)
-  local source, states = state.source, {}
-  for i, one in ipairs(state.layers) do states[i] = layer.state_of(one) end
+  local source, states = state.source, state.hub.layers
   if source then
     made:at("archive")
     if not source.store.dir then
       require("strata.check.tar").noted(made, source.store.findings)
       documents.members(made, source.store)
     end
-    documents.both_lists(made, source, state.limits)
-    documents.unreferenced(made, source, state.limits)
+    documents.both_lists(made, source, state.hub.limits)
+    documents.unreferenced(made, source, state.hub.limits)
   end
   if state.manifest then documents.manifest(made:at("manifest"), state.manifest.text) end
   documents.media_types(made:at("manifest"), states)

@@ -16,15 +16,15 @@ local archive_edits = {}
 ---@field fresh? boolean  it was a link, and is a file now: a new header
 
 ---@class strata.Edits
----@field members strata.Members
+---@field store strata.ArchiveStore
 ---@field by_position table<integer, strata.MemberEdit>
 ---@field added {name: string, bytes: string?, part: strata.Segment?}[]
 ---@field verify table<integer, {digest: string, label: string}>  untouched layers
 local Edits = {}
 Edits.__index = Edits
 
-function archive_edits.new(members)
-  return setmetatable({ members = members, by_position = {}, added = {}, verify = {}, names = {} },
+function archive_edits.new(store)
+  return setmetatable({ store = store, by_position = {}, added = {}, verify = {}, names = {} },
     Edits)
 end
 
@@ -34,9 +34,9 @@ end
 
 --- Others of the same name hold what the member held: one of them is enough.
 function Edits:set(member, edit)
-  local members = self.members
-  if members.others[member.name] then
-    for _, other in ipairs(members.list) do
+  local store = self.store
+  if store.others[member.name] then
+    for _, other in ipairs(store.list) do
       if other.name == member.name then self.by_position[other.position] = { drop = true } end
     end
   end
@@ -55,7 +55,7 @@ end
 function Edits:text(member, max)
   local edit = self:of(member)
   if edit and edit.bytes then return edit.bytes end
-  return self.members:read(member, max)
+  return self.store:read(member, max)
 end
 
 local function padding(size)
@@ -80,7 +80,7 @@ end
 
 -- A changed member: patched header, then its old or new content.
 local function put_changed(self, segments, member, edit)
-  local members = self.members
+  local store = self.store
   local header, message, code
   if edit.fresh then
     header, message, code = core.write_header {
@@ -88,7 +88,7 @@ local function put_changed(self, segments, member, edit)
     }
   else
     local raw
-    raw, message, code = members:raw_header(member)
+    raw, message, code = store:raw_header(member)
     if not raw then return nil, message, code end
     header, message, code = core.patch_header(raw, {
       name = edit.name, linkpath = edit.linkpath, size = size_of(edit),
@@ -99,8 +99,8 @@ local function put_changed(self, segments, member, edit)
   if edit.bytes or edit.part then
     put_content(segments, edit)
   else
-    segments[#segments + 1] = { file = members.file, offset = member.offset,
-                                size = members:raw_end(member) - member.offset }
+    segments[#segments + 1] = { file = store.file, offset = member.offset,
+                                size = store:raw_end(member) - member.offset }
   end
   return true
 end
@@ -111,36 +111,36 @@ end
 ---@return string? message
 ---@return string? code
 function Edits:segments(written)
-  local members, segments = self.members, {}
-  local run_start = written and (members.list[1] or { header_offset = members.end_offset }).header_offset or 0
+  local store, segments = self.store, {}
+  local run_start = written and (store.list[1] or { header_offset = store.end_offset }).header_offset or 0
   local function flush(upto)
     if upto > run_start then
-      segments[#segments + 1] = { file = members.file, offset = run_start, size = upto - run_start }
+      segments[#segments + 1] = { file = store.file, offset = run_start, size = upto - run_start }
     end
     run_start = upto
   end
-  for _, member in ipairs(members.list) do
+  for _, member in ipairs(store.list) do
     local edit, check = self:of(member), self.verify[member.position]
     if written and written[member.position] then
       flush(member.header_offset)
-      run_start = members:raw_end(member)
+      run_start = store:raw_end(member)
     elseif edit then
       flush(member.header_offset)
       if not edit.drop then
         local ok, message, code = put_changed(self, segments, member, edit)
         if not ok then return nil, message, code end
       end
-      run_start = members:raw_end(member)
+      run_start = store:raw_end(member)
     elseif check then
       flush(member.offset)
-      segments[#segments + 1] = { file = members.file, offset = member.offset, size = member.size,
+      segments[#segments + 1] = { file = store.file, offset = member.offset, size = member.size,
                                   digest = check.digest, label = check.label }
       run_start = member.offset + member.size
     end
   end
-  flush(members.end_offset)
+  flush(store.end_offset)
   -- The archive may end in the padding of its last member.
-  if #self.added > 0 then segments[#segments + 1] = { bytes = padding(members.end_offset) } end
+  if #self.added > 0 then segments[#segments + 1] = { bytes = padding(store.end_offset) } end
   for _, member in ipairs(self.added) do
     local header, message, code = core.write_header {
       name = member.name, size = size_of(member), mode = 420,
@@ -149,7 +149,7 @@ function Edits:segments(written)
     segments[#segments + 1] = { bytes = header }
     put_content(segments, member)
   end
-  flush(members.file:size())
+  flush(store.file:size())
   return segments
 end
 

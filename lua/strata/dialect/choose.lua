@@ -7,16 +7,43 @@ local reference = require "strata.document.reference"
 
 local choose = {}
 
---- An image that a source offers.
+--- An image that can be chosen from a store. Its dialect makes it.
 ---@class strata.Candidate
 ---@field kind "image"|"attestation"|"artifact"
 ---@field tags string[]
 ---@field digest string?  of its manifest
 ---@field alias string?  another name that it is found by
----@field missing boolean?  a part of its blobs is not there
+---@field missing boolean?  some of its blobs are not in the store
 ---@field id fun(): string?  the image ID, when it can be told without reading layers
----@field platform fun(): {os: string, architecture: string, variant: string?}?
----@field read fun(): table?, string?, string?  the model of the image
+---@field platform fun(): strata.PlatformFields?
+---@field layer_names? fun(): string[]  of an image in manifest.json: the names of its layers
+---@field read fun(): strata.ImageModel?, string?, string?
+
+--- What reading a candidate gives, and strata.image makes an image of.
+---@class strata.ImageModel
+---@field source strata.Source?
+---@field limits strata.Limits?
+---@field config_text string
+---@field layers strata.LayerState[]  with what the store tells: blob, digest, media type ...
+---@field tags string[]
+---@field manifest strata.ImageManifest?
+---@field descriptor_text string?  the descriptor that led to the manifest
+---@field index table?  the nested index that the manifest was found in
+---@field strict table?  set by whoever opens it with the option `strict`
+
+--- The manifest of an image.
+---@class strata.ImageManifest
+---@field text string
+---@field digest string  as its descriptor has it
+---@field media_type string?
+---@field config_digest string  as it names the config
+
+--- Where an image was opened: its store, and what its dialect has to know to save it there again.
+---@class strata.Source
+---@field kind "docker"|"docker-v1"|"oci"
+---@field store strata.ArchiveStore|strata.DirectoryStore
+---@field roles fun(self): table<string, string>  what each file is in the image, by name
+---@field verify_documents? fun(self): boolean?, string?, string?
 
 ---@param one strata.Candidate
 local function describe(one)

@@ -1,6 +1,4 @@
---- What an image file is: told by its content, never by its name.
---
--- A source is a store of members or blobs and the list of the images in it.
+--- Which dialect a store is written in: told by its content, never by its name.
 
 local docker = require "strata.dialect.docker.read"
 local docker_v1 = require "strata.dialect.docker_v1.read"
@@ -10,13 +8,14 @@ local open = require "strata.store.open"
 
 local detect = {}
 
----@class strata.Source
----@field store strata.Members|strata.Directory
+--- A store that was opened, and the images to choose from in it.
+---@class strata.Listing
+---@field store strata.ArchiveStore|strata.DirectoryStore
 ---@field candidates strata.Candidate[]
 ---@field strict boolean?
 
 --- The images of a store, as the dialect that it is in lists them.
----@param store strata.Members|strata.Directory
+---@param store strata.ArchiveStore|strata.DirectoryStore
 ---@param opts table
 ---@return strata.Candidate[]?
 ---@return string? message
@@ -34,7 +33,7 @@ end
 --- Opens whatever holds images.
 ---@param what string|file*  a path, "-" for standard input, or an open Lua file
 ---@param opts {limits: table, prefer?: string, temp_dir?: string, progress?: function}
----@return strata.Source?
+---@return strata.Listing?
 ---@return string? message
 ---@return string? code
 function detect.source(what, opts)

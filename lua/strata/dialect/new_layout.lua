@@ -17,34 +17,28 @@ local REF_NAME = "org.opencontainers.image.ref.name"
 
 new_layout.LAYOUT = '{"imageLayoutVersion":"1.0.0"}'
 
---- One image, ready to be written.
----@class strata.ImageToWrite
----@field config_text string
----@field config_digest string  as the manifest names it
----@field sha256 boolean?  nothing is named by another digest
----@field layers strata.StoredLayer[]
----@field origins integer  how many layers it was opened with
----@field tags string[]
----@field platform {os: string, architecture: string, variant: string?}
----@field manifest_text string?  that it came with
----@field manifest_digest string?  of that text
----@field descriptor_text string?  that led to it
-
-local function part_of(one)
+--- The bytes of a layer, to be verified when they are written.
+---@param one strata.StoredLayer
+---@return strata.Segment
+function new_layout.part_of(one)
   return { file = one.file, offset = one.offset, size = one.size, digest = one.digest, label = one.label }
 end
 
-new_layout.part_of = part_of
-
---- The text of an image's manifest in one family of media types.
+--- An image's manifest in one family of media types.
 ---@param image strata.ImageToWrite
----@param family "oci"|"docker"
+---@param family? "oci"|"docker"  default: that of the manifest that it was opened with
 ---@return string? text
----@return string? message
+---@return string? digest | message
 ---@return string? code
 function new_layout.manifest(image, family)
-  if image.manifest_text then return manifest.edit(image.manifest_text, image, family) end
-  return manifest.new(image, family)
+  local text, message, code
+  if image.manifest_text then
+    text, message, code = manifest.edit(image.manifest_text, image, family)
+  else
+    text = manifest.new(image, family)
+  end
+  if not text then return nil, message, code end
+  return text, digests.of(text, image.manifest_digest)
 end
 
 local function names_of(ref)
@@ -115,13 +109,12 @@ function new_layout.layout(images, family)
     blobs[#blobs + 1] = content
   end
   for _, image in ipairs(images) do
-    local text, message, code = new_layout.manifest(image, family)
-    if not text then return nil, message, code end
-    local digest = digests.of(text, image.manifest_digest)
+    local text, digest, code = new_layout.manifest(image, family)
+    if not text then return nil, digest, code end
     put(digest, { bytes = text })
     put(image.config_digest, { bytes = image.config_text })
     for _, one in ipairs(image.layers) do
-      if not one.missing then put(one.digest, { part = part_of(one) }) end
+      if not one.missing then put(one.digest, { part = new_layout.part_of(one) }) end
     end
     local like = { text = image.descriptor_text, platform = image.platform,
                    new_platform = image.new_platform, family = family }

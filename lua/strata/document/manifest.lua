@@ -19,7 +19,7 @@ local function describes_bytes(name)
   return false
 end
 
--- Points a descriptor at other bytes, if they are others.
+-- Points a descriptor at other bytes; one that has this digest already stays as it is.
 local function point(doc, pointer, digest, size)
   if doc:get(pointer .. "/digest") == digest then return end
   doc:set(pointer .. "/digest", core.json_quote(digest))
@@ -29,10 +29,10 @@ end
 
 manifest.point = point
 
---- Lets the platform of a descriptor follow its config; other keys of it stay.
+--- Sets the platform of a descriptor to that of the config; its other keys stay.
 ---@param doc strata.JSON
 ---@param pointer string  of the descriptor
----@param platform {os: string, architecture: string, variant: string?}
+---@param platform strata.PlatformFields
 function manifest.set_platform(doc, pointer, platform)
   local at = pointer .. "/platform"
   if doc:type(at) ~= "object" then return end
@@ -54,8 +54,8 @@ local function drop_annotations(doc, pointer)
   if doc:count(annotations) == 0 then doc:remove(annotations) end
 end
 
--- The digest that a layer is to have in a manifest: one that nobody touched may be known
--- here by its SHA-256 or not at all, and there by its SHA-512.
+-- The digest to write for a layer. An unchanged layer that the manifest named by another
+-- algorithm (SHA-512) keeps that name.
 local function digest_for(one, before)
   local _, here = core.digest_valid(one.digest or "")
   local known, there = core.digest_valid(type(before) == "string" and before or "")
@@ -76,7 +76,7 @@ local function edit_layer(doc, pointer, one, family)
     if doc:type(pointer .. "/urls") then doc:remove(pointer .. "/urls") end
     if media_types.is_foreign(stated) then stated = nil end -- the URLs lead to other bytes
   end
-  -- A media type that lies about the compression is somebody else's, unless the bytes are new.
+  -- A wrong media type is left alone while the blob is unchanged, and corrected for new bytes.
   if digest ~= before or media_types.family(stated) ~= family then
     local wanted = media_types.changed_layer(stated, family, one.compression)
     if wanted ~= doc:get(pointer .. "/mediaType") then
@@ -89,11 +89,11 @@ local function descriptor(one, family)
   return { mediaType = media_types.layer(family, one.compression, false), digest = one.digest, size = one.size }
 end
 
--- The text for a layer that the manifest does not have: one of another image says more than
--- where its bytes are.
+-- The descriptor of an added layer. One that was taken from another image keeps what its
+-- descriptor there says beside digest and size.
 local function descriptor_text(one, family)
-  if not one.state.descriptor_text then return json.encode(descriptor(one, family)) end
-  local doc = core.json(one.state.descriptor_text)
+  if not one.descriptor_text then return json.encode(descriptor(one, family)) end
+  local doc = core.json(one.descriptor_text)
   edit_layer(doc, "", one, family)
   return doc:text()
 end
@@ -105,11 +105,9 @@ local function set_media_type(doc, pointer, family)
   if wanted ~= stated then doc:set(pointer, core.json_quote(wanted)) end
 end
 
---- The manifest's text with the image as it is now. Whatever is not concerned
--- keeps its bytes.
+--- The manifest's text, edited to describe an image. All else in it keeps its bytes.
 ---@param text string
----@param image {config_text: string, config_digest: string, sha256: boolean?, layers: strata.StoredLayer[],
----  origins: integer}
+---@param image strata.ImageToWrite
 ---@param family? "oci"|"docker"  to convert to; default: what it is
 ---@return string? text
 ---@return string? message
@@ -129,7 +127,7 @@ function manifest.edit(text, image, family)
       texts[one.origin] = doc:raw("/layers/" .. (one.origin - 1))
     end
   end
-  for i = image.origins, 1, -1 do
+  for i = #image.opened.layers, 1, -1 do
     if not present[i] then doc:remove("/layers/" .. (i - 1)) end
   end
   if #image.layers > 0 and doc:type("/layers") ~= "array" then doc:set("/layers", "[]") end
@@ -147,7 +145,7 @@ function manifest.edit(text, image, family)
 end
 
 --- A manifest for an image that had none.
----@param image {config_text: string, config_digest: string, layers: strata.StoredLayer[]}
+---@param image strata.ImageToWrite
 ---@param family "oci"|"docker"
 ---@return string text
 function manifest.new(image, family)

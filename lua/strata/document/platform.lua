@@ -15,23 +15,34 @@ local new = object.class("strata.Platform", {}, {
   end,
 })
 
+--- The platform as documents state it.
+---@class strata.PlatformFields
+---@field os string
+---@field architecture string
+---@field variant string?
+
 local function text(value)
   return type(value) == "string" and value ~= "" and value or nil
+end
+
+--- The fields that a document has to state: "unknown" stands for what is not known.
+---@param fields table  anything that has them, such as a config or a descriptor's platform
+---@return strata.PlatformFields
+function platform.fields(fields)
+  return { os = text(fields.os) or "unknown", architecture = text(fields.architecture) or "unknown",
+           variant = text(fields.variant) }
 end
 
 --- From anything with the fields, such as a config or a descriptor's platform.
 ---@param fields table
 ---@return strata.Platform
 function platform.of(fields)
-  return new {
-    os = text(fields.os) or "unknown", architecture = text(fields.architecture) or "unknown",
-    variant = text(fields.variant),
-  }
+  return new(platform.fields(fields))
 end
 
 --- The fields of a decoded document, such as a descriptor's platform or a config.
 ---@param document any
----@return {os: string, architecture: string, variant: string?}?
+---@return strata.PlatformFields?
 function platform.in_document(document)
   if type(document) ~= "table" then return nil end
   local os, architecture = text(document.os), text(document.architecture)
@@ -40,7 +51,7 @@ end
 
 --- From "linux/arm64/v8"; nil when it is no platform.
 ---@param value string
----@return {os: string, architecture: string, variant: string?}?
+---@return strata.PlatformFields?
 function platform.parse(value)
   local os, architecture, variant = value:match("^([%w]+)/([%w_]+)/?([%w%.]*)$")
   if not os then return nil end

@@ -72,6 +72,14 @@ function reference.find(list, ref)
   return nil
 end
 
+--- Whether two lists have the same references, spelt alike and in the same order.
+---@param a string[]
+---@param b string[]
+---@return boolean
+function reference.same_list(a, b)
+  return table.concat(a, "\0") == table.concat(b, "\0")
+end
+
 --- The names that docker load takes: each with a tag. A layout can also have others.
 ---@param list string[]
 ---@return string[] refs

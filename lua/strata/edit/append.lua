@@ -63,7 +63,7 @@ function append.run(image, spec, level)
   local kind = new_layer.check(spec, "append", "AppendOptions", level + 1)
   local at = spec.at or top
   if at > top then misuse(level + 1, "append: at should be a whole number from 1 to %d", top) end
-  local made, skipped, code, other = make(limits.options(spec, image.state.limits), kind, image.states(), at)
+  local made, skipped, code, other = make(limits.options(spec, image.state.hub.limits), kind, image.states(), at)
   if not made then return nil, skipped, code end
   made.index, made.loaded, made.result = nil, nil, nil
   local row = {

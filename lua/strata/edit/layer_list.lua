@@ -46,7 +46,6 @@ function layer_list.put_in(image, i, handle, diff_id)
 end
 
 function layer_list.finish(image)
-  image.state.structure_edited = true
   config.touch(image.state.config)
   image.renumber()
 end
@@ -99,7 +98,7 @@ function layer_list.squash(image, first, last, opts)
   for i = last, first, -1 do layer_list.take_out(image, i) end
   layer_list.put_in(image, first, layer.new {
     blob = { file = made.file, offset = 0, size = made.size, compression = compression },
-    diff_id = made.diff_id, digest = made.digest, added = true, made = true, hub = image.state.hub,
+    diff_id = made.diff_id, digest = made.digest, made = true, hub = image.state.hub,
   }, made.diff_id)
   history.merge(image.state.config, first, last)
   layer_list.finish(image)

@@ -3,58 +3,61 @@
 local digests = require "strata.util.digests"
 local json = require "strata.util.json"
 local media_types = require "strata.document.media_types"
+local platform = require "strata.document.platform"
 local reference = require "strata.document.reference"
 local save_layer = require "strata.save.layer"
 
 local save_image = {}
 
-local function same_list(a, b)
-  return table.concat(a, "\0") == table.concat(b, "\0")
+--- An image as it is going to be written. save_image.of writes it; dialects only read it.
+---@class strata.ImageToWrite
+---@field source strata.Source?  that it was opened from
+---@field opened strata.OpenedImage  as it was opened
+---@field config_text string
+---@field config_digest string  as the manifest names it
+---@field layers strata.StoredLayer[]
+---@field tags string[]
+---@field new_tags string[]?  the same, when they changed
+---@field platform strata.PlatformFields
+---@field new_platform strata.PlatformFields?  the same, when it changed
+---@field manifest_text string?  to edit; nil: it had no manifest
+---@field manifest_digest string?  of the manifest that it was opened with
+---@field descriptor_text string?  that led to this manifest
+---@field index table?  the nested index that the manifest was in
+---@field sha256 boolean?  nothing may be named by another digest
+
+--- The image to write, when it is known how its layers are stored.
+---@param state strata.ImageState
+---@param layers strata.StoredLayer[]
+---@param sha256? boolean  nothing may be named by another digest
+---@return strata.ImageToWrite
+function save_image.of(state, layers, sha256)
+  local now, before = state.config, json.decode(state.opened.config_text, state.hub.limits.json) or {}
+  local is_other = tostring(platform.of(now)) ~= tostring(platform.of(before))
+  local manifest, text = state.manifest or {}, state.config:text()
+  return {
+    source = state.source, opened = state.opened, config_text = text, layers = layers, sha256 = sha256,
+    config_digest = digests.of(text, not sha256 and manifest.config_digest or nil),
+    tags = state.tags, new_tags = not reference.same_list(state.tags, state.opened.tags) and state.tags or nil,
+    platform = platform.fields(now), new_platform = is_other and platform.fields(now) or nil,
+    manifest_text = manifest.text, manifest_digest = not sha256 and manifest.digest or nil,
+    descriptor_text = state.descriptor_text, index = state.index,
+  }
 end
 
-local function platform_of(config)
-  local function text(value) return type(value) == "string" and value ~= "" and value or nil end
-  return { os = text(config.os) or "unknown", architecture = text(config.architecture) or "unknown",
-           variant = text(config.variant) }
-end
-
-local function same_platform(a, b)
-  return a.os == b.os and a.architecture == b.architecture and a.variant == b.variant
-end
-
---- The image to write of one whose edits are carried out.
+--- The image to write, with its edits carried out and its layers compressed.
 ---@param request strata.SaveRequest
----@param settings table  of save_layer.make
+---@param settings strata.StoreSettings
 ---@return strata.ImageToWrite?
 ---@return string? message
 ---@return string? code
-function save_image.of(request, settings)
-  local state = request.state
-  local layers, message, code = save_layer.make(request.states, settings)
+function save_image.make(request, settings)
+  local ok, message, code = request.settle(settings)
+  if not ok then return nil, message, code end
+  local layers
+  layers, message, code = save_layer.make(request.state.hub.layers, settings)
   if not layers then return nil, message, code end
-  return save_image.with(state, layers, settings.sha256 == true)
-end
-
---- The image to write when it is known how its layers are going to be stored.
----@param state table  of the image
----@param layers strata.StoredLayer[]
----@param sha256? boolean  nothing is named by another digest
----@return strata.ImageToWrite
-function save_image.with(state, layers, sha256)
-  local changed = not same_list(state.tags, state.opened_tags)
-  local platform = platform_of(state.config)
-  local before = platform_of(json.decode(state.opened_config, state.limits.json) or {})
-  local came = state.manifest or {}
-  local text = state.config:text()
-  return {
-    config_text = text, config_digest = digests.of(text, not sha256 and came.config_digest or nil),
-    manifest_digest = not sha256 and came.digest or nil, sha256 = sha256,
-    layers = layers, origins = state.origins or 0,
-    tags = state.tags, new_tags = changed and state.tags or nil, platform = platform,
-    new_platform = not same_platform(platform, before) and platform or nil,
-    manifest_text = came.text, descriptor_text = state.descriptor_text,
-    index = state.index, state = state,
-  }
+  return save_image.of(request.state, layers, settings.sha256 == "all")
 end
 
 --- True when all images come from one and the same store, and can go back into it.
@@ -107,7 +110,7 @@ function save_image.lost(images, format, native)
   local list = {}
   for _, one in ipairs(images) do
     for _, r in ipairs(one.layers) do
-      if media_types.is_foreign(r.state.media_type) and r.action ~= "copied" then
+      if media_types.is_foreign(r.media_type) and r.action ~= "copied" then
         list[#list + 1] = ("%s: it was a foreign layer and is not any more"):format(r.label)
       end
     end
@@ -120,7 +123,7 @@ function save_image.lost(images, format, native)
     if one.index and one.index.manifests > 1 then
       list[#list + 1] = ("the other %d manifests of the index %s"):format(one.index.manifests - 1, one.index.digest)
     end
-    local catalog = one.state.source and one.state.source.catalog
+    local catalog = one.source and one.source.catalog
     local root = catalog and not catalog.store.flat and catalog.indexes[""]
     if root and any(root.annotations) then list[#list + 1] = "the annotations of index.json" end
     local _, unfit = reference.for_docker(one.tags)

@@ -2,6 +2,7 @@
 
 local core = require "strata.core"
 local docker_edit = require "strata.dialect.docker.edit"
+local fail = require "strata.util.fail"
 local limits = require "strata.util.limits"
 local new_archive = require "strata.dialect.new_archive"
 local new_layout = require "strata.dialect.new_layout"
@@ -26,12 +27,11 @@ local save = {}
 ---@field digest? string
 ---@field label? string
 
---- What an image hands over to be saved.
+--- An image that is to be saved, by image.lua.
 ---@class strata.SaveRequest
----@field state table  of the image
----@field states table[]  of its layers
+---@field state strata.ImageState
 ---@field edited boolean
----@field settle fun(opts: table): boolean?, string?, string?
+---@field settle fun(opts: strata.StoreSettings): boolean?, string?, string?  carries out pending edits of layers
 
 -- ---- as it came -----------------------------------------------------------------
 
@@ -59,23 +59,24 @@ end
 
 -- An image that nobody touched is its file: copied by the kernel, and the copy
 -- is what gets hashed.
-local function copy_archive(out, store, images, opts)
+local function copy_archive(self, out, store)
+  local image, opts, given = self.images[1], self.opts, self.requests[1].state.hub.limits
   local file = store.original or store.file
   local size = file:size()
   local ok, message, code = out.out:copy(0, file, 0, size)
   if not ok then return nil, message, code end
   if opts.verify == false then return size end
   local job = core.job()
-  for _, r in ipairs(images[1].layers) do
+  for _, r in ipairs(image.layers) do
     if not r.missing then
-      job:hash(limits.add(r.state.hub.limits, {
+      job:hash(limits.add(given, {
         label = r.label, file = store.original and r.file or out.out, offset = r.offset, size = r.size,
         compression = r.compression, plain = not r.digest, digest = r.digest,
         diff_id = not r.digest and r.diff_id or nil,
       }))
     end
   end
-  if images[1].state.source.kind == "oci" then hash_other_blobs(job, out, store, images[1].layers) end
+  if image.source.kind == "oci" then hash_other_blobs(job, out, store, image.layers) end
   ok, message, code = run_job(job, opts, "hashing")
   job:close()
   if not ok then return nil, message, code end
@@ -87,21 +88,23 @@ local function write_archive(out, store, segments, opts)
   local outer = store and store.outer
   if not outer then return out:write(segments, opts) end
   if outer ~= "gzip" and outer ~= "zstd" then
-    return nil, ("%s: writing %s is not supported; choose a format"):format(store.path, outer), "EUNSUPPORTED"
+    return fail("EUNSUPPORTED", "%s: writing %s is not supported; choose a format", store.path, outer)
   end
   return out:write_compressed(segments, outer, opts)
 end
 
 -- ---- writing ----------------------------------------------------------------------
 
+--- One save.
 ---@class strata.Save
 ---@field requests strata.SaveRequest[]
----@field images strata.ImageToWrite[]
----@field sources table[]
+---@field images strata.ImageToWrite[]  of the requests; make_images fills it
+---@field sources strata.Source[]  that the images were opened from
 ---@field opts strata.SaveOptions
----@field format string
----@field native boolean  as it came
----@field notes string[]
+---@field format "docker"|"docker-legacy"|"docker-v1"|"oci"|"oci-archive"|"dir"
+---@field native boolean  the images are saved in the way that they were stored in
+---@field in_directory boolean  the target is a directory
+---@field notes string[]  what could not be kept, a line each
 
 local function is_untouched(self)
   if #self.requests > 1 or self.requests[1].edited then return false end
@@ -118,11 +121,13 @@ end
 local function native_segments(self)
   local source = self.sources[1]
   if source.kind == "docker" then
-    return docker_edit.segments(self.requests[1].state, self.images[1], self.opts, self.notes)
+    local edits, message, code = docker_edit.edits(self.images[1], self.opts, self.notes)
+    if not edits then return nil, message, code end
+    return edits:segments()
   end
   if source.kind == "docker-v1" then
-    return nil, ("%s: an archive without manifest.json is only read; choose a format"):format(source.path),
-      "EUNSUPPORTED"
+    return fail("EUNSUPPORTED", "%s: an archive without manifest.json is only read; choose a format",
+      source.store.path)
   end
   local change, message, code = oci_edit.changes(self.images, self.sources, self.opts)
   if not change then return nil, message, code end
@@ -144,7 +149,7 @@ end
 
 local function write_file(self, out)
   local store = self.native and self.sources[1] and self.sources[1].store or nil
-  if store and is_untouched(self) then return copy_archive(out, store, self.images, self.opts) end
+  if store and is_untouched(self) then return copy_archive(self, out, store) end
   local segments, message, code
   if store then segments, message, code = native_segments(self) else segments, message, code = new_segments(self) end
   if not segments then return nil, message, code end
@@ -179,7 +184,7 @@ local function check_unchanged(self)
   end
   for _, one in ipairs(self.images) do
     for _, r in ipairs(one.layers) do
-      if (r.action == "copied" or r.state.taken) and r.state.own then
+      if r.volatile then
         local ok, message, code = r.file:unchanged()
         if not ok then return nil, message, code end
       end
@@ -197,27 +202,25 @@ local function needs_digests(self)
   return first.edited or self.opts.compression ~= nil
 end
 
--- Docker knows images by SHA-256 alone: what is written for it is named so, and what
--- comes into an archive of its own.
-local function needs_sha256(self)
-  if not self.format:find("^docker") then return false end
-  return not self.native or "added"
+-- How the layers are to be stored. Docker knows images by SHA-256 alone, so all in a new
+-- archive for it is named so, and in one of its own whatever is added.
+---@return strata.StoreSettings
+local function settings_of(self)
+  local opts, is_plain = self.opts, self.format == "docker-legacy"
+  return {
+    compression = is_plain and "none" or opts.compression, plain = is_plain, level = opts.level,
+    reproducible = opts.reproducible, verify = opts.verify, threads = opts.threads, progress = opts.progress,
+    sha256 = self.format:find("^docker") and (self.native and "added" or "all") or nil,
+  }
 end
 
 -- Carries out edits and compresses, so that every digest is known.
-local function make_products(self, temp_dir)
-  local opts = self.opts
-  local settings = {
-    compression = self.format == "docker-legacy" and "none" or opts.compression, level = opts.level,
-    exact = true, plain = self.format == "docker-legacy",
-    reproducible = opts.reproducible,
-    temp_dir = temp_dir, threads = opts.threads, progress = opts.progress,
-    verify = opts.verify, digests = needs_digests(self), sha256 = needs_sha256(self),
-  }
+local function make_images(self, temp_dir)
+  local settings = settings_of(self)
+  settings.exact, settings.temp_dir, settings.digests = true, temp_dir, needs_digests(self)
   for i, request in ipairs(self.requests) do
-    local ok, message, code = request.settle(settings)
-    if not ok then return nil, message, code end
-    self.images[i], message, code = save_image.of(request, settings)
+    local message, code
+    self.images[i], message, code = save_image.make(request, settings)
     if not self.images[i] then return nil, message, code end
   end
   return true
@@ -242,17 +245,31 @@ end
 ---@return string? message
 ---@return string? code
 function save.plan(request, opts)
-  local self = { requests = { request }, opts = opts, notes = {} }
+  local self = { requests = { request }, opts = opts }
   choose_format(self)
-  local compression = self.format == "docker-legacy" and "none" or opts.compression
   local ok, message, code = request.settle { threads = opts.threads, progress = opts.progress }
   if not ok then return nil, message, code end
-  local sha256 = needs_sha256(self)
-  local layers = save_layer.plan(request.states, {
-    sha256 = sha256, compression = compression, level = opts.level, reproducible = opts.reproducible,
-    plain = self.format == "docker-legacy",
+  local settings = settings_of(self)
+  local layers = save_layer.plan(request.state.hub.layers, settings)
+  return result.image(save_image.of(request.state, layers, settings.sha256 == "all"), self.format, self.native)
+end
+
+--- The digest of the manifest that saving the image in its own dialect would give it.
+---@param request strata.SaveRequest
+---@return string? digest  nil: an archive without manifests is its source, or it failed
+---@return string? message
+---@return string? code
+function save.digest(request)
+  local source, manifest = request.state.source, request.state.manifest
+  if source and not manifest then return nil end
+  local made, message, code = save_image.make(request, {
+    exact = true, digests = true, sha256 = source and source.kind == "docker" and "added" or nil,
   })
-  return result.image(save_image.with(request.state, layers, sha256 == true), self.format, self.native)
+  if not made then return nil, message, code end
+  local text, digest
+  text, digest, code = new_layout.manifest(made, not manifest and "oci" or nil)
+  if not text then return nil, digest, code end
+  return digest
 end
 
 --- Saves images. A second result lists what the format could not hold.
@@ -273,7 +290,7 @@ function save.images(requests, what, opts)
     -- First, so that a target that cannot be written costs no work.
     out, why, how = (self.in_directory and output.directory or output.file)(what)
     if not out then return nil, why, how end
-    ok, why, how = make_products(self, out.temp_dir)
+    ok, why, how = make_images(self, out.temp_dir)
     if not ok then return nil, why, how end
     ok, why, how = save_image.check(self.images, self.format)
     if not ok then return nil, why, how end
@@ -286,7 +303,7 @@ function save.images(requests, what, opts)
       why, how = source.store:take_failure()
       if why then return nil, why, how end
     end
-    -- Before: what is published is saved, whatever comes then.
+    -- The result is made before publishing, since nothing may fail afterwards.
     take_notes(self, save_image.lost(self.images, self.format, self.native))
     local saved = result.of(self, what, size)
     ok, why, how = publish(self, out)

@@ -1,6 +1,7 @@
 --- How each layer is going to be stored: as it is, or compressed in another way.
 
 local core = require "strata.core"
+local fail = require "strata.util.fail"
 local layer = require "strata.layer"
 local limits = require "strata.util.limits"
 local media_types = require "strata.document.media_types"
@@ -8,23 +9,27 @@ local run_job = require("strata.util.job").run
 
 local save_layer = {}
 
---- The bytes of one layer for one output.
+--- A layer as it is going to be stored. save_layer writes it; dialects only read it.
 ---@class strata.StoredLayer
----@field file userdata?  nil: they are not there
----@field offset integer
----@field size integer
----@field compression string
----@field digest string?
----@field renamed string?  the digest that the same bytes had
----@field diff_id string
----@field origin integer?  place among the layers that were opened
+---@field label string  how messages call it
 ---@field action "copied"|"recompressed"|"rewritten"|"added"
----@field packed boolean  the bytes are there already
----@field label string
----@field state table  of the layer
+---@field origin integer?  its place among the layers that the image was opened with; nil: it was added
+---@field before strata.OpenedLayer?  as it was opened; nil: it was added
+---@field media_type string?  that it was opened with
+---@field descriptor_text string?  its descriptor in the image that it was taken from
+---@field diff_id string
+---@field compression string
+---@field file userdata?  nil: its blob is missing
+---@field offset integer?
+---@field size integer?  nil in a plan: it has to be compressed first
+---@field digest string?  nil: not known, or it has to be compressed first
+---@field renamed string?  the digest by another algorithm that the same bytes had
+---@field missing boolean?  its blob is not there, and the format can do without it
+---@field packed boolean  the bytes to store are there already
+---@field volatile boolean?  they lie in a file of their own, which others may write to meanwhile
 
--- The compression that a layer is to have. Foreign layers stay what their URLs
--- lead to, unless the format can hold plain ones only.
+-- The compression to store a layer with. A foreign layer keeps the bytes that its URLs
+-- lead to, unless the format has no compressed layers.
 local function wanted(one, opts)
   local compression = opts.compression
   local is_foreign = one.foreign and not layer.is_changed(one) and not opts.plain
@@ -35,13 +40,13 @@ local function wanted(one, opts)
 end
 
 local function action(one, now, compression)
-  if one.added then return "added" end
+  if not one.origin then return "added" end
   if now.diff_id ~= one.diff_id then return "rewritten" end
   return now.compression == compression and "copied" or "recompressed"
 end
 
--- Whether the bytes are there as they are wanted. The level counts where we have packed
--- them; what came packed is not packed anew for it.
+-- Whether the bytes to store are there already. `level` applies only to layers that this
+-- process compressed: one that arrived compressed is not recompressed for another level.
 local function is_packed(one, now, compression, opts)
   if now.compression ~= compression then return false end
   if compression == "none" then return true end
@@ -49,17 +54,28 @@ local function is_packed(one, now, compression, opts)
   return not one.made or layer.level(opts, compression) == nil
 end
 
--- The digest that the bytes have and must not keep.
+-- The present digest of the bytes when they must be named by their SHA-256 instead.
 local function unfit_digest(one, now, opts)
-  local is_asked = opts.sha256 == true or (opts.sha256 == "added" and one.added)
+  local is_asked = opts.sha256 == "all" or (opts.sha256 == "added" and not one.origin)
   return is_asked and now.digest and not now.missing and not now.digest:find("^sha256:") and now.digest or nil
 end
 
---- What save would make of the layers; nothing is compressed for it. sha256: nothing is to be
--- named by another digest; "added": nothing that comes from elsewhere.
----@param states table[]
----@param opts {compression?: string, level?: integer, reproducible?: boolean, plain?: boolean,
----  sha256?: boolean|"added"}
+--- How a save is going to store layers.
+---@class strata.StoreSettings
+---@field compression "keep"|"none"|"gzip"|"zstd"|nil
+---@field level integer?
+---@field reproducible boolean?
+---@field plain boolean?  the format has no compressed layers
+---@field sha256 "all"|"added"|nil  the layers whose digest has to be a SHA-256
+---@field digests boolean?  all digests are needed
+---@field verify boolean?
+---@field temp_dir string?
+---@field threads integer?
+---@field progress function?
+
+--- How a save would store the layers; nothing is read or compressed.
+---@param states strata.LayerState[]
+---@param opts strata.StoreSettings
 ---@return strata.StoredLayer[]
 function save_layer.plan(states, opts)
   local list = {}
@@ -70,27 +86,29 @@ function save_layer.plan(states, opts)
     local packed = what == "copied" or is_packed(one, now, compression, opts)
     local renamed = packed and unfit_digest(one, now, opts) or nil
     list[i] = {
-      state = one, origin = one.origin, label = layer.label(one), action = what, compression = compression,
-      diff_id = now.diff_id, file = now.file, offset = now.offset, missing = now.missing, packed = packed,
+      label = layer.label(one), action = what, origin = one.origin,
+      before = one.origin and { diff_id = one.diff_id, digest = one.digest, size = one.blob.size },
+      media_type = one.media_type, descriptor_text = one.descriptor_text,
+      diff_id = now.diff_id, compression = compression, file = now.file, offset = now.offset,
       size = packed and now.size or nil, digest = packed and not renamed and now.digest or nil, renamed = renamed,
+      missing = now.missing, packed = packed, volatile = one.own and (what == "copied" or one.taken),
     }
   end
   return list
 end
 
--- Compresses anew what is to be stored in another way.
-local function recompress(list, opts)
+-- Compresses the layers that are to be stored in another way.
+local function recompress(list, states, opts)
   local job, todo = core.job(), {}
-  for _, one in ipairs(list) do
-    local now = layer.current(one.state)
+  for i, one in ipairs(list) do
     if not one.packed then
+      local now = layer.current(states[i])
       if not media_types.COMPRESSIONS[now.compression] then
-        return nil, ("%s: compressed with %s, which is not supported"):format(one.label, now.compression),
-          "EUNSUPPORTED"
+        return fail("EUNSUPPORTED", "%s: compressed with %s, which is not supported", one.label, now.compression)
       end
       local file, message, code = core.temp_file(opts.temp_dir)
       if not file then return nil, message, code end
-      job:recode(limits.add(one.state.hub.limits, {
+      job:recode(limits.add(states[i].hub.limits, {
         label = one.label, file = now.file, offset = now.offset, size = now.size,
         compression = now.compression, to = file, as = one.compression,
         level = layer.level(opts, one.compression), digest = now.digest, diff_id = now.diff_id,
@@ -100,63 +118,60 @@ local function recompress(list, opts)
   end
   if #todo == 0 then return true end
   local ok, message, code = run_job(job, opts, "compressing")
-  if ok then
-    for i, item in ipairs(todo) do
-      local one, task = item.one, job:task(i)
-      one.file, one.offset, one.size, one.digest = item.file, 0, task.size, task.digest
-    end
+  for i, item in ipairs(ok and todo or {}) do
+    local task = job:task(i)
+    item.one.file, item.one.offset, item.one.size, item.one.digest = item.file, 0, task.size, task.digest
   end
   job:close()
   return ok, message, code
 end
 
--- Digests of layers whose archive does not tell them, or tells them by another algorithm,
--- which is verified on the way.
-local function hash_unknown(list, opts)
+-- The SHA-256 of layers that have another digest, which is verified at the same time.
+local function rename(list, opts)
   local job, todo = core.job(), {}
   for _, one in ipairs(list) do
     if one.renamed then
       job:hash { label = one.label, file = one.file, offset = one.offset, size = one.size, plain = true,
                  digest = one.renamed }
       todo[#todo + 1] = one
-    elseif opts.digests and not one.digest then
-      job:hash(limits.add(one.state.hub.limits, {
-        label = one.label, file = one.file, offset = one.offset, size = one.size,
-        compression = one.compression, plain = opts.verify ~= false,
-        diff_id = opts.verify ~= false and one.diff_id or nil,
-      }))
-      todo[#todo + 1] = one
     end
   end
   if #todo == 0 then return true end
   local ok, message, code = run_job(job, opts, "hashing")
-  if ok then
-    for i, one in ipairs(todo) do
-      local task = job:task(i)
-      one.digest = one.renamed and task.diff_id or task.digest -- the SHA-256 of the same bytes
-      one.state.digest = one.state.digest or one.digest
-    end
-  end
+  for i, one in ipairs(ok and todo or {}) do one.digest = job:task(i).diff_id end
   job:close()
   return ok, message, code
 end
 
+-- The digests that the store does not tell.
+local function hash_unknown(list, states, opts)
+  local unknown = {}
+  for i, one in ipairs(list) do
+    if not one.digest then unknown[#unknown + 1] = states[i] end
+  end
+  local ok, message, code = layer.hash(unknown, opts)
+  if not ok then return nil, message, code end
+  for i, one in ipairs(list) do
+    one.digest = one.digest or states[i].digest
+    if one.before then one.before.digest = states[i].digest end
+  end
+  return true
+end
+
 --- The layers as they are going to be stored. Edits must have been carried out.
----@param states table[]
----@param opts table  compression, level, temp_dir, threads, progress; digests: all of them are needed
+---@param states strata.LayerState[]
+---@param opts strata.StoreSettings
 ---@return strata.StoredLayer[]?
 ---@return string? message
 ---@return string? code
 function save_layer.make(states, opts)
   local list = save_layer.plan(states, opts)
   for _, one in ipairs(list) do
-    if one.missing and not one.packed then
-      return nil, ("%s: its blob is not there"):format(one.label), "ENOENT"
-    end
+    if one.missing and not one.packed then return fail("ENOENT", "%s: its blob is not there", one.label) end
   end
-  local ok, message, code = recompress(list, opts)
-  if not ok then return nil, message, code end
-  ok, message, code = hash_unknown(list, opts)
+  local ok, message, code = recompress(list, states, opts)
+  if ok then ok, message, code = rename(list, opts) end
+  if ok and opts.digests then ok, message, code = hash_unknown(list, states, opts) end
   if not ok then return nil, message, code end
   return list
 end

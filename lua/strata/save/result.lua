@@ -1,7 +1,6 @@
 --- What a save has written, or would write.
 
 local core = require "strata.core"
-local digests = require "strata.util.digests"
 local new_layout = require "strata.dialect.new_layout"
 
 local result = {}
@@ -10,20 +9,19 @@ local result = {}
 ---@return strata.SavedLayer[]
 local function layers_of(image)
   local rows = {}
-  for i, r in ipairs(image.layers) do
-    local one = r.state
+  for i, one in ipairs(image.layers) do
+    local before = one.before or {}
     rows[i] = {
-      action = r.action, compression = r.compression, digest = r.digest, diff_id = r.diff_id, size = r.size,
-      old_diff_id = not one.added and one.diff_id or nil, old_digest = not one.added and one.digest or nil,
-      old_size = not one.added and one.blob.size or nil,
+      action = one.action, compression = one.compression, digest = one.digest, diff_id = one.diff_id, size = one.size,
+      old_diff_id = before.diff_id, old_digest = before.digest, old_size = before.size,
     }
   end
   return rows
 end
 
 local function has_digests(image)
-  for _, r in ipairs(image.layers) do
-    if not r.digest then return false end
+  for _, one in ipairs(image.layers) do
+    if not one.digest then return false end
   end
   return true
 end
@@ -34,14 +32,13 @@ end
 ---@param native boolean
 ---@return strata.SaveResult
 function result.image(image, format, native)
-  local text
-  local has_manifest = image.manifest_text or not native
-  if not native and format == "docker-legacy" then has_manifest = false end
+  local digest
+  local has_manifest = native and image.manifest_text or not native and format ~= "docker-legacy"
   if has_manifest and has_digests(image) then
-    text = new_layout.manifest(image, not native and "oci" or nil)
+    local _
+    _, digest = new_layout.manifest(image, not native and "oci" or nil)
   end
-  return { format = format, id = core.sha256(image.config_text),
-           digest = text and digests.of(text, image.manifest_digest), layers = layers_of(image) }
+  return { format = format, id = core.sha256(image.config_text), digest = digest, layers = layers_of(image) }
 end
 
 --- The result of a save.

@@ -24,7 +24,7 @@ local MAX_FINDINGS = 1000
 ---@field sparse? boolean  its content is not there as one piece
 ---@field position integer  among the members, from 1
 
----@class strata.Members
+---@class strata.ArchiveStore
 ---@field file userdata
 ---@field max_links integer
 ---@field list strata.Member[]
@@ -65,7 +65,7 @@ end
 ---@param file userdata
 ---@param path string  what messages call it
 ---@param given table  limits
----@return strata.Members?
+---@return strata.ArchiveStore?
 ---@return string? message
 ---@return string? code
 function archive.index(file, path, given)

@@ -7,7 +7,7 @@ local digests = require "strata.util.digests"
 
 local directory = {}
 
----@class strata.Directory
+---@class strata.DirectoryStore
 ---@field path string
 ---@field dir userdata
 ---@field root string  the document that everything hangs on
@@ -37,7 +37,7 @@ end
 
 --- Opens a directory that holds images.
 ---@param path string
----@return strata.Directory?
+---@return strata.DirectoryStore?
 ---@return string? message
 ---@return string? code
 function directory.open(path)

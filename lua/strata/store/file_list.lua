@@ -7,7 +7,7 @@ local run_job = require("strata.util.job").run
 local file_list = {}
 
 --- Lists and hashes every member.
----@param store strata.Members|strata.Directory
+---@param store strata.ArchiveStore|strata.DirectoryStore
 ---@param roles table<string, string>  by name
 ---@return strata.ListedFile[]?
 ---@return string? message

@@ -105,7 +105,7 @@ end
 --- The store that something is, inflated first when it is compressed as a whole.
 ---@param what string|file*  a path, "-" for standard input, or an open Lua file
 ---@param opts {limits: table, temp_dir?: string, progress?: function}
----@return (strata.Members|strata.Directory)? store
+---@return (strata.ArchiveStore|strata.DirectoryStore)? store
 ---@return string? message
 ---@return string? code
 function open.store(what, opts)

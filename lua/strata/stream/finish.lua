@@ -41,6 +41,7 @@ local function open_map(self)
   if model.source.kind ~= "docker" then
     return fail("EUNSUPPORTED", "stream: only archives with a manifest.json can be edited in one pass; use strata.open")
   end
+  self.source = model.source
   return image.from_model(model)
 end
 
@@ -56,7 +57,7 @@ local function layers_of(self, img)
   local list = {}
   for i, handle in img.layers() do
     local state = layer.state_of(handle)
-    local member = self.list[state.member.position]
+    local member = self.list[self.source.layers[i].member.position]
     if member.role == "hold" then
       local bytes, message, code = self.map:read(member.data_offset, member.size)
       if not bytes then return nil, message, code end
@@ -176,19 +177,16 @@ end
 -- What changes in the archive beside the layers.
 local function work_out(self, list)
   local request = image.requests({ self.img })[1]
-  local ok, message, code = request.settle {}
-  if not ok then return nil, message, code end
-  local made
-  made, message, code = save_image.of(request, { digests = true })
+  local made, message, code = save_image.make(request, { digests = true })
   if not made then return nil, message, code end
-  local state = request.state
   local change
-  if self.img.edited then
-    change, message, code = docker_edit.edits(state, made, { attestations = self.opts.attestations }, {})
+  if request.edited then
+    change, message, code = docker_edit.edits(made, { attestations = self.opts.attestations }, {})
     if not change then return nil, message, code end
   else
-    change = archive_edits.new(state.source.members)
+    change = archive_edits.new(self.store)
   end
+  local ok
   ok, message, code = check(self, list, change)
   if not ok then return nil, message, code end
   message, code = self.store:take_failure()

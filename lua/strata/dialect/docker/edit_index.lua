@@ -10,11 +10,10 @@ local oci_names = require "strata.dialect.oci.names"
 
 local edit_index = {}
 
-
 local function blob_of(plan, digest)
   local known = type(digest) == "string" and core.digest_valid(digest)
-  local member = known and plan.source.members.by_name[digests.path(digest)]
-  return member and member.type == "file" and member.size <= plan.source.max_json and member or nil
+  local member = known and plan.store.by_name[digests.path(digest)]
+  return member and plan.source:may_read(member) and member or nil
 end
 
 -- Registers the new text of a blob under its new name; returns digest and size.
@@ -47,13 +46,13 @@ end
 -- Edits what a descriptor leads to. Returns its new digest and size, or nil when
 -- the image is not below it.
 local function visit(plan, member, depth)
-  if depth > plan.source.index_depth or plan.visited[member.position] then
+  if depth > plan.source.limits.index_depth or plan.visited[member.position] then
     local before = plan.visited[member.position]
     if before then return before.digest, before.size end
     return nil
   end
-  local text = plan.source.members:read(member, plan.source.max_json)
-  local doc = text and core.json(text, plan.source.json_limits)
+  local text = plan.source:read(member)
+  local doc = text and core.json(text, plan.source.limits.json)
   plan.visited[member.position] = {}
   if not doc or doc:type("") ~= "object" then return nil end
   local digest, size
@@ -86,12 +85,12 @@ local function visit(plan, member, depth)
   return digest, size
 end
 
-local function edit_index_json(plan, state, member)
-  local text, message, code = plan.source.members:read(member, plan.source.max_json)
+local function edit_index_json(plan, member)
+  local text, message, code = plan.source:read(member)
   if not text then return nil, message, code end
   local doc
-  doc, message, code = core.json(text, plan.source.json_limits)
-  if not doc then return nil, ("%s: index.json: %s"):format(plan.source.path, message), code end
+  doc, message, code = core.json(text, plan.source.limits.json)
+  if not doc then return nil, ("%s: index.json: %s"):format(plan.store.path, message), code end
   local ours = {}
   for i = 0, (is_index(doc) and doc:count("/manifests") or 0) - 1 do
     local pointer = "/manifests/" .. i
@@ -108,18 +107,16 @@ local function edit_index_json(plan, state, member)
     end
   end
   if #ours > 0 then edit_attestations(plan, doc) end
-  if plan.tags_changed and #ours > 0 then
-    oci_names.sync(doc, ours, state.tags)
-  end
+  if plan.image.new_tags and #ours > 0 then oci_names.sync(doc, ours, plan.image.new_tags) end
   return doc, text
 end
 
 -- Docker 25 leaves the manifest of an untagged image where nothing names it.
 local function visit_the_rest(plan)
-  for _, member in ipairs(plan.source.members.list) do
-    if member.type == "file" and member.size <= plan.source.max_json and not plan.edits:of(member) and
+  for _, member in ipairs(plan.store.list) do
+    if plan.source:may_read(member) and not plan.edits:of(member) and
       digests.in_path(member.name) and not plan.visited[member.position] then
-      local text = plan.source.members:read(member, plan.source.max_json)
+      local text = plan.source:read(member)
       if text and text:find("^%s*{") and (text:find(plan.old_id, 1, true) or text:find(plan.old_sha512, 1, true)) then
         visit(plan, member, 1)
       end
@@ -130,10 +127,10 @@ end
 -- Drops attestations that went, and of what they led to all that no other document names.
 local function drop_removed(plan, root)
   local texts, going = { root }, {}
-  for _, member in ipairs(plan.source.members.list) do
-    local digest = plan.source.members:stated_digest(member)
-    if digest and member.size <= plan.source.max_json then
-      local text = plan.edits:text(member, plan.source.max_json) or ""
+  for _, member in ipairs(plan.store.list) do
+    local digest = plan.store:stated_digest(member)
+    if digest and plan.source:may_read(member) then
+      local text = plan.edits:text(member, plan.source.limits.json.max_bytes) or ""
       if plan.following.removed[digest] then
         plan.edits:set(member, { drop = true })
         for name in text:gmatch('"(%w+:%x+)"') do going[name] = true end
@@ -144,7 +141,7 @@ local function drop_removed(plan, root)
   end
   local all = table.concat(texts, "\n")
   for name in pairs(going) do
-    local member = plan.source.members.by_name[digests.path(name)]
+    local member = plan.store.by_name[digests.path(name)]
     if member and not plan.edits:of(member) and not all:find(digests.hex(name), 1, true) then
       plan.edits:set(member, { drop = true })
     end
@@ -155,19 +152,20 @@ end
 ---@return boolean? ok
 ---@return string? message
 ---@return string? code
-function edit_index.edit(plan, state)
-  local member = plan.source.members.by_name["index.json"]
+function edit_index.edit(plan)
+  local member = plan.store.by_name["index.json"]
   if not member then return true end
   plan.visited = {}
   plan.following = { new_of = {}, removed = {}, notes = plan.notes, attestations = plan.attestations }
-  local doc, text, code = edit_index_json(plan, state, member)
+  local doc, text, code = edit_index_json(plan, member)
   if not doc then return nil, text, code end
   visit_the_rest(plan)
   if plan.failure then return nil, plan.failure[1], plan.failure[2] end
   if next(plan.following.removed) then drop_removed(plan, doc:text()) end
-  if plan.tags_changed and plan.manifest and #state.tags > 0 and
+  local tags = plan.image.new_tags
+  if tags and plan.manifest and #tags > 0 and
     (not is_index(doc) or doc:count("/manifests") == 0) then
-    local list = new_layout.descriptors(plan.manifest.digest, plan.manifest.size, state.tags)
+    local list = new_layout.descriptors(plan.manifest.digest, plan.manifest.size, tags)
     doc:set("/manifests", "[" .. table.concat(list, ",") .. "]")
   end
   if doc:text() ~= text then plan.edits:set(member, { bytes = doc:text() }) end

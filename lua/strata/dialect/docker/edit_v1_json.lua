@@ -75,26 +75,27 @@ local function edited_text(text, old, new, limits)
   return doc:text()
 end
 
-local function is_candidate(member, max)
-  return member.type == "file" and member.size <= max and
-    (member.name:find("^[^/]+/json$") or member.name:find("^blobs/sha256/%x+$"))
+local function is_candidate(source, member)
+  return source:may_read(member) and (member.name:find("^[^/]+/json$") or member.name:find("^blobs/sha256/%x+$"))
 end
 
 --- Repeats the edits of the config where an old-style document repeats it.
+---@param plan strata.DockerEdit
 ---@return boolean? ok
 ---@return string? message
 ---@return string? code
-function edit_v1_json.edit(plan, new)
-  if plan.old_config == plan.new_config then return true end
-  local source, members = plan.source, plan.source.members
-  local old, message, code = core.json(plan.old_config, source.json_limits)
-  if not old then return nil, message, code end
-  for _, member in ipairs(members.list) do
-    if is_candidate(member, source.max_json) and not plan.edits:of(member) and not plan.shared[member.position] then
+function edit_v1_json.edit(plan)
+  if plan.old_id == plan.new_id then return true end
+  local source, limits, new = plan.source, plan.source.limits.json, nil
+  local old, message, code = core.json(plan.image.opened.config_text, limits)
+  if old then new, message, code = core.json(plan.image.config_text, limits) end
+  if not new then return nil, message, code end
+  for _, member in ipairs(plan.store.list) do
+    if is_candidate(source, member) and not plan.edits:of(member) and not plan.shared[member.position] then
       local text
-      text, message, code = members:read(member, source.max_json)
+      text, message, code = source:read(member)
       if not text then return nil, message, code end
-      local changed = text:find("^%s*{") and edited_text(text, old, new, source.json_limits)
+      local changed = text:find("^%s*{") and edited_text(text, old, new, limits)
       if changed and changed ~= text then
         local hex, new_hex = core.sha256(text):sub(8), core.sha256(changed):sub(8)
         plan.edits:set(member, { bytes = changed, name = member.stored_name:find(hex, 1, true) and

@@ -137,7 +137,7 @@ local function prefer_index(store, opts)
 end
 
 --- The images of an archive with both lists.
----@param store strata.Members
+---@param store strata.ArchiveStore
 ---@param opts {limits?: table, prefer?: "docker"|"oci"}
 ---@return strata.Candidate[]?
 ---@return string? message

@@ -6,7 +6,6 @@
 
 local core = require "strata.core"
 local digests = require "strata.util.digests"
-local file_list = require "strata.store.file_list"
 local json = require "strata.util.json"
 local platform = require "strata.document.platform"
 
@@ -18,20 +17,25 @@ local function fail(code, fmt, ...)
   return nil, fmt:format(...), code
 end
 
----@class strata.DockerSource
----@field members strata.Members
----@field path string
+--- Where manifest.json says that a layer is.
+---@class strata.LayerPlace
+---@field name string  as manifest.json spells it
+---@field named strata.Member  the member of that name, which may be a link
+---@field member strata.Member  the file with the bytes
+
+--- The image's part of an archive with a manifest.json. Written by read_image, and not changed afterwards.
+---@class strata.DockerSource: strata.Source
+---@field kind "docker"
+---@field store strata.ArchiveStore
+---@field limits strata.Limits
 ---@field number integer  place in manifest.json, from 0
 ---@field pointer string  of its item in manifest.json
 ---@field item table  decoded
 ---@field items table[]  all of the archive
----@field max_json integer  bytes of a document at most
----@field index_depth integer  indexes inside indexes at most
----@field json_limits? table  for core.json
 ---@field config_name string
 ---@field config_digest string?  that its name states
 ---@field config_member strata.Member
----@field layers {name: string, named: strata.Member, member: strata.Member}[]
+---@field layers strata.LayerPlace[]  of the layers that the image was opened with
 local Source = {}
 Source.__index = Source
 
@@ -69,20 +73,20 @@ local function strings(path, item, name)
 end
 
 -- A control file may be there twice only when both are the same.
-local function control_file(members, name, limits)
-  if not members.by_name[name] then return nil end
-  local member, message, code = members:resolve(name, "control file")
+local function control_file(store, name, limits)
+  if not store.by_name[name] then return nil end
+  local member, message, code = store:resolve(name, "control file")
   if not member then return nil, message, code end
-  return members:read(member, limits.json.max_bytes)
+  return store:read(member, limits.json.max_bytes)
 end
 
-local function read_manifest(members, limits)
-  local path = members.path
+local function read_manifest(store, limits)
+  local path = store.path
   for _, name in ipairs(CONTROL_FILES) do
-    local _, message, code = control_file(members, name, limits)
+    local _, message, code = control_file(store, name, limits)
     if message then return nil, message, code end
   end
-  local text, why, how = control_file(members, "manifest.json", limits)
+  local text, why, how = control_file(store, "manifest.json", limits)
   if not text then
     if why then return nil, why, how end
     return fail("EFORMAT", "%s: no manifest.json: not an image archive", path)
@@ -118,17 +122,17 @@ local function stated_digest(name)
 end
 
 local function read_config(source)
-  local members, path = source.members, source.path
+  local store, path = source.store, source.store.path
   local name = field(source.item, "Config")
   if type(name) ~= "string" or name == "" then
     return fail("EFORMAT", "%s: manifest.json: image %d names no config", path, source.number + 1)
   end
   source.config_name = name
-  local member, message, code = members:resolve(name, "config")
+  local member, message, code = store:resolve(name, "config")
   if not member then return nil, message, code end
   source.config_member = member
   local text
-  text, message, code = members:read(member, source.max_json)
+  text, message, code = source:read(member)
   if not text then return nil, message, code end
   local stated = stated_digest(name)
   if stated then
@@ -139,21 +143,18 @@ local function read_config(source)
   return text
 end
 
--- How the layer is stored, what its name says of its digest.
-local function read_layer(source, name, number)
-  local members = source.members
-  local member, named, code = members:resolve(name, "layer " .. number)
+-- A layer as it is stored, and its place. The name of its file may state the digest.
+local function read_layer(store, name, number)
+  local member, named, code = store:resolve(name, "layer " .. number)
   if not member then return nil, named, code end
   local compression, message
-  compression, message, code = members.file:sniff(member.offset, member.size)
+  compression, message, code = store.file:sniff(member.offset, member.size)
   if not compression then return nil, message, code end
   local hex = member.name:match("^blobs/sha256/(%x+)$")
   return {
-    blob = { file = members.file, offset = member.offset, size = member.size,
-             compression = compression },
+    blob = { file = store.file, offset = member.offset, size = member.size, compression = compression },
     digest = hex and #hex == 64 and "sha256:" .. hex or digests.in_path(member.name),
-    member = member, named = named, name = name,
-  }
+  }, { name = name, named = named, member = member }
 end
 
 -- Media types that Docker 25 and later give, keyed by diff_id.
@@ -172,16 +173,14 @@ local function take_media_types(source, layers, config_text)
 end
 
 --- Reads image `number` (from 0) of an archive.
----@return table? model
+---@return strata.ImageModel?
 ---@return string? message
 ---@return string? code
-local function read_image(members, items, number, limits)
-  local item, path = items[number + 1], members.path
+local function read_image(store, items, number, limits)
+  local item, path = items[number + 1], store.path
   local source = setmetatable({
-    kind = "docker", store = members, members = members, path = path, number = number, item = item, items = items,
+    kind = "docker", store = store, limits = limits, number = number, item = item, items = items,
     pointer = "/" .. number, layers = {},
-    max_json = limits.json.max_bytes, index_depth = limits.index_depth,
-    json_limits = limits.json,
   }, Source)
   local config_text, message, code = read_config(source)
   if not config_text then return nil, message, code end
@@ -193,9 +192,10 @@ local function read_image(members, items, number, limits)
   end
   local layers = {}
   for i, name in ipairs(names) do
-    layers[i], message, code = read_layer(source, name, i)
-    if not layers[i] then return nil, message, code end
-    source.layers[i] = layers[i]
+    local place
+    layers[i], place, code = read_layer(store, name, i)
+    if not layers[i] then return nil, place, code end
+    source.layers[i] = place
   end
   take_media_types(source, layers, config_text)
   local refs
@@ -205,43 +205,43 @@ local function read_image(members, items, number, limits)
 end
 
 -- The image ID: its name states it, or else the config is hashed.
-local function id_of(members, item, limits)
+local function id_of(store, item, limits)
   local name = field(item, "Config")
   if type(name) ~= "string" then return nil end
   local stated = stated_digest(name)
   if stated and stated:find("^sha256:") then return stated:lower() end
-  local member = members:resolve(name, "config")
-  local text = member and members:read(member, limits.json.max_bytes)
+  local member = store:resolve(name, "config")
+  local text = member and store:read(member, limits.json.max_bytes)
   if text and stated and not digests.matches(text, stated) then return stated end -- reading it says why
   return text and core.sha256(text)
 end
 
 -- The platform that the config names.
-local function platform_of(members, item, limits)
+local function platform_of(store, item, limits)
   local name = field(item, "Config")
-  local member = type(name) == "string" and members:resolve(name, "config")
-  local text = member and members:read(member, limits.json.max_bytes)
+  local member = type(name) == "string" and store:resolve(name, "config")
+  local text = member and store:read(member, limits.json.max_bytes)
   return text and platform.in_document(json.decode(text, limits.json)) or nil
 end
 
 --- The images that an archive holds, to choose from.
----@param members strata.Members
+---@param store strata.ArchiveStore
 ---@param opts {limits?: table}
 ---@return strata.Candidate[]?
 ---@return string? message
 ---@return string? code
-function docker.candidates(members, opts)
+function docker.candidates(store, opts)
   local limits = opts.limits
-  local items, message, code = read_manifest(members, limits)
+  local items, message, code = read_manifest(store, limits)
   if not items then return nil, message, code end
   local list = {}
   for i, item in ipairs(items) do
     list[i] = {
-      kind = "image", tags = strings(members.path, item, "RepoTags") or {},
-      id = function() return id_of(members, item, limits) end,
-      platform = function() return platform_of(members, item, limits) end,
-      layer_names = function() return strings(members.path, item, "Layers") or {} end,
-      read = function() return read_image(members, items, i - 1, limits) end,
+      kind = "image", tags = strings(store.path, item, "RepoTags") or {},
+      id = function() return id_of(store, item, limits) end,
+      platform = function() return platform_of(store, item, limits) end,
+      layer_names = function() return strings(store.path, item, "Layers") or {} end,
+      read = function() return read_image(store, items, i - 1, limits) end,
     }
   end
   return list
@@ -251,14 +251,35 @@ docker.field = field
 
 -- ---- of an opened image ------------------------------------------------------
 
---- Re-reads the documents that state a digest of themselves.
+--- The content of a small member.
+---@param member strata.Member
+---@return string? text
+---@return string? message
+---@return string? code
+function Source:read(member)
+  return self.store:read(member, self.limits.json.max_bytes)
+end
+
+--- Whether a member can be a document.
+---@param member strata.Member
+---@return boolean
+function Source:may_read(member)
+  return member.type == "file" and member.size <= self.limits.json.max_bytes
+end
+
+--- Reads the config again and compares it with the digest that its name states.
+---@return boolean? ok
+---@return string? message
+---@return string? code
 function Source:verify_documents()
   local text, message, code = read_config(self)
   if not text then return nil, message, code end
   return true
 end
 
-local function roles(self)
+--- What each member is in the image.
+---@return table<string, string>  by name
+function Source:roles()
   local found = { ["manifest.json"] = "manifest", ["repositories"] = "repositories",
                   ["index.json"] = "index", ["oci-layout"] = "layout" }
   found[self.config_member.name] = "config"
@@ -273,16 +294,6 @@ local function roles(self)
     end
   end
   return found
-end
-
---- Every member of the archive, files with their SHA-256.
-function Source:files()
-  return file_list.files(self.store, roles(self))
-end
-
---- The image is closed: the file goes with the last one that uses it.
-function Source:release()
-  self.members:release()
 end
 
 return docker

@@ -6,7 +6,6 @@
 -- the image ID is the one that Docker then shows.
 
 local core = require "strata.core"
-local file_list = require "strata.store.file_list"
 local gojson = require "strata.dialect.docker_v1.gojson"
 local json = require "strata.util.json"
 local platform = require "strata.document.platform"
@@ -24,12 +23,11 @@ local function fail(code, fmt, ...)
   return nil, fmt:format(...), code
 end
 
----@class strata.DockerV1Source
----@field members strata.Members
----@field path string
+--- The image's part of an archive without a manifest.json. Written by read_image, and not changed afterwards.
+---@class strata.DockerV1Source: strata.Source
+---@field kind "docker-v1"
+---@field store strata.ArchiveStore
 ---@field chain table[]  the directories, the base first
----@field layers table[]
----@field read_only string  why it is not saved edited
 local Source = {}
 Source.__index = Source
 
@@ -95,20 +93,20 @@ end
 -- ---- the chain of layers -------------------------------------------------------------
 
 -- One directory: {id, image, doc, parent, member}.
-local function read_directory(members, id, limits)
+local function read_directory(store, id, limits)
   local name = id .. "/json"
-  local member, message, code = members:resolve(name, "image")
+  local member, message, code = store:resolve(name, "image")
   if not member then return nil, message, code end
   local text
-  text, message, code = members:read(member, limits.json.max_bytes)
+  text, message, code = store:read(member, limits.json.max_bytes)
   if not text then return nil, message, code end
   local image, doc, why = v1_document.read(text, limits.json)
-  if not image then return fail(why, "%s: %s: %s", members.path, core.quote(name), doc) end
+  if not image then return fail(why, "%s: %s: %s", store.path, core.quote(name), doc) end
   local one = { id = id, image = image, doc = doc, name = id .. "/layer.tar",
                 parent = image.parent and core.json(image.parent):get("") }
-  one.member, message, code = members:resolve(one.name, "layer")
+  one.member, message, code = store:resolve(one.name, "layer")
   if not one.member then return nil, message, code end
-  one.compression, message, code = members.file:sniff(one.member.offset, one.member.size)
+  one.compression, message, code = store.file:sniff(one.member.offset, one.member.size)
   if not one.compression then return nil, message, code end
   return one
 end
@@ -119,25 +117,25 @@ end
 
 -- From a directory down to the base, the base first.
 local function read_chain(archive, top)
-  local members, limits = archive.members, archive.limits
+  local store, limits = archive.store, archive.limits
   local chain, seen, id = {}, {}, top
   while id do
     if not plain_id(id) then
-      return fail("EFORMAT", "%s: %s is no id of an image", members.path, core.quote(id))
+      return fail("EFORMAT", "%s: %s is no id of an image", store.path, core.quote(id))
     end
     if seen[id] then
-      return fail("EFORMAT", "%s: image %s is its own ancestor", members.path, core.quote(id))
+      return fail("EFORMAT", "%s: image %s is its own ancestor", store.path, core.quote(id))
     end
     if #chain == limits.layers then
-      return fail("ELIMIT", "%s: image %s has more than %d layers (limits.layers)", members.path,
+      return fail("ELIMIT", "%s: image %s has more than %d layers (limits.layers)", store.path,
         core.quote(top), limits.layers)
     end
     local below = chain[1]
-    if below and not members.by_name[id .. "/json"] then
-      return fail("EFORMAT", "%s: %s, the parent of image %s, is not in the archive", members.path,
+    if below and not store.by_name[id .. "/json"] then
+      return fail("EFORMAT", "%s: %s, the parent of image %s, is not in the archive", store.path,
         core.quote(id), core.quote(below.id))
     end
-    local one, message, code = read_directory(members, id, limits)
+    local one, message, code = read_directory(store, id, limits)
     if not one then return nil, message, code end
     seen[id] = true
     table.insert(chain, 1, one)
@@ -153,7 +151,7 @@ local function hash_layers(archive, chain)
     if not archive.digests[one.member.position] then
       job:hash {
         label = ("layer %d/%d (%s…)"):format(i, #chain, one.id:sub(1, 12)),
-        file = archive.members.file, offset = one.member.offset, size = one.member.size,
+        file = archive.store.file, offset = one.member.offset, size = one.member.size,
         compression = one.compression, plain = true,
       }
       todo[#todo + 1] = one.member.position
@@ -162,7 +160,7 @@ local function hash_layers(archive, chain)
   local ok, message, code = run_job(job)
   for i, position in ipairs(ok and todo or {}) do archive.digests[position] = job:task(i) end
   job:close()
-  if not ok then return nil, ("%s: %s"):format(archive.members.path, message), code end
+  if not ok then return nil, ("%s: %s"):format(archive.store.path, message), code end
   for _, one in ipairs(chain) do
     local known = archive.digests[one.member.position]
     one.digest, one.diff_id = known.digest, known.diff_id
@@ -173,50 +171,48 @@ end
 -- ---- images --------------------------------------------------------------------------
 
 local function read_image(archive, item)
-  local members = archive.members
+  local store = archive.store
   local chain, message, code = read_chain(archive, item.id)
   if not chain then return nil, message, code end
   local ok
   ok, message, code = hash_layers(archive, chain)
   if not ok then return nil, message, code end
-  local source = setmetatable({
-    kind = "docker-v1", store = members, path = members.path, chain = chain, layers = {},
-  }, Source)
+  local layers = {}
   for i, one in ipairs(chain) do
-    source.layers[i] = {
-      blob = { file = members.file, offset = one.member.offset, size = one.member.size,
+    layers[i] = {
+      blob = { file = store.file, offset = one.member.offset, size = one.member.size,
                compression = one.compression },
-      digest = one.digest, member = one.member, named = members.by_name[one.name], name = one.name,
+      digest = one.digest,
     }
   end
   local refs = {}
   for i, ref in ipairs(item.tags) do refs[i] = ref end
-  return { config_text = config_text(chain), layers = source.layers, tags = refs, source = source,
-           limits = archive.limits }
+  return { config_text = config_text(chain), layers = layers, tags = refs, limits = archive.limits,
+           source = setmetatable({ kind = "docker-v1", store = store, chain = chain }, Source) }
 end
 
 -- {repository: {tag: id}}, in the order of the document.
 local function read_repositories(archive, add)
-  local members = archive.members
-  if not members.by_name["repositories"] then return true end
+  local store = archive.store
+  if not store.by_name["repositories"] then return true end
   local limits = archive.limits.json
-  local member, message, code = members:resolve("repositories", "control file")
+  local member, message, code = store:resolve("repositories", "control file")
   if not member then return nil, message, code end
   local text
-  text, message, code = members:read(member, limits.max_bytes)
+  text, message, code = store:read(member, limits.max_bytes)
   if not text then return nil, message, code end
   local doc
   doc, message, code = core.json(text, limits)
-  if not doc then return fail(code, "%s: repositories: %s", members.path, message) end
+  if not doc then return fail(code, "%s: repositories: %s", store.path, message) end
   if doc:type("") ~= "object" then
-    return fail("EFORMAT", "%s: repositories is not an object", members.path)
+    return fail("EFORMAT", "%s: repositories is not an object", store.path)
   end
   for _, repository in ipairs(doc:keys("")) do
     local place = json.part(repository)
     for _, tag in ipairs(doc:keys(place) or {}) do
       local id = doc:get(place .. json.part(tag))
       if type(id) ~= "string" then
-        return fail("EFORMAT", "%s: repositories: %s:%s is not a string", members.path,
+        return fail("EFORMAT", "%s: repositories: %s:%s is not a string", store.path,
           core.quote(repository), core.quote(tag))
       end
       add(id, repository .. ":" .. tag)
@@ -227,11 +223,11 @@ end
 
 -- Directories with a json that are nobody's parent.
 local function find_tops(archive)
-  local members, ids, parents = archive.members, {}, {}
-  for _, member in ipairs(members.list) do
+  local store, ids, parents = archive.store, {}, {}
+  for _, member in ipairs(store.list) do
     local id = member.name:match("^([^/]+)/json$")
-    if id and members.by_name[member.name] == member then
-      local one, message, code = read_directory(members, id, archive.limits)
+    if id and store.by_name[member.name] == member then
+      local one, message, code = read_directory(store, id, archive.limits)
       if not one then return nil, message, code end
       ids[#ids + 1] = id
       if one.parent then parents[one.parent] = true end
@@ -246,28 +242,28 @@ local function find_tops(archive)
 end
 
 --- Whether an archive is of this kind, and has no newer documents.
----@param members strata.Members
+---@param store strata.ArchiveStore
 ---@return boolean
-function docker_v1.matches(members)
-  if members.by_name["manifest.json"] or members.by_name["index.json"] then return false end
-  if members.by_name["repositories"] then return true end
-  for name in pairs(members.by_name) do
+function docker_v1.matches(store)
+  if store.by_name["manifest.json"] or store.by_name["index.json"] then return false end
+  if store.by_name["repositories"] then return true end
+  for name in pairs(store.by_name) do
     local id = name:match("^([^/]+)/json$")
-    if id and members.by_name[id .. "/layer.tar"] then return true end
+    if id and store.by_name[id .. "/layer.tar"] then return true end
   end
   return false
 end
 
 --- What an archive holds, to choose from: what has a name, else what is nobody's
 -- parent.
----@param members strata.Members
+---@param store strata.ArchiveStore
 ---@param opts {limits?: table}
 ---@return strata.Candidate[]?
 ---@return string? message
 ---@return string? code
-function docker_v1.candidates(members, opts)
+function docker_v1.candidates(store, opts)
   local limits = opts.limits
-  local archive = { members = members, limits = limits, digests = {}, items = {} }
+  local archive = { store = store, limits = limits, digests = {}, items = {} }
   local by_id, items = {}, archive.items
   local function add(id, ref)
     local item = by_id[id]
@@ -287,7 +283,7 @@ function docker_v1.candidates(members, opts)
     for _, id in ipairs(tops) do add(id) end
   end
   if #items == 0 then
-    return fail("EFORMAT", "%s: repositories names no image, and no directory holds one", members.path)
+    return fail("EFORMAT", "%s: repositories names no image, and no directory holds one", store.path)
   end
   local list = {}
   for i, item in ipairs(items) do
@@ -314,25 +310,16 @@ end
 
 -- ---- of an opened image ------------------------------------------------------------
 
---- No document states a digest of itself.
-function Source:verify_documents() -- luacheck: ignore self
-  return true
-end
-
---- Every member of the archive, files with their SHA-256.
-function Source:files()
+--- What each member is in the image.
+---@return table<string, string>  by name
+function Source:roles()
   local roles = { repositories = "repositories" }
   for i, one in ipairs(self.chain) do
     roles[one.id .. "/json"] = "layer " .. i .. " json"
     roles[one.name] = "layer " .. i
     roles[one.member.name] = roles[one.member.name] or "layer " .. i
   end
-  return file_list.files(self.store, roles)
-end
-
---- The image is closed: the file goes with the last one that uses it.
-function Source:release()
-  self.store:release()
+  return roles
 end
 
 return docker_v1

@@ -1,26 +1,20 @@
 --- The images of a layout, to choose from, and what an opened one knows of it.
 
-local file_list = require "strata.store.file_list"
 local oci_catalog = require "strata.dialect.oci.catalog"
 
 local oci_candidates = {}
 
----@class strata.OciSource
+--- The image's part of a layout. Written by of_catalog, and not changed afterwards.
+---@class strata.OciSource: strata.Source
 ---@field kind "oci"
----@field store table
----@field path string
 ---@field catalog strata.Catalog
 ---@field manifest strata.Manifest
 local Source = {}
 Source.__index = Source
 
---- Every document was checked against its digest when it was opened.
-function Source.verify_documents()
-  return true
-end
-
--- What each blob is in the image.
-local function roles(self)
+--- What each blob is in the image.
+---@return table<string, string>  by name
+function Source:roles()
   local store, found = self.store, { ["oci-layout"] = "layout" }
   local document = self.manifest.document
   found[store:blob_name(self.manifest.digest)] = "manifest"
@@ -34,15 +28,6 @@ local function roles(self)
   end
   found[store.root] = self.catalog.single and "manifest" or "index"
   return found
-end
-
---- Every file of the layout with its SHA-256.
-function Source:files()
-  return file_list.files(self.store, roles(self))
-end
-
-function Source:release()
-  self.store:release()
 end
 
 --- The candidates that a catalog has.
@@ -59,9 +44,8 @@ function oci_candidates.of_catalog(catalog)
       read = function()
         local model, message, code = oci_catalog.read(catalog, manifest)
         if not model then return nil, message, code end
-        model.source = setmetatable({
-          kind = "oci", store = catalog.store, path = catalog.store.path, catalog = catalog, manifest = manifest,
-        }, Source)
+        model.source = setmetatable({ kind = "oci", store = catalog.store, catalog = catalog, manifest = manifest },
+          Source)
         return model
       end,
     }

@@ -323,7 +323,7 @@ local function check_layout(store, limits)
 end
 
 --- Reads every index and manifest of a layout.
----@param store table  strata.Members or strata.Directory
+---@param store table  strata.ArchiveStore or strata.DirectoryStore
 ---@param limits table
 ---@return strata.Catalog?
 ---@return string? message
@@ -375,8 +375,7 @@ local function read_layer(catalog, descriptor, number)
   if not blob and code ~= "ENOENT" then return nil, message, code end
   local layer = {
     digest = digest, media_type = or_nil(descriptor.mediaType),
-    annotations = strings(descriptor.annotations), descriptor = descriptor,
-    foreign = media_types.is_foreign(descriptor.mediaType), name = blob and blob.name,
+    annotations = strings(descriptor.annotations), foreign = media_types.is_foreign(descriptor.mediaType),
   }
   if not blob then
     layer.blob = { size = size, compression = media_types.stated_compression(descriptor.mediaType), missing = true }
@@ -397,7 +396,7 @@ end
 
 --- What an image keeps of its manifest.
 ---@param manifest strata.Manifest
----@return {text: string, digest: string, media_type: string?, config_digest: string}
+---@return strata.ImageManifest
 function oci_catalog.manifest(manifest)
   return { text = manifest.text, digest = manifest.digest, media_type = manifest.media_type,
            config_digest = manifest.document.config.digest }
@@ -423,7 +422,7 @@ end
 --- What an image is made of.
 ---@param catalog strata.Catalog
 ---@param manifest strata.Manifest
----@return table? model
+---@return strata.ImageModel?
 ---@return string? message
 ---@return string? code
 function oci_catalog.read(catalog, manifest)

@@ -40,13 +40,13 @@ function oci_edit.changes(images, sources, opts)
 end
 
 -- Blobs that stay are hashed on their way, those of other images, too.
-local function verify_kept(plan, members, images)
+local function verify_kept(plan, store, images)
   local labels = {}
   for _, image in ipairs(images) do
     for _, one in ipairs(image.layers) do labels[one.digest or ""] = one.label end
   end
-  for _, member in ipairs(members.list) do
-    local digest = members:stated_digest(member)
+  for _, member in ipairs(store.list) do
+    local digest = store:stated_digest(member)
     if digest and not plan:of(member) then
       plan.verify[member.position] = { digest = digest, label = labels[digest] or member.name }
     end
@@ -57,25 +57,25 @@ end
 ---@return strata.Segment[]?
 ---@return string? message
 ---@return string? code
-function oci_edit.segments(members, change, images)
-  local plan = archive_edits.new(members)
+function oci_edit.segments(store, change, images)
+  local plan = archive_edits.new(store)
   for digest in pairs(change.gone) do
-    local member = members.by_name[members:blob_name(digest)]
+    local member = store.by_name[store:blob_name(digest)]
     if member then plan:set(member, { drop = true }) end
   end
   for _, blob in ipairs(change.blobs) do
-    local name = members:blob_name(blob.digest)
-    if not members.by_name[name] then plan:add { name = name, bytes = blob.bytes, part = blob.part } end
+    local name = store:blob_name(blob.digest)
+    if not store.by_name[name] then plan:add { name = name, bytes = blob.bytes, part = blob.part } end
   end
-  local root, message, code = members:resolve("index.json", "index")
+  local root, message, code = store:resolve("index.json", "index")
   if not root then return nil, message, code end
   plan:set(root, { bytes = change.root })
-  verify_kept(plan, members, images)
+  verify_kept(plan, store, images)
   return plan:segments()
 end
 
 --- The files of a directory after the changes, without the root document.
----@param store strata.Directory
+---@param store strata.DirectoryStore
 ---@param change strata.LayoutChange
 ---@param here boolean  only what is new: the rest is there
 ---@return strata.DirectoryFile[]?

@@ -182,7 +182,7 @@ local function verify(blob, spec)
     tree:close()
   end
   if not tree or not ok then return nil, ("%s: %s"):format(spec.tar, message), code end
-  return { blob = blob, diff_id = done.diff_id or done.digest, digest = done.digest, added = true, index = index,
+  return { blob = blob, diff_id = done.diff_id or done.digest, digest = done.digest, index = index,
            loaded = true }
 end
 
@@ -231,7 +231,7 @@ local function recode(state, spec)
   if not ok then return nil, message, code end
   return {
     blob = { file = to, offset = 0, size = made.size, compression = spec.compression }, diff_id = now.diff_id,
-    digest = made.digest, added = true,
+    digest = made.digest,
   }
 end
 

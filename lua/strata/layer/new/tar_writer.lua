@@ -157,7 +157,7 @@ function LayerTar:finish(opts)
   if not ok then return nil, message, code end
   return {
     blob = { file = to, offset = 0, size = made.size, compression = compression },
-    diff_id = made.diff_id, digest = made.digest, added = true,
+    diff_id = made.diff_id, digest = made.digest,
   }
 end
 

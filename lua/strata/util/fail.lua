@@ -1,0 +1,11 @@
+--- What a function returns that has failed: nil, a message, and a code.
+
+---@param code string  "ENOENT" ...
+---@param fmt string
+---@param ... any  for the format
+---@return nil
+---@return string message
+---@return string code
+return function(code, fmt, ...)
+  return nil, fmt:format(...), code
+end
