@@ -66,9 +66,9 @@ local facade = [[
 	save/layer save/result store/archive store/directory store/file_list store/open store/output
 	stream stream/classify stream/finish stream/hasher stream/image stream/input stream/layer
 	stream/output stream/spool stream/tar tree/draw tree/entry tree/file tree/glob
-	tree/layer_listing tree/merge tree/path_history util/digests util/glob util/help util/job
-	util/json util/limits util/misuse util/object util/option_table util/options util/path
-	util/progress util/spelling waste
+	tree/layer_listing tree/merge tree/path_history util/digests util/fail util/glob util/help
+	util/job util/json util/limits util/misuse util/object util/option_table util/options
+	util/path util/progress util/spelling waste
 ]]
 
 -- Adds the paths of named C files to a list.

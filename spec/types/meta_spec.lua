@@ -196,7 +196,7 @@ describe("what is exported and what lua/strata/meta declares", function()
 		for _, name in ipairs(exports.upvalue(exports.upvalue(history.append, "row_text"), "FIELDS")) do
 			others["strata.HistoryRow"][name] = true
 		end
-		for name in exports.source(require("strata.document.platform").of):gmatch("fields%.(%l+)") do
+		for name in exports.source(require("strata.document.platform").fields):gmatch("fields%.(%l+)") do
 			others["strata.Platform"][name] = true
 		end
 		for name, object in pairs(specimen.objects) do
