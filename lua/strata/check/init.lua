@@ -159,7 +159,7 @@ end
 function image.methods:check(opts)
   options.check("check", "CheckOptions", opts, 2)
   local made, state = report.new(), image.state_of(self)
-  opts = with(state.limits, opts)
+  opts = with(state.hub.limits, opts)
   local states = state.hub.layers
   documents.check(made, state)
   local ok, message, code = add_archive(made, state, opts)
