@@ -25,7 +25,7 @@ local new, state_of, is
 -- The tree as the layers are now.
 local function tree_of(state)
   if state.tree and state.tree:current() then return state.tree end
-  local tree, message, code = merge.of(state.layers)
+  local tree, message, code = merge.of(state.layers, nil, nil, state.view)
   if not tree then return nil, message, code end
   state.tree = tree
   return tree
@@ -237,7 +237,7 @@ rootfs.is = is
 function rootfs.of(layers, opts)
   local upto = opts and opts.upto or #layers
   if upto > #layers then misuse(3, "rootfs: upto should be a whole number from 0 to %d", #layers) end
-  local state = { layers = {} }
+  local state = { layers = {}, view = opts and opts.view }
   for i = 1, upto do state.layers[i] = layers[i] end
   local tree, message, code = tree_of(state)
   if not tree then return nil, message, code end

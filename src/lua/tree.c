@@ -21,10 +21,15 @@ struct lua_tree {
 	bool closed;
 };
 
-/* tree([max_steps]) -> Tree. Its user value is the list of its indexes. */
+/*
+ * tree([max_steps [, view]]) -> Tree. view: "runtime" (default) or "spec". Its user value
+ * is the list of its indexes.
+ */
 static int tree_new(lua_State *L)
 {
+	static const char *const views[] = {"runtime", "spec", NULL};
 	lua_Integer max_steps = lua_isnoneornil(L, 1) ? 0 : strata_check_integer(L, 1);
+	int view = luaL_checkoption(L, 2, "runtime", views);
 	struct lua_tree *o = strata_new_object(L, TREE_TYPE, sizeof(*o));
 	struct strata_err err;
 
@@ -35,6 +40,7 @@ static int tree_new(lua_State *L)
 		return strata_push_error(L, &err);
 	if (max_steps > 0)
 		o->tree.max_steps = (uint64_t)max_steps;
+	o->tree.view = view == 0 ? STRATA_VIEW_RUNTIME : STRATA_VIEW_SPEC;
 	o->ready = true;
 	return 1;
 }
@@ -212,7 +218,19 @@ static int tree_entry(lua_State *L)
 	return push_entry(L, node->layer, node->entry);
 }
 
-/* tree:source(node) -> the Entry that has its attributes and content, and its layer, from 1 | nil
+/*
+ * tree:header(node) -> the Entry that has its attributes | nil when it is implied. Of a file
+ * with hardlinks it is the last header that names the file.
+ */
+static int tree_header(lua_State *L)
+{
+	struct lua_tree *o = check_tree(L);
+	struct strata_inode source = strata_tree_source(&o->tree, check_node(L, 2, o));
+
+	return push_entry(L, source.header_layer, source.header_entry);
+}
+
+/* tree:source(node) -> the Entry that has its content, and its layer, from 1 | nil
  */
 static int tree_source(lua_State *L)
 {
@@ -257,13 +275,12 @@ static int tree_count(lua_State *L)
 
 void strata_lua_register_tree(lua_State *L)
 {
-	static const luaL_Reg methods[] = {{"apply", tree_apply},   {"current", tree_current},
-	                                   {"find", tree_find},     {"path", tree_path},
-	                                   {"name", tree_name},     {"info", tree_info},
-	                                   {"entry", tree_entry},   {"source", tree_source},
-	                                   {"parent", tree_parent}, {"first", tree_first},
-	                                   {"next", tree_next},     {"count", tree_count},
-	                                   {"close", tree_close},   {NULL, NULL}};
+	static const luaL_Reg methods[] = {
+	        {"apply", tree_apply},   {"current", tree_current}, {"find", tree_find},
+	        {"path", tree_path},     {"name", tree_name},       {"info", tree_info},
+	        {"entry", tree_entry},   {"source", tree_source},   {"header", tree_header},
+	        {"parent", tree_parent}, {"first", tree_first},     {"next", tree_next},
+	        {"count", tree_count},   {"close", tree_close},     {NULL, NULL}};
 	static const luaL_Reg functions[] = {{"tree", tree_new}, {NULL, NULL}};
 
 	strata_register_type(L, TREE_TYPE, methods, NULL, tree_close);

@@ -14,9 +14,10 @@ local new, state_of
 -- What unpackers give to a directory that no entry tells of.
 local IMPLIED = { mode = 493, uid = 0, gid = 0, uname = "", gname = "", size = 0, mtime = 0, mtime_nsec = 0 }
 
-local OF_SOURCE = {
-  mode = true, uid = true, gid = true, uname = true, gname = true, size = true, mtime = true,
-  mtime_nsec = true, linkpath = true, major = true, minor = true, xattrs = true,
+-- Fields of a file's content, and those that the last header of its names has.
+local OF_SOURCE = { size = true, linkpath = true, major = true, minor = true }
+local OF_HEADER = {
+  mode = true, uid = true, gid = true, uname = true, gname = true, mtime = true, mtime_nsec = true, xattrs = true,
 }
 
 local fields = {
@@ -61,8 +62,8 @@ end
 
 new, state_of = object.class("strata.RootEntry", methods, {
   index = function(state, key)
-    if OF_SOURCE[key] then
-      local source = state.tree:source(state.node)
+    if OF_SOURCE[key] or OF_HEADER[key] then
+      local source = (OF_HEADER[key] and state.tree.header or state.tree.source)(state.tree, state.node)
       if source then return source[key] end
       return key == "xattrs" and {} or IMPLIED[key]
     end
@@ -71,10 +72,10 @@ new, state_of = object.class("strata.RootEntry", methods, {
   end,
   tostring = function(state)
     local tree, node = state.tree, state.node
-    local source = tree:source(node) or IMPLIED
+    local source, header = tree:source(node) or IMPLIED, tree:header(node) or IMPLIED
     local kind, layer = tree:info(node)
     return ("strata.RootEntry(%s, %s, %04o, %d:%d, %s%s)"):format(json.printable(tree:path(node), 200), kind,
-      source.mode, source.uid, source.gid, core.human_size(source.size),
+      header.mode, header.uid, header.gid, core.human_size(source.size),
       layer and (", layer %d"):format(layer) or "")
   end,
 })

@@ -9,16 +9,17 @@ local merge = {}
 ---@param layers strata.Layer[]  base first
 ---@param upto? integer  only the first so many
 ---@param each? fun(tree: userdata, number: integer)  called after every layer
+---@param view? "runtime"|"spec"
 ---@return userdata? tree
 ---@return string? message
 ---@return string? code
-function merge.of(layers, upto, each)
+function merge.of(layers, upto, each, view)
   local states = {}
   for i = 1, upto or #layers do states[i] = layer.state_of(layers[i]) end
   local ok, message, code = layer.load(states)
   if not ok then return nil, message, code end
   local tree
-  tree, message, code = core.tree(states[1] and states[1].hub.limits.steps)
+  tree, message, code = core.tree(states[1] and states[1].hub.limits.steps, view)
   if not tree then return nil, message, code end
   for i, state in ipairs(states) do
     ok, message, code = tree:apply(state.index)

@@ -27,6 +27,12 @@
 -- Options that several classes have, which do not share anything else.
 local LEVEL = { "level", "integer", "gzip 0 to 9, zstd 1 to 19", min = 0, max = 19 }
 local TEMP_DIR = { "temp_dir", "string", "a directory for temporary files", default = "$TMPDIR, or /tmp" }
+local VIEW = {
+  "view", '"runtime"|"spec"',
+  "what containers see by default, or the letter of the specification (one layer unpacked over the other)",
+  default = '"runtime"',
+}
+
 local LIMITS = { "limits", "strata.Limits", "instead of those of strata.limits, or of the image" }
 local ATTESTATIONS = { "attestations", '"keep"|"drop"|"refuse"', "of images that change", default = "keep" }
 local PACKED = { "compression", '"none"|"gzip"|"zstd"', "of the tar that is written; a tar that is taken keeps its own",
@@ -78,7 +84,9 @@ return {
   { "RootTreeOptions", "What of a tree is drawn.", extends = { "TreeOptions" },
     { "path", "string", "the directory to begin at", default = '"/"' } },
   { "RootfsOptions", "How much of an image is merged.",
-    { "upto", "integer", "the number of the last layer that counts", default = "the topmost", min = 0 } },
+    { "upto", "integer", "the number of the last layer that counts", default = "the topmost", min = 0 },
+    VIEW,
+  },
   {
     "CheckOptions", "How far a check goes.",
     { "second_reader", "boolean", "false: no comparison with libarchive's reading", default = "true" },

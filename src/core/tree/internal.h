@@ -45,4 +45,17 @@ struct tree_walk {
 int tree_walk(struct strata_tree *tree, const struct tree_walk *walk, const char *path, size_t len,
               uint32_t *node, struct strata_err *err);
 
+/*
+ * Lays a layer that was unpacked for itself, into the tree `alone`, over a tree, as its
+ * layer of that number, which is the last.
+ */
+int tree_lay_over(struct strata_tree *tree, struct strata_tree *alone, uint32_t layer,
+                  struct strata_err *err);
+
+/* Takes the whiteouts out of a tree that the lowest layer was unpacked into. */
+void tree_drop_whiteouts(struct strata_tree *tree);
+
+/* The inode of a node that is no directory, made when it has none; STRATA_NO_NODE: no file. */
+int tree_inode_of(struct strata_tree *tree, uint32_t node, uint32_t *inode, struct strata_err *err);
+
 #endif

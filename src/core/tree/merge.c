@@ -1,4 +1,7 @@
-/* Merging a layer into the tree of those below it. */
+/*
+ * Unpacking a layer: into the tree of those below it, as the specification has it, or into
+ * a tree of its own (`alone`), which overlay.c lays over them.
+ */
 #include <stdlib.h>
 #include <string.h>
 
@@ -25,6 +28,8 @@ struct merge {
 	struct strata_tree *tree;
 	struct strata_index *index;
 	uint32_t layer;
+	bool alone;         /* unpacked for itself */
+	bool lowest;        /* nothing is below it */
 	uint32_t *inode_of; /* per entry, of files that have hardlinks; NULL: no hardlinks */
 	struct link *links; /* the layer's hardlinks, in their order */
 	uint32_t link_count;
@@ -40,15 +45,21 @@ static const char *base_of(const char *path, size_t len, size_t *base_len)
 	return base;
 }
 
-/* What an entry does; ".wh..wh." names and all that is below them are for AUFS alone. */
-static enum strata_whiteout kind_of(const struct strata_index *index, const struct strata_entry *e)
+/*
+ * What an entry does. By the specification ".wh..wh." names, and all that is below them,
+ * are for AUFS alone; runtimes take the name itself for a whiteout and pass over nothing.
+ */
+static enum strata_whiteout kind_of(const struct merge *m, const struct strata_entry *e)
 {
-	const char *path = strata_index_text(index, e->path);
+	const char *path = strata_index_text(m->index, e->path);
+	enum strata_whiteout kind;
 	size_t base;
 
-	if (e->dropped || e->typeflag == 'g' || strata_whiteout_in_aufs(path, e->path.len))
+	if (e->dropped || e->typeflag == 'g' ||
+	    (!m->alone && strata_whiteout_in_aufs(path, e->path.len)))
 		return STRATA_WHITEOUT_AUFS;
-	return strata_whiteout_kind(path, e->path.len, &base);
+	kind = strata_whiteout_kind(path, e->path.len, &base);
+	return m->alone && kind == STRATA_WHITEOUT_AUFS ? STRATA_WHITEOUT_FILE : kind;
 }
 
 /* Says which entry an error is about. */
@@ -68,7 +79,7 @@ static bool is_link(const struct merge *m, uint32_t i)
 {
 	const struct strata_entry *e = &m->index->entries[i];
 
-	return e->typeflag == '1' && kind_of(m->index, e) == STRATA_WHITEOUT_NO;
+	return e->typeflag == '1' && kind_of(m, e) == STRATA_WHITEOUT_NO;
 }
 
 /* The scan binds a hardlink by its name; a linkpath that was assigned since is not bound. */
@@ -132,29 +143,17 @@ static int look_up(struct merge *m, const struct tree_walk *how, const char *pat
  * The inode of the file at a path, whose last component is not followed.
  * STRATA_NO_NODE for a directory and when nothing is there.
  */
-static int inode_at(struct merge *m, struct strata_path path, uint32_t *inode,
+static int inode_at(struct merge *m, struct strata_path path, uint32_t *node, uint32_t *inode,
                     struct strata_err *err)
 {
-	struct strata_tree *tree = m->tree;
 	const struct tree_walk how = {.metered = true};
-	struct strata_inode source;
-	uint32_t node;
 
 	*inode = STRATA_NO_NODE;
-	if (look_up(m, &how, strata_index_text(m->index, path), path.len, &node, err) < 0)
+	if (look_up(m, &how, strata_index_text(m->index, path), path.len, node, err) < 0)
 		return -1;
-	if (node == STRATA_NO_NODE || tree_is_dir(tree, node))
+	if (*node == STRATA_NO_NODE || m->tree->nodes[*node].whiteout)
 		return 0;
-	*inode = tree->nodes[node].inode;
-	if (*inode != STRATA_NO_NODE)
-		return 0;
-	source = strata_tree_source(tree, node);
-	if (tree->layers[source.layer]->entries[source.entry].typeflag == '1')
-		return 0; /* a hardlink to nothing is no file */
-	if (tree_add_inode(tree, source.layer, source.entry, inode, err) < 0)
-		return -1;
-	tree_set_inode(tree, node, *inode);
-	return 0;
+	return tree_inode_of(m->tree, *node, inode, err);
 }
 
 /* ---- whiteouts ---------------------------------------------------------------- */
@@ -254,6 +253,51 @@ static int merge_whiteout(struct merge *m, uint32_t entry, bool opaque, struct s
 	return 0;
 }
 
+/* ---- whiteouts of a layer that is unpacked for itself ----------------------------- */
+
+static int find_parent(struct merge *m, const char *path, size_t len, uint32_t *parent,
+                       struct strata_err *err);
+
+/* Puts a whiteout of `name`, which is `len` bytes at `offset` of the layer's texts, in a directory.
+ */
+static int add_whiteout(struct merge *m, uint32_t parent, uint32_t offset, size_t len,
+                        struct strata_err *err)
+{
+	const struct tree_name name = {m->layer, offset, (uint16_t)len};
+	uint32_t node = strata_tree_child(m->tree, parent, m->index->arena.data + offset, len);
+
+	/* In the lowest layer containerd removes what is there; otherwise runtimes refuse. */
+	if (node != STRATA_NO_NODE && m->lowest)
+		tree_remove(m->tree, node);
+	else if (node != STRATA_NO_NODE)
+		return 0;
+	if (m->lowest)
+		return 0;
+	if (tree_add(m->tree, parent, name, m->layer, &node, err) < 0)
+		return -1;
+	m->tree->nodes[node].whiteout = true;
+	return 0;
+}
+
+/* The directories on the way are made, and lower layers' files there become directories. */
+static int keep_whiteout(struct merge *m, uint32_t entry, bool opaque, struct strata_err *err)
+{
+	const struct strata_path path = m->index->entries[entry].path;
+	const char *text = strata_index_text(m->index, path);
+	size_t base_len;
+	size_t base = (size_t)(base_of(text, path.len, &base_len) - text);
+	uint32_t parent;
+
+	if (find_parent(m, text, base > 0 ? base - 1 : 0, &parent, err) < 0)
+		return -1;
+	if (!opaque)
+		return add_whiteout(m, parent,
+		                    path.offset + (uint32_t)base + STRATA_WHITEOUT_PREFIX_LEN,
+		                    base_len - STRATA_WHITEOUT_PREFIX_LEN, err);
+	m->tree->nodes[parent].opaque = parent != STRATA_ROOT_NODE;
+	return 0;
+}
+
 /* ---- entries ------------------------------------------------------------------- */
 
 /* The directory of an entry, made when it is missing. */
@@ -312,6 +356,8 @@ static int merge_entry(struct merge *m, uint32_t i, uint32_t inode, struct strat
 	uint32_t node = STRATA_ROOT_NODE;
 
 	if (e->path.len == 1 && *strata_index_text(m->index, e->path) == '.') {
+		if (e->typeflag != '5' && m->alone)
+			return 0; /* runtimes pass over it */
 		if (e->typeflag != '5')
 			return strata_fail(err, "EFORMAT", "the root is not a directory");
 	} else if (place(m, i, inode, &node, err) < 0) {
@@ -336,25 +382,42 @@ static uint32_t bound_inode(const struct merge *m, uint32_t i)
 	if (!is_bound(m, i))
 		return STRATA_NO_NODE;
 	there = m->tree->inodes[m->inode_of[root]].links > 0 ||
-	        kind_of(m->index, &m->index->entries[root]) != STRATA_WHITEOUT_NO;
+	        kind_of(m, &m->index->entries[root]) != STRATA_WHITEOUT_NO;
 	return there ? m->inode_of[root] : STRATA_NO_NODE;
+}
+
+/* A hardlink to a whiteout is one. */
+static int link_whiteout(struct merge *m, struct link *link, struct strata_err *err)
+{
+	uint32_t node;
+
+	if (place(m, link->entry, STRATA_NO_NODE, &node, err) < 0)
+		return -1;
+	m->tree->nodes[node].whiteout = true;
+	link->state = LINK_DONE;
+	return 1;
 }
 
 /*
  * Looks for the file of a hardlink, of its own layer or, with `lower`, of any, and places
- * the hardlink. 1: it has been placed.
+ * the hardlink, whose header then has the file's attributes. 1: it has been placed.
  */
 static int place_link(struct merge *m, struct link *link, bool lower, struct strata_err *err)
 {
 	uint32_t inode = bound_inode(m, link->entry);
+	uint32_t node = STRATA_NO_NODE;
 
 	if (inode == STRATA_NO_NODE &&
-	    inode_at(m, m->index->entries[link->entry].linkpath, &inode, err) < 0)
+	    inode_at(m, m->index->entries[link->entry].linkpath, &node, &inode, err) < 0)
 		return -1;
+	if (node != STRATA_NO_NODE && m->tree->nodes[node].whiteout)
+		return link_whiteout(m, link, err);
 	if (inode == STRATA_NO_NODE || (!lower && m->tree->inodes[inode].layer != m->layer))
 		return 0;
 	if (merge_entry(m, link->entry, inode, err) < 0)
 		return -1;
+	m->tree->inodes[inode].header_layer = m->layer;
+	m->tree->inodes[inode].header_entry = link->entry;
 	link->state = m->tree->inodes[inode].layer == m->layer ? LINK_DONE : LINK_LOWER;
 	return 1;
 }
@@ -402,7 +465,7 @@ static int end_links(struct merge *m, struct strata_err *err)
 
 static int merge_any(struct merge *m, uint32_t i, struct strata_err *err)
 {
-	enum strata_whiteout kind = kind_of(m->index, &m->index->entries[i]);
+	enum strata_whiteout kind = kind_of(m, &m->index->entries[i]);
 
 	if (m->next_link < m->link_count && m->links[m->next_link].entry == i)
 		return place_link(m, &m->links[m->next_link++], true, err);
@@ -410,8 +473,11 @@ static int merge_any(struct merge *m, uint32_t i, struct strata_err *err)
 		return merge_entry(m, i, file_inode(m, i), err);
 	if (kind == STRATA_WHITEOUT_INVALID)
 		return strata_fail(err, "EFORMAT", "a whiteout of no name");
-	/* Nothing is below the first layer. */
-	if (kind == STRATA_WHITEOUT_AUFS || m->layer == 0)
+	if (kind == STRATA_WHITEOUT_AUFS)
+		return 0;
+	if (m->alone)
+		return keep_whiteout(m, i, kind == STRATA_WHITEOUT_OPAQUE, err);
+	if (m->lowest)
 		return 0;
 	return merge_whiteout(m, i, kind == STRATA_WHITEOUT_OPAQUE, err);
 }
@@ -426,17 +492,58 @@ static int merge_layer(struct merge *m, struct strata_err *err)
 	return end_links(m, err);
 }
 
-int strata_tree_apply(struct strata_tree *tree, struct strata_index *index, struct strata_err *err)
+static int merge_index(struct strata_tree *tree, struct strata_index *index, struct merge m,
+                       struct strata_err *err)
 {
-	struct merge m = {.tree = tree, .index = index, .layer = tree->layer_count};
 	int status;
 
 	if (strata_grow(tree->layers, tree->layer_count, err) < 0)
 		return -1;
+	m.tree = tree;
+	m.index = index;
+	m.layer = tree->layer_count;
 	tree->layers[tree->layer_count++] = index;
 	status = merge_layer(&m, err);
-	tree->broken = tree->broken || status < 0;
 	free(m.inode_of);
 	free(m.links);
+	return status;
+}
+
+/* Unpacks a layer for itself, and lays it over those below. */
+static int lay_over(struct strata_tree *tree, struct strata_index *index, struct strata_err *err)
+{
+	struct strata_tree alone = {0};
+	int status = strata_tree_init(&alone, err);
+
+	alone.steps = tree->steps;
+	alone.max_steps = tree->max_steps;
+	if (status == 0)
+		status = merge_index(&alone, index, (struct merge){.alone = true}, err);
+	tree->steps = alone.steps;
+	if (status == 0)
+		status = strata_grow(tree->layers, tree->layer_count, err);
+	if (status == 0) {
+		tree->layers[tree->layer_count++] = index;
+		status = tree_lay_over(tree, &alone, tree->layer_count - 1, err);
+	}
+	strata_tree_free(&alone);
+	return status;
+}
+
+int strata_tree_apply(struct strata_tree *tree, struct strata_index *index, struct strata_err *err)
+{
+	bool lowest = tree->layer_count == 0;
+	int status;
+
+	if (tree->view == STRATA_VIEW_SPEC)
+		status = merge_index(tree, index, (struct merge){.lowest = lowest}, err);
+	else if (lowest)
+		status = merge_index(tree, index, (struct merge){.alone = true, .lowest = true},
+		                     err);
+	else
+		status = lay_over(tree, index, err);
+	if (status == 0 && lowest && tree->view == STRATA_VIEW_RUNTIME)
+		tree_drop_whiteouts(tree);
+	tree->broken = tree->broken || status < 0;
 	return status;
 }

@@ -206,7 +206,7 @@ int tree_add_inode(struct strata_tree *tree, uint32_t layer, uint32_t entry, uin
 {
 	if (strata_grow(tree->inodes, tree->inode_count, err) < 0)
 		return -1;
-	tree->inodes[tree->inode_count] = (struct strata_inode){layer, entry, 0};
+	tree->inodes[tree->inode_count] = (struct strata_inode){layer, entry, layer, entry, 0};
 	*inode = tree->inode_count++;
 	return 0;
 }
@@ -222,19 +222,36 @@ void tree_set_inode(struct strata_tree *tree, uint32_t node, uint32_t inode)
 	*place = inode;
 }
 
+int tree_inode_of(struct strata_tree *tree, uint32_t node, uint32_t *inode, struct strata_err *err)
+{
+	struct strata_inode source = strata_tree_source(tree, node);
+
+	*inode = tree->nodes[node].inode;
+	if (*inode != STRATA_NO_NODE || tree_is_dir(tree, node))
+		return 0;
+	if (tree->layers[source.layer]->entries[source.entry].typeflag == '1')
+		return 0; /* a hardlink to nothing is no file */
+	if (tree_add_inode(tree, source.layer, source.entry, inode, err) < 0)
+		return -1;
+	tree_set_inode(tree, node, *inode);
+	return 0;
+}
+
 struct strata_inode strata_tree_source(const struct strata_tree *tree, uint32_t node)
 {
 	const struct strata_node *n = &tree->nodes[node];
 
 	if (n->inode != STRATA_NO_NODE)
 		return tree->inodes[n->inode];
-	return (struct strata_inode){n->layer, n->entry, 1};
+	return (struct strata_inode){n->layer, n->entry, n->layer, n->entry, 1};
 }
 
 char strata_tree_type(const struct strata_tree *tree, uint32_t node)
 {
 	struct strata_inode source = strata_tree_source(tree, node);
 
+	if (tree->nodes[node].whiteout)
+		return '3'; /* as unpackers for overlayfs make one: a character device 0:0 */
 	return source.entry == STRATA_NO_ENTRY
 	               ? '5'
 	               : tree->layers[source.layer]->entries[source.entry].typeflag;

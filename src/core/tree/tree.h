@@ -1,19 +1,28 @@
 /*
- * The file system that layers add up to, as a container sees it, built from
- * their entry indexes alone.
+ * The file system that layers add up to, built from their entry indexes alone, in
+ * one of two views.
  *
- * Layers are applied one after the other, the base first, and entries in their
- * order, as unpackers do it (apply/apply.h): a directory over a directory keeps
- * the children and takes the new attributes, any other entry replaces what it
- * finds. Parents without an entry are implied. Whiteouts and opaque markers hide
- * the nodes of lower layers and spare those of their own layer, before or behind
- * them. All paths go through the symlinks of the tree as it is then, inside the
- * root.
+ * STRATA_VIEW_RUNTIME is what containers see by default (Docker's overlay2,
+ * containerd and podman on overlayfs): each layer is unpacked for itself, and the
+ * results are laid over each other. A path goes through the symlinks of its own
+ * layer alone; where a lower layer has one, it becomes a directory. A whiteout
+ * beside an entry of its name, in one layer, hides nothing, and neither does an
+ * opaque marker in the root. A character device 0:0 is a whiteout, and names of
+ * AUFS are ordinary.
  *
- * Hardlinks are names of an inode, which is an entry of a layer. A hardlink that
- * comes before its file stands at the end of its layer; so does one to a lower
- * layer's file when its own layer brings another file of that name. So an upper
- * layer that replaces one name leaves the others as they are.
+ * STRATA_VIEW_SPEC is the letter of the specification, as Docker's vfs and umoci
+ * unpack: one layer over the other in one directory. Paths go through the symlinks
+ * of the tree as it is then. Whiteouts and opaque markers hide the nodes of lower
+ * layers and spare those of their own layer, before or behind them.
+ *
+ * In both, a directory over a directory keeps the children and takes the new
+ * attributes, and any other entry replaces what it finds. Parents without an entry
+ * are implied; they keep the attributes that lower layers gave them.
+ *
+ * Hardlinks are names of an inode, which is an entry of a layer. Its attributes are
+ * those of the last header that names it. A hardlink that comes before its file
+ * stands at the end of its layer. An upper layer that replaces one name leaves the
+ * others as they are.
  *
  * A tree owns its nodes, in about 56 bytes for each path, and nothing of the
  * indexes, which have to outlive it and must not be edited. It is not locked.
@@ -39,6 +48,8 @@
  */
 #define STRATA_TREE_STEPS ((uint64_t)20 * 1000 * 1000)
 
+enum strata_view { STRATA_VIEW_RUNTIME, STRATA_VIEW_SPEC };
+
 struct strata_node {
 	uint32_t parent; /* the root's is the root */
 	uint32_t first;  /* child, by name once the tree is sorted */
@@ -52,13 +63,17 @@ struct strata_node {
 	uint32_t name_layer; /* whose arena has the name; STRATA_NO_ENTRY: the tree's own */
 	uint32_t name_offset;
 	uint16_t name_len;
-	bool free;
+	bool free : 1;
+	bool whiteout : 1; /* while a layer is unpacked for itself: hides the name */
+	bool opaque : 1;   /* the same: hides what lower layers have in the directory */
 };
 
 /* What the names of a hardlinked file have in common. */
 struct strata_inode {
-	uint32_t layer;
+	uint32_t layer; /* of the entry with its content */
 	uint32_t entry;
+	uint32_t header_layer; /* of the entry with its attributes: the last that names it */
+	uint32_t header_entry;
 	uint32_t links; /* names in the tree */
 };
 
@@ -78,6 +93,7 @@ struct strata_tree {
 	struct strata_buf names; /* of implied directories */
 	uint64_t steps;          /* so far */
 	uint64_t max_steps;      /* STRATA_TREE_STEPS, unless changed before the first layer */
+	enum strata_view view;   /* STRATA_VIEW_RUNTIME, unless changed before the first layer */
 	bool sorted;
 	bool broken; /* a layer failed half way */
 };
@@ -112,7 +128,8 @@ uint32_t strata_tree_child(const struct strata_tree *tree, uint32_t parent, cons
 int strata_tree_path(const struct strata_tree *tree, uint32_t node, struct strata_buf *out,
                      struct strata_err *err);
 
-/* What its attributes and content are those of: the inode's entry for a hardlink. */
+/* The entries that have the node's content and its attributes: those of its inode for a hardlink.
+ */
 struct strata_inode strata_tree_source(const struct strata_tree *tree, uint32_t node);
 
 /* The type's letter of that: '5' for an implied directory, '1' for a link to nothing. */
