@@ -3,6 +3,7 @@
 -- Members that are not mentioned keep their raw bytes, header and padding
 -- included; changed ones get a patched header; new ones come behind the last.
 
+local archive = require "strata.store.archive"
 local core = require "strata.core"
 
 local archive_edits = {}
@@ -58,10 +59,6 @@ function Edits:text(member, max)
   return self.store:read(member, max)
 end
 
-local function padding(size)
-  return ("\0"):rep((512 - size % 512) % 512)
-end
-
 local function put_content(segments, content)
   local size
   if content.bytes then
@@ -71,7 +68,7 @@ local function put_content(segments, content)
     segments[#segments + 1] = content.part
     size = content.part.size
   end
-  segments[#segments + 1] = { bytes = padding(size) }
+  segments[#segments + 1] = { bytes = archive.padding(size) }
 end
 
 local function size_of(content)
@@ -140,7 +137,7 @@ function Edits:segments(written)
   end
   flush(store.end_offset)
   -- The archive may end in the padding of its last member.
-  if #self.added > 0 then segments[#segments + 1] = { bytes = padding(store.end_offset) } end
+  if #self.added > 0 then segments[#segments + 1] = { bytes = archive.padding(store.end_offset) } end
   for _, member in ipairs(self.added) do
     local header, message, code = core.write_header {
       name = member.name, size = size_of(member), mode = 420,

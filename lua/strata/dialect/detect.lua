@@ -2,6 +2,7 @@
 
 local docker = require "strata.dialect.docker.read"
 local docker_v1 = require "strata.dialect.docker_v1.read"
+local fail = require "strata.util.fail"
 local hybrid = require "strata.dialect.docker.hybrid"
 local oci_candidates = require "strata.dialect.oci.candidates"
 local open = require "strata.store.open"
@@ -27,7 +28,7 @@ function detect.candidates(store, opts)
   if has_docker then return docker.candidates(store, opts) end
   if has_oci then return oci_candidates.candidates(store, opts) end
   if docker_v1.matches(store) then return docker_v1.candidates(store, opts) end
-  return nil, ("%s: neither manifest.json nor index.json: not an image archive"):format(store.path), "EFORMAT"
+  return fail("EFORMAT", "%s: neither manifest.json nor index.json: not an image archive", store.path)
 end
 
 --- Opens whatever holds images.

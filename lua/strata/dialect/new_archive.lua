@@ -1,5 +1,6 @@
 --- An archive made anew: named members, in order, become the parts of a file.
 
+local archive = require "strata.store.archive"
 local core = require "strata.core"
 
 local new_archive = {}
@@ -18,10 +19,6 @@ local END_BLOCKS = ("\0"):rep(1024)
 ---@field mtime? integer  seconds; 0
 ---@field uname? string
 ---@field gname? string
-
-local function padding(size)
-  return ("\0"):rep((512 - size % 512) % 512)
-end
 
 local function size_of(member)
   return member.bytes and #member.bytes or member.part and member.part.size or 0
@@ -52,7 +49,7 @@ function new_archive.segments(members)
     elseif member.part then
       segments[#segments + 1] = member.part
     end
-    put(padding(size))
+    put(archive.padding(size))
   end
   put(END_BLOCKS)
   return segments

@@ -3,11 +3,11 @@
 local config = require "strata.config"
 local core = require "strata.core"
 local history = require "strata.history"
+local job = require "strata.util.job"
 local json = require "strata.util.json"
 local layer = require "strata.layer"
 local limits = require "strata.util.limits"
 local parent_of = require("strata.util.path").parent
-local run_job = require("strata.util.job").run
 
 local purge = {}
 
@@ -94,21 +94,13 @@ end
 
 -- The plain tars of layers as they would be saved, read anew.
 local function inflate(states, opts)
-  local job, plain = core.job(), {}
+  local list = {}
   for i, state in ipairs(states) do
-    local now = layer.current(state)
-    local message, code
-    plain[i], message, code = core.temp_file()
-    if not plain[i] then return nil, message, code end
-    job:recode(limits.add(state.hub.limits, {
-      label = layer.label(state), file = now.file, offset = now.offset, size = now.size,
-      compression = now.compression, to = plain[i], as = "none", digest = now.digest, diff_id = now.diff_id,
-    }))
+    list[i] = { label = layer.label(state), blob = layer.current(state), as = "none" }
   end
-  local ok, message, code = run_job(job, opts, "scanning")
-  job:close()
-  if not ok then return nil, message, code end
-  return plain
+  return job.recode(list, {
+    limits = states[1] and states[1].hub.limits, threads = opts.threads, progress = opts.progress,
+  }, "scanning")
 end
 
 -- Whether a file holds one of the strings; where they begin does not matter.
@@ -145,8 +137,9 @@ end
 local function prove(image, states, chosen, secrets, opts)
   local plain, message, code = inflate(states, opts)
   if not plain then return nil, message, code end
-  for i, file in ipairs(plain) do
+  for i, one in ipairs(plain) do
     local ok
+    local file = one.file
     ok, message, code = find_paths(states[i], file, chosen)
     if not ok then return nil, message, code end
     local found

@@ -9,6 +9,7 @@ local core = require "strata.core"
 local detect = require "strata.dialect.detect"
 local digests = require "strata.util.digests"
 local docker_edit = require "strata.dialect.docker.edit"
+local fail = require "strata.util.fail"
 local image = require "strata.image"
 local layer = require "strata.layer"
 local needless_whiteouts = require "strata.layer.needless_whiteouts"
@@ -16,10 +17,6 @@ local save_image = require "strata.save.image"
 local stranded_links = require "strata.layer.stranded_links"
 
 local finish = {}
-
-local function fail(code, fmt, ...)
-  return nil, fmt:format(...), code
-end
 
 -- The one image that the archive holds, or that the options mean.
 local function open_map(self)

@@ -5,6 +5,7 @@
 -- with holes for the layers. Layers go out one by one as they are done; documents
 -- that depend on them (config, manifests) follow when all is known and verified.
 
+local archive = require "strata.store.archive"
 local classify = require "strata.stream.classify"
 local core = require "strata.core"
 local docker_edit = require "strata.dialect.docker.edit"
@@ -53,10 +54,6 @@ end
 
 -- ---- handing out --------------------------------------------------------------------
 
-local function padding(size)
-  return ("\0"):rep((512 - size % 512) % 512)
-end
-
 local function put_raw(self, from, upto)
   if self.raw or upto <= from then return true end
   local bytes, message, code = self.map:read(from, upto - from)
@@ -68,7 +65,7 @@ end
 -- What follows the content of a member; an archive may end in it.
 local function put_tail(self, member)
   local ok, message, code = put_raw(self, member.data_offset + member.size, member.raw_end)
-  if ok and not self.raw then self.out:bytes(padding(member.raw_end)) end
+  if ok and not self.raw then self.out:bytes(archive.padding(member.raw_end)) end
   return ok, message, code
 end
 
@@ -107,7 +104,7 @@ local function put_changed(self, one, result)
   if not header then return nil, message, code end
   self.out:bytes(header)
   self.out:file(made.file, 0, made.size, function() made:close() end)
-  self.out:bytes(padding(made.size))
+  self.out:bytes(archive.padding(made.size))
   return true
 end
 

@@ -6,6 +6,7 @@
 
 local core = require "strata.core"
 local digests = require "strata.util.digests"
+local fail = require "strata.util.fail"
 local json = require "strata.util.json"
 local media_types = require "strata.document.media_types"
 local platform = require "strata.document.platform"
@@ -18,10 +19,6 @@ local MAX_SIZE = 2 ^ 53
 local NAME = "io.containerd.image.name"
 local REF_NAME = "org.opencontainers.image.ref.name"
 local REFERENCE_TYPE = "vnd.docker.reference.type"
-
-local function fail(code, fmt, ...)
-  return nil, fmt:format(...), code
-end
 
 local function or_nil(value)
   if value == json.null then return nil end

@@ -2,6 +2,7 @@
 
 local config = require "strata.config"
 local core = require "strata.core"
+local fail = require "strata.util.fail"
 local json = require "strata.util.json"
 local layer = require "strata.layer"
 local layer_list = require "strata.edit.layer_list"
@@ -13,10 +14,6 @@ local rebase = {}
 
 local BASE_DIGEST = "org.opencontainers.image.base.digest"
 local BASE_NAME = "org.opencontainers.image.base.name"
-
-local function fail(code, fmt, ...)
-  return nil, fmt:format(...), code
-end
 
 -- The base's layers have to be the lowest ones of the image.
 local function check_base(states, base)

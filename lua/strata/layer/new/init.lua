@@ -5,6 +5,7 @@ local from_archive = require "strata.layer.new.from_archive"
 local from_difference = require "strata.layer.new.from_difference"
 local from_directory = require "strata.layer.new.from_directory"
 local from_files = require "strata.layer.new.from_files"
+local job = require "strata.util.job"
 local layer = require "strata.layer"
 local limits = require "strata.util.limits"
 local mapping = require "strata.layer.new.mapping"
@@ -13,7 +14,6 @@ local misuse = require "strata.util.misuse"
 local open = require "strata.store.open"
 local options = require "strata.util.options"
 local parent_of = require("strata.util.path").parent
-local run_job = require("strata.util.job").run
 local standalone = require "strata.layer.standalone"
 local tar_writer = require "strata.layer.new.tar_writer"
 
@@ -161,19 +161,19 @@ end
 
 -- Reads it all: digests, entries, and that a tree can be made of them.
 local function verify(blob, spec)
-  local job = core.job()
+  local tasks = core.job()
   local index = core.entry_index(blob.file, blob.offset, blob.size, blob.compression, spec.limits.read)
   local function task(more)
     more.label = spec.tar
     return limits.add(spec.limits, more)
   end
-  job:scan(task { index = index })
+  tasks:scan(task { index = index })
   if blob.compression == "none" then
-    job:hash(task { file = blob.file, offset = blob.offset, size = blob.size })
+    tasks:hash(task { file = blob.file, offset = blob.offset, size = blob.size })
   end
-  local ok, message, code = run_job(job, spec, "reading")
-  local done = ok and job:task(blob.compression == "none" and 2 or 1)
-  job:close()
+  local ok, message, code = job.run(tasks, spec, "reading")
+  local done = ok and tasks:task(blob.compression == "none" and 2 or 1)
+  tasks:close()
   if not ok then return nil, message, code end
   local tree
   tree, message, code = core.tree()
@@ -217,22 +217,12 @@ end
 local function recode(state, spec)
   local now = layer.current(state)
   if not spec.compression or spec.compression == now.compression then return state end
-  local to, message, code = core.temp_file(spec.temp_dir)
-  if not to then return nil, message, code end
-  local job = core.job()
-  job:recode(limits.add(spec.limits, {
-    label = spec.tar, file = now.file, offset = now.offset, size = now.size, compression = now.compression, to = to,
-    as = spec.compression, level = spec.level, digest = now.digest, diff_id = now.diff_id,
-  }))
-  local ok
-  ok, message, code = run_job(job, spec, "compressing")
-  local made = ok and job:task(1)
-  job:close()
-  if not ok then return nil, message, code end
-  return {
-    blob = { file = to, offset = 0, size = made.size, compression = spec.compression }, diff_id = now.diff_id,
-    digest = made.digest,
-  }
+  local made, message, code = job.recode({ { label = spec.tar, blob = now, as = spec.compression,
+                                             level = spec.level } }, spec, "compressing")
+  if not made then return nil, message, code end
+  local blob = made[1]
+  return { blob = { file = blob.file, offset = 0, size = blob.size, compression = blob.compression },
+           diff_id = now.diff_id, digest = blob.digest }
 end
 
 function makers.tar(spec, map)
