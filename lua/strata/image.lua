@@ -5,6 +5,7 @@
 
 local config = require "strata.config"
 local core = require "strata.core"
+local edit_entries = require "strata.layer.edit_entries"
 local edit_methods = require "strata.edit.methods"
 local extract = require "strata.layer.extract"
 local file_list = require "strata.store.file_list"
@@ -12,14 +13,12 @@ local history = require "strata.history"
 local json = require "strata.util.json"
 local layer = require "strata.layer"
 local limits = require "strata.util.limits"
-local needless_whiteouts = require "strata.layer.needless_whiteouts"
 local object = require "strata.util.object"
 local options = require "strata.util.options"
 local reference = require "strata.document.reference"
 local rootfs = require "strata.rootfs"
 local run_job = require("strata.util.job").run
 local save = require "strata.save"
-local stranded_links = require "strata.layer.stranded_links"
 
 local image = {}
 
@@ -62,8 +61,7 @@ local new, state_of, is
 ---@field layers strata.LayerState[]  the base first. A new array whenever the list of layers changes
 ---@field standalone boolean?  the layer is in no image
 ---@field alone boolean?  layers are scanned one by one, since scanning them together failed. Written by layer
----@field filter fun(chosen: strata.LayerState[], fn: function): boolean?, string?, string?
----@field rewrite fun(chosen: strata.LayerState[], fn: function): boolean?, string?, string?
+---@field failed? fun(message: string, code: string)  notes an edit that failed
 ---@field settle fun()  carries out pending edits, so that digests are known; throws when it cannot
 ---@field row fun(position: integer): strata.HistoryRow?  the row of the history for a layer
 ---@field descriptor fun(origin: integer): string?  the descriptor that the manifest had for a layer
@@ -104,66 +102,10 @@ local function settle(state, opts)
   return true
 end
 
-local function check_callback(fn, name)
-  if type(fn) ~= "function" then
-    error(("bad argument to '%s' (function expected, got %s)"):format(name, type(fn)), 3)
-  end
-end
-
--- Marks what a filter drops. The marks are in the indexes, so that a million of
--- them costs nothing.
-local function mark(state, chosen, fn)
-  local count = 0
-  for _, one in ipairs(chosen) do
-    local handle = state.layers[one.position]
-    for entry in one.index:entries() do
-      if fn(entry, handle) == false then
-        entry:mark()
-        count = count + 1
-      end
-    end
-  end
-  return count
-end
-
--- Decides first and drops then, so that a filter that throws leaves no trace.
-local function filter(state, chosen, fn)
-  local ok, message, code = layer.load(state.hub.layers)
-  if not ok then return sticky(state, nil, message, code) end
-  local indexes = {}
-  for i, one in ipairs(state.hub.layers) do
-    indexes[i] = one.index
-    one.index:unmark() -- an earlier filter may have thrown
-  end
-  if mark(state, chosen, fn) == 0 then return true end
-  local stranded = stranded_links.find(indexes)
-  if stranded then return sticky(state, nil, stranded, "EINVAL") end
-  needless_whiteouts.mark(indexes)
-  for _, index in ipairs(indexes) do index:drop_marked() end
-  return true
-end
-
-local function rewrite(state, chosen, fn)
-  local ok, message, code = layer.load(chosen)
-  if not ok then return sticky(state, nil, message, code) end
-  for _, one in ipairs(chosen) do
-    local handle = state.layers[one.position]
-    for entry in one.index:entries() do fn(entry, handle) end
-  end
-  return true
-end
-
 local function new_hub(state, model)
   state.hub = {
     limits = model.limits or limits.resolve(), strict = model.strict,
-    filter = function(chosen, fn)
-      check_callback(fn, "filter")
-      return filter(state, chosen, fn)
-    end,
-    rewrite = function(chosen, fn)
-      check_callback(fn, "rewrite")
-      return rewrite(state, chosen, fn)
-    end,
+    failed = function(message, code) sticky(state, nil, message, code) end,
     settle = function()
       local ok, message = settle(state)
       if not ok then error(message, 0) end
@@ -357,11 +299,9 @@ end
 ---@return string? message
 ---@return string? code
 function methods:filter(fn)
-  check_callback(fn, "filter")
-  local state = state_of(self)
-  local ok, message, code = filter(state, state.hub.layers, fn)
-  if not ok then return nil, message, code end
-  return self
+  local hub = state_of(self).hub
+  local ok, message, code = edit_entries.filter(hub, hub.layers, fn)
+  return ok and self, message, code
 end
 
 --- Calls fn for each entry of all layers, to assign to its fields.
@@ -370,11 +310,9 @@ end
 ---@return string? message
 ---@return string? code
 function methods:rewrite(fn)
-  check_callback(fn, "rewrite")
-  local state = state_of(self)
-  local ok, message, code = rewrite(state, state.hub.layers, fn)
-  if not ok then return nil, message, code end
-  return self
+  local hub = state_of(self).hub
+  local ok, message, code = edit_entries.rewrite(hub, hub.layers, fn)
+  return ok and self, message, code
 end
 
 --- Removes layers without entries; their rows of the history become empty.

@@ -140,6 +140,21 @@ local function loaded(state)
   return state.index
 end
 
+--- The closest layer below one that has an entry of a path.
+---@param states table[]  base first, scanned
+---@param upper integer  number of the layer to begin below
+---@param path string
+---@param lowest? integer  the lowest layer to look at: 1
+---@return integer? number  of the layer
+---@return strata.Entry? entry
+function layer.find_below(states, upper, path, lowest)
+  for i = upper - 1, lowest or 1, -1 do
+    local entry = states[i].index:find(path)
+    if entry then return i, entry end
+  end
+  return nil
+end
+
 -- From this gzip level on the deflater is zlib, whose output is the same on every machine.
 local ZLIB_LEVEL = 6
 
@@ -328,47 +343,6 @@ function methods:read(path, max)
   return content
 end
 
---- Drops the entries for which fn returns false, and with them whiteouts of
--- upper layers that then hide nothing.
----@param fn fun(entry: strata.Entry, layer: strata.Layer): boolean?
----@return strata.Layer? self
----@return string? message
----@return string? code
-function methods:filter(fn)
-  local state = state_of(self)
-  local ok, message, code = state.hub.filter({ state }, fn)
-  if not ok then return nil, message, code end
-  return self
-end
-
---- Calls fn for each entry, to assign to its fields.
----@param fn fun(entry: strata.Entry, layer: strata.Layer)
----@return strata.Layer? self
----@return string? message
----@return string? code
-function methods:rewrite(fn)
-  local state = state_of(self)
-  local ok, message, code = state.hub.rewrite({ state }, fn)
-  if not ok then return nil, message, code end
-  return self
-end
-
---- Drops the entries of exactly that path.
----@param path string
----@return integer? dropped  how many
----@return string? message
----@return string? code
-function methods:drop(path)
-  local state, wanted, dropped = state_of(self), core.normalise(path), 0
-  local ok, message, code = state.hub.filter({ state }, function(entry)
-    if entry.path ~= wanted then return true end
-    dropped = dropped + 1
-    return false
-  end)
-  if not ok then return nil, message, code end
-  return dropped
-end
-
 --- What extract needs of a layer whose edits are carried out.
 ---@return {label: string, current: table}
 function layer.item(state)
@@ -452,7 +426,15 @@ new, state_of, is = object.class("strata.Layer", methods, {
   end,
 })
 
-layer.new, layer.is, layer.state_of = new, is, function(self) return state_of(self) end
+--- Makes the object of a layer's state, which keeps it.
+---@param state table
+---@return strata.Layer
+function layer.new(state)
+  state.handle = new(state)
+  return state.handle
+end
+
+layer.is, layer.state_of = is, function(self) return state_of(self) end
 layer.is_pending, layer.is_edited, layer.is_changed, layer.label = is_pending, is_edited, is_changed, label
 
 return layer

@@ -9,27 +9,6 @@ local new_layer = require "strata.layer.new"
 
 local append = {}
 
--- The layers below, for directories and link targets that are there already.
-local function ground(states, at)
-  local loaded
-  return {
-    known = true,
-    load = function()
-      local below = {}
-      for i = 1, at - 1 do below[i] = states[i] end
-      loaded = below
-      return layer.load(below)
-    end,
-    find = function(path)
-      for i = #loaded, 1, -1 do
-        local entry = loaded[i].index:find(path)
-        if entry then return entry end
-      end
-      return nil
-    end,
-  }
-end
-
 -- A layer that is there already, and its row of the history.
 local function take(other)
   local state = layer.state_of(other)
@@ -43,9 +22,11 @@ end
 
 local function make(spec, kind, states, at)
   if kind == "layer" then return take(spec.layer) end
-  local below = ground(states, at)
+  local below = {}
+  for i = 1, at - 1 do below[i] = states[i] end
+  -- Directories and link targets may be there already.
   if kind == "files" or kind == "archive" or spec.to then
-    local ok, message, code = below.load()
+    local ok, message, code = layer.load(below)
     if not ok then return nil, message, code end
   end
   return new_layer.make(spec, kind, below)

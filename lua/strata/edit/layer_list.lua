@@ -165,6 +165,13 @@ local function hides(index, path)
   return false
 end
 
+local function is_hidden_between(states, lower, upper, path)
+  for i = lower + 1, upper - 1 do
+    if hides(states[i].index, path) then return true end
+  end
+  return false
+end
+
 -- Which layer each hardlink to a file of another layer finds it in, in this order of layers.
 local function find_holders(states)
   local holders = {}
@@ -172,13 +179,9 @@ local function find_holders(states)
     for entry in state.index:entries() do
       if entry.dangling then
         local path = core.normalise(entry.linkpath)
-        for k = i - 1, 1, -1 do
-          if states[k].index:find(path) then
-            holders[#holders + 1] = { link = state, path = entry.path, holder = states[k], number = entry.index }
-            break
-          elseif hides(states[k].index, path) then
-            break
-          end
+        local k = layer.find_below(states, i, path)
+        if k and not is_hidden_between(states, k, i, path) then
+          holders[#holders + 1] = { link = state, path = entry.path, holder = states[k], number = entry.index }
         end
       end
     end

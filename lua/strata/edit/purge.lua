@@ -2,6 +2,7 @@
 
 local config = require "strata.config"
 local core = require "strata.core"
+local edit_entries = require "strata.layer.edit_entries"
 local history = require "strata.history"
 local job = require "strata.util.job"
 local json = require "strata.util.json"
@@ -22,12 +23,12 @@ end
 
 -- Tells whether a path is to go, or a directory that it is in. What a function says
 -- of an entry goes for its path in all layers.
-local function chooser(states, handles, which)
+local function chooser(states, which)
   local known = {}
   if type(which) == "function" then
-    for i, state in ipairs(states) do
+    for _, state in ipairs(states) do
       for entry in state.index:entries() do
-        if not entry.whiteout and not entry.opaque and which(entry, handles[i]) then known[entry.path] = true end
+        if not entry.whiteout and not entry.opaque and which(entry, state.handle) then known[entry.path] = true end
       end
     end
   end
@@ -57,7 +58,7 @@ local function drop(image, states, chosen)
     return n
   end
   local before = count_whiteouts()
-  local ok, message, code = image.state.hub.filter(states, function(entry, handle)
+  local ok, message, code = edit_entries.filter(image.state.hub, states, function(entry, handle)
     if not chosen(subject_of(entry)) then return true end
     if not entry.whiteout and not entry.opaque then
       removed[#removed + 1] = { layer = handle.index, path = entry.path, type = entry.type, size = entry.size }
@@ -183,7 +184,7 @@ function purge.run(image, which, opts)
   local states, cfg = image.states(), image.state.config
   local ok, message, code = layer.load(states, opts)
   if not ok then return nil, message, code end
-  local chosen = chooser(states, image.state.layers, which)
+  local chosen = chooser(states, which)
   local report = { history = 0, env = {}, labels = {} }
   report.removed, message, code = drop(image, states, chosen)
   if not report.removed then return nil, message, code end

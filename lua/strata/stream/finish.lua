@@ -96,16 +96,16 @@ end
 -- What whiteouts and hardlinks to lower layers ask for, now that the order is known.
 local function decide(self, list)
   if not self.opts.filter then return true end
-  local indexes, uses, before = {}, {}, {}
+  local layers, uses, before = {}, {}, {}
   for i, item in ipairs(list) do
     local one = item.layer
     if one then uses[one] = (uses[one] or 0) + 1 end
-    indexes[i] = index_of(self, one)
+    layers[i] = { index = index_of(self, one) }
   end
   for _, one in ipairs(self.waiting) do before[one] = marked_whiteouts(one.index) end
-  local stranded = stranded_links.find(indexes)
+  local stranded = stranded_links.find(layers)
   if stranded then return fail("EINVAL", "%s", stranded) end
-  needless_whiteouts.mark(indexes)
+  needless_whiteouts.mark(layers)
   for _, one in ipairs(self.waiting) do
     if (uses[one] or 0) > 1 and marked_whiteouts(one.index) ~= before[one] then
       return fail("EUNSUPPORTED", "layer %s is in the image several times, and what its whiteouts hide is dropped "

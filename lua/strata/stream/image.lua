@@ -137,10 +137,10 @@ end
 local function decide(self, one)
   local place = one.handle.index
   if one.whiteouts and place > 1 then
-    local indexes = {}
-    for i = 1, place - 1 do indexes[i] = self.at[i].copy end
-    indexes[place] = one.index
-    needless_whiteouts.mark(indexes)
+    local layers = {}
+    for i = 1, place - 1 do layers[i] = { index = self.at[i].copy } end
+    layers[place] = one
+    needless_whiteouts.mark(layers)
   end
   local ok, message, code = one:remember()
   if not ok then return nil, message, code end

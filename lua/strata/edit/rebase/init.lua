@@ -6,6 +6,7 @@ local fail = require "strata.util.fail"
 local json = require "strata.util.json"
 local layer = require "strata.layer"
 local layer_list = require "strata.edit.layer_list"
+local merge = require "strata.tree.merge"
 local rebase_config = require "strata.edit.rebase.config"
 local rebase_history = require "strata.edit.rebase.history"
 local reference = require "strata.document.reference"
@@ -50,31 +51,20 @@ local function find_links(states, count)
   for i = count + 1, #states do
     for entry in states[i].index:entries() do
       if entry.dangling then
-        local path, holder = core.normalise(entry.linkpath), nil
-        for k = i - 1, count + 1, -1 do
-          holder = holder or states[k].index:find(path)
+        local path = core.normalise(entry.linkpath)
+        if not layer.find_below(states, i, path, count + 1) then
+          links[#links + 1] = { layer = states[i], entry = entry, path = path }
         end
-        if not holder then links[#links + 1] = { layer = states[i], entry = entry, path = path } end
       end
     end
   end
   return links
 end
 
-local function merge(states, opts)
+local function load_and_merge(states, opts)
   local ok, message, code = layer.load(states, opts)
   if not ok then return nil, message, code end
-  local tree
-  tree, message, code = core.tree()
-  if not tree then return nil, message, code end
-  for _, state in ipairs(states) do
-    ok, message, code = tree:apply(state.index)
-    if not ok then
-      tree:close()
-      return nil, ("%s: %s"):format(layer.label(state), message), code
-    end
-  end
-  return tree
+  return merge.of_states(states)
 end
 
 local function has_file(tree, path)
@@ -92,9 +82,9 @@ local function check_links(states, base, new_base, opts)
   local links = find_links(states, #base)
   if #links == 0 then return true end
   local before, after
-  before, message, code = merge(base, opts)
+  before, message, code = load_and_merge(base, opts)
   if not before then return nil, message, code end
-  after, message, code = merge(new_base, opts)
+  after, message, code = load_and_merge(new_base, opts)
   if not after then
     before:close()
     return nil, message, code
