@@ -13,6 +13,7 @@ local layer = {}
 -- reads it, layer.copy, layer/new, or edit/layer_list for a squashed one.
 ---@class strata.LayerState
 ---@field hub strata.Hub  of its image. Written by who puts it into one
+---@field handle strata.Layer  its object. Written by new()
 ---@field position integer  in its image, from 1. Written by the image, and layer/standalone
 ---@field origin integer?  the position that it was opened with, by image.from_model; nil: it was added
 ---@field blob {file: userdata?, offset: integer?, size: integer, compression: string, missing: boolean?}  before edits
@@ -34,8 +35,8 @@ local layer = {}
 ---@class strata.Layer
 local methods = {}
 
---- The methods of the class. Modules above this one, which need layers, add their own to it:
--- tree() and list() are in rooms of the merged tree, check() is in strata.check.
+--- The methods of the class. Modules that need layers themselves add to it: layer/edit_entries
+-- filter(), rewrite() and drop(), strata.rootfs tree(), strata.check check().
 layer.methods = methods
 
 local new, state_of, is
