@@ -16,7 +16,7 @@ local LUA = {
 	{ layer = "layer/ layer" },
 	{ tree = "tree/ rootfs waste" },
 	{ edit = "edit/", save = "save/" },
-	{ image = "image index inspect" },
+	{ image = "image index" },
 	{ check = "check/", policy = "policy" },
 	{ stream = "stream/ stream" },
 	{ init = "init" },

@@ -10,6 +10,7 @@ local edit_methods = require "strata.edit.methods"
 local extract = require "strata.layer.extract"
 local file_list = require "strata.store.file_list"
 local history = require "strata.history"
+local inspect = require "strata.document.inspect"
 local json = require "strata.util.json"
 local layer = require "strata.layer"
 local limits = require "strata.util.limits"
@@ -178,6 +179,23 @@ function image.from_model(model)
   return new(state)
 end
 
+--- Reads an image that was listed; it uses the store from then on.
+---@param listing strata.Listing
+---@param candidate strata.Candidate
+---@return strata.Image?
+---@return string? message
+---@return string? code
+function image.open(listing, candidate)
+  local model, message, code = candidate.read()
+  if not model then return nil, message, code end
+  model.strict = listing.strict
+  local img
+  img, message, code = image.from_model(model)
+  if not img then return nil, ("%s: %s"):format(listing.store.path, message), code end
+  listing.store:use()
+  return img
+end
+
 -- ---- looking ----------------------------------------------------------------
 
 --- The history, oldest first: rows beside the layers that they made.
@@ -208,7 +226,7 @@ end
 --- A plain table like that of `docker image inspect`.
 ---@return table
 function methods:inspect()
-  return require("strata.inspect").image(self)
+  return inspect.image(self)
 end
 
 --- The file system that a container sees.

@@ -13,7 +13,7 @@ local detect = {}
 ---@class strata.Listing
 ---@field store strata.ArchiveStore|strata.DirectoryStore
 ---@field candidates strata.Candidate[]
----@field strict boolean?
+---@field strict boolean|table|nil  the option; strata puts the functions there that refuse images and layers
 
 --- The images of a store, as the dialect that it is in lists them.
 ---@param store strata.ArchiveStore|strata.DirectoryStore
@@ -37,7 +37,7 @@ end
 ---@return strata.Listing?
 ---@return string? message
 ---@return string? code
-function detect.source(what, opts)
+function detect.open(what, opts)
   local store, message, code = open.store(what, opts)
   if not store then return nil, message, code end
   store:use()

@@ -101,7 +101,7 @@ function job.recode(list, how, what)
     tasks:recode(how.limits and limits.add(how.limits, task) or task)
   end
   if ok then ok, message, code = job.run(tasks, how, what) end
-  for i, file in pairs(files) do
+  for i, file in ipairs(files) do
     if ok then
       local done = tasks:task(i)
       made[i] = { file = file, offset = 0, size = done.size, compression = list[i].as, digest = done.digest,
