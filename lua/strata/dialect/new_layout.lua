@@ -12,8 +12,7 @@ local reference = require "strata.document.reference"
 
 local new_layout = {}
 
-local NAME = "io.containerd.image.name"
-local REF_NAME = "org.opencontainers.image.ref.name"
+local NAME, REF_NAME = reference.NAME, reference.REF_NAME
 
 new_layout.LAYOUT = '{"imageLayoutVersion":"1.0.0"}'
 

@@ -290,7 +290,7 @@ end
 ---@param member strata.Member
 ---@return string? digest
 function ArchiveStore.stated_digest(_, member)
-  return member.type == "file" and not member.sparse and digests.in_path(member.name) or nil
+  return digests.in_member(member)
 end
 
 --- Every member, in order.

@@ -2,7 +2,6 @@
 -- manifest.json tells of those that come after it.
 
 local core = require "strata.core"
-local digests = require "strata.util.digests"
 local docker = require "strata.dialect.docker.read"
 local json = require "strata.util.json"
 
@@ -80,13 +79,6 @@ function classify.role(member, head, known, max_json)
     return "layer", compression
   end
   return not compression and small and head:find("^%s*[{%[]") and "hold" or "pass"
-end
-
---- The digest that a member's name states.
----@param member table
----@return string? digest
-function classify.stated_digest(member)
-  return member.type == "file" and not member.sparse and digests.in_path(member.name) or nil
 end
 
 return classify

@@ -8,6 +8,7 @@
 local archive = require "strata.store.archive"
 local classify = require "strata.stream.classify"
 local core = require "strata.core"
+local digests = require "strata.util.digests"
 local docker_edit = require "strata.dialect.docker.edit"
 local finish = require "strata.stream.finish"
 local hasher = require "strata.stream.hasher"
@@ -199,7 +200,7 @@ local function begin_role(self, member, head)
   ok, message, code = put_in_map(self, member.data_offset, head:sub(1, classify.HEAD))
   if not ok then return nil, message, code end
   local compression = member.compression
-  local stated = classify.stated_digest(member)
+  local stated = digests.in_member(member)
   -- A layer that is compressed is scanned later, or its digest tells enough.
   local needs_diff_id = compression == "none" or (member.role == "pass" and compression and not stated)
   if member.type == "file" then
@@ -261,7 +262,7 @@ local function end_member(self, raw_end)
     if not member.digest then return nil, diff_id, code end
     member.diff_id = diff_id
     member.problem, member.hash = member.hash.problem, nil
-    local stated = classify.stated_digest(member)
+    local stated = digests.in_member(member)
     if stated and stated ~= member.digest then
       return nil, ("%s should be %s, but the bytes give %s"):format(core.quote(member.stored_name), stated,
         member.digest), "EDIGEST"

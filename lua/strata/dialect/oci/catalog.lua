@@ -16,8 +16,6 @@ local oci_catalog = {}
 
 local MAX_SIZE = 2 ^ 53
 
-local NAME = "io.containerd.image.name"
-local REF_NAME = "org.opencontainers.image.ref.name"
 local REFERENCE_TYPE = "vnd.docker.reference.type"
 
 local function or_nil(value)
@@ -155,7 +153,8 @@ end
 ---@param annotations table<string, string>
 ---@return string[]
 function oci_catalog.names(annotations)
-  local full, ref = annotations[NAME] and reference.familiar(annotations[NAME]), annotations[REF_NAME]
+  local full, ref = annotations[reference.NAME], annotations[reference.REF_NAME]
+  full = full and reference.familiar(full)
   if not full then return { ref } end
   local _, tag = reference.split(full)
   if not ref or ref == tag or reference.find({ full }, ref) then return { full } end
@@ -497,6 +496,6 @@ function oci_catalog.text(value)
 end
 
 oci_catalog.strings = strings
-oci_catalog.NAME, oci_catalog.REF_NAME, oci_catalog.REFERENCE_TYPE = NAME, REF_NAME, REFERENCE_TYPE
+oci_catalog.REFERENCE_TYPE = REFERENCE_TYPE
 
 return oci_catalog

@@ -10,13 +10,13 @@ local reference = require "strata.document.reference"
 
 local oci_names = {}
 
-local NAME = "/annotations" .. json.part(oci_catalog.NAME)
-local REF_NAME = "/annotations" .. json.part(oci_catalog.REF_NAME)
+local NAME = "/annotations" .. json.part(reference.NAME)
+local REF_NAME = "/annotations" .. json.part(reference.REF_NAME)
 
 -- The names of a descriptor, and those among refs.
 local function names_of(doc, pointer, refs)
   local names = oci_catalog.names(oci_catalog.strings {
-    [oci_catalog.NAME] = doc:get(pointer .. NAME), [oci_catalog.REF_NAME] = doc:get(pointer .. REF_NAME),
+    [reference.NAME] = doc:get(pointer .. NAME), [reference.REF_NAME] = doc:get(pointer .. REF_NAME),
   })
   local among = {}
   for _, name in ipairs(names) do
