@@ -1,4 +1,4 @@
-"""What container runtimes make of images: runtimes.py <REQUEST >ANSWER, both JSON in which a character stands for a byte.
+"""What container runtimes make of images: runtimes.py <REQUEST >ANSWER, in JSON of which a character stands for a byte.
 
 A request has `images`, paths of docker archives with one image each; `readers`, the names of those to be asked;
 `docker`, the directories of the engines by storage driver (the first one's containerd is used, too); `scratch`, a
@@ -242,6 +242,7 @@ class Reader:
             answers = []
             for image in images:
                 answers.append(self.look_alone(image))
+                self.forget_layers()
                 self.forget()
             return answers
         found = {}
@@ -338,15 +339,18 @@ class Podman(Reader):
         super().__init__(request, name)
         self.driver = name.split()[1]
         self.root = self.scratch + "/root"
-        # Locks in files of ours: the default is a shared memory object of the whole machine.
-        self.env = {"TMPDIR": self.scratch, "CONTAINERS_CONF": self.document("containers", 'lock_type = "file"'),
-                    "CONTAINERS_STORAGE_CONF": self.document("storage", 'driver = "%s"\ngraphroot = "%s"\nrunroot = "%s"'
-                                                             % (self.driver, self.root, self.scratch + "/run"))}
+        storage = 'driver = "%s"\ngraphroot = "%s"\nrunroot = "%s/run"' % (self.driver, self.root, self.scratch)
+        self.env = {
+            # locks in files of ours: the default is a shared memory object of the whole machine
+            "CONTAINERS_CONF": self.write("containers.conf", '[engine]\nlock_type = "file"\n'),
+            "CONTAINERS_STORAGE_CONF": self.write("storage.conf", "[storage]\n%s\n" % storage),
+            "TMPDIR": self.scratch,
+        }
 
-    def document(self, name, text):
-        path = "%s/%s.conf" % (self.scratch, name)
+    def write(self, name, text):
+        path = os.path.join(self.scratch, name)
         with open(path, "w") as file:
-            file.write("[%s]\n%s\n" % ({"containers": "engine"}.get(name, name), text))
+            file.write(text)
         return path
 
     def load(self, path):
