@@ -5,8 +5,6 @@
 
 local config = require "strata.config"
 local core = require "strata.core"
-local edit_entries = require "strata.layer.edit_entries"
-local edit_methods = require "strata.edit.methods"
 local extract = require "strata.layer.extract"
 local file_list = require "strata.store.file_list"
 local history = require "strata.history"
@@ -26,7 +24,8 @@ local image = {}
 ---@class strata.Image
 local methods = {}
 
---- The methods of the class; strata.check adds check() to it.
+--- The methods of the class. Modules that need images themselves add to it: edit/ its operations,
+-- strata.check check().
 image.methods = methods
 
 local new, state_of, is
@@ -44,6 +43,7 @@ local new, state_of, is
 
 --- The state of an image. What has no writer named is written once, by from_model.
 ---@class strata.ImageState
+---@field handle strata.Image  its object
 ---@field hub strata.Hub  what its layers know of it
 ---@field source strata.Source?  that it was opened from; nil: it was made anew
 ---@field opened strata.OpenedImage
@@ -67,15 +67,24 @@ local new, state_of, is
 ---@field row fun(position: integer): strata.HistoryRow?  the row of the history for a layer
 ---@field descriptor fun(origin: integer): string?  the descriptor that the manifest had for a layer
 
--- A failure of an edit sticks: an image that lacks it must not be saved.
-local function sticky(state, ok, message, code)
+--- Passes on what an edit returns. A failure is kept: an image that lacks the edit must not be saved.
+---@param state strata.ImageState
+---@param ok any  nil: the edit failed
+---@param message any
+---@param code string?
+---@return any ok
+---@return any message
+---@return string? code
+function image.sticky(state, ok, message, code)
   if not ok then state.failure = state.failure or { message, code } end
   return ok, message, code
 end
 
 -- ---- what the layers need of their image ------------------------------------
 
-local function renumber(state)
+--- Gives the layers their positions, after a change to their list.
+---@param state strata.ImageState
+function image.renumber(state)
   local positions = {}
   for i, item in ipairs(state.layers) do
     positions[i] = layer.state_of(item)
@@ -95,8 +104,13 @@ local function sync_diff_ids(state)
   if changed then config.touch(state.config) end
 end
 
--- Carries out pending edits of layers, so that digests are known.
-local function settle(state, opts)
+--- Carries out pending edits of layers, so that digests are known.
+---@param state strata.ImageState
+---@param opts? table  as layer.settle takes them
+---@return boolean? ok
+---@return string? message
+---@return string? code
+function image.settle(state, opts)
   local ok, message, code = layer.settle(state.hub.layers, opts)
   if not ok then return nil, message, code end
   sync_diff_ids(state)
@@ -106,9 +120,9 @@ end
 local function new_hub(state, model)
   state.hub = {
     limits = model.limits or limits.resolve(), strict = model.strict,
-    failed = function(message, code) sticky(state, nil, message, code) end,
+    failed = function(message, code) image.sticky(state, nil, message, code) end,
     settle = function()
-      local ok, message = settle(state)
+      local ok, message = image.settle(state)
       if not ok then error(message, 0) end
     end,
     row = function(position) return history.layer_row(state.config, position, state.layers) end,
@@ -173,10 +187,11 @@ function image.from_model(model)
       end
     end,
   })
-  renumber(state)
+  image.renumber(state)
   local refused = model.strict and model.strict.documents(state)
   if refused then return nil, refused, "EFORMAT" end
-  return new(state)
+  state.handle = new(state)
+  return state.handle
 end
 
 --- Reads an image that was listed; it uses the store from then on.
@@ -213,7 +228,7 @@ end
 ---@return string? code
 function methods:scrub_history(pattern, replacement)
   local state = state_of(self)
-  return sticky(state, history.scrub(state.config, pattern, replacement or "***"))
+  return image.sticky(state, history.scrub(state.config, pattern, replacement or "***"))
 end
 
 --- Drops the whole history, which is optional.
@@ -283,7 +298,7 @@ end
 function methods:verify(opts)
   options.check("verify", "WorkOptions", opts, 2)
   local state = state_of(self)
-  local ok, message, code = settle(state, opts)
+  local ok, message, code = image.settle(state, opts)
   if not ok then return nil, message, code end
   if state.source and state.source.verify_documents then
     ok, message, code = state.source:verify_documents()
@@ -311,48 +326,6 @@ end
 
 -- ---- editing ----------------------------------------------------------------
 
---- Drops entries of all layers for which fn returns false.
----@param fn fun(entry: strata.Entry, layer: strata.Layer): boolean?
----@return strata.Image? self
----@return string? message
----@return string? code
-function methods:filter(fn)
-  local hub = state_of(self).hub
-  local ok, message, code = edit_entries.filter(hub, hub.layers, fn)
-  return ok and self, message, code
-end
-
---- Calls fn for each entry of all layers, to assign to its fields.
----@param fn fun(entry: strata.Entry, layer: strata.Layer)
----@return strata.Image? self
----@return string? message
----@return string? code
-function methods:rewrite(fn)
-  local hub = state_of(self).hub
-  local ok, message, code = edit_entries.rewrite(hub, hub.layers, fn)
-  return ok and self, message, code
-end
-
---- Removes layers without entries; their rows of the history become empty.
----@return strata.Image? self
----@return string? message
----@return string? code
-function methods:prune()
-  local state = state_of(self)
-  local ok, message, code = layer.load(state.hub.layers)
-  if not ok then return sticky(state, nil, message, code) end
-  for i = #state.layers, 1, -1 do
-    if (layer.state_of(state.layers[i]).index:count()) == 0 then
-      history.mark_empty(state.config, i)
-      config.document(state.config):remove("/rootfs/diff_ids/" .. (i - 1))
-      config.touch(state.config)
-      table.remove(state.layers, i)
-    end
-  end
-  renumber(state)
-  return self
-end
-
 --- Adds a tag, like `docker tag`.
 ---@param ref string  "app:2", "registry/app:2"; without a tag: ":latest"
 ---@return strata.Image self
@@ -373,21 +346,9 @@ function methods:untag(ref)
   return self
 end
 
--- What the operations on layers need.
-local function operand(self)
-  local state = state_of(self)
-  return {
-    state = state, states = function() return state.hub.layers end,
-    settle = function(opts) return settle(state, opts) end, renumber = function() renumber(state) end,
-    sticky = function(...) return sticky(state, ...) end,
-  }
-end
-
-for name, method in pairs(edit_methods.of(operand)) do methods[name] = method end
-
 -- What save needs of an image.
 local function request_of(state)
-  return { state = state, edited = is_edited(state), settle = function(opts) return settle(state, opts) end }
+  return { state = state, edited = is_edited(state), settle = function(opts) return image.settle(state, opts) end }
 end
 
 --- The requests of images that are to be saved together.
@@ -434,7 +395,7 @@ function methods:extract(dir, opts)
   opts = extract.check(dir, opts, "extract")
   if state.failure then return nil, state.failure[1], state.failure[2] end
   local ok, message, code = layer.vet(state.hub.layers)
-  if ok then ok, message, code = settle(state, opts) end
+  if ok then ok, message, code = image.settle(state, opts) end
   if not ok then return nil, message, code end
   local items = {}
   for i, one in ipairs(state.hub.layers) do items[i] = layer.item(one) end
@@ -514,6 +475,6 @@ new, state_of, is = object.class("strata.Image", methods, {
   end,
 })
 
-image.is, image.state_of = is, function(self) return state_of(self) end
+image.is, image.state_of = is, state_of
 
 return image

@@ -21,6 +21,8 @@ local options = require "strata.util.options"
 local platform = require "strata.document.platform"
 local save = require "strata.save"
 
+require "strata.edit" -- adds the operations on images
+
 local strata = {
   _VERSION = "strata " .. core._VERSION,
   null = json.null,

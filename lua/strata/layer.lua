@@ -435,7 +435,7 @@ function layer.new(state)
   return state.handle
 end
 
-layer.is, layer.state_of = is, function(self) return state_of(self) end
+layer.is, layer.state_of = is, state_of
 layer.is_pending, layer.is_edited, layer.is_changed, layer.label = is_pending, is_edited, is_changed, label
 
 return layer

@@ -16,14 +16,14 @@
 -- not tell with attributes of their own.
 
 local core = require "strata.core"
+local image = require "strata.image"
 local layer = require "strata.layer"
 local limits = require "strata.util.limits"
 local merge = require "strata.tree.merge"
 local metadata = require "strata.layer.metadata"
+local options = require "strata.util.options"
 local paths = require "strata.util.path"
 local run_job = require("strata.util.job").run
-
-local dedup = {}
 
 -- A file of the layers is one number: that of its layer, times this, and that of its entry.
 local STEP = 2 ^ 32
@@ -336,7 +336,8 @@ end
 -- ---- the whole -----------------------------------------------------------------------------------
 
 function Dedup:plan(opts)
-  local ok, message, code = self:collect_all()
+  local ok, message, code = layer.load(self.states, opts)
+  if ok then ok, message, code = self:collect_all() end
   if not ok then return nil, message, code end
   local chosen = self:choose()
   ok, message, code = self:inflate(chosen, opts)
@@ -362,24 +363,25 @@ function Dedup:carry_out(file, list)
   return bytes
 end
 
---- Removes what is repeated.
----@param image strata.Operand
+--- Drops entries that repeat the content of a lower layer with other metadata, which the
+-- lower one takes. A container sees the same.
 ---@param opts? strata.FoldOptions
----@return integer? bytes  of plain tars that are saved
+---@return integer? bytes  that the plain tars have less
 ---@return strata.Folded[]|string  folded | message
 ---@return string? code
-function dedup.run(image, opts)
+function image.methods:fold(opts)
+  options.check("fold", "FoldOptions", opts, 2)
   opts = opts or {}
-  local states = image.states()
-  local ok, message, code = layer.load(states, opts)
-  if not ok then return nil, message, code end
-  local self = setmetatable({ states = states, odd = {}, crossed = {}, groups = {}, files = {} }, Dedup)
-  local chosen
-  chosen, message, code = self:plan(opts)
+  local state = image.state_of(self)
+  local work = setmetatable({ states = state.hub.layers, odd = {}, crossed = {}, groups = {}, files = {} }, Dedup)
+  local chosen, message, code = image.sticky(state, work:plan(opts))
   if not chosen then return nil, message, code end
   local list, bytes = {}, 0
-  for _, file in ipairs(chosen) do bytes = bytes + self:carry_out(file, list) end
+  for _, file in ipairs(chosen) do bytes = bytes + work:carry_out(file, list) end
+  if opts.prune and #list > 0 then
+    local ok
+    ok, message, code = self:prune()
+    if not ok then return nil, message, code end
+  end
   return bytes, list
 end
-
-return dedup
