@@ -126,7 +126,7 @@ local function new_hub(state, model)
       if not ok then error(message, 0) end
     end,
     row = function(position) return history.layer_row(state.config, position, state.layers) end,
-    -- What the manifest says of the layer that it had at that place.
+    -- The descriptor that the manifest has for the layer that was opened at a place.
     descriptor = function(origin)
       local doc = state.manifest and core.json(state.manifest.text)
       return doc and doc:raw("/layers/" .. ("%d"):format(origin - 1)) or nil
@@ -274,7 +274,7 @@ function methods:waste()
   return require("strata.waste").of(state_of(self).layers)
 end
 
--- Everything in the archive that says what it should hash to.
+-- Adds all layers that are there, to be compared with their digests.
 local function add_hashes(state, job, plain)
   for _, one in ipairs(state.hub.layers) do
     local now = layer.current(one)

@@ -1,4 +1,4 @@
---- All images of a layout or an archive, edited and saved as one.
+--- All images of a layout or an archive, to be edited and saved together.
 
 local image = require "strata.image"
 local object = require "strata.util.object"
@@ -57,7 +57,7 @@ function methods:each(fn, selector)
   return self
 end
 
---- Saves the whole, with the images that were edited.
+--- Saves the layout or the archive with the images as they are now.
 ---@param what string|file*
 ---@param opts? strata.SaveOptions
 ---@return strata.SaveResult?
@@ -76,7 +76,7 @@ function methods:save(what, opts)
       local img, message, code = open(state, number)
       if not img then return nil, message, code end
       images[#images + 1] = img
-      if not (opts and opts.format) then break end -- one that is not edited: a copy of the whole
+      if not (opts and opts.format) then break end -- without edits one image stands for the whole, which is copied
     end
   end
   if #images == 0 then return nil, state.listing.store.path .. ": no image is all here", "ENOENT" end

@@ -1,7 +1,7 @@
---- What changes in an archive, member by member, and the parts that result.
+--- Edits of an archive by member, and the parts of the archive that result.
 --
--- Members that are not mentioned keep their raw bytes, header and padding
--- included; changed ones get a patched header; new ones come behind the last.
+-- Members without an edit keep their raw bytes, with header and padding. Changed
+-- members get a patched header; new ones are added behind the last member.
 
 local archive = require "strata.store.archive"
 local core = require "strata.core"
@@ -33,7 +33,9 @@ function Edits:of(member)
   return self.by_position[member.position]
 end
 
---- Others of the same name hold what the member held: one of them is enough.
+--- Edits a member. Other members of its name had the same content, and are dropped.
+---@param member strata.Member
+---@param edit strata.MemberEdit
 function Edits:set(member, edit)
   local store = self.store
   if store.others[member.name] then
@@ -52,7 +54,7 @@ function Edits:add(member)
   end
 end
 
---- The content that a member has after the edits, if it is a document.
+--- The content of a document after the edits.
 function Edits:text(member, max)
   local edit = self:of(member)
   if edit and edit.bytes then return edit.bytes end
@@ -136,7 +138,7 @@ function Edits:segments(written)
     end
   end
   flush(store.end_offset)
-  -- The archive may end in the padding of its last member.
+  -- An archive can end within the padding of its last member.
   if #self.added > 0 then segments[#segments + 1] = { bytes = archive.padding(store.end_offset) } end
   for _, member in ipairs(self.added) do
     local header, message, code = core.write_header {

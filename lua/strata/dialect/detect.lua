@@ -31,7 +31,7 @@ function detect.candidates(store, opts)
   return fail("EFORMAT", "%s: neither manifest.json nor index.json: not an image archive", store.path)
 end
 
---- Opens whatever holds images.
+--- Opens a store and lists its images.
 ---@param what string|file*  a path, "-" for standard input, or an open Lua file
 ---@param opts {limits: table, prefer?: string, temp_dir?: string, progress?: function}
 ---@return strata.Listing?

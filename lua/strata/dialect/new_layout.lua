@@ -48,7 +48,7 @@ local function descriptor_like(text, new, ref)
   return doc
 end
 
---- The texts of a manifest's descriptors: one per tag, one without when there is none.
+--- The descriptors of a manifest: one for each tag, or one without a name.
 ---@param digest string
 ---@param size integer
 ---@param refs string[]
@@ -75,7 +75,7 @@ function new_layout.descriptors(digest, size, refs, like)
   return list
 end
 
---- What a layout of these images consists of.
+--- The blobs and the descriptors of a layout of images.
 ---@param images strata.ImageToWrite[]
 ---@param family "oci"|"docker"
 ---@return {blobs: table[], descriptors: string[]}?
@@ -126,8 +126,7 @@ function new_layout.docker_manifest(images)
   return json.encode(items)
 end
 
---- The members of an archive: the control files first, so that one who reads a
--- stream knows what comes.
+--- The members of an archive. Control files come first, for those who read it as a stream.
 ---@param layout table  of new_layout.layout
 ---@param docker_manifest string?  text of manifest.json
 ---@return strata.TarMember[]

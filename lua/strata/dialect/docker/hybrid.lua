@@ -1,8 +1,8 @@
 --- Archives that have both a manifest.json and an index.json: what Docker 25 and
 -- later, containerd, buildkit and regctl write.
 --
--- The two lists are of the same images. Where they are not, a reader that goes by
--- one would see something else than a reader that goes by the other: EFORMAT.
+-- Both have to list the same images, or readers of manifest.json and readers of
+-- index.json would see different ones: EFORMAT.
 
 local digests = require "strata.util.digests"
 local docker = require "strata.dialect.docker.read"
@@ -31,7 +31,7 @@ local function find_manifest(catalog, id, count)
   return nil, other
 end
 
--- Names that state a digest have to be those of the manifest.
+-- Whether all digests in the names of layers are those of the manifest.
 local function same_layers(names, manifest)
   for i, name in ipairs(names) do
     local stated = digests.in_path(name)
@@ -41,7 +41,7 @@ local function same_layers(names, manifest)
   return true
 end
 
--- One and the same tag should not lead to two images.
+-- Fails when a tag names one image in manifest.json and another one in index.json.
 local function check_tags(store, catalog, candidate, id)
   for _, manifest in ipairs(catalog.manifests) do
     local config = oci_image.id(catalog, manifest)
@@ -118,8 +118,8 @@ local function join(store, catalog, candidate)
   return manifest
 end
 
--- Those of index.json. What manifest.json lists, too, is read as the image of both, so that an edit leaves neither
--- list behind; where the lists disagree it is not looked at.
+-- The images of index.json. An image that manifest.json lists, too, is read as the image of
+-- both, so that an edit of it changes both lists. Disagreements of the lists are ignored.
 local function prefer_index(store, opts)
   local catalog, message, code = oci_catalog.of(store, opts.limits)
   if not catalog then return nil, message, code end
