@@ -5,6 +5,7 @@
 
 local archive = require "strata.store.archive"
 local core = require "strata.core"
+local new_archive = require "strata.dialect.new_archive"
 
 local archive_edits = {}
 
@@ -19,7 +20,7 @@ local archive_edits = {}
 ---@class strata.Edits
 ---@field store strata.ArchiveStore
 ---@field by_position table<integer, strata.MemberEdit>
----@field added {name: string, bytes: string?, part: strata.Segment?}[]
+---@field added strata.TarMember[]
 ---@field verify table<integer, {digest: string, label: string}>  untouched layers
 local Edits = {}
 Edits.__index = Edits
@@ -46,10 +47,11 @@ function Edits:set(member, edit)
   self.by_position[member.position] = edit
 end
 
---- Adds a member unless one of that name was added before.
+--- Adds a file, unless one of that name was added before.
+---@param member {name: string, bytes: string?, part: strata.Segment?}
 function Edits:add(member)
   if not self.names[member.name] then
-    self.names[member.name] = true
+    self.names[member.name], member.type = true, "file"
     self.added[#self.added + 1] = member
   end
 end
@@ -61,42 +63,22 @@ function Edits:text(member, max)
   return self.store:read(member, max)
 end
 
-local function put_content(segments, content)
-  local size
-  if content.bytes then
-    segments[#segments + 1] = { bytes = content.bytes }
-    size = #content.bytes
-  else
-    segments[#segments + 1] = content.part
-    size = content.part.size
-  end
-  segments[#segments + 1] = { bytes = archive.padding(size) }
-end
-
-local function size_of(content)
-  return content.bytes and #content.bytes or content.part and content.part.size
-end
-
 -- A changed member: patched header, then its old or new content.
 local function put_changed(self, segments, member, edit)
   local store = self.store
-  local header, message, code
   if edit.fresh then
-    header, message, code = core.write_header {
-      name = edit.name or member.stored_name, size = size_of(edit), mode = 420,
-    }
-  else
-    local raw
-    raw, message, code = store:raw_header(member)
-    if not raw then return nil, message, code end
-    header, message, code = core.patch_header(raw, {
-      name = edit.name, linkpath = edit.linkpath, size = size_of(edit),
-    })
+    return new_archive.put(segments, { name = edit.name or member.stored_name, type = "file", part = edit.part })
   end
+  local raw, header, message, code
+  raw, message, code = store:raw_header(member)
+  if not raw then return nil, message, code end
+  header, message, code = core.patch_header(raw, {
+    name = edit.name, linkpath = edit.linkpath, size = new_archive.size_of(edit),
+  })
   if not header then return nil, message, code end
   segments[#segments + 1] = { bytes = header }
   if edit.bytes or edit.part then
-    put_content(segments, edit)
+    new_archive.put_content(segments, edit)
   else
     segments[#segments + 1] = { file = store.file, offset = member.offset,
                                 size = store:raw_end(member) - member.offset }
@@ -141,12 +123,8 @@ function Edits:segments(written)
   -- An archive can end within the padding of its last member.
   if #self.added > 0 then segments[#segments + 1] = { bytes = archive.padding(store.end_offset) } end
   for _, member in ipairs(self.added) do
-    local header, message, code = core.write_header {
-      name = member.name, size = size_of(member), mode = 420,
-    }
-    if not header then return nil, message, code end
-    segments[#segments + 1] = { bytes = header }
-    put_content(segments, member)
+    local ok, message, code = new_archive.put(segments, member)
+    if not ok then return nil, message, code end
   end
   flush(store.file:size())
   return segments
