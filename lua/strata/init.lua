@@ -22,6 +22,7 @@ local platform = require "strata.document.platform"
 local save = require "strata.save"
 
 require "strata.edit" -- adds the operations on images
+require "strata.tree.layer_listing" -- adds layer:list
 
 local strata = {
   _VERSION = "strata " .. core._VERSION,

@@ -28,6 +28,7 @@ local layer = {}
 ---@field made boolean?  this process compressed the blob
 ---@field index userdata?  the entry index, with the plan of edits. Written by load()
 ---@field loaded boolean?  the index is scanned. Written by load()
+---@field listing table?  the directories of the layer. Written by tree/layer_listing
 ---@field vetted boolean?  `strict` lets it pass. Written by vet()
 ---@field result table?  where its bytes are after edits, as current() gives it. Written by settle() and carry_out()
 ---@field carried_out boolean?  the result is that of a stream, and there is no index. Written by carry_out()
@@ -36,7 +37,7 @@ local layer = {}
 local methods = {}
 
 --- The methods of the class. Modules that need layers themselves add to it: layer/edit_entries
--- filter(), rewrite() and drop(), strata.rootfs tree(), strata.check check().
+-- filter(), rewrite() and drop(), tree/layer_listing list(), strata.rootfs tree(), strata.check check().
 layer.methods = methods
 
 local new, state_of, is
@@ -306,11 +307,26 @@ end
 
 --- The entries that are there, in the order of the tar. Throws when the layer
 -- cannot be read.
+---@param offset? integer  entries to pass over
 ---@return fun(): strata.Entry?
-function methods:entries()
+function methods:entries(offset)
   local state = state_of(self)
   load_ahead(state)
-  return loaded(state):entries()
+  local index = loaded(state)
+  if (offset or 0) == 0 then return index:entries() end
+  local total, slots = index:count()
+  -- Unless numbers belong to entries that were dropped, or to global headers, they are places.
+  local i, left = offset, 0
+  if total ~= slots then i, left = 0, offset end
+  return function()
+    while i < slots do
+      i = i + 1
+      local entry = index:entry(i)
+      if entry and left == 0 then return entry end
+      if entry then left = left - 1 end
+    end
+    return nil
+  end
 end
 
 --- The last entry of a path.
@@ -410,6 +426,7 @@ local fields = {
   end,
   history = function(state) return state.hub.row(state.position) end,
   edited = function(state) return is_edited(state) and true or false end,
+  count = function(state) return (loaded(state):count()) end,
   empty = function(state) return (loaded(state):count()) == 0 end,
 }
 

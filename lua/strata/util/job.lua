@@ -33,6 +33,21 @@ function job.on_wait(fn)
   return before
 end
 
+--- Calls the function of on_wait: for work that goes on in Lua.
+function job.poll()
+  if hook then hook() end
+end
+
+-- Of loops over entries so many rounds are one step.
+local ROUNDS = 5000
+local rounds = 0
+
+--- The same, now and then: to be called in every round of a loop over entries.
+function job.tick()
+  rounds = rounds + 1
+  if hook and rounds % ROUNDS == 0 then hook() end
+end
+
 --- Runs a job and waits for it, polling, so that a progress function can be
 -- called and an error (Ctrl-C, a throwing progress function) ends it.
 ---@param tasks userdata  a core job with its tasks added
