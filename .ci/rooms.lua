@@ -15,9 +15,9 @@ local LUA = {
 	{ dialect = "dialect/" },
 	{ layer = "layer/ layer" },
 	{ tree = "tree/ rootfs waste" },
-	{ edit = "edit/", save = "save/" },
-	{ image = "image index inspect" },
-	{ check = "check/", policy = "policy" },
+	{ save = "save/" },
+	{ image = "image index" },
+	{ edit = "edit/", check = "check/", policy = "policy" },
 	{ stream = "stream/ stream" },
 	{ init = "init" },
 	{ jobs = "jobs" }, -- written with what init exports

@@ -31,31 +31,32 @@ external_dependencies = {
 local core = [[
 	apply/apply apply/content apply/dir apply/entry apply/layer_set apply/meta apply/overlay
 	apply/overlay_copy apply/overlay_lookup apply/remove apply/whiteout apply/xattr base/buf
-	base/digest base/err codec/codec codec/deflate_isal codec/deflate_zlib codec/gzip_decode
-	codec/gzip_encode codec/inflate codec/segment codec/zstd_decode codec/zstd_encode fs/dir
-	fs/file fs/host_tree fs/output fs/resolve fs/stdio fs/temp_names fs/undo job/job job/pool
-	job/task json/edit json/find json/scan json/string json/style layer/assemble
+	base/digest base/err base/grow codec/codec codec/deflate_isal codec/deflate_zlib
+	codec/gzip_decode codec/gzip_encode codec/segment codec/zstd_decode codec/zstd_encode
+	fs/dir fs/file fs/host_tree fs/output fs/resolve fs/stdio fs/temp_names fs/undo job/job
+	job/pool job/task json/edit json/find json/scan json/string json/style layer/assembly
 	layer/blob_reader layer/blob_writer layer/index layer/index_find layer/index_read
 	layer/path layer/plan layer/plan_write tar/decode tar/header tar/parse tar/patch tar/pax
-	tar/sparse tar/write tree/merge tree/nodes tree/walk
+	tar/sparse tar/whiteout tar/write tar/xattr tree/merge tree/nodes tree/walk
 ]]
 local binding = [[
-	apply assemble binding digest dir entry entry_get entry_set file host host_tree index job
-	json limits module object push_deflate push_digest push_inflate push_tar stdio tar tree
-	xattr
+	apply assembly binding digest dir entry entry_get entry_set file host host_tree index
+	job json limits module object push_deflate push_digest push_inflate push_tar stdio tar
+	tree xattr
 ]]
-local archive = [[contents decompress module tar_reader]]
+local archive = [[contents decompress module source tar_reader]]
 local facade = [[
 	check/base64 check/documents check/entries check/init check/report check/tar config
 	dialect/archive_edits dialect/choose dialect/detect dialect/docker/edit
 	dialect/docker/edit_index dialect/docker/edit_v1_json dialect/docker/hybrid
 	dialect/docker/read dialect/docker/write_legacy dialect/docker_v1/document
 	dialect/docker_v1/gojson dialect/docker_v1/read dialect/new_archive dialect/new_layout
-	dialect/oci/candidates dialect/oci/catalog dialect/oci/changes dialect/oci/directory
-	dialect/oci/edit dialect/oci/names document/config_schema document/manifest
-	document/media_types document/platform document/reference edit/append edit/dedup
-	edit/layer_list edit/merge_tar edit/methods edit/purge edit/rebase/config
-	edit/rebase/history edit/rebase/init history image index init inspect jobs layer
+	dialect/oci/candidates dialect/oci/catalog dialect/oci/changes dialect/oci/descriptor
+	dialect/oci/directory dialect/oci/edit dialect/oci/image dialect/oci/names
+	document/config_schema document/inspect document/manifest document/media_types
+	document/platform document/reference edit/append edit/dedup edit/entries edit/init
+	edit/layer_list edit/merge_tar edit/purge edit/rebase/config edit/rebase/history
+	edit/rebase/init edit/squash history image index init jobs layer layer/edit_entries
 	layer/extract layer/metadata layer/needless_whiteouts layer/new/from_archive
 	layer/new/from_difference layer/new/from_directory layer/new/from_files layer/new/init
 	layer/new/mapping layer/new/tar_writer layer/standalone layer/stranded_links meta/append

@@ -5,28 +5,27 @@
 
 local config = require "strata.config"
 local core = require "strata.core"
-local edit_methods = require "strata.edit.methods"
 local extract = require "strata.layer.extract"
 local file_list = require "strata.store.file_list"
 local history = require "strata.history"
+local inspect = require "strata.document.inspect"
 local json = require "strata.util.json"
 local layer = require "strata.layer"
 local limits = require "strata.util.limits"
-local needless_whiteouts = require "strata.layer.needless_whiteouts"
 local object = require "strata.util.object"
 local options = require "strata.util.options"
 local reference = require "strata.document.reference"
 local rootfs = require "strata.rootfs"
 local run_job = require("strata.util.job").run
 local save = require "strata.save"
-local stranded_links = require "strata.layer.stranded_links"
 
 local image = {}
 
 ---@class strata.Image
 local methods = {}
 
---- The methods of the class; strata.check adds check() to it.
+--- The methods of the class. Modules that need images themselves add to it: edit/ its operations,
+-- strata.check check().
 image.methods = methods
 
 local new, state_of, is
@@ -44,6 +43,7 @@ local new, state_of, is
 
 --- The state of an image. What has no writer named is written once, by from_model.
 ---@class strata.ImageState
+---@field handle strata.Image  its object
 ---@field hub strata.Hub  what its layers know of it
 ---@field source strata.Source?  that it was opened from; nil: it was made anew
 ---@field opened strata.OpenedImage
@@ -62,21 +62,29 @@ local new, state_of, is
 ---@field layers strata.LayerState[]  the base first. A new array whenever the list of layers changes
 ---@field standalone boolean?  the layer is in no image
 ---@field alone boolean?  layers are scanned one by one, since scanning them together failed. Written by layer
----@field filter fun(chosen: strata.LayerState[], fn: function): boolean?, string?, string?
----@field rewrite fun(chosen: strata.LayerState[], fn: function): boolean?, string?, string?
+---@field failed? fun(message: string, code: string)  notes an edit that failed
 ---@field settle fun()  carries out pending edits, so that digests are known; throws when it cannot
 ---@field row fun(position: integer): strata.HistoryRow?  the row of the history for a layer
 ---@field descriptor fun(origin: integer): string?  the descriptor that the manifest had for a layer
 
--- A failure of an edit sticks: an image that lacks it must not be saved.
-local function sticky(state, ok, message, code)
+--- Passes on what an edit returns. A failure is kept: an image that lacks the edit must not be saved.
+---@param state strata.ImageState
+---@param ok any  nil: the edit failed
+---@param message any
+---@param code string?
+---@return any ok
+---@return any message
+---@return string? code
+function image.sticky(state, ok, message, code)
   if not ok then state.failure = state.failure or { message, code } end
   return ok, message, code
 end
 
 -- ---- what the layers need of their image ------------------------------------
 
-local function renumber(state)
+--- Gives the layers their positions, after a change to their list.
+---@param state strata.ImageState
+function image.renumber(state)
   local positions = {}
   for i, item in ipairs(state.layers) do
     positions[i] = layer.state_of(item)
@@ -96,80 +104,29 @@ local function sync_diff_ids(state)
   if changed then config.touch(state.config) end
 end
 
--- Carries out pending edits of layers, so that digests are known.
-local function settle(state, opts)
+--- Carries out pending edits of layers, so that digests are known.
+---@param state strata.ImageState
+---@param opts? table  as layer.settle takes them
+---@return boolean? ok
+---@return string? message
+---@return string? code
+function image.settle(state, opts)
   local ok, message, code = layer.settle(state.hub.layers, opts)
   if not ok then return nil, message, code end
   sync_diff_ids(state)
   return true
 end
 
-local function check_callback(fn, name)
-  if type(fn) ~= "function" then
-    error(("bad argument to '%s' (function expected, got %s)"):format(name, type(fn)), 3)
-  end
-end
-
--- Marks what a filter drops. The marks are in the indexes, so that a million of
--- them costs nothing.
-local function mark(state, chosen, fn)
-  local count = 0
-  for _, one in ipairs(chosen) do
-    local handle = state.layers[one.position]
-    for entry in one.index:entries() do
-      if fn(entry, handle) == false then
-        entry:mark()
-        count = count + 1
-      end
-    end
-  end
-  return count
-end
-
--- Decides first and drops then, so that a filter that throws leaves no trace.
-local function filter(state, chosen, fn)
-  local ok, message, code = layer.load(state.hub.layers)
-  if not ok then return sticky(state, nil, message, code) end
-  local indexes = {}
-  for i, one in ipairs(state.hub.layers) do
-    indexes[i] = one.index
-    one.index:unmark() -- an earlier filter may have thrown
-  end
-  if mark(state, chosen, fn) == 0 then return true end
-  local stranded = stranded_links.find(indexes)
-  if stranded then return sticky(state, nil, stranded, "EINVAL") end
-  needless_whiteouts.mark(indexes)
-  for _, index in ipairs(indexes) do index:drop_marked() end
-  return true
-end
-
-local function rewrite(state, chosen, fn)
-  local ok, message, code = layer.load(chosen)
-  if not ok then return sticky(state, nil, message, code) end
-  for _, one in ipairs(chosen) do
-    local handle = state.layers[one.position]
-    for entry in one.index:entries() do fn(entry, handle) end
-  end
-  return true
-end
-
 local function new_hub(state, model)
   state.hub = {
     limits = model.limits or limits.resolve(), strict = model.strict,
-    filter = function(chosen, fn)
-      check_callback(fn, "filter")
-      return filter(state, chosen, fn)
-    end,
-    rewrite = function(chosen, fn)
-      check_callback(fn, "rewrite")
-      return rewrite(state, chosen, fn)
-    end,
+    failed = function(message, code) image.sticky(state, nil, message, code) end,
     settle = function()
-      local ok, message = settle(state)
+      local ok, message = image.settle(state)
       if not ok then error(message, 0) end
     end,
     row = function(position) return history.layer_row(state.config, position, state.layers) end,
-    -- What the manifest says of the layer that it had at that place.
+    -- The descriptor that the manifest has for the layer that was opened at a place.
     descriptor = function(origin)
       local doc = state.manifest and core.json(state.manifest.text)
       return doc and doc:raw("/layers/" .. ("%d"):format(origin - 1)) or nil
@@ -230,10 +187,28 @@ function image.from_model(model)
       end
     end,
   })
-  renumber(state)
+  image.renumber(state)
   local refused = model.strict and model.strict.documents(state)
   if refused then return nil, refused, "EFORMAT" end
-  return new(state)
+  state.handle = new(state)
+  return state.handle
+end
+
+--- Reads an image that was listed; it uses the store from then on.
+---@param listing strata.Listing
+---@param candidate strata.Candidate
+---@return strata.Image?
+---@return string? message
+---@return string? code
+function image.open(listing, candidate)
+  local model, message, code = candidate.read()
+  if not model then return nil, message, code end
+  model.strict = listing.strict
+  local img
+  img, message, code = image.from_model(model)
+  if not img then return nil, ("%s: %s"):format(listing.store.path, message), code end
+  listing.store:use()
+  return img
 end
 
 -- ---- looking ----------------------------------------------------------------
@@ -253,7 +228,7 @@ end
 ---@return string? code
 function methods:scrub_history(pattern, replacement)
   local state = state_of(self)
-  return sticky(state, history.scrub(state.config, pattern, replacement or "***"))
+  return image.sticky(state, history.scrub(state.config, pattern, replacement or "***"))
 end
 
 --- Drops the whole history, which is optional.
@@ -266,7 +241,7 @@ end
 --- A plain table like that of `docker image inspect`.
 ---@return table
 function methods:inspect()
-  return require("strata.inspect").image(self)
+  return inspect.image(self)
 end
 
 --- The file system that a container sees.
@@ -299,7 +274,7 @@ function methods:waste()
   return require("strata.waste").of(state_of(self).layers)
 end
 
--- Everything in the archive that says what it should hash to.
+-- Adds all layers that are there, to be compared with their digests.
 local function add_hashes(state, job, plain)
   for _, one in ipairs(state.hub.layers) do
     local now = layer.current(one)
@@ -323,7 +298,7 @@ end
 function methods:verify(opts)
   options.check("verify", "WorkOptions", opts, 2)
   local state = state_of(self)
-  local ok, message, code = settle(state, opts)
+  local ok, message, code = image.settle(state, opts)
   if not ok then return nil, message, code end
   if state.source and state.source.verify_documents then
     ok, message, code = state.source:verify_documents()
@@ -351,52 +326,6 @@ end
 
 -- ---- editing ----------------------------------------------------------------
 
---- Drops entries of all layers for which fn returns false.
----@param fn fun(entry: strata.Entry, layer: strata.Layer): boolean?
----@return strata.Image? self
----@return string? message
----@return string? code
-function methods:filter(fn)
-  check_callback(fn, "filter")
-  local state = state_of(self)
-  local ok, message, code = filter(state, state.hub.layers, fn)
-  if not ok then return nil, message, code end
-  return self
-end
-
---- Calls fn for each entry of all layers, to assign to its fields.
----@param fn fun(entry: strata.Entry, layer: strata.Layer)
----@return strata.Image? self
----@return string? message
----@return string? code
-function methods:rewrite(fn)
-  check_callback(fn, "rewrite")
-  local state = state_of(self)
-  local ok, message, code = rewrite(state, state.hub.layers, fn)
-  if not ok then return nil, message, code end
-  return self
-end
-
---- Removes layers without entries; their rows of the history become empty.
----@return strata.Image? self
----@return string? message
----@return string? code
-function methods:prune()
-  local state = state_of(self)
-  local ok, message, code = layer.load(state.hub.layers)
-  if not ok then return sticky(state, nil, message, code) end
-  for i = #state.layers, 1, -1 do
-    if (layer.state_of(state.layers[i]).index:count()) == 0 then
-      history.mark_empty(state.config, i)
-      config.document(state.config):remove("/rootfs/diff_ids/" .. (i - 1))
-      config.touch(state.config)
-      table.remove(state.layers, i)
-    end
-  end
-  renumber(state)
-  return self
-end
-
 --- Adds a tag, like `docker tag`.
 ---@param ref string  "app:2", "registry/app:2"; without a tag: ":latest"
 ---@return strata.Image self
@@ -417,21 +346,9 @@ function methods:untag(ref)
   return self
 end
 
--- What the operations on layers need.
-local function operand(self)
-  local state = state_of(self)
-  return {
-    state = state, states = function() return state.hub.layers end,
-    settle = function(opts) return settle(state, opts) end, renumber = function() renumber(state) end,
-    sticky = function(...) return sticky(state, ...) end,
-  }
-end
-
-for name, method in pairs(edit_methods.of(operand)) do methods[name] = method end
-
 -- What save needs of an image.
 local function request_of(state)
-  return { state = state, edited = is_edited(state), settle = function(opts) return settle(state, opts) end }
+  return { state = state, edited = is_edited(state), settle = function(opts) return image.settle(state, opts) end }
 end
 
 --- The requests of images that are to be saved together.
@@ -478,7 +395,7 @@ function methods:extract(dir, opts)
   opts = extract.check(dir, opts, "extract")
   if state.failure then return nil, state.failure[1], state.failure[2] end
   local ok, message, code = layer.vet(state.hub.layers)
-  if ok then ok, message, code = settle(state, opts) end
+  if ok then ok, message, code = image.settle(state, opts) end
   if not ok then return nil, message, code end
   local items = {}
   for i, one in ipairs(state.hub.layers) do items[i] = layer.item(one) end
@@ -558,6 +475,6 @@ new, state_of, is = object.class("strata.Image", methods, {
   end,
 })
 
-image.is, image.state_of = is, function(self) return state_of(self) end
+image.is, image.state_of = is, state_of
 
 return image

@@ -1,4 +1,4 @@
---- All images of a layout or an archive, edited and saved as one.
+--- All images of a layout or an archive, to be edited and saved together.
 
 local image = require "strata.image"
 local object = require "strata.util.object"
@@ -8,6 +8,11 @@ local save = require "strata.save"
 
 local index = {}
 
+--- The state of an index.
+---@class strata.IndexState
+---@field listing strata.Listing
+---@field opened table<integer, strata.Image>  by the number of the candidate. Written by open()
+
 ---@class strata.Index
 local methods = {}
 
@@ -15,23 +20,16 @@ local new, state_of
 
 -- Opens a candidate once, however often it is asked for.
 local function open(state, number)
-  if state.opened[number] then return state.opened[number] end
-  local candidate = state.from.candidates[number]
-  local model, message, code = candidate.read()
-  if not model then return nil, message, code end
-  local img
-  model.strict = state.from.strict
-  img, message, code = image.from_model(model)
-  if not img then return nil, ("%s: %s"):format(state.from.store.path, message), code end
-  state.from.store:use()
+  local img, message, code = state.opened[number], nil, nil
+  if not img then img, message, code = image.open(state.listing, state.listing.candidates[number]) end
   state.opened[number] = img
-  return img
+  return img, message, code
 end
 
 local function selected(state, selector)
   local wanted = selector and selector.platform and platform.parse(selector.platform)
   local numbers = {}
-  for number, one in ipairs(state.from.candidates) do
+  for number, one in ipairs(state.listing.candidates) do
     local runs_on = wanted and one.platform()
     local fits = not wanted or (runs_on and platform.rank(wanted, runs_on) == 1)
     if one.kind == "image" and not one.missing and fits then numbers[#numbers + 1] = number end
@@ -59,7 +57,7 @@ function methods:each(fn, selector)
   return self
 end
 
---- Saves the whole, with the images that were edited.
+--- Saves the layout or the archive with the images as they are now.
 ---@param what string|file*
 ---@param opts? strata.SaveOptions
 ---@return strata.SaveResult?
@@ -68,7 +66,7 @@ end
 function methods:save(what, opts)
   options.check("save", "SaveOptions", opts, 2)
   local state, images = state_of(self), {}
-  for number in ipairs(state.from.candidates) do
+  for number in ipairs(state.listing.candidates) do
     local img = state.opened[number]
     if img and (img.edited or (opts and opts.format)) then images[#images + 1] = img end
   end
@@ -78,10 +76,10 @@ function methods:save(what, opts)
       local img, message, code = open(state, number)
       if not img then return nil, message, code end
       images[#images + 1] = img
-      if not (opts and opts.format) then break end -- one that is not edited: a copy of the whole
+      if not (opts and opts.format) then break end -- without edits one image stands for the whole, which is copied
     end
   end
-  if #images == 0 then return nil, state.from.store.path .. ": no image is all here", "ENOENT" end
+  if #images == 0 then return nil, state.listing.store.path .. ": no image is all here", "ENOENT" end
   local requests, message, code = image.requests(images)
   if not requests then return nil, message, code end
   return save.images(requests, what, opts or {})
@@ -89,7 +87,7 @@ end
 
 local function entries(state)
   local list = {}
-  for i, one in ipairs(state.from.candidates) do
+  for i, one in ipairs(state.listing.candidates) do
     local runs_on = one.platform()
     list[i] = { kind = one.kind, digest = one.digest, tags = one.tags, missing = one.missing and true or false,
                 platform = runs_on and platform.of(runs_on) or nil }
@@ -98,7 +96,7 @@ local function entries(state)
 end
 
 local fields = {
-  path = function(state) return state.from.store.path end,
+  path = function(state) return state.listing.store.path end,
   entries = entries,
   images = function(state)
     local list = {}
@@ -117,19 +115,19 @@ new, state_of = object.class("strata.Index", methods, {
     return field and field(state)
   end,
   tostring = function(state)
-    return ("strata.Index(%s, %d images)"):format(state.from.store.path, #selected(state))
+    return ("strata.Index(%s, %d images)"):format(state.listing.store.path, #selected(state))
   end,
   close = function(state)
     for _, img in pairs(state.opened) do img:close() end
-    state.from.store:release()
+    state.listing.store:release()
   end,
 })
 
---- Makes the object; it uses the source from then on.
----@param from strata.Listing
+--- Makes the object; it uses the store from then on.
+---@param listing strata.Listing
 ---@return strata.Index
-function index.new(from)
-  return new { from = from, opened = {} }
+function index.new(listing)
+  return new { listing = listing, opened = {} }
 end
 
 return index

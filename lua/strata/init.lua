@@ -5,7 +5,8 @@
 --   img:filter(function(entry) return not entry.path:find("^usr/share/doc/") end)
 --   assert(img:save("app-slim.tar"))
 --
--- What the world does wrong comes back as nil, message, code; misuse throws.
+-- What can fail although the script is right (files, images, limits) returns nil, message, code;
+-- misuse throws.
 
 local check = require "strata.check"
 local choose = require "strata.dialect.choose"
@@ -19,6 +20,9 @@ local new_layer = require "strata.layer.new"
 local options = require "strata.util.options"
 local platform = require "strata.document.platform"
 local save = require "strata.save"
+
+require "strata.edit" -- adds the operations on images
+require "strata.tree.layer_listing" -- adds layer:list
 
 local strata = {
   _VERSION = "strata " .. core._VERSION,
@@ -34,24 +38,20 @@ local function check_what(what, name)
   end
 end
 
--- A document that could not be read is not one that is missing.
-local function chosen(from, opts)
-  local candidate, message, code = choose.one(from.candidates, from.store.path, opts)
-  local failure, how = from.store:take_failure()
+-- The candidate that the options mean. A document that could not be read does not count as missing.
+local function chosen(listing, opts)
+  local candidate, message, code = choose.one(listing.candidates, listing.store.path, opts)
+  local failure, how = listing.store:take_failure()
   if failure then return nil, failure, how end
   return candidate, message, code
 end
 
--- Reads a candidate; the image uses the store from then on.
-local function read(from, candidate)
-  local model, message, code = candidate.read()
-  if not model then return nil, message, code end
-  local img
-  model.strict = from.strict and check.strict
-  img, message, code = image.from_model(model)
-  if not img then return nil, ("%s: %s"):format(from.store.path, message), code end
-  from.store:use()
-  return img
+-- Opens a store and lists its images.
+local function list(what, opts)
+  local listing, message, code = detect.open(what, opts)
+  if not listing then return nil, message, code end
+  listing.strict = listing.strict and check.strict
+  return listing
 end
 
 --- Opens an image: an archive of docker save, an OCI layout as a directory or an
@@ -65,14 +65,12 @@ function strata.open(what, opts)
   check_what(what, "open")
   options.check("open", "OpenOptions", opts, 2)
   opts = limits.options(opts)
-  local from, message, code = detect.source(what, opts)
-  if not from then return nil, message, code end
+  local listing, message, code = list(what, opts)
+  if not listing then return nil, message, code end
   local candidate, img
-  candidate, message, code = chosen(from, opts)
-  if candidate then
-    img, message, code = read(from, candidate)
-  end
-  from.store:release()
+  candidate, message, code = chosen(listing, opts)
+  if candidate then img, message, code = image.open(listing, candidate) end
+  listing.store:release()
   if not img then return nil, message, code end
   return img
 end
@@ -88,24 +86,24 @@ function strata.images(what, opts)
   check_what(what, "images")
   options.check("images", "OpenOptions", opts, 2)
   opts = limits.options(opts)
-  local from, message, code = detect.source(what, opts)
-  if not from then return nil, message, code end
-  local list, number = choose.all(from.candidates, opts), 0
-  if #list == 0 and (opts.ref or opts.platform or opts.digest) then
-    list, message, code = chosen(from, opts)
-    from.store:release()
-    return list, message, code
+  local listing, message, code = list(what, opts)
+  if not listing then return nil, message, code end
+  local all, number = choose.all(listing.candidates, opts), 0
+  if #all == 0 and (opts.ref or opts.platform or opts.digest) then
+    all, message, code = chosen(listing, opts)
+    listing.store:release()
+    return all, message, code
   end
   local function finish()
-    if from then from.store:release() end
-    from = nil
+    if listing then listing.store:release() end
+    listing = nil
   end
   return function()
-    while from and number < #list do
+    while listing and number < #all do
       number = number + 1
-      local candidate = list[number]
+      local candidate = all[number]
       if candidate.kind == "image" and not candidate.missing then
-        local img, why = read(from, candidate)
+        local img, why = image.open(listing, candidate)
         if not img then
           finish()
           error(why, 0)
@@ -189,10 +187,9 @@ function strata.open_index(what, opts)
   check_what(what, "open_index")
   options.check("open_index", "IndexOptions", opts, 2)
   opts = limits.options(opts)
-  local from, message, code = detect.source(what, opts)
-  if not from then return nil, message, code end
-  from.strict = from.strict and check.strict
-  return require("strata.index").new(from)
+  local listing, message, code = list(what, opts)
+  if not listing then return nil, message, code end
+  return require("strata.index").new(listing)
 end
 
 --- What readers differ about in a tar file, plain or compressed with gzip or zstd.

@@ -8,8 +8,6 @@ local core = require "strata.core"
 local glob = require "strata.util.glob"
 local job = require "strata.util.job"
 local json = require "strata.util.json"
-local layer_listing = require "strata.tree.layer_listing"
-local layer_of = require "strata.layer"
 local options = require "strata.util.options"
 local policy = require "strata.policy"
 local strata = require "strata"
@@ -17,8 +15,6 @@ local strata = require "strata"
 local jobs = {}
 
 -- ---- giving up --------------------------------------------------------------------
-
-local EVERY = 5000
 
 -- A function that throws when the job is to be given up.
 local function poller(control)
@@ -31,13 +27,6 @@ local function poller(control)
       error({ code = "ECANCELED", message = "canceled" }, 0)
     end
   end
-end
-
--- What a running job calls now and then in loops over entries.
-local count, poll = 0, nil
-local function tick()
-  count = count + 1
-  if poll and count % EVERY == 0 then poll() end
 end
 
 -- ---- opened images ------------------------------------------------------------------
@@ -91,7 +80,7 @@ end
 local function layer_facts(layer, wasted)
   local entries, bytes, whiteouts = 0, 0, 0
   for entry in layer:entries() do
-    tick()
+    job.tick()
     entries, bytes = entries + 1, bytes + (entry.type == "file" and entry.size or 0)
     if entry.whiteout or entry.opaque then whiteouts = whiteouts + 1 end
   end
@@ -145,13 +134,11 @@ end
 local PAGE = 1000
 
 local function page_of(args)
-  return math.max(0, args.offset or 0), math.min(PAGE, args.limit or PAGE)
+  return math.max(0, args.offset or 0), math.max(0, math.min(PAGE, args.limit or PAGE))
 end
 
--- The core's index of a layer, read.
-local function index_of(one)
-  one:entries()
-  return layer_of.state_of(one).index
+local function no_layer(args)
+  return nil, ("there is no layer %s"):format(tostring(args.layer)), "ENOENT"
 end
 
 --- The entries of a layer, a page of them: {layer = 3, offset = 0, limit = 100}.
@@ -164,36 +151,16 @@ function jobs.entries(args)
   local img, message, code = look_at(args)
   if not img then return nil, message, code end
   local layer = img.layers[args.layer]
-  if not layer then return nil, ("there is no layer %s"):format(tostring(args.layer)), "ENOENT" end
+  if not layer then return no_layer(args) end
   local offset, limit = page_of(args)
-  local list, index = {}, index_of(layer)
-  local total, slots = index:count()
-  -- Without global headers an entry's number is its place.
-  local i = total == slots and offset or 0
-  local seen = i
-  while #list < limit and i < slots do
-    i = i + 1
-    local entry = index:entry(i)
-    if entry then seen = seen + 1 end
-    if entry and seen > offset then
-      local facts = entry_facts(entry)
-      facts.whiteout, facts.opaque = entry.whiteout, entry.opaque
-      list[#list + 1] = facts
-    end
+  local list, next_entry = {}, layer:entries(offset)
+  for i = 1, limit do
+    local entry = next_entry()
+    if not entry then break end
+    list[i] = entry_facts(entry)
+    list[i].whiteout, list[i].opaque = entry.whiteout, entry.opaque
   end
-  return { entries = list, total = total }
-end
-
--- The tree of the layer that was looked at last.
-local function tree_of(args)
-  local img, message, code = look_at(args)
-  if not img then return nil, message, code end
-  local one, layers = kept[1], img.layers
-  if not layers[args.layer] then return nil, ("there is no layer %s"):format(tostring(args.layer)), "ENOENT" end
-  if not one.tree or one.tree.number ~= args.layer then
-    one.tree = layer_listing.of(layers, args.layer, tick)
-  end
-  return one.tree
+  return { entries = list, total = layer.count }
 end
 
 local function row_facts(row)
@@ -206,17 +173,16 @@ local function row_facts(row)
 end
 
 local function list_layer(args)
-  local tree, message, code = tree_of(args)
-  if not tree then return nil, message, code end
-  local dir = args.dir or ""
-  local rows, total, opaque = tree:list(dir, page_of(args))
-  if not rows then
-    local why = total == "ENOTDIR" and "not a directory" or "not in layer " .. args.layer
-    return nil, ("%s: %s"):format(core.quote(dir), why), total
-  end
+  local img, message, code = look_at(args)
+  if not img then return nil, message, code end
+  local layer = img.layers[args.layer]
+  if not layer then return no_layer(args) end
+  local page
+  page, message, code = layer:list(args.dir, page_of(args))
+  if not page then return nil, message, code end
   local list = {}
-  for i, row in ipairs(rows) do list[i] = row_facts(row) end
-  return { entries = list, total = total, opaque = opaque or nil }
+  for i, row in ipairs(page.rows) do list[i] = row_facts(row) end
+  return { entries = list, total = page.total, opaque = page.opaque or nil }
 end
 
 --- What is in a directory of the merged file system: {dir = "etc"}; with a layer's number
@@ -292,7 +258,7 @@ function jobs.fetch(args)
     bytes, message, code = file:read(1048576)
     ok = not message
     if not bytes then break end
-    if poll then poll() end
+    job.poll()
     ok, message, code = to:write(at, bytes)
     at = at + #bytes
   end
@@ -307,7 +273,7 @@ end
 local function filter(img, patterns)
   local matches = glob.matcher(patterns)
   return img:filter(function(entry)
-    tick()
+    job.tick()
     return not matches(entry.whiteout or entry.opaque or entry.path)
   end)
 end
@@ -316,7 +282,7 @@ local function change_owners(img, pairs_of)
   local to = {}
   for _, pair in ipairs(pairs_of) do to[pair[1]] = pair[2] end
   return img:rewrite(function(entry)
-    tick()
+    job.tick()
     local uid, gid = entry.uid, entry.gid
     if to[uid] then entry.uid = to[uid] end
     if to[gid] then entry.gid = to[gid] end
@@ -433,13 +399,12 @@ function jobs.run(name, args, control)
   if not run then return nil, "there is no job " .. tostring(name), "EINVAL" end
   local ok, result, message, code = pcall(options.check, name, "JobControl", control, 1)
   if not ok then return nil, result, "EINVAL" end
-  count, poll = 0, control and poller(control)
+  local poll = control and poller(control)
   local before, threads = job.on_wait(poll), job.set_threads(control and control.threads)
   if poll then ok, result = pcall(poll) end
   if ok then ok, result, message, code = pcall(run, args) end
   job.on_wait(before)
   job.set_threads(threads)
-  poll = nil
   if ok then return result, message, code end
   if type(result) == "table" then return nil, result.message, result.code end
   return nil, tostring(result), "EINVAL"

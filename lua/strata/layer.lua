@@ -13,6 +13,7 @@ local layer = {}
 -- reads it, layer.copy, layer/new, or edit/layer_list for a squashed one.
 ---@class strata.LayerState
 ---@field hub strata.Hub  of its image. Written by who puts it into one
+---@field handle strata.Layer  its object. Written by new()
 ---@field position integer  in its image, from 1. Written by the image, and layer/standalone
 ---@field origin integer?  the position that it was opened with, by image.from_model; nil: it was added
 ---@field blob {file: userdata?, offset: integer?, size: integer, compression: string, missing: boolean?}  before edits
@@ -27,6 +28,7 @@ local layer = {}
 ---@field made boolean?  this process compressed the blob
 ---@field index userdata?  the entry index, with the plan of edits. Written by load()
 ---@field loaded boolean?  the index is scanned. Written by load()
+---@field listing table?  the directories of the layer. Written by tree/layer_listing
 ---@field vetted boolean?  `strict` lets it pass. Written by vet()
 ---@field result table?  where its bytes are after edits, as current() gives it. Written by settle() and carry_out()
 ---@field carried_out boolean?  the result is that of a stream, and there is no index. Written by carry_out()
@@ -34,8 +36,8 @@ local layer = {}
 ---@class strata.Layer
 local methods = {}
 
---- The methods of the class. Modules above this one, which need layers, add their own to it:
--- tree() and list() are in rooms of the merged tree, check() is in strata.check.
+--- The methods of the class. Modules that need layers themselves add to it: layer/edit_entries
+-- filter(), rewrite() and drop(), tree/layer_listing list(), strata.rootfs tree(), strata.check check().
 layer.methods = methods
 
 local new, state_of, is
@@ -138,6 +140,21 @@ local function loaded(state)
   local ok, message = layer.load { state }
   if not ok then error(message, 0) end
   return state.index
+end
+
+--- The closest layer below one that has an entry of a path.
+---@param states table[]  base first, scanned
+---@param upper integer  number of the layer to begin below
+---@param path string
+---@param lowest? integer  the lowest layer to look at: 1
+---@return integer? number  of the layer
+---@return strata.Entry? entry
+function layer.find_below(states, upper, path, lowest)
+  for i = upper - 1, lowest or 1, -1 do
+    local entry = states[i].index:find(path)
+    if entry then return i, entry end
+  end
+  return nil
 end
 
 -- From this gzip level on the deflater is zlib, whose output is the same on every machine.
@@ -290,11 +307,26 @@ end
 
 --- The entries that are there, in the order of the tar. Throws when the layer
 -- cannot be read.
+---@param offset? integer  entries to pass over
 ---@return fun(): strata.Entry?
-function methods:entries()
+function methods:entries(offset)
   local state = state_of(self)
   load_ahead(state)
-  return loaded(state):entries()
+  local index = loaded(state)
+  if (offset or 0) == 0 then return index:entries() end
+  local total, slots = index:count()
+  -- Unless numbers belong to entries that were dropped, or to global headers, they are places.
+  local i, left = offset, 0
+  if total ~= slots then i, left = 0, offset end
+  return function()
+    while i < slots do
+      i = i + 1
+      local entry = index:entry(i)
+      if entry and left == 0 then return entry end
+      if entry then left = left - 1 end
+    end
+    return nil
+  end
 end
 
 --- The last entry of a path.
@@ -326,47 +358,6 @@ function methods:read(path, max)
   content, message, code = entry:read(max)
   if not content then return nil, ("%s: %s"):format(label(state), message), code end
   return content
-end
-
---- Drops the entries for which fn returns false, and with them whiteouts of
--- upper layers that then hide nothing.
----@param fn fun(entry: strata.Entry, layer: strata.Layer): boolean?
----@return strata.Layer? self
----@return string? message
----@return string? code
-function methods:filter(fn)
-  local state = state_of(self)
-  local ok, message, code = state.hub.filter({ state }, fn)
-  if not ok then return nil, message, code end
-  return self
-end
-
---- Calls fn for each entry, to assign to its fields.
----@param fn fun(entry: strata.Entry, layer: strata.Layer)
----@return strata.Layer? self
----@return string? message
----@return string? code
-function methods:rewrite(fn)
-  local state = state_of(self)
-  local ok, message, code = state.hub.rewrite({ state }, fn)
-  if not ok then return nil, message, code end
-  return self
-end
-
---- Drops the entries of exactly that path.
----@param path string
----@return integer? dropped  how many
----@return string? message
----@return string? code
-function methods:drop(path)
-  local state, wanted, dropped = state_of(self), core.normalise(path), 0
-  local ok, message, code = state.hub.filter({ state }, function(entry)
-    if entry.path ~= wanted then return true end
-    dropped = dropped + 1
-    return false
-  end)
-  if not ok then return nil, message, code end
-  return dropped
 end
 
 --- What extract needs of a layer whose edits are carried out.
@@ -437,6 +428,7 @@ local fields = {
   end,
   history = function(state) return state.hub.row(state.position) end,
   edited = function(state) return is_edited(state) and true or false end,
+  count = function(state) return (loaded(state):count()) end,
   empty = function(state) return (loaded(state):count()) == 0 end,
 }
 
@@ -454,7 +446,15 @@ new, state_of, is = object.class("strata.Layer", methods, {
   end,
 })
 
-layer.new, layer.is, layer.state_of = new, is, function(self) return state_of(self) end
+--- Makes the object of a layer's state, which keeps it.
+---@param state table
+---@return strata.Layer
+function layer.new(state)
+  state.handle = new(state)
+  return state.handle
+end
+
+layer.is, layer.state_of = is, state_of
 layer.is_pending, layer.is_edited, layer.is_changed, layer.label = is_pending, is_edited, is_changed, label
 
 return layer

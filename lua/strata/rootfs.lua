@@ -25,7 +25,7 @@ local new, state_of, is
 -- The tree as the layers are now.
 local function tree_of(state)
   if state.tree and state.tree:current() then return state.tree end
-  local tree, message, code = merge.of(state.layers, nil, nil, state.view)
+  local tree, message, code = merge.of(state.layers, { view = state.view })
   if not tree then return nil, message, code end
   state.tree = tree
   return tree

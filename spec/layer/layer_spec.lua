@@ -532,3 +532,33 @@ describe("the layers of real images", function()
 		end)
 	end
 end)
+
+describe("a part of a layer", function()
+	it("begins behind as many entries as were asked for, dropped ones not counted", function()
+		local layer = open({
+			{ entries = { { name = "a", data = "1" }, { name = "b", data = "1" }, { name = "c", data = "1" } } },
+		}).layers[1]
+		local function from(offset)
+			local list = {}
+			for entry in layer:entries(offset) do
+				list[#list + 1] = entry.path
+			end
+			return table.concat(list, " ")
+		end
+		assert.same({ "a b c", "b c", "" }, { from(0), from(1), from(3) })
+		assert(layer:drop("a"))
+		assert.same({ "b c", "c", "", 2 }, { from(0), from(1), from(2), layer.count })
+	end)
+
+	it("is what a directory has at this moment", function()
+		local layer = open({ { entries = { { name = "d/a", data = "1" }, { name = "d/b", data = "1" } } } }).layers[1]
+		local page = assert(layer:list("/d/", 1, 1))
+		assert.same({ "b", "d/b", 2, nil }, { page.rows[1].name, page.rows[1].path, page.total, page.rows[2] })
+		assert(layer:drop("d/a"))
+		page = assert(layer:list("d"))
+		assert.same({ "b", 1, false }, { page.rows[1].name, page.total, page.opaque })
+		assert.equal("ENOTDIR", select(3, layer:list("d/b")))
+		assert.equal("ENOENT", select(3, layer:list("none")))
+		assert.error_matches(function() layer:list("d", -1) end, "list: offset should be a whole number")
+	end)
+end)

@@ -38,13 +38,14 @@ local function why(dir)
 	return "dockerd does not start: " .. (line or "no answer on its socket")
 end
 
---- Starts the engine unless it runs already; throws the reason if it cannot.
+--- Starts an engine unless it runs already; throws the reason if it cannot.
+---@param parent string the directory to keep its files in
+---@param storage? string its storage driver: the best one that works unless told
 ---@return { path: string } engine
-function docker.start()
-	return once.get("docker", function()
-		local pattern = tmp.for_peers() .. "/strata-docker.XXXXXX"
-		local dir = shell.check({ "mktemp", "-d", pattern }):match("^[^\n]+")
-		local command = shell.join({ "exec", "setsid", "sh", HERE .. "/dockerd.sh", dir })
+function docker.engine(parent, storage)
+	return once.get("docker " .. (storage or ""), function()
+		local dir = shell.check({ "mktemp", "-d", parent .. "/strata-docker.XXXXXX" }):match("^[^\n]+")
+		local command = shell.join({ "exec", "setsid", "sh", HERE .. "/dockerd.sh", dir, storage or "" })
 		local pipe = assert(io.popen("PATH=" .. shell.quote(shell.PATH) .. "; export PATH; " .. command, "w"))
 		if not await(dir) then
 			local reason = why(dir)
@@ -55,6 +56,12 @@ function docker.start()
 	end, function(engine)
 		engine.pipe:close() -- ends dockerd.sh's input, and waits for it
 	end)
+end
+
+--- Starts the engine that specs share, unless it runs already; throws the reason if it cannot.
+---@return { path: string } engine
+function docker.start()
+	return docker.engine(tmp.for_peers())
 end
 
 --- The environment in which `docker` talks to this engine.

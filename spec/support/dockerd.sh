@@ -1,5 +1,6 @@
 #!/bin/sh
-# dockerd.sh DIR: a Docker Engine of its own below DIR, listening on DIR/docker.sock.
+# dockerd.sh DIR [STORAGE]: a Docker Engine of its own below DIR, listening on DIR/docker.sock, and the containerd that
+# it uses, listening on DIR/c.sock. STORAGE is its storage driver: the best one that works unless told.
 #
 # It lives until standard input ends, which is when the process that holds the other end of the pipe
 # closes it or dies, however that happens. Then the engine is stopped and DIR is removed with all that
@@ -45,13 +46,14 @@ trap clean TERM
 
 # overlay2 where it can be mounted: it writes opaque markers, and unlike vfs it does not wait for the next
 # second after each step of a build.
-storage=vfs
+storage=${2-}
 mkdir "$dir/lower" "$dir/upper" "$dir/work" "$dir/merged"
 if mount -t overlay overlay -o "lowerdir=$dir/lower,upperdir=$dir/upper,workdir=$dir/work" \
 	"$dir/merged" 2>/dev/null; then
 	umount "$dir/merged"
-	storage=overlay2
+	storage=${storage:-overlay2}
 fi
+storage=${storage:-vfs}
 
 cat >"$dir/containerd.toml" <<'TOML'
 version = 2

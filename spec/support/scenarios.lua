@@ -15,7 +15,7 @@ local scenarios = {}
 -- Loaded when they are needed; by then there must be memory for it.
 require("strata.document.platform")
 require("strata.index")
-require("strata.inspect")
+require("strata.document.inspect")
 require("strata.rootfs")
 require("strata.tree.draw")
 require("strata.util.help")

@@ -125,7 +125,8 @@ describe("a value of strata", function()
 		method("lines", specimen.objects["strata.RootFile"])
 		local objects = specimen.objects
 		local layer, entry, config = objects["strata.Layer"], objects["strata.Entry"], objects["strata.Config"]
-		method("entries", layer)
+		method("entries", layer, 1)
+		assert(method("list", layer, "etc", 0, 10))
 		method("entry", layer, "etc/passwd")
 		method("tree", layer, { depth = 1, width = 1 })
 		assert(method("check", layer, { privileged = true, second_reader = false }))

@@ -8,8 +8,9 @@
  *   -- the core's.
  *   ---@param source string|strata.File  a path, or an object with fileno() and name()
  *   ---@param compression "xz"|"bzip2"|"lz4"|"lzma"|"lzip"
- *   ---@param opts? {max_bytes?: integer, max_ratio?: integer}  of output; default 1 TiB; of output
- * to input, beyond the first 256 MiB; default 2000
+ *   ---@param opts? {max_bytes?: integer, max_ratio?: integer}  of output, default 1 TiB; of output
+ * to input
+ *   -- beyond the first 256 MiB, default 2000
  *   ---@return strata.archive.Decompressor?
  *   ---@return string? message
  *   ---@return string? code  "EFORMAT" when it does not begin like that
@@ -27,12 +28,9 @@
  *   function Decompressor:close() end
  */
 #include <archive_entry.h>
-#include <errno.h>
-#include <fcntl.h>
 #include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
 #include "archive/module.h"
@@ -40,17 +38,16 @@
 
 #define TYPE "strata.archive.Decompressor"
 
-#define IN_BYTES ((size_t)256 << 10)
 #define OUT_BYTES ((lua_Integer)256 << 10)
 #define MAX_OUT_BYTES ((lua_Integer)16 << 20)
 #define DEFAULT_MAX_BYTES ((lua_Number)STRATA_INFLATE_BYTES)
 #define DEFAULT_MAX_RATIO ((lua_Number)STRATA_INFLATE_RATIO)
 
 /*
- * What libarchive does inside this process. It is told which, so that it does
- * not look for others; what it takes without a look at the first bytes is
- * looked at here. Not gzip, whose checksum it ignores, and not compress, with
- * which it reads before it has something to read from.
+ * The compressions that libarchive decodes inside this process. It is told
+ * which one to expect, so that it does not try others, and then does not check
+ * the first bytes: they are checked here. Without gzip, whose checksum it
+ * ignores, and compress, with which it reads before the source is open.
  */
 static const struct compression {
 	const char *name;
@@ -66,12 +63,8 @@ static const struct compression {
 };
 
 struct decompressor {
-	struct archive *archive;
-	char *name;      /* what messages call the source */
-	int fd_plus_one; /* 0: none */
-	int64_t size;    /* of the source, when it was opened */
-	int64_t offset;  /* in the source: its descriptor's position is not ours */
-	char *in;        /* IN_BYTES */
+	struct strata_source source;
+	char *name; /* what messages call the source, quoted */
 	struct strata_buf out;
 	uint64_t total;
 	uint64_t max_bytes;
@@ -83,16 +76,10 @@ struct decompressor {
 
 static void release(struct decompressor *d)
 {
-	if (d->archive)
-		archive_read_free(d->archive);
-	if (d->fd_plus_one > 0)
-		close(d->fd_plus_one - 1);
+	strata_source_close(&d->source);
 	free(d->name);
-	free(d->in);
 	strata_buf_free(&d->out);
-	d->archive = NULL;
-	d->fd_plus_one = 0;
-	d->name = d->in = NULL;
+	d->name = NULL;
 }
 
 static int decompressor_close(lua_State *L)
@@ -103,24 +90,6 @@ static int decompressor_close(lua_State *L)
 
 /* ---- opening ----------------------------------------------------------- */
 
-static la_ssize_t read_source(struct archive *a, void *data, const void **bytes)
-{
-	struct decompressor *d = data;
-	ssize_t n;
-
-	do {
-		n = pread(d->fd_plus_one - 1, d->in, IN_BYTES, (off_t)d->offset);
-	} while (n < 0 && errno == EINTR);
-	if (n < 0) {
-		archive_set_error(a, errno == EISDIR ? EISDIR : EIO, "read");
-		return -1;
-	}
-	d->offset += n;
-	*bytes = d->in;
-	return n;
-}
-
-/* What messages call the source; it may be anybody's. */
 static int set_name(struct decompressor *d, const char *name, size_t len, struct strata_err *err)
 {
 	char quoted[256];
@@ -129,74 +98,22 @@ static int set_name(struct decompressor *d, const char *name, size_t len, struct
 	return d->name ? 0 : strata_fail_nomem(err);
 }
 
-/* fd is d's own already. */
 static int start(struct decompressor *d, const struct compression *c, struct strata_err *err)
 {
+	struct archive *a = d->source.archive;
 	struct archive_entry *e;
-	struct stat st;
 	char magic[8];
 
-	if (fstat(d->fd_plus_one - 1, &st) < 0)
-		return strata_fail_errno(err, errno, "%s", d->name);
-	if (S_ISDIR(st.st_mode))
-		return strata_fail_errno(err, EISDIR, "%s", d->name);
-	if (!S_ISREG(st.st_mode))
-		return strata_fail(err, "EUNSUPPORTED", "%s: not a regular file", d->name);
-	d->size = st.st_size;
-	if (pread(d->fd_plus_one - 1, magic, c->magic_len, 0) != (ssize_t)c->magic_len ||
+	if (pread(d->source.fd_plus_one - 1, magic, c->magic_len, 0) != (ssize_t)c->magic_len ||
 	    memcmp(magic, c->magic, c->magic_len) != 0)
 		return strata_fail(err, "EFORMAT", "%s: not compressed with %s", d->name, c->name);
-	d->in = malloc(IN_BYTES);
-	d->archive = archive_read_new();
-	if (!d->in || !d->archive)
-		return strata_fail_nomem(err);
-	if (archive_read_append_filter(d->archive, c->filter) != ARCHIVE_OK ||
-	    archive_read_set_format(d->archive, ARCHIVE_FORMAT_RAW) != ARCHIVE_OK ||
-	    archive_read_open(d->archive, d, NULL, read_source, NULL) != ARCHIVE_OK ||
-	    archive_read_next_header(d->archive, &e) != ARCHIVE_OK) {
-		strata_archive_fail(d->archive, err);
+	if (archive_read_append_filter(a, c->filter) != ARCHIVE_OK ||
+	    archive_read_set_format(a, ARCHIVE_FORMAT_RAW) != ARCHIVE_OK ||
+	    archive_read_open1(a) != ARCHIVE_OK || archive_read_next_header(a, &e) != ARCHIVE_OK) {
+		strata_archive_fail(a, err);
 		return strata_err_wrap(err, "%s", d->name);
 	}
 	return 0;
-}
-
-static int open_path(struct decompressor *d, const char *path, struct strata_err *err)
-{
-	int fd;
-
-	if (set_name(d, path, strlen(path), err) < 0)
-		return -1;
-	/* O_NONBLOCK: opening a FIFO must not wait for a writer. */
-	fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
-	if (fd < 0 && errno == ENXIO) /* a socket */
-		return strata_fail(err, "EUNSUPPORTED", "%s: not a regular file", d->name);
-	if (fd < 0)
-		return strata_fail_errno(err, errno, "%s", d->name);
-	d->fd_plus_one = fd + 1;
-	return 0;
-}
-
-/* A descriptor of our own for that of a strata.File, which belongs to another module. */
-static int open_object(struct decompressor *d, int fd, const char *name, size_t len,
-                       struct strata_err *err)
-{
-	if (set_name(d, name, len, err) < 0)
-		return -1;
-	fd = fcntl(fd, F_DUPFD_CLOEXEC, 0);
-	if (fd < 0)
-		return strata_fail_errno(err, errno, "%s", d->name);
-	d->fd_plus_one = fd + 1;
-	return 0;
-}
-
-/* Pushes what a method of the object at arg 1 returns. */
-static void push_method(lua_State *L, const char *method)
-{
-	lua_getfield(L, 1, method);
-	if (!lua_isfunction(L, -1))
-		luaL_argerror(L, 1, "a path or a strata.File expected");
-	lua_pushvalue(L, 1);
-	lua_call(L, 1, 1);
 }
 
 static const struct compression *check_compression(lua_State *L, int arg)
@@ -210,50 +127,40 @@ static const struct compression *check_compression(lua_State *L, int arg)
 	return NULL;
 }
 
-static uint64_t check_limit(lua_State *L, int arg, const char *name, lua_Number otherwise)
-{
-	lua_Number max = otherwise;
-
-	if (!lua_isnoneornil(L, arg)) {
-		luaL_checktype(L, arg, LUA_TTABLE);
-		lua_getfield(L, arg, name);
-		if (!lua_isnil(L, -1))
-			max = luaL_checknumber(L, -1);
-		lua_pop(L, 1);
-	}
-	if (!(max >= 0))
-		luaL_argerror(L, arg, lua_pushfstring(L, "%s must not be negative", name));
-	return max < 9007199254740992.0 ? (uint64_t)max : (uint64_t)1 << 53;
-}
-
 /* decompress(source, compression [, opts]) -> Decompressor | nil, message, code */
 static int decompress(lua_State *L)
 {
 	bool is_path = lua_type(L, 1) == LUA_TSTRING;
 	const char *path = is_path ? strata_check_path(L, 1) : NULL;
 	const struct compression *c = check_compression(L, 2);
-	uint64_t max_bytes = check_limit(L, 3, "max_bytes", DEFAULT_MAX_BYTES);
-	uint64_t max_ratio = check_limit(L, 3, "max_ratio", DEFAULT_MAX_RATIO);
+	uint64_t max_bytes = strata_source_limit(L, 3, "max_bytes", DEFAULT_MAX_BYTES);
+	uint64_t max_ratio = strata_source_limit(L, 3, "max_ratio", DEFAULT_MAX_RATIO);
 	struct decompressor *d;
 	struct strata_err err;
 	int rc;
 
-	if (!is_path && lua_type(L, 1) != LUA_TUSERDATA)
-		luaL_argerror(L, 1, "a path or a strata.File expected");
+	if (!is_path)
+		strata_source_check_file(L, 1);
 	lua_settop(L, 1);
 	d = strata_new_object(L, TYPE, sizeof(*d));
 	d->max_bytes = max_bytes;
 	d->max_ratio = max_ratio > 0 ? max_ratio : 1;
 	if (is_path) {
-		rc = open_path(d, path, &err);
+		rc = set_name(d, path, strlen(path), &err);
+		if (rc == 0)
+			rc = strata_source_path(&d->source, path, d->name, &err);
 	} else {
 		size_t len;
 		const char *name;
+		int fd = strata_source_check_file(L, 1);
 
-		push_method(L, "name");
-		push_method(L, "fileno");
+		lua_getfield(L, 1, "name");
+		lua_pushvalue(L, 1);
+		lua_call(L, 1, 1);
 		name = luaL_checklstring(L, 3, &len);
-		rc = open_object(d, (int)luaL_checkinteger(L, 4), name, len, &err);
+		rc = set_name(d, name, len, &err);
+		if (rc == 0)
+			rc = strata_source_descriptor(&d->source, fd, d->name, &err);
 		lua_settop(L, 2);
 	}
 	if (rc == 0)
@@ -266,10 +173,10 @@ static int decompress(lua_State *L)
 
 /* ---- reading ----------------------------------------------------------- */
 
-/* The end, of which libarchive does not say whether the source has ended, too. */
+/* At the end of the stream: libarchive does not say whether the source goes on behind it. */
 static int check_end(struct decompressor *d, struct strata_err *err)
 {
-	int64_t left = d->size - archive_filter_bytes(d->archive, -1);
+	int64_t left = d->source.end - archive_filter_bytes(d->source.archive, -1);
 
 	d->ended = true;
 	if (left > 0)
@@ -288,9 +195,9 @@ static int fill(struct decompressor *d, size_t size, struct strata_err *err)
 		return 0;
 	if (strata_buf_reserve(&d->out, size, err) < 0)
 		return -1;
-	n = archive_read_data(d->archive, d->out.data, size);
+	n = archive_read_data(d->source.archive, d->out.data, size);
 	if (n < 0) {
-		strata_archive_fail(d->archive, err);
+		strata_archive_fail(d->source.archive, err);
 		return strata_err_wrap(err, "%s", d->name);
 	}
 	d->out.len = (size_t)n;
@@ -300,7 +207,7 @@ static int fill(struct decompressor *d, size_t size, struct strata_err *err)
 		                   "%s: inflates to more than %llu bytes (max_bytes)", d->name,
 		                   (unsigned long long)d->max_bytes);
 	if (d->total > STRATA_INFLATE_RATIO_FREE &&
-	    d->total / d->max_ratio >= (uint64_t)archive_filter_bytes(d->archive, -1))
+	    d->total / d->max_ratio >= (uint64_t)archive_filter_bytes(d->source.archive, -1))
 		return strata_fail(err, "ELIMIT",
 		                   "%s: inflates to more than %llu times its size (max_ratio)",
 		                   d->name, (unsigned long long)d->max_ratio);
@@ -311,7 +218,7 @@ static struct decompressor *check_open(lua_State *L, int arg)
 {
 	struct decompressor *d = strata_check_object(L, arg, TYPE);
 
-	if (d->archive == NULL)
+	if (d->source.archive == NULL)
 		luaL_error(L, "attempt to use a closed %s", TYPE);
 	return d;
 }
@@ -337,7 +244,7 @@ static int decompressor_consumed(lua_State *L)
 {
 	struct decompressor *d = check_open(L, 1);
 
-	strata_push_int64(L, archive_filter_bytes(d->archive, -1));
+	strata_push_int64(L, archive_filter_bytes(d->source.archive, -1));
 	return 1;
 }
 

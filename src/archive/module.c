@@ -1,90 +1,41 @@
 /*
- * strata.archive: what libarchive sees in a file. A module of its own, so that
+ * strata.archive: files as libarchive reads them. A module of its own, so that
  * nothing else links libarchive.
  *
- * Names are the bytes that libarchive hands out in the narrow encoding; what
- * it says about converting them in the C locale is a warning of the entry. All
- * handles belong to a reader userdata, so that a Lua error frees them.
+ * Names are the bytes that libarchive gives for the encoding of the C locale;
+ * its complaints about converting them are warnings of the entry. All handles
+ * belong to a userdata, so that they are freed after a Lua error.
  */
-#include <errno.h>
-#include <fcntl.h>
 #include <string.h>
-#include <sys/stat.h>
-#include <unistd.h>
 
 #include "archive/module.h"
 #include "core/base/digest.h"
 
 #define READER "strata.archive.reader"
 
-/* Bytes that libarchive reads at once. */
-#define BLOCK_BYTES ((size_t)256 << 10)
-
 /* Bytes of one entry's content, holes included, that are hashed: 64 GiB. */
 #define MAX_CONTENT ((int64_t)1 << 36)
 
 struct reader {
-	struct archive *archive;
-	struct strata_digest *digest;
-	int fd_plus_one; /* 0: none */
+	struct strata_source source;
+	struct strata_digest *digest; /* NULL: contents are not hashed */
 };
 
 static int reader_close(lua_State *L)
 {
 	struct reader *r = strata_check_object(L, 1, READER);
 
-	if (r->archive)
-		archive_read_free(r->archive);
+	strata_source_close(&r->source);
 	strata_digest_free(r->digest);
-	if (r->fd_plus_one > 0)
-		close(r->fd_plus_one - 1);
-	memset(r, 0, sizeof(*r));
+	r->digest = NULL;
 	return 0;
-}
-
-/* ---- errors ------------------------------------------------------------ */
-
-/* libarchive's message with everything replaced that a terminal would obey. */
-static void copy_message(char *out, size_t size, struct archive *a)
-{
-	const char *text = archive_error_string(a);
-	size_t i = 0;
-
-	if (!text)
-		text = "unknown error";
-	for (; i < size - 1 && text[i] != '\0'; i++)
-		out[i] = text[i] >= 0x20 && text[i] < 0x7f ? text[i] : '?';
-	out[i] = '\0';
-}
-
-int strata_archive_fail(struct archive *a, struct strata_err *err)
-{
-	char text[512];
-	int errnum = archive_errno(a);
-
-	switch (errnum) {
-	case ENOMEM:
-	case EIO:
-	case EISDIR:
-	case EACCES:
-	case ESTALE:
-		return strata_fail_errno(err, errnum, "read");
-	default:
-		copy_message(text, sizeof(text), a);
-		return strata_fail(err, "EFORMAT", "%s", text);
-	}
-}
-
-static int fail_archive(struct reader *r, struct strata_err *err)
-{
-	return strata_archive_fail(r->archive, err);
 }
 
 /* ---- opening ----------------------------------------------------------- */
 
 /*
- * Everything that works inside this process: no filter that starts a program,
- * and not mtree, which takes any text and may look at the file system.
+ * All formats and filters that work inside this process: no filter that starts
+ * a program, and no mtree, which takes any text and may open other files.
  */
 static int (*const supports[])(struct archive *) = {
         archive_read_support_filter_gzip,     archive_read_support_filter_bzip2,
@@ -111,29 +62,16 @@ int strata_archive_support(struct archive *a, struct strata_err *err)
 
 static int reader_open(struct reader *r, const char *path, bool digest, struct strata_err *err)
 {
-	/* O_NONBLOCK: opening a FIFO must not wait for a writer. */
-	int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
-	struct stat st;
-
-	if (fd < 0)
-		return strata_fail_errno(err, errno, "open");
-	r->fd_plus_one = fd + 1;
-	if (fstat(fd, &st) < 0)
-		return strata_fail_errno(err, errno, "open");
-	if (!S_ISREG(st.st_mode) && !S_ISDIR(st.st_mode))
-		return strata_fail(err, "EUNSUPPORTED", "not a regular file");
 	if (digest) {
 		r->digest = strata_digest_new(STRATA_SHA256, err);
 		if (!r->digest)
 			return -1;
 	}
-	r->archive = archive_read_new();
-	if (!r->archive)
-		return strata_fail_nomem(err);
-	if (strata_archive_support(r->archive, err) < 0)
+	if (strata_source_path(&r->source, path, "open", err) < 0 ||
+	    strata_archive_support(r->source.archive, err) < 0)
 		return -1;
-	if (archive_read_open_fd(r->archive, fd, BLOCK_BYTES) != ARCHIVE_OK)
-		return fail_archive(r, err);
+	if (archive_read_open1(r->source.archive) != ARCHIVE_OK)
+		return strata_archive_fail(r->source.archive, err);
 	return 0;
 }
 
@@ -162,7 +100,8 @@ static int hash_content(struct reader *r, struct archive_entry *e, char out[STRA
 	int64_t offset, done = 0;
 	int rc;
 
-	while ((rc = archive_read_data_block(r->archive, &block, &len, &offset)) == ARCHIVE_OK ||
+	while ((rc = archive_read_data_block(r->source.archive, &block, &len, &offset)) ==
+	               ARCHIVE_OK ||
 	       rc == ARCHIVE_WARN) {
 		if (offset < done || offset > MAX_CONTENT || (int64_t)len > MAX_CONTENT - offset)
 			return strata_fail(err, "ELIMIT", "content of more than 64 GiB");
@@ -172,7 +111,7 @@ static int hash_content(struct reader *r, struct archive_entry *e, char out[STRA
 		done = offset + (int64_t)len;
 	}
 	if (rc != ARCHIVE_EOF)
-		return fail_archive(r, err);
+		return strata_archive_fail(r->source.archive, err);
 	if (archive_entry_size_is_set(e) && archive_entry_size(e) > done) {
 		if (archive_entry_size(e) > MAX_CONTENT)
 			return strata_fail(err, "ELIMIT", "content of more than 64 GiB");
@@ -182,7 +121,7 @@ static int hash_content(struct reader *r, struct archive_entry *e, char out[STRA
 	return strata_digest_final(r->digest, out, err);
 }
 
-static bool has_content(struct archive_entry *e)
+bool strata_archive_has_content(struct archive_entry *e)
 {
 	if (archive_entry_hardlink(e))
 		return archive_entry_size_is_set(e) && archive_entry_size(e) > 0;
@@ -288,7 +227,7 @@ static void set_warning(lua_State *L, struct archive *a)
 {
 	char text[512];
 
-	copy_message(text, sizeof(text), a);
+	strata_archive_message(text, sizeof(text), a);
 	lua_newtable(L);
 	lua_pushstring(L, text);
 	lua_rawseti(L, -2, 1);
@@ -303,17 +242,17 @@ static int push_entry(lua_State *L, struct reader *r, struct strata_err *err)
 {
 	struct archive_entry *e;
 	char digest[STRATA_DIGEST_MAX];
-	int rc = archive_read_next_header(r->archive, &e);
+	int rc = archive_read_next_header(r->source.archive, &e);
 
 	if (rc == ARCHIVE_EOF)
 		return 0;
 	if (rc != ARCHIVE_OK && rc != ARCHIVE_WARN)
-		return fail_archive(r, err);
+		return strata_archive_fail(r->source.archive, err);
 	lua_newtable(L);
 	strata_archive_set_metadata(L, e);
 	if (rc == ARCHIVE_WARN)
-		set_warning(L, r->archive);
-	if (r->digest && has_content(e)) {
+		set_warning(L, r->source.archive);
+	if (r->digest && strata_archive_has_content(e)) {
 		if (hash_content(r, e, digest, err) < 0)
 			return -1;
 		strata_archive_set_string(L, "digest", digest);

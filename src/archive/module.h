@@ -1,20 +1,20 @@
-/* What the files of strata.archive share. */
+/* Shared by the files of strata.archive. */
 #ifndef STRATA_ARCHIVE_MODULE_H
 #define STRATA_ARCHIVE_MODULE_H
 
-#include <archive.h>
 #include <archive_entry.h>
+#include <stdbool.h>
 
-#include "lua/binding.h"
+#include "archive/source.h"
 
-/* libarchive's error: of the system if it is one that reading gives, else EFORMAT. Returns -1. */
-int strata_archive_fail(struct archive *a, struct strata_err *err);
-
-/* Lets it read every format and compression that works inside this process. */
+/* Makes the archive read every format and compression that works inside this process. */
 int strata_archive_support(struct archive *a, struct strata_err *err);
 
 /* Fills the table on top of the stack with everything but content and warnings. */
 void strata_archive_set_metadata(lua_State *L, struct archive_entry *e);
+
+/* True when data may follow the header: for files, and for the hardlinks of cpio that have it. */
+bool strata_archive_has_content(struct archive_entry *e);
 
 /* "file", "dir", "hardlink" ... */
 const char *strata_archive_type_name(struct archive_entry *e);

@@ -19,95 +19,40 @@
  *
  *   function TarReader:close() end
  *
- * Nothing but tar is tried and no filter is taken off, so that what is listed
- * is libarchive's reading of these very bytes. It reads through a descriptor of
- * its own; payloads are passed over.
+ * No other format and no compression is tried, so that the list is libarchive's
+ * reading of these very bytes. Payloads are skipped.
  */
 #include <archive_entry.h>
-#include <errno.h>
-#include <fcntl.h>
-#include <stdlib.h>
-#include <unistd.h>
 
 #include "archive/module.h"
 
 #define TYPE "strata.archive.TarReader"
 
-#define IN_BYTES ((size_t)64 << 10)
-
 struct tar_reader {
-	struct archive *archive;
-	int fd_plus_one; /* 0: none */
-	int64_t at;
-	int64_t end;
-	char *in; /* IN_BYTES */
+	struct strata_source source;
 };
-
-static void release(struct tar_reader *r)
-{
-	if (r->archive)
-		archive_read_free(r->archive);
-	if (r->fd_plus_one > 0)
-		close(r->fd_plus_one - 1);
-	free(r->in);
-	r->archive = NULL;
-	r->fd_plus_one = 0;
-	r->in = NULL;
-}
 
 static int reader_close(lua_State *L)
 {
-	release(strata_check_object(L, 1, TYPE));
+	struct tar_reader *r = strata_check_object(L, 1, TYPE);
+
+	strata_source_close(&r->source);
 	return 0;
 }
 
-static la_ssize_t read_range(struct archive *a, void *data, const void **bytes)
+static int start(struct tar_reader *r, int fd, int64_t offset, int64_t size, struct strata_err *err)
 {
-	struct tar_reader *r = data;
-	int64_t left = r->end - r->at;
-	ssize_t n;
+	struct archive *a;
 
-	do {
-		n = pread(r->fd_plus_one - 1, r->in,
-		          left < (int64_t)IN_BYTES ? (size_t)left : IN_BYTES, (off_t)r->at);
-	} while (n < 0 && errno == EINTR);
-	if (n < 0) {
-		archive_set_error(a, EIO, "read");
+	if (strata_source_descriptor(&r->source, fd, "second reader", err) < 0)
 		return -1;
-	}
-	r->at += n;
-	*bytes = r->in;
-	return n;
-}
-
-static la_int64_t skip_range(struct archive *a, void *data, la_int64_t n)
-{
-	struct tar_reader *r = data;
-
-	(void)a;
-	if (n > r->end - r->at)
-		n = r->end - r->at;
-	r->at += n;
-	return n;
-}
-
-static int start(struct tar_reader *r, int fd, struct strata_err *err)
-{
-	fd = fcntl(fd, F_DUPFD_CLOEXEC, 0);
-	if (fd < 0)
-		return strata_fail_errno(err, errno, "second reader");
-	r->fd_plus_one = fd + 1;
-	r->in = malloc(IN_BYTES);
-	r->archive = archive_read_new();
-	if (!r->in || !r->archive)
-		return strata_fail_nomem(err);
-	if (archive_read_support_format_tar(r->archive) != ARCHIVE_OK ||
-	    archive_read_support_format_empty(r->archive) != ARCHIVE_OK ||
-	    archive_read_set_read_callback(r->archive, read_range) != ARCHIVE_OK ||
-	    archive_read_set_skip_callback(r->archive, skip_range) != ARCHIVE_OK ||
-	    archive_read_set_callback_data(r->archive, r) != ARCHIVE_OK ||
-	    archive_read_open1(r->archive) != ARCHIVE_OK)
-		return strata_archive_fail(r->archive, err);
+	r->source.at = offset;
+	r->source.end = offset + size;
+	a = r->source.archive;
+	if (archive_read_support_format_tar(a) != ARCHIVE_OK ||
+	    archive_read_support_format_empty(a) != ARCHIVE_OK ||
+	    archive_read_open1(a) != ARCHIVE_OK)
+		return strata_archive_fail(a, err);
 	return 0;
 }
 
@@ -132,22 +77,14 @@ static int tar_reader(lua_State *L)
 	lua_Integer size = strata_check_integer(L, 3);
 	struct tar_reader *r;
 	struct strata_err err;
-	int fd;
+	int fd = strata_source_check_file(L, 1);
 
-	luaL_checktype(L, 1, LUA_TUSERDATA);
 	luaL_argcheck(L, offset >= 0, 2, "must not be negative");
 	luaL_argcheck(L, size >= 0 && size <= INT64_MAX - offset, 3, "out of range");
-	lua_getfield(L, 1, "fileno");
-	lua_pushvalue(L, 1);
-	lua_call(L, 1, 1);
-	fd = (int)luaL_checkinteger(L, -1);
-	lua_settop(L, 1); /* keeps the file, whose descriptor it is */
 	r = strata_new_object(L, TYPE, sizeof(*r));
-	r->at = offset;
-	r->end = offset + size;
-	if (start(r, fd, &err) == 0)
+	if (start(r, fd, offset, size, &err) == 0)
 		return 1;
-	release(r);
+	strata_source_close(&r->source);
 	return strata_push_error(L, &err);
 }
 
@@ -158,15 +95,15 @@ static int reader_next(lua_State *L)
 	struct strata_err err;
 	int rc = ARCHIVE_EOF;
 
-	if (r->archive)
-		rc = archive_read_next_header(r->archive, &e);
+	if (r->source.archive)
+		rc = archive_read_next_header(r->source.archive, &e);
 	if (rc == ARCHIVE_OK || rc == ARCHIVE_WARN) {
 		push_entry(L, e);
 		return 1;
 	}
 	if (rc != ARCHIVE_EOF)
-		strata_archive_fail(r->archive, &err);
-	release(r);
+		strata_archive_fail(r->source.archive, &err);
+	strata_source_close(&r->source);
 	if (rc != ARCHIVE_EOF)
 		return strata_push_error(L, &err);
 	lua_pushnil(L);

@@ -70,6 +70,43 @@ void *strata_check_object(lua_State *L, int arg, const char *type)
 	return object;
 }
 
+struct strata_handle *strata_new_handle(lua_State *L, const char *type,
+                                        void (*release)(void *object))
+{
+	struct strata_handle *handle = strata_new_object(L, type, sizeof(*handle));
+
+	handle->release = release;
+	return handle;
+}
+
+int strata_open_handle(lua_State *L, struct strata_handle *handle, void *object,
+                       const struct strata_err *err)
+{
+	handle->object = object;
+	return object != NULL ? 1 : strata_push_error(L, err);
+}
+
+void *strata_check_handle(lua_State *L, int arg, const char *type)
+{
+	struct strata_handle *handle = strata_check_object(L, arg, type);
+
+	if (handle->object == NULL)
+		luaL_error(L, "attempt to use a closed %s", type);
+	return handle->object;
+}
+
+int strata_close_handle(lua_State *L)
+{
+	struct strata_handle *handle =
+	        strata_check_object(L, 1, lua_tostring(L, lua_upvalueindex(1)));
+	void *object = handle->object;
+
+	handle->object = NULL;
+	if (object != NULL)
+		handle->release(object);
+	return 0;
+}
+
 void strata_register_type(lua_State *L, const char *type, const luaL_Reg *methods,
                           const luaL_Reg *meta, lua_CFunction close)
 {
@@ -78,13 +115,16 @@ void strata_register_type(lua_State *L, const char *type, const luaL_Reg *method
 		lua_setfield(L, -2, "__name");
 		lua_newtable(L);
 		strata_set_functions(L, methods);
-		lua_setfield(L, -2, "__index");
 		if (close != NULL) {
-			lua_pushcfunction(L, close);
+			lua_pushstring(L, type);
+			lua_pushcclosure(L, close, 1);
 			lua_pushvalue(L, -1);
-			lua_setfield(L, -3, "__gc");
-			lua_setfield(L, -2, "__close");
+			lua_setfield(L, -4, "__gc");
+			lua_pushvalue(L, -1);
+			lua_setfield(L, -4, "__close");
+			lua_setfield(L, -2, "close");
 		}
+		lua_setfield(L, -2, "__index");
 		if (meta != NULL)
 			strata_set_functions(L, meta);
 	}
@@ -147,8 +187,25 @@ static int buffer_gc(lua_State *L)
 
 struct strata_buf *strata_push_buffer(lua_State *L)
 {
-	strata_register_type(L, BUFFER_TYPE, NULL, NULL, buffer_gc);
 	return strata_new_object(L, BUFFER_TYPE, sizeof(struct strata_buf));
+}
+
+struct strata_buf *strata_begin_buffer(lua_State *L, int n)
+{
+	lua_settop(L, n);
+	return strata_push_buffer(L);
+}
+
+int strata_push_contents(lua_State *L, struct strata_buf *b)
+{
+	lua_pushlstring(L, b->len > 0 ? b->data : "", b->len);
+	strata_buf_free(b);
+	return 1;
+}
+
+void strata_lua_register_binding(lua_State *L)
+{
+	strata_register_type(L, BUFFER_TYPE, NULL, NULL, buffer_gc);
 }
 
 const char *strata_opt_field(lua_State *L, int arg, const char *field, size_t *len)

@@ -33,14 +33,6 @@ static struct lua_entry *check_entry(lua_State *L, int arg)
 	return entry;
 }
 
-uint32_t strata_check_entry_of(lua_State *L, int arg, const struct strata_index *index)
-{
-	struct lua_entry *entry = check_entry(L, arg);
-
-	luaL_argcheck(L, &entry->owner->index == index, arg, "entry of another layer");
-	return entry->number;
-}
-
 static const struct {
 	const char *name;
 	enum strata_entry_field field;
@@ -64,14 +56,34 @@ static const struct {
         {"pax", F_PAX},
         {"whiteout", F_WHITEOUT},
         {"opaque", F_OPAQUE},
-        {"index", F_INDEX},
         {"sparse", F_SPARSE},
-        {"dangling", F_DANGLING},
-        {"marked", F_MARKED},
         {"header_offset", F_HEADER_OFFSET},
         {"data_offset", F_DATA_OFFSET},
         {"stored", F_STORED},
+        {"index", F_INDEX},
+        {"dangling", F_DANGLING},
+        {"marked", F_MARKED},
 };
+
+#define FIELDS (sizeof(field_names) / sizeof(*field_names))
+
+/* The last three are of an entry among others: an entry of a stream lacks them. */
+#define STREAM_FIELDS (FIELDS - 3)
+
+void strata_push_entry_table(lua_State *L, const struct strata_index *index)
+{
+	int table;
+
+	lua_createtable(L, 0, (int)STREAM_FIELDS);
+	table = lua_gettop(L);
+	for (size_t i = 0; i < STREAM_FIELDS; i++) {
+		if (index->count == 0)
+			luaL_error(L, "closed while an entry was read");
+		strata_push_entry_field(L, index, 0, field_names[i].field);
+		lua_setfield(L, table, field_names[i].name);
+		lua_settop(L, table);
+	}
+}
 
 /* The number of the field named at `arg`, 0 for none; upvalue 1 maps names. */
 static enum strata_entry_field field_at(lua_State *L, int arg)
@@ -124,7 +136,7 @@ static uint32_t content_of(const struct lua_entry *entry)
 	return index->links[entry->number].root;
 }
 
-/* Whoever does not say how much is not to be given an endless file. */
+/* A read of no stated length fails when it would give more than max_read bytes. */
 static int check_read(const struct lua_entry *entry, uint64_t from, int64_t size,
                       struct strata_err *err)
 {
@@ -141,12 +153,12 @@ static int check_read(const struct lua_entry *entry, uint64_t from, int64_t size
 /* entry:read([max [, from]]) -> content | nil, message, code */
 static int entry_read(lua_State *L)
 {
+	struct strata_buf *content = strata_begin_buffer(L, 3);
 	struct lua_entry *entry = check_entry(L, 1);
-	lua_Integer max = lua_isnoneornil(L, 2) ? -1 : strata_check_integer(L, 2);
-	lua_Integer from = lua_isnoneornil(L, 3) ? 0 : strata_check_integer(L, 3);
+	lua_Integer max = lua_isnil(L, 2) ? -1 : strata_check_integer(L, 2);
+	lua_Integer from = lua_isnil(L, 3) ? 0 : strata_check_integer(L, 3);
 	struct strata_index *index = &entry->owner->index;
 	uint32_t number = content_of(entry);
-	struct strata_buf *content = strata_push_buffer(L);
 	struct strata_err err;
 
 	luaL_argcheck(L, from >= 0, 3, "must not be negative");
@@ -156,11 +168,8 @@ static int entry_read(lua_State *L)
 	else if ((max >= 0 ||
 	          check_read(entry, (uint64_t)from, index->entries[number].size, &err) == 0) &&
 	         strata_index_content(index, number, (uint64_t)from,
-	                              max < 0 ? UINT64_MAX : (uint64_t)max, content, &err) == 0) {
-		lua_pushlstring(L, content->data ? content->data : "", content->len);
-		strata_buf_free(content);
-		return 1;
-	}
+	                              max < 0 ? UINT64_MAX : (uint64_t)max, content, &err) == 0)
+		return strata_push_contents(L, content);
 	return strata_push_error(L, &err);
 }
 
@@ -201,7 +210,7 @@ static int entry_replace(lua_State *L)
 		return luaL_error(L, "only a file's content can be replaced, not that of a %s",
 		                  strata_entry_type_name(index->entries[number].typeflag));
 	if (strata_plan_content(index, number, data, len, &err) < 0)
-		return luaL_error(L, "%s", err.msg);
+		return strata_throw(L, &err);
 	lua_settop(L, 1);
 	return 1;
 }
@@ -293,7 +302,7 @@ static int module_quote(lua_State *L)
 static void push_field_table(lua_State *L)
 {
 	lua_newtable(L);
-	for (size_t i = 0; i < sizeof(field_names) / sizeof(*field_names); i++) {
+	for (size_t i = 0; i < FIELDS; i++) {
 		lua_pushinteger(L, field_names[i].field);
 		lua_setfield(L, -2, field_names[i].name);
 	}

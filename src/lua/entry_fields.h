@@ -1,8 +1,8 @@
 /*
  * The fields of an entry, by number: reading and assigning them.
  *
- * Neither function keeps anything; the caller has checked that the entry can
- * be used.
+ * The caller has checked that the entry can be used. The index must be in a userdata on the stack:
+ * finalisers may close it meanwhile, and then these functions throw (see binding.h).
  */
 #ifndef STRATA_LUA_ENTRY_FIELDS_H
 #define STRATA_LUA_ENTRY_FIELDS_H
@@ -44,8 +44,10 @@ enum strata_entry_field {
 /* "file", "dir", "symlink" ... */
 const char *strata_entry_type_name(char typeflag);
 
-/* Pushes the path or directory that a whiteout of this kind hides, nil for what is none; base: see
- * strata_whiteout_kind. */
+/*
+ * Pushes the path or directory that a whiteout of this kind hides, nil for an ordinary name. The
+ * path is a string of Lua that is on the stack; base: see strata_whiteout_kind.
+ */
 void strata_push_hidden(lua_State *L, enum strata_whiteout kind, const char *path, size_t len,
                         size_t base);
 
@@ -55,7 +57,16 @@ lua_Number strata_entry_mtime(const struct strata_entry *e);
 bool strata_entry_has_link(const struct strata_entry *e);
 bool strata_entry_is_device(const struct strata_entry *e);
 
-/* Pushes the value, nil where the entry has none. */
+/* Pushes a table of the fields of the first entry of an index, but those that depend on other
+ * entries. */
+void strata_push_entry_table(lua_State *L, const struct strata_index *index);
+
+/* Pushes a buffer with a copy of the PAX records of an entry. */
+struct strata_buf *strata_push_records(lua_State *L, const struct strata_index *index,
+                                       uint32_t number);
+
+/* Pushes the value, nil where the entry has none. Below it may be what it was made of. Returns 1.
+ */
 int strata_push_entry_field(lua_State *L, const struct strata_index *index, uint32_t number,
                             enum strata_entry_field field);
 

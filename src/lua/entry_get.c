@@ -50,29 +50,65 @@ void strata_push_hidden(lua_State *L, enum strata_whiteout kind, const char *pat
 	}
 }
 
+/* ---- reading fields ----------------------------------------------------- */
+
+/* Texts up to this length are copied to the stack of C on their way to Lua. */
+#define SHORT_TEXT 512
+
+/* The text, which is still in the arena; throws when a finaliser has closed the index. */
+static const char *text_at(lua_State *L, const struct strata_index *index, uint32_t offset,
+                           size_t len)
+{
+	if (offset + len > index->arena.len)
+		luaL_error(L, "the layer was closed while an entry was read");
+	return index->arena.data + offset;
+}
+
+/* Pushes a buffer with a copy of the text. */
+static struct strata_buf *push_copy(lua_State *L, const struct strata_index *index, uint32_t offset,
+                                    size_t len)
+{
+	struct strata_buf *copy = strata_push_buffer(L);
+	struct strata_err err;
+
+	if (strata_buf_append(copy, text_at(L, index, offset, len), len, &err) < 0)
+		strata_throw(L, &err);
+	return copy;
+}
+
+static void push_text(lua_State *L, const struct strata_index *index, struct strata_path text)
+{
+	char copy[SHORT_TEXT];
+
+	if (text.len <= sizeof(copy)) {
+		memcpy(copy, strata_index_text(index, text), text.len);
+		lua_pushlstring(L, copy, text.len);
+	} else {
+		strata_push_contents(L, push_copy(L, index, text.offset, text.len));
+		lua_remove(L, -2);
+	}
+}
+
 /* What an entry hides if it is a whiteout of this kind; else nil. */
-static void push_hidden_by(lua_State *L, const char *path, size_t len, enum strata_whiteout kind)
+static void push_hidden_by(lua_State *L, const struct strata_index *index, struct strata_path path,
+                           enum strata_whiteout kind)
 {
 	size_t base;
 
-	if (strata_whiteout_kind(path, len, &base) == kind)
-		strata_push_hidden(L, kind, path, len, base);
-	else
+	if (strata_whiteout_kind(strata_index_text(index, path), path.len, &base) != kind) {
 		lua_pushnil(L);
+		return;
+	}
+	push_text(L, index, path);
+	strata_push_hidden(L, kind, lua_tostring(L, -1), path.len, base);
+	lua_remove(L, -2);
 }
-
-/* ---- reading fields ----------------------------------------------------- */
 
 /* A hardlink to what no entry of its tar is: a lower layer may have the file. */
 static bool is_dangling(const struct strata_index *index, const struct strata_entry *e)
 {
 	return e->typeflag == '1' && index->links != NULL &&
 	       index->links[e - index->entries].root == STRATA_NO_ENTRY;
-}
-
-static void push_path(lua_State *L, const struct strata_index *index, struct strata_path path)
-{
-	lua_pushlstring(L, strata_index_text(index, path), path.len);
 }
 
 bool strata_entry_has_link(const struct strata_entry *e)
@@ -99,20 +135,28 @@ static void push_mtime(lua_State *L, const struct strata_entry *e)
 }
 
 /* PAX records as a table; the last one of a key counts. */
-static int push_pax(lua_State *L, const struct strata_index *index, const struct strata_entry *e)
+static int push_pax(lua_State *L, const struct strata_buf *records)
 {
-	const char *records = index->arena.data + e->pax.offset;
-	size_t len = e->pax.len;
+	const char *next = records->data;
+	size_t left = records->len;
 	struct strata_pax_record r;
 	struct strata_err err;
 
 	lua_newtable(L);
-	while (strata_pax_next(&records, &len, &r, &err) > 0) {
+	while (strata_pax_next(&next, &left, &r, &err) > 0) {
 		lua_pushlstring(L, r.key, r.key_len);
 		lua_pushlstring(L, r.value, r.value_len);
 		lua_rawset(L, -3);
 	}
 	return 1;
+}
+
+struct strata_buf *strata_push_records(lua_State *L, const struct strata_index *index,
+                                       uint32_t number)
+{
+	struct strata_text pax = index->entries[number].pax;
+
+	return push_copy(L, index, pax.offset, pax.len);
 }
 
 static int push_number(lua_State *L, bool there, int64_t value)
@@ -127,38 +171,38 @@ static int push_number(lua_State *L, bool there, int64_t value)
 static int push_text_field(lua_State *L, const struct strata_index *index,
                            const struct strata_entry *e, enum strata_entry_field field)
 {
-	const char *path = strata_index_text(index, e->path);
+	const char typeflag = e->typeflag;
 
 	switch (field) {
 	case F_PATH:
-		push_path(L, index, e->path);
+		push_text(L, index, e->path);
 		break;
 	case F_NAME:
-		push_path(L, index, e->name);
+		push_text(L, index, e->name);
 		break;
 	case F_UNAME:
-		push_path(L, index, e->uname);
+		push_text(L, index, e->uname);
 		break;
 	case F_GNAME:
-		push_path(L, index, e->gname);
+		push_text(L, index, e->gname);
 		break;
 	case F_LINKPATH:
 		if (strata_entry_has_link(e))
-			push_path(L, index, e->linkpath);
+			push_text(L, index, e->linkpath);
 		else
 			lua_pushnil(L);
 		break;
 	case F_TYPE:
-		lua_pushstring(L, strata_entry_type_name(e->typeflag));
+		lua_pushstring(L, strata_entry_type_name(typeflag));
 		break;
 	case F_TYPEFLAG:
-		lua_pushlstring(L, &e->typeflag, 1);
+		lua_pushlstring(L, &typeflag, 1);
 		break;
 	case F_WHITEOUT:
-		push_hidden_by(L, path, e->path.len, STRATA_WHITEOUT_FILE);
+		push_hidden_by(L, index, e->path, STRATA_WHITEOUT_FILE);
 		break;
 	case F_OPAQUE:
-		push_hidden_by(L, path, e->path.len, STRATA_WHITEOUT_OPAQUE);
+		push_hidden_by(L, index, e->path, STRATA_WHITEOUT_OPAQUE);
 		break;
 	default:
 		lua_pushnil(L);
@@ -190,9 +234,9 @@ int strata_push_entry_field(lua_State *L, const struct strata_index *index, uint
 	case F_MINOR:
 		return push_number(L, strata_entry_is_device(e), e->devminor);
 	case F_XATTRS:
-		return strata_push_xattrs(L, index->arena.data + e->pax.offset, e->pax.len);
+		return strata_push_xattrs(L, strata_push_records(L, index, number));
 	case F_PAX:
-		return push_pax(L, index, e);
+		return push_pax(L, strata_push_records(L, index, number));
 	case F_INDEX:
 		return push_number(L, true, (int64_t)number + 1);
 	case F_HEADER_OFFSET:

@@ -119,14 +119,15 @@ static void set_device(lua_State *L, struct strata_index *index, uint32_t number
 static int set_xattrs(lua_State *L, struct strata_index *index, uint32_t number,
                       struct strata_err *err)
 {
-	const struct strata_entry *e = &index->entries[number];
-	struct strata_buf *records;
+	struct strata_buf *old, *records;
 
 	luaL_checktype(L, 3, LUA_TTABLE);
+	old = strata_push_records(L, index, number);
 	records = strata_push_buffer(L);
-	if (strata_xattr_records(L, 3, index->arena.data + e->pax.offset, e->pax.len, records,
-	                         err) < 0)
+	if (strata_xattr_records(L, 3, old, records, err) < 0)
 		return -1;
+	if (number >= index->count || index->busy)
+		luaL_error(L, "the layer was closed, or saved, while an entry was changed");
 	return strata_plan_records(index, number, records->data ? records->data : "", records->len,
 	                           err);
 }

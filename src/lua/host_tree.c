@@ -8,13 +8,14 @@
 
 #include "lua/objects.h"
 
+static void release(void *tree)
+{
+	strata_host_tree_unref(tree);
+}
+
 struct strata_host_tree *strata_check_host_tree(lua_State *L, int arg)
 {
-	struct strata_host_tree **d = strata_check_object(L, arg, HOST_TREE_TYPE);
-
-	if (*d == NULL)
-		luaL_error(L, "attempt to use a closed %s", HOST_TREE_TYPE);
-	return *d;
+	return strata_check_handle(L, arg, HOST_TREE_TYPE);
 }
 
 uint32_t strata_check_host_tree_number(lua_State *L, int arg, const struct strata_host_tree *tree)
@@ -30,13 +31,12 @@ static int host_tree_new(lua_State *L)
 {
 	const char *path = strata_check_path(L, 1);
 	lua_Integer max = strata_check_integer(L, 2);
-	struct strata_host_tree **d;
+	struct strata_handle *handle;
 	struct strata_err err;
 
 	luaL_argcheck(L, max >= 1 && max < INT32_MAX, 2, "out of range");
-	d = strata_new_object(L, HOST_TREE_TYPE, sizeof(struct strata_host_tree *));
-	*d = strata_host_tree_new(path, (uint32_t)max, &err);
-	return *d ? 1 : strata_push_error(L, &err);
+	handle = strata_new_handle(L, HOST_TREE_TYPE, release);
+	return strata_open_handle(L, handle, strata_host_tree_new(path, (uint32_t)max, &err), &err);
 }
 
 /* tree:list(number) -> how many entries there are now | nil, message, code */
@@ -119,6 +119,12 @@ static void set_number(lua_State *L, const char *key, int64_t value)
 	lua_setfield(L, -2, key);
 }
 
+static void set_text(lua_State *L, const char *key, const char *text, size_t len)
+{
+	lua_pushlstring(L, text, len);
+	lua_setfield(L, -2, key);
+}
+
 static void set_xattrs(lua_State *L, const char *records, size_t len)
 {
 	struct strata_host_tree_xattr x;
@@ -137,16 +143,31 @@ static void set_inode(lua_State *L, const struct strata_host_tree_entry *e)
 {
 	const uint64_t id[2] = {e->dev, e->ino};
 
-	lua_pushlstring(L, (const char *)id, sizeof(id));
-	lua_setfield(L, -2, "inode");
+	set_text(L, "inode", (const char *)id, sizeof(id));
 }
 
-static void push_entry(lua_State *L, const struct strata_host_tree *d,
-                       const struct strata_host_tree_entry *e)
+/* Copies an entry: its texts go to `text`, which the copy then says the places in. */
+static int copy_entry(const struct strata_host_tree *tree, struct strata_host_tree_entry *e,
+                      struct strata_buf *text, struct strata_err *err)
+{
+	const struct strata_host_tree_entry from = *e;
+
+	e->path = 0;
+	e->linkpath = from.path_len;
+	e->xattrs = from.path_len + from.linkpath_len;
+	if (strata_buf_append(text, strata_host_tree_text(tree, from.path), from.path_len, err) <
+	            0 ||
+	    strata_buf_append(text, strata_host_tree_text(tree, from.linkpath), from.linkpath_len,
+	                      err) < 0)
+		return -1;
+	return strata_buf_append(text, strata_host_tree_text(tree, from.xattrs), from.xattrs_len,
+	                         err);
+}
+
+static void push_entry(lua_State *L, const struct strata_host_tree_entry *e, const char *text)
 {
 	lua_newtable(L);
-	lua_pushlstring(L, e->path_len ? strata_host_tree_text(d, e->path) : "", e->path_len);
-	lua_setfield(L, -2, "path");
+	set_text(L, "path", text + e->path, e->path_len);
 	lua_pushstring(L, type_name(e->mode));
 	lua_setfield(L, -2, "type");
 	set_number(L, "mode", e->mode & 07777);
@@ -155,16 +176,14 @@ static void push_entry(lua_State *L, const struct strata_host_tree *d,
 	set_number(L, "size", S_ISREG(e->mode) ? e->size : 0);
 	set_number(L, "mtime", e->mtime);
 	set_number(L, "mtime_nsec", e->mtime_nsec);
-	if (S_ISLNK(e->mode)) {
-		lua_pushlstring(L, strata_host_tree_text(d, e->linkpath), e->linkpath_len);
-		lua_setfield(L, -2, "linkpath");
-	}
+	if (S_ISLNK(e->mode))
+		set_text(L, "linkpath", text + e->linkpath, e->linkpath_len);
 	if (S_ISCHR(e->mode) || S_ISBLK(e->mode)) {
 		set_number(L, "major", e->devmajor);
 		set_number(L, "minor", e->devminor);
 	}
 	if (e->xattrs_len > 0)
-		set_xattrs(L, strata_host_tree_text(d, e->xattrs), e->xattrs_len);
+		set_xattrs(L, text + e->xattrs, e->xattrs_len);
 	if (!S_ISDIR(e->mode) && e->links > 1)
 		set_inode(L, e);
 	if (e->foreign) {
@@ -182,12 +201,17 @@ static void push_entry(lua_State *L, const struct strata_host_tree *d,
  */
 static int host_tree_get(lua_State *L)
 {
+	struct strata_buf *text = strata_begin_buffer(L, 2);
 	struct strata_host_tree *d = strata_check_host_tree(L, 1);
+	struct strata_host_tree_entry e = d->self;
+	struct strata_err err;
 
-	if (strata_check_integer(L, 2) == 0)
-		push_entry(L, d, &d->self);
-	else
-		push_entry(L, d, &d->entries[strata_check_host_tree_number(L, 2, d)]);
+	if (strata_check_integer(L, 2) != 0)
+		e = d->entries[strata_check_host_tree_number(L, 2, d)];
+	if (copy_entry(d, &e, text, &err) < 0)
+		return strata_throw(L, &err);
+	push_entry(L, &e, text->data != NULL ? text->data : "");
+	strata_buf_free(text);
 	return 1;
 }
 
@@ -224,16 +248,6 @@ static int host_tree_same_content(lua_State *L)
 	return 1;
 }
 
-static int host_tree_close(lua_State *L)
-{
-	struct strata_host_tree **d = strata_check_object(L, 1, HOST_TREE_TYPE);
-	struct strata_host_tree *closing = *d;
-
-	*d = NULL;
-	strata_host_tree_unref(closing);
-	return 0;
-}
-
 void strata_lua_register_host_tree(lua_State *L)
 {
 	static const luaL_Reg methods[] = {{"list", host_tree_list},
@@ -243,10 +257,9 @@ void strata_lua_register_host_tree(lua_State *L)
 	                                   {"get", host_tree_get},
 	                                   {"same_inode", host_tree_same_inode},
 	                                   {"same_content", host_tree_same_content},
-	                                   {"close", host_tree_close},
 	                                   {NULL, NULL}};
 	static const luaL_Reg functions[] = {{"host_tree", host_tree_new}, {NULL, NULL}};
 
-	strata_register_type(L, HOST_TREE_TYPE, methods, NULL, host_tree_close);
+	strata_register_type(L, HOST_TREE_TYPE, methods, NULL, strata_close_handle);
 	strata_set_functions(L, functions);
 }

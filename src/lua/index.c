@@ -3,8 +3,8 @@
 
 #include "core/layer/path.h"
 #include "core/layer/plan.h"
+#include "lua/entry_fields.h"
 #include "lua/limits.h"
-#include "lua/objects.h"
 
 #define MAX_READ (64 << 20)
 
@@ -56,7 +56,6 @@ static int compression_option(lua_State *L, int arg)
  */
 static int index_new(lua_State *L)
 {
-	struct strata_file *file = strata_check_file(L, 1);
 	lua_Integer offset = strata_check_integer(L, 2);
 	lua_Integer size = strata_check_integer(L, 3);
 	int compression = compression_option(L, 4);
@@ -64,12 +63,13 @@ static int index_new(lua_State *L)
 	const char *digest = luaL_optstring(L, 6, "");
 	struct strata_lua_index *o;
 
+	strata_check_file(L, 1);
 	luaL_argcheck(L, max_read >= 0, 5, "must not be negative");
 	luaL_argcheck(L, offset >= 0, 2, "must not be negative");
 	luaL_argcheck(L, size >= 0, 3, "must not be negative");
 	o = push_index(L);
 	o->max_read = (uint64_t)max_read;
-	o->index.blob = (struct strata_blob){.file = strata_file_ref(file),
+	o->index.blob = (struct strata_blob){.file = strata_file_ref(strata_check_file(L, 1)),
 	                                     .offset = (uint64_t)offset,
 	                                     .size = (uint64_t)size,
 	                                     .compression = (enum strata_compression)compression,
@@ -79,7 +79,8 @@ static int index_new(lua_State *L)
 
 void strata_close_index(struct strata_lua_index *o)
 {
-	/* The collector may come here first and then to the job, which closes it in the end. */
+	/* The collector may finalise an index before the job that works on it; the job closes it
+	 * then. */
 	o->abandoned = o->index.busy;
 	if (!o->closed && !o->index.busy) {
 		o->closed = true;
@@ -177,10 +178,10 @@ static int index_entry(lua_State *L)
 /* index:find(path) -> the last Entry of that path | nil. path is normalised first. */
 static int index_find(lua_State *L)
 {
+	struct strata_buf *b = strata_begin_buffer(L, 2);
 	struct strata_index *index = strata_check_scanned(L, 1);
 	size_t len;
 	const char *path = luaL_checklstring(L, 2, &len);
-	struct strata_buf *b = strata_push_buffer(L);
 	struct strata_err err;
 	uint32_t found;
 
@@ -211,26 +212,25 @@ static int index_count(lua_State *L)
 /* index:info() -> {tar_size, end_offset, findings, diff_id | nil} */
 static int index_info(lua_State *L)
 {
-	const struct strata_index *index = strata_check_scanned(L, 1);
+	const struct strata_index index = *strata_check_scanned(L, 1);
 
 	lua_newtable(L);
-	strata_push_int64(L, (int64_t)index->tar_size);
+	strata_push_int64(L, (int64_t)index.tar_size);
 	lua_setfield(L, -2, "tar_size");
-	strata_push_int64(L, (int64_t)index->end_offset);
+	strata_push_int64(L, (int64_t)index.end_offset);
 	lua_setfield(L, -2, "end_offset");
-	lua_pushinteger(L, (lua_Integer)index->findings);
+	lua_pushinteger(L, (lua_Integer)index.findings);
 	lua_setfield(L, -2, "findings");
-	if (index->diff_id[0] != '\0') {
-		lua_pushstring(L, index->diff_id);
+	if (index.diff_id[0] != '\0') {
+		lua_pushstring(L, index.diff_id);
 		lua_setfield(L, -2, "diff_id");
 	}
 	return 1;
 }
 
-/* Appends {finding =, entry =, offset =, name =, typeflag =} per bit to the list on top; e may be
- * NULL. */
-static lua_Integer push_findings(lua_State *L, const struct strata_index *index,
-                                 const struct strata_entry *e, uint32_t bits, lua_Integer n)
+/* Appends {finding =, offset =} for each bit to the list on top; with an entry, {entry =, name =,
+ * typeflag =} too. */
+static lua_Integer push_findings(lua_State *L, uint32_t bits, uint64_t offset, lua_Integer n)
 {
 	const char *name;
 
@@ -240,19 +240,38 @@ static lua_Integer push_findings(lua_State *L, const struct strata_index *index,
 		lua_newtable(L);
 		lua_pushstring(L, name);
 		lua_setfield(L, -2, "finding");
-		strata_push_int64(L, (int64_t)(e ? e->header_offset : index->end_offset));
+		strata_push_int64(L, (int64_t)offset);
 		lua_setfield(L, -2, "offset");
-		if (e != NULL) {
-			lua_pushinteger(L, (lua_Integer)(e - index->entries) + 1);
-			lua_setfield(L, -2, "entry");
-			lua_pushlstring(L, strata_index_text(index, e->name), e->name.len);
-			lua_setfield(L, -2, "name");
-			lua_pushlstring(L, &e->typeflag, 1);
-			lua_setfield(L, -2, "typeflag");
-		}
 		lua_rawseti(L, -2, (int)++n);
 	}
 	return n;
+}
+
+/* Appends those of entry i, which may have none. */
+static lua_Integer push_entry_findings(lua_State *L, const struct strata_index *index, uint32_t i,
+                                       lua_Integer n)
+{
+	static const enum strata_entry_field fields[] = {F_INDEX, F_NAME, F_TYPEFLAG};
+	static const char *const names[] = {"entry", "name", "typeflag"};
+	const struct strata_entry *e = &index->entries[i];
+	lua_Integer last;
+
+	if (e->findings == 0 || e->dropped)
+		return n;
+	last = push_findings(L, e->findings, e->header_offset, n);
+	for (int f = 0; f < 3 && i < index->count; f++) {
+		int list = lua_gettop(L);
+
+		strata_push_entry_field(L, index, i, fields[f]);
+		for (lua_Integer k = n + 1; k <= last; k++) {
+			lua_rawgeti(L, list, (int)k);
+			lua_pushvalue(L, -2);
+			lua_setfield(L, -2, names[f]);
+			lua_pop(L, 1);
+		}
+		lua_settop(L, list);
+	}
+	return last;
 }
 
 /*
@@ -274,14 +293,13 @@ static int index_findings(lua_State *L)
 	lua_newtable(L);
 	i = first - 1 < (lua_Integer)index->count ? (uint32_t)(first - 1) : index->count;
 	for (; i < index->count && n < max; i++)
-		if (index->entries[i].findings != 0 && !index->entries[i].dropped)
-			n = push_findings(L, index, &index->entries[i], index->entries[i].findings,
-			                  n);
+		n = push_entry_findings(L, index, i, n);
+	strata_check_scanned(L, 1); /* else the list lacks what a finaliser has closed */
 	if (i < index->count) {
 		lua_pushinteger(L, (lua_Integer)i + 1);
 		return 2;
 	}
-	push_findings(L, index, NULL, index->findings, n);
+	push_findings(L, index->findings, index->end_offset, n);
 	return 1;
 }
 
@@ -297,11 +315,10 @@ static int index_revision(lua_State *L)
 /* index:copy() -> an EntryIndex of the same entries and marks, without content */
 static int index_copy(lua_State *L)
 {
-	const struct strata_index *index = strata_check_scanned(L, 1);
-	struct strata_lua_index *o = push_index(L);
+	struct strata_lua_index *o = (strata_check_scanned(L, 1), push_index(L));
 	struct strata_err err;
 
-	if (strata_index_copy(index, &o->index, &err) < 0)
+	if (strata_index_copy(strata_check_scanned(L, 1), &o->index, &err) < 0)
 		return strata_push_error(L, &err);
 	return 1;
 }
@@ -326,7 +343,6 @@ void strata_lua_register_index(lua_State *L)
 	                                   {"count", index_count},
 	                                   {"info", index_info},
 	                                   {"findings", index_findings},
-	                                   {"close", index_close},
 	                                   {"revision", index_revision},
 	                                   {"copy", index_copy},
 	                                   {"unmark", index_unmark},

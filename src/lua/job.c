@@ -493,23 +493,14 @@ static int job_close(lua_State *L)
 
 void strata_lua_register_job(lua_State *L)
 {
-	static const luaL_Reg methods[] = {{"scan", job_scan},
-	                                   {"hash", job_hash},
-	                                   {"write", job_write},
-	                                   {"recode", job_recode},
-	                                   {"copy", job_copy},
-	                                   {"bytes", job_bytes},
-	                                   {"assemble", job_assemble},
-	                                   {"start", job_start},
-	                                   {"wait", job_wait},
-	                                   {"cancel", job_cancel},
-	                                   {"result", job_result},
-	                                   {"progress", job_progress},
-	                                   {"task", job_task},
-	                                   {"close", job_close},
-	                                   {"apply", job_apply},
-	                                   {"inflate", job_inflate},
-	                                   {NULL, NULL}};
+	static const luaL_Reg methods[] = {{"scan", job_scan},         {"hash", job_hash},
+	                                   {"write", job_write},       {"recode", job_recode},
+	                                   {"copy", job_copy},         {"bytes", job_bytes},
+	                                   {"assemble", job_assemble}, {"start", job_start},
+	                                   {"wait", job_wait},         {"cancel", job_cancel},
+	                                   {"result", job_result},     {"progress", job_progress},
+	                                   {"task", job_task},         {"apply", job_apply},
+	                                   {"inflate", job_inflate},   {NULL, NULL}};
 	static const luaL_Reg functions[] = {{"job", job_new}, {NULL, NULL}};
 
 	strata_register_type(L, JOB_TYPE, methods, NULL, job_close);

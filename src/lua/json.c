@@ -22,11 +22,9 @@
 #include "lua/binding.h"
 
 #define JSON "strata.JSON"
-#define BUFFER "strata.Buffer"
 
 struct json_object {
-	struct strata_json *doc;
-	struct strata_buf scratch; /* a string on its way to Lua */
+	struct strata_json *doc; /* NULL when closed */
 	size_t edits;
 };
 
@@ -86,7 +84,6 @@ static int json_close(lua_State *L)
 
 	strata_json_free(o->doc);
 	o->doc = NULL;
-	strata_buf_free(&o->scratch);
 	return 0;
 }
 
@@ -104,13 +101,23 @@ static int json_tostring(lua_State *L)
 	return 1;
 }
 
+/* Pushes a part of the document by way of the buffer, which is on the stack and empty. */
+static int push_text(lua_State *L, struct strata_buf *copy, const char *text, size_t len)
+{
+	struct strata_err err;
+
+	if (strata_buf_append(copy, text, len, &err) < 0)
+		return strata_throw(L, &err);
+	return strata_push_contents(L, copy);
+}
+
 static int json_text(lua_State *L)
 {
+	struct strata_buf *copy = strata_begin_buffer(L, 1);
 	size_t len;
 	const char *text = strata_json_text(check_json(L)->doc, &len);
 
-	lua_pushlstring(L, text, len);
-	return 1;
+	return push_text(L, copy, text, len);
 }
 
 /* The value at argument 2, as strata_json_find. */
@@ -170,19 +177,20 @@ static void push_number(lua_State *L, const char *token, size_t len)
 		lua_pushnumber(L, (lua_Number)value);
 }
 
-/* Pushes what a string token stands for; -1 when there is no memory. */
-static int push_string(lua_State *L, struct json_object *o, const char *token, size_t len,
+/* Pushes what a string token stands for, by way of the buffer; -1 when there is no memory. */
+static int push_string(lua_State *L, struct strata_buf *copy, const char *token, size_t len,
                        struct strata_err *err)
 {
-	o->scratch.len = 0;
-	if (strata_json_unquote(&o->scratch, token, len, err))
+	copy->len = 0;
+	if (strata_json_unquote(copy, token, len, err))
 		return -1;
-	lua_pushlstring(L, o->scratch.data, o->scratch.len);
+	lua_pushlstring(L, copy->data, copy->len);
 	return 0;
 }
 
 static int json_get(lua_State *L)
 {
+	struct strata_buf *copy = strata_begin_buffer(L, 2);
 	struct json_object *o = check_json(L);
 	struct strata_json_span span;
 	struct strata_err err;
@@ -196,7 +204,7 @@ static int json_get(lua_State *L)
 	len = span.end - span.start;
 	switch (span.type) {
 	case STRATA_JSON_STRING:
-		if (push_string(L, o, token, len, &err))
+		if (push_string(L, copy, token, len, &err))
 			return fail(L, &err);
 		break;
 	case STRATA_JSON_NUMBER:
@@ -207,16 +215,18 @@ static int json_get(lua_State *L)
 		lua_pushboolean(L, span.type == STRATA_JSON_TRUE);
 		break;
 	case STRATA_JSON_NULL:
-	case STRATA_JSON_ARRAY:
-	case STRATA_JSON_OBJECT:
 		lua_pushnil(L);
 		break;
+	case STRATA_JSON_ARRAY:
+	case STRATA_JSON_OBJECT:
+		push_text(L, copy, token, len);
+		lua_pushnil(L);
+		lua_pushstring(L, type_name(span.type));
+		lua_pushvalue(L, -3);
+		return 3;
 	}
 	lua_pushstring(L, type_name(span.type));
-	if (span.type != STRATA_JSON_ARRAY && span.type != STRATA_JSON_OBJECT)
-		return 2;
-	lua_pushlstring(L, token, len);
-	return 3;
+	return 2;
 }
 
 static int json_type(lua_State *L)
@@ -233,6 +243,7 @@ static int json_type(lua_State *L)
 
 static int json_raw(lua_State *L)
 {
+	struct strata_buf *copy = strata_begin_buffer(L, 2);
 	struct json_object *o = check_json(L);
 	struct strata_json_span span;
 	struct strata_err err;
@@ -241,8 +252,8 @@ static int json_raw(lua_State *L)
 
 	if (rc != 1)
 		return nothing(L, rc, &err);
-	lua_pushlstring(L, strata_json_text(o->doc, &len) + span.start, span.end - span.start);
-	return 1;
+	return push_text(L, copy, strata_json_text(o->doc, &len) + span.start,
+	                 span.end - span.start);
 }
 
 static int json_count(lua_State *L)
@@ -257,7 +268,7 @@ static int json_count(lua_State *L)
 	return 1;
 }
 
-/* Finalisers run whenever Lua allocates, and they may edit the document. */
+/* A finaliser may have closed or edited the document. */
 static void check_unchanged(lua_State *L, const struct json_object *o, size_t edits)
 {
 	if (!o->doc || o->edits != edits)
@@ -266,6 +277,7 @@ static void check_unchanged(lua_State *L, const struct json_object *o, size_t ed
 
 static int json_keys(lua_State *L)
 {
+	struct strata_buf *copy = strata_begin_buffer(L, 2);
 	struct json_object *o = check_json(L);
 	struct strata_json_span span, name, value;
 	struct strata_err err;
@@ -282,7 +294,7 @@ static int json_keys(lua_State *L)
 	while (more) {
 		const char *text = strata_json_text(o->doc, &len);
 
-		if (push_string(L, o, text + name.start, name.end - name.start, &err))
+		if (push_string(L, copy, text + name.start, name.end - name.start, &err))
 			return fail(L, &err);
 		lua_rawseti(L, -2, ++n);
 		check_unchanged(L, o, edits);
@@ -317,11 +329,20 @@ static int json_spans(lua_State *L)
 	return 1;
 }
 
-/* A boolean of what an edit gave. */
-static int edited(lua_State *L, struct json_object *o, int rc, const struct strata_err *err)
+/* Edits by a pointer and a text; -> whether the document was changed. */
+static int edit(lua_State *L,
+                int (*change)(struct strata_json *doc, const char *pointer, size_t len,
+                              const char *text, size_t text_len, struct strata_err *err))
 {
+	struct json_object *o = check_json(L);
+	struct strata_err err;
+	size_t len, text_len;
+	const char *pointer = luaL_checklstring(L, 2, &len);
+	const char *text = luaL_checklstring(L, 3, &text_len);
+	int rc = change(o->doc, pointer, len, text, text_len, &err);
+
 	if (rc < 0)
-		return fail(L, err);
+		return fail(L, &err);
 	o->edits += rc > 0;
 	lua_pushboolean(L, rc);
 	return 1;
@@ -329,83 +350,53 @@ static int edited(lua_State *L, struct json_object *o, int rc, const struct stra
 
 static int json_set(lua_State *L)
 {
-	struct json_object *o = check_json(L);
-	struct strata_err err;
-	size_t len, value_len;
-	const char *pointer = luaL_checklstring(L, 2, &len);
-	const char *value = luaL_checklstring(L, 3, &value_len);
-
-	return edited(L, o, strata_json_set(o->doc, pointer, len, value, value_len, &err), &err);
+	return edit(L, strata_json_set);
 }
 
 static int json_insert(lua_State *L)
 {
-	struct json_object *o = check_json(L);
-	struct strata_err err;
-	size_t len, value_len;
-	const char *pointer = luaL_checklstring(L, 2, &len);
-	const char *value = luaL_checklstring(L, 3, &value_len);
-
-	return edited(L, o, strata_json_insert(o->doc, pointer, len, value, value_len, &err), &err);
-}
-
-static int json_remove(lua_State *L)
-{
-	struct json_object *o = check_json(L);
-	struct strata_err err;
-	size_t len;
-	const char *pointer = luaL_checklstring(L, 2, &len);
-
-	return edited(L, o, strata_json_remove(o->doc, pointer, len, &err), &err);
+	return edit(L, strata_json_insert);
 }
 
 static int json_rename(lua_State *L)
 {
-	struct json_object *o = check_json(L);
-	struct strata_err err;
-	size_t len, name_len;
-	const char *pointer = luaL_checklstring(L, 2, &len);
-	const char *name = luaL_checklstring(L, 3, &name_len);
-
-	return edited(L, o, strata_json_rename(o->doc, pointer, len, name, name_len, &err), &err);
+	return edit(L, strata_json_rename);
 }
 
-static int buffer_close(lua_State *L)
+static int remove_value(struct strata_json *doc, const char *pointer, size_t len, const char *text,
+                        size_t text_len, struct strata_err *err)
 {
-	strata_buf_free(strata_check_object(L, 1, BUFFER));
-	return 0;
+	(void)text;
+	(void)text_len;
+	return strata_json_remove(doc, pointer, len, err);
+}
+
+static int json_remove(lua_State *L)
+{
+	lua_settop(L, 2);
+	lua_pushliteral(L, "");
+	return edit(L, remove_value);
 }
 
 static int json_quote(lua_State *L)
 {
+	struct strata_buf *b = strata_begin_buffer(L, 1);
 	struct strata_err err;
 	size_t len;
 	const char *bytes = luaL_checklstring(L, 1, &len);
-	struct strata_buf *b = strata_new_object(L, BUFFER, sizeof(*b));
 
 	if (strata_json_quote(b, bytes, len, &err))
 		return fail(L, &err);
-	lua_pushlstring(L, b->data, b->len);
-	strata_buf_free(b);
-	return 1;
+	return strata_push_contents(L, b);
 }
 
 void strata_lua_register_json(lua_State *L)
 {
 	static const luaL_Reg methods[] = {
-	        {"get", json_get},
-	        {"type", json_type},
-	        {"raw", json_raw},
-	        {"count", json_count},
-	        {"keys", json_keys},
-	        {"spans", json_spans},
-	        {"text", json_text},
-	        {"set", json_set},
-	        {"insert", json_insert},
-	        {"remove", json_remove},
-	        {"rename", json_rename},
-	        {"close", json_close},
-	        {NULL, NULL},
+	        {"get", json_get},       {"type", json_type},     {"raw", json_raw},
+	        {"count", json_count},   {"keys", json_keys},     {"spans", json_spans},
+	        {"text", json_text},     {"set", json_set},       {"insert", json_insert},
+	        {"remove", json_remove}, {"rename", json_rename}, {NULL, NULL},
 	};
 	static const luaL_Reg meta[] = {{"__tostring", json_tostring}, {NULL, NULL}};
 	static const luaL_Reg functions[] = {
@@ -415,6 +406,5 @@ void strata_lua_register_json(lua_State *L)
 	};
 
 	strata_register_type(L, JSON, methods, meta, json_close);
-	strata_register_type(L, BUFFER, NULL, NULL, buffer_close);
 	strata_set_functions(L, functions);
 }

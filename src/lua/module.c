@@ -12,6 +12,7 @@ int luaopen_strata_core(lua_State *L)
 	lua_newtable(L);
 	lua_pushliteral(L, STRATA_VERSION);
 	lua_setfield(L, -2, "_VERSION");
+	strata_lua_register_binding(L);
 	strata_lua_register_object(L);
 	strata_lua_register_json(L);
 	strata_lua_register_digest(L);

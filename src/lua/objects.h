@@ -55,7 +55,4 @@ struct strata_index *strata_check_scanned(lua_State *L, int arg);
 /* Pushes a strata.Entry of the index at `arg`. number from 0. */
 void strata_push_entry(lua_State *L, int arg, uint32_t number);
 
-/* The number (from 0) of the entry at arg, which must be one of `index`. */
-uint32_t strata_check_entry_of(lua_State *L, int arg, const struct strata_index *index);
-
 #endif

@@ -14,96 +14,73 @@
 #define DEFLATE_TYPE "strata.PushDeflate"
 #define STEP ((size_t)64 << 10)
 
-struct lua_deflate {
-	struct strata_encoder *encoder; /* NULL when closed */
-	struct strata_buf out;
-};
+static void release(void *encoder)
+{
+	strata_encoder_free(encoder);
+}
 
 static int deflate_new(lua_State *L)
 {
 	enum strata_compression c = strata_check_compression(L, luaL_checkstring(L, 1));
 	lua_Integer level = lua_isnoneornil(L, 2) ? -1 : strata_check_integer(L, 2);
-	struct lua_deflate *o;
+	struct strata_handle *handle;
 	struct strata_err err;
 
 	luaL_argcheck(L, level >= -1 && level <= 1000, 2, "out of range");
-	o = strata_new_object(L, DEFLATE_TYPE, sizeof(*o));
-	o->encoder = strata_encoder_new(c, (int)level, &err);
-	return o->encoder != NULL ? 1 : strata_push_error(L, &err);
+	handle = strata_new_handle(L, DEFLATE_TYPE, release);
+	return strata_open_handle(L, handle, strata_encoder_new(c, (int)level, &err), &err);
 }
 
-static struct lua_deflate *check_deflate(lua_State *L)
+/* Gathers in `out` what comes of the bytes. */
+static int encode(struct strata_encoder *encoder, const char *bytes, size_t len, bool end,
+                  struct strata_buf *out, struct strata_err *err)
 {
-	struct lua_deflate *o = strata_check_object(L, 1, DEFLATE_TYPE);
-
-	if (o->encoder == NULL)
-		luaL_error(L, "attempt to use a closed %s", DEFLATE_TYPE);
-	return o;
-}
-
-/* Gathers in o->out what comes of the bytes. */
-static int encode(struct lua_deflate *o, const unsigned char *in, size_t in_len, bool end,
-                  struct strata_err *err)
-{
+	const unsigned char *in = (const unsigned char *)bytes;
 	bool done = false;
 	size_t n;
 
-	o->out.len = 0;
 	do {
-		if (strata_buf_reserve(&o->out, STEP, err) < 0 ||
-		    strata_encoder_step(o->encoder, &in, &in_len, end,
-		                        (unsigned char *)o->out.data + o->out.len, STEP, &n, &done,
+		if (strata_buf_reserve(out, STEP, err) < 0 ||
+		    strata_encoder_step(encoder, &in, &len, end,
+		                        (unsigned char *)out->data + out->len, STEP, &n, &done,
 		                        err) < 0)
 			return -1;
-		o->out.len += n;
-	} while (end ? !done : in_len > 0 || n == STEP);
+		out->len += n;
+	} while (end ? !done : len > 0 || n == STEP);
 	return 0;
-}
-
-static int push_encoded(lua_State *L, const char *bytes, size_t len, bool end)
-{
-	struct lua_deflate *o = check_deflate(L);
-	struct strata_err err;
-
-	if (encode(o, (const unsigned char *)bytes, len, end, &err) < 0)
-		return strata_push_error(L, &err);
-	lua_pushlstring(L, o->out.len > 0 ? o->out.data : "", o->out.len);
-	return 1;
 }
 
 /* deflate:write(bytes) -> what is ready, perhaps "" | nil, message, code */
 static int deflate_write(lua_State *L)
 {
+	struct strata_buf *out = strata_begin_buffer(L, 2);
+	struct strata_encoder *encoder = strata_check_handle(L, 1, DEFLATE_TYPE);
+	struct strata_err err;
 	size_t len;
 	const char *bytes = luaL_checklstring(L, 2, &len);
 
-	return push_encoded(L, bytes, len, false);
+	if (encode(encoder, bytes, len, false, out, &err) < 0)
+		return strata_push_error(L, &err);
+	return strata_push_contents(L, out);
 }
 
 /* deflate:finish() -> the rest | nil, message, code */
 static int deflate_finish(lua_State *L)
 {
-	return push_encoded(L, NULL, 0, true);
-}
+	struct strata_buf *out = strata_begin_buffer(L, 1);
+	struct strata_err err;
 
-static int deflate_close(lua_State *L)
-{
-	struct lua_deflate *o = strata_check_object(L, 1, DEFLATE_TYPE);
-
-	strata_encoder_free(o->encoder);
-	strata_buf_free(&o->out);
-	o->encoder = NULL;
-	return 0;
+	if (encode(strata_check_handle(L, 1, DEFLATE_TYPE), NULL, 0, true, out, &err) < 0)
+		return strata_push_error(L, &err);
+	return strata_push_contents(L, out);
 }
 
 void strata_lua_register_push_deflate(lua_State *L)
 {
-	static const luaL_Reg methods[] = {{"write", deflate_write},
-	                                   {"finish", deflate_finish},
-	                                   {"close", deflate_close},
-	                                   {NULL, NULL}};
+	static const luaL_Reg methods[] = {
+	        {"write", deflate_write}, {"finish", deflate_finish}, {NULL, NULL}};
 	static const luaL_Reg functions[] = {{"push_deflate", deflate_new}, {NULL, NULL}};
 
-	strata_register_type(L, DEFLATE_TYPE, methods, NULL, deflate_close);
+	strata_register_type(L, DEFLATE_TYPE, methods, NULL, strata_close_handle);
 	strata_set_functions(L, functions);
 }

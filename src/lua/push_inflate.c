@@ -17,8 +17,7 @@
 
 struct lua_inflate {
 	struct strata_decoder *decoder; /* NULL when closed */
-	struct strata_buf out;
-	const unsigned char *in; /* in the string that the user value holds */
+	const unsigned char *in;        /* in the string that the user value holds */
 	size_t in_len;
 };
 
@@ -69,19 +68,17 @@ static int inflate_feed(lua_State *L)
 /* inflate:read([max]) -> bytes, "" when more has to be fed | nil, message, code */
 static int inflate_read(lua_State *L)
 {
+	struct strata_buf *out = strata_begin_buffer(L, 2);
 	struct lua_inflate *o = check_inflate(L);
-	lua_Integer max = lua_isnoneornil(L, 2) ? 65536 : strata_check_integer(L, 2);
+	lua_Integer max = lua_isnil(L, 2) ? 65536 : strata_check_integer(L, 2);
 	struct strata_err err;
-	size_t produced;
 
 	luaL_argcheck(L, max > 0 && max <= 1 << 26, 2, "out of range");
-	o->out.len = 0;
-	if (strata_buf_reserve(&o->out, (size_t)max, &err) < 0 ||
-	    strata_decoder_step(o->decoder, &o->in, &o->in_len, (unsigned char *)o->out.data,
-	                        (size_t)max, &produced, &err) < 0)
+	if (strata_buf_reserve(out, (size_t)max, &err) < 0 ||
+	    strata_decoder_step(o->decoder, &o->in, &o->in_len, (unsigned char *)out->data,
+	                        (size_t)max, &out->len, &err) < 0)
 		return strata_push_error(L, &err);
-	lua_pushlstring(L, o->out.data, produced);
-	return 1;
+	return strata_push_contents(L, out);
 }
 
 /* inflate:finish() -> true | nil, message, code */
@@ -101,7 +98,6 @@ static int inflate_close(lua_State *L)
 	struct lua_inflate *o = strata_check_object(L, 1, INFLATE_TYPE);
 
 	strata_decoder_free(o->decoder);
-	strata_buf_free(&o->out);
 	o->decoder = NULL;
 	o->in_len = 0;
 	return 0;
@@ -124,7 +120,6 @@ void strata_lua_register_push_inflate(lua_State *L)
 	static const luaL_Reg methods[] = {{"feed", inflate_feed},
 	                                   {"read", inflate_read},
 	                                   {"finish", inflate_finish},
-	                                   {"close", inflate_close},
 	                                   {NULL, NULL}};
 	static const luaL_Reg functions[] = {
 	        {"push_inflate", inflate_new}, {"sniff", module_sniff}, {NULL, NULL}};

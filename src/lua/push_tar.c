@@ -73,68 +73,38 @@ static int parser_feed(lua_State *L)
 	return 0;
 }
 
-static const struct {
-	const char *name;
-	enum strata_entry_field field;
-} fields[] = {
-        {"path", F_PATH},
-        {"name", F_NAME},
-        {"type", F_TYPE},
-        {"typeflag", F_TYPEFLAG},
-        {"mode", F_MODE},
-        {"uid", F_UID},
-        {"gid", F_GID},
-        {"uname", F_UNAME},
-        {"gname", F_GNAME},
-        {"size", F_SIZE},
-        {"mtime", F_MTIME},
-        {"mtime_nsec", F_MTIME_NSEC},
-        {"linkpath", F_LINKPATH},
-        {"major", F_MAJOR},
-        {"minor", F_MINOR},
-        {"xattrs", F_XATTRS},
-        {"pax", F_PAX},
-        {"whiteout", F_WHITEOUT},
-        {"opaque", F_OPAQUE},
-        {"sparse", F_SPARSE},
-        {"header_offset", F_HEADER_OFFSET},
-        {"data_offset", F_DATA_OFFSET},
-        {"stored", F_STORED},
-};
-
 static int push_entry(lua_State *L, struct lua_parser *o)
 {
 	const struct strata_tar_header *h = strata_tar_entry(o->parser);
+	const int64_t offset = (int64_t)h->header_offset;
+	const bool global = h->typeflag == 'g';
 	struct strata_err err;
 
 	o->entry.count = 0;
 	o->entry.arena.len = 0;
 	if (strata_index_add(&o->entry, h, &err) < 0)
 		return strata_push_error(L, &err);
-	lua_pushstring(L, h->typeflag == 'g' ? "global" : "entry");
-	lua_createtable(L, 0, sizeof(fields) / sizeof(*fields));
-	for (size_t i = 0; i < sizeof(fields) / sizeof(*fields); i++) {
-		strata_push_entry_field(L, &o->entry, 0, fields[i].field);
-		lua_setfield(L, -2, fields[i].name);
-	}
-	strata_push_int64(L, (int64_t)h->header_offset);
+	lua_pushstring(L, global ? "global" : "entry");
+	strata_push_entry_table(L, &o->entry);
+	strata_push_int64(L, offset);
 	return 3;
 }
 
-/* A slice of the payload; all that was fed is passed on as it is. */
+/* A slice of the payload. When it is all that was fed, the string that was fed is passed on. */
 static int push_data(lua_State *L, const struct lua_parser *o, const char *data, size_t len)
 {
-	uint64_t read = strata_tar_offset(o->parser);
+	const int64_t offset = (int64_t)(strata_tar_offset(o->parser) - len);
+	const bool whole = data == o->bytes && len == o->len;
 
+	lua_settop(L, 1);
+	strata_getuservalue(L, 1);
+	lua_rawgeti(L, 2, 1); /* `data` is in it, and so stays while it is on the stack */
 	lua_pushliteral(L, "data");
-	if (data == o->bytes && len == o->len) {
-		strata_getuservalue(L, 1);
-		lua_rawgeti(L, -1, 1);
-		lua_remove(L, -2);
-	} else {
+	if (whole)
+		lua_pushvalue(L, 3);
+	else
 		lua_pushlstring(L, data, len);
-	}
-	strata_push_int64(L, (int64_t)(read - len));
+	strata_push_int64(L, offset);
 	return 3;
 }
 
@@ -200,7 +170,6 @@ void strata_lua_register_push_tar(lua_State *L)
 	static const luaL_Reg methods[] = {{"feed", parser_feed},
 	                                   {"next", parser_next},
 	                                   {"finish", parser_finish},
-	                                   {"close", parser_close},
 	                                   {NULL, NULL}};
 	static const luaL_Reg functions[] = {{"push_tar", parser_new}, {NULL, NULL}};
 

@@ -49,9 +49,7 @@ static int tar_patch_header(lua_State *L)
 	out = strata_push_buffer(L);
 	if (strata_tar_patch(raw, raw_len, &c, out, &err) < 0)
 		return strata_push_error(L, &err);
-	lua_pushlstring(L, out->data, out->len);
-	strata_buf_free(out);
-	return 1;
+	return strata_push_contents(L, out);
 }
 
 /*
@@ -97,9 +95,7 @@ static int tar_write_header(lua_State *L)
 	out = strata_push_buffer(L);
 	if (strata_tar_write(&h, out, &err) < 0)
 		return strata_push_error(L, &err);
-	lua_pushlstring(L, out->data, out->len);
-	strata_buf_free(out);
-	return 1;
+	return strata_push_contents(L, out);
 }
 
 /* normalise(path) -> path without leading "/" or "./", "..", "//", trailing "/" */
@@ -111,10 +107,9 @@ static int tar_normalise(lua_State *L)
 	struct strata_err err;
 
 	if (strata_buf_reserve(out, len + 1, &err) < 0)
-		return luaL_error(L, "%s", err.msg);
-	lua_pushlstring(L, out->data, strata_path_normalise(path, len, out->data));
-	strata_buf_free(out);
-	return 1;
+		return strata_throw(L, &err);
+	out->len = strata_path_normalise(path, len, out->data);
+	return strata_push_contents(L, out);
 }
 
 /*

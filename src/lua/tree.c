@@ -71,14 +71,14 @@ static struct lua_tree *check_tree(lua_State *L)
 	return o;
 }
 
-/* What is asked of a tree is told in order. */
+/* Queries see children in the order of their names; a tree is sorted when the first one comes. */
 static struct lua_tree *check_sorted(lua_State *L)
 {
 	struct lua_tree *o = check_tree(L);
 	struct strata_err err;
 
 	if (strata_tree_sort(&o->tree, &err) < 0)
-		luaL_error(L, "%s", err.msg);
+		strata_throw(L, &err);
 	return o;
 }
 
@@ -114,10 +114,7 @@ static int tree_apply(lua_State *L)
 	if (strata_grow(o->layers, o->count, &err) < 0)
 		return strata_push_error(L, &err);
 	o->layers[o->count++] = (struct layer){lua_touserdata(L, 2), index->revision};
-	if (strata_tree_apply(&o->tree, index, &err) < 0)
-		return strata_push_error(L, &err);
-	lua_pushboolean(L, 1);
-	return 1;
+	return strata_push_ok(L, strata_tree_apply(&o->tree, index, &err), &err);
 }
 
 /* tree:current() -> false when a layer was closed or edited since it was put here */
@@ -151,29 +148,27 @@ static int tree_find(lua_State *L)
 /* tree:path(node) -> its path, "." for the root */
 static int tree_path(lua_State *L)
 {
+	struct strata_buf *path = strata_begin_buffer(L, 2);
 	struct lua_tree *o = check_tree(L);
-	uint32_t node = check_node(L, 2, o);
-	struct strata_buf *path = strata_push_buffer(L);
 	struct strata_err err;
 
-	if (strata_tree_path(&o->tree, node, path, &err) < 0)
-		return luaL_error(L, "%s", err.msg);
-	lua_pushlstring(L, path->data, path->len);
-	strata_buf_free(path);
-	return 1;
+	if (strata_tree_path(&o->tree, check_node(L, 2, o), path, &err) < 0)
+		return strata_throw(L, &err);
+	return strata_push_contents(L, path);
 }
 
 /* tree:name(node) -> the last component of its path, "" for the root */
 static int tree_name(lua_State *L)
 {
+	struct strata_buf *name = strata_begin_buffer(L, 2);
 	struct lua_tree *o = check_tree(L);
 	const struct strata_node *node = &o->tree.nodes[check_node(L, 2, o)];
+	struct strata_err err;
 
-	if (node->name_len == 0)
-		lua_pushliteral(L, "");
-	else
-		lua_pushlstring(L, strata_tree_name(&o->tree, node), node->name_len);
-	return 1;
+	if (node->name_len > 0 &&
+	    strata_buf_append(name, strata_tree_name(&o->tree, node), node->name_len, &err) < 0)
+		return strata_throw(L, &err);
+	return strata_push_contents(L, name);
 }
 
 /*
@@ -186,16 +181,19 @@ static int tree_info(lua_State *L)
 	struct lua_tree *o = check_tree(L);
 	uint32_t number = check_node(L, 2, o);
 	const struct strata_node *node = &o->tree.nodes[number];
+	const bool has_layer = number != STRATA_ROOT_NODE || node->entry != STRATA_NO_ENTRY;
+	const lua_Integer layer = (lua_Integer)node->layer + 1;
+	const uint32_t inode = node->inode;
+	const lua_Integer links =
+	        inode != STRATA_NO_NODE ? (lua_Integer)o->tree.inodes[inode].links : 1;
 
 	lua_pushstring(L, strata_entry_type_name(strata_tree_type(&o->tree, number)));
-	if (number == STRATA_ROOT_NODE && node->entry == STRATA_NO_ENTRY)
-		lua_pushnil(L);
+	if (has_layer)
+		lua_pushinteger(L, layer);
 	else
-		lua_pushinteger(L, (lua_Integer)node->layer + 1);
-	push_node(L, node->inode);
-	lua_pushinteger(L, node->inode != STRATA_NO_NODE
-	                           ? (lua_Integer)o->tree.inodes[node->inode].links
-	                           : 1);
+		lua_pushnil(L);
+	push_node(L, inode);
+	lua_pushinteger(L, links);
 	return 4;
 }
 
@@ -275,12 +273,13 @@ static int tree_count(lua_State *L)
 
 void strata_lua_register_tree(lua_State *L)
 {
-	static const luaL_Reg methods[] = {
-	        {"apply", tree_apply},   {"current", tree_current}, {"find", tree_find},
-	        {"path", tree_path},     {"name", tree_name},       {"info", tree_info},
-	        {"entry", tree_entry},   {"source", tree_source},   {"header", tree_header},
-	        {"parent", tree_parent}, {"first", tree_first},     {"next", tree_next},
-	        {"count", tree_count},   {"close", tree_close},     {NULL, NULL}};
+	static const luaL_Reg methods[] = {{"apply", tree_apply},   {"current", tree_current},
+	                                   {"find", tree_find},     {"path", tree_path},
+	                                   {"name", tree_name},     {"info", tree_info},
+	                                   {"entry", tree_entry},   {"source", tree_source},
+	                                   {"header", tree_header}, {"parent", tree_parent},
+	                                   {"first", tree_first},   {"next", tree_next},
+	                                   {"count", tree_count},   {NULL, NULL}};
 	static const luaL_Reg functions[] = {{"tree", tree_new}, {NULL, NULL}};
 
 	strata_register_type(L, TREE_TYPE, methods, NULL, tree_close);

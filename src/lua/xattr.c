@@ -9,12 +9,12 @@
 static void check_status(lua_State *L, int status, const struct strata_err *err)
 {
 	if (status < 0)
-		luaL_error(L, "%s", err->msg);
+		strata_throw(L, err);
 }
 
-int strata_push_xattrs(lua_State *L, const char *records, size_t len)
+int strata_push_xattrs(lua_State *L, const struct strata_buf *records)
 {
-	struct strata_tar_xattrs list = {.records = records, .len = len};
+	struct strata_tar_xattrs list = {.records = records->data, .len = records->len};
 	struct strata_buf *text = strata_push_buffer(L);
 	struct strata_tar_xattr x;
 	struct strata_err err;
@@ -112,16 +112,18 @@ static int append_xattr(struct strata_buf *out, struct strata_buf *key, const ch
 	return strata_pax_append(out, key->data, key->len, value, value_len, err);
 }
 
-int strata_xattr_records(lua_State *L, int arg, const char *records, size_t len,
+int strata_xattr_records(lua_State *L, int arg, const struct strata_buf *records,
                          struct strata_buf *out, struct strata_err *err)
 {
 	struct strata_buf *key = strata_push_buffer(L);
+	const char *next = records->data;
+	size_t left = records->len;
 	struct strata_pax_record r;
 	int status, has;
 
-	strata_push_xattrs(L, records, len);
+	strata_push_xattrs(L, records);
 	has = lua_gettop(L);
-	while ((status = strata_pax_next(&records, &len, &r, err)) > 0)
+	while ((status = strata_pax_next(&next, &left, &r, err)) > 0)
 		if (stays(L, arg, &r, key) &&
 		    strata_pax_append(out, r.key, r.key_len, r.value, r.value_len, err) < 0)
 			return -1;

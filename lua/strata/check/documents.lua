@@ -8,6 +8,7 @@ local digests = require "strata.util.digests"
 local json = require "strata.util.json"
 local media_types = require "strata.document.media_types"
 local oci_catalog = require "strata.dialect.oci.catalog"
+local oci_image = require "strata.dialect.oci.image"
 
 local documents = {}
 
@@ -66,13 +67,13 @@ local function referenced(source, limits)
   end
   for digest, index in pairs(catalog and catalog.indexes or {}) do
     used[digest] = true
-    for _, descriptor in ipairs(oci_catalog.layers { layers = index.document.manifests }) do use(descriptor) end
+    for _, descriptor in ipairs(oci_image.layers { layers = index.document.manifests }) do use(descriptor) end
   end
   for _, manifest in ipairs(catalog and catalog.manifests or {}) do
     local document = manifest.document or {}
     use(document.config)
     use(document.subject)
-    for _, descriptor in ipairs(oci_catalog.layers(document)) do use(descriptor) end
+    for _, descriptor in ipairs(oci_image.layers(document)) do use(descriptor) end
   end
   for _, item in ipairs(source.items or {}) do
     for _, list in pairs(item) do

@@ -9,12 +9,12 @@ local core = require "strata.core"
 local documents = require "strata.check.documents"
 local entries = require "strata.check.entries"
 local image = require "strata.image"
+local job = require "strata.util.job"
 local layer = require "strata.layer"
 local limits = require "strata.util.limits"
 local media_types = require "strata.document.media_types"
 local options = require "strata.util.options"
 local report = require "strata.check.report"
-local run_job = require("strata.util.job").run
 local tar = require "strata.check.tar"
 
 local check = {}
@@ -29,21 +29,9 @@ end
 -- The plain tar of a blob: itself, or inflated into a temporary file.
 local function plain_of(blob, opts)
   if blob.compression == "none" then return blob end
-  local plain, message, code = core.temp_file(opts.temp_dir)
-  if not plain then return nil, message, code end
-  local job = core.job()
-  job:recode(limits.add(opts.limits, {
-    label = "second reader", file = blob.file, offset = blob.offset, size = blob.size,
-    compression = blob.compression, to = plain, as = "none",
-  }))
-  local ok
-  ok, message, code = run_job(job)
-  job:close()
-  if not ok then
-    plain:close()
-    return nil, message, code
-  end
-  return { file = plain, offset = 0, size = plain:size(), own = true }
+  local made, message, code = job.recode({ { label = "second reader", blob = blob, as = "none" } },
+    { limits = opts.limits, temp_dir = opts.temp_dir }, "inflating")
+  return made and made[1], message, code
 end
 
 -- Everything about one scanned tar.
@@ -55,7 +43,7 @@ local function scanned(made, index, blob, opts)
   if not plain then return nil, message, code end
   local ok
   ok, message, code = tar.compare(made, index, plain, explained)
-  if plain.own then plain.file:close() end
+  if plain ~= blob then plain.file:close() end
   return ok, message, code
 end
 

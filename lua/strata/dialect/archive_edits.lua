@@ -1,9 +1,11 @@
---- What changes in an archive, member by member, and the parts that result.
+--- Edits of an archive by member, and the parts of the archive that result.
 --
--- Members that are not mentioned keep their raw bytes, header and padding
--- included; changed ones get a patched header; new ones come behind the last.
+-- Members without an edit keep their raw bytes, with header and padding. Changed
+-- members get a patched header; new ones are added behind the last member.
 
+local archive = require "strata.store.archive"
 local core = require "strata.core"
+local new_archive = require "strata.dialect.new_archive"
 
 local archive_edits = {}
 
@@ -18,7 +20,7 @@ local archive_edits = {}
 ---@class strata.Edits
 ---@field store strata.ArchiveStore
 ---@field by_position table<integer, strata.MemberEdit>
----@field added {name: string, bytes: string?, part: strata.Segment?}[]
+---@field added strata.TarMember[]
 ---@field verify table<integer, {digest: string, label: string}>  untouched layers
 local Edits = {}
 Edits.__index = Edits
@@ -32,7 +34,9 @@ function Edits:of(member)
   return self.by_position[member.position]
 end
 
---- Others of the same name hold what the member held: one of them is enough.
+--- Edits a member. Other members of its name had the same content, and are dropped.
+---@param member strata.Member
+---@param edit strata.MemberEdit
 function Edits:set(member, edit)
   local store = self.store
   if store.others[member.name] then
@@ -43,61 +47,38 @@ function Edits:set(member, edit)
   self.by_position[member.position] = edit
 end
 
---- Adds a member unless one of that name was added before.
+--- Adds a file, unless one of that name was added before.
+---@param member {name: string, bytes: string?, part: strata.Segment?}
 function Edits:add(member)
   if not self.names[member.name] then
-    self.names[member.name] = true
+    self.names[member.name], member.type = true, "file"
     self.added[#self.added + 1] = member
   end
 end
 
---- The content that a member has after the edits, if it is a document.
+--- The content of a document after the edits.
 function Edits:text(member, max)
   local edit = self:of(member)
   if edit and edit.bytes then return edit.bytes end
   return self.store:read(member, max)
 end
 
-local function padding(size)
-  return ("\0"):rep((512 - size % 512) % 512)
-end
-
-local function put_content(segments, content)
-  local size
-  if content.bytes then
-    segments[#segments + 1] = { bytes = content.bytes }
-    size = #content.bytes
-  else
-    segments[#segments + 1] = content.part
-    size = content.part.size
-  end
-  segments[#segments + 1] = { bytes = padding(size) }
-end
-
-local function size_of(content)
-  return content.bytes and #content.bytes or content.part and content.part.size
-end
-
 -- A changed member: patched header, then its old or new content.
 local function put_changed(self, segments, member, edit)
   local store = self.store
-  local header, message, code
   if edit.fresh then
-    header, message, code = core.write_header {
-      name = edit.name or member.stored_name, size = size_of(edit), mode = 420,
-    }
-  else
-    local raw
-    raw, message, code = store:raw_header(member)
-    if not raw then return nil, message, code end
-    header, message, code = core.patch_header(raw, {
-      name = edit.name, linkpath = edit.linkpath, size = size_of(edit),
-    })
+    return new_archive.put(segments, { name = edit.name or member.stored_name, type = "file", part = edit.part })
   end
+  local raw, header, message, code
+  raw, message, code = store:raw_header(member)
+  if not raw then return nil, message, code end
+  header, message, code = core.patch_header(raw, {
+    name = edit.name, linkpath = edit.linkpath, size = new_archive.size_of(edit),
+  })
   if not header then return nil, message, code end
   segments[#segments + 1] = { bytes = header }
   if edit.bytes or edit.part then
-    put_content(segments, edit)
+    new_archive.put_content(segments, edit)
   else
     segments[#segments + 1] = { file = store.file, offset = member.offset,
                                 size = store:raw_end(member) - member.offset }
@@ -139,15 +120,11 @@ function Edits:segments(written)
     end
   end
   flush(store.end_offset)
-  -- The archive may end in the padding of its last member.
-  if #self.added > 0 then segments[#segments + 1] = { bytes = padding(store.end_offset) } end
+  -- An archive can end within the padding of its last member.
+  if #self.added > 0 then segments[#segments + 1] = { bytes = archive.padding(store.end_offset) } end
   for _, member in ipairs(self.added) do
-    local header, message, code = core.write_header {
-      name = member.name, size = size_of(member), mode = 420,
-    }
-    if not header then return nil, message, code end
-    segments[#segments + 1] = { bytes = header }
-    put_content(segments, member)
+    local ok, message, code = new_archive.put(segments, member)
+    if not ok then return nil, message, code end
   end
   flush(store.file:size())
   return segments

@@ -1,4 +1,4 @@
---- Which image of a file is meant.
+--- Choosing one of the images in a store.
 
 local core = require "strata.core"
 local json = require "strata.util.json"
@@ -63,13 +63,13 @@ local function describe_all(list)
   return #lines > 0 and table.concat(lines, "; ") or "none"
 end
 
--- A digest as documents spell it, of what people write: bare digits are a SHA-256.
+-- A digest that somebody typed, spelt as in documents. Digits alone are a SHA-256.
 local function digest_of(text)
   local name = (text:find("^%x+$") and "sha256:" .. text or text):lower()
   return core.digest_valid(name) and name
 end
 
--- Those that a reference can mean: by tag, or else by image ID or manifest digest.
+-- The candidates with that tag, or else with that image ID or manifest digest.
 local function by_ref(list, ref)
   local found, wanted = {}, digest_of(ref)
   for _, one in ipairs(list) do
@@ -82,7 +82,7 @@ local function by_ref(list, ref)
   return found
 end
 
--- Those that run on a platform, the best fit alone.
+-- The candidates that fit a platform best.
 local function by_platform(list, wanted)
   local best, found = math.huge, {}
   for _, one in ipairs(list) do
@@ -102,7 +102,7 @@ local function only(list, test)
   return found
 end
 
--- Of several for one platform, under the same names, the first counts (image-index.md).
+-- Of several images with the same names for one platform the first is taken (image-index.md).
 local function same_names(list)
   for _, one in ipairs(list) do
     if table.concat(one.tags, "\0") ~= table.concat(list[1].tags, "\0") then return false end

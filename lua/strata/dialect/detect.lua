@@ -2,6 +2,7 @@
 
 local docker = require "strata.dialect.docker.read"
 local docker_v1 = require "strata.dialect.docker_v1.read"
+local fail = require "strata.util.fail"
 local hybrid = require "strata.dialect.docker.hybrid"
 local oci_candidates = require "strata.dialect.oci.candidates"
 local open = require "strata.store.open"
@@ -12,7 +13,7 @@ local detect = {}
 ---@class strata.Listing
 ---@field store strata.ArchiveStore|strata.DirectoryStore
 ---@field candidates strata.Candidate[]
----@field strict boolean?
+---@field strict boolean|table|nil  the option; strata puts the functions there that refuse images and layers
 
 --- The images of a store, as the dialect that it is in lists them.
 ---@param store strata.ArchiveStore|strata.DirectoryStore
@@ -27,16 +28,16 @@ function detect.candidates(store, opts)
   if has_docker then return docker.candidates(store, opts) end
   if has_oci then return oci_candidates.candidates(store, opts) end
   if docker_v1.matches(store) then return docker_v1.candidates(store, opts) end
-  return nil, ("%s: neither manifest.json nor index.json: not an image archive"):format(store.path), "EFORMAT"
+  return fail("EFORMAT", "%s: neither manifest.json nor index.json: not an image archive", store.path)
 end
 
---- Opens whatever holds images.
+--- Opens a store and lists its images.
 ---@param what string|file*  a path, "-" for standard input, or an open Lua file
 ---@param opts {limits: table, prefer?: string, temp_dir?: string, progress?: function}
 ---@return strata.Listing?
 ---@return string? message
 ---@return string? code
-function detect.source(what, opts)
+function detect.open(what, opts)
   local store, message, code = open.store(what, opts)
   if not store then return nil, message, code end
   store:use()

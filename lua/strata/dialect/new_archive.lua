@@ -1,5 +1,6 @@
 --- An archive made anew: named members, in order, become the parts of a file.
 
+local archive = require "strata.store.archive"
 local core = require "strata.core"
 
 local new_archive = {}
@@ -19,12 +20,39 @@ local END_BLOCKS = ("\0"):rep(1024)
 ---@field uname? string
 ---@field gname? string
 
-local function padding(size)
-  return ("\0"):rep((512 - size % 512) % 512)
+--- The size of new content; nil when there is none.
+---@param content {bytes: string?, part: strata.Segment?}
+---@return integer?
+function new_archive.size_of(content)
+  return content.bytes and #content.bytes or content.part and content.part.size
 end
 
-local function size_of(member)
-  return member.bytes and #member.bytes or member.part and member.part.size or 0
+--- Adds the content of a member, filled up to whole blocks.
+---@param segments strata.Segment[]
+---@param content {bytes: string?, part: strata.Segment?}
+function new_archive.put_content(segments, content)
+  local size = new_archive.size_of(content) or 0
+  if size > 0 or content.part then segments[#segments + 1] = content.part or { bytes = content.bytes } end
+  if size % 512 > 0 then segments[#segments + 1] = { bytes = archive.padding(size) } end
+end
+
+--- Adds a member.
+---@param segments strata.Segment[]
+---@param member strata.TarMember
+---@return boolean? ok
+---@return string? message
+---@return string? code
+function new_archive.put(segments, member)
+  local header, message, code = core.write_header {
+    name = member.type == "dir" and member.name .. "/" or member.name,
+    typeflag = TYPEFLAGS[member.type], linkpath = member.linkpath, size = new_archive.size_of(member) or 0,
+    mode = member.mode or MODES[member.type], mtime = member.mtime,
+    uname = member.uname, gname = member.gname,
+  }
+  if not header then return nil, ("%s: %s"):format(core.quote(member.name), message), code end
+  segments[#segments + 1] = { bytes = header }
+  new_archive.put_content(segments, member)
+  return true
 end
 
 --- The parts of the archive: the same members give the same bytes.
@@ -34,27 +62,11 @@ end
 ---@return string? code
 function new_archive.segments(members)
   local segments = {}
-  local function put(bytes)
-    if bytes ~= "" then segments[#segments + 1] = { bytes = bytes } end
-  end
   for _, member in ipairs(members) do
-    local size = size_of(member)
-    local header, message, code = core.write_header {
-      name = member.type == "dir" and member.name .. "/" or member.name,
-      typeflag = TYPEFLAGS[member.type], linkpath = member.linkpath, size = size,
-      mode = member.mode or MODES[member.type], mtime = member.mtime,
-      uname = member.uname, gname = member.gname,
-    }
-    if not header then return nil, ("%s: %s"):format(core.quote(member.name), message), code end
-    put(header)
-    if member.bytes then
-      put(member.bytes)
-    elseif member.part then
-      segments[#segments + 1] = member.part
-    end
-    put(padding(size))
+    local ok, message, code = new_archive.put(segments, member)
+    if not ok then return nil, message, code end
   end
-  put(END_BLOCKS)
+  segments[#segments + 1] = { bytes = END_BLOCKS }
   return segments
 end
 

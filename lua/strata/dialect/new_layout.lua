@@ -8,12 +8,10 @@ local digests = require "strata.util.digests"
 local json = require "strata.util.json"
 local manifest = require "strata.document.manifest"
 local media_types = require "strata.document.media_types"
+local oci_names = require "strata.dialect.oci.names"
 local reference = require "strata.document.reference"
 
 local new_layout = {}
-
-local NAME = "io.containerd.image.name"
-local REF_NAME = "org.opencontainers.image.ref.name"
 
 new_layout.LAYOUT = '{"imageLayoutVersion":"1.0.0"}'
 
@@ -41,33 +39,16 @@ function new_layout.manifest(image, family)
   return text, digests.of(text, image.manifest_digest)
 end
 
-local function names_of(ref)
-  if not ref then return nil end
-  local _, tag = reference.split(ref)
-  local is_digest = ref:find("@", 1, true)
-  -- A name that is only a tag came from a layout that has no more.
-  return { [NAME] = tag and not is_digest and reference.full(ref) or nil, [REF_NAME] = not is_digest and tag or ref }
-end
-
 -- The descriptor that led to the image before, with its annotations and unknown keys.
-local function descriptor_like(text, new, names)
+local function descriptor_like(text, new, ref)
   local doc = core.json(text)
   if doc:get("/digest") ~= new.digest then manifest.point(doc, "", new.digest, new.size) end
   doc:set("/mediaType", core.json_quote(new.mediaType))
-  local annotations = doc:type("/annotations") == "object"
-  for _, name in ipairs { NAME, REF_NAME } do
-    local at = "/annotations" .. json.part(name)
-    if names and names[name] then
-      doc:set(at, core.json_quote(names[name]))
-    elseif annotations and doc:type(at) then
-      doc:remove(at)
-    end
-  end
-  if doc:type("/annotations") == "object" and doc:count("/annotations") == 0 then doc:remove("/annotations") end
+  oci_names.set(doc, "", ref)
   return doc
 end
 
---- The texts of a manifest's descriptors: one per tag, one without when there is none.
+--- The descriptors of a manifest: one for each tag, or one without a name.
 ---@param digest string
 ---@param size integer
 ---@param refs string[]
@@ -80,21 +61,21 @@ function new_layout.descriptors(digest, size, refs, like)
     local media_type = media_types.convert(media_types.OCI_MANIFEST, like.family or "oci")
     local new = { mediaType = media_type, digest = digest, size = size }
     if like.text then
-      local doc = descriptor_like(like.text, new, names_of(refs[i]))
+      local doc = descriptor_like(like.text, new, refs[i])
       if like.new_platform then manifest.set_platform(doc, "", like.new_platform) end
       if doc:type("/platform") ~= "object" and like.platform then
         doc:set("/platform", json.encode(like.platform))
       end
       list[i] = doc:text()
     else
-      new.annotations, new.platform = names_of(refs[i]), like.platform
+      new.annotations, new.platform = refs[i] and oci_names.annotations(refs[i]), like.platform
       list[i] = json.encode(new)
     end
   end
   return list
 end
 
---- What a layout of these images consists of.
+--- The blobs and the descriptors of a layout of images.
 ---@param images strata.ImageToWrite[]
 ---@param family "oci"|"docker"
 ---@return {blobs: table[], descriptors: string[]}?
@@ -145,8 +126,7 @@ function new_layout.docker_manifest(images)
   return json.encode(items)
 end
 
---- The members of an archive: the control files first, so that one who reads a
--- stream knows what comes.
+--- The members of an archive. Control files come first, for those who read it as a stream.
 ---@param layout table  of new_layout.layout
 ---@param docker_manifest string?  text of manifest.json
 ---@return strata.TarMember[]

@@ -4,6 +4,10 @@ local options = require "strata.util.options"
 
 local reference = {}
 
+--- The annotations of a descriptor that name its image: in full as containerd does, and what may be the tag alone.
+reference.NAME = "io.containerd.image.name"
+reference.REF_NAME = "org.opencontainers.image.ref.name"
+
 --- Splits off the tag; a colon before a slash belongs to a port.
 ---@param ref string
 ---@return string repository

@@ -1,10 +1,10 @@
---- Folding entries that only repeat what a lower layer has, with other metadata.
+--- Removing entries that only repeat what a lower layer has, with other metadata.
 --
 -- `chown -R` and `chmod` in a build leave the whole content of every file again in an
 -- upper layer. Where the final file system stays the same entry by entry, the lower entry
 -- takes the metadata of the upper one, which is dropped.
 --
--- An entry is folded into what the layers below it have at its path when
+-- An entry goes into what the layers below it have at its path when
 --  * both are of one type and have the same content, link target or device number;
 --  * all names of a hardlinked file are repeated, or none: metadata is the inode's;
 --  * no other layer has a hardlink to either of them;
@@ -16,56 +16,75 @@
 -- not tell with attributes of their own.
 
 local core = require "strata.core"
+local image = require "strata.image"
 local layer = require "strata.layer"
 local limits = require "strata.util.limits"
+local merge = require "strata.tree.merge"
 local metadata = require "strata.layer.metadata"
+local options = require "strata.util.options"
+local paths = require "strata.util.path"
 local run_job = require("strata.util.job").run
 
-local dedup = {}
-
--- A name of an entry in the layers, in one number.
+-- A file of the layers is one number: that of its layer, times this, and that of its entry.
 local STEP = 2 ^ 32
-local PIECE = 16 * 1048576
 -- Larger times cannot be assigned exactly.
 local MAX_TIME = 2 ^ 52
 
-local FOLDABLE = { file = true, hardlink = true, dir = true, symlink = true, char = true, block = true, fifo = true }
-
-local function parent_of(path)
-  if path == "." then return nil end
-  return path:match("^(.*)/[^/]*$") or "."
-end
-
--- ---- what each layer has -------------------------------------------------------------
-
----@class strata.Folding
----@field states table[]
----@field tree userdata
----@field odd table<integer, boolean>  layers that are left alone
----@field crossed table<integer, boolean>  files that another layer has a hardlink to
----@field groups table<integer, integer[]>  entries that are names of one file, by the file's
----@field candidates table[][]  of each layer
-local Folding = {}
-Folding.__index = Folding
+local TYPES = { file = true, hardlink = true, dir = true, symlink = true, char = true, block = true, fifo = true }
 
 local function key_of(number, entry)
   return number * STEP + entry
 end
 
--- True when the node of a path is at that very path: no symlink leads there.
-local function is_direct(tree, path)
+local function layer_of(key)
+  return math.floor(key / STEP)
+end
+
+-- Like paths.parent, but what is in the root has a parent as well: ".".
+local function parent_of(path)
+  if path == "." then return nil end
+  return paths.parent(path) or "."
+end
+
+-- ---- what each layer has -------------------------------------------------------------
+
+--- A file of a layer, with all of its names, that may repeat one below.
+---@class strata.RepeatedFile
+---@field kind string  type of both
+---@field layer integer
+---@field key integer
+---@field into integer  key of the file below
+---@field links integer  names of the file below
+---@field names {path: string, number: integer}[]  entries of the layer
+---@field torn boolean?  the names repeat several files
+
+---@class strata.Dedup
+---@field states table[]
+---@field odd table<integer, boolean>  layers that are left alone
+---@field crossed table<integer, boolean>  files that another layer has a hardlink to
+---@field groups table<integer, integer[]>  by the key of a file: the entries that are names of it
+---@field files strata.RepeatedFile[][]  of each layer
+local Dedup = {}
+Dedup.__index = Dedup
+
+function Dedup:entry(key)
+  return self.states[layer_of(key)].index:entry(key % STEP)
+end
+
+-- The node of a path, and whether no symlink leads to it.
+local function find_direct(tree, path)
   local node = tree:find(path, false)
-  return not node or tree:path(node) == path, node
+  return node, not node or tree:path(node) == path
 end
 
 -- What a layer says by its paths alone. `solid` are those that are no directories.
-local function survey(state, tree)
+local function survey(index, tree)
   local told = { paths = {}, solid = {}, hidden = {}, opaque = {}, odd = false }
-  for entry in state.index:entries() do
+  for entry in index:entries() do
     local path = entry.path
     if entry.whiteout or entry.opaque then
       if entry.whiteout then told.hidden[entry.whiteout] = true else told.opaque[entry.opaque] = true end
-      told.odd = told.odd or not is_direct(tree, parent_of(path))
+      told.odd = told.odd or not select(2, find_direct(tree, parent_of(path)))
     elseif told.paths[path] then
       told.odd = true
     else
@@ -87,148 +106,129 @@ local function is_hidden(told, path)
   return false
 end
 
---- An entry of a layer, and what the layers below have at its path.
----@class strata.FoldCandidate
----@field kind string  type of both
----@field into integer  the file below
----@field links integer  names of that
----@field path string
----@field number integer  of the entry in its layer
----@field file integer
----@field layer integer  the rest: of the first name of a file, which stands for all
----@field names strata.FoldCandidate[]
----@field torn boolean?  the names repeat several files
-
--- What the layers below have at the path of each entry of a layer.
-function Folding:look_below(number, told)
+-- For each entry of a layer: what the tree of the layers below has at its path.
+local function look_below(index, tree, told)
   local found = {}
-  for entry in self.states[number].index:entries() do
-    local path = entry.path
-    local named = FOLDABLE[entry.type] and not core.whiteout(path)
-    local direct, node = false, nil
-    if named and not is_hidden(told, path) then direct, node = is_direct(self.tree, path) end
+  for entry in index:entries() do
+    local path, node, direct = entry.path, nil, nil
+    if TYPES[entry.type] and not core.whiteout(path) and not is_hidden(told, path) then
+      node, direct = find_direct(tree, path)
+    end
     if node and direct then
-      local kind, from, _, links = self.tree:info(node)
-      local source, holder = self.tree:source(node)
+      local kind, from, _, links = tree:info(node)
+      local source, holder = tree:source(node)
       if source and from then
-        found[entry.index] = { kind = kind, into = key_of(holder, source.index), links = links, path = path }
+        found[entry.index] = { kind = kind, into = key_of(holder, source.index), links = links }
       end
     end
   end
   return found
 end
 
--- Notes what the layer's own files are, once it lies on the others, and which of its
--- entries repeat something.
-function Folding:look_at(number, told, below)
-  local tree, odd, candidates = self.tree, told.odd, {}
+-- Notes the names of the files of a layer, now that it is in the tree, and which of them repeat something.
+function Dedup:collect(number, tree, told, below)
+  local files, list = {}, {}
+  self.odd[number], self.files[number] = told.odd, list
   for entry in self.states[number].index:entries() do
-    local direct, node = true, nil
-    if not entry.whiteout and not entry.opaque then direct, node = is_direct(tree, entry.path) end
-    odd = odd or not direct
-    local own = node and tree:entry(node)
-    local kind, from, inode, links
+    local node, direct = nil, true
+    if not entry.whiteout and not entry.opaque then node, direct = find_direct(tree, entry.path) end
+    if not direct then self.odd[number] = true end
+    local own, kind, from, inode, links = node and tree:entry(node), nil, nil, nil, nil
     if own then kind, from, inode, links = tree:info(node) end
     if own and from == number and own.index == entry.index then
       local source, holder = tree:source(node)
-      local file = key_of(holder, source.index)
-      if holder ~= number then self.crossed[file] = true end
+      local key, lower = key_of(holder, source.index), below[entry.index]
+      if holder ~= number then self.crossed[key] = true end
       if inode then
-        self.groups[file] = self.groups[file] or { links = links }
-        table.insert(self.groups[file], entry.index)
+        self.groups[key] = self.groups[key] or { links = links }
+        table.insert(self.groups[key], entry.index)
       end
-      local lower = below[entry.index]
       if holder == number and lower and lower.kind == kind then
-        lower.number, lower.file = entry.index, file
-        candidates[#candidates + 1] = lower
+        local file = files[key]
+        if not file then
+          file = { kind = kind, layer = number, key = key, into = lower.into, links = lower.links, names = {} }
+          files[key], list[#list + 1] = file, file
+        end
+        file.names[#file.names + 1] = { path = entry.path, number = entry.index }
+        file.torn = file.torn or lower.into ~= file.into
       end
     end
   end
-  self.odd[number], self.candidates[number] = odd, candidates
 end
 
-function Folding:collect()
-  for number, state in ipairs(self.states) do
-    local told = survey(state, self.tree)
-    local below = self:look_below(number, told)
-    local ok, message, code = self.tree:apply(state.index)
-    if not ok then return nil, ("%s: %s"):format(layer.label(state), message), code end
-    self:look_at(number, told, below)
-  end
+function Dedup:collect_all()
+  local told, below
+  local tree, message, code = merge.of_states(self.states, {
+    before = function(tree, number)
+      local index = self.states[number].index
+      told = survey(index, tree)
+      below = look_below(index, tree, told)
+    end,
+    after = function(tree, number) self:collect(number, tree, told, below) end,
+  })
+  if not tree then return nil, message, code end
+  tree:close()
   return true
-end
-
-function Folding:entry(file)
-  return self.states[math.floor(file / STEP)].index:entry(file % STEP)
 end
 
 -- ---- which of them can go ----------------------------------------------------------------
 
 local IGNORED = { mtime = true, atime = true, ctime = true, path = true, linkpath = true, size = true, uid = true,
-                  gid = true, uname = true, gname = true, comment = true }
+                  gid = true, uname = true, gname = true, comment = true, ["SCHILY.nlink"] = true }
+local IGNORED_PATTERNS = { "^SCHILY%.xattr%.", "^LIBARCHIVE%.xattr%.", "^LIBARCHIVE%.creationtime",
+                           "^SCHILY%.[di][en][vo]$" }
+
+local function is_ignored(key)
+  if IGNORED[key] then return true end
+  for _, pattern in ipairs(IGNORED_PATTERNS) do
+    if key:find(pattern) then return true end
+  end
+  return false
+end
 
 -- Records that say more of a file than its fields and attributes do.
 local function other_records(entry)
   local list = {}
   for key, value in pairs(entry.pax) do
-    if not IGNORED[key] and not key:find("^SCHILY%.xattr%.") and not key:find("^LIBARCHIVE%.xattr%.") and
-      not key:find("^LIBARCHIVE%.creationtime") and not key:find("^SCHILY%.[di][en][vo]$") and
-      key ~= "SCHILY.nlink" then
-      list[#list + 1] = ("%d:%s=%s"):format(#key, key, value)
-    end
+    if not is_ignored(key) then list[#list + 1] = ("%d:%s=%s"):format(#key, key, value) end
   end
   table.sort(list)
   return table.concat(list, "\n")
 end
 
-local function same_file(upper, lower)
-  if upper.size ~= lower.size or upper.sparse or lower.sparse or math.abs(upper.mtime) > MAX_TIME then return false end
-  return upper.linkpath == lower.linkpath and upper.major == lower.major and upper.minor == lower.minor and
+local function may_repeat(upper, lower)
+  return upper.size == lower.size and not upper.sparse and not lower.sparse and math.abs(upper.mtime) <= MAX_TIME and
+    upper.linkpath == lower.linkpath and upper.major == lower.major and upper.minor == lower.minor and
     other_records(upper) == other_records(lower)
 end
 
--- The candidates of a layer as files: with all their names, each with what it repeats.
-function Folding:files_of(number)
-  local files, order = {}, {}
-  for _, one in ipairs(self.candidates[number]) do
-    local file = files[one.file]
-    if not file then
-      file, one.names, one.layer = one, {}, number
-      files[one.file] = file
-      order[#order + 1] = file
-    end
-    file.names[#file.names + 1] = one
-    if one.into ~= file.into then file.torn = true end
-  end
-  self.candidates[number] = nil
-  return order
+-- A hardlinked file goes with all of its names or not at all, and only if no other layer links to it.
+function Dedup:is_whole(file)
+  local group, lower, count = self.groups[file.key], self.groups[file.into], #file.names
+  if file.torn or self.crossed[file.key] or self.crossed[file.into] then return false end
+  if self.odd[file.layer] or self.odd[layer_of(file.into)] then return false end
+  if group and (#group ~= count or group.links ~= count) then return false end
+  return file.links == count and not (lower and #lower < count)
 end
 
--- All names or none, and nobody else's.
-function Folding:is_whole(file)
-  local group, lower = self.groups[file.file], self.groups[file.into]
-  if file.torn or self.crossed[file.file] or self.crossed[file.into] then return false end
-  if self.odd[file.layer] or self.odd[math.floor(file.into / STEP)] then return false end
-  if group and (#group ~= #file.names or group.links ~= #group) then return false end
-  if file.links ~= #file.names then return false end
-  return not (lower and #lower < #file.names)
-end
-
--- Whether all names have the metadata of the file: what unpackers make of the others is
--- not the same everywhere.
-function Folding:is_plain(file)
-  local source = self:entry(file.file)
+-- Whether all names of a file have the metadata of the file. Where they differ, unpackers do not
+-- agree about what the file gets.
+function Dedup:is_plain(file)
+  local source, index = self:entry(file.key), self.states[file.layer].index
   for _, one in ipairs(file.names) do
-    local entry = self.states[file.layer].index:entry(one.number)
-    if entry.index ~= source.index and not metadata.same(entry, source) then return false end
+    local entry = index:entry(one.number)
+    local same = entry.uname == source.uname and entry.gname == source.gname and metadata.same(entry, source)
+    if not same then return false end
   end
-  return same_file(source, self:entry(file.into))
+  return may_repeat(source, self:entry(file.into))
 end
 
-function Folding:choose()
+-- The files that can go by what the entries say. The topmost layers come first: what goes
+-- into an entry goes further down with it.
+function Dedup:choose()
   local chosen = {}
   for number = #self.states, 2, -1 do
-    for _, file in ipairs(self:files_of(number)) do
+    for _, file in ipairs(self.files[number]) do
       if self:is_whole(file) and self:is_plain(file) then chosen[#chosen + 1] = file end
     end
   end
@@ -238,11 +238,11 @@ end
 -- ---- contents ------------------------------------------------------------------------------
 
 -- Layers that are compressed are inflated, side by side, so that they can be read anywhere.
-function Folding:spool(chosen, opts)
+function Dedup:inflate(chosen, opts)
   local wanted, job, count = {}, core.job(), 0
   for _, file in ipairs(chosen) do
-    if file.kind == "file" and self:entry(file.file).size > 0 then
-      wanted[file.layer], wanted[math.floor(file.into / STEP)] = true, true
+    if file.kind == "file" and self:entry(file.key).size > 0 then
+      wanted[file.layer], wanted[layer_of(file.into)] = true, true
     end
   end
   for number, state in ipairs(self.states) do
@@ -257,101 +257,77 @@ function Folding:spool(chosen, opts)
   return ok, message, code
 end
 
-local function same_content(upper, lower, told)
-  for from = 0, upper.size - 1, PIECE do
-    local same, message, code = upper:same_content(lower, PIECE, from)
-    if not same then return same, message, code end
-    told(math.min(PIECE, upper.size - from))
-  end
-  return true
-end
-
 -- Those of the chosen whose contents are the same.
-function Folding:compare(chosen, opts)
+function Dedup:compare(chosen, opts)
   local total, done, same = 0, 0, {}
-  for _, file in ipairs(chosen) do total = total + (file.kind == "file" and self:entry(file.file).size or 0) end
+  local function size_of(file) return file.kind == "file" and self:entry(file.key).size or 0 end
+  for _, file in ipairs(chosen) do total = total + size_of(file) end
   local function told(bytes)
     done = done + bytes
     if opts.progress then opts.progress(done, total, "comparing") end
   end
   for _, file in ipairs(chosen) do
-    local before, upper = done, self:entry(file.file)
-    local equal, message, code = true, nil, nil
-    if file.kind == "file" then equal, message, code = same_content(upper, self:entry(file.into), told) end
-    if equal == nil then return nil, message, code end
-    if equal then
-      same[#same + 1] = file
-    elseif before + upper.size > done then
-      told(before + upper.size - done)
+    local finish, equal, message, code = done + size_of(file), true, nil, nil
+    if file.kind == "file" then
+      equal, message, code = metadata.same_content(self:entry(file.key), self:entry(file.into), told)
     end
+    if equal == nil then return nil, message, code end
+    if equal then same[#same + 1] = file elseif done < finish then told(finish - done) end
   end
   return same
 end
 
 -- ---- directories -----------------------------------------------------------------------------
 
--- Notes for each directory that may go which layers have something below it, and how many
--- entries of each do.
-function Folding:count_below(chosen)
-  local counts = {}
-  for _, file in ipairs(chosen) do
-    if file.kind == "dir" then counts[file.names[1].path] = {} end
+-- Adds to the counts of entries of a layer below each of the directories above a path.
+local function count_above(counts, path, number, more)
+  local parent = parent_of(path)
+  while parent do
+    local count = counts[parent]
+    if count then count[number] = (count[number] or 0) + more end
+    parent = parent_of(parent)
   end
-  if next(counts) == nil then return counts end
-  for number, state in ipairs(self.states) do
-    for entry in state.index:entries() do
-      local parent = parent_of(entry.path)
-      while parent do
-        local count = counts[parent]
-        if count then count[number] = (count[number] or 0) + 1 end
-        parent = parent_of(parent)
-      end
-    end
-  end
-  return counts
 end
 
-local function has_between(count, lower, upper)
+-- Whether a directory has to stay for what its layer, or one between the two, has below it.
+local function is_needed(count, file)
   for number, entries in pairs(count) do
-    if entries > 0 and number > lower and number < upper then return true end
+    if entries > 0 and number > layer_of(file.into) and number <= file.layer then return true end
   end
   return false
 end
 
--- Drops the directories from the list that have to stay. What is below comes first.
-function Folding:settle_directories(chosen)
-  local counts, result, dirs = self:count_below(chosen), {}, {}
-  local function gone(path, number)
-    local parent = parent_of(path)
-    while parent do
-      local count = counts[parent]
-      if count then count[number] = count[number] - 1 end
-      parent = parent_of(parent)
-    end
-  end
-  for _, file in ipairs(chosen) do
+local function depth_of(path)
+  return path == "." and -1 or select(2, path:gsub("/", "/"))
+end
+
+-- Takes the directories that have to stay out of the list.
+function Dedup:without_needed_directories(chosen)
+  local counts, result, dirs = {}, {}, {}
+  for i, file in ipairs(chosen) do
+    local path = file.names[1].path
     if file.kind == "dir" then
-      dirs[#dirs + 1] = file
+      counts[path] = {}
+      dirs[#dirs + 1] = { file = file, path = path, depth = depth_of(path), order = i }
     else
       result[#result + 1] = file
-      for _, one in ipairs(file.names) do gone(one.path, file.layer) end
     end
   end
-  local function depth(file)
-    local path = file.names[1].path
-    return path == "." and -1 or select(2, path:gsub("/", "/"))
+  if #dirs == 0 then return result end
+  for number, state in ipairs(self.states) do
+    for entry in state.index:entries() do count_above(counts, entry.path, number, 1) end
   end
-  for i, file in ipairs(dirs) do file.depth, file.order = depth(file), i end
-  table.sort(dirs, function(a, b)
+  for _, file in ipairs(result) do
+    for _, one in ipairs(file.names) do count_above(counts, one.path, file.layer, -1) end
+  end
+  table.sort(dirs, function(a, b) -- the deepest first
     if a.depth ~= b.depth then return a.depth > b.depth end
     return a.order < b.order
   end)
-  for _, file in ipairs(dirs) do
-    local path = file.names[1].path
-    local count = counts[path]
-    if (count[file.layer] or 0) == 0 and not has_between(count, math.floor(file.into / STEP), file.layer) then
-      result[#result + 1] = file
-      gone(path, file.layer)
+  for _, dir in ipairs(dirs) do
+    if not is_needed(counts[dir.path], dir.file) then
+      result[#result + 1] = dir.file
+      count_above(counts, dir.path, dir.file.layer, -1)
     end
   end
   return result
@@ -359,62 +335,53 @@ end
 
 -- ---- the whole -----------------------------------------------------------------------------------
 
--- The topmost layers first: what is folded into an entry goes further down with that.
-local function in_order(chosen)
-  for i, file in ipairs(chosen) do file.order = i end
-  table.sort(chosen, function(a, b)
-    if a.layer ~= b.layer then return a.layer > b.layer end
-    return a.order < b.order
-  end)
-  return chosen
-end
-
-local function run(self, opts)
-  local ok, message, code = self:collect()
+function Dedup:plan(opts)
+  local ok, message, code = layer.load(self.states, opts)
+  if ok then ok, message, code = self:collect_all() end
   if not ok then return nil, message, code end
   local chosen = self:choose()
-  ok, message, code = self:spool(chosen, opts)
+  ok, message, code = self:inflate(chosen, opts)
   if not ok then return nil, message, code end
   chosen, message, code = self:compare(chosen, opts)
   if not chosen then return nil, message, code end
-  return in_order(self:settle_directories(chosen))
+  return self:without_needed_directories(chosen)
 end
 
---- Folds what can be folded.
----@param image strata.Operand
+-- Gives the file below the metadata of a file, which is dropped under all of its names.
+function Dedup:carry_out(file, list)
+  local into, bytes = layer_of(file.into), 0
+  local lower = { self:entry(file.into) }
+  for _, number in ipairs(self.groups[file.into] or {}) do lower[#lower + 1] = self.states[into].index:entry(number) end
+  metadata.take(lower, self:entry(file.key))
+  for _, one in ipairs(file.names) do
+    local entry = self.states[file.layer].index:entry(one.number)
+    local span = entry.data_offset - entry.header_offset + math.ceil(entry.stored / 512) * 512
+    list[#list + 1] = { path = one.path, type = entry.type, layer = file.layer, into = into, bytes = span }
+    bytes = bytes + span
+    entry:drop()
+  end
+  return bytes
+end
+
+--- Drops entries that repeat the content of a lower layer with other metadata, which the
+-- lower one takes. A container sees the same.
 ---@param opts? strata.FoldOptions
----@return integer? bytes  of plain tars that are saved
+---@return integer? bytes  that the plain tars have less
 ---@return strata.Folded[]|string  folded | message
 ---@return string? code
-function dedup.run(image, opts)
+function image.methods:fold(opts)
+  options.check("fold", "FoldOptions", opts, 2)
   opts = opts or {}
-  local states = image.states()
-  local ok, message, code = layer.load(states, opts)
-  if not ok then return nil, message, code end
-  local tree
-  tree, message, code = core.tree()
-  if not tree then return nil, message, code end
-  local self = setmetatable({ states = states, tree = tree, odd = {}, crossed = {}, groups = {}, candidates = {} },
-    Folding)
-  local called, chosen, why, how = pcall(run, self, opts)
-  tree:close()
-  if not called then error(chosen, 0) end
-  if not chosen then return nil, why, how end
+  local state = image.state_of(self)
+  local work = setmetatable({ states = state.hub.layers, odd = {}, crossed = {}, groups = {}, files = {} }, Dedup)
+  local chosen, message, code = image.sticky(state, work:plan(opts))
+  if not chosen then return nil, message, code end
   local list, bytes = {}, 0
-  for _, file in ipairs(chosen) do
-    local into = math.floor(file.into / STEP)
-    local lower = { states[into].index:entry(file.into % STEP) }
-    for _, number in ipairs(self.groups[file.into] or {}) do lower[#lower + 1] = states[into].index:entry(number) end
-    metadata.take(lower, states[file.layer].index:entry(file.file % STEP))
-    for _, one in ipairs(file.names) do
-      local entry = states[file.layer].index:entry(one.number)
-      local span = entry.data_offset - entry.header_offset + math.ceil(entry.stored / 512) * 512
-      list[#list + 1] = { path = one.path, type = entry.type, layer = file.layer, into = into, bytes = span }
-      bytes = bytes + span
-      entry:drop()
-    end
+  for _, file in ipairs(chosen) do bytes = bytes + work:carry_out(file, list) end
+  if opts.prune and #list > 0 then
+    local ok
+    ok, message, code = self:prune()
+    if not ok then return nil, message, code end
   end
   return bytes, list
 end
-
-return dedup

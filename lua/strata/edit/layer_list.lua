@@ -3,152 +3,72 @@
 
 local config = require "strata.config"
 local core = require "strata.core"
+local fail = require "strata.util.fail"
 local history = require "strata.history"
+local image = require "strata.image"
 local layer = require "strata.layer"
-local merge_tar = require "strata.edit.merge_tar"
+local misuse = require "strata.util.misuse"
+local options = require "strata.util.options"
 local parent_of = require("strata.util.path").parent
 
 local layer_list = {}
-
---- What an operation gets from the image.
----@class strata.Operand
----@field state table  of the image
----@field states fun(): table[]  of its layers
----@field settle fun(opts?: table): boolean?, string?, string?
----@field renumber fun()
----@field sticky fun(...): ...  notes a failure, so that the image cannot be saved
 
 local function diff_id_pointer(i)
   return "/rootfs/diff_ids/" .. ("%d"):format(i - 1)
 end
 
--- All layers with their edits carried out, and scanned.
-local function prepare(image, opts)
+--- Carries out the edits of all layers, and scans them.
+---@param state strata.ImageState
+---@param opts? strata.WorkOptions
+---@return strata.LayerState[]?
+---@return string? message
+---@return string? code
+function layer_list.prepare(state, opts)
   opts = opts or {}
-  local ok, message, code = image.settle { threads = opts.threads, progress = opts.progress }
+  local ok, message, code = image.settle(state, { threads = opts.threads, progress = opts.progress })
   if not ok then return nil, message, code end
-  local states = image.states()
+  local states = state.hub.layers
   ok, message, code = layer.load(states, opts)
   if not ok then return nil, message, code end
   return states
 end
 
-function layer_list.take_out(image, i)
-  config.document(image.state.config):remove(diff_id_pointer(i))
-  return table.remove(image.state.layers, i)
+--- Takes a layer out of the list and of the config.
+---@param state strata.ImageState
+---@param i integer
+---@return strata.Layer
+function layer_list.take_out(state, i)
+  config.document(state.config):remove(diff_id_pointer(i))
+  return table.remove(state.layers, i)
 end
 
-function layer_list.put_in(image, i, handle, diff_id)
-  local doc, quoted = config.document(image.state.config), core.json_quote(diff_id)
-  table.insert(image.state.layers, i, handle)
-  if i == #image.state.layers then return doc:set("/rootfs/diff_ids/-", quoted) end
+--- Puts a layer into the list and into the config.
+---@param state strata.ImageState
+---@param i integer
+---@param handle strata.Layer
+---@param diff_id string
+function layer_list.put_in(state, i, handle, diff_id)
+  local doc, quoted = config.document(state.config), core.json_quote(diff_id)
+  table.insert(state.layers, i, handle)
+  if i == #state.layers then return doc:set("/rootfs/diff_ids/-", quoted) end
   return doc:insert(diff_id_pointer(i), quoted)
 end
 
-function layer_list.finish(image)
-  config.touch(image.state.config)
-  image.renumber()
+--- What is to be done when the list has been changed.
+---@param state strata.ImageState
+function layer_list.finish(state)
+  config.touch(state.config)
+  image.renumber(state)
 end
 
-local function check_position(image, i, what)
-  if type(i) ~= "number" or i % 1 ~= 0 or i < 1 or i > #image.state.layers then
-    error(("%s: layer should be a whole number from 1 to %d"):format(what, #image.state.layers), 0)
+--- Throws, in the name of the caller's caller, when a layer has no such number.
+---@param state strata.ImageState
+---@param i any
+---@param fn string  the method's name
+function layer_list.check_position(state, i, fn)
+  if type(i) ~= "number" or i % 1 ~= 0 or i < 1 or i > #state.layers then
+    misuse(3, "%s: layer should be a whole number from 1 to %d", fn, #state.layers)
   end
-end
-
--- One layer is one already; only the lowest may have whiteouts, or what AUFS kept beside
--- them, which hide nothing there.
-local function needs_no_squash(states, first, last)
-  if first ~= last then return false end
-  for entry in first == 1 and states[1].index:entries() or function() end do
-    local kind, _, in_aufs = core.whiteout(entry.path)
-    if in_aufs or kind and kind ~= "invalid" then return false end
-  end
-  return true
-end
-
--- ---- squash ---------------------------------------------------------------------
-
---- Makes one layer of layers `first` to `last`.
----@param image strata.Operand
----@param first integer
----@param last integer
----@param opts? strata.WorkOptions
----@return boolean? ok
----@return string? message
----@return string? code
-function layer_list.squash(image, first, last, opts)
-  opts = opts or {}
-  check_position(image, first, "squash")
-  check_position(image, last, "squash")
-  if first > last then error("squash: the first layer is above the last one", 0) end
-  local states, message, code = prepare(image, opts)
-  if not states then return nil, message, code end
-  if needs_no_squash(states, first, last) then return true end
-  local compression = states[last].blob.compression
-  local to
-  to, message, code = core.temp_file()
-  if not to then return nil, message, code end
-  local made
-  made, message, code = merge_tar.write(states, first, last, {
-    to = to, compression = compression, label = ("layers %d to %d"):format(first, last),
-    threads = opts.threads, progress = opts.progress,
-  })
-  if not made then return nil, message, code end
-  for i = last, first, -1 do layer_list.take_out(image, i) end
-  layer_list.put_in(image, first, layer.new {
-    blob = { file = made.file, offset = 0, size = made.size, compression = compression },
-    diff_id = made.diff_id, digest = made.digest, made = true, hub = image.state.hub,
-  }, made.diff_id)
-  history.merge(image.state.config, first, last)
-  layer_list.finish(image)
-  return true
-end
-
---- How many layers of the image are those of another one, which has to be its base.
----@param image strata.Operand
----@param base strata.Image
----@return integer? count
----@return string? message
----@return string? code
-function layer_list.count_base(image, base)
-  local ok, message, code = image.settle()
-  if not ok then return nil, message, code end
-  local states = image.states()
-  for i, one in ipairs(base.layers) do
-    if not states[i] or layer.current(states[i]).diff_id ~= one.diff_id then
-      return nil, ("layer %d of the base, %s, is not that of the image"):format(i, one.diff_id), "EINVAL"
-    end
-  end
-  return #base.layers
-end
-
--- ---- export ---------------------------------------------------------------------
-
---- Writes the merged file system as one tar, which appears whole or not at all.
----@param image strata.Operand
----@param path string
----@param opts? strata.ExportOptions
----@return {path: string, size: integer, digest: string, diff_id: string, entries: integer}?
----@return string? message
----@return string? code
-function layer_list.export(image, path, opts)
-  opts = opts or {}
-  local states, message, code = prepare(image, opts)
-  if not states then return nil, message, code end
-  local to
-  to, message, code = core.create_file(path)
-  if not to then return nil, message, code end
-  local made
-  made, message, code = merge_tar.write(states, 1, #states, {
-    to = to, whole = true, compression = opts.compression, level = opts.level, label = "export",
-    threads = opts.threads, progress = opts.progress,
-  })
-  local ok = made
-  if ok then ok, message, code = to:publish() end
-  to:close()
-  if not ok then return nil, message, code end
-  return { path = path, size = made.size, digest = made.digest, diff_id = made.diff_id, entries = made.entries }
 end
 
 -- ---- hardlinks across layers ------------------------------------------------------
@@ -165,6 +85,13 @@ local function hides(index, path)
   return false
 end
 
+local function is_hidden_between(states, lower, upper, path)
+  for i = lower + 1, upper - 1 do
+    if hides(states[i].index, path) then return true end
+  end
+  return false
+end
+
 -- Which layer each hardlink to a file of another layer finds it in, in this order of layers.
 local function find_holders(states)
   local holders = {}
@@ -172,13 +99,9 @@ local function find_holders(states)
     for entry in state.index:entries() do
       if entry.dangling then
         local path = core.normalise(entry.linkpath)
-        for k = i - 1, 1, -1 do
-          if states[k].index:find(path) then
-            holders[#holders + 1] = { link = state, path = entry.path, holder = states[k], number = entry.index }
-            break
-          elseif hides(states[k].index, path) then
-            break
-          end
+        local k = layer.find_below(states, i, path)
+        if k and not is_hidden_between(states, k, i, path) then
+          holders[#holders + 1] = { link = state, path = entry.path, holder = states[k], number = entry.index }
         end
       end
     end
@@ -204,109 +127,141 @@ end
 
 -- ---- insert -----------------------------------------------------------------------
 
+-- What keeps hardlinks from finding their files in another order of layers; nil: nothing.
+local function refuse_order(states, change)
+  local after = {}
+  for i, one in ipairs(states) do after[i] = one end
+  change(after)
+  return find_stranded(states, after)
+end
+
 --- Puts a new layer in, with its row of the history.
----@param image strata.Operand
+---@param state strata.ImageState
 ---@param at integer  its number afterwards
----@param made table  its state
+---@param made strata.LayerState
 ---@param row table  of the history
 ---@return boolean? ok
 ---@return string? message
 ---@return string? code
-function layer_list.insert(image, at, made, row)
-  made.hub, made.position = image.state.hub, at
+function layer_list.insert(state, at, made, row)
+  made.hub, made.position = state.hub, at
   local handle = layer.new(made)
-  if at <= #image.state.layers then
-    local states, message, code = prepare(image)
+  if at <= #state.layers then
+    local states, message, code = layer_list.prepare(state)
     if not states then return nil, message, code end
-    local after = {}
-    for i, state in ipairs(states) do after[i] = state end
-    table.insert(after, at, made)
     local ok
     ok, message, code = layer.load { made }
     if not ok then return nil, message, code end
-    local stranded = find_stranded(states, after)
+    local stranded = refuse_order(states, function(list) table.insert(list, at, made) end)
     if stranded then return nil, stranded, "EINVAL" end
   end
-  local placed, message, code = history.append(image.state.config, row, at)
+  local placed, message, code = history.append(state.config, row, at)
   if not placed then return nil, message, code end
-  local doc = config.document(image.state.config)
+  local doc = config.document(state.config)
   if doc:type("/rootfs/diff_ids") ~= "array" then doc:set("/rootfs/diff_ids", "[]") end
-  layer_list.put_in(image, at, handle, made.diff_id)
-  layer_list.finish(image)
+  layer_list.put_in(state, at, handle, made.diff_id)
+  layer_list.finish(state)
   return true
 end
 
--- ---- remove and move --------------------------------------------------------------
+-- ---- remove, move and prune -------------------------------------------------------
 
--- The layers that a number or a pattern of created_by means, the topmost first.
-local function choose(image, which)
-  if type(which) == "number" then
-    check_position(image, which, "remove_layer")
-    return { which }
-  elseif type(which) ~= "string" then
-    error("remove_layer: wants a layer's number, or a pattern of created_by", 0)
-  end
+-- The layers that were created by what matches a pattern, the topmost first.
+local function find_created_by(state, pattern)
   local list = {}
-  for i = #image.state.layers, 1, -1 do
-    local by = image.state.layers[i].created_by
-    if by and by:find(which) then list[#list + 1] = i end
+  for i = #state.layers, 1, -1 do
+    local by = state.layers[i].created_by
+    if by and by:find(pattern) then list[#list + 1] = i end
   end
   return list
 end
 
---- Removes layers with their rows of the history; the others stay as they are.
----@param image strata.Operand
----@param which integer|string  a number, or a Lua pattern of created_by
----@param opts? strata.WorkOptions
----@return boolean? ok
----@return string? message
----@return string? code
-function layer_list.remove(image, which, opts)
-  local chosen = choose(image, which)
-  if #chosen == 0 then
-    return nil, ("no layer was created by %s"):format(core.quote(which)), "ENOENT"
-  end
-  local states, message, code = prepare(image, opts)
+local function remove(state, chosen, opts)
+  local states, message, code = layer_list.prepare(state, opts)
   if not states then return nil, message, code end
-  local after = {}
-  for i, state in ipairs(states) do after[i] = state end
-  for _, i in ipairs(chosen) do table.remove(after, i) end
-  local stranded = find_stranded(states, after)
+  local stranded = refuse_order(states, function(list)
+    for _, i in ipairs(chosen) do table.remove(list, i) end
+  end)
   if stranded then return nil, stranded, "EINVAL" end
   for _, i in ipairs(chosen) do
-    layer_list.take_out(image, i)
-    history.remove(image.state.config, i)
+    layer_list.take_out(state, i)
+    history.remove(state.config, i)
   end
-  layer_list.finish(image)
+  layer_list.finish(state)
   return true
 end
 
---- Moves a layer, with its row of the history.
----@param image strata.Operand
+--- Removes a layer, or all that were created by what matches a Lua pattern, with their
+-- rows of the history.
+---@param which integer|string
+---@param opts? strata.WorkOptions
+---@return strata.Image? self
+---@return string? message
+---@return string? code
+function image.methods:remove_layer(which, opts)
+  options.check("remove_layer", "WorkOptions", opts, 2)
+  local state, chosen = image.state_of(self), { which }
+  if type(which) == "number" then
+    layer_list.check_position(state, which, "remove_layer")
+  elseif type(which) ~= "string" then
+    misuse(2, "remove_layer: wants a layer's number, or a pattern of created_by")
+  else
+    chosen = find_created_by(state, which)
+    if #chosen == 0 then
+      return image.sticky(state, fail("ENOENT", "no layer was created by %s", core.quote(which)))
+    end
+  end
+  local ok, message, code = image.sticky(state, remove(state, chosen, opts))
+  return ok and self, message, code
+end
+
+local function move(state, from, to, opts)
+  local states, message, code = layer_list.prepare(state, opts)
+  if not states then return nil, message, code end
+  if from == to then return true end
+  local stranded = refuse_order(states, function(list) table.insert(list, to, table.remove(list, from)) end)
+  if stranded then return nil, stranded, "EINVAL" end
+  local diff_id = layer.current(states[from]).diff_id
+  layer_list.put_in(state, to, layer_list.take_out(state, from), diff_id)
+  local ok
+  ok, message, code = history.move(state.config, from, to)
+  layer_list.finish(state)
+  return ok, message, code
+end
+
+--- Moves a layer; its row of the history goes along.
 ---@param from integer
 ---@param to integer  its number afterwards
 ---@param opts? strata.WorkOptions
----@return boolean? ok
+---@return strata.Image? self
 ---@return string? message
 ---@return string? code
-function layer_list.move(image, from, to, opts)
-  check_position(image, from, "move_layer")
-  check_position(image, to, "move_layer")
-  local states, message, code = prepare(image, opts)
-  if not states then return nil, message, code end
-  if from == to then return true end
-  local after = {}
-  for i, state in ipairs(states) do after[i] = state end
-  table.insert(after, to, table.remove(after, from))
-  local stranded = find_stranded(states, after)
-  if stranded then return nil, stranded, "EINVAL" end
-  local diff_id = layer.current(states[from]).diff_id
-  local ok
-  local handle = layer_list.take_out(image, from)
-  layer_list.put_in(image, to, handle, diff_id)
-  ok, message, code = history.move(image.state.config, from, to)
-  layer_list.finish(image)
-  return ok, message, code
+function image.methods:move_layer(from, to, opts)
+  options.check("move_layer", "WorkOptions", opts, 2)
+  local state = image.state_of(self)
+  layer_list.check_position(state, from, "move_layer")
+  layer_list.check_position(state, to, "move_layer")
+  local ok, message, code = image.sticky(state, move(state, from, to, opts))
+  return ok and self, message, code
+end
+
+--- Removes layers without entries; their rows of the history become empty.
+---@return strata.Image? self
+---@return string? message
+---@return string? code
+function image.methods:prune()
+  local state = image.state_of(self)
+  local ok, message, code = layer.load(state.hub.layers)
+  if not ok then return image.sticky(state, nil, message, code) end
+  for i = #state.layers, 1, -1 do
+    if (state.hub.layers[i].index:count()) == 0 then
+      history.mark_empty(state.config, i)
+      layer_list.take_out(state, i)
+      config.touch(state.config)
+    end
+  end
+  image.renumber(state)
+  return self
 end
 
 return layer_list

@@ -36,16 +36,6 @@ local function pristine(states)
   return indexes
 end
 
-local function merged(indexes, count, states)
-  local tree, message, code = core.tree(states[1] and states[1].hub.limits.steps)
-  for i = 1, tree and count or 0 do
-    local ok
-    ok, message, code = tree:apply(indexes[i])
-    if not ok then return nil, ("%s: %s"):format(layer.label(states[i]), message), code end
-  end
-  return tree, message, code
-end
-
 ---@class strata.Composing
 ---@field assembly userdata
 ---@field above userdata  the tree of all layers
@@ -225,9 +215,9 @@ function merge_tar.write(states, first, last, opts)
   local self = setmetatable({
     assembly = core.assemble(), first = first, whole = opts.whole, indexes = indexes, sources = {}, written = {},
   }, Composing)
-  self.above, message, code = merged(indexes, last, states)
+  self.above, message, code = merge.of_states(states, { count = last, indexes = indexes })
   if not self.above then return nil, message, code end
-  self.below, message, code = merged(indexes, first - 1, states)
+  self.below, message, code = merge.of_states(states, { count = first - 1, indexes = indexes })
   if not self.below then return nil, message, code end
   self:run()
   if self.failure then return nil, self.failure[1], self.failure[2] end

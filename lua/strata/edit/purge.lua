@@ -2,16 +2,22 @@
 
 local config = require "strata.config"
 local core = require "strata.core"
+local edit_entries = require "strata.layer.edit_entries"
 local history = require "strata.history"
+local image = require "strata.image"
+local job = require "strata.util.job"
 local json = require "strata.util.json"
 local layer = require "strata.layer"
 local limits = require "strata.util.limits"
+local misuse = require "strata.util.misuse"
+local options = require "strata.util.options"
 local parent_of = require("strata.util.path").parent
-local run_job = require("strata.util.job").run
-
-local purge = {}
 
 local PIECE = 1048576
+
+local function is_whiteout(entry)
+  return entry.whiteout ~= nil or entry.opaque ~= nil
+end
 
 -- What an entry is about: its path, or the one that it hides.
 local function subject_of(entry)
@@ -22,12 +28,12 @@ end
 
 -- Tells whether a path is to go, or a directory that it is in. What a function says
 -- of an entry goes for its path in all layers.
-local function chooser(states, handles, which)
+local function chooser(states, which)
   local known = {}
   if type(which) == "function" then
-    for i, state in ipairs(states) do
+    for _, state in ipairs(states) do
       for entry in state.index:entries() do
-        if not entry.whiteout and not entry.opaque and which(entry, handles[i]) then known[entry.path] = true end
+        if not is_whiteout(entry) and which(entry, state.handle) then known[entry.path] = true end
       end
     end
   end
@@ -44,28 +50,27 @@ local function chooser(states, handles, which)
   end
 end
 
--- Drops the entries; returns those that are no whiteouts, and how many of these went.
-local function drop(image, states, chosen)
-  local removed = {}
-  local function count_whiteouts()
-    local n = 0
-    for _, state in ipairs(states) do
-      for entry in state.index:entries() do
-        if entry.whiteout or entry.opaque then n = n + 1 end
-      end
+local function count_whiteouts(states)
+  local count = 0
+  for _, one in ipairs(states) do
+    for entry in one.index:entries() do
+      if is_whiteout(entry) then count = count + 1 end
     end
-    return n
   end
-  local before = count_whiteouts()
-  local ok, message, code = image.state.hub.filter(states, function(entry, handle)
+  return count
+end
+
+-- Drops the entries, and returns those that are no whiteouts.
+local function drop(hub, chosen)
+  local removed = {}
+  local ok, message, code = edit_entries.filter(hub, hub.layers, function(entry, handle)
     if not chosen(subject_of(entry)) then return true end
-    if not entry.whiteout and not entry.opaque then
+    if not is_whiteout(entry) then
       removed[#removed + 1] = { layer = handle.index, path = entry.path, type = entry.type, size = entry.size }
     end
     return false
   end)
-  if not ok then return nil, message, code end
-  return removed, before - count_whiteouts()
+  return ok and removed, message, code
 end
 
 -- ---- the config ------------------------------------------------------------------
@@ -94,21 +99,13 @@ end
 
 -- The plain tars of layers as they would be saved, read anew.
 local function inflate(states, opts)
-  local job, plain = core.job(), {}
+  local list = {}
   for i, state in ipairs(states) do
-    local now = layer.current(state)
-    local message, code
-    plain[i], message, code = core.temp_file()
-    if not plain[i] then return nil, message, code end
-    job:recode(limits.add(state.hub.limits, {
-      label = layer.label(state), file = now.file, offset = now.offset, size = now.size,
-      compression = now.compression, to = plain[i], as = "none", digest = now.digest, diff_id = now.diff_id,
-    }))
+    list[i] = { label = layer.label(state), blob = layer.current(state), as = "none" }
   end
-  local ok, message, code = run_job(job, opts, "scanning")
-  job:close()
-  if not ok then return nil, message, code end
-  return plain
+  return job.recode(list, {
+    limits = states[1] and states[1].hub.limits, threads = opts.threads, progress = opts.progress,
+  }, "scanning")
 end
 
 -- Whether a file holds one of the strings; where they begin does not matter.
@@ -142,11 +139,13 @@ local function find_paths(state, file, chosen)
 end
 
 -- Reads everything again and looks for what should be gone.
-local function prove(image, states, chosen, secrets, opts)
+local function prove(state, chosen, secrets, opts)
+  local states = state.hub.layers
   local plain, message, code = inflate(states, opts)
   if not plain then return nil, message, code end
-  for i, file in ipairs(plain) do
+  for i, one in ipairs(plain) do
     local ok
+    local file = one.file
     ok, message, code = find_paths(states[i], file, chosen)
     if not ok then return nil, message, code end
     local found
@@ -157,7 +156,7 @@ local function prove(image, states, chosen, secrets, opts)
     end
     file:close()
   end
-  local text = image.state.config:text()
+  local text = state.config:text()
   for i, secret in ipairs(secrets) do
     local quoted = core.json_quote(secret)
     if text:find(secret, 1, true) or quoted and text:find(quoted:sub(2, -2), 1, true) then
@@ -169,32 +168,18 @@ end
 
 -- ---- the whole ---------------------------------------------------------------------
 
-local function check(which)
-  if type(which) ~= "string" and type(which) ~= "function" then
-    error("purge: wants a Lua pattern of paths or a function", 0)
-  end
-end
-
---- Removes paths, with all below them, from every layer; hardlinks to them keep
--- the content under their own names. What is left is read again in the end.
----@param image strata.Operand
----@param which string|fun(entry: strata.Entry, layer: strata.Layer): boolean?
----@param opts? strata.PurgeOptions
----@return strata.PurgeReport?
----@return string? message
----@return string? code  "EEXIST": something is left
-function purge.run(image, which, opts)
-  opts = opts or {}
-  check(which)
+local function run(state, which, opts)
   local secrets = type(opts.content) == "string" and { opts.content } or opts.content or {}
-  local states, cfg = image.states(), image.state.config
+  local states, cfg = state.hub.layers, state.config
   local ok, message, code = layer.load(states, opts)
   if not ok then return nil, message, code end
-  local chosen = chooser(states, image.state.layers, which)
-  local report = { history = 0, env = {}, labels = {} }
-  report.removed, message, code = drop(image, states, chosen)
-  if not report.removed then return nil, message, code end
-  report.whiteouts = message
+  local chosen, whiteouts = chooser(states, which), count_whiteouts(states)
+  local removed
+  removed, message, code = drop(state.hub, chosen)
+  if not removed then return nil, message, code end
+  local report = {
+    removed = removed, whiteouts = whiteouts - count_whiteouts(states), history = 0, env = {}, labels = {},
+  }
   if opts.history then
     report.history, message, code = history.scrub(cfg, opts.history, "***")
     if not report.history then return nil, message, code end
@@ -202,11 +187,31 @@ function purge.run(image, which, opts)
   if opts.env then report.env = scrub_env(cfg, opts.env) end
   if opts.labels then report.labels = scrub_labels(cfg, opts.labels) end
   config.touch(cfg)
-  ok, message, code = image.settle { threads = opts.threads, progress = opts.progress }
-  if not ok then return nil, message, code end
-  ok, message, code = prove(image, states, chosen, secrets, opts)
+  ok, message, code = image.settle(state, { threads = opts.threads, progress = opts.progress })
+  if ok then ok, message, code = prove(state, chosen, secrets, opts) end
   if not ok then return nil, message, code end
   return report
 end
 
-return purge
+--- Removes paths, with all below them, from every layer for good, with whiteouts that are
+-- needless then, and proves it by reading all again; hardlinks to them stay, with the content.
+---@param which string|fun(entry: strata.Entry, layer: strata.Layer): boolean?  a Lua pattern of paths
+---@param opts? strata.PurgeOptions
+---@return strata.PurgeReport?
+---@return string? message
+---@return string? code  "EEXIST": something is left
+function image.methods:purge(which, opts)
+  options.check("purge", "PurgeOptions", opts, 2)
+  if type(which) ~= "string" and type(which) ~= "function" then
+    misuse(2, "purge: wants a Lua pattern of paths or a function")
+  end
+  local state = image.state_of(self)
+  local report, message, code = image.sticky(state, run(state, which, opts or {}))
+  if not report then
+    if code == "EEXIST" then state.unproven = state.failure end
+    return nil, message, code
+  end
+  -- What a purge before it has left is gone now.
+  if state.failure and state.failure == state.unproven then state.failure = nil end
+  return report
+end

@@ -1,27 +1,52 @@
---- Metadata of entries: comparing it, and giving one the metadata of another.
+--- What entries are, beside their paths: comparing it, and giving it to others.
 
 local metadata = {}
 
-local FIELDS = { "mode", "uid", "gid", "uname", "gname", "mtime", "mtime_nsec" }
+-- What unpackers set on a file. Of a user and a group they take the numbers, not the names.
+local ATTRIBUTES = { "mode", "uid", "gid", "mtime", "mtime_nsec" }
 
-local function same_attributes(a, b)
-  local left = b.xattrs
-  for name, value in pairs(a.xattrs) do
-    if left[name] ~= value then return false end
-    left[name] = nil
+local PIECE = 16 * 1048576
+
+--- Whether two entries have the same extended attributes.
+---@param a table<string, string>
+---@param b table<string, string>
+---@return boolean
+function metadata.same_xattrs(a, b)
+  for name, value in pairs(a) do
+    if b[name] ~= value then return false end
   end
-  return next(left) == nil
+  for name in pairs(b) do
+    if a[name] == nil then return false end
+  end
+  return true
 end
 
---- Whether two entries have the same metadata.
+--- Whether unpackers give two entries the same metadata.
 ---@param a strata.Entry
 ---@param b strata.Entry
 ---@return boolean
 function metadata.same(a, b)
-  for _, field in ipairs(FIELDS) do
+  for _, field in ipairs(ATTRIBUTES) do
     if a[field] ~= b[field] then return false end
   end
-  return same_attributes(a, b)
+  return metadata.same_xattrs(a.xattrs, b.xattrs)
+end
+
+--- Whether two files have the same content.
+---@param a strata.Entry
+---@param b strata.Entry
+---@param told? fun(bytes: integer)  called for every piece that was compared
+---@return boolean? same
+---@return string? message
+---@return string? code
+function metadata.same_content(a, b, told)
+  if a.size ~= b.size then return false end
+  for from = 0, a.size - 1, PIECE do
+    local same, message, code = a:same_content(b, PIECE, from)
+    if not same then return same, message, code end
+    if told then told(math.min(PIECE, a.size - from)) end
+  end
+  return true
 end
 
 -- Whole seconds: with a fraction, a number may have been rounded up.
@@ -30,19 +55,20 @@ local function seconds_of(entry)
 end
 
 --- Gives entries the metadata of another one: a file and the hardlinks to it, whose
--- headers unpackers apply to the file.
+-- headers unpackers apply to the file. What is the same already is not touched.
 ---@param entries strata.Entry[]
 ---@param from strata.Entry
 function metadata.take(entries, from)
+  local xattrs = from.xattrs
   for _, entry in ipairs(entries) do
-    if not metadata.same(entry, from) then
-      for _, field in ipairs { "mode", "uid", "gid", "uname", "gname" } do entry[field] = from[field] end
-      if entry.mtime_nsec ~= from.mtime_nsec or entry.mtime ~= from.mtime then
-        entry.mtime = seconds_of(from)
-        entry.mtime_nsec = from.mtime_nsec
-      end
-      if not same_attributes(entry, from) then entry.xattrs = from.xattrs end
+    for _, field in ipairs { "mode", "uid", "gid", "uname", "gname" } do
+      if entry[field] ~= from[field] then entry[field] = from[field] end
     end
+    if entry.mtime_nsec ~= from.mtime_nsec or entry.mtime ~= from.mtime then
+      entry.mtime = seconds_of(from)
+      entry.mtime_nsec = from.mtime_nsec
+    end
+    if not metadata.same_xattrs(entry.xattrs, xattrs) then entry.xattrs = xattrs end
   end
 end
 

@@ -10,11 +10,11 @@ local function hidden_by(entry)
 end
 
 -- Whiteouts that stay, and what they hide.
-local function find_whiteouts(indexes)
+local function find_whiteouts(states)
   local found, hidden = {}, {}
-  for i, index in ipairs(indexes) do
+  for i, state in ipairs(states) do
     if i > 1 then
-      for entry in index:entries() do
+      for entry in state.index:entries() do
         local path = not entry.marked and hidden_by(entry)
         if path then
           found[#found + 1] = { layer = i, entry = entry, hidden = path }
@@ -27,10 +27,10 @@ local function find_whiteouts(indexes)
 end
 
 -- The lowest layer that loses something at or below each hidden path.
-local function find_losses(indexes, hidden)
+local function find_losses(states, hidden)
   local losses = {}
-  for i, index in ipairs(indexes) do
-    for entry in index:entries() do
+  for i, state in ipairs(states) do
+    for entry in state.index:entries() do
       local path = entry.marked and not hidden_by(entry) and entry.path or nil
       while path do
         if hidden[path] and not losses[path] then losses[path] = i end
@@ -41,7 +41,7 @@ local function find_losses(indexes, hidden)
   return losses
 end
 
--- Marks those of the candidates that the path is, or lies below.
+-- Notes which of the candidates a path is, or lies below.
 local function mark_alive(alive, candidates, path)
   while path do
     if candidates[path] then alive[path] = true end
@@ -49,11 +49,11 @@ local function mark_alive(alive, candidates, path)
   end
 end
 
--- Goes up through the layers; a whiteout is needless when nothing that stays
--- below it is what it hides.
-local function mark_dead(indexes, found, candidates)
+-- Marks the whiteouts that hide nothing: going up through the layers, nothing that stays in
+-- those below is, or lies in, what they hide.
+local function mark_dead(states, found, candidates)
   local alive, at, count = {}, 1, 0
-  for i, index in ipairs(indexes) do
+  for i, state in ipairs(states) do
     while found[at] and found[at].layer == i do
       if not alive[found[at].hidden] then
         found[at].entry:mark()
@@ -62,7 +62,7 @@ local function mark_dead(indexes, found, candidates)
       at = at + 1
     end
     if not found[at] then break end
-    for entry in index:entries() do
+    for entry in state.index:entries() do
       if not entry.marked and not hidden_by(entry) then mark_alive(alive, candidates, entry.path) end
     end
   end
@@ -71,12 +71,12 @@ end
 
 --- Marks whiteouts and opaque markers whose whole target is marked in the layers
 -- below them. Those that hide nothing as it is stay as they are.
----@param indexes userdata[]  of all layers of the image, base first, scanned
+---@param states {index: userdata}[]  of all layers of the image, base first, scanned
 ---@return integer count  how many
-function needless_whiteouts.mark(indexes)
-  local found, hidden = find_whiteouts(indexes)
+function needless_whiteouts.mark(states)
+  local found, hidden = find_whiteouts(states)
   if #found == 0 then return 0 end
-  local losses, candidates, touched = find_losses(indexes, hidden), {}, {}
+  local losses, candidates, touched = find_losses(states, hidden), {}, {}
   for _, one in ipairs(found) do
     if losses[one.hidden] and losses[one.hidden] < one.layer then
       candidates[one.hidden] = true
@@ -84,7 +84,7 @@ function needless_whiteouts.mark(indexes)
     end
   end
   if #touched == 0 then return 0 end
-  return mark_dead(indexes, touched, candidates)
+  return mark_dead(states, touched, candidates)
 end
 
 return needless_whiteouts

@@ -4,26 +4,19 @@
 -- file that only a lower layer holds, and then nothing takes that file's place.
 
 local core = require "strata.core"
+local layer = require "strata.layer"
 
 local stranded_links = {}
 
--- The topmost layer below `upper` that has the path: its number and the entry.
-local function holder(indexes, upper, path)
-  for i = upper - 1, 1, -1 do
-    local entry = indexes[i]:find(path)
-    if entry then return i, entry end
-  end
-end
-
 --- Finds a link that would be left without its file when marked entries go.
----@param indexes userdata[]  of all layers, base first, scanned
+---@param states {index: userdata}[]  of all layers, base first, scanned
 ---@return string? message
-function stranded_links.find(indexes)
-  for i, index in ipairs(indexes) do
+function stranded_links.find(states)
+  for i, state in ipairs(states) do
     if i > 1 then
-      for entry in index:entries() do
+      for entry in state.index:entries() do
         if entry.dangling and not entry.marked then
-          local lower, file = holder(indexes, i, core.normalise(entry.linkpath))
+          local lower, file = layer.find_below(states, i, core.normalise(entry.linkpath))
           if file and file.marked then
             return ("layer %d: hardlink %s shares the file %s of layer %d, which is to be dropped; drop both or none")
               :format(i, core.quote(entry.path), core.quote(file.path), lower)

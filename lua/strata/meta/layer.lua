@@ -13,13 +13,25 @@
 ---@field history strata.HistoryRow?
 ---@field annotations table<string, string>  of its descriptor
 ---@field foreign boolean  it is not meant to be passed on, and its bytes may be elsewhere
+---@field count integer  of its entries
 ---@field empty boolean  it has no entries
 ---@field edited boolean
 local Layer = {}
 
 --- The entries that are there, in the order of the tar. Throws when the layer cannot be read.
+---@param offset? integer  entries to pass over. Default 0
 ---@return fun(): strata.Entry?
-function Layer:entries() end
+function Layer:entries(offset) end
+
+--- What this layer has in a directory as its tar tells it, sorted by name, whiteouts included, and what the layers above
+--- do to it.
+---@param directory? string  default "/"
+---@param offset? integer  names to pass over. Default 0
+---@param limit? integer  rows at most. Default: all
+---@return strata.LayerPage?
+---@return string? message
+---@return strata.errcode? code
+function Layer:list(directory, offset, limit) end
 
 --- The last entry of a path. Throws when the layer cannot be read.
 ---@param path string
@@ -75,3 +87,24 @@ function Layer:drop(path) end
 ---@return string? message
 ---@return strata.errcode? code
 function Layer:apply(dir, opts) end
+
+--- A part of what a layer has in a directory.
+---@class strata.LayerPage
+---@field rows strata.LayerRow[]
+---@field total integer  names in the directory
+---@field opaque boolean  the layer hides what lower layers have there
+
+--- One name in a directory of a layer.
+---@class strata.LayerRow
+---@field name string  as in the tar
+---@field path string
+---@field entry strata.Entry?  nil: only what is below it has entries
+---@field below boolean  there is something below it
+---@field opaque boolean  it hides what lower layers have there
+---@field copies integer  entries of that path; the last one counts
+---@field above strata.LayerFate?  what the first layer above that touches it does to it
+
+--- What an upper layer does to a path.
+---@class strata.LayerFate
+---@field layer integer
+---@field action "replaced"|"emptied"|"removed"

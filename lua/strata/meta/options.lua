@@ -48,6 +48,7 @@
 --- How much of an image is merged.
 ---@class strata.RootfsOptions
 ---@field upto? integer  the number of the last layer that counts. Default: the topmost
+---@field view? "runtime"|"spec"  what containers see by default, or the letter of the specification (one layer unpacked over the other). Default: "runtime"
 
 --- How far a check goes.
 ---@class strata.CheckOptions

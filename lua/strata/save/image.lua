@@ -71,7 +71,7 @@ function save_image.is_one_store(requests)
   return true
 end
 
---- With layers that have no bytes here: whether the format can do without them.
+--- Whether the format can do without the layers whose blobs are missing.
 ---@return boolean? ok
 ---@return string? message
 ---@return string? code
@@ -86,7 +86,7 @@ function save_image.check(images, format)
   return true
 end
 
---- The images for the writer of the old archives: plain layers.
+--- The images with plain layers, for dialect/docker/write_legacy.
 function save_image.plain(images)
   local list = {}
   for i, one in ipairs(images) do

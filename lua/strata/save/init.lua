@@ -17,8 +17,7 @@ local write_legacy = require "strata.dialect.docker.write_legacy"
 
 local save = {}
 
---- A part of the output, in order: bytes, or a range of a file that is hashed
--- when it says what it should be.
+--- A part of the output: bytes, or a range of a file. A range with a digest is compared with it.
 ---@class strata.Segment
 ---@field bytes? string
 ---@field file? userdata
@@ -44,7 +43,7 @@ local function way_of(source)
   return source.store.flat and "dir" or "oci"
 end
 
--- The blobs of a layout that are not the image's own.
+-- Adds the blobs of a layout that belong to other images.
 local function hash_other_blobs(job, out, store, layers)
   local own = {}
   for _, r in ipairs(layers) do own[r.digest or ""] = true end
@@ -57,8 +56,8 @@ local function hash_other_blobs(job, out, store, layers)
   end
 end
 
--- An image that nobody touched is its file: copied by the kernel, and the copy
--- is what gets hashed.
+-- An image without edits is saved as a copy of its file, which the kernel makes. The
+-- copy is hashed.
 local function copy_archive(self, out, store)
   local image, opts, given = self.images[1], self.opts, self.requests[1].state.hub.limits
   local file = store.original or store.file
@@ -83,7 +82,7 @@ local function copy_archive(self, out, store)
   return size
 end
 
--- The parts of an archive, compressed as a whole as it was.
+-- Writes an archive, compressed as a whole when the one that it replaces was.
 local function write_archive(out, store, segments, opts)
   local outer = store and store.outer
   if not outer then return out:write(segments, opts) end
@@ -156,7 +155,7 @@ local function write_file(self, out)
   return write_archive(out, store, segments, self.opts)
 end
 
--- A directory: the blobs, and last the document that leads to them.
+-- Writes the blobs of a directory, and last the document that leads to them.
 local function write_directory(self, out)
   local plan, message, code = oci_directory.plan(self, out)
   if not plan then return nil, message, code end
@@ -173,7 +172,7 @@ local function publish(self, out)
   return out:finish(self.root.name, self.root.text, self.opts, self.root.gone)
 end
 
--- A source that was written to meanwhile gave bytes of two images.
+-- Fails when a source was written to meanwhile: the bytes may be those of two images.
 local function check_unchanged(self)
   for _, source in ipairs(self.sources) do
     local file = source.store.original or source.store.file
@@ -193,8 +192,8 @@ local function check_unchanged(self)
   return true
 end
 
--- A copy of the whole is hashed as the copy; an archive by docker's names only needs
--- digests to verify.
+-- Whether the digests of all layers are needed. A copy of the whole file is hashed by
+-- copy_archive; in an archive without manifests digests only serve to verify.
 local function needs_digests(self)
   local first = self.requests[1]
   if not self.native or #self.requests > 1 then return true end
@@ -287,7 +286,7 @@ function save.images(requests, what, opts)
   for _, source in ipairs(self.sources) do source.store:take_failure() end
   local function attempt()
     local ok, why, how
-    -- First, so that a target that cannot be written costs no work.
+    -- The target is opened first: when that fails no work was done in vain.
     out, why, how = (self.in_directory and output.directory or output.file)(what)
     if not out then return nil, why, how end
     ok, why, how = make_images(self, out.temp_dir)

@@ -2,10 +2,9 @@
 
 local core = require "strata.core"
 local fail = require "strata.util.fail"
+local job = require "strata.util.job"
 local layer = require "strata.layer"
-local limits = require "strata.util.limits"
 local media_types = require "strata.document.media_types"
-local run_job = require("strata.util.job").run
 
 local save_layer = {}
 
@@ -99,47 +98,43 @@ end
 
 -- Compresses the layers that are to be stored in another way.
 local function recompress(list, states, opts)
-  local job, todo = core.job(), {}
+  local recoded, todo = {}, {}
   for i, one in ipairs(list) do
     if not one.packed then
       local now = layer.current(states[i])
       if not media_types.COMPRESSIONS[now.compression] then
         return fail("EUNSUPPORTED", "%s: compressed with %s, which is not supported", one.label, now.compression)
       end
-      local file, message, code = core.temp_file(opts.temp_dir)
-      if not file then return nil, message, code end
-      job:recode(limits.add(states[i].hub.limits, {
-        label = one.label, file = now.file, offset = now.offset, size = now.size,
-        compression = now.compression, to = file, as = one.compression,
-        level = layer.level(opts, one.compression), digest = now.digest, diff_id = now.diff_id,
-      }))
-      todo[#todo + 1] = { one = one, file = file }
+      todo[#todo + 1] = { label = one.label, blob = now, as = one.compression,
+                          level = layer.level(opts, one.compression) }
+      recoded[#todo] = one
     end
   end
   if #todo == 0 then return true end
-  local ok, message, code = run_job(job, opts, "compressing")
-  for i, item in ipairs(ok and todo or {}) do
-    local task = job:task(i)
-    item.one.file, item.one.offset, item.one.size, item.one.digest = item.file, 0, task.size, task.digest
+  local made, message, code = job.recode(todo, {
+    limits = states[1].hub.limits, temp_dir = opts.temp_dir, threads = opts.threads, progress = opts.progress,
+  }, "compressing")
+  if not made then return nil, message, code end
+  for i, one in ipairs(recoded) do
+    one.file, one.offset, one.size, one.digest = made[i].file, 0, made[i].size, made[i].digest
   end
-  job:close()
-  return ok, message, code
+  return true
 end
 
 -- The SHA-256 of layers that have another digest, which is verified at the same time.
 local function rename(list, opts)
-  local job, todo = core.job(), {}
+  local tasks, todo = core.job(), {}
   for _, one in ipairs(list) do
     if one.renamed then
-      job:hash { label = one.label, file = one.file, offset = one.offset, size = one.size, plain = true,
+      tasks:hash { label = one.label, file = one.file, offset = one.offset, size = one.size, plain = true,
                  digest = one.renamed }
       todo[#todo + 1] = one
     end
   end
   if #todo == 0 then return true end
-  local ok, message, code = run_job(job, opts, "hashing")
-  for i, one in ipairs(ok and todo or {}) do one.digest = job:task(i).diff_id end
-  job:close()
+  local ok, message, code = job.run(tasks, opts, "hashing")
+  for i, one in ipairs(ok and todo or {}) do one.digest = tasks:task(i).diff_id end
+  tasks:close()
   return ok, message, code
 end
 

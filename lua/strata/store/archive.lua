@@ -5,6 +5,7 @@
 
 local core = require "strata.core"
 local digests = require "strata.util.digests"
+local fail = require "strata.util.fail"
 local limits = require "strata.util.limits"
 local run_job = require("strata.util.job").run
 
@@ -36,15 +37,14 @@ local MAX_FINDINGS = 1000
 ---@field original userdata?  the file that `file` was inflated from
 ---@field digests table<integer, string>?  by position: of contents that `file` does not have
 ---@field failure string[]?  message and code
-local Members = {}
-Members.__index = Members
+local ArchiveStore = {}
+ArchiveStore.__index = ArchiveStore
 
-local function normalise(name)
-  return core.normalise(name)
-end
-
-local function fail(code, fmt, ...)
-  return nil, fmt:format(...), code
+--- The zeros behind so many bytes of a tar, up to the next block.
+---@param size integer
+---@return string
+function archive.padding(size)
+  return ("\0"):rep(-size % 512)
 end
 
 -- What the parser noted down, some of each kind.
@@ -81,7 +81,7 @@ function archive.index(file, path, given)
   local self = setmetatable({
     path = path, file = file, max_links = given.links, root = "index.json", list = {}, by_name = {}, others = {},
     end_offset = index:info().end_offset, findings = findings_of(index),
-  }, Members)
+  }, ArchiveStore)
   for entry in index:entries() do
     local member = {
       name = entry.path, stored_name = entry.name, type = entry.type,
@@ -102,13 +102,13 @@ function archive.index(file, path, given)
 end
 
 --- One more image uses the archive.
-function Members:use()
+function ArchiveStore:use()
   self.users = (self.users or 0) + 1
   return self
 end
 
 --- One uses it no more; the file is closed with the last.
-function Members:release()
+function ArchiveStore:release()
   self.users = self.users - 1
   if self.users > 0 then return end
   self.file:close()
@@ -116,7 +116,7 @@ function Members:release()
 end
 
 --- Where the raw bytes of member i end: at the next header or the end blocks.
-function Members:raw_end(member)
+function ArchiveStore:raw_end(member)
   local next_one = self.list[member.position + 1]
   return next_one and next_one.header_offset or self.end_offset
 end
@@ -144,7 +144,7 @@ end
 ---@return boolean?  nil: it cannot be told
 ---@return string? message
 ---@return string? code
-function Members:same_content(member)
+function ArchiveStore:same_content(member)
   for _, other in ipairs(self.others[member.name] or {}) do
     if other.type ~= member.type or other.size ~= member.size or
       other.linkpath ~= member.linkpath then
@@ -169,9 +169,9 @@ end
 -- The member that a link names. A symlink counts from its own directory; some
 -- writers meant the root of the archive, so that is tried, too.
 local function follow(self, member)
-  if member.type == "hardlink" then return self.by_name[normalise(member.linkpath)] end
-  local relative = normalise(directory_of(member.name) .. "/" .. member.linkpath)
-  return self.by_name[relative] or self.by_name[normalise(member.linkpath)]
+  if member.type == "hardlink" then return self.by_name[core.normalise(member.linkpath)] end
+  local relative = core.normalise(directory_of(member.name) .. "/" .. member.linkpath)
+  return self.by_name[relative] or self.by_name[core.normalise(member.linkpath)]
 end
 
 --- The member that a document names, links followed.
@@ -180,12 +180,12 @@ end
 ---@return strata.Member? member  the regular file
 ---@return string|strata.Member|nil named  the member of that very name | message
 ---@return string? code
-function Members:resolve(name, what)
+function ArchiveStore:resolve(name, what)
   local quoted = core.quote(name)
   if escapes(name) then
     return fail("EFORMAT", "%s: %s %s points outside the archive", self.path, what, quoted)
   end
-  local named = self.by_name[normalise(name)]
+  local named = self.by_name[core.normalise(name)]
   local member, seen = named, {}
   for _ = 0, self.max_links do
     if not member then
@@ -224,7 +224,7 @@ end
 ---@return string? bytes
 ---@return string? message
 ---@return string? code
-function Members:read(member, max)
+function ArchiveStore:read(member, max)
   if member.size > max then
     return fail("ELIMIT", "%s: %s has %d bytes; limits.json.max_bytes is %d", self.path,
       core.quote(member.name), member.size, max)
@@ -239,7 +239,7 @@ end
 -- be read must not count as missing.
 ---@return string? message
 ---@return string? code
-function Members:take_failure()
+function ArchiveStore:take_failure()
   local failure = self.failure or {}
   self.failure = nil
   return failure[1], failure[2]
@@ -248,7 +248,7 @@ end
 -- ---- as a store of blobs ------------------------------------------------------
 
 --- Whether there is a member of that name.
-function Members:has(name)
+function ArchiveStore:has(name)
   return self.by_name[name] ~= nil
 end
 
@@ -258,18 +258,18 @@ end
 ---@return string? text
 ---@return string? message
 ---@return string? code
-function Members:document(name, max)
+function ArchiveStore:document(name, max)
   local member, message, code = self:resolve(name, "document")
   if not member then return nil, message, code end
   return self:read(member, max)
 end
 
 --- What a blob is called.
-function Members.blob_name(_, digest)
+function ArchiveStore.blob_name(_, digest)
   return digests.path(digest)
 end
 
-function Members:has_blob(digest)
+function ArchiveStore:has_blob(digest)
   return self:has(self:blob_name(digest))
 end
 
@@ -278,7 +278,7 @@ end
 ---@return {file: userdata, offset: integer, size: integer, name: string}?
 ---@return string? message
 ---@return string? code
-function Members:blob(digest)
+function ArchiveStore:blob(digest)
   local name = self:blob_name(digest)
   if not self.by_name[name] then return fail("ENOENT", "%s: blob %s is not there", self.path, digest) end
   local member, message, code = self:resolve(name, "blob")
@@ -289,13 +289,13 @@ end
 --- The digest that the name of a blob states.
 ---@param member strata.Member
 ---@return string? digest
-function Members.stated_digest(_, member)
-  return member.type == "file" and not member.sparse and digests.in_path(member.name) or nil
+function ArchiveStore.stated_digest(_, member)
+  return digests.in_member(member)
 end
 
 --- Every member, in order.
 ---@return {name: string, type: string, size: integer, linkpath: string?, file: userdata, offset: integer}[]
-function Members:contents()
+function ArchiveStore:contents()
   local list = {}
   for i, member in ipairs(self.list) do
     list[i] = { name = member.name, type = member.type, size = member.size, linkpath = member.linkpath,
@@ -305,7 +305,7 @@ function Members:contents()
 end
 
 --- The raw header span of a member.
-function Members:raw_header(member)
+function ArchiveStore:raw_header(member)
   return self.file:read(member.header_offset, member.offset - member.header_offset)
 end
 

@@ -3,8 +3,8 @@
 local archive = require "strata.store.archive"
 local core = require "strata.core"
 local directory = require "strata.store.directory"
-local limits = require "strata.util.limits"
-local run_job = require("strata.util.job").run
+local fail = require "strata.util.fail"
+local job = require "strata.util.job"
 
 local open = {}
 
@@ -12,8 +12,8 @@ local open = {}
 local function decompress(file, compression, path, plain, given)
   local ok, libarchive = pcall(require, "strata.archive")
   if not ok then
-    return nil, ("%s: the archive as a whole is compressed with %s, which needs strata.archive")
-      :format(path, compression), "EUNSUPPORTED"
+    return fail("EUNSUPPORTED", "%s: the archive as a whole is compressed with %s, which needs strata.archive",
+      path, compression)
   end
   -- Messages name the file by themselves, and the limit as that module calls it.
   local function failed(message, code)
@@ -40,17 +40,6 @@ local function decompress(file, compression, path, plain, given)
   return true
 end
 
-local function recode(file, compression, path, plain, opts)
-  local job = core.job()
-  job:recode(limits.add(opts.limits, {
-    label = path, file = file, offset = 0, size = file:size(), compression = compression, to = plain, as = "none",
-  }))
-  local ok, message, code = run_job(job, opts, "inflating")
-  job:close()
-  if not ok then return nil, message, code end
-  return true
-end
-
 --- Inflates a whole file into an unnamed temporary one.
 ---@param file userdata
 ---@param compression string  as sniffed
@@ -64,7 +53,8 @@ function open.inflate(file, compression, path, opts)
   if not plain then return nil, message, code end
   local ok
   if compression == "gzip" or compression == "zstd" then
-    ok, message, code = recode(file, compression, path, plain, opts)
+    local blob = { file = file, offset = 0, size = file:size(), compression = compression }
+    ok, message, code = job.recode({ { label = path, blob = blob, as = "none", to = plain } }, opts, "inflating")
   else
     ok, message, code = decompress(file, compression, path, plain, opts.limits)
   end

@@ -2,6 +2,7 @@
 -- gets everything once all is verified, or a layout directory.
 
 local core = require "strata.core"
+local recode = require("strata.util.job").recode
 local run_job = require("strata.util.job").run
 
 local output = {}
@@ -76,16 +77,12 @@ function File:write_compressed(segments, compression, opts)
     plain:close()
     return nil, message, code
   end
-  local job = core.job()
-  job:recode { label = "archive", file = plain, offset = 0, size = size, compression = "none", to = self.out,
-               as = compression }
+  local made
+  made, message, code = recode({ { label = "archive", as = compression, to = self.out,
+                                   blob = { file = plain, offset = 0, size = size, compression = "none" } } },
+    { threads = opts.threads, progress = opts.progress }, "compressing")
   plain:close()
-  local ok
-  ok, message, code = run_job(job, opts, "compressing")
-  size = ok and job:task(1).size
-  job:close()
-  if not ok then return nil, message, code end
-  return size
+  return made and made[1].size, message, code
 end
 
 --- The output is complete: it appears, or is sent.

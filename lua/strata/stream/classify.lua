@@ -1,25 +1,24 @@
---- What a member of the stream is, told by its first bytes; and what a
--- manifest.json tells of those that come after it.
+--- Tells by its first bytes what a member of the stream is, and by a manifest.json what
+-- the members behind it are.
 
 local core = require "strata.core"
-local digests = require "strata.util.digests"
 local docker = require "strata.dialect.docker.read"
 local json = require "strata.util.json"
 
 local classify = {}
 
---- As many bytes of a member tell what it is.
+--- How many bytes of a member tell what it is.
 classify.HEAD = 512
 
--- Documents that may have to follow the layers whatever they hold.
+-- Documents that may depend on layers, and therefore go out behind them.
 local DOCUMENTS = { ["manifest.json"] = true, ["index.json"] = true, ["repositories"] = true }
 
---- What manifest.json told.
+--- What is known of layers once manifest.json was read.
 ---@class strata.KnownLayers
 ---@field places table<string, integer[]>  by the names of members
 ---@field by_digest boolean  all names are those of blobs, which are no links
 
---- What a manifest.json of one image tells.
+--- Reads a manifest.json. nil: it does not list exactly one image.
 ---@param text string
 ---@param max integer
 ---@return strata.KnownLayers?
@@ -39,7 +38,8 @@ function classify.known(text, max)
   return known
 end
 
--- Whether a first block is a tar's; nil, message, code for want of memory. One of zeros is: a layer can be empty.
+-- Whether a first block is that of a tar; nil, message, code when memory ran out. A block of
+-- zeros is one: a layer can be empty.
 local function is_tar(head)
   if #head < classify.HEAD then return false end
   local parser, message, code = core.push_tar()
@@ -52,7 +52,7 @@ local function is_tar(head)
   return event ~= nil or message == nil
 end
 
--- The compression of what may be a layer; false: it is none.
+-- The compression of a member that can be a layer; false: it can not.
 local function layer_compression(head)
   local compression = core.sniff(head)
   if compression == "gzip" or compression == "zstd" then return compression end
@@ -80,13 +80,6 @@ function classify.role(member, head, known, max_json)
     return "layer", compression
   end
   return not compression and small and head:find("^%s*[{%[]") and "hold" or "pass"
-end
-
---- The digest that a member's name states.
----@param member table
----@return string? digest
-function classify.stated_digest(member)
-  return member.type == "file" and not member.sparse and digests.in_path(member.name) or nil
 end
 
 return classify

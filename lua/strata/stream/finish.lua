@@ -1,6 +1,6 @@
---- The end of a stream: the archive is read from its map like any other one, the
--- image gets what was done to its layers, and the documents follow as when it is
--- saved. What has gone out is compared with what a save would have written.
+--- The end of a stream. The archive is read from its map as from a file, the results of
+-- the layers are put into the image, and the documents are edited as by a save. The bytes
+-- that have gone out are compared with what a save would have written.
 
 local archive = require "strata.store.archive"
 local archive_edits = require "strata.dialect.archive_edits"
@@ -9,6 +9,7 @@ local core = require "strata.core"
 local detect = require "strata.dialect.detect"
 local digests = require "strata.util.digests"
 local docker_edit = require "strata.dialect.docker.edit"
+local fail = require "strata.util.fail"
 local image = require "strata.image"
 local layer = require "strata.layer"
 local needless_whiteouts = require "strata.layer.needless_whiteouts"
@@ -16,10 +17,6 @@ local save_image = require "strata.save.image"
 local stranded_links = require "strata.layer.stranded_links"
 
 local finish = {}
-
-local function fail(code, fmt, ...)
-  return nil, fmt:format(...), code
-end
 
 -- The one image that the archive holds, or that the options mean.
 local function open_map(self)
@@ -80,7 +77,7 @@ local function layers_of(self, img)
   return list
 end
 
--- The entries of a layer; one of no bytes has none.
+-- The entry index of a layer; that of a layer without bytes is empty.
 local function index_of(self, one)
   if one then return one.copy or one.index end
   local index = core.entry_index(self.map, 0, 0, "none")
@@ -96,19 +93,19 @@ local function marked_whiteouts(index)
   return count
 end
 
--- What whiteouts and hardlinks to lower layers ask for, now that the order is known.
+-- Checks hardlinks and marks needless whiteouts, now that the order of the layers is known.
 local function decide(self, list)
   if not self.opts.filter then return true end
-  local indexes, uses, before = {}, {}, {}
+  local layers, uses, before = {}, {}, {}
   for i, item in ipairs(list) do
     local one = item.layer
     if one then uses[one] = (uses[one] or 0) + 1 end
-    indexes[i] = index_of(self, one)
+    layers[i] = { index = index_of(self, one) }
   end
   for _, one in ipairs(self.waiting) do before[one] = marked_whiteouts(one.index) end
-  local stranded = stranded_links.find(indexes)
+  local stranded = stranded_links.find(layers)
   if stranded then return fail("EINVAL", "%s", stranded) end
-  needless_whiteouts.mark(indexes)
+  needless_whiteouts.mark(layers)
   for _, one in ipairs(self.waiting) do
     if (uses[one] or 0) > 1 and marked_whiteouts(one.index) ~= before[one] then
       return fail("EUNSUPPORTED", "layer %s is in the image several times, and what its whiteouts hide is dropped "
@@ -136,7 +133,7 @@ local function differs(name)
     core.quote(name))
 end
 
--- The names and digests of the files that are in layers' places after a save.
+-- The names and digests of the layers' files after a save.
 local function expected_of(list, change)
   local expected, places = {}, {}
   for _, item in ipairs(list) do
@@ -155,7 +152,7 @@ local function expected_of(list, change)
   return expected, places
 end
 
--- Compares what has gone out with what a save would write.
+-- Compares the layers that have gone out with those that a save would write.
 local function check(self, list, change)
   local expected, places = expected_of(list, change)
   for position, edit in pairs(change.by_position) do
@@ -174,7 +171,7 @@ local function check(self, list, change)
   return true
 end
 
--- What changes in the archive beside the layers.
+-- Works out the edits of the documents.
 local function work_out(self, list)
   local request = image.requests({ self.img })[1]
   local made, message, code = save_image.make(request, { digests = true })
@@ -217,7 +214,7 @@ function finish.conclude(self, finish_layer)
   return work_out(self, list)
 end
 
---- Hands out all that has not gone out yet: documents, links, the end of the archive.
+--- Hands out the rest: documents, links, the end of the archive.
 ---@param self strata.ImageStream
 ---@return boolean? ok
 ---@return string? message

@@ -1,4 +1,4 @@
---- The digests of a blob that passes by.
+--- The digests of a blob whose bytes come in pieces.
 
 local core = require "strata.core"
 local limits = require "strata.util.limits"
@@ -23,7 +23,7 @@ function hasher.new(compression, stated, given)
   local message, code
   self.stored, message, code = core.push_digest(algorithm)
   if not self.stored then return nil, message, code end
-  -- One digest is both of what is plain and named by its SHA-256.
+  -- For a plain blob without another digest to compare, one SHA-256 is both digest and diff_id.
   if not compression or (compression == "none" and algorithm ~= "sha512") then return self end
   self.plain, message, code = core.push_digest()
   if not self.plain then return nil, message, code end
@@ -33,7 +33,7 @@ function hasher.new(compression, stated, given)
   return self
 end
 
--- Something that only looks compressed is no failure: it need not be a layer.
+-- Data that is not compressed after all is no failure, since it need not be a layer: it has no diff_id.
 local function give_up(self, message, code)
   self.inflate:close()
   self.inflate, self.plain, self.problem = nil, nil, message

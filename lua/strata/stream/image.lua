@@ -1,12 +1,14 @@
 --- An archive of docker save that is pushed: bytes in, bytes of the edited archive out.
 --
--- What is not a layer's content goes into a temporary file, the map, at its place
--- in the archive, so that in the end the archive can be read like any other one,
--- with holes for the layers. Layers go out one by one as they are done; documents
--- that depend on them (config, manifests) follow when all is known and verified.
+-- All bytes but the content of layers go into a temporary file, the map, at the offsets
+-- that they have in the archive. In the end the map is read as an archive with holes in
+-- the place of layers. Layers go out one by one when they are done; the documents that
+-- depend on them (config, manifests) follow when everything is verified.
 
+local archive = require "strata.store.archive"
 local classify = require "strata.stream.classify"
 local core = require "strata.core"
+local digests = require "strata.util.digests"
 local docker_edit = require "strata.dialect.docker.edit"
 local finish = require "strata.stream.finish"
 local hasher = require "strata.stream.hasher"
@@ -21,7 +23,7 @@ local spool = require "strata.stream.spool"
 
 local image = {}
 
--- As much as one call gives out, unless it was fed more.
+-- How much one call gives out at most, unless it is fed more.
 local PIECE = 256 * 1024
 
 
@@ -42,7 +44,7 @@ local function put_in_map(self, offset, bytes)
   return self.map:write(offset, bytes)
 end
 
--- Bytes of the present piece up to an offset, that nobody else has taken.
+-- Puts the rest of the present piece up to an offset into the map.
 local function map_upto(self, offset)
   if offset <= self.mapped then return true end
   local bytes = self.piece:sub(self.mapped - self.base + 1, offset - self.base)
@@ -53,10 +55,6 @@ end
 
 -- ---- handing out --------------------------------------------------------------------
 
-local function padding(size)
-  return ("\0"):rep((512 - size % 512) % 512)
-end
-
 local function put_raw(self, from, upto)
   if self.raw or upto <= from then return true end
   local bytes, message, code = self.map:read(from, upto - from)
@@ -65,14 +63,14 @@ local function put_raw(self, from, upto)
   return true
 end
 
--- What follows the content of a member; an archive may end in it.
+-- Hands out the padding behind the content of a member. The archive can end within it.
 local function put_tail(self, member)
   local ok, message, code = put_raw(self, member.data_offset + member.size, member.raw_end)
-  if ok and not self.raw then self.out:bytes(padding(member.raw_end)) end
+  if ok and not self.raw then self.out:bytes(archive.padding(member.raw_end)) end
   return ok, message, code
 end
 
--- A spooled layer as it came.
+-- Hands out a layer without changes.
 local function put_unchanged(self, one)
   local member, kept = one.member, one.spool
   if self.written[member.name] == member.digest and self.renamed[member.name] then
@@ -95,7 +93,7 @@ local function put_changed(self, one, result)
                      file = made.file, offset = 0, compression = one.compression }
   one.spool:close()
   if self.written[name] then
-    made:close() -- the same blob is there; whether it is gets checked in the end
+    made:close() -- the same blob has gone out; finish.lua compares the digests
     return true
   end
   self.written[name], self.renamed[name] = result.digest, true
@@ -107,7 +105,7 @@ local function put_changed(self, one, result)
   if not header then return nil, message, code end
   self.out:bytes(header)
   self.out:file(made.file, 0, made.size, function() made:close() end)
-  self.out:bytes(padding(made.size))
+  self.out:bytes(archive.padding(made.size))
   return true
 end
 
@@ -126,7 +124,7 @@ local function finish_layer(self, one, edit)
   return put_unchanged(self, one)
 end
 
--- Whether all layers below it are known.
+-- Whether all layers below it are known, which its whiteouts depend on.
 local function is_decidable(self, one)
   local place = one.handle.index
   if not one.whiteouts then return true end
@@ -140,10 +138,10 @@ end
 local function decide(self, one)
   local place = one.handle.index
   if one.whiteouts and place > 1 then
-    local indexes = {}
-    for i = 1, place - 1 do indexes[i] = self.at[i].copy end
-    indexes[place] = one.index
-    needless_whiteouts.mark(indexes)
+    local layers = {}
+    for i = 1, place - 1 do layers[i] = { index = self.at[i].copy } end
+    layers[place] = one
+    needless_whiteouts.mark(layers)
   end
   local ok, message, code = one:remember()
   if not ok then return nil, message, code end
@@ -151,7 +149,7 @@ local function decide(self, one)
   return finish_layer(self, one, true)
 end
 
--- Those that wait for a layer below them.
+-- Decides about the layers that have waited for a layer below them.
 local function decide_waiting(self)
   local again = true
   while again do
@@ -169,7 +167,7 @@ local function decide_waiting(self)
   return true
 end
 
--- A layer is there whole.
+-- All bytes of a layer have come.
 local function end_layer(self, member)
   local one = member.layer
   local ok, message, code = one:scan(member.digest, member.diff_id)
@@ -202,8 +200,8 @@ local function begin_role(self, member, head)
   ok, message, code = put_in_map(self, member.data_offset, head:sub(1, classify.HEAD))
   if not ok then return nil, message, code end
   local compression = member.compression
-  local stated = classify.stated_digest(member)
-  -- A layer that is compressed is scanned later, or its digest tells enough.
+  local stated = digests.in_member(member)
+  -- The diff_id of a compressed layer comes from its scan; a blob with a known digest needs none.
   local needs_diff_id = compression == "none" or (member.role == "pass" and compression and not stated)
   if member.type == "file" then
     member.hash, message, code = hasher.new(needs_diff_id and compression or nil, stated, self.limits)
@@ -248,7 +246,7 @@ local function end_pass(self, member)
   return put_tail(self, member)
 end
 
--- The bytes of the last member are all there, and what is behind them up to raw_end.
+-- All bytes of the present member have come, with the padding up to raw_end.
 local function end_member(self, raw_end)
   local member = self.member
   self.member = nil
@@ -264,7 +262,7 @@ local function end_member(self, raw_end)
     if not member.digest then return nil, diff_id, code end
     member.diff_id = diff_id
     member.problem, member.hash = member.hash.problem, nil
-    local stated = classify.stated_digest(member)
+    local stated = digests.in_member(member)
     if stated and stated ~= member.digest then
       return nil, ("%s should be %s, but the bytes give %s"):format(core.quote(member.stored_name), stated,
         member.digest), "EDIGEST"
@@ -293,7 +291,7 @@ local function on_entry(self, entry)
   return true
 end
 
--- All members are there. Layers that wait are decided, the config is edited, the documents are worked out.
+-- All members have come: decides about waiting layers, edits the config and the documents.
 local function conclude(self, end_offset)
   local ok, message, code = end_member(self, end_offset)
   if not ok then return nil, message, code end
@@ -314,13 +312,14 @@ local function on_event(self, kind, what, offset)
   return true -- a global header belongs to what is before it
 end
 
--- Nothing is to be edited, and the bytes are only to be compressed in another way. They go out a piece late.
+-- Without edits the bytes are only compressed in another way. They go out a piece late, so that
+-- the last piece goes out when everything is verified.
 local function put_recoded(self, bytes)
   self.out:bytes(self.last_piece or "")
   self.last_piece = bytes
 end
 
--- Goes through all that was fed.
+-- Parses all bytes that were fed.
 local function pump(self)
   while true do
     local kind, what, offset = self.parser:next()
@@ -369,14 +368,14 @@ local function fail(self, message, code)
   return nil, self.failure[1], self.failure[2]
 end
 
--- How the result is compressed, once it is known how the source is.
+-- Chooses the compression of the result as soon as that of the input is known.
 local function choose_compression(self)
   local wanted, found = self.opts.compression or "keep", self.input.compression
   if not found then return end
   self.out.compression = wanted == "keep" and found or wanted
 end
 
--- Unedited bytes go out as they came, a chunk late: the last one when all is verified.
+-- Without edits each chunk goes out as it came, one call later: the last one when everything is verified.
 local function step_raw(self, chunk)
   local out = self.last_chunk or ""
   self.last_chunk = chunk

@@ -1,14 +1,14 @@
---- What is pushed, inflated when it is compressed as a whole.
+--- The bytes that are pushed into a stream, inflated when the whole is compressed.
 
 local core = require "strata.core"
 local limits = require "strata.util.limits"
 
 local input = {}
 
--- What the core wants to see to tell a compression.
+-- How many bytes the core needs to tell a compression.
 local SNIFF_BYTES = 16
 
--- Larger chunks are taken in pieces, so that what is copied of them stays small.
+-- Larger chunks are taken in pieces of this size, so that copies of them stay small.
 local PIECE = 256 * 1024
 
 ---@class strata.StreamInput
@@ -26,7 +26,7 @@ function input.new(compression, given)
   }, Input)
 end
 
---- Adds bytes to what there is to read.
+--- Adds bytes to read.
 ---@param chunk string
 function Input:feed(chunk)
   if chunk == "" then return end
@@ -46,7 +46,7 @@ local function take(self)
   return at == 0 and chunk or chunk:sub(at + 1)
 end
 
--- Tells the compression; true once it is told.
+-- Finds the compression; false: more bytes are needed to tell it.
 local function start(self)
   if self.wanted ~= "auto" then
     self.compression = self.wanted

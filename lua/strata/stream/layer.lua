@@ -54,7 +54,7 @@ local function run(self, job, what)
   return result, message, code
 end
 
---- All of it is there: its entries become known. What is no tar has a problem and no index.
+--- Scans the layer, all bytes of which have come. One that is no tar gets a problem and no index.
 ---@param digest string  of its bytes
 ---@param diff_id? string  of a plain one
 ---@return boolean? ok
@@ -94,7 +94,7 @@ function Layer:filter(fn)
   end
 end
 
---- Keeps what other layers have to know of its entries.
+--- Keeps a copy of the entry index for the layers above it.
 ---@return boolean? ok
 ---@return string? message
 ---@return string? code
@@ -105,7 +105,7 @@ function Layer:remember()
   return self.copy ~= nil, message, code
 end
 
---- Carries out what was decided, and the rewriting.
+--- Carries out the filter and the rewriting.
 ---@param rewrite? fun(entry: strata.Entry, layer: strata.StreamLayer)
 ---@return table? result  file, size, digest, diff_id of a changed layer; changed = false for another
 ---@return string? message
@@ -138,7 +138,7 @@ function Layer:settle(rewrite)
   return { changed = true, spool = out, size = done.size, digest = done.digest, diff_id = done.diff_id }
 end
 
---- Its entries are not to be used any more.
+--- Closes the entry index.
 function Layer:forget()
   if self.index then self.index:close() end
   self.index = nil

@@ -1,4 +1,4 @@
---- What waits to be handed out, in order: bytes and ranges of temporary files.
+--- The output of a stream until it is taken: bytes and ranges of temporary files, in order.
 
 local core = require "strata.core"
 
@@ -35,7 +35,7 @@ end
 ---@param file userdata
 ---@param offset integer
 ---@param size integer
----@param done? fun()  called when it is not needed any more
+---@param done? fun()  called when the range was taken or dropped
 function Output:file(file, offset, size, done)
   put(self, { file = file, offset = offset, size = size, at = 0, done = done })
 end
@@ -68,7 +68,7 @@ local function encoder(self)
   return self.deflate, message, code
 end
 
---- Takes out what comes of at most `max` bytes.
+--- Takes the output of at most `max` plain bytes, which are compressed if that is asked for.
 ---@param max number
 ---@return string? bytes
 ---@return string? message
@@ -99,7 +99,7 @@ function Output:finish()
   return self.deflate:finish()
 end
 
---- Nothing of it is needed any more.
+--- Drops everything that was not taken.
 function Output:close()
   for i = self.first, self.last do
     local item = self.items[i]

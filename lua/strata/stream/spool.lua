@@ -1,4 +1,4 @@
---- Temporary files of a stream, unnamed, and how much they may hold together.
+--- The unnamed temporary files of a stream, and the limit of their size together.
 
 local core = require "strata.core"
 
@@ -24,7 +24,7 @@ function spool.room(limit, temp_dir)
   return { used = 0, limit = limit, temp_dir = temp_dir, open = {} }
 end
 
---- Whether so many bytes more are too many.
+--- Fails when so many more bytes would exceed the limit.
 ---@param room strata.SpoolRoom
 ---@param more integer
 ---@return boolean? ok
@@ -49,7 +49,7 @@ function spool.open(room)
   return self
 end
 
---- It holds so many bytes more.
+--- Counts bytes that were written to the file by others.
 ---@param n integer
 ---@return boolean? ok
 ---@return string? message
@@ -61,7 +61,7 @@ function Spool:grow(n)
   return true
 end
 
---- Writes behind what is there.
+--- Appends bytes.
 ---@param bytes string
 ---@return boolean? ok
 ---@return string? message

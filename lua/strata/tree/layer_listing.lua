@@ -1,35 +1,14 @@
---- The file tree of one layer as its tar tells it, whiteouts included, and what
--- becomes of each entry in the layers above.
+--- What one layer has in a directory as its tar tells it, whiteouts included, and what
+-- becomes of each entry in the layers above: layer:list().
 
+local core = require "strata.core"
+local fail = require "strata.util.fail"
+local job = require "strata.util.job"
 local layer = require "strata.layer"
+local misuse = require "strata.util.misuse"
+local paths = require "strata.util.path"
 
-local layer_listing = {}
-
----@class strata.LayerTree
----@field layers strata.Layer[]
----@field number integer  of the layer
----@field root table
-local methods = {}
-methods.__index = methods
-
----@class strata.LayerTreeRow
----@field name string  as in the tar
----@field path string
----@field entry strata.Entry?  nil: only what is below it has entries
----@field below boolean  there is something below it
----@field opaque boolean  it hides what lower layers have there
----@field copies integer  entries of that path; the last one counts
----@field above {layer: integer, action: "replaced"|"emptied"|"removed"}?  what an upper layer does to it
-
-local OPAQUE = ".wh..wh..opq"
-local WHITEOUT = ".wh."
-
-local function index_of(one)
-  one:entries() -- reads it
-  return layer.state_of(one).index
-end
-
--- ---- building -------------------------------------------------------------------------
+-- ---- the directories of the layer -----------------------------------------------------------
 
 -- A node has `entry`, the number of its entry, `copies`, `opaque`, and `kids` by name;
 -- one with an entry and nothing else is that number alone.
@@ -63,12 +42,12 @@ local function put(directory, name, number)
   end
 end
 
-local function build(index, tick)
+local function build(index)
   local root, _, slots = { copies = 0 }, index:count()
   -- Entries of one directory mostly stand together.
   local last, directory = "", root
   for number = 1, slots do
-    tick()
+    job.tick()
     local entry = index:entry(number)
     local path = entry and entry.path
     if entry and entry.opaque then
@@ -87,25 +66,18 @@ local function build(index, tick)
   return root
 end
 
---- Reads the tree of a layer.
----@param layers strata.Layer[]
----@param number integer
----@param tick fun()  called for every entry
----@return strata.LayerTree
-function layer_listing.of(layers, number, tick)
-  return setmetatable({ layers = layers, number = number, root = build(index_of(layers[number]), tick) }, methods)
+-- The root of what a layer has, built anew only when the layer was edited.
+local function root_of(state)
+  local index = state.index
+  local kept = state.listing
+  if not kept or kept.index ~= index or kept.revision ~= index:revision() then
+    kept = { index = index, revision = index:revision(), root = build(index) }
+    state.listing = kept
+  end
+  return kept.root
 end
 
 -- ---- the layers above -------------------------------------------------------------------
-
-local function join(directory, name)
-  return directory == "" and name or directory .. "/" .. name
-end
-
-local function whiteout_of(path)
-  local directory, name = path:match("^(.*)/([^/]*)$")
-  return join(directory or "", WHITEOUT .. (name or path))
-end
 
 local function is_directory(entry)
   return entry ~= nil and entry.type == "dir"
@@ -113,34 +85,34 @@ end
 
 -- Whether a layer takes away all that lower ones have in a directory.
 local function empties(index, directory)
-  if index:find(OPAQUE) then return true end
+  if index:find(core.opaque_name(".")) then return true end
   local path = ""
   for name in directory:gmatch("[^/]+") do
-    path = join(path, name)
+    path = paths.join(path, name)
     local entry = index:find(path)
     if entry and not is_directory(entry) then return true end
-    if index:find(whiteout_of(path)) or index:find(path .. "/" .. OPAQUE) then return true end
+    if index:find(core.whiteout_name(path)) or index:find(core.opaque_name(path)) then return true end
   end
   return false
 end
 
 -- A function that tells what the first of the layers above does to an entry in a directory, if one does.
-local function fates(self, directory)
-  local above = {}
-  for number = self.number + 1, #self.layers do
-    local index = index_of(self.layers[number])
+local function fates(state, directory)
+  local above, states = {}, state.hub.layers
+  for number = state.position + 1, #states do
+    local index = states[number].index
     above[#above + 1] = { number = number, index = index, empties = empties(index, directory) }
     if above[#above].empties then break end
   end
   return function(path, is_dir)
     for _, one in ipairs(above) do
       local entry = one.index:find(path)
-      local gone = one.empties or one.index:find(whiteout_of(path)) ~= nil
+      local gone = one.empties or one.index:find(core.whiteout_name(path)) ~= nil
       if entry and not (is_dir and is_directory(entry) and not gone) then
         return { layer = one.number, action = "replaced" }
       end
       if gone then return { layer = one.number, action = "removed" } end
-      if is_dir and one.index:find(path .. "/" .. OPAQUE) then return { layer = one.number, action = "emptied" } end
+      if is_dir and one.index:find(core.opaque_name(path)) then return { layer = one.number, action = "emptied" } end
     end
     return nil
   end
@@ -153,7 +125,7 @@ end
 local function sorted(node)
   local keys = {}
   for name in pairs(node.kids or {}) do
-    local seen = name:sub(1, #WHITEOUT) == WHITEOUT and name:sub(#WHITEOUT + 1) or name
+    local seen = name:sub(1, #paths.WHITEOUT) == paths.WHITEOUT and name:sub(#paths.WHITEOUT + 1) or name
     keys[#keys + 1] = seen .. "\0" .. name
   end
   table.sort(keys)
@@ -161,44 +133,61 @@ local function sorted(node)
   return keys
 end
 
-local function find(self, path)
-  local node = self.root
+local function find(root, path)
+  local node = root
   for name in path:gmatch("[^/]+") do
-    local one = type(node) == "table" and node.kids and node.kids[name]
-    if not one then return nil end
-    node = one
+    node = type(node) == "table" and node.kids and node.kids[name]
+    if not node then return nil end
   end
-  return node
+  return type(node) == "number" and { entry = node } or node
 end
 
---- What the layer has in a directory.
----@param directory string  "" is the root
----@param offset integer
----@param limit integer
----@return strata.LayerTreeRow[]? rows
----@return integer|string|nil total | code  "ENOENT", "ENOTDIR"
----@return boolean? opaque  it hides what lower layers have there
-function methods:list(directory, offset, limit)
-  directory = directory:gsub("^/+", ""):gsub("/+$", "")
-  local node, index = find(self, directory), index_of(self.layers[self.number])
-  if not node then return nil, "ENOENT" end
-  if type(node) == "number" then node = { entry = node } end
-  if not node.kids and node.entry and not is_directory(index:entry(node.entry)) then return nil, "ENOTDIR" end
+-- The directory of a layer, its path, and the names in it; the layers above are scanned as well.
+local function open(state, directory)
+  local ok, message, code = layer.load(state.hub.layers)
+  if not ok then return nil, message, code end
+  local path = core.normalise(directory)
+  local node = find(root_of(state), path == "." and "" or path)
+  if not node then return fail("ENOENT", "%s: not in %s", core.quote(directory), layer.label(state)) end
+  if not node.kids and node.entry and not is_directory(state.index:entry(node.entry)) then
+    return fail("ENOTDIR", "%s: not a directory", core.quote(directory))
+  end
   node.names = node.names or sorted(node)
-  local rows, fate = {}, fates(self, directory)
-  for i = offset + 1, math.min(#node.names, offset + limit) do
+  return node, path
+end
+
+local function check_count(value, name)
+  if value ~= nil and (type(value) ~= "number" or value < 0 or value % 1 ~= 0) then
+    misuse(3, "list: %s should be a whole number", name)
+  end
+end
+
+--- What this layer has in a directory, sorted by name, whiteouts included, and what the layers
+-- above do to it.
+---@param directory? string  "/"
+---@param offset? integer  names to pass over: 0
+---@param limit? integer  rows at most
+---@return strata.LayerPage?
+---@return string? message
+---@return string? code  "ENOENT", "ENOTDIR"
+function layer.methods:list(directory, offset, limit)
+  local state = layer.state_of(self)
+  check_count(offset, "offset")
+  check_count(limit, "limit")
+  local node, path, code = open(state, directory or "/")
+  if not node then return nil, path, code end
+  local rows, fate, first = {}, fates(state, path), offset or 0
+  for i = first + 1, math.min(#node.names, first + (limit or #node.names)) do
     local name = node.names[i]
     local one = node.kids[name]
     if type(one) == "number" then one = { entry = one, copies = 1 } end
-    local entry = one.entry and index:entry(one.entry) or nil
+    local entry = one.entry and state.index:entry(one.entry) or nil
     local row = {
-      name = name, path = join(directory, name), entry = entry, below = one.kids ~= nil,
+      name = name, path = paths.join(path, name), entry = entry, below = one.kids ~= nil,
       opaque = one.opaque == true, copies = one.copies,
     }
     if not entry or not entry.whiteout then row.above = fate(row.path, not entry or is_directory(entry)) end
     rows[#rows + 1] = row
   end
-  return rows, #node.names, node.opaque == true
+  return { rows = rows, total = #node.names, opaque = node.opaque == true }
 end
-
-return layer_listing

@@ -1,35 +1,52 @@
---- The core's merged tree of an image's layers.
+--- The core's merged tree of layers.
 
 local core = require "strata.core"
 local layer = require "strata.layer"
 
 local merge = {}
 
+---@class strata.MergeOptions
+---@field count? integer  only the first so many layers
+---@field indexes? userdata[]  entry indexes of the layers, where they are not those of the states
+---@field view? "runtime"|"spec"
+---@field before? fun(tree: userdata, number: integer)  called before each layer is put on the others
+---@field after? fun(tree: userdata, number: integer)  called after that
+
 --- Puts layers on top of each other.
----@param layers strata.Layer[]  base first
----@param upto? integer  only the first so many
----@param each? fun(tree: userdata, number: integer)  called after every layer
----@param view? "runtime"|"spec"
+---@param states table[]  base first, scanned
+---@param opts? strata.MergeOptions
 ---@return userdata? tree
 ---@return string? message
 ---@return string? code
-function merge.of(layers, upto, each, view)
-  local states = {}
-  for i = 1, upto or #layers do states[i] = layer.state_of(layers[i]) end
-  local ok, message, code = layer.load(states)
-  if not ok then return nil, message, code end
-  local tree
-  tree, message, code = core.tree(states[1] and states[1].hub.limits.steps, view)
+function merge.of_states(states, opts)
+  opts = opts or {}
+  local tree, message, code = core.tree(states[1] and states[1].hub.limits.steps, opts.view)
   if not tree then return nil, message, code end
-  for i, state in ipairs(states) do
-    ok, message, code = tree:apply(state.index)
+  for i = 1, opts.count or #states do
+    if opts.before then opts.before(tree, i) end
+    local ok
+    ok, message, code = tree:apply(opts.indexes and opts.indexes[i] or states[i].index)
     if not ok then
       tree:close()
-      return nil, ("%s: %s"):format(layer.label(state), message), code
+      return nil, ("%s: %s"):format(layer.label(states[i]), message), code
     end
-    if each then each(tree, i) end
+    if opts.after then opts.after(tree, i) end
   end
   return tree
+end
+
+--- Scans layers and puts them on top of each other.
+---@param layers strata.Layer[]  base first
+---@param opts? strata.MergeOptions
+---@return userdata? tree
+---@return string? message
+---@return string? code
+function merge.of(layers, opts)
+  local states = {}
+  for i, one in ipairs(layers) do states[i] = layer.state_of(one) end
+  local ok, message, code = layer.load(states)
+  if not ok then return nil, message, code end
+  return merge.of_states(states, opts)
 end
 
 --- The node behind another one in a walk of all that is below `top`: directories
@@ -37,10 +54,9 @@ end
 ---@param tree userdata
 ---@param node integer
 ---@param top integer
----@param flat? boolean  what is below `node` is left out
 ---@return integer?
-function merge.after(tree, node, top, flat)
-  local found = not flat and tree:first(node) or nil
+function merge.after(tree, node, top)
+  local found = tree:first(node)
   while not found and node ~= top do
     found = tree:next(node)
     if not found then node = tree:parent(node) end

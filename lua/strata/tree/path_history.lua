@@ -3,37 +3,14 @@
 local core = require "strata.core"
 local layer = require "strata.layer"
 local merge = require "strata.tree.merge"
+local metadata = require "strata.layer.metadata"
 
 local path_history = {}
 
-local PIECE = 1048576
-
--- Attributes that a change of metadata changes.
-local METADATA = { "mode", "uid", "gid", "mtime", "mtime_nsec" }
-
 local function same_content(a, b)
-  if a.size ~= b.size then return false end
-  for from = 0, a.size - 1, PIECE do
-    local x, message = a:read(PIECE, from)
-    if not x then error(message, 0) end
-    local y
-    y, message = b:read(PIECE, from)
-    if not y then error(message, 0) end
-    if x ~= y then return false end
-  end
-  return true
-end
-
-local function same_metadata(a, b)
-  for _, field in ipairs(METADATA) do
-    if a[field] ~= b[field] then return false end
-  end
-  local xattrs = b.xattrs
-  for name, value in pairs(a.xattrs) do
-    if xattrs[name] ~= value then return false end
-    xattrs[name] = nil
-  end
-  return next(xattrs) == nil
+  local same, message = metadata.same_content(a, b)
+  if same == nil then error(message, 0) end
+  return same
 end
 
 -- What the step from one state to the next is called.
@@ -46,7 +23,7 @@ local function compare(before, after)
     a.major ~= b.major or a.minor ~= b.minor then
     return "changed"
   end
-  return same_metadata(a, b) and "repeated" or "metadata"
+  return metadata.same(a, b) and "repeated" or "metadata"
 end
 
 -- What is at a path now; nil when nothing is.
@@ -76,14 +53,16 @@ end
 ---@return string? code
 function path_history.of(layers, path)
   local rows, before = {}, nil
-  local tree, message, code = merge.of(layers, nil, function(tree, number)
-    local after = look(tree, path)
-    local what = action(before, after, layer.state_of(layers[number]).index)
-    if what then
-      rows[#rows + 1] = { layer = layers[number], action = what, entry = after and after.entry }
-    end
-    before = after
-  end)
+  local tree, message, code = merge.of(layers, {
+    after = function(tree, number)
+      local after = look(tree, path)
+      local what = action(before, after, layer.state_of(layers[number]).index)
+      if what then
+        rows[#rows + 1] = { layer = layers[number], action = what, entry = after and after.entry }
+      end
+      before = after
+    end,
+  })
   if not tree then return nil, message, code end
   tree:close()
   return rows

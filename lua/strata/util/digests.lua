@@ -44,6 +44,13 @@ function digests.in_path(path)
   return name and core.digest_valid(name) and name or nil
 end
 
+--- The digest that the name of an archive's member states, nil for what is no blob as it stands.
+---@param member strata.Member
+---@return string?
+function digests.in_member(member)
+  return member.type == "file" and not member.sparse and digests.in_path(member.name) or nil
+end
+
 --- A name in which a digest, or the digits of one, make way for those of another.
 ---@param name string
 ---@param old string

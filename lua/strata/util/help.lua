@@ -27,9 +27,9 @@ strata.Image
   extract(dir, {ExtractOptions})]],
   ["strata.Layer"] = [[
 strata.Layer
-  index diff_id chain_id digest size media_type compression created_by history empty edited
+  index diff_id chain_id digest size media_type compression created_by history count empty edited
   annotations foreign
-  entries()  entry(path)  read(path, max)  tree{TreeOptions}  check{CheckOptions}
+  entries(offset)  entry(path)  list(dir, offset, limit)  read(path, max)  tree{TreeOptions}  check{CheckOptions}
   filter(fn)  rewrite(fn)  drop(path)
   apply(dir, {ExtractOptions})]],
   ["strata.Entry"] = [[

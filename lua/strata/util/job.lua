@@ -1,5 +1,8 @@
 --- Running the core's threaded jobs to their end.
 
+local core = require "strata.core"
+local limits = require "strata.util.limits"
+
 local job = {}
 
 local POLL_SECONDS = 0.05
@@ -28,6 +31,21 @@ function job.on_wait(fn)
   local before = hook
   hook = fn
   return before
+end
+
+--- Calls the function of on_wait: for work that goes on in Lua.
+function job.poll()
+  if hook then hook() end
+end
+
+-- Of loops over entries so many rounds are one step.
+local ROUNDS = 5000
+local rounds = 0
+
+--- The same, now and then: to be called in every round of a loop over entries.
+function job.tick()
+  rounds = rounds + 1
+  if hook and rounds % ROUNDS == 0 then hook() end
 end
 
 --- Runs a job and waits for it, polling, so that a progress function can be
@@ -63,6 +81,53 @@ function job.run(tasks, opts, what)
   end
   if progress then report() end
   return tasks:result()
+end
+
+--- A range of a file, how it is compressed, and its digests: those that are given are compared.
+---@class strata.Blob
+---@field file userdata
+---@field offset integer
+---@field size integer
+---@field compression "none"|"gzip"|"zstd"
+---@field digest string?
+---@field diff_id string?
+
+--- Writes blobs in other compressions, all at the same time.
+---@param list {label: string, blob: strata.Blob, as: string, level: integer?, to: userdata?}[]  to: the file to write;
+---  without it an unnamed temporary one
+---@param how {limits: strata.Limits?, temp_dir: string?, threads: integer?, progress: function?}
+---@param what string  for the progress
+---@return strata.Blob[]? written
+---@return string? message
+---@return string? code
+function job.recode(list, how, what)
+  local tasks, files, made = core.job(), {}, {}
+  local ok, message, code = true, nil, nil
+  for i, one in ipairs(list) do
+    local blob = one.blob
+    files[i] = one.to
+    if not one.to then files[i], message, code = core.temp_file(how.temp_dir) end
+    ok = ok and files[i]
+    if not ok then break end
+    local task = {
+      label = one.label, file = blob.file, offset = blob.offset, size = blob.size, compression = blob.compression,
+      digest = blob.digest, diff_id = blob.diff_id, to = files[i], as = one.as, level = one.level,
+    }
+    tasks:recode(how.limits and limits.add(how.limits, task) or task)
+  end
+  if ok then ok, message, code = job.run(tasks, how, what) end
+  for i, file in ipairs(files) do
+    if ok then
+      local done = tasks:task(i)
+      made[i] = { file = file, offset = 0, size = done.size, compression = list[i].as, digest = done.digest,
+                  diff_id = done.diff_id }
+    elseif file ~= list[i].to then
+      file:close()
+    end
+  end
+  tasks:close()
+  if not ok then return nil, message, code end
+  return made
 end
 
 return job

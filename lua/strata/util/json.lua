@@ -45,6 +45,21 @@ local function with_integers(value)
   return value
 end
 
+--- A decoded value, nil for null.
+---@param value any
+---@return any
+function json.or_nil(value)
+  if value == json.null then return nil end
+  return value
+end
+
+--- Whether a decoded value is an array. An empty object cannot be told from an empty array.
+---@param value any
+---@return boolean
+function json.is_array(value)
+  return type(value) == "table" and type(next(value)) ~= "string"
+end
+
 --- Decodes JSON text. null becomes json.null; whole numbers become integers
 -- where Lua has them and a double holds them exactly.
 ---@param text string

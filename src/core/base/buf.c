@@ -7,7 +7,7 @@
 
 #define FIRST_CAPACITY 64
 
-/* For tests: whoever adds to a buffer asks for memory, and can be refused it. */
+/* For tests: each addition asks for memory, so that a sweep can refuse it everywhere. */
 #ifdef STRATA_BUF_ALWAYS_ASKS
 #define HAS_ROOM(b, more) ((more) == 0)
 #else

@@ -43,7 +43,8 @@ static int digest_open(struct strata_digest *d, struct strata_err *err)
 	ERR_pop_to_mark();
 	if (ok)
 		return 0;
-	/* What begins to work only wants memory; so does an error that tells nothing. */
+	/* Once the algorithm was fetched only memory can be missing; OpenSSL may also fail for
+	 * memory without an error. */
 	if (d->md || error == 0 || ERR_GET_REASON(error) == ERR_R_MALLOC_FAILURE)
 		return strata_fail_nomem(err);
 	return fail_openssl(err, d->algorithm);

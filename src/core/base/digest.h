@@ -1,7 +1,8 @@
 /*
- * Streaming digests through OpenSSL EVP: SHA-256, which everything new is named
- * by, and SHA-512 for blobs that documents name by it. A digest object belongs to its creator and
- * is used by one thread at a time. There is no global state.
+ * Streaming digests through OpenSSL EVP: SHA-256, the algorithm of all new
+ * digests, and SHA-512 for blobs whose digest in a document is one. A digest
+ * object belongs to its creator and is used by one thread at a time. There is
+ * no global state.
  */
 #ifndef STRATA_DIGEST_H
 #define STRATA_DIGEST_H
@@ -49,15 +50,15 @@ static inline int strata_sha256(const void *bytes, size_t len, char out[STRATA_D
 bool strata_digest_valid(const char *text, size_t len, enum strata_digest_alg *alg);
 
 /*
- * What bytes have to be hashed with to be compared with this digest: SHA-256
- * also for a text that is none, which no bytes will ever equal.
+ * The algorithm of a digest, to hash bytes that are to be compared with it.
+ * SHA-256 for a text that is no digest, since no bytes will equal it.
  */
 enum strata_digest_alg strata_digest_algorithm(const char *text);
 
-/* The other way round: of an algorithm's name, "sha256" or "sha512". */
+/* The algorithm with this name, "sha256" or "sha512"; false for other names. */
 bool strata_digest_named(const char *name, enum strata_digest_alg *alg);
 
-/* As documents spell it: "sha256" or "sha512". */
+/* The name of an algorithm: "sha256" or "sha512". */
 const char *strata_digest_name(enum strata_digest_alg alg);
 
 /*

@@ -36,7 +36,7 @@ int strata_fail_nomem(struct strata_err *err);
 int strata_err_wrap(struct strata_err *err, const char *fmt, ...)
         __attribute__((format(printf, 2, 3)));
 
-#ifdef __clang_analyzer__ /* which does not see into other files that they always return -1 */
+#ifdef __clang_analyzer__ /* it does not look into other files, where they always return -1 */
 #define strata_fail(...) (strata_fail(__VA_ARGS__), -1)
 #define strata_fail_errno(...) (strata_fail_errno(__VA_ARGS__), -1)
 #define strata_fail_nomem(err) (strata_fail_nomem(err), -1)

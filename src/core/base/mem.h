@@ -14,7 +14,7 @@
 #include <stdlib.h>
 #include <unistd.h>
 
-/* True when the result fits; *out is only then meaningful. */
+/* True when the result fits into *out, which is meaningless otherwise. */
 #define strata_add(a, b, out) (!__builtin_add_overflow((a), (b), (out)))
 #define strata_mul(a, b, out) (!__builtin_mul_overflow((a), (b), (out)))
 

@@ -143,8 +143,9 @@ static int replace(struct strata_json *doc, uint32_t token, struct strata_json_s
 }
 
 /*
- * Appends what separates child i from the one before it: copied from two
- * neighbours, else made from what stands before the only child there is.
+ * Appends the separator between child i and the one before it: a copy of the
+ * separator of two neighbours; with a single child a comma and the white space
+ * in front of that child.
  */
 static int append_separator(struct strata_buf *out, const struct strata_json *doc,
                             uint32_t container, size_t i, struct strata_err *err)
@@ -255,7 +256,7 @@ static int add_at(struct strata_json *doc, struct strata_json_path path,
 	return add_first(doc, path.token, quoted, whole, err);
 }
 
-/* Validates a value on its own, and takes the white space around it away. */
+/* Validates a value on its own, and cuts off the white space around it. */
 static int check_value(const struct strata_json *doc, struct strata_json_slice *value,
                        struct strata_err *err)
 {

@@ -1,5 +1,5 @@
 /*
- * JSON Pointers (RFC 6901), and what they lead to.
+ * JSON Pointers (RFC 6901), and the values that they name.
  */
 #include "core/json/internal.h"
 

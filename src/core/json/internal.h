@@ -1,5 +1,5 @@
 /*
- * What the files of the JSON editor share. Nothing here leaves src/core.
+ * Shared by the files of the JSON editor; no part of its interface.
  *
  * A document is its text and one token per value, in the order of the text. The
  * first child of a container that has any is the token behind it; siblings are
@@ -38,7 +38,7 @@ struct strata_json {
 	struct strata_json_limits limits; /* none zero */
 };
 
-/* Bytes that belong to somebody else. */
+/* Bytes of a text that has another owner. */
 struct strata_json_slice {
 	const char *p;
 	size_t len;
@@ -106,7 +106,7 @@ size_t strata_json_utf8(const char *p, size_t len);
 /* Orders two string tokens (with quotes) by the bytes that they stand for. */
 int strata_json_compare(struct strata_json_slice a, struct strata_json_slice b);
 
-/* Whether a member's name is what a part of a pointer says. */
+/* True when a part of a pointer names this member. */
 bool strata_json_is_named(struct strata_json_slice name, struct strata_json_slice part);
 
 /* ---- find.c ---- */
@@ -114,17 +114,17 @@ bool strata_json_is_named(struct strata_json_slice name, struct strata_json_slic
 /* How far a pointer leads into a document. */
 struct strata_json_path {
 	uint32_t token;                /* the last value that was found on the way */
-	struct strata_json_slice rest; /* parts that were not, "" when all were */
+	struct strata_json_slice rest; /* the parts that were not found, "" for none */
 };
 
-/* 1 all the way, 0 not, -1 malformed (EINVAL). */
+/* 1 when all of the pointer was followed, 0 when not, -1 when it is malformed (EINVAL). */
 int strata_json_walk(const struct strata_json *doc, const char *pointer, size_t len,
                      struct strata_json_path *path, struct strata_err *err);
 
 /* Takes the first part off pointer ("/part/..."); it is still escaped. */
 struct strata_json_slice strata_json_part(struct strata_json_slice *pointer);
 
-/* Appends what a part stands for. */
+/* Appends a part, unescaped. */
 int strata_json_unescape(struct strata_buf *out, struct strata_json_slice part,
                          struct strata_err *err);
 
@@ -139,12 +139,12 @@ uint32_t strata_json_nth(const struct strata_json *doc, uint32_t container, size
 
 /* ---- style.c ---- */
 
-/* How containers are laid out at some place of a document. */
+/* The layout of containers at some place of a document. */
 struct strata_json_style {
 	bool lines;                       /* one child per line */
 	struct strata_json_slice newline; /* with lines */
 	struct strata_json_slice indent;  /* of the line that the container begins on */
-	struct strata_json_slice unit;    /* what each level adds */
+	struct strata_json_slice unit;    /* of indentation, for each level below that */
 	struct strata_json_slice colon;   /* with its white space */
 	struct strata_json_slice comma;   /* on one line, with its white space */
 	struct strata_json_slice pad;     /* on one line, inside the brackets */

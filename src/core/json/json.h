@@ -4,7 +4,7 @@
  * A document is its original bytes. Reading finds spans in them; an edit
  * replaces, inserts or deletes spans and leaves every other byte as it was:
  * unknown keys, key order, number and escape spelling, white space. Text that
- * is inserted copies the style around it (indentation, space after the colon).
+ * is inserted gets the style of its surroundings (indentation, space behind the colon).
  *
  * Parsing is strict RFC 8259 + I-JSON (image-spec considerations.md): valid
  * UTF-8, no duplicate object names (compared after unescaping), no lone

@@ -21,7 +21,7 @@ struct scan {
 	struct strata_json_tokens *out;
 	uint32_t open; /* innermost open container */
 	size_t depth;
-	uint32_t name_start; /* of the name that waits for its value */
+	uint32_t name_start; /* of the name whose value follows */
 	uint32_t name_end;
 	struct strata_json_slice *names; /* scratch for one object */
 	size_t names_cap;
@@ -33,7 +33,7 @@ static int bad(struct scan *s, const char *what)
 	return strata_fail(s->err, "EFORMAT", "not valid JSON: %s (offset %zu)", what, s->pos);
 }
 
-/* The byte at pos is not what the grammar wants there. */
+/* The byte at pos is not the one that the grammar wants. */
 static int unexpected(struct scan *s, const char *wanted)
 {
 	char quoted[16];
@@ -260,7 +260,8 @@ static int compare_names(const void *a, const void *b)
 	                           *(const struct strata_json_slice *)b);
 }
 
-/* Sorts an object's names, so that equal ones stand side by side. */
+/* EFORMAT when an object has a name twice. Sorts the names, so that equal ones stand side by side.
+ */
 static int check_names(struct scan *s, const struct strata_json_token *object)
 {
 	const struct strata_json_token *tokens = s->out->at;

@@ -150,7 +150,7 @@ int strata_json_unquote(struct strata_buf *out, const char *token, size_t len,
 	if (tokens.at[0].type != STRATA_JSON_STRING)
 		return strata_fail(err, "EFORMAT", "not a JSON string");
 	c = cursor_at(token + tokens.at[0].start, tokens.at[0].end - tokens.at[0].start);
-	/* no escape is shorter than what it stands for */
+	/* an escape is never shorter than the bytes that it means */
 	if (strata_buf_reserve(out, len, err))
 		return -1;
 	while ((byte = next_byte(&c)) >= 0)
@@ -160,18 +160,18 @@ int strata_json_unquote(struct strata_buf *out, const char *token, size_t len,
 
 /*
  * Writes the escape that Go's encoding/json gives the UTF-8 sequence p[0..n) to
- * esc; returns its length, 0 for what stands for itself.
+ * esc; returns its length, 0 when the sequence needs no escape.
  */
 static size_t escape(const char *p, size_t n, char esc[6])
 {
 	static const char hex[] = "0123456789abcdef";
-	static const char plain[] = "\"\\\b\f\n\r\t", letters[] = "\"\\bfnrt";
+	static const char special[] = "\"\\\b\f\n\r\t", letters[] = "\"\\bfnrt";
 	unsigned char c = (unsigned char)*p;
-	const char *found = c ? memchr(plain, c, sizeof(plain) - 1) : NULL;
+	const char *found = c ? memchr(special, c, sizeof(special) - 1) : NULL;
 
 	if (found) {
 		esc[0] = '\\';
-		esc[1] = letters[found - plain];
+		esc[1] = letters[found - special];
 		return 2;
 	}
 	if (n == 3 && !memcmp(p, "\xe2\x80", 2) && (p[2] == '\xa8' || p[2] == '\xa9')) {
@@ -237,7 +237,7 @@ double strata_json_double(const char *token)
 	locale_t c = newlocale(LC_ALL_MASK, "C", (locale_t)0);
 	double value;
 
-	if (c == (locale_t)0) /* no memory; the libraries we know share one "C" */
+	if (c == (locale_t)0) /* no memory; in glibc and musl "C" needs none */
 		return strtod(token, NULL);
 	value = strtod_l(token, NULL, c);
 	freelocale(c);

@@ -1,9 +1,9 @@
 /*
  * The layout of JSON text: learned from a place in a document, and applied to
- * a value that is to stand there.
+ * a new value in that place.
  *
- * The nearest container that has children is the model: the one to be replaced
- * itself, else one beside it, else the one around it, and so on outwards.
+ * The nearest container that has children is the model: the replaced value
+ * itself, else a sibling, else the container around them, and so on outwards.
  */
 #include "core/json/internal.h"
 
@@ -87,7 +87,7 @@ static struct strata_json_slice line_indent(const struct strata_json *doc, uint3
 	return slice("");
 }
 
-/* What a container on lines adds to the indentation of its own line. */
+/* The indentation that a container on lines adds to that of its own line. */
 static struct strata_json_slice unit_of(const struct strata_json *doc, uint32_t container)
 {
 	struct strata_json_slice outer = line_indent(doc, container);
@@ -119,7 +119,7 @@ static uint32_t find_model(const struct strata_json *doc, uint32_t token, uint32
 	return STRATA_JSON_NONE;
 }
 
-/* What stands between a member's name and its value. */
+/* The colon between a member's name and its value, with its white space. */
 static struct strata_json_slice colon_of(const struct strata_json *doc, uint32_t member)
 {
 	const struct strata_json_token *t = &doc->tokens.at[member];
@@ -128,7 +128,7 @@ static struct strata_json_slice colon_of(const struct strata_json *doc, uint32_t
 	return colon;
 }
 
-/* The colon of the object around, else of any, else `otherwise`. */
+/* The colon of the nearest object around, else of any object, else `otherwise`. */
 static struct strata_json_slice find_colon(const struct strata_json *doc, uint32_t token,
                                            const char *otherwise)
 {
@@ -143,7 +143,7 @@ static struct strata_json_slice find_colon(const struct strata_json *doc, uint32
 	return slice(otherwise);
 }
 
-/* The comma of a container on one line: the model's own, else any. */
+/* The comma of a container on one line: the model's, else that of any container. */
 static struct strata_json_slice find_comma(const struct strata_json *doc, uint32_t model,
                                            struct strata_json_slice colon)
 {
@@ -183,7 +183,7 @@ void strata_json_style_at(const struct strata_json *doc, uint32_t token, uint32_
 		style->pad = lead(doc, model + 1);
 		return;
 	}
-	/* inside something that is kept on one line, there is no place for lines */
+	/* a container that stands on one line gets no lines inside */
 	if (token == STRATA_JSON_NONE)
 		space = lead(doc, last_child(doc, parent));
 	else if (parent != STRATA_JSON_NONE)
@@ -225,7 +225,7 @@ static int put_span(struct layout *l, size_t start, size_t end)
 	return put(l, s);
 }
 
-/* What stands inside a bracket: a new line at `depth`, or the pad. */
+/* Behind an opening and before a closing bracket: a new line at `depth`, or the pad. */
 static int put_break(struct layout *l, size_t depth)
 {
 	if (!l->style->lines)

@@ -25,8 +25,8 @@ local function renamed(name, old, new)
   return old and digests.rename(name, old, new) or name
 end
 
---- What a changed layer's member is called: a name that states its digest, of the
--- plain tar or as it is stored, states the new one.
+--- The name for the member of a changed layer: its diff_id or digest in the old name is
+-- replaced by the new digest.
 ---@param stored_name string
 ---@param before {diff_id: string, digest: string}
 ---@param digest string  of the new bytes
@@ -49,7 +49,7 @@ local function ids_of(source, refs)
   return ids
 end
 
--- Members that other images of the archive need as they are.
+-- The members that other images of the archive need unchanged.
 local function shared_members(source)
   local shared = {}
   local function note(name)
@@ -161,7 +161,7 @@ local function change_layer(plan, one)
   return named == member and plan.claimed[member.position].name or place.name
 end
 
--- Members of a removed layer: its tar, and in old archives its directory.
+-- Drops the members of a removed layer: its tar, and in old archives its directory.
 local function drop_layer(plan, gone)
   for _, member in ipairs { gone.member, gone.named } do
     if not plan.used[member.position] and not plan.shared[member.position] and
@@ -179,7 +179,7 @@ local function drop_layer(plan, gone)
   end
 end
 
--- Links follow a member that got another name, and go with one that went.
+-- Links to a renamed member get its new name; links to a dropped one are dropped.
 local function follow_links(plan)
   for _, link in ipairs(plan.store.list) do
     if (link.type == "symlink" or link.type == "hardlink") and not plan.edits:of(link) then
@@ -196,7 +196,7 @@ local function follow_links(plan)
   end
 end
 
--- Returns the names of the layers for manifest.json.
+-- Places all layers; returns their names for manifest.json.
 local function edit_layers(plan)
   local names, present = {}, {}
   for i, one in ipairs(plan.image.layers) do
@@ -235,8 +235,8 @@ local function edit_config(plan)
   return name
 end
 
--- Brings an array of strings in a document to what it should be: removes what
--- went, sets what changed, appends what came. `kept` says which elements stay.
+-- Edits an array of strings in a document to be `values`. Of its old elements those stay
+-- whose place is in `kept`.
 local function sync_array(doc, pointer, kept, values)
   for i = doc:count(pointer) - 1, 0, -1 do
     if not kept[i + 1] then doc:remove(pointer .. "/" .. i) end
@@ -333,8 +333,8 @@ local function edit_manifest(plan, config_name, names)
   return true
 end
 
--- What `repositories` calls an image: its top layer, by the directory that it has
--- or by its diff_id. nil when the image has no layers.
+-- The id by which `repositories` names an image: the directory of its top layer, or the
+-- diff_id of that. nil when the image has no layers.
 local function top_id(plan, names, doc)
   local opened, top, id = plan.image.opened, plan.image.layers[#plan.image.layers], nil
   if not top then return nil end
@@ -355,7 +355,7 @@ local function top_id(plan, names, doc)
   return hex_of(top.diff_id)
 end
 
--- {"repository": {"tag": "id of the top layer"}}: old readers go by it.
+-- Edits {"repository": {"tag": "id of the top layer"}}, which old readers use.
 local function edit_repositories(plan, names)
   local member = plan.store.by_name["repositories"]
   if not member or member.type ~= "file" then return true end
@@ -380,7 +380,7 @@ local function edit_repositories(plan, names)
   return true
 end
 
---- What is worked out of a save into the image's own archive.
+--- A save into the archive that the image came from, while it is worked out.
 ---@class strata.DockerEdit
 ---@field image strata.ImageToWrite
 ---@field source strata.DockerSource
@@ -397,7 +397,7 @@ end
 ---@field attestations "keep"|"drop"|"refuse"
 ---@field notes string[]  gets what could not be kept
 
---- What changes in the archive that an image came from.
+--- The edits of the archive that an image came from.
 ---@param image strata.ImageToWrite
 ---@param opts {attestations?: "keep"|"drop"|"refuse"}
 ---@param notes string[]  gets what could not be kept

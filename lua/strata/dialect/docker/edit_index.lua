@@ -1,5 +1,5 @@
---- The OCI side of an archive that has both: index.json and the manifests that
--- lead to an edited image follow it, descriptor by descriptor.
+--- Edits index.json, and the indexes and manifests below it that lead to an edited
+-- image, in an archive that has both manifest.json and index.json.
 
 local core = require "strata.core"
 local digests = require "strata.util.digests"
@@ -16,7 +16,7 @@ local function blob_of(plan, digest)
   return member and plan.source:may_read(member) and member or nil
 end
 
--- Registers the new text of a blob under its new name; returns digest and size.
+-- Replaces the text and the name of a blob; returns its new digest and size.
 local function replace_blob(plan, member, text)
   local before = digests.in_path(member.name)
   local digest = digests.of(text, before)
@@ -24,7 +24,7 @@ local function replace_blob(plan, member, text)
   return digest, #text
 end
 
--- Whether that is the config of the image, under either name.
+-- Whether a digest names the config that the image was opened with.
 local function is_config(plan, digest)
   return digest == plan.old_id or digest == plan.old_sha512
 end
@@ -33,7 +33,7 @@ local function is_index(doc)
   return doc:type("/manifests") == "array"
 end
 
--- Treats the attestations that an index has of the image, which may be another now.
+-- Keeps, drops or refuses the attestations about the image in an index.
 local function edit_attestations(plan, doc)
   for i = doc:count("/manifests") - 1, 0, -1 do
     local pointer = "/manifests/" .. i
@@ -43,8 +43,8 @@ local function edit_attestations(plan, doc)
   end
 end
 
--- Edits what a descriptor leads to. Returns its new digest and size, or nil when
--- the image is not below it.
+-- Edits the manifest or index in a member. Returns its new digest and size, or nil when
+-- it does not lead to the image.
 local function visit(plan, member, depth)
   if depth > plan.source.limits.index_depth or plan.visited[member.position] then
     local before = plan.visited[member.position]
@@ -111,7 +111,7 @@ local function edit_index_json(plan, member)
   return doc, text
 end
 
--- Docker 25 leaves the manifest of an untagged image where nothing names it.
+-- Edits manifests that no descriptor names: Docker 25 saves those of untagged images so.
 local function visit_the_rest(plan)
   for _, member in ipairs(plan.store.list) do
     if plan.source:may_read(member) and not plan.edits:of(member) and
@@ -124,7 +124,7 @@ local function visit_the_rest(plan)
   end
 end
 
--- Drops attestations that went, and of what they led to all that no other document names.
+-- Drops removed attestations, and of the blobs that they name those that no other document names.
 local function drop_removed(plan, root)
   local texts, going = { root }, {}
   for _, member in ipairs(plan.store.list) do
@@ -148,7 +148,7 @@ local function drop_removed(plan, root)
   end
 end
 
---- Lets index.json and the manifests below it follow the edited image.
+--- Edits index.json and the documents below it.
 ---@return boolean? ok
 ---@return string? message
 ---@return string? code

@@ -1,7 +1,7 @@
---- The per-layer JSON of Docker before 1.10, which later versions still write:
--- `<id>/json`, or an unreferenced blob. That of the top layer repeats the
--- image's config, so an edit of the config has to be repeated there, or what
--- was removed from one would still be told by the other.
+--- The per-layer JSON of Docker before 1.10, which later versions still write as
+-- `<id>/json` or as a blob that no document names. The one of the top layer repeats the
+-- image's config. Edits of the config are repeated there, so that nothing that was
+-- removed from the config stays in it.
 
 local core = require "strata.core"
 local json = require "strata.util.json"
@@ -19,7 +19,7 @@ local function keys_of(doc, pointer)
   return doc:keys(pointer) or {}
 end
 
--- True when a v1 document tells the same config as the image did.
+-- True when a v1 document repeats the config that the image was opened with.
 local function repeats_config(doc, old)
   if doc:type("/id") ~= "string" or doc:type("/config") ~= "object" or doc:type("/rootfs") then
     return false
@@ -79,7 +79,7 @@ local function is_candidate(source, member)
   return source:may_read(member) and (member.name:find("^[^/]+/json$") or member.name:find("^blobs/sha256/%x+$"))
 end
 
---- Repeats the edits of the config where an old-style document repeats it.
+--- Repeats the edits of the config in the documents that repeat it.
 ---@param plan strata.DockerEdit
 ---@return boolean? ok
 ---@return string? message

@@ -1,13 +1,15 @@
 --- Archives that have both a manifest.json and an index.json: what Docker 25 and
 -- later, containerd, buildkit and regctl write.
 --
--- The two lists are of the same images. Where they are not, a reader that goes by
--- one would see something else than a reader that goes by the other: EFORMAT.
+-- Both have to list the same images, or readers of manifest.json and readers of
+-- index.json would see different ones: EFORMAT.
 
 local digests = require "strata.util.digests"
 local docker = require "strata.dialect.docker.read"
 local oci_candidates = require "strata.dialect.oci.candidates"
 local oci_catalog = require "strata.dialect.oci.catalog"
+local oci_descriptor = require "strata.dialect.oci.descriptor"
+local oci_image = require "strata.dialect.oci.image"
 local reference = require "strata.document.reference"
 
 local hybrid = {}
@@ -21,28 +23,28 @@ end
 local function find_manifest(catalog, id, count)
   local other
   for _, manifest in ipairs(catalog.manifests) do
-    if manifest.kind == "image" and oci_catalog.image_id(catalog, manifest) == id then
-      if #oci_catalog.layers(manifest.document) == count then return manifest end
+    if manifest.kind == "image" and oci_image.id(catalog, manifest) == id then
+      if #oci_image.layers(manifest.document) == count then return manifest end
       other = manifest
     end
   end
   return nil, other
 end
 
--- Names that state a digest have to be those of the manifest.
+-- Whether all digests in the names of layers are those of the manifest.
 local function same_layers(names, manifest)
   for i, name in ipairs(names) do
     local stated = digests.in_path(name)
-    local descriptor = oci_catalog.layers(manifest.document)[i]
+    local descriptor = oci_image.layers(manifest.document)[i]
     if stated and type(descriptor) == "table" and descriptor.digest ~= stated then return false end
   end
   return true
 end
 
--- One and the same tag should not lead to two images.
+-- Fails when a tag names one image in manifest.json and another one in index.json.
 local function check_tags(store, catalog, candidate, id)
   for _, manifest in ipairs(catalog.manifests) do
-    local config = oci_catalog.image_id(catalog, manifest)
+    local config = oci_image.id(catalog, manifest)
     if manifest.kind == "image" and config and config ~= id and not catalog:index_of(manifest.digest) then
       for _, tag in ipairs(manifest.tags) do
         if reference.find(candidate.tags, tag) then
@@ -54,12 +56,12 @@ local function check_tags(store, catalog, candidate, id)
   return true
 end
 
--- Where a reader that goes by the manifest would stop, this one does.
+-- Makes the checks that an OCI reader would make, so that both lists are held to the same rules.
 local function check_blobs(store, manifest, id, model)
   local function check(what, descriptor, digest, size)
-    local stated, found = oci_catalog.check_descriptor(descriptor, what)
+    local stated, found = oci_descriptor.check(descriptor, what)
     if not stated then return disagree(store, "%s: %s", manifest.digest, found) end
-    if not oci_catalog.is_verifiable(stated) then return oci_catalog.unverifiable(store, what, stated) end
+    if not oci_descriptor.is_verifiable(stated) then return oci_descriptor.unverifiable(store, what, stated) end
     if stated == digest and found ~= size then
       return disagree(store, "%s: %s has %d bytes in one and %d in the other", manifest.digest, what, size, found)
     end
@@ -68,10 +70,14 @@ local function check_blobs(store, manifest, id, model)
   local ok, message, code = check("config", manifest.document.config, id, #model.config_text)
   for i, layer in ipairs(model.layers) do
     if not ok then break end
-    ok, message, code = check(("layer %d"):format(i), oci_catalog.layers(manifest.document)[i], layer.digest,
+    ok, message, code = check(("layer %d"):format(i), oci_image.layers(manifest.document)[i], layer.digest,
       layer.blob.size)
   end
   return ok, message, code
+end
+
+local function text_of(value)
+  return type(value) == "string" and value or nil
 end
 
 -- Ties an image of manifest.json to its manifest.
@@ -82,7 +88,7 @@ local function join(store, catalog, candidate)
   local manifest, other = find_manifest(catalog, id, #names)
   if other and not manifest then
     return disagree(store, "%s has %d layers in one and %d in the other", id, #names,
-      #oci_catalog.layers(other.document))
+      #oci_image.layers(other.document))
   end
   if manifest and not same_layers(names, manifest) then
     return disagree(store, "%s has other layers, or another order of them", id)
@@ -98,22 +104,22 @@ local function join(store, catalog, candidate)
     local same
     same, why, how = check_blobs(store, manifest, id, model)
     if not same then return nil, why, how end
-    model.manifest = oci_catalog.manifest(manifest)
+    model.manifest = oci_image.manifest(manifest)
     model.index = catalog:index_of(manifest.digest)
     model.descriptor_text = catalog:descriptor_of(manifest)
     for i, layer in ipairs(model.layers) do
-      local descriptor = oci_catalog.layers(manifest.document)[i]
-      layer.digest = layer.digest or oci_catalog.text(descriptor.digest)
-      layer.media_type = layer.media_type or oci_catalog.text(descriptor.mediaType)
-      layer.annotations = oci_catalog.strings(descriptor.annotations)
+      local descriptor = oci_image.layers(manifest.document)[i]
+      layer.digest = layer.digest or text_of(descriptor.digest)
+      layer.media_type = layer.media_type or text_of(descriptor.mediaType)
+      layer.annotations = oci_descriptor.annotations(descriptor.annotations)
     end
     return model
   end
   return manifest
 end
 
--- Those of index.json. What manifest.json lists, too, is read as the image of both, so that an edit leaves neither
--- list behind; where the lists disagree it is not looked at.
+-- The images of index.json. An image that manifest.json lists, too, is read as the image of
+-- both, so that an edit of it changes both lists. Disagreements of the lists are ignored.
 local function prefer_index(store, opts)
   local catalog, message, code = oci_catalog.of(store, opts.limits)
   if not catalog then return nil, message, code end

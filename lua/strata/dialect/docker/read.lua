@@ -6,16 +6,13 @@
 
 local core = require "strata.core"
 local digests = require "strata.util.digests"
+local fail = require "strata.util.fail"
 local json = require "strata.util.json"
 local platform = require "strata.document.platform"
 
 local docker = {}
 
 local CONTROL_FILES = { "manifest.json", "repositories", "index.json", "oci-layout" }
-
-local function fail(code, fmt, ...)
-  return nil, fmt:format(...), code
-end
 
 --- Where manifest.json says that a layer is.
 ---@class strata.LayerPlace

@@ -5,6 +5,7 @@
 -- keys go, absent ones come, and the order is that of the structure. Here it is
 -- as Docker Engine 20.10 has it.
 
+local config_schema = require "strata.document.config_schema"
 local core = require "strata.core"
 local gojson = require "strata.dialect.docker_v1.gojson"
 local json = require "strata.util.json"
@@ -177,7 +178,7 @@ end
 ---@return strata.V1Image
 function v1_document.placeholder()
   return {
-    created = gojson.quote("1970-01-01T00:00:00Z"),
+    created = gojson.quote(config_schema.EPOCH),
     container_config = (read_object(core.json("{}"), nil, CONFIG)),
   }
 end

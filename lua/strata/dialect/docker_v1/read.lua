@@ -6,6 +6,7 @@
 -- the image ID is the one that Docker then shows.
 
 local core = require "strata.core"
+local fail = require "strata.util.fail"
 local gojson = require "strata.dialect.docker_v1.gojson"
 local json = require "strata.util.json"
 local platform = require "strata.document.platform"
@@ -18,10 +19,6 @@ local docker_v1 = {}
 local KEPT_SINCE = { 1, 8, 3 }
 -- What is not, or no longer, part of a config.
 local DROPPED = { "id", "parent", "Size", "parent_id", "layer_id", "throwaway" }
-
-local function fail(code, fmt, ...)
-  return nil, fmt:format(...), code
-end
 
 --- The image's part of an archive without a manifest.json. Written by read_image, and not changed afterwards.
 ---@class strata.DockerV1Source: strata.Source

@@ -1,6 +1,7 @@
 --- The images of a layout, to choose from, and what an opened one knows of it.
 
 local oci_catalog = require "strata.dialect.oci.catalog"
+local oci_image = require "strata.dialect.oci.image"
 
 local oci_candidates = {}
 
@@ -19,7 +20,7 @@ function Source:roles()
   local document = self.manifest.document
   found[store:blob_name(self.manifest.digest)] = "manifest"
   found[store:blob_name(document.config.digest)] = "config"
-  for i, descriptor in ipairs(oci_catalog.layers(document)) do
+  for i, descriptor in ipairs(oci_image.layers(document)) do
     local name = store:blob_name(descriptor.digest)
     found[name] = found[name] and found[name] .. ", " .. i or "layer " .. i
   end
@@ -38,11 +39,11 @@ function oci_candidates.of_catalog(catalog)
   for _, manifest in ipairs(catalog.manifests) do
     list[#list + 1] = {
       kind = manifest.kind, tags = manifest.tags, digest = manifest.digest,
-      missing = not oci_catalog.is_complete(catalog, manifest),
-      id = function() return oci_catalog.image_id(catalog, manifest) end,
-      platform = function() return oci_catalog.platform(catalog, manifest) end,
+      missing = not oci_image.is_complete(catalog, manifest),
+      id = function() return oci_image.id(catalog, manifest) end,
+      platform = function() return oci_image.platform(catalog, manifest) end,
       read = function()
-        local model, message, code = oci_catalog.read(catalog, manifest)
+        local model, message, code = oci_image.read(catalog, manifest)
         if not model then return nil, message, code end
         model.source = setmetatable({ kind = "oci", store = catalog.store, catalog = catalog, manifest = manifest },
           Source)

@@ -1,5 +1,5 @@
---- What changes in a layout when images in it do: manifests and every index that
--- leads to them get new digests, up to the root; everything else stays.
+--- The changes of a layout for changed images: their manifests, and all indexes that lead
+-- to them, get new digests; everything else stays.
 
 local core = require "strata.core"
 local digests = require "strata.util.digests"
@@ -19,7 +19,7 @@ local oci_changes = {}
 ---@class strata.LayoutChange
 ---@field root string  text of index.json (of manifest.json in a skopeo directory)
 ---@field blobs {digest: string, bytes: string?, part: strata.Segment?}[]  new ones
----@field gone table<string, boolean>  digests that nothing leads to any more
+---@field gone table<string, boolean>  digests to which no document leads any longer
 ---@field notes string[]  what could not be kept
 
 local SUBJECT = "vnd.docker.reference.digest"
@@ -35,14 +35,15 @@ local function put_blob(self, digest, blob)
   end
 end
 
--- What buildkit says in the descriptor, and a manifest of OCI 1.1 itself: a signature for one.
+-- The digest of the image that an attestation is about. buildkit states it in the
+-- descriptor, and OCI 1.1 in the manifest (of a signature, for example).
 local function subject_of(self, doc, pointer, digest)
   local known = self.catalog and self.catalog.by_digest[digest]
   local subject = known and type(known.document) == "table" and known.document.subject
   return doc:get(pointer .. "/annotations" .. json.part(SUBJECT)) or type(subject) == "table" and subject.digest
 end
 
--- An attestation whose image has changed states something of an image that is no more.
+-- Keeps, drops or refuses an attestation whose image has changed.
 local function edit_attestation(self, doc, pointer, digest)
   local subject = subject_of(self, doc, pointer, digest)
   local new = subject and self.new_of[subject]
@@ -60,14 +61,14 @@ end
 
 oci_changes.edit_attestation = edit_attestation
 
--- Notes that a digest leads to images that another one leads to.
+-- Notes that `digest` leads to all images that `to` leads to.
 local function leads_on(self, digest, to)
   local set = self.leads[digest] or {}
   for change in pairs(self.leads[to] or {}) do set[change] = true end
   if next(set) then self.leads[digest] = set end
 end
 
--- Edits the descriptors of an index, which is known as `own`.
+-- Edits the descriptors of an index, whose digest is `own`.
 local function edit_descriptors(self, doc, own, depth)
   for i = doc:count("/manifests") - 1, 0, -1 do
     local pointer = "/manifests/" .. i
@@ -86,7 +87,7 @@ local function edit_descriptors(self, doc, own, depth)
   return true
 end
 
--- A nested index: it becomes another blob when anything below it changed.
+-- Edits a nested index, which becomes another blob when anything below it changed.
 function Change:edit_index(digest, depth)
   if self.done[digest] then return true end
   self.done[digest] = true
@@ -106,7 +107,7 @@ function Change:edit_index(digest, depth)
   return true
 end
 
--- What a manifest leads to.
+-- Adds the digests of the config and the layers in a manifest.
 local function note_references(set, document)
   if type(document) ~= "table" then return end
   local function note(descriptor)
@@ -116,14 +117,14 @@ local function note_references(set, document)
   for _, descriptor in ipairs(type(document.layers) == "table" and document.layers or {}) do note(descriptor) end
 end
 
--- Whatever a document that stays names is needed, but for what is another now.
+-- Adds all digests in a document that stays, except those of documents that changed.
 local function note_digests(self, set, text)
   for digest in (text or ""):gmatch('"(%w+:%x+)"') do
     if not self.new_of[digest] then set[digest] = true end
   end
 end
 
--- Digests that only what has changed led to.
+-- The digests that only changed or removed documents led to.
 local function find_gone(self)
   local needed, old = {}, {}
   for _, one in ipairs(self.catalog.manifests) do
@@ -162,7 +163,7 @@ local function places(self, doc, change)
   return list
 end
 
--- skopeo's directory of one image: its manifest is the root, and it has no names.
+-- The root of a directory of skopeo with one image: its manifest, which has no names.
 local function single_root(self, changes)
   local text = self.catalog.by_digest[self.catalog.single].text
   for _, change in ipairs(changes) do

@@ -5,8 +5,9 @@ local core = require "strata.core"
 local json = require "strata.util.json"
 local limits = require "strata.util.limits"
 local new_layout = require "strata.dialect.new_layout"
-local oci_catalog = require "strata.dialect.oci.catalog"
+local oci_descriptor = require "strata.dialect.oci.descriptor"
 local oci_edit = require "strata.dialect.oci.edit"
+local oci_names = require "strata.dialect.oci.names"
 local reference = require "strata.document.reference"
 
 local oci_directory = {}
@@ -88,8 +89,8 @@ end
 -- The place of one name, or the same image where neither has a name.
 local function is_replaced(there, new)
   if type(there) ~= "table" then return false end
-  local names = oci_catalog.names(oci_catalog.strings(new.annotations))
-  local others = oci_catalog.names(oci_catalog.strings(there.annotations))
+  local names = oci_names.of(oci_descriptor.annotations(new.annotations))
+  local others = oci_names.of(oci_descriptor.annotations(there.annotations))
   for _, name in ipairs(names) do
     if reference.find(others, name) then return true end
   end

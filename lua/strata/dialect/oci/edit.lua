@@ -1,5 +1,5 @@
---- Saving an edited image back into its layout, archive or directory: blobs that
--- are not concerned stay, those that nothing leads to any more go.
+--- Saving an edited image back into its layout, an archive or a directory. Blobs to which
+-- no document leads any longer are removed; all others stay.
 
 local archive_edits = require "strata.dialect.archive_edits"
 local new_layout = require "strata.dialect.new_layout"
@@ -7,7 +7,7 @@ local oci_changes = require "strata.dialect.oci.changes"
 
 local oci_edit = {}
 
--- What an image's edits mean for its layout.
+-- The change of an image for its layout.
 local function change_of(image, source)
   local text, message, code = new_layout.manifest(image)
   if not text then return nil, message, code end
@@ -39,7 +39,7 @@ function oci_edit.changes(images, sources, opts)
   return oci_changes.work_out(sources[1].catalog, list, opts)
 end
 
--- Blobs that stay are hashed on their way, those of other images, too.
+-- Has all blobs that stay hashed while they are copied, also those of other images.
 local function verify_kept(plan, store, images)
   local labels = {}
   for _, image in ipairs(images) do

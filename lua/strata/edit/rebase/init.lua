@@ -2,21 +2,19 @@
 
 local config = require "strata.config"
 local core = require "strata.core"
+local fail = require "strata.util.fail"
+local image = require "strata.image"
 local json = require "strata.util.json"
 local layer = require "strata.layer"
 local layer_list = require "strata.edit.layer_list"
+local merge = require "strata.tree.merge"
+local options = require "strata.util.options"
 local rebase_config = require "strata.edit.rebase.config"
 local rebase_history = require "strata.edit.rebase.history"
 local reference = require "strata.document.reference"
 
-local rebase = {}
-
 local BASE_DIGEST = "org.opencontainers.image.base.digest"
 local BASE_NAME = "org.opencontainers.image.base.name"
-
-local function fail(code, fmt, ...)
-  return nil, fmt:format(...), code
-end
 
 -- The base's layers have to be the lowest ones of the image.
 local function check_base(states, base)
@@ -34,9 +32,9 @@ local function check_base(states, base)
   return true
 end
 
-local function check_platform(image, new_base)
+local function check_platform(state, new_base)
   for _, key in ipairs { "os", "architecture" } do
-    local mine, other = image.state.config[key], new_base.state.config[key]
+    local mine, other = state.config[key], new_base.config[key]
     if mine ~= other then
       return fail("EINVAL", "rebase: the %s of the image is %s, that of the new base %s; force does it all the same",
         key, core.quote(tostring(mine)), core.quote(tostring(other)))
@@ -53,31 +51,20 @@ local function find_links(states, count)
   for i = count + 1, #states do
     for entry in states[i].index:entries() do
       if entry.dangling then
-        local path, holder = core.normalise(entry.linkpath), nil
-        for k = i - 1, count + 1, -1 do
-          holder = holder or states[k].index:find(path)
+        local path = core.normalise(entry.linkpath)
+        if not layer.find_below(states, i, path, count + 1) then
+          links[#links + 1] = { layer = states[i], entry = entry, path = path }
         end
-        if not holder then links[#links + 1] = { layer = states[i], entry = entry, path = path } end
       end
     end
   end
   return links
 end
 
-local function merge(states, opts)
+local function load_and_merge(states, opts)
   local ok, message, code = layer.load(states, opts)
   if not ok then return nil, message, code end
-  local tree
-  tree, message, code = core.tree()
-  if not tree then return nil, message, code end
-  for _, state in ipairs(states) do
-    ok, message, code = tree:apply(state.index)
-    if not ok then
-      tree:close()
-      return nil, ("%s: %s"):format(layer.label(state), message), code
-    end
-  end
-  return tree
+  return merge.of_states(states)
 end
 
 local function has_file(tree, path)
@@ -95,9 +82,9 @@ local function check_links(states, base, new_base, opts)
   local links = find_links(states, #base)
   if #links == 0 then return true end
   local before, after
-  before, message, code = merge(base, opts)
+  before, message, code = load_and_merge(base, opts)
   if not before then return nil, message, code end
-  after, message, code = merge(new_base, opts)
+  after, message, code = load_and_merge(new_base, opts)
   if not after then
     before:close()
     return nil, message, code
@@ -117,23 +104,23 @@ end
 
 -- ---- the layers ----------------------------------------------------------------------
 
-local function replace_layers(image, count, states)
+local function replace_layers(state, count, states)
   local handles = {}
-  for i, state in ipairs(states) do
-    local copy = layer.copy(state)
-    copy.hub = image.state.hub
+  for i, one in ipairs(states) do
+    local copy = layer.copy(one)
+    copy.hub = state.hub
     handles[i] = layer.new(copy)
   end
-  for i = count, 1, -1 do layer_list.take_out(image, i) end
-  for i, handle in ipairs(handles) do layer_list.put_in(image, i, handle, layer.state_of(handle).diff_id) end
-  layer_list.finish(image)
+  for i = count, 1, -1 do layer_list.take_out(state, i) end
+  for i, handle in ipairs(handles) do layer_list.put_in(state, i, handle, layer.state_of(handle).diff_id) end
+  layer_list.finish(state)
 end
 
 -- ---- annotations -----------------------------------------------------------------------
 
 -- What the manifest says of the base: where that cannot be told of the new one, it goes.
-local function edit_annotations(image, new_base, digest_of)
-  local manifest = image.state.manifest
+local function edit_annotations(state, new_base)
+  local manifest = state.manifest
   local doc = manifest and core.json(manifest.text)
   if not doc or doc:type("/annotations") ~= "object" then return end
   local function follow(key, value_of)
@@ -142,57 +129,61 @@ local function edit_annotations(image, new_base, digest_of)
     local value = value_of()
     if value then doc:set(at, core.json_quote(value)) else doc:remove(at) end
   end
-  follow(BASE_DIGEST, digest_of)
+  follow(BASE_DIGEST, function() return new_base.handle.digest end)
   follow(BASE_NAME, function()
-    local name = new_base.state.tags[1]
+    local name = new_base.tags[1]
     return name and reference.full(name)
   end)
   if doc:count("/annotations") == 0 then doc:remove("/annotations") end
-  image.state.manifest = { text = doc:text(), digest = manifest.digest, media_type = manifest.media_type,
+  state.manifest = { text = doc:text(), digest = manifest.digest, media_type = manifest.media_type,
                            config_digest = manifest.config_digest }
 end
 
 -- ---- the whole ---------------------------------------------------------------------------
 
-local function check(image, old_base, new_base, opts)
-  for _, one in ipairs { old_base, new_base, image } do
-    if one.state.failure then return nil, one.state.failure[1], one.state.failure[2] end
-    local ok, message, code = one.settle { threads = opts.threads, progress = opts.progress }
+local function check(state, old_base, new_base, opts)
+  for _, one in ipairs { old_base, new_base, state } do
+    if one.failure then return nil, one.failure[1], one.failure[2] end
+    local ok, message, code = image.settle(one, { threads = opts.threads, progress = opts.progress })
     if not ok then return nil, message, code end
   end
-  local states, base = image.states(), old_base.states()
+  local states, base = state.hub.layers, old_base.hub.layers
   local ok, message, code = check_base(states, base)
   if not ok then return nil, message, code end
   if not opts.force then
-    ok, message, code = check_platform(image, new_base)
+    ok, message, code = check_platform(state, new_base)
     if not ok then return nil, message, code end
   end
-  return check_links(states, base, new_base.states(), opts)
+  return check_links(states, base, new_base.hub.layers, opts)
 end
 
---- Replaces the layers of one base by those of another, and what the history has of it.
----@param image strata.Operand
----@param old_base strata.Operand
----@param new_base strata.Operand
----@param digest_of fun(): string?  of the new base's manifest
----@param opts? strata.RebaseOptions
----@return boolean? ok
----@return string? message
----@return string? code
-function rebase.run(image, old_base, new_base, digest_of, opts)
-  opts = opts or {}
-  local ok, message, code = check(image, old_base, new_base, opts)
+local function run(state, old_base, new_base, opts)
+  local ok, message, code = check(state, old_base, new_base, opts)
   if not ok then return nil, message, code end
-  local cfg, old, new = image.state.config, old_base.state.config, new_base.state.config
-  local count, new_states = #old_base.states(), new_base.states()
-  local counts = { image = #image.states(), old = count, new = #new_states }
+  local cfg, old, new = state.config, old_base.config, new_base.config
+  local count, states = #old_base.hub.layers, new_base.hub.layers
+  local counts = { image = #state.hub.layers, old = count, new = #states }
   ok, message, code = rebase_history.replace(cfg, counts, old, new)
   if ok and opts.config == "inherit" then ok, message, code = rebase_config.inherit(cfg, old, new) end
   if not ok then return nil, message, code end
-  replace_layers(image, count, new_states)
-  edit_annotations(image, new_base, digest_of)
+  replace_layers(state, count, states)
+  edit_annotations(state, new_base)
   config.touch(cfg)
   return true
 end
 
-return rebase
+--- Puts the layers above one base onto another, and the history of that base below their
+-- own. Refused where the layers of the old base are not the lowest ones.
+---@param old_base strata.Image
+---@param new_base strata.Image
+---@param opts? strata.RebaseOptions
+---@return strata.Image? self
+---@return string? message
+---@return string? code  "EINVAL"
+function image.methods:rebase(old_base, new_base, opts)
+  options.check("rebase", "RebaseOptions", opts, 2)
+  local state = image.state_of(self)
+  local ok, message, code = image.sticky(state,
+    run(state, image.state_of(old_base), image.state_of(new_base), opts or {}))
+  return ok and self, message, code
+end

@@ -8,6 +8,7 @@
 -- is asked for. One file under both paths is no difference.
 
 local from_directory = require "strata.layer.new.from_directory"
+local metadata = require "strata.layer.metadata"
 
 local from_difference = {}
 
@@ -31,15 +32,8 @@ local function first_names(from)
   return names
 end
 
-local function same_xattrs(a, b)
-  a, b = from_directory.portable_xattrs(a) or {}, from_directory.portable_xattrs(b) or {}
-  for name, value in pairs(a) do
-    if b[name] ~= value then return false end
-  end
-  for name in pairs(b) do
-    if a[name] == nil then return false end
-  end
-  return true
+local function xattrs_of(entry)
+  return from_directory.portable_xattrs(entry.xattrs) or {}
 end
 
 -- Whether two entries of one path are the same; nil, message, code on failure.
@@ -53,7 +47,7 @@ function Difference:same(i, entry, k, below)
     return false
   end
   if self.upper.handle:same_inode(i, self.lower.handle, k) then return true end
-  if not same_xattrs(entry.xattrs, below.xattrs) then return false end
+  if not metadata.same_xattrs(xattrs_of(entry), xattrs_of(below)) then return false end
   if entry.type ~= "file" or entry.size == 0 then return true end
   if entry.mtime_nsec ~= 0 and not self.content then return true end
   return self.upper.handle:same_content(i, self.lower.handle, k)

@@ -1,10 +1,12 @@
 --- What a new layer can be made of.
 
 local core = require "strata.core"
+local edit_entries = require "strata.layer.edit_entries"
 local from_archive = require "strata.layer.new.from_archive"
 local from_difference = require "strata.layer.new.from_difference"
 local from_directory = require "strata.layer.new.from_directory"
 local from_files = require "strata.layer.new.from_files"
+local job = require "strata.util.job"
 local layer = require "strata.layer"
 local limits = require "strata.util.limits"
 local mapping = require "strata.layer.new.mapping"
@@ -13,25 +15,26 @@ local misuse = require "strata.util.misuse"
 local open = require "strata.store.open"
 local options = require "strata.util.options"
 local parent_of = require("strata.util.path").parent
-local run_job = require("strata.util.job").run
 local standalone = require "strata.layer.standalone"
 local tar_writer = require "strata.layer.new.tar_writer"
 
 local new_layer = {}
 
--- Finds entries of paths in the layers below; without any, what is not there is not missed.
----@class strata.Ground
----@field find fun(path: string): strata.Entry?
----@field known boolean  the layers below are known
+-- What lies below a new layer is a list of scanned layers, or nil when that is not known.
 
 -- ---- new tars -----------------------------------------------------------------------
 
--- The directories on the way to a path that nothing has: 0755, root's.
-local function add_parents(tar, path, ground, seen)
+local function find_in(below, path)
+  local _, entry = layer.find_below(below, #below + 1, path)
+  return entry
+end
+
+-- Adds the directories on the way to a path that no layer below has: 0755, root's.
+local function add_parents(tar, path, below, seen)
   local missing, parent = {}, parent_of(path)
   while parent and not seen[parent] do
     seen[parent] = true
-    local found = ground.find(parent)
+    local found = find_in(below, parent)
     if not found or found.type ~= "dir" and found.type ~= "symlink" then table.insert(missing, 1, parent) end
     parent = parent_of(parent)
   end
@@ -42,7 +45,7 @@ end
 
 -- Adds entries that stand in a list, with the directories that they need. alike: links have
 -- the attributes of their files, whatever the mapping says of them.
-local function add_list(tar, list, map, ground, alike)
+local function add_list(tar, list, map, below, alike)
   local seen, mapped, i = {}, {}, 0
   local excludes = map:exclusion(function()
     i = i + 1
@@ -56,7 +59,7 @@ local function add_list(tar, list, map, ground, alike)
     end
   end
   for _, entry in ipairs(mapped) do
-    if ground.known then add_parents(tar, entry.path, ground, seen) end
+    if below then add_parents(tar, entry.path, below, seen) end
     tar:add(entry)
   end
 end
@@ -80,25 +83,25 @@ local function write_disks(spec, disks, fill)
   return state, skipped, code
 end
 
--- With the way to the place of it all, when that is known not to be there.
-local function add_place(tar, map, ground)
-  if ground.known and map.prefix ~= "" then add_parents(tar, map.prefix .. "x", ground, {}) end
+-- Adds the directory that everything is put into, when the layers below are known not to have it.
+local function add_place(tar, map, below)
+  if below and map.prefix ~= "" then add_parents(tar, map.prefix .. "x", below, {}) end
 end
 
 local makers = {}
 
-function makers.from(spec, map, ground)
+function makers.from(spec, map, below)
   local found, message, code = from_directory.read(spec.from or spec.dir, map, spec)
   if not found then return nil, message, code end
   return write_disks(spec, { found }, function(tar)
-    add_place(tar, map, ground)
+    add_place(tar, map, below)
     return from_directory.add(found, map, tar)
   end)
 end
 
 makers.dir = makers.from
 
-function makers.upper(spec, map, ground)
+function makers.upper(spec, map, below)
   local lower, message, code = from_directory.read(spec.lower, map, spec)
   if not lower then return nil, message, code end
   local upper
@@ -108,35 +111,35 @@ function makers.upper(spec, map, ground)
     return nil, message, code
   end
   return write_disks(spec, { lower, upper }, function(tar)
-    add_place(tar, map, ground)
+    add_place(tar, map, below)
     return from_difference.add(lower, upper, map, tar, spec)
   end)
 end
 
-function makers.overlay_upper(spec, map, ground)
+function makers.overlay_upper(spec, map, below)
   local found, message, code = from_directory.read(spec.overlay_upper, map, spec)
   if not found then return nil, message, code end
   return write_disks(spec, { found }, function(tar)
-    add_place(tar, map, ground)
+    add_place(tar, map, below)
     return from_directory.add_overlay(found, map, tar)
   end)
 end
 
-function makers.files(spec, map, ground)
+function makers.files(spec, map, below)
   -- Fractions of seconds were given on purpose.
   if map.opts.exact_mtime == nil then map.keeps_fractions = true end
-  local list = from_files.entries(spec.files, function(path) return ground.find(map:place(path)) end)
+  local list = from_files.entries(spec.files, function(path) return below and find_in(below, map:place(path)) end)
   return write_tar(spec, function(tar)
-    add_list(tar, list, map, ground)
+    add_list(tar, list, map, below)
     return {}
   end)
 end
 
-function makers.archive(spec, map, ground)
+function makers.archive(spec, map, below)
   local list, skipped, code = from_archive.entries(spec.archive, spec)
   if not list then return nil, skipped, code end
   return write_tar(spec, function(tar)
-    add_list(tar, list, map, ground, true)
+    add_list(tar, list, map, below, true)
     return skipped
   end)
 end
@@ -161,19 +164,19 @@ end
 
 -- Reads it all: digests, entries, and that a tree can be made of them.
 local function verify(blob, spec)
-  local job = core.job()
+  local tasks = core.job()
   local index = core.entry_index(blob.file, blob.offset, blob.size, blob.compression, spec.limits.read)
   local function task(more)
     more.label = spec.tar
     return limits.add(spec.limits, more)
   end
-  job:scan(task { index = index })
+  tasks:scan(task { index = index })
   if blob.compression == "none" then
-    job:hash(task { file = blob.file, offset = blob.offset, size = blob.size })
+    tasks:hash(task { file = blob.file, offset = blob.offset, size = blob.size })
   end
-  local ok, message, code = run_job(job, spec, "reading")
-  local done = ok and job:task(blob.compression == "none" and 2 or 1)
-  job:close()
+  local ok, message, code = job.run(tasks, spec, "reading")
+  local done = ok and tasks:task(blob.compression == "none" and 2 or 1)
+  tasks:close()
   if not ok then return nil, message, code end
   local tree
   tree, message, code = core.tree()
@@ -190,9 +193,11 @@ end
 local function edit(state, map, given)
   local handle = standalone.new(state, given)
   local excludes = map:exclusion(handle:entries())
-  local ok, message, code = handle:filter(function(entry) return not excludes(entry.path) end)
+  local ok, message, code = edit_entries.filter(state.hub, { state }, function(entry)
+    return not excludes(entry.path)
+  end)
   if not ok then return nil, message, code end
-  ok, message, code = handle:rewrite(function(entry)
+  ok, message, code = edit_entries.rewrite(state.hub, { state }, function(entry)
     local old = { path = entry.path, type = entry.type, mode = entry.mode % 4096, uid = entry.uid, gid = entry.gid,
                   size = entry.size, mtime = math.floor(entry.mtime), linkpath = entry.linkpath }
     local mode, mtime = old.mode, old.mtime
@@ -217,22 +222,12 @@ end
 local function recode(state, spec)
   local now = layer.current(state)
   if not spec.compression or spec.compression == now.compression then return state end
-  local to, message, code = core.temp_file(spec.temp_dir)
-  if not to then return nil, message, code end
-  local job = core.job()
-  job:recode(limits.add(spec.limits, {
-    label = spec.tar, file = now.file, offset = now.offset, size = now.size, compression = now.compression, to = to,
-    as = spec.compression, level = spec.level, digest = now.digest, diff_id = now.diff_id,
-  }))
-  local ok
-  ok, message, code = run_job(job, spec, "compressing")
-  local made = ok and job:task(1)
-  job:close()
-  if not ok then return nil, message, code end
-  return {
-    blob = { file = to, offset = 0, size = made.size, compression = spec.compression }, diff_id = now.diff_id,
-    digest = made.digest,
-  }
+  local made, message, code = job.recode({ { label = spec.tar, blob = now, as = spec.compression,
+                                             level = spec.level } }, spec, "compressing")
+  if not made then return nil, message, code end
+  local blob = made[1]
+  return { blob = { file = blob.file, offset = 0, size = blob.size, compression = blob.compression },
+           diff_id = now.diff_id, digest = blob.digest }
 end
 
 function makers.tar(spec, map)
@@ -280,17 +275,15 @@ function new_layer.check(spec, fn, class, level)
   return kind
 end
 
-local NOTHING_BELOW = { find = function() return nil end, known = false }
-
 --- Makes the layer.
 ---@param spec strata.LayerOptions  checked
 ---@param kind string
----@param ground? strata.Ground
+---@param below? table[]  states of the layers below, base first
 ---@return table? state
 ---@return string[]|string skipped | message
 ---@return string? code
-function new_layer.make(spec, kind, ground)
-  return makers[kind](spec, mapping.new(spec), ground or NOTHING_BELOW)
+function new_layer.make(spec, kind, below)
+  return makers[kind](spec, mapping.new(spec), below)
 end
 
 --- A layer that belongs to no image yet.

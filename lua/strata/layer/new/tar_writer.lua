@@ -4,6 +4,7 @@
 -- content stays where it is until a job copies it. So nothing but a list of
 -- places is held in memory.
 
+local archive = require "strata.store.archive"
 local core = require "strata.core"
 local join = require("strata.util.path").join
 local json = require "strata.util.json"
@@ -59,10 +60,6 @@ function tar_writer.new(temp_dir)
                         temp_dir = temp_dir }, LayerTar)
 end
 
-local function padding(size)
-  return ("\0"):rep(-size % 512)
-end
-
 -- SCHILY.xattr records, sorted by name.
 local function xattr_records(xattrs)
   local names, records = {}, {}
@@ -112,14 +109,14 @@ function LayerTar:add(entry)
   if not is_file or size == 0 then
     self:bytes(header)
   elseif entry.content then
-    self:bytes(header .. entry.content .. padding(size))
+    self:bytes(header .. entry.content .. archive.padding(size))
   else
     self:bytes(header)
     if entry.disk then
       self:check(self.assembly:host_file(entry.disk, entry.number))
     else
       self:check(self.assembly:range(entry.file, entry.offset, size))
-      if size % 512 > 0 then self:bytes(padding(size)) end
+      if size % 512 > 0 then self:bytes(archive.padding(size)) end
     end
   end
 end

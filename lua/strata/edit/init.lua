@@ -1,0 +1,9 @@
+--- The operations on images. Each module adds its methods to strata.Image.
+
+require "strata.edit.append"
+require "strata.edit.dedup"
+require "strata.edit.entries"
+require "strata.edit.layer_list"
+require "strata.edit.purge"
+require "strata.edit.rebase"
+require "strata.edit.squash"

@@ -1,0 +1,126 @@
+--- Making one layer of several, or one tar of all.
+
+local core = require "strata.core"
+local history = require "strata.history"
+local image = require "strata.image"
+local layer = require "strata.layer"
+local layer_list = require "strata.edit.layer_list"
+local merge_tar = require "strata.edit.merge_tar"
+local misuse = require "strata.util.misuse"
+local options = require "strata.util.options"
+
+-- One layer is one already; only the lowest may have whiteouts, or what AUFS kept beside
+-- them, which hide nothing there.
+local function needs_no_squash(states, first, last)
+  if first ~= last then return false end
+  for entry in first == 1 and states[1].index:entries() or function() end do
+    local kind, _, in_aufs = core.whiteout(entry.path)
+    if in_aufs or kind and kind ~= "invalid" then return false end
+  end
+  return true
+end
+
+local function squash(state, first, last, opts)
+  opts = opts or {}
+  local states, message, code = layer_list.prepare(state, opts)
+  if not states then return nil, message, code end
+  if needs_no_squash(states, first, last) then return true end
+  local compression = states[last].blob.compression
+  local to
+  to, message, code = core.temp_file()
+  if not to then return nil, message, code end
+  local made
+  made, message, code = merge_tar.write(states, first, last, {
+    to = to, compression = compression, label = ("layers %d to %d"):format(first, last),
+    threads = opts.threads, progress = opts.progress,
+  })
+  if not made then return nil, message, code end
+  for i = last, first, -1 do layer_list.take_out(state, i) end
+  layer_list.put_in(state, first, layer.new {
+    blob = { file = made.file, offset = 0, size = made.size, compression = compression },
+    diff_id = made.diff_id, digest = made.digest, made = true, hub = state.hub,
+  }, made.diff_id)
+  history.merge(state.config, first, last)
+  layer_list.finish(state)
+  return true
+end
+
+-- How many layers of an image belong to its base: a number, or those of another image.
+local function count_base(state, base)
+  if type(base) == "number" then return base end
+  local ok, message, code = image.settle(state)
+  if not ok then return nil, message, code end
+  local states = state.hub.layers
+  for i, one in ipairs(base.layers) do
+    if not states[i] or layer.current(states[i]).diff_id ~= one.diff_id then
+      return nil, ("layer %d of the base, %s, is not that of the image"):format(i, one.diff_id), "EINVAL"
+    end
+  end
+  return #base.layers
+end
+
+--- Makes one layer of several: `squash(2, 4)`, or of all above a base:
+-- `squash{above = base}`, where that is an image or its number of layers.
+---@param first integer|strata.SquashOptions
+---@param last? integer
+---@param opts? strata.WorkOptions
+---@return strata.Image? self
+---@return string? message
+---@return string? code
+function image.methods:squash(first, last, opts)
+  local state = image.state_of(self)
+  if type(first) == "table" then
+    options.check("squash", "SquashOptions", first, 2)
+    local base, message, code = image.sticky(state, count_base(state, first.above))
+    if not base then return nil, message, code end
+    if base == #state.layers then return self end
+    first, last, opts = base + 1, #state.layers, first
+  else
+    options.check("squash", "WorkOptions", opts, 2)
+  end
+  layer_list.check_position(state, first, "squash")
+  layer_list.check_position(state, last, "squash")
+  if first > last then misuse(2, "squash: the first layer is above the last one") end
+  local ok, message, code = image.sticky(state, squash(state, first, last, opts))
+  return ok and self, message, code
+end
+
+--- Makes one layer of all.
+---@param opts? strata.WorkOptions
+---@return strata.Image? self
+---@return string? message
+---@return string? code
+function image.methods:flatten(opts)
+  options.check("flatten", "WorkOptions", opts, 2)
+  local state = image.state_of(self)
+  if #state.layers == 0 then return self end
+  local ok, message, code = image.sticky(state, squash(state, 1, #state.layers, opts))
+  return ok and self, message, code
+end
+
+--- Writes the file system that a container sees as one tar, sorted, hardlinks
+-- behind their files. It appears whole or not at all.
+---@param path string
+---@param opts? strata.ExportOptions
+---@return {path: string, size: integer, digest: string, diff_id: string, entries: integer}?
+---@return string? message
+---@return string? code
+function image.methods:export(path, opts)
+  options.check("export", "ExportOptions", opts, 2)
+  opts = opts or {}
+  local states, message, code = layer_list.prepare(image.state_of(self), opts)
+  if not states then return nil, message, code end
+  local to
+  to, message, code = core.create_file(path)
+  if not to then return nil, message, code end
+  local made
+  made, message, code = merge_tar.write(states, 1, #states, {
+    to = to, whole = true, compression = opts.compression, level = opts.level, label = "export",
+    threads = opts.threads, progress = opts.progress,
+  })
+  local ok = made
+  if ok then ok, message, code = to:publish() end
+  to:close()
+  if not ok then return nil, message, code end
+  return { path = path, size = made.size, digest = made.digest, diff_id = made.diff_id, entries = made.entries }
+end

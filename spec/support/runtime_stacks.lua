@@ -1,0 +1,221 @@
+--- Random stacks of layers for the runtimes: what is seldom in images that people build, and what runtimes have been
+--- seen to take in different ways. Most stacks are taken by Docker; some are not.
+
+local runtime_model = require "spec.support.runtime_model"
+local stacks = require "spec.support.stacks"
+
+local runtime_stacks = {}
+
+-- Few names, so that they meet; some of them are symlinks in many layers.
+local DIRS = { "d", "d/e", "d/e/g", "x", "usr", "usr/lib", "usr/lib/p", "lib", "l", "d/l", "lib/p", "l/e" }
+local NAMES = { "f", "g", "e", "l", "p", "foo" }
+local TARGETS = {
+	"d", "usr/lib", "/usr/lib", "/d/e", "../d", "e", "nowhere", "/", "..", "l", "/lib", "../../usr", "x", "./d/../x",
+}
+local MODES = { 420, 493, 2541, 1517, 3529, 384, 0, 932 }
+local DIR_MODES = { 493, 493, 448, 511, 1023, 1517, 320 }
+local OWNERS = { 0, 0, 0, 1, 1000, 65534, 2097151, 2097152, 3000000000, 4294967294, -1 }
+local TIMES = { 0, 1, 1000000000, 1000000007, 1500000000, 4000000000 }
+-- Version 2, with one capability.
+local CAPABILITY = "\1\0\0\2\0\32\0\0" .. ("\0"):rep(12)
+
+local function quoted(path)
+	return (path:gsub("[^/]+$", ".wh.%0"))
+end
+
+local Maker = {}
+Maker.__index = Maker
+
+function Maker:path()
+	local pick = self.pick
+	local way = self.random(10)
+	if way <= 3 then
+		return pick({ "d", "x", "usr", "lib", "l", "f", "g" })
+	elseif way <= 5 and #self.known > 0 then
+		return pick(self.known)
+	end
+	return pick(DIRS) .. "/" .. pick(NAMES)
+end
+
+function Maker:one_in(n)
+	return self.random(n) == 1
+end
+
+local kinds = {}
+
+function kinds.file(self)
+	local data = self:one_in(8) and "" or ("%d "):format(self.random(1000))
+	return { name = self:path(), data = data, mode = self.pick(MODES) }
+end
+
+function kinds.dir(self)
+	local path = self:one_in(2) and self.pick(DIRS) or self:path()
+	return { name = path .. (self:one_in(2) and "/" or ""), type = "dir", mode = self.pick(DIR_MODES) }
+end
+
+function kinds.symlink(self)
+	local path = self:one_in(2) and self.pick({ "lib", "l", "d/l" }) or self:path()
+	return { name = path, type = "symlink", linkname = self.pick(TARGETS), mode = 511 }
+end
+
+function kinds.hardlink(self)
+	local target = #self.files > 0 and not self:one_in(8) and self.pick(self.files) or self:path()
+	if self:one_in(6) then
+		target = self.pick({ "/", "./", "../", "d/../" }) .. target
+	end
+	return { name = self:path(), type = "hardlink", linkname = target, mode = self.pick(MODES) }
+end
+
+function kinds.node(self)
+	local kind = self.pick({ "fifo", "char", "block", "char" })
+	local entry = { name = self:path(), type = kind, mode = self.pick(MODES) }
+	if kind ~= "fifo" and not self:one_in(3) then
+		entry.major, entry.minor = self.random(300) - 1, self.random(300) - 1
+	end
+	return entry -- a device 0:0 otherwise
+end
+
+function kinds.whiteout(self)
+	local path = #self.known > 0 and not self:one_in(4) and self.pick(self.known) or self:path()
+	local kind = self:one_in(8) and self.pick({ "dir", "symlink", "hardlink", "fifo" }) or "file"
+	local target = (kind == "symlink" or kind == "hardlink") and self.pick(TARGETS) or nil
+	local data = kind == "file" and self:one_in(9) and "x" or ""
+	return { name = quoted(path), type = kind, linkname = target, data = data, mode = 0 }
+end
+
+function kinds.opaque(self)
+	local dir = self:one_in(9) and "" or self.pick(DIRS) .. "/"
+	return { name = dir .. ".wh..wh..opq", data = "", mode = 0 }
+end
+
+-- A whiteout and a directory of one name.
+function kinds.replaced(self)
+	local path = self.pick(DIRS)
+	local two = { { name = quoted(path), data = "", mode = 0 }, { name = path .. "/", type = "dir", mode = 493 } }
+	return two[self.random(2)], two
+end
+
+function kinds.aufs(self)
+	return self.pick({
+		{ name = ".wh..wh.plnk/1.2", data = "plnk", mode = 420 },
+		{ name = ".wh..wh.plnk/", type = "dir", mode = 448 },
+		{ name = ".wh..wh.aufs", data = "", mode = 420 },
+		{ name = ".wh..wh.orph/x", data = "orph", mode = 2541 },
+		{ name = "d/.wh..wh.x/f", data = "below", mode = 2541 },
+		{ name = "d/.wh.y/f", data = "below", mode = 420 },
+		{ name = "d/.wh..wh.plnk/1.2", data = "plnk", mode = 420 },
+		{ name = "g", type = "hardlink", linkname = ".wh..wh.plnk/1.2", mode = 493 },
+		{ name = ".wh..wh..opqX", data = "", mode = 420 },
+	})
+end
+
+function kinds.root(self)
+	return { name = self.pick({ ".", "./", "./", "/" }), type = "dir", mode = self.pick(DIR_MODES) }
+end
+
+local WEIGHTS = {
+	file = 20, dir = 14, symlink = 8, hardlink = 12, node = 4, whiteout = 10, opaque = 4, replaced = 2, aufs = 2, root = 1,
+}
+
+local LOTS = {}
+for name, weight in pairs(WEIGHTS) do
+	for _ = 1, weight do
+		LOTS[#LOTS + 1] = name
+	end
+end
+table.sort(LOTS) -- what pairs gives differs from one Lua to the other
+
+local function xattrs_of(self, entry)
+	local kind, found = entry.type or "file", {}
+	if self:one_in(6) and (kind == "file" or kind == "dir" or kind == "hardlink" or self:one_in(4)) then
+		found["user.k"] = self.pick({ "v", "w", "a\0b", "" })
+	end
+	if self:one_in(9) and (kind == "file" or kind == "hardlink") then
+		found["security.capability"] = CAPABILITY
+	end
+	if self:one_in(40) then
+		found["trusted.t"] = "1"
+	end
+	if self:one_in(40) and kind == "dir" then
+		found["trusted.overlay.opaque"] = "y"
+	end
+	return next(found) and found or nil
+end
+
+local function with_attributes(self, entry)
+	entry.uid, entry.gid = self.pick(OWNERS), self.pick(OWNERS)
+	entry.mtime = self.pick(TIMES)
+	entry.xattrs = xattrs_of(self, entry)
+	entry.name = (self:one_in(30) and "/" or self.prefix) .. entry.name
+	return entry
+end
+
+-- One entry, or two that belong together.
+local function some_entries(self)
+	local one, more = kinds[self.pick(LOTS)](self)
+	local list = more or { one }
+	if more and list[1] ~= one then
+		list = { more[2], more[1] }
+	end
+	for i, entry in ipairs(list) do
+		list[i] = with_attributes(self, entry)
+	end
+	return list
+end
+
+local function joined(list, more)
+	local all = {}
+	for _, entries in ipairs({ list, more }) do
+		for _, entry in ipairs(entries) do
+			all[#all + 1] = entry
+		end
+	end
+	return all
+end
+
+local function taken(layers, entries)
+	return runtime_model.look(joined(layers, { entries }), "docker overlay2") ~= nil
+end
+
+local function note(self, entries)
+	for _, entry in ipairs(entries) do
+		local path = entry.name:gsub("^%.?/+", ""):gsub("/+$", "")
+		if path ~= "" and path ~= "." then
+			self.known[#self.known + 1] = path
+			if entry.type ~= "dir" and not path:find("%.wh%.") then
+				self.files[#self.files + 1] = path
+			end
+		end
+	end
+end
+
+local function make_layer(self, layers)
+	local entries = {}
+	self.prefix = self.pick({ "", "", "./" })
+	self.files = self:one_in(10) and self.files or {} -- links to files of lower layers are refused
+	for _ = 1, self.random(12) do
+		local more = some_entries(self)
+		-- What Docker refuses is left out, mostly: else nothing would be taken.
+		if self:one_in(60) or taken(layers, joined(entries, more)) then
+			entries = joined(entries, more)
+			note(self, more)
+		end
+	end
+	return entries
+end
+
+--- Layers for spec.support.pack.
+---@param seed integer
+---@return table[][]
+function runtime_stacks.layers(seed)
+	local random, pick = stacks.generator(seed)
+	local self = setmetatable({ random = random, pick = pick, known = {}, files = {} }, Maker)
+	local layers = {}
+	for i = 1, random(4) do
+		layers[i] = make_layer(self, layers)
+		layers[i] = #layers[i] > 0 and layers[i] or { with_attributes(self, kinds.file(self)) }
+	end
+	return layers
+end
+
+return runtime_stacks

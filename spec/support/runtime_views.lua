@@ -1,0 +1,195 @@
+--- What runtimes see of an image (spec.support.runtimes), compared, and told in few words.
+
+local model = require "spec.support.model"
+local runtimes = require "spec.support.runtimes"
+local strata = require "strata"
+
+local runtime_views = {}
+
+-- ---- comparing --------------------------------------------------------------------------
+
+-- A row without the time of the unpacking, which is nobody's but the runtime's.
+local function with_time_of(row, other)
+	if row.mtime ~= -1 or not other then
+		return row
+	end
+	local copy = {}
+	for field, value in pairs(row) do
+		copy[field] = value
+	end
+	copy.mtime = other.mtime
+	return copy
+end
+
+local function unlike(rows, theirs)
+	local mine, expected = {}, {}
+	for path, row in pairs(rows) do
+		mine[path] = path ~= "." and row or nil
+	end
+	for path, row in pairs(theirs) do
+		expected[path] = path ~= "." and with_time_of(row, rows[path]) or nil
+	end
+	return model.differences(expected, mine)
+end
+
+--- What tells a view of an image from those of the default runtimes; an empty list for one that is as any of those that
+--- take the image, or when none does. The root directory is no part of it, nor is the time of the unpacking.
+---@param view spec.Answer
+---@param answers table<string, spec.Answer>
+---@return string[] differences
+function runtime_views.differences(view, answers)
+	local least
+	for _, reader in ipairs(runtimes.DEFAULT) do
+		local rows = answers[reader].rows
+		local lines = rows and (view.rows and unlike(view.rows, rows) or { "refused: " .. tostring(view.refused) })
+		if lines and (not least or #lines < #least) then
+			least = lines
+			least.reader = reader
+		end
+	end
+	least = least or {}
+	if #least > 0 then
+		table.insert(least, 1, "unlike " .. least.reader)
+	end
+	return least
+end
+
+--- Whether the default runtimes show the same.
+---@param answers table<string, spec.Answer>
+---@return boolean
+function runtime_views.agree(answers)
+	local first = answers[runtimes.DEFAULT[1]]
+	for _, reader in ipairs(runtimes.DEFAULT) do
+		local other = answers[reader]
+		if (first.rows == nil) ~= (other.rows == nil) or (first.rows and #unlike(first.rows, other.rows) > 0) then
+			return false
+		end
+	end
+	return true
+end
+
+--- What strata shows of an archive.
+---@param path string
+---@return spec.Answer view
+function runtime_views.strata(path)
+	local img, message = strata.open(path)
+	if not img then
+		return { refused = message }
+	end
+	local view = {}
+	local ok, why = pcall(function()
+		local root, refused = img:rootfs()
+		view.rows, view.refused = root and model.of(root), refused
+	end)
+	img:close()
+	return ok and view or { refused = tostring(why) }
+end
+
+-- ---- in few words ------------------------------------------------------------------------
+
+local SHORT = {
+	["docker overlay2"] = "docker", ["containerd overlayfs"] = "containerd", ["podman overlay"] = "podman",
+	["docker vfs"] = "docker-vfs", ["podman vfs"] = "podman-vfs", umoci = "umoci",
+}
+
+local function quoted(text)
+	return (text:gsub("[%c\127-\255'{}]", function(c)
+		return ("\\%03d"):format(c:byte())
+	end))
+end
+
+local function xattrs_of(row)
+	local list = {}
+	for name, value in pairs(row.xattrs) do
+		list[#list + 1] = (" {%s=%s}"):format(name, quoted(value))
+	end
+	table.sort(list)
+	return table.concat(list)
+end
+
+local function mode_of(row)
+	local usual = row.type == "dir" and 493 or 420
+	return (row.type == "symlink" or row.mode == usual) and "" or (" %04o"):format(row.mode)
+end
+
+local WHAT = {
+	dir = function()
+		return "/"
+	end,
+	file = function(row)
+		return " '" .. quoted(row.content) .. "'"
+	end,
+	symlink = function(row)
+		return " -> " .. row.target
+	end,
+}
+
+local function tell_row(path, row)
+	local what = WHAT[row.type]
+	local text = quoted(path) .. (what and what(row) or " " .. row.type .. (row.device and " " .. row.device or ""))
+	text = text .. mode_of(row)
+	if row.uid ~= 0 or row.gid ~= 0 then
+		text = text .. (" %d:%d"):format(row.uid, row.gid)
+	end
+	if row.mtime ~= 1e9 then
+		text = text .. (row.mtime == -1 and " @now" or (" @%d"):format(row.mtime))
+	end
+	local others = row.links and (" " .. row.links .. " "):gsub(" " .. path:gsub("%p", "%%%0") .. " ", " ", 1)
+	others = others and others:match("^%s*(.-)%s*$") or ""
+	return text .. xattrs_of(row) .. (others == "" and "" or " = " .. others)
+end
+
+-- A root directory is told of if it is not as runtimes make it.
+local function is_usual_root(path, row)
+	return path == "." and row.uid == 0 and row.gid == 0 and (row.mode == 493 or row.mode == 365)
+end
+
+--- An answer in a line: what is not told of an entry is 0644, 0755 for directories, 0:0, at 1e9, without xattrs.
+---@param answer spec.Answer
+---@return string
+function runtime_views.tell(answer)
+	if answer.refused then
+		return "refused"
+	end
+	local list = {}
+	for path, row in pairs(answer.rows) do
+		if not is_usual_root(path, row) then
+			list[#list + 1] = { path = path, text = tell_row(path, row) }
+		end
+	end
+	table.sort(list, function(one, other)
+		return one.path < other.path
+	end)
+	for i, item in ipairs(list) do
+		list[i] = item.text
+	end
+	return #list == 0 and "nothing" or table.concat(list, "; ")
+end
+
+local function names_of(readers)
+	local text = " " .. table.concat(readers, " ") .. " "
+	text = text:gsub("^ docker containerd podman docker%-vfs podman%-vfs umoci $", " all ")
+	return text:gsub("^ docker containerd podman ", " default "):match("^ (.-) $")
+end
+
+--- All answers, a line for each that differs: who sees it, and what it is.
+---@param answers table<string, spec.Answer>
+---@return string[]
+function runtime_views.tell_all(answers)
+	local order, groups, lines = {}, {}, {}
+	for _, reader in ipairs(runtimes.ALL) do
+		local text = answers[reader] and runtime_views.tell(answers[reader])
+		if text and not groups[text] then
+			groups[text], order[#order + 1] = {}, text
+		end
+		if text then
+			table.insert(groups[text], SHORT[reader])
+		end
+	end
+	for i, text in ipairs(order) do
+		lines[i] = names_of(groups[text]) .. ": " .. text
+	end
+	return lines
+end
+
+return runtime_views
