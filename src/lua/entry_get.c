@@ -159,6 +159,13 @@ struct strata_buf *strata_push_records(lua_State *L, const struct strata_index *
 	return push_copy(L, index, pax.offset, pax.len);
 }
 
+/* An owner that is left as it is is -1, as in Go and in the tar. */
+static int push_id(lua_State *L, uint32_t id)
+{
+	strata_push_int64(L, id == STRATA_TAR_NO_ID ? -1 : (int64_t)id);
+	return 1;
+}
+
 static int push_number(lua_State *L, bool there, int64_t value)
 {
 	if (there)
@@ -219,9 +226,9 @@ int strata_push_entry_field(lua_State *L, const struct strata_index *index, uint
 	case F_MODE:
 		return push_number(L, true, e->mode & 07777);
 	case F_UID:
-		return push_number(L, true, e->uid);
+		return push_id(L, e->uid);
 	case F_GID:
-		return push_number(L, true, e->gid);
+		return push_id(L, e->gid);
 	case F_SIZE:
 		return push_number(L, true, e->size);
 	case F_MTIME:

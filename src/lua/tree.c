@@ -207,6 +207,19 @@ static int push_entry(lua_State *L, uint32_t layer, uint32_t entry)
 	return 1;
 }
 
+/* Moves the value on top to the end of an array, and takes what was pushed with it away. */
+static void add_header(lua_State *L, int array, int *n)
+{
+	lua_rawseti(L, array, ++*n);
+	lua_settop(L, array);
+}
+
+static int push_array(lua_State *L, int array)
+{
+	lua_settop(L, array);
+	return 1;
+}
+
 /* tree:entry(node) -> the Entry that stands at the path | nil when it is implied */
 static int tree_entry(lua_State *L)
 {
@@ -217,15 +230,34 @@ static int tree_entry(lua_State *L)
 }
 
 /*
- * tree:header(node) -> the Entry that has its attributes | nil when it is implied. Of a file
- * with hardlinks it is the last header that names the file.
+ * tree:headers(node) -> an array of the Entries that give the node its attributes, the last
+ * one last. A file with hardlinks has those of all its names in their order; an implied
+ * directory has none.
  */
-static int tree_header(lua_State *L)
+static int tree_headers(lua_State *L)
 {
 	struct lua_tree *o = check_tree(L);
 	struct strata_inode source = strata_tree_source(&o->tree, check_node(L, 2, o));
+	const struct strata_index *index = o->tree.layers[source.layer];
+	int n = 0;
 
-	return push_entry(L, source.header_layer, source.header_entry);
+	lua_newtable(L);
+	if (push_entry(L, source.layer, source.entry) != 0)
+		add_header(L, 3, &n);
+	if (source.header_layer == source.layer && source.header_entry == source.entry)
+		return push_array(L, 3);
+	for (uint32_t i = 0; index->links != NULL && i <= source.header_entry && i < index->count;
+	     i++)
+		if (i != source.entry && index->entries[i].typeflag == '1' &&
+		    !index->entries[i].dropped && index->links[i].root == source.entry) {
+			push_entry(L, source.layer, i);
+			add_header(L, 3, &n);
+		}
+	if (source.header_layer != source.layer) {
+		push_entry(L, source.header_layer, source.header_entry);
+		add_header(L, 3, &n);
+	}
+	return push_array(L, 3);
 }
 
 /* tree:source(node) -> the Entry that has its content, and its layer, from 1 | nil
@@ -273,13 +305,13 @@ static int tree_count(lua_State *L)
 
 void strata_lua_register_tree(lua_State *L)
 {
-	static const luaL_Reg methods[] = {{"apply", tree_apply},   {"current", tree_current},
-	                                   {"find", tree_find},     {"path", tree_path},
-	                                   {"name", tree_name},     {"info", tree_info},
-	                                   {"entry", tree_entry},   {"source", tree_source},
-	                                   {"header", tree_header}, {"parent", tree_parent},
-	                                   {"first", tree_first},   {"next", tree_next},
-	                                   {"count", tree_count},   {NULL, NULL}};
+	static const luaL_Reg methods[] = {{"apply", tree_apply},     {"current", tree_current},
+	                                   {"find", tree_find},       {"path", tree_path},
+	                                   {"name", tree_name},       {"info", tree_info},
+	                                   {"entry", tree_entry},     {"source", tree_source},
+	                                   {"headers", tree_headers}, {"parent", tree_parent},
+	                                   {"first", tree_first},     {"next", tree_next},
+	                                   {"count", tree_count},     {NULL, NULL}};
 	static const luaL_Reg functions[] = {{"tree", tree_new}, {NULL, NULL}};
 
 	strata_register_type(L, TREE_TYPE, methods, NULL, tree_close);

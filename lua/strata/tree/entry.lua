@@ -14,11 +14,44 @@ local new, state_of
 -- What unpackers give to a directory that no entry tells of.
 local IMPLIED = { mode = 493, uid = 0, gid = 0, uname = "", gname = "", size = 0, mtime = 0, mtime_nsec = 0 }
 
--- Fields of a file's content, and those that the last header of its names has.
+-- Fields of a file's content. The others are those of its header, or of the headers of all its names.
 local OF_SOURCE = { size = true, linkpath = true, major = true, minor = true }
 local OF_HEADER = {
   mode = true, uid = true, gid = true, uname = true, gname = true, mtime = true, mtime_nsec = true, xattrs = true,
 }
+
+-- The last owner that is one: -1 leaves it as it is, which is root's at first.
+local function last_id(headers, key)
+  for i = #headers, 1, -1 do
+    local id = headers[i][key]
+    if id ~= -1 then return id end
+  end
+  return 0
+end
+
+-- Each header adds its attributes. Setting the owner takes the capability of a file away, until it is set again.
+-- Linux has user.* for files and directories alone, and overlayfs hides those that it uses itself.
+local function all_xattrs(headers, kind)
+  local all = {}
+  for _, header in ipairs(headers) do
+    all["security.capability"] = nil
+    for name, value in pairs(header.xattrs) do
+      local of_user = name:find("^user%.") and kind ~= "file" and kind ~= "dir"
+      if not of_user and not name:find("^trusted%.overlay%.") then all[name] = value end
+    end
+  end
+  return all
+end
+
+local function attribute(state, key)
+  local headers = state.tree:headers(state.node)
+  local last = headers[#headers]
+  if not last then return key == "xattrs" and {} or IMPLIED[key] end
+  if key == "uid" or key == "gid" then return last_id(headers, key) end
+  if key == "xattrs" then return all_xattrs(headers, (state.tree:info(state.node))) end
+  if (key == "mtime" or key == "mtime_nsec") and last.mtime < 0 then return 0 end
+  return last[key]
+end
 
 local fields = {
   path = function(state) return state.tree:path(state.node) end,
@@ -62,20 +95,21 @@ end
 
 new, state_of = object.class("strata.RootEntry", methods, {
   index = function(state, key)
-    if OF_SOURCE[key] or OF_HEADER[key] then
-      local source = (OF_HEADER[key] and state.tree.header or state.tree.source)(state.tree, state.node)
+    if OF_HEADER[key] then return attribute(state, key) end
+    if OF_SOURCE[key] then
+      local source = state.tree:source(state.node)
       if source then return source[key] end
-      return key == "xattrs" and {} or IMPLIED[key]
+      return IMPLIED[key]
     end
     local field = fields[key]
     return field and field(state)
   end,
   tostring = function(state)
     local tree, node = state.tree, state.node
-    local source, header = tree:source(node) or IMPLIED, tree:header(node) or IMPLIED
+    local source = tree:source(node) or IMPLIED
     local kind, layer = tree:info(node)
     return ("strata.RootEntry(%s, %s, %04o, %d:%d, %s%s)"):format(json.printable(tree:path(node), 200), kind,
-      header.mode, header.uid, header.gid, core.human_size(source.size),
+      attribute(state, "mode"), attribute(state, "uid"), attribute(state, "gid"), core.human_size(source.size),
       layer and (", layer %d"):format(layer) or "")
   end,
 })

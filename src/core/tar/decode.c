@@ -74,16 +74,24 @@ const char *strata_tar_finding_name(unsigned bit)
 
 /* ---- extension headers over the block ---------------------------------- */
 
+/* -1, as a program writes it that knows no owner, is the same in both spellings. */
+static bool pax_id(const char *text, size_t len, uint64_t *id)
+{
+	if (len == 2 && memcmp(text, "-1", 2) == 0) {
+		*id = STRATA_TAR_NO_ID;
+		return true;
+	}
+	return pax_number(text, len, STRATA_TAR_NO_ID, id);
+}
+
 static int overlay_numbers(const struct pax_values *v, struct strata_tar_header *h,
                            struct strata_err *err)
 {
 	uint64_t n;
 
-	if (v->of[PAX_UID].len &&
-	    !pax_number(v->of[PAX_UID].text, v->of[PAX_UID].len, TAR_MAX_ID, &h->uid))
+	if (v->of[PAX_UID].len && !pax_id(v->of[PAX_UID].text, v->of[PAX_UID].len, &h->uid))
 		return strata_fail(err, "EFORMAT", "PAX record uid is no user ID");
-	if (v->of[PAX_GID].len &&
-	    !pax_number(v->of[PAX_GID].text, v->of[PAX_GID].len, TAR_MAX_ID, &h->gid))
+	if (v->of[PAX_GID].len && !pax_id(v->of[PAX_GID].text, v->of[PAX_GID].len, &h->gid))
 		return strata_fail(err, "EFORMAT", "PAX record gid is no group ID");
 	if (v->of[PAX_MTIME].len &&
 	    !pax_time(v->of[PAX_MTIME].text, v->of[PAX_MTIME].len, &h->mtime, &h->mtime_nsec))
@@ -226,7 +234,7 @@ int tar_decode_span(const char *raw, const struct tar_span *s, char *joined,
 		if (v.duplicate)
 			h->findings |= STRATA_TAR_DUPLICATE_RECORD;
 	}
-	if (h->uid > TAR_MAX_ID || h->gid > TAR_MAX_ID)
+	if (h->uid > STRATA_TAR_NO_ID || h->gid > STRATA_TAR_NO_ID)
 		return strata_fail(err, "EFORMAT", "uid or gid out of range");
 	if (overlay_long(raw, &s->longname, &v, PAX_PATH, h, err) < 0 ||
 	    overlay_long(raw, &s->longlink, &v, PAX_LINKPATH, h, err) < 0)

@@ -351,8 +351,9 @@ int tar_decode_block(const char *block, char *joined, struct strata_tar_header *
 	                                     !tar_get_number(block, TAR_STAR_CTIME, &unused)))
 		return strata_fail(err, "EFORMAT", "atime or ctime is not a number");
 	h->mode = (uint32_t)mode;
-	h->uid = (uint64_t)uid; /* negative ones end up out of range */
-	h->gid = (uint64_t)gid;
+	/* Other negative ones end up out of range. */
+	h->uid = uid == -1 ? STRATA_TAR_NO_ID : (uint64_t)uid;
+	h->gid = gid == -1 ? STRATA_TAR_NO_ID : (uint64_t)gid;
 	if (h->format != STRATA_TAR_V7) {
 		h->uname = block + TAR_UNAME.at;
 		h->uname_len = tar_text_len(block, TAR_UNAME);

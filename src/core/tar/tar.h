@@ -79,6 +79,9 @@ const char *strata_tar_finding_name(unsigned bit);
  * not NUL-terminated); they point into the parser and live until the next
  * call. Names are as stored, after PAX and GNU extensions: not normalised.
  */
+/* A user or group ID of -1, in either spelling; chown(2) passes over it. */
+#define STRATA_TAR_NO_ID ((uint64_t)UINT32_MAX)
+
 struct strata_tar_header {
 	const char *path;
 	size_t path_len;
@@ -95,7 +98,7 @@ struct strata_tar_header {
 	int64_t mtime;  /* seconds, may be negative */
 	uint32_t mtime_nsec;
 	uint32_t mode; /* as stored, type bits included if the archive has them */
-	uint64_t uid;
+	uint64_t uid;  /* STRATA_TAR_NO_ID: -1, which leaves the owner as it is */
 	uint64_t gid;
 	uint32_t devmajor;
 	uint32_t devminor;

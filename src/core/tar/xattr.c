@@ -102,22 +102,13 @@ int strata_tar_xattr(const struct strata_pax_record *r, struct strata_buf *text,
 int strata_tar_xattr_next(struct strata_tar_xattrs *list, struct strata_buf *text,
                           struct strata_tar_xattr *x, struct strata_err *err)
 {
-	for (;;) {
-		struct strata_pax_record r;
-		int status = strata_pax_next(&list->rest, &list->left, &r, err);
+	struct strata_pax_record r;
+	int status;
 
-		if (status < 0 || (status == 0 && list->pass == 2))
-			return status;
-		if (status == 0) {
-			list->pass++;
-			list->rest = list->records;
-			list->left = list->len;
-		} else if (key_begins(&r, SCHILY) == (list->pass == 2)) {
-			status = strata_tar_xattr(&r, text, x, err);
-			if (status != 0)
-				return status;
-		}
-	}
+	while ((status = strata_pax_next(&list->records, &list->len, &r, err)) > 0)
+		if (key_begins(&r, SCHILY))
+			return strata_tar_xattr(&r, text, x, err);
+	return status;
 }
 
 int strata_tar_xattr_key(struct strata_buf *out, const char *name, size_t len,

@@ -2,10 +2,9 @@
  * Extended attributes in PAX records.
  *
  * GNU tar, star and Go write SCHILY.xattr.NAME with the value as it is; GNU tar and bsdtar spell
- * '=' and
- * '%' of the name as %3D and %25 there. libarchive also writes LIBARCHIVE.xattr.NAME, with any byte
- * of the name as %XX and the value in base64 without padding. Where an entry has both SCHILY's
- * counts.
+ * '=' and '%' of the name as %3D and %25 there. libarchive also writes LIBARCHIVE.xattr.NAME, with
+ * any byte of the name as %XX and the value in base64 without padding. No runtime reads those, so
+ * an entry has the attributes of its SCHILY records alone.
  */
 #ifndef STRATA_TAR_XATTR_H
 #define STRATA_TAR_XATTR_H
@@ -22,23 +21,20 @@ struct strata_tar_xattr {
 	bool schily;
 };
 
-/* Decodes a record, with `text` for what is not spelt out in it: 1 an attribute, 0 another record,
- * -1 ENOMEM. */
+/* Decodes a record of either kind, with `text` for what is not spelt out in it: 1 an attribute, 0
+ * another record, -1 ENOMEM. */
 int strata_tar_xattr(const struct strata_pax_record *r, struct strata_buf *text,
                      struct strata_tar_xattr *x, struct strata_err *err);
 
-/* The attributes of an entry. Set records and len to its PAX records, all else to zero. */
+/* The attributes of an entry that are left to be read: its PAX records. */
 struct strata_tar_xattrs {
 	const char *records;
 	size_t len;
-	const char *rest;
-	size_t left;
-	int pass; /* 1: LIBARCHIVE's, 2: SCHILY's */
 };
 
 /*
- * The next attribute: 1, 0 when there are no more, -1 on failure. LIBARCHIVE's come first, and of
- * several of one name the one that counts comes last: each may overwrite those before it.
+ * The next attribute: 1, 0 when there are no more, -1 on failure. Of several of one name the one
+ * that counts comes last: each may overwrite those before it.
  */
 int strata_tar_xattr_next(struct strata_tar_xattrs *list, struct strata_buf *text,
                           struct strata_tar_xattr *x, struct strata_err *err);

@@ -271,8 +271,6 @@ static int add_whiteout(struct merge *m, uint32_t parent, uint32_t offset, size_
 		tree_remove(m->tree, node);
 	else if (node != STRATA_NO_NODE)
 		return 0;
-	if (m->lowest)
-		return 0;
 	if (tree_add(m->tree, parent, name, m->layer, &node, err) < 0)
 		return -1;
 	m->tree->nodes[node].whiteout = true;
