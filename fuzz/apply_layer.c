@@ -241,7 +241,7 @@ static void apply(struct strata_file *f, const struct strata_buf *b,
 		                           strata_sniff(b->data ? b->data + at : "", end - at),
 		                           STRATA_SHA256};
 
-		CHECK(strata_apply_add(a, "layer", &blob, "", "", &err) == 0);
+		CHECK(strata_apply_add(a, "layer", &blob, "", "", NULL, &err) == 0);
 		at = end;
 	}
 	status = strata_apply_run(a, NULL, &err);

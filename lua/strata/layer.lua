@@ -361,9 +361,11 @@ function methods:read(path, max)
 end
 
 --- What extract needs of a layer whose edits are carried out.
----@return {label: string, current: table}
+---@return {label: string, current: table, index?: userdata}  `index` when it tells of these bytes
 function layer.item(state)
-  return { label = label(state), current = layer.current(state) }
+  local now = layer.current(state)
+  local as_scanned = now ~= state.result and state.loaded and state.index and state.index:revision() == 0
+  return { label = label(state), current = now, index = as_scanned and state.index or nil }
 end
 
 --- Applies this layer to a directory that may hold those below it: its

@@ -274,6 +274,18 @@ case("a hardlink to a file of a lower layer that is hidden behind it", {
 	sees = { up = "123" },
 })
 
+case("a hardlink before its file, and an entry of its own name between them", {
+	layers = { { link("a", "b"), file("a", "between"), file("b", "late") } },
+	sees = { a = "late", b = "late" },
+	links = "a b",
+})
+
+case("a hardlink before its file, in a directory that is a symlink only then", {
+	layers = { { symlink("l", "there") }, { link("l/a", "b"), dir("l"), file("b", "late") } },
+	sees = { l = "dir", ["l/a"] = "late", b = "late" },
+	links = "b l/a",
+})
+
 case("a hardlink to a file that is hidden before it", {
 	layers = { { file("f") }, { white(".wh.f"), link("up", "f") } },
 	refused = "ENOENT",

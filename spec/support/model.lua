@@ -3,7 +3,8 @@
 ---
 --- Nothing of the library is used to merge. What is a matter of opinion is taken as unpackers take it that read a
 --- tar once: whiteouts and paths are looked up where they stand. A whiteout spares all that its layer has put there,
---- before or behind it; a hardlink to what its layer brings later becomes a name of that.
+--- before or behind it. A hardlink without a file stands at the layer's end; one to a file of a lower layer becomes a
+--- name of what its own layer brings later.
 
 local model = {}
 
@@ -206,43 +207,19 @@ local function replace_attributes(node, entry)
 	node.mode, node.uid, node.gid, node.mtime, node.xattrs = new.mode, new.uid, new.gid, new.mtime, new.xattrs
 end
 
--- A name that is an entry's own: what stands there later was put there by another one.
-local function placeholder()
-	return { type = "nothing" }
-end
-
--- Makes `link` a name of what its target is. False when that is nothing (yet).
-function Tree:link(link)
-	local dir = self:enter(link.parts, not link.late)
-	if not dir then
-		return link.found
-	elseif link.late and not link.found and dir ~= link.dir then
-		fail("EFORMAT") -- a symlink on the way has become a directory
-	elseif link.late and (dir.children[link.base] or {}).node ~= link.node then
-		return true -- another entry has taken its place
-	end
+-- Makes `link` a name of its target: a file of this layer, or with `lower` any. False: there is none yet.
+function Tree:link(link, lower)
 	local target = self:look(link.target)
-	if target and (target.type == "nothing" or (target.type == "dir" and not link.late)) then
-		target = nil
-	elseif target and target.type == "dir" then
-		fail("EFORMAT")
-	elseif target and target == link.node then
+	if not target or target.type == "dir" or not (lower or target.born == self.layer) then
 		return false
 	end
-	link.dir, link.node = link.dir or dir, target or (link.late and link.node) or placeholder()
-	if (dir.children[link.base] or {}).node ~= link.node then
-		dir.children[link.base] = { node = link.node, layer = self.layer }
-		-- What it replaces may have held its target.
-		if target and self:look(link.target) ~= target then
-			self.ambiguous = true -- its path means one file before it is there, and another one, or none, afterwards
-			link.node = placeholder()
-			dir.children[link.base].node = link.node
-			target = nil
-		end
+	local dir = self:enter(link.parts, true)
+	dir.children[link.base] = { node = target, layer = self.layer }
+	link.node, link.done, link.lower = target, target.born == self.layer, target.born ~= self.layer
+	if self:look(link.target) ~= target then
+		self.ambiguous = true -- its path means one file before it is there, and another one, or none, afterwards
 	end
-	dir.children[link.base].layer = self.layer
-	link.lower = target ~= nil and target.born ~= self.layer
-	return target ~= nil
+	return true
 end
 
 function Tree:add(entry)
@@ -258,8 +235,7 @@ function Tree:add(entry)
 			fail("EFORMAT")
 		end
 		local link = { parts = parts, base = base, target = entry.linkname, entry = entry }
-		link.found = self:link(link)
-		link.late = true
+		self:link(link, true)
 		self.links[#self.links + 1] = link
 		self.placed[entry] = link
 		return
@@ -275,30 +251,6 @@ function Tree:add(entry)
 	end
 end
 
--- Links whose target came behind them. One that lower layers have counts only when this layer has none.
-function Tree:finish_links()
-	local progress, missing = true, false
-	for _ = 1, PASSES do
-		if not progress then
-			break
-		end
-		progress, missing = false, false
-		for _, link in ipairs(self.links) do
-			local before = link.node
-			local target = self:look(link.target)
-			if not link.found or (link.lower and target and target.type ~= "dir" and target ~= before) then
-				local found = self:link(link)
-				progress = progress or (found and not link.found) or link.node ~= before
-				link.found = link.found or found
-			end
-			missing = missing or not link.found
-		end
-	end
-	if missing then
-		fail("ENOENT")
-	end
-end
-
 -- The entry of a layer that has the path of a link's target: the last one before the link, or the last of all.
 local function namesake(entries, link)
 	local wanted, found = table.concat(components(link.target), "/"), nil
@@ -310,6 +262,37 @@ local function namesake(entries, link)
 		end
 	end
 	return found
+end
+
+-- Links without a file stand at the end of the layer. Those to files of lower layers are looked at again: one that
+-- their own layer has brought counts for more.
+function Tree:finish_links(entries)
+	for _, lower in ipairs({ false, true }) do
+		for _ = 1, PASSES do
+			local progress = false
+			for _, link in ipairs(self.links) do
+				if not link.done and not (lower and link.lower) then
+					progress = self:link(link, lower) or progress
+				end
+			end
+			if not progress then
+				break
+			end
+		end
+	end
+	for _, link in ipairs(self.links) do
+		if not link.node then
+			-- Its layer has a file of that path, to which the path does not lead.
+			self.ambiguous = self.ambiguous or namesake(entries, link) ~= nil
+			self:enter(link.parts, true) -- fails when that cannot be made
+		end
+	end
+	for _, link in ipairs(self.links) do
+		if not link.node then
+			local target = self:look(link.target)
+			fail(target and target.type == "dir" and "EFORMAT" or "ENOENT")
+		end
+	end
 end
 
 -- True when a hardlink leads, through symlinks, to another file than the one that its layer has under that very path.
@@ -331,7 +314,7 @@ function Tree:apply(entries)
 			self:add(entry)
 		end
 	end
-	self:finish_links()
+	self:finish_links(entries)
 	self.ambiguous = self.ambiguous or self:has_two_meanings(entries)
 end
 

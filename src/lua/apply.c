@@ -25,7 +25,7 @@ static bool flag_field(lua_State *L, int arg, const char *field)
 
 /*
  * apply(dir, {overlay, user_xattrs, merge, keep_partial, unprivileged, rootless, max_depth,
- *        max_removals}) -> Apply | nil, message, code; the options are also what limits.h lists
+ *        max_removals, max_steps}) -> Apply | nil, message, code; and the options of limits.h
  */
 static int apply_new(lua_State *L)
 {
@@ -47,6 +47,7 @@ static int apply_new(lua_State *L)
 	depth = strata_limit_field(L, 2, "max_depth");
 	options.max_depth = depth < UINT32_MAX ? (uint32_t)depth : UINT32_MAX;
 	options.max_removals = strata_limit_field(L, 2, "max_removals");
+	options.max_steps = strata_limit_field(L, 2, "max_steps");
 	a = strata_new_object(L, APPLY_TYPE, sizeof(struct strata_apply *));
 	*a = strata_apply_new(dir, &options, &err);
 	return *a != NULL ? 1 : strata_push_error(L, &err);
@@ -62,12 +63,15 @@ static const char *digest_field(lua_State *L, const char *field)
 	return digest != NULL ? digest : "";
 }
 
-/* apply:add{label, file, offset, size, compression, digest, diff_id} -> true | nil, message, code
+/*
+ * apply:add{label, file, offset, size, compression, digest, diff_id [, index]} -> true | nil,
+ * message, code. index has the entries as they are in the blob: overlay does not scan it again.
  */
 static int apply_add(lua_State *L)
 {
 	struct strata_apply *a = check_apply(L);
 	struct strata_blob blob = {0};
+	const struct strata_index *index;
 	const char *label, *digest, *diff_id;
 	struct strata_err err;
 	size_t len;
@@ -83,7 +87,10 @@ static int apply_add(lua_State *L)
 	blob.compression = strata_check_compression(L, strata_opt_field(L, 2, "compression", &len));
 	lua_getfield(L, 2, "file");
 	blob.file = strata_check_file(L, 3);
-	if (strata_apply_add(a, label != NULL ? label : "layer", &blob, digest, diff_id, &err) < 0)
+	lua_getfield(L, 2, "index");
+	index = lua_isnil(L, 4) ? NULL : strata_check_scanned(L, 4);
+	if (strata_apply_add(a, label != NULL ? label : "layer", &blob, digest, diff_id, index,
+	                     &err) < 0)
 		return strata_push_error(L, &err);
 	lua_pushboolean(L, 1);
 	return 1;

@@ -34,7 +34,7 @@ local function target_options(opts, given)
     overlay = opts.mode == "overlay", merge = opts.merge, keep_partial = opts.keep_partial,
     user_xattrs = opts.xattrs == "user" or (opts.xattrs == nil and unprivileged),
     unprivileged = unprivileged, rootless = opts.rootless,
-    max_depth = limited.depth, max_removals = limited.removals,
+    max_depth = limited.depth, max_removals = limited.removals, max_steps = limited.steps,
   })
 end
 
@@ -47,7 +47,7 @@ local function add_layers(target, items)
     end
     local ok, message, code = target:add {
       label = item.label, file = now.file, offset = now.offset, size = now.size, compression = now.compression,
-      digest = now.digest, diff_id = now.diff_id,
+      digest = now.digest, diff_id = now.diff_id, index = item.index,
     }
     if not ok then return nil, message, code end
   end

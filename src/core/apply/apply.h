@@ -5,21 +5,22 @@
  * process would see it whose root the directory is (fs/resolve.h), and then only
  * the last component is named, never followed. Nothing existing is written to:
  * what an entry replaces is removed first. Every byte is hashed on the way; a
- * layer whose digests are wrong is found out at its end.
+ * layer with wrong digests is refused at its end.
  *
- * Whiteouts hide what lower layers have, wherever they stand in the tar, and
- * never what their own layer has; only where they lead through symlinks it
- * matters what these are when they come. A hardlink gets the file that its
- * layer has for it, be it behind the link, or else what is at its target then.
- * A directory keeps its time when only what is in it changes, so that its time
- * is that of its last entry. Directories that no entry tells of are root's, with
- * mode 0755 and time 0.
+ * Whiteouts hide files of lower layers, wherever they stand in the tar, and never
+ * those of their own layer; only where they lead through symlinks their place
+ * matters. A hardlink that comes before its file stands at the layer's end; so does
+ * one to a lower layer's file when its own layer brings another one of that name. A
+ * directory keeps its time when only its content changes, so that its time is
+ * that of its last entry. Directories without an entry are root's, with mode 0755
+ * and time 0. The target itself gets its owner, mode and times when everything has
+ * been verified.
  *
  * With `overlay` each layer gets a directory of its own below the target, "1"
- * the base, in the form that overlayfs mounts. A hardlink to a file of a lower
- * layer is a link to that layer's file there.
+ * the base, in the form that overlayfs mounts (overlay.h). A hardlink to a file of
+ * a lower layer is a link to that layer's file there.
  *
- * A target has a reference count. It is filled by one thread, and by a job in
+ * The object has a reference count. It is filled by one thread, and run by a job in
  * another one; its result is there when that job is done.
  */
 #ifndef STRATA_APPLY_H
@@ -31,9 +32,10 @@
 #include "core/base/digest.h"
 #include "core/base/err.h"
 #include "core/job/pool.h"
-#include "core/job/pool.h"
 #include "core/layer/blob.h"
 #include "core/tar/tar.h"
+
+struct strata_index;
 
 struct strata_apply_options {
 	bool overlay;
@@ -47,6 +49,7 @@ struct strata_apply_options {
 	uint32_t max_depth;    /* of directories: default STRATA_APPLY_DEPTH */
 	uint64_t max_removals; /* files and directories looked at to remove them, in all:
 	                        * default STRATA_APPLY_REMOVALS */
+	uint64_t max_steps;    /* overlay: as of a tree, default STRATA_TREE_STEPS */
 };
 
 #define STRATA_APPLY_DEPTH 256
@@ -87,10 +90,13 @@ void strata_apply_unref(struct strata_apply *a);
 
 /*
  * Adds a layer on top. label is what messages call it; blob's file gets a
- * reference; digest and diff_id are what it must have, "" when not known.
+ * reference; digest and diff_id are what it must have, "" when not known. index has
+ * its entries, as they are in the blob; NULL when it is not scanned yet. Only
+ * `overlay` needs them: a copy is kept.
  */
 int strata_apply_add(struct strata_apply *a, const char *label, const struct strata_blob *blob,
-                     const char *digest, const char *diff_id, struct strata_err *err);
+                     const char *digest, const char *diff_id, const struct strata_index *index,
+                     struct strata_err *err);
 
 /* Bytes that the run will read, and those of them that have to be inflated. */
 uint64_t strata_apply_size(const struct strata_apply *a, uint64_t *compressed);

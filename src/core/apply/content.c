@@ -1,4 +1,3 @@
-/* The content of files: straight from the stream, holes left out. */
 #include <errno.h>
 #include <fcntl.h>
 #include <unistd.h>
@@ -25,7 +24,7 @@ static int finish(struct strata_apply *a, struct strata_err *err)
 		return strata_fail(err, "EFORMAT", "its sparse map is not complete");
 	if (c->sparse && ftruncate(c->fd, (off_t)c->size) < 0)
 		return strata_fail_errno(err, errno, "cannot set the size");
-	if (apply_meta_fd(a, c->fd, false, false, err) < 0)
+	if (apply_meta_fd(a, c->fd, NULL, false, err) < 0)
 		return -1;
 	apply_content_close(a);
 	return 0;
@@ -45,7 +44,7 @@ static int write_at(struct strata_apply *a, const char *data, size_t len, int64_
 		data += n;
 		len -= (size_t)n;
 		offset += offset < 0 ? 0 : n;
-		a->result.bytes += (uint64_t)n;
+		apply_report_count_bytes(&a->report, (uint64_t)n);
 	}
 	return 0;
 }
@@ -73,7 +72,7 @@ static int write_extents(struct strata_apply *a, const char *data, size_t len,
 	return 0;
 }
 
-/* Reads the map, which may begin the payload; what follows it is content. */
+/* Reads the map, which may stand at the beginning of the payload; content follows it. */
 static int map_sparse(struct strata_apply *a, struct strata_err *err)
 {
 	struct apply_content *c = &a->content;
@@ -86,7 +85,7 @@ static int map_sparse(struct strata_apply *a, struct strata_err *err)
 		return status;
 	c->mapped = true;
 	if (c->prefix.len == 0) /* there is no payload yet */
-		return write_extents(a, "", 0, err);
+		return 0;
 	return write_extents(a, c->prefix.data + map_bytes, c->prefix.len - (size_t)map_bytes, err);
 }
 
@@ -112,7 +111,7 @@ int apply_data(struct strata_apply *a, const char *data, size_t len, struct stra
 	struct apply_content *c = &a->content;
 	int status;
 
-	if (c->fd < 0) /* of a whiteout */
+	if (c->fd < 0)
 		return 0;
 	if (!c->sparse)
 		status = write_at(a, data, len, -1, err);

@@ -1,13 +1,11 @@
-/* The directory that entries go to: resolved in the root, made when it is missing. */
+#include "core/apply/dir.h"
+
 #include <errno.h>
 #include <fcntl.h>
 #include <string.h>
 
 #include "core/apply/internal.h"
-#include "core/apply/overlay.h"
 #include "core/fs/resolve.h"
-
-#define DIR_FLAGS (O_RDONLY | O_DIRECTORY | O_CLOEXEC)
 
 int apply_leave(struct strata_apply *a, struct strata_err *err)
 {
@@ -22,19 +20,6 @@ int apply_leave(struct strata_apply *a, struct strata_err *err)
 		status = strata_fail_errno(err, errno, "cannot set the time of a directory");
 	close(fd);
 	return status;
-}
-
-int apply_implied(struct strata_apply *a, int fd, struct strata_err *err)
-{
-	struct timespec times[2] = {{0}, {0}};
-
-	if (a->euid == 0 && fchown(fd, 0, 0) < 0 && apply_note(a, "owner", NULL, errno, err) < 0)
-		return -1;
-	if (apply_clear_xattrs(a, fd, err) < 0)
-		return -1;
-	if (fchmod(fd, 0755) < 0 || futimens(fd, times) < 0)
-		return strata_fail_errno(err, errno, "cannot set mode and time of a directory");
-	return 0;
 }
 
 struct making {
@@ -54,12 +39,11 @@ int apply_make_dir(struct strata_apply *a, int dir, const char *name, struct str
 		return -1;
 	if (mkdirat(dir, name, 0700) < 0 && errno != EEXIST)
 		return strata_fail_errno(err, errno, "cannot make a directory");
-	fd = openat(dir, name, DIR_FLAGS | O_NOFOLLOW);
+	fd = openat(dir, name, APPLY_DIR_FLAGS | O_NOFOLLOW);
 	if (fd < 0 || fstat(fd, &st) < 0)
 		return strata_fail_errno(err, errno, "cannot open a directory");
-	if (apply_implied(a, fd, err) < 0 || apply_mark_clean(a, &st, err) < 0)
-		return -1;
-	if (!apply_is_clean(a, &above) && apply_mark_made(a, &above, name, err) < 0)
+	if (apply_implied(a, fd, err) < 0 || layer_set_own(&a->set, &st, err) < 0 ||
+	    layer_set_add(&a->set, &above, name, err) < 0)
 		return -1;
 	times[1] = above.st_mtim;
 	if (utimensat(dir, ".", times, AT_SYMLINK_NOFOLLOW) < 0)
@@ -71,7 +55,7 @@ int apply_make_dir(struct strata_apply *a, int dir, const char *name, struct str
 static int make_missing(void *context, int dir, const char *name)
 {
 	struct making *making = context;
-	cleanup_fd int fd = openat(dir, ".", DIR_FLAGS); /* dir has O_PATH */
+	cleanup_fd int fd = openat(dir, ".", APPLY_DIR_FLAGS); /* dir has O_PATH */
 
 	if (fd < 0)
 		return -errno;
@@ -84,14 +68,7 @@ static int make_path(struct strata_apply *a, const char *path, struct strata_err
 	struct making making = {a, err};
 	struct strata_maker maker = {make_missing, &making};
 
-	return strata_resolve_in_root_make(a->root, path, DIR_FLAGS, &maker);
-}
-
-static int open_path(struct strata_apply *a, const char *path, bool make, struct strata_err *err)
-{
-	if (a->options.overlay && a->layer > 0)
-		return apply_overlay_open(a, path, make, err);
-	return strata_resolve_in_root(a->root, path[0] != '\0' ? path : ".", DIR_FLAGS);
+	return strata_resolve_in_root_make(a->root, path, APPLY_DIR_FLAGS, &maker);
 }
 
 bool apply_is_absent(int fd)
@@ -105,7 +82,7 @@ int apply_enter(struct strata_apply *a, const char *path, size_t len, bool make,
 	struct apply_dir *dir = &a->dir;
 	int fd;
 
-	if (dir->fd >= 0 && !dir->stale && dir->path.len == len &&
+	if (dir->fd >= 0 && !dir->must_reopen && dir->path.len == len &&
 	    memcmp(dir->path.data, path, len) == 0)
 		return 0;
 	if (apply_leave(a, err) < 0)
@@ -115,8 +92,7 @@ int apply_enter(struct strata_apply *a, const char *path, size_t len, bool make,
 	    strata_buf_append(&dir->path, "", 1, err) < 0)
 		return -1;
 	dir->path.len = len;
-	dir->linked = false;
-	fd = open_path(a, dir->path.data, make, err);
+	fd = strata_resolve_in_root(a->root, len > 0 ? dir->path.data : ".", APPLY_DIR_FLAGS);
 	if (fd < 0 && apply_is_absent(fd)) {
 		if (!make)
 			return 1;
@@ -126,72 +102,31 @@ int apply_enter(struct strata_apply *a, const char *path, size_t len, bool make,
 		return fd == -ECANCELED ? -1
 		                        : strata_fail_errno(err, -fd, "cannot open its directory");
 	dir->fd = fd;
-	dir->dirty = dir->stale = false;
+	dir->dirty = dir->must_reopen = false;
 	if (fstat(fd, &dir->st) < 0)
 		return strata_fail_errno(err, errno, "cannot look at its directory");
-	dir->clean = apply_is_clean(a, &dir->st);
+	dir->wholly_ours = layer_set_is_wholly_ours(&a->set, &dir->st);
 	return 0;
+}
+
+int apply_created(struct strata_apply *a, const char *name, struct strata_err *err)
+{
+	a->dir.dirty = true;
+	return a->dir.wholly_ours ? 0 : layer_set_add(&a->set, &a->dir.st, name, err);
+}
+
+void apply_dir_changed(struct strata_apply *a)
+{
+	a->dir.dirty = true;
+}
+
+void apply_must_reopen(struct strata_apply *a)
+{
+	a->dir.must_reopen = true;
 }
 
 int apply_clear_way(struct strata_apply *a, const char *name, struct strata_err *err)
 {
-	a->dir.dirty = a->dir.stale = true;
+	a->dir.dirty = a->dir.must_reopen = true;
 	return apply_remove(a, a->dir.fd, name, err);
-}
-
-/* ---- modes that would be in the way ------------------------------------- */
-
-int apply_keep_mode(struct strata_apply *a, int fd, mode_t *mode, struct strata_err *err)
-{
-	struct apply_mode *grown;
-	struct stat st;
-
-	if (a->euid == 0)
-		return 0;
-	grown = strata_reallocarray(a->modes, a->mode_count + 1, sizeof(*grown));
-	if (grown == NULL)
-		return strata_fail_nomem(err);
-	a->modes = grown;
-	if (fstat(fd, &st) < 0)
-		return strata_fail_errno(err, errno, "cannot look at a directory");
-	grown += a->mode_count;
-	*grown = (struct apply_mode){strdup(a->path.data), st.st_dev, st.st_ino, *mode,
-	                             a->mode_count};
-	if (grown->path == NULL)
-		return strata_fail_nomem(err);
-	a->mode_count++;
-	*mode |= 0700;
-	return 0;
-}
-
-/* What is below comes first; of one directory's modes the last one counts. */
-static int compare_modes(const void *pa, const void *pb)
-{
-	const struct apply_mode *x = pa, *y = pb;
-	size_t xl = strlen(x->path), yl = strlen(y->path);
-
-	if (xl != yl)
-		return xl > yl ? -1 : 1;
-	return x->order < y->order ? -1 : x->order > y->order;
-}
-
-int apply_final_modes(struct strata_apply *a, struct strata_err *err)
-{
-	if (a->mode_count > 1)
-		qsort(a->modes, a->mode_count, sizeof(*a->modes), compare_modes);
-	for (size_t i = 0; i < a->mode_count; i++) {
-		const struct apply_mode *m = &a->modes[i];
-		cleanup_fd int fd = strata_resolve_in_root(a->root, m->path, DIR_FLAGS);
-		struct stat st;
-
-		/* It may be gone, or have been replaced, since. */
-		if (fd < 0 || fstat(fd, &st) < 0 || st.st_dev != m->dev || st.st_ino != m->ino)
-			continue;
-		if (fchmod(fd, m->mode) < 0)
-			return strata_fail_errno(err, errno, "cannot set the mode of a directory");
-	}
-	for (size_t i = 0; i < a->mode_count; i++)
-		free(a->modes[i].path);
-	a->mode_count = 0;
-	return 0;
 }

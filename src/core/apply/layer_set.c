@@ -1,16 +1,12 @@
-/*
- * What the layer being applied has made, so that its whiteouts spare it.
- *
- * A directory that it has made, or has cleared of what is from below, is
- * clean: all that is in it, now and later, is the layer's. Names are kept for
- * other directories only. So a layer on an empty directory keeps one number per
- * directory, and a directory is looked through once per layer at most.
- */
+#include "core/apply/layer_set.h"
+
+#include <stdlib.h>
 #include <string.h>
+#include <sys/random.h>
 
-#include "core/apply/internal.h"
+#include "core/base/mem.h"
 
-static uint64_t hash_of(const struct strata_apply *a, const struct stat *dir, const char *name)
+static uint64_t hash_of(const struct layer_set *set, const struct stat *dir, const char *name)
 {
 	char key[sizeof(dir->st_dev) + sizeof(dir->st_ino) + 256];
 	size_t len = strlen(name), at = 0;
@@ -23,11 +19,11 @@ static uint64_t hash_of(const struct strata_apply *a, const struct stat *dir, co
 	if (len > 256)
 		len = 256;
 	memcpy(key + at, name, len);
-	hash = strata_hash(a->hash_key, key, at + len);
+	hash = strata_hash(set->key, key, at + len);
 	return hash != 0 ? hash : 1;
 }
 
-static size_t slot_of(const struct apply_set *set, uint64_t hash)
+static size_t slot_of(const struct hash_set *set, uint64_t hash)
 {
 	size_t i = (size_t)hash & set->mask;
 
@@ -36,12 +32,12 @@ static size_t slot_of(const struct apply_set *set, uint64_t hash)
 	return i;
 }
 
-static int grow(struct apply_set *set, struct strata_err *err)
+static int grow(struct hash_set *set, struct strata_err *err)
 {
 	size_t old = set->slots != NULL ? set->mask + 1 : 0;
 	size_t size = old != 0 ? old * 2 : 64;
-	struct apply_set grown = {strata_reallocarray(NULL, size, sizeof(*set->slots)), size - 1,
-	                          set->count};
+	struct hash_set grown = {strata_reallocarray(NULL, size, sizeof(*set->slots)), size - 1,
+	                         set->count};
 
 	if (size > SIZE_MAX / 16 || grown.slots == NULL)
 		return strata_fail_nomem(err);
@@ -54,7 +50,7 @@ static int grow(struct apply_set *set, struct strata_err *err)
 	return 0;
 }
 
-static int add(struct apply_set *set, uint64_t hash, struct strata_err *err)
+static int add(struct hash_set *set, uint64_t hash, struct strata_err *err)
 {
 	size_t i;
 
@@ -67,35 +63,61 @@ static int add(struct apply_set *set, uint64_t hash, struct strata_err *err)
 	return 0;
 }
 
-static bool has(const struct apply_set *set, uint64_t hash)
+static bool has(const struct hash_set *set, uint64_t hash)
 {
 	return set->slots != NULL && set->slots[slot_of(set, hash)] != 0;
 }
 
-int apply_mark_clean(struct strata_apply *a, const struct stat *dir, struct strata_err *err)
+void layer_set_init(struct layer_set *set)
 {
-	return add(&a->clean, hash_of(a, dir, ""), err);
+	/* An address is unknown to the maker of the tar as well. */
+	if (getrandom(&set->key, sizeof(set->key), 0) < 0)
+		set->key.k0 = (uintptr_t)set;
 }
 
-bool apply_is_clean(const struct strata_apply *a, const struct stat *dir)
+void layer_set_free(struct layer_set *set)
 {
-	return has(&a->clean, hash_of(a, dir, ""));
+	free(steal_pointer(&set->created.slots));
+	free(steal_pointer(&set->wholly_ours.slots));
+	free(steal_pointer(&set->lower_files.slots));
+	set->created = set->wholly_ours = set->lower_files = (struct hash_set){0};
 }
 
-int apply_mark_made(struct strata_apply *a, const struct stat *dir, const char *name,
-                    struct strata_err *err)
+void layer_set_begin(struct layer_set *set, bool everything)
 {
-	return add(&a->made, hash_of(a, dir, name), err);
+	layer_set_free(set);
+	set->everything = everything;
 }
 
-bool apply_is_made(const struct strata_apply *a, const struct stat *dir, const char *name)
+int layer_set_own(struct layer_set *set, const struct stat *dir, struct strata_err *err)
 {
-	return has(&a->made, hash_of(a, dir, name));
+	return set->everything ? 0 : add(&set->wholly_ours, hash_of(set, dir, ""), err);
 }
 
-void apply_forget_seen(struct strata_apply *a)
+bool layer_set_is_wholly_ours(const struct layer_set *set, const struct stat *dir)
 {
-	free(steal_pointer(&a->made.slots));
-	free(steal_pointer(&a->clean.slots));
-	a->made = a->clean = (struct apply_set){0};
+	return set->everything || has(&set->wholly_ours, hash_of(set, dir, ""));
+}
+
+int layer_set_add(struct layer_set *set, const struct stat *dir, const char *name,
+                  struct strata_err *err)
+{
+	return layer_set_is_wholly_ours(set, dir)
+	               ? 0
+	               : add(&set->created, hash_of(set, dir, name), err);
+}
+
+bool layer_set_has(const struct layer_set *set, const struct stat *dir, const char *name)
+{
+	return layer_set_is_wholly_ours(set, dir) || has(&set->created, hash_of(set, dir, name));
+}
+
+int layer_set_add_lower(struct layer_set *set, const struct stat *file, struct strata_err *err)
+{
+	return add(&set->lower_files, hash_of(set, file, ""), err);
+}
+
+bool layer_set_has_lower(const struct layer_set *set, const struct stat *file)
+{
+	return has(&set->lower_files, hash_of(set, file, ""));
 }

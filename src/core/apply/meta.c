@@ -1,5 +1,7 @@
-/* Owners, modes and times. A change of owner takes set-id bits and capabilities away: it comes
- * first. */
+/*
+ * Metadata in the order that keeps it: a change of owner takes set-id bits and
+ * capabilities away, so it comes first; times come last.
+ */
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
@@ -10,54 +12,39 @@
 
 #define SET_ID (S_ISUID | S_ISGID)
 
-int apply_note(struct strata_apply *a, const char *what, const char *detail, int errnum,
-               struct strata_err *err)
+void apply_meta_free(struct apply_meta *m)
 {
-	struct strata_apply_result *r = &a->result;
-	struct strata_apply_note *grown;
-	struct strata_err why;
-
-	strata_fail_errno(&why, errnum, "cannot set %s%s%s", what, detail != NULL ? " " : "",
-	                  detail != NULL ? detail : "");
-	/* What the file system has no room for is no matter of permission. */
-	if (errnum == EIO || (!a->options.unprivileged && errnum != ENOTSUP)) {
-		*err = why;
-		return -1;
-	}
-	r->note_count++;
-	if (r->notes_kept == STRATA_APPLY_NOTES)
-		return 0;
-	grown = strata_reallocarray(r->notes, r->notes_kept + 1, sizeof(*grown));
-	if (grown == NULL)
-		return strata_fail_nomem(err);
-	r->notes = grown;
-	grown += r->notes_kept;
-	*grown = (struct strata_apply_note){.layer = (uint32_t)a->layer + 1, .what = what};
-	memcpy(grown->code, why.code, sizeof(why.code));
-	grown->path = strdup(a->path.data);
-	grown->detail = detail != NULL ? strdup(detail) : NULL;
-	if (grown->path == NULL || (detail != NULL && grown->detail == NULL)) {
-		free(grown->path);
-		free(grown->detail);
-		return strata_fail_nomem(err);
-	}
-	r->notes_kept++;
-	return 0;
+	strata_buf_free(&m->pax);
 }
 
-int apply_take_meta(struct strata_apply *a, const struct strata_tar_header *h,
-                    struct strata_err *err)
+static int take_pax(struct apply_meta *m, const char *pax, size_t len, struct strata_err *err)
 {
-	struct apply_meta *m = &a->meta;
+	m->pax.len = 0;
+	m->has_xattrs = len > 0 && memmem(pax, len, ".xattr.", 7) != NULL;
+	return m->has_xattrs ? strata_buf_append(&m->pax, pax, len, err) : 0;
+}
 
+int apply_meta_take(struct apply_meta *m, const struct strata_tar_header *h, struct strata_err *err)
+{
 	m->uid = (uint32_t)h->uid;
 	m->gid = (uint32_t)h->gid;
 	m->mode = h->mode & 07777;
 	m->mtime = h->mtime;
 	m->mtime_nsec = h->mtime_nsec;
-	m->pax.len = 0;
-	m->has_xattrs = h->pax_len > 0 && memmem(h->pax, h->pax_len, ".xattr.", 7) != NULL;
-	return m->has_xattrs ? strata_buf_append(&m->pax, h->pax, h->pax_len, err) : 0;
+	return take_pax(m, h->pax, h->pax_len, err);
+}
+
+int apply_meta_take_entry(struct apply_meta *m, const struct strata_index *index, uint32_t entry,
+                          struct strata_err *err)
+{
+	const struct strata_entry *e = &index->entries[entry];
+
+	m->uid = e->uid;
+	m->gid = e->gid;
+	m->mode = e->mode & 07777;
+	m->mtime = e->mtime;
+	m->mtime_nsec = e->mtime_nsec;
+	return take_pax(m, index->arena.data + e->pax.offset, e->pax.len, err);
 }
 
 static void fill_times(const struct apply_meta *m, struct timespec times[2])
@@ -66,10 +53,11 @@ static void fill_times(const struct apply_meta *m, struct timespec times[2])
 	times[0].tv_nsec = times[1].tv_nsec = (long)m->mtime_nsec;
 }
 
-/* True when what is made now belongs to that user and group by itself. */
+/* True when a new file belongs to that user and group by itself. */
 static bool is_own(const struct strata_apply *a)
 {
-	/* Of a directory with the set-group-ID bit, or on some mounts, a file takes the group. */
+	/* In a directory with the set-group-ID bit, and on some mounts, it takes the group
+	 * of the directory. */
 	return a->meta.uid == a->euid && a->meta.gid == a->egid && a->dir.fd >= 0 &&
 	       a->dir.st.st_gid == a->egid;
 }
@@ -84,8 +72,7 @@ static size_t put_varint(unsigned char *out, uint32_t value)
 	return n;
 }
 
-/* The message Resource {uint32 uid = 1; uint32 gid = 2} of rootlesscontaine.rs; zeros are left out.
- */
+/* The message Resource {uint32 uid = 1; uint32 gid = 2} of rootlesscontaine.rs, without zeros. */
 static int record_owner(struct strata_apply *a, int fd, struct strata_err *err)
 {
 	static const char name[] = "user.rootlesscontainers";
@@ -101,11 +88,11 @@ static int record_owner(struct strata_apply *a, int fd, struct strata_err *err)
 		n += put_varint(value + n, a->meta.gid);
 	}
 	if (n > 0 && fsetxattr(fd, name, value, n, 0) < 0)
-		return apply_note(a, "owner", NULL, errno, err);
+		return apply_note(&a->report, "owner", NULL, errno, err);
 	return 0;
 }
 
-/* The owner could not be set: set-id bits would lend somebody else's rights. */
+/* The owner could not be set: set-id bits would lend the rights of another user. */
 static int without_owner(struct strata_apply *a, int fd, int errnum, struct strata_err *err)
 {
 	bool recorded = a->options.rootless && fd >= 0;
@@ -113,16 +100,16 @@ static int without_owner(struct strata_apply *a, int fd, int errnum, struct stra
 	if (errnum == EINVAL) /* an id that the user namespace does not have */
 		errnum = EPERM;
 	if (recorded && errnum == EPERM ? record_owner(a, fd, err) < 0
-	                                : apply_note(a, "owner", NULL, errnum, err) < 0)
+	                                : apply_note(&a->report, "owner", NULL, errnum, err) < 0)
 		return -1;
 	if (a->meta.mode & SET_ID) {
 		a->meta.mode &= ~(uint32_t)SET_ID;
-		return apply_note(a, "mode", NULL, errnum, err);
+		return apply_note(&a->report, "mode", NULL, errnum, err);
 	}
 	return 0;
 }
 
-int apply_meta_fd(struct strata_apply *a, int fd, bool directory, bool existing,
+int apply_meta_fd(struct strata_apply *a, int fd, const char *path, bool existing,
                   struct strata_err *err)
 {
 	struct apply_meta *m = &a->meta;
@@ -137,7 +124,7 @@ int apply_meta_fd(struct strata_apply *a, int fd, bool directory, bool existing,
 	if (m->has_xattrs && apply_xattrs(a, fd, NULL, err) < 0)
 		return -1;
 	mode = m->mode;
-	if (directory && apply_keep_mode(a, fd, &mode, err) < 0)
+	if (path != NULL && a->euid != 0 && apply_modes_keep(&a->modes, fd, path, &mode, err) < 0)
 		return -1;
 	if (fchmod(fd, mode) < 0)
 		return strata_fail_errno(err, errno, "cannot set the mode");
@@ -147,7 +134,7 @@ int apply_meta_fd(struct strata_apply *a, int fd, bool directory, bool existing,
 	return 0;
 }
 
-/* Changes the mode of what the name stands for, and of nothing behind a link. */
+/* Changes the mode of a name; a symlink is not followed, and has no mode. */
 static int change_mode(int dir, const char *name, mode_t mode, struct strata_err *err)
 {
 	cleanup_fd int fd = openat(dir, name, O_PATH | O_NOFOLLOW | O_CLOEXEC);
@@ -179,4 +166,46 @@ int apply_meta_name(struct strata_apply *a, const char *name, bool symlink, stru
 	if (utimensat(dir, name, times, AT_SYMLINK_NOFOLLOW) < 0)
 		return strata_fail_errno(err, errno, "cannot set the time");
 	return 0;
+}
+
+int apply_implied(struct strata_apply *a, int fd, struct strata_err *err)
+{
+	struct timespec times[2] = {{0}, {0}};
+
+	if (a->euid == 0 && fchown(fd, 0, 0) < 0 &&
+	    apply_note(&a->report, "owner", NULL, errno, err) < 0)
+		return -1;
+	if (apply_clear_xattrs(a, fd, err) < 0)
+		return -1;
+	if (fchmod(fd, 0755) < 0 || futimens(fd, times) < 0)
+		return strata_fail_errno(err, errno, "cannot set mode and time of a directory");
+	return 0;
+}
+
+/* ---- the root ----------------------------------------------------------- */
+
+static void swap_root(struct strata_apply *a)
+{
+	struct apply_meta meta = a->meta;
+
+	a->meta = a->root_entry.meta;
+	a->root_entry.meta = meta;
+}
+
+void apply_root_keep(struct strata_apply *a)
+{
+	swap_root(a);
+	a->root_entry.told = true;
+	a->root_entry.layer = a->report.layer;
+	a->root_entry.number = a->report.number;
+}
+
+int apply_root_set(struct strata_apply *a, int fd, struct strata_err *err)
+{
+	swap_root(a);
+	a->root_entry.told = false;
+	apply_report_layer(&a->report, a->root_entry.layer);
+	if (apply_report_again(&a->report, a->root_entry.number, ".", 1, err) < 0)
+		return -1;
+	return apply_meta_fd(a, fd, ".", true, err) < 0 ? apply_report_wrap(&a->report, err) : 0;
 }

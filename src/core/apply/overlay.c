@@ -1,438 +1,481 @@
-/*
- * Layers side by side, as overlayfs mounts them: each in a directory of its own
- * with whiteouts and opaque marks. Names are looked up in the merge of the
- * layers up to this one, so that an entry behind a lower layer's link goes
- * where a container would see it; then the directories on the way are made in
- * this layer, with what they have below, since overlayfs shows the uppermost.
- */
-#include <dirent.h>
+#include "core/apply/overlay.h"
+
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/sysmacros.h>
+#include <sys/xattr.h>
 
-#include "core/apply/overlay.h"
+#include "core/apply/internal.h"
+#include "core/base/grow.h"
 #include "core/fs/resolve.h"
+#include "core/layer/path.h"
+#include "core/tar/whiteout.h"
 
-#define DIR_FLAGS (O_RDONLY | O_DIRECTORY | O_CLOEXEC)
-
-/* ---- directories of this layer ------------------------------------------ */
-
-static int add_borrower(struct strata_apply *a, const char *path, const struct stat *st,
-                        bool whiteout, struct strata_err *err)
+static const struct strata_index *index_of(const struct strata_apply *a)
 {
-	struct apply_borrower *grown =
-	        strata_reallocarray(a->borrowers, a->borrower_count + 1, sizeof(*grown));
+	return &a->layers[a->report.layer].index;
+}
 
-	if (grown == NULL)
-		return strata_fail_nomem(err);
-	a->borrowers = grown;
-	grown += a->borrower_count;
-	*grown = (struct apply_borrower){whiteout, strdup(path), st->st_dev, st->st_ino};
-	if (grown->path == NULL)
-		return strata_fail_nomem(err);
-	a->borrower_count++;
+/* Writes a node's path to o->path; the root's is empty. */
+static int take_path(struct apply_overlay *o, const struct strata_tree *tree, uint32_t node,
+                     struct strata_err *err)
+{
+	o->path.len = 0;
+	if ((node != STRATA_ROOT_NODE && strata_tree_path(tree, node, &o->path, err) < 0) ||
+	    strata_buf_append(&o->path, "", 1, err) < 0)
+		return -1;
+	o->path.len--;
 	return 0;
 }
 
-/* True when lower layers have nothing to do with the directory of this one. */
-static bool is_own(struct strata_apply *a, const char *path)
+/* Opens the directory of a node's parent as a->dir; *name is the node's name in it. */
+static int enter_parent(struct strata_apply *a, uint32_t node, const char **name,
+                        struct strata_err *err)
 {
-	struct apply_found below;
-	bool opaque = false, own;
-	int fd = apply_open_own(a, path, &opaque);
-
-	if (fd >= 0)
-		close(fd);
-	own = opaque || !apply_look_up(a, a->layer, path, &below);
-	if (own)
-		return true;
-	close(below.fd);
-	return !S_ISDIR(below.st.st_mode);
-}
-
-/* Keeps in mind what a directory that has been made is: see apply_overlay_end. */
-static int note_dir(struct strata_apply *a, int fd, const struct stat *st, const char *path,
-                    bool hidden, struct strata_err *err)
-{
-	if (apply_mark_clean(a, st, err) < 0)
-		return -1;
-	if (hidden)
-		return apply_set_opaque(a, fd, err);
-	if (is_own(a, path))
-		return apply_mark_made(a, st, APPLY_TOLD, err);
-	return add_borrower(a, path, st, false, err);
-}
-
-/* Makes `name` in dir; path is its whole path. What it has below it gets at the layer's end. */
-static int make_layer_dir(struct strata_apply *a, int dir, const char *name, const char *path,
-                          struct strata_err *err)
-{
-	struct timespec times[2] = {{.tv_nsec = UTIME_OMIT}};
-	cleanup_fd int fd = -1;
-	bool hidden = false;
-	struct stat st, above;
-
-	if (fstat(dir, &above) < 0)
-		return strata_fail_errno(err, errno, "cannot look at a directory");
-	if (fstatat(dir, name, &st, AT_SYMLINK_NOFOLLOW) == 0) {
-		hidden = true;
-		if (apply_remove(a, dir, name, err) < 0)
-			return -1;
-	} else if (errno != ENOENT) {
-		return strata_fail_errno(err, errno, "cannot look for a directory");
-	}
-	if (mkdirat(dir, name, 0700) < 0)
-		return strata_fail_errno(err, errno, "cannot make a directory");
-	fd = openat(dir, name, DIR_FLAGS | O_NOFOLLOW);
-	if (fd < 0 || fstat(fd, &st) < 0)
-		return strata_fail_errno(err, errno, "cannot open a directory");
-	if (apply_implied(a, fd, err) < 0 || note_dir(a, fd, &st, path, hidden, err) < 0)
-		return -1;
-	times[1] = above.st_mtim;
-	return futimens(dir, times) == 0
-	               ? 0
-	               : strata_fail_errno(err, errno, "cannot set the time of a directory");
-}
-
-/* Removes a whiteout from what has become opaque. */
-static int drop_whiteout(struct strata_apply *a, char *path, struct strata_err *err)
-{
-	struct timespec times[2] = {{.tv_nsec = UTIME_OMIT}};
-	char *slash = strrchr(path, '/');
-	bool opaque = false;
-	cleanup_fd int dir = -1;
-	struct stat above, st;
-
-	if (slash == NULL)
-		return 0; /* the root is never opaque */
-	*slash = '\0';
-	dir = apply_open_own(a, path, &opaque);
-	opaque = opaque || (dir >= 0 && apply_is_opaque(a, dir));
-	if (dir < 0 || !opaque)
-		return 0;
-	if (fstat(dir, &above) < 0 || fstatat(dir, slash + 1, &st, AT_SYMLINK_NOFOLLOW) < 0) {
-		apply_note_trouble(a);
-		return 0;
-	}
-	if (!apply_is_whiteout(&st))
-		return 0;
-	times[1] = above.st_mtim;
-	if (unlinkat(dir, slash + 1, 0) < 0 || futimens(dir, times) < 0)
-		return strata_fail_errno(err, errno, "cannot remove a whiteout");
-	return 0;
-}
-
-/* Makes a whiteout of that name. */
-static int put_whiteout(int dir, const char *name, struct strata_err *err)
-{
-	struct timespec zero[2] = {{0}, {0}};
-
-	if (mknodat(dir, name, S_IFCHR, makedev(0, 0)) < 0 ||
-	    utimensat(dir, name, zero, AT_SYMLINK_NOFOLLOW) < 0)
-		return strata_fail_errno(err, errno, "cannot make a whiteout");
-	return 0;
-}
-
-/* Removes a directory that was made for nothing: what it is in, or itself, is hidden. */
-static int drop_dir(struct strata_apply *a, char *path, bool whiteout, struct strata_err *err)
-{
-	struct timespec times[2] = {{.tv_nsec = UTIME_OMIT}};
-	char *slash = strrchr(path, '/');
-	const char *name = slash != NULL ? slash + 1 : path;
-	bool ignored = false;
-	cleanup_fd int dir = -1;
-	struct stat above;
-
-	if (slash != NULL)
-		*slash = '\0';
-	dir = apply_open_own(a, slash != NULL ? path : "", &ignored);
-	if (dir < 0 || fstat(dir, &above) < 0)
-		return 0;
-	if (unlinkat(dir, name, AT_REMOVEDIR) < 0)
-		return errno == ENOTEMPTY || errno == EEXIST
-		               ? 0
-		               : strata_fail_errno(err, errno, "cannot remove a directory");
-	if (whiteout && put_whiteout(dir, name, err) < 0)
-		return -1;
-	times[1] = above.st_mtim;
-	return futimens(dir, times) == 0
-	               ? 0
-	               : strata_fail_errno(err, errno, "cannot set the time of a directory");
-}
-
-/* A directory on the way to an entry, unless an entry of its own has come since. */
-static int settle_dir(struct strata_apply *a, struct apply_borrower *b, struct strata_err *err)
-{
-	bool opaque = false;
-	cleanup_fd int dir = apply_open_own(a, b->path, &opaque);
-	struct apply_found below = {.fd = -1};
-	struct stat st;
-	int status = 0;
-
-	if (dir < 0)
-		return 0;
-	if (fstat(dir, &st) < 0) {
-		apply_note_trouble(a);
-		return 0;
-	}
-	if (st.st_dev != b->dev || st.st_ino != b->ino || apply_is_made(a, &st, APPLY_TOLD))
-		return 0;
-	if (opaque || apply_is_made(a, &st, APPLY_HIDDEN))
-		return drop_dir(a, b->path, !opaque, err);
-	if (apply_look_up(a, a->layer, b->path, &below) && S_ISDIR(below.st.st_mode))
-		status = apply_copy_attributes(a, dir, &below, err);
-	if (below.fd >= 0)
-		close(below.fd);
-	return status;
-}
-
-/* From the end on: what is below comes first. */
-int apply_overlay_end(struct strata_apply *a, struct strata_err *err)
-{
-	int status = 0;
-
-	while (a->borrower_count > 0) {
-		struct apply_borrower *b = &a->borrowers[--a->borrower_count];
-
-		if (status == 0)
-			status = b->whiteout ? drop_whiteout(a, b->path, err)
-			                     : settle_dir(a, b, err);
-		free(b->path);
-	}
-	if (status == 0 && a->trouble != 0)
-		return strata_fail_errno(err, a->trouble, "cannot look for what is in the layers");
-	return status;
-}
-
-int apply_ensure(struct strata_apply *a, const char *path, struct strata_err *err)
-{
-	cleanup_buf struct strata_buf prefix = {0};
-	cleanup_fd int dir = openat(a->root, ".", DIR_FLAGS);
-	char name[APPLY_NAME_MAX + 1];
-
-	if (dir < 0)
-		return strata_fail_errno(err, errno, "cannot open a directory");
-	while (apply_next_name(&path, name)) {
-		int fd = openat(dir, name, DIR_FLAGS | O_NOFOLLOW);
-
-		if (fd < 0 && apply_is_trouble())
-			return strata_fail_errno(err, errno, "cannot open a directory");
-		if ((prefix.len > 0 && apply_append(&prefix, "/", 1, err) < 0) ||
-		    apply_append(&prefix, name, strlen(name), err) < 0) {
-			if (fd >= 0)
-				close(fd);
-			return -1;
-		}
-		if (fd < 0) {
-			if (make_layer_dir(a, dir, name, prefix.data, err) < 0)
-				return -1;
-			fd = openat(dir, name, DIR_FLAGS | O_NOFOLLOW);
-		}
-		close(dir);
-		dir = fd;
-		if (dir < 0)
-			return strata_fail_errno(err, errno, "cannot open a directory");
-	}
-	return strata_steal_fd(&dir);
-}
-
-int apply_overlay_open(struct strata_apply *a, const char *path, bool make, struct strata_err *err)
-{
-	cleanup_buf struct strata_buf done = {0};
-	cleanup_fd int dir = openat(a->root, ".", DIR_FLAGS);
-	const char *left = path;
-	char name[APPLY_NAME_MAX + 1];
+	struct apply_overlay *o = &a->overlay;
+	size_t base;
 	int status;
 
-	if (dir < 0)
-		apply_note_trouble(a);
-	/* Directories that this layer has are those of the merge. */
-	while (dir >= 0 && apply_next_name(&left, name)) {
-		int fd = openat(dir, name, DIR_FLAGS | O_NOFOLLOW);
-
-		if (fd < 0)
-			apply_note_trouble(a);
-		close(dir);
-		dir = fd;
-	}
-	if (dir >= 0)
-		return strata_steal_fd(&dir);
-	status = apply_resolve(a, path, make, &done, err);
-	if (status != 0)
-		return status > 0 ? -ENOENT : -ECANCELED;
-	a->dir.linked = strcmp(done.data, path) != 0;
-	dir = apply_ensure(a, done.data, err);
-	return dir >= 0 ? strata_steal_fd(&dir) : -ECANCELED;
+	if (take_path(o, &o->merged, node, err) < 0)
+		return -1;
+	base = apply_base(&o->path);
+	status = apply_enter(a, o->path.data, base > 0 ? base - 1 : 0, false, err);
+	if (status > 0)
+		return strata_fail_errno(err, ENOENT, "cannot open its directory");
+	*name = o->path.data + base;
+	return status;
 }
 
-/*
- * The layers share the file then, so that a container sees one with several
- * names, as where they lie on top of each other.
- */
-int apply_overlay_target(struct strata_apply *a, const char *parent, const char *name, bool *own,
-                         struct strata_err *err)
-{
-	cleanup_buf struct strata_buf done = {0};
-	cleanup_fd int layer = -1;
-	struct apply_found found;
-	size_t len;
-	int status = apply_resolve(a, parent, false, &done, err);
+/* ---- directories, marks and whiteouts ----------------------------------- */
 
-	if (status != 0)
-		return status < 0 ? -ECANCELED : -ENOENT;
-	len = done.len;
-	if ((len > 0 && apply_append(&done, "/", 1, err) < 0) ||
-	    apply_append(&done, name, strlen(name), err) < 0)
-		return -ECANCELED;
-	if (!apply_look_up(a, a->layer + 1, done.data, &found))
-		return -ENOENT;
-	close(found.fd);
-	*own = found.layer == a->layer;
-	done.data[len] = '\0';
-	layer = apply_open_layer(a, found.layer);
-	return layer < 0 ? -errno
-	                 : strata_resolve_beneath(layer, len > 0 ? done.data : ".",
-	                                          O_PATH | O_DIRECTORY);
+static int make_dirs(struct strata_apply *a, struct strata_err *err)
+{
+	const struct apply_overlay *o = &a->overlay;
+
+	for (uint32_t i = 0; i < o->dir_count; i++) {
+		const char *name;
+
+		if (enter_parent(a, o->dirs[i], &name, err) < 0)
+			return -1;
+		if (mkdirat(a->dir.fd, name, 0700) < 0)
+			return strata_fail_errno(err, errno, "cannot make the directory");
+	}
+	return 0;
+}
+
+static int make_whiteouts(struct strata_apply *a, struct strata_err *err)
+{
+	const struct timespec zero[2] = {{0}, {0}};
+	struct apply_overlay *o = &a->overlay;
+
+	for (size_t i = 0; i < o->whiteout_count; i++) {
+		const struct strata_node *below = &o->below.nodes[o->whiteouts[i].below];
+		char name[256];
+
+		if (below->name_len >= sizeof(name))
+			continue; /* no file system has a name of that length */
+		memcpy(name, strata_tree_name(&o->below, below), below->name_len);
+		name[below->name_len] = '\0';
+		if (take_path(o, &o->merged, o->whiteouts[i].dir, err) < 0 ||
+		    apply_enter(a, o->path.data, o->path.len, false, err) < 0)
+			return -1;
+		if (mknodat(a->dir.fd, name, S_IFCHR, makedev(0, 0)) < 0 ||
+		    utimensat(a->dir.fd, name, zero, AT_SYMLINK_NOFOLLOW) < 0)
+			return strata_fail_errno(err, errno, "cannot make a whiteout");
+	}
+	return 0;
+}
+
+static int set_opaque(struct strata_apply *a, int fd, struct strata_err *err)
+{
+	const char *name = a->options.user_xattrs ? APPLY_OVERLAY_USER "opaque"
+	                                          : APPLY_OVERLAY_TRUSTED "opaque";
+
+	return fsetxattr(fd, name, "y", 1, 0) == 0
+	               ? 0
+	               : strata_fail_errno(err, errno, "cannot set %s", name);
+}
+
+/* Gives a directory, which is in a->dir, the attributes that it has in the merged tree. */
+static int set_merged(struct strata_apply *a, int fd, uint32_t node, const char *path,
+                      struct strata_err *err)
+{
+	const struct apply_overlay *o = &a->overlay;
+	const struct strata_node *n = &o->merged.nodes[node];
+	int status;
+
+	/* What cannot be set has been noted when the directory's own layer was applied. */
+	apply_report_mute(&a->report, n->layer != a->report.layer);
+	if (n->entry == STRATA_NO_ENTRY)
+		status = apply_implied(a, fd, err);
+	else if (apply_meta_take_entry(&a->meta, o->merged.layers[n->layer], n->entry, err) < 0)
+		status = -1;
+	else
+		status = apply_meta_fd(a, fd, path, false, err);
+	apply_report_mute(&a->report, false);
+	return status;
+}
+
+/* True for a directory that an entry of the layer is going to set. */
+static bool is_told(const struct strata_apply *a, uint32_t node)
+{
+	const struct strata_node *n = &a->overlay.merged.nodes[node];
+
+	return n->layer == a->report.layer && n->entry != STRATA_NO_ENTRY;
+}
+
+static int settle_dir(struct strata_apply *a, uint32_t node, struct strata_err *err)
+{
+	const struct apply_overlay *o = &a->overlay;
+	bool opaque = o->marks[node] & MARK_OPAQUE;
+	cleanup_fd int fd = -1;
+	const char *name;
+
+	if (is_told(a, node) && !opaque)
+		return 0;
+	if (enter_parent(a, node, &name, err) < 0)
+		return -1;
+	fd = openat(a->dir.fd, name, APPLY_DIR_FLAGS | O_NOFOLLOW);
+	if (fd < 0)
+		return strata_fail_errno(err, errno, "cannot open a directory");
+	if (!is_told(a, node) && set_merged(a, fd, node, o->path.data, err) < 0)
+		return -1;
+	return opaque ? set_opaque(a, fd, err) : 0;
+}
+
+/* ---- a layer ------------------------------------------------------------ */
+
+int apply_overlay_scan(struct strata_apply *a, const struct strata_work *work,
+                       struct strata_err *err)
+{
+	struct strata_work quiet = work != NULL ? *work : (struct strata_work){0};
+
+	quiet.progress = NULL;
+	for (size_t i = 0; i < a->layer_count; i++) {
+		struct apply_layer *layer = &a->layers[i];
+
+		if (layer->index.scanned)
+			continue;
+		layer->index.blob = layer->blob;
+		layer->index.inflate = a->options.inflate;
+		strata_file_ref(layer->blob.file);
+		if (strata_index_scan(&layer->index, &a->options.limits, &quiet, err) < 0)
+			return strata_err_wrap(err, "%s", layer->label);
+	}
+	if (strata_tree_init(&a->overlay.below, err) < 0 ||
+	    strata_tree_init(&a->overlay.merged, err) < 0)
+		return -1;
+	if (a->options.max_steps > 0)
+		a->overlay.below.max_steps = a->overlay.merged.max_steps = a->options.max_steps;
+	return 0;
+}
+
+static int open_layer(const struct strata_apply *a, size_t layer)
+{
+	char name[24];
+
+	snprintf(name, sizeof(name), "%zu", layer + 1);
+	return openat(a->target.fd, name, APPLY_DIR_FLAGS | O_NOFOLLOW);
+}
+
+static int make_layer_dir(struct strata_apply *a, struct strata_err *err)
+{
+	char name[24];
+
+	snprintf(name, sizeof(name), "%zu", a->report.layer + 1);
+	if (mkdirat(a->target.fd, name, 0700) < 0)
+		return strata_fail_errno(err, errno, "cannot make its directory");
+	a->root = open_layer(a, a->report.layer);
+	if (a->root >= 0)
+		return 0;
+	strata_fail_errno(err, errno, "cannot open its directory");
+	unlinkat(a->target.fd, name, AT_REMOVEDIR);
+	return -1;
 }
 
 int apply_overlay_begin(struct strata_apply *a, struct strata_err *err)
 {
-	struct apply_found below = {.fd = -1};
-	cleanup_fd int lower = -1;
-	char name[24];
+	const struct apply_overlay *o = &a->overlay;
 
-	snprintf(name, sizeof(name), "%zu", a->layer + 1);
-	if (mkdirat(a->target, name, 0700) < 0)
-		return strata_fail_errno(err, errno, "cannot make its directory");
-	a->root = apply_open_layer(a, a->layer);
-	if (a->root < 0) {
-		strata_fail_errno(err, errno, "cannot open its directory");
-		unlinkat(a->target, name, AT_REMOVEDIR);
+	if (apply_overlay_plan(a, err) < 0 || make_layer_dir(a, err) < 0 || make_dirs(a, err) < 0 ||
+	    make_whiteouts(a, err) < 0)
 		return -1;
-	}
-	if (a->layer == 0)
-		return apply_implied(a, a->root, err);
-	lower = apply_open_layer(a, a->layer - 1);
-	if (lower < 0 || fstat(lower, &below.st) < 0)
-		return strata_fail_errno(err, errno, "cannot open the layer below");
-	below.fd = lower;
-	return apply_copy_attributes(a, a->root, &below, err);
+	for (uint32_t i = 0; i < o->dir_count; i++)
+		if (settle_dir(a, o->dirs[i], err) < 0)
+			return -1;
+	return 0;
 }
 
-/* ---- whiteouts ---------------------------------------------------------- */
+/* The entry is the one that the index has under its number: the file has not changed since. */
+static bool is_scanned(const struct strata_apply *a, const struct strata_tar_header *h)
+{
+	const struct strata_index *index = index_of(a);
+	const struct strata_buf *path = &a->report.path;
+	const struct strata_entry *e;
 
-/* Hides `name` in the directory `path`, both without links. */
-static int hide_name(struct strata_apply *a, const char *path, const char *name,
+	if (a->report.number > index->count)
+		return false;
+	e = &index->entries[a->report.number - 1];
+	return e->typeflag == h->typeflag && e->path.len == path->len &&
+	       memcmp(strata_index_text(index, e->path), path->data, path->len) == 0;
+}
+
+static int set_told_dir(struct strata_apply *a, const char *name, struct strata_err *err)
+{
+	cleanup_fd int fd = openat(a->dir.fd, name, APPLY_DIR_FLAGS | O_NOFOLLOW);
+
+	if (fd < 0)
+		return strata_fail_errno(err, errno, "cannot open the directory");
+	return apply_meta_fd(a, fd, a->overlay.path.data, false, err);
+}
+
+/* Makes an entry at a node. */
+static int make_entry(struct strata_apply *a, uint32_t node, const struct strata_tar_header *h,
+                      const char *raw, size_t raw_len, struct strata_err *err)
+{
+	const char *name;
+
+	if (apply_meta_take(&a->meta, h, err) < 0)
+		return -1;
+	if (node == STRATA_ROOT_NODE) {
+		apply_root_keep(a);
+		return 0;
+	}
+	/* overlayfs takes such a device for a whiteout. */
+	if (h->typeflag == '3' && h->devmajor == 0 && h->devminor == 0)
+		return apply_note(&a->report, "device", NULL, ENOTSUP, err);
+	if (enter_parent(a, node, &name, err) < 0)
+		return -1;
+	return h->typeflag == '5' ? set_told_dir(a, name, err)
+	                          : apply_make_file(a, h, raw, raw_len, name, err);
+}
+
+/* True for whiteouts, which the plan has carried out, and for files of AUFS. */
+static bool is_no_file(const struct strata_buf *path)
+{
+	size_t base;
+
+	return strata_whiteout_in_aufs(path->data, path->len) ||
+	       strata_whiteout_kind(path->data, path->len, &base) != STRATA_WHITEOUT_NO;
+}
+
+int apply_overlay_entry(struct strata_apply *a, const struct strata_tar_header *h, const char *raw,
+                        size_t raw_len, struct strata_err *err)
+{
+	const struct strata_buf *path = &a->report.path;
+	int status = apply_entry_begin(a, h, err);
+	uint32_t node;
+
+	if (status <= 0)
+		return status;
+	if (!is_scanned(a, h))
+		return strata_fail(err, "EDIGEST", "the layer has changed since it was scanned");
+	node = a->overlay.places[a->report.number - 1];
+	/* A file of AUFS has a place when the layer has hardlinks to it. */
+	if (node == STRATA_NO_NODE && is_no_file(path))
+		return 0;
+	if (apply_entry_check(a, h, err) < 0)
+		return -1;
+	if (h->typeflag == '1') {
+		cleanup_free char *target = apply_link_target(h, err);
+
+		return target != NULL ? 0 : -1;
+	}
+	return node != STRATA_NO_NODE ? make_entry(a, node, h, raw, raw_len, err) : 0;
+}
+
+/* ---- hardlinks ---------------------------------------------------------- */
+
+static int compare_sources(const struct strata_inode *x, const struct strata_inode *y)
+{
+	if (x->layer != y->layer)
+		return x->layer < y->layer ? -1 : 1;
+	return x->entry < y->entry ? -1 : x->entry > y->entry;
+}
+
+/* By file; the names of one in the order of their nodes. */
+static int compare_links(const void *a, const void *b)
+{
+	const struct overlay_link *x = a, *y = b;
+	int order = compare_sources(&x->source, &y->source);
+
+	return order != 0 ? order : x->node < y->node ? -1 : x->node > y->node;
+}
+
+/* The first of the sorted links to a file, or link_count. */
+static size_t first_link(const struct apply_overlay *o, struct strata_inode source)
+{
+	size_t low = 0, high = o->link_count;
+
+	while (low < high) {
+		size_t middle = low + (high - low) / 2;
+
+		if (compare_sources(&o->links[middle].source, &source) < 0)
+			low = middle + 1;
+		else
+			high = middle;
+	}
+	return low < o->link_count && compare_sources(&o->links[low].source, &source) == 0
+	               ? low
+	               : o->link_count;
+}
+
+/* A name in the tree below for each file of a lower layer that is linked; indexed as the links. */
+static uint32_t *find_names(const struct apply_overlay *o, struct strata_err *err)
+{
+	uint32_t *names = strata_reallocarray(NULL, o->link_count, sizeof(*names));
+
+	if (names == NULL) {
+		strata_fail_nomem(err);
+		return NULL;
+	}
+	memset(names, 0xff, o->link_count * sizeof(*names));
+	for (uint32_t i = 0; i < o->below.node_count; i++) {
+		size_t link = o->below.nodes[i].free
+		                      ? o->link_count
+		                      : first_link(o, strata_tree_source(&o->below, i));
+
+		if (link < o->link_count)
+			names[link] = i;
+	}
+	return names;
+}
+
+/* Opens the directory that has the file of a name: *name in the directory of a layer. */
+static int open_source(struct strata_apply *a, const struct strata_tree *tree, uint32_t node,
+                       const char **name, struct strata_err *err)
+{
+	struct apply_overlay *o = &a->overlay;
+	cleanup_fd int layer = open_layer(a, tree->nodes[node].layer);
+	size_t base;
+	int fd;
+
+	if (layer < 0 || take_path(o, tree, node, err) < 0)
+		return layer < 0 ? strata_fail_errno(err, errno, "cannot open the layer below")
+		                 : -1;
+	base = apply_base(&o->path);
+	if (base > 0)
+		o->path.data[base - 1] = '\0';
+	*name = o->path.data + base;
+	fd = strata_resolve_beneath(layer, base > 0 ? o->path.data : ".", O_PATH | O_DIRECTORY);
+	return fd < 0 ? strata_fail_errno(err, -fd, "cannot open the directory of its target") : fd;
+}
+
+/* Fails for a hardlink without a file. */
+static int fail_link(const struct strata_apply *a, const struct strata_entry *e,
                      struct strata_err *err)
 {
-	struct timespec times[2] = {{.tv_nsec = UTIME_OMIT}};
-	cleanup_buf struct strata_buf whole = {0};
-	cleanup_fd int dir = -1, fd = -1;
-	struct apply_found below;
-	bool opaque = false;
-	struct stat st;
+	const struct strata_tree *tree = &a->overlay.merged;
+	cleanup_free char *target = malloc((size_t)e->linkpath.len + 2);
+	struct strata_err ignored;
+	uint32_t node;
+	size_t len;
+	bool directory;
 
-	if (apply_append(&whole, path, strlen(path), err) < 0 ||
-	    (path[0] != '\0' && apply_append(&whole, "/", 1, err) < 0) ||
-	    apply_append(&whole, name, strlen(name), err) < 0)
+	if (target == NULL)
+		return strata_fail_nomem(err);
+	len = strata_path_normalise(strata_index_text(index_of(a), e->linkpath), e->linkpath.len,
+	                            target);
+	target[len] = '\0';
+	directory = strata_tree_find(tree, target, len, false, &node, &ignored) == 0 &&
+	            strata_tree_type(tree, node) == '5';
+	return apply_link_fail(target, directory, err);
+}
+
+/* Links a name; from: a name of its file, in the tree that it was found in. */
+static int make_link(struct strata_apply *a, uint32_t node, const struct strata_tree *tree,
+                     uint32_t from, struct strata_err *err)
+{
+	const struct strata_index *index = index_of(a);
+	uint32_t entry = a->overlay.merged.nodes[node].entry;
+	const struct strata_entry *e = &index->entries[entry];
+	cleanup_free char *source = NULL;
+	cleanup_fd int dir = -1;
+	const char *name;
+
+	if (apply_report_again(&a->report, (uint64_t)entry + 1, strata_index_text(index, e->path),
+	                       e->path.len, err) < 0)
 		return -1;
-	if (!apply_look_up(a, a->layer, whole.data, &below))
-		return 0;
-	close(below.fd);
-	dir = apply_ensure(a, path, err);
+	if (from == STRATA_NO_NODE)
+		return fail_link(a, e, err);
+	dir = open_source(a, tree, from, &name, err);
 	if (dir < 0)
 		return -1;
-	fd = apply_open_own(a, whole.data, &opaque); /* unless it is no directory */
-	if (fd < 0 && opaque)
-		return 0;
-	if (fd >= 0)
-		close(strata_steal_fd(&fd));
-	fd = openat(dir, name, DIR_FLAGS | O_NOFOLLOW);
-	if (fd >= 0 && fstat(fd, &st) == 0)
-		return apply_mark_made(a, &st, APPLY_HIDDEN, err) < 0
-		               ? -1
-		               : apply_set_opaque(a, fd, err);
-	apply_note_trouble(a);
-	if (errno != ENOENT)
-		return 0; /* it hides what is below by itself */
-	if (fstat(dir, &st) < 0)
-		return strata_fail_errno(err, errno, "cannot look at a directory");
-	times[1] = st.st_mtim;
-	if (put_whiteout(dir, name, err) < 0)
+	source = strdup(name);
+	if (source == NULL)
+		return strata_fail_nomem(err);
+	if (enter_parent(a, node, &name, err) < 0)
 		return -1;
-	if (futimens(dir, times) < 0)
-		return strata_fail_errno(err, errno, "cannot set the time of a directory");
-	return add_borrower(a, whole.data, &st, true, err);
+	if (linkat(dir, source, a->dir.fd, name, 0) == 0)
+		return apply_created(a, name, err);
+	/* A device that could not be made has no names either. */
+	return errno == ENOENT ? fail_link(a, e, err)
+	                       : strata_fail_errno(err, errno, "cannot link");
 }
 
-int apply_overlay_hide(struct strata_apply *a, const char *path, const char *name,
-                       struct strata_err *err)
+static int make_links(struct strata_apply *a, struct strata_err *err)
 {
-	cleanup_buf struct strata_buf done = {0};
-	int status = apply_resolve(a, path, false, &done, err);
+	struct apply_overlay *o = &a->overlay;
+	cleanup_free uint32_t *names = NULL;
 
-	if (status != 0)
-		return status < 0 ? -1 : 0;
-	return hide_name(a, done.data, name, err);
-}
+	if (o->link_count == 0)
+		return 0;
+	qsort(o->links, o->link_count, sizeof(*o->links), compare_links);
+	names = find_names(o, err);
+	if (names == NULL)
+		return -1;
+	for (size_t i = 0; i < o->link_count; i++) {
+		const struct overlay_link *link = &o->links[i];
+		bool ours = link->source.layer == a->report.layer;
 
-/* overlayfs takes no notice of a mark on the root: each name there is hidden. */
-static int hide_root(struct strata_apply *a, struct strata_err *err)
-{
-	int status = 0;
-
-	for (size_t layer = 0; layer < a->layer && status == 0; layer++) {
-		int fd = apply_open_layer(a, layer);
-		DIR *dir = fd >= 0 ? fdopendir(fd) : NULL;
-		const struct dirent *e;
-
-		if (dir == NULL) {
-			status = strata_fail_errno(err, errno, "cannot read a layer below");
-			if (fd >= 0)
-				close(fd);
-			break;
-		}
-		for (errno = 0; status == 0 && (e = readdir(dir)) != NULL; errno = 0)
-			if (strcmp(e->d_name, ".") != 0 && strcmp(e->d_name, "..") != 0)
-				status = hide_name(a, "", e->d_name, err);
-		if (status == 0 && errno != 0)
-			status = strata_fail_errno(err, errno, "cannot read a layer below");
-		closedir(dir);
+		if (make_link(a, link->node, ours ? &o->merged : &o->below,
+		              ours ? o->places[link->source.entry]
+		                   : names[first_link(o, link->source)],
+		              err) < 0)
+			return apply_report_wrap(&a->report, err);
 	}
-	return status;
+	return 0;
 }
 
-int apply_overlay_opaque(struct strata_apply *a, const char *parent, const char *name,
-                         struct strata_err *err)
-{
-	cleanup_buf struct strata_buf done = {0};
-	struct apply_found found;
-	cleanup_fd int fd = -1;
-	bool there;
-	int status;
+/* ---- the end of a layer ------------------------------------------------- */
 
-	if (name == NULL)
-		return hide_root(a, err);
-	status = apply_resolve(a, parent, false, &done, err);
-	if (status != 0)
-		return status < 0 ? -1 : 0;
-	if ((done.len > 0 && apply_append(&done, "/", 1, err) < 0) ||
-	    apply_append(&done, name, strlen(name), err) < 0)
+int apply_overlay_end(struct strata_apply *a, struct strata_err *err)
+{
+	struct apply_overlay *o = &a->overlay;
+	size_t layer = a->report.layer;
+
+	if (make_links(a, err) < 0 || apply_leave(a, err) < 0)
 		return -1;
-	there = apply_look_up(a, a->layer + 1, done.data, &found);
-	if (!there)
-		return 0;
-	close(found.fd);
-	/* A link of a lower layer becomes a directory of this one. */
-	if (!S_ISDIR(found.st.st_mode) && !(S_ISLNK(found.st.st_mode) && found.layer < a->layer))
-		return 0;
-	fd = apply_ensure(a, done.data, err);
-	if (fd < 0)
+	if (a->root_entry.told ? apply_root_set(a, a->root, err) < 0
+	                       : set_merged(a, a->root, STRATA_ROOT_NODE, ".", err) < 0)
 		return -1;
-	if (S_ISLNK(found.st.st_mode) &&
-	    (fstat(fd, &found.st) < 0 || apply_mark_made(a, &found.st, APPLY_TOLD, err) < 0))
-		return strata_fail_errno(err, errno, "cannot look at a directory");
-	return apply_set_opaque(a, fd, err);
+	if (apply_modes_set(&a->modes, a->root, err) < 0)
+		return -1;
+	return layer + 1 < a->layer_count
+	               ? strata_tree_apply(&o->below, &a->layers[layer].index, err)
+	               : 0;
+}
+
+void apply_overlay_leave(struct strata_apply *a)
+{
+	struct apply_overlay *o = &a->overlay;
+
+	free(steal_pointer(&o->places));
+	free(steal_pointer(&o->marks));
+	free(steal_pointer(&o->dirs));
+	free(steal_pointer(&o->links));
+	free(steal_pointer(&o->whiteouts));
+	o->dir_count = 0;
+	o->link_count = o->whiteout_count = 0;
+	if (a->root >= 0)
+		close(strata_steal_fd(&a->root));
+}
+
+void apply_overlay_free(struct apply_overlay *o)
+{
+	strata_tree_free(&o->below);
+	strata_tree_free(&o->merged);
+	strata_buf_free(&o->path);
 }

@@ -1,95 +1,79 @@
-/* Layers side by side: what overlay_lookup.c, overlay.c and overlay_copy.c do for the others. */
+/*
+ * A directory for each layer, as overlayfs mounts them.
+ *
+ * The merge of the layers, from their entry indexes (tree/tree.h), says where each
+ * entry goes and what it hides: the tree of the layers below beside the one with
+ * this layer on top. So a path that leads through a symlink of a lower layer goes
+ * where a container sees it. A layer's directory gets every node that is of the
+ * layer; the directories on the way to them, with the attributes that they have
+ * below, since overlayfs shows the uppermost; and whiteouts and opaque marks for the
+ * names that are in the tree below and not in the merged one.
+ */
 #ifndef STRATA_APPLY_OVERLAY_H
 #define STRATA_APPLY_OVERLAY_H
 
-#include "core/apply/internal.h"
+#include <stddef.h>
+#include <stdint.h>
 
-/* Something in the merge of layers. */
-struct apply_found {
-	int fd; /* with O_PATH; the caller's */
-	size_t layer;
-	struct stat st;
+#include "core/base/buf.h"
+#include "core/job/pool.h"
+#include "core/tar/tar.h"
+#include "core/tree/tree.h"
+
+struct strata_apply;
+
+/* Marks of a node: it is a directory of the layer's, and an opaque one. */
+#define MARK_DIR 1
+#define MARK_OPAQUE 2
+
+/* A name of a file that has another name, to be linked at the layer's end. */
+struct overlay_link {
+	uint32_t node;
+	struct strata_inode source; /* its file: an entry of this or of a lower layer */
 };
 
-/* In the place of a name: the directory is this layer's, whatever is in it. */
-#define APPLY_TOLD "/told"
+/* A name of a lower layer that this one hides. */
+struct overlay_whiteout {
+	uint32_t dir;   /* node of the merged tree */
+	uint32_t below; /* the name's node in the tree below */
+};
 
-/* What lower layers have there is hidden: it stands only for what this one has in it. */
-#define APPLY_HIDDEN "/hidden"
+struct apply_overlay {
+	struct strata_tree below;
+	struct strata_tree merged;
+	struct strata_buf path; /* of the node being made */
 
-#define APPLY_NAME_MAX 255
+	/* Of the layer being applied: */
+	uint32_t *places; /* per entry: the node that it is made at, or STRATA_NO_NODE */
+	uint8_t *marks;   /* per node: MARK_DIR, MARK_OPAQUE */
+	uint32_t *dirs;   /* nodes of the directories to be made, parents first */
+	uint32_t dir_count;
+	struct overlay_link *links;
+	size_t link_count;
+	struct overlay_whiteout *whiteouts;
+	size_t whiteout_count;
+};
 
-/* ---- the merge of layers (overlay_lookup.c) -------------------------------- */
-
-int apply_set_opaque(struct strata_apply *a, int fd, struct strata_err *err);
-bool apply_is_opaque(struct strata_apply *a, int fd);
-bool apply_is_whiteout(const struct stat *st);
-
-int apply_open_layer(const struct strata_apply *a, size_t layer);
-
-/* After a call that failed: whether something is there cannot be told. */
-bool apply_is_trouble(void);
-void apply_note_trouble(struct strata_apply *a);
-
-/* Takes the next component of *path; false at its end. */
-bool apply_next_name(const char **path, char name[APPLY_NAME_MAX + 1]);
-
-/* Appends a text and a NUL that does not count. */
-int apply_append(struct strata_buf *b, const char *text, size_t len, struct strata_err *err);
-
-/* Opens a directory of this layer, -1: there is none. *opaque: one that it is in is. */
-int apply_open_own(struct strata_apply *a, const char *path, bool *opaque);
-
-/*
- * Writes the path of a directory to *done as it is without links and "..".
- * 1: it is not there (without make only).
- */
-int apply_resolve(struct strata_apply *a, const char *path, bool make, struct strata_buf *done,
-                  struct strata_err *err);
-
-/*
- * Looks for a path without links in the first so many layers. What keeps it from
- * telling goes to a->trouble, and the layer fails at its end.
- */
-bool apply_look_up(struct strata_apply *a, size_t layers, const char *path,
-                   struct apply_found *found);
-
-/* ---- what a layer does (overlay.c) -------------------------------- */
-
-/* Makes the layer's directory and opens it as a->root. */
-int apply_overlay_begin(struct strata_apply *a, struct strata_err *err);
-
-/* Gives directories that no entry has told of what they have in lower layers. */
-int apply_overlay_end(struct strata_apply *a, struct strata_err *err);
-
-/*
- * Opens the directory of that path in this layer, where it is made when the
- * merge has it, and with `make` in any case. A descriptor, -ENOENT: it is not
- * there, or -ECANCELED: *err is filled.
- */
-int apply_overlay_open(struct strata_apply *a, const char *path, bool make, struct strata_err *err);
-
-/* Hides `name` in the directory of that path, when a lower layer has it. */
-int apply_overlay_hide(struct strata_apply *a, const char *path, const char *name,
+/* Before the first layer: reads the entries of those that have not been scanned. */
+int apply_overlay_scan(struct strata_apply *a, const struct strata_work *work,
                        struct strata_err *err);
 
-/* Makes the directory `name` in that directory opaque; name NULL: the root. */
-int apply_overlay_opaque(struct strata_apply *a, const char *parent, const char *name,
-                         struct strata_err *err);
+/* Puts the layer on top and finds what is to be made: the fields above (overlay_plan.c). */
+int apply_overlay_plan(struct strata_apply *a, struct strata_err *err);
 
-/* Opens the directory of a path without links in this layer, made as it is below. */
-int apply_ensure(struct strata_apply *a, const char *path, struct strata_err *err);
+/* Makes the layer's directory, which becomes a->root, and the directories in it. */
+int apply_overlay_begin(struct strata_apply *a, struct strata_err *err);
 
-/* Gives fd the owner, attributes, mode and time of what was found (overlay_copy.c). */
-int apply_copy_attributes(struct strata_apply *a, int fd, const struct apply_found *from,
-                          struct strata_err *err);
+/* Makes an entry; its payload follows by apply_data. */
+int apply_overlay_entry(struct strata_apply *a, const struct strata_tar_header *h, const char *raw,
+                        size_t raw_len, struct strata_err *err);
 
-/*
- * Opens the directory, in whichever layer, that has what the merge shows at a
- * hardlink's target, and tells whether that is this one. A descriptor with O_PATH,
- * -ENOENT: there is nothing, or -ECANCELED: *err is filled.
- */
-int apply_overlay_target(struct strata_apply *a, const char *parent, const char *name, bool *own,
-                         struct strata_err *err);
+/* Makes what is left when all entries have come: hardlinks, and the root's attributes. */
+int apply_overlay_end(struct strata_apply *a, struct strata_err *err);
+
+/* Forgets the layer. */
+void apply_overlay_leave(struct strata_apply *a);
+
+void apply_overlay_free(struct apply_overlay *o);
 
 #endif

@@ -1,16 +1,16 @@
-/* Removing trees: by descriptors, without recursion, never through a link. */
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <string.h>
 
 #include "core/apply/internal.h"
+#include "core/base/grow.h"
 
 struct level {
 	DIR *dir;
 	struct stat st; /* its times are put back when it stays */
 	char name[256]; /* in the level above */
-	bool made;
+	bool created;   /* by this layer */
 	bool changed;
 };
 
@@ -21,7 +21,7 @@ struct walk {
 	bool lower;
 };
 
-/* True for what is mounted in the tree: that is not ours to empty. */
+/* True for the root of another mount in the tree, which is not ours to empty. */
 static bool is_mounted(const struct strata_apply *a, int fd)
 {
 	struct stat st, target;
@@ -30,17 +30,27 @@ static bool is_mounted(const struct strata_apply *a, int fd)
 	if (statx(fd, "", AT_EMPTY_PATH, STATX_INO, &sx) < 0 ||
 	    !(sx.stx_attributes & STATX_ATTR_MOUNT_ROOT))
 		return false;
-	return fstat(fd, &st) < 0 || fstat(a->target, &target) < 0 || st.st_dev != target.st_dev ||
-	       st.st_ino != target.st_ino;
+	return fstat(fd, &st) < 0 || fstat(a->target.fd, &target) < 0 ||
+	       st.st_dev != target.st_dev || st.st_ino != target.st_ino;
+}
+
+void apply_removals_init(struct apply_removals *r, uint64_t max, uint32_t max_depth)
+{
+	/* A tree that was there before, or came through symlinks, may be deeper than a path. */
+	*r = (struct apply_removals){.max = max, .max_depth = (size_t)max_depth * 2};
+}
+
+void apply_removals_unlimited(struct apply_removals *r)
+{
+	r->max = UINT64_MAX;
+	r->max_depth = SIZE_MAX;
 }
 
 /* Goes down into the directory fd, which it takes. */
-static int push(struct walk *w, int fd, const char *name, bool made, struct strata_err *err)
+static int push(struct walk *w, int fd, const char *name, bool created, struct strata_err *err)
 {
-	struct level *grown, *level;
-
-	/* What was there before, or came through symlinks, may be deeper than a path. */
-	size_t max = (size_t)w->a->options.max_depth * 2;
+	struct level *level;
+	size_t max = w->a->removals.max_depth;
 
 	if (w->depth == max || is_mounted(w->a, fd)) {
 		close(fd);
@@ -52,13 +62,11 @@ static int push(struct walk *w, int fd, const char *name, bool made, struct stra
 		                                   "another file system is mounted "
 		                                   "in what is to be removed");
 	}
-	grown = strata_reallocarray(w->levels, w->depth + 1, sizeof(*grown));
-	if (grown == NULL) {
+	if (strata_grow(w->levels, w->depth, err) < 0) {
 		close(fd);
-		return strata_fail_nomem(err);
+		return -1;
 	}
-	w->levels = grown;
-	level = &grown[w->depth];
+	level = &w->levels[w->depth];
 	memset(level, 0, sizeof(*level));
 	level->dir = fstat(fd, &level->st) == 0 ? fdopendir(fd) : NULL;
 	if (level->dir == NULL) {
@@ -66,10 +74,10 @@ static int push(struct walk *w, int fd, const char *name, bool made, struct stra
 		close(fd);
 		return -1;
 	}
-	level->made = made;
+	level->created = created;
 	strncpy(level->name, name, sizeof(level->name) - 1);
 	w->depth++;
-	/* A descriptor that was read before, or is shared, has a position. */
+	/* A descriptor that has been read before has a position. */
 	rewinddir(level->dir);
 	return 0;
 }
@@ -79,15 +87,15 @@ static int open_child(struct walk *w, int dir, const char *name)
 	const int flags = O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC;
 	int fd = openat(dir, name, flags);
 
-	/* A user's own directory that keeps its user out. */
+	/* A mode may keep the directory's own user out. */
 	if (fd < 0 && errno == EACCES && w->a->euid != 0 &&
 	    fchmodat(dir, name, 0700, AT_SYMLINK_NOFOLLOW) == 0)
 		fd = openat(dir, name, flags);
 	return fd;
 }
 
-/* Hides a directory from below, in which all is this layer's. */
-static int hide_clean(struct walk *w, const char *name, struct strata_err *err)
+/* Hides a directory of a lower layer in which everything is this layer's. */
+static int hide_wholly_ours(struct walk *w, const char *name, struct strata_err *err)
 {
 	struct level *level = &w->levels[w->depth - 1];
 	cleanup_fd int fd = -1;
@@ -109,43 +117,43 @@ static int remove_child(struct walk *w, const char *name, struct strata_err *err
 {
 	struct level *level = &w->levels[w->depth - 1];
 	int dir = dirfd(level->dir);
-	bool made = w->lower && apply_is_made(w->a, &level->st, name);
+	bool created = w->lower && layer_set_has(&w->a->set, &level->st, name);
 	struct stat st;
 	int fd;
 
-	if (++w->a->removals > w->a->options.max_removals)
+	if (++w->a->removals.done > w->a->removals.max)
 		return strata_fail(err, "ELIMIT",
 		                   "more than limits.removals (%llu) files to look at for removal",
-		                   (unsigned long long)w->a->options.max_removals);
+		                   (unsigned long long)w->a->removals.max);
 	if (fstatat(dir, name, &st, AT_SYMLINK_NOFOLLOW) < 0)
 		return errno == ENOENT ? 0 : strata_fail_errno(err, errno, "cannot look at it");
 	if (!S_ISDIR(st.st_mode)) {
-		if (made)
+		if (created)
 			return 0;
 		level->changed = true;
 		return unlinkat(dir, name, 0) == 0 || errno == ENOENT
 		               ? 0
 		               : strata_fail_errno(err, errno, "cannot remove");
 	}
-	if (w->lower && apply_is_clean(w->a, &st))
-		return made ? 0 : hide_clean(w, name, err);
+	if (w->lower && layer_set_is_wholly_ours(&w->a->set, &st))
+		return created ? 0 : hide_wholly_ours(w, name, err);
 	if (!w->lower && unlinkat(dir, name, AT_REMOVEDIR) == 0)
 		return 0;
 	fd = open_child(w, dir, name);
 	if (fd < 0)
 		return strata_fail_errno(err, errno, "cannot open a directory");
-	return push(w, fd, name, made, err);
+	return push(w, fd, name, created, err);
 }
 
-/* A directory from below in which something of this layer's stays is as if newly made. */
+/* A directory of a lower layer that keeps something of this layer is as if newly made. */
 static int settle_kept(struct walk *w, struct level *level, struct strata_err *err)
 {
 	struct timespec times[2] = {{.tv_nsec = UTIME_OMIT}, level->st.st_mtim};
 	int fd = dirfd(level->dir);
 
-	if (apply_mark_clean(w->a, &level->st, err) < 0)
+	if (layer_set_own(&w->a->set, &level->st, err) < 0)
 		return -1;
-	if (w->depth > 1 && !level->made)
+	if (w->depth > 1 && !level->created)
 		return apply_implied(w->a, fd, err);
 	if (level->changed && futimens(fd, times) < 0)
 		return strata_fail_errno(err, errno, "cannot set the time of a directory");
@@ -160,7 +168,7 @@ static int pop(struct walk *w, struct strata_err *err)
 	bool gone = false;
 	int status = 0;
 
-	if (above != NULL && !level->made) {
+	if (above != NULL && !level->created) {
 		gone = unlinkat(dirfd(above->dir), level->name, AT_REMOVEDIR) == 0;
 		if (gone)
 			above->changed = true;

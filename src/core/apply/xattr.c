@@ -13,15 +13,16 @@ static bool has_prefix(const char *text, const char *prefix)
 	return strncmp(text, prefix, strlen(prefix)) == 0;
 }
 
-/* Labels of the machine that it came from, and what would speak to an overlay mount. */
+/* Attributes that only mean something on the machine that made the layer. */
 static bool is_left_out(const char *name)
 {
 	return strcmp(name, "security.selinux") == 0 || strcmp(name, "system.nfs4_acl") == 0;
 }
 
+/* Attributes that an overlay mount would take for its own. */
 static bool is_overlay_mark(const char *name)
 {
-	return has_prefix(name, "trusted.overlay.") || has_prefix(name, "user.overlay.");
+	return has_prefix(name, APPLY_OVERLAY_TRUSTED) || has_prefix(name, APPLY_OVERLAY_USER);
 }
 
 static int set_xattr(struct strata_apply *a, int fd, const char *name, const char *key,
@@ -33,7 +34,7 @@ static int set_xattr(struct strata_apply *a, int fd, const char *name, const cha
 	if (is_left_out(key))
 		return 0;
 	if (is_overlay_mark(key))
-		return apply_note(a, "xattr", key, ENOTSUP, err);
+		return apply_note(&a->report, "xattr", key, ENOTSUP, err);
 	if (fd >= 0) {
 		status = fsetxattr(fd, key, value, len, 0);
 	} else {
@@ -42,11 +43,11 @@ static int set_xattr(struct strata_apply *a, int fd, const char *name, const cha
 		if (n < 0 || (size_t)n >= sizeof(path))
 			return strata_fail_errno(err, ENAMETOOLONG, "cannot set xattr %s", key);
 		status = lsetxattr(path, key, value, len, 0);
-		/* There are none of user.'s on anything but files and directories. */
+		/* Only files and directories can have attributes of "user.". */
 		if (status < 0 && errno == EPERM && has_prefix(key, "user."))
 			return 0;
 	}
-	return status < 0 ? apply_note(a, "xattr", key, errno, err) : 0;
+	return status < 0 ? apply_note(&a->report, "xattr", key, errno, err) : 0;
 }
 
 static int set_one(struct strata_apply *a, int fd, const char *name,
@@ -55,7 +56,7 @@ static int set_one(struct strata_apply *a, int fd, const char *name,
 	if (x->name_len > STRATA_XATTR_NAME_MAX || memchr(x->name, '\0', x->name_len) != NULL)
 		return strata_fail(err, "EFORMAT", "an extended attribute has no proper name");
 	if (x->value_len > (size_t)2 * STRATA_XATTR_VALUE_MAX)
-		return apply_note(a, "xattr", x->name, ENOTSUP, err);
+		return apply_note(&a->report, "xattr", x->name, ENOTSUP, err);
 	return set_xattr(a, fd, name, x->name, x->value, x->value_len, err);
 }
 
@@ -88,10 +89,10 @@ int apply_clear_xattrs(struct strata_apply *a, int fd, struct strata_err *err)
 	if (len < 0)
 		return errno == ENOTSUP ? 0 : strata_fail_errno(err, errno, "cannot list xattrs");
 	for (const char *key = list; key < list + len; key += strlen(key) + 1) {
-		if (is_left_out(key) || (a->options.overlay && is_overlay_mark(key)))
+		if (is_left_out(key))
 			continue;
 		if (fremovexattr(fd, key) < 0 && errno != ENODATA &&
-		    apply_note(a, "xattr", key, errno, err) < 0)
+		    apply_note(&a->report, "xattr", key, errno, err) < 0)
 			return -1;
 	}
 	return 0;

@@ -11,9 +11,6 @@ struct tree_name {
 	uint16_t len;
 };
 
-/* The child of that name, or STRATA_NO_NODE. */
-uint32_t tree_child(const struct strata_tree *tree, uint32_t parent, const char *name, size_t len);
-
 /* A new implied directory. */
 int tree_add(struct strata_tree *tree, uint32_t parent, struct tree_name name, uint32_t layer,
              uint32_t *node, struct strata_err *err);

@@ -5,6 +5,7 @@
 #include <string.h>
 #include <sys/random.h>
 
+#include "core/base/grow.h"
 #include "core/base/mem.h"
 #include "core/tree/internal.h"
 
@@ -21,7 +22,8 @@ static uint32_t *bucket_of(const struct strata_tree *tree, uint32_t parent, cons
 	return &tree->buckets[(uint32_t)strata_hash(key, name, len) & tree->bucket_mask];
 }
 
-uint32_t tree_child(const struct strata_tree *tree, uint32_t parent, const char *name, size_t len)
+uint32_t strata_tree_child(const struct strata_tree *tree, uint32_t parent, const char *name,
+                           size_t len)
 {
 	uint32_t at = *bucket_of(tree, parent, name, len);
 
@@ -72,18 +74,8 @@ static int new_buckets(struct strata_tree *tree, uint32_t count, struct strata_e
 /* Room for one node more; nodes are numbered by 32 bits. */
 static int grow(struct strata_tree *tree, struct strata_err *err)
 {
-	if (tree->node_count == tree->node_capacity) {
-		uint32_t capacity = tree->node_capacity ? tree->node_capacity * 2 : 16;
-		struct strata_node *grown;
-
-		if (tree->node_capacity > UINT32_MAX / 4)
-			return strata_fail(err, "ELIMIT", "too many paths");
-		grown = strata_reallocarray(tree->nodes, capacity, sizeof(*grown));
-		if (grown == NULL)
-			return strata_fail_nomem(err);
-		tree->nodes = grown;
-		tree->node_capacity = capacity;
-	}
+	if (strata_grow(tree->nodes, tree->node_count, err) < 0)
+		return -1;
 	if (tree->live <= tree->bucket_mask)
 		return 0;
 	if (new_buckets(tree, (tree->bucket_mask + 1) * 2, err) < 0)
@@ -177,6 +169,7 @@ static void remove_leaf(struct strata_tree *tree, uint32_t at)
 		tree->nodes[node->parent].first = node->next;
 	if (node->next != STRATA_NO_NODE)
 		tree->nodes[node->next].prev = node->prev;
+	tree->removed++;
 	node->free = true;
 	node->chain = tree->free_node;
 	tree->free_node = at;
@@ -211,18 +204,8 @@ void tree_remove(struct strata_tree *tree, uint32_t node)
 int tree_add_inode(struct strata_tree *tree, uint32_t layer, uint32_t entry, uint32_t *inode,
                    struct strata_err *err)
 {
-	if (tree->inode_count == tree->inode_capacity) {
-		uint32_t capacity = tree->inode_capacity ? tree->inode_capacity * 2 : 16;
-		struct strata_inode *grown;
-
-		if (tree->inode_capacity > UINT32_MAX / 4)
-			return strata_fail(err, "ELIMIT", "too many hardlinks");
-		grown = strata_reallocarray(tree->inodes, capacity, sizeof(*grown));
-		if (grown == NULL)
-			return strata_fail_nomem(err);
-		tree->inodes = grown;
-		tree->inode_capacity = capacity;
-	}
+	if (strata_grow(tree->inodes, tree->inode_count, err) < 0)
+		return -1;
 	tree->inodes[tree->inode_count] = (struct strata_inode){layer, entry, 0};
 	*inode = tree->inode_count++;
 	return 0;

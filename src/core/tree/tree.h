@@ -3,17 +3,17 @@
  * their entry indexes alone.
  *
  * Layers are applied one after the other, the base first, and entries in their
- * order, as unpackers do it (apply/apply.h): a directory over a directory keeps the
- * children and takes the new attributes, anything else replaces what is there.
- * Parents without an entry are implied. Whiteouts and opaque markers hide what
- * lower layers have and spare what their own layer has put there, before or
- * behind them. All paths go through the symlinks of the tree as it is then,
- * inside the root.
+ * order, as unpackers do it (apply/apply.h): a directory over a directory keeps
+ * the children and takes the new attributes, any other entry replaces what it
+ * finds. Parents without an entry are implied. Whiteouts and opaque markers hide
+ * the nodes of lower layers and spare those of their own layer, before or behind
+ * them. All paths go through the symlinks of the tree as it is then, inside the
+ * root.
  *
- * Hardlinks are names of an inode, which is an entry of a layer: that of the
- * link's own layer by its index, wherever it stands, or else what is at the
- * link's target then. So an upper layer that replaces one name leaves the
- * others as they are.
+ * Hardlinks are names of an inode, which is an entry of a layer. A hardlink that
+ * comes before its file stands at the end of its layer; so does one to a lower
+ * layer's file when its own layer brings another file of that name. So an upper
+ * layer that replaces one name leaves the others as they are.
  *
  * A tree owns its nodes, in about 56 bytes for each path, and nothing of the
  * indexes, which have to outlive it and must not be edited. It is not locked.
@@ -48,7 +48,7 @@ struct strata_node {
 	uint32_t layer;      /* that it comes from, from 0 */
 	uint32_t entry;      /* of that layer; STRATA_NO_ENTRY: an implied directory */
 	uint32_t inode;      /* number of a file with several names, or STRATA_NO_NODE */
-	uint32_t cleared;    /* the layer that all below it is of; not known: an earlier one */
+	uint32_t cleared;    /* layer known to own everything below; a smaller number: not known */
 	uint32_t name_layer; /* whose arena has the name; STRATA_NO_ENTRY: the tree's own */
 	uint32_t name_offset;
 	uint16_t name_len;
@@ -67,15 +67,14 @@ struct strata_tree {
 	uint32_t layer_count;
 	struct strata_node *nodes;
 	uint32_t node_count; /* free ones included */
-	uint32_t node_capacity;
 	uint32_t free_node;
-	uint32_t live; /* nodes that are not free */
+	uint32_t live;    /* nodes that are not free */
+	uint64_t removed; /* nodes that are free, or were so once */
 	uint32_t *buckets;
 	uint32_t bucket_mask;
 	struct strata_hash_key hash_key;
 	struct strata_inode *inodes;
 	uint32_t inode_count;
-	uint32_t inode_capacity;
 	struct strata_buf names; /* of implied directories */
 	uint64_t steps;          /* so far */
 	uint64_t max_steps;      /* STRATA_TREE_STEPS, unless changed before the first layer */
@@ -104,6 +103,10 @@ int strata_tree_sort(struct strata_tree *tree, struct strata_err *err);
  */
 int strata_tree_find(const struct strata_tree *tree, const char *path, size_t len, bool follow,
                      uint32_t *node, struct strata_err *err);
+
+/* The child of that name, or STRATA_NO_NODE. */
+uint32_t strata_tree_child(const struct strata_tree *tree, uint32_t parent, const char *name,
+                           size_t len);
 
 /* The path of a node, without a leading slash, "." for the root; appended to out. */
 int strata_tree_path(const struct strata_tree *tree, uint32_t node, struct strata_buf *out,

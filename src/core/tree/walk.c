@@ -61,7 +61,7 @@ static int step(struct walker *w, size_t len, bool last, uint32_t *found, struct
 {
 	struct strata_tree *tree = w->tree;
 	const char *name = w->rest.data + w->at;
-	uint32_t node = tree_child(tree, w->here, name, len);
+	uint32_t node = strata_tree_child(tree, w->here, name, len);
 	char type = node != STRATA_NO_NODE ? strata_tree_type(tree, node) : '\0';
 
 	*found = node;

@@ -1,0 +1,61 @@
+/* The directory that entries go to: resolved in the root, made when it is missing. */
+#ifndef STRATA_APPLY_DIR_H
+#define STRATA_APPLY_DIR_H
+
+#include <stdbool.h>
+#include <sys/stat.h>
+
+#include "core/base/buf.h"
+#include "core/base/err.h"
+
+struct strata_apply;
+
+struct apply_dir {
+	int fd;                 /* -1: none */
+	struct strata_buf path; /* as asked for, NUL-terminated */
+	struct stat st;         /* as it was opened; its times are put back */
+	bool dirty;             /* something in it has changed */
+	bool wholly_ours;       /* everything in it is of this layer */
+	bool must_reopen;       /* the path may lead elsewhere now */
+};
+
+/* Whether a -errno of opening a path says that nothing is there. */
+bool apply_is_absent(int fd);
+
+/*
+ * Opens the directory of that normalised path as a->dir. With `make`, missing
+ * directories are made, also in place of other files. 1: it is not there (without
+ * make only). The descriptor of a->dir is valid until the next call.
+ */
+int apply_enter(struct strata_apply *a, const char *path, size_t len, bool make,
+                struct strata_err *err);
+
+/* Puts the directory's time back and closes it. */
+int apply_leave(struct strata_apply *a, struct strata_err *err);
+
+/* Remembers that the layer has made a name in a->dir. */
+int apply_created(struct strata_apply *a, const char *name, struct strata_err *err);
+
+/* Something in a->dir has changed. */
+void apply_dir_changed(struct strata_apply *a);
+
+/* Paths may lead elsewhere now. */
+void apply_must_reopen(struct strata_apply *a);
+
+/* Makes name an implied directory in dir, in which nothing else changes. */
+int apply_make_dir(struct strata_apply *a, int dir, const char *name, struct strata_err *err);
+
+/* Removes a name in a->dir that is in the way of an entry, and everything in it. */
+int apply_clear_way(struct strata_apply *a, const char *name, struct strata_err *err);
+
+/* Where the last component of a path begins. */
+static inline size_t apply_base(const struct strata_buf *path)
+{
+	size_t at = path->len;
+
+	while (at > 0 && path->data[at - 1] != '/')
+		at--;
+	return at;
+}
+
+#endif
