@@ -13,6 +13,7 @@ local choose = require "strata.dialect.choose"
 local config_schema = require "strata.document.config_schema"
 local core = require "strata.core"
 local detect = require "strata.dialect.detect"
+local glob = require "strata.util.glob"
 local image = require "strata.image"
 local json = require "strata.util.json"
 local limits = require "strata.util.limits"
@@ -204,6 +205,18 @@ function strata.check_tar(path, opts)
   end
   options.check("check_tar", "CheckTarOptions", opts, 2)
   return check.tar(path, opts)
+end
+
+--- A function that tells whether a path matches a pattern, or lies below what does: `*`, `?` and
+-- `[a-z]` within a name, `**` for any directories between.
+---@param patterns string|string[]  e.g. {"usr/share/doc", "**/*.pyc"}
+---@return fun(path: string): boolean
+function strata.matcher(patterns)
+  if type(patterns) == "string" then patterns = { patterns } end
+  if type(patterns) ~= "table" then
+    error(("bad argument #1 to 'matcher' (pattern or array of patterns expected, got %s)"):format(type(patterns)), 2)
+  end
+  return glob.matcher(patterns)
 end
 
 --- A progress function that draws a bar on a terminal, for the option `progress`.

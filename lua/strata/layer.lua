@@ -80,7 +80,7 @@ local function vet(states)
 end
 
 --- Scans the layers that are not yet, side by side.
----@param states table[]
+---@param states strata.LayerState[]
 ---@param opts? {threads?: integer, progress?: function, lenient?: boolean}  lenient: also what `strict` does
 ---  not let pass
 ---@return boolean? ok
@@ -112,7 +112,7 @@ end
 
 --- Scans the layers of an image that was opened with `strict`: for what does not
 -- go through their indexes.
----@param states table[]
+---@param states strata.LayerState[]
 ---@return boolean? ok
 ---@return string? message
 ---@return string? code
@@ -143,7 +143,7 @@ local function loaded(state)
 end
 
 --- The closest layer below one that has an entry of a path.
----@param states table[]  base first, scanned
+---@param states strata.LayerState[]  base first, scanned
 ---@param upper integer  number of the layer to begin below
 ---@param path string
 ---@param lowest? integer  the lowest layer to look at: 1
@@ -183,7 +183,7 @@ local function is_edited(state)
 end
 
 --- Takes note of edits that somebody else has carried out, of a layer that is not to be read.
----@param state table
+---@param state strata.LayerState
 ---@param digest string  as it was stored
 ---@param result? table  the result, as layer.current gives it; nil: it stays as it was
 function layer.carry_out(state, digest, result)
@@ -211,7 +211,7 @@ end
 
 --- The state of a layer for another image, or none: with the same bytes, which stay
 -- open by themselves, and what the manifest says of them. Edits must have been carried out.
----@param state table
+---@param state strata.LayerState
 ---@return table
 function layer.copy(state)
   local now = layer.current(state)
@@ -240,7 +240,7 @@ local function is_stale(state, compression, opts)
 end
 
 --- Carries out pending edits, layers side by side, into unnamed temporary files.
----@param states table[]
+---@param states strata.LayerState[]
 ---@param opts? table  compression, level, temp_dir, threads, progress; exact: also what was carried out otherwise
 ---@return boolean? ok
 ---@return string? message
@@ -447,7 +447,7 @@ new, state_of, is = object.class("strata.Layer", methods, {
 })
 
 --- Makes the object of a layer's state, which keeps it.
----@param state table
+---@param state strata.LayerState
 ---@return strata.Layer
 function layer.new(state)
   state.handle = new(state)

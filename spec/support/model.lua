@@ -251,9 +251,22 @@ function Tree:add(entry)
 	end
 end
 
+-- The entry of a layer that has the path of a link's target: the last one before the link, or the last of all.
+local function namesake(entries, link)
+	local wanted, found = table.concat(components(link.target), "/"), nil
+	for _, entry in ipairs(entries) do
+		if entry == link.entry and found then
+			return found
+		elseif entry ~= link.entry and table.concat(components(entry.name), "/") == wanted then
+			found = entry
+		end
+	end
+	return found
+end
+
 -- Links without a file stand at the end of the layer. Those to files of lower layers are looked at again: one that
 -- their own layer has brought counts for more.
-function Tree:finish_links()
+function Tree:finish_links(entries)
 	for _, lower in ipairs({ false, true }) do
 		for _ = 1, PASSES do
 			local progress = false
@@ -269,6 +282,8 @@ function Tree:finish_links()
 	end
 	for _, link in ipairs(self.links) do
 		if not link.node then
+			-- Its layer has a file of that path, to which the path does not lead.
+			self.ambiguous = self.ambiguous or namesake(entries, link) ~= nil
 			self:enter(link.parts, true) -- fails when that cannot be made
 		end
 	end
@@ -278,19 +293,6 @@ function Tree:finish_links()
 			fail(target and target.type == "dir" and "EFORMAT" or "ENOENT")
 		end
 	end
-end
-
--- The entry of a layer that has the path of a link's target: the last one before the link, or the last of all.
-local function namesake(entries, link)
-	local wanted, found = table.concat(components(link.target), "/"), nil
-	for _, entry in ipairs(entries) do
-		if entry == link.entry and found then
-			return found
-		elseif entry ~= link.entry and table.concat(components(entry.name), "/") == wanted then
-			found = entry
-		end
-	end
-	return found
 end
 
 -- True when a hardlink leads, through symlinks, to another file than the one that its layer has under that very path.
@@ -312,7 +314,7 @@ function Tree:apply(entries)
 			self:add(entry)
 		end
 	end
-	self:finish_links()
+	self:finish_links(entries)
 	self.ambiguous = self.ambiguous or self:has_two_meanings(entries)
 end
 

@@ -241,6 +241,10 @@ int strata_push_entry_field(lua_State *L, const struct strata_index *index, uint
 	case F_MINOR:
 		return push_number(L, strata_entry_is_device(e), e->devminor);
 	case F_XATTRS:
+		if (e->pax.len == 0) { /* most entries: no buffer is needed to read none */
+			lua_newtable(L);
+			return 1;
+		}
 		return strata_push_xattrs(L, strata_push_records(L, index, number));
 	case F_PAX:
 		return push_pax(L, strata_push_records(L, index, number));

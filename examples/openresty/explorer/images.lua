@@ -1,7 +1,7 @@
 --- Images: uploading, opening, looking, downloading, removing.
 
 local body = require "explorer.body"
-local core = require "strata.core"
+local lfs = require "lfs"
 local reply = require "explorer.reply"
 local service = require "explorer.service"
 local store = require "explorer.store"
@@ -37,7 +37,7 @@ function images.run(record, name, args, cleanup)
   if cleanup then cleanup() end
   if result then message, code = "the client has gone", "ECANCELED" end
   -- Jobs that read go on without the name of the file; one that has not begun finds nothing.
-  if code == "ENOENT" and not core.identity(store.path(record)) then
+  if code == "ENOENT" and not lfs.attributes(store.path(record)) then
     message = "the image has been removed"
   end
   return reply.fail(message, code)

@@ -1,6 +1,6 @@
 --- What the handlers share: settings, and the gate before nginx's threads.
 
-local core = require "strata.core"
+local lfs = require "lfs"
 local resty = require "strata.resty"
 
 local service = {}
@@ -38,10 +38,9 @@ end
 --- Removes a file; its name is gone at once.
 ---@param path string
 function service.remove(path)
-  local identity = core.identity(path)
-  if not identity then return end
+  local size = lfs.attributes(path, "size")
+  if not size then return end
   local aside = service.surgery():temp()
-  local size = tonumber(identity:match("^%x+:%x+:(%x+)"), 16)
   if size <= SMALL or not os.rename(path, aside) then
     os.remove(path)
   elseif not ngx.timer.at(0, remove_later, aside) then

@@ -3,7 +3,7 @@
 -- worker processes share. IDs never become paths before a record was found.
 
 local cjson = require("cjson.safe").new()
-local core = require "strata.core"
+local lfs = require "lfs"
 local service = require "explorer.service"
 local text = require "explorer.text"
 
@@ -171,17 +171,24 @@ function store.is_name(name)
   return type(name) == "string" and #name <= 255 and not name:find("[/%z]") and not name:find("^%.") and name ~= ""
 end
 
+-- The names in a directory, and whether it can be read.
+local function names_in(path)
+  local names, ok, step, dir = {}, pcall(lfs.dir, path)
+  for name in ok and step or function() end, dir do
+    if name ~= "." and name ~= ".." then names[#names + 1] = name end
+  end
+  return names, ok
+end
+
 --- Archives in the directory; links are not followed.
 ---@return {name: string, size: integer}[]
 function store.available()
-  local dir = core.open_dir(service.directory)
-  if not dir then return {} end
   local found = {}
-  for _, name in ipairs(dir:list(".") or {}) do
-    local stat = store.is_name(name) and dir:stat(name)
-    if stat and stat.type == "file" then found[#found + 1] = { name = name, size = stat.size } end
+  for _, name in ipairs(names_in(service.directory)) do
+    if store.is_available(name) then
+      found[#found + 1] = { name = name, size = lfs.attributes(service.directory .. name, "size") }
+    end
   end
-  dir:close()
   table.sort(found, function(a, b) return a.name < b.name end)
   return found
 end
@@ -190,54 +197,42 @@ end
 ---@param name any
 ---@return boolean
 function store.is_available(name)
-  if not store.is_name(name) then return false end
-  local dir = core.open_dir(service.directory)
-  local stat = dir and dir:stat(name)
-  if dir then dir:close() end
-  return stat ~= nil and stat ~= false and stat.type == "file"
+  return store.is_name(name) and lfs.symlinkattributes(service.directory .. name, "mode") == "file"
 end
 
 -- ---- after a process that was killed ----------------------------------------------
 
--- Of a process, or nil when it cannot be seen.
+local function identity_of(path)
+  local found = lfs.attributes(path)
+  return found and found.dev .. ":" .. found.ino
+end
+
+-- Notes the files that a process has open; nil when it cannot be seen.
 local function open_files(pid, set)
-  local dir = core.open_dir("/proc/" .. pid .. "/fd")
-  if not dir then return nil end
-  local names = dir:list(".")
-  dir:close()
-  for _, fd in ipairs(names or {}) do
-    local identity = core.identity("/proc/" .. pid .. "/fd/" .. fd)
-    if identity then set[identity:match("^%x+:%x+")] = true end
-  end
-  return names ~= nil
+  local directory = "/proc/" .. pid .. "/fd"
+  local names, readable = names_in(directory)
+  for _, fd in ipairs(names) do set[identity_of(directory .. "/" .. fd) or ""] = true end
+  return readable or nil
 end
 
 -- Bodies that no worker process has open any more.
 local function remove_bodies()
   local path = service.own .. "incoming"
-  local dir = core.open_dir(path)
-  local names = dir and dir:list(".") or {}
-  if dir then dir:close() end
-  if #names == 0 then return end
-  local found = {}
-  for _, name in ipairs(names) do
-    local identity = core.identity(path .. "/" .. name)
-    if identity then found[name] = identity:match("^%x+:%x+") end
-  end
-  local processes, set = core.open_dir("/proc"), {}
-  if not processes then return end
-  for _, pid in ipairs(processes:list(".") or {}) do
+  local found, set = {}, {}
+  for _, name in ipairs(names_in(path)) do found[name] = identity_of(path .. "/" .. name) end
+  if not next(found) then return end
+  local processes = names_in("/proc")
+  if not processes[1] then return end
+  for _, pid in ipairs(processes) do
     local name = pid:find("^%d+$") and read("/proc/" .. pid .. "/comm")
-    if name == "nginx\n" and open_files(pid, set) == nil and core.identity("/proc/" .. pid) then
+    if name == "nginx\n" and open_files(pid, set) == nil and lfs.attributes("/proc/" .. pid) then
       -- Somebody else's nginx, or a master: it holds no bodies of ours if it is not of our user.
       local status = read("/proc/" .. pid .. "/status") or ""
       if status:match("Uid:%s+(%d+)") == (read("/proc/self/status") or ""):match("Uid:%s+(%d+)") then
-        processes:close()
         return
       end
     end
   end
-  processes:close()
   for name, identity in pairs(found) do
     if not set[identity] then os.remove(path .. "/" .. name) end
   end
@@ -245,16 +240,13 @@ end
 
 --- Reads the records; what a process has left that was killed is removed. For init_worker.
 function store.load()
-  local dir = core.open_dir(service.own)
-  local names = dir and dir:list(".") or {}
-  if dir then dir:close() end
-  for _, name in ipairs(names) do
+  for _, name in ipairs(names_in(service.own)) do
     local id = name:match("^(%x+)%.json$")
     local record = id and cjson.decode(read(service.own .. name) or "")
     if record and record.maker and not is_alive(record.maker) then
       store.remove(record)
     elseif record and not dict():get(id) then
-      if core.identity(store.path(record)) then
+      if lfs.attributes(store.path(record)) then
         dict():set(id, text.json(record))
       elseif not record.maker then
         store.remove(record)

@@ -1,10 +1,8 @@
 --- Taking paths out of an image while it passes, without keeping it anywhere.
 
-local core = require "strata.core"
-local glob = require "strata.util.glob"
 local reply = require "explorer.reply"
 local service = require "explorer.service"
-local stream = require "strata.stream"
+local strata = require "strata"
 
 local strip = {}
 
@@ -69,15 +67,20 @@ local function fail(message, code)
   return ngx.exit(ngx.ERROR)
 end
 
+-- The time now; nginx reads the clock once for each turn of its loop.
+local function clock()
+  ngx.update_time()
+  return ngx.now()
+end
+
 -- So long at most without a turn for others.
 local TURN = 0.002
 
 -- Hands out what there is, as fast as the client takes it.
 local function put(out, turn)
-  local now = core.monotonic()
-  if now > turn.over then
+  if clock() > turn.over then
     ngx.sleep(0.001)
-    turn.over = core.monotonic() + TURN
+    turn.over = clock() + TURN
   end
   if out == "" then return end
   if not ngx.headers_sent then begin() end
@@ -86,14 +89,14 @@ end
 
 --- POST /strip?path=usr/share/doc&path=usr/share/man
 function strip.run()
-  local matches = glob.matcher(patterns())
-  local transform, message, code = stream.image {
+  local matches = strata.matcher(patterns())
+  local transform, message, code = strata.stream.image {
     filter = function(entry) return not matches(entry.path) end,
     temp_dir = service.own:sub(1, -2), threads = 1, wait = function() ngx.sleep(0.002) end,
   }
   if not transform then return fail(message, code) end
   local turn = { over = 0 }
-  local read, ending = reader(), core.monotonic() + service.surgery().deadline
+  local read, ending = reader(), clock() + service.surgery().deadline
   repeat
     local chunk, why = read()
     if why then return fail("the body ended early: " .. why, "ECANCELED") end
@@ -105,7 +108,7 @@ function strip.run()
     end
     if not out then return fail(more, code) end
     put(out, turn)
-    if core.monotonic() > ending then return fail("the deadline has passed", "ETIMEDOUT") end
+    if clock() > ending then return fail("the deadline has passed", "ETIMEDOUT") end
   until not chunk
 end
 

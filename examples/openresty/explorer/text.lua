@@ -1,6 +1,6 @@
 --- Names of any bytes in JSON and in URLs.
 
-local core = require "strata.core"
+local cjson = require "cjson.safe"
 
 local text = {}
 
@@ -95,7 +95,7 @@ local function emit_table(value, name, out)
     if not first then out[#out + 1] = "," end
     first = false
     key = tostring(key)
-    out[#out + 1] = core.json_quote(text.display(key))
+    out[#out + 1] = cjson.encode(text.display(key))
     out[#out + 1] = ":"
     emit(one, key, out)
   end
@@ -106,7 +106,7 @@ function emit(value, name, out)
   local kind = type(value)
   if kind == "table" then return emit_table(value, name, out) end
   if kind == "string" then
-    out[#out + 1] = core.json_quote(text.display(value))
+    out[#out + 1] = cjson.encode(text.display(value))
   elseif kind == "number" then
     out[#out + 1] = number(value)
   elseif kind == "boolean" then

@@ -88,8 +88,8 @@ end
 
 --- Adds blobs that no document names.
 ---@param made strata.ReportMaker
----@param source table
----@param limits table?
+---@param source strata.Source
+---@param limits strata.Limits
 function documents.unreferenced(made, source, limits)
   local used = referenced(source, limits)
   for _, name in ipairs(blob_names(source.store)) do
@@ -102,8 +102,8 @@ end
 
 --- Adds in what manifest.json and index.json of one archive differ.
 ---@param made strata.ReportMaker
----@param source table
----@param limits table?
+---@param source strata.Source
+---@param limits strata.Limits
 function documents.both_lists(made, source, limits)
   local store = source.store
   if store.dir or not (store:has("manifest.json") and store:has("index.json")) then return end
@@ -169,7 +169,7 @@ end
 
 --- Adds layers that are not stored as their media type says.
 ---@param made strata.ReportMaker
----@param states table[]  of the layers
+---@param states strata.LayerState[]  of the layers
 function documents.media_types(made, states)
   for i, one in ipairs(states) do
     local stated = one.media_type

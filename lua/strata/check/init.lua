@@ -199,7 +199,7 @@ end
 check.strict = {}
 
 --- Why an image must not be opened; nil when it may.
----@param state table
+---@param state strata.ImageState
 ---@return string? message
 function check.strict.documents(state)
   local made = report.new()
@@ -208,7 +208,7 @@ function check.strict.documents(state)
 end
 
 --- Why a layer that was scanned must not be used; nil when it may. Reads nothing.
----@param state table
+---@param state strata.LayerState
 ---@return string? message
 function check.strict.layer(state)
   local made = report.new():at(layer.label(state))

@@ -17,7 +17,7 @@ local detect = {}
 
 --- The images of a store, as the dialect that it is in lists them.
 ---@param store strata.ArchiveStore|strata.DirectoryStore
----@param opts table
+---@param opts {limits: strata.Limits, prefer: string?}
 ---@return strata.Candidate[]?
 ---@return string? message
 ---@return string? code
@@ -33,7 +33,7 @@ end
 
 --- Opens a store and lists its images.
 ---@param what string|file*  a path, "-" for standard input, or an open Lua file
----@param opts {limits: table, prefer?: string, temp_dir?: string, progress?: function}
+---@param opts {limits: strata.Limits, prefer?: string, temp_dir?: string, progress?: function}
 ---@return strata.Listing?
 ---@return string? message
 ---@return string? code

@@ -59,7 +59,7 @@ end
 ---@field torn boolean?  the names repeat several files
 
 ---@class strata.Dedup
----@field states table[]
+---@field states strata.LayerState[]
 ---@field odd table<integer, boolean>  layers that are left alone
 ---@field crossed table<integer, boolean>  files that another layer has a hardlink to
 ---@field groups table<integer, integer[]>  by the key of a file: the entries that are names of it

@@ -200,7 +200,7 @@ end
 ---@field progress? function
 
 --- Writes the tar of layers `first` to `last`.
----@param states table[]  of all layers of the image, settled and loaded
+---@param states strata.LayerState[]  of all layers of the image, settled and loaded
 ---@param first integer
 ---@param last integer
 ---@param opts strata.ComposeOptions

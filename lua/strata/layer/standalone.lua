@@ -5,8 +5,8 @@ local layer = require "strata.layer"
 local standalone = {}
 
 --- Makes the object of a new layer's state.
----@param state table
----@param limits table  complete ones
+---@param state strata.LayerState
+---@param limits strata.Limits  complete ones
 ---@return strata.Layer
 function standalone.new(state, limits)
   state.position = 1

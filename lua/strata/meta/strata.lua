@@ -77,6 +77,12 @@ function strata.plan(img, opts) end
 ---@return strata.errcode? code
 function strata.check_tar(path, opts) end
 
+--- A function that tells whether a path matches a pattern, or lies below what does: `*`, `?` and `[a-z]` within a name,
+--- `**` for any directories between.
+---@param patterns string|string[]  e.g. {"usr/share/doc", "**/*.pyc"}
+---@return fun(path: string): boolean
+function strata.matcher(patterns) end
+
 --- A progress function that draws a bar on a terminal, and writes a line now and then elsewhere.
 ---@param out? file*  default: standard error
 ---@return strata.Progress

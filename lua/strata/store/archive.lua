@@ -64,7 +64,7 @@ end
 --- Indexes an archive, reading headers only. The file is closed when that fails.
 ---@param file userdata
 ---@param path string  what messages call it
----@param given table  limits
+---@param given strata.Limits  complete ones
 ---@return strata.ArchiveStore?
 ---@return string? message
 ---@return string? code

@@ -44,7 +44,7 @@ end
 ---@param file userdata
 ---@param compression string  as sniffed
 ---@param path string  what messages call it
----@param opts {limits?: table, temp_dir?: string, threads?: integer, progress?: function}
+---@param opts {limits: strata.Limits, temp_dir?: string, threads?: integer, progress?: function}
 ---@return userdata? plain
 ---@return string? message
 ---@return string? code
@@ -94,7 +94,7 @@ end
 
 --- The store that something is, inflated first when it is compressed as a whole.
 ---@param what string|file*  a path, "-" for standard input, or an open Lua file
----@param opts {limits: table, temp_dir?: string, progress?: function}
+---@param opts {limits: strata.Limits, temp_dir?: string, progress?: function}
 ---@return (strata.ArchiveStore|strata.DirectoryStore)? store
 ---@return string? message
 ---@return string? code

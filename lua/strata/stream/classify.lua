@@ -62,7 +62,7 @@ local function layer_compression(head)
 end
 
 --- What to do with a member: "hold" it until the layers are known, let it "pass", or treat it as a "layer".
----@param member table
+---@param member strata.StreamMember
 ---@param head string  its first bytes
 ---@param known? strata.KnownLayers
 ---@param max_json integer

@@ -13,7 +13,7 @@ Hasher.__index = Hasher
 --- Makes one.
 ---@param compression? "none"|"gzip"|"zstd"  of what a diff_id is wanted of
 ---@param stated? string  the digest that names the blob
----@param given table  limits, complete ones
+---@param given strata.Limits  complete ones
 ---@return strata.Hasher?
 ---@return string? message
 ---@return string? code

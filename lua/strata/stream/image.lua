@@ -26,12 +26,50 @@ local image = {}
 -- How much one call gives out at most, unless it is fed more.
 local PIECE = 256 * 1024
 
+--- A member of the archive, as its bytes come. Written by this module, unless another one is named.
+---@class strata.StreamMember: strata.Member
+---@field data_offset integer  where its content begins
+---@field raw_end integer  where the next member begins
+---@field head string?  its first bytes, until they tell its role
+---@field role "hold"|"pass"|"layer"|nil  see classify.role; nil: not known yet
+---@field compression "none"|"gzip"|"zstd"|nil  of what can be a layer
+---@field got integer  how many bytes of its content have come
+---@field taken integer  how many of them went where its role says
+---@field hash strata.Hasher?  until all bytes have come
+---@field digest string?  of the content; of a held layer by finish
+---@field diff_id string?
+---@field problem string?  why it is no layer
+---@field layer strata.SpooledLayer?
+---@field changed table?  the layer as it went out: name, and fields as layer.current gives them
 
+--- A transform. Written by this module, unless another one is named.
 ---@class strata.ImageStream
 ---@field opts strata.StreamImageOptions
----@field map userdata
----@field list table[]  the members
----@field raw boolean  nothing is to be edited: the bytes go out as they come
+---@field limits strata.Limits
+---@field input strata.StreamInput
+---@field parser userdata
+---@field out strata.StreamOutput
+---@field room strata.SpoolRoom
+---@field map userdata  the temporary file with all bytes but layers
+---@field mapped integer  the offset in the archive up to which bytes are in the map, or in a layer
+---@field held integer  how many bytes are in the map
+---@field piece string  the plain bytes that are being parsed
+---@field base integer  their offset in the archive
+---@field list strata.StreamMember[]
+---@field member strata.StreamMember?  whose content is coming
+---@field known strata.KnownLayers?
+---@field at table<integer, strata.SpooledLayer>  by their place in the image: layers that are decided about
+---@field waiting strata.SpooledLayer[]  layers that wait for a layer below them
+---@field written table<string, string>  digests of what went out, by name
+---@field renamed table<string, boolean>  names of changed layers
+---@field edits_layers boolean
+---@field raw boolean  without edits: the bytes go out as they come
+---@field recoded boolean  without edits, but to be compressed in another way
+---@field store strata.ArchiveStore?  the map as an archive. Written by finish
+---@field source strata.DockerSource?  of the image. Written by finish
+---@field img strata.Image?  Written by finish
+---@field change strata.Edits?  of the documents. Written by finish
+---@field failure {[1]: string, [2]: string}?
 
 -- ---- the map ----------------------------------------------------------------------
 

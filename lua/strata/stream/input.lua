@@ -18,7 +18,7 @@ Input.__index = Input
 
 --- Makes an input.
 ---@param compression? "auto"|"none"|"gzip"|"zstd"
----@param given table  limits, complete ones
+---@param given strata.Limits  complete ones
 ---@return strata.StreamInput
 function input.new(compression, given)
   return setmetatable({

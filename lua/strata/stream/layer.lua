@@ -8,7 +8,7 @@ local spool = require "strata.stream.spool"
 local layer = {}
 
 ---@class strata.SpooledLayer
----@field member table
+---@field member strata.StreamMember
 ---@field handle strata.StreamLayer
 ---@field index userdata?  of its entries, while they can be edited
 ---@field copy userdata?  of the index, with the marks of the filter
@@ -19,7 +19,7 @@ Layer.__index = Layer
 
 --- Begins a layer.
 ---@param stream table  room, limits, options of jobs
----@param member table
+---@param member strata.StreamMember
 ---@param compression "none"|"gzip"|"zstd"
 ---@return strata.SpooledLayer?
 ---@return string? message

@@ -13,7 +13,7 @@ local merge = {}
 ---@field after? fun(tree: userdata, number: integer)  called after that
 
 --- Puts layers on top of each other.
----@param states table[]  base first, scanned
+---@param states strata.LayerState[]  base first, scanned
 ---@param opts? strata.MergeOptions
 ---@return userdata? tree
 ---@return string? message

@@ -82,7 +82,7 @@ strata
   layer{LayerOptions}
   save({img, ...}, what, {SaveOptions})
   plan(img, {SaveOptions})
-  check_tar(path, {CheckTarOptions})   progress()
+  check_tar(path, {CheckTarOptions})   progress()   matcher(patterns)
   stream.image{StreamImageOptions}    out, more = t(chunk)
   stream.tar{StreamTarOptions}
   version()   help(value)   limits   null   array{}   object{}]]

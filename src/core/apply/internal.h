@@ -14,7 +14,7 @@
  *   whiteout    whiteouts and opaque markers
  *   links       hardlinks, and those that wait
  *   entry       one entry
- *   overlay     a directory for each layer
+ *   overlay     a directory for each layer (and overlay_plan.c)
  *   apply       all of it
  */
 #ifndef STRATA_APPLY_INTERNAL_H

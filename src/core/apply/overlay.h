@@ -22,6 +22,10 @@
 
 struct strata_apply;
 
+/* Marks of a node: it is a directory of the layer's, and an opaque one. */
+#define MARK_DIR 1
+#define MARK_OPAQUE 2
+
 /* A name of a file that has another name, to be linked at the layer's end. */
 struct overlay_link {
 	uint32_t node;
@@ -41,7 +45,7 @@ struct apply_overlay {
 
 	/* Of the layer being applied: */
 	uint32_t *places; /* per entry: the node that it is made at, or STRATA_NO_NODE */
-	uint8_t *marks;   /* per node: see overlay.c */
+	uint8_t *marks;   /* per node: MARK_DIR, MARK_OPAQUE */
 	uint32_t *dirs;   /* nodes of the directories to be made, parents first */
 	uint32_t dir_count;
 	struct overlay_link *links;
@@ -53,6 +57,9 @@ struct apply_overlay {
 /* Before the first layer: reads the entries of those that have not been scanned. */
 int apply_overlay_scan(struct strata_apply *a, const struct strata_work *work,
                        struct strata_err *err);
+
+/* Puts the layer on top and finds what is to be made: the fields above (overlay_plan.c). */
+int apply_overlay_plan(struct strata_apply *a, struct strata_err *err);
 
 /* Makes the layer's directory, which becomes a->root, and the directories in it. */
 int apply_overlay_begin(struct strata_apply *a, struct strata_err *err);

@@ -144,7 +144,7 @@ end
 
 --- The images of an archive with both lists.
 ---@param store strata.ArchiveStore
----@param opts {limits?: table, prefer?: "docker"|"oci"}
+---@param opts {limits: strata.Limits, prefer?: "docker"|"oci"}
 ---@return strata.Candidate[]?
 ---@return string? message
 ---@return string? code

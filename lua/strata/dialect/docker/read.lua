@@ -223,7 +223,7 @@ end
 
 --- The images that an archive holds, to choose from.
 ---@param store strata.ArchiveStore
----@param opts {limits?: table}
+---@param opts {limits: strata.Limits}
 ---@return strata.Candidate[]?
 ---@return string? message
 ---@return string? code

@@ -254,7 +254,7 @@ end
 --- What an archive holds, to choose from: what has a name, else what is nobody's
 -- parent.
 ---@param store strata.ArchiveStore
----@param opts {limits?: table}
+---@param opts {limits: strata.Limits}
 ---@return strata.Candidate[]?
 ---@return string? message
 ---@return string? code

@@ -55,8 +55,8 @@ function oci_candidates.of_catalog(catalog)
 end
 
 --- The images of a layout.
----@param store table
----@param opts {limits?: table}
+---@param store strata.ArchiveStore|strata.DirectoryStore
+---@param opts {limits: strata.Limits}
 ---@return strata.Candidate[]?
 ---@return string? message
 ---@return string? code

@@ -159,7 +159,7 @@ end
 
 --- Everything in an archive, sorted, files before the links to them.
 ---@param path string
----@param opts {temp_dir?: string, limits: table}
+---@param opts {temp_dir?: string, limits: strata.Limits}
 ---@return strata.NewEntry[]? entries
 ---@return string[]|string skipped | message
 ---@return string? code
