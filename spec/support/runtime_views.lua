@@ -8,13 +8,15 @@ local runtime_views = {}
 
 -- ---- comparing --------------------------------------------------------------------------
 
--- A row without the time of the unpacking, which is nobody's but the runtime's.
+-- A row without the time of the unpacking, which is nobody's but the runtime's. A directory with that time has no
+-- entry in the topmost layer that needs it: Docker and podman make it 0755 and root's, with the set-group-ID bit of the
+-- directory around it, and containerd gives it what it has below. So nothing but its type is told.
 local function with_time_of(row, other)
 	if row.mtime ~= -1 or not other then
 		return row
 	end
 	local copy = {}
-	for field, value in pairs(row) do
+	for field, value in pairs(row.type == "dir" and other.type == "dir" and other or row) do
 		copy[field] = value
 	end
 	copy.mtime = other.mtime
@@ -32,26 +34,84 @@ local function unlike(rows, theirs)
 	return model.differences(expected, mine)
 end
 
---- What tells a view of an image from those of the default runtimes; an empty list for one that is as any of those that
---- take the image, or when none does. The root directory is no part of it, nor is the time of the unpacking.
+-- A row as a list of texts, one for each thing that may be told of it.
+local function parts_of(row)
+	local parts = {}
+	for field, value in pairs(row) do
+		if field ~= "xattrs" then
+			-- The mode of a symlink is nobody's.
+			parts[field] = not (field == "mode" and row.type == "symlink") and ("%s=%s"):format(field, type(value) == "number" and ("%d"):format(value) or value) or nil
+		end
+	end
+	for name, value in pairs(row.xattrs) do
+		parts["xattr " .. name] = name .. "=" .. value
+	end
+	return parts
+end
+
+-- What of a row none of the others has: its parts, and those that all others have and it lacks.
+local function alone(row, others)
+	local seen, every, mine, lines = {}, {}, parts_of(row), {}
+	for _, other in ipairs(others) do
+		for name, part in pairs(parts_of(with_time_of(other, row))) do
+			seen[part] = true
+			every[name] = (every[name] or 0) + 1
+		end
+	end
+	for _, part in pairs(mine) do
+		if not seen[part] then
+			lines[#lines + 1] = part
+		end
+	end
+	for name, count in pairs(every) do
+		if count == #others and not mine[name] then
+			lines[#lines + 1] = "lacks " .. name
+		end
+	end
+	table.sort(lines)
+	return lines
+end
+
+--- What tells a view of an image from those of the default runtimes; an empty list for one whose every path is there
+--- by one of those that take the image, and has each attribute by one of them; and when none takes it. The root
+--- directory is no part of it, nor is the time of the unpacking.
 ---@param view spec.Answer
 ---@param answers table<string, spec.Answer>
 ---@return string[] differences
 function runtime_views.differences(view, answers)
-	local least
+	local paths, trees = {}, {}
 	for _, reader in ipairs(runtimes.DEFAULT) do
-		local rows = answers[reader].rows
-		local lines = rows and (view.rows and unlike(view.rows, rows) or { "refused: " .. tostring(view.refused) })
-		if lines and (not least or #lines < #least) then
-			least = lines
-			least.reader = reader
+		trees[#trees + 1] = answers[reader].rows
+	end
+	if #trees > 0 and not view.rows then
+		return { "refused: " .. tostring(view.refused) }
+	elseif #trees == 0 then
+		return {}
+	end
+	for _, rows in ipairs({ view.rows, (table.unpack or unpack)(trees) }) do
+		for path in pairs(rows) do
+			paths[path] = path ~= "." or nil
 		end
 	end
-	least = least or {}
-	if #least > 0 then
-		table.insert(least, 1, "unlike " .. least.reader)
+	local list = {}
+	for path in pairs(paths) do
+		local row, others = view.rows[path], {}
+		for _, rows in ipairs(trees) do
+			others[#others + 1] = rows[path]
+		end
+		if not row and #others == #trees then
+			list[#list + 1] = path .. ": is missing"
+		elseif row and #others == 0 then
+			list[#list + 1] = path .. ": is there: " .. model.line(row)
+		elseif row then
+			local lines = alone(row, others)
+			if #lines > 0 then
+				list[#list + 1] = path .. ": " .. table.concat(lines, ", ") .. " in " .. model.line(row)
+			end
+		end
 	end
-	return least
+	table.sort(list)
+	return list
 end
 
 --- Whether the default runtimes show the same.

@@ -229,6 +229,17 @@ static int tree_entry(lua_State *L)
 	return push_entry(L, node->layer, node->entry);
 }
 
+/* A hardlink that is in the tree, to a file of its layer. */
+static bool is_name_of(const struct strata_index *index, uint32_t i, uint32_t file)
+{
+	const struct strata_entry *e = &index->entries[i];
+	size_t base;
+
+	return e->typeflag == '1' && !e->dropped && index->links[i].root == file &&
+	       strata_whiteout_kind(strata_index_text(index, e->path), e->path.len, &base) ==
+	               STRATA_WHITEOUT_NO;
+}
+
 /*
  * tree:headers(node) -> an array of the Entries that give the node its attributes, the last
  * one last. A file with hardlinks has those of all its names in their order; an implied
@@ -246,17 +257,13 @@ static int tree_headers(lua_State *L)
 		add_header(L, 3, &n);
 	if (source.header_layer == source.layer && source.header_entry == source.entry)
 		return push_array(L, 3);
-	for (uint32_t i = 0; index->links != NULL && i <= source.header_entry && i < index->count;
-	     i++)
-		if (i != source.entry && index->entries[i].typeflag == '1' &&
-		    !index->entries[i].dropped && index->links[i].root == source.entry) {
+	for (uint32_t i = 0; source.header_layer == source.layer && i < source.header_entry; i++)
+		if (i != source.entry && is_name_of(index, i, source.entry)) {
 			push_entry(L, source.layer, i);
 			add_header(L, 3, &n);
 		}
-	if (source.header_layer != source.layer) {
-		push_entry(L, source.header_layer, source.header_entry);
-		add_header(L, 3, &n);
-	}
+	push_entry(L, source.header_layer, source.header_entry);
+	add_header(L, 3, &n);
 	return push_array(L, 3);
 }
 

@@ -37,7 +37,7 @@ local function all_xattrs(headers, kind)
     all["security.capability"] = nil
     for name, value in pairs(header.xattrs) do
       local of_user = name:find("^user%.") and kind ~= "file" and kind ~= "dir"
-      if not of_user and not name:find("^trusted%.overlay%.") then all[name] = value end
+      if value ~= "" and not of_user and not name:find("^trusted%.overlay%.") then all[name] = value end
     end
   end
   return all
@@ -49,7 +49,11 @@ local function attribute(state, key)
   if not last then return key == "xattrs" and {} or IMPLIED[key] end
   if key == "uid" or key == "gid" then return last_id(headers, key) end
   if key == "xattrs" then return all_xattrs(headers, (state.tree:info(state.node))) end
-  if (key == "mtime" or key == "mtime_nsec") and last.mtime < 0 then return 0 end
+  -- Docker and podman leave the time of a symlink that a hardlink names.
+  if key:find("^mtime") and last.type == "hardlink" and state.tree:info(state.node) == "symlink" then
+    last = headers[1]
+  end
+  if key:find("^mtime") and last.mtime < 0 then return 0 end
   return last[key]
 end
 

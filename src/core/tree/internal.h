@@ -38,6 +38,7 @@ struct tree_walk {
 	bool follow;    /* a symlink at the end */
 	bool metered;   /* counts steps, for max_steps */
 	bool create;    /* directories that are missing, in place of what is none */
+	bool spare;     /* only where nothing is: what is no directory ends the walk with ENOTDIR */
 	uint32_t layer; /* that they are implied by */
 };
 

@@ -87,8 +87,10 @@ static bool is_bound(const struct merge *m, uint32_t i)
 {
 	const struct strata_entry *e = &m->index->entries[i];
 	uint32_t root = m->index->links[i].root;
+	const struct strata_entry *file = root != STRATA_NO_ENTRY ? &m->index->entries[root] : NULL;
 
-	return root != STRATA_NO_ENTRY && m->index->entries[root].typeflag != '5' &&
+	return file != NULL && file->typeflag != '5' &&
+	       (!m->alone || file->dropped || kind_of(m, file) == STRATA_WHITEOUT_NO) &&
 	       (e->retargeted || !(e->changed & STRATA_TAR_LINKPATH));
 }
 
@@ -255,9 +257,6 @@ static int merge_whiteout(struct merge *m, uint32_t entry, bool opaque, struct s
 
 /* ---- whiteouts of a layer that is unpacked for itself ----------------------------- */
 
-static int find_parent(struct merge *m, const char *path, size_t len, uint32_t *parent,
-                       struct strata_err *err);
-
 /* Puts a whiteout of `name`, which is `len` bytes at `offset` of the layer's texts, in a directory.
  */
 static int add_whiteout(struct merge *m, uint32_t parent, uint32_t offset, size_t len,
@@ -277,17 +276,24 @@ static int add_whiteout(struct merge *m, uint32_t parent, uint32_t offset, size_
 	return 0;
 }
 
-/* The directories on the way are made, and lower layers' files there become directories. */
+/*
+ * The directories on the way are made, and lower layers' files there become directories. What
+ * the layer itself has there hides a whiteout; some runtimes refuse it.
+ */
 static int keep_whiteout(struct merge *m, uint32_t entry, bool opaque, struct strata_err *err)
 {
 	const struct strata_path path = m->index->entries[entry].path;
 	const char *text = strata_index_text(m->index, path);
 	size_t base_len;
 	size_t base = (size_t)(base_of(text, path.len, &base_len) - text);
+	const struct tree_walk how = {
+	        .follow = true, .metered = true, .create = true, .spare = true, .layer = m->layer};
 	uint32_t parent;
 
-	if (find_parent(m, text, base > 0 ? base - 1 : 0, &parent, err) < 0)
+	if (look_up(m, &how, text, base > 0 ? base - 1 : 0, &parent, err) < 0)
 		return -1;
+	if (parent == STRATA_NO_NODE)
+		return 0;
 	if (!opaque)
 		return add_whiteout(m, parent,
 		                    path.offset + (uint32_t)base + STRATA_WHITEOUT_PREFIX_LEN,
@@ -347,6 +353,22 @@ static int place(struct merge *m, uint32_t i, uint32_t inode, uint32_t *node,
 	return 0;
 }
 
+/* Docker and podman set the attribute by which overlayfs knows an opaque directory. */
+static bool is_marked_opaque(const struct merge *m, const struct strata_entry *e)
+{
+	static const char key[] = "SCHILY.xattr.trusted.overlay.opaque";
+	const char *records = m->index->arena.data + e->pax.offset;
+	size_t left = e->pax.len;
+	struct strata_pax_record r;
+	struct strata_err ignored;
+	bool marked = false;
+
+	while (left > 0 && strata_pax_next(&records, &left, &r, &ignored) > 0)
+		if (r.key_len == strlen(key) && memcmp(r.key, key, r.key_len) == 0)
+			marked = r.value_len == 1 && r.value[0] == 'y';
+	return marked;
+}
+
 /* inode: of which it becomes a name, STRATA_NO_NODE for a file with one name and for no file. */
 static int merge_entry(struct merge *m, uint32_t i, uint32_t inode, struct strata_err *err)
 {
@@ -363,6 +385,8 @@ static int merge_entry(struct merge *m, uint32_t i, uint32_t inode, struct strat
 	}
 	m->tree->nodes[node].layer = m->layer;
 	m->tree->nodes[node].entry = i;
+	if (m->alone && e->typeflag == '5' && e->pax.len > 0 && is_marked_opaque(m, e))
+		m->tree->nodes[node].opaque = node != STRATA_ROOT_NODE;
 	return 0;
 }
 

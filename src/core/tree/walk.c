@@ -75,7 +75,7 @@ static int step(struct walker *w, size_t len, bool last, uint32_t *found, struct
 	w->at += len;
 	if (type == '5' || (last && !w->walk->create && node != STRATA_NO_NODE))
 		return 0;
-	if (!w->walk->create) {
+	if (!w->walk->create || (w->walk->spare && node != STRATA_NO_NODE)) {
 		*found = STRATA_NO_NODE;
 		fail(w, node == STRATA_NO_NODE ? "ENOENT" : "ENOTDIR",
 		     node == STRATA_NO_NODE ? "no such file or directory" : "not a directory", err);
