@@ -15,8 +15,8 @@ local from_difference = {}
 local FIELDS = { "type", "mode", "uid", "gid", "size", "mtime", "mtime_nsec", "linkpath", "major", "minor" }
 
 ---@class strata.Difference
----@field lower strata.Disk
----@field upper strata.Disk
+---@field lower strata.HostDirectory
+---@field upper strata.HostDirectory
 ---@field chosen table<integer, boolean>  numbers in the upper directory
 ---@field whiteouts table<integer, string[]>  by the number of their directory in the upper one
 local Difference = {}
@@ -117,10 +117,10 @@ function Difference:add_root(map, tar)
 end
 
 --- Adds the difference to a tar.
----@param lower strata.Disk
----@param upper strata.Disk
+---@param lower strata.HostDirectory
+---@param upper strata.HostDirectory
 ---@param map strata.Mapping
----@param tar strata.LayerTar
+---@param tar strata.TarWriter
 ---@param opts {content?: boolean}
 ---@return string[]? skipped
 ---@return string? message
