@@ -196,7 +196,7 @@ local function is_changed(state)
   return is_edited(state) and not (state.taken and layer.current(state).diff_id == state.diff_id)
 end
 
---- Where the layer's bytes are now: what it was opened with, or the result of
+--- Where the layer's bytes are now: the blob that it was opened with, or the result of
 -- its edits. Pending edits must have been carried out.
 ---@return {file: userdata, offset: integer, size: integer, compression: string, digest: string?, diff_id: string}
 function layer.current(state)
@@ -243,7 +243,7 @@ end
 
 --- Carries out pending edits of layers, in parallel, into unnamed temporary files.
 ---@param states strata.LayerState[]
----@param opts? table  compression, level, temp_dir, threads, progress; exact: results with other settings are made again
+---@param opts? table  compression, level, temp_dir, threads, progress; exact: also results with other settings
 ---@return boolean? ok
 ---@return string? message
 ---@return string? code
@@ -362,8 +362,8 @@ function methods:read(path, max)
   return content
 end
 
---- What extract needs of a layer whose edits are carried out.
----@return {label: string, current: table, index?: userdata}  `index` when it tells of these bytes
+--- The layer as layer/extract takes it. Its edits must have been carried out.
+---@return {label: string, current: table, index?: userdata}  the index, when it is that of these bytes
 function layer.item(state)
   local now = layer.current(state)
   local as_scanned = now ~= state.result and state.loaded and state.index and state.index:revision() == 0

@@ -1,9 +1,9 @@
---- One tar that does what several layers do together.
+--- One tar that has the effect of several layers.
 --
--- Two merged trees say what is to be done: that of the layers below, and that
--- of all up to the last one. What differs goes into the tar: entries as they
--- are, whiteouts for what is gone, and of each file with several names one with
--- the content before the links to it.
+-- Two merged trees are compared: that of the layers below, and that of all layers up
+-- to the last one. Their differences go into the tar: entries as they are, whiteouts
+-- for paths that are gone, and for a file with several names first one name with the
+-- content and then links to it.
 
 local core = require "strata.core"
 local join = require("strata.util.path").join
@@ -150,7 +150,7 @@ function MergeTar:compare(node, lower)
   return pairs_of, gone
 end
 
--- Hides what is gone: name by name, or all at once where nothing is to be kept.
+-- Adds whiteouts for names that are gone, or an opaque marker when nothing of the directory is kept.
 function MergeTar:whiteouts(node, path, gone)
   if #gone > 1 and not self:has_survivors(node) then
     return self:header { name = core.opaque_name(path), typeflag = "0", mode = 0 }
@@ -160,7 +160,7 @@ function MergeTar:whiteouts(node, path, gone)
   end
 end
 
--- Goes through the tree, directories before what is in them.
+-- Visits the tree, a directory before its contents.
 function MergeTar:run()
   local stack = { { node = 0, lower = 0 } }
   if self.first > 1 then self:find_lower_names() end

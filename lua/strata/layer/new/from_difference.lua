@@ -75,7 +75,8 @@ function Difference:find_changed()
   return true
 end
 
--- All names of a file stand in one layer, so that they go on being one file.
+-- A file with several names goes into the layer with all of them: split over two layers, they
+-- would be two files.
 function Difference:choose_links()
   local shared = {}
   for i in pairs(self.chosen) do
@@ -88,7 +89,7 @@ function Difference:choose_links()
   end
 end
 
--- Whiteouts for what is gone from directories that are still there.
+-- Adds whiteouts for entries that the upper directory lacks, where their parent still exists.
 function Difference:find_gone()
   for k = 1, self.lower.count do
     local below = self.lower.handle:get(k)

@@ -1,4 +1,4 @@
---- Directories of the host as layers: what is in one, as it is or as the upper
+--- Directories of the host as layers: the contents of one as they are, or as the upper
 -- directory of an overlay mount.
 --
 -- libarchive's reader of directories changes the working directory, which
@@ -177,10 +177,10 @@ end
 
 -- ---- the upper directory of an overlay mount ----------------------------------------
 
--- What changes where a directory or a file has its content from.
+-- Marks of overlayfs by which an entry takes its content from another directory.
 local REFERENCES = { redirect = true, metacopy = true }
 
--- What overlayfs means by an entry: "whiteout", "opaque", or nothing but the entry.
+-- How overlayfs reads an entry: as a "whiteout", as an "opaque" directory, or as an "entry".
 local function overlay_meaning(from, entry)
   local marks = {}
   from_directory.portable_xattrs(entry.xattrs, marks)

@@ -1,4 +1,4 @@
---- What a new layer can be made of.
+--- Making new layers of files, directories, tars and other archives.
 
 local core = require "strata.core"
 local edit_entries = require "strata.layer.edit_entries"
@@ -20,7 +20,7 @@ local tar_writer = require "strata.layer.new.tar_writer"
 
 local new_layer = {}
 
--- What lies below a new layer is a list of scanned layers, or nil when that is not known.
+-- `below` is the list of scanned layers that the new one is put on; nil when it is in no image yet.
 
 -- ---- new tars -----------------------------------------------------------------------
 
@@ -76,7 +76,7 @@ local function write_tar(spec, fill)
   return state, skipped
 end
 
--- The same; directories are closed afterwards, so that they can be unmounted.
+-- Like write_tar, for directories of the host; they are closed afterwards, so that they can be unmounted.
 local function write_directories(spec, directories, fill)
   local state, skipped, code = write_tar(spec, fill)
   for _, one in ipairs(directories) do one.handle:close() end
