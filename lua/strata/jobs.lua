@@ -31,7 +31,7 @@ end
 
 -- ---- opened images ------------------------------------------------------------------
 
--- Those that were only looked at last stay open: reading all entries anew for each
+-- The images that were looked at last stay open: reading all entries anew for each
 -- question would take long. A state that runs jobs is used by one thread at a time.
 local KEPT = 2
 local kept = {}
@@ -102,7 +102,7 @@ local function history_facts(img)
   return rows
 end
 
---- What an image is: config, layers beside the history, sizes, wasted bytes.
+--- The facts about an image: config, layers beside the history, sizes, wasted bytes.
 ---@param args strata.JobArguments
 ---@return table?
 ---@return string? message
@@ -130,7 +130,7 @@ local function entry_facts(entry)
   }
 end
 
--- So many at most in one answer.
+-- Entries in one answer, at most.
 local PAGE = 1000
 
 local function page_of(args)
@@ -185,7 +185,7 @@ local function list_layer(args)
   return { entries = list, total = page.total, opaque = page.opaque or nil }
 end
 
---- What is in a directory of the merged file system: {dir = "etc"}; with a layer's number
+--- The contents of a directory of the merged file system: {dir = "etc"}; with a layer's number
 -- in that layer alone, whiteouts included: {dir = "etc", layer = 3}.
 ---@param args strata.ListArguments
 ---@return {entries: table[], total: integer}?
@@ -212,7 +212,7 @@ function jobs.list(args)
   return { entries = list, total = #names }
 end
 
---- What is known of a path, and what each layer has done to it; of a file the first
+--- The facts about a path, and its history; of a file the first
 -- bytes: {file = "etc/passwd", max = 65536}.
 ---@param args strata.ReadArguments
 ---@return table?

@@ -42,7 +42,7 @@ layer.methods = methods
 
 local new, state_of, is
 
--- How messages call it: layer 3/7 (sha256:0123456789ab…)
+-- What messages call a layer: layer 3/7 (sha256:0123456789ab…)
 local function label(state)
   if state.hub.standalone then return ("layer (%s…)"):format(state.diff_id:sub(1, 19)) end
   return ("layer %d/%d (%s…)"):format(state.position, #state.hub.layers, state.diff_id:sub(1, 19))
@@ -50,7 +50,7 @@ end
 
 -- ---- the index of its entries ----------------------------------------------
 
--- The index, not scanned yet when it is new.
+-- The entry index of a layer; a new one is not scanned yet.
 local function index_of(state)
   local blob = state.blob
   if not state.index then
@@ -67,7 +67,7 @@ local function index_of(state)
   return state.index
 end
 
--- What `strict` does not let pass: asked once, of scanned layers.
+-- Asks once, of each scanned layer of an image that was opened with `strict`, whether it may be used.
 local function vet(states)
   for _, state in ipairs(states) do
     if state.hub.strict and not state.vetted then
@@ -79,7 +79,7 @@ local function vet(states)
   return true
 end
 
---- Scans the layers that are not yet, side by side.
+--- Scans the layers that have not been scanned, in parallel.
 ---@param states strata.LayerState[]
 ---@param opts? {threads?: integer, progress?: function, lenient?: boolean}  lenient: also what `strict` does
 ---  not let pass
@@ -110,8 +110,8 @@ function layer.load(states, opts)
   return ok, message, code
 end
 
---- Scans the layers of an image that was opened with `strict`: for what does not
--- go through their indexes.
+--- Scans the layers of an image that was opened with `strict`, for operations that read no
+-- entry index and would never see what `strict` refuses.
 ---@param states strata.LayerState[]
 ---@return boolean? ok
 ---@return string? message
@@ -124,8 +124,8 @@ function layer.vet(states)
   return layer.load(here)
 end
 
--- Who goes from layer to layer gets all that are left scanned side by side.
--- What is wrong with one of them is said when its turn comes.
+-- When layers are visited in order, the second visit scans all that remain in parallel. Errors
+-- of later layers are reported when those are reached.
 local function load_ahead(state)
   local hub = state.hub
   local below = hub.layers[state.position - 1]
@@ -135,7 +135,7 @@ local function load_ahead(state)
   hub.alone = not layer.load(rest)
 end
 
--- The scanned index; throws what the world did wrong (for iterators and fields).
+-- The scanned index. Iterators and fields cannot return errors, so this throws them.
 local function loaded(state)
   local ok, message = layer.load { state }
   if not ok then error(message, 0) end
@@ -182,7 +182,7 @@ local function is_edited(state)
   return not state.origin or state.carried_out or (state.index ~= nil and state.index:revision() > 0)
 end
 
---- Takes note of edits that somebody else has carried out, of a layer that is not to be read.
+--- Records the result of edits that a stream has carried out, so that a save need not read the layer.
 ---@param state strata.LayerState
 ---@param digest string  as it was stored
 ---@param result? table  the result, as layer.current gives it; nil: it stays as it was
@@ -190,12 +190,13 @@ function layer.carry_out(state, digest, result)
   state.digest, state.result, state.carried_out = digest, result, result ~= nil
 end
 
--- True when it has other bytes than it came with, from its own image or another.
+-- True when its tar differs from the one it was opened with; a layer that was copied from another
+-- image counts as opened there.
 local function is_changed(state)
   return is_edited(state) and not (state.taken and layer.current(state).diff_id == state.diff_id)
 end
 
---- Where the layer's bytes are now: what it was opened with, or the result of
+--- Where the layer's bytes are now: the blob that it was opened with, or the result of
 -- its edits. Pending edits must have been carried out.
 ---@return {file: userdata, offset: integer, size: integer, compression: string, digest: string?, diff_id: string}
 function layer.current(state)
@@ -231,7 +232,8 @@ function layer.copy(state)
   return copy
 end
 
--- A result that something else than this save compressed, in another way.
+-- True when edits were carried out earlier, for img.id for example, and the result was compressed
+-- with other settings than this save wants.
 local function is_stale(state, compression, opts)
   local made = state.result
   return opts.exact and made ~= nil and is_edited(state) and made.diff_id ~= state.diff_id and
@@ -239,9 +241,9 @@ local function is_stale(state, compression, opts)
       (compression ~= "none" and made.level ~= layer.level(opts, compression)))
 end
 
---- Carries out pending edits, layers side by side, into unnamed temporary files.
+--- Carries out pending edits of layers, in parallel, into unnamed temporary files.
 ---@param states strata.LayerState[]
----@param opts? table  compression, level, temp_dir, threads, progress; exact: also what was carried out otherwise
+---@param opts? table  compression, level, temp_dir, threads, progress; exact: also results with other settings
 ---@return boolean? ok
 ---@return string? message
 ---@return string? code
@@ -360,8 +362,8 @@ function methods:read(path, max)
   return content
 end
 
---- What extract needs of a layer whose edits are carried out.
----@return {label: string, current: table, index?: userdata}  `index` when it tells of these bytes
+--- The layer as layer/extract takes it. Its edits must have been carried out.
+---@return {label: string, current: table, index?: userdata}  the index, when it is that of these bytes
 function layer.item(state)
   local now = layer.current(state)
   local as_scanned = now ~= state.result and state.loaded and state.index and state.index:revision() == 0
@@ -440,7 +442,7 @@ new, state_of, is = object.class("strata.Layer", methods, {
   tostring = function(state)
     local now = is_pending(state) and state.blob or layer.current(state)
     return ("strata.Layer(%s, %s, %s, %s)"):format(
-      state.hub.standalone and "detached" or ("%d"):format(state.position),
+      state.hub.standalone and "standalone" or ("%d"):format(state.position),
       is_pending(state) and "edited" or layer.current(state).diff_id:sub(1, 19),
       core.human_size(now.size), state.blob.compression)
   end,

@@ -43,7 +43,7 @@ local function check_merged(img, rules, findings)
   return true
 end
 
--- In every layer: what an upper one deletes can still be read.
+-- Looks at every layer: a file that an upper layer deletes can still be read.
 local function check_layers(img, patterns, findings)
   local matches = glob.matcher(patterns)
   for i, layer in ipairs(img.layers) do
@@ -85,7 +85,7 @@ local function check_config(img, rules, findings)
   check_texts(steps, secrets.history or {}, "a step of the history", findings)
 end
 
---- What in an image breaks the rules.
+--- Finds what breaks the rules.
 ---@param img strata.Image
 ---@param rules strata.Policy
 ---@return strata.PolicyFinding[]?  none: it keeps them

@@ -1,7 +1,7 @@
 --- The file system that a container sees, without unpacking anything.
 --
--- It follows edits of the layers: what is asked next is answered by what they
--- are then.
+-- It follows edits of the layers: each question is answered for the layers as they are
+-- at that moment.
 
 local core = require "strata.core"
 local draw = require "strata.tree.draw"
@@ -47,7 +47,7 @@ local function find(state, path, follow)
   return node, tree
 end
 
--- The same of a directory; a path that is none is the root.
+-- The tree and the node of a directory; without a path, of the root.
 local function find_directory(state, path)
   local node, tree, code = find(state, path or "/", true)
   if not node then return nil, tree, code end
@@ -57,7 +57,7 @@ local function find_directory(state, path)
   return node, tree
 end
 
---- What is at a path; symlinks are followed, inside the root.
+--- The entry at a path; symlinks are followed, inside the root.
 ---@param path string
 ---@return strata.RootEntry?
 ---@return string? message
@@ -70,7 +70,7 @@ function methods:stat(path)
   return tree_entry.new(tree, node, state.layers)
 end
 
---- The same, but of a symlink at the end itself.
+--- The entry at a path; a symlink at its end is not followed.
 ---@param path string
 ---@return strata.RootEntry?
 ---@return string? message
@@ -83,7 +83,7 @@ function methods:lstat(path)
   return tree_entry.new(tree, node, state.layers)
 end
 
---- Whether there is something at a path; a symlink to nothing is not.
+--- Whether a path exists; a symlink whose target does not exist counts as missing.
 ---@param path string
 ---@return boolean
 function methods:exists(path)
@@ -157,8 +157,8 @@ function methods:list(path)
   return names
 end
 
---- Iterates over everything below a directory, a directory before what it holds.
--- Symlinks on the way are not followed. Throws when there is no such directory.
+--- Iterates over everything below a directory, each directory before its contents.
+-- Symlinks are not followed. Throws when the directory does not exist.
 ---@param path? string  "/"
 ---@return fun(): strata.RootEntry?
 function methods:walk(path)
@@ -185,7 +185,7 @@ function methods:glob(pattern)
   return tree_glob.paths(tree, pattern)
 end
 
---- What each layer has done to a path, the base first.
+--- The layers that changed a path, and how, the base first.
 ---@param path string
 ---@return strata.PathHistory[]?
 ---@return string? message

@@ -6,7 +6,7 @@ local merge = require "strata.tree.merge"
 
 local waste = {}
 
--- The files of the merged tree: of each layer, which entries hold what is seen.
+-- For each layer: the entries whose contents are visible in the merged tree.
 local function find_visible(tree, count)
   local visible = {}
   for i = 1, count do visible[i] = {} end
@@ -21,7 +21,7 @@ local function find_visible(tree, count)
   return visible
 end
 
---- What is wasted by each layer; a file with several names counts once.
+--- The wasted bytes of each layer; a file with several names counts once.
 ---@param layers strata.Layer[]
 ---@return strata.Waste?
 ---@return string? message

@@ -219,7 +219,7 @@ describe("docker_legacy.members", function()
 	local function image(tag, ...)
 		local layers = {}
 		for i, letter in ipairs({ ... }) do
-			layers[i] = { diff_id = digest(letter), part = { size = 1024, digest = digest(letter), label = letter } }
+			layers[i] = { diff_id = digest(letter), digest = digest(letter), size = 1024, label = letter }
 		end
 		return { config_text = ('{"os":"linux","comment":"%s"}'):format(tag), tags = { tag }, layers = layers }
 	end

@@ -219,7 +219,8 @@ describe("an image saved with format = 'docker-legacy'", function()
 			local img = assert(strata.open(built.archive))
 			local layers, parts = {}, parts_of(built.archive, dir)
 			for k, layer in img:layers() do
-				layers[k] = { diff_id = layer.diff_id, part = parts[k] }
+				layers[k] = parts[k]
+				layers[k].diff_id = layer.diff_id
 			end
 			images[i] = { config_text = img.config:text(), tags = img.tags, layers = layers }
 		end

@@ -535,7 +535,7 @@ open("up/opaque/file", "w").write("f")
 
 		it("says what it is", function()
 			local layer = sample()
-			assert.is_truthy(tostring(layer):find("^strata.Layer%(detached, sha256:%x+, .*, none%)$"), tostring(layer))
+			assert.is_truthy(tostring(layer):find("^strata.Layer%(standalone, sha256:%x+, .*, none%)$"), tostring(layer))
 			assert.is_nil(layer.index)
 			assert.is_nil(layer.chain_id)
 			assert.is_nil(layer.created_by)

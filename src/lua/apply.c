@@ -4,13 +4,14 @@
 #include "lua/limits.h"
 #include "lua/objects.h"
 
+static void release(void *apply)
+{
+	strata_apply_unref(apply);
+}
+
 static struct strata_apply *check_apply(lua_State *L)
 {
-	struct strata_apply **a = strata_check_object(L, 1, APPLY_TYPE);
-
-	if (*a == NULL)
-		luaL_error(L, "attempt to use a closed %s", APPLY_TYPE);
-	return *a;
+	return strata_check_handle(L, 1, APPLY_TYPE);
 }
 
 static bool flag_field(lua_State *L, int arg, const char *field)
@@ -31,7 +32,7 @@ static int apply_new(lua_State *L)
 {
 	const char *dir = strata_check_path(L, 1);
 	struct strata_apply_options options = {0};
-	struct strata_apply **a;
+	struct strata_handle *handle;
 	struct strata_err err;
 	uint64_t depth;
 
@@ -48,9 +49,8 @@ static int apply_new(lua_State *L)
 	options.max_depth = depth < UINT32_MAX ? (uint32_t)depth : UINT32_MAX;
 	options.max_removals = strata_limit_field(L, 2, "max_removals");
 	options.max_steps = strata_limit_field(L, 2, "max_steps");
-	a = strata_new_object(L, APPLY_TYPE, sizeof(struct strata_apply *));
-	*a = strata_apply_new(dir, &options, &err);
-	return *a != NULL ? 1 : strata_push_error(L, &err);
+	handle = strata_new_handle(L, APPLY_TYPE, release);
+	return strata_open_handle(L, handle, strata_apply_new(dir, &options, &err), &err);
 }
 
 static const char *digest_field(lua_State *L, const char *field)
@@ -96,61 +96,79 @@ static int apply_add(lua_State *L)
 	return 1;
 }
 
-static void push_note(lua_State *L, const struct strata_apply_note *note)
+static void set_text(lua_State *L, const char *key, const char *text)
 {
+	lua_pushstring(L, text);
+	lua_setfield(L, -2, key);
+}
+
+/* Copies the texts of a note, each with its NUL; the last one only if there is one. */
+static int copy_note(const struct strata_apply_note *note, struct strata_buf *copy,
+                     struct strata_err *err)
+{
+	copy->len = 0;
+	if (strata_buf_append(copy, note->path, strlen(note->path) + 1, err) < 0 ||
+	    strata_buf_append(copy, note->what, strlen(note->what) + 1, err) < 0 ||
+	    strata_buf_append(copy, note->code, strlen(note->code) + 1, err) < 0)
+		return -1;
+	return note->detail == NULL
+	               ? 0
+	               : strata_buf_append(copy, note->detail, strlen(note->detail) + 1, err);
+}
+
+/* Pushes a note whose texts have been copied. */
+static void push_note(lua_State *L, size_t layer, const struct strata_buf *copy)
+{
+	static const char *const keys[] = {"path", "what", "code", "name"};
+	size_t at = 0;
+
 	lua_newtable(L);
-	lua_pushinteger(L, (lua_Integer)note->layer);
+	lua_pushinteger(L, (lua_Integer)layer);
 	lua_setfield(L, -2, "layer");
-	lua_pushstring(L, note->path);
-	lua_setfield(L, -2, "path");
-	lua_pushstring(L, note->what);
-	lua_setfield(L, -2, "what");
-	lua_pushstring(L, note->code);
-	lua_setfield(L, -2, "code");
-	if (note->detail != NULL) {
-		lua_pushstring(L, note->detail);
-		lua_setfield(L, -2, "name");
+	for (int k = 0; at < copy->len; k++) {
+		set_text(L, keys[k], copy->data + at);
+		at += strlen(copy->data + at) + 1;
 	}
+}
+
+static void set_count(lua_State *L, const char *key, uint64_t count)
+{
+	strata_push_int64(L, (int64_t)count);
+	lua_setfield(L, -2, key);
 }
 
 /* apply:result() -> {entries, bytes, skipped = {...}, skipped_count}, after its job is done */
 static int apply_result(lua_State *L)
 {
-	const struct strata_apply_result *r = strata_apply_result(check_apply(L));
+	struct strata_buf *copy = strata_begin_buffer(L, 1);
+	const struct strata_apply_result r = *strata_apply_result(check_apply(L));
+	struct strata_err err;
 
 	lua_newtable(L);
-	strata_push_int64(L, (int64_t)r->entries);
-	lua_setfield(L, -2, "entries");
-	strata_push_int64(L, (int64_t)r->bytes);
-	lua_setfield(L, -2, "bytes");
-	strata_push_int64(L, (int64_t)r->note_count);
-	lua_setfield(L, -2, "skipped_count");
+	set_count(L, "entries", r.entries);
+	set_count(L, "bytes", r.bytes);
+	set_count(L, "skipped_count", r.note_count);
 	lua_newtable(L);
-	for (size_t i = 0; i < r->notes_kept; i++) {
-		push_note(L, &r->notes[i]);
+	for (size_t i = 0; i < r.notes_kept; i++) {
+		const struct strata_apply_note *note =
+		        &strata_apply_result(check_apply(L))->notes[i];
+		size_t layer = note->layer;
+
+		if (copy_note(note, copy, &err) < 0)
+			return strata_throw(L, &err);
+		push_note(L, layer, copy);
 		lua_rawseti(L, -2, (int)i + 1);
 	}
 	lua_setfield(L, -2, "skipped");
 	return 1;
 }
 
-/* A job that works on it keeps it until its end. */
-static int apply_close(lua_State *L)
-{
-	struct strata_apply **a = strata_check_object(L, 1, APPLY_TYPE);
-	struct strata_apply *closed = *a;
-
-	*a = NULL;
-	strata_apply_unref(closed);
-	return 0;
-}
-
 void strata_lua_register_apply(lua_State *L)
 {
 	static const luaL_Reg methods[] = {
-	        {"add", apply_add}, {"result", apply_result}, {"close", apply_close}, {NULL, NULL}};
+	        {"add", apply_add}, {"result", apply_result}, {NULL, NULL}};
 	static const luaL_Reg functions[] = {{"apply", apply_new}, {NULL, NULL}};
 
-	strata_register_type(L, APPLY_TYPE, methods, NULL, apply_close);
+	strata_register_type(L, APPLY_TYPE, methods, NULL, strata_close_handle);
 	strata_set_functions(L, functions);
 }

@@ -96,18 +96,17 @@ static int file_name(lua_State *L)
 /* file:read(offset, length) -> bytes | nil, message, code */
 static int file_read(lua_State *L)
 {
+	struct strata_buf *b = strata_begin_buffer(L, 3);
 	struct strata_file *f = strata_check_file(L, 1);
 	uint64_t offset = check_offset(L, 2);
 	uint64_t len = check_offset(L, 3);
-	struct strata_buf *b = strata_push_buffer(L);
 	struct strata_err err;
 
 	if (strata_buf_reserve(b, (size_t)len, &err) < 0 ||
 	    strata_file_read(f, offset, b->data, (size_t)len, &err) < 0)
 		return strata_push_error(L, &err);
-	lua_pushlstring(L, b->data, (size_t)len);
-	strata_buf_free(b);
-	return 1;
+	b->len = (size_t)len;
+	return strata_push_contents(L, b);
 }
 
 /* file:sniff(offset, size) -> "none", "gzip", ... | nil, message, code */

@@ -167,7 +167,7 @@ function Check:link(entry, kind, path)
 end
 
 -- Entries that go through symlinks of the same layer. A link that leads out of the
--- root is clamped by whoever is careful, and followed by others.
+-- root is followed by some unpackers, and kept inside the root by others.
 function Check:through_links()
   if not next(self.links) then return end
   local known = {}

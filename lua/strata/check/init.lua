@@ -161,7 +161,7 @@ function image.methods:check(opts)
   return made:finish()
 end
 
---- What is to be said of a tar file, plain or compressed with gzip or zstd.
+--- Checks a tar file, plain or compressed with gzip or zstd.
 ---@param path string
 ---@param opts? strata.CheckTarOptions
 ---@return strata.Report?

@@ -1,4 +1,4 @@
---- What a check has found: an array of findings that prints as lines.
+--- The findings of a check: an array of findings that prints as lines.
 
 local core = require "strata.core"
 
@@ -42,7 +42,7 @@ function report.new()
   return setmetatable({ list = setmetatable({}, Report), counts = {}, order = {} }, Maker)
 end
 
---- Says where what is added from now on was found.
+--- Sets the place of the findings that are added from now on.
 ---@param where string
 ---@return strata.ReportMaker self
 function Maker:at(where)

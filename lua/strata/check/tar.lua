@@ -8,7 +8,7 @@ local tar = {}
 -- Findings that are asked for at once.
 local PAGE = 1000
 
--- By the parser's name of it: how bad, and what it means.
+-- By the parser's name of a finding: its severity and its message.
 local FINDINGS = {
   ["gnu-prefix"] = { "error", "GNU magic with a ustar prefix: Go and Python join it to the name, GNU tar and "
     .. "libarchive do not" },
@@ -56,7 +56,7 @@ function tar.noted(made, list, explained)
   end
 end
 
---- The same of a whole index.
+--- Adds all that the parser noted down in an entry index.
 ---@param made strata.ReportMaker
 ---@param index userdata  scanned
 ---@return table<integer, boolean> explained
@@ -150,7 +150,7 @@ function tar.compare(made, index, plain, explained)
   return true
 end
 
---- Whether there is a second reader.
+--- Whether the second reader, strata.archive, is installed.
 function tar.has_second_reader()
   return (pcall(require, "strata.archive"))
 end

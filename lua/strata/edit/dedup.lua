@@ -40,7 +40,7 @@ local function layer_of(key)
   return math.floor(key / STEP)
 end
 
--- Like paths.parent, but what is in the root has a parent as well: ".".
+-- Like paths.parent, but an entry in the root has a parent as well: ".".
 local function parent_of(path)
   if path == "." then return nil end
   return paths.parent(path) or "."
@@ -77,7 +77,8 @@ local function find_direct(tree, path)
   return node, not node or tree:path(node) == path
 end
 
--- What a layer says by its paths alone. `solid` are those that are no directories.
+-- Sorts the paths of a layer: which ones it has, which are no directories (`solid`), which ones its
+-- whiteouts hide, and whether it is odd.
 local function survey(index, tree)
   local told = { paths = {}, solid = {}, hidden = {}, opaque = {}, odd = false }
   for entry in index:entries() do
@@ -257,7 +258,7 @@ function Dedup:inflate(chosen, opts)
   return ok, message, code
 end
 
--- Those of the chosen whose contents are the same.
+-- The chosen files whose contents are the same as those of the files below.
 function Dedup:compare(chosen, opts)
   local total, done, same = 0, 0, {}
   local function size_of(file) return file.kind == "file" and self:entry(file.key).size or 0 end
@@ -289,7 +290,7 @@ local function count_above(counts, path, number, more)
   end
 end
 
--- Whether a directory has to stay for what its layer, or one between the two, has below it.
+-- Whether a directory has to stay because its layer, or one between the two, has entries below it.
 local function is_needed(count, file)
   for number, entries in pairs(count) do
     if entries > 0 and number > layer_of(file.into) and number <= file.layer then return true end

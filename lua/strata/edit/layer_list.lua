@@ -54,7 +54,7 @@ function layer_list.put_in(state, i, handle, diff_id)
   return doc:insert(diff_id_pointer(i), quoted)
 end
 
---- What is to be done when the list has been changed.
+--- Completes a change of the list.
 ---@param state strata.ImageState
 function layer_list.finish(state)
   config.touch(state.config)
@@ -127,7 +127,7 @@ end
 
 -- ---- insert -----------------------------------------------------------------------
 
--- What keeps hardlinks from finding their files in another order of layers; nil: nothing.
+-- A message when a hardlink would find another file, or none, after a change to the list of layers.
 local function refuse_order(states, change)
   local after = {}
   for i, one in ipairs(states) do after[i] = one end

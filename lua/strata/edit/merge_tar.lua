@@ -1,9 +1,9 @@
---- One tar that does what several layers do together.
+--- One tar that has the effect of several layers.
 --
--- Two merged trees say what is to be done: that of the layers below, and that
--- of all up to the last one. What differs goes into the tar: entries as they
--- are, whiteouts for what is gone, and of each file with several names one with
--- the content before the links to it.
+-- Two merged trees are compared: that of the layers below, and that of all layers up
+-- to the last one. Their differences go into the tar: entries as they are, whiteouts
+-- for paths that are gone, and for a file with several names first one name with the
+-- content and then links to it.
 
 local core = require "strata.core"
 local join = require("strata.util.path").join
@@ -15,7 +15,7 @@ local run_job = require("strata.util.job").run
 
 local merge_tar = {}
 
--- The indexes of layers as their edits have left them; edits must have been carried out.
+-- The entry indexes of layers whose edits are carried out: of the results, where there were edits.
 local function pristine(states)
   local indexes, job, fresh = {}, core.job(), 0
   for i, state in ipairs(states) do
@@ -36,31 +36,31 @@ local function pristine(states)
   return indexes
 end
 
----@class strata.Composing
+---@class strata.MergeTar
 ---@field assembly userdata
 ---@field above userdata  the tree of all layers
----@field below userdata  the tree of those below the first one to be taken
----@field first integer  layer that is taken
+---@field below userdata  the tree of those below the first
+---@field first integer  the lowest of the merged layers
 ---@field whole boolean  a tar for itself, not a layer on others
 ---@field indexes userdata[]
----@field sources table<integer, integer>  from layers to numbers in the Compose
+---@field sources table<integer, integer>  by layer: its number in the assembly
 ---@field written table<integer, string>  from inodes to the name that has the content
-local Composing = {}
-Composing.__index = Composing
+local MergeTar = {}
+MergeTar.__index = MergeTar
 
--- Sticks: what could not be added fails the whole.
-function Composing:check(ok, message, code)
+-- Keeps the first failure: without what could not be added there is no tar.
+function MergeTar:check(ok, message, code)
   if not ok and not self.failure then self.failure = { message, code } end
 end
 
-function Composing:header(fields)
+function MergeTar:header(fields)
   local bytes, message, code = core.write_header(fields)
   if not bytes then return self:check(nil, message, code) end
   self:check(self.assembly:bytes(bytes))
 end
 
 -- Adds an entry of a layer under a path.
-function Composing:entry(from, entry, path, linkpath)
+function MergeTar:entry(from, entry, path, linkpath)
   if not self.sources[from] then
     local source, message, code = self.assembly:source(self.indexes[from])
     if not source then return self:check(nil, message, code) end
@@ -71,8 +71,8 @@ function Composing:entry(from, entry, path, linkpath)
   self:check(self.assembly:add(self.sources[from], entry.index, not keep and name or nil, linkpath))
 end
 
--- Another name of a file that stands before it in the tar, or below it.
-function Composing:link(node, from, path, target)
+-- Adds a link to a file that stands earlier in the tar, or in a layer below.
+function MergeTar:link(node, from, path, target)
   local entry = self.above:entry(node)
   if entry.type == "hardlink" then
     local same = core.normalise(entry.linkpath) == target and (not self.whole or entry.linkpath == target)
@@ -84,17 +84,17 @@ function Composing:link(node, from, path, target)
   }
 end
 
--- A directory that no entry tells of is there by what is in it, mostly.
-function Composing:implied(node, path, lower)
-  -- Another directory, with attributes of its own, may have been there before.
+-- A directory without an entry of its own is normally implied by its children and needs no
+-- header. One is written when it is empty, or when it replaces a directory with other attributes.
+function MergeTar:implied(node, path, lower)
   local replaces = lower and self.below:entry(lower)
   if path ~= "." and (self.whole or replaces or not self.above:first(node)) then
     self:header { name = path .. "/", typeflag = "5", mode = 493 } -- 0755
   end
 end
 
--- What is at a path of the tree above, when it comes from a layer that is taken.
-function Composing:node(node, path, lower)
+-- Adds what is at a path of the tree above, when it comes from one of the merged layers.
+function MergeTar:node(node, path, lower)
   local _, from, inode = self.above:info(node)
   if not from or from < self.first then return end
   local entry = self.above:entry(node)
@@ -106,8 +106,8 @@ function Composing:node(node, path, lower)
   self:entry(holder, source, path)
 end
 
--- Files of layers below that keep a name: links to them go on being links.
-function Composing:find_lower_names()
+-- Notes a name of each file of the layers below, so that other names of it become links.
+function MergeTar:find_lower_names()
   local node = 0
   while node do
     local _, from, inode = self.above:info(node)
@@ -119,7 +119,7 @@ function Composing:find_lower_names()
 end
 
 -- Whether anything of the layers below is left in a directory.
-function Composing:has_survivors(directory)
+function MergeTar:has_survivors(directory)
   local node = merge.after(self.above, directory, directory)
   while node do
     local _, from = self.above:info(node)
@@ -131,7 +131,7 @@ end
 
 -- The children of two directories, side by side: those above with their
 -- counterparts below, and the names of those that are only below.
-function Composing:compare(node, lower)
+function MergeTar:compare(node, lower)
   local pairs_of, gone = {}, {}
   local a = self.above:first(node)
   local b = lower and self.below:info(lower) == "dir" and self.below:first(lower) or nil
@@ -150,8 +150,8 @@ function Composing:compare(node, lower)
   return pairs_of, gone
 end
 
--- Hides what is gone: name by name, or all at once where nothing is to be kept.
-function Composing:whiteouts(node, path, gone)
+-- Adds whiteouts for names that are gone, or an opaque marker when nothing of the directory is kept.
+function MergeTar:whiteouts(node, path, gone)
   if #gone > 1 and not self:has_survivors(node) then
     return self:header { name = core.opaque_name(path), typeflag = "0", mode = 0 }
   end
@@ -160,8 +160,8 @@ function Composing:whiteouts(node, path, gone)
   end
 end
 
--- Goes through the tree, directories before what is in them.
-function Composing:run()
+-- Visits the tree, a directory before its contents.
+function MergeTar:run()
   local stack = { { node = 0, lower = 0 } }
   if self.first > 1 then self:find_lower_names() end
   while #stack > 0 and not self.failure do
@@ -176,8 +176,8 @@ function Composing:run()
   end
 end
 
--- Plain tars are read here and there: that they are what they should be is
--- found out by reading them as a whole beside.
+-- The assembly reads pieces of plain tars, so their digests are compared by reading them once
+-- more, as a whole, in the same job.
 local function add_hashes(self, job, states)
   for from in pairs(self.sources) do
     local now = layer.current(states[from])
@@ -190,7 +190,7 @@ local function add_hashes(self, job, states)
   end
 end
 
----@class strata.ComposeOptions
+---@class strata.MergeTarOptions
 ---@field to userdata  a file
 ---@field label string  what messages call it
 ---@field whole? boolean  a tar for itself
@@ -203,7 +203,7 @@ end
 ---@param states strata.LayerState[]  of all layers of the image, settled and loaded
 ---@param first integer
 ---@param last integer
----@param opts strata.ComposeOptions
+---@param opts strata.MergeTarOptions
 ---@return {file: userdata, size: integer, digest: string, diff_id: string, entries: integer}?
 ---@return string? message
 ---@return string? code
@@ -214,7 +214,7 @@ function merge_tar.write(states, first, last, opts)
   if not indexes then return nil, message, code end
   local self = setmetatable({
     assembly = core.assemble(), first = first, whole = opts.whole, indexes = indexes, sources = {}, written = {},
-  }, Composing)
+  }, MergeTar)
   self.above, message, code = merge.of_states(states, { count = last, indexes = indexes })
   if not self.above then return nil, message, code end
   self.below, message, code = merge.of_states(states, { count = first - 1, indexes = indexes })

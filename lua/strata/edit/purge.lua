@@ -19,7 +19,7 @@ local function is_whiteout(entry)
   return entry.whiteout ~= nil or entry.opaque ~= nil
 end
 
--- What an entry is about: its path, or the one that it hides.
+-- The path of an entry, or the path that it hides.
 local function subject_of(entry)
   return entry.whiteout or entry.opaque or entry.path
 end
@@ -211,7 +211,7 @@ function image.methods:purge(which, opts)
     if code == "EEXIST" then state.unproven = state.failure end
     return nil, message, code
   end
-  -- What a purge before it has left is gone now.
+  -- An earlier purge may have failed its proof; this proof covers all layers.
   if state.failure and state.failure == state.unproven then state.failure = nil end
   return report
 end

@@ -9,8 +9,8 @@ local merge_tar = require "strata.edit.merge_tar"
 local misuse = require "strata.util.misuse"
 local options = require "strata.util.options"
 
--- One layer is one already; only the lowest may have whiteouts, or what AUFS kept beside
--- them, which hide nothing there.
+-- A single layer needs no squash, unless it is the lowest and has whiteouts, which hide nothing
+-- there, or the metadata of AUFS.
 local function needs_no_squash(states, first, last)
   if first ~= last then return false end
   for entry in first == 1 and states[1].index:entries() or function() end do

@@ -9,7 +9,7 @@ local run_job = require("strata.util.job").run
 
 local extract = {}
 
---- The options, complete; throws what is none.
+--- Completes the options; throws for misuse.
 ---@param dir string
 ---@param opts strata.ExtractOptions?
 ---@param method "extract"|"apply"

@@ -1,8 +1,8 @@
---- What entries are, beside their paths: comparing it, and giving it to others.
+--- Metadata and contents of entries: comparing them, and copying the metadata.
 
 local metadata = {}
 
--- What unpackers set on a file. Of a user and a group they take the numbers, not the names.
+-- The attributes that unpackers set on a file. They go by the numbers of a user and a group, not the names.
 local ATTRIBUTES = { "mode", "uid", "gid", "mtime", "mtime_nsec" }
 
 local PIECE = 16 * 1048576

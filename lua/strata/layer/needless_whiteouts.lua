@@ -1,15 +1,15 @@
---- Whiteouts that will hide nothing any more when what they hide is dropped.
+--- Finding whiteouts that hide nothing any more once marked entries are dropped.
 
 local parent_of = require("strata.util.path").parent
 
 local needless_whiteouts = {}
 
--- What an entry hides: a path, or all that is in a directory.
+-- The path that a whiteout hides, or the directory whose contents an opaque marker hides.
 local function hidden_by(entry)
   return entry.whiteout or entry.opaque
 end
 
--- Whiteouts that stay, and what they hide.
+-- The whiteouts that are not dropped themselves, and the set of paths that they hide.
 local function find_whiteouts(states)
   local found, hidden = {}, {}
   for i, state in ipairs(states) do
@@ -49,8 +49,8 @@ local function mark_alive(alive, candidates, path)
   end
 end
 
--- Marks the whiteouts that hide nothing: going up through the layers, nothing that stays in
--- those below is, or lies in, what they hide.
+-- Marks the whiteouts that hide nothing. The layers are visited from the base up: a whiteout is
+-- needed when an entry that stays in a lower layer is at or below the path that it hides.
 local function mark_dead(states, found, candidates)
   local alive, at, count = {}, 1, 0
   for i, state in ipairs(states) do

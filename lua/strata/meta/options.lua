@@ -110,7 +110,7 @@
 --- The same for img:append, where a directory is dir, a layer can be taken as it is, and the history gets a row.
 ---@class strata.AppendOptions: strata.NewLayerOptions
 ---@field dir? string  a directory, whose content goes into the layer
----@field layer? strata.Layer  of an image, or detached; keeps its bytes
+---@field layer? strata.Layer  of an image, or one without an image; keeps its bytes
 ---@field at? integer  its number afterwards. Default: on top
 ---@field created_by? string  default: "strata append"
 ---@field created? string  a time of RFC 3339. Default: the config's

@@ -1,6 +1,7 @@
 --- An image as it is going to be written: config text, layers, tags, manifest.
 
 local digests = require "strata.util.digests"
+local fail = require "strata.util.fail"
 local json = require "strata.util.json"
 local media_types = require "strata.document.media_types"
 local platform = require "strata.document.platform"
@@ -76,28 +77,14 @@ end
 ---@return string? message
 ---@return string? code
 function save_image.check(images, format)
-  for _, one in ipairs(images) do
-    for _, r in ipairs(one.layers) do
-      if r.missing and (format == "docker" or format == "docker-legacy") then
-        return nil, ("%s: its blob is not there, and an archive for docker load needs it"):format(r.label), "ENOENT"
+  for _, image in ipairs(images) do
+    for _, one in ipairs(image.layers) do
+      if one.missing and (format == "docker" or format == "docker-legacy") then
+        return fail("ENOENT", "%s: its blob is not there, and an archive for docker load needs it", one.label)
       end
     end
   end
   return true
-end
-
---- The images with plain layers, for dialect/docker/write_legacy.
-function save_image.plain(images)
-  local list = {}
-  for i, one in ipairs(images) do
-    local plain_layers = {}
-    for n, r in ipairs(one.layers) do
-      plain_layers[n] = { diff_id = r.diff_id, part = { file = r.file, offset = r.offset, size = r.size,
-                                                  digest = r.diff_id, label = r.label } }
-    end
-    list[i] = { config_text = one.config_text, tags = (reference.for_docker(one.tags)), layers = plain_layers }
-  end
-  return list
 end
 
 local function any(values)
@@ -108,29 +95,29 @@ end
 ---@return string[]
 function save_image.lost(images, format, native)
   local list = {}
-  for _, one in ipairs(images) do
-    for _, r in ipairs(one.layers) do
-      if media_types.is_foreign(r.media_type) and r.action ~= "copied" then
-        list[#list + 1] = ("%s: it was a foreign layer and is not any more"):format(r.label)
+  for _, image in ipairs(images) do
+    for _, one in ipairs(image.layers) do
+      if media_types.is_foreign(one.media_type) and one.action ~= "copied" then
+        list[#list + 1] = ("%s: it was a foreign layer and is not any more"):format(one.label)
       end
     end
   end
   if native then return list end
-  for _, one in ipairs(images) do
-    if one.index and any(one.index.annotations) then
-      list[#list + 1] = "the annotations of the index " .. one.index.digest
+  for _, image in ipairs(images) do
+    if image.index and any(image.index.annotations) then
+      list[#list + 1] = "the annotations of the index " .. image.index.digest
     end
-    if one.index and one.index.manifests > 1 then
-      list[#list + 1] = ("the other %d manifests of the index %s"):format(one.index.manifests - 1, one.index.digest)
+    if image.index and image.index.manifests > 1 then
+      list[#list + 1] = ("the other %d manifests of the index %s"):format(image.index.manifests - 1, image.index.digest)
     end
-    local catalog = one.source and one.source.catalog
+    local catalog = image.source and image.source.catalog
     local root = catalog and not catalog.store.flat and catalog.indexes[""]
     if root and any(root.annotations) then list[#list + 1] = "the annotations of index.json" end
-    local _, unfit = reference.for_docker(one.tags)
+    local _, unfit = reference.for_docker(image.tags)
     for _, name in ipairs(format:find("^docker") and unfit or {}) do
       list[#list + 1] = ("the name %s, which is no tag"):format(name)
     end
-    if format == "docker-legacy" and one.manifest_text then
+    if format == "docker-legacy" and image.manifest_text then
       list[#list + 1] = "the manifest, with its annotations and media types"
     end
   end

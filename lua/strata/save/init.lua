@@ -46,7 +46,7 @@ end
 -- Adds the blobs of a layout that belong to other images.
 local function hash_other_blobs(job, out, store, layers)
   local own = {}
-  for _, r in ipairs(layers) do own[r.digest or ""] = true end
+  for _, one in ipairs(layers) do own[one.digest or ""] = true end
   for _, member in ipairs(store.list) do
     local digest = store:stated_digest(member)
     if digest and not own[digest] then
@@ -66,12 +66,12 @@ local function copy_archive(self, out, store)
   if not ok then return nil, message, code end
   if opts.verify == false then return size end
   local job = core.job()
-  for _, r in ipairs(image.layers) do
-    if not r.missing then
+  for _, one in ipairs(image.layers) do
+    if not one.missing then
       job:hash(limits.add(given, {
-        label = r.label, file = store.original and r.file or out.out, offset = r.offset, size = r.size,
-        compression = r.compression, plain = not r.digest, digest = r.digest,
-        diff_id = not r.digest and r.diff_id or nil,
+        label = one.label, file = store.original and one.file or out.out, offset = one.offset, size = one.size,
+        compression = one.compression, plain = not one.digest, digest = one.digest,
+        diff_id = not one.digest and one.diff_id or nil,
       }))
     end
   end
@@ -107,8 +107,8 @@ end
 
 local function is_untouched(self)
   if #self.requests > 1 or self.requests[1].edited then return false end
-  for _, r in ipairs(self.images[1].layers) do
-    if r.action ~= "copied" then return false end
+  for _, one in ipairs(self.images[1].layers) do
+    if one.action ~= "copied" then return false end
   end
   return true
 end
@@ -136,7 +136,7 @@ end
 
 local function new_segments(self)
   if self.format == "docker-legacy" then
-    local members, message, code = write_legacy.members(save_image.plain(self.images))
+    local members, message, code = write_legacy.members(self.images)
     if not members then return nil, message, code end
     return new_archive.segments(members)
   end
@@ -181,10 +181,10 @@ local function check_unchanged(self)
       if not ok then return nil, message, code end
     end
   end
-  for _, one in ipairs(self.images) do
-    for _, r in ipairs(one.layers) do
-      if r.volatile then
-        local ok, message, code = r.file:unchanged()
+  for _, image in ipairs(self.images) do
+    for _, one in ipairs(image.layers) do
+      if one.volatile then
+        local ok, message, code = one.file:unchanged()
         if not ok then return nil, message, code end
       end
     end

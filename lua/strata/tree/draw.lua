@@ -1,4 +1,4 @@
---- The file tree that layers add up to, drawn for people.
+--- Drawing the merged tree for people.
 
 local core = require "strata.core"
 local json = require "strata.util.json"
@@ -20,7 +20,7 @@ local function describe(view, node, opts)
   return opts.layers and layer and ("%s  [%d]"):format(name, layer) or name
 end
 
--- What a directory holds, as far as it is to be drawn.
+-- The children of a directory that are drawn, and how many are not.
 local function children(view, node, limit)
   local list, more = {}, 0
   local child = view:first(node)
@@ -31,7 +31,7 @@ local function children(view, node, limit)
   return list, more
 end
 
---- Draws what is below a directory.
+--- Draws the contents of a directory.
 ---@param view userdata  the core's tree
 ---@param top integer  its node
 ---@param title string
@@ -41,7 +41,7 @@ function draw.render(view, top, title, opts)
   opts = opts or {}
   local lines = { title }
   local depth, width = opts.depth or 64, opts.width or math.huge
-  -- A stack of directories that are being drawn, each with what is left of it.
+  -- The stack of directories that are being drawn, each with the children that are left.
   local stack = {}
   local function enter(node, indent)
     local list, more = children(view, node, #stack < depth and width or 0)

@@ -1,4 +1,4 @@
---- What is at a path of the root file system, as a container sees it.
+--- An entry of the root file system, as a container sees it.
 
 local core = require "strata.core"
 local json = require "strata.util.json"
@@ -11,7 +11,7 @@ local methods = {}
 
 local new, state_of
 
--- What unpackers give to a directory that no entry tells of.
+-- The attributes that unpackers give to a directory without an entry of its own.
 local IMPLIED = { mode = 493, uid = 0, gid = 0, uname = "", gname = "", size = 0, mtime = 0, mtime_nsec = 0 }
 
 -- Fields of a file's content. The others are those of its header, or of the headers of all its names.

@@ -4,7 +4,7 @@ local object = require "strata.util.object"
 
 local tree_file = {}
 
--- So much is read when nobody says how much.
+-- Bytes that read() takes when it is called without a number.
 local PIECE = 65536
 
 ---@class strata.RootFile
@@ -94,7 +94,7 @@ function tree_file.new(entry, path)
   return new { entry = entry, path = path, at = 0 }
 end
 
---- All that is in it.
+--- The whole content.
 ---@param file strata.RootFile
 ---@param max? integer
 ---@return string?

@@ -7,7 +7,7 @@ local merge = require "strata.tree.merge"
 
 local tree_glob = {}
 
--- Follows a symlink to a directory; anything else is what it is.
+-- The place itself, or the target where it is a symlink that leads somewhere.
 local function entered(tree, one)
   if tree:info(one.node) == "symlink" then
     return { node = tree:find(one.path, true) or one.node, path = one.path }
@@ -15,7 +15,7 @@ local function entered(tree, one)
   return one
 end
 
--- What one component of a pattern finds in a directory.
+-- Adds the names in a directory that match one component of a pattern.
 local function match_names(tree, directory, component, found)
   if tree:info(directory.node) ~= "dir" then return end
   if not glob.is_magic(component) then
@@ -46,7 +46,7 @@ local function match_tree(tree, top, found)
   end
 end
 
--- Without what came twice.
+-- The list with each path once.
 local function unique(list)
   local seen, kept = {}, {}
   for _, one in ipairs(list) do

@@ -1,5 +1,5 @@
---- What one layer has in a directory as its tar tells it, whiteouts included, and what
--- becomes of each entry in the layers above: layer:list().
+--- layer:list(): the entries of one layer in a directory, whiteouts included, and what the
+-- layers above do to each of them.
 
 local core = require "strata.core"
 local fail = require "strata.util.fail"
@@ -66,7 +66,7 @@ local function build(index)
   return root
 end
 
--- The root of what a layer has, built anew only when the layer was edited.
+-- The root directory of a layer. It is built once, and anew after edits.
 local function root_of(state)
   local index = state.index
   local kept = state.listing
@@ -120,8 +120,7 @@ end
 
 -- ---- looking ------------------------------------------------------------------------------
 
--- In the order of the names that people see: a whiteout stands where the name is
--- that it removes.
+-- The names in a directory, sorted. A whiteout is sorted by the name that it hides.
 local function sorted(node)
   local keys = {}
   for name in pairs(node.kids or {}) do
@@ -162,8 +161,8 @@ local function check_count(value, name)
   end
 end
 
---- What this layer has in a directory, sorted by name, whiteouts included, and what the layers
--- above do to it.
+--- The entries of this layer in a directory, sorted by name, whiteouts included, and what the
+-- layers above do to each of them.
 ---@param directory? string  "/"
 ---@param offset? integer  names to pass over: 0
 ---@param limit? integer  rows at most

@@ -49,8 +49,8 @@ function merge.of(layers, opts)
   return merge.of_states(states, opts)
 end
 
---- The node behind another one in a walk of all that is below `top`: directories
--- before what is in them, names in the order of their bytes.
+--- The next node in a walk through everything below `top`: a directory comes before its
+-- contents, names in the order of their bytes.
 ---@param tree userdata
 ---@param node integer
 ---@param top integer

@@ -1,4 +1,4 @@
---- What each layer has done to one path.
+--- The history of one path: which layers changed it, and how.
 
 local core = require "strata.core"
 local layer = require "strata.layer"
@@ -13,7 +13,7 @@ local function same_content(a, b)
   return same
 end
 
--- What the step from one state to the next is called.
+-- The action that leads from one state of the path to the next.
 local function compare(before, after)
   local a, b = before.source, after.source
   if before.type ~= after.type or not a or not b then
@@ -26,7 +26,7 @@ local function compare(before, after)
   return metadata.same(a, b) and "repeated" or "metadata"
 end
 
--- What is at a path now; nil when nothing is.
+-- The state of a path in the tree; nil when nothing is there.
 local function look(tree, path)
   local node = tree:find(path, false)
   if not node then return nil end

@@ -1,7 +1,7 @@
 --- Digests: of documents, and in the names of files.
 --
--- What is new is named by its SHA-256. What came with a SHA-512 keeps it while its
--- bytes stay: nothing else would name the same blob.
+-- New documents and blobs are named by their SHA-256. One that came with a SHA-512 keeps
+-- that name while its bytes stay the same: other documents name it so.
 
 local core = require "strata.core"
 

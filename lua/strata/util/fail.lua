@@ -1,4 +1,4 @@
---- What a function returns that has failed: nil, a message, and a code.
+--- The three results of a function that has failed: nil, a message, and a code.
 
 ---@param code string  "ENOENT" ...
 ---@param fmt string

@@ -38,11 +38,11 @@ function job.poll()
   if hook then hook() end
 end
 
--- Of loops over entries so many rounds are one step.
+-- Rounds of a loop over entries from one call to the next.
 local ROUNDS = 5000
 local rounds = 0
 
---- The same, now and then: to be called in every round of a loop over entries.
+--- Calls it once in many rounds: for every round of a loop over entries.
 function job.tick()
   rounds = rounds + 1
   if hook and rounds % ROUNDS == 0 then hook() end

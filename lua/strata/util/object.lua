@@ -68,8 +68,8 @@ function object.class(name, methods, hooks)
         hooks.close(state)
       end
     end
-    -- Not the collector: a resource is a userdata of its own, and others than this
-    -- object (a layer, an entry, a save that runs) may hold on to it.
+    -- There is no __gc: a resource is a userdata of its own with its own finaliser, and a layer,
+    -- an entry or a running save may still use it when this object is collected.
     methods.close = close
     mt.__close = close
   end

@@ -151,7 +151,7 @@ return {
     "The same for img:append, where a directory is dir, a layer can be taken as it is, and the history gets a row.",
     extends = { "NewLayerOptions" },
     { "dir", "string", "a directory, whose content goes into the layer", source = true },
-    { "layer", "strata.Layer", "of an image, or detached; keeps its bytes", source = true, any = true },
+    { "layer", "strata.Layer", "of an image, or one without an image; keeps its bytes", source = true, any = true },
     { "at", "integer", "its number afterwards", default = "on top", min = 1, any = true },
     { "created_by", "string", default = '"strata append"', any = true },
     { "created", "string", "a time of RFC 3339", default = "the config's", any = true },

@@ -1,15 +1,15 @@
 --- Paths of entries: names with "/" between them, without one at the beginning.
 --
--- What a name means to layers, a whiteout for one, is told by core.whiteout.
+-- core.whiteout tells which of them are whiteouts.
 
 local core = require "strata.core"
 
 local path = {}
 
---- What names of whiteouts begin with.
+--- The beginning of the names of whiteouts.
 path.WHITEOUT = core.whiteout_name ""
 
---- The directory that holds a path; nil for what is in the root, and for the root.
+--- The directory that holds a path; nil for names in the root, and for the root.
 ---@param name string
 ---@return string?
 function path.parent(name)

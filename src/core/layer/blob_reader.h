@@ -1,13 +1,13 @@
 /*
- * The plain tar bytes of a blob, from front to back: read, inflate, digest.
+ * The plain tar bytes of a blob, from front to back: read, inflated, hashed.
  *
- * Everything that reads a whole blob goes through here, so that everything
- * read is hashed. The pool, where there is one, hashes what has been read.
+ * All reads of whole blobs go through here, so that all bytes read are hashed. The pool, where
+ * there is one, hashes them.
  *
- * With STRATA_READ_AHEAD its helpers read and inflate as well, ahead of the caller and
- * from the opening on, as far as STRATA_BLOB_READER_CHUNKS let them. Without helpers the
- * caller's thread does so, when it asks for the bytes. Errors come where they would
- * without a pool: behind all bytes before them.
+ * With STRATA_READ_AHEAD the workers of the pool read and inflate as well, ahead of the caller and
+ * from the opening on, as far as STRATA_BLOB_READER_CHUNKS let them. Without workers the caller's
+ * thread reads when the caller asks for bytes. An error comes behind all bytes before it, as it
+ * would without a pool.
  *
  * Used by one thread; not to be moved while it is open.
  */
@@ -34,7 +34,7 @@ struct strata_chunk {
 	struct strata_digest *digest; /* that it goes to */
 	struct strata_digest *second; /* and another one, or NULL */
 	struct strata_chunk *next;    /* when free, or ready */
-	unsigned users;               /* who reads or fills it, the digest's strand */
+	unsigned users;               /* of the caller, the filler and the strand of the digest */
 	size_t len;
 	unsigned char bytes[];
 };
@@ -53,7 +53,7 @@ struct strata_blob_reader {
 	struct strata_pool_item fill_item;
 	struct strata_chunk *held; /* whose bytes the caller has */
 
-	/* Of whoever fills, else with the pool's lock: */
+	/* Used by the thread that fills; while none does, with the pool's lock: */
 	uint64_t position;       /* read so far, in the blob */
 	struct strata_chunk *in; /* being decoded */
 	const unsigned char *in_next;
@@ -64,7 +64,7 @@ struct strata_blob_reader {
 	struct strata_err fill_failure;
 
 	/* With the pool's lock: */
-	bool filling;              /* somebody does, or a item waits to */
+	bool filling;              /* a thread does, or an item waits to */
 	struct strata_chunk *free; /* that have been in use */
 	struct strata_chunk *ready;
 	struct strata_chunk *last_ready;
@@ -91,19 +91,20 @@ int strata_blob_reader_open(struct strata_blob_reader *s, const struct strata_bl
                             unsigned wanted, const struct strata_inflate_limits *limits,
                             const struct strata_work *work, struct strata_err *err);
 
-/* Waits for what the pool still does with it. */
+/* Waits for the pool to be done with it. */
 void strata_blob_reader_close(struct strata_blob_reader *s);
 
 /* The next bytes, *len 0 at the end. They are valid until the next call. */
 int strata_blob_reader_next(struct strata_blob_reader *s, const char **bytes, size_t *len,
                             struct strata_err *err);
 
-/* Whether all of it has been read and inflated, be it taken or not: the next one may be opened. */
+/* Whether all of it has been read and inflated, taken or not: the next blob may be opened. */
 bool strata_blob_reader_drained(const struct strata_blob_reader *s);
 
 /*
- * At the end: the digests that were wanted ("" for others). The stored one is of the blob's
- * algorithm; a plain blob that is named by SHA-256 is hashed once, and has both when it has one.
+ * At the end: the digests that were wanted, "" for others. The stored one is of the blob's
+ * algorithm. A plain blob that is named by SHA-256 is hashed once, and has both digests when one
+ * was wanted.
  */
 int strata_blob_reader_digests(struct strata_blob_reader *s, char stored[STRATA_DIGEST_MAX],
                                char plain[STRATA_DIGEST_MAX], struct strata_err *err);

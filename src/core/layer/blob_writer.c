@@ -5,34 +5,35 @@
 
 #include "core/base/mem.h"
 
-/* Of a slot when nothing is packed: headers and small files are gathered. */
+/* Bytes of a segment that is stored plain: headers and small files are gathered. */
 #define PLAIN_SEGMENT ((size_t)256 << 10)
 
-struct strata_blob_writer_slot {
-	struct strata_blob_writer *sink;
-	struct strata_pool_item hash; /* the owner of these three is the slot */
-	struct strata_pool_item pack;
+struct strata_blob_segment {
+	struct strata_blob_writer *writer;
+	struct strata_pool_item hash; /* the owner of these three is the segment */
+	struct strata_pool_item encode;
 	struct strata_pool_item store;
-	struct strata_strand encode_strand; /* of this slot alone: slots are packed side by side */
-	struct strata_blob_writer_slot *next;
+	struct strata_strand encode_strand; /* its own: segments are encoded side by side */
+	struct strata_blob_segment *next;
 	unsigned users;
 	unsigned char *bytes;
 	size_t len;
-	unsigned char *out; /* packed; NULL when stored plain */
+	unsigned char *out; /* encoded; NULL when stored plain */
 	size_t out_len;
 	uint32_t crc;
-	void *encoder; /* meanwhile */
-	bool packed;
-	bool failed; /* packing has */
+	void *encoder; /* while it is encoded */
+	bool encoded;
+	bool failed; /* its encoding or storing has */
 	struct strata_err failure;
 };
 
 /* ---- opening and closing ------------------------------------------------ */
 
-static unsigned slot_limit(const struct strata_blob_writer *s)
+static unsigned segment_limit(const struct strata_blob_writer *s)
 {
 	unsigned threads = strata_pool_threads(s->work.pool);
-	size_t fit = STRATA_BLOB_WRITER_MEMORY / (s->packed ? 2 * s->segment : s->segment);
+	size_t fit =
+	        STRATA_BLOB_WRITER_MEMORY / (s->compressed ? 2 * s->segment_size : s->segment_size);
 	unsigned wanted = threads + 2;
 
 	if (fit < wanted)
@@ -54,14 +55,14 @@ static int store_bytes(struct strata_blob_writer *s, const void *bytes, size_t l
 }
 
 /*
- * By their first bytes readers tell what is compressed, Docker's as well as this
- * library's; a tar has the name of its first entry there.
+ * Readers tell compressed bytes from a tar by the first bytes, Docker as well as this library. A
+ * tar has the name of its first entry there.
  */
 static int check_start(const struct strata_blob_writer *s, const unsigned char *bytes, size_t len,
                        struct strata_err *err)
 {
 	enum strata_compression seen =
-	        s->packed || s->offset > 0 ? STRATA_NONE : strata_sniff(bytes, len);
+	        s->compressed || s->offset > 0 ? STRATA_NONE : strata_sniff(bytes, len);
 
 	if (seen == STRATA_NONE)
 		return 0;
@@ -81,36 +82,36 @@ int strata_blob_writer_open(struct strata_blob_writer *s, struct strata_file *fi
 	s->file = file;
 	if (work != NULL)
 		s->work = *work;
-	s->packed = compression != STRATA_NONE;
-	s->segment = PLAIN_SEGMENT;
+	s->compressed = compression != STRATA_NONE;
+	s->segment_size = PLAIN_SEGMENT;
 	if (hash_plain) {
 		s->plain_digest = strata_digest_new(STRATA_SHA256, err);
 		if (s->plain_digest == NULL)
 			return -1;
 	}
-	if (s->packed && strata_segment_codec_init(&s->packing, compression, level, err) < 0)
+	if (s->compressed && strata_segment_codec_init(&s->codec, compression, level, err) < 0)
 		return -1;
-	if (s->packed)
-		s->segment = s->packing.segment;
-	s->slot_max = slot_limit(s);
-	if (!s->packed)
+	if (s->compressed)
+		s->segment_size = s->codec.segment;
+	s->segment_max = segment_limit(s);
+	if (!s->compressed)
 		return 0;
-	s->encoders = strata_reallocarray(NULL, s->slot_max, sizeof(*s->encoders));
+	s->encoders = strata_reallocarray(NULL, s->segment_max, sizeof(*s->encoders));
 	if (s->encoders == NULL)
 		return strata_fail_nomem(err);
 	s->stored_digest = strata_digest_new(STRATA_SHA256, err);
 	if (s->stored_digest == NULL)
 		return -1;
-	return store_bytes(s, head, s->packing.ops->head(head), err);
+	return store_bytes(s, head, s->codec.ops->head(head), err);
 }
 
-static void free_slot(struct strata_blob_writer_slot *slot)
+static void free_segment(struct strata_blob_segment *segment)
 {
-	if (slot == NULL)
+	if (segment == NULL)
 		return;
-	free(slot->bytes);
-	free(slot->out);
-	free(slot);
+	free(segment->bytes);
+	free(segment->out);
+	free(segment);
 }
 
 static bool nothing_busy(const void *arg)
@@ -129,22 +130,22 @@ void strata_blob_writer_free(struct strata_blob_writer *s)
 {
 	atomic_store(&s->closing, true);
 	wait_for_all(s);
-	free_slot(s->current);
+	free_segment(s->current);
 	while (s->free != NULL) {
-		struct strata_blob_writer_slot *next = s->free->next;
+		struct strata_blob_segment *next = s->free->next;
 
-		free_slot(s->free);
+		free_segment(s->free);
 		s->free = next;
 	}
 	while (s->encoder_count > 0)
-		s->packing.ops->close(&s->packing, s->encoders[--s->encoder_count]);
+		s->codec.ops->close(&s->codec, s->encoders[--s->encoder_count]);
 	free(s->encoders);
 	strata_digest_free(s->plain_digest);
 	strata_digest_free(s->stored_digest);
 	*s = (struct strata_blob_writer){0};
 }
 
-/* ---- the items of a slot ------------------------------------------------ */
+/* ---- the items of a segment ------------------------------------------------ */
 
 static bool is_closing(const struct strata_blob_writer *s)
 {
@@ -161,31 +162,31 @@ static void fail(struct strata_blob_writer *s, const struct strata_err *failure)
 }
 
 /* One user less, with the lock. */
-static void release(struct strata_blob_writer *s, struct strata_blob_writer_slot *slot)
+static void release(struct strata_blob_writer *s, struct strata_blob_segment *segment)
 {
-	if (--slot->users > 0)
+	if (--segment->users > 0)
 		return;
 	s->busy--;
-	slot->next = s->free;
-	s->free = slot;
+	segment->next = s->free;
+	s->free = segment;
 }
 
 static void hash_run(struct strata_pool_item *item)
 {
-	const struct strata_blob_writer_slot *slot = item->owner;
-	struct strata_blob_writer *s = slot->sink;
+	const struct strata_blob_segment *segment = item->owner;
+	struct strata_blob_writer *s = segment->writer;
 	struct strata_err err;
 
 	if (!is_closing(s) &&
-	    strata_digest_update(s->plain_digest, slot->bytes, slot->len, &err) < 0)
+	    strata_digest_update(s->plain_digest, segment->bytes, segment->len, &err) < 0)
 		fail(s, &err);
 }
 
 static void hash_done(struct strata_pool_item *item)
 {
-	struct strata_blob_writer_slot *slot = item->owner;
+	struct strata_blob_segment *segment = item->owner;
 
-	release(slot->sink, slot);
+	release(segment->writer, segment);
 }
 
 static void *take_encoder(struct strata_blob_writer *s, struct strata_err *err)
@@ -196,34 +197,34 @@ static void *take_encoder(struct strata_blob_writer *s, struct strata_err *err)
 	if (s->encoder_count > 0)
 		encoder = s->encoders[--s->encoder_count];
 	strata_pool_unlock(s->work.pool);
-	return encoder != NULL ? encoder : s->packing.ops->open(&s->packing, err);
+	return encoder != NULL ? encoder : s->codec.ops->open(&s->codec, err);
 }
 
 static void encode_run(struct strata_pool_item *item)
 {
-	struct strata_blob_writer_slot *slot = item->owner;
-	struct strata_blob_writer *s = slot->sink;
+	struct strata_blob_segment *segment = item->owner;
+	struct strata_blob_writer *s = segment->writer;
 
 	if (is_closing(s))
 		return;
-	slot->encoder = take_encoder(s, &slot->failure);
-	slot->failed =
-	        slot->encoder == NULL ||
-	        s->packing.ops->segment(&s->packing, slot->encoder, slot->bytes, slot->len,
-	                                slot->out, &slot->out_len, &slot->crc, &slot->failure) < 0;
+	segment->encoder = take_encoder(s, &segment->failure);
+	segment->failed = segment->encoder == NULL ||
+	                  s->codec.ops->segment(&s->codec, segment->encoder, segment->bytes,
+	                                        segment->len, segment->out, &segment->out_len,
+	                                        &segment->crc, &segment->failure) < 0;
 }
 
-/* What is packed is stored in the order of the stream. */
+/* Segments that are encoded are stored in the order of the stream. */
 static void encode_done(struct strata_pool_item *item)
 {
-	struct strata_blob_writer_slot *slot = item->owner;
-	struct strata_blob_writer *s = slot->sink;
+	struct strata_blob_segment *segment = item->owner;
+	struct strata_blob_writer *s = segment->writer;
 
-	slot->packed = true;
-	if (slot->encoder != NULL)
-		s->encoders[s->encoder_count++] = steal_pointer(&slot->encoder);
-	while (s->first != NULL && s->first->packed) {
-		struct strata_blob_writer_slot *next = s->first;
+	segment->encoded = true;
+	if (segment->encoder != NULL)
+		s->encoders[s->encoder_count++] = steal_pointer(&segment->encoder);
+	while (s->first != NULL && s->first->encoded) {
+		struct strata_blob_segment *next = s->first;
 
 		s->first = next->next;
 		strata_pool_add_locked(s->work.pool, &s->store_strand, &next->store);
@@ -232,68 +233,67 @@ static void encode_done(struct strata_pool_item *item)
 
 static void store_run(struct strata_pool_item *item)
 {
-	struct strata_blob_writer_slot *slot = item->owner;
-	struct strata_blob_writer *s = slot->sink;
-	const unsigned char *bytes = s->packed ? slot->out : slot->bytes;
-	size_t len = s->packed ? slot->out_len : slot->len;
+	struct strata_blob_segment *segment = item->owner;
+	struct strata_blob_writer *s = segment->writer;
+	const unsigned char *bytes = s->compressed ? segment->out : segment->bytes;
+	size_t len = s->compressed ? segment->out_len : segment->len;
 
 	if (s->store_failed || is_closing(s))
 		return;
-	if (!slot->failed && (check_start(s, bytes, len, &slot->failure) < 0 ||
-	                      store_bytes(s, bytes, len, &slot->failure) < 0))
-		slot->failed = true;
-	strata_segment_sum_add(&s->sum, slot->len, slot->crc);
-	s->store_failed = slot->failed;
-	if (slot->failed)
-		fail(s, &slot->failure);
+	if (!segment->failed && (check_start(s, bytes, len, &segment->failure) < 0 ||
+	                         store_bytes(s, bytes, len, &segment->failure) < 0))
+		segment->failed = true;
+	strata_segment_sum_add(&s->sum, segment->len, segment->crc);
+	s->store_failed = segment->failed;
+	if (segment->failed)
+		fail(s, &segment->failure);
 }
 
 static void store_done(struct strata_pool_item *item)
 {
-	struct strata_blob_writer_slot *slot = item->owner;
+	struct strata_blob_segment *segment = item->owner;
 
-	release(slot->sink, slot);
+	release(segment->writer, segment);
 }
 
-/* ---- the driver's side --------------------------------------------------- */
+/* ---- the owner's side --------------------------------------------------- */
 
-static struct strata_blob_writer_slot *new_slot(struct strata_blob_writer *s,
-                                                struct strata_err *err)
+static struct strata_blob_segment *new_segment(struct strata_blob_writer *s, struct strata_err *err)
 {
-	struct strata_blob_writer_slot *slot = calloc(1, sizeof(*slot));
+	struct strata_blob_segment *segment = calloc(1, sizeof(*segment));
 
-	if (slot != NULL) {
-		slot->sink = s;
-		slot->bytes = malloc(s->segment);
-		slot->out = s->packed ? malloc(s->packing.room) : NULL;
-		if (slot->bytes != NULL && (slot->out != NULL || !s->packed))
-			return slot;
+	if (segment != NULL) {
+		segment->writer = s;
+		segment->bytes = malloc(s->segment_size);
+		segment->out = s->compressed ? malloc(s->codec.room) : NULL;
+		if (segment->bytes != NULL && (segment->out != NULL || !s->compressed))
+			return segment;
 	}
-	free_slot(slot);
+	free_segment(segment);
 	strata_fail_nomem(err);
 	return NULL;
 }
 
-static bool slot_available(const void *arg)
+static bool segment_available(const void *arg)
 {
 	const struct strata_blob_writer *s = arg;
 
-	return s->failed || s->free != NULL || s->slots < s->slot_max;
+	return s->failed || s->free != NULL || s->segment_count < s->segment_max;
 }
 
-/* Makes s->current a slot to be filled; waits while all are busy. */
-static int take_slot(struct strata_blob_writer *s, struct strata_err *err)
+/* Makes s->current a segment to be filled; waits while all are busy. */
+static int take_segment(struct strata_blob_writer *s, struct strata_err *err)
 {
 	bool failed;
 
 	strata_pool_lock(s->work.pool);
-	strata_pool_wait(s->work.pool, slot_available, s);
+	strata_pool_wait(s->work.pool, segment_available, s);
 	failed = s->failed;
 	if (!failed && s->free != NULL) {
 		s->current = s->free;
 		s->free = s->current->next;
 	} else if (!failed) {
-		s->slots++;
+		s->segment_count++;
 	}
 	strata_pool_unlock(s->work.pool);
 	if (failed) {
@@ -301,7 +301,7 @@ static int take_slot(struct strata_blob_writer *s, struct strata_err *err)
 		return -1;
 	}
 	if (s->current == NULL)
-		s->current = new_slot(s, err);
+		s->current = new_segment(s, err);
 	if (s->current == NULL)
 		return -1;
 	s->current->len = 0;
@@ -310,28 +310,28 @@ static int take_slot(struct strata_blob_writer *s, struct strata_err *err)
 
 static void hand_out(struct strata_blob_writer *s)
 {
-	struct strata_blob_writer_slot *slot = steal_pointer(&s->current);
+	struct strata_blob_segment *segment = steal_pointer(&s->current);
 
-	slot->hash = (struct strata_pool_item){hash_run, hash_done, slot, NULL};
-	slot->pack = (struct strata_pool_item){encode_run, encode_done, slot, NULL};
-	slot->store = (struct strata_pool_item){store_run, store_done, slot, NULL};
-	slot->packed = slot->failed = false;
-	slot->users = s->plain_digest != NULL ? 2 : 1;
-	slot->next = NULL;
+	segment->hash = (struct strata_pool_item){hash_run, hash_done, segment, NULL};
+	segment->encode = (struct strata_pool_item){encode_run, encode_done, segment, NULL};
+	segment->store = (struct strata_pool_item){store_run, store_done, segment, NULL};
+	segment->encoded = segment->failed = false;
+	segment->users = s->plain_digest != NULL ? 2 : 1;
+	segment->next = NULL;
 	strata_pool_lock(s->work.pool);
 	s->busy++;
-	if (s->packed && s->first == NULL)
-		s->first = slot;
-	else if (s->packed)
-		s->last->next = slot;
-	s->last = slot;
+	if (s->compressed && s->first == NULL)
+		s->first = segment;
+	else if (s->compressed)
+		s->last->next = segment;
+	s->last = segment;
 	strata_pool_unlock(s->work.pool);
 	if (s->plain_digest != NULL)
-		strata_pool_add(s->work.pool, &s->plain_strand, &slot->hash);
-	if (s->packed)
-		strata_pool_add(s->work.pool, &slot->encode_strand, &slot->pack);
+		strata_pool_add(s->work.pool, &s->plain_strand, &segment->hash);
+	if (s->compressed)
+		strata_pool_add(s->work.pool, &segment->encode_strand, &segment->encode);
 	else
-		strata_pool_add(s->work.pool, &s->store_strand, &slot->store);
+		strata_pool_add(s->work.pool, &s->store_strand, &segment->store);
 }
 
 int strata_blob_writer_write(struct strata_blob_writer *s, const void *bytes, size_t len,
@@ -341,19 +341,19 @@ int strata_blob_writer_write(struct strata_blob_writer *s, const void *bytes, si
 
 	s->plain_total += len;
 	while (len > 0) {
-		struct strata_blob_writer_slot *slot;
+		struct strata_blob_segment *segment;
 		size_t n;
 
-		if (s->current == NULL && take_slot(s, err) < 0)
+		if (s->current == NULL && take_segment(s, err) < 0)
 			return -1;
-		slot = s->current;
-		n = s->segment - slot->len;
+		segment = s->current;
+		n = s->segment_size - segment->len;
 		n = n < len ? n : len;
-		memcpy(slot->bytes + slot->len, from, n);
-		slot->len += n;
+		memcpy(segment->bytes + segment->len, from, n);
+		segment->len += n;
 		from += n;
 		len -= n;
-		if (slot->len == s->segment)
+		if (segment->len == s->segment_size)
 			hand_out(s);
 	}
 	return 0;
@@ -380,14 +380,14 @@ int strata_blob_writer_close(struct strata_blob_writer *s, struct strata_blob_in
 		*err = s->failure;
 		return -1;
 	}
-	if (s->packed && store_bytes(s, tail, s->packing.ops->tail(&s->sum, tail), err) < 0)
+	if (s->compressed && store_bytes(s, tail, s->codec.ops->tail(&s->sum, tail), err) < 0)
 		return -1;
 	if (s->plain_digest != NULL &&
 	    strata_digest_final(s->plain_digest, written->diff_id, err) < 0)
 		return -1;
-	if (!s->packed && s->plain_digest != NULL)
+	if (!s->compressed && s->plain_digest != NULL)
 		memcpy(written->digest, written->diff_id, STRATA_DIGEST_MAX);
-	else if (s->packed && strata_digest_final(s->stored_digest, written->digest, err) < 0)
+	else if (s->compressed && strata_digest_final(s->stored_digest, written->digest, err) < 0)
 		return -1;
 	written->size = s->offset;
 	written->tar_size = s->plain_total;

@@ -1,11 +1,10 @@
 /*
- * Where the bytes of a new tar go: hashed, perhaps compressed and hashed
- * again, written to a file from offset 0 on.
+ * Where the bytes of a new tar go: hashed, perhaps compressed and hashed again, and written to a
+ * file from offset 0 on.
  *
- * The caller's thread gathers bytes into segments; the pool, where there is
- * one, hashes and packs them side by side and stores them in order. What is
- * stored, and which error is told, does not depend on the number of threads.
- * Used by one thread; not to be moved while it is open.
+ * The caller's thread gathers bytes into segments. The pool, where there is one, hashes and encodes
+ * segments side by side, and stores them in order. Neither the stored bytes nor the error that is
+ * reported depends on the number of threads. Used by one thread; not to be moved while it is open.
  */
 #ifndef STRATA_BLOB_WRITER_H
 #define STRATA_BLOB_WRITER_H
@@ -22,21 +21,21 @@
 /* Segments may take up this much memory when there are many threads, but two are always allowed. */
 #define STRATA_BLOB_WRITER_MEMORY ((size_t)32 << 20)
 
-struct strata_blob_writer_slot; /* one segment on its way */
+struct strata_blob_segment; /* bytes that are gathered, or on their way to the file */
 
 struct strata_blob_writer {
 	struct strata_file *file; /* not owned */
 	struct strata_work work;
-	bool packed; /* else stored plain */
-	struct strata_segment_codec packing;
-	size_t segment; /* bytes that a slot gathers */
+	bool compressed; /* else stored plain */
+	struct strata_segment_codec codec;
+	size_t segment_size; /* bytes of each but the last */
 	uint64_t plain_total;
 	struct strata_digest *plain_digest; /* NULL: not wanted */
 	struct strata_strand plain_strand;
-	struct strata_blob_writer_slot *current; /* being filled, or NULL */
-	unsigned slot_max;
+	struct strata_blob_segment *current; /* being filled, or NULL */
+	unsigned segment_max;
 
-	/* Of the strand that stores: */
+	/* Used on store_strand alone: */
 	struct strata_strand store_strand;
 	uint64_t offset;
 	bool store_failed;
@@ -44,13 +43,13 @@ struct strata_blob_writer {
 	struct strata_digest *stored_digest; /* NULL when stored plain */
 
 	/* With the pool's lock: */
-	struct strata_blob_writer_slot *free;
-	struct strata_blob_writer_slot *first; /* handed out and not yet to be stored, in order */
-	struct strata_blob_writer_slot *last;
-	void **encoders; /* that nobody uses */
+	struct strata_blob_segment *free;
+	struct strata_blob_segment *first; /* handed out to be encoded, in order */
+	struct strata_blob_segment *last;
+	void **encoders; /* that no segment uses */
 	unsigned encoder_count;
-	unsigned slots; /* in all */
-	unsigned busy;  /* handed out */
+	unsigned segment_count; /* in all */
+	unsigned busy;          /* handed out */
 	bool failed;
 	struct strata_err failure; /* the first one in the order of the stream */
 	atomic_bool closing;
@@ -58,8 +57,8 @@ struct strata_blob_writer {
 
 /*
  * Fills *s, which is all zero before. hash_plain: the plain bytes are to be
- * hashed; compressed ones always are. work may be NULL. What is stored plain and
- * begins as something compressed does ends in EUNSUPPORTED.
+ * hashed; compressed ones always are. work may be NULL. EUNSUPPORTED when plain bytes begin as
+ * something compressed does.
  */
 int strata_blob_writer_open(struct strata_blob_writer *s, struct strata_file *file,
                             enum strata_compression compression, int level, bool hash_plain,
@@ -76,13 +75,12 @@ int strata_blob_writer_close(struct strata_blob_writer *s, struct strata_blob_in
                              struct strata_err *err);
 
 /*
- * To be called when what feeds the sink has failed with *err. Bytes that came
- * before may still be on their way: when they cannot be stored that is the
- * first error, and *err becomes it.
+ * To be called when the source of the bytes has failed with *err. Bytes before the failure may
+ * still be on their way; when those cannot be stored, *err becomes that error, which is the first.
  */
 void strata_blob_writer_abort(struct strata_blob_writer *s, struct strata_err *err);
 
-/* Waits for what the pool still does with it. */
+/* Waits for the pool to be done with it. */
 void strata_blob_writer_free(struct strata_blob_writer *s);
 
 #endif

@@ -113,14 +113,13 @@ int strata_index_scan(struct strata_index *index, const struct strata_tar_limits
 
 void strata_index_free(struct strata_index *index);
 
-/* Adds an entry as the scan does: for who has a parser of its own. */
+/* Adds an entry as the scan does: for callers that have a parser of their own. */
 int strata_index_add(struct strata_index *index, const struct strata_tar_header *h,
                      struct strata_err *err);
 
 /*
- * Makes *to, all zero bytes before and after a failure, tell what the scanned
- * index *from tells of its entries, marks included. It has no blob: nothing
- * can be read through it.
+ * Makes *to a copy of the entries of the scanned index *from, marks included. *to is all zero bytes
+ * before, and after a failure. It has no blob: no content can be read through it.
  */
 int strata_index_copy(const struct strata_index *from, struct strata_index *to,
                       struct strata_err *err);
@@ -130,6 +129,8 @@ static inline const char *strata_index_text(const struct strata_index *index,
 {
 	return index->arena.data + path.offset;
 }
+
+/* ---- finding (index_find.c) ---- */
 
 /*
  * The number of the last entry with that normalised path that is not dropped,
@@ -148,6 +149,8 @@ void strata_index_forget_paths(struct strata_index *index);
  */
 int strata_index_bind_links(struct strata_index *index, struct strata_err *err);
 
+/* ---- storing texts (index.c), for the scan and for edits ---- */
+
 /* Stores an entry's name as it stands in the tar, and its normalised path. */
 int strata_index_store_name(struct strata_index *index, struct strata_entry *e, const char *name,
                             size_t len, struct strata_err *err);
@@ -155,6 +158,8 @@ int strata_index_store_name(struct strata_index *index, struct strata_entry *e, 
 /* Copies text into the arena. */
 int strata_index_store(struct strata_index *index, const char *text, size_t len, uint32_t *offset,
                        struct strata_err *err);
+
+/* ---- reading content (index_read.c) ---- */
 
 /*
  * Makes sure that the tar can be read at any offset: a compressed one is
@@ -165,7 +170,7 @@ int strata_index_store(struct strata_index *index, const char *text, size_t len,
 int strata_index_inflate(struct strata_index *index, const char *dir,
                          const struct strata_work *work, struct strata_err *err);
 
-/* Reads tar bytes [offset, offset + len); compressed ones need spooling first. */
+/* Reads tar bytes [offset, offset + len); compressed ones have to be inflated first. */
 int strata_index_read(const struct strata_index *index, uint64_t offset, void *bytes, size_t len,
                       struct strata_err *err);
 

@@ -1,4 +1,4 @@
-/* Paths to entries, and hardlinks to what they are names of. */
+/* Finding entries by their paths, and the files of hardlinks. */
 #include <stdlib.h>
 #include <string.h>
 
@@ -38,7 +38,7 @@ static uint32_t *slot_of(const struct strata_index *index, const char *path, siz
 	}
 }
 
-/* Names that stand for themselves: global headers have none. */
+/* Whether the entry is one of its path: global headers have none. */
 static bool has_path(const struct strata_entry *e)
 {
 	return e->typeflag != 'g' && !e->dropped;
@@ -86,13 +86,12 @@ static void bind(struct strata_index *index, uint32_t i, uint32_t target)
 		index->links[i].target = target;
 }
 
-/* The root of a link that leads nowhere, or round in a circle, until all are known. */
+/* The root of a link whose chain ends at no file or is a circle, until all roots are found. */
 #define NOWHERE (STRATA_NO_ENTRY - 1)
 
 /*
- * Finds the file behind each link, over links to links. What lies on the way
- * gets its root along with the link that the way began at, so that each link is
- * passed once however they are chained.
+ * Finds the file behind each link, through links to links. All links of a chain get their root
+ * together, so that each link is passed once, however long the chains are.
  */
 static void find_roots(struct strata_index *index)
 {
@@ -101,7 +100,8 @@ static void find_roots(struct strata_index *index)
 	for (uint32_t i = 0; i < index->count; i++) {
 		uint32_t at = i, root;
 
-		/* A link on the way is its own root meanwhile. */
+		/* Until the end of the chain is found, its links are marked: each is its own root.
+		 */
 		while (index->entries[at].typeflag == '1' && links[at].root == STRATA_NO_ENTRY &&
 		       links[at].target != STRATA_NO_ENTRY) {
 			links[at].root = at;
@@ -148,7 +148,7 @@ int strata_index_bind_links(struct strata_index *index, struct strata_err *err)
 		if (has_path(e))
 			*slot_of(index, strata_index_text(index, e->path), e->path.len) = i;
 	}
-	/* What was not found before it may stand behind it. */
+	/* A target that was not found before the link may stand behind it. */
 	for (uint32_t i = 0; i < index->count; i++) {
 		uint32_t target;
 

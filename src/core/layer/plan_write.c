@@ -7,7 +7,7 @@
 #include "core/layer/blob_writer.h"
 #include "core/layer/plan.h"
 
-struct rewrite {
+struct writing {
 	struct strata_index *index;
 	struct strata_blob_reader in;
 	uint64_t position; /* of `bytes`, in the old tar */
@@ -24,7 +24,7 @@ struct rewrite {
 /* Passes over the old tar up to `offset`; its bytes go to out, to raw, or nowhere. */
 enum destination { TO_OUT, TO_RAW, NOWHERE };
 
-static int advance(struct rewrite *w, uint64_t offset, enum destination where,
+static int advance(struct writing *w, uint64_t offset, enum destination where,
                    struct strata_err *err)
 {
 	while (w->position < offset) {
@@ -50,7 +50,7 @@ static int advance(struct rewrite *w, uint64_t offset, enum destination where,
 }
 
 /* Everything behind the last entry: end blocks and whatever follows them. */
-static int drain(struct rewrite *w, struct strata_err *err)
+static int drain(struct writing *w, struct strata_err *err)
 {
 	do {
 		if (w->left > 0 && strata_blob_writer_write(&w->out, w->bytes, w->left, err) < 0)
@@ -90,7 +90,7 @@ static void retarget(struct strata_index *index, uint32_t i, uint32_t to)
  * Finds who takes the place of dropped files (promoted), and moves links whose
  * target is dropped, renamed or promoted.
  */
-static int resolve_links(struct rewrite *w, struct strata_err *err)
+static int resolve_links(struct writing *w, struct strata_err *err)
 {
 	struct strata_index *index = w->index;
 	cleanup_free uint32_t *heir = NULL; /* per dropped file: the link that follows it */
@@ -130,7 +130,7 @@ static int resolve_links(struct rewrite *w, struct strata_err *err)
 }
 
 /* True when content has to be read that the stream passed already, or comes to later. */
-static bool needs_random_access(const struct rewrite *w)
+static bool needs_random_access(const struct writing *w)
 {
 	for (uint32_t i = 0; w->promoted != NULL && i < w->index->count; i++)
 		if (w->promoted[i] != STRATA_NO_ENTRY)
@@ -218,7 +218,7 @@ static int changed_records(const struct strata_index *index, const struct strata
 }
 
 /* Writes w->raw with the changes c and these changes of records. */
-static int write_patched(struct rewrite *w, struct strata_tar_changes *c,
+static int write_patched(struct writing *w, struct strata_tar_changes *c,
                          const struct strata_buf *records, struct strata_err *err)
 {
 	if (records->len > 0) {
@@ -246,14 +246,14 @@ static int read_header(const struct strata_index *index, const struct strata_ent
 	return 0;
 }
 
-static int write_padding(struct rewrite *w, uint64_t size, struct strata_err *err)
+static int write_padding(struct writing *w, uint64_t size, struct strata_err *err)
 {
 	static const char zeros[STRATA_TAR_BLOCK];
 
 	return strata_blob_writer_write(&w->out, zeros, (size_t)strata_tar_padding(size), err);
 }
 
-static int write_replacement(struct rewrite *w, const struct strata_entry *e,
+static int write_replacement(struct writing *w, const struct strata_entry *e,
                              struct strata_err *err)
 {
 	const struct strata_replacement *r = &w->index->replacements[e->replaced - 1];
@@ -264,7 +264,7 @@ static int write_replacement(struct rewrite *w, const struct strata_entry *e,
 }
 
 /* Writes tar bytes [offset, offset + len), read out of order. */
-static int write_range(struct rewrite *w, uint64_t offset, uint64_t len, struct strata_err *err)
+static int write_range(struct writing *w, uint64_t offset, uint64_t len, struct strata_err *err)
 {
 	cleanup_free char *bytes = malloc(STRATA_CHUNK);
 
@@ -283,7 +283,7 @@ static int write_range(struct rewrite *w, uint64_t offset, uint64_t len, struct 
 }
 
 /* Entry i, a link, becomes the file `root` that was dropped. */
-static int write_promoted(struct rewrite *w, uint32_t i, uint32_t root, struct strata_err *err)
+static int write_promoted(struct writing *w, uint32_t i, uint32_t root, struct strata_err *err)
 {
 	const struct strata_entry *link = &w->index->entries[i];
 	const struct strata_entry *file = &w->index->entries[root];
@@ -308,7 +308,7 @@ static int write_promoted(struct rewrite *w, uint32_t i, uint32_t root, struct s
 	return write_padding(w, (uint64_t)file->stored, err);
 }
 
-static int write_changed(struct rewrite *w, const struct strata_entry *e, struct strata_err *err)
+static int write_changed(struct writing *w, const struct strata_entry *e, struct strata_err *err)
 {
 	struct strata_tar_changes c = {0};
 	cleanup_buf struct strata_buf records = {0};
@@ -323,7 +323,7 @@ static int write_changed(struct rewrite *w, const struct strata_entry *e, struct
 	return e->replaced != 0 ? write_replacement(w, e, err) : 0;
 }
 
-static int write_entries(struct rewrite *w, struct strata_err *err)
+static int write_entries(struct writing *w, struct strata_err *err)
 {
 	struct strata_index *index = w->index;
 
@@ -357,7 +357,7 @@ static int write_entries(struct rewrite *w, struct strata_err *err)
 
 /* ---- the whole ---------------------------------------------------------- */
 
-static int run(struct rewrite *w, const struct strata_plan_options *options, struct strata_file *to,
+static int run(struct writing *w, const struct strata_plan_options *options, struct strata_file *to,
                struct strata_blob_info *result, struct strata_err *err)
 {
 	struct strata_blob plain = w->index->blob;
@@ -403,7 +403,7 @@ int strata_plan_write(struct strata_index *index, const struct strata_plan_optio
                       struct strata_file *to, struct strata_blob_info *result,
                       struct strata_err *err)
 {
-	struct rewrite w = {.index = index};
+	struct writing w = {.index = index};
 	int status = run(&w, options, to, result, err);
 
 	if (status < 0)

@@ -36,24 +36,11 @@ local function repeats_config(doc, old)
   return any
 end
 
--- Sets or removes in doc what differs between the old and the new config under
--- a pointer, key by key.
-local function repeat_changes(doc, old, new, pointer)
-  local seen = {}
-  for _, source in ipairs { old, new } do
-    for _, key in ipairs(keys_of(source, pointer)) do
-      local at = pointer .. json.part(key)
-      if not seen[key] then
-        seen[key] = true
-        local before, after = old:raw(at), new:raw(at)
-        if before ~= after and after then
-          doc:set(at, after)
-        elseif before ~= after then
-          doc:remove(at)
-        end
-      end
-    end
-  end
+-- Sets or removes the value of a pointer when it differs between the old and the new config.
+local function repeat_change(doc, old, new, at)
+  local before, after = old:raw(at), new:raw(at)
+  if before == after then return end
+  if after then doc:set(at, after) else doc:remove(at) end
 end
 
 local TOP_LEVEL = { "architecture", "os", "created", "author", "comment", "variant",
@@ -62,16 +49,12 @@ local TOP_LEVEL = { "architecture", "os", "created", "author", "comment", "varia
 local function edited_text(text, old, new, limits)
   local doc = core.json(text, limits)
   if not doc or doc:type("") ~= "object" or not repeats_config(doc, old) then return nil end
-  repeat_changes(doc, old, new, "/config")
-  for _, key in ipairs(TOP_LEVEL) do
-    local at = "/" .. key
-    local before, after = old:raw(at), new:raw(at)
-    if before ~= after and after then
-      doc:set(at, after)
-    elseif before ~= after then
-      doc:remove(at)
+  for _, config in ipairs { old, new } do -- a change that was repeated already is repeated without effect
+    for _, key in ipairs(keys_of(config, "/config")) do
+      repeat_change(doc, old, new, "/config" .. json.part(key))
     end
   end
+  for _, key in ipairs(TOP_LEVEL) do repeat_change(doc, old, new, "/" .. key) end
   return doc:text()
 end
 

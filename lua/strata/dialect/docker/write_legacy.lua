@@ -9,6 +9,7 @@
 local core = require "strata.core"
 local gojson = require "strata.dialect.docker_v1.gojson"
 local json = require "strata.util.json"
+local new_layout = require "strata.dialect.new_layout"
 local reference = require "strata.document.reference"
 local v1_document = require "strata.dialect.docker_v1.document"
 
@@ -17,11 +18,6 @@ local write_legacy = {}
 -- The engine writes the bits of the type into the mode, too.
 local FILE, DIR, LINK = 33188, 16877, 41471 -- 0100644, 040755, 0120777
 local MAX_TIME = 9223372036 -- what fits nanoseconds in 64 bits; the engine puts 0 for later ones
-
----@class strata.LegacyImage
----@field config_text string
----@field tags string[]
----@field layers {diff_id: string, part: strata.Segment}[]  plain tars, the base first
 
 local function member(name, kind, mode, mtime, content)
   content = content or {}
@@ -41,7 +37,7 @@ end
 -- diff_id are: they are there once.
 local function put_layer(archive, id, text, one, mtime)
   if archive.tops[id] then return end
-  local content = { part = one.part }
+  local content = { part = new_layout.part_of(one) }
   local kind, mode = "file", FILE
   local other = archive.paths[one.diff_id]
   if other then
@@ -76,9 +72,7 @@ end
 -- The short form, which is what Docker shows: "app:1".
 local function put_tags(archive, item, refs, top_id)
   for _, ref in ipairs(refs) do
-    local full = reference.parse(ref)
-    if not full then return nil, ("tag %s is no image reference"):format(core.quote(ref)), "EFORMAT" end
-    local short = reference.familiar(full)
+    local short = reference.familiar(ref)
     local repository, tag = reference.split(short)
     if not reference.find(item.tags or {}, short) then
       item.tags = item.tags or {}
@@ -88,7 +82,6 @@ local function put_tags(archive, item, refs, top_id)
     archive.repositories[repository][tag] = gojson.quote(top_id)
     archive.tagged = true
   end
-  return true
 end
 
 local function put_image(archive, image)
@@ -111,7 +104,8 @@ local function put_image(archive, image)
   archive.tops[item.config] = {
     member(item.config, "file", FILE, archive.mtime, { bytes = image.config_text }),
   }
-  return put_tags(archive, item, image.tags, ids[#ids])
+  put_tags(archive, item, (reference.for_docker(image.tags)), ids[#ids])
+  return true
 end
 
 local function manifest_text(items)
@@ -134,7 +128,7 @@ local function repositories_text(repositories)
 end
 
 --- The members of the archive, in order.
----@param images strata.LegacyImage[]
+---@param images strata.ImageToWrite[]  with plain layers
 ---@return strata.TarMember[]?
 ---@return string? message
 ---@return string? code

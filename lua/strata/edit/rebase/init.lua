@@ -118,7 +118,7 @@ end
 
 -- ---- annotations -----------------------------------------------------------------------
 
--- What the manifest says of the base: where that cannot be told of the new one, it goes.
+-- Updates the annotations that name the base; those that cannot be told of the new base are removed.
 local function edit_annotations(state, new_base)
   local manifest = state.manifest
   local doc = manifest and core.json(manifest.text)

@@ -11,7 +11,7 @@ local function fail(path, message, code)
   return nil, ("%s: %s"):format(path, message), code
 end
 
----@class strata.Contents
+---@class strata.ForeignArchive
 ---@field path string  what messages call it
 ---@field format string?  as strata.archive says
 ---@field scratch userdata  that holds what the entries hold
@@ -19,15 +19,15 @@ end
 ---@field found table<string, table>  entries by their path
 ---@field order string[]
 ---@field skipped string[]
-local Contents = {}
-Contents.__index = Contents
+local ForeignArchive = {}
+ForeignArchive.__index = ForeignArchive
 
-function Contents:problem(name, text)
+function ForeignArchive:problem(name, text)
   return fail(self.path, ("%s %s"):format(core.quote(name), text), "EINVAL")
 end
 
 -- A name below the root; nil, message, code for one that may lead elsewhere.
-function Contents:clean(name)
+function ForeignArchive:clean(name)
   for part in name:gmatch("[^/]+") do
     if part == ".." then return self:problem(name, "leads out of the archive") end
   end
@@ -35,7 +35,7 @@ function Contents:clean(name)
 end
 
 -- Takes the content of the entry that came last.
-function Contents:take(reader)
+function ForeignArchive:take(reader)
   local from = self.offset
   local size, message, code = reader:copy(self.scratch, from)
   if not size then return nil, message, code end
@@ -43,7 +43,7 @@ function Contents:take(reader)
   return { file = self.scratch, offset = from, size = size }
 end
 
-function Contents:hold(entry, name)
+function ForeignArchive:hold(entry, name)
   if not self.found[name] then self.order[#self.order + 1] = name end
   self.found[name] = {
     path = name, type = entry.type, mode = entry.mode, uid = entry.uid, gid = entry.gid, mtime = entry.mtime or 0,
@@ -54,7 +54,7 @@ function Contents:hold(entry, name)
 end
 
 -- The file that a hardlink is a name of.
-function Contents:file_of(name, link)
+function ForeignArchive:file_of(name, link)
   local target, message, code = self:clean(link)
   if not target then return nil, message, code end
   local file, hops = self.found[target], 0
@@ -68,7 +68,7 @@ function Contents:file_of(name, link)
   return file
 end
 
-function Contents:add(reader, entry)
+function ForeignArchive:add(reader, entry)
   local name, message, code = self:clean(entry.path or "")
   if not name then return nil, message, code end
   if name == "." then return true end
@@ -97,7 +97,7 @@ function Contents:add(reader, entry)
 end
 
 -- A path of which another one is only a part must be a directory.
-function Contents:check_parents()
+function ForeignArchive:check_parents()
   for _, path in ipairs(self.order) do
     local parent = parent_of(path)
     while parent do
@@ -112,7 +112,7 @@ function Contents:check_parents()
 end
 
 -- Hands over entry by entry until the end, or until it is told to stop with false or nil.
-function Contents:read(archive, file, opts, on_entry)
+function ForeignArchive:read(archive, file, opts, on_entry)
   local limits = opts.limits
   local reader, message, code = archive.contents(file, { max_bytes = limits.bytes })
   if not reader then return fail(self.path, message, code) end
@@ -138,7 +138,7 @@ function Contents:read(archive, file, opts, on_entry)
 end
 
 -- The data of a Debian package, which is an archive inside an ar archive; nil when it is none.
-function Contents:unwrap(archive, file, opts)
+function ForeignArchive:unwrap(archive, file, opts)
   local inner, is_package
   local count, message, code = self:read(archive, file, opts, function(reader, entry, number)
     if self.format ~= "ar" then return false end
@@ -168,7 +168,7 @@ function from_archive.entries(path, opts)
   if not has then return fail(path, "reading it needs strata.archive", "EUNSUPPORTED") end
   local file, message, code = core.open_file(path)
   if not file then return nil, message, code end
-  local self = setmetatable({ path = path, found = {}, order = {}, skipped = {}, offset = 0 }, Contents)
+  local self = setmetatable({ path = path, found = {}, order = {}, skipped = {}, offset = 0 }, ForeignArchive)
   self.scratch, message, code = core.temp_file(opts.temp_dir)
   if not self.scratch then return nil, message, code end
   file, message, code = self:unwrap(archive, file, opts)
@@ -184,7 +184,7 @@ function from_archive.entries(path, opts)
 end
 
 -- The first path of a file, in order, has its content; the others are links to that.
-function Contents:sorted()
+function ForeignArchive:sorted()
   local list, names = {}, {}
   for i, path in ipairs(json.sort(self.order)) do
     local entry = self.found[path]

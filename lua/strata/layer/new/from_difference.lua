@@ -15,8 +15,8 @@ local from_difference = {}
 local FIELDS = { "type", "mode", "uid", "gid", "size", "mtime", "mtime_nsec", "linkpath", "major", "minor" }
 
 ---@class strata.Difference
----@field lower strata.Disk
----@field upper strata.Disk
+---@field lower strata.HostDirectory
+---@field upper strata.HostDirectory
 ---@field chosen table<integer, boolean>  numbers in the upper directory
 ---@field whiteouts table<integer, string[]>  by the number of their directory in the upper one
 local Difference = {}
@@ -75,7 +75,8 @@ function Difference:find_changed()
   return true
 end
 
--- All names of a file stand in one layer, so that they go on being one file.
+-- A file with several names goes into the layer with all of them: split over two layers, they
+-- would be two files.
 function Difference:choose_links()
   local shared = {}
   for i in pairs(self.chosen) do
@@ -88,7 +89,7 @@ function Difference:choose_links()
   end
 end
 
--- Whiteouts for what is gone from directories that are still there.
+-- Adds whiteouts for entries that the upper directory lacks, where their parent still exists.
 function Difference:find_gone()
   for k = 1, self.lower.count do
     local below = self.lower.handle:get(k)
@@ -117,10 +118,10 @@ function Difference:add_root(map, tar)
 end
 
 --- Adds the difference to a tar.
----@param lower strata.Disk
----@param upper strata.Disk
+---@param lower strata.HostDirectory
+---@param upper strata.HostDirectory
 ---@param map strata.Mapping
----@param tar strata.LayerTar
+---@param tar strata.TarWriter
 ---@param opts {content?: boolean}
 ---@return string[]? skipped
 ---@return string? message

@@ -1,4 +1,4 @@
---- Directories of the host as layers: what is in one, as it is or as the upper
+--- Directories of the host as layers: the contents of one as they are, or as the upper
 -- directory of an overlay mount.
 --
 -- libarchive's reader of directories changes the working directory, which
@@ -16,7 +16,7 @@ local OF_THE_MACHINE = { ["security.selinux"] = true, ["security.evm"] = true, [
 local CAPABILITY = "security.capability"
 
 -- A directory that was read.
----@class strata.Disk
+---@class strata.HostDirectory
 ---@field handle userdata
 ---@field count integer
 ---@field path string
@@ -51,7 +51,7 @@ end
 ---@param path string
 ---@param map strata.Mapping
 ---@param opts {limits: {entries: integer}}
----@return strata.Disk?
+---@return strata.HostDirectory?
 ---@return string? message
 ---@return string? code
 function from_directory.read(path, map, opts)
@@ -104,46 +104,46 @@ end
 
 -- ---- entries ------------------------------------------------------------------------
 
----@class strata.DiskLayer
----@field disk strata.Disk
+---@class strata.DirectoryLayer
+---@field from strata.HostDirectory
 ---@field map strata.Mapping
----@field tar strata.LayerTar
+---@field tar strata.TarWriter
 ---@field skipped string[]
 ---@field names table<string, string>  from inodes to the first path of each
 ---@field is_chosen? fun(number: integer): boolean
 ---@field whiteouts table<integer, string[]>  by the number of their directory; 0: the root
-local DiskLayer = {}
-DiskLayer.__index = DiskLayer
+local DirectoryLayer = {}
+DirectoryLayer.__index = DirectoryLayer
 
-function DiskLayer:hide(number, path)
+function DirectoryLayer:hide(number, path)
   local list = self.whiteouts[number]
   for _, name in ipairs(list or {}) do self.tar:whiteout(self.map:place(path), name) end
 end
 
 -- An entry of the directory; a later name of a file is a link to the first one.
-function DiskLayer:entry(number, entry)
+function DirectoryLayer:entry(number, entry)
   local first = entry.inode and self.names[entry.inode]
   if first then
     entry.type, entry.linkpath, entry.xattrs = "hardlink", first, nil
   elseif entry.inode then
     self.names[entry.inode] = entry.path
   end
-  if entry.type == "file" then entry.disk, entry.number = self.disk.handle, number end
+  if entry.type == "file" then entry.directory, entry.number = self.from.handle, number end
   self.tar:add(self.map:apply(entry, entry.inode ~= nil))
 end
 
 -- Adds what was chosen, or all; nil, message, code when something cannot be in a layer.
-function DiskLayer:run()
+function DirectoryLayer:run()
   self:hide(0, ".")
-  for i = 1, self.disk.count do
+  for i = 1, self.from.count do
     local entry = self.is_chosen == nil or self.is_chosen(i)
-    entry = entry and self.disk.handle:get(i)
+    entry = entry and self.from.handle:get(i)
     if entry and entry.type == "socket" then
       self.skipped[#self.skipped + 1] = ("%s: a socket"):format(core.quote(entry.path))
     elseif entry then
       local path, is_dir = entry.path, entry.type == "dir"
       if entry.type == "char" and entry.major == 0 and entry.minor == 0 then
-        return problem(self.disk, path, "is a whiteout of overlayfs, whose directory is for overlay_upper")
+        return problem(self.from, path, "is a whiteout of overlayfs, whose directory is for overlay_upper")
       end
       if entry.foreign then
         self.skipped[#self.skipped + 1] = ("%s: what is mounted there"):format(core.quote(path))
@@ -157,9 +157,9 @@ function DiskLayer:run()
 end
 
 --- Adds entries of a directory to a tar.
----@param from strata.Disk
+---@param from strata.HostDirectory
 ---@param map strata.Mapping
----@param tar strata.LayerTar
+---@param tar strata.TarWriter
 ---@param opts? {is_chosen?: function, whiteouts?: table, overlay?: boolean}
 ---@return string[]? skipped
 ---@return string? message
@@ -167,9 +167,9 @@ end
 function from_directory.add(from, map, tar, opts)
   opts = opts or {}
   local self = setmetatable({
-    disk = from, map = map, tar = tar, skipped = {}, names = {}, is_chosen = opts.is_chosen,
+    from = from, map = map, tar = tar, skipped = {}, names = {}, is_chosen = opts.is_chosen,
     whiteouts = opts.whiteouts or {}, overlay = opts.overlay,
-  }, DiskLayer)
+  }, DirectoryLayer)
   local ok, message, code = self:run()
   if not ok then return nil, message, code end
   return self.skipped
@@ -177,10 +177,10 @@ end
 
 -- ---- the upper directory of an overlay mount ----------------------------------------
 
--- What changes where a directory or a file has its content from.
+-- Marks of overlayfs by which an entry takes its content from another directory.
 local REFERENCES = { redirect = true, metacopy = true }
 
--- What overlayfs means by an entry: "whiteout", "opaque", or nothing but the entry.
+-- How overlayfs reads an entry: as a "whiteout", as an "opaque" directory, or as an "entry".
 local function overlay_meaning(from, entry)
   local marks = {}
   from_directory.portable_xattrs(entry.xattrs, marks)
@@ -198,9 +198,9 @@ local function overlay_meaning(from, entry)
 end
 
 --- Adds what an upper directory changes.
----@param from strata.Disk
+---@param from strata.HostDirectory
 ---@param map strata.Mapping
----@param tar strata.LayerTar
+---@param tar strata.TarWriter
 ---@return string[]? skipped
 ---@return string? message
 ---@return string? code

@@ -53,7 +53,7 @@ local function in_order(given)
   return paths
 end
 
--- What is not given has its default.
+-- The entry with defaults for fields that are not given.
 local function complete(path, entry)
   local kind = entry.type or (entry.linkpath and "symlink") or "file"
   local content = kind == "file" and (entry.content or "") or ""
@@ -61,7 +61,7 @@ local function complete(path, entry)
   local seconds = math.floor(mtime)
   return {
     path = path, type = kind, content = content, size = #content,
-    -- 0755 0777 0644; the type says what it is, not bits of the mode
+    -- 0755 0777 0644, without the bits of the file type, which the type has already
     mode = (entry.mode or (kind == "dir" and 493 or kind == "symlink" and 511 or 420)) % 4096,
     uid = entry.uid or 0, gid = entry.gid or 0, uname = entry.uname, gname = entry.gname, mtime = seconds,
     mtime_nsec = math.floor((mtime - seconds) * 1e7 + 0.5) * 100, linkpath = entry.linkpath,

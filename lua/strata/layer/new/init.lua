@@ -1,4 +1,4 @@
---- What a new layer can be made of.
+--- Making new layers of files, directories, tars and other archives.
 
 local core = require "strata.core"
 local edit_entries = require "strata.layer.edit_entries"
@@ -20,7 +20,7 @@ local tar_writer = require "strata.layer.new.tar_writer"
 
 local new_layer = {}
 
--- What lies below a new layer is a list of scanned layers, or nil when that is not known.
+-- `below` is the list of scanned layers that the new one is put on; nil when it is in no image yet.
 
 -- ---- new tars -----------------------------------------------------------------------
 
@@ -76,10 +76,10 @@ local function write_tar(spec, fill)
   return state, skipped
 end
 
--- The same; directories are closed afterwards, so that they can be unmounted.
-local function write_disks(spec, disks, fill)
+-- Like write_tar, for directories of the host; they are closed afterwards, so that they can be unmounted.
+local function write_directories(spec, directories, fill)
   local state, skipped, code = write_tar(spec, fill)
-  for _, one in ipairs(disks) do one.handle:close() end
+  for _, one in ipairs(directories) do one.handle:close() end
   return state, skipped, code
 end
 
@@ -93,7 +93,7 @@ local makers = {}
 function makers.from(spec, map, below)
   local found, message, code = from_directory.read(spec.from or spec.dir, map, spec)
   if not found then return nil, message, code end
-  return write_disks(spec, { found }, function(tar)
+  return write_directories(spec, { found }, function(tar)
     add_place(tar, map, below)
     return from_directory.add(found, map, tar)
   end)
@@ -110,7 +110,7 @@ function makers.upper(spec, map, below)
     lower.handle:close()
     return nil, message, code
   end
-  return write_disks(spec, { lower, upper }, function(tar)
+  return write_directories(spec, { lower, upper }, function(tar)
     add_place(tar, map, below)
     return from_difference.add(lower, upper, map, tar, spec)
   end)
@@ -119,7 +119,7 @@ end
 function makers.overlay_upper(spec, map, below)
   local found, message, code = from_directory.read(spec.overlay_upper, map, spec)
   if not found then return nil, message, code end
-  return write_disks(spec, { found }, function(tar)
+  return write_directories(spec, { found }, function(tar)
     add_place(tar, map, below)
     return from_directory.add_overlay(found, map, tar)
   end)

@@ -1,5 +1,5 @@
---- How the entries of a new layer differ from what they are made of: place,
--- owner, mode, time, and what is left out.
+--- How the entries of a new layer differ from their sources: place, owner, mode, time, and
+-- which of them are left out.
 
 local core = require "strata.core"
 local options = require "strata.util.options"
@@ -65,7 +65,7 @@ function Mapping:excludes(path, stat)
   return exclude(path, stat) and true or false
 end
 
---- What to leave out of entries that stand in a list: a function that tells for each path.
+--- A function that tells which paths of a list of entries are left out.
 ---@param entries fun(): strata.SourceStat?  with path
 ---@return fun(path: string): boolean
 function Mapping:exclusion(entries)

@@ -1,8 +1,7 @@
 --- The tar of a new layer, written entry by entry.
 --
--- Headers, and content that is a string, gather in a temporary file; other
--- content stays where it is until a job copies it. So nothing but a list of
--- places is held in memory.
+-- Headers, and content that is a string, go into a temporary file; other content
+-- stays where it is until a job copies it. Only a list of places is held in memory.
 
 local archive = require "strata.store.archive"
 local core = require "strata.core"
@@ -34,30 +33,30 @@ local PIECE = 65536
 ---@field xattrs? table<string, string>
 ---@field size? integer  of what is not a string
 ---@field content? string
----@field disk? userdata  that has the content, as its entry `number`
+---@field directory? userdata  of the host: its entry `number` has the content
 ---@field number? integer
 ---@field file? userdata  that has the content, from `offset` on
 ---@field offset? integer
 
----@class strata.LayerTar
+---@class strata.TarWriter
 ---@field assembly userdata
 ---@field scratch userdata
 ---@field offset integer  in scratch
 ---@field waiting string[]
 ---@field waiting_size integer
-local LayerTar = {}
-LayerTar.__index = LayerTar
+local TarWriter = {}
+TarWriter.__index = TarWriter
 
 --- An empty tar.
 ---@param temp_dir? string
----@return strata.LayerTar?
+---@return strata.TarWriter?
 ---@return string? message
 ---@return string? code
 function tar_writer.new(temp_dir)
   local scratch, message, code = core.temp_file(temp_dir)
   if not scratch then return nil, message, code end
   return setmetatable({ assembly = core.assemble(), scratch = scratch, offset = 0, waiting = {}, waiting_size = 0,
-                        temp_dir = temp_dir }, LayerTar)
+                        temp_dir = temp_dir }, TarWriter)
 end
 
 -- SCHILY.xattr records, sorted by name.
@@ -74,19 +73,19 @@ local function xattr_records(xattrs)
   return table.concat(records)
 end
 
--- Sticks: what could not be added fails the whole.
-function LayerTar:check(ok, message, code)
+-- Keeps the first failure: without what could not be added there is no layer.
+function TarWriter:check(ok, message, code)
   if not ok and not self.failure then self.failure = { message, code } end
   return ok
 end
 
-function LayerTar:flush()
+function TarWriter:flush()
   if self.waiting_size == 0 then return end
   self:check(self.scratch:write(self.offset, table.concat(self.waiting)))
   self.offset, self.waiting, self.waiting_size = self.offset + self.waiting_size, {}, 0
 end
 
-function LayerTar:bytes(text)
+function TarWriter:bytes(text)
   self:check(self.assembly:range(self.scratch, self.offset + self.waiting_size, #text))
   self.waiting[#self.waiting + 1] = text
   self.waiting_size = self.waiting_size + #text
@@ -95,7 +94,7 @@ end
 
 --- Adds an entry.
 ---@param entry strata.NewEntry
-function LayerTar:add(entry)
+function TarWriter:add(entry)
   local is_dir, is_file = entry.type == "dir", entry.type == "file"
   local size = is_file and (entry.content and #entry.content or entry.size) or 0
   local header, message, code = core.write_header {
@@ -112,8 +111,8 @@ function LayerTar:add(entry)
     self:bytes(header .. entry.content .. archive.padding(size))
   else
     self:bytes(header)
-    if entry.disk then
-      self:check(self.assembly:host_file(entry.disk, entry.number))
+    if entry.directory then
+      self:check(self.assembly:host_file(entry.directory, entry.number))
     else
       self:check(self.assembly:range(entry.file, entry.offset, size))
       if size % 512 > 0 then self:bytes(archive.padding(size)) end
@@ -121,10 +120,10 @@ function LayerTar:add(entry)
   end
 end
 
---- Adds what hides a path of the layers below.
+--- Adds a whiteout, which hides a path of the layers below.
 ---@param directory string  "." for the root
----@param name string  "" hides all that is in it
-function LayerTar:whiteout(directory, name)
+---@param name string  "": an opaque marker, which hides all that they have in the directory
+function TarWriter:whiteout(directory, name)
   self:add {
     path = name == "" and core.opaque_name(directory) or core.whiteout_name(join(directory, name)),
     type = "file", mode = 0, uid = 0, gid = 0, mtime = 0, content = "",
@@ -136,7 +135,7 @@ end
 ---@return table? state  of a new layer
 ---@return string? message
 ---@return string? code
-function LayerTar:finish(opts)
+function TarWriter:finish(opts)
   self:flush()
   if self.failure then return nil, self.failure[1], self.failure[2] end
   local to, message, code = core.temp_file(self.temp_dir)
