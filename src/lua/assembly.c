@@ -63,6 +63,25 @@ static int assembly_add(lua_State *L)
 	return 1;
 }
 
+/*
+ * assembly:take_header(source, entry number): the entry that was added last gets the mode, owner,
+ * time and xattrs of that one
+ */
+static int assembly_take_header(lua_State *L)
+{
+	struct strata_assembly *c = check_assembly(L);
+	lua_Integer source = strata_check_integer(L, 2);
+	lua_Integer entry = strata_check_integer(L, 3);
+
+	luaL_argcheck(L, source >= 1 && source <= (lua_Integer)c->source_count, 2, "out of range");
+	luaL_argcheck(L, entry >= 1 && entry <= (lua_Integer)c->sources[source - 1]->count, 3,
+	              "out of range");
+	if (c->count == 0 || c->items[c->count - 1].kind != STRATA_ASSEMBLY_ENTRY)
+		return luaL_error(L, "no entry has been added");
+	strata_assembly_take_header(c, (uint32_t)source - 1, (uint32_t)entry - 1);
+	return 0;
+}
+
 /* assembly:bytes(blocks) -> true | nil, message, code */
 static int assembly_bytes(lua_State *L)
 {
@@ -128,6 +147,7 @@ void strata_lua_register_assembly(lua_State *L)
 {
 	static const luaL_Reg methods[] = {{"source", assembly_source},
 	                                   {"add", assembly_add},
+	                                   {"take_header", assembly_take_header},
 	                                   {"bytes", assembly_bytes},
 	                                   {"range", assembly_range},
 	                                   {"host_file", assembly_host_file},

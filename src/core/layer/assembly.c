@@ -61,8 +61,8 @@ int strata_assembly_add_entry(struct strata_assembly *a, uint32_t source, uint32
 	const struct strata_entry *e = &a->sources[source]->entries[number];
 	struct strata_assembly_item item = {.kind = STRATA_ASSEMBLY_ENTRY};
 
-	item.as.entry.source = source;
-	item.as.entry.number = number;
+	item.as.entry.source = item.as.entry.header_source = source;
+	item.as.entry.number = item.as.entry.header_number = number;
 	if (name_len > UINT16_MAX || linkpath_len > UINT16_MAX)
 		return strata_fail(err, "ELIMIT", "a name is longer than 65535 bytes");
 	if (name != NULL && store(a, name, name_len, &item.as.entry.name, err) < 0)
@@ -72,6 +72,14 @@ int strata_assembly_add_entry(struct strata_assembly *a, uint32_t source, uint32
 	item.as.entry.name_len = name != NULL ? (uint16_t)name_len : 0;
 	item.as.entry.link_len = linkpath != NULL ? (uint16_t)linkpath_len : 0;
 	return add_item(a, item, e->data_offset - e->header_offset + (uint64_t)e->stored, err);
+}
+
+void strata_assembly_take_header(struct strata_assembly *a, uint32_t source, uint32_t number)
+{
+	struct strata_assembly_item *item = &a->items[a->count - 1];
+
+	item->as.entry.header_source = source;
+	item->as.entry.header_number = number;
 }
 
 int strata_assembly_add_bytes(struct strata_assembly *a, const char *bytes, size_t len,
@@ -187,7 +195,63 @@ static int write_range(struct writing *w, const struct origin *from, uint64_t of
 	return 0;
 }
 
-/* The header with its new name and target. */
+static bool has_header(const struct strata_assembly_item *item)
+{
+	return item->as.entry.header_source == item->as.entry.source &&
+	       item->as.entry.header_number == item->as.entry.number;
+}
+
+/* The records of attributes that a later header changes: its own, and a capability that it lacks.
+ */
+static int changed_xattrs(const char *records, size_t len, struct strata_buf *out,
+                          struct strata_err *err)
+{
+	static const char capability[] = "SCHILY.xattr.security.capability";
+	struct strata_pax_record r;
+	bool capable = false;
+	int status;
+
+	while ((status = strata_pax_next(&records, &len, &r, err)) > 0) {
+		if (r.key_len < 13 || memcmp(r.key, "SCHILY.xattr.", 13) != 0)
+			continue;
+		capable = capable || (r.key_len == strlen(capability) &&
+		                      memcmp(r.key, capability, r.key_len) == 0);
+		if (strata_pax_append(out, r.key, r.key_len, r.value, r.value_len, err) < 0)
+			return -1;
+	}
+	if (status == 0 && !capable)
+		status = strata_pax_append(out, capability, strlen(capability), "", 0, err);
+	return status;
+}
+
+/* Lists the attributes of another entry among what is to be changed. */
+static int take_attributes(const struct strata_index *index, const struct strata_entry *e,
+                           struct strata_tar_changes *c, struct strata_buf *records,
+                           struct strata_err *err)
+{
+	c->mask |= STRATA_TAR_MODE | STRATA_TAR_UID | STRATA_TAR_GID | STRATA_TAR_UNAME |
+	           STRATA_TAR_GNAME | STRATA_TAR_MTIME | STRATA_TAR_RECORDS;
+	c->to.mode = e->mode;
+	c->to.uid = e->uid;
+	c->to.gid = e->gid;
+	c->to.uname = strata_index_text(index, e->uname);
+	c->to.uname_len = e->uname.len;
+	c->to.gname = strata_index_text(index, e->gname);
+	c->to.gname_len = e->gname.len;
+	c->to.mtime = e->mtime;
+	c->to.mtime_nsec = e->mtime_nsec;
+	if (e->uid == STRATA_TAR_NO_ID)
+		c->mask &= ~(uint32_t)STRATA_TAR_UID;
+	if (e->gid == STRATA_TAR_NO_ID)
+		c->mask &= ~(uint32_t)STRATA_TAR_GID;
+	if (changed_xattrs(index->arena.data + e->pax.offset, e->pax.len, records, err) < 0)
+		return -1;
+	c->records = records->data;
+	c->records_len = records->len;
+	return 0;
+}
+
+/* The header with its new name, target and attributes. */
 static int write_patched(struct writing *w, const struct strata_assembly_item *item,
                          const struct strata_index *index, const struct strata_entry *e,
                          struct strata_err *err)
@@ -195,7 +259,16 @@ static int write_patched(struct writing *w, const struct strata_assembly_item *i
 	size_t len = (size_t)(e->data_offset - e->header_offset);
 	const char *text = w->assembly->text.data;
 	struct strata_tar_changes c = {0};
+	cleanup_buf struct strata_buf records = {0};
 
+	if (!has_header(item)) {
+		const struct strata_index *other =
+		        w->assembly->sources[item->as.entry.header_source];
+
+		if (take_attributes(other, &other->entries[item->as.entry.header_number], &c,
+		                    &records, err) < 0)
+			return -1;
+	}
 	if (item->as.entry.name_len > 0) {
 		c.mask |= STRATA_TAR_PATH;
 		c.to.path = text + item->as.entry.name;
@@ -245,7 +318,7 @@ static int write_entry(struct writing *w, const struct strata_assembly_item *ite
 	const struct origin origin = {.index = index};
 	uint64_t from = e->header_offset;
 
-	if (item->as.entry.name_len > 0 || item->as.entry.link_len > 0) {
+	if (item->as.entry.name_len > 0 || item->as.entry.link_len > 0 || !has_header(item)) {
 		if (write_patched(w, item, index, e, err) < 0)
 			return -1;
 		from = e->data_offset;

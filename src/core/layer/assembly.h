@@ -35,6 +35,9 @@ struct strata_assembly_item {
 			uint32_t link;
 			uint16_t name_len; /* 0: the name stays */
 			uint16_t link_len; /* 0: the link's target stays */
+			/* The entry whose attributes it gets: itself, or another. */
+			uint32_t header_source;
+			uint32_t header_number;
 		} entry;
 		struct strata_text bytes; /* in `text` */
 		struct {
@@ -73,6 +76,12 @@ int strata_assembly_add_source(struct strata_assembly *a, struct strata_index *i
 int strata_assembly_add_entry(struct strata_assembly *a, uint32_t source, uint32_t number,
                               const char *name, size_t name_len, const char *linkpath,
                               size_t linkpath_len, struct strata_err *err);
+
+/*
+ * The entry that was added last gets the mode, owner, time and xattrs of another one, as its file
+ * has when that is a later hardlink to it: attributes are added, and the capability is the other's.
+ */
+void strata_assembly_take_header(struct strata_assembly *a, uint32_t source, uint32_t number);
 
 /* Adds whole blocks. */
 int strata_assembly_add_bytes(struct strata_assembly *a, const char *bytes, size_t len,
