@@ -18,7 +18,7 @@
 static struct strata_file *make_file(void)
 {
 	struct strata_err err;
-	struct strata_file *f = strata_file_temp(NULL, &err);
+	struct strata_file *f = strata_file_temp(NULL, NULL, &err);
 	char *bytes = malloc(SIZE);
 
 	for (size_t i = 0; i < SIZE; i++)
