@@ -13,7 +13,7 @@ describe("a save into a layout directory that is given up", function()
 	local dir, base, target
 
 	setup(function()
-		dir = tmp.dir()
+		dir = tmp.dir(tmp.for_peers())
 		base = archive.layers(2)
 		target = dir:file("target")
 	end)

@@ -25,7 +25,7 @@ describe("saves into one layout directory at the same time", function()
 	local dir, target, docker
 
 	before_each(function()
-		dir = tmp.dir()
+		dir = tmp.dir(tmp.for_peers())
 		target = dir:file("target")
 		docker = dialects.of.docker_25(archive.image({ layers = layers })):write(dir:file("app.tar"))
 	end)

@@ -156,5 +156,5 @@ int main(void)
 	RUN(notices_a_file_that_shrinks);
 	RUN(writes_content_and_padding);
 	RUN(removes_the_tree);
-	return check_sum("disk_test");
+	return check_sum("host_tree");
 }

@@ -392,5 +392,5 @@ int main(void)
 	RUN(the_walk_ends);
 	remove_tree();
 	close(root);
-	return check_sum("beneath");
+	return check_sum("resolve");
 }

@@ -325,5 +325,5 @@ int main(void)
 	RUN(a_full_disk_is_told);
 	RUN(a_slow_writer_is_waited_for);
 	RUN(a_slow_reader_is_waited_for);
-	return check_sum("spool");
+	return check_sum("stdio");
 }
