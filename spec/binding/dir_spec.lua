@@ -1,3 +1,4 @@
+local child = require "spec.support.child"
 local core = require "strata.core"
 local process = require "spec.support.process"
 local shell = require "spec.support.shell"
@@ -369,6 +370,19 @@ describe("core.create_dir", function()
 		end
 		assert.equal("ENOENT", (select(3, core.create_dir(""))))
 		assert.same({ "file", "link" }, top:names())
+	end)
+
+	it("is refused at once where the user may not make a directory", function()
+		shell.check({ "chmod", "555", top.path })
+		local caps = "-dac_override,-dac_read_search"
+		local done = child.run({
+			script = 'print(select(3, require("strata.core").create_dir(arg[1])))',
+			arguments = { path },
+			wrapper = shell.check({ "id", "-u" }) == "0\n"
+				and { "setpriv", "--bounding-set", caps, "--inh-caps", caps } or nil,
+		})
+		shell.check({ "chmod", "755", top.path })
+		assert.equal("EACCES\n", done.stdout, done.stderr)
 	end)
 
 	it("publishes files, making the directories on the way", function()

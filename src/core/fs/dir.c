@@ -488,25 +488,14 @@ int strata_dir_remove(const struct strata_dir *dir, const char *path, struct str
 
 #define WAIT_MILLISECONDS 5
 
-/* What flock answers for a directory of a file system that locks none. */
-static bool means_no_locks(int errnum)
-{
-	return errnum == EBADF || errnum == ENOLCK || errnum == EOPNOTSUPP || errnum == ENOSYS ||
-	       errnum == EINVAL;
-}
-
 int strata_dir_lock(const struct strata_dir *dir, struct strata_err *err)
 {
 	const struct timespec wait = {.tv_nsec = WAIT_MILLISECONDS * 1000000L};
 	int waited = 0;
 
 	while (dir->fd >= 0 && flock(dir->fd, LOCK_EX | LOCK_NB) < 0) {
-		if (errno == EINTR)
-			continue;
-		if (means_no_locks(errno))
-			return 0;
 		if (errno != EWOULDBLOCK)
-			return strata_fail_errno(err, errno, "%s: lock", dir->name);
+			return 0;
 		if (waited >= STRATA_DIR_LOCK_SECONDS * 1000)
 			return strata_fail(err, "EBUSY",
 			                   "%s: locked by another process for %d seconds",
