@@ -33,7 +33,7 @@ local core = [[
 	apply/overlay_copy apply/overlay_lookup apply/remove apply/whiteout apply/xattr base/buf
 	base/digest base/err base/grow codec/codec codec/deflate_isal codec/deflate_zlib
 	codec/gzip_decode codec/gzip_encode codec/segment codec/zstd_decode codec/zstd_encode
-	fs/dir fs/file fs/host_tree fs/output fs/resolve fs/stdio fs/temp_names fs/undo job/job
+	fs/dir fs/file fs/host_tree fs/output fs/resolve fs/stdio job/job
 	job/pool job/task json/edit json/find json/scan json/string json/style layer/assembly
 	layer/blob_reader layer/blob_writer layer/index layer/index_find layer/index_read
 	layer/path layer/plan layer/plan_write tar/decode tar/header tar/parse tar/patch tar/pax
