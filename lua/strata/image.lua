@@ -256,22 +256,24 @@ function methods:rootfs(opts)
 end
 
 --- The merged tree of all layers, for people.
----@param opts? strata.TreeOptions
+---@param opts? strata.ImageTreeOptions
 ---@return string
 function methods:tree(opts)
-  options.check("tree", "TreeOptions", opts, 2)
-  local root, message = self:rootfs()
+  options.check("tree", "ImageTreeOptions", opts, 2)
+  local root, message = self:rootfs { view = opts and opts.view }
   if not root then error(message, 0) end
   return root:tree(opts)
 end
 
 --- Bytes of files that no container sees: replaced, deleted or hidden by upper
 -- layers, or repeated for other metadata.
+---@param opts? strata.WasteOptions
 ---@return strata.Waste?
 ---@return string? message
 ---@return string? code
-function methods:waste()
-  return require("strata.waste").of(state_of(self).layers)
+function methods:waste(opts)
+  options.check("waste", "WasteOptions", opts, 2)
+  return require("strata.waste").of(state_of(self).layers, opts)
 end
 
 -- Adds all layers that are there, to be compared with their digests.

@@ -23,11 +23,12 @@ end
 
 --- The wasted bytes of each layer; a file with several names counts once.
 ---@param layers strata.Layer[]
+---@param opts? strata.WasteOptions
 ---@return strata.Waste?
 ---@return string? message
 ---@return string? code
-function waste.of(layers)
-  local tree, message, code = merge.of(layers)
+function waste.of(layers, opts)
+  local tree, message, code = merge.of(layers, { view = opts and opts.view })
   if not tree then return nil, message, code end
   local visible = find_visible(tree, #layers)
   local result = { total = 0, layers = {} }

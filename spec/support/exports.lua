@@ -95,6 +95,7 @@ function exports.fields(object)
 	local answer = upvalue(getmetatable(object).__index, "hooks").index
 	add_keys(names, upvalue(answer, "fields"))
 	add_keys(names, upvalue(answer, "OF_SOURCE"))
+	add_keys(names, upvalue(answer, "OF_HEADER"))
 	for name in exports.source(answer):gmatch('key == "([%w_]+)"') do
 		names[name] = true
 	end

@@ -267,6 +267,18 @@ static int tree_headers(lua_State *L)
 	return push_array(L, 3);
 }
 
+/* tree:header(node) -> the last of its headers, and its layer, from 1 | nil */
+static int tree_header(lua_State *L)
+{
+	struct lua_tree *o = check_tree(L);
+	struct strata_inode source = strata_tree_source(&o->tree, check_node(L, 2, o));
+
+	if (push_entry(L, source.header_layer, source.header_entry) == 0)
+		return 0;
+	lua_pushinteger(L, (lua_Integer)source.header_layer + 1);
+	return 2;
+}
+
 /* tree:source(node) -> the Entry that has its content, and its layer, from 1 | nil
  */
 static int tree_source(lua_State *L)
@@ -312,13 +324,12 @@ static int tree_count(lua_State *L)
 
 void strata_lua_register_tree(lua_State *L)
 {
-	static const luaL_Reg methods[] = {{"apply", tree_apply},     {"current", tree_current},
-	                                   {"find", tree_find},       {"path", tree_path},
-	                                   {"name", tree_name},       {"info", tree_info},
-	                                   {"entry", tree_entry},     {"source", tree_source},
-	                                   {"headers", tree_headers}, {"parent", tree_parent},
-	                                   {"first", tree_first},     {"next", tree_next},
-	                                   {"count", tree_count},     {NULL, NULL}};
+	static const luaL_Reg methods[] = {
+	        {"apply", tree_apply},   {"current", tree_current}, {"find", tree_find},
+	        {"path", tree_path},     {"name", tree_name},       {"info", tree_info},
+	        {"entry", tree_entry},   {"source", tree_source},   {"headers", tree_headers},
+	        {"header", tree_header}, {"parent", tree_parent},   {"first", tree_first},
+	        {"next", tree_next},     {"count", tree_count},     {NULL, NULL}};
 	static const luaL_Reg functions[] = {{"tree", tree_new}, {NULL, NULL}};
 
 	strata_register_type(L, TREE_TYPE, methods, NULL, tree_close);

@@ -59,29 +59,43 @@ function MergeTar:header(fields)
   self:check(self.assembly:bytes(bytes))
 end
 
--- Adds an entry of a layer under a path.
-function MergeTar:entry(from, entry, path, linkpath)
+-- The number of a layer in the assembly.
+function MergeTar:source(from)
   if not self.sources[from] then
     local source, message, code = self.assembly:source(self.indexes[from])
     if not source then return self:check(nil, message, code) end
     self.sources[from] = source
   end
-  local name = entry.type == "dir" and path ~= "." and path .. "/" or path
-  local keep = entry.path == path and (not self.whole or entry.name == name)
-  self:check(self.assembly:add(self.sources[from], entry.index, not keep and name or nil, linkpath))
+  return self.sources[from]
 end
 
--- Adds a link to a file that stands earlier in the tar, or in a layer below.
+-- Adds an entry of a layer under a path.
+function MergeTar:entry(from, entry, path, linkpath)
+  local source = self:source(from)
+  if not source then return false end
+  local name = entry.type == "dir" and path ~= "." and path .. "/" or path
+  local keep = entry.path == path and (not self.whole or entry.name == name)
+  local ok, message, code = self.assembly:add(source, entry.index, not keep and name or nil, linkpath)
+  self:check(ok, message, code)
+  return ok
+end
+
+-- Gives the entry added last the attributes that its file has: those of the last header that names it. Names
+-- may have other places here than they had in their layer, so each of them gets these.
+function MergeTar:attributes(node, entry, entry_from)
+  local header, from = self.above:header(node)
+  if not header or (header.index == entry.index and from == entry_from) then return end
+  local source = self:source(from)
+  if source then self.assembly:take_header(source, header.index) end
+end
+
+-- Adds a link to a file that stands earlier in the tar, or in a layer below. A name whose own entry is no link takes
+-- the header of the last link, which has the attributes of the file.
 function MergeTar:link(node, from, path, target)
   local entry = self.above:entry(node)
-  if entry.type == "hardlink" then
-    local same = core.normalise(entry.linkpath) == target and (not self.whole or entry.linkpath == target)
-    return self:entry(from, entry, path, not same and target or nil)
-  end
-  self:header {
-    name = path, typeflag = "1", linkpath = target, mode = entry.mode, uid = entry.uid, gid = entry.gid,
-    uname = entry.uname, gname = entry.gname, mtime = math.floor(entry.mtime),
-  }
+  if entry.type ~= "hardlink" then entry, from = self.above:header(node) end
+  local same = core.normalise(entry.linkpath) == target and (not self.whole or entry.linkpath == target)
+  if self:entry(from, entry, path, not same and target or nil) then self:attributes(node, entry, from) end
 end
 
 -- A directory without an entry of its own is normally implied by its children and needs no
@@ -103,7 +117,7 @@ function MergeTar:node(node, path, lower)
   if self.written[inode] then return self:link(node, from, path, self.written[inode]) end
   self.written[inode] = path
   local source, holder = self.above:source(node)
-  self:entry(holder, source, path)
+  if self:entry(holder, source, path) then self:attributes(node, source, holder) end
 end
 
 -- Notes a name of each file of the layers below, so that other names of it become links.
@@ -116,17 +130,6 @@ function MergeTar:find_lower_names()
     end
     node = merge.after(self.above, node, 0)
   end
-end
-
--- Whether anything of the layers below is left in a directory.
-function MergeTar:has_survivors(directory)
-  local node = merge.after(self.above, directory, directory)
-  while node do
-    local _, from = self.above:info(node)
-    if from < self.first then return true end
-    node = merge.after(self.above, node, directory)
-  end
-  return false
 end
 
 -- The children of two directories, side by side: those above with their
@@ -150,11 +153,8 @@ function MergeTar:compare(node, lower)
   return pairs_of, gone
 end
 
--- Adds whiteouts for names that are gone, or an opaque marker when nothing of the directory is kept.
-function MergeTar:whiteouts(node, path, gone)
-  if #gone > 1 and not self:has_survivors(node) then
-    return self:header { name = core.opaque_name(path), typeflag = "0", mode = 0 }
-  end
+-- Adds whiteouts for names that are gone, one by one: readers differ about opaque markers, in the root above all.
+function MergeTar:whiteouts(path, gone)
   for _, name in ipairs(gone) do
     self:header { name = core.whiteout_name(join(path, name)), typeflag = "0", mode = 0 }
   end
@@ -170,7 +170,7 @@ function MergeTar:run()
     self:node(here.node, path, here.lower)
     if self.above:info(here.node) == "dir" then
       local children, gone = self:compare(here.node, here.lower)
-      if #gone > 0 then self:whiteouts(here.node, path, gone) end
+      self:whiteouts(path, gone)
       for i = #children, 1, -1 do stack[#stack + 1] = children[i] end
     end
   end
@@ -194,6 +194,7 @@ end
 ---@field to userdata  a file
 ---@field label string  what messages call it
 ---@field whole? boolean  a tar for itself
+---@field view? "runtime"|"spec"
 ---@field compression? string
 ---@field level? integer
 ---@field threads? integer
@@ -215,9 +216,11 @@ function merge_tar.write(states, first, last, opts)
   local self = setmetatable({
     assembly = core.assemble(), first = first, whole = opts.whole, indexes = indexes, sources = {}, written = {},
   }, MergeTar)
-  self.above, message, code = merge.of_states(states, { count = last, indexes = indexes })
+  self.above, message, code = merge.of_states(states, { count = last, indexes = indexes, view = opts.view })
   if not self.above then return nil, message, code end
-  self.below, message, code = merge.of_states(states, { count = first - 1, indexes = indexes })
+  self.below, message, code = merge.of_states(states, {
+    count = first - 1, indexes = indexes, view = opts.view,
+  })
   if not self.below then return nil, message, code end
   self:run()
   if self.failure then return nil, self.failure[1], self.failure[2] end

@@ -32,7 +32,7 @@ local function squash(state, first, last, opts)
   local made
   made, message, code = merge_tar.write(states, first, last, {
     to = to, compression = compression, label = ("layers %d to %d"):format(first, last),
-    threads = opts.threads, progress = opts.progress,
+    threads = opts.threads, progress = opts.progress, view = opts.view,
   })
   if not made then return nil, message, code end
   for i = last, first, -1 do layer_list.take_out(state, i) end
@@ -76,7 +76,7 @@ function image.methods:squash(first, last, opts)
     if base == #state.layers then return self end
     first, last, opts = base + 1, #state.layers, first
   else
-    options.check("squash", "WorkOptions", opts, 2)
+    options.check("squash", "FlattenOptions", opts, 2)
   end
   layer_list.check_position(state, first, "squash")
   layer_list.check_position(state, last, "squash")
@@ -91,7 +91,7 @@ end
 ---@return string? message
 ---@return string? code
 function image.methods:flatten(opts)
-  options.check("flatten", "WorkOptions", opts, 2)
+  options.check("flatten", "FlattenOptions", opts, 2)
   local state = image.state_of(self)
   if #state.layers == 0 then return self end
   local ok, message, code = image.sticky(state, squash(state, 1, #state.layers, opts))
@@ -116,7 +116,7 @@ function image.methods:export(path, opts)
   local made
   made, message, code = merge_tar.write(states, 1, #states, {
     to = to, whole = true, compression = opts.compression, level = opts.level, label = "export",
-    threads = opts.threads, progress = opts.progress,
+    threads = opts.threads, progress = opts.progress, view = opts.view,
   })
   local ok = made
   if ok then ok, message, code = to:publish() end

@@ -54,15 +54,16 @@ function Image:inspect() end
 function Image:rootfs(opts) end
 
 --- The merged tree of all layers, drawn for people. Throws when a layer cannot be read.
----@param opts? strata.TreeOptions
+---@param opts? strata.ImageTreeOptions
 ---@return string
 function Image:tree(opts) end
 
 --- The bytes that no container sees: of files that upper layers replace, delete or hide, or repeat for other metadata.
+---@param opts? strata.WasteOptions
 ---@return strata.Waste?
 ---@return string? message
 ---@return strata.errcode? code
-function Image:waste() end
+function Image:waste(opts) end
 
 --- The members of the archive with their hashes; empty for an image that came from nowhere.
 ---@return strata.ListedFile[]?
@@ -117,14 +118,14 @@ function Image:append(spec) end
 --- deleted comes back.
 ---@param first integer|strata.SquashOptions
 ---@param last? integer
----@param opts? strata.WorkOptions
+---@param opts? strata.FlattenOptions
 ---@return strata.Image? self
 ---@return string? message
 ---@return strata.errcode? code
 function Image:squash(first, last, opts) end
 
 --- Makes one layer of all.
----@param opts? strata.WorkOptions
+---@param opts? strata.FlattenOptions
 ---@return strata.Image? self
 ---@return string? message
 ---@return strata.errcode? code

@@ -41,6 +41,10 @@
 ---@field width? integer  names of one directory to draw. Default: all
 ---@field layers? boolean  say which layer each comes from. Default: false
 
+--- How the tree of an image is drawn.
+---@class strata.ImageTreeOptions: strata.TreeOptions
+---@field view? "runtime"|"spec"  what containers see by default, or the letter of the specification (one layer unpacked over the other). Default: "runtime"
+
 --- What of a tree is drawn.
 ---@class strata.RootTreeOptions: strata.TreeOptions
 ---@field path? string  the directory to begin at. Default: "/"
@@ -134,6 +138,15 @@
 --- Which layers become one.
 ---@class strata.SquashOptions: strata.WorkOptions
 ---@field above strata.Image|integer  the base, or its number of layers
+---@field view? "runtime"|"spec"  what containers see by default, or the letter of the specification (one layer unpacked over the other). Default: "runtime"
+
+--- How all layers become one.
+---@class strata.FlattenOptions: strata.WorkOptions
+---@field view? "runtime"|"spec"  what containers see by default, or the letter of the specification (one layer unpacked over the other). Default: "runtime"
+
+--- What counts as visible.
+---@class strata.WasteOptions
+---@field view? "runtime"|"spec"  what containers see by default, or the letter of the specification (one layer unpacked over the other). Default: "runtime"
 
 --- How an image gets another base.
 ---@class strata.RebaseOptions: strata.WorkOptions
@@ -155,6 +168,7 @@
 ---@class strata.ExportOptions: strata.WorkOptions
 ---@field compression? "none"|"gzip"|"zstd"  of the tar that is written; a tar that is taken keeps its own. Default: none
 ---@field level? integer  gzip 0 to 9, zstd 1 to 19
+---@field view? "runtime"|"spec"  what containers see by default, or the letter of the specification (one layer unpacked over the other). Default: "runtime"
 
 --- How images are written.
 ---@class strata.SaveOptions: strata.WorkOptions

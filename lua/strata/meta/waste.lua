@@ -6,10 +6,11 @@ local waste = {}
 
 --- What is wasted by each of some layers, the base first; a file with several names counts once.
 ---@param layers strata.Layer[]
+---@param opts? strata.WasteOptions
 ---@return strata.Waste?
 ---@return string? message
 ---@return strata.errcode? code
-function waste.of(layers) end
+function waste.of(layers, opts) end
 
 --- Bytes that no container sees.
 ---@class strata.Waste

@@ -81,6 +81,7 @@ return {
     { "width", "integer", "names of one directory to draw", default = "all", min = 0 },
     { "layers", "boolean", "say which layer each comes from", default = "false" },
   },
+  { "ImageTreeOptions", "How the tree of an image is drawn.", extends = { "TreeOptions" }, VIEW },
   { "RootTreeOptions", "What of a tree is drawn.", extends = { "TreeOptions" },
     { "path", "string", "the directory to begin at", default = '"/"' } },
   { "RootfsOptions", "How much of an image is merged.",
@@ -174,7 +175,9 @@ return {
   },
   -- ---- operations ---------------------------------------------------------------------------------------
   { "SquashOptions", "Which layers become one.", extends = { "WorkOptions" },
-    { "above", "strata.Image|integer", "the base, or its number of layers", required = true } },
+    { "above", "strata.Image|integer", "the base, or its number of layers", required = true }, VIEW },
+  { "FlattenOptions", "How all layers become one.", extends = { "WorkOptions" }, VIEW },
+  { "WasteOptions", "What counts as visible.", VIEW },
   {
     "RebaseOptions", "How an image gets another base.", extends = { "WorkOptions" },
     { "config", '"keep"|"inherit"', "inherit: what is unchanged from the old base comes from the new",
@@ -192,7 +195,8 @@ return {
       is = "bytes" },
   },
   -- ---- writing ------------------------------------------------------------------------------------------
-  { "ExportOptions", "How the merged file system is written.", extends = { "WorkOptions" }, PACKED, LEVEL },
+  { "ExportOptions", "How the merged file system is written.", extends = { "WorkOptions" }, PACKED, LEVEL,
+    VIEW },
   {
     "SaveOptions", "How images are written.", extends = { "WorkOptions" },
     { "format", '"docker"|"docker-legacy"|"oci"|"oci-archive"', default = "as it came" },
