@@ -5,11 +5,13 @@
 -- STRATA_STACKS is the number of stacks, STRATA_SEED the number of the first one: a fresh one each time unless given.
 
 local core = require "strata.core"
+local model = require "spec.support.model"
 local pack = require "spec.support.pack"
 local runtime_model = require "spec.support.runtime_model"
 local runtime_stacks = require "spec.support.runtime_stacks"
 local runtime_views = require "spec.support.runtime_views"
 local shrink = require "spec.support.shrink"
+local strata = require "strata"
 local tmp = require "spec.support.tmp"
 
 local READERS = { "docker overlay2", "containerd overlayfs", "podman overlay" }
@@ -79,6 +81,41 @@ describe("random stacks of layers, by default", function()
 		return runtime_views.differences(runtime_views.strata(path), answers)
 	end
 
+	-- The merged view of an image after something was done to it.
+	local function view_after(path, act)
+		local img = assert(strata.open(path))
+		assert(act(img))
+		local out = dir:file("edited.tar")
+		assert(img:save(out))
+		img:close()
+		return runtime_views.strata(out)
+	end
+
+	-- What merging some layers changes of what is shown; nothing, but for directories without an entry.
+	local function check_edits(_, layers)
+		local path = dir:file("stack.tar")
+		pack.image(path, layers)
+		local view = runtime_views.strata(path)
+		if not view.rows then
+			return {}
+		end
+		local lines = {}
+		local function look(name, act)
+			for _, line in ipairs(model.differences(view.rows, view_after(path, act).rows)) do
+				lines[#lines + 1] = name .. ": " .. line
+			end
+		end
+		for first = 1, #layers - 1 do
+			look("squash from " .. first, function(img)
+				return img:squash(first, #layers)
+			end)
+		end
+		look("flatten", function(img)
+			return img:flatten()
+		end)
+		return lines
+	end
+
 	local from, total = first_seed(), count()
 	for at = 0, total - 1, BATCH do
 		local last = math.min(at + BATCH, total)
@@ -91,4 +128,14 @@ describe("random stacks of layers, by default", function()
 			end
 		end)
 	end
+
+	it("look the same when layers are merged", function()
+		for seed = from, from + math.min(total, 300) - 1 do
+			local layers = runtime_stacks.layers(seed)
+			if answers_of(layers) and #check_edits(nil, layers) > 0 then
+				local report = shrink.report(dir, layers, check_edits)
+				error(("STRATA_SEED=%d STRATA_STACKS=1:\n%s"):format(seed, report), 0)
+			end
+		end
+	end)
 end)

@@ -40,7 +40,8 @@ local function parts_of(row)
 	for field, value in pairs(row) do
 		if field ~= "xattrs" then
 			-- The mode of a symlink is nobody's.
-			parts[field] = not (field == "mode" and row.type == "symlink") and ("%s=%s"):format(field, type(value) == "number" and ("%d"):format(value) or value) or nil
+			local text = type(value) == "number" and ("%d"):format(value) or value
+			parts[field] = not (field == "mode" and row.type == "symlink") and field .. "=" .. text or nil
 		end
 	end
 	for name, value in pairs(row.xattrs) do

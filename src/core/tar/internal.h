@@ -47,7 +47,6 @@ struct tar_field {
 #define TAR_MAX_EXTENSION ((size_t)1 << 20)
 #define TAR_MAX_SPARSE 65536 /* extents, by default */
 #define TAR_MAX_SIZE (INT64_MAX / 2)
-#define TAR_MAX_ID ((uint64_t)UINT32_MAX - 1)
 #define TAR_MAX_OCTAL_SIZE ((int64_t)077777777777) /* what a size field holds in octal */
 #define TAR_JOINED_MAX (155 + 1 + TAR_NAME_LEN)    /* prefix, slash, name */
 #define TAR_UNAME_MAX 31 /* readers differ about a field without its NUL */

@@ -162,7 +162,7 @@ static int write_mtime(struct fresh *f, const struct strata_tar_header *h, struc
 
 int tar_check_values(const struct strata_tar_header *h, struct strata_err *err)
 {
-	if (h->uid > TAR_MAX_ID || h->gid > TAR_MAX_ID)
+	if (h->uid > STRATA_TAR_NO_ID || h->gid > STRATA_TAR_NO_ID)
 		return strata_fail(err, "EINVAL", "uid or gid out of range");
 	if (h->size < 0 || h->size > TAR_MAX_SIZE || h->mtime_nsec > 999999999)
 		return strata_fail(err, "EINVAL", "size or mtime out of range");
