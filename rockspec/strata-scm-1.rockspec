@@ -57,19 +57,19 @@ local facade = [[
 	document/platform document/reference edit/append edit/dedup edit/entries edit/init
 	edit/layer_list edit/merge_tar edit/purge edit/rebase/config edit/rebase/history
 	edit/rebase/init edit/squash history image index init jobs layer layer/edit_entries
-	layer/extract layer/metadata layer/needless_whiteouts layer/new/from_archive
-	layer/new/from_difference layer/new/from_directory layer/new/from_files layer/new/init
-	layer/new/mapping layer/new/tar_writer layer/standalone layer/stranded_links meta/append
-	meta/archive meta/check meta/common meta/config meta/entry meta/extract meta/history
-	meta/image meta/index meta/jobs meta/layer meta/operations meta/options meta/platform
-	meta/policy meta/resty meta/resty_gate meta/root_entry meta/root_file meta/rootfs meta/save
-	meta/strata meta/stream meta/tar_stream meta/waste policy resty rootfs save/image save/init
-	save/layer save/result store/archive store/directory store/file_list store/open store/output
-	stream stream/classify stream/finish stream/hasher stream/image stream/input stream/layer
-	stream/output stream/spool stream/tar tree/draw tree/entry tree/file tree/glob
-	tree/layer_listing tree/merge tree/path_history util/digests util/fail util/glob util/help
-	util/job util/json util/limits util/misuse util/object util/option_table util/options
-	util/path util/progress util/spelling waste
+	layer/extract layer/literal_tree layer/metadata layer/needless_whiteouts
+	layer/new/from_archive layer/new/from_difference layer/new/from_directory
+	layer/new/from_files layer/new/init layer/new/mapping layer/new/tar_writer layer/standalone
+	layer/stranded_links meta/append meta/archive meta/check meta/common meta/config meta/entry
+	meta/extract meta/history meta/image meta/index meta/jobs meta/layer meta/operations
+	meta/options meta/platform meta/policy meta/resty meta/resty_gate meta/root_entry
+	meta/root_file meta/rootfs meta/save meta/strata meta/stream meta/tar_stream meta/waste
+	policy resty rootfs save/image save/init save/layer save/result store/archive
+	store/directory store/file_list store/open store/output stream stream/classify stream/finish
+	stream/hasher stream/image stream/input stream/layer stream/output stream/spool stream/tar
+	tree/draw tree/entry tree/file tree/glob tree/layer_listing tree/merge tree/path_history
+	util/digests util/fail util/glob util/help util/job util/json util/limits util/misuse
+	util/object util/option_table util/options util/path util/progress util/spelling waste
 ]]
 
 -- Adds the paths of named C files to a list.

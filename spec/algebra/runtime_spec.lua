@@ -113,6 +113,9 @@ describe("random stacks of layers, by default", function()
 		look("flatten", function(img)
 			return img:flatten()
 		end)
+		look("fold", function(img)
+			return img:fold()
+		end)
 		return lines
 	end
 

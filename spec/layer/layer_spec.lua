@@ -176,8 +176,7 @@ describe("the entries of a layer", function()
 			["user.note"] = "a value",
 			["security.capability"] = "\1\0\0\2\0\4\0\0",
 			["user.eq=and%"] = "odd",
-			["user.other"] = "ab",
-		}, layer:entry("file").xattrs)
+		}, layer:entry("file").xattrs) -- no runtime reads libarchive's own records
 		assert.same({}, layer:entry("plain").xattrs)
 		assert.same({}, layer:entry("plain").pax)
 	end)

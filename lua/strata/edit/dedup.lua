@@ -160,6 +160,7 @@ end
 function Dedup:collect_all()
   local told, below
   local tree, message, code = merge.of_states(self.states, {
+    view = "spec", -- it shows which layers go through symlinks of others; they stay as they are
     before = function(tree, number)
       local index = self.states[number].index
       told = survey(index, tree)

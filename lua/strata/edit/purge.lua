@@ -9,6 +9,7 @@ local job = require "strata.util.job"
 local json = require "strata.util.json"
 local layer = require "strata.layer"
 local limits = require "strata.util.limits"
+local merge = require "strata.tree.merge"
 local misuse = require "strata.util.misuse"
 local options = require "strata.util.options"
 local parent_of = require("strata.util.path").parent
@@ -60,17 +61,63 @@ local function count_whiteouts(states)
   return count
 end
 
--- Drops the entries, and returns those that are no whiteouts.
-local function drop(hub, chosen)
-  local removed = {}
+-- Drops the entries for which chosen(entry, layer) is true, and adds those that are no whiteouts to a list.
+local function drop(hub, removed, chosen)
   local ok, message, code = edit_entries.filter(hub, hub.layers, function(entry, handle)
-    if not chosen(subject_of(entry)) then return true end
+    if not chosen(entry, handle.index) then return true end
     if not is_whiteout(entry) then
       removed[#removed + 1] = { layer = handle.index, path = entry.path, type = entry.type, size = entry.size }
     end
     return false
   end)
-  return ok and removed, message, code
+  return ok, message, code
+end
+
+-- What a merged view has at a chosen path. An entry of another path may be there: symlinks lead to it. Returns for each
+-- layer the numbers of such entries, and the path of one.
+local function find_in_view(tree, chosen, found)
+  local node, example = merge.after(tree, 0, 0), nil
+  while node do
+    local path = tree:path(node)
+    local entry = chosen(path) and tree:entry(node)
+    if entry then
+      local _, from = tree:info(node)
+      found[from] = found[from] or {}
+      found[from][entry.index] = true
+      example = example or path
+    end
+    node = merge.after(tree, node, 0)
+  end
+  return example
+end
+
+-- The same of both views, since either may be what runs.
+local function find_in_views(states, chosen)
+  local found, example = {}, nil
+  for _, view in ipairs { "runtime", "spec" } do
+    local tree, message, code = merge.of_states(states, { view = view })
+    if tree then
+      example = find_in_view(tree, chosen, found) or example
+      tree:close()
+    elseif view == "runtime" or code == "ENOMEM" then -- no one can unpack it by the letter: there is nothing to see
+      return nil, message, code
+    end
+  end
+  return found, example
+end
+
+-- Drops what is chosen by its own path, and then what the merged views have there, until they have nothing: what goes
+-- may have hidden something below it.
+local function drop_all(hub, chosen)
+  local removed = {}
+  local ok, message, code = drop(hub, removed, function(entry) return chosen(subject_of(entry)) end)
+  while ok do
+    local found, example, how = find_in_views(hub.layers, chosen)
+    if not found then return nil, example, how end
+    if not example then return removed end
+    ok, message, code = drop(hub, removed, function(entry, number) return (found[number] or {})[entry.index] end)
+  end
+  return nil, message, code
 end
 
 -- ---- the config ------------------------------------------------------------------
@@ -156,6 +203,9 @@ local function prove(state, chosen, secrets, opts)
     end
     file:close()
   end
+  local found, example, how = find_in_views(states, chosen)
+  if not found then return nil, example, how end
+  if example then return nil, ("%s is still in the merged file system"):format(core.quote(example)), "EEXIST" end
   local text = state.config:text()
   for i, secret in ipairs(secrets) do
     local quoted = core.json_quote(secret)
@@ -175,7 +225,7 @@ local function run(state, which, opts)
   if not ok then return nil, message, code end
   local chosen, whiteouts = chooser(states, which), count_whiteouts(states)
   local removed
-  removed, message, code = drop(state.hub, chosen)
+  removed, message, code = drop_all(state.hub, chosen)
   if not removed then return nil, message, code end
   local report = {
     removed = removed, whiteouts = whiteouts - count_whiteouts(states), history = 0, env = {}, labels = {},

@@ -1,5 +1,6 @@
 --- Finding whiteouts that hide nothing any more once marked entries are dropped.
 
+local literal_tree = require "strata.layer.literal_tree"
 local parent_of = require("strata.util.path").parent
 
 local needless_whiteouts = {}
@@ -49,15 +50,25 @@ local function mark_alive(alive, candidates, path)
   end
 end
 
--- Marks the whiteouts that hide nothing. The layers are visited from the base up: a whiteout is
+-- Of whiteouts those that hide nothing by another name either: their path may lead to it through symlinks.
+local function without_other_names(states, dead)
+  local list = {}
+  literal_tree.each(states, function(i, tree)
+    for _, one in ipairs(dead) do
+      if one.layer == i and not literal_tree.stays(tree, one.hidden) then list[#list + 1] = one end
+    end
+  end)
+  return list
+end
+
+-- The whiteouts that hide nothing. The layers are visited from the base up: a whiteout is
 -- needed when an entry that stays in a lower layer is at or below the path that it hides.
-local function mark_dead(states, found, candidates)
-  local alive, at, count = {}, 1, 0
+local function find_dead(states, found, candidates)
+  local alive, at, dead = {}, 1, {}
   for i, state in ipairs(states) do
     while found[at] and found[at].layer == i do
       if not alive[found[at].hidden] then
-        found[at].entry:mark()
-        count = count + 1
+        dead[#dead + 1] = found[at]
       end
       at = at + 1
     end
@@ -66,7 +77,7 @@ local function mark_dead(states, found, candidates)
       if not entry.marked and not hidden_by(entry) then mark_alive(alive, candidates, entry.path) end
     end
   end
-  return count
+  return dead
 end
 
 --- Marks whiteouts and opaque markers whose whole target is marked in the layers
@@ -84,7 +95,10 @@ function needless_whiteouts.mark(states)
     end
   end
   if #touched == 0 then return 0 end
-  return mark_dead(states, touched, candidates)
+  local dead = find_dead(states, touched, candidates)
+  if #dead > 0 then dead = without_other_names(states, dead) end
+  for _, one in ipairs(dead) do one.entry:mark() end
+  return #dead
 end
 
 return needless_whiteouts

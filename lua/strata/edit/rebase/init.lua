@@ -64,7 +64,7 @@ end
 local function load_and_merge(states, opts)
   local ok, message, code = layer.load(states, opts)
   if not ok then return nil, message, code end
-  return merge.of_states(states)
+  return merge.of_states(states, { view = "spec" }) -- which has hardlinks into lower layers
 end
 
 local function has_file(tree, path)
