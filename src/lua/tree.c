@@ -22,8 +22,8 @@ struct lua_tree {
 };
 
 /*
- * tree([max_steps [, view]]) -> Tree. view: "runtime" (default) or "spec". Its user value
- * is the list of its indexes.
+ * tree([max_steps [, view [, drops_marked]]]) -> Tree. view: "runtime" (default) or "spec". Its
+ * user value is the list of its indexes.
  */
 static int tree_new(lua_State *L)
 {
@@ -40,6 +40,7 @@ static int tree_new(lua_State *L)
 		return strata_push_error(L, &err);
 	if (max_steps > 0)
 		o->tree.max_steps = (uint64_t)max_steps;
+	o->tree.drops_marked = lua_toboolean(L, 3);
 	o->tree.view = view == 0 ? STRATA_VIEW_RUNTIME : STRATA_VIEW_SPEC;
 	o->ready = true;
 	return 1;

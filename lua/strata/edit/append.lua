@@ -5,8 +5,10 @@ local image = require "strata.image"
 local layer = require "strata.layer"
 local layer_list = require "strata.edit.layer_list"
 local limits = require "strata.util.limits"
+local merge = require "strata.tree.merge"
 local misuse = require "strata.util.misuse"
 local new_layer = require "strata.layer.new"
+local paths = require "strata.util.path"
 
 -- A layer that is there already, and its row of the history.
 local function take(other)
@@ -19,16 +21,42 @@ local function take(other)
   return copy, {}, nil, row
 end
 
+-- A function that tells where a path leads in a merged tree, and the list of directories that led elsewhere.
+local function resolver(tree)
+  local known, moved = { ["."] = "." }, {}
+  local function directory(path)
+    if known[path] then return known[path] end
+    local parent = paths.parent(path)
+    local place = parent and paths.join(directory(parent), paths.base(path)) or path
+    local node = tree:find(place, true)
+    if node and tree:info(node) == "dir" then place = tree:path(node) end
+    local is_first = not parent or known[parent] == parent
+    if place ~= path and is_first then moved[#moved + 1] = { from = path, to = place } end
+    known[path] = place
+    return place
+  end
+  return function(path, is_dir)
+    local parent = paths.parent(path)
+    if is_dir or path == "." then return directory(path) end
+    return parent and paths.join(directory(parent), paths.base(path)) or path
+  end, moved
+end
+
 local function make(spec, kind, states, at)
   if kind == "layer" then return take(spec.layer) end
   local below = {}
   for i = 1, at - 1 do below[i] = states[i] end
-  -- Directories and link targets may be there already.
-  if kind == "files" or kind == "archive" or spec.to then
-    local ok, message, code = layer.load(below)
-    if not ok then return nil, message, code end
-  end
-  return new_layer.make(spec, kind, below)
+  if not below[1] then return new_layer.make(spec, kind, below) end
+  -- Directories, link targets and symlinks may be there already.
+  local ok, message, code = layer.load(below)
+  if not ok then return nil, message, code end
+  local tree
+  tree, message, code = merge.of_states(below)
+  if not tree then return nil, message, code end
+  local resolve, moved = resolver(tree)
+  local made, skipped, why = new_layer.make(spec, kind, below, resolve)
+  tree:close()
+  return made, skipped, why, nil, moved
 end
 
 --- Adds a layer made of files, a directory, a tar, another archive, or one that is
@@ -37,13 +65,14 @@ end
 ---@return strata.Image? self
 ---@return string[]|string|nil skipped  what cannot be in a layer; nil for nothing | message
 ---@return string? code
+---@return {from: string, to: string}[]? moved  directories that symlinks of the image lead to; nil for none
 function image.methods:append(spec)
   local state = image.state_of(self)
   local config, top = state.config, #state.layers + 1
   local kind = new_layer.check(spec, "append", "AppendOptions", 2)
   local at = spec.at or top
   if at > top then misuse(2, "append: at should be a whole number from 1 to %d", top) end
-  local made, skipped, code, other = make(limits.options(spec, state.hub.limits), kind, state.hub.layers, at)
+  local made, skipped, code, other, moved = make(limits.options(spec, state.hub.limits), kind, state.hub.layers, at)
   if not made then return image.sticky(state, nil, skipped, code) end
   made.index, made.loaded, made.result = nil, nil, nil
   local ok, message
@@ -53,5 +82,5 @@ function image.methods:append(spec)
     comment = spec.comment or other and other.comment, author = spec.author or other and other.author,
   })
   if not ok then return image.sticky(state, nil, message, code) end
-  return self, skipped[1] and skipped or nil
+  return self, skipped[1] and skipped or nil, nil, moved and moved[1] and moved or nil
 end

@@ -53,9 +53,9 @@ end
 -- Of whiteouts those that hide nothing by another name either: their path may lead to it through symlinks.
 local function without_other_names(states, dead)
   local list = {}
-  literal_tree.each(states, function(i, tree)
+  literal_tree.each(states, true, function(i, tree)
     for _, one in ipairs(dead) do
-      if one.layer == i and not literal_tree.stays(tree, one.hidden) then list[#list + 1] = one end
+      if one.layer == i and not tree:find(one.hidden, false) then list[#list + 1] = one end
     end
   end)
   return list

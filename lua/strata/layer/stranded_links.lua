@@ -37,12 +37,12 @@ function stranded_links.find(states)
         :format(number, core.quote(entry.path), core.quote(file.path), lower and (" of layer %d"):format(lower) or "")
     end
   end
-  literal_tree.each(states, function(i, tree)
+  literal_tree.each(states, false, function(i, tree)
     for _, entry in ipairs(dangling[i] or {}) do
       local target = core.normalise(entry.linkpath)
       local lower, file = layer.find_below(states, i, target)
       look(entry, i, lower, file)
-      local node = literal_tree.find(tree, target)
+      local node = tree:find(target, false)
       if node then
         file, lower = tree:source(node)
         look(entry, i, lower, file)

@@ -107,11 +107,13 @@ function Image:rewrite(fn) end
 function Image:prune() end
 
 --- Adds a layer made of files, a directory, a tar, another archive, or one that is there already; on top, or at a
---- place between the others. Throws options that make no sense together.
+--- place between the others. Throws options that make no sense together. Paths are those of the merged file system:
+--- where they go through a symlink of the image, as /lib does on many, the layer has what it leads to.
 ---@param spec strata.AppendOptions  exactly one source
 ---@return strata.Image? self
 ---@return string[]|string|nil skipped  what cannot be in a layer, nil for nothing; or the message
 ---@return strata.errcode? code
+---@return {from: string, to: string}[]? moved  directories that symlinks lead to; nil for none
 function Image:append(spec) end
 
 --- Makes one layer of several: `squash(2, 4)`, or of all above a base: `squash{above = base}`. Nothing that was

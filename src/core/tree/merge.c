@@ -55,7 +55,7 @@ static enum strata_whiteout kind_of(const struct merge *m, const struct strata_e
 	enum strata_whiteout kind;
 	size_t base;
 
-	if (e->dropped || e->typeflag == 'g' ||
+	if (e->dropped || (e->marked && m->tree->drops_marked) || e->typeflag == 'g' ||
 	    (!m->alone && strata_whiteout_in_aufs(path, e->path.len)))
 		return STRATA_WHITEOUT_AUFS;
 	kind = strata_whiteout_kind(path, e->path.len, &base);
@@ -539,6 +539,7 @@ static int lay_over(struct strata_tree *tree, struct strata_index *index, struct
 
 	alone.steps = tree->steps;
 	alone.max_steps = tree->max_steps;
+	alone.drops_marked = tree->drops_marked;
 	if (status == 0)
 		status = merge_index(&alone, index, (struct merge){.alone = true}, err);
 	tree->steps = alone.steps;

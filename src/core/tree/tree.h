@@ -94,6 +94,7 @@ struct strata_tree {
 	uint64_t steps;          /* so far */
 	uint64_t max_steps;      /* STRATA_TREE_STEPS, unless changed before the first layer */
 	enum strata_view view;   /* STRATA_VIEW_RUNTIME, unless changed before the first layer */
+	bool drops_marked;       /* entries that are marked count as dropped; likewise */
 	bool sorted;
 	bool broken; /* a layer failed half way */
 };

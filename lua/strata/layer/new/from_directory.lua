@@ -117,7 +117,7 @@ DirectoryLayer.__index = DirectoryLayer
 
 function DirectoryLayer:hide(number, path)
   local list = self.whiteouts[number]
-  for _, name in ipairs(list or {}) do self.tar:whiteout(self.map:place(path), name) end
+  for _, name in ipairs(list or {}) do self.tar:whiteout(self.map:place(path, true), name) end
 end
 
 -- An entry of the directory; a later name of a file is a link to the first one.

@@ -85,7 +85,7 @@ end
 
 -- Adds the directory that everything is put into, when the layers below are known not to have it.
 local function add_place(tar, map, below)
-  if below and map.prefix ~= "" then add_parents(tar, map.prefix .. "x", below, {}) end
+  if below and map.prefix ~= "" then add_parents(tar, map:place("x"), below, {}) end
 end
 
 local makers = {}
@@ -200,19 +200,18 @@ local function edit(state, map, given)
   ok, message, code = edit_entries.rewrite(state.hub, { state }, function(entry)
     local old = { path = entry.path, type = entry.type, mode = entry.mode % 4096, uid = entry.uid, gid = entry.gid,
                   size = entry.size, mtime = math.floor(entry.mtime), linkpath = entry.linkpath }
-    local mode, mtime = old.mode, old.mtime
+    local path, linkpath, mode, mtime = old.path, old.linkpath, old.mode, old.mtime
     local new = map:apply(old)
     if entry.whiteout or entry.opaque then
-      if map.prefix ~= "" then entry.path = new.path end
+      if new.path ~= path then entry.path = new.path end
       return
     end
     entry.uid, entry.gid = new.uid, new.gid
     if new.mode ~= mode then entry.mode = new.mode end
     if new.mtime ~= mtime then entry.mtime = new.mtime end
-    if map.prefix == "" then return end
     local dangling = entry.dangling
-    entry.path = new.path
-    if dangling then entry.linkpath = new.linkpath end
+    if new.path ~= path then entry.path = new.path end
+    if dangling and new.linkpath ~= core.normalise(linkpath) then entry.linkpath = new.linkpath end
   end)
   if not ok then return nil, message, code end
   return layer.settle({ state }, { compression = state.blob.compression })
@@ -279,11 +278,12 @@ end
 ---@param spec strata.LayerOptions  checked
 ---@param kind string
 ---@param below? table[]  states of the layers below, base first
+---@param resolve? fun(path: string, is_dir: boolean?): string  where a path leads in them
 ---@return table? state
 ---@return string[]|string skipped | message
 ---@return string? code
-function new_layer.make(spec, kind, below)
-  return makers[kind](spec, mapping.new(spec), below)
+function new_layer.make(spec, kind, below, resolve)
+  return makers[kind](spec, mapping.new(spec, resolve), below)
 end
 
 --- A layer that belongs to no image yet.

@@ -40,17 +40,20 @@ end
 ---@field files table<string, table>  attributes of those that have links, by their path
 ---@field active boolean  something is to be changed
 ---@field keeps_fractions boolean?  of seconds, also without exact_mtime
+---@field resolve (fun(path: string, is_dir: boolean?): string)?  where a path leads in the layers below
 local Mapping = {}
 Mapping.__index = Mapping
 
 ---@param opts strata.MappingOptions  checked
+---@param resolve? fun(path: string, is_dir: boolean?): string
 ---@return strata.Mapping
-function mapping.new(opts)
+function mapping.new(opts, resolve)
   local prefix = core.normalise(opts.to or "")
   local active = false
   for name in options.each "MappingOptions" do active = active or (opts[name] ~= nil and name ~= "exact_mtime") end
   return setmetatable({
-    opts = opts, prefix = prefix == "." and "" or prefix .. "/", active = active, files = {},
+    opts = opts, prefix = prefix == "." and "" or prefix .. "/", active = active or resolve ~= nil, files = {},
+    resolve = resolve,
   }, Mapping)
 end
 
@@ -79,12 +82,15 @@ function Mapping:exclusion(entries)
   end
 end
 
---- Where a path of the source is in the layer.
+--- Where a path of the source is in the layer. Symlinks of the layers below are followed, since a runtime, which
+-- unpacks each layer for itself, would make directories in their place.
 ---@param path string
+---@param is_dir? boolean  a symlink at the end is followed as well
 ---@return string
-function Mapping:place(path)
-  if path == "." then return self.prefix == "" and "." or self.prefix:sub(1, -2) end
-  return self.prefix .. path
+function Mapping:place(path, is_dir)
+  local place = self.prefix .. path
+  if path == "." then place = self.prefix == "" and "." or self.prefix:sub(1, -2) end
+  return self.resolve and self.resolve(place, is_dir or path == ".") or place
 end
 
 local function owner(opts, path, stat)
@@ -135,7 +141,7 @@ function Mapping:apply(entry, shared)
   end
   if not opts.exact_mtime and not self.keeps_fractions then entry.mtime_nsec = nil end
   if shared then self.files[path] = copy_attributes(entry, {}) end
-  entry.path = self:place(path)
+  entry.path = self:place(path, entry.type == "dir")
   if entry.type == "hardlink" then entry.linkpath = self:place(entry.linkpath) end
   return entry
 end
