@@ -195,8 +195,8 @@ local function plan_copy(saving, out, last)
   local text, message, code
   if last and store.flat then
     if out.dir:exists(store.root) then return fail("EEXIST", "%s: is not empty any more", out.path) end
-  elseif last then
-    text, message, code = existing_index(out)
+  elseif last then -- the directory has this save's own files by now, whatever their names
+    text, message, code = read(out, store.root)
     if message then return nil, message, code end
   end
   if last and last.before == text then return last end
