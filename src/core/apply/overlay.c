@@ -41,7 +41,7 @@ static int enter_parent(struct strata_apply *a, uint32_t node, const char **name
 	if (take_path(o, &o->merged, node, err) < 0)
 		return -1;
 	base = apply_base(&o->path);
-	status = apply_enter(a, o->path.data, base > 0 ? base - 1 : 0, false, err);
+	status = apply_enter(a, o->path.data, base > 0 ? base - 1 : 0, APPLY_LOOK, err);
 	if (status > 0)
 		return strata_fail_errno(err, ENOENT, "cannot open its directory");
 	*name = o->path.data + base;
@@ -79,7 +79,7 @@ static int make_whiteouts(struct strata_apply *a, struct strata_err *err)
 		memcpy(name, strata_tree_name(&o->below, below), below->name_len);
 		name[below->name_len] = '\0';
 		if (take_path(o, &o->merged, o->whiteouts[i].dir, err) < 0 ||
-		    apply_enter(a, o->path.data, o->path.len, false, err) < 0)
+		    apply_enter(a, o->path.data, o->path.len, APPLY_LOOK, err) < 0)
 			return -1;
 		if (mknodat(a->dir.fd, name, S_IFCHR, makedev(0, 0)) < 0 ||
 		    utimensat(a->dir.fd, name, zero, AT_SYMLINK_NOFOLLOW) < 0)
@@ -167,6 +167,7 @@ int apply_overlay_scan(struct strata_apply *a, const struct strata_work *work,
 	if (strata_tree_init(&a->overlay.below, err) < 0 ||
 	    strata_tree_init(&a->overlay.merged, err) < 0)
 		return -1;
+	a->overlay.below.view = a->overlay.merged.view = a->options.view;
 	if (a->options.max_steps > 0)
 		a->overlay.below.max_steps = a->overlay.merged.max_steps = a->options.max_steps;
 	return 0;
@@ -244,7 +245,7 @@ static int make_entry(struct strata_apply *a, uint32_t node, const struct strata
 		return 0;
 	}
 	/* overlayfs takes such a device for a whiteout. */
-	if (h->typeflag == '3' && h->devmajor == 0 && h->devminor == 0)
+	if (apply_is_hiding(h))
 		return apply_note(&a->report, "device", NULL, ENOTSUP, err);
 	if (enter_parent(a, node, &name, err) < 0)
 		return -1;
@@ -253,18 +254,19 @@ static int make_entry(struct strata_apply *a, uint32_t node, const struct strata
 }
 
 /* True for whiteouts, which the plan has carried out, and for files of AUFS. */
-static bool is_no_file(const struct strata_buf *path)
+static bool is_no_file(const struct strata_apply *a)
 {
+	const struct strata_buf *path = &a->report.path;
+	bool by_spec = a->options.view == STRATA_VIEW_SPEC;
 	size_t base;
 
-	return strata_whiteout_in_aufs(path->data, path->len) ||
+	return (by_spec && strata_whiteout_in_aufs(path->data, path->len)) ||
 	       strata_whiteout_kind(path->data, path->len, &base) != STRATA_WHITEOUT_NO;
 }
 
 int apply_overlay_entry(struct strata_apply *a, const struct strata_tar_header *h, const char *raw,
                         size_t raw_len, struct strata_err *err)
 {
-	const struct strata_buf *path = &a->report.path;
 	int status = apply_entry_begin(a, h, err);
 	uint32_t node;
 
@@ -274,10 +276,11 @@ int apply_overlay_entry(struct strata_apply *a, const struct strata_tar_header *
 		return strata_fail(err, "EDIGEST", "the layer has changed since it was scanned");
 	node = a->overlay.places[a->report.number - 1];
 	/* A file of AUFS has a place when the layer has hardlinks to it. */
-	if (node == STRATA_NO_NODE && is_no_file(path))
+	if (node == STRATA_NO_NODE && is_no_file(a))
 		return 0;
-	if (apply_entry_check(a, h, err) < 0)
-		return -1;
+	status = apply_entry_check(a, h, err);
+	if (status <= 0)
+		return status;
 	if (h->typeflag == '1') {
 		cleanup_free char *target = apply_link_target(h, err);
 

@@ -160,6 +160,12 @@ static int settle_kept(struct walk *w, struct level *level, struct strata_err *e
 	return 0;
 }
 
+/* By default runtimes the layer has a directory where its paths lead through, even an empty one. */
+static bool is_entered(const struct walk *w, const struct level *level)
+{
+	return layer_set_has_entered(&w->a->set, &level->st);
+}
+
 /* The level is read to its end. */
 static int pop(struct walk *w, struct strata_err *err)
 {
@@ -168,7 +174,7 @@ static int pop(struct walk *w, struct strata_err *err)
 	bool gone = false;
 	int status = 0;
 
-	if (above != NULL && !level->created) {
+	if (above != NULL && !level->created && !(w->lower && is_entered(w, level))) {
 		gone = unlinkat(dirfd(above->dir), level->name, AT_REMOVEDIR) == 0;
 		if (gone)
 			above->changed = true;
