@@ -104,6 +104,11 @@ static int go_by_steps(struct strata_apply *a, const char *path, enum apply_way 
 	return strata_resolve_in_root_make(a->root, path, APPLY_DIR_FLAGS, &maker);
 }
 
+static bool makes(enum apply_way way)
+{
+	return way == APPLY_MAKE || way == APPLY_SPARE;
+}
+
 /* Most paths lead through no links, and all directories are there. */
 static int go(struct strata_apply *a, const char *path, enum apply_way way,
               struct strata_buf *plain, struct strata_err *err)
@@ -114,7 +119,7 @@ static int go(struct strata_apply *a, const char *path, enum apply_way way,
 	               : strata_resolve_in_root(a->root, from, APPLY_DIR_FLAGS);
 
 	plain->len = 0;
-	if (fd < 0 && apply_is_absent(fd) && (apart || way != APPLY_LOOK))
+	if (fd < 0 && apply_is_absent(fd) && (makes(way) || (apart && way == APPLY_LOOK)))
 		fd = go_by_steps(a, path, way, plain, err);
 	else if (fd >= 0 && apart && strata_buf_append(plain, path, strlen(path), err) < 0)
 		fd = (close(fd), -ECANCELED);
@@ -139,7 +144,7 @@ static int take(struct strata_apply *a, int fd, enum apply_way way, struct strat
 	if (fstat(fd, &dir->st) < 0)
 		return strata_fail_errno(err, errno, "cannot look at its directory");
 	dir->wholly_ours = layer_set_is_wholly_ours(&a->set, &dir->st);
-	return apply_is_apart(a) && way != APPLY_LOOK
+	return apply_is_apart(a) && makes(way)
 	               ? layer_set_enter(&a->set, &dir->st, dir->plain.data, err)
 	               : 0;
 }

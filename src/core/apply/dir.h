@@ -25,6 +25,7 @@ bool apply_is_absent(int fd);
 
 enum apply_way {
 	APPLY_LOOK,  /* nothing is made */
+	APPLY_PLAIN, /* nothing is made; apply_is_apart(): no link is followed */
 	APPLY_MAKE,  /* directories are made where they are missing, and in place of other files */
 	APPLY_SPARE, /* the same, but not in place of what the layer has made */
 };
@@ -37,7 +38,7 @@ bool apply_is_apart(const struct strata_apply *a);
 
 /*
  * Opens the directory of a normalised path, "" for the root, as a->dir. 1: it is not
- * there, for APPLY_LOOK and APPLY_SPARE only. The descriptor of a->dir is valid until the
+ * there, unless for APPLY_MAKE. The descriptor of a->dir is valid until the
  * next call.
  */
 int apply_enter(struct strata_apply *a, const char *path, size_t len, enum apply_way way,

@@ -12,7 +12,7 @@
 
 #define SET_ID (S_ISUID | S_ISGID)
 
-/* Leaves the owner as it is: for a new file the one who makes it. */
+/* Leaves the owner as it is. */
 #define NO_ID ((uint32_t)STRATA_TAR_NO_ID)
 
 void apply_meta_free(struct apply_meta *m)
@@ -113,6 +113,18 @@ static int without_owner(struct strata_apply *a, int fd, int errnum, struct stra
 	return 0;
 }
 
+/*
+ * Without an owner, the layer's own file has the one who makes it, also in a directory
+ * that hands its group on: that may be a lower layer's.
+ */
+static void fill_owner(struct strata_apply *a)
+{
+	if (a->meta.uid == NO_ID)
+		a->meta.uid = a->euid;
+	if (a->meta.gid == NO_ID)
+		a->meta.gid = a->egid;
+}
+
 static int set_owner(struct strata_apply *a, int fd, struct strata_err *err)
 {
 	return fchown(fd, a->meta.uid, a->meta.gid) < 0 ? without_owner(a, fd, errno, err) : 0;
@@ -132,10 +144,7 @@ int apply_meta_fd(struct strata_apply *a, int fd, const char *path, bool existin
 	struct apply_meta *m = &a->meta;
 	mode_t mode;
 
-	if (existing && m->uid == NO_ID)
-		m->uid = a->euid;
-	if (existing && m->gid == NO_ID)
-		m->gid = a->egid;
+	fill_owner(a);
 	if ((existing || !is_own(a)) && set_owner(a, fd, err) < 0)
 		return -1;
 	if (existing && apply_clear_xattrs(a, fd, err) < 0)
@@ -187,6 +196,7 @@ int apply_meta_name(struct strata_apply *a, const char *name, bool symlink, stru
 {
 	const struct apply_meta *m = &a->meta;
 
+	fill_owner(a);
 	if (!is_own(a) && set_owner_of_name(a, name, err) < 0)
 		return -1;
 	if (m->has_xattrs && apply_xattrs(a, -1, name, err) < 0)

@@ -442,6 +442,106 @@ static int make_links(struct strata_apply *a, struct strata_err *err)
 	return 0;
 }
 
+/* ---- headers of hardlinks ------------------------------------------------ */
+
+/* The name of a file that the layer has, with the header of one of the layer's hardlinks. */
+static int add_header(struct strata_apply *a, uint32_t node, uint32_t entry, struct strata_err *err)
+{
+	const struct strata_index *index = index_of(a);
+	struct strata_path path = index->entries[entry].path;
+	const char *name;
+
+	if (apply_report_again(&a->report, (uint64_t)entry + 1, strata_index_text(index, path),
+	                       path.len, err) < 0)
+		return -1;
+	if (enter_parent(a, node, &name, err) < 0 ||
+	    apply_meta_take_entry(&a->meta, index, entry, err) < 0 ||
+	    apply_meta_link(a, name, err) < 0)
+		return apply_report_wrap(&a->report, err);
+	return 0;
+}
+
+/* What the layer's hardlinks do to a file: the last header that names it, and its name in the
+ * layer. */
+struct linked_file {
+	uint32_t header;
+	uint32_t node;
+};
+
+/* Headers of the layer's own files, but the last one of each, in the order of the hardlinks. */
+static int add_own_headers(struct strata_apply *a, const struct linked_file *files,
+                           struct strata_err *err)
+{
+	const struct strata_index *index = index_of(a);
+
+	for (uint32_t i = 0; index->links != NULL && i < index->count; i++) {
+		const struct strata_entry *e = &index->entries[i];
+		uint32_t file = e->typeflag == '1' ? index->links[i].root : STRATA_NO_ENTRY;
+		const char *path = strata_index_text(index, e->path);
+		size_t base;
+
+		if (file == STRATA_NO_ENTRY || files[file].header == STRATA_NO_ENTRY ||
+		    i >= files[file].header || files[file].node == STRATA_NO_NODE ||
+		    strata_whiteout_kind(path, e->path.len, &base) != STRATA_WHITEOUT_NO)
+			continue;
+		if (add_header(a, files[file].node, i, err) < 0)
+			return -1;
+	}
+	return 0;
+}
+
+/* A name in the layer for each inode whose attributes it changes; indexed as the inodes. */
+static uint32_t *find_linked(const struct strata_apply *a, struct strata_err *err)
+{
+	const struct strata_tree *merged = &a->overlay.merged;
+	uint32_t *names = strata_reallocarray(NULL, merged->inode_count, sizeof(*names));
+
+	if (names == NULL) {
+		strata_fail_nomem(err);
+		return NULL;
+	}
+	memset(names, 0xff, merged->inode_count * sizeof(*names));
+	for (uint32_t i = 0; i < merged->node_count; i++) {
+		const struct strata_node *node = &merged->nodes[i];
+
+		if (!node->free && node->layer == a->report.layer && node->inode != STRATA_NO_NODE)
+			names[node->inode] = i;
+	}
+	return names;
+}
+
+static int add_headers(struct strata_apply *a, struct strata_err *err)
+{
+	const struct strata_tree *merged = &a->overlay.merged;
+	uint32_t count = index_of(a)->count;
+	cleanup_free uint32_t *names = NULL;
+	cleanup_free struct linked_file *files = NULL;
+
+	if (merged->inode_count == 0 || count == 0)
+		return 0;
+	names = find_linked(a, err);
+	files = strata_reallocarray(NULL, count, sizeof(*files));
+	if (names == NULL || files == NULL)
+		return names == NULL ? -1 : strata_fail_nomem(err);
+	memset(files, 0xff, count * sizeof(*files));
+	for (uint32_t i = 0; i < merged->inode_count; i++)
+		if (merged->inodes[i].layer == a->report.layer)
+			files[merged->inodes[i].entry] =
+			        (struct linked_file){merged->inodes[i].header_entry, names[i]};
+	if (add_own_headers(a, files, err) < 0)
+		return -1;
+	for (uint32_t i = 0; i < merged->inode_count; i++) {
+		const struct strata_inode *inode = &merged->inodes[i];
+
+		if (inode->header_layer != a->report.layer || names[i] == STRATA_NO_NODE ||
+		    (inode->layer == inode->header_layer && inode->entry == inode->header_entry))
+			continue;
+		if (add_header(a, names[i], inode->header_entry, err) < 0)
+			return -1;
+	}
+	return 0;
+}
+
 /* ---- the end of a layer ------------------------------------------------- */
 
 int apply_overlay_end(struct strata_apply *a, struct strata_err *err)
@@ -449,7 +549,7 @@ int apply_overlay_end(struct strata_apply *a, struct strata_err *err)
 	struct apply_overlay *o = &a->overlay;
 	size_t layer = a->report.layer;
 
-	if (make_links(a, err) < 0 || apply_leave(a, err) < 0)
+	if (make_links(a, err) < 0 || add_headers(a, err) < 0 || apply_leave(a, err) < 0)
 		return -1;
 	if (a->root_entry.told ? apply_root_set(a, a->root, err) < 0
 	                       : set_merged(a, a->root, STRATA_ROOT_NODE, ".", err) < 0)

@@ -153,7 +153,7 @@ int apply_whiteouts_end(struct strata_apply *a, struct strata_err *err)
 		    apply_report_again(&a->report, w->list[i].number, w->path.data, w->path.len,
 		                       err) < 0)
 			return -1;
-		status = apply_enter(a, dir, strlen(dir), APPLY_LOOK, err);
+		status = apply_enter(a, dir, strlen(dir), APPLY_PLAIN, err);
 		if (status == 0 && !a->dir.wholly_ours && !has_own(a, name))
 			status = apply_clear_way(a, name, err);
 		if (status < 0)
