@@ -112,24 +112,25 @@ end
 -- A hardlink to nothing or to a directory is shown, and may be gone in the end, where unpackers have to refuse it.
 local OF_LINKS = { ENOENT = true, EFORMAT = true }
 
---- Makes the views that show an image as runtimes do, the root file system first: as it is extracted, flat and side by
---- side. They are complete after views.read().
+--- Makes the views of an image, the root file system first, that tell of extracting it, flat and side by side. They are
+--- complete after views.read().
 ---@param dir string
 ---@param layers table[][]
+---@param view "runtime"|"spec"
 ---@return spec.Views
-function views.by_default(dir, layers)
+function views.extracts(dir, layers, view)
 	local list = { dir = dir, layers = layers }
 	pack.image(dir .. "/image.tar", layers)
 	local img = assert(strata.open(dir .. "/image.tar"))
-	told(list, img, "rootfs")
-	extracted(list, img, "extract")
-	extracted(list, img, "extract overlay", nil, "overlay")
+	told(list, img, "rootfs", view)
+	extracted(list, img, "extract", view)
+	extracted(list, img, "extract overlay", view, "overlay")
 	img:close()
 	return list
 end
 
 --- What tells what is extracted from the root file system: an empty list when nothing does.
----@param list spec.Views by views.by_default, read
+---@param list spec.Views by views.extracts, read
 ---@return string[]
 function views.disagreements(list)
 	local lines, first = {}, list[1]
