@@ -138,7 +138,7 @@ function views.disagreements(list)
 		local view = list[i]
 		local found = {}
 		if not first.rows then
-			found[1] = view.refused ~= first.refused and ("%s instead of %s"):format(view.refused or "accepted", first.refused) or nil
+			found[1] = not view.refused and ("accepted, not refused, %s: %s"):format(first.refused, first.message) or nil
 		elseif view.rows then
 			found = model.differences(first.rows, view.rows)
 		elseif not view.unmountable and not OF_LINKS[view.refused] then

@@ -134,7 +134,7 @@ static int make_link(struct strata_apply *a, const struct apply_found *found,
 	if (status == 0)
 		status = link_from(a, found, name, err);
 	if (status == 0 && (found->ours || a->options.view == STRATA_VIEW_SPEC))
-		status = apply_meta_link(a, name, err);
+		status = apply_meta_link(a, a->dir.fd, name, err);
 	return status;
 }
 
@@ -316,7 +316,7 @@ static int set_lower(struct strata_apply *a, struct strata_err *err)
 		swap_meta(a, link);
 		if (fstatat(a->dir.fd, name, &st, AT_SYMLINK_NOFOLLOW) == 0 &&
 		    layer_set_has_lower(&a->set, &st))
-			status = apply_meta_link(a, name, err);
+			status = apply_meta_link(a, a->dir.fd, name, err);
 		swap_meta(a, link);
 		if (status < 0)
 			return -1;

@@ -175,19 +175,21 @@ static int change_mode(int dir, const char *name, mode_t mode, struct strata_err
 }
 
 /* The owner of a name, which is not followed. */
-static int set_owner_of_name(struct strata_apply *a, const char *name, struct strata_err *err)
+static int set_owner_of_name(struct strata_apply *a, int dir, const char *name,
+                             struct strata_err *err)
 {
-	return fchownat(a->dir.fd, name, a->meta.uid, a->meta.gid, AT_SYMLINK_NOFOLLOW) < 0
+	return fchownat(dir, name, a->meta.uid, a->meta.gid, AT_SYMLINK_NOFOLLOW) < 0
 	               ? without_owner(a, -1, errno, err)
 	               : 0;
 }
 
-static int set_name_times(struct strata_apply *a, const char *name, struct strata_err *err)
+static int set_times_of_name(struct strata_apply *a, int dir, const char *name,
+                             struct strata_err *err)
 {
 	struct timespec times[2];
 
 	fill_times(&a->meta, times);
-	return utimensat(a->dir.fd, name, times, AT_SYMLINK_NOFOLLOW) == 0
+	return utimensat(dir, name, times, AT_SYMLINK_NOFOLLOW) == 0
 	               ? 0
 	               : strata_fail_errno(err, errno, "cannot set the time");
 }
@@ -195,40 +197,42 @@ static int set_name_times(struct strata_apply *a, const char *name, struct strat
 int apply_meta_name(struct strata_apply *a, const char *name, bool symlink, struct strata_err *err)
 {
 	const struct apply_meta *m = &a->meta;
+	int dir = a->dir.fd;
 
 	fill_owner(a);
-	if (!is_own(a) && set_owner_of_name(a, name, err) < 0)
+	if (!is_own(a) && set_owner_of_name(a, dir, name, err) < 0)
 		return -1;
-	if (m->has_xattrs && apply_xattrs(a, -1, name, err) < 0)
+	if (m->has_xattrs && apply_xattrs(a, dir, name, err) < 0)
 		return -1;
-	if (!symlink && change_mode(a->dir.fd, name, m->mode, err) < 0)
+	if (!symlink && change_mode(dir, name, m->mode, err) < 0)
 		return -1;
-	return set_name_times(a, name, err);
+	return set_times_of_name(a, dir, name, err);
 }
 
 /*
  * Opens a file that has its mode already. It may keep its own user out, whose attributes are
  * then set with a mode that does not.
  */
-static int open_again(struct strata_apply *a, const char *name, struct strata_err *err)
+static int open_again(const struct strata_apply *a, int dir, const char *name,
+                      struct strata_err *err)
 {
 	int fd;
 
-	if (a->euid != 0 && change_mode(a->dir.fd, name, 0600, err) < 0)
+	if (a->euid != 0 && change_mode(dir, name, 0600, err) < 0)
 		return -1;
-	fd = openat(a->dir.fd, name, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
+	fd = openat(dir, name, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
 	return fd >= 0 ? fd : strata_fail_errno(err, errno, "cannot open its file");
 }
 
-int apply_meta_link(struct strata_apply *a, const char *name, struct strata_err *err)
+int apply_meta_link(struct strata_apply *a, int dir, const char *name, struct strata_err *err)
 {
 	cleanup_fd int fd = -1;
 	struct stat st;
 
-	if (fstatat(a->dir.fd, name, &st, AT_SYMLINK_NOFOLLOW) < 0)
+	if (fstatat(dir, name, &st, AT_SYMLINK_NOFOLLOW) < 0)
 		return strata_fail_errno(err, errno, "cannot look at its file");
 	if (S_ISREG(st.st_mode)) {
-		fd = open_again(a, name, err);
+		fd = open_again(a, dir, name, err);
 		if (fd < 0 || set_owner(a, fd, err) < 0 ||
 		    (a->meta.has_xattrs && apply_xattrs(a, fd, NULL, err) < 0))
 			return -1;
@@ -236,13 +240,13 @@ int apply_meta_link(struct strata_apply *a, const char *name, struct strata_err 
 		               ? set_times(a, fd, err)
 		               : strata_fail_errno(err, errno, "cannot set the mode");
 	}
-	if (set_owner_of_name(a, name, err) < 0 ||
-	    (a->meta.has_xattrs && apply_xattrs(a, -1, name, err) < 0))
+	if (set_owner_of_name(a, dir, name, err) < 0 ||
+	    (a->meta.has_xattrs && apply_xattrs(a, dir, name, err) < 0))
 		return -1;
 	if (S_ISLNK(st.st_mode))
 		return 0;
-	return change_mode(a->dir.fd, name, a->meta.mode, err) < 0 ? -1
-	                                                           : set_name_times(a, name, err);
+	return change_mode(dir, name, a->meta.mode, err) < 0 ? -1
+	                                                     : set_times_of_name(a, dir, name, err);
 }
 
 int apply_implied(struct strata_apply *a, int fd, struct strata_err *err)

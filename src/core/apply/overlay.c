@@ -444,19 +444,20 @@ static int make_links(struct strata_apply *a, struct strata_err *err)
 
 /* ---- headers of hardlinks ------------------------------------------------ */
 
-/* The name of a file that the layer has, with the header of one of the layer's hardlinks. */
+/* Adds the header of one of the layer's hardlinks to its file, of which node is a name. */
 static int add_header(struct strata_apply *a, uint32_t node, uint32_t entry, struct strata_err *err)
 {
 	const struct strata_index *index = index_of(a);
 	struct strata_path path = index->entries[entry].path;
+	cleanup_fd int dir = -1;
 	const char *name;
 
 	if (apply_report_again(&a->report, (uint64_t)entry + 1, strata_index_text(index, path),
 	                       path.len, err) < 0)
 		return -1;
-	if (enter_parent(a, node, &name, err) < 0 ||
-	    apply_meta_take_entry(&a->meta, index, entry, err) < 0 ||
-	    apply_meta_link(a, name, err) < 0)
+	dir = open_source(a, &a->overlay.merged, node, &name, err);
+	if (dir < 0 || apply_meta_take_entry(&a->meta, index, entry, err) < 0 ||
+	    apply_meta_link(a, dir, name, err) < 0)
 		return apply_report_wrap(&a->report, err);
 	return 0;
 }
@@ -490,8 +491,8 @@ static int add_own_headers(struct strata_apply *a, const struct linked_file *fil
 	return 0;
 }
 
-/* A name in the layer for each inode whose attributes it changes; indexed as the inodes. */
-static uint32_t *find_linked(const struct strata_apply *a, struct strata_err *err)
+/* A name of each inode. */
+static uint32_t *name_inodes(const struct strata_apply *a, struct strata_err *err)
 {
 	const struct strata_tree *merged = &a->overlay.merged;
 	uint32_t *names = strata_reallocarray(NULL, merged->inode_count, sizeof(*names));
@@ -504,7 +505,7 @@ static uint32_t *find_linked(const struct strata_apply *a, struct strata_err *er
 	for (uint32_t i = 0; i < merged->node_count; i++) {
 		const struct strata_node *node = &merged->nodes[i];
 
-		if (!node->free && node->layer == a->report.layer && node->inode != STRATA_NO_NODE)
+		if (!node->free && node->inode != STRATA_NO_NODE)
 			names[node->inode] = i;
 	}
 	return names;
@@ -519,7 +520,7 @@ static int add_headers(struct strata_apply *a, struct strata_err *err)
 
 	if (merged->inode_count == 0 || count == 0)
 		return 0;
-	names = find_linked(a, err);
+	names = name_inodes(a, err);
 	files = strata_reallocarray(NULL, count, sizeof(*files));
 	if (names == NULL || files == NULL)
 		return names == NULL ? -1 : strata_fail_nomem(err);

@@ -173,7 +173,8 @@ static int pop(struct walk *w, struct strata_err *err)
 	bool gone = false;
 	int status = 0;
 
-	if (above != NULL && !level->created && !(w->lower && layer_set_has_entered(&w->a->set, &level->st))) {
+	if (above != NULL && !level->created &&
+	    !(w->lower && layer_set_has_entered(&w->a->set, &level->st))) {
 		gone = unlinkat(dirfd(above->dir), level->name, AT_REMOVEDIR) == 0;
 		if (gone)
 			above->changed = true;

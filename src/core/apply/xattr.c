@@ -35,10 +35,10 @@ static int set_xattr(struct strata_apply *a, int fd, const char *name, const cha
 		return 0;
 	if (is_overlay_mark(key))
 		return apply_note(&a->report, "xattr", key, ENOTSUP, err);
-	if (fd >= 0) {
+	if (name == NULL) {
 		status = fsetxattr(fd, key, value, len, 0);
 	} else {
-		int n = snprintf(path, sizeof(path), "/proc/self/fd/%d/%s", a->dir.fd, name);
+		int n = snprintf(path, sizeof(path), "/proc/self/fd/%d/%s", fd, name);
 
 		if (n < 0 || (size_t)n >= sizeof(path))
 			return strata_fail_errno(err, ENAMETOOLONG, "cannot set xattr %s", key);
