@@ -30,8 +30,8 @@ local function add(list, name, view)
 	list[#list + 1] = view
 end
 
-local function told(list, img, name)
-	local root, message, code = img:rootfs()
+local function told(list, img, name, view)
+	local root, message, code = img:rootfs({ view = view })
 	if not root then
 		return add(list, name, { refused = code, message = message })
 	end
@@ -39,12 +39,12 @@ local function told(list, img, name)
 end
 
 -- Owners and devices need root.
-local function extracted(list, img, name, mode)
+local function extracted(list, img, name, view, mode)
 	if not views.is_root then
 		return
 	end
 	local path = list.dir .. "/" .. (name:gsub("[^%w]+", "-"))
-	local result, message, code = img:extract(path, { mode = mode, threads = 1 })
+	local result, message, code = img:extract(path, { view = view, mode = mode, threads = 1 })
 	if not result then
 		return add(list, name, { refused = code, message = message })
 	end
@@ -69,8 +69,8 @@ local function edited(list, name, edit)
 	local img = assert(strata.open(list.dir .. "/image.tar"))
 	local ok, message, code = edit(img)
 	if ok then
-		told(list, img, name .. ", rootfs")
-		extracted(list, img, name .. ", extract")
+		told(list, img, name .. ", rootfs", "spec")
+		extracted(list, img, name .. ", extract", "spec")
 	else
 		add(list, name, { refused = code, message = message })
 	end
@@ -86,9 +86,9 @@ function views.make(dir, layers, ranges)
 	local list = { dir = dir, layers = layers }
 	pack.image(dir .. "/image.tar", layers)
 	local img = assert(strata.open(dir .. "/image.tar"))
-	told(list, img, "rootfs")
-	extracted(list, img, "extract")
-	extracted(list, img, "extract overlay", "overlay")
+	told(list, img, "rootfs", "spec")
+	extracted(list, img, "extract", "spec")
+	extracted(list, img, "extract overlay", "spec", "overlay")
 	exported(list, img, "export")
 	img:close()
 	for _, range in ipairs(ranges) do
@@ -107,6 +107,48 @@ function views.make(dir, layers, ranges)
 		return ok, message, code
 	end)
 	return list
+end
+
+-- A hardlink to nothing or to a directory is shown, and may be gone in the end, where unpackers have to refuse it.
+local OF_LINKS = { ENOENT = true, EFORMAT = true }
+
+--- Makes the views of an image, the root file system first, that tell of extracting it, flat and side by side. They are
+--- complete after views.read().
+---@param dir string
+---@param layers table[][]
+---@param view "runtime"|"spec"
+---@return spec.Views
+function views.extracts(dir, layers, view)
+	local list = { dir = dir, layers = layers }
+	pack.image(dir .. "/image.tar", layers)
+	local img = assert(strata.open(dir .. "/image.tar"))
+	told(list, img, "rootfs", view)
+	extracted(list, img, "extract", view)
+	extracted(list, img, "extract overlay", view, "overlay")
+	img:close()
+	return list
+end
+
+--- What tells what is extracted from the root file system: an empty list when nothing does.
+---@param list spec.Views by views.extracts, read
+---@return string[]
+function views.disagreements(list)
+	local lines, first = {}, list[1]
+	for i = 2, #list do
+		local view = list[i]
+		local found = {}
+		if not first.rows then
+			found[1] = not view.refused and ("accepted, not refused, %s: %s"):format(first.refused, first.message) or nil
+		elseif view.rows then
+			found = model.differences(first.rows, view.rows)
+		elseif not view.unmountable and not OF_LINKS[view.refused] then
+			found[1] = ("refused, %s: %s"):format(view.refused, view.message)
+		end
+		for _, line in ipairs(found) do
+			lines[#lines + 1] = view.name .. ": " .. line
+		end
+	end
+	return lines
 end
 
 --- Every range of so many layers.
@@ -146,9 +188,6 @@ function views.read(lists)
 		end
 	end
 end
-
--- A hardlink to nothing or to a directory is shown, and may be gone in the end, where unpackers have to refuse it.
-local OF_LINKS = { ENOENT = true, EFORMAT = true }
 
 local function is_refused(view, code)
 	if OF_LINKS[code] then

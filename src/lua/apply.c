@@ -25,18 +25,23 @@ static bool flag_field(lua_State *L, int arg, const char *field)
 }
 
 /*
- * apply(dir, {overlay, user_xattrs, merge, keep_partial, unprivileged, rootless, max_depth,
+ * apply(dir, {view, overlay, user_xattrs, merge, keep_partial, unprivileged, rootless, max_depth,
  *        max_removals, max_steps}) -> Apply | nil, message, code; and the options of limits.h
  */
 static int apply_new(lua_State *L)
 {
 	const char *dir = strata_check_path(L, 1);
 	struct strata_apply_options options = {0};
+	const char *view;
 	struct strata_handle *handle;
 	struct strata_err err;
 	uint64_t depth;
+	size_t len;
 
 	luaL_checktype(L, 2, LUA_TTABLE);
+	view = strata_opt_field(L, 2, "view", &len);
+	options.view =
+	        view != NULL && strcmp(view, "spec") == 0 ? STRATA_VIEW_SPEC : STRATA_VIEW_RUNTIME;
 	options.overlay = flag_field(L, 2, "overlay");
 	options.user_xattrs = flag_field(L, 2, "user_xattrs");
 	options.merge = flag_field(L, 2, "merge");

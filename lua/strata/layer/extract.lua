@@ -31,7 +31,7 @@ local function target_options(opts, given)
   local unprivileged = opts.unprivileged
   if unprivileged == nil then unprivileged = not core.is_root() end
   return limits.add(limited, {
-    overlay = opts.mode == "overlay", merge = opts.merge, keep_partial = opts.keep_partial,
+    view = opts.view, overlay = opts.mode == "overlay", merge = opts.merge, keep_partial = opts.keep_partial,
     user_xattrs = opts.xattrs == "user" or (opts.xattrs == nil and unprivileged),
     unprivileged = unprivileged, rootless = opts.rootless,
     max_depth = limited.depth, max_removals = limited.removals, max_steps = limited.steps,

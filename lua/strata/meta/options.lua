@@ -187,6 +187,7 @@
 ---@field unprivileged? boolean  owners, devices, xattrs that cannot be set are no failure. Default: unless run by root
 ---@field rootless? boolean  owners that cannot be set are recorded as user.rootlesscontainers. Default: false
 ---@field xattrs? "trusted"|"user"  overlay: the namespace of its marks. Default: trusted for root
+---@field view? "runtime"|"spec"  what containers see by default, or the letter of the specification (one layer unpacked over the other). Default: "runtime"
 ---@field limits? strata.Limits  instead of those of strata.limits, or of the image
 
 --- What is done to an image that goes by.

@@ -219,6 +219,7 @@ return {
       default = "unless run by root" },
     { "rootless", "boolean", "owners that cannot be set are recorded as user.rootlesscontainers", default = "false" },
     { "xattrs", '"trusted"|"user"', "overlay: the namespace of its marks", default = "trusted for root" },
+    VIEW,
     LIMITS,
   },
   -- ---- streams ------------------------------------------------------------------------------------------

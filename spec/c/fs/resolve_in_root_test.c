@@ -82,7 +82,7 @@ static int make_one(void *context, int dir, const char *name)
 static void what_is_missing_is_made_inside(void)
 {
 	int made = 0;
-	struct strata_maker maker = {make_one, &made};
+	struct strata_maker maker = {.make = make_one, .context = &made};
 	int fd = strata_resolve_in_root_make(root, "dangling/x", O_RDONLY, &maker);
 
 	CHECK(fd >= 0 && made == 3 && is_same(fd, "new/deep/x"));

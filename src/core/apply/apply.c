@@ -55,6 +55,7 @@ static void leave_layer(struct strata_apply *a)
 	apply_leave(a, &ignored);
 	layer_set_free(&a->set);
 	apply_links_forget(&a->links);
+	apply_whiteouts_forget(&a->whiteouts);
 	if (a->options.overlay)
 		apply_overlay_leave(a);
 	a->root = -1;
@@ -79,8 +80,10 @@ void strata_apply_unref(struct strata_apply *a)
 	apply_meta_free(&a->root_entry.meta);
 	apply_target_close(&a->target);
 	apply_links_free(&a->links);
+	apply_whiteouts_free(&a->whiteouts);
 	apply_overlay_free(&a->overlay);
 	strata_buf_free(&a->dir.path);
+	strata_buf_free(&a->dir.plain);
 	free(a);
 }
 
@@ -234,7 +237,7 @@ static int end_layer(struct strata_apply *a, struct strata_err *err)
 {
 	if (a->options.overlay)
 		return apply_overlay_end(a, err);
-	if (apply_links_end(a, err) < 0)
+	if (apply_links_end(a, err) < 0 || apply_whiteouts_end(a, err) < 0)
 		return apply_report_wrap(&a->report, err);
 	return apply_leave(a, err);
 }

@@ -7,10 +7,17 @@
  * what an entry replaces is removed first. Every byte is hashed on the way; a
  * layer with wrong digests is refused at its end.
  *
+ * The result is the one of tree/tree.h, in either view. By default a path goes
+ * through the symlinks of its own layer alone, and what lower layers have in its way
+ * becomes a directory; whiteouts are carried out at the end of their layer. In the
+ * letter of the specification a path goes through all symlinks that are there then,
+ * and whiteouts are carried out where they stand.
+ *
  * Whiteouts hide files of lower layers, wherever they stand in the tar, and never
- * those of their own layer; only where they lead through symlinks their place
- * matters. A hardlink that comes before its file stands at the layer's end; so does
- * one to a lower layer's file when its own layer brings another one of that name. A
+ * those of their own layer, but for the lowest layer by default: there they remove
+ * what stands before them. A hardlink that comes before its file stands at the layer's
+ * end; so does one to a lower layer's file when its own layer brings another one of
+ * that name. The owner, attributes, mode and time of a hardlink go to its file. A
  * directory keeps its time when only its content changes, so that its time is
  * that of its last entry. Directories without an entry are root's, with mode 0755
  * and time 0. The target itself gets its owner, mode and times when everything has
@@ -34,10 +41,10 @@
 #include "core/job/pool.h"
 #include "core/layer/blob.h"
 #include "core/tar/tar.h"
-
-struct strata_index;
+#include "core/tree/tree.h"
 
 struct strata_apply_options {
+	enum strata_view view;
 	bool overlay;
 	bool user_xattrs;  /* overlay: marks in user.overlay. instead of trusted.overlay. */
 	bool merge;        /* the directory may have something in it */

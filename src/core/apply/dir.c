@@ -22,11 +22,6 @@ int apply_leave(struct strata_apply *a, struct strata_err *err)
 	return status;
 }
 
-struct making {
-	struct strata_apply *a;
-	struct strata_err *err;
-};
-
 int apply_make_dir(struct strata_apply *a, int dir, const char *name, struct strata_err *err)
 {
 	struct timespec times[2] = {{.tv_nsec = UTIME_OMIT}};
@@ -51,32 +46,110 @@ int apply_make_dir(struct strata_apply *a, int dir, const char *name, struct str
 	return 0;
 }
 
-/* For strata_resolve_in_root_make: the error itself is in *err. */
-static int make_missing(void *context, int dir, const char *name)
-{
-	struct making *making = context;
-	cleanup_fd int fd = openat(dir, ".", APPLY_DIR_FLAGS); /* dir has O_PATH */
-
-	if (fd < 0)
-		return -errno;
-	return apply_make_dir(making->a, fd, name, making->err) < 0 ? -ECANCELED : 0;
-}
-
-/* Missing directories are made, others opened. A negative errno; -ECANCELED: *err is filled. */
-static int make_path(struct strata_apply *a, const char *path, struct strata_err *err)
-{
-	struct making making = {a, err};
-	struct strata_maker maker = {make_missing, &making};
-
-	return strata_resolve_in_root_make(a->root, path, APPLY_DIR_FLAGS, &maker);
-}
-
 bool apply_is_absent(int fd)
 {
 	return fd == -ENOENT || fd == -ENOTDIR || fd == -ELOOP || fd == -ENAMETOOLONG;
 }
 
-int apply_enter(struct strata_apply *a, const char *path, size_t len, bool make,
+/* ---- ways to a directory ------------------------------------------------ */
+
+bool apply_is_apart(const struct strata_apply *a)
+{
+	return a->options.view == STRATA_VIEW_RUNTIME && !a->options.overlay && !a->set.everything;
+}
+
+struct going {
+	struct strata_apply *a;
+	struct strata_err *err;
+	enum apply_way way;
+};
+
+/* For strata_resolve_in_root_make: the error itself is in *err. */
+static int make_missing(void *context, int dir, const char *name)
+{
+	struct going *going = context;
+	cleanup_fd int fd = openat(dir, ".", APPLY_DIR_FLAGS); /* dir has O_PATH */
+	struct stat above, st;
+
+	if (fd < 0 || fstat(fd, &above) < 0)
+		return -errno;
+	if (going->way == APPLY_LOOK)
+		return -ENOENT;
+	if (going->way == APPLY_SPARE && layer_set_has(&going->a->set, &above, name) &&
+	    fstatat(fd, name, &st, AT_SYMLINK_NOFOLLOW) == 0)
+		return -ENOTDIR;
+	return apply_make_dir(going->a, fd, name, going->err) < 0 ? -ECANCELED : 0;
+}
+
+static bool is_layers_own(void *context, int dir, const char *name)
+{
+	const struct going *going = context;
+	struct stat above;
+
+	return fstat(dir, &above) == 0 && layer_set_has(&going->a->set, &above, name);
+}
+
+/* Goes a way by steps. A negative errno; -ECANCELED: *err is filled. */
+static int go_by_steps(struct strata_apply *a, const char *path, enum apply_way way,
+                       struct strata_buf *plain, struct strata_err *err)
+{
+	struct going going = {a, err, way};
+	struct strata_maker maker = {
+	        .make = make_missing,
+	        .context = &going,
+	        .follow = apply_is_apart(a) ? is_layers_own : NULL,
+	        .reached = plain,
+	};
+
+	return strata_resolve_in_root_make(a->root, path, APPLY_DIR_FLAGS, &maker);
+}
+
+static bool makes(enum apply_way way)
+{
+	return way == APPLY_MAKE || way == APPLY_SPARE;
+}
+
+/* Most paths lead through no links, and all directories are there. */
+static int go(struct strata_apply *a, const char *path, enum apply_way way,
+              struct strata_buf *plain, struct strata_err *err)
+{
+	bool apart = apply_is_apart(a);
+	const char *from = *path != '\0' ? path : ".";
+	int fd = apart ? strata_resolve_plain(a->root, from, APPLY_DIR_FLAGS)
+	               : strata_resolve_in_root(a->root, from, APPLY_DIR_FLAGS);
+
+	plain->len = 0;
+	if (fd < 0 && apply_is_absent(fd) && (makes(way) || (apart && way == APPLY_LOOK)))
+		fd = go_by_steps(a, path, way, plain, err);
+	else if (fd >= 0 && apart && strata_buf_append(plain, path, strlen(path), err) < 0)
+		fd = (close(fd), -ECANCELED);
+	if (fd >= 0 && strata_buf_append(plain, "", 1, err) < 0)
+		fd = (close(fd), -ECANCELED);
+	return fd;
+}
+
+int apply_look_in(struct strata_apply *a, const char *path, struct strata_buf *plain,
+                  struct strata_err *err)
+{
+	return go(a, path, APPLY_LOOK, plain, err);
+}
+
+/* Takes the directory fd for a->dir. */
+static int take(struct strata_apply *a, int fd, enum apply_way way, struct strata_err *err)
+{
+	struct apply_dir *dir = &a->dir;
+
+	dir->fd = fd;
+	dir->dirty = dir->must_reopen = false;
+	if (fstat(fd, &dir->st) < 0)
+		return strata_fail_errno(err, errno, "cannot look at its directory");
+	dir->wholly_ours = layer_set_is_wholly_ours(&a->set, &dir->st);
+	return apply_is_apart(a) && makes(way)
+	               ? layer_set_enter(&a->set, &dir->st, dir->plain.data, err)
+	               : 0;
+}
+
+int apply_enter(struct strata_apply *a, const char *path, size_t len, enum apply_way way,
                 struct strata_err *err)
 {
 	struct apply_dir *dir = &a->dir;
@@ -92,20 +165,25 @@ int apply_enter(struct strata_apply *a, const char *path, size_t len, bool make,
 	    strata_buf_append(&dir->path, "", 1, err) < 0)
 		return -1;
 	dir->path.len = len;
-	fd = strata_resolve_in_root(a->root, len > 0 ? dir->path.data : ".", APPLY_DIR_FLAGS);
-	if (fd < 0 && apply_is_absent(fd)) {
-		if (!make)
-			return 1;
-		fd = make_path(a, dir->path.data, err);
-	}
-	if (fd < 0)
-		return fd == -ECANCELED ? -1
-		                        : strata_fail_errno(err, -fd, "cannot open its directory");
-	dir->fd = fd;
-	dir->dirty = dir->must_reopen = false;
-	if (fstat(fd, &dir->st) < 0)
-		return strata_fail_errno(err, errno, "cannot look at its directory");
-	dir->wholly_ours = layer_set_is_wholly_ours(&a->set, &dir->st);
+	fd = go(a, dir->path.data, way, &dir->plain, err);
+	if (fd >= 0)
+		return take(a, fd, way, err);
+	if (fd == -ECANCELED)
+		return -1;
+	return way != APPLY_MAKE && apply_is_absent(fd)
+	               ? 1
+	               : strata_fail_errno(err, -fd, "cannot open its directory");
+}
+
+int apply_path_below(struct strata_buf *path, const char *dir, const char *name,
+                     struct strata_err *err)
+{
+	path->len = 0;
+	if (strata_buf_append(path, dir, strlen(dir), err) < 0 ||
+	    (*dir != '\0' && strata_buf_append(path, "/", 1, err) < 0) ||
+	    strata_buf_append(path, name, strlen(name) + 1, err) < 0)
+		return -1;
+	path->len--;
 	return 0;
 }
 

@@ -11,24 +11,45 @@
 struct strata_apply;
 
 struct apply_dir {
-	int fd;                 /* -1: none */
-	struct strata_buf path; /* as asked for, NUL-terminated */
-	struct stat st;         /* as it was opened; its times are put back */
-	bool dirty;             /* something in it has changed */
-	bool wholly_ours;       /* everything in it is of this layer */
-	bool must_reopen;       /* the path may lead elsewhere now */
+	int fd;                  /* -1: none */
+	struct strata_buf path;  /* as asked for, NUL-terminated */
+	struct strata_buf plain; /* apply_is_apart(): its path without links, NUL-terminated */
+	struct stat st;          /* as it was opened; its times are put back */
+	bool dirty;              /* something in it has changed */
+	bool wholly_ours;        /* everything in it is of this layer */
+	bool must_reopen;        /* the path may lead elsewhere now */
 };
 
 /* Whether a -errno of opening a path says that nothing is there. */
 bool apply_is_absent(int fd);
 
+enum apply_way {
+	APPLY_LOOK,  /* nothing is made */
+	APPLY_PLAIN, /* nothing is made; apply_is_apart(): no link is followed */
+	APPLY_MAKE,  /* directories are made where they are missing, and in place of other files */
+	APPLY_SPARE, /* the same, but not in place of what the layer has made */
+};
+
 /*
- * Opens the directory of that normalised path as a->dir. With `make`, missing
- * directories are made, also in place of other files. 1: it is not there (without
- * make only). The descriptor of a->dir is valid until the next call.
+ * True when paths go through the symlinks of the layer being applied alone: in the
+ * runtimes' view, and with lower layers in the same directory.
  */
-int apply_enter(struct strata_apply *a, const char *path, size_t len, bool make,
+bool apply_is_apart(const struct strata_apply *a);
+
+/*
+ * Opens the directory of a normalised path, "" for the root, as a->dir. 1: it is not
+ * there, unless for APPLY_MAKE. The descriptor of a->dir is valid until the
+ * next call.
+ */
+int apply_enter(struct strata_apply *a, const char *path, size_t len, enum apply_way way,
                 struct strata_err *err);
+
+/*
+ * Opens a directory to look at what the layer has in it: a descriptor or a negative
+ * errno. Its path without links is appended to plain.
+ */
+int apply_look_in(struct strata_apply *a, const char *path, struct strata_buf *plain,
+                  struct strata_err *err);
 
 /* Puts the directory's time back and closes it. */
 int apply_leave(struct strata_apply *a, struct strata_err *err);
@@ -47,6 +68,10 @@ int apply_make_dir(struct strata_apply *a, int dir, const char *name, struct str
 
 /* Removes a name in a->dir that is in the way of an entry, and everything in it. */
 int apply_clear_way(struct strata_apply *a, const char *name, struct strata_err *err);
+
+/* Fills path with that of `name` in a directory, "" for the root, NUL-terminated. */
+int apply_path_below(struct strata_buf *path, const char *dir, const char *name,
+                     struct strata_err *err);
 
 /* Where the last component of a path begins. */
 static inline size_t apply_base(const struct strata_buf *path)

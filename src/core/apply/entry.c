@@ -31,6 +31,25 @@ static int open_made(struct strata_apply *a, const char *name, bool *existing,
 	return strata_fail_errno(err, errno, "cannot make the directory");
 }
 
+/* The layer has a directory there. */
+static int enter_later(struct strata_apply *a, const char *name, const struct stat *st,
+                       struct strata_err *err)
+{
+	cleanup_buf struct strata_buf path = {0};
+
+	return apply_path_below(&path, a->dir.plain.data, name, err) < 0
+	               ? -1
+	               : layer_set_enter(&a->set, st, path.data, err);
+}
+
+/* Docker and podman set the attribute by which overlayfs knows an opaque directory. */
+static int obey_mark(struct strata_apply *a, int fd, const struct stat *st, struct strata_err *err)
+{
+	int marked = apply_is_apart(a) ? apply_meta_is_opaque(a, err) : 0;
+
+	return marked > 0 ? apply_opaque(a, fd, st, err) : marked;
+}
+
 static int apply_dir(struct strata_apply *a, const char *name, struct strata_err *err)
 {
 	bool existing;
@@ -39,12 +58,15 @@ static int apply_dir(struct strata_apply *a, const char *name, struct strata_err
 
 	if (fd < 0)
 		return -1;
+	if (fstat(fd, &st) < 0)
+		return strata_fail_errno(err, errno, "cannot look at the directory");
+	if (apply_is_apart(a) && enter_later(a, name, &st, err) < 0)
+		return -1;
 	if (existing) {
-		if (layer_set_add(&a->set, &a->dir.st, name, err) < 0)
+		if (layer_set_add(&a->set, &a->dir.st, name, err) < 0 ||
+		    obey_mark(a, fd, &st, err) < 0)
 			return -1;
 	} else {
-		if (fstat(fd, &st) < 0)
-			return strata_fail_errno(err, errno, "cannot look at the directory");
 		if (layer_set_own(&a->set, &st, err) < 0 || apply_created(a, name, err) < 0)
 			return -1;
 	}
@@ -164,16 +186,34 @@ int apply_entry_check(struct strata_apply *a, const struct strata_tar_header *h,
 	if (!is_known(h->typeflag))
 		return strata_fail(err, "EUNSUPPORTED", "of a type that is not known (0x%02x)",
 		                   (unsigned char)h->typeflag);
-	if (strcmp(a->report.path.data, ".") == 0 && h->typeflag != '5')
-		return strata_fail(err, "EFORMAT", "the root is not a directory");
-	return 0;
+	if (strcmp(a->report.path.data, ".") != 0 || h->typeflag == '5')
+		return 1;
+	/* Runtimes pass over it. */
+	return a->options.view == STRATA_VIEW_RUNTIME
+	               ? 0
+	               : strata_fail(err, "EFORMAT", "the root is not a directory");
+}
+
+/* Makes an entry that is no hardlink in its directory. */
+static int make_entry(struct strata_apply *a, const struct strata_tar_header *h, const char *raw,
+                      size_t raw_len, struct strata_err *err)
+{
+	const struct strata_buf *path = &a->report.path;
+	size_t base = apply_base(path);
+	const char *name = path->data + base;
+
+	if (apply_enter(a, path->data, base > 0 ? base - 1 : 0, APPLY_MAKE, err) < 0)
+		return -1;
+	/* overlayfs takes such a device for a whiteout. */
+	if (a->options.view == STRATA_VIEW_RUNTIME && apply_is_hiding(h))
+		return apply_hide(a, path->data, name, false, err);
+	return h->typeflag == '5' ? apply_dir(a, name, err)
+	                          : apply_make_file(a, h, raw, raw_len, name, err);
 }
 
 int apply_entry(struct strata_apply *a, const struct strata_tar_header *h, const char *raw,
                 size_t raw_len, struct strata_err *err)
 {
-	const struct strata_buf *path = &a->report.path;
-	size_t base;
 	int status = apply_entry_begin(a, h, err);
 
 	if (status <= 0)
@@ -181,19 +221,15 @@ int apply_entry(struct strata_apply *a, const struct strata_tar_header *h, const
 	status = apply_whiteout(a, err);
 	if (status != 0)
 		return status < 0 ? -1 : 0;
-	if (apply_entry_check(a, h, err) < 0)
-		return -1;
+	status = apply_entry_check(a, h, err);
+	if (status <= 0)
+		return status;
 	if (h->typeflag == '1')
 		return apply_link(a, h, err);
 	if (apply_meta_take(&a->meta, h, err) < 0)
 		return -1;
-	if (strcmp(path->data, ".") == 0) {
-		apply_root_keep(a);
-		return 0;
-	}
-	base = apply_base(path);
-	if (apply_enter(a, path->data, base > 0 ? base - 1 : 0, true, err) < 0)
-		return -1;
-	return h->typeflag == '5' ? apply_dir(a, path->data + base, err)
-	                          : apply_make_file(a, h, raw, raw_len, path->data + base, err);
+	if (strcmp(a->report.path.data, ".") != 0)
+		return make_entry(a, h, raw, raw_len, err);
+	apply_root_keep(a);
+	return 0;
 }

@@ -11,7 +11,8 @@
  *   target      the directory that the caller names
  *   dir         the directory that entries go to
  *   content     the file whose payload is being read
- *   whiteout    whiteouts and opaque markers
+ *   own         looking for what the layer has
+ *   whiteout    whiteouts and opaque markers (and whiteout_late.c)
  *   links       hardlinks, and those that wait
  *   entry       one entry
  *   overlay     a directory for each layer (and overlay_plan.c)
@@ -32,6 +33,7 @@
 #include "core/apply/meta.h"
 #include "core/apply/modes.h"
 #include "core/apply/overlay.h"
+#include "core/apply/own.h"
 #include "core/apply/remove.h"
 #include "core/apply/report.h"
 #include "core/apply/target.h"
@@ -72,6 +74,7 @@ struct strata_apply {
 	struct apply_target target;
 	struct apply_dir dir;
 	struct apply_content content;
+	struct apply_whiteouts whiteouts;
 	struct apply_links links;
 	struct apply_overlay overlay;
 };

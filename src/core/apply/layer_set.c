@@ -23,6 +23,13 @@ static uint64_t hash_of(const struct layer_set *set, const struct stat *dir, con
 	return hash != 0 ? hash : 1;
 }
 
+static uint64_t hash_of_path(const struct layer_set *set, const char *path, size_t len)
+{
+	uint64_t hash = strata_hash(set->key, path, len);
+
+	return hash != 0 ? hash : 1;
+}
+
 static size_t slot_of(const struct hash_set *set, uint64_t hash)
 {
 	size_t i = (size_t)hash & set->mask;
@@ -80,7 +87,10 @@ void layer_set_free(struct layer_set *set)
 	free(steal_pointer(&set->created.slots));
 	free(steal_pointer(&set->wholly_ours.slots));
 	free(steal_pointer(&set->lower_files.slots));
+	free(steal_pointer(&set->entered.slots));
+	free(steal_pointer(&set->hidden.slots));
 	set->created = set->wholly_ours = set->lower_files = (struct hash_set){0};
+	set->entered = set->hidden = (struct hash_set){0};
 }
 
 void layer_set_begin(struct layer_set *set, bool everything)
@@ -110,6 +120,54 @@ int layer_set_add(struct layer_set *set, const struct stat *dir, const char *nam
 bool layer_set_has(const struct layer_set *set, const struct stat *dir, const char *name)
 {
 	return layer_set_is_wholly_ours(set, dir) || has(&set->created, hash_of(set, dir, name));
+}
+
+int layer_set_enter(struct layer_set *set, const struct stat *dir, const char *path,
+                    struct strata_err *err)
+{
+	size_t len = strlen(path);
+
+	if (set->everything)
+		return 0;
+	if (add(&set->entered, hash_of(set, dir, ""), err) < 0)
+		return -1;
+	/* The directories that a known one is in are known as well. */
+	while (len > 0 && !layer_set_has_path(set, path, len)) {
+		if (add(&set->entered, hash_of_path(set, path, len), err) < 0)
+			return -1;
+		while (len > 0 && path[len - 1] != '/')
+			len--;
+		len -= len > 0;
+	}
+	return 0;
+}
+
+bool layer_set_has_entered(const struct layer_set *set, const struct stat *dir)
+{
+	return has(&set->entered, hash_of(set, dir, ""));
+}
+
+bool layer_set_has_path(const struct layer_set *set, const char *path, size_t len)
+{
+	return has(&set->entered, hash_of_path(set, path, len));
+}
+
+int layer_set_hide(struct layer_set *set, const struct stat *dir, const char *name,
+                   const char *path, struct strata_err *err)
+{
+	return add(&set->hidden, hash_of(set, dir, name), err) < 0
+	               ? -1
+	               : add(&set->hidden, hash_of_path(set, path, strlen(path)), err);
+}
+
+bool layer_set_hides(const struct layer_set *set, const struct stat *dir, const char *name)
+{
+	return has(&set->hidden, hash_of(set, dir, name));
+}
+
+bool layer_set_hides_path(const struct layer_set *set, const char *path, size_t len)
+{
+	return has(&set->hidden, hash_of_path(set, path, len));
 }
 
 int layer_set_add_lower(struct layer_set *set, const struct stat *file, struct strata_err *err)

@@ -1,11 +1,14 @@
 /*
  * The files and directories that the layer being applied has made, so that its
- * whiteouts spare them.
+ * whiteouts spare them, and its whiteouts.
  *
  * A directory that the layer has made, or has cleared of everything from lower
  * layers, is wholly ours: whatever is in it, now and later, is the layer's. Names
  * are kept for other directories only. So a directory is looked through once per
  * layer at most; a layer on an empty directory owns everything, and keeps nothing.
+ *
+ * A directory of a lower layer is entered when the layer's paths lead through it: by
+ * default runtimes the layer then has a directory of that path, too.
  */
 #ifndef STRATA_APPLY_LAYER_SET_H
 #define STRATA_APPLY_LAYER_SET_H
@@ -28,6 +31,8 @@ struct layer_set {
 	struct hash_set created;     /* names in directories that are not wholly ours */
 	struct hash_set wholly_ours; /* directories */
 	struct hash_set lower_files; /* files of lower layers that the layer has given names */
+	struct hash_set entered;     /* directories, and their paths */
+	struct hash_set hidden;      /* names that whiteouts hide, and their paths */
 	struct strata_hash_key key;
 };
 
@@ -45,6 +50,18 @@ int layer_set_add(struct layer_set *set, const struct stat *dir, const char *nam
 
 /* True for a name that the layer has made, in whichever directory. */
 bool layer_set_has(const struct layer_set *set, const struct stat *dir, const char *name);
+
+/* The layer has a directory at a path that leads through no symlinks. */
+int layer_set_enter(struct layer_set *set, const struct stat *dir, const char *path,
+                    struct strata_err *err);
+bool layer_set_has_entered(const struct layer_set *set, const struct stat *dir);
+bool layer_set_has_path(const struct layer_set *set, const char *path, size_t len);
+
+/* The layer has a whiteout of a name in a directory; path is that of its entry. */
+int layer_set_hide(struct layer_set *set, const struct stat *dir, const char *name,
+                   const char *path, struct strata_err *err);
+bool layer_set_hides(const struct layer_set *set, const struct stat *dir, const char *name);
+bool layer_set_hides_path(const struct layer_set *set, const char *path, size_t len);
 
 int layer_set_add_lower(struct layer_set *set, const struct stat *file, struct strata_err *err);
 bool layer_set_has_lower(const struct layer_set *set, const struct stat *file);

@@ -14,17 +14,10 @@
 
 /* ---- targets ------------------------------------------------------------ */
 
-struct found {
-	int dir; /* that the target is in, with O_PATH */
-	const char *name;
-	bool ours; /* it is a file of this layer */
-	struct stat st;
-	bool directory; /* it is no file */
-};
-
-/* Looks for the file of a hardlink. 1: there is none, and nothing to be closed. */
-static int find_target(const struct strata_apply *a, const char *target, struct found *found,
-                       struct strata_err *err)
+/* Looks for the file of a hardlink through any symlinks. 1: there is none, and nothing to be
+ * closed. */
+static int find_any(const struct strata_apply *a, const char *target, struct apply_found *found,
+                    struct strata_err *err)
 {
 	const char *slash = strrchr(target, '/');
 	cleanup_free char *parent =
@@ -32,7 +25,7 @@ static int find_target(const struct strata_apply *a, const char *target, struct 
 	cleanup_fd int dir = -1;
 	struct stat above;
 
-	*found = (struct found){.dir = -1, .name = slash != NULL ? slash + 1 : target};
+	*found = (struct apply_found){.dir = -1, .name = slash != NULL ? slash + 1 : target};
 	if (slash != NULL && parent == NULL)
 		return strata_fail_nomem(err);
 	dir = strata_resolve_in_root(a->root, slash != NULL ? parent : ".", O_PATH | O_DIRECTORY);
@@ -55,9 +48,34 @@ static int find_target(const struct strata_apply *a, const char *target, struct 
 	return 0;
 }
 
+/*
+ * The same by what the layer itself has, as runtimes look for it. They refuse a hardlink to a
+ * file that is in lower layers alone; it is found here, through any symlinks.
+ */
+static int find_target(struct strata_apply *a, const char *target, struct apply_found *found,
+                       struct strata_err *err)
+{
+	int status;
+
+	if (a->options.view == STRATA_VIEW_SPEC)
+		return find_any(a, target, found, err);
+	status = apply_find_own(a, target, found, err);
+	if (status < 0 || (status == 0 && !found->directory))
+		return status;
+	if (status == 0) {
+		close(strata_steal_fd(&found->dir));
+		return 1;
+	}
+	status = find_any(a, target, found, err);
+	if (status != 0 || !found->ours)
+		return status;
+	close(strata_steal_fd(&found->dir));
+	return 1;
+}
+
 /* ---- making one --------------------------------------------------------- */
 
-static bool is_same(int dir, const char *name, const struct found *found)
+static bool is_same(int dir, const char *name, const struct apply_found *found)
 {
 	struct stat st;
 
@@ -65,7 +83,7 @@ static bool is_same(int dir, const char *name, const struct found *found)
 	       st.st_ino == found->st.st_ino;
 }
 
-static bool is_directory(const struct found *found)
+static bool is_directory(const struct apply_found *found)
 {
 	struct stat st;
 
@@ -74,7 +92,7 @@ static bool is_directory(const struct found *found)
 }
 
 /* Makes a name in a->dir one of that file. 1: making room for it has removed the file. */
-static int link_from(struct strata_apply *a, const struct found *found, const char *name,
+static int link_from(struct strata_apply *a, const struct apply_found *found, const char *name,
                      struct strata_err *err)
 {
 	int status = linkat(found->dir, found->name, a->dir.fd, name, 0);
@@ -95,23 +113,57 @@ static int link_from(struct strata_apply *a, const struct found *found, const ch
 
 enum { LINK_DONE, LINK_MISSING, LINK_LOWER };
 
+static int enter(struct strata_apply *a, const char **name, struct strata_err *err)
+{
+	size_t base = apply_base(&a->report.path);
+
+	*name = a->report.path.data + base;
+	return apply_enter(a, a->report.path.data, base > 0 ? base - 1 : 0, APPLY_MAKE, err);
+}
+
+/*
+ * Gives the file the attributes of the hardlink's header, a->meta. Runtimes find no file in
+ * lower layers: until the layer's end its own may come.
+ */
+static int make_link(struct strata_apply *a, const struct apply_found *found,
+                     struct strata_err *err)
+{
+	const char *name;
+	int status = enter(a, &name, err);
+
+	if (status == 0)
+		status = link_from(a, found, name, err);
+	if (status == 0 && (found->ours || a->options.view == STRATA_VIEW_SPEC))
+		status = apply_meta_link(a, a->dir.fd, name, err);
+	return status;
+}
+
+/* A hardlink to a whiteout is one. */
+static int make_whiteout(struct strata_apply *a, struct strata_err *err)
+{
+	const char *name;
+
+	return enter(a, &name, err) < 0 ? -1 : apply_hide(a, a->report.path.data, name, false, err);
+}
+
 /* Makes the entry a name of its target: of a file of its own layer or, with `lower`, of any. */
 static int try_link(struct strata_apply *a, const char *target, bool lower, struct strata_err *err)
 {
-	size_t base = apply_base(&a->report.path);
-	struct found found;
+	struct apply_found found;
 	int status = find_target(a, target, &found, err);
 
 	if (status != 0)
 		return status < 0 ? -1 : LINK_MISSING;
+	if (found.whiteout) {
+		close(found.dir);
+		return make_whiteout(a, err) < 0 ? -1 : LINK_DONE;
+	}
 	if (!found.ours && !lower)
 		status = 1;
 	else if (!found.ours)
 		status = layer_set_add_lower(&a->set, &found.st, err);
 	if (status == 0)
-		status = apply_enter(a, a->report.path.data, base > 0 ? base - 1 : 0, true, err);
-	if (status == 0)
-		status = link_from(a, &found, a->report.path.data + base, err);
+		status = make_link(a, &found, err);
 	close(found.dir);
 	if (status != 0)
 		return status < 0 ? -1 : LINK_MISSING;
@@ -120,6 +172,7 @@ static int try_link(struct strata_apply *a, const char *target, bool lower, stru
 
 /* ---- waiting ------------------------------------------------------------ */
 
+/* The entry, with a->meta, waits. */
 static int wait_for(struct strata_apply *a, const char *target, int state, struct strata_err *err)
 {
 	struct apply_links *links = &a->links;
@@ -133,6 +186,8 @@ static int wait_for(struct strata_apply *a, const char *target, int state, struc
 	link.target = links->text.len;
 	if (strata_buf_append(&links->text, target, strlen(target) + 1, err) < 0)
 		return -1;
+	link.meta = a->meta;
+	a->meta = (struct apply_meta){0};
 	links->list[links->count++] = link;
 	return 0;
 }
@@ -157,8 +212,10 @@ char *apply_link_target(const struct strata_tar_header *h, struct strata_err *er
 int apply_link(struct strata_apply *a, const struct strata_tar_header *h, struct strata_err *err)
 {
 	cleanup_free char *target = apply_link_target(h, err);
-	int state = target != NULL ? try_link(a, target, true, err) : -1;
+	int state = -1;
 
+	if (target != NULL && apply_meta_take(&a->meta, h, err) == 0)
+		state = try_link(a, target, true, err);
 	return state > LINK_DONE ? wait_for(a, target, state, err) : state;
 }
 
@@ -183,6 +240,14 @@ static const char *back_to(struct strata_apply *a, const struct apply_link *link
 	               : a->links.text.data + link->target;
 }
 
+static void swap_meta(struct strata_apply *a, struct apply_link *link)
+{
+	struct apply_meta meta = a->meta;
+
+	a->meta = link->meta;
+	link->meta = meta;
+}
+
 /* One pass over the hardlinks that wait: 1 when it has made any. */
 static int make_waiting(struct strata_apply *a, bool lower, struct strata_err *err)
 {
@@ -196,7 +261,9 @@ static int make_waiting(struct strata_apply *a, bool lower, struct strata_err *e
 		if (link->state == LINK_DONE || (lower && link->state == LINK_LOWER))
 			continue;
 		target = back_to(a, link, err);
+		swap_meta(a, link);
 		state = target != NULL ? try_link(a, target, lower, err) : -1;
+		swap_meta(a, link);
 		if (state < 0)
 			return -1;
 		if (state != LINK_MISSING) {
@@ -212,18 +279,15 @@ static int report_missing(struct strata_apply *a, struct strata_err *err)
 {
 	const struct apply_link *first = NULL;
 	const char *target;
-	struct found found;
+	struct apply_found found;
 
 	for (size_t i = a->links.count; i-- > 0;) {
-		size_t base;
+		const char *name;
 
 		if (a->links.list[i].state != LINK_MISSING)
 			continue;
 		first = &a->links.list[i];
-		if (back_to(a, first, err) == NULL)
-			return -1;
-		base = apply_base(&a->report.path);
-		if (apply_enter(a, a->report.path.data, base > 0 ? base - 1 : 0, true, err) < 0)
+		if (back_to(a, first, err) == NULL || enter(a, &name, err) < 0)
 			return -1;
 	}
 	if (first == NULL)
@@ -236,6 +300,30 @@ static int report_missing(struct strata_apply *a, struct strata_err *err)
 	return apply_link_fail(target, found.directory, err);
 }
 
+/* The names of lower layers' files, which no file of this layer has taken from them. */
+static int set_lower(struct strata_apply *a, struct strata_err *err)
+{
+	for (size_t i = 0; i < a->links.count; i++) {
+		struct apply_link *link = &a->links.list[i];
+		const char *name;
+		struct stat st;
+		int status = 0;
+
+		if (link->state != LINK_LOWER)
+			continue;
+		if (back_to(a, link, err) == NULL || enter(a, &name, err) < 0)
+			return -1;
+		swap_meta(a, link);
+		if (fstatat(a->dir.fd, name, &st, AT_SYMLINK_NOFOLLOW) == 0 &&
+		    layer_set_has_lower(&a->set, &st))
+			status = apply_meta_link(a, a->dir.fd, name, err);
+		swap_meta(a, link);
+		if (status < 0)
+			return -1;
+	}
+	return 0;
+}
+
 int apply_links_end(struct strata_apply *a, struct strata_err *err)
 {
 	for (int lower = 0; lower < 2 && a->links.count > 0; lower++) {
@@ -246,7 +334,8 @@ int apply_links_end(struct strata_apply *a, struct strata_err *err)
 		if (status < 0)
 			return -1;
 	}
-	if (report_missing(a, err) < 0)
+	if (report_missing(a, err) < 0 ||
+	    (a->options.view == STRATA_VIEW_RUNTIME && set_lower(a, err) < 0))
 		return -1;
 	apply_links_forget(&a->links);
 	return 0;
@@ -254,11 +343,14 @@ int apply_links_end(struct strata_apply *a, struct strata_err *err)
 
 void apply_links_forget(struct apply_links *links)
 {
+	for (size_t i = 0; i < links->count; i++)
+		apply_meta_free(&links->list[i].meta);
 	links->count = links->text.len = 0;
 }
 
 void apply_links_free(struct apply_links *links)
 {
+	apply_links_forget(links);
 	free(links->list);
 	strata_buf_free(&links->text);
 }

@@ -6,6 +6,7 @@
 #ifndef STRATA_APPLY_LINKS_H
 #define STRATA_APPLY_LINKS_H
 
+#include "core/apply/meta.h"
 #include "core/base/buf.h"
 #include "core/tar/tar.h"
 
@@ -17,6 +18,7 @@ struct apply_link {
 	size_t target;
 	uint64_t number; /* of its entry */
 	int state;       /* see links.c */
+	struct apply_meta meta;
 };
 
 struct apply_links {

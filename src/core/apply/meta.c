@@ -12,6 +12,9 @@
 
 #define SET_ID (S_ISUID | S_ISGID)
 
+/* Leaves the owner as it is. */
+#define NO_ID ((uint32_t)STRATA_TAR_NO_ID)
+
 void apply_meta_free(struct apply_meta *m)
 {
 	strata_buf_free(&m->pax);
@@ -47,10 +50,11 @@ int apply_meta_take_entry(struct apply_meta *m, const struct strata_index *index
 	return take_pax(m, index->arena.data + e->pax.offset, e->pax.len, err);
 }
 
+/* Runtimes set no time before 1970. */
 static void fill_times(const struct apply_meta *m, struct timespec times[2])
 {
-	times[0].tv_sec = times[1].tv_sec = (time_t)m->mtime;
-	times[0].tv_nsec = times[1].tv_nsec = (long)m->mtime_nsec;
+	times[0].tv_sec = times[1].tv_sec = m->mtime < 0 ? 0 : (time_t)m->mtime;
+	times[0].tv_nsec = times[1].tv_nsec = m->mtime < 0 ? 0 : (long)m->mtime_nsec;
 }
 
 /* True when a new file belongs to that user and group by itself. */
@@ -79,11 +83,11 @@ static int record_owner(struct strata_apply *a, int fd, struct strata_err *err)
 	unsigned char value[12];
 	size_t n = 0;
 
-	if (a->meta.uid != 0) {
+	if (a->meta.uid != 0 && a->meta.uid != NO_ID) {
 		value[n++] = 1 << 3;
 		n += put_varint(value + n, a->meta.uid);
 	}
-	if (a->meta.gid != 0) {
+	if (a->meta.gid != 0 && a->meta.gid != NO_ID) {
 		value[n++] = 2 << 3;
 		n += put_varint(value + n, a->meta.gid);
 	}
@@ -109,15 +113,39 @@ static int without_owner(struct strata_apply *a, int fd, int errnum, struct stra
 	return 0;
 }
 
+/*
+ * Without an owner, the layer's own file has the one who makes it, also in a directory
+ * that hands its group on: that may be a lower layer's.
+ */
+static void fill_owner(struct strata_apply *a)
+{
+	if (a->meta.uid == NO_ID)
+		a->meta.uid = a->euid;
+	if (a->meta.gid == NO_ID)
+		a->meta.gid = a->egid;
+}
+
+static int set_owner(struct strata_apply *a, int fd, struct strata_err *err)
+{
+	return fchown(fd, a->meta.uid, a->meta.gid) < 0 ? without_owner(a, fd, errno, err) : 0;
+}
+
+static int set_times(struct strata_apply *a, int fd, struct strata_err *err)
+{
+	struct timespec times[2];
+
+	fill_times(&a->meta, times);
+	return futimens(fd, times) == 0 ? 0 : strata_fail_errno(err, errno, "cannot set the time");
+}
+
 int apply_meta_fd(struct strata_apply *a, int fd, const char *path, bool existing,
                   struct strata_err *err)
 {
 	struct apply_meta *m = &a->meta;
-	struct timespec times[2];
 	mode_t mode;
 
-	if ((existing || !is_own(a)) && fchown(fd, m->uid, m->gid) < 0 &&
-	    without_owner(a, fd, errno, err) < 0)
+	fill_owner(a);
+	if ((existing || !is_own(a)) && set_owner(a, fd, err) < 0)
 		return -1;
 	if (existing && apply_clear_xattrs(a, fd, err) < 0)
 		return -1;
@@ -128,10 +156,7 @@ int apply_meta_fd(struct strata_apply *a, int fd, const char *path, bool existin
 		return -1;
 	if (fchmod(fd, mode) < 0)
 		return strata_fail_errno(err, errno, "cannot set the mode");
-	fill_times(m, times);
-	if (futimens(fd, times) < 0)
-		return strata_fail_errno(err, errno, "cannot set the time");
-	return 0;
+	return set_times(a, fd, err);
 }
 
 /* Changes the mode of a name; a symlink is not followed, and has no mode. */
@@ -149,23 +174,79 @@ static int change_mode(int dir, const char *name, mode_t mode, struct strata_err
 	return chmod(path, mode) == 0 ? 0 : strata_fail_errno(err, errno, "cannot set the mode");
 }
 
+/* The owner of a name, which is not followed. */
+static int set_owner_of_name(struct strata_apply *a, int dir, const char *name,
+                             struct strata_err *err)
+{
+	return fchownat(dir, name, a->meta.uid, a->meta.gid, AT_SYMLINK_NOFOLLOW) < 0
+	               ? without_owner(a, -1, errno, err)
+	               : 0;
+}
+
+static int set_times_of_name(struct strata_apply *a, int dir, const char *name,
+                             struct strata_err *err)
+{
+	struct timespec times[2];
+
+	fill_times(&a->meta, times);
+	return utimensat(dir, name, times, AT_SYMLINK_NOFOLLOW) == 0
+	               ? 0
+	               : strata_fail_errno(err, errno, "cannot set the time");
+}
+
 int apply_meta_name(struct strata_apply *a, const char *name, bool symlink, struct strata_err *err)
 {
 	const struct apply_meta *m = &a->meta;
-	struct timespec times[2];
 	int dir = a->dir.fd;
 
-	if (!is_own(a) && fchownat(dir, name, m->uid, m->gid, AT_SYMLINK_NOFOLLOW) < 0 &&
-	    without_owner(a, -1, errno, err) < 0)
+	fill_owner(a);
+	if (!is_own(a) && set_owner_of_name(a, dir, name, err) < 0)
 		return -1;
-	if (m->has_xattrs && apply_xattrs(a, -1, name, err) < 0)
+	if (m->has_xattrs && apply_xattrs(a, dir, name, err) < 0)
 		return -1;
 	if (!symlink && change_mode(dir, name, m->mode, err) < 0)
 		return -1;
-	fill_times(m, times);
-	if (utimensat(dir, name, times, AT_SYMLINK_NOFOLLOW) < 0)
-		return strata_fail_errno(err, errno, "cannot set the time");
-	return 0;
+	return set_times_of_name(a, dir, name, err);
+}
+
+/*
+ * Opens a file that has its mode already. It may keep its own user out, whose attributes are
+ * then set with a mode that does not.
+ */
+static int open_again(const struct strata_apply *a, int dir, const char *name,
+                      struct strata_err *err)
+{
+	int fd;
+
+	if (a->euid != 0 && change_mode(dir, name, 0600, err) < 0)
+		return -1;
+	fd = openat(dir, name, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
+	return fd >= 0 ? fd : strata_fail_errno(err, errno, "cannot open its file");
+}
+
+int apply_meta_link(struct strata_apply *a, int dir, const char *name, struct strata_err *err)
+{
+	cleanup_fd int fd = -1;
+	struct stat st;
+
+	if (fstatat(dir, name, &st, AT_SYMLINK_NOFOLLOW) < 0)
+		return strata_fail_errno(err, errno, "cannot look at its file");
+	if (S_ISREG(st.st_mode)) {
+		fd = open_again(a, dir, name, err);
+		if (fd < 0 || set_owner(a, fd, err) < 0 ||
+		    (a->meta.has_xattrs && apply_xattrs(a, fd, NULL, err) < 0))
+			return -1;
+		return fchmod(fd, a->meta.mode) == 0
+		               ? set_times(a, fd, err)
+		               : strata_fail_errno(err, errno, "cannot set the mode");
+	}
+	if (set_owner_of_name(a, dir, name, err) < 0 ||
+	    (a->meta.has_xattrs && apply_xattrs(a, dir, name, err) < 0))
+		return -1;
+	if (S_ISLNK(st.st_mode))
+		return 0;
+	return change_mode(dir, name, a->meta.mode, err) < 0 ? -1
+	                                                     : set_times_of_name(a, dir, name, err);
 }
 
 int apply_implied(struct strata_apply *a, int fd, struct strata_err *err)

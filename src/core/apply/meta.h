@@ -41,10 +41,19 @@ int apply_meta_take_entry(struct apply_meta *m, const struct strata_index *index
 
 /*
  * Sets a->meta of an open file or directory in a->dir. path is a directory's, below
- * a->root; NULL for a file. existing: it may have attributes already.
+ * a->root; NULL for a file. existing: it has other attributes, which go.
  */
 int apply_meta_fd(struct strata_apply *a, int fd, const char *path, bool existing,
                   struct strata_err *err);
+
+/*
+ * Adds a->meta, of a hardlink, to those of its file, which has that name in a directory. A symlink
+ * keeps its time, as Docker and podman have it.
+ */
+int apply_meta_link(struct strata_apply *a, int dir, const char *name, struct strata_err *err);
+
+/* Whether a->meta has the attribute by which overlayfs knows an opaque directory: 1 or 0. */
+int apply_meta_is_opaque(const struct strata_apply *a, struct strata_err *err);
 
 /* Sets a->meta of anything else, by its name in a->dir. */
 int apply_meta_name(struct strata_apply *a, const char *name, bool symlink, struct strata_err *err);
@@ -60,7 +69,7 @@ int apply_root_set(struct strata_apply *a, int fd, struct strata_err *err);
 
 /* ---- extended attributes (xattr.c) -------------------------------------- */
 
-/* Sets those of a->meta: of the descriptor, or when that is -1 of a name in a->dir. */
+/* Sets those of a->meta: of the descriptor, or of a name, unless NULL, in that directory. */
 int apply_xattrs(struct strata_apply *a, int fd, const char *name, struct strata_err *err);
 
 /* Removes all that a directory has. */

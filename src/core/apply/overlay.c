@@ -41,7 +41,7 @@ static int enter_parent(struct strata_apply *a, uint32_t node, const char **name
 	if (take_path(o, &o->merged, node, err) < 0)
 		return -1;
 	base = apply_base(&o->path);
-	status = apply_enter(a, o->path.data, base > 0 ? base - 1 : 0, false, err);
+	status = apply_enter(a, o->path.data, base > 0 ? base - 1 : 0, APPLY_LOOK, err);
 	if (status > 0)
 		return strata_fail_errno(err, ENOENT, "cannot open its directory");
 	*name = o->path.data + base;
@@ -79,7 +79,7 @@ static int make_whiteouts(struct strata_apply *a, struct strata_err *err)
 		memcpy(name, strata_tree_name(&o->below, below), below->name_len);
 		name[below->name_len] = '\0';
 		if (take_path(o, &o->merged, o->whiteouts[i].dir, err) < 0 ||
-		    apply_enter(a, o->path.data, o->path.len, false, err) < 0)
+		    apply_enter(a, o->path.data, o->path.len, APPLY_LOOK, err) < 0)
 			return -1;
 		if (mknodat(a->dir.fd, name, S_IFCHR, makedev(0, 0)) < 0 ||
 		    utimensat(a->dir.fd, name, zero, AT_SYMLINK_NOFOLLOW) < 0)
@@ -167,6 +167,7 @@ int apply_overlay_scan(struct strata_apply *a, const struct strata_work *work,
 	if (strata_tree_init(&a->overlay.below, err) < 0 ||
 	    strata_tree_init(&a->overlay.merged, err) < 0)
 		return -1;
+	a->overlay.below.view = a->overlay.merged.view = a->options.view;
 	if (a->options.max_steps > 0)
 		a->overlay.below.max_steps = a->overlay.merged.max_steps = a->options.max_steps;
 	return 0;
@@ -244,7 +245,7 @@ static int make_entry(struct strata_apply *a, uint32_t node, const struct strata
 		return 0;
 	}
 	/* overlayfs takes such a device for a whiteout. */
-	if (h->typeflag == '3' && h->devmajor == 0 && h->devminor == 0)
+	if (apply_is_hiding(h))
 		return apply_note(&a->report, "device", NULL, ENOTSUP, err);
 	if (enter_parent(a, node, &name, err) < 0)
 		return -1;
@@ -253,18 +254,19 @@ static int make_entry(struct strata_apply *a, uint32_t node, const struct strata
 }
 
 /* True for whiteouts, which the plan has carried out, and for files of AUFS. */
-static bool is_no_file(const struct strata_buf *path)
+static bool is_no_file(const struct strata_apply *a)
 {
+	const struct strata_buf *path = &a->report.path;
+	bool by_spec = a->options.view == STRATA_VIEW_SPEC;
 	size_t base;
 
-	return strata_whiteout_in_aufs(path->data, path->len) ||
+	return (by_spec && strata_whiteout_in_aufs(path->data, path->len)) ||
 	       strata_whiteout_kind(path->data, path->len, &base) != STRATA_WHITEOUT_NO;
 }
 
 int apply_overlay_entry(struct strata_apply *a, const struct strata_tar_header *h, const char *raw,
                         size_t raw_len, struct strata_err *err)
 {
-	const struct strata_buf *path = &a->report.path;
 	int status = apply_entry_begin(a, h, err);
 	uint32_t node;
 
@@ -274,10 +276,11 @@ int apply_overlay_entry(struct strata_apply *a, const struct strata_tar_header *
 		return strata_fail(err, "EDIGEST", "the layer has changed since it was scanned");
 	node = a->overlay.places[a->report.number - 1];
 	/* A file of AUFS has a place when the layer has hardlinks to it. */
-	if (node == STRATA_NO_NODE && is_no_file(path))
+	if (node == STRATA_NO_NODE && is_no_file(a))
 		return 0;
-	if (apply_entry_check(a, h, err) < 0)
-		return -1;
+	status = apply_entry_check(a, h, err);
+	if (status <= 0)
+		return status;
 	if (h->typeflag == '1') {
 		cleanup_free char *target = apply_link_target(h, err);
 
@@ -439,6 +442,107 @@ static int make_links(struct strata_apply *a, struct strata_err *err)
 	return 0;
 }
 
+/* ---- headers of hardlinks ------------------------------------------------ */
+
+/* Adds the header of one of the layer's hardlinks to its file, of which node is a name. */
+static int add_header(struct strata_apply *a, uint32_t node, uint32_t entry, struct strata_err *err)
+{
+	const struct strata_index *index = index_of(a);
+	struct strata_path path = index->entries[entry].path;
+	cleanup_fd int dir = -1;
+	const char *name;
+
+	if (apply_report_again(&a->report, (uint64_t)entry + 1, strata_index_text(index, path),
+	                       path.len, err) < 0)
+		return -1;
+	dir = open_source(a, &a->overlay.merged, node, &name, err);
+	if (dir < 0 || apply_meta_take_entry(&a->meta, index, entry, err) < 0 ||
+	    apply_meta_link(a, dir, name, err) < 0)
+		return apply_report_wrap(&a->report, err);
+	return 0;
+}
+
+/* What the layer's hardlinks do to a file: the last header that names it, and its name in the
+ * layer. */
+struct linked_file {
+	uint32_t header;
+	uint32_t node;
+};
+
+/* Headers of the layer's own files, but the last one of each, in the order of the hardlinks. */
+static int add_own_headers(struct strata_apply *a, const struct linked_file *files,
+                           struct strata_err *err)
+{
+	const struct strata_index *index = index_of(a);
+
+	for (uint32_t i = 0; index->links != NULL && i < index->count; i++) {
+		const struct strata_entry *e = &index->entries[i];
+		uint32_t file = e->typeflag == '1' ? index->links[i].root : STRATA_NO_ENTRY;
+		const char *path = strata_index_text(index, e->path);
+		size_t base;
+
+		if (file == STRATA_NO_ENTRY || files[file].header == STRATA_NO_ENTRY ||
+		    i >= files[file].header || files[file].node == STRATA_NO_NODE ||
+		    strata_whiteout_kind(path, e->path.len, &base) != STRATA_WHITEOUT_NO)
+			continue;
+		if (add_header(a, files[file].node, i, err) < 0)
+			return -1;
+	}
+	return 0;
+}
+
+/* A name of each inode. */
+static uint32_t *name_inodes(const struct strata_apply *a, struct strata_err *err)
+{
+	const struct strata_tree *merged = &a->overlay.merged;
+	uint32_t *names = strata_reallocarray(NULL, merged->inode_count, sizeof(*names));
+
+	if (names == NULL) {
+		strata_fail_nomem(err);
+		return NULL;
+	}
+	memset(names, 0xff, merged->inode_count * sizeof(*names));
+	for (uint32_t i = 0; i < merged->node_count; i++) {
+		const struct strata_node *node = &merged->nodes[i];
+
+		if (!node->free && node->inode != STRATA_NO_NODE)
+			names[node->inode] = i;
+	}
+	return names;
+}
+
+static int add_headers(struct strata_apply *a, struct strata_err *err)
+{
+	const struct strata_tree *merged = &a->overlay.merged;
+	uint32_t count = index_of(a)->count;
+	cleanup_free uint32_t *names = NULL;
+	cleanup_free struct linked_file *files = NULL;
+
+	if (merged->inode_count == 0 || count == 0)
+		return 0;
+	names = name_inodes(a, err);
+	files = strata_reallocarray(NULL, count, sizeof(*files));
+	if (names == NULL || files == NULL)
+		return names == NULL ? -1 : strata_fail_nomem(err);
+	memset(files, 0xff, count * sizeof(*files));
+	for (uint32_t i = 0; i < merged->inode_count; i++)
+		if (merged->inodes[i].layer == a->report.layer)
+			files[merged->inodes[i].entry] =
+			        (struct linked_file){merged->inodes[i].header_entry, names[i]};
+	if (add_own_headers(a, files, err) < 0)
+		return -1;
+	for (uint32_t i = 0; i < merged->inode_count; i++) {
+		const struct strata_inode *inode = &merged->inodes[i];
+
+		if (inode->header_layer != a->report.layer || names[i] == STRATA_NO_NODE ||
+		    (inode->layer == inode->header_layer && inode->entry == inode->header_entry))
+			continue;
+		if (add_header(a, names[i], inode->header_entry, err) < 0)
+			return -1;
+	}
+	return 0;
+}
+
 /* ---- the end of a layer ------------------------------------------------- */
 
 int apply_overlay_end(struct strata_apply *a, struct strata_err *err)
@@ -446,7 +550,7 @@ int apply_overlay_end(struct strata_apply *a, struct strata_err *err)
 	struct apply_overlay *o = &a->overlay;
 	size_t layer = a->report.layer;
 
-	if (make_links(a, err) < 0 || apply_leave(a, err) < 0)
+	if (make_links(a, err) < 0 || add_headers(a, err) < 0 || apply_leave(a, err) < 0)
 		return -1;
 	if (a->root_entry.told ? apply_root_set(a, a->root, err) < 0
 	                       : set_merged(a, a->root, STRATA_ROOT_NODE, ".", err) < 0)

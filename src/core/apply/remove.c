@@ -94,17 +94,20 @@ static int open_child(struct walk *w, int dir, const char *name)
 	return fd;
 }
 
-/* Hides a directory of a lower layer in which everything is this layer's. */
-static int hide_wholly_ours(struct walk *w, const char *name, struct strata_err *err)
+/*
+ * Hides a directory of a lower layer in which everything is this layer's. One that is entered
+ * stays, also when it is empty.
+ */
+static int hide_wholly_ours(struct walk *w, const char *name, bool entered, struct strata_err *err)
 {
 	struct level *level = &w->levels[w->depth - 1];
 	cleanup_fd int fd = -1;
 
-	if (unlinkat(dirfd(level->dir), name, AT_REMOVEDIR) == 0) {
+	if (!entered && unlinkat(dirfd(level->dir), name, AT_REMOVEDIR) == 0) {
 		level->changed = true;
 		return 0;
 	}
-	if (errno != ENOTEMPTY && errno != EEXIST)
+	if (!entered && errno != ENOTEMPTY && errno != EEXIST)
 		return strata_fail_errno(err, errno, "cannot remove a directory");
 	fd = open_child(w, dirfd(level->dir), name);
 	if (fd < 0)
@@ -136,7 +139,9 @@ static int remove_child(struct walk *w, const char *name, struct strata_err *err
 		               : strata_fail_errno(err, errno, "cannot remove");
 	}
 	if (w->lower && layer_set_is_wholly_ours(&w->a->set, &st))
-		return created ? 0 : hide_wholly_ours(w, name, err);
+		return created ? 0
+		               : hide_wholly_ours(w, name, layer_set_has_entered(&w->a->set, &st),
+		                                  err);
 	if (!w->lower && unlinkat(dir, name, AT_REMOVEDIR) == 0)
 		return 0;
 	fd = open_child(w, dir, name);
@@ -168,7 +173,8 @@ static int pop(struct walk *w, struct strata_err *err)
 	bool gone = false;
 	int status = 0;
 
-	if (above != NULL && !level->created) {
+	if (above != NULL && !level->created &&
+	    !(w->lower && layer_set_has_entered(&w->a->set, &level->st))) {
 		gone = unlinkat(dirfd(above->dir), level->name, AT_REMOVEDIR) == 0;
 		if (gone)
 			above->changed = true;

@@ -7,8 +7,7 @@
 #include "core/apply/internal.h"
 #include "core/tar/whiteout.h"
 
-/* Removes everything of lower layers from a directory, which may be a->dir. */
-static int clear_lower(struct strata_apply *a, int fd, struct strata_err *err)
+int apply_clear_lower(struct strata_apply *a, int fd, struct strata_err *err)
 {
 	if (apply_purge(a, fd, true, err) < 0)
 		return -1;
@@ -24,7 +23,7 @@ static int hide_dir(struct strata_apply *a, const char *name, bool created, stru
 
 	if (fd < 0 || fstat(fd, &st) < 0)
 		return strata_fail_errno(err, errno, "cannot open what it hides");
-	if (!layer_set_is_wholly_ours(&a->set, &st) && clear_lower(a, fd, err) < 0)
+	if (!layer_set_is_wholly_ours(&a->set, &st) && apply_clear_lower(a, fd, err) < 0)
 		return -1;
 	if (created)
 		return 0;
@@ -41,7 +40,7 @@ static int hide_dir(struct strata_apply *a, const char *name, bool created, stru
 static int look(struct strata_apply *a, size_t len, const char *name, struct stat *st,
                 struct strata_err *err)
 {
-	int status = apply_enter(a, a->report.path.data, len, false, err);
+	int status = apply_enter(a, a->report.path.data, len, APPLY_LOOK, err);
 
 	if (status != 0)
 		return status;
@@ -87,8 +86,9 @@ static int make_opaque(struct strata_apply *a, struct strata_err *err)
 	int status;
 
 	if (len == 0) {
-		status = apply_enter(a, "", 0, false, err);
-		return status == 0 && !a->dir.wholly_ours ? clear_lower(a, a->dir.fd, err) : status;
+		status = apply_enter(a, "", 0, APPLY_LOOK, err);
+		return status == 0 && !a->dir.wholly_ours ? apply_clear_lower(a, a->dir.fd, err)
+		                                          : status;
 	}
 	while (parent > 0 && a->report.path.data[parent - 1] != '/')
 		parent--;
@@ -105,7 +105,7 @@ static int make_opaque(struct strata_apply *a, struct strata_err *err)
 	fd = openat(a->dir.fd, name.data, APPLY_DIR_FLAGS | O_NOFOLLOW);
 	if (fd < 0)
 		return strata_fail_errno(err, errno, "cannot open the opaque directory");
-	return clear_lower(a, fd, err);
+	return apply_clear_lower(a, fd, err);
 }
 
 int apply_whiteout(struct strata_apply *a, struct strata_err *err)
@@ -114,6 +114,8 @@ int apply_whiteout(struct strata_apply *a, struct strata_err *err)
 	size_t base;
 	int status = 0;
 
+	if (a->options.view == STRATA_VIEW_RUNTIME)
+		return apply_whiteout_late(a, err);
 	switch (strata_whiteout_kind(path->data, path->len, &base)) {
 	case STRATA_WHITEOUT_NO:
 		return strata_whiteout_in_aufs(path->data, path->len);

@@ -35,10 +35,10 @@ static int set_xattr(struct strata_apply *a, int fd, const char *name, const cha
 		return 0;
 	if (is_overlay_mark(key))
 		return apply_note(&a->report, "xattr", key, ENOTSUP, err);
-	if (fd >= 0) {
+	if (name == NULL) {
 		status = fsetxattr(fd, key, value, len, 0);
 	} else {
-		int n = snprintf(path, sizeof(path), "/proc/self/fd/%d/%s", a->dir.fd, name);
+		int n = snprintf(path, sizeof(path), "/proc/self/fd/%d/%s", fd, name);
 
 		if (n < 0 || (size_t)n >= sizeof(path))
 			return strata_fail_errno(err, ENAMETOOLONG, "cannot set xattr %s", key);
@@ -57,7 +57,22 @@ static int set_one(struct strata_apply *a, int fd, const char *name,
 		return strata_fail(err, "EFORMAT", "an extended attribute has no proper name");
 	if (x->value_len > (size_t)2 * STRATA_XATTR_VALUE_MAX)
 		return apply_note(&a->report, "xattr", x->name, ENOTSUP, err);
-	return set_xattr(a, fd, name, x->name, x->value, x->value_len, err);
+	/* For Go, whose reader runtimes have, an empty record takes back what a global one says. */
+	return x->value_len > 0 ? set_xattr(a, fd, name, x->name, x->value, x->value_len, err) : 0;
+}
+
+int apply_meta_is_opaque(const struct strata_apply *a, struct strata_err *err)
+{
+	struct strata_tar_xattrs list = {.records = a->meta.pax.data, .len = a->meta.pax.len};
+	cleanup_buf struct strata_buf text = {0};
+	struct strata_tar_xattr x;
+	bool marked = false;
+	int status = 0;
+
+	while (a->meta.has_xattrs && (status = strata_tar_xattr_next(&list, &text, &x, err)) > 0)
+		if (strcmp(x.name, APPLY_OVERLAY_TRUSTED "opaque") == 0)
+			marked = x.value_len == 1 && x.value[0] == 'y';
+	return status < 0 ? -1 : marked;
 }
 
 int apply_xattrs(struct strata_apply *a, int fd, const char *name, struct strata_err *err)

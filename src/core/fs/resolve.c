@@ -28,12 +28,15 @@
 /* The kernel gives up with EAGAIN when something is renamed while it resolves "..". */
 #define RACE_TRIES 16
 
+enum reach { BENEATH, IN_ROOT, PLAIN };
+
 #ifdef SYS_openat2
-static int open_by_kernel(int root, const char *path, int flags, bool in_root)
+static int open_by_kernel(int root, const char *path, int flags, enum reach reach)
 {
 	struct open_how how = {
 	        .flags = (unsigned)(flags | O_CLOEXEC),
-	        .resolve = (in_root ? RESOLVE_IN_ROOT : RESOLVE_BENEATH) | RESOLVE_NO_MAGICLINKS,
+	        .resolve = (reach == BENEATH ? RESOLVE_BENEATH : RESOLVE_IN_ROOT) |
+	                   (reach == PLAIN ? RESOLVE_NO_SYMLINKS : RESOLVE_NO_MAGICLINKS),
 	};
 
 	for (int i = 0; i < RACE_TRIES; i++) {
@@ -47,9 +50,9 @@ static int open_by_kernel(int root, const char *path, int flags, bool in_root)
 	return -EAGAIN;
 }
 #else
-static int open_by_kernel(int root, const char *path, int flags, bool in_root)
+static int open_by_kernel(int root, const char *path, int flags, enum reach reach)
 {
-	(void)root, (void)path, (void)flags, (void)in_root;
+	(void)root, (void)path, (void)flags, (void)reach;
 	return -ENOSYS;
 }
 #endif
@@ -62,14 +65,14 @@ static bool is_kernel_at_a_loss(int fd)
 
 int strata_resolve_beneath(int root, const char *path, int flags)
 {
-	int fd = open_by_kernel(root, path, flags, false);
+	int fd = open_by_kernel(root, path, flags, BENEATH);
 
 	return is_kernel_at_a_loss(fd) ? strata_resolve_beneath_walk(root, path, flags) : fd;
 }
 
 int strata_resolve_in_root(int root, const char *path, int flags)
 {
-	int fd = open_by_kernel(root, path, flags, true);
+	int fd = open_by_kernel(root, path, flags, IN_ROOT);
 
 	return is_kernel_at_a_loss(fd) ? strata_resolve_in_root_walk(root, path, flags) : fd;
 }
@@ -85,6 +88,7 @@ struct walk {
 	unsigned links;
 	unsigned steps;
 	bool in_root; /* absolute links and ".." stay in the root */
+	bool plain;   /* no link is followed */
 	const struct strata_maker *maker;
 };
 
@@ -165,16 +169,32 @@ static int follow(struct walk *w, int link, bool last)
 	return go_through(w, target, (size_t)len, !last);
 }
 
-/* Into a directory that is no link. */
-static int descend(struct walk *w, int *fd, const char *name)
+/* The directory reached, or the end, is the one of that name. */
+static int add_name(struct walk *w, const char *name)
 {
 	int rc = w->done.len > 0 ? append(&w->done, "/", 1) : 0;
 
-	if (rc == 0)
-		rc = append(&w->done, name, strlen(name));
+	return rc == 0 ? append(&w->done, name, strlen(name)) : rc;
+}
+
+/* Into a directory that is no link. */
+static int descend(struct walk *w, int *fd, const char *name)
+{
+	int rc = add_name(w, name);
+
 	if (rc == 0)
 		move_to(w, strata_steal_fd(fd));
 	return rc;
+}
+
+/* True for what the maker does not replace. */
+static bool is_fit(const struct walk *w, const char *name, const struct stat *st)
+{
+	const struct strata_maker *maker = w->maker;
+
+	if (S_ISLNK(st->st_mode))
+		return maker->follow == NULL || maker->follow(maker->context, at_fd(w), name);
+	return S_ISDIR(st->st_mode);
 }
 
 /* O_PATH descriptor of a component; with a maker a missing directory is made. */
@@ -186,8 +206,7 @@ static int look_at(struct walk *w, const char *name, struct stat *st)
 
 		if (fd >= 0 && fstat(fd, st) < 0)
 			return -errno;
-		if (fd >= 0 && (w->maker == NULL || tries == RACE_TRIES || S_ISDIR(st->st_mode) ||
-		                S_ISLNK(st->st_mode)))
+		if (fd >= 0 && (w->maker == NULL || tries == RACE_TRIES || is_fit(w, name, st)))
 			return strata_steal_fd(&fd);
 		if (fd < 0 && (w->maker == NULL || tries == RACE_TRIES || errno != ENOENT))
 			return -errno;
@@ -206,14 +225,14 @@ static int step(struct walk *w, const char *name, bool last, int flags, int *ope
 	if (fd < 0)
 		return fd;
 	if (S_ISLNK(st.st_mode) && !(last && (flags & O_NOFOLLOW)))
-		return follow(w, fd, last);
+		return w->plain ? -ELOOP : follow(w, fd, last);
 	if (!last)
 		return S_ISDIR(st.st_mode) ? descend(w, &fd, name) : -ENOTDIR;
 	if ((flags & O_DIRECTORY) && !S_ISDIR(st.st_mode))
 		return -ENOTDIR;
 	*opened = (flags & O_PATH) ? strata_steal_fd(&fd)
 	                           : openat(at_fd(w), name, flags | O_NOFOLLOW | O_CLOEXEC);
-	return *opened < 0 ? -errno : 0;
+	return *opened < 0 ? -errno : add_name(w, name);
 }
 
 /* Takes the next component; at the end *opened is set. */
@@ -255,6 +274,10 @@ static int walk_path(struct walk *w, const char *path, int flags)
 	rc = append(&w->rest, path, len);
 	while (rc == 0 && opened < 0)
 		rc = walk_on(w, flags, &opened);
+	if (rc == 0 && w->maker != NULL && w->maker->reached != NULL && w->done.len > 0)
+		rc = append(w->maker->reached, w->done.data, w->done.len);
+	if (rc < 0 && opened >= 0)
+		close(opened);
 	move_to(w, -1);
 	strata_buf_free(&w->done);
 	strata_buf_free(&w->rest);
@@ -273,6 +296,14 @@ int strata_resolve_in_root_walk(int root, const char *path, int flags)
 	struct walk w = {.root = root, .fd = -1, .in_root = true};
 
 	return walk_path(&w, path, flags);
+}
+
+int strata_resolve_plain(int root, const char *path, int flags)
+{
+	struct walk w = {.root = root, .fd = -1, .in_root = true, .plain = true};
+	int fd = open_by_kernel(root, path, flags, PLAIN);
+
+	return is_kernel_at_a_loss(fd) ? walk_path(&w, path, flags) : fd;
 }
 
 int strata_resolve_in_root_make(int root, const char *path, int flags,

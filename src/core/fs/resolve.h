@@ -9,6 +9,10 @@
 #ifndef STRATA_RESOLVE_H
 #define STRATA_RESOLVE_H
 
+#include <stdbool.h>
+
+#include "core/base/buf.h"
+
 /*
  * Opens path below the directory `root` with open()'s flags (O_CLOEXEC is
  * added; nothing is created). A descriptor, or a negative errno.
@@ -25,15 +29,23 @@ int strata_resolve_beneath_walk(int root, const char *path, int flags);
 int strata_resolve_in_root(int root, const char *path, int flags);
 int strata_resolve_in_root_walk(int root, const char *path, int flags);
 
+/* As strata_resolve_in_root, through no symlink at all: ELOOP for one, at the end as well. */
+int strata_resolve_plain(int root, const char *path, int flags);
+
 /* Makes what is missing on the way. */
 struct strata_maker {
 	/*
 	 * Makes `name` a directory in the directory `dir`, where there is nothing of
-	 * that name, or something that is neither a directory nor a link. 0, or a
-	 * negative errno.
+	 * that name, or something that is neither a directory nor a link that is
+	 * followed. 0, or a negative errno.
 	 */
 	int (*make)(void *context, int dir, const char *name);
+
 	void *context;
+
+	/* Tells whether the link `name` in the directory `dir` is followed. NULL: each is. */
+	bool (*follow)(void *context, int dir, const char *name);
+	struct strata_buf *reached; /* NULL, or the path without links is appended to it */
 };
 
 /* As strata_resolve_in_root_walk, for directories, with everything made that is missing. */

@@ -135,8 +135,10 @@ static int lay(struct overlay *o, uint32_t at, struct strata_err *err)
 		return 0;
 	}
 	if (directory && node != STRATA_NO_NODE && tree_is_dir(o->tree, node)) {
-		if (from->opaque)
+		if (from->opaque) {
 			tree_clear(o->tree, node);
+			o->tree->nodes[node].cleared = o->layer;
+		}
 	} else if (make_node(o, at, parent, &node, err) < 0) {
 		return -1;
 	}

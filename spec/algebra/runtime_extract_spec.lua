@@ -1,0 +1,122 @@
+-- Random stacks of layers, extracted flat and side by side for overlayfs: what is there is the root file system of the
+-- same view. spec/algebra/runtime_spec.lua holds the default one against a model of the runtimes, and
+-- spec/algebra/random_spec.lua that of the specification.
+--
+-- STRATA_STACKS is the number of stacks, STRATA_SEED the number of the first one: a fresh one each time unless given.
+
+local archive = require "spec.support.archive"
+local core = require "strata.core"
+local runtime_model = require "spec.support.runtime_model"
+local runtime_stacks = require "spec.support.runtime_stacks"
+local shell = require "spec.support.shell"
+local shrink = require "spec.support.shrink"
+local tmp = require "spec.support.tmp"
+local views = require "spec.support.views"
+local wild = require "spec.support.wild"
+
+local it = archive.specify(it, pending) -- luacheck: ignore 431
+
+local BATCH = 50
+
+local function count()
+	local fast = _VERSION == "Lua 5.4" and not os.getenv("STRATA_PRELOAD")
+	return tonumber(os.getenv("STRATA_STACKS")) or (fast and 500 or 50)
+end
+
+local function first_seed()
+	return tonumber(os.getenv("STRATA_SEED")) or os.time() % 1e6 * 1000
+end
+
+local function has_duplicates(layers)
+	for _, entries in ipairs(layers) do
+		local seen = {}
+		for _, entry in ipairs(entries) do
+			local path = core.normalise(entry.name)
+			if seen[path] then
+				return true
+			end
+			seen[path] = true
+		end
+	end
+	return false
+end
+
+-- The runtimes refuse the rest, but for what containerd makes of two entries of one path.
+local function is_taken(layers)
+	return not has_duplicates(layers)
+		and (runtime_model.look(layers, "docker overlay2") or runtime_model.look(layers, "containerd overlayfs"))
+end
+
+local KINDS = {
+	{ name = "as runtimes take them", view = "runtime", make = runtime_stacks.layers, counts = is_taken },
+	{
+		name = "of all that is odd", view = "runtime", counts = is_taken,
+		make = function(seed)
+			return wild.layers(seed, views.is_root)
+		end,
+	},
+	{
+		name = "of all that is odd, by the letter of the specification", view = "spec",
+		make = function(seed)
+			return wild.layers(seed, views.is_root)
+		end,
+		counts = function()
+			return true
+		end,
+	},
+}
+
+for _, kind in ipairs(KINDS) do
+	describe("random stacks of layers " .. kind.name .. ", extracted,", function()
+		local dir
+
+		before_each(function()
+			dir = tmp.dir(tmp.for_peers())
+		end)
+
+		after_each(function()
+			views.collect()
+			dir:remove()
+		end)
+
+		local function check(_, layers)
+			local path = dir:file("stack")
+			shell.sh('rm -rf "$1" && mkdir "$1"', path)
+			if not kind.counts(layers) then
+				return {}
+			end
+			local ok, list = pcall(views.extracts, path, layers, kind.view)
+			if not ok then
+				return { tostring(list) }
+			end
+			views.read({ list })
+			return views.disagreements(list)
+		end
+
+		local function run(from, upto)
+			local lists = {}
+			for seed = from, upto do
+				local layers, path = kind.make(seed), dir:file(("%d"):format(seed))
+				if kind.counts(layers) then
+					shell.sh('mkdir "$1"', path)
+					local list = views.extracts(path, layers, kind.view)
+					list.seed, lists[#lists + 1] = seed, list
+				end
+			end
+			views.read(lists)
+			for _, list in ipairs(lists) do
+				if #views.disagreements(list) > 0 then
+					error(("STRATA_SEED=%d STRATA_STACKS=1:\n%s"):format(list.seed, shrink.report(dir, list.layers, check)), 0)
+				end
+			end
+		end
+
+		local from, total = first_seed(), count()
+		for at = 0, total - 1, BATCH do
+			local last = math.min(at + BATCH, total)
+			it(("are the root file system, %d to %d of %d"):format(at + 1, last, total), function()
+				run(from + at, from + last - 1)
+			end)
+		end
+	end)
+end
