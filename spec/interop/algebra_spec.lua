@@ -38,7 +38,7 @@ describe("umoci unpacks as strata extracts", function()
 
 	-- What strata makes of an image, beside what umoci makes of it.
 	local function compare(img, path)
-		assert(img:extract(dir:file("flat")))
+		assert(img:extract(dir:file("flat"), { view = "spec" }))
 		local expected = tree.read(skopeo.unpack(path, dir))
 		assert.same({}, tree.differences(expected, tree.read(dir:file("flat")), is_new))
 	end
@@ -57,11 +57,24 @@ describe("umoci unpacks as strata extracts", function()
 		end
 	end
 
+	-- umoci passes over the headers of hardlinks, unlike runtimes: these get the attributes of their files.
+	local function with_equal_headers(layers)
+		for _, layer in ipairs(layers) do
+			local files = {}
+			for _, entry in ipairs(layer.entries) do
+				local file = entry.type == "hardlink" and files[entry.linkname] or entry
+				entry.mode, entry.uid, entry.gid, entry.mtime = file.mode, file.uid, file.gid, file.mtime
+				files[entry.name] = file
+			end
+		end
+		return layers
+	end
+
 	for seed = 3001, 3000 + RUNS do
 		it("a random image, number " .. seed, function()
 			if need() then
 				local bench = archive.bench()
-				local img, _, path = bench:open(stacks.layers(seed, true))
+				local img, _, path = bench:open(with_equal_headers(stacks.layers(seed, true)))
 				compare(img, path)
 				bench:close()
 			end

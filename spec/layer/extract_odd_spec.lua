@@ -64,32 +64,24 @@ describe("extracting what is odd:", function()
 	local FLAT = { unprivileged = not ROOT }
 
 	describe("attributes", function()
-		it("with names in hexadecimal escapes, and values in base64 without padding", function()
+		it("with escapes of two characters, of SCHILY records alone, and with a value", function()
 			assert(extract(FLAT, {
 				pax({
 					"LIBARCHIVE.xattr.user.one%2Ftwo", "AZaz09+/",
-					"LIBARCHIVE.xattr.user.lower%2ftoo", "/w",
-					"LIBARCHIVE.xattr.user.none%2gx", "QUI=ignored",
-					"LIBARCHIVE.xattr.user.no%2Gt%2:%`a%/0", "QUI{ignored",
-					"LIBARCHIVE.xattr.", "QUI",
+					"SCHILY.xattr.user.empty", "",
 					"SCHILY.xattr.user.a%3Db%25c%2Fd", "v",
 				}) .. entry({ name = "f" }, "x"),
 			}))
 			assert.same({
-				["user.one/two"] = "0196b3d3dfbf",
-				["user.lower/too"] = "ff",
-				["user.none%2gx"] = "4142",
-				["user.no%2Gt%2:%`a%/0"] = "4142",
 				["user.a=b%c%2Fd"] = "76",
 			}, xattrs(target .. "/f"))
 		end)
 
 		it("without a proper name are refused", function()
-			for _, name in ipairs({ "LIBARCHIVE.xattr.user.%00", "SCHILY.xattr." .. ("n"):rep(256) }) do
-				local _, message, code = extract(FLAT, { pax({ name, "v" }) .. entry({ name = "f" }, "x") })
-				assert.equal("EFORMAT", code)
-				assert.is_truthy(message:find("no proper name", 1, true), message)
-			end
+			local name = "SCHILY.xattr." .. ("n"):rep(256)
+			local _, message, code = extract(FLAT, { pax({ name, "v" }) .. entry({ name = "f" }, "x") })
+			assert.equal("EFORMAT", code)
+			assert.is_truthy(message:find("no proper name", 1, true), message)
 		end)
 
 		it("that speak to an overlay mount, or are too long for any file, are reported", function()
@@ -159,7 +151,7 @@ describe("extracting what is odd:", function()
 		end)
 
 		it("that would be whiteouts are none in an overlay's layer, but reported", function()
-			local done = assert(extract({ mode = "overlay", unprivileged = true }, {
+			local done = assert(extract({ mode = "overlay", unprivileged = true, view = "spec" }, {
 				entry({ name = "zero", type = "3", major = 0, minor = 0 }),
 				entry({ name = "null", type = "3", major = 1, minor = 0 }),
 				entry({ name = "null2", type = "3", major = 0, minor = 1 }),
@@ -192,7 +184,7 @@ describe("extracting what is odd:", function()
 		end)
 
 		it("to be followed is refused in an overlay's layer, and hides nothing there", function()
-			local options = { mode = "overlay", unprivileged = true }
+			local options = { mode = "overlay", unprivileged = true, view = "spec" }
 			local below = { pax({ "linkpath", ("n"):rep(300) }) .. link("2", "l", "") }
 			local done, message, code = extract(options, below, { entry({ name = "l/x" }, "x") })
 			assert.is_nil(done)

@@ -37,12 +37,16 @@ describe("extract with mode overlay", function()
 		bench:close()
 	end)
 
-	local function overlay(...)
+	local function extract(view, ...)
 		local layers = {}
 		for i, entries in ipairs({ ... }) do
 			layers[i] = { entries = entries }
 		end
-		return (bench:open(layers)):extract(target, { mode = "overlay" })
+		return (bench:open(layers)):extract(target, { mode = "overlay", view = view })
+	end
+
+	local function overlay(...)
+		return extract(nil, ...)
 	end
 
 	local function look(path)
@@ -62,11 +66,16 @@ describe("extract with mode overlay", function()
 	rooted("links what a hardlink of an upper layer names in a lower one", function()
 		local upper = {}
 		for _, name in ipairs({ "file", "link", "fifo", "null" }) do
-			upper[#upper + 1] = { name = "again/" .. name, type = "hardlink", linkname = "d/" .. name }
+			upper[#upper + 1] = {
+				name = "again/" .. name, type = "hardlink", linkname = "d/" .. name, mode = 384, uid = 7, gid = 8, mtime = 9,
+			}
 		end
 		local result = assert(overlay(LOWER, upper))
 		assert.equal(2, #result.directories)
-		assert.equal("regular file 640 1000:1001 1000", look("2/again/file"))
+		-- The header of the hardlink is the last one that names the file.
+		assert.equal("regular file 600 7:8 9", look("2/again/file"))
+		assert.equal("fifo 600 7:8 9", look("2/again/fifo"))
+		assert.equal("symbolic link 777 7:8 2000", look("2/again/link"))
 		assert.equal("content", shell.read(target .. "/2/again/file"))
 		for _, name in ipairs({ "file", "link", "fifo", "null" }) do
 			assert.equal(
@@ -77,7 +86,7 @@ describe("extract with mode overlay", function()
 	end)
 
 	rooted("hides each name of the lower layers below an opaque root", function()
-		assert(overlay(LOWER, { { name = "more", type = "file", data = "" } }, {
+		assert(extract("spec", LOWER, { { name = "more", type = "file", data = "" } }, {
 			{ name = ".wh..wh..opq", type = "file", data = "" },
 			{ name = "d", type = "dir", mode = 448 },
 			{ name = "d/new", type = "file", data = "new" },

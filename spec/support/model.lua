@@ -207,6 +207,18 @@ local function replace_attributes(node, entry)
 	node.mode, node.uid, node.gid, node.mtime, node.xattrs = new.mode, new.uid, new.gid, new.mtime, new.xattrs
 end
 
+-- The header of a hardlink adds its attributes to those of the file. A change of owner takes a capability away.
+local function add_attributes(node, entry)
+	node.uid, node.gid = entry.uid or 0, entry.gid or 0
+	node.xattrs["security.capability"] = nil
+	for name, value in pairs(entry.xattrs or {}) do
+		node.xattrs[name] = value
+	end
+	if node.type ~= "symlink" then
+		node.mode, node.mtime = entry.mode or 420, entry.mtime or 1e9
+	end
+end
+
 -- Makes `link` a name of its target: a file of this layer, or with `lower` any. False: there is none yet.
 function Tree:link(link, lower)
 	local target = self:look(link.target)
@@ -215,6 +227,7 @@ function Tree:link(link, lower)
 	end
 	local dir = self:enter(link.parts, true)
 	dir.children[link.base] = { node = target, layer = self.layer }
+	add_attributes(target, link.entry)
 	link.node, link.done, link.lower = target, target.born == self.layer, target.born ~= self.layer
 	if self:look(link.target) ~= target then
 		self.ambiguous = true -- its path means one file before it is there, and another one, or none, afterwards

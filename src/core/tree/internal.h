@@ -4,6 +4,9 @@
 
 #include "core/tree/tree.h"
 
+/* A hardlink may name one that stands behind it, and so on: passes over those that wait. */
+#define TREE_WAITING_PASSES 40
+
 /* Where the text of a name is: as in struct strata_node. */
 struct tree_name {
 	uint32_t layer;

@@ -10,9 +10,6 @@
 #include "core/tar/whiteout.h"
 #include "core/tree/internal.h"
 
-/* A hardlink may name one that stands behind it, and so on: passes over those that wait. */
-#define WAITING_PASSES 40
-
 enum link_state {
 	LINK_MISSING, /* its file is not there yet, and it has no node */
 	LINK_LOWER,   /* a name of a lower layer's file; its own layer may bring another file */
@@ -471,7 +468,7 @@ static int end_links(struct merge *m, struct strata_err *err)
 	for (int lower = 0; lower < 2; lower++) {
 		int status = 1;
 
-		for (int pass = 0; status > 0 && pass < WAITING_PASSES; pass++)
+		for (int pass = 0; status > 0 && pass < TREE_WAITING_PASSES; pass++)
 			status = pass_links(m, lower, err);
 		if (status < 0)
 			return -1;

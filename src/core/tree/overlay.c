@@ -35,12 +35,50 @@ static uint32_t after(const struct strata_tree *tree, uint32_t at)
 
 struct overlay {
 	struct strata_tree *tree;
-	const struct strata_tree *alone;
+	struct strata_tree *alone;
 	uint32_t layer;
 	uint32_t *places; /* per node of `alone`: its node of `tree` */
 	uint32_t *inodes; /* per node of `alone`: of a hardlink to a lower layer's file */
 	uint32_t *made;   /* per inode of `alone`: its inode of `tree` */
 };
+
+/* The node of a hardlink's target; STRATA_NO_NODE when nothing is there. */
+static int find_target(struct strata_tree *tree, const struct overlay *o, uint32_t at,
+                       uint32_t *found, struct strata_err *err)
+{
+	const struct strata_index *index = o->alone->layers[0];
+	struct strata_path target = index->entries[o->alone->nodes[at].entry].linkpath;
+	const struct tree_walk how = {.metered = true};
+	struct strata_err why = {.code = ""};
+
+	*found = STRATA_NO_NODE;
+	if (tree_walk(tree, &how, strata_index_text(index, target), target.len, found, &why) < 0 &&
+	    strcmp(why.code, "ELOOP") != 0 && strcmp(why.code, "ENOENT") != 0) {
+		*err = why;
+		return -1;
+	}
+	return 0;
+}
+
+/* Finds the lower layer's file of a hardlink: by a name of it below, or another such hardlink. */
+static int find_lower_file(struct overlay *o, uint32_t at, struct strata_err *err)
+{
+	uint32_t inode = STRATA_NO_NODE, found;
+
+	if (find_target(o->alone, o, at, &found, err) < 0)
+		return -1;
+	if (found != STRATA_NO_NODE)
+		inode = o->inodes[found];
+	else if (find_target(o->tree, o, at, &found, err) < 0 ||
+	         (found != STRATA_NO_NODE && tree_inode_of(o->tree, found, &inode, err) < 0))
+		return -1;
+	o->inodes[at] = inode;
+	if (inode == STRATA_NO_NODE)
+		return 0;
+	o->tree->inodes[inode].header_layer = o->layer;
+	o->tree->inodes[inode].header_entry = o->alone->nodes[at].entry;
+	return 1;
+}
 
 /*
  * Runtimes refuse a hardlink to a file that is in no layer but a lower one. The tree shows
@@ -48,32 +86,23 @@ struct overlay {
  */
 static int find_lower_files(struct overlay *o, struct strata_err *err)
 {
-	const struct strata_index *index = o->alone->layers[0];
-	const struct tree_walk how = {.metered = true};
+	bool progress = true;
 
-	for (uint32_t at = 1; at < o->alone->node_count; at++) {
-		const struct strata_node *node = &o->alone->nodes[at];
-		struct strata_path target;
-		struct strata_err why = {.code = ""};
-		uint32_t found = STRATA_NO_NODE;
+	memset(o->inodes, 0xff, o->alone->node_count * sizeof(*o->inodes));
+	for (int pass = 0; progress && pass < TREE_WAITING_PASSES; pass++) {
+		progress = false;
+		for (uint32_t at = 1; at < o->alone->node_count; at++) {
+			const struct strata_node *node = &o->alone->nodes[at];
+			int status;
 
-		o->inodes[at] = STRATA_NO_NODE;
-		if (node->free || node->whiteout || node->inode != STRATA_NO_NODE ||
-		    strata_tree_type(o->alone, at) != '1')
-			continue;
-		target = index->entries[node->entry].linkpath;
-		if (tree_walk(o->tree, &how, strata_index_text(index, target), target.len, &found,
-		              &why) < 0 &&
-		    strcmp(why.code, "ELOOP") != 0 && strcmp(why.code, "ENOENT") != 0) {
-			*err = why;
-			return -1;
-		}
-		if (found != STRATA_NO_NODE &&
-		    tree_inode_of(o->tree, found, &o->inodes[at], err) < 0)
-			return -1;
-		if (o->inodes[at] != STRATA_NO_NODE) {
-			o->tree->inodes[o->inodes[at]].header_layer = o->layer;
-			o->tree->inodes[o->inodes[at]].header_entry = node->entry;
+			if (node->free || node->whiteout || node->inode != STRATA_NO_NODE ||
+			    o->inodes[at] != STRATA_NO_NODE ||
+			    strata_tree_type(o->alone, at) != '1')
+				continue;
+			status = find_lower_file(o, at, err);
+			if (status < 0)
+				return -1;
+			progress = progress || status > 0;
 		}
 	}
 	return 0;
