@@ -45,12 +45,12 @@ describe("where others fail:", function()
 	end
 
 	-- What GNU tar makes of an export, and of the layer that flatten leaves: path -> content or kind.
-	local function both_ways(layers)
+	local function both_ways(layers, view)
 		local seen = {}
 		local exported = bench:file("export.tar")
-		assert(open(layers):export(exported))
+		assert(open(layers):export(exported, { view = view }))
 		local flat = open(layers)
-		assert(flat:flatten())
+		assert(flat:flatten({ view = view }))
 		assert.equal(1, #flat.layers)
 		assert(flat:save(bench:file("flat.tar")))
 		shell.sh('cd "$1" && mkdir flat && tar -C flat -xf flat.tar', bench.path)
@@ -82,13 +82,19 @@ describe("where others fail:", function()
 	end)
 
 	it("whiteouts do not hide what their own layer brings", function()
-		assert.same(
-			{ d = "dir", ["d/new"] = "d/new", f = "new" },
-			both_ways({
-				{ dir("d"), file("d/old"), file("f", "old") },
-				{ white(".wh.d"), dir("d"), file("d/new"), white(".wh.f"), file("f", "new") },
-			})
-		)
+		local layers = {
+			{ dir("d"), file("d/old"), file("f", "old") },
+			{ white(".wh.d"), dir("d"), file("d/new"), white(".wh.f"), file("f", "new") },
+		}
+		assert.same({ d = "dir", ["d/new"] = "d/new", f = "new" }, both_ways(layers, "spec"))
+	end)
+
+	it("a whiteout beside a directory of its name hides nothing in runtimes", function()
+		local layers = {
+			{ dir("d"), file("d/old"), file("f", "old") },
+			{ white(".wh.d"), dir("d"), file("d/new"), white(".wh.f"), file("f", "new") },
+		}
+		assert.same({ d = "dir", ["d/old"] = "d/old", ["d/new"] = "d/new", f = "new" }, both_ways(layers))
 	end)
 
 	it("an opaque marker hides what lower layers have, and leaves what its own layer has", function()
@@ -200,7 +206,7 @@ describe("where others fail:", function()
 			assert(moved:move_layer(3, 2))
 			assert.same({ "app1", "app2", "base" }, moved:rootfs():list())
 			local flat = image()
-			assert(flat:flatten())
+			assert(flat:flatten({ view = view }))
 			assert.same({ "app1", "app2", "base" }, flat:rootfs():list())
 			assert.equal(1, #flat.layers)
 		end)

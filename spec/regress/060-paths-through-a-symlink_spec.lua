@@ -1,6 +1,6 @@
--- What is put into an image below a symlink to a directory, as /lib is on many, goes to where the symlink leads. A layer
--- with lib/new would make a directory of it in runtimes, which unpack each layer for itself; a usr-merged system is
--- broken then. And nothing that is hidden or removed by one name comes back by the other.
+-- What is put into an image below a symlink to a directory, as /lib is on many, goes to where the symlink leads. A
+-- layer with lib/new would make a directory of it in runtimes, which unpack each layer for itself; a usr-merged system
+-- is broken then. And nothing that is hidden or removed by one name comes back by the other.
 
 local archive = require "spec.support.archive"
 

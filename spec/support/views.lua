@@ -57,7 +57,7 @@ local function exported(list, img, name)
 		return
 	end
 	local path = list.dir .. "/" .. (name:gsub("[^%w]+", "-"))
-	local result, message, code = img:export(path .. ".tar")
+	local result, message, code = img:export(path .. ".tar", { view = "spec" })
 	if not result then
 		return add(list, name, { refused = code, message = message })
 	end
@@ -93,11 +93,11 @@ function views.make(dir, layers, ranges)
 	img:close()
 	for _, range in ipairs(ranges) do
 		edited(list, ("squash(%d, %d)"):format(range[1], range[2]), function(other)
-			return other:squash(range[1], range[2])
+			return other:squash(range[1], range[2], { view = "spec" })
 		end)
 	end
 	edited(list, "flatten", function(other)
-		local ok, message, code = other:flatten()
+		local ok, message, code = other:flatten({ view = "spec" })
 		for _, layer in ipairs(ok and other.layers or {}) do
 			for entry in layer:entries() do
 				assert(not entry.path:find(".wh.", 1, true), "flatten leaves a whiteout")

@@ -101,6 +101,7 @@ end
 -- A directory without an entry of its own is normally implied by its children and needs no
 -- header. One is written when it is empty, or when it replaces a directory with other attributes.
 function MergeTar:implied(node, path, lower)
+  if core.whiteout(path) then return end -- its entry would be one
   local replaces = lower and self.below:entry(lower)
   if path ~= "." and (self.whole or replaces or not self.above:first(node)) then
     self:header { name = path .. "/", typeflag = "5", mode = 493 } -- 0755

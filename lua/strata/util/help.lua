@@ -11,12 +11,12 @@ local TEXTS = {
 strata.Image
   id digest tags platform config layers index path edited    fields; tags assign
   history()  scrub_history(pattern)  clear_history()
-  inspect()  tree{TreeOptions}  rootfs{RootfsOptions}  files()  waste()
+  inspect()  tree{ImageTreeOptions}  rootfs{RootfsOptions}  files()  waste{WasteOptions}
   verify{WorkOptions}  check{CheckOptions}
   filter(fn)  rewrite(fn)  prune()
   append{AppendOptions}
-  squash(i, j, {WorkOptions})  squash{SquashOptions}
-  flatten{WorkOptions}
+  squash(i, j, {FlattenOptions})  squash{SquashOptions}
+  flatten{FlattenOptions}
   remove_layer(i, {WorkOptions})  move_layer(i, j, {WorkOptions})
   export(path, {ExportOptions})
   rebase(old_base, new_base, {RebaseOptions})

@@ -544,7 +544,8 @@ static struct strata_err apply_layers(const struct strata_blob blobs[LAYERS],
 		char label[20];
 
 		snprintf(label, sizeof(label), "layer %zu", i + 1);
-		if (strata_apply_add(a, label, &blobs[i], "", wrong ? "sha256:00" : "", NULL, &err) < 0)
+		if (strata_apply_add(a, label, &blobs[i], "", wrong ? "sha256:00" : "", NULL,
+		                     &err) < 0)
 			abort();
 	}
 	CHECK(strata_apply_run(a, work, &err) == (err.code[0] == '\0' ? 0 : -1));
