@@ -77,9 +77,9 @@ describe("an image that cannot be applied", function()
 				pack.image(path, case.layers)
 				local img = assert(strata.open(path))
 				local codes = {
-					select(3, img:rootfs()),
-					select(3, img:extract(dir:file("flat"))),
-					select(3, img:extract(dir:file("overlay"), { mode = "overlay", xattrs = "user" })),
+					select(3, img:rootfs({ view = "spec" })),
+					select(3, img:extract(dir:file("flat"), { view = "spec" })),
+					select(3, img:extract(dir:file("overlay"), { mode = "overlay", xattrs = "user", view = "spec" })),
 					select(3, img:export(dir:file("export.tar"))),
 					select(3, img:flatten()),
 				}
