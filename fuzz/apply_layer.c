@@ -262,7 +262,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	size_t whole = size - size % 512;
 	struct strata_buf b = {0};
 	struct strata_err err;
-	struct strata_file *f = strata_file_temp(PLACE, &err);
+	struct strata_file *f = strata_file_temp(PLACE, NULL, &err);
 	uint64_t before = sum_of(canary);
 
 	add(&b, data, whole);

@@ -235,7 +235,7 @@ static void check_zstd(const uint8_t *data, size_t size, struct plan cuts)
 static struct strata_file *file_of(const void *bytes, size_t len)
 {
 	struct strata_err err;
-	struct strata_file *f = strata_file_temp("/dev/shm", &err);
+	struct strata_file *f = strata_file_temp("/dev/shm", NULL, &err);
 
 	CHECK(f != NULL && strata_file_write(f, 0, bytes, len, &err) == 0);
 	return f;
@@ -335,7 +335,7 @@ static void sink(enum strata_compression c, int level, const struct strata_buf *
 	struct strata_err err;
 	struct strata_pool *pool = strata_pool_new(threads, &err);
 	struct strata_work work = {.pool = pool};
-	struct strata_file *f = strata_file_temp("/dev/shm", &err);
+	struct strata_file *f = strata_file_temp("/dev/shm", NULL, &err);
 	struct strata_blob_writer s = {0};
 	struct strata_blob_info written;
 	char expected[STRATA_DIGEST_MAX];

@@ -20,7 +20,7 @@ static const struct strata_tar_limits limits = {.max_entries = ENTRIES_MAX};
 static struct strata_file *temp(void)
 {
 	struct strata_err err;
-	struct strata_file *f = strata_file_temp("/dev/shm", &err);
+	struct strata_file *f = strata_file_temp("/dev/shm", NULL, &err);
 
 	CHECK(f != NULL);
 	return f;

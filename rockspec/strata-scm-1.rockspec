@@ -29,22 +29,25 @@ external_dependencies = {
 -- Names without extension. `make lint` compares them with the tree;
 -- `lua5.4 .ci/rockspec.lua rockspec/strata-scm-1.rockspec --write` lists the Lua modules anew.
 local core = [[
-	apply/apply apply/content apply/dir apply/entry apply/layer_set apply/meta apply/overlay
-	apply/overlay_copy apply/overlay_lookup apply/remove apply/whiteout apply/xattr base/buf
-	base/digest base/err base/grow codec/codec codec/deflate_isal codec/deflate_zlib
-	codec/gzip_decode codec/gzip_encode codec/segment codec/zstd_decode codec/zstd_encode
-	fs/dir fs/file fs/host_tree fs/output fs/resolve fs/stdio fs/temp_names fs/undo job/job
-	job/pool job/task json/edit json/find json/scan json/string json/style layer/assembly
-	layer/blob_reader layer/blob_writer layer/index layer/index_find layer/index_read
-	layer/path layer/plan layer/plan_write tar/decode tar/header tar/parse tar/patch tar/pax
-	tar/sparse tar/whiteout tar/write tar/xattr tree/merge tree/nodes tree/walk
+	apply/apply apply/content apply/dir apply/entry apply/layer_set apply/links apply/meta
+	apply/modes apply/overlay apply/overlay_plan apply/remove apply/report apply/target
+	apply/whiteout apply/xattr base/buf base/digest base/err base/grow codec/codec
+	codec/deflate_isal codec/deflate_zlib codec/gzip_decode codec/gzip_encode codec/segment
+	codec/zstd_decode codec/zstd_encode fs/dir fs/file fs/host_tree fs/output fs/resolve
+	fs/stdio job/job job/pool job/task json/edit json/find json/scan json/string json/style
+	layer/assembly layer/blob_reader layer/blob_writer layer/index layer/index_find
+	layer/index_read layer/path layer/plan layer/plan_write tar/decode tar/header tar/parse
+	tar/patch tar/pax tar/sparse tar/whiteout tar/write tar/xattr tree/merge tree/nodes
+	tree/walk
 ]]
 local binding = [[
-	apply assembly binding digest dir entry entry_get entry_set file host host_tree index
-	job json limits module object push_deflate push_digest push_inflate push_tar stdio tar
-	tree xattr
+	apply assembly binding digest dir entry entry_get entry_set file host host_tree index job
+	json limits module object push_deflate push_digest push_inflate push_tar stdio tar tree
+	xattr
 ]]
-local archive = [[contents decompress module source tar_reader]]
+local archive = [[
+	contents decompress module source tar_reader
+]]
 local facade = [[
 	check/base64 check/documents check/entries check/init check/report check/tar config
 	dialect/archive_edits dialect/choose dialect/detect dialect/docker/edit

@@ -1,3 +1,4 @@
+local child = require "spec.support.child"
 local core = require "strata.core"
 local process = require "spec.support.process"
 local shell = require "spec.support.shell"
@@ -309,45 +310,85 @@ describe("core.create_dir", function()
 	local function put(dir, name, bytes)
 		local file = assert(dir:create(name))
 		assert(file:write(0, bytes))
-		assert(file:publish())
+		assert(dir:publish(file, name))
 		file:close()
 	end
 
-	it("makes the directory, with a mode as usual", function()
+	local function all_files()
+		return shell.sh('cd "$1"; find . -mindepth 1 | LC_ALL=C sort', path)
+	end
+
+	it("makes the directory with its first file, with a mode as usual", function()
 		local dir = assert(core.create_dir(path .. "//"))
-		assert.same({}, dir:list())
+		local file = assert(dir:create("one"))
+		assert.is_false(dir:exists("."))
+		assert.equal("ENOENT", (select(3, dir:list())))
+		assert.same({}, top:names())
+		assert(dir:publish(file, "one"))
+		file:close()
+		assert.same({ "one" }, dir:list())
 		shell.sh('mkdir -m 0755 "$1/other"', top.path)
 		assert.equal(mode(top:file("other")), mode(path))
 		dir:close()
 		assert.same({ "new", "other" }, top:names())
 	end)
 
-	it("takes a directory that is there", function()
+	it("makes nothing when nothing is published", function()
+		local dir = assert(core.create_dir(path))
+		local file = assert(dir:create("a/b/one"))
+		assert(file:write(0, "x"))
+		file:close()
+		dir:close()
+		assert.same({}, top:names())
+	end)
+
+	it("takes a directory that is there, or that somebody makes meanwhile", function()
+		local early = assert(core.create_dir(path))
 		shell.sh('mkdir "$1"; echo x >"$1/kept"', path)
 		for _, name in ipairs({ path, path .. "/.", top:file("new/../new") }) do
 			local dir = assert(core.create_dir(name))
 			assert.same({ "kept" }, dir:list())
-			assert.is_true(dir:undo())
 			dir:close()
 		end
+		put(early, "one", "1")
+		assert.same({ "kept", "one" }, early:list())
+		early:close()
 		assert.equal("x\n", shell.read(path .. "/kept"))
 	end)
 
-	it("does not make its parent, nor replace a file", function()
-		local dir, message, code = core.create_dir(path .. "/deeper")
-		assert.is_nil(dir)
-		assert.equal("ENOENT", code)
-		assert.equal(path .. "/deeper: No such file or directory", message)
+	it("is refused where no directory can be", function()
 		top:write("file", "x")
-		assert.equal("ENOTDIR", (select(3, core.create_dir(top:file("file")))))
-		assert.same({ "file" }, top:names())
+		shell.sh('cd "$1"; ln -s nowhere link', top.path)
+		for name, expected in pairs({
+			["new/deeper"] = "ENOENT", file = "ENOTDIR", ["file/new"] = "ENOTDIR", link = "ENOENT", ["new/."] = "ENOENT",
+			["new/.."] = "ENOENT", [("x"):rep(300)] = "ENAMETOOLONG",
+		}) do
+			local dir, message, code = core.create_dir(top:file(name))
+			assert.is_nil(dir)
+			assert.equal(expected, code, name)
+			assert.equal(top:file(name), message:sub(1, #top:file(name)))
+		end
+		assert.equal("ENOENT", (select(3, core.create_dir(""))))
+		assert.same({ "file", "link" }, top:names())
+	end)
+
+	it("is refused at once where the user may not make a directory", function()
+		shell.check({ "chmod", "555", top.path })
+		local caps = "-dac_override,-dac_read_search"
+		local done = child.run({
+			script = 'print(select(3, require("strata.core").create_dir(arg[1])))',
+			arguments = { path },
+			wrapper = shell.check({ "id", "-u" }) == "0\n"
+				and { "setpriv", "--bounding-set", caps, "--inh-caps", caps } or nil,
+		})
+		shell.check({ "chmod", "755", top.path })
+		assert.equal("EACCES\n", done.stdout, done.stderr)
 	end)
 
 	it("publishes files, making the directories on the way", function()
 		local dir = assert(core.create_dir(path))
 		put(dir, "blobs/sha256/abc", "blob")
 		put(dir, "index.json", "{}")
-		assert.is_true(dir:sync())
 		assert.equal("blob", shell.read(path .. "/blobs/sha256/abc"))
 		assert.same({ "blobs", "index.json" }, dir:list())
 		assert.same({ "abc" }, dir:list("blobs/sha256"))
@@ -365,33 +406,28 @@ describe("core.create_dir", function()
 
 	it("shows nothing of a file before it is published", function()
 		local dir = assert(core.create_dir(path))
+		put(dir, "other", "x")
 		local file = assert(dir:create("one"))
 		assert(file:write(0, "x"))
 		assert.is_false(dir:exists("one"))
 		file:close()
-		assert.same({}, dir:list())
+		assert.same({ "other" }, dir:list())
 		dir:close()
 	end)
 
-	it("publishes once", function()
+	it("publishes a file once, and no file that is no output of a directory", function()
 		local dir = assert(core.create_dir(path))
 		local file = assert(dir:create("one"))
-		assert.is_true(file:publish())
-		local ok, _, code = file:publish()
-		assert.is_nil(ok)
-		assert.equal("EINVAL", code)
+		assert.equal("EINVAL", (select(3, file:publish())))
+		assert.is_true(dir:publish(file, "one"))
+		for _, other in ipairs({ file, core.temp_file(), core.create_file(top:file("x")), dir:open("one") }) do
+			local ok, _, code = dir:publish(other, "two")
+			assert.is_nil(ok)
+			assert.equal("EINVAL", code)
+			other:close()
+		end
 		assert.same({ "one" }, dir:list())
 		dir:close()
-	end)
-
-	it("can publish after it was closed", function()
-		local dir = assert(core.create_dir(path))
-		local file = assert(dir:create("a/one"))
-		dir:close()
-		assert(file:write(0, "x"))
-		assert.is_true(file:publish())
-		file:close()
-		assert.equal("x", shell.read(path .. "/a/one"))
 	end)
 
 	it("replaces a file as a whole, keeping its mode", function()
@@ -407,42 +443,7 @@ describe("core.create_dir", function()
 		assert.same({ "one" }, assert(core.open_dir(path)):list())
 	end)
 
-	it("undoes everything, the directory itself included", function()
-		local dir = assert(core.create_dir(path))
-		put(dir, "blobs/sha256/abc", "blob")
-		put(dir, "blobs/sha256/def", "blob")
-		put(dir, "blobs/sha256/def", "again")
-		put(dir, "oci-layout", "{}")
-		assert.is_true(dir:undo())
-		assert.same({}, top:names())
-		assert.is_true(dir:undo())
-		dir:close()
-	end)
-
-	it("undoes what it did and leaves what was there", function()
-		shell.sh([[
-			mkdir -p "$1/blobs/sha256"
-			printf old >"$1/blobs/sha256/abc"
-			printf '{"old":1}' >"$1/index.json"
-			chmod 600 "$1/index.json"
-		]], path)
-		local before = picture(path)
-		local dir = assert(core.create_dir(path))
-		put(dir, "blobs/sha256/def", "new")
-		put(dir, "blobs/sha512/abc", "new")
-		put(dir, "index.json", "{}")
-		put(dir, "index.json", "[]")
-		assert.equal("[]", shell.read(path .. "/index.json"))
-		assert.not_equal(before, picture(path))
-		assert.is_true(dir:undo())
-		assert.equal(before, picture(path))
-		assert.equal("600", mode(path .. "/index.json"))
-		dir:close()
-		assert.equal(before, picture(path))
-	end)
-
-	it("undoes nothing once it is closed, and leaves no second names", function()
-		shell.sh('mkdir "$1"; printf old >"$1/index.json"', path)
+	it("keeps what was published when it is closed, or collected", function()
 		for _, close in ipairs({
 			function(dir)
 				dir:close()
@@ -459,109 +460,102 @@ describe("core.create_dir", function()
 			dir = nil -- luacheck: ignore 311
 			collectgarbage()
 			collectgarbage()
-			assert.equal("./a\n./a/b\n./index.json\n", shell.sh('cd "$1"; find . -mindepth 1 | sort', path))
-			assert.equal("new", shell.read(path .. "/index.json"))
+			assert.equal("./a\n./a/b\n./index.json\n", all_files())
 		end
 	end)
 
-	it("leaves what others put there when it undoes", function()
+	it("removes files, not what is in use as a directory", function()
 		local dir = assert(core.create_dir(path))
-		put(dir, "a/one", "ours")
-		put(dir, "b/two", "ours")
-		shell.sh('printf theirs >"$1/a/other"; rm "$1/b/two"; printf theirs >"$1/b/two"', path)
-		assert.is_true(dir:undo())
-		assert.equal("./a\n./a/other\n./b\n./b/two\n", shell.sh('cd "$1"; find . -mindepth 1 | sort', path))
-		dir:close()
-	end)
-
-	it("undoes the rest when something is gone already", function()
-		local dir = assert(core.create_dir(path))
+		assert.is_true(dir:remove("none"))
 		put(dir, "a/one", "x")
-		put(dir, "b/two", "x")
-		shell.sh('rm -r "$1/b"', path)
-		assert.is_true(dir:undo())
-		assert.same({}, top:names())
-		dir:close()
-	end)
-
-	it("does not follow a link that has taken the place of a directory when it undoes", function()
-		local dir = assert(core.create_dir(path))
-		put(dir, "a/one", "x")
-		shell.sh([[
-			cd "$1"
-			mkdir outside
-			ln new/a/one outside/one
-			rm -r new/a
-			ln -s ../outside new/a
-		]], top.path)
-		dir:undo()
-		assert.equal("x", shell.read(top:file("outside/one")))
+		assert.is_true(dir:remove("a/one"))
+		assert.is_true(dir:remove("a/one"))
+		assert.is_true(dir:remove("b/one"))
+		assert.is_nil((dir:remove("a")))
+		assert.equal("./a\n", all_files())
 		dir:close()
 	end)
 
 	it("never writes outside", function()
-		local dir = assert(core.create_dir(path))
 		shell.sh([[
 			cd "$1"
-			mkdir outside new/real
+			mkdir -p outside new/real
 			printf old >outside/file
 			ln -s ../outside new/relative
 			ln -s "$1/outside" new/absolute
 			ln -s ../outside/new new/dangling
 			ln -s loop new/loop
 		]], top.path)
+		local dir = assert(core.create_dir(path))
 		local before = picture(top.path)
+		local function refused(name, expected)
+			local file, message, code = dir:create(name)
+			assert.is_nil(file)
+			assert.equal(expected, code, name)
+			file = assert(dir:create("file"))
+			local ok, why
+			ok, why, code = dir:publish(file, name)
+			file:close()
+			return message, ok, why, code
+		end
 		for _, name in ipairs({
 			"../x", "a/../../x", "a/../x", "..", "/x", top:file("x"), "relative/x", "relative/deep/x", "absolute/x",
 			"absolute/file", "../outside/file", "relative/../x",
 		}) do
-			local file, message, code = dir:create(name)
-			assert.is_nil(file)
-			assert.equal("EXDEV", code)
+			local message, ok, why, code = refused(name, "EXDEV")
 			assert.matches("leads out of the directory$", message)
+			assert.is_nil(ok)
+			assert.equal("EXDEV", code)
+			assert.equal(message, why)
 		end
 		for name, expected in pairs({
-			relative = "ELOOP", dangling = "ELOOP", loop = "ELOOP", ["loop/x"] = "ELOOP",
-			["dangling/x"] = "EXDEV", ["a\0b"] = "EINVAL", [""] = "ENOENT", ["."] = "EISDIR", ["x/"] = "EISDIR",
-			["x/."] = "EISDIR", real = "EISDIR", [("x"):rep(300)] = "ENAMETOOLONG", [("x/"):rep(3000) .. "x"] = "ENAMETOOLONG",
+			["loop/x"] = "ELOOP", ["dangling/x"] = "EXDEV", ["a\0b"] = "EINVAL", [""] = "ENOENT", ["."] = "EISDIR",
+			["x/"] = "EISDIR", ["x/."] = "EISDIR", real = "EISDIR", [("x"):rep(300)] = "ENAMETOOLONG",
+			[("x/"):rep(3000) .. "x"] = "ENAMETOOLONG",
 		}) do
-			local file, _, code = dir:create(name)
-			assert.is_nil(file)
+			local _, ok, _, code = refused(name, expected)
+			assert.is_nil(ok)
 			assert.equal(expected, code, name)
+		end
+		for _, name in ipairs({ "relative", "dangling", "loop" }) do
+			assert.equal("ELOOP", (select(3, dir:create(name))))
 		end
 		assert.equal(before, picture(top.path))
 		dir:close()
 	end)
 
 	it("writes through links that stay inside", function()
+		shell.sh('mkdir -p "$1/real"; ln -s real "$1/link"', path)
 		local dir = assert(core.create_dir(path))
-		shell.sh('mkdir "$1/real"; ln -s real "$1/link"', path)
 		put(dir, "link/deep/one", "x")
 		assert.equal("x", shell.read(path .. "/real/deep/one"))
-		assert.is_true(dir:undo())
-		assert.equal("./link\n./real\n", shell.sh('cd "$1"; find . -mindepth 1 | sort', path))
 		dir:close()
 	end)
 
-	it("publishes into the directory that it created the file in", function()
+	it("publishes where the directory is then, and never through a link that has taken the place of one", function()
 		local dir = assert(core.create_dir(path))
-		local file = assert(dir:create("a/one"))
-		shell.sh('cd "$1"; mkdir outside; mv new/a new/moved; ln -s ../outside new/a', top.path)
+		put(dir, "a/zero", "x")
+		local file, lost = assert(dir:create("a/one")), assert(dir:create("a/two"))
 		assert(file:write(0, "x"))
-		assert.is_true(file:publish())
+		shell.sh('cd "$1"; mv new moved; mkdir outside', top.path)
+		assert.is_true(dir:publish(file, "a/one"))
 		file:close()
-		assert.equal("x", shell.read(path .. "/moved/one"))
+		assert.equal("x", shell.read(top:file("moved/a/one")))
+		shell.sh('cd "$1"; mv moved/a moved/b; ln -s ../outside moved/a', top.path)
+		assert.equal("EXDEV", (select(3, dir:publish(lost, "a/two"))))
+		lost:close()
 		assert.equal("", shell.check({ "ls", "-A", top:file("outside") }))
 		dir:close()
 	end)
 
 	it("replaces a link that came between, not what it points to", function()
 		local dir = assert(core.create_dir(path))
+		put(dir, "other", "x")
 		local file = assert(dir:create("one"))
 		top:write("victim", "old")
 		shell.sh('ln -s ../victim "$1/one"', path)
 		assert(file:write(0, "new"))
-		assert.is_true(file:publish())
+		assert.is_true(dir:publish(file, "one"))
 		file:close()
 		assert.equal("old", shell.read(top:file("victim")))
 		assert.equal("new", shell.read(path .. "/one"))
@@ -578,18 +572,40 @@ describe("core.create_dir", function()
 		dir:close()
 	end)
 
+	it("is locked until it is unlocked, or closed", function()
+		local dir = assert(core.create_dir(path))
+		assert.is_true(dir:lock()) -- nobody else can have it
+		dir:unlock()
+		put(dir, "one", "x")
+		local function is_free()
+			return shell.run({ "flock", "--nonblock", path, "true" }).status == 0
+		end
+		assert.is_true(is_free())
+		assert.is_true(dir:lock())
+		assert.is_false(is_free())
+		put(dir, "one", "y")
+		assert.is_false(is_free())
+		dir:unlock()
+		assert.is_true(is_free())
+		assert.is_true(dir:lock())
+		assert.is_true(dir:lock())
+		dir:close()
+		assert.is_true(is_free())
+	end)
+
 	it("leaves no descriptor behind", function()
 		local before = process.descriptors()
 		local dir = assert(core.create_dir(path))
-		shell.sh('ln -s loop "$1/loop"', path)
 		put(dir, "a/b/c", "x")
+		shell.sh('ln -s loop "$1/loop"', path)
 		put(dir, "a/b/c", "y")
 		dir:create("a/b/d"):close()
 		for _, name in ipairs({ "..", "a/b", "loop", "loop/x", "a/b/c/d", "", "x\0" }) do
 			assert.is_nil((dir:create(name)))
+			local file = assert(dir:create("file"))
+			dir:publish(file, name)
+			file:close()
 		end
-		dir:sync()
-		dir:undo()
 		dir:close()
 		core.create_dir(path .. "/missing/x")
 		assert.equal(before, process.descriptors())

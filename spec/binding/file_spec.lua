@@ -1,3 +1,4 @@
+local child = require "spec.support.child"
 local core = require "strata.core"
 local shell = require "spec.support.shell"
 local tmp = require "spec.support.tmp"
@@ -38,6 +39,36 @@ describe("core.create_file", function()
 		assert.equal("new", shell.read(top:file("real")))
 		assert.equal("604", mode(top:file("real")))
 		assert.same({ "link", "real" }, top:names())
+	end)
+
+	-- Replaces files of another user and group, as one who may not give files away.
+	local function replaced(names, groups)
+		if shell.check({ "id", "-u" }) ~= "0\n" then
+			return pending("cannot make files of another user here: not root")
+		end
+		local script = 'cd "$1"; shift; for m; do touch $m; chown 1000:42 $m; chmod $m $m; done'
+		shell.sh(script, top.path, (unpack or table.unpack)(names))
+		local done = child.run({
+			script = [[
+				local core = require "strata.core"
+				for i = 2, #arg do
+					assert(assert(core.create_file(arg[1] .. "/" .. arg[i])):publish())
+				end
+			]],
+			arguments = { top.path, (unpack or table.unpack)(names) },
+			wrapper = { "setpriv", "--bounding-set", "-chown", "--inh-caps", "-chown", groups[1], groups[2] },
+		})
+		assert.equal(0, done.status, done.stderr)
+		return shell.sh('cd "$1"; stat -c "%n %a %u:%g" *', top.path)
+	end
+
+	it("leaves out the bits that were meant for another owner and group", function()
+		assert.equal("0664 604 0:0\n2775 705 0:0\n4755 705 0:0\n",
+			replaced({ "0664", "2775", "4755" }, { "--clear-groups" }))
+	end)
+
+	it("keeps the group where the user is in it", function()
+		assert.equal("2775 2775 0:42\n4664 664 0:42\n", replaced({ "2775", "4664" }, { "--groups", "42" }))
 	end)
 
 	it("leaves nothing when it is not published", function()

@@ -11,6 +11,9 @@ local files = {
 	remove = function(path)
 		shell.check({ "rm", "-rf", path })
 	end,
+	make = function(path)
+		shell.check({ "mkdir", "-p", path })
+	end,
 }
 
 describe("with the collector running every few instructions", function()

@@ -2,11 +2,14 @@
 -- strata and read by them again.
 
 local strata = require "strata"
+local archive = require "spec.support.docker_archive"
 local blobs = require "spec.support.blobs"
+local dialects = require "spec.support.docker_dialects"
 local docker = require "spec.support.docker"
 local oci_layout = require "spec.support.oci_layout"
 local peers = require "spec.support.peers"
 local podman = require "spec.support.podman"
+local process = require "spec.support.process"
 local sample = require "spec.support.sample"
 local shell = require "spec.support.shell"
 local skopeo = require "spec.support.skopeo"
@@ -377,5 +380,38 @@ describe("an image whose blobs are named by SHA-512", function()
 		local copy = assert(strata.open(dir:file("copy2")))
 		assert.equal(img.id, copy.id)
 		copy:close()
+	end)
+end)
+
+describe("a layout directory that many save into at once", function()
+	local SCRIPT = [[
+		local img = assert(require("strata").open(os.getenv("SOURCE")))
+		img.config:set_env("TAG", os.getenv("TAG"))
+		img.tags = { "app:" .. os.getenv("TAG") }
+		assert(img:save(os.getenv("TARGET"), { format = "oci", compression = "gzip" }))
+	]]
+
+	it("has all images for skopeo, which adds one of its own, and for strata, which adds another", function()
+		need("skopeo")
+		local dir = tmp.dir()
+		local made = archive.image({ layers = archive.layers(3) })
+		local source, target = dialects.of.docker_25(made):write(dir:file("app.tar")), dir:file("layout")
+		local script = 'export SOURCE="$1" TARGET="$2"; for i in 1 2 3 4 5 6 7 8; do TAG=v$i %s & done; wait'
+		shell.sh(script:format(process.lua(SCRIPT)), source, target)
+		skopeo.copy("docker-archive:" .. source, "oci:" .. target .. ":v9")
+		local img = assert(strata.open(source))
+		img.config:set_env("TAG", "v10")
+		img.tags = { "app:v10" }
+		assert(img:save(target, { format = "oci" }))
+		for i = 1, 10 do
+			local tag = "v" .. i
+			skopeo.copy("oci:" .. target .. ":" .. tag, "dir:" .. dir:file(tag))
+			local saved = assert(strata.open(target, { ref = i == 9 and tag or "app:" .. tag }))
+			assert.is_true(saved:verify())
+			assert.equal(i ~= 9 and tag or nil, saved.config:get_env("TAG"))
+			saved:close()
+		end
+		assert.same({}, blobs.look(target).problems)
+		dir:remove()
 	end)
 end)

@@ -6,8 +6,6 @@ local shell = require "spec.support.shell"
 local strata = require "strata"
 local tmp = require "spec.support.tmp"
 
-local STALE = ".strata-0123456789abcdef"
-
 describe("a name that a process which died left", function()
 	local dir, img
 
@@ -22,39 +20,49 @@ describe("a name that a process which died left", function()
 		dir:remove()
 	end)
 
-	it("goes with the next save, from a layout's directories too", function()
-		dir:write(STALE, "x")
+	it("goes with the next save of the same file, be that there or not", function()
+		dir:write(".out.tar.strata", "x")
 		assert(img:save(dir:file("out.tar")))
 		assert.same({ "in.tar", "out.tar" }, dir:names())
-		shell.check({ "mkdir", "-p", dir:file("layout/blobs/sha256") })
-		dir:write("layout/" .. STALE, "x")
-		dir:write("layout/blobs/sha256/" .. STALE, "x")
-		assert(img:save(dir:file("layout"), { format = "oci" }))
-		assert.equal("", shell.check({ "find", dir:file("layout"), "-name", ".strata*" }))
+		dir:write(".out.tar.strata", "x")
+		assert(img:save(dir:file("out.tar")))
+		assert.same({ "in.tar", "out.tar" }, dir:names())
 	end)
 
-	it("stays as long as somebody holds it, and when it is no such name", function()
-		local others = { ".strata-0123456789abcde", ".strata-0123456789abcdeg", "strata-0123456789abcdef", ".strata" }
+	it("goes with the next save into the same layout", function()
+		assert(img:save(dir:file("layout"), { format = "oci" }))
+		dir:write("layout/.index.json.strata", "x")
+		assert(img:save(dir:file("layout"), { format = "oci" }))
+		assert.equal("", shell.check({ "find", dir:file("layout"), "-name", ".*strata*" }))
+	end)
+
+	it("stays as long as somebody holds it, and when it is another file's", function()
+		local others = { ".other.tar.strata", "out.tar.strata", ".out.tar", ".strata-0123456789abcdef", ".strata" }
 		for _, name in ipairs(others) do
 			dir:write(name, "x")
 		end
-		dir:write(STALE, "x")
-		local held = io.popen(("flock -s %s sh -c 'echo; cat >/dev/null'"):format(shell.quote(dir:file(STALE))), "w")
-		shell.sh('until ! flock -n "$1" true; do :; done', dir:file(STALE))
-		assert(img:save(dir:file("out.tar")))
-		assert.equal("x", shell.read(dir:file(STALE)))
+		local name = dir:write(".out.tar.strata", "x")
+		local held = io.popen(("flock -s %s sh -c 'echo; cat >/dev/null'"):format(shell.quote(name)), "w")
+		shell.sh('until ! flock -n "$1" true; do :; done', name)
+		for _ = 1, 2 do
+			assert(img:save(dir:file("out.tar")))
+			assert.equal("x", shell.read(name))
+		end
 		held:close()
 		assert(img:save(dir:file("out.tar")))
-		assert.is_nil((io.open(dir:file(STALE))))
-		for _, name in ipairs(others) do
-			assert.equal("x", shell.read(dir:file(name)))
+		assert.is_nil((io.open(name)))
+		for _, other in ipairs(others) do
+			assert.equal("x", shell.read(dir:file(other)))
 		end
+		assert.equal(#others + 2, #dir:names())
 	end)
 
 	it("is not followed when it is a link", function()
 		dir:write("precious", "x")
-		shell.check({ "ln", "-s", "precious", dir:file(STALE) })
-		assert(img:save(dir:file("out.tar")))
+		shell.check({ "ln", "-s", "precious", dir:file(".out.tar.strata") })
+		for _ = 1, 2 do
+			assert(img:save(dir:file("out.tar")))
+		end
 		assert.equal("x", shell.read(dir:file("precious")))
 	end)
 end)

@@ -67,7 +67,8 @@ return function(faults, dir, full, seed)
 			else
 				-- Lua does not try again everywhere; and memory may be wanting for the result, when all is done.
 				wrong = not is_error(result) and "failed"
-					or now ~= before and now ~= after and not scenario.merges and "left other files:\n" .. now
+					or not scenarios.is_kept(before, now, after) and now ~= after and not scenario.merges
+						and "left other files:\n" .. now
 			end
 			wrong = wrong or now_descriptors ~= descriptors and "left descriptors"
 				or now_temporary ~= temporary and "left temporary files"

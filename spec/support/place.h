@@ -7,6 +7,7 @@
 #define STRATA_PLACE_H
 
 #include <dirent.h>
+#include <errno.h>
 #include <fcntl.h>
 #include <ftw.h>
 #include <stdint.h>
@@ -73,6 +74,15 @@ static inline int place_remove(lua_State *L)
 	return 0;
 }
 
+/* make(path): a directory, unless it is there */
+static inline int place_make(lua_State *L)
+{
+	const char *path = luaL_checkstring(L, 1);
+
+	return mkdir(path, 0755) < 0 && errno != EEXIST ? luaL_error(L, "%s: mkdir failed", path)
+	                                                : 0;
+}
+
 /* look(path) -> a line on what is there: mode, size, content, where a link leads;
  * whether it is a directory | nil */
 static inline int place_look(lua_State *L)
@@ -123,6 +133,8 @@ static inline void place_register(lua_State *L)
 {
 	lua_pushcfunction(L, place_remove);
 	lua_setfield(L, -2, "remove");
+	lua_pushcfunction(L, place_make);
+	lua_setfield(L, -2, "make");
 	lua_pushcfunction(L, place_look);
 	lua_setfield(L, -2, "look");
 	lua_pushcfunction(L, place_names);

@@ -442,6 +442,40 @@ function scenarios.snapshot(faults, path)
 	return table.concat(lines, "\n")
 end
 
+-- What a save that fails may have put into a layout directory by then: everything but its index.json.
+local BLOBS = { "^/[%w-]+ 04", "^/[%w-]+/blobs ", "^/[%w-]+/blobs/sha256 ", "^/[%w-]+/blobs/sha256/%x+ ",
+	"^/[%w-]+/oci%-layout " }
+
+--- Whether a failure has left what was there, and nothing else but blobs that nothing names.
+---@param before string snapshots
+---@param left string
+---@param after string when there is no failure: blobs have to be what they are there
+function scenarios.is_kept(before, left, after)
+	local function lines_of(text)
+		local lines = {}
+		for line in text:gmatch("[^\n]+") do
+			lines[line] = true
+		end
+		return lines
+	end
+	local old, now, usual = lines_of(before), lines_of(left), lines_of(after)
+	for line in pairs(old) do
+		if not now[line] then
+			return false
+		end
+	end
+	for line in pairs(now) do
+		local is_blob = false
+		for _, pattern in ipairs(BLOBS) do
+			is_blob = is_blob or (usual[line] and line:find(pattern) ~= nil)
+		end
+		if not old[line] and not is_blob then
+			return false
+		end
+	end
+	return true
+end
+
 --- A fresh `env.out`: an image to be replaced, the same to be edited in its place, and a layout to be extended.
 function scenarios.reset(faults, env)
 	faults.remove(env.out)
@@ -451,9 +485,8 @@ function scenarios.reset(faults, env)
 		source:close()
 		target:close()
 	end
-	local core = require "strata.core"
 	for _, name in ipairs({ "", "/layout", "/layout/blobs", "/layout/blobs/sha256" }) do
-		assert(core.create_dir(env.out .. name)):close()
+		faults.make(env.out .. name)
 	end
 	copy(env.gzip, env.out .. "/target")
 	copy(env.docker, env.out .. "/source.tar")

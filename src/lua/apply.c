@@ -107,22 +107,44 @@ static void set_text(lua_State *L, const char *key, const char *text)
 	lua_setfield(L, -2, key);
 }
 
-/* Copies the texts of a note, each with its NUL; the last one only if there is one. */
-static int copy_note(const struct strata_apply_note *note, struct strata_buf *copy,
-                     struct strata_err *err)
+/* The bytes of a note's texts, each with its NUL; the last one only if there is one. */
+static size_t note_len(const struct strata_apply_note *note)
 {
-	copy->len = 0;
-	if (strata_buf_append(copy, note->path, strlen(note->path) + 1, err) < 0 ||
-	    strata_buf_append(copy, note->what, strlen(note->what) + 1, err) < 0 ||
-	    strata_buf_append(copy, note->code, strlen(note->code) + 1, err) < 0)
-		return -1;
-	return note->detail == NULL
-	               ? 0
-	               : strata_buf_append(copy, note->detail, strlen(note->detail) + 1, err);
+	return strlen(note->path) + strlen(note->what) + strlen(note->code) + 3 +
+	       (note->detail != NULL ? strlen(note->detail) + 1 : 0);
+}
+
+static void copy_note(const struct strata_apply_note *note, char *copy)
+{
+	const char *const texts[] = {note->path, note->what, note->code, note->detail};
+
+	for (size_t i = 0; i < 4 && texts[i] != NULL; i++) {
+		size_t len = strlen(texts[i]) + 1;
+
+		memcpy(copy, texts[i], len);
+		copy += len;
+	}
+}
+
+/*
+ * Pushes a copy of a note's texts. It is Lua's memory: when all layers have been applied, nothing
+ * of ours may fail any more. A finaliser may close the Apply while Lua makes room.
+ */
+static const char *push_note_texts(lua_State *L, size_t i, size_t *len, size_t *layer)
+{
+	const struct strata_apply_note *note = &strata_apply_result(check_apply(L))->notes[i];
+	char *copy;
+
+	*len = note_len(note);
+	copy = strata_newuserdata(L, *len);
+	note = &strata_apply_result(check_apply(L))->notes[i];
+	*layer = note->layer;
+	copy_note(note, copy);
+	return copy;
 }
 
 /* Pushes a note whose texts have been copied. */
-static void push_note(lua_State *L, size_t layer, const struct strata_buf *copy)
+static void push_note(lua_State *L, size_t layer, const char *copy, size_t len)
 {
 	static const char *const keys[] = {"path", "what", "code", "name"};
 	size_t at = 0;
@@ -130,9 +152,9 @@ static void push_note(lua_State *L, size_t layer, const struct strata_buf *copy)
 	lua_newtable(L);
 	lua_pushinteger(L, (lua_Integer)layer);
 	lua_setfield(L, -2, "layer");
-	for (int k = 0; at < copy->len; k++) {
-		set_text(L, keys[k], copy->data + at);
-		at += strlen(copy->data + at) + 1;
+	for (int k = 0; at < len; k++) {
+		set_text(L, keys[k], copy + at);
+		at += strlen(copy + at) + 1;
 	}
 }
 
@@ -145,23 +167,20 @@ static void set_count(lua_State *L, const char *key, uint64_t count)
 /* apply:result() -> {entries, bytes, skipped = {...}, skipped_count}, after its job is done */
 static int apply_result(lua_State *L)
 {
-	struct strata_buf *copy = strata_begin_buffer(L, 1);
 	const struct strata_apply_result r = *strata_apply_result(check_apply(L));
-	struct strata_err err;
 
+	lua_settop(L, 1);
 	lua_newtable(L);
 	set_count(L, "entries", r.entries);
 	set_count(L, "bytes", r.bytes);
 	set_count(L, "skipped_count", r.note_count);
 	lua_newtable(L);
 	for (size_t i = 0; i < r.notes_kept; i++) {
-		const struct strata_apply_note *note =
-		        &strata_apply_result(check_apply(L))->notes[i];
-		size_t layer = note->layer;
+		size_t layer, len;
+		const char *texts = push_note_texts(L, i, &len, &layer);
 
-		if (copy_note(note, copy, &err) < 0)
-			return strata_throw(L, &err);
-		push_note(L, layer, copy);
+		push_note(L, layer, texts, len);
+		lua_remove(L, -2);
 		lua_rawseti(L, -2, (int)i + 1);
 	}
 	lua_setfield(L, -2, "skipped");

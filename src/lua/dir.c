@@ -11,8 +11,9 @@
  *   ---@return string? code
  *   function core.open_dir(path) end
  *
- *   -- For writing, too; makes the directory when it is missing, its parent must be there. What is
- *   -- made or published from then on can be undone until close().
+ *   -- For writing, too. A directory that is missing is made with the first file that is published
+ * in
+ *   -- it; its parent must be there and writable.
  *   ---@param path string
  *   ---@return strata.Dir?
  *   ---@return string? message
@@ -22,9 +23,15 @@
  *   ---@return strata.File?  a regular file, for reading
  *   function Dir:open(name) end
  *
- *   -- Appears with file:publish(), whole or not at all. Directories on the way are made.
+ *   -- An output that is to become the file `name`, with the mode and owner of one that is there.
  *   ---@return strata.File?
  *   function Dir:create(name) end
+ *
+ *   -- An output of this directory becomes the file `name`, whole or not at all. Directories on the
+ * way
+ *   -- are made. What was made or published stays, whatever fails later.
+ *   ---@return boolean? ok
+ *   function Dir:publish(file, name) end
  *
  *   ---@return {type: string, size: integer}?  types as an Entry has them; never "symlink"
  *   function Dir:stat(name) end
@@ -36,14 +43,12 @@
  *   ---@return string[]?  sorted bytewise
  *   function Dir:list(name) end
  *
- *   -- The directories that were made are on disk after this (publish() sees to files).
+ *   -- Keeps every other Dir of the same directory from being locked until unlock() or close().
+ * Code
+ *   -- "EBUSY" after a minute.
  *   ---@return boolean? ok
- *   function Dir:sync() end
- *
- *   -- Removes what this object made or published, its own directory included when it was made, and
- *   -- puts back what was replaced. What others put there meanwhile stays.
- *   ---@return boolean? ok
- *   function Dir:undo() end
+ *   function Dir:lock() end
+ *   function Dir:unlock() end
  *
  *   ---@param other strata.Dir
  *   ---@return boolean  both are one directory, whatever paths led to it
@@ -52,7 +57,7 @@
  *   ---@return string  the path that it was opened by
  *   function Dir:name() end
  *
- *   function Dir:close() end  -- keeps what was made
+ *   function Dir:close() end
  */
 #include <string.h>
 
@@ -122,9 +127,7 @@ static int dir_close(lua_State *L)
 	struct strata_dir *closing = *dir;
 
 	*dir = NULL;
-	if (closing != NULL)
-		strata_dir_keep(closing);
-	strata_dir_unref(closing);
+	strata_dir_free(closing);
 	return 0;
 }
 
@@ -217,12 +220,15 @@ static int dir_list(lua_State *L)
 	return 1;
 }
 
-static int dir_sync(lua_State *L)
+/* dir:publish(file, name) -> true | nil, message, code */
+static int dir_publish(lua_State *L)
 {
 	struct strata_dir *dir = check_dir(L, 1);
+	struct strata_file *f = strata_check_file(L, 2);
 	struct strata_err err;
+	const char *name = check_name(L, 3, dir, &err);
 
-	return push_result(L, strata_dir_sync(dir, &err) < 0 ? -1 : 1, &err);
+	return push_result(L, name && strata_dir_publish(dir, f, name, &err) == 0 ? 1 : -1, &err);
 }
 
 static int dir_remove(lua_State *L)
@@ -234,12 +240,18 @@ static int dir_remove(lua_State *L)
 	return push_result(L, name && strata_dir_remove(dir, name, &err) == 0 ? 1 : -1, &err);
 }
 
-static int dir_undo(lua_State *L)
+static int dir_lock(lua_State *L)
 {
 	struct strata_dir *dir = check_dir(L, 1);
 	struct strata_err err;
 
-	return push_result(L, strata_dir_undo(dir, &err) < 0 ? -1 : 1, &err);
+	return push_result(L, strata_dir_lock(dir, &err) < 0 ? -1 : 1, &err);
+}
+
+static int dir_unlock(lua_State *L)
+{
+	strata_dir_unlock(check_dir(L, 1));
+	return 0;
 }
 
 static int dir_same(lua_State *L)
@@ -264,11 +276,19 @@ static int dir_tostring(lua_State *L)
 
 void strata_lua_register_dir(lua_State *L)
 {
-	static const luaL_Reg methods[] = {
-	        {"open", dir_open},     {"create", dir_create}, {"stat", dir_stat},
-	        {"exists", dir_exists}, {"list", dir_list},     {"sync", dir_sync},
-	        {"undo", dir_undo},     {"remove", dir_remove}, {"name", dir_name},
-	        {"same", dir_same},     {"close", dir_close},   {NULL, NULL}};
+	static const luaL_Reg methods[] = {{"open", dir_open},
+	                                   {"create", dir_create},
+	                                   {"publish", dir_publish},
+	                                   {"stat", dir_stat},
+	                                   {"exists", dir_exists},
+	                                   {"list", dir_list},
+	                                   {"remove", dir_remove},
+	                                   {"lock", dir_lock},
+	                                   {"unlock", dir_unlock},
+	                                   {"name", dir_name},
+	                                   {"same", dir_same},
+	                                   {"close", dir_close},
+	                                   {NULL, NULL}};
 	static const luaL_Reg meta[] = {{"__tostring", dir_tostring}, {NULL, NULL}};
 	static const luaL_Reg functions[] = {
 	        {"open_dir", dir_open_dir}, {"create_dir", dir_create_dir}, {NULL, NULL}};

@@ -48,7 +48,7 @@ static int file_temp(lua_State *L)
 	struct strata_file **f = strata_new_object(L, FILE_TYPE, sizeof(struct strata_file *));
 	struct strata_err err;
 
-	return push_file(L, f, strata_file_temp(dir, &err), &err);
+	return push_file(L, f, strata_file_temp(dir, NULL, &err), &err);
 }
 
 /* create_file(path) -> File | nil, message, code; appears with publish() */

@@ -71,6 +71,14 @@ static const char *text_field(lua_State *L, const char *field)
 	return strata_opt_field(L, 2, field, &len);
 }
 
+/* Worker threads do not ask the environment: the host may change it meanwhile. */
+static const char *temp_dir_field(lua_State *L)
+{
+	const char *dir = text_field(L, "temp_dir");
+
+	return dir != NULL ? dir : strata_temp_dir();
+}
+
 static bool flag_field(lua_State *L, const char *field)
 {
 	bool flag;
@@ -270,7 +278,7 @@ static int job_write(lua_State *L)
 	const char *label;
 	struct strata_job *job = begin_task(L, &label);
 	struct strata_write_task t = {
-	        .temp_dir = text_field(L, "temp_dir"),
+	        .temp_dir = temp_dir_field(L),
 	        .inflate = strata_inflate_limit_fields(L, 2),
 	        .expected = expected_fields(L),
 	        .to = output_fields(L, "compression"),
@@ -324,7 +332,7 @@ static int job_assemble(lua_State *L)
 	const char *label;
 	struct strata_job *job = begin_task(L, &label);
 	struct strata_assemble_task t = {
-	        .temp_dir = text_field(L, "temp_dir"),
+	        .temp_dir = temp_dir_field(L),
 	        .to = output_fields(L, "compression"),
 	        .assembly = assembly_field(L),
 	};
@@ -352,7 +360,7 @@ static int job_inflate(lua_State *L)
 	const char *label;
 	struct strata_job *job = begin_task(L, &label);
 	struct strata_inflate_task t = {
-	        .temp_dir = text_field(L, "temp_dir"),
+	        .temp_dir = temp_dir_field(L),
 	        .inflate = strata_inflate_limit_fields(L, 2),
 	        .index = index_field(L),
 	};

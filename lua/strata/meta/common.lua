@@ -8,12 +8,12 @@
 ---| "EFORMAT" # input is malformed
 ---| "ELIMIT" # a limit is crossed; its name is in the message
 ---| "EUNSUPPORTED" # a format, compression or feature that is not there
----| "EBUSY" # too many jobs wait
+---| "EBUSY" # too many jobs wait, or a layout directory is locked
 ---| "ECANCELED" # a job was canceled
 ---| "ETIMEDOUT" # a deadline has passed
 ---| "ENOENT" # it is not there
 ---| "ENOMEM" # want of memory
----| "ESTALE" # a file changed while it was read
+---| "ESTALE" # what was read has been changed by somebody else since
 ---| "EINVAL" # it makes no sense for this image
 ---| "EEXIST" # something is there, or left, that must not be
 ---| "ENOTEMPTY" # a directory that should be empty

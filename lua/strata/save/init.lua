@@ -157,19 +157,19 @@ end
 
 -- Writes the blobs of a directory, and last the document that leads to them.
 local function write_directory(self, out)
-  local plan, message, code = oci_directory.plan(self, out)
-  if not plan then return nil, message, code end
-  take_notes(self, plan.notes)
+  local message, code
+  self.plan, message, code = oci_directory.plan(self, out)
+  if not self.plan then return nil, message, code end
+  take_notes(self, self.plan.notes)
   local size
-  size, message, code = out:write(plan.files, self.opts)
+  size, message, code = out:write(self.plan.files, self.opts)
   if not size then return nil, message, code end
-  self.root = plan.root
-  return size + #plan.root.text
+  return size + #self.plan.root.text
 end
 
 local function publish(self, out)
-  if not self.root then return out:publish() end
-  return out:finish(self.root.name, self.root.text, self.opts, self.root.gone)
+  if not self.plan then return out:publish() end
+  return out:finish(function() return oci_directory.plan(self, out, self.plan) end, self.opts)
 end
 
 -- Fails when a source was written to meanwhile: the bytes may be those of two images.

@@ -11,7 +11,6 @@ local directory = {}
 ---@field path string
 ---@field dir userdata
 ---@field root string  the document that everything hangs on
----@field root_text string  as it was when the directory was opened
 ---@field failure string[]?  message and code
 ---@field flat boolean  skopeo's: blobs lie beside it, under their bare hash
 local Directory = {}

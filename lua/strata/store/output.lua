@@ -1,5 +1,10 @@
 --- Where an output goes: a file that appears whole or not at all, a stream that
 -- gets everything once all is verified, or a layout directory.
+--
+-- A layout directory may be written to by several saves at the same time. Blobs are
+-- named by their content: each save publishes those that it needs, and none belongs
+-- to one save alone, so a save that fails leaves what it has published. The document
+-- that leads to the blobs comes last; see Directory:finish.
 
 local core = require "strata.core"
 local recode = require("strata.util.job").recode
@@ -9,6 +14,9 @@ local output = {}
 
 -- Blobs of a directory that are open at the same time.
 local BATCH = 64
+
+-- How often a save writes blobs again that other saves have removed.
+local ATTEMPTS = 10
 
 local function directory_of(path)
   local dir = path:match("^(.*)/[^/]*$")
@@ -124,6 +132,9 @@ end
 -- ---- a directory ----------------------------------------------------------------
 
 ---@class strata.DirectoryTarget
+---@field path string
+---@field dir userdata
+---@field temp_dir string  where what is in the making may lie
 local Directory = {}
 Directory.__index = Directory
 
@@ -192,12 +203,26 @@ local function write_batch(self, batch, opts)
   local ok, message, code = run_job(job, opts, "writing")
   if not ok then return give_up(message, code) end
   job:close()
-  for _, out in ipairs(outs) do
-    ok, message, code = out:publish()
+  for i, out in ipairs(outs) do
+    ok, message, code = self.dir:publish(out, batch[i].name)
     if not ok then return give_up(message, code) end
     out:close()
   end
   return true
+end
+
+local function write_files(self, files, opts)
+  for first = 1, #files, BATCH do
+    local batch = {}
+    for i = first, math.min(first + BATCH - 1, #files) do batch[#batch + 1] = files[i] end
+    local ok, message, code = write_batch(self, batch, opts)
+    if not ok then return nil, message, code end
+  end
+  return true
+end
+
+local function size_of(file)
+  return file.bytes and #file.bytes or file.part.size
 end
 
 --- Writes files; those that are there already and right are left alone.
@@ -206,53 +231,89 @@ end
 ---@return string? message
 ---@return string? code
 function Directory:write(files, opts)
-  local present, batch, size = find_present(self, files, opts), {}, 0
-  for i, file in ipairs(files) do
-    size = size + (file.bytes and #file.bytes or file.part.size)
-    if not present[file.name] then batch[#batch + 1] = file end
-    if #batch == BATCH or (i == #files and #batch > 0) then
-      local ok, message, code = write_batch(self, batch, opts)
-      if not ok then return nil, message, code end
-      batch = {}
-    end
+  local present, absent, size = find_present(self, files, opts), {}, 0
+  for _, file in ipairs(files) do
+    size = size + size_of(file)
+    if not present[file.name] then absent[#absent + 1] = file end
   end
+  local ok, message, code = write_files(self, absent, opts)
+  if not ok then return nil, message, code end
   return size
 end
 
---- The document that makes it all appear comes last, and then go the blobs that
+-- Files that are not there any more, or not yet.
+local function find_missing(self, files)
+  local missing = {}
+  for _, file in ipairs(files) do
+    local info = self.dir:stat(file.name)
+    if not info or (file.digest and (info.type ~= "file" or info.size ~= size_of(file))) then
+      missing[#missing + 1] = file
+    end
+  end
+  return missing
+end
+
+local function publish_document(self, name, text)
+  local out, message, code = self.dir:create(name)
+  if not out then return nil, message, code end
+  local ok
+  ok, message, code = out:write(0, text)
+  if ok then ok, message, code = self.dir:publish(out, name) end
+  out:close()
+  return ok, message, code
+end
+
+--- Publishes the document that leads to the blobs, and then removes the blobs that
 -- nothing leads to any more.
----@param name string
----@param text string
----@param gone string[]?
-function Directory:finish(name, text, opts, gone)
-  local ok, message, code = self.dir:sync()
-  if not ok then return nil, message, code end
+--
+-- `plan` says what is to be written when the directory is as it is at the moment. It
+-- is asked while the directory is locked, so that a document that another save has
+-- published since is extended and not lost. What the plan needs and is not there, for
+-- it is new, or another save had it as a blob that nothing leads to, is written
+-- without the lock, and then `plan` is asked again.
+---@param plan fun(): strata.DirectoryPlan?, string?, string?
+---@return boolean? ok
+---@return string? message
+---@return string? code
+function Directory:finish(plan, opts)
   -- Without progress, which has been told of all the bytes.
-  ok, message, code = write_batch(self, { { name = name, bytes = text } }, { threads = opts.threads })
-  if not ok then return nil, message, code end
-  for _, old in ipairs(gone or {}) do self.dir:remove(old) end
-  self.dir:close()
-  return true
+  opts = { threads = opts.threads, wait = opts.wait, verify = opts.verify }
+  for _ = 1, ATTEMPTS do
+    local ok, message, code = self.dir:lock()
+    if not ok then return nil, message, code end
+    local planned
+    planned, message, code = plan()
+    if not planned then return nil, message, code end
+    local missing = find_missing(self, planned.files)
+    if #missing == 0 then
+      ok, message, code = publish_document(self, planned.root.name, planned.root.text)
+      if not ok then return nil, message, code end
+      for _, name in ipairs(planned.root.gone or {}) do self.dir:remove(name) end
+      self.dir:close()
+      return true
+    end
+    self.dir:unlock()
+    ok, message, code = write_files(self, missing, opts)
+    if not ok then return nil, message, code end
+  end
+  return nil, ("%s: other saves remove its blobs again and again"):format(self.path), "EBUSY"
 end
 
---- What this target made goes again; what was there stays.
+--- The document stays as it was.
 function Directory:give_up()
-  self.dir:undo()
   self.dir:close()
 end
 
---- Opens a target that is a directory, which is made when it is not there.
+--- Opens a target that is a directory. One that is not there is made with the first blob.
 ---@param path string
 ---@return strata.DirectoryTarget?
 ---@return string? message
 ---@return string? code
 function output.directory(path)
-  -- Once the directory is there nothing more may want memory.
-  local self = setmetatable({ dir = false, path = path, temp_dir = path }, Directory)
-  local message, code
-  self.dir, message, code = core.create_dir(path)
-  if not self.dir then return nil, message, code end
-  return self
+  local dir, message, code = core.create_dir(path)
+  if not dir then return nil, message, code end
+  local temp_dir = dir:exists(".") and path or directory_of((path:gsub("(.)/+$", "%1")))
+  return setmetatable({ dir = dir, path = path, temp_dir = temp_dir }, Directory)
 end
 
 return output

@@ -189,7 +189,7 @@ static void make_sample(struct sample *s, enum strata_compression compression)
 	for (int a = 0; a < 2; a++)
 		spell(s->digests[a], algorithm_names[a], stored, s->size);
 	spell(s->diff_id, "sha256", plain, SIZE);
-	s->file = strata_file_temp(NULL, &err);
+	s->file = strata_file_temp(NULL, NULL, &err);
 	if (s->file == NULL || strata_file_write(s->file, 0, stored, s->size, &err) < 0)
 		abort();
 	free(plain);
@@ -209,7 +209,7 @@ static struct strata_job *new_job(void)
 static struct strata_file *new_file(void)
 {
 	struct strata_err err;
-	struct strata_file *file = strata_file_temp(NULL, &err);
+	struct strata_file *file = strata_file_temp(NULL, NULL, &err);
 
 	if (file == NULL)
 		abort();

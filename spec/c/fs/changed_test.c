@@ -1,12 +1,13 @@
 /* Files and directories that somebody changes, replaces or removes behind our back. */
 #include <fcntl.h>
+#include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/file.h>
 #include <sys/stat.h>
 #include <sys/sysmacros.h>
 #include <unistd.h>
 
-#include "core/fs/dir.h"
 #include "core/fs/file.h"
 #include "core/fs/host_tree.h"
 
@@ -17,7 +18,7 @@ static char base[64] = "/tmp/strata-changed.XXXXXX";
 /* A path in the directory; four of them stay valid. */
 static const char *below(const char *name)
 {
-	static char path[4][128];
+	static char path[4][384];
 	static unsigned turn;
 
 	turn = (turn + 1) % 4;
@@ -152,18 +153,6 @@ static void devices_are_listed_with_their_numbers(void)
 	strata_host_tree_unref(d);
 }
 
-/* ---- what is undone -------------------------------------------------------------- */
-
-static void publish(struct strata_dir *dir, const char *path, const char *text)
-{
-	struct strata_err err;
-	struct strata_file *f = strata_dir_create(dir, path, &err);
-
-	CHECK(f != NULL && strata_file_write(f, 0, text, strlen(text), &err) == 0 &&
-	      strata_file_publish(f, &err) == 0);
-	strata_file_unref(f);
-}
-
 static bool is_text(const char *name, const char *text)
 {
 	char bytes[64] = "";
@@ -175,74 +164,92 @@ static bool is_text(const char *name, const char *text)
 	return n == (ssize_t)strlen(text) && strcmp(bytes, text) == 0;
 }
 
-static void what_was_made_goes_and_what_was_replaced_comes_back(void)
+static void publish(const char *name, const char *text)
 {
 	struct strata_err err;
-	struct strata_dir *dir;
+	struct strata_file *f = strata_file_create(below(name), &err);
 
-	CHECK(mkdir(below("old"), 0755) == 0);
-	write_text("old/f", "before");
-	dir = strata_dir_make(below("old"), &err);
-	if (!CHECK(dir != NULL))
-		return;
-	publish(dir, "f", "after");
-	publish(dir, "f", "once more");
-	publish(dir, "a/b/c", "new");
-	CHECK(is_text("old/f", "once more") && is_text("old/a/b/c", "new"));
-	CHECK(strata_dir_undo(dir, &err) == 0);
-	CHECK(access(below("old/a"), F_OK) < 0);
-	strata_dir_unref(dir);
-	CHECK(access(below("old/f"), F_OK) == 0);
-}
-
-static void what_is_somebody_elses_stays(void)
-{
-	struct strata_err err;
-	struct strata_dir *dir = strata_dir_make(below("mine"), &err);
-
-	if (!CHECK(dir != NULL))
-		return;
-	publish(dir, "longer", "1");
-	publish(dir, "later", "2");
-	publish(dir, "finer", "2");
-	publish(dir, "type", "3");
-	publish(dir, "gone", "4");
-	publish(dir, "d/e/f", "5");
-	publish(dir, "g/h", "6");
-	publish(dir, "i/j", "7");
-	write_text("mine/longer", "longer");
-	set_time("mine/later", 1, 0);
-	{
-		struct stat st;
-
-		CHECK(stat(below("mine/finer"), &st) == 0);
-		set_time("mine/finer", st.st_mtim.tv_sec, (st.st_mtim.tv_nsec + 1) % 1000000000);
-	}
-	CHECK(unlink(below("mine/type")) == 0 && mkdir(below("mine/type"), 0755) == 0);
-	CHECK(unlink(below("mine/gone")) == 0);
-	write_text("mine/d/e/other", "x");
-	CHECK(unlink(below("mine/g/h")) == 0 && rmdir(below("mine/g")) == 0);
-	CHECK(unlink(below("mine/i/j")) == 0 && rmdir(below("mine/i")) == 0);
-	write_text("mine/i", "a file now");
-	CHECK(strata_dir_undo(dir, &err) == 0);
-	CHECK(is_text("mine/longer", "longer") && is_text("mine/later", "2") &&
-	      is_text("mine/finer", "2"));
-	CHECK(access(below("mine/type"), F_OK) == 0 && is_text("mine/i", "a file now"));
-	CHECK(access(below("mine/d/e/f"), F_OK) < 0 && is_text("mine/d/e/other", "x"));
-	strata_dir_unref(dir);
+	CHECK(f != NULL && strata_file_write(f, 0, text, strlen(text), &err) == 0 &&
+	      strata_file_publish(f, &err) == 0);
+	strata_file_unref(f);
 }
 
 static void a_link_to_nowhere_is_replaced_itself(void)
 {
-	struct strata_err err;
-	struct strata_file *f;
-
 	CHECK(symlink("nowhere", below("link")) == 0);
-	f = strata_file_create(below("link"), &err);
-	CHECK(f != NULL && strata_file_write(f, 0, "a file", 6, &err) == 0 &&
-	      strata_file_publish(f, &err) == 0);
-	strata_file_unref(f);
+	publish("link", "a file");
 	CHECK(is_text("link", "a file") && access(below("nowhere"), F_OK) < 0);
+}
+
+/* What is dead goes; for anything else at the second name the file takes another one. */
+static void what_a_killed_save_has_left_is_no_hindrance(void)
+{
+	char name[300];
+	int fd;
+
+	write_text("again", "old");
+	write_text(".again.strata", "left");
+	publish("again", "new");
+	CHECK(is_text("again", "new") && access(below(".again.strata"), F_OK) < 0);
+	write_text(".fresh.strata", "left");
+	publish("fresh", "new");
+	CHECK(is_text("fresh", "new") && access(below(".fresh.strata"), F_OK) < 0);
+	CHECK(symlink("again", below(".again.strata")) == 0);
+	publish("again", "newer");
+	CHECK(is_text("again", "newer") && unlink(below(".again.strata")) == 0);
+	CHECK(mkdir(below(".again.strata"), 0755) == 0);
+	publish("again", "newest");
+	CHECK(is_text("again", "newest") && rmdir(below(".again.strata")) == 0);
+	write_text(".again.strata", "in use");
+	fd = open(below(".again.strata"), O_RDONLY | O_CLOEXEC);
+	CHECK(fd >= 0 && flock(fd, LOCK_SH) == 0);
+	publish("again", "last");
+	CHECK(is_text("again", "last") && is_text(".again.strata", "in use"));
+	close(fd);
+	memset(name, 'x', 255);
+	name[255] = '\0';
+	publish(name, "long");
+	publish(name, "longer");
+	CHECK(is_text(name, "longer"));
+}
+
+#define REPLACERS 4
+#define TIMES 300
+
+static char contested[128];
+
+static void *replace_many_times(void *context)
+{
+	const char *text = context;
+	struct strata_err err;
+	int failed = 0;
+
+	for (int i = 0; i < TIMES; i++) {
+		struct strata_file *f = strata_file_create(contested, &err);
+
+		if (f == NULL || strata_file_write(f, 0, text, strlen(text), &err) < 0 ||
+		    strata_file_publish(f, &err) < 0)
+			failed++;
+		strata_file_unref(f);
+	}
+	return failed == 0 ? context : NULL;
+}
+
+static void a_file_that_several_replace_is_one_of_theirs(void)
+{
+	static char texts[REPLACERS][2] = {"0", "1", "2", "3"};
+	pthread_t threads[REPLACERS];
+	void *result;
+
+	write_text("contested", "old");
+	snprintf(contested, sizeof(contested), "%s/contested", base);
+	for (int i = 0; i < REPLACERS; i++)
+		CHECK(pthread_create(&threads[i], NULL, replace_many_times, texts[i]) == 0);
+	for (int i = 0; i < REPLACERS; i++)
+		CHECK(pthread_join(threads[i], &result) == 0 && result != NULL);
+	CHECK(is_text("contested", "0") || is_text("contested", "1") || is_text("contested", "2") ||
+	      is_text("contested", "3"));
+	CHECK(access(below(".contested.strata"), F_OK) < 0);
 }
 
 int main(void)
@@ -254,9 +261,9 @@ int main(void)
 	RUN(a_file_that_was_listed_is_read_as_it_was_or_not);
 	RUN(a_file_that_was_opened_has_not_been_written_to_or_it_is_said);
 	RUN(devices_are_listed_with_their_numbers);
-	RUN(what_was_made_goes_and_what_was_replaced_comes_back);
-	RUN(what_is_somebody_elses_stays);
 	RUN(a_link_to_nowhere_is_replaced_itself);
+	RUN(what_a_killed_save_has_left_is_no_hindrance);
+	RUN(a_file_that_several_replace_is_one_of_theirs);
 	snprintf(command, sizeof(command), "rm -rf %s", base);
 	CHECK(system(command) == 0);
 	return check_sum("changed");

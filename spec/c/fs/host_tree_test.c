@@ -113,8 +113,8 @@ static void notices_a_file_that_shrinks(void)
 static void writes_content_and_padding(void)
 {
 	struct strata_host_tree *d = list();
-	struct strata_file *to = strata_file_temp(NULL, &err);
-	struct strata_file *heads = strata_file_temp(NULL, &err);
+	struct strata_file *to = strata_file_temp(NULL, NULL, &err);
+	struct strata_file *heads = strata_file_temp(NULL, NULL, &err);
 	struct strata_assembly c = {0};
 	const struct strata_plan_options options = {.compression = STRATA_NONE};
 	struct strata_blob_info result;
@@ -156,5 +156,5 @@ int main(void)
 	RUN(notices_a_file_that_shrinks);
 	RUN(writes_content_and_padding);
 	RUN(removes_the_tree);
-	return check_sum("disk_test");
+	return check_sum("host_tree");
 }

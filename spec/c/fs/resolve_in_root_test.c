@@ -161,5 +161,5 @@ int main(void)
 	close(root);
 	snprintf(command, sizeof(command), "rm -rf %s", base);
 	CHECK(system(command) == 0);
-	return check_sum("root");
+	return check_sum("resolve_in_root");
 }

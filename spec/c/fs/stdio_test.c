@@ -18,7 +18,7 @@
 static struct strata_file *make_file(void)
 {
 	struct strata_err err;
-	struct strata_file *f = strata_file_temp(NULL, &err);
+	struct strata_file *f = strata_file_temp(NULL, NULL, &err);
 	char *bytes = malloc(SIZE);
 
 	for (size_t i = 0; i < SIZE; i++)
@@ -325,5 +325,5 @@ int main(void)
 	RUN(a_full_disk_is_told);
 	RUN(a_slow_writer_is_waited_for);
 	RUN(a_slow_reader_is_waited_for);
-	return check_sum("spool");
+	return check_sum("stdio");
 }

@@ -20,7 +20,7 @@ static const unsigned thread_counts[] = {1, 2, 3, 8};
 static struct strata_file *file_of(const struct strata_buf *b)
 {
 	struct strata_err err;
-	struct strata_file *f = strata_file_temp(NULL, &err);
+	struct strata_file *f = strata_file_temp(NULL, NULL, &err);
 
 	if (f == NULL || (b != NULL && strata_file_write(f, 0, b->data, b->len, &err) < 0))
 		abort();

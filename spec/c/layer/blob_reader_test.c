@@ -97,7 +97,7 @@ static void encode(enum strata_compression c, const struct strata_buf *data, str
 static struct strata_blob blob_of(enum strata_compression c, const struct strata_buf *stored)
 {
 	struct strata_err err;
-	struct strata_file *f = strata_file_temp(NULL, &err);
+	struct strata_file *f = strata_file_temp(NULL, NULL, &err);
 
 	if (f == NULL || strata_file_write(f, 0, stored->data, stored->len, &err) < 0)
 		abort();

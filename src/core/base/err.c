@@ -111,10 +111,24 @@ static const char *errno_name(int errnum)
 	}
 }
 
+/* glibc's strerror_r returns the text, POSIX's (musl) fills the space and returns 0. */
+static const char *text_returned(const char *text, const char *space)
+{
+	(void)space;
+	return text;
+}
+
+static const char *text_filled(int failed, const char *space)
+{
+	return failed ? "unknown error" : space;
+}
+
 int(strata_fail_errno)(struct strata_err *err, int errnum, const char *fmt, ...)
 {
 	char text_space[128];
-	const char *text = strerror_r(errnum, text_space, sizeof(text_space));
+	const char *text = _Generic(strerror_r(errnum, text_space, sizeof(text_space)),
+	        char *: text_returned,
+	        int: text_filled)(strerror_r(errnum, text_space, sizeof(text_space)), text_space);
 	size_t text_len = strnlen(text, sizeof(text_space) - 1);
 	size_t len;
 	va_list ap;

@@ -6,13 +6,25 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/file.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "core/base/mem.h"
-#include "core/fs/dir_internal.h"
+#include "core/fs/file_internal.h"
 #include "core/fs/resolve.h"
 
 #define MAX_PATH 4096
+
+struct strata_dir {
+	int fd; /* -1: the directory is not there yet */
+	bool writable;
+	char *name;
+
+	/* Of a directory that was not there when it was opened: */
+	int parent_fd; /* -1 otherwise */
+	char *own_name;
+};
 
 /* ---- life -------------------------------------------------------------- */
 
@@ -25,24 +37,15 @@ static struct strata_dir *new_dir(const char *name, struct strata_err *err)
 		strata_fail_nomem(err);
 		return NULL;
 	}
-	atomic_init(&dir->refs, 1);
 	dir->fd = -1;
 	dir->parent_fd = -1;
-	dir->journal.owner = getpid();
 	return dir;
 }
 
-struct strata_dir *strata_dir_ref(struct strata_dir *dir)
+void strata_dir_free(struct strata_dir *dir)
 {
-	atomic_fetch_add(&dir->refs, 1);
-	return dir;
-}
-
-void strata_dir_unref(struct strata_dir *dir)
-{
-	if (dir == NULL || atomic_fetch_sub(&dir->refs, 1) != 1)
+	if (dir == NULL)
 		return;
-	strata_dir_keep(dir);
 	if (dir->fd >= 0)
 		close(dir->fd);
 	if (dir->parent_fd >= 0)
@@ -79,41 +82,6 @@ struct strata_dir *strata_dir_open(const char *path, struct strata_err *err)
 	return steal_pointer(&dir);
 }
 
-const char *strata_split_path(const char *path, char **parent)
-{
-	const char *slash = strrchr(path, '/');
-
-	if (slash == NULL)
-		*parent = strdup(".");
-	else
-		*parent = slash == path ? strdup("/") : strndup(path, (size_t)(slash - path));
-	if (*parent == NULL)
-		return NULL;
-	return slash ? slash + 1 : path;
-}
-
-/* Fills own_name, parent_fd and fd; what exists already is not ours. */
-static int make(struct strata_dir *dir, const char *name, struct strata_err *err)
-{
-	bool made = mkdirat(dir->parent_fd, name, 0755) == 0;
-
-	if (!made && errno != EEXIST)
-		return strata_fail_errno(err, errno, "%s", dir->name);
-	dir->fd = openat(dir->parent_fd, name, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	if (dir->fd < 0 ||
-	    (made && (fstat(dir->fd, &dir->made) < 0 || (dir->own_name = strdup(name)) == NULL))) {
-		strata_fail_errno(err, errno, "%s", dir->name);
-		if (made)
-			unlinkat(dir->parent_fd, name, AT_REMOVEDIR);
-		return -1;
-	}
-	if (!made) {
-		close(dir->parent_fd);
-		dir->parent_fd = -1;
-	}
-	return 0;
-}
-
 /* A copy of path without slashes at its end; to be freed. */
 static char *without_slashes(const char *path)
 {
@@ -124,32 +92,47 @@ static char *without_slashes(const char *path)
 	return strndup(path, len);
 }
 
-struct strata_dir *strata_dir_make(const char *path, struct strata_err *err)
+/* Remembers where the directory is to be made. */
+static int prepare(struct strata_dir *dir, const char *path, struct strata_err *err)
 {
 	cleanup_free char *plain = without_slashes(path);
 	cleanup_free char *parent = NULL;
-	const char *name = plain ? strata_split_path(plain, &parent) : NULL;
-	cleanup_dir struct strata_dir *dir = NULL;
+	struct stat st;
 
-	if (name == NULL) {
-		strata_fail_nomem(err);
+	dir->own_name = plain != NULL ? strata_split_path(plain, &parent) : NULL;
+	if (dir->own_name == NULL)
+		return strata_fail_nomem(err);
+	if (dir->own_name[0] == '\0' || strcmp(dir->own_name, ".") == 0 ||
+	    strcmp(dir->own_name, "..") == 0)
+		return strata_fail_errno(err, ENOENT, "%s", path);
+	dir->parent_fd = strata_open_directory(parent);
+	if (dir->parent_fd < 0)
+		return strata_fail_errno(err, errno, "%s", path);
+	/* A link to nowhere is no place for a directory. */
+	if (fstatat(dir->parent_fd, dir->own_name, &st, AT_SYMLINK_NOFOLLOW) == 0 &&
+	    S_ISLNK(st.st_mode))
+		return strata_fail_errno(err, ENOENT, "%s", path);
+	/* Early, before there is work to be lost. A sandbox may refuse to tell (EPERM). */
+	if (faccessat(dir->parent_fd, ".", W_OK | X_OK, AT_EACCESS) < 0 &&
+	    (errno == EACCES || errno == EROFS))
+		return strata_fail_errno(err, errno, "%s", path);
+	return 0;
+}
+
+struct strata_dir *strata_dir_make(const char *path, struct strata_err *err)
+{
+	cleanup_dir struct strata_dir *dir = new_dir(path, err);
+
+	if (dir == NULL)
+		return NULL;
+	dir->writable = true;
+	dir->fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	if (dir->fd < 0 && errno != ENOENT) {
+		strata_fail_errno(err, errno, "%s", path);
 		return NULL;
 	}
-	if (name[0] == '\0' || strcmp(name, ".") == 0 || strcmp(name, "..") == 0) {
-		dir = strata_dir_open(path, err); /* "/", ".": there, or wrong */
-	} else if ((dir = new_dir(path, err)) != NULL) {
-		dir->parent_fd = open(parent, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-		if (dir->parent_fd < 0 && errno == EACCES)
-			dir->parent_fd = open(parent, O_PATH | O_DIRECTORY | O_CLOEXEC);
-		if (dir->parent_fd < 0) {
-			strata_fail_errno(err, errno, "%s", path);
-			return NULL;
-		}
-		if (make(dir, name, err) < 0)
-			return NULL;
-	}
-	if (dir != NULL)
-		dir->writable = true;
+	if (dir->fd < 0 && prepare(dir, path, err) < 0)
+		return NULL;
 	return steal_pointer(&dir);
 }
 
@@ -185,11 +168,17 @@ static int fail_at(const struct strata_dir *dir, const char *path, int errnum,
 	return strata_fail_errno(err, errnum, "%s", label);
 }
 
+/* A descriptor, or a negative errno. */
+static int resolve(const struct strata_dir *dir, const char *path, int flags)
+{
+	return dir->fd < 0 ? -ENOENT : strata_resolve_beneath(dir->fd, path, flags);
+}
+
 /* A descriptor, or -1 with *err filled. */
 static int open_inside(const struct strata_dir *dir, const char *path, int flags,
                        struct strata_err *err)
 {
-	int fd = strata_resolve_beneath(dir->fd, path, flags);
+	int fd = resolve(dir, path, flags);
 
 	return fd >= 0 ? fd : fail_at(dir, path, -fd, err);
 }
@@ -206,7 +195,7 @@ int strata_dir_stat(const struct strata_dir *dir, const char *path, struct stat 
 
 int strata_dir_exists(const struct strata_dir *dir, const char *path, struct strata_err *err)
 {
-	cleanup_fd int fd = strata_resolve_beneath(dir->fd, path, O_PATH);
+	cleanup_fd int fd = resolve(dir, path, O_PATH);
 
 	if (fd == -ENOENT)
 		return 0;
@@ -300,19 +289,24 @@ int strata_dir_list(const struct strata_dir *dir, const char *path, struct strat
 
 /* ---- writing ----------------------------------------------------------- */
 
-int strata_dir_parent(const struct strata_dir *dir, const char *path, int flags)
+static const char *last_component(const char *plain)
 {
-	char parent[MAX_PATH] = "."; /* undoing is also for when there is no memory */
-	const char *slash = strrchr(path, '/');
-	size_t len = slash != NULL ? (size_t)(slash - path) : 0;
+	const char *slash = strrchr(plain, '/');
 
-	if (len >= sizeof(parent))
-		return -ENAMETOOLONG;
-	if (len > 0) {
-		memcpy(parent, path, len);
-		parent[len] = '\0';
-	}
-	return strata_resolve_beneath(dir->fd, parent, flags | O_DIRECTORY);
+	return slash != NULL ? slash + 1 : plain;
+}
+
+/* Opens the directory that a plain path stands in. A descriptor, or a negative errno. */
+static int open_parent(const struct strata_dir *dir, const char *plain)
+{
+	cleanup_free char *parent = NULL;
+	cleanup_free char *name = strata_split_path(plain, &parent);
+	int fd;
+
+	if (name == NULL)
+		return -ENOMEM;
+	fd = resolve(dir, parent, O_RDONLY | O_DIRECTORY);
+	return fd == -EACCES ? resolve(dir, parent, O_PATH | O_DIRECTORY) : fd;
 }
 
 /*
@@ -350,152 +344,170 @@ static char *plain_path(const struct strata_dir *dir, const char *path, struct s
 	return NULL;
 }
 
-/* Makes one directory unless it is there; its parent is. */
-static int make_inside(struct strata_dir *dir, const char *path, struct strata_err *err)
+/* Makes the directory itself, unless somebody else has meanwhile. 1 when it was made, 0, or -1. */
+static int make_top(struct strata_dir *dir, struct strata_err *err)
 {
-	cleanup_free char *parent = NULL;
-	const char *name = strata_split_path(path, &parent);
-	cleanup_fd int fd =
-	        name ? strata_resolve_beneath(dir->fd, parent, O_PATH | O_DIRECTORY) : -ENOMEM;
-	struct stat st;
+	int made = mkdirat(dir->parent_fd, dir->own_name, 0755) == 0;
+	int errnum = made || errno == EEXIST ? 0 : errno;
+
+	if (errnum == 0) {
+		dir->fd = openat(dir->parent_fd, dir->own_name, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+		errnum = dir->fd < 0 ? errno : -strata_sync_directory(dir->parent_fd);
+	}
+	if (errnum == 0)
+		return made;
+	if (dir->fd >= 0)
+		close(dir->fd);
+	dir->fd = -1;
+	if (made)
+		unlinkat(dir->parent_fd, dir->own_name, AT_REMOVEDIR);
+	return strata_fail_errno(err, errnum, "%s", dir->name);
+}
+
+/* Makes one directory unless it is there; its parent is. */
+static int make_inside(const struct strata_dir *dir, const char *plain, struct strata_err *err)
+{
+	cleanup_fd int fd = open_parent(dir, plain);
+	int rc;
 
 	if (fd < 0)
-		return fail_at(dir, path, -fd, err);
-	if (mkdirat(fd, name, 0755) < 0)
-		return errno == EEXIST ? 0 : fail_at(dir, path, errno, err);
-	if (fstatat(fd, name, &st, AT_SYMLINK_NOFOLLOW) < 0) {
-		int errnum = errno;
-
-		unlinkat(fd, name, AT_REMOVEDIR);
-		return fail_at(dir, path, errnum, err);
-	}
-	if (strata_undo_directory(&dir->journal, path, &st, err) < 0) {
-		unlinkat(fd, name, AT_REMOVEDIR);
-		return -1;
-	}
-	return 0;
+		return fail_at(dir, plain, -fd, err);
+	if (mkdirat(fd, last_component(plain), 0755) < 0)
+		return errno == EEXIST ? 0 : fail_at(dir, plain, errno, err);
+	rc = strata_sync_directory(fd);
+	return rc < 0 ? fail_at(dir, plain, -rc, err) : 0;
 }
 
 /* Opens the directory that a plain path stands in, making what is missing. */
-static int make_parents(struct strata_dir *dir, char *path, struct strata_err *err)
+static int make_parents(const struct strata_dir *dir, char *plain, struct strata_err *err)
 {
-	int fd = strata_dir_parent(dir, path, O_RDONLY);
+	int fd = open_parent(dir, plain);
 
-	if (fd == -EACCES)
-		fd = strata_dir_parent(dir, path, O_PATH);
-	if (fd >= 0)
-		return fd;
-	if (fd != -ENOENT)
-		return fail_at(dir, path, -fd, err);
-	for (char *slash = strchr(path, '/'); slash != NULL; slash = strchr(slash + 1, '/')) {
-		int rc;
+	if (fd == -ENOENT) {
+		for (char *slash = strchr(plain, '/'); slash != NULL;
+		     slash = strchr(slash + 1, '/')) {
+			int rc;
 
-		*slash = '\0';
-		rc = make_inside(dir, path, err);
-		*slash = '/';
-		if (rc < 0)
-			return -1;
+			*slash = '\0';
+			rc = make_inside(dir, plain, err);
+			*slash = '/';
+			if (rc < 0)
+				return -1;
+		}
+		fd = open_parent(dir, plain);
 	}
-	fd = strata_dir_parent(dir, path, O_RDONLY);
-	return fd >= 0 ? fd : fail_at(dir, path, -fd, err);
+	return fd >= 0 ? fd : fail_at(dir, plain, -fd, err);
 }
 
-struct strata_file *strata_dir_create(struct strata_dir *dir, const char *path,
+/* plain_path of a directory that may be written to. */
+static char *path_to_write(const struct strata_dir *dir, const char *path, struct strata_err *err)
+{
+	if (dir->writable)
+		return plain_path(dir, path, err);
+	strata_fail(err, "EINVAL", "%s: was opened for reading", dir->name);
+	return NULL;
+}
+
+struct strata_file *strata_dir_create(const struct strata_dir *dir, const char *path,
                                       struct strata_err *err)
 {
-	cleanup_free char *plain = NULL;
-	cleanup_free char *label = NULL;
-	cleanup_fd int fd = -1;
+	cleanup_free char *plain = path_to_write(dir, path, err);
+	cleanup_free char *label = plain != NULL ? label_of(dir, plain) : NULL;
 	const char *name;
-	struct strata_file *f;
 	struct stat st;
+	int fd;
 
-	if (!dir->writable) {
-		strata_fail(err, "EINVAL", "%s: was opened for reading", dir->name);
-		return NULL;
-	}
-	plain = plain_path(dir, path, err);
 	if (plain == NULL)
 		return NULL;
-	label = label_of(dir, plain);
 	if (label == NULL) {
 		strata_fail_nomem(err);
 		return NULL;
 	}
-	fd = make_parents(dir, plain, err);
-	if (fd < 0)
-		return NULL;
-	if (fstat(fd, &st) == 0 && st.st_ino != dir->swept) {
-		strata_remove_dead_temp_names(fd);
-		dir->swept = st.st_ino;
+	name = last_component(plain);
+	fd = open_parent(dir, plain);
+	if (fd == -ENOENT) { /* it is made when the file is published */
+		name = NULL;
+		fd = fcntl(dir->fd >= 0 ? dir->fd : dir->parent_fd, F_DUPFD_CLOEXEC, 0);
+		fd = fd < 0 ? -errno : fd;
 	}
-	name = strrchr(plain, '/') ? strrchr(plain, '/') + 1 : plain;
-	if (fstatat(fd, name, &st, AT_SYMLINK_NOFOLLOW) == 0 && S_ISLNK(st.st_mode)) {
+	if (fd < 0) {
+		fail_at(dir, plain, -fd, err);
+		return NULL;
+	}
+	if (name != NULL && fstatat(fd, name, &st, AT_SYMLINK_NOFOLLOW) == 0 &&
+	    S_ISLNK(st.st_mode)) {
+		close(fd);
 		strata_fail(err, "ELOOP", "%s: a symbolic link is in the way", label);
 		return NULL;
 	}
-	f = strata_output_open(strata_steal_fd(&fd), name, label, err);
-	if (f == NULL)
-		return NULL;
-	f->output->dir = strata_dir_ref(dir);
-	f->output->path = steal_pointer(&plain);
-	return f;
+	return strata_output_open(fd, name, label, err);
 }
 
-int strata_dir_remove(struct strata_dir *dir, const char *path, struct strata_err *err)
+int strata_dir_publish(struct strata_dir *dir, struct strata_file *f, const char *path,
+                       struct strata_err *err)
 {
-	cleanup_free char *plain = NULL;
+	cleanup_free char *plain = path_to_write(dir, path, err);
 	cleanup_fd int fd = -1;
+	int made;
 
-	if (!dir->writable)
-		return strata_fail(err, "EINVAL", "%s: was opened for reading", dir->name);
-	plain = plain_path(dir, path, err);
 	if (plain == NULL)
 		return -1;
-	fd = strata_dir_parent(dir, plain, O_RDONLY);
+	if (f->output == NULL || f->output->target != NULL)
+		return strata_fail(err, "EINVAL", "%s: not an output of a directory", f->name);
+	made = dir->fd < 0 ? make_top(dir, err) : 0;
+	if (made < 0)
+		return -1;
+	fd = make_parents(dir, plain, err);
+	if (fd >= 0 && strata_output_publish(f, fd, last_component(plain), err) == 0)
+		return 0;
+	if (made > 0 && unlinkat(dir->parent_fd, dir->own_name, AT_REMOVEDIR) == 0) {
+		close(dir->fd);
+		dir->fd = -1;
+	}
+	return -1;
+}
+
+int strata_dir_remove(const struct strata_dir *dir, const char *path, struct strata_err *err)
+{
+	cleanup_free char *plain = path_to_write(dir, path, err);
+	cleanup_fd int fd = -1;
+
+	if (plain == NULL)
+		return -1;
+	fd = open_parent(dir, plain);
 	if (fd == -ENOENT)
 		return 0;
 	if (fd < 0)
 		return fail_at(dir, plain, -fd, err);
-	if (unlinkat(fd, strrchr(plain, '/') ? strrchr(plain, '/') + 1 : plain, 0) < 0 &&
-	    errno != ENOENT)
+	if (unlinkat(fd, last_component(plain), 0) < 0 && errno != ENOENT)
 		return fail_at(dir, plain, errno, err);
 	return 0;
 }
 
-/* Some file systems cannot sync a directory: then there is nothing to be done. */
-static int sync_fd(int fd)
+/* ---- locking ----------------------------------------------------------- */
+
+#define WAIT_MILLISECONDS 5
+
+int strata_dir_lock(const struct strata_dir *dir, struct strata_err *err)
 {
-	return fsync(fd) < 0 && errno != EINVAL && errno != EBADF ? -errno : 0;
-}
+	const struct timespec wait = {.tv_nsec = WAIT_MILLISECONDS * 1000000L};
+	int waited = 0;
 
-int strata_dir_sync(struct strata_dir *dir, struct strata_err *err)
-{
-	int rc = sync_fd(dir->fd);
-
-	if (rc == 0 && dir->parent_fd >= 0)
-		rc = sync_fd(dir->parent_fd);
-	for (size_t i = 0; rc == 0 && i < dir->journal.n; i++) {
-		const struct strata_record *record = &dir->journal.records[i];
-		cleanup_fd int fd = -1;
-
-		if (!record->directory)
-			continue;
-		fd = strata_dir_parent(dir, record->path, O_RDONLY);
-		rc = fd < 0 ? fd : sync_fd(fd);
+	while (dir->fd >= 0 && flock(dir->fd, LOCK_EX | LOCK_NB) < 0) {
+		if (errno != EWOULDBLOCK)
+			return 0;
+		if (waited >= STRATA_DIR_LOCK_SECONDS * 1000)
+			return strata_fail(err, "EBUSY",
+			                   "%s: locked by another process for %d seconds",
+			                   dir->name, STRATA_DIR_LOCK_SECONDS);
+		nanosleep(&wait, NULL);
+		waited += WAIT_MILLISECONDS;
 	}
-	return rc < 0 ? strata_fail_errno(err, -rc, "%s: fsync", dir->name) : 0;
+	return 0;
 }
 
-int strata_dir_undo(struct strata_dir *dir, struct strata_err *err)
+void strata_dir_unlock(const struct strata_dir *dir)
 {
-	return strata_undo_run(dir, err);
-}
-
-void strata_dir_keep(struct strata_dir *dir)
-{
-	strata_undo_forget(dir);
-	if (dir->parent_fd >= 0)
-		close(dir->parent_fd);
-	dir->parent_fd = -1;
+	if (dir->fd >= 0)
+		flock(dir->fd, LOCK_UN);
 }

@@ -23,10 +23,18 @@ struct strata_file;
 struct strata_file *strata_file_open(const char *path, struct strata_err *err);
 
 /*
- * An unnamed file for reading and writing in dir (NULL: $TMPDIR or /tmp). It
- * is gone when the last reference is, also after a crash.
+ * Where temporary files go when a caller does not say: $TMPDIR or /tmp. It asks
+ * the environment, which the host may change at any time: worker threads get
+ * the directory from the thread that started them.
  */
-struct strata_file *strata_file_temp(const char *dir, struct strata_err *err);
+const char *strata_temp_dir(void);
+
+/*
+ * An unnamed file for reading and writing in dir (NULL: strata_temp_dir). It
+ * is gone when the last reference is, also after a crash. `name` is what
+ * messages call it; NULL: "temporary file".
+ */
+struct strata_file *strata_file_temp(const char *dir, const char *name, struct strata_err *err);
 
 struct strata_file *strata_file_ref(struct strata_file *f);
 void strata_file_unref(struct strata_file *f);
@@ -55,10 +63,16 @@ int strata_file_copy(struct strata_file *to, uint64_t to_offset, const struct st
 int strata_file_unchanged(const struct strata_file *f, struct strata_err *err);
 
 /*
- * An output that is to appear at `path` whole or not at all. It is an unnamed
- * file (a randomly named one where O_TMPFILE is missing) in the directory of
- * the target, symlinks followed, with the mode and owner of a target that
- * exists. Unreferencing it without strata_file_publish leaves nothing behind.
+ * An output that is to appear at `path` whole or not at all, with the mode and
+ * owner of a file that is there, symlinks followed.
+ *
+ * Until it is published the output is a file without a name in the directory of
+ * the target: it leaves nothing, whatever happens to the process. To replace a
+ * file `x` it has the name `.x.strata` for the moment between link and rename. On
+ * file systems without unnamed files (O_TMPFILE) it has that name all the time.
+ * The next save of `x` removes the name when the process that had it was killed,
+ * which a lock (flock) tells. While that process lives, another save of `x` uses a
+ * random name, `.strata-` and 16 digits; that is removed by nobody else.
  */
 struct strata_file *strata_file_create(const char *path, struct strata_err *err);
 
@@ -70,7 +84,11 @@ struct strata_file *strata_file_create(const char *path, struct strata_err *err)
  */
 int strata_file_take(struct strata_file *output, struct strata_file *temp, struct strata_err *err);
 
-/* fsync, rename over the target, fsync of the directory. Once: EINVAL afterwards. */
+/*
+ * Writes the file to disk, gives it its name, and writes the directory to disk.
+ * Once: EINVAL afterwards. When only the last step fails the file is there, but
+ * may be gone after a power failure.
+ */
 int strata_file_publish(struct strata_file *f, struct strata_err *err);
 
 static inline void strata_cleanup_file_(struct strata_file **f)

@@ -1,4 +1,4 @@
-/* What the files behind file.h and dir.h share. */
+/* What the files behind file.h, and those that build on it, share. */
 #ifndef STRATA_FILE_INTERNAL_H
 #define STRATA_FILE_INTERNAL_H
 
@@ -9,19 +9,12 @@
 
 #include "core/fs/file.h"
 
-struct strata_dir;
-
-/* What a file that is to be published becomes. Everything happens in one directory, by its
- * descriptor. */
+/* A file that is to be published: where it lies until then. */
 struct strata_output {
-	int dir_fd;
-	char *target; /* the name that it is to have there */
-	char *temp;   /* its name there until then, NULL while it has none */
-	pid_t owner;  /* who may unlink temp */
-
-	/* Only for what goes into a strata_dir: */
-	struct strata_dir *dir; /* owns a reference */
-	char *path;             /* of target, from dir */
+	int dir_fd;   /* the directory that it is made in */
+	char *target; /* the name that strata_file_publish gives it there; NULL: dir.c chooses */
+	char *temp;   /* its name until then; NULL: it has none */
+	pid_t owner;  /* the process that may remove temp */
 };
 
 struct strata_file {
@@ -46,31 +39,26 @@ struct strata_file *strata_file_adopt(int fd, const char *name, struct strata_er
 int strata_check_regular(const struct stat *st, const char *name, struct strata_err *err);
 
 /*
- * A new output that is to be `target` in dir_fd, with the mode and owner of a
- * regular file that is there. Links are not followed. Takes dir_fd in any case.
+ * A new output in the directory dir_fd, which is taken in any case. When `like`
+ * names a regular file there, the output gets its mode and owner; a link is not
+ * followed. `name` is what messages call the output.
  */
-struct strata_file *strata_output_open(int dir_fd, const char *target, const char *name,
+struct strata_file *strata_output_open(int dir_fd, const char *like, const char *name,
                                        struct strata_err *err);
 void strata_output_free(struct strata_output *o);
 
-#define STRATA_RANDOM_PREFIX ".strata-"
-#define STRATA_RANDOM_DIGITS 16
+/* Publishes an output as `target` in a directory of the file system that it was opened in. */
+int strata_output_publish(struct strata_file *f, int dir_fd, const char *target,
+                          struct strata_err *err);
 
-/* Bytes of a name that nothing has: strata_random_name fills them. */
-#define STRATA_RANDOM_NAME 32
-#define STRATA_RANDOM_TRIES 100
+/* The last component of a path; what it stands in ("." when none) goes to *parent. Both are the
+ * caller's; NULL: no memory. */
+char *strata_split_path(const char *path, char **parent);
 
-/* ".strata-<16 hex digits>" */
-void strata_random_name(char name[STRATA_RANDOM_NAME]);
+/* A descriptor of a directory that may be writable and searchable only, or -1 with errno. */
+int strata_open_directory(const char *path);
 
-/*
- * temp_names.c: what has a random name is locked, before it gets the name where that
- * can be; false: another process has taken it for stale meanwhile.
- */
-bool strata_lock_name(int fd);
-void strata_unlock_name(int fd);
-
-/* Removes the random names in a directory whose processes are gone. */
-void strata_remove_dead_temp_names(int dir_fd);
+/* Writes a directory's names to disk, where the file system can: 0 or a negative errno. */
+int strata_sync_directory(int fd);
 
 #endif

@@ -1,34 +1,77 @@
 /* Temporary files, and outputs that appear whole or not at all. */
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/file.h>
 #include <sys/random.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
 #include "core/base/mem.h"
-#include "core/fs/dir_internal.h"
 #include "core/fs/file.h"
 #include "core/fs/file_internal.h"
 
-void strata_random_name(char name[STRATA_RANDOM_NAME])
+#define TRIES 100
+
+/* ---- names for a time --------------------------------------------------- */
+
+/* A name that nothing has, ".strata-<16 hex digits>". */
+static void random_name(char name[NAME_MAX + 1])
 {
 	unsigned long long number = 0;
 
-	/* Only has to be free, not secret: O_EXCL decides. */
+	/* The name has to be free, not secret: O_EXCL and link decide. */
 	if (getrandom(&number, sizeof(number), 0) != (ssize_t)sizeof(number))
 		number = (unsigned long long)(uintptr_t)&number ^ (unsigned long long)getpid();
-	snprintf(name, STRATA_RANDOM_NAME, STRATA_RANDOM_PREFIX "%0*llx", STRATA_RANDOM_DIGITS,
-	         number);
+	snprintf(name, NAME_MAX + 1, ".strata-%016llx", number);
+}
+
+/* The name of a file that is going to be `target`, ".<target>.strata" when that is not too long. */
+static void second_name(char name[NAME_MAX + 1], const char *target)
+{
+	if (target == NULL || snprintf(name, NAME_MAX + 1, ".%s.strata", target) > NAME_MAX)
+		random_name(name);
 }
 
 /*
- * Opens a file without a name in dir_fd, or where the file system has no
- * O_TMPFILE one with a name, which then goes to `name` ("" otherwise).
+ * Locks a file that has a second name, which tells others that its process lives.
+ * False: another process has removed the name before. Where the file system has no
+ * locks, remove_dead gets none either and removes nothing.
  */
-static int open_temp(int dir_fd, mode_t mode, char name[STRATA_RANDOM_NAME])
+static bool hold(int fd)
+{
+	struct stat st;
+
+	if (flock(fd, LOCK_SH | LOCK_NB) < 0 && errno == EWOULDBLOCK)
+		return false;
+	return fstat(fd, &st) < 0 || st.st_nlink > 0;
+}
+
+/*
+ * Removes a second name whose process was killed. Nobody removes such a name
+ * without the exclusive lock, so between the look and the removal it stays the
+ * name of the file that is locked here.
+ */
+static void remove_dead(int dir_fd, const char *name)
+{
+	cleanup_fd int fd = openat(dir_fd, name, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
+	struct stat st, named;
+
+	if (fd >= 0 && fstat(fd, &st) == 0 && S_ISREG(st.st_mode) &&
+	    flock(fd, LOCK_EX | LOCK_NB) == 0 &&
+	    fstatat(dir_fd, name, &named, AT_SYMLINK_NOFOLLOW) == 0 && named.st_dev == st.st_dev &&
+	    named.st_ino == st.st_ino)
+		unlinkat(dir_fd, name, 0);
+}
+
+/*
+ * Opens a file without a name in dir_fd, or where the file system has no O_TMPFILE
+ * one with a second name, which then goes to `name` ("" otherwise).
+ */
+static int open_temp(int dir_fd, const char *target, mode_t mode, char name[NAME_MAX + 1])
 {
 	int fd = openat(dir_fd, ".", O_TMPFILE | O_RDWR | O_CLOEXEC, mode);
 
@@ -36,22 +79,32 @@ static int open_temp(int dir_fd, mode_t mode, char name[STRATA_RANDOM_NAME])
 	if (fd >= 0 ||
 	    (errno != EOPNOTSUPP && errno != EISDIR && errno != ENOENT && errno != EINVAL))
 		return fd;
-	for (int i = 0; fd < 0 && i < STRATA_RANDOM_TRIES; i++) {
-		strata_random_name(name);
+	second_name(name, target);
+	remove_dead(dir_fd, name);
+	for (int i = 0; i < TRIES; i++) {
 		fd = openat(dir_fd, name, O_CREAT | O_EXCL | O_RDWR | O_CLOEXEC, mode);
-		if (fd < 0 && errno != EEXIST)
-			break;
-		if (fd >= 0 && !strata_lock_name(fd)) {
+		if (fd >= 0 ? hold(fd) : errno != EEXIST)
+			return fd;
+		if (fd >= 0)
 			close(fd);
-			fd = -1;
-			errno = EEXIST;
-		}
+		random_name(name);
 	}
-	return fd;
+	errno = EEXIST;
+	return -1;
 }
 
-/* A directory to create in; one that may be written to but not listed has to do. */
-static int open_directory(const char *path)
+char *strata_split_path(const char *path, char **parent)
+{
+	const char *slash = strrchr(path, '/');
+
+	if (slash == NULL)
+		*parent = strdup(".");
+	else
+		*parent = slash == path ? strdup("/") : strndup(path, (size_t)(slash - path));
+	return *parent != NULL ? strdup(slash != NULL ? slash + 1 : path) : NULL;
+}
+
+int strata_open_directory(const char *path)
 {
 	int fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 
@@ -60,27 +113,38 @@ static int open_directory(const char *path)
 	return fd;
 }
 
-struct strata_file *strata_file_temp(const char *dir, struct strata_err *err)
+int strata_sync_directory(int fd)
 {
-	char name[STRATA_RANDOM_NAME];
+	/* EBADF: O_PATH. EINVAL: a file system that does not sync directories. */
+	return fsync(fd) < 0 && errno != EINVAL && errno != EBADF ? -errno : 0;
+}
+
+const char *strata_temp_dir(void)
+{
+	const char *dir = getenv("TMPDIR");
+
+	return dir != NULL && dir[0] != '\0' ? dir : "/tmp";
+}
+
+struct strata_file *strata_file_temp(const char *dir, const char *name, struct strata_err *err)
+{
+	char temp[NAME_MAX + 1];
 	cleanup_fd int dir_fd = -1;
 	cleanup_fd int fd = -1;
 	struct strata_file *f;
 
-	if (dir == NULL)
-		dir = getenv("TMPDIR");
 	if (dir == NULL || dir[0] == '\0')
-		dir = "/tmp";
-	dir_fd = open_directory(dir);
+		dir = strata_temp_dir();
+	dir_fd = strata_open_directory(dir);
 	if (dir_fd >= 0)
-		fd = open_temp(dir_fd, 0600, name);
+		fd = open_temp(dir_fd, NULL, 0600, temp);
 	if (fd < 0) {
 		strata_fail_errno(err, errno, "temporary file in %s", dir);
 		return NULL;
 	}
-	if (name[0] != '\0')
-		unlinkat(dir_fd, name, 0);
-	f = strata_file_wrap(fd, "temporary file", err);
+	if (temp[0] != '\0')
+		unlinkat(dir_fd, temp, 0);
+	f = strata_file_wrap(fd, name != NULL ? name : "temporary file", err);
 	if (f == NULL)
 		return NULL;
 	strata_steal_fd(&fd);
@@ -92,65 +156,76 @@ void strata_output_free(struct strata_output *o)
 {
 	if (o == NULL)
 		return;
-	/* After a fork the other process owns the name: leave it alone. */
+	/* After a fork the name belongs to the other process. */
 	if (o->temp != NULL && o->owner == getpid())
 		unlinkat(o->dir_fd, o->temp, 0);
-	if (o->dir_fd >= 0)
-		close(o->dir_fd);
-	strata_dir_unref(o->dir);
+	close(o->dir_fd);
 	free(o->target);
 	free(o->temp);
-	free(o->path);
 	free(o);
 }
 
-/* A target that exists must be a regular file; its mode and owner are taken over. */
-static int adopt_attributes(int fd, const struct strata_output *o, const char *name,
-                            struct strata_err *err)
+/*
+ * Takes over owner, group and mode. An ordinary user may not give a file away:
+ * then the bits that were meant for the other owner or group are left out.
+ */
+static int adopt_attributes(int fd, const struct stat *st, const char *name, struct strata_err *err)
 {
-	struct stat st;
+	mode_t mode = st->st_mode & 07777;
 
-	if (fstatat(o->dir_fd, o->target, &st, AT_SYMLINK_NOFOLLOW) < 0)
-		return errno == ENOENT ? 0 : strata_fail_errno(err, errno, "%s", name);
-	if (S_ISLNK(st.st_mode)) /* the link itself is what gets replaced */
-		return 0;
-	if (strata_check_regular(&st, name, err) < 0)
-		return -1;
-	/* Both may be refused to an ordinary user, who then owns the new file. */
-	if (fchown(fd, st.st_uid, st.st_gid) < 0 && errno != EPERM)
-		return strata_fail_errno(err, errno, "%s: owner", name);
-	if (fchmod(fd, st.st_mode & 07777) < 0 && errno != EPERM)
+	if (fchown(fd, st->st_uid, st->st_gid) < 0) {
+		if (errno != EPERM)
+			return strata_fail_errno(err, errno, "%s: owner", name);
+		mode &= ~(mode_t)S_ISUID;
+		if (fchown(fd, (uid_t)-1, st->st_gid) < 0) {
+			if (errno != EPERM)
+				return strata_fail_errno(err, errno, "%s: group", name);
+			mode &= ~(mode_t)(S_ISGID | S_IRWXG);
+		}
+	}
+	if (fchmod(fd, mode) < 0 && errno != EPERM)
 		return strata_fail_errno(err, errno, "%s: mode", name);
 	return 0;
 }
 
-/* Fills in what output_free takes apart, as far as it gets. */
-static int open_output(struct strata_output *o, const char *target, const char *name,
+/* A file that is going to be replaced must be a regular one; a link is replaced itself. */
+static int become_like(int fd, int dir_fd, const char *like, const char *name,
                        struct strata_err *err)
 {
-	char temp[STRATA_RANDOM_NAME];
-	int fd;
+	struct stat st;
 
-	o->owner = getpid();
-	o->target = strdup(target);
-	if (o->target == NULL)
-		return strata_fail_nomem(err);
-	fd = open_temp(o->dir_fd, 0666, temp); /* less the umask, as any new file */
+	if (like == NULL)
+		return 0;
+	if (fstatat(dir_fd, like, &st, AT_SYMLINK_NOFOLLOW) < 0)
+		return errno == ENOENT ? 0 : strata_fail_errno(err, errno, "%s", name);
+	if (S_ISLNK(st.st_mode))
+		return 0;
+	if (strata_check_regular(&st, name, err) < 0)
+		return -1;
+	return adopt_attributes(fd, &st, name, err);
+}
+
+/*
+ * Opens the file that an output writes to, with the mode of any new file (0666
+ * less the umask) when there is none to be like. A descriptor, or -1 with *err
+ * filled.
+ */
+static int open_output(struct strata_output *o, const char *like, const char *name,
+                       struct strata_err *err)
+{
+	char temp[NAME_MAX + 1];
+	cleanup_fd int fd = open_temp(o->dir_fd, like, 0666, temp);
+
 	if (fd < 0)
 		return strata_fail_errno(err, errno, "%s", name);
 	if (temp[0] != '\0' && (o->temp = strdup(temp)) == NULL) {
 		unlinkat(o->dir_fd, temp, 0);
-		close(fd);
 		return strata_fail_nomem(err);
 	}
-	if (adopt_attributes(fd, o, name, err) < 0) {
-		close(fd);
-		return -1;
-	}
-	return fd;
+	return become_like(fd, o->dir_fd, like, name, err) < 0 ? -1 : strata_steal_fd(&fd);
 }
 
-struct strata_file *strata_output_open(int dir_fd, const char *target, const char *name,
+struct strata_file *strata_output_open(int dir_fd, const char *like, const char *name,
                                        struct strata_err *err)
 {
 	struct strata_output *o = calloc(1, sizeof(*o));
@@ -163,7 +238,8 @@ struct strata_file *strata_output_open(int dir_fd, const char *target, const cha
 		return NULL;
 	}
 	o->dir_fd = dir_fd;
-	fd = open_output(o, target, name, err);
+	o->owner = getpid();
+	fd = open_output(o, like, name, err);
 	if (fd >= 0)
 		f = strata_file_wrap(fd, name, err);
 	if (f == NULL) {
@@ -191,65 +267,33 @@ static char *resolve_target(const char *path)
 struct strata_file *strata_file_create(const char *path, struct strata_err *err)
 {
 	cleanup_free char *target = resolve_target(path);
-	const char *dir = ".", *name;
-	char *slash;
+	cleanup_free char *parent = NULL;
+	cleanup_free char *name = NULL;
+	struct strata_file *f;
 	int dir_fd;
 
 	if (target == NULL) {
 		strata_fail_errno(err, errno, "%s", path);
 		return NULL;
 	}
-	name = target;
-	slash = strrchr(target, '/');
-	if (slash != NULL) {
-		*slash = '\0';
-		dir = slash == target ? "/" : target;
-		name = slash + 1;
-	}
-	if (name[0] == '\0') { /* the root, or a directory that is missing */
-		strata_fail_errno(err, strcmp(dir, "/") == 0 ? EISDIR : ENOENT, "%s", path);
+	name = strata_split_path(target, &parent);
+	if (name == NULL) {
+		strata_fail_nomem(err);
 		return NULL;
 	}
-	dir_fd = open_directory(dir);
+	if (name[0] == '\0') { /* the root, or a directory that is missing */
+		strata_fail_errno(err, strcmp(target, "/") == 0 ? EISDIR : ENOENT, "%s", path);
+		return NULL;
+	}
+	dir_fd = strata_open_directory(parent);
 	if (dir_fd < 0) {
 		strata_fail_errno(err, errno, "%s", path);
 		return NULL;
 	}
-	strata_remove_dead_temp_names(dir_fd);
-	return strata_output_open(dir_fd, name, path, err);
-}
-
-/* Gives an unnamed file a name; 0 or -1 with errno. */
-static int link_output(struct strata_file *f, const char *name)
-{
-	char self[64];
-
-	snprintf(self, sizeof(self), "/proc/self/fd/%d", f->fd);
-	if (linkat(AT_FDCWD, self, f->output->dir_fd, name, AT_SYMLINK_FOLLOW) == 0)
-		return 0;
-	/* Without /proc only a privileged process can name it. */
-	return errno == ENOENT ? linkat(f->fd, "", f->output->dir_fd, name, AT_EMPTY_PATH) : -1;
-}
-
-/* Gives an unnamed file a random name beside its target: rename needs one. */
-static int name_output(struct strata_file *f, struct strata_err *err)
-{
-	struct strata_output *o = f->output;
-	char name[STRATA_RANDOM_NAME];
-
-	if (o->temp == NULL)
-		strata_lock_name(f->fd);
-	for (int i = 0; o->temp == NULL; i++) {
-		strata_random_name(name);
-		if (link_output(f, name) < 0) {
-			if (errno != EEXIST || i == STRATA_RANDOM_TRIES)
-				return strata_fail_errno(err, errno, "%s", f->name);
-		} else if ((o->temp = strdup(name)) == NULL) {
-			unlinkat(o->dir_fd, name, 0);
-			return strata_fail_nomem(err);
-		}
-	}
-	return 0;
+	f = strata_output_open(dir_fd, name, path, err);
+	if (f != NULL)
+		f->output->target = steal_pointer(&name);
+	return f;
 }
 
 int strata_file_take(struct strata_file *output, struct strata_file *temp, struct strata_err *err)
@@ -276,40 +320,82 @@ int strata_file_take(struct strata_file *output, struct strata_file *temp, struc
 	return 1;
 }
 
-/* Gives the file its name: a new one at once, one that is there by a rename. */
-static int place_output(struct strata_file *f, struct strata_err *err)
+/* Gives an unnamed file a name; 0 or a negative errno. */
+static int link_file(int fd, int dir_fd, const char *name)
+{
+	char self[64];
+
+	snprintf(self, sizeof(self), "/proc/self/fd/%d", fd);
+	if (linkat(AT_FDCWD, self, dir_fd, name, AT_SYMLINK_FOLLOW) == 0)
+		return 0;
+	/* Without /proc only a privileged process can name it. */
+	if (errno == ENOENT && linkat(fd, "", dir_fd, name, AT_EMPTY_PATH) == 0)
+		return 0;
+	return -errno;
+}
+
+/*
+ * Gives an unnamed file the name `target`: at once when that is free, by a rename
+ * from a second name otherwise. 0 or a negative errno.
+ */
+static int place_unnamed(int fd, int dir_fd, const char *target)
+{
+	char second[NAME_MAX + 1];
+	int rc;
+
+	second_name(second, target);
+	remove_dead(dir_fd, second);
+	rc = link_file(fd, dir_fd, target);
+	if (rc != -EEXIST)
+		return rc;
+	flock(fd, LOCK_SH | LOCK_NB);
+	for (int i = 0; rc == -EEXIST && i < TRIES; i++) {
+		rc = link_file(fd, dir_fd, second);
+		if (rc == -EEXIST) /* in use by another save, or not a file */
+			random_name(second);
+	}
+	if (rc == 0 && renameat(dir_fd, second, dir_fd, target) < 0) {
+		rc = -errno;
+		unlinkat(dir_fd, second, 0);
+	}
+	flock(fd, LOCK_UN);
+	return rc;
+}
+
+static int place(const struct strata_file *f, int dir_fd, const char *target)
 {
 	struct strata_output *o = f->output;
 
-	if (o->temp == NULL && link_output(f, o->target) == 0)
-		return 0;
-	if (o->temp == NULL && errno != EEXIST)
-		return strata_fail_errno(err, errno, "%s", f->name);
-	if (name_output(f, err) < 0)
-		return -1;
-	if (renameat(o->dir_fd, o->temp, o->dir_fd, o->target) < 0)
-		return strata_fail_errno(err, errno, "%s", f->name);
+	if (o->temp == NULL)
+		return place_unnamed(f->fd, dir_fd, target);
+	if (renameat(o->dir_fd, o->temp, dir_fd, target) < 0)
+		return -errno;
 	free(steal_pointer(&o->temp));
-	strata_unlock_name(f->fd);
+	flock(f->fd, LOCK_UN);
+	return 0;
+}
+
+int strata_output_publish(struct strata_file *f, int dir_fd, const char *target,
+                          struct strata_err *err)
+{
+	int rc;
+
+	if (fsync(f->fd) < 0)
+		return strata_fail_errno(err, errno, "%s: fsync", f->name);
+	rc = place(f, dir_fd, target);
+	if (rc < 0)
+		return strata_fail_errno(err, -rc, "%s", f->name);
+	rc = strata_sync_directory(dir_fd);
+	strata_output_free(steal_pointer(&f->output));
+	if (rc < 0)
+		return strata_fail_errno(err, -rc, "%s: written, but fsync of its directory",
+		                         f->name);
 	return 0;
 }
 
 int strata_file_publish(struct strata_file *f, struct strata_err *err)
 {
-	struct strata_output *o = f->output;
-
-	if (o == NULL)
+	if (f->output == NULL || f->output->target == NULL)
 		return strata_fail(err, "EINVAL", "%s: not an output to be published", f->name);
-	if (fsync(f->fd) < 0)
-		return strata_fail_errno(err, errno, "%s: fsync", f->name);
-	if (o->dir != NULL && strata_dir_publishing(o, f->name, err) < 0)
-		return -1;
-	if (place_output(f, err) < 0)
-		return -1;
-	if (o->dir != NULL)
-		strata_dir_published(o, f->fd);
-	/* The name is there; that it survives a power cut needs the directory on disk. */
-	fsync(o->dir_fd);
-	strata_output_free(steal_pointer(&f->output));
-	return 0;
+	return strata_output_publish(f, f->output->dir_fd, f->output->target, err);
 }

@@ -5,16 +5,15 @@
 #include <signal.h>
 #include <stdbool.h>
 #include <stdlib.h>
-#include <string.h>
 #include <time.h>
 #include <unistd.h>
 
 #include "core/base/mem.h"
-#include "core/fs/file_internal.h"
 
 #define CHUNK ((size_t)256 << 10)
 
-/* After EAGAIN: until fd can be used. What poll cannot wait for is left to the next try. */
+/* Waits after EAGAIN until fd can be used; where poll cannot wait, the caller tries again at once.
+ */
 static void wait_for(int fd, short events)
 {
 	struct pollfd p = {.fd = fd, .events = events};
@@ -25,14 +24,14 @@ static void wait_for(int fd, short events)
 
 /* ---- in ---------------------------------------------------------------- */
 
-/* fread that is not stopped by signals and empty non-blocking pipes. 0 at the end. */
+/* fread that goes on after signals and waits for non-blocking pipes. *len is 0 at the end. */
 static int read_stream(FILE *from, char *bytes, size_t *len, const char *name,
                        struct strata_err *err)
 {
 	for (;;) {
 		errno = 0;
 		*len = fread(bytes, 1, CHUNK, from);
-		if (!ferror(from) || errno == 0) /* 0: an error of before, which is not ours */
+		if (!ferror(from) || errno == 0) /* 0: the error flag was set before */
 			return 0;
 		if (errno != EINTR && errno != EAGAIN)
 			return strata_fail_errno(err, errno, "%s: read", name);
@@ -47,16 +46,14 @@ static int read_stream(FILE *from, char *bytes, size_t *len, const char *name,
 struct strata_file *strata_stdio_read(FILE *from, const char *name, const char *temp_dir,
                                       uint64_t max, struct strata_err *err)
 {
-	cleanup_file struct strata_file *f = strata_file_temp(temp_dir, err);
+	cleanup_file struct strata_file *f = strata_file_temp(temp_dir, name, err);
 	cleanup_free char *bytes = malloc(CHUNK);
 	uint64_t at = 0;
 	size_t len;
 
 	if (f == NULL)
 		return NULL;
-	free(f->name);
-	f->name = strdup(name);
-	if (f->name == NULL || bytes == NULL) {
+	if (bytes == NULL) {
 		strata_fail_nomem(err);
 		return NULL;
 	}
@@ -77,7 +74,7 @@ struct strata_file *strata_stdio_read(FILE *from, const char *name, const char *
 
 /* ---- out --------------------------------------------------------------- */
 
-/* SIGPIPE held off in this thread; only one of our own making is taken away. */
+/* SIGPIPE blocked in this thread. A signal that write() here has caused is taken away again. */
 struct hold {
 	sigset_t before;
 	bool was_pending;

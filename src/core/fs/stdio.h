@@ -1,6 +1,10 @@
 /*
  * Between the host's streams and files: images that come through a pipe and
  * go out through one.
+ *
+ * Lua's io library does not serve. A read that a signal interrupts, or that finds
+ * a non-blocking pipe empty, loses what it has read so far; a write to a pipe
+ * that nobody reads ends the process by SIGPIPE.
  */
 #ifndef STRATA_STDIO_H
 #define STRATA_STDIO_H
@@ -12,7 +16,7 @@
 
 /*
  * Reads a stream to its end, what is buffered included, into an unnamed file
- * in temp_dir (NULL: as strata_file_temp); more than max bytes are ELIMIT, and the
+ * in temp_dir (NULL: strata_temp_dir); more than max bytes are ELIMIT, and the
  * message names limits.spool. `name` is what messages call it.
  * The stream stays the caller's.
  */

@@ -21,7 +21,7 @@ int strata_index_inflate(struct strata_index *index, const char *dir,
 	if (work != NULL)
 		quiet = *work;
 	quiet.progress = NULL;
-	plain = strata_file_temp(dir, err);
+	plain = strata_file_temp(dir, NULL, err);
 	if (plain == NULL ||
 	    strata_blob_reader_open(&stream, &index->blob, STRATA_DIGEST_PLAIN | STRATA_READ_AHEAD,
 	                            &index->inflate, &quiet, err) < 0)

@@ -39,6 +39,7 @@ local REFERENCE_TYPE = "vnd.docker.reference.type"
 ---@field by_digest table<string, strata.Manifest>
 ---@field strangers table<string, integer>  sizes by digest of blobs of unknown media types that indexes name
 ---@field single string?  digest of the root, when that is a manifest itself
+---@field root_text string  of the root
 local Catalog = {}
 Catalog.__index = Catalog
 
@@ -233,7 +234,7 @@ function oci_catalog.of(store, limits)
   local text
   text, message, code = store:document(store.root, self.max)
   if not text then return nil, message, code end
-  store.root_text = text
+  self.root_text = text
   local document, kind
   document, kind, code = decode_document(text, store.path .. ": " .. store.root, limits)
   if not document then return nil, kind, code end

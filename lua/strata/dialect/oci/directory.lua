@@ -5,6 +5,7 @@ local core = require "strata.core"
 local json = require "strata.util.json"
 local limits = require "strata.util.limits"
 local new_layout = require "strata.dialect.new_layout"
+local oci_catalog = require "strata.dialect.oci.catalog"
 local oci_descriptor = require "strata.dialect.oci.descriptor"
 local oci_edit = require "strata.dialect.oci.edit"
 local oci_names = require "strata.dialect.oci.names"
@@ -12,9 +13,11 @@ local reference = require "strata.document.reference"
 
 local oci_directory = {}
 
+--- What is to be written when the root document of the target is `before`.
 ---@class strata.DirectoryPlan
 ---@field files strata.DirectoryFile[]
 ---@field root {name: string, text: string, gone: string[]?}  written last; then what is gone goes
+---@field before string?  nil: there is none
 ---@field notes string[]?
 
 local function fail(code, fmt, ...)
@@ -54,21 +57,35 @@ local function check_version(out)
   return true
 end
 
--- Whether nothing is there but what comes before the index.json: a save that was
--- killed may have left it.
-local function is_begun(names)
+-- What a save has in a directory before the root document is there, by its names.
+local BEGUN = {
+  layout = { "^blobs$", "^oci%-layout$", "^%.oci%-layout%.strata$", "^%.index%.json%.strata$", "^%.strata%-%x+$" },
+  flat = { "^%x+$", "^%x+%.manifest%.json$", "^signature%-%d+$", "^version$", "^%.[%w.]+%.strata$", "^%.strata%-%x+$" },
+}
+
+-- Whether a directory is empty, or has nothing but what a save leaves that did not end.
+local function is_begun(names, patterns)
   for _, name in ipairs(names) do
-    if name ~= "blobs" and name ~= "oci-layout" and not name:find("^%.strata%-%x+$") then return false end
+    local known = false
+    for _, pattern in ipairs(patterns) do known = known or name:find(pattern) ~= nil end
+    if not known then return false end
   end
   return true
 end
 
--- What is there: nil for an empty directory, else the text of its index.json.
-local function existing_index(out)
+-- The names in the target; none while it is not there.
+local function names_in(out)
   local names, message, code = out.dir:list(".")
+  if code == "ENOENT" then return {} end
+  return names, message, code
+end
+
+-- What is there: nil when nothing is, else the text of its index.json.
+local function existing_index(out)
+  local names, message, code = names_in(out)
   if not names then return nil, message, code end
   local text, ok
-  if is_begun(names) then
+  if is_begun(names, BEGUN.layout) then
     ok, message, code = check_version(out)
     return nil, not ok and message or nil, code
   end
@@ -112,9 +129,10 @@ local function extend(text, descriptors)
 end
 
 -- The images alone, into a directory that is empty or a layout.
-local function plan_new(saving, out)
+local function plan_new(saving, out, last)
   local text, message, code = existing_index(out)
   if message then return nil, message, code end
+  if last and last.before == text then return last end
   local made
   made, message, code = new_layout.layout(saving.images, "oci")
   if not made then return nil, message, code end
@@ -123,56 +141,98 @@ local function plan_new(saving, out)
   local root
   if text then root, message, code = extend(text, made.descriptors) else root = new_layout.index(made.descriptors) end
   if not root then return nil, message, code end
-  return { files = files, root = { name = "index.json", text = root } }
+  return { files = files, root = { name = "index.json", text = root }, before = text }
 end
 
--- What was saved here since the source was opened would be undone, and what it
--- removed may be needed.
-local function check_root(store, out)
-  local text, message, code = read(out, store.root)
-  if message then return nil, message, code end
-  if text ~= store.root_text then
-    return fail("ESTALE", "%s: %s was changed after it had been opened", out.path, store.root)
-  end
-  return true
-end
-
--- The image's own layout with the changes, at its place or at a new one.
-local function plan_own(saving, out)
-  local store = saving.sources[1].store
-  local here = store.dir:same(out.dir)
-  if here then
-    local ok, message, code = check_root(store, out)
-    if not ok then return nil, message, code end
-  else
-    local names, message, code = out.dir:list(".")
-    if not names then return nil, message, code end
-    if #names > 0 then
-      if store.flat then return fail("EEXIST", "%s: is not empty", out.path) end
-      saving.native = false
-      return plan_new(saving, out)
+-- The layout as it is now. An image that is not in it any more cannot be replaced.
+local function catalog_now(saving, out)
+  local source = saving.sources[1]
+  local catalog, message, code = oci_catalog.of(source.store, source.catalog.limits)
+  local failure, how = source.store:take_failure()
+  if failure or not catalog then return nil, failure or message, failure and how or code end
+  for _, one in ipairs(saving.sources) do
+    if not catalog.by_digest[one.manifest.digest] then
+      return fail("ESTALE", "%s: %s was changed after it had been opened, and leads to %s no more", out.path,
+        source.store.root, one.manifest.digest)
     end
   end
-  local change, message, code = oci_edit.changes(saving.images, saving.sources, saving.opts)
+  return catalog
+end
+
+-- The image's own layout, in its place. What others have done to it since it was
+-- opened stays, as long as it leads to the image as that was.
+local function plan_here(saving, out, last)
+  local store, catalog = saving.sources[1].store, saving.sources[1].catalog
+  local text, message, code = read(out, store.root)
+  if message then return nil, message, code end
+  if last and last.before == text then return last end
+  if text ~= catalog.root_text then
+    catalog, message, code = catalog_now(saving, out)
+    if not catalog then return nil, message, code end
+  end
+  local change
+  change, message, code = oci_edit.changes(saving.images, saving.sources, saving.opts, catalog)
   if not change then return nil, message, code end
   local files
-  files, message, code = oci_edit.files(store, change, here)
+  files, message, code = oci_edit.files(store, change, true)
   if not files then return nil, message, code end
   local gone = {}
   for digest in pairs(change.gone) do gone[#gone + 1] = store:blob_name(digest) end
-  return { files = files, root = { name = store.root, text = change.root, gone = here and gone or nil },
-           notes = change.notes }
+  return { files = files, root = { name = store.root, text = change.root, gone = gone },
+           before = catalog.root_text, notes = change.notes }
 end
 
---- Works out what to write.
+local function descriptors_of(text)
+  local doc, list = core.json(text), {}
+  for i = 0, doc:count("/manifests") - 1 do list[i + 1] = doc:raw("/manifests/" .. i) end
+  return list
+end
+
+-- The image's own layout with the changes, in a directory where there is none. An
+-- index.json that another save puts there meanwhile gets what this layout leads to.
+local function plan_copy(saving, out, last)
+  local store = saving.sources[1].store
+  local text, message, code
+  if last and store.flat then
+    if out.dir:exists(store.root) then return fail("EEXIST", "%s: is not empty any more", out.path) end
+  elseif last then -- the directory has this save's own files by now, whatever their names
+    text, message, code = read(out, store.root)
+    if message then return nil, message, code end
+  end
+  if last and last.before == text then return last end
+  local change
+  change, message, code = oci_edit.changes(saving.images, saving.sources, saving.opts)
+  if not change then return nil, message, code end
+  local files
+  files, message, code = oci_edit.files(store, change, false)
+  if not files then return nil, message, code end
+  local root = change.root
+  if text then root, message, code = extend(text, descriptors_of(root)) end
+  if not root then return nil, message, code end
+  return { files = files, root = { name = store.root, text = root }, before = text, notes = change.notes }
+end
+
+local function plan_own(saving, out, last)
+  local store = saving.sources[1].store
+  if store.dir:same(out.dir) then return plan_here(saving, out, last) end
+  local names, message, code = names_in(out)
+  if not names then return nil, message, code end
+  if last or is_begun(names, store.flat and BEGUN.flat or BEGUN.layout) then return plan_copy(saving, out, last) end
+  if store.flat then return fail("EEXIST", "%s: is not empty", out.path) end
+  saving.native = false
+  return plan_new(saving, out)
+end
+
+--- Works out what to write, with the target as it is at the moment.
 ---@param saving strata.Save
 ---@param out strata.DirectoryTarget
+---@param last? strata.DirectoryPlan  of this save, which holds as long as the root document is what it was
 ---@return strata.DirectoryPlan?
 ---@return string? message
 ---@return string? code
-function oci_directory.plan(saving, out)
-  if saving.native and saving.sources[1].store.dir then return plan_own(saving, out) end
-  return plan_new(saving, out)
+function oci_directory.plan(saving, out, last)
+  if saving.native and saving.sources[1].store.dir then return plan_own(saving, out, last) end
+  return plan_new(saving, out, last)
 end
 
 return oci_directory

@@ -26,17 +26,18 @@ end
 ---@param images strata.ImageToWrite[]
 ---@param sources table[]  of the images
 ---@param opts? {attestations?: string}
+---@param catalog? strata.Catalog  of the layout as it is now; default: as it was opened
 ---@return strata.LayoutChange?
 ---@return string? message
 ---@return string? code
-function oci_edit.changes(images, sources, opts)
+function oci_edit.changes(images, sources, opts, catalog)
   local list = {}
   for i, image in ipairs(images) do
     local change, message, code = change_of(image, sources[i])
     if not change then return nil, message, code end
     list[i] = change
   end
-  return oci_changes.work_out(sources[1].catalog, list, opts)
+  return oci_changes.work_out(catalog or sources[1].catalog, list, opts)
 end
 
 -- Has all blobs that stay hashed while they are copied, also those of other images.
