@@ -1,4 +1,5 @@
 /* Names as a process sees them whose root a directory is: by the kernel, by the walk, and made. */
+#include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -72,6 +73,39 @@ static void names_stay_in_the_root_by_the_walk(void)
 	check_cases(strata_resolve_in_root_walk);
 }
 
+static void plain_names_lead_through_no_links(void)
+{
+	static const struct {
+		const char *path;
+		int status;
+	} plain[] = {
+	        {"a/b", 0},           {".", 0},
+	        {"abs", -ELOOP},      {"abs/b", -ELOOP},
+	        {"a/b/out", -ELOOP},  {"missing", -ENOENT},
+	        {"file/x", -ENOTDIR},
+	};
+
+	for (size_t i = 0; i < 2 * sizeof(plain) / sizeof(plain[0]); i++) {
+		const char *path = plain[i / 2].path;
+		int fd = i % 2 == 0 ? strata_resolve_plain(root, path, O_RDONLY | O_DIRECTORY)
+		                    : strata_resolve_plain_walk(root, path, O_RDONLY | O_DIRECTORY);
+
+		if (!CHECK(fd >= 0 ? plain[i / 2].status == 0 : fd == plain[i / 2].status))
+			printf("  %s: %d\n", path, fd);
+		if (fd >= 0)
+			close(fd);
+	}
+}
+
+/* Links of the root alone are followed; another one becomes a directory. */
+static bool is_in_root(void *context, int dir, const char *name)
+{
+	struct stat one, two;
+
+	(void)context, (void)name;
+	return fstat(dir, &one) == 0 && fstat(root, &two) == 0 && one.st_ino == two.st_ino;
+}
+
 static int make_one(void *context, int dir, const char *name)
 {
 	(*(int *)context)++;
@@ -96,6 +130,24 @@ static void what_is_missing_is_made_inside(void)
 	CHECK(strata_resolve_in_root_make(root, "loop/x", O_RDONLY, &maker) < 0 && made == 6);
 }
 
+static void links_are_followed_or_replaced(void)
+{
+	struct strata_buf reached = {0};
+	int made = 0, fd;
+	struct strata_maker maker = {
+	        .make = make_one, .context = &made, .follow = is_in_root, .reached = &reached};
+
+	fd = strata_resolve_in_root_make(root, "abs/b/out/new", O_RDONLY, &maker);
+	CHECK(fd >= 0 && made == 2 && is_same(fd, "a/b/out/new"));
+	CHECK(reached.len == 11 && memcmp(reached.data, "a/b/out/new", 11) == 0);
+	close(fd);
+	reached.len = 0;
+	fd = strata_resolve_in_root_make(root, "abs/..", O_RDONLY, &maker);
+	CHECK(fd >= 0 && is_same(fd, ".") && reached.len == 0);
+	close(fd);
+	strata_buf_free(&reached);
+}
+
 int main(void)
 {
 	char command[128];
@@ -103,7 +155,9 @@ int main(void)
 	make_tree();
 	RUN(names_stay_in_the_root);
 	RUN(names_stay_in_the_root_by_the_walk);
+	RUN(plain_names_lead_through_no_links);
 	RUN(what_is_missing_is_made_inside);
+	RUN(links_are_followed_or_replaced);
 	close(root);
 	snprintf(command, sizeof(command), "rm -rf %s", base);
 	CHECK(system(command) == 0);

@@ -481,7 +481,7 @@ static int add_own_headers(struct strata_apply *a, const struct linked_file *fil
 		const char *path = strata_index_text(index, e->path);
 		size_t base;
 
-		if (file == STRATA_NO_ENTRY || files[file].header == STRATA_NO_ENTRY ||
+		if (file == STRATA_NO_ENTRY || files[file].header == file ||
 		    i >= files[file].header || files[file].node == STRATA_NO_NODE ||
 		    strata_whiteout_kind(path, e->path.len, &base) != STRATA_WHITEOUT_NO)
 			continue;

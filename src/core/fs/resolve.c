@@ -77,6 +77,13 @@ int strata_resolve_in_root(int root, const char *path, int flags)
 	return is_kernel_at_a_loss(fd) ? strata_resolve_in_root_walk(root, path, flags) : fd;
 }
 
+int strata_resolve_plain(int root, const char *path, int flags)
+{
+	int fd = open_by_kernel(root, path, flags, PLAIN);
+
+	return is_kernel_at_a_loss(fd) ? strata_resolve_plain_walk(root, path, flags) : fd;
+}
+
 /* ---- without openat2 --------------------------------------------------- */
 
 struct walk {
@@ -298,12 +305,11 @@ int strata_resolve_in_root_walk(int root, const char *path, int flags)
 	return walk_path(&w, path, flags);
 }
 
-int strata_resolve_plain(int root, const char *path, int flags)
+int strata_resolve_plain_walk(int root, const char *path, int flags)
 {
 	struct walk w = {.root = root, .fd = -1, .in_root = true, .plain = true};
-	int fd = open_by_kernel(root, path, flags, PLAIN);
 
-	return is_kernel_at_a_loss(fd) ? walk_path(&w, path, flags) : fd;
+	return walk_path(&w, path, flags);
 }
 
 int strata_resolve_in_root_make(int root, const char *path, int flags,

@@ -31,6 +31,7 @@ int strata_resolve_in_root_walk(int root, const char *path, int flags);
 
 /* As strata_resolve_in_root, through no symlink at all: ELOOP for one, at the end as well. */
 int strata_resolve_plain(int root, const char *path, int flags);
+int strata_resolve_plain_walk(int root, const char *path, int flags);
 
 /* Makes what is missing on the way. */
 struct strata_maker {
