@@ -546,8 +546,8 @@ static void misuse_is_refused_and_leaves_the_output_alone(void)
 {
 	static char huge[(1 << 20) + 10];
 	const struct strata_tar_changes bad[] = {
-	        {.mask = STRATA_TAR_UID, .to.uid = 4294967295u},
-	        {.mask = STRATA_TAR_GID, .to.gid = 4294967295u},
+	        {.mask = STRATA_TAR_UID, .to.uid = 4294967296u},
+	        {.mask = STRATA_TAR_GID, .to.gid = 4294967296u},
 	        {.mask = STRATA_TAR_SIZE, .to.size = -1},
 	        {.mask = STRATA_TAR_SIZE, .to.size = INT64_MAX},
 	        {.mask = STRATA_TAR_LINKPATH, .to.linkpath = "a\0b", .to.linkpath_len = 3},

@@ -211,11 +211,11 @@ static void pax_numbers_are_digits_in_range(void)
 	        {"size", "1e3"},
 	        {"size", "4611686018427387904"},
 	        {"size", "99999999999999999999999999"},
-	        {"uid", "-1"},
+	        {"uid", "-2"},
 	        {"uid", "+5"},
-	        {"uid", "4294967295"},
+	        {"uid", "4294967296"},
 	        {"gid", "1.0"},
-	        {"gid", "4294967295"},
+	        {"gid", "4294967296"},
 	};
 	struct strata_buf b = {0};
 	struct reading r;
@@ -225,6 +225,15 @@ static void pax_numbers_are_digits_in_range(void)
 		header(&b, USTAR, '0', "x", 0);
 		end(&b);
 		CHECK(refused(&b, "EFORMAT"));
+	}
+	/* Programs that know no owner write -1; chown leaves the owner as it is then. */
+	for (size_t i = 0; i < 2; i++) {
+		pax(&b, "uid", i == 0 ? "-1" : "4294967295");
+		header(&b, USTAR, '0', "x", 0);
+		end(&b);
+		r = consume(&b);
+		CHECK(r.n == 1 && r.entries[0].h.uid == STRATA_TAR_NO_ID);
+		free_reading(&r);
 	}
 	pax(&b, "uid", "4294967294");
 	header(&b, USTAR, '0', "x", 0);
@@ -370,7 +379,7 @@ static void ids_and_devices_have_to_be_in_range(void)
 	size_t at;
 
 	at = header(&b, GNU, '0', "x", 0);
-	poke(&b, at, 108, "\x80\0\0\0\xff\xff\xff\xff", 8);
+	poke(&b, at, 108, "\x80\0\0\1\0\0\0\0", 8);
 	CHECK(refused(&b, "EFORMAT"));
 	at = header(&b, GNU, '0', "x", 0);
 	poke(&b, at, 116, "\xff\xff\xff\xff\xff\xff\xff\xfe", 8);
