@@ -445,7 +445,20 @@ local function compare_with_tar(row, entry)
 	assert.equal(row.size, entry.size)
 end
 
+-- Extension headers of Solaris, which Python reads; Go, and with it every runtime, does not.
+local function has_solaris_headers(layer)
+	for entry in layer:entries() do
+		if entry.typeflag == "X" then
+			return true
+		end
+	end
+	return false
+end
+
 local function compare_with_oracle(file, layer)
+	if has_solaris_headers(layer) then
+		return
+	end
 	if GO_NAMES[file.name] then
 		compare_layer(GO_NAMES[file.name], layer, file.name, function(name, entry)
 			assert.equal(name, entry.name)

@@ -453,7 +453,9 @@ static void expand_corpus_file(const char *path, const struct strata_buf *bytes)
 		if (!e->h.sparse || e->h.size > 64 << 20)
 			continue;
 		expand(e, bytes->data + e->h.data_offset, &expanded);
-		snprintf(command, sizeof(command), "bsdtar -xOf '%s' '%s'", path, e->h.path);
+		/* It ends with 1 for a name, of whichever entry, that is not of its locale. */
+		snprintf(command, sizeof(command), "bsdtar -xOf '%s' '%s' || [ $? -eq 1 ]", path,
+		         e->h.path);
 		if (CHECK(output_of(command, &want)) &&
 		    !CHECK(want.len == expanded.len &&
 		           memcmp(want.data, expanded.data, want.len) == 0))
