@@ -341,8 +341,8 @@ end
 ---@return strata.Image self
 function methods:untag(ref)
   local state = state_of(self)
-  local i = reference.find(state.tags, reference.complete(ref))
-  if i then table.remove(state.tags, i) end
+  local i = type(ref) == "string" and reference.find(state.tags, ref)
+  if i then table.remove(state.tags, i) else reference.complete(ref) end
   return self
 end
 

@@ -114,8 +114,9 @@ function save_image.lost(images, format, native)
     local root = catalog and not catalog.store.flat and catalog.indexes[""]
     if root and any(root.annotations) then list[#list + 1] = "the annotations of index.json" end
     local _, unfit = reference.for_docker(image.tags)
-    for _, name in ipairs(format:find("^docker") and unfit or {}) do
-      list[#list + 1] = ("the name %s, which is no tag"):format(name)
+    for _, one in ipairs(format:find("^docker") and unfit or {}) do
+      local name = json.printable(one.name, 300)
+      list[#list + 1] = ("the name %s, which docker load refuses: %s"):format(name, one.problem)
     end
     if format == "docker-legacy" and image.manifest_text then
       list[#list + 1] = "the manifest, with its annotations and media types"
