@@ -101,10 +101,10 @@ local function descriptor_text(one, family)
   return doc:text()
 end
 
-local function set_media_type(doc, pointer, family)
+local function set_media_type(doc, pointer, family, is_config)
   local stated = doc:get(pointer)
   if type(stated) ~= "string" then return end
-  local wanted = media_types.convert(stated, family)
+  local wanted = media_types.convert(stated, family, is_config)
   if wanted ~= stated then doc:set(pointer, core.json_quote(wanted)) end
 end
 
@@ -122,7 +122,7 @@ function manifest.edit(text, image, family)
   local types = { own = own, wanted = family ~= own and family or nil }
   if types.wanted then
     set_media_type(doc, "/mediaType", family)
-    set_media_type(doc, "/config/mediaType", family)
+    set_media_type(doc, "/config/mediaType", family, true)
   end
   local config_digest = image.sha256 and image.config_digest or digests.of(image.config_text, doc:get("/config/digest"))
   point(doc, "/config", config_digest, #image.config_text)

@@ -72,13 +72,13 @@ local function add_names(list, annotations)
 end
 
 -- A manifest with the config of an image is an image, whatever its artifactType.
-local function kind_of(document, annotations)
+local function kind_of(document, annotations, stated)
   if annotations[REFERENCE_TYPE] then return "attestation" end
   local config = document.config
   if type(config) ~= "table" then return "artifact" end
   local config_type = json.or_nil(config.mediaType)
   local is_image = config_type == nil and json.or_nil(document.artifactType) == nil
-    or media_types.kind(config_type) == "config"
+    or media_types.is_image_config(config_type, media_types.family(json.or_nil(document.mediaType) or stated))
   return is_image and "image" or "artifact"
 end
 
@@ -89,7 +89,7 @@ function Catalog:add_manifest(descriptor, text, document, names)
   if not known then
     known = {
       digest = descriptor.digest, size = descriptor.size, media_type = descriptor.mediaType,
-      kind = document and kind_of(document, annotations) or
+      kind = document and kind_of(document, annotations, descriptor.mediaType) or
         annotations[REFERENCE_TYPE] and "attestation" or "image",
       tags = {}, annotations = annotations, platform = platform.in_document(descriptor.platform),
       place = self.place,
