@@ -57,7 +57,7 @@ local facade = [[
 	dialect/oci/candidates dialect/oci/catalog dialect/oci/changes dialect/oci/descriptor
 	dialect/oci/directory dialect/oci/edit dialect/oci/image dialect/oci/names
 	document/config_schema document/inspect document/manifest document/media_types
-	document/platform document/reference edit/append edit/dedup edit/entries edit/init
+	document/platform document/reference document/scrub edit/append edit/dedup edit/entries edit/init
 	edit/layer_list edit/merge_tar edit/purge edit/rebase/config edit/rebase/history
 	edit/rebase/init edit/squash history image index init jobs layer layer/edit_entries
 	layer/extract layer/metadata layer/needless_whiteouts layer/new/from_archive
