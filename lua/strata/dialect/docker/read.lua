@@ -271,7 +271,7 @@ end
 ---@param member strata.Member
 ---@return boolean
 function Source:may_read(member)
-  return member.type == "file" and member.size <= self.limits.json.max_bytes
+  return member.type == "file" and member.size <= self.limits.json.max_bytes and not self.store:is_hole(member)
 end
 
 --- The digest that the name of the config states, and the one that its content has, when they differ.
