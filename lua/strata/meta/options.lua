@@ -278,6 +278,7 @@
 ---@field layers? integer  layers of one image. Default: 4096 layers
 ---@field links? integer  members of an archive that link to each other. Default: 8 links
 ---@field entries? integer  entries of one tar. Default: 10000000 entries
+---@field archive_members? integer  members of an archive that holds images. Default: 100000 members
 ---@field path? integer  a path, or the target of a link. Default: 4096 bytes
 ---@field extension? integer  one extension header (four before an entry), the text of a sparse map. Default: 1048576 bytes
 ---@field records? integer  PAX records of one entry, its xattrs among them. Default: 65536 records

@@ -72,11 +72,11 @@ end
 function archive.index(file, path, given)
   local size = file:size()
   local index = core.entry_index(file, 0, size, "none")
-  local ok, message, code = index:scan(limits.add(given, {}))
+  local ok, message, code = index:scan(limits.add_for_members(given, {}))
   if not ok then
     index:close()
     file:close()
-    return nil, ("%s: %s"):format(path, message), code
+    return nil, ("%s: %s"):format(path, limits.of_members(message, code)), code
   end
 
   local self = setmetatable({
