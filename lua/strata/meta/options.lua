@@ -91,8 +91,8 @@
 --- What strata.layer and img:append share.
 ---@class strata.NewLayerOptions: strata.MappingOptions, strata.WorkOptions
 ---@field files? table<string, string|strata.FileEntry>  by path: the content, or all of the entry
----@field tar? string  a path: plain, or compressed with anything; taken as it is, byte by byte, unless mapped
----@field archive? string  a path: deb, rpm, cpio, zip, 7z, iso ...
+---@field tar? string  a path: plain, gzip, zstd, bzip2, xz or lz4; taken as it is, byte by byte, unless mapped
+---@field archive? string  a path: deb, rpm, cpio, zip, 7z, iso, or a tar in any compression of libarchive ...
 ---@field compression? "none"|"gzip"|"zstd"  of the tar that is written; a tar that is taken keeps its own. Default: none
 ---@field level? integer  gzip 0 to 9, zstd 1 to 19
 ---@field temp_dir? string  a directory for temporary files. Default: $TMPDIR, or /tmp

@@ -122,9 +122,10 @@ return {
   {
     "NewLayerOptions", "What strata.layer and img:append share.", extends = { "MappingOptions", "WorkOptions" },
     { "files", "table<string, string|strata.FileEntry>", "by path: the content, or all of the entry", source = true },
-    { "tar", "string", "a path: plain, or compressed with anything; taken as it is, byte by byte, unless mapped",
+    { "tar", "string", "a path: plain, gzip, zstd, bzip2, xz or lz4; taken as it is, byte by byte, unless mapped",
       source = true },
-    { "archive", "string", "a path: deb, rpm, cpio, zip, 7z, iso ...", source = true },
+    { "archive", "string", "a path: deb, rpm, cpio, zip, 7z, iso, or a tar in any compression of libarchive ...",
+      source = true },
     PACKED, LEVEL, TEMP_DIR, LIMITS,
   },
   {
