@@ -66,7 +66,7 @@ return {
   {
     "NewOptions", "Of an image without layers.",
     { "platform", "string", default = '"linux/amd64"', is = "platform" },
-    { "created", "string", "a time of RFC 3339", default = '"1970-01-01T00:00:00Z"' },
+    { "created", "string", "a time of RFC 3339", default = '"1970-01-01T00:00:00Z"', is = "time" },
   },
   -- ---- looking ------------------------------------------------------------------------------------------
   {
@@ -147,7 +147,7 @@ return {
     { "layer", "strata.Layer", "of an image, or one without an image; keeps its bytes", source = true, any = true },
     { "at", "integer", "its number afterwards", default = "on top", min = 1, any = true },
     { "created_by", "string", default = '"strata append"', any = true },
-    { "created", "string", "a time of RFC 3339", default = "the config's", any = true },
+    { "created", "string", "a time of RFC 3339", default = "the config's", any = true, is = "time" },
     { "comment", "string", any = true },
     { "author", "string", any = true },
   },
