@@ -52,12 +52,12 @@ local facade = [[
 	check/base64 check/documents check/entries check/init check/report check/tar config
 	dialect/archive_edits dialect/choose dialect/detect dialect/docker/edit
 	dialect/docker/edit_index dialect/docker/edit_v1_json dialect/docker/hybrid
-	dialect/docker/read dialect/docker/write_legacy dialect/docker_v1/document
+	dialect/docker/parents dialect/docker/read dialect/docker/write_legacy dialect/docker_v1/document
 	dialect/docker_v1/gojson dialect/docker_v1/read dialect/new_archive dialect/new_layout
 	dialect/oci/candidates dialect/oci/catalog dialect/oci/changes dialect/oci/descriptor
 	dialect/oci/directory dialect/oci/edit dialect/oci/image dialect/oci/names
 	document/config_schema document/inspect document/manifest document/media_types
-	document/platform document/reference edit/append edit/dedup edit/entries edit/init
+	document/platform document/reference document/scrub edit/append edit/dedup edit/entries edit/init
 	edit/layer_list edit/merge_tar edit/purge edit/rebase/config edit/rebase/history
 	edit/rebase/init edit/squash history image index init jobs layer layer/edit_entries
 	layer/extract layer/literal_tree layer/metadata layer/needless_whiteouts

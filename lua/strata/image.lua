@@ -53,6 +53,7 @@ local new, state_of, is
 ---@field config strata.Config
 ---@field layers strata.Layer[]  the base first. Written by prune() and by edit/layer_list, which then renumber
 ---@field tags string[]  written by tag(), untag() and by assigning to img.tags
+---@field scrubs strata.Scrub[]?  of documents that repeat the config, to be carried out by save. Written by edit/purge
 ---@field failure {[1]: string, [2]: string}?  message and code of an edit that failed: it must not be saved
 
 --- What the layers of an image, or a layer without one, have in common.
@@ -136,7 +137,8 @@ end
 
 local function is_edited(state)
   local opened, layers = state.opened, state.hub.layers
-  if state.source == nil or #layers ~= #opened.layers or not reference.same_list(state.tags, opened.tags) or
+  if state.source == nil or state.scrubs or #layers ~= #opened.layers or
+    not reference.same_list(state.tags, opened.tags) or
     state.config:text() ~= opened.config_text then
     return true
   end
@@ -343,8 +345,8 @@ end
 ---@return strata.Image self
 function methods:untag(ref)
   local state = state_of(self)
-  local i = reference.find(state.tags, reference.complete(ref))
-  if i then table.remove(state.tags, i) end
+  local i = type(ref) == "string" and reference.find(state.tags, ref)
+  if i then table.remove(state.tags, i) else reference.complete(ref) end
   return self
 end
 

@@ -90,6 +90,7 @@ local function entries(state)
   for i, one in ipairs(state.listing.candidates) do
     local runs_on = one.platform()
     list[i] = { kind = one.kind, digest = one.digest, tags = one.tags, missing = one.missing and true or false,
+                problem = one.problem and one.problem[1] or nil,
                 platform = runs_on and platform.of(runs_on) or nil }
   end
   return list

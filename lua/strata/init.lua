@@ -77,7 +77,8 @@ function strata.open(what, opts)
 end
 
 --- Every image of a file, one after the other. The iterator throws when one
--- cannot be read; those of which a part is not here are left out.
+-- cannot be read; those of which a part is not here, or not what the index says, are left
+-- out, but not when that is all there is.
 ---@param what string|file*
 ---@param opts? strata.OpenOptions
 ---@return (fun(): strata.Image?)?
@@ -94,6 +95,11 @@ function strata.images(what, opts)
     all, message, code = chosen(listing, opts)
     listing.store:release()
     return all, message, code
+  end
+  local problem = choose.problem(all)
+  if problem then
+    listing.store:release()
+    return nil, problem[1], problem[2]
   end
   local function finish()
     if listing then listing.store:release() end

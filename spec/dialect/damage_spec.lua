@@ -135,7 +135,16 @@ describe("a changed byte", function()
 					end
 				elseif member.data == made.config and name ~= "jib" then
 					shell.write(path, flipped(bytes, spans[i].data + 40))
-					refusal.of_open(path, "EDIGEST", { "config", made.id })
+					if built:position("blobs/sha256/" .. made.id) then
+						refusal.of_open(path, "EDIGEST", { "config", made.id })
+					else
+						local img, message, code = strata.open(path)
+						if img then
+							img, message, code = img:verify()
+							assert.equal("EDIGEST", code)
+						end
+						refusal.expect(img, message, code)
+					end
 				end
 			end
 		end

@@ -172,6 +172,10 @@ crossings.links = function()
 	return 0, { just_open(path) }
 end
 
+crossings.archive_members = function()
+	return 1, { just_open(image({ { entries = files(1) } })) }
+end
+
 crossings.entries = function()
 	return 5, { scan(image({ { entries = files(6) } })), extract(image({ { entries = files(6) } })) }
 end

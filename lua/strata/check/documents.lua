@@ -254,6 +254,16 @@ function documents.config(made, cfg, count, tags)
   end
 end
 
+-- Docker, podman and skopeo take the hash of the content as the ID, and compare it with no name.
+local function check_name(made, source)
+  local stated, found
+  if source and source.misnamed_config then stated, found = source:misnamed_config() end
+  if stated then
+    made:add("error", "config-name", ("the name of the config states %s, but its content hashes to %s: Docker, podman "
+      .. "and skopeo take it, readers that compare do not"):format(stated, found))
+  end
+end
+
 --- Adds everything about an image but its layers' tars.
 ---@param made strata.ReportMaker
 ---@param state strata.ImageState
@@ -271,6 +281,7 @@ function documents.check(made, state)
   if state.manifest then documents.manifest(made:at("manifest"), state.manifest.text) end
   documents.media_types(made:at("manifest"), states)
   documents.config(made:at("config"), state.config, #states, state.tags)
+  check_name(made, source)
 end
 
 return documents

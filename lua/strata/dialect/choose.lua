@@ -13,7 +13,8 @@ local choose = {}
 ---@field tags string[]
 ---@field digest string?  of its manifest
 ---@field alias string?  another name that it is found by
----@field missing boolean?  some of its blobs are not in the store
+---@field missing boolean?  some of its blobs are not in the store, or it has a problem
+---@field problem {[1]: string, [2]: string}?  why it cannot be read: message and code
 ---@field id fun(): string?  the image ID, when it can be told without reading layers
 ---@field platform fun(): strata.PlatformFields?
 ---@field layer_names? fun(): string[]  of an image in manifest.json: the names of its layers
@@ -52,7 +53,11 @@ local function describe(one)
   local runs_on = one.platform()
   if runs_on then words[#words + 1] = json.printable(tostring(platform.of(runs_on)), 60) end
   words[#words + 1] = one.digest or one.id()
-  if one.missing then words[#words + 1] = "(not all of it is here)" end
+  if one.problem then
+    words[#words + 1] = "(it cannot be read)"
+  elseif one.missing then
+    words[#words + 1] = "(not all of it is here)"
+  end
   return table.concat(words, " ")
 end
 
@@ -82,12 +87,14 @@ local function by_ref(list, ref)
   return found
 end
 
--- The candidates that fit a platform best.
+local UNKNOWN_RANK = 2 ^ 31
+
+-- The candidates that fit a platform best. One that cannot be read may be for any platform, and is the last choice.
 local function by_platform(list, wanted)
   local best, found = math.huge, {}
   for _, one in ipairs(list) do
     local runs_on = one.platform()
-    local rank = runs_on and platform.rank(wanted, runs_on)
+    local rank = runs_on and platform.rank(wanted, runs_on) or not runs_on and one.problem and UNKNOWN_RANK
     if rank and rank < best then best, found = rank, {} end
     if rank and rank == best then found[#found + 1] = one end
   end
@@ -124,6 +131,18 @@ function choose.all(list, opts)
     found = only(found, function(one) return one.digest == opts.digest end)
   end
   return opts.platform and by_platform(found, platform.parse(opts.platform)) or found
+end
+
+--- Why none of several images can be read: message and code of the first with a problem. nil when one can be read.
+---@param list strata.Candidate[]
+---@return {[1]: string, [2]: string}?
+function choose.problem(list)
+  local problem
+  for _, one in ipairs(list) do
+    if not one.missing then return nil end
+    problem = problem or one.problem
+  end
+  return problem
 end
 
 --- The only image that the options mean.

@@ -33,7 +33,7 @@ end
 
 --- Opens a store and lists its images.
 ---@param what string|file*  a path, "-" for standard input, or an open Lua file
----@param opts {limits: strata.Limits, prefer?: string, temp_dir?: string, progress?: function}
+---@param opts {limits: strata.Limits, prefer?: string, temp_dir?: string, progress?: function, strict?: boolean}
 ---@return strata.Listing?
 ---@return string? message
 ---@return string? code
@@ -44,6 +44,9 @@ function detect.open(what, opts)
   local candidates
   candidates, message, code = detect.candidates(store, opts)
   local failure, how = store:take_failure()
+  for _, one in ipairs(opts.strict and candidates or {}) do
+    if one.problem and not failure then failure, how = one.problem[1], one.problem[2] end
+  end
   if not candidates or failure then
     store:release()
     return nil, failure or message, how or code

@@ -3,6 +3,7 @@
 
 local core = require "strata.core"
 local json = require "strata.util.json"
+local options = require "strata.util.options"
 
 local config_schema = {}
 
@@ -51,15 +52,30 @@ function config_schema.empty(pointer)
   return nil
 end
 
---- Whether text is a date and time as RFC 3339 writes it.
+local DAYS = { 31, 28, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31 }
+
+local function days_in(year, month)
+  local leap = year % 4 == 0 and (year % 100 ~= 0 or year % 400 == 0)
+  return month == 2 and leap and 29 or DAYS[month]
+end
+
+--- Whether text is a date and time as RFC 3339 writes it, and as Go reads it: one that there is, without leap seconds.
 ---@param text any
 ---@return boolean
 function config_schema.is_time(text)
   if type(text) ~= "string" then return false end
-  local zone = text:match("^%d%d%d%d%-%d%d%-%d%dT%d%d:%d%d:%d%d(.*)$")
-  zone = zone and (zone:match("^%.%d+(.*)$") or zone)
-  return zone == "Z" or zone ~= nil and zone:find("^[+-]%d%d:%d%d$") ~= nil
+  local year, month, day, hour, minute, second, zone =
+    text:match("^(%d%d%d%d)%-(%d%d)%-(%d%d)T(%d%d):(%d%d):(%d%d)(.*)$")
+  if not zone then return false end
+  zone = zone:match("^%.%d+(.*)$") or zone
+  local zone_hour, zone_minute = zone:match("^[+-](%d%d):(%d%d)$")
+  if zone ~= "Z" and not (zone_hour and tonumber(zone_hour) < 24 and tonumber(zone_minute) < 60) then return false end
+  year, month, day = tonumber(year), tonumber(month), tonumber(day)
+  return month >= 1 and month <= 12 and day >= 1 and day <= days_in(year, month) and tonumber(hour) < 24
+    and tonumber(minute) < 60 and tonumber(second) < 60
 end
+
+options.rules.time = { words = "a time like 2006-01-02T15:04:05Z", holds = config_schema.is_time }
 
 local function all(t, wanted, what)
   for k, v in pairs(t) do
@@ -154,6 +170,37 @@ function config_schema.protected(pointer)
   return nil
 end
 
+-- The keys of an object that mean something, by their lower case.
+local function known_keys(parent, more)
+  local known = {}
+  for pointer in pairs(KINDS) do
+    local name = pointer:match("^" .. parent .. "/([^/]+)$")
+    if name then known[name:lower()] = name end
+  end
+  for _, name in ipairs(more) do known[name] = name end
+  return known
+end
+
+local KNOWN = {
+  [""] = known_keys("", { "rootfs" }), ["/config"] = known_keys("/config", {}),
+  ["/rootfs"] = known_keys("/rootfs", { "type", "diff_ids" }),
+}
+local KNOWN_IN_ROW = known_keys("/history", { "created", "created_by", "author", "comment", "empty_layer" })
+
+-- Go takes "CONFIG" for "config", and readers in other languages do not: what runs would not be what was looked at.
+local function case_problem(keys, known)
+  local clash = json.case_clash(keys)
+  if clash then return "has keys that differ in their case only: " .. core.quote(clash) end
+  for _, key in ipairs(keys) do
+    local name = known[key:lower()]
+    if name and name ~= key then
+      return ("has %s written as %s, which some readers take for it and others do not know"):format(core.quote(name),
+        core.quote(key))
+    end
+  end
+  return nil
+end
+
 local function check_rootfs(doc)
   if doc:type("/rootfs") ~= "object" then return "has no rootfs object" end
   if doc:get("/rootfs/type") ~= "layers" then return "has a rootfs.type other than 'layers'" end
@@ -179,6 +226,10 @@ local function check_history(doc)
     if text:byte(spans[i]) ~= 123 then -- {
       return ("has a history row that is no object (row %d)"):format((i + 1) / 2)
     end
+    local row, keys = json.decode(text:sub(spans[i], spans[i + 1])), {}
+    for key in pairs(row) do keys[#keys + 1] = key end
+    local problem = case_problem(json.sort(keys), KNOWN_IN_ROW)
+    if problem then return ("%s (history, row %d)"):format(problem, (i + 1) / 2) end
   end
   return nil
 end
@@ -194,8 +245,8 @@ function config_schema.problem(doc)
     return "has a 'config' that is no object", "EFORMAT"
   end
   for _, pointer in ipairs { "", "/config", "/rootfs" } do
-    local clash = json.case_clash(doc:keys(pointer) or {})
-    if clash then return "has keys that differ in their case only: " .. core.quote(clash), "EFORMAT" end
+    local problem = case_problem(doc:keys(pointer) or {}, KNOWN[pointer])
+    if problem then return problem, "EFORMAT" end
   end
   local problem, code = check_rootfs(doc)
   problem = problem or check_history(doc)

@@ -63,10 +63,14 @@ local function digest_for(one, before)
   return is_kept and before or one.digest
 end
 
-local function edit_layer(doc, pointer, one, family)
+-- `types` says which media types a layer gets: `own` is the family of the manifest, and `wanted` the family that all
+-- types are converted to, or nil. A type that is not converted is left alone, right or wrong, as long as the bytes
+-- are the same; new bytes get a type of the family that the old one was of.
+local function edit_layer(doc, pointer, one, types)
   local before = doc:get(pointer .. "/digest")
   local digest = digest_for(one, before)
   local stated = doc:get(pointer .. "/mediaType")
+  local family = types.wanted or stated and media_types.family(stated) or types.own
   if one.renamed and one.renamed == before then -- the same bytes
     point(doc, pointer, digest, one.size)
     before = digest
@@ -76,8 +80,7 @@ local function edit_layer(doc, pointer, one, family)
     if doc:type(pointer .. "/urls") then doc:remove(pointer .. "/urls") end
     if media_types.is_foreign(stated) then stated = nil end -- the URLs lead to other bytes
   end
-  -- A wrong media type is left alone while the blob is unchanged, and corrected for new bytes.
-  if digest ~= before or media_types.family(stated) ~= family then
+  if digest ~= before or (types.wanted and media_types.family(stated) ~= family) then
     local wanted = media_types.changed_layer(stated, family, one.compression)
     if wanted ~= doc:get(pointer .. "/mediaType") then
       doc:set(pointer .. "/mediaType", core.json_quote(wanted))
@@ -94,30 +97,33 @@ end
 local function descriptor_text(one, family)
   if not one.descriptor_text then return json.encode(descriptor(one, family)) end
   local doc = core.json(one.descriptor_text)
-  edit_layer(doc, "", one, family)
+  edit_layer(doc, "", one, { own = family, wanted = family })
   return doc:text()
 end
 
-local function set_media_type(doc, pointer, family)
+local function set_media_type(doc, pointer, family, is_config)
   local stated = doc:get(pointer)
   if type(stated) ~= "string" then return end
-  local wanted = media_types.convert(stated, family)
+  local wanted = media_types.convert(stated, family, is_config)
   if wanted ~= stated then doc:set(pointer, core.json_quote(wanted)) end
 end
 
 --- The manifest's text, edited to describe an image. All else in it keeps its bytes.
 ---@param text string
 ---@param image strata.ImageToWrite
----@param family? "oci"|"docker"  to convert to; default: what it is
+---@param family? "oci"|"docker"  to convert to; a manifest of this family keeps the types that it has
 ---@return string? text
 ---@return string? message
 ---@return string? code
 function manifest.edit(text, image, family)
   local doc, message, code = core.json(text)
   if not doc then return nil, message, code end
-  family = family or media_types.family(doc:get("/mediaType") or doc:get("/config/mediaType"))
-  set_media_type(doc, "/mediaType", family)
-  set_media_type(doc, "/config/mediaType", family)
+  local own = media_types.family(doc:get("/mediaType") or doc:get("/config/mediaType"))
+  local types = { own = own, wanted = family ~= own and family or nil }
+  if types.wanted then
+    set_media_type(doc, "/mediaType", family)
+    set_media_type(doc, "/config/mediaType", family, true)
+  end
   local config_digest = image.sha256 and image.config_digest or digests.of(image.config_text, doc:get("/config/digest"))
   point(doc, "/config", config_digest, #image.config_text)
   local present, texts = {}, {}
@@ -136,9 +142,9 @@ function manifest.edit(text, image, family)
     if one.origin then
       -- A layer that was moved takes its descriptor along.
       if doc:raw(pointer) ~= texts[one.origin] then doc:set(pointer, texts[one.origin]) end
-      edit_layer(doc, pointer, one, family)
+      edit_layer(doc, pointer, one, types)
     else
-      doc:insert(pointer, descriptor_text(one, family))
+      doc:insert(pointer, descriptor_text(one, family or own))
     end
   end
   return doc:text()

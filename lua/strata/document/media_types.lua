@@ -46,6 +46,12 @@ local KINDS = {
   [media_types.OCI_MANIFEST] = "manifest", [media_types.DOCKER_MANIFEST] = "manifest",
   [media_types.OCI_CONFIG] = "config", [media_types.DOCKER_CONFIG] = "config",
 }
+-- Types of configs that registries gave to images of Docker 1.10 and its time, and Docker pulls to this day.
+-- Source: moby, daemon/internal/distribution/registry.go, defaultImageTypes.
+local OLD_CONFIGS = {
+  ["application/octet-stream"] = true, ["application/json"] = true, ["text/html"] = true, [""] = true,
+}
+
 local layer_kinds = {}
 for family, types in pairs(LAYERS) do
   for compression, name in pairs(types) do
@@ -65,6 +71,14 @@ end
 ---@return "index"|"manifest"|"config"|"layer"|nil
 function media_types.kind(name)
   return KINDS[name]
+end
+
+--- Whether a manifest of a family is that of an image by the type of its config.
+---@param name any  type of the config
+---@param family "oci"|"docker"
+---@return boolean
+function media_types.is_image_config(name, family)
+  return KINDS[name] == "config" or (family == "docker" and OLD_CONFIGS[name] == true)
 end
 
 --- The type of a layer that is stored in some way.
@@ -115,8 +129,10 @@ local PAIRS = {
 --- The same document type in another family; an unknown one stays.
 ---@param name string
 ---@param family "oci"|"docker"
+---@param is_config? boolean  of an image
 ---@return string
-function media_types.convert(name, family)
+function media_types.convert(name, family, is_config)
+  if is_config and OLD_CONFIGS[name] then name = media_types.DOCKER_CONFIG end
   for _, pair in ipairs(PAIRS) do
     if name == pair[1] or name == pair[2] then return family == "oci" and pair[1] or pair[2] end
   end

@@ -1,5 +1,6 @@
 --- Image references: "app:1.4", "registry.example:5000/team/app:2".
 
+local core = require "strata.core"
 local options = require "strata.util.options"
 
 local reference = {}
@@ -17,32 +18,86 @@ function reference.split(ref)
   return repository or ref, tag
 end
 
--- Components between slashes; the first can be a host with a port.
-local function is_repository(name)
-  local host, rest = name:match("^([^/]*):%d+/(.+)$")
-  if host then name = host .. "/" .. rest end
-  for component in (name .. "/"):gmatch("([^/]*)/") do
-    if not component:find("^%w[%w%._%-]*$") then return false end
+-- ---- the grammar ------------------------------------------------------------------------------------------------
+--
+-- It is Docker's, as its engine 20.10 has it: names that only later engines take are none. Source: distribution,
+-- reference/regexp.go and reference/normalize.go.
+
+local MAX_NAME, MAX_TAG = 255, 128
+
+local function is_host(name)
+  local host, port = name:match("^(.*):([0-9]+)$")
+  if not port and name:find(":", 1, true) then return false end
+  for part in ((host or name) .. "."):gmatch("([^.]*)%.") do
+    if not part:find("^[A-Za-z0-9-]+$") or part:find("^-") or part:find("-$") then return false end
   end
   return true
 end
 
+-- Letters and digits, with ".", "_", "__" or any number of "-" between them.
+local function is_component(name)
+  if not name:find("^[a-z0-9._-]+$") or name:find("^[._-]") or name:find("[._-]$") then return false end
+  for separator in name:gmatch("[._-]+") do
+    if #separator > 1 and separator ~= "__" and not separator:find("^-+$") then return false end
+  end
+  return true
+end
+
+local function has_host(repository)
+  local first = repository:match("^([^/]*)/")
+  return first ~= nil and (first == "localhost" or first:find("[.:]") ~= nil) and first or nil
+end
+
+--- The full name of a short one: "app:1" is "docker.io/library/app:1".
+---@param ref string
+---@return string
+function reference.full(ref)
+  if has_host(ref) then return ref end
+  return "docker.io/" .. (ref:find("/", 1, true) and "" or "library/") .. ref
+end
+
+-- What is wrong with a repository; nil for nothing.
+local function repository_problem(repository)
+  local host = has_host(repository)
+  local path = host and repository:sub(#host + 2) or repository
+  if host and not is_host(host) then return ("%s is no name of a host"):format(core.quote(host)) end
+  if path:find("^[A-Za-z0-9._/-]*$") and path:find("[A-Z]") then return "the repository has to be in lower case" end
+  for component in (path .. "/"):gmatch("([^/]*)/") do
+    if not is_component(component) then
+      return ('%s is no part of a repository: letters from a to z and digits, with ".", "_", "__" or "-" between them')
+        :format(core.quote(component))
+    end
+  end
+  if #reference.full(repository) > MAX_NAME then
+    return ("the repository has more than %d bytes"):format(MAX_NAME)
+  end
+  return nil
+end
+
 --- The reference with ":latest" when it has no tag.
 ---@param ref any
----@return string? full  nil for what is no reference
+---@return string? full  nil for what Docker would refuse
+---@return string? problem  what is wrong with it
 function reference.parse(ref)
-  if type(ref) ~= "string" or ref == "" or ref:find("[%s%c]") or ref:find("@", 1, true) then return nil end
+  if type(ref) ~= "string" then return nil, "it is no string" end
+  if ref:find("@", 1, true) then return nil, "a digest belongs to no tag" end
+  if #ref == 64 and ref:find("^[0-9a-f]+$") then return nil, "64 hexadecimal digits are an ID" end
   local repository, tag = reference.split(ref)
-  if not is_repository(repository) or not (tag or "latest"):find("^[%w_][%w_%.%-]*$") then return nil end
-  return repository .. ":" .. (tag or "latest")
+  local problem = repository_problem(repository)
+  if problem then return nil, problem end
+  tag = tag or "latest"
+  if not tag:find("^[A-Za-z0-9_][A-Za-z0-9_.-]*$") or #tag > MAX_TAG then
+    return nil, ('the tag is not 1 to %d letters, digits, "_", "." and "-", the first no "." or "-"'):format(MAX_TAG)
+  end
+  return repository .. ":" .. tag
 end
 
 --- The same; throws on nonsense.
 ---@param ref string
 ---@return string
 function reference.complete(ref)
-  local full = reference.parse(ref)
-  if not full then error(("bad image reference %q"):format(tostring(ref)), 3) end
+  local full, problem = reference.parse(ref)
+  if not full then error(("bad image reference %s: %s"):format(core.quote(tostring(ref)), problem), 3) end
   return full
 end
 
@@ -54,13 +109,10 @@ function reference.familiar(ref)
   return (ref:gsub("^library/", ""))
 end
 
---- The full name of a short one: "app:1" is "docker.io/library/app:1".
----@param ref string
----@return string
-function reference.full(ref)
-  local first = ref:match("^([^/]*)/")
-  if first and (first == "localhost" or first:find("[.:]")) then return ref end
-  return "docker.io/" .. (first and "" or "library/") .. ref
+-- Also for names that Docker refuses, since an archive may have them.
+local function comparable(ref)
+  local repository, tag = reference.split(ref)
+  return reference.familiar(repository .. ":" .. (tag or "latest"))
 end
 
 --- The place of a reference in a list of them, however it is spelt there.
@@ -68,10 +120,9 @@ end
 ---@param ref string
 ---@return integer?
 function reference.find(list, ref)
+  local wanted = comparable(ref)
   for i, tag in ipairs(list) do
-    if tag == ref then return i end
-    local one, other = reference.parse(tag), reference.parse(ref)
-    if one and other and reference.familiar(one) == reference.familiar(other) then return i end
+    if tag == ref or comparable(tag) == wanted then return i end
   end
   return nil
 end
@@ -84,19 +135,21 @@ function reference.same_list(a, b)
   return table.concat(a, "\0") == table.concat(b, "\0")
 end
 
---- The names that docker load takes: each with a tag. A layout can also have others.
+--- The names that docker load takes: each with a tag. A layout can also have others, and so can an archive that
+-- nobody loaded.
 ---@param list string[]
 ---@return string[] refs
----@return string[] unfit
+---@return {name: string, problem: string}[] unfit
 function reference.for_docker(list)
   local refs, unfit = {}, {}
   for _, name in ipairs(list) do
-    local ref = reference.parse(name)
-    if ref then refs[#refs + 1] = ref else unfit[#unfit + 1] = name end
+    local ref, problem = reference.parse(name)
+    if ref then refs[#refs + 1] = ref else unfit[#unfit + 1] = { name = name, problem = problem } end
   end
   return refs, unfit
 end
 
-options.rules.reference = { words = 'an image reference such as "app:1"', holds = reference.parse }
+options.rules.reference = { words = 'an image reference such as "app:1"', holds = reference.parse,
+                            problem = function(value) return select(2, reference.parse(value)) end }
 
 return reference

@@ -12,6 +12,7 @@ local limits = require "strata.util.limits"
 local merge = require "strata.tree.merge"
 local misuse = require "strata.util.misuse"
 local options = require "strata.util.options"
+local scrub = require "strata.document.scrub"
 local parent_of = require("strata.util.path").parent
 
 local PIECE = 1048576
@@ -142,6 +143,38 @@ local function scrub_labels(cfg, pattern)
   return names
 end
 
+local function add_names(list, more)
+  local known = {}
+  for _, name in ipairs(list) do known[name] = true end
+  for _, name in ipairs(more) do
+    if not known[name] then list[#list + 1] = name end
+    known[name] = true
+  end
+end
+
+-- The config, with the settings of the container that the classic builder of Docker left in it. The documents of an old
+-- archive that repeat them are changed when the image is saved.
+local function scrub_config(state, opts, report)
+  local cfg = state.config
+  if not (opts.history or opts.env or opts.labels) then return true end
+  if opts.history then
+    local count, message, code = history.scrub(cfg, opts.history, "***")
+    if not count then return nil, message, code end
+    report.history = count
+  end
+  if opts.env then report.env = scrub_env(cfg, opts.env) end
+  if opts.labels then report.labels = scrub_labels(cfg, opts.labels) end
+  local patterns = { history = opts.history, env = opts.env, labels = opts.labels }
+  local removed = scrub.settings(config.document(cfg), "/container_config", patterns, true)
+  add_names(report.env, removed.env)
+  add_names(report.labels, removed.labels)
+  report.history = report.history + removed.history
+  state.scrubs = state.scrubs or {}
+  state.scrubs[#state.scrubs + 1] = patterns
+  config.touch(cfg)
+  return true
+end
+
 -- ---- the proof --------------------------------------------------------------------
 
 -- The plain tars of layers as they would be saved, read anew.
@@ -220,7 +253,7 @@ end
 
 local function run(state, which, opts)
   local secrets = type(opts.content) == "string" and { opts.content } or opts.content or {}
-  local states, cfg = state.hub.layers, state.config
+  local states = state.hub.layers
   local ok, message, code = layer.load(states, opts)
   if not ok then return nil, message, code end
   local chosen, whiteouts = chooser(states, which), count_whiteouts(states)
@@ -230,13 +263,8 @@ local function run(state, which, opts)
   local report = {
     removed = removed, whiteouts = whiteouts - count_whiteouts(states), history = 0, env = {}, labels = {},
   }
-  if opts.history then
-    report.history, message, code = history.scrub(cfg, opts.history, "***")
-    if not report.history then return nil, message, code end
-  end
-  if opts.env then report.env = scrub_env(cfg, opts.env) end
-  if opts.labels then report.labels = scrub_labels(cfg, opts.labels) end
-  config.touch(cfg)
+  ok, message, code = scrub_config(state, opts, report)
+  if not ok then return nil, message, code end
   ok, message, code = image.settle(state, { threads = opts.threads, progress = opts.progress })
   if ok then ok, message, code = prove(state, chosen, secrets, opts) end
   if not ok then return nil, message, code end

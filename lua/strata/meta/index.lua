@@ -13,7 +13,8 @@ local Index = {}
 ---@field digest string?  of the manifest
 ---@field tags string[]
 ---@field platform strata.Platform?
----@field missing boolean  a part of it is not here
+---@field missing boolean  a part of it is not here, or cannot be read
+---@field problem string?  why it cannot be read: its blob is not what its descriptor says
 
 --- Calls fn with every image, or with those of a platform.
 ---@param fn fun(img: strata.Image)

@@ -12,7 +12,7 @@
 ---@class strata.PurgeReport
 ---@field removed strata.Purged[]
 ---@field whiteouts integer  that went because they hide nothing any more
----@field history integer  replacements
+---@field history integer  replacements, also in the command that Docker's classic builder left
 ---@field env string[]  names of variables
 ---@field labels string[]  names of labels
 

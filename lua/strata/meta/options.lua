@@ -96,8 +96,8 @@
 --- What strata.layer and img:append share.
 ---@class strata.NewLayerOptions: strata.MappingOptions, strata.WorkOptions
 ---@field files? table<string, string|strata.FileEntry>  by path: the content, or all of the entry
----@field tar? string  a path: plain, or compressed with anything; taken as it is, byte by byte, unless mapped
----@field archive? string  a path: deb, rpm, cpio, zip, 7z, iso ...
+---@field tar? string  a path: plain, gzip, zstd, bzip2, xz or lz4; taken as it is, byte by byte, unless mapped
+---@field archive? string  a path: deb, rpm, cpio, zip, 7z, iso, or a tar in any compression of libarchive ...
 ---@field compression? "none"|"gzip"|"zstd"  of the tar that is written; a tar that is taken keeps its own. Default: none
 ---@field level? integer  gzip 0 to 9, zstd 1 to 19
 ---@field temp_dir? string  a directory for temporary files. Default: $TMPDIR, or /tmp
@@ -294,6 +294,7 @@
 ---@field layers? integer  layers of one image. Default: 4096 layers
 ---@field links? integer  members of an archive that link to each other. Default: 8 links
 ---@field entries? integer  entries of one tar. Default: 10000000 entries
+---@field archive_members? integer  members of an archive that holds images. Default: 100000 members
 ---@field path? integer  a path, or the target of a link. Default: 4096 bytes
 ---@field extension? integer  one extension header (four before an entry), the text of a sparse map. Default: 1048576 bytes
 ---@field records? integer  PAX records of one entry, its xattrs among them. Default: 65536 records

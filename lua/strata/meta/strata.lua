@@ -20,7 +20,8 @@ local strata = {}
 ---@return strata.errcode? code
 function strata.open(what, opts) end
 
---- Every image of a file that the options mean, one after the other; those of which a part is not here are left out.
+--- Every image of a file that the options mean, one after the other; those of which a part is not here, or not what the
+--- index says, are left out.
 --- The iterator throws when one cannot be read.
 ---@param what string|file*
 ---@param opts? strata.OpenOptions

@@ -25,6 +25,7 @@ local save_image = {}
 ---@field manifest_digest string?  of the manifest that it was opened with
 ---@field descriptor_text string?  that led to this manifest
 ---@field index table?  the nested index that the manifest was in
+---@field scrubs strata.Scrub[]  of documents that repeat the config
 ---@field sha256 boolean?  nothing may be named by another digest
 
 --- The image to write, when it is known how its layers are stored.
@@ -42,7 +43,7 @@ function save_image.of(state, layers, sha256)
     tags = state.tags, new_tags = not reference.same_list(state.tags, state.opened.tags) and state.tags or nil,
     platform = platform.fields(now), new_platform = is_other and platform.fields(now) or nil,
     manifest_text = manifest.text, manifest_digest = not sha256 and manifest.digest or nil,
-    descriptor_text = state.descriptor_text, index = state.index,
+    descriptor_text = state.descriptor_text, index = state.index, scrubs = state.scrubs or {},
   }
 end
 
@@ -114,8 +115,9 @@ function save_image.lost(images, format, native)
     local root = catalog and not catalog.store.flat and catalog.indexes[""]
     if root and any(root.annotations) then list[#list + 1] = "the annotations of index.json" end
     local _, unfit = reference.for_docker(image.tags)
-    for _, name in ipairs(format:find("^docker") and unfit or {}) do
-      list[#list + 1] = ("the name %s, which is no tag"):format(name)
+    for _, one in ipairs(format:find("^docker") and unfit or {}) do
+      local name = json.printable(one.name, 300)
+      list[#list + 1] = ("the name %s, which docker load refuses: %s"):format(name, one.problem)
     end
     if format == "docker-legacy" and image.manifest_text then
       list[#list + 1] = "the manifest, with its annotations and media types"

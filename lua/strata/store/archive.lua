@@ -36,6 +36,7 @@ local MAX_FINDINGS = 1000
 ---@field outer string?  how the archive is compressed as a whole
 ---@field original userdata?  the file that `file` was inflated from
 ---@field digests table<integer, string>?  by position: of contents that `file` does not have
+---@field holes table<integer, boolean>?  by position: members whose bytes `file` does not have
 ---@field failure string[]?  message and code
 local ArchiveStore = {}
 ArchiveStore.__index = ArchiveStore
@@ -71,11 +72,11 @@ end
 function archive.index(file, path, given)
   local size = file:size()
   local index = core.entry_index(file, 0, size, "none")
-  local ok, message, code = index:scan(limits.add(given, {}))
+  local ok, message, code = index:scan(limits.add_for_members(given, {}))
   if not ok then
     index:close()
     file:close()
-    return nil, ("%s: %s"):format(path, message), code
+    return nil, ("%s: %s"):format(path, limits.of_members(message, code)), code
   end
 
   local self = setmetatable({
@@ -218,6 +219,11 @@ function ArchiveStore:resolve(name, what)
     self.max_links)
 end
 
+--- Whether the bytes of a member are not in the file: those of a stream that have gone out.
+function ArchiveStore:is_hole(member)
+  return self.holes ~= nil and self.holes[member.position] == true
+end
+
 --- The content of a small member.
 ---@param member strata.Member
 ---@param max integer  more bytes than this are ELIMIT
@@ -228,6 +234,10 @@ function ArchiveStore:read(member, max)
   if member.size > max then
     return fail("ELIMIT", "%s: %s has %d bytes; limits.json.max_bytes is %d", self.path,
       core.quote(member.name), member.size, max)
+  end
+  if self:is_hole(member) then
+    return fail("EUNSUPPORTED", "%s: %s is no document that could be kept for the end of the stream; use strata.open",
+      self.path, core.quote(member.name))
   end
   local bytes, message, code = self.file:read(member.offset, member.size)
   if not bytes then self.failure = self.failure or { message, code } end

@@ -79,7 +79,10 @@ function classify.role(member, head, known, max_json)
   if compression and not (known and known.by_digest and not known.places[member.name]) then
     return "layer", compression
   end
-  return not compression and small and head:find("^%s*[{%[]") and "hold" or "pass"
+  -- How many bytes come at once must not matter.
+  local text = head:sub(1, classify.HEAD)
+  local is_document = text:find("^%s*[{%[]") or not text:find("%S")
+  return not compression and small and is_document and "hold" or "pass"
 end
 
 return classify

@@ -4,11 +4,13 @@
 
 local archive = require "strata.store.archive"
 local archive_edits = require "strata.dialect.archive_edits"
+local classify = require "strata.stream.classify"
 local choose = require "strata.dialect.choose"
 local core = require "strata.core"
 local detect = require "strata.dialect.detect"
 local digests = require "strata.util.digests"
 local docker_edit = require "strata.dialect.docker.edit"
+local docker_v1 = require "strata.dialect.docker_v1.read"
 local fail = require "strata.util.fail"
 local image = require "strata.image"
 local layer = require "strata.layer"
@@ -18,15 +20,26 @@ local stranded_links = require "strata.layer.stranded_links"
 
 local finish = {}
 
--- The one image that the archive holds, or that the options mean.
+local function unsupported()
+  return fail("EUNSUPPORTED", "stream: only archives with a manifest.json can be edited in one pass; use strata.open")
+end
+
+-- The one image that the archive holds, or that the options mean. The map has but the first bytes of layers: nobody
+-- may look for documents there, and a dialect that would read layers is refused before it does.
 local function open_map(self)
   local opts = self.opts
   local store, message, code = archive.index(self.map, "stream", self.limits)
   if not store then return nil, message, code end
   store:use()
   self.store = store
-  store.digests = {}
-  for _, member in ipairs(self.list) do store.digests[member.position] = member.digest end
+  store.digests, store.holes = {}, {}
+  for _, member in ipairs(self.list) do
+    store.digests[member.position] = member.digest
+    store.holes[member.position] = member.role ~= "hold" and member.size > classify.HEAD
+  end
+  if not store:has("manifest.json") and (store:has("index.json") or docker_v1.matches(store)) then
+    return unsupported()
+  end
   local choice = { limits = opts.limits, prefer = opts.prefer, ref = opts.ref, platform = opts.platform }
   local candidates, candidate, model
   candidates, message, code = detect.candidates(store, choice)
@@ -35,9 +48,7 @@ local function open_map(self)
   if not candidate then return nil, message, code end
   model, message, code = candidate.read()
   if not model then return nil, message, code end
-  if model.source.kind ~= "docker" then
-    return fail("EUNSUPPORTED", "stream: only archives with a manifest.json can be edited in one pass; use strata.open")
-  end
+  if model.source.kind ~= "docker" then return unsupported() end
   self.source = model.source
   return image.from_model(model)
 end

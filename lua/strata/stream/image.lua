@@ -365,7 +365,7 @@ local function pump(self)
     if kind then
       ok, message, code = on_event(self, kind, what, offset)
     elseif what then
-      ok, message, code = nil, what, offset
+      ok, message, code = nil, limits.of_members(what, offset), offset
     else
       ok, message, code = map_upto(self, self.base + #self.piece)
       self.base, self.piece = self.base + #self.piece, ""
@@ -504,7 +504,7 @@ function image.new(opts)
   }
   self.recoded = self.raw and (opts.compression or "keep") ~= "keep"
   local message, code
-  self.parser, message, code = core.push_tar(limits.add(given, {}))
+  self.parser, message, code = core.push_tar(limits.add_for_members(given, {}))
   if not self.parser then return nil, message, code end
   self.map, message, code = core.temp_file(opts.temp_dir)
   if not self.map then return nil, message, code end

@@ -38,6 +38,8 @@ limits.all = {
     protects = "time: members of an archive that link to each other" },
   { name = "entries", default = 10000000, unit = "entries",
     protects = "memory, some 200 bytes for each: entries of one tar" },
+  { name = "archive_members", default = 100000, unit = "members",
+    protects = "memory, some 800 bytes for each: members of an archive that holds images" },
   { name = "path", default = 4096, unit = "bytes", max = 65535,
     protects = "memory: a path, or the target of a link" },
   { name = "extension", default = MiB, unit = "bytes", max = 2 ^ 31 - 1,
@@ -168,6 +170,25 @@ function limits.add(given, task)
     task["max_" .. name] = given[name]
   end
   return task
+end
+
+--- The same for an archive that holds images: its members cost more than entries, and have a limit of their own.
+---@param given table  complete ones
+---@param task table
+---@return table task
+function limits.add_for_members(given, task)
+  limits.add(given, task)
+  task.max_entries = given.archive_members
+  return task
+end
+
+--- A message of the tar parser about an archive that holds images.
+---@param message string?
+---@param code string?
+---@return string?
+function limits.of_members(message, code)
+  if code ~= "ELIMIT" or not message then return message end
+  return (message:gsub("limits%.entries (%(%d+%)) entries", "limits.archive_members %1 members"))
 end
 
 --- As a table for people.

@@ -72,7 +72,7 @@ return {
   {
     "NewOptions", "Of an image without layers.",
     { "platform", "string", default = '"linux/amd64"', is = "platform" },
-    { "created", "string", "a time of RFC 3339", default = '"1970-01-01T00:00:00Z"' },
+    { "created", "string", "a time of RFC 3339", default = '"1970-01-01T00:00:00Z"', is = "time" },
   },
   -- ---- looking ------------------------------------------------------------------------------------------
   {
@@ -131,9 +131,10 @@ return {
   {
     "NewLayerOptions", "What strata.layer and img:append share.", extends = { "MappingOptions", "WorkOptions" },
     { "files", "table<string, string|strata.FileEntry>", "by path: the content, or all of the entry", source = true },
-    { "tar", "string", "a path: plain, or compressed with anything; taken as it is, byte by byte, unless mapped",
+    { "tar", "string", "a path: plain, gzip, zstd, bzip2, xz or lz4; taken as it is, byte by byte, unless mapped",
       source = true },
-    { "archive", "string", "a path: deb, rpm, cpio, zip, 7z, iso ...", source = true },
+    { "archive", "string", "a path: deb, rpm, cpio, zip, 7z, iso, or a tar in any compression of libarchive ...",
+      source = true },
     PACKED, LEVEL, TEMP_DIR, LIMITS,
   },
   {
@@ -155,7 +156,7 @@ return {
     { "layer", "strata.Layer", "of an image, or one without an image; keeps its bytes", source = true, any = true },
     { "at", "integer", "its number afterwards", default = "on top", min = 1, any = true },
     { "created_by", "string", default = '"strata append"', any = true },
-    { "created", "string", "a time of RFC 3339", default = "the config's", any = true },
+    { "created", "string", "a time of RFC 3339", default = "the config's", any = true, is = "time" },
     { "comment", "string", any = true },
     { "author", "string", any = true },
   },

@@ -49,7 +49,8 @@ end
 local function is_text(value) return not value:find("\0", 1, true) end
 
 --- What `is` of an option may name: in words, and the rule for a string. Modules of other rooms add theirs.
----@type table<string, {words: string, holds: fun(value: string): any}>
+-- `problem` says what is wrong with a string that does not keep the rule.
+---@type table<string, {words: string, holds: (fun(value: string): any), problem?: fun(value: string): string}>
 options.rules = {
   text = { words = "a string without NUL bytes", holds = is_text },
   bytes = { words = "a string that is not empty", holds = function(value) return value ~= "" end },
@@ -138,7 +139,9 @@ local function value_problem(value, kind, path, row)
       return classes[one:sub(8)] and class_problem(value, one:sub(8), path, path .. ".") or nil
     end
   end
-  return ("%s should be %s, not %s"):format(path, described(kind, row), shown(value))
+  local problem = type(value) == "string" and row.is and options.rules[row.is].problem
+  return ("%s should be %s, not %s%s"):format(path, described(kind, row), shown(value),
+    problem and ": " .. problem(value) or "")
 end
 
 function class_problem(given, class, subject, prefix)

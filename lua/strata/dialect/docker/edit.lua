@@ -11,6 +11,7 @@ local edit_v1_json = require "strata.dialect.docker.edit_v1_json"
 local json = require "strata.util.json"
 local media_types = require "strata.document.media_types"
 local new_layout = require "strata.dialect.new_layout"
+local parents = require "strata.dialect.docker.parents"
 local reference = require "strata.document.reference"
 local run_job = require("strata.util.job").run
 
@@ -328,6 +329,7 @@ local function edit_manifest(plan, config_name, names)
   if plan.image.new_tags then
     doc:set(pointer_to("RepoTags"), json.encode(json.array(plan.image.new_tags)))
   end
+  parents.edit(plan, doc)
   local text = doc:text()
   if text ~= before then plan.edits:set(member, { bytes = text }) end
   return true

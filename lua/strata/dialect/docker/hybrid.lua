@@ -155,6 +155,9 @@ function hybrid.candidates(store, opts)
   local catalog
   catalog, message, code = oci_catalog.of(store, opts.limits)
   if not catalog then return nil, message, code end
+  for _, manifest in ipairs(catalog.manifests) do -- it may be of an image that manifest.json lists
+    if manifest.problem then return nil, manifest.problem[1], manifest.problem[2] end
+  end
   local joined = {}
   for _, candidate in ipairs(list) do
     local manifest

@@ -30,7 +30,7 @@ local CONTROL_FILES = { "manifest.json", "repositories", "index.json", "oci-layo
 ---@field item table  decoded
 ---@field items table[]  all of the archive
 ---@field config_name string
----@field config_digest string?  that its name states
+---@field config_digest string?  that its name states, which need not be the one that it has
 ---@field config_member strata.Member
 ---@field layers strata.LayerPlace[]  of the layers that the image was opened with
 local Source = {}
@@ -118,6 +118,19 @@ local function stated_digest(name)
   return digests.in_path(name:match("blobs/sha512/%x+$") or "")
 end
 
+-- Whether a name is the address of a blob: readers of index.json find the config by it, and compare.
+local function is_address(name)
+  return digests.in_path(name:match("blobs/sha%d+/%x+$") or "") ~= nil
+end
+
+-- The digest that the name of a config states when its content has another one.
+local function misnamed(name, text)
+  local stated = stated_digest(name)
+  if not stated or digests.matches(text, stated) then return nil end
+  return stated, (select(2, digests.matches(text, stated)))
+end
+
+-- A file whose name states another digest is taken as docker load takes it: the ID is the hash of the content.
 local function read_config(source)
   local store, path = source.store, source.store.path
   local name = field(source.item, "Config")
@@ -131,12 +144,11 @@ local function read_config(source)
   local text
   text, message, code = source:read(member)
   if not text then return nil, message, code end
-  local stated = stated_digest(name)
-  if stated then
-    local right, found = digests.matches(text, stated)
-    if not right then return fail("EDIGEST", "%s: config %s hashes to %s", path, core.quote(name), found) end
+  local stated, found = misnamed(name, text)
+  if stated and is_address(name) then
+    return fail("EDIGEST", "%s: config %s hashes to %s", path, core.quote(name), found)
   end
-  source.config_digest = stated
+  source.config_digest = stated_digest(name)
   return text
 end
 
@@ -201,16 +213,14 @@ local function read_image(store, items, number, limits)
   return { config_text = config_text, layers = layers, tags = refs, source = source, limits = limits }
 end
 
--- The image ID: its name states it, or else the config is hashed.
+-- The image ID: the hash of the config. nil or what its name states when it cannot be read: reading it says why.
 local function id_of(store, item, limits)
   local name = field(item, "Config")
   if type(name) ~= "string" then return nil end
-  local stated = stated_digest(name)
-  if stated and stated:find("^sha256:") then return stated:lower() end
   local member = store:resolve(name, "config")
   local text = member and store:read(member, limits.json.max_bytes)
-  if text and stated and not digests.matches(text, stated) then return stated end -- reading it says why
-  return text and core.sha256(text)
+  if not text or (is_address(name) and misnamed(name, text)) then return stated_digest(name) end
+  return core.sha256(text)
 end
 
 -- The platform that the config names.
@@ -261,7 +271,15 @@ end
 ---@param member strata.Member
 ---@return boolean
 function Source:may_read(member)
-  return member.type == "file" and member.size <= self.limits.json.max_bytes
+  return member.type == "file" and member.size <= self.limits.json.max_bytes and not self.store:is_hole(member)
+end
+
+--- The digest that the name of the config states, and the one that its content has, when they differ.
+---@return string? stated
+---@return string? found
+function Source:misnamed_config()
+  local text = self:read(self.config_member)
+  if text then return misnamed(self.config_name, text) end
 end
 
 --- Reads the config again and compares it with the digest that its name states.
@@ -271,6 +289,10 @@ end
 function Source:verify_documents()
   local text, message, code = read_config(self)
   if not text then return nil, message, code end
+  local stated, found = misnamed(self.config_name, text)
+  if stated then
+    return fail("EDIGEST", "%s: config %s hashes to %s", self.store.path, core.quote(self.config_name), found)
+  end
   return true
 end
 

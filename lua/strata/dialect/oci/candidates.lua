@@ -39,10 +39,11 @@ function oci_candidates.of_catalog(catalog)
   for _, manifest in ipairs(catalog.manifests) do
     list[#list + 1] = {
       kind = manifest.kind, tags = manifest.tags, digest = manifest.digest,
-      missing = not oci_image.is_complete(catalog, manifest),
+      missing = not oci_image.is_complete(catalog, manifest), problem = manifest.problem,
       id = function() return oci_image.id(catalog, manifest) end,
       platform = function() return oci_image.platform(catalog, manifest) end,
       read = function()
+        if manifest.problem then return nil, manifest.problem[1], manifest.problem[2] end
         local model, message, code = oci_image.read(catalog, manifest)
         if not model then return nil, message, code end
         model.source = setmetatable({ kind = "oci", store = catalog.store, catalog = catalog, manifest = manifest },

@@ -25,7 +25,8 @@ local REFERENCE_TYPE = "vnd.docker.reference.type"
 ---@field platform strata.PlatformFields?
 ---@field annotations table  of its descriptor
 ---@field place {index: string, number: integer}?  of the first descriptor that leads to it
----@field text string?  nil: the blob is not there
+---@field problem {[1]: string, [2]: string}?  message and code: it is not what its descriptor says
+---@field text string?  nil: the blob is not there, or cannot be read
 ---@field document table?  decoded
 ---@field id string?  of the image. Written by oci/image, once the config had to be hashed for it
 
@@ -71,13 +72,13 @@ local function add_names(list, annotations)
 end
 
 -- A manifest with the config of an image is an image, whatever its artifactType.
-local function kind_of(document, annotations)
+local function kind_of(document, annotations, stated)
   if annotations[REFERENCE_TYPE] then return "attestation" end
   local config = document.config
   if type(config) ~= "table" then return "artifact" end
   local config_type = json.or_nil(config.mediaType)
   local is_image = config_type == nil and json.or_nil(document.artifactType) == nil
-    or media_types.kind(config_type) == "config"
+    or media_types.is_image_config(config_type, media_types.family(json.or_nil(document.mediaType) or stated))
   return is_image and "image" or "artifact"
 end
 
@@ -88,7 +89,7 @@ function Catalog:add_manifest(descriptor, text, document, names)
   if not known then
     known = {
       digest = descriptor.digest, size = descriptor.size, media_type = descriptor.mediaType,
-      kind = document and kind_of(document, annotations) or
+      kind = document and kind_of(document, annotations, descriptor.mediaType) or
         annotations[REFERENCE_TYPE] and "attestation" or "image",
       tags = {}, annotations = annotations, platform = platform.in_document(descriptor.platform),
       place = self.place,
@@ -101,6 +102,24 @@ function Catalog:add_manifest(descriptor, text, document, names)
   add_names(known.tags, annotations)
 end
 
+-- Adds an entry that is not what its descriptor says. Choosing it is an error, and nothing else: other entries may
+-- have the same digest, and be right.
+function Catalog:add_broken(descriptor, names, message, code)
+  local annotations = oci_descriptor.annotations(descriptor.annotations)
+  local broken = {
+    digest = descriptor.digest, media_type = json.or_nil(descriptor.mediaType), tags = {}, annotations = annotations,
+    kind = annotations[REFERENCE_TYPE] and "attestation" or "image",
+    platform = platform.in_document(descriptor.platform), problem = { message, code },
+    text = oci_descriptor.as_it_is(self.store, descriptor.digest, self.max),
+  }
+  self.manifests[#self.manifests + 1] = broken
+  for _, name in ipairs(names) do add_name(broken.tags, name) end
+  add_names(broken.tags, annotations)
+end
+
+-- What is wrong with one entry, as opposed to a limit or to a disk that fails.
+local OF_THE_ENTRY = { EFORMAT = true, EDIGEST = true, EUNSUPPORTED = true }
+
 function Catalog:visit_descriptor(descriptor, where, names, depth)
   local digest, size, code = oci_descriptor.check(descriptor, where)
   if not digest then return nil, size, code end
@@ -108,6 +127,17 @@ function Catalog:visit_descriptor(descriptor, where, names, depth)
   if self.count > self.max_manifests then
     return fail("ELIMIT", "%s: more than %d manifests (limits.manifests)", self.store.path, self.max_manifests)
   end
+  local ok, message
+  ok, message, code = self:visit_blob(descriptor, where, names, depth)
+  if not ok and OF_THE_ENTRY[code] then
+    self:add_broken(descriptor, names, message, code)
+    return true
+  end
+  return ok, message, code
+end
+
+function Catalog:visit_blob(descriptor, where, names, depth)
+  local digest, size = descriptor.digest, descriptor.size
   local stated = json.or_nil(descriptor.mediaType)
   local kind = media_types.kind(stated)
   if kind == "config" or kind == "layer" then
@@ -117,7 +147,7 @@ function Catalog:visit_descriptor(descriptor, where, names, depth)
     self.strangers[digest] = size
     return true
   end
-  local text, message
+  local text, message, code
   if kind ~= "manifest" or oci_descriptor.is_verifiable(digest) then
     text, message, code = oci_descriptor.read(self.store, digest, size, self.max)
     if message then return nil, message, code end
@@ -150,12 +180,12 @@ function Catalog:visit_index(digest, text, document, names, depth)
     return fail("ELIMIT", "%s: indexes inside indexes, more than %d deep (limits.index_depth)", where,
       self.max_depth)
   end
-  -- A digest cannot contain itself, so a cycle would have to break the hash; the depth is limited anyway.
-  self.indexes[digest] = { text = text, media_type = json.or_nil(document.mediaType),
-                           annotations = oci_descriptor.annotations(document.annotations), document = document }
   if not json.is_array(json.or_nil(document.manifests) or {}) then
     return fail("EFORMAT", "%s: manifests is not an array", where)
   end
+  -- A digest cannot contain itself, so a cycle would have to break the hash; the depth is limited anyway.
+  self.indexes[digest] = { text = text, media_type = json.or_nil(document.mediaType),
+                           annotations = oci_descriptor.annotations(document.annotations), document = document }
   for i, descriptor in ipairs(json.or_nil(document.manifests) or {}) do
     self.place = { index = digest, number = i - 1 }
     local ok, message, code = self:visit_descriptor(descriptor, ("%s: manifests[%d]"):format(where, i - 1),
@@ -189,7 +219,7 @@ function Catalog:index_of(digest)
     -- The root of a directory of skopeo is the image's own index.
     local counts = index_digest ~= "" or self.store.flat
     for _, descriptor in ipairs(counts and json.or_nil(index.document.manifests) or {}) do
-      if descriptor.digest == digest then
+      if type(descriptor) == "table" and descriptor.digest == digest then
         return { digest = index_digest ~= "" and index_digest or core.sha256(index.text),
                  media_type = index.media_type, annotations = index.annotations,
                  manifests = #index.document.manifests }
@@ -216,7 +246,7 @@ local function check_layout(store, limits)
   return true
 end
 
---- Reads every index and manifest of a layout.
+--- Reads every index and manifest of a layout. One that is not what its descriptor says is an entry with a problem.
 ---@param store strata.ArchiveStore|strata.DirectoryStore
 ---@param limits strata.Limits
 ---@return strata.Catalog?

@@ -93,6 +93,19 @@ function oci_descriptor.read(store, digest, size, max)
   return text
 end
 
+--- The bytes of a small blob, whatever its descriptor says: to see which blobs it names. nil: they cannot be read.
+---@param store strata.ArchiveStore|strata.DirectoryStore
+---@param digest string
+---@param max integer  nothing for more bytes
+---@return string?
+function oci_descriptor.as_it_is(store, digest, max)
+  local blob = store:blob(digest)
+  if not blob then return nil end
+  local text = blob.size <= max and blob.file:read(blob.offset, blob.size) or nil
+  if blob.own then blob.file:close() end
+  return text
+end
+
 --- Annotations: the values that are strings.
 ---@param value any  decoded
 ---@return table<string, string>

@@ -234,6 +234,9 @@ function makers.tar(spec, map)
   if not blob then return nil, message, code end
   local state
   state, message, code = verify(blob, spec)
+  if not state and code == "EFORMAT" and blob.compression == "none" then
+    message = message .. "; a tar that is not plain, gzip, zstd, bzip2, xz or lz4 can be given as `archive`"
+  end
   if not state then return nil, message, code end
   if map.active then
     local ok

@@ -1,0 +1,100 @@
+--- Removing variables, labels and texts from the settings of a container in a document: `config`, and the
+-- `container_config` that repeats it in images of Docker's classic builder.
+
+local core = require "strata.core"
+local json = require "strata.util.json"
+
+local scrub = {}
+
+---@class strata.Scrub
+---@field env string?  Lua pattern of "NAME=value"
+---@field labels string?  Lua pattern of "name=value"
+---@field history string?  Lua pattern of texts
+
+local HIDDEN = "***"
+
+local function strings(doc, pointer)
+  local list = {}
+  for i = 1, doc:type(pointer) == "array" and doc:count(pointer) or 0 do
+    local value = doc:get(pointer .. "/" .. (i - 1))
+    list[i] = type(value) == "string" and value or false
+  end
+  return list
+end
+
+local function scrub_env(doc, pointer, pattern)
+  local list, names = strings(doc, pointer), {}
+  for i, text in ipairs(list) do
+    if text and text:find(pattern) then names[#names + 1] = text:match("^[^=]*") else list[i] = false end
+  end
+  if #names > 0 then json.edit_elements(doc, pointer, function(_, i) if list[i] then return false end end) end
+  return names
+end
+
+local function scrub_labels(doc, pointer, pattern)
+  local names = {}
+  for _, name in ipairs(doc:type(pointer) == "object" and doc:keys(pointer) or {}) do
+    local value = doc:get(pointer .. json.part(name))
+    if (name .. "=" .. tostring(value)):find(pattern) then names[#names + 1] = name end
+  end
+  for _, name in ipairs(names) do doc:remove(pointer .. json.part(name)) end
+  return names
+end
+
+-- JSON text of a string; of nothing of it when a pattern cut a character in two.
+local function quote(text)
+  return core.json_quote(text) or core.json_quote(HIDDEN)
+end
+
+-- The command of the last step, with its build arguments as variables. The row of the history has its words with blanks
+-- between them, so a pattern of texts can fit several of them: then all become one word.
+local function scrub_command(doc, pointer, patterns, removed)
+  local words, edited = strings(doc, pointer), {}
+  local function put(i, text)
+    words[i], edited[i] = text, quote(text)
+  end
+  for i, word in ipairs(words) do
+    local name = word and patterns.env and word:find(patterns.env) and word:match("^([^=]+)=")
+    if name then
+      removed.env[#removed.env + 1] = name
+      put(i, HIDDEN)
+    elseif not word then
+      words[i] = ""
+    end
+  end
+  local pattern = patterns.history
+  if pattern and table.concat(words, " "):find(pattern) then
+    for i, word in ipairs(words) do
+      local text, count = word:gsub(pattern, HIDDEN)
+      if text ~= word then
+        put(i, text)
+        removed.history = removed.history + count
+      end
+    end
+    local line = table.concat(words, " ")
+    local text, count = line:gsub(pattern, HIDDEN)
+    if text ~= line then
+      removed.history = removed.history + count
+      doc:set(pointer, "[" .. quote(text) .. "]")
+      return
+    end
+  end
+  if next(edited) then json.edit_elements(doc, pointer, function(_, i) return edited[i] end) end
+end
+
+--- Removes what the patterns fit from the settings at a pointer.
+---@param doc strata.JSON
+---@param pointer string
+---@param patterns strata.Scrub
+---@param with_command boolean  also from the command
+---@return {env: string[], labels: string[], history: integer} removed
+function scrub.settings(doc, pointer, patterns, with_command)
+  local removed = { env = {}, labels = {}, history = 0 }
+  if doc:type(pointer) ~= "object" then return removed end
+  if patterns.env then removed.env = scrub_env(doc, pointer .. "/Env", patterns.env) end
+  if patterns.labels then removed.labels = scrub_labels(doc, pointer .. "/Labels", patterns.labels) end
+  if with_command then scrub_command(doc, pointer .. "/Cmd", patterns, removed) end
+  return removed
+end
+
+return scrub
