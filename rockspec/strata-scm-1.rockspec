@@ -49,7 +49,9 @@ local archive = [[
 	contents decompress module source tar_reader
 ]]
 local facade = [[
-	check/base64 check/documents check/entries check/init check/report check/tar config
+	check/attributes check/base64 check/blobs check/config_types check/docker_name
+	check/documents check/entries check/init check/report check/stack check/tar
+	check/unpacking config
 	dialect/archive_edits dialect/choose dialect/detect dialect/docker/edit
 	dialect/docker/edit_index dialect/docker/edit_v1_json dialect/docker/hybrid
 	dialect/docker/parents dialect/docker/read dialect/docker/write_legacy dialect/docker_v1/document

@@ -138,6 +138,45 @@ describe("a check", function()
 		img:close()
 	end)
 
+	it("tells of a plain layer that its diff_id is not of", function()
+		local made = oci_layout.new()
+		local layer = made:layer({ { name = "a", data = "x" } }, { compression = "none" })
+		layer.diff_id = "sha256:" .. ("0"):rep(64)
+		made:list(made:image({ layers = { layer }, platform = "linux/amd64" }).descriptor)
+		local img = assert(strata.open(made:directory(dir:file("layout"))))
+		local report = assert(img:check())
+		assert.same({ "error digest" }, rows(report))
+		assert.same({ "error digest" }, rows(assert(img.layers[1]:check())))
+		img:close()
+	end)
+
+	it("tells of zeros behind a gzip stream, and of a skippable frame before zstd's", function()
+		local plain = tar(file("a", "x"))
+		local gzip, zstd = oci_layout.filter(plain, "gzip -nc"), oci_layout.filter(plain, "zstd -qc")
+		assert.same({}, rows(check_tar(gzip)))
+		assert.same({}, rows(check_tar(gzip .. oci_layout.filter("", "gzip -nc"))))
+		assert.same({ "warning gzip-padding" }, rows(check_tar(gzip .. "\0")))
+		assert.same({ "warning gzip-padding" }, rows(check_tar(gzip .. ("\0"):rep(512))))
+		assert.same({}, rows(check_tar(zstd)))
+		assert.same({ "warning zstd-skippable" }, rows(check_tar("\80\42\77\24\4\0\0\0skip" .. zstd)))
+	end)
+
+	it("tells of global headers with attributes, which GNU tar and Python apply", function()
+		local report = check_tar(tar(pax({ "uid", "5", "comment", "x" }, "g"), file("a")))
+		assert.same({ "warning global-attributes 1" }, rows(report))
+		assert.matches("uid", report[1].message)
+	end)
+
+	it("tells of media types of two families in one manifest", function()
+		local made = oci_layout.new()
+		local layer = made:file_layer("a")
+		layer.descriptor.mediaType = oci_layout.types.docker.gzip or oci_layout.types.docker.layer
+		made:list(made:image({ layers = { layer }, platform = "linux/amd64" }).descriptor)
+		local img = assert(strata.open(made:directory(dir:file("mixed"))))
+		assert.same({ "warning mixed-media-types" }, rows(assert(img:check())))
+		img:close()
+	end)
+
 	it("is of what the layer is after its edits", function()
 		local img = open(tar(GNU_PREFIX, file("../up"), file("two")))
 		assert.same({ "error gnu-prefix 1", "error leaves-root 2" }, rows(assert(img:check())))
@@ -245,7 +284,7 @@ describe("of whiteouts a check tells", function()
 	it("those below a directory that is hidden as a whole", function()
 		local bytes = tar(file(".wh.d"), file("d/e/.wh.f"), file("d/.wh..wh..opq"), file("g/.wh.h"))
 		assert.same(
-			{ "warning whiteout-below-whiteout 2", "warning whiteout-below-whiteout 3" },
+			{ "warning whiteout-below-whiteout 2", "warning opaque-in-nothing 3" },
 			rows(check_tar(bytes))
 		)
 		assert.same({}, rows(check_tar(tar(file(".wh.d"), directory("d/"), file("d/.wh.f")))))
@@ -273,7 +312,12 @@ describe("of links a check tells", function()
 		local links = symlink("a", "../x") .. symlink("d/b", "../x") .. symlink("c", "/../x")
 		local bytes = tar(links, hardlink("h", "../../etc/shadow"))
 		assert.same(
-			{ "warning link-leaves-root 1", "warning link-leaves-root 3", "error leaves-root 4" },
+			{
+				"warning link-leaves-root 1",
+				"warning link-leaves-root 3",
+				"error leaves-root 4",
+				"error hardlink-across-layers 4",
+			},
 			rows(check_tar(bytes))
 		)
 	end)
@@ -281,7 +325,12 @@ describe("of links a check tells", function()
 	it("entries that go through them, worst when they lead out", function()
 		local bytes = tar(symlink("in", "/run"), file("in/f"), symlink("out", "../.."), file("out/etc/x"), file("inside"))
 		assert.same(
-			{ "warning link-leaves-root 3", "note through-symlink 2", "error through-symlink 4" },
+			{
+				"warning dangling-parent 2",
+				"warning link-leaves-root 3",
+				"note through-symlink 2",
+				"error through-symlink 4",
+			},
 			rows(check_tar(bytes))
 		)
 		assert.same({ "error duplicate-path 1" }, rows(check_tar(tar(symlink("a", "b"), directory("a/"), file("a/f")))))
@@ -289,9 +338,10 @@ describe("of links a check tells", function()
 
 	it("hardlinks to what no layer has", function()
 		local img = open(tar(file("base")), tar(hardlink("one", "base"), hardlink("two", "/base"), hardlink("three", "no")))
-		assert.same({ "warning hardlink-target 3" }, rows(assert(img.layers[2]:check())))
+		local expected = { "error hardlink-across-layers 1", "error hardlink-across-layers 2", "error hardlink-target 3" }
+		assert.same(expected, rows(assert(img.layers[2]:check())))
 		local report = assert(img:check())
-		assert.same({ "warning hardlink-target 3" }, rows(report))
+		assert.same(expected, rows(report))
 		assert.truthy(report[1].where:find("layer 2/2", 1, true))
 		img:close()
 	end)
@@ -392,6 +442,21 @@ describe("strict", function()
 		assert.is_true(#assert(img:check()) >= 3)
 		assert.equal("", img.layers[1]:read("abs"))
 		img:close()
+	end)
+
+	it("refuses what every runtime refuses", function()
+		for _, bytes in ipairs({
+			tar(hardlink("b", "a"), file("a")),
+			tar(directory("d"), hardlink("b", "d")),
+			tar(file("d"), file("d/x")),
+			tar(file(".wh.d"), file("d/y")),
+			tar(header({ name = "a", type = "7" })),
+			tar(pax({ "SCHILY.xattr.security.capability", "v" }), file("a")),
+		}) do
+			local img = assert(strict(bytes))
+			assert.is_false(pcall(function() return img.layers[1]:entries() end))
+			img:close()
+		end
 	end)
 
 	it("finds an error behind any number of warnings", function()

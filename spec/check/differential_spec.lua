@@ -201,7 +201,9 @@ describe("tar readers", function()
 		for i, go in ipairs(gotar.list(paths)) do
 			assert.equal("same", compare_with_go(go))
 			assert.equal("same", compare_with_libarchive(go.path, go.path))
-			assert.equal("", tostring(strata.check_tar(go.path)))
+			for _, one in ipairs(assert(strata.check_tar(go.path))) do
+				assert.equal("device-whiteout", one.code) -- of the character device without numbers
+			end
 			for k, row in ipairs(pytar.entries(paths[i])) do
 				assert.equal(core.normalise(row.name), core.normalise(go.entries[k].name))
 				assert.equal(row.type, go.entries[k].type)

@@ -117,16 +117,24 @@ static bool is_listed(const struct strata_entry *e)
 	return !e->dropped && e->typeflag != 'g';
 }
 
-/* The step of index:entries(): upvalue 1 the index, 2 the next number. */
+static bool is_global(const struct strata_entry *e)
+{
+	return !e->dropped && e->typeflag == 'g';
+}
+
+/* The step of an iterator: upvalue 1 the index, 2 the next number, 3 whether it is for global
+ * headers. */
 static int entries_next(lua_State *L)
 {
+	bool (*wanted)(const struct strata_entry *) =
+	        lua_toboolean(L, lua_upvalueindex(3)) ? is_global : is_listed;
 	struct strata_index *index;
 	uint32_t i = (uint32_t)lua_tointeger(L, lua_upvalueindex(2));
 
 	lua_settop(L, 0);
 	lua_pushvalue(L, lua_upvalueindex(1));
 	index = strata_check_scanned(L, 1);
-	while (i < index->count && !is_listed(&index->entries[i]))
+	while (i < index->count && !wanted(&index->entries[i]))
 		i++;
 	lua_pushinteger(L, (lua_Integer)i + 1);
 	lua_replace(L, lua_upvalueindex(2));
@@ -136,14 +144,26 @@ static int entries_next(lua_State *L)
 	return 1;
 }
 
-/* index:entries() -> iterator over the entries that are there */
-static int index_entries(lua_State *L)
+static int push_iterator(lua_State *L, bool globals)
 {
 	strata_check_scanned(L, 1);
 	lua_pushvalue(L, 1);
 	lua_pushinteger(L, 0);
-	lua_pushcclosure(L, entries_next, 2);
+	lua_pushboolean(L, globals);
+	lua_pushcclosure(L, entries_next, 3);
 	return 1;
+}
+
+/* index:entries() -> iterator over the entries that are there */
+static int index_entries(lua_State *L)
+{
+	return push_iterator(L, false);
+}
+
+/* index:globals() -> iterator over the global headers that are there, as entries */
+static int index_globals(lua_State *L)
+{
+	return push_iterator(L, true);
 }
 
 /* index:drop_marked() -> how many entries were dropped */
@@ -338,6 +358,7 @@ void strata_lua_register_index(lua_State *L)
 {
 	static const luaL_Reg methods[] = {{"scan", index_scan},
 	                                   {"entries", index_entries},
+	                                   {"globals", index_globals},
 	                                   {"entry", index_entry},
 	                                   {"find", index_find},
 	                                   {"count", index_count},

@@ -2,6 +2,8 @@
 -- readers differ about. Whatever makes an image unreadable was refused by open.
 
 local base64 = require "strata.check.base64"
+local config_types = require "strata.check.config_types"
+local docker_name = require "strata.check.docker_name"
 local config = require "strata.config"
 local core = require "strata.core"
 local digests = require "strata.util.digests"
@@ -124,6 +126,24 @@ function documents.both_lists(made, source, limits)
   end
 end
 
+--- Adds names of images in manifest.json that docker load refuses, and the whole archive with them.
+---@param made strata.ReportMaker
+---@param source strata.Source
+function documents.names(made, source)
+  for _, item in ipairs(source.items or {}) do
+    for _, name in ipairs(type(item.RepoTags) == "table" and item.RepoTags or {}) do
+      local who = type(name) == "string" and docker_name.refused(name)
+      if who == "all" then
+        made:add("error", "image-name", ("Docker, containerd and podman refuse an archive with the name %s"):format(
+          core.quote(name)))
+      elseif who then
+        made:add("warning", "image-name", ("Docker and podman refuse an archive with the name %s, containerd takes it")
+          :format(core.quote(name)))
+      end
+    end
+  end
+end
+
 -- ---- the manifest ------------------------------------------------------------------
 
 local function check_descriptor(made, text, what)
@@ -141,14 +161,36 @@ local function check_descriptor(made, text, what)
       made:add("error", "embedded-data", ("%s carries data that are not those of its digest"):format(what))
     end
   end
+  local names = {}
   for name in pairs(type(descriptor.annotations) == "table" and descriptor.annotations or {}) do
+    names[#names + 1] = type(name) == "string" and name or nil
+  end
+  for _, name in ipairs(json.sort(names)) do
     for _, pattern in ipairs(TOC) do
-      if type(name) == "string" and name:find(pattern) then
+      if name:find(pattern) then
         made:add("warning", "table-of-contents", ("%s has the annotation %s: who pulls by that table sees what "
           .. "it says, not what the tar has"):format(what, core.quote(name)))
         break
       end
     end
+  end
+end
+
+-- A manifest of one family, of which the config or a layer is of the other.
+local function check_families(made, doc)
+  local family = media_types.family(doc:get "/mediaType")
+  local function check_family(pointer, what)
+    local stated = doc:get(pointer)
+    local kind = media_types.kind(stated)
+    if (kind == "layer" or kind == "config") and media_types.family(stated) ~= family then
+      made:add("warning", "mixed-media-types", ("%s is %s in a manifest of the other family: some readers refuse that, "
+        .. "some change it"):format(what, stated))
+    end
+  end
+  if media_types.kind(doc:get "/mediaType") ~= "manifest" then return end
+  check_family("/config/mediaType", "the config")
+  for i = 1, doc:count "/layers" or 0 do
+    check_family(("/layers/%d/mediaType"):format(i - 1), ("layer %d"):format(i))
   end
 end
 
@@ -164,6 +206,7 @@ function documents.manifest(made, text)
   for i = 1, doc:count("/layers") or 0 do
     check_descriptor(made, doc:raw("/layers/" .. ("%d"):format(i - 1)), ("layer %d"):format(i))
   end
+  check_families(made, doc)
   doc:close()
 end
 
@@ -235,7 +278,8 @@ local function check_history(made, cfg, count)
     if row.empty_layer ~= true then rows = rows + 1 end
   end
   if rows ~= count then
-    made:add("warning", "history", ("the history has %d rows with a layer, for %d layers"):format(rows, count))
+    made:add("warning", "history", ("the history has %d rows with a layer, for %d layers%s"):format(rows, count,
+      rows > count and ": Docker refuses the image, containerd, podman and umoci do not" or ""))
   end
 end
 
@@ -245,6 +289,7 @@ end
 ---@param count integer  of layers
 ---@param tags string[]
 function documents.config(made, cfg, count, tags)
+  config_types.check(made, config.document(cfg))
   check_user(made, cfg)
   check_workdir(made, cfg)
   check_escapes(made, cfg, tags)
@@ -275,6 +320,7 @@ function documents.check(made, state)
       require("strata.check.tar").noted(made, source.store.findings)
       documents.members(made, source.store)
     end
+    documents.names(made, source)
     documents.both_lists(made, source, state.hub.limits)
     documents.unreferenced(made, source, state.hub.limits)
   end

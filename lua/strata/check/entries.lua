@@ -1,8 +1,10 @@
 --- What the entries of one layer say that readers differ about: names, whiteouts,
 -- links.
 
+local attributes = require "strata.check.attributes"
 local core = require "strata.core"
 local paths = require "strata.util.path"
+local unpacking = require "strata.check.unpacking"
 
 local entries = {}
 
@@ -48,13 +50,16 @@ local function place_of(entry)
   return { path = entry.name, entry = entry.index, offset = entry.header_offset }
 end
 
+local AUFS_ROOT = "below a name of AUFS in the root: Docker, containerd, podman and umoci show it, Docker's and "
+  .. "podman's vfs do not"
+local AUFS_BELOW = "below a name of AUFS, which is an ordinary one there: runtimes show it"
+
 ---@class strata.EntryCheck
 ---@field made strata.ReportMaker
 ---@field index userdata
 ---@field spelled table<string, string>  path by its lower-case spelling
 ---@field hidden table<string, boolean>  what whiteouts of this layer hide
 ---@field links table<string, string>  targets of symlinks
----@field lower fun(path: string): boolean  whether a layer below has the path
 local Check = {}
 Check.__index = Check
 
@@ -80,8 +85,8 @@ function Check:name(entry, name, path)
   local last = self.index:find(path)
   if last.index ~= entry.index then
     local severity = last.type == "dir" and entry.type == "dir" and "warning" or "error"
-    made:add(severity, "duplicate-path", ("the path is there again, as entry %d, and the last one counts here")
-      :format(last.index), place_of(entry))
+    made:add(severity, "duplicate-path", ("the path is there again, as entry %d: Docker and podman refuse that, the "
+      .. "last one counts in containerd and umoci, and here"):format(last.index), place_of(entry))
   end
 end
 
@@ -104,36 +109,35 @@ function Check:whiteout(entry, path)
   if not in_aufs and dir and ("/" .. dir):find("/" .. paths.WHITEOUT, 1, true) then
     made:add("error", "whiteout-directory", "a directory in the path is called like a whiteout", place)
   end
-  if in_aufs or kind == "aufs" then
-    made:add("note", "aufs-metadata", "AUFS metadata, which is skipped", place)
+  if in_aufs then
+    made:add("note", "aufs-metadata", dir and dir:find("/", 1, true) and AUFS_BELOW or AUFS_ROOT, place)
+  elseif kind == "aufs" then
+    made:add("note", "aufs-metadata", ("a name of AUFS: runtimes take it for a whiteout of %s"):format(
+      core.quote(paths.base(path):sub(#paths.WHITEOUT + 1))), place)
   end
-  if kind == "invalid" then made:add("error", "bad-whiteout", "a whiteout of no name", place) end
+  if kind == "invalid" then
+    made:add("error", "bad-whiteout", "a whiteout of no name: Docker, containerd, podman and umoci refuse it", place)
+  end
   if kind ~= "whiteout" and kind ~= "opaque" then return end
   if entry.type ~= "file" then
     made:add("warning", "bad-whiteout", ("a whiteout that is a %s, not an empty file"):format(entry.type), place)
   elseif entry.size > 0 then
     made:add("error", "bad-whiteout", "a whiteout with content", place)
   end
-  if kind == "whiteout" then
-    local own = self.index:find(hidden)
-    if own and own.index < entry.index then
-      made:add("warning", "whiteout-behind", "a whiteout behind an entry of what it hides: some readers remove that",
-        place)
-    end
-    self.hidden[hidden] = true
-  end
+  if kind == "whiteout" then self.hidden[hidden] = true end
 end
 
 -- Whiteouts in directories that this layer hides as a whole.
-function Check:below_whiteouts()
+function Check:below_whiteouts(told)
   if not next(self.hidden) then return end
   for entry in self.index:entries() do
     local hidden, dir = entry.whiteout, entry.opaque
     if hidden then dir = parent_of(hidden) end
+    if told[entry.index] then dir = nil end
     while dir do
       if self.hidden[dir] and not self.index:find(dir) then
-        self.made:add("warning", "whiteout-below-whiteout", ("a whiteout below %s, which is hidden as a whole")
-          :format(core.quote(dir)), place_of(entry))
+        self.made:add("warning", "whiteout-below-whiteout", ("a whiteout below %s, which is hidden as a whole: some "
+          .. "readers refuse that"):format(core.quote(dir)), place_of(entry))
         break
       end
       dir = parent_of(dir)
@@ -156,13 +160,9 @@ function Check:link(entry, kind, path)
     end
     return
   end
-  local target = core.normalise(to)
   if climbs(to, 0) then
     self.made:add("error", "leaves-root", ("the hardlink's target %s leads out of the root"):format(core.quote(to)),
       place_of(entry))
-  elseif entry.dangling and not self.lower(target) then
-    self.made:add("warning", "hardlink-target", ("no layer up to this one has the hardlink's target %s")
-      :format(core.quote(to)), place_of(entry))
   end
 end
 
@@ -183,6 +183,24 @@ function Check:through_links()
       local out = leads_out(link, to)
       self.made:add(out and "error" or "note", "through-symlink", ("goes through the symlink %s to %s%s"):format(
         core.quote(link), core.quote(to), out and ", out of the root" or ""), place_of(entry))
+    end
+  end
+end
+
+-- ---- global headers ----------------------------------------------------------------
+
+-- What GNU tar and Python apply to the entries behind a global header. path, linkpath and size are told by the parser.
+local GLOBAL = { "atime", "ctime", "gid", "gname", "mode", "mtime", "uid", "uname" }
+
+function Check:global_headers()
+  for header in self.index:globals() do
+    local pax, keys = header.pax, {}
+    for _, key in ipairs(GLOBAL) do keys[#keys + 1] = pax[key] and key or nil end
+    if #keys > 0 then
+      self.made:add("warning", "global-attributes", ("a global header with %s: runtimes ignore it, GNU tar and Python "
+        .. "apply it, umoci refuses"):format(table.concat(keys, ", ")), place_of(header))
+    else
+      self.made:add("warning", "global-header", "a global header: runtimes ignore it, umoci refuses", place_of(header))
     end
   end
 end
@@ -216,7 +234,9 @@ end
 
 ---@class strata.EntryOptions
 ---@field privileged? boolean
----@field lower? fun(path: string): boolean
+---@field stack? strata.Stack  the layers below; nil: nobody knows what is below
+---@field limits strata.Limits
+---@field upper? boolean  the layer is above another one
 ---@field brief? boolean  nothing that costs memory or reading and is no error by the headers alone
 
 --- Adds what is odd about the entries of a layer.
@@ -226,14 +246,16 @@ end
 function entries.check(made, index, opts)
   local check = setmetatable({
     made = made, index = index, spelled = {}, hidden = {}, links = {},
-    lower = opts.lower or function() return true end,
   }, Check)
+  local unpacked = unpacking.new(made, index, opts)
   for entry in index:entries() do
     local path, kind = entry.path, entry.type
     check:whiteout(entry, path)
     check:name(entry, entry.name, path)
     check.links[path] = nil
     if kind == "symlink" or kind == "hardlink" then check:link(entry, kind, path) end
+    unpacked:next(entry, path, kind)
+    attributes.check(made, entry, kind)
     if not opts.brief then
       check:case(entry, path)
       check:size_record(entry)
@@ -241,7 +263,8 @@ function entries.check(made, index, opts)
     end
     if opts.privileged then check:privileged(entry, kind) end
   end
-  check:below_whiteouts()
+  check:global_headers()
+  check:below_whiteouts(unpacked.told)
   check:through_links()
 end
 

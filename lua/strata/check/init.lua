@@ -5,6 +5,7 @@
 -- findings, as far as they cost no reading of their own, are what the option
 -- `strict` of strata.open refuses.
 
+local blobs = require "strata.check.blobs"
 local core = require "strata.core"
 local documents = require "strata.check.documents"
 local entries = require "strata.check.entries"
@@ -15,6 +16,7 @@ local limits = require "strata.util.limits"
 local media_types = require "strata.document.media_types"
 local options = require "strata.util.options"
 local report = require "strata.check.report"
+local stack = require "strata.check.stack"
 local tar = require "strata.check.tar"
 
 local check = {}
@@ -49,18 +51,6 @@ end
 
 -- ---- layers ----------------------------------------------------------------------------
 
--- Whether a layer below has a path; one that cannot be read may have it.
-local function lower_of(state)
-  return function(path)
-    for i = state.position - 1, 1, -1 do
-      local below = state.hub.layers[i]
-      if below.blob.missing or not layer.load({ below }, { lenient = true }) then return true end
-      if below.index:find(path) then return true end
-    end
-    return false
-  end
-end
-
 -- Scans what can be scanned side by side; what cannot is told when its turn comes.
 local function load_all(states)
   local here = {}
@@ -86,8 +76,22 @@ local function index_of(state, opts)
   return index, now
 end
 
--- True when looking further makes sense; what the layer has not is a finding.
-local function add_layer(made, state, opts)
+-- Whether a failure is one of reading, and not of what is read.
+local function is_fatal(code)
+  return code == "ENOMEM" or code == "EIO" or code == "ECANCELED"
+end
+
+-- What the bytes of a layer are. What the scan of a compressed one compares is not hashed again.
+local function add_blob(made, state, index, blob, opts)
+  local digests = layer.is_edited(state) and {} or { digest = state.digest, diff_id = state.diff_id }
+  local ok, message, code = blobs.check(made, blob, index:info().tar_size, digests, opts)
+  if ok or is_fatal(code) then return ok, message, code end
+  tar.unreadable(made, message, code)
+  return true
+end
+
+-- True when looking further makes sense, and the index of the layer; what the layer has not is a finding.
+local function add_layer(made, state, below, opts)
   made:at(layer.label(state))
   if state.blob.missing and not layer.is_edited(state) then
     made:add(state.foreign and "note" or "error", "missing-blob", "its blob is not here")
@@ -95,16 +99,53 @@ local function add_layer(made, state, opts)
   end
   local index, blob, code = index_of(state, opts)
   if not index then
-    if code == "ENOMEM" or code == "EIO" or code == "ECANCELED" then return nil, blob, code end
+    if is_fatal(code) then return nil, blob, code end
     local label = layer.label(state) .. ": "
     if blob:sub(1, #label) == label then blob = blob:sub(#label + 1) end
     tar.unreadable(made, blob, code)
     return true
   end
+  opts.stack, opts.upper = below, state.position > 1
   local ok, message
-  opts.lower = lower_of(state)
   ok, message, code = scanned(made, index, blob, opts)
+  if ok then ok, message, code = add_blob(made, state, index, blob, opts) end
+  if ok then return true, index end
   if index ~= state.index then index:close() end
+  return nil, message, code
+end
+
+-- Where the literal reading of the layers shows something else than default runtimes.
+local function add_views(made, below)
+  made:at("layers")
+  if below.refused then
+    made:add("warning", "views-differ", ("Docker's and podman's vfs and umoci, which unpack one layer over the other, "
+      .. "refuse layer %d: %s"):format(below.refused.layer, below.refused.message))
+  end
+  below:differences(function(path, runtime, spec)
+    made:add("warning", "views-differ", ("%s for Docker, containerd and podman, %s where one layer is unpacked over "
+      .. "the other, as Docker's and podman's vfs and umoci do"):format(runtime, spec), { path = path })
+  end)
+end
+
+-- Checks layers, the base first, of which the first `from` - 1 are only there to lie below.
+local function add_layers(made, states, from, opts)
+  local below, settled = stack.new(opts.limits), {}
+  local ok, message, code = true, nil, nil
+  for i, state in ipairs(states) do
+    local index
+    if i >= from then
+      ok, index, code = add_layer(made, state, below, opts)
+      if not ok then message = index end
+    elseif not state.blob.missing or layer.is_edited(state) then
+      index = index_of(state, opts) or nil
+    end
+    if not ok then break end
+    below:add(index)
+    if index and index ~= state.index then settled[#settled + 1] = index end
+  end
+  if ok and from == 1 then add_views(made, below) end
+  below:close()
+  for _, index in ipairs(settled) do index:close() end
   return ok, message, code
 end
 
@@ -117,7 +158,9 @@ function layer.methods:check(opts)
   options.check("check", "CheckOptions", opts, 2)
   opts = with(layer.state_of(self).hub.limits, opts)
   local made = report.new()
-  local ok, message, code = add_layer(made, layer.state_of(self), opts)
+  local state, states = layer.state_of(self), {}
+  for i = 1, state.position do states[i] = state.hub.layers[i] end
+  local ok, message, code = add_layers(made, states, state.position, opts)
   if not ok then return nil, message, code end
   return made:finish()
 end
@@ -153,10 +196,7 @@ function image.methods:check(opts)
   local ok, message, code = add_archive(made, state, opts)
   if not ok then return nil, message, code end
   load_all(states)
-  for _, one in ipairs(states) do
-    ok, message, code = add_layer(made, one, opts)
-    if not ok then break end
-  end
+  ok, message, code = add_layers(made, states, 1, opts)
   if not ok then return nil, message, code end
   return made:finish()
 end
@@ -180,6 +220,7 @@ function check.tar(path, opts)
     ok, message, code = index:scan(limits.add(opts.limits, {}))
     if ok then
       ok, message, code = scanned(made, index, blob, opts)
+      if ok then ok, message, code = blobs.check(made, blob, index:info().tar_size, {}, opts) end
     elseif code ~= "ENOMEM" and code ~= "EIO" then
       tar.unreadable(made, message, code)
       ok = true
@@ -213,7 +254,9 @@ end
 function check.strict.layer(state)
   local made = report.new():at(layer.label(state))
   tar.noted_in(made, state.index)
-  entries.check(made, state.index, { brief = true })
+  entries.check(made, state.index, {
+    brief = true, upper = state.position > 1, limits = state.hub.limits,
+  })
   return report.first_error(made:finish())
 end
 

@@ -7,8 +7,8 @@
 --- One finding; tostring() gives a line.
 ---@class strata.Finding
 ---@field code string  what kind: "duplicate-path", "parser-differential" ...
----@field severity "error"|"warning"|"note"  errors are what readers see in two ways, or some refuse
----@field where string  "layer 3/7 (sha256:ab…)", "archive", "config", "manifest" ...
+---@field severity "error"|"warning"|"note"  all runtimes refuse it, or it misleads; some refuse, or differ in files; in attributes
+---@field where string  "layer 3/7 (sha256:ab…)", "layers", "archive", "config", "manifest" ...
 ---@field path string?  of the entry or member, raw bytes
 ---@field entry integer?  its number in the tar, from 1
 ---@field offset integer?  of its header in the tar
