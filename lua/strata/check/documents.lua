@@ -2,15 +2,15 @@
 -- readers differ about. Whatever makes an image unreadable was refused by open.
 
 local base64 = require "strata.check.base64"
-local config_types = require "strata.check.config_types"
-local docker_name = require "strata.check.docker_name"
 local config = require "strata.config"
+local config_types = require "strata.check.config_types"
 local core = require "strata.core"
 local digests = require "strata.util.digests"
 local json = require "strata.util.json"
 local media_types = require "strata.document.media_types"
 local oci_catalog = require "strata.dialect.oci.catalog"
 local oci_image = require "strata.dialect.oci.image"
+local reference = require "strata.document.reference"
 
 local documents = {}
 
@@ -126,13 +126,20 @@ function documents.both_lists(made, source, limits)
   end
 end
 
+-- Who refuses a name: "all", "docker" (and podman, but not containerd), or nil. A name with a digest is a tag to none.
+local function refused_by(name)
+  local plain, digest = name:match("^(.-)@(.*)$")
+  if not digest then return not reference.parse(name) and "all" or nil end
+  return reference.parse(plain) and core.digest_valid(digest) and "docker" or "all"
+end
+
 --- Adds names of images in manifest.json that docker load refuses, and the whole archive with them.
 ---@param made strata.ReportMaker
 ---@param source strata.Source
 function documents.names(made, source)
   for _, item in ipairs(source.items or {}) do
     for _, name in ipairs(type(item.RepoTags) == "table" and item.RepoTags or {}) do
-      local who = type(name) == "string" and docker_name.refused(name)
+      local who = type(name) == "string" and refused_by(name)
       if who == "all" then
         made:add("error", "image-name", ("Docker, containerd and podman refuse an archive with the name %s"):format(
           core.quote(name)))
