@@ -4,7 +4,6 @@
 --
 -- STRATA_STACKS is the number of stacks, STRATA_SEED the number of the first one: a fresh one each time unless given.
 
-local core = require "strata.core"
 local model = require "spec.support.model"
 local pack = require "spec.support.pack"
 local runtime_model = require "spec.support.runtime_model"
@@ -26,36 +25,10 @@ local function first_seed()
 	return tonumber(os.getenv("STRATA_SEED")) or os.time() % 1e6 * 1000
 end
 
--- What is left out. Where a layer has a path twice, as "a" and "/a", or puts something in the place of a directory that
--- it has filled, the time of the directory that was there first goes to what its path leads to in the end. A directory
--- by the name of a whiteout with nothing but whiteouts in it cannot be told by a tar. An owner of -1 is that of the
--- directory around it if it has the set-group-ID bit.
-local function is_odd(layers)
-	local keeps, setgid = false, false
-	for _, entries in ipairs(layers) do
-		local seen = {}
-		for _, entry in ipairs(entries) do
-			local path = core.normalise(entry.name)
-			if seen[path] or path:find("%.wh%.[^/]*/.*%.wh%.") then
-				return true
-			end
-			for other in pairs(entry.type ~= "dir" and seen or {}) do
-				if other:sub(1, #path + 1) == path .. "/" then
-					return true
-				end
-			end
-			seen[path] = true
-			keeps = keeps or entry.gid == -1 or entry.gid == 4294967295
-			setgid = setgid or math.floor((entry.mode or 0) / 1024) % 2 == 1
-		end
-	end
-	return keeps and setgid
-end
-
 -- Of stacks that a runtime refuses, strata shows what makes sense; spec/interop/runtimes_field_spec.lua says what.
 local function answers_of(layers)
 	local answers = {}
-	if is_odd(layers) then
+	if runtime_stacks.is_odd(layers) then
 		return nil
 	end
 	for _, reader in ipairs(READERS) do

@@ -1,6 +1,7 @@
 --- Random stacks of layers for the runtimes: what is seldom in images that people build, and what runtimes have been
 --- seen to take in different ways. Most stacks are taken by Docker; some are not.
 
+local core = require "strata.core"
 local runtime_model = require "spec.support.runtime_model"
 local stacks = require "spec.support.stacks"
 
@@ -216,6 +217,34 @@ function runtime_stacks.layers(seed)
 		layers[i] = #layers[i] > 0 and layers[i] or { with_attributes(self, kinds.file(self)) }
 	end
 	return layers
+end
+
+--- Whether layers have what the model and strata need not agree on. Where a layer has a path twice, as "a" and "/a", or
+--- puts something in the place of a directory that it has filled, the time of the directory that was there first goes
+--- to what its path leads to in the end. A directory by the name of a whiteout with nothing but whiteouts in it cannot
+--- be told by a tar. An owner of -1 is that of the directory around it if it has the set-group-ID bit.
+---@param layers table[][]
+---@return boolean
+function runtime_stacks.is_odd(layers)
+	local keeps, setgid = false, false
+	for _, entries in ipairs(layers) do
+		local seen = {}
+		for _, entry in ipairs(entries) do
+			local path = core.normalise(entry.name)
+			if seen[path] or path:find("%.wh%.[^/]*/.*%.wh%.") then
+				return true
+			end
+			for other in pairs(entry.type ~= "dir" and seen or {}) do
+				if other:sub(1, #path + 1) == path .. "/" then
+					return true
+				end
+			end
+			seen[path] = true
+			keeps = keeps or entry.gid == -1 or entry.gid == 4294967295
+			setgid = setgid or math.floor((entry.mode or 0) / 1024) % 2 == 1
+		end
+	end
+	return keeps and setgid
 end
 
 return runtime_stacks

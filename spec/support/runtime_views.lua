@@ -8,19 +8,29 @@ local runtime_views = {}
 
 -- ---- comparing --------------------------------------------------------------------------
 
--- A row without the time of the unpacking, which is nobody's but the runtime's. A directory with that time has no
--- entry in the topmost layer that needs it: Docker and podman make it 0755 and root's, with the set-group-ID bit of the
--- directory around it, and containerd gives it what it has below. So nothing but its type is told.
+local function copy_of(row)
+	local copy = {}
+	for field, value in pairs(row) do
+		copy[field] = value
+	end
+	return copy
+end
+
+-- A row without the time of the unpacking, which is nobody's but the runtime's.
 local function with_time_of(row, other)
 	if row.mtime ~= -1 or not other then
 		return row
 	end
-	local copy = {}
-	for field, value in pairs(row.type == "dir" and other.type == "dir" and other or row) do
-		copy[field] = value
-	end
+	local copy = copy_of(row)
 	copy.mtime = other.mtime
 	return copy
+end
+
+-- A directory with the time of the unpacking has no entry in the topmost layer that needs it: Docker and podman make it
+-- 0755 and root's, with the set-group-ID bit of the directory around it, and containerd gives it what it has below. So
+-- nothing but its type is told.
+local function without_implied(row, other)
+	return row.mtime == -1 and row.type == "dir" and other.type == "dir" and other or with_time_of(row, other)
 end
 
 local function unlike(rows, theirs)
@@ -54,7 +64,7 @@ end
 local function alone(row, others)
 	local seen, every, mine, lines = {}, {}, parts_of(row), {}
 	for _, other in ipairs(others) do
-		for name, part in pairs(parts_of(with_time_of(other, row))) do
+		for name, part in pairs(parts_of(without_implied(other, row))) do
 			seen[part] = true
 			every[name] = (every[name] or 0) + 1
 		end
