@@ -132,8 +132,8 @@ static int set_xattrs(lua_State *L, struct strata_index *index, uint32_t number,
 	                           err);
 }
 
-int strata_set_entry_field(lua_State *L, struct strata_index *index, uint32_t number,
-                           enum strata_entry_field field, struct strata_err *err)
+static int set_field(lua_State *L, struct strata_index *index, uint32_t number,
+                     enum strata_entry_field field, struct strata_err *err)
 {
 	const lua_Integer max_id = 0xfffffffe;
 
@@ -178,4 +178,38 @@ int strata_set_entry_field(lua_State *L, struct strata_index *index, uint32_t nu
 		return luaL_error(L, "field '%s' of an entry cannot be assigned",
 		                  lua_tostring(L, 2));
 	}
+}
+
+/* Unpackers give a file what the last header of its names says. */
+static bool is_of_file(enum strata_entry_field field)
+{
+	return field == F_MODE || field == F_UID || field == F_GID || field == F_UNAME ||
+	       field == F_GNAME || field == F_MTIME || field == F_MTIME_NSEC || field == F_XATTRS;
+}
+
+/* A hardlink whose target was assigned is no name of the file any more. */
+static bool is_name(const struct strata_entry *e)
+{
+	return !e->dropped && (e->retargeted || !(e->changed & STRATA_TAR_LINKPATH));
+}
+
+int strata_set_entry_field(lua_State *L, struct strata_index *index, uint32_t number,
+                           enum strata_entry_field field, struct strata_err *err)
+{
+	int top = lua_gettop(L);
+	int status = set_field(L, index, number, field, err);
+	uint32_t at = number;
+
+	lua_settop(L, top);
+	if (!is_of_file(field) || !is_name(&index->entries[number]))
+		return status;
+	/* Between two of them a finaliser may close the index. */
+	while (status == 0 && number < index->count && index->links != NULL &&
+	       (at = index->links[at].next) != number) {
+		if (is_name(&index->entries[at])) {
+			status = set_field(L, index, at, field, err);
+			lua_settop(L, top);
+		}
+	}
+	return status;
 }

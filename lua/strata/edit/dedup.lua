@@ -200,7 +200,8 @@ end
 
 local function may_repeat(upper, lower)
   local is_owned = upper.uid ~= -1 and upper.gid ~= -1 -- an owner that is left as it is cannot be assigned
-  return is_owned and upper.size == lower.size and not upper.sparse and not lower.sparse and math.abs(upper.mtime) <= MAX_TIME and
+  return is_owned and upper.size == lower.size and not upper.sparse and not lower.sparse and
+    math.abs(upper.mtime) <= MAX_TIME and
     upper.linkpath == lower.linkpath and upper.major == lower.major and upper.minor == lower.minor and
     other_records(upper) == other_records(lower)
 end

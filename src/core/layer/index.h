@@ -69,6 +69,7 @@ struct strata_entry {
 struct strata_link {
 	uint32_t target; /* the entry of the name that it holds, perhaps a link itself */
 	uint32_t root;   /* the file behind it; STRATA_NO_ENTRY: not in this tar */
+	uint32_t next; /* the next header of the same file, in a circle; itself when it is alone */
 };
 
 /* New content of an entry. */

@@ -117,9 +117,26 @@ static void find_roots(struct strata_index *index)
 		     at = links[at].target)
 			links[at].root = root;
 	}
-	for (uint32_t i = 0; i < index->count; i++)
+	for (uint32_t i = 0; i < index->count; i++) {
 		if (links[i].root == NOWHERE)
 			links[i].root = STRATA_NO_ENTRY;
+		links[i].next = i;
+	}
+}
+
+/* Joins the headers of each file that has hardlinks. */
+static void join_names(struct strata_index *index)
+{
+	struct strata_link *links = index->links;
+
+	for (uint32_t i = index->count; i-- > 0;) {
+		uint32_t root = links[i].root;
+
+		if (index->entries[i].typeflag != '1' || root == STRATA_NO_ENTRY)
+			continue;
+		links[i].next = links[root].next;
+		links[root].next = i;
+	}
 }
 
 int strata_index_bind_links(struct strata_index *index, struct strata_err *err)
@@ -159,5 +176,6 @@ int strata_index_bind_links(struct strata_index *index, struct strata_err *err)
 		bind(index, i, target);
 	}
 	find_roots(index);
+	join_names(index);
 	return 0;
 }
