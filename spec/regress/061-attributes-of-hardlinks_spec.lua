@@ -1,5 +1,5 @@
--- A file has the attributes of the last header that names it: runtimes apply the header of each hardlink to the file. So
--- what is shown and what a gate looks at is that header, and what is assigned to one name goes to all of them.
+-- A file has the attributes of the last header that names it: runtimes apply the header of each hardlink to the file.
+-- So what is shown and what a gate looks at is that header, and what is assigned to one name goes to all of them.
 
 local archive = require "spec.support.archive"
 local policy = require "strata.policy"
