@@ -33,13 +33,14 @@ end
 -- One layer. No entry stands below one that is no directory, and what was a symlink once is a directory below which
 -- something is put only with an entry of its own, so that no path leads through a symlink.
 local function make_layer(random, pick, upper, links, known, tame)
-	local entries, kinds, whiteouts, files = {}, {}, {}, {}
+	local entries, kinds, whiteouts, files, made = {}, {}, {}, {}, {}
 	local prefix = pick({ "", "./" })
 	local function add(path, entry)
 		entry.name = prefix .. path
 		entry.uid, entry.gid = random(3) - 1, random(3) - 1
 		entry.mtime = 1000000000 + random(5)
 		entries[#entries + 1] = entry
+		made[path] = entry
 		kinds[path] = entry.type or "file"
 		known[#known + 1] = path
 	end
@@ -86,7 +87,13 @@ local function make_layer(random, pick, upper, links, known, tame)
 				add(path, { data = data, mode = pick({ 420, 493, 2541 }) })
 				files[#files + 1] = path
 			elseif kind <= 7 and #files > 0 then
-				add(path, { type = "hardlink", linkname = prefix .. pick(files), mode = 420 })
+				local target = pick(files)
+				local file = tame and made[target]
+				local entry = { type = "hardlink", linkname = prefix .. target, mode = file and file.mode or 420 }
+				add(path, entry)
+				if file then -- unpackers differ about the header of a hardlink
+					entry.uid, entry.gid, entry.mtime = file.uid, file.gid, file.mtime
+				end
 				files[#files + 1] = path
 			elseif kind == 8 then
 				add(path, { type = "symlink", linkname = "nowhere" .. n, mode = 511 })
