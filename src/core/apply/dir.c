@@ -113,7 +113,7 @@ static bool makes(enum apply_way way)
 static int go(struct strata_apply *a, const char *path, enum apply_way way,
               struct strata_buf *plain, struct strata_err *err)
 {
-	bool apart = apply_is_apart(a);
+	bool apart = apply_is_apart(a), named = true;
 	const char *from = *path != '\0' ? path : ".";
 	int fd = apart ? strata_resolve_plain(a->root, from, APPLY_DIR_FLAGS)
 	               : strata_resolve_in_root(a->root, from, APPLY_DIR_FLAGS);
@@ -121,10 +121,12 @@ static int go(struct strata_apply *a, const char *path, enum apply_way way,
 	plain->len = 0;
 	if (fd < 0 && apply_is_absent(fd) && (makes(way) || (apart && way == APPLY_LOOK)))
 		fd = go_by_steps(a, path, way, plain, err);
-	else if (fd >= 0 && apart && strata_buf_append(plain, path, strlen(path), err) < 0)
-		fd = (close(fd), -ECANCELED);
-	if (fd >= 0 && strata_buf_append(plain, "", 1, err) < 0)
-		fd = (close(fd), -ECANCELED);
+	else if (fd >= 0 && apart)
+		named = strata_buf_append(plain, path, strlen(path), err) == 0;
+	if (fd >= 0 && (!named || strata_buf_append(plain, "", 1, err) < 0)) {
+		close(fd);
+		return -ECANCELED;
+	}
 	return fd;
 }
 
