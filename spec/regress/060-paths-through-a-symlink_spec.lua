@@ -93,4 +93,13 @@ describe("on a usr-merged base", function()
 		assert.equal("EINVAL", code)
 		assert.is_truthy(message:find("'usr/lib/foo' of layer 1", 1, true))
 	end)
+
+	specify("a layer that an upper one links to by another name is not removed or moved", function()
+		for _, act in ipairs({ "remove_layer", "move_layer" }) do
+			local img = open(base(), { { name = "bar", type = "hardlink", linkname = "lib/foo" } })
+			local ok, _, code = img[act](img, 1, act == "move_layer" and 2 or nil)
+			assert.is_nil(ok)
+			assert.equal("EINVAL", code)
+		end
+	end)
 end)

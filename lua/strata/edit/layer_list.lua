@@ -7,9 +7,9 @@ local fail = require "strata.util.fail"
 local history = require "strata.history"
 local image = require "strata.image"
 local layer = require "strata.layer"
+local literal_tree = require "strata.layer.literal_tree"
 local misuse = require "strata.util.misuse"
 local options = require "strata.util.options"
-local parent_of = require("strata.util.path").parent
 
 local layer_list = {}
 
@@ -73,39 +73,33 @@ end
 
 -- ---- hardlinks across layers ------------------------------------------------------
 
--- Whether a layer hides a path of those below it.
-local function hides(index, path)
-  while path do
-    local parent = parent_of(path)
-    if index:find(core.whiteout_name(path)) or index:find(core.opaque_name(parent or ".")) then return true end
-    local above = parent and index:find(parent)
-    if above and above.type ~= "dir" then return true end
-    path = parent
+-- The hardlinks of a layer to files of others.
+local function dangling_of(state)
+  local list = {}
+  for entry in state.index:entries() do
+    if entry.dangling then list[#list + 1] = entry end
   end
-  return false
+  return list
 end
 
-local function is_hidden_between(states, lower, upper, path)
-  for i = lower + 1, upper - 1 do
-    if hides(states[i].index, path) then return true end
-  end
-  return false
-end
-
--- Which layer each hardlink to a file of another layer finds it in, in this order of layers.
+-- Which layer each hardlink to a file of another layer finds it in, in this order of layers. Runtimes refuse such
+-- links; whoever unpacks one layer over the other follows the symlinks on their way.
 local function find_holders(states)
-  local holders = {}
+  local dangling, any, holders = {}, false, {}
   for i, state in ipairs(states) do
-    for entry in state.index:entries() do
-      if entry.dangling then
-        local path = core.normalise(entry.linkpath)
-        local k = layer.find_below(states, i, path)
-        if k and not is_hidden_between(states, k, i, path) then
-          holders[#holders + 1] = { link = state, path = entry.path, holder = states[k], number = entry.index }
-        end
+    dangling[i] = dangling_of(state)
+    any = any or dangling[i][1] ~= nil
+  end
+  if not any then return holders end
+  literal_tree.each(states, false, function(i, tree)
+    for _, entry in ipairs(dangling[i]) do
+      local node = tree:find(core.normalise(entry.linkpath), false)
+      local from = node and tree:info(node) ~= "dir" and select(2, tree:source(node))
+      if from then
+        holders[#holders + 1] = { link = states[i], path = entry.path, holder = states[from], number = entry.index }
       end
     end
-  end
+  end)
   return holders
 end
 
