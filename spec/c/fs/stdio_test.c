@@ -205,6 +205,7 @@ static void pause_for(int ms)
 	poll(NULL, 0, ms);
 }
 
+/* Faster than valgrind can deliver them, signals would leave no time for anything else. */
 static void interrupt_every(long us)
 {
 	struct itimerval timer = {{0, us}, {0, us}};
@@ -281,7 +282,7 @@ static void a_slow_writer_is_waited_for(void)
 		feed_slowly(ends[1], f);
 	close(ends[1]);
 	from = fdopen(ends[0], "r");
-	interrupt_every(1000);
+	interrupt_every(5000);
 	copy = strata_stdio_read(from, "stream", NULL, UINT64_MAX, &err);
 	CHECK(copy != NULL && is_made_file(copy));
 	end_of_child(pid);
@@ -307,7 +308,7 @@ static void a_slow_reader_is_waited_for(void)
 	}
 	close(ends[0]);
 	to = fdopen(ends[1], "w");
-	interrupt_every(1000);
+	interrupt_every(5000);
 	CHECK(strata_stdio_write(f, to, "stream", &err) == 0);
 	fclose(to);
 	end_of_child(pid);
