@@ -46,7 +46,8 @@ local function check_merged(img, rules, findings)
   local seen = {}
   for _, view in ipairs { "runtime", "spec" } do
     local root, message, code = img:rootfs { view = view }
-    if not root and (view == "runtime" or code == "ENOMEM") then return nil, message, code end
+    local is_unknown = view == "runtime" or code == "ENOMEM" or code == "ELIMIT"
+    if not root and is_unknown then return nil, message, code end
     local found = {}
     if root then check_view(root, rules, found) end
     for _, finding in ipairs(found) do

@@ -100,7 +100,7 @@ local function find_in_views(states, chosen)
     if tree then
       example = find_in_view(tree, chosen, found) or example
       tree:close()
-    elseif view == "runtime" or code == "ENOMEM" then -- no one can unpack it by the letter: there is nothing to see
+    elseif view == "runtime" or code == "ENOMEM" or code == "ELIMIT" then -- else nobody can unpack it by the letter
       return nil, message, code
     end
   end
