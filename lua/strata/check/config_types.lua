@@ -17,7 +17,7 @@ local KINDS = {
 
 local POINTERS = {}
 for pointer in pairs(KINDS) do POINTERS[#POINTERS + 1] = pointer end
-table.sort(POINTERS)
+json.sort(POINTERS)
 
 local ROW = { author = "string", comment = "string", created = "time", created_by = "string", empty_layer = "boolean" }
 local ROW_KEYS = { "author", "comment", "created", "created_by", "empty_layer" }
