@@ -35,10 +35,12 @@ static inline void check_run(const char *name, void (*test)(void))
 	check_state.test = name;
 	check_state.failing = false;
 	test();
-	if (check_state.failing)
+	if (check_state.failing) {
+		printf("failed: %s\n", name);
 		check_state.failed++;
-	else
+	} else {
 		check_state.passed++;
+	}
 }
 
 /* Prints the sum; to be returned from main. */

@@ -1,6 +1,6 @@
 -- Output handler for busted: prints as busted does, and writes what spec/run
 -- sums up to the file named by -Xoutput: "passed failed", then one line for each
--- skipped spec.
+-- spec that failed ("failed: ") or was skipped ("skipped: ").
 
 local busted = require("busted")
 
@@ -12,10 +12,16 @@ return function(options)
 		local file = assert(io.open(path, "w"))
 		local failed = handler.failuresCount + handler.errorsCount
 		file:write(("%d %d\n"):format(handler.successesCount, failed))
-		for _, pending in ipairs(handler.pendings) do
-			local why = type(pending.message) == "string" and ": " .. pending.message or ""
-			file:write(((pending.name .. why):gsub("%s+", " ")), "\n")
+		local function list(word, results)
+			for _, result in ipairs(results) do
+				local why = type(result.message) == "string" and ": " .. result.message or ""
+				local line = (result.name .. why):gsub("%s+", " ")
+				file:write(word, ": ", line:sub(1, 500), "\n")
+			end
 		end
+		list("failed", handler.failures)
+		list("failed", handler.errors)
+		list("skipped", handler.pendings)
 		file:close()
 		return nil, true
 	end)
