@@ -21,7 +21,7 @@ local function count()
 end
 
 local function first_seed()
-	return tonumber(os.getenv("STRATA_SEED")) or os.time() % 1e6 * 1000
+	return tonumber(os.getenv("STRATA_SEED")) or os.time() % 1000000 * 1000
 end
 
 -- The layers of a number, and a range of them.

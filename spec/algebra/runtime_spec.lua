@@ -22,7 +22,7 @@ local function count()
 end
 
 local function first_seed()
-	return tonumber(os.getenv("STRATA_SEED")) or os.time() % 1e6 * 1000
+	return tonumber(os.getenv("STRATA_SEED")) or os.time() % 1000000 * 1000
 end
 
 -- Of stacks that a runtime refuses, strata shows what makes sense; spec/interop/runtimes_field_spec.lua says what.

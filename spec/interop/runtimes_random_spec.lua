@@ -18,7 +18,7 @@ local BATCH = 20
 local DEFAULT_COUNT = 60
 
 local function first_seed()
-	return tonumber(os.getenv("STRATA_SEED")) or os.time() % 1e6 * 1000
+	return tonumber(os.getenv("STRATA_SEED")) or os.time() % 1000000 * 1000
 end
 
 -- What a reader makes of layers, beside what the model says of it.

@@ -15,7 +15,7 @@ describe("an object that a finaliser closes while it is used", function()
 			collectgarbage("incremental", 0, 200, 40)
 			collectgarbage("setpause", 0)
 		else
-			collectgarbage("setstepmul", 1000000)
+			collectgarbage("setstepmul", 400000000) -- a step goes through any heap
 		end
 		collectgarbage("restart")
 	end

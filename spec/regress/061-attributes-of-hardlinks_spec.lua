@@ -46,6 +46,17 @@ describe("a file with hardlinks", function()
 		assert.same({ "setid bin/sh", "setid bin/x", "setid bin/y" }, paths)
 	end)
 
+	specify("keeps an attribute when the header of another name has it empty, also when layers are merged", function()
+		local entries = layer()
+		entries[2].pax = { ["SCHILY.xattr.user.k"] = "v", ["SCHILY.xattr.user.l"] = "w" }
+		entries[3].pax = { ["SCHILY.xattr.user.k"] = "" }
+		local img = bench:open({ { entries = entries } })
+		assert.same({ ["user.k"] = "v", ["user.l"] = "w" }, img:rootfs():stat("bin/y").xattrs)
+		assert(img:flatten())
+		local _, saved = bench:save(img)
+		assert.same({ ["user.k"] = "v", ["user.l"] = "w" }, bench:load(saved):rootfs():stat("bin/y").xattrs)
+	end)
+
 	specify("gets what is assigned to one of its names by all of them", function()
 		for _, name in ipairs({ "bin/sh", "bin/x", "bin/y" }) do
 			local img = open()

@@ -219,8 +219,25 @@ function runtime_stacks.layers(seed)
 	return layers
 end
 
---- Whether layers have what the model and strata need not agree on. Where a layer has a path twice, as "a" and "/a", or
---- puts something in the place of a directory that it has filled, the time of the directory that was there first goes
+-- Where a path leads through the symlinks that its layer has had so far.
+local function resolved(path, links)
+	for _ = 1, 10 do
+		local dir, rest = path, ""
+		while dir and not links[dir] do
+			dir, rest = dir:match("^(.*)/([^/]*)$"), (dir:match("/[^/]*$") or "") .. rest
+		end
+		if not dir then
+			return path
+		end
+		local target = links[dir]
+		local above = target:sub(1, 1) ~= "/" and dir:match("^(.*)/") or ""
+		path = core.normalise(above .. "/" .. target .. rest)
+	end
+	return path
+end
+
+--- Whether layers have what the model and strata need not agree on. Where a layer has a path twice, as "a" and "/a" or
+--- through a symlink, or puts something in the place of a directory that it has filled, the time of the directory that was there first goes
 --- to what its path leads to in the end. A directory by the name of a whiteout with nothing but whiteouts in it cannot
 --- be told by a tar. An owner of -1 is that of the directory around it if it has the set-group-ID bit.
 ---@param layers table[][]
@@ -228,9 +245,12 @@ end
 function runtime_stacks.is_odd(layers)
 	local keeps, setgid = false, false
 	for _, entries in ipairs(layers) do
-		local seen = {}
+		local seen, links = {}, {}
 		for _, entry in ipairs(entries) do
 			local path = core.normalise(entry.name)
+			local above, name = path:match("^(.*)(/[^/]*)$")
+			path = above and core.normalise(resolved(above, links) .. name) or path
+			links[path] = entry.type == "symlink" and entry.linkname or nil
 			if seen[path] or path:find("%.wh%.[^/]*/.*%.wh%.") then
 				return true
 			end

@@ -201,7 +201,10 @@ static bool has_header(const struct strata_assembly_item *item)
 	       item->as.entry.header_number == item->as.entry.number;
 }
 
-/* Adds the attributes of a header to those of the headers before it, all but their capability. */
+/*
+ * Adds the attributes of a header to those of the headers before it, all but their capability. An
+ * empty value, which runtimes do not set, would remove one.
+ */
 static int add_xattrs(const struct strata_index *index, const struct strata_entry *e,
                       struct strata_buf *out, struct strata_err *err)
 {
@@ -212,56 +215,55 @@ static int add_xattrs(const struct strata_index *index, const struct strata_entr
 	int status = strata_pax_append(out, capability, strlen(capability), "", 0, err);
 
 	while (status >= 0 && (status = strata_pax_next(&records, &len, &r, err)) > 0)
-		if (r.key_len > 13 && memcmp(r.key, "SCHILY.xattr.", 13) == 0)
+		if (r.key_len > 13 && r.value_len > 0 && memcmp(r.key, "SCHILY.xattr.", 13) == 0)
 			status =
 			        strata_pax_append(out, r.key, r.key_len, r.value, r.value_len, err);
 	return status;
 }
 
-/* What the headers of all names of the item's file add to its own, up to the last one. */
-static int changed_xattrs(const struct strata_index *index, const struct strata_assembly_item *item,
-                          const struct strata_entry *last, struct strata_buf *out,
-                          struct strata_err *err)
+/* Lists the attributes of another header among what is to be changed. */
+static int add_header(const struct strata_index *index, const struct strata_entry *e, char typeflag,
+                      struct strata_tar_changes *c, struct strata_buf *records,
+                      struct strata_err *err)
 {
-	uint32_t file = item->as.entry.number;
-
-	if (item->as.entry.header_source == item->as.entry.source && index->links != NULL &&
-	    index->entries[file].typeflag != '1')
-		for (uint32_t i = 0; i < item->as.entry.header_number; i++)
-			if (index->entries[i].typeflag == '1' && !index->entries[i].dropped &&
-			    index->links[i].root == file &&
-			    add_xattrs(index, &index->entries[i], out, err) < 0)
-				return -1;
-	return add_xattrs(index, last, out, err);
-}
-
-/* Lists the attributes of another entry among what is to be changed. */
-static int take_attributes(const struct strata_index *index,
-                           const struct strata_assembly_item *item, char typeflag,
-                           struct strata_tar_changes *c, struct strata_buf *records,
-                           struct strata_err *err)
-{
-	const struct strata_entry *e = &index->entries[item->as.entry.header_number];
-
-	c->mask |= STRATA_TAR_MODE | STRATA_TAR_UID | STRATA_TAR_GID | STRATA_TAR_UNAME |
-	           STRATA_TAR_GNAME | STRATA_TAR_MTIME | STRATA_TAR_RECORDS;
-	c->to.mode = e->mode;
-	c->to.uid = e->uid;
-	c->to.gid = e->gid;
+	c->mask |= STRATA_TAR_UNAME | STRATA_TAR_GNAME | STRATA_TAR_RECORDS;
 	c->to.uname = strata_index_text(index, e->uname);
 	c->to.uname_len = e->uname.len;
 	c->to.gname = strata_index_text(index, e->gname);
 	c->to.gname_len = e->gname.len;
-	c->to.mtime = e->mtime;
-	c->to.mtime_nsec = e->mtime_nsec;
 	/* Runtimes leave the mode and the time of a symlink that a hardlink names. */
-	if (typeflag == '2')
-		c->mask &= ~(uint32_t)(STRATA_TAR_MODE | STRATA_TAR_MTIME);
-	if (e->uid == STRATA_TAR_NO_ID)
-		c->mask &= ~(uint32_t)STRATA_TAR_UID;
-	if (e->gid == STRATA_TAR_NO_ID)
-		c->mask &= ~(uint32_t)STRATA_TAR_GID;
-	if (changed_xattrs(index, item, e, records, err) < 0)
+	if (typeflag != '2') {
+		c->mask |= STRATA_TAR_MODE | STRATA_TAR_MTIME;
+		c->to.mode = e->mode;
+		c->to.mtime = e->mtime;
+		c->to.mtime_nsec = e->mtime_nsec;
+	}
+	if (e->uid != STRATA_TAR_NO_ID) {
+		c->mask |= STRATA_TAR_UID;
+		c->to.uid = e->uid;
+	}
+	if (e->gid != STRATA_TAR_NO_ID) {
+		c->mask |= STRATA_TAR_GID;
+		c->to.gid = e->gid;
+	}
+	return add_xattrs(index, e, records, err);
+}
+
+/* What the headers of all names of the item's file, up to its last one, make of the file's own. */
+static int add_headers(const struct strata_index *index, const struct strata_assembly_item *item,
+                       char typeflag, struct strata_tar_changes *c, struct strata_buf *records,
+                       struct strata_err *err)
+{
+	uint32_t file = item->as.entry.number, last = item->as.entry.header_number;
+
+	if (item->as.entry.header_source == item->as.entry.source && index->links != NULL &&
+	    index->entries[file].typeflag != '1')
+		for (uint32_t i = 0; i < last; i++)
+			if (index->entries[i].typeflag == '1' && !index->entries[i].dropped &&
+			    index->links[i].root == file &&
+			    add_header(index, &index->entries[i], typeflag, c, records, err) < 0)
+				return -1;
+	if (add_header(index, &index->entries[last], typeflag, c, records, err) < 0)
 		return -1;
 	c->records = records->data;
 	c->records_len = records->len;
@@ -282,7 +284,7 @@ static int write_patched(struct writing *w, const struct strata_assembly_item *i
 		const struct strata_index *other =
 		        w->assembly->sources[item->as.entry.header_source];
 
-		if (take_attributes(other, item, e->typeflag, &c, &records, err) < 0)
+		if (add_headers(other, item, e->typeflag, &c, &records, err) < 0)
 			return -1;
 	}
 	if (item->as.entry.name_len > 0) {

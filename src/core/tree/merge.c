@@ -7,6 +7,7 @@
 
 #include "core/base/grow.h"
 #include "core/base/mem.h"
+#include "core/layer/path.h"
 #include "core/tar/whiteout.h"
 #include "core/tree/internal.h"
 
@@ -31,6 +32,13 @@ struct merge {
 	struct link *links; /* the layer's hardlinks, in their order */
 	uint32_t link_count;
 	uint32_t next_link; /* the first of them that has not come yet */
+	struct { /* the directory that was found last: most entries follow one beside them */
+		const char *path; /* in the layer's texts */
+		size_t len;
+		uint32_t node;
+		uint64_t removed; /* of the tree at that time: only a removal makes a path lead
+		                     elsewhere */
+	} parent;
 };
 
 static const char *base_of(const char *path, size_t len, size_t *base_len)
@@ -139,16 +147,24 @@ static int look_up(struct merge *m, const struct tree_walk *how, const char *pat
 }
 
 /*
- * The inode of the file at a path, whose last component is not followed.
- * STRATA_NO_NODE for a directory and when nothing is there.
+ * The inode of the file that a hardlink names; the last component is not followed.
+ * STRATA_NO_NODE for a directory and when nothing is there. Runtimes take ".." out of
+ * the text before they look.
  */
-static int inode_at(struct merge *m, struct strata_path path, uint32_t *node, uint32_t *inode,
-                    struct strata_err *err)
+static int target_inode(struct merge *m, struct strata_path path, uint32_t *node, uint32_t *inode,
+                        struct strata_err *err)
 {
 	const struct tree_walk how = {.metered = true};
+	const char *text = strata_index_text(m->index, path);
+	cleanup_free char *clean = malloc((size_t)path.len + 1);
+	size_t len = path.len;
 
 	*inode = STRATA_NO_NODE;
-	if (look_up(m, &how, strata_index_text(m->index, path), path.len, node, err) < 0)
+	if (clean == NULL)
+		return strata_fail_nomem(err);
+	if (m->alone)
+		len = strata_path_normalise(text, path.len, clean);
+	if (look_up(m, &how, m->alone ? clean : text, len, node, err) < 0)
 		return -1;
 	if (*node == STRATA_NO_NODE || m->tree->nodes[*node].whiteout)
 		return 0;
@@ -301,15 +317,28 @@ static int keep_whiteout(struct merge *m, uint32_t entry, bool opaque, struct st
 
 /* ---- entries ------------------------------------------------------------------- */
 
-/* The directory of an entry, made when it is missing. */
+/* The directory of an entry, which is the first `len` bytes of its path; made when it is missing.
+ */
 static int find_parent(struct merge *m, const char *path, size_t len, uint32_t *parent,
                        struct strata_err *err)
 {
 	const struct tree_walk how = {
 	        .follow = true, .metered = true, .create = true, .layer = m->layer};
 
-	if (tree_walk(m->tree, &how, path, len, parent, err) < 0 || *parent == STRATA_NO_NODE)
-		return -1;
+	*parent = STRATA_ROOT_NODE;
+	if (len == 0)
+		return 0;
+	if (len != m->parent.len || m->tree->removed != m->parent.removed ||
+	    memcmp(path, m->parent.path, len) != 0) {
+		m->parent.len = 0; /* in case of a failure */
+		if (tree_walk(m->tree, &how, path, len, &m->parent.node, err) < 0 ||
+		    m->parent.node == STRATA_NO_NODE)
+			return -1;
+		m->parent.path = path;
+		m->parent.len = len;
+		m->parent.removed = m->tree->removed;
+	}
+	*parent = m->parent.node;
 	return 0;
 }
 
@@ -427,7 +456,7 @@ static int place_link(struct merge *m, struct link *link, bool lower, struct str
 	uint32_t node = STRATA_NO_NODE;
 
 	if (inode == STRATA_NO_NODE &&
-	    inode_at(m, m->index->entries[link->entry].linkpath, &node, &inode, err) < 0)
+	    target_inode(m, m->index->entries[link->entry].linkpath, &node, &inode, err) < 0)
 		return -1;
 	if (node != STRATA_NO_NODE && m->tree->nodes[node].whiteout)
 		return link_whiteout(m, link, err);
@@ -522,7 +551,9 @@ static int merge_index(struct strata_tree *tree, struct strata_index *index, str
 	m.index = index;
 	m.layer = tree->layer_count;
 	tree->layers[tree->layer_count++] = index;
-	status = merge_layer(&m, err);
+	status = tree_reserve(tree, index->count, err);
+	if (status == 0)
+		status = merge_layer(&m, err);
 	free(m.inode_of);
 	free(m.links);
 	return status;

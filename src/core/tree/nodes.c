@@ -10,6 +10,7 @@
 #include "core/tree/internal.h"
 
 #define FIRST_BUCKETS 64
+#define MOST_BUCKETS ((uint64_t)1 << 31)
 
 /* ---- names to nodes ------------------------------------------------------- */
 
@@ -71,19 +72,29 @@ static int new_buckets(struct strata_tree *tree, uint32_t count, struct strata_e
 	return 0;
 }
 
-/* Room for one node more; nodes are numbered by 32 bits. */
-static int grow(struct strata_tree *tree, struct strata_err *err)
+int tree_reserve(struct strata_tree *tree, uint32_t more, struct strata_err *err)
 {
-	if (strata_grow(tree->nodes, tree->node_count, err) < 0)
-		return -1;
-	if (tree->live <= tree->bucket_mask)
+	uint64_t nodes = (uint64_t)tree->live + more;
+	uint64_t buckets = (uint64_t)tree->bucket_mask + 1;
+
+	if (nodes <= buckets || buckets == MOST_BUCKETS)
 		return 0;
-	if (new_buckets(tree, (tree->bucket_mask + 1) * 2, err) < 0)
+	while (buckets < nodes && buckets < MOST_BUCKETS)
+		buckets *= 2;
+	if (new_buckets(tree, (uint32_t)buckets, err) < 0)
 		return -1;
 	for (uint32_t i = 1; i < tree->node_count; i++)
 		if (!tree->nodes[i].free)
 			hash_in(tree, i);
 	return 0;
+}
+
+/* Room for one node more; nodes are numbered by 32 bits. */
+static int grow(struct strata_tree *tree, struct strata_err *err)
+{
+	if (strata_grow(tree->nodes, tree->node_count, err) < 0)
+		return -1;
+	return tree_reserve(tree, 1, err);
 }
 
 /* ---- adding and removing --------------------------------------------------- */

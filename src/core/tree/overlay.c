@@ -193,7 +193,7 @@ int tree_lay_over(struct strata_tree *tree, struct strata_tree *alone, uint32_t 
 		return strata_fail_nomem(err);
 	if (alone->inode_count > 0)
 		memset(made, 0xff, alone->inode_count * sizeof(*made));
-	if (find_lower_files(&o, err) < 0)
+	if (tree_reserve(tree, alone->live, err) < 0 || find_lower_files(&o, err) < 0)
 		return -1;
 	places[STRATA_ROOT_NODE] = STRATA_ROOT_NODE;
 	if (root->entry != STRATA_NO_ENTRY) {
