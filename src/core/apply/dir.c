@@ -75,8 +75,11 @@ static int make_missing(void *context, int dir, const char *name)
 		return -errno;
 	if (going->way == APPLY_LOOK)
 		return -ENOENT;
-	if (going->way == APPLY_SPARE && layer_set_has(&going->a->set, &above, name) &&
-	    fstatat(fd, name, &st, AT_SYMLINK_NOFOLLOW) == 0)
+	/* What the layer has stays, and so does a whiteout of its own behind a symlink. */
+	if (going->way == APPLY_SPARE &&
+	    (layer_set_hides(&going->a->set, &above, name) ||
+	     (layer_set_has(&going->a->set, &above, name) &&
+	      fstatat(fd, name, &st, AT_SYMLINK_NOFOLLOW) == 0)))
 		return -ENOTDIR;
 	return apply_make_dir(going->a, fd, name, going->err) < 0 ? -ECANCELED : 0;
 }
