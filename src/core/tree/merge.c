@@ -448,11 +448,12 @@ static int link_whiteout(struct merge *m, struct link *link, struct strata_err *
 
 /*
  * Looks for the file of a hardlink, of its own layer or, with `lower`, of any, and places
- * the hardlink, whose header then has the file's attributes. 1: it has been placed.
+ * the hardlink, whose header then has the file's attributes. 1: it has been placed. Runtimes
+ * look at what the target's path has now, which may be a whiteout.
  */
 static int place_link(struct merge *m, struct link *link, bool lower, struct strata_err *err)
 {
-	uint32_t inode = bound_inode(m, link->entry);
+	uint32_t inode = m->alone ? STRATA_NO_NODE : bound_inode(m, link->entry);
 	uint32_t node = STRATA_NO_NODE;
 
 	if (inode == STRATA_NO_NODE &&
@@ -460,6 +461,8 @@ static int place_link(struct merge *m, struct link *link, bool lower, struct str
 		return -1;
 	if (node != STRATA_NO_NODE && m->tree->nodes[node].whiteout)
 		return link_whiteout(m, link, err);
+	if (inode == STRATA_NO_NODE && m->alone)
+		inode = bound_inode(m, link->entry);
 	if (inode == STRATA_NO_NODE || (!lower && m->tree->inodes[inode].layer != m->layer))
 		return 0;
 	if (merge_entry(m, link->entry, inode, err) < 0)
