@@ -76,10 +76,9 @@ static int make_missing(void *context, int dir, const char *name)
 	if (going->way == APPLY_LOOK)
 		return -ENOENT;
 	/* What the layer has stays, and so does a whiteout of its own behind a symlink. */
-	if (going->way == APPLY_SPARE &&
-	    (layer_set_hides(&going->a->set, &above, name) ||
-	     (layer_set_has(&going->a->set, &above, name) &&
-	      fstatat(fd, name, &st, AT_SYMLINK_NOFOLLOW) == 0)))
+	if (going->way == APPLY_SPARE && (layer_set_hides(&going->a->set, &above, name) ||
+	                                  (layer_set_has(&going->a->set, &above, name) &&
+	                                   fstatat(fd, name, &st, AT_SYMLINK_NOFOLLOW) == 0)))
 		return -ENOTDIR;
 	return apply_make_dir(going->a, fd, name, going->err) < 0 ? -ECANCELED : 0;
 }

@@ -24,7 +24,8 @@ static int look(struct strata_apply *a, const char *plain, struct apply_found *f
 	                                : found->directory &&
 	                                          layer_set_has_path(&a->set, path.data, path.len));
 	found->whiteout = !found->ours && layer_set_hides(&a->set, &above, found->name);
-	found->directory = found->directory && !found->whiteout; /* of a lower layer, till the end */
+	found->directory =
+	        found->directory && !found->whiteout; /* of a lower layer, till the end */
 	return found->ours || found->whiteout ? 0 : 1;
 }
 
