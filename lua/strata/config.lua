@@ -7,7 +7,9 @@
 
 local config_schema = require "strata.document.config_schema"
 local core = require "strata.core"
+local frozen = require "strata.util.frozen"
 local json = require "strata.util.json"
+local misuse = require "strata.util.misuse"
 local object = require "strata.util.object"
 
 local config = {}
@@ -98,8 +100,8 @@ local function same(doc, pointer, value)
   return raw ~= nil and equal(doc, pointer, value, (json.decode(raw)))
 end
 
--- Sets or deletes what stands at pointer. Misuse throws, at `level` from here.
-local function assign(state, pointer, value, level)
+-- Sets or deletes what stands at pointer.
+local function assign(state, pointer, value)
   local doc, problem = state.doc, config_schema.protected(pointer)
   if not problem and value == nil then return edited(state, pointer, doc:remove(pointer)) end
   local text
@@ -107,7 +109,7 @@ local function assign(state, pointer, value, level)
   if not problem then
     text, problem = json.try_encode(value, function(path) return empty_at(doc, pointer .. path) end)
   end
-  if problem then error(place(pointer) .. ": " .. problem, level) end
+  if problem then misuse(place(pointer) .. ": " .. problem) end
   if same(doc, pointer, value) then return true end
   return edited(state, pointer, set_text(doc, pointer, text))
 end
@@ -120,7 +122,7 @@ end
 
 local function check_string(value, method, what)
   if type(value) ~= "string" or value == "" then
-    error(("config:%s: %s must be a string that is not empty"):format(method, what), 3)
+    misuse(("config:%s: %s must be a string that is not empty"):format(method, what))
   end
   return value
 end
@@ -129,14 +131,14 @@ end
 local function check_value(value, method)
   if type(value) == "number" then value = json.number(value) end
   if type(value) ~= "string" then
-    error(("config:%s: the value must be a string"):format(method), 3)
+    misuse(("config:%s: the value must be a string"):format(method))
   end
   return value
 end
 
 local function check_pointer(pointer, method)
   if not json.is_pointer(pointer) then
-    error(("config:%s: '%s' is no JSON pointer"):format(method, tostring(pointer)), 3)
+    misuse(("config:%s: '%s' is no JSON pointer"):format(method, tostring(pointer)))
   end
 end
 
@@ -163,7 +165,7 @@ end
 function methods:set(pointer, value)
   local state = state_of(self)
   check_pointer(pointer, "set")
-  return chain(self, assign(state, pointer, value, 3))
+  return chain(self, assign(state, pointer, value))
 end
 
 --- Iterates in the order of the document: over the names and values of Env,
@@ -178,7 +180,7 @@ function methods:each(key)
     names = doc:keys(pointer)
     values = json.decode(doc:raw(pointer))
   elseif kind ~= nil and kind ~= "null" then
-    error(("config:each: %s is a %s"):format(place(pointer), kind), 2)
+    misuse(("config:each: %s is a %s"):format(place(pointer), kind))
   end
   return function()
     i = i + 1
@@ -217,7 +219,7 @@ end
 local function check_variable(name, method)
   check_string(name, method, "name")
   if name:find("=", 1, true) or name:find("\0", 1, true) then
-    error(("config:%s: a variable's name cannot contain '=' or NUL"):format(method), 3)
+    misuse(("config:%s: a variable's name cannot contain '=' or NUL"):format(method))
   end
 end
 
@@ -257,7 +259,7 @@ function methods:set_env(name, value)
   local state = state_of(self)
   check_variable(name, "set_env")
   value = check_value(value, "set_env")
-  if value:find("\0", 1, true) then error("config:set_env: a value cannot contain NUL", 2) end
+  if value:find("\0", 1, true) then misuse("config:set_env: a value cannot contain NUL") end
   local list, message, code = environment(state.doc)
   if not list then return nil, message, code end
   local at, text = find_variable(list, name), name .. "=" .. value
@@ -343,8 +345,7 @@ local function check_port(port, method)
   protocol = protocol and protocol:lower()
   number = tonumber(number)
   if not PROTOCOLS[protocol] or number < 1 or number > 65535 then
-    error(("config:%s: '%s' is no port: say 8080, \"8080/tcp\" or \"53/udp\"")
-      :format(method, tostring(port)), 3)
+    misuse("config:%s: '%s' is no port: say 8080, \"8080/tcp\" or \"53/udp\"", method, tostring(port))
   end
   return ("%d/%s"):format(number, protocol)
 end
@@ -376,7 +377,7 @@ end
 local function check_volume(path, method)
   check_string(path, method, "path")
   if not path:find("^/") and not path:find("^%a:[/\\]") then
-    error(("config:%s: '%s' is no absolute path"):format(method, path), 3)
+    misuse(("config:%s: '%s' is no absolute path"):format(method, path))
   end
   return "/config/Volumes" .. json.part(path)
 end
@@ -403,22 +404,62 @@ end
 
 -- ---- the class -------------------------------------------------------------
 
-local hooks = {}
+local hooks = {
+  fields = {}, set = {},
+  hint = "; config:get(pointer) and config:set(pointer, value) take any key, as in \"/config/MyKey\"",
+}
 
-function hooks.index(_, key, self)
-  if type(key) ~= "string" then return nil end
-  return methods.get(self, pointer_of(key))
+-- What to do instead of changing a copy of a value.
+local ADVICE = {
+  Env = "use config:set_env and config:unset_env, or assign config.Env as a whole",
+  Labels = "use config:set_label and config:del_label, or assign config.Labels as a whole",
+  ExposedPorts = "use config:add_port and config:del_port, or assign config.ExposedPorts as a whole",
+  Volumes = "use config:add_volume and config:del_volume, or assign config.Volumes as a whole",
+}
+
+local function read_field(state, key, self)
+  local advice = ADVICE[key] or
+    ("assign config.%s as a whole, or use config:set(\"%s\", value)"):format(key, pointer_of(key))
+  return frozen.copy(state, key, methods.get(self, pointer_of(key)), "config." .. key, advice)
 end
 
-function hooks.newindex(state, key, value)
-  if type(key) ~= "string" then
-    error("a field of a strata.Config is a string, not a " .. type(key), 3)
-  end
+local function write_field(state, key, value)
   local pointer = pointer_of(key)
   -- null reads as nil, so `config.X = config.X` must leave it alone
   if value == nil and state.doc:type(pointer) == "null" then return end
-  local ok, message = assign(state, pointer, value, 4)
-  if not ok then error(message, 3) end
+  local ok, message = assign(state, pointer, value)
+  if not ok then misuse(message) end
+end
+
+for _, name in ipairs(config_schema.names()) do
+  hooks.fields[name] = function(state, self) return read_field(state, name, self) end
+  hooks.set[name] = function(state, value) return write_field(state, name, value) end
+end
+
+-- Other keys are fields when the document has them.
+local function is_key(state, key)
+  return type(key) == "string" and key ~= "" and state.doc:type(pointer_of(key)) ~= nil
+end
+
+function hooks.index(state, key, self)
+  if not is_key(state, key) then return false end
+  return true, read_field(state, key, self)
+end
+
+function hooks.newindex(state, key, value)
+  if not is_key(state, key) then return false end
+  write_field(state, key, value)
+end
+
+function hooks.names(state)
+  local names = {}
+  for _, key in ipairs(state.doc:keys("") or {}) do
+    if key:find("^%U") then names[#names + 1] = key end
+  end
+  for _, key in ipairs(state.doc:keys("/config") or {}) do
+    if key:find("^%u") then names[#names + 1] = key end
+  end
+  return names
 end
 
 function hooks.tostring(state)

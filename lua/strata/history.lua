@@ -8,6 +8,7 @@ local config = require "strata.config"
 local config_schema = require "strata.document.config_schema"
 local core = require "strata.core"
 local json = require "strata.util.json"
+local misuse = require "strata.util.misuse"
 local object = require "strata.util.object"
 
 local history = {}
@@ -66,7 +67,7 @@ end
 
 local function place(state)
   local at, problem = find_place(state)
-  if not at then error("this strata.HistoryRow " .. problem, 3) end
+  if not at then misuse("this strata.HistoryRow " .. problem) end
   return at
 end
 
@@ -104,34 +105,52 @@ local function empty_problem(state, at, value)
   end
 end
 
-local hooks = {}
+local hooks = {
+  fields = {
+    index = function(state) return place(state) end,
+    layer = function(state)
+      local number = layer_number(state, place(state))
+      return number and state.layers and state.layers[number] or nil
+    end,
+  },
+  set = {},
+}
 
-function hooks.index(state, key)
-  local at = place(state)
-  if key == "index" then
-    return at
-  elseif key == "layer" then
-    local number = layer_number(state, at)
-    return number and state.layers and state.layers[number] or nil
-  elseif type(key) == "string" then
-    return state.config:get(pointer_to(at, key))
-  end
+local function read_field(state, key)
+  return state.config:get(pointer_to(place(state), key))
 end
 
-function hooks.newindex(state, key, value)
+local function write_field(state, key, value)
   local at = place(state)
-  if type(key) ~= "string" or key == "layer" or key == "index" then
-    error(("cannot assign to field '%s' of a strata.HistoryRow"):format(tostring(key)), 3)
-  end
   local problem = field_problem(key, value)
   if not problem and key == "empty_layer" then problem = empty_problem(state, at, value) end
   if not problem and value ~= nil then problem = select(2, json.try_encode(value, "object")) end
-  if problem then error(("history row %d: %s %s"):format(at, key, problem), 3) end
+  if problem then misuse("history row %d: %s %s", at, key, problem) end
   local pointer = pointer_to(at, key)
   -- null reads as nil, so assigning what was read must leave it alone
   if value == nil and config.document(state.config):type(pointer) == "null" then return end
   local ok, message = state.config:set(pointer, value)
-  if not ok then error(message, 3) end
+  if not ok then misuse(message) end
+end
+
+for _, name in ipairs(FIELDS) do
+  hooks.fields[name] = function(state) return read_field(state, name) end
+  hooks.set[name] = function(state, value) write_field(state, name, value) end
+end
+
+-- Other keys are fields when the row has them.
+local function is_key(state, key)
+  return type(key) == "string" and config.document(state.config):type(pointer_to(place(state), key)) ~= nil
+end
+
+function hooks.index(state, key)
+  if not is_key(state, key) then return false end
+  return true, read_field(state, key)
+end
+
+function hooks.newindex(state, key, value)
+  if hooks.fields[key] or not is_key(state, key) then return false end
+  write_field(state, key, value)
 end
 
 function hooks.tostring(state)
@@ -157,8 +176,7 @@ function methods:drop()
   local at = place(state)
   local number = layer_number(state, at)
   if number then
-    error(("history row %d belongs to layer %d and goes with it: rows without a layer can be dropped")
-      :format(at, number), 2)
+    misuse("history row %d belongs to layer %d and goes with it: rows without a layer can be dropped", at, number)
   end
   remove_at(state.config, at)
 end
@@ -288,7 +306,7 @@ local function row_text(row)
   end
   local others = {}
   for key in pairs(row) do
-    if type(key) ~= "string" then error("a history row is a table of names and values", 3) end
+    if type(key) ~= "string" then misuse("a history row is a table of names and values") end
     if not seen[key] then others[#others + 1] = key end
   end
   for _, key in ipairs(json.sort(others)) do names[#names + 1] = key end
@@ -296,7 +314,7 @@ local function row_text(row)
     local problem = field_problem(key, row[key])
     local value
     if not problem then value, problem = json.try_encode(row[key]) end
-    if problem then error(("history row: %s %s"):format(key, problem), 3) end
+    if problem then misuse(("history row: %s %s"):format(key, problem)) end
     text[i] = json.encode(key) .. ":" .. value
   end
   return "{" .. table.concat(text, ",") .. "}"

@@ -6,12 +6,14 @@
 local config = require "strata.config"
 local core = require "strata.core"
 local extract = require "strata.layer.extract"
+local frozen = require "strata.util.frozen"
 local file_list = require "strata.store.file_list"
 local history = require "strata.history"
 local inspect = require "strata.document.inspect"
 local json = require "strata.util.json"
 local layer = require "strata.layer"
 local limits = require "strata.util.limits"
+local misuse = require "strata.util.misuse"
 local object = require "strata.util.object"
 local options = require "strata.util.options"
 local reference = require "strata.document.reference"
@@ -179,16 +181,7 @@ function image.from_model(model)
     opened.layers[i] = { diff_id = one.diff_id, digest = one.digest, size = one.blob.size }
     handles[i] = layer.new(one)
   end
-  state.layers = setmetatable(handles, {
-    -- img.layers is the array, and img:layers() iterates over it.
-    __call = function(list)
-      local i = 0
-      return function()
-        i = i + 1
-        if list[i] then return i, list[i] end
-      end
-    end,
-  })
+  state.layers = handles
   image.renumber(state)
   local refused = model.strict and model.strict.documents(state)
   if refused then return nil, refused, "EFORMAT" end
@@ -219,7 +212,8 @@ end
 ---@return strata.HistoryRow[]
 function methods:history()
   local state = state_of(self)
-  return history.rows(state.config, state.layers)
+  return frozen.copy(state, "history()", history.rows(state.config, state.layers), "img:history()",
+    "assign fields of its rows, or use row:drop, img:clear_history and img.config.history")
 end
 
 --- Replaces what matches a Lua pattern in created_by and comment of every row.
@@ -252,7 +246,7 @@ end
 ---@return string? message
 ---@return string? code
 function methods:rootfs(opts)
-  options.check("rootfs", "RootfsOptions", opts, 2)
+  options.check("rootfs", "RootfsOptions", opts)
   local root, message, code = rootfs.of(state_of(self).layers, opts)
   return root, message, code -- no tail call: misuse is the caller's
 end
@@ -261,7 +255,7 @@ end
 ---@param opts? strata.ImageTreeOptions
 ---@return string
 function methods:tree(opts)
-  options.check("tree", "ImageTreeOptions", opts, 2)
+  options.check("tree", "ImageTreeOptions", opts)
   local root, message = self:rootfs { view = opts and opts.view }
   if not root then error(message, 0) end
   return root:tree(opts)
@@ -274,7 +268,7 @@ end
 ---@return string? message
 ---@return string? code
 function methods:waste(opts)
-  options.check("waste", "WasteOptions", opts, 2)
+  options.check("waste", "WasteOptions", opts)
   return require("strata.waste").of(state_of(self).layers, opts)
 end
 
@@ -300,7 +294,7 @@ end
 ---@return string? message  names the first that differs
 ---@return string? code  "EDIGEST"
 function methods:verify(opts)
-  options.check("verify", "WorkOptions", opts, 2)
+  options.check("verify", "WorkOptions", opts)
   local state = state_of(self)
   local ok, message, code = image.settle(state, opts)
   if not ok then return nil, message, code end
@@ -380,9 +374,9 @@ end
 function methods:save(what, opts)
   local state = state_of(self)
   if type(what) ~= "string" and io.type(what) ~= "file" then
-    error(("bad argument #1 to 'save' (string or open file expected, got %s)"):format(type(what)), 2)
+    misuse(("bad argument #1 to 'save' (string or open file expected, got %s)"):format(type(what)))
   end
-  options.check("save", "SaveOptions", opts, 2)
+  options.check("save", "SaveOptions", opts)
   if state.failure then return nil, state.failure[1], state.failure[2] end
   return save.images({ request_of(state) }, what, opts or {})
 end
@@ -406,6 +400,15 @@ function methods:extract(dir, opts)
   return extract.run(items, dir, opts, state.hub.limits)
 end
 
+-- img.layers is the array, and img:layers() iterates over it.
+local function each_layer(list)
+  local i = 0
+  return function()
+    i = i + 1
+    if list[i] then return i, list[i] end
+  end
+end
+
 local fields = {
   id = function(state)
     state.hub.settle()
@@ -414,13 +417,16 @@ local fields = {
   tags = function(state)
     local copy = {}
     for i, tag in ipairs(state.tags) do copy[i] = tag end
-    return copy
+    return frozen.copy(state, "tags", copy, "img.tags", "assign the whole list, or use img:tag and img:untag")
   end,
   platform = function(state)
     return require("strata.document.platform").of(state.config)
   end,
   config = function(state) return state.config end,
-  layers = function(state) return state.layers end,
+  layers = function(state)
+    return frozen.list(state, "layers", function() return state.layers end, "img.layers",
+      "use img:remove_layer, img:move_layer or img:append", each_layer)
+  end,
   path = function(state)
     local store = state.source and state.source.store
     return store and not store.spooled and store.path or nil
@@ -431,11 +437,11 @@ local fields = {
     if message then error(message, 0) end
     return digest
   end,
-  index = function(state) return state.index end,
+  index = function(state) return state.index and frozen.table(state.index, "img.index", "it is there to be read") end,
 }
 
 local function set_tags(state, value)
-  if type(value) ~= "table" then error("tags should be an array of strings", 3) end
+  if type(value) ~= "table" then misuse("tags should be an array of strings") end
   local list = {}
   for i, ref in ipairs(value) do
     local known = false
@@ -459,16 +465,9 @@ local function describe(state)
 end
 
 new, state_of, is = object.class("strata.Image", methods, {
-  index = function(state, key)
-    local field = fields[key]
-    return field and field(state)
-  end,
-  newindex = function(state, key, value)
-    if key ~= "tags" then
-      error(("cannot assign to field '%s' of a strata.Image"):format(tostring(key)), 3)
-    end
-    set_tags(state, value)
-  end,
+  fields = fields,
+  costly = { id = true, digest = true },
+  set = { tags = set_tags },
   tostring = describe,
   close = function(state)
     for _, one in ipairs(state.hub.layers) do

@@ -1,6 +1,7 @@
 --- All images of a layout or an archive, to be edited and saved together.
 
 local image = require "strata.image"
+local misuse = require "strata.util.misuse"
 local object = require "strata.util.object"
 local options = require "strata.util.options"
 local platform = require "strata.document.platform"
@@ -45,9 +46,9 @@ end
 ---@return string? code
 function methods:each(fn, selector)
   if type(fn) ~= "function" then
-    error(("bad argument #1 to 'each' (function expected, got %s)"):format(type(fn)), 2)
+    misuse(("bad argument #1 to 'each' (function expected, got %s)"):format(type(fn)))
   end
-  options.check("each", "SelectorOptions", selector, 2)
+  options.check("each", "SelectorOptions", selector)
   local state = state_of(self)
   for _, number in ipairs(selected(state, selector)) do
     local img, message, code = open(state, number)
@@ -64,7 +65,7 @@ end
 ---@return string[]|string|nil lost | message
 ---@return string? code
 function methods:save(what, opts)
-  options.check("save", "SaveOptions", opts, 2)
+  options.check("save", "SaveOptions", opts)
   local state, images = state_of(self), {}
   for number in ipairs(state.listing.candidates) do
     local img = state.opened[number]
@@ -111,10 +112,8 @@ local fields = {
 }
 
 new, state_of = object.class("strata.Index", methods, {
-  index = function(state, key)
-    local field = fields[key]
-    return field and field(state)
-  end,
+  fields = fields,
+  costly = { images = true },
   tostring = function(state)
     return ("strata.Index(%s, %d images)"):format(state.listing.store.path, #selected(state))
   end,

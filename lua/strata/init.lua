@@ -17,6 +17,7 @@ local glob = require "strata.util.glob"
 local image = require "strata.image"
 local json = require "strata.util.json"
 local limits = require "strata.util.limits"
+local misuse = require "strata.util.misuse"
 local new_layer = require "strata.layer.new"
 local options = require "strata.util.options"
 local platform = require "strata.document.platform"
@@ -35,7 +36,7 @@ local strata = {
 
 local function check_what(what, name)
   if type(what) ~= "string" and type(what) ~= "userdata" then
-    error(("bad argument #1 to '%s' (string or open file expected, got %s)"):format(name, type(what)), 3)
+    misuse(("bad argument #1 to '%s' (string or open file expected, got %s)"):format(name, type(what)))
   end
 end
 
@@ -64,7 +65,7 @@ end
 ---@return string? code
 function strata.open(what, opts)
   check_what(what, "open")
-  options.check("open", "OpenOptions", opts, 2)
+  options.check("open", "OpenOptions", opts)
   opts = limits.options(opts)
   local listing, message, code = list(what, opts)
   if not listing then return nil, message, code end
@@ -86,7 +87,7 @@ end
 ---@return string? code
 function strata.images(what, opts)
   check_what(what, "images")
-  options.check("images", "OpenOptions", opts, 2)
+  options.check("images", "OpenOptions", opts)
   opts = limits.options(opts)
   local listing, message, code = list(what, opts)
   if not listing then return nil, message, code end
@@ -127,7 +128,7 @@ end
 ---@param opts? strata.NewOptions
 ---@return strata.Image
 function strata.new(opts)
-  options.check("new", "NewOptions", opts, 2)
+  options.check("new", "NewOptions", opts)
   opts = opts or {}
   local wanted = platform.parse(opts.platform or "linux/amd64")
   local fields = {
@@ -136,7 +137,7 @@ function strata.new(opts)
     rootfs = { type = "layers", diff_ids = json.array {} },
   }
   local img, message = image.from_model { config_text = json.encode(fields), layers = {}, tags = {} }
-  if not img then error(message, 2) end
+  if not img then misuse(message) end
   return img
 end
 
@@ -161,10 +162,10 @@ end
 ---@return string? code
 function strata.save(images, what, opts)
   if type(images) ~= "table" or #images == 0 then
-    error("bad argument #1 to 'save' (array of images expected)", 2)
+    misuse("bad argument #1 to 'save' (array of images expected)")
   end
   check_what(what, "save")
-  options.check("save", "SaveOptions", opts, 2)
+  options.check("save", "SaveOptions", opts)
   local requests, message, code = image.requests(images)
   if not requests then return nil, message, code end
   return save.images(requests, what, opts or {})
@@ -178,7 +179,7 @@ end
 ---@return string? message
 ---@return string? code
 function strata.plan(img, opts)
-  options.check("plan", "SaveOptions", opts, 2)
+  options.check("plan", "SaveOptions", opts)
   local requests, message, code = image.requests { img }
   if not requests then return nil, message, code end
   return save.plan(requests[1], opts or {})
@@ -192,7 +193,7 @@ end
 ---@return string? code
 function strata.open_index(what, opts)
   check_what(what, "open_index")
-  options.check("open_index", "IndexOptions", opts, 2)
+  options.check("open_index", "IndexOptions", opts)
   opts = limits.options(opts)
   local listing, message, code = list(what, opts)
   if not listing then return nil, message, code end
@@ -207,9 +208,9 @@ end
 ---@return string? code
 function strata.check_tar(path, opts)
   if type(path) ~= "string" then
-    error(("bad argument #1 to 'check_tar' (string expected, got %s)"):format(type(path)), 2)
+    misuse(("bad argument #1 to 'check_tar' (string expected, got %s)"):format(type(path)))
   end
-  options.check("check_tar", "CheckTarOptions", opts, 2)
+  options.check("check_tar", "CheckTarOptions", opts)
   return check.tar(path, opts)
 end
 
@@ -220,7 +221,7 @@ end
 function strata.matcher(patterns)
   if type(patterns) == "string" then patterns = { patterns } end
   if type(patterns) ~= "table" then
-    error(("bad argument #1 to 'matcher' (pattern or array of patterns expected, got %s)"):format(type(patterns)), 2)
+    misuse(("bad argument #1 to 'matcher' (pattern or array of patterns expected, got %s)"):format(type(patterns)))
   end
   return glob.matcher(patterns)
 end

@@ -16,6 +16,13 @@ local jobs = {}
 
 -- ---- giving up --------------------------------------------------------------------
 
+-- The options of each job.
+local ARGUMENTS = {
+  inspect = "JobArguments", entries = "EntriesArguments", list = "ListArguments", read = "ReadArguments",
+  fetch = "FetchArguments", filter = "FilterArguments", save = "SaveArguments", remove = "PathArguments",
+  check = "CheckArguments",
+}
+
 -- A function that throws when the job is to be given up.
 local function poller(control)
   local dict = control.shared and ngx and ngx.shared[control.shared]
@@ -108,7 +115,7 @@ end
 ---@return string? message
 ---@return string? code
 function jobs.inspect(args)
-  options.check("inspect", "JobArguments", args, 2)
+  options.check("inspect", ARGUMENTS.inspect, args)
   local img, message, code = look_at(args)
   if not img then return nil, message, code end
   local waste
@@ -117,7 +124,7 @@ function jobs.inspect(args)
   local layers = {}
   for i, layer in ipairs(img.layers) do layers[i] = layer_facts(layer, waste.layers[i]) end
   return {
-    id = img.id, digest = img.digest, tags = img.tags, platform = tostring(img.platform), layers = layers,
+    id = img.id, digest = img.digest, tags = img:inspect().RepoTags, platform = tostring(img.platform), layers = layers,
     history = history_facts(img), config = img.config:totable(), wasted = waste.total,
   }
 end
@@ -147,7 +154,7 @@ end
 ---@return string? message
 ---@return string? code
 function jobs.entries(args)
-  options.check("entries", "EntriesArguments", args, 2)
+  options.check("entries", ARGUMENTS.entries, args)
   local img, message, code = look_at(args)
   if not img then return nil, message, code end
   local layer = img.layers[args.layer]
@@ -192,7 +199,7 @@ end
 ---@return string? message
 ---@return string? code
 function jobs.list(args)
-  options.check("list", "ListArguments", args, 2)
+  options.check("list", ARGUMENTS.list, args)
   if args.layer then return list_layer(args) end
   local root, message, code = root_of(args)
   if not root then return nil, message, code end
@@ -219,7 +226,7 @@ end
 ---@return string? message
 ---@return string? code
 function jobs.read(args)
-  options.check("read", "ReadArguments", args, 2)
+  options.check("read", ARGUMENTS.read, args)
   local root, message, code = root_of(args)
   if not root then return nil, message, code end
   local entry
@@ -244,7 +251,7 @@ end
 ---@return string? message
 ---@return string? code
 function jobs.fetch(args)
-  options.check("fetch", "FetchArguments", args, 2)
+  options.check("fetch", ARGUMENTS.fetch, args)
   local root, message, code = root_of(args)
   if not root then return nil, message, code end
   local file, to
@@ -331,7 +338,7 @@ end
 ---@return string? message
 ---@return string? code
 function jobs.filter(args)
-  options.check("filter", "FilterArguments", args, 2)
+  options.check("filter", ARGUMENTS.filter, args)
   local img, message, code = strata.open(args.path, args.open)
   if not img then return nil, message, code end
   local ok, result
@@ -351,7 +358,7 @@ end
 ---@return string? message
 ---@return string? code
 function jobs.save(args)
-  options.check("save", "SaveArguments", args, 2)
+  options.check("save", ARGUMENTS.save, args)
   return jobs.filter { path = args.path, open = args.open, to = args.to, save = args.save }
 end
 
@@ -361,7 +368,7 @@ end
 ---@return string? message
 ---@return string? code
 function jobs.remove(args)
-  options.check("remove", "PathArguments", args, 2)
+  options.check("remove", ARGUMENTS.remove, args)
   local ok, message = os.remove(args.path)
   if not ok then return nil, message, core.identity(args.path) and "EIO" or "ENOENT" end
   return { removed = true }
@@ -374,7 +381,7 @@ end
 ---@return string? message
 ---@return string? code
 function jobs.check(args)
-  options.check("check", "CheckArguments", args, 2)
+  options.check("check", ARGUMENTS.check, args)
   local img, message, code = look_at(args)
   if not img then return nil, message, code end
   local ok, findings
@@ -397,8 +404,10 @@ end
 function jobs.run(name, args, control)
   local run = name ~= "run" and jobs[name]
   if not run then return nil, "there is no job " .. tostring(name), "EINVAL" end
-  local ok, result, message, code = pcall(options.check, name, "JobControl", control, 1)
-  if not ok then return nil, result, "EINVAL" end
+  local problem = options.problem(name, "JobControl", control) or
+    ARGUMENTS[name] and options.problem(name, ARGUMENTS[name], args)
+  if problem then return nil, problem, "EINVAL" end
+  local ok, result, message, code = true, nil, nil, nil
   local poll = control and poller(control)
   local before, threads = job.on_wait(poll), job.set_threads(control and control.threads)
   if poll then ok, result = pcall(poll) end

@@ -2,6 +2,7 @@
 
 local core = require "strata.core"
 local extract = require "strata.layer.extract"
+local frozen = require "strata.util.frozen"
 local limits = require "strata.util.limits"
 local media_types = require "strata.document.media_types"
 local object = require "strata.util.object"
@@ -422,7 +423,11 @@ local fields = {
   compression = function(state)
     return is_pending(state) and state.blob.compression or layer.current(state).compression
   end,
-  annotations = function(state) return state.annotations or {} end,
+  annotations = function(state)
+    local copy = {}
+    for name, value in pairs(state.annotations or {}) do copy[name] = value end
+    return frozen.table(copy, "layer.annotations", "it is there to be read")
+  end,
   foreign = function(state) return state.foreign and true or false end,
   created_by = function(state)
     local row = state.hub.row(state.position)
@@ -435,10 +440,8 @@ local fields = {
 }
 
 new, state_of, is = object.class("strata.Layer", methods, {
-  index = function(state, key)
-    local field = fields[key]
-    return field and field(state)
-  end,
+  fields = fields,
+  costly = { chain_id = true, count = true, diff_id = true, digest = true, empty = true, size = true },
   tostring = function(state)
     local now = is_pending(state) and state.blob or layer.current(state)
     return ("strata.Layer(%s, %s, %s, %s)"):format(

@@ -108,7 +108,7 @@ end
 ---@return string? message
 ---@return string? code
 function policy.check(img, rules)
-  options.check("policy", "Policy", rules, 2)
+  options.check("policy", "Policy", rules)
   rules = rules or {}
   local findings = {}
   local ok, message, code = check_merged(img, rules, findings)

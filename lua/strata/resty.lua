@@ -99,7 +99,7 @@ end
 ---@return string? message
 ---@return string? code  "EBUSY": answer 503; "ETIMEDOUT", "ECANCELED", and those of strata
 function methods:run(name, args, opts)
-  options.check("run", "RunOptions", opts, 2)
+  options.check("run", "RunOptions", opts)
   opts = opts or {}
   local seconds = opts.deadline or self.deadline
   local deadline = core.monotonic() + seconds
@@ -168,9 +168,9 @@ end
 ---@param opts strata.RestyOptions
 ---@return strata.Resty
 function resty.new(opts)
-  options.check("strata.resty", "RestyOptions", opts, 2)
+  options.check("strata.resty", "RestyOptions", opts)
   local dict = opts.shared and ngx.shared[opts.shared]
-  if opts.shared and not dict then misuse(2, "strata.resty: there is no lua_shared_dict %s", opts.shared) end
+  if opts.shared and not dict then misuse("strata.resty: there is no lua_shared_dict %s", opts.shared) end
   local self = setmetatable({
     pool = opts.pool, threads = opts.threads, job_threads = opts.job_threads or 1,
     queue = opts.queue or 32, wait = opts.wait or 10, deadline = opts.deadline or 300,

@@ -5,6 +5,7 @@
 
 local core = require "strata.core"
 local draw = require "strata.tree.draw"
+local frozen = require "strata.util.frozen"
 local layer = require "strata.layer"
 local merge = require "strata.tree.merge"
 local object = require "strata.util.object"
@@ -33,7 +34,7 @@ end
 
 local function check_path(path, method)
   if type(path) ~= "string" then
-    error(("bad argument to '%s' (path expected, got %s)"):format(method, type(path)), 3)
+    misuse(("bad argument to '%s' (path expected, got %s)"):format(method, type(path)))
   end
 end
 
@@ -164,7 +165,7 @@ end
 function methods:walk(path)
   local state = state_of(self)
   local top, tree = find_directory(state, path)
-  if not top then error(tree, 2) end
+  if not top then misuse(tree) end
   local node = top
   return function()
     node = node and merge.after(tree, node, top)
@@ -199,26 +200,29 @@ end
 ---@param opts? strata.RootTreeOptions
 ---@return string
 function methods:tree(opts)
-  options.check("tree", "RootTreeOptions", opts, 2)
+  options.check("tree", "RootTreeOptions", opts)
   local path = opts and opts.path
   local node, tree = find_directory(state_of(self), path)
-  if not node then error(tree, 2) end
+  if not node then misuse(tree) end
   local title = tree:path(node)
   return draw.render(tree, node, title == "." and "/" or title .. "/", opts)
 end
 
-new, state_of, is = object.class("strata.Rootfs", methods, {
-  index = function(state, key)
-    if key == "layers" then
-      local copy = {}
-      for i, one in ipairs(state.layers) do copy[i] = one end
-      return copy
-    elseif key == "count" then
-      local tree, message = tree_of(state)
-      if not tree then error(message, 0) end
-      return tree:count()
-    end
+local fields = {
+  layers = function(state)
+    local copy = {}
+    for i, one in ipairs(state.layers) do copy[i] = one end
+    return frozen.table(copy, "root.layers", "it is there to be read")
   end,
+  count = function(state)
+    local tree, message = tree_of(state)
+    if not tree then error(message, 0) end
+    return tree:count()
+  end,
+}
+
+new, state_of, is = object.class("strata.Rootfs", methods, {
+  fields = fields,
   tostring = function(state)
     local tree = tree_of(state)
     return ("strata.Rootfs(%d layer%s, %s)"):format(#state.layers, #state.layers == 1 and "" or "s",
@@ -236,7 +240,7 @@ rootfs.is = is
 ---@return string? code
 function rootfs.of(layers, opts)
   local upto = opts and opts.upto or #layers
-  if upto > #layers then misuse(3, "rootfs: upto should be a whole number from 0 to %d", #layers) end
+  if upto > #layers then misuse("rootfs: upto should be a whole number from 0 to %d", #layers) end
   local state = { layers = {}, view = opts and opts.view }
   for i = 1, upto do state.layers[i] = layers[i] end
   local tree, message, code = tree_of(state)
@@ -248,7 +252,7 @@ end
 ---@param opts? strata.TreeOptions
 ---@return string
 function layer.methods:tree(opts)
-  options.check("tree", "TreeOptions", opts, 2)
+  options.check("tree", "TreeOptions", opts)
   local root, message = rootfs.of { self }
   if not root then error(message, 0) end
   return root:tree(opts)

@@ -94,19 +94,48 @@ describe("reading a config", function()
   it("gives nil for what is null or absent", function()
     local cfg = load_config()
     assert.is_nil(cfg.Entrypoint)
-    assert.is_nil(cfg.Nothing)
-    assert.is_nil(cfg.nothing)
-    assert.is_nil(cfg[1])
+    assert.is_nil(cfg.StopTimeout)
+    assert.is_nil(cfg.comment)
     assert.is_nil(cfg:get "/config/Env/9")
     assert.is_nil(cfg:get "/config/Volumes")
   end)
 
-  it("gives copies", function()
+  it("throws for a field that there is not, and names the likely one", function()
     local cfg = load_config()
+    assert.error_matches(function() return cfg.entrypoint end, "no field 'entrypoint': did you mean 'Entrypoint'%?")
+    assert.error_matches(function() cfg.Entrypont = { "x" } end, "did you mean 'Entrypoint'%?.*config:set")
+    assert.error_matches(function() return cfg.nothing end, "no field 'nothing'")
+    assert.error_matches(function() return cfg[1] end, "no field '1'")
+    assert.equal(TEXT, cfg:text())
+    cfg:set("/config/my-key", "x")
+    assert.is_nil(cfg:get "/config/nothing")
+    cfg:set("/nothing", { 1 })
+    assert.same({ 1 }, cfg.nothing)
+    cfg.nothing = "y"
+    assert.equal("y", cfg:get "/nothing")
+  end)
+
+  it("gives copies, which refuse to be changed", function()
+    local cfg = load_config()
+    assert.error_matches(function() cfg.Env[#cfg.Env + 1] = "A=1" end, "config.Env cannot be changed in place: .*set_env")
+    assert.error_matches(function() cfg.Labels.x = "1" end, "set_label")
     cfg.Env[1] = "PATH="
+    assert.error_matches(function() return cfg:text() end, "config.Env cannot be changed")
     cfg:totable().os = "plan9"
     assert.equal("PATH=/usr/bin:/bin", cfg.Env[1])
     assert.equal(TEXT, cfg:text())
+  end)
+
+  it("takes a copy back that was changed", function()
+    local cfg = load_config()
+    local env = cfg.Env
+    env[1] = "PATH=/x"
+    cfg.Env = env
+    assert.equal("/x", cfg:get_env "PATH")
+    env = cfg:get "/config/Env"
+    env[#env + 1] = "A=1"
+    cfg.Env = env
+    assert.equal("1", cfg:get_env "A")
   end)
 
   it("goes by pointers too", function()
@@ -171,7 +200,7 @@ describe("assigning to a config", function()
       assert.equal(with(span, ""), cfg:text())
     end
     local cfg, edits = load_config()
-    cfg.Nothing = nil
+    cfg.StopTimeout = nil
     assert.equal(TEXT, cfg:text())
     assert.equal(0, edits())
   end)
@@ -216,8 +245,8 @@ describe("assigning to a config", function()
 
   it("asks what an empty table is where nothing is known", function()
     local cfg = load_config()
-    assert.error_matches(function() cfg.Unknown = {} end, "config.Unknown: an empty table")
-    cfg.Unknown = json.array {}
+    assert.error_matches(function() cfg:set("/config/Unknown", {}) end, "config.Unknown: an empty table")
+    cfg:set("/config/Unknown", json.array {})
     assert.truthy(cfg:text():find('"Unknown":[]', 1, true))
     cfg.Unknown = {}
     assert.truthy(cfg:text():find('"Unknown":[]', 1, true))
@@ -257,8 +286,8 @@ describe("assigning to a config", function()
       { "Cmd", { 1 }, "must be a string" }, { "Labels", { "a" }, "must be an object" },
       { "Labels", { a = 1 }, "must be a string" }, { "User", 0, "must be a string" },
       { "created", "yesterday", "must be a time" }, { "Volumes", { ["/a"] = true }, "must be a table" },
-      { "X", print, "no JSON value" }, { "X", { 1, nil, 3 }, "holes" }, { "X", 0 / 0, "NaN" },
-      { "X", "\255", "is not UTF%-8" }, { "history", { 1 }, "must be a table" }, { "set", 1, "cannot assign" },
+      { "Memory", print, "no JSON value" }, { "Memory", { 1, nil, 3 }, "holes" }, { "Memory", 0 / 0, "NaN" },
+      { "Memory", "\255", "is not UTF%-8" }, { "history", { 1 }, "must be a table" }, { "set", 1, "cannot assign" },
     } do
       assert.error_matches(function() cfg[case[1]] = case[2] end, case[3])
     end
@@ -276,11 +305,11 @@ describe("assigning to a config", function()
     local cfg = load_config()
     assert.error_matches(function() cfg.rootfs = { type = "layers" } end, "follows from the layers")
     assert.error_matches(function() cfg.rootfs = nil end, "follows from the layers")
-    assert.error_matches(function() cfg.diff_ids = {} end, "follows from the layers")
+    assert.error_matches(function() cfg:set("/diff_ids", {}) end, "follows from the layers")
     assert.error_matches(function() cfg:set("/rootfs/diff_ids/0", DIGEST) end, "follows from the layers")
     assert.error_matches(function() cfg:set("", {}) end, "as a whole")
     assert.equal(DIGEST, cfg:get "/rootfs/diff_ids/0")
-    cfg.rootfs_note = "x"
+    cfg:set("/rootfs_note", "x")
     assert.equal("x", cfg.rootfs_note)
   end)
 end)
@@ -499,7 +528,7 @@ describe("configs of real images", function()
       if cfg.Env and cfg.Env[1] then
         assert.equal(text, cfg:set_env("STRATA_SPEC", "<1>"):unset_env("STRATA_SPEC"):text(), name)
       end
-      cfg.strata_spec = { a = { 1, 2 } }
+      cfg:set("/strata_spec", { a = { 1, 2 } })
       assert.same({ a = { 1, 2 } }, cjson.decode(cfg:text()).strata_spec)
       cfg.strata_spec = nil
       assert.equal(text, cfg:text(), name)

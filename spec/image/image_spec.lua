@@ -91,9 +91,25 @@ describe("an image", function()
 		assert.same({}, bench:save(img).tags)
 	end)
 
-	specify("gives its tags as a copy", function()
+	specify("gives its tags as a copy, which refuses to be changed", function()
 		local img = open_three({ tags = { "app:1" } })
-		table.insert(img.tags, "other:1")
+		for _, change in ipairs({
+			function()
+				img.tags[2] = "other:1"
+			end,
+			function()
+				img.tags[1] = "other:1"
+				return img:save(bench.dir:file("out.tar"))
+			end,
+			function()
+				table.remove(img.tags)
+				return img.tags
+			end,
+		}) do
+			local ok, message = pcall(change)
+			assert.is_false(ok)
+			assert.matches("^spec/image/image_spec.lua:%d+: img.tags cannot be changed in place: .*img:tag", message)
+		end
 		assert.same({ "app:1" }, img.tags)
 		assert.is_false(img.edited)
 	end)
@@ -296,7 +312,8 @@ describe("an image", function()
 		assert.error(function() img.layers[1]:read() end)
 		assert.error(function() img.layers[1]:drop() end)
 		assert.error(function() img.layers[1].diff_id = "x" end)
-		assert.is_nil(img.colour)
+		local _, message = pcall(function() return img.layrs end)
+		assert.matches("^spec/image/image_spec.lua:%d+: .*did you mean 'layers'%?$", message)
 		assert.is_false(img.edited)
 	end)
 end)

@@ -60,13 +60,25 @@ local function in_c(object)
 	return name == "strata.Entry" and shell.read(ENTRY) or nil
 end
 
+--- What lua/strata/util/object.lua knows of an object's class: its methods and hooks.
+---@param object userdata
+---@return { name: string, methods: table<string, function>, hooks: strata.ClassHooks }
+function exports.class_of(object)
+	local iterate = getmetatable(object).__pairs
+	return {
+		name = getmetatable(object).__name,
+		methods = upvalue(iterate, "methods"),
+		hooks = upvalue(iterate, "hooks"),
+	}
+end
+
 --- The methods of an object, by name.
 ---@param object userdata
 ---@return table<string, function>
 function exports.methods(object)
 	local text = in_c(object)
 	if not text then
-		return upvalue(getmetatable(object).__index, "methods")
+		return exports.class_of(object).methods
 	end
 	local methods = {}
 	for name in text:match("methods%[%] = (%b{})"):gmatch('{"([%w_]+)", entry_') do
@@ -92,13 +104,7 @@ function exports.fields(object)
 		end
 		return names
 	end
-	local answer = upvalue(getmetatable(object).__index, "hooks").index
-	add_keys(names, upvalue(answer, "fields"))
-	add_keys(names, upvalue(answer, "OF_SOURCE"))
-	add_keys(names, upvalue(answer, "OF_HEADER"))
-	for name in exports.source(answer):gmatch('key == "([%w_]+)"') do
-		names[name] = true
-	end
+	add_keys(names, exports.class_of(object).hooks.fields)
 	return names
 end
 

@@ -155,7 +155,7 @@ end
 ---@return string? message
 ---@return string? code
 function layer.methods:check(opts)
-  options.check("check", "CheckOptions", opts, 2)
+  options.check("check", "CheckOptions", opts)
   opts = with(layer.state_of(self).hub.limits, opts)
   local made = report.new()
   local state, states = layer.state_of(self), {}
@@ -188,7 +188,7 @@ end
 ---@return string? message
 ---@return string? code
 function image.methods:check(opts)
-  options.check("check", "CheckOptions", opts, 2)
+  options.check("check", "CheckOptions", opts)
   local made, state = report.new(), image.state_of(self)
   opts = with(state.hub.limits, opts)
   local states = state.hub.layers

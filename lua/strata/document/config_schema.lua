@@ -36,6 +36,28 @@ local KINDS = {
   ["/config/WorkingDir"] = "string",
 }
 
+-- Keys that Docker writes beside those of the specification.
+local OTHERS = {
+  "/comment", "/container", "/container_config", "/docker_version", "/id", "/parent", "/rootfs",
+  "/config/AttachStderr", "/config/CpuShares", "/config/Memory", "/config/MemorySwap", "/config/AttachStdin", "/config/AttachStdout", "/config/Domainname", "/config/Hostname",
+  "/config/Image", "/config/MacAddress", "/config/NetworkDisabled", "/config/OpenStdin", "/config/StdinOnce",
+  "/config/StopTimeout", "/config/Tty",
+}
+
+--- The names that are fields of a Config: a name that begins with a capital is a key of the document's "config" object,
+-- any other one of the document itself.
+---@return string[]
+function config_schema.names()
+  local names = {}
+  local function add(pointer)
+    local name = pointer:match("^/config/(%u[^/]*)$") or pointer:match("^/(%U[^/]*)$")
+    if name then names[#names + 1] = name end
+  end
+  for pointer in pairs(KINDS) do add(pointer) end
+  for _, pointer in ipairs(OTHERS) do add(pointer) end
+  return json.sort(names)
+end
+
 -- What an empty table is, by kind.
 local EMPTY = {
   strings = "array", rows = "array", map = "object", set = "object", object = "object",

@@ -10,7 +10,8 @@ end
 ---@param img strata.Image
 ---@return table
 function inspect.image(img)
-  local config, size, layers = img.config, 0, {}
+  local config, size, layers, tags = img.config, 0, {}, {}
+  for i, tag in ipairs(img.tags) do tags[i] = tag end
   for i, layer in ipairs(img.layers) do
     layers[i] = layer.diff_id
     size = size + layer.size
@@ -18,7 +19,7 @@ function inspect.image(img)
   local document = config:totable()
   return {
     Id = img.id,
-    RepoTags = img.tags,
+    RepoTags = tags,
     Created = config.created,
     Author = or_nil(config.author),
     Comment = or_nil(config.comment),

@@ -8,8 +8,15 @@ local options = require "strata.util.options"
 
 local platform = {}
 
+local NAMES = { "os", "architecture", "variant" }
+
+local readers = {}
+for _, name in ipairs(NAMES) do
+  readers[name] = function(state) return state[name] end
+end
+
 local new = object.class("strata.Platform", {}, {
-  index = function(state, key) return state[key] end,
+  fields = readers,
   tostring = function(state)
     return state.os .. "/" .. state.architecture .. (state.variant and "/" .. state.variant or "")
   end,

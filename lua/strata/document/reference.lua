@@ -1,6 +1,7 @@
 --- Image references: "app:1.4", "registry.example:5000/team/app:2".
 
 local core = require "strata.core"
+local misuse = require "strata.util.misuse"
 local options = require "strata.util.options"
 
 local reference = {}
@@ -97,7 +98,7 @@ end
 ---@return string
 function reference.complete(ref)
   local full, problem = reference.parse(ref)
-  if not full then error(("bad image reference %s: %s"):format(core.quote(tostring(ref)), problem), 3) end
+  if not full then misuse(("bad image reference %s: %s"):format(core.quote(tostring(ref)), problem)) end
   return full
 end
 

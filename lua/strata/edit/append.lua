@@ -69,9 +69,9 @@ end
 function image.methods:append(spec)
   local state = image.state_of(self)
   local config, top = state.config, #state.layers + 1
-  local kind = new_layer.check(spec, "append", "AppendOptions", 2)
+  local kind = new_layer.check(spec, "append", "AppendOptions")
   local at = spec.at or top
-  if at > top then misuse(2, "append: at should be a whole number from 1 to %d", top) end
+  if at > top then misuse("append: at should be a whole number from 1 to %d", top) end
   local made, skipped, code, other, moved = make(limits.options(spec, state.hub.limits), kind, state.hub.layers, at)
   if not made then return image.sticky(state, nil, skipped, code) end
   made.index, made.loaded, made.result = nil, nil, nil

@@ -374,7 +374,7 @@ end
 ---@return strata.Folded[]|string  folded | message
 ---@return string? code
 function image.methods:fold(opts)
-  options.check("fold", "FoldOptions", opts, 2)
+  options.check("fold", "FoldOptions", opts)
   opts = opts or {}
   local state = image.state_of(self)
   local work = setmetatable({ states = state.hub.layers, odd = {}, crossed = {}, groups = {}, files = {} }, Dedup)

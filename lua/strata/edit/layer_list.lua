@@ -67,7 +67,7 @@ end
 ---@param fn string  the method's name
 function layer_list.check_position(state, i, fn)
   if type(i) ~= "number" or i % 1 ~= 0 or i < 1 or i > #state.layers then
-    misuse(3, "%s: layer should be a whole number from 1 to %d", fn, #state.layers)
+    misuse("%s: layer should be a whole number from 1 to %d", fn, #state.layers)
   end
 end
 
@@ -193,12 +193,12 @@ end
 ---@return string? message
 ---@return string? code
 function image.methods:remove_layer(which, opts)
-  options.check("remove_layer", "WorkOptions", opts, 2)
+  options.check("remove_layer", "WorkOptions", opts)
   local state, chosen = image.state_of(self), { which }
   if type(which) == "number" then
     layer_list.check_position(state, which, "remove_layer")
   elseif type(which) ~= "string" then
-    misuse(2, "remove_layer: wants a layer's number, or a pattern of created_by")
+    misuse("remove_layer: wants a layer's number, or a pattern of created_by")
   else
     chosen = find_created_by(state, which)
     if #chosen == 0 then
@@ -231,7 +231,7 @@ end
 ---@return string? message
 ---@return string? code
 function image.methods:move_layer(from, to, opts)
-  options.check("move_layer", "WorkOptions", opts, 2)
+  options.check("move_layer", "WorkOptions", opts)
   local state = image.state_of(self)
   layer_list.check_position(state, from, "move_layer")
   layer_list.check_position(state, to, "move_layer")

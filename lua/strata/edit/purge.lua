@@ -279,9 +279,9 @@ end
 ---@return string? message
 ---@return string? code  "EEXIST": something is left
 function image.methods:purge(which, opts)
-  options.check("purge", "PurgeOptions", opts, 2)
+  options.check("purge", "PurgeOptions", opts)
   if type(which) ~= "string" and type(which) ~= "function" then
-    misuse(2, "purge: wants a Lua pattern of paths or a function")
+    misuse("purge: wants a Lua pattern of paths or a function")
   end
   local state = image.state_of(self)
   local report, message, code = image.sticky(state, run(state, which, opts or {}))

@@ -70,17 +70,17 @@ end
 function image.methods:squash(first, last, opts)
   local state = image.state_of(self)
   if type(first) == "table" then
-    options.check("squash", "SquashOptions", first, 2)
+    options.check("squash", "SquashOptions", first)
     local base, message, code = image.sticky(state, count_base(state, first.above))
     if not base then return nil, message, code end
     if base == #state.layers then return self end
     first, last, opts = base + 1, #state.layers, first
   else
-    options.check("squash", "FlattenOptions", opts, 2)
+    options.check("squash", "FlattenOptions", opts)
   end
   layer_list.check_position(state, first, "squash")
   layer_list.check_position(state, last, "squash")
-  if first > last then misuse(2, "squash: the first layer is above the last one") end
+  if first > last then misuse("squash: the first layer is above the last one") end
   local ok, message, code = image.sticky(state, squash(state, first, last, opts))
   return ok and self, message, code
 end
@@ -91,7 +91,7 @@ end
 ---@return string? message
 ---@return string? code
 function image.methods:flatten(opts)
-  options.check("flatten", "FlattenOptions", opts, 2)
+  options.check("flatten", "FlattenOptions", opts)
   local state = image.state_of(self)
   if #state.layers == 0 then return self end
   local ok, message, code = image.sticky(state, squash(state, 1, #state.layers, opts))
@@ -106,7 +106,7 @@ end
 ---@return string? message
 ---@return string? code
 function image.methods:export(path, opts)
-  options.check("export", "ExportOptions", opts, 2)
+  options.check("export", "ExportOptions", opts)
   opts = opts or {}
   local states, message, code = layer_list.prepare(image.state_of(self), opts)
   if not states then return nil, message, code end

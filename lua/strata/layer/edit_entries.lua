@@ -2,6 +2,7 @@
 
 local core = require "strata.core"
 local layer = require "strata.layer"
+local misuse = require "strata.util.misuse"
 local needless_whiteouts = require "strata.layer.needless_whiteouts"
 local stranded_links = require "strata.layer.stranded_links"
 
@@ -9,7 +10,7 @@ local edit_entries = {}
 
 local function check_callback(fn, name)
   if type(fn) ~= "function" then
-    error(("bad argument to '%s' (function expected, got %s)"):format(name, type(fn)), 4)
+    misuse(("bad argument to '%s' (function expected, got %s)"):format(name, type(fn)))
   end
 end
 

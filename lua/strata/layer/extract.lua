@@ -16,13 +16,13 @@ local extract = {}
 ---@return strata.ExtractOptions
 function extract.check(dir, opts, method)
   if type(dir) ~= "string" then
-    misuse(3, "bad argument #1 to '%s' (string expected, got %s)", method, type(dir))
+    misuse("bad argument #1 to '%s' (string expected, got %s)", method, type(dir))
   end
-  options.check(method, "ExtractOptions", opts, 3)
+  options.check(method, "ExtractOptions", opts)
   local complete = {}
   for key, value in pairs(opts or {}) do complete[key] = value end
   if method == "apply" and complete.merge == nil then complete.merge = true end
-  if method == "apply" and complete.mode == "overlay" then misuse(3, "a layer is applied flat only") end
+  if method == "apply" and complete.mode == "overlay" then misuse("a layer is applied flat only") end
   return complete
 end
 

@@ -3,8 +3,9 @@
 --- The config of an image: a JSON document with the ways of the image-spec.
 ---
 --- Fields read and assign its keys: a name that begins with a capital is a key of the document's "config" object, any
---- other one of the document itself; keys that are not listed here as well. What is read is a copy, nil deletes, and
---- an edit changes its own span of the text and nothing else. Values of a kind that the key cannot have throw.
+--- other one of the document itself. Keys that are not listed here are fields when the document has them; config:set
+--- writes any key. What is read is a copy that refuses to be changed; nil deletes; an edit changes its own span of the
+--- text and nothing else. Unknown fields throw, and values of a kind that the key cannot have.
 ---@class strata.Config: userdata
 ---@field Env string[]?  "NAME=value"; see set_env
 ---@field Cmd string[]?
@@ -19,6 +20,21 @@
 ---@field OnBuild string[]?
 ---@field Shell string[]?
 ---@field ArgsEscaped boolean?
+---@field AttachStderr boolean?
+---@field AttachStdin boolean?
+---@field AttachStdout boolean?
+---@field CpuShares integer?
+---@field Domainname string?
+---@field Hostname string?
+---@field Image string?
+---@field MacAddress string?
+---@field Memory integer?
+---@field MemorySwap integer?
+---@field NetworkDisabled boolean?
+---@field OpenStdin boolean?
+---@field StdinOnce boolean?
+---@field StopTimeout integer?
+---@field Tty boolean?
 ---@field architecture string?
 ---@field os string?
 ---@field variant string?
@@ -26,6 +42,13 @@
 ---@field ["os.features"] string[]?
 ---@field created string?  a time of RFC 3339
 ---@field author string?
+---@field comment string?
+---@field container string?
+---@field container_config table?  of the classic builder of Docker
+---@field docker_version string?
+---@field id string?
+---@field parent string?
+---@field rootfs table?  follows from the layers: it cannot be assigned
 ---@field config table?  all of the "config" object
 ---@field history table[]?  rows as plain tables; img:history() knows their layers
 local Config = {}

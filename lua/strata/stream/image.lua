@@ -459,11 +459,11 @@ end
 local function transform(self)
   return function(chunk)
     if chunk ~= nil and type(chunk) ~= "string" then
-      error(("bad argument #1 to the transform (string or nil expected, got %s)"):format(type(chunk)), 2)
+      misuse(("bad argument #1 to the transform (string or nil expected, got %s)"):format(type(chunk)))
     end
-    if self.busy then error("the transform is at work, or an error was thrown in it", 2) end
+    if self.busy then misuse("the transform is at work, or an error was thrown in it") end
     if self.failure then return nil, self.failure[1], self.failure[2] end
-    if self.finished then error("the transform is finished", 2) end
+    if self.finished then misuse("the transform is finished") end
     self.busy = true -- and stays so when a callback throws
     local out, more, code
     if chunk then out, more, code = step(self, chunk) else out, more, code = end_stream(self) end
@@ -473,12 +473,12 @@ local function transform(self)
 end
 
 local function check(opts)
-  if opts == nil then misuse(3, "strata.stream.image wants a table of options") end
+  if opts == nil then misuse("strata.stream.image wants a table of options") end
   -- What a check finds stands all over an archive: to pass some of it on already would be lax.
   if type(opts) == "table" and opts.strict then
-    misuse(3, "strict is no option of a stream: open the archive with it")
+    misuse("strict is no option of a stream: open the archive with it")
   end
-  options.check("strata.stream.image", "StreamImageOptions", opts, 3)
+  options.check("strata.stream.image", "StreamImageOptions", opts)
 end
 
 --- A transform of an archive of docker save. Each call takes some bytes of the

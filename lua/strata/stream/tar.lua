@@ -12,6 +12,7 @@
 local core = require "strata.core"
 local input = require "strata.stream.input"
 local limits = require "strata.util.limits"
+local misuse = require "strata.util.misuse"
 local object = require "strata.util.object"
 local options = require "strata.util.options"
 
@@ -37,9 +38,9 @@ end
 function methods:feed(chunk)
   local state = state_of(self)
   if type(chunk) ~= "string" then
-    error(("bad argument #1 to 'feed' (string expected, got %s)"):format(type(chunk)), 2)
+    misuse(("bad argument #1 to 'feed' (string expected, got %s)"):format(type(chunk)))
   end
-  if state.finished then error("feed: the stream is finished", 2) end
+  if state.finished then misuse("feed: the stream is finished") end
   if state.failure then return nil, state.failure[1], state.failure[2] end
   state.input:feed(chunk)
   return true
@@ -96,7 +97,7 @@ function methods:finish()
   if state.finished then return true end
   state.input:stop()
   local event, message, code = step(state)
-  if event then error("finish: events are left that have not been taken", 2) end
+  if event then misuse("finish: events are left that have not been taken") end
   if message then return nil, message, code end
   local ok
   ok, message, code = state.input:finish()
@@ -109,7 +110,7 @@ function methods:finish()
 end
 
 new, state_of = object.class("strata.TarStream", methods, {
-  index = function(state, key) return key == "compression" and state.input.compression or nil end,
+  fields = { compression = function(state) return state.input.compression end },
   tostring = function(state)
     return ("strata.TarStream(%s)"):format(state.failure and "failed" or state.finished and "finished" or
       state.input.compression or "new")
@@ -124,11 +125,11 @@ new, state_of = object.class("strata.TarStream", methods, {
 ---@param opts? strata.StreamTarOptions
 ---@return strata.TarStream
 function tar.new(opts)
-  options.check("strata.stream.tar", "StreamTarOptions", opts, 2)
+  options.check("strata.stream.tar", "StreamTarOptions", opts)
   opts = opts or {}
   local given = limits.resolve(opts.limits)
   local parser, message = core.push_tar(limits.add(given, { data = opts.data }))
-  if not parser then error(message, 2) end
+  if not parser then misuse(message) end
   return new { parser = parser, input = input.new(opts.compression, given) }
 end
 

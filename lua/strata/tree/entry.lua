@@ -97,17 +97,19 @@ function methods:read(max, from)
   return state.tree:source(state.node):read(max, from)
 end
 
+for key in pairs(OF_HEADER) do
+  fields[key] = function(state) return attribute(state, key) end
+end
+for key in pairs(OF_SOURCE) do
+  fields[key] = function(state)
+    local source = state.tree:source(state.node)
+    if source then return source[key] end
+    return IMPLIED[key]
+  end
+end
+
 new, state_of = object.class("strata.RootEntry", methods, {
-  index = function(state, key)
-    if OF_HEADER[key] then return attribute(state, key) end
-    if OF_SOURCE[key] then
-      local source = state.tree:source(state.node)
-      if source then return source[key] end
-      return IMPLIED[key]
-    end
-    local field = fields[key]
-    return field and field(state)
-  end,
+  fields = fields,
   tostring = function(state)
     local tree, node = state.tree, state.node
     local source = tree:source(node) or IMPLIED

@@ -1,5 +1,6 @@
 --- A file of the root file system, open for reading in pieces.
 
+local misuse = require "strata.util.misuse"
 local object = require "strata.util.object"
 
 local tree_file = {}
@@ -21,7 +22,7 @@ function methods:read(n)
   local state = state_of(self)
   n = n or PIECE
   if type(n) ~= "number" or n < 0 or n % 1 ~= 0 then
-    error("bad argument #1 to 'read' (a whole number of bytes expected)", 2)
+    misuse("bad argument #1 to 'read' (a whole number of bytes expected)")
   end
   if state.at >= state.entry.size then return nil end
   local bytes, message, code = state.entry:read(n, state.at)
@@ -45,7 +46,7 @@ local WHENCE = {
 function methods:seek(whence, offset)
   local state = state_of(self)
   local from = WHENCE[whence or "cur"]
-  if not from then error(("bad argument #1 to 'seek' (invalid option '%s')"):format(tostring(whence)), 2) end
+  if not from then misuse(("bad argument #1 to 'seek' (invalid option '%s')"):format(tostring(whence))) end
   local at = from(state) + (offset or 0)
   if at < 0 then return nil, "Invalid argument", "EINVAL" end
   state.at = at
@@ -79,9 +80,7 @@ function methods:lines()
 end
 
 new, state_of = object.class("strata.RootFile", methods, {
-  index = function(state, key)
-    if key == "size" then return state.entry.size end
-  end,
+  fields = { size = function(state) return state.entry.size end },
   tostring = function(state) return ("strata.RootFile(%s)"):format(state.path) end,
   close = function(state) state.entry = nil end,
 })

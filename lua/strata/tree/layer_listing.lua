@@ -157,7 +157,7 @@ end
 
 local function check_count(value, name)
   if value ~= nil and (type(value) ~= "number" or value < 0 or value % 1 ~= 0) then
-    misuse(3, "list: %s should be a whole number", name)
+    misuse("list: %s should be a whole number", name)
   end
 end
 

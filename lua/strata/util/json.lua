@@ -7,6 +7,7 @@
 
 local cjson = require("cjson").new() -- settings of our own, whatever the host did to the shared ones
 local core = require "strata.core"
+local misuse = require "strata.util.misuse"
 
 local json = {}
 
@@ -303,7 +304,7 @@ end
 ---@return string text
 function json.encode(value, like)
   local text, message = json.try_encode(value, like)
-  if not text then error(message, 2) end
+  if not text then misuse(message) end
   return text
 end
 

@@ -211,7 +211,7 @@ local function proxy(prefix)
   local function get(_, key)
     if inner[key] then return inner[key] end
     local name = prefix .. tostring(key)
-    if not by_name[name] then misuse(2, "%s", unknown(name)) end
+    if not by_name[name] then misuse(unknown(name)) end
     return defaults[name]
   end
   local function set(_, key, value)
@@ -219,7 +219,7 @@ local function proxy(prefix)
     if value == nil then value = by_name[name] and by_name[name].default or false end
     local new = { [name] = value }
     local problem = limits.problem(new)
-    if problem then misuse(2, "%s", problem) end
+    if problem then misuse(problem) end
     each(new, function(one, given) defaults[one] = math.min(given, by_name[one].max or MOST) end)
   end
   return setmetatable({}, {

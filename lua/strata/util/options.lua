@@ -162,16 +162,24 @@ function class_problem(given, class, subject, prefix)
   end
 end
 
---- Throws when there is an option that the class has not, a value of another type, or none that it must have.
+--- What is wrong with options: one that the class has not, a value of another type, or none that it must have.
 ---@param fn string  the function that they were given to
 ---@param class string  a key of options.rows
 ---@param opts? table
----@param level integer  as error() takes it, seen from the caller of this function; 0: the message alone
-function options.check(fn, class, opts, level)
+---@return string? problem
+function options.problem(fn, class, opts)
   if opts == nil then opts = {} end
-  local problem = type(opts) ~= "table" and ("%s: options should be a table, not %s"):format(fn, shown(opts)) or
-    class_problem(opts, class, fn, fn .. ": ")
-  if problem then misuse(level > 0 and level + 1 or 0, "%s", problem) end
+  if type(opts) ~= "table" then return ("%s: options should be a table, not %s"):format(fn, shown(opts)) end
+  return class_problem(opts, class, fn, fn .. ": ")
+end
+
+--- Throws when something is wrong with options.
+---@param fn string
+---@param class string
+---@param opts? table
+function options.check(fn, class, opts)
+  local problem = options.problem(fn, class, opts)
+  if problem then misuse(problem) end
 end
 
 return options

@@ -181,7 +181,7 @@ end
 ---@return string? message
 ---@return string? code  "EINVAL"
 function image.methods:rebase(old_base, new_base, opts)
-  options.check("rebase", "RebaseOptions", opts, 2)
+  options.check("rebase", "RebaseOptions", opts)
   local state = image.state_of(self)
   local ok, message, code = image.sticky(state,
     run(state, image.state_of(old_base), image.state_of(new_base), opts or {}))

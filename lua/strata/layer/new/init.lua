@@ -255,25 +255,23 @@ end
 ---@param spec table
 ---@param fn string  the function's name
 ---@param class "LayerOptions"|"AppendOptions"
----@param level integer  where misuse is reported, seen from the caller
 ---@return string kind
-function new_layer.check(spec, fn, class, level)
-  level = level + 1
-  options.check(fn, class, spec, level)
+function new_layer.check(spec, fn, class)
+  options.check(fn, class, spec)
   local kind
   for name, row in options.each(class) do
     if row.source and spec and spec[name] ~= nil then
-      if kind then misuse(level, "%s: %s and %s are two sources; one is wanted", fn, kind, name) end
+      if kind then misuse("%s: %s and %s are two sources; one is wanted", fn, kind, name) end
       kind = name
     end
   end
-  if not kind then misuse(level, "%s: what should the layer be made of?", fn) end
+  if not kind then misuse("%s: what should the layer be made of?", fn) end
   for name, row in options.each(class) do
     local fits = (kind ~= "layer" or row.any) and (row.only or kind) == kind and not (row.never or {})[kind]
-    if spec[name] ~= nil and not fits then misuse(level, "%s: option '%s' makes no sense with %s", fn, name, kind) end
+    if spec[name] ~= nil and not fits then misuse("%s: option '%s' makes no sense with %s", fn, name, kind) end
   end
-  if kind == "upper" and not spec.lower then misuse(level, "%s: upper wants lower, both directories", fn) end
-  if spec.mtime and spec.clamp_mtime then misuse(level, "%s: mtime and clamp_mtime: only one makes sense", fn) end
+  if kind == "upper" and not spec.lower then misuse("%s: upper wants lower, both directories", fn) end
+  if spec.mtime and spec.clamp_mtime then misuse("%s: mtime and clamp_mtime: only one makes sense", fn) end
   return kind
 end
 
@@ -295,7 +293,7 @@ end
 ---@return string[]|string|nil skipped  what cannot be in a layer; nil for nothing | message
 ---@return string? code
 function new_layer.layer(spec)
-  local kind = new_layer.check(spec, "layer", "LayerOptions", 3)
+  local kind = new_layer.check(spec, "layer", "LayerOptions")
   spec = limits.options(spec)
   local state, skipped, code = new_layer.make(spec, kind)
   if not state then return nil, skipped, code end
