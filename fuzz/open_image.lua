@@ -54,7 +54,7 @@ end
 
 local ENTRY_FIELDS = {
 	"path", "name", "type", "typeflag", "mode", "uid", "gid", "uname", "gname", "size", "mtime", "mtime_nsec",
-	"linkpath", "major", "minor", "xattrs", "pax", "whiteout", "opaque", "index", "sparse", "dangling",
+	"atime", "atime_nsec", "ctime", "ctime_nsec", "linkpath", "major", "minor", "xattrs", "pax", "whiteout", "opaque", "index", "sparse", "dangling",
 }
 local LAYER_FIELDS = {
 	"index", "diff_id", "chain_id", "digest", "size", "media_type", "compression", "created_by", "history",
@@ -153,7 +153,7 @@ local FORMATS = { "docker", "oci-archive", "docker-legacy" }
 local EDITS = {
 	rewrite = function(entry)
 		if entry.uid == 0 then entry.uid = 1 end
-		entry.mtime = 0
+		entry.mtime, entry.atime, entry.ctime = 0, 0.5, nil
 	end,
 	filter = function(entry)
 		return #entry.path % 3 ~= 0

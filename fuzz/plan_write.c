@@ -44,11 +44,12 @@ static void edit(struct strata_index *index, struct plan *plan, bool *touched)
 	const char *text = odd_names[plan_below(plan, COUNT(odd_names))];
 	struct strata_err err;
 	struct strata_buf records = {0};
+	struct strata_tar_time t = {0};
 
 	if (e->dropped)
 		return;
 	touched[i] = true;
-	switch (plan_byte(plan) % 10) {
+	switch (plan_byte(plan) % 11) {
 	case 0:
 	case 1:
 		strata_plan_drop(index, i);
@@ -77,6 +78,13 @@ static void edit(struct strata_index *index, struct plan *plan, bool *touched)
 		break;
 	case 8:
 		(void)strata_plan_text(index, i, STRATA_TAR_UNAME, "somebody", 8, &err);
+		break;
+	case 9:
+		t.seconds = plan_byte(plan);
+		t.nsec = plan_byte(plan) % 2 * 500000000u;
+		t.there = plan_byte(plan) % 2;
+		(void)strata_plan_time(
+		        index, i, t.seconds % 2 ? STRATA_TAR_ATIME : STRATA_TAR_CTIME, &t, &err);
 		break;
 	default:
 		if (e->typeflag == '0' || e->typeflag == 0 || e->typeflag == 'S')

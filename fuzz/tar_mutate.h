@@ -149,6 +149,7 @@ static const char *const odd_keys[] = {"path",
                                        "gname",
                                        "mtime",
                                        "atime",
+                                       "ctime",
                                        "comment",
                                        "hdrcharset",
                                        "SCHILY.xattr.user.a",
@@ -175,8 +176,9 @@ static const char *const odd_values[] = {
         "1\n2"};
 static const struct {
 	unsigned short at, len;
-} number_fields[] = {{100, 8},  {108, 8},  {116, 8},  {124, 12}, {136, 12}, {329, 8}, {337, 8},
-                     {345, 12}, {357, 12}, {386, 12}, {398, 12}, {410, 12}, {482, 1}, {483, 12}};
+} number_fields[] = {{100, 8},  {108, 8},  {116, 8},  {124, 12}, {136, 12}, {329, 8},
+                     {337, 8},  {345, 12}, {357, 12}, {476, 12}, {488, 12}, {386, 12},
+                     {398, 12}, {410, 12}, {482, 1},  {483, 12}};
 
 #define COUNT(list) (sizeof(list) / sizeof((list)[0]))
 #define ONE(seed, list) ((list)[chance((seed), COUNT(list))])

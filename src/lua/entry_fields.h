@@ -25,6 +25,10 @@ enum strata_entry_field {
 	F_SIZE,
 	F_MTIME,
 	F_MTIME_NSEC,
+	F_ATIME,
+	F_ATIME_NSEC,
+	F_CTIME,
+	F_CTIME_NSEC,
 	F_LINKPATH,
 	F_MAJOR,
 	F_MINOR,
@@ -52,7 +56,14 @@ void strata_push_hidden(lua_State *L, enum strata_whiteout kind, const char *pat
                         size_t base);
 
 /* Seconds with their fraction. */
-lua_Number strata_entry_mtime(const struct strata_entry *e);
+static inline lua_Number strata_seconds(int64_t seconds, uint32_t nsec)
+{
+	return (lua_Number)seconds + (lua_Number)nsec / 1e9;
+}
+
+/* The atime or ctime that a field of that name belongs to. */
+struct strata_tar_time strata_entry_time(const struct strata_index *index, uint32_t number,
+                                         enum strata_entry_field field);
 
 bool strata_entry_has_link(const struct strata_entry *e);
 bool strata_entry_is_device(const struct strata_entry *e);

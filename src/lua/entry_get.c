@@ -121,17 +121,21 @@ bool strata_entry_is_device(const struct strata_entry *e)
 	return e->typeflag == '3' || e->typeflag == '4';
 }
 
-lua_Number strata_entry_mtime(const struct strata_entry *e)
+struct strata_tar_time strata_entry_time(const struct strata_index *index, uint32_t number,
+                                         enum strata_entry_field field)
 {
-	return (lua_Number)e->mtime + (lua_Number)e->mtime_nsec / 1e9;
+	struct strata_times times = strata_index_times(index, &index->entries[number]);
+
+	return field == F_ATIME || field == F_ATIME_NSEC ? times.atime : times.ctime;
 }
 
-static void push_mtime(lua_State *L, const struct strata_entry *e)
+static int push_seconds(lua_State *L, int64_t seconds, uint32_t nsec)
 {
-	if (e->mtime_nsec == 0)
-		strata_push_int64(L, e->mtime);
+	if (nsec == 0)
+		strata_push_int64(L, seconds);
 	else
-		lua_pushnumber(L, strata_entry_mtime(e));
+		lua_pushnumber(L, strata_seconds(seconds, nsec));
+	return 1;
 }
 
 /* PAX records as a table; the last one of a key counts. */
@@ -173,6 +177,17 @@ static int push_number(lua_State *L, bool there, int64_t value)
 	else
 		lua_pushnil(L);
 	return 1;
+}
+
+/* An atime or ctime, or its nanoseconds. */
+static int push_time_field(lua_State *L, const struct strata_index *index, uint32_t number,
+                           enum strata_entry_field field)
+{
+	struct strata_tar_time t = strata_entry_time(index, number, field);
+
+	if (t.there && (field == F_ATIME || field == F_CTIME))
+		return push_seconds(L, t.seconds, t.nsec);
+	return push_number(L, t.there, t.nsec);
 }
 
 static int push_text_field(lua_State *L, const struct strata_index *index,
@@ -232,10 +247,14 @@ int strata_push_entry_field(lua_State *L, const struct strata_index *index, uint
 	case F_SIZE:
 		return push_number(L, true, e->size);
 	case F_MTIME:
-		push_mtime(L, e);
-		return 1;
+		return push_seconds(L, e->mtime, e->mtime_nsec);
 	case F_MTIME_NSEC:
 		return push_number(L, true, e->mtime_nsec);
+	case F_ATIME:
+	case F_ATIME_NSEC:
+	case F_CTIME:
+	case F_CTIME_NSEC:
+		return push_time_field(L, index, number, field);
 	case F_MAJOR:
 		return push_number(L, strata_entry_is_device(e), e->devmajor);
 	case F_MINOR:

@@ -30,28 +30,67 @@ static const char *check_text(lua_State *L, int arg, const char *field, size_t *
 	return text;
 }
 
-/* Seconds as a number: fractions finer than a double holds are not made up. */
-static void set_mtime(lua_State *L, struct strata_index *index, uint32_t number)
+/*
+ * Seconds as a number: fractions finer than a double holds are not made up. The number that `old`
+ * reads as gives all of its nanoseconds.
+ */
+static struct strata_tar_time check_time(lua_State *L, const char *field, const char *wanted,
+                                         struct strata_tar_time old)
 {
-	const struct strata_entry *e = &index->entries[number];
 	lua_Number value;
 	int64_t sec;
 	int64_t ticks;
 
 	if (lua_type(L, 3) != LUA_TNUMBER)
-		luaL_error(L, "mtime should be a number, not %s", luaL_typename(L, 3));
+		luaL_error(L, "%s should be %s, not %s", field, wanted, luaL_typename(L, 3));
 	value = lua_tonumber(L, 3);
-	if (value == strata_entry_mtime(e))
-		return;
+	if (old.there && value == strata_seconds(old.seconds, old.nsec))
+		return old;
 	if (!(value > -9e15 && value < 9e15))
-		luaL_error(L, "mtime is out of range");
+		luaL_error(L, "%s is out of range", field);
 	sec = (int64_t)value - (value < (lua_Number)(int64_t)value);
 	ticks = (int64_t)((value - (lua_Number)sec) * 1e7 + 0.5); /* of 100 ns */
 	if (ticks == 10000000) {
 		sec++;
 		ticks = 0;
 	}
-	strata_plan_mtime(index, number, sec, (uint32_t)ticks * 100);
+	return (struct strata_tar_time){sec, (uint32_t)ticks * 100, true};
+}
+
+static void set_mtime(lua_State *L, struct strata_index *index, uint32_t number)
+{
+	const struct strata_entry *e = &index->entries[number];
+	struct strata_tar_time t = {e->mtime, e->mtime_nsec, true};
+
+	t = check_time(L, "mtime", "a number", t);
+	strata_plan_mtime(index, number, t.seconds, t.nsec);
+}
+
+/* The field of a header that an atime or ctime, or its nanoseconds, are in; 0 for all else. */
+static enum strata_tar_field time_field(enum strata_entry_field field)
+{
+	if (field == F_ATIME || field == F_ATIME_NSEC)
+		return STRATA_TAR_ATIME;
+	return field == F_CTIME || field == F_CTIME_NSEC ? STRATA_TAR_CTIME : 0;
+}
+
+static int set_time(lua_State *L, struct strata_index *index, uint32_t number,
+                    enum strata_entry_field field, struct strata_err *err)
+{
+	struct strata_tar_time t = strata_entry_time(index, number, field);
+	const char *name = lua_tostring(L, 2);
+
+	if (field == F_ATIME_NSEC || field == F_CTIME_NSEC) {
+		t.nsec = check_uint32(L, 3, name, 999999999);
+		if (!t.there)
+			luaL_error(L, "%s: the entry has no %s", name,
+			           field == F_ATIME_NSEC ? "atime" : "ctime");
+	} else if (lua_isnil(L, 3)) {
+		t.there = false;
+	} else {
+		t = check_time(L, name, "a number or nil", t);
+	}
+	return strata_plan_time(index, number, time_field(field), &t, err);
 }
 
 /* True when a component of the path is ".."; *is_root tells whether it has none but ".". */
@@ -166,6 +205,11 @@ static int set_field(lua_State *L, struct strata_index *index, uint32_t number,
 		strata_plan_mtime(index, number, index->entries[number].mtime,
 		                  check_uint32(L, 3, "mtime_nsec", 999999999));
 		return 0;
+	case F_ATIME:
+	case F_ATIME_NSEC:
+	case F_CTIME:
+	case F_CTIME_NSEC:
+		return set_time(L, index, number, field, err);
 	case F_MAJOR:
 	case F_MINOR:
 		set_device(L, index, number, field);
@@ -184,13 +228,27 @@ static int set_field(lua_State *L, struct strata_index *index, uint32_t number,
 static bool is_of_file(enum strata_entry_field field)
 {
 	return field == F_MODE || field == F_UID || field == F_GID || field == F_UNAME ||
-	       field == F_GNAME || field == F_MTIME || field == F_MTIME_NSEC || field == F_XATTRS;
+	       field == F_GNAME || field == F_MTIME || field == F_MTIME_NSEC || field == F_XATTRS ||
+	       time_field(field) != 0;
 }
 
 /* A hardlink whose target was assigned is no name of the file any more. */
 static bool is_name(const struct strata_entry *e)
 {
 	return !e->dropped && (e->retargeted || !(e->changed & STRATA_TAR_LINKPATH));
+}
+
+/* Gives another name of the file what the entry has got. */
+static int set_other(lua_State *L, struct strata_index *index, uint32_t number, uint32_t other,
+                     enum strata_entry_field field, struct strata_err *err)
+{
+	struct strata_tar_time t;
+
+	if (time_field(field) == 0)
+		return set_field(L, index, other, field, err);
+	/* Nanoseconds alone would have no seconds where the other header lacks the time. */
+	t = strata_entry_time(index, number, field);
+	return strata_plan_time(index, other, time_field(field), &t, err);
 }
 
 int strata_set_entry_field(lua_State *L, struct strata_index *index, uint32_t number,
@@ -207,7 +265,7 @@ int strata_set_entry_field(lua_State *L, struct strata_index *index, uint32_t nu
 	while (status == 0 && number < index->count && index->links != NULL &&
 	       (at = index->links[at].next) != number) {
 		if (is_name(&index->entries[at])) {
-			status = set_field(L, index, at, field, err);
+			status = set_other(L, index, number, at, field, err);
 			lua_settop(L, top);
 		}
 	}

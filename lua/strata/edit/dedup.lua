@@ -198,10 +198,17 @@ local function other_records(entry)
   return table.concat(list, "\n")
 end
 
+local function has_plain_times(entry)
+  for _, field in ipairs { "mtime", "atime", "ctime" } do
+    if math.abs(entry[field] or 0) > MAX_TIME then return false end
+  end
+  return true
+end
+
 local function may_repeat(upper, lower)
   local is_owned = upper.uid ~= -1 and upper.gid ~= -1 -- an owner that is left as it is cannot be assigned
   return is_owned and upper.size == lower.size and not upper.sparse and not lower.sparse and
-    math.abs(upper.mtime) <= MAX_TIME and
+    has_plain_times(upper) and
     upper.linkpath == lower.linkpath and upper.major == lower.major and upper.minor == lower.minor and
     other_records(upper) == other_records(lower)
 end

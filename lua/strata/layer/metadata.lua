@@ -49,9 +49,13 @@ function metadata.same_content(a, b, told)
   return true
 end
 
--- Whole seconds: with a fraction, a number may have been rounded up.
-local function seconds_of(entry)
-  return math.floor(entry.mtime - entry.mtime_nsec / 1e9 + 0.5)
+-- Copies mtime, atime or ctime; a time that `from` lacks is removed. The number may have been rounded up to the next
+-- second, so the seconds are computed without the nanoseconds.
+local function take_time(entry, from, field)
+  local time, nsec = from[field], from[field .. "_nsec"]
+  if entry[field .. "_nsec"] == nsec and entry[field] == time then return end
+  entry[field] = time and math.floor(time - nsec / 1e9 + 0.5)
+  if time then entry[field .. "_nsec"] = nsec end
 end
 
 --- Gives entries the metadata of another one: a file and the hardlinks to it, whose
@@ -64,10 +68,7 @@ function metadata.take(entries, from)
     for _, field in ipairs { "mode", "uid", "gid", "uname", "gname" } do
       if entry[field] ~= from[field] then entry[field] = from[field] end
     end
-    if entry.mtime_nsec ~= from.mtime_nsec or entry.mtime ~= from.mtime then
-      entry.mtime = seconds_of(from)
-      entry.mtime_nsec = from.mtime_nsec
-    end
+    for _, field in ipairs { "mtime", "atime", "ctime" } do take_time(entry, from, field) end
     if not metadata.same_xattrs(entry.xattrs, xattrs) then entry.xattrs = xattrs end
   end
 end

@@ -18,6 +18,10 @@
 ---@field size integer  bytes, holes of sparse files included
 ---@field mtime number  seconds; assignable
 ---@field mtime_nsec integer  assignable
+---@field atime number?  seconds; assignable, nil removes it
+---@field atime_nsec integer?  assignable where there is an atime
+---@field ctime number?  seconds; assignable, nil removes it
+---@field ctime_nsec integer?  assignable where there is a ctime
 ---@field linkpath string?  of links; assignable
 ---@field major integer?  of devices; assignable
 ---@field minor integer?  of devices; assignable

@@ -84,8 +84,8 @@
 ---@field owner? strata.Owners|strata.OwnerFunction  new users and groups
 ---@field mode? strata.Modes|strata.ModeFunction  new modes
 ---@field exclude? string|strata.ExcludeFunction  a Lua pattern of paths, or a function; all below goes, too
----@field mtime? number  of all entries, in seconds
----@field clamp_mtime? number  the latest that an entry may have
+---@field mtime? number  of all entries, in seconds; they lose atime and ctime
+---@field clamp_mtime? number  the latest that an entry may have; all lose atime and ctime
 ---@field exact_mtime? boolean  keeps fractions of seconds, which else are cut off. Default: false
 
 --- New users and groups.

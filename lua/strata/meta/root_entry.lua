@@ -13,6 +13,10 @@
 ---@field size integer  bytes
 ---@field mtime number  seconds
 ---@field mtime_nsec integer
+---@field atime number?  seconds, as the header says; runtimes set the later one of atime and mtime
+---@field atime_nsec integer?
+---@field ctime number?  seconds, as the header says; runtimes do not set it
+---@field ctime_nsec integer?
 ---@field linkpath string?  of a symlink
 ---@field major integer?  of a device
 ---@field minor integer?  of a device

@@ -53,6 +53,10 @@ function TarStream:close() end
 ---@field size integer  bytes, holes of sparse files included
 ---@field mtime number  seconds
 ---@field mtime_nsec integer
+---@field atime number?  seconds
+---@field atime_nsec integer?
+---@field ctime number?  seconds
+---@field ctime_nsec integer?
 ---@field linkpath string?
 ---@field major integer?
 ---@field minor integer?

@@ -17,7 +17,8 @@ local IMPLIED = { mode = 493, uid = 0, gid = 0, uname = "", gname = "", size = 0
 -- Fields of a file's content. The others are those of its header, or of the headers of all its names.
 local OF_SOURCE = { size = true, linkpath = true, major = true, minor = true }
 local OF_HEADER = {
-  mode = true, uid = true, gid = true, uname = true, gname = true, mtime = true, mtime_nsec = true, xattrs = true,
+  mode = true, uid = true, gid = true, uname = true, gname = true, mtime = true, mtime_nsec = true,
+  atime = true, atime_nsec = true, ctime = true, ctime_nsec = true, xattrs = true,
 }
 
 -- The last owner that is one: -1 leaves it as it is, which is root's at first.
@@ -49,8 +50,8 @@ local function attribute(state, key)
   if not last then return key == "xattrs" and {} or IMPLIED[key] end
   if key == "uid" or key == "gid" then return last_id(headers, key) end
   if key == "xattrs" then return all_xattrs(headers, (state.tree:info(state.node))) end
-  -- Docker and podman leave the time of a symlink that a hardlink names.
-  if key:find("^mtime") and last.type == "hardlink" and state.tree:info(state.node) == "symlink" then
+  -- Docker and podman leave the times of a symlink that a hardlink names.
+  if key:find("^[mac]time") and last.type == "hardlink" and state.tree:info(state.node) == "symlink" then
     last = headers[1]
   end
   if key:find("^mtime") and last.mtime < 0 then return 0 end

@@ -35,6 +35,7 @@ strata.Layer
   ["strata.Entry"] = [[
 strata.Entry
   path linkpath mode uid gid uname gname mtime mtime_nsec major minor xattrs    assign
+  atime atime_nsec ctime ctime_nsec    assign; nil removes
   name type typeflag size pax whiteout opaque index sparse dangling
   header_offset data_offset stored
   read(max, from)  same_content(entry, max, from)  replace(data)  drop()]],
@@ -60,7 +61,8 @@ strata.Rootfs
 
 TEXTS["strata.RootEntry"] = [[
 strata.RootEntry
-  path name type mode uid gid uname gname size mtime mtime_nsec linkpath major minor
+  path name type mode uid gid uname gname size mtime mtime_nsec atime atime_nsec
+  ctime ctime_nsec linkpath major minor
   xattrs layer content_layer entry links inode implied  read(max, from)]]
 
 TEXTS["strata.Index"] = [[

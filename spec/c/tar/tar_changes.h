@@ -10,7 +10,8 @@
 #define ALL_FIELDS                                                                  \
 	(STRATA_TAR_PATH | STRATA_TAR_LINKPATH | STRATA_TAR_MODE | STRATA_TAR_UID | \
 	 STRATA_TAR_GID | STRATA_TAR_UNAME | STRATA_TAR_GNAME | STRATA_TAR_MTIME |  \
-	 STRATA_TAR_SIZE | STRATA_TAR_TYPE | STRATA_TAR_DEVICE)
+	 STRATA_TAR_SIZE | STRATA_TAR_TYPE | STRATA_TAR_DEVICE | STRATA_TAR_ATIME | \
+	 STRATA_TAR_CTIME)
 
 /* Reads one span as an archive of its own; its payload is not there. */
 static inline struct reading read_span(const char *raw, size_t len)
@@ -33,12 +34,14 @@ static inline struct reading read_span(const char *raw, size_t len)
 static inline void show(const char *what, const struct strata_tar_header *h)
 {
 	printf("  %s: type %d '%.*s' -> '%.*s' %.*s/%.*s %o %llu/%llu size %lld/%lld mtime "
-	       "%lld.%09u dev %u,%u format %d findings %x\n",
+	       "%lld.%09u atime %d %lld.%09u ctime %d %lld.%09u dev %u,%u format %d findings %x\n",
 	       what, h->typeflag, (int)h->path_len, h->path, (int)h->linkpath_len, h->linkpath,
 	       (int)h->uname_len, h->uname, (int)h->gname_len, h->gname, h->mode,
 	       (unsigned long long)h->uid, (unsigned long long)h->gid, (long long)h->size,
-	       (long long)h->stored, (long long)h->mtime, h->mtime_nsec, h->devmajor, h->devminor,
-	       h->format, h->findings);
+	       (long long)h->stored, (long long)h->mtime, h->mtime_nsec, h->atime.there,
+	       (long long)h->atime.seconds, h->atime.nsec, h->ctime.there,
+	       (long long)h->ctime.seconds, h->ctime.nsec, h->devmajor, h->devminor, h->format,
+	       h->findings);
 }
 
 static inline const char *random_path(uint64_t *seed, char *room, bool ascii)
@@ -60,15 +63,9 @@ static inline const char *random_path(uint64_t *seed, char *room, bool ascii)
 static inline struct strata_tar_changes random_changes(const struct strata_tar_header *old,
                                                        uint64_t *seed, char room[4][5000])
 {
-	static const int64_t times[] = {0,
-	                                1,
-	                                -1,
-	                                1700000000,
-	                                077777777777,
-	                                0100000000000,
-	                                INT64_MAX,
-	                                INT64_MIN + 1,
-	                                -62135596800};
+	static const int64_t times[] = {
+	        0,         1,         -1,          1700000000, 077777777777, 0100000000000,
+	        INT64_MAX, INT64_MIN, -62135596800};
 	static const uint64_t ids[] = {0, 1000, 07777777, 010000000, 4294967294u};
 	static const int64_t sizes[] = {0, 1, 12345, 077777777777, 0100000000000, INT64_MAX / 2};
 	static const uint32_t modes[] = {0, 0755, 04755, 0100644, 07777777};
@@ -79,6 +76,7 @@ static inline struct strata_tar_changes random_changes(const struct strata_tar_h
 
 	if (chance(seed, 2))
 		c.mask &= (uint32_t)chance(seed, ALL_FIELDS + 1);
+	c.mask &= ALL_FIELDS; /* which has no STRATA_TAR_RECORDS between its bits */
 #define ONE_OF(list) list[chance(seed, sizeof(list) / sizeof(list[0]))]
 	to->path = random_path(seed, room[0], chance(seed, 4));
 	to->linkpath = random_path(seed, room[1], chance(seed, 4));
@@ -93,6 +91,13 @@ static inline struct strata_tar_changes random_changes(const struct strata_tar_h
 	to->gid = ONE_OF(ids);
 	to->mtime = ONE_OF(times);
 	to->mtime_nsec = chance(seed, 3) ? 0 : (uint32_t)chance(seed, 1000000000);
+	for (int i = 0; i < 2; i++) {
+		struct strata_tar_time *t = i ? &to->ctime : &to->atime;
+
+		t->there = chance(seed, 3);
+		t->seconds = ONE_OF(times);
+		t->nsec = chance(seed, 3) ? 0 : (uint32_t)chance(seed, 1000000000);
+	}
 	to->size = ONE_OF(sizes);
 	to->typeflag = ONE_OF(types);
 	to->devmajor = ONE_OF(devices);
@@ -130,6 +135,8 @@ static inline struct strata_tar_header expected_header(const struct strata_tar_h
 	TAKE(GID, gid);
 	TAKE(MTIME, mtime);
 	TAKE(MTIME, mtime_nsec);
+	TAKE(ATIME, atime);
+	TAKE(CTIME, ctime);
 	TAKE(SIZE, size);
 	TAKE(TYPE, typeflag);
 	TAKE(DEVICE, devmajor);
@@ -163,8 +170,8 @@ static inline struct strata_tar_header expected_header(const struct strata_tar_h
 static inline bool same_other_records(const struct strata_tar_header *a,
                                       const struct strata_tar_header *b)
 {
-	static const char *const fields[] = {"path", "linkpath", "uname", "gname",
-	                                     "uid",  "gid",      "size",  "mtime"};
+	static const char *const fields[] = {"path", "linkpath", "uname", "gname", "uid",
+	                                     "gid",  "size",     "mtime", "atime", "ctime"};
 	struct strata_buf kept[2] = {{0}};
 	bool same;
 
@@ -219,6 +226,7 @@ static inline void build_formats(struct strata_buf *b)
 		header(b, magics[i], '0', "attr", 0);
 		record(&records, "path", long_name, 150);
 		record(&records, "mtime", "1.25", 4);
+		record(&records, "ctime", "-2.5", 4);
 		record(&records, "uid", "3000000", 7);
 		record(&records, "size", "0", 1);
 		record(&records, "uname", "somebody", 8);
@@ -244,6 +252,14 @@ static inline void build_formats(struct strata_buf *b)
 	     "12345670123\0"
 	     "12345670123",
 	     24);
+	at = header(b, GNU, '0', "changed", 0);
+	poke(b, at, 357, "12345670123", 11);
+	pax(b, "atime", "7.5");
+	at = header(b, GNU, '0', "timed twice", 0);
+	poke(b, at, 345, "12345670123", 11);
+	at = header(b, USTAR, '0', "xstar", 0);
+	poke(b, at, 476, "12345670123 12345670123 ", 24);
+	poke(b, at, 508, "tar", 4);
 	at = header(b, GNU, '0', "base256", 0);
 	poke(b, at, 108, "\x80\0\0\0\0\x2d\xc6\xc0\x80\0\0\0\0\x2d\xc6\xc0", 16);
 	at = header(b, GNU, 'S', "sparse", 0);

@@ -324,9 +324,10 @@ static inline bool same_header(const struct strata_tar_header *a, const struct s
 	       same_text(a->uname, a->uname_len, b->uname, b->uname_len) &&
 	       same_text(a->gname, a->gname_len, b->gname, b->gname_len) && a->size == b->size &&
 	       a->stored == b->stored && a->mtime == b->mtime && a->mtime_nsec == b->mtime_nsec &&
-	       a->mode == b->mode && a->uid == b->uid && a->gid == b->gid &&
-	       a->devmajor == b->devmajor && a->devminor == b->devminor &&
-	       a->typeflag == b->typeflag && a->sparse == b->sparse;
+	       strata_tar_same_time(&a->atime, &b->atime) &&
+	       strata_tar_same_time(&a->ctime, &b->ctime) && a->mode == b->mode &&
+	       a->uid == b->uid && a->gid == b->gid && a->devmajor == b->devmajor &&
+	       a->devminor == b->devminor && a->typeflag == b->typeflag && a->sparse == b->sparse;
 }
 
 static inline bool same_reading(const struct reading *a, const struct reading *b)

@@ -231,12 +231,16 @@ static int add_header(const struct strata_index *index, const struct strata_entr
 	c->to.uname_len = e->uname.len;
 	c->to.gname = strata_index_text(index, e->gname);
 	c->to.gname_len = e->gname.len;
-	/* Runtimes leave the mode and the time of a symlink that a hardlink names. */
+	/* Runtimes leave the mode and the times of a symlink that a hardlink names. */
 	if (typeflag != '2') {
-		c->mask |= STRATA_TAR_MODE | STRATA_TAR_MTIME;
+		const struct strata_times times = strata_index_times(index, e);
+
+		c->mask |= STRATA_TAR_MODE | STRATA_TAR_MTIME | STRATA_TAR_ATIME | STRATA_TAR_CTIME;
 		c->to.mode = e->mode;
 		c->to.mtime = e->mtime;
 		c->to.mtime_nsec = e->mtime_nsec;
+		c->to.atime = times.atime;
+		c->to.ctime = times.ctime;
 	}
 	if (e->uid != STRATA_TAR_NO_ID) {
 		c->mask |= STRATA_TAR_UID;

@@ -115,9 +115,31 @@ static int store_owner(struct strata_index *index, const char *text, size_t len,
 	return store_path(index, text, len, path, err);
 }
 
+struct strata_times strata_index_times(const struct strata_index *index,
+                                       const struct strata_entry *e)
+{
+	struct strata_times times = {0};
+
+	if (e->timed)
+		memcpy(&times, index->arena.data + e->times, sizeof(times));
+	return times;
+}
+
+int strata_index_store_times(struct strata_index *index, struct strata_entry *e,
+                             const struct strata_times *times, struct strata_err *err)
+{
+	if (e->timed)
+		memcpy(index->arena.data + e->times, times, sizeof(*times));
+	else if (strata_index_store(index, (const char *)times, sizeof(*times), &e->times, err) < 0)
+		return -1;
+	e->timed = true;
+	return 0;
+}
+
 int strata_index_add(struct strata_index *index, const struct strata_tar_header *h,
                      struct strata_err *err)
 {
+	const struct strata_times times = {h->atime, h->ctime};
 	struct strata_entry *e;
 
 	if (strata_grow(index->entries, index->count, err) < 0)
@@ -145,7 +167,9 @@ int strata_index_add(struct strata_index *index, const struct strata_tar_header 
 	    strata_index_store_name(index, e, h->path, h->path_len, err) < 0 ||
 	    store_path(index, h->linkpath, h->linkpath_len, &e->linkpath, err) < 0 ||
 	    store_owner(index, h->uname, h->uname_len, false, &e->uname, err) < 0 ||
-	    store_owner(index, h->gname, h->gname_len, true, &e->gname, err) < 0)
+	    store_owner(index, h->gname, h->gname_len, true, &e->gname, err) < 0 ||
+	    ((times.atime.there || times.ctime.there) &&
+	     strata_index_store_times(index, e, &times, err) < 0))
 		return -1;
 	index->count++;
 	return 0;

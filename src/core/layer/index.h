@@ -2,7 +2,7 @@
  * The entry index of one tar: a layer, or an image archive itself.
  *
  * It is built once by strata_index_scan and then knows every entry's decoded
- * fields and spans, in about 112 bytes plus names per entry. Edits are recorded
+ * fields and spans, in 128 bytes plus names per entry. Edits are recorded
  * in it (see plan.h): dropped entries, new values of fields (the entry holds
  * the current value, `changed` says which fields to patch), replaced content.
  *
@@ -57,12 +57,20 @@ struct strata_entry {
 	uint16_t changed;  /* enum strata_tar_field: what to patch */
 	uint16_t findings; /* enum strata_tar_finding */
 	uint32_t replaced; /* number of its new content in replacements, from 1; 0: none */
+	uint32_t times;    /* where its strata_times are in the arena, if it has any */
 	char typeflag;
 	uint8_t format; /* enum strata_tar_format */
 	bool sparse : 1;
+	bool timed : 1;
 	bool dropped : 1;
 	bool marked : 1; /* by a filter that runs: drop_marked() drops it, unmark() forgives it */
 	bool retargeted : 1; /* linkpath was changed by plan_write, because its target moved */
+};
+
+/* What few entries have: not in their own 128 bytes. */
+struct strata_times {
+	struct strata_tar_time atime;
+	struct strata_tar_time ctime;
 };
 
 /* The entries that a hardlink leads to, by the names as stored in the tar. */
@@ -159,6 +167,13 @@ int strata_index_store_name(struct strata_index *index, struct strata_entry *e, 
 /* Copies text into the arena. */
 int strata_index_store(struct strata_index *index, const char *text, size_t len, uint32_t *offset,
                        struct strata_err *err);
+
+/* An entry's atime and ctime. */
+struct strata_times strata_index_times(const struct strata_index *index,
+                                       const struct strata_entry *e);
+
+int strata_index_store_times(struct strata_index *index, struct strata_entry *e,
+                             const struct strata_times *times, struct strata_err *err);
 
 /* ---- reading content (index_read.c) ---- */
 

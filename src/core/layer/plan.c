@@ -124,6 +124,22 @@ void strata_plan_mtime(struct strata_index *index, uint32_t entry, int64_t sec, 
 	touch(index, entry, STRATA_TAR_MTIME);
 }
 
+int strata_plan_time(struct strata_index *index, uint32_t entry, enum strata_tar_field field,
+                     const struct strata_tar_time *t, struct strata_err *err)
+{
+	struct strata_entry *e = &index->entries[entry];
+	struct strata_times times = strata_index_times(index, e);
+	struct strata_tar_time *old = field == STRATA_TAR_ATIME ? &times.atime : &times.ctime;
+
+	if (strata_tar_same_time(old, t))
+		return 0;
+	*old = *t;
+	if (strata_index_store_times(index, e, &times, err) < 0)
+		return -1;
+	touch(index, entry, (uint16_t)field);
+	return 0;
+}
+
 void strata_plan_device(struct strata_index *index, uint32_t entry, uint32_t devmajor,
                         uint32_t devminor)
 {

@@ -35,6 +35,10 @@ void strata_plan_number(struct strata_index *index, uint32_t entry, enum strata_
 
 void strata_plan_mtime(struct strata_index *index, uint32_t entry, int64_t sec, uint32_t nsec);
 
+/* STRATA_TAR_ATIME or _CTIME; a time that is not there removes it. */
+int strata_plan_time(struct strata_index *index, uint32_t entry, enum strata_tar_field field,
+                     const struct strata_tar_time *t, struct strata_err *err);
+
 void strata_plan_device(struct strata_index *index, uint32_t entry, uint32_t devmajor,
                         uint32_t devminor);
 

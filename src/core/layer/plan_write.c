@@ -175,6 +175,14 @@ static void fill_changes(const struct strata_index *index, const struct strata_e
 		to->mtime = e->mtime;
 		to->mtime_nsec = e->mtime_nsec;
 	}
+	if (mask & (STRATA_TAR_ATIME | STRATA_TAR_CTIME)) {
+		struct strata_times times = strata_index_times(index, e);
+
+		if (mask & STRATA_TAR_ATIME)
+			to->atime = times.atime;
+		if (mask & STRATA_TAR_CTIME)
+			to->ctime = times.ctime;
+	}
 	if (mask & STRATA_TAR_DEVICE) {
 		to->devmajor = e->devmajor;
 		to->devminor = e->devminor;

@@ -84,6 +84,15 @@ static bool pax_id(const char *text, size_t len, uint64_t *id)
 	return pax_number(text, len, STRATA_TAR_NO_ID, id);
 }
 
+static int overlay_time(const struct pax_values *v, enum pax_key key, int64_t *seconds,
+                        uint32_t *nsec, struct strata_err *err)
+{
+	if (v->of[key].len && !pax_time(v->of[key].text, v->of[key].len, seconds, nsec))
+		return strata_fail(err, "EFORMAT", "PAX record %s is no time",
+		                   pax_key_names[key].text);
+	return 0;
+}
+
 static int overlay_numbers(const struct pax_values *v, struct strata_tar_header *h,
                            struct strata_err *err)
 {
@@ -93,9 +102,12 @@ static int overlay_numbers(const struct pax_values *v, struct strata_tar_header 
 		return strata_fail(err, "EFORMAT", "PAX record uid is no user ID");
 	if (v->of[PAX_GID].len && !pax_id(v->of[PAX_GID].text, v->of[PAX_GID].len, &h->gid))
 		return strata_fail(err, "EFORMAT", "PAX record gid is no group ID");
-	if (v->of[PAX_MTIME].len &&
-	    !pax_time(v->of[PAX_MTIME].text, v->of[PAX_MTIME].len, &h->mtime, &h->mtime_nsec))
-		return strata_fail(err, "EFORMAT", "PAX record mtime is no time");
+	if (overlay_time(v, PAX_MTIME, &h->mtime, &h->mtime_nsec, err) < 0 ||
+	    overlay_time(v, PAX_ATIME, &h->atime.seconds, &h->atime.nsec, err) < 0 ||
+	    overlay_time(v, PAX_CTIME, &h->ctime.seconds, &h->ctime.nsec, err) < 0)
+		return -1;
+	h->atime.there |= v->of[PAX_ATIME].len > 0;
+	h->ctime.there |= v->of[PAX_CTIME].len > 0;
 	if (v->of[PAX_SIZE].len) {
 		if (!pax_number(v->of[PAX_SIZE].text, v->of[PAX_SIZE].len, TAR_MAX_SIZE, &n))
 			return strata_fail(err, "EFORMAT", "PAX record size is no size");

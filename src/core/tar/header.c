@@ -265,17 +265,37 @@ struct tar_field tar_prefix_field(enum strata_tar_format format)
 	return (struct tar_field){TAR_PREFIX.at, 0};
 }
 
+/* False when an atime or ctime of a GNU block is no number; then Go takes neither for a time. */
+static bool has_gnu_times(const char *block)
+{
+	int64_t unused;
+
+	return (block[TAR_GNU_ATIME.at] == 0 || tar_get_number(block, TAR_GNU_ATIME, &unused)) &&
+	       (block[TAR_GNU_CTIME.at] == 0 || tar_get_number(block, TAR_GNU_CTIME, &unused));
+}
+
+struct tar_field tar_time_field(const char *block, bool changed)
+{
+	enum strata_tar_format format = tar_block_format(block);
+	struct tar_field f = changed ? TAR_GNU_CTIME : TAR_GNU_ATIME;
+
+	if (format == STRATA_TAR_GNU && has_gnu_times(block) && block[f.at] != 0)
+		return f;
+	f = changed ? TAR_STAR_CTIME : TAR_STAR_ATIME;
+	if (format != STRATA_TAR_STAR || tar_is_zero(block + f.at, f.len))
+		f.len = 0;
+	return f;
+}
+
 /*
  * Go before 1.8 wrote ustar prefixes under GNU magic, where atime and ctime
  * lie. Its reader still joins them when those fields hold no numbers.
  */
 static size_t gnu_prefix_len(const char *block)
 {
-	int64_t unused;
 	size_t len;
 
-	if ((block[TAR_GNU_ATIME.at] == 0 || tar_get_number(block, TAR_GNU_ATIME, &unused)) &&
-	    (block[TAR_GNU_CTIME.at] == 0 || tar_get_number(block, TAR_GNU_CTIME, &unused)))
+	if (has_gnu_times(block))
 		return 0;
 	len = tar_text_len(block, TAR_PREFIX);
 	return tar_is_ascii(block + TAR_PREFIX.at, len) ? len : 0;
@@ -322,10 +342,20 @@ static int decode_device(const char *block, struct strata_tar_header *h, struct 
 	return 0;
 }
 
+static int decode_time(const char *block, bool changed, struct strata_tar_time *t,
+                       struct strata_err *err)
+{
+	struct tar_field f = tar_time_field(block, changed);
+
+	t->there = f.len > 0;
+	if (t->there && !tar_get_number(block, f, &t->seconds))
+		return strata_fail(err, "EFORMAT", "atime or ctime is not a number");
+	return 0;
+}
+
 int tar_decode_block(const char *block, char *joined, struct strata_tar_header *h,
                      struct strata_err *err)
 {
-	int64_t unused;
 	int64_t mode;
 	int64_t uid;
 	int64_t gid;
@@ -347,9 +377,9 @@ int tar_decode_block(const char *block, char *joined, struct strata_tar_header *
 		return strata_fail(err, "EFORMAT", "uid or gid is not a number");
 	if (!tar_get_number(block, TAR_MTIME, &h->mtime))
 		return strata_fail(err, "EFORMAT", "mtime is not a number");
-	if (h->format == STRATA_TAR_STAR && (!tar_get_number(block, TAR_STAR_ATIME, &unused) ||
-	                                     !tar_get_number(block, TAR_STAR_CTIME, &unused)))
-		return strata_fail(err, "EFORMAT", "atime or ctime is not a number");
+	if (decode_time(block, false, &h->atime, err) < 0 ||
+	    decode_time(block, true, &h->ctime, err) < 0)
+		return -1;
 	h->mode = (uint32_t)mode;
 	/* Other negative ones end up out of range. */
 	h->uid = uid == -1 ? STRATA_TAR_NO_ID : (uint64_t)uid;

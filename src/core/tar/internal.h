@@ -98,6 +98,9 @@ enum strata_tar_format tar_block_format(const char *block);
 /* Where a path's prefix goes; length 0 for formats that have none. */
 struct tar_field tar_prefix_field(enum strata_tar_format format);
 
+/* Where the block has an atime (a ctime, if `changed`); length 0 when it has none. */
+struct tar_field tar_time_field(const char *block, bool changed);
+
 /*
  * Decodes a block's own fields into *h. A path with a prefix is put together
  * in `joined`, TAR_JOINED_MAX bytes that live as long as *h is used.
@@ -150,6 +153,8 @@ enum pax_key {
 	PAX_GID,
 	PAX_SIZE,
 	PAX_MTIME,
+	PAX_ATIME,
+	PAX_CTIME,
 	PAX_SPARSE_MAJOR,
 	PAX_SPARSE_MINOR,
 	PAX_SPARSE_NAME,
@@ -186,10 +191,6 @@ bool pax_number(const char *text, size_t len, uint64_t max, uint64_t *out);
 
 /* "-1.25" and the like; false when it is not a time. */
 bool pax_time(const char *text, size_t len, int64_t *seconds, uint32_t *nsec);
-
-/* True for an atime or ctime record whose value is no time: Go refuses the entry, and so does this
- * parser. */
-bool pax_is_bad_time(const struct strata_pax_record *r);
 
 /* Where PAX records have a sparse entry's map: in themselves, or at the beginning of its payload.
  */

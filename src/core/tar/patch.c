@@ -69,6 +69,8 @@ static void take_changes(struct patch *p, const struct strata_tar_header *to, ui
 	TAKE(STRATA_TAR_GID, gid);
 	TAKE(STRATA_TAR_MTIME, mtime);
 	TAKE(STRATA_TAR_MTIME, mtime_nsec);
+	TAKE(STRATA_TAR_ATIME, atime);
+	TAKE(STRATA_TAR_CTIME, ctime);
 	TAKE(STRATA_TAR_SIZE, size);
 	TAKE(STRATA_TAR_TYPE, typeflag);
 	TAKE(STRATA_TAR_DEVICE, devmajor);
@@ -135,6 +137,10 @@ static void drop_unchanged(struct patch *p)
 		p->mask &= ~(uint32_t)STRATA_TAR_GID;
 	if (a->mtime == b->mtime && a->mtime_nsec == b->mtime_nsec)
 		p->mask &= ~(uint32_t)STRATA_TAR_MTIME;
+	if (strata_tar_same_time(&a->atime, &b->atime))
+		p->mask &= ~(uint32_t)STRATA_TAR_ATIME;
+	if (strata_tar_same_time(&a->ctime, &b->ctime))
+		p->mask &= ~(uint32_t)STRATA_TAR_CTIME;
 	if (a->typeflag == b->typeflag) {
 		p->mask &= ~(uint32_t)STRATA_TAR_TYPE;
 		if (a->size == b->size)
@@ -219,6 +225,21 @@ static int set_mtime(struct patch *p, struct strata_err *err)
 	if (fits && p->to.mtime_nsec == 0)
 		return recorded ? set_record(p, PAX_MTIME, NULL, 0, err) : 0;
 	return set_record(p, PAX_MTIME, text, pax_format_time(text, p->to.mtime, p->to.mtime_nsec),
+	                  err);
+}
+
+/*
+ * The value becomes a record. The field of a GNU or star block is cleared: it
+ * holds no fraction, few readers know it, and some take it for part of the path.
+ */
+static int set_time(struct patch *p, enum pax_key key, const struct strata_tar_time *t,
+                    struct strata_err *err)
+{
+	struct tar_field f = tar_time_field(p->block, key == PAX_CTIME);
+	char text[PAX_TEXT_MAX];
+
+	memset(p->block + f.at, 0, f.len);
+	return set_record(p, key, text, t->there ? pax_format_time(text, t->seconds, t->nsec) : 0,
 	                  err);
 }
 
@@ -361,8 +382,6 @@ static int set_records(struct patch *p, const char *records, size_t len, struct 
 			return strata_fail(err, "EINVAL",
 			                   "PAX record %s is changed by its field only",
 			                   pax_key_names[pax_key_of(r.key, r.key_len)].text);
-		if (pax_is_bad_time(&r))
-			return strata_fail(err, "EINVAL", "PAX record %.5s is no time", r.key);
 	}
 	if (found < 0 || pax_set_all(&p->records, records, len, &p->records_changed, err) < 0)
 		return -1;
@@ -382,6 +401,8 @@ static int edit(struct patch *p, struct strata_err *err)
 	if (((p->mask & STRATA_TAR_UID) && set_number(p, TAR_UID, PAX_UID, to->uid, err) < 0) ||
 	    ((p->mask & STRATA_TAR_GID) && set_number(p, TAR_GID, PAX_GID, to->gid, err) < 0) ||
 	    ((p->mask & STRATA_TAR_MTIME) && set_mtime(p, err) < 0) ||
+	    ((p->mask & STRATA_TAR_ATIME) && set_time(p, PAX_ATIME, &to->atime, err) < 0) ||
+	    ((p->mask & STRATA_TAR_CTIME) && set_time(p, PAX_CTIME, &to->ctime, err) < 0) ||
 	    ((p->mask & STRATA_TAR_SIZE) &&
 	     set_number(p, TAR_SIZE, PAX_SIZE, (uint64_t)to->size, err) < 0) ||
 	    ((p->mask & STRATA_TAR_DEVICE) && set_device(p, err) < 0) ||

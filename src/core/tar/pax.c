@@ -20,6 +20,8 @@ const struct pax_key_name pax_key_names[PAX_OTHER] = {
         [PAX_GID] = KEY("gid"),
         [PAX_SIZE] = KEY("size"),
         [PAX_MTIME] = KEY("mtime"),
+        [PAX_ATIME] = KEY("atime"),
+        [PAX_CTIME] = KEY("ctime"),
         [PAX_SPARSE_MAJOR] = KEY(SPARSE_PREFIX "major"),
         [PAX_SPARSE_MINOR] = KEY(SPARSE_PREFIX "minor"),
         [PAX_SPARSE_NAME] = KEY(SPARSE_PREFIX "name"),
@@ -67,7 +69,7 @@ bool pax_time(const char *text, size_t len, int64_t *seconds, uint32_t *nsec)
 	uint32_t unit = 100000000;
 	uint64_t n;
 
-	if (!pax_number(text + negative, whole - negative, INT64_MAX, &n))
+	if (!pax_number(text + negative, whole - negative, (uint64_t)INT64_MAX + negative, &n))
 		return false;
 	for (size_t i = whole + 1; i < len; i++) {
 		if (text[i] < '0' || text[i] > '9')
@@ -75,8 +77,10 @@ bool pax_time(const char *text, size_t len, int64_t *seconds, uint32_t *nsec)
 		fraction += (uint32_t)(text[i] - '0') * unit;
 		unit /= 10; /* digits behind the ninth count for nothing */
 	}
-	*seconds = negative ? -(int64_t)n : (int64_t)n;
+	*seconds = (int64_t)(negative ? 0 - n : n);
 	if (negative && fraction) {
+		if (*seconds == INT64_MIN)
+			return false;
 		*seconds -= 1;
 		fraction = 1000000000 - fraction;
 	}
@@ -170,11 +174,6 @@ int strata_pax_next(const char **records, size_t *len, struct strata_pax_record 
 	return 1;
 }
 
-static bool same_key(const struct strata_pax_record *r, const char *key, size_t key_len)
-{
-	return r->key_len == key_len && memcmp(r->key, key, key_len) == 0;
-}
-
 static int compare_keys(const void *pa, const void *pb)
 {
 	const struct strata_pax_record *a = pa;
@@ -214,15 +213,6 @@ static int has_duplicate(const char *records, size_t len, size_t n, bool *duplic
 	return 0;
 }
 
-bool pax_is_bad_time(const struct strata_pax_record *r)
-{
-	int64_t seconds;
-	uint32_t nsec;
-
-	return (same_key(r, "atime", 5) || same_key(r, "ctime", 5)) && r->value_len > 0 &&
-	       !pax_time(r->value, r->value_len, &seconds, &nsec);
-}
-
 int pax_collect(const char *records, size_t len, struct pax_values *v, struct strata_err *err)
 {
 	const char *rest = records;
@@ -238,9 +228,6 @@ int pax_collect(const char *records, size_t len, struct pax_values *v, struct st
 
 		if (key == PAX_OTHER) {
 			others++;
-			if (pax_is_bad_time(&r))
-				return strata_fail(err, "EFORMAT", "PAX record %.5s is no time",
-				                   r.key);
 			continue;
 		}
 		if (key != PAX_SPARSE_OFFSET && key != PAX_SPARSE_NUMBYTES && (seen & 1u << key))

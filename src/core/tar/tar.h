@@ -24,6 +24,7 @@
  *    value counts as no record: the main header's field stays.
  *  - A second x, L or K before the same entry replaces the first as a whole.
  *  - A prefix under GNU magic is joined when atime and ctime hold no numbers.
+ *  - An atime or ctime of a star block that is all NUL is none; in Go it is 1970.
  *  - A type of NUL with a name that ends in '/' is a directory, in any format;
  *    a type of '0' stays a file whatever its name.
  *  - A zero block must be followed by another one or by the end of the input.
@@ -74,14 +75,28 @@ enum strata_tar_finding {
  */
 const char *strata_tar_finding_name(unsigned bit);
 
+/* A user or group ID of -1, in either spelling; chown(2) passes over it. */
+#define STRATA_TAR_NO_ID ((uint64_t)UINT32_MAX)
+
+/* A time that an entry may lack. */
+struct strata_tar_time {
+	int64_t seconds; /* may be negative */
+	uint32_t nsec;
+	bool there;
+};
+
+static inline bool strata_tar_same_time(const struct strata_tar_time *a,
+                                        const struct strata_tar_time *b)
+{
+	return a->there == b->there &&
+	       (!a->there || (a->seconds == b->seconds && a->nsec == b->nsec));
+}
+
 /*
  * One entry, decoded. Strings are byte strings with a length (no NUL inside,
  * not NUL-terminated); they point into the parser and live until the next
  * call. Names are as stored, after PAX and GNU extensions: not normalised.
  */
-/* A user or group ID of -1, in either spelling; chown(2) passes over it. */
-#define STRATA_TAR_NO_ID ((uint64_t)UINT32_MAX)
-
 struct strata_tar_header {
 	const char *path;
 	size_t path_len;
@@ -97,6 +112,8 @@ struct strata_tar_header {
 	int64_t stored; /* payload bytes in the archive, without padding; 0 for links, dirs */
 	int64_t mtime;  /* seconds, may be negative */
 	uint32_t mtime_nsec;
+	struct strata_tar_time atime; /* of a PAX record, or of a GNU or star block */
+	struct strata_tar_time ctime;
 	uint32_t mode; /* as stored, type bits included if the archive has them */
 	uint64_t uid;  /* STRATA_TAR_NO_ID: -1, which leaves the owner as it is */
 	uint64_t gid;
@@ -207,6 +224,8 @@ enum strata_tar_field {
 	STRATA_TAR_TYPE = 1 << 9,
 	STRATA_TAR_DEVICE = 1 << 10,  /* major and minor */
 	STRATA_TAR_RECORDS = 1 << 11, /* PAX records: see `records` below */
+	STRATA_TAR_ATIME = 1 << 12,   /* one that is not there is removed */
+	STRATA_TAR_CTIME = 1 << 13,
 };
 
 /*
@@ -214,8 +233,7 @@ enum strata_tar_field {
  * `records`: raw PAX records to set, each replacing the one of its key or
  * added behind the last; an empty value deletes the key's record. Keys that a
  * field stands for (path, size, mtime, ...) and GNU.sparse ones are EINVAL
- * there, as is an atime or ctime that is no time, except in a global header,
- * which has records only.
+ * there, except in a global header, which has records only.
  */
 struct strata_tar_changes {
 	uint32_t mask;
@@ -240,6 +258,9 @@ struct strata_tar_changes {
  * bytes. Of repeated extension headers only the one that counts is kept, once
  * anything changes.
  *
+ * A new atime or ctime is a record, which every reader knows. The field that a
+ * GNU or star block has for it is cleared, so that there is one value only.
+ *
  * A new type that is no link any more drops the linkpath, one that has no
  * content the size. SIZE makes a sparse entry an ordinary one: map and GNU.sparse
  * records go, 'S' becomes '0'. Without SIZE a sparse entry cannot change
@@ -256,12 +277,12 @@ int strata_tar_patch(const char *raw, size_t raw_len, const struct strata_tar_ch
 
 /*
  * Appends a fresh header span for h (path, linkpath, uname, gname, mode, uid,
- * gid, size, mtime, device, typeflag, pax = further records) as Go's
- * archive/tar writes it: ustar, with an x header of sorted records in front
- * only when something needs it (fractions of seconds, non-ASCII or long names,
- * big numbers, further records). Records in pax that a field stands for, and
- * empty ones, are left out. A type of NUL becomes '0' or '5'; 'g' writes a
- * global header of the records. EINVAL as for strata_tar_patch, and for types
+ * gid, size, mtime, atime, ctime, device, typeflag, pax = further records) as
+ * Go's archive/tar writes it: ustar, with an x header of sorted records in front
+ * only when something needs it (fractions of seconds, atime, ctime, non-ASCII or
+ * long names, big numbers, further records). Records in pax that a field stands
+ * for, and empty ones, are left out. A type of NUL becomes '0' or '5'; 'g' writes
+ * a global header of the records. EINVAL as for strata_tar_patch, and for types
  * that are not entries (x, L, K, S) and files whose name ends in '/'.
  */
 int strata_tar_write(const struct strata_tar_header *h, struct strata_buf *out,

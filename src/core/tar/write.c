@@ -93,8 +93,6 @@ static int copy_other_records(struct strata_buf *out, const struct strata_tar_he
 	while ((found = strata_pax_next(&rest, &len, &r, err)) > 0) {
 		if (h->typeflag != 'g' && pax_key_of(r.key, r.key_len) != PAX_OTHER)
 			continue;
-		if (h->typeflag != 'g' && pax_is_bad_time(&r))
-			return strata_fail(err, "EINVAL", "PAX record %.5s is no time", r.key);
 		if (strata_pax_append(out, r.key, r.key_len, r.value, r.value_len, err) < 0)
 			return -1;
 	}
@@ -148,6 +146,16 @@ static int write_number(struct fresh *f, struct tar_field field, enum pax_key ke
 	return add_record(f, key, text, pax_format_number(text, n), err);
 }
 
+/* An atime or ctime, which a ustar block has no field for. */
+static int write_time(struct fresh *f, enum pax_key key, const struct strata_tar_time *t,
+                      struct strata_err *err)
+{
+	char text[PAX_TEXT_MAX];
+
+	return t->there ? add_record(f, key, text, pax_format_time(text, t->seconds, t->nsec), err)
+	                : 0;
+}
+
 static int write_mtime(struct fresh *f, const struct strata_tar_header *h, struct strata_err *err)
 {
 	bool fits = tar_fits_octal(TAR_MTIME, h->mtime);
@@ -164,8 +172,10 @@ int tar_check_values(const struct strata_tar_header *h, struct strata_err *err)
 {
 	if (h->uid > STRATA_TAR_NO_ID || h->gid > STRATA_TAR_NO_ID)
 		return strata_fail(err, "EINVAL", "uid or gid out of range");
-	if (h->size < 0 || h->size > TAR_MAX_SIZE || h->mtime_nsec > 999999999)
-		return strata_fail(err, "EINVAL", "size or mtime out of range");
+	if (h->size < 0 || h->size > TAR_MAX_SIZE)
+		return strata_fail(err, "EINVAL", "size out of range");
+	if (h->mtime_nsec > 999999999 || h->atime.nsec > 999999999 || h->ctime.nsec > 999999999)
+		return strata_fail(err, "EINVAL", "nanoseconds out of range");
 	if ((h->path_len && memchr(h->path, 0, h->path_len)) ||
 	    (h->linkpath_len && memchr(h->linkpath, 0, h->linkpath_len)) ||
 	    (h->uname_len && memchr(h->uname, 0, h->uname_len)) ||
@@ -204,7 +214,9 @@ static int fill(struct fresh *f, const struct strata_tar_header *h, struct strat
 	    write_text(f, TAR_GNAME, TAR_UNAME_MAX, PAX_GNAME, h->gname, h->gname_len, err) < 0 ||
 	    write_number(f, TAR_UID, PAX_UID, h->uid, err) < 0 ||
 	    write_number(f, TAR_GID, PAX_GID, h->gid, err) < 0 ||
-	    write_number(f, TAR_SIZE, PAX_SIZE, size, err) < 0 || write_mtime(f, h, err) < 0)
+	    write_number(f, TAR_SIZE, PAX_SIZE, size, err) < 0 || write_mtime(f, h, err) < 0 ||
+	    write_time(f, PAX_ATIME, &h->atime, err) < 0 ||
+	    write_time(f, PAX_CTIME, &h->ctime, err) < 0)
 		return -1;
 	tar_put_checksum(f->block);
 	return 0;
