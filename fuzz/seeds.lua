@@ -145,7 +145,8 @@ entries = [
     dict(name="h", type=tarfile.LNKTYPE, linkname="d/f"), dict(name="ll", type=tarfile.SYMTYPE, linkname=long),
     dict(name="c", type=tarfile.CHRTYPE, devmajor=1, devminor=3), dict(name="p", type=tarfile.FIFOTYPE),
     dict(name="n\u00e4me", data=b"", uname="user", gname="group", uid=3000000, gid=1 << 31, mtime=1.5),
-    dict(name="x", data=b"y", pax_headers={"SCHILY.xattr.user.a": "1", "comment": "c", "mtime": "7.25"}),
+    dict(name="x", data=b"y", pax_headers={"SCHILY.xattr.user.a": "1", "comment": "c", "mtime": "7.25", "atime": "8.5",
+                                               "ctime": "-1"}),
     dict(name="d/.wh.f", data=b""), dict(name="e/.wh..wh..opq", data=b""), dict(name="./", type=tarfile.DIRTYPE),
 ]
 for number, form in enumerate([tarfile.USTAR_FORMAT, tarfile.GNU_FORMAT, tarfile.PAX_FORMAT] * 2):

@@ -43,7 +43,7 @@ local function merge(look)
 	return model.merge(layers)
 end
 
--- Extended attributes and fractions of times, which the model leaves out.
+-- Extended attributes, fractions of times, atime and ctime, which the model leaves out.
 local function details(img)
 	local lines = {}
 	for entry in assert(img:rootfs()):walk() do
@@ -52,7 +52,8 @@ local function details(img)
 			names[#names + 1] = name .. "=" .. value
 		end
 		table.sort(names)
-		lines[entry.path] = ("%.6f %s"):format(entry.mtime, table.concat(names, " "))
+		local times = { "%.6f", tostring(entry.atime), tostring(entry.ctime) }
+		lines[entry.path] = table.concat(times, " "):format(entry.mtime) .. " " .. table.concat(names, " ")
 	end
 	return lines
 end
@@ -117,8 +118,16 @@ describe("folding", function()
 
 	specify("takes extended attributes and fractions of times along, and takes them away", function()
 		local img = open({
-			{ file("a", "A", { pax = { ["SCHILY.xattr.security.capability"] = "\1\2", ["SCHILY.xattr.user.old"] = "1" } }) },
-			{ file("a", "A", { pax = { ["SCHILY.xattr.user.new"] = "2", mtime = "1600000000.123456789" } }) },
+			{
+				file("a", "A", {
+					pax = { ["SCHILY.xattr.security.capability"] = "\1\2", ["SCHILY.xattr.user.old"] = "1", ctime = "7" },
+				}),
+			},
+			{
+				file("a", "A", {
+					pax = { ["SCHILY.xattr.user.new"] = "2", mtime = "1600000000.123456789", atime = "-1.000000001" },
+				}),
+			},
 		})
 		local before = details(img)
 		assert(img:fold())
@@ -128,7 +137,7 @@ describe("folding", function()
 		local pax = look.layers[1].entries[1].pax
 		assert.equal("2", pax["SCHILY.xattr.user.new"])
 		assert.is_nil(pax["SCHILY.xattr.security.capability"])
-		assert.equal("1600000000.123456789", pax.mtime)
+		assert.same({ "1600000000.123456789", "-1.000000001" }, { pax.mtime, pax.atime, pax.ctime })
 	end)
 
 	specify("goes down through several layers", function()
@@ -347,6 +356,9 @@ describe("folding", function()
 			copy.mode, copy.uid, copy.mtime = pick({ 420, 384, 2541 }), random(4), 1000000000 + random(9)
 			if random(3) == 1 then
 				copy.pax = { ["SCHILY.xattr.user.seed"] = tostring(random(5)) }
+			end
+			if random(3) == 1 then
+				copy.pax = with(copy.pax or {}, { [pick({ "atime", "ctime" })] = random(9) .. ".5" })
 			end
 			return copy
 		end

@@ -102,7 +102,7 @@ end
 -- ---- reading ------------------------------------------------------------------
 
 local FIELDS = {
-	"path", "name", "type", "typeflag", "mode", "uid", "gid", "uname", "gname", "size", "mtime", "linkpath", "major",
+	"path", "name", "type", "typeflag", "mode", "uid", "gid", "uname", "gname", "size", "mtime", "atime", "linkpath", "major",
 	"whiteout", "opaque", "index", "sparse", "dangling",
 }
 
@@ -265,6 +265,7 @@ local function edit_layers(img)
 		elseif entry.path == "srv/secret" then
 			entry:replace("nothing here\n")
 			entry.xattrs = { ["user.note"] = "replaced" }
+			entry.atime, entry.ctime = 1.5, 2
 			entry.path = "srv/public"
 		end
 	end))

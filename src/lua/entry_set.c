@@ -80,6 +80,8 @@ static int set_time(lua_State *L, struct strata_index *index, uint32_t number,
 	struct strata_tar_time t = strata_entry_time(index, number, field);
 	const char *name = lua_tostring(L, 2);
 
+	if (lua_isnil(L, 3) && !t.there)
+		return 0;
 	if (field == F_ATIME_NSEC || field == F_CTIME_NSEC) {
 		t.nsec = check_uint32(L, 3, name, 999999999);
 		if (!t.there)

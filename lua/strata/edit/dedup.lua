@@ -363,9 +363,11 @@ function Dedup:carry_out(file, list)
   local into, bytes = layer_of(file.into), 0
   local lower = { self:entry(file.into) }
   for _, number in ipairs(self.groups[file.into] or {}) do lower[#lower + 1] = self.states[into].index:entry(number) end
-  metadata.take(lower, self:entry(file.key))
-  for _, one in ipairs(file.names) do
-    local entry = self.states[file.layer].index:entry(one.number)
+  -- Its names may differ in atime and ctime: the last header counts, of a symlink the first one.
+  local index, names = self.states[file.layer].index, file.names
+  metadata.take(lower, file.kind == "symlink" and self:entry(file.key) or index:entry(names[#names].number))
+  for _, one in ipairs(names) do
+    local entry = index:entry(one.number)
     local span = entry.data_offset - entry.header_offset + math.ceil(entry.stored / 512) * 512
     list[#list + 1] = { path = one.path, type = entry.type, layer = file.layer, into = into, bytes = span }
     bytes = bytes + span
