@@ -54,7 +54,8 @@ end
 
 local ENTRY_FIELDS = {
 	"path", "name", "type", "typeflag", "mode", "uid", "gid", "uname", "gname", "size", "mtime", "mtime_nsec",
-	"atime", "atime_nsec", "ctime", "ctime_nsec", "linkpath", "major", "minor", "xattrs", "pax", "whiteout", "opaque", "index", "sparse", "dangling",
+	"atime", "atime_nsec", "ctime", "ctime_nsec", "linkpath", "major", "minor", "xattrs", "pax", "whiteout", "opaque",
+	"index", "sparse", "dangling",
 }
 local LAYER_FIELDS = {
 	"index", "diff_id", "chain_id", "digest", "size", "media_type", "compression", "created_by", "history",

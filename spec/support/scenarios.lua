@@ -102,8 +102,8 @@ end
 -- ---- reading ------------------------------------------------------------------
 
 local FIELDS = {
-	"path", "name", "type", "typeflag", "mode", "uid", "gid", "uname", "gname", "size", "mtime", "atime", "linkpath", "major",
-	"whiteout", "opaque", "index", "sparse", "dangling",
+	"path", "name", "type", "typeflag", "mode", "uid", "gid", "uname", "gname", "size", "mtime", "atime", "linkpath",
+	"major", "whiteout", "opaque", "index", "sparse", "dangling",
 }
 
 local function list_entries(layer)

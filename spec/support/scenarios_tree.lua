@@ -55,7 +55,7 @@ local BASE = {
 	pax({ "SCHILY.xattr.user.note", "one", "LIBARCHIVE.xattr.user.more%3D", "dHdv" })
 		.. entry({ name = "noted" }, "n\n"),
 	pax({ "SCHILY.xattr.user.note", "dir" }) .. dir("noted.d"),
-	entry({ name = "setuid", mode = 2541, uid = 12, gid = 300 }, "s\n"),
+	pax({ "atime", "1.5" }) .. entry({ name = "setuid", mode = 2541, uid = 12, gid = 300 }, "s\n"),
 }
 
 -- Directories that keep their own user out: an overlay's lower ones stay so.
