@@ -240,7 +240,7 @@ static bool is_name(const struct strata_entry *e)
 	return !e->dropped && (e->retargeted || !(e->changed & STRATA_TAR_LINKPATH));
 }
 
-/* Gives another name of the file what the entry has got. */
+/* Sets the field in the header of another name of the file, when it has been set in the entry's. */
 static int set_other(lua_State *L, struct strata_index *index, uint32_t number, uint32_t other,
                      enum strata_entry_field field, struct strata_err *err)
 {

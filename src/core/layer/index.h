@@ -67,7 +67,7 @@ struct strata_entry {
 	bool retargeted : 1; /* linkpath was changed by plan_write, because its target moved */
 };
 
-/* What few entries have: not in their own 128 bytes. */
+/* Times that few entries have: they lie in the arena, so that the others need no bytes for them. */
 struct strata_times {
 	struct strata_tar_time atime;
 	struct strata_tar_time ctime;

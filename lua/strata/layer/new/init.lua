@@ -199,7 +199,7 @@ local function edit(state, map, given)
   if not ok then return nil, message, code end
   local fixes_times = map.opts.mtime or map.opts.clamp_mtime
   ok, message, code = edit_entries.rewrite(state.hub, { state }, function(entry)
-    -- They differ from build to build, and layers of other sources have none.
+    -- atime and ctime differ from build to build, and layers of other sources have none.
     if fixes_times then entry.atime, entry.ctime = nil, nil end
     local old = { path = entry.path, type = entry.type, mode = entry.mode % 4096, uid = entry.uid, gid = entry.gid,
                   size = entry.size, mtime = math.floor(entry.mtime), linkpath = entry.linkpath }
