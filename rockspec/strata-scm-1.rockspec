@@ -36,7 +36,7 @@ local core = [[
 	codec/gzip_encode codec/segment codec/zstd_decode codec/zstd_encode fs/dir fs/file
 	fs/host_tree fs/output fs/resolve fs/stdio job/job job/pool job/task json/edit json/find
 	json/scan json/string json/style layer/assembly layer/blob_reader layer/blob_writer
-	layer/index layer/index_find layer/index_read layer/path layer/plan layer/plan_write
+	layer/index layer/index_find layer/index_read layer/path layer/plan layer/plan_write layer/checkpoint
 	tar/decode tar/header tar/parse tar/patch tar/pax tar/sparse tar/whiteout tar/write
 	tar/xattr tree/merge tree/nodes tree/overlay tree/walk
 ]]

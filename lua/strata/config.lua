@@ -483,7 +483,7 @@ function config.new(text, options)
   if not doc then return nil, "config: " .. message, code end
   local problem, why = config_schema.problem(doc)
   if problem then return nil, "config " .. problem, why end
-  return new { doc = doc, changed = options.changed }
+  return new { doc = doc, changed = options.changed, limits = options.limits }
 end
 
 --- Whether a value is a Config.
@@ -526,6 +526,42 @@ function config.rows(self)
     state.rows = { ids = ids, last = #ids }
   end
   return state.rows
+end
+
+--- Makes it the Config of another text.
+---@param self strata.Config
+---@param text string
+---@return boolean? ok
+---@return string? message
+---@return string? code
+function config.replace(self, text)
+  local state = state_of(self)
+  local doc, message, code = core.json(text, state.limits)
+  if not doc then return nil, message, code end
+  state.doc, state.rows = doc, nil
+  config.touch(self)
+  return true
+end
+
+--- A function that brings the document back to what it is now; nil, message, code when that cannot be kept.
+---@param self strata.Config
+---@return (fun())? restore
+---@return string? message
+---@return string? code
+function config.keep(self)
+  local state = state_of(self)
+  local text = state.doc:text()
+  local doc, message, code = core.json(text, state.limits)
+  if not doc then return nil, message, code end
+  local rows, ids = state.rows, {}
+  for i, id in ipairs(rows and rows.ids or {}) do ids[i] = id end
+  return function()
+    if state.doc:text() == text then return doc:close() end
+    state.doc, state.rows = doc, rows
+    if rows then rows.ids = ids end
+    config.rows_changed(rows)
+    config.touch(self)
+  end
 end
 
 --- Drops what was worked out from the rows as they were.

@@ -20,6 +20,7 @@ local reference = require "strata.document.reference"
 local rootfs = require "strata.rootfs"
 local run_job = require("strata.util.job").run
 local save = require "strata.save"
+local transaction = require "strata.layer.transaction"
 
 local image = {}
 
@@ -37,6 +38,8 @@ local new, state_of, is
 ---@field config_text string
 ---@field tags string[]
 ---@field layers strata.OpenedLayer[]
+---@field handles strata.Layer[]
+---@field manifest strata.ImageManifest?
 
 ---@class strata.OpenedLayer
 ---@field diff_id string
@@ -56,7 +59,7 @@ local new, state_of, is
 ---@field layers strata.Layer[]  the base first. Written by prune() and by edit/layer_list, which then renumber
 ---@field tags string[]  written by tag(), untag() and by assigning to img.tags
 ---@field scrubs strata.Scrub[]?  of documents that repeat the config, to be carried out by save. Written by edit/purge
----@field failure {[1]: string, [2]: string}?  message and code of an edit that failed: it must not be saved
+---@field failure {[1]: string, [2]: string}?  message and code of an edit that cannot be taken back. Written by edit()
 
 --- What the layers of an image, or a layer without one, have in common.
 ---@class strata.Hub
@@ -65,22 +68,45 @@ local new, state_of, is
 ---@field layers strata.LayerState[]  the base first. A new array whenever the list of layers changes
 ---@field standalone boolean?  the layer is in no image
 ---@field alone boolean?  layers are scanned one by one, since scanning them together failed. Written by layer
----@field failed? fun(message: string, code: string)  notes an edit that failed
+---@field edit? fun(name: string, fn: function): any, ...  carries out an edit whole or not at all; see image.edit
 ---@field settle fun()  carries out pending edits, so that digests are known; throws when it cannot
 ---@field row fun(position: integer): strata.HistoryRow?  the row of the history for a layer
 ---@field descriptor fun(origin: integer): string?  the descriptor that the manifest had for a layer
 
---- Passes on what an edit returns. A failure is kept: an image that lacks the edit must not be saved.
+local function copy_of(list)
+  if not list then return nil end
+  local copy = {}
+  for i, item in ipairs(list) do copy[i] = item end
+  return copy
+end
+
+-- A function that brings an image back to what it is now, but for the entries of its layers.
+local function keep(state, name)
+  local restore_config, message, code = config.keep(state.config)
+  if not restore_config then return nil, message, code end
+  local layers, tags, scrubs = copy_of(state.layers), copy_of(state.tags), copy_of(state.scrubs)
+  local manifest = state.manifest
+  return function(failed, why)
+    restore_config()
+    state.layers, state.tags, state.scrubs, state.manifest = layers, tags, scrubs, manifest
+    image.renumber(state)
+    if failed then
+      state.failure = { ("%s has failed (%s) and cannot be taken back in %s: img:revert() goes back to what was opened")
+        :format(name, tostring(why), failed), "EINVAL" }
+    end
+  end
+end
+
+--- Carries out an edit, whole or not at all: after a failure the image is as it was before.
 ---@param state strata.ImageState
----@param ok any  nil: the edit failed
----@param message any
----@param code string?
----@return any ok
----@return any message
----@return string? code
-function image.sticky(state, ok, message, code)
-  if not ok then state.failure = state.failure or { message, code } end
-  return ok, message, code
+---@param name string  of the method
+---@param fn fun(edit: strata.Transaction): any, ...  returns a true value when it is done, or nil, message, code
+---@return any ...  as fn does
+function image.edit(state, name, fn)
+  if state.failure then return nil, state.failure[1], state.failure[2] end
+  local restore, message, code = keep(state, name)
+  if not restore then return nil, message, code end
+  return transaction.run(restore, fn)
 end
 
 -- ---- what the layers need of their image ------------------------------------
@@ -123,7 +149,7 @@ end
 local function new_hub(state, model)
   state.hub = {
     limits = model.limits or limits.resolve(), strict = model.strict,
-    failed = function(message, code) image.sticky(state, nil, message, code) end,
+    edit = function(name, fn) return image.edit(state, name, fn) end,
     settle = function()
       local ok, message = image.settle(state)
       if not ok then error(message, 0) end
@@ -181,7 +207,7 @@ function image.from_model(model)
     opened.layers[i] = { diff_id = one.diff_id, digest = one.digest, size = one.blob.size }
     handles[i] = layer.new(one)
   end
-  state.layers = handles
+  state.layers, opened.handles, opened.manifest = handles, copy_of(handles), state.manifest
   image.renumber(state)
   local refused = model.strict and model.strict.documents(state)
   if refused then return nil, refused, "EFORMAT" end
@@ -224,7 +250,9 @@ end
 ---@return string? code
 function methods:scrub_history(pattern, replacement)
   local state = state_of(self)
-  return image.sticky(state, history.scrub(state.config, pattern, replacement or "***"))
+  return image.edit(state, "scrub_history", function()
+    return history.scrub(state.config, pattern, replacement or "***")
+  end)
 end
 
 --- Drops the whole history, which is optional.
@@ -341,6 +369,22 @@ function methods:untag(ref)
   local state = state_of(self)
   local i = type(ref) == "string" and reference.find(state.tags, ref)
   if i then table.remove(state.tags, i) else reference.complete(ref) end
+  return self
+end
+
+--- Takes all edits back: the image is what was opened. Entries that were read from edited layers are no longer valid.
+---@return strata.Image? self
+---@return string? message
+---@return string? code
+function methods:revert()
+  local state = state_of(self)
+  local opened = state.opened
+  local ok, message, code = config.replace(state.config, opened.config_text)
+  if not ok then return nil, message, code end
+  state.layers, state.tags, state.manifest = copy_of(opened.handles), copy_of(opened.tags), opened.manifest
+  state.scrubs, state.failure = nil, nil
+  for _, handle in ipairs(state.layers) do layer.forget_edits(layer.state_of(handle)) end
+  image.renumber(state)
   return self
 end
 

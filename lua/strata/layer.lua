@@ -191,6 +191,16 @@ function layer.carry_out(state, digest, result)
   state.digest, state.result, state.carried_out = digest, result, result ~= nil
 end
 
+--- Makes a layer the one that it was opened as. Entries that were read before are those of a closed index.
+---@param state strata.LayerState
+function layer.forget_edits(state)
+  if state.index and state.index:revision() > 0 then
+    state.index:close()
+    state.index, state.loaded, state.listing = nil, nil, nil
+  end
+  state.result, state.carried_out = nil, nil
+end
+
 -- True when its tar differs from the one it was opened with; a layer that was copied from another
 -- image counts as opened there.
 local function is_changed(state)

@@ -114,6 +114,7 @@ void strata_lua_register_dir(lua_State *L);
 void strata_lua_register_stdio(lua_State *L);
 void strata_lua_register_index(lua_State *L);
 void strata_lua_register_entry(lua_State *L);
+void strata_lua_register_checkpoint(lua_State *L);
 void strata_lua_register_tar(lua_State *L);
 void strata_lua_register_tree(lua_State *L);
 void strata_lua_register_assembly(lua_State *L);

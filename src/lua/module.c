@@ -21,6 +21,7 @@ int luaopen_strata_core(lua_State *L)
 	strata_lua_register_stdio(L);
 	strata_lua_register_index(L);
 	strata_lua_register_entry(L);
+	strata_lua_register_checkpoint(L);
 	strata_lua_register_tar(L);
 	strata_lua_register_tree(L);
 	strata_lua_register_assembly(L);

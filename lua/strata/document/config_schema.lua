@@ -39,9 +39,9 @@ local KINDS = {
 -- Keys that Docker writes beside those of the specification.
 local OTHERS = {
   "/comment", "/container", "/container_config", "/docker_version", "/id", "/parent", "/rootfs",
-  "/config/AttachStderr", "/config/CpuShares", "/config/Memory", "/config/MemorySwap", "/config/AttachStdin", "/config/AttachStdout", "/config/Domainname", "/config/Hostname",
+  "/config/AttachStderr", "/config/AttachStdin", "/config/AttachStdout", "/config/Domainname", "/config/Hostname",
   "/config/Image", "/config/MacAddress", "/config/NetworkDisabled", "/config/OpenStdin", "/config/StdinOnce",
-  "/config/StopTimeout", "/config/Tty",
+  "/config/CpuShares", "/config/Memory", "/config/MemorySwap", "/config/StopTimeout", "/config/Tty",
 }
 
 --- The names that are fields of a Config: a name that begins with a capital is a key of the document's "config" object,

@@ -73,14 +73,16 @@ function image.methods:append(spec)
   local at = spec.at or top
   if at > top then misuse("append: at should be a whole number from 1 to %d", top) end
   local made, skipped, code, other, moved = make(limits.options(spec, state.hub.limits), kind, state.hub.layers, at)
-  if not made then return image.sticky(state, nil, skipped, code) end
+  if not made then return nil, skipped, code end
   made.index, made.loaded, made.result = nil, nil, nil
   local ok, message
-  ok, message, code = layer_list.insert(state, at, made, {
-    created = spec.created or other and other.created or config.created or config_schema.EPOCH,
-    created_by = spec.created_by or other and other.created_by or "strata append",
-    comment = spec.comment or other and other.comment, author = spec.author or other and other.author,
-  })
-  if not ok then return image.sticky(state, nil, message, code) end
+  ok, message, code = image.edit(state, "append", function()
+    return layer_list.insert(state, at, made, {
+      created = spec.created or other and other.created or config.created or config_schema.EPOCH,
+      created_by = spec.created_by or other and other.created_by or "strata append",
+      comment = spec.comment or other and other.comment, author = spec.author or other and other.author,
+    })
+  end)
+  if not ok then return nil, message, code end
   return self, skipped[1] and skipped or nil, nil, moved and moved[1] and moved or nil
 end

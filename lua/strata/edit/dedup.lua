@@ -387,14 +387,14 @@ function image.methods:fold(opts)
   opts = opts or {}
   local state = image.state_of(self)
   local work = setmetatable({ states = state.hub.layers, odd = {}, crossed = {}, groups = {}, files = {} }, Dedup)
-  local chosen, message, code = image.sticky(state, work:plan(opts))
-  if not chosen then return nil, message, code end
-  local list, bytes = {}, 0
-  for _, file in ipairs(chosen) do bytes = bytes + work:carry_out(file, list) end
-  if opts.prune and #list > 0 then
-    local ok
-    ok, message, code = self:prune()
+  return image.edit(state, "fold", function(edit)
+    local chosen, message, code = work:plan(opts)
+    local ok = chosen ~= nil
+    if ok then ok, message, code = edit:keep(state.hub.layers) end
+    local list, bytes = {}, 0
+    for _, file in ipairs(ok and chosen or {}) do bytes = bytes + work:carry_out(file, list) end
+    if ok and opts.prune and #list > 0 then ok, message, code = self:prune() end
     if not ok then return nil, message, code end
-  end
-  return bytes, list
+    return bytes, list
+  end)
 end

@@ -4,7 +4,7 @@ local edit_entries = require "strata.layer.edit_entries"
 local image = require "strata.image"
 
 --- Drops entries of all layers for which fn returns false.
----@param fn fun(entry: strata.Entry, layer: strata.Layer): boolean?
+---@param fn fun(entry: strata.Entry, layer: strata.Layer): boolean
 ---@return strata.Image? self
 ---@return string? message
 ---@return string? code

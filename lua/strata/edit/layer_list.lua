@@ -202,10 +202,10 @@ function image.methods:remove_layer(which, opts)
   else
     chosen = find_created_by(state, which)
     if #chosen == 0 then
-      return image.sticky(state, fail("ENOENT", "no layer was created by %s", core.quote(which)))
+      return fail("ENOENT", "no layer was created by %s", core.quote(which))
     end
   end
-  local ok, message, code = image.sticky(state, remove(state, chosen, opts))
+  local ok, message, code = image.edit(state, "remove_layer", function() return remove(state, chosen, opts) end)
   return ok and self, message, code
 end
 
@@ -235,7 +235,7 @@ function image.methods:move_layer(from, to, opts)
   local state = image.state_of(self)
   layer_list.check_position(state, from, "move_layer")
   layer_list.check_position(state, to, "move_layer")
-  local ok, message, code = image.sticky(state, move(state, from, to, opts))
+  local ok, message, code = image.edit(state, "move_layer", function() return move(state, from, to, opts) end)
   return ok and self, message, code
 end
 
@@ -245,17 +245,20 @@ end
 ---@return string? code
 function image.methods:prune()
   local state = image.state_of(self)
-  local ok, message, code = layer.load(state.hub.layers)
-  if not ok then return image.sticky(state, nil, message, code) end
-  for i = #state.layers, 1, -1 do
-    if (state.hub.layers[i].index:count()) == 0 then
-      history.mark_empty(state.config, i)
-      layer_list.take_out(state, i)
-      config.touch(state.config)
+  local ok, message, code = image.edit(state, "prune", function()
+    local loaded, why, how = layer.load(state.hub.layers)
+    if not loaded then return nil, why, how end
+    for i = #state.layers, 1, -1 do
+      if (state.hub.layers[i].index:count()) == 0 then
+        history.mark_empty(state.config, i)
+        layer_list.take_out(state, i)
+        config.touch(state.config)
+      end
     end
-  end
-  image.renumber(state)
-  return self
+    image.renumber(state)
+    return true
+  end)
+  return ok and self, message, code
 end
 
 return layer_list

@@ -251,10 +251,11 @@ end
 
 -- ---- the whole ---------------------------------------------------------------------
 
-local function run(state, which, opts)
+local function run(state, edit, which, opts)
   local secrets = type(opts.content) == "string" and { opts.content } or opts.content or {}
   local states = state.hub.layers
   local ok, message, code = layer.load(states, opts)
+  if ok then ok, message, code = edit:keep(states) end
   if not ok then return nil, message, code end
   local chosen, whiteouts = chooser(states, which), count_whiteouts(states)
   local removed
@@ -284,12 +285,5 @@ function image.methods:purge(which, opts)
     misuse("purge: wants a Lua pattern of paths or a function")
   end
   local state = image.state_of(self)
-  local report, message, code = image.sticky(state, run(state, which, opts or {}))
-  if not report then
-    if code == "EEXIST" then state.unproven = state.failure end
-    return nil, message, code
-  end
-  -- An earlier purge may have failed its proof; this proof covers all layers.
-  if state.failure and state.failure == state.unproven then state.failure = nil end
-  return report
+  return image.edit(state, "purge", function(edit) return run(state, edit, which, opts or {}) end)
 end

@@ -71,7 +71,7 @@ function image.methods:squash(first, last, opts)
   local state = image.state_of(self)
   if type(first) == "table" then
     options.check("squash", "SquashOptions", first)
-    local base, message, code = image.sticky(state, count_base(state, first.above))
+    local base, message, code = count_base(state, first.above)
     if not base then return nil, message, code end
     if base == #state.layers then return self end
     first, last, opts = base + 1, #state.layers, first
@@ -81,7 +81,7 @@ function image.methods:squash(first, last, opts)
   layer_list.check_position(state, first, "squash")
   layer_list.check_position(state, last, "squash")
   if first > last then misuse("squash: the first layer is above the last one") end
-  local ok, message, code = image.sticky(state, squash(state, first, last, opts))
+  local ok, message, code = image.edit(state, "squash", function() return squash(state, first, last, opts) end)
   return ok and self, message, code
 end
 
@@ -94,7 +94,7 @@ function image.methods:flatten(opts)
   options.check("flatten", "FlattenOptions", opts)
   local state = image.state_of(self)
   if #state.layers == 0 then return self end
-  local ok, message, code = image.sticky(state, squash(state, 1, #state.layers, opts))
+  local ok, message, code = image.edit(state, "flatten", function() return squash(state, 1, #state.layers, opts) end)
   return ok and self, message, code
 end
 

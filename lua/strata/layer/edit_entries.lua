@@ -5,6 +5,7 @@ local layer = require "strata.layer"
 local misuse = require "strata.util.misuse"
 local needless_whiteouts = require "strata.layer.needless_whiteouts"
 local stranded_links = require "strata.layer.stranded_links"
+local transaction = require "strata.layer.transaction"
 
 local edit_entries = {}
 
@@ -14,10 +15,24 @@ local function check_callback(fn, name)
   end
 end
 
--- An image notes the failure; a layer without one has nothing to note it in.
-local function fail(hub, message, code)
-  if hub.failed then hub.failed(message, code) end
-  return nil, message, code
+-- Carries out an edit whole or not at all. A layer without an image has nothing but its entries.
+local function edit(hub, name, fn)
+  if hub.edit then return hub.edit(name, fn) end
+  return transaction.run(nil, fn)
+end
+
+--- What a filter says of an entry. Anything but true and false throws: a filter that forgets to answer would keep all.
+---@param fn strata.EntryFilter
+---@param entry strata.Entry
+---@param handle strata.Layer
+---@return boolean
+function edit_entries.keeps(fn, entry, handle)
+  local keep = fn(entry, handle)
+  if keep ~= true and keep ~= false then
+    misuse("filter: the function returned %s for %s: true keeps an entry, and false drops it", tostring(keep),
+      core.quote(entry.path))
+  end
+  return keep
 end
 
 -- Marks the entries for which fn returns false. The marks are in the entry indexes, where
@@ -27,7 +42,7 @@ local function mark(chosen, fn)
   for _, state in ipairs(chosen) do
     local handle = state.handle
     for entry in state.index:entries() do
-      if fn(entry, handle) == false then
+      if not edit_entries.keeps(fn, entry, handle) then
         entry:mark()
         count = count + 1
       end
@@ -40,22 +55,25 @@ end
 -- them that then hide nothing. Decides first and drops then: when fn throws, nothing changes.
 ---@param hub table  of the layers
 ---@param chosen table[]  states of layers
----@param fn fun(entry: strata.Entry, layer: strata.Layer): boolean?
+---@param fn fun(entry: strata.Entry, layer: strata.Layer): boolean
 ---@return boolean? ok
 ---@return string? message
 ---@return string? code
 function edit_entries.filter(hub, chosen, fn)
   check_callback(fn, "filter")
   local states = hub.layers
-  local ok, message, code = layer.load(states)
-  if not ok then return fail(hub, message, code) end
-  for _, state in ipairs(states) do state.index:unmark() end -- an earlier function may have thrown
-  if mark(chosen, fn) == 0 then return true end
-  local stranded = stranded_links.find(states)
-  if stranded then return fail(hub, stranded, "EINVAL") end
-  needless_whiteouts.mark(states)
-  for _, state in ipairs(states) do state.index:drop_marked() end
-  return true
+  return edit(hub, "filter", function(kept)
+    local ok, message, code = layer.load(states)
+    if ok then ok, message, code = kept:keep(chosen) end -- fn may also assign to fields
+    if not ok then return nil, message, code end
+    for _, state in ipairs(states) do state.index:unmark() end -- an earlier function may have thrown
+    if mark(chosen, fn) == 0 then return true end
+    local stranded = stranded_links.find(states)
+    if stranded then return nil, stranded, "EINVAL" end
+    needless_whiteouts.mark(states)
+    for _, state in ipairs(states) do state.index:drop_marked() end
+    return true
+  end)
 end
 
 --- Calls fn for each entry of layers, to assign to its fields.
@@ -67,20 +85,23 @@ end
 ---@return string? code
 function edit_entries.rewrite(hub, chosen, fn)
   check_callback(fn, "rewrite")
-  local ok, message, code = layer.load(chosen)
-  if not ok then return fail(hub, message, code) end
-  for _, state in ipairs(chosen) do
-    local handle = state.handle
-    for entry in state.index:entries() do fn(entry, handle) end
-  end
-  return true
+  return edit(hub, "rewrite", function(kept)
+    local ok, message, code = layer.load(chosen)
+    for _, state in ipairs(ok and chosen or {}) do
+      local handle = state.handle
+      ok, message, code = kept:keep { state }
+      if not ok then break end
+      for entry in state.index:entries() do fn(entry, handle) end
+    end
+    return ok, message, code
+  end)
 end
 
 -- ---- methods of a layer -------------------------------------------------------------
 
 --- Drops the entries for which fn returns false, and with them whiteouts of
 -- upper layers that then hide nothing.
----@param fn fun(entry: strata.Entry, layer: strata.Layer): boolean?
+---@param fn fun(entry: strata.Entry, layer: strata.Layer): boolean
 ---@return strata.Layer? self
 ---@return string? message
 ---@return string? code

@@ -60,4 +60,4 @@
 ---@alias strata.Progress fun(done: integer, total: integer, what: string)
 
 --- What a filter is called with for every entry; false drops it.
----@alias strata.EntryFilter fun(entry: strata.Entry, layer: strata.Layer): boolean?
+---@alias strata.EntryFilter fun(entry: strata.Entry, layer: strata.Layer): boolean

@@ -192,7 +192,7 @@
 
 --- What is done to an image that goes by.
 ---@class strata.StreamImageOptions: strata.ChoiceOptions, strata.SourceOptions, strata.WorkOptions
----@field filter? fun(entry: strata.Entry, layer: strata.StreamLayer): boolean?  false drops the entry
+---@field filter? fun(entry: strata.Entry, layer: strata.StreamLayer): boolean  false drops the entry
 ---@field rewrite? fun(entry: strata.Entry, layer: strata.StreamLayer)  assigns to its fields
 ---@field config? fun(config: strata.Config)  called once, when all layers have been seen
 ---@field tags? string[]  instead of those that the image has

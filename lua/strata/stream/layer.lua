@@ -1,6 +1,7 @@
 --- One layer on its way through a stream: spooled, decided about, rewritten.
 
 local core = require "strata.core"
+local keeps = require("strata.layer.edit_entries").keeps
 local limits = require "strata.util.limits"
 local run_job = require("strata.util.job").run
 local spool = require "strata.stream.spool"
@@ -82,11 +83,11 @@ function Layer:scan(digest, diff_id)
 end
 
 --- Marks what the filter drops.
----@param fn fun(entry: strata.Entry, layer: strata.StreamLayer): boolean?
+---@param fn fun(entry: strata.Entry, layer: strata.StreamLayer): boolean
 function Layer:filter(fn)
   self.whiteouts = false
   for entry in self.index:entries() do
-    if fn(entry, self.handle) == false then
+    if not keeps(fn, entry, self.handle) then
       entry:mark()
     elseif entry.whiteout or entry.opaque then
       self.whiteouts = true

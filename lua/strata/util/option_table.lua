@@ -227,7 +227,7 @@ return {
   {
     "StreamImageOptions", "What is done to an image that goes by.",
     extends = { "ChoiceOptions", "SourceOptions", "WorkOptions" },
-    { "filter", "fun(entry: strata.Entry, layer: strata.StreamLayer): boolean?", "false drops the entry" },
+    { "filter", "fun(entry: strata.Entry, layer: strata.StreamLayer): boolean", "false drops the entry" },
     { "rewrite", "fun(entry: strata.Entry, layer: strata.StreamLayer)", "assigns to its fields" },
     { "config", "fun(config: strata.Config)", "called once, when all layers have been seen" },
     { "tags", "string[]", "instead of those that the image has", is = "reference" },

@@ -96,6 +96,7 @@ struct strata_index {
 	struct strata_buf arena;
 	struct strata_replacement *replacements;
 	uint32_t replacement_count;
+	uint32_t kept_replacements; /* the first ones, which a checkpoint may need: they do not change */
 	uint64_t tar_size;   /* bytes of the whole tar */
 	uint64_t end_offset; /* where its end blocks begin */
 	uint32_t findings;   /* of the archive as a whole */

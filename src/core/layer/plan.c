@@ -171,7 +171,7 @@ int strata_plan_records(struct strata_index *index, uint32_t entry, const char *
 static int replacement_of(struct strata_index *index, struct strata_entry *e,
                           struct strata_err *err)
 {
-	if (e->replaced != 0)
+	if (e->replaced > index->kept_replacements)
 		return 0;
 	if (strata_grow(index->replacements, index->replacement_count, err) < 0)
 		return -1;

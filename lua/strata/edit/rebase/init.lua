@@ -183,7 +183,8 @@ end
 function image.methods:rebase(old_base, new_base, opts)
   options.check("rebase", "RebaseOptions", opts)
   local state = image.state_of(self)
-  local ok, message, code = image.sticky(state,
-    run(state, image.state_of(old_base), image.state_of(new_base), opts or {}))
+  local ok, message, code = image.edit(state, "rebase", function()
+    return run(state, image.state_of(old_base), image.state_of(new_base), opts or {})
+  end)
   return ok and self, message, code
 end
