@@ -1,6 +1,6 @@
 -- A hardlink whose target is a whiteout at that time is a whiteout, also when a file of that name comes later in its
--- layer. Extraction took the directory of a lower layer, which is there till the layer's end, for the target; the merged
--- view took the later file.
+-- layer. Extraction took the directory of a lower layer, which is there till the layer's end, for the target; the
+-- merged view took the later file.
 
 local archive = require "spec.support.archive"
 local shell = require "spec.support.shell"

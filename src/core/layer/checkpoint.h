@@ -2,8 +2,8 @@
  * The edit plan of an index as it was at one time, to go back to it.
  *
  * A checkpoint is a copy of the entries, 128 bytes each; texts and contents that are recorded later
- * lie behind those of that time. It owns the copy and nothing of the index, which has to outlive it.
- * Of several, going back to one makes those taken after it useless.
+ * lie behind those of that time. It owns the copy and nothing of the index, which has to outlive
+ * it. Of several, going back to one makes those taken after it useless.
  */
 #ifndef STRATA_CHECKPOINT_H
 #define STRATA_CHECKPOINT_H
