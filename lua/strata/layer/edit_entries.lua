@@ -50,9 +50,9 @@ function edit_entries.filter(hub, chosen, fn)
   if not ok then return fail(hub, message, code) end
   for _, state in ipairs(states) do state.index:unmark() end -- an earlier function may have thrown
   if mark(chosen, fn) == 0 then return true end
-  local stranded = stranded_links.find(states)
-  if stranded then return fail(hub, stranded, "EINVAL") end
-  needless_whiteouts.mark(states)
+  ok, message, code = stranded_links.check(states)
+  if ok then ok, message, code = needless_whiteouts.mark(states) end
+  if not ok then return fail(hub, message, code) end
   for _, state in ipairs(states) do state.index:drop_marked() end
   return true
 end
@@ -72,6 +72,8 @@ function edit_entries.rewrite(hub, chosen, fn)
     local handle = state.handle
     for entry in state.index:entries() do fn(entry, handle) end
   end
+  ok, message, code = layer.check_links(chosen)
+  if not ok then return fail(hub, message, code) end
   return true
 end
 

@@ -175,13 +175,15 @@ end
 
 local function decide(self, one)
   local place = one.handle.index
+  local ok, message, code
   if one.whiteouts and place > 1 then
     local layers = {}
-    for i = 1, place - 1 do layers[i] = { index = self.at[i].copy } end
+    for i = 1, place - 1 do layers[i] = { index = self.at[i].copy, hub = self } end
     layers[place] = one
-    needless_whiteouts.mark(layers)
+    ok, message, code = needless_whiteouts.mark(layers)
+    if not ok then return nil, message, code end
   end
-  local ok, message, code = one:remember()
+  ok, message, code = one:remember()
   if not ok then return nil, message, code end
   if place then self.at[place] = one end
   return finish_layer(self, one, true)
@@ -391,7 +393,7 @@ local function close(self)
     local one = member.layer
     if one then
       one:forget()
-      if one.copy then one.copy:close() end
+      one:close()
     end
   end
   self.list, self.waiting, self.at, self.last_chunk = {}, {}, {}, nil
