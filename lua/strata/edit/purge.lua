@@ -134,11 +134,10 @@ local function scrub_env(cfg, pattern)
 end
 
 local function scrub_labels(cfg, pattern)
-  local names = {}
-  for name, value in pairs(cfg.Labels or {}) do
-    if (name .. "=" .. tostring(value)):find(pattern) then names[#names + 1] = name end
+  local labels, names = cfg.Labels or {}, {}
+  for _, name in ipairs(json.keys(labels)) do
+    if (name .. "=" .. tostring(labels[name])):find(pattern) then names[#names + 1] = name end
   end
-  json.sort(names)
   for _, name in ipairs(names) do cfg:del_label(name) end
   return names
 end

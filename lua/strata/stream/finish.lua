@@ -13,6 +13,7 @@ local docker_edit = require "strata.dialect.docker.edit"
 local docker_v1 = require "strata.dialect.docker_v1.read"
 local fail = require "strata.util.fail"
 local image = require "strata.image"
+local json = require "strata.util.json"
 local layer = require "strata.layer"
 local needless_whiteouts = require "strata.layer.needless_whiteouts"
 local save_image = require "strata.save.image"
@@ -175,12 +176,12 @@ end
 -- Compares the layers that have gone out with those that a save would write.
 local function check(self, list, change)
   local expected, places = expected_of(list, change)
-  for position, edit in pairs(change.by_position) do
-    local member = self.list[position]
-    if not places[position] and (edit.part or member.role ~= "hold") then return differs(member.stored_name) end
+  for position, member in ipairs(self.list) do
+    local edit = not places[position] and change.by_position[position]
+    if edit and (edit.part or member.role ~= "hold") then return differs(member.stored_name) end
   end
-  for name, digest in pairs(expected) do
-    if self.written[name] ~= digest then return differs(name) end
+  for _, name in ipairs(json.keys(expected)) do
+    if self.written[name] ~= expected[name] then return differs(name) end
   end
   for _, member in ipairs(self.list) do
     local changed = member.changed
