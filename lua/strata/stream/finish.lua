@@ -199,8 +199,10 @@ local function work_out(self, list)
   if not made then return nil, message, code end
   local change
   if request.edited then
-    change, message, code = docker_edit.edits(made, { attestations = self.opts.attestations }, {})
+    self.lost = {}
+    change, message, code = docker_edit.edits(made, { attestations = self.opts.attestations }, self.lost)
     if not change then return nil, message, code end
+    for _, line in ipairs(save_image.lost({ made }, "docker", true)) do self.lost[#self.lost + 1] = line end
   else
     change = archive_edits.new(self.store)
   end
