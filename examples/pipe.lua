@@ -15,8 +15,8 @@ local CHUNK = 256 * 1024
 local USAGE = "usage: pipe.lua [--strip PATH] [--uid FROM=TO] [--env NAME=VALUE] [--tag NAME:TAG] ..."
 
 -- What cannot be done is said in one line, without a stack trace.
-local function check(value, message)
-  if value then return value, message end
+local function check(value, message, ...)
+  if value then return value, message, ... end
   io.stderr:write(tostring(message), "\n")
   os.exit(1)
 end
@@ -78,8 +78,9 @@ check(ok and t, message or t)
 
 repeat
   local chunk = io.read(CHUNK)
-  local out, more = check(t(chunk))
+  local out, more, lost = check(t(chunk))
   check(io.write(out))
+  for _, line in ipairs(lost or {}) do io.stderr:write("not kept: ", line, "\n") end
   while more do
     out, more = check(t(""))
     check(io.write(out))

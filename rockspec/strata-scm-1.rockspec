@@ -59,8 +59,8 @@ local facade = [[
 	dialect/oci/edit dialect/oci/image dialect/oci/names document/config_schema document/inspect
 	document/manifest document/media_types document/platform document/reference document/scrub
 	edit/append edit/dedup edit/entries edit/init edit/layer_list edit/merge_tar edit/purge
-	edit/rebase/config edit/rebase/history edit/rebase/init edit/squash history image index init
-	jobs layer layer/edit_entries layer/extract layer/literal_tree layer/metadata
+	edit/rebase/config edit/rebase/history edit/rebase/init edit/scrub edit/squash history image index
+	init jobs layer layer/edit_entries layer/extract layer/growing_tree layer/metadata
 	layer/needless_whiteouts layer/new/from_archive layer/new/from_difference
 	layer/new/from_directory layer/new/from_files layer/new/init layer/new/mapping
 	layer/new/tar_writer layer/standalone layer/stranded_links meta/append meta/archive

@@ -304,12 +304,10 @@ local function row_text(row)
     seen[key] = true
     if row[key] ~= nil then names[#names + 1] = key end
   end
-  local others = {}
-  for key in pairs(row) do
+  for _, key in ipairs(json.keys(row)) do
     if type(key) ~= "string" then misuse("a history row is a table of names and values") end
-    if not seen[key] then others[#others + 1] = key end
+    if not seen[key] then names[#names + 1] = key end
   end
-  for _, key in ipairs(json.sort(others)) do names[#names + 1] = key end
   for i, key in ipairs(names) do
     local problem = field_problem(key, row[key])
     local value

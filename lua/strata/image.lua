@@ -58,7 +58,7 @@ local new, state_of, is
 ---@field config strata.Config
 ---@field layers strata.Layer[]  the base first. Written by prune() and by edit/layer_list, which then renumber
 ---@field tags string[]  written by tag(), untag() and by assigning to img.tags
----@field scrubs strata.Scrub[]?  of documents that repeat the config, to be carried out by save. Written by edit/purge
+---@field scrubs strata.Scrub[]?  of documents that repeat the config, to be carried out by save. Written by edit/scrub
 ---@field failure {[1]: string, [2]: string}?  message and code of an edit that cannot be taken back. Written by edit()
 
 --- What the layers of an image, or a layer without one, have in common.
@@ -240,19 +240,6 @@ function methods:history()
   local state = state_of(self)
   return frozen.copy(state, "history()", history.rows(state.config, state.layers), "img:history()",
     "assign fields of its rows, or use row:drop, img:clear_history and img.config.history")
-end
-
---- Replaces what matches a Lua pattern in created_by and comment of every row.
----@param pattern string
----@param replacement? string  "***"
----@return integer? count
----@return string? message
----@return string? code
-function methods:scrub_history(pattern, replacement)
-  local state = state_of(self)
-  return image.edit(state, "scrub_history", function()
-    return history.scrub(state.config, pattern, replacement or "***")
-  end)
 end
 
 --- Drops the whole history, which is optional.

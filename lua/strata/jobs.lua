@@ -297,13 +297,15 @@ local function change_owners(img, pairs_of)
 end
 
 local function change_config(img, edit)
-  for name, value in pairs(edit.env or {}) do
-    if value then img.config:set_env(name, value) else img.config:unset_env(name) end
+  local env, labels, config = edit.env or {}, edit.labels or {}, edit.config or {}
+  for _, name in ipairs(json.keys(env)) do
+    if env[name] then img.config:set_env(name, env[name]) else img.config:unset_env(name) end
   end
-  for name, value in pairs(edit.labels or {}) do
-    if value then img.config:set_label(name, value) else img.config:del_label(name) end
+  for _, name in ipairs(json.keys(labels)) do
+    if labels[name] then img.config:set_label(name, labels[name]) else img.config:del_label(name) end
   end
-  for name, value in pairs(edit.config or {}) do
+  for _, name in ipairs(json.keys(config)) do
+    local value = config[name]
     if value == false then value = nil end
     img.config[name] = value
   end

@@ -7,6 +7,7 @@ local limits = require "strata.util.limits"
 local media_types = require "strata.document.media_types"
 local object = require "strata.util.object"
 local run_job = require("strata.util.job").run
+local stranded_links = require "strata.layer.stranded_links"
 
 local layer = {}
 
@@ -252,6 +253,38 @@ local function is_stale(state, compression, opts)
       (compression ~= "none" and made.level ~= layer.level(opts, compression)))
 end
 
+-- The layers from one on whose blobs are there.
+local function there_from(states, first)
+  local list = {}
+  for i = first, #states do
+    if not states[i].blob.missing then list[#list + 1] = states[i] end
+  end
+  return list
+end
+
+--- Refuses edits that wait when they leave a hardlink without its file. Such a hardlink is in the same layer as a path
+-- that was dropped or renamed, or in one above it; layers below are only read when there is one.
+---@param states strata.LayerState[]  of one image
+---@return boolean? ok
+---@return string? message
+---@return string? code  "EINVAL"
+function layer.check_links(states)
+  local lowest
+  for _, state in ipairs(states) do
+    local dropped, renamed
+    if is_pending(state) then dropped, renamed = state.index:lost_names() end
+    if (dropped or renamed) and (not lowest or state.position < lowest.position) then lowest = state end
+  end
+  if not lowest then return true end
+  local all = lowest.hub.layers
+  local upper = there_from(all, lowest.position)
+  local ok, message, code = layer.load(upper)
+  if not ok or not stranded_links.possible(upper) then return ok, message, code end
+  ok, message, code = layer.load(there_from(all, 1))
+  if not ok then return nil, message, code end
+  return stranded_links.check(all)
+end
+
 --- Carries out pending edits of layers, in parallel, into unnamed temporary files.
 ---@param states strata.LayerState[]
 ---@param opts? table  compression, level, temp_dir, threads, progress; exact: also results with other settings
@@ -260,12 +293,15 @@ end
 ---@return string? code
 function layer.settle(states, opts)
   opts = opts or {}
+  local ok, message, code = layer.check_links(states)
+  if not ok then return nil, message, code end
   local job, todo = core.job(), {}
   for _, state in ipairs(states) do
     local compression = opts.compression
     if not compression or compression == "keep" then compression = state.blob.compression end
     if is_pending(state) or is_stale(state, compression, opts) then
-      local file, message, code = core.temp_file(opts.temp_dir)
+      local file
+      file, message, code = core.temp_file(opts.temp_dir)
       if not file then return nil, message, code end
       job:write(limits.add(state.hub.limits, {
         label = label(state), index = state.index, to = file, compression = compression,
@@ -276,7 +312,7 @@ function layer.settle(states, opts)
     end
   end
   if #todo == 0 then return true end
-  local ok, message, code = run_job(job, opts, "rewriting")
+  ok, message, code = run_job(job, opts, "rewriting")
   if ok then
     for i, item in ipairs(todo) do
       local done = job:task(i)

@@ -304,12 +304,13 @@ describe("a file that others link to", function()
 	specify("from an upper layer is dropped together with those links only", function()
 		local layers = { { file("f"), file("g") }, { link("l", "f"), link("m", "l") } }
 		assert.same({ { "g" }, {} }, (filtered(layers, without("f", "l", "m"))))
-		assert.same({ { "f", "g" }, { "m -> l" } }, (filtered(layers, without("l"))))
-		local img, made = bench:open({ { entries = layers[1] }, { entries = layers[2] } })
-		local result, message, code = img:filter(without("f"))
-		assert.same({ nil, "EINVAL" }, { result, code })
-		assert.matches("hardlink 'l'", message, 1, true)
-		assert.equal(made.diff_ids[1], img.layers[1].diff_id)
+		for dropped, left in pairs({ f = "l", l = "m" }) do
+			local img, made = bench:open({ { entries = layers[1] }, { entries = layers[2] } })
+			local result, message, code = img:filter(without(dropped))
+			assert.same({ nil, "EINVAL" }, { result, code })
+			assert.matches(("hardlink '%s'"):format(left), message, 1, true)
+			assert.equal(made.diff_ids[1], img.layers[1].diff_id)
+		end
 	end)
 
 	specify("is found by docker's readers: GNU tar and bsdtar unpack the result", function()

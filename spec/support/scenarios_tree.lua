@@ -287,6 +287,8 @@ function tree.add(add, must)
 			one.mtime = 5.5
 			if one.path == "noted" then
 				one.path, one.xattrs = "renamed", { ["user.z"] = "z", ["user.note"] = "other" }
+			elseif one.linkpath == "noted" and one.type == "hardlink" then
+				one.linkpath = "renamed"
 			elseif one.path == "holes" then
 				one.path = "sparse/" .. ("name/"):rep(30) .. "holes"
 			elseif one.type == "symlink" then

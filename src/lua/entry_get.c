@@ -104,13 +104,6 @@ static void push_hidden_by(lua_State *L, const struct strata_index *index, struc
 	lua_remove(L, -2);
 }
 
-/* A hardlink to what no entry of its tar is: a lower layer may have the file. */
-static bool is_dangling(const struct strata_index *index, const struct strata_entry *e)
-{
-	return e->typeflag == '1' && index->links != NULL &&
-	       index->links[e - index->entries].root == STRATA_NO_ENTRY;
-}
-
 bool strata_entry_has_link(const struct strata_entry *e)
 {
 	return e->typeflag == '1' || e->typeflag == '2';
@@ -282,7 +275,7 @@ int strata_push_entry_field(lua_State *L, const struct strata_index *index, uint
 		lua_pushboolean(L, e->marked);
 		return 1;
 	case F_DANGLING:
-		lua_pushboolean(L, is_dangling(index, e));
+		lua_pushboolean(L, strata_index_is_dangling(index, number));
 		return 1;
 	default:
 		return push_text_field(L, index, e, field);

@@ -343,6 +343,49 @@ static int index_copy(lua_State *L)
 	return 1;
 }
 
+/* index:as_scanned() -> such a copy, in which nothing is dropped, marked or renamed */
+static int index_as_scanned(lua_State *L)
+{
+	struct strata_lua_index *o = (strata_check_scanned(L, 1), push_index(L));
+	struct strata_err err;
+
+	if (strata_index_copy(strata_check_scanned(L, 1), &o->index, &err) < 0)
+		return strata_push_error(L, &err);
+	strata_index_restore_names(&o->index);
+	return 1;
+}
+
+/* index:lost_names() -> whether an entry was dropped, whether a path or a linkpath was assigned */
+static int index_lost_names(lua_State *L)
+{
+	const struct strata_index *index = strata_check_scanned(L, 1);
+	bool dropped = false;
+
+	for (uint32_t i = 0; i < index->count && !dropped; i++)
+		dropped = index->entries[i].dropped;
+	lua_pushboolean(L, dropped);
+	lua_pushboolean(L, index->former_count > 0);
+	return 2;
+}
+
+/* index:dangling() -> an array of the hardlinks to files that the tar does not have by their names
+ */
+static int index_dangling(lua_State *L)
+{
+	struct strata_index *index = strata_check_scanned(L, 1);
+	int n = 0;
+
+	lua_newtable(L);
+	for (uint32_t i = 0; i < index->count; i++) {
+		if (!is_listed(&index->entries[i]) || !strata_index_is_dangling(index, i))
+			continue;
+		strata_push_entry(L, 1, i);
+		lua_rawseti(L, 2, ++n);
+		lua_settop(L, 2);
+	}
+	return 1;
+}
+
 static int index_tostring(lua_State *L)
 {
 	struct strata_lua_index *o = strata_check_object(L, 1, ENTRY_INDEX_TYPE);
@@ -366,6 +409,9 @@ void strata_lua_register_index(lua_State *L)
 	                                   {"findings", index_findings},
 	                                   {"revision", index_revision},
 	                                   {"copy", index_copy},
+	                                   {"as_scanned", index_as_scanned},
+	                                   {"lost_names", index_lost_names},
+	                                   {"dangling", index_dangling},
 	                                   {"unmark", index_unmark},
 	                                   {"drop_marked", index_drop_marked},
 	                                   {NULL, NULL}};

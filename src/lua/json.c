@@ -390,6 +390,18 @@ static int json_quote(lua_State *L)
 	return strata_push_contents(L, b);
 }
 
+/* before(a, b) -> whether a comes first in the order of bytes: `<` of Lua follows the locale */
+static int module_before(lua_State *L)
+{
+	size_t a_len, b_len;
+	const char *a = luaL_checklstring(L, 1, &a_len);
+	const char *b = luaL_checklstring(L, 2, &b_len);
+	int order = memcmp(a, b, a_len < b_len ? a_len : b_len);
+
+	lua_pushboolean(L, order != 0 ? order < 0 : a_len < b_len);
+	return 1;
+}
+
 void strata_lua_register_json(lua_State *L)
 {
 	static const luaL_Reg methods[] = {
@@ -402,6 +414,7 @@ void strata_lua_register_json(lua_State *L)
 	static const luaL_Reg functions[] = {
 	        {"json", json_new},
 	        {"json_quote", json_quote},
+	        {"before", module_before},
 	        {NULL, NULL},
 	};
 

@@ -316,6 +316,17 @@ static int tree_next(lua_State *L)
 	return push_node(L, o->tree.nodes[check_node(L, 2, o)].next);
 }
 
+/* tree:child(node, name) -> the node of that name in it | nil */
+static int tree_child(lua_State *L)
+{
+	struct lua_tree *o = check_tree(L);
+	uint32_t node = check_node(L, 2, o);
+	size_t len;
+	const char *name = luaL_checklstring(L, 3, &len);
+
+	return push_node(L, strata_tree_child(&o->tree, node, name, len));
+}
+
 /* tree:count() -> paths, the root among them */
 static int tree_count(lua_State *L)
 {
@@ -325,12 +336,14 @@ static int tree_count(lua_State *L)
 
 void strata_lua_register_tree(lua_State *L)
 {
-	static const luaL_Reg methods[] = {
-	        {"apply", tree_apply},   {"current", tree_current}, {"find", tree_find},
-	        {"path", tree_path},     {"name", tree_name},       {"info", tree_info},
-	        {"entry", tree_entry},   {"source", tree_source},   {"headers", tree_headers},
-	        {"header", tree_header}, {"parent", tree_parent},   {"first", tree_first},
-	        {"next", tree_next},     {"count", tree_count},     {NULL, NULL}};
+	static const luaL_Reg methods[] = {{"apply", tree_apply},     {"current", tree_current},
+	                                   {"find", tree_find},       {"path", tree_path},
+	                                   {"name", tree_name},       {"info", tree_info},
+	                                   {"entry", tree_entry},     {"source", tree_source},
+	                                   {"headers", tree_headers}, {"header", tree_header},
+	                                   {"parent", tree_parent},   {"first", tree_first},
+	                                   {"next", tree_next},       {"child", tree_child},
+	                                   {"count", tree_count},     {NULL, NULL}};
 	static const luaL_Reg functions[] = {{"tree", tree_new}, {NULL, NULL}};
 
 	strata_register_type(L, TREE_TYPE, methods, NULL, tree_close);

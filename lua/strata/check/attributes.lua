@@ -1,6 +1,7 @@
 --- What the header of an entry says that readers differ about: owners, times, xattrs, types.
 
 local core = require "strata.core"
+local json = require "strata.util.json"
 
 local attributes = {}
 
@@ -14,8 +15,7 @@ local function only_libarchive(pax, xattrs)
       if xattrs[name] == nil then names[#names + 1] = name end
     end
   end
-  table.sort(names)
-  return names
+  return json.sort(names)
 end
 
 -- As Linux takes it: version 2, or 3 with the user of a namespace.
@@ -45,10 +45,8 @@ local function xattr(add, name, value, kind)
 end
 
 local function xattrs(add, entry, kind)
-  local list, names = entry.xattrs, {}
-  for name in pairs(list) do names[#names + 1] = name end
-  table.sort(names)
-  for _, name in ipairs(names) do xattr(add, name, list[name], kind) end
+  local list = entry.xattrs
+  for _, name in ipairs(json.keys(list)) do xattr(add, name, list[name], kind) end
   for _, name in ipairs(only_libarchive(entry.pax, list)) do
     add("note", "libarchive-xattr", ("only a record of libarchive has the xattr %s: libarchive sets it, no runtime "
       .. "does"):format(core.quote(name)))

@@ -15,9 +15,7 @@ local KINDS = {
   ["/config/Volumes"] = "set", ["/config/WorkingDir"] = "string",
 }
 
-local POINTERS = {}
-for pointer in pairs(KINDS) do POINTERS[#POINTERS + 1] = pointer end
-json.sort(POINTERS)
+local POINTERS = json.keys(KINDS)
 
 local ROW = { author = "string", comment = "string", created = "time", created_by = "string", empty_layer = "boolean" }
 local ROW_KEYS = { "author", "comment", "created", "created_by", "empty_layer" }
@@ -25,13 +23,14 @@ local ROW_KEYS = { "author", "comment", "created", "created_by", "empty_layer" }
 local DAYS = { 31, 28, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31 }
 
 local function is_time(text)
-  local date, clock, rest = text:match("^(%d%d%d%d%-%d%d%-%d%d)T(%d%d:%d%d:%d%d)(.*)$")
-  if not date then return false end
-  local year, month, day = tonumber(date:sub(1, 4)), tonumber(date:sub(6, 7)), tonumber(date:sub(9))
+  local year, month, day, hour, minute, second, rest =
+    text:match("^(%d%d%d%d)%-(%d%d)%-(%d%d)T(%d%d):(%d%d):(%d%d)(.*)$")
+  if not year then return false end
+  year, month, day = tonumber(year), tonumber(month), tonumber(day)
   local leap = year % 4 == 0 and (year % 100 ~= 0 or year % 400 == 0)
   local days = month == 2 and leap and 29 or DAYS[month]
   if not days or day < 1 or day > days then return false end
-  if clock > "23:59:59" or clock:sub(4) > "59:59" or clock:sub(7) > "59" then return false end
+  if tonumber(hour) > 23 or tonumber(minute) > 59 or tonumber(second) > 59 then return false end
   rest = rest:match("^[.,]%d+(.*)$") or rest
   return rest == "Z" or rest:find("^[+-]%d%d:%d%d$") ~= nil
 end

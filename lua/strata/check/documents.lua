@@ -30,9 +30,7 @@ local TOC = { "^io%.github%.containers%.zstd%-chunked%.", "^containerd%.io/snaps
 ---@param made strata.ReportMaker
 ---@param store strata.ArchiveStore
 function documents.members(made, store)
-  local names = {}
-  for name in pairs(store.others or {}) do names[#names + 1] = name end
-  for _, name in ipairs(json.sort(names)) do
+  for _, name in ipairs(json.keys(store.others or {})) do
     local member = store.by_name[name]
     local place = { path = member.stored_name, entry = member.position, offset = member.header_offset }
     if member.type == "dir" and store:same_content(member) then
@@ -168,13 +166,9 @@ local function check_descriptor(made, text, what)
       made:add("error", "embedded-data", ("%s carries data that are not those of its digest"):format(what))
     end
   end
-  local names = {}
-  for name in pairs(type(descriptor.annotations) == "table" and descriptor.annotations or {}) do
-    names[#names + 1] = type(name) == "string" and name or nil
-  end
-  for _, name in ipairs(json.sort(names)) do
+  for _, name in ipairs(type(descriptor.annotations) == "table" and json.keys(descriptor.annotations) or {}) do
     for _, pattern in ipairs(TOC) do
-      if name:find(pattern) then
+      if type(name) == "string" and name:find(pattern) then
         made:add("warning", "table-of-contents", ("%s has the annotation %s: who pulls by that table sees what "
           .. "it says, not what the tar has"):format(what, core.quote(name)))
         break

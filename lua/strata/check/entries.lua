@@ -127,20 +127,33 @@ function Check:whiteout(entry, path)
   if kind == "whiteout" then self.hidden[hidden] = true end
 end
 
+-- A function that gives the first of a path and those above it that a table of paths has, or false.
+local function finder(wanted)
+  local known = {}
+  return function(path)
+    local way = {}
+    while path and known[path] == nil and not wanted[path] do
+      way[#way + 1] = path
+      path = parent_of(path)
+    end
+    local found = path and (known[path] or wanted[path] and path) or false
+    for _, one in ipairs(way) do known[one] = found end
+    return found
+  end
+end
+
 -- Whiteouts in directories that this layer hides as a whole.
 function Check:below_whiteouts(told)
-  if not next(self.hidden) then return end
+  local hidden = {}
+  for path in pairs(self.hidden) do hidden[path] = not self.index:find(path) or nil end
+  if not next(hidden) then return end
+  local find = finder(hidden)
   for entry in self.index:entries() do
-    local hidden, dir = entry.whiteout, entry.opaque
-    if hidden then dir = parent_of(hidden) end
-    if told[entry.index] then dir = nil end
-    while dir do
-      if self.hidden[dir] and not self.index:find(dir) then
-        self.made:add("warning", "whiteout-below-whiteout", ("a whiteout below %s, which is hidden as a whole: some "
-          .. "readers refuse that"):format(core.quote(dir)), place_of(entry))
-        break
-      end
-      dir = parent_of(dir)
+    local dir = entry.opaque or entry.whiteout and parent_of(entry.whiteout)
+    local above = dir and not told[entry.index] and find(dir)
+    if above then
+      self.made:add("warning", "whiteout-below-whiteout", ("a whiteout below %s, which is hidden as a whole: some "
+        .. "readers refuse that"):format(core.quote(above)), place_of(entry))
     end
   end
 end
@@ -170,14 +183,9 @@ end
 -- root is followed by some unpackers, and kept inside the root by others.
 function Check:through_links()
   if not next(self.links) then return end
-  local known = {}
-  local function link_above(dir)
-    if not dir then return false end
-    if known[dir] == nil then known[dir] = self.links[dir] and dir or link_above(parent_of(dir)) end
-    return known[dir]
-  end
+  local find = finder(self.links)
   for entry in self.index:entries() do
-    local link = link_above(parent_of(entry.path))
+    local link = find(parent_of(entry.path))
     if link then
       local to = self.links[link]
       local out = leads_out(link, to)

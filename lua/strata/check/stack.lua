@@ -66,35 +66,109 @@ end
 
 -- Whether a layer deletes a directory, or one above it. The answers for one path serve the next.
 local function deletes_above(layer, dir)
-  if not dir then return false end
+  local way, known = {}, false
+  while dir do
+    if layer.deleted[dir] ~= nil then
+      known = layer.deleted[dir]
+      break
+    end
+    way[#way + 1] = dir
+    dir = paths.parent(dir)
+  end
   if layer.answers > MAX_ANSWERS then layer.deleted, layer.answers = {}, 0 end
-  local known = layer.deleted[dir]
-  if known == nil then
-    known = deletes_above(layer, paths.parent(dir)) or deletes(layer, dir)
-    layer.deleted[dir], layer.answers = known, layer.answers + 1
+  for i = #way, 1, -1 do
+    known = known or deletes(layer, way[i])
+    layer.deleted[way[i]], layer.answers = known, layer.answers + 1
   end
   return known
 end
 
+-- ---- one directory after the other ------------------------------------------------------
+
+--- A directory in the layers from which a walk goes down, name by name: to look up each longer path anew would take
+--- longer and longer.
+---@class strata.StackWalk
+---@field stack strata.Stack
+---@field path string  "" for the root
+---@field name string?  the last one
+---@field depth integer  how many names have been gone down
+---@field node integer?  what default runtimes show there
+---@field leads_to integer?  the same with the last symlink followed
+---@field number integer  of the topmost layer that may have something there
+---@field at {depth: integer, node: integer?, code: string?}  what that layer has
+local Walk = {}
+Walk.__index = Walk
+
+--- A walk that begins at a directory.
+---@param path string  "" for the root
+---@return strata.StackWalk
+function Stack:walk(path)
+  return setmetatable({
+    stack = self, path = path, depth = 0, number = #self.layers, at = {},
+    leads_to = self.runtime:find(path == "" and "/" or path, true),
+  }, Walk)
+end
+
+-- What a name in a node of a tree leads to; nil and why.
+local function enter(tree, node, name, path)
+  local child = tree:child(node, name)
+  if child and tree:info(child) == "symlink" then
+    local _, code
+    child, _, code = tree:find(path, true)
+    return child, code
+  end
+  return child, tree:info(node) == "dir" and "ENOENT" or "ENOTDIR"
+end
+
+--- Goes down to a name in the directory.
+---@param name string
+---@param path string  the whole path then
+function Walk:enter(name, path)
+  local from = self.leads_to
+  self.path, self.name, self.depth = path, name, self.depth + 1
+  self.node = from and self.stack.runtime:child(from, name)
+  self.leads_to = from and enter(self.stack.runtime, from, name, path)
+end
+
+--- What default runtimes show there, where the last symlink is not followed.
+---@return string? type  nil: nothing
+function Walk:kind()
+  return self.node and (self.stack.runtime:info(self.node)) or nil
+end
+
+-- Looks at what a layer has there. Returns the steps that it takes.
+local function look(self, tree)
+  local at = self.at
+  local is_above, steps, _ = at.depth == self.depth - 1, 1, nil
+  if is_above and at.node then
+    at.node, at.code = enter(tree, at.node, self.name, self.path)
+  elseif not is_above then
+    at.node, _, at.code = tree:find(self.path, true)
+    steps = self.depth
+  end
+  at.depth = self.depth
+  return steps
+end
+
 --- Whether containerd finds a directory to copy the attributes of an implied one from, or nothing:
--- it looks for the topmost layer that has the path.
----@param path string
+-- it looks for the topmost layer that has the path. A layer that has nothing there has nothing below it.
 ---@return boolean ok  false: it refuses
 ---@return integer? layer  that is in its way
----@return integer looked  the layers that it has looked at
-function Stack:copied(path)
-  local count = #self.layers
-  for i = count, 1, -1 do
-    local layer, looked = self.layers[i], count - i + 1
-    local node, _, code = layer.alone:find(path, true)
-    if node then return true, nil, looked end
-    if code == "ENOTDIR" or code == "ELOOP" then return false, i, looked end
-    if i > 1 then -- the lowest layer keeps no whiteouts
-      if deletes_above(layer, paths.parent(path)) then return false, i, looked end
-      if deletes(layer, path) then return true, nil, looked end
+---@return integer steps  that this took
+function Walk:copied()
+  local steps, at = 0, self.at
+  while self.number > 0 do
+    local layer = self.stack.layers[self.number]
+    steps = steps + look(self, layer.alone)
+    if at.node then return true, nil, steps end
+    if at.code ~= "ENOENT" then return false, self.number, steps end
+    if self.number > 1 then -- the lowest layer keeps no whiteouts
+      if deletes_above(layer, paths.parent(self.path)) then return false, self.number, steps end
+      if deletes(layer, self.path) then return true, nil, steps end
     end
+    self.number, at.depth = self.number - 1, nil
   end
-  return true, nil, count
+  return true, nil, steps
 end
 
 -- ---- both views ------------------------------------------------------------------------
@@ -130,39 +204,46 @@ local function is_same(runtime, one, spec, other)
 end
 
 -- Whether a directory is only there for names of AUFS, which the letter passes over, or for nothing.
-local function holds_nothing(tree, node)
-  if not node or tree:info(node) ~= "dir" or tree:entry(node) then return false end
-  local child = tree:first(node)
-  while child do
-    if tree:name(child):find(AUFS, 1, true) ~= 1 and not holds_nothing(tree, child) then return false end
-    child = tree:next(child)
+local function holds_nothing(tree, top)
+  local todo = { top }
+  while todo[1] do
+    local node = table.remove(todo)
+    if tree:info(node) ~= "dir" or tree:entry(node) then return false end
+    local child = tree:first(node)
+    while child do
+      if tree:name(child):find(AUFS, 1, true) ~= 1 then todo[#todo + 1] = child end
+      child = tree:next(child)
+    end
   end
-  return true
+  return top ~= nil
 end
 
 --- Calls a function for each path at which the views differ, the uppermost ones alone.
 ---@param each fun(path: string, runtime: string, spec: string)  what each has there. Directories without an entry
 ---  in which there is nothing are passed over, and so are names of AUFS
 function Stack:differences(each)
-  local runtime, spec = self.runtime, self.spec
-  local function compare(one, other)
+  local runtime, spec, todo = self.runtime, self.spec, {}
+  if not (self.known and spec) then return end
+  local function add_children(one, other)
     local by_name, names = {}, {}
     children_of(runtime, one, by_name, names)
     children_of(spec, other, by_name, names)
-    for _, name in ipairs(names) do
-      local mine, theirs = by_name[name][runtime], by_name[name][spec]
-      local told = name:find(AUFS, 1, true) == 1 or (not theirs and holds_nothing(runtime, mine))
-        or (not mine and holds_nothing(spec, theirs))
-      local is_equal = mine and theirs and is_same(runtime, mine, spec, theirs)
-      if not told and not is_equal then
-        local path = mine and runtime:path(mine) or spec:path(theirs)
-        each(path, says(runtime, mine), says(spec, theirs))
-      elseif is_equal and runtime:info(mine) == "dir" then
-        compare(mine, theirs)
-      end
+    for i = #names, 1, -1 do todo[#todo + 1] = { name = names[i], nodes = by_name[names[i]] } end
+  end
+  add_children(runtime:find("/"), spec:find("/"))
+  while todo[1] do
+    local here = table.remove(todo)
+    local mine, theirs = here.nodes[runtime], here.nodes[spec]
+    local told = here.name:find(AUFS, 1, true) == 1 or (not theirs and holds_nothing(runtime, mine))
+      or (not mine and holds_nothing(spec, theirs))
+    local is_equal = mine and theirs and is_same(runtime, mine, spec, theirs)
+    if not told and not is_equal then
+      local path = mine and runtime:path(mine) or spec:path(theirs)
+      each(path, says(runtime, mine), says(spec, theirs))
+    elseif is_equal and runtime:info(mine) == "dir" then
+      add_children(mine, theirs)
     end
   end
-  if self.known and spec then compare(runtime:find("/"), spec:find("/")) end
 end
 
 --- Frees what the trees have. The indexes stay open.

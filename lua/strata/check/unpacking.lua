@@ -95,45 +95,65 @@ end
 
 -- ---- the way to an entry ---------------------------------------------------------------
 
+-- The paths on the way to a directory that are not known, the uppermost first, and the known one that they are below.
+local function unknown_way(known, dir)
+  local up, way = {}, {}
+  repeat
+    up[#up + 1] = dir
+    dir = parent_of(dir)
+  until not dir or known[dir]
+  for i = #up, 1, -1 do way[#way + 1] = up[i] end
+  return way, dir
+end
+
+-- Where a symlink of the layer leads; nil when something is in the way: what, and where.
+function Unpacking:follow(entry, dir, link)
+  self.followed = self.followed + 1
+  if self.followed > MAX_LINKS or not entry then return nil, "dangling", link end
+  local to = entry.type == "hardlink" and "" or entry.linkpath
+  local path, problem, place = self:directory(core.normalise(to:sub(1, 1) == "/" and to or join(dir, to)), true)
+  if problem == "missing" then return nil, "dangling", link end
+  return path, problem, place
+end
+
 -- Where a directory is, by the links of the layer alone, with its missing parents made unless
 -- `look` is true. nil when something is in the way: what, and where.
 function Unpacking:directory(dir, look)
   if not dir or dir == "." then return "" end
-  local known = self.known[dir]
-  if known then return known end
-  self.steps = self.steps - depth_of(dir)
+  local known = self.known
+  if known[dir] then return known[dir] end
+  local way, above = unknown_way(known, dir)
+  self.steps = self.steps - #way * (2 * depth_of(dir) - #way + 1) / 2 -- names of all the paths that are looked up
   if self.steps < 0 then return nil, "limit", dir end
-  local top, problem, place = self:directory(parent_of(dir), look)
-  if not top then return nil, problem, place end
-  local path = join(top, base_of(dir))
-  local kind, entry = self:here(path)
-  if kind == "symlink" then
-    self.followed = self.followed + 1
-    if self.followed > MAX_LINKS or not entry then return nil, "dangling", path end
-    local to = entry.type == "hardlink" and "" or entry.linkpath
-    local link = path
-    path, problem, place = self:directory(core.normalise(to:sub(1, 1) == "/" and to or join(top, to)), true)
-    if problem == "missing" then return nil, "dangling", link end
-    if not path then return nil, problem, place end
-  elseif not kind then
-    if look then return nil, "missing", path end
-    self:imply(path)
-  elseif kind ~= "dir" then
-    return nil, kind == "whiteout" and "whiteout" or "file", path
+  local top = above and known[above] or ""
+  for i = 1, #way do
+    local path = join(top, base_of(way[i]))
+    local kind, entry = self:here(path)
+    if not kind then
+      if look then return nil, "missing", path end
+      return self:imply(way, i, top)
+    end
+    if kind == "symlink" then
+      local problem, place
+      path, problem, place = self:follow(entry, top, path)
+      if not path then return nil, problem, place end
+    elseif kind ~= "dir" then
+      return nil, kind == "whiteout" and "whiteout" or "file", path
+    end
+    if not look then known[way[i]] = path end
+    top = path
   end
-  if not look then self.known[dir] = path end
-  return path
+  return top
 end
 
--- What a directory without an entry is over what lower layers have.
-function Unpacking:imply_over(path)
-  local kind, node = self.stack:find(path)
-  local quoted = core.quote(path)
+-- What a directory without an entry is over what lower layers have; `below` is there.
+function Unpacking:imply_over(below, path)
+  local kind, quoted = below:kind(), core.quote(path)
   if kind == "symlink" then
     self:add("warning", "through-lower-link", ("%s is a symlink of a lower layer: in %s a directory takes its place, "
       .. "%s go through it"):format(quoted, DEFAULT, OTHERS))
   elseif kind == "dir" then
-    local header = self.stack.runtime:header(node)
+    local header = self.stack.runtime:header(below.node)
     local is_usual = header and header.mode == 493 and header.uid == 0 and header.gid == 0 and not next(header.xattrs)
     if header and not is_usual then
       self:add("note", "implied-directory", ("%s has no entry in this layer: Docker and podman make it 0755 and "
@@ -146,27 +166,38 @@ function Unpacking:imply_over(path)
     self:add("note", "whiteout-of-nothing", ("there is no %s: umoci passes over a whiteout there, the others make the "
       .. "directory"):format(quoted))
   end
-  local ok, layer, looked = self.stack:copied(path)
-  self.steps = self.steps - looked * depth_of(path)
+  local ok, layer, steps = below:copied()
+  self.steps = self.steps - steps
   if not ok then
     self:add("warning", "copied-attributes", ("containerd refuses: it looks for the attributes of %s in layer %d, "
       .. "which has no directory in its way"):format(quoted, layer))
   end
 end
 
-function Unpacking:imply(path)
-  self.implied[path] = true
-  local dir = parent_of(path) or "."
+-- Makes the directories of a way from one on that is missing, below `top`: the layer has nothing in what is missing.
+function Unpacking:imply(way, first, top)
+  local dir = top == "" and "." or top
   local _, parent = self:here(dir)
-  if parent and parent.mode % 2048 >= 1024 then
-    self:add("note", "implied-directory", ("%s has no entry, and is in a directory with a set group: Docker and podman "
-      .. "make it root's, containerd and vfs keep the group"):format(core.quote(path)))
+  local below = self.stack and self.stack:walk(top)
+  for i = first, #way do
+    local name = base_of(way[i])
+    local path = join(top, name)
+    self.implied[path], self.known[way[i]] = true, path
+    if parent and parent.mode % 2048 >= 1024 then
+      self:add("note", "implied-directory", ("%s has no entry, and is in a directory with a set group: Docker and "
+        .. "podman make it root's, containerd and vfs keep the group"):format(core.quote(path)))
+    end
+    while dir and not self.holds_implied[dir] do
+      self.holds_implied[dir] = true
+      dir = dir ~= "." and (parent_of(dir) or ".") or nil
+    end
+    if below then
+      below:enter(name, path)
+      self:imply_over(below, path)
+    end
+    top, dir, parent = path, path, nil
   end
-  while dir and not self.holds_implied[dir] do
-    self.holds_implied[dir] = true
-    dir = dir ~= "." and (parent_of(dir) or ".") or nil
-  end
-  if self.stack then self:imply_over(path) end
+  return top
 end
 
 -- Tells why there is no way to an entry.

@@ -140,7 +140,7 @@ function new_layout.members(layout, docker_manifest)
   end
   local blobs = {}
   for i, blob in ipairs(layout.blobs) do blobs[i] = blob end
-  table.sort(blobs, function(a, b) return a.name < b.name end)
+  table.sort(blobs, function(a, b) return json.before(a.name, b.name) end)
   local made = {}
   for _, blob in ipairs(blobs) do
     local dir = blob.name:match("^(.*)/")

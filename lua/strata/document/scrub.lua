@@ -10,8 +10,10 @@ local scrub = {}
 ---@field env string?  Lua pattern of "NAME=value"
 ---@field labels string?  Lua pattern of "name=value"
 ---@field history string?  Lua pattern of texts
+---@field replacement string|table|function|nil  for what that matches, as for string.gsub. Default "***"
 
-local HIDDEN = "***"
+--- What stands in the place of what was removed.
+scrub.HIDDEN = "***"
 
 local function strings(doc, pointer)
   local list = {}
@@ -43,7 +45,7 @@ end
 
 -- JSON text of a string; of nothing of it when a pattern cut a character in two.
 local function quote(text)
-  return core.json_quote(text) or core.json_quote(HIDDEN)
+  return core.json_quote(text) or core.json_quote(scrub.HIDDEN)
 end
 
 -- The command of the last step, with its build arguments as variables. The row of the history has its words with blanks
@@ -57,22 +59,22 @@ local function scrub_command(doc, pointer, patterns, removed)
     local name = word and patterns.env and word:find(patterns.env) and word:match("^([^=]+)=")
     if name then
       removed.env[#removed.env + 1] = name
-      put(i, HIDDEN)
+      put(i, scrub.HIDDEN)
     elseif not word then
       words[i] = ""
     end
   end
-  local pattern = patterns.history
+  local pattern, replacement = patterns.history, patterns.replacement or scrub.HIDDEN
   if pattern and table.concat(words, " "):find(pattern) then
     for i, word in ipairs(words) do
-      local text, count = word:gsub(pattern, HIDDEN)
+      local text, count = word:gsub(pattern, replacement)
       if text ~= word then
         put(i, text)
         removed.history = removed.history + count
       end
     end
     local line = table.concat(words, " ")
-    local text, count = line:gsub(pattern, HIDDEN)
+    local text, count = line:gsub(pattern, replacement)
     if text ~= line then
       removed.history = removed.history + count
       doc:set(pointer, "[" .. quote(text) .. "]")

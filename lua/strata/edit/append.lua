@@ -25,15 +25,21 @@ end
 local function resolver(tree)
   local known, moved = { ["."] = "." }, {}
   local function directory(path)
-    if known[path] then return known[path] end
-    local parent = paths.parent(path)
-    local place = parent and paths.join(directory(parent), paths.base(path)) or path
-    local node = tree:find(place, true)
-    if node and tree:info(node) == "dir" then place = tree:path(node) end
-    local is_first = not parent or known[parent] == parent
-    if place ~= path and is_first then moved[#moved + 1] = { from = path, to = place } end
-    known[path] = place
-    return place
+    local way, at = {}, path
+    while at and not known[at] do
+      way[#way + 1] = at
+      at = paths.parent(at)
+    end
+    for i = #way, 1, -1 do
+      local one, above = way[i], way[i + 1] or at
+      local place = above and paths.join(known[above], paths.base(one)) or one
+      local node = tree:find(place, true)
+      if node and tree:info(node) == "dir" then place = tree:path(node) end
+      local is_first = not above or known[above] == above
+      if place ~= one and is_first then moved[#moved + 1] = { from = one, to = place } end
+      known[one] = place
+    end
+    return known[path]
   end
   return function(path, is_dir)
     local parent = paths.parent(path)

@@ -17,6 +17,7 @@
 
 local core = require "strata.core"
 local image = require "strata.image"
+local json = require "strata.util.json"
 local layer = require "strata.layer"
 local limits = require "strata.util.limits"
 local merge = require "strata.tree.merge"
@@ -194,8 +195,7 @@ local function other_records(entry)
   for key, value in pairs(entry.pax) do
     if not is_ignored(key) then list[#list + 1] = ("%d:%s=%s"):format(#key, key, value) end
   end
-  table.sort(list)
-  return table.concat(list, "\n")
+  return table.concat(json.sort(list), "\n")
 end
 
 local function has_plain_times(entry)
@@ -331,7 +331,7 @@ function Dedup:without_needed_directories(chosen)
   for _, file in ipairs(result) do
     for _, one in ipairs(file.names) do count_above(counts, one.path, file.layer, -1) end
   end
-  table.sort(dirs, function(a, b) -- the deepest first
+  table.sort(dirs, function(a, b) -- numbers: the deepest first
     if a.depth ~= b.depth then return a.depth > b.depth end
     return a.order < b.order
   end)

@@ -7,9 +7,9 @@ local fail = require "strata.util.fail"
 local history = require "strata.history"
 local image = require "strata.image"
 local layer = require "strata.layer"
-local literal_tree = require "strata.layer.literal_tree"
 local misuse = require "strata.util.misuse"
 local options = require "strata.util.options"
+local stranded_links = require "strata.layer.stranded_links"
 
 local layer_list = {}
 
@@ -73,61 +73,23 @@ end
 
 -- ---- hardlinks across layers ------------------------------------------------------
 
--- The hardlinks of a layer to files of others.
-local function dangling_of(state)
-  local list = {}
-  for entry in state.index:entries() do
-    if entry.dangling then list[#list + 1] = entry end
-  end
-  return list
-end
-
--- Which layer each hardlink to a file of another layer finds it in, in this order of layers. Runtimes refuse such
--- links; whoever unpacks one layer over the other follows the symlinks on their way.
-local function find_holders(states)
-  local dangling, any, holders = {}, false, {}
-  for i, state in ipairs(states) do
-    dangling[i] = dangling_of(state)
-    any = any or dangling[i][1] ~= nil
-  end
-  if not any then return holders end
-  literal_tree.each(states, false, function(i, tree)
-    for _, entry in ipairs(dangling[i]) do
-      local node = tree:find(core.normalise(entry.linkpath), false)
-      local from = node and tree:info(node) ~= "dir" and select(2, tree:source(node))
-      if from then
-        holders[#holders + 1] = { link = states[i], path = entry.path, holder = states[from], number = entry.index }
-      end
-    end
-  end)
-  return holders
-end
-
--- A message when a link would find another file, or none, in another order of layers.
-local function find_stranded(before, after)
-  local found, stays = {}, {}
-  for _, one in ipairs(find_holders(after)) do
-    found[one.link] = found[one.link] or {}
-    found[one.link][one.number] = one.holder
-  end
-  for _, state in ipairs(after) do stays[state] = true end
-  for _, one in ipairs(find_holders(before)) do
-    if stays[one.link] and (found[one.link] or {})[one.number] ~= one.holder then
-      return ("%s: hardlink %s shares its file with %s"):format(layer.label(one.link), core.quote(one.path),
-        layer.label(one.holder))
-    end
-  end
+-- Refuses a change to the list of layers by which a hardlink would find another file, or none.
+local function check_links(before, change)
+  local after = {}
+  for i, one in ipairs(before) do after[i] = one end
+  change(after)
+  local was, message, code = stranded_links.find(before, {})
+  if not was then return nil, message, code end
+  local is
+  is, message, code = stranded_links.find(after, {})
+  if not is then return nil, message, code end
+  local lost = stranded_links.compare(was, is)
+  if not lost then return true end
+  return fail("EINVAL", "%s: hardlink %s shares its file with %s", layer.label(lost.link), core.quote(lost.path),
+    layer.label(lost.holder))
 end
 
 -- ---- insert -----------------------------------------------------------------------
-
--- A message when a hardlink would find another file, or none, after a change to the list of layers.
-local function refuse_order(states, change)
-  local after = {}
-  for i, one in ipairs(states) do after[i] = one end
-  change(after)
-  return find_stranded(states, after)
-end
 
 --- Puts a new layer in, with its row of the history.
 ---@param state strata.ImageState
@@ -146,8 +108,8 @@ function layer_list.insert(state, at, made, row)
     local ok
     ok, message, code = layer.load { made }
     if not ok then return nil, message, code end
-    local stranded = refuse_order(states, function(list) table.insert(list, at, made) end)
-    if stranded then return nil, stranded, "EINVAL" end
+    ok, message, code = check_links(states, function(list) table.insert(list, at, made) end)
+    if not ok then return nil, message, code end
   end
   local placed, message, code = history.append(state.config, row, at)
   if not placed then return nil, message, code end
@@ -173,10 +135,11 @@ end
 local function remove(state, chosen, opts)
   local states, message, code = layer_list.prepare(state, opts)
   if not states then return nil, message, code end
-  local stranded = refuse_order(states, function(list)
+  local ok
+  ok, message, code = check_links(states, function(list)
     for _, i in ipairs(chosen) do table.remove(list, i) end
   end)
-  if stranded then return nil, stranded, "EINVAL" end
+  if not ok then return nil, message, code end
   for _, i in ipairs(chosen) do
     layer_list.take_out(state, i)
     history.remove(state.config, i)
@@ -213,11 +176,11 @@ local function move(state, from, to, opts)
   local states, message, code = layer_list.prepare(state, opts)
   if not states then return nil, message, code end
   if from == to then return true end
-  local stranded = refuse_order(states, function(list) table.insert(list, to, table.remove(list, from)) end)
-  if stranded then return nil, stranded, "EINVAL" end
+  local ok
+  ok, message, code = check_links(states, function(list) table.insert(list, to, table.remove(list, from)) end)
+  if not ok then return nil, message, code end
   local diff_id = layer.current(states[from]).diff_id
   layer_list.put_in(state, to, layer_list.take_out(state, from), diff_id)
-  local ok
   ok, message, code = history.move(state.config, from, to)
   layer_list.finish(state)
   return ok, message, code

@@ -1,18 +1,15 @@
 --- Removing paths from every layer for good, and proving that they are gone.
 
-local config = require "strata.config"
 local core = require "strata.core"
 local edit_entries = require "strata.layer.edit_entries"
-local history = require "strata.history"
 local image = require "strata.image"
 local job = require "strata.util.job"
-local json = require "strata.util.json"
 local layer = require "strata.layer"
 local limits = require "strata.util.limits"
 local merge = require "strata.tree.merge"
 local misuse = require "strata.util.misuse"
 local options = require "strata.util.options"
-local scrub = require "strata.document.scrub"
+local scrub = require "strata.edit.scrub"
 local parent_of = require("strata.util.path").parent
 
 local PIECE = 1048576
@@ -121,60 +118,6 @@ local function drop_all(hub, chosen)
   return nil, message, code
 end
 
--- ---- the config ------------------------------------------------------------------
-
-local function scrub_env(cfg, pattern)
-  local names = {}
-  for _, text in ipairs(cfg.Env or {}) do
-    local name = type(text) == "string" and text:find(pattern) and text:match("^[^=]+")
-    if name then names[#names + 1] = name end
-  end
-  for _, name in ipairs(names) do cfg:unset_env(name) end
-  return names
-end
-
-local function scrub_labels(cfg, pattern)
-  local names = {}
-  for name, value in pairs(cfg.Labels or {}) do
-    if (name .. "=" .. tostring(value)):find(pattern) then names[#names + 1] = name end
-  end
-  json.sort(names)
-  for _, name in ipairs(names) do cfg:del_label(name) end
-  return names
-end
-
-local function add_names(list, more)
-  local known = {}
-  for _, name in ipairs(list) do known[name] = true end
-  for _, name in ipairs(more) do
-    if not known[name] then list[#list + 1] = name end
-    known[name] = true
-  end
-end
-
--- The config, with the settings of the container that the classic builder of Docker left in it. The documents of an old
--- archive that repeat them are changed when the image is saved.
-local function scrub_config(state, opts, report)
-  local cfg = state.config
-  if not (opts.history or opts.env or opts.labels) then return true end
-  if opts.history then
-    local count, message, code = history.scrub(cfg, opts.history, "***")
-    if not count then return nil, message, code end
-    report.history = count
-  end
-  if opts.env then report.env = scrub_env(cfg, opts.env) end
-  if opts.labels then report.labels = scrub_labels(cfg, opts.labels) end
-  local patterns = { history = opts.history, env = opts.env, labels = opts.labels }
-  local removed = scrub.settings(config.document(cfg), "/container_config", patterns, true)
-  add_names(report.env, removed.env)
-  add_names(report.labels, removed.labels)
-  report.history = report.history + removed.history
-  state.scrubs = state.scrubs or {}
-  state.scrubs[#state.scrubs + 1] = patterns
-  config.touch(cfg)
-  return true
-end
-
 -- ---- the proof --------------------------------------------------------------------
 
 -- The plain tars of layers as they would be saved, read anew.
@@ -218,6 +161,27 @@ local function find_paths(state, file, chosen)
   return true
 end
 
+-- The number of a secret that a document has, as it is or with the escapes of JSON.
+local function find_in_text(text, secrets)
+  for i, secret in ipairs(secrets) do
+    local quoted = core.json_quote(secret)
+    if text:find(secret, 1, true) or quoted and text:find(quoted:sub(2, -2), 1, true) then return i end
+  end
+  return nil
+end
+
+-- The config, and what repeats it in an old archive.
+local function prove_documents(state, secrets)
+  local list, message, code = scrub.repeated(state)
+  if not list then return nil, message, code end
+  table.insert(list, 1, { name = "config", text = state.config:text() })
+  for _, one in ipairs(list) do
+    local found = find_in_text(one.text, secrets)
+    if found then return nil, ("%s: secret %d is still in it"):format(one.name, found), "EEXIST" end
+  end
+  return true
+end
+
 -- Reads everything again and looks for what should be gone.
 local function prove(state, chosen, secrets, opts)
   local states = state.hub.layers
@@ -239,17 +203,25 @@ local function prove(state, chosen, secrets, opts)
   local found, example, how = find_in_views(states, chosen)
   if not found then return nil, example, how end
   if example then return nil, ("%s is still in the merged file system"):format(core.quote(example)), "EEXIST" end
-  local text = state.config:text()
-  for i, secret in ipairs(secrets) do
-    local quoted = core.json_quote(secret)
-    if text:find(secret, 1, true) or quoted and text:find(quoted:sub(2, -2), 1, true) then
-      return nil, ("config: secret %d is still in it"):format(i), "EEXIST"
-    end
-  end
-  return true
+  return prove_documents(state, secrets)
 end
 
 -- ---- the whole ---------------------------------------------------------------------
+
+-- Says which of the patterns have matched nothing.
+local function missed_of(report, which, opts)
+  local missed = {}
+  local function note(what, is_missed, pattern)
+    if not is_missed then return end
+    local shown = type(pattern) == "string" and " matches " .. core.quote(pattern) or " is wanted by the function"
+    missed[#missed + 1] = ("no %s%s"):format(what, shown)
+  end
+  note("path", #report.removed + report.whiteouts == 0, which)
+  note("text of the history", opts.history and report.history == 0, opts.history)
+  note("variable", opts.env and #report.env == 0, opts.env)
+  note("label", opts.labels and #report.labels == 0, opts.labels)
+  return missed[1] and missed
+end
 
 local function run(state, edit, which, opts)
   local secrets = type(opts.content) == "string" and { opts.content } or opts.content or {}
@@ -261,15 +233,17 @@ local function run(state, edit, which, opts)
   local removed
   removed, message, code = drop_all(state.hub, chosen)
   if not removed then return nil, message, code end
-  local report = {
-    removed = removed, whiteouts = whiteouts - count_whiteouts(states), history = 0, env = {}, labels = {},
-  }
-  ok, message, code = scrub_config(state, opts, report)
-  if not ok then return nil, message, code end
+  local found
+  found, message, code = scrub.run(state, { history = opts.history, env = opts.env, labels = opts.labels })
+  if not found then return nil, message, code end
   ok, message, code = image.settle(state, { threads = opts.threads, progress = opts.progress })
   if ok then ok, message, code = prove(state, chosen, secrets, opts) end
   if not ok then return nil, message, code end
-  return report
+  local report = {
+    removed = removed, whiteouts = whiteouts - count_whiteouts(states), history = found.history, env = found.env,
+    labels = found.labels,
+  }
+  return report, missed_of(report, which, opts)
 end
 
 --- Removes paths, with all below them, from every layer for good, with whiteouts that are
@@ -277,7 +251,7 @@ end
 ---@param which string|fun(entry: strata.Entry, layer: strata.Layer): boolean?  a Lua pattern of paths
 ---@param opts? strata.PurgeOptions
 ---@return strata.PurgeReport?
----@return string? message
+---@return string[]|string|nil missed  the patterns that matched nothing, a line each; nil for none | message
 ---@return string? code  "EEXIST": something is left
 function image.methods:purge(which, opts)
   options.check("purge", "PurgeOptions", opts)

@@ -68,9 +68,9 @@ function edit_entries.filter(hub, chosen, fn)
     if not ok then return nil, message, code end
     for _, state in ipairs(states) do state.index:unmark() end -- an earlier function may have thrown
     if mark(chosen, fn) == 0 then return true end
-    local stranded = stranded_links.find(states)
-    if stranded then return nil, stranded, "EINVAL" end
-    needless_whiteouts.mark(states)
+    ok, message, code = stranded_links.check(states)
+    if ok then ok, message, code = needless_whiteouts.mark(states) end
+    if not ok then return nil, message, code end
     for _, state in ipairs(states) do state.index:drop_marked() end
     return true
   end)
@@ -93,6 +93,7 @@ function edit_entries.rewrite(hub, chosen, fn)
       if not ok then break end
       for entry in state.index:entries() do fn(entry, handle) end
     end
+    if ok then ok, message, code = layer.check_links(chosen) end
     return ok, message, code
   end)
 end

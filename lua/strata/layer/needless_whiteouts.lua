@@ -1,6 +1,6 @@
 --- Finding whiteouts that hide nothing any more once marked entries are dropped.
 
-local literal_tree = require "strata.layer.literal_tree"
+local growing_tree = require "strata.layer.growing_tree"
 local parent_of = require("strata.util.path").parent
 
 local needless_whiteouts = {}
@@ -53,11 +53,12 @@ end
 -- Of whiteouts those that hide nothing by another name either: their path may lead to it through symlinks.
 local function without_other_names(states, dead)
   local list = {}
-  literal_tree.each(states, true, function(i, tree)
+  local ok, message, code = growing_tree.each(states, { drops_marked = true }, function(i, tree)
     for _, one in ipairs(dead) do
-      if one.layer == i and not tree:find(one.hidden, false) then list[#list + 1] = one end
+      if one.layer == i + 1 and not tree:find(one.hidden, false) then list[#list + 1] = one end
     end
   end)
+  if not ok then return nil, message, code end
   return list
 end
 
@@ -83,7 +84,9 @@ end
 --- Marks whiteouts and opaque markers whose whole target is marked in the layers
 -- below them. Those that hide nothing as it is stay as they are.
 ---@param states {index: userdata}[]  of all layers of the image, base first, scanned
----@return integer count  how many
+---@return integer? count  how many
+---@return string? message
+---@return string? code
 function needless_whiteouts.mark(states)
   local found, hidden = find_whiteouts(states)
   if #found == 0 then return 0 end
@@ -96,7 +99,11 @@ function needless_whiteouts.mark(states)
   end
   if #touched == 0 then return 0 end
   local dead = find_dead(states, touched, candidates)
-  if #dead > 0 then dead = without_other_names(states, dead) end
+  if #dead > 0 then
+    local message, code
+    dead, message, code = without_other_names(states, dead)
+    if not dead then return nil, message, code end
+  end
   for _, one in ipairs(dead) do one.entry:mark() end
   return #dead
 end

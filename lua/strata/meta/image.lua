@@ -30,7 +30,8 @@ local Image = {}
 ---@return strata.HistoryRow[]
 function Image:history() end
 
---- Replaces what matches a Lua pattern in created_by and comment of every row.
+--- Replaces what matches a Lua pattern in created_by and comment of every row, and in the command that Docker's classic
+--- builder left.
 ---@param pattern string
 ---@param replacement? string  default "***"
 ---@return integer? count  of replacements
@@ -174,7 +175,7 @@ function Image:fold(opts) end
 ---@param which string|strata.EntryFilter  a Lua pattern of paths, or a function that returns true
 ---@param opts? strata.PurgeOptions
 ---@return strata.PurgeReport?
----@return string? message
+---@return string[]|string|nil # the patterns that matched nothing, a line each; nil for none; or the message
 ---@return strata.errcode? code
 function Image:purge(which, opts) end
 

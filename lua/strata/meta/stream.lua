@@ -20,8 +20,9 @@ function stream.image(opts) end
 function stream.tar(opts) end
 
 --- `out, more = t(chunk)`: more is true when there is more to take, by `t("")`; who does so never has more than 256
---- KiB at a time, or twice what is fed. `t(nil)` is the end.
----@alias strata.Transform fun(chunk: string?): string?, boolean|string|nil, strata.errcode?
+--- KiB at a time, or twice what is fed. `out, more, lost = t(nil)` is the end; lost is what could not be kept, a line
+--- each, or nil.
+---@alias strata.Transform fun(chunk: string?): string?, boolean|string|nil, strata.errcode|string[]|nil
 
 --- A layer that goes by, a plain table.
 ---@class strata.StreamLayer

@@ -4,6 +4,7 @@
 
 local core = require "strata.core"
 local digests = require "strata.util.digests"
+local json = require "strata.util.json"
 
 local directory = {}
 
@@ -167,7 +168,7 @@ function Directory:contents()
       end
     end
   end
-  table.sort(found, function(a, b) return a.name < b.name end)
+  table.sort(found, function(a, b) return json.before(a.name, b.name) end)
   return found
 end
 

@@ -13,6 +13,7 @@ local docker_edit = require "strata.dialect.docker.edit"
 local docker_v1 = require "strata.dialect.docker_v1.read"
 local fail = require "strata.util.fail"
 local image = require "strata.image"
+local json = require "strata.util.json"
 local layer = require "strata.layer"
 local needless_whiteouts = require "strata.layer.needless_whiteouts"
 local save_image = require "strata.save.image"
@@ -88,12 +89,18 @@ local function layers_of(self, img)
   return list
 end
 
--- The entry index of a layer; that of a layer without bytes is empty.
-local function index_of(self, one)
-  if one then return one.copy or one.index end
-  local index = core.entry_index(self.map, 0, 0, "none")
-  index:scan()
-  return index
+-- The layers as edits look at them. The entry index of a layer without bytes is empty.
+local function indexes_of(self, list, index_of)
+  local layers = {}
+  for i, item in ipairs(list) do
+    local index = item.layer and index_of(item.layer)
+    if not index then
+      index = core.entry_index(self.map, 0, 0, "none")
+      index:scan()
+    end
+    layers[i] = { index = index, hub = self }
+  end
+  return layers
 end
 
 local function marked_whiteouts(index)
@@ -104,19 +111,16 @@ local function marked_whiteouts(index)
   return count
 end
 
--- Checks hardlinks and marks needless whiteouts, now that the order of the layers is known.
+-- Marks needless whiteouts, now that the order of the layers is known.
 local function decide(self, list)
   if not self.opts.filter then return true end
-  local layers, uses, before = {}, {}, {}
-  for i, item in ipairs(list) do
-    local one = item.layer
-    if one then uses[one] = (uses[one] or 0) + 1 end
-    layers[i] = { index = index_of(self, one) }
+  local layers, uses, before = indexes_of(self, list, function(one) return one.copy or one.index end), {}, {}
+  for _, item in ipairs(list) do
+    if item.layer then uses[item.layer] = (uses[item.layer] or 0) + 1 end
   end
   for _, one in ipairs(self.waiting) do before[one] = marked_whiteouts(one.index) end
-  local stranded = stranded_links.find(layers)
-  if stranded then return fail("EINVAL", "%s", stranded) end
-  needless_whiteouts.mark(layers)
+  local ok, message, code = needless_whiteouts.mark(layers)
+  if not ok then return nil, message, code end
   for _, one in ipairs(self.waiting) do
     if (uses[one] or 0) > 1 and marked_whiteouts(one.index) ~= before[one] then
       return fail("EUNSUPPORTED", "layer %s is in the image several times, and what its whiteouts hide is dropped "
@@ -135,6 +139,12 @@ local function finish_waiting(self, list, finish_layer)
   end
   self.waiting = {}
   return true
+end
+
+-- Checks hardlinks against all that was dropped and renamed.
+local function check_links(self, list)
+  if not self.edits_layers then return true end
+  return stranded_links.check(indexes_of(self, list, function(one) return one:known() end))
 end
 
 -- ---- what a save would write ----------------------------------------------------------
@@ -166,12 +176,12 @@ end
 -- Compares the layers that have gone out with those that a save would write.
 local function check(self, list, change)
   local expected, places = expected_of(list, change)
-  for position, edit in pairs(change.by_position) do
-    local member = self.list[position]
-    if not places[position] and (edit.part or member.role ~= "hold") then return differs(member.stored_name) end
+  for position, member in ipairs(self.list) do
+    local edit = not places[position] and change.by_position[position]
+    if edit and (edit.part or member.role ~= "hold") then return differs(member.stored_name) end
   end
-  for name, digest in pairs(expected) do
-    if self.written[name] ~= digest then return differs(name) end
+  for _, name in ipairs(json.keys(expected)) do
+    if self.written[name] ~= expected[name] then return differs(name) end
   end
   for _, member in ipairs(self.list) do
     local changed = member.changed
@@ -189,8 +199,10 @@ local function work_out(self, list)
   if not made then return nil, message, code end
   local change
   if request.edited then
-    change, message, code = docker_edit.edits(made, { attestations = self.opts.attestations }, {})
+    self.lost = {}
+    change, message, code = docker_edit.edits(made, { attestations = self.opts.attestations }, self.lost)
     if not change then return nil, message, code end
+    for _, line in ipairs(save_image.lost({ made }, "docker", true)) do self.lost[#self.lost + 1] = line end
   else
     change = archive_edits.new(self.store)
   end
@@ -218,6 +230,7 @@ function finish.conclude(self, finish_layer)
   if not list then return nil, message, code end
   ok, message, code = decide(self, list)
   if ok then ok, message, code = finish_waiting(self, list, finish_layer) end
+  if ok then ok, message, code = check_links(self, list) end
   if not ok then return nil, message, code end
   for _, item in ipairs(list) do layer.carry_out(item.state, item.member.digest, item.member.changed) end
   if self.opts.tags then img.tags = self.opts.tags end

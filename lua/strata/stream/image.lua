@@ -69,6 +69,7 @@ local PIECE = 256 * 1024
 ---@field source strata.DockerSource?  of the image. Written by finish
 ---@field img strata.Image?  Written by finish
 ---@field change strata.Edits?  of the documents. Written by finish
+---@field lost string[]?  what could not be kept. Written by finish
 ---@field failure {[1]: string, [2]: string}?
 
 -- ---- the map ----------------------------------------------------------------------
@@ -175,13 +176,15 @@ end
 
 local function decide(self, one)
   local place = one.handle.index
+  local ok, message, code
   if one.whiteouts and place > 1 then
     local layers = {}
-    for i = 1, place - 1 do layers[i] = { index = self.at[i].copy } end
+    for i = 1, place - 1 do layers[i] = { index = self.at[i].copy, hub = self } end
     layers[place] = one
-    needless_whiteouts.mark(layers)
+    ok, message, code = needless_whiteouts.mark(layers)
+    if not ok then return nil, message, code end
   end
-  local ok, message, code = one:remember()
+  ok, message, code = one:remember()
   if not ok then return nil, message, code end
   if place then self.at[place] = one end
   return finish_layer(self, one, true)
@@ -391,7 +394,7 @@ local function close(self)
     local one = member.layer
     if one then
       one:forget()
-      if one.copy then one.copy:close() end
+      one:close()
     end
   end
   self.list, self.waiting, self.at, self.last_chunk = {}, {}, {}, nil
@@ -452,10 +455,10 @@ local function end_stream(self)
   end
   self.finished = true
   close(self)
-  return (out or "") .. rest, false
+  return (out or "") .. rest, false, self.lost and self.lost[1] and self.lost or nil
 end
 
---- The transform: out, more = t(chunk), and t(nil) at the end.
+--- The transform: out, more = t(chunk), and out, false, lost = t(nil) at the end.
 local function transform(self)
   return function(chunk)
     if chunk ~= nil and type(chunk) ~= "string" then
@@ -465,10 +468,10 @@ local function transform(self)
     if self.failure then return nil, self.failure[1], self.failure[2] end
     if self.finished then misuse("the transform is finished") end
     self.busy = true -- and stays so when a callback throws
-    local out, more, code
-    if chunk then out, more, code = step(self, chunk) else out, more, code = end_stream(self) end
+    local out, more, third
+    if chunk then out, more, third = step(self, chunk) else out, more, third = end_stream(self) end
     self.busy = false
-    return out, more, code
+    return out, more, third
   end
 end
 
@@ -484,10 +487,11 @@ end
 --- A transform of an archive of docker save. Each call takes some bytes of the
 -- archive and gives some of the edited one, a string that may be empty; nil ends
 -- it. A second result of true says that there is more to take, by t(""): who does
--- so never has more than 256 KiB at a time, or twice what is fed. What fails gives
+-- so never has more than 256 KiB at a time, or twice what is fed. The end has a third
+-- result, as a save has a second one: what could not be kept. What fails gives
 -- nil, message, code, then and ever after.
 ---@param opts strata.StreamImageOptions
----@return (fun(chunk: string?): string?, boolean|string?, string?)? transform
+---@return (fun(chunk: string?): string?, boolean|string?, string|string[]?)? transform
 ---@return string? message
 ---@return string? code
 function image.new(opts)

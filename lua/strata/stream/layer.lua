@@ -13,6 +13,7 @@ local layer = {}
 ---@field handle strata.StreamLayer
 ---@field index userdata?  of its entries, while they can be edited
 ---@field copy userdata?  of the index, with the marks of the filter
+---@field edited userdata?  the same with the edits, if the copy with the marks lacks some
 ---@field whiteouts boolean  some stay that may hide nothing any more
 ---@field problem string?  why it is no layer
 local Layer = {}
@@ -95,15 +96,23 @@ function Layer:filter(fn)
   end
 end
 
---- Keeps a copy of the entry index for the layers above it.
+--- Keeps a copy of the entry index, with the marks of the filter, for the layers above it.
 ---@return boolean? ok
 ---@return string? message
 ---@return string? code
 function Layer:remember()
-  if self.copy then return true end
   local message, code
   self.copy, message, code = self.index:copy()
   return self.copy ~= nil, message, code
+end
+
+-- Keeps a copy for the check of hardlinks, unless the one with the marks says as much.
+local function remember_names(self)
+  local _, renamed = self.index:lost_names()
+  if self.copy and not renamed then return true end
+  local message, code
+  self.edited, message, code = self.index:copy()
+  return self.edited ~= nil, message, code
 end
 
 --- Carries out the filter and the rewriting.
@@ -116,8 +125,11 @@ function Layer:settle(rewrite)
   if rewrite then
     for entry in self.index:entries() do rewrite(entry, self.handle) end
   end
+  local ok, message, code = remember_names(self)
+  if not ok then return nil, message, code end
   if self.index:revision() == 0 then return { changed = false } end
-  local out, message, code = spool.open(self.stream.room)
+  local out
+  out, message, code = spool.open(self.stream.room)
   if not out then return nil, message, code end
   local job = core.job()
   job:write(limited(self, {
@@ -126,7 +138,7 @@ function Layer:settle(rewrite)
   }))
   local done
   done, message, code = run(self, job, "rewriting")
-  local ok = done
+  ok = done
   if ok then ok, message, code = out:grow(done.size) end
   if not ok then
     out:close()
@@ -137,6 +149,18 @@ function Layer:settle(rewrite)
     return { changed = false }
   end
   return { changed = true, spool = out, size = done.size, digest = done.digest, diff_id = done.diff_id }
+end
+
+--- The entries as they go out.
+---@return userdata?
+function Layer:known()
+  return self.edited or self.copy or self.index
+end
+
+--- Closes the copies of the entry index.
+function Layer:close()
+  if self.copy then self.copy:close() end
+  if self.edited then self.edited:close() end
 end
 
 --- Closes the entry index.

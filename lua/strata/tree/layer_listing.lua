@@ -4,6 +4,7 @@
 local core = require "strata.core"
 local fail = require "strata.util.fail"
 local job = require "strata.util.job"
+local json = require "strata.util.json"
 local layer = require "strata.layer"
 local misuse = require "strata.util.misuse"
 local paths = require "strata.util.path"
@@ -127,7 +128,7 @@ local function sorted(node)
     local seen = name:sub(1, #paths.WHITEOUT) == paths.WHITEOUT and name:sub(#paths.WHITEOUT + 1) or name
     keys[#keys + 1] = seen .. "\0" .. name
   end
-  table.sort(keys)
+  json.sort(keys)
   for i, key in ipairs(keys) do keys[i] = key:sub(key:find("\0", 1, true) + 1) end
   return keys
 end

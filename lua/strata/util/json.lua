@@ -140,13 +140,7 @@ end
 ---@param a string
 ---@param b string
 ---@return boolean
-function json.before(a, b)
-  for i = 1, math.min(#a, #b) do
-    local x, y = a:byte(i), b:byte(i)
-    if x ~= y then return x < y end
-  end
-  return #a < #b
-end
+json.before = core.before
 
 --- Sorts strings by their bytes, in place.
 ---@param strings string[]
@@ -156,19 +150,34 @@ function json.sort(strings)
   return strings
 end
 
+local function before_as_text(a, b)
+  return json.before(tostring(a), tostring(b))
+end
+
+--- The keys of a table in the order of their bytes, numbers as text: `pairs` has another order in every run.
+---@param t table
+---@return any[] keys
+function json.keys(t)
+  local keys = {}
+  for key in pairs(t) do keys[#keys + 1] = key end
+  table.sort(keys, before_as_text)
+  return keys
+end
+
 --- A name that occurs in other spellings, too. Go's readers take one for the
 -- other, ours do not, so that they would see different documents.
 ---@param names table  an object, or the array of its keys
 ---@return string?
 function json.case_clash(names)
-  local seen = {}
+  local first, clash = {}, nil
   for k, v in pairs(names) do
     local name = type(k) == "string" and k or v
     local folded = type(name) == "string" and name:lower()
-    if folded and seen[folded] then return json.sort({ name, seen[folded] })[1] end
-    if folded then seen[folded] = name end
+    local other = folded and first[folded]
+    if folded and not (other and json.before(other, name)) then first[folded] = name end
+    if other then clash = json.sort({ first[folded], clash })[1] end
   end
-  return nil
+  return clash
 end
 
 --- What JSON calls a table.

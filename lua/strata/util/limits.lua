@@ -2,6 +2,7 @@
 --
 -- Whatever crosses one is `nil, message, "ELIMIT"`, and the message has its name.
 
+local json = require "strata.util.json"
 local misuse = require "strata.util.misuse"
 
 local limits = {}
@@ -101,14 +102,14 @@ end
 
 -- Calls fn(name, value) for what a table sets, which may be flat or in groups, until it returns something.
 local function each(given, fn)
-  for name, value in pairs(given) do
-    local result
+  for _, name in ipairs(json.keys(given)) do
+    local value, result = given[name], nil
     if not groups[name] then
       result = fn(name, value)
     elseif type(value) ~= "table" then
       result = ("limits.%s should be a table, not a %s"):format(name, type(value))
     else
-      for key, one in pairs(value) do result = result or fn(name .. "." .. tostring(key), one) end
+      for _, key in ipairs(json.keys(value)) do result = result or fn(name .. "." .. tostring(key), value[key]) end
     end
     if result then return result end
   end
@@ -224,7 +225,14 @@ local function proxy(prefix)
   end
   return setmetatable({}, {
     __index = get, __newindex = set,
-    __pairs = function() return next, grouped(defaults), nil end,
+    __pairs = function()
+      local all, i = grouped(defaults), 0
+      local names = json.keys(all)
+      return function()
+        i = i + 1
+        return names[i], all[names[i]]
+      end
+    end,
     __tostring = limits.text,
   })
 end

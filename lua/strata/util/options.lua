@@ -1,6 +1,7 @@
 --- Checks options against the classes of strata.util.option_table, so that a slip is an error and not ignored.
 
 local core = require "strata.core"
+local json = require "strata.util.json"
 local limits = require "strata.util.limits"
 local misuse = require "strata.util.misuse"
 local spelling = require "strata.util.spelling"
@@ -110,13 +111,6 @@ local function fits(value, kind, row)
   return type(value) ~= "string" or not row.is or options.rules[row.is].holds(value)
 end
 
-local function sorted_keys(given)
-  local keys = {}
-  for key in pairs(given) do keys[#keys + 1] = key end
-  table.sort(keys, function(a, b) return tostring(a) < tostring(b) end)
-  return keys
-end
-
 local class_problem
 
 -- What is wrong with a value, nil for nothing.
@@ -127,7 +121,7 @@ local function value_problem(value, kind, path, row)
     if type(value) ~= "table" or not (inner or lua_type(one) == "table") then
       if fits(value, one, row) then return nil end
     elseif inner then
-      for _, key in ipairs(sorted_keys(value)) do
+      for _, key in ipairs(json.keys(value)) do
         local problem = type(key) ~= key_type and ("%s should be %s, without %s"):format(path, described(kind, row),
           shown(key)) or value_problem(value[key], inner, ("%s[%s]"):format(path, shown(key)), row)
         if problem then return problem end
@@ -146,10 +140,10 @@ end
 
 function class_problem(given, class, subject, prefix)
   local rows, noun = options.rows[class], classes[class].noun or "option"
-  for _, name in ipairs(sorted_keys(given)) do
+  for _, name in ipairs(json.keys(given)) do
     local row = rows[name]
     if not row then
-      local names = sorted_keys(rows)
+      local names = json.keys(rows)
       local likely = spelling.likely(tostring(name), names)
       return ("%s has no %s %s%s"):format(subject, noun, core.quote(tostring(name)),
         likely and ("; did you mean '%s'?"):format(likely) or ", only " .. table.concat(names, ", "))

@@ -13,14 +13,14 @@ path.WHITEOUT = core.whiteout_name ""
 ---@param name string
 ---@return string?
 function path.parent(name)
-  return name:match("^(.*)/[^/]*$")
+  return name:match("^(.*)/")
 end
 
 --- The last name of a path.
 ---@param name string
 ---@return string
 function path.base(name)
-  return name:match("[^/]*$")
+  return name:match("^.*/(.*)$") or name -- "[^/]*$" is tried from each byte of a long name
 end
 
 --- The path of a name in a directory.

@@ -12,6 +12,7 @@ int strata_checkpoint_take(struct strata_checkpoint *c, struct strata_index *ind
 	        .arena_len = index->arena.len,
 	        .count = index->count,
 	        .replacement_count = index->replacement_count,
+	        .former_count = index->former_count,
 	        .revision = index->revision,
 	};
 	c->entries = strata_reallocarray(NULL, index->count, sizeof(*c->entries));
@@ -34,6 +35,7 @@ bool strata_checkpoint_restore(struct strata_checkpoint *c, struct strata_index 
 	for (uint32_t i = c->replacement_count; i < index->replacement_count; i++)
 		free(index->replacements[i].data);
 	index->replacement_count = c->replacement_count;
+	index->former_count = c->former_count;
 	index->arena.len = c->arena_len;
 	/* A number that was used means other edits to those who remember it. */
 	index->revision = c->revision > 0 ? index->revision + 1 : 0;

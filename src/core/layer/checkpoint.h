@@ -15,6 +15,7 @@ struct strata_checkpoint {
 	size_t arena_len;
 	uint32_t count;
 	uint32_t replacement_count;
+	uint32_t former_count;
 	uint32_t revision;
 };
 

@@ -18,12 +18,13 @@ static void forget_scan(struct strata_index *index)
 	for (uint32_t i = 0; i < index->replacement_count; i++)
 		free(index->replacements[i].data);
 	free(steal_pointer(&index->replacements));
+	free(steal_pointer(&index->former_names));
 	free(steal_pointer(&index->entries));
 	free(steal_pointer(&index->by_path));
 	free(steal_pointer(&index->links));
 	strata_buf_free(&index->arena);
 	strata_file_unref(steal_pointer(&index->plain));
-	index->count = index->replacement_count = 0;
+	index->count = index->replacement_count = index->former_count = 0;
 	index->tar_size = index->end_offset = 0;
 	index->findings = 0;
 	index->diff_id[0] = index->digest[0] = '\0';
@@ -323,14 +324,19 @@ int strata_index_copy(const struct strata_index *from, struct strata_index *to,
 {
 	cleanup_free void *entries = NULL;
 	cleanup_free void *links = NULL;
+	cleanup_free void *former = NULL;
 
 	if (copy_bytes(from->entries, from->count, sizeof(*from->entries), &entries, err) < 0 ||
 	    copy_bytes(from->links, from->count, sizeof(*from->links), &links, err) < 0 ||
+	    copy_bytes(from->former_names, from->former_count, sizeof(*from->former_names), &former,
+	               err) < 0 ||
 	    (from->arena.len > 0 &&
 	     strata_buf_append(&to->arena, from->arena.data, from->arena.len, err) < 0))
 		return -1;
 	to->entries = steal_pointer(&entries);
 	to->links = steal_pointer(&links);
+	to->former_names = steal_pointer(&former);
+	to->former_count = from->former_count;
 	to->count = from->count;
 	for (uint32_t i = 0; i < to->count; i++)
 		to->entries[i].replaced = 0;
@@ -340,4 +346,25 @@ int strata_index_copy(const struct strata_index *from, struct strata_index *to,
 	to->hash_key = from->hash_key;
 	to->scanned = true;
 	return 0;
+}
+
+void strata_index_restore_names(struct strata_index *copy)
+{
+	for (uint32_t i = 0; i < copy->former_count; i++) {
+		const struct strata_former_name *former = &copy->former_names[i];
+		struct strata_entry *e = &copy->entries[former->entry];
+
+		e->path = former->path;
+		e->linkpath = former->linkpath;
+		e->changed &= (uint16_t) ~(STRATA_TAR_PATH | STRATA_TAR_LINKPATH);
+	}
+	for (uint32_t i = 0; i < copy->count; i++)
+		copy->entries[i].dropped = copy->entries[i].marked = false;
+	strata_index_forget_paths(copy);
+}
+
+bool strata_index_is_dangling(const struct strata_index *index, uint32_t entry)
+{
+	return index->entries[entry].typeflag == '1' && index->links != NULL &&
+	       index->links[entry].root == STRATA_NO_ENTRY;
 }

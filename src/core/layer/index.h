@@ -65,6 +65,14 @@ struct strata_entry {
 	bool dropped : 1;
 	bool marked : 1; /* by a filter that runs: drop_marked() drops it, unmark() forgives it */
 	bool retargeted : 1; /* linkpath was changed by plan_write, because its target moved */
+	bool renamed : 1;    /* its path or linkpath was assigned: former_names has the old ones */
+};
+
+/* What an entry was called, and what it led to, when it was scanned. */
+struct strata_former_name {
+	uint32_t entry;
+	struct strata_path path;
+	struct strata_path linkpath;
 };
 
 /* Times that few entries have: they lie in the arena, so that the others need no bytes for them. */
@@ -96,7 +104,10 @@ struct strata_index {
 	struct strata_buf arena;
 	struct strata_replacement *replacements;
 	uint32_t replacement_count;
-	uint32_t kept_replacements; /* the first ones, which a checkpoint may need: they do not change */
+	uint32_t kept_replacements; /* the first ones, which a checkpoint may need: they do not
+	                               change */
+	struct strata_former_name *former_names; /* of the renamed entries */
+	uint32_t former_count;
 	uint64_t tar_size;   /* bytes of the whole tar */
 	uint64_t end_offset; /* where its end blocks begin */
 	uint32_t findings;   /* of the archive as a whole */
@@ -133,6 +144,15 @@ int strata_index_add(struct strata_index *index, const struct strata_tar_header 
  */
 int strata_index_copy(const struct strata_index *from, struct strata_index *to,
                       struct strata_err *err);
+
+/*
+ * Gives the entries the names and links that the scan found, the dropped ones too, and takes the
+ * marks away. Only for a copy, which nothing is written from.
+ */
+void strata_index_restore_names(struct strata_index *copy);
+
+/* True for a hardlink to a file that no entry of its tar is by the name in the link. */
+bool strata_index_is_dangling(const struct strata_index *index, uint32_t entry);
 
 static inline const char *strata_index_text(const struct strata_index *index,
                                             struct strata_path path)

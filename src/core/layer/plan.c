@@ -46,6 +46,21 @@ static size_t style_len(const char *name, size_t len)
 	return n;
 }
 
+/* Notes what an entry is called before that is changed for the first time. */
+static int note_former_name(struct strata_index *index, uint32_t entry, struct strata_err *err)
+{
+	struct strata_entry *e = &index->entries[entry];
+
+	if (e->renamed)
+		return 0;
+	if (strata_grow(index->former_names, index->former_count, err) < 0)
+		return -1;
+	index->former_names[index->former_count++] =
+	        (struct strata_former_name){entry, e->path, e->linkpath};
+	e->renamed = true;
+	return 0;
+}
+
 int strata_plan_path(struct strata_index *index, uint32_t entry, const char *path, size_t len,
                      struct strata_err *err)
 {
@@ -69,7 +84,8 @@ int strata_plan_path(struct strata_index *index, uint32_t entry, const char *pat
 		return 0;
 	if (strata_buf_append(&name, old, style, err) < 0 ||
 	    strata_buf_append(&name, path + skip, len - skip, err) < 0 ||
-	    (slash && strata_buf_append(&name, "/", 1, err) < 0))
+	    (slash && strata_buf_append(&name, "/", 1, err) < 0) ||
+	    note_former_name(index, entry, err) < 0)
 		return -1;
 	/* Its current paths no longer hold, and a link to it may need to follow. */
 	strata_index_forget_paths(index);
@@ -90,7 +106,8 @@ int strata_plan_text(struct strata_index *index, uint32_t entry, enum strata_tar
 		return 0;
 	if (len > UINT16_MAX)
 		return strata_fail(err, "ELIMIT", "a name is longer than 65535 bytes");
-	if (strata_index_store(index, text, len, &offset, err) < 0)
+	if ((field == STRATA_TAR_LINKPATH && note_former_name(index, entry, err) < 0) ||
+	    strata_index_store(index, text, len, &offset, err) < 0)
 		return -1;
 	*path = (struct strata_path){offset, (uint16_t)len};
 	if (field == STRATA_TAR_LINKPATH)

@@ -50,6 +50,11 @@ static const char *base_of(const char *path, size_t len, size_t *base_len)
 	return base;
 }
 
+static bool is_dropped(const struct merge *m, const struct strata_entry *e)
+{
+	return e->dropped || (e->marked && m->tree->drops_marked);
+}
+
 /*
  * What an entry does. By the specification ".wh..wh." names, and all that is below them,
  * are for AUFS alone; runtimes take the name itself for a whiteout and pass over nothing.
@@ -60,7 +65,7 @@ static enum strata_whiteout kind_of(const struct merge *m, const struct strata_e
 	enum strata_whiteout kind;
 	size_t base;
 
-	if (e->dropped || (e->marked && m->tree->drops_marked) || e->typeflag == 'g' ||
+	if (is_dropped(m, e) || e->typeflag == 'g' ||
 	    (!m->alone && strata_whiteout_in_aufs(path, e->path.len)))
 		return STRATA_WHITEOUT_AUFS;
 	kind = strata_whiteout_kind(path, e->path.len, &base);
@@ -95,7 +100,7 @@ static bool is_bound(const struct merge *m, uint32_t i)
 	const struct strata_entry *file = root != STRATA_NO_ENTRY ? &m->index->entries[root] : NULL;
 
 	return file != NULL && file->typeflag != '5' &&
-	       (!m->alone || file->dropped || kind_of(m, file) == STRATA_WHITEOUT_NO) &&
+	       (!m->alone || is_dropped(m, file) || kind_of(m, file) == STRATA_WHITEOUT_NO) &&
 	       (e->retargeted || !(e->changed & STRATA_TAR_LINKPATH));
 }
 

@@ -53,11 +53,11 @@ local function scrub_settings(doc, scrubs)
   end
 end
 
-local function edited_text(text, old, new, plan)
-  local doc = core.json(text, plan.source.limits.json)
+local function edited_text(text, old, new, image)
+  local doc = core.json(text, image.source.limits.json)
   if not doc or doc:type("") ~= "object" or doc:type("/id") ~= "string" or doc:type("/rootfs") then return nil end
   local is_repeated = repeats_config(doc, old)
-  scrub_settings(doc, plan.image.scrubs)
+  scrub_settings(doc, image.scrubs)
   if not is_repeated then return doc:text() end
   for _, config in ipairs { old, new } do -- a change that was repeated already is repeated without effect
     for _, key in ipairs(keys_of(config, "/config")) do
@@ -72,6 +72,37 @@ local function is_candidate(source, member)
   return source:may_read(member) and (member.name:find("^[^/]+/json$") or member.name:find("^blobs/sha256/%x+$"))
 end
 
+--- A document that repeats the config, or has settings of its own for a layer.
+---@class strata.RepeatedConfig
+---@field member strata.Member
+---@field text string  as it is
+---@field edited string  as it is going to be
+
+--- All of them, with the edits of the config.
+---@param image strata.ImageToWrite  what there is of it before layers are stored is enough
+---@param kept table<integer, boolean>  by position: members that are not to be looked at
+---@return strata.RepeatedConfig[]?
+---@return string? message
+---@return string? code
+function edit_v1_json.documents(image, kept)
+  local source, limits, new, list = image.source, image.source.limits.json, nil, {}
+  local old, message, code = core.json(image.opened.config_text, limits)
+  if old then new, message, code = core.json(image.config_text, limits) end
+  if not new then return nil, message, code end
+  for _, member in ipairs(source.store.list) do
+    if is_candidate(source, member) and not kept[member.position] then
+      local text
+      text, message, code = source:read(member)
+      if not text then return nil, message, code end
+      local edited = text:find("^%s*{") and edited_text(text, old, new, image)
+      if edited or member.name:find("/json$") then
+        list[#list + 1] = { member = member, text = text, edited = edited or text }
+      end
+    end
+  end
+  return list
+end
+
 --- Repeats the edits of the config in the documents that repeat it.
 ---@param plan strata.DockerEdit
 ---@return boolean? ok
@@ -79,21 +110,14 @@ end
 ---@return string? code
 function edit_v1_json.edit(plan)
   if plan.old_id == plan.new_id and #plan.image.scrubs == 0 then return true end
-  local source, limits, new = plan.source, plan.source.limits.json, nil
-  local old, message, code = core.json(plan.image.opened.config_text, limits)
-  if old then new, message, code = core.json(plan.image.config_text, limits) end
-  if not new then return nil, message, code end
-  for _, member in ipairs(plan.store.list) do
-    if is_candidate(source, member) and not plan.edits:of(member) and not plan.shared[member.position] then
-      local text
-      text, message, code = source:read(member)
-      if not text then return nil, message, code end
-      local changed = text:find("^%s*{") and edited_text(text, old, new, plan)
-      if changed and changed ~= text then
-        local hex, new_hex = core.sha256(text):sub(8), core.sha256(changed):sub(8)
-        plan.edits:set(member, { bytes = changed, name = member.stored_name:find(hex, 1, true) and
-          (member.stored_name:gsub(hex, new_hex)) or nil })
-      end
+  local list, message, code = edit_v1_json.documents(plan.image, plan.shared)
+  if not list then return nil, message, code end
+  for _, one in ipairs(list) do
+    local member = one.member
+    if one.edited ~= one.text and not plan.edits:of(member) then
+      local hex, new_hex = core.sha256(one.text):sub(8), core.sha256(one.edited):sub(8)
+      plan.edits:set(member, { bytes = one.edited, name = member.stored_name:find(hex, 1, true) and
+        (member.stored_name:gsub(hex, new_hex)) or nil })
     end
   end
   return true

@@ -39,8 +39,8 @@ Source.__index = Source
 -- Go matches keys without regard to case, and jib writes lower-case ones.
 local function field(item, name)
   if item[name] ~= nil then return item[name], name end
-  for key, value in pairs(item) do
-    if type(key) == "string" and key:lower() == name:lower() then return value, key end
+  for _, key in ipairs(json.keys(item)) do
+    if type(key) == "string" and key:lower() == name:lower() then return item[key], key end
   end
   return nil, name
 end

@@ -146,9 +146,8 @@ function write_legacy.members(images)
       member("repositories", "file", FILE, 0, { bytes = repositories_text(archive.repositories) }),
     }
   end
-  local names, members = {}, {}
-  for name in pairs(archive.tops) do names[#names + 1] = name end
-  for _, name in ipairs(json.sort(names)) do
+  local members = {}
+  for _, name in ipairs(json.keys(archive.tops)) do
     for _, one in ipairs(archive.tops[name]) do members[#members + 1] = one end
   end
   return members

@@ -61,9 +61,7 @@ end
 ---@param texts table<string, string>  JSON text by key
 ---@return string
 function gojson.map(texts)
-  local names = {}
-  for name in pairs(texts) do names[#names + 1] = name end
-  return gojson.object(json.sort(names), texts)
+  return gojson.object(json.keys(texts), texts)
 end
 
 --- A []string; nil is null.

@@ -215,7 +215,8 @@ end
 ---@param digest string
 ---@return {digest: string, media_type: string?, annotations: table<string, string>, manifests: integer}?
 function Catalog:index_of(digest)
-  for index_digest, index in pairs(self.indexes) do
+  for _, index_digest in ipairs(json.keys(self.indexes)) do
+    local index = self.indexes[index_digest]
     -- The root of a directory of skopeo is the image's own index.
     local counts = index_digest ~= "" or self.store.flat
     for _, descriptor in ipairs(counts and json.or_nil(index.document.manifests) or {}) do

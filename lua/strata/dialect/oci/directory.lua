@@ -177,7 +177,7 @@ local function plan_here(saving, out, last)
   files, message, code = oci_edit.files(store, change, true)
   if not files then return nil, message, code end
   local gone = {}
-  for digest in pairs(change.gone) do gone[#gone + 1] = store:blob_name(digest) end
+  for i, digest in ipairs(json.keys(change.gone)) do gone[i] = store:blob_name(digest) end
   return { files = files, root = { name = store.root, text = change.root, gone = gone },
            before = catalog.root_text, notes = change.notes }
 end

@@ -5,6 +5,7 @@
 -- belongs to the host; the core walks by descriptors instead.
 
 local core = require "strata.core"
+local json = require "strata.util.json"
 local paths = require "strata.util.path"
 
 local from_directory = {}
@@ -85,8 +86,8 @@ end
 ---@return table<string, string>?
 function from_directory.portable_xattrs(xattrs, marks)
   local kept = {}
-  for name, value in pairs(xattrs or {}) do
-    local mark = overlay_name(name)
+  for _, name in ipairs(xattrs and json.keys(xattrs) or {}) do
+    local value, mark = xattrs[name], overlay_name(name)
     if name == CAPABILITY then value = portable_capability(value) end
     if mark then
       local escaped = marks and mark:match("^overlay%.(.+)$")
@@ -178,13 +179,13 @@ end
 -- ---- the upper directory of an overlay mount ----------------------------------------
 
 -- Marks of overlayfs by which an entry takes its content from another directory.
-local REFERENCES = { redirect = true, metacopy = true }
+local REFERENCES = { "metacopy", "redirect" }
 
 -- How overlayfs reads an entry: as a "whiteout", as an "opaque" directory, or as an "entry".
 local function overlay_meaning(from, entry)
   local marks = {}
   from_directory.portable_xattrs(entry.xattrs, marks)
-  for mark in pairs(REFERENCES) do
+  for _, mark in ipairs(REFERENCES) do
     if marks[mark] then
       return nil, ("%s: %s takes its content from another directory (overlay.%s)"):format(from.path,
         core.quote(entry.path), mark), "EUNSUPPORTED"

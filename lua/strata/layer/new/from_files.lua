@@ -24,7 +24,8 @@ end
 -- Unpackers set the mode, owner and times of a hardlink's header on the file it links to, so what a
 -- link does not give is as the file has it.
 local function complete_links(given, find)
-  for path, entry in pairs(given) do
+  for _, path in ipairs(json.keys(given)) do
+    local entry = given[path]
     if is_hardlink(entry) then
       local target = core.normalise(entry.linkpath or "")
       local file = given[target] or find(target)
@@ -43,12 +44,10 @@ end
 -- Sorted, with hardlinks behind the files that they link to.
 local function in_order(given)
   local paths, links = {}, {}
-  for path, entry in pairs(given) do
-    local list = is_hardlink(entry) and links or paths
+  for _, path in ipairs(json.keys(given)) do
+    local list = is_hardlink(given[path]) and links or paths
     list[#list + 1] = path
   end
-  json.sort(paths)
-  json.sort(links)
   for _, path in ipairs(links) do paths[#paths + 1] = path end
   return paths
 end
@@ -75,10 +74,10 @@ end
 ---@return strata.NewEntry[]
 function from_files.entries(given, find)
   local checked, list = {}, {}
-  for path, entry in pairs(given) do
+  for _, path in ipairs(json.keys(given)) do
     local normal = core.normalise(path)
     if checked[normal] then error(("files: %q is given twice"):format(normal), 0) end
-    checked[normal] = check_entry(path, entry)
+    checked[normal] = check_entry(path, given[path])
   end
   complete_links(checked, find)
   for i, path in ipairs(in_order(checked)) do list[i] = complete(path, checked[path]) end

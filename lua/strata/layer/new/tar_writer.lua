@@ -61,9 +61,8 @@ end
 
 -- SCHILY.xattr records, sorted by name.
 local function xattr_records(xattrs)
-  local names, records = {}, {}
-  for name in pairs(xattrs) do names[#names + 1] = name end
-  for i, name in ipairs(json.sort(names)) do
+  local records = {}
+  for i, name in ipairs(json.keys(xattrs)) do
     local key = name:gsub("[%%=]", { ["%"] = "%25", ["="] = "%3D" })
     local record = " SCHILY.xattr." .. key .. "=" .. xattrs[name] .. "\n"
     local size = #record

@@ -1,0 +1,146 @@
+--- Removing texts, variables and labels from the documents of an image: the config, with the settings of the container
+-- that the classic builder of Docker left in it, and the documents of an old archive that repeat it. Those are changed
+-- when the image is saved.
+
+local config = require "strata.config"
+local core = require "strata.core"
+local docker_edit = require "strata.dialect.docker.edit"
+local history = require "strata.history"
+local image = require "strata.image"
+local json = require "strata.util.json"
+local settings = require "strata.document.scrub"
+
+local scrub = {}
+
+---@class strata.Scrubbed
+---@field history integer  replacements; in documents that repeat the config when it has none itself
+---@field env string[]  names of variables
+---@field labels string[]  names of labels
+
+local function nothing()
+  return { history = 0, env = {}, labels = {} }
+end
+
+local function scrub_env(cfg, pattern)
+  local names = {}
+  for _, text in ipairs(cfg.Env or {}) do
+    local name = type(text) == "string" and text:find(pattern) and text:match("^[^=]+")
+    if name then names[#names + 1] = name end
+  end
+  for _, name in ipairs(names) do cfg:unset_env(name) end
+  return names
+end
+
+local function scrub_labels(cfg, pattern)
+  local labels, names = cfg.Labels or {}, {}
+  for _, name in ipairs(json.keys(labels)) do
+    if (name .. "=" .. tostring(labels[name])):find(pattern) then names[#names + 1] = name end
+  end
+  for _, name in ipairs(names) do cfg:del_label(name) end
+  return names
+end
+
+local function add_names(list, more)
+  local known = {}
+  for _, name in ipairs(list) do known[name] = true end
+  for _, name in ipairs(more) do
+    if not known[name] then list[#list + 1] = name end
+    known[name] = true
+  end
+end
+
+local function add(found, more)
+  add_names(found.env, more.env)
+  add_names(found.labels, more.labels)
+  found.history = found.history + more.history
+end
+
+-- The config itself.
+local function scrub_config(cfg, patterns)
+  local found = nothing()
+  if patterns.history then
+    local count, message, code = history.scrub(cfg, patterns.history, patterns.replacement or settings.HIDDEN)
+    if not count then return nil, message, code end
+    found.history = count
+  end
+  if patterns.env then found.env = scrub_env(cfg, patterns.env) end
+  if patterns.labels then found.labels = scrub_labels(cfg, patterns.labels) end
+  local doc = config.document(cfg)
+  local before = doc:text()
+  add(found, settings.settings(doc, "/container_config", patterns, true))
+  if doc:text() ~= before then config.touch(cfg) end
+  return found
+end
+
+--- The texts of the documents that repeat the config, as they are going to be saved.
+---@param state strata.ImageState
+---@return {name: string, text: string}[]?
+---@return string? message
+---@return string? code
+function scrub.repeated(state)
+  local source, texts = state.source, {}
+  if not source or source.kind ~= "docker" then return texts end
+  local list, message, code = docker_edit.repeated {
+    source = source, opened = state.opened, config_text = state.config:text(), scrubs = state.scrubs or {},
+    layers = state.hub.layers,
+  }
+  if not list then return nil, message, code end
+  for i, one in ipairs(list) do texts[i] = { name = one.member.name, text = one.edited } end
+  return texts
+end
+
+-- What the documents that repeat the config have besides.
+local function find_repeated(state, patterns)
+  local found = nothing()
+  local list, message, code = scrub.repeated(state)
+  if not list then return nil, message, code end
+  local any = false
+  for _, one in ipairs(list) do
+    local doc = core.json(one.text, state.hub.limits.json)
+    if doc then
+      add(found, settings.settings(doc, "/config", patterns, false))
+      add(found, settings.settings(doc, "/container_config", patterns, true))
+      any = any or doc:text() ~= one.text
+    end
+  end
+  return found, any
+end
+
+--- Removes what the patterns match.
+---@param state strata.ImageState
+---@param patterns strata.Scrub
+---@return strata.Scrubbed?
+---@return string? message
+---@return string? code
+function scrub.run(state, patterns)
+  if not (patterns.history or patterns.env or patterns.labels) then return nothing() end
+  local found, message, code = scrub_config(state.config, patterns)
+  if not found then return nil, message, code end
+  local repeated, more
+  repeated, more, code = find_repeated(state, patterns)
+  if not repeated then return nil, more, code end
+  if more then
+    state.scrubs = state.scrubs or {}
+    table.insert(state.scrubs, patterns)
+  end
+  if found.history > 0 then repeated.history = 0 end
+  add(found, repeated)
+  return found
+end
+
+--- Replaces what matches a Lua pattern in created_by and comment of every row, and in the command that Docker's
+--- classic builder left.
+---@param pattern string
+---@param replacement? string  "***"
+---@return integer? count
+---@return string? message
+---@return string? code
+function image.methods:scrub_history(pattern, replacement)
+  local state = image.state_of(self)
+  local found, message, code = image.edit(state, "scrub_history", function()
+    return scrub.run(state, { history = pattern, replacement = replacement })
+  end)
+  return found and found.history, message, code
+end
+
+return scrub
