@@ -5,7 +5,6 @@
 -- a key that cancels it, which it looks at while it works.
 
 local core = require "strata.core"
-local glob = require "strata.util.glob"
 local job = require "strata.util.job"
 local json = require "strata.util.json"
 local options = require "strata.util.options"
@@ -277,14 +276,6 @@ end
 
 -- ---- changing -------------------------------------------------------------------------
 
-local function filter(img, patterns)
-  local matches = glob.matcher(patterns)
-  return img:filter(function(entry)
-    job.tick()
-    return not matches(entry.whiteout or entry.opaque or entry.path)
-  end)
-end
-
 local function change_owners(img, pairs_of)
   local to = {}
   for _, pair in ipairs(pairs_of) do to[pair[1]] = pair[2] end
@@ -315,9 +306,7 @@ end
 -- Carries out what the table says, in the order of its fields.
 local function edit_image(img, edit)
   local ok, message, code = true, nil, nil
-  if edit.drop and #edit.drop > 0 then
-    ok, message, code = filter(img, edit.drop)
-  end
+  if edit.remove then ok, message, code = img:remove(edit.remove, { optional = edit.optional }) end
   if ok and edit.owner then
     ok, message, code = change_owners(img, edit.owner)
   end
@@ -334,7 +323,7 @@ local function edit_image(img, edit)
   return true
 end
 
---- Edits an image and saves it: {edit = {drop = {"usr/share/doc"}}, to = path, save = {format = "oci-archive"}}.
+--- Edits an image and saves it: {edit = {remove = {"usr/share/doc"}}, to = path, save = {format = "oci-archive"}}.
 ---@param args strata.FilterArguments
 ---@return strata.SaveResult?
 ---@return string? message

@@ -1,7 +1,8 @@
 --- Rules that an image has to keep before it is let in somewhere.
 
+local choice = require "strata.util.choice"
 local core = require "strata.core"
-local glob = require "strata.util.glob"
+local json = require "strata.util.json"
 local options = require "strata.util.options"
 
 local policy = {}
@@ -16,15 +17,17 @@ local function report(findings, rule, message, path, layer)
 end
 
 -- A function that tells whether a path is allowed by a list; nil when all are.
-local function allowed(list, default)
+local function allowed(rule, list, default)
   if list == nil then list = default end
   if list == false then return nil end
-  return glob.matcher(list)
+  if type(list) == "table" and next(list) == nil then return function() return false end end
+  local chosen = choice.new(list, "policy: " .. rule)
+  return function(path) return chosen:covers(path) end
 end
 
 local function check_view(root, rules, findings)
-  local setid, capable = allowed(rules.setid, {}), allowed(rules.capabilities, false)
-  local device = allowed(rules.devices, {})
+  local setid, capable = allowed("setid", rules.setid, {}), allowed("capabilities", rules.capabilities, false)
+  local device = allowed("devices", rules.devices, {})
   for entry in root:walk() do
     local kind, path = entry.type, entry.path
     local number = entry.layer and entry.layer.index
@@ -61,21 +64,21 @@ end
 
 -- Looks at every layer: a file that an upper layer deletes can still be read.
 local function check_layers(img, patterns, findings)
-  local matches = glob.matcher(patterns)
+  local chosen = choice.new(patterns, "policy: secrets.paths")
   for i, layer in ipairs(img.layers) do
     for entry in layer:entries() do
       local path = entry.path
-      if entry.type ~= "dir" and not entry.whiteout and not entry.opaque and matches(path) then
+      if entry.type ~= "dir" and not entry.whiteout and not entry.opaque and chosen:covers(path) then
         report(findings, "secrets", ("%s: matches a secret's path"):format(core.quote(path)), path, i)
       end
     end
   end
 end
 
-local function check_texts(texts, patterns, what, findings)
+local function check_texts(texts, finders, what, findings)
   for _, text in ipairs(texts) do
-    for _, pattern in ipairs(patterns) do
-      if type(text) == "string" and text:find(pattern) then
+    for _, finds in ipairs(finders) do
+      if type(text) == "string" and finds(text) then
         -- Not the value: findings are shown to people and kept in logs.
         local name = text:match("^([%w_.-]+)=")
         report(findings, "secrets", ("%s matches a secret's pattern"):format(name and what .. " " .. name or what))
@@ -85,20 +88,48 @@ local function check_texts(texts, patterns, what, findings)
   end
 end
 
-local function check_config(img, rules, findings)
-  local secrets = rules.secrets or {}
+local function finders_of(patterns, rule)
+  local finders = {}
+  for i, pattern in ipairs(patterns or {}) do finders[i] = choice.text(pattern, "policy: secrets." .. rule) end
+  return finders
+end
+
+local function texts_of(value)
+  local texts = {}
+  for i, text in ipairs(type(value) == "table" and value or { value }) do texts[i] = text end
+  return texts
+end
+
+-- Labels as NAME=value, in the order of their names.
+local function labels_of(value)
+  local texts = {}
+  for _, name in ipairs(type(value) == "table" and json.keys(value) or {}) do
+    texts[#texts + 1] = ("%s=%s"):format(name, tostring(value[name]))
+  end
+  return texts
+end
+
+local function check_config(img, rules, secrets, findings)
+  local cfg = img.config
   if not rules.root_user then
-    local user = img.config.User
+    local user = cfg.User
     local name = type(user) == "string" and user:match("^[^:]*") or ""
     if name == "" or name == "root" or name:find("^0+$") then
       report(findings, "root_user", "the image runs as root")
     end
   end
   local steps = {}
-  for _, row in ipairs(img:history()) do steps[#steps + 1] = row.created_by end
-  local env = img.config.Env
-  check_texts(type(env) == "table" and env or {}, secrets.env or {}, "variable", findings)
-  check_texts(steps, secrets.history or {}, "a step of the history", findings)
+  for _, row in ipairs(img:history()) do
+    steps[#steps + 1] = row.created_by
+    steps[#steps + 1] = row.comment
+  end
+  check_texts(texts_of(cfg.Env), secrets.env, "variable", findings)
+  check_texts(labels_of(cfg.Labels), secrets.env, "label", findings)
+  check_texts(steps, secrets.history, "a step of the history", findings)
+  -- What the classic builder of Docker left.
+  check_texts(texts_of(cfg:get "/container_config/Env"), secrets.env, "variable of container_config", findings)
+  check_texts(labels_of(cfg:get "/container_config/Labels"), secrets.env, "label of container_config", findings)
+  check_texts(texts_of(cfg:get "/container_config/Cmd"), secrets.history, "the command of container_config", findings)
 end
 
 --- Finds what breaks the rules.
@@ -110,11 +141,12 @@ end
 function policy.check(img, rules)
   options.check("policy", "Policy", rules)
   rules = rules or {}
-  local findings = {}
+  local findings, secrets = {}, rules.secrets or {}
+  local finders = { env = finders_of(secrets.env, "env"), history = finders_of(secrets.history, "history") }
   local ok, message, code = check_merged(img, rules, findings)
   if not ok then return nil, message, code end
-  if rules.secrets and rules.secrets.paths then check_layers(img, rules.secrets.paths, findings) end
-  check_config(img, rules, findings)
+  if secrets.paths then check_layers(img, secrets.paths, findings) end
+  check_config(img, rules, finders, findings)
   return findings
 end
 

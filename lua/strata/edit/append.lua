@@ -52,7 +52,7 @@ local function make(spec, kind, states, at)
   if kind == "layer" then return take(spec.layer) end
   local below = {}
   for i = 1, at - 1 do below[i] = states[i] end
-  if not below[1] then return new_layer.make(spec, kind, below) end
+  if not below[1] then return new_layer.make(spec, kind, "append", below) end
   -- Directories, link targets and symlinks may be there already.
   local ok, message, code = layer.load(below)
   if not ok then return nil, message, code end
@@ -60,7 +60,7 @@ local function make(spec, kind, states, at)
   tree, message, code = merge.of_states(below)
   if not tree then return nil, message, code end
   local resolve, moved = resolver(tree)
-  local made, skipped, why = new_layer.make(spec, kind, below, resolve)
+  local made, skipped, why = new_layer.make(spec, kind, "append", below, resolve)
   tree:close()
   return made, skipped, why, nil, moved
 end

@@ -1,6 +1,7 @@
 --- Changes to the list of an image's layers. Each keeps history, diff_ids and
 -- config in step, and touches no layer that it need not.
 
+local choice = require "strata.util.choice"
 local config = require "strata.config"
 local core = require "strata.core"
 local fail = require "strata.util.fail"
@@ -122,12 +123,16 @@ end
 
 -- ---- remove, move and prune -------------------------------------------------------
 
--- The layers that were created by what matches a pattern, the topmost first.
-local function find_created_by(state, pattern)
-  local list = {}
+-- The layers that were created by a command with some text in it, the topmost first.
+local function find_created_by(state, wanted)
+  local is_text, list = type(wanted) == "string", {}
+  local pattern = type(wanted) == "table" and wanted.pattern
+  local finds = not is_text and choice.text(pattern, "remove_layer: created_by.pattern")
   for i = #state.layers, 1, -1 do
     local by = state.layers[i].created_by
-    if by and by:find(pattern) then list[#list + 1] = i end
+    if type(by) == "string" and (is_text and by:find(wanted, 1, true) or not is_text and finds(by)) then
+      list[#list + 1] = i
+    end
   end
   return list
 end
@@ -148,9 +153,8 @@ local function remove(state, chosen, opts)
   return true
 end
 
---- Removes a layer, or all that were created by what matches a Lua pattern, with their
--- rows of the history.
----@param which integer|string
+--- Removes a layer, or all that were created by a command with a text in it, with their rows of the history.
+---@param which integer|{created_by: string|{pattern: string}}
 ---@param opts? strata.WorkOptions
 ---@return strata.Image? self
 ---@return string? message
@@ -160,12 +164,13 @@ function image.methods:remove_layer(which, opts)
   local state, chosen = image.state_of(self), { which }
   if type(which) == "number" then
     layer_list.check_position(state, which, "remove_layer")
-  elseif type(which) ~= "string" then
-    misuse("remove_layer: wants a layer's number, or a pattern of created_by")
+  elseif type(which) ~= "table" or which.created_by == nil or next(which, next(which)) ~= nil then
+    misuse('remove_layer: wants a layer\'s number, or {created_by = "text"} for all that such a command made')
   else
-    chosen = find_created_by(state, which)
+    local by = which.created_by
+    chosen = find_created_by(state, by)
     if #chosen == 0 then
-      return fail("ENOENT", "no layer was created by %s", core.quote(which))
+      return fail("ENOENT", "no layer was created by %s", core.quote(type(by) == "table" and by.pattern or by))
     end
   end
   local ok, message, code = image.edit(state, "remove_layer", function() return remove(state, chosen, opts) end)

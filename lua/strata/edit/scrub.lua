@@ -2,12 +2,15 @@
 -- that the classic builder of Docker left in it, and the documents of an old archive that repeat it. Those are changed
 -- when the image is saved.
 
+local choice = require "strata.util.choice"
 local config = require "strata.config"
 local core = require "strata.core"
 local docker_edit = require "strata.dialect.docker.edit"
+local fail = require "strata.util.fail"
 local history = require "strata.history"
 local image = require "strata.image"
 local json = require "strata.util.json"
+local misuse = require "strata.util.misuse"
 local settings = require "strata.document.scrub"
 
 local scrub = {}
@@ -137,8 +140,17 @@ end
 ---@return string? code
 function image.methods:scrub_history(pattern, replacement)
   local state = image.state_of(self)
+  choice.text(pattern, "scrub_history")
+  if replacement ~= nil and type(replacement) ~= "string" then
+    misuse("scrub_history: the replacement should be a string, not %s", type(replacement))
+  end
+  replacement = replacement and replacement:gsub("%%", "%%%%") -- it is a text
   local found, message, code = image.edit(state, "scrub_history", function()
-    return scrub.run(state, { history = pattern, replacement = replacement })
+    local done, why, how = scrub.run(state, { history = pattern, replacement = replacement })
+    if done and done.history == 0 then
+      return fail("ENOENT", "scrub_history: no text of the history matches %s", core.quote(pattern))
+    end
+    return done, why, how
   end)
   return found and found.history, message, code
 end

@@ -1,8 +1,11 @@
 --- Dropping and changing entries of layers, as a function of the caller decides.
 
+local choice = require "strata.util.choice"
 local core = require "strata.core"
+local fail = require "strata.util.fail"
 local layer = require "strata.layer"
 local misuse = require "strata.util.misuse"
+local options = require "strata.util.options"
 local needless_whiteouts = require "strata.layer.needless_whiteouts"
 local stranded_links = require "strata.layer.stranded_links"
 local transaction = require "strata.layer.transaction"
@@ -123,19 +126,33 @@ function layer.methods:rewrite(fn)
   return ok and self, message, code
 end
 
---- Drops the entries of exactly that path.
----@param path string
----@return integer? dropped  how many
----@return string? message
+--- Drops the entries of paths, with all below them. What matches nothing is "ENOENT", and nothing is changed.
+---@param which strata.Which
+---@param opts? strata.RemoveOptions
+---@return strata.Layer? self
+---@return strata.Removed[]|string|nil removed | message
 ---@return string? code
-function layer.methods:drop(path)
-  local state, wanted, dropped = layer.state_of(self), core.normalise(path), 0
-  local ok, message, code = edit_entries.filter(state.hub, { state }, function(entry)
-    if entry.path ~= wanted then return true end
-    dropped = dropped + 1
-    return false
+function layer.methods:remove(which, opts)
+  options.check("remove", "RemoveOptions", opts)
+  local state, chosen, removed = layer.state_of(self), choice.new(which, "remove"), {}
+  local ok, message, code = layer.load({ state }, opts)
+  if not ok then return nil, message, code end
+  for entry in chosen.call and state.index:entries() or function() end do chosen:ask(entry.path, entry, self) end
+  ok, message, code = edit(state.hub, "remove", function(kept)
+    local done, why, how = kept:keep { state }
+    if done then
+      done, why, how = edit_entries.filter(state.hub, { state }, function(entry)
+        if not chosen:covers(entry.path) then return true end
+        removed[#removed + 1] = { layer = self.index, path = entry.path, type = entry.type, size = entry.size }
+        return false
+      end)
+    end
+    local unused = done and not (opts and opts.optional) and chosen:unused()
+    if unused then return fail("ENOENT", "remove: %s", unused) end
+    return done, why, how
   end)
-  return ok and dropped, message, code
+  if not ok then return nil, message, code end
+  return self, removed
 end
 
 return edit_entries

@@ -25,5 +25,3 @@
 --- The mode of an entry; nil leaves it.
 ---@alias strata.ModeFunction fun(path: string, stat: strata.SourceStat): integer?
 
---- Whether an entry is left out.
----@alias strata.ExcludeFunction fun(path: string, stat: strata.SourceStat): boolean?

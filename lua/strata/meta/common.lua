@@ -59,5 +59,19 @@
 --- What an option `progress` is called with: bytes that are done, bytes in all, and "hashing", "writing" ...
 ---@alias strata.Progress fun(done: integer, total: integer, what: string)
 
---- What a filter is called with for every entry; false drops it.
+--- Paths: a path, a glob, {pattern = "a Lua pattern"}, or an array of those. A path that is a directory means all below
+--- it. With or without a leading "/".
+---@alias strata.Paths string|{pattern: string}|(string|{pattern: string})[]
+
+--- The same, or a function that returns true for what is chosen, and false for the rest.
+---@alias strata.Which strata.Paths|fun(...: any): boolean
+
+--- An entry that was removed.
+---@class strata.Removed
+---@field layer integer
+---@field path string
+---@field type string
+---@field size integer
+
+--- What a filter is called with for every entry: true keeps it, false drops it, and anything else throws.
 ---@alias strata.EntryFilter fun(entry: strata.Entry, layer: strata.Layer): boolean

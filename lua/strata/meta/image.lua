@@ -170,12 +170,22 @@ function Image:rebase(old_base, new_base, opts) end
 ---@return strata.errcode? code
 function Image:fold(opts) end
 
---- Removes paths from every layer for good, with whiteouts that are needless then, and proves it by reading all again:
---- "EEXIST" when something is left. Hardlinks to them stay, with the content.
----@param which string|strata.EntryFilter  a Lua pattern of paths, or a function that returns true
+--- Removes paths, with all below them, from every layer, whatever symlinks lead to them, and the whiteouts that hide
+--- nothing then. Hardlinks to them stay, with the content. What matches nothing is "ENOENT", and nothing is changed.
+---@param which strata.Which  a function gets an entry and its layer
+---@param opts? strata.RemoveOptions
+---@return strata.Image? self
+---@return strata.Removed[]|string|nil # what was removed, or the message
+---@return strata.errcode? code
+function Image:remove(which, opts) end
+
+--- The same, and proves it by reading all again: "EEXIST" when something is left. Texts of the history, variables and
+--- labels can go as well, also from documents that repeat the config. Whole or not at all: what matches nothing is
+--- "ENOENT".
+---@param which strata.Which?  a function gets an entry and its layer
 ---@param opts? strata.PurgeOptions
 ---@return strata.PurgeReport?
----@return string[]|string|nil # the patterns that matched nothing, a line each; nil for none; or the message
+---@return string? message
 ---@return strata.errcode? code
 function Image:purge(which, opts) end
 

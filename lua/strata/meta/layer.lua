@@ -72,12 +72,14 @@ function Layer:filter(fn) end
 ---@return strata.errcode? code
 function Layer:rewrite(fn) end
 
---- Drops the entries of exactly that path.
----@param path string
----@return integer? dropped  how many
----@return string? message
+--- Drops the entries of paths, with all below them, and whiteouts of upper layers that then hide nothing. What matches
+--- nothing is "ENOENT", and nothing is changed. img:remove does so in all layers.
+---@param which strata.Which  a function gets an entry and the layer
+---@param opts? strata.RemoveOptions
+---@return strata.Layer? self
+---@return strata.Removed[]|string|nil # what was removed, or the message
 ---@return strata.errcode? code
-function Layer:drop(path) end
+function Layer:remove(which, opts) end
 
 --- Applies this layer to a directory that may hold those below it: its whiteouts remove what they have. The directory
 --- is made when it is not there.

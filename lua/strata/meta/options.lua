@@ -66,16 +66,16 @@
 
 --- The rules of a policy.
 ---@class strata.Policy
----@field setid? string[]|false  globs of paths where set-id files may be; false: anywhere. Default: nowhere
----@field capabilities? string[]|false  the same for files with capabilities. Default: anywhere
----@field devices? string[]|false  the same for device nodes. Default: nowhere
+---@field setid? strata.Paths|false  where set-id files may be; false: anywhere. Default: nowhere
+---@field capabilities? strata.Paths|false  the same for files with capabilities. Default: anywhere
+---@field devices? strata.Paths|false  the same for device nodes. Default: nowhere
 ---@field secrets? strata.PolicySecrets
 ---@field root_user? boolean  true: the image may run as root. Default: false
 
 --- What is a secret.
 ---@class strata.PolicySecrets
----@field paths? string[]  globs of paths, also of files that upper layers hide
----@field env? string[]  Lua patterns of "NAME=value"
+---@field paths? strata.Paths  also of files that upper layers hide
+---@field env? string[]  Lua patterns of "NAME=value" of variables and labels
 ---@field history? string[]  Lua patterns of created_by
 
 --- What the layer is made of differs from what goes into it: place, owner, mode, time, and what is left out.
@@ -83,7 +83,7 @@
 ---@field to? string  directory that everything goes into
 ---@field owner? strata.Owners|strata.OwnerFunction  new users and groups
 ---@field mode? strata.Modes|strata.ModeFunction  new modes
----@field exclude? string|strata.ExcludeFunction  a Lua pattern of paths, or a function; all below goes, too
+---@field exclude? strata.Which  what is left out; a function gets the path, and strata.SourceStat
 ---@field mtime? number  of all entries, in seconds; they lose atime and ctime
 ---@field clamp_mtime? number  the latest that an entry may have; all lose atime and ctime
 ---@field exact_mtime? boolean  keeps fractions of seconds, which else are cut off. Default: false
@@ -157,12 +157,16 @@
 ---@class strata.FoldOptions: strata.WorkOptions
 ---@field prune? boolean  layers without entries are removed then. Default: false
 
+--- How paths are removed.
+---@class strata.RemoveOptions: strata.WorkOptions
+---@field optional? boolean  what matches nothing is no error. Default: false
+
 --- What else is purged.
----@class strata.PurgeOptions: strata.WorkOptions
+---@class strata.PurgeOptions: strata.RemoveOptions
 ---@field history? string  Lua pattern: what matches becomes "***" in created_by and comment
 ---@field env? string  Lua pattern: variables whose "NAME=value" matches are removed
 ---@field labels? string  Lua pattern: labels whose "name=value" matches are removed
----@field content? string|string[]  bytes that must be nowhere in the end: not in a layer, not in the config
+---@field prove? string|string[]  bytes that must be nowhere in the end: not in a layer, not in a document
 
 --- How the merged file system is written.
 ---@class strata.ExportOptions: strata.WorkOptions
@@ -261,7 +265,8 @@
 
 --- What is done to an image, in the order of the fields.
 ---@class strata.EditTable
----@field drop? string[]  globs of paths: these, and what is below, go
+---@field remove? strata.Paths  what goes, as img:remove
+---@field optional? boolean  what matches nothing is no error. Default: false
 ---@field owner? integer[][]  pairs of an old and a new user, for groups as well
 ---@field env? table<string, string|false>  false: unset
 ---@field labels? table<string, string|false>  false: removed

@@ -97,16 +97,16 @@ return {
   { "CheckTarOptions", "How far the check of a tar goes.", extends = { "CheckOptions" }, LIMITS },
   {
     "Policy", "The rules of a policy.", noun = "rule",
-    { "setid", "string[]|false", "globs of paths where set-id files may be; false: anywhere", default = "nowhere" },
-    { "capabilities", "string[]|false", "the same for files with capabilities", default = "anywhere" },
-    { "devices", "string[]|false", "the same for device nodes", default = "nowhere" },
+    { "setid", "strata.Paths|false", "where set-id files may be; false: anywhere", default = "nowhere" },
+    { "capabilities", "strata.Paths|false", "the same for files with capabilities", default = "anywhere" },
+    { "devices", "strata.Paths|false", "the same for device nodes", default = "nowhere" },
     { "secrets", "strata.PolicySecrets" },
     { "root_user", "boolean", "true: the image may run as root", default = "false" },
   },
   {
     "PolicySecrets", "What is a secret.", noun = "rule",
-    { "paths", "string[]", "globs of paths, also of files that upper layers hide" },
-    { "env", "string[]", 'Lua patterns of "NAME=value"' },
+    { "paths", "strata.Paths", "also of files that upper layers hide" },
+    { "env", "string[]", 'Lua patterns of "NAME=value" of variables and labels' },
     { "history", "string[]", "Lua patterns of created_by" },
   },
   -- ---- new layers ---------------------------------------------------------------------------------------
@@ -116,7 +116,7 @@ return {
     { "to", "string", "directory that everything goes into", is = "text" },
     { "owner", "strata.Owners|strata.OwnerFunction", "new users and groups" },
     { "mode", "strata.Modes|strata.ModeFunction", "new modes" },
-    { "exclude", "string|strata.ExcludeFunction", "a Lua pattern of paths, or a function; all below goes, too",
+    { "exclude", "strata.Which", "what is left out; a function gets the path, and strata.SourceStat",
       never = { files = true } },
     { "mtime", "number", "of all entries, in seconds; they lose atime and ctime" },
     { "clamp_mtime", "number", "the latest that an entry may have; all lose atime and ctime" },
@@ -188,11 +188,15 @@ return {
   { "FoldOptions", "How repeated entries are folded.", extends = { "WorkOptions" },
     { "prune", "boolean", "layers without entries are removed then", default = "false" } },
   {
-    "PurgeOptions", "What else is purged.", extends = { "WorkOptions" },
+    "RemoveOptions", "How paths are removed.", extends = { "WorkOptions" },
+    { "optional", "boolean", "what matches nothing is no error", default = "false" },
+  },
+  {
+    "PurgeOptions", "What else is purged.", extends = { "RemoveOptions" },
     { "history", "string", 'Lua pattern: what matches becomes "***" in created_by and comment' },
     { "env", "string", 'Lua pattern: variables whose "NAME=value" matches are removed' },
     { "labels", "string", 'Lua pattern: labels whose "name=value" matches are removed' },
-    { "content", "string|string[]", "bytes that must be nowhere in the end: not in a layer, not in the config",
+    { "prove", "string|string[]", "bytes that must be nowhere in the end: not in a layer, not in a document",
       is = "bytes" },
   },
   -- ---- writing ------------------------------------------------------------------------------------------
@@ -277,7 +281,8 @@ return {
   { "CheckArguments", "What is checked.", extends = { "JobArguments" }, { "policy", "strata.Policy" } },
   {
     "EditTable", "What is done to an image, in the order of the fields.",
-    { "drop", "string[]", "globs of paths: these, and what is below, go" },
+    { "remove", "strata.Paths", "what goes, as img:remove" },
+    { "optional", "boolean", "what matches nothing is no error", default = "false" },
     { "owner", "integer[][]", "pairs of an old and a new user, for groups as well" },
     { "env", "table<string, string|false>", "false: unset" },
     { "labels", "table<string, string|false>", "false: removed" },

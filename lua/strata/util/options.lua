@@ -63,11 +63,13 @@ options.rules = {
 local LUA_TYPES = {
   boolean = "boolean", string = "string", number = "number", integer = "number", table = "table",
   ["false"] = "boolean", ["strata.Progress"] = "function", ["strata.OwnerFunction"] = "function",
-  ["strata.ModeFunction"] = "function", ["strata.ExcludeFunction"] = "function", ["strata.Modes"] = "table",
+  ["strata.ModeFunction"] = "function", ["strata.Modes"] = "table",
+  ["strata.Which"] = "string or table or function", ["strata.Paths"] = "string or table",
   ["strata.Limits"] = "table", ["strata.IdMap"] = "number or table or function",
 }
 
 local WORDS = {
+  ["strata.Which"] = "paths, globs or a function", ["strata.Paths"] = "paths or globs",
   boolean = "true or false", ["false"] = "false", integer = "a whole number", ["string[]"] = "an array of strings",
   ["integer[][]"] = "an array of pairs of numbers",
 }

@@ -281,13 +281,19 @@ end
 --- Makes the layer.
 ---@param spec strata.LayerOptions  checked
 ---@param kind string
+---@param fn string  the function that it was given to
 ---@param below? table[]  states of the layers below, base first
 ---@param resolve? fun(path: string, is_dir: boolean?): string  where a path leads in them
 ---@return table? state
 ---@return string[]|string skipped | message
 ---@return string? code
-function new_layer.make(spec, kind, below, resolve)
-  return makers[kind](spec, mapping.new(spec, resolve), below)
+function new_layer.make(spec, kind, fn, below, resolve)
+  local map = mapping.new(spec, fn, resolve)
+  local made, skipped, code = makers[kind](spec, map, below)
+  if not made then return nil, skipped, code end
+  local unused = map.exclude and map.exclude:unused()
+  if unused then skipped[#skipped + 1] = "exclude: " .. unused end
+  return made, skipped
 end
 
 --- A layer that belongs to no image yet.
@@ -298,7 +304,7 @@ end
 function new_layer.layer(spec)
   local kind = new_layer.check(spec, "layer", "LayerOptions")
   spec = limits.options(spec)
-  local state, skipped, code = new_layer.make(spec, kind)
+  local state, skipped, code = new_layer.make(spec, kind, "layer")
   if not state then return nil, skipped, code end
   state.index, state.loaded = nil, nil
   return standalone.new(state, spec.limits), skipped[1] and skipped or nil

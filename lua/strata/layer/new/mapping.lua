@@ -1,6 +1,7 @@
 --- How the entries of a new layer differ from their sources: place, owner, mode, time, and
 -- which of them are left out.
 
+local choice = require "strata.util.choice"
 local core = require "strata.core"
 local options = require "strata.util.options"
 local parent_of = require("strata.util.path").parent
@@ -37,6 +38,7 @@ end
 ---@class strata.Mapping
 ---@field opts strata.MappingOptions
 ---@field prefix string  "" or a path that ends in "/"
+---@field exclude strata.Choice?
 ---@field files table<string, table>  attributes of those that have links, by their path
 ---@field active boolean  something is to be changed
 ---@field keeps_fractions boolean?  of seconds, also without exact_mtime
@@ -45,15 +47,16 @@ local Mapping = {}
 Mapping.__index = Mapping
 
 ---@param opts strata.MappingOptions  checked
+---@param fn string  the function that they were given to
 ---@param resolve? fun(path: string, is_dir: boolean?): string
 ---@return strata.Mapping
-function mapping.new(opts, resolve)
+function mapping.new(opts, fn, resolve)
   local prefix = core.normalise(opts.to or "")
   local active = false
   for name in options.each "MappingOptions" do active = active or (opts[name] ~= nil and name ~= "exact_mtime") end
   return setmetatable({
     opts = opts, prefix = prefix == "." and "" or prefix .. "/", active = active or resolve ~= nil, files = {},
-    resolve = resolve,
+    resolve = resolve, exclude = opts.exclude ~= nil and choice.new(opts.exclude, fn .. ": exclude") or nil,
   }, Mapping)
 end
 
@@ -62,10 +65,10 @@ end
 ---@param stat strata.SourceStat
 ---@return boolean
 function Mapping:excludes(path, stat)
-  local exclude = self.opts.exclude
-  if exclude == nil then return false end
-  if type(exclude) == "string" then return path:find(exclude) ~= nil end
-  return exclude(path, stat) and true or false
+  local exclude = self.exclude
+  if not exclude then return false end
+  if exclude.call then exclude:ask(path, path, stat) end
+  return exclude:matches(path)
 end
 
 --- A function that tells which paths of a list of entries are left out.

@@ -1,0 +1,143 @@
+--- Removing paths from every layer for good.
+
+local choice = require "strata.util.choice"
+local edit_entries = require "strata.layer.edit_entries"
+local fail = require "strata.util.fail"
+local image = require "strata.image"
+local job = require "strata.util.job"
+local layer = require "strata.layer"
+local merge = require "strata.tree.merge"
+local options = require "strata.util.options"
+
+local remove = {}
+
+local function is_whiteout(entry)
+  return entry.whiteout ~= nil or entry.opaque ~= nil
+end
+
+--- The path of an entry, or the path that it hides.
+---@param entry strata.Entry
+---@return string
+function remove.subject_of(entry)
+  return entry.whiteout or entry.opaque or entry.path
+end
+
+-- What a function says of an entry goes for its path in all layers.
+local function ask(states, chosen)
+  if not chosen.call then return end
+  for _, state in ipairs(states) do
+    for entry in state.index:entries() do
+      if not is_whiteout(entry) then chosen:ask(entry.path, entry, state.handle) end
+    end
+  end
+end
+
+local function count_whiteouts(states)
+  local count = 0
+  for _, one in ipairs(states) do
+    for entry in one.index:entries() do
+      if is_whiteout(entry) then count = count + 1 end
+    end
+  end
+  return count
+end
+
+-- Drops the entries for which chosen(entry, layer) is true, and adds those that are no whiteouts to a list.
+local function drop(hub, removed, chosen)
+  local ok, message, code = edit_entries.filter(hub, hub.layers, function(entry, handle)
+    job.tick()
+    if not chosen(entry, handle.index) then return true end
+    if not is_whiteout(entry) then
+      removed[#removed + 1] = { layer = handle.index, path = entry.path, type = entry.type, size = entry.size }
+    end
+    return false
+  end)
+  return ok, message, code
+end
+
+-- What a merged view has at a chosen path. An entry of another path may be there: symlinks lead to it. Returns for each
+-- layer the numbers of such entries, and the path of one.
+local function find_in_view(tree, chosen, found)
+  local node, example = merge.after(tree, 0, 0), nil
+  while node do
+    local path = tree:path(node)
+    local entry = chosen:covers(path) and tree:entry(node)
+    if entry then
+      local _, from = tree:info(node)
+      found[from] = found[from] or {}
+      found[from][entry.index] = true
+      example = example or path
+    end
+    node = merge.after(tree, node, 0)
+  end
+  return example
+end
+
+--- What the merged views have at chosen paths: both, since either may be what runs.
+---@param states strata.LayerState[]
+---@param chosen strata.Choice
+---@return table<integer, table<integer, boolean>>? found  by layer: the numbers of entries
+---@return string? example  a path | message
+---@return string? code
+function remove.find_in_views(states, chosen)
+  local found, example = {}, nil
+  for _, view in ipairs { "runtime", "spec" } do
+    local tree, message, code = merge.of_states(states, { view = view })
+    if tree then
+      example = find_in_view(tree, chosen, found) or example
+      tree:close()
+    elseif view == "runtime" or code == "ENOMEM" or code == "ELIMIT" then -- else nobody can unpack it by the letter
+      return nil, message, code
+    end
+  end
+  return found, example
+end
+
+--- Drops what is chosen by its own path, and then what the merged views have there, until they have nothing: what goes
+-- may have hidden something below it.
+---@param hub strata.Hub  its layers are scanned
+---@param chosen strata.Choice
+---@return { layer: integer, path: string, type: string, size: integer }[]? removed
+---@return integer|string|nil whiteouts  how many went as well | message
+---@return string? code
+function remove.all(hub, chosen)
+  local removed, before = {}, count_whiteouts(hub.layers)
+  ask(hub.layers, chosen)
+  local ok, message, code = drop(hub, removed, function(entry) return chosen:covers(remove.subject_of(entry)) end)
+  while ok do
+    local found, example, how = remove.find_in_views(hub.layers, chosen)
+    if not found then return nil, example, how end
+    if not example then return removed, before - count_whiteouts(hub.layers) end
+    ok, message, code = drop(hub, removed, function(entry, number)
+      return (found[number] or {})[entry.index] == true
+    end)
+  end
+  return nil, message, code
+end
+
+--- Removes paths, with all below them, from every layer, whatever symlinks lead to them, and the whiteouts that hide
+-- nothing then. Hardlinks to them stay, with the content. Whole or not at all: what matches nothing is "ENOENT".
+---@param which strata.Which  a function gets an entry and its layer
+---@param opts? strata.RemoveOptions
+---@return strata.Image? self
+---@return strata.Removed[]|string|nil removed | message
+---@return string? code
+function image.methods:remove(which, opts)
+  options.check("remove", "RemoveOptions", opts)
+  local state, chosen = image.state_of(self), choice.new(which, "remove")
+  local removed, message, code = image.edit(state, "remove", function(edit)
+    local states = state.hub.layers
+    local ok, why, how = layer.load(states, opts)
+    if ok then ok, why, how = edit:keep(states) end
+    if not ok then return nil, why, how end
+    local list
+    list, why, how = remove.all(state.hub, chosen)
+    local unused = list and not (opts and opts.optional) and chosen:unused()
+    if unused then return fail("ENOENT", "remove: %s", unused) end
+    return list, why, how
+  end)
+  if not removed then return nil, message, code end
+  return self, removed
+end
+
+return remove

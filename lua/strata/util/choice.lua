@@ -1,0 +1,131 @@
+--- The one way to name paths: a path, a glob, {pattern = "a Lua pattern"}, an array of those, or a function that
+-- returns a boolean. A path that is a directory means all below it. With or without a leading "/".
+
+local core = require "strata.core"
+local glob = require "strata.util.glob"
+local misuse = require "strata.util.misuse"
+local parent_of = require("strata.util.path").parent
+
+local choice = {}
+
+---@alias strata.Which string|{pattern: string}|(string|{pattern: string})[]|fun(...): boolean
+
+---@class strata.ChoiceItem
+---@field shown string  for messages
+---@field matches fun(path: string): boolean
+---@field used boolean?  it has matched something
+
+---@class strata.Choice
+---@field fn string  the method that wants it
+---@field items strata.ChoiceItem[]
+---@field call function?  instead of items
+---@field known table<string, boolean>  paths that were asked for
+local Choice = {}
+Choice.__index = Choice
+
+--- A function that tells whether a Lua pattern is in a text. Throws for one that is none.
+---@param pattern any
+---@param what string  how it is called in a message
+---@return fun(text: string): boolean
+function choice.text(pattern, what)
+  if type(pattern) ~= "string" then misuse("%s should be a Lua pattern, not %s", what, type(pattern)) end
+  local ok, message = pcall(string.find, "", pattern)
+  if not ok then misuse("%s: %s is no Lua pattern: %s", what, core.quote(pattern), message) end
+  return function(text) return text:find(pattern) ~= nil end
+end
+
+-- With a leading "/" or without one.
+local function of_pattern(given, fn)
+  local finds = choice.text(given.pattern, fn .. ": pattern")
+  for key in next, given do
+    if key ~= "pattern" then misuse("%s: {pattern = ...} has no field '%s'", fn, tostring(key)) end
+  end
+  return { shown = ("{pattern = %s}"):format(core.quote(given.pattern)), matches = finds }
+end
+
+local function of_glob(given, fn)
+  if not given:find("[^/.]") or ("/" .. given .. "/"):find("/%.%./") then
+    misuse("%s: %s names no path inside the image", fn, core.quote(given))
+  end
+  return { shown = core.quote(given), matches = glob.matcher { given } }
+end
+
+local function item(given, fn)
+  if type(given) == "string" then return of_glob(given, fn) end
+  if type(given) == "table" and given.pattern ~= nil then return of_pattern(given, fn) end
+  misuse("%s: a path, a glob or {pattern = ...} is wanted, not %s", fn, type(given))
+end
+
+--- Reads what a caller has given. Throws what chooses nothing, or cannot.
+---@param which strata.Which
+---@param fn string  the method's name
+---@return strata.Choice
+function choice.new(which, fn)
+  local self = setmetatable({ fn = fn, items = {}, known = {} }, Choice)
+  if type(which) == "function" then
+    self.call = which
+  elseif type(which) == "table" and which.pattern == nil then
+    for i, given in ipairs(which) do self.items[i] = item(given, fn) end
+    local count = 0
+    for _ in next, which do count = count + 1 end
+    if count == 0 or count ~= #self.items then
+      misuse("%s: an array of paths is wanted, with one path at least", fn)
+    end
+  else
+    self.items[1] = item(which, fn)
+  end
+  return self
+end
+
+--- Whether a path is chosen by itself; what a function says of it has been told before.
+---@param path string
+---@return boolean
+function Choice:matches(path)
+  if self.call then return self.known[path] == true end
+  if self.known[path] == nil then
+    local found = false
+    for _, one in ipairs(self.items) do
+      if (not one.used or not found) and one.matches(path) then
+        one.used, found = true, true
+      end
+    end
+    self.known[path] = found
+  end
+  return self.known[path]
+end
+
+--- Whether a path is chosen, or a directory that it is in.
+---@param path string?
+---@return boolean
+function Choice:covers(path)
+  while path do
+    if self:matches(path) then return true end
+    path = parent_of(path)
+  end
+  return false
+end
+
+--- Asks the function about something with a path. Anything but true and false throws.
+---@param path string
+---@param ... any  its arguments
+function Choice:ask(path, ...)
+  local chosen = self.call(...)
+  if chosen ~= true and chosen ~= false then
+    misuse("%s: the function returned %s for %s: true chooses it, and false does not", self.fn, tostring(chosen),
+      core.quote(path))
+  end
+  if chosen then self.known[path] = true end
+end
+
+--- What has chosen nothing, for a message; nil when all has.
+---@return string?
+function Choice:unused()
+  if self.call then return next(self.known) == nil and "the function chose nothing" or nil end
+  local list = {}
+  for _, one in ipairs(self.items) do
+    if not one.used then list[#list + 1] = one.shown end
+  end
+  return list[1] and "nothing matches " .. table.concat(list, ", ") or nil
+end
+
+return choice
