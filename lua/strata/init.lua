@@ -168,6 +168,8 @@ function strata.save(images, what, opts)
   options.check("save", "SaveOptions", opts)
   local requests, message, code = image.requests(images)
   if not requests then return nil, message, code end
+  local problem = save.clash(requests, opts or {})
+  if problem then misuse("save: %s", problem) end
   return save.images(requests, what, opts or {})
 end
 

@@ -189,7 +189,7 @@ local function work_out(self, list)
   if not made then return nil, message, code end
   local change
   if request.edited then
-    change, message, code = docker_edit.edits(made, { attestations = self.opts.attestations }, {})
+    change, message, code = docker_edit.edits({ made }, { attestations = self.opts.attestations }, {})
     if not change then return nil, message, code end
   else
     change = archive_edits.new(self.store)

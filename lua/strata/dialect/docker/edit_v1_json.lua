@@ -20,9 +20,12 @@ local function keys_of(doc, pointer)
   return doc:keys(pointer) or {}
 end
 
--- True when a v1 document repeats the config that the image was opened with.
+-- True when a v1 document repeats the config that the image was opened with. Images that were built alike have the same
+-- settings; they differ in the time.
 local function repeats_config(doc, old)
   if doc:type("/config") ~= "object" then return false end
+  local created = canonical(doc, "/created")
+  if created and created ~= canonical(old, "/created") then return false end
   local any = false
   for _, key in ipairs(keys_of(old, "/config")) do
     local pointer = "/config" .. json.part(key)
@@ -53,43 +56,61 @@ local function scrub_settings(doc, scrubs)
   end
 end
 
-local function edited_text(text, old, new, plan)
-  local doc = core.json(text, plan.source.limits.json)
+-- The document with the edits of an image's config. nil: it is none of these documents.
+local function edited_text(text, edited, limits)
+  local doc, config = core.json(text, limits), edited.config
   if not doc or doc:type("") ~= "object" or doc:type("/id") ~= "string" or doc:type("/rootfs") then return nil end
-  local is_repeated = repeats_config(doc, old)
-  scrub_settings(doc, plan.image.scrubs)
+  local is_repeated = repeats_config(doc, config.old)
+  scrub_settings(doc, edited.image.scrubs)
   if not is_repeated then return doc:text() end
-  for _, config in ipairs { old, new } do -- a change that was repeated already is repeated without effect
-    for _, key in ipairs(keys_of(config, "/config")) do
-      repeat_change(doc, old, new, "/config" .. json.part(key))
+  for _, one in ipairs { config.old, config.new } do -- a change that was repeated already is repeated without effect
+    for _, key in ipairs(keys_of(one, "/config")) do
+      repeat_change(doc, config.old, config.new, "/config" .. json.part(key))
     end
   end
-  for _, key in ipairs(TOP_LEVEL) do repeat_change(doc, old, new, "/" .. key) end
+  for _, key in ipairs(TOP_LEVEL) do repeat_change(doc, config.old, config.new, "/" .. key) end
   return doc:text()
 end
 
-local function is_candidate(source, member)
-  return source:may_read(member) and (member.name:find("^[^/]+/json$") or member.name:find("^blobs/sha256/%x+$"))
+local function is_candidate(plan, member)
+  return plan.store:may_read(member, plan.limits.json.max_bytes) and not plan.edits:of(member) and
+    not plan.shared[member.position] and
+    (member.name:find("^[^/]+/json$") or member.name:find("^blobs/sha256/%x+$"))
 end
 
---- Repeats the edits of the config in the documents that repeat it.
+-- The images with an edit to repeat, each with its config before and after.
+local function with_edits(plan)
+  local list = {}
+  for _, edited in ipairs(plan.images) do
+    if edited.old_id ~= edited.new_id or #edited.image.scrubs > 0 then
+      local old, message, code = core.json(edited.image.opened.config_text, plan.limits.json)
+      local new
+      if old then new, message, code = core.json(edited.image.config_text, plan.limits.json) end
+      if not new then return nil, message, code end
+      list[#list + 1] = { image = edited.image, config = { old = old, new = new } }
+    end
+  end
+  return list
+end
+
+--- Repeats the edits of the configs in the documents that repeat them.
 ---@param plan strata.DockerEdit
 ---@return boolean? ok
 ---@return string? message
 ---@return string? code
 function edit_v1_json.edit(plan)
-  if plan.old_id == plan.new_id and #plan.image.scrubs == 0 then return true end
-  local source, limits, new = plan.source, plan.source.limits.json, nil
-  local old, message, code = core.json(plan.image.opened.config_text, limits)
-  if old then new, message, code = core.json(plan.image.config_text, limits) end
-  if not new then return nil, message, code end
-  for _, member in ipairs(plan.store.list) do
-    if is_candidate(source, member) and not plan.edits:of(member) and not plan.shared[member.position] then
+  local images, message, code = with_edits(plan)
+  if not images then return nil, message, code end
+  for _, member in ipairs(#images > 0 and plan.store.list or {}) do
+    if is_candidate(plan, member) then
       local text
-      text, message, code = source:read(member)
+      text, message, code = plan.store:read(member, plan.limits.json.max_bytes)
       if not text then return nil, message, code end
-      local changed = text:find("^%s*{") and edited_text(text, old, new, plan)
-      if changed and changed ~= text then
+      local changed = text
+      for _, edited in ipairs(text:find("^%s*{") and images or {}) do
+        changed = edited_text(changed, edited, plan.limits.json) or changed
+      end
+      if changed ~= text then
         local hex, new_hex = core.sha256(text):sub(8), core.sha256(changed):sub(8)
         plan.edits:set(member, { bytes = changed, name = member.stored_name:find(hex, 1, true) and
           (member.stored_name:gsub(hex, new_hex)) or nil })
