@@ -346,16 +346,7 @@ end
 
 -- What save needs of an image.
 local function request_of(state)
-  return {
-    state = state, edited = is_edited(state),
-    settle = function(opts) return image.settle(state, opts) end,
-    is_pending = function()
-      for _, one in ipairs(state.hub.layers) do
-        if layer.is_pending(one) then return true end
-      end
-      return false
-    end,
-  }
+  return { state = state, edited = is_edited(state), settle = function(opts) return image.settle(state, opts) end }
 end
 
 --- The requests of images that are to be saved together.

@@ -103,24 +103,33 @@ local function had_name(request, ref)
   return reference.find(request.state.opened.tags, ref) ~= nil
 end
 
+-- The number of the image before number k that is the same one: the same object, or one without an edit and without a
+-- name that was opened from the same place.
+local function find_same(requests, k, known)
+  local request = requests[k]
+  local source = request.state.source
+  if known[request.state] then return known[request.state] end
+  local function is_plain(one) return one.state.source and not one.edited and #one.state.tags == 0 end
+  for i = 1, is_plain(request) and k - 1 or 0 do
+    local other = requests[i].state.source
+    if is_plain(requests[i]) and same_store(other.store, source.store) and key_of(other) == key_of(source) then
+      return i
+    end
+  end
+end
+
 --- What keeps images from being written together: the same image twice, or a name that cannot be that of both.
 ---@param requests strata.SaveRequest[]
 ---@param format string
 ---@param native boolean  they go back into the store that they came from, where names stay as they are
 ---@return string? problem
 function save_image.clash(requests, format, native)
-  local known, owners, platforms, named, unnamed = {}, {}, {}, {}, {}
+  local known, owners, platforms = {}, {}, {}
   for k, request in ipairs(requests) do
-    local state = request.state
-    local same, text = known[state], not native and not request.is_pending() and state.config:text()
-    known[state], platforms[k] = k, platform.key(state.config):gsub("/+$", "")
-    if text and #state.tags > 0 then
-      same, named[text] = same or unnamed[text], named[text] or k
-    elseif text then
-      same, unnamed[text] = same or unnamed[text] or named[text], k
-    end
+    local same = find_same(requests, k, known)
     if same then return ("images %d and %d are the same image"):format(same, k) end
-    for _, ref in ipairs(state.tags) do
+    known[request.state], platforms[k] = k, (platform.key(request.state.config):gsub("/+$", ""))
+    for _, ref in ipairs(request.state.tags) do
       local key = reference.comparable(ref)
       owners[key] = owners[key] or {}
       for _, i in ipairs(owners[key]) do

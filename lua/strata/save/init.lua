@@ -38,7 +38,6 @@ local save = {}
 ---@class strata.SaveRequest
 ---@field state strata.ImageState
 ---@field edited boolean
----@field is_pending fun(): boolean  edits of layers have not been carried out yet
 ---@field settle fun(opts: strata.StoreSettings): boolean?, string?, string?  carries out pending edits of layers
 
 -- ---- as it came -----------------------------------------------------------------
