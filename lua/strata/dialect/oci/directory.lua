@@ -115,20 +115,25 @@ local function is_replaced(there, new)
   return #names == 0 and #others == 0 and there.digest == new.digest
 end
 
--- An index with more descriptors: those that have the name of a new one make way.
+-- An index with more descriptors: those that have the name of a new one make way. One that is there already stays.
 local function extend(text, descriptors)
   local doc, message, code = core.json(text)
   if not doc then return nil, message, code end
-  local before = json.decode(text).manifests
-  local gone = {}
+  local before, gone, stays, added = json.decode(text).manifests, {}, {}, {}
   for _, descriptor in ipairs(descriptors) do
-    local new = json.decode(descriptor)
-    for i, there in ipairs(before) do gone[i] = gone[i] or is_replaced(there, new) end
+    local new, is_there = json.decode(descriptor), false
+    for i, there in ipairs(before) do
+      local same = json.same(there, new)
+      is_there = is_there or same
+      stays[i] = stays[i] or same
+      gone[i] = gone[i] or is_replaced(there, new)
+    end
+    if not is_there then added[#added + 1] = descriptor end
   end
   for i = #before, 1, -1 do
-    if gone[i] then doc:remove("/manifests/" .. (i - 1)) end
+    if gone[i] and not stays[i] then doc:remove("/manifests/" .. (i - 1)) end
   end
-  for _, descriptor in ipairs(descriptors) do doc:insert("/manifests/" .. doc:count("/manifests"), descriptor) end
+  for _, descriptor in ipairs(added) do doc:insert("/manifests/" .. doc:count("/manifests"), descriptor) end
   return doc:text()
 end
 
@@ -144,7 +149,7 @@ local function plan_new(saving, out, last)
   if message then return nil, message, code end
   if last and last.before == text then return last end
   local made, moved, root
-  if saving.whole then
+  if saving.whole and saving.catalog then
     moved, message, code = transfer.of(saving.catalog, saving.images, saving.opts)
   else
     made, message, code = new_layout.layout(saving.images, "oci")
