@@ -153,7 +153,7 @@ function strata.layer(spec)
 end
 
 --- Writes several images into one archive or layout; layers that they share are
--- stored once.
+-- stored once. Throws for the same image twice, and for a name that only one of them can have.
 ---@param images strata.Image[]
 ---@param what string|file*
 ---@param opts? strata.SaveOptions

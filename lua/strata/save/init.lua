@@ -9,6 +9,7 @@ local limits = require "strata.util.limits"
 local lost = require "strata.save.lost"
 local new_archive = require "strata.dialect.new_archive"
 local new_layout = require "strata.dialect.new_layout"
+local oci_catalog = require "strata.dialect.oci.catalog"
 local oci_directory = require "strata.dialect.oci.directory"
 local oci_edit = require "strata.dialect.oci.edit"
 local output = require "strata.store.output"
@@ -386,6 +387,9 @@ end
 local function write(self, out, what)
   local ok, message, code = make_images(self, out.temp_dir)
   if ok then ok, message, code = save_image.check(self.images, self.format) end
+  if ok and not self.native and not self.catalog then
+    ok, message, code = oci_catalog.check_alone(self.images, self.opts)
+  end
   if not ok then return nil, message, code end
   if self.whole and not self.native and not self.catalog then share_names(self) end
   local size

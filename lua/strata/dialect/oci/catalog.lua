@@ -14,7 +14,7 @@ local platform = require "strata.document.platform"
 
 local oci_catalog = {}
 
-local REFERENCE_TYPE = "vnd.docker.reference.type"
+local REFERENCE_TYPE, SUBJECT = "vnd.docker.reference.type", "vnd.docker.reference.digest"
 
 --- One manifest of a layout.
 ---@class strata.Manifest
@@ -212,6 +212,36 @@ function Catalog:descriptor_of(manifest)
   local place = manifest.place
   local doc = place and core.json(self.indexes[place.index].text)
   return doc and doc:raw("/manifests/" .. place.number)
+end
+
+--- The digest of the image that an attestation is about. buildkit states it in the descriptor, and OCI 1.1 in the
+-- manifest (of a signature, for example).
+---@param annotations table  of the descriptor
+---@param document any  the manifest, decoded, unless it is that of an image
+---@return string?
+function oci_catalog.subject(annotations, document)
+  if annotations[REFERENCE_TYPE] and annotations[SUBJECT] then return annotations[SUBJECT] end
+  local subject = type(document) == "table" and document.subject
+  return type(subject) == "table" and type(subject.digest) == "string" and subject.digest or nil
+end
+
+--- Fails when attestations are not to be left behind, and one is about an image that is saved without them.
+---@param images strata.ImageToWrite[]
+---@param opts {attestations?: string}
+---@return boolean? ok
+---@return string? message
+---@return string? code
+function oci_catalog.check_alone(images, opts)
+  for _, image in ipairs(opts.attestations == "refuse" and images or {}) do
+    local source = image.source or {}
+    for _, one in ipairs(source.manifest and source.catalog.manifests or {}) do
+      local subject = oci_catalog.subject(one.annotations, one.kind ~= "image" and one.document)
+      if subject == source.manifest.digest then
+        return fail("EINVAL", "attestation %s is about the image %s, which is saved without it", one.digest, subject)
+      end
+    end
+  end
+  return true
 end
 
 --- The first index that a manifest is in; nil for a layout's index.json.

@@ -5,6 +5,8 @@ local core = require "strata.core"
 local digests = require "strata.util.digests"
 local json = require "strata.util.json"
 local manifest = require "strata.document.manifest"
+local oci_catalog = require "strata.dialect.oci.catalog"
+local oci_descriptor = require "strata.dialect.oci.descriptor"
 local oci_names = require "strata.dialect.oci.names"
 
 local oci_changes = {}
@@ -21,8 +23,6 @@ local oci_changes = {}
 ---@field blobs {digest: string, bytes: string?, part: strata.Segment?}[]  new ones
 ---@field gone table<string, boolean>  digests to which no document leads any longer
 ---@field notes string[]  what could not be kept
-
-local SUBJECT, KIND = "vnd.docker.reference.digest", "vnd.docker.reference.type"
 
 local Change = {}
 Change.__index = Change
@@ -44,17 +44,6 @@ end
 ---@field removed table<string, boolean>  gets the digests of those that were dropped
 ---@field notes string[]  gets what could not be kept
 
--- The digest of the image that an attestation is about. buildkit states it in the
--- descriptor, and OCI 1.1 in the manifest (of a signature, for example).
-local function subject_of(self, doc, pointer, digest)
-  local annotations = pointer .. "/annotations"
-  local stated = doc:get(annotations .. json.part(KIND)) and doc:get(annotations .. json.part(SUBJECT))
-  if stated then return stated end
-  local document = self.document(digest)
-  local subject = type(document) == "table" and document.subject
-  return type(subject) == "table" and subject.digest or nil
-end
-
 --- Keeps an attestation about a saved image, drops it, or refuses to leave it behind when its image changes.
 ---@param self strata.Attestations
 ---@param doc strata.JSON  an index
@@ -64,7 +53,9 @@ end
 ---@return string? message
 ---@return string? code
 function oci_changes.edit_attestation(self, doc, pointer, digest)
-  local subject = type(digest) == "string" and subject_of(self, doc, pointer, digest)
+  local subject = type(digest) == "string" and
+    oci_catalog.subject(oci_descriptor.annotations(json.decode(doc:raw(pointer .. "/annotations") or "{}")),
+      self.document(digest))
   if not subject then return true end
   if self.how == "drop" then
     if not self.saved[subject] then return true end

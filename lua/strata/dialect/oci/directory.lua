@@ -241,6 +241,9 @@ local function plan_own(saving, out, last)
   if last or is_begun(names, store.flat and BEGUN.flat or BEGUN.layout) then return plan_copy(saving, out, last) end
   if store.flat then return fail("EEXIST", "%s: is not empty", out.path) end
   saving.native = false
+  local ok = true
+  if not saving.whole then ok, message, code = oci_catalog.check_alone(saving.images, saving.opts) end
+  if not ok then return nil, message, code end
   return plan_new(saving, out)
 end
 
