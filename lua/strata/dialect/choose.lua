@@ -152,6 +152,16 @@ function choose.problem(list)
   return problem
 end
 
+--- Whether there is an image that is all here.
+---@param list strata.Candidate[]
+---@return boolean
+function choose.has_image(list)
+  for _, one in ipairs(list) do
+    if is_image(one) and is_here(one) then return true end
+  end
+  return false
+end
+
 --- The images in words.
 ---@param list strata.Candidate[]
 ---@return string
