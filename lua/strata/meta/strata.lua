@@ -21,7 +21,7 @@ local strata = {}
 function strata.open(what, opts) end
 
 --- Every image of a file that the options mean, one after the other; those of which a part is not here, or not what the
---- index says, are left out, but not when that is all that is meant.
+--- index says, are left out; it fails when the options mean no other: "ENOENT".
 --- The iterator throws when one cannot be read.
 ---@param what string|file*
 ---@param opts? strata.OpenOptions
