@@ -322,15 +322,31 @@ function Source:verify_documents()
   return true
 end
 
+-- The names of the blobs that are manifests of the image. Docker 25 has one also of an image without a name, which no
+-- descriptor leads to.
+local function manifest_blobs(self)
+  local store, max, names = self.store, self.limits.json.max_bytes, {}
+  if self.manifest then return { store:blob_name(self.manifest.digest) } end
+  local text = store:has("index.json") and self:read(self.config_member)
+  local id = text and core.sha256(text)
+  for _, member in ipairs(id and store.list or {}) do
+    local blob = store:stated_digest(member) and store:may_read(member, max) and self:read(member)
+    local document = blob and blob:find("^%s*{") and blob:find(id, 1, true) and json.decode(blob, self.limits.json)
+    local config = type(document) == "table" and document.config
+    if type(config) == "table" and config.digest == id then names[#names + 1] = member.name end
+  end
+  return names
+end
+
 --- What each member is in the image.
 ---@return table<string, string>  by name
 function Source:roles()
   local found = { ["manifest.json"] = "manifest", ["repositories"] = "repositories",
                   ["index.json"] = "index", ["oci-layout"] = "layout" }
-  if self.manifest then
-    for _, digest in ipairs(self.catalog.nested) do found[self.store:blob_name(digest)] = "index" end
-    found[self.store:blob_name(self.manifest.digest)] = "manifest"
+  for _, digest in ipairs(self.catalog and self.catalog.nested or {}) do
+    found[self.store:blob_name(digest)] = "index"
   end
+  for _, name in ipairs(manifest_blobs(self)) do found[name] = "manifest" end
   found[self.config_member.name] = "config"
   for i, one in ipairs(self.layers) do
     for _, member in ipairs { one.member, one.named } do
