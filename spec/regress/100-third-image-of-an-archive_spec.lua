@@ -406,3 +406,72 @@ describe("names of images in one archive", function()
 		end)
 	end
 end)
+
+describe("the third image of a layout", function()
+	it("stays when the other two are opened one by one, edited and saved together", function()
+		local dir = tmp.dir(tmp.for_peers())
+		for way, write in pairs({ write_dir = "in", write_archive = "in.tar" }) do
+			local layout, descriptors = blobs.new(), {}
+			for i, ref in ipairs(REFS) do
+				local made = layout:image({ layers = { LAYERS[1], LAYERS[i + 1] }, name = "image " .. i })
+				descriptors[i] = blobs.descriptor(made, blobs.named(ref))
+			end
+			local path = layout:set_root(descriptors)[way](layout, dir:file(write))
+			for _, target in ipairs({ dir:file("out-" .. write), path }) do
+				local images = {}
+				for i = 1, 2 do
+					images[i] = assert(strata.open(path, { ref = REFS[i] }))
+					images[i].config:set_env("EDITED", "yes")
+				end
+				local saved, lost = strata.save(images, target)
+				assert(saved, lost)
+				assert.is_nil(lost)
+				local found = blobs.look(target)
+				assert.same({}, found.problems)
+				assert.equal(3, #found.images)
+				assert.equal(descriptors[3], found.root:match("(%b{})%],\n \"schemaVersion"))
+				for i = 1, 2 do
+					assert.equal(saved.images[i].digest, found.by_name[REFS[i]].digest)
+				end
+			end
+		end
+		dir:remove()
+	end)
+end)
+
+describe("an archive of Docker before 1.10", function()
+	it("is only read: nothing of it is written without a format, whether one or more are edited", function()
+		local dir = tmp.dir(tmp.for_peers())
+		local members = docker_archive.new()
+		for i, name in ipairs({ "aa", "bb" }) do
+			local id = name:rep(32)
+			members:add(id .. "/", nil, { type = "dir" }):add(id .. "/VERSION", "1.0")
+			members:add(id .. "/json", ('{"id":"%s","architecture":"amd64","os":"linux","config":{}}'):format(id))
+			members:add(id .. "/layer.tar", LAYERS[i].tar)
+		end
+		members:add("repositories", ('{"one":{"1":"%s"},"two":{"1":"%s"}}'):format(("aa"):rep(32), ("bb"):rep(32)))
+		local path = members:write(dir:file("in.tar"))
+		for count = 0, 2 do
+			local index = assert(strata.open_index(path))
+			for i, img in ipairs(index.images) do
+				if i <= count then
+					img.config:set_env("A", "b")
+				end
+			end
+			local saved, message, code = index:save(dir:file("out.tar"))
+			if count == 0 then
+				assert(saved, message)
+				shell.check({ "cmp", path, dir:file("out.tar") })
+				os.remove(dir:file("out.tar"))
+			else
+				assert.equal("EUNSUPPORTED", code)
+				assert.is_nil((io.open(dir:file("out.tar"))))
+				assert(index:save(dir:file("out.tar"), { format = "docker" }))
+				assert.equal(2, #archive_check.read(dir:file("out.tar")).images)
+				os.remove(dir:file("out.tar"))
+			end
+			index:close()
+		end
+		dir:remove()
+	end)
+end)
