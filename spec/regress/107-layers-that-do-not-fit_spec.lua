@@ -81,6 +81,9 @@ describe("a save of an image whose layers, diff_ids and history", function()
 			assert(img.config:set("/history", { { created_by = "one" } }))
 		end, "the image has 3 layers, but its history has 1 rows with a layer")
 		expect_refusal(function(img)
+			img.config.history = { { created_by = "none", empty_layer = true } }
+		end, "the image has 3 layers, but its history has 0 rows with a layer")
+		expect_refusal(function(img)
 			local rows = {}
 			for i = 1, 4 do
 				rows[i] = { created_by = "row " .. i }

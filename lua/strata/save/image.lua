@@ -157,20 +157,13 @@ function save_image.check(images, format)
   return true
 end
 
--- The rows of a history that have a layer; nil: there is no history.
-local function layer_rows(history)
-  if type(history) ~= "table" or next(history) == nil then return nil end
+-- The rows of a history that have a layer.
+local function layer_rows(config)
   local count = 0
-  for _, row in ipairs(history) do
+  for _, row in ipairs(type(config) == "table" and type(config.history) == "table" and config.history or {}) do
     if type(row) ~= "table" or row.empty_layer ~= true then count = count + 1 end
   end
   return count
-end
-
--- How many rows a history has too many or too few.
-local function excess(config, layers)
-  local rows = layer_rows(type(config) == "table" and config.history)
-  return rows and math.abs(rows - layers) or 0
 end
 
 --- Holds the layers of an image, its diff_ids and its history against each other. A history that did not fit when the
@@ -188,10 +181,11 @@ function save_image.check_counts(state)
   elseif #diff_ids ~= #layers then
     return fail("EINVAL", "the image has %d layers, but its config has %d diff_ids", #layers, #diff_ids)
   end
-  local before = json.decode(state.opened.config_text, state.hub.limits.json)
-  if excess(config, #layers) > excess(before, #state.opened.layers) then
-    return fail("EINVAL", "the image has %d layers, but its history has %d rows with a layer", #layers,
-      layer_rows(config.history))
+  local rows, before = layer_rows(config), json.decode(state.opened.config_text, state.hub.limits.json)
+  local tolerated = math.abs(layer_rows(before) - #state.opened.layers)
+  local is_there = type(config.history) == "table" and next(config.history) ~= nil
+  if is_there and math.abs(rows - #layers) > tolerated then
+    return fail("EINVAL", "the image has %d layers, but its history has %d rows with a layer", #layers, rows)
   end
   return true
 end
