@@ -7,6 +7,7 @@ local fail = require "strata.util.fail"
 local json = require "strata.util.json"
 local limits = require "strata.util.limits"
 local lost = require "strata.save.lost"
+local misuse = require "strata.util.misuse"
 local new_archive = require "strata.dialect.new_archive"
 local new_layout = require "strata.dialect.new_layout"
 local oci_catalog = require "strata.dialect.oci.catalog"
@@ -323,7 +324,7 @@ local function choose_format(self, what)
   if self.format == "dir" and not self.native then self.format = "oci" end
   self.in_directory = self.format == "oci" or self.format == "dir"
   if self.in_directory and what ~= nil and (type(what) ~= "string" or what == "-") then
-    error("a layout directory cannot be written to a stream; choose the format oci-archive or docker", 0)
+    misuse("a layout directory cannot be written to a stream; choose the format oci-archive or docker")
   end
 end
 
