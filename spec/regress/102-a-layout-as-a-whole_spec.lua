@@ -348,6 +348,21 @@ describe("a whole layout", function()
 		end
 	end)
 
+	it("of a real registry client comes back as it was", function()
+		local corpus = os.getenv("STRATA_CORPUS")
+		if not corpus then
+			pending("STRATA_CORPUS is not set")
+		end
+		local source = corpus .. "/images/regclient-testrepo"
+		local saved, lost = save(source, dir:file("out.tar"), { format = "oci-archive" })
+		assert(saved, lost)
+		assert.is_nil(lost)
+		saved, lost = save(dir:file("out.tar"), dir:file("back"), { format = "oci" })
+		assert(saved, lost)
+		assert.is_nil(lost)
+		shell.check({ "diff", "-r", source, dir:file("back") })
+	end)
+
 	it("names the files that are no part of a layout", function()
 		local path = everything().made:write_dir(fresh("in"))
 		shell.write(path .. "/README", "read me")

@@ -144,6 +144,24 @@ for way, write in pairs(WAYS) do
 	end)
 end
 
+describe("an attestation that has a name, too", function()
+	it("goes wherever a descriptor leads to it", function()
+		local dir, given = tmp.dir(tmp.for_peers()), attested()
+		local root = given.made.root:gsub('("manifests":%[\n\t)', function(start)
+			return start .. descriptor(given.of_amd, named("proof")) .. ",\n\t"
+		end)
+		given.made.root = root
+		local index = assert(strata.open_index(given.made:write_dir(dir:file("in"))))
+		assert.equal(2, #index.images)
+		assert(index:save(dir:file("out"), { attestations = "drop" }))
+		local found = blobs.look(dir:file("out"))
+		assert.equal(2, #found.images)
+		assert.is_nil(found.blobs[given.of_amd.digest])
+		assert.is_nil(found.root:find("proof", 1, true))
+		dir:remove()
+	end)
+end)
+
 describe("an image without attestations", function()
 	it("is the same, byte for byte, when they are to be dropped", function()
 		local dir = tmp.dir(tmp.for_peers())

@@ -165,6 +165,7 @@ end
 local function native_segments(self)
   local store, source = self.store, self.images[1] and self.images[1].source
   if source and source.kind == "docker-v1" then
+    if is_untouched(self) then return nil end
     return fail("EUNSUPPORTED", "%s: an archive without manifest.json is only read; choose a format", store.path)
   elseif source and store:has("manifest.json") then
     local notes = {}

@@ -9,6 +9,7 @@ local json = require "strata.util.json"
 local manifest = require "strata.document.manifest"
 local media_types = require "strata.document.media_types"
 local new_layout = require "strata.dialect.new_layout"
+local oci_catalog = require "strata.dialect.oci.catalog"
 local oci_changes = require "strata.dialect.oci.changes"
 local oci_names = require "strata.dialect.oci.names"
 local reference = require "strata.document.reference"
@@ -276,15 +277,15 @@ local function drop_removed(self, root)
   end
 end
 
--- A manifest in the archive, for the image that it is about. nil for an image's.
-local function document_of(self, digest)
+-- The image that a manifest in the archive is about. An image is about none.
+local function subject_of(self, digest)
   local member = blob_of(self, digest)
   local text = member and read(self, member)
   local document = text and json.decode(text, self.plan.limits.json)
   local config = type(document) == "table" and document.config
   local is_image = type(config) == "table" and media_types.is_image_config(json.or_nil(config.mediaType),
     media_types.family(json.or_nil(document.mediaType)))
-  return not is_image and document or nil
+  return oci_catalog.subject({}, not is_image and document)
 end
 
 --- Edits index.json and the documents below it.
@@ -299,7 +300,7 @@ function edit_index.edit(plan)
     plan = plan, visited = {}, seen = {}, edited = {}, kept = {}, how = plan.attestations, saved = {}, new_of = {},
     removed = {}, notes = plan.notes,
   }
-  self.document = function(digest) return document_of(self, digest) end
+  self.subject = function(digest) return subject_of(self, digest) end
   local text, message, code = read(self, member)
   if not text then return nil, message, code end
   local doc

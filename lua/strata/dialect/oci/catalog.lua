@@ -99,6 +99,12 @@ function Catalog:add_manifest(descriptor, text, document, names)
     self.by_digest[known.digest] = known
     self.manifests[#self.manifests + 1] = known
   end
+  if annotations[REFERENCE_TYPE] then -- whatever other descriptors leave out
+    known.kind = "attestation"
+    for _, name in ipairs { REFERENCE_TYPE, SUBJECT } do
+      known.annotations[name] = known.annotations[name] or annotations[name]
+    end
+  end
   for _, name in ipairs(names) do add_name(known.tags, name) end
   add_names(known.tags, annotations)
   if self.place then add_name(known.indexes, self.place.index) end
@@ -217,7 +223,7 @@ end
 --- The digest of the image that an attestation is about. buildkit states it in the descriptor, and OCI 1.1 in the
 -- manifest (of a signature, for example).
 ---@param annotations table  of the descriptor
----@param document any  the manifest, decoded, unless it is that of an image
+---@param document? any  the manifest, decoded, unless it is that of an image
 ---@return string?
 function oci_catalog.subject(annotations, document)
   if annotations[REFERENCE_TYPE] and annotations[SUBJECT] then return annotations[SUBJECT] end

@@ -40,7 +40,7 @@ end
 ---@field how "keep"|"drop"|"refuse"
 ---@field saved table<string, boolean>  digests of the manifests that saved images had
 ---@field new_of table<string, table>  what became of documents, by their digests
----@field document fun(digest: string): any  a manifest that is not an image's, decoded
+---@field subject fun(digest: string): string?  the image that a manifest is about, as far as another place tells it
 ---@field removed table<string, boolean>  gets the digests of those that were dropped
 ---@field notes string[]  gets what could not be kept
 
@@ -53,9 +53,8 @@ end
 ---@return string? message
 ---@return string? code
 function oci_changes.edit_attestation(self, doc, pointer, digest)
-  local subject = type(digest) == "string" and
-    oci_catalog.subject(oci_descriptor.annotations(json.decode(doc:raw(pointer .. "/annotations") or "{}")),
-      self.document(digest))
+  local annotations = oci_descriptor.annotations(json.decode(doc:raw(pointer .. "/annotations") or "{}"))
+  local subject = type(digest) == "string" and (oci_catalog.subject(annotations) or self.subject(digest))
   if not subject then return true end
   if self.how == "drop" then
     if not self.saved[subject] then return true end
@@ -223,9 +222,9 @@ function oci_changes.work_out(catalog, changes, opts, whole)
   self.proofs = {
     how = opts and opts.attestations or "keep", saved = whole and EVERYTHING or {}, new_of = self.new_of,
     removed = {}, notes = self.notes,
-    document = function(digest)
+    subject = function(digest)
       local known = catalog.by_digest[digest]
-      return known and known.kind ~= "image" and known.document
+      return known and oci_catalog.subject(known.annotations, known.kind ~= "image" and known.document)
     end,
   }
   for _, change in ipairs(changes) do
