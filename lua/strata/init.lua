@@ -13,6 +13,7 @@ local choose = require "strata.dialect.choose"
 local config_schema = require "strata.document.config_schema"
 local core = require "strata.core"
 local detect = require "strata.dialect.detect"
+local fail = require "strata.util.fail"
 local glob = require "strata.util.glob"
 local image = require "strata.image"
 local json = require "strata.util.json"
@@ -92,15 +93,21 @@ function strata.images(what, opts)
   local listing, message, code = list(what, opts)
   if not listing then return nil, message, code end
   local all, number = choose.all(listing.candidates, opts), 0
-  if #all == 0 and (opts.ref or opts.platform or opts.digest) then
-    all, message, code = chosen(listing, opts)
-    listing.store:release()
-    return all, message, code
-  end
   local problem = choose.problem(all)
   if problem then
     listing.store:release()
     return nil, problem[1], problem[2]
+  end
+  if (opts.ref or opts.platform or opts.digest) and not choose.has_image(all) then
+    if #all == 0 then
+      all, message, code = chosen(listing, opts)
+    elseif all[1].kind ~= "image" then
+      all, message, code = image.open(listing, all[1])
+    else
+      all, message, code = fail("ENOENT", "%s: not all of it is here: %s", listing.store.path, choose.describe(all))
+    end
+    listing.store:release()
+    return all, message, code
   end
   local function finish()
     if listing then listing.store:release() end
@@ -153,7 +160,7 @@ function strata.layer(spec)
 end
 
 --- Writes several images into one archive or layout; layers that they share are
--- stored once.
+-- stored once. Throws for the same image twice, and for a name that only one of them can have.
 ---@param images strata.Image[]
 ---@param what string|file*
 ---@param opts? strata.SaveOptions
@@ -168,6 +175,8 @@ function strata.save(images, what, opts)
   options.check("save", "SaveOptions", opts)
   local requests, message, code = image.requests(images)
   if not requests then return nil, message, code end
+  local problem = save.clash(requests, opts or {})
+  if problem then misuse("save: %s", problem) end
   return save.images(requests, what, opts or {})
 end
 

@@ -42,8 +42,22 @@ end
 local KEPT = 2
 local kept = {}
 
+-- What tells the present state of a file or a directory from others. A layout is what the document that leads to its
+-- blobs says: the directory itself stays as it is when that is written in place.
+local function identity_of(path)
+  local identity, message, code = core.identity(path)
+  if not identity then return nil, message, code end
+  for _, name in ipairs { "index.json", "manifest.json" } do
+    local file = core.open_file(path .. "/" .. name)
+    local text = file and file:read(0, file:size())
+    if file then file:close() end
+    if text then return identity .. " " .. core.sha256(text) end
+  end
+  return identity
+end
+
 local function key_of(args)
-  local identity, message, code = core.identity(args.path)
+  local identity, message, code = identity_of(args.path)
   if not identity then return nil, message, code end
   local open = args.open or {}
   return table.concat({

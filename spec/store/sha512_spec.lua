@@ -425,8 +425,10 @@ describe("several images with SHA-512", function()
 			images[#images + 1] = img
 		end
 		images[3] = assert(strata.open(build({}):directory(dir:file("other"))))
+		images[3].tags = { "other" }
 		assert(strata.save(images, dir:file("all"), { format = "oci" }))
 		assert.equal(3, #look(dir:file("all")).images)
+		images[2].tags = { "arm" }
 		assert(strata.save(images, dir:file("all.tar"), { format = "docker" }))
 		local found = look(dir:file("all.tar"))
 		for digest in pairs(found.blobs) do

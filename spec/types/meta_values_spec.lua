@@ -85,6 +85,7 @@ describe("a value of strata", function()
 		assert(call("strata", "plan", twin))
 		assert(method("save", twin, specimen.dir:file("twin.tar"), { format = "docker" }))
 		local third = assert(strata.open(specimen.app))
+		third.tags = { "third:1" }
 		assert(call("strata", "save", { twin, third }, specimen.dir:file("both.tar"), { format = "oci-archive" }))
 		method("clear_history", twin)
 		method("close", twin)

@@ -180,7 +180,7 @@
 ---@field compression? "keep"|"gzip"|"zstd"|"none"  of the layers; keep: untouched ones keep their bytes. Default: keep
 ---@field level? integer  gzip 0 to 9, zstd 1 to 19
 ---@field reproducible? boolean  compressed bytes do not depend on the machine: gzip by zlib. Default: false
----@field attestations? "keep"|"drop"|"refuse"  of images that change. Default: keep
+---@field attestations? "keep"|"drop"|"refuse"  of the images that are saved; refuse: to leave one behind, or with an image that has changed. Default: keep
 ---@field verify? boolean  false: what is copied is not hashed. Default: true
 
 --- How layers are applied to a directory. For overlayfs a hardlink to a file of a lower layer shares that file.
@@ -202,7 +202,7 @@
 ---@field tags? string[]  instead of those that the image has
 ---@field compression? "keep"|"none"|"gzip"|"zstd"  of the stream as a whole. Default: keep
 ---@field level? integer  gzip 0 to 9, zstd 1 to 19
----@field attestations? "keep"|"drop"|"refuse"  of images that change. Default: keep
+---@field attestations? "keep"|"drop"|"refuse"  of the images that are saved; refuse: to leave one behind, or with an image that has changed. Default: keep
 ---@field wait? fun()  called again and again while threads work, instead of blocking; it may yield
 
 --- How a tar is parsed.

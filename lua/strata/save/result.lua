@@ -45,12 +45,13 @@ end
 function result.of(saving, path, size)
   local images = {}
   for i, image in ipairs(saving.images) do
-    images[i] = result.image(image, saving.format, saving.native)
+    local is_kept = saving.native or saving.whole and saving.catalog and image.source.manifest ~= nil
+    images[i] = result.image(image, saving.format, is_kept)
   end
   local first = images[1] or {}
   return {
     path = type(path) == "string" and path or nil, format = saving.format, size = size, id = first.id,
-    digest = first.digest, layers = first.layers, images = #images > 1 and images or nil,
+    digest = first.digest, layers = first.layers or {}, images = #images > 1 and images or nil,
   }
 end
 

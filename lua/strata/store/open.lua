@@ -110,9 +110,15 @@ function open.store(what, opts)
     return store
   end
   local file, message, code = core.open_file(what)
-  if file then return open_archive(file, what, opts) end
-  if code ~= "EISDIR" then return nil, message, code end
-  return directory.open(what)
+  if not file then
+    if code ~= "EISDIR" then return nil, message, code end
+    return directory.open(what)
+  end
+  local store
+  store, message, code = open_archive(file, what, opts)
+  if not store then return nil, message, code end
+  store.identity = core.identity(what)
+  return store
 end
 
 return open

@@ -34,7 +34,10 @@ local VIEW = {
 }
 
 local LIMITS = { "limits", "strata.Limits", "instead of those of strata.limits, or of the image" }
-local ATTESTATIONS = { "attestations", '"keep"|"drop"|"refuse"', "of images that change", default = "keep" }
+local ATTESTATIONS = {
+  "attestations", '"keep"|"drop"|"refuse"',
+  "of the images that are saved; refuse: to leave one behind, or with an image that has changed", default = "keep",
+}
 local PACKED = { "compression", '"none"|"gzip"|"zstd"', "of the tar that is written; a tar that is taken keeps its own",
                  default = "none" }
 local FILE = { "file", "string", "a path in the image", required = true }

@@ -105,6 +105,7 @@ local function join(store, catalog, candidate)
     same, why, how = check_blobs(store, manifest, id, model)
     if not same then return nil, why, how end
     model.manifest = oci_image.manifest(manifest)
+    model.source.catalog, model.source.manifest = catalog, manifest
     model.index = catalog:index_of(manifest.digest)
     model.descriptor_text = catalog:descriptor_of(manifest)
     for i, layer in ipairs(model.layers) do
@@ -168,6 +169,7 @@ function hybrid.candidates(store, opts)
   for _, candidate in ipairs(oci_candidates.of_catalog(catalog)) do
     if not joined[candidate.digest] then list[#list + 1] = candidate end
   end
+  list.catalog = catalog
   return list
 end
 
