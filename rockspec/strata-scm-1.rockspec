@@ -61,7 +61,7 @@ local facade = [[
 	document/inspect document/manifest document/media_types document/platform document/reference
 	document/scrub edit/append edit/dedup edit/entries edit/init edit/layer_list edit/merge_tar
 	edit/purge edit/rebase/config edit/rebase/history edit/rebase/init edit/remove edit/scrub
-	edit/squash history image index init jobs layer layer/edit_entries layer/extract
+	edit/squash history image index init jobs layer layer/edit_entries layer/entry layer/extract
 	layer/growing_tree layer/metadata layer/needless_whiteouts layer/new/from_archive
 	layer/new/from_difference layer/new/from_directory layer/new/from_files layer/new/init
 	layer/new/mapping layer/new/tar_writer layer/standalone layer/stranded_links
@@ -74,8 +74,8 @@ local facade = [[
 	stream/hasher stream/image stream/input stream/layer stream/output stream/spool stream/tar
 	tree/draw tree/entry tree/file tree/glob tree/layer_listing tree/merge tree/path_history
 	util/choice util/digests util/fail util/frozen util/glob util/help util/job util/json
-	util/limits util/misuse util/object util/option_table util/options util/path util/progress
-	util/protect util/spelling waste
+	util/limits util/misuse util/object util/option_table util/options util/path util/printed
+	util/progress util/protect util/spelling waste
 ]]
 
 -- Adds the paths of named C files to a list.

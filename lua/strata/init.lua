@@ -2,7 +2,7 @@
 --
 --   local strata = require "strata"
 --   local img = assert(strata.open("app.tar"))
---   img:filter(function(entry) return not entry.path:find("^usr/share/doc/") end)
+--   img:remove { "usr/share/doc", "**/*.pyc" }
 --   assert(img:save("app-slim.tar"))
 --
 -- What can fail although the script is right (files, images, limits) returns nil, message, code;
@@ -36,8 +36,9 @@ local strata = {
 }
 
 local function check_what(what, name)
-  if type(what) ~= "string" and type(what) ~= "userdata" then
-    misuse(("bad argument #1 to '%s' (string or open file expected, got %s)"):format(name, type(what)))
+  if type(what) ~= "string" and io.type(what) ~= "file" then
+    local got = io.type(what) or type(what) == "userdata" and (getmetatable(what) or {}).__name or type(what)
+    misuse("%s: a path, \"-\" or an open file is wanted, not %s", name, tostring(got))
   end
 end
 
@@ -178,20 +179,6 @@ function strata.save(images, what, opts)
   local problem = save.clash(requests, opts or {})
   if problem then misuse("save: %s", problem) end
   return save.images(requests, what, opts or {})
-end
-
---- What img:save with these options would write: the same table. Digests and
--- sizes that only compressing would tell are nil.
----@param img strata.Image
----@param opts? strata.SaveOptions
----@return strata.SaveResult?
----@return string? message
----@return string? code
-function strata.plan(img, opts)
-  options.check("plan", "SaveOptions", opts)
-  local requests, message, code = image.requests { img }
-  if not requests then return nil, message, code end
-  return save.plan(requests[1], opts or {})
 end
 
 --- Opens all images of a layout or archive, to be edited and saved together.

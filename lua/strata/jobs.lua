@@ -354,7 +354,8 @@ function jobs.filter(args)
   img:close()
   if not result then return nil, message, code end
   result.lost = type(message) == "table" and message or nil
-  return result
+  for _, one in ipairs(result.images or {}) do setmetatable(one, nil) end -- plain tables cross from state to state
+  return setmetatable(result, nil)
 end
 
 --- Saves an image, in another format for one: {to = path, save = {format = "oci-archive"}}.

@@ -9,6 +9,8 @@ local object = require "strata.util.object"
 local run_job = require("strata.util.job").run
 local stranded_links = require "strata.layer.stranded_links"
 
+require "strata.layer.entry" -- completes the core's class of entries
+
 local layer = {}
 
 --- The state of a layer. Fields without a writer are written by whoever makes it: a dialect that

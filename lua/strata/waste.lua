@@ -3,6 +3,7 @@
 
 local layer = require "strata.layer"
 local merge = require "strata.tree.merge"
+local printed = require "strata.util.printed"
 
 local waste = {}
 
@@ -43,7 +44,7 @@ function waste.of(layers, opts)
     result.total = result.total + bytes
   end
   tree:close()
-  return result
+  return printed.by(result, printed.waste)
 end
 
 return waste

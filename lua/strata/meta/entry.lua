@@ -10,7 +10,10 @@
 ---@field name string  as it stands in the tar
 ---@field type strata.EntryType
 ---@field typeflag string  the character in the header
----@field mode integer  permissions, 0 to 07777; assignable
+---@field mode integer  permissions, 0 to 07777; assignable, also as "0755"
+---@field setuid boolean  of the mode; assignable
+---@field setgid boolean  the same
+---@field sticky boolean  the same
 ---@field uid integer  assignable
 ---@field gid integer  assignable
 ---@field uname string  assignable

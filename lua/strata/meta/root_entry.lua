@@ -6,6 +6,9 @@
 ---@field name string
 ---@field type strata.EntryType  "hardlink" only for one to a file that is nowhere
 ---@field mode integer
+---@field setuid boolean  of the mode
+---@field setgid boolean  the same
+---@field sticky boolean  the same
 ---@field uid integer
 ---@field gid integer
 ---@field uname string

@@ -64,15 +64,6 @@ function strata.layer(spec) end
 ---@return strata.errcode? code
 function strata.save(images, what, opts) end
 
---- What `img:save` with these options would write, before it does. Digests and sizes that only compressing would tell
---- are nil.
----@param img strata.Image
----@param opts? strata.SaveOptions
----@return strata.SaveResult?
----@return string? message
----@return strata.errcode? code
-function strata.plan(img, opts) end
-
 --- What readers differ about in a tar file, plain or compressed with gzip or zstd.
 ---@param path string
 ---@param opts? strata.CheckTarOptions

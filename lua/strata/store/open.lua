@@ -5,6 +5,7 @@ local core = require "strata.core"
 local directory = require "strata.store.directory"
 local fail = require "strata.util.fail"
 local job = require "strata.util.job"
+local reference = require "strata.document.reference"
 
 local open = {}
 
@@ -86,10 +87,25 @@ local function open_archive(file, path, opts)
   store, message, code = archive.index(file, path, opts.limits)
   if not store then
     if original then original:close() end
+    if code == "EFORMAT" and message:find("tar entry 1 (header at 0x0", 1, true) then
+      return fail(code, "%s is not a container image: it is no tar, and no directory with a layout (%s)", path,
+        (message:gsub("^.-: tar entry 1 %(header at 0x0, read to 0x%x+%): ", "")))
+    end
     return nil, message, code
   end
   if original then store.outer, store.original = compression, original end
   return store
+end
+
+-- The message for what is no file: it may be the name of an image.
+local function missing(what, message)
+  if what:find("^%a[%w+.-]*://") then
+    local help = "%s is in a registry, which strata cannot open; copy it first: skopeo copy %s oci-archive:image.tar"
+    return help:format(what, what)
+  elseif not what:find("^[./]") and (what:find(":", 1, true) or not what:find("%.")) and reference.parse(what) then
+    return ("%s is no file; save the image first: docker save -o image.tar %s"):format(what, what)
+  end
+  return message
 end
 
 --- The store that something is, inflated first when it is compressed as a whole.
@@ -111,6 +127,7 @@ function open.store(what, opts)
   end
   local file, message, code = core.open_file(what)
   if not file then
+    if code == "ENOENT" then return nil, missing(what, message), code end
     if code ~= "EISDIR" then return nil, message, code end
     return directory.open(what)
   end

@@ -203,7 +203,8 @@ local function work_out(self, list)
     self.lost = {}
     change, message, code = docker_edit.edits({ made }, { attestations = self.opts.attestations }, self.lost)
     if not change then return nil, message, code end
-    for _, line in ipairs(lost { images = { made }, format = "docker", native = true, opts = self.opts }) do self.lost[#self.lost + 1] = line end
+    local request_of_lost = { images = { made }, format = "docker", native = true, opts = self.opts }
+    for _, line in ipairs(lost(request_of_lost)) do self.lost[#self.lost + 1] = line end
   else
     change = archive_edits.new(self.store)
   end

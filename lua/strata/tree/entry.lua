@@ -98,6 +98,13 @@ function methods:read(max, from)
   return state.tree:source(state.node):read(max, from)
 end
 
+-- A bit of the mode, by its value.
+local function has_bit(bit)
+  return function(state) return math.floor(attribute(state, "mode") / bit) % 2 == 1 end
+end
+
+fields.setuid, fields.setgid, fields.sticky = has_bit(2048), has_bit(1024), has_bit(512)
+
 for key in pairs(OF_HEADER) do
   fields[key] = function(state) return attribute(state, key) end
 end
