@@ -3,6 +3,7 @@
 -- Everything here happens in memory; the file it came from is only read, and
 -- nothing is written until save.
 
+local argument = require "strata.util.argument"
 local config = require "strata.config"
 local core = require "strata.core"
 local extract = require "strata.layer.extract"
@@ -404,9 +405,7 @@ end
 ---@return string? code
 function methods:save(what, opts)
   local state = state_of(self)
-  if type(what) ~= "string" and io.type(what) ~= "file" then
-    misuse("save: a path, \"-\" or an open file is wanted, not %s", type(what))
-  end
+  argument.stream(what, "save")
   options.check("save", "SaveOptions", opts)
   if state.failure then return nil, state.failure[1], state.failure[2] end
   return save.images({ request_of(state) }, what, opts or {})
@@ -447,7 +446,8 @@ end
 ---@return string? message
 ---@return string? code
 function methods:read(path, max)
-  if type(path) ~= "string" then misuse("read: a path is wanted, not %s", type(path)) end
+  argument.path(path, "read")
+  argument.count(max, "read", "max")
   local root, message, code = self:rootfs()
   if not root then return nil, message, code end
   return root:read(path, max)

@@ -2,6 +2,7 @@
 
 local choose = require "strata.dialect.choose"
 local core = require "strata.core"
+local argument = require "strata.util.argument"
 local image = require "strata.image"
 local misuse = require "strata.util.misuse"
 local object = require "strata.util.object"
@@ -100,6 +101,7 @@ end
 ---@return string[]|string|nil lost | message
 ---@return string? code
 function methods:save(what, opts)
+  argument.stream(what, "save")
   options.check("save", "SaveOptions", opts)
   opts = opts or {}
   local state = state_of(self)

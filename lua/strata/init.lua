@@ -8,6 +8,7 @@
 -- What can fail although the script is right (files, images, limits) returns nil, message, code;
 -- misuse throws.
 
+local argument = require "strata.util.argument"
 local check = require "strata.check"
 local choose = require "strata.dialect.choose"
 local config_schema = require "strata.document.config_schema"
@@ -35,13 +36,6 @@ local strata = {
   limits = limits.defaults,
 }
 
-local function check_what(what, name)
-  if type(what) ~= "string" and io.type(what) ~= "file" then
-    local got = io.type(what) or type(what) == "userdata" and (getmetatable(what) or {}).__name or type(what)
-    misuse("%s: a path, \"-\" or an open file is wanted, not %s", name, tostring(got))
-  end
-end
-
 -- The candidate that the options mean. A document that could not be read does not count as missing.
 local function chosen(listing, opts)
   local candidate, message, code = choose.one(listing.candidates, listing.store.path, opts)
@@ -66,7 +60,7 @@ end
 ---@return string? message
 ---@return string? code
 function strata.open(what, opts)
-  check_what(what, "open")
+  argument.stream(what, "open")
   options.check("open", "OpenOptions", opts)
   opts = limits.options(opts)
   local listing, message, code = list(what, opts)
@@ -88,7 +82,7 @@ end
 ---@return string? message
 ---@return string? code
 function strata.images(what, opts)
-  check_what(what, "images")
+  argument.stream(what, "images")
   options.check("images", "OpenOptions", opts)
   opts = limits.options(opts)
   local listing, message, code = list(what, opts)
@@ -172,7 +166,7 @@ function strata.save(images, what, opts)
   if type(images) ~= "table" or #images == 0 then
     misuse("bad argument #1 to 'save' (array of images expected)")
   end
-  check_what(what, "save")
+  argument.stream(what, "save")
   options.check("save", "SaveOptions", opts)
   local requests, message, code = image.requests(images)
   if not requests then return nil, message, code end
@@ -188,7 +182,7 @@ end
 ---@return string? message
 ---@return string? code
 function strata.open_index(what, opts)
-  check_what(what, "open_index")
+  argument.stream(what, "open_index")
   options.check("open_index", "IndexOptions", opts)
   opts = limits.options(opts)
   local listing, message, code = list(what, opts)
@@ -203,9 +197,7 @@ end
 ---@return string? message
 ---@return string? code
 function strata.check_tar(path, opts)
-  if type(path) ~= "string" then
-    misuse(("bad argument #1 to 'check_tar' (string expected, got %s)"):format(type(path)))
-  end
+  argument.host_path(path, "check_tar")
   options.check("check_tar", "CheckTarOptions", opts)
   return check.tar(path, opts)
 end
@@ -215,6 +207,9 @@ end
 ---@param patterns string|string[]  e.g. {"usr/share/doc", "**/*.pyc"}
 ---@return fun(path: string): boolean
 function strata.matcher(patterns)
+  for _, pattern in ipairs(type(patterns) == "table" and patterns or {}) do
+    if type(pattern) ~= "string" then misuse("matcher: a pattern is a string, not %s", type(pattern)) end
+  end
   if type(patterns) == "string" then patterns = { patterns } end
   if type(patterns) ~= "table" then
     misuse(("bad argument #1 to 'matcher' (pattern or array of patterns expected, got %s)"):format(type(patterns)))

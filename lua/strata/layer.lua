@@ -1,5 +1,6 @@
 --- One layer of an image: a tar of changes, stored plain or compressed.
 
+local argument = require "strata.util.argument"
 local core = require "strata.core"
 local extract = require "strata.layer.extract"
 local frozen = require "strata.util.frozen"
@@ -361,6 +362,7 @@ end
 ---@param offset? integer  entries to pass over
 ---@return fun(): strata.Entry?
 function methods:entries(offset)
+  argument.count(offset, "entries", "offset")
   local state = state_of(self)
   load_ahead(state)
   local index = loaded(state)
@@ -384,6 +386,7 @@ end
 ---@param path string
 ---@return strata.Entry?
 function methods:entry(path)
+  argument.path(path, "entry")
   return loaded(state_of(self)):find(path)
 end
 
@@ -394,6 +397,8 @@ end
 ---@return string? message
 ---@return string? code
 function methods:read(path, max)
+  argument.path(path, "read")
+  argument.count(max, "read", "max")
   local state = state_of(self)
   local ok, message, code = layer.load { state }
   if not ok then return nil, message, code end

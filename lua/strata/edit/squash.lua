@@ -1,5 +1,6 @@
 --- Making one layer of several, or one tar of all.
 
+local argument = require "strata.util.argument"
 local core = require "strata.core"
 local history = require "strata.history"
 local image = require "strata.image"
@@ -106,9 +107,7 @@ end
 ---@return string? message
 ---@return string? code
 function image.methods:export(what, opts)
-  if type(what) ~= "string" and io.type(what) ~= "file" then
-    misuse("export: a path, \"-\" or an open file is wanted, not %s", io.type(what) or type(what))
-  end
+  argument.stream(what, "export")
   options.check("export", "ExportOptions", opts)
   opts = opts or {}
   local states, message, code = layer_list.prepare(image.state_of(self), opts)
@@ -129,5 +128,8 @@ function image.methods:export(what, opts)
   end
   to:close()
   if not ok then return nil, message, code end
-  return { path = not is_stream and what or nil, size = made.size, digest = made.digest, diff_id = made.diff_id, entries = made.entries }
+  return {
+    path = not is_stream and what or nil, size = made.size, digest = made.digest, diff_id = made.diff_id,
+    entries = made.entries,
+  }
 end

@@ -1,5 +1,6 @@
 --- An entry of the root file system, as a container sees it.
 
+local argument = require "strata.util.argument"
 local core = require "strata.core"
 local json = require "strata.util.json"
 local object = require "strata.util.object"
@@ -89,6 +90,8 @@ local fields = {
 ---@return string? message
 ---@return string? code
 function methods:read(max, from)
+  argument.count(max, "read", "max")
+  argument.count(from, "read", "from")
   local state = state_of(self)
   local kind = state.tree:info(state.node)
   if kind ~= "file" then

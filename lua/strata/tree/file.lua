@@ -47,6 +47,9 @@ function methods:seek(whence, offset)
   local state = state_of(self)
   local from = WHENCE[whence or "cur"]
   if not from then misuse(("bad argument #1 to 'seek' (invalid option '%s')"):format(tostring(whence))) end
+  if offset ~= nil and (type(offset) ~= "number" or offset % 1 ~= 0) then
+    misuse("seek: the offset should be a whole number, not %s", tostring(offset))
+  end
   local at = from(state) + (offset or 0)
   if at < 0 then return nil, "Invalid argument", "EINVAL" end
   state.at = at

@@ -58,7 +58,9 @@ function printed.copy(value)
   local parts, count = {}, #value
   for i = 1, count do parts[i] = tostring(value[i]) end
   if count > 0 then return type(value[1]) == "userdata" and table.concat(parts, "\n") or table.concat(parts, ", ") end
-  for _, name in ipairs(json.keys(value)) do parts[#parts + 1] = ("%s=%s"):format(tostring(name), tostring(value[name])) end
+  for _, name in ipairs(json.keys(value)) do
+    parts[#parts + 1] = ("%s=%s"):format(tostring(name), tostring(value[name]))
+  end
   return table.concat(parts, ", ")
 end
 
