@@ -291,7 +291,7 @@ describe("an archive with a manifest.json beside the index of an image and its a
 
 	local function change(img)
 		img.config:set_env("A", "1")
-		img.layers[2]:drop("etc/link2")
+		img.layers[2]:remove("etc/link2")
 	end
 
 	it("keeps it and says so, or drops it with its blobs, or is refused", function()

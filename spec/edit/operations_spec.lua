@@ -84,7 +84,7 @@ local OPERATIONS = {
 		content = { "mid", "c", "top" },
 	},
 	purge = {
-		function(img, _, opts) return img:purge("^secret$", opts) end,
+		function(img, _, opts) return img:purge("secret", opts) end,
 		keeps = { [1] = 1, [2] = 2, [3] = 3 }, actions = "copied copied copied rewritten", content = { "mid", "c", "top" },
 	},
 	rebase = {

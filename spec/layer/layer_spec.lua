@@ -475,17 +475,29 @@ describe("layer:read", function()
 	end)
 end)
 
-describe("layer:drop", function()
-	specify("drops the entries of exactly that path, and says how many", function()
+describe("layer:remove", function()
+	specify("drops the entries of a path and of all below it, and tells which", function()
 		local img = open({
 			{ entries = { { name = "d", type = "dir" }, { name = "d/f" }, { name = "./d/f" }, { name = "d/f2" } } },
 			{ entries = { { name = "d/f" } } },
 		})
-		assert.equal(2, img.layers[1]:drop("/d/f"))
-		assert.equal(0, img.layers[1]:drop("d/f"))
-		assert.equal(0, img.layers[1]:drop("nothing"))
-		assert.equal(1, img.layers[1]:drop("d/"))
-		assert.same({ "d/f2" }, paths(img.layers[1]))
+		local layer = img.layers[1]
+		local again, removed = layer:remove("/d/f")
+		assert.equal(layer, again)
+		assert.same({
+			{ layer = 1, path = "d/f", type = "file", size = 0 }, { layer = 1, path = "d/f", type = "file", size = 0 },
+		}, removed)
+		assert.same({ "d", "d/f2" }, paths(layer))
+		for _, which in ipairs({ "d/f", "nothing" }) do
+			local ok, message, code = layer:remove(which)
+			assert.same({ nil, "ENOENT" }, { ok, code })
+			assert.matches(("nothing matches '%s'"):format(which), message, 1, true)
+			assert.same({}, select(2, assert(layer:remove(which, { optional = true }))))
+		end
+		assert.is_nil((layer:remove({ "d/f2", "nothing" })))
+		assert.same({ "d", "d/f2" }, paths(layer))
+		assert.equal(2, #select(2, assert(layer:remove("d/"))))
+		assert.same({}, paths(layer))
 		assert.same({ "d/f" }, paths(img.layers[2]))
 		assert.is_nil(img.layers[1]:entry("d/f"))
 		assert.is_true(img.layers[1].edited)
@@ -545,7 +557,7 @@ describe("a part of a layer", function()
 			return table.concat(list, " ")
 		end
 		assert.same({ "a b c", "b c", "" }, { from(0), from(1), from(3) })
-		assert(layer:drop("a"))
+		assert(layer:remove("a"))
 		assert.same({ "b c", "c", "", 2 }, { from(0), from(1), from(2), layer.count })
 	end)
 
@@ -553,7 +565,7 @@ describe("a part of a layer", function()
 		local layer = open({ { entries = { { name = "d/a", data = "1" }, { name = "d/b", data = "1" } } } }).layers[1]
 		local page = assert(layer:list("/d/", 1, 1))
 		assert.same({ "b", "d/b", 2, nil }, { page.rows[1].name, page.rows[1].path, page.total, page.rows[2] })
-		assert(layer:drop("d/a"))
+		assert(layer:remove("d/a"))
 		page = assert(layer:list("d"))
 		assert.same({ "b", 1, false }, { page.rows[1].name, page.total, page.opaque })
 		assert.equal("ENOTDIR", select(3, layer:list("d/b")))

@@ -32,7 +32,7 @@ local function opened(kind, from)
 		img.config:set_env("A", "B")
 	end
 	if kind == "layer" then
-		img.layers[3]:drop("small")
+		img.layers[3]:remove("small")
 	end
 	return img
 end
@@ -44,7 +44,7 @@ local SCRIPT = [[
 local strata = require "strata"
 local img = assert(strata.open(arg[1]))
 if arg[3] ~= "unedited" then img.config:set_env("A", "B") end
-if arg[3] == "layer" then img.layers[3]:drop("small") end
+if arg[3] == "layer" then img.layers[3]:remove("small") end
 local result, message, code = img:save(arg[2])
 print(result and "saved" or code, message)
 ]]

@@ -502,7 +502,7 @@ describe("foreign layers", function()
 	it("that are rewritten are foreign no more: their URLs go, and that is said", function()
 		for _, format in ipairs({ "oci", false }) do
 			local img = assert(strata.open(foreign():write_dir(fresh("source"))))
-			img.layers[1]:drop("etc/link1")
+			img.layers[1]:remove("etc/link1")
 			local target = fresh("target")
 			local result, lost = img:save(target, { format = format or nil })
 			assert(result, lost)

@@ -248,7 +248,7 @@ add("config", function(env)
 		seen[#seen + 1] = tostring(key)
 	end
 	seen[#seen + 1] = config:totable().config.User
-	img:scrub_history("COPY")
+	must(img:scrub_history("COPY"))
 	img:history()[2].comment = "scrubbed"
 	seen[#seen + 1] = img.id
 	img:close()
@@ -269,7 +269,7 @@ local function edit_layers(img)
 			entry.path = "srv/public"
 		end
 	end))
-	must(img.layers[1]:drop("pipe"))
+	must(img.layers[1]:remove("pipe"))
 end
 
 local function saving(source, options, edit, name)
