@@ -269,7 +269,7 @@ local function edit_layers(img)
 			entry.path = "srv/public"
 		end
 	end))
-	must(img.layers[1]:drop("pipe"))
+	must(img.layers[1]:remove("pipe"))
 end
 
 local function saving(source, options, edit, name)

@@ -10,18 +10,19 @@ local TEXTS = {
   ["strata.Image"] = [[
 strata.Image
   id digest tags platform config layers index path edited    fields; tags assign
-  history()  scrub_history(pattern)  clear_history()
+  history()  scrub_history(pattern, replacement)  clear_history()
   inspect()  tree{ImageTreeOptions}  rootfs{RootfsOptions}  files()  waste{WasteOptions}
   verify{WorkOptions}  check{CheckOptions}
-  filter(fn)  rewrite(fn)  prune()
+  filter(fn)  rewrite(fn)  prune()  revert()
+  remove(which, {RemoveOptions})
+  purge(which, {PurgeOptions})
   append{AppendOptions}
   squash(i, j, {FlattenOptions})  squash{SquashOptions}
   flatten{FlattenOptions}
-  remove_layer(i, {WorkOptions})  move_layer(i, j, {WorkOptions})
+  remove_layer(which, {WorkOptions})  move_layer(i, j, {WorkOptions})
   export(path, {ExportOptions})
   rebase(old_base, new_base, {RebaseOptions})
   fold{FoldOptions}
-  purge(pattern, {PurgeOptions})
   tag(ref)  untag(ref)  close()
   save(what, {SaveOptions})
   extract(dir, {ExtractOptions})]],
@@ -30,7 +31,7 @@ strata.Layer
   index diff_id chain_id digest size media_type compression created_by history count empty edited
   annotations foreign
   entries(offset)  entry(path)  list(dir, offset, limit)  read(path, max)  tree{TreeOptions}  check{CheckOptions}
-  filter(fn)  rewrite(fn)  drop(path)
+  filter(fn)  rewrite(fn)  remove(which, {RemoveOptions})
   apply(dir, {ExtractOptions})]],
   ["strata.Entry"] = [[
 strata.Entry
