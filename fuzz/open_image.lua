@@ -179,7 +179,7 @@ local OPERATIONS = {
 		if #image.layers > 1 then ask("img:squash", image.squash, image, 1, 2) end
 	end,
 	function(image)
-		ask("img:purge", image.purge, image, "a", { history = "x", env = "^P" })
+		ask("img:purge", image.purge, image, { "a", "**/b*" }, { history = "x", env = "^P", optional = true })
 	end,
 	function(image)
 		ask("img:flatten", image.flatten, image)
