@@ -56,6 +56,7 @@ local function filter(entry)
   for _, prefix in ipairs(paths) do
     if path == prefix or path:sub(1, #prefix + 1) == prefix .. "/" then return false end
   end
+  return true
 end
 
 local function rewrite(entry)

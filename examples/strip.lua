@@ -1,13 +1,13 @@
---- Takes paths out of every layer: lua5.4 examples/strip.lua IN.tar OUT.tar PATH ...
+--- Removes paths from every layer: lua5.4 examples/strip.lua IN.tar OUT.tar PATH ...
 --
--- A path goes with everything below it. Layers that hold none of the paths keep
--- their bytes and their digests; OUT may be IN.
+-- A path or a glob ("**/*.pyc") goes with everything below what it matches. Layers
+-- that have none of them keep their bytes and their digests; OUT may be IN.
 
 local strata = require "strata"
 
 -- What cannot be done is said in one line, without a stack trace.
 local function check(value, message)
-  if value then return value end
+  if value then return value, message end
   io.stderr:write(message, "\n")
   os.exit(1)
 end
@@ -19,27 +19,13 @@ if #paths == 0 then
   os.exit(2)
 end
 
-for i, path in ipairs(paths) do
-  paths[i] = path:gsub("^%.?/+", ""):gsub("/+$", "")
-end
-
-local function unwanted(path)
-  for _, prefix in ipairs(paths) do
-    if path == prefix or path:sub(1, #prefix + 1) == prefix .. "/" then return true end
-  end
-  return false
-end
-
 local img = check(strata.open(input))
-local entries, bytes = 0, 0
-check(img:filter(function(entry)
-  if not unwanted(entry.path) then return true end
-  entries, bytes = entries + 1, bytes + entry.size
-  return false
-end))
+local _, removed = check(img:remove(paths, { optional = true }))
+local bytes = 0
+for _, entry in ipairs(removed) do bytes = bytes + entry.size end
 
 local saved = check(img:save(output))
-print(("%d entries with %.1f MB of content are out"):format(entries, bytes / 1e6))
+print(("%d entries with %.1f MB of content are out"):format(#removed, bytes / 1e6))
 for i, layer in ipairs(saved.layers) do
   print(("layer %d  %-9s  %11d -> %11d bytes"):format(i, layer.action, layer.old_size, layer.size))
 end

@@ -179,7 +179,7 @@ local OPERATIONS = {
 		if #image.layers > 1 then ask("img:squash", image.squash, image, 1, 2) end
 	end,
 	function(image)
-		ask("img:purge", image.purge, image, "a", { history = "x", env = "^P" })
+		ask("img:purge", image.purge, image, { "a", "**/b*" }, { history = "x", env = "^P", optional = true })
 	end,
 	function(image)
 		ask("img:flatten", image.flatten, image)
@@ -199,7 +199,7 @@ end
 -- about diff_ids, which are compared only when something inflates the bytes.
 local function save(image, out, format, prefer, good)
 	local options = { format = format, threads = 1 }
-	ask("strata.plan", strata.plan, image, options)
+	ask("img:plan", image.plan, image, options)
 	local saved = ask("img:save", image.save, image, out, options)
 	if not saved then return end
 	-- What was not asked for may still disagree.

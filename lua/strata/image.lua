@@ -8,6 +8,7 @@ local config = require "strata.config"
 local core = require "strata.core"
 local extract = require "strata.layer.extract"
 local frozen = require "strata.util.frozen"
+local fail = require "strata.util.fail"
 local file_list = require "strata.store.file_list"
 local history = require "strata.history"
 local inspect = require "strata.document.inspect"
@@ -350,13 +351,16 @@ function methods:tag(ref)
   return self
 end
 
---- Takes a tag away; one that is not there is no error.
+--- Takes a tag away.
 ---@param ref string
----@return strata.Image self
+---@return strata.Image? self
+---@return string? message
+---@return string? code  "ENOENT": the image has no such tag
 function methods:untag(ref)
   local state = state_of(self)
   local i = type(ref) == "string" and reference.find(state.tags, ref)
-  if i then table.remove(state.tags, i) else reference.complete(ref) end
+  if not i then return fail("ENOENT", "untag: the image has no tag %s", core.quote(reference.complete(ref))) end
+  table.remove(state.tags, i)
   return self
 end
 

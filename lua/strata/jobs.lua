@@ -301,20 +301,34 @@ local function change_owners(img, pairs_of)
   end)
 end
 
+-- Sets what has a value, and removes what has false.
+local function set_all(config, values, set, remove, optional)
+  for _, name in ipairs(json.keys(values)) do
+    local ok, message, code
+    if values[name] then
+      ok, message, code = config[set](config, name, values[name])
+    else
+      ok, message, code = config[remove](config, name)
+    end
+    if not ok and not (optional and code == "ENOENT") then return nil, message, code end
+  end
+  return true
+end
+
 local function change_config(img, edit)
-  local env, labels, config = edit.env or {}, edit.labels or {}, edit.config or {}
-  for _, name in ipairs(json.keys(env)) do
-    if env[name] then img.config:set_env(name, env[name]) else img.config:unset_env(name) end
+  local config = edit.config or {}
+  local ok, message, code = set_all(img.config, edit.env or {}, "set_env", "remove_env", edit.optional)
+  if ok then
+    ok, message, code = set_all(img.config, edit.labels or {}, "set_label", "remove_label", edit.optional)
   end
-  for _, name in ipairs(json.keys(labels)) do
-    if labels[name] then img.config:set_label(name, labels[name]) else img.config:del_label(name) end
-  end
+  if not ok then return nil, message, code end
   for _, name in ipairs(json.keys(config)) do
     local value = config[name]
     if value == false then value = nil end
     img.config[name] = value
   end
   if edit.tags then img.tags = edit.tags end
+  return true
 end
 
 -- Carries out what the table says, in the order of its fields.
@@ -325,7 +339,8 @@ local function edit_image(img, edit)
     ok, message, code = change_owners(img, edit.owner)
   end
   if not ok then return nil, message, code end
-  change_config(img, edit)
+  ok, message, code = change_config(img, edit)
+  if not ok then return nil, message, code end
   if edit.flatten then
     ok, message, code = img:flatten()
     if not ok then return nil, message, code end

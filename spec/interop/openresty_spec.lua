@@ -284,7 +284,8 @@ describe("the explorer in nginx", function()
 		local id = server:upload(small).id
 		for _, wish in ipairs({
 			{ module = "os" }, { args = {} }, { paths = { "a/../b" } }, { paths = { "" } }, { paths = "etc" },
-			{ drop = { 1 } }, { env = { ["A=B"] = "c" } }, { env = { A = 1 } }, { config = { Volumes = {} } },
+			{ remove = { 1 } }, { remove = { "" } }, { remove = { "a/../b" } },
+			{ env = { ["A=B"] = "c" } }, { env = { A = 1 } }, { config = { Volumes = {} } },
 			{ config = { Cmd = "sh" } }, { owner = { { 1 } } }, { format = "oci" }, { tags = { "!" } }, { flatten = 1 },
 		}) do
 			local value, status = server:post("/images/" .. id .. "/edit", wish)

@@ -185,7 +185,7 @@ describe("images that are saved together", function()
 			assert(new("linux/amd64", {}, content):save(dir:file(content)))
 			images[i] = assert(strata.open(dir:file(content)))
 			assert(images[i].layers[1]:rewrite(function(entry) entry.mtime = 1 end))
-			assert(images[i].layers[1]:drop("platform"))
+			assert(images[i].layers[1]:remove("platform"))
 		end
 		for _, format in ipairs({ "docker", "oci-archive" }) do
 			assert(strata.save(images, dir:file("out.tar"), { format = format }))

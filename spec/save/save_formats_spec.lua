@@ -172,7 +172,7 @@ for source_name, source in pairs(SOURCES) do
 				it(name, function()
 					local img = assert(strata.open(source()))
 					local target = fresh("target")
-					local plan = assert(strata.plan(img, { format = format, compression = compression }))
+					local plan = assert(img:plan({ format = format, compression = compression }))
 					local result = assert(img:save(target, { format = format, compression = compression }))
 					local found = expect_result(result, target, format, img)
 					assert.equal(made.config, found.config_text)

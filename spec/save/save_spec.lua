@@ -296,7 +296,7 @@ describe("the old documents of layers", function()
 		it("repeat the config's edits in an archive as of " .. name, function()
 			local source = dialects.of[name](image()):write(dir:file("v1.tar"))
 			local img = assert(strata.open(source))
-			img.config:set_env("SECRET_IS", "gone"):unset_env("PATH"):del_label("name")
+			img.config:set_env("SECRET_IS", "gone"):remove_env("PATH"):remove_label("name")
 			img.config.architecture = "arm64"
 			assert(img:save(dir:file("v1.out.tar")))
 			local before, after = check.read(source).v1, expect_sound(dir:file("v1.out.tar")).v1

@@ -227,7 +227,7 @@ describe("SHA-512", function()
 		each_way(made, function(path, name)
 			for _, format in ipairs({ "oci", "oci-archive" }) do
 				local img = assert(strata.open(path))
-				local plan = assert(strata.plan(img, { format = format }))
+				local plan = assert(img:plan({ format = format }))
 				local result = assert(img:save(dir:file(name .. format), { format = format }))
 				assert.equal(image.descriptor.digest, result.digest)
 				assert.equal(result.digest, plan.digest)

@@ -314,7 +314,7 @@ function tree.add(add, must)
 		must(img:fold())
 	end))
 	add("purge from a tree", saving("tree", { format = "docker" }, function(img)
-		must(img:purge("usr/**"))
+		must(img:purge("usr"))
 	end))
 
 	add("events of a tar", function(env)

@@ -82,6 +82,12 @@ describe("an option that is read", function()
 		look("strata.WorkOptions", function(img, opts)
 			return img:move_layer(2, 2, opts) and img:remove_layer(2, opts)
 		end)
+		look("strata.RemoveOptions", function(img, opts)
+			return img:remove("etc/nothing", opts)
+		end, { optional = true })
+		look("strata.RemoveOptions", function(img, opts)
+			return img.layers[1]:remove("etc/nothing", opts)
+		end, { optional = true })
 		local function by_work(class, fn, given)
 			look(class, fn, given, nil)
 		end
@@ -92,8 +98,8 @@ describe("an option that is read", function()
 			return img:fold(opts)
 		end)
 		by_work("strata.PurgeOptions", function(img, opts)
-			return img:purge("^nothing$", opts)
-		end)
+			return img:purge("nothing", opts)
+		end, { optional = true })
 		by_work("strata.ExportOptions", function(img, opts)
 			return img:export(specimen.dir:file("traced-export"), opts)
 		end)
@@ -196,7 +202,7 @@ describe("an option that there is not, or of another type", function()
 		images = { "OpenOptions", {}, function(opts) return (strata.images(specimen.app, opts)) end },
 		open_index = { "IndexOptions", {}, function(opts) return (strata.open_index(specimen.app, opts)) end },
 		new = { "NewOptions", {}, function(opts) return (strata.new(opts)) end },
-		plan = { "SaveOptions", {}, function(opts) return (strata.plan(img, opts)) end },
+		plan = { "SaveOptions", {}, function(opts) return (img:plan(opts)) end },
 		save_of_several = { "SaveOptions", {}, function(opts) return (strata.save({ img }, path(), opts)) end },
 		check_tar = { "CheckTarOptions", {}, function(opts) return (strata.check_tar(specimen.app, opts)) end },
 		stream_image = { "StreamImageOptions", {}, function(opts) return (strata.stream.image(opts)) end },
@@ -214,7 +220,7 @@ describe("an option that there is not, or of another type", function()
 		fold = { "FoldOptions", {}, function(opts) return (img:fold(opts)) end },
 		rebase = { "RebaseOptions", {}, function(opts) return (img:rebase(img, img, opts)) end },
 		export = { "ExportOptions", {}, function(opts) return (img:export(path(), opts)) end },
-		purge = { "PurgeOptions", {}, function(opts) return (img:purge("^nothing$", opts)) end },
+		purge = { "PurgeOptions", {}, function(opts) return (img:purge("nothing", opts)) end },
 		save = { "SaveOptions", {}, function(opts) return (img:save(path(), opts)) end },
 		extract = { "ExtractOptions", {}, function(opts) return (img:extract(path(), opts)) end },
 		apply = { "ExtractOptions", {}, function(opts) return (img.layers[1]:apply(path(), opts)) end },
@@ -248,6 +254,8 @@ describe("an option that there is not, or of another type", function()
 		job_filter = { "FilterArguments", { to = "b" }, function(opts) return (jobs.filter(opts)) end },
 		job_save = { "SaveArguments", { to = "b" }, function(opts) return (jobs.save(opts)) end },
 		job_check = { "CheckArguments", {}, function(opts) return (jobs.check(opts)) end },
+		remove_of_an_image = { "RemoveOptions", {}, function(opts) return (img:remove("etc", opts)) end },
+		remove_of_a_layer = { "RemoveOptions", {}, function(opts) return (img.layers[1]:remove("etc", opts)) end },
 		remove = { "PathArguments", {}, function(opts) return (jobs.remove(opts)) end },
 		resty = { "RestyOptions", { pool = "a", threads = 1 }, function(opts)
 			return (specimens.MODULES["strata.resty"].new(opts))
@@ -312,7 +320,7 @@ describe("an option that there is not, or of another type", function()
 	it("is EINVAL in the arguments of a job, without a line", function()
 		for name, args in pairs({
 			check = { path = specimen.app, polcy = {} },
-			filter = { path = specimen.app, to = path(), edit = { dorp = {} } },
+			filter = { path = specimen.app, to = path(), edit = { remov = {} } },
 			save = { path = specimen.app, to = path(), save = { fromat = "oci" } },
 			inspect = { path = specimen.app, open = { rf = "a" } },
 		}) do

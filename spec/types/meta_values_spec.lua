@@ -67,14 +67,20 @@ describe("a value of strata", function()
 		method("tag", img, "app:2")
 		method("untag", img, "app:2")
 		local lower, upper = img.layers[1], img.layers[2]
-		method("drop", upper, "etc/new")
+		assert.equal("etc/new", select(2, method("remove", upper, "etc/new"))[1].path)
+		assert.is_nil((method("remove", upper, "etc/new")))
 		method("read", lower, "etc/passwd")
-		method("filter", lower, function() end)
+		method("filter", lower, function()
+			return true
+		end)
 		method("rewrite", img, function() end)
 		assert(method("fold", img))
 		assert(method("append", img, { files = { ["etc/added"] = { content = "x", mode = 420 } }, at = 1 }))
 		assert(method("move_layer", img, 1, 2))
-		assert(method("purge", img, "^etc/added$", { env = "^SECRET=" }))
+		assert.is_nil((method("remove", img, "nothing")))
+		assert.same({}, select(2, method("remove", img, "nothing", { optional = true })))
+		local purged = assert(method("purge", img, "etc/added", { env = "^SECRET=", optional = true }))
+		assert.same({ "no variable matches '^SECRET='" }, purged.missed)
 		assert(method("prune", img))
 		assert(method("rebase", img, twin, twin) == nil)
 		assert(method("squash", twin, 1, 2))
@@ -88,6 +94,7 @@ describe("a value of strata", function()
 		third.tags = { "third:1" }
 		assert(call("strata", "save", { twin, third }, specimen.dir:file("both.tar"), { format = "oci-archive" }))
 		method("clear_history", twin)
+		assert(method("revert", twin))
 		method("close", twin)
 	end)
 
@@ -174,7 +181,7 @@ describe("a value of strata", function()
 		assert(call("strata.jobs", "filter", {
 			path = specimen.app,
 			to = specimen.dir:file("filtered.tar"),
-			edit = { drop = { "etc/new" }, owner = { { 0, 5 } }, env = { A = "b" } },
+			edit = { remove = { "etc/new", "nothing" }, optional = true, owner = { { 0, 5 } }, env = { A = "b" } },
 		}))
 		assert(call("strata.jobs", "remove", { path = specimen.dir:file("saved.tar") }))
 		assert.is_nil((call("strata.jobs", "run", "nothing", {})))

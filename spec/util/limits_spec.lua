@@ -265,7 +265,10 @@ crossings.held = function()
 	return 1000,
 		{
 			function(opts)
-				local t = assert(strata.stream.image({ filter = function() end, limits = opts.limits }))
+				local function all()
+					return true
+				end
+				local t = assert(strata.stream.image({ filter = all, limits = opts.limits }))
 				local out, message, code = t(shell.read(path))
 				if out then
 					out, message, code = t(nil)

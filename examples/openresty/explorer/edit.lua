@@ -50,7 +50,7 @@ local FIELDS = {
   paths = function(value)
     return is_list(value, function(one) return is_text(one) and (text.decode(one) or "") ~= "" end)
   end,
-  drop = is_texts,
+  remove = is_texts,
   owner = function(value)
     return is_list(value, function(pair) return is_list(pair, is_id) and #pair == 2 end)
   end,
@@ -79,14 +79,14 @@ local function without_nulls(map)
   return map
 end
 
--- Paths that were picked, as patterns beside the others.
-local function patterns(wanted)
+-- The paths that were picked, beside the globs; nil when nothing is to go.
+local function unwanted(wanted)
   local list = {}
-  for _, pattern in ipairs(wanted.drop or {}) do list[#list + 1] = pattern end
+  for _, pattern in ipairs(wanted.remove or {}) do list[#list + 1] = pattern end
   for _, path in ipairs(wanted.paths or {}) do
     list[#list + 1] = text.pattern(text.decode(path))
   end
-  return list
+  return list[1] and list
 end
 
 local function read_wish()
@@ -125,9 +125,9 @@ function edit.make(id)
   local saved = images.run(source, "filter", {
     to = store.path(record),
     edit = {
-      drop = patterns(wanted), owner = wanted.owner, env = without_nulls(wanted.env),
-      labels = without_nulls(wanted.labels), config = without_nulls(wanted.config), tags = wanted.tags,
-      flatten = wanted.flatten,
+      remove = unwanted(wanted), optional = true, owner = wanted.owner,
+      env = without_nulls(wanted.env), labels = without_nulls(wanted.labels),
+      config = without_nulls(wanted.config), tags = wanted.tags, flatten = wanted.flatten,
     },
     save = { format = wanted.format, compression = wanted.compression },
   }, function()

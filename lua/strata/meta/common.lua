@@ -71,7 +71,7 @@
 ---@field layer integer
 ---@field path string
 ---@field type string
----@field size integer
+---@field size integer  bytes
 
 --- What a filter is called with for every entry: true keeps it, false drops it, and anything else throws.
 ---@alias strata.EntryFilter fun(entry: strata.Entry, layer: strata.Layer): boolean

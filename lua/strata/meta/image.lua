@@ -1,7 +1,7 @@
 ---@meta _
 
 --- An image: ordered layers and a config, opened from an archive or made anew. Everything happens in memory; the file
---- that it came from is only read, and nothing is written until save. An edit that failed keeps it from being saved.
+--- that it came from is only read, and nothing is written until save. An edit that fails leaves the image as it was.
 ---@class strata.Image: userdata
 ---@field id string  "sha256:" and the hash of the config's bytes
 ---@field digest string?  of its manifest, which a registry knows it by; nil when it came without one
@@ -135,9 +135,9 @@ function Image:squash(first, last, opts) end
 ---@return strata.errcode? code
 function Image:flatten(opts) end
 
---- Removes a layer, or all that were created by what matches a Lua pattern, with their rows of the history. A hardlink
---- of another layer into it is refused.
----@param which integer|string
+--- Removes a layer, or all layers whose created_by has a plain text or a Lua pattern, with their rows of the history. A
+--- hardlink of another layer into it is refused.
+---@param which integer|{created_by: string|{pattern: string}}
 ---@param opts? strata.WorkOptions
 ---@return strata.Image? self
 ---@return string? message
@@ -195,10 +195,18 @@ function Image:purge(which, opts) end
 ---@return strata.Image self
 function Image:tag(ref) end
 
---- Takes a tag away; one that is not there is no error. Throws what is no reference.
+--- Takes a tag away. Throws what is no reference.
 ---@param ref string
----@return strata.Image self
+---@return strata.Image? self
+---@return string? message
+---@return strata.errcode? code  "ENOENT": the image has no such tag
 function Image:untag(ref) end
+
+--- Takes all edits back: the image is what was opened. Entries that were read from edited layers are no longer valid.
+---@return strata.Image? self
+---@return string? message
+---@return strata.errcode? code
+function Image:revert() end
 
 --- Writes the image, in the way that it was stored or in another format. The output appears whole or not at all; it
 --- may be what the image came from.

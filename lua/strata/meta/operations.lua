@@ -10,18 +10,12 @@
 
 --- What a purge has removed.
 ---@class strata.PurgeReport
----@field removed strata.Purged[]
+---@field removed strata.Removed[]
 ---@field whiteouts integer  that went because they hide nothing any more
 ---@field history integer  replacements, also in the command that Docker's classic builder left
 ---@field env string[]  names of variables
 ---@field labels string[]  names of labels
-
---- An entry that was removed.
----@class strata.Purged
----@field layer integer
----@field path string
----@field type string
----@field size integer  bytes
+---@field missed string[]?  with `optional`: what matched nothing, a line each; nil for nothing
 
 --- What was written.
 ---@class strata.ExportResult

@@ -8,8 +8,6 @@ local parent_of = require("strata.util.path").parent
 
 local choice = {}
 
----@alias strata.Which string|{pattern: string}|(string|{pattern: string})[]|fun(...): boolean
-
 ---@class strata.ChoiceItem
 ---@field shown string  for messages
 ---@field matches fun(path: string): boolean
@@ -34,7 +32,6 @@ function choice.text(pattern, what)
   return function(text) return text:find(pattern) ~= nil end
 end
 
--- With a leading "/" or without one.
 local function of_pattern(given, fn)
   local finds = choice.text(given.pattern, fn .. ": pattern")
   for key in next, given do
@@ -43,8 +40,19 @@ local function of_pattern(given, fn)
   return { shown = ("{pattern = %s}"):format(core.quote(given.pattern)), matches = finds }
 end
 
+-- Whether a path names something below the root, and does not climb.
+local function is_inside(given)
+  local names = false
+  for name in given:gmatch("[^/]+") do
+    if name == ".." then return false end
+    names = names or name ~= "."
+  end
+  return names
+end
+
+-- A leading "/" makes no difference.
 local function of_glob(given, fn)
-  if not given:find("[^/.]") or ("/" .. given .. "/"):find("/%.%./") then
+  if not is_inside(given) then
     misuse("%s: %s names no path inside the image", fn, core.quote(given))
   end
   return { shown = core.quote(given), matches = glob.matcher { given } }

@@ -10,18 +10,19 @@ local TEXTS = {
   ["strata.Image"] = [[
 strata.Image
   id digest tags platform config layers index path edited    fields; tags assign
-  history()  scrub_history(pattern)  clear_history()
+  history()  scrub_history(pattern, replacement)  clear_history()
   inspect()  tree{ImageTreeOptions}  rootfs{RootfsOptions}  files()  waste{WasteOptions}
   verify{WorkOptions}  check{CheckOptions}
-  filter(fn)  rewrite(fn)  prune()
+  filter(fn)  rewrite(fn)  prune()  revert()
+  remove(which, {RemoveOptions})
+  purge(which, {PurgeOptions})
   append{AppendOptions}
   squash(i, j, {FlattenOptions})  squash{SquashOptions}
   flatten{FlattenOptions}
-  remove_layer(i, {WorkOptions})  move_layer(i, j, {WorkOptions})
+  remove_layer(which, {WorkOptions})  move_layer(i, j, {WorkOptions})
   export(path, {ExportOptions})
   rebase(old_base, new_base, {RebaseOptions})
   fold{FoldOptions}
-  purge(pattern, {PurgeOptions})
   tag(ref)  untag(ref)  close()
   save(what, {SaveOptions})
   extract(dir, {ExtractOptions})]],
@@ -30,7 +31,7 @@ strata.Layer
   index diff_id chain_id digest size media_type compression created_by history count empty edited
   annotations foreign
   entries(offset)  entry(path)  list(dir, offset, limit)  read(path, max)  tree{TreeOptions}  check{CheckOptions}
-  filter(fn)  rewrite(fn)  drop(path)
+  filter(fn)  rewrite(fn)  remove(which, {RemoveOptions})
   apply(dir, {ExtractOptions})]],
   ["strata.Entry"] = [[
 strata.Entry
@@ -44,8 +45,8 @@ strata.Config
   Env Cmd Entrypoint User WorkingDir Labels ExposedPorts Volumes ... and
   architecture os created author ...               read and assign; nil deletes
   get(pointer)  set(pointer, value)  text()  totable()  each(key)
-  set_env get_env unset_env  set_label get_label del_label
-  add_port del_port  add_volume del_volume]],
+  set_env get_env remove_env  set_label get_label remove_label
+  add_port remove_port  add_volume remove_volume]],
   ["strata.HistoryRow"] = [[
 strata.HistoryRow
   created created_by author comment empty_layer    read and assign
