@@ -249,7 +249,10 @@ function jobs.read(args)
   local facts = entry_facts(entry)
   facts.layer, facts.links = entry.layer and entry.layer.index, entry.links
   facts.history = {}
-  for i, row in ipairs((root:history(args.file))) do
+  local rows
+  rows, message, code = root:history(args.file)
+  if not rows then return nil, message, code end
+  for i, row in ipairs(rows) do
     facts.history[i] = { action = row.action, layer = row.layer.index, created_by = row.layer.created_by }
   end
   if facts.type == "file" then

@@ -332,6 +332,17 @@ static int index_revision(lua_State *L)
 	return 1;
 }
 
+/* index:prepared() -> whether contents can be read without the layer being read as a whole before
+ */
+static int index_prepared(lua_State *L)
+{
+	struct strata_lua_index *o = strata_check_index(L, 1);
+	struct strata_err err;
+
+	lua_pushboolean(L, strata_index_is_prepared(&o->index, &err) == 1);
+	return 1;
+}
+
 /* index:copy() -> an EntryIndex of the same entries and marks, without content */
 static int index_copy(lua_State *L)
 {
@@ -366,6 +377,7 @@ void strata_lua_register_index(lua_State *L)
 	                                   {"findings", index_findings},
 	                                   {"revision", index_revision},
 	                                   {"copy", index_copy},
+	                                   {"prepared", index_prepared},
 	                                   {"unmark", index_unmark},
 	                                   {"drop_marked", index_drop_marked},
 	                                   {NULL, NULL}};

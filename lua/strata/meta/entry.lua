@@ -38,7 +38,8 @@
 ---@field private marked boolean
 local Entry = {}
 
---- The content of a file; hardlinks are followed inside the layer.
+--- The content of a file; hardlinks are followed inside the layer. The first read in a layer compares its digest
+--- with all of its bytes: "EDIGEST" when they are others.
 ---@param max? integer  bytes at most; without it more than limits.read are "ELIMIT"
 ---@param from? integer  bytes to pass over. Default 0
 ---@return string?

@@ -2,6 +2,7 @@
 
 local core = require "strata.core"
 local json = require "strata.util.json"
+local layer = require "strata.layer"
 local object = require "strata.util.object"
 
 local tree_entry = {}
@@ -63,12 +64,12 @@ local fields = {
   name = function(state) return state.tree:name(state.node) end,
   type = function(state) return (state.tree:info(state.node)) end,
   layer = function(state)
-    local _, layer = state.tree:info(state.node)
-    return layer and state.layers[layer]
+    local _, number = state.tree:info(state.node)
+    return number and state.layers[number]
   end,
   content_layer = function(state)
-    local _, layer = state.tree:source(state.node)
-    return layer and state.layers[layer]
+    local _, number = state.tree:source(state.node)
+    return number and state.layers[number]
   end,
   inode = function(state)
     local _, _, inode = state.tree:info(state.node)
@@ -95,7 +96,10 @@ function methods:read(max, from)
     return nil, ("%s: is a %s, not a file"):format(core.quote(state.tree:path(state.node)), kind),
       kind == "dir" and "EISDIR" or "EINVAL"
   end
-  return state.tree:source(state.node):read(max, from)
+  local entry, number = state.tree:source(state.node)
+  local ok, message, code = layer.prepare_entry(layer.state_of(state.layers[number]), entry)
+  if not ok then return nil, message, code end
+  return entry:read(max, from)
 end
 
 for key in pairs(OF_HEADER) do
@@ -114,10 +118,10 @@ new, state_of = object.class("strata.RootEntry", methods, {
   tostring = function(state)
     local tree, node = state.tree, state.node
     local source = tree:source(node) or IMPLIED
-    local kind, layer = tree:info(node)
+    local kind, number = tree:info(node)
     return ("strata.RootEntry(%s, %s, %04o, %d:%d, %s%s)"):format(json.printable(tree:path(node), 200), kind,
       attribute(state, "mode"), attribute(state, "uid"), attribute(state, "gid"), core.human_size(source.size),
-      layer and (", layer %d"):format(layer) or "")
+      number and (", layer %d"):format(number) or "")
   end,
 })
 
