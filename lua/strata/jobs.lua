@@ -7,7 +7,7 @@
 local core = require "strata.core"
 local glob = require "strata.util.glob"
 local job = require "strata.util.job"
-local json = require "strata.util.json"
+local limits = require "strata.util.limits"
 local options = require "strata.util.options"
 local policy = require "strata.policy"
 local strata = require "strata"
@@ -63,7 +63,7 @@ local function key_of(args)
   local open = args.open or {}
   return table.concat({
     args.path, identity, open.ref or "", open.platform or "", open.digest or "", open.prefer or "",
-    tostring(open.strict or false), json.encode(open.limits or json.object {}),
+    tostring(open.strict or false), limits.key(open.limits),
   }, "\0")
 end
 

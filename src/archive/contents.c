@@ -1,18 +1,20 @@
 /*
  * What is in an archive of any format, one entry after the other, with the
- * content written straight into a file.
+ * content written straight into a file. Of compressions of the archive as a whole only those of
+ * compress and uuencode are undone: archive.decompress and the core have the others, with limits.
  *
  *   ---@class strata.archive.Contents
  *
  *   ---@param source strata.File  any object with fileno() and name()
- *   ---@param opts? {max_bytes?: integer}  of all contents together; default 64 GiB
+ *   ---@param opts? {max_bytes?: integer, max_dictionary?: integer}  max_bytes: of all contents
+ *   -- together, default 64 GiB; max_dictionary: that a decoder of the format may want, default 64
+ * MiB
  *   ---@return strata.archive.Contents?
  *   ---@return string? message
- *   ---@return string? code
+ *   ---@return string? code  "ELIMIT" when it is of a format that may want a larger dictionary
  *   function archive.contents(source, opts) end
  *
- *   ---@return table? entry  like those of archive.entries, and `content` says whether it has one;
- * nil at the end
+ *   ---@return strata.archive.Entry?  nil at the end
  *   ---@return string? message
  *   ---@return string? code  "EUNSUPPORTED" when it is encrypted
  *   function Contents:next() end
@@ -28,6 +30,23 @@
  *   function Contents:format() end
  *
  *   function Contents:close() end
+ *
+ *   ---@class strata.archive.Entry
+ *   ---@field path string?
+ *   ---@field type strata.EntryType|"socket"
+ *   ---@field mode integer
+ *   ---@field uid integer
+ *   ---@field gid integer
+ *   ---@field uname string?
+ *   ---@field gname string?
+ *   ---@field size integer?  bytes
+ *   ---@field mtime integer?  seconds
+ *   ---@field mtime_nsec integer
+ *   ---@field linkpath string?
+ *   ---@field major integer?
+ *   ---@field minor integer?
+ *   ---@field xattrs table<string, string>
+ *   ---@field content boolean  whether it has one
  */
 #include <errno.h>
 #include <locale.h>
@@ -36,10 +55,12 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "archive/dictionary.h"
 #include "archive/module.h"
 
 #define TYPE "strata.archive.Contents"
 
+#define DEFAULT_DICTIONARY ((lua_Number)STRATA_DICTIONARY_DEFAULT)
 #define DEFAULT_MAX_BYTES ((lua_Number)((int64_t)1 << 36))
 
 struct contents {
@@ -48,6 +69,7 @@ struct contents {
 	locale_t names;              /* that names are converted in; 0: the process's */
 	uint64_t total;
 	uint64_t max_bytes;
+	uint64_t max_dictionary;
 };
 
 static int contents_close(lua_State *L)
@@ -87,19 +109,96 @@ static void leave(locale_t before)
 
 /* ---- opening ----------------------------------------------------------- */
 
+/*
+ * The formats and filters that work inside this process with little memory: no filter that starts
+ * a program or has a dictionary, and no mtree, which takes any text and may open other files.
+ */
+static int (*const supports[])(struct archive *) = {
+        archive_read_support_filter_compress, archive_read_support_filter_uu,
+        archive_read_support_format_tar,      archive_read_support_format_cpio,
+        archive_read_support_format_ar,       archive_read_support_format_zip,
+        archive_read_support_format_cab,      archive_read_support_format_iso9660,
+        archive_read_support_format_lha,      archive_read_support_format_warc,
+        archive_read_support_format_empty,
+};
+
+/*
+ * Formats whose decoders take as much as the archive says, and how much that can be. It stands
+ * where only these decoders find it, so they are not to be had with less.
+ */
+static const struct hungry {
+	int (*support)(struct archive *);
+	const char *name;
+	const char *magic;
+	size_t magic_len;
+	uint64_t dictionary;
+} hungry[] = {
+        {archive_read_support_format_7zip, "7z", "7z\xbc\xaf\x27\x1c", 6, (uint64_t)4 << 30},
+        {archive_read_support_format_xar, "xar", "xar!", 4, (uint64_t)1 << 30},
+        {archive_read_support_format_rar, "rar", "Rar!\x1a\x07\x00", 7, (uint64_t)256 << 20},
+        {archive_read_support_format_rar5, "rar", "Rar!\x1a\x07\x01", 7, (uint64_t)64 << 20},
+};
+
+/* The same for the methods of zip, as libarchive names them. */
+static const struct {
+	const char *name;
+	uint64_t dictionary;
+} zip_methods[] = {
+        {"(lzma)", (uint64_t)4 << 30},
+        {"(xz)", (uint64_t)4 << 30},
+        {"(ppmd-8)", (uint64_t)256 << 20},
+        {"(zstd)", (uint64_t)128 << 20},
+};
+
+static int check_dictionary(const struct contents *c, const char *what, uint64_t dictionary,
+                            struct strata_err *err)
+{
+	if (dictionary <= c->max_dictionary)
+		return 0;
+	return strata_fail(err, "ELIMIT",
+	                   "%s may want a dictionary of %llu bytes, more than limits.dictionary "
+	                   "(%llu)",
+	                   what, (unsigned long long)dictionary,
+	                   (unsigned long long)c->max_dictionary);
+}
+
+static int support_format(struct contents *c, const struct hungry *h, struct strata_err *err)
+{
+	char magic[8] = "";
+	struct strata_err refusal;
+
+	if (check_dictionary(c, h->name, h->dictionary, &refusal) == 0)
+		return h->support(c->source.archive) != ARCHIVE_FATAL
+		               ? 0
+		               : strata_archive_fail(c->source.archive, err);
+	if (pread(c->source.fd_plus_one - 1, magic, h->magic_len, 0) == (ssize_t)h->magic_len &&
+	    memcmp(magic, h->magic, h->magic_len) == 0) {
+		*err = refusal;
+		return -1;
+	}
+	return 0;
+}
+
 static int start(struct contents *c, int fd, struct strata_err *err)
 {
-	if (strata_source_descriptor(&c->source, fd, "open", err) < 0 ||
-	    strata_archive_support(c->source.archive, err) < 0)
+	struct archive *a;
+
+	if (strata_source_descriptor(&c->source, fd, "open", err) < 0)
 		return -1;
-	if (archive_read_open1(c->source.archive) != ARCHIVE_OK)
-		return strata_archive_fail(c->source.archive, err);
-	return 0;
+	a = c->source.archive;
+	for (size_t i = 0; i < sizeof(supports) / sizeof(supports[0]); i++)
+		if (supports[i](a) == ARCHIVE_FATAL)
+			return strata_archive_fail(a, err);
+	for (size_t i = 0; i < sizeof(hungry) / sizeof(hungry[0]); i++)
+		if (support_format(c, &hungry[i], err) < 0)
+			return -1;
+	return archive_read_open1(a) == ARCHIVE_OK ? 0 : strata_archive_fail(a, err);
 }
 
 static int contents_new(lua_State *L)
 {
 	uint64_t max_bytes = strata_source_limit(L, 2, "max_bytes", DEFAULT_MAX_BYTES);
+	uint64_t max_dictionary = strata_source_limit(L, 2, "max_dictionary", DEFAULT_DICTIONARY);
 	int fd = strata_source_check_file(L, 1);
 	struct contents *c;
 	struct strata_err err;
@@ -108,6 +207,7 @@ static int contents_new(lua_State *L)
 
 	c = strata_new_object(L, TYPE, sizeof(*c));
 	c->max_bytes = max_bytes;
+	c->max_dictionary = max_dictionary;
 	c->names = newlocale(LC_CTYPE_MASK, "C.UTF-8", (locale_t)0);
 	before = enter(c);
 	status = start(c, fd, &err);
@@ -144,6 +244,19 @@ static void set_flags(lua_State *L, struct archive_entry *e)
 	}
 }
 
+/* Whether the entry may be decoded. Of a zip file only its header tells how. */
+static int check_entry(const struct contents *c, struct strata_err *err)
+{
+	const char *format = archive_format_name(c->source.archive);
+
+	if (archive_entry_is_encrypted(c->entry))
+		return strata_fail(err, "EUNSUPPORTED", "encrypted");
+	for (size_t i = 0; i < sizeof(zip_methods) / sizeof(zip_methods[0]); i++)
+		if (format != NULL && strstr(format, zip_methods[i].name) != NULL)
+			return check_dictionary(c, format, zip_methods[i].dictionary, err);
+	return 0;
+}
+
 /* next() -> table | nil at the end | nil, message, code */
 static int contents_next(lua_State *L)
 {
@@ -170,8 +283,8 @@ static int contents_next(lua_State *L)
 		c->entry = NULL;
 		return strata_push_error(L, &err);
 	}
-	if (archive_entry_is_encrypted(c->entry)) {
-		strata_fail(&err, "EUNSUPPORTED", "encrypted");
+	if (check_entry(c, &err) < 0) {
+		c->entry = NULL;
 		return strata_push_error(L, &err);
 	}
 	lua_newtable(L);

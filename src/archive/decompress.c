@@ -1,5 +1,6 @@
 /*
- * Files that are compressed as a whole, in ways that the core does not know.
+ * Files that are compressed as a whole, in ways that the core does not know, and rpm packages,
+ * whose headers stand before a compressed cpio archive.
  *
  *   ---@class strata.archive.Decompressor
  *
@@ -7,13 +8,13 @@
  *   -- less than a whole stream, or anything behind it, is an error of read(). gzip and zstd are
  *   -- the core's.
  *   ---@param source string|strata.File  a path, or an object with fileno() and name()
- *   ---@param compression "xz"|"bzip2"|"lz4"|"lzma"|"lzip"
- *   ---@param opts? {max_bytes?: integer, max_ratio?: integer}  of output, default 1 TiB; of output
- * to input
- *   -- beyond the first 256 MiB, default 2000
+ *   ---@param compression "xz"|"bzip2"|"lz4"|"lzma"|"rpm"
+ *   ---@param opts? {max_bytes?: integer, max_ratio?: integer, max_dictionary?: integer}
+ *   -- max_bytes: of output, default 1 TiB; max_ratio: of output to input beyond the first 256 MiB,
+ *   -- default 2000; max_dictionary: of xz and lzma, default 64 MiB
  *   ---@return strata.archive.Decompressor?
  *   ---@return string? message
- *   ---@return string? code  "EFORMAT" when it does not begin like that
+ *   ---@return string? code  "EFORMAT" when it does not begin like that; "ELIMIT": the dictionary
  *   function archive.decompress(source, compression, opts) end
  *
  *   ---@param size? integer  default 256 KiB, at most 16 MiB
@@ -33,6 +34,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "archive/dictionary.h"
 #include "archive/module.h"
 #include "core/codec/codec.h"
 
@@ -42,12 +44,14 @@
 #define MAX_OUT_BYTES ((lua_Integer)16 << 20)
 #define DEFAULT_MAX_BYTES ((lua_Number)STRATA_INFLATE_BYTES)
 #define DEFAULT_MAX_RATIO ((lua_Number)STRATA_INFLATE_RATIO)
+#define DEFAULT_DICTIONARY ((lua_Number)STRATA_DICTIONARY_DEFAULT)
 
 /*
  * The compressions that libarchive decodes inside this process. It is told
  * which one to expect, so that it does not try others, and then does not check
  * the first bytes: they are checked here. Without gzip, whose checksum it
- * ignores, and compress, with which it reads before the source is open.
+ * ignores, compress, with which it reads before the source is open, and lzip, whose dictionaries
+ * it does not limit.
  */
 static const struct compression {
 	const char *name;
@@ -57,8 +61,8 @@ static const struct compression {
 } compressions[] = {
         {"bzip2", ARCHIVE_FILTER_BZIP2, "BZh", 3},
         {"lz4", ARCHIVE_FILTER_LZ4, "\x04\x22\x4d\x18", 4},
-        {"lzip", ARCHIVE_FILTER_LZIP, "LZIP", 4},
         {"lzma", ARCHIVE_FILTER_LZMA, "", 0},
+        {"rpm", ARCHIVE_FILTER_RPM, "\xed\xab\xee\xdb", 4},
         {"xz", ARCHIVE_FILTER_XZ, "\xfd\x37\x7a\x58\x5a\x00", 6},
 };
 
@@ -69,6 +73,7 @@ struct decompressor {
 	uint64_t total;
 	uint64_t max_bytes;
 	uint64_t max_ratio;
+	uint64_t max_dictionary;
 	bool ended;
 	bool failed; /* with `err` */
 	struct strata_err err;
@@ -107,6 +112,11 @@ static int start(struct decompressor *d, const struct compression *c, struct str
 	if (pread(d->source.fd_plus_one - 1, magic, c->magic_len, 0) != (ssize_t)c->magic_len ||
 	    memcmp(magic, c->magic, c->magic_len) != 0)
 		return strata_fail(err, "EFORMAT", "%s: not compressed with %s", d->name, c->name);
+	if ((c->filter == ARCHIVE_FILTER_XZ || c->filter == ARCHIVE_FILTER_LZMA) &&
+	    strata_archive_check_dictionary(d->source.fd_plus_one - 1, d->source.end,
+	                                    c->filter == ARCHIVE_FILTER_XZ, d->max_dictionary,
+	                                    d->name, err) < 0)
+		return -1;
 	if (archive_read_append_filter(a, c->filter) != ARCHIVE_OK ||
 	    archive_read_set_format(a, ARCHIVE_FORMAT_RAW) != ARCHIVE_OK ||
 	    archive_read_open1(a) != ARCHIVE_OK || archive_read_next_header(a, &e) != ARCHIVE_OK) {
@@ -135,6 +145,7 @@ static int decompress(lua_State *L)
 	const struct compression *c = check_compression(L, 2);
 	uint64_t max_bytes = strata_source_limit(L, 3, "max_bytes", DEFAULT_MAX_BYTES);
 	uint64_t max_ratio = strata_source_limit(L, 3, "max_ratio", DEFAULT_MAX_RATIO);
+	uint64_t max_dictionary = strata_source_limit(L, 3, "max_dictionary", DEFAULT_DICTIONARY);
 	struct decompressor *d;
 	struct strata_err err;
 	int rc;
@@ -145,6 +156,7 @@ static int decompress(lua_State *L)
 	d = strata_new_object(L, TYPE, sizeof(*d));
 	d->max_bytes = max_bytes;
 	d->max_ratio = max_ratio > 0 ? max_ratio : 1;
+	d->max_dictionary = max_dictionary;
 	if (is_path) {
 		rc = set_name(d, path, strlen(path), &err);
 		if (rc == 0)
