@@ -262,15 +262,13 @@ static int apply_layer(struct strata_apply *a, size_t number, struct reader read
 /* The target's own attributes come last: until then only its owner looks into a new one. */
 static int end(struct strata_apply *a, struct strata_err *err)
 {
-	if (a->options.overlay)
-		return 0;
-	if (a->root_entry.told) {
-		if (apply_root_set(a, a->target.fd, err) < 0)
-			return -1;
-	} else if (a->target.parent >= 0 && apply_implied(a, a->target.fd, err) < 0) {
-		return -1;
-	}
-	return apply_modes_set(&a->modes, a->target.fd, err);
+	int status = 0;
+
+	if (!a->options.overlay && a->root_entry.told)
+		status = apply_root_set(a, a->target.fd, err);
+	else if (!a->options.overlay && a->target.parent >= 0)
+		status = apply_implied(a, a->target.fd, err);
+	return status < 0 ? -1 : apply_modes_set(&a->modes, &a->report, a->target.fd, err);
 }
 
 static int run(struct strata_apply *a, const struct strata_work *work, struct strata_err *err)

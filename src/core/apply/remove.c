@@ -153,16 +153,15 @@ static int remove_child(struct walk *w, const char *name, struct strata_err *err
 /* A directory of a lower layer that keeps something of this layer is as if newly made. */
 static int settle_kept(struct walk *w, struct level *level, struct strata_err *err)
 {
-	struct timespec times[2] = {{.tv_nsec = UTIME_OMIT}, level->st.st_mtim};
 	int fd = dirfd(level->dir);
 
 	if (layer_set_own(&w->a->set, &level->st, err) < 0)
 		return -1;
 	if (w->depth > 1 && !level->created)
 		return apply_implied(w->a, fd, err);
-	if (level->changed && futimens(fd, times) < 0)
-		return strata_fail_errno(err, errno, "cannot set the time of a directory");
-	return 0;
+	return level->changed
+	               ? apply_restore_time(w->a, fd, &level->st, w->a->report.path.data, err)
+	               : 0;
 }
 
 /* The level is read to its end. */
