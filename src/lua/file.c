@@ -125,22 +125,6 @@ static int file_sniff(lua_State *L)
 	return 1;
 }
 
-/* file:copy(to_offset, from, from_offset, length) -> true | nil, message, code */
-static int file_copy(lua_State *L)
-{
-	struct strata_file *to = strata_check_file(L, 1);
-	uint64_t to_offset = check_offset(L, 2);
-	struct strata_file *from = strata_check_file(L, 3);
-	uint64_t from_offset = check_offset(L, 4);
-	uint64_t len = check_offset(L, 5);
-	struct strata_err err;
-
-	if (strata_file_copy(to, to_offset, from, from_offset, len, &err) < 0)
-		return strata_push_error(L, &err);
-	lua_pushboolean(L, 1);
-	return 1;
-}
-
 /* file:write(offset, bytes) -> true | nil, message, code */
 static int file_write(lua_State *L)
 {
@@ -214,13 +198,19 @@ static int file_tostring(lua_State *L)
 
 void strata_lua_register_file(lua_State *L)
 {
-	static const luaL_Reg methods[] = {{"size", file_size},     {"name", file_name},
-	                                   {"read", file_read},     {"sniff", file_sniff},
-	                                   {"copy", file_copy},     {"write", file_write},
-	                                   {"close", file_close},   {"unchanged", file_unchanged},
-	                                   {"take", file_take},     {"publish", file_publish},
-	                                   {"fileno", file_fileno}, {"send", strata_lua_file_send},
-	                                   {"share", file_share},   {NULL, NULL}};
+	static const luaL_Reg methods[] = {{"size", file_size},
+	                                   {"name", file_name},
+	                                   {"read", file_read},
+	                                   {"sniff", file_sniff},
+	                                   {"write", file_write},
+	                                   {"close", file_close},
+	                                   {"unchanged", file_unchanged},
+	                                   {"take", file_take},
+	                                   {"publish", file_publish},
+	                                   {"fileno", file_fileno},
+	                                   {"send", strata_lua_file_send},
+	                                   {"share", file_share},
+	                                   {NULL, NULL}};
 	static const luaL_Reg meta[] = {{"__tostring", file_tostring}, {NULL, NULL}};
 	static const luaL_Reg functions[] = {{"open_file", file_open},
 	                                     {"temp_file", file_temp},

@@ -29,6 +29,7 @@ local function decompress(file, compression, path, plain, given)
   local offset = 0
   repeat
     local bytes
+    job.poll()
     bytes, message, code = reader:read()
     if bytes then
       ok, message, code = plain:write(offset, bytes)

@@ -3,6 +3,7 @@
 
 local core = require "strata.core"
 local inflate = require("strata.store.open").inflate
+local job = require "strata.util.job"
 local json = require "strata.util.json"
 local parent_of = require("strata.util.path").parent
 
@@ -122,6 +123,7 @@ function ForeignArchive:read(archive, file, opts, on_entry)
   local count, ok = 0, true
   repeat
     local entry
+    job.poll()
     entry, message, code = reader:next()
     self.format = reader:format()
     if entry then
