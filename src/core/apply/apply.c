@@ -24,6 +24,7 @@ struct strata_apply *strata_apply_new(const char *dir, const struct strata_apply
 		a->options.max_depth = STRATA_APPLY_DEPTH;
 	if (a->options.max_removals == 0)
 		a->options.max_removals = STRATA_APPLY_REMOVALS;
+	a->owner = getpid();
 	a->euid = geteuid();
 	a->egid = getegid();
 	a->root = a->dir.fd = a->content.fd = a->target.fd = a->target.parent = -1;
@@ -65,7 +66,7 @@ void strata_apply_unref(struct strata_apply *a)
 {
 	if (a == NULL || atomic_fetch_sub(&a->references, 1) > 1)
 		return;
-	if (!a->ran && a->target.parent >= 0)
+	if (!a->ran && a->target.parent >= 0 && a->owner == getpid())
 		apply_target_discard(a);
 	leave_layer(a);
 	for (size_t i = 0; i < a->layer_count; i++) {

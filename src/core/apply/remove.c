@@ -2,6 +2,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <string.h>
+#include <sys/syscall.h>
 
 #include "core/apply/internal.h"
 #include "core/base/grow.h"
@@ -21,17 +22,33 @@ struct walk {
 	bool lower;
 };
 
-/* True for the root of another mount in the tree, which is not ours to empty. */
+/* The kernel's struct statx, which musl does not declare, and its STATX_ATTR_MOUNT_ROOT. */
+struct attributes {
+	uint64_t before;
+	uint64_t attributes;
+	uint64_t between[5];
+	uint64_t known_attributes;
+	uint64_t behind[24];
+};
+
+#define IS_MOUNT_ROOT 0x2000
+
+/*
+ * True for the root of another mount in the tree, which is not ours to empty. Linux before 5.8 does
+ * not tell, nor do sandboxes that have no statx: then another file system is what counts.
+ */
 static bool is_mounted(const struct strata_apply *a, int fd)
 {
 	struct stat st, target;
-	struct statx sx;
+	struct attributes found;
 
-	if (statx(fd, "", AT_EMPTY_PATH, STATX_INO, &sx) < 0 ||
-	    !(sx.stx_attributes & STATX_ATTR_MOUNT_ROOT))
-		return false;
-	return fstat(fd, &st) < 0 || fstat(a->target.fd, &target) < 0 ||
-	       st.st_dev != target.st_dev || st.st_ino != target.st_ino;
+	if (fstat(fd, &st) < 0 || fstat(a->target.fd, &target) < 0)
+		return true;
+	if (syscall(SYS_statx, fd, "", AT_EMPTY_PATH, 0, &found) < 0 ||
+	    !(found.known_attributes & IS_MOUNT_ROOT))
+		return st.st_dev != target.st_dev;
+	return (found.attributes & IS_MOUNT_ROOT) &&
+	       (st.st_dev != target.st_dev || st.st_ino != target.st_ino);
 }
 
 void apply_removals_init(struct apply_removals *r, uint64_t max, uint32_t max_depth)
