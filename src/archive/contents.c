@@ -74,9 +74,15 @@ struct contents {
 
 static int contents_close(lua_State *L)
 {
+	strata_source_close(&((struct contents *)strata_check_object(L, 1, TYPE))->source);
+	return 0;
+}
+
+static int contents_gc(lua_State *L)
+{
 	struct contents *c = strata_check_object(L, 1, TYPE);
 
-	strata_source_close(&c->source);
+	strata_source_free(&c->source);
 	if (c->names)
 		freelocale(c->names);
 	c->names = (locale_t)0;
@@ -87,8 +93,10 @@ static struct contents *check_open(lua_State *L, int arg)
 {
 	struct contents *c = strata_check_object(L, arg, TYPE);
 
-	if (c->source.archive == NULL)
+	if (c->source.archive == NULL || c->source.closing)
 		luaL_error(L, "attempt to use a closed %s", TYPE);
+	if (c->source.users > 0)
+		luaL_error(L, "the %s is in use", TYPE);
 	return c;
 }
 
@@ -199,13 +207,14 @@ static int contents_new(lua_State *L)
 {
 	uint64_t max_bytes = strata_source_limit(L, 2, "max_bytes", DEFAULT_MAX_BYTES);
 	uint64_t max_dictionary = strata_source_limit(L, 2, "max_dictionary", DEFAULT_DICTIONARY);
-	int fd = strata_source_check_file(L, 1);
 	struct contents *c;
 	struct strata_err err;
 	locale_t before;
-	int status;
+	int status, fd;
 
+	lua_settop(L, 1);
 	c = strata_new_object(L, TYPE, sizeof(*c));
+	fd = strata_source_check_file(L, 1);
 	c->max_bytes = max_bytes;
 	c->max_dictionary = max_dictionary;
 	c->names = newlocale(LC_CTYPE_MASK, "C.UTF-8", (locale_t)0);
@@ -287,9 +296,11 @@ static int contents_next(lua_State *L)
 		c->entry = NULL;
 		return strata_push_error(L, &err);
 	}
+	strata_source_use(&c->source);
 	lua_newtable(L);
 	strata_archive_set_metadata(L, c->entry);
 	set_flags(L, c->entry);
+	strata_source_release(&c->source);
 	return 1;
 }
 
@@ -357,8 +368,8 @@ static int copy_content(struct contents *c, int fd, int64_t offset, int64_t *siz
 /* copy(to, offset) -> size | nil, message, code */
 static int contents_copy(lua_State *L)
 {
+	const int fd = strata_source_check_file(L, 2);
 	struct contents *c = check_open(L, 1);
-	int fd = strata_source_check_file(L, 2);
 	lua_Integer offset = strata_check_integer(L, 3);
 	struct strata_err err;
 	locale_t before;
@@ -408,9 +419,9 @@ void strata_archive_register_contents(lua_State *L)
 	static const luaL_Reg methods[] = {{"next", contents_next},
 	                                   {"copy", contents_copy},
 	                                   {"format", contents_format},
-	                                   {"close", contents_close},
 	                                   {NULL, NULL}};
-	static const luaL_Reg meta[] = {{"__tostring", contents_tostring}, {NULL, NULL}};
+	static const luaL_Reg meta[] = {
+	        {"__tostring", contents_tostring}, {"__gc", contents_gc}, {NULL, NULL}};
 	static const luaL_Reg functions[] = {{"contents", contents_new}, {NULL, NULL}};
 
 	strata_register_type(L, TYPE, methods, meta, contents_close);

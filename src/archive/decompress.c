@@ -69,7 +69,6 @@ static const struct compression {
 struct decompressor {
 	struct strata_source source;
 	char *name; /* what messages call the source, quoted */
-	struct strata_buf out;
 	uint64_t total;
 	uint64_t max_bytes;
 	uint64_t max_ratio;
@@ -83,7 +82,6 @@ static void release(struct decompressor *d)
 {
 	strata_source_close(&d->source);
 	free(d->name);
-	strata_buf_free(&d->out);
 	d->name = NULL;
 }
 
@@ -140,7 +138,7 @@ static const struct compression *check_compression(lua_State *L, int arg)
 /* decompress(source, compression [, opts]) -> Decompressor | nil, message, code */
 static int decompress(lua_State *L)
 {
-	bool is_path = lua_type(L, 1) == LUA_TSTRING;
+	const bool is_path = lua_type(L, 1) == LUA_TSTRING;
 	const char *path = is_path ? strata_check_path(L, 1) : NULL;
 	const struct compression *c = check_compression(L, 2);
 	uint64_t max_bytes = strata_source_limit(L, 3, "max_bytes", DEFAULT_MAX_BYTES);
@@ -164,7 +162,6 @@ static int decompress(lua_State *L)
 	} else {
 		size_t len;
 		const char *name;
-		int fd = strata_source_check_file(L, 1);
 
 		lua_getfield(L, 1, "name");
 		lua_pushvalue(L, 1);
@@ -172,7 +169,8 @@ static int decompress(lua_State *L)
 		name = luaL_checklstring(L, 3, &len);
 		rc = set_name(d, name, len, &err);
 		if (rc == 0)
-			rc = strata_source_descriptor(&d->source, fd, d->name, &err);
+			rc = strata_source_descriptor(&d->source, strata_source_check_file(L, 1),
+			                              d->name, &err);
 		lua_settop(L, 2);
 	}
 	if (rc == 0)
@@ -197,22 +195,21 @@ static int check_end(struct decompressor *d, struct strata_err *err)
 	return 0;
 }
 
-/* Up to size bytes into d->out. */
-static int fill(struct decompressor *d, size_t size, struct strata_err *err)
+/* Up to size bytes into out. */
+static int fill(struct decompressor *d, struct strata_buf *out, size_t size, struct strata_err *err)
 {
 	la_ssize_t n;
 
-	d->out.len = 0;
 	if (d->ended)
 		return 0;
-	if (strata_buf_reserve(&d->out, size, err) < 0)
+	if (strata_buf_reserve(out, size, err) < 0)
 		return -1;
-	n = archive_read_data(d->source.archive, d->out.data, size);
+	n = archive_read_data(d->source.archive, out->data, size);
 	if (n < 0) {
 		strata_archive_fail(d->source.archive, err);
 		return strata_err_wrap(err, "%s", d->name);
 	}
-	d->out.len = (size_t)n;
+	out->len = (size_t)n;
 	d->total += (uint64_t)n;
 	if (d->total > d->max_bytes)
 		return strata_fail(err, "ELIMIT",
@@ -237,18 +234,18 @@ static struct decompressor *check_open(lua_State *L, int arg)
 
 static int decompressor_read(lua_State *L)
 {
+	struct strata_buf *out = strata_begin_buffer(L, 2);
 	struct decompressor *d = check_open(L, 1);
-	lua_Integer size = lua_isnoneornil(L, 2) ? OUT_BYTES : strata_check_integer(L, 2);
+	lua_Integer size = lua_isnil(L, 2) ? OUT_BYTES : strata_check_integer(L, 2);
 
 	luaL_argcheck(L, size > 0 && size <= MAX_OUT_BYTES, 2, "between 1 and 16 MiB expected");
 	if (!d->failed)
-		d->failed = fill(d, (size_t)size, &d->err) < 0;
+		d->failed = fill(d, out, (size_t)size, &d->err) < 0;
 	if (d->failed)
 		return strata_push_error(L, &d->err);
-	if (d->out.len == 0)
-		lua_pushnil(L);
-	else
-		lua_pushlstring(L, d->out.data, d->out.len);
+	if (out->len > 0)
+		return strata_push_contents(L, out);
+	lua_pushnil(L);
 	return 1;
 }
 
@@ -262,18 +259,16 @@ static int decompressor_consumed(lua_State *L)
 
 static int decompressor_tostring(lua_State *L)
 {
+	struct strata_buf *copy = strata_begin_buffer(L, 1);
 	struct decompressor *d = strata_check_object(L, 1, TYPE);
 
-	lua_pushfstring(L, "%s(%s)", TYPE, d->name ? d->name : "closed");
-	return 1;
+	return strata_push_title(L, copy, TYPE, d->name);
 }
 
 void strata_archive_register_decompress(lua_State *L)
 {
-	static const luaL_Reg methods[] = {{"read", decompressor_read},
-	                                   {"consumed", decompressor_consumed},
-	                                   {"close", decompressor_close},
-	                                   {NULL, NULL}};
+	static const luaL_Reg methods[] = {
+	        {"read", decompressor_read}, {"consumed", decompressor_consumed}, {NULL, NULL}};
 	static const luaL_Reg meta[] = {{"__tostring", decompressor_tostring}, {NULL, NULL}};
 	static const luaL_Reg functions[] = {{"decompress", decompress}, {NULL, NULL}};
 

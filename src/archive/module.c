@@ -96,6 +96,7 @@ __attribute__((visibility("default"))) int luaopen_strata_archive(lua_State *L);
 
 int luaopen_strata_archive(lua_State *L)
 {
+	strata_lua_register_binding(L);
 	lua_newtable(L);
 	strata_archive_register_decompress(L);
 	strata_archive_register_contents(L);

@@ -203,9 +203,9 @@ static int entry_same_content(lua_State *L)
 /* entry:replace(data) -> entry; under every name that the file has in this layer */
 static int entry_replace(lua_State *L)
 {
-	struct lua_entry *entry = check_entry(L, 1);
 	size_t len;
 	const char *data = luaL_checklstring(L, 2, &len);
+	struct lua_entry *entry = check_entry(L, 1);
 	struct strata_index *index = &entry->owner->index;
 	uint32_t number = content_of(entry);
 	struct strata_err err;

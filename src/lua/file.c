@@ -74,10 +74,9 @@ static int file_close(lua_State *L)
 /* file:share() -> another File of the same open file; each is closed by itself */
 static int file_share(lua_State *L)
 {
-	struct strata_file *file = strata_check_file(L, 1);
 	struct strata_file **f = strata_new_object(L, FILE_TYPE, sizeof(struct strata_file *));
 
-	*f = strata_file_ref(file);
+	*f = strata_file_ref(strata_check_file(L, 1));
 	return 1;
 }
 
@@ -89,8 +88,9 @@ static int file_size(lua_State *L)
 
 static int file_name(lua_State *L)
 {
-	lua_pushstring(L, strata_file_name(strata_check_file(L, 1)));
-	return 1;
+	struct strata_buf *copy = strata_begin_buffer(L, 1);
+
+	return strata_push_copy(L, copy, strata_file_name(strata_check_file(L, 1)));
 }
 
 /* file:read(offset, length) -> bytes | nil, message, code */
@@ -128,10 +128,10 @@ static int file_sniff(lua_State *L)
 /* file:write(offset, bytes) -> true | nil, message, code */
 static int file_write(lua_State *L)
 {
-	struct strata_file *f = strata_check_file(L, 1);
-	uint64_t offset = check_offset(L, 2);
 	size_t len;
 	const char *bytes = luaL_checklstring(L, 3, &len);
+	struct strata_file *f = strata_check_file(L, 1);
+	uint64_t offset = check_offset(L, 2);
 	struct strata_err err;
 
 	if (strata_file_write(f, offset, bytes, len, &err) < 0)
@@ -187,13 +187,10 @@ static int file_fileno(lua_State *L)
 
 static int file_tostring(lua_State *L)
 {
+	struct strata_buf *copy = strata_begin_buffer(L, 1);
 	struct strata_file **f = strata_check_object(L, 1, FILE_TYPE);
 
-	if (*f == NULL)
-		lua_pushfstring(L, "%s(closed)", FILE_TYPE);
-	else
-		lua_pushfstring(L, "%s(%s)", FILE_TYPE, strata_file_name(*f));
-	return 1;
+	return strata_push_title(L, copy, FILE_TYPE, *f != NULL ? strata_file_name(*f) : NULL);
 }
 
 void strata_lua_register_file(lua_State *L)

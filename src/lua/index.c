@@ -97,15 +97,19 @@ static int index_close(lua_State *L)
 /* index:scan([limits as in limits.h]) -> true | nil, message, code. A job can do it, too. */
 static int index_scan(lua_State *L)
 {
-	struct strata_lua_index *o = strata_check_index(L, 1);
+	struct strata_lua_index *o;
 	struct strata_tar_limits limits = {0};
+	struct strata_inflate_limits inflate = {0};
 	struct strata_err err;
 
 	if (!lua_isnoneornil(L, 2)) {
 		luaL_checktype(L, 2, LUA_TTABLE);
 		limits = strata_tar_limit_fields(L, 2);
-		o->index.inflate = strata_inflate_limit_fields(L, 2);
+		inflate = strata_inflate_limit_fields(L, 2);
 	}
+	o = strata_check_index(L, 1);
+	if (!lua_isnoneornil(L, 2))
+		o->index.inflate = inflate;
 	if (!o->index.scanned && strata_index_scan(&o->index, &limits, NULL, &err) < 0)
 		return strata_push_error(L, &err);
 	lua_pushboolean(L, 1);
@@ -199,9 +203,9 @@ static int index_entry(lua_State *L)
 static int index_find(lua_State *L)
 {
 	struct strata_buf *b = strata_begin_buffer(L, 2);
-	struct strata_index *index = strata_check_scanned(L, 1);
 	size_t len;
 	const char *path = luaL_checklstring(L, 2, &len);
+	struct strata_index *index = strata_check_scanned(L, 1);
 	struct strata_err err;
 	uint32_t found;
 
