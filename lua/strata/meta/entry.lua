@@ -47,6 +47,13 @@ local Entry = {}
 ---@return strata.errcode? code
 function Entry:read(max, from) end
 
+--- The SHA-256 of a file's content, as read() gives it, of any size: holes of sparse files are zeros, hardlinks are
+--- followed inside the layer, and the layer's own digest is compared first.
+---@return string? digest  "sha256:" and 64 hexadecimal digits; nil for what is no file
+---@return string? message
+---@return strata.errcode? code
+function Entry:digest() end
+
 --- Whether two files have the same content; hardlinks are followed inside their layers.
 ---@param other strata.Entry
 ---@param max? integer  bytes to compare at most

@@ -83,14 +83,8 @@ local fields = {
   implied = function(state) return state.tree:entry(state.node) == nil end,
 }
 
---- The content of a file.
----@param max? integer  bytes at most
----@param from? integer  bytes to pass over
----@return string?
----@return string? message
----@return string? code
-function methods:read(max, from)
-  local state = state_of(self)
+-- The entry of a layer that has the content of a file, ready to be read.
+local function content_of(state)
   local kind = state.tree:info(state.node)
   if kind ~= "file" then
     return nil, ("%s: is a %s, not a file"):format(core.quote(state.tree:path(state.node)), kind),
@@ -99,7 +93,29 @@ function methods:read(max, from)
   local entry, number = state.tree:source(state.node)
   local ok, message, code = layer.prepare_entry(layer.state_of(state.layers[number]), entry)
   if not ok then return nil, message, code end
+  return entry
+end
+
+--- The content of a file.
+---@param max? integer  bytes at most
+---@param from? integer  bytes to pass over
+---@return string?
+---@return string? message
+---@return string? code
+function methods:read(max, from)
+  local entry, message, code = content_of(state_of(self))
+  if not entry then return nil, message, code end
   return entry:read(max, from)
+end
+
+--- The SHA-256 of a file's content.
+---@return string? digest  "sha256:" and 64 hexadecimal digits
+---@return string? message
+---@return string? code
+function methods:digest()
+  local entry, message, code = content_of(state_of(self))
+  if not entry then return nil, message, code end
+  return entry:digest()
 end
 
 for key in pairs(OF_HEADER) do

@@ -215,6 +215,13 @@ int strata_index_content(struct strata_index *index, uint32_t entry, uint64_t fr
                          struct strata_buf *out, struct strata_err *err);
 
 /*
+ * "sha256:<hex>" of all of an entry's content, as strata_index_content gives it. ELIMIT when a
+ * sparse file has more holes than limits.ratio lets anything inflate to.
+ */
+int strata_index_digest(struct strata_index *index, uint32_t entry, char digest[STRATA_DIGEST_MAX],
+                        struct strata_err *err);
+
+/*
  * Whether up to max bytes of two entries' contents, from `from` on, are the same
  * and end at the same place: 1 or 0. Reads piece by piece.
  */
