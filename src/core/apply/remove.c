@@ -1,6 +1,7 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <stdio.h>
 #include <string.h>
 #include <sys/syscall.h>
 
@@ -15,11 +16,15 @@ struct level {
 	bool changed;
 };
 
+/* So many directories are open at the same time when there is no limit. */
+#define OPEN_LEVELS 64
+
 struct walk {
 	struct strata_apply *a;
 	struct level *levels;
 	size_t depth;
 	bool lower;
+	size_t lifted; /* directories that were moved up */
 };
 
 /* The kernel's struct statx, which musl does not declare, and its STATX_ATTR_MOUNT_ROOT. */
@@ -111,6 +116,32 @@ static int open_child(struct walk *w, int dir, const char *name)
 	return fd;
 }
 
+static bool is_unlimited(const struct strata_apply *a)
+{
+	return a->removals.max_depth == SIZE_MAX;
+}
+
+/*
+ * Moves a directory from the lowest level to the first one, where it is removed later: so a tree is
+ * removed with few descriptors, however deep it is.
+ */
+static int lift(struct walk *w, const char *name, struct strata_err *err)
+{
+	const int from = dirfd(w->levels[w->depth - 1].dir), to = dirfd(w->levels[0].dir);
+	char lifted[32];
+
+	for (;;) {
+		snprintf(lifted, sizeof(lifted), ".strata-%zu", w->lifted++);
+		if (renameat(from, name, to, lifted) == 0)
+			return 0;
+		if (errno == EACCES && fchmodat(from, name, 0700, AT_SYMLINK_NOFOLLOW) == 0 &&
+		    renameat(from, name, to, lifted) == 0)
+			return 0;
+		if (errno != EEXIST && errno != ENOTEMPTY && errno != ENOTDIR)
+			return strata_fail_errno(err, errno, "cannot move a directory up");
+	}
+}
+
 /*
  * Hides a directory of a lower layer in which everything is this layer's. One that is entered
  * stays, also when it is empty.
@@ -161,6 +192,8 @@ static int remove_child(struct walk *w, const char *name, struct strata_err *err
 		                                  err);
 	if (!w->lower && unlinkat(dir, name, AT_REMOVEDIR) == 0)
 		return 0;
+	if (is_unlimited(w->a) && w->depth == OPEN_LEVELS)
+		return lift(w, name, err);
 	fd = open_child(w, dir, name);
 	if (fd < 0)
 		return strata_fail_errno(err, errno, "cannot open a directory");
@@ -218,6 +251,11 @@ static int walk_tree(struct walk *w, struct strata_err *err)
 			continue;
 		if (e == NULL && errno != 0)
 			return strata_fail_errno(err, errno, "cannot read a directory");
+		if (e == NULL && w->depth == 1 && w->lifted > 0) {
+			w->lifted = 0;
+			rewinddir(w->levels[0].dir);
+			continue;
+		}
 		status = e != NULL ? remove_child(w, e->d_name, err) : pop(w, err);
 		if (status < 0)
 			return -1;
