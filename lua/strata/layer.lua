@@ -302,15 +302,15 @@ end
 ---@return string? message
 ---@return string? code
 function layer.prepare(states, opts)
-  local job, count = core.job(), 0
+  local job
   for _, state in ipairs(states) do
     if not state.index:prepared() then
+      job = job or core.job()
       job:prepare(limits.add(state.hub.limits, { label = label(state), index = state.index }))
-      count = count + 1
     end
   end
-  local ok, message, code = true, nil, nil
-  if count > 0 then ok, message, code = run_job(job, opts, "verifying") end
+  if not job then return true end
+  local ok, message, code = run_job(job, opts, "verifying")
   job:close()
   return ok, message, code
 end
