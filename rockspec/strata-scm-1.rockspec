@@ -46,7 +46,7 @@ local binding = [[
 	xattr
 ]]
 local archive = [[
-	contents decompress module source tar_reader
+	contents decompress dictionary module source tar_reader
 ]]
 local facade = [[
 	check/attributes check/base64 check/blobs check/config_types check/documents check/entries

@@ -290,16 +290,13 @@ function methods:waste(opts)
 end
 
 -- Adds all layers that are there, to be compared with their digests.
-local function add_hashes(state, job, plain)
+local function add_hashes(state, job)
   for _, one in ipairs(state.hub.layers) do
     local now = layer.current(one)
     if now.missing and not one.foreign then
       return nil, ("%s: its blob is not there"):format(layer.label(one)), "ENOENT"
     elseif not now.missing then
-      job:hash(limits.add(state.hub.limits, {
-        label = layer.label(one), file = now.file, offset = now.offset, size = now.size,
-        compression = now.compression, plain = plain, digest = now.digest, diff_id = now.diff_id,
-      }))
+      layer.add_hash(job, one, true)
     end
   end
   return true
@@ -320,7 +317,7 @@ function methods:verify(opts)
     if not ok then return nil, message, code end
   end
   local job = core.job()
-  ok, message, code = add_hashes(state, job, true)
+  ok, message, code = add_hashes(state, job)
   if ok then
     ok, message, code = run_job(job, opts, "hashing")
   end

@@ -6,7 +6,7 @@
 
 local core = require "strata.core"
 local job = require "strata.util.job"
-local json = require "strata.util.json"
+local limits = require "strata.util.limits"
 local options = require "strata.util.options"
 local policy = require "strata.policy"
 local strata = require "strata"
@@ -62,7 +62,7 @@ local function key_of(args)
   local open = args.open or {}
   return table.concat({
     args.path, identity, open.ref or "", open.platform or "", open.digest or "", open.prefer or "",
-    tostring(open.strict or false), json.encode(open.limits or json.object {}),
+    tostring(open.strict or false), limits.key(open.limits),
   }, "\0")
 end
 
@@ -248,7 +248,10 @@ function jobs.read(args)
   local facts = entry_facts(entry)
   facts.layer, facts.links = entry.layer and entry.layer.index, entry.links
   facts.history = {}
-  for i, row in ipairs((root:history(args.file))) do
+  local rows
+  rows, message, code = root:history(args.file)
+  if not rows then return nil, message, code end
+  for i, row in ipairs(rows) do
     facts.history[i] = { action = row.action, layer = row.layer.index, created_by = row.layer.created_by }
   end
   if facts.type == "file" then

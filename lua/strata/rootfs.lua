@@ -120,7 +120,8 @@ function methods:open(path)
     return nil, ("%s: %s"):format(core.quote(path), why),
       kind == "dir" and "EISDIR" or kind == "hardlink" and "ENOENT" or "EINVAL"
   end
-  return tree_file.new((tree:source(node)), path)
+  local entry, from = tree:source(node)
+  return tree_file.new(entry, layer.state_of(state_of(self).layers[from]), path)
 end
 
 --- The content of a file.

@@ -197,6 +197,36 @@ static int entry_read(lua_State *L)
 	return strata_push_error(L, &err);
 }
 
+/* Fails for an entry that is no file, nor a name of one. */
+static int check_file_entry(const struct strata_entry *e, struct strata_err *err)
+{
+	const char *type = strata_entry_type_name(e->typeflag);
+
+	if (strcmp(type, "file") == 0)
+		return 0;
+	if (e->typeflag == '1')
+		return strata_fail(err, "ENOENT",
+		                   "the file that the hardlink names is not in this layer");
+	return strata_fail(err, e->typeflag == '5' ? "EISDIR" : "EINVAL", "is a %s, not a file",
+	                   type);
+}
+
+/* entry:digest() -> "sha256:<hex>" of its content | nil, message, code */
+static int entry_digest(lua_State *L)
+{
+	struct lua_entry *entry = check_entry(L, 1);
+	struct strata_index *index = &entry->owner->index;
+	uint32_t number = content_of(entry);
+	char digest[STRATA_DIGEST_MAX];
+	struct strata_err err;
+
+	if (check_file_entry(&index->entries[number], &err) < 0 ||
+	    strata_index_digest(index, number, digest, &err) < 0)
+		return strata_push_error(L, &err);
+	lua_pushstring(L, digest);
+	return 1;
+}
+
 /*
  * entry:same_content(other [, max [, from]]) -> boolean | nil, message, code
  * Of files, hardlinks followed inside their layers; up to max bytes from `from` on.
@@ -223,9 +253,9 @@ static int entry_same_content(lua_State *L)
 /* entry:replace(data) -> entry; under every name that the file has in this layer */
 static int entry_replace(lua_State *L)
 {
-	struct lua_entry *entry = check_entry(L, 1);
 	size_t len;
 	const char *data = luaL_checklstring(L, 2, &len);
+	struct lua_entry *entry = check_entry(L, 1);
 	struct strata_index *index = &entry->owner->index;
 	uint32_t number = content_of(entry);
 	struct strata_err err;

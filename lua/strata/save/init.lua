@@ -98,7 +98,10 @@ local function copy_archive(self, out)
   local store, opts = self.store, self.opts
   local file = store.original or store.file
   local size = file:size()
-  local ok, message, code = out.out:copy(0, file, 0, size)
+  local copying = core.job()
+  copying:copy { label = "archive", file = file, offset = 0, size = size, to = out.out, to_offset = 0 }
+  local ok, message, code = run_job(copying, opts, "writing")
+  copying:close()
   if not ok then return nil, message, code end
   if opts.verify == false then return size end
   local job, layers = core.job(), layers_to_hash(self)

@@ -24,12 +24,13 @@ local function decompress(file, compression, path, plain, given)
     return nil, ("%s: %s"):format(path, message), code
   end
   local reader, message, code = libarchive.decompress(file, compression, {
-    max_bytes = given.bytes, max_ratio = given.ratio,
+    max_bytes = given.bytes, max_ratio = given.ratio, max_dictionary = given.dictionary,
   })
   if not reader then return failed(message, code) end
   local offset = 0
   repeat
     local bytes
+    job.poll()
     bytes, message, code = reader:read()
     if bytes then
       ok, message, code = plain:write(offset, bytes)
@@ -46,15 +47,16 @@ end
 ---@param compression string  as sniffed
 ---@param path string  what messages call it
 ---@param opts {limits: strata.Limits, temp_dir?: string, threads?: integer, progress?: function}
+---@param size? integer  of a file that something else than the core has written
 ---@return userdata? plain
 ---@return string? message
 ---@return string? code
-function open.inflate(file, compression, path, opts)
+function open.inflate(file, compression, path, opts, size)
   local plain, message, code = core.temp_file(opts.temp_dir)
   if not plain then return nil, message, code end
   local ok
   if compression == "gzip" or compression == "zstd" then
-    local blob = { file = file, offset = 0, size = file:size(), compression = compression }
+    local blob = { file = file, offset = 0, size = size or file:size(), compression = compression }
     ok, message, code = job.recode({ { label = path, blob = blob, as = "none", to = plain } }, opts, "inflating")
   else
     ok, message, code = decompress(file, compression, path, plain, opts.limits)

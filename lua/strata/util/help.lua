@@ -41,7 +41,7 @@ strata.Entry
   atime atime_nsec ctime ctime_nsec    assign; nil removes
   name type typeflag size pax whiteout opaque index sparse dangling
   header_offset data_offset stored
-  read(max, from)  same_content(entry, max, from)  replace(data)  drop()]],
+  read(max, from)  digest()  same_content(entry, max, from)  replace(data)  drop()]],
   ["strata.Config"] = [[
 strata.Config
   Env Cmd Entrypoint User WorkingDir Labels ExposedPorts Volumes ... and
@@ -66,7 +66,7 @@ TEXTS["strata.RootEntry"] = [[
 strata.RootEntry
   path name type mode setuid setgid sticky uid gid uname gname size mtime mtime_nsec atime atime_nsec
   ctime ctime_nsec linkpath major minor
-  xattrs layer content_layer entry links inode implied  read(max, from)]]
+  xattrs layer content_layer entry links inode implied  read(max, from)  digest()]]
 
 TEXTS["strata.Index"] = [[
 strata.Index

@@ -136,7 +136,7 @@ return {
     { "files", "table<string, string|strata.FileEntry>", "by path: the content, or all of the entry", source = true },
     { "tar", "string", "a path: plain, gzip, zstd, bzip2, xz or lz4; taken as it is, byte by byte, unless mapped",
       source = true },
-    { "archive", "string", "a path: deb, rpm, cpio, zip, 7z, iso, or a tar in any compression of libarchive ...",
+    { "archive", "string", "a path: deb, rpm, cpio, zip, iso, tar ..., also compressed; 7z, xar, rar: see limits",
       source = true },
     PACKED, LEVEL, TEMP_DIR, LIMITS,
   },
