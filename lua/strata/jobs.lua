@@ -6,6 +6,7 @@
 
 local core = require "strata.core"
 local job = require "strata.util.job"
+local json = require "strata.util.json"
 local limits = require "strata.util.limits"
 local options = require "strata.util.options"
 local policy = require "strata.policy"
