@@ -105,6 +105,7 @@ function save_image.lost(images, format, native)
   end
   if native then return list end
   for _, image in ipairs(images) do
+    if image.source and image.source.misnaming then list[#list + 1] = image.source:misnaming() end
     if image.index and any(image.index.annotations) then
       list[#list + 1] = "the annotations of the index " .. image.index.digest
     end

@@ -8,6 +8,7 @@ local digests = require "strata.util.digests"
 local docker = require "strata.dialect.docker.read"
 local edit_index = require "strata.dialect.docker.edit_index"
 local edit_v1_json = require "strata.dialect.docker.edit_v1_json"
+local fail = require "strata.util.fail"
 local json = require "strata.util.json"
 local media_types = require "strata.document.media_types"
 local new_layout = require "strata.dialect.new_layout"
@@ -221,18 +222,38 @@ end
 
 -- ---- documents ------------------------------------------------------------------
 
-local function edit_config(plan)
-  local member, source, text = plan.source.config_member, plan.source, plan.image.config_text
-  if plan.old_id == plan.new_id then return source.config_name end
-  local old, new = source.config_digest or plan.old_id, plan.new_id
-  local name = renamed(source.config_name, old, new)
-  local stored = renamed(member.stored_name, old, new)
-  if plan.shared[member.position] then
-    if stored == member.stored_name then stored, name = hex_of(new) .. ".json", hex_of(new) .. ".json" end
+-- Gives the config its name in the new archive, unless a file of that name and content is there.
+local function place_config(plan, stored)
+  local member, text = plan.source.config_member, plan.image.config_text
+  local there, is_shared = plan.store.by_name[core.normalise(stored)], plan.shared[member.position]
+  if there == nil and is_shared then
     plan.edits:add { name = stored, bytes = text }
-  else
+  elseif there == nil or there == member then
     plan.edits:set(member, { name = stored ~= member.stored_name and stored or nil, bytes = text })
+  elseif plan.source:read(there) ~= text then
+    return fail("EFORMAT", "%s: another file has the name %s, which the config has to get", plan.store.path,
+      core.quote(stored))
+  elseif not is_shared then
+    plan.edits:set(member, { drop = true })
   end
+  return stored
+end
+
+-- Writes the config; its name for manifest.json. A digest in the name becomes that of the content, which it need not
+-- have been.
+local function edit_config(plan)
+  local source, member = plan.source, plan.source.config_member
+  local note = source:misnaming()
+  if plan.old_id == plan.new_id and not note then return source.config_name end
+  plan.notes[#plan.notes + 1] = note
+  local old, new = source.config_digest or plan.old_id, plan.new_id
+  local stored = renamed(member.stored_name, old, new)
+  if plan.shared[member.position] and stored == member.stored_name then stored = hex_of(new) .. ".json" end
+  local name, message, code = place_config(plan, stored)
+  if not name then return nil, message, code end
+  local link = plan.store.by_name[core.normalise(source.config_name)]
+  if link == member then return renamed(source.config_name, old, new) end
+  if not plan.shared[link.position] then plan.edits:set(link, { drop = true }) end
   return name
 end
 
@@ -418,7 +439,9 @@ function docker_edit.edits(image, opts, notes)
   local ok
   local names, message, code = edit_layers(plan)
   if not names then return nil, message, code end
-  local config_name = edit_config(plan)
+  local config_name
+  config_name, message, code = edit_config(plan)
+  if not config_name then return nil, message, code end
   ok, message, code = edit_v1_json.edit(plan)
   if ok then ok, message, code = edit_index.edit(plan) end
   if ok then ok, message, code = edit_manifest(plan, config_name, names) end
