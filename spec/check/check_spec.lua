@@ -70,6 +70,9 @@ end
 
 local GNU_PREFIX = header({ name = "one", prefix = "pre", magic = rawtar.GNU })
 
+-- What is true of a file of some writer, and harms nobody: the attestation that Docker 29 names here has no config.
+local HARMLESS = { ["unreferenced-blob"] = true, ["absolute-name"] = true, ["missing-image"] = true }
+
 describe("a check", function()
 	it("finds nothing in an image of any writer", function()
 		local made = archive.image({ layers = archive.layers(2) })
@@ -78,7 +81,7 @@ describe("a check", function()
 			local report = assert(img:check())
 			for _, one in ipairs(report) do
 				assert.equal("note", one.severity, name .. ": " .. tostring(one))
-				assert.truthy(one.code == "unreferenced-blob" or one.code == "absolute-name", tostring(one))
+				assert.truthy(HARMLESS[one.code], tostring(one))
 			end
 			img:close()
 		end
