@@ -87,6 +87,25 @@ describe("a check", function()
 		end
 	end)
 
+	it("tells a history that is too long for Docker, and has a note of a short one", function()
+		local made = archive.image({ layers = archive.layers(2) })
+		for count, severity in pairs({ [1] = "note", [2] = "none", [3] = "warning" }) do
+			local history = {}
+			for i = 1, count do
+				history[i] = '{"created_by":"step"}'
+			end
+			local config = made.config:gsub('"history":%b[]', '"history":[' .. table.concat(history, ",") .. "]")
+			local built = archive.new({ { name = "config", data = config } })
+			built:add("1", made.layers[1].tar):add("2", made.layers[2].tar)
+			built:add("manifest.json", '[{"Config":"config","Layers":["1","2"]}]')
+			local img = assert(strata.open(built:write(dir:file("image.tar"))))
+			local report = assert(img:check())
+			assert.equal(severity, report[1] and report[1].code == "history" and report[1].severity or "none")
+			assert.is_nil(report[2])
+			img:close()
+		end
+	end)
+
 	it("tells the severity, the kind, the layer, the entry and where it is", function()
 		local img = open(tar(file("a")), tar(file("b", "x"), GNU_PREFIX))
 		local report = assert(img:check())
