@@ -52,6 +52,8 @@ local choose = {}
 ---@field manifest strata.Manifest?  of the image in it
 ---@field roles fun(self): table<string, string>  what each file is in the image, by name
 ---@field verify_documents? fun(self): boolean?, string?, string?
+---@field misnamed_config? fun(self): string?, string?  the digest that the config's name states, and the one it has
+---@field misnaming? fun(self): string?  the same as a note
 
 ---@param one strata.Candidate
 local function describe(one)

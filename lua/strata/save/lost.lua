@@ -95,6 +95,7 @@ return function(saving)
     note_surroundings(list, images, saving.opts)
   end
   for _, image in ipairs(images) do
+    if image.source and image.source.misnaming then list[#list + 1] = image.source:misnaming() end
     local _, unfit = reference.for_docker(image.tags)
     for _, one in ipairs(format:find("^docker") and unfit or {}) do
       local name = json.printable(one.name, 300)

@@ -127,21 +127,41 @@ end
 
 -- ---- documents ------------------------------------------------------------------
 
--- The config of an image that is edited takes the place of the old one, unless another image needs that.
+-- Gives the config its name in the new archive, unless a file of that name and content is there.
+local function place_config(plan, edited, stored)
+  local member, text = edited.source.config_member, edited.image.config_text
+  local there, before = plan.store.by_name[core.normalise(stored)], plan.edits:of(member)
+  local is_shared = plan.shared[member.position] or before and before.bytes ~= text
+  if there == nil and is_shared then
+    plan.edits:add { name = stored, bytes = text }
+  elseif there == nil or there == member then
+    plan.edits:set(member, { name = stored ~= member.stored_name and stored or nil, bytes = text })
+  elseif plan.store:read(there, plan.limits.json.max_bytes) ~= text then
+    return fail("EFORMAT", "%s: another file has the name %s, which the config has to get", plan.store.path,
+      core.quote(stored))
+  elseif not is_shared then
+    plan.edits:set(member, { drop = true })
+  end
+  return stored
+end
+
+-- Writes the config; its name for manifest.json. It takes the place of the old one, unless another image needs that. A
+-- digest in the name becomes that of the content, which it need not have been.
 local function edit_config(plan, edited)
   local source, text = edited.source, edited.image.config_text
   local member = source.config_member
-  if edited.old_id == edited.new_id then return source.config_name end
+  local note = source.misnaming and source:misnaming()
+  if edited.old_id == edited.new_id and not note then return source.config_name end
+  plan.notes[#plan.notes + 1] = note
   local old, new = source.config_digest or edited.old_id, edited.new_id
-  local name = renamed(source.config_name, old, new)
-  local stored = renamed(member.stored_name, old, new)
-  local before = plan.edits:of(member)
-  if plan.shared[member.position] or (before and before.bytes ~= text) then
-    if stored == member.stored_name then stored, name = hex_of(new) .. ".json", hex_of(new) .. ".json" end
-    plan.edits:add { name = stored, bytes = text }
-  else
-    plan.edits:set(member, { name = stored ~= member.stored_name and stored or nil, bytes = text })
-  end
+  local stored, before = renamed(member.stored_name, old, new), plan.edits:of(member)
+  local is_shared = plan.shared[member.position] or before and before.bytes ~= text
+  if is_shared and stored == member.stored_name then stored = hex_of(new) .. ".json" end
+  local name, message, code = place_config(plan, edited, stored)
+  if not name then return nil, message, code end
+  local link = plan.store.by_name[core.normalise(source.config_name)]
+  if link == member and stored ~= hex_of(new) .. ".json" then return renamed(source.config_name, old, new) end
+  if link and link ~= member and not plan.shared[link.position] then plan.edits:set(link, { drop = true }) end
   return name
 end
 
@@ -456,7 +476,10 @@ function docker_edit.edits(images, opts, notes)
   if double then return fail("EINVAL", "%s: two images cannot both have the name %s", plan.store.path, double) end
   local ok, message, code = edit_layers.edit(plan)
   if not ok then return nil, message, code end
-  for _, edited in ipairs(plan.images) do edited.config_name = edit_config(plan, edited) end
+  for _, edited in ipairs(plan.images) do
+    edited.config_name, message, code = edit_config(plan, edited)
+    if not edited.config_name then return nil, message, code end
+  end
   for _, edit in ipairs { edit_v1_json.edit, edit_index.edit, edit_manifest, edit_repositories } do
     ok, message, code = edit(plan)
     if not ok then return nil, message, code end

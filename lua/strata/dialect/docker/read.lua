@@ -308,6 +308,14 @@ function Source:misnamed_config()
   if text then return misnamed(self.config_name, text) end
 end
 
+--- The name of the config, as what a save does not keep: it states a digest that is not that of the content.
+---@return string?  nil: it does not
+function Source:misnaming()
+  local stated, found = self:misnamed_config()
+  return stated and ("the name %s of the config, whose content hashes to %s"):format(
+    core.quote(self.config_name), found)
+end
+
 --- Reads the config again and compares it with the digest that its name states.
 ---@return boolean? ok
 ---@return string? message

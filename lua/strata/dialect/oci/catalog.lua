@@ -40,6 +40,7 @@ local REFERENCE_TYPE, SUBJECT = "vnd.docker.reference.type", "vnd.docker.referen
 ---@field nested string[]  digests of those below index.json, in the order in which it leads to them
 ---@field manifests strata.Manifest[]  in the order of the indexes
 ---@field by_digest table<string, strata.Manifest>
+---@field absent string[]  digests of indexes that are named and not there
 ---@field strangers table<string, integer>  sizes by digest of blobs of unknown media types that indexes name
 ---@field single string?  digest of the root, when that is a manifest itself
 ---@field root_text string  of the root
@@ -125,8 +126,11 @@ function Catalog:add_broken(descriptor, names, message, code)
   add_names(broken.tags, annotations)
 end
 
--- What is wrong with one entry, as opposed to a limit or to a disk that fails.
-local OF_THE_ENTRY = { EFORMAT = true, EDIGEST = true, EUNSUPPORTED = true }
+-- What is wrong with one entry, as opposed to a limit of the whole or to a disk that fails.
+local OF_THE_ENTRY = {
+  EFORMAT = true, EDIGEST = true, EUNSUPPORTED = true, ENOTDIR = true, ELOOP = true, EXDEV = true, EISDIR = true,
+  ENAMETOOLONG = true,
+}
 
 function Catalog:visit_descriptor(descriptor, where, names, depth)
   local digest, size, code = oci_descriptor.check(descriptor, where)
@@ -135,15 +139,16 @@ function Catalog:visit_descriptor(descriptor, where, names, depth)
   if self.count > self.max_manifests then
     return fail("ELIMIT", "%s: more than %d manifests (limits.manifests)", self.store.path, self.max_manifests)
   end
-  local ok, message
-  ok, message, code = self:visit_blob(descriptor, where, names, depth)
-  if not ok and OF_THE_ENTRY[code] then
+  local ok, message, is_own
+  ok, message, code, is_own = self:visit_blob(descriptor, where, names, depth)
+  if not ok and (is_own or OF_THE_ENTRY[code]) then
     self:add_broken(descriptor, names, message, code)
     return true
   end
   return ok, message, code
 end
 
+-- Visits what a descriptor names. The last result of a failure: whether it is one of this document alone.
 function Catalog:visit_blob(descriptor, where, names, depth)
   local digest, size = descriptor.digest, descriptor.size
   local stated = json.or_nil(descriptor.mediaType)
@@ -158,15 +163,19 @@ function Catalog:visit_blob(descriptor, where, names, depth)
   local text, message, code
   if kind ~= "manifest" or oci_descriptor.is_verifiable(digest) then
     text, message, code = oci_descriptor.read(self.store, digest, size, self.max)
-    if message then return nil, message, code end
+    if message then return nil, message, code, code == "ELIMIT" end
   end
   if not text then
-    if kind ~= "index" then self:add_manifest(descriptor, nil, nil, names) end
+    if kind == "index" then
+      self.absent[#self.absent + 1] = digest
+    else
+      self:add_manifest(descriptor, nil, nil, names)
+    end
     return true
   end
   local document, found
   document, found, code = decode_document(text, ("%s: %s"):format(self.store.path, digest), self.limits)
-  if not document then return nil, found, code end
+  if not document then return nil, found, code, true end
   local own = json.or_nil(document.mediaType)
   if (kind and found ~= kind) or (own ~= nil and stated ~= nil and own ~= stated) then
     return fail("EFORMAT", "%s: %s is said to be %s, and is %s", where, digest, core.quote(tostring(stated)),
@@ -292,7 +301,7 @@ end
 ---@return string? code
 function oci_catalog.of(store, limits)
   local self = setmetatable({
-    store = store, indexes = {}, nested = {}, manifests = {}, by_digest = {}, strangers = {}, count = 0,
+    store = store, indexes = {}, nested = {}, manifests = {}, by_digest = {}, absent = {}, strangers = {}, count = 0,
     max = limits.json.max_bytes,
     max_manifests = limits.manifests, max_depth = limits.index_depth,
     max_layers = limits.layers, limits = limits,
