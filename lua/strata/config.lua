@@ -379,7 +379,8 @@ function methods:remove_port(port)
   local doc = state_of(self).doc
   local pointer = "/config/ExposedPorts" .. json.part(name)
   local short = "/config/ExposedPorts" .. json.part(name:gsub("/tcp$", ""))
-  return remove_member(self, not doc:type(pointer) and doc:type(short) and short or pointer, "remove_port", "port", name)
+  if not doc:type(pointer) and doc:type(short) then pointer = short end
+  return remove_member(self, pointer, "remove_port", "port", name)
 end
 
 local function check_volume(path, method)

@@ -342,9 +342,13 @@ static int module_human_size(lua_State *L)
 	return 1;
 }
 
-static const luaL_Reg methods[] = {
-        {"read", entry_read}, {"digest", entry_digest}, {"replace", entry_replace},
-        {"same_content", entry_same_content}, {"drop", entry_drop}, {"mark", entry_mark}, {NULL, NULL}};
+static const luaL_Reg methods[] = {{"read", entry_read},
+                                   {"digest", entry_digest},
+                                   {"replace", entry_replace},
+                                   {"same_content", entry_same_content},
+                                   {"drop", entry_drop},
+                                   {"mark", entry_mark},
+                                   {NULL, NULL}};
 
 /* entry_class() -> the metatable of entries, the names of their fields, and those of their methods
  */
