@@ -29,9 +29,9 @@ end
 
 local settings = {
   env = function(img, text) img.config:set_env(pair(text)) end,
-  unenv = function(img, text) img.config:unset_env(text) end,
+  unenv = function(img, text) img.config:remove_env(text) end,
   label = function(img, text) img.config:set_label(pair(text)) end,
-  unlabel = function(img, text) img.config:del_label(text) end,
+  unlabel = function(img, text) img.config:remove_label(text) end,
   user = function(img, text) img.config.User = text end,
   workdir = function(img, text) img.config.WorkingDir = text end,
   port = function(img, text) img.config:add_port(text) end,

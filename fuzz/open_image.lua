@@ -199,7 +199,7 @@ end
 -- about diff_ids, which are compared only when something inflates the bytes.
 local function save(image, out, format, prefer, good)
 	local options = { format = format, threads = 1 }
-	ask("strata.plan", strata.plan, image, options)
+	ask("img:plan", image.plan, image, options)
 	local saved = ask("img:save", image.save, image, out, options)
 	if not saved then return end
 	-- What was not asked for may still disagree.

@@ -46,34 +46,36 @@ local binding = [[
 	xattr
 ]]
 local archive = [[
-	contents decompress module source tar_reader
+	contents decompress dictionary module source tar_reader
 ]]
 local facade = [[
 	check/attributes check/base64 check/blobs check/config_types check/documents check/entries
 	check/init check/report check/stack check/tar check/unpacking config dialect/archive_edits
 	dialect/choose dialect/detect dialect/docker/edit dialect/docker/edit_index
-	dialect/docker/edit_v1_json dialect/docker/hybrid dialect/docker/parents dialect/docker/read
-	dialect/docker/write_legacy dialect/docker_v1/document dialect/docker_v1/gojson
-	dialect/docker_v1/read dialect/new_archive dialect/new_layout dialect/oci/candidates
-	dialect/oci/catalog dialect/oci/changes dialect/oci/descriptor dialect/oci/directory
-	dialect/oci/edit dialect/oci/image dialect/oci/names document/config_schema document/inspect
-	document/manifest document/media_types document/platform document/reference document/scrub
-	edit/append edit/dedup edit/entries edit/init edit/layer_list edit/merge_tar edit/purge
-	edit/rebase/config edit/rebase/history edit/rebase/init edit/remove edit/scrub edit/squash
-	history image index init jobs layer layer/edit_entries layer/extract layer/growing_tree
-	layer/metadata layer/needless_whiteouts layer/new/from_archive layer/new/from_difference
-	layer/new/from_directory layer/new/from_files layer/new/init layer/new/mapping
-	layer/new/tar_writer layer/standalone layer/stranded_links layer/transaction meta/append
-	meta/archive meta/check meta/common meta/config meta/entry meta/extract meta/history
-	meta/image meta/index meta/jobs meta/layer meta/operations meta/options meta/platform
-	meta/policy meta/resty meta/resty_gate meta/root_entry meta/root_file meta/rootfs meta/save
-	meta/strata meta/stream meta/tar_stream meta/waste policy resty rootfs save/image save/init
-	save/layer save/result store/archive store/directory store/file_list store/open store/output
-	stream stream/classify stream/finish stream/hasher stream/image stream/input stream/layer
-	stream/output stream/spool stream/tar tree/draw tree/entry tree/file tree/glob
-	tree/layer_listing tree/merge tree/path_history util/choice util/digests util/fail
-	util/frozen util/glob util/help util/job util/json util/limits util/misuse util/object
-	util/option_table util/options util/path util/progress util/protect util/spelling waste
+	dialect/docker/edit_layers dialect/docker/edit_v1_json dialect/docker/hybrid
+	dialect/docker/parents dialect/docker/read dialect/docker/write_legacy
+	dialect/docker_v1/document dialect/docker_v1/gojson dialect/docker_v1/read
+	dialect/new_archive dialect/new_layout dialect/oci/candidates dialect/oci/catalog
+	dialect/oci/changes dialect/oci/descriptor dialect/oci/directory dialect/oci/edit
+	dialect/oci/image dialect/oci/names dialect/oci/transfer document/config_schema
+	document/inspect document/manifest document/media_types document/platform document/reference
+	document/scrub edit/append edit/dedup edit/entries edit/init edit/layer_list edit/merge_tar
+	edit/purge edit/rebase/config edit/rebase/history edit/rebase/init edit/remove edit/scrub
+	edit/squash history image index init jobs layer layer/edit_entries layer/entry layer/extract
+	layer/growing_tree layer/metadata layer/needless_whiteouts layer/new/from_archive
+	layer/new/from_difference layer/new/from_directory layer/new/from_files layer/new/init
+	layer/new/mapping layer/new/tar_writer layer/standalone layer/stranded_links
+	layer/transaction meta/append meta/archive meta/check meta/common meta/config meta/entry
+	meta/extract meta/history meta/image meta/index meta/jobs meta/layer meta/operations
+	meta/options meta/platform meta/policy meta/resty meta/resty_gate meta/root_entry
+	meta/root_file meta/rootfs meta/save meta/strata meta/stream meta/tar_stream meta/waste
+	policy resty rootfs save/image save/init save/layer save/lost save/result store/archive
+	store/directory store/file_list store/open store/output stream stream/classify stream/finish
+	stream/hasher stream/image stream/input stream/layer stream/output stream/spool stream/tar
+	tree/draw tree/entry tree/file tree/glob tree/layer_listing tree/merge tree/path_history
+	util/argument util/choice util/digests util/fail util/frozen util/glob util/help util/job
+	util/json util/limits util/misuse util/object util/option_table util/options util/path
+	util/printed util/progress util/protect util/spelling waste
 ]]
 
 -- Adds the paths of named C files to a list.

@@ -7,6 +7,7 @@
 
 local config_schema = require "strata.document.config_schema"
 local core = require "strata.core"
+local fail = require "strata.util.fail"
 local frozen = require "strata.util.frozen"
 local json = require "strata.util.json"
 local misuse = require "strata.util.misuse"
@@ -205,6 +206,11 @@ function methods:totable()
   return (json.decode(state_of(self).doc:text()))
 end
 
+-- The answer to who wants to remove what is not there.
+local function absent(method, what, name)
+  return fail("ENOENT", "config:%s: there is no %s %s", method, what, core.quote(name))
+end
+
 -- ---- environment -----------------------------------------------------------
 
 local ENV = "/config/Env"
@@ -279,12 +285,12 @@ end
 ---@return strata.Config? self
 ---@return string? message
 ---@return string? code
-function methods:unset_env(name)
+function methods:remove_env(name)
   local state = state_of(self)
-  check_variable(name, "unset_env")
+  check_variable(name, "remove_env")
   local list, message, code = environment(state.doc)
   if not list then return nil, message, code end
-  if not find_variable(list, name) then return self end
+  if not find_variable(list, name) then return absent("remove_env", "variable", name) end
   return chain(self, edited(state, ENV, json.edit_elements(state.doc, ENV, function(_, i)
     if is_variable(list[i], name) then return false end
   end)))
@@ -297,8 +303,9 @@ local function set_member(self, pointer, text)
   return chain(self, edited(state, pointer, set_text(state.doc, pointer, text)))
 end
 
-local function remove_member(self, pointer)
+local function remove_member(self, pointer, method, what, name)
   local state = state_of(self)
+  if not state.doc:type(pointer) then return absent(method, what, name) end
   return chain(self, edited(state, pointer, state.doc:remove(pointer)))
 end
 
@@ -331,8 +338,9 @@ end
 ---@return strata.Config? self
 ---@return string? message
 ---@return string? code
-function methods:del_label(name)
-  return remove_member(self, "/config/Labels" .. json.part(check_string(name, "del_label", "name")))
+function methods:remove_label(name)
+  local pointer = "/config/Labels" .. json.part(check_string(name, "remove_label", "name"))
+  return remove_member(self, pointer, "remove_label", "label", name)
 end
 
 local PROTOCOLS = { tcp = true, udp = true, sctp = true }
@@ -366,12 +374,12 @@ end
 ---@return strata.Config? self
 ---@return string? message
 ---@return string? code
-function methods:del_port(port)
-  local name = check_port(port, "del_port")
+function methods:remove_port(port)
+  local name = check_port(port, "remove_port")
   local doc = state_of(self).doc
   local pointer = "/config/ExposedPorts" .. json.part(name)
   local short = "/config/ExposedPorts" .. json.part(name:gsub("/tcp$", ""))
-  return remove_member(self, not doc:type(pointer) and doc:type(short) and short or pointer)
+  return remove_member(self, not doc:type(pointer) and doc:type(short) and short or pointer, "remove_port", "port", name)
 end
 
 local function check_volume(path, method)
@@ -398,8 +406,8 @@ end
 ---@return strata.Config? self
 ---@return string? message
 ---@return string? code
-function methods:del_volume(path)
-  return remove_member(self, check_volume(path, "del_volume"))
+function methods:remove_volume(path)
+  return remove_member(self, check_volume(path, "remove_volume"), "remove_volume", "volume", path)
 end
 
 -- ---- the class -------------------------------------------------------------
@@ -411,10 +419,10 @@ local hooks = {
 
 -- What to do instead of changing a copy of a value.
 local ADVICE = {
-  Env = "use config:set_env and config:unset_env, or assign config.Env as a whole",
-  Labels = "use config:set_label and config:del_label, or assign config.Labels as a whole",
-  ExposedPorts = "use config:add_port and config:del_port, or assign config.ExposedPorts as a whole",
-  Volumes = "use config:add_volume and config:del_volume, or assign config.Volumes as a whole",
+  Env = "use config:set_env and config:remove_env, or assign config.Env as a whole",
+  Labels = "use config:set_label and config:remove_label, or assign config.Labels as a whole",
+  ExposedPorts = "use config:add_port and config:remove_port, or assign config.ExposedPorts as a whole",
+  Volumes = "use config:add_volume and config:remove_volume, or assign config.Volumes as a whole",
 }
 
 local function read_field(state, key, self)

@@ -3,10 +3,12 @@
 -- Everything here happens in memory; the file it came from is only read, and
 -- nothing is written until save.
 
+local argument = require "strata.util.argument"
 local config = require "strata.config"
 local core = require "strata.core"
 local extract = require "strata.layer.extract"
 local frozen = require "strata.util.frozen"
+local fail = require "strata.util.fail"
 local file_list = require "strata.store.file_list"
 local history = require "strata.history"
 local inspect = require "strata.document.inspect"
@@ -288,16 +290,13 @@ function methods:waste(opts)
 end
 
 -- Adds all layers that are there, to be compared with their digests.
-local function add_hashes(state, job, plain)
+local function add_hashes(state, job)
   for _, one in ipairs(state.hub.layers) do
     local now = layer.current(one)
     if now.missing and not one.foreign then
       return nil, ("%s: its blob is not there"):format(layer.label(one)), "ENOENT"
     elseif not now.missing then
-      job:hash(limits.add(state.hub.limits, {
-        label = layer.label(one), file = now.file, offset = now.offset, size = now.size,
-        compression = now.compression, plain = plain, digest = now.digest, diff_id = now.diff_id,
-      }))
+      layer.add_hash(job, one, true)
     end
   end
   return true
@@ -318,7 +317,7 @@ function methods:verify(opts)
     if not ok then return nil, message, code end
   end
   local job = core.job()
-  ok, message, code = add_hashes(state, job, true)
+  ok, message, code = add_hashes(state, job)
   if ok then
     ok, message, code = run_job(job, opts, "hashing")
   end
@@ -349,13 +348,16 @@ function methods:tag(ref)
   return self
 end
 
---- Takes a tag away; one that is not there is no error.
+--- Takes a tag away.
 ---@param ref string
----@return strata.Image self
+---@return strata.Image? self
+---@return string? message
+---@return string? code  "ENOENT": the image has no such tag
 function methods:untag(ref)
   local state = state_of(self)
   local i = type(ref) == "string" and reference.find(state.tags, ref)
-  if i then table.remove(state.tags, i) else reference.complete(ref) end
+  if not i then return fail("ENOENT", "untag: the image has no tag %s", core.quote(reference.complete(ref))) end
+  table.remove(state.tags, i)
   return self
 end
 
@@ -404,12 +406,52 @@ end
 ---@return string? code
 function methods:save(what, opts)
   local state = state_of(self)
-  if type(what) ~= "string" and io.type(what) ~= "file" then
-    misuse(("bad argument #1 to 'save' (string or open file expected, got %s)"):format(type(what)))
-  end
+  argument.stream(what, "save")
   options.check("save", "SaveOptions", opts)
   if state.failure then return nil, state.failure[1], state.failure[2] end
   return save.images({ request_of(state) }, what, opts or {})
+end
+
+--- What img:save with these options would write: the same table. Digests and sizes that only compressing would tell
+-- are nil.
+---@param opts? strata.SaveOptions
+---@return strata.SaveResult?
+---@return string? message
+---@return string? code
+function methods:plan(opts)
+  options.check("plan", "SaveOptions", opts)
+  local state = state_of(self)
+  if state.failure then return nil, state.failure[1], state.failure[2] end
+  return save.plan(request_of(state), opts or {})
+end
+
+--- The entries of all layers, the base first, each with its layer. Throws when a layer cannot be read.
+---@return fun(): strata.Entry?, strata.Layer?
+function methods:entries()
+  local layers, i, next_entry = state_of(self).layers, 0, nil
+  return function()
+    while true do
+      local entry = next_entry and next_entry()
+      if entry then return entry, layers[i] end
+      i = i + 1
+      if not layers[i] then return nil end
+      next_entry = layers[i]:entries()
+    end
+  end
+end
+
+--- The content of a file as a container sees it.
+---@param path string
+---@param max? integer  bytes at most; without it more than limits.read are ELIMIT
+---@return string? content
+---@return string? message
+---@return string? code
+function methods:read(path, max)
+  argument.path(path, "read")
+  argument.count(max, "read", "max")
+  local root, message, code = self:rootfs()
+  if not root then return nil, message, code end
+  return root:read(path, max)
 end
 
 --- Applies all layers to a directory, which is made when it is not there. Every
@@ -429,6 +471,16 @@ function methods:extract(dir, opts)
   local items = {}
   for i, one in ipairs(state.hub.layers) do items[i] = layer.item(one) end
   return extract.run(items, dir, opts, state.hub.limits)
+end
+
+-- The bytes of all layers as they are stored, those with edits that wait as they were, and whether there are such.
+local function stored_size(state)
+  local size, pending = 0, false
+  for _, one in ipairs(state.hub.layers) do
+    pending = pending or layer.is_pending(one)
+    size = size + (layer.is_pending(one) and one.blob.size or layer.current(one).size)
+  end
+  return size, pending
 end
 
 -- img.layers is the array, and img:layers() iterates over it.
@@ -463,6 +515,10 @@ local fields = {
     return store and not store.spooled and store.path or nil
   end,
   edited = function(state) return is_edited(state) end,
+  size = function(state)
+    state.hub.settle()
+    return (stored_size(state))
+  end,
   digest = function(state)
     local digest, message = save.digest(request_of(state))
     if message then error(message, 0) end
@@ -483,11 +539,7 @@ local function set_tags(state, value)
 end
 
 local function describe(state)
-  local size, pending = 0, false
-  for _, one in ipairs(state.hub.layers) do
-    pending = pending or layer.is_pending(one)
-    size = size + (layer.is_pending(one) and one.blob.size or layer.current(one).size)
-  end
+  local size, pending = stored_size(state)
   local id = pending and "edited" or core.sha256(state.config:text()):sub(1, 19)
   return ("strata.Image(%s, %s, %d layer%s, %s, %s)"):format(
     state.tags[1] and json.printable(state.tags[1], 80) or "<none>",
@@ -497,7 +549,7 @@ end
 
 new, state_of, is = object.class("strata.Image", methods, {
   fields = fields,
-  costly = { id = true, digest = true },
+  costly = { id = true, digest = true, size = true },
   set = { tags = set_tags },
   tostring = describe,
   close = function(state)

@@ -1,5 +1,8 @@
 --- All images of a layout or an archive, to be edited and saved together.
 
+local choose = require "strata.dialect.choose"
+local core = require "strata.core"
+local argument = require "strata.util.argument"
 local image = require "strata.image"
 local misuse = require "strata.util.misuse"
 local object = require "strata.util.object"
@@ -27,6 +30,7 @@ local function open(state, number)
   return img, message, code
 end
 
+-- The numbers of the images that are all here, or of those for a platform.
 local function selected(state, selector)
   local wanted = selector and selector.platform and platform.parse(selector.platform)
   local numbers = {}
@@ -38,7 +42,16 @@ local function selected(state, selector)
   return numbers
 end
 
---- Calls fn with every image, or with those of a platform.
+-- The same; fails when there is none.
+local function some(state, selector)
+  local numbers, path = selected(state, selector), state.listing.store.path
+  if #numbers > 0 then return numbers end
+  if not selector or not selector.platform then return nil, path .. ": no image is all here", "ENOENT" end
+  return nil, ("%s: no image that is all here is for %s; there are: %s"):format(path,
+    core.quote(selector.platform), choose.describe(state.listing.candidates)), "ENOENT"
+end
+
+--- Calls fn with every image, or with those of a platform. Fails when there is none.
 ---@param fn fun(img: strata.Image)
 ---@param selector? strata.SelectorOptions
 ---@return strata.Index? self
@@ -50,12 +63,35 @@ function methods:each(fn, selector)
   end
   options.check("each", "SelectorOptions", selector)
   local state = state_of(self)
-  for _, number in ipairs(selected(state, selector)) do
-    local img, message, code = open(state, number)
+  local numbers, message, code = some(state, selector)
+  if not numbers then return nil, message, code end
+  for _, number in ipairs(numbers) do
+    local img
+    img, message, code = open(state, number)
     if not img then return nil, message, code end
     fn(img)
   end
   return self
+end
+
+-- The images to save: those that were edited, or all, or one that stands for the whole, which stays as it is.
+local function to_save(state, opts)
+  local recode = opts.compression ~= nil and opts.compression ~= "keep"
+  local moves = opts.format ~= nil and not (state.listing.catalog and opts.format:find("^oci"))
+  local all, images = recode or moves or opts.attestations == "drop", {}
+  for number in ipairs(state.listing.candidates) do
+    local img = state.opened[number]
+    if not all and img and img.edited then images[#images + 1] = img end
+  end
+  if #images > 0 then return images end
+  for _, number in ipairs(selected(state)) do
+    local img, message, code = open(state, number)
+    if not img then return nil, message, code end
+    images[#images + 1] = img
+    if not all then break end
+  end
+  if #images == 0 and moves then return nil, state.listing.store.path .. ": no image is all here", "ENOENT" end
+  return images
 end
 
 --- Saves the layout or the archive with the images as they are now.
@@ -65,25 +101,16 @@ end
 ---@return string[]|string|nil lost | message
 ---@return string? code
 function methods:save(what, opts)
+  argument.stream(what, "save")
   options.check("save", "SaveOptions", opts)
-  local state, images = state_of(self), {}
-  for number in ipairs(state.listing.candidates) do
-    local img = state.opened[number]
-    if img and (img.edited or (opts and opts.format)) then images[#images + 1] = img end
-  end
-  if #images == 0 or (opts and opts.format) then
-    images = {}
-    for _, number in ipairs(selected(state)) do
-      local img, message, code = open(state, number)
-      if not img then return nil, message, code end
-      images[#images + 1] = img
-      if not (opts and opts.format) then break end -- without edits one image stands for the whole, which is copied
-    end
-  end
-  if #images == 0 then return nil, state.listing.store.path .. ": no image is all here", "ENOENT" end
-  local requests, message, code = image.requests(images)
+  opts = opts or {}
+  local state = state_of(self)
+  local images, message, code = to_save(state, opts)
+  if not images then return nil, message, code end
+  local requests
+  requests, message, code = image.requests(images)
   if not requests then return nil, message, code end
-  return save.images(requests, what, opts or {})
+  return save.images(requests, what, opts, state.listing)
 end
 
 local function entries(state)

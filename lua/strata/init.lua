@@ -2,17 +2,19 @@
 --
 --   local strata = require "strata"
 --   local img = assert(strata.open("app.tar"))
---   img:filter(function(entry) return not entry.path:find("^usr/share/doc/") end)
+--   img:remove { "usr/share/doc", "**/*.pyc" }
 --   assert(img:save("app-slim.tar"))
 --
 -- What can fail although the script is right (files, images, limits) returns nil, message, code;
 -- misuse throws.
 
+local argument = require "strata.util.argument"
 local check = require "strata.check"
 local choose = require "strata.dialect.choose"
 local config_schema = require "strata.document.config_schema"
 local core = require "strata.core"
 local detect = require "strata.dialect.detect"
+local fail = require "strata.util.fail"
 local glob = require "strata.util.glob"
 local image = require "strata.image"
 local json = require "strata.util.json"
@@ -33,12 +35,6 @@ local strata = {
   object = json.object,
   limits = limits.defaults,
 }
-
-local function check_what(what, name)
-  if type(what) ~= "string" and type(what) ~= "userdata" then
-    misuse(("bad argument #1 to '%s' (string or open file expected, got %s)"):format(name, type(what)))
-  end
-end
 
 -- The candidate that the options mean. A document that could not be read does not count as missing.
 local function chosen(listing, opts)
@@ -64,7 +60,7 @@ end
 ---@return string? message
 ---@return string? code
 function strata.open(what, opts)
-  check_what(what, "open")
+  argument.stream(what, "open")
   options.check("open", "OpenOptions", opts)
   opts = limits.options(opts)
   local listing, message, code = list(what, opts)
@@ -86,21 +82,27 @@ end
 ---@return string? message
 ---@return string? code
 function strata.images(what, opts)
-  check_what(what, "images")
+  argument.stream(what, "images")
   options.check("images", "OpenOptions", opts)
   opts = limits.options(opts)
   local listing, message, code = list(what, opts)
   if not listing then return nil, message, code end
   local all, number = choose.all(listing.candidates, opts), 0
-  if #all == 0 and (opts.ref or opts.platform or opts.digest) then
-    all, message, code = chosen(listing, opts)
-    listing.store:release()
-    return all, message, code
-  end
   local problem = choose.problem(all)
   if problem then
     listing.store:release()
     return nil, problem[1], problem[2]
+  end
+  if (opts.ref or opts.platform or opts.digest) and not choose.has_image(all) then
+    if #all == 0 then
+      all, message, code = chosen(listing, opts)
+    elseif all[1].kind ~= "image" then
+      all, message, code = image.open(listing, all[1])
+    else
+      all, message, code = fail("ENOENT", "%s: not all of it is here: %s", listing.store.path, choose.describe(all))
+    end
+    listing.store:release()
+    return all, message, code
   end
   local function finish()
     if listing then listing.store:release() end
@@ -153,7 +155,7 @@ function strata.layer(spec)
 end
 
 --- Writes several images into one archive or layout; layers that they share are
--- stored once.
+-- stored once. Throws for the same image twice, and for a name that only one of them can have.
 ---@param images strata.Image[]
 ---@param what string|file*
 ---@param opts? strata.SaveOptions
@@ -164,25 +166,13 @@ function strata.save(images, what, opts)
   if type(images) ~= "table" or #images == 0 then
     misuse("bad argument #1 to 'save' (array of images expected)")
   end
-  check_what(what, "save")
+  argument.stream(what, "save")
   options.check("save", "SaveOptions", opts)
   local requests, message, code = image.requests(images)
   if not requests then return nil, message, code end
+  local problem = save.clash(requests, opts or {})
+  if problem then misuse("save: %s", problem) end
   return save.images(requests, what, opts or {})
-end
-
---- What img:save with these options would write: the same table. Digests and
--- sizes that only compressing would tell are nil.
----@param img strata.Image
----@param opts? strata.SaveOptions
----@return strata.SaveResult?
----@return string? message
----@return string? code
-function strata.plan(img, opts)
-  options.check("plan", "SaveOptions", opts)
-  local requests, message, code = image.requests { img }
-  if not requests then return nil, message, code end
-  return save.plan(requests[1], opts or {})
 end
 
 --- Opens all images of a layout or archive, to be edited and saved together.
@@ -192,7 +182,7 @@ end
 ---@return string? message
 ---@return string? code
 function strata.open_index(what, opts)
-  check_what(what, "open_index")
+  argument.stream(what, "open_index")
   options.check("open_index", "IndexOptions", opts)
   opts = limits.options(opts)
   local listing, message, code = list(what, opts)
@@ -207,9 +197,7 @@ end
 ---@return string? message
 ---@return string? code
 function strata.check_tar(path, opts)
-  if type(path) ~= "string" then
-    misuse(("bad argument #1 to 'check_tar' (string expected, got %s)"):format(type(path)))
-  end
+  argument.host_path(path, "check_tar")
   options.check("check_tar", "CheckTarOptions", opts)
   return check.tar(path, opts)
 end
@@ -219,6 +207,9 @@ end
 ---@param patterns string|string[]  e.g. {"usr/share/doc", "**/*.pyc"}
 ---@return fun(path: string): boolean
 function strata.matcher(patterns)
+  for _, pattern in ipairs(type(patterns) == "table" and patterns or {}) do
+    if type(pattern) ~= "string" then misuse("matcher: a pattern is a string, not %s", type(pattern)) end
+  end
   if type(patterns) == "string" then patterns = { patterns } end
   if type(patterns) ~= "table" then
     misuse(("bad argument #1 to 'matcher' (pattern or array of patterns expected, got %s)"):format(type(patterns)))

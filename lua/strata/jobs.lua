@@ -7,6 +7,7 @@
 local core = require "strata.core"
 local job = require "strata.util.job"
 local json = require "strata.util.json"
+local limits = require "strata.util.limits"
 local options = require "strata.util.options"
 local policy = require "strata.policy"
 local strata = require "strata"
@@ -42,13 +43,27 @@ end
 local KEPT = 2
 local kept = {}
 
+-- What tells the present state of a file or a directory from others. A layout is what the document that leads to its
+-- blobs says: the directory itself stays as it is when that is written in place.
+local function identity_of(path)
+  local identity, message, code = core.identity(path)
+  if not identity then return nil, message, code end
+  for _, name in ipairs { "index.json", "manifest.json" } do
+    local file = core.open_file(path .. "/" .. name)
+    local text = file and file:read(0, file:size())
+    if file then file:close() end
+    if text then return identity .. " " .. core.sha256(text) end
+  end
+  return identity
+end
+
 local function key_of(args)
-  local identity, message, code = core.identity(args.path)
+  local identity, message, code = identity_of(args.path)
   if not identity then return nil, message, code end
   local open = args.open or {}
   return table.concat({
     args.path, identity, open.ref or "", open.platform or "", open.digest or "", open.prefer or "",
-    tostring(open.strict or false), json.encode(open.limits or json.object {}),
+    tostring(open.strict or false), limits.key(open.limits),
   }, "\0")
 end
 
@@ -234,7 +249,10 @@ function jobs.read(args)
   local facts = entry_facts(entry)
   facts.layer, facts.links = entry.layer and entry.layer.index, entry.links
   facts.history = {}
-  for i, row in ipairs((root:history(args.file))) do
+  local rows
+  rows, message, code = root:history(args.file)
+  if not rows then return nil, message, code end
+  for i, row in ipairs(rows) do
     facts.history[i] = { action = row.action, layer = row.layer.index, created_by = row.layer.created_by }
   end
   if facts.type == "file" then
@@ -287,20 +305,34 @@ local function change_owners(img, pairs_of)
   end)
 end
 
+-- Sets what has a value, and removes what has false.
+local function set_all(config, values, set, remove, optional)
+  for _, name in ipairs(json.keys(values)) do
+    local ok, message, code
+    if values[name] then
+      ok, message, code = config[set](config, name, values[name])
+    else
+      ok, message, code = config[remove](config, name)
+    end
+    if not ok and not (optional and code == "ENOENT") then return nil, message, code end
+  end
+  return true
+end
+
 local function change_config(img, edit)
-  local env, labels, config = edit.env or {}, edit.labels or {}, edit.config or {}
-  for _, name in ipairs(json.keys(env)) do
-    if env[name] then img.config:set_env(name, env[name]) else img.config:unset_env(name) end
+  local config = edit.config or {}
+  local ok, message, code = set_all(img.config, edit.env or {}, "set_env", "remove_env", edit.optional)
+  if ok then
+    ok, message, code = set_all(img.config, edit.labels or {}, "set_label", "remove_label", edit.optional)
   end
-  for _, name in ipairs(json.keys(labels)) do
-    if labels[name] then img.config:set_label(name, labels[name]) else img.config:del_label(name) end
-  end
+  if not ok then return nil, message, code end
   for _, name in ipairs(json.keys(config)) do
     local value = config[name]
     if value == false then value = nil end
     img.config[name] = value
   end
   if edit.tags then img.tags = edit.tags end
+  return true
 end
 
 -- Carries out what the table says, in the order of its fields.
@@ -311,7 +343,8 @@ local function edit_image(img, edit)
     ok, message, code = change_owners(img, edit.owner)
   end
   if not ok then return nil, message, code end
-  change_config(img, edit)
+  ok, message, code = change_config(img, edit)
+  if not ok then return nil, message, code end
   if edit.flatten then
     ok, message, code = img:flatten()
     if not ok then return nil, message, code end
@@ -340,7 +373,8 @@ function jobs.filter(args)
   img:close()
   if not result then return nil, message, code end
   result.lost = type(message) == "table" and message or nil
-  return result
+  for _, one in ipairs(result.images or {}) do setmetatable(one, nil) end -- plain tables cross from state to state
+  return setmetatable(result, nil)
 end
 
 --- Saves an image, in another format for one: {to = path, save = {format = "oci-archive"}}.

@@ -1,5 +1,6 @@
 --- One layer of an image: a tar of changes, stored plain or compressed.
 
+local argument = require "strata.util.argument"
 local core = require "strata.core"
 local extract = require "strata.layer.extract"
 local frozen = require "strata.util.frozen"
@@ -8,6 +9,8 @@ local media_types = require "strata.document.media_types"
 local object = require "strata.util.object"
 local run_job = require("strata.util.job").run
 local stranded_links = require "strata.layer.stranded_links"
+
+require "strata.layer.entry" -- completes the core's class of entries
 
 local layer = {}
 
@@ -327,6 +330,52 @@ function layer.settle(states, opts)
   return ok, message, code
 end
 
+--- Adds a task that hashes a layer. Its edits must have been carried out, and its blob must be there.
+---@param job userdata
+---@param state strata.LayerState
+---@param plain boolean  its tar, too: then the contents of its entries are verified by that
+function layer.add_hash(job, state, plain)
+  local now = layer.current(state)
+  job:hash(limits.add(state.hub.limits, {
+    label = label(state), file = now.file, offset = now.offset, size = now.size, compression = now.compression,
+    plain = plain, digest = now.digest, diff_id = plain and now.diff_id or nil,
+    index = plain and now ~= state.result and index_of(state) or nil,
+  }))
+end
+
+--- Makes the contents of scanned layers ready to be read: compressed ones are inflated, plain ones
+-- are hashed. Nothing is done for those that are ready.
+---@param states strata.LayerState[]
+---@param opts? {threads?: integer, progress?: function}
+---@return boolean? ok
+---@return string? message
+---@return string? code
+function layer.prepare(states, opts)
+  local job
+  for _, state in ipairs(states) do
+    if not state.index:prepared() then
+      job = job or core.job()
+      job:prepare(limits.add(state.hub.limits, { label = label(state), index = state.index }))
+    end
+  end
+  if not job then return true end
+  local ok, message, code = run_job(job, opts, "verifying")
+  job:close()
+  return ok, message, code
+end
+
+--- Makes the content of an entry of a scanned layer ready to be read. entry:read() would do that, too,
+-- but a host can poll and give up the job that reads the layer here.
+---@param state strata.LayerState
+---@param entry strata.Entry
+---@return boolean? ok
+---@return string? message
+---@return string? code
+function layer.prepare_entry(state, entry)
+  if entry.size == 0 and entry.type ~= "hardlink" then return true end
+  return layer.prepare { state }
+end
+
 --- Hashes the layers whose store does not tell their digests. Edits must have been carried out.
 ---@param states strata.LayerState[]
 ---@param opts? {verify?: boolean, threads?: integer, progress?: function}  verify: their diff_ids, too. Default true
@@ -338,10 +387,7 @@ function layer.hash(states, opts)
   for _, state in ipairs(states) do
     local now = layer.current(state)
     if not now.digest and not now.missing then
-      job:hash(limits.add(state.hub.limits, {
-        label = label(state), file = now.file, offset = now.offset, size = now.size,
-        compression = now.compression, plain = plain, diff_id = plain and now.diff_id or nil,
-      }))
+      layer.add_hash(job, state, plain)
       todo[#todo + 1] = state
     end
   end
@@ -359,6 +405,7 @@ end
 ---@param offset? integer  entries to pass over
 ---@return fun(): strata.Entry?
 function methods:entries(offset)
+  argument.count(offset, "entries", "offset")
   local state = state_of(self)
   load_ahead(state)
   local index = loaded(state)
@@ -382,6 +429,7 @@ end
 ---@param path string
 ---@return strata.Entry?
 function methods:entry(path)
+  argument.path(path, "entry")
   return loaded(state_of(self)):find(path)
 end
 
@@ -392,6 +440,8 @@ end
 ---@return string? message
 ---@return string? code
 function methods:read(path, max)
+  argument.path(path, "read")
+  argument.count(max, "read", "max")
   local state = state_of(self)
   local ok, message, code = layer.load { state }
   if not ok then return nil, message, code end
@@ -403,6 +453,8 @@ function methods:read(path, max)
     return nil, ("%s: %s is a %s, not a file"):format(label(state), core.quote(path), entry.type),
       entry.type == "dir" and "EISDIR" or "EINVAL"
   end
+  ok, message, code = layer.prepare_entry(state, entry)
+  if not ok then return nil, message, code end
   local content
   content, message, code = entry:read(max)
   if not content then return nil, ("%s: %s"):format(label(state), message), code end

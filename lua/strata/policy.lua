@@ -2,7 +2,9 @@
 
 local choice = require "strata.util.choice"
 local core = require "strata.core"
+local image = require "strata.image"
 local json = require "strata.util.json"
+local misuse = require "strata.util.misuse"
 local options = require "strata.util.options"
 
 local policy = {}
@@ -139,6 +141,7 @@ end
 ---@return string? message
 ---@return string? code
 function policy.check(img, rules)
+  if not image.is(img) then misuse("policy: an image is wanted, not %s", type(img)) end
   options.check("policy", "Policy", rules)
   rules = rules or {}
   local findings, secrets = {}, rules.secrets or {}

@@ -3,6 +3,7 @@
 -- It follows edits of the layers: each question is answered for the layers as they are
 -- at that moment.
 
+local argument = require "strata.util.argument"
 local core = require "strata.core"
 local draw = require "strata.tree.draw"
 local frozen = require "strata.util.frozen"
@@ -32,12 +33,6 @@ local function tree_of(state)
   return tree
 end
 
-local function check_path(path, method)
-  if type(path) ~= "string" then
-    misuse(("bad argument to '%s' (path expected, got %s)"):format(method, type(path)))
-  end
-end
-
 -- The tree and the node of a path.
 local function find(state, path, follow)
   local tree, message, code = tree_of(state)
@@ -64,7 +59,7 @@ end
 ---@return string? message
 ---@return string? code  "ENOENT", "ENOTDIR", "ELOOP"
 function methods:stat(path)
-  check_path(path, "stat")
+  argument.path(path, "stat")
   local state = state_of(self)
   local node, tree, code = find(state, path, true)
   if not node then return nil, tree, code end
@@ -77,7 +72,7 @@ end
 ---@return string? message
 ---@return string? code
 function methods:lstat(path)
-  check_path(path, "lstat")
+  argument.path(path, "lstat")
   local state = state_of(self)
   local node, tree, code = find(state, path, false)
   if not node then return nil, tree, code end
@@ -88,7 +83,7 @@ end
 ---@param path string
 ---@return boolean
 function methods:exists(path)
-  check_path(path, "exists")
+  argument.path(path, "exists")
   local node, message, code = find(state_of(self), path, true)
   if not node and code ~= "ENOENT" and code ~= "ENOTDIR" and code ~= "ELOOP" then error(message, 0) end
   return node ~= nil
@@ -100,7 +95,7 @@ end
 ---@return string? message
 ---@return string? code  "EINVAL": it is none
 function methods:readlink(path)
-  check_path(path, "readlink")
+  argument.path(path, "readlink")
   local node, tree, code = find(state_of(self), path, false)
   if not node then return nil, tree, code end
   if tree:info(node) ~= "symlink" then
@@ -115,7 +110,7 @@ end
 ---@return string? message
 ---@return string? code
 function methods:open(path)
-  check_path(path, "open")
+  argument.path(path, "open")
   local node, tree, code = find(state_of(self), path, true)
   if not node then return nil, tree, code end
   local kind = tree:info(node)
@@ -125,7 +120,8 @@ function methods:open(path)
     return nil, ("%s: %s"):format(core.quote(path), why),
       kind == "dir" and "EISDIR" or kind == "hardlink" and "ENOENT" or "EINVAL"
   end
-  return tree_file.new((tree:source(node)), path)
+  local entry, from = tree:source(node)
+  return tree_file.new(entry, layer.state_of(state_of(self).layers[from]), path)
 end
 
 --- The content of a file.
@@ -135,7 +131,8 @@ end
 ---@return string? message
 ---@return string? code
 function methods:read(path, max)
-  check_path(path, "read")
+  argument.path(path, "read")
+  argument.count(max, "read", "max")
   local file, message, code = self:open(path)
   if not file then return nil, message, code end
   return tree_file.content(file, max)
@@ -147,6 +144,7 @@ end
 ---@return string? message
 ---@return string? code
 function methods:list(path)
+  argument.path(path, "list", true)
   local node, tree, code = find_directory(state_of(self), path)
   if not node then return nil, tree, code end
   local names = {}
@@ -163,6 +161,7 @@ end
 ---@param path? string  "/"
 ---@return fun(): strata.RootEntry?
 function methods:walk(path)
+  argument.path(path, "walk", true)
   local state = state_of(self)
   local top, tree = find_directory(state, path)
   if not top then misuse(tree) end
@@ -180,7 +179,7 @@ end
 ---@return string? message
 ---@return string? code
 function methods:glob(pattern)
-  check_path(pattern, "glob")
+  argument.path(pattern, "glob")
   local tree, message, code = tree_of(state_of(self))
   if not tree then return nil, message, code end
   return tree_glob.paths(tree, pattern)
@@ -192,7 +191,7 @@ end
 ---@return string? message
 ---@return string? code
 function methods:history(path)
-  check_path(path, "history")
+  argument.path(path, "history")
   return path_history.of(state_of(self).layers, path)
 end
 

@@ -2,7 +2,10 @@
 -- replaced, deleted or hid, and those that they only gave other metadata.
 
 local layer = require "strata.layer"
+local misuse = require "strata.util.misuse"
+local options = require "strata.util.options"
 local merge = require "strata.tree.merge"
+local printed = require "strata.util.printed"
 
 local waste = {}
 
@@ -28,6 +31,11 @@ end
 ---@return string? message
 ---@return string? code
 function waste.of(layers, opts)
+  options.check("waste", "WasteOptions", opts)
+  if type(layers) ~= "table" then misuse("waste: an array of layers is wanted, not %s", type(layers)) end
+  for _, one in ipairs(layers) do
+    if not layer.is(one) then misuse("waste: an array of layers is wanted, not one of %s", type(one)) end
+  end
   local tree, message, code = merge.of(layers, { view = opts and opts.view })
   if not tree then return nil, message, code end
   local visible = find_visible(tree, #layers)
@@ -43,7 +51,7 @@ function waste.of(layers, opts)
     result.total = result.total + bytes
   end
   tree:close()
-  return result
+  return printed.by(result, printed.waste)
 end
 
 return waste

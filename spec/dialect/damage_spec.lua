@@ -258,7 +258,7 @@ describe("a compressed layer", function()
 			local img = with_layer(bytes)
 			refusal.expect(img:verify())
 			assert.is_false((each_entry(img)))
-			assert.is_nil((img:filter(function() end)))
+			assert.is_nil((img:filter(function() return true end)))
 			refusal.expect(img:save(dir:file("x")))
 		end
 	end)
@@ -294,13 +294,23 @@ describe("a diff_id that does not match", function()
 		end
 	end)
 
-	it("keeps a layer from being edited", function()
-		local place = tmp.dir(tmp.for_peers())
+	-- Layers that are compressed are checked when they are scanned, plain ones when they are written.
+	it("keeps a layer from being edited, or its edit from being saved", function()
+		local place, refused = tmp.dir(tmp.for_peers()), 0
 		for _, name in ipairs(dialects.names()) do
 			local img = wrong(name)
-			img.layers[2]:drop("etc/link2")
-			refusal.of_save(img, place, "EDIGEST", { "layer 2/2" })
+			local ok, message, code = img.layers[2]:remove("etc/link2")
+			if ok then
+				refusal.of_save(img, place, "EDIGEST", { "layer 2/2" })
+			else
+				refusal.expect(ok, message, code)
+				assert.equal("EDIGEST", code)
+				assert.truthy(message:find("layer 2/2", 1, true), message)
+				assert.is_false(img.edited)
+				refused = refused + 1
+			end
 		end
+		assert.is_true(refused > 0 and refused < #dialects.names())
 	end)
 
 	it("is the first that is named, however many there are and whoever is faster", function()

@@ -372,17 +372,17 @@ describe("the environment", function()
 
   it("stays as it is when nothing changes", function()
     local cfg, edits = load_config()
-    cfg:set_env("A", "2"):set_env("B", ""):unset_env("C")
+    cfg:set_env("A", "2"):set_env("B", ""):remove_env("C")
     assert.equal(TEXT, cfg:text())
     assert.equal(0, edits())
   end)
 
   it("loses every occurrence of a variable", function()
     local cfg, edits = load_config()
-    cfg:unset_env "A"
+    cfg:remove_env "A"
     assert.equal(with('"A=1","B=","A=2"', '"B="'), cfg:text())
     assert.equal(1, edits())
-    cfg:unset_env("PATH"):unset_env("B")
+    cfg:remove_env("PATH"):remove_env("B")
     assert.same({}, cfg.Env)
     assert.truthy(cfg:text():find('"Env":[]', 1, true))
   end)
@@ -400,7 +400,7 @@ describe("the environment", function()
     for _, name in ipairs { "", "A=B", "A\0", 5 } do
       assert.error(function() cfg:set_env(name, "x") end)
       assert.error(function() cfg:get_env(name) end)
-      assert.error(function() cfg:unset_env(name) end)
+      assert.error(function() cfg:remove_env(name) end)
     end
     assert.error_matches(function() cfg:set_env("A", nil) end, "must be a string")
     assert.error_matches(function() cfg:set_env("A", "\0") end, "NUL")
@@ -411,14 +411,14 @@ describe("the environment", function()
     local list = {}
     for i = 1, 100000 do list[i] = '"A=' .. i .. '"' end
     local cfg = load_config('{"config":{"Env":["B=",' .. table.concat(list, ",") .. "]}," .. ROOTFS .. "}")
-    cfg:unset_env "A"
+    cfg:remove_env "A"
     assert.same({ "B=" }, cfg.Env)
   end)
 
   it("is an error when it is no array", function()
     local cfg = load_config('{"config":{"Env":{}},' .. ROOTFS .. "}")
     assert.equal("EFORMAT", select(3, cfg:set_env("A", "1")))
-    assert.equal("EFORMAT", select(3, cfg:unset_env("A")))
+    assert.equal("EFORMAT", select(3, cfg:remove_env("A")))
     assert.equal("EFORMAT", select(3, cfg:get_env("A")))
   end)
 end)
@@ -431,9 +431,9 @@ describe("labels, ports and volumes", function()
     assert.equal(0, edits())
     cfg:set_label("z", "<27>")
     assert.equal(with('"26"', '"\\u003c27\\u003e"'), cfg:text())
-    cfg:del_label "z":del_label "zz"
+    cfg:remove_label "z":remove_label "zz"
     assert.equal(with('"z":"26",', ""), cfg:text())
-    cfg:del_label "a"
+    cfg:remove_label "a"
     assert.equal(with('"z":"26","a":"1"', ""), cfg:text())
   end)
 
@@ -448,15 +448,15 @@ describe("labels, ports and volumes", function()
     local cfg = load_config()
     cfg:add_port("8080"):add_port(8080):add_port("8080/TCP"):add_port("53/udp")
     assert.truthy(cfg:text():find('"ExposedPorts":{"8080/tcp":{},"53/udp":{}}', 1, true))
-    cfg:del_port(8080)
+    cfg:remove_port(8080)
     assert.truthy(cfg:text():find('"ExposedPorts":{"53/udp":{}}', 1, true))
-    cfg:del_port "53/udp":del_port "53/udp"
+    cfg:remove_port "53/udp":remove_port "53/udp"
     assert.truthy(cfg:text():find('"ExposedPorts":{}', 1, true))
   end)
 
   it("removes a port that was declared without its protocol", function()
     local cfg = load_config('{"config":{"ExposedPorts":{"80":{}}},' .. ROOTFS .. "}")
-    cfg:del_port(80)
+    cfg:remove_port(80)
     assert.equal('{"config":{"ExposedPorts":{}},' .. ROOTFS .. "}", cfg:text())
   end)
 
@@ -471,7 +471,7 @@ describe("labels, ports and volumes", function()
     local cfg = load_config()
     cfg:add_volume("/data"):add_volume("/data"):add_volume("/a b")
     assert.equal(with('"Volumes":null', '"Volumes":{"/data":{},"/a b":{}}'), cfg:text())
-    cfg:del_volume("/data"):del_volume("/a b")
+    cfg:remove_volume("/data"):remove_volume("/a b")
     assert.equal(with('"Volumes":null', '"Volumes":{}'), cfg:text())
     assert.error_matches(function() cfg:add_volume "data" end, "no absolute path")
   end)
@@ -526,7 +526,7 @@ describe("configs of real images", function()
       for key in pairs(cfg.config or {}) do cfg[key] = cfg[key] end
       assert.equal(text, cfg:text(), name)
       if cfg.Env and cfg.Env[1] then
-        assert.equal(text, cfg:set_env("STRATA_SPEC", "<1>"):unset_env("STRATA_SPEC"):text(), name)
+        assert.equal(text, cfg:set_env("STRATA_SPEC", "<1>"):remove_env("STRATA_SPEC"):text(), name)
       end
       cfg:set("/strata_spec", { a = { 1, 2 } })
       assert.same({ a = { 1, 2 } }, cjson.decode(cfg:text()).strata_spec)

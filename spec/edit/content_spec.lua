@@ -101,7 +101,7 @@ describe("entry:replace", function()
 		img.layers[1]:entry("two"):replace("brand new")
 		local merged = bench:save(img).merged
 		assert.equal(merged.file[2], merged.two[2])
-		img.layers[1]:drop("file")
+		img.layers[1]:remove("file")
 		local look = bench:save(img)
 		assert.same({ "one", "two" }, archive.names(look.layers[1].entries))
 		assert.same({ "file", "brand new", 493, 5 }, {

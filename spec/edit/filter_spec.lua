@@ -57,19 +57,28 @@ local function filtered(layers, fn)
 end
 
 describe("img:filter", function()
-	specify("drops the entries for which the function returns false, and only for false", function()
-		local lists = filtered({ { file("a"), file("b"), file("c"), file("d") }, { file("e") } }, function(entry)
-			if entry.path == "a" then
-				return false
-			elseif entry.path == "b" then
-				return nil
-			elseif entry.path == "c" then
-				return true
-			elseif entry.path == "d" then
-				return 0
-			end
+	specify("drops the entries for which the function returns false, and keeps those for which it returns true", function()
+		local lists = filtered({ { file("a"), file("b") }, { file("c") } }, function(entry)
+			return entry.path ~= "a"
 		end)
-		assert.same({ { "b", "c", "d" }, { "e" } }, lists)
+		assert.same({ { "b" }, { "c" } }, lists)
+	end)
+
+	specify("throws when the function returns anything else, and changes nothing", function()
+		local img = bench:open({ { entries = { file("a"), file("b") } } })
+		for _, answer in ipairs({ "nil", "0", "x" }) do
+			local ok, message = pcall(function()
+				img:filter(function(entry)
+					if entry.path == "a" then
+						return false
+					end
+					return ({ ["0"] = 0, x = "x" })[answer]
+				end)
+			end)
+			assert.is_false(ok)
+			assert.matches(("filter: the function returned %s for 'b': true keeps an entry"):format(answer), message, 1, true)
+			assert.is_false(img.edited)
+		end
 	end)
 
 	specify("keeps every byte of the other entries", function()
@@ -113,6 +122,7 @@ describe("img:filter", function()
 		local seen = {}
 		filtered({ { file("a"), file("a") }, { file("b") } }, function(entry, layer)
 			seen[#seen + 1] = layer.index .. entry.path
+			return true
 		end)
 		assert.same({ "1a", "1a", "2b" }, seen)
 	end)
@@ -295,7 +305,7 @@ describe("a file that others link to", function()
 		local layer = img.layers[1]
 		layer:entry("m"):replace("new content")
 		layer:entry("l").path = "moved/l"
-		layer:drop("f")
+		layer:remove("f")
 		local entries = bench:save(img).layers[1].entries
 		assert.same({ "moved/l", "m" }, archive.names(entries))
 		assert.same({ "file", "new content", "moved/l" }, { entries[1].type, entries[1].data, entries[2].linkname })

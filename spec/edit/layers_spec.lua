@@ -57,15 +57,20 @@ describe("the list of layers", function()
 		assert.equal("3", img.layers[2].created_by)
 	end)
 
-	specify("loses all that were created by what matches a pattern", function()
-		local img = open({ "a", "b", "c" }, rows("apt 1", "make", "apt 2"))
-		assert(img:remove_layer("^apt"))
-		assert.same({ "b", "make" }, seen(bench:save(img)))
+	specify("loses all that were created by a command with a text, or with what matches a pattern", function()
+		for _, created_by in ipairs({ "pt", { pattern = "^apt" } }) do
+			local img = open({ "a", "b", "c" }, rows("apt 1", "make", "apt 2"))
+			assert(img:remove_layer({ created_by = created_by }))
+			assert.same({ "b", "make" }, seen(bench:save(img)))
+		end
 	end)
 
-	specify("says so when a pattern matches nothing", function()
+	specify("says so when a text or a pattern matches nothing, and changes nothing", function()
 		local img = open({ "a" }, rows("1"))
-		assert.equal("ENOENT", select(3, img:remove_layer("nothing")))
+		for _, created_by in ipairs({ "nothing", "^1", { pattern = "nothing" } }) do
+			assert.equal("ENOENT", select(3, img:remove_layer({ created_by = created_by })))
+			assert.is_false(img.edited)
+		end
 	end)
 
 	specify("works without a history, with a short one and with a long one", function()
@@ -135,6 +140,7 @@ describe("the list of layers", function()
 		local img = open({ "a", "b" })
 		assert.has_error(function() img:remove_layer(3) end)
 		assert.has_error(function() img:remove_layer() end)
+		assert.has_error(function() img:remove_layer("step") end)
 		assert.has_error(function() img:move_layer(1, 0) end)
 		assert.has_error(function() img:move_layer(1.5, 1) end)
 	end)

@@ -151,7 +151,7 @@ describe("a job", function()
 			path = path,
 			to = to,
 			edit = {
-				drop = { "usr/share/doc" },
+				remove = { "usr/share/doc" },
 				owner = { { 1000, 0 } },
 				env = { A = false, C = "3" },
 				labels = { note = "edited" },

@@ -1,8 +1,8 @@
--- Real files of public projects. STRATA_CORPUS names their directory: images/ that can be read, broken/
--- and hostile/ that must be survived, tars/ that are odd, and CORPUS.tsv that says what each is.
+-- Everything that can be done to real files of public projects, where STRATA_CORPUS names them.
 
 local archive = require "spec.support.docker_archive"
 local check = require "spec.support.archive_check"
+local corpus = require "spec.support.corpus"
 local pytar = require "spec.support.pytar"
 local refusal = require "spec.support.refusal"
 local shell = require "spec.support.shell"
@@ -10,9 +10,7 @@ local strata = require "strata"
 local tarlist = require "spec.support.tarlist"
 local tmp = require "spec.support.tmp"
 
-local corpus = os.getenv("STRATA_CORPUS")
-
-if not corpus then
+if not corpus.path then
 	describe("the corpus", function()
 		pending("STRATA_CORPUS is not set")
 	end)
@@ -22,21 +20,10 @@ end
 local dir = tmp.dir(tmp.for_peers())
 local target = dir:file("out.tar")
 
--- The regular files of a part of the corpus, or its directories ("d").
-local function files_of(part, kind)
-	local files = {}
-	local script = 'cd "$1"; find . -mindepth 1 -maxdepth 1 -type "$2" | LC_ALL=C sort'
-	local list = shell.sh(script, corpus .. "/" .. part, kind or "f")
-	for name in list:gmatch("%./([^\n]+)") do
-		files[#files + 1] = { name = part .. "/" .. name, path = corpus .. "/" .. part .. "/" .. name }
-	end
-	return files
-end
-
 -- path -> what CORPUS.tsv says of the file.
 local function descriptions()
 	local found = {}
-	for line in shell.read(corpus .. "/CORPUS.tsv"):gmatch("[^\n]+") do
+	for line in shell.read(corpus.path .. "/CORPUS.tsv"):gmatch("[^\n]+") do
 		local path, format, notes = line:match("^([^\t]*)\t[^\t]*\t[^\t]*\t[^\t]*\t([^\t]*)\t(.*)$")
 		if path then
 			found[path] = { format = format, notes = notes }
@@ -165,21 +152,6 @@ end
 
 local place = tmp.dir(tmp.for_peers())
 
--- git gave one layout's links away as files that hold where they led to.
-local function with_links(path)
-	local copy = place:file("restored")
-	shell.sh(
-		[[
-		rm -rf "$2"; cp -r "$1" "$2"; chmod -R u+w "$2"; cd "$2/blobs/sha256"
-		for blob in *; do
-			case $(head -c 6 "$blob" | tr -d '\0') in ../../) ln -sf "$(cat "$blob")" "$blob" ;; esac
-		done]],
-		path,
-		copy
-	)
-	return copy
-end
-
 -- name -> SHA-256 of the files in an archive or a directory, as tar and sha256sum see them.
 local function contents(path)
 	local root = path
@@ -291,7 +263,7 @@ end
 local about = descriptions()
 
 describe("the corpus' image", function()
-	for _, file in ipairs(files_of("images")) do
+	for _, file in ipairs(corpus.files("images", "f")) do
 		local description = assert(about[file.name], file.name .. " is not in CORPUS.tsv")
 		if has_manifest(description) then
 			describe(file.name, function()
@@ -383,9 +355,9 @@ describe("the corpus' image", function()
 		end
 	end
 
-	for _, file in ipairs(files_of("images", "d")) do
+	for _, file in ipairs(corpus.files("images", "d")) do
 		describe(file.name, function()
-			specify_any(function() return with_links(file.path) end)
+			specify_any(function() return corpus.with_links(file.path, place:file("restored")) end)
 		end)
 	end
 end)
@@ -405,7 +377,7 @@ describe("the corpus' bad file", function()
 
 	for _, part in ipairs({ "broken", "hostile" }) do
 		for _, kind in ipairs({ "f", "d" }) do
-			for _, file in ipairs(files_of(part, kind)) do
+			for _, file in ipairs(corpus.files(part, kind)) do
 				specify(file)
 			end
 		end
@@ -487,7 +459,7 @@ describe("the corpus' tar", function()
 	end
 
 	for _, part in ipairs({ "tars", "hostile" }) do
-		for _, file in ipairs(files_of(part)) do
+		for _, file in ipairs(corpus.files(part, "f")) do
 			it(file.name .. " is survived as a layer, and alone", function()
 				refusal.expect(strata.open(file.path .. "/x"))
 				local img, message, code = strata.open(file.path)

@@ -65,6 +65,19 @@ describe("an image of Debian", function()
 		img:close()
 	end)
 
+	it("has nothing above notes in a check", function()
+		if not need() then
+			return
+		end
+		local img = assert(strata.open(debian.archive()))
+		local above = {}
+		for _, finding in ipairs(assert(img:check())) do
+			above[#above + 1] = finding.severity ~= "note" and tostring(finding) or nil
+		end
+		assert.same({}, above)
+		img:close()
+	end)
+
 	it("has the steps' results in it", function()
 		if not need() then
 			return

@@ -249,17 +249,17 @@ os.setxattr("s/3", "trusted.overlay.origin", b"x")
 			local asked = {}
 			local layer = assert(strata.layer({ from = dir:file("s"), exclude = function(path, stat)
 				asked[#asked + 1] = path .. " " .. stat.type
-				return path == ".git" or path:find("%.o$")
+				return path == ".git" or path:find("%.o$") ~= nil
 			end }))
 			assert.same({ "a.c" }, names(layer))
 			assert.same({ ".git dir", "a.c file", "a.o file" }, asked)
-			layer = assert(strata.layer({ from = dir:file("s"), exclude = "^%.git$" }))
+			layer = assert(strata.layer({ from = dir:file("s"), exclude = ".git" }))
 			assert.same({ "a.c", "a.o" }, names(layer))
 		end)
 
 		it("moves the content to the next name when the first is excluded", function()
 			python('os.mkdir("s"); open("s/a", "w").write("x"); os.link("s/a", "s/b"); os.link("s/a", "s/c")')
-			local layer = assert(strata.layer({ from = dir:file("s"), exclude = "^a$" }))
+			local layer = assert(strata.layer({ from = dir:file("s"), exclude = "a" }))
 			assert.same({ "file", "hardlink", "b" }, { layer:entry("b").type, layer:entry("c").type,
 				layer:entry("c").linkpath })
 			assert.equal("x", assert(layer:read("c")))
@@ -352,6 +352,7 @@ os.setxattr("s/3", "trusted.overlay.origin", b"x")
 				if path == "d" then
 					python('os.rename("s/d", "was"); os.symlink("../o", "s/d")')
 				end
+				return false
 			end })
 			assert.is_nil(layer)
 			assert.equal("ESTALE", code, message)
@@ -487,7 +488,8 @@ os.utime("u", (1700000000, 1700000000)); os.utime("l", (1600000000, 1600000000))
 
 		it("is the same for what is excluded from both", function()
 			python('os.makedirs("l/x"); os.makedirs("u/y")\nfor d in "lu": os.utime(d, (1, 1))')
-			local layer = assert(strata.layer({ lower = dir:file("l"), upper = dir:file("u"), exclude = "^[xy]$" }))
+			local pair = { lower = dir:file("l"), upper = dir:file("u"), exclude = { pattern = "^[xy]$" } }
+			local layer = assert(strata.layer(pair))
 			assert.same({}, names(layer))
 		end)
 	end)
@@ -556,7 +558,9 @@ open("up/opaque/file", "w").write("f")
 			img.layers[1]:entry("d/f").uid = 6
 			assert.equal(5, layer:entry("d/f").uid)
 			assert.not_equal(layer.diff_id, img.layers[1].diff_id)
-			assert.equal(1, layer:drop("d/f"))
+			local _, removed = assert(layer:remove("d/f"))
+			assert.equal(1, #removed)
+			assert.is_nil(layer:entry("d/f"))
 		end)
 
 		it("can be applied to a directory", function()
@@ -581,11 +585,15 @@ open("up/opaque/file", "w").write("f")
 			{ from = path, created_by = "x" }, { from = path, oner = {} }, { from = path, owner = 1 },
 			{ from = path, owner = { user = 1 } }, { from = path, mtime = 1, clamp_mtime = 2 },
 			{ from = path, compression = "xz" }, { from = path, content = true }, { from = path, exclude = 1 },
+			{ from = path, exclude = { pattern = "[" } }, { from = path, exclude = {} },
 			{ from = path, to = "a\0b" }, { files = {}, exclude = "x" }, { from = path .. "\0" }, { from = path, level = 1.5 },
 		}) do
 			assert.error(function() strata.layer(bad) end)
 		end
 		dir:write("f", "")
+		assert.error_matches(function()
+			strata.layer({ from = path, exclude = function() end })
+		end, "exclude: the function returned nil for 'f'")
 		for _, bad in ipairs({ -1, 2 ^ 32, 1.5, "0" }) do
 			assert.error(function() strata.layer({ from = path, owner = { uid = bad } }) end)
 			assert.error(function() strata.layer({ from = path, mode = function() return bad end }) end)

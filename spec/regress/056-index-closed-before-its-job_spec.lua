@@ -46,7 +46,7 @@ describe("a job whose index changes before it starts", function()
 	end)
 
 	it("does not start when the index of any other task is closed", function()
-		for _, kind in ipairs({ "scan", "write", "inflate" }) do
+		for _, kind in ipairs({ "scan", "write", "prepare" }) do
 			local index, job = small(), core.job()
 			job[kind](job, { label = kind, index = index, to = file() })
 			index:close()

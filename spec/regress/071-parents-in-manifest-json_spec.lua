@@ -109,7 +109,7 @@ describe("Parent in manifest.json", function()
 	for name, change in pairs({
 		["a variable"] = function(img) img.config:set_env("A", "b") end,
 		["the last row of its history"] = function(img) assert(img:scrub_history("step 3")) end,
-		["its last layer"] = function(img) assert(img.layers[3]:drop("etc/current")) end,
+		["its last layer"] = function(img) assert(img.layers[3]:remove("etc/current")) end,
 	}) do
 		it("stays when the child gets another value of " .. name, function()
 			local found, lost = edit(write({ 1, 2, 3 }), "child:1", change)
@@ -127,7 +127,7 @@ describe("Parent in manifest.json", function()
 		append = function(img) assert(img:append({ files = { x = "X" } })) end,
 		remove_layer = function(img) assert(img:remove_layer(3)) end,
 		["remove_layer of the first"] = function(img) assert(img:remove_layer(1)) end,
-		["drop in a layer of the parent"] = function(img) assert(img.layers[1]:drop("etc/current")) end,
+		["drop in a layer of the parent"] = function(img) assert(img.layers[1]:remove("etc/current")) end,
 	}) do
 		it("goes when the child does not begin with it any more: " .. name, function()
 			local found, lost = edit(write({ 1, 2, 3 }), "child:1", change)
@@ -160,7 +160,7 @@ describe("Parent in manifest.json", function()
 		for _, change in ipairs({
 			function(img) img:clear_history() end,
 			function(img) assert(img:scrub_history("step 2")) end,
-			function(img) assert(img.layers[2]:drop("etc/current")) end,
+			function(img) assert(img.layers[2]:remove("etc/current")) end,
 			function(img) assert(img:append({ files = { x = "X" } })) end,
 		}) do
 			local found = edit(write({ 1, 2, 3 }), "parent:1", change)

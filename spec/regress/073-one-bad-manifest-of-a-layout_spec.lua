@@ -1,3 +1,5 @@
+local docker_archive = require "spec.support.docker_archive"
+local docker_dialects = require "spec.support.docker_dialects"
 local oci_layout = require "spec.support.oci_layout"
 local shell = require "spec.support.shell"
 local strata = require "strata"
@@ -101,6 +103,25 @@ describe("a layout with one entry that is not what its descriptor says", functio
 			end
 		end)
 
+		it("is told by a check of the others: " .. name, function()
+			local made, images = build(change)
+			for _, path in ipairs({ made:directory(dir:file("layout")), made:archive(dir:file("layout.tar")) }) do
+				local problem = assert(strata.open_index(path)).entries[2].problem
+				for ref, image in pairs({ ["first:1"] = images[1], ["last:1"] = images[3] }) do
+					local img = assert(strata.open(path, { ref = ref }))
+					assert.equal(image.id, img.id)
+					local errors = {}
+					for _, finding in ipairs(img:check()) do
+						errors[#errors + 1] = finding.severity ~= "note" and finding or nil
+					end
+					assert.equal(1, #errors)
+					assert.same({ "error", "index", "broken-image" }, { errors[1].severity, errors[1].where, errors[1].code })
+					assert.truthy(errors[1].message:find("bad:1", 1, true), errors[1].message)
+					assert.truthy(errors[1].message:find(problem:gsub("^.-: ", ""), 1, true), errors[1].message)
+				end
+			end
+		end)
+
 		it("is saved with the entry as it was: " .. name, function()
 			local made, images, shared = build(change)
 			local path = made:directory(dir:file("layout"))
@@ -136,5 +157,134 @@ describe("a layout with one entry that is not what its descriptor says", functio
 		assert(img.layers[1]:rewrite(function(entry) entry.mtime = 5 end))
 		assert(img:save(path))
 		shell.check({ "test", "-e", path .. "/" .. oci_layout.blob_name(layer.descriptor.digest) })
+	end)
+
+	local function codes_of(img)
+		local found = {}
+		for _, one in ipairs(img:check()) do
+			found[#found + 1] = one.severity .. " " .. one.code
+		end
+		table.sort(found)
+		return found
+	end
+
+	-- What becomes of the file of the bad manifest: the code of opening it, and what check tells.
+	local FILES = {
+		["gone"] = { 'rm "$1"', "ENOENT", "note missing-image" },
+		["a directory"] = { 'rm "$1"; mkdir "$1"', "EISDIR", "error broken-image" },
+		["a fifo"] = { 'rm "$1"; mkfifo "$1"', "EUNSUPPORTED", "error broken-image" },
+		["a link to nothing"] = { 'ln -sf nowhere "$1"', "ENOENT", "note missing-image" },
+		["a link to itself"] = { 'ln -sf "${1##*/}" "$1"', "ELOOP", "error broken-image" },
+		["a link out of the layout"] = { 'ln -sf /etc/passwd "$1"', "EXDEV", "error broken-image" },
+		["empty"] = { ': >"$1"', "EDIGEST", "error broken-image" },
+		["larger than a document may be"] = { 'truncate -s 8388608 "$1"', "ELIMIT", "error broken-image", 8388608 },
+	}
+
+	for name, row in pairs(FILES) do
+		it("opens the others when the manifest is " .. name, function()
+			local made = oci_layout.new()
+			local good = made:image({ layers = { made:file_layer("good") }, name = "good" })
+			local bad = made:image({ layers = { made:file_layer("bad") }, name = "bad" })
+			made:list(good.descriptor, "good:1"):list(with(bad.descriptor, { size = row[4] }), "bad:1")
+			local path = made:directory(dir:file("layout"))
+			shell.sh(row[1], path .. "/" .. oci_layout.blob_name(bad.descriptor.digest))
+			local img = assert(strata.open(path, { ref = "good:1" }))
+			assert.is_true(img:verify())
+			local found = codes_of(img)
+			assert.equal(row[3], found[1])
+			for i = 2, #found do
+				assert.equal("note unreferenced-blob", found[i])
+			end
+			assert.equal(1, #assert(strata.open_index(path)).images)
+			local none, message, code = strata.open(path, { ref = "bad:1" })
+			assert.is_nil(none)
+			assert.equal(row[2], code, message)
+		end)
+	end
+
+	it("tells images and indexes that are not here, and not the layers of the image itself twice", function()
+		local made = oci_layout.new()
+		local good = made:image({ layers = { made:file_layer("good", { absent = true }) }, name = "good" })
+		local second = made:image({ layers = { made:file_layer("other", { absent = true }) }, name = "other" })
+		local index = made:index({ second.descriptor })
+		local gone = made:index({ good.descriptor, second.descriptor })
+		made.blobs[gone.digest] = nil
+		made:list(good.descriptor, "good:1"):list(index, "other:1"):list(gone, "gone:1")
+		local img = assert(strata.open(made:directory(dir:file("layout")), { ref = "good:1" }))
+		assert.same({ "error missing-blob", "note missing-image", "note missing-image" }, codes_of(img))
+	end)
+end)
+
+-- Docker 25 and later write both lists.
+describe("an archive with a manifest.json and one entry of index.json that cannot be read", function()
+	local dir
+
+	before_each(function()
+		dir = tmp.dir()
+	end)
+
+	after_each(function()
+		dir:remove()
+	end)
+
+	local one = docker_archive.image({ layers = docker_archive.layers(1) })
+	local two = docker_archive.image({ layers = docker_archive.layers(1), tags = { "other:1" }, name = "other" })
+
+	local function manifest_of(archive, image)
+		for _, member in ipairs(archive.members) do
+			if member.data and member.data:find('"config":{[^}]*' .. image.id) then
+				return member
+			end
+		end
+	end
+
+	it("opens the images whose manifests are right", function()
+		local archive = docker_dialects.of.docker_25(one, two)
+		manifest_of(archive, two).data = "{}"
+		local path = archive:write(dir:file("in.tar"))
+		local img = assert(strata.open(path, { ref = "app:1" }))
+		assert.equal("sha256:" .. one.id, img.id)
+		assert.truthy(img.digest)
+		local found = {}
+		for _, finding in ipairs(img:check()) do
+			found[#found + 1] = finding.severity ~= "note" and finding.code or nil
+		end
+		assert.same({ "broken-image" }, found)
+		for _, opts in ipairs({ { ref = "other:1" }, { strict = true }, { ref = "app:1", strict = true } }) do
+			local none, message, code = strata.open(path, opts)
+			assert.is_nil(none)
+			assert.equal("EDIGEST", code, message)
+		end
+		local ids = {}
+		for image in assert(strata.images(path)) do
+			ids[#ids + 1] = image.id
+		end
+		assert.same({ img.id }, ids)
+		assert.equal("sha256:" .. two.id, assert(strata.open(path, { ref = "other:1", prefer = "docker" })).id)
+
+		img.config:set_env("A", "b")
+		local saved = assert(img:save(dir:file("out.tar")))
+		assert.equal(saved.id, assert(strata.open(dir:file("out.tar"), { ref = "app:1" })).id)
+		assert.equal("sha256:" .. two.id, assert(strata.open(dir:file("out.tar"), { ref = "other:1", prefer = "docker" })).id)
+	end)
+
+	it("refuses an image whose name the entry has", function()
+		local archive = docker_dialects.of.docker_25(one)
+		local list = archive:member("index.json")
+		list.data = list.data:gsub('"manifests":%[({.-}})', '"manifests":[%1,%1', 1)
+		local count
+		list.data, count = list.data:gsub('"size":(%d+)(.*)"size":%d+', '"size":%1%2"size":1')
+		assert.equal(1, count)
+		local none, message, code = strata.open(archive:write(dir:file("in.tar")))
+		assert.is_nil(none)
+		assert.equal("EDIGEST", code, message)
+	end)
+
+	it("is refused when it holds no other image", function()
+		local archive = docker_dialects.of.docker_25(one)
+		manifest_of(archive, one).data = "{}"
+		local none, message, code = strata.open(archive:write(dir:file("in.tar")))
+		assert.is_nil(none)
+		assert.equal("EDIGEST", code, message)
 	end)
 end)

@@ -5,7 +5,7 @@ local shell = require "spec.support.shell"
 local strata = require "strata"
 local tmp = require "spec.support.tmp"
 
--- The proof of purge{content =} did not read <id>/json of old archives. scrub_history left container_config as it was.
+-- The proof of purge did not read <id>/json of old archives. scrub_history left container_config as it was.
 -- A purge of variables, labels or the history made an image edited in which it found nothing, and did not say so.
 describe("purging the documents of an image", function()
 	local dir
@@ -61,27 +61,29 @@ describe("purging the documents of an image", function()
 		end,
 	}) do
 		it("proves that a secret is not in <id>/json: " .. name, function()
-			local content = name:find("escapes") and SECRET .. "<" or SECRET
+			local secret = name:find("escapes") and SECRET .. "<" or SECRET
 			local img = assert(strata.open(build(edit)))
-			local report, message, code = img:purge("^nothing$", { content = content })
+			local report, message, code = img:purge(nil, { prove = secret })
 			assert.is_nil(report)
 			assert.equal("EEXIST", code)
 			assert.truthy(message:find("/json: secret 1 is still in it", 1, true), message)
-			assert.is_nil(img:save(dir:file("out.tar")))
+			assert.is_false(img.edited)
+			assert(img:save(dir:file("out.tar")))
+			assert.equal(shell.read(dir:file("in.tar")), shell.read(dir:file("out.tar")))
 		end)
 	end
 
 	it("proves it of documents that are cleaned, or go with their layer", function()
 		local edit = with_settings({ Env = { "TOKEN=" .. SECRET } }, 2)
 		local img = assert(strata.open(build(edit)))
-		assert.same({ "TOKEN" }, assert(img:purge("^nothing$", { env = SECRET, content = SECRET })).env)
+		assert.same({ "TOKEN" }, assert(img:purge(nil, { env = SECRET, prove = SECRET })).env)
 		assert(img:save(dir:file("out.tar")))
 		assert.is_nil(shell.read(dir:file("out.tar")):find(SECRET, 1, true))
 		local gone
 		for i = 1, 3 do
 			img = assert(strata.open(build(edit)))
 			assert(img:remove_layer(i))
-			local report, _, code = img:purge("^nothing$", { content = SECRET })
+			local report, _, code = img:purge(nil, { prove = SECRET })
 			assert.equal(report == nil, code == "EEXIST")
 			if report then
 				gone = i
@@ -118,19 +120,26 @@ describe("purging the documents of an image", function()
 	it("changes nothing where nothing matches, and says so", function()
 		local path = build(function() end)
 		local img = assert(strata.open(path))
-		local report, missed = img:purge("^nothing$", { env = "^NO=", labels = "^no=", history = "no such text" })
-		assert.same({ removed = {}, whiteouts = 0, history = 0, env = {}, labels = {} }, report)
-		assert.same({
-			"no path matches '^nothing$'", "no text of the history matches 'no such text'", "no variable matches '^NO='",
+		local opts = { env = "^NO=", labels = "^no=", history = "no such text" }
+		local missed = {
+			"nothing matches 'nothing'", "no text of the history matches 'no such text'", "no variable matches '^NO='",
 			"no label matches '^no='",
-		}, missed)
-		assert.equal(0, img:scrub_history("no such text"))
+		}
+		assert.same({ nil, "purge: " .. table.concat(missed, "; "), "ENOENT" }, { img:purge("nothing", opts) })
+		opts.optional = true
+		assert.same({
+			removed = {}, whiteouts = 0, history = 0, env = {}, labels = {}, missed = missed,
+		}, img:purge("nothing", opts))
+		assert.equal("ENOENT", select(3, img:scrub_history("no such text")))
 		assert.is_false(img.edited)
 		assert(img:save(dir:file("out.tar")))
 		assert.equal(shell.read(path), shell.read(dir:file("out.tar")))
-		report, missed = img:purge(function() return false end, { env = "^PATH=" })
+		local none = function() return false end
+		assert.equal("ENOENT", select(3, img:purge(none, { env = "^PATH=" })))
+		assert.is_false(img.edited)
+		local report = assert(img:purge(none, { env = "^PATH=", optional = true }))
 		assert.same({ "PATH" }, report.env)
-		assert.same({ "no path is wanted by the function" }, missed)
+		assert.same({ "the function chose nothing" }, report.missed)
 		assert.is_true(img.edited)
 	end)
 
@@ -138,11 +147,11 @@ describe("purging the documents of an image", function()
 		local img = assert(strata.open(build(with_settings({ Env = { "TOKEN=" .. SECRET } }, 2))))
 		local entry = img.layers[1]:entries()().path
 		local opts = { env = SECRET }
-		local report, missed = img:purge(function(one) return one.path == entry end, opts)
+		local report = assert(img:purge(function(one) return one.path == entry end, opts))
 		assert.same({ "TOKEN" }, report.env)
-		assert.is_nil(missed)
-		report, missed = img:purge("^nothing$", opts)
+		assert.is_nil(report.missed)
+		report = assert(img:purge("nothing", { env = SECRET, optional = true }))
 		assert.same({}, report.env)
-		assert.equal(2, #missed)
+		assert.equal(2, #report.missed)
 	end)
 end)

@@ -78,7 +78,7 @@ describe("an edit that fails or throws", function()
 		["a purge that cannot prove it"] = function(img)
 			return img:purge(function(entry)
 				return entry.path == "d"
-			end, { content = "5" })
+			end, { prove = "5" })
 		end,
 		["an append of what is not there"] = function(img)
 			return img:append({ dir = "/nonexistent" })
@@ -95,7 +95,13 @@ describe("an edit that fails or throws", function()
 			return img:squash({ above = other })
 		end,
 		["remove_layer of what is not there"] = function(img)
-			return img:remove_layer("no such command")
+			return img:remove_layer({ created_by = "no such command" })
+		end,
+		["a removal of something that is not there"] = function(img)
+			return img:remove({ "a", "not there" })
+		end,
+		["a removal in a layer of something that is not there"] = function(img)
+			return img.layers[2]:remove({ "c", "not there" })
 		end,
 	}
 

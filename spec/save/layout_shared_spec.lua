@@ -132,7 +132,7 @@ describe("saves into one layout directory at the same time", function()
 		local function edited(ref)
 			local img = assert(strata.open(target, { ref = ref }))
 			img.config:set_env("EDITED", ref)
-			img.layers[2]:drop(ref == "a" and "etc/link2" or "etc/link3")
+			img.layers[2]:remove(ref == "a" and "etc/link2" or "etc/link3")
 			return img
 		end
 

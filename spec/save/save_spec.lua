@@ -149,7 +149,7 @@ for _, name in ipairs(dialects.names()) do
 			write(image()):write(source)
 			local before = check.read(source)
 			local img = assert(strata.open(source))
-			assert.equal(2, img.layers[2]:drop("etc/layer2") + img.layers[2]:drop("etc/link2"))
+			assert.equal(2, #select(2, assert(img.layers[2]:remove({ "etc/layer2", "etc/link2" }))))
 			img.config.User = "nobody"
 			local id = img.id
 			local result = assert(img:save(target))
@@ -171,7 +171,7 @@ for _, name in ipairs(dialects.names()) do
 			for place = 1, 3, 2 do
 				write(image({ layers = { layers[1], layers[2], layers[1] } })):write(source)
 				local img = assert(strata.open(source))
-				img.layers[place]:drop("etc/link1")
+				img.layers[place]:remove("etc/link1")
 				assert(img:save(target))
 				local after = expect_sound(target).images[1]
 				local other = 4 - place
@@ -240,8 +240,8 @@ for _, name in ipairs(dialects.names()) do
 			local first
 			for _, threads in ipairs({ 1, 2, 8 }) do
 				local img = assert(strata.open(source))
-				img.layers[1]:drop("etc/link1")
-				img.layers[3]:drop("etc/link3")
+				img.layers[1]:remove("etc/link1")
+				img.layers[3]:remove("etc/link3")
 				img.config:set_env("A", "B")
 				img:tag("app:2")
 				assert(img:save(target, { threads = threads }))
@@ -258,7 +258,7 @@ for _, name in ipairs(dialects.names()) do
 			assert(img:save(source))
 			assert.equal(img.id, expect_sound(source).images[1].id)
 			img.config:set_env("ROUND", "2")
-			img.layers[1]:drop("etc/link1")
+			img.layers[1]:remove("etc/link1")
 			assert(img:save(source))
 			assert.equal(img.id, expect_sound(source).images[1].id)
 			assert.equal("2", assert(strata.open(source)).config:get_env("ROUND"))
@@ -296,7 +296,7 @@ describe("the old documents of layers", function()
 		it("repeat the config's edits in an archive as of " .. name, function()
 			local source = dialects.of[name](image()):write(dir:file("v1.tar"))
 			local img = assert(strata.open(source))
-			img.config:set_env("SECRET_IS", "gone"):unset_env("PATH"):del_label("name")
+			img.config:set_env("SECRET_IS", "gone"):remove_env("PATH"):remove_label("name")
 			img.config.architecture = "arm64"
 			assert(img:save(dir:file("v1.out.tar")))
 			local before, after = check.read(source).v1, expect_sound(dir:file("v1.out.tar")).v1
@@ -345,8 +345,8 @@ end)
 -- Edits everything that an edit of an image can reach.
 local function edit_all(img)
 	img.config:set_env("A", "B")
-	img.layers[1]:drop("etc/link1")
-	img.layers[2]:drop("etc/link2")
+	img.layers[1]:remove("etc/link1")
+	img.layers[2]:remove("etc/link2")
 	img.tags = { "edited:1" }
 	return img
 end
@@ -439,7 +439,7 @@ describe("documents that an archive has twice", function()
 			assert.is_true(shell.same(source, dir:file("twice.out")))
 			img.config:set_env("A", "B")
 			img:tag("app:2")
-			img.layers[1]:drop("etc/link1")
+			img.layers[1]:remove("etc/link1")
 			assert(img:save(dir:file("twice.out")))
 			assert.equal(img.id, expect_sound(dir:file("twice.out")).images[1].id)
 		end
@@ -549,9 +549,9 @@ describe("the file that is saved to", function()
 		assert.same(first, second)
 		assert(img:save(place:file("b.tar")))
 		assert.is_true(shell.same(place:file("a.tar"), place:file("b.tar")))
-		img.layers[1]:drop("etc/link1")
+		img.layers[1]:remove("etc/link1")
 		assert(img:save(place:file("b.tar")))
-		img.layers[1]:drop("etc/current")
+		img.layers[1]:remove("etc/current")
 		assert(img:save(place:file("b.tar")))
 		assert.equal(img.id, expect_sound(place:file("b.tar")).images[1].id)
 		assert.same({ "a.tar", "b.tar" }, place:names())

@@ -307,7 +307,7 @@ describe("strata.open", function()
 		for _, bad in ipairs({ false, 5, {} }) do
 			assert.error_matches(function()
 				strata.open(bad)
-			end, "string or open file expected")
+			end, "open file is wanted")
 		end
 		assert.error_matches(function()
 			strata.open(dir:file("one.tar") .. "\0.txt")

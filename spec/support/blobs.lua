@@ -321,11 +321,12 @@ function Look:image(descriptor, text)
 			plain = plain,
 			diff_id = plain and "sha256:" .. archive.sha256(plain),
 		}
-		if not layer.mediaType:find("in%-toto") and plain and image.config.rootfs.diff_ids[i] ~= image.layers[i].diff_id then
+		local rootfs = image.config and image.config.rootfs
+		if rootfs and not layer.mediaType:find("in%-toto") and plain and rootfs.diff_ids[i] ~= image.layers[i].diff_id then
 			self:problem("layer %d of %s hashes to %s", i, descriptor.digest, image.layers[i].diff_id)
 		end
 	end
-	if image.config and #image.config.rootfs.diff_ids ~= #image.layers then
+	if image.config and image.config.rootfs and #image.config.rootfs.diff_ids ~= #image.layers then
 		self:problem("%s has %d layers", descriptor.digest, #image.layers)
 	end
 	return image

@@ -61,6 +61,7 @@ enum class {
 	CLASS_TMPFILE = 4096,
 	CLASS_OPENAT2 = 8192,
 	CLASS_LOCK = 16384,
+	CLASS_STATX = 32768,
 };
 
 /* ---- who calls ------------------------------------------------------------ */
@@ -455,9 +456,6 @@ FAILS(CLASS_UNLINK, int, unlinkat, (int fd, const char *path, int flags), (fd, p
 FAILS(CLASS_META, int, fstat, (int fd, struct stat *st), (fd, st))
 FAILS(CLASS_META, int, fstatat, (int fd, const char *path, struct stat *st, int flags),
       (fd, path, st, flags))
-FAILS(CLASS_META, int, statx,
-      (int fd, const char *path, int flags, unsigned mask, struct statx *st),
-      (fd, path, flags, mask, st))
 FAILS(CLASS_META, int, fchmod, (int fd, mode_t mode), (fd, mode))
 FAILS(CLASS_META, int, fchown, (int fd, uid_t uid, gid_t gid), (fd, uid, gid))
 FAILS(CLASS_META, int, fchmodat, (int fd, const char *path, mode_t mode, int flags),
@@ -529,7 +527,7 @@ EXPORT int openat(int fd, const char *path, int flags, ...)
 	return hit(CLASS_OPEN, CALLER) ? -1 : real(fd, path, flags, mode);
 }
 
-/* openat2 comes this way; the others take as many arguments at most. */
+/* openat2 and statx come this way; the others take as many arguments at most. */
 EXPORT long syscall(long number, ...)
 {
 	long a[6];
@@ -541,6 +539,8 @@ EXPORT long syscall(long number, ...)
 		a[i] = va_arg(ap, long);
 	va_end(ap);
 	if (number == SYS_openat2 && (hit(CLASS_OPEN, CALLER) || hit(CLASS_OPENAT2, CALLER)))
+		return -1;
+	if (number == SYS_statx && (hit(CLASS_META, CALLER) || hit(CLASS_STATX, CALLER)))
 		return -1;
 	return real(number, a[0], a[1], a[2], a[3], a[4], a[5]);
 }
@@ -583,6 +583,7 @@ static unsigned class_of(lua_State *L, const char *name)
 	               {"tmpfile", CLASS_TMPFILE},
 	               {"openat2", CLASS_OPENAT2},
 	               {"lock", CLASS_LOCK},
+	               {"statx", CLASS_STATX},
 	               {"traces", CLASS_WRITE | CLASS_COPY | CLASS_SYNC | CLASS_NAME | CLASS_OPEN |
 	                                  CLASS_META | CLASS_UNLINK},
 	               {"data", CLASS_READ | CLASS_WRITE | CLASS_COPY},

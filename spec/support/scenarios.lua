@@ -230,8 +230,8 @@ end)
 
 local function edit_config(img)
 	local config = img.config
-	config:set_env("TZ", "UTC"):set_env("PATH", "/usr/bin"):unset_env("NONE")
-	config:set_label("a", "b"):del_label("name"):add_port("80/tcp"):add_volume("/data")
+	config:set_env("TZ", "UTC"):set_env("PATH", "/usr/bin"):remove_env("NONE")
+	config:set_label("a", "b"):remove_label("name"):add_port("80/tcp"):add_volume("/data")
 	config:set("/config/StopSignal", "SIGINT")
 	config.User = "1000"
 	config.Cmd = { "/bin/true", "x" }
@@ -248,7 +248,7 @@ add("config", function(env)
 		seen[#seen + 1] = tostring(key)
 	end
 	seen[#seen + 1] = config:totable().config.User
-	img:scrub_history("COPY")
+	must(img:scrub_history("COPY"))
 	img:history()[2].comment = "scrubbed"
 	seen[#seen + 1] = img.id
 	img:close()
@@ -336,7 +336,7 @@ end)
 add("plan", function(env)
 	local img = must(strata.open(env.docker))
 	edit_layers(img)
-	local plan = must(strata.plan(img, { format = "oci", compression = "zstd" }))
+	local plan = must(img:plan({ format = "oci", compression = "zstd" }))
 	img:close()
 	return tostring(plan.id) .. #plan.layers
 end)

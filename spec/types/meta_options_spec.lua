@@ -202,7 +202,7 @@ describe("an option that there is not, or of another type", function()
 		images = { "OpenOptions", {}, function(opts) return (strata.images(specimen.app, opts)) end },
 		open_index = { "IndexOptions", {}, function(opts) return (strata.open_index(specimen.app, opts)) end },
 		new = { "NewOptions", {}, function(opts) return (strata.new(opts)) end },
-		plan = { "SaveOptions", {}, function(opts) return (strata.plan(img, opts)) end },
+		plan = { "SaveOptions", {}, function(opts) return (img:plan(opts)) end },
 		save_of_several = { "SaveOptions", {}, function(opts) return (strata.save({ img }, path(), opts)) end },
 		check_tar = { "CheckTarOptions", {}, function(opts) return (strata.check_tar(specimen.app, opts)) end },
 		stream_image = { "StreamImageOptions", {}, function(opts) return (strata.stream.image(opts)) end },

@@ -244,6 +244,18 @@ crossings.zstd_window = function()
 	return 2 ^ 20, { just_open(whole) }
 end
 
+crossings.dictionary = function()
+	local path = image({ { entries = files(1) } })
+	local function append(archive_path)
+		return function(opts)
+			return strata.new():append({ archive = archive_path, limits = opts.limits })
+		end
+	end
+	local xz = dir:write("nine.xz", oci_layout.filter(shell.read(path), "xz -9c"))
+	local lzma = dir:write("nine.lzma", oci_layout.filter(shell.read(path), "xz --format=lzma -9c"))
+	return 2 ^ 26 - 1, { just_open(xz), append(xz), append(lzma) }
+end
+
 crossings.spool = function()
 	local path = image({ { entries = files(1) } })
 	return 1000,

@@ -1,5 +1,6 @@
 /*
- * Files that are compressed as a whole, in ways that the core does not know.
+ * Files that are compressed as a whole, in ways that the core does not know, and rpm packages,
+ * whose headers stand before a compressed cpio archive.
  *
  *   ---@class strata.archive.Decompressor
  *
@@ -7,13 +8,13 @@
  *   -- less than a whole stream, or anything behind it, is an error of read(). gzip and zstd are
  *   -- the core's.
  *   ---@param source string|strata.File  a path, or an object with fileno() and name()
- *   ---@param compression "xz"|"bzip2"|"lz4"|"lzma"|"lzip"
- *   ---@param opts? {max_bytes?: integer, max_ratio?: integer}  of output, default 1 TiB; of output
- * to input
- *   -- beyond the first 256 MiB, default 2000
+ *   ---@param compression "xz"|"bzip2"|"lz4"|"lzma"|"rpm"
+ *   ---@param opts? {max_bytes?: integer, max_ratio?: integer, max_dictionary?: integer}
+ *   -- max_bytes: of output, default 1 TiB; max_ratio: of output to input beyond the first 256 MiB,
+ *   -- default 2000; max_dictionary: of xz and lzma, default 64 MiB
  *   ---@return strata.archive.Decompressor?
  *   ---@return string? message
- *   ---@return string? code  "EFORMAT" when it does not begin like that
+ *   ---@return string? code  "EFORMAT" when it does not begin like that; "ELIMIT": the dictionary
  *   function archive.decompress(source, compression, opts) end
  *
  *   ---@param size? integer  default 256 KiB, at most 16 MiB
@@ -33,6 +34,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "archive/dictionary.h"
 #include "archive/module.h"
 #include "core/codec/codec.h"
 
@@ -42,12 +44,14 @@
 #define MAX_OUT_BYTES ((lua_Integer)16 << 20)
 #define DEFAULT_MAX_BYTES ((lua_Number)STRATA_INFLATE_BYTES)
 #define DEFAULT_MAX_RATIO ((lua_Number)STRATA_INFLATE_RATIO)
+#define DEFAULT_DICTIONARY ((lua_Number)STRATA_DICTIONARY_DEFAULT)
 
 /*
  * The compressions that libarchive decodes inside this process. It is told
  * which one to expect, so that it does not try others, and then does not check
  * the first bytes: they are checked here. Without gzip, whose checksum it
- * ignores, and compress, with which it reads before the source is open.
+ * ignores, compress, with which it reads before the source is open, and lzip, whose dictionaries
+ * it does not limit.
  */
 static const struct compression {
 	const char *name;
@@ -57,18 +61,18 @@ static const struct compression {
 } compressions[] = {
         {"bzip2", ARCHIVE_FILTER_BZIP2, "BZh", 3},
         {"lz4", ARCHIVE_FILTER_LZ4, "\x04\x22\x4d\x18", 4},
-        {"lzip", ARCHIVE_FILTER_LZIP, "LZIP", 4},
         {"lzma", ARCHIVE_FILTER_LZMA, "", 0},
+        {"rpm", ARCHIVE_FILTER_RPM, "\xed\xab\xee\xdb", 4},
         {"xz", ARCHIVE_FILTER_XZ, "\xfd\x37\x7a\x58\x5a\x00", 6},
 };
 
 struct decompressor {
 	struct strata_source source;
 	char *name; /* what messages call the source, quoted */
-	struct strata_buf out;
 	uint64_t total;
 	uint64_t max_bytes;
 	uint64_t max_ratio;
+	uint64_t max_dictionary;
 	bool ended;
 	bool failed; /* with `err` */
 	struct strata_err err;
@@ -78,7 +82,6 @@ static void release(struct decompressor *d)
 {
 	strata_source_close(&d->source);
 	free(d->name);
-	strata_buf_free(&d->out);
 	d->name = NULL;
 }
 
@@ -107,6 +110,11 @@ static int start(struct decompressor *d, const struct compression *c, struct str
 	if (pread(d->source.fd_plus_one - 1, magic, c->magic_len, 0) != (ssize_t)c->magic_len ||
 	    memcmp(magic, c->magic, c->magic_len) != 0)
 		return strata_fail(err, "EFORMAT", "%s: not compressed with %s", d->name, c->name);
+	if ((c->filter == ARCHIVE_FILTER_XZ || c->filter == ARCHIVE_FILTER_LZMA) &&
+	    strata_archive_check_dictionary(d->source.fd_plus_one - 1, d->source.end,
+	                                    c->filter == ARCHIVE_FILTER_XZ, d->max_dictionary,
+	                                    d->name, err) < 0)
+		return -1;
 	if (archive_read_append_filter(a, c->filter) != ARCHIVE_OK ||
 	    archive_read_set_format(a, ARCHIVE_FORMAT_RAW) != ARCHIVE_OK ||
 	    archive_read_open1(a) != ARCHIVE_OK || archive_read_next_header(a, &e) != ARCHIVE_OK) {
@@ -130,11 +138,12 @@ static const struct compression *check_compression(lua_State *L, int arg)
 /* decompress(source, compression [, opts]) -> Decompressor | nil, message, code */
 static int decompress(lua_State *L)
 {
-	bool is_path = lua_type(L, 1) == LUA_TSTRING;
+	const bool is_path = lua_type(L, 1) == LUA_TSTRING;
 	const char *path = is_path ? strata_check_path(L, 1) : NULL;
 	const struct compression *c = check_compression(L, 2);
 	uint64_t max_bytes = strata_source_limit(L, 3, "max_bytes", DEFAULT_MAX_BYTES);
 	uint64_t max_ratio = strata_source_limit(L, 3, "max_ratio", DEFAULT_MAX_RATIO);
+	uint64_t max_dictionary = strata_source_limit(L, 3, "max_dictionary", DEFAULT_DICTIONARY);
 	struct decompressor *d;
 	struct strata_err err;
 	int rc;
@@ -145,6 +154,7 @@ static int decompress(lua_State *L)
 	d = strata_new_object(L, TYPE, sizeof(*d));
 	d->max_bytes = max_bytes;
 	d->max_ratio = max_ratio > 0 ? max_ratio : 1;
+	d->max_dictionary = max_dictionary;
 	if (is_path) {
 		rc = set_name(d, path, strlen(path), &err);
 		if (rc == 0)
@@ -152,7 +162,6 @@ static int decompress(lua_State *L)
 	} else {
 		size_t len;
 		const char *name;
-		int fd = strata_source_check_file(L, 1);
 
 		lua_getfield(L, 1, "name");
 		lua_pushvalue(L, 1);
@@ -160,7 +169,8 @@ static int decompress(lua_State *L)
 		name = luaL_checklstring(L, 3, &len);
 		rc = set_name(d, name, len, &err);
 		if (rc == 0)
-			rc = strata_source_descriptor(&d->source, fd, d->name, &err);
+			rc = strata_source_descriptor(&d->source, strata_source_check_file(L, 1),
+			                              d->name, &err);
 		lua_settop(L, 2);
 	}
 	if (rc == 0)
@@ -185,22 +195,21 @@ static int check_end(struct decompressor *d, struct strata_err *err)
 	return 0;
 }
 
-/* Up to size bytes into d->out. */
-static int fill(struct decompressor *d, size_t size, struct strata_err *err)
+/* Up to size bytes into out. */
+static int fill(struct decompressor *d, struct strata_buf *out, size_t size, struct strata_err *err)
 {
 	la_ssize_t n;
 
-	d->out.len = 0;
 	if (d->ended)
 		return 0;
-	if (strata_buf_reserve(&d->out, size, err) < 0)
+	if (strata_buf_reserve(out, size, err) < 0)
 		return -1;
-	n = archive_read_data(d->source.archive, d->out.data, size);
+	n = archive_read_data(d->source.archive, out->data, size);
 	if (n < 0) {
 		strata_archive_fail(d->source.archive, err);
 		return strata_err_wrap(err, "%s", d->name);
 	}
-	d->out.len = (size_t)n;
+	out->len = (size_t)n;
 	d->total += (uint64_t)n;
 	if (d->total > d->max_bytes)
 		return strata_fail(err, "ELIMIT",
@@ -225,18 +234,18 @@ static struct decompressor *check_open(lua_State *L, int arg)
 
 static int decompressor_read(lua_State *L)
 {
+	struct strata_buf *out = strata_begin_buffer(L, 2);
 	struct decompressor *d = check_open(L, 1);
-	lua_Integer size = lua_isnoneornil(L, 2) ? OUT_BYTES : strata_check_integer(L, 2);
+	lua_Integer size = lua_isnil(L, 2) ? OUT_BYTES : strata_check_integer(L, 2);
 
 	luaL_argcheck(L, size > 0 && size <= MAX_OUT_BYTES, 2, "between 1 and 16 MiB expected");
 	if (!d->failed)
-		d->failed = fill(d, (size_t)size, &d->err) < 0;
+		d->failed = fill(d, out, (size_t)size, &d->err) < 0;
 	if (d->failed)
 		return strata_push_error(L, &d->err);
-	if (d->out.len == 0)
-		lua_pushnil(L);
-	else
-		lua_pushlstring(L, d->out.data, d->out.len);
+	if (out->len > 0)
+		return strata_push_contents(L, out);
+	lua_pushnil(L);
 	return 1;
 }
 
@@ -250,18 +259,16 @@ static int decompressor_consumed(lua_State *L)
 
 static int decompressor_tostring(lua_State *L)
 {
+	struct strata_buf *copy = strata_begin_buffer(L, 1);
 	struct decompressor *d = strata_check_object(L, 1, TYPE);
 
-	lua_pushfstring(L, "%s(%s)", TYPE, d->name ? d->name : "closed");
-	return 1;
+	return strata_push_title(L, copy, TYPE, d->name);
 }
 
 void strata_archive_register_decompress(lua_State *L)
 {
-	static const luaL_Reg methods[] = {{"read", decompressor_read},
-	                                   {"consumed", decompressor_consumed},
-	                                   {"close", decompressor_close},
-	                                   {NULL, NULL}};
+	static const luaL_Reg methods[] = {
+	        {"read", decompressor_read}, {"consumed", decompressor_consumed}, {NULL, NULL}};
 	static const luaL_Reg meta[] = {{"__tostring", decompressor_tostring}, {NULL, NULL}};
 	static const luaL_Reg functions[] = {{"decompress", decompress}, {NULL, NULL}};
 

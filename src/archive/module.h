@@ -7,10 +7,7 @@
 
 #include "archive/source.h"
 
-/* Makes the archive read every format and compression that works inside this process. */
-int strata_archive_support(struct archive *a, struct strata_err *err);
-
-/* Fills the table on top of the stack with everything but content and warnings. */
+/* Fills the table on top of the stack with everything but content and time. */
 void strata_archive_set_metadata(lua_State *L, struct archive_entry *e);
 
 /* True when data may follow the header: for files, and for the hardlinks of cpio that have it. */

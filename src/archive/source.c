@@ -136,7 +136,7 @@ int strata_source_descriptor(struct strata_source *s, int fd, const char *what,
 	return start(s, what, err);
 }
 
-void strata_source_close(struct strata_source *s)
+void strata_source_free(struct strata_source *s)
 {
 	if (s->archive)
 		archive_read_free(s->archive);
@@ -144,6 +144,25 @@ void strata_source_close(struct strata_source *s)
 		close(s->fd_plus_one - 1);
 	free(s->bytes);
 	memset(s, 0, sizeof(*s));
+}
+
+void strata_source_close(struct strata_source *s)
+{
+	s->closing = s->users > 0;
+	if (!s->closing)
+		strata_source_free(s);
+}
+
+void strata_source_use(struct strata_source *s)
+{
+	s->users++;
+}
+
+void strata_source_release(struct strata_source *s)
+{
+	s->users--;
+	if (s->closing && s->users == 0)
+		strata_source_free(s);
 }
 
 /* ---- arguments --------------------------------------------------------- */

@@ -7,12 +7,15 @@
 #define STRATA_ARCHIVE_SOURCE_H
 
 #include <archive.h>
+#include <stdbool.h>
 #include <stdint.h>
 
 #include "lua/binding.h"
 
 struct strata_source {
 	struct archive *archive; /* NULL: closed */
+	unsigned users;          /* functions of Lua that have what libarchive owns */
+	bool closing;            /* by the last of them */
 	char *bytes;             /* the last ones that were read */
 	int fd_plus_one;         /* 0: none */
 	int64_t at;              /* of the next byte to read */
@@ -29,7 +32,19 @@ int strata_source_path(struct strata_source *s, const char *path, const char *wh
 int strata_source_descriptor(struct strata_source *s, int fd, const char *what,
                              struct strata_err *err);
 
+/* Closes it, now or when nobody uses it any more. */
 void strata_source_close(struct strata_source *s);
+
+/* Closes it in any case: for finalisers, whose object nobody has. */
+void strata_source_free(struct strata_source *s);
+
+/*
+ * Between these two calls Lua may make objects, and run finalisers that close the source, while
+ * libarchive's memory is read. After an error of Lua between them only strata_source_free closes
+ * it.
+ */
+void strata_source_use(struct strata_source *s);
+void strata_source_release(struct strata_source *s);
 
 /* The descriptor of the strata.File at `arg`, an object of another module. Throws for anything
  * else. */

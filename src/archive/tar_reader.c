@@ -30,13 +30,18 @@
 
 struct tar_reader {
 	struct strata_source source;
+	bool ended;
 };
 
 static int reader_close(lua_State *L)
 {
-	struct tar_reader *r = strata_check_object(L, 1, TYPE);
+	strata_source_close(&((struct tar_reader *)strata_check_object(L, 1, TYPE))->source);
+	return 0;
+}
 
-	strata_source_close(&r->source);
+static int reader_gc(lua_State *L)
+{
+	strata_source_free(&((struct tar_reader *)strata_check_object(L, 1, TYPE))->source);
 	return 0;
 }
 
@@ -77,12 +82,12 @@ static int tar_reader(lua_State *L)
 	lua_Integer size = strata_check_integer(L, 3);
 	struct tar_reader *r;
 	struct strata_err err;
-	int fd = strata_source_check_file(L, 1);
 
 	luaL_argcheck(L, offset >= 0, 2, "must not be negative");
 	luaL_argcheck(L, size >= 0 && size <= INT64_MAX - offset, 3, "out of range");
+	lua_settop(L, 1);
 	r = strata_new_object(L, TYPE, sizeof(*r));
-	if (start(r, fd, offset, size, &err) == 0)
+	if (start(r, strata_source_check_file(L, 1), offset, size, &err) == 0)
 		return 1;
 	strata_source_close(&r->source);
 	return strata_push_error(L, &err);
@@ -95,14 +100,21 @@ static int reader_next(lua_State *L)
 	struct strata_err err;
 	int rc = ARCHIVE_EOF;
 
-	if (r->source.archive)
+	if (r->source.users > 0)
+		return luaL_error(L, "the %s is in use", TYPE);
+	if (!r->ended && r->source.archive == NULL)
+		return luaL_error(L, "attempt to use a closed %s", TYPE);
+	if (!r->ended)
 		rc = archive_read_next_header(r->source.archive, &e);
 	if (rc == ARCHIVE_OK || rc == ARCHIVE_WARN) {
+		strata_source_use(&r->source);
 		push_entry(L, e);
+		strata_source_release(&r->source);
 		return 1;
 	}
 	if (rc != ARCHIVE_EOF)
 		strata_archive_fail(r->source.archive, &err);
+	r->ended = true;
 	strata_source_close(&r->source);
 	if (rc != ARCHIVE_EOF)
 		return strata_push_error(L, &err);
@@ -112,10 +124,10 @@ static int reader_next(lua_State *L)
 
 void strata_archive_register_tar_reader(lua_State *L)
 {
-	static const luaL_Reg methods[] = {
-	        {"next", reader_next}, {"close", reader_close}, {NULL, NULL}};
+	static const luaL_Reg methods[] = {{"next", reader_next}, {NULL, NULL}};
+	static const luaL_Reg meta[] = {{"__gc", reader_gc}, {NULL, NULL}};
 	static const luaL_Reg functions[] = {{"tar_reader", tar_reader}, {NULL, NULL}};
 
-	strata_register_type(L, TYPE, methods, NULL, reader_close);
+	strata_register_type(L, TYPE, methods, meta, reader_close);
 	strata_set_functions(L, functions);
 }

@@ -203,6 +203,30 @@ int strata_push_contents(lua_State *L, struct strata_buf *b)
 	return 1;
 }
 
+int strata_push_copy(lua_State *L, struct strata_buf *b, const char *text)
+{
+	struct strata_err err;
+
+	if (strata_buf_append(b, text, strlen(text), &err) < 0)
+		return strata_throw(L, &err);
+	return strata_push_contents(L, b);
+}
+
+int strata_push_title(lua_State *L, struct strata_buf *b, const char *type, const char *name)
+{
+	struct strata_err err;
+
+	if (name == NULL) {
+		lua_pushfstring(L, "%s(closed)", type);
+		return 1;
+	}
+	if (strata_buf_append(b, name, strlen(name) + 1, &err) < 0)
+		return strata_throw(L, &err);
+	lua_pushfstring(L, "%s(%s)", type, b->data);
+	strata_buf_free(b);
+	return 1;
+}
+
 void strata_lua_register_binding(lua_State *L)
 {
 	strata_register_type(L, BUFFER_TYPE, NULL, NULL, buffer_gc);

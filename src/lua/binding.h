@@ -9,7 +9,8 @@
  * LuaJIT lua_pushlstring does so before it copies its bytes. So no pointer into an object is kept
  * across such a call, and no such pointer is given to lua_pushlstring. Bytes on their way to Lua go
  * into a strata_push_buffer, or an array on the stack of C, and objects are checked after the last
- * such call. lua_getfield, lua_rawget and lua_rawset are no such calls.
+ * such call. lua_getfield, lua_rawget and lua_rawset are no such calls; luaL_checklstring is one,
+ * which makes a string of a number: texts are taken before objects.
  */
 #ifndef STRATA_BINDING_H
 #define STRATA_BINDING_H
@@ -99,6 +100,12 @@ struct strata_buf *strata_begin_buffer(lua_State *L, int n);
 
 /* Pushes the bytes of such a buffer as a string, and frees them. Returns 1. */
 int strata_push_contents(lua_State *L, struct strata_buf *b);
+
+/* Pushes a text by way of such a buffer. Returns 1. */
+int strata_push_copy(lua_State *L, struct strata_buf *b, const char *text);
+
+/* Pushes "type(name)" by way of such a buffer, "type(closed)" when name is NULL. Returns 1. */
+int strata_push_title(lua_State *L, struct strata_buf *b, const char *type, const char *name);
 
 /* Throws unless the field of the table at `arg` is a string or absent; NULL when absent. */
 const char *strata_opt_field(lua_State *L, int arg, const char *field, size_t *len);

@@ -76,19 +76,20 @@ static struct strata_dir *check_dir(lua_State *L, int arg)
 }
 
 /*
- * A name inside. They come out of documents, so one with a NUL is bad input:
+ * The directory, and a name inside. Names come out of documents, so one with a NUL is bad input:
  * NULL, with *err filled.
  */
-static const char *check_name(lua_State *L, int arg, const struct strata_dir *dir,
+static const char *check_name(lua_State *L, int arg, struct strata_dir **dir,
                               struct strata_err *err)
 {
 	size_t len;
 	const char *name = luaL_checklstring(L, arg, &len);
 	char quoted[256];
 
+	*dir = check_dir(L, 1);
 	if (strlen(name) == len)
 		return name;
-	strata_fail(err, "EINVAL", "%s: a NUL byte in the name %s", strata_dir_name(dir),
+	strata_fail(err, "EINVAL", "%s: a NUL byte in the name %s", strata_dir_name(*dir),
 	            strata_quote(quoted, sizeof(quoted), name, len));
 	return NULL;
 }
@@ -131,28 +132,31 @@ static int dir_close(lua_State *L)
 	return 0;
 }
 
+/* Pushes a File of a name in the directory. */
+static int file_in(lua_State *L, struct strata_file *(*open)(const struct strata_dir *,
+                                                             const char *, struct strata_err *))
+{
+	struct strata_file **f;
+	struct strata_dir *dir;
+	struct strata_err err;
+	const char *name;
+
+	lua_settop(L, 2);
+	f = strata_new_object(L, FILE_TYPE, sizeof(struct strata_file *));
+	name = check_name(L, 2, &dir, &err);
+	if (name != NULL)
+		*f = open(dir, name, &err);
+	return *f ? 1 : strata_push_error(L, &err);
+}
+
 static int dir_open(lua_State *L)
 {
-	struct strata_dir *dir = check_dir(L, 1);
-	struct strata_err err;
-	const char *name = check_name(L, 2, dir, &err);
-	struct strata_file **f = strata_new_object(L, FILE_TYPE, sizeof(struct strata_file *));
-
-	if (name != NULL)
-		*f = strata_dir_file(dir, name, &err);
-	return *f ? 1 : strata_push_error(L, &err);
+	return file_in(L, strata_dir_file);
 }
 
 static int dir_create(lua_State *L)
 {
-	struct strata_dir *dir = check_dir(L, 1);
-	struct strata_err err;
-	const char *name = check_name(L, 2, dir, &err);
-	struct strata_file **f = strata_new_object(L, FILE_TYPE, sizeof(struct strata_file *));
-
-	if (name != NULL)
-		*f = strata_dir_create(dir, name, &err);
-	return *f ? 1 : strata_push_error(L, &err);
+	return file_in(L, strata_dir_create);
 }
 
 /* As entries name them; a socket, which no tar holds, is "other". */
@@ -176,9 +180,9 @@ static const char *type_name(mode_t mode)
 
 static int dir_stat(lua_State *L)
 {
-	struct strata_dir *dir = check_dir(L, 1);
+	struct strata_dir *dir;
 	struct strata_err err;
-	const char *name = check_name(L, 2, dir, &err);
+	const char *name = check_name(L, 2, &dir, &err);
 	struct stat st;
 
 	if (name == NULL || strata_dir_stat(dir, name, &st, &err) < 0)
@@ -193,21 +197,25 @@ static int dir_stat(lua_State *L)
 
 static int dir_exists(lua_State *L)
 {
-	struct strata_dir *dir = check_dir(L, 1);
+	struct strata_dir *dir;
 	struct strata_err err;
-	const char *name = check_name(L, 2, dir, &err);
+	const char *name = check_name(L, 2, &dir, &err);
 
 	return push_result(L, name ? strata_dir_exists(dir, name, &err) : -1, &err);
 }
 
 static int dir_list(lua_State *L)
 {
-	struct strata_dir *dir = check_dir(L, 1);
+	struct strata_buf *names = strata_begin_buffer(L, 2);
+	struct strata_dir *dir;
 	struct strata_err err;
-	const char *name = lua_isnoneornil(L, 2) ? "." : check_name(L, 2, dir, &err);
-	struct strata_buf *names = strata_push_buffer(L);
+	const char *name = ".";
 	int n = 0;
 
+	if (lua_isnil(L, 2))
+		dir = check_dir(L, 1);
+	else
+		name = check_name(L, 2, &dir, &err);
 	if (name == NULL || strata_dir_list(dir, name, names, &err) < 0)
 		return strata_push_error(L, &err);
 	lua_newtable(L);
@@ -223,19 +231,19 @@ static int dir_list(lua_State *L)
 /* dir:publish(file, name) -> true | nil, message, code */
 static int dir_publish(lua_State *L)
 {
-	struct strata_dir *dir = check_dir(L, 1);
-	struct strata_file *f = strata_check_file(L, 2);
+	struct strata_dir *dir;
 	struct strata_err err;
-	const char *name = check_name(L, 3, dir, &err);
+	const char *name = check_name(L, 3, &dir, &err);
+	struct strata_file *f = strata_check_file(L, 2);
 
 	return push_result(L, name && strata_dir_publish(dir, f, name, &err) == 0 ? 1 : -1, &err);
 }
 
 static int dir_remove(lua_State *L)
 {
-	struct strata_dir *dir = check_dir(L, 1);
+	struct strata_dir *dir;
 	struct strata_err err;
-	const char *name = check_name(L, 2, dir, &err);
+	const char *name = check_name(L, 2, &dir, &err);
 
 	return push_result(L, name && strata_dir_remove(dir, name, &err) == 0 ? 1 : -1, &err);
 }
@@ -262,16 +270,17 @@ static int dir_same(lua_State *L)
 
 static int dir_name(lua_State *L)
 {
-	lua_pushstring(L, strata_dir_name(check_dir(L, 1)));
-	return 1;
+	struct strata_buf *copy = strata_begin_buffer(L, 1);
+
+	return strata_push_copy(L, copy, strata_dir_name(check_dir(L, 1)));
 }
 
 static int dir_tostring(lua_State *L)
 {
+	struct strata_buf *copy = strata_begin_buffer(L, 1);
 	struct strata_dir **dir = strata_check_object(L, 1, DIR_TYPE);
 
-	lua_pushfstring(L, "%s(%s)", DIR_TYPE, *dir ? strata_dir_name(*dir) : "closed");
-	return 1;
+	return strata_push_title(L, copy, DIR_TYPE, *dir != NULL ? strata_dir_name(*dir) : NULL);
 }
 
 void strata_lua_register_dir(lua_State *L)

@@ -42,6 +42,9 @@ static const struct {
         {"type", F_TYPE},
         {"typeflag", F_TYPEFLAG},
         {"mode", F_MODE},
+        {"setuid", F_SETUID},
+        {"setgid", F_SETGID},
+        {"sticky", F_STICKY},
         {"uid", F_UID},
         {"gid", F_GID},
         {"uname", F_UNAME},
@@ -101,6 +104,22 @@ static enum strata_entry_field field_at(lua_State *L, int arg)
 	return (enum strata_entry_field)field;
 }
 
+/*
+ * Throws: the entry has no such field. The metatable's "unknown", which lua/strata/layer/entry.lua
+ * sets, words it.
+ */
+static int no_field(lua_State *L, bool assigned)
+{
+	lua_settop(L, 2);
+	if (luaL_getmetafield(L, 1, "unknown")) {
+		lua_pushvalue(L, 2);
+		lua_pushboolean(L, assigned);
+		lua_call(L, 2, 0);
+	}
+	lua_pushvalue(L, 2);
+	return luaL_error(L, "an entry has no field '%s'", lua_tostring(L, -1));
+}
+
 /* __index: upvalue 1 the fields, upvalue 2 the methods */
 static int entry_index(lua_State *L)
 {
@@ -111,8 +130,9 @@ static int entry_index(lua_State *L)
 		return strata_push_entry_field(L, &entry->owner->index, entry->number, field);
 	lua_pushvalue(L, 2);
 	lua_rawget(L, lua_upvalueindex(2));
-	return 1;
+	return lua_isnil(L, -1) ? no_field(L, false) : 1;
 }
+
 /* __newindex; what the world does wrong (no memory, too long) is thrown as well */
 static int entry_newindex(lua_State *L)
 {
@@ -121,7 +141,7 @@ static int entry_newindex(lua_State *L)
 	struct strata_err err;
 
 	if (field == 0)
-		return luaL_error(L, "an entry has no field '%s'", lua_tostring(L, 2));
+		return no_field(L, true);
 	if (strata_set_entry_field(L, &entry->owner->index, entry->number, field, &err) < 0)
 		return luaL_error(L, "%s", err.msg);
 	return 0;
@@ -177,6 +197,36 @@ static int entry_read(lua_State *L)
 	return strata_push_error(L, &err);
 }
 
+/* Fails for an entry that is no file, nor a name of one. */
+static int check_file_entry(const struct strata_entry *e, struct strata_err *err)
+{
+	const char *type = strata_entry_type_name(e->typeflag);
+
+	if (strcmp(type, "file") == 0)
+		return 0;
+	if (e->typeflag == '1')
+		return strata_fail(err, "ENOENT",
+		                   "the file that the hardlink names is not in this layer");
+	return strata_fail(err, e->typeflag == '5' ? "EISDIR" : "EINVAL", "is a %s, not a file",
+	                   type);
+}
+
+/* entry:digest() -> "sha256:<hex>" of its content | nil, message, code */
+static int entry_digest(lua_State *L)
+{
+	struct lua_entry *entry = check_entry(L, 1);
+	struct strata_index *index = &entry->owner->index;
+	uint32_t number = content_of(entry);
+	char digest[STRATA_DIGEST_MAX];
+	struct strata_err err;
+
+	if (check_file_entry(&index->entries[number], &err) < 0 ||
+	    strata_index_digest(index, number, digest, &err) < 0)
+		return strata_push_error(L, &err);
+	lua_pushstring(L, digest);
+	return 1;
+}
+
 /*
  * entry:same_content(other [, max [, from]]) -> boolean | nil, message, code
  * Of files, hardlinks followed inside their layers; up to max bytes from `from` on.
@@ -203,9 +253,9 @@ static int entry_same_content(lua_State *L)
 /* entry:replace(data) -> entry; under every name that the file has in this layer */
 static int entry_replace(lua_State *L)
 {
-	struct lua_entry *entry = check_entry(L, 1);
 	size_t len;
 	const char *data = luaL_checklstring(L, 2, &len);
+	struct lua_entry *entry = check_entry(L, 1);
 	struct strata_index *index = &entry->owner->index;
 	uint32_t number = content_of(entry);
 	struct strata_err err;
@@ -292,6 +342,28 @@ static int module_human_size(lua_State *L)
 	return 1;
 }
 
+static const luaL_Reg methods[] = {
+        {"read", entry_read}, {"digest", entry_digest}, {"replace", entry_replace},
+        {"same_content", entry_same_content}, {"drop", entry_drop}, {"mark", entry_mark}, {NULL, NULL}};
+
+/* entry_class() -> the metatable of entries, the names of their fields, and those of their methods
+ */
+static int module_entry_class(lua_State *L)
+{
+	luaL_getmetatable(L, ENTRY_TYPE);
+	lua_newtable(L);
+	for (size_t i = 0; i < FIELDS; i++) {
+		lua_pushstring(L, field_names[i].name);
+		lua_rawseti(L, -2, (int)i + 1);
+	}
+	lua_newtable(L);
+	for (size_t i = 0; methods[i].name != NULL; i++) {
+		lua_pushstring(L, methods[i].name);
+		lua_rawseti(L, -2, (int)i + 1);
+	}
+	return 3;
+}
+
 /* quote(bytes) -> the bytes in quotes, printable, for messages */
 static int module_quote(lua_State *L)
 {
@@ -314,15 +386,11 @@ static void push_field_table(lua_State *L)
 
 void strata_lua_register_entry(lua_State *L)
 {
-	static const luaL_Reg methods[] = {{"read", entry_read},
-	                                   {"replace", entry_replace},
-	                                   {"same_content", entry_same_content},
-	                                   {"drop", entry_drop},
-	                                   {"mark", entry_mark},
-	                                   {NULL, NULL}};
 	static const luaL_Reg meta[] = {{"__tostring", entry_tostring}, {NULL, NULL}};
-	static const luaL_Reg functions[] = {
-	        {"human_size", module_human_size}, {"quote", module_quote}, {NULL, NULL}};
+	static const luaL_Reg functions[] = {{"human_size", module_human_size},
+	                                     {"quote", module_quote},
+	                                     {"entry_class", module_entry_class},
+	                                     {NULL, NULL}};
 
 	strata_register_type(L, ENTRY_TYPE, methods, meta, NULL);
 	lua_getfield(L, LUA_REGISTRYINDEX, ENTRY_TYPE);

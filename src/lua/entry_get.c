@@ -233,6 +233,15 @@ int strata_push_entry_field(lua_State *L, const struct strata_index *index, uint
 	switch (field) {
 	case F_MODE:
 		return push_number(L, true, e->mode & 07777);
+	case F_SETUID:
+		lua_pushboolean(L, (e->mode & 04000) != 0);
+		return 1;
+	case F_SETGID:
+		lua_pushboolean(L, (e->mode & 02000) != 0);
+		return 1;
+	case F_STICKY:
+		lua_pushboolean(L, (e->mode & 01000) != 0);
+		return 1;
 	case F_UID:
 		return push_id(L, e->uid);
 	case F_GID:

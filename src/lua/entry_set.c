@@ -18,6 +18,31 @@ static uint32_t check_uint32(lua_State *L, int arg, const char *field, lua_Integ
 	return (uint32_t)n;
 }
 
+/* A mode as a number, or as people write it: "0755", "644". */
+static uint32_t check_mode(lua_State *L, int arg)
+{
+	const char *text;
+	uint32_t mode = 0;
+	size_t len;
+
+	if (lua_type(L, arg) != LUA_TSTRING)
+		return check_uint32(L, arg, "mode", 07777);
+	text = lua_tolstring(L, arg, &len);
+	for (size_t i = 0; i < len && len <= 5; i++) {
+		if (text[i] < '0' || text[i] > '7')
+			len = 0;
+		mode = mode * 8 + (uint32_t)(text[i] - '0');
+	}
+	if (len == 0 || len > 5 || mode > 07777)
+		luaL_error(L, "mode should be a number or octal digits such as \"0755\"");
+	return mode;
+}
+
+static uint32_t mode_bit(enum strata_entry_field field)
+{
+	return field == F_SETUID ? 04000 : field == F_SETGID ? 02000 : 01000;
+}
+
 static const char *check_text(lua_State *L, int arg, const char *field, size_t *len)
 {
 	const char *text;
@@ -186,10 +211,22 @@ static int set_field(lua_State *L, struct strata_index *index, uint32_t number,
 	case F_GNAME:
 		return set_text(L, index, number, field, err);
 	case F_MODE: {
-		uint32_t mode = check_uint32(L, 3, "mode", 07777);
+		uint32_t mode = check_mode(L, 3);
 
 		mode |= index->entries[number].mode & ~(uint32_t)07777;
 		strata_plan_number(index, number, STRATA_TAR_MODE, mode);
+		return 0;
+	}
+	case F_SETUID:
+	case F_SETGID:
+	case F_STICKY: {
+		uint32_t mode = index->entries[number].mode & ~mode_bit(field);
+
+		if (lua_type(L, 3) != LUA_TBOOLEAN)
+			return luaL_error(L, "%s should be true or false, not %s",
+			                  lua_tostring(L, 2), luaL_typename(L, 3));
+		strata_plan_number(index, number, STRATA_TAR_MODE,
+		                   lua_toboolean(L, 3) ? mode | mode_bit(field) : mode);
 		return 0;
 	}
 	case F_UID:
@@ -229,8 +266,9 @@ static int set_field(lua_State *L, struct strata_index *index, uint32_t number,
 /* Unpackers give a file what the last header of its names says. */
 static bool is_of_file(enum strata_entry_field field)
 {
-	return field == F_MODE || field == F_UID || field == F_GID || field == F_UNAME ||
-	       field == F_GNAME || field == F_MTIME || field == F_MTIME_NSEC || field == F_XATTRS ||
+	return field == F_MODE || field == F_SETUID || field == F_SETGID || field == F_STICKY ||
+	       field == F_UID || field == F_GID || field == F_UNAME || field == F_GNAME ||
+	       field == F_MTIME || field == F_MTIME_NSEC || field == F_XATTRS ||
 	       time_field(field) != 0;
 }
 

@@ -74,10 +74,9 @@ static int file_close(lua_State *L)
 /* file:share() -> another File of the same open file; each is closed by itself */
 static int file_share(lua_State *L)
 {
-	struct strata_file *file = strata_check_file(L, 1);
 	struct strata_file **f = strata_new_object(L, FILE_TYPE, sizeof(struct strata_file *));
 
-	*f = strata_file_ref(file);
+	*f = strata_file_ref(strata_check_file(L, 1));
 	return 1;
 }
 
@@ -89,8 +88,9 @@ static int file_size(lua_State *L)
 
 static int file_name(lua_State *L)
 {
-	lua_pushstring(L, strata_file_name(strata_check_file(L, 1)));
-	return 1;
+	struct strata_buf *copy = strata_begin_buffer(L, 1);
+
+	return strata_push_copy(L, copy, strata_file_name(strata_check_file(L, 1)));
 }
 
 /* file:read(offset, length) -> bytes | nil, message, code */
@@ -125,29 +125,13 @@ static int file_sniff(lua_State *L)
 	return 1;
 }
 
-/* file:copy(to_offset, from, from_offset, length) -> true | nil, message, code */
-static int file_copy(lua_State *L)
-{
-	struct strata_file *to = strata_check_file(L, 1);
-	uint64_t to_offset = check_offset(L, 2);
-	struct strata_file *from = strata_check_file(L, 3);
-	uint64_t from_offset = check_offset(L, 4);
-	uint64_t len = check_offset(L, 5);
-	struct strata_err err;
-
-	if (strata_file_copy(to, to_offset, from, from_offset, len, &err) < 0)
-		return strata_push_error(L, &err);
-	lua_pushboolean(L, 1);
-	return 1;
-}
-
 /* file:write(offset, bytes) -> true | nil, message, code */
 static int file_write(lua_State *L)
 {
-	struct strata_file *f = strata_check_file(L, 1);
-	uint64_t offset = check_offset(L, 2);
 	size_t len;
 	const char *bytes = luaL_checklstring(L, 3, &len);
+	struct strata_file *f = strata_check_file(L, 1);
+	uint64_t offset = check_offset(L, 2);
 	struct strata_err err;
 
 	if (strata_file_write(f, offset, bytes, len, &err) < 0)
@@ -203,24 +187,27 @@ static int file_fileno(lua_State *L)
 
 static int file_tostring(lua_State *L)
 {
+	struct strata_buf *copy = strata_begin_buffer(L, 1);
 	struct strata_file **f = strata_check_object(L, 1, FILE_TYPE);
 
-	if (*f == NULL)
-		lua_pushfstring(L, "%s(closed)", FILE_TYPE);
-	else
-		lua_pushfstring(L, "%s(%s)", FILE_TYPE, strata_file_name(*f));
-	return 1;
+	return strata_push_title(L, copy, FILE_TYPE, *f != NULL ? strata_file_name(*f) : NULL);
 }
 
 void strata_lua_register_file(lua_State *L)
 {
-	static const luaL_Reg methods[] = {{"size", file_size},     {"name", file_name},
-	                                   {"read", file_read},     {"sniff", file_sniff},
-	                                   {"copy", file_copy},     {"write", file_write},
-	                                   {"close", file_close},   {"unchanged", file_unchanged},
-	                                   {"take", file_take},     {"publish", file_publish},
-	                                   {"fileno", file_fileno}, {"send", strata_lua_file_send},
-	                                   {"share", file_share},   {NULL, NULL}};
+	static const luaL_Reg methods[] = {{"size", file_size},
+	                                   {"name", file_name},
+	                                   {"read", file_read},
+	                                   {"sniff", file_sniff},
+	                                   {"write", file_write},
+	                                   {"close", file_close},
+	                                   {"unchanged", file_unchanged},
+	                                   {"take", file_take},
+	                                   {"publish", file_publish},
+	                                   {"fileno", file_fileno},
+	                                   {"send", strata_lua_file_send},
+	                                   {"share", file_share},
+	                                   {NULL, NULL}};
 	static const luaL_Reg meta[] = {{"__tostring", file_tostring}, {NULL, NULL}};
 	static const luaL_Reg functions[] = {{"open_file", file_open},
 	                                     {"temp_file", file_temp},

@@ -80,12 +80,11 @@ static int host_tree_sort(lua_State *L)
 /* tree:find(path) -> number | nil */
 static int host_tree_find(lua_State *L)
 {
-	struct strata_host_tree *d = strata_check_host_tree(L, 1);
 	size_t len;
 	const char *path = luaL_checklstring(L, 2, &len);
 	uint32_t number;
 
-	if (!strata_host_tree_find(d, path, len, &number))
+	if (!strata_host_tree_find(strata_check_host_tree(L, 1), path, len, &number))
 		return 0;
 	lua_pushinteger(L, (lua_Integer)number + 1);
 	return 1;

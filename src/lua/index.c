@@ -97,15 +97,19 @@ static int index_close(lua_State *L)
 /* index:scan([limits as in limits.h]) -> true | nil, message, code. A job can do it, too. */
 static int index_scan(lua_State *L)
 {
-	struct strata_lua_index *o = strata_check_index(L, 1);
+	struct strata_lua_index *o;
 	struct strata_tar_limits limits = {0};
+	struct strata_inflate_limits inflate = {0};
 	struct strata_err err;
 
 	if (!lua_isnoneornil(L, 2)) {
 		luaL_checktype(L, 2, LUA_TTABLE);
 		limits = strata_tar_limit_fields(L, 2);
-		o->index.inflate = strata_inflate_limit_fields(L, 2);
+		inflate = strata_inflate_limit_fields(L, 2);
 	}
+	o = strata_check_index(L, 1);
+	if (!lua_isnoneornil(L, 2))
+		o->index.inflate = inflate;
 	if (!o->index.scanned && strata_index_scan(&o->index, &limits, NULL, &err) < 0)
 		return strata_push_error(L, &err);
 	lua_pushboolean(L, 1);
@@ -199,9 +203,9 @@ static int index_entry(lua_State *L)
 static int index_find(lua_State *L)
 {
 	struct strata_buf *b = strata_begin_buffer(L, 2);
-	struct strata_index *index = strata_check_scanned(L, 1);
 	size_t len;
 	const char *path = luaL_checklstring(L, 2, &len);
+	struct strata_index *index = strata_check_scanned(L, 1);
 	struct strata_err err;
 	uint32_t found;
 
@@ -332,6 +336,17 @@ static int index_revision(lua_State *L)
 	return 1;
 }
 
+/* index:prepared() -> whether contents can be read without the layer being read as a whole before
+ */
+static int index_prepared(lua_State *L)
+{
+	struct strata_lua_index *o = strata_check_index(L, 1);
+	struct strata_err err;
+
+	lua_pushboolean(L, strata_index_is_prepared(&o->index, &err) == 1);
+	return 1;
+}
+
 /* index:copy() -> an EntryIndex of the same entries and marks, without content */
 static int index_copy(lua_State *L)
 {
@@ -412,6 +427,7 @@ void strata_lua_register_index(lua_State *L)
 	                                   {"as_scanned", index_as_scanned},
 	                                   {"lost_names", index_lost_names},
 	                                   {"dangling", index_dangling},
+	                                   {"prepared", index_prepared},
 	                                   {"unmark", index_unmark},
 	                                   {"drop_marked", index_drop_marked},
 	                                   {NULL, NULL}};

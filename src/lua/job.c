@@ -132,6 +132,14 @@ static struct strata_index *index_field(lua_State *L)
 	return o != NULL ? &o->index : NULL;
 }
 
+/* The same, and NULL as well when it cannot be used. */
+static struct strata_index *idle_index_field(lua_State *L)
+{
+	struct strata_lua_index *o = object_field(L, "index", ENTRY_INDEX_TYPE);
+
+	return o != NULL && !o->closed && !o->index.busy ? &o->index : NULL;
+}
+
 /* The assembly, whose indexes the job then keeps as well; NULL when absent. */
 static struct strata_assembly *assembly_field(lua_State *L)
 {
@@ -249,9 +257,10 @@ static int job_scan(lua_State *L)
 }
 
 /*
- * job:hash{label, file, offset, size, compression, plain, digest, algorithm, diff_id, the limits of
- * inflating} -> number
- * algorithm: "sha256" (default) or "sha512", when no digest tells it.
+ * job:hash{label, file, offset, size, compression, plain, digest, algorithm, diff_id, index, the
+ * limits of inflating} -> number
+ * algorithm: "sha256" (default) or "sha512", when no digest tells it. index: that of the same blob,
+ * whose contents are verified by that, unless another job works on it.
  */
 static int job_hash(lua_State *L)
 {
@@ -261,6 +270,7 @@ static int job_hash(lua_State *L)
 	        .plain = flag_field(L, "plain"),
 	        .inflate = strata_inflate_limit_fields(L, 2),
 	        .expected = expected_fields(L),
+	        .index = idle_index_field(L),
 	        .blob = blob_fields(L),
 	};
 	struct strata_err err;
@@ -354,19 +364,19 @@ static int job_bytes(lua_State *L)
 	return push_added(L, job, strata_job_add_bytes(job, label, &t, &err), &err);
 }
 
-/* job:inflate{label, index, temp_dir, the limits of inflating} -> number */
-static int job_inflate(lua_State *L)
+/* job:prepare{label, index, temp_dir, the limits of inflating} -> number */
+static int job_prepare(lua_State *L)
 {
 	const char *label;
 	struct strata_job *job = begin_task(L, &label);
-	struct strata_inflate_task t = {
+	struct strata_prepare_task t = {
 	        .temp_dir = temp_dir_field(L),
 	        .inflate = strata_inflate_limit_fields(L, 2),
 	        .index = index_field(L),
 	};
 	struct strata_err err;
 
-	return push_added(L, job, strata_job_add_inflate(job, label, &t, &err), &err);
+	return push_added(L, job, strata_job_add_prepare(job, label, &t, &err), &err);
 }
 
 /* job:apply{label, apply} -> number; the layers that have been added to the Apply, in order */
@@ -508,7 +518,7 @@ void strata_lua_register_job(lua_State *L)
 	                                   {"wait", job_wait},         {"cancel", job_cancel},
 	                                   {"result", job_result},     {"progress", job_progress},
 	                                   {"task", job_task},         {"apply", job_apply},
-	                                   {"inflate", job_inflate},   {NULL, NULL}};
+	                                   {"prepare", job_prepare},   {NULL, NULL}};
 	static const luaL_Reg functions[] = {{"job", job_new}, {NULL, NULL}};
 
 	strata_register_type(L, JOB_TYPE, methods, NULL, job_close);

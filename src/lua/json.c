@@ -120,14 +120,15 @@ static int json_text(lua_State *L)
 	return push_text(L, copy, text, len);
 }
 
-/* The value at argument 2, as strata_json_find. */
-static int find(lua_State *L, struct json_object *o, struct strata_json_span *span,
+/* The document, and the value at argument 2 as strata_json_find. */
+static int find(lua_State *L, struct json_object **o, struct strata_json_span *span,
                 struct strata_err *err)
 {
 	size_t len;
 	const char *pointer = luaL_checklstring(L, 2, &len);
 
-	return strata_json_find(o->doc, pointer, len, span, err);
+	*o = check_json(L);
+	return strata_json_find((*o)->doc, pointer, len, span, err);
 }
 
 /* What a method that reads returns when there is nothing to be read. */
@@ -191,11 +192,11 @@ static int push_string(lua_State *L, struct strata_buf *copy, const char *token,
 static int json_get(lua_State *L)
 {
 	struct strata_buf *copy = strata_begin_buffer(L, 2);
-	struct json_object *o = check_json(L);
+	struct json_object *o;
 	struct strata_json_span span;
 	struct strata_err err;
 	size_t len;
-	int rc = find(L, o, &span, &err);
+	int rc = find(L, &o, &span, &err);
 	const char *token;
 
 	if (rc != 1)
@@ -231,9 +232,10 @@ static int json_get(lua_State *L)
 
 static int json_type(lua_State *L)
 {
+	struct json_object *o;
 	struct strata_json_span span;
 	struct strata_err err;
-	int rc = find(L, check_json(L), &span, &err);
+	int rc = find(L, &o, &span, &err);
 
 	if (rc != 1)
 		return nothing(L, rc, &err);
@@ -244,11 +246,11 @@ static int json_type(lua_State *L)
 static int json_raw(lua_State *L)
 {
 	struct strata_buf *copy = strata_begin_buffer(L, 2);
-	struct json_object *o = check_json(L);
+	struct json_object *o;
 	struct strata_json_span span;
 	struct strata_err err;
 	size_t len;
-	int rc = find(L, o, &span, &err);
+	int rc = find(L, &o, &span, &err);
 
 	if (rc != 1)
 		return nothing(L, rc, &err);
@@ -258,9 +260,10 @@ static int json_raw(lua_State *L)
 
 static int json_count(lua_State *L)
 {
+	struct json_object *o;
 	struct strata_json_span span;
 	struct strata_err err;
-	int rc = find(L, check_json(L), &span, &err);
+	int rc = find(L, &o, &span, &err);
 
 	if (rc != 1)
 		return nothing(L, rc, &err);
@@ -278,11 +281,12 @@ static void check_unchanged(lua_State *L, const struct json_object *o, size_t ed
 static int json_keys(lua_State *L)
 {
 	struct strata_buf *copy = strata_begin_buffer(L, 2);
+	size_t len;
+	const char *pointer = luaL_checklstring(L, 2, &len);
 	struct json_object *o = check_json(L);
+	const size_t edits = o->edits;
 	struct strata_json_span span, name, value;
 	struct strata_err err;
-	size_t len, edits = o->edits;
-	const char *pointer = luaL_checklstring(L, 2, &len);
 	int rc = strata_json_find(o->doc, pointer, len, &span, &err), n = 0;
 	bool more;
 
@@ -305,11 +309,12 @@ static int json_keys(lua_State *L)
 
 static int json_spans(lua_State *L)
 {
+	size_t len;
+	const char *pointer = luaL_checklstring(L, 2, &len);
 	struct json_object *o = check_json(L);
+	const size_t edits = o->edits;
 	struct strata_json_span span, name, value;
 	struct strata_err err;
-	size_t len, edits = o->edits;
-	const char *pointer = luaL_checklstring(L, 2, &len);
 	int rc = strata_json_find(o->doc, pointer, len, &span, &err), n = 0;
 	bool more;
 
@@ -334,11 +339,11 @@ static int edit(lua_State *L,
                 int (*change)(struct strata_json *doc, const char *pointer, size_t len,
                               const char *text, size_t text_len, struct strata_err *err))
 {
-	struct json_object *o = check_json(L);
-	struct strata_err err;
 	size_t len, text_len;
 	const char *pointer = luaL_checklstring(L, 2, &len);
 	const char *text = luaL_checklstring(L, 3, &text_len);
+	struct json_object *o = check_json(L);
+	struct strata_err err;
 	int rc = change(o->doc, pointer, len, text, text_len, &err);
 
 	if (rc < 0)

@@ -54,10 +54,10 @@ static int encode(struct strata_encoder *encoder, const char *bytes, size_t len,
 static int deflate_write(lua_State *L)
 {
 	struct strata_buf *out = strata_begin_buffer(L, 2);
-	struct strata_encoder *encoder = strata_check_handle(L, 1, DEFLATE_TYPE);
-	struct strata_err err;
 	size_t len;
 	const char *bytes = luaL_checklstring(L, 2, &len);
+	struct strata_encoder *encoder = strata_check_handle(L, 1, DEFLATE_TYPE);
+	struct strata_err err;
 
 	if (encode(encoder, bytes, len, false, out, &err) < 0)
 		return strata_push_error(L, &err);

@@ -27,9 +27,9 @@ static int digest_new(lua_State *L)
 /* digest:update(bytes) -> true | nil, message, code */
 static int digest_update(lua_State *L)
 {
-	struct strata_digest *d = strata_check_handle(L, 1, DIGEST_TYPE);
 	size_t len;
 	const char *bytes = luaL_checklstring(L, 2, &len);
+	struct strata_digest *d = strata_check_handle(L, 1, DIGEST_TYPE);
 	struct strata_err err;
 
 	return strata_push_ok(L, strata_digest_update(d, bytes, len, &err), &err);

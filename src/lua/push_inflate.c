@@ -51,9 +51,9 @@ static struct lua_inflate *check_inflate(lua_State *L)
 /* inflate:feed(bytes) */
 static int inflate_feed(lua_State *L)
 {
-	struct lua_inflate *o = check_inflate(L);
 	size_t len;
 	const char *bytes = luaL_checklstring(L, 2, &len);
+	struct lua_inflate *o = check_inflate(L);
 
 	if (o->in_len > 0)
 		return luaL_error(L, "what was fed before has not been read");

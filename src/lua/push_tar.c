@@ -59,9 +59,9 @@ static struct lua_parser *check_parser(lua_State *L)
 /* parser:feed(bytes) */
 static int parser_feed(lua_State *L)
 {
-	struct lua_parser *o = check_parser(L);
 	size_t len;
 	const char *bytes = luaL_checklstring(L, 2, &len);
+	struct lua_parser *o = check_parser(L);
 
 	if (o->in_len > 0)
 		return luaL_error(L, "what was fed before has not been taken");

@@ -59,12 +59,15 @@ static FILE *check_stream(lua_State *L, int arg, FILE *standard)
 /* spool(source [, temp_dir [, max]]) -> File | nil, message, code */
 static int spool(lua_State *L)
 {
-	FILE *from = check_stream(L, 1, stdin);
 	const char *temp_dir = strata_opt_path(L, 2);
 	lua_Number max = luaL_optnumber(L, 3, MAX_SPOOL);
-	struct strata_file **f = strata_new_object(L, FILE_TYPE, sizeof(struct strata_file *));
+	struct strata_file **f;
+	FILE *from;
 	struct strata_err err;
 
+	lua_settop(L, 3);
+	f = strata_new_object(L, FILE_TYPE, sizeof(struct strata_file *));
+	from = check_stream(L, 1, stdin);
 	luaL_argcheck(L, max >= 0 && max <= 9007199254740992.0, 3, "out of range");
 	*f = strata_stdio_read(from, from == stdin ? "standard input" : "stream", temp_dir,
 	                       (uint64_t)max, &err);

@@ -134,9 +134,9 @@ static int tree_current(lua_State *L)
 /* tree:find(path [, follow = true]) -> node | nil, message, code */
 static int tree_find(lua_State *L)
 {
-	struct lua_tree *o = check_tree(L);
 	size_t len;
 	const char *path = luaL_checklstring(L, 2, &len);
+	struct lua_tree *o = check_tree(L);
 	bool follow = lua_isnoneornil(L, 3) || lua_toboolean(L, 3);
 	struct strata_err err;
 	uint32_t node;
@@ -253,16 +253,20 @@ static int tree_headers(lua_State *L)
 	const struct strata_index *index = o->tree.layers[source.layer];
 	int n = 0;
 
+	lua_settop(L, 2);
 	lua_newtable(L);
 	if (push_entry(L, source.layer, source.entry) != 0)
 		add_header(L, 3, &n);
 	if (source.header_layer == source.layer && source.header_entry == source.entry)
 		return push_array(L, 3);
-	for (uint32_t i = 0; source.header_layer == source.layer && i < source.header_entry; i++)
+	for (uint32_t i = 0; source.header_layer == source.layer && i < source.header_entry; i++) {
+		if (i >= index->count)
+			luaL_error(L, "the layer was closed while its entries were listed");
 		if (i != source.entry && is_name_of(index, i, source.entry)) {
 			push_entry(L, source.layer, i);
 			add_header(L, 3, &n);
 		}
+	}
 	push_entry(L, source.header_layer, source.header_entry);
 	add_header(L, 3, &n);
 	return push_array(L, 3);

@@ -14,7 +14,7 @@ local function hashed(blob, size, digests, opts)
   local tasks = core.job()
   tasks:hash(limits.add(opts.limits, {
     label = "check", file = blob.file, offset = blob.offset, size = size, compression = blob.compression, plain = true,
-    digest = digests.digest, diff_id = digests.diff_id,
+    digest = digests.digest, diff_id = digests.diff_id, index = digests.index,
   }))
   local ok, message, code = job.run(tasks, nil, "hashing")
   tasks:close()
@@ -23,6 +23,7 @@ end
 
 -- Layers that are compressed were compared while they were scanned.
 local function plain_digest(made, blob, digests, opts)
+  if digests.index:prepared() then return true end
   local ok, message, code = hashed(blob, blob.size, digests, opts)
   if ok then return true end
   if code ~= "EDIGEST" then return nil, message, code end
@@ -74,7 +75,8 @@ end
 ---@param made strata.ReportMaker
 ---@param blob strata.Blob
 ---@param tar_size integer
----@param digests {digest: string?, diff_id: string?}  that a plain layer is compared with
+---@param digests {digest: string?, diff_id: string?, index: userdata?}  that a plain layer is compared with, and
+---  its entry index
 ---@param opts strata.CheckOptions
 ---@return boolean? ok
 ---@return string? message

@@ -10,6 +10,7 @@ local json = require "strata.util.json"
 local media_types = require "strata.document.media_types"
 local oci_catalog = require "strata.dialect.oci.catalog"
 local oci_image = require "strata.dialect.oci.image"
+local platform = require "strata.document.platform"
 local reference = require "strata.document.reference"
 
 local documents = {}
@@ -56,12 +57,15 @@ local function blob_names(store)
   return list
 end
 
+-- The indexes and manifests of the store; nil when it has none, or none that can be read.
+local function catalog_of(source, limits)
+  if source.catalog or not source.store:has("index.json") then return source.catalog end
+  return (oci_catalog.of(source.store, limits))
+end
+
 -- Every digest that a document of the store names, as far as documents can be read.
-local function referenced(source, limits)
-  local used, catalog = {}, source.catalog
-  if source.store.has and source.store:has("index.json") and not catalog then
-    catalog = oci_catalog.of(source.store, limits)
-  end
+local function referenced(source, catalog)
+  local used = {}
   local function use(descriptor)
     if type(descriptor) == "table" and type(descriptor.digest) == "string" then used[descriptor.digest] = true end
   end
@@ -71,6 +75,7 @@ local function referenced(source, limits)
   end
   for _, manifest in ipairs(catalog and catalog.manifests or {}) do
     local document = manifest.document or {}
+    for digest in (manifest.problem and manifest.text or ""):gmatch('"(%w+:%x+)"') do used[digest] = true end
     use(document.config)
     use(document.subject)
     for _, descriptor in ipairs(oci_image.layers(document)) do use(descriptor) end
@@ -89,14 +94,43 @@ end
 --- Adds blobs that no document names.
 ---@param made strata.ReportMaker
 ---@param source strata.Source
----@param limits strata.Limits
-function documents.unreferenced(made, source, limits)
-  local used = referenced(source, limits)
+---@param catalog strata.Catalog?
+function documents.unreferenced(made, source, catalog)
+  local used = referenced(source, catalog)
   for _, name in ipairs(blob_names(source.store)) do
     local algorithm, encoded = name:match("^blobs/([^/]+)/([^/]+)$")
     if algorithm and not used[algorithm .. ":" .. encoded] then
       made:add("note", "unreferenced-blob", "no document names this blob", { path = name })
     end
+  end
+end
+
+local function name_of(manifest)
+  local words = {}
+  for i, tag in ipairs(manifest.tags) do words[i] = json.printable(tag, 80) end
+  if manifest.platform then words[#words + 1] = json.printable(tostring(platform.of(manifest.platform)), 60) end
+  words[#words + 1] = manifest.digest
+  return ("the %s %s"):format(manifest.kind, table.concat(words, ", "))
+end
+
+--- Adds what the indexes name that is broken, or not all here. The other images can be opened.
+---@param made strata.ReportMaker
+---@param store strata.ArchiveStore|strata.DirectoryStore
+---@param catalog strata.Catalog?
+---@param own string?  digest of the image's manifest, of which other findings tell
+function documents.indexed(made, store, catalog, own)
+  local prefix = store.path .. ": "
+  for _, one in ipairs(catalog and catalog.manifests or {}) do
+    if one.problem then
+      local why = one.problem[1]
+      if why:sub(1, #prefix) == prefix then why = why:sub(#prefix + 1) end
+      made:add("error", "broken-image", ("%s cannot be read: %s"):format(name_of(one), why))
+    elseif one.digest ~= own and not oci_image.is_complete(catalog, one) then
+      made:add("note", "missing-image", name_of(one) .. " is not all here")
+    end
+  end
+  for _, digest in ipairs(catalog and catalog.absent or {}) do
+    made:add("note", "missing-image", ("the index %s is not here"):format(digest))
   end
 end
 
@@ -114,7 +148,7 @@ function documents.both_lists(made, source, limits)
     return
   end
   for _, one in ipairs(list) do
-    if one.layer_names and not one.digest then
+    if one.layer_names and not one.digest and not one.problem then
       made:add("warning", "list-incomplete", ("index.json does not have the image %s of manifest.json")
         :format(json.printable(one.tags[1] or one.id() or "without a tag", 80)))
     elseif one.kind == "image" and not one.layer_names and not one.missing then
@@ -278,9 +312,11 @@ local function check_history(made, cfg, count)
   for _, row in ipairs((json.decode(doc:raw("/history")))) do
     if row.empty_layer ~= true then rows = rows + 1 end
   end
-  if rows ~= count then
-    made:add("warning", "history", ("the history has %d rows with a layer, for %d layers%s"):format(rows, count,
-      rows > count and ": Docker refuses the image, containerd, podman and umoci do not" or ""))
+  local told = ("the history has %d rows with a layer, for %d layers"):format(rows, count)
+  if rows > count then
+    made:add("warning", "history", told .. ": Docker refuses the image, containerd, podman and umoci do not")
+  elseif rows < count then
+    made:add("note", "history", told .. ": runtimes do not mind")
   end
 end
 
@@ -321,9 +357,11 @@ function documents.check(made, state)
       require("strata.check.tar").noted(made, source.store.findings)
       documents.members(made, source.store)
     end
+    local catalog = catalog_of(source, state.hub.limits)
     documents.names(made, source)
     documents.both_lists(made, source, state.hub.limits)
-    documents.unreferenced(made, source, state.hub.limits)
+    documents.unreferenced(made, source, catalog)
+    documents.indexed(made:at("index"), source.store, catalog, state.manifest and state.manifest.digest)
   end
   if state.manifest then documents.manifest(made:at("manifest"), state.manifest.text) end
   documents.media_types(made:at("manifest"), states)

@@ -83,7 +83,7 @@ end
 
 -- What the bytes of a layer are. What the scan of a compressed one compares is not hashed again.
 local function add_blob(made, state, index, blob, opts)
-  local digests = layer.is_edited(state) and {} or { digest = state.digest, diff_id = state.diff_id }
+  local digests = layer.is_edited(state) and {} or { digest = state.digest, diff_id = state.diff_id, index = index }
   local ok, message, code = blobs.check(made, blob, index:info().tar_size, digests, opts)
   if ok or is_fatal(code) then return ok, message, code end
   tar.unreadable(made, message, code)

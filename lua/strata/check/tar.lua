@@ -34,7 +34,7 @@ local FINDINGS = {
 -- A size on an entry without content: for directories all readers ignore it.
 local function bogus_size(found)
   if found.typeflag == "5" then
-    return "warning", "a directory with a size, which is ignored"
+    return "note", "a directory with a size, which all readers ignore"
   end
   return "error", "a size on an entry that has no content: some readers take what follows for its content"
 end

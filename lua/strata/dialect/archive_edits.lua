@@ -56,6 +56,12 @@ function Edits:add(member)
   end
 end
 
+--- Whether nothing is edited.
+---@return boolean
+function Edits:is_empty()
+  return next(self.by_position) == nil and #self.added == 0
+end
+
 --- The content of a document after the edits.
 function Edits:text(member, max)
   local edit = self:of(member)

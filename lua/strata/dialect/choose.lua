@@ -20,6 +20,11 @@ local choose = {}
 ---@field layer_names? fun(): string[]  of an image in manifest.json: the names of its layers
 ---@field read fun(): strata.ImageModel?, string?, string?
 
+--- The images of a store.
+---@class strata.Candidates
+---@field [integer] strata.Candidate
+---@field catalog strata.Catalog?  of its index.json, when that counts
+
 --- What reading a candidate gives, and strata.image makes an image of.
 ---@class strata.ImageModel
 ---@field source strata.Source?
@@ -43,8 +48,12 @@ local choose = {}
 ---@class strata.Source
 ---@field kind "docker"|"docker-v1"|"oci"
 ---@field store strata.ArchiveStore|strata.DirectoryStore
+---@field catalog strata.Catalog?  of the index.json that leads to the image
+---@field manifest strata.Manifest?  of the image in it
 ---@field roles fun(self): table<string, string>  what each file is in the image, by name
 ---@field verify_documents? fun(self): boolean?, string?, string?
+---@field misnamed_config? fun(self): string?, string?  the digest that the config's name states, and the one it has
+---@field misnaming? fun(self): string?  the same as a note
 
 ---@param one strata.Candidate
 local function describe(one)
@@ -145,6 +154,23 @@ function choose.problem(list)
   return problem
 end
 
+--- Whether there is an image that is all here.
+---@param list strata.Candidate[]
+---@return boolean
+function choose.has_image(list)
+  for _, one in ipairs(list) do
+    if is_image(one) and is_here(one) then return true end
+  end
+  return false
+end
+
+--- The images in words.
+---@param list strata.Candidate[]
+---@return string
+function choose.describe(list)
+  return describe_all(only(list, is_image))
+end
+
 --- The only image that the options mean.
 ---@param list strata.Candidate[]
 ---@param path string
@@ -165,7 +191,7 @@ function choose.one(list, path, opts)
       if opts[key] then wanted[#wanted + 1] = key .. " " .. core.quote(opts[key]) end
     end
     return nil, ("%s: no image%s; there are: %s"):format(path,
-      #wanted > 0 and " with " .. table.concat(wanted, ", ") or "", describe_all(only(list, is_image))), "ENOENT"
+      #wanted > 0 and " with " .. table.concat(wanted, ", ") or "", choose.describe(list)), "ENOENT"
   end
   return nil, ("%s: holds %d images, choose one with ref, platform or digest: %s"):format(path, #found,
     describe_all(found)), "EAMBIGUOUS"

@@ -12,22 +12,30 @@ local detect = {}
 --- A store that was opened, and the images to choose from in it.
 ---@class strata.Listing
 ---@field store strata.ArchiveStore|strata.DirectoryStore
----@field candidates strata.Candidate[]
+---@field candidates strata.Candidates
+---@field kind "docker"|"docker-v1"|"oci"  how the store is written
+---@field catalog strata.Catalog?  of its index.json, when that counts
+---@field limits strata.Limits
 ---@field strict boolean|table|nil  the option; strata puts the functions there that refuse images and layers
+
+-- How a store is written, and who lists its images. nil: it is no store of images.
+local function dialect_of(store)
+  if store.dir then return "oci", oci_candidates end
+  local has_docker, has_oci = store:has("manifest.json"), store:has("index.json")
+  if has_docker then return "docker", has_oci and hybrid or docker end
+  if has_oci then return "oci", oci_candidates end
+  if docker_v1.matches(store) then return "docker-v1", docker_v1 end
+end
 
 --- The images of a store, as the dialect that it is in lists them.
 ---@param store strata.ArchiveStore|strata.DirectoryStore
 ---@param opts {limits: strata.Limits, prefer: string?}
----@return strata.Candidate[]?
+---@return strata.Candidates?
 ---@return string? message
 ---@return string? code
 function detect.candidates(store, opts)
-  if store.dir then return oci_candidates.candidates(store, opts) end
-  local has_docker, has_oci = store:has("manifest.json"), store:has("index.json")
-  if has_docker and has_oci then return hybrid.candidates(store, opts) end
-  if has_docker then return docker.candidates(store, opts) end
-  if has_oci then return oci_candidates.candidates(store, opts) end
-  if docker_v1.matches(store) then return docker_v1.candidates(store, opts) end
+  local _, dialect = dialect_of(store)
+  if dialect then return dialect.candidates(store, opts) end
   return fail("EFORMAT", "%s: neither manifest.json nor index.json: not an image archive", store.path)
 end
 
@@ -51,7 +59,8 @@ function detect.open(what, opts)
     store:release()
     return nil, failure or message, how or code
   end
-  return { store = store, candidates = candidates, strict = opts.strict }
+  return { store = store, candidates = candidates, kind = (dialect_of(store)), catalog = candidates.catalog,
+           limits = opts.limits, strict = opts.strict }
 end
 
 return detect

@@ -75,21 +75,77 @@ function new_layout.descriptors(digest, size, refs, like)
   return list
 end
 
---- The blobs and the descriptors of a layout of images.
+--- The text of an index.json.
+---@param list string[]  texts of descriptors
+function new_layout.index(list)
+  return ('{"manifests":[%s],"mediaType":%s,"schemaVersion":2}'):format(table.concat(list, ","),
+    core.json_quote(media_types.OCI_INDEX))
+end
+
+-- ---- names --------------------------------------------------------------------------
+
+-- The images that each name belongs to, in order.
+local function images_by_name(images)
+  local owners = {}
+  for i, image in ipairs(images) do
+    for _, ref in ipairs(image.tags) do
+      local key = reference.comparable(ref)
+      owners[key] = owners[key] or {}
+      if owners[key][#owners[key]] ~= i then table.insert(owners[key], i) end
+    end
+  end
+  return owners
+end
+
+-- The names that an image has for itself, and those that it shares; the first of the images has them to give.
+local function names_of(images, owners, i)
+  local own, shared = {}, {}
+  for _, ref in ipairs(images[i].tags) do
+    local among = owners[reference.comparable(ref)]
+    if #among == 1 then
+      own[#own + 1] = ref
+    elseif among[1] == i then
+      shared[#shared + 1] = { ref = ref, images = among }
+    end
+  end
+  return own, shared
+end
+
+-- The descriptors of the indexes of images that share names: one index for the same images, however many names it has.
+local function add_indexes(shared, singles, put, list)
+  local made = {}
+  for _, one in ipairs(shared) do
+    local key = table.concat(one.images, ",")
+    if not made[key] then
+      local children = {}
+      for k, i in ipairs(one.images) do children[k] = singles[i] end
+      local text = new_layout.index(children)
+      made[key] = { digest = core.sha256(text), size = #text }
+      put(made[key].digest, { bytes = text })
+    end
+    list[#list + 1] = json.encode {
+      mediaType = media_types.OCI_INDEX, digest = made[key].digest, size = made[key].size,
+      annotations = oci_names.annotations(one.ref),
+    }
+  end
+end
+
+--- The blobs and the descriptors of a layout of images. A name that several images have, which are for different
+-- platforms, is that of an index of them.
 ---@param images strata.ImageToWrite[]
 ---@param family "oci"|"docker"
 ---@return {blobs: table[], descriptors: string[]}?
 ---@return string? message
 ---@return string? code
 function new_layout.layout(images, family)
-  local blobs, seen, list = {}, {}, {}
+  local blobs, seen, list, owners, singles, own = {}, {}, {}, images_by_name(images), {}, {}
   local function put(digest, content)
     if seen[digest] then return end
     seen[digest] = true
     content.digest, content.name, content.type = digest, digests.path(digest), "file"
     blobs[#blobs + 1] = content
   end
-  for _, image in ipairs(images) do
+  for i, image in ipairs(images) do
     local text, digest, code = new_layout.manifest(image, family)
     if not text then return nil, digest, code end
     put(digest, { bytes = text })
@@ -99,50 +155,55 @@ function new_layout.layout(images, family)
     end
     local like = { text = image.descriptor_text, platform = image.platform,
                    new_platform = image.new_platform, family = family }
-    for _, descriptor in ipairs(new_layout.descriptors(digest, #text, image.tags, like)) do
-      list[#list + 1] = descriptor
+    singles[i] = new_layout.descriptors(digest, #text, {}, like)[1]
+    own[i] = new_layout.descriptors(digest, #text, (names_of(images, owners, i)), like)
+  end
+  local listed = {}
+  for i, image in ipairs(images) do
+    local names, shared = names_of(images, owners, i)
+    for _, descriptor in ipairs((#names > 0 or #image.tags == 0) and own[i] or {}) do
+      if not listed[descriptor] then list[#list + 1] = descriptor end
+      listed[descriptor] = true
     end
+    add_indexes(shared, singles, put, list)
   end
   return { blobs = blobs, descriptors = list }
 end
 
---- The text of an index.json.
----@param list string[]  texts of descriptors
-function new_layout.index(list)
-  return ('{"manifests":[%s],"mediaType":%s,"schemaVersion":2}'):format(table.concat(list, ","),
-    core.json_quote(media_types.OCI_INDEX))
-end
-
---- The text of a manifest.json.
+--- The text of a manifest.json. An image without a name that is there already is left out.
 ---@param images strata.ImageToWrite[]
 function new_layout.docker_manifest(images)
-  local items = {}
-  for i, image in ipairs(images) do
+  local items, seen = {}, {}
+  for _, image in ipairs(images) do
     local names = {}
     for n, one in ipairs(image.layers) do names[n] = digests.path(one.digest) end
-    items[i] = { Config = digests.path(image.config_digest), Layers = json.array(names),
-                 RepoTags = json.array((reference.for_docker(image.tags))) }
+    local item = json.encode {
+      Config = digests.path(image.config_digest), Layers = json.array(names),
+      RepoTags = json.array((reference.for_docker(image.tags))),
+    }
+    if not seen[item] then items[#items + 1] = item end
+    seen[item] = true
   end
-  return json.encode(items)
+  return "[" .. table.concat(items, ",") .. "]"
 end
 
 --- The members of an archive. Control files come first, for those who read it as a stream.
----@param layout table  of new_layout.layout
----@param docker_manifest string?  text of manifest.json
+---@param blobs strata.TarMember[]
+---@param documents {index: string, layout: string?, docker_manifest: string?}  texts of index.json, oci-layout and
+---  manifest.json
 ---@return strata.TarMember[]
-function new_layout.members(layout, docker_manifest)
+function new_layout.members(blobs, documents)
   local members = {
-    { name = "index.json", type = "file", bytes = new_layout.index(layout.descriptors) },
-    { name = "oci-layout", type = "file", bytes = new_layout.LAYOUT },
+    { name = "index.json", type = "file", bytes = documents.index },
+    { name = "oci-layout", type = "file", bytes = documents.layout or new_layout.LAYOUT },
   }
-  if docker_manifest then
-    table.insert(members, 2, { name = "manifest.json", type = "file", bytes = docker_manifest })
+  if documents.docker_manifest then
+    table.insert(members, 2, { name = "manifest.json", type = "file", bytes = documents.docker_manifest })
   end
-  local blobs = {}
-  for i, blob in ipairs(layout.blobs) do blobs[i] = blob end
-  table.sort(blobs, function(a, b) return json.before(a.name, b.name) end)
-  local made = {}
-  for _, blob in ipairs(blobs) do
+  local sorted, made = {}, {}
+  for i, blob in ipairs(blobs) do sorted[i] = blob end
+  table.sort(sorted, function(a, b) return json.before(a.name, b.name) end)
+  for _, blob in ipairs(sorted) do
     local dir = blob.name:match("^(.*)/")
     for _, name in ipairs { "blobs", dir } do
       if not made[name] then

@@ -40,6 +40,15 @@ function platform.fields(fields)
            variant = text(fields.variant) }
 end
 
+--- The fields for a new descriptor: images for Windows are also told apart by the version.
+---@param config strata.Config
+---@return strata.PlatformFields
+function platform.described(config)
+  local fields = platform.fields(config)
+  fields["os.version"] = text(config["os.version"])
+  return fields
+end
+
 --- From anything with the fields, such as a config or a descriptor's platform.
 ---@param fields table
 ---@return strata.Platform
@@ -115,6 +124,14 @@ function platform.rank(wanted, have)
     if name == have_machine .. have_variant then return rank end
   end
   return nil
+end
+
+--- A platform for comparison: two that documents spell differently and are the same are equal.
+---@param fields table  anything that has the fields, such as a config
+---@return string
+function platform.key(fields)
+  local os, machine, variant = normalise(fields)
+  return table.concat({ os, machine, variant, text(fields["os.version"]) or "" }, "/")
 end
 
 options.rules.platform = { words = 'a platform such as "linux/arm64"', holds = platform.parse }

@@ -110,8 +110,11 @@ function reference.familiar(ref)
   return (ref:gsub("^library/", ""))
 end
 
--- Also for names that Docker refuses, since an archive may have them.
-local function comparable(ref)
+--- A reference for comparison: two that are spelt differently and mean the same are equal. Also for names that Docker
+-- refuses, since an archive may have them.
+---@param ref string
+---@return string
+function reference.comparable(ref)
   local repository, tag = reference.split(ref)
   return reference.familiar(repository .. ":" .. (tag or "latest"))
 end
@@ -121,9 +124,9 @@ end
 ---@param ref string
 ---@return integer?
 function reference.find(list, ref)
-  local wanted = comparable(ref)
+  local wanted = reference.comparable(ref)
   for i, tag in ipairs(list) do
-    if tag == ref or comparable(tag) == wanted then return i end
+    if tag == ref or reference.comparable(tag) == wanted then return i end
   end
   return nil
 end

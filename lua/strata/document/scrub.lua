@@ -59,6 +59,7 @@ local function scrub_command(doc, pointer, patterns, removed)
     local name = word and patterns.env and word:find(patterns.env) and word:match("^([^=]+)=")
     if name then
       removed.env[#removed.env + 1] = name
+      if patterns.history then removed.history = removed.history + select(2, word:gsub(patterns.history, "")) end
       put(i, scrub.HIDDEN)
     elseif not word then
       words[i] = ""

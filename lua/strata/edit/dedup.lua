@@ -19,12 +19,10 @@ local core = require "strata.core"
 local image = require "strata.image"
 local json = require "strata.util.json"
 local layer = require "strata.layer"
-local limits = require "strata.util.limits"
 local merge = require "strata.tree.merge"
 local metadata = require "strata.layer.metadata"
 local options = require "strata.util.options"
 local paths = require "strata.util.path"
-local run_job = require("strata.util.job").run
 
 -- A file of the layers is one number: that of its layer, times this, and that of its entry.
 local STEP = 2 ^ 32
@@ -248,24 +246,18 @@ end
 
 -- ---- contents ------------------------------------------------------------------------------
 
--- Layers that are compressed are inflated, side by side, so that they can be read anywhere.
-function Dedup:inflate(chosen, opts)
-  local wanted, job, count = {}, core.job(), 0
+-- Layers are prepared side by side.
+function Dedup:prepare(chosen, opts)
+  local wanted, list = {}, {}
   for _, file in ipairs(chosen) do
     if file.kind == "file" and self:entry(file.key).size > 0 then
       wanted[file.layer], wanted[layer_of(file.into)] = true, true
     end
   end
   for number, state in ipairs(self.states) do
-    if wanted[number] and state.blob.compression ~= "none" then
-      job:inflate(limits.add(state.hub.limits, { label = layer.label(state), index = state.index }))
-      count = count + 1
-    end
+    if wanted[number] then list[#list + 1] = state end
   end
-  local ok, message, code = true, nil, nil
-  if count > 0 then ok, message, code = run_job(job, opts, "inflating") end
-  job:close()
-  return ok, message, code
+  return layer.prepare(list, opts)
 end
 
 -- The chosen files whose contents are the same as those of the files below.
@@ -351,7 +343,7 @@ function Dedup:plan(opts)
   if ok then ok, message, code = self:collect_all() end
   if not ok then return nil, message, code end
   local chosen = self:choose()
-  ok, message, code = self:inflate(chosen, opts)
+  ok, message, code = self:prepare(chosen, opts)
   if not ok then return nil, message, code end
   chosen, message, code = self:compare(chosen, opts)
   if not chosen then return nil, message, code end

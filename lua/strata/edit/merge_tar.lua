@@ -23,9 +23,7 @@ local function pristine(states)
     if state.index:revision() > 0 then
       local now = layer.current(state)
       indexes[i] = core.entry_index(now.file, now.offset, now.size, now.compression, state.hub.limits.read)
-      job:scan(limits.add(state.hub.limits, {
-        label = layer.label(state), index = indexes[i], diff_id = now.diff_id,
-      }))
+      job:scan(limits.add(state.hub.limits, { label = layer.label(state), index = indexes[i] }))
       fresh = fresh + 1
     end
   end
@@ -180,9 +178,9 @@ end
 -- The assembly reads pieces of plain tars, so their digests are compared by reading them once
 -- more, as a whole, in the same job.
 local function add_hashes(self, job, states)
-  for from in pairs(self.sources) do
+  for from = 1, #self.indexes do
     local now = layer.current(states[from])
-    if now.compression == "none" and not states[from].result then
+    if self.sources[from] and not self.indexes[from]:prepared() and now.compression == "none" then
       job:hash {
         label = layer.label(states[from]), file = now.file, offset = now.offset, size = now.size,
         digest = now.diff_id,

@@ -8,6 +8,7 @@ local job = require "strata.util.job"
 local layer = require "strata.layer"
 local merge = require "strata.tree.merge"
 local options = require "strata.util.options"
+local printed = require "strata.util.printed"
 
 local remove = {}
 
@@ -137,7 +138,7 @@ function image.methods:remove(which, opts)
     return list, why, how
   end)
   if not removed then return nil, message, code end
-  return self, removed
+  return self, printed.by(removed, printed.removed)
 end
 
 return remove

@@ -30,7 +30,7 @@ local function scrub_env(cfg, pattern)
     local name = type(text) == "string" and text:find(pattern) and text:match("^[^=]+")
     if name then names[#names + 1] = name end
   end
-  for _, name in ipairs(names) do cfg:unset_env(name) end
+  for _, name in ipairs(names) do cfg:remove_env(name) end
   return names
 end
 
@@ -39,7 +39,7 @@ local function scrub_labels(cfg, pattern)
   for _, name in ipairs(json.keys(labels)) do
     if (name .. "=" .. tostring(labels[name])):find(pattern) then names[#names + 1] = name end
   end
-  for _, name in ipairs(names) do cfg:del_label(name) end
+  for _, name in ipairs(names) do cfg:remove_label(name) end
   return names
 end
 

@@ -1,5 +1,6 @@
 --- Making one layer of several, or one tar of all.
 
+local argument = require "strata.util.argument"
 local core = require "strata.core"
 local history = require "strata.history"
 local image = require "strata.image"
@@ -100,27 +101,35 @@ end
 
 --- Writes the file system that a container sees as one tar, sorted, hardlinks
 -- behind their files. It appears whole or not at all.
----@param path string
+---@param what string|file*  a path, "-" for standard output, or an open Lua file
 ---@param opts? strata.ExportOptions
----@return {path: string, size: integer, digest: string, diff_id: string, entries: integer}?
+---@return {path: string?, size: integer, digest: string, diff_id: string, entries: integer}?
 ---@return string? message
 ---@return string? code
-function image.methods:export(path, opts)
+function image.methods:export(what, opts)
+  argument.stream(what, "export")
   options.check("export", "ExportOptions", opts)
   opts = opts or {}
   local states, message, code = layer_list.prepare(image.state_of(self), opts)
   if not states then return nil, message, code end
-  local to
-  to, message, code = core.create_file(path)
+  local is_stream = what == "-" or type(what) ~= "string"
+  local to, made
+  if is_stream then to, message, code = core.temp_file() else to, message, code = core.create_file(what) end
   if not to then return nil, message, code end
-  local made
   made, message, code = merge_tar.write(states, 1, #states, {
     to = to, whole = true, compression = opts.compression, level = opts.level, label = "export",
     threads = opts.threads, progress = opts.progress, view = opts.view,
   })
   local ok = made
-  if ok then ok, message, code = to:publish() end
+  if ok and is_stream then
+    ok, message, code = to:send(what)
+  elseif ok then
+    ok, message, code = to:publish()
+  end
   to:close()
   if not ok then return nil, message, code end
-  return { path = path, size = made.size, digest = made.digest, diff_id = made.diff_id, entries = made.entries }
+  return {
+    path = not is_stream and what or nil, size = made.size, digest = made.digest, diff_id = made.diff_id,
+    entries = made.entries,
+  }
 end

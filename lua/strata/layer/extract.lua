@@ -1,5 +1,6 @@
 --- Applying layers to a directory.
 
+local argument = require "strata.util.argument"
 local core = require "strata.core"
 local limits = require "strata.util.limits"
 local media_types = require "strata.document.media_types"
@@ -15,9 +16,7 @@ local extract = {}
 ---@param method "extract"|"apply"
 ---@return strata.ExtractOptions
 function extract.check(dir, opts, method)
-  if type(dir) ~= "string" then
-    misuse("bad argument #1 to '%s' (string expected, got %s)", method, type(dir))
-  end
+  argument.host_path(dir, method)
   options.check(method, "ExtractOptions", opts)
   local complete = {}
   for key, value in pairs(opts or {}) do complete[key] = value end
@@ -82,8 +81,8 @@ end
 ---@return string? message
 ---@return string? code
 function extract.run(items, dir, opts, given)
-  if #dir > 1 then dir = dir:match("^(.-)/*$") end
-  if dir == "" then dir = "/" end
+  dir = dir:match("^(.-)/*$")
+  if dir == "" then dir = "/" end -- it was nothing but slashes
   local target, message, code = core.apply(dir, target_options(opts, given))
   if not target then return nil, message, code end
   local ok

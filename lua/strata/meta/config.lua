@@ -96,12 +96,12 @@ function Config:get_env(name) end
 ---@return strata.errcode? code
 function Config:set_env(name, value) end
 
---- Removes an environment variable, wherever it stands.
+--- Removes an environment variable, wherever it stands; "ENOENT" when there is none.
 ---@param name string
 ---@return strata.Config? self
 ---@return string? message
 ---@return strata.errcode? code
-function Config:unset_env(name) end
+function Config:remove_env(name) end
 
 --- The value of a label, nil when it is not set.
 ---@param name string
@@ -116,12 +116,12 @@ function Config:get_label(name) end
 ---@return strata.errcode? code
 function Config:set_label(name, value) end
 
---- Removes a label.
+--- Removes a label; "ENOENT" when there is none.
 ---@param name string
 ---@return strata.Config? self
 ---@return string? message
 ---@return strata.errcode? code
-function Config:del_label(name) end
+function Config:remove_label(name) end
 
 --- Declares a port. Throws what is none.
 ---@param port string|integer  8080, "8080" (tcp) or "53/udp"
@@ -130,12 +130,12 @@ function Config:del_label(name) end
 ---@return strata.errcode? code
 function Config:add_port(port) end
 
---- Removes a declared port.
+--- Removes a declared port; "ENOENT" when there is none.
 ---@param port string|integer
 ---@return strata.Config? self
 ---@return string? message
 ---@return strata.errcode? code
-function Config:del_port(port) end
+function Config:remove_port(port) end
 
 --- Declares a volume. Throws a path that is not absolute.
 ---@param path string
@@ -144,9 +144,9 @@ function Config:del_port(port) end
 ---@return strata.errcode? code
 function Config:add_volume(path) end
 
---- Removes a declared volume.
+--- Removes a declared volume; "ENOENT" when there is none.
 ---@param path string
 ---@return strata.Config? self
 ---@return string? message
 ---@return strata.errcode? code
-function Config:del_volume(path) end
+function Config:remove_volume(path) end

@@ -10,7 +10,10 @@
 ---@field name string  as it stands in the tar
 ---@field type strata.EntryType
 ---@field typeflag string  the character in the header
----@field mode integer  permissions, 0 to 07777; assignable
+---@field mode integer  permissions, 0 to 07777; assignable, also as "0755"
+---@field setuid boolean  of the mode; assignable
+---@field setgid boolean  the same; assignable
+---@field sticky boolean  the same; assignable
 ---@field uid integer  assignable
 ---@field gid integer  assignable
 ---@field uname string  assignable
@@ -38,13 +41,21 @@
 ---@field private marked boolean
 local Entry = {}
 
---- The content of a file; hardlinks are followed inside the layer.
+--- The content of a file; hardlinks are followed inside the layer. The first read in a layer compares its digest
+--- with all of its bytes: "EDIGEST" when they are others.
 ---@param max? integer  bytes at most; without it more than limits.read are "ELIMIT"
 ---@param from? integer  bytes to pass over. Default 0
 ---@return string?
 ---@return string? message
 ---@return strata.errcode? code
 function Entry:read(max, from) end
+
+--- The SHA-256 of a file's content, as read() gives it, of any size: holes of sparse files are zeros, hardlinks are
+--- followed inside the layer, and the layer's own digest is compared first.
+---@return string? digest  "sha256:" and 64 hexadecimal digits; nil for what is no file
+---@return string? message
+---@return strata.errcode? code
+function Entry:digest() end
 
 --- Whether two files have the same content; hardlinks are followed inside their layers.
 ---@param other strata.Entry

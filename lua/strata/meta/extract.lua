@@ -16,6 +16,6 @@
 ---@class strata.Skipped
 ---@field layer integer
 ---@field path string
----@field what string  "owner", "mode", "device", "xattr"
+---@field what string  "owner", "mode", "time", "device", "xattr"
 ---@field name string?  of the xattr
 ---@field code strata.errcode

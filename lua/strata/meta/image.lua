@@ -11,6 +11,7 @@
 ---@field layers strata.LayerList  the base first
 ---@field path string?  the file that it came from
 ---@field edited boolean  save would write something else than what was opened
+---@field size integer  bytes of all layers as they are stored; pending edits are carried out first
 ---@field index strata.IndexFacts?  the index that it belongs to
 local Image = {}
 
@@ -194,9 +195,11 @@ function Image:purge(which, opts) end
 ---@return strata.Image self
 function Image:tag(ref) end
 
---- Takes a tag away; one that is not there is no error. Throws what is no reference.
+--- Takes a tag away. Throws what is no reference.
 ---@param ref string
----@return strata.Image self
+---@return strata.Image? self
+---@return string? message
+---@return strata.errcode? code  "ENOENT": the image has no such tag
 function Image:untag(ref) end
 
 --- Takes all edits back: the image is what was opened. Entries that were read from edited layers are no longer valid.
@@ -214,13 +217,33 @@ function Image:revert() end
 ---@return strata.errcode? code
 function Image:save(what, opts) end
 
---- Writes the file system that a container sees as one tar, sorted, hardlinks behind their files.
+--- What img:save with these options would write, before it does. Digests and sizes that only compressing would tell are
+--- nil.
+---@param opts? strata.SaveOptions
+---@return strata.SaveResult?
+---@return string? message
+---@return strata.errcode? code
+function Image:plan(opts) end
+
+--- The entries of all layers, the base first, each with its layer. The iterator throws when a layer cannot be read.
+---@return fun(): strata.Entry?, strata.Layer?
+function Image:entries() end
+
+--- The content of a file as a container sees it, as root:read does.
 ---@param path string
+---@param max? integer  bytes at most; without it more than limits.read are "ELIMIT"
+---@return string? content
+---@return string? message
+---@return strata.errcode? code
+function Image:read(path, max) end
+
+--- Writes the file system that a container sees as one tar, sorted, hardlinks behind their files.
+---@param what string|file*  a path, "-" for standard output, or an open Lua file
 ---@param opts? strata.ExportOptions
 ---@return strata.ExportResult?
 ---@return string? message
 ---@return strata.errcode? code
-function Image:export(path, opts) end
+function Image:export(what, opts) end
 
 --- Applies all layers to a directory, which is made when it is not there. Every digest is checked on the way; after a
 --- failure nothing is left of it.

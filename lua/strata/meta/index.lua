@@ -16,7 +16,7 @@ local Index = {}
 ---@field missing boolean  a part of it is not here, or cannot be read
 ---@field problem string?  why it cannot be read: its blob is not what its descriptor says
 
---- Calls fn with every image, or with those of a platform.
+--- Calls fn with every image that is all here, or with those of a platform. Fails when there is none: "ENOENT".
 ---@param fn fun(img: strata.Image)
 ---@param selector? strata.SelectorOptions
 ---@return strata.Index? self
@@ -24,7 +24,8 @@ local Index = {}
 ---@return strata.errcode? code
 function Index:each(fn, selector) end
 
---- Saves the whole, with the images that were edited.
+--- Saves the whole, with the images that were edited: other images, indexes, attestations and artifacts stay as they
+--- are, also from a directory to an archive and back. What an archive for docker cannot hold of it is told as lost.
 ---@param what string|file*
 ---@param opts? strata.SaveOptions
 ---@return strata.SaveResult?

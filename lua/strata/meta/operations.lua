@@ -19,7 +19,7 @@
 
 --- What was written.
 ---@class strata.ExportResult
----@field path string
+---@field path string?  nil: it went into a stream
 ---@field size integer  bytes as stored
 ---@field digest string  as stored
 ---@field diff_id string  of the plain tar

@@ -97,7 +97,7 @@
 ---@class strata.NewLayerOptions: strata.MappingOptions, strata.WorkOptions
 ---@field files? table<string, string|strata.FileEntry>  by path: the content, or all of the entry
 ---@field tar? string  a path: plain, gzip, zstd, bzip2, xz or lz4; taken as it is, byte by byte, unless mapped
----@field archive? string  a path: deb, rpm, cpio, zip, 7z, iso, or a tar in any compression of libarchive ...
+---@field archive? string  a path: deb, rpm, cpio, zip, iso, tar ..., also compressed; 7z, xar, rar: see limits
 ---@field compression? "none"|"gzip"|"zstd"  of the tar that is written; a tar that is taken keeps its own. Default: none
 ---@field level? integer  gzip 0 to 9, zstd 1 to 19
 ---@field temp_dir? string  a directory for temporary files. Default: $TMPDIR, or /tmp
@@ -180,7 +180,7 @@
 ---@field compression? "keep"|"gzip"|"zstd"|"none"  of the layers; keep: untouched ones keep their bytes. Default: keep
 ---@field level? integer  gzip 0 to 9, zstd 1 to 19
 ---@field reproducible? boolean  compressed bytes do not depend on the machine: gzip by zlib. Default: false
----@field attestations? "keep"|"drop"|"refuse"  of images that change. Default: keep
+---@field attestations? "keep"|"drop"|"refuse"  of the images that are saved; refuse: to leave one behind, or with an image that has changed. Default: keep
 ---@field verify? boolean  false: what is copied is not hashed. Default: true
 
 --- How layers are applied to a directory. For overlayfs a hardlink to a file of a lower layer shares that file.
@@ -202,7 +202,7 @@
 ---@field tags? string[]  instead of those that the image has
 ---@field compression? "keep"|"none"|"gzip"|"zstd"  of the stream as a whole. Default: keep
 ---@field level? integer  gzip 0 to 9, zstd 1 to 19
----@field attestations? "keep"|"drop"|"refuse"  of images that change. Default: keep
+---@field attestations? "keep"|"drop"|"refuse"  of the images that are saved; refuse: to leave one behind, or with an image that has changed. Default: keep
 ---@field wait? fun()  called again and again while threads work, instead of blocking; it may yield
 
 --- How a tar is parsed.
@@ -309,6 +309,7 @@
 ---@field ratio? integer  what is inflated to what is stored, beyond the first 256 MiB. Default: 2000 times
 ---@field members? integer  gzip members, or zstd frames, of one stream. Default: 10000000 members
 ---@field zstd_window? integer  the window of zstd, rounded down to a power of two. Default: 134217728 bytes
+---@field dictionary? integer  the dictionary of xz and lzma, and of what decodes 7z, xar, rar and some zip files. Default: 67108864 bytes
 ---@field spool? integer  an image that comes through a pipe; of a stream the layers that have to wait. Default: 1099511627776 bytes
 ---@field held? integer  of a stream all that is no layer and has to wait. Default: 67108864 bytes
 ---@field read? integer  what read() gives when it is not told how much. Default: 67108864 bytes

@@ -6,6 +6,9 @@
 ---@field name string
 ---@field type strata.EntryType  "hardlink" only for one to a file that is nowhere
 ---@field mode integer
+---@field setuid boolean  of the mode
+---@field setgid boolean  the same
+---@field sticky boolean  the same
 ---@field uid integer
 ---@field gid integer
 ---@field uname string
@@ -36,3 +39,9 @@ local RootEntry = {}
 ---@return string? message
 ---@return strata.errcode? code
 function RootEntry:read(max, from) end
+
+--- The SHA-256 of a file's content, holes of sparse files as zeros.
+---@return string? digest  "sha256:" and 64 hexadecimal digits; nil for what is no file
+---@return string? message
+---@return strata.errcode? code
+function RootEntry:digest() end

@@ -5,7 +5,7 @@
 ---@field path string?  nil for a stream
 ---@field format string  "docker", "docker-legacy", "oci", "oci-archive", "dir", "docker-v1"
 ---@field digest string?  of the manifest, when the format has one
----@field id string  of the image
+---@field id string?  of the image; nil for an index without an image that is all here
 ---@field size integer?  of the output, in bytes
 ---@field layers strata.SavedLayer[]
 ---@field images strata.SaveResult[]?  when there are several: the same for each

@@ -21,7 +21,7 @@ local strata = {}
 function strata.open(what, opts) end
 
 --- Every image of a file that the options mean, one after the other; those of which a part is not here, or not what the
---- index says, are left out.
+--- index says, are left out; it fails when the options mean no other: "ENOENT".
 --- The iterator throws when one cannot be read.
 ---@param what string|file*
 ---@param opts? strata.OpenOptions
@@ -52,7 +52,10 @@ function strata.new(opts) end
 ---@return strata.errcode? code
 function strata.layer(spec) end
 
---- Writes several images into one archive or layout; layers that they share are stored once.
+--- Writes several images into one archive or layout; layers that they share are stored once. Images that all came from
+--- one store go back into it, and all else that it has stays; with a format they are written alone. In a layout, images
+--- for several platforms under one name become an index of that name. Throws for the same image twice, and for a name
+--- that only one of the images can have.
 ---@param images strata.Image[]
 ---@param what string|file*  a path, "-" for standard output, or an open Lua file
 ---@param opts? strata.SaveOptions
@@ -60,15 +63,6 @@ function strata.layer(spec) end
 ---@return string[]|string|nil lost  what the format cannot hold, nil for nothing; or the message
 ---@return strata.errcode? code
 function strata.save(images, what, opts) end
-
---- What `img:save` with these options would write, before it does. Digests and sizes that only compressing would tell
---- are nil.
----@param img strata.Image
----@param opts? strata.SaveOptions
----@return strata.SaveResult?
----@return string? message
----@return strata.errcode? code
-function strata.plan(img, opts) end
 
 --- What readers differ about in a tar file, plain or compressed with gzip or zstd.
 ---@param path string

@@ -46,6 +46,9 @@ function TarStream:close() end
 ---@field type strata.EntryType
 ---@field typeflag string
 ---@field mode integer
+---@field setuid boolean  of the mode
+---@field setgid boolean  the same
+---@field sticky boolean  the same
 ---@field uid integer
 ---@field gid integer
 ---@field uname string

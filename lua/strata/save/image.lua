@@ -3,7 +3,6 @@
 local digests = require "strata.util.digests"
 local fail = require "strata.util.fail"
 local json = require "strata.util.json"
-local media_types = require "strata.document.media_types"
 local platform = require "strata.document.platform"
 local reference = require "strata.document.reference"
 local save_layer = require "strata.save.layer"
@@ -41,7 +40,7 @@ function save_image.of(state, layers, sha256)
     source = state.source, opened = state.opened, config_text = text, layers = layers, sha256 = sha256,
     config_digest = digests.of(text, not sha256 and manifest.config_digest or nil),
     tags = state.tags, new_tags = not reference.same_list(state.tags, state.opened.tags) and state.tags or nil,
-    platform = platform.fields(now), new_platform = is_other and platform.fields(now) or nil,
+    platform = platform.described(now), new_platform = is_other and platform.fields(now) or nil,
     manifest_text = manifest.text, manifest_digest = not sha256 and manifest.digest or nil,
     descriptor_text = state.descriptor_text, index = state.index, scrubs = state.scrubs or {},
   }
@@ -55,6 +54,7 @@ end
 ---@return string? code
 function save_image.make(request, settings)
   local ok, message, code = request.settle(settings)
+  if ok then ok, message, code = save_image.check_counts(request.state) end
   if not ok then return nil, message, code end
   local layers
   layers, message, code = save_layer.make(request.state.hub.layers, settings)
@@ -62,15 +62,84 @@ function save_image.make(request, settings)
   return save_image.of(request.state, layers, settings.sha256 == "all")
 end
 
---- True when all images come from one and the same store, and can go back into it.
+-- What tells the images of a store apart.
+local function key_of(source)
+  return source.kind == "docker" and source.number or source.manifest and source.manifest.digest or source
+end
+
+-- Whether two stores are the same; an archive can have been opened several times.
+local function same_store(a, b)
+  if a == b then return true end
+  if a.dir or b.dir then return a.dir ~= nil and b.dir ~= nil and a.dir:same(b.dir) end
+  return a.identity ~= nil and a.identity == b.identity
+end
+
+--- True when all images come from one and the same store, each from another place in it, so that they can go back.
+---@param requests strata.SaveRequest[]
+---@return boolean
 function save_image.is_one_store(requests)
-  local first = requests[1].state.source
-  if not first or (first.kind ~= "oci" and #requests > 1) then return false end
+  local first, seen = requests[1].state.source, {}
   for _, request in ipairs(requests) do
     local source = request.state.source
-    if not source or source.catalog ~= first.catalog or source.store ~= first.store then return false end
+    if not source or not same_store(source.store, first.store) or seen[key_of(source)] then return false end
+    if (source.kind == "docker-v1") ~= (first.kind == "docker-v1") then return false end
+    seen[key_of(source)] = true
   end
-  return true
+  return #requests == 1 or first.kind ~= "docker-v1"
+end
+
+-- A message when two images cannot both have a name.
+local function name_problem(i, k, ref, format, platforms)
+  if format:find("^docker") then
+    return ("images %d and %d have the same name %s, which is that of one image in a docker archive; " ..
+      "the formats oci and oci-archive have indexes of images for several platforms"):format(i, k, ref)
+  elseif platforms[i] == platforms[k] then
+    return ("images %d and %d have the same name %s, and are both for %s"):format(i, k, ref, platforms[i])
+  end
+end
+
+-- Whether an image had a name when it was opened.
+local function had_name(request, ref)
+  return reference.find(request.state.opened.tags, ref) ~= nil
+end
+
+-- The number of the image before number k that is the same one: the same object, or one without an edit and without a
+-- name that was opened from the same place.
+local function find_same(requests, k, known)
+  local request = requests[k]
+  local source = request.state.source
+  if known[request.state] then return known[request.state] end
+  local function is_plain(one) return one.state.source and not one.edited and #one.state.tags == 0 end
+  for i = 1, is_plain(request) and k - 1 or 0 do
+    local other = requests[i].state.source
+    if is_plain(requests[i]) and same_store(other.store, source.store) and key_of(other) == key_of(source) then
+      return i
+    end
+  end
+end
+
+--- What keeps images from being written together: the same image twice, or a name that cannot be that of both.
+---@param requests strata.SaveRequest[]
+---@param format string
+---@param native boolean  they go back into the store that they came from, where names stay as they are
+---@return string? problem
+function save_image.clash(requests, format, native)
+  local known, owners, platforms = {}, {}, {}
+  for k, request in ipairs(requests) do
+    local same = find_same(requests, k, known)
+    if same then return ("images %d and %d are the same image"):format(same, k) end
+    known[request.state], platforms[k] = k, (platform.key(request.state.config):gsub("/+$", ""))
+    for _, ref in ipairs(request.state.tags) do
+      local key = reference.comparable(ref)
+      owners[key] = owners[key] or {}
+      for _, i in ipairs(owners[key]) do
+        local stays = native and had_name(requests[i], ref) and had_name(request, ref)
+        local problem = i ~= k and not stays and name_problem(i, k, ref, format, platforms)
+        if problem then return problem end
+      end
+      table.insert(owners[key], k)
+    end
+  end
 end
 
 --- Whether the format can do without the layers whose blobs are missing.
@@ -88,42 +157,37 @@ function save_image.check(images, format)
   return true
 end
 
-local function any(values)
-  return next(values or {}) ~= nil
+-- The rows of a history that have a layer.
+local function layer_rows(config)
+  local count = 0
+  for _, row in ipairs(type(config) == "table" and type(config.history) == "table" and config.history or {}) do
+    if type(row) ~= "table" or row.empty_layer ~= true then count = count + 1 end
+  end
+  return count
 end
 
---- What a format cannot hold of the images, a line each.
----@return string[]
-function save_image.lost(images, format, native)
-  local list = {}
-  for _, image in ipairs(images) do
-    for _, one in ipairs(image.layers) do
-      if media_types.is_foreign(one.media_type) and one.action ~= "copied" then
-        list[#list + 1] = ("%s: it was a foreign layer and is not any more"):format(one.label)
-      end
-    end
+--- Holds the layers of an image, its diff_ids and its history against each other. A history that did not fit when the
+-- image was opened may go on like that, but not fit less.
+---@param state strata.ImageState
+---@return boolean? ok
+---@return string? message
+---@return string? code
+function save_image.check_counts(state)
+  local layers, config = state.hub.layers, json.decode(state.config:text(), state.hub.limits.json) or {}
+  local rootfs = type(config.rootfs) == "table" and config.rootfs or {}
+  local diff_ids = json.or_nil(rootfs.diff_ids) or {}
+  if #state.layers ~= #layers then
+    return fail("EINVAL", "the image has %d layers, but img.layers has %d", #layers, #state.layers)
+  elseif #diff_ids ~= #layers then
+    return fail("EINVAL", "the image has %d layers, but its config has %d diff_ids", #layers, #diff_ids)
   end
-  if native then return list end
-  for _, image in ipairs(images) do
-    if image.index and any(image.index.annotations) then
-      list[#list + 1] = "the annotations of the index " .. image.index.digest
-    end
-    if image.index and image.index.manifests > 1 then
-      list[#list + 1] = ("the other %d manifests of the index %s"):format(image.index.manifests - 1, image.index.digest)
-    end
-    local catalog = image.source and image.source.catalog
-    local root = catalog and not catalog.store.flat and catalog.indexes[""]
-    if root and any(root.annotations) then list[#list + 1] = "the annotations of index.json" end
-    local _, unfit = reference.for_docker(image.tags)
-    for _, one in ipairs(format:find("^docker") and unfit or {}) do
-      local name = json.printable(one.name, 300)
-      list[#list + 1] = ("the name %s, which docker load refuses: %s"):format(name, one.problem)
-    end
-    if format == "docker-legacy" and image.manifest_text then
-      list[#list + 1] = "the manifest, with its annotations and media types"
-    end
+  local rows, before = layer_rows(config), json.decode(state.opened.config_text, state.hub.limits.json)
+  local tolerated = math.abs(layer_rows(before) - #state.opened.layers)
+  local is_there = type(config.history) == "table" and next(config.history) ~= nil
+  if is_there and math.abs(rows - #layers) > tolerated then
+    return fail("EINVAL", "the image has %d layers, but its history has %d rows with a layer", #layers, rows)
   end
-  return list
+  return true
 end
 
 return save_image

@@ -1,18 +1,26 @@
 --- Saving: verified, then published, whole or not at all.
 
 local core = require "strata.core"
+local docker = require "strata.dialect.docker.read"
 local docker_edit = require "strata.dialect.docker.edit"
 local fail = require "strata.util.fail"
+local json = require "strata.util.json"
 local limits = require "strata.util.limits"
+local lost = require "strata.save.lost"
+local misuse = require "strata.util.misuse"
 local new_archive = require "strata.dialect.new_archive"
 local new_layout = require "strata.dialect.new_layout"
+local oci_catalog = require "strata.dialect.oci.catalog"
 local oci_directory = require "strata.dialect.oci.directory"
 local oci_edit = require "strata.dialect.oci.edit"
 local output = require "strata.store.output"
+local platform = require "strata.document.platform"
+local reference = require "strata.document.reference"
 local result = require "strata.save.result"
 local run_job = require("strata.util.job").run
 local save_image = require "strata.save.image"
 local save_layer = require "strata.save.layer"
+local transfer = require "strata.dialect.oci.transfer"
 local write_legacy = require "strata.dialect.docker.write_legacy"
 
 local save = {}
@@ -21,6 +29,8 @@ local save = {}
 ---@class strata.Segment
 ---@field bytes? string
 ---@field file? userdata
+---@field from? userdata  the directory that has the file `name`, which is opened when its turn comes
+---@field name? string
 ---@field offset? integer
 ---@field size? integer
 ---@field digest? string
@@ -34,13 +44,39 @@ local save = {}
 
 -- ---- as it came -----------------------------------------------------------------
 
---- The way that a source is stored in.
+--- The way that a store is written in.
+---@param kind string?  of a source or a listing; nil: there is no store
+---@param store strata.ArchiveStore|strata.DirectoryStore|nil
 ---@return "docker"|"docker-v1"|"oci"|"oci-archive"|"dir"
-local function way_of(source)
-  if not source then return "docker" end
-  if source.kind ~= "oci" then return source.kind end
-  if not source.store.dir then return "oci-archive" end
-  return source.store.flat and "dir" or "oci"
+local function way_of(kind, store)
+  if not store then return "docker" end
+  if kind ~= "oci" then return kind end
+  if not store.dir then return "oci-archive" end
+  return store.flat and "dir" or "oci"
+end
+
+-- The layers that are hashed in a copy of an archive: those of the saved images, and of the others in manifest.json.
+local function layers_to_hash(self)
+  local list, seen = {}, {}
+  local function add(one)
+    if not seen[one.offset] then list[#list + 1] = one end
+    seen[one.offset] = true
+  end
+  local first = self.images[1]
+  for _, image in ipairs(self.images) do
+    for _, one in ipairs(image.layers) do
+      if not one.missing then add(one) end
+    end
+  end
+  local is_docker = first and first.source.kind == "docker"
+  local given = is_docker and first.source.limits
+  for number = 0, is_docker and #first.source.items - 1 or -1 do
+    for _, one in ipairs(docker.stated_layers(self.store, first.source.items, number, given)) do
+      add { label = one.label, offset = one.member.offset, size = one.member.size, compression = one.compression,
+            digest = one.digest, diff_id = one.diff_id }
+    end
+  end
+  return list
 end
 
 -- Adds the blobs of a layout that belong to other images.
@@ -56,26 +92,27 @@ local function hash_other_blobs(job, out, store, layers)
   end
 end
 
--- An image without edits is saved as a copy of its file, which the kernel makes. The
+-- Images without edits are saved as a copy of their file, which the kernel makes. The
 -- copy is hashed.
-local function copy_archive(self, out, store)
-  local image, opts, given = self.images[1], self.opts, self.requests[1].state.hub.limits
+local function copy_archive(self, out)
+  local store, opts = self.store, self.opts
   local file = store.original or store.file
   local size = file:size()
-  local ok, message, code = out.out:copy(0, file, 0, size)
+  local copying = core.job()
+  copying:copy { label = "archive", file = file, offset = 0, size = size, to = out.out, to_offset = 0 }
+  local ok, message, code = run_job(copying, opts, "writing")
+  copying:close()
   if not ok then return nil, message, code end
   if opts.verify == false then return size end
-  local job = core.job()
-  for _, one in ipairs(image.layers) do
-    if not one.missing then
-      job:hash(limits.add(given, {
-        label = one.label, file = store.original and one.file or out.out, offset = one.offset, size = one.size,
-        compression = one.compression, plain = not one.digest, digest = one.digest,
-        diff_id = not one.digest and one.diff_id or nil,
-      }))
-    end
+  local job, layers = core.job(), layers_to_hash(self)
+  for _, one in ipairs(layers) do
+    job:hash(limits.add(self.limits, {
+      label = one.label, file = store.original and store.file or out.out, offset = one.offset, size = one.size,
+      compression = one.compression, plain = not one.digest, digest = one.digest,
+      diff_id = not one.digest and one.diff_id or nil,
+    }))
   end
-  if image.source.kind == "oci" then hash_other_blobs(job, out, store, image.layers) end
+  if self.catalog then hash_other_blobs(job, out, store, layers) end
   ok, message, code = run_job(job, opts, "hashing")
   job:close()
   if not ok then return nil, message, code end
@@ -98,40 +135,56 @@ end
 ---@class strata.Save
 ---@field requests strata.SaveRequest[]
 ---@field images strata.ImageToWrite[]  of the requests; make_images fills it
----@field sources strata.Source[]  that the images were opened from
 ---@field opts strata.SaveOptions
+---@field limits strata.Limits
 ---@field format "docker"|"docker-legacy"|"docker-v1"|"oci"|"oci-archive"|"dir"
 ---@field native boolean  the images are saved in the way that they were stored in
+---@field whole strata.Listing?  all that it has is saved, not the images alone
+---@field store strata.ArchiveStore|strata.DirectoryStore|nil  that the images came from, when it is one
+---@field catalog strata.Catalog?  of the layout that is kept, with the images changed
+---@field stores table[]  all stores that are read
 ---@field in_directory boolean  the target is a directory
 ---@field notes string[]  what could not be kept, a line each
+---@field noted table<string, boolean>  the same
+
+local function take_notes(self, notes)
+  for _, note in ipairs(notes or {}) do
+    if not self.noted[note] then self.notes[#self.notes + 1] = note end
+    self.noted[note] = true
+  end
+end
 
 local function is_untouched(self)
-  if #self.requests > 1 or self.requests[1].edited then return false end
-  for _, one in ipairs(self.images[1].layers) do
-    if one.action ~= "copied" then return false end
+  for i, request in ipairs(self.requests) do
+    if request.edited then return false end
+    for _, one in ipairs(self.images[i].layers) do
+      if one.action ~= "copied" then return false end
+    end
   end
   return true
 end
 
-local function take_notes(self, notes)
-  for _, note in ipairs(notes or {}) do self.notes[#self.notes + 1] = note end
-end
-
+-- The parts of the archive that the images came from, after their edits. nil without a message: nothing changes.
 local function native_segments(self)
-  local source = self.sources[1]
-  if source.kind == "docker" then
-    local edits, message, code = docker_edit.edits(self.images[1], self.opts, self.notes)
+  local store, source = self.store, self.images[1] and self.images[1].source
+  if source and source.kind == "docker-v1" then
+    if is_untouched(self) then return nil end
+    return fail("EUNSUPPORTED", "%s: an archive without manifest.json is only read; choose a format", store.path)
+  elseif source and store:has("manifest.json") then
+    local notes = {}
+    local edits, message, code = docker_edit.edits(self.images, self.opts, notes)
     if not edits then return nil, message, code end
+    take_notes(self, notes)
+    if edits:is_empty() then return nil end
     return edits:segments()
+  elseif not self.catalog then
+    return nil
   end
-  if source.kind == "docker-v1" then
-    return fail("EUNSUPPORTED", "%s: an archive without manifest.json is only read; choose a format",
-      source.store.path)
-  end
-  local change, message, code = oci_edit.changes(self.images, self.sources, self.opts)
+  local change, message, code = oci_edit.changes(self.images, self.catalog, self.opts, self.whole ~= nil)
   if not change then return nil, message, code end
   take_notes(self, change.notes)
-  return oci_edit.segments(source.store, change, self.images)
+  if change.root == self.catalog.root_text then return nil end
+  return oci_edit.segments(store, change, self.images)
 end
 
 local function new_segments(self)
@@ -140,19 +193,29 @@ local function new_segments(self)
     if not members then return nil, message, code end
     return new_archive.segments(members)
   end
+  if self.catalog then
+    local moved, message, code = transfer.of(self.catalog, self.images, self.opts)
+    if not moved then return nil, message, code end
+    take_notes(self, moved.notes)
+    return new_archive.segments(new_layout.members(moved.blobs, { index = moved.root, layout = moved.layout }))
+  end
   local made, message, code = new_layout.layout(self.images, "oci")
   if not made then return nil, message, code end
   local list = self.format == "docker" and new_layout.docker_manifest(self.images) or nil
-  return new_archive.segments(new_layout.members(made, list))
+  return new_archive.segments(new_layout.members(made.blobs,
+    { index = new_layout.index(made.descriptors), docker_manifest = list }))
 end
 
 local function write_file(self, out)
-  local store = self.native and self.sources[1] and self.sources[1].store or nil
-  if store and is_untouched(self) then return copy_archive(self, out, store) end
   local segments, message, code
-  if store then segments, message, code = native_segments(self) else segments, message, code = new_segments(self) end
-  if not segments then return nil, message, code end
-  return write_archive(out, store, segments, self.opts)
+  if not self.native or not self.store then
+    segments, message, code = new_segments(self)
+  elseif self.opts.attestations == "drop" or not is_untouched(self) then
+    segments, message, code = native_segments(self)
+  end
+  if message then return nil, message, code end
+  if not segments then return copy_archive(self, out) end
+  return write_archive(out, self.native and self.store or nil, segments, self.opts)
 end
 
 -- Writes the blobs of a directory, and last the document that leads to them.
@@ -174,8 +237,8 @@ end
 
 -- Fails when a source was written to meanwhile: the bytes may be those of two images.
 local function check_unchanged(self)
-  for _, source in ipairs(self.sources) do
-    local file = source.store.original or source.store.file
+  for _, store in ipairs(self.stores) do
+    local file = store.original or store.file
     if file then
       local ok, message, code = file:unchanged()
       if not ok then return nil, message, code end
@@ -196,9 +259,9 @@ end
 -- copy_archive; in an archive without manifests digests only serve to verify.
 local function needs_digests(self)
   local first = self.requests[1]
-  if not self.native or #self.requests > 1 then return true end
+  if not self.native or #self.requests > 1 or not first then return true end
   if self.opts.verify == false and self.format == "docker" and not first.state.manifest then return false end
-  return first.edited or self.opts.compression ~= nil
+  return first.edited or self.opts.compression ~= nil or self.opts.attestations == "drop"
 end
 
 -- How the layers are to be stored. Docker knows images by SHA-256 alone, so all in a new
@@ -225,16 +288,60 @@ local function make_images(self, temp_dir)
   return true
 end
 
+-- Leaves a name that several images have to the first of them: one image has it in an archive for docker, and one for
+-- each platform in a layout.
+local function share_names(self)
+  local taken = {}
+  for _, image in ipairs(self.images) do
+    local tags = {}
+    for _, ref in ipairs(image.tags) do
+      local key = reference.comparable(ref)
+      if not self.format:find("^docker") then key = key .. "\0" .. platform.key(image.platform) end
+      if taken[key] then
+        take_notes(self, { ("the name %s of the image %s, which the image %s has, too"):format(
+          json.printable(ref, 300), image.config_digest, taken[key]) })
+      else
+        tags[#tags + 1] = ref
+      end
+      taken[key] = taken[key] or image.config_digest
+    end
+    image.tags = tags
+  end
+end
+
+-- The way that the images were stored in, and the format that they get. A layout that is saved as a whole stays one in
+-- any way to store layouts.
 local function choose_format(self, what)
-  local ways = {}
-  for i, request in ipairs(self.requests) do ways[i] = way_of(request.state.source) end
-  self.native = self.opts.format == nil and save_image.is_one_store(self.requests)
-  self.format = self.opts.format or ways[1] == "docker-v1" and not self.native and "docker" or ways[1]
+  local whole, wanted, first = self.whole, self.opts.format, self.requests[1]
+  local source = first and first.state.source
+  local way = whole and way_of(whole.kind, whole.store) or way_of(source and source.kind, source and source.store)
+  if whole then
+    local stays = wanted == nil or wanted == way and whole.kind == "oci"
+    self.native, self.store = stays, whole.store
+    self.catalog = (stays and whole.kind == "oci" or not stays and wanted:find("^oci")) and whole.catalog or nil
+  else
+    self.native = wanted == nil and save_image.is_one_store(self.requests)
+    self.store = self.native and source.store or nil
+    self.catalog = self.native and source.kind == "oci" and source.catalog or nil
+  end
+  self.format = self.native and way or wanted or way == "docker-v1" and "docker" or way
   if self.format == "dir" and not self.native then self.format = "oci" end
   self.in_directory = self.format == "oci" or self.format == "dir"
   if self.in_directory and what ~= nil and (type(what) ~= "string" or what == "-") then
-    error("a layout directory cannot be written to a stream; choose the format oci-archive or docker", 0)
+    misuse("a layout directory cannot be written to a stream; choose the format oci-archive or docker")
   end
+end
+
+local function new_save(requests, opts, whole)
+  local self = { requests = requests, images = {}, opts = opts, notes = {}, noted = {}, whole = whole, stores = {} }
+  for _, request in ipairs(requests) do
+    local source = request.state.source
+    if source then self.stores[#self.stores + 1] = source.store end
+  end
+  if whole then self.stores[#self.stores + 1] = whole.store end
+  local hub = requests[1] and requests[1].state.hub
+  self.limits = hub and hub.limits or whole and whole.limits
+  return self
 end
 
 --- What a save would write, as far as it can be told without compressing.
@@ -244,7 +351,7 @@ end
 ---@return string? message
 ---@return string? code
 function save.plan(request, opts)
-  local self = { requests = { request }, opts = opts }
+  local self = new_save({ request }, opts)
   choose_format(self)
   local ok, message, code = request.settle { threads = opts.threads, progress = opts.progress }
   if not ok then return nil, message, code end
@@ -271,40 +378,58 @@ function save.digest(request)
   return digest
 end
 
+--- What keeps images from being saved together: the same image twice, or the same name for two.
+---@param requests strata.SaveRequest[]
+---@param opts strata.SaveOptions
+---@return string? problem
+function save.clash(requests, opts)
+  local self = new_save(requests, opts)
+  choose_format(self)
+  return save_image.clash(requests, self.format, self.native)
+end
+
+-- Makes the output, which is not published yet: the result.
+local function write(self, out, what)
+  local ok, message, code = make_images(self, out.temp_dir)
+  if ok then ok, message, code = save_image.check(self.images, self.format) end
+  if ok and not self.native and not self.catalog then
+    ok, message, code = oci_catalog.check_alone(self.images, self.opts)
+  end
+  if not ok then return nil, message, code end
+  if self.whole and not self.native and not self.catalog then share_names(self) end
+  local size
+  size, message, code = (self.in_directory and write_directory or write_file)(self, out)
+  if not size then return nil, message, code end
+  ok, message, code = check_unchanged(self)
+  if not ok then return nil, message, code end
+  for _, store in ipairs(self.stores) do
+    message, code = store:take_failure()
+    if message then return nil, message, code end
+  end
+  take_notes(self, lost(self))
+  return result.of(self, what, size)
+end
+
 --- Saves images. A second result lists what the format could not hold.
 ---@param requests strata.SaveRequest[]
 ---@param what string|file*  a path, "-" for standard output, or an open Lua file
 ---@param opts strata.SaveOptions
+---@param whole strata.Listing?  to save all that it has, with these images of it changed
 ---@return strata.SaveResult?
 ---@return string[]|string|nil lost | message
 ---@return string? code
-function save.images(requests, what, opts)
-  local self = { requests = requests, images = {}, sources = {}, opts = opts, notes = {} }
-  for _, request in ipairs(requests) do self.sources[#self.sources + 1] = request.state.source end
+function save.images(requests, what, opts, whole)
+  local self, out = new_save(requests, opts, whole), nil
   choose_format(self, what)
-  local out
-  for _, source in ipairs(self.sources) do source.store:take_failure() end
+  for _, store in ipairs(self.stores) do store:take_failure() end
   local function attempt()
-    local ok, why, how
+    local saved, ok, why, how
     -- The target is opened first: when that fails no work was done in vain.
     out, why, how = (self.in_directory and output.directory or output.file)(what)
     if not out then return nil, why, how end
-    ok, why, how = make_images(self, out.temp_dir)
-    if not ok then return nil, why, how end
-    ok, why, how = save_image.check(self.images, self.format)
-    if not ok then return nil, why, how end
-    local size
-    size, why, how = (self.in_directory and write_directory or write_file)(self, out)
-    if not size then return nil, why, how end
-    ok, why, how = check_unchanged(self)
-    if not ok then return nil, why, how end
-    for _, source in ipairs(self.sources) do
-      why, how = source.store:take_failure()
-      if why then return nil, why, how end
-    end
     -- The result is made before publishing, since nothing may fail afterwards.
-    take_notes(self, save_image.lost(self.images, self.format, self.native))
-    local saved = result.of(self, what, size)
+    saved, why, how = write(self, out, what)
+    if not saved then return nil, why, how end
     ok, why, how = publish(self, out)
     if not ok then return nil, why, how end
     return saved

@@ -2,6 +2,7 @@
 
 local core = require "strata.core"
 local new_layout = require "strata.dialect.new_layout"
+local printed = require "strata.util.printed"
 
 local result = {}
 
@@ -38,20 +39,23 @@ function result.image(image, format, native)
     local _
     _, digest = new_layout.manifest(image, not native and "oci" or nil)
   end
-  return { format = format, id = core.sha256(image.config_text), digest = digest, layers = layers_of(image) }
+  return printed.by({
+    format = format, id = core.sha256(image.config_text), digest = digest, layers = layers_of(image),
+  }, printed.save)
 end
 
 --- The result of a save.
 function result.of(saving, path, size)
   local images = {}
   for i, image in ipairs(saving.images) do
-    images[i] = result.image(image, saving.format, saving.native)
+    local is_kept = saving.native or saving.whole and saving.catalog and image.source.manifest ~= nil
+    images[i] = result.image(image, saving.format, is_kept)
   end
   local first = images[1] or {}
-  return {
+  return printed.by({
     path = type(path) == "string" and path or nil, format = saving.format, size = size, id = first.id,
-    digest = first.digest, layers = first.layers, images = #images > 1 and images or nil,
-  }
+    digest = first.digest, layers = first.layers or {}, images = #images > 1 and images or nil,
+  }, printed.save)
 end
 
 return result

@@ -37,6 +37,7 @@ local MAX_FINDINGS = 1000
 ---@field original userdata?  the file that `file` was inflated from
 ---@field digests table<integer, string>?  by position: of contents that `file` does not have
 ---@field holes table<integer, boolean>?  by position: members whose bytes `file` does not have
+---@field identity string?  what tells its file from others, unless it came as a stream
 ---@field failure string[]?  message and code
 local ArchiveStore = {}
 ArchiveStore.__index = ArchiveStore
@@ -222,6 +223,14 @@ end
 --- Whether the bytes of a member are not in the file: those of a stream that have gone out.
 function ArchiveStore:is_hole(member)
   return self.holes ~= nil and self.holes[member.position] == true
+end
+
+--- Whether a member can be a document.
+---@param member strata.Member
+---@param max integer  bytes that a document has at most
+---@return boolean
+function ArchiveStore:may_read(member, max)
+  return member.type == "file" and member.size <= max and not self:is_hole(member)
 end
 
 --- The content of a small member.

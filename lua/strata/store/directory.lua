@@ -64,7 +64,9 @@ function directory.open(path)
 end
 
 -- What says that nothing is there, or nothing that may be opened.
-local MISSING = { ENOENT = true, ENOTDIR = true, ELOOP = true, EXDEV = true, ENAMETOOLONG = true }
+local MISSING = {
+  ENOENT = true, ENOTDIR = true, ELOOP = true, EXDEV = true, ENAMETOOLONG = true, EISDIR = true, EUNSUPPORTED = true,
+}
 
 -- Remembers what keeps a file from being read, other than that it is missing.
 local function note(self, message, code)

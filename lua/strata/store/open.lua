@@ -5,6 +5,7 @@ local core = require "strata.core"
 local directory = require "strata.store.directory"
 local fail = require "strata.util.fail"
 local job = require "strata.util.job"
+local reference = require "strata.document.reference"
 
 local open = {}
 
@@ -23,12 +24,13 @@ local function decompress(file, compression, path, plain, given)
     return nil, ("%s: %s"):format(path, message), code
   end
   local reader, message, code = libarchive.decompress(file, compression, {
-    max_bytes = given.bytes, max_ratio = given.ratio,
+    max_bytes = given.bytes, max_ratio = given.ratio, max_dictionary = given.dictionary,
   })
   if not reader then return failed(message, code) end
   local offset = 0
   repeat
     local bytes
+    job.poll()
     bytes, message, code = reader:read()
     if bytes then
       ok, message, code = plain:write(offset, bytes)
@@ -45,15 +47,16 @@ end
 ---@param compression string  as sniffed
 ---@param path string  what messages call it
 ---@param opts {limits: strata.Limits, temp_dir?: string, threads?: integer, progress?: function}
+---@param size? integer  of a file that something else than the core has written
 ---@return userdata? plain
 ---@return string? message
 ---@return string? code
-function open.inflate(file, compression, path, opts)
+function open.inflate(file, compression, path, opts, size)
   local plain, message, code = core.temp_file(opts.temp_dir)
   if not plain then return nil, message, code end
   local ok
   if compression == "gzip" or compression == "zstd" then
-    local blob = { file = file, offset = 0, size = file:size(), compression = compression }
+    local blob = { file = file, offset = 0, size = size or file:size(), compression = compression }
     ok, message, code = job.recode({ { label = path, blob = blob, as = "none", to = plain } }, opts, "inflating")
   else
     ok, message, code = decompress(file, compression, path, plain, opts.limits)
@@ -86,10 +89,25 @@ local function open_archive(file, path, opts)
   store, message, code = archive.index(file, path, opts.limits)
   if not store then
     if original then original:close() end
+    if code == "EFORMAT" and message:find("tar entry 1 (header at 0x0", 1, true) then
+      return fail(code, "%s is not a container image: it is no tar, and no directory with a layout (%s)", path,
+        (message:gsub("^.-: tar entry 1 %(header at 0x0, read to 0x%x+%): ", "")))
+    end
     return nil, message, code
   end
   if original then store.outer, store.original = compression, original end
   return store
+end
+
+-- The message for what is no file: it may be the name of an image.
+local function missing(what, message)
+  if what:find("^%a[%w+.-]*://") then
+    local help = "%s is in a registry, which strata cannot open; copy it first: skopeo copy %s oci-archive:image.tar"
+    return help:format(what, what)
+  elseif not what:find("^[./]") and (what:find(":", 1, true) or not what:find("%.")) and reference.parse(what) then
+    return ("%s is no file; save the image first: docker save -o image.tar %s"):format(what, what)
+  end
+  return message
 end
 
 --- The store that something is, inflated first when it is compressed as a whole.
@@ -110,9 +128,16 @@ function open.store(what, opts)
     return store
   end
   local file, message, code = core.open_file(what)
-  if file then return open_archive(file, what, opts) end
-  if code ~= "EISDIR" then return nil, message, code end
-  return directory.open(what)
+  if not file then
+    if code == "ENOENT" then return nil, missing(what, message), code end
+    if code ~= "EISDIR" then return nil, message, code end
+    return directory.open(what)
+  end
+  local store
+  store, message, code = open_archive(file, what, opts)
+  if not store then return nil, message, code end
+  store.identity = core.identity(what)
+  return store
 end
 
 return open

@@ -25,29 +25,51 @@ end
 
 -- ---- segments ----------------------------------------------------------------
 
--- Adds the tasks that write segments; returns the size of the whole.
-local function add_segments(job, out, segments, verify)
-  local offset, gathered, gathered_at = 0, {}, 0
+-- Opens the file of a part that lies in a directory; the job that gets it holds on to it.
+local function open_part(part)
+  if not part or not part.from then return true end
+  local message, code
+  part.file, message, code = part.from:open(part.name)
+  if not part.file then return nil, message, code end
+  return true
+end
+
+local function close_part(part)
+  if not part or not part.from then return end
+  part.file:close()
+  part.file = nil
+end
+
+-- Adds the tasks that write segments from number `first` on, with at most BATCH files of directories. Returns the
+-- number of the next segment, and where that goes.
+local function add_segments(job, out, segments, first, offset, verify)
+  local gathered, gathered_at, opened = {}, 0, 0
   local function flush()
     if #gathered > 0 then
       job:bytes { label = "document", bytes = table.concat(gathered), to = out, to_offset = gathered_at }
       gathered = {}
     end
   end
-  for _, part in ipairs(segments) do
+  for i = first, #segments do
+    local part = segments[i]
     if part.bytes then
       if #gathered == 0 then gathered_at = offset end
       gathered[#gathered + 1] = part.bytes
       offset = offset + #part.bytes
     elseif part.size > 0 or (verify and part.digest) then -- nothing is not what every digest says
       flush()
+      if part.from and opened == BATCH then return i, offset end
+      opened = opened + (part.from and 1 or 0)
+      local ok, message, code = open_part(part)
+      if not ok then return nil, message, code end
       job:copy { label = part.label or "archive", file = part.file, offset = part.offset, size = part.size,
                  to = out, to_offset = offset, digest = verify and part.digest or nil }
+      close_part(part)
       offset = offset + part.size
     end
   end
   flush()
-  return offset
+  return #segments + 1, offset
 end
 
 -- ---- one file ----------------------------------------------------------------
@@ -62,12 +84,16 @@ File.__index = File
 ---@return string? message
 ---@return string? code
 function File:write(segments, opts)
-  local job = core.job()
-  local size = add_segments(job, self.out, segments, opts.verify ~= false)
-  local ok, message, code = run_job(job, opts, "writing")
-  job:close()
-  if not ok then return nil, message, code end
-  return size
+  local at, offset = 1, 0
+  repeat
+    local job = core.job()
+    local ok, message, code = add_segments(job, self.out, segments, at, offset, opts.verify ~= false)
+    at, offset = ok, message
+    if ok then ok, message, code = run_job(job, opts, "writing") end
+    job:close()
+    if not ok then return nil, message, code end
+  until at > #segments
+  return offset
 end
 
 --- Writes the parts, compressed as a whole.
@@ -143,31 +169,43 @@ Directory.__index = Directory
 ---@field name string
 ---@field bytes string?
 ---@field part strata.Segment?
----@field from userdata?  the directory that has the part's file, which is opened when its turn comes
 ---@field digest string?  of a blob: one that is there already, and right, stays
 
--- Blobs that are there and hold what their name says.
-local function find_present(self, files, opts)
-  local job, checked, present = core.job(), {}, {}
-  for _, file in ipairs(files) do
-    local size = file.bytes and #file.bytes or file.part and file.part.size
-    local info = file.digest and self.dir:stat(file.name)
-    if info and info.type == "file" and info.size == size then
-      local there = self.dir:open(file.name)
-      if there then
-        local _, algorithm = core.digest_valid(file.digest)
-        job:hash { label = file.name, file = there, offset = 0, size = size, algorithm = algorithm }
-        checked[#checked + 1] = file
-      end
+-- Notes the blobs of a batch that are there and hold what their name says.
+local function note_present(self, batch, opts, present)
+  local job, checked = core.job(), {}
+  for _, file in ipairs(batch) do
+    local there = self.dir:open(file.name)
+    if there then
+      local _, algorithm = core.digest_valid(file.digest)
+      job:hash { label = file.name, file = there, offset = 0, size = there:size(), algorithm = algorithm }
+      there:close() -- the job holds on to it
+      checked[#checked + 1] = file
     end
   end
-  if #checked == 0 then return present end
-  run_job(job, opts, "hashing") -- what cannot be read is written again
+  if #checked > 0 then run_job(job, opts, "hashing") end -- what cannot be read is written again
   for i, file in ipairs(checked) do
     local ok, task = pcall(job.task, job, i)
     if ok and task and task.digest == file.digest then present[file.name] = true end
   end
   job:close()
+end
+
+local function size_of(file)
+  return file.bytes and #file.bytes or file.part.size
+end
+
+local function find_present(self, files, opts)
+  local batch, present = {}, {}
+  for _, file in ipairs(files) do
+    local info = file.digest and self.dir:stat(file.name)
+    if info and info.type == "file" and info.size == size_of(file) then batch[#batch + 1] = file end
+    if #batch == BATCH then
+      note_present(self, batch, opts, present)
+      batch = {}
+    end
+  end
+  note_present(self, batch, opts, present)
   return present
 end
 
@@ -188,17 +226,14 @@ local function write_batch(self, batch, opts)
     local out, message, code = self.dir:create(file.name)
     if not out then return give_up(message, code) end
     outs[#outs + 1] = out
-    if file.from then
-      file.part.file, message, code = file.from:open(file.name)
-      if not file.part.file then return give_up(message, code) end
-    end
-    local taken
-    taken, message, code = take(out, file.part)
+    local taken = false
+    if not (file.part and file.part.from) then taken, message, code = take(out, file.part) end
     if taken == nil then return give_up(message, code) end
     if not taken then
-      add_segments(job, out, { file.bytes and { bytes = file.bytes } or file.part }, opts.verify ~= false)
+      local segments = { file.bytes and { bytes = file.bytes } or file.part }
+      local added, why, how = add_segments(job, out, segments, 1, 0, opts.verify ~= false)
+      if not added then return give_up(why, how) end
     end
-    if file.from then file.part.file:close() end -- the job holds on to it
   end
   local ok, message, code = run_job(job, opts, "writing")
   if not ok then return give_up(message, code) end
@@ -219,10 +254,6 @@ local function write_files(self, files, opts)
     if not ok then return nil, message, code end
   end
   return true
-end
-
-local function size_of(file)
-  return file.bytes and #file.bytes or file.part.size
 end
 
 --- Writes files; those that are there already and right are left alone.

@@ -16,6 +16,7 @@ local image = require "strata.image"
 local json = require "strata.util.json"
 local layer = require "strata.layer"
 local needless_whiteouts = require "strata.layer.needless_whiteouts"
+local lost = require "strata.save.lost"
 local save_image = require "strata.save.image"
 local stranded_links = require "strata.layer.stranded_links"
 
@@ -200,9 +201,10 @@ local function work_out(self, list)
   local change
   if request.edited then
     self.lost = {}
-    change, message, code = docker_edit.edits(made, { attestations = self.opts.attestations }, self.lost)
+    change, message, code = docker_edit.edits({ made }, { attestations = self.opts.attestations }, self.lost)
     if not change then return nil, message, code end
-    for _, line in ipairs(save_image.lost({ made }, "docker", true)) do self.lost[#self.lost + 1] = line end
+    local request_of_lost = { images = { made }, format = "docker", native = true, opts = self.opts }
+    for _, line in ipairs(lost(request_of_lost)) do self.lost[#self.lost + 1] = line end
   else
     change = archive_edits.new(self.store)
   end

@@ -1,7 +1,9 @@
 --- An entry of the root file system, as a container sees it.
 
+local argument = require "strata.util.argument"
 local core = require "strata.core"
 local json = require "strata.util.json"
+local layer = require "strata.layer"
 local object = require "strata.util.object"
 
 local tree_entry = {}
@@ -63,12 +65,12 @@ local fields = {
   name = function(state) return state.tree:name(state.node) end,
   type = function(state) return (state.tree:info(state.node)) end,
   layer = function(state)
-    local _, layer = state.tree:info(state.node)
-    return layer and state.layers[layer]
+    local _, number = state.tree:info(state.node)
+    return number and state.layers[number]
   end,
   content_layer = function(state)
-    local _, layer = state.tree:source(state.node)
-    return layer and state.layers[layer]
+    local _, number = state.tree:source(state.node)
+    return number and state.layers[number]
   end,
   inode = function(state)
     local _, _, inode = state.tree:info(state.node)
@@ -82,6 +84,19 @@ local fields = {
   implied = function(state) return state.tree:entry(state.node) == nil end,
 }
 
+-- The entry of a layer that has the content of a file, ready to be read.
+local function content_of(state)
+  local kind = state.tree:info(state.node)
+  if kind ~= "file" then
+    return nil, ("%s: is a %s, not a file"):format(core.quote(state.tree:path(state.node)), kind),
+      kind == "dir" and "EISDIR" or "EINVAL"
+  end
+  local entry, number = state.tree:source(state.node)
+  local ok, message, code = layer.prepare_entry(layer.state_of(state.layers[number]), entry)
+  if not ok then return nil, message, code end
+  return entry
+end
+
 --- The content of a file.
 ---@param max? integer  bytes at most
 ---@param from? integer  bytes to pass over
@@ -89,14 +104,29 @@ local fields = {
 ---@return string? message
 ---@return string? code
 function methods:read(max, from)
-  local state = state_of(self)
-  local kind = state.tree:info(state.node)
-  if kind ~= "file" then
-    return nil, ("%s: is a %s, not a file"):format(core.quote(state.tree:path(state.node)), kind),
-      kind == "dir" and "EISDIR" or "EINVAL"
-  end
-  return state.tree:source(state.node):read(max, from)
+  argument.count(max, "read", "max")
+  argument.count(from, "read", "from")
+  local entry, message, code = content_of(state_of(self))
+  if not entry then return nil, message, code end
+  return entry:read(max, from)
 end
+
+--- The SHA-256 of a file's content.
+---@return string? digest  "sha256:" and 64 hexadecimal digits
+---@return string? message
+---@return string? code
+function methods:digest()
+  local entry, message, code = content_of(state_of(self))
+  if not entry then return nil, message, code end
+  return entry:digest()
+end
+
+-- A bit of the mode, by its value.
+local function has_bit(bit)
+  return function(state) return math.floor(attribute(state, "mode") / bit) % 2 == 1 end
+end
+
+fields.setuid, fields.setgid, fields.sticky = has_bit(2048), has_bit(1024), has_bit(512)
 
 for key in pairs(OF_HEADER) do
   fields[key] = function(state) return attribute(state, key) end
@@ -114,10 +144,10 @@ new, state_of = object.class("strata.RootEntry", methods, {
   tostring = function(state)
     local tree, node = state.tree, state.node
     local source = tree:source(node) or IMPLIED
-    local kind, layer = tree:info(node)
+    local kind, number = tree:info(node)
     return ("strata.RootEntry(%s, %s, %04o, %d:%d, %s%s)"):format(json.printable(tree:path(node), 200), kind,
       attribute(state, "mode"), attribute(state, "uid"), attribute(state, "gid"), core.human_size(source.size),
-      layer and (", layer %d"):format(layer) or "")
+      number and (", layer %d"):format(number) or "")
   end,
 })
 

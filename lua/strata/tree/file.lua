@@ -1,5 +1,6 @@
 --- A file of the root file system, open for reading in pieces.
 
+local layer = require "strata.layer"
 local misuse = require "strata.util.misuse"
 local object = require "strata.util.object"
 
@@ -25,7 +26,10 @@ function methods:read(n)
     misuse("bad argument #1 to 'read' (a whole number of bytes expected)")
   end
   if state.at >= state.entry.size then return nil end
-  local bytes, message, code = state.entry:read(n, state.at)
+  local ok, message, code = layer.prepare_entry(state.layer, state.entry)
+  if not ok then return nil, message, code end
+  local bytes
+  bytes, message, code = state.entry:read(n, state.at)
   if not bytes then return nil, message, code end
   state.at = state.at + #bytes
   return bytes
@@ -47,6 +51,9 @@ function methods:seek(whence, offset)
   local state = state_of(self)
   local from = WHENCE[whence or "cur"]
   if not from then misuse(("bad argument #1 to 'seek' (invalid option '%s')"):format(tostring(whence))) end
+  if offset ~= nil and (type(offset) ~= "number" or offset % 1 ~= 0) then
+    misuse("seek: the offset should be a whole number, not %s", tostring(offset))
+  end
   local at = from(state) + (offset or 0)
   if at < 0 then return nil, "Invalid argument", "EINVAL" end
   state.at = at
@@ -87,10 +94,11 @@ new, state_of = object.class("strata.RootFile", methods, {
 
 --- Opens an entry.
 ---@param entry strata.Entry  of a file
+---@param from strata.LayerState  its layer
 ---@param path string  what it is called
 ---@return strata.RootFile
-function tree_file.new(entry, path)
-  return new { entry = entry, path = path, at = 0 }
+function tree_file.new(entry, from, path)
+  return new { entry = entry, layer = from, path = path, at = 0 }
 end
 
 --- The whole content.
@@ -100,7 +108,10 @@ end
 ---@return string? message
 ---@return string? code
 function tree_file.content(file, max)
-  return state_of(file).entry:read(max)
+  local state = state_of(file)
+  local ok, message, code = layer.prepare_entry(state.layer, state.entry)
+  if not ok then return nil, message, code end
+  return state.entry:read(max)
 end
 
 return tree_file

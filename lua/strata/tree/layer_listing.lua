@@ -1,6 +1,7 @@
 --- layer:list(): the entries of one layer in a directory, whiteouts included, and what the
 -- layers above do to each of them.
 
+local argument = require "strata.util.argument"
 local core = require "strata.core"
 local fail = require "strata.util.fail"
 local job = require "strata.util.job"
@@ -171,6 +172,7 @@ end
 ---@return string? message
 ---@return string? code  "ENOENT", "ENOTDIR"
 function layer.methods:list(directory, offset, limit)
+  argument.path(directory, "list", true)
   local state = layer.state_of(self)
   check_count(offset, "offset")
   check_count(limit, "limit")

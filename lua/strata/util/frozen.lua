@@ -6,6 +6,7 @@
 -- frozen.list finds all changes at once.
 
 local misuse = require "strata.util.misuse"
+local printed = require "strata.util.printed"
 
 local frozen = {}
 
@@ -50,7 +51,7 @@ end
 ---@param advice string  what to do instead of changing it
 ---@return T
 function frozen.table(value, name, advice)
-  return freeze(value, { __newindex = function() refuse(name, advice) end })
+  return freeze(value, { __newindex = function() refuse(name, advice) end, __tostring = printed.copy })
 end
 
 --- The same, and keeps in mind what is handed out, so that frozen.check finds every change.
@@ -131,6 +132,7 @@ function frozen.list(state, key, items, name, advice, call)
     __newindex = function() refuse(name, advice) end,
     __pairs = function(view) return ipairs(view) end,
     __call = call,
+    __tostring = printed.copy,
   })
 end
 

@@ -9,9 +9,9 @@ local help = {}
 local TEXTS = {
   ["strata.Image"] = [[
 strata.Image
-  id digest tags platform config layers index path edited    fields; tags assign
+  id digest tags platform config layers index path size edited    fields; tags assign
   history()  scrub_history(pattern, replacement)  clear_history()
-  inspect()  tree{ImageTreeOptions}  rootfs{RootfsOptions}  files()  waste{WasteOptions}
+  entries()  read(path, max)  inspect()  tree{ImageTreeOptions}  rootfs{RootfsOptions}  files()  waste{WasteOptions}
   verify{WorkOptions}  check{CheckOptions}
   filter(fn)  rewrite(fn)  prune()  revert()
   remove(which, {RemoveOptions})
@@ -20,11 +20,12 @@ strata.Image
   squash(i, j, {FlattenOptions})  squash{SquashOptions}
   flatten{FlattenOptions}
   remove_layer(which, {WorkOptions})  move_layer(i, j, {WorkOptions})
-  export(path, {ExportOptions})
+  export(what, {ExportOptions})
   rebase(old_base, new_base, {RebaseOptions})
   fold{FoldOptions}
   tag(ref)  untag(ref)  close()
   save(what, {SaveOptions})
+  plan{SaveOptions}
   extract(dir, {ExtractOptions})]],
   ["strata.Layer"] = [[
 strata.Layer
@@ -35,18 +36,19 @@ strata.Layer
   apply(dir, {ExtractOptions})]],
   ["strata.Entry"] = [[
 strata.Entry
-  path linkpath mode uid gid uname gname mtime mtime_nsec major minor xattrs    assign
+  path linkpath mode setuid setgid sticky uid gid uname gname    assign
+  mtime mtime_nsec major minor xattrs    assign
   atime atime_nsec ctime ctime_nsec    assign; nil removes
   name type typeflag size pax whiteout opaque index sparse dangling
   header_offset data_offset stored
-  read(max, from)  same_content(entry, max, from)  replace(data)  drop()]],
+  read(max, from)  digest()  same_content(entry, max, from)  replace(data)  drop()]],
   ["strata.Config"] = [[
 strata.Config
   Env Cmd Entrypoint User WorkingDir Labels ExposedPorts Volumes ... and
   architecture os created author ...               read and assign; nil deletes
   get(pointer)  set(pointer, value)  text()  totable()  each(key)
-  set_env get_env unset_env  set_label get_label del_label
-  add_port del_port  add_volume del_volume]],
+  set_env get_env remove_env  set_label get_label remove_label
+  add_port remove_port  add_volume remove_volume]],
   ["strata.HistoryRow"] = [[
 strata.HistoryRow
   created created_by author comment empty_layer    read and assign
@@ -62,9 +64,9 @@ strata.Rootfs
 
 TEXTS["strata.RootEntry"] = [[
 strata.RootEntry
-  path name type mode uid gid uname gname size mtime mtime_nsec atime atime_nsec
+  path name type mode setuid setgid sticky uid gid uname gname size mtime mtime_nsec atime atime_nsec
   ctime ctime_nsec linkpath major minor
-  xattrs layer content_layer entry links inode implied  read(max, from)]]
+  xattrs layer content_layer entry links inode implied  read(max, from)  digest()]]
 
 TEXTS["strata.Index"] = [[
 strata.Index
@@ -84,7 +86,6 @@ strata
   new{NewOptions}
   layer{LayerOptions}
   save({img, ...}, what, {SaveOptions})
-  plan(img, {SaveOptions})
   check_tar(path, {CheckTarOptions})   progress()   matcher(patterns)
   stream.image{StreamImageOptions}    out, more = t(chunk)
   stream.tar{StreamTarOptions}

@@ -25,6 +25,7 @@ local object_mt = { __name = "strata.object" }
 ---@param t? table
 ---@return table t
 function json.array(t)
+  if t ~= nil and type(t) ~= "table" then misuse("array: a table is wanted, not %s", type(t)) end
   return setmetatable(t or {}, array_mt)
 end
 
@@ -32,6 +33,7 @@ end
 ---@param t? table
 ---@return table t
 function json.object(t)
+  if t ~= nil and type(t) ~= "table" then misuse("object: a table is wanted, not %s", type(t)) end
   return setmetatable(t or {}, object_mt)
 end
 

@@ -59,6 +59,8 @@ limits.all = {
     protects = "time: gzip members, or zstd frames, of one stream" },
   { name = "zstd_window", default = 128 * MiB, unit = "bytes", min = KiB, max = 2 ^ 31,
     protects = "memory: the window of zstd, rounded down to a power of two" },
+  { name = "dictionary", default = 64 * MiB, unit = "bytes", min = 4 * KiB, max = 2 ^ 32,
+    protects = "memory: the dictionary of xz and lzma, and of what decodes 7z, xar, rar and some zip files" },
   { name = "spool", default = TiB, unit = "bytes",
     protects = "disk: an image that comes through a pipe; of a stream the layers that have to wait" },
   { name = "held", default = 64 * MiB, unit = "bytes",
@@ -147,6 +149,18 @@ function limits.resolve(given, base)
   each(base or {}, set)
   each(given or {}, set)
   return grouped(flat)
+end
+
+--- What limits are in the end, as a text: the same for those that mean the same.
+---@param given? table  without a problem
+---@return string
+function limits.key(given)
+  local complete, parts = limits.resolve(given), {}
+  for i, limit in ipairs(limits.all) do
+    local group, name = limit.name:match("^(.-)%.(.*)$")
+    parts[i] = ("%.0f"):format(group and complete[group][name] or complete[limit.name])
+  end
+  return table.concat(parts, " ")
 end
 
 --- Options, which have been checked, with all limits in them.

@@ -34,7 +34,10 @@ local VIEW = {
 }
 
 local LIMITS = { "limits", "strata.Limits", "instead of those of strata.limits, or of the image" }
-local ATTESTATIONS = { "attestations", '"keep"|"drop"|"refuse"', "of images that change", default = "keep" }
+local ATTESTATIONS = {
+  "attestations", '"keep"|"drop"|"refuse"',
+  "of the images that are saved; refuse: to leave one behind, or with an image that has changed", default = "keep",
+}
 local PACKED = { "compression", '"none"|"gzip"|"zstd"', "of the tar that is written; a tar that is taken keeps its own",
                  default = "none" }
 local FILE = { "file", "string", "a path in the image", required = true }
@@ -133,7 +136,7 @@ return {
     { "files", "table<string, string|strata.FileEntry>", "by path: the content, or all of the entry", source = true },
     { "tar", "string", "a path: plain, gzip, zstd, bzip2, xz or lz4; taken as it is, byte by byte, unless mapped",
       source = true },
-    { "archive", "string", "a path: deb, rpm, cpio, zip, 7z, iso, or a tar in any compression of libarchive ...",
+    { "archive", "string", "a path: deb, rpm, cpio, zip, iso, tar ..., also compressed; 7z, xar, rar: see limits",
       source = true },
     PACKED, LEVEL, TEMP_DIR, LIMITS,
   },

@@ -1,10 +1,12 @@
 /* What callers in the core never ask for, or only a machine without memory: refused all the same.
  */
+#include <errno.h>
 #include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/file.h>
 #include <sys/stat.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include "core/apply/apply.h"
@@ -144,6 +146,26 @@ static void a_target_is_filled_once(void)
 	CHECK(access(below("target"), F_OK) == 0);
 }
 
+static void a_target_is_the_process_s_that_made_it(void)
+{
+	const struct strata_apply_options options = {0};
+	struct strata_err err;
+	struct strata_apply *a = strata_apply_new(below("forked"), &options, &err);
+	struct stat st;
+	pid_t child;
+
+	CHECK(a != NULL);
+	child = fork();
+	if (child == 0) {
+		strata_apply_unref(a);
+		_exit(0);
+	}
+	CHECK(child > 0 && waitpid(child, NULL, 0) == child);
+	CHECK(stat(below("forked"), &st) == 0);
+	strata_apply_unref(a);
+	CHECK(stat(below("forked"), &st) < 0 && errno == ENOENT);
+}
+
 static void only_a_directory_that_is_written_to_is_removed_from(void)
 {
 	struct strata_err err;
@@ -241,6 +263,7 @@ int main(void)
 	RUN(a_file_is_taken_by_an_output_that_can_be_it_only);
 	RUN(quoting_into_no_room_writes_nothing);
 	RUN(a_target_is_filled_once);
+	RUN(a_target_is_the_process_s_that_made_it);
 	RUN(only_a_directory_that_is_written_to_is_removed_from);
 	RUN(names_with_control_characters_are_quoted_in_messages);
 	RUN(files_of_two_directories_are_compared);

@@ -24,6 +24,7 @@ struct strata_apply *strata_apply_new(const char *dir, const struct strata_apply
 		a->options.max_depth = STRATA_APPLY_DEPTH;
 	if (a->options.max_removals == 0)
 		a->options.max_removals = STRATA_APPLY_REMOVALS;
+	a->owner = getpid();
 	a->euid = geteuid();
 	a->egid = getegid();
 	a->root = a->dir.fd = a->content.fd = a->target.fd = a->target.parent = -1;
@@ -65,7 +66,7 @@ void strata_apply_unref(struct strata_apply *a)
 {
 	if (a == NULL || atomic_fetch_sub(&a->references, 1) > 1)
 		return;
-	if (!a->ran && a->target.parent >= 0)
+	if (!a->ran && a->target.parent >= 0 && a->owner == getpid())
 		apply_target_discard(a);
 	leave_layer(a);
 	for (size_t i = 0; i < a->layer_count; i++) {
@@ -262,15 +263,13 @@ static int apply_layer(struct strata_apply *a, size_t number, struct reader read
 /* The target's own attributes come last: until then only its owner looks into a new one. */
 static int end(struct strata_apply *a, struct strata_err *err)
 {
-	if (a->options.overlay)
-		return 0;
-	if (a->root_entry.told) {
-		if (apply_root_set(a, a->target.fd, err) < 0)
-			return -1;
-	} else if (a->target.parent >= 0 && apply_implied(a, a->target.fd, err) < 0) {
-		return -1;
-	}
-	return apply_modes_set(&a->modes, a->target.fd, err);
+	int status = 0;
+
+	if (!a->options.overlay && a->root_entry.told)
+		status = apply_root_set(a, a->target.fd, err);
+	else if (!a->options.overlay && a->target.parent >= 0)
+		status = apply_implied(a, a->target.fd, err);
+	return status < 0 ? -1 : apply_modes_set(&a->modes, &a->report, a->target.fd, err);
 }
 
 static int run(struct strata_apply *a, const struct strata_work *work, struct strata_err *err)

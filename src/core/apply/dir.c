@@ -10,21 +10,15 @@
 int apply_leave(struct strata_apply *a, struct strata_err *err)
 {
 	struct apply_dir *dir = &a->dir;
-	struct timespec times[2] = {{.tv_nsec = UTIME_OMIT}, dir->st.st_mtim};
-	int fd = strata_steal_fd(&dir->fd);
-	int status = 0;
+	cleanup_fd int fd = strata_steal_fd(&dir->fd);
 
-	if (fd < 0)
+	if (fd < 0 || !dir->dirty)
 		return 0;
-	if (dir->dirty && futimens(fd, times) < 0)
-		status = strata_fail_errno(err, errno, "cannot set the time of a directory");
-	close(fd);
-	return status;
+	return apply_restore_time(a, fd, &dir->st, dir->path.data, err);
 }
 
 int apply_make_dir(struct strata_apply *a, int dir, const char *name, struct strata_err *err)
 {
-	struct timespec times[2] = {{.tv_nsec = UTIME_OMIT}};
 	cleanup_fd int fd = -1;
 	struct stat st, above;
 
@@ -40,10 +34,7 @@ int apply_make_dir(struct strata_apply *a, int dir, const char *name, struct str
 	if (apply_implied(a, fd, err) < 0 || layer_set_own(&a->set, &st, err) < 0 ||
 	    layer_set_add(&a->set, &above, name, err) < 0)
 		return -1;
-	times[1] = above.st_mtim;
-	if (utimensat(dir, ".", times, AT_SYMLINK_NOFOLLOW) < 0)
-		return strata_fail_errno(err, errno, "cannot set the time of a directory");
-	return 0;
+	return apply_restore_time(a, dir, &above, a->report.path.data, err);
 }
 
 bool apply_is_absent(int fd)

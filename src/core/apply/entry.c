@@ -31,15 +31,14 @@ static int open_made(struct strata_apply *a, const char *name, bool *existing,
 	return strata_fail_errno(err, errno, "cannot make the directory");
 }
 
-/* The layer has a directory there. */
-static int enter_later(struct strata_apply *a, const char *name, const struct stat *st,
-                       struct strata_err *err)
+/* The path of a name in a->dir, without links where that is known: to `path`. */
+static int take_path(const struct strata_apply *a, const char *name, struct strata_buf *path,
+                     struct strata_err *err)
 {
-	cleanup_buf struct strata_buf path = {0};
+	const struct strata_buf *entry = &a->report.path;
 
-	return apply_path_below(&path, a->dir.plain.data, name, err) < 0
-	               ? -1
-	               : layer_set_enter(&a->set, st, path.data, err);
+	return apply_is_apart(a) ? apply_path_below(path, a->dir.plain.data, name, err)
+	                         : strata_buf_append(path, entry->data, entry->len + 1, err);
 }
 
 /* Docker and podman set the attribute by which overlayfs knows an opaque directory. */
@@ -54,13 +53,15 @@ static int apply_dir(struct strata_apply *a, const char *name, struct strata_err
 {
 	bool existing;
 	struct stat st;
+	cleanup_buf struct strata_buf path = {0};
 	cleanup_fd int fd = open_made(a, name, &existing, err);
 
 	if (fd < 0)
 		return -1;
 	if (fstat(fd, &st) < 0)
 		return strata_fail_errno(err, errno, "cannot look at the directory");
-	if (apply_is_apart(a) && enter_later(a, name, &st, err) < 0)
+	if (take_path(a, name, &path, err) < 0 ||
+	    (apply_is_apart(a) && layer_set_enter(&a->set, &st, path.data, err) < 0))
 		return -1;
 	if (existing) {
 		if (layer_set_add(&a->set, &a->dir.st, name, err) < 0 ||
@@ -70,7 +71,7 @@ static int apply_dir(struct strata_apply *a, const char *name, struct strata_err
 		if (layer_set_own(&a->set, &st, err) < 0 || apply_created(a, name, err) < 0)
 			return -1;
 	}
-	return apply_meta_fd(a, fd, a->report.path.data, existing, err);
+	return apply_meta_fd(a, fd, path.data, existing, err);
 }
 
 /* ---- everything else ---------------------------------------------------- */

@@ -61,6 +61,7 @@ struct strata_apply {
 	struct apply_layer *layers;
 	size_t layer_count;
 	bool ran;
+	pid_t owner; /* the process that may remove the target */
 	uid_t euid;
 	gid_t egid;
 	int root; /* where the layer goes: the target; overlay: the layer's directory in it */

@@ -89,8 +89,9 @@ void layer_set_free(struct layer_set *set)
 	free(steal_pointer(&set->lower_files.slots));
 	free(steal_pointer(&set->entered.slots));
 	free(steal_pointer(&set->hidden.slots));
+	free(steal_pointer(&set->told.slots));
 	set->created = set->wholly_ours = set->lower_files = (struct hash_set){0};
-	set->entered = set->hidden = (struct hash_set){0};
+	set->entered = set->hidden = set->told = (struct hash_set){0};
 }
 
 void layer_set_begin(struct layer_set *set, bool everything)
@@ -168,6 +169,13 @@ bool layer_set_hides(const struct layer_set *set, const struct stat *dir, const 
 bool layer_set_hides_path(const struct layer_set *set, const char *path, size_t len)
 {
 	return has(&set->hidden, hash_of_path(set, path, len));
+}
+
+int layer_set_tell(struct layer_set *set, const struct stat *dir, struct strata_err *err)
+{
+	uint64_t hash = hash_of(set, dir, "");
+
+	return has(&set->told, hash) ? 1 : add(&set->told, hash, err);
 }
 
 int layer_set_add_lower(struct layer_set *set, const struct stat *file, struct strata_err *err)

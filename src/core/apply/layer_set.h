@@ -33,6 +33,7 @@ struct layer_set {
 	struct hash_set lower_files; /* files of lower layers that the layer has given names */
 	struct hash_set entered;     /* directories, and their paths */
 	struct hash_set hidden;      /* names that whiteouts hide, and their paths */
+	struct hash_set told;        /* directories that a note is about */
 	struct strata_hash_key key;
 };
 
@@ -62,6 +63,9 @@ int layer_set_hide(struct layer_set *set, const struct stat *dir, const char *na
                    const char *path, struct strata_err *err);
 bool layer_set_hides(const struct layer_set *set, const struct stat *dir, const char *name);
 bool layer_set_hides_path(const struct layer_set *set, const char *path, size_t len);
+
+/* 1 when it has been called for that directory before, else 0. */
+int layer_set_tell(struct layer_set *set, const struct stat *dir, struct strata_err *err);
 
 int layer_set_add_lower(struct layer_set *set, const struct stat *file, struct strata_err *err);
 bool layer_set_has_lower(const struct layer_set *set, const struct stat *file);

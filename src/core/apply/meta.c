@@ -127,22 +127,79 @@ static void fill_owner(struct strata_apply *a)
 
 static int set_owner(struct strata_apply *a, int fd, struct strata_err *err)
 {
-	return fchown(fd, a->meta.uid, a->meta.gid) < 0 ? without_owner(a, fd, errno, err) : 0;
+	struct stat st;
+	int errnum;
+
+	if (fchown(fd, a->meta.uid, a->meta.gid) == 0)
+		return 0;
+	errnum = errno;
+	/* A directory of somebody else may have the right owner. */
+	if (fstat(fd, &st) == 0 && st.st_uid == a->meta.uid && st.st_gid == a->meta.gid)
+		return 0;
+	return without_owner(a, fd, errnum, err);
+}
+
+/* What only the owner may do is noted, for directories of somebody else. */
+static int fail_to_set(struct strata_apply *a, const char *what, int errnum, struct strata_err *err)
+{
+	return errnum == EPERM ? apply_note(&a->report, what, NULL, errnum, err)
+	                       : strata_fail_errno(err, errnum, "cannot set the %s", what);
+}
+
+/* 1: it is set; 0: that has been noted. */
+static int set_mode(struct strata_apply *a, int fd, mode_t mode, struct strata_err *err)
+{
+	struct stat st;
+	int errnum;
+
+	if (fchmod(fd, mode) == 0)
+		return 1;
+	errnum = errno;
+	if (fstat(fd, &st) == 0 && (st.st_mode & 07777) == a->meta.mode)
+		return 0;
+	return fail_to_set(a, "mode", errnum, err);
+}
+
+/* Once for each directory in a layer, however often a name is made in it. */
+static int note_time(struct strata_apply *a, const struct stat *dir, const char *path,
+                     struct strata_err *err)
+{
+	int told = layer_set_tell(&a->set, dir, err);
+
+	return told != 0 ? told < 0 ? -1 : 0
+	                 : apply_note_at(&a->report, a->report.layer, path, "time", EPERM, err);
 }
 
 static int set_times(struct strata_apply *a, int fd, struct strata_err *err)
 {
 	struct timespec times[2];
+	struct stat st;
 
 	fill_times(&a->meta, times);
-	return futimens(fd, times) == 0 ? 0 : strata_fail_errno(err, errno, "cannot set the time");
+	if (futimens(fd, times) == 0)
+		return 0;
+	return errno == EPERM && fstat(fd, &st) == 0
+	               ? note_time(a, &st, a->report.path.data, err)
+	               : strata_fail_errno(err, errno, "cannot set the time");
+}
+
+/* Keeps the mode of a directory that is open to its owner meanwhile. */
+static int keep_mode(struct strata_apply *a, int fd, const char *path, struct strata_err *err)
+{
+	char below[24];
+	size_t layer = a->report.layer;
+
+	snprintf(below, sizeof(below), "%zu", layer + 1);
+	return apply_modes_keep(&a->modes, fd, layer, a->options.overlay ? below : NULL, path,
+	                        a->meta.mode, err);
 }
 
 int apply_meta_fd(struct strata_apply *a, int fd, const char *path, bool existing,
                   struct strata_err *err)
 {
-	struct apply_meta *m = &a->meta;
-	mode_t mode;
+	const struct apply_meta *m = &a->meta;
+	bool later = path != NULL && a->euid != 0;
+	int status;
 
 	fill_owner(a);
 	if ((existing || !is_own(a)) && set_owner(a, fd, err) < 0)
@@ -151,12 +208,10 @@ int apply_meta_fd(struct strata_apply *a, int fd, const char *path, bool existin
 		return -1;
 	if (m->has_xattrs && apply_xattrs(a, fd, NULL, err) < 0)
 		return -1;
-	mode = m->mode;
-	if (path != NULL && a->euid != 0 && apply_modes_keep(&a->modes, fd, path, &mode, err) < 0)
-		return -1;
-	if (fchmod(fd, mode) < 0)
-		return strata_fail_errno(err, errno, "cannot set the mode");
-	return set_times(a, fd, err);
+	status = set_mode(a, fd, later ? m->mode | 0700 : m->mode, err);
+	if (status > 0 && later)
+		status = keep_mode(a, fd, path, err);
+	return status < 0 ? -1 : set_times(a, fd, err);
 }
 
 /* Changes the mode of a name; a symlink is not followed, and has no mode. */
@@ -236,9 +291,7 @@ int apply_meta_link(struct strata_apply *a, int dir, const char *name, struct st
 		if (fd < 0 || set_owner(a, fd, err) < 0 ||
 		    (a->meta.has_xattrs && apply_xattrs(a, fd, NULL, err) < 0))
 			return -1;
-		return fchmod(fd, a->meta.mode) == 0
-		               ? set_times(a, fd, err)
-		               : strata_fail_errno(err, errno, "cannot set the mode");
+		return set_mode(a, fd, a->meta.mode, err) < 0 ? -1 : set_times(a, fd, err);
 	}
 	if (set_owner_of_name(a, dir, name, err) < 0 ||
 	    (a->meta.has_xattrs && apply_xattrs(a, dir, name, err) < 0))
@@ -251,16 +304,27 @@ int apply_meta_link(struct strata_apply *a, int dir, const char *name, struct st
 
 int apply_implied(struct strata_apply *a, int fd, struct strata_err *err)
 {
-	struct timespec times[2] = {{0}, {0}};
+	const struct timespec times[2] = {{0}, {0}};
 
 	if (a->euid == 0 && fchown(fd, 0, 0) < 0 &&
 	    apply_note(&a->report, "owner", NULL, errno, err) < 0)
 		return -1;
 	if (apply_clear_xattrs(a, fd, err) < 0)
 		return -1;
-	if (fchmod(fd, 0755) < 0 || futimens(fd, times) < 0)
-		return strata_fail_errno(err, errno, "cannot set mode and time of a directory");
-	return 0;
+	if (fchmod(fd, 0755) < 0 && fail_to_set(a, "mode", errno, err) < 0)
+		return -1;
+	return futimens(fd, times) == 0 ? 0 : fail_to_set(a, "time", errno, err);
+}
+
+int apply_restore_time(struct strata_apply *a, int fd, const struct stat *before, const char *path,
+                       struct strata_err *err)
+{
+	const struct timespec times[2] = {{.tv_nsec = UTIME_OMIT}, before->st_mtim};
+
+	if (futimens(fd, times) == 0)
+		return 0;
+	return errno == EPERM ? note_time(a, before, *path != '\0' ? path : ".", err)
+	                      : strata_fail_errno(err, errno, "cannot set the time of a directory");
 }
 
 /* ---- the root ----------------------------------------------------------- */

@@ -4,6 +4,7 @@
 
 #include <stdbool.h>
 #include <stdint.h>
+#include <sys/stat.h>
 
 #include "core/base/buf.h"
 #include "core/layer/index.h"
@@ -60,6 +61,13 @@ int apply_meta_name(struct strata_apply *a, const char *name, bool symlink, stru
 
 /* Sets owner, mode and time of a directory without an entry: root's, 0755, time 0. */
 int apply_implied(struct strata_apply *a, int fd, struct strata_err *err);
+
+/*
+ * Puts back the time of a directory in which a name was made or removed. When it is somebody
+ * else's, that is noted.
+ */
+int apply_restore_time(struct strata_apply *a, int fd, const struct stat *before, const char *path,
+                       struct strata_err *err);
 
 /* a->meta is the root's. */
 void apply_root_keep(struct strata_apply *a);

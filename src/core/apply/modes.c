@@ -1,63 +1,136 @@
 #include <errno.h>
 #include <fcntl.h>
+#include <stdio.h>
 #include <string.h>
 
 #include "core/apply/internal.h"
 #include "core/base/grow.h"
 #include "core/fs/resolve.h"
 
-int apply_modes_keep(struct apply_modes *modes, int fd, const char *path, mode_t *mode,
-                     struct strata_err *err)
+/* The path below the directory `below`, unless that is NULL. The caller's; NULL: no memory. */
+static char *join(const char *below, const char *path)
 {
+	size_t size = strlen(path) + (below != NULL ? strlen(below) + 1 : 0) + 1;
+	char *joined = malloc(size);
+
+	if (joined != NULL && below == NULL)
+		memcpy(joined, path, size);
+	else if (joined != NULL)
+		snprintf(joined, size, strcmp(path, ".") == 0 ? "%s" : "%s/%s", below, path);
+	return joined;
+}
+
+int apply_modes_keep(struct apply_modes *modes, int fd, size_t layer, const char *below,
+                     const char *path, mode_t mode, struct strata_err *err)
+{
+	struct apply_mode *m;
 	struct stat st;
-	char *copy;
 
 	if (strata_grow(modes->list, modes->count, err) < 0)
 		return -1;
 	if (fstat(fd, &st) < 0)
 		return strata_fail_errno(err, errno, "cannot look at a directory");
-	copy = strdup(path);
-	if (copy == NULL)
+	m = &modes->list[modes->count];
+	*m = (struct apply_mode){.layer = layer,
+	                         .path = join(below, path),
+	                         .dev = st.st_dev,
+	                         .ino = st.st_ino,
+	                         .mode = mode,
+	                         .order = modes->count};
+	if (m->path == NULL)
 		return strata_fail_nomem(err);
-	modes->list[modes->count] =
-	        (struct apply_mode){copy, st.st_dev, st.st_ino, *mode, modes->count};
+	m->below = below != NULL ? strlen(below) : 0;
 	modes->count++;
-	*mode |= 0700;
 	return 0;
 }
 
-/* The root, ".", is not as deep as a name of one byte. */
-static size_t depth_of(const char *path)
+static int note(struct apply_report *report, const struct apply_mode *m, int errnum,
+                struct strata_err *err)
 {
-	return strcmp(path, ".") == 0 ? 0 : strlen(path);
+	const char *path = m->path + m->below;
+
+	path += m->below > 0 && *path == '/';
+	return apply_note_at(report, m->layer, *path != '\0' ? path : ".", "mode", errnum, err);
 }
 
-/* Directories come before those that they are in; of one directory's modes the last one counts. */
+static bool is_that(const struct apply_mode *m, int fd)
+{
+	struct stat st;
+
+	return fd >= 0 && fstat(fd, &st) == 0 && st.st_dev == m->dev && st.st_ino == m->ino;
+}
+
+static int make_none(void *context, int dir, const char *name)
+{
+	(void)context;
+	(void)dir;
+	(void)name;
+	return -ENOENT;
+}
+
+/* Has the path lead through no links, unless it leads to another directory by now. */
+static int straighten(struct apply_mode *m, int root, struct strata_err *err)
+{
+	cleanup_buf struct strata_buf plain = {0};
+	const struct strata_maker maker = {.make = make_none, .reached = &plain};
+	cleanup_fd int fd = strata_resolve_plain(root, m->path, APPLY_DIR_FLAGS);
+	cleanup_fd int linked = -1;
+	char *path;
+
+	if (is_that(m, fd))
+		return 0;
+	linked = strata_resolve_in_root_make(root, m->path, APPLY_DIR_FLAGS, &maker);
+	if (!is_that(m, linked))
+		return 0;
+	path = strndup(plain.len > 0 ? plain.data : ".", plain.len > 0 ? plain.len : 1);
+	if (path == NULL)
+		return strata_fail_nomem(err);
+	free(m->path);
+	m->path = path;
+	return 0;
+}
+
+static const char *key_of(const struct apply_mode *m)
+{
+	return strcmp(m->path, ".") == 0 ? "" : m->path;
+}
+
+/* What is in a directory comes before it; of the modes of one directory the last one comes first.
+ */
 static int compare(const void *pa, const void *pb)
 {
 	const struct apply_mode *x = pa, *y = pb;
-	size_t xd = depth_of(x->path), yd = depth_of(y->path);
+	int order = strcmp(key_of(y), key_of(x));
 
-	if (xd != yd)
-		return xd > yd ? -1 : 1;
-	return x->order < y->order ? -1 : x->order > y->order;
+	return order != 0 ? order : x->order < y->order ? 1 : -1;
 }
 
-int apply_modes_set(struct apply_modes *modes, int root, struct strata_err *err)
+static int set(struct apply_report *report, const struct apply_mode *m, int root,
+               struct strata_err *err)
 {
-	if (modes->count > 1)
-		qsort(modes->list, modes->count, sizeof(*modes->list), compare);
-	for (size_t i = 0; i < modes->count; i++) {
-		const struct apply_mode *m = &modes->list[i];
-		cleanup_fd int fd = strata_resolve_in_root(root, m->path, APPLY_DIR_FLAGS);
-		struct stat st;
+	cleanup_fd int fd = strata_resolve_plain(root, m->path, APPLY_DIR_FLAGS);
 
-		/* It may have been removed or replaced since. */
-		if (fd < 0 || fstat(fd, &st) < 0 || st.st_dev != m->dev || st.st_ino != m->ino)
-			continue;
-		if (fchmod(fd, m->mode) < 0)
-			return strata_fail_errno(err, errno, "cannot set the mode of a directory");
-	}
+	if (fd < 0 && !apply_is_absent(fd))
+		return note(report, m, -fd, err);
+	if (!is_that(m, fd) || fchmod(fd, m->mode) == 0)
+		return 0;
+	return note(report, m, errno, err);
+}
+
+int apply_modes_set(struct apply_modes *modes, struct apply_report *report, int root,
+                    struct strata_err *err)
+{
+	struct apply_mode *list = modes->list;
+
+	for (size_t i = 0; i < modes->count; i++)
+		if (straighten(&list[i], root, err) < 0)
+			return -1;
+	if (modes->count > 1)
+		qsort(list, modes->count, sizeof(*list), compare);
+	for (size_t i = 0; i < modes->count; i++)
+		if ((i == 0 || strcmp(list[i].path, list[i - 1].path) != 0) &&
+		    set(report, &list[i], root, err) < 0)
+			return -1;
 	apply_modes_free(modes);
 	return 0;
 }

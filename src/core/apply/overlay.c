@@ -555,8 +555,6 @@ int apply_overlay_end(struct strata_apply *a, struct strata_err *err)
 	if (a->root_entry.told ? apply_root_set(a, a->root, err) < 0
 	                       : set_merged(a, a->root, STRATA_ROOT_NODE, ".", err) < 0)
 		return -1;
-	if (apply_modes_set(&a->modes, a->root, err) < 0)
-		return -1;
 	return layer + 1 < a->layer_count
 	               ? strata_tree_apply(&o->below, &a->layers[layer].index, err)
 	               : 0;

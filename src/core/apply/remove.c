@@ -1,7 +1,9 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <stdio.h>
 #include <string.h>
+#include <sys/syscall.h>
 
 #include "core/apply/internal.h"
 #include "core/base/grow.h"
@@ -14,24 +16,44 @@ struct level {
 	bool changed;
 };
 
+/* So many directories are open at the same time when there is no limit. */
+#define OPEN_LEVELS 64
+
 struct walk {
 	struct strata_apply *a;
 	struct level *levels;
 	size_t depth;
 	bool lower;
+	size_t lifted; /* directories that were moved up */
 };
 
-/* True for the root of another mount in the tree, which is not ours to empty. */
+/* The kernel's struct statx, which musl does not declare, and its STATX_ATTR_MOUNT_ROOT. */
+struct attributes {
+	uint64_t before;
+	uint64_t attributes;
+	uint64_t between[5];
+	uint64_t known_attributes;
+	uint64_t behind[24];
+};
+
+#define IS_MOUNT_ROOT 0x2000
+
+/*
+ * True for the root of another mount in the tree, which is not ours to empty. Linux before 5.8 does
+ * not tell, nor do sandboxes that have no statx: then another file system is what counts.
+ */
 static bool is_mounted(const struct strata_apply *a, int fd)
 {
 	struct stat st, target;
-	struct statx sx;
+	struct attributes found;
 
-	if (statx(fd, "", AT_EMPTY_PATH, STATX_INO, &sx) < 0 ||
-	    !(sx.stx_attributes & STATX_ATTR_MOUNT_ROOT))
-		return false;
-	return fstat(fd, &st) < 0 || fstat(a->target.fd, &target) < 0 ||
-	       st.st_dev != target.st_dev || st.st_ino != target.st_ino;
+	if (fstat(fd, &st) < 0 || fstat(a->target.fd, &target) < 0)
+		return true;
+	if (syscall(SYS_statx, fd, "", AT_EMPTY_PATH, 0, &found) < 0 ||
+	    !(found.known_attributes & IS_MOUNT_ROOT))
+		return st.st_dev != target.st_dev;
+	return (found.attributes & IS_MOUNT_ROOT) &&
+	       (st.st_dev != target.st_dev || st.st_ino != target.st_ino);
 }
 
 void apply_removals_init(struct apply_removals *r, uint64_t max, uint32_t max_depth)
@@ -94,6 +116,32 @@ static int open_child(struct walk *w, int dir, const char *name)
 	return fd;
 }
 
+static bool is_unlimited(const struct strata_apply *a)
+{
+	return a->removals.max_depth == SIZE_MAX;
+}
+
+/*
+ * Moves a directory from the lowest level to the first one, where it is removed later: so a tree is
+ * removed with few descriptors, however deep it is.
+ */
+static int lift(struct walk *w, const char *name, struct strata_err *err)
+{
+	const int from = dirfd(w->levels[w->depth - 1].dir), to = dirfd(w->levels[0].dir);
+	char lifted[32];
+
+	for (;;) {
+		snprintf(lifted, sizeof(lifted), ".strata-%zu", w->lifted++);
+		if (renameat(from, name, to, lifted) == 0)
+			return 0;
+		if (errno == EACCES && fchmodat(from, name, 0700, AT_SYMLINK_NOFOLLOW) == 0 &&
+		    renameat(from, name, to, lifted) == 0)
+			return 0;
+		if (errno != EEXIST && errno != ENOTEMPTY && errno != ENOTDIR)
+			return strata_fail_errno(err, errno, "cannot move a directory up");
+	}
+}
+
 /*
  * Hides a directory of a lower layer in which everything is this layer's. One that is entered
  * stays, also when it is empty.
@@ -144,6 +192,8 @@ static int remove_child(struct walk *w, const char *name, struct strata_err *err
 		                                  err);
 	if (!w->lower && unlinkat(dir, name, AT_REMOVEDIR) == 0)
 		return 0;
+	if (is_unlimited(w->a) && w->depth == OPEN_LEVELS)
+		return lift(w, name, err);
 	fd = open_child(w, dir, name);
 	if (fd < 0)
 		return strata_fail_errno(err, errno, "cannot open a directory");
@@ -153,16 +203,15 @@ static int remove_child(struct walk *w, const char *name, struct strata_err *err
 /* A directory of a lower layer that keeps something of this layer is as if newly made. */
 static int settle_kept(struct walk *w, struct level *level, struct strata_err *err)
 {
-	struct timespec times[2] = {{.tv_nsec = UTIME_OMIT}, level->st.st_mtim};
 	int fd = dirfd(level->dir);
 
 	if (layer_set_own(&w->a->set, &level->st, err) < 0)
 		return -1;
 	if (w->depth > 1 && !level->created)
 		return apply_implied(w->a, fd, err);
-	if (level->changed && futimens(fd, times) < 0)
-		return strata_fail_errno(err, errno, "cannot set the time of a directory");
-	return 0;
+	return level->changed
+	               ? apply_restore_time(w->a, fd, &level->st, w->a->report.path.data, err)
+	               : 0;
 }
 
 /* The level is read to its end. */
@@ -202,6 +251,11 @@ static int walk_tree(struct walk *w, struct strata_err *err)
 			continue;
 		if (e == NULL && errno != 0)
 			return strata_fail_errno(err, errno, "cannot read a directory");
+		if (e == NULL && w->depth == 1 && w->lifted > 0) {
+			w->lifted = 0;
+			rewinddir(w->levels[0].dir);
+			continue;
+		}
 		status = e != NULL ? remove_child(w, e->d_name, err) : pop(w, err);
 		if (status < 0)
 			return -1;

@@ -56,8 +56,8 @@ void apply_report_mute(struct apply_report *r, bool muted)
 	r->muted = muted;
 }
 
-static int keep_note(struct apply_report *r, const char *what, const char *detail,
-                     const struct strata_err *why, struct strata_err *err)
+static int keep_note(struct apply_report *r, size_t layer, const char *path, const char *what,
+                     const char *detail, const struct strata_err *why, struct strata_err *err)
 {
 	struct strata_apply_result *result = &r->result;
 	struct strata_apply_note *note;
@@ -65,9 +65,9 @@ static int keep_note(struct apply_report *r, const char *what, const char *detai
 	if (strata_grow(result->notes, result->notes_kept, err) < 0)
 		return -1;
 	note = &result->notes[result->notes_kept];
-	*note = (struct strata_apply_note){.layer = (uint32_t)r->layer + 1, .what = what};
+	*note = (struct strata_apply_note){.layer = (uint32_t)layer + 1, .what = what};
 	memcpy(note->code, why->code, sizeof(why->code));
-	note->path = strdup(r->path.data);
+	note->path = strdup(path);
 	note->detail = detail != NULL ? strdup(detail) : NULL;
 	if (note->path == NULL || (detail != NULL && note->detail == NULL)) {
 		free(note->path);
@@ -78,8 +78,8 @@ static int keep_note(struct apply_report *r, const char *what, const char *detai
 	return 0;
 }
 
-int apply_note(struct apply_report *r, const char *what, const char *detail, int errnum,
-               struct strata_err *err)
+static int add_note(struct apply_report *r, size_t layer, const char *path, const char *what,
+                    const char *detail, int errnum, struct strata_err *err)
 {
 	struct strata_err why;
 
@@ -92,8 +92,21 @@ int apply_note(struct apply_report *r, const char *what, const char *detail, int
 	if (r->muted)
 		return 0;
 	r->result.note_count++;
-	return r->result.notes_kept < STRATA_APPLY_NOTES ? keep_note(r, what, detail, &why, err)
-	                                                 : 0;
+	return r->result.notes_kept < STRATA_APPLY_NOTES
+	               ? keep_note(r, layer, path, what, detail, &why, err)
+	               : 0;
+}
+
+int apply_note(struct apply_report *r, const char *what, const char *detail, int errnum,
+               struct strata_err *err)
+{
+	return add_note(r, r->layer, r->path.data, what, detail, errnum, err);
+}
+
+int apply_note_at(struct apply_report *r, size_t layer, const char *path, const char *what,
+                  int errnum, struct strata_err *err)
+{
+	return add_note(r, layer, path, what, NULL, errnum, err);
 }
 
 int apply_report_wrap(const struct apply_report *r, struct strata_err *err)

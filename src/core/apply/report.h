@@ -37,6 +37,10 @@ void apply_report_mute(struct apply_report *r, bool muted);
 int apply_note(struct apply_report *r, const char *what, const char *detail, int errnum,
                struct strata_err *err);
 
+/* The same of something else than the current entry. */
+int apply_note_at(struct apply_report *r, size_t layer, const char *path, const char *what,
+                  int errnum, struct strata_err *err);
+
 /* Puts the number and the path of the entry before the message; returns -1. */
 int apply_report_wrap(const struct apply_report *r, struct strata_err *err);
 

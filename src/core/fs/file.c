@@ -53,7 +53,7 @@ const char *strata_file_name(const struct strata_file *f)
 
 uint64_t strata_file_size(const struct strata_file *f)
 {
-	return f->writable ? atomic_load(&f->written) : (uint64_t)f->opened.st_size;
+	return f->writable ? atomic_load(&f->written) : (uint64_t)f->opened.size;
 }
 
 int strata_check_regular(const struct stat *st, const char *name, struct strata_err *err)
@@ -78,7 +78,7 @@ struct strata_file *strata_file_adopt(int fd, const char *name, struct strata_er
 		return NULL;
 	f = strata_file_wrap(fd, name, err);
 	if (f != NULL)
-		f->opened = st;
+		f->opened = (struct strata_file_stamp){st.st_size, st.st_mtim};
 	return f;
 }
 
@@ -219,16 +219,26 @@ int strata_file_copy(struct strata_file *to, uint64_t to_offset, const struct st
 	return 0;
 }
 
-int strata_file_unchanged(const struct strata_file *f, struct strata_err *err)
+int strata_file_stamp(const struct strata_file *f, struct strata_file_stamp *stamp,
+                      struct strata_err *err)
 {
 	struct stat st;
 
-	if (f->writable)
-		return 0;
 	if (fstat(f->fd, &st) < 0)
 		return strata_fail_errno(err, errno, "%s", f->name);
-	if (st.st_size != f->opened.st_size || st.st_mtim.tv_sec != f->opened.st_mtim.tv_sec ||
-	    st.st_mtim.tv_nsec != f->opened.st_mtim.tv_nsec)
+	*stamp = (struct strata_file_stamp){st.st_size, st.st_mtim};
+	return 0;
+}
+
+int strata_file_unchanged(const struct strata_file *f, struct strata_err *err)
+{
+	struct strata_file_stamp now;
+
+	if (f->writable)
+		return 0;
+	if (strata_file_stamp(f, &now, err) < 0)
+		return -1;
+	if (!strata_file_same_stamp(&now, &f->opened))
 		return strata_fail(err, "ESTALE", "%s: was changed after it had been opened",
 		                   f->name);
 	return 0;

@@ -11,6 +11,8 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <sys/types.h>
+#include <time.h>
 
 #include "core/base/err.h"
 
@@ -61,6 +63,22 @@ int strata_file_copy(struct strata_file *to, uint64_t to_offset, const struct st
 
 /* Fails with ESTALE when the file was written to or truncated since it was opened. */
 int strata_file_unchanged(const struct strata_file *f, struct strata_err *err);
+
+/* What tells that a file has been written to: its size and the time of its last change. */
+struct strata_file_stamp {
+	off_t size;
+	struct timespec mtime;
+};
+
+int strata_file_stamp(const struct strata_file *f, struct strata_file_stamp *stamp,
+                      struct strata_err *err);
+
+static inline bool strata_file_same_stamp(const struct strata_file_stamp *a,
+                                          const struct strata_file_stamp *b)
+{
+	return a->size == b->size && a->mtime.tv_sec == b->mtime.tv_sec &&
+	       a->mtime.tv_nsec == b->mtime.tv_nsec;
+}
 
 /*
  * An output that is to appear at `path` whole or not at all, with the mode and

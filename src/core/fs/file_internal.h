@@ -23,8 +23,8 @@ struct strata_file {
 	bool writable;
 	bool taken; /* by strata_file_take: it may have a name */
 	char *name;
-	struct stat opened;           /* when it was opened for reading */
-	atomic_ullong written;        /* end of the furthest write */
+	struct strata_file_stamp opened; /* when it was opened for reading */
+	atomic_ullong written;           /* end of the furthest write */
 	pthread_mutex_t turn;         /* writers wait here, asleep; in the kernel they would spin */
 	struct strata_output *output; /* owned; NULL when it is none, or published */
 };

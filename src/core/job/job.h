@@ -51,6 +51,7 @@ struct strata_hash_task {
 	bool plain; /* inflate it as well: gives the diff_id */
 	struct strata_inflate_limits inflate;
 	struct strata_expected expected;
+	struct strata_index *index; /* of that blob, whose contents are verified by it; or NULL */
 };
 int strata_job_add_hash(struct strata_job *job, const char *label, const struct strata_hash_task *t,
                         struct strata_err *err);
@@ -112,14 +113,14 @@ struct strata_bytes_task {
 int strata_job_add_bytes(struct strata_job *job, const char *label,
                          const struct strata_bytes_task *t, struct strata_err *err);
 
-/* Makes an index readable at any offset. */
-struct strata_inflate_task {
+/* Makes the contents of an index readable: strata_index_prepare. */
+struct strata_prepare_task {
 	struct strata_index *index;
 	const char *temp_dir; /* NULL: the default */
 	struct strata_inflate_limits inflate;
 };
-int strata_job_add_inflate(struct strata_job *job, const char *label,
-                           const struct strata_inflate_task *t, struct strata_err *err);
+int strata_job_add_prepare(struct strata_job *job, const char *label,
+                           const struct strata_prepare_task *t, struct strata_err *err);
 
 /* Applies the layers that were added to `apply`, which gets a reference. */
 int strata_job_add_apply(struct strata_job *job, const char *label, struct strata_apply *apply,

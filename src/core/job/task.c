@@ -129,6 +129,7 @@ static int scan_run(struct strata_task *task, const struct strata_work *work,
 	struct strata_index *index = t->index;
 
 	set_limits(index, &t->inflate);
+	index->expected = t->expected;
 	if (strata_index_scan(index, &t->limits, work, err) < 0)
 		return -1;
 	memcpy(task->info.digest, index->digest, STRATA_DIGEST_MAX);
@@ -169,6 +170,7 @@ static int hash_run(struct strata_task *task, const struct strata_work *work,
 	const struct strata_hash_task *t = &task->as.hash;
 	struct strata_blob blob = t->blob;
 	unsigned wanted = STRATA_DIGEST_STORED | STRATA_DIGEST_PLAIN;
+	struct strata_file_stamp stamp;
 	const char *bytes;
 	size_t len;
 
@@ -176,7 +178,8 @@ static int hash_run(struct strata_task *task, const struct strata_work *work,
 		blob.compression = STRATA_NONE;
 		wanted = STRATA_DIGEST_STORED;
 	}
-	if (strata_blob_reader_open(&reader, &blob, wanted, &t->inflate, work, err) < 0)
+	if (strata_file_stamp(blob.file, &stamp, err) < 0 ||
+	    strata_blob_reader_open(&reader, &blob, wanted, &t->inflate, work, err) < 0)
 		return -1;
 	do {
 		if (strata_blob_reader_next(&reader, &bytes, &len, err) < 0)
@@ -188,7 +191,11 @@ static int hash_run(struct strata_task *task, const struct strata_work *work,
 	task->info.tar_size = t->plain ? reader.plain_total : 0;
 	if (!t->plain)
 		task->info.diff_id[0] = '\0';
-	return strata_blob_expect(&t->expected, task->info.digest, task->info.diff_id, err);
+	if (strata_blob_expect(&t->expected, task->info.digest, task->info.diff_id, err) < 0)
+		return -1;
+	if (t->index != NULL)
+		strata_index_set_verified(t->index, &stamp);
+	return 0;
 }
 
 static struct strata_task_load hash_load(const struct strata_task *task)
@@ -201,7 +208,8 @@ static const struct strata_task_ops hash_ops = {hash_run, hash_load, NULL, STRAT
 int strata_job_add_hash(struct strata_job *job, const char *label, const struct strata_hash_task *t,
                         struct strata_err *err)
 {
-	const struct contents c = {.as = t, .size = sizeof(*t), .from = t->blob.file};
+	const struct contents c = {
+	        .as = t, .size = sizeof(*t), .from = t->blob.file, .index = t->index};
 
 	if (need(t->blob.file, "file", err) < 0)
 		return -1;
@@ -479,35 +487,32 @@ int strata_job_add_bytes(struct strata_job *job, const char *label,
 	return add_task(job, &bytes_ops, label, &c, err);
 }
 
-/* ---- inflate ------------------------------------------------------------ */
+/* ---- prepare ------------------------------------------------------------ */
 
-static struct strata_task_load inflate_load(const struct strata_task *task)
+static struct strata_task_load prepare_load(const struct strata_task *task)
 {
-	const struct strata_index *index = task->as.inflate.index;
+	const struct strata_index *index = task->as.prepare.index;
+	struct strata_err ignored;
 
-	if (index->blob.compression == STRATA_NONE || index->plain != NULL)
+	if (strata_index_is_prepared(index, &ignored) == 1)
 		return (struct strata_task_load){0};
 	return load_of_blob(&index->blob, true);
 }
 
-static int inflate_run(struct strata_task *task, const struct strata_work *work,
+static int prepare_run(struct strata_task *task, const struct strata_work *work,
                        struct strata_err *err)
 {
-	const struct strata_inflate_task *t = &task->as.inflate;
-	const uint64_t bytes = inflate_load(task).bytes;
+	const struct strata_prepare_task *t = &task->as.prepare;
 
 	set_limits(t->index, &t->inflate);
-	if (strata_index_inflate(t->index, task->text, work, err) < 0)
-		return -1;
-	strata_work_advance(work, bytes);
-	return 0;
+	return strata_index_prepare(t->index, task->text, work, err);
 }
 
-static const struct strata_task_ops inflate_ops = {inflate_run, inflate_load, NULL,
+static const struct strata_task_ops prepare_ops = {prepare_run, prepare_load, NULL,
                                                    STRATA_NEEDS_BLOB};
 
-int strata_job_add_inflate(struct strata_job *job, const char *label,
-                           const struct strata_inflate_task *t, struct strata_err *err)
+int strata_job_add_prepare(struct strata_job *job, const char *label,
+                           const struct strata_prepare_task *t, struct strata_err *err)
 {
 	const struct contents c = {.as = t,
 	                           .size = sizeof(*t),
@@ -517,7 +522,7 @@ int strata_job_add_inflate(struct strata_job *job, const char *label,
 
 	if (need(t->index, "index", err) < 0)
 		return -1;
-	return add_task(job, &inflate_ops, label, &c, err);
+	return add_task(job, &prepare_ops, label, &c, err);
 }
 
 /* ---- apply -------------------------------------------------------------- */

@@ -48,7 +48,7 @@ struct strata_task {
 			struct strata_assembly assembly; /* owned */
 		} assemble;
 		struct strata_bytes_task bytes;
-		struct strata_inflate_task inflate;
+		struct strata_prepare_task prepare;
 		struct strata_apply *apply; /* owns a reference */
 	} as;
 	struct strata_blob_info info;

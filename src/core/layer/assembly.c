@@ -376,12 +376,14 @@ static int run(struct writing *w, const struct strata_plan_options *options, str
 {
 	static const char end[2 * STRATA_TAR_BLOCK];
 	struct strata_assembly *a = w->assembly;
+	struct strata_work quiet = *w->work;
 
+	quiet.progress = NULL;
 	w->chunk = malloc(STRATA_CHUNK);
 	if (w->chunk == NULL)
 		return strata_fail_nomem(err);
 	for (uint32_t i = 0; i < a->source_count; i++)
-		if (strata_index_inflate(a->sources[i], options->temp_dir, w->work, err) < 0)
+		if (strata_index_inflate(a->sources[i], options->temp_dir, &quiet, err) < 0)
 			return -1;
 	if (strata_blob_writer_open(&w->out, to, options->compression, options->level, true,
 	                            w->work, err) < 0)

@@ -97,6 +97,9 @@ struct strata_replacement {
 struct strata_index {
 	struct strata_blob blob;              /* owns a reference */
 	struct strata_inflate_limits inflate; /* for all reads */
+	struct strata_expected expected;      /* the scan sets it; contents are compared with it */
+	bool verified;                        /* a plain tar: the bytes are those expected */
+	struct strata_file_stamp verified_at; /* of the file, when they were read */
 	struct strata_tar_limits limits;      /* of the scan, for later parsing */
 	struct strata_file *plain; /* the inflated tar; NULL until strata_index_inflate makes it */
 	struct strata_entry *entries;
@@ -202,21 +205,42 @@ int strata_index_store_times(struct strata_index *index, struct strata_entry *e,
  * Makes sure that the tar can be read at any offset: a compressed one is
  * inflated into an unnamed temporary file in dir, once, and its diff_id
  * compared with index->diff_id. Plain ones need nothing. work may be NULL; its
- * progress is left alone.
+ * progress counts the bytes of the blob.
  */
 int strata_index_inflate(struct strata_index *index, const char *dir,
                          const struct strata_work *work, struct strata_err *err);
+
+/*
+ * The same, and a plain tar is read to its end and compared with index->expected, when that was
+ * not done before, or the file has been written to since. EDIGEST: its bytes are others.
+ */
+int strata_index_prepare(struct strata_index *index, const char *dir,
+                         const struct strata_work *work, struct strata_err *err);
+
+/* Whether strata_index_prepare has nothing to do: 1 or 0. */
+int strata_index_is_prepared(const struct strata_index *index, struct strata_err *err);
+
+/* Notes that the bytes of a plain tar are those expected; stamp: of its file, before they were
+ * read. */
+void strata_index_set_verified(struct strata_index *index, const struct strata_file_stamp *stamp);
 
 /* Reads tar bytes [offset, offset + len); compressed ones have to be inflated first. */
 int strata_index_read(const struct strata_index *index, uint64_t offset, void *bytes, size_t len,
                       struct strata_err *err);
 
 /*
- * Up to max bytes of an entry's content from `from` on, appended to out:
- * holes of sparse files are zeros, replaced content is the new one.
+ * Up to max bytes of an entry's content from `from` on, appended to out: holes of sparse files are
+ * zeros, replaced content is the new one. Prepares the index first.
  */
 int strata_index_content(struct strata_index *index, uint32_t entry, uint64_t from, uint64_t max,
                          struct strata_buf *out, struct strata_err *err);
+
+/*
+ * "sha256:<hex>" of all of an entry's content, as strata_index_content gives it. ELIMIT when a
+ * sparse file has more holes than limits.ratio lets anything inflate to.
+ */
+int strata_index_digest(struct strata_index *index, uint32_t entry, char digest[STRATA_DIGEST_MAX],
+                        struct strata_err *err);
 
 /*
  * Whether up to max bytes of two entries' contents, from `from` on, are the same

@@ -371,11 +371,13 @@ static int run(struct writing *w, const struct strata_plan_options *options, str
 	struct strata_blob plain = w->index->blob;
 	char digest[STRATA_DIGEST_MAX], diff_id[STRATA_DIGEST_MAX];
 	unsigned wanted = STRATA_DIGEST_STORED | STRATA_DIGEST_PLAIN;
+	struct strata_work quiet = options->work;
 
 	if (resolve_links(w, err) < 0)
 		return -1;
+	quiet.progress = NULL;
 	if (needs_random_access(w) &&
-	    strata_index_inflate(w->index, options->temp_dir, &options->work, err) < 0)
+	    strata_index_inflate(w->index, options->temp_dir, &quiet, err) < 0)
 		return -1;
 	if (w->index->plain != NULL) {
 		plain = (struct strata_blob){w->index->plain, 0, w->index->tar_size, STRATA_NONE,

@@ -7,10 +7,15 @@ local core = require "strata.core"
 local digests = require "strata.util.digests"
 local docker = require "strata.dialect.docker.read"
 local edit_index = require "strata.dialect.docker.edit_index"
+local edit_layers = require "strata.dialect.docker.edit_layers"
 local edit_v1_json = require "strata.dialect.docker.edit_v1_json"
+local fail = require "strata.util.fail"
 local json = require "strata.util.json"
+local limits = require "strata.util.limits"
 local media_types = require "strata.document.media_types"
-local new_layout = require "strata.dialect.new_layout"
+local oci_catalog = require "strata.dialect.oci.catalog"
+local oci_image = require "strata.dialect.oci.image"
+local oci_names = require "strata.dialect.oci.names"
 local parents = require "strata.dialect.docker.parents"
 local reference = require "strata.document.reference"
 local run_job = require("strata.util.job").run
@@ -26,213 +31,137 @@ local function renamed(name, old, new)
   return old and digests.rename(name, old, new) or name
 end
 
---- The name for the member of a changed layer: its diff_id or digest in the old name is
--- replaced by the new digest.
----@param stored_name string
----@param before {diff_id: string, digest: string}
----@param digest string  of the new bytes
----@return string stored_name
-function docker_edit.new_name(stored_name, before, digest)
-  local old = stored_name:find(hex_of(before.diff_id), 1, true) and before.diff_id or before.digest
-  return renamed(stored_name, old, digest)
+docker_edit.new_name = edit_layers.new_name
+
+-- Where `repositories` has the id for a name.
+local function id_pointer(ref)
+  local repository, tag = reference.split(ref)
+  local at = json.part(repository)
+  return at .. json.part(tag or "latest"), at
 end
 
 -- The ids that `repositories` gives to the tags of an image.
-local function ids_of(source, refs)
-  local member, ids = source.store.by_name["repositories"], {}
-  local text = member and member.type == "file" and source:read(member)
-  local doc = text and core.json(text, source.limits.json)
+local function ids_of(plan, refs)
+  local member, ids = plan.store.by_name["repositories"], {}
+  local text = member and member.type == "file" and plan.store:read(member, plan.limits.json.max_bytes)
+  local doc = text and core.json(text, plan.limits.json)
   for _, ref in ipairs(doc and type(refs) == "table" and refs or {}) do
-    local repository, tag = reference.split(tostring(ref))
-    local id = doc:get(json.part(repository) .. json.part(tag or "latest"))
+    local id = doc:get((id_pointer(tostring(ref))))
     if type(id) == "string" then ids[#ids + 1] = id end
   end
   return ids
 end
 
--- The members that other images of the archive need unchanged.
-local function shared_members(source)
+-- The members that images of manifest.json which are not edited need as they are.
+local function note_items(plan, note)
+  for i, item in ipairs(plan.items) do
+    if not plan.by_item[i] then
+      note((docker.field(item, "Config")))
+      local names = docker.field(item, "Layers")
+      for _, name in ipairs(type(names) == "table" and names or {}) do
+        note(name)
+        note((tostring(name):gsub("layer%.tar$", "json")))
+      end
+      for _, id in ipairs(ids_of(plan, (docker.field(item, "RepoTags")))) do note(id .. "/json") end
+    end
+  end
+end
+
+-- Whether a manifest is that of an edited image.
+local function is_edited(plan, document)
+  for _, edited in ipairs(plan.images) do
+    local config = type(document.config) == "table" and document.config.digest
+    if (config == edited.old_id or config == edited.old_sha512) and
+      #oci_image.layers(document) == #edited.source.layers then
+      return true
+    end
+  end
+end
+
+-- The same for what index.json leads to. One that cannot be read leads nowhere.
+local function note_manifests(plan, note)
+  local catalog = plan.store:has("index.json") and oci_catalog.of(plan.store, plan.limits)
+  for _, one in ipairs(catalog and catalog.manifests or {}) do
+    local document = one.document
+    if document and not is_edited(plan, document) then
+      local descriptors = { document.config }
+      for _, descriptor in ipairs(oci_image.layers(document)) do descriptors[#descriptors + 1] = descriptor end
+      for _, descriptor in ipairs(descriptors) do
+        local digest = type(descriptor) == "table" and descriptor.digest
+        if type(digest) == "string" then note(digests.path(digest)) end
+      end
+    end
+  end
+end
+
+-- The members that images which are not edited need as they are, by position.
+local function shared_members(plan)
   local shared = {}
   local function note(name)
-    if type(name) ~= "string" then return end
-    local member, named = source.store:resolve(name, "member")
+    local member, named
+    if type(name) == "string" then member, named = plan.store:resolve(name, "member") end
     if member then
       shared[member.position] = true
       shared[named.position] = true
     end
   end
-  for i, item in ipairs(source.items) do
-    if i ~= source.number + 1 then
-      note((docker.field(item, "Config")))
-      local names = docker.field(item, "Layers")
-      for _, name in ipairs(type(names) == "table" and names or {}) do
-        note(name)
-        note(tostring(name):gsub("layer%.tar$", "json"))
-      end
-      for _, id in ipairs(ids_of(source, (docker.field(item, "RepoTags")))) do note(id .. "/json") end
-    end
+  note_items(plan, note)
+  note_manifests(plan, note)
+  for _, edited in ipairs(plan.images) do
+    if edited.old_id == edited.new_id then shared[edited.source.config_member.position] = true end
   end
   return shared
 end
 
--- ---- layers -------------------------------------------------------------------
-
--- A name for a layer that has no member yet, like those that the archive has.
-local function new_layer_name(source, one)
-  local example = source.layers[1] and source.layers[1].member.stored_name or "blobs/sha256/x"
-  local hex = digests.hex(one.digest)
-  if example:find("blobs/sha512/", 1, true) then return digests.path(one.digest) end
-  if example:find("blobs/sha256/", 1, true) then return "blobs/sha256/" .. hex end
-  if example:find("/layer%.tar$") then return hex .. "/layer.tar" end
-  return hex .. (example:find("%.gz$") and one.compression == "gzip" and ".tar.gz" or ".tar")
-end
-
--- The digest in the name of the file that an opened layer was stored in: its diff_id,
--- or the digest of the stored bytes. The file is hashed when that digest is not known.
-local function digest_in_name(plan, one, member)
-  local name, before = member.stored_name, one.before
-  if name:find(hex_of(before.diff_id), 1, true) then return before.diff_id end
-  if before.digest or not name:find(("%x"):rep(64)) then return before.digest end
-  local job = core.job()
-  job:hash { label = one.label, file = plan.store.file, offset = member.offset, size = member.size }
-  local ok, message, code = run_job(job)
-  local digest = ok and job:task(1).digest
-  job:close()
-  return digest, message, code
-end
-
--- True when the saved archive has a member of that name besides the layers that change
--- or are removed.
-local function is_taken(plan, name)
-  local there = plan.store.by_name[name]
-  return plan.made[name] or there ~= nil and (plan.used[there.position] or
-    plan.shared[there.position] or not plan.of_layers[there.position])
-end
-
--- An untouched layer keeps its name; its bytes are hashed while they are copied.
-local function keep_layer(plan, one)
-  local place = plan.source.layers[one.origin]
-  plan.used[place.member.position] = true
-  plan.used[place.named.position] = true
-  if one.before.digest then
-    plan.edits.verify[place.member.position] = { digest = one.before.digest, label = one.label }
-  end
-  return place.name
-end
-
-local function add_layer(plan, one)
-  local name = new_layer_name(plan.source, one)
-  if not is_taken(plan, name) then
-    plan.edits:add { name = name, part = new_layout.part_of(one) }
-    plan.made[name] = true
-  end
-  return name
-end
-
--- A changed layer takes the place of its old member, unless an unchanged layer or
--- another image needs the old bytes.
-local function change_layer(plan, one)
-  local place = plan.source.layers[one.origin]
-  local member, named = place.member, place.named
-  local claimed = plan.claimed[member.position]
-  if claimed and claimed.digest == one.digest then
-    return named == member and claimed.name or place.name
-  end
-  if claimed or plan.used[member.position] or plan.shared[member.position] then
-    if named ~= member and not plan.shared[named.position] and not plan.used[named.position] then
-      plan.edits:set(named, { fresh = true, part = new_layout.part_of(one) })
-      plan.used[named.position] = true
-      return place.name
-    end
-    return add_layer(plan, one)
-  end
-  local old, message, code = digest_in_name(plan, one, member)
-  if message then return nil, message, code end
-  local stored = renamed(member.stored_name, old, one.digest)
-  local name = core.normalise(stored)
-  if name ~= member.name and is_taken(plan, name) then
-    plan.edits:set(member, { drop = true }) -- the same blob is there already
-  else
-    plan.edits:set(member, { name = stored ~= member.stored_name and stored or nil, part = new_layout.part_of(one) })
-    plan.made[name] = true
-  end
-  plan.claimed[member.position] = {
-    digest = one.digest, old = old, name = named == member and renamed(place.name, old, one.digest) or name,
-  }
-  return named == member and plan.claimed[member.position].name or place.name
-end
-
--- Drops the members of a removed layer: its tar, and in old archives its directory.
-local function drop_layer(plan, gone)
-  for _, member in ipairs { gone.member, gone.named } do
-    if not plan.used[member.position] and not plan.shared[member.position] and
-      not plan.claimed[member.position] then
-      plan.edits:set(member, { drop = true })
-    end
-    local dir = member.name:match("^(.+)/layer%.tar$")
-    local edit = plan.edits:of(member)
-    if dir and edit and edit.drop then
-      for _, name in ipairs { dir, dir .. "/json", dir .. "/VERSION" } do
-        local sibling = plan.store.by_name[name]
-        if sibling then plan.edits:set(sibling, { drop = true }) end
+-- A name that two edited images would have, of which one gets it. nil: there is none.
+local function double_name(plan)
+  for _, edited in ipairs(plan.images) do
+    for _, ref in ipairs(edited.item and edited.image.new_tags or {}) do
+      local is_new = not reference.find(edited.image.opened.tags, ref)
+      for _, other in ipairs(is_new and plan.images or {}) do
+        if other ~= edited and other.item and reference.find(other.image.tags, ref) then return ref end
       end
     end
   end
-end
-
--- Links to a renamed member get its new name; links to a dropped one are dropped.
-local function follow_links(plan)
-  for _, link in ipairs(plan.store.list) do
-    if (link.type == "symlink" or link.type == "hardlink") and not plan.edits:of(link) then
-      local target = plan.store:resolve(link.name, "link")
-      local claimed = target and plan.claimed[target.position]
-      local edit = target and plan.edits:of(target)
-      if claimed then
-        local linkpath = renamed(link.linkpath, claimed.old, claimed.digest)
-        if linkpath ~= link.linkpath then plan.edits:set(link, { linkpath = linkpath }) end
-      elseif edit and edit.drop then
-        plan.edits:set(link, { drop = true })
-      end
-    end
-  end
-end
-
--- Places all layers; returns their names for manifest.json.
-local function edit_layers(plan)
-  local names, present = {}, {}
-  for i, one in ipairs(plan.image.layers) do
-    if one.origin then present[one.origin] = true end
-    if one.action == "copied" then names[i] = keep_layer(plan, one) end
-  end
-  for i, one in ipairs(plan.image.layers) do
-    if not names[i] then
-      local place = one.origin and change_layer or add_layer
-      local name, message, code = place(plan, one)
-      if not name then return nil, message, code end
-      names[i] = name
-    end
-  end
-  for origin, gone in ipairs(plan.source.layers) do
-    if not present[origin] then drop_layer(plan, gone) end
-  end
-  follow_links(plan)
-  return names
 end
 
 -- ---- documents ------------------------------------------------------------------
 
-local function edit_config(plan)
-  local member, source, text = plan.source.config_member, plan.source, plan.image.config_text
-  if plan.old_id == plan.new_id then return source.config_name end
-  local old, new = source.config_digest or plan.old_id, plan.new_id
-  local name = renamed(source.config_name, old, new)
-  local stored = renamed(member.stored_name, old, new)
-  if plan.shared[member.position] then
-    if stored == member.stored_name then stored, name = hex_of(new) .. ".json", hex_of(new) .. ".json" end
+-- Gives the config its name in the new archive, unless a file of that name and content is there.
+local function place_config(plan, edited, stored)
+  local member, text = edited.source.config_member, edited.image.config_text
+  local there, before = plan.store.by_name[core.normalise(stored)], plan.edits:of(member)
+  local is_shared = plan.shared[member.position] or before and before.bytes ~= text
+  if there == nil and is_shared then
     plan.edits:add { name = stored, bytes = text }
-  else
+  elseif there == nil or there == member then
     plan.edits:set(member, { name = stored ~= member.stored_name and stored or nil, bytes = text })
+  elseif plan.store:read(there, plan.limits.json.max_bytes) ~= text then
+    return fail("EFORMAT", "%s: another file has the name %s, which the config has to get", plan.store.path,
+      core.quote(stored))
+  elseif not is_shared then
+    plan.edits:set(member, { drop = true })
   end
+  return stored
+end
+
+-- Writes the config; its name for manifest.json. It takes the place of the old one, unless another image needs that. A
+-- digest in the name becomes that of the content, which it need not have been.
+local function edit_config(plan, edited)
+  local source, text = edited.source, edited.image.config_text
+  local member = source.config_member
+  local note = source.misnaming and source:misnaming()
+  if edited.old_id == edited.new_id and not note then return source.config_name end
+  plan.notes[#plan.notes + 1] = note
+  local old, new = source.config_digest or edited.old_id, edited.new_id
+  local stored, before = renamed(member.stored_name, old, new), plan.edits:of(member)
+  local is_shared = plan.shared[member.position] or before and before.bytes ~= text
+  if is_shared and stored == member.stored_name then stored = hex_of(new) .. ".json" end
+  local name, message, code = place_config(plan, edited, stored)
+  if not name then return nil, message, code end
+  local link = plan.store.by_name[core.normalise(source.config_name)]
+  if link == member and stored ~= hex_of(new) .. ".json" then return renamed(source.config_name, old, new) end
+  if link and link ~= member and not plan.shared[link.position] then plan.edits:set(link, { drop = true }) end
   return name
 end
 
@@ -274,15 +203,15 @@ end
 
 -- LayerSources repeats the descriptors of the layers. Docker keys it by diff_id,
 -- regctl by the digest of the layer as it is stored.
-local function edit_layer_sources(plan, doc, pointer)
+local function edit_layer_sources(image, doc, pointer)
   if doc:type(pointer) ~= "object" then return end
   local wanted, sources = {}, {}
   for _, key in ipairs(doc:keys(pointer)) do sources[key] = doc:raw(pointer .. json.part(key)) end
-  for _, one in ipairs(plan.image.layers) do
+  for _, one in ipairs(image.layers) do
     wanted[one.diff_id] = true
     if one.digest then wanted[one.digest] = true end
   end
-  for _, one in ipairs(plan.image.layers) do
+  for _, one in ipairs(image.layers) do
     if one.origin then
       move_layer_source(doc, pointer, wanted, sources, one, "diff_id")
       move_layer_source(doc, pointer, wanted, sources, one, "digest")
@@ -294,40 +223,64 @@ local function edit_layer_sources(plan, doc, pointer)
       end
     end
   end
-  for _, gone in ipairs(plan.image.opened.layers) do
+  for _, gone in ipairs(image.opened.layers) do
     for _, key in ipairs { gone.diff_id, gone.digest } do
       if not wanted[key] then doc:remove(pointer .. json.part(key)) end
     end
   end
 end
 
-local function edit_manifest(plan, config_name, names)
-  local source = plan.source
-  local member, before, message, code, doc
-  member, message, code = plan.store:resolve("manifest.json", "manifest")
-  if not member then return nil, message, code end
-  before, message, code = source:read(member)
-  if not before then return nil, message, code end
-  doc, message, code = core.json(before, source.limits.json)
-  if not doc then return nil, message, code end
+-- Edits the item of one image in manifest.json.
+local function edit_item(doc, edited)
+  local source, image, kept, quoted = edited.source, edited.image, {}, {}
   local function pointer_to(name)
     local _, key = docker.field(source.item, name)
     return source.pointer .. json.part(key)
   end
-  local kept, quoted = {}, {}
-  for _, one in ipairs(plan.image.layers) do
+  for _, one in ipairs(image.layers) do
     if one.origin then kept[one.origin] = true end
   end
-  for i, name in ipairs(names) do quoted[i] = core.json_quote(name) end
+  for i, name in ipairs(edited.names) do quoted[i] = core.json_quote(name) end
   local layers = pointer_to("Layers")
   if doc:type(layers) ~= "array" then doc:set(layers, "[]") end
-  local ok
-  ok, message, code = sync_array(doc, layers, kept, quoted)
+  local ok, message, code = sync_array(doc, layers, kept, quoted)
   if not ok then return nil, message, code end
-  doc:set(pointer_to("Config"), core.json_quote(config_name))
-  edit_layer_sources(plan, doc, pointer_to("LayerSources"))
-  if plan.image.new_tags then
-    doc:set(pointer_to("RepoTags"), json.encode(json.array(plan.image.new_tags)))
+  doc:set(pointer_to("Config"), core.json_quote(edited.config_name))
+  edit_layer_sources(image, doc, pointer_to("LayerSources"))
+  if image.new_tags then doc:set(pointer_to("RepoTags"), json.encode(json.array(image.new_tags))) end
+  return true
+end
+
+-- Takes a name that an edited image gets from the images that are not edited.
+local function take_name(plan, doc, ref)
+  for i, item in ipairs(plan.items) do
+    local tags, key = docker.field(item, "RepoTags")
+    local pointer = ("/%d"):format(i - 1) .. json.part(key)
+    for k = not plan.by_item[i] and type(tags) == "table" and #tags or 0, 1, -1 do
+      if type(tags[k]) == "string" and reference.find({ tags[k] }, ref) then
+        doc:remove(pointer .. "/" .. (k - 1))
+        plan.notes[#plan.notes + 1] = oci_names.moved(ref)
+      end
+    end
+  end
+end
+
+local function edit_manifest(plan)
+  if next(plan.by_item) == nil then return true end
+  local member, before, message, code, doc
+  member, message, code = plan.store:resolve("manifest.json", "manifest")
+  if not member then return nil, message, code end
+  before, message, code = plan.store:read(member, plan.limits.json.max_bytes)
+  if not before then return nil, message, code end
+  doc, message, code = core.json(before, plan.limits.json)
+  if not doc then return nil, message, code end
+  for _, edited in ipairs(plan.images) do
+    local ok = true
+    if edited.item then ok, message, code = edit_item(doc, edited) end
+    if not ok then return nil, message, code end
+    for _, ref in ipairs(edited.image.new_tags or {}) do
+      if not reference.find(edited.image.opened.tags, ref) then take_name(plan, doc, ref) end
+    end
   end
   parents.edit(plan, doc)
   local text = doc:text()
@@ -337,19 +290,17 @@ end
 
 -- The id by which `repositories` names an image: the directory of its top layer, or the
 -- diff_id of that. nil when the image has no layers.
-local function top_id(plan, names, doc)
-  local opened, top, id = plan.image.opened, plan.image.layers[#plan.image.layers], nil
+local function top_id(plan, edited, doc)
+  local opened, layers, names, id = edited.image.opened, edited.image.layers, edited.names, nil
+  local top = layers[#layers]
   if not top then return nil end
-  for _, ref in ipairs(opened.tags) do
-    local repository, tag = reference.split(ref)
-    id = id or doc:get(json.part(repository) .. json.part(tag or "latest"))
-  end
+  for _, ref in ipairs(opened.tags) do id = id or doc:get((id_pointer(ref))) end
   local before = opened.layers[#opened.layers]
   if id and before and id == hex_of(before.diff_id) then return hex_of(top.diff_id) end
   if id and (not top.origin or top.origin == #opened.layers) then return id end
   local dir = names[#names]:match("([^/]+)/layer%.tar$")
   if dir then return dir end
-  local place = plan.source.layers[top.origin]
+  local place = edited.source.layers[top.origin]
   for _, link in ipairs(place and plan.store.list or {}) do
     dir = link.type == "symlink" and link.name:match("([^/]+)/layer%.tar$")
     if dir and plan.store:resolve(link.name, "link") == place.member then return dir end
@@ -357,29 +308,95 @@ local function top_id(plan, names, doc)
   return hex_of(top.diff_id)
 end
 
--- Edits {"repository": {"tag": "id of the top layer"}}, which old readers use.
-local function edit_repositories(plan, names)
+-- Edits {"repository": {"tag": "id of the top layer"}}, which old readers use. A name can go from one image to
+-- another, so all ids are read first, then names are taken away, then they are given.
+local function edit_repositories(plan)
   local member = plan.store.by_name["repositories"]
   if not member or member.type ~= "file" then return true end
-  local text = plan.source:read(member)
-  local doc = text and core.json(text, plan.source.limits.json)
+  local text = plan.store:read(member, plan.limits.json.max_bytes)
+  local doc = text and core.json(text, plan.limits.json)
   if not doc or doc:type("") ~= "object" then return true end
-  local id, wanted = top_id(plan, names, doc), {}
-  for _, ref in ipairs(id and plan.image.tags or {}) do wanted[ref] = true end
-  for _, ref in ipairs(plan.image.opened.tags) do
-    local repository, tag = reference.split(ref)
-    local at = json.part(repository)
-    if not wanted[ref] and doc:remove(at .. json.part(tag or "latest")) and doc:count(at) == 0 then
-      doc:remove(at)
+  local ids = {}
+  for i, edited in ipairs(plan.images) do ids[i] = edited.item and top_id(plan, edited, doc) or false end
+  for i, edited in ipairs(plan.images) do
+    local wanted = {}
+    for _, ref in ipairs(ids[i] and edited.image.tags or {}) do wanted[ref] = true end
+    for _, ref in ipairs(edited.item and edited.image.opened.tags or {}) do
+      local pointer, repository = id_pointer(ref)
+      if not wanted[ref] and doc:remove(pointer) and doc:count(repository) == 0 then doc:remove(repository) end
     end
   end
-  for _, ref in ipairs(id and plan.image.tags or {}) do
-    local repository, tag = reference.split(ref)
-    local at = json.part(repository) .. json.part(tag or "latest")
-    if plan.image.new_tags or doc:type(at) then doc:set(at, core.json_quote(id)) end
+  for i, edited in ipairs(plan.images) do
+    for _, ref in ipairs(ids[i] and edited.image.tags or {}) do
+      local pointer = id_pointer(ref)
+      if edited.image.new_tags or doc:type(pointer) then doc:set(pointer, core.json_quote(ids[i])) end
+    end
   end
   if doc:text() ~= text then plan.edits:set(member, { bytes = doc:text() }) end
   return true
+end
+
+--- One image of a save into the archive that it came from.
+---@class strata.EditedImage
+---@field image strata.ImageToWrite
+---@field source strata.DockerSource  of one that only index.json lists: a table that says where its parts are
+---@field item integer?  its place in manifest.json, from 1
+---@field old_id string  digest of the config that was opened, by SHA-256
+---@field old_sha512 string  the same by SHA-512
+---@field new_id string  digest of the config now
+---@field names string[]  of its layers in manifest.json. Written by edit_layers
+---@field config_name string  of its config in manifest.json
+---@field manifest {digest: string, size: integer}?  its new manifest. Written by edit_index
+
+--- A save of images into the archive that they came from, while it is worked out.
+---@class strata.DockerEdit
+---@field images strata.EditedImage[]
+---@field by_item table<integer, strata.EditedImage>  by their places in manifest.json, from 1
+---@field items table[]  all of manifest.json, as it was opened
+---@field store strata.ArchiveStore
+---@field limits strata.Limits
+---@field edits strata.Edits  the result
+---@field used table<integer, boolean>  by position: members whose bytes stay, because a layer needs them
+---@field shared table<integer, boolean>  by position: members that images which are not edited need as they are
+---@field of_layers table<integer, boolean>  by position: members that layers of edited images were opened from
+---@field claimed table<integer, table>  by position: members that a changed layer has got
+---@field made table<string, boolean>  names of members that changed or added layers have
+---@field attestations "keep"|"drop"|"refuse"
+---@field notes string[]  gets what could not be kept
+
+-- Where the parts of an image are. One that only index.json lists has no item in manifest.json.
+local function place_of(source)
+  if source.kind == "docker" then return source, source.number + 1 end
+  local store, document = source.store, source.manifest.document
+  local config = store:blob_name(document.config.digest)
+  local place = { layers = {}, config_name = config, config_digest = document.config.digest,
+                  config_member = store:resolve(config, "config") }
+  for i, descriptor in ipairs(oci_image.layers(document)) do
+    local name = store:blob_name(descriptor.digest)
+    local member, named = store:resolve(name, "layer")
+    place.layers[i] = member and { name = name, named = named, member = member } or false
+  end
+  return place
+end
+
+local function new_plan(images, opts, notes)
+  local source = images[1].source
+  local store, given = source.store, source.limits or source.catalog.limits
+  local plan = {
+    images = {}, by_item = {}, items = docker.items(store, given) or {}, store = store, limits = given,
+    edits = archive_edits.new(store), used = {}, of_layers = {}, claimed = {}, made = {},
+    attestations = opts.attestations or "keep", notes = notes,
+  }
+  for i, image in ipairs(images) do
+    local before = image.opened.config_text
+    local edited = { image = image, names = {}, old_id = core.sha256(before), old_sha512 = core.sha512(before),
+                     new_id = core.sha256(image.config_text) }
+    edited.source, edited.item = place_of(image.source)
+    plan.images[i] = edited
+    if edited.item then plan.by_item[edited.item] = edited end
+  end
+  plan.shared = shared_members(plan)
+  return plan
 end
 
 -- The directories of the opened layers with these places, in old archives.
@@ -402,59 +419,72 @@ end
 ---@return string? code
 function docker_edit.repeated(image)
   local source, present, gone = image.source, {}, {}
+  local plan = new_plan({ image }, {}, {})
   for origin in ipairs(source.layers) do gone[origin] = true end
   for _, one in ipairs(image.layers) do
     if one.origin then present[one.origin], gone[one.origin] = true, nil end
   end
-  local kept, stays = shared_members(source), directories_of(source, present)
+  local kept, stays = plan.shared, directories_of(source, present)
   for dir in pairs(directories_of(source, gone)) do
-    local member = not stays[dir] and source.store.by_name[dir .. "/json"]
+    local member = not stays[dir] and plan.store.by_name[dir .. "/json"]
     if member then kept[member.position] = true end
   end
-  return edit_v1_json.documents(image, kept)
+  return edit_v1_json.documents(plan, image)
 end
 
---- A save into the archive that the image came from, while it is worked out.
----@class strata.DockerEdit
----@field image strata.ImageToWrite
----@field source strata.DockerSource
----@field store strata.ArchiveStore
----@field edits strata.Edits  the result
----@field old_id string  digest of the config that was opened, by SHA-256
----@field old_sha512 string  the same by SHA-512
----@field new_id string  digest of the config now
----@field used table<integer, boolean>  by position: members whose bytes stay, because a layer needs them
----@field shared table<integer, boolean>  by position: members that other images need as they are
----@field of_layers table<integer, boolean>  by position: members that layers of the image were opened from
----@field claimed table<integer, table>  by position: members that a changed layer has got
----@field made table<string, boolean>  names of members that changed or added layers have
----@field attestations "keep"|"drop"|"refuse"
----@field notes string[]  gets what could not be kept
+-- Has what other images need compared with its digest: while it is copied, or before, where only the digest of the
+-- inflated bytes is known.
+local function verify_shared(plan, opts)
+  local edits, store, job, any = plan.edits, plan.store, core.job(), false
+  local function is_open(member)
+    return not edits:of(member) and not edits.verify[member.position] and not store:is_hole(member)
+  end
+  for _, member in ipairs(store.list) do
+    local digest = plan.shared[member.position] and store:stated_digest(member)
+    if digest and is_open(member) then edits.verify[member.position] = { digest = digest, label = member.name } end
+  end
+  for i = 1, #plan.items do
+    for _, one in ipairs(plan.by_item[i] and {} or docker.stated_layers(store, plan.items, i - 1, plan.limits)) do
+      local member = one.member
+      if is_open(member) and one.digest then
+        edits.verify[member.position] = { digest = one.digest, label = one.label }
+      elseif is_open(member) then
+        any = true
+        job:hash(limits.add(plan.limits, {
+          label = one.label, file = store.file, offset = member.offset, size = member.size,
+          compression = one.compression, plain = true, diff_id = one.diff_id,
+        }))
+      end
+    end
+  end
+  local ok, message, code = true, nil, nil
+  if any then ok, message, code = run_job(job, opts, "hashing") end
+  job:close()
+  return ok, message, code
+end
 
---- The edits of the archive that an image came from.
----@param image strata.ImageToWrite
----@param opts {attestations?: "keep"|"drop"|"refuse"}
+--- The edits of the archive that images came from. Its other images stay as they are.
+---@param images strata.ImageToWrite[]
+---@param opts {attestations: "keep"|"drop"|"refuse"|nil, verify: boolean?, threads: integer?, progress: function?}
 ---@param notes string[]  gets what could not be kept
 ---@return strata.Edits?
 ---@return string? message
 ---@return string? code
-function docker_edit.edits(image, opts, notes)
-  local source, before = image.source, image.opened.config_text
-  local plan = {
-    image = image, source = source, store = source.store, edits = archive_edits.new(source.store),
-    old_id = core.sha256(before), old_sha512 = core.sha512(before), new_id = core.sha256(image.config_text),
-    used = {}, shared = shared_members(source), of_layers = {}, claimed = {}, made = {},
-    attestations = opts.attestations or "keep", notes = notes,
-  }
-  for _, place in ipairs(source.layers) do plan.of_layers[place.member.position] = true end
-  local ok
-  local names, message, code = edit_layers(plan)
-  if not names then return nil, message, code end
-  local config_name = edit_config(plan)
-  ok, message, code = edit_v1_json.edit(plan)
-  if ok then ok, message, code = edit_index.edit(plan) end
-  if ok then ok, message, code = edit_manifest(plan, config_name, names) end
-  if ok then ok, message, code = edit_repositories(plan, names) end
+function docker_edit.edits(images, opts, notes)
+  local plan = new_plan(images, opts, notes)
+  local double = double_name(plan)
+  if double then return fail("EINVAL", "%s: two images cannot both have the name %s", plan.store.path, double) end
+  local ok, message, code = edit_layers.edit(plan)
+  if not ok then return nil, message, code end
+  for _, edited in ipairs(plan.images) do
+    edited.config_name, message, code = edit_config(plan, edited)
+    if not edited.config_name then return nil, message, code end
+  end
+  for _, edit in ipairs { edit_v1_json.edit, edit_index.edit, edit_manifest, edit_repositories } do
+    ok, message, code = edit(plan)
+    if not ok then return nil, message, code end
+  end
+  if opts.verify ~= false then ok, message, code = verify_shared(plan, opts) end
   if not ok then return nil, message, code end
   return plan.edits
 end

@@ -105,6 +105,7 @@ local function join(store, catalog, candidate)
     same, why, how = check_blobs(store, manifest, id, model)
     if not same then return nil, why, how end
     model.manifest = oci_image.manifest(manifest)
+    model.source.catalog, model.source.manifest = catalog, manifest
     model.index = catalog:index_of(manifest.digest)
     model.descriptor_text = catalog:descriptor_of(manifest)
     for i, layer in ipairs(model.layers) do
@@ -116,6 +117,26 @@ local function join(store, catalog, candidate)
     return model
   end
   return manifest
+end
+
+local function share_tag(tags, others)
+  for _, tag in ipairs(others) do
+    if reference.find(tags, tag) then return true end
+  end
+  return false
+end
+
+-- An entry of index.json that cannot be read may be an image of manifest.json that has no manifest, or one that has a
+-- name of the entry: readers of index.json refuse it, and so it is refused here.
+local function take_problem(catalog, candidate, has_manifest, taken)
+  for _, broken in ipairs(catalog.manifests) do
+    local problem = broken.kind == "image" and broken.problem
+    if problem and (not has_manifest or share_tag(candidate.tags, broken.tags)) then
+      taken[broken], candidate.problem, candidate.missing = true, problem, true
+      candidate.read = function() return nil, problem[1], problem[2] end
+      return
+    end
+  end
 end
 
 -- The images of index.json. An image that manifest.json lists, too, is read as the image of
@@ -155,19 +176,18 @@ function hybrid.candidates(store, opts)
   local catalog
   catalog, message, code = oci_catalog.of(store, opts.limits)
   if not catalog then return nil, message, code end
-  for _, manifest in ipairs(catalog.manifests) do -- it may be of an image that manifest.json lists
-    if manifest.problem then return nil, manifest.problem[1], manifest.problem[2] end
-  end
-  local joined = {}
+  local taken = {}
   for _, candidate in ipairs(list) do
     local manifest
     manifest, message, code = join(store, catalog, candidate)
     if not manifest then return nil, message, code end
-    if manifest ~= true then joined[manifest.digest] = true end
+    taken[manifest] = true
+    take_problem(catalog, candidate, manifest ~= true, taken)
   end
-  for _, candidate in ipairs(oci_candidates.of_catalog(catalog)) do
-    if not joined[candidate.digest] then list[#list + 1] = candidate end
+  for i, candidate in ipairs(oci_candidates.of_catalog(catalog)) do
+    if not taken[catalog.manifests[i]] then list[#list + 1] = candidate end
   end
+  list.catalog = catalog
   return list
 end
 

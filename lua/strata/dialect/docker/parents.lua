@@ -61,37 +61,47 @@ end
 
 -- The images of the archive as they will be: ID and config, by their place in manifest.json.
 local function images_of(plan)
-  local source, list = plan.source, {}
-  for i, item in ipairs(source.items) do
-    local text = plan.image.config_text
-    if i ~= source.number + 1 then
+  local source, list = plan.images[1].source, {}
+  for i, item in ipairs(plan.items) do
+    local edited = plan.by_item[i]
+    local text = edited and edited.image.config_text
+    if not edited then
       local name = docker.field(item, "Config")
       local member = type(name) == "string" and plan.store:resolve(name, "config")
       text = member and source:read(member)
     end
-    list[i] = { id = text and core.sha256(text), config = text and json.decode(text, source.limits.json) }
+    list[i] = { id = text and core.sha256(text), config = text and json.decode(text, plan.limits.json) }
   end
   return list
 end
 
---- Keeps every Parent that is still one, and gives it the new ID of the edited image; drops the others. Only the
--- Parent of the edited image, and those that name it, are looked at.
+-- The parent as it will be: its ID, and what it is compared by. An image that the archive does not have is taken for
+-- the image without its last row, as that was opened.
+local function find_parent(plan, by_id, parent, child)
+  if by_id[parent] then return parent, by_id[parent] end
+  for _, edited in ipairs(plan.images) do
+    if edited.old_id == parent then return edited.new_id, by_id[edited.new_id] end
+  end
+  return parent, presumed_parent(json.decode(child.image.opened.config_text, plan.limits.json))
+end
+
+--- Keeps every Parent that is still one, and gives it the new ID of an edited image; drops the others. Only the
+-- Parent of edited images, and those that name them, are looked at.
 ---@param plan strata.DockerEdit
 ---@param doc strata.JSON  manifest.json
 function parents.edit(plan, doc)
-  local source, images, by_id = plan.source, nil, {}
-  for i, item in ipairs(source.items) do
+  local named, images, by_id = {}, nil, {}
+  for _, edited in ipairs(plan.images) do named[edited.old_id], named[edited.new_id] = true, true end
+  for i, item in ipairs(plan.items) do
     local parent, key = docker.field(item, "Parent")
-    local is_edited = i == source.number + 1
-    if type(parent) == "string" and parent ~= "" and (is_edited or parent == plan.old_id or parent == plan.new_id) then
+    if type(parent) == "string" and parent ~= "" and (plan.by_item[i] or named[parent]) then
       if not images then
         images = images_of(plan)
         for _, one in ipairs(images) do
           if one.id then by_id[one.id] = shape(one.config) end
         end
       end
-      local id = parent == plan.old_id and not by_id[parent] and plan.new_id or parent
-      local there = by_id[id] or presumed_parent(json.decode(plan.image.opened.config_text, source.limits.json))
+      local id, there = find_parent(plan, by_id, parent, plan.by_item[i])
       local pointer = ("/%d"):format(i - 1) .. json.part(key)
       if id == images[i].id or not is_parent(there, shape(images[i].config)) then
         doc:remove(pointer)

@@ -254,7 +254,40 @@ function docker.candidates(store, opts)
   return list
 end
 
+--- What the layers of an image have to hash to, which may be another one than the image that is opened. None when the
+-- image cannot be read.
+---@param store strata.ArchiveStore
+---@param items table[]
+---@param number integer  of the image, from 0
+---@param limits strata.Limits
+---@return {label: string, member: strata.Member, compression: string, digest: string?, diff_id: string}[]
+function docker.stated_layers(store, items, number, limits)
+  local model, list = read_image(store, items, number, limits), {}
+  local config = model and json.decode(model.config_text, limits.json)
+  local rootfs = type(config) == "table" and config.rootfs
+  local diff_ids = type(rootfs) == "table" and rootfs.diff_ids
+  for i, one in ipairs(type(diff_ids) == "table" and model.layers or {}) do
+    local diff_id, compression = diff_ids[i], one.blob.compression
+    if type(diff_id) == "string" and core.digest_valid(diff_id) then
+      list[#list + 1] = {
+        label = ("image %d, layer %d (%s)"):format(number + 1, i, one.digest or diff_id),
+        member = model.source.layers[i].member, compression = compression, diff_id = diff_id,
+        digest = one.digest or compression == "none" and diff_id or nil,
+      }
+    end
+  end
+  return list
+end
+
 docker.field = field
+
+--- The items of manifest.json, decoded.
+---@param store strata.ArchiveStore
+---@param limits strata.Limits
+---@return table[]?
+---@return string? message
+---@return string? code
+docker.items = read_manifest
 
 -- ---- of an opened image ------------------------------------------------------
 
@@ -267,19 +300,20 @@ function Source:read(member)
   return self.store:read(member, self.limits.json.max_bytes)
 end
 
---- Whether a member can be a document.
----@param member strata.Member
----@return boolean
-function Source:may_read(member)
-  return member.type == "file" and member.size <= self.limits.json.max_bytes and not self.store:is_hole(member)
-end
-
 --- The digest that the name of the config states, and the one that its content has, when they differ.
 ---@return string? stated
 ---@return string? found
 function Source:misnamed_config()
   local text = self:read(self.config_member)
   if text then return misnamed(self.config_name, text) end
+end
+
+--- The name of the config, as what a save does not keep: it states a digest that is not that of the content.
+---@return string?  nil: it does not
+function Source:misnaming()
+  local stated, found = self:misnamed_config()
+  return stated and ("the name %s of the config, whose content hashes to %s"):format(
+    core.quote(self.config_name), found)
 end
 
 --- Reads the config again and compares it with the digest that its name states.
@@ -296,11 +330,31 @@ function Source:verify_documents()
   return true
 end
 
+-- The names of the blobs that are manifests of the image. Docker 25 has one also of an image without a name, which no
+-- descriptor leads to.
+local function manifest_blobs(self)
+  local store, max, names = self.store, self.limits.json.max_bytes, {}
+  if self.manifest then return { store:blob_name(self.manifest.digest) } end
+  local text = store:has("index.json") and self:read(self.config_member)
+  local id = text and core.sha256(text)
+  for _, member in ipairs(id and store.list or {}) do
+    local blob = store:stated_digest(member) and store:may_read(member, max) and self:read(member)
+    local document = blob and blob:find("^%s*{") and blob:find(id, 1, true) and json.decode(blob, self.limits.json)
+    local config = type(document) == "table" and document.config
+    if type(config) == "table" and config.digest == id then names[#names + 1] = member.name end
+  end
+  return names
+end
+
 --- What each member is in the image.
 ---@return table<string, string>  by name
 function Source:roles()
   local found = { ["manifest.json"] = "manifest", ["repositories"] = "repositories",
                   ["index.json"] = "index", ["oci-layout"] = "layout" }
+  for _, digest in ipairs(self.catalog and self.catalog.nested or {}) do
+    found[self.store:blob_name(digest)] = "index"
+  end
+  for _, name in ipairs(manifest_blobs(self)) do found[name] = "manifest" end
   found[self.config_member.name] = "config"
   for i, one in ipairs(self.layers) do
     for _, member in ipairs { one.member, one.named } do

@@ -33,9 +33,9 @@ end
 
 --- The candidates that a catalog has.
 ---@param catalog strata.Catalog
----@return strata.Candidate[]
+---@return strata.Candidates
 function oci_candidates.of_catalog(catalog)
-  local list = {}
+  local list = { catalog = catalog }
   for _, manifest in ipairs(catalog.manifests) do
     list[#list + 1] = {
       kind = manifest.kind, tags = manifest.tags, digest = manifest.digest,

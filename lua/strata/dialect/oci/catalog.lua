@@ -14,7 +14,7 @@ local platform = require "strata.document.platform"
 
 local oci_catalog = {}
 
-local REFERENCE_TYPE = "vnd.docker.reference.type"
+local REFERENCE_TYPE, SUBJECT = "vnd.docker.reference.type", "vnd.docker.reference.digest"
 
 --- One manifest of a layout.
 ---@class strata.Manifest
@@ -25,6 +25,7 @@ local REFERENCE_TYPE = "vnd.docker.reference.type"
 ---@field platform strata.PlatformFields?
 ---@field annotations table  of its descriptor
 ---@field place {index: string, number: integer}?  of the first descriptor that leads to it
+---@field indexes string[]  digests of the indexes that it is in, in order; "" is index.json
 ---@field problem {[1]: string, [2]: string}?  message and code: it is not what its descriptor says
 ---@field text string?  nil: the blob is not there, or cannot be read
 ---@field document table?  decoded
@@ -36,8 +37,10 @@ local REFERENCE_TYPE = "vnd.docker.reference.type"
 ---@field limits strata.Limits
 ---@field indexes table<string, {text: string, media_type: string?, annotations: table, document: table}>  by digest;
 ---  "" is index.json
+---@field nested string[]  digests of those below index.json, in the order in which it leads to them
 ---@field manifests strata.Manifest[]  in the order of the indexes
 ---@field by_digest table<string, strata.Manifest>
+---@field absent string[]  digests of indexes that are named and not there
 ---@field strangers table<string, integer>  sizes by digest of blobs of unknown media types that indexes name
 ---@field single string?  digest of the root, when that is a manifest itself
 ---@field root_text string  of the root
@@ -92,14 +95,20 @@ function Catalog:add_manifest(descriptor, text, document, names)
       kind = document and kind_of(document, annotations, descriptor.mediaType) or
         annotations[REFERENCE_TYPE] and "attestation" or "image",
       tags = {}, annotations = annotations, platform = platform.in_document(descriptor.platform),
-      place = self.place,
-      text = text, document = document,
+      place = self.place, indexes = {}, text = text, document = document,
     }
     self.by_digest[known.digest] = known
     self.manifests[#self.manifests + 1] = known
   end
+  if annotations[REFERENCE_TYPE] then -- whatever other descriptors leave out
+    known.kind = "attestation"
+    for _, name in ipairs { REFERENCE_TYPE, SUBJECT } do
+      known.annotations[name] = known.annotations[name] or annotations[name]
+    end
+  end
   for _, name in ipairs(names) do add_name(known.tags, name) end
   add_names(known.tags, annotations)
+  if self.place then add_name(known.indexes, self.place.index) end
 end
 
 -- Adds an entry that is not what its descriptor says. Choosing it is an error, and nothing else: other entries may
@@ -117,8 +126,11 @@ function Catalog:add_broken(descriptor, names, message, code)
   add_names(broken.tags, annotations)
 end
 
--- What is wrong with one entry, as opposed to a limit or to a disk that fails.
-local OF_THE_ENTRY = { EFORMAT = true, EDIGEST = true, EUNSUPPORTED = true }
+-- What is wrong with one entry, as opposed to a limit of the whole or to a disk that fails.
+local OF_THE_ENTRY = {
+  EFORMAT = true, EDIGEST = true, EUNSUPPORTED = true, ENOTDIR = true, ELOOP = true, EXDEV = true, EISDIR = true,
+  ENAMETOOLONG = true,
+}
 
 function Catalog:visit_descriptor(descriptor, where, names, depth)
   local digest, size, code = oci_descriptor.check(descriptor, where)
@@ -127,15 +139,16 @@ function Catalog:visit_descriptor(descriptor, where, names, depth)
   if self.count > self.max_manifests then
     return fail("ELIMIT", "%s: more than %d manifests (limits.manifests)", self.store.path, self.max_manifests)
   end
-  local ok, message
-  ok, message, code = self:visit_blob(descriptor, where, names, depth)
-  if not ok and OF_THE_ENTRY[code] then
+  local ok, message, is_own
+  ok, message, code, is_own = self:visit_blob(descriptor, where, names, depth)
+  if not ok and (is_own or OF_THE_ENTRY[code]) then
     self:add_broken(descriptor, names, message, code)
     return true
   end
   return ok, message, code
 end
 
+-- Visits what a descriptor names. The last result of a failure: whether it is one of this document alone.
 function Catalog:visit_blob(descriptor, where, names, depth)
   local digest, size = descriptor.digest, descriptor.size
   local stated = json.or_nil(descriptor.mediaType)
@@ -150,15 +163,19 @@ function Catalog:visit_blob(descriptor, where, names, depth)
   local text, message, code
   if kind ~= "manifest" or oci_descriptor.is_verifiable(digest) then
     text, message, code = oci_descriptor.read(self.store, digest, size, self.max)
-    if message then return nil, message, code end
+    if message then return nil, message, code, code == "ELIMIT" end
   end
   if not text then
-    if kind ~= "index" then self:add_manifest(descriptor, nil, nil, names) end
+    if kind == "index" then
+      self.absent[#self.absent + 1] = digest
+    else
+      self:add_manifest(descriptor, nil, nil, names)
+    end
     return true
   end
   local document, found
   document, found, code = decode_document(text, ("%s: %s"):format(self.store.path, digest), self.limits)
-  if not document then return nil, found, code end
+  if not document then return nil, found, code, true end
   local own = json.or_nil(document.mediaType)
   if (kind and found ~= kind) or (own ~= nil and stated ~= nil and own ~= stated) then
     return fail("EFORMAT", "%s: %s is said to be %s, and is %s", where, digest, core.quote(tostring(stated)),
@@ -184,6 +201,7 @@ function Catalog:visit_index(digest, text, document, names, depth)
     return fail("EFORMAT", "%s: manifests is not an array", where)
   end
   -- A digest cannot contain itself, so a cycle would have to break the hash; the depth is limited anyway.
+  if digest ~= "" then add_name(self.nested, digest) end
   self.indexes[digest] = { text = text, media_type = json.or_nil(document.mediaType),
                            annotations = oci_descriptor.annotations(document.annotations), document = document }
   for i, descriptor in ipairs(json.or_nil(document.manifests) or {}) do
@@ -211,20 +229,48 @@ function Catalog:descriptor_of(manifest)
   return doc and doc:raw("/manifests/" .. place.number)
 end
 
---- The index that a manifest is in; nil for a layout's index.json.
+--- The digest of the image that an attestation is about. buildkit states it in the descriptor, and OCI 1.1 in the
+-- manifest (of a signature, for example).
+---@param annotations table  of the descriptor
+---@param document? any  the manifest, decoded, unless it is that of an image
+---@return string?
+function oci_catalog.subject(annotations, document)
+  if annotations[REFERENCE_TYPE] and annotations[SUBJECT] then return annotations[SUBJECT] end
+  local subject = type(document) == "table" and document.subject
+  return type(subject) == "table" and type(subject.digest) == "string" and subject.digest or nil
+end
+
+--- Fails when attestations are not to be left behind, and one is about an image that is saved without them.
+---@param images strata.ImageToWrite[]
+---@param opts {attestations?: string}
+---@return boolean? ok
+---@return string? message
+---@return string? code
+function oci_catalog.check_alone(images, opts)
+  for _, image in ipairs(opts.attestations == "refuse" and images or {}) do
+    local source = image.source or {}
+    for _, one in ipairs(source.manifest and source.catalog.manifests or {}) do
+      local subject = oci_catalog.subject(one.annotations, one.kind ~= "image" and one.document)
+      if subject == source.manifest.digest then
+        return fail("EINVAL", "attestation %s is about the image %s, which is saved without it", one.digest, subject)
+      end
+    end
+  end
+  return true
+end
+
+--- The first index that a manifest is in; nil for a layout's index.json.
 ---@param digest string
 ---@return {digest: string, media_type: string?, annotations: table<string, string>, manifests: integer}?
 function Catalog:index_of(digest)
-  for _, index_digest in ipairs(json.keys(self.indexes)) do
-    local index = self.indexes[index_digest]
+  local known = self.by_digest[digest]
+  for _, index_digest in ipairs(known and known.indexes or {}) do
     -- The root of a directory of skopeo is the image's own index.
-    local counts = index_digest ~= "" or self.store.flat
-    for _, descriptor in ipairs(counts and json.or_nil(index.document.manifests) or {}) do
-      if type(descriptor) == "table" and descriptor.digest == digest then
-        return { digest = index_digest ~= "" and index_digest or core.sha256(index.text),
-                 media_type = index.media_type, annotations = index.annotations,
-                 manifests = #index.document.manifests }
-      end
+    if index_digest ~= "" or self.store.flat then
+      local index = self.indexes[index_digest]
+      return { digest = index_digest ~= "" and index_digest or core.sha256(index.text),
+               media_type = index.media_type, annotations = index.annotations,
+               manifests = #index.document.manifests }
     end
   end
   return nil
@@ -255,7 +301,7 @@ end
 ---@return string? code
 function oci_catalog.of(store, limits)
   local self = setmetatable({
-    store = store, indexes = {}, manifests = {}, by_digest = {}, strangers = {}, count = 0,
+    store = store, indexes = {}, nested = {}, manifests = {}, by_digest = {}, absent = {}, strangers = {}, count = 0,
     max = limits.json.max_bytes,
     max_manifests = limits.manifests, max_depth = limits.index_depth,
     max_layers = limits.layers, limits = limits,

@@ -5,12 +5,14 @@ local core = require "strata.core"
 local digests = require "strata.util.digests"
 local json = require "strata.util.json"
 local manifest = require "strata.document.manifest"
+local oci_catalog = require "strata.dialect.oci.catalog"
+local oci_descriptor = require "strata.dialect.oci.descriptor"
 local oci_names = require "strata.dialect.oci.names"
 
 local oci_changes = {}
 
 ---@class strata.ImageChange
----@field manifest strata.Manifest  as it was
+---@field before string  digest of the manifest that the image had
 ---@field text string  of the new manifest
 ---@field blobs {digest: string, bytes: string?, part: strata.Segment?}[]  config and layers that are new
 ---@field tags string[]?  nil: as they were
@@ -21,8 +23,6 @@ local oci_changes = {}
 ---@field blobs {digest: string, bytes: string?, part: strata.Segment?}[]  new ones
 ---@field gone table<string, boolean>  digests to which no document leads any longer
 ---@field notes string[]  what could not be kept
-
-local SUBJECT = "vnd.docker.reference.digest"
 
 local Change = {}
 Change.__index = Change
@@ -35,31 +35,40 @@ local function put_blob(self, digest, blob)
   end
 end
 
--- The digest of the image that an attestation is about. buildkit states it in the
--- descriptor, and OCI 1.1 in the manifest (of a signature, for example).
-local function subject_of(self, doc, pointer, digest)
-  local known = self.catalog and self.catalog.by_digest[digest]
-  local subject = known and type(known.document) == "table" and known.document.subject
-  return doc:get(pointer .. "/annotations" .. json.part(SUBJECT)) or type(subject) == "table" and subject.digest
-end
+--- What attestations are to become.
+---@class strata.Attestations
+---@field how "keep"|"drop"|"refuse"
+---@field saved table<string, boolean>  digests of the manifests that saved images had
+---@field new_of table<string, table>  what became of documents, by their digests
+---@field subject fun(digest: string): string?  the image that a manifest is about, as far as another place tells it
+---@field removed table<string, boolean>  gets the digests of those that were dropped
+---@field notes string[]  gets what could not be kept
 
--- Keeps, drops or refuses an attestation whose image has changed.
-local function edit_attestation(self, doc, pointer, digest)
-  local subject = subject_of(self, doc, pointer, digest)
-  local new = subject and self.new_of[subject]
-  if not new then return true end
-  if self.attestations == "refuse" then
-    return nil, ("attestation %s is about the image %s, which changes"):format(digest, subject), "EINVAL"
-  elseif self.attestations == "drop" then
+--- Keeps an attestation about a saved image, drops it, or refuses to leave it behind when its image changes.
+---@param self strata.Attestations
+---@param doc strata.JSON  an index
+---@param pointer string  of a descriptor
+---@param digest string?  that it has
+---@return boolean? ok
+---@return string? message
+---@return string? code
+function oci_changes.edit_attestation(self, doc, pointer, digest)
+  local annotations = oci_descriptor.annotations(json.decode(doc:raw(pointer .. "/annotations") or "{}"))
+  local subject = type(digest) == "string" and (oci_catalog.subject(annotations) or self.subject(digest))
+  if not subject then return true end
+  if self.how == "drop" then
+    if not self.saved[subject] then return true end
     doc:remove(pointer)
     self.removed[digest] = true
+  elseif not self.new_of[subject] then
+    return true
+  elseif self.how == "refuse" then
+    return nil, ("attestation %s is about the image %s, which changes"):format(digest, subject), "EINVAL"
   else
     self.notes[#self.notes + 1] = ("attestation %s stays with the image as it was, %s"):format(digest, subject)
   end
   return true
 end
-
-oci_changes.edit_attestation = edit_attestation
 
 -- Notes that `digest` leads to all images that `to` leads to.
 local function leads_on(self, digest, to)
@@ -81,8 +90,10 @@ local function edit_descriptors(self, doc, own, depth)
     if new then manifest.point(doc, pointer, new.digest, new.size) end
     if new and new.platform then manifest.set_platform(doc, pointer, new.platform) end
     leads_on(self, own, digest)
-    local ok, message, code = edit_attestation(self, doc, pointer, digest)
+    local count = doc:count("/manifests")
+    local ok, message, code = oci_changes.edit_attestation(self.proofs, doc, pointer, digest)
     if not ok then return nil, message, code end
+    if digest and doc:count("/manifests") == count then self.stays[digest] = true end
   end
   return true
 end
@@ -129,7 +140,7 @@ local function find_gone(self)
   local needed, old = {}, {}
   for _, one in ipairs(self.catalog.manifests) do
     local new = self.new_of[one.digest]
-    if new or self.removed[one.digest] then
+    if new or (self.proofs.removed[one.digest] and not self.stays[one.digest]) then
       old[one.digest] = true
       note_references(old, one.document)
       note_references(needed, new and new.document)
@@ -182,30 +193,47 @@ local function edit_root(self, changes)
   local ok
   ok, message, code = edit_descriptors(self, doc, "", 0)
   if not ok then return nil, message, code end
+  local namings = {}
   for _, change in ipairs(changes) do
     local ours = change.tags and places(self, doc, change)
-    if ours and #ours > 0 then oci_names.sync(doc, ours, change.tags) end
+    if ours and #ours > 0 then namings[#namings + 1] = { ours = ours, refs = change.tags } end
+  end
+  if #namings > 0 then
+    ok, message, code = oci_names.give(doc, namings, self.notes)
+    if not ok then return nil, ("%s: %s"):format(self.catalog.store.path, message), code end
   end
   return doc:text()
 end
+
+local EVERYTHING = setmetatable({}, { __index = function() return true end })
 
 --- Works the changes out; nothing is written.
 ---@param catalog strata.Catalog
 ---@param changes strata.ImageChange[]
 ---@param opts? {attestations?: "keep"|"drop"|"refuse"}
+---@param whole? boolean  attestations of all images are meant, not only those of changed ones
 ---@return strata.LayoutChange?
 ---@return string? message
 ---@return string? code
-function oci_changes.work_out(catalog, changes, opts)
+function oci_changes.work_out(catalog, changes, opts, whole)
   local self = setmetatable({
-    catalog = catalog, new_of = {}, leads = {}, done = {}, blobs = {}, have = {}, removed = {}, notes = {},
-    attestations = opts and opts.attestations or "keep",
+    catalog = catalog, new_of = {}, leads = {}, done = {}, blobs = {}, have = {}, stays = {}, notes = {},
   }, Change)
+  self.proofs = {
+    how = opts and opts.attestations or "keep", saved = whole and EVERYTHING or {}, new_of = self.new_of,
+    removed = {}, notes = self.notes,
+    subject = function(digest)
+      local known = catalog.by_digest[digest]
+      return known and oci_catalog.subject(known.annotations, known.kind ~= "image" and known.document)
+    end,
+  }
   for _, change in ipairs(changes) do
-    local digest = digests.of(change.text, change.manifest.digest)
-    self.leads[digest], self.leads[change.manifest.digest] = { [change] = true }, { [change] = true }
-    if digest ~= change.manifest.digest then
-      self.new_of[change.manifest.digest] = {
+    local before = change.before
+    local digest = digests.of(change.text, before)
+    self.leads[digest], self.leads[before] = { [change] = true }, { [change] = true }
+    if not whole then self.proofs.saved[before] = true end
+    if digest ~= before then
+      self.new_of[before] = {
         digest = digest, size = #change.text, document = json.decode(change.text), platform = change.platform,
       }
       if not catalog.single then put_blob(self, digest, { bytes = change.text, is_manifest = true }) end

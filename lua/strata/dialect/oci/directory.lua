@@ -10,6 +10,7 @@ local oci_descriptor = require "strata.dialect.oci.descriptor"
 local oci_edit = require "strata.dialect.oci.edit"
 local oci_names = require "strata.dialect.oci.names"
 local reference = require "strata.document.reference"
+local transfer = require "strata.dialect.oci.transfer"
 
 local oci_directory = {}
 
@@ -114,46 +115,72 @@ local function is_replaced(there, new)
   return #names == 0 and #others == 0 and there.digest == new.digest
 end
 
--- An index with more descriptors: one that has the name of a new one makes way.
+-- An index with more descriptors: those that have the name of a new one make way. One that is there already stays.
 local function extend(text, descriptors)
   local doc, message, code = core.json(text)
   if not doc then return nil, message, code end
+  local before, gone, stays, added = json.decode(text).manifests, {}, {}, {}
   for _, descriptor in ipairs(descriptors) do
-    local new = json.decode(descriptor)
-    for i = doc:count("/manifests") - 1, 0, -1 do
-      if is_replaced(json.decode(doc:raw("/manifests/" .. i)), new) then doc:remove("/manifests/" .. i) end
+    local new, is_there = json.decode(descriptor), false
+    for i, there in ipairs(before) do
+      local same = json.same(there, new)
+      is_there = is_there or same
+      stays[i] = stays[i] or same
+      gone[i] = gone[i] or is_replaced(there, new)
     end
-    doc:insert("/manifests/" .. doc:count("/manifests"), descriptor)
+    if not is_there then added[#added + 1] = descriptor end
   end
+  for i = #before, 1, -1 do
+    if gone[i] and not stays[i] then doc:remove("/manifests/" .. (i - 1)) end
+  end
+  for _, descriptor in ipairs(added) do doc:insert("/manifests/" .. doc:count("/manifests"), descriptor) end
   return doc:text()
 end
 
--- The images alone, into a directory that is empty or a layout.
+local function descriptors_of(text)
+  local doc, list = core.json(text), {}
+  for i = 0, doc:count("/manifests") - 1 do list[i + 1] = doc:raw("/manifests/" .. i) end
+  return list
+end
+
+-- What goes into a directory that is empty or a layout: the images alone, or the whole layout that they are of.
 local function plan_new(saving, out, last)
   local text, message, code = existing_index(out)
   if message then return nil, message, code end
   if last and last.before == text then return last end
-  local made
-  made, message, code = new_layout.layout(saving.images, "oci")
-  if not made then return nil, message, code end
-  local files = made.blobs
-  if not out.dir:stat("oci-layout") then files[#files + 1] = { name = "oci-layout", bytes = new_layout.LAYOUT } end
-  local root
-  if text then root, message, code = extend(text, made.descriptors) else root = new_layout.index(made.descriptors) end
-  if not root then return nil, message, code end
-  return { files = files, root = { name = "index.json", text = root }, before = text }
+  local made, moved, root
+  if saving.whole and saving.catalog then
+    moved, message, code = transfer.of(saving.catalog, saving.images, saving.opts)
+  else
+    made, message, code = new_layout.layout(saving.images, "oci")
+  end
+  if not made and not moved then return nil, message, code end
+  local files = (moved or made).blobs
+  if not out.dir:stat("oci-layout") then
+    files[#files + 1] = { name = "oci-layout", bytes = moved and moved.layout or new_layout.LAYOUT }
+  end
+  if text then
+    root, message, code = extend(text, moved and descriptors_of(moved.root) or made.descriptors)
+    if not root then return nil, message, code end
+    local before = moved and saving.catalog.indexes[""]
+    if before and next(before.annotations) ~= nil then table.insert(moved.notes, "the annotations of index.json") end
+  else
+    root = moved and moved.root or new_layout.index(made.descriptors)
+  end
+  return { files = files, root = { name = "index.json", text = root }, before = text, notes = moved and moved.notes }
 end
 
 -- The layout as it is now. An image that is not in it any more cannot be replaced.
 local function catalog_now(saving, out)
-  local source = saving.sources[1]
-  local catalog, message, code = oci_catalog.of(source.store, source.catalog.limits)
-  local failure, how = source.store:take_failure()
+  local store = saving.store
+  local catalog, message, code = oci_catalog.of(store, saving.catalog.limits)
+  local failure, how = store:take_failure()
   if failure or not catalog then return nil, failure or message, failure and how or code end
-  for _, one in ipairs(saving.sources) do
-    if not catalog.by_digest[one.manifest.digest] then
+  for _, one in ipairs(saving.images) do
+    local digest = one.source.manifest.digest
+    if not catalog.by_digest[digest] then
       return fail("ESTALE", "%s: %s was changed after it had been opened, and leads to %s no more", out.path,
-        source.store.root, one.manifest.digest)
+        store.root, digest)
     end
   end
   return catalog
@@ -162,7 +189,7 @@ end
 -- The image's own layout, in its place. What others have done to it since it was
 -- opened stays, as long as it leads to the image as that was.
 local function plan_here(saving, out, last)
-  local store, catalog = saving.sources[1].store, saving.sources[1].catalog
+  local store, catalog = saving.store, saving.catalog
   local text, message, code = read(out, store.root)
   if message then return nil, message, code end
   if last and last.before == text then return last end
@@ -171,7 +198,7 @@ local function plan_here(saving, out, last)
     if not catalog then return nil, message, code end
   end
   local change
-  change, message, code = oci_edit.changes(saving.images, saving.sources, saving.opts, catalog)
+  change, message, code = oci_edit.changes(saving.images, catalog, saving.opts, saving.whole)
   if not change then return nil, message, code end
   local files
   files, message, code = oci_edit.files(store, change, true)
@@ -182,16 +209,10 @@ local function plan_here(saving, out, last)
            before = catalog.root_text, notes = change.notes }
 end
 
-local function descriptors_of(text)
-  local doc, list = core.json(text), {}
-  for i = 0, doc:count("/manifests") - 1 do list[i + 1] = doc:raw("/manifests/" .. i) end
-  return list
-end
-
 -- The image's own layout with the changes, in a directory where there is none. An
 -- index.json that another save puts there meanwhile gets what this layout leads to.
 local function plan_copy(saving, out, last)
-  local store = saving.sources[1].store
+  local store = saving.store
   local text, message, code
   if last and store.flat then
     if out.dir:exists(store.root) then return fail("EEXIST", "%s: is not empty any more", out.path) end
@@ -201,7 +222,7 @@ local function plan_copy(saving, out, last)
   end
   if last and last.before == text then return last end
   local change
-  change, message, code = oci_edit.changes(saving.images, saving.sources, saving.opts)
+  change, message, code = oci_edit.changes(saving.images, saving.catalog, saving.opts, saving.whole)
   if not change then return nil, message, code end
   local files
   files, message, code = oci_edit.files(store, change, false)
@@ -213,13 +234,16 @@ local function plan_copy(saving, out, last)
 end
 
 local function plan_own(saving, out, last)
-  local store = saving.sources[1].store
+  local store = saving.store
   if store.dir:same(out.dir) then return plan_here(saving, out, last) end
   local names, message, code = names_in(out)
   if not names then return nil, message, code end
   if last or is_begun(names, store.flat and BEGUN.flat or BEGUN.layout) then return plan_copy(saving, out, last) end
   if store.flat then return fail("EEXIST", "%s: is not empty", out.path) end
   saving.native = false
+  local ok = true
+  if not saving.whole then ok, message, code = oci_catalog.check_alone(saving.images, saving.opts) end
+  if not ok then return nil, message, code end
   return plan_new(saving, out)
 end
 
@@ -231,7 +255,7 @@ end
 ---@return string? message
 ---@return string? code
 function oci_directory.plan(saving, out, last)
-  if saving.native and saving.sources[1].store.dir then return plan_own(saving, out, last) end
+  if saving.native and saving.store.dir then return plan_own(saving, out, last) end
   return plan_new(saving, out, last)
 end
 

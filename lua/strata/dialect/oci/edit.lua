@@ -8,10 +8,10 @@ local oci_changes = require "strata.dialect.oci.changes"
 local oci_edit = {}
 
 -- The change of an image for its layout.
-local function change_of(image, source)
+local function change_of(image)
   local text, message, code = new_layout.manifest(image)
   if not text then return nil, message, code end
-  local change = { manifest = source.manifest, text = text, blobs = {}, tags = image.new_tags,
+  local change = { before = image.source.manifest.digest, text = text, blobs = {}, tags = image.new_tags,
                    platform = image.new_platform }
   change.blobs[1] = { digest = image.config_digest, bytes = image.config_text }
   for _, one in ipairs(image.layers) do
@@ -24,20 +24,20 @@ end
 
 --- The changes of a layout when these images of it are saved.
 ---@param images strata.ImageToWrite[]
----@param sources table[]  of the images
----@param opts? {attestations?: string}
----@param catalog? strata.Catalog  of the layout as it is now; default: as it was opened
+---@param catalog strata.Catalog  of the layout
+---@param opts {attestations?: string}
+---@param whole boolean?  attestations of all images are meant
 ---@return strata.LayoutChange?
 ---@return string? message
 ---@return string? code
-function oci_edit.changes(images, sources, opts, catalog)
+function oci_edit.changes(images, catalog, opts, whole)
   local list = {}
   for i, image in ipairs(images) do
-    local change, message, code = change_of(image, sources[i])
+    local change, message, code = change_of(image)
     if not change then return nil, message, code end
     list[i] = change
   end
-  return oci_changes.work_out(catalog or sources[1].catalog, list, opts)
+  return oci_changes.work_out(catalog, list, opts, whole)
 end
 
 -- Has all blobs that stay hashed while they are copied, also those of other images.
@@ -91,8 +91,8 @@ function oci_edit.files(store, change, here)
     if one.name ~= store.root and not gone[one.name] then
       local digest = store:stated_digest(one.name)
       files[#files + 1] = {
-        name = one.name, digest = digest, from = store.dir,
-        part = { offset = 0, size = one.size, label = one.name, digest = digest },
+        name = one.name, digest = digest,
+        part = { from = store.dir, name = one.name, offset = 0, size = one.size, label = one.name, digest = digest },
       }
     end
   end

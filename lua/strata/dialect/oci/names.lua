@@ -74,42 +74,187 @@ local function rename_copy(doc, pointer, ref)
   end
 end
 
---- Gives tags to the descriptors `ours` of an index. One of them is copied for each new
--- tag; a descriptor whose tag went is removed, unless it is the last.
----@param doc strata.JSON  the index
----@param ours integer[]  their places, from 0, ascending
----@param refs string[]
-function oci_names.sync(doc, ours, refs)
-  local example = doc:raw("/manifests/" .. ours[#ours])
-  for _, ref in ipairs(refs) do
-    local there = false
-    for _, i in ipairs(ours) do
-      local _, among = names_of(doc, "/manifests/" .. i, { ref })
-      there = there or #among > 0
+--- Descriptors of an index, and the names that they are to have.
+---@class strata.Naming
+---@field ours integer[]  the places of the descriptors that lead to an image, from 0, ascending
+---@field refs string[]
+
+-- The lists, those that share a descriptor as one: images of one index have the names of the index. nil: they differ.
+-- The second result has the list of each place.
+local function merged(namings)
+  local owners, lists = {}, {}
+  for _, one in ipairs(namings) do
+    local both = { ours = {}, refs = one.refs }
+    local function add(place)
+      if owners[place] ~= both then both.ours[#both.ours + 1] = place end
+      owners[place] = both
     end
-    if not there then
+    for _, place in ipairs(one.ours) do
+      local other = owners[place]
+      if other and other ~= both then
+        if not reference.same_list(other.refs, one.refs) then return nil end
+        lists[other] = nil
+        for _, more in ipairs(other.ours) do add(more) end
+      end
+      add(place)
+    end
+    lists[both] = true
+  end
+  local sorted = {}
+  for both in pairs(lists) do
+    table.sort(both.ours)
+    sorted[#sorted + 1] = both
+  end
+  table.sort(sorted, function(a, b) return a.ours[1] < b.ours[1] end)
+  return sorted, owners
+end
+
+-- By name: the places of the descriptors that have it.
+local function places_by_name(doc)
+  local places = {}
+  local index = json.decode(doc:text()) or {}
+  for i, descriptor in ipairs(index.manifests or {}) do
+    for _, name in ipairs(oci_names.of(oci_descriptor.annotations(descriptor.annotations))) do
+      local key = reference.comparable(name)
+      places[key] = places[key] or {}
+      table.insert(places[key], i - 1)
+    end
+  end
+  return places
+end
+
+-- Which descriptors of other images have to give a name up: a list of names for each place. nil and a name when two of
+-- the lists would get it.
+local function find_taken(doc, lists, owners)
+  local places, getting, taken = places_by_name(doc), {}, {}
+  for _, one in ipairs(lists) do
+    for _, ref in ipairs(one.refs) do
+      local key, is_old, from, other = reference.comparable(ref), false, {}, nil
+      for _, place in ipairs(places[key] or {}) do
+        local owner = owners[place]
+        is_old = is_old or owner == one
+        if not owner then from[#from + 1] = place end
+        if owner and owner ~= one and reference.find(owner.refs, ref) then other = owner end
+      end
+      other = other or getting[key]
+      if not is_old and other and other ~= one then return nil, ref end
+      if not is_old then
+        getting[key] = one
+        for _, place in ipairs(from) do
+          taken[place] = taken[place] or {}
+          table.insert(taken[place], ref)
+        end
+      end
+    end
+  end
+  return taken
+end
+
+local function has_name(doc, places, ref)
+  for _, i in ipairs(places) do
+    if #select(2, names_of(doc, "/manifests/" .. i, { ref })) > 0 then return true end
+  end
+  return false
+end
+
+-- Adds a copy of the last descriptor for each name that none of them has.
+local function add_names(doc, one)
+  local example = doc:raw("/manifests/" .. one.ours[#one.ours])
+  for _, ref in ipairs(one.refs) do
+    if not has_name(doc, one.ours, ref) then
       local at = doc:count("/manifests")
       doc:insert("/manifests/" .. at, example)
       rename_copy(doc, "/manifests/" .. at, ref)
-      ours[#ours + 1] = at
+      one.ours[#one.ours + 1] = at
     end
   end
-  local left = #ours
-  for i = #ours, 1, -1 do
-    local pointer = "/manifests/" .. ours[i]
-    local names, among = names_of(doc, pointer, refs)
-    local stays = #among > 0 or (#refs == 0 and #names == 0)
+end
+
+-- Takes the names away that are not wanted. A descriptor without a name that stays goes, unless it is the last.
+local function take_names(doc, one, gone)
+  local left = #one.ours
+  for i = #one.ours, 1, -1 do
+    local pointer = "/manifests/" .. one.ours[i]
+    local names, among = names_of(doc, pointer, one.refs)
+    local stays = #among > 0 or (#one.refs == 0 and #names == 0)
     if stays and #among < #names then
       oci_names.set(doc, pointer)
       oci_names.set(doc, pointer, among[1])
     end
     if not stays and left > 1 then
-      doc:remove(pointer)
+      gone[one.ours[i]] = true
       left = left - 1
     elseif not stays then
       oci_names.set(doc, pointer)
     end
   end
+end
+
+--- The note about an image that is not edited and had the name that an edited one gets.
+---@param ref string
+---@return string
+function oci_names.moved(ref)
+  return ("the name %s of another image: it is that of the edited one now"):format(json.printable(ref, 200))
+end
+
+-- Whether another descriptor leads to the same.
+local function is_repeated(doc, place, gone)
+  local digest = doc:get("/manifests/" .. place .. "/digest")
+  for other = 0, doc:count("/manifests") - 1 do
+    local is_same = doc:get("/manifests/" .. other .. "/digest") == digest
+    if other ~= place and not gone[other] and is_same then return true end
+  end
+  return false
+end
+
+-- Takes names from a descriptor of an image that is not edited.
+local function give_up(doc, place, refs, gone, notes)
+  local pointer, left = "/manifests/" .. place, {}
+  for _, name in ipairs(oci_names.at(doc, pointer)) do
+    if not reference.find(refs, name) then left[#left + 1] = name end
+  end
+  for _, ref in ipairs(refs) do notes[#notes + 1] = oci_names.moved(ref) end
+  if #left == 0 and is_repeated(doc, place, gone) then
+    gone[place] = true
+  else
+    oci_names.set(doc, pointer)
+    if left[1] then oci_names.set(doc, pointer, left[1]) end
+  end
+end
+
+--- Gives names to descriptors of an index. One of them is copied for each new name; a descriptor whose name went is
+-- removed, unless it is the last. A name can go from one list to another, and is taken from descriptors of no list.
+---@param doc strata.JSON  the index
+---@param namings strata.Naming[]
+---@param notes string[]  gets what was taken from descriptors of no list
+---@return boolean? ok
+---@return string? message
+---@return string? code
+function oci_names.give(doc, namings, notes)
+  local lists, owners = merged(namings)
+  if not lists then return nil, "images of one index have its names: they cannot get different ones", "EINVAL" end
+  local taken, double = find_taken(doc, lists, owners)
+  if not taken then
+    return nil, ("two images cannot both have the name %s"):format(json.printable(double, 200)), "EINVAL"
+  end
+  local gone = {}
+  for _, one in ipairs(lists) do add_names(doc, one) end
+  for _, one in ipairs(lists) do take_names(doc, one, gone) end
+  for place = 0, doc:count("/manifests") - 1 do
+    if taken[place] then give_up(doc, place, taken[place], gone, notes) end
+  end
+  for place = doc:count("/manifests") - 1, 0, -1 do
+    if gone[place] then doc:remove("/manifests/" .. place) end
+  end
+  return true
+end
+
+--- The names of a descriptor in a document.
+---@param doc strata.JSON
+---@param pointer string
+---@return string[]
+function oci_names.at(doc, pointer)
+  return (names_of(doc, pointer, {}))
 end
 
 return oci_names

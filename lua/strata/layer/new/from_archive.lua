@@ -2,6 +2,8 @@
 -- through libarchive.
 
 local core = require "strata.core"
+local inflate = require("strata.store.open").inflate
+local job = require "strata.util.job"
 local json = require "strata.util.json"
 local parent_of = require("strata.util.path").parent
 
@@ -114,11 +116,14 @@ end
 -- Hands over entry by entry until the end, or until it is told to stop with false or nil.
 function ForeignArchive:read(archive, file, opts, on_entry)
   local limits = opts.limits
-  local reader, message, code = archive.contents(file, { max_bytes = limits.bytes })
+  local reader, message, code = archive.contents(file, {
+    max_bytes = limits.bytes, max_dictionary = limits.dictionary,
+  })
   if not reader then return fail(self.path, message, code) end
   local count, ok = 0, true
   repeat
     local entry
+    job.poll()
     entry, message, code = reader:next()
     self.format = reader:format()
     if entry then
@@ -137,6 +142,48 @@ function ForeignArchive:read(archive, file, opts, on_entry)
   return count
 end
 
+-- ---- compressed as a whole -----------------------------------------------------------
+
+-- An archive may be compressed so many times: an rpm package is.
+local MOST_COMPRESSIONS = 2
+
+-- Whether these are the first bytes of an .lzma file, which has no magic number: the usual parameters, a dictionary
+-- of 2^n or 3 * 2^n bytes, and a size that is unknown or below a terabyte.
+local function is_lzma(head)
+  if #head < 13 or head:byte(1) ~= 0x5d then return false end
+  local dictionary = 0
+  for i = 5, 2, -1 do dictionary = dictionary * 256 + head:byte(i) end
+  local odd = dictionary
+  while odd > 0 and odd % 2 == 0 do odd = odd / 2 end
+  local size = head:sub(6, 13)
+  return (odd == 1 or odd == 3 or dictionary == 2 ^ 32 - 1) and (size == ("\255"):rep(8) or size:sub(6) == "\0\0\0")
+end
+
+-- What a file is compressed with; an rpm package is a compressed archive behind headers.
+local function compression_of(file, size)
+  local compression, message, code = file:sniff(0, size)
+  if compression ~= "none" then return compression, message, code end
+  local head
+  head, message, code = file:read(0, math.min(13, size))
+  if not head then return nil, message, code end
+  return head:sub(1, 4) == "\237\171\238\219" and "rpm" or is_lzma(head) and "lzma" or "none"
+end
+
+-- The archive without its compressions, in a temporary file if it had any.
+local function inflated(file, size, path, opts)
+  for _ = 0, MOST_COMPRESSIONS do
+    local compression, message, code = compression_of(file, size)
+    if not compression then return nil, message, code end
+    if compression == "none" then return file end
+    local plain
+    plain, message, code = inflate(file, compression, path, opts, size)
+    file:close()
+    if not plain then return nil, message, code end
+    file, size = plain, plain:size()
+  end
+  return fail(path, ("is compressed more than %d times"):format(MOST_COMPRESSIONS), "EFORMAT")
+end
+
 -- The data of a Debian package, which is an archive inside an ar archive; nil when it is none.
 function ForeignArchive:unwrap(archive, file, opts)
   local inner, is_package
@@ -148,7 +195,10 @@ function ForeignArchive:unwrap(archive, file, opts)
     local why, how
     inner, why, how = core.temp_file(opts.temp_dir)
     if not inner then return nil, why, how end
-    return reader:copy(inner, 0)
+    local size
+    size, why, how = reader:copy(inner, 0)
+    if size then inner, why, how = inflated(inner, size, self.path, opts) end
+    return size and inner, why, how
   end)
   if not count then return nil, message, code end
   if is_package and not inner then
@@ -171,6 +221,8 @@ function from_archive.entries(path, opts)
   local self = setmetatable({ path = path, found = {}, order = {}, skipped = {}, offset = 0 }, ForeignArchive)
   self.scratch, message, code = core.temp_file(opts.temp_dir)
   if not self.scratch then return nil, message, code end
+  file, message, code = inflated(file, file:size(), path, opts)
+  if not file then return nil, message, code end
   file, message, code = self:unwrap(archive, file, opts)
   if not file then return nil, message, code end
   local count
