@@ -40,15 +40,16 @@ struct attributes {
 
 /*
  * True for the root of another mount in the tree, which is not ours to empty. Linux before 5.8 does
- * not tell, nor do sandboxes that have no statx: then another file system is what counts.
+ * not tell, nor do sandboxes that have no statx: then another file system is what counts. -1: it
+ * cannot be looked at; errno says why.
  */
-static bool is_mounted(const struct strata_apply *a, int fd)
+static int is_mounted(const struct strata_apply *a, int fd)
 {
 	struct stat st, target;
 	struct attributes found;
 
 	if (fstat(fd, &st) < 0 || fstat(a->target.fd, &target) < 0)
-		return true;
+		return -1;
 	if (syscall(SYS_statx, fd, "", AT_EMPTY_PATH, 0, &found) < 0 ||
 	    !(found.known_attributes & IS_MOUNT_ROOT))
 		return st.st_dev != target.st_dev;
@@ -74,15 +75,19 @@ static int push(struct walk *w, int fd, const char *name, bool created, struct s
 	struct level *level;
 	size_t max = w->a->removals.max_depth;
 
-	if (w->depth == max || is_mounted(w->a, fd)) {
+	int mounted = w->depth < max ? is_mounted(w->a, fd) : 0;
+
+	if (w->depth == max)
+		strata_fail(err, "ELIMIT", "more than %zu directories deep (twice limits.depth)",
+		            max);
+	else if (mounted < 0)
+		strata_fail_errno(err, errno, "cannot look at a directory");
+	else if (mounted > 0)
+		strata_fail_errno(err, EBUSY,
+		                  "another file system is mounted in what is to be removed");
+	if (w->depth == max || mounted != 0) {
 		close(fd);
-		return w->depth == max
-		               ? strata_fail(err, "ELIMIT",
-		                             "more than %zu directories deep (twice limits.depth)",
-		                             max)
-		               : strata_fail_errno(err, EBUSY,
-		                                   "another file system is mounted "
-		                                   "in what is to be removed");
+		return -1;
 	}
 	if (strata_grow(w->levels, w->depth, err) < 0) {
 		close(fd);

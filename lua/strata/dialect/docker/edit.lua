@@ -108,7 +108,7 @@ local function shared_members(plan)
   note_items(plan, note)
   note_manifests(plan, note)
   for _, edited in ipairs(plan.images) do
-    if edited.old_id == edited.new_id then shared[edited.source.config_member.position] = true end
+    if edited.stays then shared[edited.source.config_member.position] = true end
   end
   return shared
 end
@@ -127,6 +127,11 @@ end
 
 -- ---- documents ------------------------------------------------------------------
 
+-- Images that were opened one by one have stores, and members, of their own for the same archive.
+local function is_same(a, b)
+  return a ~= nil and a.position == b.position
+end
+
 -- Gives the config its name in the new archive, unless a file of that name and content is there.
 local function place_config(plan, edited, stored)
   local member, text = edited.source.config_member, edited.image.config_text
@@ -134,7 +139,7 @@ local function place_config(plan, edited, stored)
   local is_shared = plan.shared[member.position] or before and before.bytes ~= text
   if there == nil and is_shared then
     plan.edits:add { name = stored, bytes = text }
-  elseif there == nil or there == member then
+  elseif there == nil or is_same(there, member) then
     plan.edits:set(member, { name = stored ~= member.stored_name and stored or nil, bytes = text })
   elseif plan.store:read(there, plan.limits.json.max_bytes) ~= text then
     return fail("EFORMAT", "%s: another file has the name %s, which the config has to get", plan.store.path,
@@ -150,9 +155,8 @@ end
 local function edit_config(plan, edited)
   local source, text = edited.source, edited.image.config_text
   local member = source.config_member
-  local note = source.misnaming and source:misnaming()
-  if edited.old_id == edited.new_id and not note then return source.config_name end
-  plan.notes[#plan.notes + 1] = note
+  if edited.stays then return source.config_name end
+  plan.notes[#plan.notes + 1] = edited.note
   local old, new = source.config_digest or edited.old_id, edited.new_id
   local stored, before = renamed(member.stored_name, old, new), plan.edits:of(member)
   local is_shared = plan.shared[member.position] or before and before.bytes ~= text
@@ -160,8 +164,9 @@ local function edit_config(plan, edited)
   local name, message, code = place_config(plan, edited, stored)
   if not name then return nil, message, code end
   local link = plan.store.by_name[core.normalise(source.config_name)]
-  if link == member and stored ~= hex_of(new) .. ".json" then return renamed(source.config_name, old, new) end
-  if link and link ~= member and not plan.shared[link.position] then plan.edits:set(link, { drop = true }) end
+  if is_same(link, member) and stored ~= hex_of(new) .. ".json" then return renamed(source.config_name, old, new) end
+  local is_needless = link and not is_same(link, member) and not plan.shared[link.position]
+  if is_needless then plan.edits:set(link, { drop = true }) end
   return name
 end
 
@@ -344,6 +349,8 @@ end
 ---@field old_id string  digest of the config that was opened, by SHA-256
 ---@field old_sha512 string  the same by SHA-512
 ---@field new_id string  digest of the config now
+---@field note string?  what is told of a config that was named by another hash
+---@field stays boolean  its config keeps its bytes and its name
 ---@field names string[]  of its layers in manifest.json. Written by edit_layers
 ---@field config_name string  of its config in manifest.json
 ---@field manifest {digest: string, size: integer}?  its new manifest. Written by edit_index
@@ -392,6 +399,8 @@ local function new_plan(images, opts, notes)
     local edited = { image = image, names = {}, old_id = core.sha256(before), old_sha512 = core.sha512(before),
                      new_id = core.sha256(image.config_text) }
     edited.source, edited.item = place_of(image.source)
+    edited.note = edited.source.misnaming and edited.source:misnaming()
+    edited.stays = edited.old_id == edited.new_id and not edited.note
     plan.images[i] = edited
     if edited.item then plan.by_item[edited.item] = edited end
   end
