@@ -5,7 +5,6 @@ local archive = require "spec.support.archive"
 local blobs = require "spec.support.blobs"
 local cjson = require "cjson"
 local shell = require "spec.support.shell"
-local strata = require "strata"
 local tmp = require "spec.support.tmp"
 
 local specify = archive.specify(it, pending)

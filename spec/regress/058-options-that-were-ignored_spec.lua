@@ -50,9 +50,10 @@ describe("an option", function()
 		end
 	end)
 
-	it("of a policy's secrets is one that there is, and a list", function()
-		assert.equal(1, #policy.check(img, { root_user = true, secrets = { paths = { "**/id_rsa" } } }))
-		assert.equal(1, #policy.check(img, { root_user = true, secrets = { paths = "**/id_rsa" } }))
+	it("of a policy's secrets is one that there is, and of its type", function()
+		for _, paths in ipairs({ "**/id_rsa", { "**/id_rsa" }, { pattern = "id_rsa$" } }) do
+			assert.equal(1, #policy.check(img, { root_user = true, secrets = { paths = paths } }))
+		end
 		for wrong, message in pairs({
 			path = "secrets has no rule 'path'; did you mean 'paths'?",
 			env = "secrets.env should be an array of strings, not '**/id_rsa'",

@@ -239,7 +239,8 @@ end
 --- Whether layers have what the model and strata need not agree on. Where a layer has a path twice, as "a" and "/a" or
 --- through a symlink, or puts something in the place of a directory that it has filled, the time of the directory that
 --- was there first goes to what its path leads to in the end. A directory by the name of a whiteout with nothing but
---- whiteouts in it cannot be told by a tar. An owner of -1 is that of the directory around it if it has the set-group-ID bit.
+--- whiteouts in it cannot be told by a tar. An owner of -1 is that of the directory around it if it has the
+--- set-group-ID bit.
 ---@param layers table[][]
 ---@return boolean
 function runtime_stacks.is_odd(layers)

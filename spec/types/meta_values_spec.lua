@@ -59,7 +59,8 @@ describe("a value of strata", function()
 		local img = assert(call("strata", "open", specimen.app))
 		local twin = assert(call("strata", "open", specimen.app))
 		assert.same(nil, (call("strata", "open", specimen.dir:file("none"))))
-		for _, name in ipairs({ "history", "inspect", "rootfs", "tree", "waste", "files", "verify", "check", "entries", "plan" }) do
+		local looks = { "history", "inspect", "rootfs", "tree", "waste", "files", "verify", "check", "entries", "plan" }
+		for _, name in ipairs(looks) do
 			assert.is_not_nil(method(name, img), name)
 		end
 		assert.equal("strata.Layer", getmetatable(select(2, img:layers()())).__name)
