@@ -57,6 +57,18 @@ describe("a file with hardlinks", function()
 		assert.same({ ["user.k"] = "v", ["user.l"] = "w" }, bench:load(saved):rootfs():stat("bin/y").xattrs)
 	end)
 
+	specify("is folded without an attribute that is empty", function()
+		local empty = { ["SCHILY.xattr.user.k"] = "", ["SCHILY.xattr.user.l"] = "w" }
+		local img = bench:open({
+			{ entries = { { name = "a", data = "1", mode = 420 } } },
+			{ entries = { { name = "a", data = "1", mode = 493, pax = empty } } },
+		})
+		assert.equal(1, #select(2, assert(img:fold())))
+		local stat = img:rootfs():stat("a")
+		assert.same({ ["user.l"] = "w" }, stat.xattrs)
+		assert.equal(493, stat.mode)
+	end)
+
 	specify("gets what is assigned to one of its names by all of them", function()
 		for _, name in ipairs({ "bin/sh", "bin/x", "bin/y" }) do
 			local img = open()

@@ -63,7 +63,10 @@ end
 ---@param entries strata.Entry[]
 ---@param from strata.Entry
 function metadata.take(entries, from)
-  local xattrs = from.xattrs
+  local xattrs = {}
+  for name, value in pairs(from.xattrs) do
+    if value ~= "" then xattrs[name] = value end -- runtimes do not set an empty one, and a tar cannot hold it
+  end
   for _, entry in ipairs(entries) do
     for _, field in ipairs { "mode", "uid", "gid", "uname", "gname" } do
       if entry[field] ~= from[field] then entry[field] = from[field] end
