@@ -14,7 +14,8 @@ struct tree_name {
 	uint16_t len;
 };
 
-/* Makes room in the hash table for so many nodes more, which saves hashing names again and again. */
+/* Makes room in the hash table for so many nodes more, which saves hashing names again and again.
+ */
 int tree_reserve(struct strata_tree *tree, uint32_t more, struct strata_err *err);
 
 /* A new implied directory. */
