@@ -102,10 +102,10 @@ local function merged(namings)
   end
   local sorted = {}
   for both in pairs(lists) do
-    table.sort(both.ours)
+    table.sort(both.ours) -- numbers
     sorted[#sorted + 1] = both
   end
-  table.sort(sorted, function(a, b) return a.ours[1] < b.ours[1] end)
+  table.sort(sorted, function(a, b) return a.ours[1] < b.ours[1] end) -- numbers
   return sorted, owners
 end
 
