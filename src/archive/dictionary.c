@@ -155,9 +155,10 @@ static bool walk_index(struct walk *w)
 
 	if (!next_varint(w, &records))
 		return false;
-	for (; records > 0; records--)
-		if (!next_varint(w, &ignored) || !next_varint(w, &ignored))
-			return false;
+	for (; records > 0; records--) /* two numbers each */
+		for (int i = 0; i < 2; i++)
+			if (!next_varint(w, &ignored))
+				return false;
 	return skip_padding(w, start) && skip(w, 4);
 }
 
