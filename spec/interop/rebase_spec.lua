@@ -97,7 +97,7 @@ describe("an image that docker built", function()
 			assert.equal(layer.diff_id, img.layers[i].diff_id)
 		end
 		for _, key in ipairs({ "Env", "Cmd", "Labels", "User", "WorkingDir", "Entrypoint" }) do
-			local value = wanted.config[key]
+			local value = wanted.config:get("/config/" .. key)
 			for i, text in ipairs(key == "Env" and value or {}) do
 				value[i] = as_on_v1(text)
 			end
