@@ -479,7 +479,7 @@ describe("applying hostile layers:", function()
 			loop = "loop",
 			real = "dir",
 			l = "real",
-			opaque = "dir",
+			opaque = outside .. "/dir",
 		}, apply_by("spec", lower, upper))
 	end)
 

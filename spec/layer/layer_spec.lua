@@ -213,7 +213,8 @@ describe("the entries of a layer", function()
 		local expected = {
 			[".wh.a"] = { whiteout = "a" },
 			["d/.wh.b"] = { whiteout = "d/b" },
-			["d/.wh..wh.odd"] = {},
+			["d/.wh..wh.odd"] = { whiteout = "d/.wh.odd" },
+			[".wh..wh.odd"] = {},
 			["d/.wh..wh..opq"] = { opaque = "d" },
 			[".wh..wh..opq"] = { opaque = "." },
 			[".wh..wh.plnk"] = {},

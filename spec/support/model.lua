@@ -3,8 +3,7 @@
 ---
 --- Nothing of the library is used to merge. What is a matter of opinion is taken as unpackers take it that read a
 --- tar once: whiteouts and paths are looked up where they stand. A whiteout spares all that its layer has put there,
---- before or behind it. A hardlink without a file stands at the layer's end; one to a file of a lower layer becomes a
---- name of what its own layer brings later.
+--- before or behind it. A hardlink without a file stands at the layer's end.
 
 local model = {}
 
@@ -142,8 +141,6 @@ function Tree:opaque(parts)
 	local found = dir and dir.children[name]
 	if found and found.node.type == "dir" then
 		self:clear(found.node)
-	elseif found and found.node.type == "symlink" and found.layer ~= self.layer then
-		dir.children[name] = { node = implied(dir), layer = self.layer }
 	end
 end
 
@@ -157,15 +154,13 @@ function Tree:whiteout(entry)
 		self:opaque(parts)
 		return true
 	end
-	for _, part in ipairs(parts) do
-		if part:sub(1, 8) == ".wh..wh." then
-			return true
-		end
+	if (parts[1] or ""):sub(1, 8) == ".wh..wh." then
+		return true -- of AUFS, in the root
 	end
 	if base:sub(1, 4) ~= ".wh." then
 		return false
 	end
-	if base:sub(5, 8) == ".wh." then
+	if #parts == 0 and base:sub(5, 8) == ".wh." then
 		return true
 	end
 	local hidden = base:sub(5)
@@ -219,17 +214,17 @@ local function add_attributes(node, entry)
 	end
 end
 
--- Makes `link` a name of its target: a file of this layer, or with `lower` any. False: there is none yet.
-function Tree:link(link, lower)
+-- Makes `link` a name of its target. False: there is none yet.
+function Tree:link(link)
 	local target = self:look(link.target)
-	if not target or target.type == "dir" or not (lower or target.born == self.layer) then
+	if not target or target.type == "dir" then
 		return false
 	end
 	local dir = self:enter(link.parts, true)
 	dir.children[link.base] = { node = target, layer = self.layer }
 	add_attributes(target, link.entry)
 	self.reaches_below = self.reaches_below or target.born ~= self.layer
-	link.node, link.done, link.lower = target, target.born == self.layer, target.born ~= self.layer
+	link.node = target
 	if self:look(link.target) ~= target then
 		self.ambiguous = true -- its path means one file before it is there, and another one, or none, afterwards
 	end
@@ -249,7 +244,7 @@ function Tree:add(entry)
 			fail("EFORMAT")
 		end
 		local link = { parts = parts, base = base, target = entry.linkname, entry = entry }
-		self:link(link, true)
+		self:link(link)
 		self.links[#self.links + 1] = link
 		self.placed[entry] = link
 		return
@@ -278,20 +273,17 @@ local function namesake(entries, link)
 	return found
 end
 
--- Links without a file stand at the end of the layer. Those to files of lower layers are looked at again: one that
--- their own layer has brought counts for more.
+-- Links without a file stand at the end of the layer.
 function Tree:finish_links(entries)
-	for _, lower in ipairs({ false, true }) do
-		for _ = 1, PASSES do
-			local progress = false
-			for _, link in ipairs(self.links) do
-				if not link.done and not (lower and link.lower) then
-					progress = self:link(link, lower) or progress
-				end
+	for _ = 1, PASSES do
+		local progress = false
+		for _, link in ipairs(self.links) do
+			if not link.node then
+				progress = self:link(link) or progress
 			end
-			if not progress then
-				break
-			end
+		end
+		if not progress then
+			break
 		end
 	end
 	for _, link in ipairs(self.links) do

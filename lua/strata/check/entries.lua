@@ -50,6 +50,7 @@ local function place_of(entry)
   return { path = entry.name, entry = entry.index, offset = entry.header_offset }
 end
 
+local AUFS = core.whiteout_name(paths.WHITEOUT)
 local AUFS_ROOT = "below a name of AUFS in the root: Docker, containerd, podman and umoci show it, Docker's and "
   .. "podman's vfs do not"
 local AUFS_BELOW = "below a name of AUFS, which is an ordinary one there: runtimes show it"
@@ -106,12 +107,14 @@ function Check:whiteout(entry, path)
   if not path:find(paths.WHITEOUT, 1, true) then return end
   local made, place, dir = self.made, place_of(entry), parent_of(path)
   local kind, hidden, in_aufs = core.whiteout(path)
-  if not in_aufs and dir and ("/" .. dir):find("/" .. paths.WHITEOUT, 1, true) then
+  if in_aufs then
+    made:add("note", "aufs-metadata", AUFS_ROOT, place)
+  elseif dir and ("/" .. dir):find("/" .. AUFS, 1, true) then
+    made:add("note", "aufs-metadata", AUFS_BELOW, place)
+  elseif dir and ("/" .. dir):find("/" .. paths.WHITEOUT, 1, true) then
     made:add("error", "whiteout-directory", "a directory in the path is called like a whiteout", place)
   end
-  if in_aufs then
-    made:add("note", "aufs-metadata", dir and dir:find("/", 1, true) and AUFS_BELOW or AUFS_ROOT, place)
-  elseif kind == "aufs" then
+  if kind == "aufs" then
     made:add("note", "aufs-metadata", ("a name of AUFS: runtimes take it for a whiteout of %s"):format(
       core.quote(paths.base(path):sub(#paths.WHITEOUT + 1))), place)
   end

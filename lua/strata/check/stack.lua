@@ -203,7 +203,7 @@ local function is_same(runtime, one, spec, other)
   return layer == other_layer and a.index == b.index
 end
 
--- Whether a directory is only there for names of AUFS, which the letter passes over, or for nothing.
+-- Whether a directory is there for nothing.
 local function holds_nothing(tree, top)
   local todo = { top }
   while todo[1] do
@@ -211,7 +211,7 @@ local function holds_nothing(tree, top)
     if tree:info(node) ~= "dir" or tree:entry(node) then return false end
     local child = tree:first(node)
     while child do
-      if tree:name(child):find(AUFS, 1, true) ~= 1 then todo[#todo + 1] = child end
+      todo[#todo + 1] = child
       child = tree:next(child)
     end
   end
@@ -220,22 +220,24 @@ end
 
 --- Calls a function for each path at which the views differ, the uppermost ones alone.
 ---@param each fun(path: string, runtime: string, spec: string)  what each has there. Directories without an entry
----  in which there is nothing are passed over, and so are names of AUFS
+---  in which there is nothing are passed over, and so are names of AUFS in the root
 function Stack:differences(each)
   local runtime, spec, todo = self.runtime, self.spec, {}
   if not (self.known and spec) then return end
-  local function add_children(one, other)
+  local function add_children(one, other, is_root)
     local by_name, names = {}, {}
     children_of(runtime, one, by_name, names)
     children_of(spec, other, by_name, names)
-    for i = #names, 1, -1 do todo[#todo + 1] = { name = names[i], nodes = by_name[names[i]] } end
+    for i = #names, 1, -1 do 
+      local is_of_aufs = is_root and names[i]:find(AUFS, 1, true) == 1
+      if not is_of_aufs then todo[#todo + 1] = by_name[names[i]] end
+    end
   end
-  add_children(runtime:find("/"), spec:find("/"))
+  add_children(runtime:find("/"), spec:find("/"), true)
   while todo[1] do
     local here = table.remove(todo)
-    local mine, theirs = here.nodes[runtime], here.nodes[spec]
-    local told = here.name:find(AUFS, 1, true) == 1 or (not theirs and holds_nothing(runtime, mine))
-      or (not mine and holds_nothing(spec, theirs))
+    local mine, theirs = here[runtime], here[spec]
+    local told = (not theirs and holds_nothing(runtime, mine)) or (not mine and holds_nothing(spec, theirs))
     local is_equal = mine and theirs and is_same(runtime, mine, spec, theirs)
     if not told and not is_equal then
       local path = mine and runtime:path(mine) or spec:path(theirs)

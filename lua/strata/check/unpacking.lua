@@ -286,7 +286,9 @@ function Unpacking:no_target(target)
   local later = self.index:find(target)
   local kind = self.stack and self.stack:find(target)
   if later and later.index > self.entry.index then
-    self:add("error", "hardlink-order", ("the hardlink comes before its target %s: all runtimes refuse"):format(quoted))
+    local others = kind and ("%s refuse, %s link it to a lower layer's file"):format(DEFAULT, OTHERS)
+    self:add("error", "hardlink-order", ("the hardlink comes before its target %s: %s"):format(quoted,
+      others or "all runtimes refuse"))
   elseif not self.stack or kind then
     self:add("error", "hardlink-across-layers", ("its layer does not have the hardlink's target %s: %s refuse, %s link "
       .. "it to a lower layer's file"):format(quoted, DEFAULT, OTHERS))

@@ -17,7 +17,8 @@ int apply_leave(struct strata_apply *a, struct strata_err *err)
 	return apply_restore_time(a, fd, &dir->st, dir->path.data, err);
 }
 
-int apply_make_dir(struct strata_apply *a, int dir, const char *name, struct strata_err *err)
+/* Makes name an implied directory in dir, in which nothing else changes. */
+static int make_dir(struct strata_apply *a, int dir, const char *name, struct strata_err *err)
 {
 	cleanup_fd int fd = -1;
 	struct stat st, above;
@@ -71,7 +72,7 @@ static int make_missing(void *context, int dir, const char *name)
 	                                  (layer_set_has(&going->a->set, &above, name) &&
 	                                   fstatat(fd, name, &st, AT_SYMLINK_NOFOLLOW) == 0)))
 		return -ENOTDIR;
-	return apply_make_dir(going->a, fd, name, going->err) < 0 ? -ECANCELED : 0;
+	return make_dir(going->a, fd, name, going->err) < 0 ? -ECANCELED : 0;
 }
 
 static bool is_layers_own(void *context, int dir, const char *name)

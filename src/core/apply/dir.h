@@ -63,9 +63,6 @@ void apply_dir_changed(struct strata_apply *a);
 /* Paths may lead elsewhere now. */
 void apply_must_reopen(struct strata_apply *a);
 
-/* Makes name an implied directory in dir, in which nothing else changes. */
-int apply_make_dir(struct strata_apply *a, int dir, const char *name, struct strata_err *err);
-
 /* Removes a name in a->dir that is in the way of an entry, and everything in it. */
 int apply_clear_way(struct strata_apply *a, const char *name, struct strata_err *err);
 

@@ -123,7 +123,8 @@ static int enter(struct strata_apply *a, const char **name, struct strata_err *e
 
 /*
  * Gives the file the attributes of the hardlink's header, a->meta. Runtimes find no file in
- * lower layers: until the layer's end its own may come.
+ * lower layers: until the layer's end its own may come. By the letter it is one of the lower
+ * layer at once.
  */
 static int make_link(struct strata_apply *a, const struct apply_found *found,
                      struct strata_err *err)
@@ -167,7 +168,7 @@ static int try_link(struct strata_apply *a, const char *target, bool lower, stru
 	close(found.dir);
 	if (status != 0)
 		return status < 0 ? -1 : LINK_MISSING;
-	return found.ours ? LINK_DONE : LINK_LOWER;
+	return found.ours || a->options.view == STRATA_VIEW_SPEC ? LINK_DONE : LINK_LOWER;
 }
 
 /* ---- waiting ------------------------------------------------------------ */

@@ -65,15 +65,6 @@ static int hide(struct strata_apply *a, size_t parent_len, const char *name, str
 	return created ? 0 : apply_clear_way(a, name, err);
 }
 
-/* A symlink of a lower layer becomes a new directory; the symlink's target stays as it is. */
-static int replace_symlink(struct strata_apply *a, const char *name, struct strata_err *err)
-{
-	if (layer_set_has(&a->set, &a->dir.st, name))
-		return 0;
-	apply_must_reopen(a);
-	return apply_make_dir(a, a->dir.fd, name, err);
-}
-
 /* The entry is an opaque marker. */
 static int make_opaque(struct strata_apply *a, struct strata_err *err)
 {
@@ -98,8 +89,6 @@ static int make_opaque(struct strata_apply *a, struct strata_err *err)
 	status = look(a, parent > 0 ? parent - 1 : 0, name.data, &st, err);
 	if (status != 0)
 		return status < 0 ? -1 : 0;
-	if (S_ISLNK(st.st_mode))
-		return replace_symlink(a, name.data, err);
 	if (!S_ISDIR(st.st_mode) || layer_set_is_wholly_ours(&a->set, &st))
 		return 0;
 	fd = openat(a->dir.fd, name.data, APPLY_DIR_FLAGS | O_NOFOLLOW);

@@ -20,7 +20,7 @@ enum strata_whiteout strata_whiteout_kind(const char *path, size_t len, size_t *
 		return STRATA_WHITEOUT_OPAQUE;
 	rest += STRATA_WHITEOUT_PREFIX_LEN;
 	len -= STRATA_WHITEOUT_PREFIX_LEN;
-	if (begins(rest, len, STRATA_WHITEOUT_PREFIX))
+	if (slash == NULL && begins(rest, len, STRATA_WHITEOUT_PREFIX))
 		return STRATA_WHITEOUT_AUFS;
 	if (len <= 2 && memcmp(rest, "..", len) == 0)
 		return STRATA_WHITEOUT_INVALID;
@@ -29,12 +29,6 @@ enum strata_whiteout strata_whiteout_kind(const char *path, size_t len, size_t *
 
 bool strata_whiteout_in_aufs(const char *path, size_t len)
 {
-	const char *end = path + len;
-	const char *slash;
-
-	for (; (slash = memchr(path, '/', (size_t)(end - path))) != NULL; path = slash + 1)
-		if (begins(path, (size_t)(slash - path),
-		           STRATA_WHITEOUT_PREFIX STRATA_WHITEOUT_PREFIX))
-			return true;
-	return false;
+	return memchr(path, '/', len) != NULL &&
+	       begins(path, len, STRATA_WHITEOUT_PREFIX STRATA_WHITEOUT_PREFIX);
 }

@@ -17,7 +17,7 @@ enum strata_whiteout {
 	STRATA_WHITEOUT_FILE,    /* ".wh.NAME" removes NAME from its directory */
 	STRATA_WHITEOUT_OPAQUE,  /* ".wh..wh..opq" removes all that lower layers have in its
 	                            directory */
-	STRATA_WHITEOUT_AUFS,    /* ".wh..wh.plnk" and others are metadata of AUFS */
+	STRATA_WHITEOUT_AUFS,    /* ".wh..wh.plnk" and others, in the root, are metadata of AUFS */
 	STRATA_WHITEOUT_INVALID, /* ".wh.", ".wh.." and ".wh..." name nothing that could be removed
 	                          */
 };
@@ -25,8 +25,10 @@ enum strata_whiteout {
 /* Which of these the last component of a path is. *name is where that component begins. */
 enum strata_whiteout strata_whiteout_kind(const char *path, size_t len, size_t *name);
 
-/* True when one of the directories that a path leads through has a name of AUFS, ".wh..wh." and
- * more. */
+/*
+ * True for a path below a directory of AUFS: one in the root that is called ".wh..wh." and more.
+ * Elsewhere such a directory is like any other.
+ */
 bool strata_whiteout_in_aufs(const char *path, size_t len);
 
 #endif

@@ -11,15 +11,9 @@
 #include "core/tar/whiteout.h"
 #include "core/tree/internal.h"
 
-enum link_state {
-	LINK_MISSING, /* its file is not there yet, and it has no node */
-	LINK_LOWER,   /* a name of a lower layer's file; its own layer may bring another file */
-	LINK_DONE,
-};
-
 struct link {
 	uint32_t entry;
-	enum link_state state;
+	bool placed; /* false: its file is not there yet, and it has no node */
 };
 
 struct merge {
@@ -56,8 +50,9 @@ static bool is_dropped(const struct merge *m, const struct strata_entry *e)
 }
 
 /*
- * What an entry does. By the specification ".wh..wh." names, and all that is below them,
- * are for AUFS alone; runtimes take the name itself for a whiteout and pass over nothing.
+ * What an entry does. By the specification ".wh..wh." names in the root, and all that is
+ * below them, are for AUFS alone; runtimes take the name itself for a whiteout and pass over
+ * nothing.
  */
 static enum strata_whiteout kind_of(const struct merge *m, const struct strata_entry *e)
 {
@@ -153,23 +148,21 @@ static int look_up(struct merge *m, const struct tree_walk *how, const char *pat
 
 /*
  * The inode of the file that a hardlink names; the last component is not followed.
- * STRATA_NO_NODE for a directory and when nothing is there. Runtimes take ".." out of
+ * STRATA_NO_NODE for a directory and when nothing is there. Unpackers take ".." out of
  * the text before they look.
  */
 static int target_inode(struct merge *m, struct strata_path path, uint32_t *node, uint32_t *inode,
                         struct strata_err *err)
 {
 	const struct tree_walk how = {.metered = true};
-	const char *text = strata_index_text(m->index, path);
 	cleanup_free char *clean = malloc((size_t)path.len + 1);
-	size_t len = path.len;
+	size_t len;
 
 	*inode = STRATA_NO_NODE;
 	if (clean == NULL)
 		return strata_fail_nomem(err);
-	if (m->alone)
-		len = strata_path_normalise(text, path.len, clean);
-	if (look_up(m, &how, m->alone ? clean : text, len, node, err) < 0)
+	len = strata_path_normalise(strata_index_text(m->index, path), path.len, clean);
+	if (look_up(m, &how, clean, len, node, err) < 0)
 		return -1;
 	if (*node == STRATA_NO_NODE || m->tree->nodes[*node].whiteout)
 		return 0;
@@ -234,20 +227,6 @@ static int find_dir(struct merge *m, const char *path, size_t len, bool follow, 
 	return len > 0 ? look_up(m, &how, path, len, node, err) : 0;
 }
 
-/* An opaque symlink of a lower layer becomes a new directory; the symlink's target stays as it is.
- */
-static int replace_link(struct merge *m, uint32_t node, struct strata_err *err)
-{
-	struct strata_tree *tree = m->tree;
-	const struct strata_node old = tree->nodes[node];
-	const struct tree_name name = {old.name_layer, old.name_offset, old.name_len};
-
-	if (old.layer == m->layer || strata_tree_type(tree, node) != '2')
-		return 0;
-	tree_remove(tree, node);
-	return tree_add(tree, old.parent, name, m->layer, &node, err);
-}
-
 static int merge_whiteout(struct merge *m, uint32_t entry, bool opaque, struct strata_err *err)
 {
 	const struct strata_entry *e = &m->index->entries[entry];
@@ -267,9 +246,8 @@ static int merge_whiteout(struct merge *m, uint32_t entry, bool opaque, struct s
 		               : STRATA_NO_NODE;
 	if (node == STRATA_NO_NODE)
 		return 0;
-	if (opaque && !tree_is_dir(m->tree, node))
-		return replace_link(m, node, err);
-	hide(m, node, !opaque);
+	if (!opaque || tree_is_dir(m->tree, node))
+		hide(m, node, !opaque);
 	return 0;
 }
 
@@ -423,20 +401,21 @@ static int merge_entry(struct merge *m, uint32_t i, uint32_t inode, struct strat
 
 /* ---- hardlinks that wait ------------------------------------------------------- */
 
-/*
- * The inode of the file that a hardlink is bound to, when the file is in the tree now.
- * Dropped entries and those of AUFS have no nodes, but their hardlinks keep their content.
- */
-static uint32_t bound_inode(const struct merge *m, uint32_t i)
+/* Dropped entries and those of AUFS have no nodes, but their hardlinks keep their content. */
+static bool has_no_node(const struct merge *m, uint32_t i)
 {
 	uint32_t root = m->index->links[i].root;
-	bool there;
 
-	if (!is_bound(m, i))
-		return STRATA_NO_NODE;
-	there = m->tree->inodes[m->inode_of[root]].links > 0 ||
-	        kind_of(m, &m->index->entries[root]) != STRATA_WHITEOUT_NO;
-	return there ? m->inode_of[root] : STRATA_NO_NODE;
+	return is_bound(m, i) && kind_of(m, &m->index->entries[root]) != STRATA_WHITEOUT_NO;
+}
+
+/* The inode of the file that a hardlink is bound to, when that can be had now. */
+static uint32_t bound_inode(const struct merge *m, uint32_t i)
+{
+	uint32_t inode = is_bound(m, i) ? m->inode_of[m->index->links[i].root] : STRATA_NO_NODE;
+	bool there = inode != STRATA_NO_NODE && m->tree->inodes[inode].links > 0;
+
+	return there || has_no_node(m, i) ? inode : STRATA_NO_NODE;
 }
 
 /* A hardlink to a whiteout is one. */
@@ -447,48 +426,55 @@ static int link_whiteout(struct merge *m, struct link *link, struct strata_err *
 	if (place(m, link->entry, STRATA_NO_NODE, &node, err) < 0)
 		return -1;
 	m->tree->nodes[node].whiteout = true;
-	link->state = LINK_DONE;
+	link->placed = true;
 	return 1;
 }
 
 /*
- * Looks for the file of a hardlink, of its own layer or, with `lower`, of any, and places
- * the hardlink, whose header then has the file's attributes. 1: it has been placed. Runtimes
- * look at what the target's path has now, which may be a whiteout.
+ * Looks for the file of a hardlink: what its target's path has now, as unpackers look for it,
+ * which may be a whiteout; without anything there, the file to which it is bound.
  */
-static int place_link(struct merge *m, struct link *link, bool lower, struct strata_err *err)
+static int find_file(struct merge *m, uint32_t entry, uint32_t *node, uint32_t *inode,
+                     struct strata_err *err)
 {
-	uint32_t inode = m->alone ? STRATA_NO_NODE : bound_inode(m, link->entry);
-	uint32_t node = STRATA_NO_NODE;
+	*inode = *node = STRATA_NO_NODE;
+	/* A lower layer may have a file of the name that an entry without a node has. */
+	if ((m->alone || !has_no_node(m, entry)) &&
+	    target_inode(m, m->index->entries[entry].linkpath, node, inode, err) < 0)
+		return -1;
+	if (*inode == STRATA_NO_NODE)
+		*inode = bound_inode(m, entry);
+	return 0;
+}
 
-	if (inode == STRATA_NO_NODE &&
-	    target_inode(m, m->index->entries[link->entry].linkpath, &node, &inode, err) < 0)
+/* Places a hardlink, whose header then has the file's attributes. 1: it has been placed. */
+static int place_link(struct merge *m, struct link *link, struct strata_err *err)
+{
+	uint32_t inode, node;
+
+	if (find_file(m, link->entry, &node, &inode, err) < 0)
 		return -1;
 	if (node != STRATA_NO_NODE && m->tree->nodes[node].whiteout)
 		return link_whiteout(m, link, err);
-	if (inode == STRATA_NO_NODE && m->alone)
-		inode = bound_inode(m, link->entry);
-	if (inode == STRATA_NO_NODE || (!lower && m->tree->inodes[inode].layer != m->layer))
+	if (inode == STRATA_NO_NODE)
 		return 0;
 	if (merge_entry(m, link->entry, inode, err) < 0)
 		return -1;
 	m->tree->inodes[inode].header_layer = m->layer;
 	m->tree->inodes[inode].header_entry = link->entry;
-	link->state = m->tree->inodes[inode].layer == m->layer ? LINK_DONE : LINK_LOWER;
+	link->placed = true;
 	return 1;
 }
 
 /* One pass over the hardlinks that wait: 1 when it has placed any. */
-static int pass_links(struct merge *m, bool lower, struct strata_err *err)
+static int pass_links(struct merge *m, struct strata_err *err)
 {
 	int progress = 0;
 
 	for (uint32_t k = 0; k < m->link_count; k++) {
 		struct link *link = &m->links[k];
-		int status = 0;
+		int status = link->placed ? 0 : place_link(m, link, err);
 
-		if (link->state == LINK_MISSING || (!lower && link->state == LINK_LOWER))
-			status = place_link(m, link, lower, err);
 		if (status < 0)
 			return blame(m, link->entry, err);
 		progress = progress || status > 0;
@@ -497,21 +483,19 @@ static int pass_links(struct merge *m, bool lower, struct strata_err *err)
 }
 
 /*
- * The hardlinks that wait stand at the layer's end. Names of the layer's own files come
- * first; a hardlink whose file is nowhere becomes a node without an inode.
+ * The hardlinks that wait stand at the layer's end; one whose file is nowhere becomes a node
+ * without an inode.
  */
 static int end_links(struct merge *m, struct strata_err *err)
 {
-	for (int lower = 0; lower < 2; lower++) {
-		int status = 1;
+	int status = 1;
 
-		for (int pass = 0; status > 0 && pass < TREE_WAITING_PASSES; pass++)
-			status = pass_links(m, lower, err);
-		if (status < 0)
-			return -1;
-	}
+	for (int pass = 0; status > 0 && pass < TREE_WAITING_PASSES; pass++)
+		status = pass_links(m, err);
+	if (status < 0)
+		return -1;
 	for (uint32_t k = 0; k < m->link_count; k++)
-		if (m->links[k].state == LINK_MISSING &&
+		if (!m->links[k].placed &&
 		    merge_entry(m, m->links[k].entry, STRATA_NO_NODE, err) < 0)
 			return blame(m, m->links[k].entry, err);
 	return 0;
@@ -524,7 +508,7 @@ static int merge_any(struct merge *m, uint32_t i, struct strata_err *err)
 	enum strata_whiteout kind = kind_of(m, &m->index->entries[i]);
 
 	if (m->next_link < m->link_count && m->links[m->next_link].entry == i)
-		return place_link(m, &m->links[m->next_link++], true, err);
+		return place_link(m, &m->links[m->next_link++], err);
 	if (kind == STRATA_WHITEOUT_NO)
 		return merge_entry(m, i, file_inode(m, i), err);
 	if (kind == STRATA_WHITEOUT_INVALID)

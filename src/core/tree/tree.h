@@ -13,7 +13,8 @@
  * STRATA_VIEW_SPEC is the letter of the specification, as Docker's vfs and umoci
  * unpack: one layer over the other in one directory. Paths go through the symlinks
  * of the tree as it is then. Whiteouts and opaque markers hide the nodes of lower
- * layers and spare those of their own layer, before or behind them.
+ * layers and spare those of their own layer, before or behind them; a marker below a
+ * symlink hides nothing. Names of AUFS in the root, and what is below, are passed over.
  *
  * In both, a directory over a directory keeps the children and takes the new
  * attributes, and any other entry replaces what it finds. Parents without an entry
@@ -21,8 +22,8 @@
  *
  * Hardlinks are names of an inode, which is an entry of a layer. Its attributes are
  * those of the last header that names it. A hardlink that comes before its file
- * stands at the end of its layer. An upper layer that replaces one name leaves the
- * others as they are.
+ * stands at the end of its layer, unless a lower layer has a file of that name, by the
+ * specification. An upper layer that replaces one name leaves the others as they are.
  *
  * A tree owns its nodes, in about 56 bytes for each path, and nothing of the
  * indexes, which have to outlive it and must not be edited. It is not locked.
