@@ -3,6 +3,7 @@
 -- them, beside the default runtimes.
 
 local docker = require "spec.support.docker"
+local literal_views = require "spec.support.literal_views"
 local model = require "spec.support.model"
 local once = require "spec.support.once"
 local pack = require "spec.support.pack"
@@ -199,10 +200,13 @@ describe("the default runtimes", function()
 		end
 	end)
 
+end)
+
+describe("runtimes", function()
 	it("are what the model of them says", function()
 		local found = found_of_all()
 		for _, input in ipairs(found and runtime_inputs.list or {}) do
-			for _, reader in ipairs(input.raw and {} or runtimes.DEFAULT) do
+			for _, reader in ipairs(input.raw and {} or input.alone and runtimes.DEFAULT or runtimes.ALL) do
 				local rows, refused = runtime_model.look(input.layers, reader)
 				local answer = found.answers[input.name][reader]
 				local message = ("%s, %s: %s"):format(input.name, reader, tostring(refused or answer.refused))
@@ -212,6 +216,21 @@ describe("the default runtimes", function()
 			end
 		end
 	end)
+end)
+
+describe("strata shows by the letter as those that unpack one layer over the other do", function()
+	for _, input in ipairs(runtime_inputs.list) do
+		if not input.alone and not input.raw then
+			it(input.name, function()
+				local found = found_of_all()
+				if found then
+					local view = runtime_views.strata(found.paths[input.name], "spec")
+					local differences = literal_views.differences(view, found.answers[input.name], input.layers)
+					assert.equal("", table.concat(differences, "\n"))
+				end
+			end)
+		end
+	end
 end)
 
 -- An archive of a child and its parent, as `docker save child parent` writes it.

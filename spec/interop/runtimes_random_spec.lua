@@ -1,10 +1,13 @@
--- Random stacks of layers, as Docker with overlay2, containerd with overlayfs and podman with overlay show them, entry
--- by entry: mode, owner, time, xattrs, links, devices, content; and whether they refuse them. The model of them
+-- Random stacks of layers, as programs show them, entry by entry: mode, owner, time, xattrs, links, devices, content;
+-- and whether they refuse them. Docker with overlay2, containerd with overlayfs and podman with overlay unpack each
+-- layer for itself; Docker with vfs, podman with vfs and umoci unpack one layer over the other. The model of them
 -- (spec.support.runtime_model) has to say the same, so that it can stand for them where they cannot be run; and strata
--- has to show it.
+-- has to show it, by default and by the letter of the specification.
 --
--- STRATA_STACKS is the number of stacks, STRATA_SEED the number of the first one: a fresh one each time unless given.
+-- STRATA_STACKS is the number of stacks of each kind, STRATA_SEED the number of the first one: a fresh one each time
+-- unless given.
 
+local literal_views = require "spec.support.literal_views"
 local model = require "spec.support.model"
 local pack = require "spec.support.pack"
 local runtime_model = require "spec.support.runtime_model"
@@ -15,7 +18,6 @@ local shrink = require "spec.support.shrink"
 local tmp = require "spec.support.tmp"
 
 local BATCH = 20
-local DEFAULT_COUNT = 60
 
 local function first_seed()
 	return tonumber(os.getenv("STRATA_SEED")) or os.time() % 1000000 * 1000
@@ -33,29 +35,44 @@ local function unlike_model(layers, reader, answer)
 end
 
 local function is_refused(answers)
-	for _, reader in ipairs(runtimes.DEFAULT) do
-		if answers[reader].refused then
+	for _, answer in pairs(answers) do
+		if answer.refused then
 			return true
 		end
 	end
 	return false
 end
 
--- What strata makes of them, beside what all readers do, when they all take them.
-local function unlike_strata(layers, path, answers)
-	if runtime_stacks.is_odd(layers) or is_refused(answers) then
-		return {}
-	end
-	return runtime_views.differences(runtime_views.strata(path), answers)
-end
+local KINDS = {
+	{
+		name = "by default", readers = runtimes.DEFAULT, made_for = { "docker overlay2" }, count = 60,
+		-- What strata makes of them, beside what all readers do, when they all take them.
+		unlike_strata = function(_, path, answers)
+			if is_refused(answers) then
+				return {}
+			end
+			return runtime_views.differences(runtime_views.strata(path), answers)
+		end,
+	},
+	{
+		name = "by the letter", readers = literal_views.READERS, made_for = { "docker vfs", "umoci" }, count = 40,
+		unlike_strata = function(layers, path, answers)
+			return literal_views.differences(runtime_views.strata(path, "spec"), answers, layers)
+		end,
+	},
+}
 
-local function model_answers(layers)
+local function model_answers(layers, kind)
 	local answers = {}
-	for _, reader in ipairs(runtimes.DEFAULT) do
+	for _, reader in ipairs(kind.readers) do
 		local rows, refused = runtime_model.look(layers, reader)
 		answers[reader] = { rows = rows, refused = refused }
 	end
 	return answers
+end
+
+local function unlike_strata(layers, path, answers, kind)
+	return runtime_stacks.is_odd(layers) and {} or kind.unlike_strata(layers, path, answers)
 end
 
 describe("random stacks of layers", function()
@@ -80,10 +97,12 @@ describe("random stacks of layers", function()
 	end
 
 	-- Strata needs no daemons for that: the model says the same as they do.
-	local function check_strata(_, layers)
-		local path = dir:file("small.tar")
-		pack.image(path, layers)
-		return unlike_strata(layers, path, model_answers(layers))
+	local function check_strata(kind)
+		return function(_, layers)
+			local path = dir:file("small.tar")
+			pack.image(path, layers)
+			return unlike_strata(layers, path, model_answers(layers, kind), kind)
+		end
 	end
 
 	local function fail(seed, who, layers, check)
@@ -91,38 +110,39 @@ describe("random stacks of layers", function()
 		error(("STRATA_SEED=%d STRATA_STACKS=1: %s\n%s"):format(seed, who, report), 0)
 	end
 
-	local function run(from, upto)
+	local function run(kind, from, upto)
 		local stacks, paths, doubtful = {}, {}, {}
 		for seed = from, upto do
 			local i = #stacks + 1
-			stacks[i], paths[i] = runtime_stacks.layers(seed), dir:file(i .. ".tar")
-			doubtful[i] = is_refused(model_answers(stacks[i]))
+			stacks[i], paths[i] = runtime_stacks.layers(seed, kind.made_for), dir:file(i .. ".tar")
+			doubtful[i] = is_refused(model_answers(stacks[i], kind))
 			pack.image(paths[i], stacks[i])
 		end
-		local answers = runtimes.look_all(paths, { readers = runtimes.DEFAULT, doubtful = doubtful })
+		local answers = runtimes.look_all(paths, { readers = kind.readers, doubtful = doubtful })
 		for i, layers in ipairs(stacks) do
-			for _, reader in ipairs(runtimes.DEFAULT) do
+			for _, reader in ipairs(kind.readers) do
 				if #unlike_model(layers, reader, answers[i][reader]) > 0 then
 					fail(from + i - 1, "the model of " .. reader, layers, check_model(reader))
 				end
 			end
-			if #unlike_strata(layers, paths[i], answers[i]) > 0 then
-				fail(from + i - 1, "strata", layers, check_strata)
+			if #unlike_strata(layers, paths[i], answers[i], kind) > 0 then
+				fail(from + i - 1, "strata, " .. kind.name, layers, check_strata(kind))
 			end
 		end
 	end
 
-	local from, total = first_seed(), tonumber(os.getenv("STRATA_STACKS")) or DEFAULT_COUNT
-	for at = 0, total - 1, BATCH do
-		local last = math.min(at + BATCH, total)
-		local name = ("are to runtimes what the model says, %d to %d of %d from %d"):format(at + 1, last, total, from)
-		it(name, function()
-			local reason = runtimes.missing()
-			if reason then
-				pending(reason)
-				return
-			end
-			run(from + at, from + last - 1)
-		end)
+	for _, kind in ipairs(KINDS) do
+		local from, total = first_seed(), tonumber(os.getenv("STRATA_STACKS")) or kind.count
+		for at = 0, total - 1, BATCH do
+			local last = math.min(at + BATCH, total)
+			it(("are what the model says, %s, %d to %d of %d from %d"):format(kind.name, at + 1, last, total, from), function()
+				local reason = runtimes.missing()
+				if reason then
+					pending(reason)
+					return
+				end
+				run(kind, from + at, from + last - 1)
+			end)
+		end
 	end
 end)

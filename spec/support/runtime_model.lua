@@ -5,76 +5,22 @@
 --- Each layer is unpacked for itself, by the rules of each runtime, into a file system of its own. Then overlayfs shows
 --- them as one. What is refused is refused while a layer is unpacked; overlayfs refuses nothing.
 
+local literal_model = require "spec.support.literal_model"
 local memfs = require "spec.support.memfs"
+local unpack_steps = require "spec.support.unpack_steps"
 
 local runtime_model = {}
 
-local clean, join, split = memfs.clean, memfs.join, memfs.split
+local join, split = memfs.join, memfs.split
+local refuse, must, starts_with = unpack_steps.refuse, unpack_steps.must, unpack_steps.starts_with
+local header, hidden, make_way = unpack_steps.header, unpack_steps.hidden, unpack_steps.make_way
 
 local OPAQUE = ".wh..wh..opq"
 local MARK = "trusted.overlay.opaque"
 local WHITEOUT = "0:0"
 
-local function refuse(...)
-	error({ refused = table.concat({ ... }, " ") }, 0)
-end
-
--- The result of an operation of a file system, or the refusal.
-local function must(what, path, ok, why)
-	if not ok then
-		refuse(what, path, why)
-	end
-	return ok
-end
-
-local function starts_with(text, prefix)
-	return text:sub(1, #prefix) == prefix
-end
-
-local NODES = { char = true, block = true, fifo = true }
-
-local function device_of(entry)
-	return entry.type ~= "fifo" and ("%d:%d"):format(entry.major or 0, entry.minor or 0) or nil
-end
-
 local function is_whiteout(node)
 	return node.type == "char" and node.device == WHITEOUT
-end
-
--- What Go's archive/tar makes of an entry: fields that are missing are as spec.support.pack writes them.
-local function header(entry)
-	return {
-		name = clean(entry.name), type = entry.type or "file", link = entry.linkname, data = entry.data or "",
-		mode = entry.mode or 420, uid = entry.uid or 0, gid = entry.gid or 0, mtime = entry.mtime or 1e9,
-		xattrs = entry.xattrs or {}, device = device_of(entry),
-	}
-end
-
--- The name that a whiteout hides, nil for all else.
-local function hidden(base)
-	return starts_with(base, ".wh.") and base:sub(5) or nil
-end
-
-local function make_node(fs, path, h)
-	if h.type == "dir" then
-		local found = fs:lstat(path)
-		return found and found.type == "dir" or must("mkdir", path, fs:mkdir(path, h.mode))
-	elseif h.type == "file" then
-		return must("open", path, fs:create(path, h.data, h.mode))
-	elseif NODES[h.type] then
-		return must("mknod", path, fs:mknod(path, h.type, h.mode, h.device))
-	elseif h.type == "symlink" then
-		return must("symlink", path, fs:symlink(h.link, path))
-	end
-	refuse("unhandled tar header type", h.type)
-end
-
--- What is in the way of an entry goes, unless both are directories.
-local function make_way(fs, path, h)
-	local found = fs:lstat(path)
-	if found and not (found.type == "dir" and h.type == "dir") then
-		must("remove", path, fs:remove_all(path))
-	end
 end
 
 -- ---- Docker with overlay2, and podman with overlay, which has its code -----------------
@@ -120,49 +66,6 @@ local function hide(fs, path, h, podman)
 	fs:lchown(original, h.uid, h.gid)
 end
 
-local function set_xattrs(fs, path, h, ignored)
-	for name, value in pairs(h.xattrs) do
-		if value ~= "" then -- for Go, an empty record is one that takes another one back
-			local ok, why = fs:lsetxattr(path, name, value)
-			if not ok and not ignored[why] then
-				refuse("lsetxattr", path, name, why)
-			end
-		end
-	end
-end
-
-local function is_owner(node, h)
-	return node.uid == h.uid and node.gid == h.gid
-end
-
-local function set_mode_and_time(fs, path, h)
-	local followed = h.type == "hardlink" and fs:lstat("/" .. h.link) or nil
-	if h.type == "symlink" then
-		fs:lutime(path, h.mtime)
-	elseif h.type ~= "hardlink" or (followed and followed.type ~= "symlink") then
-		must("chmod", path, fs:chmod(path, h.mode))
-		must("chtimes", path, fs:utime(path, h.mtime))
-	end
-end
-
-local function docker_create(fs, path, h, podman)
-	if h.type == "hardlink" then
-		must("link", path, fs:link(join("/", h.link), path))
-	else
-		make_node(fs, path, h)
-	end
-	if not podman then
-		must("lchown", path, fs:lchown(path, h.uid, h.gid))
-		set_xattrs(fs, path, h, { ENOTSUP = true, EPERM = true })
-		return set_mode_and_time(fs, path, h)
-	end
-	if not is_owner(must("lstat", path, fs:lstat(path)), h) then
-		must("lchown", path, fs:lchown(path, h.uid, h.gid))
-	end
-	set_mode_and_time(fs, path, h)
-	set_xattrs(fs, path, h, { ENOTSUP = true })
-end
-
 local function docker_unpack(fs, entries, podman)
 	local dirs, seen = {}, {}
 	for _, entry in ipairs(entries) do
@@ -182,7 +85,7 @@ local function docker_unpack(fs, entries, podman)
 			if hidden(base) then
 				hide(fs, path, h, podman)
 			else
-				docker_create(fs, path, h, podman)
+				unpack_steps.docker_create(fs, path, h, podman)
 				dirs[#dirs + 1] = h.type == "dir" and h or nil
 			end
 		end
@@ -331,7 +234,7 @@ local function containerd_create(fs, path, h)
 		local dir, base = split(h.link)
 		must("link", path, fs:link(join(root_path(fs, dir), base), path))
 	else
-		make_node(fs, path, h)
+		unpack_steps.make_node(fs, path, h)
 	end
 	must("lchown", path, fs:lchown(path, h.uid, h.gid))
 	containerd_xattrs(fs, path, h)
@@ -394,21 +297,6 @@ local function look_up(parts, name)
 	return #found > 0 and found or nil
 end
 
-local FIELDS = { "type", "mode", "uid", "gid", "mtime", "target", "content", "device" }
-
-local function row_of(node)
-	local row = { xattrs = {} }
-	for _, field in ipairs(FIELDS) do
-		row[field] = node[field]
-	end
-	for name, value in pairs(node.xattrs) do
-		if not starts_with(name, "trusted.overlay.") then
-			row.xattrs[name] = value
-		end
-	end
-	return row
-end
-
 -- A container has a root directory of its own above those of the layers.
 local function root_row(mode)
 	return { type = "dir", mode = mode, uid = 0, gid = 0, mtime = memfs.NOW, xattrs = {} }
@@ -427,7 +315,7 @@ local function rows_of(roots, root_mode)
 			local found = look_up(parts, name)
 			local path, node = prefix .. name, found and found[1]
 			if node then
-				rows[path] = row_of(node)
+				rows[path] = unpack_steps.row_of(node)
 				if node.type == "dir" then
 					visit(found, path .. "/")
 				else
@@ -438,12 +326,7 @@ local function rows_of(roots, root_mode)
 		end
 	end
 	visit(roots, "")
-	for _, paths in pairs(names) do
-		table.sort(paths)
-		for _, path in ipairs(paths) do
-			rows[path].links = table.concat(paths, " ")
-		end
-	end
+	unpack_steps.tell_links(rows, names)
 	return rows
 end
 
@@ -484,33 +367,34 @@ local UNPACKERS = {
 	["containerd overlayfs"] = { root_mode = always(493), unpack = containerd_unpack },
 }
 
---- What a runtime shows of layers, or why it refuses them.
----@param layers table[][] entries of each, as spec.support.pack takes them, the base first
----@param reader string one of runtimes.DEFAULT
----@return table<string, table>|nil rows as those of spec.support.model; the time of the unpacking is -1
----@return string|nil refused
-function runtime_model.look(layers, reader)
-	local kind = UNPACKERS[reader]
-	local ok, why, lowers = pcall(function()
-		local stack = {}
-		for _, entries in ipairs(layers) do
-			local fs = memfs.new(kind.root_mode(stack[1]))
-			kind.unpack(fs, entries, stack)
-			table.insert(stack, 1, fs)
-		end
-		return nil, stack
-	end)
-	if not ok then
-		if type(why) == "table" then
-			return nil, why.refused
-		end
-		error(why, 0)
+local function overlay_look(layers, reader)
+	local kind, lowers = UNPACKERS[reader], {}
+	for _, entries in ipairs(layers) do
+		local fs = memfs.new(kind.root_mode(lowers[1]))
+		kind.unpack(fs, entries, lowers)
+		table.insert(lowers, 1, fs)
 	end
 	local roots = {}
 	for i, fs in ipairs(lowers) do
 		roots[i] = fs.root
 	end
 	return rows_of(roots, kind.root_mode(lowers[1]))
+end
+
+--- What a runtime shows of layers, or why it refuses them.
+---@param layers table[][] entries of each, as spec.support.pack takes them, the base first
+---@param reader string one of runtimes.ALL
+---@return table<string, table>|nil rows as those of spec.support.model; the time of the unpacking is -1
+---@return string|nil refused
+function runtime_model.look(layers, reader)
+	local look = UNPACKERS[reader] and overlay_look or literal_model.look
+	local ok, rows = pcall(look, layers, reader)
+	if ok then
+		return rows
+	elseif type(rows) == "table" then
+		return nil, rows.refused
+	end
+	error(rows, 0)
 end
 
 return runtime_model

@@ -1,5 +1,5 @@
 --- Random stacks of layers for the runtimes: what is seldom in images that people build, and what runtimes have been
---- seen to take in different ways. Most stacks are taken by Docker; some are not.
+--- seen to take in different ways. Most stacks are taken by those that they are made for; some are not.
 
 local core = require "strata.core"
 local runtime_model = require "spec.support.runtime_model"
@@ -174,8 +174,13 @@ local function joined(list, more)
 	return all
 end
 
-local function taken(layers, entries)
-	return runtime_model.look(joined(layers, { entries }), "docker overlay2") ~= nil
+local function taken(self, layers, entries)
+	for _, reader in ipairs(self.readers) do
+		if not runtime_model.look(joined(layers, { entries }), reader) then
+			return false
+		end
+	end
+	return true
 end
 
 local function note(self, entries)
@@ -193,11 +198,11 @@ end
 local function make_layer(self, layers)
 	local entries = {}
 	self.prefix = self.pick({ "", "", "./" })
-	self.files = self:one_in(10) and self.files or {} -- links to files of lower layers are refused
+	self.files = self:one_in(10) and self.files or {} -- most refuse links to files of lower layers
 	for _ = 1, self.random(12) do
 		local more = some_entries(self)
-		-- What Docker refuses is left out, mostly: else nothing would be taken.
-		if self:one_in(60) or taken(layers, joined(entries, more)) then
+		-- What is refused is left out, mostly: else nothing would be taken.
+		if self:one_in(60) or taken(self, layers, joined(entries, more)) then
 			entries = joined(entries, more)
 			note(self, more)
 		end
@@ -207,10 +212,13 @@ end
 
 --- Layers for spec.support.pack.
 ---@param seed integer
+---@param readers? string[] that are to take most of them; Docker with overlay2 unless given
 ---@return table[][]
-function runtime_stacks.layers(seed)
+function runtime_stacks.layers(seed, readers)
 	local random, pick = stacks.generator(seed)
-	local self = setmetatable({ random = random, pick = pick, known = {}, files = {} }, Maker)
+	local self = setmetatable({
+		random = random, pick = pick, known = {}, files = {}, readers = readers or { "docker overlay2" },
+	}, Maker)
 	local layers = {}
 	for i = 1, random(4) do
 		layers[i] = make_layer(self, layers)

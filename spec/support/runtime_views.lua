@@ -64,7 +64,7 @@ end
 local function alone(row, others)
 	local seen, every, mine, lines = {}, {}, parts_of(row), {}
 	for _, other in ipairs(others) do
-		for name, part in pairs(parts_of(without_implied(other, row))) do
+		for name, part in pairs(parts_of(other)) do
 			seen[part] = true
 			every[name] = (every[name] or 0) + 1
 		end
@@ -83,32 +83,22 @@ local function alone(row, others)
 	return lines
 end
 
---- What tells a view of an image from those of the default runtimes; an empty list for one whose every path is there
---- by one of those that take the image, and has each attribute by one of them; and when none takes it. The root
---- directory is no part of it, nor is the time of the unpacking.
----@param view spec.Answer
----@param answers table<string, spec.Answer>
----@return string[] differences
-function runtime_views.differences(view, answers)
-	local paths, trees = {}, {}
-	for _, reader in ipairs(runtimes.DEFAULT) do
-		trees[#trees + 1] = answers[reader].rows
-	end
-	if #trees > 0 and not view.rows then
-		return { "refused: " .. tostring(view.refused) }
-	elseif #trees == 0 then
-		return {}
-	end
-	for _, rows in ipairs({ view.rows, (table.unpack or unpack)(trees) }) do
-		for path in pairs(rows) do
+--- What tells a view from those of other readers: a list of lines, which is empty when every path is there by one of
+--- them, has each attribute by one of them, and lacks nothing that all of them have. The root is no part of it.
+---@param rows table<string, table>
+---@param trees table<string, table>[] rows of each reader
+---@return string[]
+function runtime_views.unlike_all(rows, trees)
+	local paths, list = {}, {}
+	for _, tree in ipairs({ rows, (table.unpack or unpack)(trees) }) do
+		for path in pairs(tree) do
 			paths[path] = path ~= "." or nil
 		end
 	end
-	local list = {}
 	for path in pairs(paths) do
-		local row, others = view.rows[path], {}
-		for _, rows in ipairs(trees) do
-			others[#others + 1] = rows[path]
+		local row, others = rows[path], {}
+		for _, tree in ipairs(trees) do
+			others[#others + 1] = tree[path]
 		end
 		if not row and #others == #trees then
 			list[#list + 1] = path .. ": is missing"
@@ -123,6 +113,31 @@ function runtime_views.differences(view, answers)
 	end
 	table.sort(list)
 	return list
+end
+
+--- What tells a view of an image from those of the default runtimes; an empty list for one whose every path is there
+--- by one of those that take the image, and has each attribute by one of them; and when none takes it. The root
+--- directory is no part of it, nor is the time of the unpacking.
+---@param view spec.Answer
+---@param answers table<string, spec.Answer>
+---@return string[] differences
+function runtime_views.differences(view, answers)
+	local trees = {}
+	for _, reader in ipairs(runtimes.DEFAULT) do
+		if answers[reader].rows then
+			local rows = {}
+			for path, row in pairs(answers[reader].rows) do
+				rows[path] = view.rows and view.rows[path] and without_implied(row, view.rows[path]) or row
+			end
+			trees[#trees + 1] = rows
+		end
+	end
+	if #trees == 0 then
+		return {}
+	elseif not view.rows then
+		return { "refused: " .. tostring(view.refused) }
+	end
+	return runtime_views.unlike_all(view.rows, trees)
 end
 
 --- Whether the default runtimes show the same.
@@ -141,15 +156,16 @@ end
 
 --- What strata shows of an archive.
 ---@param path string
+---@param kind? string the view, as of img:rootfs
 ---@return spec.Answer view
-function runtime_views.strata(path)
+function runtime_views.strata(path, kind)
 	local img, message = strata.open(path)
 	if not img then
 		return { refused = message }
 	end
 	local view = {}
 	local ok, why = pcall(function()
-		local root, refused = img:rootfs()
+		local root, refused = img:rootfs({ view = kind })
 		view.rows, view.refused = root and model.of(root), refused
 	end)
 	img:close()

@@ -228,7 +228,7 @@ function Stack:differences(each)
     local by_name, names = {}, {}
     children_of(runtime, one, by_name, names)
     children_of(spec, other, by_name, names)
-    for i = #names, 1, -1 do 
+    for i = #names, 1, -1 do
       local is_of_aufs = is_root and names[i]:find(AUFS, 1, true) == 1
       if not is_of_aufs then todo[#todo + 1] = by_name[names[i]] end
     end
