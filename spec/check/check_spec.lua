@@ -335,13 +335,26 @@ describe("of links a check tells", function()
 		local bytes = tar(links, hardlink("h", "../../etc/shadow"))
 		assert.same(
 			{
-				"warning link-leaves-root 1",
-				"warning link-leaves-root 3",
 				"error leaves-root 4",
 				"error hardlink-across-layers 4",
+				"warning link-leaves-root 1",
+				"warning link-leaves-root 3",
 			},
 			rows(check_tar(bytes))
 		)
+	end)
+
+	it("those that lead out of the root through others, and no circles", function()
+		local back = ("../"):rep(3) .. "tmp"
+		local bytes = tar(symlink("out", "here/here/here/" .. back), symlink("here", "."), file("a/b/c/f"),
+			symlink("inside", "a/b/c/" .. back), symlink("round", "round/../x"), symlink("d/far", "/here/a/../../here/x"))
+		assert.same({ "warning link-leaves-root 1", "warning link-leaves-root 6" }, rows(check_tar(bytes)))
+		local few = strata.check_tar(dir:write("few.tar", bytes), { limits = { steps = 20 } })
+		assert.equal("limit", few[#few].code)
+	end)
+
+	it("nothing of entries that come before the symlink in their way", function()
+		assert.same({ "warning link-leaves-root 2" }, rows(check_tar(tar(file("a/f"), symlink("a", "../..")))))
 	end)
 
 	it("entries that go through them, worst when they lead out", function()
@@ -349,8 +362,8 @@ describe("of links a check tells", function()
 		assert.same(
 			{
 				"warning dangling-parent 2",
-				"warning link-leaves-root 3",
 				"note through-symlink 2",
+				"warning link-leaves-root 3",
 				"error through-symlink 4",
 			},
 			rows(check_tar(bytes))

@@ -65,8 +65,8 @@ local function zstd_beginning(made, blob)
   if not magic then return nil, message, code end
   local kind = #magic == 4 and magic:byte(1) or 0
   if kind >= 0x50 and kind <= 0x5f and magic:sub(2) == "\42\77\24" then
-    made:add("warning", "zstd-skippable", "the zstd stream begins with a skippable frame: skopeo and podman take it "
-      .. "for no zstd, Docker and containerd may")
+    made:add("warning", "zstd-skippable", "the zstd stream begins with a skippable frame: skopeo and podman do not "
+      .. "take it for zstd, and Docker and containerd may not either")
   end
   return true
 end

@@ -100,7 +100,7 @@ function documents.unreferenced(made, source, catalog)
   for _, name in ipairs(blob_names(source.store)) do
     local algorithm, encoded = name:match("^blobs/([^/]+)/([^/]+)$")
     if algorithm and not used[algorithm .. ":" .. encoded] then
-      made:add("note", "unreferenced-blob", "no document names this blob", { path = name })
+      made:add("note", "unreferenced-blob", "no document names this blob: readers pass over it", { path = name })
     end
   end
 end
@@ -148,12 +148,13 @@ function documents.both_lists(made, source, limits)
     return
   end
   for _, one in ipairs(list) do
+    local name = json.printable(one.tags[1] or one.digest or one.id() or "without a tag", 80)
     if one.layer_names and not one.digest and not one.problem then
-      made:add("warning", "list-incomplete", ("index.json does not have the image %s of manifest.json")
-        :format(json.printable(one.tags[1] or one.id() or "without a tag", 80)))
+      made:add("warning", "list-incomplete", ("index.json does not have the image %s of manifest.json: readers of "
+        .. "index.json, as containerd is one, do not find it"):format(name))
     elseif one.kind == "image" and not one.layer_names and not one.missing then
-      made:add("warning", "list-incomplete", ("manifest.json does not have the image %s of index.json")
-        :format(json.printable(one.tags[1] or one.digest, 80)))
+      made:add("warning", "list-incomplete", ("manifest.json does not have the image %s of index.json: readers of "
+        .. "manifest.json, as Docker is one, do not find it"):format(name))
     end
   end
 end
@@ -203,9 +204,9 @@ local function check_descriptor(made, text, what)
   for _, name in ipairs(type(descriptor.annotations) == "table" and json.keys(descriptor.annotations) or {}) do
     for _, pattern in ipairs(TOC) do
       if type(name) == "string" and name:find(pattern) then
-        made:add("warning", "table-of-contents", ("%s has the annotation %s: who pulls by that table sees what "
-          .. "it says, not what the tar has"):format(what, core.quote(name)))
-        break
+        made:add("warning", "table-of-contents", ("%s has the annotation %s: a runtime that pulls by this table of "
+          .. "contents shows what the table says, not what the tar has"):format(what, core.quote(name)))
+        return
       end
     end
   end

@@ -33,13 +33,12 @@ local function climbs(name, depth)
   return false
 end
 
-local function depth_of(path)
-  return select(2, path:gsub("[^/]+", ""))
-end
+local MAX_LINKS = 40
 
--- Whether a symlink's target climbs above the root.
-local function leads_out(path, to)
-  return climbs(to, to:sub(1, 1) == "/" and 0 or depth_of(path) - 1)
+local function push_reversed(stack, path)
+  local parts = {}
+  for part in path:gmatch("[^/]+") do parts[#parts + 1] = part end
+  for i = #parts, 1, -1 do stack[#stack + 1] = parts[i] end
 end
 
 local function has_dots(name)
@@ -49,6 +48,8 @@ end
 local function place_of(entry)
   return { path = entry.name, entry = entry.index, offset = entry.header_offset }
 end
+
+local CLAMPED = "runtimes stop there, other readers may not"
 
 local AUFS = core.whiteout_name(paths.WHITEOUT)
 local AUFS_ROOT = "below a name of AUFS in the root: Docker, containerd, podman and umoci show it, Docker's and "
@@ -60,7 +61,8 @@ local AUFS_BELOW = "below a name of AUFS, which is an ordinary one there: runtim
 ---@field index userdata
 ---@field spelled table<string, string>  path by its lower-case spelling
 ---@field hidden table<string, boolean>  what whiteouts of this layer hide
----@field links table<string, string>  targets of symlinks
+---@field links table<string, {to: string, index: integer}>  targets and numbers of symlinks
+---@field steps integer  components of their targets that may still be looked at
 local Check = {}
 Check.__index = Check
 
@@ -73,12 +75,13 @@ function Check:name(entry, name, path)
       place_of(entry))
   elseif has_dots(name) then
     if climbs(name, 0) then
-      made:add("error", "leaves-root", "the name leads out of the root", place_of(entry))
+      made:add("error", "leaves-root", "the name leads out of the root: " .. CLAMPED, place_of(entry))
     else
-      made:add("warning", "dot-dot", "the name has '..' in it", place_of(entry))
+      made:add("warning", "dot-dot", "the name has '..' in it: runtimes take it out, some other readers refuse it",
+        place_of(entry))
     end
   elseif name:sub(1, 1) == "/" then
-    made:add("note", "absolute-name", "the name is absolute", place_of(entry))
+    made:add("note", "absolute-name", "the name is absolute: runtimes begin it in the image's root", place_of(entry))
   end
   if name:find("[\1-\31\127]") then
     made:add("warning", "control-character", "the name has control characters", place_of(entry))
@@ -112,7 +115,8 @@ function Check:whiteout(entry, path)
   elseif dir and ("/" .. dir):find("/" .. AUFS, 1, true) then
     made:add("note", "aufs-metadata", AUFS_BELOW, place)
   elseif dir and ("/" .. dir):find("/" .. paths.WHITEOUT, 1, true) then
-    made:add("error", "whiteout-directory", "a directory in the path is called like a whiteout", place)
+    made:add("error", "whiteout-directory", "a directory in the path is called like a whiteout: the specification "
+      .. "forbids it, runtimes take it for an ordinary one", place)
   end
   if kind == "aufs" then
     made:add("note", "aufs-metadata", ("a name of AUFS: runtimes take it for a whiteout of %s"):format(
@@ -169,32 +173,59 @@ function Check:link(entry, kind, path)
     self.made:add("warning", "control-character", "the target has control characters", place_of(entry))
   end
   if kind == "symlink" then
-    self.links[path] = to
-    if leads_out(path, to) then
-      self.made:add("warning", "link-leaves-root", ("the symlink's target %s leads out of the root"):format(
-        core.quote(to)), place_of(entry))
-    end
-    return
-  end
-  if climbs(to, 0) then
-    self.made:add("error", "leaves-root", ("the hardlink's target %s leads out of the root"):format(core.quote(to)),
-      place_of(entry))
+    self.links[path] = { to = to, index = entry.index }
+  elseif climbs(to, 0) then
+    self.made:add("error", "leaves-root", ("the hardlink's target %s leads out of the root: %s"):format(core.quote(to),
+      CLAMPED), place_of(entry))
   end
 end
 
--- Entries that go through symlinks of the same layer. A link that leads out of the
--- root is followed by some unpackers, and kept inside the root by others.
-function Check:through_links()
+-- Whether the target of a symlink climbs above the root, perhaps through other symlinks of the layer.
+function Check:leads_out(path)
+  local to = self.links[path].to
+  if not has_dots(to) then return false end
+  local at, rest, followed = {}, {}, 0
+  push_reversed(rest, to)
+  if to:sub(1, 1) ~= "/" then push_reversed(rest, parent_of(path) or "") end
+  while rest[1] and followed <= MAX_LINKS and self.steps > 0 do
+    local part = table.remove(rest)
+    self.steps = self.steps - #at - 1
+    if part == ".." then
+      if not at[1] then return true end
+      at[#at] = nil
+    elseif part ~= "." then
+      at[#at + 1] = part
+      local link = rest[1] and self.links[table.concat(at, "/")]
+      if link then
+        at[#at], followed = nil, followed + 1
+        if link.to:sub(1, 1) == "/" then at = {} end
+        push_reversed(rest, link.to)
+      end
+    end
+  end
+  return false
+end
+
+-- Symlinks that lead out of the root, and entries that go through symlinks of the same layer. A symlink that leads out
+-- of the root is followed by some unpackers, and kept inside the root by others.
+function Check:symlinks()
   if not next(self.links) then return end
   local find = finder(self.links)
   for entry in self.index:entries() do
-    local link = find(parent_of(entry.path))
-    if link then
-      local to = self.links[link]
-      local out = leads_out(link, to)
-      self.made:add(out and "error" or "note", "through-symlink", ("goes through the symlink %s to %s%s"):format(
-        core.quote(link), core.quote(to), out and ", out of the root" or ""), place_of(entry))
+    local own, through = self.links[entry.path], find(parent_of(entry.path))
+    if own and own.index == entry.index and self:leads_out(entry.path) then
+      self.made:add("warning", "link-leaves-root", ("the symlink's target %s leads out of the root: %s"):format(
+        core.quote(own.to), CLAMPED), place_of(entry))
     end
+    if through and self.links[through].index < entry.index then
+      local out = self:leads_out(through)
+      self.made:add(out and "error" or "note", "through-symlink", ("goes through the symlink %s to %s%s"):format(
+        core.quote(through), core.quote(self.links[through].to), out and ", out of the root: " .. CLAMPED or ""),
+        place_of(entry))
+    end
+  end
+  if self.steps <= 0 then
+    self.made:add("error", "limit", "symlinks lead through too many directories: not all are looked at (limits.steps)")
   end
 end
 
@@ -224,14 +255,16 @@ function Check:sparse(entry)
   if not ok and code ~= "EDIGEST" then
     self.made:add("error", "sparse-map", message, place_of(entry))
   else
-    self.made:add("note", "sparse", "a sparse file, which layers should not have", place_of(entry))
+    self.made:add("note", "sparse", "a sparse file: the specification advises against them, and not all readers know "
+      .. "all kinds", place_of(entry))
   end
 end
 
 -- Sizes that fit their field need no record; some readers apply it to what follows.
 function Check:size_record(entry)
   if entry.pax.size and entry.stored <= MAX_OCTAL_SIZE then
-    self.made:add("note", "needless-size", "a PAX size that the header could say as well", place_of(entry))
+    self.made:add("note", "needless-size", "a PAX size that the header could say as well: some readers apply it to "
+      .. "another header", place_of(entry))
   end
 end
 
@@ -257,7 +290,7 @@ end
 ---@param opts strata.EntryOptions
 function entries.check(made, index, opts)
   local check = setmetatable({
-    made = made, index = index, spelled = {}, hidden = {}, links = {},
+    made = made, index = index, spelled = {}, hidden = {}, links = {}, steps = opts.limits.steps,
   }, Check)
   local unpacked = unpacking.new(made, index, opts)
   for entry in index:entries() do
@@ -277,7 +310,7 @@ function entries.check(made, index, opts)
   end
   check:global_headers()
   check:below_whiteouts(unpacked.told)
-  check:through_links()
+  check:symlinks()
 end
 
 return entries

@@ -12,15 +12,18 @@ local PAGE = 1000
 local FINDINGS = {
   ["gnu-prefix"] = { "error", "GNU magic with a ustar prefix: Go and Python join it to the name, GNU tar and "
     .. "libarchive do not" },
-  ["signed-checksum"] = { "warning", "the checksum is right only as a sum of signed bytes" },
+  ["signed-checksum"] = { "note", "the checksum is right only as a sum of signed bytes: old tars have it so, and "
+    .. "readers take both" },
   ["size-overridden"] = { "error", "the PAX size is not the header's size: a reader of one takes data for entries, "
     .. "or entries for data" },
   ["duplicate-record"] = { "error", "a PAX record is there twice; the last one counts here" },
-  ["unknown-type"] = { "error", "the type is unknown: some readers take it for a file, others refuse or skip it" },
+  ["unknown-type"] = { "error", "the type is unknown: runtimes refuse it, other readers skip it or take it for a "
+    .. "file" },
   ["global-override"] = { "error", "a global header sets path, linkpath or size, which Docker ignores and others "
     .. "apply" },
-  ["lone-zero-block"] = { "error", "the tar ends with one zero block instead of two" },
-  ["no-end"] = { "note", "the tar has no end blocks" },
+  ["lone-zero-block"] = { "error", "the tar ends with one zero block instead of two: runtimes refuse it, other readers "
+    .. "do not" },
+  ["no-end"] = { "note", "the tar has no end blocks: readers take that" },
   ["data-after-end"] = { "error", "there is data behind the end of the tar, which some readers go on reading" },
   ["no-padding"] = { "error", "the tar ends inside the padding of its last entry: some readers refuse it" },
   ["repeated-extension"] = { "error", "an extension header is there twice before one entry; the last one counts here" },
@@ -75,10 +78,10 @@ end
 ---@param message string
 ---@param code string
 function tar.unreadable(made, message, code)
-  local entry = tonumber(message:match("tar entry (%d+)"))
-  local offset = message:match("header at 0x(%x+)")
+  local entry, name, offset, why = message:match("^tar entry (%d+) ?(.-) ?%(header at 0x(%x+), read to 0x%x+%): (.*)$")
+  if entry then message = name == "" and why or name .. ": " .. why end
   made:add("error", code == "ELIMIT" and "limit" or code == "EDIGEST" and "digest" or "unreadable",
-    "it cannot be read: " .. message, { entry = entry, offset = offset and tonumber(offset, 16) })
+    "it cannot be read: " .. message, { entry = tonumber(entry), offset = offset and tonumber(offset, 16) })
 end
 
 -- ---- the second reader ---------------------------------------------------------------
