@@ -480,8 +480,8 @@ static int add_own_headers(struct strata_apply *a, const struct linked_file *fil
 		const char *path = strata_index_text(index, e->path);
 		size_t base;
 
-		if (file == STRATA_NO_ENTRY || files[file].header == file ||
-		    i >= files[file].header || files[file].node == STRATA_NO_NODE ||
+		if (file == STRATA_NO_ENTRY || i >= files[file].header ||
+		    files[file].node == STRATA_NO_NODE ||
 		    strata_whiteout_kind(path, e->path.len, &base) != STRATA_WHITEOUT_NO)
 			continue;
 		if (add_header(a, files[file].node, i, err) < 0)
@@ -533,10 +533,8 @@ static int add_headers(struct strata_apply *a, struct strata_err *err)
 	for (uint32_t i = 0; i < merged->inode_count; i++) {
 		const struct strata_inode *inode = &merged->inodes[i];
 
-		if (inode->header_layer != a->report.layer || names[i] == STRATA_NO_NODE ||
-		    (inode->layer == inode->header_layer && inode->entry == inode->header_entry))
-			continue;
-		if (add_header(a, names[i], inode->header_entry, err) < 0)
+		if (inode->header_layer == a->report.layer && names[i] != STRATA_NO_NODE &&
+		    add_header(a, names[i], inode->header_entry, err) < 0)
 			return -1;
 	}
 	return 0;
