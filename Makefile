@@ -221,13 +221,13 @@ $(BUILD)/bin/%: fuzz/%.c $(BUILD)/libstrata.a $(BUILD)/flags
 	-Wl,--as-needed $(CORE_LIBS) $(ARCHIVE_LIBS) $(call pkg,--libs lua5.4) $(LDLIBS)
 
 # Counts are written when a program ends, also one that runs as somebody else. What is not
-# reached stands in spec/uncovered.tsv with its reason, or else it fails. Buffers ask for memory each
-# time they are added to, so that the sweeps of spec/faults can refuse it everywhere.
+# reached stands in spec/uncovered.tsv with its reason, or else it fails. Buffers and arrays ask for memory
+# each time something is added, so that the sweeps of spec/faults can refuse it everywhere.
 SUITES := lua5.4
 
 coverage: ## coverage of src/core by c and SUITES; fails for what spec/uncovered.tsv does not excuse
 	@$(MAKE) build ctests BUILD=$(BUILD)/coverage HARDENING= LUA_VERSIONS=5.4 \
-		CFLAGS='-O0 -g --coverage -fprofile-update=atomic -DSTRATA_BUF_ALWAYS_ASKS'
+		CFLAGS='-O0 -g --coverage -fprofile-update=atomic -DSTRATA_ALWAYS_ASKS'
 	@find $(BUILD)/coverage -name '*.gcda' -delete
 	@STRATA_BUILD=$(BUILD)/coverage spec/run c
 	@chmod -R a+rwX $(BUILD)/coverage

@@ -1,6 +1,7 @@
 -- The core's jobs, as the binding gives them: recoding, levels, limits.
 
 local core = require("strata.core")
+local tmp = require("spec.support.tmp")
 
 local text = ("a line that comes again and again\n"):rep(30000)
 
@@ -94,6 +95,77 @@ describe("job:recode", function()
 			job:recode({ file = file, to = file, as = "zstd", level = 2 ^ 40 })
 		end)
 		job:close()
+	end)
+end)
+
+describe("a task", function()
+	it("wants all that it works on", function()
+		local dir, file = tmp.dir(), file_of("x")
+		local whole = {
+			scan = { index = core.entry_index(file, 0, 1, "none") },
+			hash = { file = file },
+			write = { index = core.entry_index(file, 0, 1, "none"), to = file },
+			recode = { file = file, to = file },
+			copy = { file = file, to = file },
+			assemble = { assembly = core.assemble(), to = file },
+			bytes = { bytes = "x", to = file },
+			inflate = { index = core.entry_index(file, 0, 1, "none") },
+			apply = { apply = assert(core.apply(dir:file("target"), {})) },
+		}
+		local job = core.job()
+		for kind, fields in pairs(whole) do
+			for missing in pairs(fields) do
+				local options = {}
+				for field, value in pairs(fields) do
+					options[field] = field ~= missing and value or nil
+				end
+				local added, message = pcall(job[kind], job, options)
+				assert.is_false(added)
+				assert.matches(("field '%s' is missing"):format(missing), message, 1, true)
+			end
+		end
+		for kind, fields in pairs(whole) do
+			assert.is_number(job[kind](job, fields))
+		end
+		assert.same({ n = 3, nil, "task: canceled", "ECANCELED" }, { n = select("#", job:result()), job:result() })
+		job:close()
+		dir:remove()
+	end)
+end)
+
+describe("job:assemble", function()
+	it("writes ranges of files in the order in which they were added", function()
+		local one, other, to = file_of("0123456789"), file_of("abcdefghij"), assert(core.temp_file())
+		local assembly = core.assemble()
+		for _, range in ipairs({ { one, 0, 2 }, { one, 2, 1 }, { one, 5, 3 }, { other, 8, 2 }, { one, 0, 4 } }) do
+			assert(assembly:range(range[1], range[2], range[3]))
+		end
+		local result = assert(run("assemble", { assembly = assembly, to = to }))
+		assert.equal("012567ij0123" .. ("\0"):rep(1024), to:read(0, result.size))
+	end)
+end)
+
+describe("job:inflate", function()
+	it("does nothing to what is inflated or plain", function()
+		local bytes = ("\0"):rep(10240)
+		local stored = assert(core.temp_file())
+		local result = assert(run("recode", { file = file_of(bytes), size = #bytes, to = stored, as = "gzip" }))
+		for compression, file in pairs({ gzip = stored, none = file_of(bytes) }) do
+			local size = compression == "gzip" and result.size or #bytes
+			local index = core.entry_index(file, 0, size, compression)
+			assert(run("scan", { index = index }))
+			for times = 1, 2 do
+				local job = core.job()
+				job:inflate({ index = index })
+				assert(job:start(1))
+				while not job:wait(1) do
+				end
+				assert(job:result())
+				local _, total = job:progress()
+				assert.equal(compression == "gzip" and times == 1 and size or 0, total)
+				job:close()
+			end
+		end
 	end)
 end)
 

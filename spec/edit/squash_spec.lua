@@ -99,6 +99,29 @@ describe("squashing layers", function()
 		assert.same({ "AAA", "a", "a", "NEW" }, { list[1].data, list[2].linkname, list[3].linkname, list[4].data })
 	end)
 
+	specify("gives a file the attributes of all headers that are left of it, and no other records of them", function()
+		local function noted(entry, letter)
+			entry.pax = {
+				["SCHILY.xattr.user." .. letter] = "v", comment = letter, ["LIBARCHIVE.creationtime"] = "5",
+			}
+			return entry
+		end
+		local img = open({
+			{
+				noted(file("a"), "a"), noted(link("b", "a"), "b"), noted(link("c", "a"), "c"), noted(link("d", "a"), "d"),
+				file("other"), noted(link("e", "other"), "e"),
+			},
+			{ file("top") },
+		})
+		img:filter(function(entry) return entry.path ~= "c" end)
+		assert(img:flatten())
+		local saved = bench:load((select(2, bench:save(img))))
+		local found = saved.layers[1]:entry("a")
+		assert.same({ ["user.a"] = "v", ["user.b"] = "v", ["user.d"] = "v" }, found.xattrs)
+		assert.same({ "a", "5" }, { found.pax.comment, found.pax["LIBARCHIVE.creationtime"] })
+		assert.same({ ["user.e"] = "v" }, saved:rootfs():stat("other").xattrs)
+	end)
+
 	specify("leaves links to files below links, while those have a name", function()
 		local img = open({ { file("f", "x"), file("g", "y") }, { link("a", "f"), link("b", "g") }, { file(".wh.g") } })
 		assert(img:squash(2, 3))

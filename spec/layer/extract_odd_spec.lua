@@ -135,7 +135,13 @@ describe("extracting what is odd:", function()
 			assert.is_truthy(message:find("'odd'", 1, true) and message:find("0x5a", 1, true), message)
 			_, message, code = extract(FLAT, { entry({ name = "low", type = "!" }) })
 			assert.equal("EUNSUPPORTED", code, message)
-			assert(extract(FLAT, { pax({ "comment", "c" }, "g"), entry({ name = "f" }, "x") }))
+			for _, mode in ipairs({ "merged", "overlay" }) do
+				local options = { mode = mode == "overlay" and mode or nil, unprivileged = true, limits = { depth = 1 } }
+				assert(extract(options, {
+					entry({ name = "g/l/o/b/a/l", type = "g" }, rawtar.record("comment", "c")), entry({ name = "f" }, "x"),
+				}))
+				shell.check({ "rm", "-rf", target })
+			end
 		end)
 
 		it("that are hardlinks to nothing or to the root are refused", function()
@@ -159,6 +165,21 @@ describe("extracting what is odd:", function()
 			assert.equal("zero device ENOTSUP", ("%s %s %s"):format(done.skipped[1].path, done.skipped[1].what,
 				done.skipped[1].code))
 			assert.is_false(shell.run({ "test", "-e", target .. "/1/zero" }).status == 0)
+		end)
+
+		it("are whiteouts as devices of the number 0:0 alone", function()
+			local img = open(
+				{ entry({ name = "zero" }, "x"), entry({ name = "null" }, "x"), entry({ name = "null2" }, "x") },
+				{
+					entry({ name = "zero", type = "3", major = 0, minor = 0 }),
+					entry({ name = "null", type = "3", major = 1, minor = 0 }),
+					entry({ name = "null2", type = "3", major = 0, minor = 1 }),
+				}
+			)
+			local root = assert(img:rootfs())
+			assert.is_nil((root:stat("zero")))
+			assert.equal("char char", root:stat("null").type .. " " .. root:stat("null2").type)
+			img:close()
 		end)
 
 		it("in layers of an overlay that replace a file by a directory hide it", function()
@@ -198,6 +219,9 @@ describe("extracting what is odd:", function()
 			img:close()
 			assert.is_nil(text)
 			assert.is_truthy(message:find("l/x", 1, true), message)
+			img = open({ entry({ name = "f" }, "x") }, { link("2", "l", ""), link("1", "hard", "l/x") })
+			assert.equal("hardlink", assert(img:rootfs()):stat("hard").type)
+			img:close()
 		end)
 	end)
 

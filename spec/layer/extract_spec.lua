@@ -309,6 +309,57 @@ describe("extract", function()
 				assert.truthy(message:find("layer 1/1", 1, true) and message:find("entry 2 'link'", 1, true), message)
 			end
 		end)
+
+		-- The same in each view, into one directory and into one for each layer.
+		local function is_refused(code, ...)
+			for _, view in ipairs({ "runtime", "spec" }) do
+				for _, mode in ipairs({ "merged", "overlay" }) do
+					local options = { view = view, mode = mode == "overlay" and mode or nil, unprivileged = not ROOT }
+					local done, message, got = open(...):extract(target, options)
+					assert.equal(code, got, ("%s, %s: %s"):format(view, mode, tostring(message)))
+					assert.equal(code == nil, done ~= nil)
+					shell.check({ "rm", "-rf", target })
+				end
+			end
+		end
+
+		it("not to what has no directory, nor in a directory that cannot be", function()
+			local lower, loop = { file("f"), dir("d") }, symlink("loop", "loop")
+			for _, to in ipairs({ "no/such/file", "d/none", "f/below", "loop/x" }) do
+				is_refused("ENOENT", lower, { loop, hardlink("link", to) })
+			end
+			is_refused("ELOOP", lower, { loop, hardlink("loop/link", "nowhere") })
+			is_refused("ELOOP", lower, { loop, file("x"), hardlink("loop/link", "x") })
+		end)
+
+		it("not to directories of any layer, nor to what its own directory replaces", function()
+			local lower = { dir("d"), file("d/old"), file("f") }
+			is_refused("EFORMAT", lower, { hardlink("link", "d") })
+			is_refused("EFORMAT", lower, { file("d/new"), hardlink("link", "d") })
+			is_refused("EFORMAT", lower, { file(".wh.d", ""), file("d/new"), hardlink("link", "d") })
+			for _, view in ipairs({ "runtime", "spec" }) do
+				local img = open({ file("f"), hardlink("f/link", "f") })
+				assert.equal("EFORMAT", (select(3, img:extract(target, { view = view, unprivileged = not ROOT }))))
+			end
+		end)
+
+		-- Each stands before the one that it names.
+		local function chain(len, way)
+			local entries = { symlink("s", "."), hardlink("first", way .. "l" .. (len > 80 and len - 79 or 1)) }
+			for i = 1, len do
+				entries[#entries + 1] = hardlink("l" .. i, i < len and way .. "l" .. (i + 1) or "end")
+			end
+			return entries
+		end
+
+		it("in chains against their order, but not in endless ones", function()
+			for len, code in pairs({ [30] = false, [100] = "ENOENT" }) do
+				local own, lower = chain(len, "s/"), chain(len, "")
+				own[#own + 1] = file("end")
+				is_refused(code or nil, own)
+				is_refused(code or nil, { file("end") }, lower)
+			end
+		end)
 	end)
 
 	describe("obeys whiteouts", function()
@@ -333,6 +384,13 @@ describe("extract", function()
 				target = bench.dir:file(tostring(first))
 				assert.same(expected, contents(extracted(lower, all)))
 			end
+		end)
+
+		it("not of a directory that the layer has something in, however deep", function()
+			local lower = { dir("d"), dir("d/sub"), dir("d/sub/deep"), file("d/sub/deep/old") }
+			local found = contents(extracted(lower, { file("d/sub/deep/new"), file("d/.wh.sub", "") }))
+			assert.equal("d/sub/deep/new", found["d/sub/deep/new"])
+			assert.equal("d/sub/deep/old", found["d/sub/deep/old"])
 		end)
 
 		it("opaque markers, first or last, with the directory's entry or without", function()
@@ -381,6 +439,18 @@ describe("extract", function()
 			end
 		end)
 
+		it("opaque markers in each other", function()
+			local lower = { dir("d"), dir("d/sub", { mode = 448 }), file("d/sub/old"), file("d/old") }
+			for _, view in ipairs({ "spec", "runtime" }) do
+				local img = open(lower, { file("d/sub/.wh..wh..opq", ""), file("d/sub/new"), file("d/.wh..wh..opq", "") })
+				target = bench.dir:file(view)
+				assert(img:extract(target, { view = view, unprivileged = not ROOT }))
+				local found = tree.read(target)
+				assert.same({ d = "dir", ["d/sub"] = "dir", ["d/sub/new"] = "d/sub/new" }, contents(found))
+				assert.equal("0755", found["d/sub"].mode)
+			end
+		end)
+
 		it("a whiteout and a new directory of that name", function()
 			for number, upper in ipairs({
 				{ file(".wh.d", ""), dir("d"), file("d/new") },
@@ -422,6 +492,19 @@ describe("extract", function()
 			local found = extracted({ dir("d"), file("d/old") }, { dir("d", { pax = mark }), file("d/new") })
 			assert.same({ d = "dir", ["d/new"] = "d/new" }, contents(found))
 			assert.same({}, found.d.xattrs)
+			for number, other in ipairs({
+				{ ["SCHILY.xattr.trusted.overlay.opaque"] = "n" },
+				{ ["SCHILY.xattr.trusted.overlay.opaque"] = "yy" },
+				{ ["SCHILY.xattr.trusted.overlay.origin"] = "y", comment = "c" },
+				{ ["SCHILY.xattr.trusted.overlay.opaques"] = "y" },
+				{ ["SCHILY.xattr.user.overlay.opaque"] = "y" },
+			}) do
+				target = bench.dir:file("t" .. number)
+				local img = open({ dir("d"), file("d/old") }, { dir("d", { pax = other }), file("d/new") })
+				assert(img:extract(target, { unprivileged = true }))
+				assert.equal("d/old", shell.read(target .. "/d/old"))
+				assert.equal("d/old", img:rootfs():read("d/old"))
+			end
 		end)
 
 		it("that hide nothing, without leaving anything", function()
@@ -433,8 +516,11 @@ describe("extract", function()
 				file("a/b/.wh..wh..opq", ""),
 				file(".wh..wh.plnk/1.2", "1.2"),
 				file(".wh..wh.aufs", ""),
+				file(".wh..wh.plnk/.wh.f", ""),
+				file(".wh..wh.plnk/.wh.", ""),
 			}
 			assert.same({ f = "f", g = "g" }, by_letter(lower, upper))
+			upper[#upper] = nil
 			-- Runtimes make the directories that lead to a whiteout, and know nothing of AUFS but the whiteout itself.
 			assert.same({
 				missing = "dir", f = "dir", g = "g", a = "dir", ["a/b"] = "dir",

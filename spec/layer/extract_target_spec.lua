@@ -96,6 +96,38 @@ describe("extract", function()
 			assert.is_nil((img:extract(target, { merge = true })))
 			assert.equal("kept", shell.read(target .. "/kept"))
 		end)
+
+		it("what is mounted in it is not emptied", function()
+			local mount = target .. "/a/b/mount"
+			shell.check({ "mkdir", "-p", mount })
+			if shell.run({ "mount", "-t", "tmpfs", "tmpfs", mount }).status ~= 0 then
+				return pending("nothing can be mounted here")
+			end
+			shell.write(mount .. "/kept", "kept")
+			local told = {}
+			for i, entry in ipairs({ file("a"), file("a/b/mount/.wh..wh..opq", "") }) do
+				local result, message, code = open({ entry }):extract(target, { merge = true })
+				told[i] = { result or message, code }
+			end
+			local kept = shell.read(mount .. "/kept")
+			shell.check({ "umount", mount })
+			for i = 1, 2 do
+				assert.equal("EBUSY", told[i][2])
+				assert.matches("another file system is mounted", told[i][1], 1, true)
+			end
+			assert.equal("kept", kept)
+		end)
+
+		it("labels of the machine in it stay, other attributes do not", function()
+			shell.check({ "mkdir", "-p", target .. "/d" })
+			local set = "import os, sys\nfor n in ('security.selinux', 'user.k'): os.setxattr(sys.argv[1], n, b'v')"
+			if shell.run({ "python3", "-IS", "-c", set, target .. "/d" }).status ~= 0 then
+				return pending("such attributes cannot be set here")
+			end
+			assert(open({ dir("d") }):extract(target, { merge = true }))
+			local list = "import os, sys\nprint(*os.listxattr(sys.argv[1]))"
+			assert.equal("security.selinux\n", shell.check({ "python3", "-IS", "-c", list, target .. "/d" }))
+		end)
 	end)
 
 	it("checks every digest, and leaves nothing of a layer whose bytes are not its own", function()
@@ -248,11 +280,20 @@ describe("extract", function()
 				pending("the file system has no attributes of users")
 				return
 			end
-			local done = extract_as_user({ file("f", "x", { uid = 1000, gid = 300 }), dir("d", { gid = 5 }) }, "rootless")
+			-- A hardlink with an ID of -1 leaves what its file has.
+			local done = extract_as_user({
+				file("f", "x", { uid = 1000, gid = 300 }),
+				dir("d", { gid = 5 }),
+				file("g"),
+				{ name = "g2", type = "hardlink", linkname = "g", uid = 1000, pax = { gid = "-1" } },
+				file("h"),
+				{ name = "h2", type = "hardlink", linkname = "h", gid = 300, pax = { uid = "-1" } },
+			}, "rootless")
 			assert.equal("0\n", done.stdout, done.stderr)
 			local found = tree.read(target)
-			assert.equal("\8\232\7\16\172\2", found.f.xattrs["user.rootlesscontainers"])
-			assert.equal("\16\5", found.d.xattrs["user.rootlesscontainers"])
+			for name, owner in pairs({ f = "\8\232\7\16\172\2", d = "\16\5", g = "\8\232\7", h = "\16\172\2" }) do
+				assert.equal(owner, found[name].xattrs["user.rootlesscontainers"])
+			end
 		end)
 	end)
 

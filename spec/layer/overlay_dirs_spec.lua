@@ -2,6 +2,7 @@
 
 local archive = require "spec.support.archive"
 local shell = require "spec.support.shell"
+local tree = require "spec.support.tree"
 
 local it = archive.specify(it, pending) -- luacheck: ignore 431
 
@@ -83,6 +84,29 @@ describe("extract with mode overlay", function()
 				shell.sh('stat -c %i "$1"', target .. "/2/again/" .. name)
 			)
 		end
+	end)
+
+	rooted("gives a file nothing of a whiteout that is a hardlink to it", function()
+		local function link(name, colour)
+			return { name = name, type = "hardlink", linkname = "d/file", pax = { ["SCHILY.xattr.user." .. colour] = "yes" } }
+		end
+		local entries = { link(".wh.gone", "white"), link("again", "green") }
+		assert(overlay(LOWER, { LOWER[1], LOWER[2], entries[1], entries[2] }))
+		local found = tree.read(target .. "/2")
+		assert.equal("again d/file", found.again.links)
+		assert.same({ ["user.colour"] = "blue", ["user.green"] = "yes" }, found["d/file"].xattrs)
+		assert.matches("^character special file ", look("2/gone"))
+	end)
+
+	rooted("makes what replaces all names of a file with hardlinks", function()
+		local list = { LOWER[1], LOWER[2], { name = "again", type = "hardlink", linkname = "d/file" } }
+		list[4] = { name = "d/file", type = "file", data = "new" }
+		list[5] = { name = "again", type = "file", data = "newer" }
+		assert(overlay(list, { { name = ".wh.again", type = "file", data = "" } }, {}))
+		assert.equal("new", shell.read(target .. "/1/d/file"))
+		assert.equal("newer", shell.read(target .. "/1/again"))
+		assert.same({}, tree.read(target .. "/1").again.xattrs)
+		assert.equal("directory 755 0:0 0", look("3"))
 	end)
 
 	rooted("hides each name of the lower layers below an opaque root", function()

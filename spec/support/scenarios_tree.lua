@@ -55,6 +55,12 @@ local BASE = {
 	pax({ "SCHILY.xattr.user.note", "one", "LIBARCHIVE.xattr.user.more%3D", "dHdv" })
 		.. entry({ name = "noted" }, "n\n"),
 	pax({ "SCHILY.xattr.user.note", "dir" }) .. dir("noted.d"),
+	pax({ "SCHILY.xattr.user.note", "dir" }) .. dir("entered.d"),
+	entry({ name = "whited" }, "w\n"),
+	entry({ name = ".wh.whited" }),
+	pax({ "SCHILY.xattr.user.note", "file" }) .. link("1", "usr/lib/noted", "usr/lib/later"),
+	pax({ "SCHILY.xattr.trusted.t", "other" }) .. link("1", "circle2", "circle"),
+	pax({ "SCHILY.xattr.user.note", "pipe" }) .. link("1", "pipe2", "pipe"),
 	pax({ "atime", "1.5" }) .. entry({ name = "setuid", mode = 2541, uid = 12, gid = 300 }, "s\n"),
 }
 
@@ -78,6 +84,8 @@ local SECOND = {
 	entry({ name = "hidden/kept" }, "kept\n"),
 	dir("hidden/mine"),
 	entry({ name = "hidden/mine/one" }, "mine\n"),
+	entry({ name = "hidden/sub/new" }, "new\n"),
+	entry({ name = "hidden/sub/.wh..wh..opq" }),
 	entry({ name = "hidden/.wh..wh..opq" }),
 	entry({ name = "noted.d/implied/down/file" }, "i\n"),
 	dir("pipe"),
@@ -88,6 +96,16 @@ local SECOND = {
 	link("1", "setuid", "noted"),
 	dir("noted.d", { mode = 448, uid = 5, mtime = 77 }),
 	entry({ name = "circle/.wh.x" }),
+	link("2", "own", "made/there"),
+	entry({ name = "own/../by/link" }, "through its own link\n"),
+	entry({ name = "own/.wh.x" }),
+	link("1", "through", "own/../by/link"),
+	entry({ name = "entered.d/in" }, "in\n"),
+	entry({ name = "zero", type = "3" }),
+	link("1", "zeros/two", "zero"),
+	entry({ name = "zeros/two/.wh.x" }),
+	entry({ name = "dropped/here/.wh.x" }),
+	pax({ "SCHILY.xattr.trusted.overlay.opaque", "y" }) .. dir("marked.d"),
 }
 
 local THIRD = {
@@ -111,6 +129,22 @@ local FOURTH = {
 	entry({ name = "first/of/all" }, "f\n"),
 	entry({ name = ".wh..wh..opq" }),
 	link("1", "again", "first/of/all"),
+}
+
+-- More directories, and more entries, than there is room for at first.
+local MANY = { entry({ name = "top" }, "t\n") }
+for i = 1, 66 do
+	MANY[i + 1] = entry({ name = ("many/%d/%d"):format(i % 20, i) })
+end
+
+-- Hardlinks to nothing, and to a whiteout.
+local BROKEN = {
+	dir("usr"),
+	entry({ name = ".wh.noted" }),
+	link("1", "hidden/sub", "noted"),
+	pax({ "SCHILY.xattr.user.note", "none" }) .. link("1", "a/link", "usr/none"),
+	link("1", "b/link", "none/at/all"),
+	entry({ name = "usr/lib/file" }, "f\n"),
 }
 
 -- Something else wherever BASE has something.
@@ -144,13 +178,14 @@ end
 function tree.prepare(env)
 	local closed, opened = layer_of(CLOSED), layer_of(OPENED)
 	local layers = {}
-	for i, parts in ipairs({ BASE, SECOND, THIRD, FOURTH }) do
+	for i, parts in ipairs({ BASE, SECOND, THIRD, FOURTH, MANY }) do
 		layers[i] = layer_of(parts)
 	end
 	for name, list in pairs({
 		side_by_side = layers,
-		tree = { layers[1], closed, opened, layers[2], layers[3], layers[4] },
+		tree = { layers[1], closed, opened, layers[2], layers[3], layers[4], layers[5] },
 		base = { layers[1] },
+		broken = { layers[1], layer_of(BROKEN) },
 		conflict = { layer_of(CONFLICT) },
 		again = { layer_of({ entry({ name = "f", mode = 420 }, ("same\n"):rep(9000)) }), layer_of({
 			entry({ name = "f", mode = 493 }, ("same\n"):rep(9000)),
@@ -188,10 +223,30 @@ function tree.add(add, must)
 	end
 
 	add("extract a tree", applying(nil, { unprivileged = true }), { whole = true })
+	add("extract a tree by the letter", applying(nil, { view = "spec", unprivileged = true }), { whole = true })
 	add("extract a tree as overlay", applying(nil, { mode = "overlay", unprivileged = true }), { whole = true })
 	add("extract a tree onto another", applying("base", { merge = true, unprivileged = true }), { merges = true })
 	local rootless = applying("conflict", { merge = true, unprivileged = true, rootless = true })
 	add("extract a tree onto a different one", rootless, { merges = true })
+
+	-- What is refused says so, unless something else fails. What has been made stays: a failure to remove it is not told.
+	local function refusing(options)
+		options.unprivileged, options.keep_partial = true, true
+		return function(env)
+			local img = must(strata.open(env.broken))
+			if options.mode == "overlay" then
+				for _, layer in img:layers() do
+					must(layer:entry("usr"))
+				end
+			end
+			local done, message, code = img:extract(env.out .. "/tree", options)
+			img:close()
+			return code == "ENOENT" and message or must(done, message, code)
+		end
+	end
+
+	add("extract what is broken", refusing({}), { merges = true })
+	add("extract what is broken as overlay", refusing({ mode = "overlay" }), { merges = true })
 
 	local function making(options)
 		return function(env)

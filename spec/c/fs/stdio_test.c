@@ -291,6 +291,20 @@ static void a_slow_writer_is_waited_for(void)
 	strata_file_unref(f);
 }
 
+static void an_error_of_before_is_none_of_reading(void)
+{
+	struct strata_err err;
+	FILE *from = fopen("/proc/self/exe", "r");
+	struct strata_file *copy;
+
+	CHECK(from != NULL && fputc('x', from) == EOF && ferror(from));
+	copy = strata_stdio_read(from, "stream", NULL, UINT64_MAX, &err);
+	fseek(from, 0, SEEK_END);
+	CHECK(copy != NULL && strata_file_size(copy) == (uint64_t)ftell(from));
+	fclose(from);
+	strata_file_unref(copy);
+}
+
 static void a_slow_reader_is_waited_for(void)
 {
 	struct strata_file *f = make_file();
@@ -325,6 +339,7 @@ int main(void)
 	RUN(what_is_read_only_cannot_be_sent_to);
 	RUN(a_full_disk_is_told);
 	RUN(a_slow_writer_is_waited_for);
+	RUN(an_error_of_before_is_none_of_reading);
 	RUN(a_slow_reader_is_waited_for);
 	return check_sum("stdio");
 }

@@ -594,6 +594,7 @@ static void canceled_in_the_middle(const struct strata_buf *data, unsigned threa
 		CHECK(strata_job_wait(job, 60) == 1);
 		CHECK(strata_job_result(job, &err) == -1);
 		CHECK(strcmp(err.code, "ECANCELED") == 0);
+		CHECK(strata_job_info(job, 0) == NULL && strata_job_info(job, 1) == NULL);
 		strata_job_progress(job, &done, &total);
 		CHECK(done < total);
 	}

@@ -369,6 +369,34 @@ static void canceling_is_told_at_once(void)
 	strata_buf_free(&stored);
 }
 
+static void nothing_is_read_ahead_of_what_is_canceled(void)
+{
+	char digest[STRATA_DIGEST_MAX], diff_id[STRATA_DIGEST_MAX];
+	struct strata_buf data = {0}, stored = {0};
+	struct strata_blob blob;
+	struct strata_err err;
+
+	random_state = 6;
+	append_mixed(&data, MIB);
+	for (size_t c = 0; c < 3; c++) {
+		struct strata_blob_reader s = {0};
+		struct team t;
+
+		make_blob(compressions[c], &data, &stored, &blob);
+		team_begin(&t, 2);
+		atomic_store(&t.cancel, true);
+		CHECK(strata_blob_reader_open(&s, &blob, WANTED, NULL, &t.work, &err) == 0);
+		CHECK(strata_blob_reader_digests(&s, digest, diff_id, &err) == -1 &&
+		      strcmp(err.code, "ECANCELED") == 0);
+		strata_blob_reader_close(&s);
+		team_end(&t);
+		CHECK(t.progress == 0);
+		strata_file_unref(blob.file);
+	}
+	strata_buf_free(&data);
+	strata_buf_free(&stored);
+}
+
 /* Two at once, as one layer's end and the next one's begin; one is left in the middle. */
 static void streams_of_one_pool_do_not_mix(void)
 {
@@ -612,6 +640,7 @@ int main(void)
 	RUN(a_short_stream_is_drained_before_it_is_taken);
 	RUN(whoever_stops_early_leaves_nothing_behind);
 	RUN(canceling_is_told_at_once);
+	RUN(nothing_is_read_ahead_of_what_is_canceled);
 	RUN(streams_of_one_pool_do_not_mix);
 	RUN(an_error_comes_behind_the_bytes_before_it);
 	RUN(the_first_trouble_of_the_layers_is_told);

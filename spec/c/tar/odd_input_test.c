@@ -172,6 +172,11 @@ static void a_map_of_too_many_bytes_is_a_limit(void)
 	CHECK(strata_tar_sparse_map(b.data, b.len, digits, sizeof(digits), &limits, &extents, &n,
 	                            &map_bytes, &err) < 0 &&
 	      strcmp(err.code, "ELIMIT") == 0);
+	/* By default it is none. */
+	limits = (struct strata_tar_limits){.max_sparse = 500};
+	CHECK(strata_tar_sparse_map(b.data, b.len, digits, sizeof(digits), &limits, &extents, &n,
+	                            &map_bytes, &err) < 0 &&
+	      strcmp(err.code, "EFORMAT") == 0);
 	free(extents);
 	strata_buf_free(&records);
 	strata_buf_free(&b);

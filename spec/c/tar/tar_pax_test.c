@@ -1,4 +1,5 @@
 /* Extension headers and sparse maps: PAX and GNU, good and bad. */
+#include "core/tar/xattr.h"
 #include "tar/tar_support.h"
 
 /* ---- extension headers ------------------------------------------------- */
@@ -476,6 +477,42 @@ static void sparse_files_of_real_archives_read_as_in_bsdtar(void)
 		CHECK(corpus_sparse >= 10);
 }
 
+/* A record as an attribute: its name and value, or NULL when it is none. */
+static void names_and_values_of_attributes_are_decoded(void)
+{
+	static const struct {
+		const char *key, *value, *name, *decoded;
+	} cases[] = {
+	        {"SCHILY.xattr.user.a%3Db%25c%2Fd%3d", "v+/=", "user.a=b%c%2Fd=", "v+/="},
+	        {"LIBARCHIVE.xattr.user.%7e%7E%2f%4A%4a", "AZaz09+/", "user.~~/JJ",
+	         "\x01\x96\xb3\xd3\xdf\xbf"},
+	        {"LIBARCHIVE.xattr.%g0%0g%/0%:0%@0%`0%4", "QUI", "%g0%0g%/0%:0%@0%`0%4", "AB"},
+	        {"LIBARCHIVE.xattr.n", "QUI=QUI", "n", "AB"},
+	        {"LIBARCHIVE.xattr.n", "QU-", "n", "A"},
+	        {"LIBARCHIVE.xattr.n", "QU{I", "n", "A"},
+	        {"LIBARCHIVE.xattr.", "QUI", NULL, NULL},
+	        {"SCHILY.xattr.", "v", NULL, NULL},
+	        {"SCHILY.acl", "v", NULL, NULL},
+	};
+	struct strata_buf text = {0};
+
+	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		const struct strata_pax_record r = {cases[i].key, strlen(cases[i].key),
+		                                    cases[i].value, strlen(cases[i].value)};
+		struct strata_tar_xattr x;
+		struct strata_err err;
+		int status = strata_tar_xattr(&r, &text, &x, &err);
+
+		CHECK(status == (cases[i].name != NULL));
+		if (status == 1)
+			CHECK(strcmp(x.name, cases[i].name) == 0 &&
+			      x.name_len == strlen(cases[i].name) &&
+			      same_text(x.value, x.value_len, cases[i].decoded,
+			                strlen(cases[i].decoded)));
+	}
+	strata_buf_free(&text);
+}
+
 int main(void)
 {
 	RUN(records_that_are_none_are_refused);
@@ -492,5 +529,6 @@ int main(void)
 	RUN(maps_have_a_limit);
 	RUN(sparse_files_of_gnu_tar_have_their_content);
 	RUN(sparse_files_of_real_archives_read_as_in_bsdtar);
+	RUN(names_and_values_of_attributes_are_decoded);
 	return check_sum("tar_pax");
 }

@@ -25,6 +25,8 @@ struct strata_apply *strata_apply_new(const char *dir, const struct strata_apply
 	if (a->options.max_removals == 0)
 		a->options.max_removals = STRATA_APPLY_REMOVALS;
 	a->owner = getpid();
+	if (a->options.max_steps == 0)
+		a->options.max_steps = STRATA_TREE_STEPS;
 	a->euid = geteuid();
 	a->egid = getegid();
 	a->root = a->dir.fd = a->content.fd = a->target.fd = a->target.parent = -1;

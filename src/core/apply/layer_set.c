@@ -6,11 +6,17 @@
 
 #include "core/base/mem.h"
 
+static uint64_t hash_of_bytes(const struct layer_set *set, const char *bytes, size_t len)
+{
+	uint64_t hash = strata_hash(set->key, bytes, len);
+
+	return hash != 0 ? hash : 1;
+}
+
 static uint64_t hash_of(const struct layer_set *set, const struct stat *dir, const char *name)
 {
 	char key[sizeof(dir->st_dev) + sizeof(dir->st_ino) + 256];
 	size_t len = strlen(name), at = 0;
-	uint64_t hash;
 
 	memcpy(key, &dir->st_dev, sizeof(dir->st_dev));
 	at += sizeof(dir->st_dev);
@@ -19,15 +25,7 @@ static uint64_t hash_of(const struct layer_set *set, const struct stat *dir, con
 	if (len > 256)
 		len = 256;
 	memcpy(key + at, name, len);
-	hash = strata_hash(set->key, key, at + len);
-	return hash != 0 ? hash : 1;
-}
-
-static uint64_t hash_of_path(const struct layer_set *set, const char *path, size_t len)
-{
-	uint64_t hash = strata_hash(set->key, path, len);
-
-	return hash != 0 ? hash : 1;
+	return hash_of_bytes(set, key, at + len);
 }
 
 static size_t slot_of(const struct hash_set *set, uint64_t hash)
@@ -128,13 +126,11 @@ int layer_set_enter(struct layer_set *set, const struct stat *dir, const char *p
 {
 	size_t len = strlen(path);
 
-	if (set->everything)
-		return 0;
 	if (add(&set->entered, hash_of(set, dir, ""), err) < 0)
 		return -1;
 	/* The directories that a known one is in are known as well. */
 	while (len > 0 && !layer_set_has_path(set, path, len)) {
-		if (add(&set->entered, hash_of_path(set, path, len), err) < 0)
+		if (add(&set->entered, hash_of_bytes(set, path, len), err) < 0)
 			return -1;
 		while (len > 0 && path[len - 1] != '/')
 			len--;
@@ -150,7 +146,7 @@ bool layer_set_has_entered(const struct layer_set *set, const struct stat *dir)
 
 bool layer_set_has_path(const struct layer_set *set, const char *path, size_t len)
 {
-	return has(&set->entered, hash_of_path(set, path, len));
+	return has(&set->entered, hash_of_bytes(set, path, len));
 }
 
 int layer_set_hide(struct layer_set *set, const struct stat *dir, const char *name,
@@ -158,7 +154,7 @@ int layer_set_hide(struct layer_set *set, const struct stat *dir, const char *na
 {
 	return add(&set->hidden, hash_of(set, dir, name), err) < 0
 	               ? -1
-	               : add(&set->hidden, hash_of_path(set, path, strlen(path)), err);
+	               : add(&set->hidden, hash_of_bytes(set, path, strlen(path)), err);
 }
 
 bool layer_set_hides(const struct layer_set *set, const struct stat *dir, const char *name)
@@ -168,7 +164,7 @@ bool layer_set_hides(const struct layer_set *set, const struct stat *dir, const 
 
 bool layer_set_hides_path(const struct layer_set *set, const char *path, size_t len)
 {
-	return has(&set->hidden, hash_of_path(set, path, len));
+	return has(&set->hidden, hash_of_bytes(set, path, len));
 }
 
 int layer_set_tell(struct layer_set *set, const struct stat *dir, struct strata_err *err)

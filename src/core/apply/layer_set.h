@@ -52,7 +52,7 @@ int layer_set_add(struct layer_set *set, const struct stat *dir, const char *nam
 /* True for a name that the layer has made, in whichever directory. */
 bool layer_set_has(const struct layer_set *set, const struct stat *dir, const char *name);
 
-/* The layer has a directory at a path that leads through no symlinks. */
+/* The layer has a directory at a path that leads through no symlinks. Not with `everything`. */
 int layer_set_enter(struct layer_set *set, const struct stat *dir, const char *path,
                     struct strata_err *err);
 bool layer_set_has_entered(const struct layer_set *set, const struct stat *dir);

@@ -113,12 +113,14 @@ static int link_from(struct strata_apply *a, const struct apply_found *found, co
 
 enum { LINK_DONE, LINK_MISSING, LINK_LOWER };
 
-static int enter(struct strata_apply *a, const char **name, struct strata_err *err)
+/* Enters the directory of the entry, whose name there is *name. 1: it is not there. */
+static int enter(struct strata_apply *a, enum apply_way way, const char **name,
+                 struct strata_err *err)
 {
 	size_t base = apply_base(&a->report.path);
 
 	*name = a->report.path.data + base;
-	return apply_enter(a, a->report.path.data, base > 0 ? base - 1 : 0, APPLY_MAKE, err);
+	return apply_enter(a, a->report.path.data, base > 0 ? base - 1 : 0, way, err);
 }
 
 /*
@@ -130,7 +132,7 @@ static int make_link(struct strata_apply *a, const struct apply_found *found,
                      struct strata_err *err)
 {
 	const char *name;
-	int status = enter(a, &name, err);
+	int status = enter(a, APPLY_MAKE, &name, err);
 
 	if (status == 0)
 		status = link_from(a, found, name, err);
@@ -144,7 +146,9 @@ static int make_whiteout(struct strata_apply *a, struct strata_err *err)
 {
 	const char *name;
 
-	return enter(a, &name, err) < 0 ? -1 : apply_hide(a, a->report.path.data, name, false, err);
+	return enter(a, APPLY_MAKE, &name, err) < 0
+	               ? -1
+	               : apply_hide(a, a->report.path.data, name, false, err);
 }
 
 /* Makes the entry a name of its target: of a file of its own layer or, with `lower`, of any. */
@@ -281,6 +285,7 @@ static int report_missing(struct strata_apply *a, struct strata_err *err)
 	const struct apply_link *first = NULL;
 	const char *target;
 	struct apply_found found;
+	cleanup_fd int dir = -1;
 
 	for (size_t i = a->links.count; i-- > 0;) {
 		const char *name;
@@ -288,7 +293,7 @@ static int report_missing(struct strata_apply *a, struct strata_err *err)
 		if (a->links.list[i].state != LINK_MISSING)
 			continue;
 		first = &a->links.list[i];
-		if (back_to(a, first, err) == NULL || enter(a, &name, err) < 0)
+		if (back_to(a, first, err) == NULL || enter(a, APPLY_MAKE, &name, err) < 0)
 			return -1;
 	}
 	if (first == NULL)
@@ -296,32 +301,33 @@ static int report_missing(struct strata_apply *a, struct strata_err *err)
 	target = back_to(a, first, err);
 	if (target == NULL || find_target(a, target, &found, err) < 0)
 		return -1;
-	if (found.dir >= 0)
-		close(found.dir);
+	dir = found.dir; /* of a target that the last pass has made */
 	return apply_link_fail(target, found.directory, err);
 }
 
-/* The names of lower layers' files, which no file of this layer has taken from them. */
-static int set_lower(struct strata_apply *a, struct strata_err *err)
+/* Sets what the header of a hardlink says, unless something of this layer has taken its name. */
+static int set_lower(struct strata_apply *a, struct apply_link *link, struct strata_err *err)
 {
-	for (size_t i = 0; i < a->links.count; i++) {
-		struct apply_link *link = &a->links.list[i];
-		const char *name;
-		struct stat st;
-		int status = 0;
+	const char *name;
+	struct stat st;
+	int status = back_to(a, link, err) != NULL ? enter(a, APPLY_LOOK, &name, err) : -1;
 
-		if (link->state != LINK_LOWER)
-			continue;
-		if (back_to(a, link, err) == NULL || enter(a, &name, err) < 0)
+	if (status != 0 || fstatat(a->dir.fd, name, &st, AT_SYMLINK_NOFOLLOW) < 0 ||
+	    !layer_set_has_lower(&a->set, &st))
+		return status < 0 ? -1 : 0;
+	swap_meta(a, link);
+	status = apply_meta_link(a, a->dir.fd, name, err);
+	swap_meta(a, link);
+	return status;
+}
+
+/* The names that are left of lower layers' files. */
+static int set_all_lower(struct strata_apply *a, struct strata_err *err)
+{
+	for (size_t i = 0; i < a->links.count; i++)
+		if (a->links.list[i].state == LINK_LOWER &&
+		    set_lower(a, &a->links.list[i], err) < 0)
 			return -1;
-		swap_meta(a, link);
-		if (fstatat(a->dir.fd, name, &st, AT_SYMLINK_NOFOLLOW) == 0 &&
-		    layer_set_has_lower(&a->set, &st))
-			status = apply_meta_link(a, a->dir.fd, name, err);
-		swap_meta(a, link);
-		if (status < 0)
-			return -1;
-	}
 	return 0;
 }
 
@@ -336,7 +342,7 @@ int apply_links_end(struct strata_apply *a, struct strata_err *err)
 			return -1;
 	}
 	if (report_missing(a, err) < 0 ||
-	    (a->options.view == STRATA_VIEW_RUNTIME && set_lower(a, err) < 0))
+	    (a->options.view == STRATA_VIEW_RUNTIME && set_all_lower(a, err) < 0))
 		return -1;
 	apply_links_forget(&a->links);
 	return 0;

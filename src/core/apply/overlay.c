@@ -72,17 +72,17 @@ static int make_whiteouts(struct strata_apply *a, struct strata_err *err)
 
 	for (size_t i = 0; i < o->whiteout_count; i++) {
 		const struct strata_node *below = &o->below.nodes[o->whiteouts[i].below];
-		char name[256];
 
-		if (below->name_len >= sizeof(name))
-			continue; /* no file system has a name of that length */
-		memcpy(name, strata_tree_name(&o->below, below), below->name_len);
-		name[below->name_len] = '\0';
 		if (take_path(o, &o->merged, o->whiteouts[i].dir, err) < 0 ||
 		    apply_enter(a, o->path.data, o->path.len, APPLY_LOOK, err) < 0)
 			return -1;
-		if (mknodat(a->dir.fd, name, S_IFCHR, makedev(0, 0)) < 0 ||
-		    utimensat(a->dir.fd, name, zero, AT_SYMLINK_NOFOLLOW) < 0)
+		o->path.len = 0;
+		if (strata_buf_append(&o->path, strata_tree_name(&o->below, below), below->name_len,
+		                      err) < 0 ||
+		    strata_buf_append(&o->path, "", 1, err) < 0)
+			return -1;
+		if (mknodat(a->dir.fd, o->path.data, S_IFCHR, makedev(0, 0)) < 0 ||
+		    utimensat(a->dir.fd, o->path.data, zero, AT_SYMLINK_NOFOLLOW) < 0)
 			return strata_fail_errno(err, errno, "cannot make a whiteout");
 	}
 	return 0;
@@ -168,8 +168,7 @@ int apply_overlay_scan(struct strata_apply *a, const struct strata_work *work,
 	    strata_tree_init(&a->overlay.merged, err) < 0)
 		return -1;
 	a->overlay.below.view = a->overlay.merged.view = a->options.view;
-	if (a->options.max_steps > 0)
-		a->overlay.below.max_steps = a->overlay.merged.max_steps = a->options.max_steps;
+	a->overlay.below.max_steps = a->overlay.merged.max_steps = a->options.max_steps;
 	return 0;
 }
 
@@ -481,8 +480,8 @@ static int add_own_headers(struct strata_apply *a, const struct linked_file *fil
 		const char *path = strata_index_text(index, e->path);
 		size_t base;
 
-		if (file == STRATA_NO_ENTRY || files[file].header == file ||
-		    i >= files[file].header || files[file].node == STRATA_NO_NODE ||
+		if (file == STRATA_NO_ENTRY || i >= files[file].header ||
+		    files[file].node == STRATA_NO_NODE ||
 		    strata_whiteout_kind(path, e->path.len, &base) != STRATA_WHITEOUT_NO)
 			continue;
 		if (add_header(a, files[file].node, i, err) < 0)
@@ -518,7 +517,7 @@ static int add_headers(struct strata_apply *a, struct strata_err *err)
 	cleanup_free uint32_t *names = NULL;
 	cleanup_free struct linked_file *files = NULL;
 
-	if (merged->inode_count == 0 || count == 0)
+	if (merged->inode_count == 0)
 		return 0;
 	names = name_inodes(a, err);
 	files = strata_reallocarray(NULL, count, sizeof(*files));
@@ -534,10 +533,8 @@ static int add_headers(struct strata_apply *a, struct strata_err *err)
 	for (uint32_t i = 0; i < merged->inode_count; i++) {
 		const struct strata_inode *inode = &merged->inodes[i];
 
-		if (inode->header_layer != a->report.layer || names[i] == STRATA_NO_NODE ||
-		    (inode->layer == inode->header_layer && inode->entry == inode->header_entry))
-			continue;
-		if (add_header(a, names[i], inode->header_entry, err) < 0)
+		if (inode->header_layer == a->report.layer && names[i] != STRATA_NO_NODE &&
+		    add_header(a, names[i], inode->header_entry, err) < 0)
 			return -1;
 	}
 	return 0;

@@ -149,12 +149,12 @@ static int check_paths(struct strata_apply *a, struct strata_err *err)
 		const struct strata_entry *e = &index->entries[i];
 		const char *path = strata_index_text(index, e->path);
 
-		if (e->typeflag == 'g' || apply_check_path(a, path, e->path.len, err) == 0)
-			continue;
-		return apply_report_again(&a->report, (uint64_t)i + 1, path, e->path.len, err) < 0
-		               ? -1
-		               : apply_report_wrap(&a->report, err);
+		if (apply_report_next(&a->report, path, e->path.len, err) < 0)
+			return -1;
+		if (e->typeflag != 'g' && apply_check_path(a, path, e->path.len, err) < 0)
+			return apply_report_wrap(&a->report, err);
 	}
+	apply_report_layer(&a->report, a->report.layer);
 	return 0;
 }
 

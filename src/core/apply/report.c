@@ -113,8 +113,6 @@ int apply_report_wrap(const struct apply_report *r, struct strata_err *err)
 {
 	char quoted[256];
 
-	if (r->number == 0)
-		return -1;
 	return strata_err_wrap(err, "entry %llu %s", (unsigned long long)r->number,
 	                       strata_quote(quoted, sizeof(quoted), r->path.data, r->path.len));
 }

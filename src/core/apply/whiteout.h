@@ -26,7 +26,7 @@ struct apply_whiteouts {
 	struct apply_hidden *list;
 	size_t count;
 	struct strata_buf text;
-	struct strata_buf path; /* of the one that is carried out */
+	struct strata_buf path; /* of the one that is looked at or carried out */
 };
 
 /* 0: the entry is no whiteout; 1: it was one. */

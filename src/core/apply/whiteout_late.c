@@ -14,23 +14,21 @@
 #include "core/base/grow.h"
 #include "core/tar/whiteout.h"
 
-/* Something of the layer's is there, a directory that is only on the way to others as well. */
-static bool has_own(const struct strata_apply *a, const char *name)
+/*
+ * Something of the layer's is there, a directory that is only on the way to others as well.
+ * path is that of the name, without links.
+ */
+static bool has_own(const struct strata_apply *a, const struct strata_buf *path, const char *name)
 {
 	const struct apply_dir *dir = &a->dir;
-	cleanup_buf struct strata_buf path = {0};
-	struct strata_err ignored;
 	struct stat st;
 
 	if (fstatat(dir->fd, name, &st, AT_SYMLINK_NOFOLLOW) < 0)
 		return false;
 	if (layer_set_has(&a->set, &dir->st, name))
 		return true;
-	if (!S_ISDIR(st.st_mode))
-		return false;
-	return layer_set_has_entered(&a->set, &st) ||
-	       (apply_path_below(&path, dir->plain.data, name, &ignored) == 0 &&
-	        layer_set_has_path(&a->set, path.data, path.len));
+	return S_ISDIR(st.st_mode) && (layer_set_has_entered(&a->set, &st) ||
+	                               layer_set_has_path(&a->set, path->data, path->len));
 }
 
 static int keep(struct strata_apply *a, const char *name, struct strata_err *err)
@@ -51,8 +49,12 @@ static int keep(struct strata_apply *a, const char *name, struct strata_err *err
 int apply_hide(struct strata_apply *a, const char *path, const char *name, bool spare,
                struct strata_err *err)
 {
-	bool own = has_own(a, name);
+	struct strata_buf *plain = &a->whiteouts.path;
+	bool own;
 
+	if (apply_path_below(plain, a->dir.plain.data, name, err) < 0)
+		return -1;
+	own = has_own(a, plain, name);
 	if (own && spare && !a->set.everything)
 		return 0;
 	if (own && apply_clear_way(a, name, err) < 0)
@@ -72,8 +74,7 @@ static int leads_through_whiteout(struct strata_apply *a, const char *path, size
 		struct apply_found found;
 		int status;
 
-		if ((path[len] != '/' && path[len] != '\0') ||
-		    !layer_set_hides_path(&a->set, path, len))
+		if (path[len] != '/' || !layer_set_hides_path(&a->set, path, len))
 			continue;
 		way.len = 0;
 		if (strata_buf_append(&way, path, len, err) < 0 ||
@@ -154,7 +155,7 @@ int apply_whiteouts_end(struct strata_apply *a, struct strata_err *err)
 		                       err) < 0)
 			return -1;
 		status = apply_enter(a, dir, strlen(dir), APPLY_PLAIN, err);
-		if (status == 0 && !a->dir.wholly_ours && !has_own(a, name))
+		if (status == 0 && !a->dir.wholly_ours && !has_own(a, &w->path, name))
 			status = apply_clear_way(a, name, err);
 		if (status < 0)
 			return -1;

@@ -53,7 +53,7 @@ static int set_xattr(struct strata_apply *a, int fd, const char *name, const cha
 static int set_one(struct strata_apply *a, int fd, const char *name,
                    const struct strata_tar_xattr *x, struct strata_err *err)
 {
-	if (x->name_len > STRATA_XATTR_NAME_MAX || memchr(x->name, '\0', x->name_len) != NULL)
+	if (x->name_len > STRATA_XATTR_NAME_MAX)
 		return strata_fail(err, "EFORMAT", "an extended attribute has no proper name");
 	if (x->value_len > (size_t)2 * STRATA_XATTR_VALUE_MAX)
 		return apply_note(&a->report, "xattr", x->name, ENOTSUP, err);

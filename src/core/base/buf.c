@@ -8,7 +8,7 @@
 #define FIRST_CAPACITY 64
 
 /* For tests: each addition asks for memory, so that a sweep can refuse it everywhere. */
-#ifdef STRATA_BUF_ALWAYS_ASKS
+#ifdef STRATA_ALWAYS_ASKS
 #define HAS_ROOM(b, more) ((more) == 0)
 #else
 #define HAS_ROOM(b, more) ((more) <= (b)->cap - (b)->len)

@@ -62,8 +62,8 @@ bool strata_digest_named(const char *name, enum strata_digest_alg *alg);
 const char *strata_digest_name(enum strata_digest_alg alg);
 
 /*
- * EDIGEST unless the digest of `what` is as expected. Nothing is compared when `expected` is NULL
- * or "", nor when `got` is "": bytes that have not been hashed.
+ * EDIGEST unless the digest of `what` is as expected. Nothing is compared when `expected` is
+ * "", nor when `got` is "": bytes that have not been hashed.
  */
 int strata_digest_expect(const char *what, const char *expected, const char *got,
                          struct strata_err *err);

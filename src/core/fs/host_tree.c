@@ -13,6 +13,7 @@
 #include <sys/xattr.h>
 #include <unistd.h>
 
+#include "core/base/grow.h"
 #include "core/base/mem.h"
 #include "core/fs/resolve.h"
 
@@ -116,20 +117,8 @@ static struct strata_host_tree_entry *add_entry(struct strata_host_tree *d, stru
 		            d->max_entries);
 		return NULL;
 	}
-	if (d->count == d->capacity) {
-		uint32_t capacity = d->capacity ? d->capacity * 2 : 64;
-		struct strata_host_tree_entry *grown;
-
-		grown = d->capacity > UINT32_MAX / 4
-		                ? NULL
-		                : strata_reallocarray(d->entries, capacity, sizeof(*grown));
-		if (grown == NULL) {
-			strata_fail_nomem(err);
-			return NULL;
-		}
-		d->entries = grown;
-		d->capacity = capacity;
-	}
+	if (strata_grow(d->entries, d->count, err) < 0)
+		return NULL;
 	d->entries[d->count] = (struct strata_host_tree_entry){0};
 	return &d->entries[d->count++];
 }
@@ -172,7 +161,7 @@ struct strata_host_tree *strata_host_tree_ref(struct strata_host_tree *d)
 
 void strata_host_tree_unref(struct strata_host_tree *d)
 {
-	if (d == NULL || atomic_fetch_sub(&d->refs, 1) > 1)
+	if (atomic_fetch_sub(&d->refs, 1) > 1)
 		return;
 	if (d->root >= 0)
 		close(d->root);

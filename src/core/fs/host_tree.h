@@ -55,7 +55,6 @@ struct strata_host_tree {
 	struct strata_host_tree_entry self;
 	struct strata_host_tree_entry *entries;
 	uint32_t count;
-	uint32_t capacity;
 	uint32_t max_entries;
 	struct strata_buf text;
 	atomic_uint refs;

@@ -26,8 +26,6 @@ struct contents {
 
 void strata_task_free(struct strata_task *task)
 {
-	if (task == NULL)
-		return;
 	if (task->ops->free != NULL)
 		task->ops->free(task);
 	strata_file_unref(task->from);

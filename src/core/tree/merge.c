@@ -314,8 +314,7 @@ static int find_parent(struct merge *m, const char *path, size_t len, uint32_t *
 	if (len != m->parent.len || m->tree->removed != m->parent.removed ||
 	    memcmp(path, m->parent.path, len) != 0) {
 		m->parent.len = 0; /* in case of a failure */
-		if (tree_walk(m->tree, &how, path, len, &m->parent.node, err) < 0 ||
-		    m->parent.node == STRATA_NO_NODE)
+		if (tree_walk(m->tree, &how, path, len, &m->parent.node, err) < 0)
 			return -1;
 		m->parent.path = path;
 		m->parent.len = len;
@@ -372,7 +371,7 @@ static bool is_marked_opaque(const struct merge *m, const struct strata_entry *e
 	struct strata_err ignored;
 	bool marked = false;
 
-	while (left > 0 && strata_pax_next(&records, &left, &r, &ignored) > 0)
+	while (strata_pax_next(&records, &left, &r, &ignored) > 0)
 		if (r.key_len == strlen(key) && memcmp(r.key, key, r.key_len) == 0)
 			marked = r.value_len == 1 && r.value[0] == 'y';
 	return marked;
