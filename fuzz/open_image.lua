@@ -164,10 +164,12 @@ local EDITS = {
 	end,
 }
 
+-- Whether all of it was done: a layer that cannot be read is not edited.
 local function edit(image)
-	ask("img:filter", image.filter, image, EDITS.filter)
-	ask("img:rewrite", image.rewrite, image, EDITS.rewrite)
+	local filtered = ask("img:filter", image.filter, image, EDITS.filter)
+	local rewritten = ask("img:rewrite", image.rewrite, image, EDITS.rewrite)
 	try("config:set_env", EDITS.config, image.config)
+	return filtered and rewritten
 end
 
 -- What makes other layers of the image's.
@@ -299,13 +301,13 @@ return function(path, out, choice)
 	if not image then return stream(path, choice % 2 == 1, size, options.prefer) end
 	local good = look(image)
 	if choice % 3 == 0 then check(image) end
-	if choice % 2 == 1 then try("edit", edit, image) end
+	local done = choice % 2 == 0 or try("edit", edit, image)
 	local operation = OPERATIONS[math.floor(choice / 8) % 12]
 	if operation then operation(image) end
 	local format = FORMATS[choice % 5]
 	local saved = save(image, out, format, options.prefer, good)
 	image:close()
 	if not format and not operation then
-		stream(path, choice % 2 == 1, size, options.prefer, saved and read_file(out))
+		stream(path, choice % 2 == 1, size, options.prefer, done and saved and read_file(out) or nil)
 	end
 end

@@ -8,6 +8,10 @@ local faulty = require "spec.support.faulty"
 local shell = require "spec.support.shell"
 local tmp = require "spec.support.tmp"
 
+if not faulty.is_here() then
+	return
+end
+
 local BUILD = os.getenv("STRATA_BUILD") or "build"
 
 local SCRIPT = [[
@@ -20,11 +24,9 @@ local SCRIPT = [[
 	print(result and "done" or code, hits > 0)]]
 
 describe("another file system in a tree that a layer removes", function()
-	for name, errno in pairs({ ENOSYS = 38, EPERM = 1 }) do
+	for _, case in ipairs({ { "ENOSYS", 38 }, { "EPERM", 1 } }) do
+		local name, errno = case[1], case[2]
 		it("is not emptied where statx gives " .. name, function()
-			if not faulty.is_here() then
-				return pending("one interpreter is enough")
-			end
 			local dir = tmp.dir()
 			local target, module = dir:file("rootfs"), shell.check({ "readlink", "-f", BUILD .. "/faults.so" }):match("^[^\n]+")
 			shell.check({ "mkdir", "-p", target .. "/d/m" })
