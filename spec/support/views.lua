@@ -217,14 +217,13 @@ end
 ---@param list spec.Views read
 ---@return string[]
 function views.problems(list)
-	local expected, code, ambiguous, reaches_below = model.merge(list.layers)
+	local expected, code, ambiguous = model.merge(list.layers)
 	local lines = {}
 	if ambiguous then
 		return lines
 	end
 	for _, view in ipairs(list) do
-		local is_told = not (reaches_below and view.name:find("^squash"))
-		for _, line in ipairs(is_told and differences(view, expected, code) or {}) do
+		for _, line in ipairs(differences(view, expected, code)) do
 			lines[#lines + 1] = view.name .. ": " .. line
 		end
 	end
