@@ -66,6 +66,14 @@ void apply_must_reopen(struct strata_apply *a);
 /* Makes name an implied directory in dir, in which nothing else changes. */
 int apply_make_dir(struct strata_apply *a, int dir, const char *name, struct strata_err *err);
 
+/*
+ * To be called before a layer replaces what it has itself by something of another type, and for a
+ * hardlink that has to wait: lower layers' files may be gone that are to be seen in the end, or are
+ * not any more what the hardlink names. Fails where the run can begin anew and go by the merged
+ * tree.
+ */
+int apply_begin_anew(struct strata_apply *a, struct strata_err *err);
+
 /* Removes a name in a->dir that is in the way of an entry, and everything in it. */
 int apply_clear_way(struct strata_apply *a, const char *name, struct strata_err *err);
 
