@@ -154,4 +154,24 @@ describe("purging the documents of an image", function()
 		assert.same({}, report.env)
 		assert.equal(2, #report.missed)
 	end)
+
+	it("cleans and proves those that Docker 25 writes, as blobs that no document names", function()
+		local archive = docker_dialects.of.docker_25(docker_archive.image({ layers = docker_archive.layers(3) }))
+		local edit, n = with_settings({ Env = { "TOKEN=" .. SECRET } }, 2), 0
+		for _, member in ipairs(archive.members) do
+			if member.data and member.data:find('^{.*"id":') then
+				n = n + 1
+				edit(member, n)
+				member.name = "blobs/sha256/" .. docker_archive.sha256(member.data)
+			end
+		end
+		assert.equal(3, n)
+		local path = archive:write(dir:file("in.tar"))
+		local img = assert(strata.open(path))
+		assert.equal("EEXIST", select(3, img:purge(nil, { prove = SECRET })))
+		img = assert(strata.open(path))
+		assert.same({ "TOKEN" }, assert(img:purge(nil, { env = SECRET, prove = SECRET })).env)
+		assert(img:save(dir:file("out.tar")))
+		assert.is_nil(shell.read(dir:file("out.tar")):find(SECRET, 1, true))
+	end)
 end)

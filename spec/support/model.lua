@@ -223,7 +223,6 @@ function Tree:link(link)
 	local dir = self:enter(link.parts, true)
 	dir.children[link.base] = { node = target, layer = self.layer }
 	add_attributes(target, link.entry)
-	self.reaches_below = self.reaches_below or target.born ~= self.layer
 	link.node = target
 	if self:look(link.target) ~= target then
 		self.ambiguous = true -- its path means one file before it is there, and another one, or none, afterwards
@@ -368,8 +367,6 @@ end
 ---@return table<string, table>|nil rows
 ---@return string|nil code why the layers cannot be applied
 ---@return boolean|nil ambiguous a hardlink means one file by its path, and another one where that leads to
----@return boolean|nil reaches_below the header of a hardlink changes a file of a lower layer: when its name is gone, no
---- layer without the lower one can say so
 function model.merge(layers)
 	local tree = setmetatable({ root = implied(nil), layer = 0 }, Tree)
 	local ok, why = pcall(function()
@@ -379,11 +376,11 @@ function model.merge(layers)
 	end)
 	if not ok then
 		if type(why) == "table" then
-			return nil, why.refused, tree.ambiguous, tree.reaches_below
+			return nil, why.refused, tree.ambiguous
 		end
 		error(why, 0)
 	end
-	return rows_of(tree.root), nil, tree.ambiguous, tree.reaches_below
+	return rows_of(tree.root), nil, tree.ambiguous
 end
 
 --- A row in one line.

@@ -15,9 +15,11 @@ end
 --- How many descriptors are open. Only good for comparing.
 ---@return integer
 function process.descriptors()
-	-- What is garbage would be closed some time or other.
-	collectgarbage()
-	collectgarbage()
+	-- What is garbage would be closed some time or other. What one finaliser lets go of, another one closes in the next
+	-- round.
+	for _ = 1, 4 do
+		collectgarbage()
+	end
 	-- popen may still hold the end of the pipe that the shell writes to.
 	return tonumber(ask([[
 		pipe=$(readlink /proc/$$/fd/1)

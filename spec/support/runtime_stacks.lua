@@ -244,6 +244,64 @@ local function resolved(path, links)
 	return path
 end
 
+local DENSE = { "a", "a/b", "a/b/c", "d", "d/b" }
+
+local dense = {}
+
+function dense.file(pick)
+	return { data = pick({ "", "x", "longer" }), mode = pick(MODES) }
+end
+
+function dense.dir(pick)
+	return { type = "dir", mode = pick(DIR_MODES) }
+end
+
+function dense.symlink(pick)
+	return { type = "symlink", linkname = pick({ "d", "/a", "b", "nowhere", "../d" }), mode = 511 }
+end
+
+function dense.hardlink(pick)
+	return { type = "hardlink", linkname = pick(DENSE), mode = pick(MODES) }
+end
+
+function dense.char() -- a device 0:0
+	return { type = "char", mode = 420 }
+end
+
+function dense.block()
+	return { type = "block", major = 1, minor = 1, mode = 420 }
+end
+
+function dense.whiteout(pick)
+	return { name = quoted(pick(DENSE)), data = "", mode = 0 }
+end
+
+function dense.opaque(pick)
+	return { name = pick({ "a", "d", "a/b" }) .. "/.wh..wh..opq", data = "", mode = 0 }
+end
+
+local DENSE_LOTS = { "file", "file", "dir", "dir", "symlink", "hardlink", "char", "block", "whiteout", "opaque" }
+
+--- Layers that have a path several times, go below what is no directory, and link to what comes later, to lower layers
+--- and to themselves. Runtimes refuse most of them.
+---@param seed integer
+---@return table[][]
+function runtime_stacks.dense(seed)
+	local random, pick = stacks.generator(seed)
+	local layers = {}
+	for i = 1, 1 + random(3) do
+		layers[i] = {}
+		for k = 1, random(5) do
+			local entry = dense[pick(DENSE_LOTS)](pick)
+			entry.name = entry.name or pick(DENSE)
+			entry.uid, entry.gid, entry.mtime = pick({ 0, 0, 7 }), pick({ 0, 0, 8 }), random(9)
+			entry.xattrs = entry.data and random(5) == 1 and { ["user." .. pick({ "k", "l" })] = pick({ "v", "w" }) } or nil
+			layers[i][k] = entry
+		end
+	end
+	return layers
+end
+
 --- Whether layers have what the model and strata need not agree on. Where a layer has a path twice, as "a" and "/a" or
 --- through a symlink, or puts something in the place of a directory that it has filled, the time of the directory that
 --- was there first goes to what its path leads to in the end. A directory by the name of a whiteout with nothing but

@@ -217,15 +217,14 @@ end
 ---@param list spec.Views read
 ---@return string[]
 function views.problems(list)
-	local expected, code, ambiguous, reaches_below = model.merge(list.layers)
+	local expected, code, ambiguous = model.merge(list.layers)
 	local lines = {}
 	if ambiguous then
 		return lines
 	end
 	for _, view in ipairs(list) do
-		local is_told = not (reaches_below and view.name:find("^squash"))
 		local is_untold = not view.name:find("^extract") and view.name ~= "rootfs"
-		for _, line in ipairs(is_told and differences(view, expected, code) or {}) do
+		for _, line in ipairs(differences(view, expected, code)) do
 			-- A directory by the name of a whiteout can be told in a tar only by what is in it, and by one of AUFS in the root,
 			-- where a symlink may have led to, not at all.
 			if not (is_untold and (line:find("%.wh%.[^/:]*: is ") or line:find("^%.wh%.%.wh%."))) then

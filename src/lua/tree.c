@@ -251,6 +251,8 @@ static int tree_headers(lua_State *L)
 	struct lua_tree *o = check_tree(L);
 	struct strata_inode source = strata_tree_source(&o->tree, check_node(L, 2, o));
 	const struct strata_index *index = o->tree.layers[source.layer];
+	const uint32_t end =
+	        source.header_layer == source.layer ? source.header_entry : index->count;
 	int n = 0;
 
 	lua_settop(L, 2);
@@ -259,7 +261,7 @@ static int tree_headers(lua_State *L)
 		add_header(L, 3, &n);
 	if (source.header_layer == source.layer && source.header_entry == source.entry)
 		return push_array(L, 3);
-	for (uint32_t i = 0; source.header_layer == source.layer && i < source.header_entry; i++) {
+	for (uint32_t i = 0; i < end; i++) {
 		if (i >= index->count)
 			luaL_error(L, "the layer was closed while its entries were listed");
 		if (i != source.entry && is_name_of(index, i, source.entry)) {

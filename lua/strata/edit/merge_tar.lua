@@ -3,7 +3,8 @@
 -- Two merged trees are compared: that of the layers below, and that of all layers up
 -- to the last one. Their differences go into the tar: entries as they are, whiteouts
 -- for paths that are gone, and for a file with several names first one name with the
--- content and then links to it.
+-- content and then links to it. A hardlink can change a file of the layers below. When its
+-- own name is gone, the file is in the tar, with its content: a tar has no other way to say so.
 
 local core = require "strata.core"
 local join = require("strata.util.path").join
@@ -43,6 +44,8 @@ end
 ---@field indexes userdata[]
 ---@field sources table<integer, integer>  by layer: its number in the assembly
 ---@field written table<integer, string>  from inodes to the name that has the content
+---@field copied table<integer, boolean>  inodes of the layers below that are written with all their names
+---@field above_copied table<integer, boolean>  the directories that these names are in
 local MergeTar = {}
 MergeTar.__index = MergeTar
 
@@ -106,10 +109,11 @@ function MergeTar:implied(node, path, lower)
   end
 end
 
--- Adds what is at a path of the tree above, when it comes from one of the merged layers.
+-- Adds what is at a path of the tree above, when it comes from one of the merged layers, or has to be copied.
 function MergeTar:node(node, path, lower)
   local _, from, inode = self.above:info(node)
-  if not from or from < self.first then return end
+  local is_copied = inode and self.copied[inode] or self.above_copied[node]
+  if not from or from < self.first and not is_copied then return end
   local entry = self.above:entry(node)
   if not entry then return self:implied(node, path, lower) end
   if not inode then return self:entry(from, entry, path) end
@@ -119,15 +123,34 @@ function MergeTar:node(node, path, lower)
   if self:entry(holder, source, path) then self:attributes(node, source, holder) end
 end
 
--- Notes a name of each file of the layers below, so that other names of it become links.
+-- Notes a name of each file of the layers below, so that other names of it become links. The names of a file that a
+-- hardlink has changed are noted when no such link is there to do so again.
 function MergeTar:find_lower_names()
-  local node = 0
+  local node, names, has_link = 0, {}, {}
   while node do
     local _, from, inode = self.above:info(node)
-    if inode and from < self.first and not self.written[inode] then
-      self.written[inode] = self.above:path(node)
+    if inode and from >= self.first then
+      has_link[inode] = true
+    elseif inode then
+      self.written[inode] = self.written[inode] or self.above:path(node)
+      local _, changed_by = self.above:header(node)
+      if changed_by >= self.first then names[#names + 1] = { node = node, inode = inode } end
     end
     node = merge.after(self.above, node, 0)
+  end
+  for _, name in ipairs(names) do
+    if not has_link[name.inode] then self:copy(name.node, name.inode) end
+  end
+end
+
+-- Has the name of a lower file written, and the directories that it is in: those without an entry would lose their
+-- attributes.
+function MergeTar:copy(node, inode)
+  self.copied[inode], self.written[inode] = true, nil
+  node = self.above:parent(node)
+  while node ~= 0 and not self.above_copied[node] do
+    self.above_copied[node] = true
+    node = self.above:parent(node)
   end
 end
 
@@ -214,6 +237,7 @@ function merge_tar.write(states, first, last, opts)
   if not indexes then return nil, message, code end
   local self = setmetatable({
     assembly = core.assemble(), first = first, whole = opts.whole, indexes = indexes, sources = {}, written = {},
+    copied = {}, above_copied = {},
   }, MergeTar)
   self.above, message, code = merge.of_states(states, { count = last, indexes = indexes, view = opts.view })
   if not self.above then return nil, message, code end

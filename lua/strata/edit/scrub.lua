@@ -82,7 +82,7 @@ end
 ---@return string? code
 function scrub.repeated(state)
   local source, texts = state.source, {}
-  if not source or source.kind ~= "docker" then return texts end
+  if not source or source.store.dir or not source.store:has("manifest.json") then return texts end
   local list, message, code = docker_edit.repeated {
     source = source, opened = state.opened, config_text = state.config:text(), scrubs = state.scrubs or {},
     layers = state.hub.layers,

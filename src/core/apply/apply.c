@@ -20,6 +20,7 @@ struct strata_apply *strata_apply_new(const char *dir, const struct strata_apply
 	atomic_init(&a->references, 1);
 	if (options != NULL)
 		a->options = *options;
+	a->by_tree = a->options.overlay;
 	if (a->options.max_depth == 0)
 		a->options.max_depth = STRATA_APPLY_DEPTH;
 	if (a->options.max_removals == 0)
@@ -59,7 +60,7 @@ static void leave_layer(struct strata_apply *a)
 	layer_set_free(&a->set);
 	apply_links_forget(&a->links);
 	apply_whiteouts_forget(&a->whiteouts);
-	if (a->options.overlay)
+	if (a->by_tree)
 		apply_overlay_leave(a);
 	a->root = -1;
 }
@@ -139,8 +140,8 @@ static int apply_header(struct strata_apply *a, struct strata_tar_parser *parser
 	size_t raw_len;
 	const char *raw = strata_tar_raw_header(parser, &raw_len);
 
-	return a->options.overlay ? apply_overlay_entry(a, h, raw, raw_len, err)
-	                          : apply_entry(a, h, raw, raw_len, err);
+	return a->by_tree ? apply_overlay_entry(a, h, raw, raw_len, err)
+	                  : apply_entry(a, h, raw, raw_len, err);
 }
 
 static int apply_bytes(struct strata_apply *a, struct strata_tar_parser *parser, const char *bytes,
@@ -228,8 +229,8 @@ static int read_layer(struct strata_apply *a, const struct apply_layer *layer,
 
 static int begin_layer(struct strata_apply *a, struct strata_err *err)
 {
-	layer_set_begin(&a->set, a->options.overlay || (a->target.fresh && a->report.layer == 0));
-	if (a->options.overlay)
+	layer_set_begin(&a->set, a->by_tree || (a->target.fresh && a->report.layer == 0));
+	if (a->by_tree)
 		return apply_overlay_begin(a, err);
 	a->root = a->target.fd;
 	return 0;
@@ -238,7 +239,7 @@ static int begin_layer(struct strata_apply *a, struct strata_err *err)
 /* The layer has been verified. */
 static int end_layer(struct strata_apply *a, struct strata_err *err)
 {
-	if (a->options.overlay)
+	if (a->by_tree)
 		return apply_overlay_end(a, err);
 	if (apply_links_end(a, err) < 0 || apply_whiteouts_end(a, err) < 0)
 		return apply_report_wrap(&a->report, err);
@@ -277,7 +278,7 @@ static int end(struct strata_apply *a, struct strata_err *err)
 static int run(struct strata_apply *a, const struct strata_work *work, struct strata_err *err)
 {
 	struct reader readers[2] = {{.opened = false}, {.opened = false}};
-	int status = a->options.overlay ? apply_overlay_scan(a, work, err) : 0;
+	int status = a->by_tree ? apply_overlay_scan(a, work, err) : 0;
 
 	for (size_t i = 0; i < a->layer_count && status == 0; i++)
 		status = apply_layer(a, i, readers, work, err);
@@ -286,12 +287,56 @@ static int run(struct strata_apply *a, const struct strata_work *work, struct st
 	return status < 0 ? -1 : end(a, err);
 }
 
+/* Takes back what the run has done, to a directory that was empty. */
+static int take_back(struct strata_apply *a, const struct timespec times[2], struct strata_err *err)
+{
+	apply_removals_unlimited(&a->removals);
+	if (apply_purge(a, a->target.fd, false, err) < 0)
+		return -1;
+	if (futimens(a->target.fd, times) < 0)
+		return strata_fail_errno(err, errno, "cannot set the time of the directory");
+	apply_removals_init(&a->removals, a->options.max_removals, a->options.max_depth);
+	apply_report_clear(&a->report);
+	apply_modes_free(&a->modes);
+	apply_meta_free(&a->root_entry.meta);
+	a->root_entry = (struct apply_root){.told = false};
+	return 0;
+}
+
+/* A layer turns out to be odd at one of its entries; most images have no such layer. */
+static int run_by_tree(struct strata_apply *a, const struct strata_work *work, uint64_t progress,
+                       const struct timespec times[2], struct strata_err *err)
+{
+	if (work != NULL && work->progress != NULL)
+		atomic_store(work->progress, progress);
+	if (take_back(a, times, err) < 0)
+		return -1;
+	a->by_tree = true;
+	a->odd = false;
+	return run(a, work, err);
+}
+
+static int run_any(struct strata_apply *a, const struct strata_work *work, struct strata_err *err)
+{
+	uint64_t progress =
+	        work != NULL && work->progress != NULL ? atomic_load(work->progress) : 0;
+	struct timespec times[2] = {{.tv_nsec = UTIME_OMIT}};
+	struct stat st;
+	int status;
+
+	if (fstat(a->target.fd, &st) < 0)
+		return strata_fail_errno(err, errno, "cannot look at the directory");
+	times[1] = st.st_mtim;
+	status = run(a, work, err);
+	return status < 0 && a->odd ? run_by_tree(a, work, progress, times, err) : status;
+}
+
 int strata_apply_run(struct strata_apply *a, const struct strata_work *work, struct strata_err *err)
 {
 	if (a->ran)
 		return strata_fail(err, "EINVAL", "the directory has been filled");
 	a->ran = true;
-	if (run(a, work, err) == 0)
+	if (run_any(a, work, err) == 0)
 		return 0;
 	apply_target_discard(a);
 	return -1;

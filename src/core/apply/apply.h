@@ -23,6 +23,11 @@
  * and time 0. The target itself gets its owner, mode and times when everything has
  * been verified.
  *
+ * A layer that has a path twice, goes below its own file or links to what is not there yet cannot
+ * be applied in one pass as it is merged: what it replaces of lower layers may be there again in
+ * the end. At the first such entry the run begins anew, if the directory was empty, and goes by the
+ * merged tree.
+ *
  * With `overlay` each layer gets a directory of its own below the target, "1"
  * the base, in the form that overlayfs mounts (overlay.h). A hardlink to a file of
  * a lower layer is a link to that layer's file there.

@@ -47,7 +47,15 @@ bool apply_is_absent(int fd)
 
 bool apply_is_apart(const struct strata_apply *a)
 {
-	return a->options.view == STRATA_VIEW_RUNTIME && !a->options.overlay && !a->set.everything;
+	return a->options.view == STRATA_VIEW_RUNTIME && !a->by_tree && !a->set.everything;
+}
+
+int apply_begin_anew(struct strata_apply *a, struct strata_err *err)
+{
+	if (a->options.view != STRATA_VIEW_RUNTIME || a->by_tree || !a->target.fresh)
+		return 0;
+	a->odd = true;
+	return strata_fail(err, "EAGAIN", "not by what its layer has had so far");
 }
 
 struct going {
@@ -62,16 +70,19 @@ static int make_missing(void *context, int dir, const char *name)
 	struct going *going = context;
 	cleanup_fd int fd = openat(dir, ".", APPLY_DIR_FLAGS); /* dir has O_PATH */
 	struct stat above, st;
+	bool own;
 
 	if (fd < 0 || fstat(fd, &above) < 0)
 		return -errno;
 	if (going->way == APPLY_LOOK)
 		return -ENOENT;
+	own = layer_set_has(&going->a->set, &above, name) &&
+	      fstatat(fd, name, &st, AT_SYMLINK_NOFOLLOW) == 0;
 	/* What the layer has stays, and so does a whiteout of its own behind a symlink. */
-	if (going->way == APPLY_SPARE && (layer_set_hides(&going->a->set, &above, name) ||
-	                                  (layer_set_has(&going->a->set, &above, name) &&
-	                                   fstatat(fd, name, &st, AT_SYMLINK_NOFOLLOW) == 0)))
+	if (going->way == APPLY_SPARE && (own || layer_set_hides(&going->a->set, &above, name)))
 		return -ENOTDIR;
+	if (own && apply_is_apart(going->a) && apply_begin_anew(going->a, going->err) < 0)
+		return -ECANCELED;
 	return make_dir(going->a, fd, name, going->err) < 0 ? -ECANCELED : 0;
 }
 
@@ -199,8 +210,21 @@ void apply_must_reopen(struct strata_apply *a)
 	a->dir.must_reopen = true;
 }
 
+/* The layer has made the name in a->dir, or has something below it. */
+static bool is_own(const struct strata_apply *a, const char *name)
+{
+	cleanup_buf struct strata_buf path = {0};
+	struct strata_err ignored;
+
+	return layer_set_has(&a->set, &a->dir.st, name) ||
+	       (apply_path_below(&path, a->dir.plain.data, name, &ignored) == 0 &&
+	        layer_set_has_path(&a->set, path.data, path.len));
+}
+
 int apply_clear_way(struct strata_apply *a, const char *name, struct strata_err *err)
 {
+	if (apply_is_apart(a) && is_own(a, name) && apply_begin_anew(a, err) < 0)
+		return -1;
 	a->dir.dirty = a->dir.must_reopen = true;
 	return apply_remove(a, a->dir.fd, name, err);
 }

@@ -63,6 +63,14 @@ void apply_dir_changed(struct strata_apply *a);
 /* Paths may lead elsewhere now. */
 void apply_must_reopen(struct strata_apply *a);
 
+/*
+ * To be called before a layer replaces what it has itself by something of another type, and for a
+ * hardlink that has to wait: lower layers' files may be gone that are to be seen in the end, or are
+ * not any more what the hardlink names. Fails where the run can begin anew and go by the merged
+ * tree.
+ */
+int apply_begin_anew(struct strata_apply *a, struct strata_err *err);
+
 /* Removes a name in a->dir that is in the way of an entry, and everything in it. */
 int apply_clear_way(struct strata_apply *a, const char *name, struct strata_err *err);
 

@@ -15,7 +15,7 @@
  *   whiteout    whiteouts and opaque markers (and whiteout_late.c)
  *   links       hardlinks, and those that wait
  *   entry       one entry
- *   overlay     a directory for each layer (and overlay_plan.c)
+ *   overlay     by the merged tree: a directory for each layer (and overlay_plan.c)
  *   apply       all of it
  */
 #ifndef STRATA_APPLY_INTERNAL_H
@@ -61,7 +61,9 @@ struct strata_apply {
 	struct apply_layer *layers;
 	size_t layer_count;
 	bool ran;
-	pid_t owner; /* the process that may remove the target */
+	pid_t owner;  /* the process that may remove the target */
+	bool by_tree; /* entries go where the merged tree has them: overlay.h */
+	bool odd;     /* they have to: dir.h */
 	uid_t euid;
 	gid_t egid;
 	int root; /* where the layer goes: the target; overlay: the layer's directory in it */

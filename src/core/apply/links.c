@@ -221,6 +221,8 @@ int apply_link(struct strata_apply *a, const struct strata_tar_header *h, struct
 
 	if (target != NULL && apply_meta_take(&a->meta, h, err) == 0)
 		state = try_link(a, target, true, err);
+	if (state > LINK_DONE && apply_begin_anew(a, err) < 0)
+		return -1;
 	return state > LINK_DONE ? wait_for(a, target, state, err) : state;
 }
 

@@ -61,6 +61,7 @@ static int make_dirs(struct strata_apply *a, struct strata_err *err)
 			return -1;
 		if (mkdirat(a->dir.fd, name, 0700) < 0)
 			return strata_fail_errno(err, errno, "cannot make the directory");
+		apply_dir_changed(a);
 	}
 	return 0;
 }
@@ -123,7 +124,7 @@ static bool is_told(const struct strata_apply *a, uint32_t node)
 {
 	const struct strata_node *n = &a->overlay.merged.nodes[node];
 
-	return n->layer == a->report.layer && n->entry != STRATA_NO_ENTRY;
+	return (n->layer == a->report.layer || !a->options.overlay) && n->entry != STRATA_NO_ENTRY;
 }
 
 static int settle_dir(struct strata_apply *a, uint32_t node, struct strata_err *err)
@@ -169,13 +170,16 @@ int apply_overlay_scan(struct strata_apply *a, const struct strata_work *work,
 		return -1;
 	a->overlay.below.view = a->overlay.merged.view = a->options.view;
 	a->overlay.below.max_steps = a->overlay.merged.max_steps = a->options.max_steps;
-	return 0;
+	return a->options.overlay ? 0 : apply_overlay_merge(a, err);
 }
 
+/* The directory of a layer. */
 static int open_layer(const struct strata_apply *a, size_t layer)
 {
 	char name[24];
 
+	if (!a->options.overlay)
+		return openat(a->target.fd, ".", APPLY_DIR_FLAGS);
 	snprintf(name, sizeof(name), "%zu", layer + 1);
 	return openat(a->target.fd, name, APPLY_DIR_FLAGS | O_NOFOLLOW);
 }
@@ -185,13 +189,14 @@ static int make_layer_dir(struct strata_apply *a, struct strata_err *err)
 	char name[24];
 
 	snprintf(name, sizeof(name), "%zu", a->report.layer + 1);
-	if (mkdirat(a->target.fd, name, 0700) < 0)
+	if (a->options.overlay && mkdirat(a->target.fd, name, 0700) < 0)
 		return strata_fail_errno(err, errno, "cannot make its directory");
 	a->root = open_layer(a, a->report.layer);
 	if (a->root >= 0)
 		return 0;
 	strata_fail_errno(err, errno, "cannot open its directory");
-	unlinkat(a->target.fd, name, AT_REMOVEDIR);
+	if (a->options.overlay)
+		unlinkat(a->target.fd, name, AT_REMOVEDIR);
 	return -1;
 }
 
@@ -366,8 +371,8 @@ static int open_source(struct strata_apply *a, const struct strata_tree *tree, u
 }
 
 /* Fails for a hardlink without a file. */
-static int fail_link(const struct strata_apply *a, const struct strata_entry *e,
-                     struct strata_err *err)
+static int fail_link(const struct strata_apply *a, const struct strata_index *index,
+                     const struct strata_entry *e, struct strata_err *err)
 {
 	const struct strata_tree *tree = &a->overlay.merged;
 	cleanup_free char *target = malloc((size_t)e->linkpath.len + 2);
@@ -378,8 +383,7 @@ static int fail_link(const struct strata_apply *a, const struct strata_entry *e,
 
 	if (target == NULL)
 		return strata_fail_nomem(err);
-	len = strata_path_normalise(strata_index_text(index_of(a), e->linkpath), e->linkpath.len,
-	                            target);
+	len = strata_path_normalise(strata_index_text(index, e->linkpath), e->linkpath.len, target);
 	target[len] = '\0';
 	directory = strata_tree_find(tree, target, len, false, &node, &ignored) == 0 &&
 	            strata_tree_type(tree, node) == '5';
@@ -390,8 +394,9 @@ static int fail_link(const struct strata_apply *a, const struct strata_entry *e,
 static int make_link(struct strata_apply *a, uint32_t node, const struct strata_tree *tree,
                      uint32_t from, struct strata_err *err)
 {
-	const struct strata_index *index = index_of(a);
-	uint32_t entry = a->overlay.merged.nodes[node].entry;
+	const struct strata_node *n = &a->overlay.merged.nodes[node];
+	const struct strata_index *index = a->overlay.merged.layers[n->layer];
+	uint32_t entry = n->entry;
 	const struct strata_entry *e = &index->entries[entry];
 	cleanup_free char *source = NULL;
 	cleanup_fd int dir = -1;
@@ -401,7 +406,7 @@ static int make_link(struct strata_apply *a, uint32_t node, const struct strata_
 	                       e->path.len, err) < 0)
 		return -1;
 	if (from == STRATA_NO_NODE)
-		return fail_link(a, e, err);
+		return fail_link(a, index, e, err);
 	dir = open_source(a, tree, from, &name, err);
 	if (dir < 0)
 		return -1;
@@ -413,7 +418,7 @@ static int make_link(struct strata_apply *a, uint32_t node, const struct strata_
 	if (linkat(dir, source, a->dir.fd, name, 0) == 0)
 		return apply_created(a, name, err);
 	/* A device that could not be made has no names either. */
-	return errno == ENOENT ? fail_link(a, e, err)
+	return errno == ENOENT ? fail_link(a, index, e, err)
 	                       : strata_fail_errno(err, errno, "cannot link");
 }
 
@@ -526,8 +531,11 @@ static int add_headers(struct strata_apply *a, struct strata_err *err)
 	memset(files, 0xff, count * sizeof(*files));
 	for (uint32_t i = 0; i < merged->inode_count; i++)
 		if (merged->inodes[i].layer == a->report.layer)
-			files[merged->inodes[i].entry] =
-			        (struct linked_file){merged->inodes[i].header_entry, names[i]};
+			files[merged->inodes[i].entry] = (struct linked_file){
+			        merged->inodes[i].header_layer == a->report.layer
+			                ? merged->inodes[i].header_entry
+			                : STRATA_NO_ENTRY,
+			        names[i]};
 	if (add_own_headers(a, files, err) < 0)
 		return -1;
 	for (uint32_t i = 0; i < merged->inode_count; i++) {
@@ -549,6 +557,8 @@ int apply_overlay_end(struct strata_apply *a, struct strata_err *err)
 
 	if (make_links(a, err) < 0 || add_headers(a, err) < 0 || apply_leave(a, err) < 0)
 		return -1;
+	if (!a->options.overlay)
+		return 0;
 	if (a->root_entry.told ? apply_root_set(a, a->root, err) < 0
 	                       : set_merged(a, a->root, STRATA_ROOT_NODE, ".", err) < 0)
 		return -1;

@@ -1,5 +1,7 @@
 /*
- * A directory for each layer, as overlayfs mounts them.
+ * By the merged tree of the layers: a directory for each layer, as overlayfs mounts them. And
+ * one directory for all of them, where what a layer has at a path while its entries come may not be
+ * what it has there in the end: then what has come cannot be the measure, as it is otherwise.
  *
  * The merge of the layers, from their entry indexes (tree/tree.h), says where each
  * entry goes and what it hides: the tree of the layers below beside the one with
@@ -7,7 +9,8 @@
  * where a container sees it. A layer's directory gets every node that is of the
  * layer; the directories on the way to them, with the attributes that they have
  * below, since overlayfs shows the uppermost; and whiteouts and opaque marks for the
- * names that are in the tree below and not in the merged one.
+ * names that are in the tree below and not in the merged one. The one directory gets the
+ * nodes of the tree of all layers, each when the layer comes that has its content.
  */
 #ifndef STRATA_APPLY_OVERLAY_H
 #define STRATA_APPLY_OVERLAY_H
@@ -58,7 +61,11 @@ struct apply_overlay {
 int apply_overlay_scan(struct strata_apply *a, const struct strata_work *work,
                        struct strata_err *err);
 
-/* Puts the layer on top and finds what is to be made: the fields above (overlay_plan.c). */
+/* Makes the merged tree of all layers, for one directory. */
+int apply_overlay_merge(struct strata_apply *a, struct strata_err *err);
+
+/* Puts the layer on top, when each has a directory, and finds what is to be made: the fields above
+ * (overlay_plan.c). */
 int apply_overlay_plan(struct strata_apply *a, struct strata_err *err);
 
 /* Makes the layer's directory, which becomes a->root, and the directories in it. */

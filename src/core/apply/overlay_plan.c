@@ -75,6 +75,31 @@ static int find_places(struct apply_overlay *o, uint32_t layer, struct strata_er
 	return 0;
 }
 
+/*
+ * The same in one directory for all layers, of which the merged tree has what is there in the end.
+ * A file is made by the layer that has its content, with all of its names.
+ */
+static int find_flat_places(struct apply_overlay *o, uint32_t layer, struct strata_err *err)
+{
+	for (uint32_t i = 0; i < o->merged.node_count; i++) {
+		const struct strata_node *node = &o->merged.nodes[i];
+
+		if (node->free)
+			continue;
+		if (!is_dir(&o->merged, i)) {
+			if (strata_tree_source(&o->merged, i).layer == layer &&
+			    place_file(o, layer, i, err) < 0)
+				return -1;
+			continue;
+		}
+		if (layer == 0)
+			need_dir(o, i);
+		if (node->layer == layer && node->entry != STRATA_NO_ENTRY)
+			o->places[node->entry] = i;
+	}
+	return 0;
+}
+
 /* ---- what the layer hides ----------------------------------------------- */
 
 struct pair {
@@ -158,6 +183,24 @@ static int check_paths(struct strata_apply *a, struct strata_err *err)
 	return 0;
 }
 
+/* Puts the layer on top of the merged tree. */
+static int put_on_top(struct strata_apply *a, struct strata_err *err)
+{
+	return check_paths(a, err) < 0 ? -1
+	                               : strata_tree_apply(&a->overlay.merged,
+	                                                   &a->layers[a->report.layer].index, err);
+}
+
+int apply_overlay_merge(struct strata_apply *a, struct strata_err *err)
+{
+	for (size_t i = 0; i < a->layer_count; i++) {
+		apply_report_layer(&a->report, i);
+		if (put_on_top(a, err) < 0)
+			return strata_err_wrap(err, "%s", a->layers[i].label);
+	}
+	return 0;
+}
+
 int apply_overlay_plan(struct strata_apply *a, struct strata_err *err)
 {
 	struct apply_overlay *o = &a->overlay;
@@ -165,8 +208,7 @@ int apply_overlay_plan(struct strata_apply *a, struct strata_err *err)
 	uint64_t removed = o->merged.removed;
 	uint32_t entries = a->layers[a->report.layer].index.count;
 
-	if (check_paths(a, err) < 0 ||
-	    strata_tree_apply(&o->merged, &a->layers[layer].index, err) < 0)
+	if (a->options.overlay && put_on_top(a, err) < 0)
 		return -1;
 	o->places = strata_reallocarray(NULL, entries, sizeof(*o->places));
 	o->marks = calloc(o->merged.node_count, sizeof(*o->marks));
@@ -175,6 +217,8 @@ int apply_overlay_plan(struct strata_apply *a, struct strata_err *err)
 		return strata_fail_nomem(err);
 	memset(o->places, 0xff, entries * sizeof(*o->places));
 	o->marks[STRATA_ROOT_NODE] = MARK_DIR;
+	if (!a->options.overlay)
+		return find_flat_places(o, layer, err);
 	if (find_places(o, layer, err) < 0)
 		return -1;
 	return o->merged.removed != removed ? find_hidden(o, layer, err) : 0;

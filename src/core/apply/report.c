@@ -7,13 +7,19 @@
 #include "core/base/mem.h"
 #include "core/layer/path.h"
 
-void apply_report_free(struct apply_report *r)
+void apply_report_clear(struct apply_report *r)
 {
 	for (size_t i = 0; i < r->result.notes_kept; i++) {
 		free(r->result.notes[i].path);
 		free(r->result.notes[i].detail);
 	}
 	free(r->result.notes);
+	r->result = (struct strata_apply_result){0};
+}
+
+void apply_report_free(struct apply_report *r)
+{
+	apply_report_clear(r);
 	strata_buf_free(&r->path);
 }
 

@@ -16,6 +16,9 @@ struct apply_report {
 
 void apply_report_free(struct apply_report *r);
 
+/* Forgets what was done. */
+void apply_report_clear(struct apply_report *r);
+
 void apply_report_layer(struct apply_report *r, size_t layer);
 
 /* The next entry of the layer; its path is normalised here. */

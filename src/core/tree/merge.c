@@ -13,7 +13,8 @@
 
 struct link {
 	uint32_t entry;
-	bool placed; /* false: its file is not there yet, and it has no node */
+	bool placed;   /* false: its file is not there yet */
+	uint32_t node; /* that keeps its place until then, when the layer is unpacked for itself */
 };
 
 struct merge {
@@ -125,7 +126,7 @@ static int bind_links(struct merge *m, struct strata_err *err)
 		if (is_bound(m, i) && m->inode_of[root] == STRATA_NO_NODE &&
 		    tree_add_inode(m->tree, m->layer, root, &m->inode_of[root], err) < 0)
 			return -1;
-		m->links[m->link_count++] = (struct link){.entry = i};
+		m->links[m->link_count++] = (struct link){.entry = i, .node = STRATA_NO_NODE};
 	}
 	return 0;
 }
@@ -377,12 +378,17 @@ static bool is_marked_opaque(const struct merge *m, const struct strata_entry *e
 	return marked;
 }
 
-/* inode: of which it becomes a name, STRATA_NO_NODE for a file with one name and for no file. */
-static int merge_entry(struct merge *m, uint32_t i, uint32_t inode, struct strata_err *err)
+/*
+ * inode: of which it becomes a name, STRATA_NO_NODE for a file with one name and for no file. *at
+ * is its node, STRATA_NO_NODE when it is passed over.
+ */
+static int merge_entry(struct merge *m, uint32_t i, uint32_t inode, uint32_t *at,
+                       struct strata_err *err)
 {
 	const struct strata_entry *e = &m->index->entries[i];
 	uint32_t node = STRATA_ROOT_NODE;
 
+	*at = STRATA_NO_NODE;
 	if (e->path.len == 1 && *strata_index_text(m->index, e->path) == '.') {
 		if (e->typeflag != '5' && m->alone)
 			return 0; /* runtimes pass over it */
@@ -395,6 +401,7 @@ static int merge_entry(struct merge *m, uint32_t i, uint32_t inode, struct strat
 	m->tree->nodes[node].entry = i;
 	if (m->alone && e->typeflag == '5' && e->pax.len > 0 && is_marked_opaque(m, e))
 		m->tree->nodes[node].opaque = node != STRATA_ROOT_NODE;
+	*at = node;
 	return 0;
 }
 
@@ -417,13 +424,31 @@ static uint32_t bound_inode(const struct merge *m, uint32_t i)
 	return there || has_no_node(m, i) ? inode : STRATA_NO_NODE;
 }
 
+/* Keeps the place of a hardlink whose file is not there yet. */
+static int keep_place(struct merge *m, struct link *link, struct strata_err *err)
+{
+	return merge_entry(m, link->entry, STRATA_NO_NODE, &link->node, err);
+}
+
+/* An entry that came later has taken the place that was kept for a hardlink, or its directory's. */
+static bool has_lost_place(const struct merge *m, const struct link *link)
+{
+	const struct strata_node *node;
+
+	if (link->node == STRATA_NO_NODE)
+		return false;
+	node = &m->tree->nodes[link->node];
+	return node->free || node->layer != m->layer || node->entry != link->entry;
+}
+
 /* A hardlink to a whiteout is one. */
 static int link_whiteout(struct merge *m, struct link *link, struct strata_err *err)
 {
-	uint32_t node;
+	uint32_t node = link->node;
 
-	if (place(m, link->entry, STRATA_NO_NODE, &node, err) < 0)
+	if (node == STRATA_NO_NODE && place(m, link->entry, STRATA_NO_NODE, &node, err) < 0)
 		return -1;
+	m->tree->nodes[node].entry = STRATA_NO_ENTRY;
 	m->tree->nodes[node].whiteout = true;
 	link->placed = true;
 	return 1;
@@ -457,7 +482,9 @@ static int place_link(struct merge *m, struct link *link, struct strata_err *err
 		return link_whiteout(m, link, err);
 	if (inode == STRATA_NO_NODE)
 		return 0;
-	if (merge_entry(m, link->entry, inode, err) < 0)
+	if (link->node != STRATA_NO_NODE)
+		tree_set_inode(m->tree, link->node, inode);
+	else if (merge_entry(m, link->entry, inode, &node, err) < 0)
 		return -1;
 	m->tree->inodes[inode].header_layer = m->layer;
 	m->tree->inodes[inode].header_entry = link->entry;
@@ -472,8 +499,11 @@ static int pass_links(struct merge *m, struct strata_err *err)
 
 	for (uint32_t k = 0; k < m->link_count; k++) {
 		struct link *link = &m->links[k];
-		int status = link->placed ? 0 : place_link(m, link, err);
+		int status = 0;
 
+		link->placed = link->placed || has_lost_place(m, link);
+		if (!link->placed)
+			status = place_link(m, link, err);
 		if (status < 0)
 			return blame(m, link->entry, err);
 		progress = progress || status > 0;
@@ -482,8 +512,9 @@ static int pass_links(struct merge *m, struct strata_err *err)
 }
 
 /*
- * The hardlinks that wait stand at the layer's end; one whose file is nowhere becomes a node
- * without an inode.
+ * The hardlinks that wait have the place where they stand, or, by the specification, stand at the
+ * layer's end: until then something of a lower layer may be there, which may be the file that they
+ * name. One whose file is nowhere becomes a node without an inode.
  */
 static int end_links(struct merge *m, struct strata_err *err)
 {
@@ -494,10 +525,18 @@ static int end_links(struct merge *m, struct strata_err *err)
 	if (status < 0)
 		return -1;
 	for (uint32_t k = 0; k < m->link_count; k++)
-		if (!m->links[k].placed &&
-		    merge_entry(m, m->links[k].entry, STRATA_NO_NODE, err) < 0)
+		if (!m->links[k].placed && m->links[k].node == STRATA_NO_NODE &&
+		    keep_place(m, &m->links[k], err) < 0)
 			return blame(m, m->links[k].entry, err);
 	return 0;
+}
+
+/* A hardlink, when it comes. */
+static int merge_link(struct merge *m, struct link *link, struct strata_err *err)
+{
+	int status = place_link(m, link, err);
+
+	return status == 0 && m->alone ? keep_place(m, link, err) : status;
 }
 
 /* ---- a layer --------------------------------------------------------------------- */
@@ -505,11 +544,12 @@ static int end_links(struct merge *m, struct strata_err *err)
 static int merge_any(struct merge *m, uint32_t i, struct strata_err *err)
 {
 	enum strata_whiteout kind = kind_of(m, &m->index->entries[i]);
+	uint32_t node;
 
 	if (m->next_link < m->link_count && m->links[m->next_link].entry == i)
-		return place_link(m, &m->links[m->next_link++], err);
+		return merge_link(m, &m->links[m->next_link++], err);
 	if (kind == STRATA_WHITEOUT_NO)
-		return merge_entry(m, i, file_inode(m, i), err);
+		return merge_entry(m, i, file_inode(m, i), &node, err);
 	if (kind == STRATA_WHITEOUT_INVALID)
 		return strata_fail(err, "EFORMAT", "a whiteout of no name");
 	if (kind == STRATA_WHITEOUT_AUFS)

@@ -64,6 +64,7 @@ static int find_target(struct strata_tree *tree, const struct overlay *o, uint32
 static int find_lower_file(struct overlay *o, uint32_t at, struct strata_err *err)
 {
 	uint32_t inode = STRATA_NO_NODE, found;
+	struct strata_inode *file;
 
 	if (find_target(o->alone, o, at, &found, err) < 0)
 		return -1;
@@ -75,8 +76,11 @@ static int find_lower_file(struct overlay *o, uint32_t at, struct strata_err *er
 	o->inodes[at] = inode;
 	if (inode == STRATA_NO_NODE)
 		return 0;
-	o->tree->inodes[inode].header_layer = o->layer;
-	o->tree->inodes[inode].header_entry = o->alone->nodes[at].entry;
+	file = &o->tree->inodes[inode];
+	if (file->header_layer != o->layer || file->header_entry < o->alone->nodes[at].entry) {
+		file->header_layer = o->layer;
+		file->header_entry = o->alone->nodes[at].entry;
+	}
 	return 1;
 }
 

@@ -408,18 +408,6 @@ local function new_plan(images, opts, notes)
   return plan
 end
 
--- The directories of the opened layers with these places, in old archives.
-local function directories_of(source, places)
-  local found = {}
-  for origin, place in ipairs(source.layers) do
-    for _, member in ipairs(places[origin] and { place.member, place.named } or {}) do
-      local dir = member.name:match("^(.+)/layer%.tar$")
-      if dir then found[dir] = true end
-    end
-  end
-  return found
-end
-
 --- The documents that repeat the config of an image. Those of layers that were removed, and those that other images
 --- of the archive need as they are, are not among them.
 ---@param image strata.ImageToWrite  of which layers may be states of layers
@@ -427,17 +415,8 @@ end
 ---@return string? message
 ---@return string? code
 function docker_edit.repeated(image)
-  local source, present, gone = image.source, {}, {}
   local plan = new_plan({ image }, {}, {})
-  for origin in ipairs(source.layers) do gone[origin] = true end
-  for _, one in ipairs(image.layers) do
-    if one.origin then present[one.origin], gone[one.origin] = true, nil end
-  end
-  local kept, stays = plan.shared, directories_of(source, present)
-  for dir in pairs(directories_of(source, gone)) do
-    local member = not stays[dir] and plan.store.by_name[dir .. "/json"]
-    if member then kept[member.position] = true end
-  end
+  edit_layers.drop_removed(plan)
   return edit_v1_json.documents(plan, image)
 end
 

@@ -172,6 +172,18 @@ local function drop_layers(plan, edited)
   end
 end
 
+--- Drops the members of removed layers alone, where the others need not be placed.
+---@param plan strata.DockerEdit
+function edit_layers.drop_removed(plan)
+  for _, edited in ipairs(plan.images) do
+    for _, one in ipairs(edited.image.layers) do
+      local place = one.origin and edited.source.layers[one.origin]
+      if place then plan.used[place.member.position], plan.used[place.named.position] = true, true end
+    end
+  end
+  for _, edited in ipairs(plan.images) do drop_layers(plan, edited) end
+end
+
 --- Places the layers of all images; their names for manifest.json go into the `names` of each.
 ---@param plan strata.DockerEdit
 ---@return boolean? ok
