@@ -61,10 +61,13 @@ describe("random stacks of layers, by default", function()
 		return runtime_views.differences(runtime_views.strata(path), answers)
 	end
 
-	-- The merged view of an image after something was done to it.
+	-- The merged view of an image after something was done to it, or a line why it was not done.
 	local function view_after(path, act)
 		local img = assert(strata.open(path))
-		assert(act(img))
+		local done, message = act(img)
+		if not done then
+			return nil, message
+		end
 		local out = dir:file("edited.tar")
 		assert(img:save(out))
 		img:close()
@@ -81,7 +84,12 @@ describe("random stacks of layers, by default", function()
 		end
 		local lines = {}
 		local function look(name, act)
-			for _, line in ipairs(model.differences(view.rows, view_after(path, act).rows)) do
+			local after, message = view_after(path, act)
+			if not after then
+				lines[#lines + 1] = name .. ": " .. message
+				return
+			end
+			for _, line in ipairs(model.differences(view.rows, after.rows)) do
 				-- A directory by the name of a whiteout can only be told by what is in it.
 				if not line:find("%.wh%.[^/:]*: is missing") then
 					lines[#lines + 1] = name .. ": " .. line
@@ -116,7 +124,7 @@ describe("random stacks of layers, by default", function()
 	end
 
 	it("look the same when layers are merged", function()
-		for seed = from, from + math.min(total, 300) - 1 do
+		for seed = from, from + total - 1 do
 			local layers = runtime_stacks.layers(seed)
 			if answers_of(layers) and #check_edits(nil, layers) > 0 then
 				local report = shrink.report(dir, layers, check_edits)
