@@ -61,12 +61,12 @@ describe("random stacks of layers, by default", function()
 		return runtime_views.differences(runtime_views.strata(path), answers)
 	end
 
-	-- The merged view of an image after something was done to it, or a line why it was not done.
+	-- The merged view of an image after something was done to it, or why it was not done.
 	local function view_after(path, act)
 		local img = assert(strata.open(path))
-		local done, message = act(img)
+		local done, message, code = act(img)
 		if not done then
-			return nil, message
+			return nil, message, code
 		end
 		local out = dir:file("edited.tar")
 		assert(img:save(out))
@@ -84,9 +84,12 @@ describe("random stacks of layers, by default", function()
 		end
 		local lines = {}
 		local function look(name, act)
-			local after, message = view_after(path, act)
+			local after, message, code = view_after(path, act)
 			if not after then
-				lines[#lines + 1] = name .. ": " .. message
+				-- Fold also goes by the specification, which goes through symlinks of lower layers, and through loops of them.
+				if not (name == "fold" and code == "ELOOP") then
+					lines[#lines + 1] = name .. ": " .. message
+				end
 				return
 			end
 			for _, line in ipairs(model.differences(view.rows, after.rows)) do
