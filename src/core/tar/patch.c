@@ -334,6 +334,33 @@ static int set_linkpath(struct patch *p, struct strata_err *err)
 	                err);
 }
 
+/*
+ * Readers differ in the order in which they apply an x header and GNU's long names: an entry
+ * that gets its first record has its long names as records as well.
+ */
+static int take_long_name(struct patch *p, enum pax_key key, const struct tar_extension *e,
+                          enum long_state *state, const char *text, size_t len,
+                          struct strata_err *err)
+{
+	bool kept = *state == LONG_KEPT && e->present && e->len > 0 && p->raw[e->body] != '\0';
+
+	if (!kept && *state != LONG_SET)
+		return 0;
+	*state = LONG_DROPPED;
+	return set_record(p, key, text, len, err);
+}
+
+static int take_long_names(struct patch *p, struct strata_err *err)
+{
+	if (p->span.x.present || p->records.len == 0)
+		return 0;
+	return take_long_name(p, PAX_PATH, &p->span.longname, &p->longname, p->to.path,
+	                      p->to.path_len, err) < 0
+	               ? -1
+	               : take_long_name(p, PAX_LINKPATH, &p->span.longlink, &p->longlink,
+	                                p->to.linkpath, p->to.linkpath_len, err);
+}
+
 static int set_device(struct patch *p, struct strata_err *err)
 {
 	if (p->to.devmajor || p->to.devminor)
@@ -414,7 +441,7 @@ static int edit(struct patch *p, struct strata_err *err)
 	    ((p->mask & STRATA_TAR_PATH) && set_path(p, err) < 0))
 		return -1;
 	set_type(p);
-	return 0;
+	return take_long_names(p, err);
 }
 
 /* ---- putting the span together ----------------------------------------- */
