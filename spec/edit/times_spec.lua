@@ -175,7 +175,8 @@ describe("setting atime or ctime", function()
 				for i, value in ipairs(VALUES) do
 					assert.equal(value, again:entry(entries[i].name)[field])
 					local label = table.concat(tarball.differences(before[i], after[i]), " ")
-					assert.equal("pax:" .. field, label)
+					local moved = format == "gnu" and #entries[i].name > 100 -- beside a record a long name is one
+					assert.equal(moved and ("long pax:%s pax:path"):format(field) or "pax:" .. field, label)
 					assert.equal(before[i].block, after[i].block)
 					assert.same({ TEXTS[i], entries[i].name }, { seen[i].pax[field], seen[i].name })
 				end
@@ -397,7 +398,10 @@ describe("setting atime or ctime", function()
 				local pax = seen[i].pax
 				assert.same({ want[1] or "", want[2] or "" }, { tonumber(pax.atime) or "", tonumber(pax.ctime) or "" })
 				for _, field in ipairs(tarball.differences(before[i], after[i])) do
-					assert.matches("^pax:[ac]time$", field)
+					local moved = format == "gnu" and #entries[i].name > 100
+					if not (moved and (field == "long" or field == "pax:path")) then
+						assert.matches("^pax:[ac]time$", field)
+					end
 				end
 				assert.equal(before[i].data, after[i].data)
 				assert.equal(entries[i].name, seen[i].name)
