@@ -18,6 +18,8 @@ local flow = {}
 --- One request and its answer.
 ---@class strata.Exchange
 ---@field done fun(self): boolean
+---@field received fun(self): integer
+---@field sent fun(self): integer
 ---@field close fun(self)
 
 --- What a task waits for: all of its exchanges, a time of the transport's clock, or that a function returns true.
@@ -25,6 +27,7 @@ local flow = {}
 ---@field [integer] strata.Exchange
 ---@field till? number
 ---@field ready? fun(): boolean
+---@field counts? boolean  the bytes of its exchanges count as progress while they move
 
 ---@class strata.FlowTask
 ---@field thread thread
@@ -155,7 +158,7 @@ end
 
 --- Begins; there are no threads to be started.
 ---@return boolean
-function Flow:start()
+function Flow.start()
   return true
 end
 
@@ -177,7 +180,13 @@ end
 ---@return integer done
 ---@return integer total
 function Flow:progress()
-  return self.finished, self.total
+  local finished = self.finished
+  each_running(self, function(task)
+    for _, exchange in ipairs(task.awaited and task.awaited.counts and task.awaited or {}) do
+      finished = finished + exchange:received() + exchange:sent()
+    end
+  end)
+  return math.min(finished, self.total), self.total
 end
 
 --- How it ended: true, or what the task that failed first returned.

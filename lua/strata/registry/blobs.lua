@@ -1,0 +1,292 @@
+--- Blobs in a registry: fetching into files, and uploading.
+--
+-- All functions are called in a task of strata.registry.flow. Bytes are hashed while they come, and count only when the
+-- digest of all of them is right. Ids are those of the checks: BLOB1 ...
+
+local core = require "strata.core"
+local digests = require "strata.util.digests"
+local fail = require "strata.util.fail"
+local headers = require "strata.registry.headers"
+local session = require "strata.registry.session"
+local url = require "strata.registry.url"
+
+local blobs = {}
+
+local STALLS = 5 -- breaks without progress: BLOB10
+local PROGRESS = 2 ^ 20
+local PASSING = { ENETWORK = true, ETIMEDOUT = true }
+
+local function path_of(repository, digest)
+  return ("/v2/%s/blobs/%s"):format(repository, digest)
+end
+
+local function scopes_of(repository)
+  return { ("repository:%s:pull"):format(repository) }
+end
+
+local function is_encoded(answer)
+  local encoding = answer.exchange:header("content-encoding")
+  return encoding and encoding:lower() ~= "identity" and encoding
+end
+
+-- ---- fetching ---------------------------------------------------------------------------------------------
+
+--- The bytes of a small blob: of a config.
+---@param from strata.RegistrySession
+---@param repository string
+---@param digest string
+---@param size integer  of its descriptor
+---@return string?
+---@return string? message
+---@return string? code
+function blobs.read(from, repository, digest, size)
+  if size == 0 then return "" end -- BLOB12
+  local answer, message, code = from:send {
+    method = "GET", path = path_of(repository, digest), scopes = scopes_of(repository), max_body = size,
+  }
+  if not answer then return nil, message, code end
+  if answer.status ~= 200 then return session.refuse(answer) end
+  local text, encoding = answer.exchange:body(), is_encoded(answer)
+  answer.exchange:close()
+  if encoding then
+    return fail("EFORMAT", "%s: encoded as %s, which was not asked for", answer.request, core.quote(encoding))
+  end
+  local right, found = digests.matches(text, digest)
+  if not right then return fail("EDIGEST", "%s: what came hashes to %s", answer.request, found) end
+  return text
+end
+
+--- A blob that is being fetched.
+---@class strata.Fetch
+---@field from strata.RegistrySession
+---@field repository string
+---@field digest string
+---@field size integer
+---@field file userdata  an unnamed temporary file
+---@field got integer  bytes that are in the file
+---@field anew integer  how often it was begun anew because of what the registry said
+
+-- Whether an answer goes on where the file ends: BLOB5.
+local function goes_on(fetch, answer)
+  local first, _, size = headers.content_range(answer.exchange:header("content-range") or "")
+  return first == fetch.got and (size == nil or size == fetch.size)
+end
+
+-- Forgets what came, once: BLOB6, BLOB8.
+local function begin_anew(flow, fetch, answer, why)
+  answer.exchange:close()
+  flow:moved(-fetch.got)
+  fetch.got, fetch.anew = 0, fetch.anew + 1
+  if fetch.anew > 1 then return fail("EFORMAT", "%s: %s", answer.request, why) end
+  return false, why, "EFORMAT"
+end
+
+-- Takes the bytes of an answer.
+local function take(flow, fetch, answer)
+  local encoding, came = is_encoded(answer), answer.exchange:received()
+  if encoding then
+    answer.exchange:close()
+    return fail("EFORMAT", "%s: encoded as %s, which was not asked for", answer.request, core.quote(encoding))
+  end
+  if answer.status == 206 and not goes_on(fetch, answer) then
+    return begin_anew(flow, fetch, answer, "206 with another range than was asked for")
+  end
+  answer.exchange:close()
+  fetch.got = fetch.got + came
+  flow:moved(came)
+  if answer.status == 200 and fetch.got ~= fetch.size then -- BLOB2
+    return fail("EDIGEST", "%s: it has %d bytes, but its descriptor says %d", answer.request, fetch.got, fetch.size)
+  end
+  return true
+end
+
+-- Asks for what is left. true: some of it came | false, message, code: another try may do better | nil, message, code
+local function fetch_rest(flow, fetch)
+  local is_first = fetch.got == 0
+  local answer, message, code, came = fetch.from:send {
+    method = "GET", path = path_of(fetch.repository, fetch.digest), scopes = scopes_of(fetch.repository), once = true,
+    headers = not is_first and { ("Range: bytes=%.0f-%.0f"):format(fetch.got, fetch.size - 1) } or nil, -- BLOB4
+    statuses = { is_first and 200 or 206 },
+    to_file = { fd = fetch.file:fileno(), offset = fetch.got, size = fetch.size - fetch.got },
+  }
+  if not answer then
+    fetch.got = fetch.got + (came or 0)
+    flow:moved(came or 0)
+    return not PASSING[code] and nil, message, code
+  end
+  local status = answer.status
+  if status == 200 and not is_first then return begin_anew(flow, fetch, answer, "200 in answer to a range") end
+  if status == 200 or status == 206 then return take(flow, fetch, answer) end
+  if status == 416 and not is_first then return begin_anew(flow, fetch, answer, "416") end
+  local is_elsewhere = answer.exchange:header("location") == nil and not fetch.from:is_own(answer.url)
+  local again = session.is_passing(status) or is_elsewhere -- a signed address may have expired: Q14
+  if again then fetch.asked = answer.exchange:header("retry-after") end
+  message, code = session.refusal(answer)
+  return not again and nil, message, code
+end
+
+--- Fetches a blob into a file. What breaks off goes on where it was; the digest of the whole is compared by whoever
+-- reads the file.
+---@param flow strata.Flow
+---@param fetch strata.Fetch
+---@return boolean? ok
+---@return string? message
+---@return string? code
+function blobs.fetch(flow, fetch)
+  fetch.got, fetch.anew = 0, 0
+  local breaks = 0
+  while fetch.got < fetch.size do
+    local before = fetch.got
+    local ok, message, code = fetch_rest(flow, fetch)
+    if ok == nil then return nil, message, code end
+    if not ok then
+      breaks = fetch.got - before >= PROGRESS and 1 or breaks + 1
+      if breaks > STALLS or not fetch.from:back_off(breaks, fetch.asked) then return nil, message, code end
+      fetch.asked = nil
+    end
+  end
+  return fetch.file:grow(fetch.size)
+end
+
+-- ---- uploading --------------------------------------------------------------------------------------------
+
+--- A blob that is going to be uploaded: bytes, or a range of a file.
+---@class strata.Upload
+---@field digest string
+---@field size integer
+---@field bytes string?
+---@field file userdata?
+---@field offset integer?
+---@field mount string?  a repository of the same registry that has it
+---@field result "mounted"|"uploaded"|nil  written by upload()
+
+local function uploads_of(repository)
+  return ("/v2/%s/blobs/uploads/"):format(repository)
+end
+
+--- The scopes of an upload. That of the push comes first: some registries look at no other (MNT5).
+---@param repository string
+---@param mounts string[]  repositories of the same registry that blobs are mounted from
+---@return string[]
+function blobs.push_scopes(repository, mounts)
+  local scopes = { ("repository:%s:pull,push"):format(repository) }
+  for _, name in ipairs(mounts) do scopes[#scopes + 1] = ("repository:%s:pull"):format(name) end
+  return scopes
+end
+
+local function begin(to, repository, scopes, query)
+  return to:send { method = "POST", path = uploads_of(repository) .. (query or ""), scopes = scopes, body = "" }
+end
+
+-- Gives an upload up, without waiting for long what becomes of it: UP16.
+local function cancel(to, scopes, location)
+  local answer = to:send { method = "DELETE", url = location, kind = "upload", scopes = scopes, once = true }
+  if answer then answer.exchange:close() end
+end
+
+-- Begins an upload, or mounts the blob. -> Location | true for mounted | nil, message, code
+local function open_upload(to, repository, upload, scopes)
+  local answer, message, code
+  if upload.mount then
+    answer, message, code = begin(to, repository, scopes,
+      ("?mount=%s&from=%s"):format(upload.digest, url.escape(upload.mount)))
+    if answer and answer.status == 201 then
+      local stated = session.stated_digest(answer)
+      answer.exchange:close()
+      if not stated or stated == upload.digest then return true end -- MNT2
+      answer = nil
+    elseif answer and answer.status ~= 202 then -- MNT4
+      answer.exchange:close()
+      answer = nil
+    end
+    if not answer then upload.mount = nil end
+  end
+  if not answer then answer, message, code = begin(to, repository, scopes) end
+  if not answer then return nil, message, code end
+  if answer.status ~= 202 then return session.refuse(answer) end
+  local location = answer.exchange:header("location")
+  answer.exchange:close()
+  if not location then return fail("EFORMAT", "%s: 202 without Location", answer.request) end
+  local to_url
+  to_url, message = url.resolve(answer.url, location) -- RED7
+  if not to_url then return fail("EREDIRECT", "%s: %s", answer.request, message) end
+  return to_url
+end
+
+-- Sends the bytes to where the registry wants them. true | false, message, code: again | nil, message, code
+local function put_bytes(to, upload, scopes, location)
+  local answer, message, code = to:send {
+    method = "PUT", url = url.with_query(location, "digest", upload.digest), kind = "upload", scopes = scopes, -- RED8
+    once = true, headers = { "Content-Type: application/octet-stream" }, body = upload.bytes,
+    body_file = upload.file and { fd = upload.file:fileno(), offset = upload.offset, size = upload.size } or nil,
+  }
+  if not answer then return (PASSING[code] or code == "EAUTH") and false, message, code end -- UP17
+  local status, stated = answer.status, session.stated_digest(answer)
+  if status == 201 or status == 204 then -- UP13
+    answer.exchange:close()
+    local _, algorithm = core.digest_valid(upload.digest)
+    if stated and stated:find(algorithm .. ":", 1, true) == 1 and stated ~= upload.digest then -- UP14
+      return fail("EDIGEST", "%s: the registry says that it has %s", answer.request, stated)
+    end
+    return true
+  end
+  local again = session.is_passing(status) or status == 416 or status == 404 -- UP12
+  upload.asked = again and answer.exchange:header("retry-after") or nil
+  message, code = session.refusal(answer)
+  return again and false or nil, message, code
+end
+
+--- Uploads a blob, or mounts it. Every try begins an upload of its own.
+---@param flow strata.Flow
+---@param to strata.RegistrySession
+---@param repository string
+---@param upload strata.Upload
+---@param scopes string[]
+---@return boolean? ok
+---@return string? message
+---@return string? code
+function blobs.upload(flow, to, repository, upload, scopes)
+  local tries = 0
+  while true do
+    local location, message, code = open_upload(to, repository, upload, scopes)
+    if not location then return nil, message, code end
+    if location == true then
+      upload.result = "mounted"
+      flow:moved(upload.size)
+      return true
+    end
+    local ok
+    ok, message, code = put_bytes(to, upload, scopes, location)
+    if ok then
+      upload.result = "uploaded"
+      flow:moved(upload.size)
+      return true
+    end
+    tries = tries + 1
+    if ok == nil or not to:back_off(tries, upload.asked) then
+      cancel(to, scopes, location)
+      return nil, message, code
+    end
+  end
+end
+
+--- Whether a registry has a blob: 403 counts as no, since some registries answer so for what is not there (RTY5).
+---@param to strata.RegistrySession
+---@param repository string
+---@param digest string
+---@param scopes string[]
+---@return boolean?
+---@return string? message
+---@return string? code
+function blobs.exists(to, repository, digest, scopes)
+  local answer, message, code = to:send { method = "HEAD", path = path_of(repository, digest), scopes = scopes }
+  if not answer then return nil, message, code end
+  local status = answer.status
+  if status == 200 or status == 404 or status == 403 then
+    answer.exchange:close()
+    return status == 200
+  end
+  return session.refuse(answer)
+end
+
+return blobs
