@@ -316,6 +316,8 @@ function methods:verify(opts)
     ok, message, code = state.source:verify_documents()
     if not ok then return nil, message, code end
   end
+  ok, message, code = layer.bring(state.hub.layers, opts)
+  if not ok then return nil, message, code end
   local job = core.job()
   ok, message, code = add_hashes(state, job)
   if ok then
@@ -469,6 +471,8 @@ function methods:extract(dir, opts)
   if ok then ok, message, code = image.settle(state, opts) end
   if not ok then return nil, message, code end
   local items = {}
+  ok, message, code = layer.bring(state.hub.layers, opts)
+  if not ok then return nil, message, code end
   for i, one in ipairs(state.hub.layers) do items[i] = layer.item(one) end
   return extract.run(items, dir, opts, state.hub.limits)
 end

@@ -26,6 +26,7 @@ local MAX_TOKEN = 32768
 ---@field realm string?  where tokens are, as may_go lets it be asked
 ---@field addresses string?
 ---@field known boolean?  credentials may be sent there
+---@field advice string?  why not
 ---@field service string?
 ---@field wanted table<string, string[]>  by the scopes that a request needs: those and what a challenge to it named
 
@@ -212,7 +213,7 @@ local function bearer_scheme(session, challenge)
     insecure = rules.insecure,
   })
   if not go then return nil, message end
-  return { scheme = "bearer", realm = go.url, addresses = go.addresses, known = go.credentials,
+  return { scheme = "bearer", realm = go.url, addresses = go.addresses, known = go.credentials, advice = go.advice,
            service = challenge.parameters.service }
 end
 
@@ -303,8 +304,7 @@ function Auth:why(session, values, own)
   end
   local scheme = self.schemes[session.own.origin]
   if scheme and scheme.scheme == "bearer" and not scheme.known then
-    words = words .. (" (it names the realm %s, which gets no credentials unless it is in trusted_realms)"):format(
-      errors.shown(scheme.realm))
+    words = words .. (" (%s)"):format(scheme.advice)
   end
   return words
 end

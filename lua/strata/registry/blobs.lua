@@ -68,8 +68,8 @@ end
 
 -- Whether an answer goes on where the file ends: BLOB5.
 local function goes_on(fetch, answer)
-  local first, _, size = headers.content_range(answer.exchange:header("content-range") or "")
-  return first == fetch.got and (size == nil or size == fetch.size)
+  local range = headers.content_range(answer.exchange:header("content-range") or "")
+  return range ~= nil and range.first == fetch.got and (range.size == nil or range.size == fetch.size)
 end
 
 -- Forgets what came, once: BLOB6, BLOB8.

@@ -10,6 +10,7 @@ local fail = require "strata.util.fail"
 local flow = require "strata.registry.flow"
 local hosts = require "strata.registry.hosts"
 local job = require "strata.util.job"
+local json = require "strata.util.json"
 local session = require "strata.registry.session"
 
 local client = {}
@@ -20,8 +21,10 @@ local client = {}
 ---@field max_wait number  seconds that a registry may ask to be left alone
 ---@field parallel integer
 ---@field allow_hosts string[]?
+---@field trusted string[]?  hosts that uploads go to with credentials
 ---@field trusted_realms string[]?
----@field insecure table<string, boolean>  by host
+---@field foreign boolean?
+---@field insecure string[]  hosts that may be spoken to over http, or whose certificates are not looked at
 
 ---@class strata.RegistryClient
 ---@field rules strata.RegistryRules
@@ -64,12 +67,15 @@ function client.new(options, transport)
     if not transport then return nil, message, code end
   end
   local insecure = {}
-  for host, settings in pairs(options.hosts or {}) do insecure[host] = settings.insecure or nil end
+  for _, host in ipairs(json.keys(options.hosts or {})) do
+    if options.hosts[host].insecure then insecure[#insecure + 1] = host end
+  end
   local self = setmetatable({
     options = options, transport = transport, sessions = {}, known = {}, random = math.random, time = os.time,
     rules = {
       retries = options.retries or 5, max_wait = options.max_wait or 120, parallel = options.parallel or 4,
-      allow_hosts = options.allow_hosts, trusted_realms = options.trusted_realms, insecure = insecure,
+      allow_hosts = options.allow_hosts, trusted = options.trusted, trusted_realms = options.trusted_realms,
+      foreign = options.foreign, insecure = insecure,
     },
   }, Client)
   self.auth = auth.new(self)
@@ -119,11 +125,13 @@ end
 ---@param tasks (fun(flow: strata.Flow): any, ...)[]
 ---@param opts? {progress: function?, wait: function?, parallel: integer?}
 ---@param what string  for the progress
+---@param total? integer  bytes that are going to be moved
 ---@return table[]? values  what each function returned
 ---@return string? message
 ---@return string? code
-function Client:run(tasks, opts, what)
+function Client:run(tasks, opts, what, total)
   local together = flow.new(self.transport, opts and opts.parallel or self.rules.parallel)
+  together:expect(total or 0)
   for _, fn in ipairs(tasks) do together:add(fn) end
   local ok, message, code = job.run(together, opts, what)
   local values = {}

@@ -150,7 +150,7 @@ end
 ---@param how {scopes: string[], tags: string[]?, expect: string?}
 ---@return strata.PutManifest?
 ---@return string? message
----@return string? code  "ENOENT" with `detail`: a blob is not there
+---@return string? code  "ENOENT": a blob is not there
 ---@return string? missing  its digest
 function manifests.put(to, repository, reference, text, media_type, how)
   local path = path_of(repository, reference)
@@ -174,10 +174,7 @@ function manifests.put(to, repository, reference, text, media_type, how)
   end
   local ok
   ok, message, code = check_stated(text, answer, answer.request)
-  local put = { tags = {}, subject = answer.exchange:header("oci-subject") }
-  for _, value in ipairs(answer.exchange:headers("oci-tag")) do
-    for _, tag in ipairs(headers.list(value)) do put.tags[#put.tags + 1] = tag end
-  end
+  local put = { tags = headers.list(answer.exchange:headers("oci-tag")), subject = answer.exchange:header("oci-subject") }
   answer.exchange:close()
   if not ok then return nil, message, code end
   return put

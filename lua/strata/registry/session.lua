@@ -83,23 +83,24 @@ end
 ---@class strata.RequestTarget
 ---@field url string
 ---@field own boolean  it is the registry itself
+---@field credentials boolean  the registry's may go along
 ---@field addresses "any"|"private"|"public"
 
--- Where a URL that the registry has named may be asked.
-function Session:named(kind, text)
+-- Where a URL that the registry has named, or the answer from another URL, may be asked.
+function Session:named(kind, text, via)
   local rules = self.client.rules
   local go, message, code = url.may_go(self.base, text, kind, {
-    class = self.class, allow_hosts = rules.allow_hosts, trusted_realms = rules.trusted_realms,
-    insecure = rules.insecure,
+    class = self.class, allow_hosts = rules.allow_hosts, trusted = rules.trusted, insecure = rules.insecure,
+    foreign = rules.foreign, location = self.settings.location, via = via,
   })
-  if not go then return nil, ("%s: %s"):format(self.host, message), code end
-  local to = assert(url.parse(go.url))
-  return { url = go.url, own = to.origin == self.own.origin, addresses = go.addresses }
+  if not go then return nil, message, code end
+  return { url = go.url, own = go.origin == self.own.origin, credentials = go.credentials, addresses = go.addresses }
 end
 
 function Session:target(request)
   if request.url then return self:named(request.kind or "redirect", request.url) end
-  return { url = self.base .. request.path, own = true, addresses = self.settings.any_address and "any" or "private" }
+  return { url = self.base .. request.path, own = true, credentials = true,
+           addresses = self.settings.any_address and "any" or "private" }
 end
 
 -- ---- one exchange -----------------------------------------------------------------------------------------
@@ -226,14 +227,14 @@ function Session:redirected(request, target, exchange, status)
   local to, message = url.resolve(target.url, location)
   if not to then return fail("EREDIRECT", "%s: %d: %s", asked, status, message) end
   local code
-  to, message, code = self:named("redirect", to)
+  to, message, code = self:named("redirect", to, target.url)
   if not to then return nil, ("%s: %d: %s"):format(asked, status, message), code end
   return to
 end
 
 -- The header that says who asks. -> header or false for nobody | nil, message, code
 function Session:authorization(request, target)
-  if not target.own then return false end
+  if not target.credentials then return false end
   return self.client.auth:header(self, request.scopes or {})
 end
 

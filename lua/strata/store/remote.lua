@@ -1,0 +1,200 @@
+--- An image of a registry as a store: the document that a reference leads to, and blobs by their digests.
+--
+-- Opening fetches that document. Other documents come when they are asked for, and layers when their bytes are needed,
+-- into unnamed temporary files. All but the first request goes by digest, so a tag that moves meanwhile changes nothing.
+
+local blobs = require "strata.registry.blobs"
+local client = require "strata.registry.client"
+local core = require "strata.core"
+local fail = require "strata.util.fail"
+local manifests = require "strata.registry.manifests"
+local media_types = require "strata.document.media_types"
+local reference = require "strata.document.reference"
+
+local remote = {}
+
+---@class strata.RemoteStore
+---@field path string  "docker://host/team/app:1.4"
+---@field remote true
+---@field flat true  the document that everything hangs on may be a manifest
+---@field root string  what messages call that document
+---@field root_digest string
+---@field names string[]  of the image that it is, or the images that it leads to
+---@field host string
+---@field repository string
+---@field client strata.RegistryClient
+---@field session strata.RegistrySession
+---@field limits strata.Limits
+---@field temp_dir string?
+---@field texts table<string, string>  documents that were fetched, by digest
+---@field failure string[]?  message and code
+local Remote = {}
+Remote.__index = Remote
+
+-- A text as a file that is read.
+local Text = {}
+Text.__index = Text
+
+function Text:read(offset, size)
+  return self.text:sub(offset + 1, offset + size)
+end
+
+function Text.close() end
+
+-- The client of those who give none; it lives as long as the Lua state.
+local default
+
+local function client_of(opts)
+  if opts.registry then return opts.registry end
+  local message, code
+  if not default then
+    default, message, code = client.new()
+    if not default then return nil, message, code end
+  end
+  return default
+end
+
+--- Opens what a reference leads to.
+---@param what string  "docker://host/team/app:1.4"
+---@param opts {limits: strata.Limits, temp_dir?: string, registry?: strata.RegistryClient, progress?: function}
+---@return strata.RemoteStore?
+---@return string? message
+---@return string? code
+function remote.open(what, opts)
+  local ref, message, code = reference.remote(what)
+  if not ref then return nil, message, code end
+  local with, session
+  with, message, code = client_of(opts)
+  if not with then return nil, ("%s: %s"):format(ref.url, message), code end
+  session, message, code = with:session(ref.host)
+  if not session then return nil, message, code end
+  local got
+  got, message, code = with:call(function()
+    return manifests.get(session, ref.repository, ref.digest or ref.tag, opts.limits.json)
+  end, opts, "asking")
+  if not got then return nil, ("%s: %s"):format(ref.url, message), code end
+  return setmetatable({
+    path = ref.url, remote = true, flat = true, root = "manifest", root_digest = got.digest,
+    names = { ref.tag and ref.name or nil }, host = ref.host, repository = ref.repository, client = with,
+    session = session, limits = opts.limits, temp_dir = opts.temp_dir, texts = { [got.digest] = got.text },
+  }, Remote)
+end
+
+--- Why something could not be read since this was asked last; see DirectoryStore.
+---@return string? message
+---@return string? code
+function Remote:take_failure()
+  local failure = self.failure or {}
+  self.failure = nil
+  return failure[1], failure[2]
+end
+
+--- Whether there is a file of that name: a registry has none.
+---@return boolean
+function Remote.has()
+  return false
+end
+
+--- The document that everything hangs on.
+---@param _ string
+---@param max integer
+---@return string?
+---@return string? message
+---@return string? code
+function Remote:document(_, max)
+  local text = self.texts[self.root_digest]
+  if #text > max then
+    return fail("ELIMIT", "%s: %s has %d bytes; limits.json.max_bytes is %d", self.path, self.root, #text, max)
+  end
+  return text
+end
+
+--- What a blob is called where names are told.
+---@param digest string
+---@return string
+function Remote.blob_name(_, digest)
+  return digest
+end
+
+--- A registry has what it names; asking for each blob would be a request for each.
+---@return boolean
+function Remote.has_blob()
+  return true
+end
+
+-- Fetches a document: a manifest where those are, anything else as a blob.
+local function fetch_document(self, digest, media_type, size, max)
+  local kind = media_types.kind(media_type)
+  if kind == "manifest" or kind == "index" then
+    local limits = { max_bytes = max, max_depth = self.limits.json.max_depth }
+    local got, message, code = manifests.get(self.session, self.repository, digest, limits, media_type)
+    return got and got.text, message, code
+  end
+  return blobs.read(self.session, self.repository, digest, size)
+end
+
+--- A small blob, or a manifest.
+---@param digest string
+---@param media_type string?
+---@param size integer?  of its descriptor; nil: whatever it is, it is not asked for
+---@param max integer?
+---@return {file: table, offset: integer, size: integer}?
+---@return string? message
+---@return string? code
+function Remote:blob(digest, media_type, size, max)
+  local text = self.texts[digest]
+  if not text then
+    if not size or not core.digest_valid(digest) then return fail("ENOENT", "%s: %s", self.path, digest) end
+    if size > max then
+      return fail("ELIMIT", "%s: blob %s has %d bytes; limits.json.max_bytes is %d", self.path, digest, size, max)
+    end
+    local message, code
+    text, message, code = self.client:call(function()
+      return fetch_document(self, digest, media_type, size, max)
+    end, nil, "asking")
+    if not text then return nil, ("%s: %s"):format(self.path, message), code end
+    self.texts[digest] = text
+  end
+  return { file = setmetatable({ text = text }, Text), offset = 0, size = #text, name = digest }
+end
+
+--- Fetches blobs, several at a time, into unnamed temporary files.
+---@param list {digest: string, size: integer, label: string}[]
+---@param opts? {temp_dir: string?, progress: function?, wait: function?}
+---@return userdata[]? files
+---@return string? message
+---@return string? code
+function Remote:fetch(list, opts)
+  local files, tasks = {}, {}
+  local function give_up(message, code)
+    for _, file in ipairs(files) do file:close() end
+    return nil, message, code
+  end
+  for i, one in ipairs(list) do
+    local file, message, code = core.temp_file(opts and opts.temp_dir or self.temp_dir)
+    if not file then return give_up(message, code) end
+    files[i] = file
+    tasks[i] = function(flow)
+      local ok, why, how = blobs.fetch(flow, {
+        from = self.session, repository = self.repository, digest = one.digest, size = one.size, file = file,
+      })
+      return ok, why and ("%s: %s: %s"):format(self.path, one.label, why), how
+    end
+  end
+  local total = 0
+  for _, one in ipairs(list) do total = total + one.size end
+  local done, message, code = self.client:run(tasks, opts, "fetching", total)
+  if not done then return give_up(message, code) end
+  return files
+end
+
+--- One more image uses the store.
+---@return strata.RemoteStore
+function Remote:use()
+  return self
+end
+
+--- One uses it no more. The client stays.
+function Remote.release() end
+
+return remote
