@@ -109,7 +109,7 @@ describe("a task", function()
 			copy = { file = file, to = file },
 			assemble = { assembly = core.assemble(), to = file },
 			bytes = { bytes = "x", to = file },
-			inflate = { index = core.entry_index(file, 0, 1, "none") },
+			prepare = { index = core.entry_index(file, 0, 1, "none") },
 			apply = { apply = assert(core.apply(dir:file("target"), {})) },
 		}
 		local job = core.job()
@@ -145,8 +145,8 @@ describe("job:assemble", function()
 	end)
 end)
 
-describe("job:inflate", function()
-	it("does nothing to what is inflated or plain", function()
+describe("job:prepare", function()
+	it("does nothing to what is ready", function()
 		local bytes = ("\0"):rep(10240)
 		local stored = assert(core.temp_file())
 		local result = assert(run("recode", { file = file_of(bytes), size = #bytes, to = stored, as = "gzip" }))
@@ -156,7 +156,7 @@ describe("job:inflate", function()
 			assert(run("scan", { index = index }))
 			for times = 1, 2 do
 				local job = core.job()
-				job:inflate({ index = index })
+				job:prepare({ index = index })
 				assert(job:start(1))
 				while not job:wait(1) do
 				end

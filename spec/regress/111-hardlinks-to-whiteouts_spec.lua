@@ -1,6 +1,7 @@
 -- A hardlink whose target is a whiteout at that time is a whiteout, also when a file of that name comes later in its
 -- layer. Extraction took the directory of a lower layer, which is there till the layer's end, for the target; the
--- merged view took the later file.
+-- merged view took the later file. And the header of a hardlink that is a whiteout by its own name set the owner of its
+-- target when layers were merged.
 
 local archive = require "spec.support.archive"
 local shell = require "spec.support.shell"
@@ -56,5 +57,23 @@ describe("a hardlink to a whiteout", function()
 				{ name = "l", type = "hardlink", linkname = "usr/l" },
 			},
 		}))
+	end)
+
+	specify("by its own name gives no file its owner when layers are merged", function()
+		local img = bench:open({
+			{
+				entries = {
+					{ name = "d", data = "x" },
+					{ name = "l/.wh.e", type = "hardlink", linkname = "d", uid = 1000 },
+					{ name = "e", type = "hardlink", linkname = "d", uid = -1 },
+				},
+			},
+		})
+		local function owner()
+			return assert(img:rootfs()):stat("e").uid
+		end
+		assert.equal(0, owner())
+		assert(img:flatten())
+		assert.equal(0, owner())
 	end)
 end)

@@ -14,16 +14,16 @@ local OPAQUE = ".wh..wh..opq"
 local AUFS, LINKS = ".wh..wh.", ".wh..wh.plnk"
 local MAX_LINKS = 255
 
--- Makes the directories of a path that are missing.
-local function make_all(fs, path)
+-- Makes the directories of a path that are missing: Docker with 0600, which shows where an entry gives it a time.
+local function make_all(fs, path, mode)
 	local found = fs:stat(path)
 	if found then
 		return found.type == "dir" or refuse("mkdir", path, "ENOTDIR")
 	end
 	if path ~= "/" then
-		make_all(fs, memfs.dirname(path))
+		make_all(fs, memfs.dirname(path), mode)
 	end
-	local ok, why = fs:mkdir(path, 493)
+	local ok, why = fs:mkdir(path, mode)
 	local there = not ok and fs:lstat(path)
 	return ok or (there and there.type == "dir") or refuse("mkdir", path, why)
 end
@@ -94,7 +94,7 @@ local function vfs_unpack(fs, entries, podman)
 		local parent = memfs.dirname(path)
 		local _, why = fs:lstat(parent)
 		if why == "ENOENT" then
-			make_all(fs, parent)
+			make_all(fs, parent, podman and 493 or 384)
 		end
 		if not take_aufs(h, sources) then
 			if hidden(memfs.basename(path)) then
@@ -230,7 +230,7 @@ local function umoci_entry(fs, h, path, dir, upper)
 	if hidden(base) then
 		return umoci_hide(fs, dir, base, upper)
 	end
-	make_all(fs, dir)
+	make_all(fs, dir, 493)
 	make_way(fs, path, h)
 	umoci_create(fs, path, h)
 	while path ~= "/" do

@@ -60,9 +60,22 @@ local function parts_of(row)
 	return parts
 end
 
--- What of a row none of the others has: its parts, and those that all others have and it lacks.
-local function alone(row, others)
+-- What a tree has at the names of a file: a reader that lacks one of them may have the file by another.
+local function same_file(tree, row, rows)
+	for name in (row.links or ""):gmatch("%S+") do
+		rows[#rows + 1] = tree[name]
+	end
+end
+
+-- What of a row none of the others has: its parts, and those that all others have and it lacks. `namesakes` are the same
+-- file by other names.
+local function alone(row, others, namesakes)
 	local seen, every, mine, lines = {}, {}, parts_of(row), {}
+	for _, other in ipairs(namesakes) do
+		for _, part in pairs(parts_of(other)) do
+			seen[part] = true
+		end
+	end
 	for _, other in ipairs(others) do
 		for name, part in pairs(parts_of(other)) do
 			seen[part] = true
@@ -96,16 +109,19 @@ function runtime_views.unlike_all(rows, trees)
 		end
 	end
 	for path in pairs(paths) do
-		local row, others = rows[path], {}
+		local row, others, namesakes = rows[path], {}, {}
 		for _, tree in ipairs(trees) do
 			others[#others + 1] = tree[path]
+			if row then
+				same_file(tree, row, namesakes)
+			end
 		end
 		if not row and #others == #trees then
 			list[#list + 1] = path .. ": is missing"
 		elseif row and #others == 0 then
 			list[#list + 1] = path .. ": is there: " .. model.line(row)
 		elseif row then
-			local lines = alone(row, others)
+			local lines = alone(row, others, namesakes)
 			if #lines > 0 then
 				list[#list + 1] = path .. ": " .. table.concat(lines, ", ") .. " in " .. model.line(row)
 			end

@@ -230,17 +230,6 @@ static int tree_entry(lua_State *L)
 	return push_entry(L, node->layer, node->entry);
 }
 
-/* A hardlink that is in the tree, to a file of its layer. */
-static bool is_name_of(const struct strata_index *index, uint32_t i, uint32_t file)
-{
-	const struct strata_entry *e = &index->entries[i];
-	size_t base;
-
-	return e->typeflag == '1' && !e->dropped && index->links[i].root == file &&
-	       strata_whiteout_kind(strata_index_text(index, e->path), e->path.len, &base) ==
-	               STRATA_WHITEOUT_NO;
-}
-
 /*
  * tree:headers(node) -> an array of the Entries that give the node its attributes, the last
  * one last. A file with hardlinks has those of all its names in their order; an implied
@@ -264,7 +253,7 @@ static int tree_headers(lua_State *L)
 	for (uint32_t i = 0; i < end; i++) {
 		if (i >= index->count)
 			luaL_error(L, "the layer was closed while its entries were listed");
-		if (i != source.entry && is_name_of(index, i, source.entry)) {
+		if (i != source.entry && strata_index_file_of(index, i) == source.entry) {
 			push_entry(L, source.layer, i);
 			add_header(L, 3, &n);
 		}

@@ -480,14 +480,10 @@ static int add_own_headers(struct strata_apply *a, const struct linked_file *fil
 	const struct strata_index *index = index_of(a);
 
 	for (uint32_t i = 0; index->links != NULL && i < index->count; i++) {
-		const struct strata_entry *e = &index->entries[i];
-		uint32_t file = e->typeflag == '1' ? index->links[i].root : STRATA_NO_ENTRY;
-		const char *path = strata_index_text(index, e->path);
-		size_t base;
+		uint32_t file = strata_index_file_of(index, i);
 
 		if (file == STRATA_NO_ENTRY || i >= files[file].header ||
-		    files[file].node == STRATA_NO_NODE ||
-		    strata_whiteout_kind(path, e->path.len, &base) != STRATA_WHITEOUT_NO)
+		    files[file].node == STRATA_NO_NODE)
 			continue;
 		if (add_header(a, files[file].node, i, err) < 0)
 			return -1;

@@ -263,7 +263,7 @@ static int add_headers(const struct strata_index *index, const struct strata_ass
 	if (item->as.entry.header_source == item->as.entry.source &&
 	    index->entries[file].typeflag != '1')
 		for (uint32_t i = 0; i < last; i++)
-			if (index->entries[i].typeflag == '1' && index->links[i].root == file &&
+			if (strata_index_file_of(index, i) == file &&
 			    add_header(index, &index->entries[i], typeflag, c, records, err) < 0)
 				return -1;
 	if (add_header(index, &index->entries[last], typeflag, c, records, err) < 0)

@@ -192,6 +192,12 @@ int strata_index_store_name(struct strata_index *index, struct strata_entry *e, 
 int strata_index_store(struct strata_index *index, const char *text, size_t len, uint32_t *offset,
                        struct strata_err *err);
 
+/*
+ * The file of its layer that an entry names as a hardlink, so that the entry's header adds its
+ * attributes to the file's; STRATA_NO_ENTRY for what is no hardlink, or a whiteout by its name.
+ */
+uint32_t strata_index_file_of(const struct strata_index *index, uint32_t entry);
+
 /* An entry's atime and ctime. */
 struct strata_times strata_index_times(const struct strata_index *index,
                                        const struct strata_entry *e);

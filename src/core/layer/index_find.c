@@ -5,6 +5,7 @@
 #include "core/base/mem.h"
 #include "core/layer/index.h"
 #include "core/layer/path.h"
+#include "core/tar/whiteout.h"
 
 /* A table of at least twice as many slots as entries, all empty. */
 static int new_table(struct strata_index *index, struct strata_err *err)
@@ -178,4 +179,16 @@ int strata_index_bind_links(struct strata_index *index, struct strata_err *err)
 	find_roots(index);
 	join_names(index);
 	return 0;
+}
+
+uint32_t strata_index_file_of(const struct strata_index *index, uint32_t entry)
+{
+	const struct strata_entry *e = &index->entries[entry];
+	size_t base;
+
+	if (e->typeflag != '1' || e->dropped || index->links == NULL ||
+	    strata_whiteout_kind(strata_index_text(index, e->path), e->path.len, &base) !=
+	            STRATA_WHITEOUT_NO)
+		return STRATA_NO_ENTRY;
+	return index->links[entry].root;
 }
