@@ -287,7 +287,6 @@ static int report_missing(struct strata_apply *a, struct strata_err *err)
 	const struct apply_link *first = NULL;
 	const char *target;
 	struct apply_found found;
-	cleanup_fd int dir = -1;
 
 	for (size_t i = a->links.count; i-- > 0;) {
 		const char *name;
@@ -303,7 +302,7 @@ static int report_missing(struct strata_apply *a, struct strata_err *err)
 	target = back_to(a, first, err);
 	if (target == NULL || find_target(a, target, &found, err) < 0)
 		return -1;
-	dir = found.dir; /* of a target that the last pass has made */
+	strata_cleanup_fd_(&found.dir); /* of a target that the last pass has made */
 	return apply_link_fail(target, found.directory, err);
 }
 
