@@ -24,6 +24,7 @@ external_dependencies = {
 	ZSTD = { header = "zstd.h", library = "zstd" },
 	ISAL = { header = "isa-l/igzip_lib.h", library = "isal" },
 	ARCHIVE = { header = "archive.h", library = "archive" },
+	CURL = { header = "curl/curl.h", library = "curl" },
 }
 
 -- Names without extension. `make lint` compares them with the tree;
@@ -47,6 +48,9 @@ local binding = [[
 ]]
 local archive = [[
 	contents decompress dictionary module source tar_reader
+]]
+local http = [[
+	client exchange guard lua_exchange lua_pipe module pipe transfer
 ]]
 local facade = [[
 	check/attributes check/base64 check/blobs check/config_types check/documents check/entries
@@ -109,6 +113,17 @@ modules["strata.archive"] = {
 	libraries = { "archive", "crypto" },
 	incdirs = { "src", "$(ARCHIVE_INCDIR)", "$(CRYPTO_INCDIR)" },
 	libdirs = { "$(ARCHIVE_LIBDIR)", "$(CRYPTO_LIBDIR)" },
+}
+modules["strata.http"] = {
+	sources = sources(
+		{ "src/lua/binding.c", "src/core/base/err.c", "src/core/base/buf.c", "src/core/base/digest.c" },
+		"src/http/",
+		http
+	),
+	defines = { "_GNU_SOURCE" },
+	libraries = { "curl", "crypto", "pthread" },
+	incdirs = { "src", "$(CURL_INCDIR)", "$(CRYPTO_INCDIR)" },
+	libdirs = { "$(CURL_LIBDIR)", "$(CRYPTO_LIBDIR)" },
 }
 
 build = {
