@@ -16,7 +16,8 @@ local HERE = debug.getinfo(1, "S").source:match("^@(.*)/[^/]*$")
 local function start_server()
 	local fifo = tmp.dir():file("registries")
 	shell.check({ "mkfifo", fifo })
-	local words = { "env", "PATH=" .. shell.PATH, "LC_ALL=C.UTF-8", python.PATH, "-ISB", HERE .. "/registry/main.py", fifo }
+	local main = HERE .. "/registry/main.py"
+	local words = { "env", "PATH=" .. shell.PATH, "LC_ALL=C.UTF-8", python.PATH, "-ISB", main, fifo }
 	local answers = assert(io.popen(shell.join(words) .. " </dev/null", "r"))
 	local server = { answers = answers, requests = assert(io.open(fifo, "r+b")), last = 0 }
 	-- Until Python has opened the FIFO, nobody may close it.
@@ -92,7 +93,7 @@ end
 ---@field received integer bytes of the request's body
 ---@field sent integer bytes of the answer's body
 ---@field time number seconds, on a clock of the registry's
----@field finished number|userdata when it ended
+---@field finished? number when it ended
 ---@field connection integer
 ---@field client? string the common name of the client's certificate
 
@@ -117,7 +118,16 @@ end
 --- The requests since the last `forget`, in the order in which they came.
 ---@return spec.RegistryRequest[]
 function Server:log()
-	return list(self:ask({ command = "log" }).log)
+	local requests = list(self:ask({ command = "log" }).log)
+	for _, request in ipairs(requests) do
+		for _, name in ipairs({ "status", "received", "sent", "connection" }) do
+			request[name] = math.floor(request[name]) -- cjson has floats on Lua 5.4
+		end
+		if request.finished == cjson.null then
+			request.finished = nil
+		end
+	end
+	return requests
 end
 
 function Server:forget()

@@ -19,8 +19,8 @@ def is_digest(text):
 
 
 class Upload:
-    """A session. Each answer about it has another state in its Location, which must come back byte by byte:
-    it holds escapes, so that a client that decodes and encodes it is found out."""
+    """A session. Each answer about it has another state in its Location, which must come back; in a strict registry
+    byte by byte: it holds escapes, so that a client that decodes and encodes it is found out."""
 
     def __init__(self, algorithm="sha256"):
         self.id = os.urandom(8).hex()

@@ -1,5 +1,6 @@
 """Blob uploads: E4 to E6, E11, E13 and E14."""
 import re
+from urllib.parse import parse_qsl
 
 from message import Answer, error
 from store import ALGORITHMS, Upload, digest_of, is_digest
@@ -108,7 +109,11 @@ class Uploads:
             return None, False
         if request.fault.get("location") == "bare":
             return upload, True
-        known = [state for state in upload.states if ("&%s&" % state) in "&%s&" % request.raw_query]
+        if self.settings["strict"]:
+            known = [state for state in upload.states if ("&%s&" % state) in "&%s&" % request.raw_query]
+        else:  # skopeo sorts and encodes again
+            sent = request.parameter("_state")
+            known = [state for state in upload.states if parse_qsl(state)[0][1] == sent]
         if not known:
             return None, False
         return upload, upload.states[-1] in known
