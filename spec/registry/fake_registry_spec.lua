@@ -26,7 +26,7 @@ describe("the registry of the specs, by the distribution specification:", functi
 	local function send(method, path, options)
 		local request = { method, path:find("^http") and path or base .. path }
 		for name, value in pairs(options or {}) do
-			request[name] = value
+			request[type(name) == "number" and name + 2 or name] = value
 		end
 		return curl.send(request)
 	end

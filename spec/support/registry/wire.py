@@ -288,7 +288,8 @@ class Handler(BaseHTTPRequestHandler):
         body = b"" if self.command == "HEAD" or answer.status in (204, 304) else answer.body
         self.send_body(head, body)
         self.server.log.end(self.entry)
-        if closing or "length" in fault:
+        wrong = answer.get("Content-Length") not in (None, str(len(answer.body)))
+        if closing or wrong and self.command != "HEAD":
             raise Ended
 
     def send_body(self, head, body):
