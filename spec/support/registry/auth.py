@@ -101,6 +101,9 @@ class Auth:
         asked = dict(request.query)
         scope = " ".join(request.parameters("scope"))
         if request.method == "POST":
+            for quirk, status in (("Q9", 401), ("Q10", 404), ("Q11", 400)):
+                if quirk in self.settings["quirks"]:
+                    return error(status, "UNSUPPORTED")
             asked = dict(parse_qsl(request.body.decode("latin-1"), keep_blank_values=True))
             scope = asked.get("scope", "")
             if asked.get("grant_type") == "refresh_token":

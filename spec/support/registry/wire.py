@@ -198,7 +198,7 @@ class Handler(BaseHTTPRequestHandler):
         if fault.get("early"):
             return faults.instead(self.reply) or Answer(413)
         length = int(self.headers.get("Content-Length", 0))
-        if "Q15" in api.settings["quirks"] and length > api.settings.get("body_limit", 1 << 20):
+        if "Q15" in api.settings["quirks"] and length > api.settings["body_limit"]:
             html = b"<html><head><title>413 Request Entity Too Large</title></head></html>\r\n"
             return Answer(413, [("Content-Type", "text/html"), ("Server", "nginx")], html)
         if "Expect" in self.headers and not self.server.door:
