@@ -18,7 +18,7 @@ local function start_server()
 	shell.check({ "mkfifo", fifo })
 	local main = HERE .. "/registry/main.py"
 	local words = { "env", "PATH=" .. shell.PATH, "LC_ALL=C.UTF-8", python.PATH, "-ISB", main, fifo }
-	local answers = assert(io.popen(shell.join(words) .. " </dev/null", "r"))
+	local answers = assert(io.popen("exec " .. shell.join(words) .. " </dev/null", "r"))
 	local server = { answers = answers, requests = assert(io.open(fifo, "r+b")), last = 0 }
 	-- Until Python has opened the FIFO, nobody may close it.
 	assert(answers:read("*l") == "open", "the registry of the specs does not start")

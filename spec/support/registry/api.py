@@ -18,7 +18,7 @@ MANIFEST_MAXIMUM = 4 * 1024 * 1024
 
 DEFAULTS = {
     "auth": None, "users": {}, "identities": {}, "access": None, "anonymous": None, "service": "strata-fake",
-    "lifetime": 300, "tls": False, "address": "127.0.0.1", "referrers": True, "referrers_page": 0,
+    "lifetime": 300, "jwt": None, "tls": False, "address": "127.0.0.1", "referrers": True, "referrers_page": 0,
     "oci_tag": True, "pages": "link", "page_size": 0, "links": "path", "latency": 0, "quirks": [], "closed": [],
     "chunk_min": 0, "single_post": True, "delete": True, "delete_tags": True, "sparse": False, "rate": None,
     "if_match": False, "strict": False, "cdn": None, "catalog": False, "body_limit": 1 << 20,

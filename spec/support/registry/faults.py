@@ -34,7 +34,7 @@ import re
 import threading
 import time
 
-from message import Answer
+from message import Answer, joined
 
 
 class Rules:
@@ -56,7 +56,7 @@ class Rules:
         if rule.get("method", method) != method or not re.search(rule.get("path", ""), target):
             return False
         for name, pattern in (rule.get("with") or {}).items():
-            value = headers.get(name)
+            value = joined(headers, name)
             if (value is None) != (pattern is False) or pattern and not re.search(pattern, value):
                 return False
         return True

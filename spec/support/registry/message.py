@@ -37,6 +37,12 @@ def error(status, code, message="", detail=None, headers=()):
     return answer_json(status, {"errors": [one]}, headers)
 
 
+def joined(headers, name):
+    """The values of a header, which may come several times, or None."""
+    values = headers.get_all(name)
+    return ", ".join(values) if values else None
+
+
 class Request:
     def __init__(self, method, target, headers, origin):
         self.method = method
@@ -59,4 +65,4 @@ class Request:
         return [value for key, value in self.query if key == name]
 
     def header(self, name):
-        return self.headers.get(name)
+        return joined(self.headers, name)
