@@ -282,6 +282,20 @@ describe("the registry of the specs, told to misbehave:", function()
 			assert.equal(10, fake:log()[2].received)
 		end)
 
+		it("hold: does not read on for some time", function()
+			fake:fault({ method = "PUT", hold = 3, seconds = 0.2 })
+			assert.equal(201, finish(upload(), ("x"):rep(1000000)).status)
+			local one = fake:log()[2]
+			assert.is_true(one.finished - one.time >= 0.2)
+		end)
+
+		it("mute: takes connections and says nothing, not even within TLS", function()
+			for _, tls in ipairs({ true, false }) do
+				local mute = fake:listener({ mute = true, tls = tls })
+				assert.equal(28, send("GET", mute.url .. "/v2/", { "--max-time", "0.2", "-k" }).code)
+			end
+		end)
+
 		it("early: the answer comes before the body is read", function()
 			fake:fault({ method = "PUT", early = true, status = 413 })
 			local answer = send("PUT", "/v2/app/manifests/x", { body = ("x"):rep(100000), headers = { "Expect:" } })

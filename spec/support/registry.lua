@@ -165,7 +165,8 @@ local Registry = setmetatable({}, { __index = Server })
 Registry.__index = Registry
 
 --- Starts one. DEFAULTS in spec/support/registry/api.py has all options and what they are by default; with
---- tls = true, `certificates` has the authority.
+--- tls = true, `certificates` has the authority. upstream = "host:port" makes it pass all requests on to another
+--- registry, with latency and faults of its own.
 ---@param options? table
 ---@return spec.Registry
 function registry.start(options)
@@ -182,9 +183,9 @@ function Registry:stop()
 	end
 end
 
---- Another origin with the same contents, where nobody has to log in; with blank = true it has nothing. It is told
---- what to do as a registry is, and ends with it.
----@param options? {address?: string, tls?: any, blank?: boolean}
+--- Another origin with the same contents, where nobody has to log in; with blank = true it has nothing, with
+--- mute = true it takes connections and says nothing. It is told what to do as a registry is, and ends with it.
+---@param options? {address?: string, tls?: any, blank?: boolean, mute?: boolean}
 ---@return spec.RegistryServer
 function Registry:listener(options)
 	local settings = with_tls(options or {})

@@ -7,6 +7,7 @@ import re
 from auth import Auth
 from message import Answer, answer_json, error
 from store import Store, digest_of, is_digest
+from upstream import Upstream
 from uploads import Uploads
 
 COMPONENT = r"[a-z0-9]+(?:(?:\.|_|__|-+)[a-z0-9]+)*"
@@ -22,6 +23,7 @@ DEFAULTS = {
     "oci_tag": True, "pages": "link", "page_size": 0, "links": "path", "latency": 0, "quirks": [], "closed": [],
     "chunk_min": 0, "single_post": True, "delete": True, "delete_tags": True, "sparse": False, "rate": None,
     "if_match": False, "strict": False, "cdn": None, "catalog": False, "body_limit": 1 << 20,
+    "upstream": None,
 }
 
 
@@ -34,6 +36,7 @@ class Api:
         self.uploads = Uploads(self.settings, self.store, self.auth)
         self.signed = {}  # signature -> (name, digest), each good for one request (Q14)
         self.rate_used = 0
+        self.upstream = Upstream(self.settings["upstream"]) if self.settings["upstream"] else None
 
     def quirk(self, name):
         return name in self.settings["quirks"]
@@ -63,6 +66,8 @@ class Api:
 
     def handle(self, request, door=False):
         """door: of a listener, where nobody has to log in."""
+        if self.upstream:
+            return self.upstream.handle(request)
         if request.path == "/token":
             return self.auth.token(request)
         if request.path.startswith("/signed/"):

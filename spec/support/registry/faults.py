@@ -19,6 +19,7 @@ Changes of the answer:
 On the wire:
     delay           seconds before the request is answered
     read            bytes of the request's body that are read; then the connection ends
+    hold            bytes of the request's body that are read; then no more for `seconds`
     early           True: answered before the request's body is read
     silent          True: no 100 for Expect: 100-continue
     stall           bytes of the body that are sent; then nothing comes for `seconds`; "head": nothing at all
