@@ -7,6 +7,10 @@ import re
 from auth import Auth
 from message import Answer, answer_json, error
 from store import Store, digest_of, is_digest
+<<<<<<< HEAD
+=======
+from upstream import Upstream
+>>>>>>> reg-fake
 from uploads import Uploads
 
 COMPONENT = r"[a-z0-9]+(?:(?:\.|_|__|-+)[a-z0-9]+)*"
@@ -16,12 +20,51 @@ ROUTE = re.compile("/v2/(.+)/(?:(blobs/uploads)/([^/]*)|(blobs|manifests|referre
 INDEX = "application/vnd.oci.image.index.v1+json"
 MANIFEST_MAXIMUM = 4 * 1024 * 1024
 
+<<<<<<< HEAD
 DEFAULTS = {
     "auth": None, "users": {}, "identities": {}, "access": None, "anonymous": None, "service": "strata-fake",
     "lifetime": 300, "tls": False, "address": "127.0.0.1", "referrers": True, "referrers_page": 0,
     "oci_tag": True, "pages": "link", "page_size": 0, "links": "path", "latency": 0, "quirks": [], "closed": [],
     "chunk_min": 0, "single_post": True, "delete": True, "delete_tags": True, "sparse": False, "rate": None,
     "if_match": False, "strict": False, "cdn": None, "catalog": False, "body_limit": 1 << 20,
+=======
+# What registry.start takes in Lua, and what it is unless given.
+DEFAULTS = {
+    "address": "127.0.0.1",  # or "::1", "127.0.0.2" ...
+    "tls": False,  # True, "expired", "wrong", "unknown" or {"certificate", "client": "optional" or "required"}
+    "latency": 0,  # seconds before each answer
+    "quirks": [],  # Q1 to Q17
+    "upstream": None,  # "host:port" of a registry to which all requests are passed on
+    "body_limit": 1 << 20,  # with Q15
+    # Who may do what (auth.py)
+    "auth": None,  # or "basic", "token"
+    "users": {},  # passwords by name
+    "identities": {},  # names by identity token
+    "access": None,  # {user, "" for nobody: {pattern of names: "pull,push,delete"}}; without it users may do all
+    "anonymous": None,  # "pull": so may everybody
+    "service": "strata-fake",
+    "lifetime": 300,  # of tokens, seconds
+    "jwt": None,  # {"key", "cert", "issuer"}: tokens are signed, for docker-registry
+    # Blobs and uploads
+    "chunk_min": 0,  # OCI-Chunk-Min-Length
+    "single_post": True,  # POST with a digest and a body ends the upload
+    "strict": False,  # the query of a Location must come back byte by byte
+    "cdn": None,  # origin where GET of a blob is redirected to, such as a listener's URL
+    "closed": [],  # projects that Q7 mounts nothing from
+    # Manifests and lists
+    "oci_tag": True,
+    "referrers": True,
+    "referrers_page": 0,  # descriptors on a page; 0: all on one
+    "pages": "link",  # of tags: by last, "next_page": by something opaque, "none": n is ignored
+    "page_size": 0,  # tags on a page when nobody asks for n; 0: all on one
+    "links": "path",  # or "absolute"
+    "catalog": False,
+    "sparse": False,  # manifests may name what is not there
+    "if_match": False,  # If-Match of a PUT is obeyed
+    "rate": None,  # {"limit", "window"}: how many manifests may be fetched
+    "delete": True,
+    "delete_tags": True,
+>>>>>>> reg-fake
 }
 
 
@@ -34,6 +77,10 @@ class Api:
         self.uploads = Uploads(self.settings, self.store, self.auth)
         self.signed = {}  # signature -> (name, digest), each good for one request (Q14)
         self.rate_used = 0
+<<<<<<< HEAD
+=======
+        self.upstream = Upstream(self.settings["upstream"]) if self.settings["upstream"] else None
+>>>>>>> reg-fake
 
     def quirk(self, name):
         return name in self.settings["quirks"]
@@ -63,6 +110,11 @@ class Api:
 
     def handle(self, request, door=False):
         """door: of a listener, where nobody has to log in."""
+<<<<<<< HEAD
+=======
+        if self.upstream:
+            return self.upstream.handle(request)
+>>>>>>> reg-fake
         if request.path == "/token":
             return self.auth.token(request)
         if request.path.startswith("/signed/"):

@@ -1,7 +1,17 @@
+<<<<<<< HEAD
 """Who may do what: Basic authentication, and tokens that only this process understands."""
 import base64
 import fnmatch
 import os
+=======
+"""Who may do what: Basic authentication, and tokens that only this process understands, or signed ones for others."""
+import base64
+import fnmatch
+import json
+import os
+import re
+import subprocess
+>>>>>>> reg-fake
 import time
 from urllib.parse import parse_qsl
 
@@ -91,7 +101,32 @@ class Auth:
             return None
         return self.challenge(request, needed, "insufficient_scope")
 
+<<<<<<< HEAD
     def issue(self, user, scopes, seconds):
+=======
+    def signed(self, user, scopes, seconds):
+        """A JSON Web Token for distribution, which checks the chain of x5c against its rootcertbundle."""
+        def packed(value):
+            data = value if isinstance(value, bytes) else json.dumps(value).encode()
+            return base64.urlsafe_b64encode(data).rstrip(b"=")
+
+        how = self.settings["jwt"]
+        with open(how["cert"]) as file:
+            chain = re.findall("-----BEGIN CERTIFICATE-----(.*?)-----END", file.read(), re.DOTALL)
+        head = {"typ": "JWT", "alg": "RS256", "x5c": ["".join(one.split()) for one in chain]}
+        now = int(time.time())
+        access = [{"type": "repository", "name": name, "actions": sorted(actions)} for name, actions in scopes.items()]
+        claims = {"iss": how["issuer"], "sub": user or "", "aud": self.settings["service"], "exp": now + int(seconds),
+                  "nbf": now - 10, "iat": now, "jti": os.urandom(8).hex(), "access": access}
+        text = packed(head) + b"." + packed(claims)
+        command = ["openssl", "dgst", "-sha256", "-sign", how["key"]]
+        signature = subprocess.run(command, input=text, stdout=subprocess.PIPE, check=True).stdout
+        return (text + b"." + packed(signature)).decode()
+
+    def issue(self, user, scopes, seconds):
+        if self.settings["jwt"]:
+            return self.signed(user, scopes, seconds)
+>>>>>>> reg-fake
         text = "strata-" + os.urandom(12).hex()
         self.tokens[text] = (time.monotonic() + seconds, user, scopes)
         return text

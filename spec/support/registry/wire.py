@@ -100,6 +100,10 @@ class Handler(BaseHTTPRequestHandler):
 
     def setup(self):
         self.number = self.server.connections = self.server.connections + 1
+        if self.server.options.get("mute"):
+            while self.request.recv(1 << 16):
+                pass
+            raise Ended
         if self.server.tls:
             try:
                 self.request = self.server.tls.wrap_socket(self.request, server_side=True)
@@ -169,7 +173,7 @@ class Handler(BaseHTTPRequestHandler):
             yield piece
 
     def read_body(self):
-        limit = self.reply.fault.get("read")
+        limit, hold = self.reply.fault.get("read"), self.reply.fault.get("hold")
         body = bytearray()
         try:
             if limit is None or limit > 0:
@@ -178,6 +182,9 @@ class Handler(BaseHTTPRequestHandler):
                     self.entry["received"] = len(body)
                     if limit is not None and len(body) >= limit:
                         break
+                    if hold is not None and len(body) >= hold:
+                        time.sleep(self.reply.fault.get("seconds", 600))
+                        hold = None
         except (EOFError, OSError, ValueError):
             self.reply.complete = False
         if limit is not None:
