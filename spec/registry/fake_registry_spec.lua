@@ -296,10 +296,7 @@ describe("the registry of the specs, by the distribution specification:", functi
 			shell.run({ "timeout", "0.5", "bash", "-c", [[exec 3<>/dev/tcp/${1%:*}/${1#*:}
 				printf 'PATCH %s HTTP/1.1\r\nHost: %s\r\nContent-Length: 100\r\n\r\nfirst' "$2" "$1" >&3; sleep 0.2]],
 				"bash", fake.host, location })
-<<<<<<< HEAD
-=======
 			fake:log() -- waits until it has seen the end
->>>>>>> reg-fake
 			local answer = send("GET", resolve(location))
 			assert.same({ 204, "0-4" }, { answer.status, answer:header("Range") })
 		end)

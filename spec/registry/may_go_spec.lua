@@ -118,24 +118,14 @@ local REFUSED = {
 	{ "BLOB15 a foreign layer over http", "http://reg.example", "http://reg.example/x", "foreign", { foreign = true },
 		"over https" },
 	{ "A3 the cloud's metadata as a foreign layer", HOME, "https://169.254.169.254/latest", "foreign",
-<<<<<<< HEAD
-		{ foreign = true, allow_hosts = { "169.254.169.254" } }, "of this kind" },
-	{ "A3 the cloud's metadata, mapped", HOME, "https://[::ffff:169.254.169.254]/", "redirect", { class = "private" },
-		"of this kind" },
-=======
 		{ foreign = true, allow_hosts = { "169.254.169.254" } }, "address of this kind" },
 	{ "A3 the cloud's metadata, mapped", HOME, "https://[::ffff:169.254.169.254]/", "redirect", { class = "private" },
 		"address of this kind" },
->>>>>>> reg-pure
 	{ "A5 an upload to a private address", HOME, "https://10.0.0.1:2375/x", "upload", { class = "public" },
 		'allow_hosts = {"10.0.0.1"}' },
 	{ "A5 an upload to this machine", HOME, "https://[::1]/x", "upload", {}, "allow_hosts" },
 	{ "A10 this machine by its name", HOME, "https://localhost/x", "redirect", {}, "allow_hosts" },
-<<<<<<< HEAD
-	{ "A10 no address", HOME, "https://0.0.0.0/x", "redirect", { class = "private" }, "of this kind" },
-=======
 	{ "A10 no address", HOME, "https://0.0.0.0/x", "redirect", { class = "private" }, "address of this kind" },
->>>>>>> reg-pure
 	{ "A10 this machine in one number", HOME, "https://2130706433/x", "redirect", {}, "no valid host" },
 	{ "A20 a realm with line ends", HOME, "https://reg.example/\r\nX: s3cret", "realm", {}, "control bytes" },
 	{ "A20 a user name", HOME, "https://joe:s3cret@reg.example/", "redirect", {}, "user name" },

@@ -18,11 +18,7 @@ local function start_server()
 	shell.check({ "mkfifo", fifo })
 	local main = HERE .. "/registry/main.py"
 	local words = { "env", "PATH=" .. shell.PATH, "LC_ALL=C.UTF-8", python.PATH, "-ISB", main, fifo }
-<<<<<<< HEAD
-	local answers = assert(io.popen(shell.join(words) .. " </dev/null", "r"))
-=======
 	local answers = assert(io.popen("exec " .. shell.join(words) .. " </dev/null", "r"))
->>>>>>> reg-fake
 	local server = { answers = answers, requests = assert(io.open(fifo, "r+b")), last = 0 }
 	-- Until Python has opened the FIFO, nobody may close it.
 	assert(answers:read("*l") == "open", "the registry of the specs does not start")
@@ -169,12 +165,8 @@ local Registry = setmetatable({}, { __index = Server })
 Registry.__index = Registry
 
 --- Starts one. DEFAULTS in spec/support/registry/api.py has all options and what they are by default; with
-<<<<<<< HEAD
---- tls = true, `certificates` has the authority.
-=======
 --- tls = true, `certificates` has the authority. upstream = "host:port" makes it pass all requests on to another
 --- registry, with latency and faults of its own.
->>>>>>> reg-fake
 ---@param options? table
 ---@return spec.Registry
 function registry.start(options)
@@ -191,15 +183,9 @@ function Registry:stop()
 	end
 end
 
-<<<<<<< HEAD
---- Another origin with the same contents, where nobody has to log in; with blank = true it has nothing. It is told
---- what to do as a registry is, and ends with it.
----@param options? {address?: string, tls?: any, blank?: boolean}
-=======
 --- Another origin with the same contents, where nobody has to log in; with blank = true it has nothing, with
 --- mute = true it takes connections and says nothing. It is told what to do as a registry is, and ends with it.
 ---@param options? {address?: string, tls?: any, blank?: boolean, mute?: boolean}
->>>>>>> reg-fake
 ---@return spec.RegistryServer
 function Registry:listener(options)
 	local settings = with_tls(options or {})

@@ -4,7 +4,7 @@
 -- kept, for their time, by what they are for; of several requests that need the same one, one asks for it. Source:
 -- distribution, docs/content/spec/auth. Ids are those of the checks: AUTH1 ...
 
-local core = require "strata.core"
+local credentials = require "strata.registry.credentials"
 local errors = require "strata.registry.errors"
 local fail = require "strata.util.fail"
 local flow = require "strata.registry.flow"
@@ -117,15 +117,15 @@ local function with_parameters(realm, scheme, scopes, account)
   return text
 end
 
-local function basic(username, password)
-  return "Authorization: Basic " .. core.base64(username .. ":" .. password)
+local function basic(who)
+  return "Authorization: " .. credentials.basic(who)
 end
 
 -- A token for a name and a password, or for nobody: AUTH3.
 local function get_token(session, scheme, scopes, who)
   return ask_realm(session, scheme, {
     method = "GET", url = with_parameters(scheme.realm, scheme, scopes, who and who.username),
-    authorization = who and basic(who.username, who.password) or nil,
+    authorization = who and basic(who) or nil,
   })
 end
 
@@ -195,7 +195,7 @@ function Auth:header(session, scopes)
   end
   local who, message, code = self:credentials(session, scopes)
   if who == nil then return nil, message, code end
-  return who and who.username and basic(who.username, who.password) or false
+  return who and who.username and basic(who) or false
 end
 
 -- ---- challenges -------------------------------------------------------------------------------------------

@@ -32,7 +32,7 @@ local client = {}
 ---@field transport strata.Transport
 ---@field auth strata.Auth
 ---@field sessions table<string, strata.RegistrySession>  by host
----@field known table<string, table>  credentials that were found, by host and repository
+---@field keyring strata.registry.Keyring
 ---@field random fun(): number  between 0 and 1
 ---@field time fun(): number  seconds since 1970
 local Client = {}
@@ -71,7 +71,7 @@ function client.new(options, transport)
     if options.hosts[host].insecure then insecure[#insecure + 1] = host end
   end
   local self = setmetatable({
-    options = options, transport = transport, sessions = {}, known = {}, random = math.random, time = os.time,
+    options = options, transport = transport, sessions = {}, random = math.random, time = os.time,
     rules = {
       retries = options.retries or 5, max_wait = options.max_wait or 120, parallel = options.parallel or 4,
       allow_hosts = options.allow_hosts, trusted = options.trusted, trusted_realms = options.trusted_realms,
@@ -79,6 +79,10 @@ function client.new(options, transport)
     },
   }, Client)
   self.auth = auth.new(self)
+  self.keyring = credentials.new {
+    credentials = options.credentials, helpers = options.helpers,
+    files = options.credentials == nil and rawget(_G, "ngx") == nil, -- CRED8: nothing is read by itself inside nginx
+  }
   return self
 end
 
@@ -99,19 +103,11 @@ end
 --- The credentials for a registry, or nil for none.
 ---@param host string
 ---@param repository string?
----@return table? who
+---@return strata.registry.Credentials? who
 ---@return string? message
 ---@return string? code
 function Client:credentials(host, repository)
-  local key = host .. "/" .. (repository or "")
-  if self.known[key] == nil then
-    local who, message, code = credentials.find(host, repository, {
-      explicit = self.options.credentials, helpers = self.options.helpers,
-    })
-    if message then return nil, message, code end
-    self.known[key] = who or false
-  end
-  return self.known[key] or nil
+  return self.keyring:find(host, repository)
 end
 
 --- The proxy for a URL; "" for none.

@@ -1,11 +1,7 @@
 --- URLs of registries: parsing, resolving, appending to the query, and `may_go`, which decides about every URL that a
 -- server names. What a URL has is never decoded nor encoded anew: signed parameters would not survive that.
 
-<<<<<<< HEAD
-local address = require "strata.registry.address"
-=======
 local address = require "strata.util.address"
->>>>>>> reg-pure
 local misuse = require "strata.util.misuse"
 
 local url = {}
@@ -226,11 +222,7 @@ end
 -- Rule 3 for what stands in the URL itself; the guard judges what a name leads to.
 local function problem_of_literal(to, addresses)
   local _, class = address.of_host(to.host)
-<<<<<<< HEAD
-  if class == "other" and addresses ~= "any" then return "nobody may be sent to an address of this kind" end
-=======
   if class == "other" and addresses ~= "any" then return "no server may name an address of this kind" end
->>>>>>> reg-pure
   if class == "private" and addresses == "public" then
     return ('the address is a private one and the registry\'s is not; the option allow_hosts = {"%s"} would allow it')
       :format(to.host)

@@ -61,21 +61,23 @@ end
 ---@return string? message
 ---@return string? code
 function remote.open(what, opts)
-  local ref, message, code = reference.remote(what)
-  if not ref then return nil, message, code end
+  local ref, problem = reference.of_registry(what)
+  if not ref then return fail("EINVAL", "%s: %s", reference.shown(what), problem) end
+  local path = "docker://" .. ref.text
   local with, session
+  local message, code
   with, message, code = client_of(opts)
-  if not with then return nil, ("%s: %s"):format(ref.url, message), code end
+  if not with then return nil, ("%s: %s"):format(path, message), code end
   session, message, code = with:session(ref.host)
   if not session then return nil, message, code end
   local got
   got, message, code = with:call(function()
-    return manifests.get(session, ref.repository, ref.digest or ref.tag, opts.limits.json)
+    return manifests.get(session, ref.repository, ref.wanted, opts.limits.json)
   end, opts, "asking")
-  if not got then return nil, ("%s: %s"):format(ref.url, message), code end
+  if not got then return nil, ("%s: %s"):format(path, message), code end
   return setmetatable({
-    path = ref.url, remote = true, flat = true, root = "manifest", root_digest = got.digest,
-    names = { ref.tag and ref.name or nil }, host = ref.host, repository = ref.repository, client = with,
+    path = path, remote = true, flat = true, root = "manifest", root_digest = got.digest,
+    names = { ref.tag and reference.familiar(ref.name .. ":" .. ref.tag) or nil }, host = ref.host, repository = ref.repository, client = with,
     session = session, limits = opts.limits, temp_dir = opts.temp_dir, texts = { [got.digest] = got.text },
   }, Remote)
 end

@@ -7,10 +7,7 @@ import re
 from auth import Auth
 from message import Answer, answer_json, error
 from store import Store, digest_of, is_digest
-<<<<<<< HEAD
-=======
 from upstream import Upstream
->>>>>>> reg-fake
 from uploads import Uploads
 
 COMPONENT = r"[a-z0-9]+(?:(?:\.|_|__|-+)[a-z0-9]+)*"
@@ -20,14 +17,6 @@ ROUTE = re.compile("/v2/(.+)/(?:(blobs/uploads)/([^/]*)|(blobs|manifests|referre
 INDEX = "application/vnd.oci.image.index.v1+json"
 MANIFEST_MAXIMUM = 4 * 1024 * 1024
 
-<<<<<<< HEAD
-DEFAULTS = {
-    "auth": None, "users": {}, "identities": {}, "access": None, "anonymous": None, "service": "strata-fake",
-    "lifetime": 300, "tls": False, "address": "127.0.0.1", "referrers": True, "referrers_page": 0,
-    "oci_tag": True, "pages": "link", "page_size": 0, "links": "path", "latency": 0, "quirks": [], "closed": [],
-    "chunk_min": 0, "single_post": True, "delete": True, "delete_tags": True, "sparse": False, "rate": None,
-    "if_match": False, "strict": False, "cdn": None, "catalog": False, "body_limit": 1 << 20,
-=======
 # What registry.start takes in Lua, and what it is unless given.
 DEFAULTS = {
     "address": "127.0.0.1",  # or "::1", "127.0.0.2" ...
@@ -64,7 +53,6 @@ DEFAULTS = {
     "rate": None,  # {"limit", "window"}: how many manifests may be fetched
     "delete": True,
     "delete_tags": True,
->>>>>>> reg-fake
 }
 
 
@@ -77,10 +65,7 @@ class Api:
         self.uploads = Uploads(self.settings, self.store, self.auth)
         self.signed = {}  # signature -> (name, digest), each good for one request (Q14)
         self.rate_used = 0
-<<<<<<< HEAD
-=======
         self.upstream = Upstream(self.settings["upstream"]) if self.settings["upstream"] else None
->>>>>>> reg-fake
 
     def quirk(self, name):
         return name in self.settings["quirks"]
@@ -110,11 +95,8 @@ class Api:
 
     def handle(self, request, door=False):
         """door: of a listener, where nobody has to log in."""
-<<<<<<< HEAD
-=======
         if self.upstream:
             return self.upstream.handle(request)
->>>>>>> reg-fake
         if request.path == "/token":
             return self.auth.token(request)
         if request.path.startswith("/signed/"):

@@ -1,9 +1,3 @@
-<<<<<<< HEAD
-"""Who may do what: Basic authentication, and tokens that only this process understands."""
-import base64
-import fnmatch
-import os
-=======
 """Who may do what: Basic authentication, and tokens that only this process understands, or signed ones for others."""
 import base64
 import fnmatch
@@ -11,7 +5,6 @@ import json
 import os
 import re
 import subprocess
->>>>>>> reg-fake
 import time
 from urllib.parse import parse_qsl
 
@@ -101,9 +94,6 @@ class Auth:
             return None
         return self.challenge(request, needed, "insufficient_scope")
 
-<<<<<<< HEAD
-    def issue(self, user, scopes, seconds):
-=======
     def signed(self, user, scopes, seconds):
         """A JSON Web Token for distribution, which checks the chain of x5c against its rootcertbundle."""
         def packed(value):
@@ -126,7 +116,6 @@ class Auth:
     def issue(self, user, scopes, seconds):
         if self.settings["jwt"]:
             return self.signed(user, scopes, seconds)
->>>>>>> reg-fake
         text = "strata-" + os.urandom(12).hex()
         self.tokens[text] = (time.monotonic() + seconds, user, scopes)
         return text

@@ -19,10 +19,7 @@ Changes of the answer:
 On the wire:
     delay           seconds before the request is answered
     read            bytes of the request's body that are read; then the connection ends
-<<<<<<< HEAD
-=======
     hold            bytes of the request's body that are read; then no more for `seconds`
->>>>>>> reg-fake
     early           True: answered before the request's body is read
     silent          True: no 100 for Expect: 100-continue
     stall           bytes of the body that are sent; then nothing comes for `seconds`; "head": nothing at all
@@ -38,11 +35,7 @@ import re
 import threading
 import time
 
-<<<<<<< HEAD
-from message import Answer
-=======
 from message import Answer, joined
->>>>>>> reg-fake
 
 
 class Rules:
@@ -64,11 +57,7 @@ class Rules:
         if rule.get("method", method) != method or not re.search(rule.get("path", ""), target):
             return False
         for name, pattern in (rule.get("with") or {}).items():
-<<<<<<< HEAD
-            value = headers.get(name)
-=======
             value = joined(headers, name)
->>>>>>> reg-fake
             if (value is None) != (pattern is False) or pattern and not re.search(pattern, value):
                 return False
         return True

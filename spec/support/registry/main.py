@@ -5,18 +5,11 @@
 This process stays and forks one for each registry, since to start Python takes longer than most specs. A command
 comes through the FIFO: a line "REGISTRY LENGTH LENGTH", so many bytes of JSON in which each character stands for a
 byte, then so many bytes as they are. The answer goes to standard output in the same form. Registry 0 is this
-<<<<<<< HEAD
-process. All end when the FIFO has no writer any more.
-"""
-import json
-import os
-=======
 process. All end when the process that started it does, or when the FIFO has no writer any more.
 """
 import json
 import os
 import select
->>>>>>> reg-fake
 import signal
 import socket
 import sys
@@ -92,15 +85,11 @@ def main(path):
     with open(path, "rb") as commands, os.fdopen(os.dup(1), "wb") as answers:
         answers.write(b"open\n")
         answers.flush()
-<<<<<<< HEAD
-        while True:
-=======
         parent = os.getppid()
         while True:
             while not select.select([commands], [], [], 1)[0]:  # no command, none of which is half read
                 if os.getppid() != parent:
                     return
->>>>>>> reg-fake
             frame = read_frame(commands)
             if frame is None or frame[1]["command"] == "quit":
                 break

@@ -37,15 +37,12 @@ def error(status, code, message="", detail=None, headers=()):
     return answer_json(status, {"errors": [one]}, headers)
 
 
-<<<<<<< HEAD
-=======
 def joined(headers, name):
     """The values of a header, which may come several times, or None."""
     values = headers.get_all(name)
     return ", ".join(values) if values else None
 
 
->>>>>>> reg-fake
 class Request:
     def __init__(self, method, target, headers, origin):
         self.method = method
@@ -68,8 +65,4 @@ class Request:
         return [value for key, value in self.query if key == name]
 
     def header(self, name):
-<<<<<<< HEAD
-        return self.headers.get(name)
-=======
         return joined(self.headers, name)
->>>>>>> reg-fake

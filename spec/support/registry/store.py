@@ -56,17 +56,11 @@ class Store:
         return self.repositories.setdefault(name, Repository())
 
     def put_blob(self, name, data, algorithm="sha256"):
-<<<<<<< HEAD
-        digest = digest_of(data, algorithm)
-        with self.lock:
-            self.contents[digest] = bytes(data)
-=======
         return self.keep(name, digest_of(data, algorithm), bytes(data))
 
     def keep(self, name, digest, data):
         with self.lock:
             self.contents[digest] = data
->>>>>>> reg-fake
             self.repository(name).blobs.add(digest)
         return digest
 

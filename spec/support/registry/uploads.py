@@ -65,11 +65,7 @@ class Uploads:
         data = self.store.blob(source, digest)
         if data is None or not self.may_mount(request, source):
             return None
-<<<<<<< HEAD
-        self.store.put_blob(name, data, digest.partition(":")[0])
-=======
         self.store.keep(name, digest, data)
->>>>>>> reg-fake
         return self.created(request, name, digest)
 
     def may_mount(self, request, source):
@@ -88,11 +84,7 @@ class Uploads:
             return error(400, "UNSUPPORTED", "digest algorithm " + algorithm)
         digest = request.parameter("digest")
         if digest is not None and self.settings["single_post"] and not self.quirk("Q13"):
-<<<<<<< HEAD
-            return self.finish_with(request, name, bytes(request.body), digest)
-=======
             return self.finish_with(request, name, request.body, digest)
->>>>>>> reg-fake
         upload = Upload(algorithm)
         self.store.repository(name).uploads[upload.id] = upload
         answer = self.progress(request, name, upload, 202)
@@ -107,11 +99,7 @@ class Uploads:
         if digest_of(data, algorithm) != digest:
             return error(400, "DIGEST_INVALID", "provided digest did not match uploaded content", digest)
         if not request.fault.get("forget"):
-<<<<<<< HEAD
-            self.store.put_blob(name, data, algorithm)
-=======
             self.store.keep(name, digest, data)
->>>>>>> reg-fake
         return self.created(request, name, digest)
 
     def session(self, request, name, identifier):
@@ -196,11 +184,7 @@ class Uploads:
         refused = self.out_of_order(request, name, upload)
         if refused:
             return refused
-<<<<<<< HEAD
-        answer = self.finish_with(request, name, bytes(upload.data + request.body), request.parameter("digest") or "")
-=======
         answer = self.finish_with(request, name, bytes(upload.data) + request.body, request.parameter("digest") or "")
->>>>>>> reg-fake
         if answer.status == 201:
             self.forget(name, upload)
         return answer
