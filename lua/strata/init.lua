@@ -244,8 +244,8 @@ end
 -- What few need is loaded when somebody does.
 return setmetatable(strata, {
   __index = function(self, key)
-    if key ~= "stream" then return nil end
-    self.stream = require "strata.stream"
-    return self.stream
+    if key == "stream" then self.stream = require "strata.stream" end
+    if key == "registry" then self.registry = require("strata.registry").new end
+    return rawget(self, key)
   end,
 })

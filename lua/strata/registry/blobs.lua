@@ -3,6 +3,7 @@
 -- All functions are called in a task of strata.registry.flow. Bytes are hashed while they come, and count only when the
 -- digest of all of them is right. Ids are those of the checks: BLOB1 ...
 
+local async = require "strata.registry.flow"
 local core = require "strata.core"
 local digests = require "strata.util.digests"
 local fail = require "strata.util.fail"
@@ -157,6 +158,7 @@ end
 ---@field bytes string?
 ---@field file userdata?
 ---@field offset integer?
+---@field from {session: strata.RegistrySession, repository: string}?  another registry that has it
 ---@field mount string?  a repository of the same registry that has it
 ---@field result "mounted"|"uploaded"|nil  written by upload()
 
@@ -213,14 +215,8 @@ local function open_upload(to, repository, upload, scopes)
   return to_url
 end
 
--- Sends the bytes to where the registry wants them. true | false, message, code: again | nil, message, code
-local function put_bytes(to, upload, scopes, location)
-  local answer, message, code = to:send {
-    method = "PUT", url = url.with_query(location, "digest", upload.digest), kind = "upload", scopes = scopes, -- RED8
-    once = true, headers = { "Content-Type: application/octet-stream" }, body = upload.bytes,
-    body_file = upload.file and { fd = upload.file:fileno(), offset = upload.offset, size = upload.size } or nil,
-  }
-  if not answer then return (PASSING[code] or code == "EAUTH") and false, message, code end -- UP17
+-- Whether the registry has taken the bytes of a PUT. true | false, message, code: again | nil, message, code
+local function taken(upload, answer)
   local status, stated = answer.status, session.stated_digest(answer)
   if status == 201 or status == 204 then -- UP13
     answer.exchange:close()
@@ -232,8 +228,59 @@ local function put_bytes(to, upload, scopes, location)
   end
   local again = session.is_passing(status) or status == 416 or status == 404 -- UP12
   upload.asked = again and answer.exchange:header("retry-after") or nil
-  message, code = session.refusal(answer)
-  return again and false or nil, message, code
+  local message, code = session.refusal(answer)
+  if again then return false, message, code end
+  return nil, message, code
+end
+
+-- A request that ended without an answer: again, where another try may do better.
+local function broken(message, code)
+  if PASSING[code] or code == "EAUTH" then return false, message, code end -- UP17
+  return nil, message, code
+end
+
+-- Sends the bytes to where the registry wants them. true | false, message, code: again | nil, message, code
+local function put_bytes(to, upload, scopes, location, pipe)
+  local file = upload.file
+  local answer, message, code = to:send {
+    method = "PUT", url = url.with_query(location, "digest", upload.digest), kind = "upload", -- RED8
+    scopes = scopes, once = true, headers = { "Content-Type: application/octet-stream" }, body = upload.bytes,
+    body_file = file and { fd = file:fileno(), offset = upload.offset, size = upload.size } or nil, body_pipe = pipe,
+  }
+  if not answer then return broken(message, code) end
+  return taken(upload, answer)
+end
+
+-- Gets a blob into a pipe. true | nil, message, code
+local function get_into(from, upload, pipe)
+  local answer, message, code = from.session:send {
+    method = "GET", path = path_of(from.repository, upload.digest), scopes = scopes_of(from.repository), once = true,
+    statuses = { 200 }, to_pipe = pipe,
+  }
+  if not answer then return nil, message, code end
+  if answer.status ~= 200 then return session.refuse(answer) end
+  answer.exchange:close()
+  return true
+end
+
+-- Sends the bytes from one registry to another; neither this machine's disk nor its memory has them.
+local function pipe_bytes(flow, to, upload, scopes, location)
+  local pipe, message, code = to.client.transport:pipe(upload.size, upload.digest)
+  if not pipe then return nil, message, code end
+  local getting = flow:beside(function()
+    local got, why, how = get_into(upload.from, upload, pipe)
+    if not got then pipe:close() end -- neither end waits for the other one
+    return got, why, how
+  end)
+  local ok
+  ok, message, code = put_bytes(to, upload, scopes, location, pipe)
+  if not ok then pipe:close() end
+  async.await { ready = function() return getting.values ~= nil end }
+  local got = getting.values
+  if ok or got[1] then return ok, message, code end
+  -- What the source has said is the reason, unless it only says that the target broke off.
+  if got[3] == "EDIGEST" or got[3] == "ENOENT" or not PASSING[got[3]] then return nil, got[2], got[3] end
+  return false, got[2], got[3]
 end
 
 --- Uploads a blob, or mounts it. Every try begins an upload of its own.
@@ -256,7 +303,11 @@ function blobs.upload(flow, to, repository, upload, scopes)
       return true
     end
     local ok
-    ok, message, code = put_bytes(to, upload, scopes, location)
+    if upload.from then
+      ok, message, code = pipe_bytes(flow, to, upload, scopes, location)
+    else
+      ok, message, code = put_bytes(to, upload, scopes, location)
+    end
     if ok then
       upload.result = "uploaded"
       flow:moved(upload.size)

@@ -49,6 +49,7 @@ local function network(options)
   function transport.start(_, request) return net:start(request) end
   function transport.wait(_, seconds) return net:wait(seconds) end
   function transport.now() return core.monotonic() end
+  function transport.pipe(_, total, digest) return http.pipe { total = total, digest = digest } end
   function transport.close() return net:close() end
   return transport
 end
@@ -153,6 +154,21 @@ end
 --- Ends all that goes on, and the connections.
 function Client:close()
   if self.transport.close then self.transport:close() end
+end
+
+-- The client of those who give none; it lives as long as the Lua state.
+local shared
+
+--- The client that all calls share that give none.
+---@return strata.RegistryClient?
+---@return string? message
+---@return string? code
+function client.shared()
+  local message, code
+  if not shared then
+    shared, message, code = client.new()
+  end
+  return shared, message, code
 end
 
 return client

@@ -14,6 +14,7 @@ local flow = {}
 ---@field start fun(self, request: table): strata.Exchange?, string?, string?
 ---@field wait fun(self, seconds: number): boolean  returns early when an exchange has ended
 ---@field now fun(self): number  seconds of a clock that only goes forward
+---@field pipe fun(self, total: integer, digest: string): userdata  from one exchange to another
 
 --- One request and its answer.
 ---@class strata.Exchange
@@ -33,11 +34,13 @@ local flow = {}
 ---@field thread thread
 ---@field awaited strata.Awaited?  nil: it can go on
 ---@field values table?  what its function has returned
+---@field beside boolean?  see Flow:beside
 
 ---@class strata.Flow
 ---@field transport strata.Transport
 ---@field parallel integer  tasks that run at the same time
 ---@field tasks strata.FlowTask[]
+---@field besides strata.FlowTask[]  that were begun beside those, and have not ended
 ---@field first integer  the number of the first task that has not ended
 ---@field failure strata.FlowTask?  the first that has failed
 ---@field finished integer?  bytes that tasks have told of
@@ -57,7 +60,7 @@ end
 ---@return strata.Flow
 function flow.new(transport, parallel)
   return setmetatable({
-    transport = transport, parallel = parallel or 4, tasks = {}, first = 1, finished = 0, total = 0,
+    transport = transport, parallel = parallel or 4, tasks = {}, besides = {}, first = 1, finished = 0, total = 0,
   }, Flow)
 end
 
@@ -68,6 +71,17 @@ end
 function Flow:add(fn, ...)
   local task = { thread = coroutine.create(fn), given = { n = select("#", ...), ... } }
   self.tasks[#self.tasks + 1] = task
+  return task
+end
+
+--- Begins a task beside one that is running, which awaits it: it counts as no task of its own, and its failure is for
+-- the other one to see, in task.values.
+---@param fn fun(flow: strata.Flow, ...): any, ...
+---@param ... any  for the function
+---@return strata.FlowTask
+function Flow:beside(fn, ...)
+  local task = { thread = coroutine.create(fn), given = { n = select("#", ...), ... }, beside = true }
+  table.insert(self.besides, task)
   return task
 end
 
@@ -107,7 +121,7 @@ local function go_on(self, task)
   else
     take_values(self, task, coroutine.resume(task.thread))
   end
-  if task.values and not task.values[1] then self.failure = self.failure or task end
+  if task.values and not task.values[1] and not task.beside then self.failure = self.failure or task end
 end
 
 local function is_ready(awaited, now)
@@ -121,6 +135,10 @@ end
 
 -- Calls fn for each task that may run now; a later one may run only when an earlier one has ended.
 local function each_running(self, fn)
+  for i = #self.besides, 1, -1 do
+    local task = self.besides[i]
+    if task.values then table.remove(self.besides, i) else fn(task) end
+  end
   while self.tasks[self.first] and self.tasks[self.first].values do self.first = self.first + 1 end
   local running, number = 0, self.first
   while running < self.parallel and self.tasks[number] do
@@ -200,9 +218,11 @@ end
 
 --- Ends what is left; exchanges are closed.
 function Flow:close()
-  for _, task in ipairs(self.tasks) do
-    for _, exchange in ipairs(task.awaited or {}) do exchange:close() end
-    task.awaited, task.values = nil, task.values or { n = 0 }
+  for _, list in ipairs { self.tasks, self.besides } do
+    for _, task in ipairs(list) do
+      for _, exchange in ipairs(task.awaited or {}) do exchange:close() end
+      task.awaited, task.values = nil, task.values or { n = 0 }
+    end
   end
 end
 

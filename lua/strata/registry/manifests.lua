@@ -174,7 +174,8 @@ function manifests.put(to, repository, reference, text, media_type, how)
   end
   local ok
   ok, message, code = check_stated(text, answer, answer.request)
-  local put = { tags = headers.list(answer.exchange:headers("oci-tag")), subject = answer.exchange:header("oci-subject") }
+  local put = { tags = headers.list(answer.exchange:headers("oci-tag")) }
+  put.subject = answer.exchange:header("oci-subject")
   answer.exchange:close()
   if not ok then return nil, message, code end
   return put

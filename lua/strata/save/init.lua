@@ -49,7 +49,7 @@ local save = {}
 ---@param store strata.ArchiveStore|strata.DirectoryStore|nil
 ---@return "docker"|"docker-v1"|"oci"|"oci-archive"|"dir"
 local function way_of(kind, store)
-  if not store then return "docker" end
+  if not store or store.remote then return "docker" end
   if kind ~= "oci" then return kind end
   if not store.dir then return "oci-archive" end
   return store.flat and "dir" or "oci"
@@ -320,7 +320,7 @@ local function choose_format(self, what)
     self.native, self.store = stays, whole.store
     self.catalog = (stays and whole.kind == "oci" or not stays and wanted:find("^oci")) and whole.catalog or nil
   else
-    self.native = wanted == nil and save_image.is_one_store(self.requests)
+    self.native = wanted == nil and save_image.is_one_store(self.requests) and not source.store.remote
     self.store = self.native and source.store or nil
     self.catalog = self.native and source.kind == "oci" and source.catalog or nil
   end
@@ -410,6 +410,13 @@ local function write(self, out, what)
   return result.of(self, what, size)
 end
 
+-- Saves an image to a registry.
+local function to_registry(requests, what, opts, whole)
+  if whole or #requests ~= 1 then return fail("EUNSUPPORTED", "several images cannot be saved to a registry at once") end
+  local with = opts.registry and require("strata.registry").client_of(opts.registry) or nil
+  return require("strata.save.registry").image(requests[1], what, opts, with)
+end
+
 --- Saves images. A second result lists what the format could not hold.
 ---@param requests strata.SaveRequest[]
 ---@param what string|file*  a path, "-" for standard output, or an open Lua file
@@ -419,6 +426,7 @@ end
 ---@return string[]|string|nil lost | message
 ---@return string? code
 function save.images(requests, what, opts, whole)
+  if reference.is_remote(what) then return to_registry(requests, what, opts, whole) end
   local self, out = new_save(requests, opts, whole), nil
   choose_format(self, what)
   for _, store in ipairs(self.stores) do store:take_failure() end

@@ -1,7 +1,8 @@
 --- An image of a registry as a store: the document that a reference leads to, and blobs by their digests.
 --
--- Opening fetches that document. Other documents come when they are asked for, and layers when their bytes are needed,
--- into unnamed temporary files. All but the first request goes by digest, so a tag that moves meanwhile changes nothing.
+-- Opening fetches that document. Other documents come when they are asked for, and layers when their bytes are
+-- needed, into unnamed temporary files. All but the first request go by digest, so a tag that moves meanwhile changes
+-- nothing.
 
 local blobs = require "strata.registry.blobs"
 local client = require "strata.registry.client"
@@ -10,6 +11,7 @@ local fail = require "strata.util.fail"
 local manifests = require "strata.registry.manifests"
 local media_types = require "strata.document.media_types"
 local reference = require "strata.document.reference"
+local registry = require "strata.registry"
 
 local remote = {}
 
@@ -41,22 +43,9 @@ end
 
 function Text.close() end
 
--- The client of those who give none; it lives as long as the Lua state.
-local default
-
-local function client_of(opts)
-  if opts.registry then return opts.registry end
-  local message, code
-  if not default then
-    default, message, code = client.new()
-    if not default then return nil, message, code end
-  end
-  return default
-end
-
 --- Opens what a reference leads to.
 ---@param what string  "docker://host/team/app:1.4"
----@param opts {limits: strata.Limits, temp_dir?: string, registry?: strata.RegistryClient, progress?: function}
+---@param opts {limits: strata.Limits, temp_dir?: string, registry?: strata.Registry, progress?: function}
 ---@return strata.RemoteStore?
 ---@return string? message
 ---@return string? code
@@ -66,7 +55,7 @@ function remote.open(what, opts)
   local path = "docker://" .. ref.text
   local with, session
   local message, code
-  with, message, code = client_of(opts)
+  with, message, code = opts.registry and registry.client_of(opts.registry) or client.shared()
   if not with then return nil, ("%s: %s"):format(path, message), code end
   session, message, code = with:session(ref.host)
   if not session then return nil, message, code end

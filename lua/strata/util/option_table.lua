@@ -40,6 +40,7 @@ local ATTESTATIONS = {
 }
 local PACKED = { "compression", '"none"|"gzip"|"zstd"', "of the tar that is written; a tar that is taken keeps its own",
                  default = "none" }
+local REGISTRY = { "registry", "strata.Registry", "the client of registries", default = "one that all calls share" }
 local FILE = { "file", "string", "a path in the image", required = true }
 local MAX_ID = 4294967294
 
@@ -61,7 +62,7 @@ return {
   {
     "SourceOptions", "How a file is read.",
     { "prefer", '"docker"|"oci"', "when manifest.json and index.json of an archive disagree" },
-    TEMP_DIR, LIMITS,
+    TEMP_DIR, LIMITS, REGISTRY,
   },
   {
     "IndexOptions", "How all images of a file are opened. The progress is that of inflating a compressed archive.",
@@ -214,6 +215,42 @@ return {
     { "reproducible", "boolean", "compressed bytes do not depend on the machine: gzip by zlib", default = "false" },
     ATTESTATIONS,
     { "verify", "boolean", "false: what is copied is not hashed", default = "true" },
+    REGISTRY,
+    { "tags", "string[]", "further tags, of an image that goes to a registry" },
+    { "expect", "string|false", "the digest that the tag has to have in the registry, false for none; else ESTALE" },
+    { "exists", '"auto"|"check"|"never"',
+      "whether a registry is asked if it has a blob before that is sent: auto for large ones", default = "auto" },
+  },
+  -- ---- registries ---------------------------------------------------------------------------------------
+  {
+    "RegistryHostOptions", "How one registry is spoken to.",
+    { "ca", "string", "a file of certificates that are trusted besides the system's" },
+    { "cert", "string", "a file with the certificate of this client" },
+    { "key", "string", "a file with its key" },
+    { "insecure", "boolean", "certificates are not looked at", default = "false" },
+    { "plain", "boolean", "http instead of https", default = "only for this machine" },
+    { "tls", "boolean", "https also for this machine", default = "false" },
+    { "location", '"relative"', "of the address for an upload only path and query count: for broken proxies" },
+    { "any_address", "boolean", "it may have a link-local address", default = "false" },
+  },
+  {
+    "RegistryOptions", "Of a client of registries.",
+    { "credentials", 'table<string, table|false>|"docker"',
+      'by host or host/namespace: {username =, password =}, {token =}, {identity =}; "docker": the files of podman and Docker',
+      default = '"docker", and none inside nginx' },
+    { "helpers", "boolean", "credential helpers that these files name are run", default = "false" },
+    { "hosts", "table<string, strata.RegistryHostOptions>", "settings by host" },
+    { "parallel", "integer", "requests at the same time", default = "4", min = 1, max = 64 },
+    { "retries", "integer", "of what may pass: broken connections, 429, 5xx", default = "5", min = 0, max = 100 },
+    { "max_wait", "number", "seconds that a registry may ask to be left alone", default = "120", min = 0, max = 86400 },
+    { "connect_timeout", "number", "seconds", default = "10", min = 1, max = 3600 },
+    { "stall_timeout", "number", "seconds without a byte", default = "60", min = 1, max = 86400 },
+    { "proxy", "string", "the URL of a proxy; an empty string for none", default = "that of the environment" },
+    { "allow_hosts", "string[]", "hosts with private addresses that a registry may name" },
+    { "trusted", "string[]", "hosts that uploads go to with the credentials of the registry" },
+    { "trusted_realms", "string[]", "hosts of token servers that get the credentials of the registry" },
+    { "foreign", "boolean", "layers are fetched from the URLs in a manifest", default = "false" },
+    { "system", "boolean", "certificates of /etc and proxies of the environment are used", default = "true" },
   },
   {
     "ExtractOptions",

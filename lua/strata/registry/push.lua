@@ -1,0 +1,230 @@
+--- Pushing: blobs first, then the manifest by its digest or its first tag, and other tags last, so that a reader of a
+-- tag sees the old image or the whole new one.
+--
+-- No blob is asked for that is known to be there: every digest that a manifest of the repository lists is. Of the
+-- others those of the same registry are mounted, and those of another one go through without touching the disk.
+
+local blobs = require "strata.registry.blobs"
+local fail = require "strata.util.fail"
+local json = require "strata.util.json"
+local manifests = require "strata.registry.manifests"
+
+local push = {}
+
+-- From this size on it is asked for whether a blob is there, which costs a request and may save an upload.
+local WORTH_ASKING = 262144
+-- More bytes than that registries do not take: PUTM5.
+local MAX_MANIFEST = 4 * 2 ^ 20
+
+--- A blob that an image needs, and where its bytes are.
+---@class strata.PushedBlob: strata.Upload
+---@field label string
+---@field origin {session: strata.RegistrySession, repository: string}?  the repository that has it
+---@field way "skip"|"mount"|"send"|"pipe"|nil  written by plan()
+
+--- What is pushed.
+---@class strata.Push
+---@field client strata.RegistryClient
+---@field session strata.RegistrySession
+---@field repository string
+---@field blobs strata.PushedBlob[]
+---@field manifest {text: string, digest: string, media_type: string}
+---@field tags string[]  none: by its digest alone
+---@field expect string?  the digest that the first tag has to have; "" for none
+---@field exists "auto"|"check"|"never"
+---@field known table<string, boolean>  digests of blobs that are in the repository
+---@field limits strata.JsonLimits
+---@field is_home boolean?  the image came from this repository, whose blobs are known
+---@field current string?  the digest that the first tag has. Written by look()
+
+-- The blobs that a manifest lists are in its repository.
+local function note_blobs(known, text, limits)
+  local document = json.decode(text, limits)
+  if type(document) ~= "table" then return end
+  local function note(descriptor)
+    if type(descriptor) == "table" and type(descriptor.digest) == "string" and json.or_nil(descriptor.urls) == nil then
+      known[descriptor.digest] = true
+    end
+  end
+  note(document.config)
+  for _, descriptor in ipairs(json.is_array(json.or_nil(document.layers) or {}) and document.layers or {}) do
+    note(descriptor)
+  end
+end
+push.note_blobs = note_blobs
+
+-- Looks at what the first tag is now: for `expect`, for a push that changes nothing, and for the blobs that are there.
+local function look(this)
+  local tag = this.tags[1]
+  if not tag then return true end
+  local got, message, code = manifests.get(this.session, this.repository, tag, this.limits)
+  if not got and code ~= "ENOENT" then return nil, message, code end
+  this.current = got and got.digest
+  if got then note_blobs(this.known, got.text, this.limits) end
+  return true
+end
+
+-- Fails when the tag is not what it has to be: PUTM9.
+local function check_expected(this)
+  if this.expect == nil or this.current == (this.expect ~= "" and this.expect or nil) then return true end
+  return fail("ESTALE", "%s:%s is %s, and not %s", this.repository, this.tags[1], this.current or "not there",
+    this.expect ~= "" and this.expect or "nothing")
+end
+
+-- How each blob gets there. Each is moved once, however often an image has it: UP21.
+local function plan(this)
+  local list, seen = {}, {}
+  for _, blob in ipairs(this.blobs) do
+    if not seen[blob.digest] then
+      seen[blob.digest] = true
+      list[#list + 1] = blob
+      local same_host = blob.origin and blob.origin.session == this.session
+      local same_place = same_host and blob.origin.repository == this.repository
+      blob.way = (same_place or this.known[blob.digest]) and "skip" or same_host and "mount" or
+        blob.origin and not blob.file and not blob.bytes and "pipe" or "send"
+      blob.mount = blob.way == "mount" and blob.origin.repository or nil
+      blob.from = not blob.file and not blob.bytes and blob.origin or nil
+    end
+  end
+  return list
+end
+
+local function scopes_of(this, list)
+  local mounts, seen = {}, {}
+  for _, blob in ipairs(list) do
+    if blob.mount and not seen[blob.mount] then mounts[#mounts + 1] = blob.mount end
+    if blob.mount then seen[blob.mount] = true end
+  end
+  return blobs.push_scopes(this.repository, mounts)
+end
+
+-- Whether it is worth a request to ask whether a blob is there.
+local function is_worth_asking(this, blob)
+  if blob.way == "mount" or this.exists == "never" then return false end
+  return this.exists == "check" or blob.size >= WORTH_ASKING
+end
+
+-- The task that gets one blob there.
+local function move(this, blob, scopes)
+  return function(flow)
+    if is_worth_asking(this, blob) then
+      local there, message, code = blobs.exists(this.session, this.repository, blob.digest, scopes)
+      if there == nil then return nil, ("%s: %s"):format(blob.label, message), code end
+      if there then
+        blob.way = "skip"
+        flow:moved(blob.size)
+        return true
+      end
+    end
+    local ok, message, code = blobs.upload(flow, this.session, this.repository, blob, scopes)
+    return ok, message and ("%s: %s"):format(blob.label, message), code
+  end
+end
+
+local function move_all(this, list, scopes, opts)
+  local tasks, total = {}, 0
+  for _, blob in ipairs(list) do
+    if blob.way ~= "skip" then
+      tasks[#tasks + 1] = move(this, blob, scopes)
+      total = total + blob.size
+    end
+  end
+  local done, message, code = this.client:run(tasks, opts, "pushing", total)
+  if not done then return nil, message, code end
+  return true
+end
+
+-- Puts the manifest. A blob that has gone meanwhile, although a manifest lists it, is moved once more: PUTM4.
+local function put(this, list, scopes, reference, how, opts)
+  local made = this.manifest
+  for attempt = 1, 2 do
+    local missing, message, code
+    local ok = this.client:call(function()
+      local answer
+      answer, message, code, missing = manifests.put(this.session, this.repository, reference, made.text,
+        made.media_type, { scopes = scopes, expect = how.expect })
+      return answer or false
+    end, opts, "pushing")
+    if ok then return ok end
+    if ok == nil or not missing or attempt == 2 then return nil, message, code end
+    local again = {}
+    for _, blob in ipairs(list) do
+      if blob.digest == missing then
+        blob.way = blob.from and "pipe" or "send"
+        again[1] = blob
+      end
+    end
+    if #again == 0 then return nil, message, code end
+    ok, message, code = move_all(this, again, scopes, opts)
+    if not ok then return nil, message, code end
+  end
+end
+
+local function is_among(list, wanted)
+  for _, item in ipairs(list) do
+    if item == wanted then return true end
+  end
+  return false
+end
+
+-- Puts it under each tag; those that the registry has set with the first one need no request: PUTM6.
+local function put_all(this, list, scopes, opts)
+  local first = this.tags[1]
+  if not first then return put(this, list, scopes, this.manifest.digest, {}, opts) end
+  local answer, message, code = { tags = {} }
+  if this.current ~= this.manifest.digest then
+    answer, message, code = put(this, list, scopes, first, { expect = this.expect ~= "" and this.expect or nil }, opts)
+    if not answer then return nil, message, code end
+  end
+  for i = 2, #this.tags do
+    if not is_among(answer.tags, this.tags[i]) then
+      answer, message, code = put(this, list, scopes, this.tags[i], {}, opts)
+      if not answer then return nil, message, code end
+    end
+  end
+  return true
+end
+
+--- What a push did.
+---@class strata.Pushed
+---@field requests integer
+---@field moved strata.PushedBlob[]  with way and result
+
+--- Pushes an image.
+---@param this strata.Push
+---@param opts {progress: function?, wait: function?}
+---@return strata.Pushed?
+---@return string? message
+---@return string? code
+function push.run(this, opts)
+  if #this.manifest.text > MAX_MANIFEST then
+    return fail("ELIMIT", "a manifest of %d bytes, more than registries take", #this.manifest.text)
+  end
+  local before = this.session.requests
+  local ok, message, code = true, nil, nil
+  if this.current == nil and (this.expect ~= nil or not this.is_home) then
+    ok, message, code = this.client:call(function() return look(this) end, opts, "asking")
+  end
+  if ok then ok, message, code = check_expected(this) end
+  if not ok then return nil, message, code end
+  local list = plan(this)
+  local scopes = scopes_of(this, list)
+  if this.current ~= this.manifest.digest then
+    ok, message, code = move_all(this, list, scopes, opts)
+    if not ok then return nil, message, code end
+  else
+    for _, blob in ipairs(list) do blob.way = "skip" end
+  end
+  ok, message, code = put_all(this, list, scopes, opts)
+  if not ok then return nil, message, code end
+  return { requests = this.session.requests - before, moved = list }
+end
+
+--- How blobs would get there, without a request.
+---@param this strata.Push
+---@return strata.PushedBlob[]
+function push.plan(this)
+  return plan(this)
+end
+
+return push
