@@ -102,7 +102,7 @@ local function ask_realm(session, scheme, request)
   status, message, code = exchange:status()
   local body = status and exchange:body()
   exchange:close()
-  if not status then return nil, ("%s: %s"):format(asked, message), code end
+  if not status then return nil, message, code end
   if status == 200 then return read_token(asked, body) end
   message, code = select(2, errors.refused(asked, status, body))
   if status == 401 or status == 403 then code = "EAUTH" end

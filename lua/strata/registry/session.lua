@@ -302,7 +302,7 @@ function Session:ask(request, target)
   if not status then
     local received = exchange:received()
     exchange:close()
-    return nil, ("%s: %s"):format(called(request, target), message), code, PASSING[code], received
+    return nil, message, code, PASSING[code], received -- the message says what was asked
   end
   if target.own then self:take_warnings(exchange) end
   return exchange, status

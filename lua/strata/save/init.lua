@@ -412,7 +412,9 @@ end
 
 -- Saves an image to a registry.
 local function to_registry(requests, what, opts, whole)
-  if whole or #requests ~= 1 then return fail("EUNSUPPORTED", "several images cannot be saved to a registry at once") end
+  if whole or #requests ~= 1 then
+    return fail("EUNSUPPORTED", "%s: several images cannot be saved to a registry at once", what)
+  end
   local with = opts.registry and require("strata.registry").client_of(opts.registry) or nil
   return require("strata.save.registry").image(requests[1], what, opts, with)
 end

@@ -119,14 +119,16 @@ local function make(self, request)
   return save_image.make(request, {
     exact = true, digests = true, remote = true, compression = self.opts.compression, level = self.opts.level,
     reproducible = self.opts.reproducible, verify = self.opts.verify, threads = self.opts.threads,
-    progress = self.opts.progress, packed = not has_manifest and "gzip" or nil, sha256 = not has_manifest and "all" or nil,
+    progress = self.opts.progress, packed = not has_manifest and "gzip" or nil,
+    sha256 = not has_manifest and "all" or nil,
   })
 end
 
 -- What the image loses: what names the manifest that it was opened with does not name this one.
 local function notes_of(image, manifest)
   local source, notes = image.source, {}
-  if not (source and source.catalog and source.manifest) or manifest.digest == source.manifest.digest then return notes end
+  if not (source and source.catalog and source.manifest) then return notes end
+  if manifest.digest == source.manifest.digest then return notes end
   for _, one in ipairs(source.catalog.manifests) do
     if oci_catalog.subject(one.annotations, one.kind ~= "image" and one.document) == source.manifest.digest then
       notes[#notes + 1] = ("attestation %s, which is about %s"):format(one.digest, source.manifest.digest)
@@ -148,7 +150,8 @@ function save_registry.image(request, what, opts, with)
   local self = { opts = opts, ref = ref, tags = tags, path = "docker://" .. ref.text,
                  limits = request.state.hub.limits }
   local message, code
-  self.client, message, code = with or client.shared()
+  self.client = with
+  if not with then self.client, message, code = client.shared() end
   if not self.client then return fail(code, "%s: %s", self.path, message) end
   self.session, message, code = self.client:session(ref.host)
   if not self.session then return fail(code, "%s: %s", self.path, message) end

@@ -45,7 +45,7 @@ function Text.close() end
 
 --- Opens what a reference leads to.
 ---@param what string  "docker://host/team/app:1.4"
----@param opts {limits: strata.Limits, temp_dir?: string, registry?: strata.Registry, progress?: function}
+---@param opts strata.OpenOptions  complete
 ---@return strata.RemoteStore?
 ---@return string? message
 ---@return string? code
@@ -55,7 +55,11 @@ function remote.open(what, opts)
   local path = "docker://" .. ref.text
   local with, session
   local message, code
-  with, message, code = opts.registry and registry.client_of(opts.registry) or client.shared()
+  if opts.registry then
+    with = registry.client_of(opts.registry)
+  else
+    with, message, code = client.shared()
+  end
   if not with then return nil, ("%s: %s"):format(path, message), code end
   session, message, code = with:session(ref.host)
   if not session then return nil, message, code end
@@ -66,8 +70,8 @@ function remote.open(what, opts)
   if not got then return nil, ("%s: %s"):format(path, message), code end
   return setmetatable({
     path = path, remote = true, flat = true, root = "manifest", root_digest = got.digest,
-    names = { ref.tag and reference.familiar(ref.name .. ":" .. ref.tag) or nil }, host = ref.host, repository = ref.repository, client = with,
-    session = session, limits = opts.limits, temp_dir = opts.temp_dir, texts = { [got.digest] = got.text },
+    names = { ref.tag and reference.familiar(ref.name .. ":" .. ref.tag) or nil }, host = ref.host,
+    repository = ref.repository, client = with, session = session, limits = opts.limits, temp_dir = opts.temp_dir, texts = { [got.digest] = got.text },
   }, Remote)
 end
 

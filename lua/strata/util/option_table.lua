@@ -236,7 +236,7 @@ return {
   {
     "RegistryOptions", "Of a client of registries.",
     { "credentials", 'table<string, table|false>|"docker"',
-      'by host or host/namespace: {username =, password =}, {token =}, {identity =}; "docker": the files of podman and Docker',
+      'by host or host/namespace: {username =, password =}, {token =}, {identity =}; "docker": of podman and Docker',
       default = '"docker", and none inside nginx' },
     { "helpers", "boolean", "credential helpers that these files name are run", default = "false" },
     { "hosts", "table<string, strata.RegistryHostOptions>", "settings by host" },
