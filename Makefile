@@ -189,6 +189,7 @@ sanitize: ## C tests and specs under AddressSanitizer and UBSan
 # What works with threads, under ThreadSanitizer. Libraries are not instrumented: races inside of them stay
 # unseen, those of what they are given are seen.
 TSAN_TESTS ?= states_lua_test blob_reader_test pipeline_test codec_encode_test codec_zstd_encode_test stdio_test host_tree_test \
+	http_exchange_test http_pipe_test exchange_spec \
 	job_spec jobs_spec save_spec save_formats_spec extract_spec extract_target_spec squash_spec stream_image_spec
 
 tsan: ## TSAN_TESTS, C tests and specs, under ThreadSanitizer
@@ -202,7 +203,7 @@ tsan: ## TSAN_TESTS, C tests and specs, under ThreadSanitizer
 
 # What reads bytes that somebody else made and some that go through all the rest; but nothing that takes long, or
 # needs a seccomp filter.
-VALGRIND_TESTS ?= codec_zstd_test core_test host_tree_test guard_test inflate_test json_test json_edit_test \
+VALGRIND_TESTS ?= codec_zstd_test core_test host_tree_test guard_test http_.*_test inflate_test json_test json_edit_test \
 	resolve_in_root_test stdio_test tar_test tar_limits_test tar_patch_test tar_pax_test tar_write_test \
 	open_spec save_spec filter_spec extract_spec json_spec config_spec job_spec stream_tar_spec [0-9]+-.*_spec
 VALGRIND := valgrind --quiet --error-exitcode=99 --leak-check=full --fair-sched=yes --keep-debuginfo=yes \

@@ -109,8 +109,8 @@ static int check_size(struct strata_exchange *x, uint64_t size)
 	struct strata_err err;
 	int rc = 0;
 
-	if (x->in.pipe != NULL) /* which does that itself */
-		return 0;
+	if (x->in.pipe != NULL)
+		return 0; /* it does that itself */
 	if (x->in.file.fd >= 0 && size > x->in.file.size)
 		rc = strata_fail(&err, "EFORMAT",
 		                 "the body is longer than it should be, %llu bytes",
@@ -119,6 +119,16 @@ static int check_size(struct strata_exchange *x, uint64_t size)
 		rc = strata_fail(&err, "ELIMIT", "the body is longer than %llu bytes",
 		                 (unsigned long long)x->in.max_body);
 	return rc < 0 ? strata_transfer_fail(x, &err) : 0;
+}
+
+/* A pipe wants all bytes of its blob, and no other ones. */
+static int fail_delivery(struct strata_exchange *x, uint64_t size)
+{
+	struct strata_err err;
+
+	strata_fail(&err, "EFORMAT", "the body has %llu bytes and should have %llu",
+	            (unsigned long long)size, (unsigned long long)strata_pipe_total(x->in.pipe));
+	return strata_transfer_fail(x, &err);
 }
 
 static bool has_body(const struct strata_exchange *x)
@@ -154,9 +164,11 @@ static int end_head(struct strata_exchange *x)
 	x->head.wanted = is_wanted(x);
 	if (check_one_size(x) < 0)
 		return -1;
-	if (x->head.wanted && has_body(x) && stated_size(x, &size))
-		return check_size(x, size);
-	return 0;
+	if (!x->head.wanted || !has_body(x) || !stated_size(x, &size))
+		return 0;
+	if (x->in.pipe != NULL && size != strata_pipe_total(x->in.pipe))
+		return fail_delivery(x, size);
+	return check_size(x, size);
 }
 
 /* "HTTP/1.1 200 OK" */
@@ -179,15 +191,18 @@ static int keep_line(struct strata_exchange *x, const char *line, size_t len)
 {
 	struct strata_buf *lines = &x->head.lines;
 	struct strata_err err;
+	size_t blanks = 0;
 	int rc = 0;
 
+	while (blanks < len && (line[blanks] == ' ' || line[blanks] == '\t'))
+		blanks++;
 	if (lines->len + len > STRATA_HTTP_HEAD_MAX)
 		rc = strata_fail(&err, "ELIMIT", "the head of the answer is longer than %zu bytes",
 		                 STRATA_HTTP_HEAD_MAX);
-	if (rc == 0 && (line[0] == ' ' || line[0] == '\t') && lines->len > 0)
-		lines->len--;
+	if (rc == 0 && blanks > 0 && lines->len > 0)
+		lines->data[lines->len - 1] = ' ';
 	if (rc == 0)
-		rc = strata_buf_append(lines, line, len, &err);
+		rc = strata_buf_append(lines, line + blanks, len - blanks, &err);
 	if (rc == 0)
 		rc = strata_buf_fill(lines, 0, 1, &err);
 	return rc < 0 ? strata_transfer_fail(x, &err) : 0;
@@ -444,6 +459,7 @@ static const char *code_of(CURLcode code)
 		return "ETLS";
 	case CURLE_UNSUPPORTED_PROTOCOL:
 	case CURLE_URL_MALFORMAT:
+	case CURLE_LOGIN_DENIED: /* it has a user's name */
 	case CURLE_WEIRD_SERVER_REPLY:
 	case CURLE_HTTP_POST_ERROR:
 	case CURLE_BAD_CONTENT_ENCODING:
@@ -495,20 +511,6 @@ static void detach(struct strata_exchange *x, bool *attached, struct strata_pipe
 	*attached = false;
 }
 
-/* A pipe wants all bytes of its blob. */
-static void check_delivered(struct strata_exchange *x)
-{
-	struct strata_err err;
-
-	if (x->failed || !x->head.wanted || x->in.pipe == NULL ||
-	    strata_pipe_finished(x->in.pipe, STRATA_PIPE_IN))
-		return;
-	strata_fail(&err, "EFORMAT", "the body ends after %llu of %llu bytes",
-	            (unsigned long long)x->body_seen,
-	            (unsigned long long)strata_pipe_total(x->in.pipe));
-	strata_transfer_fail(x, &err);
-}
-
 void strata_transfer_finish(struct strata_exchange *x, CURLcode code)
 {
 	if (!x->failed && !is_complete(x, code)) {
@@ -517,7 +519,9 @@ void strata_transfer_finish(struct strata_exchange *x, CURLcode code)
 		else
 			fail_curl(x, code);
 	}
-	check_delivered(x);
+	if (!x->failed && x->head.wanted && x->in.pipe != NULL &&
+	    !strata_pipe_finished(x->in.pipe, STRATA_PIPE_IN))
+		fail_delivery(x, x->body_seen);
 	detach(x, &x->in_attached, x->in.pipe, STRATA_PIPE_IN);
 	detach(x, &x->out_attached, x->out.pipe, STRATA_PIPE_OUT);
 	finish_digest(x);
