@@ -255,11 +255,18 @@ function push.run(this, opts)
   return { requests = this.session.requests - before, moved = list }
 end
 
---- How blobs would get there, without a request.
+--- How blobs would get there: nothing is moved.
 ---@param this strata.Push
----@return strata.PushedBlob[]
-function push.plan(this)
-  return plan(this)
+---@param opts {progress: function?, wait: function?}
+---@return strata.PushedBlob[]?  with their ways
+---@return string? message
+---@return string? code
+function push.plan(this, opts)
+  local done, message, code = push.look(this, opts)
+  if done == nil then return nil, message, code end
+  local list = plan(this)
+  for _, blob in ipairs(this.current == this.manifest.digest and list or {}) do blob.way = "skip" end
+  return list
 end
 
 return push

@@ -350,11 +350,15 @@ end
 
 --- What a save would write, as far as it can be told without compressing.
 ---@param request strata.SaveRequest
----@param opts strata.SaveOptions
+---@param opts strata.PlanOptions
 ---@return strata.SaveResult?
 ---@return string? message
 ---@return string? code
 function save.plan(request, opts)
+  if opts.to and reference.is_remote(opts.to) then
+    local with = opts.registry and require("strata.registry").client_of(opts.registry) or nil
+    return require("strata.save.registry").plan(request, opts.to, opts, with)
+  end
   local self = new_save({ request }, opts)
   choose_format(self)
   local ok, message, code = request.settle { threads = opts.threads, progress = opts.progress }

@@ -96,7 +96,7 @@ local function counts_of(moved)
   for _, blob in ipairs(moved) do
     if blob.way == "skip" then
       counts.skipped = counts.skipped + 1
-    elseif blob.result == "mounted" then
+    elseif blob.result == "mounted" or not blob.result and blob.way == "mount" then
       counts.mounted = counts.mounted + 1
     else
       counts.uploaded, counts.uploaded_bytes = counts.uploaded + 1, counts.uploaded_bytes + blob.size
@@ -173,6 +173,30 @@ function save_registry.image(request, what, opts, with)
   done.digest = this.manifest.digest
   local notes = notes_of(image, this.manifest)
   return describe(self, image, done), #notes > 0 and notes or nil
+end
+
+--- What saving an image to a registry would move. Layers that have to be compressed first are, as for a save.
+---@param request strata.SaveRequest
+---@param what string
+---@param opts strata.PlanOptions
+---@param with strata.RegistryClient?
+---@return strata.SaveResult?
+---@return string? message
+---@return string? code
+function save_registry.plan(request, what, opts, with)
+  local self, message, code = begin(what, opts, request.state.hub.limits, with)
+  if not self then return nil, message, code end
+  local image, this
+  image, message, code = make(self, request)
+  if not image then return nil, message, code end
+  this, message, code = push_of(self, image, blobs_of(image))
+  if not this then return nil, message, code end
+  local before = self.session.requests
+  local list
+  list, message, code = push.plan(this, opts)
+  if not list then return fail(code, "%s: %s", self.path, message) end
+  local requests = self.session.requests - before
+  return describe(self, image, { moved = list, digest = this.manifest.digest, requests = requests })
 end
 
 -- The images that an edit has changed, as they are going to be written.
