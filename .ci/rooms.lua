@@ -11,6 +11,7 @@ local top = arg[1] or "."
 local LUA = {
 	{ util = "util/" },
 	{ document = "document/ config history" },
+	{ registry = "registry/" },
 	{ store = "store/" },
 	{ dialect = "dialect/" },
 	{ layer = "layer/ layer" },
