@@ -1,7 +1,7 @@
 --- What the documents of an image, and the members of its archive, say that
 -- readers differ about. Whatever makes an image unreadable was refused by open.
 
-local base64 = require "strata.check.base64"
+local base64 = require "strata.util.base64"
 local config = require "strata.config"
 local config_types = require "strata.check.config_types"
 local core = require "strata.core"
