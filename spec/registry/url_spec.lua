@@ -1,6 +1,6 @@
 --- URLs of registries: parsing, resolving, appending to the query.
 
-local address = require "strata.registry.address"
+local address = require "strata.util.address"
 local python = require "spec.support.python"
 local random = require "spec.support.random"
 local url = require "strata.registry.url"

@@ -1,7 +1,7 @@
 --- URLs of registries: parsing, resolving, appending to the query, and `may_go`, which decides about every URL that a
 -- server names. What a URL has is never decoded nor encoded anew: signed parameters would not survive that.
 
-local address = require "strata.registry.address"
+local address = require "strata.util.address"
 local misuse = require "strata.util.misuse"
 
 local url = {}
