@@ -4,6 +4,7 @@ local base64 = require "strata.util.base64"
 local credentials = require "strata.registry.credentials"
 local helper = require "strata.registry.credential_helper"
 local json = require "strata.util.json"
+local random = require "spec.support.random"
 local shell = require "spec.support.shell"
 local tmp = require "spec.support.tmp"
 
@@ -451,6 +452,20 @@ print(select(2, require "strata.registry.credential_helper".get("spec", "a.examp
 	it("AUTH14 make the header of basic authentication", function()
 		assert.equal("Basic QWxhZGRpbjpvcGVuIHNlc2FtZQ==",
 			credentials.basic { username = "Aladdin", password = "open sesame" })
+	end)
+
+	it("CRED4 CRED9 are looked for in any file without a throw", function()
+		local pieces = { "{", "}", "[", "]", ":", ",", '"auths"', '"a.example"', '"auth"', '"' .. auth("joe", SECRET) .. '"',
+			'"' .. SECRET .. '"', "null", "1", '"credHelpers"', '"credsStore"', '"identitytoken"', " ", '{"auths":',
+			'{"a.example":', '{"auth":', "}}}", '"https://a.example/v1/"', "\0", "\255" }
+		local names = environment(dir)
+		random.each(400, function(number)
+			names.DOCKER_AUTH_CONFIG = random.text(number, pieces, 14)
+			local found, message, code = credentials.find("a.example", "x", { credentials = "docker", environment = names })
+			hear(message)
+			assert(found == nil or next(found) and not message)
+			assert((message == nil) == (code == nil))
+		end)
 	end)
 
 	it("AUTH17 are in no message of all these specs", function()

@@ -275,3 +275,33 @@ describe("the class of an address", function()
 		end
 	end)
 end)
+
+it("A10 the addresses that are taken are those that Python takes", function()
+	local script = [[
+import ipaddress, sys
+for line in sys.stdin.read().split("\n"):
+    try:
+        ipaddress.IPv6Address(line[1:-1]) if line[0] == "[" else ipaddress.IPv4Address(line)
+        print("true")
+    except ValueError:
+        print("false")
+]]
+	local six = { "1", "ab", "ffff", "0", ":", ":", ":", "::", "1:2:3:", "1.2.3.4", "12345", "g", "::ffff:", "." }
+	local four = { "1", "10", "255", "256", "0", "01", ".", ".", ".", "1.2." }
+	local cases, seeds, i = {}, {}, 0
+	random.each(3000, function(number, seed)
+		if number(3) == 1 then
+			cases[#cases + 1] = "1" .. random.text(number, four, 7)
+		else
+			cases[#cases + 1] = "[" .. random.text(number, six, 10) .. "]"
+		end
+		seeds[#seeds + 1] = seed
+	end)
+	for line in python.run("addresses", script, {}, table.concat(cases, "\n")):gmatch("[^\n]+") do
+		i = i + 1
+		local valid, class = address.of_host(cases[i])
+		-- what is no number at its end is a name
+		assert.equal(line, tostring(valid and class ~= nil), ("STRATA_SEED=%d: %s"):format(seeds[i], cases[i]))
+	end
+	assert.equal(#cases, i)
+end)

@@ -1,8 +1,8 @@
 --- Credential helpers of Docker: programs named docker-credential-NAME that know passwords.
 --
--- To run one is to run code that a config file names, so nobody does unless its user has asked for it, and only names
--- that cannot be anything but a name. The core has no way to run a program: io.popen does, with a command that bounds
--- time and output.
+-- A helper is code that a config file names. It is run only when the user has asked for helpers, and only under a name
+-- that cannot be a path or a command. The core has no way to run a program, so io.popen does, with a command that
+-- bounds time and output.
 
 local core = require "strata.core"
 local fail = require "strata.util.fail"

@@ -1,6 +1,6 @@
---- Headers of a registry's answers. They are written by strangers, so each parser takes what it understands, passes
--- over the rest, never throws, and has a bound on what it takes. None goes back in the text, so that time grows with
--- length alone.
+--- Headers of a registry's answers. A registry is a stranger, so each parser takes what it understands, passes over the
+-- rest, never throws, and has a bound on what it takes. No parser goes back in the text, so that the time it needs
+-- grows with the length of the text alone.
 
 local json = require "strata.util.json"
 

@@ -222,7 +222,7 @@ end
 -- Rule 3 for what stands in the URL itself; the guard judges what a name leads to.
 local function problem_of_literal(to, addresses)
   local _, class = address.of_host(to.host)
-  if class == "other" and addresses ~= "any" then return "nobody may be sent to an address of this kind" end
+  if class == "other" and addresses ~= "any" then return "no server may name an address of this kind" end
   if class == "private" and addresses == "public" then
     return ('the address is a private one and the registry\'s is not; the option allow_hosts = {"%s"} would allow it')
       :format(to.host)

@@ -1,7 +1,8 @@
 --- Hosts of URLs: which names are taken, and the class of the addresses that stand there as they are.
 --
--- The class of a name is known only when it is connected to, so the core's guard judges the address of the socket. The
--- class of a literal is known before: nothing has to be resolved, and behind a proxy nobody else would look at it.
+-- The class of a name is known only when it is connected to, so the guard of strata.http judges the address of the
+-- socket. The class of a literal is known before, and has to be judged then: behind a proxy the guard sees the proxy's
+-- address alone.
 
 local address = {}
 
