@@ -12,6 +12,8 @@ describe("url.parse", function()
 		{ "http://reg.example:/a", "http", "reg.example", 80, "/a", nil, "http://reg.example" },
 		{ "http://reg.example:443/", "http", "reg.example", 443, "/", nil, "http://reg.example:443" },
 		{ "https://reg_1:5000/a?b=c?d&e#f", "https", "reg_1", 5000, "/a", "b=c?d&e", "https://reg_1:5000" },
+		{ "https://reg:65535/", "https", "reg", 65535, "/", nil, "https://reg:65535" },
+		{ "https://reg:1/", "https", "reg", 1, "/", nil, "https://reg:1" },
 		{ "https://[::1]:5000?x", "https", "[::1]", 5000, "/", "x", "https://[::1]:5000" },
 		{ "https://[FE80::A]/", "https", "[fe80::a]", 443, "/", nil, "https://[fe80::a]" },
 		{ "https://10.0.0.1/%41/../x", "https", "10.0.0.1", 443, "/%41/../x", nil, "https://10.0.0.1" },
