@@ -1,8 +1,8 @@
 --- The upper layers of a stack, for one path: those of an image in a registry are fetched from the top, and only as far
 -- as the path is decided.
 --
--- What upper layers have at a path, the whole stack has there: their files, symlinks and directories stand in
--- place of all below. The attributes of a directory without an entry, and a hardlink to a lower file, are decided below.
+-- What upper layers have at a path, the whole stack has there: their files, symlinks and directories stand in place of
+-- all below. The attributes of a directory without an entry are decided below, and so is a hardlink to a lower file.
 -- What is not there may be below.
 
 local core = require "strata.core"
