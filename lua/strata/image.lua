@@ -42,6 +42,7 @@ local new, state_of, is
 ---@field layers strata.OpenedLayer[]
 ---@field handles strata.Layer[]
 ---@field manifest strata.ImageManifest?
+---@field descriptor_text string?
 
 ---@class strata.OpenedLayer
 ---@field diff_id string
@@ -54,13 +55,15 @@ local new, state_of, is
 ---@field hub strata.Hub  what its layers know of it
 ---@field source strata.Source?  that it was opened from; nil: it was made anew
 ---@field opened strata.OpenedImage
----@field manifest strata.ImageManifest?  nil: it had none. Also written by edit/rebase, for its annotations
----@field descriptor_text string?  the descriptor that led to the manifest
+---@field manifest strata.ImageManifest?  nil: it had none. Also written by edit/rebase and edit/scrub, for its
+---  annotations
+---@field descriptor_text string?  the descriptor that led to the manifest. Also written by edit/scrub
 ---@field index table?  the nested index that the manifest was found in
 ---@field config strata.Config
 ---@field layers strata.Layer[]  the base first. Written by prune() and by edit/layer_list, which then renumber
 ---@field tags string[]  written by tag(), untag() and by assigning to img.tags
----@field scrubs strata.Scrub[]?  of documents that repeat the config, to be carried out by save. Written by edit/scrub
+---@field scrubs strata.Scrub[]?  of documents that repeat the config, and of descriptors: to be carried out by save.
+---  Written by edit/scrub
 ---@field failure {[1]: string, [2]: string}?  message and code of an edit that cannot be taken back. Written by edit()
 
 --- What the layers of an image, or a layer without one, have in common.
@@ -87,10 +90,11 @@ local function keep(state, name)
   local restore_config, message, code = config.keep(state.config)
   if not restore_config then return nil, message, code end
   local layers, tags, scrubs = copy_of(state.layers), copy_of(state.tags), copy_of(state.scrubs)
-  local manifest = state.manifest
+  local manifest, descriptor_text = state.manifest, state.descriptor_text
   return function(failed, why)
     restore_config()
-    state.layers, state.tags, state.scrubs, state.manifest = layers, tags, scrubs, manifest
+    state.layers, state.tags, state.scrubs = layers, tags, scrubs
+    state.manifest, state.descriptor_text = manifest, descriptor_text
     image.renumber(state)
     if failed then
       state.failure = { ("%s has failed (%s) and cannot be taken back in %s: img:revert() goes back to what was opened")
@@ -167,7 +171,7 @@ end
 
 local function is_edited(state)
   local opened, layers = state.opened, state.hub.layers
-  if state.source == nil or state.scrubs or #layers ~= #opened.layers or
+  if state.source == nil or state.scrubs or state.manifest ~= opened.manifest or #layers ~= #opened.layers or
     not reference.same_list(state.tags, opened.tags) or
     state.config:text() ~= opened.config_text then
     return true
@@ -209,7 +213,8 @@ function image.from_model(model)
     opened.layers[i] = { diff_id = one.diff_id, digest = one.digest, size = one.blob.size }
     handles[i] = layer.new(one)
   end
-  state.layers, opened.handles, opened.manifest = handles, copy_of(handles), state.manifest
+  state.layers, opened.handles = handles, copy_of(handles)
+  opened.manifest, opened.descriptor_text = state.manifest, state.descriptor_text
   image.renumber(state)
   local refused = model.strict and model.strict.documents(state)
   if refused then return nil, refused, "EFORMAT" end
@@ -371,7 +376,7 @@ function methods:revert()
   local ok, message, code = config.replace(state.config, opened.config_text)
   if not ok then return nil, message, code end
   state.layers, state.tags, state.manifest = copy_of(opened.handles), copy_of(opened.tags), opened.manifest
-  state.scrubs, state.failure = nil, nil
+  state.descriptor_text, state.scrubs, state.failure = opened.descriptor_text, nil, nil
   for _, handle in ipairs(state.layers) do layer.forget_edits(layer.state_of(handle)) end
   image.renumber(state)
   return self

@@ -2,6 +2,7 @@
 
 local choice = require "strata.util.choice"
 local core = require "strata.core"
+local elsewhere = require "strata.edit.elsewhere"
 local image = require "strata.image"
 local json = require "strata.util.json"
 local misuse = require "strata.util.misuse"
@@ -134,6 +135,24 @@ local function check_config(img, rules, secrets, findings)
   check_texts(texts_of(cfg:get "/container_config/Cmd"), secrets.history, "the command of container_config", findings)
 end
 
+-- Annotations and attestations: what is published with the image.
+local function check_around(img, secrets, finders, findings)
+  local state, sought = image.state_of(img), { secrets = {}, patterns = {}, layers = {} }
+  for _, patterns in ipairs { secrets.env or {}, secrets.history or {} } do
+    for _, pattern in ipairs(patterns) do sought.patterns[#sought.patterns + 1] = pattern end
+  end
+  if not sought.patterns[1] then return end
+  local function check_annotations(text, what)
+    local document = json.decode(text, state.hub.limits.json)
+    for _, one in ipairs(elsewhere.annotated(document)) do
+      check_texts(labels_of(one), finders.env, what .. ": annotation", findings)
+    end
+  end
+  if state.manifest then check_annotations(state.manifest.text, "the manifest") end
+  for _, one in ipairs(elsewhere.descriptors(state, state.scrubs or {})) do check_annotations(one.text, one.name) end
+  for _, line in ipairs(elsewhere.around(state, sought)) do report(findings, "secrets", line) end
+end
+
 --- Finds what breaks the rules.
 ---@param img strata.Image
 ---@param rules strata.Policy
@@ -150,6 +169,7 @@ function policy.check(img, rules)
   if not ok then return nil, message, code end
   if secrets.paths then check_layers(img, secrets.paths, findings) end
   check_config(img, rules, finders, findings)
+  check_around(img, secrets, finders, findings)
   return findings
 end
 

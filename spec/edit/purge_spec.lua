@@ -131,7 +131,8 @@ describe("purging", function()
 		assert.same({ nil, "purge: nothing matches 'zz'", "ENOENT" }, { report, message, code })
 		assert.is_false(img.edited)
 		assert.same({
-			removed = {}, whiteouts = 0, history = 0, env = {}, labels = {}, missed = { "nothing matches {pattern = '^zz$'}" },
+			removed = {}, whiteouts = 0, history = 0, env = {}, labels = {},
+			annotations = {}, missed = { "nothing matches {pattern = '^zz$'}" },
 		}, img:purge({ pattern = "^zz$" }, { optional = true }))
 		assert.is_false(img.edited)
 	end)

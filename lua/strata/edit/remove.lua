@@ -12,15 +12,16 @@ local printed = require "strata.util.printed"
 
 local remove = {}
 
-local function is_whiteout(entry)
-  return entry.whiteout ~= nil or entry.opaque ~= nil
-end
+local is_whiteout = edit_entries.is_whiteout
 
---- The path of an entry, or the path that it hides.
+--- Whether an entry is chosen by its path, or a whiteout by the path that it hides: that goes along, and is no match of
+--- its own.
+---@param chosen strata.Choice
 ---@param entry strata.Entry
----@return string
-function remove.subject_of(entry)
-  return entry.whiteout or entry.opaque or entry.path
+---@return boolean
+function remove.covers(chosen, entry)
+  local hidden = entry.whiteout or entry.opaque
+  return chosen:covers(hidden or entry.path, hidden ~= nil)
 end
 
 -- What a function says of an entry goes for its path in all layers.
@@ -104,7 +105,7 @@ end
 function remove.all(hub, chosen)
   local removed, before = {}, count_whiteouts(hub.layers)
   ask(hub.layers, chosen)
-  local ok, message, code = drop(hub, removed, function(entry) return chosen:covers(remove.subject_of(entry)) end)
+  local ok, message, code = drop(hub, removed, function(entry) return remove.covers(chosen, entry) end)
   while ok do
     local found, example, how = remove.find_in_views(hub.layers, chosen)
     if not found then return nil, example, how end
@@ -117,7 +118,8 @@ function remove.all(hub, chosen)
 end
 
 --- Removes paths, with all below them, from every layer, whatever symlinks lead to them, and the whiteouts that hide
--- nothing then. Hardlinks to them stay, with the content. Whole or not at all: what matches nothing is "ENOENT".
+-- nothing then. Hardlinks to them stay, with the content. Whole or not at all: what matches nothing is "ENOENT", and a
+-- whiteout alone is no match.
 ---@param which strata.Which  a function gets an entry and its layer
 ---@param opts? strata.RemoveOptions
 ---@return strata.Image? self

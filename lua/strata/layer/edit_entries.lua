@@ -18,6 +18,15 @@ local function check_callback(fn, name)
   end
 end
 
+--- Whether an entry only deletes something of lower layers.
+---@param entry strata.Entry
+---@return boolean
+function edit_entries.is_whiteout(entry)
+  return entry.whiteout ~= nil or entry.opaque ~= nil
+end
+
+local is_whiteout = edit_entries.is_whiteout
+
 -- Carries out an edit whole or not at all. A layer without an image has nothing but its entries.
 local function edit(hub, name, fn)
   if hub.edit then return hub.edit(name, fn) end
@@ -126,7 +135,8 @@ function layer.methods:rewrite(fn)
   return ok and self, message, code
 end
 
---- Drops the entries of paths, with all below them. What matches nothing is "ENOENT", and nothing is changed.
+--- Drops the entries of paths, with all below them. Whiteouts stay, since what they delete is to stay deleted. What
+--- matches nothing is "ENOENT", and nothing is changed.
 ---@param which strata.Which
 ---@param opts? strata.RemoveOptions
 ---@return strata.Layer? self
@@ -137,12 +147,14 @@ function layer.methods:remove(which, opts)
   local state, chosen, removed = layer.state_of(self), choice.new(which, "remove"), {}
   local ok, message, code = layer.load({ state }, opts)
   if not ok then return nil, message, code end
-  for entry in chosen.call and state.index:entries() or function() end do chosen:ask(entry.path, entry, self) end
+  for entry in chosen.call and state.index:entries() or function() end do
+    if not is_whiteout(entry) then chosen:ask(entry.path, entry, self) end
+  end
   ok, message, code = edit(state.hub, "remove", function(kept)
     local done, why, how = kept:keep { state }
     if done then
       done, why, how = edit_entries.filter(state.hub, { state }, function(entry)
-        if not chosen:covers(entry.path) then return true end
+        if is_whiteout(entry) or not chosen:covers(entry.path) then return true end
         removed[#removed + 1] = { layer = self.index, path = entry.path, type = entry.type, size = entry.size }
         return false
       end)

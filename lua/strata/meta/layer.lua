@@ -72,8 +72,9 @@ function Layer:filter(fn) end
 ---@return strata.errcode? code
 function Layer:rewrite(fn) end
 
---- Drops the entries of paths, with all below them, and whiteouts of upper layers that then hide nothing. What matches
---- nothing is "ENOENT", and nothing is changed. img:remove does so in all layers.
+--- Drops the entries of paths, with all below them, and whiteouts of upper layers that then hide nothing. Its own
+--- whiteouts stay: what they delete is to stay deleted. What matches nothing is "ENOENT", and nothing is changed.
+--- img:remove does so in all layers.
 ---@param which strata.Which  a function gets an entry and the layer
 ---@param opts? strata.RemoveOptions
 ---@return strata.Layer? self

@@ -75,7 +75,7 @@
 --- What is a secret.
 ---@class strata.PolicySecrets
 ---@field paths? strata.Paths  also of files that upper layers hide
----@field env? string[]  Lua patterns of "NAME=value" of variables and labels
+---@field env? string[]  Lua patterns of "NAME=value" of variables, labels and annotations
 ---@field history? string[]  Lua patterns of created_by
 
 --- What the layer is made of differs from what goes into it: place, owner, mode, time, and what is left out.
@@ -165,7 +165,7 @@
 ---@class strata.PurgeOptions: strata.RemoveOptions
 ---@field history? string  Lua pattern: what matches becomes "***" in created_by and comment
 ---@field env? string  Lua pattern: variables whose "NAME=value" matches are removed
----@field labels? string  Lua pattern: labels whose "name=value" matches are removed
+---@field labels? string  Lua pattern: labels and annotations whose "name=value" matches are removed
 ---@field prove? string|string[]  bytes that must be nowhere in the end: not in a layer, not in a document
 
 --- How the merged file system is written.

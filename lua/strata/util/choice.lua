@@ -87,27 +87,29 @@ end
 
 --- Whether a path is chosen by itself; what a function says of it has been told before.
 ---@param path string
+---@param is_aside? boolean  the path is that of a whiteout, which is no match of its own
 ---@return boolean
-function Choice:matches(path)
+function Choice:matches(path, is_aside)
   if self.call then return self.known[path] == true end
-  if self.known[path] == nil then
-    local found = false
-    for _, one in ipairs(self.items) do
-      if (not one.used or not found) and one.matches(path) then
-        one.used, found = true, true
-      end
+  local known = self.known[path]
+  if known ~= nil then return known end
+  local found = false
+  for _, one in ipairs(self.items) do
+    if ((not one.used and not is_aside) or not found) and one.matches(path) then
+      one.used, found = one.used or not is_aside, true
     end
-    self.known[path] = found
   end
-  return self.known[path]
+  if not is_aside then self.known[path] = found end
+  return found
 end
 
 --- Whether a path is chosen, or a directory that it is in.
 ---@param path string?
+---@param is_aside? boolean  as for matches
 ---@return boolean
-function Choice:covers(path)
+function Choice:covers(path, is_aside)
   while path do
-    if self:matches(path) then return true end
+    if self:matches(path, is_aside) then return true end
     path = parent_of(path)
   end
   return false

@@ -109,7 +109,7 @@ return {
   {
     "PolicySecrets", "What is a secret.", noun = "rule",
     { "paths", "strata.Paths", "also of files that upper layers hide" },
-    { "env", "string[]", 'Lua patterns of "NAME=value" of variables and labels' },
+    { "env", "string[]", 'Lua patterns of "NAME=value" of variables, labels and annotations' },
     { "history", "string[]", "Lua patterns of created_by" },
   },
   -- ---- new layers ---------------------------------------------------------------------------------------
@@ -198,7 +198,7 @@ return {
     "PurgeOptions", "What else is purged.", extends = { "RemoveOptions" },
     { "history", "string", 'Lua pattern: what matches becomes "***" in created_by and comment' },
     { "env", "string", 'Lua pattern: variables whose "NAME=value" matches are removed' },
-    { "labels", "string", 'Lua pattern: labels whose "name=value" matches are removed' },
+    { "labels", "string", 'Lua pattern: labels and annotations whose "name=value" matches are removed' },
     { "prove", "string|string[]", "bytes that must be nowhere in the end: not in a layer, not in a document",
       is = "bytes" },
   },

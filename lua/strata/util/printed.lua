@@ -51,6 +51,31 @@ function printed.removed(list)
   return table.concat(lines, "\n")
 end
 
+--- Names of any origin, in one line.
+---@param list string[]
+---@return string
+function printed.names(list)
+  local names = {}
+  for i, name in ipairs(list) do names[i] = json.printable(name, 200) end
+  return table.concat(names, ", ")
+end
+
+--- What a purge has removed, and what is left elsewhere.
+---@param report strata.PurgeReport
+---@return string
+function printed.purge(report)
+  local lines = {}
+  if #report.removed > 0 then lines[1] = printed.removed(report.removed) end
+  if report.whiteouts > 0 then lines[#lines + 1] = ("whiteouts: %d"):format(report.whiteouts) end
+  if report.history > 0 then lines[#lines + 1] = ("history: %d"):format(report.history) end
+  for _, name in ipairs { "env", "labels", "annotations" } do
+    if #report[name] > 0 then lines[#lines + 1] = ("%s: %s"):format(name, printed.names(report[name])) end
+  end
+  for _, line in ipairs(report.missed or {}) do lines[#lines + 1] = "missed: " .. line end
+  for _, line in ipairs(report.left or {}) do lines[#lines + 1] = "left: " .. line end
+  return table.concat(lines, "\n")
+end
+
 --- A list or a table of names and values: a line for each object, else one line.
 ---@param value table
 ---@return string
