@@ -149,7 +149,7 @@ local function check_around(img, secrets, finders, findings)
     end
   end
   if state.manifest then check_annotations(state.manifest.text, "the manifest") end
-  for _, one in ipairs(elsewhere.descriptors(state, state.scrubs or {})) do check_annotations(one.text, one.name) end
+  for _, one in ipairs(elsewhere.descriptors(state)) do check_annotations(one.text, one.name) end
   for _, line in ipairs(elsewhere.around(state, sought)) do report(findings, "secrets", line) end
 end
 

@@ -123,6 +123,15 @@ describe("a purge", function()
 		assert.equal("ENOENT", select(3, only:purge(nil, { labels = "^token=" })))
 	end)
 
+	it("cleans those of a layer that was taken from another image", function()
+		local from, img = open({ layer = true }), strata.new()
+		assert(img:append({ layer = from.layers[1] }))
+		img.tags = { "a:1" }
+		assert.same({ "of_layer" }, assert(img:purge("root/.key", { labels = SECRET, prove = SECRET })).annotations)
+		assert(img:save(dir:file("out"), { format = "oci" }))
+		assert.is_false(has_secret(dir:file("out")))
+	end)
+
 	it("keeps the tags, whatever the pattern", function()
 		local img = open({ descriptor = true })
 		assert.same({ "token" }, assert(img:purge(nil, { labels = "." })).annotations)

@@ -85,24 +85,29 @@ function elsewhere.annotated(document)
   return list
 end
 
---- The descriptors that lead to an image, as they are going to be saved.
+--- The descriptors that lead to an image, and those of layers that were taken from other images, as they are going to
+--- be saved.
 ---@param state strata.ImageState
----@param scrubs strata.Scrub[]
----@return { name: string, text: string, before: string }[]
-function elsewhere.descriptors(state, scrubs)
+---@return { name: string, text: string }[]
+function elsewhere.descriptors(state)
   local catalog, digest, list = catalog_of(state), own_digest(state), {}
+  local function add(name, text)
+    local doc = text and core.json(text)
+    if doc then
+      settings.descriptor(doc, "", state.scrubs or {})
+      list[#list + 1] = { name = name, text = doc:text() }
+    end
+  end
   local function add_of(index)
     local doc = catalog.indexes[index] and core.json(catalog.indexes[index].text)
     for i = 0, doc and digest and doc:count("/manifests") - 1 or -1 do
-      local before = doc:get(("/manifests/%d/digest"):format(i)) == digest and doc:raw("/manifests/" .. ("%d"):format(i))
-      local one = before and core.json(before)
-      if one then
-        settings.descriptor(one, "", scrubs)
-        list[#list + 1] = { name = "the descriptor in " .. (index == "" and "index.json" or "the index " .. index),
-                            before = before, text = one:text() }
-      end
+      local pointer = ("/manifests/%d"):format(i)
+      local is_own = doc:get(pointer .. "/digest") == digest
+      add("the descriptor in " .. (index == "" and "index.json" or "the index " .. index),
+        is_own and doc:raw(pointer))
     end
   end
+  for i, one in ipairs(state.hub.layers) do add(("the descriptor of layer %d"):format(i), one.descriptor_text) end
   if catalog then
     add_of("")
     for _, index in ipairs(catalog.nested) do add_of(index) end
@@ -189,7 +194,7 @@ function Search:look_at_image(where, text)
   end
 end
 
--- The images of manifest.json, but for the own one. Their configs are left out later, when index.json leads to them, too.
+-- The images of manifest.json, but for the own one. They are left out later, when index.json leads to them, too.
 function Search:look_at_items(seen)
   local source = self.state.source
   local store = source.store

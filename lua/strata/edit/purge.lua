@@ -65,7 +65,7 @@ local function prove_documents(state, secrets)
   if not list then return nil, message, code end
   table.insert(list, 1, { name = "config", text = state.config:text() })
   if state.manifest then table.insert(list, 2, { name = "manifest", text = state.manifest.text }) end
-  for _, one in ipairs(elsewhere.descriptors(state, state.scrubs or {})) do list[#list + 1] = one end
+  for _, one in ipairs(elsewhere.descriptors(state)) do list[#list + 1] = one end
   for _, one in ipairs(list) do
     local found = elsewhere.find_secret(one.text, secrets)
     if found then return nil, ("%s: secret %d is still in it"):format(one.name, found), "EEXIST" end

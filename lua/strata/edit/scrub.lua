@@ -1,6 +1,6 @@
 --- Removing texts, variables and labels from the documents of an image: the config, with the settings of the container
--- that the classic builder of Docker left in it, the annotations of its manifest and descriptors, and the documents of an
--- old archive that repeat the config. Descriptors and those documents are changed when the image is saved.
+-- that the classic builder of Docker left in it, the annotations of its manifest and descriptors, and the documents of
+-- an old archive that repeat the config. Descriptors and those documents are changed when the image is saved.
 
 local choice = require "strata.util.choice"
 local config = require "strata.config"
@@ -123,27 +123,25 @@ end
 -- Annotations of the manifest, and of the descriptors that lead to it. The second result: whether save has to edit
 -- descriptors.
 local function scrub_annotations(state, patterns)
-  local found, manifest = nothing(), state.manifest
-  if not (patterns.labels and manifest) then return found, false end
-  local text, names, code = edited(manifest.text, function(doc) return settings.manifest(doc, patterns) end)
-  if not text then return nil, names, code end
-  add_names(found.annotations, names)
-  if #names > 0 then
-    state.manifest = { text = text, digest = manifest.digest, media_type = manifest.media_type,
-                       config_digest = manifest.config_digest }
+  local found, manifest, any = nothing(), state.manifest, false
+  if not patterns.labels then return found, false end
+  if manifest then
+    local text, names, code = edited(manifest.text, function(doc) return settings.manifest(doc, patterns) end)
+    if not text then return nil, names, code end
+    add_names(found.annotations, names)
+    if #names > 0 then
+      state.manifest = { text = text, digest = manifest.digest, media_type = manifest.media_type,
+                         config_digest = manifest.config_digest }
+    end
   end
-  local any = false
-  for _, one in ipairs(elsewhere.descriptors(state, state.scrubs or {})) do
-    text, names, code = edited(one.text, function(doc) return settings.annotations(doc, "", patterns) end)
+  local function clean(doc) return settings.annotations(doc, "", patterns) end
+  for _, one in ipairs(elsewhere.descriptors(state)) do
+    local text, names, code = edited(one.text, clean)
     if not text then return nil, names, code end
     any = any or #names > 0
     add_names(found.annotations, names)
   end
-  if any and state.descriptor_text then
-    state.descriptor_text = edited(state.descriptor_text, function(doc)
-      return settings.annotations(doc, "", patterns)
-    end)
-  end
+  if any and state.descriptor_text then state.descriptor_text = edited(state.descriptor_text, clean) end
   return found, any
 end
 
