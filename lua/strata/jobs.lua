@@ -372,7 +372,7 @@ function jobs.filter(args)
   end
   img:close()
   if not result then return nil, message, code end
-  result.lost = type(message) == "table" and message or nil
+  result.lost = type(message) == "table" and setmetatable(message, nil) or nil
   for _, one in ipairs(result.images or {}) do setmetatable(one, nil) end -- plain tables cross from state to state
   return setmetatable(result, nil)
 end
@@ -414,7 +414,7 @@ function jobs.check(args)
   if not ok then return nil, message, code end
   findings, message, code = policy.check(img, args.policy or {})
   if not findings then return nil, message, code end
-  return { id = img.id, findings = findings }
+  return { id = img.id, findings = setmetatable(findings, nil) }
 end
 
 -- ---- running ------------------------------------------------------------------------------

@@ -7,6 +7,7 @@ local image = require "strata.image"
 local json = require "strata.util.json"
 local misuse = require "strata.util.misuse"
 local options = require "strata.util.options"
+local printed = require "strata.util.printed"
 
 local policy = {}
 
@@ -170,7 +171,7 @@ function policy.check(img, rules)
   if secrets.paths then check_layers(img, secrets.paths, findings) end
   check_config(img, rules, finders, findings)
   check_around(img, secrets, finders, findings)
-  return findings
+  return printed.by(findings, printed.findings)
 end
 
 return policy

@@ -13,6 +13,7 @@ local object = require "strata.util.object"
 local misuse = require "strata.util.misuse"
 local options = require "strata.util.options"
 local path_history = require "strata.tree.path_history"
+local printed = require "strata.util.printed"
 local tree_entry = require "strata.tree.entry"
 local tree_file = require "strata.tree.file"
 local tree_glob = require "strata.tree.glob"
@@ -153,7 +154,7 @@ function methods:list(path)
     names[#names + 1] = tree:name(child)
     child = tree:next(child)
   end
-  return names
+  return printed.by(names, printed.lines)
 end
 
 --- Iterates over everything below a directory, each directory before its contents.
@@ -182,7 +183,7 @@ function methods:glob(pattern)
   argument.path(pattern, "glob")
   local tree, message, code = tree_of(state_of(self))
   if not tree then return nil, message, code end
-  return tree_glob.paths(tree, pattern)
+  return printed.by(tree_glob.paths(tree, pattern), printed.lines)
 end
 
 --- The layers that changed a path, and how, the base first.

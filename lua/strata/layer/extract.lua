@@ -6,6 +6,7 @@ local limits = require "strata.util.limits"
 local media_types = require "strata.document.media_types"
 local misuse = require "strata.util.misuse"
 local options = require "strata.util.options"
+local printed = require "strata.util.printed"
 local run_job = require("strata.util.job").run
 
 local extract = {}
@@ -96,7 +97,7 @@ function extract.run(items, dir, opts, given)
   local result = ok and describe(target, dir, opts, #items) or nil
   target:close()
   if not result then return nil, message, code end
-  return result
+  return printed.by(result, printed.copy)
 end
 
 return extract

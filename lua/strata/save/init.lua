@@ -15,6 +15,7 @@ local oci_directory = require "strata.dialect.oci.directory"
 local oci_edit = require "strata.dialect.oci.edit"
 local output = require "strata.store.output"
 local platform = require "strata.document.platform"
+local printed = require "strata.util.printed"
 local reference = require "strata.document.reference"
 local result = require "strata.save.result"
 local run_job = require("strata.util.job").run
@@ -440,7 +441,7 @@ function save.images(requests, what, opts, whole)
   if not saved then
     return nil, message, code
   end
-  return saved, #self.notes > 0 and self.notes or nil
+  return saved, #self.notes > 0 and printed.by(self.notes, printed.lines) or nil
 end
 
 return save

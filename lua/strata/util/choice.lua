@@ -3,6 +3,7 @@
 
 local core = require "strata.core"
 local glob = require "strata.util.glob"
+local json = require "strata.util.json"
 local misuse = require "strata.util.misuse"
 local parent_of = require("strata.util.path").parent
 
@@ -34,7 +35,7 @@ end
 
 local function of_pattern(given, fn)
   local finds = choice.text(given.pattern, fn .. ": pattern")
-  for key in next, given do
+  for _, key in ipairs(json.keys(given)) do
     if key ~= "pattern" then misuse("%s: {pattern = ...} has no field '%s'", fn, tostring(key)) end
   end
   return { shown = ("{pattern = %s}"):format(core.quote(given.pattern)), matches = finds }

@@ -76,17 +76,48 @@ function printed.purge(report)
   return table.concat(lines, "\n")
 end
 
+-- A value in a line; a table in it is told in braces.
+local function text_of(value)
+  local has_own = type(value) ~= "table" or (getmetatable(value) or {}).__tostring
+  return has_own and tostring(value) or "{" .. printed.copy(value) .. "}"
+end
+
 --- A list or a table of names and values: a line for each object, else one line.
 ---@param value table
 ---@return string
 function printed.copy(value)
   local parts, count = {}, #value
-  for i = 1, count do parts[i] = tostring(value[i]) end
+  for i = 1, count do parts[i] = text_of(value[i]) end
   if count > 0 then return type(value[1]) == "userdata" and table.concat(parts, "\n") or table.concat(parts, ", ") end
   for _, name in ipairs(json.keys(value)) do
-    parts[#parts + 1] = ("%s=%s"):format(tostring(name), tostring(value[name]))
+    parts[#parts + 1] = ("%s=%s"):format(tostring(name), text_of(value[name]))
   end
   return table.concat(parts, ", ")
+end
+
+--- A list, a line for each item.
+---@param list any[]
+---@return string
+function printed.lines(list)
+  local lines = {}
+  for i, item in ipairs(list) do lines[i] = type(item) == "table" and printed.copy(item) or tostring(item) end
+  return table.concat(lines, "\n")
+end
+
+--- What breaks the rules of a policy.
+---@param findings strata.PolicyFinding[]
+---@return string
+function printed.findings(findings)
+  local lines = {}
+  for i, one in ipairs(findings) do lines[i] = ("%s: %s"):format(one.rule, one.message) end
+  return table.concat(lines, "\n")
+end
+
+--- A document, as JSON.
+---@param value table
+---@return string
+function printed.document(value)
+  return json.try_encode(value) or printed.copy(value)
 end
 
 return printed
