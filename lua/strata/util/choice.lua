@@ -43,6 +43,7 @@ end
 
 -- Whether a path names something below the root, and does not climb.
 local function is_inside(given)
+  if given:find("\0", 1, true) then return false end
   local names = false
   for name in given:gmatch("[^/]+") do
     if name == ".." then return false end
