@@ -436,11 +436,9 @@ function save.images(requests, what, opts, whole)
     return saved
   end
   local ok, saved, message, code = pcall(attempt)
-  if out and not (ok and saved) then out:give_up() end
+  local left = out and not (ok and saved) and out:give_up()
   if not ok then error(saved, 0) end
-  if not saved then
-    return nil, message, code
-  end
+  if not saved then return nil, left and ("%s; it leaves %s"):format(message, left) or message, code end
   return saved, #self.notes > 0 and printed.by(self.notes, printed.lines) or nil
 end
 
