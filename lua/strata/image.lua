@@ -64,7 +64,8 @@ local new, state_of, is
 ---@field tags string[]  written by tag(), untag() and by assigning to img.tags
 ---@field scrubs strata.Scrub[]?  of documents that repeat the config, and of descriptors: to be carried out by save.
 ---  Written by edit/scrub
----@field failure {[1]: string, [2]: string}?  message and code of an edit that cannot be taken back. Written by edit()
+---@field failure {[1]: string, [2]: string}?  message and code of an edit that cannot be taken back, or goes on. Written
+---  by edit()
 
 --- What the layers of an image, or a layer without one, have in common.
 ---@class strata.Hub
@@ -72,6 +73,7 @@ local new, state_of, is
 ---@field strict table?  the functions that refuse what the option `strict` does not let pass
 ---@field layers strata.LayerState[]  the base first. A new array whenever the list of layers changes
 ---@field standalone boolean?  the layer is in no image
+---@field closed boolean?  the image is
 ---@field alone boolean?  layers are scanned one by one, since scanning them together failed. Written by layer
 ---@field edit? fun(name: string, fn: function): any, ...  carries out an edit whole or not at all; see image.edit
 ---@field settle fun()  carries out pending edits, so that digests are known; throws when it cannot
@@ -103,7 +105,13 @@ local function keep(state, name)
   end
 end
 
---- Carries out an edit, whole or not at all: after a failure the image is as it was before.
+local function ended(state, mark, ...)
+  if state.failure == mark then state.failure = nil end
+  return ...
+end
+
+--- Carries out an edit, whole or not at all: after a failure the image is as it was before. Meanwhile the functions of
+--- the caller, and other coroutines, can neither edit nor save the image.
 ---@param state strata.ImageState
 ---@param name string  of the method
 ---@param fn fun(edit: strata.Transaction): any, ...  returns a true value when it is done, or nil, message, code
@@ -112,7 +120,15 @@ function image.edit(state, name, fn)
   if state.failure then return nil, state.failure[1], state.failure[2] end
   local restore, message, code = keep(state, name)
   if not restore then return nil, message, code end
-  return transaction.run(restore, fn)
+  local mark = { ("%s has not ended: img:revert() goes back to what was opened"):format(name), "EINVAL", name = name }
+  state.failure = mark
+  return ended(state, mark, transaction.run(function(...)
+    ended(state, mark)
+    restore(...)
+  end, function(edit)
+    mark.thread, mark.is_within = coroutine.running(), true
+    return fn(edit)
+  end))
 end
 
 -- ---- what the layers need of their image ------------------------------------
@@ -372,7 +388,10 @@ end
 ---@return string? code
 function methods:revert()
   local state = state_of(self)
-  local opened = state.opened
+  local opened, going_on = state.opened, state.failure
+  if going_on and going_on.is_within and going_on.thread == coroutine.running() then
+    misuse("revert: %s goes on, which a function cannot take back that it calls", going_on.name)
+  end
   local ok, message, code = config.replace(state.config, opened.config_text)
   if not ok then return nil, message, code end
   state.layers, state.tags, state.manifest = copy_of(opened.handles), copy_of(opened.tags), opened.manifest
@@ -558,6 +577,7 @@ new, state_of, is = object.class("strata.Image", methods, {
   set = { tags = set_tags },
   tostring = describe,
   close = function(state)
+    state.hub.closed = true
     for _, one in ipairs(state.hub.layers) do
       if one.index then one.index:close() end
       if one.own then one.blob.file:close() end

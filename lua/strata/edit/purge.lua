@@ -134,7 +134,7 @@ local function run(state, edit, chosen, opts)
   if ok then ok, message, code = edit:keep(states) end
   if not ok then return nil, message, code end
   local removed, whiteouts = {}, 0
-  if chosen then removed, whiteouts, code = remove.all(state.hub, chosen) end
+  if chosen then removed, whiteouts, code = remove.all(edit, state.hub, chosen) end
   if not removed then return nil, whiteouts, code end
   local found
   found, message, code = scrub.run(state, { history = opts.history, env = opts.env, labels = opts.labels })

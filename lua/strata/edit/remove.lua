@@ -45,7 +45,7 @@ local function count_whiteouts(states)
 end
 
 -- Drops the entries for which chosen(entry, layer) is true, and adds those that are no whiteouts to a list.
-local function drop(hub, removed, chosen)
+local function drop(edit, hub, removed, chosen)
   local ok, message, code = edit_entries.filter(hub, hub.layers, function(entry, handle)
     job.tick()
     if not chosen(entry, handle.index) then return true end
@@ -53,7 +53,7 @@ local function drop(hub, removed, chosen)
       removed[#removed + 1] = { layer = handle.index, path = entry.path, type = entry.type, size = entry.size }
     end
     return false
-  end)
+  end, edit)
   return ok, message, code
 end
 
@@ -97,20 +97,21 @@ end
 
 --- Drops what is chosen by its own path, and then what the merged views have there, until they have nothing: what goes
 -- may have hidden something below it.
+---@param edit strata.Transaction  which has kept the layers
 ---@param hub strata.Hub  its layers are scanned
 ---@param chosen strata.Choice
 ---@return { layer: integer, path: string, type: string, size: integer }[]? removed
 ---@return integer|string|nil whiteouts  how many went as well | message
 ---@return string? code
-function remove.all(hub, chosen)
+function remove.all(edit, hub, chosen)
   local removed, before = {}, count_whiteouts(hub.layers)
   ask(hub.layers, chosen)
-  local ok, message, code = drop(hub, removed, function(entry) return remove.covers(chosen, entry) end)
+  local ok, message, code = drop(edit, hub, removed, function(entry) return remove.covers(chosen, entry) end)
   while ok do
     local found, example, how = remove.find_in_views(hub.layers, chosen)
     if not found then return nil, example, how end
     if not example then return removed, before - count_whiteouts(hub.layers) end
-    ok, message, code = drop(hub, removed, function(entry, number)
+    ok, message, code = drop(edit, hub, removed, function(entry, number)
       return (found[number] or {})[entry.index] == true
     end)
   end
@@ -134,7 +135,7 @@ function image.methods:remove(which, opts)
     if ok then ok, why, how = edit:keep(states) end
     if not ok then return nil, why, how end
     local list
-    list, why, how = remove.all(state.hub, chosen)
+    list, why, how = remove.all(edit, state.hub, chosen)
     local unused = list and not (opts and opts.optional) and chosen:unused()
     if unused then return fail("ENOENT", "remove: %s", unused) end
     return list, why, how

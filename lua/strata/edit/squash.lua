@@ -111,7 +111,9 @@ function image.methods:export(what, opts)
   argument.stream(what, "export")
   options.check("export", "ExportOptions", opts)
   opts = opts or {}
-  local states, message, code = layer_list.prepare(image.state_of(self), opts)
+  local state = image.state_of(self)
+  if state.failure then return nil, state.failure[1], state.failure[2] end
+  local states, message, code = layer_list.prepare(state, opts)
   if not states then return nil, message, code end
   local is_stream = what == "-" or type(what) ~= "string"
   local to, made

@@ -33,6 +33,11 @@ local function edit(hub, name, fn)
   return transaction.run(nil, fn)
 end
 
+-- Throws when the image was closed by what a function of the caller did.
+local function check_open(hub, name)
+  if hub.closed then misuse("%s: the image was closed meanwhile", name) end
+end
+
 --- What a filter says of an entry. Anything but true and false throws: a filter that forgets to answer would keep all.
 ---@param fn strata.EntryFilter
 ---@param entry strata.Entry
@@ -54,7 +59,9 @@ local function mark(chosen, fn)
   for _, state in ipairs(chosen) do
     local handle = state.handle
     for entry in state.index:entries() do
-      if not edit_entries.keeps(fn, entry, handle) then
+      local keeps = edit_entries.keeps(fn, entry, handle)
+      check_open(state.hub, "filter")
+      if not keeps then
         entry:mark()
         count = count + 1
       end
@@ -68,13 +75,14 @@ end
 ---@param hub table  of the layers
 ---@param chosen table[]  states of layers
 ---@param fn fun(entry: strata.Entry, layer: strata.Layer): boolean
+---@param within? strata.Transaction  of the edit that this is a part of
 ---@return boolean? ok
 ---@return string? message
 ---@return string? code
-function edit_entries.filter(hub, chosen, fn)
+function edit_entries.filter(hub, chosen, fn, within)
   check_callback(fn, "filter")
   local states = hub.layers
-  return edit(hub, "filter", function(kept)
+  local function run(kept)
     local ok, message, code = layer.load(states)
     if ok then ok, message, code = kept:keep(chosen) end -- fn may also assign to fields
     if not ok then return nil, message, code end
@@ -85,7 +93,9 @@ function edit_entries.filter(hub, chosen, fn)
     if not ok then return nil, message, code end
     for _, state in ipairs(states) do state.index:drop_marked() end
     return true
-  end)
+  end
+  if within then return run(within) end
+  return edit(hub, "filter", run)
 end
 
 --- Calls fn for each entry of layers, to assign to its fields.
@@ -103,7 +113,10 @@ function edit_entries.rewrite(hub, chosen, fn)
       local handle = state.handle
       ok, message, code = kept:keep { state }
       if not ok then break end
-      for entry in state.index:entries() do fn(entry, handle) end
+      for entry in state.index:entries() do
+        fn(entry, handle)
+        check_open(hub, "rewrite")
+      end
     end
     if ok then ok, message, code = layer.check_links(chosen) end
     return ok, message, code
@@ -157,7 +170,7 @@ function layer.methods:remove(which, opts)
         if is_whiteout(entry) or not chosen:covers(entry.path) then return true end
         removed[#removed + 1] = { layer = self.index, path = entry.path, type = entry.type, size = entry.size }
         return false
-      end)
+      end, kept)
     end
     local unused = done and not (opts and opts.optional) and chosen:unused()
     if unused then return fail("ENOENT", "remove: %s", unused) end

@@ -143,7 +143,7 @@ end
 
 local function check(state, old_base, new_base, opts)
   for _, one in ipairs { old_base, new_base, state } do
-    if one.failure then return nil, one.failure[1], one.failure[2] end
+    if one ~= state and one.failure then return nil, one.failure[1], one.failure[2] end
     local ok, message, code = image.settle(one, { threads = opts.threads, progress = opts.progress })
     if not ok then return nil, message, code end
   end
