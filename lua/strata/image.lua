@@ -64,8 +64,8 @@ local new, state_of, is
 ---@field tags string[]  written by tag(), untag() and by assigning to img.tags
 ---@field scrubs strata.Scrub[]?  of documents that repeat the config, and of descriptors: to be carried out by save.
 ---  Written by edit/scrub
----@field failure {[1]: string, [2]: string}?  message and code of an edit that cannot be taken back, or goes on. Written
----  by edit()
+---@field failure {[1]: string, [2]: string}?  message and code of an edit that cannot be taken back, or goes on.
+---  Written by edit()
 
 --- What the layers of an image, or a layer without one, have in common.
 ---@class strata.Hub
@@ -94,6 +94,7 @@ local function keep(state, name)
   local layers, tags, scrubs = copy_of(state.layers), copy_of(state.tags), copy_of(state.scrubs)
   local manifest, descriptor_text = state.manifest, state.descriptor_text
   return function(failed, why)
+    if state.closed then return end
     restore_config()
     state.layers, state.tags, state.scrubs = layers, tags, scrubs
     state.manifest, state.descriptor_text = manifest, descriptor_text
@@ -406,6 +407,15 @@ local function request_of(state)
   return { state = state, edited = is_edited(state), settle = function(opts) return image.settle(state, opts) end }
 end
 
+--- The state of an image that is an argument.
+---@param value any
+---@param fn string  the method
+---@return strata.ImageState
+function image.given(value, fn)
+  if not is(value) then misuse("%s: an image is wanted, not %s", fn, argument.kind_of(value)) end
+  return state_of(value)
+end
+
 --- The requests of images that are to be saved together.
 ---@param images strata.Image[]
 ---@return strata.SaveRequest[]?
@@ -414,7 +424,7 @@ end
 function image.requests(images)
   local list = {}
   for i, one in ipairs(images) do
-    local state = state_of(one)
+    local state = image.given(one, "save")
     if state.failure then return nil, state.failure[1], state.failure[2] end
     list[i] = request_of(state)
   end

@@ -6,6 +6,7 @@ local extract = require "strata.layer.extract"
 local frozen = require "strata.util.frozen"
 local limits = require "strata.util.limits"
 local media_types = require "strata.document.media_types"
+local misuse = require "strata.util.misuse"
 local object = require "strata.util.object"
 local run_job = require("strata.util.job").run
 local stranded_links = require "strata.layer.stranded_links"
@@ -548,6 +549,15 @@ new, state_of, is = object.class("strata.Layer", methods, {
       core.human_size(now.size), state.blob.compression)
   end,
 })
+
+local state_of_layer = state_of
+
+-- The files and entries of a layer go with its image.
+function state_of(self)
+  local state = state_of_layer(self)
+  if state.hub.closed then misuse("attempt to use a layer of a closed strata.Image") end
+  return state
+end
 
 --- Makes the object of a layer's state, which keeps it.
 ---@param state strata.LayerState

@@ -291,10 +291,11 @@ local function run(bench, seed)
 	shell.write(self.dir .. "/one", "1")
 	shell.write(self.dir .. "/two", "2")
 	local layers = stacks.layers(seed)
-	local path
-	self.img, path = bench:open(layers, { tags = { "app:1" }, config = { config = { Env = { "A=1" }, Labels = { x = "y" } } } })
+	self.img = bench:open(layers, {
+		tags = { "app:1" }, config = { config = { Env = { "A=1" }, Labels = { x = "y" } } },
+	})
 	if random(3) == 1 then
-		path = bench.dir:file(seed .. ".oci")
+		local path = bench.dir:file(seed .. ".oci")
 		assert(self.img:save(path, { format = "oci-archive" }))
 		self.img = bench:load(path)
 	end

@@ -10,6 +10,7 @@ describe("an edit that goes on", function()
 	local bench, img, path
 	before_each(function()
 		bench = archive.bench()
+		local _
 		img, _, path = bench:open({
 			{ entries = { { name = "a", data = "1" }, { name = "b", data = "2" } } },
 			{ entries = { { name = "c", data = "3" }, { name = "d", data = "4" } } },

@@ -182,9 +182,7 @@ end
 ---@return string? code  "EINVAL"
 function image.methods:rebase(old_base, new_base, opts)
   options.check("rebase", "RebaseOptions", opts)
-  local state = image.state_of(self)
-  local ok, message, code = image.edit(state, "rebase", function()
-    return run(state, image.state_of(old_base), image.state_of(new_base), opts or {})
-  end)
+  local state, from, to = image.state_of(self), image.given(old_base, "rebase"), image.given(new_base, "rebase")
+  local ok, message, code = image.edit(state, "rebase", function() return run(state, from, to, opts or {}) end)
   return ok and self, message, code
 end
