@@ -118,6 +118,15 @@ describe("strata.help", function()
 			assert.matches(("\n  %s +"):format(name), text)
 			assert.matches(options.text(row), text, 1, true)
 		end
-		assert.equal(strata.help(), strata.help("nothing that there is"))
+	end)
+
+	it("tells how what has a name is called, and of what it tells nothing", function()
+		assert.equal("strata.Image: filter(fn)\nstrata.Layer: filter(fn)", strata.help("filter"))
+		assert.matches("^strata.Image: remove_layer%(which, {threads=, progress=}%)\n", strata.help("remove_layer"))
+		assert.equal(strata.help(), strata.help(strata))
+		for value, shown in pairs({ ["no such"] = "'no such'", [42] = "a number", [strata.open] = "a function" }) do
+			assert.equal(("There is no help for %s: give an object, or the name of a function.\n\n%s"):format(shown,
+				strata.help()), strata.help(value))
+		end
 	end)
 end)

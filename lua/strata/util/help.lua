@@ -1,5 +1,7 @@
 --- Help at a REPL: strata.help(), strata.help(img), strata.help(img.config), strata.help("save"), strata.help "limits"
 
+local core = require "strata.core"
+local json = require "strata.util.json"
 local limits = require "strata.util.limits"
 local options = require "strata.util.options"
 
@@ -127,15 +129,41 @@ local function described(call)
   return table.concat(lines, "\n")
 end
 
---- The text for a value, or for the options of what has a name; without one, or for anything else, that of the module.
+-- How the functions and methods of a name are called, a line for each class that has one.
+local function calls(name)
+  local lines = {}
+  local function look(class, text)
+    for call, args in text:gmatch("([%w_%.]+)(%b())") do
+      if call == name then lines[#lines + 1] = ("%s: %s%s"):format(class, call, args) end
+    end
+  end
+  for _, class in ipairs(json.keys(TEXTS)) do look(class, TEXTS[class]) end
+  return expanded(table.concat(lines, "\n"))
+end
+
+-- What is said before the text of the module when there is none for a value.
+local function unknown(value)
+  local shown = type(value) == "string" and core.quote(value) or "a " .. type(value)
+  return ("There is no help for %s: give an object, or the name of a function.\n\n"):format(shown)
+end
+
+--- The text for an object, or for the functions and methods of a name with their options; without one, that of the
+--- module.
 ---@param value? any
 ---@return string
 function help.text(value)
   if value == "limits" or value == limits.defaults then return limits.text() end
-  local options_text = type(value) == "string" and described(value) or ""
-  if options_text ~= "" then return options_text end
+  if type(value) == "string" then
+    local options_text, call = described(value), calls(value)
+    if options_text ~= "" or call ~= "" then
+      return options_text == "" and call or call == "" and options_text or call .. "\n" .. options_text
+    end
+  end
   local mt = type(value) == "userdata" and getmetatable(value)
-  return expanded(mt and TEXTS[mt.__name] or MODULE)
+  local text = mt and TEXTS[mt.__name]
+  if text then return expanded(text) end
+  local is_module = value == nil or value == package.loaded.strata
+  return (is_module and "" or unknown(value)) .. expanded(MODULE)
 end
 
 return help
