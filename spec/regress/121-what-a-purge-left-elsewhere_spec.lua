@@ -57,6 +57,11 @@ describe("a purge", function()
 			end
 			layout.root.annotations = more.index and { token = SECRET } or nil
 		end
+		if more.stranger then
+			local blob = layout:blob("a list of " .. SECRET)
+			blob.mediaType = "application/x-list"
+			layout:list(blob, "list")
+		end
 		if more.other then
 			local b = layout:image({ layers = { shared, layout:file_layer("b") }, platform = "linux/amd64" })
 			layout:list(b.descriptor, "b:1")
@@ -144,6 +149,7 @@ describe("a purge", function()
 		["an index"] = { { index = true, nested = true }, "^the index sha256:%x+ has secret 1$" },
 		["an attestation"] = { { attestation = true }, "^the attestation sha256:%x+: its blob sha256:%x+ has secret 1; " },
 		["an attestation in an index"] = { { attestation = true, nested = true }, "^the attestation sha256:%x+: its blob " },
+		["a blob of another type"] = { { stranger = true }, "^the blob sha256:%x+ has secret 1$" },
 		["another image's layer"] = { { other = true }, "^the image b:1 has layer 1 as it was, with 'root/%.key'$" },
 	}) do
 		it("says that something is left in " .. name, function()

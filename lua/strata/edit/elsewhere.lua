@@ -227,6 +227,13 @@ function Search:look_at_manifests(catalog, seen)
   end
 end
 
+-- What the indexes name beside images, whatever it is.
+function Search:look_at_strangers(catalog)
+  for _, digest in ipairs(json.keys(catalog.strangers)) do
+    self:look("the blob " .. digest, catalog:stranger(digest))
+  end
+end
+
 local function new_search(state, sought)
   return setmetatable({ state = state, sought = sought, limits = state.hub.limits, lines = {} }, Search)
 end
@@ -252,7 +259,10 @@ function elsewhere.find(state, sought)
   local self, catalog, seen = new_search(state, sought), catalog_of(state), {}
   self.lines = elsewhere.around(state, sought)
   if state.source and state.source.kind == "docker" then self:look_at_items(seen) end
-  if catalog then self:look_at_manifests(catalog, seen) end
+  if catalog then
+    self:look_at_manifests(catalog, seen)
+    self:look_at_strangers(catalog)
+  end
   return self.lines
 end
 
