@@ -19,6 +19,7 @@ local core = require "strata.core"
 local image = require "strata.image"
 local json = require "strata.util.json"
 local layer = require "strata.layer"
+local layer_list = require "strata.edit.layer_list"
 local merge = require "strata.tree.merge"
 local metadata = require "strata.layer.metadata"
 local options = require "strata.util.options"
@@ -385,7 +386,7 @@ function image.methods:fold(opts)
     if ok then ok, message, code = edit:keep(state.hub.layers) end
     local list, bytes = {}, 0
     for _, file in ipairs(ok and chosen or {}) do bytes = bytes + work:carry_out(file, list) end
-    if ok and opts.prune and #list > 0 then ok, message, code = self:prune() end
+    if ok and opts.prune and #list > 0 then ok, message, code = layer_list.prune(state) end
     if not ok then return nil, message, code end
     return bytes, list
   end)
