@@ -142,7 +142,9 @@ local function check_around(img, secrets, finders, findings)
   for _, patterns in ipairs { secrets.env or {}, secrets.history or {} } do
     for _, pattern in ipairs(patterns) do sought.patterns[#sought.patterns + 1] = pattern end
   end
-  if not sought.patterns[1] then return end
+  if not sought.patterns[1] then return true end
+  local descriptors, message, code = elsewhere.descriptors(state)
+  if not descriptors then return nil, message, code end
   local function check_annotations(text, what)
     local document = json.decode(text, state.hub.limits.json)
     for _, one in ipairs(elsewhere.annotated(document)) do
@@ -150,8 +152,9 @@ local function check_around(img, secrets, finders, findings)
     end
   end
   if state.manifest then check_annotations(state.manifest.text, "the manifest") end
-  for _, one in ipairs(elsewhere.descriptors(state)) do check_annotations(one.text, one.name) end
+  for _, one in ipairs(descriptors) do check_annotations(one.text, one.name) end
   for _, line in ipairs(elsewhere.around(state, sought)) do report(findings, "secrets", line) end
+  return true
 end
 
 --- Finds what breaks the rules.
@@ -170,7 +173,8 @@ function policy.check(img, rules)
   if not ok then return nil, message, code end
   if secrets.paths then check_layers(img, secrets.paths, findings) end
   check_config(img, rules, finders, findings)
-  check_around(img, secrets, finders, findings)
+  ok, message, code = check_around(img, secrets, finders, findings)
+  if not ok then return nil, message, code end
   return printed.by(findings, printed.findings)
 end
 

@@ -88,30 +88,41 @@ end
 --- The descriptors that lead to an image, and those of layers that were taken from other images, as they are going to
 --- be saved.
 ---@param state strata.ImageState
----@return { name: string, text: string }[]
+---@return { name: string, text: string }[]?
+---@return string? message
+---@return string? code
 function elsewhere.descriptors(state)
   local catalog, digest, list = catalog_of(state), own_digest(state), {}
   local function add(name, text)
-    local doc = text and core.json(text)
-    if doc then
-      settings.descriptor(doc, "", state.scrubs or {})
-      list[#list + 1] = { name = name, text = doc:text() }
-    end
+    local doc, message, code = core.json(text)
+    if not doc then return nil, message, code end
+    settings.descriptor(doc, "", state.scrubs or {})
+    list[#list + 1] = { name = name, text = doc:text() }
+    return true
   end
   local function add_of(index)
-    local doc = catalog.indexes[index] and core.json(catalog.indexes[index].text)
-    for i = 0, doc and digest and doc:count("/manifests") - 1 or -1 do
-      local pointer = ("/manifests/%d"):format(i)
-      local is_own = doc:get(pointer .. "/digest") == digest
-      add("the descriptor in " .. (index == "" and "index.json" or "the index " .. index),
-        is_own and doc:raw(pointer))
+    local doc, message, code = core.json(catalog.indexes[index].text)
+    if not doc then return nil, message, code end
+    local name = "the descriptor in " .. (index == "" and "index.json" or "the index " .. index)
+    for i = 0, (doc:count("/manifests") or 0) - 1 do
+      local pointer, ok = ("/manifests/%d"):format(i), true
+      if doc:get(pointer .. "/digest") == digest then ok, message, code = add(name, doc:raw(pointer)) end
+      if not ok then return nil, message, code end
+    end
+    return true
+  end
+  local ok, message, code = true, nil, nil
+  for i, one in ipairs(state.hub.layers) do
+    if ok and one.descriptor_text then
+      ok, message, code = add(("the descriptor of layer %d"):format(i), one.descriptor_text)
     end
   end
-  for i, one in ipairs(state.hub.layers) do add(("the descriptor of layer %d"):format(i), one.descriptor_text) end
-  if catalog then
-    add_of("")
-    for _, index in ipairs(catalog.nested) do add_of(index) end
+  local has_index = ok and catalog and digest and catalog.indexes[""] -- a directory of skopeo's may be a manifest alone
+  if has_index then ok, message, code = add_of("") end
+  for _, index in ipairs(has_index and catalog.nested or {}) do
+    if ok then ok, message, code = add_of(index) end
   end
+  if not ok then return nil, message, code end
   return list
 end
 

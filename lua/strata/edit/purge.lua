@@ -65,7 +65,10 @@ local function prove_documents(state, secrets)
   if not list then return nil, message, code end
   table.insert(list, 1, { name = "config", text = state.config:text() })
   if state.manifest then table.insert(list, 2, { name = "manifest", text = state.manifest.text }) end
-  for _, one in ipairs(elsewhere.descriptors(state)) do list[#list + 1] = one end
+  local descriptors
+  descriptors, message, code = elsewhere.descriptors(state)
+  if not descriptors then return nil, message, code end
+  for _, one in ipairs(descriptors) do list[#list + 1] = one end
   for _, one in ipairs(list) do
     local found = elsewhere.find_secret(one.text, secrets)
     if found then return nil, ("%s: secret %d is still in it"):format(one.name, found), "EEXIST" end

@@ -135,9 +135,11 @@ local function scrub_annotations(state, patterns)
     end
   end
   local function clean(doc) return settings.annotations(doc, "", patterns) end
-  for _, one in ipairs(elsewhere.descriptors(state)) do
-    local text, names, code = edited(one.text, clean)
-    if not text then return nil, names, code end
+  local descriptors, message, code = elsewhere.descriptors(state)
+  if not descriptors then return nil, message, code end
+  for _, one in ipairs(descriptors) do
+    local text, names, why = edited(one.text, clean)
+    if not text then return nil, names, why end
     any = any or #names > 0
     add_names(found.annotations, names)
   end
