@@ -176,32 +176,46 @@ describe("a purge", function()
 		assert.matches("its blob sha256:%x+ has a text that matches '%^TOKEN='; a save with attestations", report.left[1])
 	end)
 
-	it("says which images of an archive for docker share the layer", function()
+	-- An archive of Docker 1.10 of three images: the first two share their lowest layer, and all the other one.
+	local function archive_of_three(edit)
 		local layers = docker_archive.layers(3)
-		local images = {}
+		local archive, items = docker_archive.new(), {}
 		for i, tag in ipairs({ "a:1", "b:1", "c:1" }) do
-			images[i] = docker_archive.image({ tags = { tag }, name = tag, layers = { layers[i < 3 and 1 or 2], layers[3] } })
-		end
-		local archive = docker_dialects.of.docker_1_10(images[1])
-		local path = dir:file("in.tar")
-		local items = {}
-		for i, image in ipairs(images) do
-			local one = docker_dialects.of.docker_1_10(image)
-			for _, member in ipairs(one.members) do
+			local image = docker_archive.image({ tags = { tag }, name = tag, layers = { layers[i < 3 and 1 or 2], layers[3] } })
+			for _, member in ipairs(docker_dialects.of.docker_1_10(image).members) do
 				if member.name == "manifest.json" then
 					items[i] = member.data:match("^%[(.*)%]%s*$")
 				else
+					edit(member)
 					archive:add(member.name, member.data, member)
 				end
 			end
 		end
-		archive:member("manifest.json").data = "[" .. table.concat(items, ",") .. "]"
-		archive:write(path)
-		local img = assert(strata.open(path, { ref = "a:1" }))
+		archive:add("manifest.json", "[" .. table.concat(items, ",") .. "]")
+		return assert(strata.open(archive:write(dir:file("in.tar")), { ref = "a:1" }))
+	end
+
+	it("says which images of an archive for docker share the layer", function()
+		local img = archive_of_three(function() end)
 		local report = assert(img:purge("etc/layer1"))
 		assert.same({ "the image b:1 has layer 1 as it was, with 'etc/layer1'" }, report.left)
 		report = assert(img:purge("etc/layer3"))
 		assert.equal(2, #report.left)
+	end)
+
+	it("says which documents of such an archive other images need as they are", function()
+		local img = archive_of_three(function(member)
+			if member.name:find("/json$") then
+				member.data = member.data:gsub('"container_config":{"Env":null}', '"container_config":{"Env":["TOKEN=s3cr3t"]}')
+			end
+		end)
+		local report = assert(img:purge(nil, { env = "^TOKEN=", optional = true }))
+		assert.is_true(#report.left >= 1)
+		for _, line in ipairs(report.left) do
+			assert.matches("^%x+/json has a text that matches '^TOKEN='$", line)
+		end
+		assert(img:save(dir:file("out.tar")))
+		assert.is_true(has_secret(dir:file("out.tar")))
 	end)
 
 	it("leaves to a policy what is around the image", function()

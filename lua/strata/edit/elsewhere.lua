@@ -3,6 +3,7 @@
 
 local core = require "strata.core"
 local docker = require "strata.dialect.docker.read"
+local docker_edit = require "strata.dialect.docker.edit"
 local json = require "strata.util.json"
 local oci_catalog = require "strata.dialect.oci.catalog"
 local oci_descriptor = require "strata.dialect.oci.descriptor"
@@ -222,6 +223,17 @@ function Search:look_at_items(seen)
   seen[core.sha256(self.state.opened.config_text)] = true
 end
 
+-- Documents of an old archive, of layers that other images have as well.
+function Search:look_at_shared_documents()
+  local state, max = self.state, self.limits.json.max_bytes
+  local store = state.source.store
+  local image = { source = state.source, opened = state.opened, config_text = state.config:text() }
+  for _, member in ipairs(docker_edit.shared_documents(image)) do
+    local where = json.printable(member.name, 200)
+    if store:may_read(member, max) then self:look(where, store:read(member, max)) end
+  end
+end
+
 -- The images of a layout, but for the own one.
 function Search:look_at_manifests(catalog, seen)
   local own = own_digest(self.state)
@@ -269,7 +281,10 @@ end
 function elsewhere.find(state, sought)
   local self, catalog, seen = new_search(state, sought), catalog_of(state), {}
   self.lines = elsewhere.around(state, sought)
-  if state.source and state.source.kind == "docker" then self:look_at_items(seen) end
+  if state.source and state.source.kind == "docker" then
+    self:look_at_items(seen)
+    self:look_at_shared_documents()
+  end
   if catalog then
     self:look_at_manifests(catalog, seen)
     self:look_at_strangers(catalog)
