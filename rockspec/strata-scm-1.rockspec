@@ -69,7 +69,7 @@ local facade = [[
 	meta/extract meta/history meta/image meta/index meta/jobs meta/layer meta/operations
 	meta/options meta/platform meta/policy meta/resty meta/resty_gate meta/root_entry
 	meta/root_file meta/rootfs meta/save meta/strata meta/stream meta/tar_stream meta/waste
-	policy resty rootfs save/image save/init save/layer save/lost save/result store/archive
+	policy resty rootfs save/elsewhere save/image save/init save/layer save/lost save/result store/archive
 	store/directory store/file_list store/open store/output stream stream/classify stream/finish
 	stream/hasher stream/image stream/input stream/layer stream/output stream/spool stream/tar
 	tree/draw tree/entry tree/file tree/glob tree/layer_listing tree/merge tree/path_history

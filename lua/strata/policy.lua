@@ -2,7 +2,7 @@
 
 local choice = require "strata.util.choice"
 local core = require "strata.core"
-local elsewhere = require "strata.edit.elsewhere"
+local elsewhere = require "strata.save.elsewhere"
 local image = require "strata.image"
 local json = require "strata.util.json"
 local misuse = require "strata.util.misuse"

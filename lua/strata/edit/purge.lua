@@ -2,7 +2,7 @@
 
 local choice = require "strata.util.choice"
 local core = require "strata.core"
-local elsewhere = require "strata.edit.elsewhere"
+local elsewhere = require "strata.save.elsewhere"
 local fail = require "strata.util.fail"
 local image = require "strata.image"
 local job = require "strata.util.job"
