@@ -391,6 +391,14 @@ add("purge", function(env)
 	return saved.id
 end)
 
+add("purge in a layout", function(env)
+	local img = must(strata.open(env.oci))
+	local report = must(img:purge("srv/secret", { labels = "none", prove = "hunter2", optional = true }))
+	local saved = must(img:save(env.out .. "/target", { format = "oci-archive" }))
+	img:close()
+	return saved.id .. tostring(report)
+end)
+
 add("export", function(env)
 	local img = must(strata.open(env.gzip))
 	must(img:export(env.out .. "/target", { compression = "gzip" }))
