@@ -241,7 +241,7 @@ end
 function methods:history()
   local state = state_of(self)
   return frozen.copy(state, "history()", history.rows(state.config, state.layers), "img:history()",
-    "assign fields of its rows, or use row:drop, img:clear_history and img.config.history")
+    "assign fields of its rows, or use row:remove, img:clear_history and img.config.history")
 end
 
 --- Drops the whole history, which is optional.
@@ -275,7 +275,7 @@ function methods:tree(opts)
   options.check("tree", "ImageTreeOptions", opts)
   local root, message = self:rootfs { view = opts and opts.view }
   if not root then error(message, 0) end
-  return root:tree(opts)
+  return rootfs.draw(root, opts)
 end
 
 --- Bytes of files that no container sees: replaced, deleted or hidden by upper

@@ -486,7 +486,7 @@ function methods:apply(dir, opts)
 end
 
 local fields = {
-  index = function(state) return not state.hub.standalone and state.position or nil end,
+  position = function(state) return not state.hub.standalone and state.position or nil end,
   diff_id = function(state)
     state.hub.settle()
     return layer.current(state).diff_id

@@ -32,7 +32,7 @@ local function check_view(root, rules, findings)
   local device = allowed("devices", rules.devices, {})
   for entry in root:walk() do
     local kind, path = entry.type, entry.path
-    local number = entry.layer and entry.layer.index
+    local number = entry.layer and entry.layer.position
     if kind == "file" and setid and is_setid(entry.mode) and not setid(path) then
       report(findings, "setid", ("%s: set-id file, mode %04o"):format(core.quote(path), entry.mode), path, number)
     end

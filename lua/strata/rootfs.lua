@@ -196,15 +196,24 @@ function methods:history(path)
 end
 
 --- The tree, for people.
----@param opts? strata.RootTreeOptions
+---@param root strata.Rootfs
+---@param opts? strata.TreeOptions  checked
 ---@return string
-function methods:tree(opts)
-  options.check("tree", "RootTreeOptions", opts)
+function rootfs.draw(root, opts)
   local path = opts and opts.path
-  local node, tree = find_directory(state_of(self), path)
+  local node, tree = find_directory(state_of(root), path)
   if not node then misuse(tree) end
   local title = tree:path(node)
   return draw.render(tree, node, title == "." and "/" or title .. "/", opts)
+end
+
+--- The tree, for people. Throws when there is no such directory.
+---@param opts? strata.TreeOptions
+---@return string
+function methods:tree(opts)
+  options.check("tree", "TreeOptions", opts)
+  local text = rootfs.draw(self, opts)
+  return text -- no tail call: misuse is the caller's
 end
 
 local fields = {
@@ -254,7 +263,8 @@ function layer.methods:tree(opts)
   options.check("tree", "TreeOptions", opts)
   local root, message = rootfs.of { self }
   if not root then error(message, 0) end
-  return root:tree(opts)
+  local text = rootfs.draw(root, opts)
+  return text
 end
 
 return rootfs

@@ -147,7 +147,7 @@ describe("a job", function()
 
 	specify("filters by a table, and saves", function()
 		local path, to = build(), bench.dir:file("edited.tar")
-		local result = assert(run("filter", {
+		local result = assert(run("edit", {
 			path = path,
 			to = to,
 			edit = {
@@ -182,10 +182,10 @@ describe("a job", function()
 				img.config.User = args.user
 			end
 		end
-		assert(run("filter", { path = path, to = to, edit = { module = "spec.edit", args = { user = "7" } } }))
+		assert(run("edit", { path = path, to = to, edit = { module = "spec.edit", args = { user = "7" } } }))
 		assert.equal("7", bench:load(to).config.User)
 		local result, message, code =
-			run("filter", { path = path, to = to, edit = { module = "spec.edit", args = { fail = true } } })
+			run("edit", { path = path, to = to, edit = { module = "spec.edit", args = { fail = true } } })
 		assert.same({ nil, "no", "EPERM" }, { result, message, code })
 	end)
 
@@ -245,7 +245,7 @@ describe("a job", function()
 			{ "run", { path = path } },
 			{ "inspect", {} },
 			{ "inspect", "path" },
-			{ "filter", { path = path, to = bench.dir:file("x"), edit = { module = "spec.there_is_none" } } },
+			{ "edit", { path = path, to = bench.dir:file("x"), edit = { module = "spec.there_is_none" } } },
 			{ "check", { path = path, policy = { nonsense = true } } },
 		}) do
 			local result, message, code = run(call[1], call[2])
@@ -260,7 +260,7 @@ describe("a job", function()
 	specify("gives up at its deadline and leaves nothing behind", function()
 		local path, to = build(), bench.dir:file("late.tar")
 		local function gives_up(args, deadline)
-			local result, message, code = run("filter", args, { deadline = deadline })
+			local result, message, code = run("edit", args, { deadline = deadline })
 			assert.same({ nil, "the deadline has passed", "ETIMEDOUT" }, { result, message, code })
 			assert.is_nil(io.open(to))
 		end

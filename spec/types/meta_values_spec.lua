@@ -111,7 +111,7 @@ describe("a value of strata", function()
 		assert(call("strata", "check_tar", specimen.app))
 		assert(call("strata", "layer", { files = { a = "b" } }))
 		local index = assert(call("strata", "open_index", specimen.dir:file("layout")))
-		assert(method("each", index, function() end, { platform = "linux/amd64" }))
+		assert(method("images", index, { platform = "linux/amd64" }))
 		assert(method("save", index, specimen.dir:file("layout2")))
 		method("close", index)
 		assert(call("strata.waste", "of", specimen.objects["strata.Image"].layers))
@@ -178,7 +178,7 @@ describe("a value of strata", function()
 			to = specimen.dir:file("saved.tar"),
 			save = { format = "docker" },
 		}))
-		assert(call("strata.jobs", "filter", {
+		assert(call("strata.jobs", "edit", {
 			path = specimen.app,
 			to = specimen.dir:file("filtered.tar"),
 			edit = { remove = { "etc/new", "nothing" }, optional = true, owner = { { 0, 5 } }, env = { A = "b" } },

@@ -67,7 +67,7 @@ static const struct {
         {"header_offset", F_HEADER_OFFSET},
         {"data_offset", F_DATA_OFFSET},
         {"stored", F_STORED},
-        {"index", F_INDEX},
+        {"position", F_POSITION},
         {"dangling", F_DANGLING},
         {"marked", F_MARKED},
 };
@@ -269,13 +269,14 @@ static int entry_replace(lua_State *L)
 	return 1;
 }
 
-/* entry:drop() */
-static int entry_drop(lua_State *L)
+/* entry:remove() -> entry */
+static int entry_remove(lua_State *L)
 {
 	struct lua_entry *entry = check_entry(L, 1);
 
 	strata_plan_drop(&entry->owner->index, entry->number);
-	return 0;
+	lua_settop(L, 1);
+	return 1;
 }
 
 /* entry:mark(): index:drop_marked will drop it */
@@ -346,7 +347,7 @@ static const luaL_Reg methods[] = {{"read", entry_read},
                                    {"digest", entry_digest},
                                    {"replace", entry_replace},
                                    {"same_content", entry_same_content},
-                                   {"drop", entry_drop},
+                                   {"remove", entry_remove},
                                    {"mark", entry_mark},
                                    {NULL, NULL}};
 

@@ -47,9 +47,9 @@ end
 local function drop(hub, removed, chosen)
   local ok, message, code = edit_entries.filter(hub, hub.layers, function(entry, handle)
     job.tick()
-    if not chosen(entry, handle.index) then return true end
+    if not chosen(entry, handle.position) then return true end
     if not is_whiteout(entry) then
-      removed[#removed + 1] = { layer = handle.index, path = entry.path, type = entry.type, size = entry.size }
+      removed[#removed + 1] = { layer = handle.position, path = entry.path, type = entry.type, size = entry.size }
     end
     return false
   end)
@@ -66,7 +66,7 @@ local function find_in_view(tree, chosen, found)
     if entry then
       local _, from = tree:info(node)
       found[from] = found[from] or {}
-      found[from][entry.index] = true
+      found[from][entry.position] = true
       example = example or path
     end
     node = merge.after(tree, node, 0)
@@ -110,7 +110,7 @@ function remove.all(hub, chosen)
     if not found then return nil, example, how end
     if not example then return removed, before - count_whiteouts(hub.layers) end
     ok, message, code = drop(hub, removed, function(entry, number)
-      return (found[number] or {})[entry.index] == true
+      return (found[number] or {})[entry.position] == true
     end)
   end
   return nil, message, code

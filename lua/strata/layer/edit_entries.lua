@@ -143,7 +143,7 @@ function layer.methods:remove(which, opts)
     if done then
       done, why, how = edit_entries.filter(state.hub, { state }, function(entry)
         if not chosen:covers(entry.path) then return true end
-        removed[#removed + 1] = { layer = self.index, path = entry.path, type = entry.type, size = entry.size }
+        removed[#removed + 1] = { layer = self.position, path = entry.path, type = entry.type, size = entry.size }
         return false
       end)
     end

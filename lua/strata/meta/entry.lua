@@ -32,7 +32,7 @@
 ---@field pax table<string, string>  the records of its PAX header
 ---@field whiteout string?  the path that it deletes
 ---@field opaque string?  the directory that it hides what is below of
----@field index integer  place in the tar, from 1
+---@field position integer  place in the tar, from 1
 ---@field sparse boolean
 ---@field dangling boolean  a hardlink to a file that is not in this layer
 ---@field header_offset integer  in the plain tar: of its first header
@@ -71,8 +71,10 @@ function Entry:same_content(other, max, from) end
 ---@return strata.Entry self
 function Entry:replace(data) end
 
---- Drops the entry.
-function Entry:drop() end
+--- Removes the entry. Hardlinks of its layer to it keep the content; links of other layers to it, and whiteouts that hide
+--- nothing then, are looked after by layer:remove and img:remove alone.
+---@return strata.Entry self
+function Entry:remove() end
 
 ---@private
 function Entry:mark() end

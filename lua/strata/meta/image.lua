@@ -25,7 +25,7 @@ local Image = {}
 ---@field digest string
 ---@field media_type string?
 ---@field annotations table<string, string>
----@field manifests integer  that it lists
+---@field count integer  of the manifests that it lists
 
 --- The history, oldest first: rows beside the layers that they made.
 ---@return strata.HistoryRow[]

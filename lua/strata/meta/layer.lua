@@ -2,7 +2,7 @@
 
 --- One layer of an image: a tar of changes, stored plain or compressed.
 ---@class strata.Layer: userdata
----@field index integer?  place in the image, from 1: the base first; nil while it is in none
+---@field position integer?  place in the image, from 1: the base first; nil while it is in none
 ---@field diff_id string  digest of the plain tar
 ---@field chain_id string?  of this layer on those below it; nil while it is in none
 ---@field digest string?  of the layer as it is stored; nil when its bytes are not here

@@ -77,7 +77,7 @@ function Rootfs:glob(pattern) end
 function Rootfs:history(path) end
 
 --- The tree, drawn for people. Throws when there is no such directory.
----@param opts? strata.RootTreeOptions
+---@param opts? strata.TreeOptions
 ---@return string
 function Rootfs:tree(opts) end
 

@@ -31,6 +31,6 @@ function stream.tar(opts) end
 ---@field diff_id string
 ---@field size integer  bytes as stored
 ---@field compression string
----@field index integer?  when the manifest came first
+---@field position integer?  place in the image, when the manifest came first
 
 return stream

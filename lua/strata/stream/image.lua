@@ -165,7 +165,7 @@ end
 
 -- Whether all layers below it are known, which its whiteouts depend on.
 local function is_decidable(self, one)
-  local place = one.handle.index
+  local place = one.handle.position
   if not one.whiteouts then return true end
   if not place then return false end
   for i = 1, place - 1 do
@@ -175,7 +175,7 @@ local function is_decidable(self, one)
 end
 
 local function decide(self, one)
-  local place = one.handle.index
+  local place = one.handle.position
   local ok, message, code
   if one.whiteouts and place > 1 then
     local layers = {}
@@ -216,7 +216,7 @@ local function end_layer(self, member)
   if one.problem then return put_unchanged(self, one) end
   member.diff_id = one.diff_id
   local places = self.known and self.known.places[member.name]
-  one.handle.index = places and #places == 1 and places[1] or nil
+  one.handle.position = places and #places == 1 and places[1] or nil
   if not self.opts.filter then return finish_layer(self, one, true) end
   one:filter(self.opts.filter)
   if not is_decidable(self, one) then

@@ -42,7 +42,7 @@ local function look(tree, path, layers)
   local source, holder = tree:source(node)
   return {
     type = kind, layer = from, entry = entry, source = source, path = tree:path(node),
-    holder = holder and layer.state_of(layers[holder]), number = entry and entry.index,
+    holder = holder and layer.state_of(layers[holder]), number = entry and entry.position,
   }
 end
 

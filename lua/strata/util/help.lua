@@ -29,7 +29,7 @@ strata.Image
   extract(dir, {ExtractOptions})]],
   ["strata.Layer"] = [[
 strata.Layer
-  index diff_id chain_id digest size media_type compression created_by history count empty edited
+  position diff_id chain_id digest size media_type compression created_by history count empty edited
   annotations foreign
   entries(offset)  entry(path)  list(dir, offset, limit)  read(path, max)  tree{TreeOptions}  check{CheckOptions}
   filter(fn)  rewrite(fn)  remove(which, {RemoveOptions})
@@ -39,9 +39,9 @@ strata.Entry
   path linkpath mode setuid setgid sticky uid gid uname gname    assign
   mtime mtime_nsec major minor xattrs    assign
   atime atime_nsec ctime ctime_nsec    assign; nil removes
-  name type typeflag size pax whiteout opaque index sparse dangling
+  name type typeflag size pax whiteout opaque position sparse dangling
   header_offset data_offset stored
-  read(max, from)  digest()  same_content(entry, max, from)  replace(data)  drop()]],
+  read(max, from)  digest()  same_content(entry, max, from)  replace(data)  remove()]],
   ["strata.Config"] = [[
 strata.Config
   Env Cmd Entrypoint User WorkingDir Labels ExposedPorts Volumes ... and
@@ -52,7 +52,7 @@ strata.Config
   ["strata.HistoryRow"] = [[
 strata.HistoryRow
   created created_by author comment empty_layer    read and assign
-  layer index  drop()]],
+  layer position  remove()]],
 }
 
 TEXTS["strata.Rootfs"] = [[
@@ -60,7 +60,7 @@ strata.Rootfs
   layers count
   stat(path)  lstat(path)  readlink(path)  exists(path)
   read(path, max)  open(path)  list(dir)  walk(dir)  glob(pattern)
-  history(path)  tree{RootTreeOptions}]]
+  history(path)  tree{TreeOptions}]]
 
 TEXTS["strata.RootEntry"] = [[
 strata.RootEntry
@@ -70,8 +70,8 @@ strata.RootEntry
 
 TEXTS["strata.Index"] = [[
 strata.Index
-  path images entries
-  each(fn, {SelectorOptions})  save(what, {SaveOptions})  close()]]
+  path manifests
+  images{SelectorOptions}  save(what, {SaveOptions})  close()]]
 
 TEXTS["strata.TarStream"] = [[
 strata.TarStream

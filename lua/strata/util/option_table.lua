@@ -79,14 +79,13 @@ return {
   },
   -- ---- looking ------------------------------------------------------------------------------------------
   {
-    "TreeOptions", "How much of a tree is drawn.",
+    "TreeOptions", "What of a tree is drawn.",
+    { "path", "string", "the directory to begin at", default = '"/"' },
     { "depth", "integer", "levels to draw", default = "64", min = 0 },
     { "width", "integer", "names of one directory to draw", default = "all", min = 0 },
     { "layers", "boolean", "say which layer each comes from", default = "false" },
   },
   { "ImageTreeOptions", "How the tree of an image is drawn.", extends = { "TreeOptions" }, VIEW },
-  { "RootTreeOptions", "What of a tree is drawn.", extends = { "TreeOptions" },
-    { "path", "string", "the directory to begin at", default = '"/"' } },
   { "RootfsOptions", "How much of an image is merged.",
     { "upto", "integer", "the number of the last layer that counts", default = "the topmost", min = 0 },
     VIEW,
@@ -133,6 +132,7 @@ return {
   },
   {
     "NewLayerOptions", "What strata.layer and img:append share.", extends = { "MappingOptions", "WorkOptions" },
+    { "dir", "string", "a directory, whose content goes into the layer", source = true },
     { "files", "table<string, string|strata.FileEntry>", "by path: the content, or all of the entry", source = true },
     { "tar", "string", "a path: plain, gzip, zstd, bzip2, xz or lz4; taken as it is, byte by byte, unless mapped",
       source = true },
@@ -142,9 +142,8 @@ return {
   },
   {
     "LayerOptions",
-    "One source (from; lower and upper; overlay_upper; files; tar; archive), and how it becomes a layer.",
+    "One source (dir; lower and upper; overlay_upper; files; tar; archive), and how it becomes a layer.",
     extends = { "NewLayerOptions" },
-    { "from", "string", "a directory", source = true },
     { "lower", "string", "a directory, and", only = "upper" },
     { "upper", "string", "another one, which the layer makes of it", source = true },
     { "content", "boolean", "lower and upper: files that look the same are compared", default = "false",
@@ -153,9 +152,8 @@ return {
   },
   {
     "AppendOptions",
-    "The same for img:append, where a directory is dir, a layer can be taken as it is, and the history gets a row.",
+    "The same for img:append, where a layer can be taken as it is, and the history gets a row.",
     extends = { "NewLayerOptions" },
-    { "dir", "string", "a directory, whose content goes into the layer", source = true },
     { "layer", "strata.Layer", "of an image, or one without an image; keeps its bytes", source = true, any = true },
     { "at", "integer", "its number afterwards", default = "on top", min = 1, any = true },
     { "created_by", "string", default = '"strata append"', any = true },
@@ -279,7 +277,7 @@ return {
     { "to", "string", required = true },
     { "save", "strata.SaveOptions" },
   },
-  { "FilterArguments", "What is done to an image, and where it goes.", extends = { "SaveArguments" },
+  { "EditArguments", "What is done to an image, and where it goes.", extends = { "SaveArguments" },
     { "edit", "strata.EditTable" } },
   { "CheckArguments", "What is checked.", extends = { "JobArguments" }, { "policy", "strata.Policy" } },
   {
