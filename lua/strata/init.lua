@@ -10,12 +10,12 @@
 
 local argument = require "strata.util.argument"
 local check = require "strata.check"
+local choice = require "strata.util.choice"
 local choose = require "strata.dialect.choose"
 local config_schema = require "strata.document.config_schema"
 local core = require "strata.core"
 local detect = require "strata.dialect.detect"
 local fail = require "strata.util.fail"
-local glob = require "strata.util.glob"
 local image = require "strata.image"
 local json = require "strata.util.json"
 local limits = require "strata.util.limits"
@@ -202,19 +202,16 @@ function strata.check_tar(path, opts)
   return check.tar(path, opts)
 end
 
---- A function that tells whether a path matches a pattern, or lies below what does: `*`, `?` and
+--- A function that tells whether paths choose a path, by themselves or as a directory that it is in: `*`, `?` and
 -- `[a-z]` within a name, `**` for any directories between.
----@param patterns string|string[]  e.g. {"usr/share/doc", "**/*.pyc"}
+---@param paths strata.Paths  e.g. {"usr/share/doc", "**/*.pyc"}
 ---@return fun(path: string): boolean
-function strata.matcher(patterns)
-  for _, pattern in ipairs(type(patterns) == "table" and patterns or {}) do
-    if type(pattern) ~= "string" then misuse("matcher: a pattern is a string, not %s", type(pattern)) end
+function strata.matcher(paths)
+  local matches = choice.matcher(paths, "matcher")
+  return function(path)
+    argument.path(path, "matcher")
+    return matches(path)
   end
-  if type(patterns) == "string" then patterns = { patterns } end
-  if type(patterns) ~= "table" then
-    misuse(("bad argument #1 to 'matcher' (pattern or array of patterns expected, got %s)"):format(type(patterns)))
-  end
-  return glob.matcher(patterns)
 end
 
 --- A progress function that draws a bar on a terminal, for the option `progress`.

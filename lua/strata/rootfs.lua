@@ -7,6 +7,7 @@ local argument = require "strata.util.argument"
 local core = require "strata.core"
 local draw = require "strata.tree.draw"
 local frozen = require "strata.util.frozen"
+local glob = require "strata.util.glob"
 local layer = require "strata.layer"
 local merge = require "strata.tree.merge"
 local object = require "strata.util.object"
@@ -180,6 +181,8 @@ end
 ---@return string? code
 function methods:glob(pattern)
   argument.path(pattern, "glob")
+  local problem = glob.problem(pattern)
+  if problem then misuse("glob: %s is no glob: %s", core.quote(pattern), problem) end
   local tree, message, code = tree_of(state_of(self))
   if not tree then return nil, message, code end
   return tree_glob.paths(tree, pattern)

@@ -89,7 +89,8 @@ end
 
 --- POST /strip?path=usr/share/doc&path=usr/share/man
 function strip.run()
-  local matches = strata.matcher(patterns())
+  local good, matches = pcall(strata.matcher, patterns())
+  if not good then return fail((matches:gsub("^.-matcher: ", "")), "EINVAL") end
   local transform, message, code = strata.stream.image {
     filter = function(entry) return not matches(entry.path) end,
     temp_dir = service.own:sub(1, -2), threads = 1, wait = function() ngx.sleep(0.002) end,

@@ -62,7 +62,7 @@ function Rootfs:list(path) end
 function Rootfs:walk(path) end
 
 --- The paths that match a pattern, in the order of their bytes: `*`, `?` and `[a-z]` within a name, `**` for any
---- directories between.
+--- directories between. Throws a pattern that is none.
 ---@param pattern string  e.g. "etc/**/*.conf"
 ---@return string[]?
 ---@return string? message

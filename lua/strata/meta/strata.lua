@@ -72,11 +72,11 @@ function strata.save(images, what, opts) end
 ---@return strata.errcode? code
 function strata.check_tar(path, opts) end
 
---- A function that tells whether a path matches a pattern, or lies below what does: `*`, `?` and `[a-z]` within a name,
---- `**` for any directories between.
----@param patterns string|string[]  e.g. {"usr/share/doc", "**/*.pyc"}
+--- A function that tells whether paths choose a path, by themselves or as a directory that it is in: what img:remove
+--- would remove. Throws what is no path, glob or pattern.
+---@param paths strata.Paths  e.g. {"usr/share/doc", "**/*.pyc"}
 ---@return fun(path: string): boolean
-function strata.matcher(patterns) end
+function strata.matcher(paths) end
 
 --- A progress function that draws a bar on a terminal, and writes a line now and then elsewhere.
 ---@param out? file*  default: standard error

@@ -21,17 +21,29 @@ function glob.is_magic(name)
   return name:find(MAGIC) ~= nil
 end
 
---- The Lua pattern for one name of a pattern.
+--- What is wrong with a pattern, nil for nothing: a class that does not end in its name.
+---@param pattern string
+---@return string?
+function glob.problem(pattern)
+  for name in pattern:gmatch("[^/]+") do
+    local at = name:find("[", 1, true)
+    while at do
+      local _, close = class_at(name, at)
+      if not close then return "its '[' has no ']' in the same name; '[[]' is the character itself" end
+      at = name:find("[", close + 1, true)
+    end
+  end
+end
+
+--- The Lua pattern for one name of a pattern that has no problem.
 ---@param text string
 ---@return string
 function glob.name_pattern(text)
   local parts, at = { "^" }, 1
   while at <= #text do
     local char = text:sub(at, at)
-    local class, close
-    if char == "[" then class, close = class_at(text, at) end
-    if class then
-      parts[#parts + 1], at = class, close
+    if char == "[" then
+      parts[#parts + 1], at = class_at(text, at)
     elseif char == "*" then
       parts[#parts + 1] = ".*"
     elseif char == "?" then

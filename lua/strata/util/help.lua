@@ -86,7 +86,7 @@ strata
   new{NewOptions}
   layer{LayerOptions}
   save({img, ...}, what, {SaveOptions})
-  check_tar(path, {CheckTarOptions})   progress()   matcher(patterns)
+  check_tar(path, {CheckTarOptions})   progress()   matcher(paths)
   stream.image{StreamImageOptions}    out, more = t(chunk)
   stream.tar{StreamTarOptions}
   version()   help(value)   limits   null   array{}   object{}]]
