@@ -196,7 +196,7 @@ t.close()]])
 			local look = bench:save(img)
 			assert.is_nil(look.merged["etc/a"])
 			assert.is_truthy(look.merged["etc/b"])
-			img = strata.new({}):append({ tar = tar, to = "sub", mode = { file = 511 } })
+			img = strata.new({}):append({ tar = tar, to = "sub", mode = { file = "0777" } })
 			assert.same({ "sub/etc/.wh.a", "sub/new" }, names(img.layers[1]))
 		end)
 

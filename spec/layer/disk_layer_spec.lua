@@ -578,6 +578,24 @@ open("up/opaque/file", "w").write("f")
 		end)
 	end)
 
+	it("takes modes as numbers and as octal digits", function()
+		shell.sh('cd "$1"; mkdir s; touch s/f s/g; chmod 600 s/f; chmod 644 s/g', dir.path)
+		local function modes(mode)
+			local list = {}
+			for entry in assert(strata.layer({ dir = dir:file("s"), mode = mode })):entries() do
+				list[#list + 1] = ("%s %04o"):format(entry.path, entry.mode)
+			end
+			return table.concat(list, ", ")
+		end
+		assert.equal("f 0400, g 4755", modes({ file = "4755", ["0600"] = "400" }))
+		assert.equal("f 0400, g 4755", modes({ file = 2541, [384] = 256 }))
+		assert.equal("f 1777, g 0644", modes(function(path) return path == "f" and "1777" or nil end))
+		assert.error_matches(function() modes({ fil = "0644" }) end, "^mode: 'fil' is no mode, nor 'file' or 'dir'$")
+		assert.error_matches(function() modes({ file = "0884" }) end,
+			'^mode: that of \'file\' should be a whole number from 0 to 4095, or octal digits such as "0755"$')
+		assert.error_matches(function() modes(function() return "x" end) end, "^mode: that of 'f' should be")
+	end)
+
 	it("throws what makes no sense", function()
 		local path = dir.path
 		for _, bad in ipairs({
@@ -596,7 +614,8 @@ open("up/opaque/file", "w").write("f")
 		end, "exclude: the function returned nil for 'f'")
 		for _, bad in ipairs({ -1, 2 ^ 32, 1.5, "0" }) do
 			assert.error(function() strata.layer({ dir = path, owner = { uid = bad } }) end)
-			assert.error(function() strata.layer({ dir = path, mode = function() return bad end }) end)
+			assert.error(function() strata.layer({ dir = path, mode = function() return bad == "0" and "8" or bad end }) end)
+			assert.error(function() strata.layer({ dir = path, mode = { file = bad == "0" and "010000" or bad } }) end)
 		end
 		assert.error_matches(function()
 			strata.layer({ dir = path, exclude = function() error("stop", 0) end })

@@ -79,7 +79,7 @@
 ---@class strata.MappingOptions
 ---@field to? string  directory that everything goes into
 ---@field owner? strata.Owners|strata.OwnerFunction  new users and groups
----@field mode? strata.Modes|strata.ModeFunction  new modes
+---@field mode? strata.Modes|strata.ModeFunction  new modes, as numbers or as "0755"
 ---@field exclude? strata.Which  what is left out; a function gets the path, and strata.SourceStat
 ---@field mtime? number  of all entries, in seconds; they lose atime and ctime
 ---@field clamp_mtime? number  the latest that an entry may have; all lose atime and ctime
@@ -121,7 +121,7 @@
 ---@class strata.FileEntry
 ---@field type? "file"|"dir"|"symlink"|"hardlink"|"char"|"block"|"fifo"  default: file, or symlink with a linkpath
 ---@field content? string
----@field mode? integer  of directories 0755. Default: 0644
+---@field mode? integer|string  of directories 0755. Default: 0644
 ---@field uid? integer  default: 0
 ---@field gid? integer  default: 0
 ---@field uname? string
