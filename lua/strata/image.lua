@@ -275,7 +275,9 @@ function methods:tree(opts)
   options.check("tree", "ImageTreeOptions", opts)
   local root, message = self:rootfs { view = opts and opts.view }
   if not root then error(message, 0) end
-  return rootfs.draw(root, opts)
+  local text = rootfs.draw(root, opts)
+  root:close()
+  return text
 end
 
 --- Bytes of files that no container sees: replaced, deleted or hidden by upper
@@ -379,6 +381,7 @@ end
 
 -- What save needs of an image.
 local function request_of(state)
+  layer.check_copies(state.hub.layers)
   return { state = state, edited = is_edited(state), settle = function(opts) return image.settle(state, opts) end }
 end
 
@@ -451,7 +454,10 @@ function methods:read(path, max)
   argument.count(max, "read", "max")
   local root, message, code = self:rootfs()
   if not root then return nil, message, code end
-  return root:read(path, max)
+  local content
+  content, message, code = root:read(path, max)
+  root:close()
+  return content, message, code
 end
 
 --- Applies all layers to a directory, which is made when it is not there. Every

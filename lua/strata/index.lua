@@ -7,6 +7,7 @@ local image = require "strata.image"
 local object = require "strata.util.object"
 local options = require "strata.util.options"
 local platform = require "strata.document.platform"
+local printed = require "strata.util.printed"
 local save = require "strata.save"
 
 local index = {}
@@ -118,7 +119,7 @@ local function manifests(state)
                 problem = one.problem and one.problem[1] or nil,
                 platform = runs_on and platform.of(runs_on) or nil }
   end
-  return list
+  return printed.list(list, printed.manifest)
 end
 
 local fields = {

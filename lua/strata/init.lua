@@ -23,6 +23,7 @@ local misuse = require "strata.util.misuse"
 local new_layer = require "strata.layer.new"
 local options = require "strata.util.options"
 local platform = require "strata.document.platform"
+local printed = require "strata.util.printed"
 local save = require "strata.save"
 
 require "strata.edit" -- adds the operations on images
@@ -81,6 +82,7 @@ end
 ---@return (fun(): strata.Image?)?
 ---@return string? message
 ---@return string? code
+---@return table? closing  releases the file when a loop is left early
 function strata.images(what, opts)
   argument.stream(what, "images")
   options.check("images", "OpenOptions", opts)
@@ -108,7 +110,7 @@ function strata.images(what, opts)
     if listing then listing.store:release() end
     listing = nil
   end
-  return function()
+  local function next_image()
     while listing and number < #all do
       number = number + 1
       local candidate = all[number]
@@ -124,6 +126,8 @@ function strata.images(what, opts)
     finish()
     return nil
   end
+  -- A loop that is left early closes the fourth value where Lua has to-be-closed variables, as it does for io.lines.
+  return next_image, nil, nil, setmetatable({}, { __close = finish })
 end
 
 --- An image without layers. Nothing in it depends on when or where it is made.
@@ -192,13 +196,13 @@ end
 
 --- What readers differ about in a tar file, plain or compressed with gzip or zstd.
 ---@param path string
----@param opts? strata.CheckTarOptions
+---@param opts? strata.CheckOptions
 ---@return strata.Report?
 ---@return string? message
 ---@return string? code
 function strata.check_tar(path, opts)
   argument.host_path(path, "check_tar")
-  options.check("check_tar", "CheckTarOptions", opts)
+  options.check("check_tar", "CheckOptions", opts)
   return check.tar(path, opts)
 end
 
@@ -221,14 +225,26 @@ function strata.progress(out)
   return require("strata.util.progress").bar(out)
 end
 
---- The versions of strata and of what it is built on.
+--- The versions of strata and of what it is built on. strata._VERSION is that of strata alone.
 ---@return table<string, string>
-function strata.version()
+function strata.versions()
   local versions = core.libraries()
   versions.strata = core._VERSION
   versions.lua = rawget(_G, "jit") and rawget(_G, "jit").version or _VERSION
   versions.cjson = require("cjson")._VERSION
-  return versions
+  return printed.by(versions, printed.copy)
+end
+
+--- pairs() of an object, of strata.limits, or of a table. On Lua 5.1 and LuaJIT their own pairs() asks no object.
+---@param value any
+---@return function
+---@return any state
+---@return any first
+function strata.pairs(value)
+  local mt = getmetatable(value)
+  if type(mt) == "table" and mt.__pairs then return mt.__pairs(value) end
+  if type(value) ~= "table" then misuse("pairs: an object or a table is wanted, not %s", type(value)) end
+  return pairs(value)
 end
 
 --- What can be done with a value of strata, as text for a REPL.

@@ -10,6 +10,7 @@ local json = require "strata.util.json"
 local limits = require "strata.util.limits"
 local options = require "strata.util.options"
 local policy = require "strata.policy"
+local printed = require "strata.util.printed"
 local strata = require "strata"
 
 local jobs = {}
@@ -373,8 +374,7 @@ function jobs.edit(args)
   img:close()
   if not result then return nil, message, code end
   result.lost = type(message) == "table" and message or nil
-  for _, one in ipairs(result.images or {}) do setmetatable(one, nil) end -- plain tables cross from state to state
-  return setmetatable(result, nil)
+  return result
 end
 
 --- Saves an image, in another format for one: {to = path, save = {format = "oci-archive"}}.
@@ -432,14 +432,20 @@ function jobs.run(name, args, control)
   local problem = options.problem(name, "JobControl", control) or
     ARGUMENTS[name] and options.problem(name, ARGUMENTS[name], args)
   if problem then return nil, problem, "EINVAL" end
-  local ok, result, message, code = true, nil, nil, nil
-  local poll = control and poller(control)
-  local before, threads = job.on_wait(poll), job.set_threads(control and control.threads)
-  if poll then ok, result = pcall(poll) end
+  local ok, result, message, code
+  -- A job that runs inside another one is given up with that, and has as many threads unless it is told.
+  local own, before, threads = control and poller(control), job.on_wait(), job.set_threads()
+  local function poll()
+    if before then before() end
+    if own then own() end
+  end
+  job.on_wait((before or own) and poll)
+  job.set_threads(control and control.threads or threads)
+  ok, result = pcall(poll)
   if ok then ok, result, message, code = pcall(run, args) end
   job.on_wait(before)
   job.set_threads(threads)
-  if ok then return result, message, code end
+  if ok then return printed.plain(result), message, code end
   if type(result) == "table" then return nil, result.message, result.code end
   return nil, tostring(result), "EINVAL"
 end

@@ -6,6 +6,7 @@ local image = require "strata.image"
 local json = require "strata.util.json"
 local misuse = require "strata.util.misuse"
 local options = require "strata.util.options"
+local printed = require "strata.util.printed"
 
 local policy = {}
 
@@ -55,6 +56,7 @@ local function check_merged(img, rules, findings)
     if not root and is_unknown then return nil, message, code end
     local found = {}
     if root then check_view(root, rules, found) end
+    if root then root:close() end
     for _, finding in ipairs(found) do
       local key = finding.rule .. "\0" .. finding.path
       if not seen[key] then findings[#findings + 1] = finding end
@@ -150,7 +152,7 @@ function policy.check(img, rules)
   if not ok then return nil, message, code end
   if secrets.paths then check_layers(img, secrets.paths, findings) end
   check_config(img, rules, finders, findings)
-  return findings
+  return printed.list(findings, printed.finding)
 end
 
 return policy

@@ -14,6 +14,7 @@ local object = require "strata.util.object"
 local misuse = require "strata.util.misuse"
 local options = require "strata.util.options"
 local path_history = require "strata.tree.path_history"
+local printed = require "strata.util.printed"
 local tree_entry = require "strata.tree.entry"
 local tree_file = require "strata.tree.file"
 local tree_glob = require "strata.tree.glob"
@@ -154,7 +155,7 @@ function methods:list(path)
     names[#names + 1] = tree:name(child)
     child = tree:next(child)
   end
-  return names
+  return printed.list(names)
 end
 
 --- Iterates over everything below a directory, each directory before its contents.
@@ -185,7 +186,7 @@ function methods:glob(pattern)
   if problem then misuse("glob: %s is no glob: %s", core.quote(pattern), problem) end
   local tree, message, code = tree_of(state_of(self))
   if not tree then return nil, message, code end
-  return tree_glob.paths(tree, pattern)
+  return printed.list(tree_glob.paths(tree, pattern))
 end
 
 --- The layers that changed a path, and how, the base first.
@@ -239,6 +240,9 @@ new, state_of, is = object.class("strata.Rootfs", methods, {
     return ("strata.Rootfs(%d layer%s, %s)"):format(#state.layers, #state.layers == 1 and "" or "s",
       tree and ("%d paths"):format(tree:count()) or "cannot be read")
   end,
+  close = function(state)
+    if state.tree then state.tree:close() end
+  end,
 })
 
 rootfs.is = is
@@ -267,6 +271,7 @@ function layer.methods:tree(opts)
   local root, message = rootfs.of { self }
   if not root then error(message, 0) end
   local text = rootfs.draw(root, opts)
+  root:close()
   return text
 end
 

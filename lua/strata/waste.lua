@@ -51,6 +51,7 @@ function waste.of(layers, opts)
     result.total = result.total + bytes
   end
   tree:close()
+  printed.by(result.layers, printed.copy)
   return printed.by(result, printed.waste)
 end
 

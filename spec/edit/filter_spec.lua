@@ -286,7 +286,10 @@ describe("a file that others link to", function()
 		local img = bench:open({ { entries = entries } })
 		img:rewrite(function(entry)
 			entry.uid = 9
-			local xattrs = entry.xattrs
+			local xattrs = {}
+			for name, value in pairs(entry.xattrs) do
+				xattrs[name] = value
+			end
 			xattrs["user.b"] = "2"
 			entry.xattrs = xattrs
 		end)

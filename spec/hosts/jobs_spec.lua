@@ -275,4 +275,28 @@ describe("a job", function()
 		gives_up({ path = path, to = to, edit = { module = "spec.slow" } }, deadline)
 		assert.is_nil(job.on_wait(nil))
 	end)
+
+	specify("gives up at its deadline after another job has run inside it, and in that", function()
+		local path, to, inner = build(), bench.dir:file("late.tar"), {}
+		local deadline
+		package.preload["spec.nested"] = function()
+			return function(img)
+				inner.first = { run("inspect", { path = path }) }
+				local hook = job.on_wait()
+				job.on_wait(assert(hook, "the deadline is forgotten"))
+				while core.monotonic() < deadline do
+				end
+				inner.late = { run("inspect", { path = path }, { threads = 1 }) }
+				return img:verify()
+			end
+		end
+		deadline = core.monotonic() + 1
+		local result, message, code = run("edit", { path = path, to = to, edit = { module = "spec.nested" } },
+			{ deadline = deadline, threads = 2 })
+		assert.same({ nil, "the deadline has passed", "ETIMEDOUT" }, { result, message, code })
+		assert.is_table(inner.first[1])
+		assert.same({ nil, "the deadline has passed", "ETIMEDOUT" }, { inner.late[1], inner.late[2], inner.late[3] })
+		assert.is_nil(job.on_wait(nil))
+		assert.is_nil(job.set_threads(nil))
+	end)
 end)

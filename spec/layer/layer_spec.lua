@@ -429,6 +429,12 @@ describe("layer:read", function()
 				},
 			},
 		}).layers[1]
+		for path, code in pairs({ d = "EISDIR", s = "EINVAL", lost = "ENOENT" }) do
+			local content, message, how = layer:entry(path):read()
+			assert.is_nil(content)
+			assert.equal(code, how)
+			assert.is_truthy(code == "ENOENT" or message:find("'" .. path .. "': is a ", 1, true), message)
+		end
 		for path, code in pairs({ missing = "ENOENT", d = "EISDIR", s = "EINVAL", lost = "ENOENT", self = "ENOENT" }) do
 			local content, message, got = layer:read(path)
 			assert.is_nil(content)

@@ -201,7 +201,7 @@ describe("an option that there is not, or of another type", function()
 		new = { "NewOptions", {}, function(opts) return (strata.new(opts)) end },
 		plan = { "SaveOptions", {}, function(opts) return (img:plan(opts)) end },
 		save_of_several = { "SaveOptions", {}, function(opts) return (strata.save({ img }, path(), opts)) end },
-		check_tar = { "CheckTarOptions", {}, function(opts) return (strata.check_tar(specimen.app, opts)) end },
+		check_tar = { "CheckOptions", {}, function(opts) return (strata.check_tar(specimen.app, opts)) end },
 		stream_image = { "StreamImageOptions", {}, function(opts) return (strata.stream.image(opts)) end },
 		stream_tar = { "StreamTarOptions", {}, function(opts) return (strata.stream.tar(opts)) end },
 		layer = { "LayerOptions", { files = {} }, function(opts) return (strata.layer(opts)) end },

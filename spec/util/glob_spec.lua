@@ -48,7 +48,8 @@ describe("a matcher of patterns", function()
 		for _, pattern in ipairs({ "[", "a[", "a/[b", "[a/b]", "[]", "[!]", "x/[a]/[", "[[", "[^", "a[]b" }) do
 			assert.matches("'%[' has no '%]'", glob.problem(pattern), pattern)
 		end
-		for _, pattern in ipairs({ "", "/", "]", "a]", "[a]", "[[]", "[]]", "[!]]", "[[][]]", "[a][b]/[!c]", "**", "[%]", "[a-]" }) do
+		for _, pattern in ipairs({ "", "/", "]", "a]", "[a]", "[[]", "[]]", "[!]]", "[[][]]", "[a][b]/[!c]", "**",
+			"[%]", "[a-]" }) do
 			assert.is_nil(glob.problem(pattern), pattern)
 		end
 		assert.is_true(matches("usr/bin/[[]", "usr/bin/["))

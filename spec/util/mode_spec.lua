@@ -13,8 +13,8 @@ describe("a mode", function()
 	end)
 
 	it("is nothing else", function()
-		for _, given in ipairs({ "", "8", "0o644", "0x1", "-1", " 644", "644 ", "u=rw", "17777", "000644", -1, 4096, 1.5, 0 / 0,
-			math.huge, true, {}, print }) do
+		for _, given in ipairs({ "", "8", "0o644", "0x1", "-1", " 644", "644 ", "u=rw", "17777", "000644", -1, 4096, 1.5,
+			0 / 0, math.huge, true, {}, print }) do
 			assert.is_nil(modes.parse(given), tostring(given))
 		end
 		assert.is_nil(modes.parse(nil))

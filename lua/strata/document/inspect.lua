@@ -1,5 +1,7 @@
 --- An image as a plain table, with the names of `docker image inspect`.
 
+local printed = require "strata.util.printed"
+
 local inspect = {}
 
 local function or_nil(value)
@@ -17,7 +19,7 @@ function inspect.image(img)
     size = size + layer.size
   end
   local document = config:totable()
-  return {
+  return printed.by({
     Id = img.id,
     RepoTags = tags,
     Created = config.created,
@@ -31,7 +33,7 @@ function inspect.image(img)
     Config = type(document.config) == "table" and document.config or nil,
     ContainerConfig = type(document.container_config) == "table" and document.container_config or nil,
     RootFS = { Type = "layers", Layers = layers },
-  }
+  }, printed.json)
 end
 
 return inspect

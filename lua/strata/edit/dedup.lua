@@ -23,6 +23,7 @@ local merge = require "strata.tree.merge"
 local metadata = require "strata.layer.metadata"
 local options = require "strata.util.options"
 local paths = require "strata.util.path"
+local printed = require "strata.util.printed"
 
 -- A file of the layers is one number: that of its layer, times this, and that of its entry.
 local STEP = 2 ^ 32
@@ -387,6 +388,6 @@ function image.methods:fold(opts)
     for _, file in ipairs(ok and chosen or {}) do bytes = bytes + work:carry_out(file, list) end
     if ok and opts.prune and #list > 0 then ok, message, code = self:prune() end
     if not ok then return nil, message, code end
-    return bytes, list
+    return bytes, printed.list(list, printed.folded)
   end)
 end

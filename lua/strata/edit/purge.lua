@@ -9,6 +9,7 @@ local layer = require "strata.layer"
 local limits = require "strata.util.limits"
 local misuse = require "strata.util.misuse"
 local options = require "strata.util.options"
+local printed = require "strata.util.printed"
 local remove = require "strata.edit.remove"
 local scrub = require "strata.edit.scrub"
 
@@ -138,7 +139,8 @@ local function run(state, edit, chosen, opts)
   ok, message, code = image.settle(state, { threads = opts.threads, progress = opts.progress })
   if ok then ok, message, code = prove(state, chosen, secrets, opts) end
   if not ok then return nil, message, code end
-  return report
+  printed.list(removed, printed.removed)
+  return printed.by(report, printed.purge)
 end
 
 --- Removes paths, with all below them, from every layer for good, with whiteouts that are needless then, and proves it

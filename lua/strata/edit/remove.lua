@@ -138,7 +138,7 @@ function image.methods:remove(which, opts)
     return list, why, how
   end)
   if not removed then return nil, message, code end
-  return self, printed.by(removed, printed.removed)
+  return self, printed.list(removed, printed.removed)
 end
 
 return remove

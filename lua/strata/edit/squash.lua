@@ -9,6 +9,7 @@ local layer_list = require "strata.edit.layer_list"
 local merge_tar = require "strata.edit.merge_tar"
 local misuse = require "strata.util.misuse"
 local options = require "strata.util.options"
+local printed = require "strata.util.printed"
 
 -- A single layer needs no squash, unless it is the lowest and has whiteouts, which hide nothing
 -- there, or the metadata of AUFS.
@@ -128,8 +129,8 @@ function image.methods:export(what, opts)
   end
   to:close()
   if not ok then return nil, message, code end
-  return {
+  return printed.by({
     path = not is_stream and what or nil, size = made.size, digest = made.digest, diff_id = made.diff_id,
     entries = made.entries,
-  }
+  }, printed.export)
 end

@@ -7,6 +7,7 @@ local layer = require "strata.layer"
 local misuse = require "strata.util.misuse"
 local options = require "strata.util.options"
 local needless_whiteouts = require "strata.layer.needless_whiteouts"
+local printed = require "strata.util.printed"
 local stranded_links = require "strata.layer.stranded_links"
 local transaction = require "strata.layer.transaction"
 
@@ -152,7 +153,7 @@ function layer.methods:remove(which, opts)
     return done, why, how
   end)
   if not ok then return nil, message, code end
-  return self, removed
+  return self, printed.list(removed, printed.removed)
 end
 
 return edit_entries

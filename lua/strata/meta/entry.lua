@@ -28,8 +28,8 @@
 ---@field linkpath string?  of links; assignable
 ---@field major integer?  of devices; assignable
 ---@field minor integer?  of devices; assignable
----@field xattrs table<string, string>  a copy; assign it to change it
----@field pax table<string, string>  the records of its PAX header
+---@field xattrs table<string, string>  a copy that refuses changes: assign another table
+---@field pax table<string, string>  the records of its PAX header, a copy that refuses changes
 ---@field whiteout string?  the path that it deletes
 ---@field opaque string?  the directory that it hides what is below of
 ---@field position integer  place in the tar, from 1

@@ -81,6 +81,10 @@ function Layer:rewrite(fn) end
 ---@return strata.errcode? code
 function Layer:remove(which, opts) end
 
+--- Frees what a layer without an image holds. Every method and field throws afterwards; closing twice does nothing.
+--- Images that it was appended to keep their own copy. Throws for a layer of an image, which img:close() closes.
+function Layer:close() end
+
 --- Applies this layer to a directory that may hold those below it: its whiteouts remove what they have. The directory
 --- is made when it is not there.
 ---@param dir string

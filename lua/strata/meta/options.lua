@@ -56,9 +56,6 @@
 ---@field second_reader? boolean  false: no comparison with libarchive's reading. Default: true
 ---@field privileged? boolean  also note devices and files with set-id bits. Default: false
 ---@field temp_dir? string  a directory for temporary files. Default: $TMPDIR, or /tmp
-
---- How far the check of a tar goes.
----@class strata.CheckTarOptions: strata.CheckOptions
 ---@field limits? strata.Limits  instead of those of strata.limits, or of the image
 
 --- The rules of a policy.

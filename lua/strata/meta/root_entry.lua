@@ -23,7 +23,7 @@
 ---@field linkpath string?  of a symlink
 ---@field major integer?  of a device
 ---@field minor integer?  of a device
----@field xattrs table<string, string>
+---@field xattrs table<string, string>  a copy that refuses changes
 ---@field links integer  names that the file has
 ---@field inode integer?  the same for all names of a file that has several
 ---@field layer strata.Layer?  that has put it at this path; nil for a root that none has

@@ -81,6 +81,10 @@ function Rootfs:history(path) end
 ---@return string
 function Rootfs:tree(opts) end
 
+--- Frees the merged tree. Every method and field throws afterwards, those of its entries as well; closing twice does
+--- nothing.
+function Rootfs:close() end
+
 --- What a layer has done to a path.
 ---@class strata.PathHistory
 ---@field layer strata.Layer

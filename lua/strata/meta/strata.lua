@@ -22,12 +22,13 @@ function strata.open(what, opts) end
 
 --- Every image of a file that the options mean, one after the other; those of which a part is not here, or not what the
 --- index says, are left out; it fails when the options mean no other: "ENOENT".
---- The iterator throws when one cannot be read.
+--- The iterator throws when one cannot be read. Close each image that is no longer needed.
 ---@param what string|file*
 ---@param opts? strata.OpenOptions
 ---@return (fun(): strata.Image?)?
 ---@return string? message
 ---@return strata.errcode? code
+---@return table? closing  a loop that is left early closes the file by it, where Lua has to-be-closed variables
 function strata.images(what, opts) end
 
 --- Opens all images of a layout or an archive, to be edited and saved together.
@@ -66,7 +67,7 @@ function strata.save(images, what, opts) end
 
 --- What readers differ about in a tar file, plain or compressed with gzip or zstd.
 ---@param path string
----@param opts? strata.CheckTarOptions
+---@param opts? strata.CheckOptions
 ---@return strata.Report?
 ---@return string? message
 ---@return strata.errcode? code
@@ -83,9 +84,18 @@ function strata.matcher(paths) end
 ---@return strata.Progress
 function strata.progress(out) end
 
---- The versions of strata and of what it is built on: strata, lua, cjson, openssl, gzip, zstd.
+--- The versions of strata and of what it is built on: strata, lua, cjson, openssl, gzip, zstd. strata._VERSION is that
+--- of strata alone.
 ---@return table<string, string>
-function strata.version() end
+function strata.versions() end
+
+--- pairs() of an object, of strata.limits, or of a table: names and values, in the order of the names. On Lua 5.1 and
+--- LuaJIT their own pairs() asks no object. Throws for anything else.
+---@param value any
+---@return function
+---@return any state
+---@return any first
+function strata.pairs(value) end
 
 --- What can be done with a value of strata, as text for a REPL; "limits" for the table of limits.
 ---@param value? any

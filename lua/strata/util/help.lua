@@ -33,7 +33,7 @@ strata.Layer
   annotations foreign
   entries(offset)  entry(path)  list(dir, offset, limit)  read(path, max)  tree{TreeOptions}  check{CheckOptions}
   filter(fn)  rewrite(fn)  remove(which, {RemoveOptions})
-  apply(dir, {ExtractOptions})]],
+  apply(dir, {ExtractOptions})  close()]],
   ["strata.Entry"] = [[
 strata.Entry
   path linkpath mode setuid setgid sticky uid gid uname gname    assign
@@ -60,7 +60,7 @@ strata.Rootfs
   layers count
   stat(path)  lstat(path)  readlink(path)  exists(path)
   read(path, max)  open(path)  list(dir)  walk(dir)  glob(pattern)
-  history(path)  tree{TreeOptions}]]
+  history(path)  tree{TreeOptions}  close()]]
 
 TEXTS["strata.RootEntry"] = [[
 strata.RootEntry
@@ -72,6 +72,11 @@ TEXTS["strata.Index"] = [[
 strata.Index
   path manifests
   images{SelectorOptions}  save(what, {SaveOptions})  close()]]
+
+TEXTS["strata.Transform"] = [[
+strata.Transform
+  out, more = t(chunk)   out, false, lost = t(nil)
+  close()]]
 
 TEXTS["strata.TarStream"] = [[
 strata.TarStream
@@ -86,10 +91,10 @@ strata
   new{NewOptions}
   layer{LayerOptions}
   save({img, ...}, what, {SaveOptions})
-  check_tar(path, {CheckTarOptions})   progress()   matcher(paths)
+  check_tar(path, {CheckOptions})   progress()   matcher(paths)
   stream.image{StreamImageOptions}    out, more = t(chunk)
   stream.tar{StreamTarOptions}
-  version()   help(value)   limits   null   array{}   object{}]]
+  versions()   pairs(object)   help(value)   limits   null   array{}   object{}]]
 
 TEXTS.strata = MODULE
 

@@ -22,6 +22,7 @@ local object = {}
 ---@field hint? string  is added to what is said of an unknown field
 ---@field tostring fun(state: table, self: userdata): string
 ---@field close? fun(state: table)  runs once, by close() or __close
+---@field closable? fun(state: table)  throws when close() is misuse, as for a part of something else
 ---@field call? fun(state: table, self: userdata, ...): ...
 ---@field len? fun(state: table): integer
 ---@field eq? fun(a: userdata, b: userdata): boolean
@@ -114,6 +115,7 @@ local function add_close(mt, class)
   local function close(self)
     local state = state_of(self)
     if not state.closed then
+      if hooks.closable then hooks.closable(state) end
       state.closed = true
       hooks.close(state)
     end

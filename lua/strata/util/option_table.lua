@@ -94,9 +94,8 @@ return {
     "CheckOptions", "How far a check goes.",
     { "second_reader", "boolean", "false: no comparison with libarchive's reading", default = "true" },
     { "privileged", "boolean", "also note devices and files with set-id bits", default = "false" },
-    TEMP_DIR,
+    TEMP_DIR, LIMITS,
   },
-  { "CheckTarOptions", "How far the check of a tar goes.", extends = { "CheckOptions" }, LIMITS },
   {
     "Policy", "The rules of a policy.", noun = "rule",
     { "setid", "strata.Paths|false", "where set-id files may be; false: anywhere", default = "nowhere" },

@@ -68,7 +68,8 @@ function mapping.new(opts, fn, resolve)
   local active = false
   for name in options.each "MappingOptions" do active = active or (opts[name] ~= nil and name ~= "exact_mtime") end
   return setmetatable({
-    opts = opts, modes = modes_of(opts.mode), prefix = prefix == "." and "" or prefix .. "/", active = active or resolve ~= nil, files = {},
+    opts = opts, modes = modes_of(opts.mode),
+    prefix = prefix == "." and "" or prefix .. "/", active = active or resolve ~= nil, files = {},
     resolve = resolve, exclude = opts.exclude ~= nil and choice.new(opts.exclude, fn .. ": exclude") or nil,
   }, Mapping)
 end
