@@ -73,9 +73,9 @@ local facade = [[
 	store/directory store/file_list store/open store/output stream stream/classify stream/finish
 	stream/hasher stream/image stream/input stream/layer stream/output stream/spool stream/tar
 	tree/draw tree/entry tree/file tree/glob tree/layer_listing tree/merge tree/path_history
-	util/argument util/choice util/digests util/fail util/frozen util/glob util/help util/job
-	util/json util/limits util/misuse util/object util/option_table util/options util/path
-	util/printed util/progress util/protect util/spelling waste
+	util/argument util/choice util/digests util/fail util/frozen util/glob util/help
+	util/help_text util/job util/json util/limits util/misuse util/mode util/object
+	util/option_table util/options util/path util/printed util/progress util/protect util/spelling waste
 ]]
 
 -- Adds the paths of named C files to a list.

@@ -248,10 +248,11 @@ function strata.pairs(value)
 end
 
 --- What can be done with a value of strata, as text for a REPL.
----@param value? any
+---@param value? any  an object, a function, a name, or "limits"
+---@param name? string  of a method or a field of the object
 ---@return string
-function strata.help(value)
-  return require("strata.util.help").text(value)
+function strata.help(value, name)
+  return require("strata.util.help").text(value, name)
 end
 
 -- What few need is loaded when somebody does.

@@ -7,7 +7,7 @@ local shell = require "spec.support.shell"
 local specimens = require "spec.support.specimens"
 local strata = require "strata"
 
-local classes, aliases = conform.classes, conform.aliases
+local classes = conform.classes
 local sorted = names.sorted
 
 local specimen

@@ -12,8 +12,8 @@
 ---@field typeflag string  the character in the header
 ---@field mode integer  permissions, 0 to 07777; assignable, also as "0755"
 ---@field setuid boolean  of the mode; assignable
----@field setgid boolean  the same; assignable
----@field sticky boolean  the same; assignable
+---@field setgid boolean  of the mode; assignable
+---@field sticky boolean  of the mode; assignable
 ---@field uid integer  assignable
 ---@field gid integer  assignable
 ---@field uname string  assignable

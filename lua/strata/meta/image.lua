@@ -180,7 +180,7 @@ function Image:fold(opts) end
 ---@return strata.errcode? code
 function Image:remove(which, opts) end
 
---- The same, and proves it by reading all again: "EEXIST" when something is left. Texts of the history, variables and
+--- Removes paths as remove() does, and proves it by reading all again: "EEXIST" when something is left. Texts of the history, variables and
 --- labels can go as well, also from documents that repeat the config. Whole or not at all: what matches nothing is
 --- "ENOENT".
 ---@param which strata.Which?  a function gets an entry and its layer

@@ -7,8 +7,8 @@
 ---@field type strata.EntryType  "hardlink" only for one to a file that is nowhere
 ---@field mode integer
 ---@field setuid boolean  of the mode
----@field setgid boolean  the same
----@field sticky boolean  the same
+---@field setgid boolean  of the mode
+---@field sticky boolean  of the mode
 ---@field uid integer
 ---@field gid integer
 ---@field uname string

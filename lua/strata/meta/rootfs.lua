@@ -14,7 +14,7 @@ local Rootfs = {}
 ---@return strata.errcode? code
 function Rootfs:stat(path) end
 
---- The same, but of a symlink at the end itself.
+--- What is at a path; a symlink at the end is not followed.
 ---@param path string
 ---@return strata.RootEntry?
 ---@return string? message

@@ -97,10 +97,12 @@ function strata.versions() end
 ---@return any first
 function strata.pairs(value) end
 
---- What can be done with a value of strata, as text for a REPL; "limits" for the table of limits.
----@param value? any
+--- What can be done with a value of strata, as text for a REPL: a line for each field and function of an object, and all
+--- about a function, or about what has a name: help(img, "squash"), help(strata.open), help "config", help "limits".
+---@param value? any  an object, a function, a name, or "limits"
+---@param name? string  of a method or a field of the object
 ---@return string
-function strata.help(value) end
+function strata.help(value, name) end
 
 --- Marks a table as a JSON array, which matters when it is empty.
 ---@param t? table

@@ -12,6 +12,10 @@ local spelling = require "strata.util.spelling"
 
 local object = {}
 
+--- The methods of every class, by its name.
+---@type table<string, table<string, function>>
+object.methods = {}
+
 ---@class strata.ClassHooks
 ---@field fields? table<string, fun(state: table, self: userdata): any>  what can be read by name
 ---@field costly? table<string, boolean>  fields that need work: they are told without a value when all are listed
@@ -134,6 +138,7 @@ end
 ---@return fun(obj: userdata): table state_of  throws when obj is no such object, or closed
 ---@return fun(value: any): boolean is
 function object.class(name, methods, hooks)
+  object.methods[name] = methods
   local mt = { __name = name }
   local new, state_of, is = core.object_type(mt)
   local class = { name = name, methods = methods, hooks = hooks, state_of = state_of }

@@ -40,6 +40,13 @@ function options.each(class)
   end
 end
 
+--- What a class of options is about.
+---@param class string
+---@return string
+function options.about(class)
+  return classes[class][2]
+end
+
 --- What an option does, and what it is when it is not given; "" when its name says it all.
 ---@param row strata.Option
 ---@return string
