@@ -82,7 +82,7 @@ describe("strata.help", function()
 		assert.matches("^strata: open%(what %[, opts%]%)\n  Opens one image: ", strata.help(strata.open))
 		assert.matches("\n    platform  ", strata.help(strata.open))
 		assert.matches("^strata.stream: tar%(%[opts%]%)\n", strata.help(strata.stream.tar))
-		assert.matches("strata.Image: config  strata.Config\nstrata.Config: .*\n  set_env%(name, value%)", strata.help "config")
+		assert.matches("strata.Image: config  strata.Config\nstrata.Config: .*\n  set_env%(name", strata.help "config")
 		assert.matches("^strata.Layer: chain_id  string%?  of this layer on those below", strata.help("chain_id"))
 		assert.matches("\n    limits +strata.Limits ", strata.help("check"))
 		assert.equal(strata.help("Layer"), strata.help(img.layers[1]))
@@ -97,7 +97,7 @@ describe("strata.help", function()
 	end)
 
 	it("is about the module when it knows no better, and about limits", function()
-		for _, other in ipairs({ "nothing that there is", 5, true, {}, print, io.stdout }) do
+		for _, other in ipairs({ "nothing", 5, true, {}, print, io.stdout }) do
 			assert.equal(strata.help(), strata.help(other))
 		end
 		local img = specimen.objects["strata.Image"]

@@ -24,7 +24,7 @@ end
 local handed_out = setmetatable({}, { __mode = "k" })
 
 local ADVICE = {
-  xattrs = "assign another table to it",
+  xattrs = "assign a table with all of them",
   pax = "it is there to be read; assign the fields of the entry",
 }
 
