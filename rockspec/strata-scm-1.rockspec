@@ -69,13 +69,14 @@ local facade = [[
 	meta/extract meta/history meta/image meta/index meta/jobs meta/layer meta/operations
 	meta/options meta/platform meta/policy meta/resty meta/resty_gate meta/root_entry
 	meta/root_file meta/rootfs meta/save meta/strata meta/stream meta/tar_stream meta/waste
-	policy resty rootfs save/elsewhere save/image save/init save/layer save/lost save/result store/archive
-	store/directory store/file_list store/open store/output stream stream/classify stream/finish
-	stream/hasher stream/image stream/input stream/layer stream/output stream/spool stream/tar
-	tree/draw tree/entry tree/file tree/glob tree/layer_listing tree/merge tree/path_history
-	util/argument util/choice util/digests util/fail util/frozen util/glob util/help util/job
-	util/json util/limits util/misuse util/object util/option_table util/options util/path
-	util/printed util/progress util/protect util/spelling waste
+	policy resty rootfs save/elsewhere save/image save/init save/layer save/lost save/result
+	store/archive store/directory store/file_list store/open store/output stream stream/classify
+	stream/finish stream/hasher stream/image stream/input stream/layer stream/output
+	stream/spool stream/tar tree/draw tree/entry tree/file tree/glob tree/layer_listing
+	tree/merge tree/path_history util/argument util/choice util/digests util/fail util/frozen
+	util/glob util/help util/help_text util/job util/json util/limits util/misuse util/mode
+	util/object util/option_table util/options util/path util/printed util/progress util/protect
+	util/spelling waste
 ]]
 
 -- Adds the paths of named C files to a list.

@@ -263,7 +263,7 @@ end
 function methods:history()
   local state = state_of(self)
   return frozen.copy(state, "history()", history.rows(state.config, state.layers), "img:history()",
-    "assign fields of its rows, or use row:drop, img:clear_history and img.config.history")
+    "assign fields of its rows, or use row:remove, img:clear_history and img.config.history")
 end
 
 --- Drops the whole history, which is optional.
@@ -297,7 +297,9 @@ function methods:tree(opts)
   options.check("tree", "ImageTreeOptions", opts)
   local root, message = self:rootfs { view = opts and opts.view }
   if not root then error(message, 0) end
-  return root:tree(opts)
+  local text = rootfs.draw(root, opts)
+  root:close()
+  return text
 end
 
 --- Bytes of files that no container sees: replaced, deleted or hidden by upper
@@ -404,6 +406,7 @@ end
 
 -- What save needs of an image.
 local function request_of(state)
+  layer.check_copies(state.hub.layers)
   return { state = state, edited = is_edited(state), settle = function(opts) return image.settle(state, opts) end }
 end
 
@@ -485,7 +488,10 @@ function methods:read(path, max)
   argument.count(max, "read", "max")
   local root, message, code = self:rootfs()
   if not root then return nil, message, code end
-  return root:read(path, max)
+  local content
+  content, message, code = root:read(path, max)
+  root:close()
+  return content, message, code
 end
 
 --- Applies all layers to a directory, which is made when it is not there. Every

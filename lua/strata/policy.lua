@@ -34,7 +34,7 @@ local function check_view(root, rules, findings)
   local device = allowed("devices", rules.devices, {})
   for entry in root:walk() do
     local kind, path = entry.type, entry.path
-    local number = entry.layer and entry.layer.index
+    local number = entry.layer and entry.layer.position
     if kind == "file" and setid and is_setid(entry.mode) and not setid(path) then
       report(findings, "setid", ("%s: set-id file, mode %04o"):format(core.quote(path), entry.mode), path, number)
     end
@@ -57,6 +57,7 @@ local function check_merged(img, rules, findings)
     if not root and is_unknown then return nil, message, code end
     local found = {}
     if root then check_view(root, rules, found) end
+    if root then root:close() end
     for _, finding in ipairs(found) do
       local key = finding.rule .. "\0" .. finding.path
       if not seen[key] then findings[#findings + 1] = finding end
@@ -175,7 +176,7 @@ function policy.check(img, rules)
   check_config(img, rules, finders, findings)
   ok, message, code = check_around(img, secrets, finders, findings)
   if not ok then return nil, message, code end
-  return printed.by(findings, printed.findings)
+  return printed.list(findings, printed.finding)
 end
 
 return policy

@@ -68,7 +68,7 @@ describe("purging", function()
 		local img = open({ { file("a", "1"), file("b", "22") }, { file("a", "333") } })
 		local layers = {}
 		assert(img:purge(function(entry, layer)
-			layers[#layers + 1] = layer.index
+			layers[#layers + 1] = layer.position
 			return entry.size == 3
 		end))
 		assert.same({ 1, 1, 2 }, layers)

@@ -156,7 +156,7 @@ describe("an image in a pipe", function()
 			filter = EDITS.filter,
 			config = EDITS.config,
 			rewrite = function(entry, layer)
-				places[layer.index] = layer.diff_id
+				places[layer.position] = layer.diff_id
 				return EDITS.rewrite(entry)
 			end,
 		}

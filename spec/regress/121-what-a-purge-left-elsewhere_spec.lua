@@ -158,7 +158,7 @@ describe("a purge", function()
 				local report = assert(img:purge("root/.key", ALL))
 				assert.equal(1, #(report.left or {}))
 				assert.matches(case[2], report.left[1])
-				assert.matches("\nleft: ", tostring(report))
+				assert.matches("\n  left: ", tostring(report))
 				assert(img:save(dir:file("out")))
 				assert.is_true(has_secret(dir:file("out")))
 				if case[1].attestation then

@@ -33,7 +33,7 @@ function inspect.image(img)
     Config = type(document.config) == "table" and document.config or nil,
     ContainerConfig = type(document.container_config) == "table" and document.container_config or nil,
     RootFS = { Type = "layers", Layers = layers },
-  }, printed.document)
+  }, printed.json)
 end
 
 return inspect

@@ -153,6 +153,7 @@ local function run(state, edit, chosen, opts)
   if not ok then return nil, message, code end
   local left = elsewhere.find(state, sought_of(state, removed, secrets, opts))
   report.left = left[1] and left
+  printed.list(removed, printed.removed)
   return printed.by(report, printed.purge)
 end
 

@@ -48,9 +48,9 @@ end
 local function drop(edit, hub, removed, chosen)
   local ok, message, code = edit_entries.filter(hub, hub.layers, function(entry, handle)
     job.tick()
-    if not chosen(entry, handle.index) then return true end
+    if not chosen(entry, handle.position) then return true end
     if not is_whiteout(entry) then
-      removed[#removed + 1] = { layer = handle.index, path = entry.path, type = entry.type, size = entry.size }
+      removed[#removed + 1] = { layer = handle.position, path = entry.path, type = entry.type, size = entry.size }
     end
     return false
   end, edit)
@@ -67,7 +67,7 @@ local function find_in_view(tree, chosen, found)
     if entry then
       local _, from = tree:info(node)
       found[from] = found[from] or {}
-      found[from][entry.index] = true
+      found[from][entry.position] = true
       example = example or path
     end
     node = merge.after(tree, node, 0)
@@ -112,7 +112,7 @@ function remove.all(edit, hub, chosen)
     if not found then return nil, example, how end
     if not example then return removed, before - count_whiteouts(hub.layers) end
     ok, message, code = drop(edit, hub, removed, function(entry, number)
-      return (found[number] or {})[entry.index] == true
+      return (found[number] or {})[entry.position] == true
     end)
   end
   return nil, message, code
@@ -141,7 +141,7 @@ function image.methods:remove(which, opts)
     return list, why, how
   end)
   if not removed then return nil, message, code end
-  return self, printed.by(removed, printed.removed)
+  return self, printed.list(removed, printed.removed)
 end
 
 return remove

@@ -134,5 +134,5 @@ function image.methods:export(what, opts)
   return printed.by({
     path = not is_stream and what or nil, size = made.size, digest = made.digest, diff_id = made.diff_id,
     entries = made.entries,
-  }, printed.copy)
+  }, printed.export)
 end

@@ -7,6 +7,7 @@ local layer = require "strata.layer"
 local misuse = require "strata.util.misuse"
 local options = require "strata.util.options"
 local needless_whiteouts = require "strata.layer.needless_whiteouts"
+local printed = require "strata.util.printed"
 local stranded_links = require "strata.layer.stranded_links"
 local transaction = require "strata.layer.transaction"
 
@@ -168,7 +169,7 @@ function layer.methods:remove(which, opts)
     if done then
       done, why, how = edit_entries.filter(state.hub, { state }, function(entry)
         if is_whiteout(entry) or not chosen:covers(entry.path) then return true end
-        removed[#removed + 1] = { layer = self.index, path = entry.path, type = entry.type, size = entry.size }
+        removed[#removed + 1] = { layer = self.position, path = entry.path, type = entry.type, size = entry.size }
         return false
       end, kept)
     end
@@ -177,7 +178,7 @@ function layer.methods:remove(which, opts)
     return done, why, how
   end)
   if not ok then return nil, message, code end
-  return self, removed
+  return self, printed.list(removed, printed.removed)
 end
 
 return edit_entries

@@ -69,7 +69,8 @@ local function describe(target, dir, opts, count)
     for i = 1, count do result.directories[i] = ("%s/%d"):format(dir, i) end
     result.lowerdir = lowerdir(result.directories)
   end
-  return result
+  printed.list(result.skipped, printed.skipped)
+  return printed.by(result, printed.extract)
 end
 
 --- Applies layers in order. After a failure nothing is left of a directory that

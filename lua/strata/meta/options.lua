@@ -35,8 +35,9 @@
 ---@field platform? string  default: "linux/amd64"
 ---@field created? string  a time of RFC 3339. Default: "1970-01-01T00:00:00Z"
 
---- How much of a tree is drawn.
+--- What of a tree is drawn.
 ---@class strata.TreeOptions
+---@field path? string  the directory to begin at. Default: "/"
 ---@field depth? integer  levels to draw. Default: 64
 ---@field width? integer  names of one directory to draw. Default: all
 ---@field layers? boolean  say which layer each comes from. Default: false
@@ -44,10 +45,6 @@
 --- How the tree of an image is drawn.
 ---@class strata.ImageTreeOptions: strata.TreeOptions
 ---@field view? "runtime"|"spec"  what containers see by default, or the letter of the specification (one layer unpacked over the other). Default: "runtime"
-
---- What of a tree is drawn.
----@class strata.RootTreeOptions: strata.TreeOptions
----@field path? string  the directory to begin at. Default: "/"
 
 --- How much of an image is merged.
 ---@class strata.RootfsOptions
@@ -59,9 +56,6 @@
 ---@field second_reader? boolean  false: no comparison with libarchive's reading. Default: true
 ---@field privileged? boolean  also note devices and files with set-id bits. Default: false
 ---@field temp_dir? string  a directory for temporary files. Default: $TMPDIR, or /tmp
-
---- How far the check of a tar goes.
----@class strata.CheckTarOptions: strata.CheckOptions
 ---@field limits? strata.Limits  instead of those of strata.limits, or of the image
 
 --- The rules of a policy.
@@ -82,7 +76,7 @@
 ---@class strata.MappingOptions
 ---@field to? string  directory that everything goes into
 ---@field owner? strata.Owners|strata.OwnerFunction  new users and groups
----@field mode? strata.Modes|strata.ModeFunction  new modes
+---@field mode? strata.Modes|strata.ModeFunction  new modes, as numbers or as "0755"
 ---@field exclude? strata.Which  what is left out; a function gets the path, and strata.SourceStat
 ---@field mtime? number  of all entries, in seconds; they lose atime and ctime
 ---@field clamp_mtime? number  the latest that an entry may have; all lose atime and ctime
@@ -95,6 +89,7 @@
 
 --- What strata.layer and img:append share.
 ---@class strata.NewLayerOptions: strata.MappingOptions, strata.WorkOptions
+---@field dir? string  a directory, whose content goes into the layer
 ---@field files? table<string, string|strata.FileEntry>  by path: the content, or all of the entry
 ---@field tar? string  a path: plain, gzip, zstd, bzip2, xz or lz4; taken as it is, byte by byte, unless mapped
 ---@field archive? string  a path: deb, rpm, cpio, zip, iso, tar ..., also compressed; 7z, xar, rar: see limits
@@ -103,17 +98,15 @@
 ---@field temp_dir? string  a directory for temporary files. Default: $TMPDIR, or /tmp
 ---@field limits? strata.Limits  instead of those of strata.limits, or of the image
 
---- One source (from; lower and upper; overlay_upper; files; tar; archive), and how it becomes a layer.
+--- One source (dir; lower and upper; overlay_upper; files; tar; archive), and how it becomes a layer.
 ---@class strata.LayerOptions: strata.NewLayerOptions
----@field from? string  a directory
 ---@field lower? string  a directory, and
 ---@field upper? string  another one, which the layer makes of it
 ---@field content? boolean  lower and upper: files that look the same are compared. Default: false
 ---@field overlay_upper? string  the upper directory of an overlay mount
 
---- The same for img:append, where a directory is dir, a layer can be taken as it is, and the history gets a row.
+--- The same for img:append, where a layer can be taken as it is, and the history gets a row.
 ---@class strata.AppendOptions: strata.NewLayerOptions
----@field dir? string  a directory, whose content goes into the layer
 ---@field layer? strata.Layer  of an image, or one without an image; keeps its bytes
 ---@field at? integer  its number afterwards. Default: on top
 ---@field created_by? string  default: "strata append"
@@ -125,7 +118,7 @@
 ---@class strata.FileEntry
 ---@field type? "file"|"dir"|"symlink"|"hardlink"|"char"|"block"|"fifo"  default: file, or symlink with a linkpath
 ---@field content? string
----@field mode? integer  of directories 0755. Default: 0644
+---@field mode? integer|string  of directories 0755. Default: 0644
 ---@field uid? integer  default: 0
 ---@field gid? integer  default: 0
 ---@field uname? string
@@ -256,7 +249,7 @@
 ---@field save? strata.SaveOptions
 
 --- What is done to an image, and where it goes.
----@class strata.FilterArguments: strata.SaveArguments
+---@class strata.EditArguments: strata.SaveArguments
 ---@field edit? strata.EditTable
 
 --- What is checked.

@@ -439,7 +439,7 @@ function save.images(requests, what, opts, whole)
   local left = out and not (ok and saved) and out:give_up()
   if not ok then error(saved, 0) end
   if not saved then return nil, left and ("%s; it leaves %s"):format(message, left) or message, code end
-  return saved, #self.notes > 0 and printed.by(self.notes, printed.lines) or nil
+  return saved, #self.notes > 0 and printed.list(self.notes) or nil
 end
 
 return save

@@ -36,7 +36,7 @@ function file_list.files(store, roles)
   if not ok then return nil, message, code end
   for i, row in ipairs(hashed) do row.digest = job:task(i).digest end
   job:close()
-  return printed.by(list, printed.lines)
+  return printed.list(list, printed.file)
 end
 
 return file_list

@@ -57,6 +57,8 @@ local function of_glob(given, fn)
   if not is_inside(given) then
     misuse("%s: %s names no path inside the image", fn, core.quote(given))
   end
+  local problem = glob.problem(given)
+  if problem then misuse("%s: %s is no glob: %s", fn, core.quote(given), problem) end
   return { shown = core.quote(given), matches = glob.matcher { given } }
 end
 
@@ -115,6 +117,24 @@ function Choice:covers(path, is_aside)
     path = parent_of(path)
   end
   return false
+end
+
+--- A function that tells whether paths, which are no function, choose a path. Unlike a choice it remembers nothing.
+---@param which strata.Paths
+---@param fn string  the function's name
+---@return fun(path: string): boolean
+function choice.matcher(which, fn)
+  if type(which) == "function" then misuse("%s: a path, a glob or {pattern = ...} is wanted, not function", fn) end
+  local items = choice.new(which, fn).items
+  return function(path)
+    while path do
+      for _, one in ipairs(items) do
+        if one.matches(path) then return true end
+      end
+      path = parent_of(path)
+    end
+    return false
+  end
 end
 
 --- Asks the function about something with a path. Anything but true and false throws.

@@ -2,8 +2,6 @@
 
 local glob = {}
 
-local MAGIC = "[%*%?%[]"
-
 local function escaped(char)
   return char:find("%w") and char or "%" .. char
 end
@@ -32,14 +30,28 @@ local function class_at(text, at)
   return "[" .. (negated and "^" or "") .. inside .. "]", close
 end
 
---- True when a name of a pattern is more than itself.
+--- True when a name of a pattern is more than itself. "[" is the name of a program in /usr/bin.
 ---@param name string
 ---@return boolean
 function glob.is_magic(name)
-  return name:find(MAGIC) ~= nil
+  return name:find("[%*%?%[]") ~= nil and name ~= "["
 end
 
---- The Lua pattern for one name of a pattern.
+--- What is wrong with a pattern, nil for nothing: a class that does not end in its name.
+---@param pattern string
+---@return string?
+function glob.problem(pattern)
+  for name in pattern:gmatch("[^/]+") do
+    local at = name ~= "[" and name:find("[", 1, true)
+    while at do
+      local _, close = class_at(name, at)
+      if not close then return "its '[' has no ']' in the same name; '[[]' is the character itself" end
+      at = name:find("[", close + 1, true)
+    end
+  end
+end
+
+--- The Lua pattern for one name of a pattern. A class that nothing closes stands for itself, as in a shell.
 ---@param text string
 ---@return string
 function glob.name_pattern(text)

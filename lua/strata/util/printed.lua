@@ -14,8 +14,49 @@ function printed.by(result, describe)
   return setmetatable(result, { __tostring = describe })
 end
 
+-- One item of a list in each line.
+local function lines_of(list)
+  local lines = {}
+  for i, item in ipairs(list) do
+    lines[i] = type(item) == "string" and json.printable(item) or tostring(item)
+  end
+  return table.concat(lines, "\n")
+end
+
+--- Makes a list print a line for each item.
+---@generic T: table
+---@param list T
+---@param describe? fun(item: table): string  makes the items print themselves as well
+---@return T
+function printed.list(list, describe)
+  local meta = describe and { __tostring = describe }
+  for _, item in ipairs(meta and list or {}) do setmetatable(item, meta) end
+  return printed.by(list, lines_of)
+end
+
+--- Takes all of this away, from tables in tables as well: what crosses from one Lua state to another is plain.
+---@generic T
+---@param value T
+---@return T
+function printed.plain(value)
+  if type(value) ~= "table" then return value end
+  for _, item in next, value do printed.plain(item) end
+  return setmetatable(value, nil)
+end
+
 local function short(digest)
   return digest and digest:sub(1, 19) or "?"
+end
+
+local function counted(count, one, many)
+  return ("%d %s"):format(count, count == 1 and one or many or one .. "s")
+end
+
+-- The parts that are there, with commas between.
+local function joined(...)
+  local parts = {}
+  for i = 1, select("#", ...) do parts[#parts + 1] = select(i, ...) or nil end
+  return table.concat(parts, ", ")
 end
 
 --- What a save has written, or would write: a line for it and one for each layer.
@@ -24,11 +65,16 @@ end
 function printed.save(result)
   local lines = { ("%s%s, %s, image %s"):format(result.path and result.path .. ": " or "", result.format,
     result.size and core.human_size(result.size) or "not written yet", short(result.id)) }
-  for i, one in ipairs(result.layers) do
-    lines[#lines + 1] = ("  layer %d: %s, %s, %s, %s"):format(i, one.action, one.compression,
-      one.size and core.human_size(one.size) or "size not known yet", short(one.digest or one.diff_id))
-  end
+  for i, one in ipairs(result.layers) do lines[#lines + 1] = ("  layer %d: %s"):format(i, tostring(one)) end
   return table.concat(lines, "\n")
+end
+
+--- What became of a layer.
+---@param one strata.SavedLayer
+---@return string
+function printed.saved_layer(one)
+  return joined(one.action, one.compression, one.size and core.human_size(one.size) or "size not known yet",
+    short(one.digest or one.diff_id))
 end
 
 --- The bytes that nobody sees.
@@ -42,38 +88,117 @@ function printed.waste(waste)
   return table.concat(lines, "\n")
 end
 
---- What was removed, a line each.
----@param list strata.Removed[]
+--- An entry that was removed.
+---@param one strata.Removed
 ---@return string
-function printed.removed(list)
-  local lines = {}
-  for i, one in ipairs(list) do lines[i] = ("layer %d: %s %s"):format(one.layer, one.type, core.quote(one.path)) end
-  return table.concat(lines, "\n")
+function printed.removed(one)
+  return ("layer %d: %s %s"):format(one.layer, one.type, core.quote(one.path))
 end
 
---- Names of any origin, in one line.
----@param list string[]
----@return string
-function printed.names(list)
-  local names = {}
-  for i, name in ipairs(list) do names[i] = json.printable(name, 200) end
-  return table.concat(names, ", ")
-end
-
---- What a purge has removed, and what is left elsewhere.
+--- What a purge has removed, or did not find.
 ---@param report strata.PurgeReport
 ---@return string
 function printed.purge(report)
-  local lines = {}
-  if #report.removed > 0 then lines[1] = printed.removed(report.removed) end
-  if report.whiteouts > 0 then lines[#lines + 1] = ("whiteouts: %d"):format(report.whiteouts) end
-  if report.history > 0 then lines[#lines + 1] = ("history: %d"):format(report.history) end
-  for _, name in ipairs { "env", "labels", "annotations" } do
-    if #report[name] > 0 then lines[#lines + 1] = ("%s: %s"):format(name, printed.names(report[name])) end
-  end
-  for _, line in ipairs(report.missed or {}) do lines[#lines + 1] = "missed: " .. line end
-  for _, line in ipairs(report.left or {}) do lines[#lines + 1] = "left: " .. line end
+  local lines = { ("removed: %s, %s, %s in the history"):format(counted(#report.removed, "entry", "entries"),
+    counted(report.whiteouts, "needless whiteout"), counted(report.history, "text")) }
+  for _, one in ipairs(report.removed) do lines[#lines + 1] = "  " .. tostring(one) end
+  for _, name in ipairs(report.env) do lines[#lines + 1] = "  variable " .. core.quote(name) end
+  for _, name in ipairs(report.labels) do lines[#lines + 1] = "  label " .. core.quote(name) end
+  for _, name in ipairs(report.annotations) do lines[#lines + 1] = "  annotation " .. core.quote(name) end
+  for _, one in ipairs(report.missed or {}) do lines[#lines + 1] = "  missed: " .. one end
+  for _, one in ipairs(report.left or {}) do lines[#lines + 1] = "  left: " .. one end
   return table.concat(lines, "\n")
+end
+
+--- An entry that was folded into one of a lower layer.
+---@param one strata.Folded
+---@return string
+function printed.folded(one)
+  return ("%s: %s of layer %d into layer %d, %s"):format(core.quote(one.path), one.type, one.layer, one.into,
+    core.human_size(one.bytes))
+end
+
+--- A member of an archive.
+---@param one strata.ListedFile
+---@return string
+function printed.file(one)
+  return joined(("%s: %s"):format(json.printable(one.name), one.type), core.human_size(one.size),
+    one.digest and short(one.digest), one.role)
+end
+
+--- What breaks a rule of a policy.
+---@param finding strata.PolicyFinding
+---@return string
+function printed.finding(finding)
+  return ("%s: %s%s"):format(finding.rule, json.printable(finding.message),
+    finding.layer and (" (layer %d)"):format(finding.layer) or "")
+end
+
+--- What a layer has done to a path.
+---@param row strata.PathHistory
+---@return string
+function printed.change(row)
+  return ("%s by %s"):format(row.action, tostring(row.layer))
+end
+
+--- What a layer has at a name of a directory.
+---@param row strata.LayerRow
+---@return string
+function printed.row(row)
+  return joined(json.printable(row.name), row.entry and tostring(row.entry) or "implied",
+    row.above and ("%s by layer %d"):format(row.above.action, row.above.layer))
+end
+
+--- A part of a layer's directory.
+---@param page strata.LayerPage
+---@return string
+function printed.page(page)
+  local rows = #page.rows > 0 and tostring(page.rows) .. "\n" or ""
+  return ("%s%d of %s"):format(rows, #page.rows, counted(page.total, "name"))
+end
+
+--- What an index lists.
+---@param one strata.IndexedManifest
+---@return string
+function printed.manifest(one)
+  local tags = {}
+  for i, tag in ipairs(one.tags) do tags[i] = json.printable(tag, 80) end
+  return joined(one.kind, one.platform and tostring(one.platform), short(one.digest),
+    tags[1] and table.concat(tags, ", "),
+    one.problem and json.printable(one.problem, 200) or one.missing and "not all of it is here")
+end
+
+--- What was written as one tar.
+---@param result strata.ExportResult
+---@return string
+function printed.export(result)
+  return joined((result.path and result.path .. ": " or "") .. counted(result.entries, "entry", "entries"),
+    core.human_size(result.size), short(result.digest))
+end
+
+--- What was extracted.
+---@param result strata.ExtractResult
+---@return string
+function printed.extract(result)
+  local lines = { ("%s: %s, %s, %s, %d skipped"):format(result.path, counted(result.layers, "layer"),
+    counted(result.entries, "entry", "entries"), core.human_size(result.bytes), result.skipped_count) }
+  for _, one in ipairs(result.skipped) do lines[#lines + 1] = "  " .. tostring(one) end
+  return table.concat(lines, "\n")
+end
+
+--- What extract could not do.
+---@param one strata.Skipped
+---@return string
+function printed.skipped(one)
+  return ("layer %d: %s: %s%s (%s)"):format(one.layer, core.quote(one.path), one.what,
+    one.name and " " .. json.printable(one.name) or "", one.code)
+end
+
+--- A document, as JSON.
+---@param value table
+---@return string
+function printed.json(value)
+  return json.try_encode(value) or printed.copy(value)
 end
 
 -- A value in a line; a table in it is told in braces.
@@ -93,31 +218,6 @@ function printed.copy(value)
     parts[#parts + 1] = ("%s=%s"):format(tostring(name), text_of(value[name]))
   end
   return table.concat(parts, ", ")
-end
-
---- A list, a line for each item.
----@param list any[]
----@return string
-function printed.lines(list)
-  local lines = {}
-  for i, item in ipairs(list) do lines[i] = type(item) == "table" and printed.copy(item) or tostring(item) end
-  return table.concat(lines, "\n")
-end
-
---- What breaks the rules of a policy.
----@param findings strata.PolicyFinding[]
----@return string
-function printed.findings(findings)
-  local lines = {}
-  for i, one in ipairs(findings) do lines[i] = ("%s: %s"):format(one.rule, one.message) end
-  return table.concat(lines, "\n")
-end
-
---- A document, as JSON.
----@param value table
----@return string
-function printed.document(value)
-  return json.try_encode(value) or printed.copy(value)
 end
 
 return printed
