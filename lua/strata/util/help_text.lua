@@ -258,6 +258,7 @@ return {
     { "manifest", "manifest(ref)", "The manifest or the index that a reference leads to, byte for byte.", "ref        string", "result     {text: string, digest: string, media_type: string?}?\nmessage    string?\ncode       strata.errcode?" },
     { "tags", "tags(ref)", "The tags of a repository, in the order of their bytes.", "ref        string  \"docker://host/team/app\"", "result     string[]?\nmessage    string?\ncode       strata.errcode?" },
     { "tag", "tag(ref, tag)", "Gives what a reference leads to another tag in the same repository: two requests, and no blob moves.", "ref        string\ntag        string", "digest     string?\nmessage    string?\ncode       strata.errcode?" },
+    { "referrers", "referrers(ref [, artifact_type])", "The manifests that are about what a reference leads to: signatures, lists of contents, attestations.", "ref        string\nartifact_type string  only those of this type", "descriptors table[]?  as the registry has them\nmessage    string?\ncode       strata.errcode?" },
     { "delete", "delete(ref)", "Deletes a manifest by its digest, with all of its tags, or a tag where the registry can do that.", "ref        string  with a tag or a digest", "ok         boolean?\nmessage    string?\ncode       strata.errcode?  \"EUNSUPPORTED\": the registry does not delete such" },
     { "close", "close()", "Ends its requests and connections.", "", "" },
     },

@@ -67,7 +67,7 @@ function printed.save(result)
     result.mounted, result.skipped) or ""
   local lines = { ("%s%s, %s%s, %s"):format(result.path and result.path .. ": " or "", result.format, moved,
     result.size and core.human_size(result.size) or "not written yet",
-    result.id and "image " .. short(result.id) or "index " .. short(result.digest)) }
+    result.id and "image " .. short(result.id) or "manifest " .. short(result.digest)) }
   for i, one in ipairs(result.layers) do lines[#lines + 1] = ("  layer %d: %s"):format(i, tostring(one)) end
   return table.concat(lines, "\n")
 end
