@@ -259,6 +259,7 @@
 --- Which image is meant.
 ---@class strata.JobArguments: strata.PathArguments
 ---@field open? strata.OpenOptions
+---@field registry? strata.RegistryOptions  of the client, where path or to is a reference of a registry
 
 --- Which part of a list is wanted.
 ---@class strata.PageArguments: strata.JobArguments

@@ -153,6 +153,16 @@ function registry.new(opts)
   return new { client = with }
 end
 
+--- The object of the client that all calls share that give none.
+---@return strata.Registry?
+---@return string? message
+---@return string? code
+function registry.shared()
+  local with, message, code = client.shared()
+  if not with then return nil, message, code end
+  return new { client = with }
+end
+
 --- The client behind the object that a caller has given.
 ---@param handle strata.Registry
 ---@return strata.RegistryClient

@@ -297,7 +297,8 @@ return {
     { "threads", "integer", "that the job may use", default = "one per CPU", min = 0, max = 1024 },
   },
   { "PathArguments", "What all jobs take.", { "path", "string", "of the image", required = true } },
-  { "JobArguments", "Which image is meant.", extends = { "PathArguments" }, { "open", "strata.OpenOptions" } },
+  { "JobArguments", "Which image is meant.", extends = { "PathArguments" }, { "open", "strata.OpenOptions" },
+    { "registry", "strata.RegistryOptions", "of the client, where path or to is a reference of a registry" } },
   {
     "PageArguments", "Which part of a list is wanted.", extends = { "JobArguments" },
     { "offset", "integer", "entries to pass over", default = "0" },
