@@ -21,7 +21,6 @@ local MARGIN = 10 -- seconds before its end at which it is not used any more: AU
 local MAX_BODY = 65536 -- of a token server's answer: A12
 local JSON_LIMITS = { max_bytes = MAX_BODY, max_depth = 16 }
 local MAX_TOKEN = 32768
-local OVER_HTTP = "credentials are not sent over http, where all can read them"
 
 --- How a registry wants to know who asks.
 ---@class strata.AuthScheme
@@ -244,12 +243,6 @@ function Auth:credentials(session, scopes)
   return who or false
 end
 
--- Whether the registry itself may be shown credentials: over TLS, or where the user has said so (AUTH14).
-local function may_show(session)
-  local settings = session.settings
-  return session.own.scheme == "https" or settings.is_local or settings.plain or settings.insecure
-end
-
 -- The token for scopes, kept or asked for. Others that need the same one wait for it: AUTH8.
 function Auth:token(session, scheme, scopes)
   local held, message, code = self:credentials(session, scopes)
@@ -311,22 +304,22 @@ local function bearer_scheme(session, challenge, from)
            service = challenge.parameters.service }
 end
 
-local function basic_scheme(session, who)
-  if not may_show(session) then return nil, OVER_HTTP end
+-- The registry is spoken to over http only where the user has said so, or on this machine: AUTH14.
+local function basic_scheme(who)
   if not who or not who.username then return nil, "it wants a name and a password" end
   return { scheme = "basic" }
 end
 
 -- The scheme that answers challenges: Bearer before Basic. nil, why.
 local function choose(session, challenges, from, who)
-  if who and who.bearer then return may_show(session) and { scheme = "token" } or nil, OVER_HTTP end
+  if who and who.bearer then return { scheme = "token" } end
   local why
   for _, wanted in ipairs { "bearer", "basic" } do
     for _, challenge in ipairs(challenges) do
       if challenge.scheme == wanted then
         local scheme, message
         if wanted == "bearer" then scheme, message = bearer_scheme(session, challenge, from) end
-        if wanted == "basic" then scheme, message = basic_scheme(session, who) end
+        if wanted == "basic" then scheme, message = basic_scheme(who) end
         if scheme then return scheme, challenge end
         why = why or message
       end

@@ -20,7 +20,6 @@ local MAX_FILE = 2 ^ 20
 ---@field base string  "https://registry:5000"
 ---@field is_local boolean
 ---@field insecure boolean?
----@field plain boolean?  the user wants http
 ---@field location "relative"?
 ---@field any_address boolean?  also link-local addresses and the like
 ---@field ca string?  PEM
@@ -135,7 +134,7 @@ function hosts.settings(host, options)
   local found, message, code = certificates(host, given, options)
   if not found then return nil, message, code end
   return {
-    base = base, is_local = here, insecure = given.insecure, plain = given.plain, any_address = given.any_address,
+    base = base, is_local = here, insecure = given.insecure, any_address = given.any_address,
     location = given.location, ca = found.ca, cert = found.cert, key = found.key,
     connect_timeout = options.connect_timeout or 10, stall_timeout = options.stall_timeout or 60,
     resolve = given.resolve,
@@ -147,7 +146,8 @@ local function is_listed(list, parts)
   local host = parts.host
   for item in list:gmatch("[^,%s]+") do
     item = item:gsub("^%.", ""):lower()
-    if item == "*" or item == host or item == ("%s:%d"):format(host, parts.port) or host:sub(-#item - 1) == "." .. item then return true end
+    local place = ("%s:%d"):format(host, parts.port)
+    if item == "*" or item == host or item == place or host:sub(-#item - 1) == "." .. item then return true end
   end
   return false
 end
