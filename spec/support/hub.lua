@@ -9,14 +9,16 @@ local function skip_time(transport)
 	local start, wait, now = transport.start, transport.wait, transport.now
 	local running, skipped = {}, 0
 	local clock = { slept = 0 }
+	-- An exchange that has ended meanwhile counts once more: those who wait for it have not seen it.
 	local function is_busy()
+		local was_busy = #running > 0
 		for i = #running, 1, -1 do
 			local ok, done = pcall(running[i].done, running[i])
 			if not ok or done then
 				table.remove(running, i)
 			end
 		end
-		return #running > 0
+		return was_busy, #running == 0
 	end
 	function transport.start(...)
 		local exchange, message, code = start(...)
@@ -27,8 +29,9 @@ local function skip_time(transport)
 		return now(...) + skipped
 	end
 	function transport.wait(self, seconds)
-		if is_busy() then
-			return wait(self, math.min(seconds, 0.05))
+		local busy, has_ended = is_busy()
+		if busy then
+			return wait(self, has_ended and 0 or math.min(seconds, 0.05))
 		end
 		skipped, clock.slept = skipped + seconds, clock.slept + seconds
 		return true

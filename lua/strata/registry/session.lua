@@ -202,8 +202,7 @@ end
 ---@return number?
 function Session:delay(try, asked)
   if asked then return asked <= self.client.rules.max_wait and asked or nil end
-  local delay = math.min(FIRST_DELAY * 2 ^ (try - 1), MAX_DELAY)
-  return delay * (0.75 + self.client.random() / 2)
+  return math.min(FIRST_DELAY * 2 ^ (try - 1) * (0.75 + self.client.random() / 2), MAX_DELAY)
 end
 
 --- Waits before another try: RTY2.
