@@ -22,13 +22,21 @@ local MAX_MANIFEST = 4 * 2 ^ 20
 ---@field origin {session: strata.RegistrySession, repository: string}?  the repository that has it
 ---@field way "skip"|"mount"|"send"|"pipe"|nil  written by plan()
 
+--- A manifest or an index that is put.
+---@class strata.PushedManifest
+---@field text string
+---@field digest string
+---@field media_type string
+---@field is_kept boolean?  it came so from where it was read
+
 --- What is pushed.
 ---@class strata.Push
 ---@field client strata.RegistryClient
 ---@field session strata.RegistrySession
 ---@field repository string
 ---@field blobs strata.PushedBlob[]
----@field manifest {text: string, digest: string, media_type: string}
+---@field children strata.PushedManifest[]?  that the manifest leads to, those that others name first
+---@field manifest strata.PushedManifest
 ---@field tags string[]  none: by its digest alone
 ---@field expect string?  the digest that the first tag has to have; "" for none
 ---@field exists "auto"|"check"|"never"
@@ -36,6 +44,7 @@ local MAX_MANIFEST = 4 * 2 ^ 20
 ---@field limits strata.JsonLimits
 ---@field is_home boolean?  the image came from this repository, whose blobs are known
 ---@field current string?  the digest that the first tag has. Written by look()
+---@field looked boolean?  that is known. Written by look()
 
 -- The blobs that a manifest lists are in its repository.
 local function note_blobs(known, text, limits)
@@ -134,9 +143,8 @@ local function move_all(this, list, scopes, opts)
   return true
 end
 
--- Puts the manifest. A blob that has gone meanwhile, although a manifest lists it, is moved once more: PUTM4.
-local function put(this, list, scopes, reference, how, opts)
-  local made = this.manifest
+-- Puts a manifest. A blob that has gone meanwhile, although a manifest lists it, is moved once more: PUTM4.
+local function put(this, made, list, scopes, reference, how, opts)
   for attempt = 1, 2 do
     local missing, message, code
     local ok = this.client:call(function()
@@ -167,22 +175,52 @@ local function is_among(list, wanted)
   return false
 end
 
+-- Puts what the manifest leads to, by digest: PUTM1. What the repository has already is not put again.
+local function put_children(this, list, scopes, opts)
+  for _, child in ipairs(this.children or {}) do
+    if not (this.is_home and child.is_kept) then
+      local ok, message, code = put(this, child, list, scopes, child.digest, {}, opts)
+      if not ok then return nil, message, code end
+    end
+  end
+  return true
+end
+
 -- Puts it under each tag; those that the registry has set with the first one need no request: PUTM6.
 local function put_all(this, list, scopes, opts)
-  local first = this.tags[1]
-  if not first then return put(this, list, scopes, this.manifest.digest, {}, opts) end
+  local first, made = this.tags[1], this.manifest
+  if not first then return put(this, made, list, scopes, made.digest, {}, opts) end
   local answer, message, code = { tags = {} }
-  if this.current ~= this.manifest.digest then
-    answer, message, code = put(this, list, scopes, first, { expect = this.expect ~= "" and this.expect or nil }, opts)
+  if this.current ~= made.digest then
+    local expect = this.expect ~= "" and this.expect or nil
+    answer, message, code = put(this, made, list, scopes, first, { expect = expect }, opts)
     if not answer then return nil, message, code end
   end
   for i = 2, #this.tags do
     if not is_among(answer.tags, this.tags[i]) then
-      answer, message, code = put(this, list, scopes, this.tags[i], {}, opts)
+      answer, message, code = put(this, made, list, scopes, this.tags[i], {}, opts)
       if not answer then return nil, message, code end
     end
   end
   return true
+end
+
+--- Looks at what the first tag is, unless that is known: whether the push has anything to do.
+---@param this strata.Push
+---@param opts {progress: function?, wait: function?}
+---@return boolean? done  true: the tag has the manifest already
+---@return string? message
+---@return string? code
+function push.look(this, opts)
+  if this.looked then return this.current == this.manifest.digest and #this.tags == 1 end
+  local ok, message, code = true, nil, nil
+  if this.expect ~= nil or not this.is_home then
+    ok, message, code = this.client:call(function() return look(this) end, opts, "asking")
+  end
+  if ok then ok, message, code = check_expected(this) end
+  if not ok then return nil, message, code end
+  this.looked = true
+  return this.current == this.manifest.digest and #this.tags == 1
 end
 
 --- What a push did.
@@ -201,16 +239,13 @@ function push.run(this, opts)
     return fail("ELIMIT", "a manifest of %d bytes, more than registries take", #this.manifest.text)
   end
   local before = this.session.requests
-  local ok, message, code = true, nil, nil
-  if this.current == nil and (this.expect ~= nil or not this.is_home) then
-    ok, message, code = this.client:call(function() return look(this) end, opts, "asking")
-  end
-  if ok then ok, message, code = check_expected(this) end
-  if not ok then return nil, message, code end
+  local ok, message, code = push.look(this, opts)
+  if ok == nil then return nil, message, code end
   local list = plan(this)
   local scopes = scopes_of(this, list)
   if this.current ~= this.manifest.digest then
     ok, message, code = move_all(this, list, scopes, opts)
+    if ok then ok, message, code = put_children(this, list, scopes, opts) end
     if not ok then return nil, message, code end
   else
     for _, blob in ipairs(list) do blob.way = "skip" end
@@ -220,11 +255,18 @@ function push.run(this, opts)
   return { requests = this.session.requests - before, moved = list }
 end
 
---- How blobs would get there, without a request.
+--- How blobs would get there: nothing is moved.
 ---@param this strata.Push
----@return strata.PushedBlob[]
-function push.plan(this)
-  return plan(this)
+---@param opts {progress: function?, wait: function?}
+---@return strata.PushedBlob[]?  with their ways
+---@return string? message
+---@return string? code
+function push.plan(this, opts)
+  local done, message, code = push.look(this, opts)
+  if done == nil then return nil, message, code end
+  local list = plan(this)
+  for _, blob in ipairs(this.current == this.manifest.digest and list or {}) do blob.way = "skip" end
+  return list
 end
 
 return push
