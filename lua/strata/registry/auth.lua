@@ -149,6 +149,38 @@ function Auth:forget(header)
   end
 end
 
+-- ---- secrets ----------------------------------------------------------------------------------------------
+
+-- A short one would be found in every text.
+local MIN_SECRET = 4
+
+local function hide_one(text, secret)
+  if not secret or #secret < MIN_SECRET then return text end
+  local at = text:find(secret, 1, true)
+  while at do
+    text = text:sub(1, at - 1) .. "***" .. text:sub(at + #secret)
+    at = text:find(secret, at + 3, true)
+  end
+  return text
+end
+
+--- A text of a server without secrets of this client, which the server may have put there: AUTH17.
+---@param text string
+---@return string
+function Auth:hide(text)
+  for _, token in ipairs(self.tokens) do text = hide_one(text, token.text) end
+  for _, who in pairs(self.found) do
+    local secret = who and (who.password or who.identity or who.bearer)
+    if secret then
+      text = hide_one(hide_one(text, secret), url.escape(secret))
+      if who.username then text = hide_one(text, credentials.basic(who):match("%S+$")) end
+      if who.identity then text = hide_one(text, credentials.basic({ username = "<token>", password = secret })
+        :match("%S+$")) end
+    end
+  end
+  return text
+end
+
 -- ---- token servers ----------------------------------------------------------------------------------------
 
 -- The answer of a realm: a token, and for how many seconds it holds.
@@ -177,10 +209,10 @@ local function ask_realm(session, scheme, request)
   local exchange, status, code = session:persist(request, target, request.authorization)
   if not exchange then return nil, status, code end
   local asked, body = ("%s %s"):format(request.method, errors.shown(request.url)), exchange:body()
+  local message = session:refused(asked, status, body)
   local wait = session:wait_words(exchange)
   exchange:close()
   if status == 200 then return read_token(asked, body) end
-  local _, message = errors.refused(asked, status, body)
   return nil, message .. wait, wait ~= "" and status ~= 401 and "ERATE" or code_of(status), status
 end
 
@@ -410,7 +442,7 @@ function Auth:why(session, challenges, scopes)
     if kind == "insufficient_scope" then code = "EDENIED" end
     if kind and told and told ~= kind then told = kind .. ": " .. told end
     told = told or kind
-    if told then words = (" (%s)"):format(json.printable(told, 200)) end
+    if told then words = (" (%s)"):format(json.printable(self:hide(told), 200)) end
   end
   return words .. self:advice(session, scopes), code
 end

@@ -45,6 +45,7 @@ local KEEPS_BODY = { [307] = true, [308] = true }
 
 --- An answer.
 ---@class strata.RegistryAnswer
+---@field session strata.RegistrySession
 ---@field status integer
 ---@field exchange strata.Exchange
 ---@field url string  that has answered, after redirects
@@ -248,8 +249,19 @@ local function called(request, target)
   return ("%s %s"):format(request.method, errors.shown(target.url))
 end
 
+--- What a refusal is called.
+---@param asked string  what messages call the request
+---@param status integer
+---@param body string?
+---@return string message
+---@return string code
+function Session:refused(asked, status, body)
+  return select(2, errors.refused(asked, status, body and self.client.auth:hide(body)))
+end
+
 function Session:take_warnings(exchange)
   for _, text in ipairs(headers.warnings(exchange:headers("warning"))) do
+    text = self.client.auth:hide(text)
     local known = false
     for _, one in ipairs(self.warnings) do known = known or one == text end
     if not known and #self.warnings < 20 then self.warnings[#self.warnings + 1] = text end
@@ -340,7 +352,7 @@ end
 function Session:judge_challenge(asking, exchange)
   local target = asking.target
   local asked, scopes = called(asking.request, target), asking.scopes
-  local message = select(2, errors.refused(asked, 401, exchange:body()))
+  local message = self:refused(asked, 401, exchange:body())
   local challenges = headers.challenges(exchange:headers("www-authenticate"))
   if not target.own then
     return fail("EAUTH", "%s (another host than the registry's wants to know who asks)", message)
@@ -381,7 +393,7 @@ function Session:judge(asking, exchange, status)
   if not RETRIED[status] or asking.request.once then return false end
   if self:try_again(asking, exchange:header("retry-after")) then return true end
   local wait = self:wait_words(exchange)
-  local _, message, code = errors.refused(called(asking.request, asking.target), status, exchange:body())
+  local message, code = self:refused(called(asking.request, asking.target), status, exchange:body())
   return nil, message .. wait, wait ~= "" and "ERATE" or code
 end
 
@@ -399,7 +411,7 @@ end
 
 function Session:answer_of(asking, exchange, status)
   local advice = status == 403 and asking.target.own and self.client.auth:advice(self, asking.scopes)
-  return { status = status, exchange = exchange, url = asking.target.url, advice = advice or nil,
+  return { session = self, status = status, exchange = exchange, url = asking.target.url, advice = advice or nil,
            request = called(asking.request, asking.target) }
 end
 
@@ -436,7 +448,7 @@ end
 function session.refusal(answer)
   local body = answer.exchange:body()
   answer.exchange:close()
-  local _, message, code = errors.refused(answer.request, answer.status, body)
+  local message, code = answer.session:refused(answer.request, answer.status, body)
   return message .. (answer.advice or ""), code
 end
 
