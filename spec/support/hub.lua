@@ -52,6 +52,29 @@ function hub.skip_time(made)
 	return skip_time(made.transport)
 end
 
+--- Has a client believe that what it is connected to has a public address, as no server of a spec has.
+---@param made strata.RegistryClient
+function hub.pretend_public(made)
+	local start = made.transport.start
+	function made.transport.start(...)
+		local exchange, message, code = start(...)
+		if not exchange then
+			return nil, message, code
+		end
+		return setmetatable({
+			address_class = function()
+				return "public"
+			end,
+		}, {
+			__index = function(_, name)
+				return function(_, ...)
+					return exchange[name](exchange, ...)
+				end
+			end,
+		})
+	end
+end
+
 --- A client with its clock. No file of the machine's is read, and no variable.
 ---@param options? strata.RegistryOptions
 ---@return strata.RegistryClient
