@@ -84,12 +84,12 @@ local function to_save(state, what, opts)
     local img = state.opened[number]
     if not all and img and img.edited then images[#images + 1] = img end
   end
-  if #images > 0 or not all and reference.is_remote(what) then return images end
+  if #images > 0 or not all and state.listing.catalog and reference.is_remote(what) then return images end
   for _, number in ipairs(selected(state)) do
     local img, message, code = open(state, number)
     if not img then return nil, message, code end
     images[#images + 1] = img
-    if not all then break end
+    if not all and not reference.is_remote(what) then break end
   end
   if #images == 0 and moves then return nil, state.listing.store.path .. ": no image is all here", "ENOENT" end
   return images

@@ -422,7 +422,7 @@ end
 local function to_registry(requests, what, opts, whole)
   local with = opts.registry and require("strata.registry").client_of(opts.registry) or nil
   local save_registry = require "strata.save.registry"
-  if whole then return save_registry.index(requests, what, opts, whole, with) end
+  if whole and whole.catalog then return save_registry.index(requests, what, opts, whole, with) end
   if #requests == 1 then return save_registry.image(requests[1], what, opts, with) end
   return fail("EUNSUPPORTED", "%s: several images cannot be saved under one name of a registry", what)
 end

@@ -259,9 +259,6 @@ end
 function save_registry.index(requests, what, opts, listing, with)
   local self, message, code = begin(what, opts, listing.limits, with)
   if not self then return nil, message, code end
-  if not listing.catalog then
-    return fail("EUNSUPPORTED", "%s: an archive without an index has images, which are saved one by one", self.path)
-  end
   local root = kept_root(requests, listing, opts)
   local this = push_of_index(self, listing, root)
   local is_done, made, done
