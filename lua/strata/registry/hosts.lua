@@ -14,6 +14,7 @@ local BUNDLES = {
   "/etc/ssl/certs/ca-certificates.crt", "/etc/pki/tls/certs/ca-bundle.crt", "/etc/ssl/cert.pem",
 }
 local MAX_FILE = 2 ^ 20
+local MAX_FILES = 1000 -- of a directory of authorities
 
 --- How a registry is spoken to.
 ---@class strata.RegistryHost
@@ -50,19 +51,33 @@ local function getter(options)
   return options.environment or os.getenv
 end
 
--- The authorities that the system trusts, and whether the environment names them: NET3.
+local function names_in(path)
+  local dir = core.open_dir(path)
+  if not dir then return nil end
+  local names, message, code = dir:list(".")
+  dir:close()
+  if not names then return nil, ("%s: %s"):format(path, message), code end
+  return json.sort(names)
+end
+
+-- The authorities that the system trusts, and whether the environment names them, as it does for OpenSSL: NET3.
 local function system_bundle(environment)
-  local file, text = environment("SSL_CERT_FILE"), nil
-  if file and file ~= "" then text = read(file) end
-  if text then return text, true end
+  local file, directories = environment("SSL_CERT_FILE") or "", environment("SSL_CERT_DIR") or ""
+  local text = file ~= "" and read(file) or nil
   for _, path in ipairs(BUNDLES) do text = text or read(path) end
-  return text or "", false
+  local parts = { text or "" }
+  for directory in directories:gmatch("[^:]+") do
+    for _, name in ipairs(names_in(directory) or {}) do
+      if #parts < MAX_FILES then parts[#parts + 1] = read(directory .. "/" .. name) end
+    end
+  end
+  return table.concat(parts, "\n"), file ~= "" or directories ~= ""
 end
 
 -- Takes the certificates of a directory: *.crt are authorities, *.cert with *.key is the client's.
 local function take_directory(found, path, names)
   local authorities = {}
-  for _, name in ipairs(json.sort(names)) do
+  for _, name in ipairs(names) do
     local file = path .. "/" .. name
     local stem = file:match("^(.*)%.cert$") or file:match("^(.*)%.key$")
     if name:find("%.crt$") then
@@ -84,13 +99,9 @@ local function from_directories(host, environment)
   for _, directory in ipairs(CERTIFICATES) do directories[#directories + 1] = directory end
   for _, directory in ipairs(directories) do
     local path = directory .. "/" .. host
-    local dir = core.open_dir(path)
-    if dir then
-      local names, message, code = dir:list(".")
-      dir:close()
-      if not names then return nil, ("%s: %s"):format(path, message), code end
-      return take_directory({}, path, names)
-    end
+    local names, message, code = names_in(path)
+    if message then return nil, message, code end
+    if names then return take_directory({}, path, names) end
   end
   return {}
 end

@@ -16,6 +16,7 @@ local session = {}
 
 local MAX_HOPS = 5 -- RED1
 local MAX_BODY = 65536 -- of what is no document that was asked for: A12
+local MAX_WARNINGS = 4096 -- bytes
 local MAX_DELAY = 30 -- seconds, RTY2
 local FIRST_DELAY = 0.5
 
@@ -259,12 +260,15 @@ function Session:refused(asked, status, body)
   return select(2, errors.refused(asked, status, body and self.client.auth:hide(body)))
 end
 
+-- Remembers each warning once, as long as there is room: NET14.
 function Session:take_warnings(exchange)
   for _, text in ipairs(headers.warnings(exchange:headers("warning"))) do
     text = self.client.auth:hide(text)
-    local known = false
-    for _, one in ipairs(self.warnings) do known = known or one == text end
-    if not known and #self.warnings < 20 then self.warnings[#self.warnings + 1] = text end
+    local known, bytes = false, #text
+    for _, one in ipairs(self.warnings) do
+      known, bytes = known or one == text, bytes + #one
+    end
+    if not known and bytes <= MAX_WARNINGS then self.warnings[#self.warnings + 1] = text end
   end
 end
 
