@@ -259,7 +259,8 @@ describe("TLS and the network:", function()
 			assert.equal("", chosen("https://localhost:5000/", both))
 			assert.equal("", chosen("https://127.0.0.1:5000/", both))
 			for list, wanted in pairs({ ["reg.test"] = "", [".test"] = "", ["*"] = "", ["REG.test"] = "",
-				["a,reg.test:443"] = "", ["reg.test:5000"] = "http://s", ["eg.test"] = "http://s", ["a.reg.test"] = "http://s", [""] = "http://s" }) do
+				["a,reg.test:443"] = "", ["reg.test:5000"] = "http://s",
+				["eg.test"] = "http://s", ["a.reg.test"] = "http://s", [""] = "http://s" }) do
 				both.NO_PROXY = list
 				assert.equal(wanted, chosen("https://reg.test/", both), list)
 			end
