@@ -16,15 +16,18 @@ local BASIC = "am9lOnMzY3JldCZwYXNzL3dvcmQ=" -- joe and the password
 local IDENTITY_BASIC = "PHRva2VuPjpzM2NyZXQtaWRlbnRpdHkrdG9rZW4=" -- <token> and the identity token
 local ALL = { PASSWORD, IDENTITY, GIVEN, ISSUED, BASIC, IDENTITY_BASIC, "s3cret" }
 
-local WAYS = {
-	basic = { auth = "basic", entry = { username = "joe", password = PASSWORD } },
-	["a password at a token server"] = { auth = "token", entry = { username = "joe", password = PASSWORD } },
-	["an identity token"] = { auth = "token", entry = { identity = IDENTITY } },
-	["a token that is given"] = { auth = "token", entry = { token = GIVEN } },
-}
-
 -- What a server says that repeats what it was told.
-local ECHO = "you are " .. table.concat(ALL, " ", 1, 6) .. " " .. url.escape(PASSWORD) .. " " .. url.escape(IDENTITY)
+local OF_PASSWORD = ("you are joe:%s, %s, %s"):format(PASSWORD, url.escape(PASSWORD), BASIC)
+local OF_IDENTITY = ("you are %s, %s, %s"):format(IDENTITY, url.escape(IDENTITY), IDENTITY_BASIC)
+
+local WAYS = {
+	basic = { auth = "basic", entry = { username = "joe", password = PASSWORD }, echo = OF_PASSWORD },
+	["a password at a token server"] = { auth = "token", entry = { username = "joe", password = PASSWORD },
+		echo = OF_PASSWORD },
+	["an identity token"] = { auth = "token", entry = { identity = IDENTITY }, echo = OF_IDENTITY },
+	["a token that is given"] = { auth = "token", entry = { token = GIVEN }, echo = "you are " .. GIVEN },
+}
+local KNOWN = { authorization = "." } -- who was told nothing repeats nothing
 
 local SIGNED = "https://joe:s3cret@127.0.0.2/x?X-Amz-Signature=s3cret-signature"
 
@@ -33,37 +36,39 @@ local function error_body(text)
 end
 
 -- Rules for faults.
-local FAULTS = {
-	["a wrong password"] = {},
-	["a body that repeats them"] = { { path = "/v2/", status = 403, body = error_body(ECHO) } },
-	["a 401 that repeats them"] = { { path = "/v2/", with = { authorization = "." }, status = 401, body = error_body(ECHO),
-		headers = { ["WWW-Authenticate"] = 'Bearer realm="/token",service="s",error="invalid_token",error_description="'
-			.. ECHO .. '"' } } },
-	["HTML that repeats them"] = { { path = "/v2/", status = 500, body = "<h1>" .. ECHO .. "</h1>" } },
-	["a text too long for a message"] = { { path = "/v2/", status = 500, body = ("x"):rep(290) .. ECHO } },
-	["a token server that repeats them"] = { { path = "^/token", status = 401, body = error_body(ECHO) } },
-	["a token server that fails"] = { { path = "^/token", status = 500, body = ECHO } },
-	["a token server that breaks off"] = { { path = "^/token", close = "head" } },
-	["a token server that redirects"] = { { path = "^/token", redirect = SIGNED } },
-	["a token that the registry does not take"] = { { path = "^/token", token = { set = { token = ISSUED } } },
-		{ path = "/v2/", with = { authorization = "Bearer" }, status = 401, body = error_body(ECHO),
-			headers = { ["WWW-Authenticate"] = 'Bearer realm="/token",error="' .. ISSUED .. '"' } } },
-	["a token with an end of line"] = { { path = "^/token", token = { set = { token = ISSUED .. "\r\nX: y" } } } },
-	["a redirect that is refused"] = { { path = "/v2/app/", redirect = SIGNED } },
-	["a redirect that leads nowhere"] = { { path = "/v2/app/", redirect = "http://127.0.0.1:1/x?sig=s3cret-signature" } },
-	["a redirect to what is refused"] = { { path = "/v2/app/", redirect = "/denied?sig=s3cret-signature" },
-		{ path = "^/denied", status = 403, body = ECHO } },
-	["a redirect in circles"] = { { path = "/v2/app/", redirect = "/v2/app/?sig=s3cret-signature" } },
-	["a realm that is refused"] = { { path = "/v2/", realm = "http://joe:s3cret@evil.test/token?x=s3cret" } },
-	["a Location that is refused"] = { { path = "/uploads/", location = SIGNED } },
-	["a Location that breaks off"] = { { path = "/uploads/", location = "{path}&sig=s3cret-signature" },
-		{ method = "PUT", close = true } },
-	["a page that is refused"] = { { path = "/tags/", set = { Link = "<" .. SIGNED .. '>; rel="next"' } } },
-	["a connection that breaks"] = { { path = "/v2/app/", close = true } },
-	["an answer that is none"] = { { path = "/v2/app/", raw = "HTTP/1.1 200 OK\r\nX: " .. ISSUED .. "\r\n: \r\n" } },
-	["too many requests"] = { { path = "/v2/", status = 429, retry_after = 100000, body = ECHO } },
-	["warnings"] = { { path = "/v2/", set = { Warning = '299 - "' .. ECHO .. '"' } } },
-}
+local function faults(echo)
+	return {
+		["a wrong password"] = {},
+		["a body that repeats them"] = { { path = "/v2/", with = KNOWN, status = 403, body = error_body(echo) } },
+		["a 401 that repeats them"] = { { path = "/v2/", with = KNOWN, status = 401, body = error_body(echo),
+			headers = { ["WWW-Authenticate"] = 'Bearer realm="/token",service="s",error="invalid_token",error_description="'
+				.. echo .. '"' } } },
+		["HTML that repeats them"] = { { path = "/v2/", with = KNOWN, status = 500, body = "<h1>" .. echo .. "</h1>" } },
+		["a text too long for a message"] = { { path = "/v2/", with = KNOWN, status = 500, body = ("x"):rep(290) .. echo } },
+		["a token server that repeats them"] = { { path = "^/token", status = 401, body = error_body(echo) } },
+		["a token server that fails"] = { { path = "^/token", status = 500, body = echo } },
+		["a token server that breaks off"] = { { path = "^/token", close = "head" } },
+		["a token server that redirects"] = { { path = "^/token", redirect = SIGNED } },
+		["a token that the registry does not take"] = { { path = "^/token", token = { set = { token = ISSUED } } },
+			{ path = "/v2/", with = { authorization = "Bearer" }, status = 401, body = error_body(ISSUED),
+				headers = { ["WWW-Authenticate"] = 'Bearer realm="/token",error="' .. ISSUED .. '"' } } },
+		["a token with an end of line"] = { { path = "^/token", token = { set = { token = ISSUED .. "\r\nX: y" } } } },
+		["a redirect that is refused"] = { { path = "/v2/app/", redirect = SIGNED } },
+		["a redirect that leads nowhere"] = { { path = "/v2/app/", redirect = "http://127.0.0.1:1/x?sig=s3cret-signature" } },
+		["a redirect to what is refused"] = { { path = "/v2/app/", redirect = "/denied?sig=s3cret-signature" },
+			{ path = "^/denied", status = 403, body = echo } },
+		["a redirect in circles"] = { { path = "/v2/app/", redirect = "/v2/app/?sig=s3cret-signature" } },
+		["a realm that is refused"] = { { path = "/v2/", realm = "http://joe:s3cret@evil.test/token?x=s3cret" } },
+		["a Location that is refused"] = { { path = "/uploads/", location = SIGNED } },
+		["a Location that breaks off"] = { { path = "/uploads/", location = "{path}&sig=s3cret-signature" },
+			{ method = "PUT", close = true } },
+		["a page that is refused"] = { { path = "/tags/", set = { Link = "<" .. SIGNED .. '>; rel="next"' } } },
+		["a connection that breaks"] = { { path = "/v2/app/", close = true } },
+		["an answer that is none"] = { { path = "/v2/app/", raw = "HTTP/1.1 200 OK\r\nX: " .. ISSUED .. "\r\n: \r\n" } },
+		["too many requests"] = { { path = "/v2/", with = KNOWN, status = 429, retry_after = 100000, body = echo } },
+		["warnings"] = { { path = "/v2/", with = KNOWN, set = { Warning = '299 - "' .. echo .. '"' } } },
+	}
+end
 
 describe("secrets:", function()
 	local started, shown
@@ -141,7 +146,11 @@ describe("secrets:", function()
 
 	for name, way in pairs(WAYS) do
 		it("AUTH17 " .. name .. " is in nothing that is shown, whatever goes wrong", function()
-			for fault, rules in pairs(FAULTS) do
+			local all = faults(way.echo)
+			if way.entry.token then
+				all["a token that the registry does not take"] = nil -- none is issued
+			end
+			for fault, rules in pairs(all) do
 				local known = fault ~= "a wrong password"
 				local one = registry.start({ auth = way.auth, users = { joe = known and PASSWORD or "other" },
 					identities = { [known and IDENTITY or "other"] = "joe" } })
@@ -201,8 +210,7 @@ describe("secrets:", function()
 	end)
 
 	it("AUTH17 a reference with a password is refused, and not repeated", function()
-		for _, reference in ipairs({ "docker://joe:s3cret@127.0.0.1:1/app:1", "docker://127.0.0.1:1/app:1?s3cret",
-			"docker://joe:s3cret@/app" }) do
+		for _, reference in ipairs({ "docker://joe:s3cret@127.0.0.1:1/app:1", "docker://joe:s3cret@/app" }) do
 			local with = new_hub({ credentials = {}, system = false, retries = 0 })
 			for _, method in ipairs({ "digest", "manifest", "tags", "delete" }) do
 				try(with[method], with, reference)
