@@ -292,13 +292,6 @@ function headers.retry_after(text, now)
   return date and math.max(0, date - now)
 end
 
---- What a registry says about how much it may be asked.
----@class strata.RegistryRate
----@field limit integer?  requests in a window
----@field remaining integer?
----@field window integer?  seconds
----@field source string?  whom it counts for, such as an address
-
 --- The limits in the headers of an answer, "100;w=21600".
 -- Source: registry rules RTY6.
 ---@param exchange strata.Exchange
