@@ -219,7 +219,16 @@ function strata.copy(from, to, opts)
   end
   if not source then return nil, message, code end
   local saved
-  saved, message, code = source:save(to, only(opts, "SaveOptions"))
+  local how = only(opts, "SaveOptions")
+  if opts.referrers then
+    if opts.ref or opts.digest or opts.platform or not reference.is_remote(to) then
+      source:close()
+      misuse("copy: referrers go with all that a reference of a registry leads to, to a registry")
+    end
+    saved, message, code = index.copy(source, to, how)
+  else
+    saved, message, code = source:save(to, how)
+  end
   source:close()
   return saved, message, code
 end

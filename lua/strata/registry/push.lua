@@ -8,6 +8,7 @@ local blobs = require "strata.registry.blobs"
 local fail = require "strata.util.fail"
 local json = require "strata.util.json"
 local manifests = require "strata.registry.manifests"
+local referrers = require "strata.registry.referrers"
 
 local push = {}
 
@@ -143,6 +144,15 @@ local function move_all(this, list, scopes, opts)
   return true
 end
 
+-- Has a manifest listed that is about another one, unless the registry has said that it does so: RFR6.
+local function list_referrer(this, made, answer, scopes)
+  local descriptor, subject = referrers.descriptor(made, this.limits)
+  if not descriptor or answer.subject == subject then return answer end
+  local ok, message, code = referrers.register(this.session, this.repository, subject, descriptor, this.limits, scopes)
+  if not ok then return nil, message, code end
+  return answer
+end
+
 -- Puts a manifest. A blob that has gone meanwhile, although a manifest lists it, is moved once more: PUTM4.
 local function put(this, made, list, scopes, reference, how, opts)
   for attempt = 1, 2 do
@@ -151,6 +161,7 @@ local function put(this, made, list, scopes, reference, how, opts)
       local answer
       answer, message, code, missing = manifests.put(this.session, this.repository, reference, made.text,
         made.media_type, { scopes = scopes, expect = how.expect })
+      if answer then answer, message, code = list_referrer(this, made, answer, scopes) end
       return answer or false
     end, opts, "pushing")
     if ok then return ok end

@@ -227,7 +227,7 @@ end
 -- The root as it is, when it is known and stays so.
 local function kept_root(requests, listing, opts)
   local store = listing.store
-  if not store.remote or #requests > 0 or opts.attestations == "drop" then return nil end
+  if not store.remote or #requests > 0 or opts.attestations == "drop" or opts.referrers then return nil end
   return { text = listing.catalog.root_text, digest = store.root_digest, is_kept = true,
            media_type = store.root_type or media_types.OCI_INDEX }
 end

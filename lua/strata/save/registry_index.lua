@@ -16,7 +16,7 @@ local registry_index = {}
 ---@field documents strata.PushedManifest[]  children before those that name them; the root is the last
 ---@field blobs strata.PushedBlob[]
 ---@field seen table<string, boolean>
----@field depth integer
+---@field referrers integer  that were found so far
 local Walk = {}
 Walk.__index = Walk
 
@@ -136,17 +136,68 @@ local function root_of(walk, change)
   return change.root, digest, is_kept and store.root_type or nil, is_kept
 end
 
+-- ---- referrers ----------------------------------------------------------------------------------------------
+
+local MAX_DEPTH, MAX_REFERRERS = 3, 1000 -- RFR9
+
+-- The manifests of a layout that are about a digest.
+local function referrers_in(catalog, digest)
+  local list = {}
+  for _, one in ipairs(catalog.manifests) do
+    local subject = one.document and json.or_nil(one.document.subject)
+    if type(subject) == "table" and subject.digest == digest then
+      list[#list + 1] = { digest = one.digest, text = one.text, mediaType = one.media_type }
+    end
+  end
+  return list
+end
+
+-- Adds the manifests that are about a document, and those about these, before the root.
+function Walk:add_referrers(digest, depth)
+  local store = self.catalog.store
+  local list, message, code
+  if store.remote then
+    list, message, code = store:referrers(digest)
+    if not list then return nil, message, code end
+  else
+    list = referrers_in(self.catalog, digest)
+  end
+  for _, one in ipairs(depth <= MAX_DEPTH and list or {}) do
+    self.referrers = self.referrers + 1
+    if self.referrers > MAX_REFERRERS then return fail("ELIMIT", "more than %d referrers", MAX_REFERRERS) end
+    local ok = true
+    if not self.seen[one.digest] then ok, message, code = self:add(one.text, one.digest, one.mediaType, true) end
+    if ok then ok, message, code = self:add_referrers(one.digest, depth + 1) end
+    if not ok then return nil, message, code end
+  end
+  return true
+end
+
+-- Adds those of the root and of all that it leads to. The root stays the last.
+function Walk:add_all_referrers()
+  local root, before = table.remove(self.documents), {}
+  for i, document in ipairs(self.documents) do before[i] = document.digest end
+  before[#before + 1] = root.digest
+  local ok, message, code = true, nil, nil
+  for _, digest in ipairs(before) do
+    if ok then ok, message, code = self:add_referrers(digest, 1) end
+  end
+  self.documents[#self.documents + 1] = root
+  return ok, message, code
+end
+
 --- What is pushed of a catalog, with some of its images changed.
 ---@param catalog strata.Catalog
 ---@param images strata.ImageToWrite[]  those that have changed
----@param opts {attestations?: string}
+---@param opts {attestations?: string, referrers?: boolean}
 ---@return {documents: strata.PushedManifest[], blobs: strata.PushedBlob[], notes: string[], close: fun()}?
 ---@return string? message
 ---@return string? code
 function registry_index.of(catalog, images, opts)
   local change, message, code = oci_edit.changes(images, catalog, opts, true)
   if not change then return nil, message, code end
-  local walk = setmetatable({ catalog = catalog, new = {}, documents = {}, blobs = {}, seen = {} }, Walk)
+  local walk = setmetatable({ catalog = catalog, new = {}, documents = {}, blobs = {}, seen = {}, referrers = 0 },
+    Walk)
   for _, blob in ipairs(change.blobs) do walk.new[blob.digest] = blob end
   local function close()
     for _, blob in ipairs(walk.blobs) do
@@ -157,6 +208,7 @@ function registry_index.of(catalog, images, opts)
   local ok
   if text then
     ok, message, code = walk:add(text, digest, stated, is_kept)
+    if ok and opts.referrers then ok, message, code = walk:add_all_referrers() end
   else
     message, code = digest, stated
   end

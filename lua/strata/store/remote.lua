@@ -12,6 +12,7 @@ local json = require "strata.util.json"
 local manifests = require "strata.registry.manifests"
 local media_types = require "strata.document.media_types"
 local reference = require "strata.document.reference"
+local referrers = require "strata.registry.referrers"
 local registry = require "strata.registry"
 
 local remote = {}
@@ -177,6 +178,26 @@ function Remote:fetch_manifests(list, opts)
   end
   local done, message, code = self.client:run(tasks, opts, "asking")
   return done ~= nil or nil, message, code
+end
+
+--- The manifests that are about a digest, with their texts.
+---@param digest string
+---@return {digest: string, text: string, mediaType: string?}[]?
+---@return string? message
+---@return string? code
+function Remote:referrers(digest)
+  local list, message, code = self.client:call(function()
+    local found, why, how = referrers.list(self.session, self.repository, digest, self.limits.json)
+    for _, one in ipairs(found or {}) do
+      local got
+      got, why, how = manifests.get(self.session, self.repository, one.digest, self.limits.json, one.mediaType)
+      if not got then return nil, why, how end
+      one.text, one.mediaType = got.text, got.media_type or one.mediaType
+    end
+    return found, why, how
+  end, nil, "asking")
+  if not list then return nil, ("%s: %s"):format(self.path, message), code end
+  return list
 end
 
 --- Fetches blobs, several at a time, into unnamed temporary files.
