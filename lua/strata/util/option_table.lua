@@ -244,7 +244,7 @@ return {
     { "helpers", "boolean", "credential helpers that these files name are run", default = "false" },
     { "hosts", "table<string, strata.RegistryHostOptions>", "settings by host" },
     { "parallel", "integer", "requests at the same time", default = "4", min = 1, max = 64 },
-    { "retries", "integer", "of what may pass: broken connections, 429, 5xx", default = "5", min = 0, max = 100 },
+    { "retries", "integer", "of what may pass: broken connections, 429, 5xx", default = "4", min = 0, max = 100 },
     { "max_wait", "number", "seconds that a registry may ask to be left alone", default = "120", min = 0, max = 86400 },
     { "connect_timeout", "number", "seconds", default = "10", min = 1, max = 3600 },
     { "stall_timeout", "number", "seconds without a byte", default = "60", min = 1, max = 86400 },
