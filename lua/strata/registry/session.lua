@@ -42,6 +42,7 @@ local KEEPS_BODY = { [307] = true, [308] = true }
 ---@field statuses integer[]?  those whose bodies are wanted
 ---@field hash "sha256"|"sha512"|nil
 ---@field once boolean?  no second try: its body cannot be sent again, or the caller begins anew
+---@field stall_timeout number?  seconds, instead of those of the host
 
 --- An answer.
 ---@class strata.RegistryAnswer
@@ -49,6 +50,13 @@ local KEEPS_BODY = { [307] = true, [308] = true }
 ---@field exchange strata.Exchange
 ---@field url string  that has answered, after redirects
 ---@field request string  what was asked, for messages
+
+--- What came of an answer that broke off.
+---@class strata.PartOfAnswer
+---@field status integer?  nil: not even its head
+---@field received integer  bytes of its body
+---@field range string?  Content-Range
+---@field encoding string?  Content-Encoding
 
 --- Requests to one registry.
 ---@class strata.RegistrySession
@@ -60,6 +68,7 @@ local KEEPS_BODY = { [307] = true, [308] = true }
 ---@field class string?  of the address that it was found at. Written by send()
 ---@field not_before number?  the time before which nothing is asked of it. Written by send()
 ---@field requests integer  that were sent. Written by send()
+---@field known table<string, table<string, boolean>>?  digests of blobs by repository; see push.known()
 ---@field warnings string[]  of its Warning headers. Written by send()
 local Session = {}
 Session.__index = Session
@@ -130,7 +139,8 @@ function Session:start(request, target, authorization)
     statuses = request.statuses, hash = request.hash,
     ca = settings.ca, insecure = own and settings.insecure or false, cert = own and settings.cert or nil,
     key = own and settings.key or nil, proxy = self.client:proxy_for(target.url),
-    connect_timeout = settings.connect_timeout, stall_timeout = settings.stall_timeout, resolve = settings.resolve,
+    connect_timeout = settings.connect_timeout, stall_timeout = request.stall_timeout or settings.stall_timeout,
+    resolve = settings.resolve,
   }
 end
 
@@ -250,8 +260,12 @@ function Session:judge(request, asking, exchange, status)
   local target = asking.target
   if status == 401 and target.own and not asking.challenged then
     asking.challenged = true
-    return self.client.auth:answer(self, exchange:headers("www-authenticate"), request.scopes or {},
-      called(request, target))
+    local met, message, code = self.client.auth:answer(self, exchange:headers("www-authenticate"),
+      request.scopes or {}, called(request, target))
+    if met and request.once and (request.body_file or request.body_pipe) then -- UP17
+      return fail("EAUTH", "%s: 401 behind the body", called(request, target))
+    end
+    return met, message, code
   elseif status == 401 then
     local why = self.client.auth:why(self, exchange:headers("www-authenticate"), target.own)
     local _, message = errors.refused(called(request, target), status, exchange:body())
@@ -287,7 +301,17 @@ function Session:exhausted(request, target, exchange, status)
   return nil, message, code
 end
 
--- Asks once. -> exchange, status | nil, message, code, whether another try may do better, bytes that came
+-- What came of an answer that broke off; the exchange is closed.
+local function part_of(exchange)
+  local part = { status = exchange:head_status(), received = exchange:received() }
+  if part.status then
+    part.range, part.encoding = exchange:header("content-range"), exchange:header("content-encoding")
+  end
+  exchange:close()
+  return part
+end
+
+-- Asks once. -> exchange, status | nil, message, code, whether another try may do better, strata.PartOfAnswer
 function Session:ask(request, target)
   self:await_turn()
   local authorization, message, code = self:authorization(request, target)
@@ -300,9 +324,7 @@ function Session:ask(request, target)
   status, message, code = outcome(exchange, request)
   if target.own and exchange:address_class() then self.class = exchange:address_class() end
   if not status then
-    local received = exchange:received()
-    exchange:close()
-    return nil, message, code, PASSING[code], received -- the message says what was asked
+    return nil, message, code, PASSING[code], part_of(exchange) -- the message says what was asked
   end
   if target.own then self:take_warnings(exchange) end
   return exchange, status
@@ -314,14 +336,14 @@ end
 ---@return strata.RegistryAnswer?
 ---@return string? message
 ---@return string? code
----@return integer? received  bytes of a body that broke off
+---@return strata.PartOfAnswer? part
 function Session:send(request)
   local first, message, code = self:target(request)
   if not first then return nil, message, code end
   local asking = { target = first, tries = 0, hops = 0 }
   while true do
     local target = asking.target
-    local exchange, status, how, passing, received = self:ask(request, target)
+    local exchange, status, how, passing, part = self:ask(request, target)
     if exchange then
       local again, why
       again, why, how = self:judge(request, asking, exchange, status)
@@ -332,7 +354,7 @@ function Session:send(request)
       if again == nil then return nil, why, how end
     else
       asking.tries = asking.tries + 1
-      if not passing or request.once or not self:back_off(asking.tries) then return nil, status, how, received end
+      if not passing or request.once or not self:back_off(asking.tries) then return nil, status, how, part end
       asking.target = nil
     end
     asking.target = asking.target or first

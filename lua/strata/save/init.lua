@@ -369,7 +369,7 @@ function save.digest(request)
   local source, manifest = request.state.source, request.state.manifest
   if source and not manifest then return nil end
   local made, message, code = save_image.make(request, {
-    exact = true, digests = true, sha256 = source and source.kind == "docker" and "added" or nil,
+    exact = true, digests = true, remote = true, sha256 = source and source.kind == "docker" and "added" or nil,
   })
   if not made then return nil, message, code end
   local text, digest

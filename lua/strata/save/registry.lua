@@ -75,7 +75,7 @@ local function push_of(self, image, blobs)
   if ref.digest and ref.digest ~= manifest.digest then
     return fail("EINVAL", "%s: the image has the digest %s", self.path, manifest.digest)
   end
-  local known, is_home = {}, false
+  local known, is_home = push.known(self.session, ref.repository), false
   if source and source.remote and source.session == self.session and source.repository == ref.repository then
     is_home = true
     push.note_blobs(known, image.manifest_text or "", self.limits.json)

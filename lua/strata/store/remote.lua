@@ -29,6 +29,7 @@ local remote = {}
 ---@field limits strata.Limits
 ---@field temp_dir string?
 ---@field texts table<string, string>  documents that were fetched, by digest
+---@field gone table<string, boolean>  documents that the registry has not, by digest
 ---@field failure string[]?  message and code
 local Remote = {}
 Remote.__index = Remote
@@ -71,7 +72,8 @@ function remote.open(what, opts)
   return setmetatable({
     path = path, remote = true, flat = true, root = "manifest", root_digest = got.digest,
     names = { ref.tag and reference.familiar(ref.name .. ":" .. ref.tag) or nil }, host = ref.host,
-    repository = ref.repository, client = with, session = session, limits = opts.limits, temp_dir = opts.temp_dir, texts = { [got.digest] = got.text },
+    repository = ref.repository, client = with, session = session, limits = opts.limits, temp_dir = opts.temp_dir,
+    texts = { [got.digest] = got.text }, gone = {},
   }, Remote)
 end
 
@@ -111,10 +113,11 @@ function Remote.blob_name(_, digest)
   return digest
 end
 
---- A registry has what it names; asking for each blob would be a request for each.
+--- A registry has what it names, until an answer says otherwise; asking for each blob would be a request for each.
+---@param digest string
 ---@return boolean
-function Remote.has_blob()
-  return true
+function Remote:has_blob(digest)
+  return not self.gone[digest]
 end
 
 -- Fetches a document: a manifest where those are, anything else as a blob.
@@ -122,7 +125,8 @@ local function fetch_document(self, digest, media_type, size, max)
   local kind = media_types.kind(media_type)
   if kind == "manifest" or kind == "index" then
     local limits = { max_bytes = max, max_depth = self.limits.json.max_depth }
-    local got, message, code = manifests.get(self.session, self.repository, digest, limits, media_type)
+    local descriptor = { media_type = media_type, size = size }
+    local got, message, code = manifests.get(self.session, self.repository, digest, limits, descriptor)
     return got and got.text, message, code
   end
   return blobs.read(self.session, self.repository, digest, size)
@@ -147,7 +151,10 @@ function Remote:blob(digest, media_type, size, max)
     text, message, code = self.client:call(function()
       return fetch_document(self, digest, media_type, size, max)
     end, nil, "asking")
-    if not text then return nil, ("%s: %s"):format(self.path, message), code end
+    if not text then
+      self.gone[digest] = code == "ENOENT"
+      return nil, ("%s: %s"):format(self.path, message), code
+    end
     self.texts[digest] = text
   end
   return { file = setmetatable({ text = text }, Text), offset = 0, size = #text, name = digest }
