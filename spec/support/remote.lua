@@ -14,7 +14,8 @@ local remote = {}
 ---@field layers spec.OciLayer[]
 
 --- An image whose layers each have one file, "one", "two" ... unless they are given.
----@param options? {layers?: spec.OciLayer[], count?: integer, platform?: string, family?: string, layout?: spec.OciLayout, name?: string, compression?: string, size?: integer}
+---@param options? table layers, count, size (lines of a file), name, compression; layout, platform, family, manifest
+---  as oci_layout has them
 ---@return spec.RemoteImage
 function remote.image(options)
 	options = options or {}

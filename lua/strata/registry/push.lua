@@ -204,7 +204,8 @@ local function put_all(this, list, scopes, opts)
   if not tags[1] then return put(this, list, scopes, digest, {}, opts) end
   local answer, message, code
   if this.current ~= digest then
-    answer, message, code = put(this, list, scopes, tags[1], { expect = this.expect ~= "" and this.expect or nil }, opts)
+    local expect = this.expect ~= "" and this.expect or nil
+    answer, message, code = put(this, list, scopes, tags[1], { expect = expect }, opts)
     if not answer then return nil, message, code end
     set = answer.tags
   end

@@ -4,10 +4,13 @@
 -- needed, into unnamed temporary files. All but the first request go by digest, so a tag that moves meanwhile changes
 -- nothing.
 
+local base64 = require "strata.util.base64"
 local blobs = require "strata.registry.blobs"
 local client = require "strata.registry.client"
 local core = require "strata.core"
+local digests = require "strata.util.digests"
 local fail = require "strata.util.fail"
+local json = require "strata.util.json"
 local manifests = require "strata.registry.manifests"
 local media_types = require "strata.document.media_types"
 local reference = require "strata.document.reference"
@@ -44,6 +47,19 @@ end
 
 function Text.close() end
 
+-- Takes the documents that are inside the descriptors of another one, as far as they are what those say: MAN14.
+local function take_inline(self, text)
+  local document = json.decode(text, self.limits.json)
+  if type(document) ~= "table" then return end
+  local list = json.is_array(document.manifests) and document.manifests or { document.config }
+  for _, descriptor in ipairs(list) do
+    local data = type(descriptor) == "table" and descriptor.data
+    local bytes = type(data) == "string" and base64.decode(data)
+    local right = bytes and #bytes == descriptor.size and core.digest_valid(descriptor.digest)
+    if right and digests.matches(bytes, descriptor.digest) then self.texts[descriptor.digest] = bytes end
+  end
+end
+
 --- Opens what a reference leads to.
 ---@param what string  "docker://host/team/app:1.4"
 ---@param opts strata.OpenOptions  complete
@@ -69,12 +85,14 @@ function remote.open(what, opts)
     return manifests.get(session, ref.repository, ref.wanted, opts.limits.json)
   end, opts, "asking")
   if not got then return nil, ("%s: %s"):format(path, message), code end
-  return setmetatable({
+  local self = setmetatable({
     path = path, remote = true, flat = true, root = "manifest", root_digest = got.digest,
     names = { ref.tag and reference.familiar(ref.name .. ":" .. ref.tag) or nil }, host = ref.host,
     repository = ref.repository, client = with, session = session, limits = opts.limits, temp_dir = opts.temp_dir,
     texts = { [got.digest] = got.text }, gone = {},
   }, Remote)
+  take_inline(self, got.text)
+  return self
 end
 
 --- Why something could not be read since this was asked last; see DirectoryStore.
@@ -127,6 +145,7 @@ local function fetch_document(self, digest, media_type, size, max)
     local limits = { max_bytes = max, max_depth = self.limits.json.max_depth }
     local descriptor = { media_type = media_type, size = size }
     local got, message, code = manifests.get(self.session, self.repository, digest, limits, descriptor)
+    if got then take_inline(self, got.text) end
     return got and got.text, message, code
   end
   return blobs.read(self.session, self.repository, digest, size)
