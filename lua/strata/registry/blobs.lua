@@ -74,7 +74,9 @@ end
 ---@field got integer  bytes that are in the file
 ---@field anew integer  how often it was begun anew because of what the registry said
 ---@field refused boolean?  a range was refused, or answered with another one
+---@field whole boolean?  the registry knows no ranges
 ---@field asked string?  Retry-After
+---@field found string?  the digest of what came, when all of it came at once
 
 -- Forgets what came: BLOB6. The second time that a range is refused is the last one: BLOB8.
 local function begin_anew(flow, fetch, request, why, refused)
@@ -107,6 +109,7 @@ local function rest_of(fetch)
     headers = not is_first and { ("Range: bytes=%.0f-%.0f"):format(fetch.got, fetch.size - 1) } or nil, -- BLOB4
     statuses = { is_first and 200 or 206 },
     to_file = { fd = fetch.file:fileno(), offset = fetch.got, size = fetch.size - fetch.got },
+    hash = is_first and select(2, core.digest_valid(fetch.digest)) or nil,
   }, is_first
 end
 
@@ -115,6 +118,7 @@ local function judge(flow, fetch, answer, is_first)
   local status = answer.status
   if (status == 200 or status == 416) and not is_first then
     answer.exchange:close()
+    fetch.whole = fetch.whole or status == 200
     return begin_anew(flow, fetch, answer.request, ("%d in answer to a range"):format(status), status == 416)
   end
   local is_elsewhere = answer.exchange:header("location") == nil and not fetch.from:is_own(answer.url)
@@ -130,13 +134,15 @@ local function fetch_rest(flow, fetch)
   local answer, message, code, part = fetch.from:send(request)
   local wanted = request.statuses[1]
   if not answer then
-    if not PASSING[code] then return nil, message, length_code(message, code) end
-    if not part or part.status ~= wanted then return false, message, code end
-    local ok, why, how = take(flow, fetch, part, request.method .. " " .. request.path)
-    return ok and false, why or message, how or code
+    if part and part.status == wanted then
+      local ok, why, how = take(flow, fetch, part, request.method .. " " .. request.path)
+      if not ok then return ok, why, how end
+    end
+    return not PASSING[code] and nil, message, length_code(message, code)
   end
   if answer.status ~= wanted then return judge(flow, fetch, answer, is_first) end
   local exchange = answer.exchange
+  fetch.found = is_first and exchange:digest() or nil
   part = { status = wanted, received = exchange:received(), range = exchange:header("content-range"),
            encoding = exchange:header("content-encoding") }
   exchange:close()
@@ -150,12 +156,12 @@ local function fetch_rest(flow, fetch)
   return ok, message, code
 end
 
---- Fetches a blob into a file. What breaks off goes on where it was; the digest of the whole is compared by whoever
--- reads the file.
+--- Fetches a blob into a file. What breaks off goes on where it was. Its digest is compared while it comes, unless it
+-- came in parts: then the second result is false, and whoever wants the file compares it.
 ---@param flow strata.Flow
 ---@param fetch strata.Fetch
 ---@return boolean? ok
----@return string? message
+---@return boolean|string|nil compared  or message
 ---@return string? code
 function blobs.fetch(flow, fetch)
   fetch.got, fetch.anew = 0, 0
@@ -168,9 +174,18 @@ function blobs.fetch(flow, fetch)
       breaks = fetch.anew == 0 and fetch.got - before >= PROGRESS and 1 or breaks + 1
       if breaks > STALLS or not fetch.from:back_off(breaks, fetch.asked) then return nil, message, code end
       fetch.asked = nil
+      if fetch.whole then -- BLOB6
+        flow:moved(-fetch.got)
+        fetch.got = 0
+      end
     end
   end
-  return fetch.file:grow(fetch.size)
+  if fetch.found and fetch.found ~= fetch.digest then -- BLOB3
+    return fail("EDIGEST", "%s %s: what came hashes to %s", "GET", path_of(fetch.repository, fetch.digest), fetch.found)
+  end
+  local ok, message, code = fetch.file:grow(fetch.size)
+  if not ok then return nil, message, code end
+  return true, fetch.found ~= nil
 end
 
 -- ---- uploading --------------------------------------------------------------------------------------------

@@ -10,6 +10,7 @@ local client = require "strata.registry.client"
 local core = require "strata.core"
 local digests = require "strata.util.digests"
 local fail = require "strata.util.fail"
+local job = require "strata.util.job"
 local json = require "strata.util.json"
 local manifests = require "strata.registry.manifests"
 local media_types = require "strata.document.media_types"
@@ -179,14 +180,41 @@ function Remote:blob(digest, media_type, size, max)
   return { file = setmetatable({ text = text }, Text), offset = 0, size = #text, name = digest }
 end
 
---- Fetches blobs, several at a time, into unnamed temporary files.
+-- Compares the digests of blobs that came in parts.
+local function compare(self, list, files, values, opts)
+  local hashing, count = core.job(), 0
+  for i, one in ipairs(list) do
+    if one.size > 0 and values[i][2] == false then
+      hashing:hash { label = ("%s: %s"):format(self.path, one.label), file = files[i], offset = 0, size = one.size,
+                     digest = one.digest }
+      count = count + 1
+    end
+  end
+  local ok, message, code = true, nil, nil
+  if count > 0 then ok, message, code = job.run(hashing, opts, "hashing") end
+  hashing:close()
+  return ok, message, code
+end
+
+-- The task that fetches one blob.
+local function fetch_task(self, one, file)
+  return function(flow)
+    local ok, why, how = blobs.fetch(flow, {
+      from = self.session, repository = self.repository, digest = one.digest, size = one.size, file = file,
+    })
+    if not ok then return nil, ("%s: %s: %s"):format(self.path, one.label, why), how end
+    return true, why
+  end
+end
+
+--- Fetches blobs, several at a time, into unnamed temporary files, and compares their digests.
 ---@param list {digest: string, size: integer, label: string}[]
 ---@param opts? {temp_dir: string?, progress: function?, wait: function?}
 ---@return userdata[]? files
 ---@return string? message
 ---@return string? code
 function Remote:fetch(list, opts)
-  local files, tasks = {}, {}
+  local files, tasks, total = {}, {}, 0
   local function give_up(message, code)
     for _, file in ipairs(files) do file:close() end
     return nil, message, code
@@ -194,18 +222,13 @@ function Remote:fetch(list, opts)
   for i, one in ipairs(list) do
     local file, message, code = core.temp_file(opts and opts.temp_dir or self.temp_dir)
     if not file then return give_up(message, code) end
-    files[i] = file
-    tasks[i] = function(flow)
-      local ok, why, how = blobs.fetch(flow, {
-        from = self.session, repository = self.repository, digest = one.digest, size = one.size, file = file,
-      })
-      return ok, why and ("%s: %s: %s"):format(self.path, one.label, why), how
-    end
+    files[i], tasks[i], total = file, fetch_task(self, one, file), total + one.size
   end
-  local total = 0
-  for _, one in ipairs(list) do total = total + one.size end
-  local done, message, code = self.client:run(tasks, opts, "fetching", total)
-  if not done then return give_up(message, code) end
+  local values, message, code = self.client:run(tasks, opts, "fetching", total)
+  if not values then return give_up(message, code) end
+  local ok
+  ok, message, code = compare(self, list, files, values, opts)
+  if not ok then return give_up(message, code) end
   return files
 end
 
