@@ -421,7 +421,7 @@ end
 ---@return string? message
 ---@return string? code
 function methods:plan(opts)
-  options.check("plan", "SaveOptions", opts)
+  options.check("plan", "PlanOptions", opts)
   local state = state_of(self)
   if state.failure then return nil, state.failure[1], state.failure[2] end
   return save.plan(request_of(state), opts or {})
@@ -517,6 +517,12 @@ local fields = {
   path = function(state)
     local store = state.source and state.source.store
     return store and not store.spooled and store.path or nil
+  end,
+  repo_digests = function(state)
+    local store, list = state.source and state.source.store or {}, {}
+    local name = store.remote and reference.familiar(store.host .. "/" .. store.repository)
+    if name then list[1] = name .. "@" .. store.root_digest end
+    return frozen.copy(state, "repo_digests", list, "img.repo_digests", "they say where the image was opened")
   end,
   edited = function(state) return is_edited(state) end,
   size = function(state)

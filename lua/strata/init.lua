@@ -190,6 +190,49 @@ function strata.open_index(what, opts)
   return require("strata.index").new(listing)
 end
 
+-- The options of a class among those that another one has as well.
+local function only(opts, class)
+  local some = {}
+  for name in options.each(class) do some[name] = opts[name] end
+  return some
+end
+
+--- Copies an image, or an index with its images, attestations and artifacts, from any place to any other: nothing of it
+-- changes. With ref, digest or platform one image is copied.
+---@param from string|file*
+---@param to string|file*
+---@param opts? strata.CopyOptions
+---@return strata.SaveResult?
+---@return string[]|string|nil lost | message
+---@return string? code
+function strata.copy(from, to, opts)
+  argument.stream(from, "copy")
+  argument.stream(to, "copy")
+  options.check("copy", "CopyOptions", opts)
+  opts = opts or {}
+  local choice = only(opts, "OpenOptions")
+  local source, message, code
+  if opts.ref or opts.digest or opts.platform then
+    source, message, code = strata.open(from, choice)
+  else
+    source, message, code = strata.open_index(from, only(opts, "IndexOptions"))
+  end
+  if not source then return nil, message, code end
+  local saved
+  local how = only(opts, "SaveOptions")
+  if opts.referrers then
+    if opts.ref or opts.digest or opts.platform or not reference.is_remote(to) then
+      source:close()
+      misuse("copy: referrers go with all that a reference of a registry leads to, to a registry")
+    end
+    saved, message, code = index.copy(source, to, how)
+  else
+    saved, message, code = source:save(to, how)
+  end
+  source:close()
+  return saved, message, code
+end
+
 --- What readers differ about in a tar file, plain or compressed with gzip or zstd.
 ---@param path string
 ---@param opts? strata.CheckTarOptions

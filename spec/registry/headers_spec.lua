@@ -104,6 +104,11 @@ describe("headers.link_next", function()
 	end
 end)
 
+it("PAG2 headers.link_next looks at 64 links", function()
+	assert.equal("/x", headers.link_next(("</y>,"):rep(63) .. "</x>; rel=next"))
+	assert.is_nil(headers.link_next(("</y>,"):rep(64) .. "</x>; rel=next"))
+end)
+
 describe("headers.content_range", function()
 	local ROWS = {
 		{ "bytes 5-9/10", { first = 5, last = 9, size = 10 } },
@@ -158,6 +163,11 @@ describe("headers.retry_after", function()
 			assert.is_nil(headers.retry_after(text, NOW))
 		end)
 	end
+
+	it("RTY2 takes two digits for a year of the hundred around 2020", function()
+		assert.equal(10, headers.date("Thursday, 01-Jan-70 00:00:10 GMT"))
+		assert.equal(3124224000, headers.date("Tuesday, 01-Jan-69 00:00:00 GMT"))
+	end)
 
 	it("RTY2 counts days as Python does", function()
 		local script = [[

@@ -450,13 +450,11 @@ describe("pushing:", function()
 				assert(img:save(arg[2], { registry = hub }))
 			]])
 			from_disk()
-			local words = {}
-			for _ = 1, 4 do
-				words[#words + 1] = shell.join({ "env", "LUA_PATH=" .. package.path, "LUA_CPATH=" .. package.cpath,
-					os.getenv("STRATA_LUA") or shell.sh("readlink -f /proc/$PPID/exe"):match("^[^\n]+"), script,
-					dir:file("layout"), ref("new:1") }) .. " & pids=\"$pids $!\""
-			end
-			shell.sh("pids=;" .. table.concat(words, "\n") .. "\nfor pid in $pids; do wait $pid; done")
+			local process = require "spec.support.process"
+			local command = process.lua(([[arg = { %q, %q } dofile(%q)]]):format(dir:file("layout"), ref("new:1"), script))
+			command = ("LUA_PATH=%s LUA_CPATH=%s %s"):format(shell.quote(package.path), shell.quote(package.cpath), command)
+			local line = command .. ' & pids="$pids $!"\n'
+			shell.sh("pids=\n" .. line:rep(4) .. "for pid in $pids; do wait $pid; done")
 			assert.equal(image.digest, fake:tags("new")["1"])
 			assert(open("new:1"):verify())
 		end)

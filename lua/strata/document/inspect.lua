@@ -16,10 +16,12 @@ function inspect.image(img)
     layers[i] = layer.diff_id
     size = size + layer.size
   end
-  local document = config:totable()
+  local digests, document = {}, config:totable()
+  for i, digest in ipairs(img.repo_digests) do digests[i] = digest end
   return {
     Id = img.id,
     RepoTags = tags,
+    RepoDigests = digests,
     Created = config.created,
     Author = or_nil(config.author),
     Comment = or_nil(config.comment),

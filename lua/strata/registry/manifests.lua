@@ -79,12 +79,12 @@ end
 ---@param repository string
 ---@param reference string
 ---@param limits strata.JsonLimits
----@param descriptor? {media_type: string?, size: integer}  that has led to it: MAN8
+---@param media_type? string  of its descriptor: MAN8
+---@param size? integer  of its descriptor
 ---@return strata.RemoteManifest?
 ---@return string? message
 ---@return string? code
-function manifests.get(to, repository, reference, limits, descriptor)
-  local media_type = descriptor and descriptor.media_type
+function manifests.get(to, repository, reference, limits, media_type, size)
   local answer, message, code = to:send {
     method = "GET", path = path_of(repository, reference), scopes = scopes_of(repository), max_body = limits.max_bytes,
     headers = { media_type and media_types.kind(media_type) and "Accept: " .. media_type or ACCEPT },
@@ -101,8 +101,8 @@ function manifests.get(to, repository, reference, limits, descriptor)
     return fail("EFORMAT", "%s: encoded as %s, which was not asked for", where, core.quote(encoding))
   end
   if not ok then return nil, message, code end
-  if descriptor and #text ~= descriptor.size then
-    return fail("EDIGEST", "%s: it has %d bytes, but its descriptor says %d", where, #text, descriptor.size)
+  if size and #text ~= size then
+    return fail("EDIGEST", "%s: it has %d bytes, but its descriptor says %d", where, #text, size)
   end
   local is_digest = core.digest_valid(reference)
   local right, found = digests.matches(text, is_digest and reference or core.sha256(text))

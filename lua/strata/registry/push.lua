@@ -8,6 +8,7 @@ local blobs = require "strata.registry.blobs"
 local fail = require "strata.util.fail"
 local json = require "strata.util.json"
 local manifests = require "strata.registry.manifests"
+local referrers = require "strata.registry.referrers"
 
 local push = {}
 
@@ -22,13 +23,21 @@ local MAX_MANIFEST = 4 * 2 ^ 20
 ---@field origin {session: strata.RegistrySession, repository: string}?  the repository that has it
 ---@field way "skip"|"mount"|"send"|"pipe"|nil  written by plan()
 
+--- A manifest or an index that is put.
+---@class strata.PushedManifest
+---@field text string
+---@field digest string
+---@field media_type string
+---@field is_kept boolean?  it came so from where it was read
+
 --- What is pushed.
 ---@class strata.Push
 ---@field client strata.RegistryClient
 ---@field session strata.RegistrySession
 ---@field repository string
 ---@field blobs strata.PushedBlob[]
----@field manifest {text: string, digest: string, media_type: string}
+---@field children strata.PushedManifest[]?  that the manifest leads to, those that others name first
+---@field manifest strata.PushedManifest
 ---@field tags string[]  none: by its digest alone
 ---@field expect string?  the digest that the first tag has to have; "" for none
 ---@field exists "auto"|"check"|"never"
@@ -36,6 +45,7 @@ local MAX_MANIFEST = 4 * 2 ^ 20
 ---@field limits strata.JsonLimits
 ---@field is_home boolean?  the image came from this repository, whose blobs are known
 ---@field current string?  the digest that the first tag has. Written by look()
+---@field looked boolean?  that is known. Written by look()
 
 --- The blobs that a repository is known to have: this session has pushed them, or read of them in a manifest.
 ---@param session strata.RegistrySession
@@ -157,19 +167,29 @@ local function repair(this, list, scopes, missing, opts)
   return move_all(this, again, scopes, opts)
 end
 
--- Puts the manifest.
-local function put(this, list, scopes, reference, how, opts)
-  local made, answer, message, code, missing = this.manifest, nil, nil, nil, nil
+-- Has a manifest listed that is about another one, unless the registry has said that it does so: RFR6.
+local function list_referrer(this, made, answer, scopes)
+  local descriptor, subject = referrers.descriptor(made, this.limits)
+  if not descriptor or answer.subject == subject then return answer end
+  local ok, message, code = referrers.register(this.session, this.repository, subject, descriptor, this.limits, scopes)
+  if not ok then return nil, message, code end
+  return answer
+end
+
+-- Puts a manifest.
+local function put(this, made, list, scopes, reference, how, opts)
+  local answer, message, code, missing
   for attempt = 1, 2 do
-    answer = this.client:call(function()
-      local got
-      got, message, code, missing = manifests.put(this.session, this.repository, reference, made.text,
+    answer, message, code = this.client:call(function()
+      local got, why, code_of
+      got, why, code_of, missing = manifests.put(this.session, this.repository, reference, made.text,
         made.media_type, { scopes = scopes, expect = how.expect, tags = how.tags })
-      return got, message, code
+      if not got then return nil, why, code_of end
+      return list_referrer(this, made, got, scopes)
     end, opts, "pushing")
     if answer or not missing or attempt == 2 then break end
-    local ok, why, how_bad = repair(this, list, scopes, missing, opts)
-    if ok == nil then return nil, why, how_bad end
+    local ok, why, code_of = repair(this, list, scopes, missing, opts)
+    if ok == nil then return nil, why, code_of end
     if not ok then break end
   end
   return answer, message, code
@@ -197,29 +217,58 @@ local function look_again(this, opts)
   return check_expected(this)
 end
 
+-- Puts what the manifest leads to, by digest: PUTM1. What the repository has already is not put again.
+local function put_children(this, list, scopes, opts)
+  for _, child in ipairs(this.children or {}) do
+    if not (this.is_home and child.is_kept) then
+      local ok, message, code = put(this, child, list, scopes, child.digest, {}, opts)
+      if not ok then return nil, message, code end
+    end
+  end
+  return true
+end
+
 -- Puts it under each tag, the first one first. Where that answer shows that the registry sets several at once, the
 -- others are one request: PUTM6.
 local function put_all(this, list, scopes, opts)
-  local tags, digest, set = this.tags, this.manifest.digest, {}
-  if not tags[1] then return put(this, list, scopes, digest, {}, opts) end
+  local tags, made, set = this.tags, this.manifest, {}
+  if not tags[1] then return put(this, made, list, scopes, made.digest, {}, opts) end
   local answer, message, code
-  if this.current ~= digest then
+  if this.current ~= made.digest then
     local expect = this.expect ~= "" and this.expect or nil
-    answer, message, code = put(this, list, scopes, tags[1], { expect = expect }, opts)
+    answer, message, code = put(this, made, list, scopes, tags[1], { expect = expect }, opts)
     if not answer then return nil, message, code end
     set = answer.tags
   end
   local left = left_of(tags, 2, set)
   if #set > 0 and #left > 1 then
-    answer, message, code = put(this, list, scopes, digest, { tags = left }, opts)
+    answer, message, code = put(this, made, list, scopes, made.digest, { tags = left }, opts)
     if not answer then return nil, message, code end
     left = left_of(left, 1, answer.tags)
   end
   for _, tag in ipairs(left) do
-    answer, message, code = put(this, list, scopes, tag, {}, opts)
+    answer, message, code = put(this, made, list, scopes, tag, {}, opts)
     if not answer then return nil, message, code end
   end
   return true
+end
+
+--- Looks at what the first tag is, unless that is known: whether the push has anything to do.
+---@param this strata.Push
+---@param opts {progress: function?, wait: function?}
+---@return boolean? done  true: the tag has the manifest already
+---@return string? message
+---@return string? code
+function push.look(this, opts)
+  if this.looked then return this.current == this.manifest.digest and #this.tags == 1 end
+  local ok, message, code = true, nil, nil
+  if this.expect ~= nil or not this.is_home then
+    ok, message, code = this.client:call(function() return look(this) end, opts, "asking")
+  end
+  if ok then ok, message, code = check_expected(this) end
+  if not ok then return nil, message, code end
+  this.looked = true
+  return this.current == this.manifest.digest and #this.tags == 1
 end
 
 --- What a push did.
@@ -238,16 +287,13 @@ function push.run(this, opts)
     return fail("ELIMIT", "a manifest of %d bytes, more than registries take", #this.manifest.text)
   end
   local before = this.session.requests
-  local ok, message, code = true, nil, nil
-  if this.current == nil and (this.expect ~= nil or not this.is_home) then
-    ok, message, code = this.client:call(function() return look(this) end, opts, "asking")
-  end
-  if ok then ok, message, code = check_expected(this) end
-  if not ok then return nil, message, code end
+  local ok, message, code = push.look(this, opts)
+  if ok == nil then return nil, message, code end
   local list = plan(this)
   local scopes = scopes_of(this, list)
   if this.current ~= this.manifest.digest then
     ok, message, code = move_all(this, list, scopes, opts)
+    if ok then ok, message, code = put_children(this, list, scopes, opts) end
     if not ok then return nil, message, code end
     if this.expect ~= nil then ok, message, code = look_again(this, opts) end
     if not ok then return nil, message, code end
@@ -260,11 +306,18 @@ function push.run(this, opts)
   return { requests = this.session.requests - before, moved = list }
 end
 
---- How blobs would get there, without a request.
+--- How blobs would get there: nothing is moved.
 ---@param this strata.Push
----@return strata.PushedBlob[]
-function push.plan(this)
-  return plan(this)
+---@param opts {progress: function?, wait: function?}
+---@return strata.PushedBlob[]?  with their ways
+---@return string? message
+---@return string? code
+function push.plan(this, opts)
+  local done, message, code = push.look(this, opts)
+  if done == nil then return nil, message, code end
+  local list = plan(this)
+  for _, blob in ipairs(this.current == this.manifest.digest and list or {}) do blob.way = "skip" end
+  return list
 end
 
 return push

@@ -272,6 +272,7 @@ local function settings_of(self)
   return {
     compression = is_plain and "none" or opts.compression, plain = is_plain, level = opts.level,
     reproducible = opts.reproducible, verify = opts.verify, threads = opts.threads, progress = opts.progress,
+    remote = self.whole ~= nil and self.catalog ~= nil, -- then all blobs are fetched together
     sha256 = self.format:find("^docker") and (self.native and "added" or "all") or nil,
   }
 end
@@ -315,7 +316,10 @@ local function choose_format(self, what)
   local whole, wanted, first = self.whole, self.opts.format, self.requests[1]
   local source = first and first.state.source
   local way = whole and way_of(whole.kind, whole.store) or way_of(source and source.kind, source and source.store)
-  if whole then
+  if whole and whole.store.remote then -- a file keeps all of an index when it is a layout
+    way = wanted or "oci-archive"
+    self.native, self.catalog = false, way:find("^oci") and whole.catalog or nil
+  elseif whole then
     local stays = wanted == nil or wanted == way and whole.kind == "oci"
     self.native, self.store = stays, whole.store
     self.catalog = (stays and whole.kind == "oci" or not stays and wanted:find("^oci")) and whole.catalog or nil
@@ -346,11 +350,15 @@ end
 
 --- What a save would write, as far as it can be told without compressing.
 ---@param request strata.SaveRequest
----@param opts strata.SaveOptions
+---@param opts strata.PlanOptions
 ---@return strata.SaveResult?
 ---@return string? message
 ---@return string? code
 function save.plan(request, opts)
+  if opts.to and reference.is_remote(opts.to) then
+    local with = opts.registry and require("strata.registry").client_of(opts.registry) or nil
+    return require("strata.save.registry").plan(request, opts.to, opts, with)
+  end
   local self = new_save({ request }, opts)
   choose_format(self)
   local ok, message, code = request.settle { threads = opts.threads, progress = opts.progress }
@@ -410,13 +418,13 @@ local function write(self, out, what)
   return result.of(self, what, size)
 end
 
--- Saves an image to a registry.
+-- Saves an image, or all that a listing has, to a registry.
 local function to_registry(requests, what, opts, whole)
-  if whole or #requests ~= 1 then
-    return fail("EUNSUPPORTED", "%s: several images cannot be saved to a registry at once", what)
-  end
   local with = opts.registry and require("strata.registry").client_of(opts.registry) or nil
-  return require("strata.save.registry").image(requests[1], what, opts, with)
+  local save_registry = require "strata.save.registry"
+  if whole and whole.catalog then return save_registry.index(requests, what, opts, whole, with) end
+  if #requests == 1 then return save_registry.image(requests[1], what, opts, with) end
+  return fail("EUNSUPPORTED", "%s: several images cannot be saved under one name of a registry", what)
 end
 
 --- Saves images. A second result lists what the format could not hold.

@@ -11,6 +11,7 @@ local oci_catalog = require "strata.dialect.oci.catalog"
 local printed = require "strata.util.printed"
 local push = require "strata.registry.push"
 local reference = require "strata.document.reference"
+local registry_index = require "strata.save.registry_index"
 local result = require "strata.save.result"
 local save_image = require "strata.save.image"
 
@@ -95,7 +96,7 @@ local function counts_of(moved)
   for _, blob in ipairs(moved) do
     if blob.way == "skip" then
       counts.skipped = counts.skipped + 1
-    elseif blob.result == "mounted" then
+    elseif blob.result == "mounted" or not blob.result and blob.way == "mount" then
       counts.mounted = counts.mounted + 1
     else
       counts.uploaded, counts.uploaded_bytes = counts.uploaded + 1, counts.uploaded_bytes + blob.size
@@ -137,6 +138,18 @@ local function notes_of(image, manifest)
   return notes
 end
 
+-- The save to a registry: where it goes, and by which client.
+local function begin(what, opts, limits, with)
+  local ref, tags = target_of(what, opts)
+  local self = { opts = opts, ref = ref, tags = tags, path = "docker://" .. ref.text, limits = limits, client = with }
+  local message, code
+  if not with then self.client, message, code = client.shared() end
+  if not self.client then return fail(code, "%s: %s", self.path, message) end
+  self.session, message, code = self.client:session(ref.host)
+  if not self.session then return fail(code, "%s: %s", self.path, message) end
+  return self
+end
+
 --- Saves an image to a registry.
 ---@param request strata.SaveRequest
 ---@param what string  "docker://host/team/app:1.4"
@@ -146,15 +159,8 @@ end
 ---@return string[]|string|nil lost | message
 ---@return string? code
 function save_registry.image(request, what, opts, with)
-  local ref, tags = target_of(what, opts)
-  local self = { opts = opts, ref = ref, tags = tags, path = "docker://" .. ref.text,
-                 limits = request.state.hub.limits }
-  local message, code
-  self.client = with
-  if not with then self.client, message, code = client.shared() end
-  if not self.client then return fail(code, "%s: %s", self.path, message) end
-  self.session, message, code = self.client:session(ref.host)
-  if not self.session then return fail(code, "%s: %s", self.path, message) end
+  local self, message, code = begin(what, opts, request.state.hub.limits, with)
+  if not self then return nil, message, code end
   local image
   image, message, code = make(self, request)
   if not image then return nil, message, code end
@@ -167,6 +173,116 @@ function save_registry.image(request, what, opts, with)
   done.digest = this.manifest.digest
   local notes = notes_of(image, this.manifest)
   return describe(self, image, done), #notes > 0 and notes or nil
+end
+
+--- What saving an image to a registry would move. Layers that have to be compressed first are, as for a save.
+---@param request strata.SaveRequest
+---@param what string
+---@param opts strata.PlanOptions
+---@param with strata.RegistryClient?
+---@return strata.SaveResult?
+---@return string? message
+---@return string? code
+function save_registry.plan(request, what, opts, with)
+  local self, message, code = begin(what, opts, request.state.hub.limits, with)
+  if not self then return nil, message, code end
+  local image, this
+  image, message, code = make(self, request)
+  if not image then return nil, message, code end
+  this, message, code = push_of(self, image, blobs_of(image))
+  if not this then return nil, message, code end
+  local before = self.session.requests
+  local list
+  list, message, code = push.plan(this, opts)
+  if not list then return fail(code, "%s: %s", self.path, message) end
+  local requests = self.session.requests - before
+  return describe(self, image, { moved = list, digest = this.manifest.digest, requests = requests })
+end
+
+-- The images that an edit has changed, as they are going to be written.
+local function make_all(self, requests)
+  local images = {}
+  for i, request in ipairs(requests) do
+    local message, code
+    images[i], message, code = make(self, request)
+    if not images[i] then return nil, message, code end
+  end
+  return images
+end
+
+-- The push of an index, with all that is known before its documents are read: `root` is what it is going to be, when
+-- nothing has changed.
+local function push_of_index(self, listing, root)
+  local store = listing.store
+  local is_home = store.remote and store.session == self.session and store.repository == self.ref.repository or false
+  local expect = self.opts.expect
+  if expect == false then expect = "" end
+  return {
+    client = self.client, session = self.session, repository = self.ref.repository, blobs = {}, children = {},
+    manifest = root, tags = self.tags, expect = expect, exists = self.opts.exists or "auto",
+    known = push.known(self.session, self.ref.repository),
+    is_home = is_home, limits = self.limits.json,
+  }
+end
+
+-- The root as it is, when it is known and stays so.
+local function kept_root(requests, listing, opts)
+  local store = listing.store
+  if not store.remote or #requests > 0 or opts.attestations == "drop" or opts.referrers then return nil end
+  return { text = listing.catalog.root_text, digest = store.root_digest, is_kept = true,
+           media_type = store.root_type or media_types.OCI_INDEX }
+end
+
+-- Fills in the documents and the blobs of a push.
+local function add_tree(self, this, requests, listing)
+  local ok, message, code = listing.catalog:complete_all(self.opts)
+  if not ok then return nil, message, code end
+  local images, made
+  images, message, code = make_all(self, requests)
+  if not images then return nil, message, code end
+  made, message, code = registry_index.of(listing.catalog, images, self.opts)
+  if not made then return nil, message, code end
+  if this.is_home then registry_index.note_known(listing.catalog, this.known) end
+  this.manifest = table.remove(made.documents)
+  this.children, this.blobs = made.documents, made.blobs
+  return made
+end
+
+--- Saves all that a listing has, with some images of it changed.
+---@param requests strata.SaveRequest[]
+---@param what string
+---@param opts strata.SaveOptions
+---@param listing strata.Listing
+---@param with strata.RegistryClient?
+---@return strata.SaveResult?
+---@return string[]|string|nil lost | message
+---@return string? code
+function save_registry.index(requests, what, opts, listing, with)
+  local self, message, code = begin(what, opts, listing.limits, with)
+  if not self then return nil, message, code end
+  local root = kept_root(requests, listing, opts)
+  local this = push_of_index(self, listing, root)
+  local is_done, made, done
+  if root then -- a copy that changes nothing, and a new tag in the same repository, need no document below the root
+    is_done, message, code = push.look(this, opts)
+    if is_done == nil then return fail(code, "%s: %s", self.path, message) end
+  end
+  if not root or not is_done and not this.is_home then
+    made, message, code = add_tree(self, this, requests, listing)
+    if not made then return nil, message, code end
+  end
+  if self.ref.digest and self.ref.digest ~= this.manifest.digest then
+    message, code = ("the index has the digest %s"):format(this.manifest.digest), "EINVAL"
+  else
+    done, message, code = push.run(this, opts)
+  end
+  if made then made.close() end
+  if not done then return fail(code, "%s: %s", self.path, message) end
+  local counts = counts_of(done.moved)
+  return printed.by({
+    path = self.path, format = "registry", digest = this.manifest.digest, size = counts.uploaded_bytes, layers = {},
+    uploaded = counts.uploaded, mounted = counts.mounted, skipped = counts.skipped, requests = done.requests,
+  }, printed.save), made and #made.notes > 0 and made.notes or nil
 end
 
 return save_registry

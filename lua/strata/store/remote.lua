@@ -15,6 +15,7 @@ local json = require "strata.util.json"
 local manifests = require "strata.registry.manifests"
 local media_types = require "strata.document.media_types"
 local reference = require "strata.document.reference"
+local referrers = require "strata.registry.referrers"
 local registry = require "strata.registry"
 
 local remote = {}
@@ -25,6 +26,7 @@ local remote = {}
 ---@field flat true  the document that everything hangs on may be a manifest
 ---@field root string  what messages call that document
 ---@field root_digest string
+---@field root_type string?
 ---@field names string[]  of the image that it is, or the images that it leads to
 ---@field host string
 ---@field repository string
@@ -34,6 +36,7 @@ local remote = {}
 ---@field temp_dir string?
 ---@field texts table<string, string>  documents that were fetched, by digest
 ---@field gone table<string, boolean>  documents that the registry has not, by digest
+---@field files table<string, userdata>  blobs that gather() has fetched, by digest
 ---@field failure string[]?  message and code
 local Remote = {}
 Remote.__index = Remote
@@ -87,10 +90,11 @@ function remote.open(what, opts)
   end, opts, "asking")
   if not got then return nil, ("%s: %s"):format(path, message), code end
   local self = setmetatable({
-    path = path, remote = true, flat = true, root = "manifest", root_digest = got.digest,
-    names = { ref.tag and reference.familiar(ref.name .. ":" .. ref.tag) or nil }, host = ref.host,
-    repository = ref.repository, client = with, session = session, limits = opts.limits, temp_dir = opts.temp_dir,
-    texts = { [got.digest] = got.text }, gone = {},
+    path = path, remote = true, flat = true, root = "manifest",
+    root_digest = got.digest, root_type = got.media_type,
+    names = { ref.tag and reference.familiar(ref.name .. ":" .. ref.tag) or nil }, files = {},
+    host = ref.host, repository = ref.repository, client = with, session = session,
+    limits = opts.limits, temp_dir = opts.temp_dir, texts = { [got.digest] = got.text }, gone = {},
   }, Remote)
   take_inline(self, got.text)
   return self
@@ -144,8 +148,7 @@ local function fetch_document(self, digest, media_type, size, max)
   local kind = media_types.kind(media_type)
   if kind == "manifest" or kind == "index" then
     local limits = { max_bytes = max, max_depth = self.limits.json.max_depth }
-    local descriptor = { media_type = media_type, size = size }
-    local got, message, code = manifests.get(self.session, self.repository, digest, limits, descriptor)
+    local got, message, code = manifests.get(self.session, self.repository, digest, limits, media_type, size)
     if got then take_inline(self, got.text) end
     return got and got.text, message, code
   end
@@ -178,6 +181,47 @@ function Remote:blob(digest, media_type, size, max)
     self.texts[digest] = text
   end
   return { file = setmetatable({ text = text }, Text), offset = 0, size = #text, name = digest }
+end
+
+--- Fetches manifests, several at a time, so that reading them is no request any more.
+---@param list {digest: string, media_type: string?}[]
+---@param opts? {progress: function?}
+---@return boolean? ok
+---@return string? message
+---@return string? code
+function Remote:fetch_manifests(list, opts)
+  local tasks = {}
+  for i, one in ipairs(list) do
+    tasks[i] = function()
+      local got, message, code = manifests.get(self.session, self.repository, one.digest, self.limits.json,
+        one.media_type)
+      if not got then return nil, ("%s: %s"):format(self.path, message), code end
+      self.texts[one.digest] = got.text
+      return true
+    end
+  end
+  local done, message, code = self.client:run(tasks, opts, "asking")
+  return done ~= nil or nil, message, code
+end
+
+--- The manifests that are about a digest, with their texts.
+---@param digest string
+---@return {digest: string, text: string, mediaType: string?}[]?
+---@return string? message
+---@return string? code
+function Remote:referrers(digest)
+  local list, message, code = self.client:call(function()
+    local found, why, how = referrers.list(self.session, self.repository, digest, self.limits.json)
+    for _, one in ipairs(found or {}) do
+      local got
+      got, why, how = manifests.get(self.session, self.repository, one.digest, self.limits.json, one.mediaType)
+      if not got then return nil, why, how end
+      one.text, one.mediaType = got.text, got.media_type or one.mediaType
+    end
+    return found, why, how
+  end, nil, "asking")
+  if not list then return nil, ("%s: %s"):format(self.path, message), code end
+  return list
 end
 
 -- Compares the digests of blobs that came in parts.
@@ -232,13 +276,80 @@ function Remote:fetch(list, opts)
   return files
 end
 
+-- The blobs that manifests name, each once, in the order of their digests.
+local function blobs_in(catalog)
+  local list, seen = {}, {}
+  local function add(descriptor, label)
+    local digest = type(descriptor) == "table" and descriptor.digest
+    if type(digest) ~= "string" or seen[digest] or media_types.is_foreign(descriptor.mediaType) then return end
+    seen[digest] = true
+    list[#list + 1] = { digest = digest, size = descriptor.size, label = label }
+  end
+  for _, manifest in ipairs(catalog.manifests) do
+    local document = manifest.document or {}
+    add(document.config, "config")
+    for _, descriptor in ipairs(json.or_nil(document.layers) or {}) do add(descriptor, "blob " .. descriptor.digest) end
+  end
+  table.sort(list, function(a, b) return json.before(a.digest, b.digest) end)
+  return list
+end
+
+--- Fetches everything that a catalog leads to, for those who copy all of it.
+---@param catalog strata.Catalog
+---@param opts? {temp_dir: string?, progress: function?}
+---@return boolean? ok
+---@return string? message
+---@return string? code
+function Remote:gather(catalog, opts)
+  local ok, message, code = catalog:complete_all(opts)
+  if not ok then return nil, message, code end
+  local wanted = {}
+  for _, one in ipairs(blobs_in(catalog)) do
+    if not self.files[one.digest] and not self.texts[one.digest] then wanted[#wanted + 1] = one end
+  end
+  local files
+  files, message, code = self:fetch(wanted, opts)
+  if not files then return nil, message, code end
+  for i, one in ipairs(wanted) do self.files[one.digest] = files[i] end
+  return true
+end
+
+--- What was gathered: blobs, and the documents that lead to them. The root is not among them.
+---@return {name: string, type: string, size: integer, file: userdata?, bytes: string?}[]
+function Remote:contents()
+  local list, names = {}, {}
+  for digest in pairs(self.files) do names[#names + 1] = digest end
+  for digest in pairs(self.texts) do
+    if digest ~= self.root_digest and not self.files[digest] then names[#names + 1] = digest end
+  end
+  for i, digest in ipairs(json.sort(names)) do
+    local file, text = self.files[digest], self.texts[digest]
+    list[i] = { name = digest, type = "file", file = file, bytes = not file and text or nil,
+                size = file and file:size() or #text }
+  end
+  return list
+end
+
+--- The digest that the name of a blob states: it is its name.
+---@param name string
+---@return string?
+function Remote.stated_digest(_, name)
+  return core.digest_valid(name) and name or nil
+end
+
 --- One more image uses the store.
 ---@return strata.RemoteStore
 function Remote:use()
+  self.users = (self.users or 0) + 1
   return self
 end
 
 --- One uses it no more. The client stays.
-function Remote.release() end
+function Remote:release()
+  self.users = self.users - 1
+  if self.users > 0 then return end
+  for _, digest in ipairs(json.keys(self.files)) do self.files[digest]:close() end
+  self.files = {}
+end
 
 return remote

@@ -94,6 +94,7 @@ local function class_of_v6(groups)
   local v4 = embedded_v4(groups)
   if v4 then return class_of_v4(math.floor(v4 / 256), v4 % 256) end
   local first = groups[1]
+  if first == 0 then return "other" end -- reserved; translators of IPv4 use some
   if first >= 0xff00 or first >= 0xfe80 and first <= 0xfebf then return "other" end
   if first >= 0xfc00 and first <= 0xfdff or first >= 0xfec0 and first <= 0xfeff then return "private" end
   return "public"

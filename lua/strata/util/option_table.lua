@@ -221,6 +221,11 @@ return {
     { "exists", '"auto"|"check"|"never"',
       "whether a registry is asked if it has a blob before that is sent: auto for large ones", default = "auto" },
   },
+  { "PlanOptions", "What a save is asked that is not made.", extends = { "SaveOptions" },
+    { "to", "string", "a reference of a registry; the tag's present manifest is asked for" } },
+  { "CopyOptions", "How an index and all that it leads to is copied, or with ref, digest or platform one image.",
+    extends = { "ChoiceOptions", "SourceOptions", "SaveOptions" },
+    { "referrers", "boolean", "also signatures and the like that are about it, to a registry", default = "false" } },
   -- ---- registries ---------------------------------------------------------------------------------------
   {
     "RegistryHostOptions", "How one registry is spoken to.",

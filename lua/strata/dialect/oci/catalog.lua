@@ -179,6 +179,25 @@ function Catalog:complete(manifest)
   return true
 end
 
+--- Reads every manifest that has not been read.
+---@param opts? {progress: function?}
+---@return boolean? ok
+---@return string? message
+---@return string? code
+function Catalog:complete_all(opts)
+  local waiting = {}
+  for _, manifest in ipairs(self.manifests) do
+    if manifest.waiting then waiting[#waiting + 1] = manifest end
+  end
+  local ok, message, code = true, nil, nil
+  if #waiting > 0 then ok, message, code = self.store:fetch_manifests(waiting, opts) end
+  for _, manifest in ipairs(ok and waiting or {}) do
+    ok, message, code = self:complete(manifest)
+    if not ok then break end
+  end
+  return ok, message, code
+end
+
 -- Visits what a descriptor names. The last result of a failure: whether it is one of this document alone.
 function Catalog:visit_blob(descriptor, where, names, depth)
   local digest, size = descriptor.digest, descriptor.size
