@@ -17,8 +17,8 @@ describe("fetching a blob:", function()
 
 	-- A layer of so many bytes that nothing compresses.
 	local function noise_layer(layout, bytes)
-		return layout:layer({ { name = "noise", data = shell.check({ "head", "-c", ("%d"):format(bytes), "/dev/urandom" }) } },
-			{ compression = "none" })
+		local data = shell.check({ "head", "-c", ("%d"):format(bytes), "/dev/urandom" })
+		return layout:layer({ { name = "noise", data = data } }, { compression = "none" })
 	end
 
 	setup(function()

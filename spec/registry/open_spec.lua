@@ -119,14 +119,15 @@ describe("an image of a registry:", function()
 		end
 	end)
 
-	it("reads a file", function()
+	it("reads a file, with the layers from the top that decide about it", function()
 		local img = open()
 		fake:forget()
 		assert.equal("this is layer2\n", img:read("layer2"))
+		assert.same({ "GET team/app/blobs/LAYER2 200", "GET team/app/blobs/LAYER3 200" }, remote.sorted(lines()))
 		assert.equal("this is layer3\n", img.layers[3]:read("layer3"))
-		assert.same(all_layers(), remote.sorted(lines()))
-		assert.equal("this is layer1\n", img:read("layer1"))
 		assert.same({}, lines())
+		assert.equal("this is layer1\n", img:read("layer1"))
+		assert.same({ "GET team/app/blobs/LAYER1 200" }, lines())
 	end)
 
 	it("fetches one layer when one is asked for", function()
@@ -232,7 +233,8 @@ describe("an image of a registry:", function()
 
 	it("with a bad reference takes no request", function()
 		for _, what in ipairs({ "docker://" .. fake.host, "docker://" .. fake.host .. "/App:1", "docker://",
-			ref .. "@sha256:abc", ref .. "?x", ref .. "#x", "docker://u:p@" .. fake.host .. "/app:1", ref .. "%41", ref .. "\n" }) do
+			ref .. "@sha256:abc", ref .. "?x", ref .. "#x", "docker://u:p@" .. fake.host .. "/app:1", ref .. "%41",
+			ref .. "\n" }) do
 			local img, message, code = strata.open(what, { registry = hub })
 			assert.is_nil(img)
 			assert.equal("EINVAL", code)

@@ -185,7 +185,7 @@ describe("pushing:", function()
 			local img = open()
 			assert(img:append({ files = { new = "new" } }))
 			local result = assert(save(img, "app:2"))
-			assert.equal(2 + 2 * 2 + 1, #fake:log())
+			assert.equal(2 + LAYERS + 2 * 2 + 1, #fake:log()) -- directories and links may be in the layers below
 			assert.same({ 2, LAYERS }, { result.uploaded, result.skipped })
 			assert.equal("new", open("app:2"):read("new"))
 		end)
@@ -260,7 +260,7 @@ describe("pushing:", function()
 			assert.same({}, fake:uploads("again"))
 		end)
 
-		for _, where in ipairs({ "absolute", "scheme", "query", "name", "fragment", "bare", "path" }) do
+		for _, where in ipairs({ "absolute", "scheme", "name", "fragment", "bare", "path" }) do
 			it("RED7, RED8: Location as " .. where, function()
 				fake:set({ strict = where ~= "bare" })
 				fake:fault({ location = where })
@@ -288,8 +288,10 @@ describe("pushing:", function()
 			local sessions = {}
 			for _, request in ipairs(fake:log()) do
 				local id = request.method == "PUT" and request.path:match("/uploads/([^?]+)")
-				assert.is_nil(id and sessions[id])
-				sessions[id or 0] = id and true
+				if id then
+					assert.is_nil(sessions[id])
+					sessions[id] = true
+				end
 			end
 		end)
 
@@ -573,7 +575,7 @@ describe("pushing:", function()
 			local base = remote.image({ count = 1, name = "base" })
 			remote.put(fake, "base", base.layout, base.digest, "1")
 			local img = open()
-			assert(img:append(open("base:1").layers[1]))
+			assert(img:append({ layer = open("base:1").layers[1] }))
 			fake:forget()
 			local ok, result = pcall(save, img, "copy:1")
 			assert.is_true(ok, result)
@@ -675,7 +677,7 @@ describe("pushing:", function()
 			img = assert(strata.open(made.layout:directory(dir:file("large")),
 				{ limits = { json = { max_bytes = 2 ^ 24 } } }))
 			fake:forget()
-			fails("ELIMIT", "more than registries take", img, "new:1")
+			fails("ELIMIT", "4194304", img, "new:1")
 			assert.same({}, fake:log())
 		end)
 
@@ -735,7 +737,7 @@ describe("pushing:", function()
 				local moved = fake:get_manifest("app", "1"):gsub("{", "{ ", 1)
 				local img = label(open())
 				local text = fake:get_manifest("app", "1")
-				fake:fault({ method = "HEAD", path = "/manifests/1", set = { ["Docker-Content-Digest"] = oci_layout.sha256(moved) } })
+				fake:fault({ method = "HEAD", path = "/manifests/1", digest = oci_layout.sha256(moved) })
 				fake:forget()
 				fails("ESTALE", image.digest, img, "app:1", { expect = image.digest })
 				assert.equal(0, count(lines(), "^PUT app/manifests"))
@@ -765,7 +767,7 @@ describe("pushing:", function()
 			assert.equal("PUT copy/manifests/MANIFEST 201", list[#list])
 			assert.same({}, fake:tags("copy"))
 			assert(open("copy@" .. image.digest):verify())
-			fails("EINVAL", image.digest, label(open()), "copy@" .. ZERO)
+			fails("EINVAL", "the image has the digest", label(open()), "copy@" .. ZERO)
 		end)
 
 		it("PUTM11: an answer without Location and digest is enough", function()
@@ -783,7 +785,7 @@ describe("pushing:", function()
 
 	it("takes what was compressed here, and plain layers compressed", function()
 		local img = assert(strata.open(image.layout:directory(dir:file("plain"))))
-		assert(img:save(dir:file("app.tar"), { format = "docker", compression = "none" }))
+		assert(img:save(dir:file("app.tar"), { format = "docker-legacy" }))
 		img = assert(strata.open(dir:file("app.tar")))
 		assert(save(img, "new:1"))
 		local back = open("new:1")

@@ -233,12 +233,20 @@ local function leave_out(scopes, source)
   end
 end
 
+-- The scopes of one request: what another upload leaves out meanwhile stays in it.
+local function copied(scopes)
+  local copy = {}
+  for i, scope in ipairs(scopes) do copy[i] = scope end
+  return copy
+end
+
 -- Begins an upload. A token server may refuse the whole set of scopes for the sake of one: MNT5.
 local function begin(to, repository, scopes)
-  local request = { method = "POST", path = uploads_of(repository), scopes = scopes, body = "" }
+  local request = { method = "POST", path = uploads_of(repository), scopes = copied(scopes), body = "" }
   local answer, message, code = to:send(request)
-  if not answer and REFUSED[code] and #scopes > 1 then
+  if not answer and REFUSED[code] and #request.scopes > 1 then
     leave_out(scopes)
+    request.scopes = copied(scopes)
     answer, message, code = to:send(request)
   end
   return answer, message, code
@@ -255,7 +263,7 @@ end
 -- Asks for a mount. -> true | false: it was refused | an answer: an upload was begun | nil, message, code
 local function mount(to, repository, upload, scopes)
   local answer, message, code = to:send {
-    method = "POST", scopes = scopes, body = "",
+    method = "POST", scopes = copied(scopes), body = "",
     path = uploads_of(repository) .. ("?mount=%s&from=%s"):format(upload.digest, url.escape(upload.mount)),
   }
   if not answer then
@@ -318,7 +326,7 @@ local function taken(to, repository, upload, scopes, answer)
     if stated and digests.differ(stated, upload.digest) then -- UP14
       return fail("EDIGEST", "%s: the registry says that it has %s", answer.request, stated)
     elseif status ~= 201 and status ~= 204 then -- UP13
-      local there, message, code = blobs.exists(to, repository, upload.digest, scopes)
+      local there, message, code = blobs.exists(to, repository, upload.digest, copied(scopes))
       if there == false then
         return false, ("%s: %d, and no blob is there"):format(answer.request, status), "EFORMAT"
       end
@@ -344,7 +352,7 @@ local function put_bytes(to, repository, upload, scopes, location, pipe)
   local file = upload.file
   local answer, message, code = to:send {
     method = "PUT", url = url.with_query(location, "digest", upload.digest), kind = "upload", -- RED8
-    scopes = scopes, once = true, headers = { "Content-Type: application/octet-stream" }, body = upload.bytes,
+    scopes = copied(scopes), once = true, headers = { "Content-Type: application/octet-stream" }, body = upload.bytes,
     body_file = file and { fd = file:fileno(), offset = upload.offset, size = upload.size } or nil, body_pipe = pipe,
   }
   if not answer then return broken(message, code) end
