@@ -288,9 +288,11 @@ bench: build ## measure beside the peers on one image
 bench-nginx: build ## latency and memory of nginx while it operates on images
 	@$(RUN_LUA) bench/latency.lua
 
-types: build ## lua/strata/meta/options.lua anew, of lua/strata/util/option_table.lua
+types: build ## lua/strata/meta/options.lua and the texts of strata.help anew, of what they tell about
 	@$(RUN_LUA) doc/option_types.lua >$(BUILD)/options.lua
 	@mv $(BUILD)/options.lua lua/strata/meta/options.lua
+	@$(RUN_LUA) doc/help_text.lua >$(BUILD)/help_text.lua
+	@mv $(BUILD)/help_text.lua lua/strata/util/help_text.lua
 
 # ldoc does not know the annotations of lua/strata/meta; doc/pages.lua makes of them what it does.
 doc: ## the reference of the API as HTML, in build/doc

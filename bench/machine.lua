@@ -18,7 +18,7 @@ function machine.describe()
       (tonumber(first_line("grep MemTotal /proc/meminfo"):match("%d+")) or 0) * 1024 / 1e9, first_line("uname -r")),
   }
   local parts = {}
-  for name, version in pairs(strata.version()) do parts[#parts + 1] = name .. " " .. tostring(version) end
+  for name, version in pairs(strata.versions()) do parts[#parts + 1] = name .. " " .. tostring(version) end
   table.sort(parts)
   lines[#lines + 1] = "strata    " .. table.concat(parts, ", ")
   local peers = {}

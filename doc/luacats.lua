@@ -176,6 +176,13 @@ function tags.operator(block, rest)
   table.insert(block.class.operators, operator)
 end
 
+-- What calling a value of a class does.
+function tags.overload(block, rest)
+  local overload = typed(rest)
+  overload.name = "call"
+  table.insert(block.class.operators, overload)
+end
+
 function tags.alias(block, rest)
   local name, type = rest:match("^([%w_%.]+) ?(.*)$")
   block.alias = { kind = "alias", name = name, values = {} }

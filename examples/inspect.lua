@@ -49,7 +49,7 @@ print("created   " .. tostring(img.config.created))
 print("\nhistory, oldest first, beside the layers")
 for _, row in ipairs(img:history()) do
   local layer = row.layer
-  local left = layer and ("%3d %s %s"):format(layer.index, layer.diff_id:sub(8, 19), megabytes(layer.size))
+  local left = layer and ("%3d %s %s"):format(layer.position, layer.diff_id:sub(8, 19), megabytes(layer.size))
     or (" "):rep(28)
   print(left .. "  " .. printable(row.created_by or "", 80))
 end

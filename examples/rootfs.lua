@@ -20,7 +20,7 @@ for _, pattern in ipairs(patterns) do
   for _, path in ipairs(check(root:glob(pattern))) do
     print(root:lstat(path))
     for _, row in ipairs(check(root:history(path))) do
-      print(("  %-8s by layer %d  %s"):format(row.action, row.layer.index, row.layer.created_by or ""))
+      print(("  %-8s by layer %d  %s"):format(row.action, row.layer.position, row.layer.created_by or ""))
     end
   end
 end

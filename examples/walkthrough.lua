@@ -109,7 +109,7 @@ for _, key in ipairs { "architecture", "os", "created", "User", "WorkingDir", "E
 end
 print()
 for _, row in ipairs(img:history()) do
-  print(("  %-8s %s"):format(row.layer and "layer " .. row.layer.index or "no layer",
+  print(("  %-8s %s"):format(row.layer and "layer " .. row.layer.position or "no layer",
     short(row.created_by or "", 90)))
 end
 

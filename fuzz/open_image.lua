@@ -55,10 +55,10 @@ end
 local ENTRY_FIELDS = {
 	"path", "name", "type", "typeflag", "mode", "uid", "gid", "uname", "gname", "size", "mtime", "mtime_nsec",
 	"atime", "atime_nsec", "ctime", "ctime_nsec", "linkpath", "major", "minor", "xattrs", "pax", "whiteout", "opaque",
-	"index", "sparse", "dangling",
+	"position", "sparse", "dangling",
 }
 local LAYER_FIELDS = {
-	"index", "diff_id", "chain_id", "digest", "size", "media_type", "compression", "created_by", "history",
+	"position", "diff_id", "chain_id", "digest", "size", "media_type", "compression", "created_by", "history",
 	"empty", "edited", "annotations", "foreign",
 }
 local IMAGE_FIELDS = { "id", "tags", "platform", "config", "layers", "path", "edited", "digest", "index" }
@@ -126,7 +126,7 @@ local function history_of(image)
 	local rows = try("img:history", image.history, image)
 	for _, row in ipairs(rows or {}) do
 		tostring(row)
-		fields("row", row, { "created", "created_by", "author", "comment", "empty_layer", "layer", "index" })
+		fields("row", row, { "created", "created_by", "author", "comment", "empty_layer", "layer", "position" })
 	end
 end
 

@@ -9,7 +9,7 @@ local img = assert(strata.open(path))
 local files = {}
 for entry in assert(img:rootfs()):walk() do
   if entry.type == "file" then
-    files[#files + 1] = { size = entry.size, path = entry.path, layer = entry.layer.index }
+    files[#files + 1] = { size = entry.size, path = entry.path, layer = entry.layer.position }
   end
 end
 table.sort(files, function(a, b)

@@ -62,7 +62,7 @@ local function find_place(state)
     for i, id in ipairs(rows.ids) do rows.places[id] = i end
   end
   local at = rows.places[state.id]
-  return at, not at and "was dropped" or nil
+  return at, not at and "was removed" or nil
 end
 
 local function place(state)
@@ -107,7 +107,7 @@ end
 
 local hooks = {
   fields = {
-    index = function(state) return place(state) end,
+    position = function(state) return place(state) end,
     layer = function(state)
       local number = layer_number(state, place(state))
       return number and state.layers and state.layers[number] or nil
@@ -171,14 +171,16 @@ local function remove_at(cfg, at)
 end
 
 --- Removes a row that has no layer.
-function methods:drop()
+---@return strata.HistoryRow self
+function methods:remove()
   local state = state_of(self)
   local at = place(state)
   local number = layer_number(state, at)
   if number then
-    misuse("history row %d belongs to layer %d and goes with it: rows without a layer can be dropped", at, number)
+    misuse("history row %d belongs to layer %d and goes with it: rows without a layer can be removed", at, number)
   end
   remove_at(state.config, at)
+  return self
 end
 
 new, state_of = object.class("strata.HistoryRow", methods, hooks)

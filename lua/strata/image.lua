@@ -42,6 +42,7 @@ local new, state_of, is
 ---@field layers strata.OpenedLayer[]
 ---@field handles strata.Layer[]
 ---@field manifest strata.ImageManifest?
+---@field descriptor_text string?
 
 ---@class strata.OpenedLayer
 ---@field diff_id string
@@ -54,14 +55,17 @@ local new, state_of, is
 ---@field hub strata.Hub  what its layers know of it
 ---@field source strata.Source?  that it was opened from; nil: it was made anew
 ---@field opened strata.OpenedImage
----@field manifest strata.ImageManifest?  nil: it had none. Also written by edit/rebase, for its annotations
----@field descriptor_text string?  the descriptor that led to the manifest
+---@field manifest strata.ImageManifest?  nil: it had none. Also written by edit/rebase and edit/scrub, for its
+---  annotations
+---@field descriptor_text string?  the descriptor that led to the manifest. Also written by edit/scrub
 ---@field index table?  the nested index that the manifest was found in
 ---@field config strata.Config
 ---@field layers strata.Layer[]  the base first. Written by prune() and by edit/layer_list, which then renumber
 ---@field tags string[]  written by tag(), untag() and by assigning to img.tags
----@field scrubs strata.Scrub[]?  of documents that repeat the config, to be carried out by save. Written by edit/scrub
----@field failure {[1]: string, [2]: string}?  message and code of an edit that cannot be taken back. Written by edit()
+---@field scrubs strata.Scrub[]?  of documents that repeat the config, and of descriptors: to be carried out by save.
+---  Written by edit/scrub
+---@field failure {[1]: string, [2]: string}?  message and code of an edit that cannot be taken back, or goes on.
+---  Written by edit()
 
 --- What the layers of an image, or a layer without one, have in common.
 ---@class strata.Hub
@@ -69,6 +73,7 @@ local new, state_of, is
 ---@field strict table?  the functions that refuse what the option `strict` does not let pass
 ---@field layers strata.LayerState[]  the base first. A new array whenever the list of layers changes
 ---@field standalone boolean?  the layer is in no image
+---@field closed boolean?  the image is
 ---@field alone boolean?  layers are scanned one by one, since scanning them together failed. Written by layer
 ---@field edit? fun(name: string, fn: function): any, ...  carries out an edit whole or not at all; see image.edit
 ---@field settle fun()  carries out pending edits, so that digests are known; throws when it cannot
@@ -87,10 +92,12 @@ local function keep(state, name)
   local restore_config, message, code = config.keep(state.config)
   if not restore_config then return nil, message, code end
   local layers, tags, scrubs = copy_of(state.layers), copy_of(state.tags), copy_of(state.scrubs)
-  local manifest = state.manifest
+  local manifest, descriptor_text = state.manifest, state.descriptor_text
   return function(failed, why)
+    if state.closed then return end
     restore_config()
-    state.layers, state.tags, state.scrubs, state.manifest = layers, tags, scrubs, manifest
+    state.layers, state.tags, state.scrubs = layers, tags, scrubs
+    state.manifest, state.descriptor_text = manifest, descriptor_text
     image.renumber(state)
     if failed then
       state.failure = { ("%s has failed (%s) and cannot be taken back in %s: img:revert() goes back to what was opened")
@@ -99,7 +106,13 @@ local function keep(state, name)
   end
 end
 
---- Carries out an edit, whole or not at all: after a failure the image is as it was before.
+local function ended(state, mark, ...)
+  if state.failure == mark then state.failure = nil end
+  return ...
+end
+
+--- Carries out an edit, whole or not at all: after a failure the image is as it was before. Meanwhile the functions of
+--- the caller, and other coroutines, can neither edit nor save the image.
 ---@param state strata.ImageState
 ---@param name string  of the method
 ---@param fn fun(edit: strata.Transaction): any, ...  returns a true value when it is done, or nil, message, code
@@ -108,7 +121,15 @@ function image.edit(state, name, fn)
   if state.failure then return nil, state.failure[1], state.failure[2] end
   local restore, message, code = keep(state, name)
   if not restore then return nil, message, code end
-  return transaction.run(restore, fn)
+  local mark = { ("%s has not ended: img:revert() goes back to what was opened"):format(name), "EINVAL", name = name }
+  state.failure = mark
+  return ended(state, mark, transaction.run(function(...)
+    ended(state, mark)
+    restore(...)
+  end, function(edit)
+    mark.thread, mark.is_within = coroutine.running(), true
+    return fn(edit)
+  end))
 end
 
 -- ---- what the layers need of their image ------------------------------------
@@ -167,7 +188,7 @@ end
 
 local function is_edited(state)
   local opened, layers = state.opened, state.hub.layers
-  if state.source == nil or state.scrubs or #layers ~= #opened.layers or
+  if state.source == nil or state.scrubs or state.manifest ~= opened.manifest or #layers ~= #opened.layers or
     not reference.same_list(state.tags, opened.tags) or
     state.config:text() ~= opened.config_text then
     return true
@@ -209,7 +230,8 @@ function image.from_model(model)
     opened.layers[i] = { diff_id = one.diff_id, digest = one.digest, size = one.blob.size }
     handles[i] = layer.new(one)
   end
-  state.layers, opened.handles, opened.manifest = handles, copy_of(handles), state.manifest
+  state.layers, opened.handles = handles, copy_of(handles)
+  opened.manifest, opened.descriptor_text = state.manifest, state.descriptor_text
   image.renumber(state)
   local refused = model.strict and model.strict.documents(state)
   if refused then return nil, refused, "EFORMAT" end
@@ -241,7 +263,7 @@ end
 function methods:history()
   local state = state_of(self)
   return frozen.copy(state, "history()", history.rows(state.config, state.layers), "img:history()",
-    "assign fields of its rows, or use row:drop, img:clear_history and img.config.history")
+    "assign fields of its rows, or use row:remove, img:clear_history and img.config.history")
 end
 
 --- Drops the whole history, which is optional.
@@ -275,7 +297,9 @@ function methods:tree(opts)
   options.check("tree", "ImageTreeOptions", opts)
   local root, message = self:rootfs { view = opts and opts.view }
   if not root then error(message, 0) end
-  return root:tree(opts)
+  local text = rootfs.draw(root, opts)
+  root:close()
+  return text
 end
 
 --- Bytes of files that no container sees: replaced, deleted or hidden by upper
@@ -369,11 +393,14 @@ end
 ---@return string? code
 function methods:revert()
   local state = state_of(self)
-  local opened = state.opened
+  local opened, going_on = state.opened, state.failure
+  if going_on and going_on.is_within and going_on.thread == coroutine.running() then
+    misuse("revert: %s goes on, which a function cannot take back that it calls", going_on.name)
+  end
   local ok, message, code = config.replace(state.config, opened.config_text)
   if not ok then return nil, message, code end
   state.layers, state.tags, state.manifest = copy_of(opened.handles), copy_of(opened.tags), opened.manifest
-  state.scrubs, state.failure = nil, nil
+  state.descriptor_text, state.scrubs, state.failure = opened.descriptor_text, nil, nil
   for _, handle in ipairs(state.layers) do layer.forget_edits(layer.state_of(handle)) end
   image.renumber(state)
   return self
@@ -381,7 +408,17 @@ end
 
 -- What save needs of an image.
 local function request_of(state)
+  layer.check_copies(state.hub.layers)
   return { state = state, edited = is_edited(state), settle = function(opts) return image.settle(state, opts) end }
+end
+
+--- The state of an image that is an argument.
+---@param value any
+---@param fn string  the method
+---@return strata.ImageState
+function image.given(value, fn)
+  if not is(value) then misuse("%s: an image is wanted, not %s", fn, argument.kind_of(value)) end
+  return state_of(value)
 end
 
 --- The requests of images that are to be saved together.
@@ -392,7 +429,7 @@ end
 function image.requests(images)
   local list = {}
   for i, one in ipairs(images) do
-    local state = state_of(one)
+    local state = image.given(one, "save")
     if state.failure then return nil, state.failure[1], state.failure[2] end
     list[i] = request_of(state)
   end
@@ -453,7 +490,10 @@ function methods:read(path, max)
   argument.count(max, "read", "max")
   local root, message, code = self:rootfs()
   if not root then return nil, message, code end
-  return root:read(path, max)
+  local content
+  content, message, code = root:read(path, max)
+  root:close()
+  return content, message, code
 end
 
 --- Applies all layers to a directory, which is made when it is not there. Every
@@ -563,6 +603,7 @@ new, state_of, is = object.class("strata.Image", methods, {
   set = { tags = set_tags },
   tostring = describe,
   close = function(state)
+    state.hub.closed = true
     for _, one in ipairs(state.hub.layers) do
       if one.index then one.index:close() end
       if one.own then one.blob.file:close() end

@@ -4,10 +4,10 @@ local choose = require "strata.dialect.choose"
 local core = require "strata.core"
 local argument = require "strata.util.argument"
 local image = require "strata.image"
-local misuse = require "strata.util.misuse"
 local object = require "strata.util.object"
 local options = require "strata.util.options"
 local platform = require "strata.document.platform"
+local printed = require "strata.util.printed"
 local reference = require "strata.document.reference"
 local save = require "strata.save"
 
@@ -52,27 +52,25 @@ local function some(state, selector)
     core.quote(selector.platform), choose.describe(state.listing.candidates)), "ENOENT"
 end
 
---- Calls fn with every image, or with those of a platform. Fails when there is none.
----@param fn fun(img: strata.Image)
+--- Iterates over the images that are all here, or over those of a platform. Fails when there is none; the iterator
+-- throws when one cannot be read.
 ---@param selector? strata.SelectorOptions
----@return strata.Index? self
+---@return (fun(): strata.Image?)?
 ---@return string? message
 ---@return string? code
-function methods:each(fn, selector)
-  if type(fn) ~= "function" then
-    misuse(("bad argument #1 to 'each' (function expected, got %s)"):format(type(fn)))
-  end
-  options.check("each", "SelectorOptions", selector)
+function methods:images(selector)
+  options.check("images", "SelectorOptions", selector)
   local state = state_of(self)
   local numbers, message, code = some(state, selector)
   if not numbers then return nil, message, code end
-  for _, number in ipairs(numbers) do
-    local img
-    img, message, code = open(state, number)
-    if not img then return nil, message, code end
-    fn(img)
+  local i = 0
+  return function()
+    i = i + 1
+    if not numbers[i] then return nil end
+    local img, why = open(state_of(self), numbers[i])
+    if not img then error(why, 0) end
+    return img
   end
-  return self
 end
 
 -- The images to save: those that were edited, or all, or one that stands for the whole, which stays as it is.
@@ -114,7 +112,7 @@ function methods:save(what, opts)
   return save.images(requests, what, opts, state.listing)
 end
 
-local function entries(state)
+local function manifests(state)
   local list = {}
   for i, one in ipairs(state.listing.candidates) do
     local runs_on = one.platform()
@@ -122,26 +120,16 @@ local function entries(state)
                 problem = one.problem and one.problem[1] or nil,
                 platform = runs_on and platform.of(runs_on) or nil }
   end
-  return list
+  return printed.list(list, printed.manifest)
 end
 
 local fields = {
   path = function(state) return state.listing.store.path end,
-  entries = entries,
-  images = function(state)
-    local list = {}
-    for _, number in ipairs(selected(state)) do
-      local img, message = open(state, number)
-      if not img then error(message, 0) end
-      list[#list + 1] = img
-    end
-    return list
-  end,
+  manifests = manifests,
 }
 
 new, state_of = object.class("strata.Index", methods, {
   fields = fields,
-  costly = { images = true },
   tostring = function(state)
     return ("strata.Index(%s, %d images)"):format(state.listing.store.path, #selected(state))
   end,

@@ -10,12 +10,12 @@
 
 local argument = require "strata.util.argument"
 local check = require "strata.check"
+local choice = require "strata.util.choice"
 local choose = require "strata.dialect.choose"
 local config_schema = require "strata.document.config_schema"
 local core = require "strata.core"
 local detect = require "strata.dialect.detect"
 local fail = require "strata.util.fail"
-local glob = require "strata.util.glob"
 local image = require "strata.image"
 local json = require "strata.util.json"
 local limits = require "strata.util.limits"
@@ -23,6 +23,7 @@ local misuse = require "strata.util.misuse"
 local new_layer = require "strata.layer.new"
 local options = require "strata.util.options"
 local platform = require "strata.document.platform"
+local printed = require "strata.util.printed"
 local save = require "strata.save"
 
 require "strata.edit" -- adds the operations on images
@@ -81,6 +82,7 @@ end
 ---@return (fun(): strata.Image?)?
 ---@return string? message
 ---@return string? code
+---@return table? closing  releases the file when a loop is left early
 function strata.images(what, opts)
   argument.stream(what, "images")
   options.check("images", "OpenOptions", opts)
@@ -108,7 +110,7 @@ function strata.images(what, opts)
     if listing then listing.store:release() end
     listing = nil
   end
-  return function()
+  local function next_image()
     while listing and number < #all do
       number = number + 1
       local candidate = all[number]
@@ -124,6 +126,8 @@ function strata.images(what, opts)
     finish()
     return nil
   end
+  -- A loop that is left early closes the fourth value where Lua has to-be-closed variables, as it does for io.lines.
+  return next_image, nil, nil, setmetatable({}, { __close = finish })
 end
 
 --- An image without layers. Nothing in it depends on when or where it is made.
@@ -210,54 +214,41 @@ function strata.copy(from, to, opts)
   argument.stream(to, "copy")
   options.check("copy", "CopyOptions", opts)
   opts = opts or {}
-  local choice = only(opts, "OpenOptions")
   local source, message, code
   if opts.ref or opts.digest or opts.platform then
-    source, message, code = strata.open(from, choice)
+    source, message, code = strata.open(from, only(opts, "OpenOptions"))
   else
     source, message, code = strata.open_index(from, only(opts, "IndexOptions"))
   end
   if not source then return nil, message, code end
   local saved
-  local how = only(opts, "SaveOptions")
-  if opts.referrers then
-    if opts.ref or opts.digest or opts.platform or not reference.is_remote(to) then
-      source:close()
-      misuse("copy: referrers go with all that a reference of a registry leads to, to a registry")
-    end
-    saved, message, code = index.copy(source, to, how)
-  else
-    saved, message, code = source:save(to, how)
-  end
+  saved, message, code = source:save(to, only(opts, "SaveOptions"))
   source:close()
   return saved, message, code
 end
 
 --- What readers differ about in a tar file, plain or compressed with gzip or zstd.
 ---@param path string
----@param opts? strata.CheckTarOptions
+---@param opts? strata.CheckOptions
 ---@return strata.Report?
 ---@return string? message
 ---@return string? code
 function strata.check_tar(path, opts)
   argument.host_path(path, "check_tar")
-  options.check("check_tar", "CheckTarOptions", opts)
+  options.check("check_tar", "CheckOptions", opts)
   return check.tar(path, opts)
 end
 
---- A function that tells whether a path matches a pattern, or lies below what does: `*`, `?` and
+--- A function that tells whether paths choose a path, by themselves or as a directory that it is in: `*`, `?` and
 -- `[a-z]` within a name, `**` for any directories between.
----@param patterns string|string[]  e.g. {"usr/share/doc", "**/*.pyc"}
+---@param paths strata.Paths  e.g. {"usr/share/doc", "**/*.pyc"}
 ---@return fun(path: string): boolean
-function strata.matcher(patterns)
-  for _, pattern in ipairs(type(patterns) == "table" and patterns or {}) do
-    if type(pattern) ~= "string" then misuse("matcher: a pattern is a string, not %s", type(pattern)) end
+function strata.matcher(paths)
+  local matches = choice.matcher(paths, "matcher")
+  return function(path)
+    argument.path(path, "matcher")
+    return matches(path)
   end
-  if type(patterns) == "string" then patterns = { patterns } end
-  if type(patterns) ~= "table" then
-    misuse(("bad argument #1 to 'matcher' (pattern or array of patterns expected, got %s)"):format(type(patterns)))
-  end
-  return glob.matcher(patterns)
 end
 
 --- A progress function that draws a bar on a terminal, for the option `progress`.
@@ -267,21 +258,37 @@ function strata.progress(out)
   return require("strata.util.progress").bar(out)
 end
 
---- The versions of strata and of what it is built on.
+--- The versions of strata and of what it is built on. strata._VERSION is that of strata alone.
 ---@return table<string, string>
-function strata.version()
+function strata.versions()
   local versions = core.libraries()
   versions.strata = core._VERSION
   versions.lua = rawget(_G, "jit") and rawget(_G, "jit").version or _VERSION
   versions.cjson = require("cjson")._VERSION
-  return versions
+  return printed.by(versions, printed.copy)
+end
+
+--- pairs() of an object, of strata.limits, or of a table. On Lua 5.1 and LuaJIT their own pairs() asks no object.
+---@param value any
+---@return function
+---@return any state
+function strata.pairs(value)
+  local mt = getmetatable(value)
+  if type(mt) == "table" and mt.__pairs then
+    local step, state = mt.__pairs(value)
+    return step, state -- and they begin with nil
+  end
+  if type(value) ~= "table" then misuse("pairs: an object or a table is wanted, not %s", type(value)) end
+  local step, state = pairs(value)
+  return step, state
 end
 
 --- What can be done with a value of strata, as text for a REPL.
----@param value? any
+---@param value? any  an object, a function, a name, or "limits"
+---@param name? string  of a method or a field of the object
 ---@return string
-function strata.help(value)
-  return require("strata.util.help").text(value)
+function strata.help(value, name)
+  return require("strata.util.help").text(value, name)
 end
 
 -- What few need is loaded when somebody does.

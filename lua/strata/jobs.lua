@@ -10,6 +10,7 @@ local json = require "strata.util.json"
 local limits = require "strata.util.limits"
 local options = require "strata.util.options"
 local policy = require "strata.policy"
+local printed = require "strata.util.printed"
 local strata = require "strata"
 
 local jobs = {}
@@ -19,7 +20,7 @@ local jobs = {}
 -- The options of each job.
 local ARGUMENTS = {
   inspect = "JobArguments", entries = "EntriesArguments", list = "ListArguments", read = "ReadArguments",
-  fetch = "FetchArguments", filter = "FilterArguments", save = "SaveArguments", remove = "PathArguments",
+  fetch = "FetchArguments", edit = "EditArguments", save = "SaveArguments", remove = "PathArguments",
   check = "CheckArguments",
 }
 
@@ -106,7 +107,7 @@ local function layer_facts(layer, wasted)
     if entry.whiteout or entry.opaque then whiteouts = whiteouts + 1 end
   end
   return {
-    index = layer.index, diff_id = layer.diff_id, digest = layer.digest, size = layer.size,
+    position = layer.position, diff_id = layer.diff_id, digest = layer.digest, size = layer.size,
     compression = layer.compression, media_type = layer.media_type, created_by = layer.created_by,
     entries = entries, bytes = bytes, whiteouts = whiteouts, wasted = wasted,
   }
@@ -117,7 +118,7 @@ local function history_facts(img)
   for i, row in ipairs(img:history()) do
     rows[i] = {
       created = row.created, created_by = row.created_by, author = row.author, comment = row.comment,
-      empty_layer = row.layer == nil, layer = row.layer and row.layer.index,
+      empty_layer = row.layer == nil, layer = row.layer and row.layer.position,
     }
   end
   return rows
@@ -227,7 +228,7 @@ function jobs.list(args)
   for i = offset + 1, math.min(#names, offset + limit) do
     local entry = root:lstat(prefix .. names[i])
     local facts = entry_facts(entry)
-    facts.name, facts.layer, facts.links = names[i], entry.layer and entry.layer.index, entry.links
+    facts.name, facts.layer, facts.links = names[i], entry.layer and entry.layer.position, entry.links
     list[#list + 1] = facts
   end
   return { entries = list, total = #names }
@@ -247,13 +248,13 @@ function jobs.read(args)
   entry, message, code = root:lstat(args.file)
   if not entry then return nil, message, code end
   local facts = entry_facts(entry)
-  facts.layer, facts.links = entry.layer and entry.layer.index, entry.links
+  facts.layer, facts.links = entry.layer and entry.layer.position, entry.links
   facts.history = {}
   local rows
   rows, message, code = root:history(args.file)
   if not rows then return nil, message, code end
   for i, row in ipairs(rows) do
-    facts.history[i] = { action = row.action, layer = row.layer.index, created_by = row.layer.created_by }
+    facts.history[i] = { action = row.action, layer = row.layer.position, created_by = row.layer.created_by }
   end
   if facts.type == "file" then
     facts.content, message, code = entry:read(args.max or 65536)
@@ -357,12 +358,12 @@ local function edit_image(img, edit)
 end
 
 --- Edits an image and saves it: {edit = {remove = {"usr/share/doc"}}, to = path, save = {format = "oci-archive"}}.
----@param args strata.FilterArguments
+---@param args strata.EditArguments
 ---@return strata.SaveResult?
 ---@return string? message
 ---@return string? code
-function jobs.filter(args)
-  options.check("filter", ARGUMENTS.filter, args)
+function jobs.edit(args)
+  options.check("edit", ARGUMENTS.edit, args)
   local img, message, code = strata.open(args.path, args.open)
   if not img then return nil, message, code end
   local ok, result
@@ -372,9 +373,8 @@ function jobs.filter(args)
   end
   img:close()
   if not result then return nil, message, code end
-  result.lost = type(message) == "table" and message or nil
-  for _, one in ipairs(result.images or {}) do setmetatable(one, nil) end -- plain tables cross from state to state
-  return setmetatable(result, nil)
+  result.lost = type(message) == "table" and setmetatable(message, nil) or nil
+  return result
 end
 
 --- Saves an image, in another format for one: {to = path, save = {format = "oci-archive"}}.
@@ -384,7 +384,7 @@ end
 ---@return string? code
 function jobs.save(args)
   options.check("save", ARGUMENTS.save, args)
-  return jobs.filter { path = args.path, open = args.open, to = args.to, save = args.save }
+  return jobs.edit { path = args.path, open = args.open, to = args.to, save = args.save }
 end
 
 --- Removes a file: for large ones the kernel takes its time.
@@ -414,7 +414,7 @@ function jobs.check(args)
   if not ok then return nil, message, code end
   findings, message, code = policy.check(img, args.policy or {})
   if not findings then return nil, message, code end
-  return { id = img.id, findings = findings }
+  return { id = img.id, findings = setmetatable(findings, nil) }
 end
 
 -- ---- running ------------------------------------------------------------------------------
@@ -432,14 +432,20 @@ function jobs.run(name, args, control)
   local problem = options.problem(name, "JobControl", control) or
     ARGUMENTS[name] and options.problem(name, ARGUMENTS[name], args)
   if problem then return nil, problem, "EINVAL" end
-  local ok, result, message, code = true, nil, nil, nil
-  local poll = control and poller(control)
-  local before, threads = job.on_wait(poll), job.set_threads(control and control.threads)
-  if poll then ok, result = pcall(poll) end
+  local ok, result, message, code
+  -- A job that runs inside another one is given up with that, and has as many threads unless it is told.
+  local own, before, threads = control and poller(control), job.on_wait(), job.set_threads()
+  local function poll()
+    if before then before() end
+    if own then own() end
+  end
+  job.on_wait((before or own) and poll)
+  job.set_threads(control and control.threads or threads)
+  ok, result = pcall(poll)
   if ok then ok, result, message, code = pcall(run, args) end
   job.on_wait(before)
   job.set_threads(threads)
-  if ok then return result, message, code end
+  if ok then return printed.plain(result), message, code end
   if type(result) == "table" then return nil, result.message, result.code end
   return nil, tostring(result), "EINVAL"
 end

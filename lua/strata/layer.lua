@@ -2,15 +2,15 @@
 
 local argument = require "strata.util.argument"
 local core = require "strata.core"
+local entry_class = require "strata.layer.entry"
 local extract = require "strata.layer.extract"
 local frozen = require "strata.util.frozen"
 local limits = require "strata.util.limits"
 local media_types = require "strata.document.media_types"
+local misuse = require "strata.util.misuse"
 local object = require "strata.util.object"
 local run_job = require("strata.util.job").run
 local stranded_links = require "strata.layer.stranded_links"
-
-require "strata.layer.entry" -- completes the core's class of entries
 
 local layer = {}
 
@@ -386,6 +386,12 @@ function layer.check_links(states)
   return stranded_links.check(all)
 end
 
+--- Throws when a table that an entry of these layers has handed out has been changed.
+---@param states strata.LayerState[]
+function layer.check_copies(states)
+  for _, state in ipairs(states) do entry_class.check(state.index) end
+end
+
 --- Carries out pending edits of layers, in parallel, into unnamed temporary files.
 ---@param states strata.LayerState[]
 ---@param opts? table  compression, level, temp_dir, threads, progress; exact: also results with other settings
@@ -394,6 +400,7 @@ end
 ---@return string? code
 function layer.settle(states, opts)
   opts = opts or {}
+  layer.check_copies(states)
   local ok, message, code = layer.check_links(states)
   if not ok then return nil, message, code end
   local job, todo = core.job(), {}
@@ -586,7 +593,7 @@ function methods:apply(dir, opts)
 end
 
 local fields = {
-  index = function(state) return not state.hub.standalone and state.position or nil end,
+  position = function(state) return not state.hub.standalone and state.position or nil end,
   diff_id = function(state)
     state.hub.settle()
     return layer.current(state).diff_id
@@ -647,7 +654,25 @@ new, state_of, is = object.class("strata.Layer", methods, {
       is_pending(state) and "edited" or layer.current(state).diff_id:sub(1, 19),
       core.human_size(now.size), state.blob.compression)
   end,
+  closable = function(state)
+    if not state.hub.standalone then misuse("%s belongs to an image: img:close() closes it", label(state)) end
+  end,
+  close = function(state)
+    if state.index then state.index:close() end
+    for _, one in ipairs { state.blob, state.result or {} } do
+      if one.file then one.file:close() end
+    end
+  end,
 })
+
+local state_of_layer = state_of
+
+-- The files and entries of a layer go with its image.
+function state_of(self)
+  local state = state_of_layer(self)
+  if state.hub.closed then misuse("attempt to use a layer of a closed strata.Image") end
+  return state
+end
 
 --- Makes the object of a layer's state, which keeps it.
 ---@param state strata.LayerState

@@ -2,10 +2,12 @@
 
 local choice = require "strata.util.choice"
 local core = require "strata.core"
+local elsewhere = require "strata.save.elsewhere"
 local image = require "strata.image"
 local json = require "strata.util.json"
 local misuse = require "strata.util.misuse"
 local options = require "strata.util.options"
+local printed = require "strata.util.printed"
 
 local policy = {}
 
@@ -32,7 +34,7 @@ local function check_view(root, rules, findings)
   local device = allowed("devices", rules.devices, {})
   for entry in root:walk() do
     local kind, path = entry.type, entry.path
-    local number = entry.layer and entry.layer.index
+    local number = entry.layer and entry.layer.position
     if kind == "file" and setid and is_setid(entry.mode) and not setid(path) then
       report(findings, "setid", ("%s: set-id file, mode %04o"):format(core.quote(path), entry.mode), path, number)
     end
@@ -55,6 +57,7 @@ local function check_merged(img, rules, findings)
     if not root and is_unknown then return nil, message, code end
     local found = {}
     if root then check_view(root, rules, found) end
+    if root then root:close() end
     for _, finding in ipairs(found) do
       local key = finding.rule .. "\0" .. finding.path
       if not seen[key] then findings[#findings + 1] = finding end
@@ -134,6 +137,27 @@ local function check_config(img, rules, secrets, findings)
   check_texts(texts_of(cfg:get "/container_config/Cmd"), secrets.history, "the command of container_config", findings)
 end
 
+-- Annotations and attestations: what is published with the image.
+local function check_around(img, secrets, finders, findings)
+  local state, sought = image.state_of(img), { secrets = {}, patterns = {}, layers = {} }
+  for _, patterns in ipairs { secrets.env or {}, secrets.history or {} } do
+    for _, pattern in ipairs(patterns) do sought.patterns[#sought.patterns + 1] = pattern end
+  end
+  if not sought.patterns[1] then return true end
+  local descriptors, message, code = elsewhere.descriptors(state)
+  if not descriptors then return nil, message, code end
+  local function check_annotations(text, what)
+    local document = json.decode(text, state.hub.limits.json)
+    for _, one in ipairs(elsewhere.annotated(document)) do
+      check_texts(labels_of(one), finders.env, what .. ": annotation", findings)
+    end
+  end
+  if state.manifest then check_annotations(state.manifest.text, "the manifest") end
+  for _, one in ipairs(descriptors) do check_annotations(one.text, one.name) end
+  for _, line in ipairs(elsewhere.around(state, sought)) do report(findings, "secrets", line) end
+  return true
+end
+
 --- Finds what breaks the rules.
 ---@param img strata.Image
 ---@param rules strata.Policy
@@ -150,7 +174,9 @@ function policy.check(img, rules)
   if not ok then return nil, message, code end
   if secrets.paths then check_layers(img, secrets.paths, findings) end
   check_config(img, rules, finders, findings)
-  return findings
+  ok, message, code = check_around(img, secrets, finders, findings)
+  if not ok then return nil, message, code end
+  return printed.list(findings, printed.finding)
 end
 
 return policy

@@ -8,12 +8,14 @@ local argument = require "strata.util.argument"
 local core = require "strata.core"
 local draw = require "strata.tree.draw"
 local frozen = require "strata.util.frozen"
+local glob = require "strata.util.glob"
 local layer = require "strata.layer"
 local merge = require "strata.tree.merge"
 local object = require "strata.util.object"
 local misuse = require "strata.util.misuse"
 local options = require "strata.util.options"
 local path_history = require "strata.tree.path_history"
+local printed = require "strata.util.printed"
 local tree_entry = require "strata.tree.entry"
 local tree_file = require "strata.tree.file"
 local tree_glob = require "strata.tree.glob"
@@ -166,7 +168,7 @@ function methods:list(path)
     names[#names + 1] = tree:name(child)
     child = tree:next(child)
   end
-  return names
+  return printed.list(names)
 end
 
 --- Iterates over everything below a directory, each directory before its contents.
@@ -193,9 +195,11 @@ end
 ---@return string? code
 function methods:glob(pattern)
   argument.path(pattern, "glob")
+  local problem = glob.problem(pattern)
+  if problem then misuse("glob: %s is no glob: %s", core.quote(pattern), problem) end
   local tree, message, code = tree_of(state_of(self))
   if not tree then return nil, message, code end
-  return tree_glob.paths(tree, pattern)
+  return printed.list(tree_glob.paths(tree, pattern))
 end
 
 --- The layers that changed a path, and how, the base first.
@@ -209,15 +213,24 @@ function methods:history(path)
 end
 
 --- The tree, for people.
----@param opts? strata.RootTreeOptions
+---@param root strata.Rootfs
+---@param opts? strata.TreeOptions  checked
 ---@return string
-function methods:tree(opts)
-  options.check("tree", "RootTreeOptions", opts)
+function rootfs.draw(root, opts)
   local path = opts and opts.path
-  local node, tree = find_directory(state_of(self), path)
+  local node, tree = find_directory(state_of(root), path)
   if not node then misuse(tree) end
   local title = tree:path(node)
   return draw.render(tree, node, title == "." and "/" or title .. "/", opts)
+end
+
+--- The tree, for people. Throws when there is no such directory.
+---@param opts? strata.TreeOptions
+---@return string
+function methods:tree(opts)
+  options.check("tree", "TreeOptions", opts)
+  local text = rootfs.draw(self, opts)
+  return text -- no tail call: misuse is the caller's
 end
 
 local fields = {
@@ -242,6 +255,9 @@ new, state_of, is = object.class("strata.Rootfs", methods, {
     local tree = tree_of(state)
     return ("strata.Rootfs(%d layer%s, %s)"):format(#state.layers, #state.layers == 1 and "" or "s",
       tree and ("%d paths"):format(tree:count()) or "cannot be read")
+  end,
+  close = function(state)
+    if state.tree then state.tree:close() end
   end,
 })
 
@@ -272,7 +288,9 @@ function layer.methods:tree(opts)
   options.check("tree", "TreeOptions", opts)
   local root, message = rootfs.of { self }
   if not root then error(message, 0) end
-  return root:tree(opts)
+  local text = rootfs.draw(root, opts)
+  root:close()
+  return text
 end
 
 return rootfs

@@ -17,7 +17,7 @@ local function find_visible(tree, count)
   while node do
     if tree:info(node) == "file" then
       local entry, from = tree:source(node)
-      visible[from][entry.index] = true
+      visible[from][entry.position] = true
     end
     node = merge.after(tree, node, 0)
   end
@@ -43,7 +43,7 @@ function waste.of(layers, opts)
   for i, one in ipairs(layers) do
     local bytes = 0
     for entry in layer.state_of(one).index:entries() do
-      if entry.type == "file" and not entry.whiteout and not entry.opaque and not visible[i][entry.index] then
+      if entry.type == "file" and not entry.whiteout and not entry.opaque and not visible[i][entry.position] then
         bytes = bytes + entry.size
       end
     end
@@ -51,6 +51,7 @@ function waste.of(layers, opts)
     result.total = result.total + bytes
   end
   tree:close()
+  printed.by(result.layers, printed.copy)
   return printed.by(result, printed.waste)
 end
 

@@ -303,7 +303,7 @@ describe("a platform", function()
 		local img = assert(strata.open(path, { platform = "linux/arm/v7" }))
 		assert.equal(images["linux/arm/v7"].id, img.id)
 		refuse("EAMBIGUOUS", { "linux/amd64 sha256:", "linux/arm/v7 sha256:" }, path)
-		assert.equal("linux/arm/v7", tostring(assert(strata.open_index(path)).entries[2].platform))
+		assert.equal("linux/arm/v7", tostring(assert(strata.open_index(path)).manifests[2].platform))
 	end)
 
 	it("chooses among the images of a tag", function()
@@ -332,9 +332,13 @@ describe("a platform", function()
 		local path = for_platforms({ "linux/amd64", "linux/arm64", "linux/arm/v7" })
 		local seen = {}
 		local index = assert(strata.open_index(path))
-		assert(index:each(function(img) seen[#seen + 1] = tostring(img.platform) end, { platform = "linux/arm64/v8" }))
+		for img in assert(index:images({ platform = "linux/arm64/v8" })) do
+			seen[#seen + 1] = tostring(img.platform)
+		end
 		assert.same({ "linux/arm64" }, seen)
-		assert(index:each(function(img) seen[#seen + 1] = tostring(img.platform) end))
+		for img in assert(index:images()) do
+			seen[#seen + 1] = tostring(img.platform)
+		end
 		assert.same({ "linux/arm64", "linux/amd64", "linux/arm64", "linux/arm/v7" }, seen)
 	end)
 

@@ -4,6 +4,7 @@
 local archive = require "spec.support.docker_archive"
 local archive_check = require "spec.support.archive_check"
 local blobs = require "spec.support.blobs"
+local collect = require "spec.support.collect"
 local shell = require "spec.support.shell"
 local strata = require "strata"
 local tmp = require "spec.support.tmp"
@@ -153,19 +154,19 @@ for way, write in pairs(WAYS) do
 
 		it("is opened as a whole, edited as a whole and saved as a whole", function()
 			local index = assert(strata.open_index(write(layout)))
-			assert.equal(2, #index.images)
-			assert.equal(3, #index.entries)
+			assert.equal(2, #collect(index:images()))
+			assert.equal(3, #index.manifests)
 			local kinds = {}
-			for i, entry in ipairs(index.entries) do
+			for i, entry in ipairs(index.manifests) do
 				kinds[i] = entry.kind
 				assert.is_false(entry.missing)
 			end
 			assert.same({ "image", "image", "attestation" }, kinds)
-			assert.equal("linux/arm64", tostring(index.entries[2].platform))
-			assert.equal(index, index:each(function(img)
+			assert.equal("linux/arm64", tostring(index.manifests[2].platform))
+			for img in assert(index:images()) do
 				assert(img:filter(drop_link1))
 				img.config:set_env("A", "1")
-			end))
+			end
 			local target = fresh("target")
 			local result, lost = index:save(target, { attestations = "drop" })
 			assert(result, lost)
@@ -186,11 +187,11 @@ for way, write in pairs(WAYS) do
 
 		it("is edited for one platform only, if asked", function()
 			local index, calls = assert(strata.open_index(write(layout))), 0
-			assert(index:each(function(img)
+			for img in assert(index:images({ platform = "linux/arm64/v8" })) do
 				calls = calls + 1
 				assert.equal("arm64", img.platform.architecture)
 				img.config:set_env("A", "1")
-			end, { platform = "linux/arm64/v8" }))
+			end
 			assert.equal(1, calls)
 			local target = fresh("target")
 			local result, lost = index:save(target)
@@ -200,23 +201,20 @@ for way, write in pairs(WAYS) do
 			assert.equal(amd.digest, found.images[1].digest)
 			assert.not_equal(arm.digest, found.images[2].digest)
 			assert.truthy(found.blobs[proof.digest])
-			local none, _, code = index:each(function()
-				calls = calls + 1
-			end, { platform = "linux/s390x" })
+			local none, _, code = index:images({ platform = "linux/s390x" })
 			assert.is_nil(none)
 			assert.equal("ENOENT", code)
-			assert.equal(1, calls)
 			assert.error_matches(function()
-				index:each(print, { platform = "nonsense" })
+				index:images({ platform = "nonsense" })
 			end, "platform")
 		end)
 
 		it("is the same when it is saved without an edit", function()
 			local source, target = write(layout), fresh("target")
 			local index = assert(strata.open_index(source))
-			assert(index:each(function(img)
+			for img in assert(index:images()) do
 				assert.is_string(img.id)
-			end))
+			end
 			assert(index:save(target))
 			shell.check({ "diff", "-r", source, target })
 		end)

@@ -1,3 +1,4 @@
+local collect = require "spec.support.collect"
 local docker_archive = require "spec.support.docker_archive"
 local oci_layout = require "spec.support.oci_layout"
 local peers = require "spec.support.peers"
@@ -161,7 +162,7 @@ describe("an OCI layout", function()
 			assert.equal(types.docker.gzip, img.layers[1].media_type)
 			assert.equal(list.digest, img.index.digest)
 			assert.equal(types.docker.index, img.index.media_type)
-			assert.equal(2, img.index.manifests)
+			assert.equal(2, img.index.count)
 			expect_layers(img, { "linux-arm64" })
 		end)
 	end)
@@ -180,13 +181,13 @@ describe("an OCI layout", function()
 			assert.same({
 				digest = inner.digest,
 				media_type = types.oci.index,
-				manifests = 1,
+				count = 1,
 				annotations = { ["org.example.build"] = "7" },
 			}, img.index)
 			expect_layers(img, { "one" })
 			img = assert(strata.open(path, { platform = "linux/arm64" }))
 			assert.equal(outer.digest, img.index.digest)
-			assert.equal(2, img.index.manifests)
+			assert.equal(2, img.index.count)
 		end)
 	end)
 
@@ -310,11 +311,11 @@ describe("what is no image", function()
 			end
 			assert.equal(1, count)
 			local index = assert(strata.open_index(path))
-			assert.equal(1, #index.images)
-			assert.equal("image", index.entries[1].kind)
-			assert.equal("attestation", index.entries[2].kind)
-			assert.equal(attestation.descriptor.digest, index.entries[2].digest)
-			assert.equal("unknown/unknown", tostring(index.entries[2].platform))
+			assert.equal(1, #collect(index:images()))
+			assert.equal("image", index.manifests[1].kind)
+			assert.equal("attestation", index.manifests[2].kind)
+			assert.equal(attestation.descriptor.digest, index.manifests[2].digest)
+			assert.equal("unknown/unknown", tostring(index.manifests[2].platform))
 		end)
 	end)
 
@@ -343,7 +344,7 @@ describe("what is no image", function()
 			refuse("ENOENT", { path, "image" }, path, { ref = "chart" })
 			refuse("EUNSUPPORTED", { path, chart.digest, "artifact" }, path, { digest = chart.digest })
 			local kinds = {}
-			for _, entry in ipairs(assert(strata.open_index(path)).entries) do
+			for _, entry in ipairs(assert(strata.open_index(path)).manifests) do
 				kinds[entry.digest] = entry.kind .. " " .. table.concat(entry.tags, ",")
 			end
 			assert.equal("artifact chart", kinds[chart.digest])
@@ -369,7 +370,7 @@ describe("what is no image", function()
 		each_way(made, function(path)
 			refuse("ENOENT", { path, "no image", "none" }, path)
 			assert.is_nil(assert(strata.images(path))())
-			assert.same({}, assert(strata.open_index(path)).entries)
+			assert.same({}, assert(strata.open_index(path)).manifests)
 		end)
 	end)
 end)
@@ -390,10 +391,10 @@ describe("a part of a layout that is missing", function()
 			end
 			assert.same({ here.descriptor.digest }, list)
 			local index = assert(strata.open_index(path))
-			assert.is_false(index.entries[1].missing)
-			assert.is_true(index.entries[2].missing)
-			assert.equal("linux/arm64", tostring(index.entries[2].platform))
-			assert.equal(1, #index.images)
+			assert.is_false(index.manifests[1].missing)
+			assert.is_true(index.manifests[2].missing)
+			assert.equal("linux/arm64", tostring(index.manifests[2].platform))
+			assert.equal(1, #collect(index:images()))
 		end)
 	end)
 
@@ -407,7 +408,7 @@ describe("a part of a layout that is missing", function()
 		made:list(nested, "nested"):list(one.descriptor, "one")
 		each_way(made, function(path)
 			refuse("ENOENT", { path, "config", one.id }, path)
-			assert.is_true(assert(strata.open_index(path)).entries[1].missing)
+			assert.is_true(assert(strata.open_index(path)).manifests[1].missing)
 		end)
 	end)
 
@@ -452,7 +453,7 @@ describe("a part of a layout that is missing", function()
 				assert.equal("this is a\n", img.layers[2]:read("a"))
 				assert.equal("ENOENT", select(3, img.layers[1]:read("base")))
 				assert.is_true(assert(img:verify()))
-				assert.is_false(assert(strata.open_index(path)).entries[1].missing)
+				assert.is_false(assert(strata.open_index(path)).manifests[1].missing)
 			end)
 		end
 	end)

@@ -154,8 +154,16 @@ local function exercise(path, where)
 	end
 	local index = try(where, strata.open_index, path)
 	if index then
-		try(where, function() return #index.entries + #index.images end)
-		try(where, function() return index:each(function(img) img.config:set_env("B", "2") end) end)
+		try(where, function() return #index.manifests end)
+		local images = try(where, index.images, index)
+		if images then
+			try(where, function()
+				for img in images do
+					img.config:set_env("B", "2")
+				end
+				return true
+			end)
+		end
 		try(where, function() return index:save(dir:file("out")) end)
 		index:close()
 	end

@@ -33,8 +33,8 @@ describe("entry:replace", function()
 			end
 			local img, _, path = bench:open({ { format = format, entries = entries } })
 			img:rewrite(function(e)
-				assert.equal(e, e:replace(new[e.index]))
-				assert.equal(#new[e.index], e.size)
+				assert.equal(e, e:replace(new[e.position]))
+				assert.equal(#new[e.position], e.size)
 			end)
 			local look, saved = bench:save(img, 100000)
 			local before, after = bench:split(path), bench:split(saved)
@@ -192,12 +192,12 @@ describe("img:rewrite", function()
 		})
 		local seen = {}
 		img:rewrite(function(entry, layer)
-			seen[#seen + 1] = layer.index .. entry.path
+			seen[#seen + 1] = layer.position .. entry.path
 		end)
 		assert.same({ "1a", "1b", "3c" }, seen)
 		seen = {}
 		assert.equal(img.layers[3], img.layers[3]:rewrite(function(entry, layer)
-			seen[#seen + 1] = layer.index .. entry.path
+			seen[#seen + 1] = layer.position .. entry.path
 		end))
 		assert.same({ "3c" }, seen)
 	end)
@@ -342,7 +342,7 @@ describe("rewriting odd tars", function()
 		local contents = {}
 		img:rewrite(function(entry, layer)
 			if entry.type == "file" and entry.size < 1000000 then
-				contents[layer.index .. " " .. entry.index] = entry:read()
+				contents[layer.position .. " " .. entry.position] = entry:read()
 			end
 			entry.path = "moved/" .. entry.path
 			entry.mtime, entry.xattrs = 77.5, { ["user.note"] = "x" }
@@ -353,7 +353,7 @@ describe("rewriting odd tars", function()
 			for entry in layer:entries() do
 				assert.equal(77.5, entry.mtime)
 				assert.equal("x", entry.xattrs["user.note"])
-				local key = i .. " " .. entry.index
+				local key = i .. " " .. entry.position
 				if contents[key] then
 					assert.equal(contents[key], entry:read(), key)
 					found = found + 1
@@ -401,7 +401,7 @@ describe("rewriting real images", function()
 					owners[i][n] = entry.uid
 				end
 			end
-			img:rewrite(function(entry, layer) entry.uid = owners[layer.index][entry.index] end)
+			img:rewrite(function(entry, layer) entry.uid = owners[layer.position][entry.position] end)
 			for i, layer in img:layers() do
 				assert.equal(before.layers[i].diff_id, layer.diff_id)
 			end

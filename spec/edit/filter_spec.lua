@@ -121,7 +121,7 @@ describe("img:filter", function()
 	specify("calls the function once for each entry, with its layer", function()
 		local seen = {}
 		filtered({ { file("a"), file("a") }, { file("b") } }, function(entry, layer)
-			seen[#seen + 1] = layer.index .. entry.path
+			seen[#seen + 1] = layer.position .. entry.path
 			return true
 		end)
 		assert.same({ "1a", "1a", "2b" }, seen)
@@ -286,7 +286,10 @@ describe("a file that others link to", function()
 		local img = bench:open({ { entries = entries } })
 		img:rewrite(function(entry)
 			entry.uid = 9
-			local xattrs = entry.xattrs
+			local xattrs = {}
+			for name, value in pairs(entry.xattrs) do
+				xattrs[name] = value
+			end
 			xattrs["user.b"] = "2"
 			entry.xattrs = xattrs
 		end)
@@ -403,7 +406,7 @@ describe("whiteouts", function()
 	specify("that are opaque markers stay while the directory has something below, and go with all of it", function()
 		local layers = { { dir("d"), file("d/a"), file("d/b") }, { dir("d"), file("d/.wh..wh..opq"), file("d/new") } }
 		assert.same({ { "d", "d/b" }, { "d", "d/.wh..wh..opq", "d/new" } }, (filtered(layers, without("d/a"))))
-		local lists = filtered(layers, function(_, layer) return layer.index == 2 end)
+		local lists = filtered(layers, function(_, layer) return layer.position == 2 end)
 		assert.same({ {}, { "d", "d/new" } }, lists)
 	end)
 
@@ -479,8 +482,8 @@ describe("img:prune", function()
 		local img = bench:open({ { entries = {} }, { entries = { file("a") } }, { entries = { file("b") } } })
 		local top = img.layers[3]
 		img:prune()
-		assert.equal(2, top.index)
-		assert.equal(2, top.history.layer.index)
+		assert.equal(2, top.position)
+		assert.equal(2, top.history.layer.position)
 		assert.equal("step 3", top.created_by)
 		assert.equal(top.diff_id, img.config:get("/rootfs/diff_ids/1"))
 	end)

@@ -53,7 +53,7 @@ describe("the list of layers", function()
 		local look = bench:save(img)
 		assert.same({ "a c", "1, env -, 3" }, seen(look))
 		assert.same(kept, { look.layers[1].digest, look.layers[2].digest })
-		assert.equal(2, img.layers[2].index)
+		assert.equal(2, img.layers[2].position)
 		assert.equal("3", img.layers[2].created_by)
 	end)
 

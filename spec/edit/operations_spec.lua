@@ -107,7 +107,7 @@ local OPERATIONS = {
 	prune = {
 		function(img)
 			img:filter(function(_, layer)
-				return layer.index ~= 4
+				return layer.position ~= 4
 			end)
 			return img:prune()
 		end,

@@ -68,7 +68,7 @@ describe("purging", function()
 		local img = open({ { file("a", "1"), file("b", "22") }, { file("a", "333") } })
 		local layers = {}
 		assert(img:purge(function(entry, layer)
-			layers[#layers + 1] = layer.index
+			layers[#layers + 1] = layer.position
 			return entry.size == 3
 		end))
 		assert.same({ 1, 1, 2 }, layers)
@@ -131,7 +131,8 @@ describe("purging", function()
 		assert.same({ nil, "purge: nothing matches 'zz'", "ENOENT" }, { report, message, code })
 		assert.is_false(img.edited)
 		assert.same({
-			removed = {}, whiteouts = 0, history = 0, env = {}, labels = {}, missed = { "nothing matches {pattern = '^zz$'}" },
+			removed = {}, whiteouts = 0, history = 0, env = {}, labels = {},
+			annotations = {}, missed = { "nothing matches {pattern = '^zz$'}" },
 		}, img:purge({ pattern = "^zz$" }, { optional = true }))
 		assert.is_false(img.edited)
 	end)

@@ -166,7 +166,7 @@ describe("rebasing", function()
 		local img = open({ "a", "p" }, "A P")
 		local history = img:history()
 		assert(img:rebase(old, new))
-		assert.equal(3, history[2].index)
+		assert.equal(3, history[2].position)
 		assert.equal("P", history[2].created_by)
 		assert.has_error(function()
 			return history[1].created_by

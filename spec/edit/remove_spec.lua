@@ -192,7 +192,7 @@ describe("removing paths", function()
 		local img = open({ dir("d"), file("d/a", "1"), file("b") }, { file("d/a", "secret"), file(".wh.b", "") })
 		local seen = {}
 		local _, removed = assert(img:remove(function(entry, layer)
-			seen[#seen + 1] = layer.index .. ":" .. entry.path
+			seen[#seen + 1] = layer.position .. ":" .. entry.path
 			return entry.type == "file" and entry:read() == "secret"
 		end))
 		assert.same({ "1:d", "1:d/a", "1:b", "2:d/a" }, seen)
@@ -300,7 +300,7 @@ describe("removing paths of one layer", function()
 		local img = open({ file("a") }, { file("a", "2"), file("b") })
 		local seen = {}
 		assert(img.layers[2]:remove(function(entry, layer)
-			seen[#seen + 1] = layer.index .. ":" .. entry.path
+			seen[#seen + 1] = layer.position .. ":" .. entry.path
 			return entry.path == "a"
 		end))
 		assert.same({ "2:a", "2:b" }, seen)

@@ -37,8 +37,8 @@ local function rewrite_each(format, entries, fn)
 		layer.entries[2 * i] = entry
 	end
 	local before, after, seen, saved = rewrite(layer, function(e)
-		if e.index % 2 == 0 then
-			fn(e, e.index / 2)
+		if e.position % 2 == 0 then
+			fn(e, e.position / 2)
 		end
 	end)
 	assert.equal(2 * #entries, #after)
@@ -269,8 +269,8 @@ describe("renaming an entry", function()
 
 			local img = bench:load(saved)
 			img:rewrite(function(e)
-				if e.index % 2 == 0 then
-					e.path = "short" .. ("%d"):format(e.index / 2)
+				if e.position % 2 == 0 then
+					e.path = "short" .. ("%d"):format(e.position / 2)
 				end
 			end)
 			local _, again = bench:save(img)
@@ -428,7 +428,7 @@ describe("the target of a link", function()
 				end
 				local img = bench:load(saved)
 				img:rewrite(function(e)
-					if e.index % 2 == 0 then
+					if e.position % 2 == 0 then
 						e.linkpath = "old"
 					end
 				end)

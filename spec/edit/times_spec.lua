@@ -164,12 +164,12 @@ describe("setting atime or ctime", function()
 			local layer, img, path = open(entries, format)
 			local before = bench:split(path)
 			local function each(field, fn)
-				img:rewrite(function(entry) entry[field] = fn(entry.index) end)
+				img:rewrite(function(entry) entry[field] = fn(entry.position) end)
 			end
 			for _, field in ipairs({ "atime", "ctime" }) do
 				each(field, function(i) return VALUES[i] end)
 				for entry in layer:entries() do
-					assert.equal(VALUES[entry.index], entry[field])
+					assert.equal(VALUES[entry.position], entry[field])
 				end
 				local seen, after, again = saved(img)
 				for i, value in ipairs(VALUES) do
@@ -303,7 +303,7 @@ describe("setting atime or ctime", function()
 		layer:entry("a").ctime = 3
 		layer:entry("a").ctime_nsec = 5
 		assert.same({ 5, 5, 5, "none" }, of_names("ctime_nsec"))
-		layer:entry("f"):drop()
+		layer:entry("f"):remove()
 		local seen = saved(img)
 		assert.same({ "a", "7", "3.000000005" }, { seen[1].name, seen[1].pax.atime, seen[1].pax.ctime })
 		assert.same({ "b", "7", "3.000000005" }, { seen[2].name, seen[2].pax.atime, seen[2].pax.ctime })
@@ -377,7 +377,7 @@ describe("setting atime or ctime", function()
 			local layer, img, path = open(entries, format)
 			local before, wanted, old = bench:split(path), {}, {}
 			for entry in layer:entries() do
-				local i = entry.index
+				local i = entry.position
 				assert.equal(tonumber(before[i].pax.atime), entry.atime)
 				assert.equal(tonumber(before[i].pax.ctime), entry.ctime)
 				old[i], wanted[i] = { entry.atime, entry.ctime }, { entry.atime, entry.ctime }

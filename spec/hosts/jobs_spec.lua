@@ -147,7 +147,7 @@ describe("a job", function()
 
 	specify("filters by a table, and saves", function()
 		local path, to = build(), bench.dir:file("edited.tar")
-		local result = assert(run("filter", {
+		local result = assert(run("edit", {
 			path = path,
 			to = to,
 			edit = {
@@ -182,10 +182,10 @@ describe("a job", function()
 				img.config.User = args.user
 			end
 		end
-		assert(run("filter", { path = path, to = to, edit = { module = "spec.edit", args = { user = "7" } } }))
+		assert(run("edit", { path = path, to = to, edit = { module = "spec.edit", args = { user = "7" } } }))
 		assert.equal("7", bench:load(to).config.User)
 		local result, message, code =
-			run("filter", { path = path, to = to, edit = { module = "spec.edit", args = { fail = true } } })
+			run("edit", { path = path, to = to, edit = { module = "spec.edit", args = { fail = true } } })
 		assert.same({ nil, "no", "EPERM" }, { result, message, code })
 	end)
 
@@ -245,7 +245,7 @@ describe("a job", function()
 			{ "run", { path = path } },
 			{ "inspect", {} },
 			{ "inspect", "path" },
-			{ "filter", { path = path, to = bench.dir:file("x"), edit = { module = "spec.there_is_none" } } },
+			{ "edit", { path = path, to = bench.dir:file("x"), edit = { module = "spec.there_is_none" } } },
 			{ "check", { path = path, policy = { nonsense = true } } },
 		}) do
 			local result, message, code = run(call[1], call[2])
@@ -260,7 +260,7 @@ describe("a job", function()
 	specify("gives up at its deadline and leaves nothing behind", function()
 		local path, to = build(), bench.dir:file("late.tar")
 		local function gives_up(args, deadline)
-			local result, message, code = run("filter", args, { deadline = deadline })
+			local result, message, code = run("edit", args, { deadline = deadline })
 			assert.same({ nil, "the deadline has passed", "ETIMEDOUT" }, { result, message, code })
 			assert.is_nil(io.open(to))
 		end
@@ -274,5 +274,29 @@ describe("a job", function()
 		end
 		gives_up({ path = path, to = to, edit = { module = "spec.slow" } }, deadline)
 		assert.is_nil(job.on_wait(nil))
+	end)
+
+	specify("gives up at its deadline after another job has run inside it, and in that", function()
+		local path, to, inner = build(), bench.dir:file("late.tar"), {}
+		local deadline
+		package.preload["spec.nested"] = function()
+			return function(img)
+				inner.first = { run("inspect", { path = path }) }
+				local hook = job.on_wait()
+				job.on_wait(assert(hook, "the deadline is forgotten"))
+				while core.monotonic() < deadline do
+				end
+				inner.late = { run("inspect", { path = path }, { threads = 1 }) }
+				return img:verify()
+			end
+		end
+		deadline = core.monotonic() + 1
+		local result, message, code = run("edit", { path = path, to = to, edit = { module = "spec.nested" } },
+			{ deadline = deadline, threads = 2 })
+		assert.same({ nil, "the deadline has passed", "ETIMEDOUT" }, { result, message, code })
+		assert.is_table(inner.first[1])
+		assert.same({ nil, "the deadline has passed", "ETIMEDOUT" }, { inner.late[1], inner.late[2], inner.late[3] })
+		assert.is_nil(job.on_wait(nil))
+		assert.is_nil(job.set_threads(nil))
 	end)
 end)

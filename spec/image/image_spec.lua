@@ -157,11 +157,11 @@ describe("an image", function()
 		assert.equal(#HISTORY, #rows)
 		local places = {}
 		for i, row in ipairs(rows) do
-			assert.equal(i, row.index)
+			assert.equal(i, row.position)
 			for _, field in ipairs({ "created", "created_by", "comment", "author", "empty_layer" }) do
 				assert.equal(HISTORY[i][field], row[field])
 			end
-			places[i] = row.layer and row.layer.index or 0
+			places[i] = row.layer and row.layer.position or 0
 		end
 		assert.same({ 1, 0, 2, 0, 3 }, places)
 		assert.equal("RUN something", img.layers[2].created_by)
@@ -174,7 +174,7 @@ describe("an image", function()
 			history[i] = { created_by = "step " .. i }
 		end
 		local rows = open_three({ config = { history = history } }):history()
-		assert.same({ 5, 3 }, { #rows, rows[3].layer.index })
+		assert.same({ 5, 3 }, { #rows, rows[3].layer.position })
 		assert.is_nil(rows[4].layer)
 	end)
 
@@ -353,6 +353,9 @@ describe("img:tree", function()
 			"├── h = c/new",
 			"└── l -> b/two",
 		}, "\n"), img:tree({ depth = 1 }))
+		assert.equal("b/\n└── two  (2 B)", img:tree({ path = "b" }))
+		assert.equal(img:tree(), img:tree({ view = "spec" }))
+		assert.equal("c/\n└── new  (5 B)", img.layers[#img.layers]:tree({ path = "c" }))
 	end)
 
 	specify("shows types that change, and directories that come again", function()
@@ -458,7 +461,7 @@ describe("strata.new and img:append", function()
 		local look = bench:save(img)
 		assert.same({ "etc/a", "etc/a/b" }, archive.names(look.layers[2].entries))
 		assert.equal(2, #look.history)
-		assert.equal(2, img.layers[2].history.index)
+		assert.equal(2, img.layers[2].history.position)
 		assert.equal("added", assert(img:save(bench.dir:file("x.tar"))).layers[2].action)
 	end)
 

@@ -524,7 +524,7 @@ describe("an edited image that docker saved", function()
 		assert.is_true(layer.empty)
 		save_and_load("app:2")
 		assert.equal(#app.inspect.RootFS.Layers, #docker.inspect("app:2").RootFS.Layers)
-		assert.equal(0, docker.history("app:2")[#app.history - img.layers[index].history.index + 1].size)
+		assert.equal(0, docker.history("app:2")[#app.history - img.layers[index].history.position + 1].size)
 		local expected = copy(app.listing)
 		expected["opt/capable"] = nil
 		assert.same({}, sample.differences(expected, sample.listing("app:2")))
@@ -534,7 +534,7 @@ describe("an edited image that docker saved", function()
 		open()
 		img.tags = { "app:2" }
 		local layer = layer_with(img, "opt/capable")
-		local row = layer.history.index
+		local row = layer.history.position
 		layer:filter(function()
 			return false
 		end)
@@ -555,8 +555,8 @@ describe("an edited image that docker saved", function()
 		local dropped
 		for _, row in ipairs(history) do
 			if row.created_by:find("LABEL", 1, true) then
-				dropped = row.index
-				row:drop()
+				dropped = row.position
+				row:remove()
 				break
 			end
 		end

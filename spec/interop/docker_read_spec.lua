@@ -71,7 +71,7 @@ describe("an image that docker saved", function()
 		open()
 		local diff_ids = {}
 		for i, layer in ipairs(img.layers) do
-			assert.equal(i, layer.index)
+			assert.equal(i, layer.position)
 			diff_ids[i] = layer.diff_id
 		end
 		assert.same(app.inspect.RootFS.Layers, diff_ids)
@@ -114,11 +114,11 @@ describe("an image that docker saved", function()
 			local printed = app.history[#app.history + 1 - i]
 			-- docker writes tabs as spaces in this table
 			assert.equal(printed.created_by, (row.created_by:gsub("\t", " ")))
-			assert.equal(i, row.index)
+			assert.equal(i, row.position)
 			if sample.steps[i].layer then
 				layers = layers + 1
 				assert.is_falsy(row.empty_layer)
-				assert.equal(layers, row.layer.index)
+				assert.equal(layers, row.layer.position)
 				assert.equal(row.created_by, img.layers[layers].created_by)
 			else
 				assert.is_true(row.empty_layer)
@@ -175,7 +175,7 @@ describe("an image that docker saved", function()
 			for j, their in ipairs(theirs) do
 				local our = ours[j]
 				local context = ("layer %d entry %d %s: "):format(i, j, their.path)
-				assert.equal(j, our.index, context .. "index")
+				assert.equal(j, our.position, context .. "position")
 				for _, field in ipairs({ "name", "path", "type", "mode", "uid", "gid", "mtime" }) do
 					assert.equal(their[field], our[field], context .. field)
 				end

@@ -33,17 +33,30 @@ local EDITS = {
 	end,
 }
 
+local specify = it
+
 describe("an image in a pipe", function()
 	local dir, env
 
-	before_each(function()
-		need("docker")
-		dir = tmp.dir()
+	local function prepare()
 		local here = shell.check({ "pwd" }):match("[^\n]+")
 		env = docker.environment()
 		env.LUA_PATH = (package.path:gsub("%./", here .. "/"))
 		env.LUA_CPATH = (package.cpath:gsub("%./", here .. "/"))
 		env.TMPDIR = dir.path
+	end
+
+	-- In front of a spec nothing can be pending.
+	local function it(name, body) -- luacheck: ignore 431
+		specify(name, function()
+			need("docker")
+			prepare()
+			body()
+		end)
+	end
+
+	before_each(function()
+		dir = tmp.dir()
 	end)
 
 	after_each(function()
@@ -143,7 +156,7 @@ describe("an image in a pipe", function()
 			filter = EDITS.filter,
 			config = EDITS.config,
 			rewrite = function(entry, layer)
-				places[layer.index] = layer.diff_id
+				places[layer.position] = layer.diff_id
 				return EDITS.rewrite(entry)
 			end,
 		}

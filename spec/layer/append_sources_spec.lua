@@ -85,7 +85,7 @@ if os.getuid() == 0: os.chown("usr/empty", 1000, 1000)
 		specify("is the same layer as strata.layer makes", function()
 			make_tree()
 			local img = strata.new({}):append({ dir = dir:file("src") })
-			assert.equal(strata.layer({ from = dir:file("src") }).diff_id, img.layers[1].diff_id)
+			assert.equal(strata.layer({ dir = dir:file("src") }).diff_id, img.layers[1].diff_id)
 		end)
 
 		specify("adds the way to its place, where nothing below has it", function()
@@ -196,7 +196,7 @@ t.close()]])
 			local look = bench:save(img)
 			assert.is_nil(look.merged["etc/a"])
 			assert.is_truthy(look.merged["etc/b"])
-			img = strata.new({}):append({ tar = tar, to = "sub", mode = { file = 511 } })
+			img = strata.new({}):append({ tar = tar, to = "sub", mode = { file = "0777" } })
 			assert.same({ "sub/etc/.wh.a", "sub/new" }, names(img.layers[1]))
 		end)
 
@@ -452,7 +452,7 @@ def add(n, k=tarfile.REGTYPE, l=""):
 				assert.equal(wanted, rows(look))
 				assert.equal("N", img.layers[at].created_by)
 				for i, layer in ipairs(img.layers) do
-					assert.equal(i, layer.index)
+					assert.equal(i, layer.position)
 				end
 				assert.equal(at == 4 and "mine" or "same3", img:rootfs():read("same"))
 			end)

@@ -92,13 +92,13 @@ if os.getuid() == 0:
 	describe("from a directory", function()
 		it("gives what is in it, entry by entry", function()
 			local path = make_tree("src")
-			local layer, skipped = assert(strata.layer({ from = path }))
+			local layer, skipped = assert(strata.layer({ dir = path }))
 			assert.is_nil(skipped)
 			assert.same({}, tree.differences(tree.read(path), extracted(layer), is_top))
 		end)
 
 		it("writes what GNU tar lists, sorted, with links to the first name of a file", function()
-			local layer = assert(strata.layer({ from = make_tree("src") }))
+			local layer = assert(strata.layer({ dir = make_tree("src") }))
 			local listed, paths = tarlist.entries(plain(layer)), {}
 			for i, entry in ipairs(listed) do
 				paths[i] = entry.path
@@ -128,7 +128,7 @@ if os.getuid() == 0:
 		end)
 
 		it("has names of no user, no group and no machine", function()
-			local layer = assert(strata.layer({ from = make_tree("src") }))
+			local layer = assert(strata.layer({ dir = make_tree("src") }))
 			for entry in layer:entries() do
 				assert.equal("", entry.uname .. entry.gname)
 			end
@@ -140,10 +140,10 @@ if os.getuid() == 0:
 
 		it("gives the same bytes whatever the umask, the locale and the working directory are", function()
 			local path = make_tree("src")
-			local first = assert(strata.layer({ from = path })).diff_id
+			local first = assert(strata.layer({ dir = path })).diff_id
 			shell.check({ "cp", "-a", path, dir:file("copy") })
-			assert.equal(first, assert(strata.layer({ from = dir:file("copy") })).diff_id)
-			local script = [[print(require("strata").layer({ from = "src" }).diff_id)]]
+			assert.equal(first, assert(strata.layer({ dir = dir:file("copy") })).diff_id)
+			local script = [[print(require("strata").layer({ dir = "src" }).diff_id)]]
 			local done = child.run({
 				script = script,
 				cwd = dir.path,
@@ -155,7 +155,7 @@ if os.getuid() == 0:
 
 		it("leaves the working directory and the umask alone", function()
 			local before = shell.check({ "sh", "-c", "readlink /proc/$PPID/cwd" })
-			assert(strata.layer({ from = make_tree("src") }))
+			assert(strata.layer({ dir = make_tree("src") }))
 			assert.equal(before, shell.check({ "sh", "-c", "readlink /proc/$PPID/cwd" }))
 		end)
 
@@ -163,7 +163,7 @@ if os.getuid() == 0:
 			python('os.mkdir("s"); open("s/a", "w"); open("s/b", "w")\n'
 				.. 'os.utime("s/a", ns=(1, 1600000000999999999)); os.utime("s/b", ns=(1, -1500000000))')
 			local function times(opts)
-				opts.from = dir:file("s")
+				opts.dir = dir:file("s")
 				local layer = assert(strata.layer(opts))
 				local a, b = layer:entry("a"), layer:entry("b")
 				return { a.mtime, b.mtime }
@@ -176,7 +176,7 @@ if os.getuid() == 0:
 
 		it("skips sockets, and says so", function()
 			python('os.mkdir("s"); import socket; socket.socket(socket.AF_UNIX).bind("s/sock"); open("s/f", "w")')
-			local layer, skipped = assert(strata.layer({ from = dir:file("s") }))
+			local layer, skipped = assert(strata.layer({ dir = dir:file("s") }))
 			assert.same({ "f" }, names(layer))
 			assert.equal(1, #skipped)
 			assert.is_truthy(skipped[1]:find("sock", 1, true))
@@ -187,7 +187,7 @@ if os.getuid() == 0:
 			if not ROOT or shell.run({ "mount", "-t", "proc", "proc", dir:file("s/proc") }).status ~= 0 then
 				return pending("proc cannot be mounted here")
 			end
-			local layer, skipped = strata.layer({ from = dir:file("s") })
+			local layer, skipped = strata.layer({ dir = dir:file("s") })
 			shell.check({ "umount", dir:file("s/proc") })
 			assert.same({ "f", "proc/" }, names(assert(layer, skipped)))
 			assert.is_truthy(skipped[1]:find("'proc'", 1, true), skipped[1])
@@ -195,7 +195,7 @@ if os.getuid() == 0:
 
 		it("gives all names of a file the attributes of the first", function()
 			python('os.mkdir("s"); open("s/a", "w"); os.link("s/a", "s/b")')
-			local layer = assert(strata.layer({ from = dir:file("s"), mode = { file = 256 }, owner = function(path)
+			local layer = assert(strata.layer({ dir = dir:file("s"), mode = { file = 256 }, owner = function(path)
 				return path == "a" and 1 or 2
 			end }))
 			local b = layer:entry("b")
@@ -214,7 +214,7 @@ os.setxattr("s/2", "security.capability", struct.pack("<5I", 0x02000001, 1 << 13
 os.setxattr("s/3", "security.capability", struct.pack("<6I", 0x03000001, 1 << 13, 0, 0, 0, 1000))
 os.setxattr("s/3", "trusted.overlay.origin", b"x")
 ]])
-			local layer = assert(strata.layer({ from = dir:file("s") }))
+			local layer = assert(strata.layer({ dir = dir:file("s") }))
 			local wanted = "\1\0\0\2\0\32\0\0" .. ("\0"):rep(12)
 			assert.same({ ["security.capability"] = wanted }, layer:entry("2").xattrs)
 			assert.same({ ["security.capability"] = wanted }, layer:entry("3").xattrs)
@@ -226,7 +226,7 @@ os.setxattr("s/3", "trusted.overlay.origin", b"x")
 			local uid = tonumber((shell.check({ "id", "-u" })))
 			local seen = {}
 			local layer = assert(strata.layer({
-				from = dir:file("s"),
+				dir = dir:file("s"),
 				to = "/srv/app/",
 				owner = { uid = { [uid] = 33 }, gid = function(path, stat)
 					seen[path] = stat.type
@@ -247,19 +247,19 @@ os.setxattr("s/3", "trusted.overlay.origin", b"x")
 		it("does not even read what is excluded, nor what is below it", function()
 			python('os.makedirs("s/.git/x"); open("s/.git/x/.wh.bad", "w"); open("s/a.o", "w"); open("s/a.c", "w")')
 			local asked = {}
-			local layer = assert(strata.layer({ from = dir:file("s"), exclude = function(path, stat)
+			local layer = assert(strata.layer({ dir = dir:file("s"), exclude = function(path, stat)
 				asked[#asked + 1] = path .. " " .. stat.type
 				return path == ".git" or path:find("%.o$") ~= nil
 			end }))
 			assert.same({ "a.c" }, names(layer))
 			assert.same({ ".git dir", "a.c file", "a.o file" }, asked)
-			layer = assert(strata.layer({ from = dir:file("s"), exclude = ".git" }))
+			layer = assert(strata.layer({ dir = dir:file("s"), exclude = ".git" }))
 			assert.same({ "a.c", "a.o" }, names(layer))
 		end)
 
 		it("moves the content to the next name when the first is excluded", function()
 			python('os.mkdir("s"); open("s/a", "w").write("x"); os.link("s/a", "s/b"); os.link("s/a", "s/c")')
-			local layer = assert(strata.layer({ from = dir:file("s"), exclude = "a" }))
+			local layer = assert(strata.layer({ dir = dir:file("s"), exclude = "a" }))
 			assert.same({ "file", "hardlink", "b" }, { layer:entry("b").type, layer:entry("c").type,
 				layer:entry("c").linkpath })
 			assert.equal("x", assert(layer:read("c")))
@@ -268,16 +268,16 @@ os.setxattr("s/3", "trusted.overlay.origin", b"x")
 		it("follows the path that is given, and nothing below it", function()
 			python('os.mkdir("s"); os.mkdir("o"); open("o/secret", "w").write("s")\n'
 				.. 'os.symlink("../o", "s/l"); os.symlink("s", "there")')
-			local layer = assert(strata.layer({ from = dir:file("there") }))
+			local layer = assert(strata.layer({ dir = dir:file("there") }))
 			assert.same({ "l" }, names(layer))
 			assert.same({ "symlink", "../o" }, { layer:entry("l").type, layer:entry("l").linkpath })
 		end)
 
 		it("compresses, with the diff_id that the plain layer has", function()
 			local path = make_tree("src")
-			local plain_one = assert(strata.layer({ from = path }))
+			local plain_one = assert(strata.layer({ dir = path }))
 			for _, how in ipairs({ "gzip", "zstd" }) do
-				local layer = assert(strata.layer({ from = path, compression = how }))
+				local layer = assert(strata.layer({ dir = path, compression = how }))
 				assert.equal(plain_one.diff_id, layer.diff_id)
 				assert.equal(how, layer.compression)
 				assert.is_true(layer.size < plain_one.size)
@@ -287,7 +287,7 @@ os.setxattr("s/3", "trusted.overlay.origin", b"x")
 
 		it("refuses names that would become whiteouts", function()
 			dir:write(".wh.x", "")
-			local layer, message, code = strata.layer({ from = dir.path })
+			local layer, message, code = strata.layer({ dir = dir.path })
 			assert.is_nil(layer)
 			assert.equal("EINVAL", code)
 			assert.is_truthy(message:find(".wh.x", 1, true), message)
@@ -298,23 +298,23 @@ os.setxattr("s/3", "trusted.overlay.origin", b"x")
 				return pending("not root")
 			end
 			python('os.mkdir("s"); os.mknod("s/gone", 0o20000, os.makedev(0, 0))')
-			local _, message, code = strata.layer({ from = dir:file("s") })
+			local _, message, code = strata.layer({ dir = dir:file("s") })
 			assert.equal("EINVAL", code)
 			assert.is_truthy(message:find("overlay_upper", 1, true), message)
 		end)
 
 		it("says which directory is not there, is a file, or cannot be read", function()
-			local _, message, code = strata.layer({ from = dir:file("no") })
+			local _, message, code = strata.layer({ dir = dir:file("no") })
 			assert.equal("ENOENT", code)
 			assert.is_truthy(message:find(dir:file("no"), 1, true), message)
-			assert.equal("ENOTDIR", (select(3, strata.layer({ from = dir:write("f", "") }))))
-			assert.equal("EUNSUPPORTED", (select(3, strata.layer({ from = "/proc/self" }))))
+			assert.equal("ENOTDIR", (select(3, strata.layer({ dir = dir:write("f", "") }))))
+			assert.equal("EUNSUPPORTED", (select(3, strata.layer({ dir = "/proc/self" }))))
 			if ROOT then
 				shell.check({ "mkdir", "-p", dir:file("s/closed") })
 				shell.check({ "chmod", "0", dir:file("s/closed") })
 				shell.sh('chmod 755 "$(dirname "$1")" "$1"', dir.path)
 				local done = child.run({
-					script = [[print(require("strata").layer({ from = arg[1] }))]],
+					script = [[print(require("strata").layer({ dir = arg[1] }))]],
 					arguments = { dir:file("s") },
 					wrapper = { "setpriv", "--reuid", "65534", "--clear-groups" },
 				})
@@ -333,7 +333,7 @@ os.setxattr("s/3", "trusted.overlay.origin", b"x")
 			}) do
 				shell.check({ "rm", "-rf", dir:file("s") })
 				python('os.mkdir("s"); open("s/f", "wb").write(b"x" * 70000)')
-				local layer, message, code = strata.layer({ from = dir:file("s"), owner = function()
+				local layer, message, code = strata.layer({ dir = dir:file("s"), owner = function()
 					if script then
 						python(script)
 						script = nil
@@ -348,7 +348,7 @@ os.setxattr("s/3", "trusted.overlay.origin", b"x")
 
 		it("notices that a directory became a link to another one", function()
 			python('os.makedirs("s/d"); open("s/d/f", "w"); os.makedirs("o"); open("o/secret", "w")')
-			local layer, message, code = strata.layer({ from = dir:file("s"), exclude = function(path)
+			local layer, message, code = strata.layer({ dir = dir:file("s"), exclude = function(path)
 				if path == "d" then
 					python('os.rename("s/d", "was"); os.symlink("../o", "s/d")')
 				end
@@ -360,22 +360,22 @@ os.setxattr("s/3", "trusted.overlay.origin", b"x")
 
 		it("keeps to its limit of entries", function()
 			python('os.mkdir("s"); [open("s/%d" % i, "w") for i in range(10)]')
-			local layer, message, code = strata.layer({ from = dir:file("s"), limits = { entries = 9 } })
+			local layer, message, code = strata.layer({ dir = dir:file("s"), limits = { entries = 9 } })
 			assert.is_nil(layer)
 			assert.equal("ELIMIT", code)
 			assert.is_truthy(message:find("limits.entries", 1, true), message)
-			assert(strata.layer({ from = dir:file("s"), limits = { entries = 10 } }))
+			assert(strata.layer({ dir = dir:file("s"), limits = { entries = 10 } }))
 		end)
 
 		it("ends in an error, not in a crash, where paths are too long", function()
 			python('os.mkdir("s"); os.chdir("s")\nfor i in range(40): os.mkdir("n" * 200); os.chdir("n" * 200)')
-			local layer, message, code = strata.layer({ from = dir:file("s") })
+			local layer, message, code = strata.layer({ dir = dir:file("s") })
 			assert.is_nil(layer)
 			assert.equal("ELIMIT", code, message)
 		end)
 
 		it("makes an empty layer of an empty directory", function()
-			local layer = assert(strata.layer({ from = dir.path }))
+			local layer = assert(strata.layer({ dir = dir.path }))
 			assert.is_true(layer.empty)
 			assert.same({}, names(layer))
 		end)
@@ -387,10 +387,10 @@ os.setxattr("s/3", "trusted.overlay.origin", b"x")
 				collectgarbage()
 				return tonumber((shell.check({ "sh", "-c", "ls /proc/$PPID/fd | wc -l" })))
 			end
-			assert(strata.layer({ from = path }))
+			assert(strata.layer({ dir = path }))
 			local before = count()
 			for _ = 1, 5 do
-				assert(strata.layer({ from = path }))
+				assert(strata.layer({ dir = path }))
 			end
 			assert.equal(before, count())
 		end)
@@ -532,13 +532,13 @@ open("up/opaque/file", "w").write("f")
 	describe("gives a layer that", function()
 		local function sample()
 			python('os.makedirs("s/d"); open("s/d/f", "w").write("content"); os.symlink("f", "s/d/l")')
-			return assert(strata.layer({ from = dir:file("s") }))
+			return assert(strata.layer({ dir = dir:file("s") }))
 		end
 
 		it("says what it is", function()
 			local layer = sample()
 			assert.is_truthy(tostring(layer):find("^strata.Layer%(standalone, sha256:%x+, .*, none%)$"), tostring(layer))
-			assert.is_nil(layer.index)
+			assert.is_nil(layer.position)
 			assert.is_nil(layer.chain_id)
 			assert.is_nil(layer.created_by)
 			assert.equal(layer.diff_id, layer.digest)
@@ -578,28 +578,47 @@ open("up/opaque/file", "w").write("f")
 		end)
 	end)
 
+	it("takes modes as numbers and as octal digits", function()
+		shell.sh('cd "$1"; mkdir s; touch s/f s/g; chmod 600 s/f; chmod 644 s/g', dir.path)
+		local function modes(mode)
+			local list = {}
+			for entry in assert(strata.layer({ dir = dir:file("s"), mode = mode })):entries() do
+				list[#list + 1] = ("%s %04o"):format(entry.path, entry.mode)
+			end
+			return table.concat(list, ", ")
+		end
+		assert.equal("f 0400, g 4755", modes({ file = "4755", ["0600"] = "400" }))
+		assert.equal("f 0400, g 4755", modes({ file = 2541, [384] = 256 }))
+		assert.equal("f 1777, g 0644", modes(function(path) return path == "f" and "1777" or nil end))
+		assert.error_matches(function() modes({ fil = "0644" }) end, "^mode: 'fil' is no mode, nor 'file' or 'dir'$")
+		assert.error_matches(function() modes({ file = "0884" }) end,
+			'^mode: that of \'file\' should be a whole number from 0 to 4095, or octal digits such as "0755"$')
+		assert.error_matches(function() modes(function() return "x" end) end, "^mode: that of 'f' should be")
+	end)
+
 	it("throws what makes no sense", function()
 		local path = dir.path
 		for _, bad in ipairs({
-			"x", {}, { from = 1 }, { from = path, tar = path }, { upper = path }, { lower = path }, { from = path, at = 1 },
-			{ from = path, created_by = "x" }, { from = path, oner = {} }, { from = path, owner = 1 },
-			{ from = path, owner = { user = 1 } }, { from = path, mtime = 1, clamp_mtime = 2 },
-			{ from = path, compression = "xz" }, { from = path, content = true }, { from = path, exclude = 1 },
-			{ from = path, exclude = { pattern = "[" } }, { from = path, exclude = {} },
-			{ from = path, to = "a\0b" }, { files = {}, exclude = "x" }, { from = path .. "\0" }, { from = path, level = 1.5 },
+			"x", {}, { dir = 1 }, { dir = path, tar = path }, { upper = path }, { lower = path }, { dir = path, at = 1 },
+			{ dir = path, created_by = "x" }, { dir = path, oner = {} }, { dir = path, owner = 1 },
+			{ dir = path, owner = { user = 1 } }, { dir = path, mtime = 1, clamp_mtime = 2 },
+			{ dir = path, compression = "xz" }, { dir = path, content = true }, { dir = path, exclude = 1 },
+			{ dir = path, exclude = { pattern = "[" } }, { dir = path, exclude = {} },
+			{ dir = path, to = "a\0b" }, { files = {}, exclude = "x" }, { dir = path .. "\0" }, { dir = path, level = 1.5 },
 		}) do
 			assert.error(function() strata.layer(bad) end)
 		end
 		dir:write("f", "")
 		assert.error_matches(function()
-			strata.layer({ from = path, exclude = function() end })
+			strata.layer({ dir = path, exclude = function() end })
 		end, "exclude: the function returned nil for 'f'")
 		for _, bad in ipairs({ -1, 2 ^ 32, 1.5, "0" }) do
-			assert.error(function() strata.layer({ from = path, owner = { uid = bad } }) end)
-			assert.error(function() strata.layer({ from = path, mode = function() return bad end }) end)
+			assert.error(function() strata.layer({ dir = path, owner = { uid = bad } }) end)
+			assert.error(function() strata.layer({ dir = path, mode = function() return bad == "0" and "8" or bad end }) end)
+			assert.error(function() strata.layer({ dir = path, mode = { file = bad == "0" and "010000" or bad } }) end)
 		end
 		assert.error_matches(function()
-			strata.layer({ from = path, exclude = function() error("stop", 0) end })
+			strata.layer({ dir = path, exclude = function() error("stop", 0) end })
 		end, "stop")
 	end)
 end)

@@ -92,7 +92,7 @@ describe("the entries of a layer", function()
 		assert.same({ "b", "a", "c" }, paths(layer))
 		local numbers = {}
 		for entry in layer:entries() do
-			numbers[#numbers + 1] = entry.index
+			numbers[#numbers + 1] = entry.position
 		end
 		assert.same({ 1, 2, 3 }, numbers)
 	end)
@@ -245,7 +245,7 @@ describe("the entries of a layer", function()
 		local entry = img.layers[1]:entry("f")
 		assert.error_matches(function() return entry.uuid end, "^strata.Entry has no field 'uuid': did you mean 'uid'%?$")
 		assert.error_matches(function() entry.colour = "red" end, "no field 'colour'")
-		for _, field in ipairs({ "type", "typeflag", "size", "whiteout", "opaque", "index", "pax" }) do
+		for _, field in ipairs({ "type", "typeflag", "size", "whiteout", "opaque", "position", "pax" }) do
 			assert.error(function() entry[field] = entry[field] or 1 end, nil)
 		end
 		assert.error(function() entry.uid = "0" end)
@@ -277,7 +277,7 @@ describe("a layer", function()
 		})
 		local look = archive.look(path)
 		for i, layer in img:layers() do
-			assert.equal(i, layer.index)
+			assert.equal(i, layer.position)
 			assert.equal(made.diff_ids[i], layer.diff_id)
 			assert.equal(look.layers[i].digest, layer.digest)
 			assert.equal(look.layers[i].size, layer.size)
@@ -311,8 +311,8 @@ describe("a layer", function()
 		})
 		assert.equal("ADD a", img.layers[1].created_by)
 		assert.equal("ADD b", img.layers[2].created_by)
-		assert.equal(3, img.layers[2].history.index)
-		assert.equal(2, img.layers[2].history.layer.index)
+		assert.equal(3, img.layers[2].history.position)
+		assert.equal(2, img.layers[2].history.layer.position)
 	end)
 
 	specify("has no step when the history is too short or absent", function()
@@ -331,9 +331,9 @@ describe("a layer", function()
 
 	specify("finds the last entry of a path, and none that is not there", function()
 		local layer = open({ { entries = { { name = "a" }, { name = "./a" }, { name = "d", type = "dir" } } } }).layers[1]
-		assert.equal(2, layer:entry("a").index)
-		assert.equal(2, layer:entry("/a").index)
-		assert.equal(2, layer:entry("./a").index)
+		assert.equal(2, layer:entry("a").position)
+		assert.equal(2, layer:entry("/a").position)
+		assert.equal(2, layer:entry("./a").position)
 		assert.equal("dir", layer:entry("d/").type)
 		assert.is_nil(layer:entry("b"))
 		assert.is_nil(layer:entry("a/b"))
@@ -429,6 +429,12 @@ describe("layer:read", function()
 				},
 			},
 		}).layers[1]
+		for path, code in pairs({ d = "EISDIR", s = "EINVAL", lost = "ENOENT" }) do
+			local content, message, how = layer:entry(path):read()
+			assert.is_nil(content)
+			assert.equal(code, how)
+			assert.is_truthy(code == "ENOENT" or message:find("'" .. path .. "': is a ", 1, true), message)
+		end
 		for path, code in pairs({ missing = "ENOENT", d = "EISDIR", s = "EINVAL", lost = "ENOENT", self = "ENOENT" }) do
 			local content, message, got = layer:read(path)
 			assert.is_nil(content)

@@ -30,7 +30,7 @@ describe("xattrs of an entry whose fields are in PAX records", function()
 			{ name = path, typeflag = "1", linkpath = "file" },
 		})
 		index:entry(2).xattrs = { ["user.a"] = "1" }
-		index:entry(1):drop()
+		index:entry(1):remove()
 		local entry = layer.rewritten(index):entry(1)
 		assert.equal("file", entry.type)
 		assert.same({ ["user.a"] = "1" }, entry.xattrs)

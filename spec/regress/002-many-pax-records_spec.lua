@@ -29,7 +29,10 @@ describe("an entry with 35000 xattrs", function()
 
 	it("gets another one", function()
 		local xattrs = rewritten(function(entry)
-			local all = entry.xattrs
+			local all = {}
+			for name, value in pairs(entry.xattrs) do
+				all[name] = value
+			end
 			all["user.new"], all["user.k7"] = "v", "other"
 			entry.xattrs = all
 		end)

@@ -8,7 +8,7 @@ describe("a hardlink that takes the place of a symlink", function()
 			{ name = "hard", typeflag = "1", linkpath = "symbolic" },
 		})
 		index:entry(1).linkpath = "new"
-		index:entry(1):drop()
+		index:entry(1):remove()
 		local entry = layer.rewritten(index):entry(1)
 		assert.equal("hard", entry.path)
 		assert.equal("symlink", entry.type)

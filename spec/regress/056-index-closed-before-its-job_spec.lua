@@ -41,7 +41,7 @@ describe("a job whose index changes before it starts", function()
 	it("does not start when an index of an assembly is edited", function()
 		local index, job = small(), core.job()
 		job:assemble({ label = "new", assembly = assembly(index), to = file() })
-		index:entry(2):drop()
+		index:entry(2):remove()
 		refused(job, "new: its index has been edited")
 	end)
 

@@ -1,3 +1,4 @@
+local collect = require "spec.support.collect"
 local docker_archive = require "spec.support.docker_archive"
 local docker_dialects = require "spec.support.docker_dialects"
 local oci_layout = require "spec.support.oci_layout"
@@ -78,17 +79,17 @@ describe("a layout with one entry that is not what its descriptor says", functio
 				assert.same({ images[1].id, images[3].id }, ids)
 
 				local list = assert(strata.open_index(path))
-				assert.equal(2, #list.images)
-				assert.is_nil(list.entries[1].problem)
-				assert.is_true(list.entries[2].missing)
-				assert.same({ "bad:1" }, list.entries[2].tags)
+				assert.equal(2, #collect(list:images()))
+				assert.is_nil(list.manifests[1].problem)
+				assert.is_true(list.manifests[2].missing)
+				assert.same({ "bad:1" }, list.manifests[2].tags)
 
 				for _, opts in ipairs({ { ref = "bad:1" }, { ref = "bad:1", platform = "linux/amd64" } }) do
 					for _, open in ipairs({ strata.open, strata.images }) do
 						local img, message, code = open(path, opts)
 						assert.is_nil(img)
 						assert.equal(expected, code, message)
-						assert.equal(list.entries[2].problem, message)
+						assert.equal(list.manifests[2].problem, message)
 					end
 				end
 				for _, open in ipairs({ strata.open, strata.images, strata.open_index }) do
@@ -106,7 +107,7 @@ describe("a layout with one entry that is not what its descriptor says", functio
 		it("is told by a check of the others: " .. name, function()
 			local made, images = build(change)
 			for _, path in ipairs({ made:directory(dir:file("layout")), made:archive(dir:file("layout.tar")) }) do
-				local problem = assert(strata.open_index(path)).entries[2].problem
+				local problem = assert(strata.open_index(path)).manifests[2].problem
 				for ref, image in pairs({ ["first:1"] = images[1], ["last:1"] = images[3] }) do
 					local img = assert(strata.open(path, { ref = ref }))
 					assert.equal(image.id, img.id)
@@ -195,7 +196,7 @@ describe("a layout with one entry that is not what its descriptor says", functio
 			for i = 2, #found do
 				assert.equal("note unreferenced-blob", found[i])
 			end
-			assert.equal(1, #assert(strata.open_index(path)).images)
+			assert.equal(1, #collect(assert(strata.open_index(path)):images()))
 			local none, message, code = strata.open(path, { ref = "bad:1" })
 			assert.is_nil(none)
 			assert.equal(row[2], code, message)

@@ -107,7 +107,7 @@ describe("a hardlink to a path", function()
 			for _, layer in img:layers() do
 				local entry = layer:entry(case.from)
 				if entry then
-					entry:drop()
+					entry:remove()
 				end
 			end
 			refused(case, img:save(bench.dir:file("no.tar")))

@@ -126,7 +126,7 @@ describe("whatever the order of a table's keys", function()
 		end
 		local told = same(function()
 			local to = dir:file("edited.tar")
-			assert(jobs.filter({ path = env.docker, edit = edit, to = to }))
+			assert(jobs.edit({ path = env.docker, edit = edit, to = to }))
 			return strata.open(to).config:text()
 		end)
 		assert.is_true(told[1], told[2])

@@ -128,7 +128,7 @@ describe("purging the documents of an image", function()
 		assert.same({ nil, "purge: " .. table.concat(missed, "; "), "ENOENT" }, { img:purge("nothing", opts) })
 		opts.optional = true
 		assert.same({
-			removed = {}, whiteouts = 0, history = 0, env = {}, labels = {}, missed = missed,
+			removed = {}, whiteouts = 0, history = 0, env = {}, labels = {}, annotations = {}, missed = missed,
 		}, img:purge("nothing", opts))
 		assert.equal("ENOENT", select(3, img:scrub_history("no such text")))
 		assert.is_false(img.edited)

@@ -4,6 +4,7 @@
 local archive_check = require "spec.support.archive_check"
 local blobs = require "spec.support.blobs"
 local cjson = require "cjson"
+local collect = require "spec.support.collect"
 local dialects = require "spec.support.docker_dialects"
 local docker_archive = require "spec.support.docker_archive"
 local shell = require "spec.support.shell"
@@ -72,7 +73,7 @@ local EDITS = {
 local WAYS = {
 	["index:save"] = function(path, target, edit)
 		local index = assert(strata.open_index(path))
-		for i, img in ipairs(index.images) do
+		for i, img in ipairs(collect(index:images())) do
 			if i < 3 then
 				edit(img)
 			end
@@ -222,7 +223,7 @@ describe("the third image of an archive", function()
 				end
 				local path = made:write(dir:file("in.tar"))
 				local index = assert(strata.open_index(path))
-				local images = index.images
+				local images = collect(index:images())
 				edit(images[1])
 				edit(images[2])
 				local saved, message, code = index:save(dir:file("out.tar"))
@@ -305,7 +306,7 @@ describe("images of an archive whose lists differ", function()
 					local path = write({ one, two, three_ }, listed)
 					local index = assert(strata.open_index(path))
 					local count = 0
-					for _, img in ipairs(index.images) do
+					for _, img in ipairs(collect(index:images())) do
 						if img.tags[1] ~= "three:1" then
 							edit(img)
 							count = count + 1
@@ -355,7 +356,7 @@ describe("names of images in one archive", function()
 			local one, two, other = three(STACKS["a common base"])
 			local path = dialects.of[dialect](one, two, other):write(dir:file("in.tar"))
 			local index = assert(strata.open_index(path))
-			local images = index.images
+			local images = collect(index:images())
 			images[1].tags, images[2].tags = { "two:1" }, { "one:1" }
 			local saved, lost = index:save(dir:file("out.tar"))
 			assert(saved, lost)
@@ -393,7 +394,7 @@ describe("names of images in one archive", function()
 		it("cannot become those of two: " .. dialect, function()
 			local path = dialects.of[dialect](three(STACKS["a common base"])):write(dir:file("in.tar"))
 			local index = assert(strata.open_index(path))
-			local images = index.images
+			local images = collect(index:images())
 			images[1].tags, images[2].tags = { "x:1" }, { "x:1" }
 			local saved, message, code = index:save(dir:file("out.tar"))
 			assert.is_nil(saved)
@@ -453,7 +454,7 @@ describe("an archive of Docker before 1.10", function()
 		local path = members:write(dir:file("in.tar"))
 		for count = 0, 2 do
 			local index = assert(strata.open_index(path))
-			for i, img in ipairs(index.images) do
+			for i, img in ipairs(collect(index:images())) do
 				if i <= count then
 					img.config:set_env("A", "b")
 				end

@@ -71,7 +71,7 @@ describe("images that are saved together", function()
 				local again = assert(strata.open(dir:file("out"), { ref = "app:1", platform = tostring(img.platform) }))
 				assert.equal(img.id, again.id)
 				assert.same({ "app:1" }, again.tags)
-				assert.equal(3, again.index.manifests)
+				assert.equal(3, again.index.count)
 			end
 		end)
 

@@ -7,6 +7,7 @@ local archive_check = require "spec.support.archive_check"
 local blobs = require "spec.support.blobs"
 local child = require "spec.support.child"
 local cjson = require "cjson"
+local collect = require "spec.support.collect"
 local dialects = require "spec.support.docker_dialects"
 local shell = require "spec.support.shell"
 local strata = require "strata"
@@ -82,7 +83,9 @@ describe("a whole layout", function()
 	local function save(path, target, opts, edit)
 		local index = assert(strata.open_index(path))
 		if edit then
-			assert(index:each(edit))
+			for _, img in ipairs(collect(index:images())) do
+				edit(img)
+			end
 		end
 		local saved, lost, code = index:save(target, opts)
 		index:close()
@@ -114,8 +117,8 @@ describe("a whole layout", function()
 			assert.same(blobs.look(source).files, files)
 			for _, path in ipairs({ source, target, back }) do
 				local index = assert(strata.open_index(path))
-				assert.equal(6, #index.entries)
-				assert.equal(3, #index.images)
+				assert.equal(6, #index.manifests)
+				assert.equal(3, #collect(index:images()))
 				index:close()
 			end
 		end)

@@ -40,7 +40,7 @@ describe("a manifest that several indexes lead to", function()
 				arguments = { path, image.digest },
 				script = [[
 					local img = assert(require "strata".open(arg[1], { digest = arg[2] }))
-					io.write(img.index.digest, " ", img.index.annotations["org.example.number"], " ", img.index.manifests)
+					io.write(img.index.digest, " ", img.index.annotations["org.example.number"], " ", img.index.count)
 				]],
 			})
 			assert.equal("", finished.stderr)

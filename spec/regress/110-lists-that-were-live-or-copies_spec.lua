@@ -15,7 +15,8 @@ describe("what an image hands out", function()
 	end)
 
 	local function open()
-		return bench:open({ { entries = { { name = "a", data = "1" } } }, { entries = { { name = "b", data = "2" } } } },
+		local a = { name = "a", data = "1", pax = { ["SCHILY.xattr.user.a"] = "1" } }
+		return bench:open({ { entries = { a } }, { entries = { { name = "b", data = "2" } } } },
 			{ tags = { "app:1" }, config = { config = { Env = { "A=1" }, Labels = { x = "y" } } } })
 	end
 
@@ -40,6 +41,23 @@ describe("what an image hands out", function()
 		["table.remove(img:history(), 1)"] = function(img)
 			local rows = img:history()
 			rows[#rows + 1] = rows[1] or {}
+		end,
+		["entry.xattrs[name] = value"] = function(img)
+			img.layers[1]:entry("a").xattrs["user.a"] = "2"
+		end,
+		["entry.xattrs[another name] = value"] = function(img)
+			img.layers[1]:entry("a").xattrs["user.b"] = "2"
+		end,
+		["entry.xattrs[name] = value, where there was none"] = function(img)
+			img.layers[2]:entry("b").xattrs["user.b"] = "2"
+		end,
+		["entry.pax[name] = value"] = function(img)
+			img.layers[1]:entry("a").pax["SCHILY.xattr.user.a"] = "2"
+		end,
+		["entry.xattrs of the root file system"] = function(img)
+			local entry = img:rootfs():stat("a")
+			entry.xattrs["user.a"] = "2"
+			assert(entry.path)
 		end,
 		["config.Env[1] = value"] = function(img)
 			img.config.Env[1] = "A=2"
@@ -76,6 +94,19 @@ describe("what an image hands out", function()
 			assert.same({ "A=1" }, saved.config:get("/config/Env"))
 		end)
 	end
+
+	specify("may be assigned after a change: xattrs", function()
+		local img = open()
+		local a, b = img.layers[1]:entry("a"), img.layers[2]:entry("b")
+		local xattrs = a.xattrs
+		xattrs["user.a"] = "2"
+		a.xattrs = xattrs
+		assert.same({ ["user.a"] = "2" }, a.xattrs)
+		b.xattrs = a.xattrs
+		local look = bench:save(img)
+		assert.equal("2", look.layers[1].entries[1].pax["SCHILY.xattr.user.a"])
+		assert.equal("2", look.layers[2].entries[1].pax["SCHILY.xattr.user.a"])
+	end)
 
 	specify("can be read, indexed, counted and iterated", function()
 		local img = open()

@@ -109,9 +109,9 @@ describe("an archive with manifest.json and index.json", function()
 		end
 		assert.same({ [images[1].id] = 1, [images[2].id] = 1, [other.id] = 1 }, found)
 		local img = assert(strata.open(path, { ref = "app:2" }))
-		assert.equal(2, img.index.manifests)
+		assert.equal(2, img.index.count)
 		assert.equal(other.id, assert(strata.open(path, { platform = "linux/arm64", digest = other.descriptor.digest })).id)
-		assert.equal(1, #assert(strata.open_index(path, { prefer = "docker" })).entries)
+		assert.equal(1, #assert(strata.open_index(path, { prefer = "docker" })).manifests)
 	end)
 
 	it("is refused when they disagree, unless one of them is preferred", function()
@@ -215,7 +215,7 @@ describe("a stream", function()
 		local path, image = big()
 		for _, open in ipairs({
 			function(file) return assert(strata.images(file))() end,
-			function(file) return assert(strata.open_index(file)).images[1] end,
+			function(file) return assert(strata.open_index(file)):images()() end,
 		}) do
 			local file = assert(io.open(path, "rb"))
 			assert.equal(image.id, open(file).id)

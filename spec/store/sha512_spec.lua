@@ -107,7 +107,7 @@ describe("SHA-512", function()
 		each_way(made, function(path)
 			local digest = image.descriptor.digest
 			local index = assert(strata.open_index(path))
-			assert.equal(digest, index.entries[1].digest)
+			assert.equal(digest, index.manifests[1].digest)
 			index:close()
 			local ids = {}
 			for img in assert(strata.images(path)) do
@@ -406,7 +406,9 @@ describe("several images with SHA-512", function()
 		local made, layers = two()
 		each_way(made, function(path)
 			local index = assert(strata.open_index(path))
-			assert(index:each(function(img) img.layers[1]:rewrite(function(entry) entry.mtime = 7 end) end))
+			for img in assert(index:images()) do
+				img.layers[1]:rewrite(function(entry) entry.mtime = 7 end)
+			end
 			assert(index:save(path))
 			index:close()
 			local found = look(path)
@@ -487,7 +489,7 @@ describe("an archive of both lists with SHA-512", function()
 		local made, image = hybrid()
 		local path = made:archive(dir:file("hybrid.tar"))
 		local index = assert(strata.open_index(path))
-		assert.equal(1, #index.entries)
+		assert.equal(1, #index.manifests)
 		index:close()
 		for _, prefer in ipairs({ "docker", "oci", false }) do
 			local img = assert(strata.open(path, { prefer = prefer or nil }))

@@ -271,7 +271,7 @@ describe("the layer that callbacks get", function()
 		local seen = {}
 		assert(through(built:bytes(), {
 			rewrite = function(_, layer)
-				seen[layer.index] = layer
+				seen[layer.position] = layer
 			end,
 		}))
 		for i, layer in ipairs(layers) do
@@ -284,7 +284,7 @@ describe("the layer that callbacks get", function()
 		local places = 0
 		assert(through(dialects.of.kaniko(made):bytes(), {
 			filter = function(_, layer)
-				places = places + (layer.index or 0)
+				places = places + (layer.position or 0)
 				assert.equal("gzip", layer.compression)
 				assert.not_equal(layer.digest, layer.diff_id)
 				return true

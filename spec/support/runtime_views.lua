@@ -67,8 +67,8 @@ local function same_file(tree, row, rows)
 	end
 end
 
--- What of a row none of the others has: its parts, and those that all others have and it lacks. `namesakes` are the same
--- file by other names.
+-- What of a row none of the others has: its parts, and those that all others have and it lacks. `namesakes` are the
+-- same file by other names.
 local function alone(row, others, namesakes)
 	local seen, every, mine, lines = {}, {}, parts_of(row), {}
 	for _, other in ipairs(namesakes) do

@@ -103,7 +103,7 @@ end
 
 local FIELDS = {
 	"path", "name", "type", "typeflag", "mode", "uid", "gid", "uname", "gname", "size", "mtime", "atime", "linkpath",
-	"major", "whiteout", "opaque", "index", "sparse", "dangling",
+	"major", "whiteout", "opaque", "position", "sparse", "dangling",
 }
 
 local function list_entries(layer)
@@ -195,10 +195,10 @@ add("images", function(env)
 		img:close()
 	end
 	local index = must(strata.open_index(env.oci))
-	seen[#seen + 1] = #index.entries
-	must(index:each(function(img)
+	seen[#seen + 1] = #index.manifests
+	for img in must(index:images()) do
 		must(img.config:set_env("EACH", "1"))
-	end))
+	end
 	must(index:save(env.out .. "/indexed", { format = "oci" }))
 	index:close()
 	return table.concat(seen, "\n")
@@ -389,6 +389,14 @@ add("purge", function(env)
 	local saved = must(img:save(env.out .. "/target"))
 	img:close()
 	return saved.id
+end)
+
+add("purge in a layout", function(env)
+	local img = must(strata.open(env.oci))
+	local report = must(img:purge("srv/secret", { labels = "none", prove = "hunter2", optional = true }))
+	local saved = must(img:save(env.out .. "/target", { format = "oci-archive" }))
+	img:close()
+	return saved.id .. tostring(report)
 end)
 
 add("export", function(env)

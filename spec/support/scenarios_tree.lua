@@ -259,7 +259,7 @@ function tree.add(add, must)
 	end
 
 	add("a layer of a directory", making(function(env)
-		return { from = env.lower, compression = "gzip" }
+		return { dir = env.lower, compression = "gzip" }
 	end))
 	add("a layer of a difference", making(function(env)
 		return { lower = env.lower, upper = env.upper }

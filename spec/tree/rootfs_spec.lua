@@ -166,7 +166,7 @@ describe("a root file system", function()
 			local d = root:stat("d")
 			assert.equal(493, d.mode)
 			assert.equal(7, d.uid)
-			assert.equal(2, d.layer.index)
+			assert.equal(2, d.layer.position)
 			assert.same({ "a", "b" }, root:list("d"))
 		end)
 
@@ -306,8 +306,8 @@ describe("a root file system", function()
 			local root = literal({ file("a", "AAA") }, { link("b", "a"), link("c", "b"), file(".wh.a") })
 			assert.same({ b = "AAA", c = "AAA" }, contents(root))
 			assert.equal(2, root:stat("b").links)
-			assert.equal(2, root:stat("b").layer.index)
-			assert.equal(1, root:stat("b").content_layer.index)
+			assert.equal(2, root:stat("b").layer.position)
+			assert.equal(1, root:stat("b").content_layer.position)
 		end)
 
 		specify("that stand before their file, or before the whiteout of it", function()
@@ -406,6 +406,8 @@ describe("a root file system", function()
 		assert.same({ "etc/[x]", "etc/x" }, root:glob("etc/[!a]*"))
 		assert.same({ "link/a.conf" }, root:glob("link/*.conf"))
 		assert.same({}, root:glob("nothing/**"))
+		assert.error_matches(function() root:glob("etc/[a") end,
+			"^glob: 'etc/%[a' is no glob: its '%[' has no '%]' in the same name")
 		assert.equal(10, #root:glob("**"))
 	end)
 
@@ -422,7 +424,7 @@ describe("a root file system", function()
 		local function actions(path)
 			local list = {}
 			for i, row in ipairs(assert(root:history(path))) do
-				list[i] = row.layer.index .. " " .. row.action
+				list[i] = row.layer.position .. " " .. row.action
 			end
 			return list
 		end

@@ -1,15 +1,13 @@
 -- strata.help tells what lua/strata/meta declares, which is held against what is exported.
 
 local conform = require "spec.support.conform"
-local exports = require "spec.support.exports"
 local luacats = require "doc.luacats"
-local names = require "spec.support.names"
 local options = require "strata.util.options"
+local shell = require "spec.support.shell"
 local specimens = require "spec.support.specimens"
 local strata = require "strata"
 
 local classes, functions = conform.classes, conform.functions
-local sorted, keys_of = names.sorted, names.union
 
 local specimen
 
@@ -21,103 +19,92 @@ teardown(function()
 	specimen:close()
 end)
 
+-- The names that the lines of a text begin with, each once.
+local function names_of(text)
+	local found = {}
+	for line in text:gmatch("[^\n]+") do
+		local name = line:match("^  ([%w_%.]+)")
+		if name then
+			assert.is_nil(found[name], name .. " is told twice")
+			found[name] = line
+		end
+	end
+	return found
+end
+
+local function expect_all(text, class)
+	local found = names_of(text)
+	for name, item in pairs(functions[class] or {}) do
+		assert.equal(not item.private, found[name] ~= nil, class .. ": " .. name)
+		if not item.private then
+			assert.matches("^  " .. name:gsub("_", "%%_") .. "%([^\n]*%)  +%S", found[name])
+			found[name] = nil
+		end
+	end
+	for name, field in pairs(luacats.fields(classes, class)) do
+		assert.equal(not field.private, found[name] ~= nil, class .. ": " .. name)
+		found[name] = nil
+	end
+	assert.same({}, found)
+end
+
 describe("strata.help", function()
-	local help = exports.upvalue(require("strata.util.help").text, "TEXTS")
-	local module_text = exports.upvalue(require("strata.util.help").text, "MODULE")
+	it("is what doc/help_text.lua makes of lua/strata/meta (make types)", function()
+		assert.equal(require("doc.help_text").text(), shell.read("lua/strata/util/help_text.lua"))
+	end)
 
-	-- What a text has at its top level: names with arguments and those without. Remarks stand four spaces behind it.
-	local function names_of(text)
-		local called, plain = {}, {}
-		text = text:match("^[^\n]+\n(.*)$"):gsub("(%S)    [^\n]*", "%1"):gsub(" %.%.%. [^\n]*", "")
-		local rest = text:gsub("([%w_%.]+)(%b())", function(name)
-			called[name] = true
-			return ""
-		end)
-		rest = rest:gsub("([%w_%.]+)(%b{})", function(name)
-			called[name] = true
-			return ""
-		end)
-		for name in rest:gmatch("[%w_]+") do
-			plain[name] = true
-		end
-		return called, plain
-	end
-
-	it("tells the methods and fields of every object, and no others", function()
-		for name in pairs(specimen.objects) do
-			local text = help[name]
-			if name == "strata.Platform" or name == "strata.RootFile" then
-				assert.is_nil(text, name)
-			else
-				local called, plain = names_of(text)
-				local public, fields = {}, {}
-				for key, item in pairs(functions[name] or {}) do
-					public[key] = not item.private or nil
-				end
-				for key, field in pairs(luacats.fields(classes, name)) do
-					fields[key] = not field.private or nil
-				end
-				local words = keys_of(called, plain)
-				for key in pairs(words) do
-					assert.is_truthy(public[key] or fields[key], name .. ": " .. key)
-				end
-				for key in pairs(name == "strata.Config" and public or keys_of(public, fields)) do
-					assert.is_truthy(words[key], name .. " lacks " .. key)
-				end
-			end
+	it("has a line for each field and each method of every object, and for no others", function()
+		for name, object in pairs(specimen.objects) do
+			local text = strata.help(object)
+			assert.equal(name .. ": ", text:sub(1, #name + 2))
+			expect_all(text, name)
+			assert.equal(text, strata.help(name))
 		end
 	end)
 
-	it("tells the functions of the module, and no others", function()
-		local called, plain = names_of(module_text)
-		local words = keys_of(called, plain)
-		words["stream.image"], words["stream.tar"], words.stream = nil, nil, true
-		local public = keys_of(functions.strata, luacats.fields(classes, "strata"))
-		public._VERSION = nil
-		assert.same(sorted(public), sorted(words))
+	it("has a line for each function of a module", function()
+		expect_all(strata.help(), "strata")
+		for name in pairs(specimens.MODULES) do
+			if functions[name] then
+				expect_all(strata.help(name), name)
+			end
+		end
+		assert.equal(strata.help("policy"), strata.help(specimens.MODULES["strata.policy"]))
 	end)
 
-	-- Calls fn(class, function, class of options) for all that a table of texts tells.
-	local function each_options(fn)
-		for class, text in pairs(help) do
-			for _, brackets in ipairs({ "%b()", "%b{}" }) do
-				for name, args in text:gmatch("([%w_%.]+)(" .. brackets .. ")") do
-					local options_class = args:match("{(%u%a+)}")
-					local module, short = name:match("^(stream)%.(.*)$")
-					if options_class then
-						fn(module and class .. "." .. module or class, short or name, "strata." .. options_class)
-					end
-				end
-			end
-		end
-	end
-
-	it("tells the options that there are, and no others", function()
-		local told, declared = {}, {}
-		each_options(function(class, name, options_class)
-			told[("%s.%s: %s"):format(class, name, options_class)] = true
-		end)
-		for class in pairs(help) do
-			for _, of in ipairs(class == "strata" and { "strata", "strata.stream" } or { class }) do
-				for name, item in pairs(functions[of] or {}) do
-					for _, param in ipairs(item.params) do
-						luacats.each_name(param.type, function(one)
-							local is_class = options.rows[one:gsub("^strata%.", "")]
-							declared[("%s.%s: %s"):format(of, name, one)] = is_class and true or nil
-						end)
-					end
-				end
-			end
-		end
-		assert.same(sorted(declared), sorted(told))
+	it("tells all about a method, a function, and what has a name", function()
+		local img = specimen.objects["strata.Image"]
+		local text = strata.help(img, "squash")
+		assert.matches("^strata.Image: squash%(first %[, last %[, opts%]%]%)\n  Makes one layer of several", text)
+		assert.matches("\n    above +strata.Image|integer +the base", text)
+		assert.equal(text, strata.help(img.squash))
+		assert.equal(text, strata.help "squash")
+		assert.matches("^strata: open%(what %[, opts%]%)\n  Opens one image: ", strata.help(strata.open))
+		assert.matches("\n    platform  ", strata.help(strata.open))
+		assert.matches("^strata.stream: tar%(%[opts%]%)\n", strata.help(strata.stream.tar))
+		assert.matches("strata.Image: config  strata.Config\nstrata.Config: .*\n  set_env%(name", strata.help "config")
+		assert.matches("^strata.Layer: chain_id  string%?  of this layer on those below", strata.help("chain_id"))
+		assert.matches("\n    limits +strata.Limits ", strata.help("check"))
+		assert.equal(strata.help("Layer"), strata.help(img.layers[1]))
 	end)
 
 	it("tells what each option of a call does", function()
 		local text = strata.help("save")
 		for name, row in options.each("SaveOptions") do
-			assert.matches(("\n  %s +"):format(name), text)
+			assert.matches(("\n    %s +"):format(name), text)
 			assert.matches(options.text(row), text, 1, true)
 		end
-		assert.equal(strata.help(), strata.help("nothing that there is"))
+	end)
+
+	it("says of what it knows nothing, before the text of the module; and tells limits", function()
+		for value, shown in pairs({ nothing = "'nothing'", [5] = "a number", [print] = "a function" }) do
+			assert.equal(("There is no help for %s: give an object, or a name.\n\n%s"):format(shown, strata.help()),
+				strata.help(value))
+		end
+		assert.equal(strata.help(), strata.help(strata))
+		local img = specimen.objects["strata.Image"]
+		assert.equal(strata.help(img), strata.help(img, "nonsense"))
+		assert.matches("limits = {...}", strata.help("limits"), 1, true)
+		assert.equal(strata.help("limits"), strata.help(strata.limits))
 	end)
 end)

@@ -176,4 +176,28 @@ describe("a choice that cannot be one", function()
 		assert.equal("remove: {pattern = ...} has no field 'plain'", refused({ pattern = "a", plain = true }))
 		assert.equal("remove: {pattern = ...} has no field '1'", refused({ "a", pattern = "b" }))
 	end)
+
+	it("throws for a glob that is none", function()
+		local message = "remove: 'usr/[bin' is no glob: its '[' has no ']' in the same name; '[[]' is the character itself"
+		assert.equal(message, refused("usr/[bin"))
+		assert.equal(message, refused({ "a", "usr/[bin" }))
+	end)
+end)
+
+describe("a matcher", function()
+	it("chooses as a choice does, and keeps nothing", function()
+		local matches = choice.matcher({ "/usr/share/doc", "**/*.pyc", { pattern = "^opt/a%-b$" } }, "matcher")
+		for path, expected in pairs({
+			["usr/share/doc"] = true, ["usr/share/doc/a"] = true, ["usr/share"] = false, ["a/b.pyc"] = true,
+			["opt/a-b"] = true, ["opt/a-b/c"] = true, ["opt/a"] = false, ["."] = false,
+		}) do
+			assert.equal(expected, matches(path), path)
+		end
+	end)
+
+	it("throws for what chooses nothing, and for a function", function()
+		for _, bad in ipairs({ {}, "", "[a", 5, print }) do
+			assert.error_matches(function() choice.matcher(bad, "matcher") end, "^matcher: ")
+		end
+	end)
 end)

@@ -44,6 +44,20 @@ describe("a matcher of patterns", function()
 		assert.is_false(matches(pattern, ("a/"):rep(60) .. "c"))
 	end)
 
+	it("has a problem when a class does not end in its name", function()
+		for _, pattern in ipairs({ "a[", "a/[b", "[a/b]", "[]", "[!]", "x/[a]/[b", "[[", "[^", "a[]b", "[*", "*[" }) do
+			assert.matches("'%[' has no '%]'", glob.problem(pattern), pattern)
+		end
+		for _, pattern in ipairs({ "", "/", "]", "a]", "[a]", "[[]", "[]]", "[!]]", "[[][]]", "[a][b]/[!c]", "**",
+			"[%]", "[a-]", "[", "usr/bin/[" }) do
+			assert.is_nil(glob.problem(pattern), pattern)
+		end
+		assert.is_true(matches("usr/bin/[[]", "usr/bin/["))
+		assert.is_true(matches("usr/bin/[", "usr/bin/["))
+		assert.is_true(matches("a[]]", "a]"))
+		assert.is_false(matches("a[!]]", "a]"))
+	end)
+
 	it("matches when one of several does", function()
 		local any = glob.matcher({ "a", "b/*" })
 		assert.is_true(any("a"))

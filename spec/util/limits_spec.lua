@@ -8,6 +8,8 @@ local shell = require "spec.support.shell"
 local strata = require "strata"
 local tmp = require "spec.support.tmp"
 
+local unpack = table.unpack or unpack -- luacheck: std min
+
 local it = archive.specify(it, pending) -- luacheck: ignore 431
 
 local dir
@@ -411,6 +413,33 @@ describe("strata.limits", function()
 	it("tells the defaults", function()
 		assert.equal(10000, strata.limits.manifests)
 		assert.equal(4 * 1024 * 1024, strata.limits.json.max_bytes)
+	end)
+
+	it("is iterated by strata.pairs, on every Lua", function()
+		local names, seen = {}, {}
+		for name, value in strata.pairs(strata.limits) do
+			names[#names + 1], seen[name] = name, value
+		end
+		local sorted = { unpack(names) }
+		table.sort(sorted)
+		assert.same(sorted, names)
+		assert.equal(10000, seen.manifests)
+		assert.equal(64, seen.json.max_depth)
+		for _, limit in ipairs(limits.all) do
+			local group, key = limit.name:match("^(.-)%.(.*)$")
+			assert.equal(limit.default, group and seen[group][key] or seen[limit.name], limit.name)
+		end
+		local of_json = {}
+		for name in strata.pairs(strata.limits.json) do
+			of_json[#of_json + 1] = name
+		end
+		assert.same({ "max_bytes", "max_depth", "max_values" }, of_json)
+		assert.error_matches(function() strata.pairs(5) end, "pairs: an object or a table is wanted, not number")
+		local fields = {}
+		for name in strata.pairs(strata.new()) do
+			fields[name] = true
+		end
+		assert.is_true(fields.layers and fields.save)
 	end)
 
 	it("sets what later opens begin with", function()

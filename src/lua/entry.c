@@ -67,7 +67,7 @@ static const struct {
         {"header_offset", F_HEADER_OFFSET},
         {"data_offset", F_DATA_OFFSET},
         {"stored", F_STORED},
-        {"index", F_INDEX},
+        {"position", F_POSITION},
         {"dangling", F_DANGLING},
         {"marked", F_MARKED},
 };
@@ -120,14 +120,36 @@ static int no_field(lua_State *L, bool assigned)
 	return luaL_error(L, "an entry has no field '%s'", lua_tostring(L, -1));
 }
 
+/*
+ * Calls a function of the metatable, which lua/strata/layer/entry.lua sets, with what is on the top
+ * of the stack, the field's name and the entry index. Gives its result in place of the top.
+ */
+static void call_hook(lua_State *L, const char *name)
+{
+	if (!luaL_getmetafield(L, 1, name))
+		return;
+	lua_insert(L, -2);
+	lua_pushvalue(L, 2);
+	strata_getuservalue(L, 1);
+	lua_getfield(L, -1, "index");
+	lua_remove(L, -2);
+	lua_call(L, 3, 1);
+}
+
 /* __index: upvalue 1 the fields, upvalue 2 the methods */
 static int entry_index(lua_State *L)
 {
 	struct lua_entry *entry = check_entry(L, 1);
 	enum strata_entry_field field = field_at(L, 2);
 
-	if (field != 0)
-		return strata_push_entry_field(L, &entry->owner->index, entry->number, field);
+	if (field != 0) {
+		int results =
+		        strata_push_entry_field(L, &entry->owner->index, entry->number, field);
+
+		if (field == F_XATTRS || field == F_PAX)
+			call_hook(L, "hand_out");
+		return results;
+	}
 	lua_pushvalue(L, 2);
 	lua_rawget(L, lua_upvalueindex(2));
 	return lua_isnil(L, -1) ? no_field(L, false) : 1;
@@ -144,8 +166,13 @@ static int entry_newindex(lua_State *L)
 		return no_field(L, true);
 	if (strata_set_entry_field(L, &entry->owner->index, entry->number, field, &err) < 0)
 		return luaL_error(L, "%s", err.msg);
+	if (field == F_XATTRS) {
+		lua_pushnil(L);
+		call_hook(L, "hand_out");
+	}
 	return 0;
 }
+
 /* ---- methods ------------------------------------------------------------ */
 
 /* The entry whose content it is: a hardlink is another name of its file. */
@@ -174,6 +201,24 @@ static int check_read(const struct lua_entry *entry, uint64_t from, int64_t size
 	                   (unsigned long long)((uint64_t)size - from), (unsigned long long)max);
 }
 
+/* Fails for an entry that is no file, nor a name of one. */
+static int check_file_entry(const struct strata_index *index, uint32_t number,
+                            struct strata_err *err)
+{
+	const struct strata_entry *e = &index->entries[number];
+	const char *type = strata_entry_type_name(e->typeflag);
+	char path[1024];
+
+	if (strcmp(type, "file") == 0)
+		return 0;
+	if (e->typeflag == '1')
+		return strata_fail(err, "ENOENT",
+		                   "the file that the hardlink names is not in this layer");
+	strata_quote(path, sizeof(path), strata_index_text(index, e->path), e->path.len);
+	return strata_fail(err, e->typeflag == '5' ? "EISDIR" : "EINVAL", "%s: is a %s, not a file",
+	                   path, type);
+}
+
 /* entry:read([max [, from]]) -> content | nil, message, code */
 static int entry_read(lua_State *L)
 {
@@ -186,29 +231,13 @@ static int entry_read(lua_State *L)
 	struct strata_err err;
 
 	luaL_argcheck(L, from >= 0, 3, "must not be negative");
-	if (index->entries[number].typeflag == '1')
-		strata_fail(&err, "ENOENT",
-		            "the file that the hardlink names is not in this layer");
-	else if ((max >= 0 ||
-	          check_read(entry, (uint64_t)from, index->entries[number].size, &err) == 0) &&
-	         strata_index_content(index, number, (uint64_t)from,
-	                              max < 0 ? UINT64_MAX : (uint64_t)max, content, &err) == 0)
+	if (check_file_entry(index, number, &err) == 0 &&
+	    (max >= 0 ||
+	     check_read(entry, (uint64_t)from, index->entries[number].size, &err) == 0) &&
+	    strata_index_content(index, number, (uint64_t)from,
+	                         max < 0 ? UINT64_MAX : (uint64_t)max, content, &err) == 0)
 		return strata_push_contents(L, content);
 	return strata_push_error(L, &err);
-}
-
-/* Fails for an entry that is no file, nor a name of one. */
-static int check_file_entry(const struct strata_entry *e, struct strata_err *err)
-{
-	const char *type = strata_entry_type_name(e->typeflag);
-
-	if (strcmp(type, "file") == 0)
-		return 0;
-	if (e->typeflag == '1')
-		return strata_fail(err, "ENOENT",
-		                   "the file that the hardlink names is not in this layer");
-	return strata_fail(err, e->typeflag == '5' ? "EISDIR" : "EINVAL", "is a %s, not a file",
-	                   type);
 }
 
 /* entry:digest() -> "sha256:<hex>" of its content | nil, message, code */
@@ -220,7 +249,7 @@ static int entry_digest(lua_State *L)
 	char digest[STRATA_DIGEST_MAX];
 	struct strata_err err;
 
-	if (check_file_entry(&index->entries[number], &err) < 0 ||
+	if (check_file_entry(index, number, &err) < 0 ||
 	    strata_index_digest(index, number, digest, &err) < 0)
 		return strata_push_error(L, &err);
 	lua_pushstring(L, digest);
@@ -269,13 +298,14 @@ static int entry_replace(lua_State *L)
 	return 1;
 }
 
-/* entry:drop() */
-static int entry_drop(lua_State *L)
+/* entry:remove() -> entry */
+static int entry_remove(lua_State *L)
 {
 	struct lua_entry *entry = check_entry(L, 1);
 
 	strata_plan_drop(&entry->owner->index, entry->number);
-	return 0;
+	lua_settop(L, 1);
+	return 1;
 }
 
 /* entry:mark(): index:drop_marked will drop it */
@@ -346,7 +376,7 @@ static const luaL_Reg methods[] = {{"read", entry_read},
                                    {"digest", entry_digest},
                                    {"replace", entry_replace},
                                    {"same_content", entry_same_content},
-                                   {"drop", entry_drop},
+                                   {"remove", entry_remove},
                                    {"mark", entry_mark},
                                    {NULL, NULL}};
 

@@ -39,7 +39,7 @@ enum strata_entry_field {
 	F_PAX,
 	F_WHITEOUT,
 	F_OPAQUE,
-	F_INDEX,
+	F_POSITION,
 	F_SPARSE,
 	F_DANGLING,
 	F_MARKED,

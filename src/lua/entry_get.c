@@ -269,7 +269,7 @@ int strata_push_entry_field(lua_State *L, const struct strata_index *index, uint
 		return strata_push_xattrs(L, strata_push_records(L, index, number));
 	case F_PAX:
 		return push_pax(L, strata_push_records(L, index, number));
-	case F_INDEX:
+	case F_POSITION:
 		return push_number(L, true, (int64_t)number + 1);
 	case F_HEADER_OFFSET:
 		return push_number(L, true, (int64_t)e->header_offset);

@@ -275,7 +275,7 @@ static lua_Integer push_findings(lua_State *L, uint32_t bits, uint64_t offset, l
 static lua_Integer push_entry_findings(lua_State *L, const struct strata_index *index, uint32_t i,
                                        lua_Integer n)
 {
-	static const enum strata_entry_field fields[] = {F_INDEX, F_NAME, F_TYPEFLAG};
+	static const enum strata_entry_field fields[] = {F_POSITION, F_NAME, F_TYPEFLAG};
 	static const char *const names[] = {"entry", "name", "typeflag"};
 	const struct strata_entry *e = &index->entries[i];
 	lua_Integer last;

@@ -122,7 +122,7 @@ function edit.make(id)
   local record, message, code = store.begin(new_name(source.name))
   if not record then return reply.fail(message, code) end
   store.use(source, 1)
-  local saved = images.run(source, "filter", {
+  local saved = images.run(source, "edit", {
     to = store.path(record),
     edit = {
       remove = unwanted(wanted), optional = true, owner = wanted.owner,

@@ -84,22 +84,29 @@ local function put(out, turn)
   end
   if out == "" then return end
   if not ngx.headers_sent then begin() end
-  if not ngx.print(out) or not ngx.flush(true) then return ngx.exit(499) end
+  if not ngx.print(out) or not ngx.flush(true) then
+    turn.transform:close() -- its temporary files do not wait for the collector
+    return ngx.exit(499)
+  end
 end
 
 --- POST /strip?path=usr/share/doc&path=usr/share/man
 function strip.run()
-  local matches = strata.matcher(patterns())
+  local good, matches = pcall(strata.matcher, patterns())
+  if not good then return fail((matches:gsub("^.-matcher: ", "")), "EINVAL") end
   local transform, message, code = strata.stream.image {
     filter = function(entry) return not matches(entry.path) end,
     temp_dir = service.own:sub(1, -2), threads = 1, wait = function() ngx.sleep(0.002) end,
   }
   if not transform then return fail(message, code) end
-  local turn = { over = 0 }
+  local turn = { over = 0, transform = transform }
   local read, ending = reader(), clock() + service.surgery().deadline
   repeat
     local chunk, why = read()
-    if why then return fail("the body ended early: " .. why, "ECANCELED") end
+    if why then
+      transform:close()
+      return fail("the body ended early: " .. why, "ECANCELED")
+    end
     local out, more
     out, more, code = transform(chunk)
     while out and more do
@@ -108,7 +115,10 @@ function strip.run()
     end
     if not out then return fail(more, code) end
     put(out, turn)
-    if clock() > ending then return fail("the deadline has passed", "ETIMEDOUT") end
+    if clock() > ending then
+      transform:close()
+      return fail("the deadline has passed", "ETIMEDOUT")
+    end
   until not chunk
 end
 

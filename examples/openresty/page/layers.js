@@ -60,7 +60,7 @@ export class Layers {
       return this.line(row, row.layer && layers[row.layer - 1], largest);
     });
     for (const one of layers) {
-      if (!seen.has(one.index)) lines.push(this.line({}, one, largest));
+      if (!seen.has(one.position)) lines.push(this.line({}, one, largest));
     }
     this.table.tBodies[0].replaceChildren(...lines);
   }
@@ -80,11 +80,11 @@ export class Layers {
     cell.title = plain(row.created_by || '');
     const cells = [first, cell];
     if (one) {
-      const button = make('button', `badge layer-${one.index % 6}`, one.index);
+      const button = make('button', `badge layer-${one.position % 6}`, one.position);
       button.type = 'button';
-      button.setAttribute('aria-label', `Files of layer ${one.index}`);
+      button.setAttribute('aria-label', `Files of layer ${one.position}`);
       first.append(button);
-      line.dataset.layer = one.index;
+      line.dataset.layer = one.position;
       line.addEventListener('click', (event) => {
         button.focus({ preventScroll: true });
         this.show(one, event.target === button);
@@ -107,26 +107,26 @@ export class Layers {
   }
 
   async show(one, focus) {
-    this.shown = one.index;
+    this.shown = one.position;
     for (const line of this.table.tBodies[0].rows) {
-      const is = line.dataset.layer === String(one.index);
+      const is = line.dataset.layer === String(one.position);
       line.classList.toggle('chosen', is);
       const button = line.querySelector('button');
       if (is) button.setAttribute('aria-current', 'true');
       else button?.removeAttribute('aria-current');
     }
     this.section.hidden = false;
-    show(this.title, `Layer ${one.index}`);
+    show(this.title, `Layer ${one.position}`);
     show(this.about, [
       count(one.entries, 'entry', 'entries'), one.bytes > 0 ? `${size(one.bytes)} of files` : '',
       one.whiteouts > 0 ? count(one.whiteouts, 'removal', 'removals') : '',
       one.compression && one.compression !== 'none' ? one.compression : '', short(one.diff_id),
     ].filter(Boolean).join(' · '));
     this.describe(null);
-    const base = `/images/${this.image.id}/layers/${one.index}/entries?dir=`;
+    const base = `/images/${this.image.id}/layers/${one.position}/entries?dir=`;
     await this.tree.load((path) => `${base}${path}&`);
     if (one.entries <= SMALL) await this.tree.openAll(OPENED);
-    if (this.shown !== one.index) return;
+    if (this.shown !== one.position) return;
     if (!this.table.contains(document.activeElement)) return;
     this.section.scrollIntoView({ block: 'nearest' });
     if (focus && this.tree.rows.length > 0) this.tree.list.focus(0);

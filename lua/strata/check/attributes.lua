@@ -59,7 +59,7 @@ end
 ---@param kind string
 function attributes.check(made, entry, kind)
   local function add(severity, code, message)
-    made:add(severity, code, message, { path = entry.name, entry = entry.index, offset = entry.header_offset })
+    made:add(severity, code, message, { path = entry.name, entry = entry.position, offset = entry.header_offset })
   end
   if entry.typeflag == "7" then
     add("error", "contiguous-file", "a file of type 7: all runtimes refuse it, others take it for an ordinary file")

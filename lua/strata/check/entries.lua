@@ -46,7 +46,7 @@ local function has_dots(name)
 end
 
 local function place_of(entry)
-  return { path = entry.name, entry = entry.index, offset = entry.header_offset }
+  return { path = entry.name, entry = entry.position, offset = entry.header_offset }
 end
 
 local CLAMPED = "runtimes stop there, other readers may not"
@@ -87,10 +87,10 @@ function Check:name(entry, name, path)
     made:add("warning", "control-character", "the name has control characters", place_of(entry))
   end
   local last = self.index:find(path)
-  if last.index ~= entry.index then
+  if last.position ~= entry.position then
     local severity = last.type == "dir" and entry.type == "dir" and "warning" or "error"
     made:add(severity, "duplicate-path", ("the path is there again, as entry %d: Docker and podman refuse that, the "
-      .. "last one counts in containerd and umoci, and here"):format(last.index), place_of(entry))
+      .. "last one counts in containerd and umoci, and here"):format(last.position), place_of(entry))
   end
 end
 
@@ -157,7 +157,7 @@ function Check:below_whiteouts(told)
   local find = finder(hidden)
   for entry in self.index:entries() do
     local dir = entry.opaque or entry.whiteout and parent_of(entry.whiteout)
-    local above = dir and not told[entry.index] and find(dir)
+    local above = dir and not told[entry.position] and find(dir)
     if above then
       self.made:add("warning", "whiteout-below-whiteout", ("a whiteout below %s, which is hidden as a whole: some "
         .. "readers refuse that"):format(core.quote(above)), place_of(entry))
@@ -173,7 +173,7 @@ function Check:link(entry, kind, path)
     self.made:add("warning", "control-character", "the target has control characters", place_of(entry))
   end
   if kind == "symlink" then
-    self.links[path] = { to = to, index = entry.index }
+    self.links[path] = { to = to, position = entry.position }
   elseif climbs(to, 0) then
     self.made:add("error", "leaves-root", ("the hardlink's target %s leads out of the root: %s"):format(core.quote(to),
       CLAMPED), place_of(entry))
@@ -213,11 +213,11 @@ function Check:symlinks()
   local find = finder(self.links)
   for entry in self.index:entries() do
     local own, through = self.links[entry.path], find(parent_of(entry.path))
-    if own and own.index == entry.index and self:leads_out(entry.path) then
+    if own and own.position == entry.position and self:leads_out(entry.path) then
       self.made:add("warning", "link-leaves-root", ("the symlink's target %s leads out of the root: %s"):format(
         core.quote(own.to), CLAMPED), place_of(entry))
     end
-    if through and self.links[through].index < entry.index then
+    if through and self.links[through].position < entry.position then
       local out = self:leads_out(through)
       self.made:add(out and "error" or "note", "through-symlink", ("goes through the symlink %s to %s%s"):format(
         core.quote(through), core.quote(self.links[through].to), out and ", out of the root: " .. CLAMPED or ""),

@@ -21,9 +21,9 @@ local tar = require "strata.check.tar"
 
 local check = {}
 
--- The options, which may be inherited, with all limits.
-local function with(given, opts)
-  return setmetatable({ limits = given, brief = false }, { __index = opts or {} })
+-- The options, which may be inherited, with all limits: those given, the others as `base` has them.
+local function with(opts, base)
+  return setmetatable({ limits = limits.resolve(opts and opts.limits, base), brief = false }, { __index = opts or {} })
 end
 
 -- ---- one tar ---------------------------------------------------------------------------
@@ -157,7 +157,7 @@ end
 ---@return string? code
 function layer.methods:check(opts)
   options.check("check", "CheckOptions", opts)
-  opts = with(layer.state_of(self).hub.limits, opts)
+  opts = with(opts, layer.state_of(self).hub.limits)
   local made = report.new()
   local state, states = layer.state_of(self), {}
   for i = 1, state.position do states[i] = state.hub.layers[i] end
@@ -191,7 +191,7 @@ end
 function image.methods:check(opts)
   options.check("check", "CheckOptions", opts)
   local made, state = report.new(), image.state_of(self)
-  opts = with(state.hub.limits, opts)
+  opts = with(opts, state.hub.limits)
   local states = state.hub.layers
   documents.check(made, state)
   local ok, message, code = add_archive(made, state, opts)
@@ -204,12 +204,12 @@ end
 
 --- Checks a tar file, plain or compressed with gzip or zstd.
 ---@param path string
----@param opts? strata.CheckTarOptions
+---@param opts? strata.CheckOptions
 ---@return strata.Report?
 ---@return string? message
 ---@return string? code
 function check.tar(path, opts)
-  opts = with(limits.resolve(opts and opts.limits), opts)
+  opts = with(opts)
   local file, message, code = core.open_file(path)
   if not file then return nil, message, code end
   local made = report.new():at(path)

@@ -200,7 +200,7 @@ local function is_same(runtime, one, spec, other)
   if kind == "dir" then return true end
   local a, layer = runtime:source(one)
   local b, other_layer = spec:source(other)
-  return layer == other_layer and a.index == b.index
+  return layer == other_layer and a.position == b.position
 end
 
 -- Whether a directory is there for nothing.

@@ -104,7 +104,7 @@ local function difference(ours, theirs)
 end
 
 local function place_of(entry)
-  return { path = entry.name, entry = entry.index, offset = entry.header_offset }
+  return { path = entry.name, entry = entry.position, offset = entry.header_offset }
 end
 
 -- The first difference that nothing else explains.
@@ -118,7 +118,7 @@ local function compare(made, index, reader, explained)
       return
     end
     local what, our, their = difference(entry, other)
-    if what and not explained[entry.index] then
+    if what and not explained[entry.position] then
       made:add("error", "parser-differential", ("its %s is %s to us and %s to libarchive"):format(what, say(our),
         say(their)), place_of(entry))
       return

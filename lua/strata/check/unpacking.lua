@@ -54,7 +54,7 @@ end
 
 function Unpacking:add(severity, code, message)
   local entry = self.entry
-  self.made:add(severity, code, message, { path = entry.name, entry = entry.index, offset = entry.header_offset })
+  self.made:add(severity, code, message, { path = entry.name, entry = entry.position, offset = entry.header_offset })
 end
 
 -- The name that a whiteout hides; nil for all other entries, and for opaque markers.
@@ -69,11 +69,11 @@ end
 -- What the layer has at a path before the entry that is looked at: its type, "whiteout", or nil;
 -- and the entry.
 function Unpacking:here(path, links)
-  local index, number = self.index, self.entry.index
+  local index, number = self.index, self.entry.position
   if self.through[path] then return self.through[path], self.placed[path] end
   if self.implied[path] then return "dir" end
   local entry = not hidden_name(path) and index:find(path)
-  if entry and entry.index < number then
+  if entry and entry.position < number then
     local kind = entry.type
     if kind == "hardlink" then
       links = (links or 0) + 1
@@ -85,7 +85,7 @@ function Unpacking:here(path, links)
   end
   local dir = parent_of(path)
   local whiteout = index:find(join(dir or "", core.whiteout_name(base_of(path))))
-  if whiteout and whiteout.index < number then return "whiteout" end
+  if whiteout and whiteout.position < number then return "whiteout" end
   return nil
 end
 
@@ -211,11 +211,11 @@ function Unpacking:blocked(problem, place)
     self:add("warning", "dangling-parent", ("the symlink %s leads to nothing of its own layer: Docker and podman "
       .. "refuse, containerd makes its target, %s look for it in lower layers, too"):format(quoted, OTHERS))
   elseif is_opaque then
-    self.told[self.entry.index] = true
+    self.told[self.entry.position] = true
     self:add("warning", "opaque-in-nothing", quoted .. " is no directory: containerd refuses, Docker and podman pass "
       .. "over this")
   elseif problem == "whiteout" and self.hiding then
-    self.told[self.entry.index] = true
+    self.told[self.entry.position] = true
     self:add("warning", "whiteout-below-whiteout", ("a whiteout below %s, which is hidden as a whole: Docker and "
       .. "containerd refuse, podman and umoci pass over it"):format(quoted))
   elseif problem == "whiteout" then
@@ -285,7 +285,7 @@ function Unpacking:no_target(target)
   local quoted = core.quote(self.entry.linkpath)
   local later = self.index:find(target)
   local kind = self.stack and self.stack:find(target)
-  if later and later.index > self.entry.index then
+  if later and later.position > self.entry.position then
     local others = kind and ("%s refuse, %s link it to a lower layer's file"):format(DEFAULT, OTHERS)
     self:add("error", "hardlink-order", ("the hardlink comes before its target %s: %s"):format(quoted,
       others or "all runtimes refuse"))
@@ -326,7 +326,7 @@ end
 function Unpacking:beside_whiteout(path)
   local index, stack = self.index, self.stack
   local whiteout = stack and self.upper and index:find(join(parent_of(path) or "", core.whiteout_name(base_of(path))))
-  if not whiteout or whiteout.index > self.entry.index or index:find(join(path, OPAQUE)) then return end
+  if not whiteout or whiteout.position > self.entry.position or index:find(join(path, OPAQUE)) then return end
   local kind, node = stack:find(path)
   if kind == "dir" and stack.runtime:first(node) then
     self:add("warning", "whiteout-and-directory", ("a directory beside its whiteout: %s show what lower layers have in "
@@ -375,7 +375,7 @@ function Unpacking:next(entry, path, kind)
       OTHERS))
     kind = "whiteout"
   end
-  local is_last = self.index:find(path).index == entry.index
+  local is_last = self.index:find(path).position == entry.position
   if real ~= path or kind == "whiteout" or not is_last or self.through[real] then self:put(real, kind, entry) end
 end
 

@@ -1,5 +1,7 @@
 --- An image as a plain table, with the names of `docker image inspect`.
 
+local printed = require "strata.util.printed"
+
 local inspect = {}
 
 local function or_nil(value)
@@ -18,7 +20,7 @@ function inspect.image(img)
   end
   local digests, document = {}, config:totable()
   for i, digest in ipairs(img.repo_digests) do digests[i] = digest end
-  return {
+  return printed.by({
     Id = img.id,
     RepoTags = tags,
     RepoDigests = digests,
@@ -33,7 +35,7 @@ function inspect.image(img)
     Config = type(document.config) == "table" and document.config or nil,
     ContainerConfig = type(document.container_config) == "table" and document.container_config or nil,
     RootFS = { Type = "layers", Layers = layers },
-  }
+  }, printed.json)
 end
 
 return inspect

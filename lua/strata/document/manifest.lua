@@ -4,6 +4,7 @@ local core = require "strata.core"
 local digests = require "strata.util.digests"
 local json = require "strata.util.json"
 local media_types = require "strata.document.media_types"
+local scrub = require "strata.document.scrub"
 
 local manifest = {}
 
@@ -94,10 +95,11 @@ end
 
 -- The descriptor of an added layer. One that was taken from another image keeps what its
 -- descriptor there says beside digest and size.
-local function descriptor_text(one, family)
+local function descriptor_text(one, family, scrubs)
   if not one.descriptor_text then return json.encode(descriptor(one, family)) end
   local doc = core.json(one.descriptor_text)
   edit_layer(doc, "", one, { own = family, wanted = family })
+  scrub.descriptor(doc, "", scrubs)
   return doc:text()
 end
 
@@ -144,7 +146,7 @@ function manifest.edit(text, image, family)
       if doc:raw(pointer) ~= texts[one.origin] then doc:set(pointer, texts[one.origin]) end
       edit_layer(doc, pointer, one, types)
     else
-      doc:insert(pointer, descriptor_text(one, family or own))
+      doc:insert(pointer, descriptor_text(one, family or own, image.scrubs))
     end
   end
   return doc:text()
@@ -161,7 +163,7 @@ function manifest.new(image, family)
                digest = image.config_digest, size = #image.config_text },
     layers = json.array {},
   })
-  for _, one in ipairs(image.layers) do doc:set("/layers/-", descriptor_text(one, family)) end
+  for _, one in ipairs(image.layers) do doc:set("/layers/-", descriptor_text(one, family, image.scrubs)) end
   return (doc:text())
 end
 

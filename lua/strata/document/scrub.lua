@@ -1,14 +1,16 @@
 --- Removing variables, labels and texts from the settings of a container in a document: `config`, and the
--- `container_config` that repeats it in images of Docker's classic builder.
+-- `container_config` that repeats it in images of Docker's classic builder. Annotations are the labels of manifests and
+-- descriptors.
 
 local core = require "strata.core"
 local json = require "strata.util.json"
+local reference = require "strata.document.reference"
 
 local scrub = {}
 
 ---@class strata.Scrub
 ---@field env string?  Lua pattern of "NAME=value"
----@field labels string?  Lua pattern of "name=value"
+---@field labels string?  Lua pattern of "name=value", of annotations as well
 ---@field history string?  Lua pattern of texts
 ---@field replacement string|table|function|nil  for what that matches, as for string.gsub. Default "***"
 
@@ -33,14 +35,53 @@ local function scrub_env(doc, pointer, pattern)
   return names
 end
 
-local function scrub_labels(doc, pointer, pattern)
+local function scrub_labels(doc, pointer, pattern, except)
   local names = {}
   for _, name in ipairs(doc:type(pointer) == "object" and doc:keys(pointer) or {}) do
     local value = doc:get(pointer .. json.part(name))
-    if (name .. "=" .. tostring(value)):find(pattern) then names[#names + 1] = name end
+    local fits = (name .. "=" .. tostring(value)):find(pattern)
+    if fits and not (except and except[name]) then names[#names + 1] = name end
   end
   for _, name in ipairs(names) do doc:remove(pointer .. json.part(name)) end
   return names
+end
+
+-- The tags of an image are img.tags, which no pattern takes away.
+local TAGS = { [reference.NAME] = true, [reference.REF_NAME] = true }
+
+--- Removes annotations.
+---@param doc strata.JSON
+---@param pointer string  of what has them: a manifest, a descriptor
+---@param patterns strata.Scrub
+---@return string[] names
+function scrub.annotations(doc, pointer, patterns)
+  local at = pointer .. "/annotations"
+  local names = patterns.labels and scrub_labels(doc, at, patterns.labels, TAGS) or {}
+  if #names > 0 and doc:count(at) == 0 then doc:remove(at) end
+  return names
+end
+
+--- Removes annotations of a manifest, its config and its layers.
+---@param doc strata.JSON
+---@param patterns strata.Scrub
+---@return string[] names
+function scrub.manifest(doc, patterns)
+  local names = {}
+  local function add(pointer)
+    for _, name in ipairs(scrub.annotations(doc, pointer, patterns)) do names[#names + 1] = name end
+  end
+  add("")
+  add("/config")
+  for i = 0, (doc:type("/layers") == "array" and doc:count("/layers") or 0) - 1 do add("/layers/" .. i) end
+  return names
+end
+
+--- Removes annotations of a descriptor, as all of several patterns say.
+---@param doc strata.JSON
+---@param pointer string
+---@param scrubs strata.Scrub[]
+function scrub.descriptor(doc, pointer, scrubs)
+  for _, patterns in ipairs(scrubs) do scrub.annotations(doc, pointer, patterns) end
 end
 
 -- JSON text of a string; of nothing of it when a pattern cut a character in two.

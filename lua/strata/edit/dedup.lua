@@ -19,10 +19,12 @@ local core = require "strata.core"
 local image = require "strata.image"
 local json = require "strata.util.json"
 local layer = require "strata.layer"
+local layer_list = require "strata.edit.layer_list"
 local merge = require "strata.tree.merge"
 local metadata = require "strata.layer.metadata"
 local options = require "strata.util.options"
 local paths = require "strata.util.path"
+local printed = require "strata.util.printed"
 
 -- A file of the layers is one number: that of its layer, times this, and that of its entry.
 local STEP = 2 ^ 32
@@ -118,7 +120,7 @@ local function look_below(index, tree, told)
       local kind, from, _, links = tree:info(node)
       local source, holder = tree:source(node)
       if source and from then
-        found[entry.index] = { kind = kind, into = key_of(holder, source.index), links = links }
+        found[entry.position] = { kind = kind, into = key_of(holder, source.position), links = links }
       end
     end
   end
@@ -135,13 +137,13 @@ function Dedup:collect(number, tree, told, below)
     if not direct then self.odd[number] = true end
     local own, kind, from, inode, links = node and tree:entry(node), nil, nil, nil, nil
     if own then kind, from, inode, links = tree:info(node) end
-    if own and from == number and own.index == entry.index then
+    if own and from == number and own.position == entry.position then
       local source, holder = tree:source(node)
-      local key, lower = key_of(holder, source.index), below[entry.index]
+      local key, lower = key_of(holder, source.position), below[entry.position]
       if holder ~= number then self.crossed[key] = true end
       if inode then
         self.groups[key] = self.groups[key] or { links = links }
-        table.insert(self.groups[key], entry.index)
+        table.insert(self.groups[key], entry.position)
       end
       if holder == number and lower and lower.kind == kind then
         local file = files[key]
@@ -149,7 +151,7 @@ function Dedup:collect(number, tree, told, below)
           file = { kind = kind, layer = number, key = key, into = lower.into, links = lower.links, names = {} }
           files[key], list[#list + 1] = file, file
         end
-        file.names[#file.names + 1] = { path = entry.path, number = entry.index }
+        file.names[#file.names + 1] = { path = entry.path, number = entry.position }
         file.torn = file.torn or lower.into ~= file.into
       end
     end
@@ -363,7 +365,7 @@ function Dedup:carry_out(file, list)
     local span = entry.data_offset - entry.header_offset + math.ceil(entry.stored / 512) * 512
     list[#list + 1] = { path = one.path, type = entry.type, layer = file.layer, into = into, bytes = span }
     bytes = bytes + span
-    entry:drop()
+    entry:remove()
   end
   return bytes
 end
@@ -385,8 +387,8 @@ function image.methods:fold(opts)
     if ok then ok, message, code = edit:keep(state.hub.layers) end
     local list, bytes = {}, 0
     for _, file in ipairs(ok and chosen or {}) do bytes = bytes + work:carry_out(file, list) end
-    if ok and opts.prune and #list > 0 then ok, message, code = self:prune() end
+    if ok and opts.prune and #list > 0 then ok, message, code = layer_list.prune(state) end
     if not ok then return nil, message, code end
-    return bytes, list
+    return bytes, printed.list(list, printed.folded)
   end)
 end

@@ -207,25 +207,32 @@ function image.methods:move_layer(from, to, opts)
   return ok and self, message, code
 end
 
+--- Takes layers without entries out of an image, as a part of an edit.
+---@param state strata.ImageState
+---@return boolean? ok
+---@return string? message
+---@return string? code
+function layer_list.prune(state)
+  local ok, message, code = layer.load(state.hub.layers)
+  if not ok then return nil, message, code end
+  for i = #state.layers, 1, -1 do
+    if (state.hub.layers[i].index:count()) == 0 then
+      history.mark_empty(state.config, i)
+      layer_list.take_out(state, i)
+      config.touch(state.config)
+    end
+  end
+  image.renumber(state)
+  return true
+end
+
 --- Removes layers without entries; their rows of the history become empty.
 ---@return strata.Image? self
 ---@return string? message
 ---@return string? code
 function image.methods:prune()
   local state = image.state_of(self)
-  local ok, message, code = image.edit(state, "prune", function()
-    local loaded, why, how = layer.load(state.hub.layers)
-    if not loaded then return nil, why, how end
-    for i = #state.layers, 1, -1 do
-      if (state.hub.layers[i].index:count()) == 0 then
-        history.mark_empty(state.config, i)
-        layer_list.take_out(state, i)
-        config.touch(state.config)
-      end
-    end
-    image.renumber(state)
-    return true
-  end)
+  local ok, message, code = image.edit(state, "prune", function() return layer_list.prune(state) end)
   return ok and self, message, code
 end
 

@@ -76,7 +76,7 @@ function MergeTar:entry(from, entry, path, linkpath)
   if not source then return false end
   local name = entry.type == "dir" and path ~= "." and path .. "/" or path
   local keep = entry.path == path and (not self.whole or entry.name == name)
-  local ok, message, code = self.assembly:add(source, entry.index, not keep and name or nil, linkpath)
+  local ok, message, code = self.assembly:add(source, entry.position, not keep and name or nil, linkpath)
   self:check(ok, message, code)
   return ok
 end
@@ -85,9 +85,9 @@ end
 -- may have other places here than they had in their layer, so each of them gets these.
 function MergeTar:attributes(node, entry, entry_from)
   local header, from = self.above:header(node)
-  if not header or (header.index == entry.index and from == entry_from) then return end
+  if not header or (header.position == entry.position and from == entry_from) then return end
   local source = self:source(from)
-  if source then self.assembly:take_header(source, header.index) end
+  if source then self.assembly:take_header(source, header.position) end
 end
 
 -- Adds a link to a file that stands earlier in the tar, or in a layer below. A name whose own entry is no link takes

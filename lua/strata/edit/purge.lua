@@ -2,6 +2,7 @@
 
 local choice = require "strata.util.choice"
 local core = require "strata.core"
+local elsewhere = require "strata.save.elsewhere"
 local fail = require "strata.util.fail"
 local image = require "strata.image"
 local job = require "strata.util.job"
@@ -9,6 +10,7 @@ local layer = require "strata.layer"
 local limits = require "strata.util.limits"
 local misuse = require "strata.util.misuse"
 local options = require "strata.util.options"
+local printed = require "strata.util.printed"
 local remove = require "strata.edit.remove"
 local scrub = require "strata.edit.scrub"
 
@@ -49,7 +51,7 @@ local function find_paths(state, file, chosen)
   local ok, message, code = index:scan(limits.add(state.hub.limits, {}))
   if not ok then return nil, message, code end
   for entry in index:entries() do
-    if chosen:covers(remove.subject_of(entry)) then
+    if remove.covers(chosen, entry) then
       return nil, ("%s: %s is still there"):format(layer.label(state), core.quote(entry.path)), "EEXIST"
     end
   end
@@ -57,22 +59,18 @@ local function find_paths(state, file, chosen)
   return true
 end
 
--- The number of a secret that a document has, as it is or with the escapes of JSON.
-local function find_in_text(text, secrets)
-  for i, secret in ipairs(secrets) do
-    local quoted = core.json_quote(secret)
-    if text:find(secret, 1, true) or quoted and text:find(quoted:sub(2, -2), 1, true) then return i end
-  end
-  return nil
-end
-
--- The config, and what repeats it in an old archive.
+-- The config, the manifest and the descriptors that lead to it, and what repeats the config in an old archive.
 local function prove_documents(state, secrets)
   local list, message, code = scrub.repeated(state)
   if not list then return nil, message, code end
   table.insert(list, 1, { name = "config", text = state.config:text() })
+  if state.manifest then table.insert(list, 2, { name = "manifest", text = state.manifest.text }) end
+  local descriptors
+  descriptors, message, code = elsewhere.descriptors(state)
+  if not descriptors then return nil, message, code end
+  for _, one in ipairs(descriptors) do list[#list + 1] = one end
   for _, one in ipairs(list) do
-    local found = find_in_text(one.text, secrets)
+    local found = elsewhere.find_secret(one.text, secrets)
     if found then return nil, ("%s: secret %d is still in it"):format(one.name, found), "EEXIST" end
   end
   return true
@@ -105,6 +103,20 @@ end
 
 -- ---- the whole ---------------------------------------------------------------------
 
+-- What is to be looked for in documents that the purge leaves alone.
+local function sought_of(state, removed, secrets, opts)
+  local sought = { secrets = secrets, patterns = {}, layers = {} }
+  for _, name in ipairs { "history", "env", "labels" } do sought.patterns[#sought.patterns + 1] = opts[name] end
+  for _, one in ipairs(removed) do
+    local opened = state.opened.layers[state.hub.layers[one.layer].origin]
+    local diff_id = opened and opened.diff_id
+    if diff_id and not sought.layers[diff_id] then
+      sought.layers[diff_id] = { number = one.layer, path = one.path }
+    end
+  end
+  return sought
+end
+
 -- What has matched nothing, for a message; nil when all has.
 local function missed_of(report, chosen, opts)
   local missed = {}
@@ -114,7 +126,7 @@ local function missed_of(report, chosen, opts)
   missed[1] = chosen and chosen:unused()
   note("text of the history", report.history, opts.history)
   note("variable", #report.env, opts.env)
-  note("label", #report.labels, opts.labels)
+  note("label", #report.labels + #report.annotations, opts.labels)
   return missed[1] and missed
 end
 
@@ -125,24 +137,29 @@ local function run(state, edit, chosen, opts)
   if ok then ok, message, code = edit:keep(states) end
   if not ok then return nil, message, code end
   local removed, whiteouts = {}, 0
-  if chosen then removed, whiteouts, code = remove.all(state.hub, chosen) end
+  if chosen then removed, whiteouts, code = remove.all(edit, state.hub, chosen) end
   if not removed then return nil, whiteouts, code end
   local found
   found, message, code = scrub.run(state, { history = opts.history, env = opts.env, labels = opts.labels })
   if not found then return nil, message, code end
   local report = {
     removed = removed, whiteouts = whiteouts, history = found.history, env = found.env, labels = found.labels,
+    annotations = found.annotations,
   }
   report.missed = missed_of(report, chosen, opts)
   if report.missed and not opts.optional then return fail("ENOENT", "purge: %s", table.concat(report.missed, "; ")) end
   ok, message, code = image.settle(state, { threads = opts.threads, progress = opts.progress })
   if ok then ok, message, code = prove(state, chosen, secrets, opts) end
   if not ok then return nil, message, code end
-  return report
+  local left = elsewhere.find(state, sought_of(state, removed, secrets, opts))
+  report.left = left[1] and left
+  printed.list(removed, printed.removed)
+  return printed.by(report, printed.purge)
 end
 
 --- Removes paths, with all below them, from every layer for good, with whiteouts that are needless then, and proves it
--- by reading all again; hardlinks to them stay, with the content. Whole or not at all.
+-- by reading all again; hardlinks to them stay, with the content. Whole or not at all. What is no document of the image
+-- itself is not edited, and the report says where something is left.
 ---@param which strata.Which?  a function gets an entry and its layer
 ---@param opts? strata.PurgeOptions
 ---@return strata.PurgeReport?

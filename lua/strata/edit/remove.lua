@@ -12,15 +12,16 @@ local printed = require "strata.util.printed"
 
 local remove = {}
 
-local function is_whiteout(entry)
-  return entry.whiteout ~= nil or entry.opaque ~= nil
-end
+local is_whiteout = edit_entries.is_whiteout
 
---- The path of an entry, or the path that it hides.
+--- Whether an entry is chosen by its path, or a whiteout by the path that it hides: that goes along, and is no match of
+--- its own.
+---@param chosen strata.Choice
 ---@param entry strata.Entry
----@return string
-function remove.subject_of(entry)
-  return entry.whiteout or entry.opaque or entry.path
+---@return boolean
+function remove.covers(chosen, entry)
+  local hidden = entry.whiteout or entry.opaque
+  return chosen:covers(hidden or entry.path, hidden ~= nil)
 end
 
 -- What a function says of an entry goes for its path in all layers.
@@ -44,15 +45,15 @@ local function count_whiteouts(states)
 end
 
 -- Drops the entries for which chosen(entry, layer) is true, and adds those that are no whiteouts to a list.
-local function drop(hub, removed, chosen)
+local function drop(edit, hub, removed, chosen)
   local ok, message, code = edit_entries.filter(hub, hub.layers, function(entry, handle)
     job.tick()
-    if not chosen(entry, handle.index) then return true end
+    if not chosen(entry, handle.position) then return true end
     if not is_whiteout(entry) then
-      removed[#removed + 1] = { layer = handle.index, path = entry.path, type = entry.type, size = entry.size }
+      removed[#removed + 1] = { layer = handle.position, path = entry.path, type = entry.type, size = entry.size }
     end
     return false
-  end)
+  end, edit)
   return ok, message, code
 end
 
@@ -66,7 +67,7 @@ local function find_in_view(tree, chosen, found)
     if entry then
       local _, from = tree:info(node)
       found[from] = found[from] or {}
-      found[from][entry.index] = true
+      found[from][entry.position] = true
       example = example or path
     end
     node = merge.after(tree, node, 0)
@@ -96,28 +97,30 @@ end
 
 --- Drops what is chosen by its own path, and then what the merged views have there, until they have nothing: what goes
 -- may have hidden something below it.
+---@param edit strata.Transaction  which has kept the layers
 ---@param hub strata.Hub  its layers are scanned
 ---@param chosen strata.Choice
 ---@return { layer: integer, path: string, type: string, size: integer }[]? removed
 ---@return integer|string|nil whiteouts  how many went as well | message
 ---@return string? code
-function remove.all(hub, chosen)
+function remove.all(edit, hub, chosen)
   local removed, before = {}, count_whiteouts(hub.layers)
   ask(hub.layers, chosen)
-  local ok, message, code = drop(hub, removed, function(entry) return chosen:covers(remove.subject_of(entry)) end)
+  local ok, message, code = drop(edit, hub, removed, function(entry) return remove.covers(chosen, entry) end)
   while ok do
     local found, example, how = remove.find_in_views(hub.layers, chosen)
     if not found then return nil, example, how end
     if not example then return removed, before - count_whiteouts(hub.layers) end
-    ok, message, code = drop(hub, removed, function(entry, number)
-      return (found[number] or {})[entry.index] == true
+    ok, message, code = drop(edit, hub, removed, function(entry, number)
+      return (found[number] or {})[entry.position] == true
     end)
   end
   return nil, message, code
 end
 
 --- Removes paths, with all below them, from every layer, whatever symlinks lead to them, and the whiteouts that hide
--- nothing then. Hardlinks to them stay, with the content. Whole or not at all: what matches nothing is "ENOENT".
+-- nothing then. Hardlinks to them stay, with the content. Whole or not at all: what matches nothing is "ENOENT", and a
+-- whiteout alone is no match.
 ---@param which strata.Which  a function gets an entry and its layer
 ---@param opts? strata.RemoveOptions
 ---@return strata.Image? self
@@ -132,13 +135,13 @@ function image.methods:remove(which, opts)
     if ok then ok, why, how = edit:keep(states) end
     if not ok then return nil, why, how end
     local list
-    list, why, how = remove.all(state.hub, chosen)
+    list, why, how = remove.all(edit, state.hub, chosen)
     local unused = list and not (opts and opts.optional) and chosen:unused()
     if unused then return fail("ENOENT", "remove: %s", unused) end
     return list, why, how
   end)
   if not removed then return nil, message, code end
-  return self, printed.by(removed, printed.removed)
+  return self, printed.list(removed, printed.removed)
 end
 
 return remove

@@ -1,11 +1,12 @@
 --- Removing texts, variables and labels from the documents of an image: the config, with the settings of the container
--- that the classic builder of Docker left in it, and the documents of an old archive that repeat it. Those are changed
--- when the image is saved.
+-- that the classic builder of Docker left in it, the annotations of its manifest and descriptors, and the documents of
+-- an old archive that repeat the config. Descriptors and those documents are changed when the image is saved.
 
 local choice = require "strata.util.choice"
 local config = require "strata.config"
 local core = require "strata.core"
 local docker_edit = require "strata.dialect.docker.edit"
+local elsewhere = require "strata.save.elsewhere"
 local fail = require "strata.util.fail"
 local history = require "strata.history"
 local image = require "strata.image"
@@ -19,9 +20,10 @@ local scrub = {}
 ---@field history integer  replacements; in documents that repeat the config when it has none itself
 ---@field env string[]  names of variables
 ---@field labels string[]  names of labels
+---@field annotations string[]  names of annotations
 
 local function nothing()
-  return { history = 0, env = {}, labels = {} }
+  return { history = 0, env = {}, labels = {}, annotations = {} }
 end
 
 local function scrub_env(cfg, pattern)
@@ -55,6 +57,7 @@ end
 local function add(found, more)
   add_names(found.env, more.env)
   add_names(found.labels, more.labels)
+  add_names(found.annotations, more.annotations or {})
   found.history = found.history + more.history
 end
 
@@ -109,6 +112,41 @@ local function find_repeated(state, patterns)
   return found, any
 end
 
+-- A document after fn has edited it, and the names that fn gives.
+local function edited(text, fn)
+  local doc, message, code = core.json(text)
+  if not doc then return nil, message, code end
+  local names = fn(doc)
+  return doc:text(), names
+end
+
+-- Annotations of the manifest, and of the descriptors that lead to it. The second result: whether save has to edit
+-- descriptors.
+local function scrub_annotations(state, patterns)
+  local found, manifest, any = nothing(), state.manifest, false
+  if not patterns.labels then return found, false end
+  if manifest then
+    local text, names, code = edited(manifest.text, function(doc) return settings.manifest(doc, patterns) end)
+    if not text then return nil, names, code end
+    add_names(found.annotations, names)
+    if #names > 0 then
+      state.manifest = { text = text, digest = manifest.digest, media_type = manifest.media_type,
+                         config_digest = manifest.config_digest }
+    end
+  end
+  local function clean(doc) return settings.annotations(doc, "", patterns) end
+  local descriptors, message, code = elsewhere.descriptors(state)
+  if not descriptors then return nil, message, code end
+  for _, one in ipairs(descriptors) do
+    local text, names, why = edited(one.text, clean)
+    if not text then return nil, names, why end
+    any = any or #names > 0
+    add_names(found.annotations, names)
+  end
+  if any and state.descriptor_text then state.descriptor_text = edited(state.descriptor_text, clean) end
+  return found, any
+end
+
 --- Removes what the patterns match.
 ---@param state strata.ImageState
 ---@param patterns strata.Scrub
@@ -122,7 +160,11 @@ function scrub.run(state, patterns)
   local repeated, more
   repeated, more, code = find_repeated(state, patterns)
   if not repeated then return nil, more, code end
-  if more then
+  local annotated, descriptors
+  annotated, descriptors, code = scrub_annotations(state, patterns)
+  if not annotated then return nil, descriptors, code end
+  add(found, annotated)
+  if more or descriptors then
     state.scrubs = state.scrubs or {}
     table.insert(state.scrubs, patterns)
   end

@@ -9,6 +9,7 @@ local layer_list = require "strata.edit.layer_list"
 local merge_tar = require "strata.edit.merge_tar"
 local misuse = require "strata.util.misuse"
 local options = require "strata.util.options"
+local printed = require "strata.util.printed"
 
 -- A single layer needs no squash, unless it is the lowest and has whiteouts, which hide nothing
 -- there, or the metadata of AUFS.
@@ -110,7 +111,9 @@ function image.methods:export(what, opts)
   argument.stream(what, "export")
   options.check("export", "ExportOptions", opts)
   opts = opts or {}
-  local states, message, code = layer_list.prepare(image.state_of(self), opts)
+  local state = image.state_of(self)
+  if state.failure then return nil, state.failure[1], state.failure[2] end
+  local states, message, code = layer_list.prepare(state, opts)
   if not states then return nil, message, code end
   local is_stream = what == "-" or type(what) ~= "string"
   local to, made
@@ -128,8 +131,8 @@ function image.methods:export(what, opts)
   end
   to:close()
   if not ok then return nil, message, code end
-  return {
+  return printed.by({
     path = not is_stream and what or nil, size = made.size, digest = made.digest, diff_id = made.diff_id,
     entries = made.entries,
-  }
+  }, printed.export)
 end

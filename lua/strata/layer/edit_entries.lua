@@ -7,6 +7,7 @@ local layer = require "strata.layer"
 local misuse = require "strata.util.misuse"
 local options = require "strata.util.options"
 local needless_whiteouts = require "strata.layer.needless_whiteouts"
+local printed = require "strata.util.printed"
 local stranded_links = require "strata.layer.stranded_links"
 local transaction = require "strata.layer.transaction"
 
@@ -18,10 +19,24 @@ local function check_callback(fn, name)
   end
 end
 
+--- Whether an entry only deletes something of lower layers.
+---@param entry strata.Entry
+---@return boolean
+function edit_entries.is_whiteout(entry)
+  return entry.whiteout ~= nil or entry.opaque ~= nil
+end
+
+local is_whiteout = edit_entries.is_whiteout
+
 -- Carries out an edit whole or not at all. A layer without an image has nothing but its entries.
 local function edit(hub, name, fn)
   if hub.edit then return hub.edit(name, fn) end
   return transaction.run(nil, fn)
+end
+
+-- Throws when the image was closed by what a function of the caller did.
+local function check_open(hub, name)
+  if hub.closed then misuse("%s: the image was closed meanwhile", name) end
 end
 
 --- What a filter says of an entry. Anything but true and false throws: a filter that forgets to answer would keep all.
@@ -45,7 +60,9 @@ local function mark(chosen, fn)
   for _, state in ipairs(chosen) do
     local handle = state.handle
     for entry in state.index:entries() do
-      if not edit_entries.keeps(fn, entry, handle) then
+      local keeps = edit_entries.keeps(fn, entry, handle)
+      check_open(state.hub, "filter")
+      if not keeps then
         entry:mark()
         count = count + 1
       end
@@ -59,13 +76,14 @@ end
 ---@param hub table  of the layers
 ---@param chosen table[]  states of layers
 ---@param fn fun(entry: strata.Entry, layer: strata.Layer): boolean
+---@param within? strata.Transaction  of the edit that this is a part of
 ---@return boolean? ok
 ---@return string? message
 ---@return string? code
-function edit_entries.filter(hub, chosen, fn)
+function edit_entries.filter(hub, chosen, fn, within)
   check_callback(fn, "filter")
   local states = hub.layers
-  return edit(hub, "filter", function(kept)
+  local function run(kept)
     local ok, message, code = layer.load(states)
     if ok then ok, message, code = kept:keep(chosen) end -- fn may also assign to fields
     if not ok then return nil, message, code end
@@ -76,7 +94,9 @@ function edit_entries.filter(hub, chosen, fn)
     if not ok then return nil, message, code end
     for _, state in ipairs(states) do state.index:drop_marked() end
     return true
-  end)
+  end
+  if within then return run(within) end
+  return edit(hub, "filter", run)
 end
 
 --- Calls fn for each entry of layers, to assign to its fields.
@@ -94,7 +114,10 @@ function edit_entries.rewrite(hub, chosen, fn)
       local handle = state.handle
       ok, message, code = kept:keep { state }
       if not ok then break end
-      for entry in state.index:entries() do fn(entry, handle) end
+      for entry in state.index:entries() do
+        fn(entry, handle)
+        check_open(hub, "rewrite")
+      end
     end
     if ok then ok, message, code = layer.check_links(chosen) end
     return ok, message, code
@@ -126,7 +149,8 @@ function layer.methods:rewrite(fn)
   return ok and self, message, code
 end
 
---- Drops the entries of paths, with all below them. What matches nothing is "ENOENT", and nothing is changed.
+--- Drops the entries of paths, with all below them. Whiteouts stay, since what they delete is to stay deleted. What
+--- matches nothing is "ENOENT", and nothing is changed.
 ---@param which strata.Which
 ---@param opts? strata.RemoveOptions
 ---@return strata.Layer? self
@@ -137,22 +161,24 @@ function layer.methods:remove(which, opts)
   local state, chosen, removed = layer.state_of(self), choice.new(which, "remove"), {}
   local ok, message, code = layer.load({ state }, opts)
   if not ok then return nil, message, code end
-  for entry in chosen.call and state.index:entries() or function() end do chosen:ask(entry.path, entry, self) end
+  for entry in chosen.call and state.index:entries() or function() end do
+    if not is_whiteout(entry) then chosen:ask(entry.path, entry, self) end
+  end
   ok, message, code = edit(state.hub, "remove", function(kept)
     local done, why, how = kept:keep { state }
     if done then
       done, why, how = edit_entries.filter(state.hub, { state }, function(entry)
-        if not chosen:covers(entry.path) then return true end
-        removed[#removed + 1] = { layer = self.index, path = entry.path, type = entry.type, size = entry.size }
+        if is_whiteout(entry) or not chosen:covers(entry.path) then return true end
+        removed[#removed + 1] = { layer = self.position, path = entry.path, type = entry.type, size = entry.size }
         return false
-      end)
+      end, kept)
     end
     local unused = done and not (opts and opts.optional) and chosen:unused()
     if unused then return fail("ENOENT", "remove: %s", unused) end
     return done, why, how
   end)
   if not ok then return nil, message, code end
-  return self, removed
+  return self, printed.list(removed, printed.removed)
 end
 
 return edit_entries

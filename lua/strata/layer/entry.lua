@@ -1,9 +1,12 @@
 --- What a strata.Entry, a class of the core, does beside reading and writing its fields.
 
 local core = require "strata.core"
+local frozen = require "strata.util.frozen"
 local json = require "strata.util.json"
 local misuse = require "strata.util.misuse"
 local object = require "strata.util.object"
+
+local entry = {}
 
 local mt, fields, methods = core.entry_class()
 
@@ -17,6 +20,37 @@ function mt.unknown(key, is_assigned)
   misuse(object.unknown("strata.Entry", key, is_assigned and fields or names, is_assigned and "assign to" or nil))
 end
 
+-- Of each entry index the tables that its entries have handed out last: the state that strata.util.frozen wants.
+local handed_out = setmetatable({}, { __mode = "k" })
+
+local ADVICE = {
+  xattrs = "assign a table with all of them",
+  pax = "it is there to be read; assign the fields of the entry",
+}
+
+local EMPTY = {}
+for name, advice in pairs(ADVICE) do EMPTY[name] = frozen.table({}, "entry." .. name, advice) end
+
+-- The core calls it with a table that a field gives, and with nil once the field is assigned.
+function mt.hand_out(copy, name, index)
+  local state = handed_out[index]
+  if state and not copy then return frozen.forget(state, name) end
+  if state then frozen.check(state) end
+  if not copy or next(copy) == nil then return copy and EMPTY[name] end
+  if not state then
+    state = {}
+    handed_out[index] = state
+  end
+  return frozen.copy(state, name, copy, "entry." .. name, ADVICE[name])
+end
+
+--- Throws when a table that an entry has handed out has been changed.
+---@param index userdata?  the core's
+function entry.check(index)
+  local state = index and handed_out[index]
+  if state then frozen.check(state) end
+end
+
 -- Names and values, in the order of their bytes.
 function mt.__pairs(self)
   local i = 0
@@ -25,3 +59,5 @@ function mt.__pairs(self)
     if names[i] then return names[i], self[names[i]] end
   end
 end
+
+return entry

@@ -6,6 +6,7 @@ local limits = require "strata.util.limits"
 local media_types = require "strata.document.media_types"
 local misuse = require "strata.util.misuse"
 local options = require "strata.util.options"
+local printed = require "strata.util.printed"
 local run_job = require("strata.util.job").run
 
 local extract = {}
@@ -68,7 +69,8 @@ local function describe(target, dir, opts, count)
     for i = 1, count do result.directories[i] = ("%s/%d"):format(dir, i) end
     result.lowerdir = lowerdir(result.directories)
   end
-  return result
+  printed.list(result.skipped, printed.skipped)
+  return printed.by(result, printed.extract)
 end
 
 --- Applies layers in order. After a failure nothing is left of a directory that
@@ -96,7 +98,7 @@ function extract.run(items, dir, opts, given)
   local result = ok and describe(target, dir, opts, #items) or nil
   target:close()
   if not result then return nil, message, code end
-  return result
+  return printed.by(result, printed.copy)
 end
 
 return extract

@@ -25,11 +25,11 @@ local stranded_links = {}
 local function find_link(states, i, tree, entry)
   local node = tree:find(entry.path, false)
   local own = node and tree:entry(node)
-  if not own or own.index ~= entry.index or select(2, tree:info(node)) ~= i then return nil end
-  local found = { link = states[i], layer = i, number = entry.index, path = entry.path, linkpath = entry.linkpath }
+  if not own or own.position ~= entry.position or select(2, tree:info(node)) ~= i then return nil end
+  local found = { link = states[i], layer = i, number = entry.position, path = entry.path, linkpath = entry.linkpath }
   local file, from = tree:source(node)
-  if file and not (from == i and file.index == entry.index) then
-    found.holder, found.holder_layer, found.file, found.file_path = states[from], from, file.index, file.path
+  if file and not (from == i and file.position == entry.position) then
+    found.holder, found.holder_layer, found.file, found.file_path = states[from], from, file.position, file.path
   end
   return found
 end

@@ -10,11 +10,12 @@
 ---@field mtime number  seconds
 ---@field linkpath string?
 
---- New modes: for all files, for all directories, or for what has an old mode.
+--- New modes: for all files, for all directories, or for what has an old mode. Numbers, or octal digits: "0755".
 ---@class strata.Modes
----@field [integer] integer
----@field file? integer
----@field dir? integer
+---@field [integer] integer|string
+---@field [string] integer|string  an old mode as "0755"
+---@field file? integer|string
+---@field dir? integer|string
 
 --- A number for all, a table from old to new ones, or a function; nil leaves it.
 ---@alias strata.IdMap integer|table<integer, integer>|fun(path: string, stat: strata.SourceStat): integer?
@@ -23,5 +24,5 @@
 ---@alias strata.OwnerFunction fun(path: string, stat: strata.SourceStat): integer?, integer?
 
 --- The mode of an entry; nil leaves it.
----@alias strata.ModeFunction fun(path: string, stat: strata.SourceStat): integer?
+---@alias strata.ModeFunction fun(path: string, stat: strata.SourceStat): integer|string|nil
 

@@ -12,8 +12,8 @@
 ---@field typeflag string  the character in the header
 ---@field mode integer  permissions, 0 to 07777; assignable, also as "0755"
 ---@field setuid boolean  of the mode; assignable
----@field setgid boolean  the same; assignable
----@field sticky boolean  the same; assignable
+---@field setgid boolean  of the mode; assignable
+---@field sticky boolean  of the mode; assignable
 ---@field uid integer  assignable
 ---@field gid integer  assignable
 ---@field uname string  assignable
@@ -28,11 +28,11 @@
 ---@field linkpath string?  of links; assignable
 ---@field major integer?  of devices; assignable
 ---@field minor integer?  of devices; assignable
----@field xattrs table<string, string>  a copy; assign it to change it
----@field pax table<string, string>  the records of its PAX header
+---@field xattrs table<string, string>  a copy that refuses changes: assign another table
+---@field pax table<string, string>  the records of its PAX header, a copy that refuses changes
 ---@field whiteout string?  the path that it deletes
 ---@field opaque string?  the directory that it hides what is below of
----@field index integer  place in the tar, from 1
+---@field position integer  place in the tar, from 1
 ---@field sparse boolean
 ---@field dangling boolean  a hardlink to a file that is not in this layer
 ---@field header_offset integer  in the plain tar: of its first header
@@ -71,8 +71,10 @@ function Entry:same_content(other, max, from) end
 ---@return strata.Entry self
 function Entry:replace(data) end
 
---- Drops the entry.
-function Entry:drop() end
+--- Removes the entry. Hardlinks of its layer to it keep the content; links of other layers to it, and whiteouts that hide
+--- nothing then, are looked after by layer:remove and img:remove alone.
+---@return strata.Entry self
+function Entry:remove() end
 
 ---@private
 function Entry:mark() end

@@ -1,7 +1,7 @@
 ---@meta _
 
 --- A row of an image's history, one step of its build. Fields read and assign, nil deletes; throws when the row has
---- been dropped. Keys that are not listed here can be read and assigned as well.
+--- been removed. Keys that are not listed here can be read and assigned as well.
 ---@class strata.HistoryRow: userdata
 ---@field created string?  a time of RFC 3339
 ---@field created_by string?
@@ -9,8 +9,9 @@
 ---@field comment string?
 ---@field empty_layer boolean?
 ---@field layer strata.Layer?  what the step made; not to be assigned
----@field index integer  place in the history, from 1; not to be assigned
+---@field position integer  place in the history, from 1; not to be assigned
 local HistoryRow = {}
 
---- Removes a row that has no layer. Throws for one that has.
-function HistoryRow:drop() end
+--- Removes the row; throws when it belongs to a layer. The row is of no use afterwards.
+---@return strata.HistoryRow self
+function HistoryRow:remove() end

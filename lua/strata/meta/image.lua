@@ -26,7 +26,7 @@ local Image = {}
 ---@field digest string
 ---@field media_type string?
 ---@field annotations table<string, string>
----@field manifests integer  that it lists
+---@field count integer  of the manifests that it lists
 
 --- The history, oldest first: rows beside the layers that they made.
 ---@return strata.HistoryRow[]
@@ -173,7 +173,8 @@ function Image:rebase(old_base, new_base, opts) end
 function Image:fold(opts) end
 
 --- Removes paths, with all below them, from every layer, whatever symlinks lead to them, and the whiteouts that hide
---- nothing then. Hardlinks to them stay, with the content. What matches nothing is "ENOENT", and nothing is changed.
+--- nothing then. Hardlinks to them stay, with the content. What matches nothing is "ENOENT", and nothing is changed; a
+--- whiteout alone is no match.
 ---@param which strata.Which  a function gets an entry and its layer
 ---@param opts? strata.RemoveOptions
 ---@return strata.Image? self
@@ -181,9 +182,9 @@ function Image:fold(opts) end
 ---@return strata.errcode? code
 function Image:remove(which, opts) end
 
---- The same, and proves it by reading all again: "EEXIST" when something is left. Texts of the history, variables and
---- labels can go as well, also from documents that repeat the config. Whole or not at all: what matches nothing is
---- "ENOENT".
+--- Removes paths as remove() does, and proves it by reading all again: "EEXIST" when something is left. Texts of the
+--- history, variables, labels and annotations can go as well, also from documents that repeat the config. Whole or not at
+--- all: what matches nothing is "ENOENT". What no edit of this image reaches is in `left` of the report.
 ---@param which strata.Which?  a function gets an entry and its layer
 ---@param opts? strata.PurgeOptions
 ---@return strata.PurgeReport?

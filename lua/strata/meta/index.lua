@@ -3,12 +3,11 @@
 --- All images of a layout or an archive, edited and saved as one.
 ---@class strata.Index: userdata
 ---@field path string
----@field images strata.Image[]  those that are all here; throws when one cannot be read
----@field entries strata.IndexEntry[]
+---@field manifests strata.IndexedManifest[]  in the order of the indexes
 local Index = {}
 
 --- What a layout or an archive lists.
----@class strata.IndexEntry
+---@class strata.IndexedManifest
 ---@field kind "image"|"attestation"|"artifact"
 ---@field digest string?  of the manifest
 ---@field tags string[]
@@ -16,13 +15,13 @@ local Index = {}
 ---@field missing boolean  a part of it is not here, or cannot be read
 ---@field problem string?  why it cannot be read: its blob is not what its descriptor says
 
---- Calls fn with every image that is all here, or with those of a platform. Fails when there is none: "ENOENT".
----@param fn fun(img: strata.Image)
+--- Iterates over the images that are all here, or over those of a platform; asked again, it gives the same objects.
+--- Fails when there is none: "ENOENT". The iterator throws when an image cannot be read.
 ---@param selector? strata.SelectorOptions
----@return strata.Index? self
+---@return (fun(): strata.Image?)?
 ---@return string? message
 ---@return strata.errcode? code
-function Index:each(fn, selector) end
+function Index:images(selector) end
 
 --- Saves the whole, with the images that were edited: other images, indexes, attestations and artifacts stay as they
 --- are, also from a directory to an archive and back. What an archive for docker cannot hold of it is told as lost.

@@ -50,11 +50,11 @@ function jobs.read(args) end
 function jobs.fetch(args) end
 
 --- Edits an image and saves it.
----@param args strata.FilterArguments
+---@param args strata.EditArguments
 ---@return strata.SaveResult?
 ---@return string? message
 ---@return strata.errcode? code
-function jobs.filter(args) end
+function jobs.edit(args) end
 
 --- Saves an image, in another format for one.
 ---@param args strata.SaveArguments
@@ -78,7 +78,7 @@ function jobs.check(args) end
 function jobs.remove(args) end
 
 --- The jobs that there are.
----@alias strata.JobName "inspect"|"entries"|"list"|"read"|"fetch"|"filter"|"save"|"check"|"remove"
+---@alias strata.JobName "inspect"|"entries"|"list"|"read"|"fetch"|"edit"|"save"|"check"|"remove"
 
 --- What is told of an image.
 ---@class strata.ImageFacts
@@ -93,7 +93,7 @@ function jobs.remove(args) end
 
 --- What is told of a layer.
 ---@class strata.LayerFacts
----@field index integer
+---@field position integer
 ---@field diff_id string
 ---@field digest string
 ---@field size integer  bytes as stored

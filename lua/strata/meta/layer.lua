@@ -2,7 +2,7 @@
 
 --- One layer of an image: a tar of changes, stored plain or compressed.
 ---@class strata.Layer: userdata
----@field index integer?  place in the image, from 1: the base first; nil while it is in none
+---@field position integer?  place in the image, from 1: the base first; nil while it is in none
 ---@field diff_id string  digest of the plain tar
 ---@field chain_id string?  of this layer on those below it; nil while it is in none
 ---@field digest string?  of the layer as it is stored; nil when its bytes are not here
@@ -72,14 +72,19 @@ function Layer:filter(fn) end
 ---@return strata.errcode? code
 function Layer:rewrite(fn) end
 
---- Drops the entries of paths, with all below them, and whiteouts of upper layers that then hide nothing. What matches
---- nothing is "ENOENT", and nothing is changed. img:remove does so in all layers.
+--- Drops the entries of paths, with all below them, and whiteouts of upper layers that then hide nothing. Its own
+--- whiteouts stay: what they delete is to stay deleted. What matches nothing is "ENOENT", and nothing is changed.
+--- img:remove does so in all layers.
 ---@param which strata.Which  a function gets an entry and the layer
 ---@param opts? strata.RemoveOptions
 ---@return strata.Layer? self
 ---@return strata.Removed[]|string|nil # what was removed, or the message
 ---@return strata.errcode? code
 function Layer:remove(which, opts) end
+
+--- Frees what a layer without an image holds. Every method and field throws afterwards; closing twice does nothing.
+--- Images that it was appended to keep their own copy. Throws for a layer of an image, which img:close() closes.
+function Layer:close() end
 
 --- Applies this layer to a directory that may hold those below it: its whiteouts remove what they have. The directory
 --- is made when it is not there.

@@ -15,6 +15,8 @@
 ---@field history integer  replacements, also in the command that Docker's classic builder left
 ---@field env string[]  names of variables
 ---@field labels string[]  names of labels
+---@field annotations string[]  names of annotations of the manifest and of the descriptors that lead to it
+---@field left string[]?  where something is left: indexes, attestations, other images of the archive; nil for nothing
 ---@field missed string[]?  with `optional`: what matched nothing, a line each; nil for nothing
 
 --- What was written.

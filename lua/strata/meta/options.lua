@@ -36,8 +36,9 @@
 ---@field platform? string  default: "linux/amd64"
 ---@field created? string  a time of RFC 3339. Default: "1970-01-01T00:00:00Z"
 
---- How much of a tree is drawn.
+--- What of a tree is drawn.
 ---@class strata.TreeOptions
+---@field path? string  the directory to begin at. Default: "/"
 ---@field depth? integer  levels to draw. Default: 64
 ---@field width? integer  names of one directory to draw. Default: all
 ---@field layers? boolean  say which layer each comes from. Default: false
@@ -45,10 +46,6 @@
 --- How the tree of an image is drawn.
 ---@class strata.ImageTreeOptions: strata.TreeOptions
 ---@field view? "runtime"|"spec"  what containers see by default, or the letter of the specification (one layer unpacked over the other). Default: "runtime"
-
---- What of a tree is drawn.
----@class strata.RootTreeOptions: strata.TreeOptions
----@field path? string  the directory to begin at. Default: "/"
 
 --- How much of an image is merged.
 ---@class strata.RootfsOptions
@@ -60,9 +57,6 @@
 ---@field second_reader? boolean  false: no comparison with libarchive's reading. Default: true
 ---@field privileged? boolean  also note devices and files with set-id bits. Default: false
 ---@field temp_dir? string  a directory for temporary files. Default: $TMPDIR, or /tmp
-
---- How far the check of a tar goes.
----@class strata.CheckTarOptions: strata.CheckOptions
 ---@field limits? strata.Limits  instead of those of strata.limits, or of the image
 
 --- The rules of a policy.
@@ -76,14 +70,14 @@
 --- What is a secret.
 ---@class strata.PolicySecrets
 ---@field paths? strata.Paths  also of files that upper layers hide
----@field env? string[]  Lua patterns of "NAME=value" of variables and labels
+---@field env? string[]  Lua patterns of "NAME=value" of variables, labels and annotations
 ---@field history? string[]  Lua patterns of created_by
 
 --- What the layer is made of differs from what goes into it: place, owner, mode, time, and what is left out.
 ---@class strata.MappingOptions
 ---@field to? string  directory that everything goes into
 ---@field owner? strata.Owners|strata.OwnerFunction  new users and groups
----@field mode? strata.Modes|strata.ModeFunction  new modes
+---@field mode? strata.Modes|strata.ModeFunction  new modes, as numbers or as "0755"
 ---@field exclude? strata.Which  what is left out; a function gets the path, and strata.SourceStat
 ---@field mtime? number  of all entries, in seconds; they lose atime and ctime
 ---@field clamp_mtime? number  the latest that an entry may have; all lose atime and ctime
@@ -96,6 +90,7 @@
 
 --- What strata.layer and img:append share.
 ---@class strata.NewLayerOptions: strata.MappingOptions, strata.WorkOptions
+---@field dir? string  a directory, whose content goes into the layer
 ---@field files? table<string, string|strata.FileEntry>  by path: the content, or all of the entry
 ---@field tar? string  a path: plain, gzip, zstd, bzip2, xz or lz4; taken as it is, byte by byte, unless mapped
 ---@field archive? string  a path: deb, rpm, cpio, zip, iso, tar ..., also compressed; 7z, xar, rar: see limits
@@ -104,17 +99,15 @@
 ---@field temp_dir? string  a directory for temporary files. Default: $TMPDIR, or /tmp
 ---@field limits? strata.Limits  instead of those of strata.limits, or of the image
 
---- One source (from; lower and upper; overlay_upper; files; tar; archive), and how it becomes a layer.
+--- One source (dir; lower and upper; overlay_upper; files; tar; archive), and how it becomes a layer.
 ---@class strata.LayerOptions: strata.NewLayerOptions
----@field from? string  a directory
 ---@field lower? string  a directory, and
 ---@field upper? string  another one, which the layer makes of it
 ---@field content? boolean  lower and upper: files that look the same are compared. Default: false
 ---@field overlay_upper? string  the upper directory of an overlay mount
 
---- The same for img:append, where a directory is dir, a layer can be taken as it is, and the history gets a row.
+--- The same for img:append, where a layer can be taken as it is, and the history gets a row.
 ---@class strata.AppendOptions: strata.NewLayerOptions
----@field dir? string  a directory, whose content goes into the layer
 ---@field layer? strata.Layer  of an image, or one without an image; keeps its bytes
 ---@field at? integer  its number afterwards. Default: on top
 ---@field created_by? string  default: "strata append"
@@ -126,7 +119,7 @@
 ---@class strata.FileEntry
 ---@field type? "file"|"dir"|"symlink"|"hardlink"|"char"|"block"|"fifo"  default: file, or symlink with a linkpath
 ---@field content? string
----@field mode? integer  of directories 0755. Default: 0644
+---@field mode? integer|string  of directories 0755. Default: 0644
 ---@field uid? integer  default: 0
 ---@field gid? integer  default: 0
 ---@field uname? string
@@ -166,7 +159,7 @@
 ---@class strata.PurgeOptions: strata.RemoveOptions
 ---@field history? string  Lua pattern: what matches becomes "***" in created_by and comment
 ---@field env? string  Lua pattern: variables whose "NAME=value" matches are removed
----@field labels? string  Lua pattern: labels whose "name=value" matches are removed
+---@field labels? string  Lua pattern: labels and annotations whose "name=value" matches are removed
 ---@field prove? string|string[]  bytes that must be nowhere in the end: not in a layer, not in a document
 
 --- How the merged file system is written.
@@ -186,7 +179,12 @@
 ---@field registry? strata.Registry  the client of registries. Default: one that all calls share
 ---@field tags? string[]  further tags, of an image that goes to a registry
 ---@field expect? string|false  the digest that the tag has to have in the registry, false for none; else ESTALE
+---@field referrers? boolean  an index goes to a registry with signatures and the like that are about it. Default: false
 ---@field exists? "auto"|"check"|"never"  whether a registry is asked if it has a blob before that is sent: auto for large ones. Default: auto
+
+--- What a save is asked that is not made.
+---@class strata.PlanOptions: strata.SaveOptions
+---@field to? string  a reference of a registry; the tag's present manifest is asked for
 
 --- How an index and all that it leads to is copied, or with ref, digest or platform one image.
 ---@class strata.CopyOptions: strata.ChoiceOptions, strata.SourceOptions, strata.SaveOptions
@@ -292,7 +290,7 @@
 ---@field save? strata.SaveOptions
 
 --- What is done to an image, and where it goes.
----@class strata.FilterArguments: strata.SaveArguments
+---@class strata.EditArguments: strata.SaveArguments
 ---@field edit? strata.EditTable
 
 --- What is checked.

@@ -34,6 +34,14 @@ function Registry:tags(ref) end
 ---@return strata.errcode? code
 function Registry:tag(ref, tag) end
 
+--- The manifests that are about what a reference leads to: signatures, lists of contents, attestations.
+---@param ref string
+---@param artifact_type? string  only those of this type
+---@return table[]? descriptors  as the registry has them
+---@return string? message
+---@return strata.errcode? code
+function Registry:referrers(ref, artifact_type) end
+
 --- Deletes a manifest by its digest, with all of its tags, or a tag where the registry can do that.
 ---@param ref string  with a tag or a digest
 ---@return boolean? ok

@@ -7,8 +7,8 @@
 ---@field type strata.EntryType  "hardlink" only for one to a file that is nowhere
 ---@field mode integer
 ---@field setuid boolean  of the mode
----@field setgid boolean  the same
----@field sticky boolean  the same
+---@field setgid boolean  of the mode
+---@field sticky boolean  of the mode
 ---@field uid integer
 ---@field gid integer
 ---@field uname string
@@ -23,7 +23,7 @@
 ---@field linkpath string?  of a symlink
 ---@field major integer?  of a device
 ---@field minor integer?  of a device
----@field xattrs table<string, string>
+---@field xattrs table<string, string>  a copy that refuses changes
 ---@field links integer  names that the file has
 ---@field inode integer?  the same for all names of a file that has several
 ---@field layer strata.Layer?  that has put it at this path; nil for a root that none has

@@ -14,7 +14,7 @@ local Rootfs = {}
 ---@return strata.errcode? code
 function Rootfs:stat(path) end
 
---- The same, but of a symlink at the end itself.
+--- What is at a path; a symlink at the end is not followed.
 ---@param path string
 ---@return strata.RootEntry?
 ---@return string? message
@@ -62,7 +62,7 @@ function Rootfs:list(path) end
 function Rootfs:walk(path) end
 
 --- The paths that match a pattern, in the order of their bytes: `*`, `?` and `[a-z]` within a name, `**` for any
---- directories between.
+--- directories between. Throws a pattern that is none.
 ---@param pattern string  e.g. "etc/**/*.conf"
 ---@return string[]?
 ---@return string? message
@@ -77,9 +77,13 @@ function Rootfs:glob(pattern) end
 function Rootfs:history(path) end
 
 --- The tree, drawn for people. Throws when there is no such directory.
----@param opts? strata.RootTreeOptions
+---@param opts? strata.TreeOptions
 ---@return string
 function Rootfs:tree(opts) end
+
+--- Frees the merged tree. Every method and field throws afterwards, those of its entries as well; closing twice does
+--- nothing.
+function Rootfs:close() end
 
 --- What a layer has done to a path.
 ---@class strata.PathHistory

@@ -22,12 +22,13 @@ function strata.open(what, opts) end
 
 --- Every image of a file that the options mean, one after the other; those of which a part is not here, or not what the
 --- index says, are left out; it fails when the options mean no other: "ENOENT".
---- The iterator throws when one cannot be read.
+--- The iterator throws when one cannot be read. Close each image that is no longer needed.
 ---@param what string|file*
 ---@param opts? strata.OpenOptions
 ---@return (fun(): strata.Image?)?
 ---@return string? message
 ---@return strata.errcode? code
+---@return table? closing  a loop that is left early closes the file by it, where Lua has to-be-closed variables
 function strata.images(what, opts) end
 
 --- Opens all images of a layout or an archive, to be edited and saved together.
@@ -83,31 +84,41 @@ function strata.registry(opts) end
 
 --- What readers differ about in a tar file, plain or compressed with gzip or zstd.
 ---@param path string
----@param opts? strata.CheckTarOptions
+---@param opts? strata.CheckOptions
 ---@return strata.Report?
 ---@return string? message
 ---@return strata.errcode? code
 function strata.check_tar(path, opts) end
 
---- A function that tells whether a path matches a pattern, or lies below what does: `*`, `?` and `[a-z]` within a name,
---- `**` for any directories between.
----@param patterns string|string[]  e.g. {"usr/share/doc", "**/*.pyc"}
+--- A function that tells whether paths choose a path, by themselves or as a directory that it is in: what img:remove
+--- would remove. Throws what is no path, glob or pattern.
+---@param paths strata.Paths  e.g. {"usr/share/doc", "**/*.pyc"}
 ---@return fun(path: string): boolean
-function strata.matcher(patterns) end
+function strata.matcher(paths) end
 
 --- A progress function that draws a bar on a terminal, and writes a line now and then elsewhere.
 ---@param out? file*  default: standard error
 ---@return strata.Progress
 function strata.progress(out) end
 
---- The versions of strata and of what it is built on: strata, lua, cjson, openssl, gzip, zstd.
+--- The versions of strata and of what it is built on: strata, lua, cjson, openssl, gzip, zstd. strata._VERSION is that
+--- of strata alone.
 ---@return table<string, string>
-function strata.version() end
+function strata.versions() end
 
---- What can be done with a value of strata, as text for a REPL; "limits" for the table of limits.
----@param value? any
+--- What pairs() is for an object, strata.limits or a table: names and values, in the order of the names. The pairs() of
+--- Lua 5.1 and LuaJIT asks no object. Throws for anything else.
+---@param value any
+---@return function # for a loop
+---@return any state
+function strata.pairs(value) end
+
+--- What can be done with a value of strata, as text for a REPL: a line for each field and function of an object, and all
+--- about a function, or about what has a name: help(img, "squash"), help(strata.open), help "config", help "limits".
+---@param value? any  an object, a function, a name, or "limits"
+---@param name? string  of a method or a field of the object
 ---@return string
-function strata.help(value) end
+function strata.help(value, name) end
 
 --- Marks a table as a JSON array, which matters when it is empty.
 ---@param t? table

@@ -22,7 +22,13 @@ function stream.tar(opts) end
 --- `out, more = t(chunk)`: more is true when there is more to take, by `t("")`; who does so never has more than 256
 --- KiB at a time, or twice what is fed. `out, more, lost = t(nil)` is the end; lost is what could not be kept, a line
 --- each, or nil.
----@alias strata.Transform fun(chunk: string?): string?, boolean|string|nil, strata.errcode|string[]|nil
+---@class strata.Transform: userdata
+---@overload fun(chunk: string?): string?, boolean|string|nil, strata.errcode|string[]|nil
+local Transform = {}
+
+--- Frees what the transform holds, temporary files among it, when it is given up before its end: a client has gone. The
+--- end, and a failure, do the same. Calling it afterwards throws; closing twice does nothing.
+function Transform:close() end
 
 --- A layer that goes by, a plain table.
 ---@class strata.StreamLayer
@@ -31,6 +37,6 @@ function stream.tar(opts) end
 ---@field diff_id string
 ---@field size integer  bytes as stored
 ---@field compression string
----@field index integer?  when the manifest came first
+---@field position integer?  place in the image, when the manifest came first
 
 return stream

@@ -12,6 +12,7 @@ local misuse = require "strata.util.misuse"
 local object = require "strata.util.object"
 local options = require "strata.util.options"
 local reference = require "strata.document.reference"
+local referrers = require "strata.registry.referrers"
 local tags = require "strata.registry.tags"
 
 local registry = {}
@@ -43,6 +44,13 @@ local function ask(with, parts, fn)
   return value
 end
 
+-- The digest of a reference, in a task.
+local function digest_of(session, parts)
+  local found, why, how = manifests.digest(session, parts.repository, parts.wanted, json_limits())
+  if not found and not why then return fail("ENOENT", "there is no such image") end
+  return found, why, how
+end
+
 --- The digest that a reference has now: one request, which registries do not count as a pull.
 ---@param ref string  "docker://host/team/app:1.4"
 ---@return string? digest
@@ -51,12 +59,7 @@ end
 function methods:digest(ref)
   local with, session, parts = place_of(self, ref, "digest")
   if not with then return nil, session, parts end
-  local digest, message, code = ask(with, parts, function()
-    local found, why, how = manifests.digest(session, parts.repository, parts.wanted, json_limits())
-    if not found and not why then return fail("ENOENT", "there is no such image") end
-    return found, why, how
-  end)
-  return digest, message, code
+  return ask(with, parts, function() return digest_of(session, parts) end)
 end
 
 --- The manifest or index that a reference leads to, as its bytes.
@@ -101,6 +104,26 @@ function methods:tag(ref, tag)
     put, message, code = manifests.put(session, parts.repository, tag, got.text, got.media_type,
       { scopes = { ("repository:%s:pull,push"):format(parts.repository) } })
     return put and got.digest, message, code
+  end)
+end
+
+--- The manifests that are about what a reference leads to: signatures, lists of contents, attestations.
+---@param ref string
+---@param artifact_type? string  only those of this type
+---@return table[]? descriptors
+---@return string? message
+---@return string? code
+function methods:referrers(ref, artifact_type)
+  if artifact_type ~= nil and type(artifact_type) ~= "string" then
+    misuse("bad argument #2 to 'referrers' (string expected, got %s)", type(artifact_type))
+  end
+  local with, session, parts = place_of(self, ref, "referrers")
+  if not with then return nil, session, parts end
+  return ask(with, parts, function()
+    local digest, message, code = parts.digest, nil, nil
+    if not digest then digest, message, code = digest_of(session, parts) end
+    if not digest then return nil, message, code end
+    return referrers.list(session, parts.repository, digest, json_limits(), artifact_type)
   end)
 end
 

@@ -26,7 +26,7 @@ local save_image = {}
 ---@field manifest_config string?  the digest of the config that it names
 ---@field descriptor_text string?  that led to this manifest
 ---@field index table?  the nested index that the manifest was in
----@field scrubs strata.Scrub[]  of documents that repeat the config
+---@field scrubs strata.Scrub[]  of documents that repeat the config, and of descriptors
 ---@field sha256 boolean?  nothing may be named by another digest
 
 --- The image to write, when it is known how its layers are stored.

@@ -15,6 +15,7 @@ local oci_directory = require "strata.dialect.oci.directory"
 local oci_edit = require "strata.dialect.oci.edit"
 local output = require "strata.store.output"
 local platform = require "strata.document.platform"
+local printed = require "strata.util.printed"
 local reference = require "strata.document.reference"
 local result = require "strata.save.result"
 local run_job = require("strata.util.job").run
@@ -422,6 +423,9 @@ end
 local function to_registry(requests, what, opts, whole)
   local with = opts.registry and require("strata.registry").client_of(opts.registry) or nil
   local save_registry = require "strata.save.registry"
+  if opts.referrers and not (whole and whole.catalog) then
+    misuse("save: referrers go with an index, or with all that a reference leads to")
+  end
   if whole and whole.catalog then return save_registry.index(requests, what, opts, whole, with) end
   if #requests == 1 then return save_registry.image(requests[1], what, opts, with) end
   return fail("EUNSUPPORTED", "%s: several images cannot be saved under one name of a registry", what)
@@ -437,6 +441,7 @@ end
 ---@return string? code
 function save.images(requests, what, opts, whole)
   if reference.is_remote(what) then return to_registry(requests, what, opts, whole) end
+  if opts.referrers then misuse("save: referrers are saved to a registry") end
   local self, out = new_save(requests, opts, whole), nil
   choose_format(self, what)
   for _, store in ipairs(self.stores) do store:take_failure() end
@@ -453,12 +458,10 @@ function save.images(requests, what, opts, whole)
     return saved
   end
   local ok, saved, message, code = pcall(attempt)
-  if out and not (ok and saved) then out:give_up() end
+  local left = out and not (ok and saved) and out:give_up()
   if not ok then error(saved, 0) end
-  if not saved then
-    return nil, message, code
-  end
-  return saved, #self.notes > 0 and self.notes or nil
+  if not saved then return nil, left and ("%s; it leaves %s"):format(message, left) or message, code end
+  return saved, #self.notes > 0 and printed.list(self.notes) or nil
 end
 
 return save

@@ -17,7 +17,7 @@ local function layers_of(image)
       old_diff_id = before.diff_id, old_digest = before.digest, old_size = before.size,
     }
   end
-  return rows
+  return printed.list(rows, printed.saved_layer)
 end
 
 local function has_digests(image)

@@ -2,6 +2,7 @@
 
 local core = require "strata.core"
 local json = require "strata.util.json"
+local printed = require "strata.util.printed"
 local run_job = require("strata.util.job").run
 
 local file_list = {}
@@ -35,7 +36,7 @@ function file_list.files(store, roles)
   if not ok then return nil, message, code end
   for i, row in ipairs(hashed) do row.digest = job:task(i).digest end
   job:close()
-  return list
+  return printed.list(list, printed.file)
 end
 
 return file_list

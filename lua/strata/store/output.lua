@@ -132,6 +132,7 @@ function File:publish()
 end
 
 --- Nothing of it stays.
+---@return nil
 function File:give_up()
   self.out:close()
 end
@@ -161,6 +162,7 @@ end
 ---@field path string
 ---@field dir userdata
 ---@field temp_dir string  where what is in the making may lie
+---@field written integer  blobs that are there since this save
 local Directory = {}
 Directory.__index = Directory
 
@@ -241,6 +243,7 @@ local function write_batch(self, batch, opts)
   for i, out in ipairs(outs) do
     ok, message, code = self.dir:publish(out, batch[i].name)
     if not ok then return give_up(message, code) end
+    if batch[i].digest then self.written = self.written + 1 end
     out:close()
   end
   return true
@@ -331,8 +334,12 @@ function Directory:finish(plan, opts)
 end
 
 --- The document stays as it was.
+---@return string? left  what stays of the save, for a message
 function Directory:give_up()
   self.dir:close()
+  if self.written == 0 then return nil end
+  return ("%d blob%s in %s, which nothing of this save names"):format(self.written, self.written == 1 and "" or "s",
+    self.path)
 end
 
 --- Opens a target that is a directory. One that is not there is made with the first blob.
@@ -344,7 +351,7 @@ function output.directory(path)
   local dir, message, code = core.create_dir(path)
   if not dir then return nil, message, code end
   local temp_dir = dir:exists(".") and path or directory_of((path:gsub("(.)/+$", "%1")))
-  return setmetatable({ dir = dir, path = path, temp_dir = temp_dir }, Directory)
+  return setmetatable({ dir = dir, path = path, temp_dir = temp_dir, written = 0 }, Directory)
 end
 
 return output

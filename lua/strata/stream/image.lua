@@ -15,8 +15,9 @@ local hasher = require "strata.stream.hasher"
 local input = require "strata.stream.input"
 local layer = require "strata.stream.layer"
 local limits = require "strata.util.limits"
-local needless_whiteouts = require "strata.layer.needless_whiteouts"
 local misuse = require "strata.util.misuse"
+local needless_whiteouts = require "strata.layer.needless_whiteouts"
+local object = require "strata.util.object"
 local options = require "strata.util.options"
 local output = require "strata.stream.output"
 local spool = require "strata.stream.spool"
@@ -165,7 +166,7 @@ end
 
 -- Whether all layers below it are known, which its whiteouts depend on.
 local function is_decidable(self, one)
-  local place = one.handle.index
+  local place = one.handle.position
   if not one.whiteouts then return true end
   if not place then return false end
   for i = 1, place - 1 do
@@ -175,7 +176,7 @@ local function is_decidable(self, one)
 end
 
 local function decide(self, one)
-  local place = one.handle.index
+  local place = one.handle.position
   local ok, message, code
   if one.whiteouts and place > 1 then
     local layers = {}
@@ -216,7 +217,7 @@ local function end_layer(self, member)
   if one.problem then return put_unchanged(self, one) end
   member.diff_id = one.diff_id
   local places = self.known and self.known.places[member.name]
-  one.handle.index = places and #places == 1 and places[1] or nil
+  one.handle.position = places and #places == 1 and places[1] or nil
   if not self.opts.filter then return finish_layer(self, one, true) end
   one:filter(self.opts.filter)
   if not is_decidable(self, one) then
@@ -387,6 +388,8 @@ end
 -- ---- the transform ------------------------------------------------------------------
 
 local function close(self)
+  if self.released then return end
+  self.released = true
   if self.img then self.img:close() end
   self.out:close()
   spool.close(self.room)
@@ -458,22 +461,30 @@ local function end_stream(self)
   return (out or "") .. rest, false, self.lost and self.lost[1] and self.lost or nil
 end
 
---- The transform: out, more = t(chunk), and out, false, lost = t(nil) at the end.
-local function transform(self)
-  return function(chunk)
-    if chunk ~= nil and type(chunk) ~= "string" then
-      misuse(("bad argument #1 to the transform (string or nil expected, got %s)"):format(type(chunk)))
-    end
-    if self.busy then misuse("the transform is at work, or an error was thrown in it") end
-    if self.failure then return nil, self.failure[1], self.failure[2] end
-    if self.finished then misuse("the transform is finished") end
-    self.busy = true -- and stays so when a callback throws
-    local out, more, third
-    if chunk then out, more, third = step(self, chunk) else out, more, third = end_stream(self) end
-    self.busy = false
-    return out, more, third
+-- out, more = t(chunk), and out, false, lost = t(nil) at the end.
+local function transform(self, _, chunk)
+  if chunk ~= nil and type(chunk) ~= "string" then
+    misuse(("bad argument #1 to the transform (string or nil expected, got %s)"):format(type(chunk)))
   end
+  if self.closed then misuse("attempt to use a closed strata.Transform") end
+  if self.busy then misuse("the transform is at work, or an error was thrown in it") end
+  if self.failure then return nil, self.failure[1], self.failure[2] end
+  if self.finished then misuse("the transform is finished") end
+  self.busy = true -- and stays so when a callback throws
+  local out, more, third
+  if chunk then out, more, third = step(self, chunk) else out, more, third = end_stream(self) end
+  self.busy = false
+  return out, more, third
 end
+
+local new = object.class("strata.Transform", {}, {
+  call = transform,
+  close = close,
+  tostring = function(self)
+    local state = self.failure and "failed" or self.finished and "finished" or "open"
+    return ("strata.Transform(%s)"):format(state)
+  end,
+})
 
 local function check(opts)
   if opts == nil then misuse("strata.stream.image wants a table of options") end
@@ -491,7 +502,7 @@ end
 -- result, as a save has a second one: what could not be kept. What fails gives
 -- nil, message, code, then and ever after.
 ---@param opts strata.StreamImageOptions
----@return (fun(chunk: string?): string?, boolean|string?, string|string[]?)? transform
+---@return strata.Transform? transform
 ---@return string? message
 ---@return string? code
 function image.new(opts)
@@ -512,7 +523,7 @@ function image.new(opts)
   if not self.parser then return nil, message, code end
   self.map, message, code = core.temp_file(opts.temp_dir)
   if not self.map then return nil, message, code end
-  return transform(self)
+  return new(self)
 end
 
 return image

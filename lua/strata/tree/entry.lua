@@ -2,6 +2,7 @@
 
 local argument = require "strata.util.argument"
 local core = require "strata.core"
+local frozen = require "strata.util.frozen"
 local json = require "strata.util.json"
 local layer = require "strata.layer"
 local object = require "strata.util.object"
@@ -137,6 +138,11 @@ for key in pairs(OF_SOURCE) do
     if source then return source[key] end
     return IMPLIED[key]
   end
+end
+
+function fields.xattrs(state)
+  return frozen.copy(state, "xattrs", attribute(state, "xattrs"), "entry.xattrs of the root file system",
+    "it is there to be read; assign xattrs of the entries of layers")
 end
 
 new, state_of = object.class("strata.RootEntry", methods, {

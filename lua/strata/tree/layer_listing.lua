@@ -9,6 +9,7 @@ local json = require "strata.util.json"
 local layer = require "strata.layer"
 local misuse = require "strata.util.misuse"
 local paths = require "strata.util.path"
+local printed = require "strata.util.printed"
 
 -- ---- the directories of the layer -----------------------------------------------------------
 
@@ -191,5 +192,6 @@ function layer.methods:list(directory, offset, limit)
     if not entry or not entry.whiteout then row.above = fate(row.path, not entry or is_directory(entry)) end
     rows[#rows + 1] = row
   end
-  return { rows = rows, total = #node.names, opaque = node.opaque == true }
+  printed.list(rows, printed.row)
+  return printed.by({ rows = rows, total = #node.names, opaque = node.opaque == true }, printed.page)
 end

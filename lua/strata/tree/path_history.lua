@@ -4,6 +4,7 @@ local core = require "strata.core"
 local layer = require "strata.layer"
 local merge = require "strata.tree.merge"
 local metadata = require "strata.layer.metadata"
+local printed = require "strata.util.printed"
 
 local path_history = {}
 
@@ -42,7 +43,7 @@ local function look(tree, path, layers)
   local source, holder = tree:source(node)
   return {
     type = kind, layer = from, entry = entry, source = source, path = tree:path(node),
-    holder = holder and layer.state_of(layers[holder]), number = entry and entry.index,
+    holder = holder and layer.state_of(layers[holder]), number = entry and entry.position,
   }
 end
 
@@ -76,7 +77,7 @@ function path_history.of(layers, path)
   if not tree then return nil, message, code end
   tree:close()
   if failure then return nil, failure[1], failure[2] end
-  return rows
+  return printed.list(rows, printed.change)
 end
 
 return path_history

@@ -4,11 +4,16 @@ local misuse = require "strata.util.misuse"
 
 local argument = {}
 
-local function kind_of(value)
+--- What a message calls a value.
+---@param value any
+---@return string
+function argument.kind_of(value)
   if io.type(value) then return io.type(value) end
   local mt = type(value) == "userdata" and getmetatable(value)
   return type(mt) == "table" and mt.__name or type(value)
 end
+
+local kind_of = argument.kind_of
 
 --- A path inside an image.
 ---@param value any

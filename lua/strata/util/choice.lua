@@ -3,6 +3,7 @@
 
 local core = require "strata.core"
 local glob = require "strata.util.glob"
+local json = require "strata.util.json"
 local misuse = require "strata.util.misuse"
 local parent_of = require("strata.util.path").parent
 
@@ -34,7 +35,7 @@ end
 
 local function of_pattern(given, fn)
   local finds = choice.text(given.pattern, fn .. ": pattern")
-  for key in next, given do
+  for _, key in ipairs(json.keys(given)) do
     if key ~= "pattern" then misuse("%s: {pattern = ...} has no field '%s'", fn, tostring(key)) end
   end
   return { shown = ("{pattern = %s}"):format(core.quote(given.pattern)), matches = finds }
@@ -42,6 +43,7 @@ end
 
 -- Whether a path names something below the root, and does not climb.
 local function is_inside(given)
+  if given:find("\0", 1, true) then return false end
   local names = false
   for name in given:gmatch("[^/]+") do
     if name == ".." then return false end
@@ -55,6 +57,8 @@ local function of_glob(given, fn)
   if not is_inside(given) then
     misuse("%s: %s names no path inside the image", fn, core.quote(given))
   end
+  local problem = glob.problem(given)
+  if problem then misuse("%s: %s is no glob: %s", fn, core.quote(given), problem) end
   return { shown = core.quote(given), matches = glob.matcher { given } }
 end
 
@@ -87,30 +91,50 @@ end
 
 --- Whether a path is chosen by itself; what a function says of it has been told before.
 ---@param path string
+---@param is_aside? boolean  the path is that of a whiteout, which is no match of its own
 ---@return boolean
-function Choice:matches(path)
+function Choice:matches(path, is_aside)
   if self.call then return self.known[path] == true end
-  if self.known[path] == nil then
-    local found = false
-    for _, one in ipairs(self.items) do
-      if (not one.used or not found) and one.matches(path) then
-        one.used, found = true, true
-      end
+  local known = self.known[path]
+  if known ~= nil then return known end
+  local found = false
+  for _, one in ipairs(self.items) do
+    if ((not one.used and not is_aside) or not found) and one.matches(path) then
+      one.used, found = one.used or not is_aside, true
     end
-    self.known[path] = found
   end
-  return self.known[path]
+  if not is_aside then self.known[path] = found end
+  return found
 end
 
 --- Whether a path is chosen, or a directory that it is in.
 ---@param path string?
+---@param is_aside? boolean  as for matches
 ---@return boolean
-function Choice:covers(path)
+function Choice:covers(path, is_aside)
   while path do
-    if self:matches(path) then return true end
+    if self:matches(path, is_aside) then return true end
     path = parent_of(path)
   end
   return false
+end
+
+--- A function that tells whether paths, which are no function, choose a path. Unlike a choice it remembers nothing.
+---@param which strata.Paths
+---@param fn string  the function's name
+---@return fun(path: string): boolean
+function choice.matcher(which, fn)
+  if type(which) == "function" then misuse("%s: a path, a glob or {pattern = ...} is wanted, not function", fn) end
+  local items = choice.new(which, fn).items
+  return function(path)
+    while path do
+      for _, one in ipairs(items) do
+        if one.matches(path) then return true end
+      end
+      path = parent_of(path)
+    end
+    return false
+  end
 end
 
 --- Asks the function about something with a path. Anything but true and false throws.

@@ -1,141 +1,125 @@
---- Help at a REPL: strata.help(), strata.help(img), strata.help(img.config), strata.help("save"), strata.help "limits"
+--- Help at a REPL: strata.help(), strata.help(img), strata.help(img, "squash"), strata.help(strata.open),
+-- strata.help "save", strata.help "limits"
 
+local core = require "strata.core"
+local json = require "strata.util.json"
 local limits = require "strata.util.limits"
+local object = require "strata.util.object"
 local options = require "strata.util.options"
+local texts = require "strata.util.help_text"
 
 local help = {}
 
--- By class of objects. {SaveOptions} stands for the names of the options of that class.
-local TEXTS = {
-  ["strata.Image"] = [[
-strata.Image
-  id digest tags platform config layers index path size edited    fields; tags assign
-  history()  scrub_history(pattern, replacement)  clear_history()
-  entries()  read(path, max)  inspect()  tree{ImageTreeOptions}  rootfs{RootfsOptions}  files()  waste{WasteOptions}
-  verify{WorkOptions}  check{CheckOptions}
-  filter(fn)  rewrite(fn)  prune()  revert()
-  remove(which, {RemoveOptions})
-  purge(which, {PurgeOptions})
-  append{AppendOptions}
-  squash(i, j, {FlattenOptions})  squash{SquashOptions}
-  flatten{FlattenOptions}
-  remove_layer(which, {WorkOptions})  move_layer(i, j, {WorkOptions})
-  export(what, {ExportOptions})
-  rebase(old_base, new_base, {RebaseOptions})
-  fold{FoldOptions}
-  tag(ref)  untag(ref)  close()
-  save(what, {SaveOptions})
-  plan{SaveOptions}
-  extract(dir, {ExtractOptions})]],
-  ["strata.Layer"] = [[
-strata.Layer
-  index diff_id chain_id digest size media_type compression created_by history count empty edited
-  annotations foreign
-  entries(offset)  entry(path)  list(dir, offset, limit)  read(path, max)  tree{TreeOptions}  check{CheckOptions}
-  filter(fn)  rewrite(fn)  remove(which, {RemoveOptions})
-  apply(dir, {ExtractOptions})]],
-  ["strata.Entry"] = [[
-strata.Entry
-  path linkpath mode setuid setgid sticky uid gid uname gname    assign
-  mtime mtime_nsec major minor xattrs    assign
-  atime atime_nsec ctime ctime_nsec    assign; nil removes
-  name type typeflag size pax whiteout opaque index sparse dangling
-  header_offset data_offset stored
-  read(max, from)  digest()  same_content(entry, max, from)  replace(data)  drop()]],
-  ["strata.Config"] = [[
-strata.Config
-  Env Cmd Entrypoint User WorkingDir Labels ExposedPorts Volumes ... and
-  architecture os created author ...               read and assign; nil deletes
-  get(pointer)  set(pointer, value)  text()  totable()  each(key)
-  set_env get_env remove_env  set_label get_label remove_label
-  add_port remove_port  add_volume remove_volume]],
-  ["strata.HistoryRow"] = [[
-strata.HistoryRow
-  created created_by author comment empty_layer    read and assign
-  layer index  drop()]],
-}
-
-TEXTS["strata.Rootfs"] = [[
-strata.Rootfs
-  layers count
-  stat(path)  lstat(path)  readlink(path)  exists(path)
-  read(path, max)  open(path)  list(dir)  walk(dir)  glob(pattern)
-  history(path)  tree{RootTreeOptions}]]
-
-TEXTS["strata.RootEntry"] = [[
-strata.RootEntry
-  path name type mode setuid setgid sticky uid gid uname gname size mtime mtime_nsec atime atime_nsec
-  ctime ctime_nsec linkpath major minor
-  xattrs layer content_layer entry links inode implied  read(max, from)  digest()]]
-
-TEXTS["strata.Index"] = [[
-strata.Index
-  path images entries
-  each(fn, {SelectorOptions})  save(what, {SaveOptions})  close()]]
-
-TEXTS["strata.TarStream"] = [[
-strata.TarStream
-  compression
-  feed(chunk)  next()  events()  finish()  close()]]
-
-local MODULE = [[
-strata
-  open(what, {OpenOptions})
-  images(what, {OpenOptions})
-  open_index(what, {IndexOptions})
-  new{NewOptions}
-  layer{LayerOptions}
-  save({img, ...}, what, {SaveOptions})
-  check_tar(path, {CheckTarOptions})   progress()   matcher(patterns)
-  stream.image{StreamImageOptions}    out, more = t(chunk)
-  stream.tar{StreamTarOptions}
-  version()   help(value)   limits   null   array{}   object{}]]
-
-TEXTS.strata = MODULE
-
--- With the names of options, in lines that fit.
-local function expanded(text)
-  return (text:gsub("([^\n]*)", function(line)
-    return (line:gsub("{(%u%a+)}", function(class)
-      local names = {}
-      for name in options.each(class) do names[#names + 1] = name .. "=" end
-      return "{" .. table.concat(names, ", ") .. "}"
-    end):gsub("(" .. ("."):rep(80) .. ".-=,) ", "%1\n         "))
-  end))
+-- The first sentence of a text, in one line.
+local function first_sentence(text)
+  text = text:gsub("\n", " ")
+  return text:match("^(.-%.) +%u") or text
 end
 
--- The options of the functions and methods of a name, with what each does; "" when none has options.
-local function described(call)
-  local found, lines = {}, {}
-  local function look(name, args)
-    local class = args:match("{(%u%a+)}")
-    if class and name == call then found[class] = true end
-  end
-  for _, text in pairs(TEXTS) do
-    text:gsub("([%w_%.]+)(%b())", look)
-    text:gsub("([%w_%.]+)(%b{})", look)
-  end
-  for _, class in ipairs(options.classes) do
-    local name = class[1]
-    if found[name] then
-      lines[#lines + 1] = ("%s: %s"):format(call, class[2])
-      for option, row in options.each(name) do
-        lines[#lines + 1] = ("  %-14s %-20s  %s"):format(option, row[2], options.text(row))
-      end
-    end
-  end
+local function line(name, text)
+  return (("  %-38s  %s"):format(name, first_sentence(text)):gsub(" +$", ""))
+end
+
+-- A line for each field and each function.
+local function of_class(name)
+  local class = texts[name]
+  local lines = { name .. ": " .. first_sentence(class.text) }
+  for _, field in ipairs(class.fields) do lines[#lines + 1] = line(field[1], field[2] .. "  " .. field[3]) end
+  for _, fn in ipairs(class.functions) do lines[#lines + 1] = line(fn[2], fn[3]) end
   return table.concat(lines, "\n")
 end
 
---- The text for a value, or for the options of what has a name; without one, or for anything else, that of the module.
----@param value? any
----@return string
-function help.text(value)
-  if value == "limits" or value == limits.defaults then return limits.text() end
-  local options_text = type(value) == "string" and described(value) or ""
-  if options_text ~= "" then return options_text end
+local function indented(text)
+  return (text:gsub("([^\n]+)", "  %1"))
+end
+
+-- The options of the classes that parameters name.
+local function add_options(lines, parameters)
+  for class in parameters:gmatch("strata%.(%u%w+)") do
+    if options.rows[class] then
+      lines[#lines + 1] = ("  %s: %s"):format(class, options.about(class))
+      for option, row in options.each(class) do
+        lines[#lines + 1] = ("    %-14s %-20s  %s"):format(option, row[2], options.text(row))
+      end
+    end
+  end
+end
+
+-- All about a function: what it does, what it takes and gives, and its options.
+local function of_function(class, fn)
+  local lines = { ("%s: %s"):format(class, fn[2]), indented(fn[3]) }
+  if fn[4] ~= "" then lines[#lines + 1] = indented(fn[4]) end
+  if fn[5] ~= "" then lines[#lines + 1] = "  gives\n" .. indented(indented(fn[5])) end
+  add_options(lines, fn[4])
+  return table.concat(lines, "\n")
+end
+
+-- A field, and all of the class that it is of.
+local function of_field(class, field)
+  local of = field[2]:match("^strata%.[%w_]+")
+  local text = ("%s: %s  %s  %s"):format(class, field[1], field[2], field[3]):gsub(" +$", "")
+  return of and texts[of] and text .. "\n" .. of_class(of) or text
+end
+
+-- What has a name in some classes.
+local function named(name, classes)
+  local found = {}
+  for _, class in ipairs(classes) do
+    for _, fn in ipairs(texts[class].functions) do
+      if fn[1] == name then found[#found + 1] = of_function(class, fn) end
+    end
+    for _, field in ipairs(texts[class].fields) do
+      if field[1] == name then found[#found + 1] = of_field(class, field) end
+    end
+  end
+  return found[1] and table.concat(found, "\n\n")
+end
+
+-- The class and the name of a function, which a module or a class has.
+local function place_of(fn)
+  for _, class in ipairs(json.keys(texts)) do
+    local module = package.loaded[class]
+    for _, list in ipairs { type(module) == "table" and module or {}, object.methods[class] or {} } do
+      for _, item in ipairs(texts[class].functions) do
+        if rawget(list, item[1]) == fn then return class, item[1] end
+      end
+    end
+  end
+end
+
+-- What is said before the text of the module when there is none for a value.
+local function unknown(value)
+  local shown = type(value) == "string" and core.quote(value) or "a " .. type(value)
+  return ("There is no help for %s: give an object, or a name.\n\n"):format(shown)
+end
+
+local function class_of(value)
   local mt = type(value) == "userdata" and getmetatable(value)
-  return expanded(mt and TEXTS[mt.__name] or MODULE)
+  if mt and texts[mt.__name] then return mt.__name end
+  for name in pairs(type(value) == "table" and texts or {}) do
+    if package.loaded[name] == value then return name end
+  end
+end
+
+--- The text for an object, for what it has of a name, for a function, or for all that has a name; without any of them
+-- that of the module.
+---@param value? any
+---@param name? string  of a method or a field of the value
+---@return string
+function help.text(value, name)
+  if value == "limits" or value == limits.defaults then return limits.text() end
+  local class = class_of(value)
+  if class and name then return named(name, { class }) or of_class(class) end
+  if type(value) == "function" then
+    class, name = place_of(value)
+    return class and named(name, { class }) or unknown(value) .. of_class "strata"
+  end
+  if type(value) == "string" then
+    class = texts["strata." .. value] and "strata." .. value or texts[value] and value
+    local text = named(value, json.keys(texts))
+    if text or class then return text or of_class(class) end
+  end
+  return (value ~= nil and not class and unknown(value) or "") .. of_class(class or "strata")
 end
 
 return help

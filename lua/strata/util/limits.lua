@@ -241,6 +241,7 @@ local function proxy(prefix)
     __index = get, __newindex = set,
     __pairs = function()
       local all, i = grouped(defaults), 0
+      if prefix ~= "" then all = all[prefix:sub(1, -2)] end
       local names = json.keys(all)
       return function()
         i = i + 1

@@ -12,6 +12,10 @@ local spelling = require "strata.util.spelling"
 
 local object = {}
 
+--- The methods of every class, by its name.
+---@type table<string, table<string, function>>
+object.methods = {}
+
 ---@class strata.ClassHooks
 ---@field fields? table<string, fun(state: table, self: userdata): any>  what can be read by name
 ---@field costly? table<string, boolean>  fields that need work: they are told without a value when all are listed
@@ -22,6 +26,7 @@ local object = {}
 ---@field hint? string  is added to what is said of an unknown field
 ---@field tostring fun(state: table, self: userdata): string
 ---@field close? fun(state: table)  runs once, by close() or __close
+---@field closable? fun(state: table)  throws when close() is misuse, as for a part of something else
 ---@field call? fun(state: table, self: userdata, ...): ...
 ---@field len? fun(state: table): integer
 ---@field eq? fun(a: userdata, b: userdata): boolean
@@ -114,6 +119,7 @@ local function add_close(mt, class)
   local function close(self)
     local state = state_of(self)
     if not state.closed then
+      if hooks.closable then hooks.closable(state) end
       state.closed = true
       hooks.close(state)
     end
@@ -132,6 +138,7 @@ end
 ---@return fun(obj: userdata): table state_of  throws when obj is no such object, or closed
 ---@return fun(value: any): boolean is
 function object.class(name, methods, hooks)
+  object.methods[name] = methods
   local mt = { __name = name }
   local new, state_of, is = core.object_type(mt)
   local class = { name = name, methods = methods, hooks = hooks, state_of = state_of }

@@ -4,6 +4,7 @@ local core = require "strata.core"
 local json = require "strata.util.json"
 local limits = require "strata.util.limits"
 local misuse = require "strata.util.misuse"
+local modes = require "strata.util.mode"
 local spelling = require "strata.util.spelling"
 
 local options = {}
@@ -39,6 +40,13 @@ function options.each(class)
   end
 end
 
+--- What a class of options is about.
+---@param class string
+---@return string
+function options.about(class)
+  return classes[class][2]
+end
+
 --- What an option does, and what it is when it is not given; "" when its name says it all.
 ---@param row strata.Option
 ---@return string
@@ -54,6 +62,7 @@ local function is_text(value) return not value:find("\0", 1, true) end
 ---@type table<string, {words: string, holds: (fun(value: string): any), problem?: fun(value: string): string}>
 options.rules = {
   text = { words = "a string without NUL bytes", holds = is_text },
+  mode = { words = 'octal digits such as "0755"', holds = modes.parse },
   bytes = { words = "a string that is not empty", holds = function(value) return value ~= "" end },
 }
 
@@ -86,12 +95,13 @@ end
 -- The type of an option in words.
 local function described(kind, row)
   local parts = {}
+  local range = row.min and (" from %.0f "):format(row.min) .. (row.max and ("to %.0f"):format(row.max) or "on") or ""
   for one in alternatives(kind) do
     local rule = one == "string" and options.rules[row.is]
-    parts[#parts + 1] = one:match('^".*"$') or rule and rule.words or WORDS[one] or "a " .. lua_type(one)
+    parts[#parts + 1] = (one:match('^".*"$') or rule and rule.words or WORDS[one] or "a " .. lua_type(one))
+      .. ((one == "integer" or one == "number") and range or "")
   end
-  local range = row.min and (" from %.0f "):format(row.min) .. (row.max and ("to %.0f"):format(row.max) or "on") or ""
-  return table.concat(parts, " or ") .. range
+  return table.concat(parts, " or ")
 end
 
 local function shown(value)

@@ -14,8 +14,49 @@ function printed.by(result, describe)
   return setmetatable(result, { __tostring = describe })
 end
 
+-- One item of a list in each line.
+local function lines_of(list)
+  local lines = {}
+  for i, item in ipairs(list) do
+    lines[i] = type(item) == "string" and json.printable(item) or tostring(item)
+  end
+  return table.concat(lines, "\n")
+end
+
+--- Makes a list print a line for each item.
+---@generic T: table
+---@param list T
+---@param describe? fun(item: table): string  makes the items print themselves as well
+---@return T
+function printed.list(list, describe)
+  local meta = describe and { __tostring = describe }
+  for _, item in ipairs(meta and list or {}) do setmetatable(item, meta) end
+  return printed.by(list, lines_of)
+end
+
+--- Takes all of this away, from tables in tables as well: what crosses from one Lua state to another is plain.
+---@generic T
+---@param value T
+---@return T
+function printed.plain(value)
+  if type(value) ~= "table" then return value end
+  for _, item in next, value do printed.plain(item) end
+  return setmetatable(value, nil)
+end
+
 local function short(digest)
   return digest and digest:sub(1, 19) or "?"
+end
+
+local function counted(count, one, many)
+  return ("%d %s"):format(count, count == 1 and one or many or one .. "s")
+end
+
+-- The parts that are there, with commas between.
+local function joined(...)
+  local parts = {}
+  for i = 1, select("#", ...) do parts[#parts + 1] = select(i, ...) or nil end
+  return table.concat(parts, ", ")
 end
 
 --- What a save has written, or would write: a line for it and one for each layer.
@@ -26,12 +67,17 @@ function printed.save(result)
     result.mounted, result.skipped) or ""
   local lines = { ("%s%s, %s%s, %s"):format(result.path and result.path .. ": " or "", result.format, moved,
     result.size and core.human_size(result.size) or "not written yet",
-    result.id and "image " .. short(result.id) or "index " .. short(result.digest)) }
-  for i, one in ipairs(result.layers) do
-    lines[#lines + 1] = ("  layer %d: %s, %s, %s, %s"):format(i, one.action, one.compression,
-      one.size and core.human_size(one.size) or "size not known yet", short(one.digest or one.diff_id))
-  end
+    result.id and "image " .. short(result.id) or "manifest " .. short(result.digest)) }
+  for i, one in ipairs(result.layers) do lines[#lines + 1] = ("  layer %d: %s"):format(i, tostring(one)) end
   return table.concat(lines, "\n")
+end
+
+--- What became of a layer.
+---@param one strata.SavedLayer
+---@return string
+function printed.saved_layer(one)
+  return joined(one.action, one.compression, one.size and core.human_size(one.size) or "size not known yet",
+    short(one.digest or one.diff_id))
 end
 
 --- The bytes that nobody sees.
@@ -45,13 +91,123 @@ function printed.waste(waste)
   return table.concat(lines, "\n")
 end
 
---- What was removed, a line each.
----@param list strata.Removed[]
+--- An entry that was removed.
+---@param one strata.Removed
 ---@return string
-function printed.removed(list)
-  local lines = {}
-  for i, one in ipairs(list) do lines[i] = ("layer %d: %s %s"):format(one.layer, one.type, core.quote(one.path)) end
+function printed.removed(one)
+  return ("layer %d: %s %s"):format(one.layer, one.type, core.quote(one.path))
+end
+
+--- What a purge has removed, or did not find.
+---@param report strata.PurgeReport
+---@return string
+function printed.purge(report)
+  local lines = { ("removed: %s, %s, %s in the history"):format(counted(#report.removed, "entry", "entries"),
+    counted(report.whiteouts, "needless whiteout"), counted(report.history, "text")) }
+  for _, one in ipairs(report.removed) do lines[#lines + 1] = "  " .. tostring(one) end
+  for _, name in ipairs(report.env) do lines[#lines + 1] = "  variable " .. core.quote(name) end
+  for _, name in ipairs(report.labels) do lines[#lines + 1] = "  label " .. core.quote(name) end
+  for _, name in ipairs(report.annotations) do lines[#lines + 1] = "  annotation " .. core.quote(name) end
+  for _, one in ipairs(report.missed or {}) do lines[#lines + 1] = "  missed: " .. one end
+  for _, one in ipairs(report.left or {}) do lines[#lines + 1] = "  left: " .. one end
   return table.concat(lines, "\n")
+end
+
+--- An entry that was folded into one of a lower layer.
+---@param one strata.Folded
+---@return string
+function printed.folded(one)
+  return ("%s: %s of layer %d into layer %d, %s"):format(core.quote(one.path), one.type, one.layer, one.into,
+    core.human_size(one.bytes))
+end
+
+--- A member of an archive.
+---@param one strata.ListedFile
+---@return string
+function printed.file(one)
+  return joined(("%s: %s"):format(json.printable(one.name), one.type), core.human_size(one.size),
+    one.digest and short(one.digest), one.role)
+end
+
+--- What breaks a rule of a policy.
+---@param finding strata.PolicyFinding
+---@return string
+function printed.finding(finding)
+  return ("%s: %s%s"):format(finding.rule, json.printable(finding.message),
+    finding.layer and (" (layer %d)"):format(finding.layer) or "")
+end
+
+--- What a layer has done to a path.
+---@param row strata.PathHistory
+---@return string
+function printed.change(row)
+  return ("%s by %s"):format(row.action, tostring(row.layer))
+end
+
+--- What a layer has at a name of a directory.
+---@param row strata.LayerRow
+---@return string
+function printed.row(row)
+  return joined(json.printable(row.name), row.entry and tostring(row.entry) or "implied",
+    row.above and ("%s by layer %d"):format(row.above.action, row.above.layer))
+end
+
+--- A part of a layer's directory.
+---@param page strata.LayerPage
+---@return string
+function printed.page(page)
+  local rows = #page.rows > 0 and tostring(page.rows) .. "\n" or ""
+  return ("%s%d of %s"):format(rows, #page.rows, counted(page.total, "name"))
+end
+
+--- What an index lists.
+---@param one strata.IndexedManifest
+---@return string
+function printed.manifest(one)
+  local tags = {}
+  for i, tag in ipairs(one.tags) do tags[i] = json.printable(tag, 80) end
+  return joined(one.kind, one.platform and tostring(one.platform), short(one.digest),
+    tags[1] and table.concat(tags, ", "),
+    one.problem and json.printable(one.problem, 200) or one.missing and "not all of it is here")
+end
+
+--- What was written as one tar.
+---@param result strata.ExportResult
+---@return string
+function printed.export(result)
+  return joined((result.path and result.path .. ": " or "") .. counted(result.entries, "entry", "entries"),
+    core.human_size(result.size), short(result.digest))
+end
+
+--- What was extracted.
+---@param result strata.ExtractResult
+---@return string
+function printed.extract(result)
+  local lines = { ("%s: %s, %s, %s, %d skipped"):format(result.path, counted(result.layers, "layer"),
+    counted(result.entries, "entry", "entries"), core.human_size(result.bytes), result.skipped_count) }
+  for _, one in ipairs(result.skipped) do lines[#lines + 1] = "  " .. tostring(one) end
+  return table.concat(lines, "\n")
+end
+
+--- What extract could not do.
+---@param one strata.Skipped
+---@return string
+function printed.skipped(one)
+  return ("layer %d: %s: %s%s (%s)"):format(one.layer, core.quote(one.path), one.what,
+    one.name and " " .. json.printable(one.name) or "", one.code)
+end
+
+--- A document, as JSON.
+---@param value table
+---@return string
+function printed.json(value)
+  return json.try_encode(value) or printed.copy(value)
+end
+
+-- A value in a line; a table in it is told in braces.
+local function text_of(value)
+  local has_own = type(value) ~= "table" or (getmetatable(value) or {}).__tostring
+  return has_own and tostring(value) or "{" .. printed.copy(value) .. "}"
 end
 
 --- A list or a table of names and values: a line for each object, else one line.
@@ -59,10 +215,10 @@ end
 ---@return string
 function printed.copy(value)
   local parts, count = {}, #value
-  for i = 1, count do parts[i] = tostring(value[i]) end
+  for i = 1, count do parts[i] = text_of(value[i]) end
   if count > 0 then return type(value[1]) == "userdata" and table.concat(parts, "\n") or table.concat(parts, ", ") end
   for _, name in ipairs(json.keys(value)) do
-    parts[#parts + 1] = ("%s=%s"):format(tostring(name), tostring(value[name]))
+    parts[#parts + 1] = ("%s=%s"):format(tostring(name), text_of(value[name]))
   end
   return table.concat(parts, ", ")
 end

@@ -420,6 +420,17 @@ function docker_edit.repeated(image)
   return edit_v1_json.documents(plan, image)
 end
 
+--- The documents of layers that stay as they are, since other images of the archive need them.
+---@param image strata.ImageToWrite  source and opened are enough
+---@return strata.Member[]
+function docker_edit.shared_documents(image)
+  local plan, list = new_plan({ image }, {}, {}), {}
+  for _, member in ipairs(plan.store.list) do
+    if plan.shared[member.position] and member.name:find("^[^/]+/json$") then list[#list + 1] = member end
+  end
+  return list
+end
+
 -- Has what other images need compared with its digest: while it is copied, or before, where only the digest of the
 -- inflated bytes is known.
 local function verify_shared(plan, opts)

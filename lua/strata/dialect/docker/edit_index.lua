@@ -13,6 +13,7 @@ local oci_catalog = require "strata.dialect.oci.catalog"
 local oci_changes = require "strata.dialect.oci.changes"
 local oci_names = require "strata.dialect.oci.names"
 local reference = require "strata.document.reference"
+local scrub = require "strata.document.scrub"
 
 local edit_index = {}
 
@@ -33,6 +34,7 @@ local edit_index = {}
 ---@field digest string
 ---@field size integer
 ---@field platform strata.PlatformFields?  of a manifest, when it changed
+---@field scrubs strata.Scrub[]?  of a manifest's descriptors
 ---@field images table<strata.EditedImage, boolean>  that it leads to
 
 local function read(self, member)
@@ -114,6 +116,13 @@ end
 
 local visit
 
+-- Points a descriptor at an edited document. That of a manifest also says something of its image.
+local function point(doc, pointer, one)
+  manifest.point(doc, pointer, one.digest, one.size)
+  if one.platform then manifest.set_platform(doc, pointer, one.platform) end
+  scrub.descriptor(doc, pointer, one.scrubs or {})
+end
+
 -- Points the descriptors of an index at what became of its manifests. nil: it leads to no edited image.
 local function visit_index(self, member, doc, owner, depth)
   local images = {}
@@ -122,8 +131,7 @@ local function visit_index(self, member, doc, owner, depth)
     local child = blob_of(self, doc:get(pointer .. "/digest"))
     local one = child and visit(self, child, owner, depth + 1)
     if one then
-      manifest.point(doc, pointer, one.digest, one.size)
-      if one.platform then manifest.set_platform(doc, pointer, one.platform) end
+      point(doc, pointer, one)
       for edited in pairs(one.images) do images[edited] = true end
     end
   end
@@ -141,7 +149,7 @@ local function visit_manifest(self, member, doc, owner)
     return nil
   end
   local one = put(self, member, text, { [edited] = true })
-  one.platform = edited.image.new_platform
+  one.platform, one.scrubs = edited.image.new_platform, edited.image.scrubs
   edited.manifest = edited.manifest or one
   self.saved[one.before] = true
   if one.digest ~= one.before then self.new_of[one.before] = one end
@@ -177,8 +185,7 @@ local function visit_root(self, doc)
     local child = blob_of(self, doc:get(pointer .. "/digest"))
     local one = child and visit(self, child, owner_of(self, doc, pointer), 1)
     if one then
-      manifest.point(doc, pointer, one.digest, one.size)
-      if one.platform then manifest.set_platform(doc, pointer, one.platform) end
+      point(doc, pointer, one)
       any = true
     end
     rows[i + 1] = one or false

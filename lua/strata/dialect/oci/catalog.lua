@@ -325,7 +325,7 @@ function Catalog:index_of(digest)
       local index = self.indexes[index_digest]
       return { digest = index_digest ~= "" and index_digest or self.store.root_digest or core.sha256(index.text),
                media_type = index.media_type, annotations = index.annotations,
-               manifests = #index.document.manifests }
+               count = #index.document.manifests }
     end
   end
   return nil

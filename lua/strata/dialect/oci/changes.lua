@@ -8,6 +8,7 @@ local manifest = require "strata.document.manifest"
 local oci_catalog = require "strata.dialect.oci.catalog"
 local oci_descriptor = require "strata.dialect.oci.descriptor"
 local oci_names = require "strata.dialect.oci.names"
+local scrub = require "strata.document.scrub"
 
 local oci_changes = {}
 
@@ -17,6 +18,7 @@ local oci_changes = {}
 ---@field blobs {digest: string, bytes: string?, part: strata.Segment?}[]  config and layers that are new
 ---@field tags string[]?  nil: as they were
 ---@field platform table?  nil: as it was
+---@field scrubs strata.Scrub[]?  of the annotations of its descriptors
 
 ---@class strata.LayoutChange
 ---@field root string  text of index.json (of manifest.json in a skopeo directory)
@@ -89,6 +91,7 @@ local function edit_descriptors(self, doc, own, depth)
     local new = self.new_of[digest]
     if new then manifest.point(doc, pointer, new.digest, new.size) end
     if new and new.platform then manifest.set_platform(doc, pointer, new.platform) end
+    scrub.descriptor(doc, pointer, self.scrubs[digest] or {})
     leads_on(self, own, digest)
     local count = doc:count("/manifests")
     local ok, message, code = oci_changes.edit_attestation(self.proofs, doc, pointer, digest)
@@ -218,6 +221,7 @@ local EVERYTHING = setmetatable({}, { __index = function() return true end })
 function oci_changes.work_out(catalog, changes, opts, whole)
   local self = setmetatable({
     catalog = catalog, new_of = {}, leads = {}, done = {}, blobs = {}, have = {}, stays = {}, notes = {},
+    scrubs = {},
   }, Change)
   self.proofs = {
     how = opts and opts.attestations or "keep", saved = whole and EVERYTHING or {}, new_of = self.new_of,
@@ -232,6 +236,7 @@ function oci_changes.work_out(catalog, changes, opts, whole)
     local digest = digests.of(change.text, before)
     self.leads[digest], self.leads[before] = { [change] = true }, { [change] = true }
     if not whole then self.proofs.saved[before] = true end
+    self.scrubs[before] = change.scrubs
     if digest ~= before then
       self.new_of[before] = {
         digest = digest, size = #change.text, document = json.decode(change.text), platform = change.platform,

@@ -12,7 +12,7 @@ local function change_of(image)
   local text, message, code = new_layout.manifest(image)
   if not text then return nil, message, code end
   local change = { before = image.source.manifest.digest, text = text, blobs = {}, tags = image.new_tags,
-                   platform = image.new_platform }
+                   platform = image.new_platform, scrubs = image.scrubs }
   change.blobs[1] = { digest = image.config_digest, bytes = image.config_text }
   for _, one in ipairs(image.layers) do
     if one.action ~= "copied" then

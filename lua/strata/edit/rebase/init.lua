@@ -143,7 +143,7 @@ end
 
 local function check(state, old_base, new_base, opts)
   for _, one in ipairs { old_base, new_base, state } do
-    if one.failure then return nil, one.failure[1], one.failure[2] end
+    if one ~= state and one.failure then return nil, one.failure[1], one.failure[2] end
     local ok, message, code = image.settle(one, { threads = opts.threads, progress = opts.progress })
     if not ok then return nil, message, code end
   end
@@ -182,9 +182,7 @@ end
 ---@return string? code  "EINVAL"
 function image.methods:rebase(old_base, new_base, opts)
   options.check("rebase", "RebaseOptions", opts)
-  local state = image.state_of(self)
-  local ok, message, code = image.edit(state, "rebase", function()
-    return run(state, image.state_of(old_base), image.state_of(new_base), opts or {})
-  end)
+  local state, from, to = image.state_of(self), image.given(old_base, "rebase"), image.given(new_base, "rebase")
+  local ok, message, code = image.edit(state, "rebase", function() return run(state, from, to, opts or {}) end)
   return ok and self, message, code
 end

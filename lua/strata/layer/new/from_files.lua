@@ -2,17 +2,19 @@
 
 local core = require "strata.core"
 local json = require "strata.util.json"
+local misuse = require "strata.util.misuse"
+local modes = require "strata.util.mode"
 
 local from_files = {}
 
 local function check_entry(path, entry)
   if type(entry) == "string" then entry = { content = entry } end
-  if path:find("\0", 1, true) then error(("files[%q]: a path cannot hold a NUL byte"):format(path), 0) end
+  if path:find("\0", 1, true) then misuse("files[%q]: a path cannot hold a NUL byte", path) end
   if core.normalise(path) == "." and entry.type ~= "dir" then
-    error(("files[%q]: the root can only be a dir"):format(path), 0)
+    misuse("files[%q]: the root can only be a dir", path)
   end
   if entry.type == "symlink" and (entry.linkpath or "") == "" then
-    error(("files[%q]: a symlink wants a linkpath"):format(path), 0)
+    misuse("files[%q]: a symlink wants a linkpath", path)
   end
   return entry
 end
@@ -30,7 +32,7 @@ local function complete_links(given, find)
       local target = core.normalise(entry.linkpath or "")
       local file = given[target] or find(target)
       if not file or file.type == "dir" or is_hardlink(file) then
-        error(("files[%q]: %q, which it should link to, is not a file"):format(path, target), 0)
+        misuse("files[%q]: %q, which it should link to, is not a file", path, target)
       end
       local link = { type = "hardlink", linkpath = target }
       for _, field in ipairs { "mode", "uid", "gid", "uname", "gname", "mtime" } do
@@ -60,8 +62,8 @@ local function complete(path, entry)
   local seconds = math.floor(mtime)
   return {
     path = path, type = kind, content = content, size = #content,
-    -- 0755 0777 0644, without the bits of the file type, which the type has already
-    mode = (entry.mode or (kind == "dir" and 493 or kind == "symlink" and 511 or 420)) % 4096,
+    -- 0755 0777 0644
+    mode = modes.parse(entry.mode or (kind == "dir" and 493 or kind == "symlink" and 511 or 420)),
     uid = entry.uid or 0, gid = entry.gid or 0, uname = entry.uname, gname = entry.gname, mtime = seconds,
     mtime_nsec = math.floor((mtime - seconds) * 1e7 + 0.5) * 100, linkpath = entry.linkpath,
     major = entry.major, minor = entry.minor,
@@ -76,7 +78,7 @@ function from_files.entries(given, find)
   local checked, list = {}, {}
   for _, path in ipairs(json.keys(given)) do
     local normal = core.normalise(path)
-    if checked[normal] then error(("files: %q is given twice"):format(normal), 0) end
+    if checked[normal] then misuse("files: %q is given twice", normal) end
     checked[normal] = check_entry(path, given[path])
   end
   complete_links(checked, find)

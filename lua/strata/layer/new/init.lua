@@ -90,16 +90,14 @@ end
 
 local makers = {}
 
-function makers.from(spec, map, below)
-  local found, message, code = from_directory.read(spec.from or spec.dir, map, spec)
+function makers.dir(spec, map, below)
+  local found, message, code = from_directory.read(spec.dir, map, spec)
   if not found then return nil, message, code end
   return write_directories(spec, { found }, function(tar)
     add_place(tar, map, below)
     return from_directory.add(found, map, tar)
   end)
 end
-
-makers.dir = makers.from
 
 function makers.upper(spec, map, below)
   local lower, message, code = from_directory.read(spec.lower, map, spec)

@@ -3,6 +3,9 @@
 
 local choice = require "strata.util.choice"
 local core = require "strata.core"
+local json = require "strata.util.json"
+local misuse = require "strata.util.misuse"
+local modes = require "strata.util.mode"
 local options = require "strata.util.options"
 local parent_of = require("strata.util.path").parent
 
@@ -16,16 +19,25 @@ end
 
 local function check_id(value, what, path)
   if not is_whole(value, MAX_ID) then
-    error(("owner: %s of %s should be a whole number from 0 to %d"):format(what, core.quote(path), MAX_ID), 0)
+    misuse("owner: %s of %s should be a whole number from 0 to %d", what, core.quote(path), MAX_ID)
   end
   return value
 end
 
-local function check_mode(value, path)
-  if not is_whole(value, 4095) then
-    error(("mode: that of %s should be a whole number from 0 to 4095"):format(core.quote(path)), 0)
+local function check_mode(value, what)
+  return modes.parse(value) or misuse("mode: that of %s should be %s", what, modes.WORDS)
+end
+
+-- A table of modes with numbers in it, "file" and "dir"; a function as it is.
+local function modes_of(given)
+  if type(given) ~= "table" then return given end
+  local complete = {}
+  for _, name in ipairs(json.keys(given)) do
+    local old = (name == "file" or name == "dir") and name or modes.parse(name)
+    if not old then misuse("mode: %s is no mode, nor 'file' or 'dir'", core.quote(tostring(name))) end
+    complete[old] = check_mode(given[name], core.quote(tostring(name)))
   end
-  return value
+  return complete
 end
 
 local function mapped_id(map, id, what, path, stat)
@@ -37,6 +49,7 @@ end
 
 ---@class strata.Mapping
 ---@field opts strata.MappingOptions
+---@field modes table|strata.ModeFunction|nil  as numbers
 ---@field prefix string  "" or a path that ends in "/"
 ---@field exclude strata.Choice?
 ---@field files table<string, table>  attributes of those that have links, by their path
@@ -55,7 +68,8 @@ function mapping.new(opts, fn, resolve)
   local active = false
   for name in options.each "MappingOptions" do active = active or (opts[name] ~= nil and name ~= "exact_mtime") end
   return setmetatable({
-    opts = opts, prefix = prefix == "." and "" or prefix .. "/", active = active or resolve ~= nil, files = {},
+    opts = opts, modes = modes_of(opts.mode),
+    prefix = prefix == "." and "" or prefix .. "/", active = active or resolve ~= nil, files = {},
     resolve = resolve, exclude = opts.exclude ~= nil and choice.new(opts.exclude, fn .. ": exclude") or nil,
   }, Mapping)
 end
@@ -114,7 +128,7 @@ local function mode(opts, path, stat)
   elseif opts and stat.type ~= "symlink" then
     new = opts[stat.mode] or opts[stat.type == "hardlink" and "file" or stat.type]
   end
-  return new == nil and stat.mode or check_mode(new, path)
+  return new == nil and stat.mode or check_mode(new, core.quote(path))
 end
 
 local ATTRIBUTES = { "uid", "gid", "mode", "mtime", "mtime_nsec" }
@@ -137,7 +151,7 @@ function Mapping:apply(entry, shared)
     return copy_attributes(file, entry)
   end
   entry.uid, entry.gid = owner(opts.owner, path, entry)
-  entry.mode = mode(opts.mode, path, entry)
+  entry.mode = mode(self.modes, path, entry)
   if opts.mtime then entry.mtime, entry.mtime_nsec = math.floor(opts.mtime), nil end
   if opts.clamp_mtime and entry.mtime >= opts.clamp_mtime then
     entry.mtime, entry.mtime_nsec = math.floor(opts.clamp_mtime), nil

@@ -1,0 +1,295 @@
+--- Where something that was taken out of an image still lies, in documents that an edit of one image leaves alone:
+-- annotations of indexes, attestations, and other images of the same archive or layout.
+
+local core = require "strata.core"
+local docker = require "strata.dialect.docker.read"
+local docker_edit = require "strata.dialect.docker.edit"
+local json = require "strata.util.json"
+local oci_catalog = require "strata.dialect.oci.catalog"
+local oci_descriptor = require "strata.dialect.oci.descriptor"
+local settings = require "strata.document.scrub"
+
+local elsewhere = {}
+
+--- What is looked for.
+---@class strata.Sought
+---@field patterns string[]  Lua patterns of texts, and of "name=value"
+---@field secrets string[]  bytes
+---@field layers table<string, {number: integer, path: string}>  by the diff_id that they were opened with: layers that
+---  something was taken from
+
+--- The catalog of the layout that an image was opened from. nil: index.json is missing, or cannot be read.
+local function catalog_of(state)
+  local source = state.source
+  if not source or source.catalog then return source and source.catalog end
+  local is_archive = source.kind == "docker" and source.store:has("index.json")
+  return is_archive and oci_catalog.of(source.store, source.limits) or nil
+end
+
+--- The digest of the manifest that an image was opened with.
+local function own_digest(state)
+  return state.opened.manifest and state.opened.manifest.digest
+end
+
+--- The number of a secret that a document has, as it is or with the escapes of JSON.
+---@param text string
+---@param secrets string[]
+---@return integer?
+function elsewhere.find_secret(text, secrets)
+  for i, secret in ipairs(secrets) do
+    local quoted = core.json_quote(secret)
+    if text:find(secret, 1, true) or quoted and text:find(quoted:sub(2, -2), 1, true) then return i end
+  end
+  return nil
+end
+
+-- Calls fn with the strings of a decoded document: the values, and "name=value", where buildkit calls the name of a
+-- build argument build-arg:NAME.
+local function each_text(value, fn, name)
+  if type(value) == "table" then
+    for _, key in ipairs(json.keys(value)) do each_text(value[key], fn, type(key) == "string" and key or name) end
+  elseif type(value) == "string" then
+    fn(value)
+    if name then fn((name:match("^build%-arg:(.*)$") or name:match("^label:(.*)$") or name) .. "=" .. value) end
+  end
+end
+
+-- What of the sought a document has, for a message; nil: nothing.
+local function found_in(text, sought, limits)
+  local number = elsewhere.find_secret(text, sought.secrets)
+  if number then return ("secret %d"):format(number) end
+  if not sought.patterns[1] then return nil end
+  local found
+  local function look(one)
+    for _, pattern in ipairs(found and {} or sought.patterns) do
+      if one:find(pattern) then found = "a text that matches " .. core.quote(pattern) break end
+    end
+  end
+  local document = json.decode(text, limits.json)
+  if document == nil then look(text) else each_text(document, look) end
+  return found
+end
+
+--- The annotations in a manifest, or of a descriptor.
+---@param document any  decoded
+---@return table<string, string>[]
+function elsewhere.annotated(document)
+  local list = {}
+  local function add(value)
+    if type(value) == "table" then list[#list + 1] = oci_descriptor.annotations(value.annotations) end
+  end
+  add(document)
+  if type(document) == "table" then
+    add(document.config)
+    for _, layer in ipairs(type(document.layers) == "table" and document.layers or {}) do add(layer) end
+  end
+  return list
+end
+
+--- The descriptors that lead to an image, and those of layers that were taken from other images, as they are going to
+--- be saved.
+---@param state strata.ImageState
+---@return { name: string, text: string }[]?
+---@return string? message
+---@return string? code
+function elsewhere.descriptors(state)
+  local catalog, digest, list = catalog_of(state), own_digest(state), {}
+  local function add(name, text)
+    local doc, message, code = core.json(text)
+    if not doc then return nil, message, code end
+    settings.descriptor(doc, "", state.scrubs or {})
+    list[#list + 1] = { name = name, text = doc:text() }
+    return true
+  end
+  local function add_of(index)
+    local doc, message, code = core.json(catalog.indexes[index].text)
+    if not doc then return nil, message, code end
+    local name = "the descriptor in " .. (index == "" and "index.json" or "the index " .. index)
+    for i = 0, (doc:count("/manifests") or 0) - 1 do
+      local pointer, ok = ("/manifests/%d"):format(i), true
+      if doc:get(pointer .. "/digest") == digest then ok, message, code = add(name, doc:raw(pointer)) end
+      if not ok then return nil, message, code end
+    end
+    return true
+  end
+  local ok, message, code = true, nil, nil
+  for i, one in ipairs(state.hub.layers) do
+    if ok and one.descriptor_text then
+      ok, message, code = add(("the descriptor of layer %d"):format(i), one.descriptor_text)
+    end
+  end
+  local has_index = ok and catalog and digest and catalog.indexes[""] -- a directory of skopeo's may be a manifest alone
+  if has_index then ok, message, code = add_of("") end
+  for _, index in ipairs(has_index and catalog.nested or {}) do
+    if ok then ok, message, code = add_of(index) end
+  end
+  if not ok then return nil, message, code end
+  return list
+end
+
+-- ---- the places ----------------------------------------------------------------------
+
+---@class strata.Search
+---@field state strata.ImageState
+---@field sought strata.Sought
+---@field limits strata.Limits
+---@field lines string[]
+local Search = {}
+Search.__index = Search
+
+function Search:note(text, ...)
+  self.lines[#self.lines + 1] = text:format(...)
+end
+
+function Search:look(where, text, hint)
+  local found = text and found_in(text, self.sought, self.limits)
+  if found then self:note("%s has %s%s", where, found, hint or "") end
+end
+
+-- A blob that a document names. What is not there cannot tell anything.
+function Search:look_at_blob(catalog, where, descriptor, hint)
+  local digest, size = oci_descriptor.check(descriptor, where)
+  if not digest then return end
+  local text, message = oci_descriptor.read(catalog.store, digest, size, catalog.max)
+  if text then
+    self:look(where, text, hint)
+  elseif message then
+    self:note("%s was not looked at: %s", where, message)
+  end
+end
+
+local ATTESTED = '; a save with attestations = "drop" leaves it out'
+
+-- What is said about the image: attestations, signatures, lists of what is in it.
+function Search:look_at_statements(catalog)
+  local own = own_digest(self.state)
+  for _, one in ipairs(own and catalog.manifests or {}) do
+    local is_about = one.kind ~= "image" and oci_catalog.subject(one.annotations, one.document) == own
+    if is_about then
+      local where = ("the %s %s"):format(one.kind, one.digest)
+      self:look(where, one.text, ATTESTED)
+      local layers = one.document and json.or_nil(one.document.layers)
+      for _, descriptor in ipairs(type(layers) == "table" and layers or {}) do
+        local digest = type(descriptor) == "table" and tostring(descriptor.digest) or "?"
+        self:look_at_blob(catalog, ("%s: its blob %s"):format(where, json.printable(digest, 80)), descriptor, ATTESTED)
+      end
+    end
+  end
+end
+
+-- Annotations of indexes are those of all images in them.
+function Search:look_at_indexes(catalog)
+  local function look(digest)
+    local annotations = catalog.indexes[digest] and catalog.indexes[digest].annotations
+    local where = digest == "" and "index.json" or "the index " .. digest
+    if annotations and next(annotations) then self:look(where, json.encode(json.object(annotations))) end
+  end
+  look("")
+  local own = catalog.by_digest[own_digest(self.state) or ""]
+  for _, digest in ipairs(own and own.indexes or {}) do
+    if digest ~= "" then look(digest) end
+  end
+end
+
+-- Another image of the store: what is in its config, and layers that it shares.
+function Search:look_at_image(where, text)
+  if not text then return self:note("%s could not be looked at", where) end
+  self:look(where, text)
+  local config = json.decode(text, self.limits.json)
+  local rootfs = type(config) == "table" and config.rootfs
+  local diff_ids = type(rootfs) == "table" and json.or_nil(rootfs.diff_ids)
+  for _, diff_id in ipairs(type(diff_ids) == "table" and diff_ids or {}) do
+    local layer = self.sought.layers[diff_id]
+    if layer then
+      self:note("%s has layer %d as it was, with %s", where, layer.number, core.quote(layer.path))
+    end
+  end
+end
+
+-- The images of manifest.json, but for the own one. They are left out later, when index.json leads to them, too.
+function Search:look_at_items(seen)
+  local source = self.state.source
+  local store = source.store
+  for i, item in ipairs(docker.items(store, self.limits) or {}) do
+    if i - 1 ~= source.number then
+      local name, tags = docker.field(item, "Config"), docker.field(item, "RepoTags")
+      local member = type(name) == "string" and store:resolve(name, "config")
+      local text = member and store:read(member, self.limits.json.max_bytes)
+      local shown = type(tags) == "table" and tags[1] or name
+      self:look_at_image(("the image %s"):format(json.printable(tostring(shown), 200)), text)
+      if text then seen[core.sha256(text)] = true end
+    end
+  end
+  seen[core.sha256(self.state.opened.config_text)] = true
+end
+
+-- Documents of an old archive, of layers that other images have as well.
+function Search:look_at_shared_documents()
+  local state, max = self.state, self.limits.json.max_bytes
+  local store = state.source.store
+  local image = { source = state.source, opened = state.opened, config_text = state.config:text() }
+  for _, member in ipairs(docker_edit.shared_documents(image)) do
+    local where = json.printable(member.name, 200)
+    if store:may_read(member, max) then self:look(where, store:read(member, max)) end
+  end
+end
+
+-- The images of a layout, but for the own one.
+function Search:look_at_manifests(catalog, seen)
+  local own = own_digest(self.state)
+  for _, one in ipairs(catalog.manifests) do
+    local config = one.digest ~= own and one.kind == "image" and one.document and json.or_nil(one.document.config)
+    local digest, size = nil, nil
+    if config then digest, size = oci_descriptor.check(config, "config") end
+    local text = digest and oci_descriptor.read(catalog.store, digest, size, catalog.max)
+    local where = ("the image %s"):format(json.printable(one.tags[1] or one.digest, 200))
+    if digest and not (text and seen[core.sha256(text)]) and (text or catalog.store:has_blob(digest)) then
+      self:look_at_image(where, text)
+    end
+    if digest then self:look(where .. ": its manifest", one.text) end
+  end
+end
+
+-- What the indexes name beside images, whatever it is.
+function Search:look_at_strangers(catalog)
+  for _, digest in ipairs(json.keys(catalog.strangers)) do
+    self:look("the blob " .. digest, catalog:stranger(digest))
+  end
+end
+
+local function new_search(state, sought)
+  return setmetatable({ state = state, sought = sought, limits = state.hub.limits, lines = {} }, Search)
+end
+
+--- Looks at what is said about an image beside its own documents: annotations of indexes, attestations.
+---@param state strata.ImageState
+---@param sought strata.Sought
+---@return string[] lines  one for each place
+function elsewhere.around(state, sought)
+  local self, catalog = new_search(state, sought), catalog_of(state)
+  if catalog then
+    self:look_at_indexes(catalog)
+    self:look_at_statements(catalog)
+  end
+  return self.lines
+end
+
+--- The same, and other images of the archive or layout.
+---@param state strata.ImageState
+---@param sought strata.Sought
+---@return string[] lines
+function elsewhere.find(state, sought)
+  local self, catalog, seen = new_search(state, sought), catalog_of(state), {}
+  self.lines = elsewhere.around(state, sought)
+  if state.source and state.source.kind == "docker" then
+    self:look_at_items(seen)
+    self:look_at_shared_documents()
+  end
+  if catalog then
+    self:look_at_manifests(catalog, seen)
+    self:look_at_strangers(catalog)
+  end
+  return self.lines
+end
+
+return elsewhere
