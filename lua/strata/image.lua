@@ -352,13 +352,13 @@ function methods:verify(opts)
   return true
 end
 
---- The members of the archive with their SHA-256.
+--- The members of the archive with their SHA-256; none for an image of a registry.
 ---@return {name: string, type: string, size: integer, digest: string?, role: string?}[]?
 ---@return string? message
 ---@return string? code
 function methods:files()
   local source = state_of(self).source
-  if not source then return {} end
+  if not source or source.store.remote then return {} end
   return file_list.files(source.store, source:roles())
 end
 

@@ -76,8 +76,17 @@ local function take_file(state, file)
   return true
 end
 
--- Fetches the blobs of layers that are in one store; each once, however many layers it is.
-local function fetch(store, states, opts)
+-- The file of another layer of the image that has the same blob, and was fetched before.
+local function find_fetched(state)
+  for _, other in ipairs(state.hub.layers or {}) do
+    if other ~= state and other.digest == state.digest and other.blob.remote and other.blob.file then
+      return other.blob.file:share()
+    end
+  end
+end
+
+-- The blobs of layers that are not here, each once, and the place of each in the list.
+local function list_needed(states)
   local list, number_of = {}, {}
   for _, state in ipairs(states) do
     if not number_of[state.digest] then
@@ -85,10 +94,24 @@ local function fetch(store, states, opts)
       number_of[state.digest] = #list
     end
   end
-  local files, message, code = store:fetch(list, opts)
-  if not files then return nil, message, code end
-  local taken, ok = {}, true
+  return list, number_of
+end
+
+-- Fetches the blobs of layers that are in one store; each once, however many layers it is.
+local function fetch(store, states, opts)
+  local left, ok, message, code = {}, true, nil, nil
   for _, state in ipairs(states) do
+    local file = find_fetched(state)
+    if file then ok, message, code = take_file(state, file) else left[#left + 1] = state end
+    if not ok then return nil, message, code end
+  end
+  if #left == 0 then return true end
+  local list, number_of = list_needed(left)
+  local files
+  files, message, code = store:fetch(list, opts)
+  if not files then return nil, message, code end
+  local taken = {}
+  for _, state in ipairs(left) do
     local number = number_of[state.digest]
     local file = taken[number] and files[number]:share() or files[number]
     taken[number] = true

@@ -30,6 +30,23 @@ function errors.decode(body)
   return { code = text(first.code), message = text(first.message), detail = json.or_nil(first.detail) }
 end
 
+--- The blobs that a registry misses, as it refuses a manifest.
+---@param body string?
+---@return table<string, boolean>? digests  nil: it misses none
+function errors.missing_blobs(body)
+  local document = body and body:find("^%s*{") and json.decode(body, JSON_LIMITS)
+  local list, found = type(document) == "table" and document.errors, nil
+  for _, one in ipairs(type(list) == "table" and list or {}) do
+    local detail = type(one) == "table" and one.code == "MANIFEST_BLOB_UNKNOWN" and one.detail
+    local digest = type(detail) == "table" and (detail.digest or detail.Digest) or detail
+    if type(digest) == "string" then
+      found = found or {}
+      found[digest] = true
+    end
+  end
+  return found
+end
+
 -- The words of a body that is no such document: its text, without the marks of HTML.
 local function plain_words(body)
   local text = body:sub(1, 4096)

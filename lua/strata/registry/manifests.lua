@@ -80,10 +80,11 @@ end
 ---@param reference string
 ---@param limits strata.JsonLimits
 ---@param media_type? string  of its descriptor: MAN8
+---@param size? integer  of its descriptor
 ---@return strata.RemoteManifest?
 ---@return string? message
 ---@return string? code
-function manifests.get(to, repository, reference, limits, media_type)
+function manifests.get(to, repository, reference, limits, media_type, size)
   local answer, message, code = to:send {
     method = "GET", path = path_of(repository, reference), scopes = scopes_of(repository), max_body = limits.max_bytes,
     headers = { media_type and media_types.kind(media_type) and "Accept: " .. media_type or ACCEPT },
@@ -100,6 +101,9 @@ function manifests.get(to, repository, reference, limits, media_type)
     return fail("EFORMAT", "%s: encoded as %s, which was not asked for", where, core.quote(encoding))
   end
   if not ok then return nil, message, code end
+  if size and #text ~= size then
+    return fail("EDIGEST", "%s: it has %d bytes, but its descriptor says %d", where, #text, size)
+  end
   local is_digest = core.digest_valid(reference)
   local right, found = digests.matches(text, is_digest and reference or core.sha256(text))
   if not right then return fail("EDIGEST", "%s: what came hashes to %s", where, found) end
@@ -150,8 +154,8 @@ end
 ---@param how {scopes: string[], tags: string[]?, expect: string?}
 ---@return strata.PutManifest?
 ---@return string? message
----@return string? code  "ENOENT": a blob is not there
----@return string? missing  its digest
+---@return string? code  "ENOENT": blobs are not there
+---@return table<string, boolean>? missing  their digests
 function manifests.put(to, repository, reference, text, media_type, how)
   local path = path_of(repository, reference)
   for i, tag in ipairs(how.tags or {}) do path = path .. (i == 1 and "?" or "&") .. "tag=" .. tag end
@@ -162,15 +166,13 @@ function manifests.put(to, repository, reference, text, media_type, how)
   }
   if not answer then return nil, message, code end
   if answer.status ~= 201 and answer.status ~= 200 and answer.status ~= 204 then
-    local told = errors.decode(answer.exchange:body())
-    local detail = told and told.code == "MANIFEST_BLOB_UNKNOWN" and told.detail
-    local missing = type(detail) == "table" and (detail.digest or detail.Digest) or detail
+    local missing = errors.missing_blobs(answer.exchange:body())
     if answer.status == 412 then
       answer.exchange:close()
       return fail("ESTALE", "%s: the tag is not what it was", answer.request)
     end
     message, code = session.refusal(answer)
-    return nil, message, missing and "ENOENT" or code, type(missing) == "string" and missing or nil
+    return nil, message, missing and "ENOENT" or code, missing
   end
   local ok
   ok, message, code = check_stated(text, answer, answer.request)

@@ -47,6 +47,16 @@ local MAX_MANIFEST = 4 * 2 ^ 20
 ---@field current string?  the digest that the first tag has. Written by look()
 ---@field looked boolean?  that is known. Written by look()
 
+--- The blobs that a repository is known to have: this session has pushed them, or read of them in a manifest.
+---@param session strata.RegistrySession
+---@param repository string
+---@return table<string, boolean>
+function push.known(session, repository)
+  session.known = session.known or {}
+  session.known[repository] = session.known[repository] or {}
+  return session.known[repository]
+end
+
 -- The blobs that a manifest lists are in its repository.
 local function note_blobs(known, text, limits)
   local document = json.decode(text, limits)
@@ -144,6 +154,19 @@ local function move_all(this, list, scopes, opts)
   return true
 end
 
+-- Moves blobs once more that are not there, although a manifest lists them or they were mounted: PUTM4.
+local function repair(this, list, scopes, missing, opts)
+  local again = {}
+  for _, blob in ipairs(list) do
+    if missing[blob.digest] then
+      blob.way, blob.mount = blob.from and "pipe" or "send", nil
+      again[#again + 1] = blob
+    end
+  end
+  if #again == 0 then return false end
+  return move_all(this, again, scopes, opts)
+end
+
 -- Has a manifest listed that is about another one, unless the registry has said that it does so: RFR6.
 local function list_referrer(this, made, answer, scopes)
   local descriptor, subject = referrers.descriptor(made, this.limits)
@@ -153,37 +176,45 @@ local function list_referrer(this, made, answer, scopes)
   return answer
 end
 
--- Puts a manifest. A blob that has gone meanwhile, although a manifest lists it, is moved once more: PUTM4.
+-- Puts a manifest.
 local function put(this, made, list, scopes, reference, how, opts)
+  local answer, message, code, missing
   for attempt = 1, 2 do
-    local missing, message, code
-    local ok = this.client:call(function()
-      local answer
-      answer, message, code, missing = manifests.put(this.session, this.repository, reference, made.text,
-        made.media_type, { scopes = scopes, expect = how.expect })
-      if answer then answer, message, code = list_referrer(this, made, answer, scopes) end
-      return answer or false
+    answer, message, code = this.client:call(function()
+      local got, why, code_of
+      got, why, code_of, missing = manifests.put(this.session, this.repository, reference, made.text,
+        made.media_type, { scopes = scopes, expect = how.expect, tags = how.tags })
+      if not got then return nil, why, code_of end
+      return list_referrer(this, made, got, scopes)
     end, opts, "pushing")
-    if ok then return ok end
-    if ok == nil or not missing or attempt == 2 then return nil, message, code end
-    local again = {}
-    for _, blob in ipairs(list) do
-      if blob.digest == missing then
-        blob.way = blob.from and "pipe" or "send"
-        again[1] = blob
-      end
-    end
-    if #again == 0 then return nil, message, code end
-    ok, message, code = move_all(this, again, scopes, opts)
-    if not ok then return nil, message, code end
+    if answer or not missing or attempt == 2 then break end
+    local ok, why, code_of = repair(this, list, scopes, missing, opts)
+    if ok == nil then return nil, why, code_of end
+    if not ok then break end
   end
+  return answer, message, code
 end
 
-local function is_among(list, wanted)
-  for _, item in ipairs(list) do
-    if item == wanted then return true end
+-- The tags that no answer has shown to be set.
+local function left_of(tags, first, set)
+  local is_set, left = {}, {}
+  for _, tag in ipairs(set) do is_set[tag] = true end
+  for i = first, #tags do
+    if not is_set[tags[i]] then left[#left + 1] = tags[i] end
   end
-  return false
+  return left
+end
+
+-- Compares the first tag once more, after blobs have moved for some time: PUTM9.
+local function look_again(this, opts)
+  local digest, message, code = this.client:call(function()
+    local found, why, how = manifests.digest(this.session, this.repository, this.tags[1], this.limits)
+    if not found and why then return nil, why, how end
+    return found or ""
+  end, opts, "asking")
+  if not digest then return nil, message, code end
+  this.current = digest ~= "" and digest or nil
+  return check_expected(this)
 end
 
 -- Puts what the manifest leads to, by digest: PUTM1. What the repository has already is not put again.
@@ -197,21 +228,27 @@ local function put_children(this, list, scopes, opts)
   return true
 end
 
--- Puts it under each tag; those that the registry has set with the first one need no request: PUTM6.
+-- Puts it under each tag, the first one first. Where that answer shows that the registry sets several at once, the
+-- others are one request: PUTM6.
 local function put_all(this, list, scopes, opts)
-  local first, made = this.tags[1], this.manifest
-  if not first then return put(this, made, list, scopes, made.digest, {}, opts) end
-  local answer, message, code = { tags = {} }
+  local tags, made, set = this.tags, this.manifest, {}
+  if not tags[1] then return put(this, made, list, scopes, made.digest, {}, opts) end
+  local answer, message, code
   if this.current ~= made.digest then
     local expect = this.expect ~= "" and this.expect or nil
-    answer, message, code = put(this, made, list, scopes, first, { expect = expect }, opts)
+    answer, message, code = put(this, made, list, scopes, tags[1], { expect = expect }, opts)
     if not answer then return nil, message, code end
+    set = answer.tags
   end
-  for i = 2, #this.tags do
-    if not is_among(answer.tags, this.tags[i]) then
-      answer, message, code = put(this, made, list, scopes, this.tags[i], {}, opts)
-      if not answer then return nil, message, code end
-    end
+  local left = left_of(tags, 2, set)
+  if #set > 0 and #left > 1 then
+    answer, message, code = put(this, made, list, scopes, made.digest, { tags = left }, opts)
+    if not answer then return nil, message, code end
+    left = left_of(left, 1, answer.tags)
+  end
+  for _, tag in ipairs(left) do
+    answer, message, code = put(this, made, list, scopes, tag, {}, opts)
+    if not answer then return nil, message, code end
   end
   return true
 end
@@ -258,11 +295,14 @@ function push.run(this, opts)
     ok, message, code = move_all(this, list, scopes, opts)
     if ok then ok, message, code = put_children(this, list, scopes, opts) end
     if not ok then return nil, message, code end
+    if this.expect ~= nil then ok, message, code = look_again(this, opts) end
+    if not ok then return nil, message, code end
   else
     for _, blob in ipairs(list) do blob.way = "skip" end
   end
   ok, message, code = put_all(this, list, scopes, opts)
   if not ok then return nil, message, code end
+  for _, blob in ipairs(list) do this.known[blob.digest] = true end
   return { requests = this.session.requests - before, moved = list }
 end
 

@@ -43,6 +43,7 @@ local KEEPS_BODY = { [307] = true, [308] = true }
 ---@field statuses integer[]?  those whose bodies are wanted
 ---@field hash "sha256"|"sha512"|nil
 ---@field once boolean?  no second try: its body cannot be sent again, or the caller begins anew
+---@field stall_timeout number?  seconds, instead of those of the host
 
 --- An answer.
 ---@class strata.RegistryAnswer
@@ -52,6 +53,13 @@ local KEEPS_BODY = { [307] = true, [308] = true }
 ---@field url string  that has answered, after redirects
 ---@field request string  what was asked, for messages
 ---@field advice string?  what a user could do about a refusal
+
+--- What came of an answer that broke off.
+---@class strata.PartOfAnswer
+---@field status integer?  nil: not even its head
+---@field received integer  bytes of its body
+---@field range string?  Content-Range
+---@field encoding string?  Content-Encoding
 
 --- Requests to one registry.
 ---@class strata.RegistrySession
@@ -64,6 +72,7 @@ local KEEPS_BODY = { [307] = true, [308] = true }
 ---@field requests integer  that were sent. Written by start()
 ---@field warnings string[]  of its Warning headers. Written by exchange()
 ---@field rate strata.RegistryRate?  what it has said about its limits. Written by exchange()
+---@field known table<string, table<string, boolean>>?  digests of blobs by repository; see push.known()
 local Session = {}
 Session.__index = Session
 
@@ -147,7 +156,8 @@ function Session:start(request, target, authorization)
     statuses = request.statuses, hash = request.hash,
     ca = trust.ca, insecure = trust.insecure, cert = own and settings.cert or nil, -- NET4
     key = own and settings.key or nil, proxy = self.client:proxy_for(target.url),
-    connect_timeout = settings.connect_timeout, stall_timeout = settings.stall_timeout, resolve = settings.resolve,
+    connect_timeout = settings.connect_timeout, stall_timeout = request.stall_timeout or settings.stall_timeout,
+    resolve = settings.resolve,
   }
 end
 
@@ -295,14 +305,24 @@ function Session:take_notices(exchange)
   self.rate = headers.rate(exchange) or self.rate
 end
 
---- One exchange, when the server may be asked. -> exchange, status | nil, message, code, bytes of a body that came
+-- What came of an answer that broke off; the exchange is closed.
+local function part_of(exchange)
+  local part = { status = exchange:head_status(), received = exchange:received() }
+  if part.status then
+    part.range, part.encoding = exchange:header("content-range"), exchange:header("content-encoding")
+  end
+  exchange:close()
+  return part
+end
+
+--- One exchange, when the server may be asked. -> exchange, status | nil, message, code, strata.PartOfAnswer
 ---@param request strata.RegistryRequest
 ---@param target strata.RequestTarget
 ---@param authorization string?
 ---@return strata.Exchange?
 ---@return any
 ---@return string? code
----@return integer? received
+---@return strata.PartOfAnswer? part
 function Session:exchange(request, target, authorization)
   self:await_turn(target)
   local exchange, message, code = self:start(request, target, authorization)
@@ -312,9 +332,7 @@ function Session:exchange(request, target, authorization)
   status, message, code = outcome(exchange, request)
   if target.own and exchange:address_class() then self.class = exchange:address_class() end
   if not status then
-    local received = exchange:received()
-    exchange:close()
-    return nil, message, code, received -- the message says what was asked
+    return nil, message, code, part_of(exchange) -- the message says what was asked
   end
   if status == 429 or status == 503 then self:note_busy(target, exchange:header("retry-after")) end
   if target.own then self:take_notices(exchange) end
@@ -365,6 +383,10 @@ function Session:judge_challenge(asking, exchange)
     asking.challenged = true
     local again, why, code = self.client.auth:answer(self,
       { challenges = challenges, url = target.url, sent = asking.sent, message = message }, scopes)
+    local request = asking.request
+    if again and request.once and (request.body_file or request.body_pipe) then -- UP17
+      return fail("EAUTH", "%s: 401 behind the body", asked)
+    end
     if again ~= false then return again, why, code end
   end
   local why, code = self.client.auth:why(self, challenges, scopes)
@@ -401,7 +423,7 @@ function Session:judge(asking, exchange, status)
   return nil, message .. wait, wait ~= "" and "ERATE" or code
 end
 
--- Asks the current target. -> exchange, status | nil, message, code, bytes that came
+-- Asks the current target. -> exchange, status | nil, message, code, strata.PartOfAnswer
 function Session:ask(asking)
   local target = asking.target
   asking.sent = false
@@ -425,14 +447,14 @@ end
 ---@return strata.RegistryAnswer?
 ---@return string? message
 ---@return string? code
----@return integer? received  bytes of a body that broke off
+---@return strata.PartOfAnswer? part
 function Session:send(request)
   local first, message, code = self:target(request)
   if not first then return nil, message, code end
   local asking = { request = request, scopes = request.scopes or {}, tries = 0, hops = 0, sent = false }
   while true do
     asking.target = asking.target or first
-    local exchange, status, how, received = self:ask(asking)
+    local exchange, status, how, part = self:ask(asking)
     if exchange then
       local again, why
       again, why, how = self:judge(asking, exchange, status)
@@ -440,7 +462,7 @@ function Session:send(request)
       exchange:close()
       if again == nil then return nil, why, how end
     elseif asking.over or not PASSING[how] or not self:try_again(asking) then
-      return nil, status, how, received
+      return nil, status, how, part
     end
   end
 end

@@ -76,7 +76,7 @@ local function push_of(self, image, blobs)
   if ref.digest and ref.digest ~= manifest.digest then
     return fail("EINVAL", "%s: the image has the digest %s", self.path, manifest.digest)
   end
-  local known, is_home = {}, false
+  local known, is_home = push.known(self.session, ref.repository), false
   if source and source.remote and source.session == self.session and source.repository == ref.repository then
     is_home = true
     push.note_blobs(known, image.manifest_text or "", self.limits.json)
@@ -219,7 +219,8 @@ local function push_of_index(self, listing, root)
   if expect == false then expect = "" end
   return {
     client = self.client, session = self.session, repository = self.ref.repository, blobs = {}, children = {},
-    manifest = root, tags = self.tags, expect = expect, exists = self.opts.exists or "auto", known = {},
+    manifest = root, tags = self.tags, expect = expect, exists = self.opts.exists or "auto",
+    known = push.known(self.session, self.ref.repository),
     is_home = is_home, limits = self.limits.json,
   }
 end

@@ -4,10 +4,13 @@
 -- needed, into unnamed temporary files. All but the first request go by digest, so a tag that moves meanwhile changes
 -- nothing.
 
+local base64 = require "strata.util.base64"
 local blobs = require "strata.registry.blobs"
 local client = require "strata.registry.client"
 local core = require "strata.core"
+local digests = require "strata.util.digests"
 local fail = require "strata.util.fail"
+local job = require "strata.util.job"
 local json = require "strata.util.json"
 local manifests = require "strata.registry.manifests"
 local media_types = require "strata.document.media_types"
@@ -32,6 +35,7 @@ local remote = {}
 ---@field limits strata.Limits
 ---@field temp_dir string?
 ---@field texts table<string, string>  documents that were fetched, by digest
+---@field gone table<string, boolean>  documents that the registry has not, by digest
 ---@field files table<string, userdata>  blobs that gather() has fetched, by digest
 ---@field failure string[]?  message and code
 local Remote = {}
@@ -46,6 +50,19 @@ function Text:read(offset, size)
 end
 
 function Text.close() end
+
+-- Takes the documents that are inside the descriptors of another one, as far as they are what those say: MAN14.
+local function take_inline(self, text)
+  local document = json.decode(text, self.limits.json)
+  if type(document) ~= "table" then return end
+  local list = json.is_array(document.manifests) and document.manifests or { document.config }
+  for _, descriptor in ipairs(list) do
+    local data = type(descriptor) == "table" and descriptor.data
+    local bytes = type(data) == "string" and base64.decode(data)
+    local right = bytes and #bytes == descriptor.size and core.digest_valid(descriptor.digest)
+    if right and digests.matches(bytes, descriptor.digest) then self.texts[descriptor.digest] = bytes end
+  end
+end
 
 --- Opens what a reference leads to.
 ---@param what string  "docker://host/team/app:1.4"
@@ -72,13 +89,15 @@ function remote.open(what, opts)
     return manifests.get(session, ref.repository, ref.wanted, opts.limits.json)
   end, opts, "asking")
   if not got then return nil, ("%s: %s"):format(path, message), code end
-  return setmetatable({
+  local self = setmetatable({
     path = path, remote = true, flat = true, root = "manifest",
     root_digest = got.digest, root_type = got.media_type,
     names = { ref.tag and reference.familiar(ref.name .. ":" .. ref.tag) or nil }, files = {},
     host = ref.host, repository = ref.repository, client = with, session = session,
-    limits = opts.limits, temp_dir = opts.temp_dir, texts = { [got.digest] = got.text },
+    limits = opts.limits, temp_dir = opts.temp_dir, texts = { [got.digest] = got.text }, gone = {},
   }, Remote)
+  take_inline(self, got.text)
+  return self
 end
 
 --- Why something could not be read since this was asked last; see DirectoryStore.
@@ -117,10 +136,11 @@ function Remote.blob_name(_, digest)
   return digest
 end
 
---- A registry has what it names; asking for each blob would be a request for each.
+--- A registry has what it names, until an answer says otherwise; asking for each blob would be a request for each.
+---@param digest string
 ---@return boolean
-function Remote.has_blob()
-  return true
+function Remote:has_blob(digest)
+  return not self.gone[digest]
 end
 
 -- Fetches a document: a manifest where those are, anything else as a blob.
@@ -128,7 +148,8 @@ local function fetch_document(self, digest, media_type, size, max)
   local kind = media_types.kind(media_type)
   if kind == "manifest" or kind == "index" then
     local limits = { max_bytes = max, max_depth = self.limits.json.max_depth }
-    local got, message, code = manifests.get(self.session, self.repository, digest, limits, media_type)
+    local got, message, code = manifests.get(self.session, self.repository, digest, limits, media_type, size)
+    if got then take_inline(self, got.text) end
     return got and got.text, message, code
   end
   return blobs.read(self.session, self.repository, digest, size)
@@ -153,7 +174,10 @@ function Remote:blob(digest, media_type, size, max)
     text, message, code = self.client:call(function()
       return fetch_document(self, digest, media_type, size, max)
     end, nil, "asking")
-    if not text then return nil, ("%s: %s"):format(self.path, message), code end
+    if not text then
+      self.gone[digest] = code == "ENOENT"
+      return nil, ("%s: %s"):format(self.path, message), code
+    end
     self.texts[digest] = text
   end
   return { file = setmetatable({ text = text }, Text), offset = 0, size = #text, name = digest }
@@ -200,14 +224,41 @@ function Remote:referrers(digest)
   return list
 end
 
---- Fetches blobs, several at a time, into unnamed temporary files.
+-- Compares the digests of blobs that came in parts.
+local function compare(self, list, files, values, opts)
+  local hashing, count = core.job(), 0
+  for i, one in ipairs(list) do
+    if one.size > 0 and values[i][2] == false then
+      hashing:hash { label = ("%s: %s"):format(self.path, one.label), file = files[i], offset = 0, size = one.size,
+                     digest = one.digest }
+      count = count + 1
+    end
+  end
+  local ok, message, code = true, nil, nil
+  if count > 0 then ok, message, code = job.run(hashing, opts, "hashing") end
+  hashing:close()
+  return ok, message, code
+end
+
+-- The task that fetches one blob.
+local function fetch_task(self, one, file)
+  return function(flow)
+    local ok, why, how = blobs.fetch(flow, {
+      from = self.session, repository = self.repository, digest = one.digest, size = one.size, file = file,
+    })
+    if not ok then return nil, ("%s: %s: %s"):format(self.path, one.label, why), how end
+    return true, why
+  end
+end
+
+--- Fetches blobs, several at a time, into unnamed temporary files, and compares their digests.
 ---@param list {digest: string, size: integer, label: string}[]
 ---@param opts? {temp_dir: string?, progress: function?, wait: function?}
 ---@return userdata[]? files
 ---@return string? message
 ---@return string? code
 function Remote:fetch(list, opts)
-  local files, tasks = {}, {}
+  local files, tasks, total = {}, {}, 0
   local function give_up(message, code)
     for _, file in ipairs(files) do file:close() end
     return nil, message, code
@@ -215,18 +266,13 @@ function Remote:fetch(list, opts)
   for i, one in ipairs(list) do
     local file, message, code = core.temp_file(opts and opts.temp_dir or self.temp_dir)
     if not file then return give_up(message, code) end
-    files[i] = file
-    tasks[i] = function(flow)
-      local ok, why, how = blobs.fetch(flow, {
-        from = self.session, repository = self.repository, digest = one.digest, size = one.size, file = file,
-      })
-      return ok, why and ("%s: %s: %s"):format(self.path, one.label, why), how
-    end
+    files[i], tasks[i], total = file, fetch_task(self, one, file), total + one.size
   end
-  local total = 0
-  for _, one in ipairs(list) do total = total + one.size end
-  local done, message, code = self.client:run(tasks, opts, "fetching", total)
-  if not done then return give_up(message, code) end
+  local values, message, code = self.client:run(tasks, opts, "fetching", total)
+  if not values then return give_up(message, code) end
+  local ok
+  ok, message, code = compare(self, list, files, values, opts)
+  if not ok then return give_up(message, code) end
   return files
 end
 

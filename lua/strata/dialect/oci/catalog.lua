@@ -165,7 +165,7 @@ function Catalog:complete(manifest)
   if not manifest.waiting then return true end
   local store = self.store
   local text, message, code = oci_descriptor.read(store, manifest.digest, manifest.size, self.max, manifest.media_type)
-  if not text then return nil, message, code end
+  if not text then return message == nil, message, code end -- it stays without a text when it is not there
   local document, found
   document, found, code = decode_document(text, ("%s: %s"):format(store.path, manifest.digest), self.limits)
   if not document then return nil, found, code end
