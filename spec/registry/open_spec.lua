@@ -151,7 +151,7 @@ describe("an image of a registry:", function()
 		local count = 0
 		for entry, layer in img:entries() do
 			count = count + 1
-			assert.equal("layer" .. layer.index, entry.path)
+			assert.equal("layer" .. layer.position, entry.path)
 		end
 		assert.equal(3, count)
 	end)
