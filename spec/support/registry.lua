@@ -64,7 +64,8 @@ local function list(value)
 	return #value > 0 and value or {}
 end
 
--- tls = true, or a kind of certificate (see certificates.lua), or {certificate =, client = "optional" or "required"}
+-- tls = true, or a kind of certificate (see certificates.lua), or {certificate =, client = "optional" or "required",
+-- maximum = "TLSv1_1", alpn = true: it would speak HTTP/2}
 local function with_tls(options)
 	local settings = {}
 	for name, value in pairs(options) do
@@ -79,6 +80,8 @@ local function with_tls(options)
 			key = certificates.path(name .. ".key"),
 			client_ca = kind.client and certificates.path("ca.crt") or nil,
 			client_required = kind.client == "required",
+			maximum = kind.maximum,
+			alpn = kind.alpn,
 		}
 	end
 	return settings
@@ -95,6 +98,7 @@ end
 ---@field time number seconds, on a clock of the registry's
 ---@field finished? number when it ended
 ---@field connection integer
+---@field alpn? string the protocol that client and server have agreed on
 ---@field client? string the common name of the client's certificate
 
 --- A server of a registry: its own, or a listener.

@@ -206,7 +206,7 @@
 ---@field helpers? boolean  credential helpers that these files name are run. Default: false
 ---@field hosts? table<string, strata.RegistryHostOptions>  settings by host
 ---@field parallel? integer  requests at the same time. Default: 4
----@field retries? integer  of what may pass: broken connections, 429, 5xx. Default: 5
+---@field retries? integer  of what may pass: broken connections, 429, 5xx. Default: 4
 ---@field max_wait? number  seconds that a registry may ask to be left alone. Default: 120
 ---@field connect_timeout? number  seconds. Default: 10
 ---@field stall_timeout? number  seconds without a byte. Default: 60
@@ -259,6 +259,7 @@
 --- Which image is meant.
 ---@class strata.JobArguments: strata.PathArguments
 ---@field open? strata.OpenOptions
+---@field registry? strata.RegistryOptions  of the client, where path or to is a reference of a registry
 
 --- Which part of a list is wanted.
 ---@class strata.PageArguments: strata.JobArguments

@@ -49,6 +49,20 @@ function Registry:referrers(ref, artifact_type) end
 ---@return strata.errcode? code  "EUNSUPPORTED": the registry does not delete such
 function Registry:delete(ref) end
 
+--- What a registry says about how much it may be asked.
+---@class strata.RegistryRate
+---@field limit integer?  requests in a window
+---@field remaining integer?
+---@field window integer?  seconds
+---@field source string?  whom it counts for, such as an address
+
+--- How much the registry says that it may be asked, such as Docker Hub does: one request, which does not count.
+---@param ref string
+---@return strata.RegistryRate? rate  nil alone: it says nothing about that
+---@return string? message
+---@return strata.errcode? code
+function Registry:rate(ref) end
+
 --- Ends its requests and connections.
 function Registry:close() end
 

@@ -1,7 +1,7 @@
 --- Who asks: challenges, tokens, and who gets to see credentials.
 --
 -- A registry answers the first request with a challenge, which names a realm where a token is to be had. Tokens are
--- kept, for their time, by what they are for; of several requests that need the same one, one asks for it. Source:
+-- kept, for their time, by what they allow; of several requests that need the same one, one asks for it. Source:
 -- distribution, docs/content/spec/auth. Ids are those of the checks: AUTH1 ...
 
 local credentials = require "strata.registry.credentials"
@@ -15,34 +15,48 @@ local url = require "strata.registry.url"
 local auth = {}
 
 local MAX_TOKENS = 256 -- AUTH7
+local MAX_KNOWN = 256 -- credentials, and scopes that challenges have added to, that are remembered
 local SHORTEST = 60 -- seconds that a token holds at least: AUTH5
 local MARGIN = 10 -- seconds before its end at which it is not used any more: AUTH6
-local JSON_LIMITS = { max_bytes = 65536, max_depth = 16 }
+local MAX_BODY = 65536 -- of a token server's answer: A12
+local JSON_LIMITS = { max_bytes = MAX_BODY, max_depth = 16 }
 local MAX_TOKEN = 32768
 
 --- How a registry wants to know who asks.
 ---@class strata.AuthScheme
----@field scheme "basic"|"bearer"
+---@field scheme "basic"|"bearer"|"token"  a token: one that the user has given
 ---@field realm string?  where tokens are, as may_go lets it be asked
 ---@field addresses string?
 ---@field known boolean?  credentials may be sent there
 ---@field advice string?  why not
 ---@field service string?
----@field wanted table<string, string[]>  by the scopes that a request needs: those and what a challenge to it named
+
+--- A token of a realm.
+---@class strata.AuthToken
+---@field place string  registry, realm, service and user that it is for
+---@field actions table<string, table<string, true>>  by resource: what was asked for
+---@field text string
+---@field till number
 
 ---@class strata.Auth
 ---@field client strata.RegistryClient
 ---@field schemes table<string, strata.AuthScheme>  by origin
----@field tokens table<string, {text: string, till: number}>
----@field order string[]  keys of tokens, the oldest first
----@field asking table<string, boolean>  keys of the tokens that are being asked for
+---@field wanted table<string, string[]>  by origin and the scopes of a request: those that it gets a token for
+---@field wanted_count integer
+---@field tokens strata.AuthToken[]  the oldest first
+---@field asking table<string, thread>  the tasks that ask for a token, by what it is for
+---@field found table<string, table|false>  credentials by host and repository
+---@field found_count integer
 local Auth = {}
 Auth.__index = Auth
 
 ---@param client strata.RegistryClient
 ---@return strata.Auth
 function auth.new(client)
-  return setmetatable({ client = client, schemes = {}, tokens = {}, order = {}, asking = {} }, Auth)
+  return setmetatable({
+    client = client, schemes = {}, wanted = {}, wanted_count = 0, tokens = {}, found = {}, found_count = 0,
+    asking = setmetatable({}, { __mode = "v" }),
+  }, Auth)
 end
 
 -- ---- scopes -----------------------------------------------------------------------------------------------
@@ -59,23 +73,115 @@ local function union(first, second)
   return list
 end
 
+-- A resource and its actions. A name may have colons: AUTH11.
+local function split_scope(scope)
+  local resource, actions = scope:match("^(.+):([^:]*)$")
+  return resource or scope, actions or ""
+end
+
 local function repository_of(scopes)
-  return scopes[1] and scopes[1]:match("^repository:(.+):[^:]*$") or nil -- AUTH11: a name may have colons
+  return scopes[1] and split_scope(scopes[1]):match("^repository:(.+)$") or nil
 end
 
-local function key_of(scheme, who, scopes)
-  local sorted = json.sort(union(scopes, {}))
-  return table.concat({ scheme.realm, scheme.service or "", who or "", table.concat(sorted, " ") }, "\n")
+-- Actions by resource.
+local function actions_of(scopes)
+  local found = {}
+  for _, scope in ipairs(scopes) do
+    local resource, actions = split_scope(scope)
+    found[resource] = found[resource] or {}
+    for action in actions:gmatch("[^,]+") do found[resource][action] = true end
+  end
+  return found
 end
 
--- ---- tokens -----------------------------------------------------------------------------------------------
-
-function Auth:keep(key, text, seconds)
-  if not self.tokens[key] then self.order[#self.order + 1] = key end
-  local margin = math.min(MARGIN, seconds / 10)
-  self.tokens[key] = { text = text, till = self.client.transport:now() + seconds - margin }
-  if #self.order > MAX_TOKENS then self.tokens[table.remove(self.order, 1)] = nil end
+-- Whether what was asked for is all of what is needed: AUTH7.
+local function covers(has, needed)
+  for resource, actions in pairs(needed) do
+    if not has[resource] then return false end
+    for action in pairs(actions) do
+      if not has[resource][action] and not has[resource]["*"] then return false end
+    end
+  end
+  return true
 end
+
+local function scopes_of_challenge(text)
+  local list = {}
+  for scope in (text or ""):gmatch("%S+") do
+    if #list < 16 then list[#list + 1] = scope end
+  end
+  return list
+end
+
+-- ---- kept tokens ------------------------------------------------------------------------------------------
+
+-- What a token is for besides its scopes. A registry never gets what another one's realm has given.
+local function place_of(session, scheme, who)
+  local name = who and (who.username and "user " .. who.username or "identity") or ""
+  return table.concat({ session.own.origin, scheme.realm, scheme.service or "", name }, "\n")
+end
+
+function Auth:kept(place, needed)
+  local now = self.client.transport:now()
+  for i = #self.tokens, 1, -1 do
+    local token = self.tokens[i]
+    if token.till <= now then
+      table.remove(self.tokens, i)
+    elseif token.place == place and covers(token.actions, needed) then
+      return token.text
+    end
+  end
+  return nil
+end
+
+function Auth:keep(place, actions, text, seconds)
+  local margin = math.max(MARGIN, seconds / 10) -- AUTH6
+  self.tokens[#self.tokens + 1] = {
+    place = place, actions = actions, text = text, till = self.client.transport:now() + seconds - margin,
+  }
+  if #self.tokens > MAX_TOKENS then table.remove(self.tokens, 1) end
+end
+
+-- A token that the registry does not take is not used again.
+function Auth:forget(header)
+  for i = #self.tokens, 1, -1 do
+    if header == "Authorization: Bearer " .. self.tokens[i].text then table.remove(self.tokens, i) end
+  end
+end
+
+-- ---- secrets ----------------------------------------------------------------------------------------------
+
+-- A short one would be found in every text.
+local MIN_SECRET = 4
+
+local function hide_one(text, secret)
+  if not secret or #secret < MIN_SECRET then return text end
+  local at = text:find(secret, 1, true)
+  while at do
+    text = text:sub(1, at - 1) .. "***" .. text:sub(at + #secret)
+    at = text:find(secret, at + 3, true)
+  end
+  return text
+end
+
+--- A text of a server without secrets of this client, which the server may have put there: AUTH17.
+---@param text string
+---@return string
+function Auth:hide(text)
+  for _, token in ipairs(self.tokens) do text = hide_one(text, token.text) end
+  for _, who in pairs(self.found) do
+    local secret = who and (who.password or who.identity or who.bearer)
+    if secret then
+      text = hide_one(hide_one(text, secret), url.escape(secret))
+      if who.username then text = hide_one(text, credentials.basic(who):match("%S+$")) end
+      if who.identity then text = hide_one(text, credentials.basic({ username = "<token>", password = secret })
+        :match("%S+$")) end
+    end
+  end
+  return text
+end
+
+-- ---- token servers ----------------------------------------------------------------------------------------
 
 -- The answer of a realm: a token, and for how many seconds it holds.
 local function read_token(asked, body)
@@ -89,24 +195,25 @@ local function read_token(asked, body)
   return text, seconds >= SHORTEST and math.min(seconds, 86400) or SHORTEST
 end
 
--- Asks a realm once. -> token, seconds | nil, message, code, status
+-- What a refusal by a token server is called. A server that is not found there says nothing about an image.
+local function code_of(status)
+  local code = errors.code(status)
+  local passes = code == "ERATE" or code == "ESERVER" or code == "EREDIRECT" or code == "EDENIED"
+  return passes and code or "EAUTH"
+end
+
+-- Asks a realm. Where it redirects to is not gone to: AUTH13. -> token, seconds | nil, message, code, status
 local function ask_realm(session, scheme, request)
-  request.max_body = 65536
-  local target = { url = request.url, own = url.parse(request.url).origin == session.own.origin,
-                   addresses = scheme.addresses }
-  local asked = ("%s %s"):format(request.method, errors.shown(request.url))
-  local exchange, message, code = session:start(request, target, request.authorization)
-  if not exchange then return nil, message, code end
-  flow.await { exchange }
-  local status
-  status, message, code = exchange:status()
-  local body = status and exchange:body()
+  request.max_body = MAX_BODY
+  local target = session:target_of(request.url, scheme.addresses)
+  local exchange, status, code = session:persist(request, target, request.authorization)
+  if not exchange then return nil, status, code end
+  local asked, body = ("%s %s"):format(request.method, errors.shown(request.url)), exchange:body()
+  local message = session:refused(asked, status, body)
+  local wait = session:wait_words(exchange)
   exchange:close()
-  if not status then return nil, message, code end
   if status == 200 then return read_token(asked, body) end
-  message, code = select(2, errors.refused(asked, status, body))
-  if status == 401 or status == 403 then code = "EAUTH" end
-  return nil, message, code, status
+  return nil, message .. wait, wait ~= "" and status ~= 401 and "ERATE" or code_of(status), status
 end
 
 local function with_parameters(realm, scheme, scopes, account)
@@ -149,35 +256,45 @@ local function fetch_token(session, scheme, scopes, who)
   return get_token(session, scheme, scopes, who)
 end
 
--- The token for scopes, kept or asked for. Others that need the same one wait for it: AUTH8.
-function Auth:token(session, scheme, scopes)
-  local who, message, code = self:credentials(session, scopes)
-  if message then return nil, message, code end
-  if who and who.bearer then return who.bearer end -- AUTH15
-  if who and not scheme.known then who = nil end -- A1: they go to no realm that is not the registry's
-  local key = key_of(scheme, who and (who.username or "identity"), scopes)
-  if self.asking[key] then flow.await { ready = function() return not self.asking[key] end } end
-  local kept = self.tokens[key]
-  if kept and kept.till > self.client.transport:now() then return kept.text end
-  self.asking[key] = true
-  local text, seconds
-  text, seconds, code = fetch_token(session, scheme, scopes, who)
-  self.asking[key] = nil
-  if not text then return nil, seconds, code end
-  self:keep(key, text, seconds)
-  return text
-end
+-- ---- who --------------------------------------------------------------------------------------------------
 
--- ---- who ------------------------------------------------------------------------------------------------------
-
---- The credentials for a registry.
+--- The credentials for a registry. They are remembered until it refuses them: a helper is a process.
 ---@return table|false|nil who  false: there are none
 ---@return string? message
 ---@return string? code
 function Auth:credentials(session, scopes)
-  local who, message, code = self.client:credentials(session.host, repository_of(scopes))
+  local repository = repository_of(scopes)
+  local key = session.host .. "/" .. (repository or "")
+  local who = self.found[key]
+  if who ~= nil then return who end
+  local message, code
+  who, message, code = self.client:credentials(session.host, repository)
   if message then return nil, message, code end
+  if self.found_count >= MAX_KNOWN then self.found, self.found_count = {}, 0 end
+  self.found[key], self.found_count = who or false, self.found_count + 1
   return who or false
+end
+
+-- The token for scopes, kept or asked for. Others that need the same one wait for it: AUTH8.
+function Auth:token(session, scheme, scopes)
+  local held, message, code = self:credentials(session, scopes)
+  if held == nil then return nil, message, code end
+  local who = scheme.known and held -- A1: they go to no realm that is not the registry's
+  local place, needed = place_of(session, scheme, who), actions_of(scopes)
+  local key = place .. "\n" .. table.concat(json.sort(union(scopes, {})), " ")
+  local function is_free()
+    return not self.asking[key] or not flow.is_running(self.asking[key])
+  end
+  if not is_free() then flow.await { ready = is_free } end
+  local kept = self:kept(place, needed)
+  if kept then return kept end
+  self.asking[key] = coroutine.running()
+  local text, seconds
+  text, seconds, code = fetch_token(session, scheme, scopes, who or nil)
+  self.asking[key] = nil
+  if not text then return nil, seconds .. self:advice(session, scopes), code end
+  self:keep(place, needed, text, seconds)
+  return text
 end
 
 --- The header for a request, as far as the registry has said what it wants: AUTH1.
@@ -187,25 +304,27 @@ end
 ---@return string? message
 ---@return string? code
 function Auth:header(session, scopes)
-  local scheme = self.schemes[session.own.origin]
+  local origin = session.own.origin
+  local scheme = self.schemes[origin]
   if not scheme then return false end
-  if scheme.scheme == "bearer" then
-    local text, message, code = self:token(session, scheme, scheme.wanted[table.concat(scopes, " ")] or scopes)
-    return text and "Authorization: Bearer " .. text, message, code
-  end
   local who, message, code = self:credentials(session, scopes)
   if who == nil then return nil, message, code end
-  return who and who.username and basic(who) or false
+  if who and who.bearer then return "Authorization: Bearer " .. who.bearer end -- AUTH15
+  if scheme.scheme == "basic" then return who and who.username and basic(who) or false end
+  local wanted = self.wanted[origin .. " " .. table.concat(scopes, " ")] or scopes
+  local text
+  text, message, code = self:token(session, scheme, wanted)
+  return text and "Authorization: Bearer " .. text, message, code
 end
 
 -- ---- challenges -------------------------------------------------------------------------------------------
 
 -- The scheme of a Bearer challenge whose realm may be asked; nil, why.
-local function bearer_scheme(session, challenge)
+local function bearer_scheme(session, challenge, from)
   local realm = challenge.parameters.realm
   if not realm then return nil, "a Bearer challenge without a realm" end
-  local to, message = url.resolve(session.base .. "/v2/", realm) -- AUTH12
-  if not to then return nil, message end
+  local to, message = url.resolve(from, realm) -- AUTH12
+  if not to then return nil, "the realm of its challenge: " .. message end
   local rules = session.client.rules
   local go
   go, message = url.may_go(session.base, to, "realm", {
@@ -217,96 +336,115 @@ local function bearer_scheme(session, challenge)
            service = challenge.parameters.service }
 end
 
-local function split_scopes(text)
-  local list = {}
-  for scope in (text or ""):gmatch("%S+") do
-    if #list < 16 then list[#list + 1] = scope end
-  end
-  return list
-end
-
--- Whether Basic may be answered: over TLS, or where the user has said so: AUTH14.
-local function basic_scheme(session)
-  if session.own.scheme ~= "https" and not session.settings.is_local and not session.settings.insecure then
-    return nil, "Basic authentication over http"
-  end
+-- The registry is spoken to over http only where the user has said so, or on this machine: AUTH14.
+local function basic_scheme(who)
+  if not who or not who.username then return nil, "it wants a name and a password" end
   return { scheme = "basic" }
 end
 
 -- The scheme that answers challenges: Bearer before Basic. nil, why.
-local function choose(session, challenges)
-  local why = "no challenge that strata knows"
+local function choose(session, challenges, from, who)
+  if who and who.bearer then return { scheme = "token" } end
+  local why
   for _, wanted in ipairs { "bearer", "basic" } do
     for _, challenge in ipairs(challenges) do
       if challenge.scheme == wanted then
         local scheme, message
-        if wanted == "bearer" then scheme, message = bearer_scheme(session, challenge) end
-        if wanted == "basic" then scheme, message = basic_scheme(session) end
+        if wanted == "bearer" then scheme, message = bearer_scheme(session, challenge, from) end
+        if wanted == "basic" then scheme, message = basic_scheme(who) end
         if scheme then return scheme, challenge end
-        why = message
+        why = why or message
       end
     end
   end
-  return nil, why
+  return nil, why or "no challenge that strata knows"
 end
 
---- Answers a challenge, so that the next header() does. false: there is nothing to answer with.
+-- Challenges that a registry gives with GET /v2/ when it gives none with the request: Q10.
+local function challenges_of_base(session)
+  local exchange, status, code = session:persist({ method = "GET" }, session:target { path = "/v2/" })
+  if not exchange then return nil, status, code end
+  local list = status == 401 and headers.challenges(exchange:headers("www-authenticate")) or {}
+  exchange:close()
+  return list
+end
+
+-- The scopes that requests with these scopes need, as a challenge to one of them says: AUTH9.
+function Auth:want(session, scopes, challenge)
+  local key = session.own.origin .. " " .. table.concat(scopes, " ")
+  local wanted = union(scopes, scopes_of_challenge(challenge.parameters.scope))
+  if not covers(actions_of(scopes), actions_of(wanted)) then
+    if self.wanted_count >= MAX_KNOWN then self.wanted, self.wanted_count = {}, 0 end
+    if not self.wanted[key] then self.wanted_count = self.wanted_count + 1 end
+    self.wanted[key] = wanted
+  end
+  return self.wanted[key] or scopes
+end
+
+--- Answers a challenge, so that the next header() does. false: that was answered already.
 ---@param session strata.RegistrySession
----@param values string[]  of WWW-Authenticate
+---@param refusal {challenges: strata.registry.Challenge[], url: string, sent: string|false|nil, message: string}  from
+---  where it came, to which header, and its message
 ---@param scopes string[]  that the request needs
----@param asked string  what messages call the request
 ---@return boolean? again
 ---@return string? message
 ---@return string? code
-function Auth:answer(session, values, scopes, asked)
-  local challenges = headers.challenges(values)
-  local scheme, challenge = choose(session, challenges)
-  if not scheme then return fail("EAUTH", "%s: 401: %s", asked, challenge) end
-  if scheme.scheme == "basic" then
-    local who, message, code = self:credentials(session, scopes)
-    if who == nil then return nil, message, code end
-    if not who or not who.username then
-      return fail("EAUTH", "%s: 401: it wants a name and a password, and there are none for %s", asked, session.host)
-    end
-    self.schemes[session.own.origin] = scheme
-    return true
+function Auth:answer(session, refusal, scopes)
+  local challenges = refusal.challenges
+  if refusal.sent then
+    self:forget(refusal.sent)
+    self.found, self.found_count = {}, 0 -- a helper may know a new password
   end
-  local before = self.schemes[session.own.origin]
-  scheme.wanted = before and before.wanted or {}
+  local who, message, code = self:credentials(session, scopes)
+  if who == nil then return nil, message, code end
+  if #challenges == 0 then
+    challenges, message, code = challenges_of_base(session)
+    if not challenges then return nil, message, code end
+  end
+  local scheme, challenge = choose(session, challenges, refusal.url, who)
+  if not scheme then
+    return fail("EAUTH", "%s (%s)%s", refusal.message, challenge, self:advice(session, scopes))
+  end
   self.schemes[session.own.origin] = scheme
-  local key = table.concat(scopes, " ")
-  self:forget(session, scheme, scheme.wanted[key] or scopes)
-  scheme.wanted[key] = union(scopes, split_scopes(challenge.parameters.scope)) -- AUTH9
-  local text, message, code = self:token(session, scheme, scheme.wanted[key])
+  if scheme.scheme ~= "bearer" then return self:header(session, scopes) ~= refusal.sent end
+  local text
+  text, message, code = self:token(session, scheme, self:want(session, scopes, challenge))
   if not text then return nil, message, code end
   return true
 end
 
--- A token that the registry does not take is not used again.
-function Auth:forget(session, scheme, scopes)
+--- What a user could do about a refusal: A1.
+---@param session strata.RegistrySession
+---@param scopes string[]
+---@return string  "" for nothing
+function Auth:advice(session, scopes)
   local who = self:credentials(session, scopes)
-  if who and not scheme.known then who = nil end
-  local key = key_of(scheme, who and (who.username or "identity"), scopes)
-  if self.tokens[key] then self.tokens[key].till = 0 end
+  local scheme = self.schemes[session.own.origin]
+  if who and scheme and scheme.advice then return (" (%s)"):format(scheme.advice) end
+  if who then return "" end
+  local words = " (there are no credentials for " .. session.host
+  for i, note in ipairs(self.client.keyring.notes) do
+    if i <= 3 then words = words .. "; " .. note end
+  end
+  return words .. ")"
 end
 
---- What a second challenge says, for the message: AUTH10, A1.
+--- What a second challenge says, for the message, and the code: AUTH1, AUTH10.
 ---@param session strata.RegistrySession
----@param values string[]
----@param own boolean  the registry itself has sent it
----@return string  "" for nothing
-function Auth:why(session, values, own)
-  if not own then return " (another host than the registry's wants to know who asks)" end
-  local words = ""
-  for _, challenge in ipairs(headers.challenges(values)) do
-    local told = challenge.parameters.error_description or challenge.parameters.error
-    if told then words = (" (%s)"):format(json.printable(told, 200)) end
+---@param challenges strata.registry.Challenge[]
+---@param scopes string[]
+---@return string
+---@return string code
+function Auth:why(session, challenges, scopes)
+  local words, code = "", "EAUTH"
+  for _, challenge in ipairs(challenges) do
+    local kind, told = challenge.parameters.error, challenge.parameters.error_description
+    if kind == "insufficient_scope" then code = "EDENIED" end
+    if kind and told and told ~= kind then told = kind .. ": " .. told end
+    told = told or kind
+    if told then words = (" (%s)"):format(json.printable(self:hide(told), 200)) end
   end
-  local scheme = self.schemes[session.own.origin]
-  if scheme and scheme.scheme == "bearer" and not scheme.known then
-    words = words .. (" (%s)"):format(scheme.advice)
-  end
-  return words
+  return words .. self:advice(session, scopes), code
 end
 
 return auth

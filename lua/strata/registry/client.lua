@@ -12,6 +12,7 @@ local hosts = require "strata.registry.hosts"
 local job = require "strata.util.job"
 local json = require "strata.util.json"
 local session = require "strata.registry.session"
+local url = require "strata.registry.url"
 
 local client = {}
 
@@ -32,6 +33,8 @@ local client = {}
 ---@field transport strata.Transport
 ---@field auth strata.Auth
 ---@field sessions table<string, strata.RegistrySession>  by host
+---@field trusts table<string, strata.RegistryHost>  settings of other hosts that registries have named
+---@field turns table<string, number>  by origin: the time before which it is asked nothing. Written by sessions
 ---@field keyring strata.registry.Keyring
 ---@field random fun(): number  between 0 and 1
 ---@field time fun(): number  seconds since 1970
@@ -58,6 +61,11 @@ local function network(options)
   return transport
 end
 
+-- A number for delays. Processes that begin together get others, which math.random without a seed does not give.
+local function random()
+  return core.monotonic() * 1e6 % 1000 / 1000
+end
+
 --- A client.
 ---@param options? strata.RegistryOptions
 ---@param transport? strata.Transport  of a spec
@@ -76,9 +84,9 @@ function client.new(options, transport)
     if options.hosts[host].insecure then insecure[#insecure + 1] = host end
   end
   local self = setmetatable({
-    options = options, transport = transport, sessions = {}, random = math.random, time = os.time,
+    options = options, transport = transport, sessions = {}, trusts = {}, turns = {}, random = random, time = os.time,
     rules = {
-      retries = options.retries or 5, max_wait = options.max_wait or 120, parallel = options.parallel or 4,
+      retries = options.retries or 4, max_wait = options.max_wait or 120, parallel = options.parallel or 4,
       allow_hosts = options.allow_hosts, trusted = options.trusted, trusted_realms = options.trusted_realms,
       foreign = options.foreign, insecure = insecure,
     },
@@ -87,6 +95,7 @@ function client.new(options, transport)
   self.keyring = credentials.new {
     credentials = options.credentials, helpers = options.helpers,
     files = options.credentials == nil and rawget(_G, "ngx") == nil, -- CRED8: nothing is read by itself inside nginx
+    environment = options.environment,
   }
   return self
 end
@@ -113,6 +122,19 @@ end
 ---@return string? code
 function Client:credentials(host, repository)
   return self.keyring:find(host, repository)
+end
+
+--- What is trusted of a host that a registry has named: what is set for that host, or the registry's authorities.
+---@param text string  a URL
+---@param settings strata.RegistryHost  of the registry
+---@return {ca: string?, insecure: boolean?}
+function Client:trust_for(text, settings)
+  local parts, given = url.parse(text), self.options.hosts or {}
+  local host = ("%s:%d"):format(parts.host, parts.port)
+  if not given[host] then host = parts.host end
+  if not given[host] then return { ca = settings.ca, insecure = false } end
+  self.trusts[host] = self.trusts[host] or hosts.settings(host, self.options)
+  return self.trusts[host] or { ca = settings.ca, insecure = false }
 end
 
 --- The proxy for a URL; "" for none.

@@ -48,6 +48,22 @@ local flow = {}
 local Flow = {}
 Flow.__index = Flow
 
+-- Threads of tasks that have neither ended nor been closed.
+local alive = setmetatable({}, { __mode = "k" })
+
+--- Whether a task of this thread goes on: one that waits for what another task does must not wait for ever.
+---@param thread thread
+---@return boolean
+function flow.is_running(thread)
+  return alive[thread] == true
+end
+
+local function new_task(fn, ...)
+  local thread = coroutine.create(fn)
+  alive[thread] = true
+  return { thread = thread, given = { n = select("#", ...), ... } }
+end
+
 --- Waits, in a task.
 ---@param awaited strata.Awaited
 function flow.await(awaited)
@@ -69,7 +85,7 @@ end
 ---@param ... any  for the function
 ---@return strata.FlowTask
 function Flow:add(fn, ...)
-  local task = { thread = coroutine.create(fn), given = { n = select("#", ...), ... } }
+  local task = new_task(fn, ...)
   self.tasks[#self.tasks + 1] = task
   return task
 end
@@ -80,7 +96,8 @@ end
 ---@param ... any  for the function
 ---@return strata.FlowTask
 function Flow:beside(fn, ...)
-  local task = { thread = coroutine.create(fn), given = { n = select("#", ...), ... }, beside = true }
+  local task = new_task(fn, ...)
+  task.beside = true
   table.insert(self.besides, task)
   return task
 end
@@ -105,6 +122,7 @@ local function take_values(self, task, ok, ...)
     error((...), 0)
   end
   if coroutine.status(task.thread) == "dead" then
+    alive[task.thread] = nil
     task.values = { n = select("#", ...), ... }
     task.awaited = nil
   else
@@ -222,6 +240,7 @@ function Flow:close()
     for _, task in ipairs(list) do
       for _, exchange in ipairs(task.awaited or {}) do exchange:close() end
       task.awaited, task.values = nil, task.values or { n = 0 }
+      alive[task.thread] = nil
     end
   end
 end

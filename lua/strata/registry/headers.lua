@@ -292,6 +292,24 @@ function headers.retry_after(text, now)
   return date and math.max(0, date - now)
 end
 
+--- The limits in the headers of an answer, "100;w=21600".
+-- Source: registry rules RTY6.
+---@param exchange strata.Exchange
+---@return strata.RegistryRate?  nil: there are none
+function headers.rate(exchange)
+  local function numbers(name)
+    local text = exchange:header(name) or ""
+    local count, window = text:match("^%s*(%d+)"), text:match(";%s*w=(%d+)")
+    return count and whole(count), window and whole(window)
+  end
+  local limit, window = numbers("ratelimit-limit")
+  local remaining, other = numbers("ratelimit-remaining")
+  if not limit and not remaining then return nil end
+  local source = exchange:header("docker-ratelimit-source")
+  return { limit = limit, remaining = remaining, window = window or other,
+           source = source and json.printable(source, 100) }
+end
+
 -- ---- lists and words ----------------------------------------------------------------------------------------------
 
 local function take_warning(scanner)

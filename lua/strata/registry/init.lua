@@ -141,6 +141,23 @@ function methods:delete(ref)
   return ask(with, parts, function() return manifests.delete(session, parts.repository, parts.wanted) end)
 end
 
+--- How much the registry says that it may be asked, such as Docker Hub does: one request, which does not count.
+---@param ref string
+---@return strata.RegistryRate? rate  nil alone: it says nothing about that
+---@return string? message
+---@return string? code
+function methods:rate(ref)
+  local with, session, parts = place_of(self, ref, "rate")
+  if not with then return nil, session, parts end
+  local told, message, code = ask(with, parts, function()
+    local found, why, how = manifests.digest(session, parts.repository, parts.wanted, json_limits())
+    if not found and why then return nil, why, how end
+    return { rate = session.rate }
+  end)
+  if not told then return nil, message, code end
+  return told.rate
+end
+
 --- A client with settings of its own. Everything that takes a reference takes it as the option `registry`.
 ---@param opts? strata.RegistryOptions
 ---@return strata.Registry?
@@ -149,6 +166,16 @@ end
 function registry.new(opts)
   options.check("registry", "RegistryOptions", opts)
   local with, message, code = client.new(opts)
+  if not with then return nil, message, code end
+  return new { client = with }
+end
+
+--- The object of the client that all calls share that give none.
+---@return strata.Registry?
+---@return string? message
+---@return string? code
+function registry.shared()
+  local with, message, code = client.shared()
   if not with then return nil, message, code end
   return new { client = with }
 end

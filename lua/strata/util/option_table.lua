@@ -244,7 +244,7 @@ return {
     { "helpers", "boolean", "credential helpers that these files name are run", default = "false" },
     { "hosts", "table<string, strata.RegistryHostOptions>", "settings by host" },
     { "parallel", "integer", "requests at the same time", default = "4", min = 1, max = 64 },
-    { "retries", "integer", "of what may pass: broken connections, 429, 5xx", default = "5", min = 0, max = 100 },
+    { "retries", "integer", "of what may pass: broken connections, 429, 5xx", default = "4", min = 0, max = 100 },
     { "max_wait", "number", "seconds that a registry may ask to be left alone", default = "120", min = 0, max = 86400 },
     { "connect_timeout", "number", "seconds", default = "10", min = 1, max = 3600 },
     { "stall_timeout", "number", "seconds without a byte", default = "60", min = 1, max = 86400 },
@@ -297,7 +297,8 @@ return {
     { "threads", "integer", "that the job may use", default = "one per CPU", min = 0, max = 1024 },
   },
   { "PathArguments", "What all jobs take.", { "path", "string", "of the image", required = true } },
-  { "JobArguments", "Which image is meant.", extends = { "PathArguments" }, { "open", "strata.OpenOptions" } },
+  { "JobArguments", "Which image is meant.", extends = { "PathArguments" }, { "open", "strata.OpenOptions" },
+    { "registry", "strata.RegistryOptions", "of the client, where path or to is a reference of a registry" } },
   {
     "PageArguments", "Which part of a list is wanted.", extends = { "JobArguments" },
     { "offset", "integer", "entries to pass over", default = "0" },

@@ -73,6 +73,12 @@ class Server(ThreadingHTTPServer):
         self.tls = None
         if tls:
             self.tls = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+            if tls.get("maximum"):
+                self.tls.set_ciphers("ALL:@SECLEVEL=0")
+                self.tls.minimum_version = ssl.TLSVersion.TLSv1
+                self.tls.maximum_version = ssl.TLSVersion[tls["maximum"]]
+            if tls.get("alpn"):
+                self.tls.set_alpn_protocols(["h2", "http/1.1"])
             self.tls.load_cert_chain(tls["cert"], tls["key"])
             if tls.get("client_ca"):
                 self.tls.load_verify_locations(tls["client_ca"])
@@ -129,6 +135,8 @@ class Handler(BaseHTTPRequestHandler):
         certificate = self.server.tls and self.request.getpeercert()
         if certificate:
             entry["client"] = dict(pair[0] for pair in certificate["subject"]).get("commonName")
+        if self.server.tls and self.request.selected_alpn_protocol():
+            entry["alpn"] = self.request.selected_alpn_protocol()
         self.entry = entry
         self.server.log.begin(entry)
         try:
