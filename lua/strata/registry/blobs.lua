@@ -172,7 +172,7 @@ function blobs.fetch(flow, fetch)
     if ok == nil then return nil, message, code end
     if not ok then
       breaks = fetch.anew == 0 and fetch.got - before >= PROGRESS and 1 or breaks + 1
-      if breaks > STALLS or not fetch.from:back_off(breaks, fetch.asked) then return nil, message, code end
+      if breaks >= STALLS or not fetch.from:back_off(breaks, fetch.asked) then return nil, message, code end
       fetch.asked = nil
       if fetch.whole then -- BLOB6
         flow:moved(-fetch.got)
