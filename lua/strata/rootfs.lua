@@ -258,6 +258,7 @@ new, state_of, is = object.class("strata.Rootfs", methods, {
   end,
   close = function(state)
     if state.tree then state.tree:close() end
+    if state.above then state.above.tree:close() end
   end,
 })
 

@@ -200,6 +200,7 @@ end
 ---@field from {session: strata.RegistrySession, repository: string}?  another registry that has it
 ---@field mount string?  a repository of the same registry that has it
 ---@field result "mounted"|"uploaded"|nil  written by upload()
+---@field location string?  of an upload that was begun, and has not ended. Written by upload()
 
 local function uploads_of(repository)
   return ("/v2/%s/blobs/uploads/"):format(repository)
@@ -250,14 +251,6 @@ local function begin(to, repository, scopes)
     answer, message, code = to:send(request)
   end
   return answer, message, code
-end
-
--- Gives an upload up, without waiting for long what becomes of it: UP16.
-local function cancel(to, scopes, location)
-  local answer = to:send {
-    method = "DELETE", url = location, kind = "upload", scopes = scopes, once = true, body = "", stall_timeout = 2,
-  }
-  if answer then answer.exchange:close() end
 end
 
 -- Asks for a mount. -> true | false: it was refused | an answer: an upload was begun | nil, message, code
@@ -411,6 +404,7 @@ function blobs.upload(flow, to, repository, upload, scopes)
       flow:moved(upload.size)
       return true
     end
+    upload.location = location
     local ok
     if upload.from then
       ok, message, code = pipe_bytes(flow, to, repository, upload, scopes, location)
@@ -418,16 +412,28 @@ function blobs.upload(flow, to, repository, upload, scopes)
       ok, message, code = put_bytes(to, repository, upload, scopes, location)
     end
     if ok then
-      upload.result = "uploaded"
+      upload.result, upload.location = "uploaded", nil
       flow:moved(upload.size)
       return true
     end
     tries = tries + 1
-    if ok == nil or not to:back_off(tries, upload.asked) then
-      cancel(to, scopes, location)
-      return nil, message, code
-    end
+    if ok == nil or not to:back_off(tries, upload.asked) then return nil, message, code end
   end
+end
+
+--- Gives an upload up that was begun, without waiting for long what becomes of it: UP16.
+---@param to strata.RegistrySession
+---@param upload strata.Upload
+---@param scopes strata.PushScopes
+---@return boolean
+function blobs.cancel(to, upload, scopes)
+  local answer = to:send {
+    method = "DELETE", url = upload.location, kind = "upload", scopes = copied(scopes), once = true, body = "",
+    stall_timeout = 2,
+  }
+  upload.location = nil
+  if answer then answer.exchange:close() end
+  return true
 end
 
 return blobs
