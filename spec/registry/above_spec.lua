@@ -35,7 +35,8 @@ describe("the upper layers of an image in a registry", function()
 
 	it("are fetched from the top until the path is decided", function()
 		local img = strata.new()
-		for _, files in ipairs({ { ["etc/low"] = "low", ["etc/both"] = "old" }, { ["etc/mid"] = "mid" }, { ["etc/both"] = "new" } }) do
+		local added = { { ["etc/low"] = "low", ["etc/both"] = "old" }, { ["etc/mid"] = "mid" }, { ["etc/both"] = "new" } }
+		for _, files in ipairs(added) do
 			assert(img:append({ files = files }))
 		end
 		assert(img:save(ref("app:1")))

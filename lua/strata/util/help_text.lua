@@ -260,6 +260,7 @@ return {
     { "tag", "tag(ref, tag)", "Gives what a reference leads to another tag in the same repository: two requests, and no blob moves.", "ref        string\ntag        string", "digest     string?\nmessage    string?\ncode       strata.errcode?" },
     { "referrers", "referrers(ref [, artifact_type])", "The manifests that are about what a reference leads to: signatures, lists of contents, attestations.", "ref        string\nartifact_type string  only those of this type", "descriptors table[]?  as the registry has them\nmessage    string?\ncode       strata.errcode?" },
     { "delete", "delete(ref)", "Deletes a manifest by its digest, with all of its tags, or a tag where the registry can do that.", "ref        string  with a tag or a digest", "ok         boolean?\nmessage    string?\ncode       strata.errcode?  \"EUNSUPPORTED\": the registry does not delete such" },
+    { "rate", "rate(ref)", "How much the registry says that it may be asked, such as Docker Hub does: one request, which does not count.", "ref        string", "rate       strata.RegistryRate?  nil alone: it says nothing about that\nmessage    string?\ncode       strata.errcode?" },
     { "close", "close()", "Ends its requests and connections.", "", "" },
     },
   },
