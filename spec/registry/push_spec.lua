@@ -564,6 +564,19 @@ describe("pushing:", function()
 			end)
 		end)
 
+		it("MNT4: more blobs than connections, from a registry that mounts nothing", function()
+			local many = remote.image({ count = 12, name = "many" })
+			remote.put(fake, "many", many.layout, many.digest, "1")
+			fake:quirks("Q8")
+			for parallel = 1, 4 do
+				hub = remote.client({ parallel = parallel })
+				local result = assert(save(open("many:1"), "copy" .. parallel .. ":1"))
+				assert.equal(13, result.uploaded)
+				assert.equal(many.digest, result.digest)
+			end
+			assert(open("copy1:1"):verify())
+		end)
+
 		it("MNT6: none without from", function()
 			assert(save(from_disk(), "new:1"))
 			assert(save(open(), "copy:1"))

@@ -195,7 +195,7 @@ end
 ---@field digest string
 ---@field size integer
 ---@field bytes string?
----@field file userdata?
+---@field file userdata?  with `from`: a temporary one that upload() has made
 ---@field offset integer?
 ---@field from {session: strata.RegistrySession, repository: string}?  another registry that has it
 ---@field mount string?  a repository of the same registry that has it
@@ -385,6 +385,52 @@ local function pipe_bytes(flow, to, repository, upload, scopes, location)
   return false, got[2], got[3]
 end
 
+-- Fetches a blob of the same registry, which has not mounted it. A pipe would need two connections of one host for a
+-- blob, and as many blobs as there are connections would wait for each other.
+local function spool(flow, upload)
+  local file, message, code = core.temp_file()
+  if not file then return nil, message, code end
+  local ok
+  ok, message, code = blobs.fetch(flow, {
+    from = upload.from.session, repository = upload.from.repository, digest = upload.digest, size = upload.size,
+    file = file,
+  })
+  if not ok then
+    file:close()
+    return nil, message, code
+  end
+  flow:moved(-upload.size) -- it counts once, when it has been sent
+  upload.file, upload.offset = file, 0
+  return true
+end
+
+-- Sends the bytes of a blob, wherever they are. true | false, message, code: again | nil, message, code
+local function send_bytes(flow, to, repository, upload, scopes, location)
+  local is_near = upload.from and upload.from.session.own.origin == to.own.origin
+  if upload.from and not is_near then return pipe_bytes(flow, to, repository, upload, scopes, location) end
+  if is_near and not upload.file then
+    local ok, message, code = spool(flow, upload)
+    if not ok then return nil, message, code end
+  end
+  return put_bytes(to, repository, upload, scopes, location)
+end
+
+-- Tries until the registry has the blob.
+local function send(flow, to, repository, upload, scopes)
+  local tries = 0
+  while true do
+    local location, message, code = open_upload(to, repository, upload, scopes)
+    if not location then return nil, message, code end
+    if location == true then return "mounted" end
+    upload.location = location
+    local ok
+    ok, message, code = send_bytes(flow, to, repository, upload, scopes, location)
+    if ok then return "uploaded" end
+    tries = tries + 1
+    if ok == nil or not to:back_off(tries, upload.asked) then return nil, message, code end
+  end
+end
+
 --- Uploads a blob, or mounts it. Every try begins an upload of its own.
 ---@param flow strata.Flow
 ---@param to strata.RegistrySession
@@ -395,30 +441,15 @@ end
 ---@return string? message
 ---@return string? code
 function blobs.upload(flow, to, repository, upload, scopes)
-  local tries = 0
-  while true do
-    local location, message, code = open_upload(to, repository, upload, scopes)
-    if not location then return nil, message, code end
-    if location == true then
-      upload.result = "mounted"
-      flow:moved(upload.size)
-      return true
-    end
-    upload.location = location
-    local ok
-    if upload.from then
-      ok, message, code = pipe_bytes(flow, to, repository, upload, scopes, location)
-    else
-      ok, message, code = put_bytes(to, repository, upload, scopes, location)
-    end
-    if ok then
-      upload.result, upload.location = "uploaded", nil
-      flow:moved(upload.size)
-      return true
-    end
-    tries = tries + 1
-    if ok == nil or not to:back_off(tries, upload.asked) then return nil, message, code end
+  local how, message, code = send(flow, to, repository, upload, scopes)
+  if upload.from and upload.file then
+    upload.file:close()
+    upload.file = nil
   end
+  if not how then return nil, message, code end
+  upload.result, upload.location = how, nil
+  flow:moved(upload.size)
+  return true
 end
 
 --- Gives an upload up that was begun, without waiting for long what becomes of it: UP16.
