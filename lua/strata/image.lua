@@ -446,7 +446,7 @@ end
 function methods:save(what, opts)
   local state = state_of(self)
   argument.stream(what, "save")
-  options.check("save", "SaveOptions", opts)
+  options.check("save", reference.is_remote(what) and "PushOptions" or "SaveOptions", opts)
   if state.failure then return nil, state.failure[1], state.failure[2] end
   return save.images({ request_of(state) }, what, opts or {})
 end
@@ -458,7 +458,7 @@ end
 ---@return string? message
 ---@return string? code
 function methods:plan(opts)
-  options.check("plan", "PlanOptions", opts)
+  options.check("plan", type(opts) == "table" and opts.to ~= nil and "PlanOptions" or "SaveOptions", opts)
   local state = state_of(self)
   if state.failure then return nil, state.failure[1], state.failure[2] end
   return save.plan(request_of(state), opts or {})

@@ -101,7 +101,7 @@ end
 ---@return string? code
 function methods:save(what, opts)
   argument.stream(what, "save")
-  options.check("save", "SaveOptions", opts)
+  options.check("save", reference.is_remote(what) and "PushOptions" or "SaveOptions", opts)
   opts = opts or {}
   local state = state_of(self)
   local images, message, code = to_save(state, what, opts)

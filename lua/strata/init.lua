@@ -24,6 +24,7 @@ local new_layer = require "strata.layer.new"
 local options = require "strata.util.options"
 local platform = require "strata.document.platform"
 local printed = require "strata.util.printed"
+local reference = require "strata.document.reference"
 local save = require "strata.save"
 
 require "strata.edit" -- adds the operations on images
@@ -171,7 +172,7 @@ function strata.save(images, what, opts)
     misuse("bad argument #1 to 'save' (array of images expected)")
   end
   argument.stream(what, "save")
-  options.check("save", "SaveOptions", opts)
+  options.check("save", reference.is_remote(what) and "PushOptions" or "SaveOptions", opts)
   local requests, message, code = image.requests(images)
   if not requests then return nil, message, code end
   local problem = save.clash(requests, opts or {})
@@ -194,6 +195,17 @@ function strata.open_index(what, opts)
   return require("strata.index").new(listing)
 end
 
+--- A client of registries with settings of its own, for the option `registry`. Without it all calls share one.
+---@param opts? strata.RegistryOptions
+---@return strata.Registry?
+---@return string? message
+---@return string? code
+function strata.registry(opts)
+  options.check("registry", "RegistryOptions", opts)
+  local client, message, code = require("strata.registry").new(opts)
+  return client, message, code -- no tail call: misuse is the caller's
+end
+
 -- The options of a class among those that another one has as well.
 local function only(opts, class)
   local some = {}
@@ -212,7 +224,8 @@ end
 function strata.copy(from, to, opts)
   argument.stream(from, "copy")
   argument.stream(to, "copy")
-  options.check("copy", "CopyOptions", opts)
+  local is_push = reference.is_remote(to)
+  options.check("copy", is_push and "CopyPushOptions" or "CopyOptions", opts)
   opts = opts or {}
   local source, message, code
   if opts.ref or opts.digest or opts.platform then
@@ -222,7 +235,7 @@ function strata.copy(from, to, opts)
   end
   if not source then return nil, message, code end
   local saved
-  saved, message, code = source:save(to, only(opts, "SaveOptions"))
+  saved, message, code = source:save(to, only(opts, is_push and "PushOptions" or "SaveOptions"))
   source:close()
   return saved, message, code
 end
@@ -294,8 +307,8 @@ end
 -- What few need is loaded when somebody does.
 return setmetatable(strata, {
   __index = function(self, key)
-    if key == "stream" then self.stream = require "strata.stream" end
-    if key == "registry" then self.registry = require("strata.registry").new end
-    return rawget(self, key)
+    if key ~= "stream" then return nil end
+    self.stream = require "strata.stream"
+    return self.stream
   end,
 })

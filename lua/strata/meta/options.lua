@@ -18,10 +18,10 @@
 ---@field prefer? "docker"|"oci"  when manifest.json and index.json of an archive disagree
 ---@field temp_dir? string  a directory for temporary files. Default: $TMPDIR, or /tmp
 ---@field limits? strata.Limits  instead of those of strata.limits, or of the image
----@field registry? strata.Registry  the client of registries. Default: one that all calls share
 
 --- How all images of a file are opened. The progress is that of inflating a compressed archive.
 ---@class strata.IndexOptions: strata.SourceOptions, strata.WorkOptions
+---@field registry? strata.Registry  the client of registries. Default: one that all calls share
 ---@field strict? boolean  refuse what readers differ about: see img:check. Default: false
 
 --- Which image of a file is meant, and how it is read.
@@ -176,18 +176,25 @@
 ---@field reproducible? boolean  compressed bytes do not depend on the machine: gzip by zlib. Default: false
 ---@field attestations? "keep"|"drop"|"refuse"  of the images that are saved; refuse: to leave one behind, or with an image that has changed. Default: keep
 ---@field verify? boolean  false: what is copied is not hashed. Default: true
----@field registry? strata.Registry  the client of registries. Default: one that all calls share
----@field tags? string[]  further tags, of an image that goes to a registry
----@field expect? string|false  the digest that the tag has to have in the registry, false for none; else ESTALE
----@field referrers? boolean  an index goes to a registry with signatures and the like that are about it. Default: false
----@field exists? "auto"|"check"|"never"  whether a registry is asked if it has a blob before that is sent: auto for large ones. Default: auto
 
---- What a save is asked that is not made.
----@class strata.PlanOptions: strata.SaveOptions
----@field to? string  a reference of a registry; the tag's present manifest is asked for
+--- How an image, or an index, goes to a registry.
+---@class strata.PushOptions: strata.SaveOptions
+---@field registry? strata.Registry  the client of registries. Default: one that all calls share
+---@field tags? string[]  further tags
+---@field expect? string|false  the digest that the tag has to have in the registry, false for none; else ESTALE
+---@field exists? "auto"|"check"|"never"  whether a registry is asked if it has a blob before that is sent: auto for large ones. Default: auto
+---@field referrers? boolean  an index goes with signatures and the like that are about it. Default: false
+
+--- What a save to a registry is asked that is not made.
+---@class strata.PlanOptions: strata.PushOptions
+---@field to? string  a reference, whose present manifest is asked for
 
 --- How an index and all that it leads to is copied, or with ref, digest or platform one image.
 ---@class strata.CopyOptions: strata.ChoiceOptions, strata.SourceOptions, strata.SaveOptions
+---@field registry? strata.Registry  the client of registries. Default: one that all calls share
+
+--- The same to a registry.
+---@class strata.CopyPushOptions: strata.ChoiceOptions, strata.SourceOptions, strata.PushOptions
 
 --- How one registry is spoken to.
 ---@class strata.RegistryHostOptions
@@ -214,7 +221,6 @@
 ---@field allow_hosts? string[]  hosts with private addresses that a registry may name
 ---@field trusted? string[]  hosts that uploads go to with the credentials of the registry
 ---@field trusted_realms? string[]  hosts of token servers that get the credentials of the registry
----@field foreign? boolean  layers are fetched from the URLs in a manifest. Default: false
 ---@field system? boolean  certificates of /etc and proxies of the environment are used. Default: true
 
 --- How layers are applied to a directory. For overlayfs a hardlink to a file of a lower layer shares that file.

@@ -2,7 +2,7 @@
 
 --- A client of registries with settings of its own: `strata.registry{...}`. All that takes a reference takes it as the
 --- option `registry`. It belongs to the process that made it.
----@class strata.Registry
+---@class strata.Registry: userdata
 local Registry = {}
 
 --- The digest that a reference has now: one request, which registries do not count as a pull.

@@ -10,7 +10,6 @@ local limits = require "strata.util.limits"
 local manifests = require "strata.registry.manifests"
 local misuse = require "strata.util.misuse"
 local object = require "strata.util.object"
-local options = require "strata.util.options"
 local reference = require "strata.document.reference"
 local referrers = require "strata.registry.referrers"
 local tags = require "strata.registry.tags"
@@ -164,7 +163,6 @@ end
 ---@return string? message
 ---@return string? code  "EUNSUPPORTED": strata.http is not there
 function registry.new(opts)
-  options.check("registry", "RegistryOptions", opts)
   local with, message, code = client.new(opts)
   if not with then return nil, message, code end
   return new { client = with }

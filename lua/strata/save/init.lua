@@ -441,7 +441,6 @@ end
 ---@return string? code
 function save.images(requests, what, opts, whole)
   if reference.is_remote(what) then return to_registry(requests, what, opts, whole) end
-  if opts.referrers then misuse("save: referrers are saved to a registry") end
   local self, out = new_save(requests, opts, whole), nil
   choose_format(self, what)
   for _, store in ipairs(self.stores) do store:take_failure() end
