@@ -66,16 +66,16 @@ local facade = [[
 	document/scrub edit/append edit/dedup edit/entries edit/init edit/layer_list edit/merge_tar
 	edit/purge edit/rebase/config edit/rebase/history edit/rebase/init edit/remove edit/scrub
 	edit/squash history image index init jobs layer layer/edit_entries layer/entry layer/extract
-	layer/growing_tree layer/metadata layer/needless_whiteouts layer/new/from_archive
-	layer/new/from_difference layer/new/from_directory layer/new/from_files layer/new/init
-	layer/new/mapping layer/new/tar_writer layer/standalone layer/stranded_links
-	layer/transaction meta/append meta/archive meta/check meta/common meta/config meta/entry
-	meta/extract meta/history meta/image meta/index meta/jobs meta/layer meta/operations
-	meta/options meta/platform meta/policy meta/registry meta/resty meta/resty_gate
-	meta/root_entry meta/root_file meta/rootfs meta/save meta/strata meta/stream meta/tar_stream
-	meta/waste policy registry/auth registry/blobs registry/client registry/credential_files
-	registry/credential_helper registry/credentials registry/errors registry/flow
-	registry/headers registry/hosts registry/init registry/manifests registry/push
+	layer/fetch layer/growing_tree layer/metadata layer/needless_whiteouts
+	layer/new/from_archive layer/new/from_difference layer/new/from_directory
+	layer/new/from_files layer/new/init layer/new/mapping layer/new/tar_writer layer/standalone
+	layer/stranded_links layer/transaction meta/append meta/archive meta/check meta/common
+	meta/config meta/entry meta/extract meta/history meta/image meta/index meta/jobs meta/layer
+	meta/operations meta/options meta/platform meta/policy meta/registry meta/resty
+	meta/resty_gate meta/root_entry meta/root_file meta/rootfs meta/save meta/strata meta/stream
+	meta/tar_stream meta/waste policy registry/auth registry/blobs registry/client
+	registry/credential_files registry/credential_helper registry/credentials registry/errors
+	registry/flow registry/headers registry/hosts registry/init registry/manifests registry/push
 	registry/referrers registry/session registry/tags registry/url resty rootfs save/elsewhere
 	save/image save/init save/layer save/lost save/registry save/registry_index save/result
 	store/archive store/directory store/file_list store/open store/output store/remote stream

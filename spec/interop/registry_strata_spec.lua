@@ -1,5 +1,5 @@
--- Images that go through Debian's docker-registry between skopeo and strata, in each way in which it is set up: what one
--- has pushed the other one pulls, with the same digests.
+-- Images that go through Debian's docker-registry between skopeo and strata, in each way in which it is set up: what
+-- one has pushed the other one pulls, with the same digests.
 
 local certificates = require "spec.support.certificates"
 local child = require "spec.support.child"

@@ -151,7 +151,8 @@ describe("an image of a registry:", function()
 		local count = 0
 		for entry, layer in img:entries() do
 			count = count + 1
-			assert.equal("layer" .. layer.position, entry.path)
+			assert.equal(img.layers[count], layer)
+			assert.equal("layer" .. count, entry.path)
 		end
 		assert.equal(3, count)
 	end)

@@ -142,10 +142,14 @@ function Auth:keep(place, actions, text, seconds)
   if #self.tokens > MAX_TOKENS then table.remove(self.tokens, 1) end
 end
 
--- A token that the registry does not take is not used again.
+-- A token that the registry does not take is not used again, and neither are older ones from there: to a challenge, a
+-- token answers that is newer than the refused one.
 function Auth:forget(header)
+  local refused
   for i = #self.tokens, 1, -1 do
-    if header == "Authorization: Bearer " .. self.tokens[i].text then table.remove(self.tokens, i) end
+    local token = self.tokens[i]
+    if header == "Authorization: Bearer " .. token.text then refused = token end
+    if refused and token.place == refused.place then table.remove(self.tokens, i) end
   end
 end
 

@@ -172,7 +172,7 @@ function blobs.fetch(flow, fetch)
     if ok == nil then return nil, message, code end
     if not ok then
       breaks = fetch.anew == 0 and fetch.got - before >= PROGRESS and 1 or breaks + 1
-      if breaks > STALLS or not fetch.from:back_off(breaks, fetch.asked) then return nil, message, code end
+      if breaks >= STALLS or not fetch.from:back_off(breaks, fetch.asked) then return nil, message, code end
       fetch.asked = nil
       if fetch.whole then -- BLOB6
         flow:moved(-fetch.got)
@@ -195,11 +195,12 @@ end
 ---@field digest string
 ---@field size integer
 ---@field bytes string?
----@field file userdata?
+---@field file userdata?  with `from`: a temporary one that upload() has made
 ---@field offset integer?
 ---@field from {session: strata.RegistrySession, repository: string}?  another registry that has it
 ---@field mount string?  a repository of the same registry that has it
 ---@field result "mounted"|"uploaded"|nil  written by upload()
+---@field location string?  of an upload that was begun, and has not ended. Written by upload()
 
 local function uploads_of(repository)
   return ("/v2/%s/blobs/uploads/"):format(repository)
@@ -250,14 +251,6 @@ local function begin(to, repository, scopes)
     answer, message, code = to:send(request)
   end
   return answer, message, code
-end
-
--- Gives an upload up, without waiting for long what becomes of it: UP16.
-local function cancel(to, scopes, location)
-  local answer = to:send {
-    method = "DELETE", url = location, kind = "upload", scopes = scopes, once = true, body = "", stall_timeout = 2,
-  }
-  if answer then answer.exchange:close() end
 end
 
 -- Asks for a mount. -> true | false: it was refused | an answer: an upload was begun | nil, message, code
@@ -392,6 +385,52 @@ local function pipe_bytes(flow, to, repository, upload, scopes, location)
   return false, got[2], got[3]
 end
 
+-- Fetches a blob of the same registry, which has not mounted it. A pipe would need two connections of one host for a
+-- blob, and as many blobs as there are connections would wait for each other.
+local function spool(flow, upload)
+  local file, message, code = core.temp_file()
+  if not file then return nil, message, code end
+  local ok
+  ok, message, code = blobs.fetch(flow, {
+    from = upload.from.session, repository = upload.from.repository, digest = upload.digest, size = upload.size,
+    file = file,
+  })
+  if not ok then
+    file:close()
+    return nil, message, code
+  end
+  flow:moved(-upload.size) -- it counts once, when it has been sent
+  upload.file, upload.offset = file, 0
+  return true
+end
+
+-- Sends the bytes of a blob, wherever they are. true | false, message, code: again | nil, message, code
+local function send_bytes(flow, to, repository, upload, scopes, location)
+  local is_near = upload.from and upload.from.session.own.origin == to.own.origin
+  if upload.from and not is_near then return pipe_bytes(flow, to, repository, upload, scopes, location) end
+  if is_near and not upload.file then
+    local ok, message, code = spool(flow, upload)
+    if not ok then return nil, message, code end
+  end
+  return put_bytes(to, repository, upload, scopes, location)
+end
+
+-- Tries until the registry has the blob.
+local function send(flow, to, repository, upload, scopes)
+  local tries = 0
+  while true do
+    local location, message, code = open_upload(to, repository, upload, scopes)
+    if not location then return nil, message, code end
+    if location == true then return "mounted" end
+    upload.location = location
+    local ok
+    ok, message, code = send_bytes(flow, to, repository, upload, scopes, location)
+    if ok then return "uploaded" end
+    tries = tries + 1
+    if ok == nil or not to:back_off(tries, upload.asked) then return nil, message, code end
+  end
+end
+
 --- Uploads a blob, or mounts it. Every try begins an upload of its own.
 ---@param flow strata.Flow
 ---@param to strata.RegistrySession
@@ -402,32 +441,30 @@ end
 ---@return string? message
 ---@return string? code
 function blobs.upload(flow, to, repository, upload, scopes)
-  local tries = 0
-  while true do
-    local location, message, code = open_upload(to, repository, upload, scopes)
-    if not location then return nil, message, code end
-    if location == true then
-      upload.result = "mounted"
-      flow:moved(upload.size)
-      return true
-    end
-    local ok
-    if upload.from then
-      ok, message, code = pipe_bytes(flow, to, repository, upload, scopes, location)
-    else
-      ok, message, code = put_bytes(to, repository, upload, scopes, location)
-    end
-    if ok then
-      upload.result = "uploaded"
-      flow:moved(upload.size)
-      return true
-    end
-    tries = tries + 1
-    if ok == nil or not to:back_off(tries, upload.asked) then
-      cancel(to, scopes, location)
-      return nil, message, code
-    end
+  local how, message, code = send(flow, to, repository, upload, scopes)
+  if upload.from and upload.file then
+    upload.file:close()
+    upload.file = nil
   end
+  if not how then return nil, message, code end
+  upload.result, upload.location = how, nil
+  flow:moved(upload.size)
+  return true
+end
+
+--- Gives an upload up that was begun, without waiting for long what becomes of it: UP16.
+---@param to strata.RegistrySession
+---@param upload strata.Upload
+---@param scopes strata.PushScopes
+---@return boolean
+function blobs.cancel(to, upload, scopes)
+  local answer = to:send {
+    method = "DELETE", url = upload.location, kind = "upload", scopes = copied(scopes), once = true, body = "",
+    stall_timeout = 2,
+  }
+  upload.location = nil
+  if answer then answer.exchange:close() end
+  return true
 end
 
 return blobs

@@ -47,11 +47,7 @@ local function network(options)
   if not ok then
     return fail("EUNSUPPORTED", "a registry needs strata.http, which was not built: it needs libcurl")
   end
-  -- A task has one exchange at a time, or two: from a repository into another one of the same host, by a pipe. Those
-  -- two wait for each other, so both of them need a connection.
-  local net = http.client {
-    connections_per_host = (options.parallel or 4) * 2, user_agent = "strata/" .. core._VERSION,
-  }
+  local net = http.client { connections_per_host = options.parallel or 4, user_agent = "strata/" .. core._VERSION }
   local transport = { net = net }
   function transport.start(_, request) return net:start(request) end
   function transport.wait(_, seconds) return net:wait(seconds) end

@@ -141,6 +141,17 @@ local function move(this, blob, scopes)
   end
 end
 
+-- Gives up what was begun: the registry keeps no half uploads of a push that failed.
+local function cancel_all(this, list, scopes)
+  local tasks = {}
+  for _, blob in ipairs(list) do
+    if blob.location then
+      tasks[#tasks + 1] = function() return blobs.cancel(this.session, blob, scopes) end
+    end
+  end
+  this.client:run(tasks, nil, "pushing")
+end
+
 local function move_all(this, list, scopes, opts)
   local tasks, total = {}, 0
   for _, blob in ipairs(list) do
@@ -150,8 +161,9 @@ local function move_all(this, list, scopes, opts)
     end
   end
   local done, message, code = this.client:run(tasks, opts, "pushing", total)
-  if not done then return nil, message, code end
-  return true
+  if done then return true end
+  cancel_all(this, list, scopes)
+  return nil, message, code
 end
 
 -- Moves blobs once more that are not there, although a manifest lists them or they were mounted: PUTM4.

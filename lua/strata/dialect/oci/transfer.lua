@@ -42,7 +42,7 @@ end
 
 -- The content of a file of the store, to be verified when it is written.
 local function part_of(store, one, digest)
-  if one.file or one.bytes then -- of a registry
+  if store.remote then
     return { file = one.file, bytes = one.bytes, offset = 0, size = one.size, digest = digest, label = one.name }
   end
   if store.dir then
