@@ -435,6 +435,19 @@ describe("authentication:", function()
 			assert.equal(1, #tokens())
 		end)
 
+		it("AUTH6 AUTH7 that ended together with others are asked for again, once", function()
+			get()
+			get(nil, nil, { PUSH })
+			get(nil, nil, { PUSH, "repository:base:pull" })
+			fake:expire_tokens()
+			fake:forget()
+			for _ = 1, 3 do
+				assert.equal("0123456789", get().body)
+			end
+			assert.equal(1, #tokens())
+			assert.equal(4, blobs_asked())
+		end)
+
 		it("AUTH7 for pushing do for pulling", function()
 			get(nil, nil, { PUSH, "repository:base:pull" })
 			get()
