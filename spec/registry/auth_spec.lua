@@ -508,10 +508,11 @@ describe("authentication:", function()
 
 		it("AUTH8 are asked for by another when the one that asks was given up", function()
 			fake:fault({ path = "/token", times = 1, stall = "head" })
-			local session = assert(client:session(fake.host))
+			local session, thread = assert(client:session(fake.host)), nil
 			assert.has_error(function()
 				local rounds = 0
 				client:run({ function()
+					thread = coroutine.running() -- nor is it collected
 					return session:send({ method = "GET", path = blob, scopes = { PULL } })
 				end }, { wait = function()
 					rounds = rounds + 1
@@ -522,6 +523,7 @@ describe("authentication:", function()
 					end
 				end }, "asking", 1)
 			end, "enough")
+			assert.equal("thread", type(thread))
 			assert.equal("0123456789", get().body)
 			assert.equal(2, #tokens())
 		end)

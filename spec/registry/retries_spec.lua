@@ -281,6 +281,12 @@ describe("trying again:", function()
 			assert.equal(2, #fake:log())
 			fake:faults_clear()
 			fake:forget()
+			fake:fault({ path = "^/token", status = 503, retry_after = 4000 })
+			assert.equal("ERATE", hub.send(client, fake, "GET", "/v2/app/blobs/" .. digest,
+				{ scopes = { "repository:app:pull" } }).code)
+			assert.equal(1, #fake:log())
+			fake:faults_clear()
+			fake:forget()
 			fake:fault({ path = "^/token", close = true })
 			assert.equal("ENETWORK", hub.send(client, fake, "GET", "/v2/app/blobs/" .. digest,
 				{ scopes = { "repository:app:pull" } }).code)

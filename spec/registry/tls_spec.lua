@@ -136,6 +136,11 @@ describe("TLS and the network:", function()
 			client = new_client(one, { ca = CA })
 			client.options.hosts[cdn.host] = { ca = certificates.path("stranger.crt") }
 			assert.equal(200, hub.send(client, one, "GET", "/v2/b").status)
+			client = new_client(one, { ca = CA })
+			client.options.hosts[cdn.host] = { ca = home:file("none") }
+			local got = hub.send(client, one, "GET", "/v2/b")
+			assert.equal("ENOENT", got.code)
+			assert.truthy(got.message:find("no certificates in " .. home:file("none"), 1, true))
 		end)
 	end)
 
@@ -317,7 +322,7 @@ describe("TLS and the network:", function()
 			for i = 1, 12 do
 				requests[i] = { "GET", "/v2/a" }
 			end
-			for _, got in ipairs(hub.all(client, one, requests)) do
+			for _, got in ipairs(hub.all(client, one, requests, true)) do
 				assert.equal("done", got.body)
 			end
 			local stats = one:stats()
@@ -325,7 +330,7 @@ describe("TLS and the network:", function()
 			assert.truthy(stats.peak >= 2 and stats.peak <= 4)
 			client = new_client(nil, nil, { parallel = 2 })
 			one:forget()
-			hub.all(client, one, requests)
+			hub.all(client, one, requests, true)
 			assert.equal(2, one:stats().peak)
 		end)
 
@@ -337,6 +342,11 @@ describe("TLS and the network:", function()
 			hub.send(client, one, "GET", "/v2/w")
 			hub.send(client, one, "GET", "/v2/w")
 			assert.same({ "this ?[1mimage is old", "second" }, client:session(one.host).warnings)
+			local cdn = one:listener()
+			cdn:fault({ status = 200, headers = { Warning = '299 - "of another host"' } })
+			one:fault({ path = "^/v2/r$", redirect = cdn.url .. "/" })
+			hub.send(client, one, "GET", "/v2/r")
+			assert.equal(2, #client:session(one.host).warnings)
 			for i = 1, 9 do
 				one:fault({ path = "^/v2/w", status = 200, headers = { Warning = ('299 - "%d%s"'):format(i, ("x"):rep(1000)) } })
 				hub.send(client, one, "GET", "/v2/w")

@@ -110,15 +110,16 @@ end
 ---@param with strata.RegistryClient
 ---@param to spec.RegistryServer|string
 ---@param requests table[]
+---@param bounded? boolean as many at a time as the client says, not all
 ---@return {status?: integer, body?: string, message?: string, code?: string}[]
-function hub.all(with, to, requests)
+function hub.all(with, to, requests, bounded)
 	local session = assert(with:session(type(to) == "table" and to.host or to))
 	local tasks, got = {}, {}
 	for i, request in ipairs(requests) do
 		request.method, request.path = request.method or request[1], request.path or request[2]
 		tasks[i] = task(session, request)
 	end
-	for i, values in ipairs(assert(with:run(tasks, { parallel = #tasks }, "asking"))) do
+	for i, values in ipairs(assert(with:run(tasks, { parallel = not bounded and #tasks or nil }, "asking"))) do
 		got[i] = values[1]
 	end
 	return got

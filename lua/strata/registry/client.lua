@@ -123,14 +123,20 @@ end
 --- What is trusted of a host that a registry has named: what is set for that host, or the registry's authorities.
 ---@param text string  a URL
 ---@param settings strata.RegistryHost  of the registry
----@return {ca: string?, insecure: boolean?}
+---@return {ca: string?, insecure: boolean?}?
+---@return string? message
+---@return string? code
 function Client:trust_for(text, settings)
   local parts, given = url.parse(text), self.options.hosts or {}
   local host = ("%s:%d"):format(parts.host, parts.port)
   if not given[host] then host = parts.host end
   if not given[host] then return { ca = settings.ca, insecure = false } end
-  self.trusts[host] = self.trusts[host] or hosts.settings(host, self.options)
-  return self.trusts[host] or { ca = settings.ca, insecure = false }
+  if not self.trusts[host] then
+    local found, message, code = hosts.settings(host, self.options)
+    if not found then return nil, message, code end
+    self.trusts[host] = found
+  end
+  return self.trusts[host]
 end
 
 --- The proxy for a URL; "" for none.

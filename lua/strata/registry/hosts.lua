@@ -1,5 +1,6 @@
 --- What is set for a registry's host: how it is spoken to, certificates, proxies.
 
+local address = require "strata.util.address"
 local core = require "strata.core"
 local fail = require "strata.util.fail"
 local json = require "strata.util.json"
@@ -41,10 +42,9 @@ local function read(path)
   return text
 end
 
--- Whether a host is the machine itself, which is spoken to without TLS.
+-- Whether a host, with or without a port, is the machine itself, which is spoken to without TLS.
 local function is_local(host)
-  local name = host:match("^(%[.*%])") or host:match("^[^:]*")
-  return name == "localhost" or name == "[::1]" or name:find("^127%.%d+%.%d+%.%d+$") ~= nil
+  return address.is_local(host:match("^%[.*%]") or host:match("^[^:]*"))
 end
 
 local function getter(options)

@@ -82,7 +82,7 @@ end
 function methods:tags(ref)
   local with, session, parts = place_of(self, ref, "tags")
   if not with then return nil, session, parts end
-  return ask(with, parts, function() return tags.list(session, parts.repository, json_limits()) end)
+  return ask(with, { text = parts.name }, function() return tags.list(session, parts.repository, json_limits()) end)
 end
 
 --- Gives what a reference leads to another tag, in the same repository: two requests, and no blob moves.

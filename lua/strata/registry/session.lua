@@ -144,7 +144,9 @@ end
 ---@return string? code
 function Session:start(request, target, authorization)
   local settings, own = self.settings, target.own
-  local trust = own and settings or self.client:trust_for(target.url, settings)
+  local trust, message, code = settings, nil, nil
+  if not own then trust, message, code = self.client:trust_for(target.url, settings) end
+  if not trust then return nil, message, code end
   local lines = { "Accept-Encoding: identity" } -- BLOB1
   copy_into(lines, request.headers)
   if authorization then lines[#lines + 1] = authorization end
