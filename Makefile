@@ -285,6 +285,9 @@ $(BUILD)/tidy/%.ok: src/%.c .clang-tidy $(wildcard src/*/*.h src/core/*/*.h) $(B
 bench: build ## measure beside the peers on one image
 	@$(RUN_LUA) bench/run.lua $(IMAGE)
 
+bench-registry: build ## measure beside skopeo on two registries of this machine
+	@$(RUN_LUA) bench/registry.lua
+
 bench-nginx: build ## latency and memory of nginx while it operates on images
 	@$(RUN_LUA) bench/latency.lua
 
@@ -321,4 +324,4 @@ clean: ## remove everything that was built
 
 FORCE:
 .PHONY: help build demo test spec ctest ctests sanitize tsan valgrind fuzz fuzz-replay fuzzers coverage lint tidy \
-	bench bench-nginx deps doc types install clean FORCE sweep
+	bench bench-registry bench-nginx deps doc types install clean FORCE sweep
