@@ -240,14 +240,14 @@ end
 ---@return function
 ---@return any state
 function strata.pairs(value)
-  local mt, step, state = getmetatable(value), nil, nil
+  local mt = getmetatable(value)
   if type(mt) == "table" and mt.__pairs then
-    step, state = mt.__pairs(value)
-  else
-    if type(value) ~= "table" then misuse("pairs: an object or a table is wanted, not %s", type(value)) end
-    step, state = pairs(value)
+    local step, state = mt.__pairs(value)
+    return step, state -- and they begin with nil
   end
-  return step, state -- and they begin with nil
+  if type(value) ~= "table" then misuse("pairs: an object or a table is wanted, not %s", type(value)) end
+  local step, state = pairs(value)
+  return step, state
 end
 
 --- What can be done with a value of strata, as text for a REPL.
