@@ -138,6 +138,9 @@ local MANY = { entry({ name = "top" }, "t\n") }
 for i = 1, 66 do
 	MANY[i + 1] = entry({ name = ("many/%d/%d"):format(i % 20, i) })
 end
+for i = 1, 30 do
+	MANY[#MANY + 1] = dir(("many/dir%d"):format(i))
+end
 
 -- Hardlinks to nothing, and to a whiteout.
 local BROKEN = {
