@@ -181,6 +181,17 @@ describe("img:filter", function()
 		assert.equal("step 1", img.layers[1].created_by)
 	end)
 
+	specify("shows the root file system as it is before it ends", function()
+		local img = bench:open({ { entries = { file("a"), file("b") } } })
+		local seen = {}
+		assert(img:filter(function(entry)
+			seen[#seen + 1] = tostring(img:rootfs():exists("a"))
+			return entry.path ~= "a"
+		end))
+		assert.same({ "true", "true" }, seen)
+		assert.is_false(img:rootfs():exists("a"))
+	end)
+
 	specify("can be followed by other filters and rewrites", function()
 		local img = bench:open({ { entries = { file("a"), file("b"), file("c"), link("l", "a") } } })
 		img:filter(without("a"))

@@ -46,6 +46,16 @@ describe("when the system fails", function()
 		sweep_as(wrapper, "open", "meta", "look", "name", "write", "memory", "unlink")
 	end)
 
+	it("to set the modes of layers side by side for an ordinary user, that is told of each directory", function()
+		local wrapper = faulty.as_user()
+		if not wrapper then
+			return pending("cannot become another user here: not root")
+		end
+		local arguments = { faulty.is_thorough() and 1 or 0, "meta 1" }
+		local sum = faulty.run("sweep", arguments, wrapper, "extract a tree as overlay")
+		assert.matches("^%d+ runs, 0 problems", sum)
+	end)
+
 	it("to give more descriptors, it is EMFILE", function()
 		sweep("descriptors", "few descriptors")
 	end)

@@ -108,8 +108,8 @@ describe("entry:digest", function()
 		end
 	end)
 
-	specify("does not hash holes without end", function()
-		local function holes(size)
+	describe("of holes", function()
+		local function holes(size, limits)
 			local record = rawtar.record("GNU.sparse.major", "1")
 				.. rawtar.record("GNU.sparse.minor", "0")
 				.. rawtar.record("GNU.sparse.name", "holes")
@@ -117,15 +117,26 @@ describe("entry:digest", function()
 			local map = "1\n0\n1\n"
 			local data = map .. ("\0"):rep(512 - #map) .. "x"
 			local tar = rawtar.pax(record) .. rawtar.entry({ name = "GNUSparseFile.0/holes", size = #data }, data)
-			return layer_of(dir:write("holes.tar", rawtar.tar(tar))):entry("holes")
+			local path = dir:write("holes.tar", rawtar.tar(tar))
+			return assert(strata.layer({ tar = path, limits = limits })):entry("holes")
 		end
-		local entry = holes(2 ^ 43)
-		assert.equal(2 ^ 43, entry.size)
-		local digest, message, code = entry:digest()
-		assert.is_nil(digest)
-		assert.equal("ELIMIT", code)
-		assert.truthy(message:find("limits.ratio", 1, true), message)
-		assert.equal(sha256("x" .. ("\0"):rep(999999)), holes(1000000):digest())
+
+		specify("does not hash them without end", function()
+			local entry = holes(2 ^ 43)
+			assert.equal(2 ^ 43, entry.size)
+			local digest, message, code = entry:digest()
+			assert.is_nil(digest)
+			assert.equal("ELIMIT", code)
+			assert.truthy(message:find("limits.ratio", 1, true), message)
+			assert.equal(sha256("x" .. ("\0"):rep(999999)), holes(1000000):digest())
+		end)
+
+		specify("hashes as many of them as limits.ratio allows", function()
+			local size = 2 ^ 28 + 1
+			assert.equal("ELIMIT", select(3, holes(size, { ratio = 1000 }):digest()))
+			local said = shell.sh("(printf x; head -c 268435456 /dev/zero) | sha256sum")
+			assert.equal("sha256:" .. said:match("^%x+"), holes(size, { ratio = 1000000 }):digest())
+		end)
 	end)
 
 	specify("is given when the bytes are those of the layer, and not else", function()

@@ -57,6 +57,21 @@ describe("a file with hardlinks", function()
 		assert.same({ ["user.k"] = "v", ["user.l"] = "w" }, bench:load(saved):rootfs():stat("bin/y").xattrs)
 	end)
 
+	specify("has nothing of a name that was dropped, also when layers are merged", function()
+		local entries = layer()
+		entries[3].pax = { ["SCHILY.xattr.user.x"] = "v" }
+		entries[4].pax = { ["SCHILY.xattr.user.y"] = "w" }
+		entries[4].linkname = "bin/sh"
+		local img = bench:open({ { entries = entries } })
+		assert(img:filter(function(entry)
+			return entry.path ~= "bin/x"
+		end))
+		assert.same({ ["user.y"] = "w" }, img:rootfs():stat("bin/sh").xattrs)
+		assert(img:flatten())
+		local _, saved = bench:save(img)
+		assert.same({ ["user.y"] = "w" }, bench:load(saved):rootfs():stat("bin/sh").xattrs)
+	end)
+
 	specify("is folded without an attribute that is empty", function()
 		local empty = { ["SCHILY.xattr.user.k"] = "", ["SCHILY.xattr.user.l"] = "w" }
 		local img = bench:open({

@@ -81,6 +81,17 @@ describe("what is extracted of a layer that has", function()
 		end
 	end
 
+	specify("names twice has what they had last, onto a directory with something in it", function()
+		local upper = { link("n", "f"), file("n", "own n"), file("d"), file("d/new") }
+		local img = bench:open({ { entries = BASE }, { entries = upper } })
+		local target = bench.dir:file("root")
+		shell.sh('mkdir "$1" && printf before >"$1/kept"', target)
+		assert(img:extract(target, { merge = true }))
+		for path, content in pairs({ n = "own n", f = "low f", ["d/new"] = "d/new", kept = "before" }) do
+			assert.equal(content, shell.read(target .. "/" .. path), path)
+		end
+	end)
+
 	specify("a hardlink to itself is refused, and nothing is left", function()
 		local img = bench:open({ { entries = BASE }, { entries = { link("f", "f") } } })
 		local target = bench.dir:file("root")

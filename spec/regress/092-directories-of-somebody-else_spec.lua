@@ -117,9 +117,14 @@ describe("extracting as an ordinary user", function()
 	end)
 
 	it("does not tell what is as it should be already", function()
-		shell.sh('mkdir -p "$1/etc" && chmod 777 "$1" "$1/etc"', target)
-		local notes = extract("merge", { { name = "etc/", type = "dir", mode = tonumber("777", 8) }, file("etc/f") })
-		assert.equal("1\ttime\tetc\tEPERM\n", notes)
+		shell.sh('mkdir -p "$1/etc" "$1/lib" && chmod 777 "$1" "$1/etc" "$1/lib"', target)
+		local mode = tonumber("777", 8)
+		local notes = extract("merge", {
+			{ name = "lib/", type = "dir", mode = mode, gid = 5 },
+			{ name = "etc/", type = "dir", mode = mode },
+			file("etc/f"),
+		})
+		assert.equal("1\towner\tlib\tEPERM\n1\ttime\tlib\tEPERM\n1\ttime\tetc\tEPERM\n", notes)
 	end)
 
 	it("removes what a whiteout hides there, and tells the times", function()

@@ -145,10 +145,12 @@ end
 local list = {}
 
 -- `whole`: without any memory what was made cannot be removed either. `merges`: into a directory with something in it,
--- in which a failure leaves what was done so far.
+-- in which a failure leaves what was done so far. `litters`: it removes what it has made itself, and does not tell when
+-- that fails.
 local function add(name, run, options)
 	options = options or {}
-	list[#list + 1] = { name = name, run = run, whole = options.whole, merges = options.merges }
+	list[#list + 1] = { name = name, run = run, whole = options.whole, merges = options.merges or options.litters,
+		litters = options.litters }
 end
 
 for _, name in ipairs({ "docker", "gzip", "v1", "legacy", "oci", "oci_archive", "whole" }) do

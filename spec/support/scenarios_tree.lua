@@ -129,12 +129,17 @@ local FOURTH = {
 	entry({ name = "first/of/all" }, "f\n"),
 	entry({ name = ".wh..wh..opq" }),
 	link("1", "again", "first/of/all"),
+	link("2", "way", "first/of"),
+	dir("way/behind", { mode = 448 }),
 }
 
 -- More directories, and more entries, than there is room for at first.
 local MANY = { entry({ name = "top" }, "t\n") }
 for i = 1, 66 do
 	MANY[i + 1] = entry({ name = ("many/%d/%d"):format(i % 20, i) })
+end
+for i = 1, 30 do
+	MANY[#MANY + 1] = dir(("many/dir%d"):format(i))
 end
 
 -- Hardlinks to nothing, and to a whiteout.
@@ -145,6 +150,14 @@ local BROKEN = {
 	pax({ "SCHILY.xattr.user.note", "none" }) .. link("1", "a/link", "usr/none"),
 	link("1", "b/link", "none/at/all"),
 	entry({ name = "usr/lib/file" }, "f\n"),
+}
+
+-- A tree that is deeper than what is removed with a directory open for each level, and a hardlink to nothing.
+local DEEP = {
+	dir(".strata-0"),
+	entry({ name = ".strata-0/f" }, "in the way\n"),
+	pax({ "path", ("d/"):rep(70) .. "f" }) .. entry({ name = "f" }, "deep\n"),
+	link("1", "link", "none"),
 }
 
 -- Something else wherever BASE has something.
@@ -186,6 +199,7 @@ function tree.prepare(env)
 		tree = { layers[1], closed, opened, layers[2], layers[3], layers[4], layers[5] },
 		base = { layers[1] },
 		broken = { layers[1], layer_of(BROKEN) },
+		deep = { layer_of(DEEP) },
 		conflict = { layer_of(CONFLICT) },
 		again = { layer_of({ entry({ name = "f", mode = 420 }, ("same\n"):rep(9000)) }), layer_of({
 			entry({ name = "f", mode = 493 }, ("same\n"):rep(9000)),
@@ -246,7 +260,14 @@ function tree.add(add, must)
 	end
 
 	add("extract what is broken", refusing({}), { merges = true })
+	add("extract what is broken by the letter", refusing({ view = "spec" }), { merges = true })
 	add("extract what is broken as overlay", refusing({ mode = "overlay" }), { merges = true })
+	add("extract what is broken and deep", function(env)
+		local img = must(strata.open(env.deep))
+		local done, message, code = img:extract(env.out .. "/tree", { unprivileged = true })
+		img:close()
+		return code == "ENOENT" and message or must(done, message, code)
+	end, { litters = true })
 
 	local function making(options)
 		return function(env)
@@ -300,7 +321,7 @@ function tree.add(add, must)
 		local seen = {}
 		for _, layer in img:layers() do
 			for one in layer:entries() do
-				seen[#seen + 1] = one.path .. tostring(one.type == "file" and #must(one:read()))
+				seen[#seen + 1] = one.path .. tostring(one.type == "file" and #must(one:read()) .. must(one:digest()))
 			end
 		end
 		local root = must(img:rootfs())

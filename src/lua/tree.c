@@ -30,6 +30,7 @@ static int tree_new(lua_State *L)
 	static const char *const views[] = {"runtime", "spec", NULL};
 	lua_Integer max_steps = lua_isnoneornil(L, 1) ? 0 : strata_check_integer(L, 1);
 	int view = luaL_checkoption(L, 2, "runtime", views);
+	bool drops_marked = lua_toboolean(L, 3);
 	struct lua_tree *o = strata_new_object(L, TREE_TYPE, sizeof(*o));
 	struct strata_err err;
 
@@ -40,7 +41,7 @@ static int tree_new(lua_State *L)
 		return strata_push_error(L, &err);
 	if (max_steps > 0)
 		o->tree.max_steps = (uint64_t)max_steps;
-	o->tree.drops_marked = lua_toboolean(L, 3);
+	o->tree.drops_marked = drops_marked;
 	o->tree.view = view == 0 ? STRATA_VIEW_RUNTIME : STRATA_VIEW_SPEC;
 	o->ready = true;
 	return 1;

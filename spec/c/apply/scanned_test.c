@@ -70,6 +70,27 @@ static void a_layer_that_has_changed_is_refused(void)
 	strata_file_unref(now.file);
 }
 
+/* The second layer has a file, and something below it: the run starts over. */
+static void a_run_starts_over_without_anybody_to_tell(void)
+{
+	struct strata_apply_options options = {.unprivileged = true};
+	struct strata_blob layers[] = {layer("one", '0', "two"), layer("one", '0', "one/three")};
+	struct strata_err err;
+	struct strata_apply *a;
+	char path[80];
+
+	snprintf(path, sizeof(path), "%s/root", base);
+	a = strata_apply_new(path, &options, &err);
+	for (int i = 0; a != NULL && i < 2; i++) {
+		must(strata_apply_add(a, "layer", &layers[i], "", "", NULL, &err));
+		strata_file_unref(layers[i].file);
+	}
+	CHECK(a != NULL && strata_apply_run(a, NULL, &err) == 0);
+	strata_apply_unref(a);
+	snprintf(path, sizeof(path), "%s/root/one/three", base);
+	CHECK(access(path, F_OK) == 0);
+}
+
 int main(void)
 {
 	char command[128];
@@ -77,6 +98,7 @@ int main(void)
 	if (mkdtemp(base) == NULL)
 		return 1;
 	RUN(a_layer_that_has_changed_is_refused);
+	RUN(a_run_starts_over_without_anybody_to_tell);
 	snprintf(command, sizeof(command), "rm -rf %s", base);
 	CHECK(system(command) == 0);
 	return check_sum("scanned");

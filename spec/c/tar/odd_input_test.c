@@ -89,6 +89,13 @@ static void an_old_sparse_header_with_a_bad_size_is_refused(void)
 	}
 }
 
+static void a_sparse_size_in_records_is_a_number(void)
+{
+	REFUSED("abc", {"GNU.sparse.map", "0,3"}, {"GNU.sparse.size", "many"});
+	REFUSED("abc", {"GNU.sparse.map", "0,3"}, {"GNU.sparse.size", "-3"});
+	REFUSED("abc", {"GNU.sparse.map", "0,3"}, {"GNU.sparse.realsize", "9223372036854775807"});
+}
+
 static void extents_of_an_old_sparse_header_are_numbers(void)
 {
 	static const char bad[2][24] = {"\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff"
@@ -140,7 +147,8 @@ static void what_is_not_sparse_has_no_map(void)
 /* Versions that nobody has written are none. */
 static void only_known_versions_have_a_map(void)
 {
-	static const char *const versions[][2] = {{"0", "2"}, {"1", "1"}, {"2", "0"}, {"00", "1"}};
+	static const char *const versions[][2] = {
+	        {"0", "2"}, {"1", "1"}, {"2", "0"}, {"00", "1"}, {"", "1"}};
 
 	for (size_t i = 0; i < sizeof(versions) / sizeof(versions[0]); i++) {
 		const struct pair pairs[] = {{"GNU.sparse.major", versions[i][0]},
@@ -308,6 +316,7 @@ int main(void)
 	RUN(what_its_lay_out_makes_too_long_is_a_limit);
 	RUN(records_of_a_map_come_in_pairs);
 	RUN(an_old_sparse_header_with_a_bad_size_is_refused);
+	RUN(a_sparse_size_in_records_is_a_number);
 	RUN(extents_of_an_old_sparse_header_are_numbers);
 	RUN(what_is_not_sparse_has_no_map);
 	RUN(surrogates_and_bytes_at_the_edges);

@@ -238,6 +238,27 @@ static void a_long_name_goes_where_its_format_has_it(void)
 	strata_buf_free(&b);
 }
 
+/* An L header that holds no name gives none, neither before nor after. */
+static void an_empty_long_name_makes_no_record(void)
+{
+	for (size_t len = 0; len < 2; len++) {
+		struct strata_buf b = {0}, out;
+		struct reading r;
+
+		extension(&b, 'L', "", len);
+		header(&b, GNU, '0', "main", 0);
+		out = patched(&b, (struct strata_tar_changes){.mask = STRATA_TAR_MTIME,
+		                                              .to.mtime_nsec = 500000000});
+		r = read_span(out.data, out.len);
+		CHECK(r.n == 1 && strcmp(r.entries[0].h.path, "main") == 0 &&
+		      r.entries[0].h.mtime_nsec == 500000000);
+		CHECK(memmem(out.data, out.len, " path=", 6) == NULL);
+		free_reading(&r);
+		strata_buf_free(&out);
+		strata_buf_free(&b);
+	}
+}
+
 static void what_repeats_is_left_behind_when_something_changes(void)
 {
 	struct strata_buf b = {0};
@@ -556,6 +577,7 @@ int main(void)
 	RUN(a_record_is_edited_in_its_place);
 	RUN(the_last_record_takes_its_header_along);
 	RUN(a_long_name_goes_where_its_format_has_it);
+	RUN(an_empty_long_name_makes_no_record);
 	RUN(what_repeats_is_left_behind_when_something_changes);
 	RUN(sparse_records_that_say_nothing_stay_without_effect);
 	RUN(records_are_set_and_deleted);

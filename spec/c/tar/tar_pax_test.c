@@ -138,6 +138,10 @@ static void a_name_from_both_worlds_is_refused(void)
 	extension(&b, 'L', "l", 2);
 	header(&b, GNU, '0', "main", 0);
 	CHECK(refused(&b, "EFORMAT"));
+	pax(&b, "GNU.sparse.name", "p");
+	extension(&b, 'L', "l", 2);
+	header(&b, GNU, '0', "main", 0);
+	CHECK(refused(&b, "EFORMAT"));
 	extension(&b, 'K', "l", 2);
 	pax(&b, "linkpath", "p");
 	header(&b, GNU, '2', "main", 0);
@@ -338,6 +342,9 @@ static void maps_that_lie_are_refused(void)
 	gnu_sparse(&b, 4);
 	b.data[482] = 1; /* an extension block that does not come */
 	seal(&b, 0);
+	CHECK(refused(&b, "EFORMAT"));
+	gnu_sparse(&b, 5);
+	memcpy(b.data + 512, "letters     ", 12); /* in the extension block */
 	CHECK(refused(&b, "EFORMAT"));
 	header(&b, USTAR, 'S', "x", 0); /* star's own sparse format */
 	CHECK(refused(&b, "EFORMAT"));

@@ -304,11 +304,9 @@ static int take_back(struct strata_apply *a, const struct timespec times[2], str
 }
 
 /* A layer turns out to be odd at one of its entries; most images have no such layer. */
-static int run_by_tree(struct strata_apply *a, const struct strata_work *work, uint64_t progress,
+static int run_by_tree(struct strata_apply *a, const struct strata_work *work,
                        const struct timespec times[2], struct strata_err *err)
 {
-	if (work != NULL && work->progress != NULL)
-		atomic_store(work->progress, progress);
 	if (take_back(a, times, err) < 0)
 		return -1;
 	a->by_tree = true;
@@ -318,8 +316,8 @@ static int run_by_tree(struct strata_apply *a, const struct strata_work *work, u
 
 static int run_any(struct strata_apply *a, const struct strata_work *work, struct strata_err *err)
 {
-	uint64_t progress =
-	        work != NULL && work->progress != NULL ? atomic_load(work->progress) : 0;
+	atomic_ullong *progress = work != NULL ? work->progress : NULL;
+	unsigned long long before = progress != NULL ? atomic_load(progress) : 0;
 	struct timespec times[2] = {{.tv_nsec = UTIME_OMIT}};
 	struct stat st;
 	int status;
@@ -328,7 +326,11 @@ static int run_any(struct strata_apply *a, const struct strata_work *work, struc
 		return strata_fail_errno(err, errno, "cannot look at the directory");
 	times[1] = st.st_mtim;
 	status = run(a, work, err);
-	return status < 0 && a->odd ? run_by_tree(a, work, progress, times, err) : status;
+	if (status == 0 || !a->odd)
+		return status;
+	if (progress != NULL)
+		atomic_store(progress, before); /* what has been read is read anew */
+	return run_by_tree(a, work, times, err);
 }
 
 int strata_apply_run(struct strata_apply *a, const struct strata_work *work, struct strata_err *err)

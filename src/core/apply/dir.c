@@ -52,7 +52,7 @@ bool apply_is_apart(const struct strata_apply *a)
 
 int apply_begin_anew(struct strata_apply *a, struct strata_err *err)
 {
-	if (a->options.view != STRATA_VIEW_RUNTIME || a->by_tree || !a->target.fresh)
+	if (a->options.view != STRATA_VIEW_RUNTIME || !a->target.fresh)
 		return 0;
 	a->odd = true;
 	return strata_fail(err, "EAGAIN", "not by what its layer has had so far");

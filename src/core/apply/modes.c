@@ -75,18 +75,16 @@ static int straighten(struct apply_mode *m, int root, struct strata_err *err)
 	const struct strata_maker maker = {.make = make_none, .reached = &plain};
 	cleanup_fd int fd = strata_resolve_plain(root, m->path, APPLY_DIR_FLAGS);
 	cleanup_fd int linked = -1;
-	char *path;
 
 	if (is_that(m, fd))
 		return 0;
 	linked = strata_resolve_in_root_make(root, m->path, APPLY_DIR_FLAGS, &maker);
 	if (!is_that(m, linked))
 		return 0;
-	path = strndup(plain.len > 0 ? plain.data : ".", plain.len > 0 ? plain.len : 1);
-	if (path == NULL)
-		return strata_fail_nomem(err);
+	if (strata_buf_append(&plain, "", 1, err) < 0)
+		return -1;
 	free(m->path);
-	m->path = path;
+	m->path = steal_pointer(&plain.data);
 	return 0;
 }
 
@@ -102,7 +100,7 @@ static int compare(const void *pa, const void *pb)
 	const struct apply_mode *x = pa, *y = pb;
 	int order = strcmp(key_of(y), key_of(x));
 
-	return order != 0 ? order : x->order < y->order ? 1 : -1;
+	return order != 0 ? order : (x->order < y->order) - (x->order > y->order);
 }
 
 static int set(struct apply_report *report, const struct apply_mode *m, int root,

@@ -139,9 +139,6 @@ static int lift(struct walk *w, const char *name, struct strata_err *err)
 		snprintf(lifted, sizeof(lifted), ".strata-%zu", w->lifted++);
 		if (renameat(from, name, to, lifted) == 0)
 			return 0;
-		if (errno == EACCES && fchmodat(from, name, 0700, AT_SYMLINK_NOFOLLOW) == 0 &&
-		    renameat(from, name, to, lifted) == 0)
-			return 0;
 		if (errno != EEXIST && errno != ENOTEMPTY && errno != ENOTDIR)
 			return strata_fail_errno(err, errno, "cannot move a directory up");
 	}

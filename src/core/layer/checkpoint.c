@@ -28,7 +28,8 @@ int strata_checkpoint_take(struct strata_checkpoint *c, struct strata_index *ind
 
 bool strata_checkpoint_restore(struct strata_checkpoint *c, struct strata_index *index)
 {
-	if (c->entries == NULL || c->count != index->count || c->arena_len > index->arena.len)
+	if (c->entries == NULL || c->arena_len > index->arena.len ||
+	    c->replacement_count > index->replacement_count)
 		return false;
 	if (c->count > 0)
 		memcpy(index->entries, c->entries, c->count * sizeof(*c->entries));

@@ -23,7 +23,8 @@ struct strata_checkpoint {
 int strata_checkpoint_take(struct strata_checkpoint *c, struct strata_index *index,
                            struct strata_err *err);
 
-/* Goes back, and frees it. False: the index has been scanned anew since, and stays as it is. */
+/* Goes back, and frees it. False, and the index stays as it is: it has been freed, or the index has
+ * gone back to one taken before it. */
 bool strata_checkpoint_restore(struct strata_checkpoint *c, struct strata_index *index);
 
 /* Of all zero bytes: nothing is done. */

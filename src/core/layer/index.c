@@ -365,6 +365,5 @@ void strata_index_restore_names(struct strata_index *copy)
 
 bool strata_index_is_dangling(const struct strata_index *index, uint32_t entry)
 {
-	return index->entries[entry].typeflag == '1' && index->links != NULL &&
-	       index->links[entry].root == STRATA_NO_ENTRY;
+	return index->entries[entry].typeflag == '1' && index->links[entry].root == STRATA_NO_ENTRY;
 }

@@ -186,7 +186,7 @@ uint32_t strata_index_file_of(const struct strata_index *index, uint32_t entry)
 	const struct strata_entry *e = &index->entries[entry];
 	size_t base;
 
-	if (e->typeflag != '1' || e->dropped || index->links == NULL ||
+	if (e->typeflag != '1' || e->dropped ||
 	    strata_whiteout_kind(strata_index_text(index, e->path), e->path.len, &base) !=
 	            STRATA_WHITEOUT_NO)
 		return STRATA_NO_ENTRY;

@@ -438,7 +438,7 @@ static bool has_lost_place(const struct merge *m, const struct link *link)
 	if (link->node == STRATA_NO_NODE)
 		return false;
 	node = &m->tree->nodes[link->node];
-	return node->free || node->layer != m->layer || node->entry != link->entry;
+	return node->free || node->entry != link->entry;
 }
 
 /* A hardlink to a whiteout is one. */
