@@ -103,7 +103,7 @@ describe("fetching a blob:", function()
 		works()
 	end)
 
-	describe("BLOB2: its length", function()
+	describe("BLOB2 A15: its length", function()
 		for _, rule in ipairs({ { body_extra = "x" }, { body_extra = "x", chunked = true }, { truncate = 5000 },
 			{ truncate = 5000, chunked = true }, { truncate = 0 } }) do
 			local how = (rule.truncate and "shorter" or "longer") .. (rule.chunked and ", unsaid" or ", said") ..

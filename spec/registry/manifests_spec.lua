@@ -150,7 +150,7 @@ describe("manifests of a registry:", function()
 		end)
 	end)
 
-	it("MAN6: layers and manifests in one document", function()
+	it("MAN6 A13: layers and manifests in one document", function()
 		local text = fake:get_manifest("app", "1")
 		put("both", text:sub(1, -2) .. ',"manifests":[]}', types.oci.manifest)
 		fails("EFORMAT", "at once", "app:both")
