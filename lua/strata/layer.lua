@@ -28,6 +28,7 @@ local layer = {}
 ---@field media_type string?  that its descriptor states
 ---@field annotations table<string, string>?
 ---@field foreign boolean?  its URLs lead to the blob
+---@field urls string[]?  these, of a layer in a registry
 ---@field descriptor_text string?  the descriptor that it had in the image that it was taken from
 ---@field own boolean?  no other layer uses the blob's file, which is closed with the image
 ---@field taken boolean?  its bytes are those of a layer of another image

@@ -28,7 +28,7 @@ local function list_needed(states, label)
   local list, number_of = {}, {}
   for _, state in ipairs(states) do
     if not number_of[state.digest] then
-      list[#list + 1] = { digest = state.digest, size = state.blob.size, label = label(state) }
+      list[#list + 1] = { digest = state.digest, size = state.blob.size, label = label(state), urls = state.urls }
       number_of[state.digest] = #list
     end
   end

@@ -221,6 +221,7 @@
 ---@field allow_hosts? string[]  hosts with private addresses that a registry may name
 ---@field trusted? string[]  hosts that uploads go to with the credentials of the registry
 ---@field trusted_realms? string[]  hosts of token servers that get the credentials of the registry
+---@field foreign? boolean  layers that the registry has not are fetched from the URLs in the manifest. Default: false
 ---@field system? boolean  certificates of /etc and proxies of the environment are used. Default: true
 
 --- How layers are applied to a directory. For overlayfs a hardlink to a file of a lower layer shares that file.

@@ -71,6 +71,8 @@ end
 ---@field digest string
 ---@field size integer
 ---@field file userdata  an unnamed temporary file
+---@field urls string[]?  of a foreign layer: where it is when the registry has it not
+---@field url string?  of these the one that is asked
 ---@field got integer  bytes that are in the file
 ---@field anew integer  how often it was begun anew because of what the registry said
 ---@field refused boolean?  a range was refused, or answered with another one
@@ -105,7 +107,8 @@ end
 local function rest_of(fetch)
   local is_first = fetch.got == 0
   return {
-    method = "GET", path = path_of(fetch.repository, fetch.digest), scopes = scopes_of(fetch.repository), once = true,
+    method = "GET", path = path_of(fetch.repository, fetch.digest), url = fetch.url, kind = fetch.url and "foreign",
+    scopes = scopes_of(fetch.repository), once = true,
     headers = not is_first and { ("Range: bytes=%.0f-%.0f"):format(fetch.got, fetch.size - 1) } or nil, -- BLOB4
     statuses = { is_first and 200 or 206 },
     to_file = { fd = fetch.file:fileno(), offset = fetch.got, size = fetch.size - fetch.got },
@@ -121,7 +124,8 @@ local function judge(flow, fetch, answer, is_first)
     fetch.whole = fetch.whole or status == 200
     return begin_anew(flow, fetch, answer.request, ("%d in answer to a range"):format(status), status == 416)
   end
-  local is_elsewhere = answer.exchange:header("location") == nil and not fetch.from:is_own(answer.url)
+  local is_elsewhere = not fetch.url and answer.exchange:header("location") == nil and
+    not fetch.from:is_own(answer.url)
   local again = session.is_passing(status) or is_elsewhere -- a signed address may have expired: Q14
   if again then fetch.asked = answer.exchange:header("retry-after") end
   local message, code = session.refusal(answer)
@@ -135,7 +139,7 @@ local function fetch_rest(flow, fetch)
   local wanted = request.statuses[1]
   if not answer then
     if part and part.status == wanted then
-      local ok, why, how = take(flow, fetch, part, request.method .. " " .. request.path)
+      local ok, why, how = take(flow, fetch, part, request.method .. " " .. (fetch.url and "a URL" or request.path))
       if not ok then return ok, why, how end
     end
     return not PASSING[code] and nil, message, length_code(message, code)
@@ -156,15 +160,9 @@ local function fetch_rest(flow, fetch)
   return ok, message, code
 end
 
---- Fetches a blob into a file. What breaks off goes on where it was. Its digest is compared while it comes, unless it
--- came in parts: then the second result is false, and whoever wants the file compares it.
----@param flow strata.Flow
----@param fetch strata.Fetch
----@return boolean? ok
----@return boolean|string|nil compared  or message
----@return string? code
-function blobs.fetch(flow, fetch)
-  fetch.got, fetch.anew = 0, 0
+-- Fetches all of a blob from one place.
+local function fetch_all(flow, fetch)
+  fetch.got, fetch.anew, fetch.refused, fetch.whole, fetch.found = 0, 0, nil, nil, nil
   local breaks = 0
   while fetch.got < fetch.size do
     local before = fetch.got
@@ -180,10 +178,43 @@ function blobs.fetch(flow, fetch)
       end
     end
   end
+  return true
+end
+
+-- Asks the URLs of a foreign layer one after the other: BLOB15.
+local function fetch_foreign(flow, fetch, message)
+  local ok, code
+  for _, one in ipairs(fetch.urls) do
+    flow:moved(-fetch.got)
+    fetch.url = one
+    local why
+    ok, why, code = fetch_all(flow, fetch)
+    if ok then return true end
+    message = message .. "; " .. why
+  end
+  return nil, message, code
+end
+
+--- Fetches a blob into a file. What breaks off goes on where it was. Its digest is compared while it comes, unless it
+-- came in parts: then the second result is false, and whoever wants the file compares it.
+---@param flow strata.Flow
+---@param fetch strata.Fetch
+---@return boolean? ok
+---@return boolean|string|nil compared  or message
+---@return string? code
+function blobs.fetch(flow, fetch)
+  local ok, message, code = fetch_all(flow, fetch)
+  if not ok and code == "ENOENT" and fetch.urls and fetch.urls[1] then
+    if not fetch.from.client.rules.foreign then
+      return fail("ENOENT", "%s; its URLs are asked with strata.registry{foreign = true} only", message)
+    end
+    ok, message, code = fetch_foreign(flow, fetch, message)
+  end
+  if not ok then return nil, message, code end
   if fetch.found and fetch.found ~= fetch.digest then -- BLOB3
     return fail("EDIGEST", "%s %s: what came hashes to %s", "GET", path_of(fetch.repository, fetch.digest), fetch.found)
   end
-  local ok, message, code = fetch.file:grow(fetch.size)
+  ok, message, code = fetch.file:grow(fetch.size)
   if not ok then return nil, message, code end
   return true, fetch.found ~= nil
 end

@@ -50,11 +50,13 @@ local function blobs_of(image)
   end
   for i, one in ipairs(image.layers) do
     local from = one.remote or one.came_from
-    list[#list + 1] = {
-      label = ("layer %d/%d"):format(i, #image.layers), digest = one.digest, size = one.size, file = one.file,
-      offset = one.offset,
-      origin = from and { session = from.session, repository = from.repository } or nil,
-    }
+    local is_foreign = one.action == "copied" and media_types.is_foreign(one.media_type)
+    if not is_foreign then -- a foreign layer stays where its URLs lead
+      list[#list + 1] = {
+        label = ("layer %d/%d"):format(i, #image.layers), digest = one.digest, size = one.size, file = one.file,
+        offset = one.offset, origin = from and { session = from.session, repository = from.repository } or nil,
+      }
+    end
   end
   return list
 end

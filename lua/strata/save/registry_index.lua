@@ -31,7 +31,7 @@ function Walk:text_of(digest)
   return catalog.strangers[digest] and catalog:stranger(digest) or nil, true
 end
 
--- Adds a blob that a manifest names. A layer that is not here and has URLs may stay where these lead.
+-- Adds a blob that a manifest names.
 function Walk:add_blob(descriptor, label)
   if type(descriptor) ~= "table" or type(descriptor.digest) ~= "string" or self.seen[descriptor.digest] then
     return true
@@ -43,11 +43,12 @@ function Walk:add_blob(descriptor, label)
   if made then
     blob.bytes = made.bytes
     if made.part then blob.file, blob.offset, blob.size = made.part.file, made.part.offset, made.part.size end
+  elseif media_types.is_foreign(descriptor.mediaType) then -- it stays where its URLs lead
+    return true
   elseif store.remote then
     blob.origin = { session = store.session, repository = store.repository }
   else
     local there, message, code = store:blob(digest)
-    if not there and code == "ENOENT" and media_types.is_foreign(descriptor.mediaType) then return true end
     if not there then return nil, message, code end
     blob.file, blob.offset, blob.size, blob.own = there.file, there.offset, there.size, there.own
   end

@@ -245,6 +245,7 @@ local function fetch_task(self, one, file)
   return function(flow)
     local ok, why, how = blobs.fetch(flow, {
       from = self.session, repository = self.repository, digest = one.digest, size = one.size, file = file,
+      urls = one.urls,
     })
     if not ok then return nil, ("%s: %s: %s"):format(self.path, one.label, why), how end
     return true, why

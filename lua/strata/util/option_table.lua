@@ -255,6 +255,8 @@ return {
     { "allow_hosts", "string[]", "hosts with private addresses that a registry may name" },
     { "trusted", "string[]", "hosts that uploads go to with the credentials of the registry" },
     { "trusted_realms", "string[]", "hosts of token servers that get the credentials of the registry" },
+    { "foreign", "boolean", "layers that the registry has not are fetched from the URLs in the manifest",
+      default = "false" },
     { "system", "boolean", "certificates of /etc and proxies of the environment are used", default = "true" },
   },
   {

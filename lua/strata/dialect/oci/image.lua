@@ -37,6 +37,16 @@ local function find_blob(store, what, descriptor)
   return { file = blob.file, offset = blob.offset, size = size, compression = compression }, blob.own
 end
 
+-- The URLs of a foreign layer.
+local function urls_of(descriptor)
+  local list = media_types.is_foreign(descriptor.mediaType) and json.or_nil(descriptor.urls) or {}
+  local urls = {}
+  for _, url in ipairs(type(list) == "table" and list or {}) do
+    if type(url) == "string" and #urls < 16 then urls[#urls + 1] = url end
+  end
+  return urls
+end
+
 -- A layer as its descriptor has it.
 local function read_layer(catalog, descriptor, number)
   local store = catalog.store
@@ -49,7 +59,7 @@ local function read_layer(catalog, descriptor, number)
   return {
     digest = digest, media_type = json.or_nil(descriptor.mediaType), blob = blob, own = own,
     annotations = oci_descriptor.annotations(descriptor.annotations),
-    foreign = media_types.is_foreign(descriptor.mediaType),
+    foreign = media_types.is_foreign(descriptor.mediaType), urls = store.remote and urls_of(descriptor) or nil,
   }
 end
 
