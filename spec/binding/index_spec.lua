@@ -1,6 +1,7 @@
 local archive = require("spec.support.docker_archive")
 local core = require("strata.core")
 local layer = require("spec.support.layer")
+local rawtar = require("spec.support.rawtar")
 
 -- Edits of an index that are taken back.
 describe("core.checkpoint", function()
@@ -66,7 +67,7 @@ describe("an index whose file has other bytes than when it was scanned", functio
 	local TAR = layer.tar({ { name = "file", data = ("text"):rep(500) } })
 
 	it("names the layer by its digest when no diff_id is known", function()
-		local digest = archive.sha256(TAR)
+		local digest = "sha256:" .. archive.sha256(TAR)
 		local content, message, code = read(TAR, "none", digest)
 		assert.is_nil(content)
 		assert.equal("EDIGEST", code)
@@ -78,5 +79,13 @@ describe("an index whose file has other bytes than when it was scanned", functio
 		assert.is_nil(content)
 		assert.is_string(code)
 		assert.is_nil(message:find("layer", 1, true))
+	end)
+end)
+
+describe("an index that was scanned without limits", function()
+	it("hashes the holes of a sparse file as far as they may go by default", function()
+		local records = { "GNU.sparse.size", "10", "GNU.sparse.numblocks", "1", "GNU.sparse.map", "2,3" }
+		local index = layer.index(rawtar.tar(rawtar.pax(records) .. rawtar.entry({ name = "holes" }, "abc")))
+		assert.equal("sha256:" .. archive.sha256("\0\0abc\0\0\0\0\0"), index:entry(1):digest())
 	end)
 end)

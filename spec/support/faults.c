@@ -62,6 +62,7 @@ enum class {
 	CLASS_OPENAT2 = 8192,
 	CLASS_LOCK = 16384,
 	CLASS_STATX = 32768,
+	CLASS_CHMOD = 65536, /* of a descriptor; it is of CLASS_META as well */
 };
 
 /* ---- who calls ------------------------------------------------------------ */
@@ -456,7 +457,7 @@ FAILS(CLASS_UNLINK, int, unlinkat, (int fd, const char *path, int flags), (fd, p
 FAILS(CLASS_META, int, fstat, (int fd, struct stat *st), (fd, st))
 FAILS(CLASS_META, int, fstatat, (int fd, const char *path, struct stat *st, int flags),
       (fd, path, st, flags))
-FAILS(CLASS_META, int, fchmod, (int fd, mode_t mode), (fd, mode))
+FAILS(CLASS_META | CLASS_CHMOD, int, fchmod, (int fd, mode_t mode), (fd, mode))
 FAILS(CLASS_META, int, fchown, (int fd, uid_t uid, gid_t gid), (fd, uid, gid))
 FAILS(CLASS_META, int, fchmodat, (int fd, const char *path, mode_t mode, int flags),
       (fd, path, mode, flags))
@@ -584,6 +585,7 @@ static unsigned class_of(lua_State *L, const char *name)
 	               {"openat2", CLASS_OPENAT2},
 	               {"lock", CLASS_LOCK},
 	               {"statx", CLASS_STATX},
+	               {"chmod", CLASS_CHMOD},
 	               {"traces", CLASS_WRITE | CLASS_COPY | CLASS_SYNC | CLASS_NAME | CLASS_OPEN |
 	                                  CLASS_META | CLASS_UNLINK},
 	               {"data", CLASS_READ | CLASS_WRITE | CLASS_COPY},
