@@ -24,7 +24,7 @@ external_dependencies = {
 	ZSTD = { header = "zstd.h", library = "zstd" },
 	ISAL = { header = "isa-l/igzip_lib.h", library = "isal" },
 	ARCHIVE = { header = "archive.h", library = "archive" },
-	CURL = { header = "curl/curl.h", library = "curl" },
+	CURL = { library = "curl" },
 }
 
 -- Names without extension. `make lint` compares them with the tree;
@@ -126,7 +126,7 @@ modules["strata.http"] = {
 	),
 	defines = { "_GNU_SOURCE" },
 	libraries = { "curl", "crypto", "pthread" },
-	incdirs = { "src", "$(CURL_INCDIR)", "$(CRYPTO_INCDIR)" },
+	incdirs = { "src", "$(CRYPTO_INCDIR)" },
 	libdirs = { "$(CURL_LIBDIR)", "$(CRYPTO_LIBDIR)" },
 }
 

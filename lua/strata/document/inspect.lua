@@ -1,5 +1,6 @@
 --- An image as a plain table, with the names of `docker image inspect`.
 
+local json = require "strata.util.json"
 local printed = require "strata.util.printed"
 
 local inspect = {}
@@ -22,8 +23,8 @@ function inspect.image(img)
   for i, digest in ipairs(img.repo_digests) do digests[i] = digest end
   return printed.by({
     Id = img.id,
-    RepoTags = tags,
-    RepoDigests = digests,
+    RepoTags = json.array(tags),
+    RepoDigests = json.array(digests),
     Created = config.created,
     Author = or_nil(config.author),
     Comment = or_nil(config.comment),

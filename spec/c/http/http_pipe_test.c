@@ -45,7 +45,7 @@ static int pump(struct strata_pipe *p, size_t total, char *out)
 		if (n < 0)
 			return -1;
 		if (wrote == 0 && n == 0) {
-			CHECK(!"it goes on");
+			CHECK(false); /* it goes on */
 			return -1;
 		}
 		in += wrote > 0 ? len : 0;
