@@ -13,18 +13,23 @@ local header, hidden, make_way = unpack_steps.header, unpack_steps.hidden, unpac
 local OPAQUE = ".wh..wh..opq"
 local AUFS, LINKS = ".wh..wh.", ".wh..wh.plnk"
 local MAX_LINKS = 255
+-- Of directories that have no entry: where only these are made, the comparison takes Docker's mode for the other.
+local IMPLIED_MODE, DOCKER_IMPLIED_MODE = 493, 384
 
--- Makes the directories of a path that are missing: Docker with 0600, which shows where an entry gives it a time.
-local function make_all(fs, path, mode)
+-- Makes the directories of a path that are missing. They are told by `implied` until an entry of theirs comes.
+local function make_all(fs, path)
 	local found = fs:stat(path)
 	if found then
 		return found.type == "dir" or refuse("mkdir", path, "ENOTDIR")
 	end
 	if path ~= "/" then
-		make_all(fs, memfs.dirname(path), mode)
+		make_all(fs, memfs.dirname(path))
 	end
-	local ok, why = fs:mkdir(path, mode)
-	local there = not ok and fs:lstat(path)
+	local ok, why = fs:mkdir(path, IMPLIED_MODE)
+	local there = fs:lstat(path)
+	if ok then
+		there.implied = true
+	end
 	return ok or (there and there.type == "dir") or refuse("mkdir", path, why)
 end
 
@@ -94,7 +99,7 @@ local function vfs_unpack(fs, entries, podman)
 		local parent = memfs.dirname(path)
 		local _, why = fs:lstat(parent)
 		if why == "ENOENT" then
-			make_all(fs, parent, podman and 493 or 384)
+			make_all(fs, parent)
 		end
 		if not take_aufs(h, sources) then
 			if hidden(memfs.basename(path)) then
@@ -102,13 +107,21 @@ local function vfs_unpack(fs, entries, podman)
 			else
 				make_way(fs, path, h)
 				unpack_steps.docker_create(fs, path, source_of(h, sources), podman)
-				dirs[#dirs + 1] = h.type == "dir" and h or nil
+				if h.type == "dir" then
+					dirs[#dirs + 1] = h
+					fs:lstat(path).implied = nil
+				end
 				unpacked[path] = true
 			end
 		end
 	end
 	for _, h in ipairs(dirs) do
-		must("chtimes", h.name, fs:utime(join("/", h.name), h.mtime))
+		local path = join("/", h.name)
+		must("chtimes", h.name, fs:utime(path, h.mtime))
+		local found = fs:stat(path)
+		if found.implied and not podman then -- made anew after a whiteout: the mode of Docker's shows
+			found.mode, found.implied = found.mode - IMPLIED_MODE + DOCKER_IMPLIED_MODE, nil
+		end
 	end
 	fs.root.mtime = memfs.NOW -- the root is not left as it was made
 end
@@ -230,7 +243,7 @@ local function umoci_entry(fs, h, path, dir, upper)
 	if hidden(base) then
 		return umoci_hide(fs, dir, base, upper)
 	end
-	make_all(fs, dir, 493)
+	make_all(fs, dir)
 	make_way(fs, path, h)
 	umoci_create(fs, path, h)
 	while path ~= "/" do

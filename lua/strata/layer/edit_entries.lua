@@ -91,6 +91,7 @@ function edit_entries.filter(hub, chosen, fn, within)
     if mark(chosen, fn) == 0 then return true end
     ok, message, code = stranded_links.check(states)
     if ok then ok, message, code = needless_whiteouts.mark(states) end
+    if ok and ok > 0 then ok, message, code = kept:keep(states) end -- they may be in any layer
     if not ok then return nil, message, code end
     for _, state in ipairs(states) do state.index:drop_marked() end
     return true
@@ -165,14 +166,11 @@ function layer.methods:remove(which, opts)
     if not is_whiteout(entry) then chosen:ask(entry.path, entry, self) end
   end
   ok, message, code = edit(state.hub, "remove", function(kept)
-    local done, why, how = kept:keep { state }
-    if done then
-      done, why, how = edit_entries.filter(state.hub, { state }, function(entry)
-        if is_whiteout(entry) or not chosen:covers(entry.path) then return true end
-        removed[#removed + 1] = { layer = self.position, path = entry.path, type = entry.type, size = entry.size }
-        return false
-      end, kept)
-    end
+    local done, why, how = edit_entries.filter(state.hub, { state }, function(entry)
+      if is_whiteout(entry) or not chosen:covers(entry.path) then return true end
+      removed[#removed + 1] = { layer = self.position, path = entry.path, type = entry.type, size = entry.size }
+      return false
+    end, kept)
     local unused = done and not (opts and opts.optional) and chosen:unused()
     if unused then return fail("ENOENT", "remove: %s", unused) end
     return done, why, how
