@@ -181,11 +181,12 @@ static int push_failure(lua_State *L, const struct strata_err *err)
 
 int strata_http_start(lua_State *L)
 {
-	struct strata_http_client *c = strata_http_check_client(L, 1);
+	struct strata_http_client *c;
 	struct strata_http_request r;
 	struct strata_handle *handle;
 	struct strata_err err;
 
+	strata_http_check_client(L, 1);
 	lua_settop(L, 2);
 	check_known(L);
 	handle = strata_new_handle(L, HTTP_EXCHANGE_TYPE, release_exchange);

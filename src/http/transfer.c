@@ -291,7 +291,7 @@ static size_t take_body(char *bytes, size_t size, size_t count, void *arg)
 {
 	struct strata_exchange *x = arg;
 	size_t len = size * count;
-	size_t kept = len;
+	size_t kept;
 
 	if (x->head.wanted) {
 		int rc = keep_wanted(x, bytes, len);
