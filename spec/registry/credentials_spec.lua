@@ -1,6 +1,7 @@
 --- Credentials: where they are looked up, in which order, and that no message has any.
 
 local base64 = require "strata.util.base64"
+local child = require "spec.support.child"
 local credentials = require "strata.registry.credentials"
 local helper = require "strata.registry.credential_helper"
 local json = require "strata.util.json"
@@ -291,31 +292,28 @@ describe("credentials", function()
 
 	-- What a keyring finds with the helpers of the directory in PATH, as JSON.
 	local SCRIPT = [[
-package.path, package.cpath = arg[1], arg[2]
 local credentials, json = require "strata.registry.credentials", require "strata.util.json"
-if arg[6] ~= "" then ngx = {} end
-local keyring = credentials.new { credentials = "docker", helpers = arg[5] ~= "", environment =
-	{ HOME = arg[3] .. "/home", XDG_RUNTIME_DIR = arg[3] .. "/run" } }
-local found, message, code = keyring:find(arg[4], "a/b")
+if arg[4] ~= "" then ngx = {} end
+local keyring = credentials.new { credentials = "docker", helpers = arg[3] ~= "", environment =
+	{ HOME = arg[1] .. "/home", XDG_RUNTIME_DIR = arg[1] .. "/run" } }
+local found, message, code = keyring:find(arg[2], "a/b")
 print(json.encode { found = found or json.null, message = message or json.null, code = code or json.null,
 	notes = json.array(keyring.notes) })
 ]]
 
-	local function lua()
-		local i = 0
-		while arg and arg[i - 1] do
-			i = i - 1
-		end
-		return _VERSION == "Lua 5.4" and "lua5.4" or rawget(_G, "jit") and "luajit" or (_VERSION:lower():gsub(" ", ""))
+	local function run(script, arguments)
+		local done = child.run({
+			script = script, arguments = arguments, env = { PATH = dir.path .. ":" .. shell.PATH },
+		})
+		assert.equal(0, done.status, done.stderr)
+		return done.stdout
 	end
 
 	local function ask(host, options)
 		options = options or {}
-		local script = dir:write("ask.lua", SCRIPT)
-		local output = shell.check({ lua(), script, package.path, package.cpath, dir.path, host,
-			options.helpers == false and "" or "1", options.nginx and "1" or "",
-			env = { PATH = dir.path .. ":" .. shell.PATH } })
-		local answer = json.decode(output)
+		local answer = json.decode(run(SCRIPT, {
+			dir.path, host, options.helpers == false and "" or "1", options.nginx and "1" or "",
+		}))
 		for _, key in ipairs { "found", "message", "code" } do
 			answer[key] = json.or_nil(answer[key])
 		end
@@ -396,13 +394,10 @@ print(json.encode { found = found or json.null, message = message or json.null, 
 
 	it("CRED7 an error when the helper takes too long, and no waiting for what it leaves running", function()
 		write_helper("spec", "setsid sleep 60 &\nsleep 60\n")
-		local script = dir:write("get.lua", [[
-package.path, package.cpath = arg[1], arg[2]
+		local started = os.time()
+		local output = run([[
 print(select(2, require "strata.registry.credential_helper".get("spec", "a.example", 1)))
 ]])
-		local started = os.time()
-		local output = shell.check({ lua(), script, package.path, package.cpath,
-			env = { PATH = dir.path .. ":" .. shell.PATH } })
 		assert.equal("docker-credential-spec: it took too long\tETIMEDOUT\n", output)
 		assert(os.time() - started < 15)
 	end)
