@@ -26,10 +26,11 @@ help:
 
 # What the machine has
 
-exists        = $(shell $(PKG_CONFIG) --exists $(1) 2>/dev/null && echo yes)
+exists        = $(shell $(PKG_CONFIG) --exists '$(1)' 2>/dev/null && echo yes)
 LUA_VERSIONS := $(strip $(foreach v,5.1 5.2 5.3 5.4,$(if $(call exists,lua$v),$v)))
 CORE_PKGS    := libcrypto zlib libzstd
 ARCHIVE_PKGS := libarchive libcrypto
+HTTP_PKGS    := $(if $(call exists,libcurl >= 7.87.0),libcurl libcrypto) # none: no strata.http
 ifndef WITHOUT_ISAL
 ifneq ($(call exists,libisal),)
 CORE_PKGS += libisal
@@ -53,9 +54,10 @@ HARDENING := -U_FORTIFY_SOURCE -D_FORTIFY_SOURCE=2 -fstack-protector-strong \
 HARDENING_LINK := -Wl,-z,relro,-z,now,-z,noexecstack
 
 pkg           = $(shell $(PKG_CONFIG) $(1) 2>/dev/null)
-PKGS         := $(CORE_PKGS) $(ARCHIVE_PKGS)
+PKGS         := $(CORE_PKGS) $(ARCHIVE_PKGS) $(HTTP_PKGS)
 CORE_LIBS    := $(call pkg,--libs $(CORE_PKGS))
 ARCHIVE_LIBS := $(call pkg,--libs $(ARCHIVE_PKGS))
+HTTP_LIBS    := $(call pkg,--libs $(HTTP_PKGS))
 ALL_CFLAGS   = -std=c11 -D_GNU_SOURCE -Isrc -fPIC -fvisibility=hidden -pthread $(WARNINGS) $(HARDENING) $(DEFINES) \
 	$(call pkg,--cflags $(PKGS)) $(CPPFLAGS) $(CFLAGS)
 SAY          = $(if $(V),,@echo '  $@' && )
@@ -68,10 +70,17 @@ LINK_MODULE  = $(CC) $(ALL_CFLAGS) $(HARDENING_LINK) $(LDFLAGS) -shared -Wl,--ve
 CORE_OBJS    := $(patsubst src/%.c,$(BUILD)/%.o,$(wildcard src/core/*/*.c))
 LUA_SRCS     := $(wildcard src/lua/*.c)
 ARCHIVE_SRCS := $(wildcard src/archive/*.c)
+HTTP_SRCS    := $(if $(HTTP_PKGS),$(wildcard src/http/*.c))
+HTTP_BINDING := $(filter %/module.c src/http/lua_%.c,$(HTTP_SRCS))
+HTTP_OBJS    := $(patsubst src/%.c,$(BUILD)/%.o,$(filter-out $(HTTP_BINDING),$(HTTP_SRCS)))
 CTEST_SRCS   := $(wildcard spec/c/*/*_test.c)
+ifeq ($(HTTP_SRCS),)
+CTEST_SRCS   := $(filter-out spec/c/http/%,$(CTEST_SRCS))
+endif
 CTESTS       := $(patsubst %.c,$(BUILD)/c/%,$(notdir $(CTEST_SRCS)))
 MODULES      := $(foreach v,$(LUA_VERSIONS),$(BUILD)/lua$v/strata/core.so \
-	$(if $(ARCHIVE_SRCS),$(BUILD)/lua$v/strata/archive.so))
+	$(if $(ARCHIVE_SRCS),$(BUILD)/lua$v/strata/archive.so) \
+	$(if $(HTTP_SRCS),$(BUILD)/lua$v/strata/http.so))
 
 build: $(BUILD)/flags $(MODULES) ## compile the modules for every Lua version found
 
@@ -80,10 +89,14 @@ $(BUILD)/flags: FORCE
 	@mkdir -p $(@D)
 	@$(PKG_CONFIG) --print-errors --exists $(PKGS) && [ -n "$(LUA_VERSIONS)" ] || \
 	{ echo 'Something needed is missing: "make deps" installs it (Debian)' >&2; exit 1; }
-	@echo '$(subst ','\'',$(COMPILE) $(LDFLAGS) $(CORE_LIBS) $(ARCHIVE_LIBS))' > $@.new
+	@echo '$(subst ','\'',$(COMPILE) $(LDFLAGS) $(CORE_LIBS) $(ARCHIVE_LIBS) $(HTTP_LIBS))' > $@.new
 	@cmp -s $@.new $@ && rm $@.new || mv $@.new $@
 
 $(BUILD)/core/%.o: src/core/%.c $(BUILD)/flags
+	@mkdir -p $(@D)
+	$(SAY)$(COMPILE) -c -o $@ $<
+
+$(BUILD)/http/%.o: src/http/%.c $(BUILD)/flags
 	@mkdir -p $(@D)
 	$(SAY)$(COMPILE) -c -o $@ $<
 
@@ -92,6 +105,11 @@ vpath %_test.c $(sort $(dir $(CTEST_SRCS)))
 $(BUILD)/c/%: %.c $(CORE_OBJS) $(BUILD)/flags
 	@mkdir -p $(@D)
 	$(SAY)$(COMPILE) -Ispec -Ispec/c -MF $@.d -MT $@ $(LDFLAGS) -o $@ $< $(CORE_OBJS) $(CORE_LIBS) $(LDLIBS)
+
+# Tests of src/http, whose names begin so.
+$(BUILD)/c/http_%: private CORE_OBJS += $(HTTP_OBJS)
+$(BUILD)/c/http_%: private CORE_LIBS += $(HTTP_LIBS)
+$(patsubst %.c,$(BUILD)/c/%,$(notdir $(filter spec/c/http/%,$(CTEST_SRCS)))): $(HTTP_OBJS)
 
 # Tests that embed Lua; what they load finds Lua's symbols in them.
 LATEST := $(lastword $(LUA_VERSIONS))
@@ -113,10 +131,16 @@ $(BUILD)/lua$1/strata/archive.so: $(ARCHIVE_SRCS:src/%.c=$(BUILD)/lua$1/obj/%.o)
 		$(BUILD)/lua$1/obj/lua/binding.o $(addprefix $(BUILD)/core/base/,err.o buf.o digest.o) src/strata.map
 	@mkdir -p $$(@D)
 	$$(SAY)$$(LINK_MODULE) -o $$@ $$(filter %.o,$$^) $(ARCHIVE_LIBS) $$(LDLIBS)
+
+# Stays loaded: a thread of libcurl that resolves a name may outlive the client that began it.
+$(BUILD)/lua$1/strata/http.so: $(HTTP_BINDING:src/%.c=$(BUILD)/lua$1/obj/%.o) $(HTTP_OBJS) \
+		$(BUILD)/lua$1/obj/lua/binding.o $(addprefix $(BUILD)/core/base/,err.o buf.o digest.o) src/strata.map
+	@mkdir -p $$(@D)
+	$$(SAY)$$(LINK_MODULE) -Wl,-z,nodelete -o $$@ $$(filter %.o,$$^) $(HTTP_LIBS) $$(LDLIBS)
 endef
 $(foreach v,$(LUA_VERSIONS),$(eval $(call for_lua,$v)))
 
--include $(wildcard $(addprefix $(BUILD)/,core/*/*.d c/*.d bin/*.d lua*/obj/*/*.d))
+-include $(wildcard $(addprefix $(BUILD)/,core/*/*.d http/*.d c/*.d bin/*.d lua*/obj/*/*.d))
 
 # Trying it out
 
@@ -165,6 +189,7 @@ sanitize: ## C tests and specs under AddressSanitizer and UBSan
 # What works with threads, under ThreadSanitizer. Libraries are not instrumented: races inside of them stay
 # unseen, those of what they are given are seen.
 TSAN_TESTS ?= states_lua_test blob_reader_test pipeline_test codec_encode_test codec_zstd_encode_test stdio_test host_tree_test \
+	http_exchange_test http_pipe_test exchange_spec \
 	job_spec jobs_spec save_spec save_formats_spec extract_spec extract_target_spec squash_spec stream_image_spec
 
 tsan: ## TSAN_TESTS, C tests and specs, under ThreadSanitizer
@@ -178,7 +203,7 @@ tsan: ## TSAN_TESTS, C tests and specs, under ThreadSanitizer
 
 # What reads bytes that somebody else made and some that go through all the rest; but nothing that takes long, or
 # needs a seccomp filter.
-VALGRIND_TESTS ?= codec_zstd_test core_test host_tree_test guard_test inflate_test json_test json_edit_test \
+VALGRIND_TESTS ?= codec_zstd_test core_test host_tree_test guard_test http_.*_test inflate_test json_test json_edit_test \
 	resolve_in_root_test stdio_test tar_test tar_limits_test tar_patch_test tar_pax_test tar_write_test \
 	open_spec save_spec filter_spec extract_spec json_spec config_spec job_spec stream_tar_spec [0-9]+-.*_spec
 VALGRIND := valgrind --quiet --error-exitcode=99 --leak-check=full --fair-sched=yes --keep-debuginfo=yes \
@@ -246,7 +271,8 @@ lint: ## every check that runs nothing: compilers, luacheck, clang-format ...
 	@STRATA_BUILD=$(BUILD)/lint .ci/lint
 
 # Each source once more only when it, a header or what is checked has changed.
-TIDIED := $(patsubst src/%.c,$(BUILD)/tidy/%.ok,$(wildcard src/*/*.c src/core/*/*.c))
+TIDIED := $(patsubst src/%.c,$(BUILD)/tidy/%.ok,$(filter-out $(if $(HTTP_SRCS),,src/http/%), \
+	$(wildcard src/*/*.c src/core/*/*.c)))
 
 tidy: $(TIDIED) ## clang-tidy; a part of lint
 
@@ -258,6 +284,9 @@ $(BUILD)/tidy/%.ok: src/%.c .clang-tidy $(wildcard src/*/*.h src/core/*/*.h) $(B
 
 bench: build ## measure beside the peers on one image
 	@$(RUN_LUA) bench/run.lua $(IMAGE)
+
+bench-registry: build ## measure beside skopeo on two registries of this machine
+	@$(RUN_LUA) bench/registry.lua
 
 bench-nginx: build ## latency and memory of nginx while it operates on images
 	@$(RUN_LUA) bench/latency.lua
@@ -295,4 +324,4 @@ clean: ## remove everything that was built
 
 FORCE:
 .PHONY: help build demo test spec ctest ctests sanitize tsan valgrind fuzz fuzz-replay fuzzers coverage lint tidy \
-	bench bench-nginx deps doc types install clean FORCE sweep
+	bench bench-registry bench-nginx deps doc types install clean FORCE sweep

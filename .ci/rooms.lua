@@ -11,6 +11,7 @@ local top = arg[1] or "."
 local LUA = {
 	{ util = "util/" },
 	{ document = "document/ config history" },
+	{ registry = "registry/" },
 	{ store = "store/" },
 	{ dialect = "dialect/" },
 	{ layer = "layer/ layer" },
@@ -23,7 +24,7 @@ local LUA = {
 	{ jobs = "jobs" }, -- written with what init exports
 	{ resty = "resty" },
 }
-local C_MODULES = { core = true, archive = true }
+local C_MODULES = { core = true, archive = true, http = true }
 
 -- Of src: "NAME/" is a folder, "NAME" a source and its header.
 local C = {
@@ -38,7 +39,7 @@ local C = {
 	{ apply = "core/apply/" },
 	{ job = "core/job/job core/job/task" },
 	{ lua = "lua/" },
-	{ archive = "archive/" },
+	{ archive = "archive/", http = "http/" },
 }
 local ONLY = { pool = { base = true } } -- rooms that use no others than these
 

@@ -24,6 +24,7 @@ external_dependencies = {
 	ZSTD = { header = "zstd.h", library = "zstd" },
 	ISAL = { header = "isa-l/igzip_lib.h", library = "isal" },
 	ARCHIVE = { header = "archive.h", library = "archive" },
+	CURL = { library = "curl" },
 }
 
 -- Names without extension. `make lint` compares them with the tree;
@@ -48,9 +49,12 @@ local binding = [[
 local archive = [[
 	contents decompress dictionary module source tar_reader
 ]]
+local http = [[
+	client exchange guard lua_exchange lua_pipe module pipe transfer
+]]
 local facade = [[
-	check/attributes check/base64 check/blobs check/config_types check/documents check/entries
-	check/init check/report check/stack check/tar check/unpacking config dialect/archive_edits
+	check/attributes check/blobs check/config_types check/documents check/entries check/init
+	check/report check/stack check/tar check/unpacking config dialect/archive_edits
 	dialect/choose dialect/detect dialect/docker/edit dialect/docker/edit_index
 	dialect/docker/edit_layers dialect/docker/edit_v1_json dialect/docker/hybrid
 	dialect/docker/parents dialect/docker/read dialect/docker/write_legacy
@@ -62,21 +66,25 @@ local facade = [[
 	document/scrub edit/append edit/dedup edit/entries edit/init edit/layer_list edit/merge_tar
 	edit/purge edit/rebase/config edit/rebase/history edit/rebase/init edit/remove edit/scrub
 	edit/squash history image index init jobs layer layer/edit_entries layer/entry layer/extract
-	layer/growing_tree layer/metadata layer/needless_whiteouts layer/new/from_archive
-	layer/new/from_difference layer/new/from_directory layer/new/from_files layer/new/init
-	layer/new/mapping layer/new/tar_writer layer/standalone layer/stranded_links
-	layer/transaction meta/append meta/archive meta/check meta/common meta/config meta/entry
-	meta/extract meta/history meta/image meta/index meta/jobs meta/layer meta/operations
-	meta/options meta/platform meta/policy meta/resty meta/resty_gate meta/root_entry
-	meta/root_file meta/rootfs meta/save meta/strata meta/stream meta/tar_stream meta/waste
-	policy resty rootfs save/elsewhere save/image save/init save/layer save/lost save/result
-	store/archive store/directory store/file_list store/open store/output stream stream/classify
-	stream/finish stream/hasher stream/image stream/input stream/layer stream/output
-	stream/spool stream/tar tree/draw tree/entry tree/file tree/glob tree/layer_listing
-	tree/merge tree/path_history util/argument util/choice util/digests util/fail util/frozen
-	util/glob util/help util/help_text util/job util/json util/limits util/misuse util/mode
-	util/object util/option_table util/options util/path util/printed util/progress util/protect
-	util/spelling waste
+	layer/fetch layer/growing_tree layer/metadata layer/needless_whiteouts
+	layer/new/from_archive layer/new/from_difference layer/new/from_directory
+	layer/new/from_files layer/new/init layer/new/mapping layer/new/tar_writer layer/standalone
+	layer/stranded_links layer/transaction meta/append meta/archive meta/check meta/common
+	meta/config meta/entry meta/extract meta/history meta/image meta/index meta/jobs meta/layer
+	meta/operations meta/options meta/platform meta/policy meta/registry meta/resty
+	meta/resty_gate meta/root_entry meta/root_file meta/rootfs meta/save meta/strata meta/stream
+	meta/tar_stream meta/waste policy registry/auth registry/blobs registry/client
+	registry/credential_files registry/credential_helper registry/credentials registry/errors
+	registry/flow registry/headers registry/hosts registry/init registry/manifests registry/push
+	registry/referrers registry/session registry/tags registry/url resty rootfs save/elsewhere
+	save/image save/init save/layer save/lost save/registry save/registry_index save/result
+	store/archive store/directory store/file_list store/open store/output store/remote stream
+	stream/classify stream/finish stream/hasher stream/image stream/input stream/layer
+	stream/output stream/spool stream/tar tree/above tree/draw tree/entry tree/file tree/glob
+	tree/layer_listing tree/merge tree/path_history util/address util/argument util/base64
+	util/choice util/digests util/fail util/frozen util/glob util/help util/help_text util/job
+	util/json util/limits util/misuse util/mode util/object util/option_table util/options
+	util/path util/printed util/progress util/protect util/spelling waste
 ]]
 
 -- Adds the paths of named C files to a list.
@@ -109,6 +117,17 @@ modules["strata.archive"] = {
 	libraries = { "archive", "crypto" },
 	incdirs = { "src", "$(ARCHIVE_INCDIR)", "$(CRYPTO_INCDIR)" },
 	libdirs = { "$(ARCHIVE_LIBDIR)", "$(CRYPTO_LIBDIR)" },
+}
+modules["strata.http"] = {
+	sources = sources(
+		{ "src/lua/binding.c", "src/core/base/err.c", "src/core/base/buf.c", "src/core/base/digest.c" },
+		"src/http/",
+		http
+	),
+	defines = { "_GNU_SOURCE" },
+	libraries = { "curl", "crypto", "pthread" },
+	incdirs = { "src", "$(CRYPTO_INCDIR)" },
+	libdirs = { "$(CURL_LIBDIR)", "$(CRYPTO_LIBDIR)" },
 }
 
 build = {

@@ -340,6 +340,8 @@ function methods:verify(opts)
     ok, message, code = state.source:verify_documents()
     if not ok then return nil, message, code end
   end
+  ok, message, code = layer.bring(state.hub.layers, opts)
+  if not ok then return nil, message, code end
   local job = core.job()
   ok, message, code = add_hashes(state, job)
   if ok then
@@ -350,13 +352,13 @@ function methods:verify(opts)
   return true
 end
 
---- The members of the archive with their SHA-256.
+--- The members of the archive with their SHA-256; none for an image of a registry.
 ---@return {name: string, type: string, size: integer, digest: string?, role: string?}[]?
 ---@return string? message
 ---@return string? code
 function methods:files()
   local source = state_of(self).source
-  if not source then return {} end
+  if not source or source.store.remote then return {} end
   return file_list.files(source.store, source:roles())
 end
 
@@ -444,7 +446,7 @@ end
 function methods:save(what, opts)
   local state = state_of(self)
   argument.stream(what, "save")
-  options.check("save", "SaveOptions", opts)
+  options.check("save", reference.is_remote(what) and "PushOptions" or "SaveOptions", opts)
   if state.failure then return nil, state.failure[1], state.failure[2] end
   return save.images({ request_of(state) }, what, opts or {})
 end
@@ -456,7 +458,7 @@ end
 ---@return string? message
 ---@return string? code
 function methods:plan(opts)
-  options.check("plan", "SaveOptions", opts)
+  options.check("plan", type(opts) == "table" and opts.to ~= nil and "PlanOptions" or "SaveOptions", opts)
   local state = state_of(self)
   if state.failure then return nil, state.failure[1], state.failure[2] end
   return save.plan(request_of(state), opts or {})
@@ -509,6 +511,8 @@ function methods:extract(dir, opts)
   if ok then ok, message, code = image.settle(state, opts) end
   if not ok then return nil, message, code end
   local items = {}
+  ok, message, code = layer.bring(state.hub.layers, opts)
+  if not ok then return nil, message, code end
   for i, one in ipairs(state.hub.layers) do items[i] = layer.item(one) end
   return extract.run(items, dir, opts, state.hub.limits)
 end
@@ -553,6 +557,12 @@ local fields = {
   path = function(state)
     local store = state.source and state.source.store
     return store and not store.spooled and store.path or nil
+  end,
+  repo_digests = function(state)
+    local store, list = state.source and state.source.store or {}, {}
+    local name = store.remote and reference.familiar(store.host .. "/" .. store.repository)
+    if name then list[1] = name .. "@" .. store.root_digest end
+    return frozen.copy(state, "repo_digests", list, "img.repo_digests", "they say where the image was opened")
   end,
   edited = function(state) return is_edited(state) end,
   size = function(state)

@@ -8,6 +8,7 @@ local object = require "strata.util.object"
 local options = require "strata.util.options"
 local platform = require "strata.document.platform"
 local printed = require "strata.util.printed"
+local reference = require "strata.document.reference"
 local save = require "strata.save"
 
 local index = {}
@@ -73,7 +74,7 @@ function methods:images(selector)
 end
 
 -- The images to save: those that were edited, or all, or one that stands for the whole, which stays as it is.
-local function to_save(state, opts)
+local function to_save(state, what, opts)
   local recode = opts.compression ~= nil and opts.compression ~= "keep"
   local moves = opts.format ~= nil and not (state.listing.catalog and opts.format:find("^oci"))
   local all, images = recode or moves or opts.attestations == "drop", {}
@@ -81,12 +82,12 @@ local function to_save(state, opts)
     local img = state.opened[number]
     if not all and img and img.edited then images[#images + 1] = img end
   end
-  if #images > 0 then return images end
+  if #images > 0 or not all and state.listing.catalog and reference.is_remote(what) then return images end
   for _, number in ipairs(selected(state)) do
     local img, message, code = open(state, number)
     if not img then return nil, message, code end
     images[#images + 1] = img
-    if not all then break end
+    if not all and not reference.is_remote(what) then break end
   end
   if #images == 0 and moves then return nil, state.listing.store.path .. ": no image is all here", "ENOENT" end
   return images
@@ -100,10 +101,10 @@ end
 ---@return string? code
 function methods:save(what, opts)
   argument.stream(what, "save")
-  options.check("save", "SaveOptions", opts)
+  options.check("save", reference.is_remote(what) and "PushOptions" or "SaveOptions", opts)
   opts = opts or {}
   local state = state_of(self)
-  local images, message, code = to_save(state, opts)
+  local images, message, code = to_save(state, what, opts)
   if not images then return nil, message, code end
   local requests
   requests, message, code = image.requests(images)

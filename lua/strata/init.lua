@@ -24,6 +24,7 @@ local new_layer = require "strata.layer.new"
 local options = require "strata.util.options"
 local platform = require "strata.document.platform"
 local printed = require "strata.util.printed"
+local reference = require "strata.document.reference"
 local save = require "strata.save"
 
 require "strata.edit" -- adds the operations on images
@@ -171,7 +172,7 @@ function strata.save(images, what, opts)
     misuse("bad argument #1 to 'save' (array of images expected)")
   end
   argument.stream(what, "save")
-  options.check("save", "SaveOptions", opts)
+  options.check("save", reference.is_remote(what) and "PushOptions" or "SaveOptions", opts)
   local requests, message, code = image.requests(images)
   if not requests then return nil, message, code end
   local problem = save.clash(requests, opts or {})
@@ -192,6 +193,51 @@ function strata.open_index(what, opts)
   local listing, message, code = list(what, opts)
   if not listing then return nil, message, code end
   return require("strata.index").new(listing)
+end
+
+--- A client of registries with settings of its own, for the option `registry`. Without it all calls share one.
+---@param opts? strata.RegistryOptions
+---@return strata.Registry?
+---@return string? message
+---@return string? code
+function strata.registry(opts)
+  options.check("registry", "RegistryOptions", opts)
+  local client, message, code = require("strata.registry").new(opts)
+  return client, message, code -- no tail call: misuse is the caller's
+end
+
+-- The options of a class among those that another one has as well.
+local function only(opts, class)
+  local some = {}
+  for name in options.each(class) do some[name] = opts[name] end
+  return some
+end
+
+--- Copies an image, or an index with its images, attestations and artifacts, from any place to any other: nothing of it
+-- changes. With ref, digest or platform one image is copied.
+---@param from string|file*
+---@param to string|file*
+---@param opts? strata.CopyOptions
+---@return strata.SaveResult?
+---@return string[]|string|nil lost | message
+---@return string? code
+function strata.copy(from, to, opts)
+  argument.stream(from, "copy")
+  argument.stream(to, "copy")
+  local is_push = reference.is_remote(to)
+  options.check("copy", is_push and "CopyPushOptions" or "CopyOptions", opts)
+  opts = opts or {}
+  local source, message, code
+  if opts.ref or opts.digest or opts.platform then
+    source, message, code = strata.open(from, only(opts, "OpenOptions"))
+  else
+    source, message, code = strata.open_index(from, only(opts, "IndexOptions"))
+  end
+  if not source then return nil, message, code end
+  local saved
+  saved, message, code = source:save(to, only(opts, is_push and "PushOptions" or "SaveOptions"))
+  source:close()
+  return saved, message, code
 end
 
 --- What readers differ about in a tar file, plain or compressed with gzip or zstd.

@@ -11,6 +11,7 @@ local limits = require "strata.util.limits"
 local options = require "strata.util.options"
 local policy = require "strata.policy"
 local printed = require "strata.util.printed"
+local reference = require "strata.document.reference"
 local strata = require "strata"
 
 local jobs = {}
@@ -58,8 +59,47 @@ local function identity_of(path)
   return identity
 end
 
-local function key_of(args)
-  local identity, message, code = identity_of(args.path)
+-- The clients of registries that jobs have used last, by their options: tokens and connections are worth keeping.
+local clients = {}
+
+-- The client for the options of a job; nil for those of all calls.
+local function client_of(args)
+  if not args.registry then return nil end
+  local key = json.encode(args.registry)
+  for i, one in ipairs(clients) do
+    if one.key == key then
+      table.insert(clients, 1, table.remove(clients, i))
+      return one.client
+    end
+  end
+  local client, message, code = strata.registry(args.registry)
+  if not client then return nil, message, code end
+  table.insert(clients, 1, { key = key, client = client })
+  while #clients > KEPT do table.remove(clients).client:close() end
+  return client
+end
+
+-- Options with the client of the job.
+local function with_client(given, client)
+  if not client then return given end
+  local complete = { registry = client }
+  for name, value in pairs(given or {}) do complete[name] = value end
+  return complete
+end
+
+-- What tells the present state of an image: of a reference, the digest that it has now.
+local function present_identity(args, client)
+  if not reference.is_remote(args.path) then return identity_of(args.path) end
+  local message, code
+  if not client then
+    client, message, code = require("strata.registry").shared()
+    if not client then return nil, message, code end
+  end
+  return client:digest(args.path)
+end
+
+local function key_of(args, client)
+  local identity, message, code = present_identity(args, client)
   if not identity then return nil, message, code end
   local open = args.open or {}
   return table.concat({
@@ -70,7 +110,10 @@ end
 
 -- An image that is only read.
 local function look_at(args)
-  local key, message, code = key_of(args)
+  local client, message, code = client_of(args)
+  if message then return nil, message, code end
+  local key
+  key, message, code = key_of(args, client)
   if not key then return nil, message, code end
   for i, one in ipairs(kept) do
     if one.key == key then
@@ -79,7 +122,7 @@ local function look_at(args)
     end
   end
   local img
-  img, message, code = strata.open(args.path, args.open)
+  img, message, code = strata.open(args.path, with_client(args.open, client))
   if not img then return nil, message, code end
   table.insert(kept, 1, { key = key, img = img })
   while #kept > KEPT do table.remove(kept).img:close() end
@@ -364,12 +407,15 @@ end
 ---@return string? code
 function jobs.edit(args)
   options.check("edit", ARGUMENTS.edit, args)
-  local img, message, code = strata.open(args.path, args.open)
+  local client, message, code = client_of(args)
+  if message then return nil, message, code end
+  local img
+  img, message, code = strata.open(args.path, with_client(args.open, client))
   if not img then return nil, message, code end
   local ok, result
   ok, message, code = edit_image(img, args.edit or {})
   if ok then
-    result, message, code = img:save(args.to, args.save)
+    result, message, code = img:save(args.to, with_client(args.save, client))
   end
   img:close()
   if not result then return nil, message, code end
@@ -384,7 +430,7 @@ end
 ---@return string? code
 function jobs.save(args)
   options.check("save", ARGUMENTS.save, args)
-  return jobs.edit { path = args.path, open = args.open, to = args.to, save = args.save }
+  return jobs.edit { path = args.path, open = args.open, registry = args.registry, to = args.to, save = args.save }
 end
 
 --- Removes a file: for large ones the kernel takes its time.

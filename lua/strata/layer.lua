@@ -4,6 +4,7 @@ local argument = require "strata.util.argument"
 local core = require "strata.core"
 local entry_class = require "strata.layer.entry"
 local extract = require "strata.layer.extract"
+local fetch = require "strata.layer.fetch"
 local frozen = require "strata.util.frozen"
 local limits = require "strata.util.limits"
 local media_types = require "strata.document.media_types"
@@ -21,12 +22,13 @@ local layer = {}
 ---@field handle strata.Layer  its object. Written by new()
 ---@field position integer  in its image, from 1. Written by the image, and layer/standalone
 ---@field origin integer?  the position that it was opened with, by image.from_model; nil: it was added
----@field blob {file: userdata?, offset: integer?, size: integer, compression: string, missing: boolean?}  before edits
+---@field blob strata.LayerBlob  before edits
 ---@field diff_id string  of the blob
 ---@field digest string?  of the blob. When its store does not tell it, load() or hash() write it
 ---@field media_type string?  that its descriptor states
 ---@field annotations table<string, string>?
 ---@field foreign boolean?  its URLs lead to the blob
+---@field urls string[]?  these, of a layer in a registry
 ---@field descriptor_text string?  the descriptor that it had in the image that it was taken from
 ---@field own boolean?  no other layer uses the blob's file, which is closed with the image
 ---@field taken boolean?  its bytes are those of a layer of another image
@@ -37,6 +39,15 @@ local layer = {}
 ---@field vetted boolean?  `strict` lets it pass. Written by vet()
 ---@field result table?  where its bytes are after edits, as current() gives it. Written by settle() and carry_out()
 ---@field carried_out boolean?  the result is that of a stream, and there is no index. Written by carry_out()
+
+--- The bytes of a layer.
+---@class strata.LayerBlob
+---@field file userdata?  nil: they are not here
+---@field offset integer?
+---@field size integer
+---@field compression string  without a file: as its descriptor says
+---@field missing boolean?  they are nowhere
+---@field remote strata.RemoteStore?  that they are in. Fetching them leaves it, and sets file, offset and compression
 
 ---@class strata.Layer
 local methods = {}
@@ -51,6 +62,16 @@ local new, state_of, is
 local function label(state)
   if state.hub.standalone then return ("layer (%s…)"):format(state.diff_id:sub(1, 19)) end
   return ("layer %d/%d (%s…)"):format(state.position, #state.hub.layers, state.diff_id:sub(1, 19))
+end
+
+--- Fetches the blobs of layers that are in a registry, and not here yet.
+---@param states strata.LayerState[]
+---@param opts? {temp_dir?: string, progress?: function}
+---@return boolean? ok
+---@return string? message
+---@return string? code
+function layer.bring(states, opts)
+  return fetch.bring(states, opts, label)
 end
 
 -- ---- the index of its entries ----------------------------------------------
@@ -92,19 +113,24 @@ end
 ---@return string? message
 ---@return string? code
 function layer.load(states, opts)
-  local job, todo = core.job(), {}
+  local waiting = {}
   for _, state in ipairs(states) do
-    if not state.loaded then
-      local index, message, code = index_of(state)
-      if not index then return nil, message, code end
-      job:scan(limits.add(state.hub.limits, {
-        label = label(state), index = index, digest = state.digest, diff_id = state.diff_id,
-      }))
-      todo[#todo + 1] = { state = state, index = index }
-      state.index = nil -- unless it is scanned to its end; a later try starts anew
-    end
+    if not state.loaded then waiting[#waiting + 1] = state end
   end
-  local ok, message, code = run_job(job, opts, "scanning")
+  local ok, message, code = layer.bring(waiting, opts)
+  if not ok then return nil, message, code end
+  local job, todo = core.job(), {}
+  for _, state in ipairs(waiting) do
+    local index
+    index, message, code = index_of(state)
+    if not index then return nil, message, code end
+    job:scan(limits.add(state.hub.limits, {
+      label = label(state), index = index, digest = state.digest, diff_id = state.diff_id,
+    }))
+    todo[#todo + 1] = { state = state, index = index }
+    state.index = nil -- unless it is scanned to its end; a later try starts anew
+  end
+  ok, message, code = run_job(job, opts, "scanning")
   for i, item in ipairs(ok and todo or {}) do
     local state = item.state
     state.index, state.loaded = item.index, true
@@ -213,7 +239,7 @@ end
 
 --- Where the layer's bytes are now: the blob that it was opened with, or the result of
 -- its edits. Pending edits must have been carried out.
----@return {file: userdata, offset: integer, size: integer, compression: string, digest: string?, diff_id: string}
+---@return strata.LayerBlob  with digest and diff_id
 function layer.current(state)
   if state.result and is_edited(state) and state.result.diff_id ~= state.diff_id then
     return state.result
@@ -221,7 +247,7 @@ function layer.current(state)
   local blob = state.blob
   return {
     file = blob.file, offset = blob.offset, size = blob.size, compression = blob.compression,
-    missing = blob.missing, digest = state.digest, diff_id = state.diff_id,
+    missing = blob.missing, remote = blob.remote, digest = state.digest, diff_id = state.diff_id,
   }
 end
 
@@ -235,9 +261,9 @@ function layer.copy(state)
   local copy = {
     blob = {
       file = now.file and now.file:share(), offset = now.offset, size = now.size, compression = now.compression,
-      missing = now.missing,
+      missing = now.missing, remote = now.remote,
     },
-    diff_id = now.diff_id, digest = now.digest, taken = true, own = not now.missing,
+    diff_id = now.diff_id, digest = now.digest, taken = true, own = now.file ~= nil,
   }
   if same then
     copy.media_type, copy.annotations, copy.foreign = state.media_type, state.annotations, state.foreign
@@ -488,6 +514,8 @@ function methods:apply(dir, opts)
   opts = extract.check(dir, opts, "apply")
   local ok, message, code = layer.vet { state }
   if ok then ok, message, code = layer.settle({ state }, opts) end
+  if not ok then return nil, message, code end
+  ok, message, code = layer.bring({ state }, opts)
   if not ok then return nil, message, code end
   return extract.run({ layer.item(state) }, dir, opts, state.hub.limits)
 end

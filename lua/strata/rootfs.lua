@@ -3,6 +3,7 @@
 -- It follows edits of the layers: each question is answered for the layers as they are
 -- at that moment.
 
+local above = require "strata.tree.above"
 local argument = require "strata.util.argument"
 local core = require "strata.core"
 local draw = require "strata.tree.draw"
@@ -35,20 +36,32 @@ local function tree_of(state)
   return tree
 end
 
--- The tree and the node of a path.
+-- The node of a path, its tree, and the layers by the tree's numbers. Of an image in a registry only those layers are
+-- fetched that decide about the path.
 local function find(state, path, follow)
+  if state.is_lazy and not state.tree then
+    local node, found, code = above.find(state.layers, path, follow, state.above)
+    if node then
+      state.above = found
+      return node, found.tree, nil, found.layers
+    end
+    if found then return nil, found, code end
+  end
   local tree, message, code = tree_of(state)
   if not tree then return nil, message, code end
   local node
   node, message, code = tree:find(path, follow)
   if not node then return nil, message, code end
-  return node, tree
+  return node, tree, nil, state.layers
 end
 
 -- The tree and the node of a directory; without a path, of the root.
 local function find_directory(state, path)
-  local node, tree, code = find(state, path or "/", true)
-  if not node then return nil, tree, code end
+  local tree, message, code = tree_of(state)
+  if not tree then return nil, message, code end
+  local node
+  node, message, code = tree:find(path or "/", true)
+  if not node then return nil, message, code end
   if tree:info(node) ~= "dir" then
     return nil, ("%s: not a directory"):format(core.quote(path)), "ENOTDIR"
   end
@@ -63,9 +76,9 @@ end
 function methods:stat(path)
   argument.path(path, "stat")
   local state = state_of(self)
-  local node, tree, code = find(state, path, true)
+  local node, tree, code, layers = find(state, path, true)
   if not node then return nil, tree, code end
-  return tree_entry.new(tree, node, state.layers)
+  return tree_entry.new(tree, node, layers)
 end
 
 --- The entry at a path; a symlink at its end is not followed.
@@ -76,9 +89,9 @@ end
 function methods:lstat(path)
   argument.path(path, "lstat")
   local state = state_of(self)
-  local node, tree, code = find(state, path, false)
+  local node, tree, code, layers = find(state, path, false)
   if not node then return nil, tree, code end
-  return tree_entry.new(tree, node, state.layers)
+  return tree_entry.new(tree, node, layers)
 end
 
 --- Whether a path exists; a symlink whose target does not exist counts as missing.
@@ -113,7 +126,7 @@ end
 ---@return string? code
 function methods:open(path)
   argument.path(path, "open")
-  local node, tree, code = find(state_of(self), path, true)
+  local node, tree, code, layers = find(state_of(self), path, true)
   if not node then return nil, tree, code end
   local kind = tree:info(node)
   if kind ~= "file" then
@@ -123,7 +136,7 @@ function methods:open(path)
       kind == "dir" and "EISDIR" or kind == "hardlink" and "ENOENT" or "EINVAL"
   end
   local entry, from = tree:source(node)
-  return tree_file.new(entry, layer.state_of(state_of(self).layers[from]), path)
+  return tree_file.new(entry, layer.state_of(layers[from]), path)
 end
 
 --- The content of a file.
@@ -236,12 +249,16 @@ local fields = {
 new, state_of, is = object.class("strata.Rootfs", methods, {
   fields = fields,
   tostring = function(state)
+    if state.is_lazy and not state.tree then
+      return ("strata.Rootfs(%d layers, not all of which are here)"):format(#state.layers)
+    end
     local tree = tree_of(state)
     return ("strata.Rootfs(%d layer%s, %s)"):format(#state.layers, #state.layers == 1 and "" or "s",
       tree and ("%d paths"):format(tree:count()) or "cannot be read")
   end,
   close = function(state)
     if state.tree then state.tree:close() end
+    if state.above then state.above.tree:close() end
   end,
 })
 
@@ -258,6 +275,8 @@ function rootfs.of(layers, opts)
   if upto > #layers then misuse("rootfs: upto should be a whole number from 0 to %d", #layers) end
   local state = { layers = {}, view = opts and opts.view }
   for i = 1, upto do state.layers[i] = layers[i] end
+  state.is_lazy = state.view ~= "spec" and above.is_worth_it(state.layers)
+  if state.is_lazy then return new(state) end
   local tree, message, code = tree_of(state)
   if not tree then return nil, message, code end
   return new(state)

@@ -3,6 +3,7 @@
 
 local strata = require "strata"
 local docker = require "spec.support.docker"
+local docker_registry = require "spec.support.docker_registry"
 local nginx = require "spec.support.nginx"
 local peers = require "spec.support.peers"
 local sample = require "spec.support.sample"
@@ -134,6 +135,25 @@ describe("README", function()
 		assert.same({ "app:1.4-slim" }, docker.load(dir:file("app-slim.tar")))
 		assert.equal(output[#output], docker.id("app:1.4-slim"))
 		assert.equal("v1.4-slim", docker.inspect("app:1.4-slim").Config.Labels["org.opencontainers.image.revision"])
+	end)
+
+	it("has a sample of what happens in a registry", function()
+		need("docker-registry", "skopeo")
+		app()
+		local registry = docker_registry.start()
+		finally(function()
+			registry:stop()
+		end)
+		local code = block("In a registry", "lua"):gsub("registry%.example:5000", (registry.host:gsub("%%", "%%%%")))
+		local output = run("lua5.4 - <<'END'\n" .. code .. "END")
+		local skipped = assert(output:match("\n1\t(%d+)\n"), output)
+		local prod = assert(strata.open("docker://" .. registry.host .. "/team/app:1.4-prod"))
+		assert.equal("production", prod.config:get_label("stage"))
+		assert.equal(#prod.layers, tonumber(skipped))
+		assert.equal(prod.digest, assert(strata.open(dir:file("app-prod.tar"))).digest)
+		local reference = ("docker://%s/team/app:1.4-prod"):format(registry.host)
+		local words = { "skopeo", "inspect", "--tls-verify=false", "--format", "{{.Digest}}", reference }
+		assert.equal(prod.digest, shell.check(words):match("[^\n]+"))
 	end)
 
 	it("has a sample of what layers add up to", function()

@@ -10,6 +10,7 @@ local NEEDS = {
 	docker = { root = true, "docker", "dockerd", "containerd", "runc", "busybox" },
 	podman = { root = true, "podman", "busybox" },
 	skopeo = { "skopeo" },
+	["docker-registry"] = { "docker-registry", "htpasswd", "openssl" },
 	umoci = { root = true, "umoci" },
 }
 

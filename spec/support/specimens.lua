@@ -93,6 +93,7 @@ function specimens.new()
 		["strata.RootFile"] = assert(root:open("etc/passwd")),
 		["strata.Index"] = assert(strata.open_index(dir:file("layout"))),
 		["strata.TarStream"] = parser,
+		["strata.Registry"] = assert(strata.registry()),
 		["strata.Transform"] = assert(strata.stream.image({ tags = { "app:2" } })),
 	}
 	return setmetatable({ dir = dir, app = app, objects = objects }, Specimens)

@@ -406,6 +406,7 @@ describe("a root file system", function()
 		assert.same({ "etc/[x]", "etc/x" }, root:glob("etc/[!a]*"))
 		assert.same({ "link/a.conf" }, root:glob("link/*.conf"))
 		assert.same({}, root:glob("nothing/**"))
+		assert.same({}, root:glob("etc/.."))
 		assert.error_matches(function() root:glob("etc/[a") end,
 			"^glob: 'etc/%[a' is no glob: its '%[' has no '%]' in the same name")
 		assert.equal(10, #root:glob("**"))

@@ -147,7 +147,7 @@ describe("an option that is read", function()
 			readers[i] = source(name)
 		end
 		local seen = named_in((unpack or table.unpack)(readers))
-		compare("strata.OpenOptions", seen, { "threads", "progress" })
+		compare("strata.OpenOptions", seen, { "threads", "progress", "registry" })
 		compare("strata.NewOptions", named_in(exports.source(strata.new)))
 	end)
 
@@ -191,6 +191,8 @@ describe("an option that there is not, or of another type", function()
 		return specimen.dir:file("never")
 	end
 
+	local REF = "docker://127.0.0.1:1/never:1"
+
 	-- Every call that takes options: their class, what it needs besides, and the call, which must not be a tail call:
 	-- that has no line.
 	-- stylua: ignore
@@ -200,6 +202,12 @@ describe("an option that there is not, or of another type", function()
 		open_index = { "IndexOptions", {}, function(opts) return (strata.open_index(specimen.app, opts)) end },
 		new = { "NewOptions", {}, function(opts) return (strata.new(opts)) end },
 		plan = { "SaveOptions", {}, function(opts) return (img:plan(opts)) end },
+		plan_of_a_push = { "PlanOptions", { to = REF }, function(opts) return (img:plan(opts)) end },
+		push = { "PushOptions", {}, function(opts) return (img:save(REF, opts)) end },
+		copy = { "CopyOptions", {}, function(opts) return (strata.copy(specimen.app, path(), opts)) end },
+		copy_to_a_registry = { "CopyPushOptions", {}, function(opts) return (strata.copy(specimen.app, REF, opts)) end },
+		registry = { "RegistryOptions", {}, function(opts) return (strata.registry(opts)) end },
+		registry_host = { "RegistryHostOptions", {}, function(opts) return (strata.registry({ hosts = { a = opts } })) end },
 		save_of_several = { "SaveOptions", {}, function(opts) return (strata.save({ img }, path(), opts)) end },
 		check_tar = { "CheckOptions", {}, function(opts) return (strata.check_tar(specimen.app, opts)) end },
 		stream_image = { "StreamImageOptions", {}, function(opts) return (strata.stream.image(opts)) end },

@@ -140,6 +140,17 @@ static int file_write(lua_State *L)
 	return 1;
 }
 
+/* file:grow(size) -> true | nil, message, code; of a temporary file, after its descriptor was
+ * written to by somebody else */
+static int file_grow(lua_State *L)
+{
+	struct strata_file *f = strata_check_file(L, 1);
+	uint64_t size = check_offset(L, 2);
+	struct strata_err err;
+
+	return strata_push_ok(L, strata_file_grow(f, size, &err), &err);
+}
+
 /* file:unchanged() -> true | nil, message, "ESTALE" */
 static int file_unchanged(lua_State *L)
 {
@@ -195,19 +206,13 @@ static int file_tostring(lua_State *L)
 
 void strata_lua_register_file(lua_State *L)
 {
-	static const luaL_Reg methods[] = {{"size", file_size},
-	                                   {"name", file_name},
-	                                   {"read", file_read},
-	                                   {"sniff", file_sniff},
-	                                   {"write", file_write},
-	                                   {"close", file_close},
-	                                   {"unchanged", file_unchanged},
-	                                   {"take", file_take},
-	                                   {"publish", file_publish},
-	                                   {"fileno", file_fileno},
-	                                   {"send", strata_lua_file_send},
-	                                   {"share", file_share},
-	                                   {NULL, NULL}};
+	static const luaL_Reg methods[] = {{"size", file_size},     {"name", file_name},
+	                                   {"read", file_read},     {"sniff", file_sniff},
+	                                   {"write", file_write},   {"grow", file_grow},
+	                                   {"close", file_close},   {"unchanged", file_unchanged},
+	                                   {"take", file_take},     {"publish", file_publish},
+	                                   {"fileno", file_fileno}, {"send", strata_lua_file_send},
+	                                   {"share", file_share},   {NULL, NULL}};
 	static const luaL_Reg meta[] = {{"__tostring", file_tostring}, {NULL, NULL}};
 	static const luaL_Reg functions[] = {{"open_file", file_open},
 	                                     {"temp_file", file_temp},

@@ -1,7 +1,7 @@
 --- What the documents of an image, and the members of its archive, say that
 -- readers differ about. Whatever makes an image unreadable was refused by open.
 
-local base64 = require "strata.check.base64"
+local base64 = require "strata.util.base64"
 local config = require "strata.config"
 local config_types = require "strata.check.config_types"
 local core = require "strata.core"
@@ -50,7 +50,7 @@ local function blob_names(store)
   if store.dir then
     for _, one in ipairs(store:contents() or {}) do list[#list + 1] = one.name end
   else
-    for _, member in ipairs(store.list) do
+    for _, member in ipairs(store.list or {}) do
       if member.type == "file" then list[#list + 1] = member.name end
     end
   end
@@ -354,7 +354,7 @@ function documents.check(made, state)
   local source, states = state.source, state.hub.layers
   if source then
     made:at("archive")
-    if not source.store.dir then
+    if source.store.list then
       require("strata.check.tar").noted(made, source.store.findings)
       documents.members(made, source.store)
     end

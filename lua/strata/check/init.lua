@@ -76,16 +76,17 @@ local function index_of(state, opts)
   return index, now
 end
 
--- Whether a failure is one of reading, and not of what is read.
-local function is_fatal(code)
-  return code == "ENOMEM" or code == "EIO" or code == "ECANCELED"
-end
+-- Failures of reading, and not of what is read.
+local FATAL = {
+  ENOMEM = true, EIO = true, ENOSPC = true, ECANCELED = true, ENETWORK = true, ETLS = true, ETIMEDOUT = true,
+  EAUTH = true, EDENIED = true, ERATE = true, ESERVER = true, EREDIRECT = true,
+}
 
 -- What the bytes of a layer are. What the scan of a compressed one compares is not hashed again.
 local function add_blob(made, state, index, blob, opts)
   local digests = layer.is_edited(state) and {} or { digest = state.digest, diff_id = state.diff_id, index = index }
   local ok, message, code = blobs.check(made, blob, index:info().tar_size, digests, opts)
-  if ok or is_fatal(code) then return ok, message, code end
+  if ok or FATAL[code] then return ok, message, code end
   tar.unreadable(made, message, code)
   return true
 end
@@ -99,7 +100,7 @@ local function add_layer(made, state, below, opts)
   end
   local index, blob, code = index_of(state, opts)
   if not index then
-    if is_fatal(code) then return nil, blob, code end
+    if FATAL[code] then return nil, blob, code end
     local label = layer.label(state) .. ": "
     if blob:sub(1, #label) == label then blob = blob:sub(#label + 1) end
     tar.unreadable(made, blob, code)
@@ -168,7 +169,7 @@ end
 -- The archive itself, as the second reader sees it.
 local function add_archive(made, state, opts)
   local store = state.source and state.source.store
-  if not store or store.dir or opts.second_reader == false or not tar.has_second_reader() then return true end
+  if not store or not store.file or opts.second_reader == false or not tar.has_second_reader() then return true end
   local size = store.file:size()
   local index = core.entry_index(store.file, 0, size, "none")
   local ok, message, code = index:scan(limits.add(opts.limits, {}))

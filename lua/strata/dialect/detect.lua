@@ -20,7 +20,7 @@ local detect = {}
 
 -- How a store is written, and who lists its images. nil: it is no store of images.
 local function dialect_of(store)
-  if store.dir then return "oci", oci_candidates end
+  if store.dir or store.remote then return "oci", oci_candidates end
   local has_docker, has_oci = store:has("manifest.json"), store:has("index.json")
   if has_docker then return "docker", has_oci and hybrid or docker end
   if has_oci then return "oci", oci_candidates end

@@ -1,5 +1,6 @@
 --- An image as a plain table, with the names of `docker image inspect`.
 
+local json = require "strata.util.json"
 local printed = require "strata.util.printed"
 
 local inspect = {}
@@ -18,10 +19,12 @@ function inspect.image(img)
     layers[i] = layer.diff_id
     size = size + layer.size
   end
-  local document = config:totable()
+  local digests, document = {}, config:totable()
+  for i, digest in ipairs(img.repo_digests) do digests[i] = digest end
   return printed.by({
     Id = img.id,
-    RepoTags = tags,
+    RepoTags = json.array(tags),
+    RepoDigests = json.array(digests),
     Created = config.created,
     Author = or_nil(config.author),
     Comment = or_nil(config.comment),

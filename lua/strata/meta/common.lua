@@ -11,6 +11,13 @@
 ---| "EBUSY" # too many jobs wait, or a layout directory is locked
 ---| "ECANCELED" # a job was canceled
 ---| "ETIMEDOUT" # a deadline has passed
+---| "EAUTH" # a registry wants to know who asks
+---| "EDENIED" # a registry does not allow it
+---| "ERATE" # a registry wants to be left alone for longer than is waited for
+---| "ENETWORK" # no connection to a registry, or one that broke
+---| "ETLS" # a certificate that is not trusted, or no TLS
+---| "EREDIRECT" # a registry leads to where strata does not go
+---| "ESERVER" # a registry has failed, again and again
 ---| "ENOENT" # it is not there
 ---| "ENOMEM" # want of memory
 ---| "ESTALE" # what was read has been changed by somebody else since

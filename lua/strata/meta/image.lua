@@ -10,6 +10,7 @@
 ---@field config strata.Config
 ---@field layers strata.LayerList  the base first
 ---@field path string?  the file that it came from
+---@field repo_digests string[]  "host/team/app@sha256:...", as docker inspect shows it; of an image of a registry
 ---@field edited boolean  save would write something else than what was opened
 ---@field size integer  bytes of all layers as they are stored; pending edits are carried out first
 ---@field index strata.IndexFacts?  the index that it belongs to
@@ -220,7 +221,7 @@ function Image:save(what, opts) end
 
 --- What img:save with these options would write, before it does. Digests and sizes that only compressing would tell are
 --- nil.
----@param opts? strata.SaveOptions
+---@param opts? strata.PlanOptions
 ---@return strata.SaveResult?
 ---@return string? message
 ---@return strata.errcode? code

@@ -21,6 +21,7 @@
 
 --- How all images of a file are opened. The progress is that of inflating a compressed archive.
 ---@class strata.IndexOptions: strata.SourceOptions, strata.WorkOptions
+---@field registry? strata.Registry  the client of registries. Default: one that all calls share
 ---@field strict? boolean  refuse what readers differ about: see img:check. Default: false
 
 --- Which image of a file is meant, and how it is read.
@@ -176,6 +177,53 @@
 ---@field attestations? "keep"|"drop"|"refuse"  of the images that are saved; refuse: to leave one behind, or with an image that has changed. Default: keep
 ---@field verify? boolean  false: what is copied is not hashed. Default: true
 
+--- How an image, or an index, goes to a registry.
+---@class strata.PushOptions: strata.SaveOptions
+---@field registry? strata.Registry  the client of registries. Default: one that all calls share
+---@field tags? string[]  further tags
+---@field expect? string|false  the digest that the tag has to have in the registry, false for none; else ESTALE
+---@field exists? "auto"|"check"|"never"  whether a registry is asked if it has a blob before that is sent: auto for large ones. Default: auto
+---@field referrers? boolean  an index goes with signatures and the like that are about it. Default: false
+
+--- What a save to a registry is asked that is not made.
+---@class strata.PlanOptions: strata.PushOptions
+---@field to? string  a reference, whose present manifest is asked for
+
+--- How an index and all that it leads to is copied, or with ref, digest or platform one image.
+---@class strata.CopyOptions: strata.ChoiceOptions, strata.SourceOptions, strata.SaveOptions
+---@field registry? strata.Registry  the client of registries. Default: one that all calls share
+
+--- The same to a registry.
+---@class strata.CopyPushOptions: strata.ChoiceOptions, strata.SourceOptions, strata.PushOptions
+
+--- How one registry is spoken to.
+---@class strata.RegistryHostOptions
+---@field ca? string  a file of certificates that are trusted besides the system's
+---@field cert? string  a file with the certificate of this client
+---@field key? string  a file with its key
+---@field insecure? boolean  certificates are not looked at. Default: false
+---@field plain? boolean  http instead of https. Default: only for this machine
+---@field tls? boolean  https also for this machine. Default: false
+---@field location? "relative"  of the address for an upload only path and query count: for broken proxies
+---@field any_address? boolean  it may have a link-local address. Default: false
+
+--- Of a client of registries.
+---@class strata.RegistryOptions
+---@field credentials? table<string, table|false>|"docker"  by host or host/namespace: {username =, password =}, {token =}, {identity =}; "docker": of podman and Docker. Default: "docker", and none inside nginx
+---@field helpers? boolean  credential helpers that these files name are run. Default: false
+---@field hosts? table<string, strata.RegistryHostOptions>  settings by host
+---@field parallel? integer  requests at the same time. Default: 4
+---@field retries? integer  of what may pass: broken connections, 429, 5xx. Default: 4
+---@field max_wait? number  seconds that a registry may ask to be left alone. Default: 120
+---@field connect_timeout? number  seconds. Default: 10
+---@field stall_timeout? number  seconds without a byte. Default: 60
+---@field proxy? string  the URL of a proxy; an empty string for none. Default: that of the environment
+---@field allow_hosts? string[]  hosts with private addresses that a registry may name
+---@field trusted? string[]  hosts that uploads go to with the credentials of the registry
+---@field trusted_realms? string[]  hosts of token servers that get the credentials of the registry
+---@field foreign? boolean  layers that the registry has not are fetched from the URLs in the manifest. Default: false
+---@field system? boolean  certificates of /etc and proxies of the environment are used. Default: true
+
 --- How layers are applied to a directory. For overlayfs a hardlink to a file of a lower layer shares that file.
 ---@class strata.ExtractOptions: strata.WorkOptions
 ---@field mode? "flat"|"overlay"  one tree, or a directory per layer for overlayfs. Default: flat
@@ -218,6 +266,7 @@
 --- Which image is meant.
 ---@class strata.JobArguments: strata.PathArguments
 ---@field open? strata.OpenOptions
+---@field registry? strata.RegistryOptions  of the client, where path or to is a reference of a registry
 
 --- Which part of a list is wanted.
 ---@class strata.PageArguments: strata.JobArguments

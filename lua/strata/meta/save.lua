@@ -3,10 +3,15 @@
 --- What a save has written, or would write.
 ---@class strata.SaveResult
 ---@field path string?  nil for a stream
----@field format string  "docker", "docker-legacy", "oci", "oci-archive", "dir", "docker-v1"
+---@field format string  "docker", "docker-legacy", "oci", "oci-archive", "dir", "docker-v1", "registry"
 ---@field digest string?  of the manifest, when the format has one
 ---@field id string?  of the image; nil for an index without an image that is all here
----@field size integer?  of the output, in bytes
+---@field size integer?  of the output, in bytes; for a registry: of the blobs that were sent
+---@field uploaded integer?  of a registry: blobs that were sent
+---@field mounted integer?  blobs that another repository of the registry had
+---@field skipped integer?  blobs that the repository had
+---@field requests integer?  that were made
+---@field warnings string[]?  that the registry has sent
 ---@field layers strata.SavedLayer[]
 ---@field images strata.SaveResult[]?  when there are several: the same for each
 ---@field lost string[]?  of strata.jobs only: what the format cannot hold

@@ -12,8 +12,8 @@
 local strata = {}
 
 --- Opens one image: an archive of docker save of any age, an OCI layout as a directory or an archive, skopeo's dir:,
---- told apart by content. When several fit, the message lists them ("EAMBIGUOUS").
----@param what string|file*  a path, "-" for standard input, or an open Lua file
+--- told apart by content; or an image of a registry. When several fit, the message lists them ("EAMBIGUOUS").
+---@param what string|file*  a path, a reference "docker://host/name:tag", "-" for standard input, or an open Lua file
 ---@param opts? strata.OpenOptions
 ---@return strata.Image?
 ---@return string? message
@@ -64,6 +64,23 @@ function strata.layer(spec) end
 ---@return string[]|string|nil lost  what the format cannot hold, nil for nothing; or the message
 ---@return strata.errcode? code
 function strata.save(images, what, opts) end
+
+--- Copies an image, or an index with its images, attestations and artifacts, from any place to any other; nothing of it
+--- changes. With ref, digest or platform one image is copied.
+---@param from string|file*  a path, a reference "docker://host/name:tag", "-", or an open Lua file
+---@param to string|file*
+---@param opts? strata.CopyOptions
+---@return strata.SaveResult?
+---@return string[]|string|nil lost  what the format cannot hold, nil for nothing; or the message
+---@return strata.errcode? code
+function strata.copy(from, to, opts) end
+
+--- A client of registries with settings of its own, for the option `registry`. Without it all calls share one.
+---@param opts? strata.RegistryOptions
+---@return strata.Registry?
+---@return string? message
+---@return strata.errcode? code  "EUNSUPPORTED": strata was built without libcurl
+function strata.registry(opts) end
 
 --- What readers differ about in a tar file, plain or compressed with gzip or zstd.
 ---@param path string

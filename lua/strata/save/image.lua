@@ -22,6 +22,8 @@ local save_image = {}
 ---@field new_platform strata.PlatformFields?  the same, when it changed
 ---@field manifest_text string?  to edit; nil: it had no manifest
 ---@field manifest_digest string?  of the manifest that it was opened with
+---@field manifest_type string?  its media type, as its descriptor or the registry has it
+---@field manifest_config string?  the digest of the config that it names
 ---@field descriptor_text string?  that led to this manifest
 ---@field index table?  the nested index that the manifest was in
 ---@field scrubs strata.Scrub[]  of documents that repeat the config, and of descriptors
@@ -42,6 +44,7 @@ function save_image.of(state, layers, sha256)
     tags = state.tags, new_tags = not reference.same_list(state.tags, state.opened.tags) and state.tags or nil,
     platform = platform.described(now), new_platform = is_other and platform.fields(now) or nil,
     manifest_text = manifest.text, manifest_digest = not sha256 and manifest.digest or nil,
+    manifest_type = manifest.media_type, manifest_config = manifest.config_digest,
     descriptor_text = state.descriptor_text, index = state.index, scrubs = state.scrubs or {},
   }
 end

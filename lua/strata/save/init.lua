@@ -50,7 +50,7 @@ local save = {}
 ---@param store strata.ArchiveStore|strata.DirectoryStore|nil
 ---@return "docker"|"docker-v1"|"oci"|"oci-archive"|"dir"
 local function way_of(kind, store)
-  if not store then return "docker" end
+  if not store or store.remote then return "docker" end
   if kind ~= "oci" then return kind end
   if not store.dir then return "oci-archive" end
   return store.flat and "dir" or "oci"
@@ -273,6 +273,7 @@ local function settings_of(self)
   return {
     compression = is_plain and "none" or opts.compression, plain = is_plain, level = opts.level,
     reproducible = opts.reproducible, verify = opts.verify, threads = opts.threads, progress = opts.progress,
+    remote = self.whole ~= nil and self.catalog ~= nil, -- then all blobs are fetched together
     sha256 = self.format:find("^docker") and (self.native and "added" or "all") or nil,
   }
 end
@@ -316,12 +317,15 @@ local function choose_format(self, what)
   local whole, wanted, first = self.whole, self.opts.format, self.requests[1]
   local source = first and first.state.source
   local way = whole and way_of(whole.kind, whole.store) or way_of(source and source.kind, source and source.store)
-  if whole then
+  if whole and whole.store.remote then -- a file keeps all of an index when it is a layout
+    way = wanted or "oci-archive"
+    self.native, self.catalog = false, way:find("^oci") and whole.catalog or nil
+  elseif whole then
     local stays = wanted == nil or wanted == way and whole.kind == "oci"
     self.native, self.store = stays, whole.store
     self.catalog = (stays and whole.kind == "oci" or not stays and wanted:find("^oci")) and whole.catalog or nil
   else
-    self.native = wanted == nil and save_image.is_one_store(self.requests)
+    self.native = wanted == nil and save_image.is_one_store(self.requests) and not source.store.remote
     self.store = self.native and source.store or nil
     self.catalog = self.native and source.kind == "oci" and source.catalog or nil
   end
@@ -347,11 +351,15 @@ end
 
 --- What a save would write, as far as it can be told without compressing.
 ---@param request strata.SaveRequest
----@param opts strata.SaveOptions
+---@param opts strata.PlanOptions
 ---@return strata.SaveResult?
 ---@return string? message
 ---@return string? code
 function save.plan(request, opts)
+  if opts.to and reference.is_remote(opts.to) then
+    local with = opts.registry and require("strata.registry").client_of(opts.registry) or nil
+    return require("strata.save.registry").plan(request, opts.to, opts, with)
+  end
   local self = new_save({ request }, opts)
   choose_format(self)
   local ok, message, code = request.settle { threads = opts.threads, progress = opts.progress }
@@ -370,7 +378,7 @@ function save.digest(request)
   local source, manifest = request.state.source, request.state.manifest
   if source and not manifest then return nil end
   local made, message, code = save_image.make(request, {
-    exact = true, digests = true, sha256 = source and source.kind == "docker" and "added" or nil,
+    exact = true, digests = true, remote = true, sha256 = source and source.kind == "docker" and "added" or nil,
   })
   if not made then return nil, message, code end
   local text, digest
@@ -411,6 +419,18 @@ local function write(self, out, what)
   return result.of(self, what, size)
 end
 
+-- Saves an image, or all that a listing has, to a registry.
+local function to_registry(requests, what, opts, whole)
+  local with = opts.registry and require("strata.registry").client_of(opts.registry) or nil
+  local save_registry = require "strata.save.registry"
+  if opts.referrers and not (whole and whole.catalog) then
+    misuse("save: referrers go with an index, or with all that a reference leads to")
+  end
+  if whole and whole.catalog then return save_registry.index(requests, what, opts, whole, with) end
+  if #requests == 1 then return save_registry.image(requests[1], what, opts, with) end
+  return fail("EUNSUPPORTED", "%s: several images cannot be saved under one name of a registry", what)
+end
+
 --- Saves images. A second result lists what the format could not hold.
 ---@param requests strata.SaveRequest[]
 ---@param what string|file*  a path, "-" for standard output, or an open Lua file
@@ -420,6 +440,7 @@ end
 ---@return string[]|string|nil lost | message
 ---@return string? code
 function save.images(requests, what, opts, whole)
+  if reference.is_remote(what) then return to_registry(requests, what, opts, whole) end
   local self, out = new_save(requests, opts, whole), nil
   choose_format(self, what)
   for _, store in ipairs(self.stores) do store:take_failure() end

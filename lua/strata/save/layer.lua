@@ -24,6 +24,8 @@ local save_layer = {}
 ---@field digest string?  nil: not known, or it has to be compressed first
 ---@field renamed string?  the digest by another algorithm that the same bytes had
 ---@field missing boolean?  its blob is not there, and the format can do without it
+---@field remote strata.RemoteStore?  its blob is in a registry, and is not here
+---@field came_from strata.RemoteStore?  a registry that has the same blob
 ---@field packed boolean  the bytes to store are there already
 ---@field volatile boolean?  they lie in a file of their own, which others may write to meanwhile
 
@@ -33,7 +35,8 @@ local function wanted(one, opts)
   local compression = opts.compression
   local is_foreign = one.foreign and not layer.is_changed(one) and not opts.plain
   if not compression or compression == "keep" or is_foreign or one.blob.missing then
-    return one.blob.compression
+    local plain = one.blob.compression == "none" and not one.blob.missing and not is_foreign and compression ~= "keep"
+    return plain and opts.packed or one.blob.compression
   end
   return compression
 end
@@ -67,6 +70,8 @@ end
 ---@field plain boolean?  the format has no compressed layers
 ---@field sha256 "all"|"added"|nil  the layers whose digest has to be a SHA-256
 ---@field digests boolean?  all digests are needed
+---@field packed string?  the compression of layers that came plain, when nothing is said
+---@field remote boolean?  what is in a registry may stay there
 ---@field verify boolean?
 ---@field temp_dir string?
 ---@field threads integer?
@@ -90,7 +95,8 @@ function save_layer.plan(states, opts)
       media_type = one.media_type, descriptor_text = one.descriptor_text,
       diff_id = now.diff_id, compression = compression, file = now.file, offset = now.offset,
       size = packed and now.size or nil, digest = packed and not renamed and now.digest or nil, renamed = renamed,
-      missing = now.missing, packed = packed, volatile = one.own and (what == "copied" or one.taken),
+      missing = now.missing, remote = not now.file and now.remote or nil, packed = packed,
+      came_from = what == "copied" and now.remote or nil, volatile = one.own and (what == "copied" or one.taken),
     }
   end
   return list
@@ -161,6 +167,15 @@ end
 ---@return string? code
 function save_layer.make(states, opts)
   local list = save_layer.plan(states, opts)
+  local needed = {}
+  for i, one in ipairs(list) do
+    if one.remote and not (opts.remote and one.packed and not one.renamed) then needed[#needed + 1] = states[i] end
+  end
+  if #needed > 0 then
+    local ok, message, code = layer.bring(needed, opts)
+    if not ok then return nil, message, code end
+    list = save_layer.plan(states, opts)
+  end
   for _, one in ipairs(list) do
     if one.missing and not one.packed then return fail("ENOENT", "%s: its blob is not there", one.label) end
   end

@@ -102,8 +102,7 @@ end
 -- The message for what is no file: it may be the name of an image.
 local function missing(what, message)
   if what:find("^%a[%w+.-]*://") then
-    local help = "%s is in a registry, which strata cannot open; copy it first: skopeo copy %s oci-archive:image.tar"
-    return help:format(what, what)
+    return ("%s is no file; an image of a registry is docker://host/name:tag"):format(what)
   elseif not what:find("^[./]") and (what:find(":", 1, true) or not what:find("%.")) and reference.parse(what) then
     return ("%s is no file; save the image first: docker save -o image.tar %s"):format(what, what)
   end
@@ -127,6 +126,7 @@ function open.store(what, opts)
     store.spooled = true
     return store
   end
+  if what:find("^docker://") then return require("strata.store.remote").open(what, opts) end
   local file, message, code = core.open_file(what)
   if not file then
     if code == "ENOENT" then return nil, missing(what, message), code end

@@ -153,7 +153,7 @@ new, state_of = object.class("strata.RootEntry", methods, {
     local kind, number = tree:info(node)
     return ("strata.RootEntry(%s, %s, %04o, %d:%d, %s%s)"):format(json.printable(tree:path(node), 200), kind,
       attribute(state, "mode"), attribute(state, "uid"), attribute(state, "gid"), core.human_size(source.size),
-      number and (", layer %d"):format(number) or "")
+      number and (", layer %d"):format(layer.state_of(state.layers[number]).position) or "")
   end,
 })
 

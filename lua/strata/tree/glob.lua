@@ -15,9 +15,9 @@ local function entered(tree, one)
   return one
 end
 
--- Adds the names in a directory that match one component of a pattern.
+-- Adds the names in a directory that match one component of a pattern. No entry has the name "..".
 local function match_names(tree, directory, component, found)
-  if tree:info(directory.node) ~= "dir" then return end
+  if tree:info(directory.node) ~= "dir" or component == ".." then return end
   if not glob.is_magic(component) then
     local path = join(directory.path, component)
     local node = tree:find(path, false)

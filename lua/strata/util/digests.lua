@@ -18,6 +18,15 @@ function digests.matches(bytes, name)
   return found == name, found
 end
 
+--- Whether two digests are of different bytes: those of different algorithms do not tell.
+---@param one string
+---@param other string
+---@return boolean
+function digests.differ(one, other)
+  local function algorithm(digest) return digest:match("^[^:]*") end
+  return one ~= other and algorithm(one) == algorithm(other)
+end
+
 --- The digest of a document: the one that it had, if that is still it, or its SHA-256.
 ---@param bytes string
 ---@param before? string

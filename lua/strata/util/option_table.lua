@@ -40,6 +40,7 @@ local ATTESTATIONS = {
 }
 local PACKED = { "compression", '"none"|"gzip"|"zstd"', "of the tar that is written; a tar that is taken keeps its own",
                  default = "none" }
+local REGISTRY = { "registry", "strata.Registry", "the client of registries", default = "one that all calls share" }
 local FILE = { "file", "string", "a path in the image", required = true }
 local MAX_ID = 4294967294
 
@@ -65,7 +66,7 @@ return {
   },
   {
     "IndexOptions", "How all images of a file are opened. The progress is that of inflating a compressed archive.",
-    extends = { "SourceOptions", "WorkOptions" },
+    extends = { "SourceOptions", "WorkOptions" }, REGISTRY,
     { "strict", "boolean", "refuse what readers differ about: see img:check", default = "false" },
   },
   { "OpenOptions", "Which image of a file is meant, and how it is read.",
@@ -213,6 +214,52 @@ return {
     { "verify", "boolean", "false: what is copied is not hashed", default = "true" },
   },
   {
+    "PushOptions", "How an image, or an index, goes to a registry.", extends = { "SaveOptions" },
+    REGISTRY,
+    { "tags", "string[]", "further tags" },
+    { "expect", "string|false", "the digest that the tag has to have in the registry, false for none; else ESTALE" },
+    { "exists", '"auto"|"check"|"never"',
+      "whether a registry is asked if it has a blob before that is sent: auto for large ones", default = "auto" },
+    { "referrers", "boolean", "an index goes with signatures and the like that are about it", default = "false" },
+  },
+  { "PlanOptions", "What a save to a registry is asked that is not made.", extends = { "PushOptions" },
+    { "to", "string", "a reference, whose present manifest is asked for" } },
+  { "CopyOptions", "How an index and all that it leads to is copied, or with ref, digest or platform one image.",
+    extends = { "ChoiceOptions", "SourceOptions", "SaveOptions" }, REGISTRY },
+  { "CopyPushOptions", "The same to a registry.", extends = { "ChoiceOptions", "SourceOptions", "PushOptions" } },
+  -- ---- registries ---------------------------------------------------------------------------------------
+  {
+    "RegistryHostOptions", "How one registry is spoken to.",
+    { "ca", "string", "a file of certificates that are trusted besides the system's" },
+    { "cert", "string", "a file with the certificate of this client" },
+    { "key", "string", "a file with its key" },
+    { "insecure", "boolean", "certificates are not looked at", default = "false" },
+    { "plain", "boolean", "http instead of https", default = "only for this machine" },
+    { "tls", "boolean", "https also for this machine", default = "false" },
+    { "location", '"relative"', "of the address for an upload only path and query count: for broken proxies" },
+    { "any_address", "boolean", "it may have a link-local address", default = "false" },
+  },
+  {
+    "RegistryOptions", "Of a client of registries.",
+    { "credentials", 'table<string, table|false>|"docker"',
+      'by host or host/namespace: {username =, password =}, {token =}, {identity =}; "docker": of podman and Docker',
+      default = '"docker", and none inside nginx' },
+    { "helpers", "boolean", "credential helpers that these files name are run", default = "false" },
+    { "hosts", "table<string, strata.RegistryHostOptions>", "settings by host" },
+    { "parallel", "integer", "requests at the same time", default = "4", min = 1, max = 64 },
+    { "retries", "integer", "of what may pass: broken connections, 429, 5xx", default = "4", min = 0, max = 100 },
+    { "max_wait", "number", "seconds that a registry may ask to be left alone", default = "120", min = 0, max = 86400 },
+    { "connect_timeout", "number", "seconds", default = "10", min = 1, max = 3600 },
+    { "stall_timeout", "number", "seconds without a byte", default = "60", min = 1, max = 86400 },
+    { "proxy", "string", "the URL of a proxy; an empty string for none", default = "that of the environment" },
+    { "allow_hosts", "string[]", "hosts with private addresses that a registry may name" },
+    { "trusted", "string[]", "hosts that uploads go to with the credentials of the registry" },
+    { "trusted_realms", "string[]", "hosts of token servers that get the credentials of the registry" },
+    { "foreign", "boolean", "layers that the registry has not are fetched from the URLs in the manifest",
+      default = "false" },
+    { "system", "boolean", "certificates of /etc and proxies of the environment are used", default = "true" },
+  },
+  {
     "ExtractOptions",
     "How layers are applied to a directory. For overlayfs a hardlink to a file of a lower layer shares that file.",
     extends = { "WorkOptions" },
@@ -254,7 +301,8 @@ return {
     { "threads", "integer", "that the job may use", default = "one per CPU", min = 0, max = 1024 },
   },
   { "PathArguments", "What all jobs take.", { "path", "string", "of the image", required = true } },
-  { "JobArguments", "Which image is meant.", extends = { "PathArguments" }, { "open", "strata.OpenOptions" } },
+  { "JobArguments", "Which image is meant.", extends = { "PathArguments" }, { "open", "strata.OpenOptions" },
+    { "registry", "strata.RegistryOptions", "of the client, where path or to is a reference of a registry" } },
   {
     "PageArguments", "Which part of a list is wanted.", extends = { "JobArguments" },
     { "offset", "integer", "entries to pass over", default = "0" },

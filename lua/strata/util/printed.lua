@@ -63,8 +63,11 @@ end
 ---@param result strata.SaveResult
 ---@return string
 function printed.save(result)
-  local lines = { ("%s%s, %s, image %s"):format(result.path and result.path .. ": " or "", result.format,
-    result.size and core.human_size(result.size) or "not written yet", short(result.id)) }
+  local moved = result.uploaded and ("%d uploaded, %d mounted, %d there already, "):format(result.uploaded,
+    result.mounted, result.skipped) or ""
+  local lines = { ("%s%s, %s%s, %s"):format(result.path and result.path .. ": " or "", result.format, moved,
+    result.size and core.human_size(result.size) or "not written yet",
+    result.id and "image " .. short(result.id) or "manifest " .. short(result.digest)) }
   for i, one in ipairs(result.layers) do lines[#lines + 1] = ("  layer %d: %s"):format(i, tostring(one)) end
   return table.concat(lines, "\n")
 end

@@ -173,6 +173,21 @@ int strata_file_write(struct strata_file *f, uint64_t offset, const void *bytes,
 	return 0;
 }
 
+int strata_file_grow(struct strata_file *f, uint64_t size, struct strata_err *err)
+{
+	struct stat st;
+
+	if (!f->writable || f->output != NULL || f->taken)
+		return strata_fail_errno(err, EINVAL, "%s: not a temporary file", f->name);
+	if (fstat(f->fd, &st) < 0)
+		return strata_fail_errno(err, errno, "%s", f->name);
+	if (size > (uint64_t)st.st_size)
+		return strata_fail(err, "EFORMAT", "%s: has %lld bytes, fewer than %llu", f->name,
+		                   (long long)st.st_size, (unsigned long long)size);
+	note_written(f, size);
+	return 0;
+}
+
 /* For file systems between which the kernel does not copy. */
 static int copy_by_hand(struct strata_file *to, uint64_t to_offset, const struct strata_file *from,
                         uint64_t from_offset, uint64_t len, struct strata_err *err)

@@ -57,6 +57,12 @@ int strata_file_read(const struct strata_file *f, uint64_t offset, void *bytes, 
 int strata_file_write(struct strata_file *f, uint64_t offset, const void *bytes, size_t len,
                       struct strata_err *err);
 
+/*
+ * Tells an unnamed temporary file that its first `size` bytes were written through its descriptor,
+ * by what is not given the file itself. EINVAL for other files; EFORMAT when they are not there.
+ */
+int strata_file_grow(struct strata_file *f, uint64_t size, struct strata_err *err);
+
 /* Copies by the kernel where it can (reflink, copy_file_range). */
 int strata_file_copy(struct strata_file *to, uint64_t to_offset, const struct strata_file *from,
                      uint64_t from_offset, uint64_t len, struct strata_err *err);

@@ -29,11 +29,12 @@ local REFERENCE_TYPE, SUBJECT = "vnd.docker.reference.type", "vnd.docker.referen
 ---@field problem {[1]: string, [2]: string}?  message and code: it is not what its descriptor says
 ---@field text string?  nil: the blob is not there, or cannot be read
 ---@field document table?  decoded
+---@field waiting boolean?  it was not read yet: see complete()
 ---@field id string?  of the image. Written by oci/image, once the config had to be hashed for it
 
 --- What a layout has. Written by oci_catalog.of, and not changed afterwards.
 ---@class strata.Catalog
----@field store strata.ArchiveStore|strata.DirectoryStore
+---@field store strata.ArchiveStore|strata.DirectoryStore|strata.RemoteStore
 ---@field limits strata.Limits
 ---@field indexes table<string, {text: string, media_type: string?, annotations: table, document: table}>  by digest;
 ---  "" is index.json
@@ -148,6 +149,55 @@ function Catalog:visit_descriptor(descriptor, where, names, depth)
   return ok, message, code
 end
 
+-- Whether a manifest is not read before it is asked for: in a registry, where each is a request, when its descriptor
+-- says all that it is chosen by.
+function Catalog:may_wait(descriptor)
+  return self.store.remote and oci_descriptor.is_verifiable(descriptor.digest) and
+    type(json.or_nil(descriptor.platform)) == "table"
+end
+
+--- Reads a manifest that has not been read.
+---@param manifest strata.Manifest
+---@return boolean? ok
+---@return string? message
+---@return string? code
+function Catalog:complete(manifest)
+  if not manifest.waiting then return true end
+  local store = self.store
+  local text, message, code = oci_descriptor.read(store, manifest.digest, manifest.size, self.max, manifest.media_type)
+  if not text then return message == nil, message, code end -- it stays without a text when it is not there
+  local document, found
+  document, found, code = decode_document(text, ("%s: %s"):format(store.path, manifest.digest), self.limits)
+  if not document then return nil, found, code end
+  local own = json.or_nil(document.mediaType)
+  if found ~= "manifest" or (own ~= nil and own ~= manifest.media_type) then
+    return fail("EFORMAT", "%s: %s is said to be %s, and is %s", store.path, manifest.digest,
+      core.quote(tostring(manifest.media_type)), core.quote(tostring(own or found)))
+  end
+  manifest.text, manifest.document, manifest.waiting = text, document, nil
+  manifest.kind = kind_of(document, manifest.annotations, manifest.media_type)
+  return true
+end
+
+--- Reads every manifest that has not been read.
+---@param opts? {progress: function?}
+---@return boolean? ok
+---@return string? message
+---@return string? code
+function Catalog:complete_all(opts)
+  local waiting = {}
+  for _, manifest in ipairs(self.manifests) do
+    if manifest.waiting then waiting[#waiting + 1] = manifest end
+  end
+  local ok, message, code = true, nil, nil
+  if #waiting > 0 then ok, message, code = self.store:fetch_manifests(waiting, opts) end
+  for _, manifest in ipairs(ok and waiting or {}) do
+    ok, message, code = self:complete(manifest)
+    if not ok then break end
+  end
+  return ok, message, code
+end
+
 -- Visits what a descriptor names. The last result of a failure: whether it is one of this document alone.
 function Catalog:visit_blob(descriptor, where, names, depth)
   local digest, size = descriptor.digest, descriptor.size
@@ -161,8 +211,13 @@ function Catalog:visit_blob(descriptor, where, names, depth)
     return true
   end
   local text, message, code
+  if kind == "manifest" and self:may_wait(descriptor) then
+    self:add_manifest(descriptor, nil, nil, names)
+    self.by_digest[digest].waiting = self.by_digest[digest].text == nil
+    return true
+  end
   if kind ~= "manifest" or oci_descriptor.is_verifiable(digest) then
-    text, message, code = oci_descriptor.read(self.store, digest, size, self.max)
+    text, message, code = oci_descriptor.read(self.store, digest, size, self.max, stated)
     if message then return nil, message, code, code == "ELIMIT" end
   end
   if not text then
@@ -268,7 +323,7 @@ function Catalog:index_of(digest)
     -- The root of a directory of skopeo is the image's own index.
     if index_digest ~= "" or self.store.flat then
       local index = self.indexes[index_digest]
-      return { digest = index_digest ~= "" and index_digest or core.sha256(index.text),
+      return { digest = index_digest ~= "" and index_digest or self.store.root_digest or core.sha256(index.text),
                media_type = index.media_type, annotations = index.annotations,
                count = #index.document.manifests }
     end
@@ -316,12 +371,12 @@ function oci_catalog.of(store, limits)
   document, kind, code = decode_document(text, store.path .. ": " .. store.root, limits)
   if not document then return nil, kind, code end
   if kind == "index" then
-    ok, message, code = self:visit_index("", text, document, {}, 0)
+    ok, message, code = self:visit_index("", text, document, store.names or {}, 0)
     if not ok then return nil, message, code end
   elseif store.flat then
-    self.single = core.sha256(text)
+    self.single = store.root_digest or core.sha256(text)
     self:add_manifest({ digest = self.single, size = #text, mediaType = json.or_nil(document.mediaType) }, text,
-      document, {})
+      document, store.names or {})
   else
     return fail("EFORMAT", "%s: %s has no manifests", store.path, store.root)
   end

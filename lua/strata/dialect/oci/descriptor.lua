@@ -72,11 +72,12 @@ end
 ---@param digest string
 ---@param size integer
 ---@param max integer  more bytes than this are ELIMIT
+---@param media_type? string  that its descriptor states
 ---@return string? text
 ---@return string? message
 ---@return string? code
-function oci_descriptor.read(store, digest, size, max)
-  local blob, message, code = store:blob(digest)
+function oci_descriptor.read(store, digest, size, max, media_type)
+  local blob, message, code = store:blob(digest, media_type, size, max)
   if not blob then
     if code == "ENOENT" then return nil end
     return nil, message, code

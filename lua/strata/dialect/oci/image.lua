@@ -14,35 +14,53 @@ local function missing(store, what, digest)
   return fail("ENOENT", "%s: %s: blob %s is not there", store.path, what, digest)
 end
 
--- A layer as its descriptor has it. A blob that is not there fails when it is needed.
-local function read_layer(catalog, descriptor, number)
-  local store = catalog.store
-  local what = ("layer %d"):format(number)
-  local digest, size, code = oci_descriptor.check(descriptor, ("%s: %s"):format(store.path, what))
-  if not digest then return nil, size, code end
-  local blob, message
-  blob, message, code = store:blob(digest)
-  if not blob and code ~= "ENOENT" then return nil, message, code end
-  local layer = {
-    digest = digest, media_type = json.or_nil(descriptor.mediaType),
-    annotations = oci_descriptor.annotations(descriptor.annotations),
-    foreign = media_types.is_foreign(descriptor.mediaType),
-  }
-  if not blob then
-    layer.blob = { size = size, compression = media_types.stated_compression(descriptor.mediaType), missing = true }
-    return layer
+-- Where the bytes of a layer are. A blob that is not there fails when it is needed, and one in a registry is fetched
+-- then.
+local function find_blob(store, what, descriptor)
+  local digest, size = descriptor.digest, descriptor.size
+  local stated = media_types.stated_compression(descriptor.mediaType)
+  local blob, message, code
+  if not store.remote then
+    blob, message, code = store:blob(digest)
+    if not blob and code == "ENOENT" then return { size = size, compression = stated, missing = true } end
+    if not blob then return nil, message, code end
   end
   if not oci_descriptor.is_verifiable(digest) then return oci_descriptor.unverifiable(store, what, digest) end
+  if not blob then return { size = size, compression = stated, remote = store } end
   if blob.size ~= size then
-    return fail("EDIGEST", "%s: %s: blob %s has %d bytes, but its descriptor says %d", store.path, what,
-      digest, blob.size, size)
+    return fail("EDIGEST", "%s: %s: blob %s has %d bytes, but its descriptor says %d", store.path, what, digest,
+      blob.size, size)
   end
   local compression
   compression, message, code = blob.file:sniff(blob.offset, blob.size)
   if not compression then return nil, message, code end
-  layer.own = blob.own
-  layer.blob = { file = blob.file, offset = blob.offset, size = blob.size, compression = compression }
-  return layer
+  return { file = blob.file, offset = blob.offset, size = size, compression = compression }, blob.own
+end
+
+-- The URLs of a foreign layer.
+local function urls_of(descriptor)
+  local list = media_types.is_foreign(descriptor.mediaType) and json.or_nil(descriptor.urls) or {}
+  local urls = {}
+  for _, url in ipairs(type(list) == "table" and list or {}) do
+    if type(url) == "string" and #urls < 16 then urls[#urls + 1] = url end
+  end
+  return urls
+end
+
+-- A layer as its descriptor has it.
+local function read_layer(catalog, descriptor, number)
+  local store = catalog.store
+  local what = ("layer %d"):format(number)
+  local digest, message, code = oci_descriptor.check(descriptor, ("%s: %s"):format(store.path, what))
+  if not digest then return nil, message, code end
+  local blob, own
+  blob, own, code = find_blob(store, what, descriptor)
+  if not blob then return nil, own, code end
+  return {
+    digest = digest, media_type = json.or_nil(descriptor.mediaType), blob = blob, own = own,
+    annotations = oci_descriptor.annotations(descriptor.annotations),
+    foreign = media_types.is_foreign(descriptor.mediaType), urls = store.remote and urls_of(descriptor) or nil,
+  }
 end
 
 --- What an image keeps of its manifest.
@@ -78,6 +96,8 @@ end
 ---@return string? code
 function oci_image.read(catalog, manifest)
   local store = catalog.store
+  local ok, why, how = catalog:complete(manifest)
+  if not ok then return nil, why, how end
   if not manifest.text then return missing(store, "manifest", manifest.digest) end
   local document = manifest.document
   if manifest.kind ~= "image" then
@@ -133,7 +153,7 @@ end
 ---@return boolean
 function oci_image.is_complete(catalog, manifest)
   local document = manifest.document
-  if not document then return false end
+  if not document then return manifest.waiting == true end
   local function has(descriptor)
     local digest = type(descriptor) == "table" and descriptor.digest
     return type(digest) ~= "string" or catalog.store:has_blob(digest)

@@ -7,6 +7,7 @@ local json = require "strata.util.json"
 local media_types = require "strata.document.media_types"
 local new_layout = require "strata.dialect.new_layout"
 local oci_edit = require "strata.dialect.oci.edit"
+local oci_names = require "strata.dialect.oci.names"
 
 local transfer = {}
 
@@ -41,6 +42,9 @@ end
 
 -- The content of a file of the store, to be verified when it is written.
 local function part_of(store, one, digest)
+  if store.remote then
+    return { file = one.file, bytes = one.bytes, offset = 0, size = one.size, digest = digest, label = one.name }
+  end
   if store.dir then
     return { from = store.dir, name = one.name, offset = 0, size = one.size, digest = digest, label = one.name }
   end
@@ -63,7 +67,8 @@ local function add_kept(self, catalog, gone)
     local part = is_wanted and part_of(store, one, digest)
     if part then
       seen[path] = true
-      self.blobs[#self.blobs + 1] = { name = path, type = "file", digest = digest, part = part }
+      self.blobs[#self.blobs + 1] = { name = path, type = "file", digest = digest, bytes = part.bytes,
+                                      part = not part.bytes and part or nil }
     elseif not path and one.type ~= "dir" and not is_both and one.name ~= store.root and one.name ~= "oci-layout" and
       not (store.flat and one.name == "version") and not LISTS[one.name] then
       self.notes[#self.notes + 1] = ("the file %s, which is no part of a layout"):format(json.printable(one.name, 200))
@@ -72,14 +77,15 @@ local function add_kept(self, catalog, gone)
   return true
 end
 
--- The index.json for skopeo's directory, whose root is the manifest or the index of an image itself.
+-- The index.json for skopeo's directory and for a registry, whose root is the manifest or the index of an image itself.
 local function root_of_flat(self, text)
   local digest, document = core.sha256(text), core.json(text)
   local stated = document:get("/mediaType")
   self.blobs[#self.blobs + 1] = { name = digests.path(digest), type = "file", digest = digest, bytes = text }
+  local name = (self.names or {})[1]
   return new_layout.index { json.encode {
     mediaType = stated or document:type("/manifests") and media_types.OCI_INDEX or media_types.OCI_MANIFEST,
-    digest = digest, size = #text,
+    digest = digest, size = #text, annotations = name and oci_names.annotations(name) or nil,
   } }
 end
 
@@ -120,15 +126,16 @@ function transfer.of(catalog, images, opts)
   end
   local change, message, code = oci_edit.changes(listed, catalog, opts, true)
   if not change then return nil, message, code end
-  local self = { blobs = {}, root = change.root, notes = change.notes,
+  local self = { blobs = {}, root = change.root, notes = change.notes, names = catalog.store.names,
                  layout = not catalog.store.flat and catalog.store:has("oci-layout") and
                    catalog.store:document("oci-layout", catalog.max) or new_layout.LAYOUT }
   for _, blob in ipairs(change.blobs) do
     self.blobs[#self.blobs + 1] = { name = digests.path(blob.digest), type = "file", digest = blob.digest,
                                     bytes = blob.bytes, part = blob.part }
   end
-  local ok
-  ok, message, code = add_kept(self, catalog, change.gone)
+  local ok = true
+  if catalog.store.remote then ok, message, code = catalog.store:gather(catalog, opts) end
+  if ok then ok, message, code = add_kept(self, catalog, change.gone) end
   if ok and catalog.store.flat then self.root = root_of_flat(self, self.root) end
   if ok and #unlisted > 0 then ok, message, code = add_unlisted(self, unlisted) end
   if not ok then return nil, message, code end

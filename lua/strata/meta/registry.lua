@@ -1,0 +1,69 @@
+---@meta _
+
+--- A client of registries with settings of its own: `strata.registry{...}`. All that takes a reference takes it as the
+--- option `registry`. It belongs to the process that made it.
+---@class strata.Registry: userdata
+local Registry = {}
+
+--- The digest that a reference has now: one request, which registries do not count as a pull.
+---@param ref string  "docker://host/team/app:1.4"
+---@return string? digest
+---@return string? message
+---@return strata.errcode? code  "ENOENT": there is no such image
+function Registry:digest(ref) end
+
+--- The manifest or the index that a reference leads to, byte for byte.
+---@param ref string
+---@return {text: string, digest: string, media_type: string?}?
+---@return string? message
+---@return strata.errcode? code
+function Registry:manifest(ref) end
+
+--- The tags of a repository, in the order of their bytes.
+---@param ref string  "docker://host/team/app"
+---@return string[]?
+---@return string? message
+---@return strata.errcode? code
+function Registry:tags(ref) end
+
+--- Gives what a reference leads to another tag in the same repository: two requests, and no blob moves.
+---@param ref string
+---@param tag string
+---@return string? digest
+---@return string? message
+---@return strata.errcode? code
+function Registry:tag(ref, tag) end
+
+--- The manifests that are about what a reference leads to: signatures, lists of contents, attestations.
+---@param ref string
+---@param artifact_type? string  only those of this type
+---@return table[]? descriptors  as the registry has them
+---@return string? message
+---@return strata.errcode? code
+function Registry:referrers(ref, artifact_type) end
+
+--- Deletes a manifest by its digest, with all of its tags, or a tag where the registry can do that.
+---@param ref string  with a tag or a digest
+---@return boolean? ok
+---@return string? message
+---@return strata.errcode? code  "EUNSUPPORTED": the registry does not delete such
+function Registry:delete(ref) end
+
+--- What a registry says about how much it may be asked.
+---@class strata.RegistryRate
+---@field limit integer?  requests in a window
+---@field remaining integer?
+---@field window integer?  seconds
+---@field source string?  whom it counts for, such as an address
+
+--- How much the registry says that it may be asked, such as Docker Hub does: one request, which does not count.
+---@param ref string
+---@return strata.RegistryRate? rate  nil alone: it says nothing about that
+---@return string? message
+---@return strata.errcode? code
+function Registry:rate(ref) end
+
+--- Ends its requests and connections.
+function Registry:close() end
+
+return Registry

@@ -1,0 +1,290 @@
+--- Saving an image to a registry. Only what the registry lacks moves; a manifest that nobody edited keeps its bytes.
+
+local client = require "strata.registry.client"
+local core = require "strata.core"
+local fail = require "strata.util.fail"
+local json = require "strata.util.json"
+local media_types = require "strata.document.media_types"
+local misuse = require "strata.util.misuse"
+local new_layout = require "strata.dialect.new_layout"
+local oci_catalog = require "strata.dialect.oci.catalog"
+local printed = require "strata.util.printed"
+local push = require "strata.registry.push"
+local reference = require "strata.document.reference"
+local registry_index = require "strata.save.registry_index"
+local result = require "strata.save.result"
+local save_image = require "strata.save.image"
+
+local save_registry = {}
+
+--- Whether an image is saved to a registry.
+---@param what any
+---@return boolean
+function save_registry.is_target(what)
+  return reference.is_remote(what)
+end
+
+-- What a target means, and the tags that the image gets there. Throws for what is none.
+local function target_of(what, opts)
+  local ref, problem = reference.of_registry(what)
+  if not ref then misuse("save: %s: %s", reference.shown(what), problem) end
+  if opts.format then misuse("save: a registry has no format; leave the option out") end
+  local tags = {}
+  if ref.tag then tags[1] = ref.tag end
+  for _, tag in ipairs(opts.tags or {}) do
+    if not reference.of_registry(ref.name .. ":" .. tag) then misuse("save: %s is no tag", core.quote(tag)) end
+    if tag ~= ref.tag then tags[#tags + 1] = tag end
+  end
+  if opts.expect ~= nil and #tags == 0 then misuse("save: expect is about a tag, and there is none") end
+  return ref, tags
+end
+
+-- The blobs of an image, and where their bytes are.
+local function blobs_of(image)
+  local list = { {
+    label = "config", digest = image.config_digest, size = #image.config_text, bytes = image.config_text,
+  } }
+  local source = image.source and image.source.store
+  if source and source.remote and image.manifest_config == image.config_digest then
+    list[1].origin = { session = source.session, repository = source.repository }
+  end
+  for i, one in ipairs(image.layers) do
+    local from = one.remote or one.came_from
+    local is_foreign = one.action == "copied" and media_types.is_foreign(one.media_type)
+    if not is_foreign then -- a foreign layer stays where its URLs lead
+      list[#list + 1] = {
+        label = ("layer %d/%d"):format(i, #image.layers), digest = one.digest, size = one.size, file = one.file,
+        offset = one.offset, origin = from and { session = from.session, repository = from.repository } or nil,
+      }
+    end
+  end
+  return list
+end
+
+-- The manifest that the image gets.
+local function manifest_of(image)
+  local text, digest, code = new_layout.manifest(image, not image.manifest_text and "oci" or nil)
+  if not text then return nil, digest, code end
+  local document = json.decode(text)
+  local media_type = json.or_nil(document.mediaType) or image.manifest_type or media_types.OCI_MANIFEST
+  return { text = text, digest = digest, media_type = media_type }
+end
+
+-- Everything that a push needs to know.
+local function push_of(self, image, blobs)
+  local manifest, message, code = manifest_of(image)
+  if not manifest then return nil, message, code end
+  local ref, source = self.ref, image.source and image.source.store
+  if ref.digest and ref.digest ~= manifest.digest then
+    return fail("EINVAL", "%s: the image has the digest %s", self.path, manifest.digest)
+  end
+  local known, is_home = push.known(self.session, ref.repository), false
+  if source and source.remote and source.session == self.session and source.repository == ref.repository then
+    is_home = true
+    push.note_blobs(known, image.manifest_text or "", self.limits.json)
+  end
+  local expect = self.opts.expect
+  if expect == false then expect = "" end
+  return {
+    client = self.client, session = self.session, repository = ref.repository, blobs = blobs, manifest = manifest,
+    tags = self.tags, expect = expect, exists = self.opts.exists or "auto", known = known, is_home = is_home,
+    limits = self.limits.json,
+  }
+end
+
+-- What was moved, in bytes and in blobs.
+local function counts_of(moved)
+  local counts = { uploaded = 0, mounted = 0, skipped = 0, uploaded_bytes = 0 }
+  for _, blob in ipairs(moved) do
+    if blob.way == "skip" then
+      counts.skipped = counts.skipped + 1
+    elseif blob.result == "mounted" or not blob.result and blob.way == "mount" then
+      counts.mounted = counts.mounted + 1
+    else
+      counts.uploaded, counts.uploaded_bytes = counts.uploaded + 1, counts.uploaded_bytes + blob.size
+    end
+  end
+  return counts
+end
+
+local function describe(self, image, done)
+  local row = result.image(image, "registry", image.manifest_text ~= nil)
+  local counts = counts_of(done.moved)
+  row.path, row.digest, row.requests = self.path, done.digest, done.requests
+  row.uploaded, row.mounted, row.skipped = counts.uploaded, counts.mounted, counts.skipped
+  row.size, row.warnings = counts.uploaded_bytes, #self.session.warnings > 0 and self.session.warnings or nil
+  return printed.by(row, printed.save)
+end
+
+-- The image with its edits carried out. What is in a registry stays there until it has to be sent.
+local function make(self, request)
+  local has_manifest = request.state.manifest ~= nil
+  return save_image.make(request, {
+    exact = true, digests = true, remote = true, compression = self.opts.compression, level = self.opts.level,
+    reproducible = self.opts.reproducible, verify = self.opts.verify, threads = self.opts.threads,
+    progress = self.opts.progress, packed = not has_manifest and "gzip" or nil,
+    sha256 = not has_manifest and "all" or nil,
+  })
+end
+
+-- What the image loses: what names the manifest that it was opened with does not name this one.
+local function notes_of(image, manifest)
+  local source, notes = image.source, {}
+  if not (source and source.catalog and source.manifest) then return notes end
+  if manifest.digest == source.manifest.digest then return notes end
+  for _, one in ipairs(source.catalog.manifests) do
+    if oci_catalog.subject(one.annotations, one.kind ~= "image" and one.document) == source.manifest.digest then
+      notes[#notes + 1] = ("attestation %s, which is about %s"):format(one.digest, source.manifest.digest)
+    end
+  end
+  return notes
+end
+
+-- The save to a registry: where it goes, and by which client.
+local function begin(what, opts, limits, with)
+  local ref, tags = target_of(what, opts)
+  local self = { opts = opts, ref = ref, tags = tags, path = "docker://" .. ref.text, limits = limits, client = with }
+  local message, code
+  if not with then self.client, message, code = client.shared() end
+  if not self.client then return fail(code, "%s: %s", self.path, message) end
+  self.session, message, code = self.client:session(ref.host)
+  if not self.session then return fail(code, "%s: %s", self.path, message) end
+  return self
+end
+
+--- Saves an image to a registry.
+---@param request strata.SaveRequest
+---@param what string  "docker://host/team/app:1.4"
+---@param opts strata.SaveOptions
+---@param with strata.RegistryClient?
+---@return strata.SaveResult?
+---@return string[]|string|nil lost | message
+---@return string? code
+function save_registry.image(request, what, opts, with)
+  local self, message, code = begin(what, opts, request.state.hub.limits, with)
+  if not self then return nil, message, code end
+  local image
+  image, message, code = make(self, request)
+  if not image then return nil, message, code end
+  local this
+  this, message, code = push_of(self, image, blobs_of(image))
+  if not this then return nil, message, code end
+  local done
+  done, message, code = push.run(this, opts)
+  if not done then return fail(code, "%s: %s", self.path, message) end
+  done.digest = this.manifest.digest
+  local notes = notes_of(image, this.manifest)
+  return describe(self, image, done), #notes > 0 and notes or nil
+end
+
+--- What saving an image to a registry would move. Layers that have to be compressed first are, as for a save.
+---@param request strata.SaveRequest
+---@param what string
+---@param opts strata.PlanOptions
+---@param with strata.RegistryClient?
+---@return strata.SaveResult?
+---@return string? message
+---@return string? code
+function save_registry.plan(request, what, opts, with)
+  local self, message, code = begin(what, opts, request.state.hub.limits, with)
+  if not self then return nil, message, code end
+  local image, this
+  image, message, code = make(self, request)
+  if not image then return nil, message, code end
+  this, message, code = push_of(self, image, blobs_of(image))
+  if not this then return nil, message, code end
+  local before = self.session.requests
+  local list
+  list, message, code = push.plan(this, opts)
+  if not list then return fail(code, "%s: %s", self.path, message) end
+  local requests = self.session.requests - before
+  return describe(self, image, { moved = list, digest = this.manifest.digest, requests = requests })
+end
+
+-- The images that an edit has changed, as they are going to be written.
+local function make_all(self, requests)
+  local images = {}
+  for i, request in ipairs(requests) do
+    local message, code
+    images[i], message, code = make(self, request)
+    if not images[i] then return nil, message, code end
+  end
+  return images
+end
+
+-- The push of an index, with all that is known before its documents are read: `root` is what it is going to be, when
+-- nothing has changed.
+local function push_of_index(self, listing, root)
+  local store = listing.store
+  local is_home = store.remote and store.session == self.session and store.repository == self.ref.repository or false
+  local expect = self.opts.expect
+  if expect == false then expect = "" end
+  return {
+    client = self.client, session = self.session, repository = self.ref.repository, blobs = {}, children = {},
+    manifest = root, tags = self.tags, expect = expect, exists = self.opts.exists or "auto",
+    known = push.known(self.session, self.ref.repository),
+    is_home = is_home, limits = self.limits.json,
+  }
+end
+
+-- The root as it is, when it is known and stays so.
+local function kept_root(requests, listing, opts)
+  local store = listing.store
+  if not store.remote or #requests > 0 or opts.attestations == "drop" or opts.referrers then return nil end
+  return { text = listing.catalog.root_text, digest = store.root_digest, is_kept = true,
+           media_type = store.root_type or media_types.OCI_INDEX }
+end
+
+-- Fills in the documents and the blobs of a push.
+local function add_tree(self, this, requests, listing)
+  local ok, message, code = listing.catalog:complete_all(self.opts)
+  if not ok then return nil, message, code end
+  local images, made
+  images, message, code = make_all(self, requests)
+  if not images then return nil, message, code end
+  made, message, code = registry_index.of(listing.catalog, images, self.opts)
+  if not made then return nil, message, code end
+  if this.is_home then registry_index.note_known(listing.catalog, this.known) end
+  this.manifest = table.remove(made.documents)
+  this.children, this.blobs = made.documents, made.blobs
+  return made
+end
+
+--- Saves all that a listing has, with some images of it changed.
+---@param requests strata.SaveRequest[]
+---@param what string
+---@param opts strata.SaveOptions
+---@param listing strata.Listing
+---@param with strata.RegistryClient?
+---@return strata.SaveResult?
+---@return string[]|string|nil lost | message
+---@return string? code
+function save_registry.index(requests, what, opts, listing, with)
+  local self, message, code = begin(what, opts, listing.limits, with)
+  if not self then return nil, message, code end
+  local root = kept_root(requests, listing, opts)
+  local this = push_of_index(self, listing, root)
+  local is_done, made, done
+  if root then -- a copy that changes nothing, and a new tag in the same repository, need no document below the root
+    is_done, message, code = push.look(this, opts)
+    if is_done == nil then return fail(code, "%s: %s", self.path, message) end
+  end
+  if not root or not is_done and not this.is_home then
+    made, message, code = add_tree(self, this, requests, listing)
+    if not made then return nil, message, code end
+  end
+  if self.ref.digest and self.ref.digest ~= this.manifest.digest then
+    message, code = ("the index has the digest %s"):format(this.manifest.digest), "EINVAL"
+  else
+    done, message, code = push.run(this, opts)
+  end
+  if made then made.close() end
+  if not done then return fail(code, "%s: %s", self.path, message) end
+  local counts = counts_of(done.moved)
+  return printed.by({
+    path = self.path, format = "registry", digest = this.manifest.digest, size = counts.uploaded_bytes, layers = {},
+    uploaded = counts.uploaded, mounted = counts.mounted, skipped = counts.skipped, requests = done.requests,
+  }, printed.save), made and #made.notes > 0 and made.notes or nil
+end
+
+return save_registry

@@ -1,0 +1,188 @@
+-- strata.copy, and indexes in registries.
+
+local cjson = require "cjson"
+local registry = require "spec.support.registry"
+local shell = require "spec.support.shell"
+local strata = require "strata"
+local tmp = require "spec.support.tmp"
+
+describe("strata.copy", function()
+	local from, to, dir, layout
+
+	local function image(platform)
+		local img = strata.new({ platform = platform })
+		assert(img:append({ files = { [platform:gsub("/", "_")] = platform } }))
+		assert(img:append({ files = { common = ("x"):rep(1000) } }))
+		img:tag("multi:1")
+		return img
+	end
+
+	setup(function()
+		dir = tmp.dir()
+		layout = dir:file("layout")
+		assert(strata.save({ image("linux/amd64"), image("linux/arm64") }, layout, { format = "oci", compression = "gzip" }))
+	end)
+
+	teardown(function()
+		dir:remove()
+	end)
+
+	before_each(function()
+		from, to = registry.start(), registry.start()
+		assert(strata.copy(layout, "docker://" .. from.host .. "/m/app:1"))
+		from:forget()
+	end)
+
+	after_each(function()
+		from:stop()
+		to:stop()
+	end)
+
+	local function source(tag)
+		return ("docker://%s/m/app:%s"):format(from.host, tag or "1")
+	end
+
+	local function target(tag)
+		return ("docker://%s/n/app:%s"):format(to.host, tag or "1")
+	end
+
+	-- How many requests there were: manifests that were asked for and put, blobs that were asked for and put.
+	local function counts(server)
+		local found = { get = 0, put = 0, blob = 0, upload = 0 }
+		for _, line in ipairs(server:lines()) do
+			local kind = line:find("^GET /v2/.*/manifests/") and "get" or line:find("^PUT /v2/.*/manifests/") and "put"
+				or line:find("^GET /v2/.*/blobs/") and "blob" or line:find("^PUT /v2/.*/uploads/") and "upload"
+			if kind then
+				found[kind] = found[kind] + 1
+			end
+		end
+		server:forget()
+		return found
+	end
+
+	it("gets an index from one registry to another, each blob once, children before the index", function()
+		local saved = assert(strata.copy(source(), target()))
+		assert.same({ get = 3, put = 0, blob = 5, upload = 0 }, counts(from))
+		local puts = {}
+		for _, line in ipairs(to:lines()) do
+			if line:find("^PUT /v2/n/app/manifests/") then
+				puts[#puts + 1] = line:find("sha256:") and "child" or "tag"
+			end
+		end
+		assert.same({ "child", "child", "tag" }, puts)
+		assert.same({ get = 1, put = 3, blob = 0, upload = 5 }, counts(to))
+		assert.same({ from:get_manifest("m/app", "1") }, { to:get_manifest("n/app", "1") })
+		assert.equal(5, saved.uploaded)
+		assert.equal(saved.digest, strata.registry():digest(target()))
+	end)
+
+	it("that has nothing to do asks each registry once", function()
+		assert(strata.copy(source(), target()))
+		from:forget()
+		to:forget()
+		assert(strata.copy(source(), target()))
+		assert.same({ "GET /v2/m/app/manifests/1" }, from:lines())
+		assert.same({ "GET /v2/n/app/manifests/1" }, to:lines())
+	end)
+
+	it("gives another tag in two requests", function()
+		assert(strata.copy(source(), source("2")))
+		assert.same({ "GET /v2/m/app/manifests/1", "PUT /v2/m/app/manifests/2" }, from:lines())
+	end)
+
+	it("mounts what another repository of the registry has", function()
+		local saved = assert(strata.copy(source(), ("docker://%s/other:1"):format(from.host)))
+		assert.same({ 0, 5 }, { saved.uploaded, saved.mounted })
+	end)
+
+	it("gets an index into a file and back, with the same digest", function()
+		local path = dir:file("index.tar")
+		assert(strata.copy(source(), path))
+		local index = assert(strata.open_index(path))
+		assert.equal(2, #index.manifests)
+		for img in index:images() do
+			assert(img:verify())
+		end
+		index:close()
+		local saved = assert(strata.copy(path, target()))
+		assert.equal(strata.registry():digest(source()), saved.digest)
+		shell.check({ "rm", path })
+	end)
+
+	it("takes one image of an index by its platform", function()
+		local saved = assert(strata.copy(source(), target(), { platform = "linux/arm64" }))
+		local img = assert(strata.open(target()))
+		assert.equal("linux/arm64", tostring(img.platform))
+		assert.equal(saved.digest, img.digest)
+		assert(img:verify())
+	end)
+
+	it("of an image that is edited leaves the rest of the index as it was", function()
+		local index = assert(strata.open_index(source()))
+		for img in index:images({ platform = "linux/arm64" }) do
+			img.config:set_label("a", "b")
+		end
+		assert(index:save(source("2")))
+		local before, after = cjson.decode((from:get_manifest("m/app", "1"))), cjson.decode((from:get_manifest("m/app", "2")))
+		assert.same(before.manifests[1], after.manifests[1])
+		assert.are_not.equal(before.manifests[2].digest, after.manifests[2].digest)
+		local img = assert(strata.open(source("2"), { platform = "linux/arm64" }))
+		assert.equal("b", img.config:get_label("a"))
+	end)
+
+	it("refuses a layout of several entries, which are no one tag", function()
+		local path = dir:file("several")
+		local a, b = image("linux/amd64"), image("linux/amd64")
+		a.tags, b.tags = { "a:1" }, { "b:1" }
+		b.config:set_label("x", "y")
+		assert(strata.save({ a, b }, path, { format = "oci" }))
+		local done, message, code = strata.copy(path, target())
+		assert.is_nil(done)
+		assert.equal("EAMBIGUOUS", code)
+		assert.matches("index.json has 2 entries", message, 1, true)
+		assert(strata.copy(path, target(), { ref = "b:1" }))
+	end)
+
+	describe("with referrers", function()
+		-- A manifest that is about the image of a tag.
+		local function attach(server, repository, ref)
+			local got = assert(strata.registry():manifest(ref))
+			local empty, content = server:put_blob(repository, "{}"), server:put_blob(repository, "a list")
+			local text = cjson.encode({
+				schemaVersion = 2, mediaType = "application/vnd.oci.image.manifest.v1+json",
+				artifactType = "application/vnd.example.list",
+				config = { mediaType = "application/vnd.oci.empty.v1+json", digest = empty, size = 2 },
+				layers = { { mediaType = "text/plain", digest = content, size = 6 } },
+				subject = { mediaType = got.media_type, digest = got.digest, size = #got.text },
+			})
+			return server:put_manifest(repository, nil, text, "application/vnd.oci.image.manifest.v1+json"), got.digest
+		end
+
+		for _, case in ipairs({ { "that list them", true }, { "that do not", false } }) do
+			it("RFR1 RFR6: takes along what is about it, between registries " .. case[1], function()
+				to:set({ referrers = case[2] })
+				local digest = attach(from, "m/app", source())
+				assert(strata.copy(source(), target(), { referrers = true }))
+				local found = assert(strata.registry():referrers(target()))
+				assert.equal(1, #found)
+				assert.same({ digest, "application/vnd.example.list" }, { found[1].digest, found[1].artifactType })
+				assert.same({}, strata.registry():referrers(target(), "another/type"))
+				to:forget()
+				assert(strata.copy(source(), target(), { referrers = true })) -- again, and nothing is listed twice
+				assert.equal(1, #assert(strata.registry():referrers(target())))
+			end)
+		end
+
+		it("RFR4: has none where there are none", function()
+			assert.same({}, strata.registry():referrers(source()))
+			from:set({ referrers = false })
+			assert.same({}, strata.registry():referrers(source()))
+		end)
+
+		it("throws for a place that cannot hold them, and for one image", function()
+			assert.error_matches(function()
+				strata.copy(source(), dir:file("x.tar"), { referrers = true })
+			end, "copy has no option 'referrers'")
+		end)
+	end)
+end)
