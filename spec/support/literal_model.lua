@@ -51,13 +51,16 @@ end
 
 -- ---- Docker's vfs, and podman's, which has its code ----------------------------------------
 
--- In the root, names of AUFS are passed over, but for files that hardlinks are made of. True for those that are.
+-- In the root, names of AUFS are passed over, but for files that hardlinks are made of. True for those that are. Where
+-- these are kept meanwhile is in the root itself, which an opaque marker empties.
 local function take_aufs(h, sources)
 	if not starts_with(h.name, AUFS) then
 		return false
 	end
-	if starts_with(h.name, LINKS) and h.type == "file" then
-		sources[memfs.basename(h.name)] = h
+	if h.name == OPAQUE then
+		sources.gone = true
+	elseif starts_with(h.name, LINKS) and h.type == "file" then
+		sources[memfs.basename(h.name)] = not sources.gone and h or refuse("stat /temp")
 	end
 	return h.name ~= OPAQUE
 end
@@ -84,7 +87,7 @@ local function source_of(h, sources)
 	if h.type ~= "hardlink" or not starts_with(memfs.clean(h.link), LINKS) then
 		return h
 	end
-	return sources[memfs.basename(memfs.clean(h.link))] or refuse("Invalid aufs hardlink")
+	return not sources.gone and sources[memfs.basename(memfs.clean(h.link))] or refuse("Invalid aufs hardlink")
 end
 
 local function vfs_unpack(fs, entries, podman)
