@@ -75,16 +75,17 @@ local facade = [[
 	meta/resty_gate meta/root_entry meta/root_file meta/rootfs meta/save meta/strata meta/stream
 	meta/tar_stream meta/waste policy registry/auth registry/blobs registry/client
 	registry/credential_files registry/credential_helper registry/credentials registry/errors
-	registry/flow registry/headers registry/hosts registry/init registry/manifests registry/push
-	registry/referrers registry/session registry/tags registry/url resty rootfs save/elsewhere
-	save/image save/init save/layer save/lost save/registry save/registry_index save/result
-	store/archive store/directory store/file_list store/open store/output store/remote stream
-	stream/classify stream/finish stream/hasher stream/image stream/input stream/layer
-	stream/output stream/spool stream/tar tree/above tree/draw tree/entry tree/file tree/glob
-	tree/layer_listing tree/merge tree/path_history util/address util/argument util/base64
-	util/choice util/digests util/fail util/frozen util/glob util/help util/help_text util/job
-	util/json util/limits util/misuse util/mode util/object util/option_table util/options
-	util/path util/printed util/progress util/protect util/spelling waste
+	registry/flow registry/headers registry/hosts registry/init registry/manifests
+	registry/places registry/push registry/referrers registry/session registry/tags registry/url
+	resty rootfs save/elsewhere save/image save/init save/layer save/lost save/registry
+	save/registry_index save/result store/archive store/directory store/file_list store/open
+	store/output store/remote stream stream/classify stream/finish stream/hasher stream/image
+	stream/input stream/layer stream/output stream/spool stream/tar tree/above tree/draw
+	tree/entry tree/file tree/glob tree/layer_listing tree/merge tree/path_history util/address
+	util/argument util/base64 util/choice util/digests util/fail util/frozen util/glob util/help
+	util/help_text util/job util/json util/limits util/misuse util/mode util/object
+	util/option_table util/options util/path util/printed util/progress util/protect
+	util/spelling waste
 ]]
 
 -- Adds the paths of named C files to a list.

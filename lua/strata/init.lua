@@ -159,8 +159,8 @@ function strata.layer(spec)
   return made, skipped, code -- no tail call: misuse is the caller's
 end
 
---- Writes several images into one archive or layout; layers that they share are
--- stored once. Throws for the same image twice, and for a name that only one of them can have.
+--- Writes several images into one archive or layout, or as an index for several platforms into a registry; layers that
+-- they share are stored once. Throws for the same image twice, and for a name that only one of them can have.
 ---@param images strata.Image[]
 ---@param what string|file*
 ---@param opts? strata.SaveOptions
@@ -175,7 +175,7 @@ function strata.save(images, what, opts)
   options.check("save", reference.is_remote(what) and "PushOptions" or "SaveOptions", opts)
   local requests, message, code = image.requests(images)
   if not requests then return nil, message, code end
-  local problem = save.clash(requests, opts or {})
+  local problem = save.clash(requests, what, opts or {})
   if problem then misuse("save: %s", problem) end
   return save.images(requests, what, opts or {})
 end

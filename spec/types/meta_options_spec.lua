@@ -207,6 +207,9 @@ describe("an option that there is not, or of another type", function()
 		copy = { "CopyOptions", {}, function(opts) return (strata.copy(specimen.app, path(), opts)) end },
 		copy_to_a_registry = { "CopyPushOptions", {}, function(opts) return (strata.copy(specimen.app, REF, opts)) end },
 		registry = { "RegistryOptions", {}, function(opts) return (strata.registry(opts)) end },
+		registry_mirror = { "MirrorOptions", { host = "a" }, function(opts)
+			return (strata.registry({ mirrors = { a = { opts } } }))
+		end },
 		registry_host = { "RegistryHostOptions", {}, function(opts) return (strata.registry({ hosts = { a = opts } })) end },
 		save_of_several = { "SaveOptions", {}, function(opts) return (strata.save({ img }, path(), opts)) end },
 		check_tar = { "CheckOptions", {}, function(opts) return (strata.check_tar(specimen.app, opts)) end },

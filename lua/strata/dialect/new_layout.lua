@@ -75,11 +75,12 @@ function new_layout.descriptors(digest, size, refs, like)
   return list
 end
 
---- The text of an index.json.
+--- The text of an index, such as index.json.
 ---@param list string[]  texts of descriptors
-function new_layout.index(list)
+---@param media_type? string  default: OCI's
+function new_layout.index(list, media_type)
   return ('{"manifests":[%s],"mediaType":%s,"schemaVersion":2}'):format(table.concat(list, ","),
-    core.json_quote(media_types.OCI_INDEX))
+    core.json_quote(media_type or media_types.OCI_INDEX))
 end
 
 -- ---- names --------------------------------------------------------------------------

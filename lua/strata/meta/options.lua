@@ -207,11 +207,18 @@
 ---@field location? "relative"  of the address for an upload only path and query count: for broken proxies
 ---@field any_address? boolean  it may have a link-local address. Default: false
 
+--- Another place that has what a registry has.
+---@class strata.MirrorOptions
+---@field host string  with the path before the names of repositories, if any: harbor.local/hub
+---@field resolve? boolean  it is asked what tags lead to as well, and believed. Default: false
+---@field namespace? boolean  it stands for several registries, and is told which one is meant: ?ns=. Default: false
+
 --- Of a client of registries.
 ---@class strata.RegistryOptions
 ---@field credentials? table<string, table|false>|"docker"  by host or host/namespace: {username =, password =}, {token =}, {identity =}; "docker": of podman and Docker. Default: "docker", and none inside nginx
 ---@field helpers? boolean  credential helpers that these files name are run. Default: false
 ---@field hosts? table<string, strata.RegistryHostOptions>  settings by host
+---@field mirrors? table<string, strata.MirrorOptions[]>  by host of a registry: where layers and manifests are read before they are read there
 ---@field parallel? integer  requests at the same time. Default: 4
 ---@field retries? integer  of what may pass: broken connections, 429, 5xx. Default: 4
 ---@field max_wait? number  seconds that a registry may ask to be left alone. Default: 120

@@ -8,6 +8,7 @@ local core = require "strata.core"
 local digests = require "strata.util.digests"
 local fail = require "strata.util.fail"
 local headers = require "strata.registry.headers"
+local places = require "strata.registry.places"
 local session = require "strata.registry.session"
 local url = require "strata.registry.url"
 
@@ -66,7 +67,8 @@ end
 
 --- A blob that is being fetched.
 ---@class strata.Fetch
----@field from strata.RegistrySession
+---@field places strata.RegistryPlace[]
+---@field from strata.RegistrySession  the one that is asked. This and the rest is written by fetch()
 ---@field repository string
 ---@field digest string
 ---@field size integer
@@ -195,16 +197,12 @@ local function fetch_foreign(flow, fetch, message)
   return nil, message, code
 end
 
---- Fetches a blob into a file. What breaks off goes on where it was. Its digest is compared while it comes, unless it
--- came in parts: then the second result is false, and whoever wants the file compares it.
----@param flow strata.Flow
----@param fetch strata.Fetch
----@return boolean? ok
----@return boolean|string|nil compared  or message
----@return string? code
-function blobs.fetch(flow, fetch)
+-- Fetches a blob from one place.
+local function fetch_at(flow, fetch, place)
+  if fetch.got then flow:moved(-fetch.got) end
+  fetch.from, fetch.repository, fetch.url = place.session, place.repository, nil
   local ok, message, code = fetch_all(flow, fetch)
-  if not ok and code == "ENOENT" and fetch.urls and fetch.urls[1] then
+  if not ok and code == "ENOENT" and fetch.urls and fetch.urls[1] and not place.mirror then
     if not fetch.from.client.rules.foreign then
       return fail("ENOENT", "%s; its URLs are asked with strata.registry{foreign = true} only", message)
     end
@@ -219,6 +217,17 @@ function blobs.fetch(flow, fetch)
   return true, fetch.found ~= nil
 end
 
+--- Fetches a blob into a file. What breaks off goes on where it was. Its digest is compared while it comes, unless it
+-- came in parts: then the second result is false, and whoever wants the file compares it.
+---@param flow strata.Flow
+---@param fetch strata.Fetch
+---@return boolean? ok
+---@return boolean|string|nil compared  or message
+---@return string? code
+function blobs.fetch(flow, fetch)
+  return places.read(fetch.places, true, function(place) return fetch_at(flow, fetch, place) end)
+end
+
 -- ---- uploading --------------------------------------------------------------------------------------------
 
 --- A blob that is going to be uploaded: bytes, or a range of a file.
@@ -228,7 +237,7 @@ end
 ---@field bytes string?
 ---@field file userdata?  with `from`: a temporary one that upload() has made
 ---@field offset integer?
----@field from {session: strata.RegistrySession, repository: string}?  another registry that has it
+---@field from strata.RegistryPlace[]?  where it is, the registry itself last
 ---@field mount string?  a repository of the same registry that has it
 ---@field result "mounted"|"uploaded"|nil  written by upload()
 ---@field location string?  of an upload that was begun, and has not ended. Written by upload()
@@ -383,13 +392,13 @@ local function put_bytes(to, repository, upload, scopes, location, pipe)
   return taken(to, repository, upload, scopes, answer)
 end
 
--- Gets a blob into a pipe. true | nil, message, code
-local function get_into(from, upload, pipe)
-  local answer, message, code = from.session:send {
-    method = "GET", path = path_of(from.repository, upload.digest), scopes = scopes_of(from.repository), once = true,
+-- Gets a blob into a pipe from one place. true | nil, message, code, whether the pipe has some of it
+local function get_into(place, upload, pipe)
+  local answer, message, code, part = place.session:send {
+    method = "GET", path = path_of(place.repository, upload.digest), scopes = scopes_of(place.repository), once = true,
     statuses = { 200 }, to_pipe = pipe,
   }
-  if not answer then return nil, message, code end
+  if not answer then return nil, message, code, part ~= nil and part.status == 200 end
   if answer.status ~= 200 then return session.refuse(answer) end
   answer.exchange:close()
   return true
@@ -400,7 +409,7 @@ local function pipe_bytes(flow, to, repository, upload, scopes, location)
   local pipe, message, code = to.client.transport:pipe(upload.size, upload.digest)
   if not pipe then return nil, message, code end
   local getting = flow:beside(function()
-    local got, why, how = get_into(upload.from, upload, pipe)
+    local got, why, how = places.read(upload.from, true, function(place) return get_into(place, upload, pipe) end)
     if not got then pipe:close() end -- neither end waits for the other one
     return got, why, how
   end)
@@ -423,8 +432,7 @@ local function spool(flow, upload)
   if not file then return nil, message, code end
   local ok
   ok, message, code = blobs.fetch(flow, {
-    from = upload.from.session, repository = upload.from.repository, digest = upload.digest, size = upload.size,
-    file = file,
+    places = upload.from, digest = upload.digest, size = upload.size, file = file,
   })
   if not ok then
     file:close()
@@ -437,7 +445,8 @@ end
 
 -- Sends the bytes of a blob, wherever they are. true | false, message, code: again | nil, message, code
 local function send_bytes(flow, to, repository, upload, scopes, location)
-  local is_near = upload.from and upload.from.session.own.origin == to.own.origin
+  local is_near = false
+  for _, place in ipairs(upload.from or {}) do is_near = is_near or place.session.own.origin == to.own.origin end
   if upload.from and not is_near then return pipe_bytes(flow, to, repository, upload, scopes, location) end
   if is_near and not upload.file then
     local ok, message, code = spool(flow, upload)

@@ -32,7 +32,7 @@ local client = {}
 ---@field options strata.RegistryOptions
 ---@field transport strata.Transport
 ---@field auth strata.Auth
----@field sessions table<string, strata.RegistrySession>  by host
+---@field sessions table<string, strata.RegistrySession>  by host; those of mirrors by what they are for as well
 ---@field trusts table<string, strata.RegistryHost>  settings of other hosts that registries have named
 ---@field turns table<string, number>  by origin: the time before which it is asked nothing. Written by sessions
 ---@field keyring strata.registry.Keyring
@@ -98,16 +98,18 @@ end
 
 --- The session for a registry.
 ---@param host string  as references have it
+---@param mirror? {of: string, namespace: boolean?}  it is a mirror of another one
 ---@return strata.RegistrySession?
 ---@return string? message
 ---@return string? code
-function Client:session(host)
-  local known = self.sessions[host]
+function Client:session(host, mirror)
+  local name = mirror and ("%s for %s%s"):format(host, mirror.of, mirror.namespace and ", by name" or "") or host
+  local known = self.sessions[name]
   if known then return known end
   local settings, message, code = hosts.settings(host, self.options)
   if not settings then return nil, message, code end
-  self.sessions[host] = session.new(self, host, settings.base, settings)
-  return self.sessions[host]
+  self.sessions[name] = session.new(self, host, settings.base, settings, mirror)
+  return self.sessions[name]
 end
 
 --- The credentials for a registry, or nil for none.

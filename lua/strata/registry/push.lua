@@ -103,7 +103,7 @@ local function plan(this)
       blob.way = (same_place or this.known[blob.digest]) and "skip" or same_host and "mount" or
         blob.origin and not blob.file and not blob.bytes and "pipe" or "send"
       blob.mount = blob.way == "mount" and blob.origin.repository or nil
-      blob.from = not blob.file and not blob.bytes and blob.origin or nil
+      blob.from = blob.origin and not blob.file and not blob.bytes and blob.origin.places or nil
     end
   end
   return list

@@ -19,6 +19,7 @@ local MAX_BODY = 65536 -- of what is no document that was asked for: A12
 local MAX_WARNINGS = 4096 -- bytes
 local MAX_DELAY = 30 -- seconds, RTY2
 local FIRST_DELAY = 0.5
+local MIRROR_RETRIES = 1 -- another place has what a mirror has
 
 -- Failures of the network, and statuses, that another try may change: RTY1.
 local PASSING = { ENETWORK = true, ETIMEDOUT = true }
@@ -69,6 +70,9 @@ local KEEPS_BODY = { [307] = true, [308] = true }
 ---@field base string  "https://registry:5000"
 ---@field own strata.Url  the same, parsed
 ---@field class string?  of the address that it was found at; nil behind a proxy. Written by exchange()
+---@field retries integer
+---@field query string  of each request for what has a path: "?ns=docker.io" for a mirror that has to be told (NET9)
+---@field silent_till number?  a mirror that is not there: until when it is not asked. Written by strata.registry.places
 ---@field requests integer  that were sent. Written by start()
 ---@field warnings string[]  of its Warning headers. Written by exchange()
 ---@field rate strata.RegistryRate?  what it has said about its limits. Written by exchange()
@@ -81,11 +85,13 @@ Session.__index = Session
 ---@param host string
 ---@param base string
 ---@param settings strata.RegistryHost
+---@param mirror? {of: string, namespace: boolean?}
 ---@return strata.RegistrySession
-function session.new(client, host, base, settings)
+function session.new(client, host, base, settings, mirror)
   return setmetatable({
     client = client, host = host, base = base, own = assert(url.parse(base)), settings = settings, requests = 0,
-    warnings = {},
+    warnings = {}, retries = mirror and math.min(client.rules.retries, MIRROR_RETRIES) or client.rules.retries,
+    query = mirror and mirror.namespace and "?ns=" .. url.escape(mirror.of) or "",
   }, Session)
 end
 
@@ -116,7 +122,7 @@ end
 ---@return string? code
 function Session:target(request)
   if request.url then return self:named(request.kind or "redirect", request.url) end
-  return { url = self.base .. request.path, own = true, credentials = true,
+  return { url = self.base .. request.path .. self.query, own = true, credentials = true,
            addresses = self.settings.any_address and "any" or "private" }
 end
 
@@ -224,7 +230,7 @@ end
 ---@param asked? string  the Retry-After of an answer
 ---@return boolean  false: it is not to be tried again
 function Session:back_off(try, asked)
-  if try > self.client.rules.retries then return false end
+  if try > self.retries then return false end
   local delay = self:delay(try, self:seconds(asked))
   if not delay then return false end
   flow.await { till = self.client.transport:now() + delay }

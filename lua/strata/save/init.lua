@@ -389,9 +389,11 @@ end
 
 --- What keeps images from being saved together: the same image twice, or the same name for two.
 ---@param requests strata.SaveRequest[]
+---@param what string|file*
 ---@param opts strata.SaveOptions
 ---@return string? problem
-function save.clash(requests, opts)
+function save.clash(requests, what, opts)
+  if reference.is_remote(what) then return save_image.clash(requests, "registry", false) end
   local self = new_save(requests, opts)
   choose_format(self)
   return save_image.clash(requests, self.format, self.native)
@@ -428,7 +430,7 @@ local function to_registry(requests, what, opts, whole)
   end
   if whole and whole.catalog then return save_registry.index(requests, what, opts, whole, with) end
   if #requests == 1 then return save_registry.image(requests[1], what, opts, with) end
-  return fail("EUNSUPPORTED", "%s: several images cannot be saved under one name of a registry", what)
+  return save_registry.several(requests, what, opts, with)
 end
 
 --- Saves images. A second result lists what the format could not hold.

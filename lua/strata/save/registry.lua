@@ -46,15 +46,14 @@ local function blobs_of(image)
   } }
   local source = image.source and image.source.store
   if source and source.remote and image.manifest_config == image.config_digest then
-    list[1].origin = { session = source.session, repository = source.repository }
+    list[1].origin = source
   end
   for i, one in ipairs(image.layers) do
-    local from = one.remote or one.came_from
     local is_foreign = one.action == "copied" and media_types.is_foreign(one.media_type)
     if not is_foreign then -- a foreign layer stays where its URLs lead
       list[#list + 1] = {
         label = ("layer %d/%d"):format(i, #image.layers), digest = one.digest, size = one.size, file = one.file,
-        offset = one.offset, origin = from and { session = from.session, repository = from.repository } or nil,
+        offset = one.offset, origin = one.remote or one.came_from,
       }
     end
   end
@@ -70,26 +69,45 @@ local function manifest_of(image)
   return { text = text, digest = digest, media_type = media_type }
 end
 
+-- A push to where the save goes, of nothing yet.
+local function new_push(self)
+  local expect = self.opts.expect
+  if expect == false then expect = "" end
+  return {
+    client = self.client, session = self.session, repository = self.ref.repository, blobs = {}, tags = self.tags,
+    expect = expect, exists = self.opts.exists or "auto", known = push.known(self.session, self.ref.repository),
+    is_home = false, limits = self.limits.json,
+  }
+end
+
+-- Whether a store is the repository that the save goes to.
+local function is_home(self, store)
+  return store ~= nil and store.remote and store.session == self.session and store.repository == self.ref.repository
+end
+
+-- Whether the target's digest, if it has one, is that of what is pushed.
+local function check_digest(self, what, manifest)
+  if not self.ref.digest or self.ref.digest == manifest.digest then return true end
+  return fail("EINVAL", "%s: the %s has the digest %s", self.path, what, manifest.digest)
+end
+
+-- What of an image is in the repository is known when it comes from there.
+local function note_home(self, this, image)
+  local at_home = is_home(self, image.source and image.source.store)
+  if at_home then push.note_blobs(this.known, image.manifest_text or "", self.limits.json) end
+  return at_home
+end
+
 -- Everything that a push needs to know.
 local function push_of(self, image, blobs)
   local manifest, message, code = manifest_of(image)
   if not manifest then return nil, message, code end
-  local ref, source = self.ref, image.source and image.source.store
-  if ref.digest and ref.digest ~= manifest.digest then
-    return fail("EINVAL", "%s: the image has the digest %s", self.path, manifest.digest)
-  end
-  local known, is_home = push.known(self.session, ref.repository), false
-  if source and source.remote and source.session == self.session and source.repository == ref.repository then
-    is_home = true
-    push.note_blobs(known, image.manifest_text or "", self.limits.json)
-  end
-  local expect = self.opts.expect
-  if expect == false then expect = "" end
-  return {
-    client = self.client, session = self.session, repository = ref.repository, blobs = blobs, manifest = manifest,
-    tags = self.tags, expect = expect, exists = self.opts.exists or "auto", known = known, is_home = is_home,
-    limits = self.limits.json,
-  }
+  local ok
+  ok, message, code = check_digest(self, "image", manifest)
+  if not ok then return nil, message, code end
+  local this = new_push(self)
+  this.blobs, this.manifest, this.is_home = blobs, manifest, note_home(self, this, image)
+  return this
 end
 
 -- What was moved, in bytes and in blobs.
@@ -212,19 +230,76 @@ local function make_all(self, requests)
   return images
 end
 
+-- What a save of an index, or of several images as one, tells.
+local function index_result(self, this, done)
+  local counts = counts_of(done.moved)
+  return {
+    path = self.path, format = "registry", digest = this.manifest.digest, size = counts.uploaded_bytes, layers = {},
+    uploaded = counts.uploaded, mounted = counts.mounted, skipped = counts.skipped, requests = done.requests,
+    warnings = #self.session.warnings > 0 and self.session.warnings or nil,
+  }
+end
+
+-- The push of images for several platforms, as the index that one name has. It is one of Docker's when all of them are,
+-- as `docker buildx imagetools create` makes it.
+local function push_of_several(self, images)
+  local this, descriptors, is_docker = new_push(self), {}, true
+  this.children = {}
+  for i, image in ipairs(images) do
+    local made, message, code = manifest_of(image)
+    if not made then return nil, message, code end
+    note_home(self, this, image)
+    local family = media_types.family(made.media_type)
+    is_docker = is_docker and family == "docker"
+    this.children[i] = made
+    descriptors[i] = new_layout.descriptors(made.digest, #made.text, {}, {
+      text = image.descriptor_text, platform = image.platform, new_platform = image.new_platform, family = family,
+    })[1]
+    for _, blob in ipairs(blobs_of(image)) do
+      blob.label = ("image %d: %s"):format(i, blob.label)
+      this.blobs[#this.blobs + 1] = blob
+    end
+  end
+  local media_type = is_docker and media_types.DOCKER_LIST or media_types.OCI_INDEX
+  local text = new_layout.index(descriptors, media_type)
+  this.manifest = { text = text, digest = core.sha256(text), media_type = media_type }
+  local ok, message, code = check_digest(self, "index", this.manifest)
+  if not ok then return nil, message, code end
+  return this
+end
+
+--- Saves images for several platforms to a registry, as an index that has its name and tags.
+---@param requests strata.SaveRequest[]
+---@param what string
+---@param opts strata.PushOptions
+---@param with strata.RegistryClient?
+---@return strata.SaveResult?
+---@return string[]|string|nil lost | message
+---@return string? code
+function save_registry.several(requests, what, opts, with)
+  local self, message, code = begin(what, opts, requests[1].state.hub.limits, with)
+  if not self then return nil, message, code end
+  local images, this, done
+  images, message, code = make_all(self, requests)
+  if images then this, message, code = push_of_several(self, images) end
+  if not this then return nil, message, code end
+  done, message, code = push.run(this, opts)
+  if not done then return fail(code, "%s: %s", self.path, message) end
+  local row, notes = index_result(self, this, done), {}
+  row.images, row.id = {}, core.sha256(images[1].config_text)
+  for i, image in ipairs(images) do
+    row.images[i] = result.image(image, "registry", image.manifest_text ~= nil)
+    for _, note in ipairs(notes_of(image, this.children[i])) do notes[#notes + 1] = note end
+  end
+  return printed.by(row, printed.save), #notes > 0 and notes or nil
+end
+
 -- The push of an index, with all that is known before its documents are read: `root` is what it is going to be, when
 -- nothing has changed.
 local function push_of_index(self, listing, root)
-  local store = listing.store
-  local is_home = store.remote and store.session == self.session and store.repository == self.ref.repository or false
-  local expect = self.opts.expect
-  if expect == false then expect = "" end
-  return {
-    client = self.client, session = self.session, repository = self.ref.repository, blobs = {}, children = {},
-    manifest = root, tags = self.tags, expect = expect, exists = self.opts.exists or "auto",
-    known = push.known(self.session, self.ref.repository),
-    is_home = is_home, limits = self.limits.json,
-  }
+  local this = new_push(self)
+  this.children, this.manifest, this.is_home = {}, root, is_home(self, listing.store)
+  return this
 end
 
 -- The root as it is, when it is known and stays so.
@@ -273,18 +348,16 @@ function save_registry.index(requests, what, opts, listing, with)
     made, message, code = add_tree(self, this, requests, listing)
     if not made then return nil, message, code end
   end
-  if self.ref.digest and self.ref.digest ~= this.manifest.digest then
-    message, code = ("the index has the digest %s"):format(this.manifest.digest), "EINVAL"
-  else
+  local ok
+  ok, message, code = check_digest(self, "index", this.manifest)
+  if ok then
     done, message, code = push.run(this, opts)
+    message = message and ("%s: %s"):format(self.path, message)
   end
   if made then made.close() end
-  if not done then return fail(code, "%s: %s", self.path, message) end
-  local counts = counts_of(done.moved)
-  return printed.by({
-    path = self.path, format = "registry", digest = this.manifest.digest, size = counts.uploaded_bytes, layers = {},
-    uploaded = counts.uploaded, mounted = counts.mounted, skipped = counts.skipped, requests = done.requests,
-  }, printed.save), made and #made.notes > 0 and made.notes or nil
+  if not done then return nil, message, code end
+  local row = printed.by(index_result(self, this, done), printed.save)
+  return row, made and #made.notes > 0 and made.notes or nil
 end
 
 return save_registry

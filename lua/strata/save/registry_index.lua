@@ -46,7 +46,7 @@ function Walk:add_blob(descriptor, label)
   elseif media_types.is_foreign(descriptor.mediaType) then -- it stays where its URLs lead
     return true
   elseif store.remote then
-    blob.origin = { session = store.session, repository = store.repository }
+    blob.origin = store
   else
     local there, message, code = store:blob(digest)
     if not there then return nil, message, code end

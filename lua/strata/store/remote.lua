@@ -14,6 +14,7 @@ local job = require "strata.util.job"
 local json = require "strata.util.json"
 local manifests = require "strata.registry.manifests"
 local media_types = require "strata.document.media_types"
+local places = require "strata.registry.places"
 local reference = require "strata.document.reference"
 local referrers = require "strata.registry.referrers"
 local registry = require "strata.registry"
@@ -32,6 +33,7 @@ local remote = {}
 ---@field repository string
 ---@field client strata.RegistryClient
 ---@field session strata.RegistrySession
+---@field places strata.RegistryPlace[]  where it is read, the registry itself last
 ---@field limits strata.Limits
 ---@field temp_dir string?
 ---@field texts table<string, string>  documents that were fetched, by digest
@@ -50,6 +52,13 @@ function Text:read(offset, size)
 end
 
 function Text.close() end
+
+-- Gets a manifest, in a task, from where there is one.
+local function get_manifest(list, wanted, limits, media_type, size)
+  return places.read(list, core.digest_valid(wanted), function(place)
+    return manifests.get(place.session, place.repository, wanted, limits, media_type, size)
+  end)
+end
 
 -- Takes the documents that are inside the descriptors of another one, as far as they are what those say: MAN14.
 local function take_inline(self, text)
@@ -74,26 +83,25 @@ function remote.open(what, opts)
   local ref, problem = reference.of_registry(what)
   if not ref then return fail("EINVAL", "%s: %s", reference.shown(what), problem) end
   local path = "docker://" .. ref.text
-  local with, session
-  local message, code
+  local with, list, message, code
   if opts.registry then
     with = registry.client_of(opts.registry)
   else
     with, message, code = client.shared()
   end
   if not with then return nil, ("%s: %s"):format(path, message), code end
-  session, message, code = with:session(ref.host)
-  if not session then return nil, message, code end
+  list, message, code = places.of(with, ref.host, ref.repository)
+  if not list then return nil, message, code end
   local got
   got, message, code = with:call(function()
-    return manifests.get(session, ref.repository, ref.wanted, opts.limits.json)
+    return get_manifest(list, ref.wanted, opts.limits.json)
   end, opts, "asking")
   if not got then return nil, ("%s: %s"):format(path, message), code end
   local self = setmetatable({
     path = path, remote = true, flat = true, root = "manifest",
     root_digest = got.digest, root_type = got.media_type,
     names = { ref.tag and reference.familiar(ref.name .. ":" .. ref.tag) or nil }, files = {},
-    host = ref.host, repository = ref.repository, client = with, session = session,
+    host = ref.host, repository = ref.repository, client = with, session = list[#list].session, places = list,
     limits = opts.limits, temp_dir = opts.temp_dir, texts = { [got.digest] = got.text }, gone = {},
   }, Remote)
   take_inline(self, got.text)
@@ -148,11 +156,13 @@ local function fetch_document(self, digest, media_type, size, max)
   local kind = media_types.kind(media_type)
   if kind == "manifest" or kind == "index" then
     local limits = { max_bytes = max, max_depth = self.limits.json.max_depth }
-    local got, message, code = manifests.get(self.session, self.repository, digest, limits, media_type, size)
+    local got, message, code = get_manifest(self.places, digest, limits, media_type, size)
     if got then take_inline(self, got.text) end
     return got and got.text, message, code
   end
-  return blobs.read(self.session, self.repository, digest, size)
+  return places.read(self.places, true, function(place)
+    return blobs.read(place.session, place.repository, digest, size)
+  end)
 end
 
 --- A small blob, or a manifest.
@@ -193,8 +203,7 @@ function Remote:fetch_manifests(list, opts)
   local tasks = {}
   for i, one in ipairs(list) do
     tasks[i] = function()
-      local got, message, code = manifests.get(self.session, self.repository, one.digest, self.limits.json,
-        one.media_type)
+      local got, message, code = get_manifest(self.places, one.digest, self.limits.json, one.media_type)
       if not got then return nil, ("%s: %s"):format(self.path, message), code end
       self.texts[one.digest] = got.text
       return true
@@ -214,7 +223,7 @@ function Remote:referrers(digest)
     local found, why, how = referrers.list(self.session, self.repository, digest, self.limits.json)
     for _, one in ipairs(found or {}) do
       local got
-      got, why, how = manifests.get(self.session, self.repository, one.digest, self.limits.json, one.mediaType)
+      got, why, how = get_manifest(self.places, one.digest, self.limits.json, one.mediaType)
       if not got then return nil, why, how end
       one.text, one.mediaType = got.text, got.media_type or one.mediaType
     end
@@ -244,8 +253,7 @@ end
 local function fetch_task(self, one, file)
   return function(flow)
     local ok, why, how = blobs.fetch(flow, {
-      from = self.session, repository = self.repository, digest = one.digest, size = one.size, file = file,
-      urls = one.urls,
+      places = self.places, digest = one.digest, size = one.size, file = file, urls = one.urls,
     })
     if not ok then return nil, ("%s: %s: %s"):format(self.path, one.label, why), how end
     return true, why
