@@ -55,8 +55,8 @@ function strata.layer(spec) end
 
 --- Writes several images into one archive or layout; layers that they share are stored once. Images that all came from
 --- one store go back into it, and all else that it has stays; with a format they are written alone. In a layout, images
---- for several platforms under one name become an index of that name. Throws for the same image twice, and for a name
---- that only one of the images can have.
+--- for several platforms under one name become an index of that name; in a registry all of them become one. Throws for
+--- the same image twice, and for a name that only one of the images can have.
 ---@param images strata.Image[]
 ---@param what string|file*  a path, "-" for standard output, or an open Lua file
 ---@param opts? strata.SaveOptions
