@@ -8,6 +8,14 @@ function jobs.copy(from, to)
   assert(strata.copy(from, to))
 end
 
+-- Of an image and of one for another platform, which has one layer more.
+function jobs.index(from, to)
+  local img, other = assert(strata.open(from)), assert(strata.open(from))
+  other.config.architecture, other.config.variant = "riscv64", nil
+  assert(other:append { files = { other = "other" } })
+  assert(strata.save({ img, other }, to))
+end
+
 function jobs.label(from, to)
   local img = assert(strata.open(from))
   img.config:set_label("run", to)
