@@ -1,7 +1,8 @@
 --- Removes paths from every layer: lua5.4 examples/strip.lua IN.tar OUT.tar PATH ...
 --
 -- A path or a glob ("**/*.pyc") goes with everything below what it matches. Layers
--- that have none of them keep their bytes and their digests; OUT may be IN.
+-- that have none of them keep their bytes and their digests; OUT may be IN. Both may be
+-- in a registry, such as docker://reg.example/team/app:1.4.
 
 local strata = require "strata"
 
