@@ -365,7 +365,8 @@ static void canceled_and_closed(void)
 			strata_exchange_free(x[i]);
 }
 
-/* Connections that were cancelled may wait to be accepted: an answer to a later one says that they were. */
+/* Connections that were cancelled may wait to be accepted: an answer to a later one says that they
+ * were. */
 static int connections_so_far(void)
 {
 	struct strata_http_client *c = new_client();
