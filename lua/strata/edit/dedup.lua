@@ -10,7 +10,9 @@
 --  * no other layer has a hardlink to either of them;
 --  * its own layer has no whiteout and no opaque directory that hides what is below;
 --  * neither layer names a path twice or goes through symlinks of lower layers;
---  * PAX records that are no extended attributes, such as ACLs, are the same.
+--  * PAX records that are no extended attributes, such as ACLs, are the same;
+--  * neither has an attribute of overlayfs, such as the mark of an opaque directory, which
+--    tells what its own layer does to the layers below.
 -- A directory has to go with all that its layer has below it, and no layer between the
 -- two may have anything below it either: unpackers make the parents that a layer does
 -- not tell with attributes of their own.
@@ -198,6 +200,13 @@ local function other_records(entry)
   return table.concat(json.sort(list), "\n")
 end
 
+local function has_overlay_mark(entry)
+  for name in pairs(entry.xattrs) do
+    if name:find("trusted.overlay.", 1, true) == 1 then return true end
+  end
+  return false
+end
+
 local function has_plain_times(entry)
   for _, field in ipairs { "mtime", "atime", "ctime" } do
     if math.abs(entry[field] or 0) > MAX_TIME then return false end
@@ -208,7 +217,7 @@ end
 local function may_repeat(upper, lower)
   local is_owned = upper.uid ~= -1 and upper.gid ~= -1 -- an owner that is left as it is cannot be assigned
   return is_owned and upper.size == lower.size and not upper.sparse and not lower.sparse and
-    has_plain_times(upper) and
+    has_plain_times(upper) and not has_overlay_mark(upper) and not has_overlay_mark(lower) and
     upper.linkpath == lower.linkpath and upper.major == lower.major and upper.minor == lower.minor and
     other_records(upper) == other_records(lower)
 end
