@@ -237,6 +237,12 @@ fuzz-replay: build ## run the fuzz targets over seeds and regressions
 
 fuzzers: $(FUZZERS)
 
+RANDOM_SPECS := .*random_spec literal_spec runtime_spec runtime_extract_spec above_spec fold_spec url_spec
+
+random: build ## the specs of random input with seeds that no run had: STACKS of each
+	@STRATA_BUILD=$(BUILD) STRATA_SEED=$${STRATA_SEED:-$$(($$(date +%s) % 1000000 * 1000))} \
+		STRATA_STACKS=$(or $(STACKS),2000) STRATA_EDITS=$(or $(EDITS),200) STRATA_ONLY='$(RANDOM_SPECS)' spec/run lua5.4
+
 $(BUILD)/libstrata.a: $(FUZZ_OBJS)
 	$(SAY)rm -f $@ && $(AR) rcs $@ $^
 
@@ -324,4 +330,4 @@ clean: ## remove everything that was built
 
 FORCE:
 .PHONY: help build demo test spec ctest ctests sanitize tsan valgrind fuzz fuzz-replay fuzzers coverage lint tidy \
-	bench bench-registry bench-nginx deps doc types install clean FORCE sweep
+	bench bench-registry bench-nginx deps doc types install clean random FORCE sweep

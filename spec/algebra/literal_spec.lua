@@ -2,10 +2,11 @@
 -- show that unpack one layer over the other: Docker with vfs, podman with vfs, umoci.
 -- spec/interop/runtimes_random_spec.lua holds that model against the programs themselves.
 --
--- STRATA_STACKS is the number of stacks, STRATA_SEED the number of the first one: a fresh one each time unless given.
+-- STRATA_STACKS is the number of stacks, STRATA_SEED the number of the first one.
 
 local literal_views = require "spec.support.literal_views"
 local pack = require "spec.support.pack"
+local random = require "spec.support.random"
 local runtime_model = require "spec.support.runtime_model"
 local runtime_stacks = require "spec.support.runtime_stacks"
 local runtime_views = require "spec.support.runtime_views"
@@ -18,10 +19,6 @@ local MADE_FOR = { "docker vfs", "umoci" }
 local function count()
 	local fast = _VERSION == "Lua 5.4" and not os.getenv("STRATA_PRELOAD")
 	return tonumber(os.getenv("STRATA_STACKS")) or (fast and 500 or 50)
-end
-
-local function first_seed()
-	return tonumber(os.getenv("STRATA_SEED")) or os.time() % 1000000 * 1000
 end
 
 describe("random stacks of layers, by the letter", function()
@@ -47,7 +44,7 @@ describe("random stacks of layers, by the letter", function()
 		return literal_views.differences(runtime_views.strata(path, "spec"), answers, layers)
 	end
 
-	local from, total = first_seed(), count()
+	local from, total = random.first_seed(), count()
 	for at = 0, total - 1, BATCH do
 		local last = math.min(at + BATCH, total)
 		it(("look as vfs and umoci show them, %d to %d of %d from %d"):format(at + 1, last, total, from), function()

@@ -1,8 +1,9 @@
 -- Random stacks of layers: whatever is done to them, every view of them is what a slow model of its own says.
 --
--- STRATA_STACKS is their number, STRATA_SEED the number of the first one: a fresh one each time unless given.
+-- STRATA_STACKS is their number, STRATA_SEED the number of the first one.
 
 local archive = require "spec.support.archive"
+local random = require "spec.support.random"
 local shrink = require "spec.support.shrink"
 local shell = require "spec.support.shell"
 local stacks = require "spec.support.stacks"
@@ -20,16 +21,12 @@ local function count()
 	return tonumber(os.getenv("STRATA_STACKS")) or (fast and 1000 or 100)
 end
 
-local function first_seed()
-	return tonumber(os.getenv("STRATA_SEED")) or os.time() % 1000000 * 1000
-end
-
 -- The layers of a number, and a range of them.
 local function stack_of(seed)
 	local layers = wild.layers(seed, views.is_root)
-	local random = stacks.generator(seed)
-	local first = random(#layers)
-	return layers, { first, first + random(#layers - first + 1) - 1 }
+	local number = stacks.generator(seed)
+	local first = number(#layers)
+	return layers, { first, first + number(#layers - first + 1) - 1 }
 end
 
 describe("random stacks of layers", function()
@@ -70,7 +67,7 @@ describe("random stacks of layers", function()
 		end
 	end
 
-	local from, total = first_seed(), count()
+	local from, total = random.first_seed(), count()
 	for at = 0, total - 1, BATCH do
 		local last = math.min(at + BATCH, total)
 		it(("look the same in every view, %d to %d of %d"):format(at + 1, last, total), function()

@@ -2,9 +2,10 @@
 -- same view. spec/algebra/runtime_spec.lua holds the default one against a model of the runtimes, and
 -- spec/algebra/random_spec.lua that of the specification.
 --
--- STRATA_STACKS is the number of stacks, STRATA_SEED the number of the first one: a fresh one each time unless given.
+-- STRATA_STACKS is the number of stacks, STRATA_SEED the number of the first one.
 
 local archive = require "spec.support.archive"
+local random = require "spec.support.random"
 local runtime_stacks = require "spec.support.runtime_stacks"
 local shell = require "spec.support.shell"
 local shrink = require "spec.support.shrink"
@@ -19,10 +20,6 @@ local BATCH = 50
 local function count()
 	local fast = _VERSION == "Lua 5.4" and not os.getenv("STRATA_PRELOAD")
 	return tonumber(os.getenv("STRATA_STACKS")) or (fast and 500 or 50)
-end
-
-local function first_seed()
-	return tonumber(os.getenv("STRATA_SEED")) or os.time() % 1000000 * 1000
 end
 
 local KINDS = {
@@ -82,7 +79,7 @@ for _, kind in ipairs(KINDS) do
 			end
 		end
 
-		local from, total = first_seed(), count()
+		local from, total = random.first_seed(), count()
 		for at = 0, total - 1, BATCH do
 			local last = math.min(at + BATCH, total)
 			it(("are the root file system, %d to %d of %d"):format(at + 1, last, total), function()

@@ -2,10 +2,11 @@
 -- Docker with overlay2, containerd with overlayfs, podman with overlay. spec/interop/runtimes_random_spec.lua holds
 -- that model against the runtimes themselves.
 --
--- STRATA_STACKS is the number of stacks, STRATA_SEED the number of the first one: a fresh one each time unless given.
+-- STRATA_STACKS is the number of stacks, STRATA_SEED the number of the first one.
 
 local model = require "spec.support.model"
 local pack = require "spec.support.pack"
+local random = require "spec.support.random"
 local runtime_model = require "spec.support.runtime_model"
 local runtime_stacks = require "spec.support.runtime_stacks"
 local runtime_views = require "spec.support.runtime_views"
@@ -19,10 +20,6 @@ local BATCH = 50
 local function count()
 	local fast = _VERSION == "Lua 5.4" and not os.getenv("STRATA_PRELOAD")
 	return tonumber(os.getenv("STRATA_STACKS")) or (fast and 1000 or 100)
-end
-
-local function first_seed()
-	return tonumber(os.getenv("STRATA_SEED")) or os.time() % 1000000 * 1000
 end
 
 -- Of stacks that a runtime refuses, strata shows what makes sense; spec/interop/runtimes_field_spec.lua says what.
@@ -113,7 +110,7 @@ describe("random stacks of layers, by default", function()
 		return lines
 	end
 
-	local from, total = first_seed(), count()
+	local from, total = random.first_seed(), count()
 	for at = 0, total - 1, BATCH do
 		local last = math.min(at + BATCH, total)
 		it(("look as runtimes show them, %d to %d of %d from %d"):format(at + 1, last, total, from), function()

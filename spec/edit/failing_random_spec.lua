@@ -1,9 +1,10 @@
 -- Random edits of random images, good ones and ones that fail or throw half way: after each that fails the image is
 -- saved as it would have been saved before.
 --
--- STRATA_EDITS is the number of images, STRATA_SEED that of the first one: a fresh one each time unless given.
+-- STRATA_EDITS is the number of images, STRATA_SEED that of the first one.
 
 local archive = require "spec.support.archive"
+local random = require "spec.support.random"
 local shell = require "spec.support.shell"
 local stacks = require "spec.support.stacks"
 
@@ -14,10 +15,6 @@ local STEPS = 12
 local function count()
 	local fast = _VERSION == "Lua 5.4" and not os.getenv("STRATA_PRELOAD")
 	return tonumber(os.getenv("STRATA_EDITS")) or (fast and 24 or 6)
-end
-
-local function first_seed()
-	return tonumber(os.getenv("STRATA_SEED")) or os.time() % 1000000 * 1000
 end
 
 -- ---- what is thrown --------------------------------------------------------------------
@@ -284,8 +281,8 @@ end
 
 -- Fails with the edits that led there.
 local function run(bench, seed)
-	local random, pick = stacks.generator(seed)
-	local self = { random = random, pick = pick, done = {} }
+	local number, pick = stacks.generator(seed)
+	local self = { random = number, pick = pick, done = {} }
 	self.dir = bench.dir:file("host" .. seed)
 	shell.check({ "mkdir", "-p", self.dir })
 	shell.write(self.dir .. "/one", "1")
@@ -294,7 +291,7 @@ local function run(bench, seed)
 	self.img = bench:open(layers, {
 		tags = { "app:1" }, config = { config = { Env = { "A=1" }, Labels = { x = "y" } } },
 	})
-	if random(3) == 1 then
+	if number(3) == 1 then
 		local path = bench.dir:file(seed .. ".oci")
 		assert(self.img:save(path, { format = "oci-archive" }))
 		self.img = bench:load(path)
@@ -324,7 +321,7 @@ end
 describe("after an edit that fails", function()
 	specify("every image is what it was", function()
 		local bench, failed = archive.bench(), 0
-		for seed = first_seed(), first_seed() + count() - 1 do
+		for seed = random.first_seed(), random.first_seed() + count() - 1 do
 			failed = failed + run(bench, seed)
 		end
 		bench:close()

@@ -4,12 +4,12 @@
 -- (spec.support.runtime_model) has to say the same, so that it can stand for them where they cannot be run; and strata
 -- has to show it, by default and by the letter of the specification.
 --
--- STRATA_STACKS is the number of stacks of each kind, STRATA_SEED the number of the first one: a fresh one each time
--- unless given.
+-- STRATA_STACKS is the number of stacks of each kind, STRATA_SEED the number of the first one.
 
 local literal_views = require "spec.support.literal_views"
 local model = require "spec.support.model"
 local pack = require "spec.support.pack"
+local random = require "spec.support.random"
 local runtime_model = require "spec.support.runtime_model"
 local runtime_stacks = require "spec.support.runtime_stacks"
 local runtime_views = require "spec.support.runtime_views"
@@ -18,10 +18,6 @@ local shrink = require "spec.support.shrink"
 local tmp = require "spec.support.tmp"
 
 local BATCH = 20
-
-local function first_seed()
-	return tonumber(os.getenv("STRATA_SEED")) or os.time() % 1000000 * 1000
-end
 
 -- What a reader makes of layers, beside what the model says of it.
 local function unlike_model(layers, reader, answer)
@@ -132,7 +128,7 @@ describe("random stacks of layers", function()
 	end
 
 	for _, kind in ipairs(KINDS) do
-		local from, total = first_seed(), tonumber(os.getenv("STRATA_STACKS")) or kind.count
+		local from, total = random.first_seed(), tonumber(os.getenv("STRATA_STACKS")) or kind.count
 		for at = 0, total - 1, BATCH do
 			local last = math.min(at + BATCH, total)
 			it(("are what the model says, %s, %d to %d of %d from %d"):format(kind.name, at + 1, last, total, from), function()

@@ -1,6 +1,7 @@
 -- Of an image in a registry only those layers are fetched that decide about a path: what is found is what the whole
 -- stack has.
 
+local random = require "spec.support.random"
 local registry = require "spec.support.registry"
 local runtime_stacks = require "spec.support.runtime_stacks"
 local pack = require "spec.support.pack"
@@ -71,7 +72,7 @@ describe("the upper layers of an image in a registry", function()
 	end
 
 	it("tell the same as all layers, of random stacks", function()
-		local from = tonumber(os.getenv("STRATA_SEED")) or os.time() % 1000000 * 1000
+		local from = random.first_seed()
 		local asked = 0
 		for seed = from, from + COUNT - 1 do
 			local layers = runtime_stacks.layers(seed)

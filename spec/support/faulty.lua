@@ -2,6 +2,7 @@
 --
 -- It takes one interpreter: what is looked for is in the core and in the Lua that all of them share.
 
+local random = require "spec.support.random"
 local shell = require "spec.support.shell"
 local tmp = require "spec.support.tmp"
 
@@ -14,12 +15,6 @@ local SECONDS = 900
 ---@return boolean
 function faulty.is_here()
 	return _VERSION == "Lua 5.4" and not os.getenv("STRATA_PRELOAD")
-end
-
---- From the environment, so that a failure can be repeated; otherwise a new one in each run.
----@return integer
-function faulty.seed()
-	return tonumber(os.getenv("STRATA_SEED")) or os.time() % 1000000
 end
 
 --- Every call is made to fail once, instead of some that are chosen at random.
@@ -68,7 +63,7 @@ function faulty.run(name, arguments, wrapper, only)
 	add("timeout", SECONDS)
 	add((unpack or table.unpack)(wrapper or {}))
 	add("env", "LD_PRELOAD=" .. module(), "lua5.4", "spec/support/" .. name .. ".lua")
-	add(module(), dir.path, faulty.seed())
+	add(module(), dir.path, random.first_seed())
 	add((unpack or table.unpack)(arguments))
 	local done = shell.run(words)
 	dir:remove()

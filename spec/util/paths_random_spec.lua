@@ -1,6 +1,6 @@
--- Random globs and random paths, beside Python's fnmatch and posixpath.
+-- Random globs and paths, beside Python's fnmatch and posixpath.
 --
--- STRATA_GLOBS is their number, STRATA_SEED that of the first one: a fresh one each time unless given.
+-- STRATA_GLOBS is their number, STRATA_SEED that of the first one.
 
 local cjson = require "cjson"
 local core = require "strata.core"
@@ -8,6 +8,7 @@ local docker_archive = require "spec.support.docker_archive"
 local docker_dialects = require "spec.support.docker_dialects"
 local glob = require "strata.util.glob"
 local python = require "spec.support.python"
+local random = require "spec.support.random"
 local stacks = require "spec.support.stacks"
 local strata = require "strata"
 local tmp = require "spec.support.tmp"
@@ -66,52 +67,48 @@ local function count()
 	return tonumber(os.getenv("STRATA_GLOBS")) or 3000
 end
 
-local function first_seed()
-	return tonumber(os.getenv("STRATA_SEED")) or os.time() % 1000000 * 1000
-end
-
 local NAMES = { "a", "b", "c", "-", ".", "]", "[", "!", "^", "%", "z", "A", "\\", "$", "(", "+", "0", "~", " " }
 local MAGIC = { "*", "?", "[", "]", "[!", "[^", "[]", "a-c", "**", "[a-c]",
 	"[!-a]", "[%-z]", "[]-a]", "[z-a]", "[--0]" }
 
-local function word(random, most, ...)
+local function word(number, most, ...)
 	local parts = {}
-	for i = 1, random(most) do
-		local from = select(random(select("#", ...)), ...)
-		parts[i] = from[random(#from)]
+	for i = 1, number(most) do
+		local from = select(number(select("#", ...)), ...)
+		parts[i] = from[number(#from)]
 	end
 	return table.concat(parts)
 end
 
-local function joined(random, make)
+local function joined(number, make)
 	local parts = {}
-	for i = 1, random(4) do
+	for i = 1, number(4) do
 		parts[i] = make()
 	end
-	return table.concat(parts, random(8) == 1 and "//" or "/")
+	return table.concat(parts, number(8) == 1 and "//" or "/")
 end
 
-local function path_of(random)
-	return joined(random, function()
-		return word(random, 3, NAMES)
+local function path_of(number)
+	return joined(number, function()
+		return word(number, 3, NAMES)
 	end)
 end
 
-local function pattern_of(random)
-	return joined(random, function()
-		return random(5) == 1 and "**" or word(random, 4, NAMES, MAGIC)
+local function pattern_of(number)
+	return joined(number, function()
+		return number(5) == 1 and "**" or word(number, 4, NAMES, MAGIC)
 	end)
 end
 
 -- A pattern that a path is likely to match: the path with some of it replaced.
-local function pattern_for(random, path)
+local function pattern_for(number, path)
 	local function replaced(char)
-		local one = random(8)
+		local one = number(8)
 		if char == "/" then
-			return random(10) == 1 and "/**/" or nil
+			return number(10) == 1 and "/**/" or nil
 		end
 		return one == 1 and "*" or one == 2 and "?" or one == 3 and "[" .. char .. "]"
-			or one == 4 and "[!" .. NAMES[random(#NAMES)] .. "]" or nil
+			or one == 4 and "[!" .. NAMES[number(#NAMES)] .. "]" or nil
 	end
 	return (path:gsub(".", replaced))
 end
@@ -119,10 +116,10 @@ end
 describe("random", function()
 	it("globs match what fnmatch matches, and all below it", function()
 		local questions, list = {}, {}
-		for seed = first_seed(), first_seed() + count() - 1 do
-			local random = stacks.generator(seed)
-			local path = core.normalise(path_of(random))
-			local pattern = random(2) == 1 and pattern_of(random) or pattern_for(random, path)
+		for seed = random.first_seed(), random.first_seed() + count() - 1 do
+			local number = stacks.generator(seed)
+			local path = core.normalise(path_of(number))
+			local pattern = number(2) == 1 and pattern_of(number) or pattern_for(number, path)
 			questions[#questions + 1] = { what = "glob", pattern = pattern, path = path }
 			list[#list + 1] = { seed = seed, pattern = pattern, path = path }
 		end
@@ -140,11 +137,11 @@ describe("random", function()
 	end)
 
 	it("globs find the same in a tree", function()
-		local seed = first_seed()
-		local random = stacks.generator(seed)
+		local seed = random.first_seed()
+		local number = stacks.generator(seed)
 		local entries, known, kinds = {}, {}, {}
 		for _ = 1, 60 do
-			local path, whole = path_of(random):gsub("/+", "/"), nil
+			local path, whole = path_of(number):gsub("/+", "/"), nil
 			path = core.normalise(path)
 			local fits = path ~= "." and not path:find("%.wh%.")
 			for name in path:gmatch("[^/]+") do
@@ -169,7 +166,7 @@ describe("random", function()
 		local questions, patterns = {}, {}
 		for i = 1, 40 do
 			repeat
-				patterns[i] = random(2) == 1 and pattern_of(random) or pattern_for(random, known[random(#known)])
+				patterns[i] = number(2) == 1 and pattern_of(number) or pattern_for(number, known[number(#known)])
 			until not glob.problem(patterns[i]) -- which is misuse
 			for _, path in ipairs(known) do
 				questions[#questions + 1] = { what = "glob", pattern = patterns[i], path = path }
@@ -195,11 +192,11 @@ describe("random", function()
 
 	it("paths are normalised as posixpath does inside a root", function()
 		local questions, list = {}, {}
-		for seed = first_seed(), first_seed() + count() - 1 do
-			local random = stacks.generator(seed)
+		for seed = random.first_seed(), random.first_seed() + count() - 1 do
+			local number = stacks.generator(seed)
 			local parts = {}
-			for i = 1, random(8) do
-				parts[i] = ({ "..", ".", "", "a", "bc", "...", ".x", "x.", "..y", " " })[random(10)]
+			for i = 1, number(8) do
+				parts[i] = ({ "..", ".", "", "a", "bc", "...", ".x", "x.", "..y", " " })[number(10)]
 			end
 			list[#list + 1] = { seed = seed, path = table.concat(parts, "/") }
 			questions[#questions + 1] = { what = "path", path = list[#list].path }

@@ -12,7 +12,6 @@
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
 #include <dlfcn.h>
 
@@ -127,8 +126,7 @@ static int sweep(struct memory *m, const char *dir)
 		lua_setfield(L, -2, "pin");
 		lua_pushstring(L, dir);
 		lua_pushboolean(L, wanted != NULL && strcmp(wanted, "full") == 0);
-		lua_pushnumber(L, seed != NULL ? strtod(seed, NULL)
-		                               : (lua_Number)(time(NULL) % 1000000));
+		lua_pushnumber(L, seed != NULL ? strtod(seed, NULL) : 1);
 		if (lua_pcall(L, 4, 1, 0) == 0)
 			problems = (int)lua_tonumber(L, -1);
 	}
