@@ -73,10 +73,10 @@ local facade = [[
 	meta/config meta/entry meta/extract meta/history meta/image meta/index meta/jobs meta/layer
 	meta/operations meta/options meta/platform meta/policy meta/registry meta/resty
 	meta/resty_gate meta/root_entry meta/root_file meta/rootfs meta/save meta/strata meta/stream
-	meta/tar_stream meta/waste policy registry/auth registry/blobs registry/client
+	meta/tar_stream meta/waste policy registry/auth registry/blobs registry/chunks registry/client
 	registry/credential_files registry/credential_helper registry/credentials registry/errors
 	registry/flow registry/headers registry/hosts registry/init registry/manifests
-	registry/places registry/push registry/referrers registry/session registry/tags registry/url
+	registry/places registry/push registry/referrers registry/session registry/tags registry/uploads registry/url
 	resty rootfs save/elsewhere save/image save/init save/layer save/lost save/registry
 	save/registry_index save/result store/archive store/directory store/file_list store/open
 	store/output store/remote stream stream/classify stream/finish stream/hasher stream/image

@@ -193,6 +193,28 @@ describe("docker-registry between skopeo and strata:", function()
 		assert.equal(image, pulled("gone:2"))
 	end)
 
+	for name, way in pairs({ ["in chunks"] = {}, ["in chunks, with relative Locations and tokens"] =
+		{ relative = true, auth = "token" } }) do
+		it(name, function()
+			start(way)
+			shell.sh('mkdir -p "$1"; head -c 3000000 /dev/urandom >"$1/noise"', dir:file("chunks"))
+			local img = assert(strata.new())
+			assert(img:append({ dir = dir:file("chunks") }))
+			hub = remote.client({
+				credentials = options.auth and { [server.host] = { username = "joe", password = "secret" } } or {},
+				hosts = { [server.host] = { chunk_size = 1048576 } },
+			})
+			local result = save(img, "chunks:1")
+			local patches = 0
+			for _, request in ipairs(server:log()) do
+				patches = patches + (request.method == "PATCH" and request.status == 202 and 1 or 0)
+			end
+			assert.equal(3, patches)
+			assert.equal(result.digest, pulled("chunks:1"))
+			assert(open("chunks:1"):verify())
+		end)
+	end
+
 	it("100 MB from one registry to another, in little memory and without a disk", function()
 		start({})
 		local other = docker_registry.start({})

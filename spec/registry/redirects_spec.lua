@@ -1,10 +1,10 @@
 --- Redirects and Locations, RED1 to RED12 of the rules for registries: where requests go, and what goes along.
 
-local blobs = require "strata.registry.blobs"
 local certificates = require "spec.support.certificates"
 local core = require "strata.core"
 local hub = require "spec.support.hub"
 local registry = require "spec.support.registry"
+local uploads = require "strata.registry.uploads"
 
 local PULL = { scopes = { "repository:app:pull" } }
 local PUSH = { "repository:app:pull,push" }
@@ -227,7 +227,7 @@ describe("redirects:", function()
 		local function upload(one, with, bytes)
 			local session = assert(with:session(one.host))
 			return with:call(function(flow)
-				return blobs.upload(flow, session, "app", { digest = core.sha256(bytes), size = #bytes, bytes = bytes }, PUSH)
+				return uploads.send(flow, session, "app", { digest = core.sha256(bytes), size = #bytes, bytes = bytes }, PUSH)
 			end, nil, "pushing")
 		end
 

@@ -8,6 +8,7 @@ local flow = require "strata.registry.flow"
 local hub = require "spec.support.hub"
 local job = require "strata.util.job"
 local registry = require "spec.support.registry"
+local uploads = require "strata.registry.uploads"
 
 local PASSING = { 408, 429, 500, 502, 503, 504 }
 
@@ -109,7 +110,7 @@ describe("trying again:", function()
 			local session = assert(client:session(fake.host))
 			fake:fault({ method = "PUT", times = 2, status = 429, retry_after = 9 })
 			assert.is_true(client:call(function(one)
-				return blobs.upload(one, session, "app",
+				return uploads.send(one, session, "app",
 					{ digest = core.sha256("0123456789"), size = 10, bytes = "0123456789" }, { "repository:app:pull,push" })
 			end, nil, "pushing"))
 			about(18, clock.slept)

@@ -8,9 +8,7 @@ local ROWS = {
 	NET = 14, RTY = 8, Q = 17, A = 32,
 }
 
-local CHUNKS = "blobs go up in one request, since their digests are known"
 local NOT_HELD = {
-	E5 = CHUNKS, UP5 = CHUNKS, UP6 = CHUNKS, UP7 = CHUNKS, UP8 = CHUNKS, UP9 = CHUNKS, UP10 = CHUNKS, A18 = CHUNKS,
 	PAG7 = "the catalog is no part of the specification", E10 = "blobs are never deleted",
 	RFR5 = "the registry is asked each time", RFR8 = "a registry's own list follows what is deleted",
 	RFR11 = "tags of cosign's older schema are tags like others", A23 = "tables of contents in layers are not read",

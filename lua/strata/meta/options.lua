@@ -205,6 +205,7 @@
 ---@field plain? boolean  http instead of https. Default: only for this machine
 ---@field tls? boolean  https also for this machine. Default: false
 ---@field location? "relative"  of the address for an upload only path and query count: for broken proxies
+---@field chunk_size? integer  bytes: larger blobs go up in chunks of it, for hosts that take no larger requests. Default: each in one request
 ---@field any_address? boolean  it may have a link-local address. Default: false
 
 --- Another place that has what a registry has.

@@ -242,6 +242,15 @@ function headers.range_end(text)
   return whole(last)
 end
 
+--- The size that chunks of an upload have at least.
+-- Source: registry rules UP6, A18: the caller has a limit of its own.
+---@param text string  of OCI-Chunk-Min-Length
+---@return integer? bytes  nil for what is no number
+function headers.chunk_min(text)
+  text = text:sub(1, 80):match("^%s*(%d+)%s*$")
+  return text and (whole(text) or 10 ^ MAX_DIGITS)
+end
+
 -- ---- Retry-After --------------------------------------------------------------------------------------------------
 
 local MONTHS = { jan = 1, feb = 2, mar = 3, apr = 4, may = 5, jun = 6, jul = 7, aug = 8, sep = 9, oct = 10, nov = 11,

@@ -148,7 +148,7 @@ function hosts.settings(host, options)
     base = base, is_local = here, insecure = given.insecure, any_address = given.any_address,
     location = given.location, ca = found.ca, cert = found.cert, key = found.key,
     connect_timeout = options.connect_timeout or 10, stall_timeout = options.stall_timeout or 60,
-    resolve = given.resolve,
+    resolve = given.resolve, chunk_size = given.chunk_size,
   }
 end
 

@@ -9,6 +9,7 @@ local fail = require "strata.util.fail"
 local json = require "strata.util.json"
 local manifests = require "strata.registry.manifests"
 local referrers = require "strata.registry.referrers"
+local uploads = require "strata.registry.uploads"
 
 local push = {}
 
@@ -115,7 +116,7 @@ local function scopes_of(this, list)
     if blob.mount and not seen[blob.mount] then mounts[#mounts + 1] = blob.mount end
     if blob.mount then seen[blob.mount] = true end
   end
-  return blobs.push_scopes(this.repository, mounts)
+  return uploads.push_scopes(this.repository, mounts)
 end
 
 -- Whether it is worth a request to ask whether a blob is there.
@@ -136,7 +137,7 @@ local function move(this, blob, scopes)
         return true
       end
     end
-    local ok, message, code = blobs.upload(flow, this.session, this.repository, blob, scopes)
+    local ok, message, code = uploads.send(flow, this.session, this.repository, blob, scopes)
     return ok, message and ("%s: %s"):format(blob.label, message), code
   end
 end
@@ -146,7 +147,7 @@ local function cancel_all(this, list, scopes)
   local tasks = {}
   for _, blob in ipairs(list) do
     if blob.location then
-      tasks[#tasks + 1] = function() return blobs.cancel(this.session, blob, scopes) end
+      tasks[#tasks + 1] = function() return uploads.cancel(this.session, blob, scopes) end
     end
   end
   this.client:run(tasks, nil, "pushing")

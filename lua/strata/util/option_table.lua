@@ -237,6 +237,8 @@ return {
     { "plain", "boolean", "http instead of https", default = "only for this machine" },
     { "tls", "boolean", "https also for this machine", default = "false" },
     { "location", '"relative"', "of the address for an upload only path and query count: for broken proxies" },
+    { "chunk_size", "integer", "bytes: larger blobs go up in chunks of it, for hosts that take no larger requests",
+      default = "each in one request", min = 1 },
     { "any_address", "boolean", "it may have a link-local address", default = "false" },
   },
   {
