@@ -171,6 +171,19 @@ describe("mirrors:", function()
 		target:stop()
 	end)
 
+	for what, fault in pairs({ ["other bytes"] = { flip = 100 }, ["more bytes"] = { body_extra = "more" },
+		["fewer bytes"] = { truncate = 20 } }) do
+		it("NET10: that send " .. what .. " in a copy are not asked again", function()
+			local target = registry.start({})
+			fault.path, fault.times = image.layers[1].descriptor.digest, 100
+			mirror:fault(fault)
+			assert(strata.copy(("docker://%s/app:1"):format(fake.host), ("docker://%s/new:1"):format(target.host),
+				{ registry = client({ { host = mirror.host } }) }))
+			assert(assert(strata.open(("docker://%s/new:1"):format(target.host), { registry = client({}) })):verify())
+			target:stop()
+		end)
+	end
+
 	it("are never written to", function()
 		local hub = client({ { host = mirror.host } })
 		local img = assert(open(hub))

@@ -9,8 +9,9 @@ local fail = require "strata.util.fail"
 local places = {}
 
 local LEFT_ALONE = 60 -- seconds
--- Failures of a mirror as a whole, and not of one thing that it was asked for.
-local OF_ALL = { ENETWORK = true, ETIMEDOUT = true, ETLS = true, ESERVER = true, ERATE = true }
+-- Failures of a mirror as a whole, and not of one thing that it was asked for. One that has sent other bytes than a
+-- digest names is broken.
+local OF_ALL = { ENETWORK = true, ETIMEDOUT = true, ETLS = true, ESERVER = true, ERATE = true, EDIGEST = true }
 
 --- One place.
 ---@class strata.RegistryPlace

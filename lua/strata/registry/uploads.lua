@@ -29,6 +29,7 @@ local PASSING = { ENETWORK = true, ETIMEDOUT = true }
 ---@field result "mounted"|"uploaded"|nil  written by send()
 ---@field location string?  of an upload that was begun, and has not ended. This and the rest is written by send()
 ---@field chunk_min string?  what the registry says of the size of chunks
+---@field place strata.RegistryPlace?  that a pipe was filled from
 
 local function address_of(repository)
   return ("/v2/%s/blobs/uploads/"):format(repository)
@@ -168,11 +169,12 @@ end
 
 -- Gets a blob into a pipe from one place. true | nil, message, code, whether the pipe has some of it
 local function get_into(place, upload, pipe)
+  upload.place = place
   local answer, message, code, part = place.session:send {
     method = "GET", path = blobs.path_of(place.repository, upload.digest), once = true,
     scopes = blobs.scopes_of(place.repository), statuses = { 200 }, to_pipe = pipe,
   }
-  if not answer then return nil, message, code, part ~= nil and part.status == 200 end
+  if not answer then return nil, message, blobs.length_code(message, code), part ~= nil and part.status == 200 end
   if answer.status ~= 200 then return session.refuse(answer) end
   answer.exchange:close()
   return true
@@ -192,11 +194,11 @@ local function pipe_bytes(flow, to, repository, upload, scopes)
   if not ok then pipe:close() end
   async.await { ready = function() return getting.values ~= nil end }
   local got = getting.values
-  if got[3] then got[3] = blobs.length_code(got[2], got[3]) end
   if ok or got[1] then return ok, message, code end
-  -- What the source has said is the reason, unless it only says that the target broke off.
-  if got[3] == "EDIGEST" or got[3] == "ENOENT" or not PASSING[got[3]] then return nil, got[2], got[3] end
-  return false, got[2], got[3]
+  -- What the source has said is the reason, unless it only says that the target broke off. A mirror that has sent other
+  -- bytes is not asked again: NET10.
+  if PASSING[got[3]] or got[3] == "EDIGEST" and upload.place.mirror then return false, got[2], got[3] end
+  return nil, got[2], got[3]
 end
 
 -- Fetches a blob of the same registry, which has not mounted it, or one that goes up in chunks. A pipe would need two
