@@ -74,6 +74,14 @@ function Dedup:entry(key)
   return self.states[layer_of(key)].index:entry(key % STEP)
 end
 
+-- Whether an entry has attributes of overlayfs.
+local function has_overlay_mark(entry)
+  for name in pairs(entry.xattrs) do
+    if name:find("trusted.overlay.", 1, true) == 1 then return true end
+  end
+  return false
+end
+
 -- The node of a path, and whether no symlink leads to it.
 local function find_direct(tree, path)
   local node = tree:find(path, false)
@@ -81,9 +89,11 @@ local function find_direct(tree, path)
 end
 
 -- Sorts the paths of a layer: which ones it has, which are no directories (`solid`), which ones its
--- whiteouts hide, and whether it is odd.
+-- whiteouts hide, and whether it is odd. Of a hardlink that comes before its file, readers differ about which file it
+-- is a name of.
 local function survey(index, tree)
   local told = { paths = {}, solid = {}, hidden = {}, opaque = {}, odd = false }
+  local awaited = {}
   for entry in index:entries() do
     local path = entry.path
     if entry.whiteout or entry.opaque then
@@ -93,6 +103,9 @@ local function survey(index, tree)
       told.odd = true
     else
       told.paths[path] = true
+      told.odd = told.odd or awaited[path] == true
+      if entry.type == "hardlink" then awaited[core.normalise(entry.linkpath)] = true end
+      if has_overlay_mark(entry) then told.opaque[path] = true end
       if entry.type ~= "dir" then told.solid[path] = true end
     end
   end
@@ -198,13 +211,6 @@ local function other_records(entry)
     if not is_ignored(key) then list[#list + 1] = ("%d:%s=%s"):format(#key, key, value) end
   end
   return table.concat(json.sort(list), "\n")
-end
-
-local function has_overlay_mark(entry)
-  for name in pairs(entry.xattrs) do
-    if name:find("trusted.overlay.", 1, true) == 1 then return true end
-  end
-  return false
 end
 
 local function has_plain_times(entry)
