@@ -64,10 +64,11 @@ void apply_dir_changed(struct strata_apply *a);
 void apply_must_reopen(struct strata_apply *a);
 
 /*
- * To be called before a layer replaces what it has itself by something of another type, and for a
- * hardlink that has to wait: lower layers' files may be gone that are to be seen in the end, or are
- * not any more what the hardlink names. Fails where the run can begin anew and go by the merged
- * tree.
+ * To be called before a layer replaces what it has itself by something of another type, for a
+ * hardlink that has to wait, and for a whiteout that symlinks lead to: lower layers' files may be
+ * gone that are to be seen in the end, or are not any more what the hardlink names, and the
+ * directory of the whiteout may be hidden itself. Fails where the run can begin anew and go by the
+ * merged tree.
  */
 int apply_begin_anew(struct strata_apply *a, struct strata_err *err);
 

@@ -100,6 +100,12 @@ static char *hidden_path(const char *path, size_t base)
 	return hidden;
 }
 
+/* Whether symlinks lead to a->dir. */
+static bool is_behind_links(const struct strata_apply *a, size_t len)
+{
+	return a->dir.plain.len != len + 1 || memcmp(a->dir.plain.data, a->dir.path.data, len) != 0;
+}
+
 static int hide_named(struct strata_apply *a, size_t base, struct strata_err *err)
 {
 	cleanup_free char *path = hidden_path(a->report.path.data, base);
@@ -124,6 +130,9 @@ int apply_whiteout_late(struct strata_apply *a, struct strata_err *err)
 		status = apply_enter(a, path->data, dir_len, APPLY_SPARE, err);
 	if (status != 0)
 		return status < 0 ? -1 : 1;
+	/* The directory that they lead to may be a whiteout of the layer itself. */
+	if (is_behind_links(a, dir_len) && apply_begin_anew(a, err) < 0)
+		return -1;
 	status = kind == STRATA_WHITEOUT_OPAQUE ? apply_opaque(a, a->dir.fd, &a->dir.st, err)
 	                                        : hide_named(a, base, err);
 	return status < 0 ? -1 : 1;
