@@ -22,6 +22,7 @@ local MAX_MANIFEST = 4 * 2 ^ 20
 ---@class strata.PushedBlob: strata.Upload
 ---@field label string
 ---@field origin {session: strata.RegistrySession, repository: string}?  the repository that has it
+---@field is_about boolean?  of a manifest that is about another one
 ---@field way "skip"|"mount"|"send"|"pipe"|nil  written by plan()
 
 --- A manifest or an index that is put.
@@ -30,6 +31,8 @@ local MAX_MANIFEST = 4 * 2 ^ 20
 ---@field digest string
 ---@field media_type string
 ---@field is_kept boolean?  it came so from where it was read
+---@field is_about boolean?  it is about another one, and nothing leads to it
+---@field is_there boolean?  the repository has it. Written by look_for_referrers()
 
 --- What is pushed.
 ---@class strata.Push
@@ -230,10 +233,45 @@ local function look_again(this, opts)
   return check_expected(this)
 end
 
+-- Looks which of the manifests that are about others are there: a tag that is right says nothing of them. -> whether
+-- some are missing
+local function look_for_referrers(this, opts)
+  local tasks, asked = {}, {}
+  for _, child in ipairs(this.children or {}) do
+    if child.is_about and not (this.is_home and child.is_kept) then
+      asked[#asked + 1] = child
+      tasks[#tasks + 1] = function()
+        local found, message, code = manifests.digest(this.session, this.repository, child.digest, this.limits)
+        if message then return nil, message, code end
+        return found or ""
+      end
+    end
+  end
+  local values, message, code = this.client:run(tasks, opts, "asking")
+  if not values then return nil, message, code end
+  local some_missing = false
+  for i, child in ipairs(asked) do
+    child.is_there = values[i][1] == child.digest
+    some_missing = some_missing or not child.is_there
+  end
+  return some_missing
+end
+
+-- Leaves out what a tag that has the manifest already leads to. -> whether something has to be moved all the same
+local function leave_what_is_there(this, list, opts)
+  local some_missing, message, code = look_for_referrers(this, opts)
+  if some_missing == nil then return nil, message, code end
+  for _, blob in ipairs(list) do
+    if not (some_missing and blob.is_about) then blob.way = "skip" end
+  end
+  for _, child in ipairs(this.children or {}) do child.is_there = child.is_there or not child.is_about end
+  return some_missing
+end
+
 -- Puts what the manifest leads to, by digest: PUTM1. What the repository has already is not put again.
 local function put_children(this, list, scopes, opts)
   for _, child in ipairs(this.children or {}) do
-    if not (this.is_home and child.is_kept) then
+    if not (this.is_home and child.is_kept) and not child.is_there then
       local ok, message, code = put(this, child, list, scopes, child.digest, {}, opts)
       if not ok then return nil, message, code end
     end
@@ -302,16 +340,18 @@ function push.run(this, opts)
   local before = this.session.requests
   local ok, message, code = push.look(this, opts)
   if ok == nil then return nil, message, code end
-  local list = plan(this)
+  local list, has_to_move = plan(this), true
   local scopes = scopes_of(this, list)
-  if this.current ~= this.manifest.digest then
+  if this.current == this.manifest.digest then
+    has_to_move, message, code = leave_what_is_there(this, list, opts)
+    if has_to_move == nil then return nil, message, code end
+  end
+  if has_to_move then
     ok, message, code = move_all(this, list, scopes, opts)
     if ok then ok, message, code = put_children(this, list, scopes, opts) end
     if not ok then return nil, message, code end
     if this.expect ~= nil then ok, message, code = look_again(this, opts) end
     if not ok then return nil, message, code end
-  else
-    for _, blob in ipairs(list) do blob.way = "skip" end
   end
   ok, message, code = put_all(this, list, scopes, opts)
   if not ok then return nil, message, code end

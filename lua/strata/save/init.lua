@@ -349,6 +349,18 @@ local function new_save(requests, opts, whole)
   return self
 end
 
+-- The index of a registry that an image goes back into: it was opened by the same tag. Otherwise the tag would lose the
+-- images for other platforms.
+---@return strata.Listing?
+local function own_index(request, what)
+  local source = request.state.source
+  local store = source and source.store
+  if not (store and store.remote and source.catalog) or source.catalog.single then return nil end
+  local from, to = reference.of_registry(store.path), reference.of_registry(what)
+  if not to or not to.tag or to.name ~= from.name or to.tag ~= from.tag then return nil end
+  return { kind = source.kind, store = store, catalog = source.catalog, limits = source.limits }
+end
+
 --- What a save would write, as far as it can be told without compressing.
 ---@param request strata.SaveRequest
 ---@param opts strata.PlanOptions
@@ -358,7 +370,7 @@ end
 function save.plan(request, opts)
   if opts.to and reference.is_remote(opts.to) then
     local with = opts.registry and require("strata.registry").client_of(opts.registry) or nil
-    return require("strata.save.registry").plan(request, opts.to, opts, with)
+    return require("strata.save.registry").plan(request, opts.to, opts, with, own_index(request, opts.to))
   end
   local self = new_save({ request }, opts)
   choose_format(self)
@@ -429,7 +441,7 @@ local function to_registry(requests, what, opts, whole)
     misuse("save: referrers go with an index, or with all that a reference leads to")
   end
   if whole and whole.catalog then return save_registry.index(requests, what, opts, whole, with) end
-  if #requests == 1 then return save_registry.image(requests[1], what, opts, with) end
+  if #requests == 1 then return save_registry.image(requests[1], what, opts, with, own_index(requests[1], what)) end
   return save_registry.several(requests, what, opts, with)
 end
 

@@ -8,6 +8,7 @@ local media_types = require "strata.document.media_types"
 local misuse = require "strata.util.misuse"
 local new_layout = require "strata.dialect.new_layout"
 local oci_catalog = require "strata.dialect.oci.catalog"
+local platform = require "strata.document.platform"
 local printed = require "strata.util.printed"
 local push = require "strata.registry.push"
 local reference = require "strata.document.reference"
@@ -170,55 +171,6 @@ local function begin(what, opts, limits, with)
   return self
 end
 
---- Saves an image to a registry.
----@param request strata.SaveRequest
----@param what string  "docker://host/team/app:1.4"
----@param opts strata.SaveOptions
----@param with strata.RegistryClient?
----@return strata.SaveResult?
----@return string[]|string|nil lost | message
----@return string? code
-function save_registry.image(request, what, opts, with)
-  local self, message, code = begin(what, opts, request.state.hub.limits, with)
-  if not self then return nil, message, code end
-  local image
-  image, message, code = make(self, request)
-  if not image then return nil, message, code end
-  local this
-  this, message, code = push_of(self, image, blobs_of(image))
-  if not this then return nil, message, code end
-  local done
-  done, message, code = push.run(this, opts)
-  if not done then return fail(code, "%s: %s", self.path, message) end
-  done.digest = this.manifest.digest
-  local notes = notes_of(image, this.manifest)
-  return describe(self, image, done), #notes > 0 and notes or nil
-end
-
---- What saving an image to a registry would move. Layers that have to be compressed first are, as for a save.
----@param request strata.SaveRequest
----@param what string
----@param opts strata.PlanOptions
----@param with strata.RegistryClient?
----@return strata.SaveResult?
----@return string? message
----@return string? code
-function save_registry.plan(request, what, opts, with)
-  local self, message, code = begin(what, opts, request.state.hub.limits, with)
-  if not self then return nil, message, code end
-  local image, this
-  image, message, code = make(self, request)
-  if not image then return nil, message, code end
-  this, message, code = push_of(self, image, blobs_of(image))
-  if not this then return nil, message, code end
-  local before = self.session.requests
-  local list
-  list, message, code = push.plan(this, opts)
-  if not list then return fail(code, "%s: %s", self.path, message) end
-  local requests = self.session.requests - before
-  return describe(self, image, { moved = list, digest = this.manifest.digest, requests = requests })
-end
-
 -- The images that an edit has changed, as they are going to be written.
 local function make_all(self, requests)
   local images = {}
@@ -238,6 +190,21 @@ local function index_result(self, this, done)
     uploaded = counts.uploaded, mounted = counts.mounted, skipped = counts.skipped, requests = done.requests,
     warnings = #self.session.warnings > 0 and self.session.warnings or nil,
   }
+end
+
+-- Fails for two images of one platform: nobody could tell which one the name means.
+local function check_platforms(self, images)
+  local seen = {}
+  for i, image in ipairs(images) do
+    local runs_on = image.new_platform or image.platform
+    local key = platform.key(runs_on)
+    if seen[key] then
+      return fail("EAMBIGUOUS", "%s: images %d and %d are both for %s, and one name has one image for each platform: "
+        .. "choose one by its ref or digest", self.path, seen[key], i, tostring(platform.of(runs_on)))
+    end
+    seen[key] = i
+  end
+  return true
 end
 
 -- The push of images for several platforms, as the index that one name has. It is one of Docker's when all of them are,
@@ -281,7 +248,9 @@ function save_registry.several(requests, what, opts, with)
   if not self then return nil, message, code end
   local images, this, done
   images, message, code = make_all(self, requests)
-  if images then this, message, code = push_of_several(self, images) end
+  local ok = images and true
+  if ok then ok, message, code = check_platforms(self, images) end
+  if ok then this, message, code = push_of_several(self, images) end
   if not this then return nil, message, code end
   done, message, code = push.run(this, opts)
   if not done then return fail(code, "%s: %s", self.path, message) end
@@ -310,19 +279,97 @@ local function kept_root(requests, listing, opts)
            media_type = store.root_type or media_types.OCI_INDEX }
 end
 
--- Fills in the documents and the blobs of a push.
-local function add_tree(self, this, requests, listing)
-  local ok, message, code = listing.catalog:complete_all(self.opts)
+-- Fills in the documents and the blobs of a push, of some changed images of an index. Of one that stays in its
+-- repository nothing else is read, unless an option is about it.
+local function add_tree(self, this, images, listing)
+  local is_near = this.is_home and not self.opts.referrers and (self.opts.attestations or "keep") == "keep"
+  local ok, message, code = true, nil, nil
+  if not is_near then ok, message, code = listing.catalog:complete_all(self.opts) end
   if not ok then return nil, message, code end
-  local images, made
-  images, message, code = make_all(self, requests)
-  if not images then return nil, message, code end
-  made, message, code = registry_index.of(listing.catalog, images, self.opts)
+  local made
+  made, message, code = registry_index.of(listing.catalog, images, self.opts,
+    { whole = not self.alone, is_near = is_near })
   if not made then return nil, message, code end
   if this.is_home then registry_index.note_known(listing.catalog, this.known) end
   this.manifest = table.remove(made.documents)
   this.children, this.blobs = made.documents, made.blobs
   return made
+end
+
+-- An image of an index, and the push that puts the index with it in the place of that one.
+local function push_into_index(self, request, listing)
+  self.alone = true
+  local image, this, made, ok, message, code
+  image, message, code = make(self, request)
+  if not image then return nil, message, code end
+  this = push_of_index(self, listing, nil)
+  made, message, code = add_tree(self, this, request.edited and { image } or {}, listing)
+  if not made then return nil, message, code end
+  ok, message, code = check_digest(self, "index", this.manifest)
+  if ok then return this, image, made end
+  made.close()
+  return nil, message, code
+end
+
+-- The push of an image, as what its name has alone or back into its index. nil, message, code; otherwise the push, the
+-- image, and notes, with a function that ends it.
+local function push_of_one(self, request, home)
+  if home then
+    local this, image, made = push_into_index(self, request, home)
+    if not this then return nil, image, made end
+    return this, image, made.notes, made.close
+  end
+  local image, this, message, code
+  image, message, code = make(self, request)
+  if not image then return nil, message, code end
+  this, message, code = push_of(self, image, blobs_of(image))
+  if not this then return nil, message, code end
+  return this, image, notes_of(image, this.manifest), function() end
+end
+
+--- Saves an image to a registry.
+---@param request strata.SaveRequest
+---@param what string  "docker://host/team/app:1.4"
+---@param opts strata.SaveOptions
+---@param with strata.RegistryClient?
+---@param home strata.Listing?  the index that it goes back into
+---@return strata.SaveResult?
+---@return string[]|string|nil lost | message
+---@return string? code
+function save_registry.image(request, what, opts, with, home)
+  local self, message, code = begin(what, opts, request.state.hub.limits, with)
+  if not self then return nil, message, code end
+  local this, image, notes, close = push_of_one(self, request, home)
+  if not this then return nil, image, notes end
+  local done
+  done, message, code = push.run(this, opts)
+  close()
+  if not done then return fail(code, "%s: %s", self.path, message) end
+  done.digest = this.manifest.digest
+  return describe(self, image, done), #notes > 0 and notes or nil
+end
+
+--- What saving an image to a registry would move. Layers that have to be compressed first are, as for a save.
+---@param request strata.SaveRequest
+---@param what string
+---@param opts strata.PlanOptions
+---@param with strata.RegistryClient?
+---@param home strata.Listing?
+---@return strata.SaveResult?
+---@return string? message
+---@return string? code
+function save_registry.plan(request, what, opts, with, home)
+  local self, message, code = begin(what, opts, request.state.hub.limits, with)
+  if not self then return nil, message, code end
+  local this, image, notes, close = push_of_one(self, request, home)
+  if not this then return nil, image, notes end
+  local before = self.session.requests
+  local list
+  list, message, code = push.plan(this, opts)
+  close()
+  if not list then return fail(code, "%s: %s", self.path, message) end
+  local requests = self.session.requests - before
+  return describe(self, image, { moved = list, digest = this.manifest.digest, requests = requests })
 end
 
 --- Saves all that a listing has, with some images of it changed.
@@ -345,7 +392,9 @@ function save_registry.index(requests, what, opts, listing, with)
     if is_done == nil then return fail(code, "%s: %s", self.path, message) end
   end
   if not root or not is_done and not this.is_home then
-    made, message, code = add_tree(self, this, requests, listing)
+    local images
+    images, message, code = make_all(self, requests)
+    if images then made, message, code = add_tree(self, this, images, listing) end
     if not made then return nil, message, code end
   end
   local ok

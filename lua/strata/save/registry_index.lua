@@ -17,6 +17,8 @@ local registry_index = {}
 ---@field blobs strata.PushedBlob[]
 ---@field seen table<string, boolean>
 ---@field referrers integer  that were found so far
+---@field is_near boolean?  what stays as it was is there
+---@field is_about boolean?  what is added is about something else
 local Walk = {}
 Walk.__index = Walk
 
@@ -38,7 +40,7 @@ function Walk:add_blob(descriptor, label)
   end
   local digest, store = descriptor.digest, self.catalog.store
   self.seen[digest] = true
-  local blob = { label = label, digest = digest, size = descriptor.size }
+  local blob = { label = label, digest = digest, size = descriptor.size, is_about = self.is_about }
   local made = self.new[digest]
   if made then
     blob.bytes = made.bytes
@@ -72,11 +74,13 @@ function Walk:add_children(document, where)
     local digest = type(descriptor) == "table" and descriptor.digest
     local text, is_kept = nil, nil
     if type(digest) == "string" then text, is_kept = self:text_of(digest) end
-    if not text then
+    local is_there = self.is_near and (is_kept or not text)
+    if not text and not is_there then
       return fail("ENOENT", "%s names %s, which is not here: a registry takes no index without what it names", where,
         json.printable(tostring(digest), 100))
     end
-    local ok, message, code = self:add(text, digest, json.or_nil(descriptor.mediaType), is_kept)
+    local ok, message, code = true, nil, nil
+    if not is_there then ok, message, code = self:add(text, digest, json.or_nil(descriptor.mediaType), is_kept) end
     if not ok then return nil, message, code end
   end
   return true
@@ -104,7 +108,7 @@ function Walk:add(text, digest, stated, is_kept)
   end
   if not ok then return nil, message, code end
   self.documents[#self.documents + 1] = {
-    text = text, digest = digest, is_kept = is_kept,
+    text = text, digest = digest, is_kept = is_kept, is_about = self.is_about,
     media_type = json.or_nil(document.mediaType) or stated or
       (is_index and media_types.OCI_INDEX or media_types.OCI_MANIFEST),
   }
@@ -177,6 +181,7 @@ end
 -- Adds those of the root and of all that it leads to. The root stays the last.
 function Walk:add_all_referrers()
   local root, before = table.remove(self.documents), {}
+  self.is_about = true
   for i, document in ipairs(self.documents) do before[i] = document.digest end
   before[#before + 1] = root.digest
   local ok, message, code = true, nil, nil
@@ -191,14 +196,16 @@ end
 ---@param catalog strata.Catalog
 ---@param images strata.ImageToWrite[]  those that have changed
 ---@param opts {attestations?: string, referrers?: boolean}
+---@param how {whole: boolean, is_near: boolean?}  whole: attestations of all images are meant, not of changed ones
+---  alone; is_near: it goes to the repository that has the rest
 ---@return {documents: strata.PushedManifest[], blobs: strata.PushedBlob[], notes: string[], close: fun()}?
 ---@return string? message
 ---@return string? code
-function registry_index.of(catalog, images, opts)
-  local change, message, code = oci_edit.changes(images, catalog, opts, true)
+function registry_index.of(catalog, images, opts, how)
+  local change, message, code = oci_edit.changes(images, catalog, opts, how.whole)
   if not change then return nil, message, code end
-  local walk = setmetatable({ catalog = catalog, new = {}, documents = {}, blobs = {}, seen = {}, referrers = 0 },
-    Walk)
+  local walk = setmetatable({ catalog = catalog, new = {}, documents = {}, blobs = {}, seen = {}, referrers = 0,
+                              is_near = how.is_near }, Walk)
   for _, blob in ipairs(change.blobs) do walk.new[blob.digest] = blob end
   local function close()
     for _, blob in ipairs(walk.blobs) do
