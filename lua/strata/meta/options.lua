@@ -138,9 +138,10 @@
 ---@class strata.FlattenOptions: strata.WorkOptions
 ---@field view? "runtime"|"spec"  what containers see by default, or the letter of the specification (one layer unpacked over the other). Default: "runtime"
 
---- What counts as visible.
----@class strata.WasteOptions
+--- What counts as visible, and how much is told.
+---@class strata.WasteOptions: strata.WorkOptions
 ---@field view? "runtime"|"spec"  what containers see by default, or the letter of the specification (one layer unpacked over the other). Default: "runtime"
+---@field why? boolean  false: no contents are compared, and the files have no `why` and `by`. Default: true
 
 --- How an image gets another base.
 ---@class strata.RebaseOptions: strata.WorkOptions

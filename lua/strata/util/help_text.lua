@@ -171,7 +171,7 @@ return {
     { "inspect", "inspect()", "A plain table with the names of `docker image inspect`.", "", "result     table" },
     { "rootfs", "rootfs([opts])", "The file system that a container sees, without unpacking.", "opts       strata.RootfsOptions", "result     strata.Rootfs?\nmessage    string?\ncode       strata.errcode?" },
     { "tree", "tree([opts])", "The merged tree of all layers, drawn for people. Throws when a layer cannot be read.", "opts       strata.ImageTreeOptions", "result     string" },
-    { "waste", "waste([opts])", "The bytes that no container sees: of files that upper layers replace, delete or hide, or repeat for other metadata.", "opts       strata.WasteOptions", "result     strata.Waste?\nmessage    string?\ncode       strata.errcode?" },
+    { "waste", "waste([opts])", "The bytes that no container sees: of files that upper layers replace, delete or hide, or repeat for other metadata.\nWith the files, why nobody sees them, and the score that dive gives.", "opts       strata.WasteOptions", "result     strata.Waste?\nmessage    string?\ncode       strata.errcode?" },
     { "files", "files()", "The members of the archive with their hashes; empty for an image that came from nowhere.", "", "result     strata.ListedFile[]?\nmessage    string?\ncode       strata.errcode?" },
     { "verify", "verify([opts])", "Reads everything and compares every digest and diff_id; the message names the first that differs (\"EDIGEST\").", "opts       strata.WorkOptions", "ok         boolean?\nmessage    string?\ncode       strata.errcode?" },
     { "check", "check([opts])", "What readers differ about in this image, and what some of them refuse.", "opts       strata.CheckOptions", "result     strata.Report?\nmessage    string?\ncode       strata.errcode?" },
@@ -411,7 +411,7 @@ return {
     fields = {
     },
     functions = {
-    { "of", "of(layers [, opts])", "What is wasted by each of some layers, the base first; a file with several names counts once.", "layers     strata.Layer[]\nopts       strata.WasteOptions", "result     strata.Waste?\nmessage    string?\ncode       strata.errcode?" },
+    { "of", "of(layers [, opts])", "What is wasted by each of some layers, the base first, and by which files; a file with several names counts once.", "layers     strata.Layer[]\nopts       strata.WasteOptions", "result     strata.Waste?\nmessage    string?\ncode       strata.errcode?" },
     },
   },
 }

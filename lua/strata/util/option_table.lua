@@ -179,7 +179,8 @@ return {
   { "SquashOptions", "Which layers become one.", extends = { "WorkOptions" },
     { "above", "strata.Image|integer", "the base, or its number of layers", required = true }, VIEW },
   { "FlattenOptions", "How all layers become one.", extends = { "WorkOptions" }, VIEW },
-  { "WasteOptions", "What counts as visible.", VIEW },
+  { "WasteOptions", "What counts as visible, and how much is told.", extends = { "WorkOptions" }, VIEW,
+    { "why", "boolean", "false: no contents are compared, and the files have no `why` and `by`", default = "true" } },
   {
     "RebaseOptions", "How an image gets another base.", extends = { "WorkOptions" },
     { "config", '"keep"|"inherit"', "inherit: what is unchanged from the old base comes from the new",

@@ -80,15 +80,37 @@ function printed.saved_layer(one)
     short(one.digest or one.diff_id))
 end
 
---- The bytes that nobody sees.
+-- So many files are in the text of a waste; the others are counted.
+local WASTED_FILES = 20
+
+--- The bytes that nobody sees: in all, by layer, and of the files with the most.
 ---@param waste strata.Waste
 ---@return string
 function printed.waste(waste)
-  local lines = { core.human_size(waste.total) .. " wasted" }
+  local lines = { ("%s wasted, efficiency %.4f"):format(core.human_size(waste.total), waste.efficiency) }
   for i, bytes in ipairs(waste.layers) do
     lines[#lines + 1] = ("  layer %d: %s"):format(i, core.human_size(bytes))
   end
+  for i = 1, math.min(#waste.paths, WASTED_FILES) do lines[#lines + 1] = "  " .. tostring(waste.paths[i]) end
+  if #waste.paths > WASTED_FILES then
+    lines[#lines + 1] = ("  %s more"):format(counted(#waste.paths - WASTED_FILES, "file"))
+  end
   return table.concat(lines, "\n")
+end
+
+--- A file that nobody sees.
+---@param one strata.WastedFile
+---@return string
+function printed.wasted_file(one)
+  return ("%s of layer %d: %s%s"):format(core.quote(one.path), one.layer, core.human_size(one.bytes),
+    one.why and (", %s by layer %d"):format(one.why, one.by) or "")
+end
+
+--- A path that several layers have something at.
+---@param one strata.RepeatedPath
+---@return string
+function printed.repeated_path(one)
+  return ("%s: %d times, %s"):format(core.quote(one.path), one.count, core.human_size(one.bytes))
 end
 
 --- An entry that was removed.
