@@ -81,7 +81,7 @@ local facade = [[
 	save/registry_index save/result store/archive store/directory store/file_list store/open
 	store/output store/remote stream stream/classify stream/finish stream/hasher stream/image
 	stream/input stream/layer stream/output stream/spool stream/tar tree/above tree/draw
-	tree/efficiency tree/entry tree/file tree/glob tree/layer_listing tree/merge tree/path_history util/address
+	tree/efficiency tree/entry tree/file tree/glob tree/layer_listing tree/merge tree/packages tree/path_history util/address
 	util/argument util/base64 util/choice util/digests util/fail util/frozen util/glob util/help
 	util/help_text util/job util/json util/limits util/misuse util/mode util/object
 	util/option_table util/options util/path util/printed util/progress util/protect

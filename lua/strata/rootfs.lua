@@ -14,6 +14,7 @@ local merge = require "strata.tree.merge"
 local object = require "strata.util.object"
 local misuse = require "strata.util.misuse"
 local options = require "strata.util.options"
+local packages = require "strata.tree.packages"
 local path_history = require "strata.tree.path_history"
 local printed = require "strata.util.printed"
 local tree_entry = require "strata.tree.entry"
@@ -210,6 +211,15 @@ end
 function methods:history(path)
   argument.path(path, "history")
   return path_history.of(state_of(self).layers, path)
+end
+
+--- The packages that are installed, as the databases of dpkg and apk tell them. That of rpm is not read.
+---@return strata.Package[]?
+---@return strata.PackageDatabase[]|string databases  that are there | message
+---@return string? code  "EUNSUPPORTED": only that of rpm
+function methods:packages()
+  state_of(self)
+  return packages.of(self)
 end
 
 --- The tree, for people.

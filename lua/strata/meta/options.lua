@@ -66,6 +66,13 @@
 ---@field devices? strata.Paths|false  the same for device nodes. Default: nowhere
 ---@field secrets? strata.PolicySecrets
 ---@field root_user? boolean  true: the image may run as root. Default: false
+---@field lowest_efficiency? number  the least that the efficiency of img:waste may be
+---@field highest_wasted_bytes? integer  the most that the total of img:waste may be
+---@field max_size? integer  bytes of the files of all layers
+---@field max_layers? integer
+---@field denied_paths? strata.Paths  what may not be there; symlinks on the way to it are followed
+---@field denied_packages? string[]  names, or globs of names, of packages that may not be installed
+---@field base? strata.Image|string|string[]  an image whose layers have to be the lowest ones, or the chain_id of its topmost layer; of several one is enough
 
 --- What is a secret.
 ---@class strata.PolicySecrets

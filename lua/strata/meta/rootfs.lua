@@ -76,6 +76,13 @@ function Rootfs:glob(pattern) end
 ---@return strata.errcode? code
 function Rootfs:history(path) end
 
+--- The packages that are installed, by name: as the databases of dpkg and apk say, dpkg's also in the form that
+--- distroless images have. That of rpm is not read: where it is the only one, this is "EUNSUPPORTED".
+---@return strata.Package[]?
+---@return strata.PackageDatabase[]|string databases  that are there | message
+---@return strata.errcode? code
+function Rootfs:packages() end
+
 --- The tree, drawn for people. Throws when there is no such directory.
 ---@param opts? strata.TreeOptions
 ---@return string
@@ -84,6 +91,22 @@ function Rootfs:tree(opts) end
 --- Frees the merged tree. Every method and field throws afterwards, those of its entries as well; closing twice does
 --- nothing.
 function Rootfs:close() end
+
+--- A package that is installed.
+---@class strata.Package
+---@field name string
+---@field version string?
+---@field architecture string?
+---@field source string  the name of what it was built from; its own when the database has no other
+---@field source_version string?
+---@field manager "dpkg"|"apk"
+---@field database string  the path of the file that tells it
+
+--- A database of packages.
+---@class strata.PackageDatabase
+---@field manager "dpkg"|"apk"|"rpm"
+---@field path string
+---@field packages integer?  that it tells; nil when it was not read
 
 --- What a layer has done to a path.
 ---@class strata.PathHistory

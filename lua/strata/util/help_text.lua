@@ -338,6 +338,7 @@ return {
     { "walk", "walk([path])", "Iterates over everything below a directory, a directory before what it holds. Symlinks on the way are not followed.\nThrows when there is no such directory.", "path       string  default \"/\"", "result     fun(): strata.RootEntry?" },
     { "glob", "glob(pattern)", "The paths that match a pattern, in the order of their bytes: `*`, `?` and `[a-z]` within a name, `**` for any\ndirectories between. Throws a pattern that is none.", "pattern    string  e.g. \"etc/**/*.conf\"", "result     string[]?\nmessage    string?\ncode       strata.errcode?" },
     { "history", "history(path)", "What each layer has done to a path, the base first.", "path       string", "result     strata.PathHistory[]?\nmessage    string?\ncode       strata.errcode?" },
+    { "packages", "packages()", "The packages that are installed, by name: as the databases of dpkg and apk say, dpkg's also in the form that\ndistroless images have. That of rpm is not read: where it is the only one, this is \"EUNSUPPORTED\".", "", "result     strata.Package[]?\ndatabases  strata.PackageDatabase[]|string  that are there | message\ncode       strata.errcode?" },
     { "tree", "tree([opts])", "The tree, drawn for people. Throws when there is no such directory.", "opts       strata.TreeOptions", "result     string" },
     { "close", "close()", "Frees the merged tree. Every method and field throws afterwards, those of its entries as well; closing twice does\nnothing.", "", "" },
     },

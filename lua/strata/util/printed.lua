@@ -159,6 +159,22 @@ function printed.finding(finding)
     finding.layer and (" (layer %d)"):format(finding.layer) or "")
 end
 
+--- A package that is installed.
+---@param one strata.Package
+---@return string
+function printed.package(one)
+  local words = { one.name, one.version or "?", one.architecture or "?", one.manager }
+  return json.printable(table.concat(words, " "), 300)
+end
+
+--- A database of packages.
+---@param one strata.PackageDatabase
+---@return string
+function printed.database(one)
+  return ("%s: %s, %s"):format(one.manager, json.printable(one.path), one.packages and counted(one.packages, "package")
+    or "not read")
+end
+
 --- What a layer has done to a path.
 ---@param row strata.PathHistory
 ---@return string
