@@ -26,6 +26,9 @@ local rootfs = {}
 ---@class strata.Rootfs
 local methods = {}
 
+--- The methods of the class; edit/export adds export() and extract().
+rootfs.methods = methods
+
 local new, state_of, is
 
 -- The tree as the layers are now.
@@ -272,7 +275,7 @@ new, state_of, is = object.class("strata.Rootfs", methods, {
   end,
 })
 
-rootfs.is = is
+rootfs.is, rootfs.state_of, rootfs.tree_of = is, state_of, tree_of
 
 --- The root file system of the first layers of an image.
 ---@param layers strata.Layer[]

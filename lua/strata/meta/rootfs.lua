@@ -88,6 +88,25 @@ function Rootfs:packages() end
 ---@return string
 function Rootfs:tree(opts) end
 
+--- Writes what is chosen into a directory, which is made when it is not there: with the directories that it is in, their
+--- attributes included, but for those of the root. Hardlinks to what is not chosen become files; symlinks stay what they
+--- are, and none is followed. Every digest is checked on the way; after a failure nothing is left of it.
+---@param which strata.Which  a function gets a strata.RootEntry; what matches nothing is "ENOENT"
+---@param dir string  must be empty, unless opts.merge
+---@param opts? strata.RootExtractOptions
+---@return strata.ExtractResult?
+---@return string? message
+---@return strata.errcode? code
+function Rootfs:extract(which, dir, opts) end
+
+--- Writes all, or what is chosen, as one tar, sorted, hardlinks behind their files. It appears whole or not at all.
+---@param what string|file*  a path, "-" for standard output, or an open Lua file
+---@param opts? strata.RootExportOptions
+---@return strata.ExportResult?
+---@return string? message
+---@return strata.errcode? code
+function Rootfs:export(what, opts) end
+
 --- Frees the merged tree. Every method and field throws afterwards, those of its entries as well; closing twice does
 --- nothing.
 function Rootfs:close() end

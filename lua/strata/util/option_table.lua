@@ -33,6 +33,13 @@ local VIEW = {
   default = '"runtime"',
 }
 
+local OPTIONAL = { "optional", "boolean", "what matches nothing is no error", default = "false" }
+local KEEP_PARTIAL = { "keep_partial", "boolean", "what a failed extract into a fresh directory has made stays there",
+                       default = "false" }
+local UNPRIVILEGED = { "unprivileged", "boolean", "owners, devices, xattrs that cannot be set are no failure",
+                       default = "unless run by root" }
+local ROOTLESS = { "rootless", "boolean", "owners that cannot be set are recorded as user.rootlesscontainers",
+                   default = "false" }
 local LIMITS = { "limits", "strata.Limits", "instead of those of strata.limits, or of the image" }
 local ATTESTATIONS = {
   "attestations", '"keep"|"drop"|"refuse"',
@@ -111,7 +118,7 @@ return {
     { "denied_paths", "strata.Paths", "what may not be there; symlinks on the way to it are followed" },
     { "denied_packages", "string[]", "names, or globs of names, of packages that may not be installed" },
     { "base", "strata.Image|string|string[]",
-      "an image whose layers have to be the lowest ones, or the chain_id of its topmost layer; of several one is enough",
+      "an image whose layers have to be the lowest ones, or the chain_id of its topmost one; of several one is enough",
       is = "chain_id" },
   },
   {
@@ -199,8 +206,7 @@ return {
   { "FoldOptions", "How repeated entries are folded.", extends = { "WorkOptions" },
     { "prune", "boolean", "layers without entries are removed then", default = "false" } },
   {
-    "RemoveOptions", "How paths are removed.", extends = { "WorkOptions" },
-    { "optional", "boolean", "what matches nothing is no error", default = "false" },
+    "RemoveOptions", "How paths are removed.", extends = { "WorkOptions" }, OPTIONAL,
   },
   {
     "PurgeOptions", "What else is purged.", extends = { "RemoveOptions" },
@@ -213,6 +219,9 @@ return {
   -- ---- writing ------------------------------------------------------------------------------------------
   { "ExportOptions", "How the merged file system is written.", extends = { "WorkOptions" }, PACKED, LEVEL,
     VIEW },
+  { "RootExportOptions", "How much of a root file system is written, and how.", extends = { "WorkOptions" },
+    { "which", "strata.Which", "what goes into the tar; a function gets a strata.RootEntry", default = "all" },
+    OPTIONAL, PACKED, LEVEL },
   {
     "SaveOptions", "How images are written.", extends = { "WorkOptions" },
     { "format", '"docker"|"docker-legacy"|"oci"|"oci-archive"', default = "as it came" },
@@ -284,14 +293,15 @@ return {
     extends = { "WorkOptions" },
     { "mode", '"flat"|"overlay"', "one tree, or a directory per layer for overlayfs", default = "flat" },
     { "merge", "boolean", "the directory may have something in it", default = "false for an image, true for a layer" },
-    { "keep_partial", "boolean", "what a failed extract into a fresh directory has made stays there",
-      default = "false" },
-    { "unprivileged", "boolean", "owners, devices, xattrs that cannot be set are no failure",
-      default = "unless run by root" },
-    { "rootless", "boolean", "owners that cannot be set are recorded as user.rootlesscontainers", default = "false" },
+    KEEP_PARTIAL, UNPRIVILEGED, ROOTLESS,
     { "xattrs", '"trusted"|"user"', "overlay: the namespace of its marks", default = "trusted for root" },
     VIEW,
     LIMITS,
+  },
+  {
+    "RootExtractOptions", "How files of a root file system are written into a directory.", extends = { "WorkOptions" },
+    OPTIONAL, { "merge", "boolean", "the directory may have something in it", default = "false" },
+    KEEP_PARTIAL, UNPRIVILEGED, ROOTLESS, LIMITS,
   },
   -- ---- streams ------------------------------------------------------------------------------------------
   {
