@@ -5,7 +5,9 @@
 
 local above = require "strata.tree.above"
 local argument = require "strata.util.argument"
+local chosen_paths = require "strata.tree.chosen_paths"
 local core = require "strata.core"
+local digests = require "strata.tree.digests"
 local draw = require "strata.tree.draw"
 local frozen = require "strata.util.frozen"
 local glob = require "strata.util.glob"
@@ -214,6 +216,25 @@ end
 function methods:history(path)
   argument.path(path, "history")
   return path_history.of(state_of(self).layers, path)
+end
+
+--- The SHA-256 of the contents of files, hashed on threads, sorted by path.
+---@param which? strata.Which  a function gets a strata.RootEntry; nil: all
+---@param opts? strata.DigestOptions
+---@return strata.FileDigest[]?
+---@return string? message
+---@return string? code
+function methods:digests(which, opts)
+  options.check("digests", "DigestOptions", opts)
+  opts = opts or {}
+  local state, wanted = state_of(self), nil
+  local tree, message, code = tree_of(state)
+  if not tree then return nil, message, code end
+  if which ~= nil then
+    wanted, message, code = chosen_paths.find(tree, state.layers, which, { fn = "digests", optional = opts.optional })
+    if not wanted then return nil, message, code end
+  end
+  return digests.of(tree, state.layers, wanted, opts)
 end
 
 --- The packages that are installed, as the databases of dpkg and apk tell them. That of rpm is not read.

@@ -103,6 +103,12 @@ describe("an option that is read", function()
 		by_work("strata.RootExportOptions", function(img, opts)
 			return img:rootfs():export(specimen.dir:file("traced-part"), opts)
 		end, { which = "etc/new" })
+		by_work("strata.DigestOptions", function(img, opts)
+			return img:rootfs():digests("etc/new", opts)
+		end)
+		look("strata.EntryJsonOptions", function(img, opts)
+			return img:rootfs():stat("etc/new"):json(opts)
+		end)
 		by_work("strata.RebaseOptions", function(img, opts)
 			local base, same = image(), image()
 			return img:rebase(base, same, opts)
@@ -242,6 +248,8 @@ describe("an option that there is not, or of another type", function()
 			return (img:rootfs():extract("etc", path(), opts))
 		end },
 		export_of_the_root = { "RootExportOptions", {}, function(opts) return (img:rootfs():export(path(), opts)) end },
+		digests = { "DigestOptions", {}, function(opts) return (img:rootfs():digests("etc", opts)) end },
+		json = { "EntryJsonOptions", {}, function(opts) return (img:rootfs():stat("etc"):json(opts)) end },
 		check = { "CheckOptions", {}, function(opts) return (img:check(opts)) end },
 		check_of_a_layer = { "CheckOptions", {}, function(opts) return (img.layers[1]:check(opts)) end },
 		rootfs = { "RootfsOptions", {}, function(opts) return (img:rootfs(opts)) end },

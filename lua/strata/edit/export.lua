@@ -4,22 +4,16 @@
 -- their attributes. Extracting one is applying this tar.
 
 local argument = require "strata.util.argument"
-local choice = require "strata.util.choice"
+local chosen_paths = require "strata.tree.chosen_paths"
 local core = require "strata.core"
 local extract = require "strata.layer.extract"
-local fail = require "strata.util.fail"
 local image = require "strata.image"
-local job = require "strata.util.job"
 local layer = require "strata.layer"
 local layer_list = require "strata.edit.layer_list"
-local merge = require "strata.tree.merge"
 local merge_tar = require "strata.edit.merge_tar"
-local misuse = require "strata.util.misuse"
 local options = require "strata.util.options"
-local parent_of = require("strata.util.path").parent
 local printed = require "strata.util.printed"
 local rootfs = require "strata.rootfs"
-local tree_entry = require "strata.tree.entry"
 
 -- ---- one tar --------------------------------------------------------------------------------
 
@@ -72,47 +66,11 @@ end
 
 -- ---- the part that is chosen ----------------------------------------------------------------
 
--- Calls fn(path, node) for all that is below the root.
-local function each(tree, fn)
-  local node = merge.after(tree, 0, 0)
-  while node do
-    job.tick()
-    fn(tree:path(node), node)
-    node = merge.after(tree, node, 0)
-  end
-end
-
--- Where symlinks lead from a path that has chosen nothing, for a message.
-local function hint(tree, which)
-  for _, given in ipairs(type(which) == "table" and not which.pattern and which or { which }) do
-    local node = type(given) == "string" and tree:find(given, false)
-    local path = node and tree:path(node)
-    if path and path ~= core.normalise(given) then
-      return ("; symlinks are not followed: %s is %s"):format(core.quote(given), core.quote(path))
-    end
-  end
-  return ""
-end
-
 -- The paths that are chosen, with those of the directories that they are in.
 local function choose(state, which, fn, optional)
-  local chosen, wanted = choice.new(which, fn), {}
   local tree, message, code = rootfs.tree_of(state)
   if not tree then return nil, message, code end
-  if chosen.call then
-    each(tree, function(path, node) chosen:ask(path, tree_entry.new(tree, node, state.layers)) end)
-    if not tree:current() then misuse("%s: the function has edited a layer", fn) end
-  end
-  each(tree, function(path)
-    if not chosen:covers(path) then return end
-    while path and not wanted[path] do
-      wanted[path] = true
-      path = parent_of(path)
-    end
-  end)
-  local unused = not optional and chosen:unused()
-  if unused then return fail("ENOENT", "%s: %s%s", fn, unused, hint(tree, which)) end
-  return wanted
+  return chosen_paths.find(tree, state.layers, which, { fn = fn, optional = optional })
 end
 
 -- The states of a root's layers, without edits that wait, and scanned.

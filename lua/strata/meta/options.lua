@@ -52,6 +52,14 @@
 ---@field upto? integer  the number of the last layer that counts. Default: the topmost
 ---@field view? "runtime"|"spec"  what containers see by default, or the letter of the specification (one layer unpacked over the other). Default: "runtime"
 
+--- What else is told of an entry.
+---@class strata.EntryJsonOptions
+---@field digest? boolean  the SHA-256 of a file, which is read. Default: false
+
+--- How files are hashed.
+---@class strata.DigestOptions: strata.WorkOptions
+---@field optional? boolean  what matches nothing is no error. Default: false
+
 --- How far a check goes.
 ---@class strata.CheckOptions
 ---@field second_reader? boolean  false: no comparison with libarchive's reading. Default: true

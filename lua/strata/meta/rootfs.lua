@@ -76,6 +76,15 @@ function Rootfs:glob(pattern) end
 ---@return strata.errcode? code
 function Rootfs:history(path) end
 
+--- The SHA-256 of files, sorted by path, hashed on threads; holes of sparse files as zeros. Printed, the list is one that
+--- `sha256sum -c` reads.
+---@param which? strata.Which  a function gets a strata.RootEntry; default all. What matches no file is "ENOENT"
+---@param opts? strata.DigestOptions
+---@return strata.FileDigest[]?
+---@return string? message
+---@return strata.errcode? code
+function Rootfs:digests(which, opts) end
+
 --- The packages that are installed, by name: as the databases of dpkg and apk say, dpkg's also in the form that
 --- distroless images have. That of rpm is not read: where it is the only one, this is "EUNSUPPORTED".
 ---@return strata.Package[]?
@@ -110,6 +119,12 @@ function Rootfs:export(what, opts) end
 --- Frees the merged tree. Every method and field throws afterwards, those of its entries as well; closing twice does
 --- nothing.
 function Rootfs:close() end
+
+--- What a file holds.
+---@class strata.FileDigest
+---@field path string
+---@field size integer
+---@field digest string  "sha256:" and 64 hexadecimal digits
 
 --- A package that is installed.
 ---@class strata.Package

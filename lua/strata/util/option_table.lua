@@ -98,6 +98,9 @@ return {
     { "upto", "integer", "the number of the last layer that counts", default = "the topmost", min = 0 },
     VIEW,
   },
+  { "EntryJsonOptions", "What else is told of an entry.",
+    { "digest", "boolean", "the SHA-256 of a file, which is read", default = "false" } },
+  { "DigestOptions", "How files are hashed.", extends = { "WorkOptions" }, OPTIONAL },
   {
     "CheckOptions", "How far a check goes.",
     { "second_reader", "boolean", "false: no comparison with libarchive's reading", default = "true" },

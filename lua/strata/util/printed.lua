@@ -159,6 +159,14 @@ function printed.finding(finding)
     finding.layer and (" (layer %d)"):format(finding.layer) or "")
 end
 
+--- The digest of a file, as sha256sum writes it and `sha256sum -c` reads it, but for control characters.
+---@param one strata.FileDigest
+---@return string
+function printed.file_digest(one)
+  local name, count = one.path:gsub("[\\\n\r]", { ["\\"] = "\\\\", ["\n"] = "\\n", ["\r"] = "\\r" })
+  return ("%s%s  %s"):format(count > 0 and "\\" or "", one.digest:match(":(.*)$"), json.printable(name))
+end
+
 --- A package that is installed.
 ---@param one strata.Package
 ---@return string
