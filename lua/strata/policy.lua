@@ -63,7 +63,12 @@ local function check_denied_paths(root, paths, findings)
     if type(given) == "string" then
       local found, message, code = root:glob(given)
       if not found then return nil, message, code end
-      for _, path in ipairs(found) do deny(root:lstat(path)) end
+      for _, path in ipairs(found) do
+        local entry
+        entry, message, code = root:lstat(path)
+        if not entry then return nil, message, code end
+        deny(entry)
+      end
     else
       local finds = choice.text(given.pattern, "policy: denied_paths: pattern")
       for entry in root:walk() do

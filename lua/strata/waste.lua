@@ -3,6 +3,7 @@
 
 local core = require "strata.core"
 local efficiency = require "strata.tree.efficiency"
+local job = require "strata.util.job"
 local json = require "strata.util.json"
 local layer = require "strata.layer"
 local merge = require "strata.tree.merge"
@@ -79,6 +80,7 @@ local function find_causes(states, unseen, view)
       end
       local left = {}
       for _, one in ipairs(waiting) do
+        job.tick()
         local why, after = look(tree, one, states, number)
         if why then
           one.row.why, one.row.by, one.after = why, number, after

@@ -25,7 +25,7 @@ function waste.of(layers, opts) end
 ---@field path string
 ---@field layer integer  that has it
 ---@field bytes integer
----@field why strata.PathAction?  what has been done to the path; nil with `why = false`
+---@field why strata.PathAction?  what has been done to the path, the file's own of several; nil with `why = false`
 ---@field by integer?  the layer that has done it; the same one where a layer has the path twice
 
 --- A path that several entries and whiteouts are of, over all layers.

@@ -5,6 +5,7 @@
 -- smallest leaf of each path, divided by the sum of all leaves. The whiteout of a directory that has an entry has the
 -- bytes of all that it removes, any other whiteout none. Opaque markers are passed over.
 
+local job = require "strata.util.job"
 local json = require "strata.util.json"
 local merge = require "strata.tree.merge"
 local parent_of = require("strata.util.path").parent
@@ -34,6 +35,7 @@ local function removed_bytes(tree, path)
   if not entry or entry.type ~= "dir" then return 0 end
   local sum, node = 0, merge.after(tree, top, top)
   while node do
+    job.tick()
     sum = sum + bytes_of(tree:entry(node))
     node = merge.after(tree, node, top)
   end
@@ -60,6 +62,7 @@ end
 function Efficiency:add(tree, index)
   local last, order, has_children = {}, {}, {}
   for entry in index:entries() do
+    job.tick()
     local path = entry.path
     if not is_passed_over(path) then
       if not last[path] then order[#order + 1] = path end
