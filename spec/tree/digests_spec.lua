@@ -3,6 +3,8 @@
 local archive = require "spec.support.archive"
 local base64 = require "strata.util.base64"
 local cjson = require "cjson"
+local docker_archive = require "spec.support.docker_archive"
+local rawtar = require "spec.support.rawtar"
 local shell = require "spec.support.shell"
 local strata = require "strata"
 
@@ -83,6 +85,18 @@ describe("digests", function()
 		assert.equal("d/empty d/large d/newer", listed(list))
 		assert.equal(root:stat("a"):digest(), list[1].digest)
 		assert.equal(root:stat("d/newer"):digest(), list[3].digest)
+	end)
+
+	it("are those of sparse files with their holes, whichever thread works", function()
+		local records = { "GNU.sparse.size", "10", "GNU.sparse.numblocks", "1", "GNU.sparse.map", "2,3" }
+		local path = os.tmpname()
+		shell.write(path, rawtar.tar(rawtar.pax(records) .. rawtar.entry({ name = "holes" }, "abc")))
+		local img = strata.new()
+		assert(img:append({ tar = path }))
+		os.remove(path)
+		local digest = "sha256:" .. docker_archive.sha256("\0\0abc\0\0\0\0\0")
+		assert.same({ { path = "holes", size = 10, digest = digest } }, img:rootfs():digests("holes", { threads = 0 }))
+		img:close()
 	end)
 
 	specify("are in the order and the form that sha256sum reads", function()
