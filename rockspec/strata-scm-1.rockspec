@@ -63,7 +63,7 @@ local facade = [[
 	dialect/oci/changes dialect/oci/descriptor dialect/oci/directory dialect/oci/edit
 	dialect/oci/image dialect/oci/names dialect/oci/transfer document/config_schema
 	document/inspect document/manifest document/media_types document/platform document/reference
-	document/scrub edit/append edit/dedup edit/entries edit/init edit/layer_list edit/merge_tar
+	document/scrub edit/append edit/dedup edit/entries edit/export edit/init edit/layer_list edit/merge_tar
 	edit/purge edit/rebase/config edit/rebase/history edit/rebase/init edit/remove edit/scrub
 	edit/squash history image index init jobs layer layer/edit_entries layer/entry layer/extract
 	layer/fetch layer/growing_tree layer/metadata layer/needless_whiteouts
@@ -80,8 +80,8 @@ local facade = [[
 	resty rootfs save/elsewhere save/image save/init save/layer save/lost save/registry
 	save/registry_index save/result store/archive store/directory store/file_list store/open
 	store/output store/remote stream stream/classify stream/finish stream/hasher stream/image
-	stream/input stream/layer stream/output stream/spool stream/tar tree/above tree/draw
-	tree/entry tree/file tree/glob tree/layer_listing tree/merge tree/path_history util/address
+	stream/input stream/layer stream/output stream/spool stream/tar tree/above tree/chosen_paths tree/digests tree/draw
+	tree/efficiency tree/entry tree/entry_json tree/file tree/glob tree/layer_listing tree/merge tree/packages tree/path_history util/address
 	util/argument util/base64 util/choice util/digests util/fail util/frozen util/glob util/help
 	util/help_text util/job util/json util/limits util/misuse util/mode util/object
 	util/option_table util/options util/path util/printed util/progress util/protect

@@ -177,7 +177,7 @@ function jobs.inspect(args)
   local img, message, code = look_at(args)
   if not img then return nil, message, code end
   local waste
-  waste, message, code = img:waste()
+  waste, message, code = img:waste { why = false }
   if not waste then return nil, message, code end
   local layers = {}
   for i, layer in ipairs(img.layers) do layers[i] = layer_facts(layer, waste.layers[i]) end

@@ -3,13 +3,19 @@
 local choice = require "strata.util.choice"
 local core = require "strata.core"
 local elsewhere = require "strata.save.elsewhere"
+local glob = require "strata.util.glob"
 local image = require "strata.image"
 local json = require "strata.util.json"
 local misuse = require "strata.util.misuse"
 local options = require "strata.util.options"
 local printed = require "strata.util.printed"
+local waste = require "strata.waste"
 
 local policy = {}
+
+local CHAIN_ID = "^sha256:" .. ("[0-9a-f]"):rep(64) .. "$"
+
+options.rules.chain_id = { words = "the chain_id of a layer", holds = function(value) return value:find(CHAIN_ID) end }
 
 -- 04000 and 02000 of the mode.
 local function is_setid(mode)
@@ -47,6 +53,63 @@ local function check_view(root, rules, findings)
   end
 end
 
+-- Symlinks that lead to a path are followed, as whoever runs the image follows them.
+local function check_denied_paths(root, paths, findings)
+  local function deny(entry)
+    report(findings, "denied_paths", core.quote(entry.path) .. ": is not allowed", entry.path,
+      entry.layer and entry.layer.position)
+  end
+  for _, given in ipairs(type(paths) == "table" and not paths.pattern and paths or { paths }) do
+    if type(given) == "string" then
+      local found, message, code = root:glob(given)
+      if not found then return nil, message, code end
+      for _, path in ipairs(found) do
+        local entry
+        entry, message, code = root:lstat(path)
+        if not entry then return nil, message, code end
+        deny(entry)
+      end
+    else
+      local finds = choice.text(given.pattern, "policy: denied_paths: pattern")
+      for entry in root:walk() do
+        if finds(entry.path) then deny(entry) end
+      end
+    end
+  end
+  return true
+end
+
+-- What nobody has read may have any package.
+local function check_denied_packages(root, names, findings)
+  local list, databases, code = root:packages()
+  if not list and code ~= "EUNSUPPORTED" then return nil, databases, code end
+  if not list then report(findings, "denied_packages", databases) end
+  for _, one in ipairs(list and databases or {}) do
+    if not one.packages then
+      local unread = ("%s: a database of %s, which is not read"):format(core.quote(one.path), one.manager)
+      report(findings, "denied_packages", unread)
+    end
+  end
+  for _, one in ipairs(list or {}) do
+    for _, name in ipairs(names) do
+      if one.name:find(glob.name_pattern(name)) then
+        report(findings, "denied_packages", ("%s %s is not allowed"):format(one.name, one.version or "?"))
+        break
+      end
+    end
+  end
+  return true
+end
+
+local function check_denied(root, rules, findings)
+  local ok, message, code = true, nil, nil
+  if rules.denied_paths then ok, message, code = check_denied_paths(root, rules.denied_paths, findings) end
+  if ok and rules.denied_packages then
+    ok, message, code = check_denied_packages(root, rules.denied_packages, findings)
+  end
+  return ok, message, code
+end
+
 -- What either view shows counts, since either may be what runs. An image that cannot be unpacked by the letter of the
 -- specification has nothing to show there.
 local function check_merged(img, rules, findings)
@@ -55,16 +118,89 @@ local function check_merged(img, rules, findings)
     local root, message, code = img:rootfs { view = view }
     local is_unknown = view == "runtime" or code == "ENOMEM" or code == "ELIMIT"
     if not root and is_unknown then return nil, message, code end
-    local found = {}
-    if root then check_view(root, rules, found) end
-    if root then root:close() end
+    local found, ok = {}, true
+    if root then
+      check_view(root, rules, found)
+      ok, message, code = check_denied(root, rules, found)
+      root:close()
+    end
+    if not ok then return nil, message, code end
     for _, finding in ipairs(found) do
-      local key = finding.rule .. "\0" .. finding.path
+      local key = finding.rule .. "\0" .. (finding.path or finding.message)
       if not seen[key] then findings[#findings + 1] = finding end
       seen[key] = true
     end
   end
   return true
+end
+
+-- ---- size, waste and base ------------------------------------------------------------------
+
+-- The worse of the views counts.
+local function check_waste(img, rules, findings)
+  local lowest, highest = rules.lowest_efficiency, rules.highest_wasted_bytes
+  if not lowest and not highest then return true end
+  local score, bytes = 1, 0
+  for _, view in ipairs { "runtime", "spec" } do
+    local found, message, code = waste.of(img.layers, { view = view, why = false })
+    local is_unknown = view == "runtime" or code == "ENOMEM" or code == "ELIMIT"
+    if not found and is_unknown then return nil, message, code end
+    if found then score, bytes = math.min(score, found.efficiency), math.max(bytes, found.total) end
+  end
+  if lowest and score < lowest then
+    report(findings, "lowest_efficiency", ("efficiency %.4f, less than %g"):format(score, lowest))
+  end
+  if highest and bytes > highest then
+    report(findings, "highest_wasted_bytes",
+      ("%.0f bytes that no container sees, more than %.0f"):format(bytes, highest))
+  end
+  return true
+end
+
+local function check_size(img, rules, findings)
+  local count, bytes = #img.layers, 0
+  if rules.max_layers and count > rules.max_layers then
+    report(findings, "max_layers", ("%d layers, more than %.0f"):format(count, rules.max_layers))
+  end
+  if not rules.max_size then return end
+  for entry in img:entries() do
+    if entry.type == "file" then bytes = bytes + entry.size end
+  end
+  if bytes > rules.max_size then
+    report(findings, "max_size", ("%.0f bytes of files in all layers, more than %.0f"):format(bytes, rules.max_size))
+  end
+end
+
+-- The chain_ids of bases, of which an image has to have one.
+local function chains_of(base)
+  if not image.is(base) then return type(base) == "table" and base or { base } end
+  local top = base.layers[#base.layers]
+  if not top then misuse("policy: base: an image without layers is below every other one") end
+  return { top.chain_id }
+end
+
+local function check_base(img, wanted, findings)
+  local is_wanted, shown = {}, {}
+  for i, chain in ipairs(wanted) do is_wanted[chain], shown[i] = true, chain:sub(1, 19) end
+  for _, one in ipairs(img.layers) do
+    if is_wanted[one.chain_id] then return end
+  end
+  report(findings, "base", "the lowest layers are not those of a base that is allowed: " .. table.concat(shown, ", "))
+end
+
+-- Misuse is told before anything is read.
+local function check_arguments(rules)
+  if rules.denied_paths then choice.new(rules.denied_paths, "policy: denied_paths") end
+  for _, rule in ipairs { "denied_packages", "base" } do
+    local list = rules[rule]
+    if type(list) == "table" and #list == 0 then misuse("policy: %s: one at least is wanted", rule) end
+  end
+  for _, name in ipairs(rules.denied_packages or {}) do
+    local problem = name == "" and "it is empty" or name:find("/", 1, true) and "no package has a '/' in its name"
+      or glob.problem(name)
+    if problem then misuse("policy: denied_packages: %s is no glob of names: %s", core.quote(name), problem) end
+  end
+  return rules.base and chains_of(rules.base)
 end
 
 -- Looks at every layer: a file that an upper layer deletes can still be read.
@@ -168,10 +304,18 @@ function policy.check(img, rules)
   if not image.is(img) then misuse("policy: an image is wanted, not %s", type(img)) end
   options.check("policy", "Policy", rules)
   rules = rules or {}
-  local findings, secrets = {}, rules.secrets or {}
+  local findings, secrets, chains = {}, rules.secrets or {}, check_arguments(rules)
   local finders = { env = finders_of(secrets.env, "env"), history = finders_of(secrets.history, "history") }
   local ok, message, code = check_merged(img, rules, findings)
   if not ok then return nil, message, code end
+  ok, message, code = check_waste(img, rules, findings)
+  if not ok then return nil, message, code end
+  check_size(img, rules, findings)
+  if chains then
+    ok, message, code = image.settle(image.state_of(img))
+    if not ok then return nil, message, code end
+    check_base(img, chains, findings)
+  end
   if secrets.paths then check_layers(img, secrets.paths, findings) end
   check_config(img, rules, finders, findings)
   ok, message, code = check_around(img, secrets, finders, findings)

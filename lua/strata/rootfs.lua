@@ -5,7 +5,9 @@
 
 local above = require "strata.tree.above"
 local argument = require "strata.util.argument"
+local chosen_paths = require "strata.tree.chosen_paths"
 local core = require "strata.core"
+local digests = require "strata.tree.digests"
 local draw = require "strata.tree.draw"
 local frozen = require "strata.util.frozen"
 local glob = require "strata.util.glob"
@@ -14,6 +16,7 @@ local merge = require "strata.tree.merge"
 local object = require "strata.util.object"
 local misuse = require "strata.util.misuse"
 local options = require "strata.util.options"
+local packages = require "strata.tree.packages"
 local path_history = require "strata.tree.path_history"
 local printed = require "strata.util.printed"
 local tree_entry = require "strata.tree.entry"
@@ -24,6 +27,9 @@ local rootfs = {}
 
 ---@class strata.Rootfs
 local methods = {}
+
+--- The methods of the class; edit/export adds export() and extract().
+rootfs.methods = methods
 
 local new, state_of, is
 
@@ -212,6 +218,34 @@ function methods:history(path)
   return path_history.of(state_of(self).layers, path)
 end
 
+--- The SHA-256 of the contents of files, hashed on threads, sorted by path.
+---@param which? strata.Which  a function gets a strata.RootEntry; nil: all
+---@param opts? strata.DigestOptions
+---@return strata.FileDigest[]?
+---@return string? message
+---@return string? code
+function methods:digests(which, opts)
+  options.check("digests", "DigestOptions", opts)
+  opts = opts or {}
+  local state, wanted = state_of(self), nil
+  local tree, message, code = tree_of(state)
+  if not tree then return nil, message, code end
+  if which ~= nil then
+    wanted, message, code = chosen_paths.find(tree, state.layers, which, { fn = "digests", optional = opts.optional })
+    if not wanted then return nil, message, code end
+  end
+  return digests.of(tree, state.layers, wanted, opts)
+end
+
+--- The packages that are installed, as the databases of dpkg and apk tell them. That of rpm is not read.
+---@return strata.Package[]?
+---@return strata.PackageDatabase[]|string databases  that are there | message
+---@return string? code  "EUNSUPPORTED": only that of rpm
+function methods:packages()
+  state_of(self)
+  return packages.of(self)
+end
+
 --- The tree, for people.
 ---@param root strata.Rootfs
 ---@param opts? strata.TreeOptions  checked
@@ -262,7 +296,7 @@ new, state_of, is = object.class("strata.Rootfs", methods, {
   end,
 })
 
-rootfs.is = is
+rootfs.is, rootfs.state_of, rootfs.tree_of = is, state_of, tree_of
 
 --- The root file system of the first layers of an image.
 ---@param layers strata.Layer[]

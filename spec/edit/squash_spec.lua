@@ -1,8 +1,7 @@
---- Making one layer of several: img:squash, img:flatten, img:export.
+--- Making one layer of several: img:squash, img:flatten.
 
 local archive = require "spec.support.archive"
 local shell = require "spec.support.shell"
-local strata = require "strata"
 
 local specify = archive.specify(it, pending)
 
@@ -269,61 +268,5 @@ describe("squashing layers", function()
 		end
 		assert.equal(ids[1], ids[2])
 		assert.equal(ids[1], ids[3])
-	end)
-end)
-
-describe("exporting", function()
-	local bench
-	before_each(function()
-		bench = archive.bench()
-	end)
-	after_each(function()
-		bench:close()
-	end)
-
-	specify("writes one sorted tar with plain names, parents and no whiteouts", function()
-		local img = bench:open({
-			{ entries = { { name = "./b/c", data = "1" }, link("./z", "./b/c"), file(".wh.x") } },
-			{ entries = { file("a"), dir("b/"), file("gone"), file("d/e/f") } },
-			{ entries = { file(".wh.gone") } },
-		})
-		local path = bench.dir:file("export.tar")
-		local result = assert(img:export(path))
-		local list = archive.list(path)
-		assert.same({ "a", "b", "b/c", "d", "d/e", "d/e/f", "z" }, archive.names(list))
-		assert.equal("b/c", list[7].linkname)
-		assert.equal(7, result.entries)
-		assert.equal("sha256:" .. shell.sha256(path), result.digest)
-		assert.is_false(img.edited)
-	end)
-
-	specify("leaves the image as it is, with edits that wait", function()
-		local img = bench:open({ { entries = { file("a"), file("b") } } })
-		img:filter(function(entry) return entry.path ~= "a" end)
-		local path = bench.dir:file("export.tar.gz")
-		assert(img:export(path, { compression = "gzip" }))
-		assert.equal("b\n", shell.check({ "tar", "-tzf", path }))
-		assert.equal("none", img.layers[1].compression)
-		assert(bench:save(img))
-	end)
-
-	specify("compresses, and leaves nothing behind when it fails", function()
-		local img = bench:open({ { entries = { file("a") } } })
-		local path = bench.dir:file("export.tar.gz")
-		local result = assert(img:export(path, { compression = "gzip" }))
-		assert.equal("a\n", shell.check({ "tar", "-tzf", path }))
-		assert.equal(result.size, #shell.read(path))
-		local ok, _, code = img:export(bench.dir:file("no/where.tar"))
-		assert.is_nil(ok)
-		assert.equal("ENOENT", code)
-	end)
-
-	it("of an image without layers is an empty tar", function()
-		local img = strata.new({ platform = "linux/amd64" })
-		local path = os.tmpname()
-		assert(img:export(path))
-		assert.equal(("\0"):rep(1024), shell.read(path))
-		os.remove(path)
-		assert.equal(img, img:flatten())
 	end)
 end)

@@ -76,6 +76,8 @@ local function look(img)
 	show("inspect", img:inspect())
 	show("layers", img.layers)
 	show("waste", img:waste())
+	show("digests", img:rootfs():digests())
+	for entry in img:rootfs():walk() do show("json", entry:json()) end
 	show("tree", img:tree())
 	show("plan", img:plan())
 	show("files", img:files())

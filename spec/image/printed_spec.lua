@@ -17,7 +17,8 @@ describe("print", function()
 
 	local function image()
 		local img = strata.new()
-		assert(img:append({ files = { ["etc/a"] = "1", ["etc/b\n"] = "2", ["opt/s"] = { content = "", mode = "4755" } } }))
+		assert(img:append({ files = { ["etc/a"] = "1", ["etc/b\n"] = "2", ["opt/s"] = { content = "", mode = "4755" },
+			["var/lib/dpkg/status"] = "Package: a\nVersion: 1\n" } }))
 		assert(img:append({ files = { ["etc/a"] = { content = "1", uid = 7 }, ["opt/.wh.s"] = "" } }))
 		img.tags = { "app:1" }
 		img.config:set_env("A", "b"):set_label("c", "d")
@@ -32,7 +33,10 @@ describe("print", function()
 		local index = assert(strata.open_index(dir:file("app.tar")))
 		local results = {
 			layers = img.layers, history = img:history(), tags = img.tags, waste = img:waste(),
-			wasted = img:waste().layers, files = img:files(), file = img:files()[1], inspect = img:inspect(),
+			wasted = img:waste().layers, wasted_files = img:waste().paths, repeated = img:waste().repeated,
+			digests = root:digests(), digest = root:digests()[1], packages = root:packages(),
+			part = root:extract("etc", dir:file("part"), { unprivileged = true }),
+			databases = select(2, root:packages()), files = img:files(), file = img:files()[1], inspect = img:inspect(),
 			plan = img:plan(), planned = img:plan().layers, planned_layer = img:plan().layers[1], check = img:check(),
 			findings = policy.check(img, {}), finding = policy.check(img, {})[1], path = root:history("etc/a"),
 			change = root:history("etc/a")[1], list = root:list("etc"), glob = root:glob("**"), of = root.layers,
@@ -59,7 +63,7 @@ describe("print", function()
 			assert.is_nil(text:find("[^%C\n]"), name .. ": " .. text)
 			names[#names + 1] = name
 		end
-		assert.equal(41, #names)
+		assert.equal(48, #names)
 		assert.equal("a\nb?", tostring(results.list))
 		assert.equal("layer 1: file 'opt/s'", tostring(results.one_removed))
 		assert.matches("^added by strata.Layer%(1, .*\nmetadata by strata.Layer%(2, ", tostring(results.path))

@@ -132,6 +132,28 @@ describe("extract", function()
 		assert.equal(sample.capability, found["opt/capable"].xattrs["security.capability"])
 	end)
 
+	it("of chosen files gives what umoci has of them, of an image built by docker", function()
+		if not need("docker", "umoci", "skopeo") then
+			return
+		end
+		local built = sample.app()
+		local expected = {}
+		for path, row in pairs(of_umoci(built.archive)) do
+			if path:find("^etc%f[/%z]") or path:find("^opt%f[/%z]") then
+				expected[path] = row
+			end
+		end
+		local root = assert(assert(strata.open(built.archive)):rootfs({ view = "spec" }))
+		assert(root:extract({ "etc", "opt" }, dir:file("part")))
+		local found = tree.read(dir:file("part"))
+		found["."] = nil
+		assert.is_truthy(expected["opt/capable"])
+		-- Names that were not chosen are no names of the files here.
+		assert.same({}, tree.differences(expected, found, function(path, field, row)
+			return field == "nlink" or field == "links" or is_new(path, field, row)
+		end))
+	end)
+
 	it("gives side by side what it gives flat, of an image built by docker", function()
 		if not need("docker") then
 			return

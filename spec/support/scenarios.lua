@@ -228,6 +228,18 @@ add("rootfs", function(env)
 	return table.concat(seen, "\n")
 end)
 
+add("digests, packages and waste", function(env)
+	local img = must(strata.open(env.gzip))
+	local root = must(img:rootfs())
+	local seen = { tostring(must(root:digests())), #must(root:digests("etc")), #must(root:packages()) }
+	for entry in root:walk() do
+		seen[#seen + 1] = must(entry:json({ digest = true }))
+	end
+	seen[#seen + 1] = tostring(must(img:waste()))
+	img:close()
+	return table.concat(seen, "\n")
+end)
+
 -- ---- editing ------------------------------------------------------------------
 
 local function edit_config(img)
@@ -407,6 +419,20 @@ add("export", function(env)
 	img:close()
 	return ""
 end)
+
+add("export some files", function(env)
+	local img = must(strata.open(env.gzip))
+	must(must(img:rootfs()):export(env.out .. "/target", { which = { "etc/link", "opt" } }))
+	img:close()
+	return ""
+end)
+
+add("extract some files", function(env)
+	local img = must(strata.open(env.gzip))
+	local done = must(must(img:rootfs()):extract({ "etc/passwd", "**/new" }, env.out .. "/root"))
+	img:close()
+	return tostring(done.entries)
+end, { whole = true })
 
 local function extracting(options)
 	return function(env)

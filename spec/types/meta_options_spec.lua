@@ -100,6 +100,15 @@ describe("an option that is read", function()
 		by_work("strata.ExportOptions", function(img, opts)
 			return img:export(specimen.dir:file("traced-export"), opts)
 		end)
+		by_work("strata.RootExportOptions", function(img, opts)
+			return img:rootfs():export(specimen.dir:file("traced-part"), opts)
+		end, { which = "etc/new" })
+		by_work("strata.DigestOptions", function(img, opts)
+			return img:rootfs():digests("etc/new", opts)
+		end)
+		look("strata.EntryJsonOptions", function(img, opts)
+			return img:rootfs():stat("etc/new"):json(opts)
+		end)
 		by_work("strata.RebaseOptions", function(img, opts)
 			local base, same = image(), image()
 			return img:rebase(base, same, opts)
@@ -138,7 +147,10 @@ describe("an option that is read", function()
 	end
 
 	it("by extract is declared, and the other way round", function()
-		compare("strata.ExtractOptions", named_in(source("layer/extract"), source("util/job")))
+		local seen = named_in(source("layer/extract"), source("util/job"))
+		compare("strata.ExtractOptions", seen)
+		seen.mode, seen.view, seen.xattrs, seen.optional = nil, nil, nil, true
+		compare("strata.RootExtractOptions", seen)
 	end)
 
 	it("by what opens or makes an image is declared, and the other way round", function()
@@ -232,6 +244,12 @@ describe("an option that there is not, or of another type", function()
 		save = { "SaveOptions", {}, function(opts) return (img:save(path(), opts)) end },
 		extract = { "ExtractOptions", {}, function(opts) return (img:extract(path(), opts)) end },
 		apply = { "ExtractOptions", {}, function(opts) return (img.layers[1]:apply(path(), opts)) end },
+		extract_of_the_root = { "RootExtractOptions", {}, function(opts)
+			return (img:rootfs():extract("etc", path(), opts))
+		end },
+		export_of_the_root = { "RootExportOptions", {}, function(opts) return (img:rootfs():export(path(), opts)) end },
+		digests = { "DigestOptions", {}, function(opts) return (img:rootfs():digests("etc", opts)) end },
+		json = { "EntryJsonOptions", {}, function(opts) return (img:rootfs():stat("etc"):json(opts)) end },
 		check = { "CheckOptions", {}, function(opts) return (img:check(opts)) end },
 		check_of_a_layer = { "CheckOptions", {}, function(opts) return (img.layers[1]:check(opts)) end },
 		rootfs = { "RootfsOptions", {}, function(opts) return (img:rootfs(opts)) end },

@@ -401,6 +401,22 @@ static int index_dangling(lua_State *L)
 	return 1;
 }
 
+/* index:tar() -> a File that has the plain tar, and its offset there | nil: it is not inflated */
+static int index_tar(lua_State *L)
+{
+	struct strata_file **slot = strata_new_object(L, FILE_TYPE, sizeof(struct strata_file *));
+	const struct strata_index *index = strata_check_scanned(L, 1);
+	struct strata_file *file = index->plain;
+
+	if (file == NULL && index->blob.compression == STRATA_NONE)
+		file = index->blob.file;
+	if (file == NULL)
+		return 0;
+	*slot = strata_file_ref(file);
+	strata_push_int64(L, file == index->plain ? 0 : (int64_t)index->blob.offset);
+	return 2;
+}
+
 static int index_tostring(lua_State *L)
 {
 	struct strata_lua_index *o = strata_check_object(L, 1, ENTRY_INDEX_TYPE);
@@ -429,6 +445,7 @@ void strata_lua_register_index(lua_State *L)
 	                                   {"dangling", index_dangling},
 	                                   {"prepared", index_prepared},
 	                                   {"unmark", index_unmark},
+	                                   {"tar", index_tar},
 	                                   {"drop_marked", index_drop_marked},
 	                                   {NULL, NULL}};
 	static const luaL_Reg meta[] = {{"__tostring", index_tostring}, {NULL, NULL}};

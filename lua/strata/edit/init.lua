@@ -3,6 +3,7 @@
 require "strata.edit.append"
 require "strata.edit.dedup"
 require "strata.edit.entries"
+require "strata.edit.export"
 require "strata.edit.layer_list"
 require "strata.edit.purge"
 require "strata.edit.remove"

@@ -41,6 +41,7 @@ end
 ---@field below userdata  the tree of those below the first
 ---@field first integer  the lowest of the merged layers
 ---@field whole boolean  a tar for itself, not a layer on others
+---@field wanted table<string, boolean>?  the only paths that go into it
 ---@field indexes userdata[]
 ---@field sources table<integer, integer>  by layer: its number in the assembly
 ---@field written table<integer, string>  from inodes to the name that has the content
@@ -189,8 +190,9 @@ function MergeTar:run()
   while #stack > 0 and not self.failure do
     local here = table.remove(stack)
     local path = self.above:path(here.node)
-    self:node(here.node, path, here.lower)
-    if self.above:info(here.node) == "dir" then
+    local is_wanted = not self.wanted or self.wanted[path]
+    if is_wanted then self:node(here.node, path, here.lower) end
+    if (is_wanted or path == ".") and self.above:info(here.node) == "dir" then
       local children, gone = self:compare(here.node, here.lower)
       self:whiteouts(path, gone)
       for i = #children, 1, -1 do stack[#stack + 1] = children[i] end
@@ -216,6 +218,7 @@ end
 ---@field to userdata  a file
 ---@field label string  what messages call it
 ---@field whole? boolean  a tar for itself
+---@field wanted? table<string, boolean>  of such a tar: the only paths that go into it, with those of their directories
 ---@field view? "runtime"|"spec"
 ---@field compression? string
 ---@field level? integer
@@ -236,8 +239,8 @@ function merge_tar.write(states, first, last, opts)
   local indexes, message, code = pristine(upto)
   if not indexes then return nil, message, code end
   local self = setmetatable({
-    assembly = core.assemble(), first = first, whole = opts.whole, indexes = indexes, sources = {}, written = {},
-    copied = {}, above_copied = {},
+    assembly = core.assemble(), first = first, whole = opts.whole, wanted = opts.wanted, indexes = indexes,
+    sources = {}, written = {}, copied = {}, above_copied = {},
   }, MergeTar)
   self.above, message, code = merge.of_states(states, { count = last, indexes = indexes, view = opts.view })
   if not self.above then return nil, message, code end

@@ -1,6 +1,5 @@
---- Making one layer of several, or one tar of all.
+--- Making one layer of several.
 
-local argument = require "strata.util.argument"
 local core = require "strata.core"
 local history = require "strata.history"
 local image = require "strata.image"
@@ -9,7 +8,6 @@ local layer_list = require "strata.edit.layer_list"
 local merge_tar = require "strata.edit.merge_tar"
 local misuse = require "strata.util.misuse"
 local options = require "strata.util.options"
-local printed = require "strata.util.printed"
 
 -- A single layer needs no squash, unless it is the lowest and has whiteouts, which hide nothing
 -- there, or the metadata of AUFS.
@@ -98,41 +96,4 @@ function image.methods:flatten(opts)
   if #state.layers == 0 then return self end
   local ok, message, code = image.edit(state, "flatten", function() return squash(state, 1, #state.layers, opts) end)
   return ok and self, message, code
-end
-
---- Writes the file system that a container sees as one tar, sorted, hardlinks
--- behind their files. It appears whole or not at all.
----@param what string|file*  a path, "-" for standard output, or an open Lua file
----@param opts? strata.ExportOptions
----@return {path: string?, size: integer, digest: string, diff_id: string, entries: integer}?
----@return string? message
----@return string? code
-function image.methods:export(what, opts)
-  argument.stream(what, "export")
-  options.check("export", "ExportOptions", opts)
-  opts = opts or {}
-  local state = image.state_of(self)
-  if state.failure then return nil, state.failure[1], state.failure[2] end
-  local states, message, code = layer_list.prepare(state, opts)
-  if not states then return nil, message, code end
-  local is_stream = what == "-" or type(what) ~= "string"
-  local to, made
-  if is_stream then to, message, code = core.temp_file() else to, message, code = core.create_file(what) end
-  if not to then return nil, message, code end
-  made, message, code = merge_tar.write(states, 1, #states, {
-    to = to, whole = true, compression = opts.compression, level = opts.level, label = "export",
-    threads = opts.threads, progress = opts.progress, view = opts.view,
-  })
-  local ok = made
-  if ok and is_stream then
-    ok, message, code = to:send(what)
-  elseif ok then
-    ok, message, code = to:publish()
-  end
-  to:close()
-  if not ok then return nil, message, code end
-  return printed.by({
-    path = not is_stream and what or nil, size = made.size, digest = made.digest, diff_id = made.diff_id,
-    entries = made.entries,
-  }, printed.export)
 end

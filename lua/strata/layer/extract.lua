@@ -15,10 +15,11 @@ local extract = {}
 ---@param dir string
 ---@param opts strata.ExtractOptions?
 ---@param method "extract"|"apply"
+---@param class? "ExtractOptions"|"RootExtractOptions"  the first one
 ---@return strata.ExtractOptions
-function extract.check(dir, opts, method)
+function extract.check(dir, opts, method, class)
   argument.host_path(dir, method)
-  options.check(method, "ExtractOptions", opts)
+  options.check(method, class or "ExtractOptions", opts)
   local complete = {}
   for key, value in pairs(opts or {}) do complete[key] = value end
   if method == "apply" and complete.merge == nil then complete.merge = true end
@@ -98,7 +99,7 @@ function extract.run(items, dir, opts, given)
   local result = ok and describe(target, dir, opts, #items) or nil
   target:close()
   if not result then return nil, message, code end
-  return printed.by(result, printed.copy)
+  return result
 end
 
 return extract

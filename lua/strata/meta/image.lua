@@ -62,6 +62,7 @@ function Image:rootfs(opts) end
 function Image:tree(opts) end
 
 --- The bytes that no container sees: of files that upper layers replace, delete or hide, or repeat for other metadata.
+--- With the files, why nobody sees them, and the score that dive gives.
 ---@param opts? strata.WasteOptions
 ---@return strata.Waste?
 ---@return string? message

@@ -52,6 +52,14 @@
 ---@field upto? integer  the number of the last layer that counts. Default: the topmost
 ---@field view? "runtime"|"spec"  what containers see by default, or the letter of the specification (one layer unpacked over the other). Default: "runtime"
 
+--- What else is told of an entry.
+---@class strata.EntryJsonOptions
+---@field digest? boolean  the SHA-256 of a file, which is read. Default: false
+
+--- How files are hashed.
+---@class strata.DigestOptions: strata.WorkOptions
+---@field optional? boolean  what matches nothing is no error. Default: false
+
 --- How far a check goes.
 ---@class strata.CheckOptions
 ---@field second_reader? boolean  false: no comparison with libarchive's reading. Default: true
@@ -66,6 +74,13 @@
 ---@field devices? strata.Paths|false  the same for device nodes. Default: nowhere
 ---@field secrets? strata.PolicySecrets
 ---@field root_user? boolean  true: the image may run as root. Default: false
+---@field lowest_efficiency? number  the least that the efficiency of img:waste may be
+---@field highest_wasted_bytes? integer  the most that the total of img:waste may be
+---@field max_size? integer  bytes of the files of all layers
+---@field max_layers? integer
+---@field denied_paths? strata.Paths  what may not be there; symlinks on the way to it are followed
+---@field denied_packages? string[]  names, or globs of names, of packages that may not be installed
+---@field base? strata.Image|string|string[]  an image whose layers have to be the lowest ones, or the chain_id of its topmost one; of several one is enough
 
 --- What is a secret.
 ---@class strata.PolicySecrets
@@ -138,9 +153,10 @@
 ---@class strata.FlattenOptions: strata.WorkOptions
 ---@field view? "runtime"|"spec"  what containers see by default, or the letter of the specification (one layer unpacked over the other). Default: "runtime"
 
---- What counts as visible.
----@class strata.WasteOptions
+--- What counts as visible, and how much is told.
+---@class strata.WasteOptions: strata.WorkOptions
 ---@field view? "runtime"|"spec"  what containers see by default, or the letter of the specification (one layer unpacked over the other). Default: "runtime"
+---@field why? boolean  false: no contents are compared, and the files have no `why` and `by`. Default: true
 
 --- How an image gets another base.
 ---@class strata.RebaseOptions: strata.WorkOptions
@@ -167,6 +183,13 @@
 ---@field compression? "none"|"gzip"|"zstd"  of the tar that is written; a tar that is taken keeps its own. Default: none
 ---@field level? integer  gzip 0 to 9, zstd 1 to 19
 ---@field view? "runtime"|"spec"  what containers see by default, or the letter of the specification (one layer unpacked over the other). Default: "runtime"
+
+--- How much of a root file system is written, and how.
+---@class strata.RootExportOptions: strata.WorkOptions
+---@field which? strata.Which  what goes into the tar; a function gets a strata.RootEntry. Default: all
+---@field optional? boolean  what matches nothing is no error. Default: false
+---@field compression? "none"|"gzip"|"zstd"  of the tar that is written; a tar that is taken keeps its own. Default: none
+---@field level? integer  gzip 0 to 9, zstd 1 to 19
 
 --- How images are written.
 ---@class strata.SaveOptions: strata.WorkOptions
@@ -241,6 +264,15 @@
 ---@field rootless? boolean  owners that cannot be set are recorded as user.rootlesscontainers. Default: false
 ---@field xattrs? "trusted"|"user"  overlay: the namespace of its marks. Default: trusted for root
 ---@field view? "runtime"|"spec"  what containers see by default, or the letter of the specification (one layer unpacked over the other). Default: "runtime"
+---@field limits? strata.Limits  instead of those of strata.limits, or of the image
+
+--- How files of a root file system are written into a directory.
+---@class strata.RootExtractOptions: strata.WorkOptions
+---@field optional? boolean  what matches nothing is no error. Default: false
+---@field merge? boolean  the directory may have something in it. Default: false
+---@field keep_partial? boolean  what a failed extract into a fresh directory has made stays there. Default: false
+---@field unprivileged? boolean  owners, devices, xattrs that cannot be set are no failure. Default: unless run by root
+---@field rootless? boolean  owners that cannot be set are recorded as user.rootlesscontainers. Default: false
 ---@field limits? strata.Limits  instead of those of strata.limits, or of the image
 
 --- What is done to an image that goes by.

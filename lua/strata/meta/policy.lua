@@ -12,9 +12,24 @@ local policy = {}
 ---@return strata.errcode? code
 function policy.check(img, rules) end
 
+--- The rule that is broken, by its name in strata.Policy.
+---@alias strata.PolicyRule
+---| "setid"
+---| "capabilities"
+---| "devices"
+---| "secrets"
+---| "root_user"
+---| "lowest_efficiency"
+---| "highest_wasted_bytes"
+---| "max_size"
+---| "max_layers"
+---| "denied_paths"
+---| "denied_packages"
+---| "base"
+
 --- What breaks a rule.
 ---@class strata.PolicyFinding
----@field rule "setid"|"capabilities"|"devices"|"secrets"|"root_user"
+---@field rule strata.PolicyRule
 ---@field message string
 ---@field path string?
 ---@field layer integer?

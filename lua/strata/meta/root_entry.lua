@@ -45,3 +45,11 @@ function RootEntry:read(max, from) end
 ---@return string? message
 ---@return strata.errcode? code
 function RootEntry:digest() end
+
+--- All of it as one line of JSON, without a newline: a listing is such a line for each entry of root:walk(). What is no
+--- UTF-8 is told in Base64, under its name with "_bytes" behind it; values of xattrs always are in Base64.
+---@param opts? strata.EntryJsonOptions
+---@return string?
+---@return string? message
+---@return strata.errcode? code
+function RootEntry:json(opts) end

@@ -76,14 +76,71 @@ function Rootfs:glob(pattern) end
 ---@return strata.errcode? code
 function Rootfs:history(path) end
 
+--- The SHA-256 of files, sorted by path, hashed on threads; holes of sparse files as zeros. Printed, the list is one that
+--- `sha256sum -c` reads.
+---@param which? strata.Which  a function gets a strata.RootEntry; default all. What matches no file is "ENOENT"
+---@param opts? strata.DigestOptions
+---@return strata.FileDigest[]?
+---@return string? message
+---@return strata.errcode? code
+function Rootfs:digests(which, opts) end
+
+--- The packages that are installed, by name: as the databases of dpkg and apk say, dpkg's also in the form that
+--- distroless images have. That of rpm is not read: where it is the only one, this is "EUNSUPPORTED".
+---@return strata.Package[]?
+---@return strata.PackageDatabase[]|string databases  that are there | message
+---@return strata.errcode? code
+function Rootfs:packages() end
+
 --- The tree, drawn for people. Throws when there is no such directory.
 ---@param opts? strata.TreeOptions
 ---@return string
 function Rootfs:tree(opts) end
 
+--- Writes what is chosen into a directory, which is made when it is not there: with the directories that it is in, their
+--- attributes included, but for those of the root. Hardlinks to what is not chosen become files; symlinks stay what they
+--- are, and none is followed. Every digest is checked on the way; after a failure nothing is left of it.
+---@param which strata.Which  a function gets a strata.RootEntry; what matches nothing is "ENOENT"
+---@param dir string  must be empty, unless opts.merge
+---@param opts? strata.RootExtractOptions
+---@return strata.ExtractResult?
+---@return string? message
+---@return strata.errcode? code
+function Rootfs:extract(which, dir, opts) end
+
+--- Writes all, or what is chosen, as one tar, sorted, hardlinks behind their files. It appears whole or not at all.
+---@param what string|file*  a path, "-" for standard output, or an open Lua file
+---@param opts? strata.RootExportOptions
+---@return strata.ExportResult?
+---@return string? message
+---@return strata.errcode? code
+function Rootfs:export(what, opts) end
+
 --- Frees the merged tree. Every method and field throws afterwards, those of its entries as well; closing twice does
 --- nothing.
 function Rootfs:close() end
+
+--- What a file holds.
+---@class strata.FileDigest
+---@field path string
+---@field size integer
+---@field digest string  "sha256:" and 64 hexadecimal digits
+
+--- A package that is installed.
+---@class strata.Package
+---@field name string
+---@field version string?
+---@field architecture string?
+---@field source string  the name of what it was built from; its own when the database has no other
+---@field source_version string?
+---@field manager "dpkg"|"apk"
+---@field database string  the path of the file that tells it
+
+--- A database of packages.
+---@class strata.PackageDatabase
+---@field manager "dpkg"|"apk"|"rpm"
+---@field path string
+---@field packages integer?  that it tells; nil when it was not read
 
 --- What a layer has done to a path.
 ---@class strata.PathHistory

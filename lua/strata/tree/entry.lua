@@ -2,10 +2,12 @@
 
 local argument = require "strata.util.argument"
 local core = require "strata.core"
+local entry_json = require "strata.tree.entry_json"
 local frozen = require "strata.util.frozen"
 local json = require "strata.util.json"
 local layer = require "strata.layer"
 local object = require "strata.util.object"
+local options = require "strata.util.options"
 
 local tree_entry = {}
 
@@ -120,6 +122,23 @@ function methods:digest()
   local entry, message, code = content_of(state_of(self))
   if not entry then return nil, message, code end
   return entry:digest()
+end
+
+--- All that is known of it as one line of JSON, without a newline. What is no UTF-8 is in Base64, under its name with
+-- "_bytes" behind it.
+---@param opts? strata.EntryJsonOptions
+---@return string?
+---@return string? message
+---@return string? code
+function methods:json(opts)
+  options.check("json", "EntryJsonOptions", opts)
+  local digest
+  if opts and opts.digest and self.type == "file" then
+    local message, code
+    digest, message, code = self:digest()
+    if not digest then return nil, message, code end
+  end
+  return entry_json.text(self, digest)
 end
 
 -- A bit of the mode, by its value.

@@ -171,7 +171,7 @@ return {
     { "inspect", "inspect()", "A plain table with the names of `docker image inspect`.", "", "result     table" },
     { "rootfs", "rootfs([opts])", "The file system that a container sees, without unpacking.", "opts       strata.RootfsOptions", "result     strata.Rootfs?\nmessage    string?\ncode       strata.errcode?" },
     { "tree", "tree([opts])", "The merged tree of all layers, drawn for people. Throws when a layer cannot be read.", "opts       strata.ImageTreeOptions", "result     string" },
-    { "waste", "waste([opts])", "The bytes that no container sees: of files that upper layers replace, delete or hide, or repeat for other metadata.", "opts       strata.WasteOptions", "result     strata.Waste?\nmessage    string?\ncode       strata.errcode?" },
+    { "waste", "waste([opts])", "The bytes that no container sees: of files that upper layers replace, delete or hide, or repeat for other metadata.\nWith the files, why nobody sees them, and the score that dive gives.", "opts       strata.WasteOptions", "result     strata.Waste?\nmessage    string?\ncode       strata.errcode?" },
     { "files", "files()", "The members of the archive with their hashes; empty for an image that came from nowhere.", "", "result     strata.ListedFile[]?\nmessage    string?\ncode       strata.errcode?" },
     { "verify", "verify([opts])", "Reads everything and compares every digest and diff_id; the message names the first that differs (\"EDIGEST\").", "opts       strata.WorkOptions", "ok         boolean?\nmessage    string?\ncode       strata.errcode?" },
     { "check", "check([opts])", "What readers differ about in this image, and what some of them refuse.", "opts       strata.CheckOptions", "result     strata.Report?\nmessage    string?\ncode       strata.errcode?" },
@@ -309,6 +309,7 @@ return {
     functions = {
     { "read", "read([max [, from]])", "The content of a file.", "max        integer  bytes at most; without it more than limits.read are \"ELIMIT\"\nfrom       integer  bytes to pass over. Default 0", "result     string?\nmessage    string?\ncode       strata.errcode?" },
     { "digest", "digest()", "The SHA-256 of a file's content, holes of sparse files as zeros.", "", "digest     string?  \"sha256:\" and 64 hexadecimal digits; nil for what is no file\nmessage    string?\ncode       strata.errcode?" },
+    { "json", "json([opts])", "All of it as one line of JSON, without a newline: a listing is such a line for each entry of root:walk(). What is no\nUTF-8 is told in Base64, under its name with \"_bytes\" behind it; values of xattrs always are in Base64.", "opts       strata.EntryJsonOptions", "result     string?\nmessage    string?\ncode       strata.errcode?" },
     },
   },
   ["strata.RootFile"] = { text = "A file of the root file system, open for reading in pieces.",
@@ -338,7 +339,11 @@ return {
     { "walk", "walk([path])", "Iterates over everything below a directory, a directory before what it holds. Symlinks on the way are not followed.\nThrows when there is no such directory.", "path       string  default \"/\"", "result     fun(): strata.RootEntry?" },
     { "glob", "glob(pattern)", "The paths that match a pattern, in the order of their bytes: `*`, `?` and `[a-z]` within a name, `**` for any\ndirectories between. Throws a pattern that is none.", "pattern    string  e.g. \"etc/**/*.conf\"", "result     string[]?\nmessage    string?\ncode       strata.errcode?" },
     { "history", "history(path)", "What each layer has done to a path, the base first.", "path       string", "result     strata.PathHistory[]?\nmessage    string?\ncode       strata.errcode?" },
+    { "digests", "digests([which [, opts]])", "The SHA-256 of files, sorted by path, hashed on threads; holes of sparse files as zeros. Printed, the list is one that\n`sha256sum -c` reads.", "which      strata.Which  a function gets a strata.RootEntry; default all. What matches no file is \"ENOENT\"\nopts       strata.DigestOptions", "result     strata.FileDigest[]?\nmessage    string?\ncode       strata.errcode?" },
+    { "packages", "packages()", "The packages that are installed, by name: as the databases of dpkg and apk say, dpkg's also in the form that\ndistroless images have. That of rpm is not read: where it is the only one, this is \"EUNSUPPORTED\".", "", "result     strata.Package[]?\ndatabases  strata.PackageDatabase[]|string  that are there | message\ncode       strata.errcode?" },
     { "tree", "tree([opts])", "The tree, drawn for people. Throws when there is no such directory.", "opts       strata.TreeOptions", "result     string" },
+    { "extract", "extract(which, dir [, opts])", "Writes what is chosen into a directory, which is made when it is not there: with the directories that it is in, their\nattributes included, but for those of the root. Hardlinks to what is not chosen become files; symlinks stay what they\nare, and none is followed. Every digest is checked on the way; after a failure nothing is left of it.", "which      strata.Which  a function gets a strata.RootEntry; what matches nothing is \"ENOENT\"\ndir        string  must be empty, unless opts.merge\nopts       strata.RootExtractOptions", "result     strata.ExtractResult?\nmessage    string?\ncode       strata.errcode?" },
+    { "export", "export(what [, opts])", "Writes all, or what is chosen, as one tar, sorted, hardlinks behind their files. It appears whole or not at all.", "what       string|file*  a path, \"-\" for standard output, or an open Lua file\nopts       strata.RootExportOptions", "result     strata.ExportResult?\nmessage    string?\ncode       strata.errcode?" },
     { "close", "close()", "Frees the merged tree. Every method and field throws afterwards, those of its entries as well; closing twice does\nnothing.", "", "" },
     },
   },
@@ -411,7 +416,7 @@ return {
     fields = {
     },
     functions = {
-    { "of", "of(layers [, opts])", "What is wasted by each of some layers, the base first; a file with several names counts once.", "layers     strata.Layer[]\nopts       strata.WasteOptions", "result     strata.Waste?\nmessage    string?\ncode       strata.errcode?" },
+    { "of", "of(layers [, opts])", "What is wasted by each of some layers, the base first, and by which files; a file with several names counts once.", "layers     strata.Layer[]\nopts       strata.WasteOptions", "result     strata.Waste?\nmessage    string?\ncode       strata.errcode?" },
     },
   },
 }

@@ -33,6 +33,13 @@ local VIEW = {
   default = '"runtime"',
 }
 
+local OPTIONAL = { "optional", "boolean", "what matches nothing is no error", default = "false" }
+local KEEP_PARTIAL = { "keep_partial", "boolean", "what a failed extract into a fresh directory has made stays there",
+                       default = "false" }
+local UNPRIVILEGED = { "unprivileged", "boolean", "owners, devices, xattrs that cannot be set are no failure",
+                       default = "unless run by root" }
+local ROOTLESS = { "rootless", "boolean", "owners that cannot be set are recorded as user.rootlesscontainers",
+                   default = "false" }
 local LIMITS = { "limits", "strata.Limits", "instead of those of strata.limits, or of the image" }
 local ATTESTATIONS = {
   "attestations", '"keep"|"drop"|"refuse"',
@@ -91,6 +98,9 @@ return {
     { "upto", "integer", "the number of the last layer that counts", default = "the topmost", min = 0 },
     VIEW,
   },
+  { "EntryJsonOptions", "What else is told of an entry.",
+    { "digest", "boolean", "the SHA-256 of a file, which is read", default = "false" } },
+  { "DigestOptions", "How files are hashed.", extends = { "WorkOptions" }, OPTIONAL },
   {
     "CheckOptions", "How far a check goes.",
     { "second_reader", "boolean", "false: no comparison with libarchive's reading", default = "true" },
@@ -104,6 +114,15 @@ return {
     { "devices", "strata.Paths|false", "the same for device nodes", default = "nowhere" },
     { "secrets", "strata.PolicySecrets" },
     { "root_user", "boolean", "true: the image may run as root", default = "false" },
+    { "lowest_efficiency", "number", "the least that the efficiency of img:waste may be", min = 0, max = 1 },
+    { "highest_wasted_bytes", "integer", "the most that the total of img:waste may be", min = 0 },
+    { "max_size", "integer", "bytes of the files of all layers", min = 0 },
+    { "max_layers", "integer", min = 0 },
+    { "denied_paths", "strata.Paths", "what may not be there; symlinks on the way to it are followed" },
+    { "denied_packages", "string[]", "names, or globs of names, of packages that may not be installed" },
+    { "base", "strata.Image|string|string[]",
+      "an image whose layers have to be the lowest ones, or the chain_id of its topmost one; of several one is enough",
+      is = "chain_id" },
   },
   {
     "PolicySecrets", "What is a secret.", noun = "rule",
@@ -179,7 +198,8 @@ return {
   { "SquashOptions", "Which layers become one.", extends = { "WorkOptions" },
     { "above", "strata.Image|integer", "the base, or its number of layers", required = true }, VIEW },
   { "FlattenOptions", "How all layers become one.", extends = { "WorkOptions" }, VIEW },
-  { "WasteOptions", "What counts as visible.", VIEW },
+  { "WasteOptions", "What counts as visible, and how much is told.", extends = { "WorkOptions" }, VIEW,
+    { "why", "boolean", "false: no contents are compared, and the files have no `why` and `by`", default = "true" } },
   {
     "RebaseOptions", "How an image gets another base.", extends = { "WorkOptions" },
     { "config", '"keep"|"inherit"', "inherit: what is unchanged from the old base comes from the new",
@@ -189,8 +209,7 @@ return {
   { "FoldOptions", "How repeated entries are folded.", extends = { "WorkOptions" },
     { "prune", "boolean", "layers without entries are removed then", default = "false" } },
   {
-    "RemoveOptions", "How paths are removed.", extends = { "WorkOptions" },
-    { "optional", "boolean", "what matches nothing is no error", default = "false" },
+    "RemoveOptions", "How paths are removed.", extends = { "WorkOptions" }, OPTIONAL,
   },
   {
     "PurgeOptions", "What else is purged.", extends = { "RemoveOptions" },
@@ -203,6 +222,9 @@ return {
   -- ---- writing ------------------------------------------------------------------------------------------
   { "ExportOptions", "How the merged file system is written.", extends = { "WorkOptions" }, PACKED, LEVEL,
     VIEW },
+  { "RootExportOptions", "How much of a root file system is written, and how.", extends = { "WorkOptions" },
+    { "which", "strata.Which", "what goes into the tar; a function gets a strata.RootEntry", default = "all" },
+    OPTIONAL, PACKED, LEVEL },
   {
     "SaveOptions", "How images are written.", extends = { "WorkOptions" },
     { "format", '"docker"|"docker-legacy"|"oci"|"oci-archive"', default = "as it came" },
@@ -276,14 +298,15 @@ return {
     extends = { "WorkOptions" },
     { "mode", '"flat"|"overlay"', "one tree, or a directory per layer for overlayfs", default = "flat" },
     { "merge", "boolean", "the directory may have something in it", default = "false for an image, true for a layer" },
-    { "keep_partial", "boolean", "what a failed extract into a fresh directory has made stays there",
-      default = "false" },
-    { "unprivileged", "boolean", "owners, devices, xattrs that cannot be set are no failure",
-      default = "unless run by root" },
-    { "rootless", "boolean", "owners that cannot be set are recorded as user.rootlesscontainers", default = "false" },
+    KEEP_PARTIAL, UNPRIVILEGED, ROOTLESS,
     { "xattrs", '"trusted"|"user"', "overlay: the namespace of its marks", default = "trusted for root" },
     VIEW,
     LIMITS,
+  },
+  {
+    "RootExtractOptions", "How files of a root file system are written into a directory.", extends = { "WorkOptions" },
+    OPTIONAL, { "merge", "boolean", "the directory may have something in it", default = "false" },
+    KEEP_PARTIAL, UNPRIVILEGED, ROOTLESS, LIMITS,
   },
   -- ---- streams ------------------------------------------------------------------------------------------
   {

@@ -80,15 +80,37 @@ function printed.saved_layer(one)
     short(one.digest or one.diff_id))
 end
 
---- The bytes that nobody sees.
+-- So many files are in the text of a waste; the others are counted.
+local WASTED_FILES = 20
+
+--- The bytes that nobody sees: in all, by layer, and of the files with the most.
 ---@param waste strata.Waste
 ---@return string
 function printed.waste(waste)
-  local lines = { core.human_size(waste.total) .. " wasted" }
+  local lines = { ("%s wasted, efficiency %.4f"):format(core.human_size(waste.total), waste.efficiency) }
   for i, bytes in ipairs(waste.layers) do
     lines[#lines + 1] = ("  layer %d: %s"):format(i, core.human_size(bytes))
   end
+  for i = 1, math.min(#waste.paths, WASTED_FILES) do lines[#lines + 1] = "  " .. tostring(waste.paths[i]) end
+  if #waste.paths > WASTED_FILES then
+    lines[#lines + 1] = ("  %s more"):format(counted(#waste.paths - WASTED_FILES, "file"))
+  end
   return table.concat(lines, "\n")
+end
+
+--- A file that nobody sees.
+---@param one strata.WastedFile
+---@return string
+function printed.wasted_file(one)
+  return ("%s of layer %d: %s%s"):format(core.quote(one.path), one.layer, core.human_size(one.bytes),
+    one.why and (", %s by layer %d"):format(one.why, one.by) or "")
+end
+
+--- A path that several layers have something at.
+---@param one strata.RepeatedPath
+---@return string
+function printed.repeated_path(one)
+  return ("%s: %d times, %s"):format(core.quote(one.path), one.count, core.human_size(one.bytes))
 end
 
 --- An entry that was removed.
@@ -135,6 +157,30 @@ end
 function printed.finding(finding)
   return ("%s: %s%s"):format(finding.rule, json.printable(finding.message),
     finding.layer and (" (layer %d)"):format(finding.layer) or "")
+end
+
+--- The digest of a file, as sha256sum writes it and `sha256sum -c` reads it, but for control characters.
+---@param one strata.FileDigest
+---@return string
+function printed.file_digest(one)
+  local name, count = one.path:gsub("[\\\n\r]", { ["\\"] = "\\\\", ["\n"] = "\\n", ["\r"] = "\\r" })
+  return ("%s%s  %s"):format(count > 0 and "\\" or "", one.digest:match(":(.*)$"), json.printable(name))
+end
+
+--- A package that is installed.
+---@param one strata.Package
+---@return string
+function printed.package(one)
+  local words = { one.name, one.version or "?", one.architecture or "?", one.manager }
+  return json.printable(table.concat(words, " "), 300)
+end
+
+--- A database of packages.
+---@param one strata.PackageDatabase
+---@return string
+function printed.database(one)
+  return ("%s: %s, %s"):format(one.manager, json.printable(one.path), one.packages and counted(one.packages, "package")
+    or "not read")
 end
 
 --- What a layer has done to a path.
