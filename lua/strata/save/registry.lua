@@ -1,6 +1,7 @@
 --- Saving an image to a registry. Only what the registry lacks moves; a manifest that nobody edited keeps its bytes.
 
 local client = require "strata.registry.client"
+local companions = require "strata.dialect.oci.companions"
 local core = require "strata.core"
 local fail = require "strata.util.fail"
 local json = require "strata.util.json"
@@ -8,6 +9,7 @@ local media_types = require "strata.document.media_types"
 local misuse = require "strata.util.misuse"
 local new_layout = require "strata.dialect.new_layout"
 local oci_catalog = require "strata.dialect.oci.catalog"
+local oci_edit = require "strata.dialect.oci.edit"
 local printed = require "strata.util.printed"
 local push = require "strata.registry.push"
 local reference = require "strata.document.reference"
@@ -240,25 +242,47 @@ local function index_result(self, this, done)
   }
 end
 
+-- What goes along with an image into a new index: descriptors, manifests, blobs, and notes about what does not.
+local function add_companions(self, this, image, made, descriptors)
+  local along, notes, code = companions.of(image, made.digest, self.opts.attestations)
+  if not along then return nil, notes, code end
+  for _, one in ipairs(along) do
+    descriptors[#descriptors + 1] = one.text
+    this.children[#this.children + 1] = { text = one.bytes, digest = one.digest, media_type = one.media_type,
+                                          is_kept = true }
+    for _, blob in ipairs(one.blobs) do
+      local ok, message, how = registry_index.take_part(blob, blob.part)
+      if not ok then return nil, message, how end
+      self.own[#self.own + 1] = blob.own and blob.file or nil
+      this.blobs[#this.blobs + 1] = blob
+    end
+  end
+  for _, note in ipairs(notes) do this.notes[#this.notes + 1] = note end
+  return true
+end
+
 -- The push of images for several platforms, as the index that one name has. It is one of Docker's when all of them are,
--- as `docker buildx imagetools create` makes it.
+-- as `docker buildx imagetools create` makes it. Files that are opened for it get into self.own.
 local function push_of_several(self, images)
   local this, descriptors, is_docker = new_push(self), {}, true
-  this.children = {}
+  this.children, this.notes = {}, {}
   for i, image in ipairs(images) do
     local made, message, code = manifest_of(image)
     if not made then return nil, message, code end
     note_home(self, this, image)
     local family = media_types.family(made.media_type)
     is_docker = is_docker and family == "docker"
-    this.children[i] = made
-    descriptors[i] = new_layout.descriptors(made.digest, #made.text, {}, {
+    this.children[#this.children + 1] = made
+    descriptors[#descriptors + 1] = new_layout.descriptors(made.digest, #made.text, {}, {
       text = image.descriptor_text, platform = image.platform, new_platform = image.new_platform, family = family,
     })[1]
     for _, blob in ipairs(blobs_of(image)) do
       blob.label = ("image %d: %s"):format(i, blob.label)
       this.blobs[#this.blobs + 1] = blob
     end
+    local ok
+    ok, message, code = add_companions(self, this, image, made, descriptors)
+    if not ok then return nil, message, code end
   end
   local media_type = is_docker and media_types.DOCKER_LIST or media_types.OCI_INDEX
   local text = new_layout.index(descriptors, media_type)
@@ -280,18 +304,21 @@ function save_registry.several(requests, what, opts, with)
   local self, message, code = begin(what, opts, requests[1].state.hub.limits, with)
   if not self then return nil, message, code end
   local images, this, done
+  self.own = {}
   images, message, code = make_all(self, requests)
   if images then this, message, code = push_of_several(self, images) end
-  if not this then return nil, message, code end
-  done, message, code = push.run(this, opts)
-  if not done then return fail(code, "%s: %s", self.path, message) end
-  local row, notes = index_result(self, this, done), {}
+  if this then
+    done, message, code = push.run(this, opts)
+    message = message and ("%s: %s"):format(self.path, message)
+  end
+  for _, file in ipairs(self.own) do file:close() end
+  if not done then return nil, message, code end
+  local row = index_result(self, this, done)
   row.images, row.id = {}, core.sha256(images[1].config_text)
   for i, image in ipairs(images) do
     row.images[i] = result.image(image, "registry", image.manifest_text ~= nil)
-    for _, note in ipairs(notes_of(image, this.children[i])) do notes[#notes + 1] = note end
   end
-  return printed.by(row, printed.save), #notes > 0 and notes or nil
+  return printed.by(row, printed.save), #this.notes > 0 and this.notes or nil
 end
 
 -- The push of an index, with all that is known before its documents are read: `root` is what it is going to be, when
@@ -305,7 +332,8 @@ end
 -- The root as it is, when it is known and stays so.
 local function kept_root(requests, listing, opts)
   local store = listing.store
-  if not store.remote or #requests > 0 or opts.attestations == "drop" or opts.referrers then return nil end
+  if not store.remote or listing.edits or #requests > 0 then return nil end
+  if opts.attestations == "drop" or opts.referrers then return nil end
   return { text = listing.catalog.root_text, digest = store.root_digest, is_kept = true,
            media_type = store.root_type or media_types.OCI_INDEX }
 end
@@ -317,7 +345,17 @@ local function add_tree(self, this, requests, listing)
   local images, made
   images, message, code = make_all(self, requests)
   if not images then return nil, message, code end
-  made, message, code = registry_index.of(listing.catalog, images, self.opts)
+  for _, one in ipairs(listing.edits and listing.edits.added or {}) do
+    local image
+    image, message, code = make(self, one.request)
+    if not image then return nil, message, code end
+    note_home(self, this, image)
+    one.addition, message, code = oci_edit.addition(one, image, listing.catalog, {
+      attestations = self.opts.attestations,
+    })
+    if not one.addition then return nil, message, code end
+  end
+  made, message, code = registry_index.of(listing, images, self.opts)
   if not made then return nil, message, code end
   if this.is_home then registry_index.note_known(listing.catalog, this.known) end
   this.manifest = table.remove(made.documents)

@@ -31,6 +31,25 @@ function Walk:text_of(digest)
   return catalog.strangers[digest] and catalog:stranger(digest) or nil, true
 end
 
+--- Has a blob read from where its bytes lie. A file that is opened for it is the blob's own.
+---@param blob strata.PushedBlob
+---@param part strata.Segment?
+---@return boolean? ok
+---@return string? message
+---@return string? code
+function registry_index.take_part(blob, part)
+  if not part then return true end
+  blob.offset, blob.size = part.offset, part.size
+  if not part.from then
+    blob.file = part.file
+    return true
+  end
+  local file, message, code = part.from:open(part.name)
+  if not file then return nil, message, code end
+  blob.file, blob.own = file, true
+  return true
+end
+
 -- Adds a blob that a manifest names.
 function Walk:add_blob(descriptor, label)
   if type(descriptor) ~= "table" or type(descriptor.digest) ~= "string" or self.seen[descriptor.digest] then
@@ -40,11 +59,12 @@ function Walk:add_blob(descriptor, label)
   self.seen[digest] = true
   local blob = { label = label, digest = digest, size = descriptor.size }
   local made = self.new[digest]
-  if made then
-    blob.bytes = made.bytes
-    if made.part then blob.file, blob.offset, blob.size = made.part.file, made.part.offset, made.part.size end
-  elseif media_types.is_foreign(descriptor.mediaType) then -- it stays where its URLs lead
+  if media_types.is_foreign(descriptor.mediaType) then -- it stays where its URLs lead
     return true
+  elseif made then
+    blob.bytes, blob.origin = made.bytes, made.origin
+    local ok, message, code = registry_index.take_part(blob, made.part)
+    if not ok then return nil, message, code end
   elseif store.remote then
     blob.origin = store
   else
@@ -187,15 +207,16 @@ function Walk:add_all_referrers()
   return ok, message, code
 end
 
---- What is pushed of a catalog, with some of its images changed.
----@param catalog strata.Catalog
+--- What is pushed of a listing, with some of its images changed, and the edits of its indexes.
+---@param listing strata.Listing
 ---@param images strata.ImageToWrite[]  those that have changed
 ---@param opts {attestations?: string, referrers?: boolean}
 ---@return {documents: strata.PushedManifest[], blobs: strata.PushedBlob[], notes: string[], close: fun()}?
 ---@return string? message
 ---@return string? code
-function registry_index.of(catalog, images, opts)
-  local change, message, code = oci_edit.changes(images, catalog, opts, true)
+function registry_index.of(listing, images, opts)
+  local catalog = listing.catalog
+  local change, message, code = oci_edit.changes(images, catalog, opts, listing)
   if not change then return nil, message, code end
   local walk = setmetatable({ catalog = catalog, new = {}, documents = {}, blobs = {}, seen = {}, referrers = 0 },
     Walk)

@@ -1,0 +1,307 @@
+--- Edits of the indexes of a layout or of a registry: descriptors that go, names that go, images that are added.
+--
+-- They are kept as what is to be done, and oci/changes carries them out in the texts of the indexes. A descriptor is
+-- known by its raw text and by the digest of its index: both hold when somebody else has changed index.json meanwhile.
+
+local choose = require "strata.dialect.choose"
+local core = require "strata.core"
+local json = require "strata.util.json"
+local media_types = require "strata.document.media_types"
+local oci_catalog = require "strata.dialect.oci.catalog"
+local oci_descriptor = require "strata.dialect.oci.descriptor"
+local oci_image = require "strata.dialect.oci.image"
+local oci_names = require "strata.dialect.oci.names"
+local platform = require "strata.document.platform"
+local reference = require "strata.document.reference"
+
+local index_edits = {}
+
+--- An image that is added to an index.
+---@class strata.AddedImage
+---@field index string  the digest of the index; "" is the root
+---@field handle strata.Image
+---@field tags string[]  names of its descriptors
+---@field attestations "keep"|"drop"|"refuse"|nil
+---@field request strata.SaveRequest?  written by each save, as the next one
+---@field addition strata.IndexAddition?
+
+---@class strata.IndexEdits
+---@field gone table<string, table<string, boolean>>  by digest of the index: raw texts of descriptors
+---@field names table<string, string|false>  by raw text of a descriptor of the root: the name that is left, if any
+---@field untagged string[]  names that went
+---@field added strata.AddedImage[]
+local Edits = {}
+Edits.__index = Edits
+
+--- No edits.
+---@return strata.IndexEdits
+function index_edits.new()
+  return setmetatable({ gone = {}, names = {}, untagged = {}, added = {} }, Edits)
+end
+
+--- The same edits, to which others can be added.
+---@return strata.IndexEdits
+function Edits:copy()
+  local copy = index_edits.new()
+  for index, set in pairs(self.gone) do
+    copy.gone[index] = {}
+    for raw in pairs(set) do copy.gone[index][raw] = true end
+  end
+  for raw, name in pairs(self.names) do copy.names[raw] = name end
+  for i, name in ipairs(self.untagged) do copy.untagged[i] = name end
+  for i, one in ipairs(self.added) do copy.added[i] = one end
+  return copy
+end
+
+--- Whether there is anything to do.
+---@return boolean
+function Edits:is_empty()
+  return next(self.gone) == nil and next(self.names) == nil and #self.added == 0
+end
+
+--- Whether a descriptor goes.
+---@param index string
+---@param raw string
+---@return boolean
+function Edits:takes(index, raw)
+  return self.gone[index] ~= nil and self.gone[index][raw] == true
+end
+
+--- The only name that a descriptor of the root keeps, false for none. nil: it keeps all that it has.
+---@param index string
+---@param raw string
+---@return string|false|nil
+function Edits:name_of(index, raw)
+  if index ~= "" then return nil end
+  return self.names[raw]
+end
+
+--- The descriptors of the root that are edited.
+---@return string[]  raw texts
+function Edits:of_root()
+  local list = {}
+  for raw in pairs(self.gone[""] or {}) do list[#list + 1] = raw end
+  for raw in pairs(self.names) do list[#list + 1] = raw end
+  return json.sort(list)
+end
+
+-- ---- what is there after the edits ------------------------------------------------------------------------------
+
+--- A descriptor of an index.
+---@class strata.IndexEntry
+---@field index string  the digest of the index; "" is the root
+---@field raw string
+---@field key string  the same for one descriptor that several ways lead to
+---@field digest string
+---@field kind "image"|"attestation"|"artifact"|"index"
+---@field depth integer
+---@field names string[]  that it has itself
+---@field tags string[]  these, and those of the indexes that lead to it
+---@field platform strata.PlatformFields?
+---@field platform_key string?  for comparison
+---@field subject string?  the digest that it is about
+---@field row strata.Manifest?  nil: an index, or a blob that is no manifest
+
+local function kind_of(catalog, descriptor, row)
+  if row then return row.kind end
+  local is_index = catalog.indexes[descriptor.digest] or media_types.kind(descriptor.mediaType) == "index"
+  return is_index and "index" or "artifact"
+end
+
+local function entry_of(self, catalog, index, number, raw)
+  local descriptor = catalog.indexes[index].document.manifests[number + 1]
+  local row, annotations = (catalog.rows[index] or {})[number], oci_descriptor.annotations(descriptor.annotations)
+  local own = platform.in_document(descriptor.platform)
+  local runs_on = own or row and oci_image.platform(catalog, row) or nil
+  local name, names = self:name_of(index, raw), oci_names.of(annotations)
+  if name ~= nil then names = { name or nil } end
+  return {
+    index = index, raw = raw, key = ("%s\0%d"):format(index, number), digest = descriptor.digest, row = row,
+    kind = kind_of(catalog, descriptor, row), names = names,
+    platform = runs_on, platform_key = runs_on and platform.key(own and descriptor.platform or runs_on),
+    subject = oci_catalog.subject(annotations, row and row.kind ~= "image" and row.document),
+  }
+end
+
+-- Whether the edits add something to an index.
+local function gets(self, index)
+  for _, one in ipairs(self.added) do
+    if one.index == index then return true end
+  end
+  return false
+end
+
+local function visit(self, catalog, index, tags, depth, list)
+  local doc = core.json(catalog.indexes[index].text)
+  for number = 0, (doc:count("/manifests") or 0) - 1 do
+    local raw = doc:raw("/manifests/" .. number)
+    if not self:takes(index, raw) then
+      local one = entry_of(self, catalog, index, number, raw)
+      one.depth, one.tags = depth, reference.union(tags, one.names)
+      list[#list + 1] = one
+      local at = #list
+      if catalog.indexes[one.digest] then
+        visit(self, catalog, one.digest, one.tags, depth + 1, list)
+        local had_some = #(json.or_nil(catalog.indexes[one.digest].document.manifests) or {}) > 0
+        if at == #list and had_some and not gets(self, one.digest) then list[at] = nil end
+      end
+    end
+  end
+end
+
+--- The descriptors of all indexes as they are after the edits, each index before what it leads to. An index that the
+-- edits leave with nothing is not among them.
+---@param catalog strata.Catalog
+---@return strata.IndexEntry[]
+function Edits:entries(catalog)
+  local list = {}
+  if not catalog.single then visit(self, catalog, "", catalog.store.names or {}, 0, list) end
+  return list
+end
+
+-- ---- choosing ---------------------------------------------------------------------------------------------------
+
+-- A name means the descriptors that have it. An ID means those of the image.
+local function has_ref(catalog, one, ref, names)
+  if reference.find(names, ref) then return true end
+  local wanted = choose.digest_of(ref)
+  if not wanted then return false end
+  return one.digest == wanted or one.kind == "image" and one.row ~= nil and oci_image.id(catalog, one.row) == wanted
+end
+
+--- What chooses descriptors: a name or a digest; or fields that all have to fit.
+---@param catalog strata.Catalog
+---@param which string|strata.ManifestOptions
+---@return fun(one: strata.IndexEntry): boolean
+local function matcher(catalog, which)
+  if type(which) == "string" then
+    return function(one) return has_ref(catalog, one, which, one.names) end
+  end
+  local wanted = which.platform and platform.parse(which.platform)
+  local is_alone = not (wanted or which.digest or which.kind) -- with others, a name means all that has it
+  return function(one)
+    if wanted and not (one.platform and platform.rank(wanted, one.platform) == 1) then return false end
+    if which.digest and one.digest ~= which.digest or which.kind and one.kind ~= which.kind then return false end
+    return not which.ref or has_ref(catalog, one, which.ref, is_alone and one.names or one.tags)
+  end
+end
+
+-- The entries that a test chooses. What a chosen index leads to goes with it.
+local function chosen(entries, test)
+  local found, below = {}, nil
+  for _, one in ipairs(entries) do
+    if not below or one.depth <= below then
+      below = nil
+      if test(one) then
+        found[#found + 1] = one
+        below = one.depth
+      end
+    end
+  end
+  return found
+end
+
+--- The descriptors that somebody means, and what of it has chosen nothing.
+---@param catalog strata.Catalog
+---@param which (string|strata.ManifestOptions)[]
+---@return strata.IndexEntry[]
+---@return (string|strata.ManifestOptions)[] unused
+function Edits:choose(catalog, which)
+  local entries, found, seen, unused = self:entries(catalog), {}, {}, {}
+  for _, item in ipairs(which) do
+    local list = chosen(entries, matcher(catalog, item))
+    if #list == 0 then unused[#unused + 1] = item end
+    for _, one in ipairs(list) do
+      if not seen[one.key] then found[#found + 1] = one end
+      seen[one.key] = true
+    end
+  end
+  return found, unused
+end
+
+--- The descriptors that a function says true of; each is asked about once.
+---@param catalog strata.Catalog
+---@param test fun(one: strata.IndexEntry): boolean
+---@return strata.IndexEntry[]
+function Edits:choose_by(catalog, test)
+  local answers, found, seen = {}, {}, {}
+  local list = chosen(self:entries(catalog), function(one)
+    if answers[one.key] == nil then answers[one.key] = test(one) end
+    return answers[one.key]
+  end)
+  for _, one in ipairs(list) do
+    if not seen[one.key] then found[#found + 1] = one end
+    seen[one.key] = true
+  end
+  return found
+end
+
+--- The attestations and artifacts of the same index that are about what goes, when nothing there is left that they are
+-- about.
+---@param catalog strata.Catalog
+---@param going strata.IndexEntry[]
+---@return strata.IndexEntry[]
+function Edits:about(catalog, going)
+  local goes, leads, stays, found = {}, {}, {}, {}
+  for _, one in ipairs(going) do
+    goes[one.key], leads[one.index .. "\0" .. one.digest] = true, true
+  end
+  local entries = self:entries(catalog)
+  for _, one in ipairs(entries) do
+    if not goes[one.key] then stays[one.index .. "\0" .. one.digest] = true end
+  end
+  for _, one in ipairs(entries) do
+    local about = one.subject and one.index .. "\0" .. one.subject
+    if about and leads[about] and not stays[about] and not goes[one.key] then
+      found[#found + 1], goes[one.key] = one, true
+    end
+  end
+  return found
+end
+
+-- ---- edits ------------------------------------------------------------------------------------------------------
+
+--- Has descriptors go.
+---@param list strata.IndexEntry[]
+function Edits:take(list)
+  for _, one in ipairs(list) do
+    self.gone[one.index] = self.gone[one.index] or {}
+    self.gone[one.index][one.raw] = true
+  end
+end
+
+--- Takes a name from the descriptors of the root that have it. One that is left without a name goes, when another leads
+-- to the same.
+---@param catalog strata.Catalog
+---@param ref string
+---@return boolean found
+function Edits:untag(catalog, ref)
+  local of_root, found = {}, false
+  for _, one in ipairs(self:entries(catalog)) do
+    if one.index == "" then of_root[#of_root + 1] = one end
+  end
+  local function is_repeated(one)
+    for _, other in ipairs(of_root) do
+      local is_there = other ~= one and other.digest == one.digest and not self:takes("", other.raw)
+      if is_there then return true end
+    end
+    return false
+  end
+  for _, one in ipairs(of_root) do
+    local at = reference.find(one.names, ref)
+    if at then
+      found = true
+      table.remove(one.names, at)
+      if #one.names == 0 and is_repeated(one) then
+        self.names[one.raw] = nil
+        self:take { one }
+      else
+        self.names[one.raw] = one.names[1] or false
+      end
+    end
+  end
+  if found then self.untagged[#self.untagged + 1] = ref end
+  return found
+end
+
+return index_edits
