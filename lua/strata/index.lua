@@ -157,7 +157,8 @@ local function row_of_entry(state, one)
 end
 
 local function row_of_added(state, one)
-  local seen, tags = view(state), one.tags
+  local seen, tags, store = view(state), one.tags, state.listing.store
+  if one.index == "" and store.flat then tags = store.names or {} end
   for _, entry in ipairs(seen.entries) do
     if one.index ~= "" and entry.digest == one.index then tags = reference.union(tags, entry.tags) end
   end
@@ -384,7 +385,7 @@ end
 -- What has the place of an image in an index: those for its platform, and in index.json what has one of its names. The
 -- last result has those among what was added.
 local function rivals(entries, edits, one, is_listed)
-  local key, found, mine = platform.key(one.handle.config), {}, {}
+  local key, found, mine, seen = platform.key(one.handle.config), {}, {}, {}
   local function has_name(names)
     for _, ref in ipairs(one.tags) do
       if reference.find(names, ref) then return true end
@@ -394,7 +395,8 @@ local function rivals(entries, edits, one, is_listed)
   for _, entry in ipairs(entries) do
     local is_same = entry.kind == "image" and entry.platform_key == key
     if is_listed then is_same = has_name(entry.names) end
-    if entry.index == one.index and is_same then found[#found + 1] = entry end
+    if entry.index == one.index and is_same and not seen[entry.key] then found[#found + 1] = entry end
+    seen[entry.key] = true
   end
   for i, other in ipairs(edits.added) do
     local is_same = platform.key(other.handle.config) == key
