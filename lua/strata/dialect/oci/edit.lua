@@ -27,9 +27,11 @@ end
 
 -- The blobs of an image that an index gets: all of them, wherever they are.
 local function blobs_of(image, digest, text)
+  local store = image.source and image.source.store
+  local has_config = store and store.remote and image.manifest_config == image.config_digest
   local list = {
     { digest = digest, bytes = text, is_manifest = true },
-    { digest = image.config_digest, bytes = image.config_text },
+    { digest = image.config_digest, bytes = image.config_text, origin = has_config and store or nil },
   }
   for _, one in ipairs(image.layers) do
     if not one.missing then
