@@ -145,6 +145,26 @@ describe("images that are saved as an index", function()
 		assert.is_nil(io.open(dir:file("d.tar")))
 	end)
 
+	it("are made, edited and cleaned up as doc/indexes.md shows it", function()
+		for _, machine in ipairs({ "amd64", "arm64", "riscv64" }) do
+			assert(of("linux/" .. machine):save(dir:file(machine .. ".tar"), { format = "docker" }))
+		end
+		local code = shell.read("doc/indexes.md"):match("\n```lua\n(.-)```")
+		code = code:gsub('"([%w-]+%.tar)"', '"' .. dir.path .. '/%1"'):gsub('"layout"', '"' .. dir:file("layout") .. '"')
+		local printed = {}
+		local run = assert((loadstring or load)("local strata, print = ...\n" .. code)) -- luacheck: ignore 113
+		run(strata, function(value)
+			printed[#printed + 1] = tostring(value)
+		end)
+		assert.equal(2, #printed)
+		assert.matches("^image, linux/amd64, sha256:%x+, app:1\nimage, linux/arm64, sha256:%x+, app:1$", printed[1])
+		assert.matches(": 0 blobs that nothing names, 0 B$", printed[2])
+		local index = assert(strata.open_index(dir:file("app-2.tar")))
+		assert.equal(2, #index.manifests)
+		assert.equal("linux/riscv64", tostring(index.manifests[2].platform))
+		assert.same({}, index.manifests[1].tags)
+	end)
+
 	it("throw for a platform that two have, a format without indexes, a registry, and a bad name", function()
 		local list, path = { of("linux/amd64", "1"), of("linux/amd64", "2") }, dir:file("app.tar")
 		local function throws(pattern, what, opts)
