@@ -311,8 +311,8 @@ function methods:untag(ref)
   local catalog, message, code = catalog_of(state, "untag")
   if not catalog then return nil, message, code end
   if catalog.store.flat then
-    return fail("EUNSUPPORTED", "untag: %s: the index has no names itself; registry:delete takes a tag from a registry",
-      catalog.store.path)
+    return fail("EUNSUPPORTED", "untag: %s: the index has no names itself%s", catalog.store.path,
+      catalog.store.remote and "; registry:delete takes a tag from a registry" or "")
   end
   local before = edits_of(state)
   local edits = before:copy()
@@ -498,6 +498,38 @@ local function ready_added(state, opts)
   return true
 end
 
+-- What a save or a plan of one needs: the requests of the images to write.
+local function requests_of(state, what, opts)
+  local ok, message, code = ready_added(state, opts)
+  if not ok then return nil, message, code end
+  local images
+  images, message, code = to_save(state, what, opts)
+  if not images then return nil, message, code end
+  return image.requests(images)
+end
+
+--- What index:save with these options would write: the images that change or are added, and to a registry (`to`) what
+-- would be moved. Digests and sizes that only compressing would tell are nil.
+---@param opts? strata.PlanOptions
+---@return strata.SaveResult?
+---@return string? message
+---@return string? code
+function methods:plan(opts)
+  options.check("plan", type(opts) == "table" and opts.to ~= nil and "PlanOptions" or "SaveOptions", opts)
+  opts = opts or {}
+  local state = state_of(self)
+  local is_push = opts.to ~= nil and reference.is_remote(opts.to)
+  local requests, message, code = requests_of(state, is_push and opts.to or "", opts)
+  if not requests then return nil, message, code end
+  if not is_push then return save.plan_whole(requests, opts, state.listing) end
+  if not state.listing.catalog then
+    if #requests == 1 then return save.plan(requests[1], opts) end
+    return fail("EUNSUPPORTED", "plan: %s: an archive of several images, without an index", state.listing.store.path)
+  end
+  local with = opts.registry and require("strata.registry").client_of(opts.registry) or nil
+  return require("strata.save.registry").plan_index(requests, opts.to, opts, state.listing, with)
+end
+
 --- Saves the layout or the archive with the images as they are now.
 ---@param what string|file*
 ---@param opts? strata.SaveOptions
@@ -508,12 +540,8 @@ function methods:save(what, opts)
   argument.stream(what, "save")
   options.check("save", reference.is_remote(what) and "PushOptions" or "SaveOptions", opts)
   opts = opts or {}
-  local state, images = state_of(self), nil
-  local ok, message, code = ready_added(state, opts)
-  if ok then images, message, code = to_save(state, what, opts) end
-  if not images then return nil, message, code end
-  local requests
-  requests, message, code = image.requests(images)
+  local state = state_of(self)
+  local requests, message, code = requests_of(state, what, opts)
   if not requests then return nil, message, code end
   return save.images(requests, what, opts, state.listing)
 end

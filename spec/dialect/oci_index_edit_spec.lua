@@ -348,6 +348,23 @@ for way, write in pairs(WAYS) do
 			assert.is_nil(found.blobs[list[2].digest])
 		end)
 
+		it("tells what a save would write, and writes it", function()
+			local img, target = of("linux/riscv64"), fresh("target")
+			assert(index:add(img, { index = "app:1" }))
+			collect(index:images())[1].config:set_env("A", "1")
+			local plan = assert(index:plan())
+			assert.is_nil(plan.size)
+			assert.equal(way == "archive" and "oci-archive" or "oci", plan.format)
+			local result = assert(index:save(target))
+			assert.equal(2, #result.images)
+			for i, one in ipairs(result.images) do
+				assert.equal(one.id, plan.images[i].id)
+				assert.equal(one.digest, plan.images[i].digest)
+				assert.equal(#one.layers, #plan.images[i].layers)
+			end
+			assert.is_nil((index:plan({ format = "docker" })))
+		end)
+
 		it("is edited and saved several times", function()
 			local target = fresh("target")
 			assert(index:remove("single:1"))

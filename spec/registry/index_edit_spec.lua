@@ -110,6 +110,23 @@ describe("an index of a registry", function()
 			platforms(assert(strata.open_index(dir:file("all.tar")))))
 	end)
 
+	it("tells what a save would move, and moves nothing for that", function()
+		put("app:1", "linux/amd64", "linux/arm64")
+		local index = open("app:1")
+		assert(index:remove({ platform = "linux/arm64" }))
+		assert(index:add(of("linux/riscv64")))
+		fake:forget()
+		local plan = assert(index:plan({ to = ref("app:2"), registry = hub }))
+		for _, request in ipairs(fake:log()) do
+			assert.is_truthy(request.method == "GET" or request.method == "HEAD", request.method)
+		end
+		assert.is_nil((hub:digest(ref("app:2"))))
+		local made = assert(index:save(ref("app:2"), { registry = hub }))
+		assert.same({ made.digest, made.uploaded, made.skipped, made.size },
+			{ plan.digest, plan.uploaded, plan.skipped, plan.size })
+		assert.equal(0, assert(open("app:2"):plan({ to = ref("app:2"), registry = hub })).uploaded)
+	end)
+
 	it("goes edited to an archive and to a layout, and what was removed is not fetched", function()
 		put("app:1", "linux/amd64", "linux/arm64")
 		put("other:1", "linux/s390x")

@@ -247,6 +247,10 @@ describe("an option that there is not, or of another type", function()
 			local index = assert(strata.open_index(specimen.app))
 			return (index:save(path(), opts))
 		end },
+		plan_of_an_index = { "SaveOptions", {}, function(opts)
+			local index = assert(strata.open_index(specimen.app))
+			return (index:plan(opts))
+		end },
 		add = { "IndexAddOptions", {}, function(opts)
 			local index = assert(strata.open_index(specimen.app))
 			return (index:add(img, opts))

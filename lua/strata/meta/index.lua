@@ -35,6 +35,14 @@ function Index:images(selector) end
 ---@return strata.errcode? code
 function Index:save(what, opts) end
 
+--- What index:save with these options would write, before it does: the images that change or are added; with `to`, what a
+--- registry would get. Digests and sizes that only compressing would tell are nil.
+---@param opts? strata.PlanOptions
+---@return strata.SaveResult?
+---@return string? message
+---@return strata.errcode? code
+function Index:plan(opts) end
+
 --- Adds an image to an index, as it is once the index is saved: it has to stay open until then. In an index there is one
 --- image for each platform; in index.json itself the image gets an entry for each of its tags. Attestations and
 --- artifacts that the place it came from has about it go along, unless it is edited.

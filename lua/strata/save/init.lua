@@ -401,6 +401,30 @@ function save.plan(request, opts)
   return result.image(save_image.of(request.state, layers, settings.sha256 == "all"), self.format, self.native)
 end
 
+--- The same for all that a listing has: its images that would be written anew, and those that are added.
+---@param requests strata.SaveRequest[]
+---@param opts strata.PlanOptions
+---@param whole strata.Listing
+---@return strata.SaveResult?
+---@return string? message
+---@return string? code
+function save.plan_whole(requests, opts, whole)
+  local self = new_save(requests, opts, whole)
+  choose_format(self)
+  local settings, list = settings_of(self), {}
+  for _, request in ipairs(requests) do list[#list + 1] = request end
+  for _, one in ipairs(self.edits and self.edits.added or {}) do list[#list + 1] = one.request end
+  local images = {}
+  for i, request in ipairs(list) do
+    local ok, message, code = request.settle { threads = opts.threads, progress = opts.progress }
+    if not ok then return nil, message, code end
+    local image = save_image.of(request.state, save_layer.plan(request.state.hub.layers, settings))
+    local is_kept = image.manifest_text ~= nil and (self.native or self.catalog ~= nil)
+    images[i] = result.image(image, self.format, is_kept)
+  end
+  return printed.by({ format = self.format, layers = {}, images = images }, printed.save)
+end
+
 --- The digest of the manifest that saving the image in its own dialect would give it.
 ---@param request strata.SaveRequest
 ---@return string? digest  nil: an archive without manifests is its source, or it failed

@@ -363,6 +363,26 @@ local function add_tree(self, this, requests, listing)
   return made
 end
 
+-- What is pushed of a listing: the push, and what was opened for it, with notes; nil: nothing.
+local function prepare_index(self, requests, listing)
+  local opts, root = self.opts, kept_root(requests, listing, self.opts)
+  local this = push_of_index(self, listing, root)
+  local is_done, made, message, code
+  if root then -- a copy that changes nothing, and a new tag in the same repository, need no document below the root
+    is_done, message, code = push.look(this, opts)
+    if is_done == nil then return fail(code, "%s: %s", self.path, message) end
+  end
+  if not root or not is_done and not this.is_home then
+    made, message, code = add_tree(self, this, requests, listing)
+    if not made then return nil, message, code end
+  end
+  local ok
+  ok, message, code = check_digest(self, "index", this.manifest)
+  if ok then return this, made end
+  if made then made.close() end
+  return nil, message, code
+end
+
 --- Saves all that a listing has, with some images of it changed.
 ---@param requests strata.SaveRequest[]
 ---@param what string
@@ -375,27 +395,36 @@ end
 function save_registry.index(requests, what, opts, listing, with)
   local self, message, code = begin(what, opts, listing.limits, with)
   if not self then return nil, message, code end
-  local root = kept_root(requests, listing, opts)
-  local this = push_of_index(self, listing, root)
-  local is_done, made, done
-  if root then -- a copy that changes nothing, and a new tag in the same repository, need no document below the root
-    is_done, message, code = push.look(this, opts)
-    if is_done == nil then return fail(code, "%s: %s", self.path, message) end
-  end
-  if not root or not is_done and not this.is_home then
-    made, message, code = add_tree(self, this, requests, listing)
-    if not made then return nil, message, code end
-  end
-  local ok
-  ok, message, code = check_digest(self, "index", this.manifest)
-  if ok then
-    done, message, code = push.run(this, opts)
-    message = message and ("%s: %s"):format(self.path, message)
-  end
+  local this, made, how = prepare_index(self, requests, listing)
+  if not this then return nil, made, how end
+  local done
+  done, message, code = push.run(this, opts)
   if made then made.close() end
-  if not done then return nil, message, code end
+  if not done then return fail(code, "%s: %s", self.path, message) end
   local row = printed.by(index_result(self, this, done), printed.save)
   return row, made and #made.notes > 0 and made.notes or nil
+end
+
+--- What saving a listing to a registry would move. Layers that have to be compressed first are, as for a save.
+---@param requests strata.SaveRequest[]
+---@param what string
+---@param opts strata.PlanOptions
+---@param listing strata.Listing
+---@param with strata.RegistryClient?
+---@return strata.SaveResult?
+---@return string? message
+---@return string? code
+function save_registry.plan_index(requests, what, opts, listing, with)
+  local self, message, code = begin(what, opts, listing.limits, with)
+  if not self then return nil, message, code end
+  local before = self.session.requests
+  local this, made, how = prepare_index(self, requests, listing)
+  if not this then return nil, made, how end
+  local list
+  list, message, code = push.plan(this, opts)
+  if made then made.close() end
+  if not list then return fail(code, "%s: %s", self.path, message) end
+  return printed.by(index_result(self, this, { moved = list, requests = self.session.requests - before }), printed.save)
 end
 
 return save_registry

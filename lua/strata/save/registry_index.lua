@@ -17,6 +17,7 @@ local registry_index = {}
 ---@field blobs strata.PushedBlob[]
 ---@field seen table<string, boolean>
 ---@field referrers integer  that were found so far
+---@field gone table<string, boolean>  digests of what edits have taken
 local Walk = {}
 Walk.__index = Walk
 
@@ -161,11 +162,11 @@ end
 
 local MAX_DEPTH, MAX_REFERRERS = 3, 1000 -- RFR9
 
--- The manifests of a layout that are about a digest.
-local function referrers_in(catalog, digest)
+-- The manifests of a layout that are about a digest, but for those that edits have taken.
+local function referrers_in(catalog, digest, gone)
   local list = {}
   for _, one in ipairs(catalog.manifests) do
-    local subject = one.document and json.or_nil(one.document.subject)
+    local subject = one.document and not gone[one.digest] and json.or_nil(one.document.subject)
     if type(subject) == "table" and subject.digest == digest then
       list[#list + 1] = { digest = one.digest, text = one.text, mediaType = one.media_type }
     end
@@ -181,7 +182,7 @@ function Walk:add_referrers(digest, depth)
     list, message, code = store:referrers(digest)
     if not list then return nil, message, code end
   else
-    list = referrers_in(self.catalog, digest)
+    list = referrers_in(self.catalog, digest, self.gone)
   end
   for _, one in ipairs(depth <= MAX_DEPTH and list or {}) do
     self.referrers = self.referrers + 1
@@ -218,8 +219,9 @@ function registry_index.of(listing, images, opts)
   local catalog = listing.catalog
   local change, message, code = oci_edit.changes(images, catalog, opts, listing)
   if not change then return nil, message, code end
-  local walk = setmetatable({ catalog = catalog, new = {}, documents = {}, blobs = {}, seen = {}, referrers = 0 },
-    Walk)
+  local walk = setmetatable({
+    catalog = catalog, new = {}, documents = {}, blobs = {}, seen = {}, referrers = 0, gone = change.gone,
+  }, Walk)
   for _, blob in ipairs(change.blobs) do walk.new[blob.digest] = blob end
   local function close()
     for _, blob in ipairs(walk.blobs) do

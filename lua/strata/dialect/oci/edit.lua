@@ -63,7 +63,8 @@ function oci_edit.addition(one, image, catalog, opts)
       text = image.descriptor_text, platform = image.platform, new_platform = image.new_platform, family = own,
     }),
   }
-  local along, notes, how = companions.of(image, digest, opts.attestations == "drop" and "drop" or one.attestations)
+  local asked = opts.attestations ~= "keep" and opts.attestations or one.attestations
+  local along, notes, how = companions.of(image, digest, asked)
   if not along then return nil, notes, how end
   local ok, message = true, nil
   if opts.bring then ok, message, code = companions.bring(along, opts) end
