@@ -316,6 +316,34 @@ for way, write in pairs(WAYS) do
 			fails("EINVAL", about.digest, again:save(fresh("target")))
 		end)
 
+		it("takes along and loses artifacts by their subjects, also those about these, without their names", function()
+			local function about(subject, name)
+				local made = layout:put(('{"schemaVersion":2,"mediaType":"%s","artifactType":"text/plain","config":%s,'
+					.. '"layers":[%s],"subject":%s}'):format(blobs.TYPES.oci.manifest,
+					descriptor(layout:put("{}", "application/vnd.oci.empty.v1+json")), descriptor(layout:put(name, "text/plain")),
+					descriptor(subject)), blobs.TYPES.oci.manifest)
+				return made
+			end
+			local signature = about(tool, "signature")
+			local second = about(signature, "signature of the signature")
+			layout:set_root({ descriptor(tool, named("tool:1")), descriptor(signature, named("signature")),
+				descriptor(second), descriptor(amd, named("amd:1")) })
+			local from = write(layout)
+			local target = fresh("target.tar")
+			local img = assert(strata.open(from, { ref = "tool:1" }))
+			assert(strata.save({ img }, target, { index = "app:1" }))
+			local inner_text
+			for _, text in pairs(look(target).nested) do
+				inner_text = text
+			end
+			assert.is_truthy(inner_text:find(descriptor(signature), 1, true))
+			assert.is_truthy(inner_text:find(descriptor(second), 1, true))
+			local other = assert(strata.open_index(from))
+			local _, removed = assert(other:remove("tool:1"))
+			assert.equal(3, #removed)
+			assert.equal("linux/amd64", platforms(other))
+		end)
+
 		it("goes edited to another place in another form, with all else", function()
 			assert(index:remove({ platform = "linux/arm64" }))
 			assert(index:add(of("linux/riscv64"), { index = "tool:1" }))

@@ -6,6 +6,7 @@ local fail = require "strata.util.fail"
 local json = require "strata.util.json"
 local media_types = require "strata.document.media_types"
 local oci_catalog = require "strata.dialect.oci.catalog"
+local oci_names = require "strata.dialect.oci.names"
 
 local companions = {}
 
@@ -57,15 +58,28 @@ local function blobs_of(store, manifest)
   return list
 end
 
--- The manifests that are about the image as it was opened.
+-- The manifests that are about the image as it was opened, and those that are about these.
 local function about(image)
-  local source, list = image.source, {}
+  local source, list, seen = image.source, {}, {}
   if not (source and source.catalog and source.manifest) then return list end
-  for _, one in ipairs(source.catalog.manifests) do
-    local subject = not one.problem and oci_catalog.subject(one.annotations, one.kind ~= "image" and one.document)
-    if subject == source.manifest.digest then list[#list + 1] = one end
+  local subjects = { source.manifest.digest }
+  while #subjects > 0 do
+    local digest = table.remove(subjects, 1)
+    for _, one in ipairs(source.catalog.manifests) do
+      local subject = not one.problem and oci_catalog.subject(one.annotations, one.kind ~= "image" and one.document)
+      if subject == digest and not seen[one.digest] then
+        seen[one.digest], list[#list + 1], subjects[#subjects + 1] = true, one, one.digest
+      end
+    end
   end
   return list
+end
+
+-- The descriptor of a manifest, without the names that it has where it is listed.
+local function descriptor_of(source, manifest)
+  local doc = core.json(source.catalog:descriptor_of(manifest))
+  oci_names.set(doc, "")
+  return doc:text()
 end
 
 -- A manifest that goes along. nil without a message: not all of it is there.
@@ -77,7 +91,7 @@ local function companion(source, manifest)
   blobs, message, code = blobs_of(source.store, manifest)
   if not blobs then return nil, message, code end
   return {
-    text = source.catalog:descriptor_of(manifest), digest = manifest.digest, bytes = manifest.text, blobs = blobs,
+    text = descriptor_of(source, manifest), digest = manifest.digest, bytes = manifest.text, blobs = blobs,
     media_type = json.or_nil(manifest.document.mediaType) or manifest.media_type or media_types.OCI_MANIFEST,
   }
 end

@@ -212,6 +212,14 @@ local function remove_all(writer, list)
   return true
 end
 
+-- Whether a path still leads to a directory that was opened: what is listed by the path is removed by the directory.
+local function is_same(path, dir)
+  local now = core.open_dir(path)
+  local same = now ~= nil and now:same(dir)
+  if now then now:close() end
+  return same
+end
+
 -- The report. `writer` is the directory, to be written to; nil: nothing is removed.
 local function collect(store, opts, writer)
   if store.flat then return fail("EUNSUPPORTED", "gc: %s is no layout with an index.json", store.path) end
@@ -222,6 +230,9 @@ local function collect(store, opts, writer)
   local list, absent, code = unnamed(store, opts.limits)
   if not list then return nil, "gc: " .. absent, code end
   local ok, message = true, nil
+  if writer and not (is_same(store.path, writer) and store.dir:same(writer)) then
+    return fail("ESTALE", "gc: %s has become another directory", store.path)
+  end
   if writer then ok, message, code = remove_all(writer, list) end
   if not ok then return nil, message, code end
   local report = { path = store.path, blobs = {}, bytes = 0, removed = writer ~= nil,

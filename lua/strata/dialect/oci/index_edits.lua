@@ -237,7 +237,7 @@ function Edits:choose_by(catalog, test)
 end
 
 --- The attestations and artifacts of the same index that are about what goes, when nothing there is left that they are
--- about.
+-- about; and those about these.
 ---@param catalog strata.Catalog
 ---@param going strata.IndexEntry[]
 ---@return strata.IndexEntry[]
@@ -250,12 +250,18 @@ function Edits:about(catalog, going)
   for _, one in ipairs(entries) do
     if not goes[one.key] then stays[one.index .. "\0" .. one.digest] = true end
   end
-  for _, one in ipairs(entries) do
-    local about = one.subject and one.index .. "\0" .. one.subject
-    if about and leads[about] and not stays[about] and not goes[one.key] then
-      found[#found + 1], goes[one.key] = one, true
+  local count
+  repeat
+    count = #found
+    for _, one in ipairs(entries) do
+      local about = one.subject and one.index .. "\0" .. one.subject
+      if about and leads[about] and not stays[about] and not goes[one.key] then
+        found[#found + 1], goes[one.key] = one, true
+        local own = one.index .. "\0" .. one.digest
+        leads[own], stays[own] = true, nil
+      end
     end
-  end
+  until count == #found
   return found
 end
 
