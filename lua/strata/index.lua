@@ -55,18 +55,29 @@ local function view(state)
   return state.seen
 end
 
+-- The manifest of a candidate. nil: no index.json leads to it.
+local function manifest_of(state, number)
+  local listing = state.listing
+  if listing.kind == "oci" then return listing.catalog.manifests[number] end
+  return listing.catalog and listing.catalog.by_digest[listing.candidates[number].digest or ""]
+end
+
 -- The number of the candidate that a manifest is.
 local function number_of(state, row)
   if not state.numbers then
     state.numbers = {}
-    for number, one in ipairs(state.listing.catalog.manifests) do state.numbers[one] = number end
+    for number in ipairs(state.listing.candidates) do
+      local one = manifest_of(state, number)
+      if one then state.numbers[one] = state.numbers[one] or number end
+    end
   end
   return state.numbers[row]
 end
 
 -- Whether the edits have left a candidate.
 local function is_left(state, number)
-  return not state.listing.edits or view(state).rows[state.listing.catalog.manifests[number]] ~= nil
+  local row = state.listing.edits and manifest_of(state, number)
+  return not row or view(state).rows[row] ~= nil
 end
 
 -- Opens a candidate once, however often it is asked for. It has the names that the edits have left.
@@ -168,15 +179,14 @@ local function row_of_added(state, one)
 end
 
 local function manifests(state)
-  local list, catalog = {}, state.listing.catalog
-  local seen = state.listing.edits and view(state)
+  local list, seen = {}, state.listing.edits and view(state)
   for i, one in ipairs(state.listing.candidates) do
-    local row = catalog and catalog.manifests[i]
-    if seen and seen.rows[row] then
+    local row = manifest_of(state, i)
+    if seen and row and seen.rows[row] then
       list[#list + 1] = row_of({ kind = one.kind, digest = one.digest, tags = seen.tags[row], missing = one.missing,
                                  problem = one.problem }, one.platform(), seen.rows[row].index)
-    elseif not seen then
-      local place = state.listing.kind == "oci" and row and row.place or {}
+    elseif not seen or not row then
+      local place = row and row.place or {}
       list[#list + 1] = row_of(one, one.platform(), place.index or "")
     end
   end
@@ -190,9 +200,9 @@ end
 local function catalog_of(state, fn)
   local listing = state.listing
   local path = listing.store.path
-  if listing.kind ~= "oci" then
-    return fail("EUNSUPPORTED", "%s: %s: an archive for docker load has no index to edit; save it with the format " ..
-      "oci-archive or oci, and open that", fn, path)
+  if not listing.catalog then
+    return fail("EUNSUPPORTED", "%s: %s: there is no index.json; save it with the format oci-archive or oci, and " ..
+      "open that", fn, path)
   elseif listing.catalog.single then
     return fail("EUNSUPPORTED", "%s: %s is one image and no index; strata.save({...}, to) makes an index", fn, path)
   end
@@ -329,88 +339,11 @@ end
 
 -- ---- adding -----------------------------------------------------------------------------------------------------
 
--- The indexes in words.
-local function describe(entries)
-  local words, known = {}, {}
-  for _, one in ipairs(entries) do
-    local text = one.kind == "index" and (one.names[1] or one.digest)
-    if text and not known[text] then words[#words + 1], known[text] = core.quote(text), true end
-  end
-  return #words > 0 and table.concat(words, ", ") or "none"
-end
-
--- The only index: that of a registry, the one that all of index.json leads to, or index.json when that leads to none.
-local function only_index(catalog, entries)
-  if catalog.store.flat then return "" end
-  local only, others = nil, false
-  for _, one in ipairs(entries) do
-    local is_index = one.index == "" and one.kind == "index"
-    if is_index and only and only ~= one.digest then only, others = false, true end
-    if is_index and only == nil then only = one.digest end
-    others = others or one.index == "" and not is_index
-  end
-  if only == nil then return "" end
-  if not others then return only end
-  return fail("EAMBIGUOUS", "add: %s: which index is meant? index = %q is that of the layout itself, and there are: %s",
-    catalog.store.path, catalog.store.root, describe(entries))
-end
-
--- The digest of the index that an image is added to.
-local function target_of(catalog, entries, wanted)
-  local path, found, other = catalog.store.path, nil, nil
-  if wanted == nil then
-    found = { only_index(catalog, entries) }
-    if not found[1] then return nil, found[2], found[3] end
-    found = found[1]
-  elseif wanted == catalog.store.root and not catalog.store.flat then
-    return ""
-  else
-    for _, one in ipairs(entries) do
-      local is_meant = reference.find(one.names, wanted) or one.digest == choose.digest_of(wanted)
-      if is_meant and one.kind == "index" then found = found or one.digest end
-      other = other or is_meant and one
-    end
-  end
-  if not found and other then
-    return fail("EINVAL", "add: %s: %s is that of an %s; strata.save({...}, to, {index = ...}) makes an index", path,
-      core.quote(wanted), other.kind)
-  elseif not found then
-    return fail("ENOENT", "add: %s: no index is %s; there are: %s", path, core.quote(wanted), describe(entries))
-  elseif not catalog.indexes[found] then
-    return fail("ENOENT", "add: %s: the index %s is not there", path, found)
-  end
-  return found
-end
-
--- What has the place of an image in an index: those for its platform, and in index.json what has one of its names. The
--- last result has those among what was added.
-local function rivals(entries, edits, one, is_listed)
-  local key, found, mine, seen = platform.key(one.handle.config), {}, {}, {}
-  local function has_name(names)
-    for _, ref in ipairs(one.tags) do
-      if reference.find(names, ref) then return true end
-    end
-    return false
-  end
-  for _, entry in ipairs(entries) do
-    local is_same = entry.kind == "image" and entry.platform_key == key
-    if is_listed then is_same = has_name(entry.names) end
-    if entry.index == one.index and is_same and not seen[entry.key] then found[#found + 1] = entry end
-    seen[entry.key] = true
-  end
-  for i, other in ipairs(edits.added) do
-    local is_same = platform.key(other.handle.config) == key
-    if is_listed then is_same = has_name(other.tags) end
-    if other.index == one.index and (is_same or other.handle == one.handle) then mine[#mine + 1] = i end
-  end
-  return found, mine
-end
-
 -- Makes way for an image, or fails since something has its place: what goes.
 local function make_way(state, edits, one, replace)
   local catalog = state.listing.catalog
   local is_listed = one.index == "" and not catalog.store.flat
-  local found, mine = rivals(edits:entries(catalog), edits, one, is_listed)
+  local found, mine = edits:rivals(catalog, one, is_listed)
   local why = is_listed and "of that name" or "for " .. tostring(one.handle.platform)
   if not replace and #found + #mine > 0 then
     return fail("EEXIST", "add: %s: there is an image %s (%s); replace = true puts this one in its place",
@@ -438,7 +371,7 @@ function methods:add(img, opts)
   if not catalog then return nil, message, code end
   local before = edits_of(state)
   local edits = before:copy()
-  local target, why, how = target_of(catalog, before:entries(catalog), opts.index)
+  local target, why, how = before:target(catalog, opts.index)
   if not target then return nil, why, how end
   local one = { index = target, handle = img, attestations = opts.attestations, tags = {} }
   if target == "" and not catalog.store.flat then
@@ -476,12 +409,19 @@ local function to_save(state, what, opts)
   return images
 end
 
+-- Whether a save writes indexes as they are now: an archive that has a manifest.json is not one of a layout alone.
+local function has_indexes(state, what, opts)
+  if reference.is_remote(what) then return true end
+  if opts.format then return opts.format:find("^oci") ~= nil end
+  return state.listing.kind == "oci"
+end
+
 -- What a save needs of the images that were added.
-local function ready_added(state, opts)
+local function ready_added(state, what, opts)
   local edits = edits_of(state)
-  if state.listing.edits and opts.format and not opts.format:find("^oci") then
-    return fail("EUNSUPPORTED", "%s: an archive for docker load has no index; the formats oci and oci-archive have",
-      state.listing.store.path)
+  if state.listing.edits and not has_indexes(state, what, opts) then
+    return fail("EUNSUPPORTED", "%s: an archive for docker load keeps no edits of indexes; choose the format " ..
+      "oci-archive, oci, or a registry", state.listing.store.path)
   end
   for _, one in ipairs(edits.added) do
     local requests, message, code = image.requests { one.handle }
@@ -500,7 +440,7 @@ end
 
 -- What a save or a plan of one needs: the requests of the images to write.
 local function requests_of(state, what, opts)
-  local ok, message, code = ready_added(state, opts)
+  local ok, message, code = ready_added(state, what, opts)
   if not ok then return nil, message, code end
   local images
   images, message, code = to_save(state, what, opts)

@@ -360,7 +360,8 @@ for way, write in pairs(WAYS) do
 				end
 				assert.is_truthy(assert(strata.open(place, { ref = "tool:1", platform = "linux/riscv64" })):verify())
 			end
-			fails("EUNSUPPORTED", "an archive for docker load has no index", index:save(to.tar, { format = "docker" }))
+			fails("EUNSUPPORTED", "keeps no edits of indexes; choose the format oci.archive",
+				index:save(to.tar, { format = "docker" }))
 		end)
 
 		it("has edits of its images saved with its own, but not of one that was removed", function()
@@ -440,13 +441,50 @@ describe("an index of a layout in a directory", function()
 	end)
 end)
 
+describe("an index of an archive that has a manifest.json, too", function()
+	it("is edited, and saved as a layout", function()
+		local layout, list, ids = blobs.new(), {}, {}
+		for i, machine in ipairs({ "amd64", "arm64" }) do
+			local config = archive.image({ layers = { layers[i] } }).config:gsub("amd64", machine)
+			list[i] = layout:image({ layers = { layers[i] }, config = config })
+			ids[i] = archive.sha256(config)
+		end
+		layout:set_root({ descriptor(layout:index({
+			descriptor(list[1], PLATFORM:format("amd64")), descriptor(list[2], PLATFORM:format("arm64")),
+		}), named("app:1")) })
+		-- As containerd and Docker with its store write it: manifest.json has one of the platforms.
+		local path = layout:write_archive(fresh("both.tar"), { {
+			name = "manifest.json",
+			data = ('[{"Config":"blobs/sha256/%s","RepoTags":["app:1"],"Layers":["blobs/sha256/%s"]}]'):format(ids[1],
+				layers[1].gz_id),
+		} })
+		local index = assert(strata.open_index(path))
+		assert.equal("linux/amd64 linux/arm64", platforms(index))
+		assert(index:remove({ platform = "linux/amd64" }))
+		assert(index:add(of("linux/s390x")))
+		assert.equal("linux/arm64 linux/s390x", platforms(index))
+		assert.equal(2, #collect(index:images()))
+		fails("EUNSUPPORTED", "keeps no edits of indexes", index:save(fresh("target")))
+		for _, format in ipairs({ "oci", "oci-archive" }) do
+			local target = fresh("target")
+			assert(index:save(target, { format = format }))
+			local found = look(target)
+			assert.equal("linux/arm64 linux/s390x", platforms(assert(strata.open_index(target))))
+			assert.is_nil(found.blobs[list[1].digest])
+			for digest in pairs(found.blobs) do
+				assert.is_true(found.reached[digest], digest)
+			end
+		end
+	end)
+end)
+
 describe("an index that cannot be edited", function()
-	it("is that of an archive for docker load, and of a single image", function()
-		local path = fresh("app.tar")
-		assert(of("linux/amd64"):save(path, { format = "docker" }))
+	it("is that of an archive without an index.json, and of a single image", function()
+		local path = dir:file("legacy.tar")
+		assert(of("linux/amd64"):save(path, { format = "docker-legacy" }))
 		local index = assert(strata.open_index(path))
 		for _, call in ipairs({ "remove", "untag", "add" }) do
-			fails("EUNSUPPORTED", "^" .. call .. ": .*an archive for docker load has no index to edit", index[call](index,
+			fails("EUNSUPPORTED", "^" .. call .. ": .*there is no index.json; save it with the format", index[call](index,
 				call == "add" and of("linux/arm64") or "app:1"))
 		end
 	end)

@@ -5,6 +5,7 @@
 
 local choose = require "strata.dialect.choose"
 local core = require "strata.core"
+local fail = require "strata.util.fail"
 local json = require "strata.util.json"
 local media_types = require "strata.document.media_types"
 local oci_catalog = require "strata.dialect.oci.catalog"
@@ -263,6 +264,94 @@ function Edits:about(catalog, going)
     end
   until count == #found
   return found
+end
+
+-- ---- places ----------------------------------------------------------------------------------------------------
+
+-- The indexes in words.
+local function describe(entries)
+  local words, known = {}, {}
+  for _, one in ipairs(entries) do
+    local text = one.kind == "index" and (one.names[1] or one.digest)
+    if text and not known[text] then words[#words + 1], known[text] = core.quote(text), true end
+  end
+  return #words > 0 and table.concat(words, ", ") or "none"
+end
+
+-- The only index: that of a registry, the one that all of index.json leads to, or index.json when that leads to none.
+local function only_index(catalog, entries)
+  if catalog.store.flat then return "" end
+  local only, others = nil, false
+  for _, one in ipairs(entries) do
+    local is_index = one.index == "" and one.kind == "index"
+    if is_index and only and only ~= one.digest then only, others = false, true end
+    if is_index and only == nil then only = one.digest end
+    others = others or one.index == "" and not is_index
+  end
+  if only == nil then return "" end
+  if not others then return only end
+  return fail("EAMBIGUOUS", "add: %s: which index is meant? index = %q is that of the layout itself, and there are: %s",
+    catalog.store.path, catalog.store.root, describe(entries))
+end
+
+--- The digest of the index that an image is added to.
+---@param catalog strata.Catalog
+---@param wanted string?  a name or a digest; nil: the only one
+---@return string?
+---@return string? message
+---@return string? code
+function Edits:target(catalog, wanted)
+  local path, entries, found, other = catalog.store.path, self:entries(catalog), nil, nil
+  if wanted == nil then
+    local message, code
+    found, message, code = only_index(catalog, entries)
+    if not found then return nil, message, code end
+  elseif wanted == catalog.store.root and not catalog.store.flat then
+    return ""
+  else
+    for _, one in ipairs(entries) do
+      local is_meant = reference.find(one.names, wanted) or one.digest == choose.digest_of(wanted)
+      if is_meant and one.kind == "index" then found = found or one.digest end
+      other = other or is_meant and one
+    end
+  end
+  if not found and other then
+    return fail("EINVAL", "add: %s: %s is that of an %s; strata.save({...}, to, {index = ...}) makes an index", path,
+      core.quote(wanted), other.kind)
+  elseif not found then
+    return fail("ENOENT", "add: %s: no index is %s; there are: %s", path, core.quote(wanted), describe(entries))
+  elseif not catalog.indexes[found] then
+    return fail("ENOENT", "add: %s: the index %s is not there", path, found)
+  end
+  return found
+end
+
+--- What has the place of an image in an index: those for its platform, and in index.json what has one of its names.
+---@param catalog strata.Catalog
+---@param one strata.AddedImage
+---@param is_listed boolean  the index is that of a layout itself
+---@return strata.IndexEntry[]
+---@return integer[] mine  the numbers of those that were added
+function Edits:rivals(catalog, one, is_listed)
+  local key, found, mine, seen = platform.key(one.handle.config), {}, {}, {}
+  local function has_name(names)
+    for _, ref in ipairs(one.tags) do
+      if reference.find(names, ref) then return true end
+    end
+    return false
+  end
+  for _, entry in ipairs(self:entries(catalog)) do
+    local is_same = entry.kind == "image" and entry.platform_key == key
+    if is_listed then is_same = has_name(entry.names) end
+    if entry.index == one.index and is_same and not seen[entry.key] then found[#found + 1] = entry end
+    seen[entry.key] = true
+  end
+  for i, other in ipairs(self.added) do
+    local is_same = platform.key(other.handle.config) == key
+    if is_listed then is_same = has_name(other.tags) end
+    if other.index == one.index and (is_same or other.handle == one.handle) then mine[#mine + 1] = i end
+  end
+  return found, mine
 end
 
 -- ---- edits ------------------------------------------------------------------------------------------------------
