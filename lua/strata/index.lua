@@ -161,21 +161,10 @@ local function row_of_entry(state, one)
   local number = one.row and number_of(state, one.row)
   local known = number and state.listing.candidates[number]
   local catalog = state.listing.catalog
-  local missing = known and known.missing or not known and not catalog.indexes[one.digest] and
+  local missing = known and known.missing or not known and not one.added and not catalog.indexes[one.digest] and
     not catalog.store:has_blob(one.digest)
   return row_of({ kind = one.kind, digest = one.digest, tags = one.tags, missing = missing,
                   problem = known and known.problem }, one.platform, one.index)
-end
-
-local function row_of_added(state, one)
-  local seen, tags, store = view(state), one.tags, state.listing.store
-  if one.index == "" and store.flat then tags = store.names or {} end
-  for _, entry in ipairs(seen.entries) do
-    if one.index ~= "" and entry.digest == one.index then tags = reference.union(tags, entry.tags) end
-  end
-  local img = one.handle
-  return row_of({ kind = "image", tags = tags, digest = not img.edited and img.digest or nil },
-    platform.fields(img.config), one.index)
 end
 
 local function manifests(state)
@@ -190,7 +179,9 @@ local function manifests(state)
       list[#list + 1] = row_of(one, one.platform(), place.index or "")
     end
   end
-  for _, one in ipairs(edits_of(state).added) do list[#list + 1] = row_of_added(state, one) end
+  for _, one in ipairs(seen and edits_of(state):all(state.listing.catalog) or {}) do
+    if one.added then list[#list + 1] = row_of_entry(state, one) end
+  end
   return printed.list(list, printed.manifest)
 end
 
@@ -250,7 +241,7 @@ local function chosen(state, edits, which, opts)
       local answer = which(row_of_entry(state, one))
       if answer ~= true and answer ~= false then
         misuse("remove: the function returned %s for %s: true chooses it, and false does not", tostring(answer),
-          one.digest)
+          one.digest or "an image that was added")
       end
       return answer
     end)
@@ -301,7 +292,7 @@ function methods:remove(which, opts)
   if going then going, why, how = with_statements(edits, catalog, going, opts.attestations or "drop") end
   if not going then return nil, why, how end
   local rows = rows_of(state, going)
-  edits:take(going)
+  edits:take(catalog, going)
   if catalog.store.flat and #edits.added + #edits:entries(catalog) == 0 then
     return fail("EINVAL", "remove: %s: nothing would be left of the index", catalog.store.path)
   end
@@ -351,7 +342,7 @@ local function make_way(state, edits, one, replace)
   end
   for i = #mine, 1, -1 do table.remove(edits.added, mine[i]) end
   for _, entry in ipairs(edits:about(catalog, found)) do found[#found + 1] = entry end
-  edits:take(found)
+  edits:take(catalog, found)
   return found
 end
 

@@ -257,6 +257,18 @@ for way, write in pairs(WAYS) do
 			img.config.architecture = "riscv64"
 		end)
 
+		it("loses images that were added and not saved yet, by themselves and with their index", function()
+			assert(index:add(of("linux/riscv64"), { index = "app:1" }))
+			assert(index:add(of("linux/s390x"), { index = "tool:1" }))
+			local _, removed = assert(index:remove({ ref = "app:latest", platform = "linux/riscv64" }))
+			assert.same({ 1, "linux/riscv64" }, { #removed, tostring(removed[1].platform) })
+			assert.equal(inner.digest, removed[1].index)
+			assert.equal("linux/amd64 linux/arm64 attestation linux/amd64 linux/s390x", platforms(index))
+			assert(index:remove("tool:1"))
+			assert.equal("linux/amd64 linux/arm64 attestation linux/amd64", platforms(index))
+			assert.equal(inner.text, saved().nested[inner.digest])
+		end)
+
 		it("refuses a platform that an image has got since it was added", function()
 			local img = of("linux/riscv64")
 			assert(index:add(img, { index = "app:1" }))

@@ -93,7 +93,7 @@ end
 ---@field index string  the digest of the index; "" is the root
 ---@field raw string
 ---@field key string  the same for one descriptor that several ways lead to
----@field digest string
+---@field digest string?  nil: only a save tells it
 ---@field kind "image"|"attestation"|"artifact"|"index"
 ---@field depth integer
 ---@field names string[]  that it has itself
@@ -102,6 +102,7 @@ end
 ---@field platform_key string?  for comparison
 ---@field subject string?  the digest that it is about
 ---@field row strata.Manifest?  nil: an index, or a blob that is no manifest
+---@field added strata.AddedImage?  it stands for an image that no index has yet
 
 local function kind_of(catalog, descriptor, row)
   if row then return row.kind end
@@ -160,6 +161,26 @@ function Edits:entries(catalog)
   return list
 end
 
+--- The same with the images that are added, which come last.
+---@param catalog strata.Catalog
+---@return strata.IndexEntry[]
+function Edits:all(catalog)
+  local list = self:entries(catalog)
+  local count = #list
+  for i, one in ipairs(self.added) do
+    local img, tags = one.handle, one.tags
+    if one.index == "" and catalog.store.flat then tags = catalog.store.names or {} end
+    for k = 1, count do
+      if one.index ~= "" and list[k].digest == one.index then tags = reference.union(tags, list[k].tags) end
+    end
+    list[#list + 1] = {
+      index = one.index, key = "\0" .. i, digest = not img.edited and img.digest or nil, kind = "image", depth = 0,
+      names = one.tags, tags = tags, platform = platform.fields(img.config), added = one,
+    }
+  end
+  return list
+end
+
 -- ---- choosing ---------------------------------------------------------------------------------------------------
 
 -- A name means the descriptors that have it. An ID means those of the image.
@@ -208,7 +229,7 @@ end
 ---@return strata.IndexEntry[]
 ---@return (string|strata.ManifestOptions)[] unused
 function Edits:choose(catalog, which)
-  local entries, found, seen, unused = self:entries(catalog), {}, {}, {}
+  local entries, found, seen, unused = self:all(catalog), {}, {}, {}
   for _, item in ipairs(which) do
     local list = chosen(entries, matcher(catalog, item))
     if #list == 0 then unused[#unused + 1] = item end
@@ -226,7 +247,7 @@ end
 ---@return strata.IndexEntry[]
 function Edits:choose_by(catalog, test)
   local answers, found, seen = {}, {}, {}
-  local list = chosen(self:entries(catalog), function(one)
+  local list = chosen(self:all(catalog), function(one)
     if answers[one.key] == nil then answers[one.key] = test(one) end
     return answers[one.key]
   end)
@@ -245,7 +266,8 @@ end
 function Edits:about(catalog, going)
   local goes, leads, stays, found = {}, {}, {}, {}
   for _, one in ipairs(going) do
-    goes[one.key], leads[one.index .. "\0" .. one.digest] = true, true
+    goes[one.key] = true
+    if not one.added then leads[one.index .. "\0" .. one.digest] = true end
   end
   local entries = self:entries(catalog)
   for _, one in ipairs(entries) do
@@ -356,12 +378,25 @@ end
 
 -- ---- edits ------------------------------------------------------------------------------------------------------
 
---- Has descriptors go.
+--- Has descriptors go, and images that were added, with those that were added to an index that goes.
+---@param catalog strata.Catalog
 ---@param list strata.IndexEntry[]
-function Edits:take(list)
+function Edits:take(catalog, list)
+  local without, stays = {}, { [""] = true }
   for _, one in ipairs(list) do
-    self.gone[one.index] = self.gone[one.index] or {}
-    self.gone[one.index][one.raw] = true
+    if one.added then
+      without[one.added] = true
+    else
+      self.gone[one.index] = self.gone[one.index] or {}
+      self.gone[one.index][one.raw] = true
+    end
+  end
+  for _, one in ipairs(self:entries(catalog)) do
+    if one.kind == "index" then stays[one.digest] = true end
+  end
+  for i = #self.added, 1, -1 do
+    local one = self.added[i]
+    if without[one] or not stays[one.index] then table.remove(self.added, i) end
   end
 end
 
@@ -389,7 +424,7 @@ function Edits:untag(catalog, ref)
       table.remove(one.names, at)
       if #one.names == 0 and is_repeated(one) then
         self.names[one.raw] = nil
-        self:take { one }
+        self:take(catalog, { one })
       else
         self.names[one.raw] = one.names[1] or false
       end
