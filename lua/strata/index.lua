@@ -200,9 +200,9 @@ local function catalog_of(state, fn)
   return listing.catalog
 end
 
--- An edit that is whole: `edits` takes the place of those that it began with.
+-- Ends an edit: `edits` takes the place of the edits that there were when it began.
 local function commit(state, before, edits, fn)
-  if edits_of(state) ~= before and state.listing.edits then
+  if state.listing.edits ~= before then
     misuse("%s: the function that chooses has edited the index", fn)
   end
   set_edits(state, edits)
@@ -273,7 +273,7 @@ local function with_statements(edits, catalog, going, how)
 end
 
 --- Removes manifests and indexes from the indexes that lead to them, and with an index all that only it leads to. Of an
--- index that is left with nothing the descriptors go as well. Whole or not at all.
+-- index that is left empty the descriptors go as well. Whole or not at all.
 ---@param which strata.WhichManifests
 ---@param opts? strata.IndexRemoveOptions
 ---@return strata.Index? self
@@ -286,8 +286,7 @@ function methods:remove(which, opts)
   local state = state_of(self)
   local catalog, message, code = catalog_of(state, "remove")
   if not catalog then return nil, message, code end
-  local before = edits_of(state)
-  local edits = before:copy()
+  local before, edits = state.listing.edits, edits_of(state):copy()
   local going, why, how = chosen(state, edits, list, opts)
   if going then going, why, how = with_statements(edits, catalog, going, opts.attestations or "drop") end
   if not going then return nil, why, how end
@@ -300,8 +299,8 @@ function methods:remove(which, opts)
   return self, rows
 end
 
---- Takes a name away from what index.json gives it to; image and index stay. What is left without a name and is listed
--- under another one as well, is listed under that alone.
+--- Takes a name away; the image or index that has it stays. An entry of index.json that is left without a name goes
+-- when another one leads to the same.
 ---@param ref string
 ---@return strata.Index? self
 ---@return string? message
@@ -315,8 +314,7 @@ function methods:untag(ref)
     return fail("EUNSUPPORTED", "untag: %s: the index has no names itself%s", catalog.store.path,
       catalog.store.remote and "; registry:delete takes a tag from a registry" or "")
   end
-  local before = edits_of(state)
-  local edits = before:copy()
+  local before, edits = state.listing.edits, edits_of(state):copy()
   if not edits:untag(catalog, ref) then
     return fail("ENOENT", "untag: %s: nothing has the name %s", catalog.store.path, core.quote(ref))
   end
@@ -330,7 +328,7 @@ end
 
 -- ---- adding -----------------------------------------------------------------------------------------------------
 
--- Makes way for an image, or fails since something has its place: what goes.
+-- Makes way for an image: the descriptors that go. Fails when its place is taken and may not be.
 local function make_way(state, edits, one, replace)
   local catalog = state.listing.catalog
   local is_listed = one.index == "" and not catalog.store.flat
@@ -347,12 +345,12 @@ local function make_way(state, edits, one, replace)
 end
 
 --- Adds an image to an index, as it is when the index is saved: until then it stays open. In an index there is one
--- image for each platform; in index.json itself it gets a descriptor for each of its tags. What is attested about the
--- image where it came from goes along.
+-- image for each platform; in index.json itself it gets a descriptor for each of its tags. Attestations about the image
+-- go along from the place that it came from.
 ---@param img strata.Image
 ---@param opts? strata.IndexAddOptions
 ---@return strata.Index? self
----@return strata.IndexedManifest[]|string|nil replaced  what made way, nil for nothing | message
+---@return strata.IndexedManifest[]|string|nil replaced  manifests that made way, nil for none | message
 ---@return string? code  "EEXIST": something has its place; "EAMBIGUOUS": there are several indexes
 function methods:add(img, opts)
   options.check("add", "IndexAddOptions", opts)
@@ -360,9 +358,8 @@ function methods:add(img, opts)
   local state, given = state_of(self), image.given(img, "add")
   local catalog, message, code = catalog_of(state, "add")
   if not catalog then return nil, message, code end
-  local before = edits_of(state)
-  local edits = before:copy()
-  local target, why, how = before:target(catalog, opts.index)
+  local before, edits = state.listing.edits, edits_of(state):copy()
+  local target, why, how = edits:target(catalog, opts.index)
   if not target then return nil, why, how end
   local one = { index = target, handle = img, attestations = opts.attestations, tags = {} }
   if target == "" and not catalog.store.flat then

@@ -132,8 +132,8 @@ local function add_indexes(shared, singles, put, list)
   end
 end
 
--- The only descriptor of a layout: that of an index of all images, and of what goes along with them. The second result
--- of a success has notes.
+-- The only descriptor of a layout: that of an index of all images, with the attestations that go along. The second
+-- result of a success has notes.
 local function make_index(images, singles, into, put)
   local children, notes, listed = {}, {}, {}
   local function add(text)

@@ -35,8 +35,8 @@ function Index:images(selector) end
 ---@return strata.errcode? code
 function Index:save(what, opts) end
 
---- What index:save with these options would write, before it does: the images that change or are added; with `to`, what a
---- registry would get. Digests and sizes that only compressing would tell are nil.
+--- Tells what index:save with these options would write, before it does: the images that change or are added; with `to`,
+--- the bytes that would be sent to a registry. Digests and sizes that only compressing would tell are nil.
 ---@param opts? strata.PlanOptions
 ---@return strata.SaveResult?
 ---@return string? message
@@ -49,13 +49,13 @@ function Index:plan(opts) end
 ---@param img strata.Image
 ---@param opts? strata.IndexAddOptions
 ---@return strata.Index? self
----@return strata.IndexedManifest[]|string|nil replaced  what made way, nil for nothing; or the message
+---@return strata.IndexedManifest[]|string|nil replaced  manifests that made way, nil for none; or the message
 ---@return strata.errcode? code  "EEXIST": its platform or a name is taken; "EAMBIGUOUS": there are several indexes
 function Index:add(img, opts) end
 
---- Removes what is chosen from the indexes that lead to it: images, attestations, artifacts, whole indexes. Attestations
---- about it in the same index go as well, and so does an index that is left with nothing. Whole or not at all: when
---- something is named that is not there, nothing is removed.
+--- Removes images, attestations, artifacts or whole indexes from the indexes that lead to them. Attestations about them in
+--- the same index go as well, and so does an index that is left empty. Whole or not at all: when something is named
+--- that is not there, nothing is removed.
 ---@param which strata.WhichManifests
 ---@param opts? strata.IndexRemoveOptions
 ---@return strata.Index? self
@@ -63,7 +63,7 @@ function Index:add(img, opts) end
 ---@return strata.errcode? code  "ENOENT": something matches nothing
 function Index:remove(which, opts) end
 
---- Takes a name away from what index.json gives it to; that stays, under its other names or without one.
+--- Takes a name away. The image or the index that index.json gives it to stays, under its other names or without one.
 ---@param ref string
 ---@return strata.Index? self
 ---@return string? message

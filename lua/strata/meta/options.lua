@@ -38,13 +38,13 @@
 --- Where an image is added.
 ---@class strata.IndexAddOptions
 ---@field index? string  the name or the digest of the index that gets it. Default: the only one
----@field replace? boolean  what is there for the same platform, or has the same name, makes way. Default: false
+---@field replace? boolean  an image for the same platform, or an entry of the same name, makes way. Default: false
 ---@field attestations? "keep"|"drop"|"refuse"  about the image, of where it came from; refuse: to leave one behind. Default: keep
 
 --- What else goes.
 ---@class strata.IndexRemoveOptions
----@field optional? boolean  what matches nothing is no error. Default: false
----@field attestations? "keep"|"drop"|"refuse"  about what is removed, in the same index; refuse: to remove an image with one. Default: drop
+---@field optional? boolean  a choice that matches nothing is no error. Default: false
+---@field attestations? "keep"|"drop"|"refuse"  about the removed manifests, in the same index; refuse: to remove an image that has one. Default: drop
 
 --- Of blobs that nothing names.
 ---@class strata.GcOptions
@@ -199,7 +199,7 @@
 
 --- How several images are written.
 ---@class strata.SaveImagesOptions: strata.SaveOptions
----@field index? string  all images become one index of this name, with what is attested about them; needs a layout
+---@field index? string  all images become one index of this name, with the attestations about them; needs a layout
 
 --- How an image, or an index, goes to a registry.
 ---@class strata.PushOptions: strata.SaveOptions

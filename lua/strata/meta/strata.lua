@@ -56,8 +56,7 @@ function strata.layer(spec) end
 --- Writes several images into one archive or layout; layers that they share are stored once. Images that all came from
 --- one store go back into it, and all else that it has stays; with a format they are written alone. In a layout, images
 --- for several platforms under one name become an index of that name; in a registry, and with the option `index`, all of
---- them become one, and with each goes what is attested about it while it is not edited. Throws for the same image
---- twice, and for a name or a platform that only one of the images can have.
+--- them become one, with the attestations about those that are not edited. Throws for the same image twice, and for a name or a platform that only one of the images can have.
 ---@param images strata.Image[]
 ---@param what string|file*  a path, "-" for standard output, or an open Lua file
 ---@param opts? strata.SaveImagesOptions

@@ -239,7 +239,7 @@ local function single_root(self, changes)
   return text
 end
 
--- Whether every edit has found what it is about: an index.json that others have changed since may not have it any more.
+-- Whether every edit has found its descriptor: an index.json that others have changed since may not have it any more.
 local function check_edits(self)
   local path = self.catalog.store.path
   for _, raw in ipairs(self.edits:of_root()) do

@@ -1,5 +1,5 @@
---- What goes along with an image into another index: the attestations and artifacts that its own index or layout has
--- about it. They name the manifest by its digest, so they can go along only while that stays what it is.
+--- The attestations and artifacts that go along with an image into another index: those that its own index or layout
+-- has about it. They name the manifest by its digest, so they go along only while that stays the same.
 
 local core = require "strata.core"
 local fail = require "strata.util.fail"

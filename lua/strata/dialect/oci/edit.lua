@@ -42,8 +42,8 @@ local function blobs_of(image, digest, text)
   return list
 end
 
---- What an index gets for an image that is added to it. The image keeps the manifest that it has, and one that has none
---- gets one of the index's family.
+--- The descriptors and blobs that an index gets for an image that is added to it. The image keeps the manifest that it
+--- has, and one that has none gets one of the index's family.
 ---@param one strata.AddedImage
 ---@param image strata.ImageToWrite
 ---@param catalog strata.Catalog  of the index

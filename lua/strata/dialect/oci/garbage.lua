@@ -1,8 +1,8 @@
 --- Blobs of a layout that nothing names.
 --
--- Everything is kept that index.json leads to, by way of whatever documents: what an index, a manifest or a `subject`
--- names, and manifests that are about what is kept, also where no index lists them. A document that cannot be read, or
--- is not what its digest says, could name any blob: then nothing is told or removed.
+-- A blob is kept when index.json leads to it, by way of any documents: an index, a manifest or a `subject` names it. A
+-- manifest is kept as well whose subject is kept, also where no index lists it. A document that cannot be read, or has
+-- another digest than its name says, could name any blob: then nothing is told or removed.
 --
 -- Blobs are removed while the directory is locked. A save publishes index.json under the same lock, and writes blobs
 -- again that have gone by then (store/output), so a save at the same time loses nothing.
@@ -37,7 +37,7 @@ local function is_digest(value)
   return type(value) == "string" and value:find("^[a-z0-9+._-]+:%x+$") ~= nil
 end
 
--- Notes what a value of a document names.
+-- Notes the digests in a value of a document.
 function Marking:note(value, where, is_content)
   if is_digest(value) then
     self.named[value] = true
@@ -100,7 +100,7 @@ function Marking:follow()
   return true
 end
 
--- Adds what a manifest.json beside index.json lists by its path.
+-- Adds the blobs that a manifest.json beside index.json lists by their paths.
 function Marking:note_paths()
   if not self.store:has("manifest.json") then return true end
   local text, message, code = self.store:document("manifest.json", self.limits.json.max_bytes)
@@ -149,7 +149,7 @@ function Marking:subject_of(blob)
   return type(subject) == "table" and subject.digest or nil
 end
 
--- Keeps manifests that are about what is kept, and what they name.
+-- Keeps manifests whose subject is kept, and the blobs that they name.
 function Marking:follow_referrers(blobs)
   local subjects = {}
   for _, blob in ipairs(blobs) do
@@ -212,7 +212,8 @@ local function remove_all(writer, list)
   return true
 end
 
--- Whether a path still leads to a directory that was opened: what is listed by the path is removed by the directory.
+-- Whether a path still leads to a directory that was opened: blobs are listed by the path, and removed by the
+-- directory.
 local function is_same(path, dir)
   local now = core.open_dir(path)
   local same = now ~= nil and now:same(dir)

@@ -1,7 +1,7 @@
 --- Edits of the indexes of a layout or of a registry: descriptors that go, names that go, images that are added.
 --
--- They are kept as what is to be done, and oci/changes carries them out in the texts of the indexes. A descriptor is
--- known by its raw text and by the digest of its index: both hold when somebody else has changed index.json meanwhile.
+-- They are noted here, and oci/changes carries them out in the texts of the indexes. A descriptor is known by its raw
+-- text and by the digest of its index: both hold when somebody else has changed index.json meanwhile.
 
 local choose = require "strata.dialect.choose"
 local core = require "strata.core"
@@ -86,7 +86,7 @@ function Edits:of_root()
   return json.sort(list)
 end
 
--- ---- what is there after the edits ------------------------------------------------------------------------------
+-- ---- entries after the edits ------------------------------------------------------------------------------------
 
 --- A descriptor of an index.
 ---@class strata.IndexEntry
@@ -223,7 +223,7 @@ local function chosen(entries, test)
   return found
 end
 
---- The descriptors that somebody means, and what of it has chosen nothing.
+--- The descriptors that somebody means, and the items that have chosen none.
 ---@param catalog strata.Catalog
 ---@param which (string|strata.ManifestOptions)[]
 ---@return strata.IndexEntry[]
@@ -258,8 +258,7 @@ function Edits:choose_by(catalog, test)
   return found
 end
 
---- The attestations and artifacts of the same index that are about what goes, when nothing there is left that they are
--- about; and those about these.
+--- The attestations and artifacts whose subject goes from their index, and those about these.
 ---@param catalog strata.Catalog
 ---@param going strata.IndexEntry[]
 ---@return strata.IndexEntry[]
@@ -348,7 +347,8 @@ function Edits:target(catalog, wanted)
   return found
 end
 
---- What has the place of an image in an index: those for its platform, and in index.json what has one of its names.
+--- The descriptors that have the place of an image in an index: those for its platform, in index.json those with one of
+--- its names.
 ---@param catalog strata.Catalog
 ---@param one strata.AddedImage
 ---@param is_listed boolean  the index is that of a layout itself
