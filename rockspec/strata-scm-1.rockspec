@@ -60,8 +60,8 @@ local facade = [[
 	dialect/docker/parents dialect/docker/read dialect/docker/write_legacy
 	dialect/docker_v1/document dialect/docker_v1/gojson dialect/docker_v1/read
 	dialect/new_archive dialect/new_layout dialect/oci/candidates dialect/oci/catalog
-	dialect/oci/changes dialect/oci/descriptor dialect/oci/directory dialect/oci/edit
-	dialect/oci/image dialect/oci/names dialect/oci/transfer document/config_schema
+	dialect/oci/changes dialect/oci/companions dialect/oci/descriptor dialect/oci/directory dialect/oci/edit
+	dialect/oci/garbage dialect/oci/image dialect/oci/index_edits dialect/oci/names dialect/oci/transfer document/config_schema
 	document/inspect document/manifest document/media_types document/platform document/reference
 	document/scrub edit/append edit/dedup edit/entries edit/export edit/init edit/layer_list edit/merge_tar
 	edit/purge edit/rebase/config edit/rebase/history edit/rebase/init edit/remove edit/scrub

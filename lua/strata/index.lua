@@ -1,9 +1,12 @@
---- All images of a layout or an archive, to be edited and saved together.
+--- All images of a layout, an archive or an index of a registry, to be edited and saved together.
 
+local argument = require "strata.util.argument"
 local choose = require "strata.dialect.choose"
 local core = require "strata.core"
-local argument = require "strata.util.argument"
+local fail = require "strata.util.fail"
 local image = require "strata.image"
+local index_edits = require "strata.dialect.oci.index_edits"
+local misuse = require "strata.util.misuse"
 local object = require "strata.util.object"
 local options = require "strata.util.options"
 local platform = require "strata.document.platform"
@@ -15,20 +18,83 @@ local index = {}
 
 --- The state of an index.
 ---@class strata.IndexState
----@field listing strata.Listing
+---@field listing strata.Listing  its `edits` are those of the indexes; nil: there are none. Written by set_edits()
 ---@field opened table<integer, strata.Image>  by the number of the candidate. Written by open()
+---@field numbers table<strata.Manifest, integer>?  of the candidates. Written by number_of()
+---@field seen {entries: strata.IndexEntry[], rows: table<strata.Manifest, strata.IndexEntry>, tags: table}?  what is
+---  there after the edits. Written by view()
 
 ---@class strata.Index
 local methods = {}
 
 local new, state_of
 
--- Opens a candidate once, however often it is asked for.
+-- ---- what is there ----------------------------------------------------------------------------------------------
+
+-- The edits that there are.
+local function edits_of(state)
+  return state.listing.edits or index_edits.new()
+end
+
+local function set_edits(state, edits)
+  state.listing.edits, state.seen = not edits:is_empty() and edits or nil, nil
+end
+
+-- What is there after the edits: all descriptors, and by manifest the first of them and the tags that all give to it.
+local function view(state)
+  if not state.seen then
+    local seen = { entries = edits_of(state):entries(state.listing.catalog), rows = {}, tags = {} }
+    for _, one in ipairs(seen.entries) do
+      if one.row then
+        seen.rows[one.row] = seen.rows[one.row] or one
+        seen.tags[one.row] = reference.union(seen.tags[one.row] or {}, one.tags)
+      end
+    end
+    state.seen = seen
+  end
+  return state.seen
+end
+
+-- The manifest of a candidate. nil: no index.json leads to it.
+local function manifest_of(state, number)
+  local listing = state.listing
+  if listing.kind == "oci" then return listing.catalog.manifests[number] end
+  return listing.catalog and listing.catalog.by_digest[listing.candidates[number].digest or ""]
+end
+
+-- The number of the candidate that a manifest is.
+local function number_of(state, row)
+  if not state.numbers then
+    state.numbers = {}
+    for number in ipairs(state.listing.candidates) do
+      local one = manifest_of(state, number)
+      if one then state.numbers[one] = state.numbers[one] or number end
+    end
+  end
+  return state.numbers[row]
+end
+
+-- Whether the edits have left a candidate.
+local function is_left(state, number)
+  local row = state.listing.edits and manifest_of(state, number)
+  return not row or view(state).rows[row] ~= nil
+end
+
+-- Opens a candidate once, however often it is asked for. It has the names that the edits have left.
 local function open(state, number)
   local img, message, code = state.opened[number], nil, nil
-  if not img then img, message, code = image.open(state.listing, state.listing.candidates[number]) end
+  if not img then
+    img, message, code = image.open(state.listing, state.listing.candidates[number])
+    for _, ref in ipairs(img and edits_of(state).untagged or {}) do
+      if reference.find(image.state_of(img).tags, ref) then img:untag(ref) end
+    end
+  end
   state.opened[number] = img
   return img, message, code
+end
+
+local function fits(wanted, runs_on)
+  return not wanted or (runs_on and platform.rank(wanted, runs_on) == 1)
 end
 
 -- The numbers of the images that are all here, or of those for a platform.
@@ -36,24 +102,32 @@ local function selected(state, selector)
   local wanted = selector and selector.platform and platform.parse(selector.platform)
   local numbers = {}
   for number, one in ipairs(state.listing.candidates) do
-    local runs_on = wanted and one.platform()
-    local fits = not wanted or (runs_on and platform.rank(wanted, runs_on) == 1)
-    if one.kind == "image" and not one.missing and fits then numbers[#numbers + 1] = number end
+    local is_here = one.kind == "image" and not one.missing and is_left(state, number)
+    if is_here and fits(wanted, wanted and one.platform()) then numbers[#numbers + 1] = number end
   end
   return numbers
 end
 
--- The same; fails when there is none.
-local function some(state, selector)
-  local numbers, path = selected(state, selector), state.listing.store.path
-  if #numbers > 0 then return numbers end
+-- The images that were added, or those of them for a platform.
+local function added(state, selector)
+  local wanted = selector and selector.platform and platform.parse(selector.platform)
+  local list = {}
+  for _, one in ipairs(edits_of(state).added) do
+    if fits(wanted, wanted and platform.fields(one.handle.config)) then list[#list + 1] = one.handle end
+  end
+  return list
+end
+
+-- Fails when there is no image of which all is here.
+local function none(state, selector)
+  local path = state.listing.store.path
   if not selector or not selector.platform then return nil, path .. ": no image is all here", "ENOENT" end
   return nil, ("%s: no image that is all here is for %s; there are: %s"):format(path,
     core.quote(selector.platform), choose.describe(state.listing.candidates)), "ENOENT"
 end
 
---- Iterates over the images that are all here, or over those of a platform. Fails when there is none; the iterator
--- throws when one cannot be read.
+--- Iterates over the images that are all here, or over those of a platform; those that were added come last. Fails when
+-- there is none; the iterator throws when one cannot be read.
 ---@param selector? strata.SelectorOptions
 ---@return (fun(): strata.Image?)?
 ---@return string? message
@@ -61,17 +135,246 @@ end
 function methods:images(selector)
   options.check("images", "SelectorOptions", selector)
   local state = state_of(self)
-  local numbers, message, code = some(state, selector)
-  if not numbers then return nil, message, code end
-  local i = 0
+  local numbers, more, i = selected(state, selector), added(state, selector), 0
+  if #numbers + #more == 0 then return none(state, selector) end
   return function()
     i = i + 1
-    if not numbers[i] then return nil end
+    if not numbers[i] then return more[i - #numbers] end
     local img, why = open(state_of(self), numbers[i])
     if not img then error(why, 0) end
     return img
   end
 end
+
+-- A row of a list of manifests.
+local function row_of(candidate, runs_on, within)
+  return {
+    kind = candidate.kind, digest = candidate.digest, tags = candidate.tags,
+    missing = candidate.missing and true or false,
+    problem = candidate.problem and candidate.problem[1] or nil, platform = runs_on and platform.of(runs_on) or nil,
+    index = within ~= "" and within or nil,
+  }
+end
+
+-- The same for a descriptor.
+local function row_of_entry(state, one)
+  local number = one.row and number_of(state, one.row)
+  local known = number and state.listing.candidates[number]
+  local catalog = state.listing.catalog
+  local missing = known and known.missing or not known and not one.added and not catalog.indexes[one.digest] and
+    not catalog.store:has_blob(one.digest)
+  return row_of({ kind = one.kind, digest = one.digest, tags = one.tags, missing = missing,
+                  problem = known and known.problem }, one.platform, one.index)
+end
+
+local function manifests(state)
+  local list, seen = {}, state.listing.edits and view(state)
+  for i, one in ipairs(state.listing.candidates) do
+    local row = manifest_of(state, i)
+    if seen and row and seen.rows[row] then
+      list[#list + 1] = row_of({ kind = one.kind, digest = one.digest, tags = seen.tags[row], missing = one.missing,
+                                 problem = one.problem }, one.platform(), seen.rows[row].index)
+    elseif not seen or not row then
+      local place = row and row.place or {}
+      list[#list + 1] = row_of(one, one.platform(), place.index or "")
+    end
+  end
+  for _, one in ipairs(seen and edits_of(state):all(state.listing.catalog) or {}) do
+    if one.added then list[#list + 1] = row_of_entry(state, one) end
+  end
+  return printed.list(list, printed.manifest)
+end
+
+-- ---- editing ----------------------------------------------------------------------------------------------------
+
+-- The catalog whose indexes can be edited.
+local function catalog_of(state, fn)
+  local listing = state.listing
+  local path = listing.store.path
+  if not listing.catalog then
+    return fail("EUNSUPPORTED", "%s: %s: there is no index.json; save it with the format oci-archive or oci, and " ..
+      "open that", fn, path)
+  elseif listing.catalog.single then
+    return fail("EUNSUPPORTED", "%s: %s is one image and no index; strata.save({...}, to) makes an index", fn, path)
+  end
+  return listing.catalog
+end
+
+-- Ends an edit: `edits` takes the place of the edits that there were when it began.
+local function commit(state, before, edits, fn)
+  if state.listing.edits ~= before then
+    misuse("%s: the function that chooses has edited the index", fn)
+  end
+  set_edits(state, edits)
+end
+
+-- What a caller means: a list of names, digests and tables of fields, or a function. Throws what chooses nothing.
+local function which_of(which, fn)
+  if type(which) == "function" then return which end
+  local list = type(which) == "table" and which[1] ~= nil and which or { which }
+  local count = 0
+  for _ in pairs(list) do count = count + 1 end
+  if count == 0 or count ~= #list then
+    misuse("%s: a name, a digest, a table such as {platform = \"linux/arm64\"} or a function is wanted", fn)
+  end
+  for _, item in ipairs(list) do
+    if type(item) == "table" then
+      options.check(fn, "ManifestOptions", item)
+      if next(item) == nil then misuse("%s: a table without a field chooses nothing", fn) end
+    elseif type(item) ~= "string" then
+      misuse("%s: a name, a digest or a table of fields is wanted, not %s", fn, argument.kind_of(item))
+    end
+  end
+  return list
+end
+
+local function shown(item)
+  if type(item) == "string" then return core.quote(item) end
+  return "{" .. printed.copy(item) .. "}"
+end
+
+-- The descriptors that are meant. Fails when something has chosen nothing.
+local function chosen(state, edits, which, opts)
+  local catalog = state.listing.catalog
+  if type(which) == "function" then
+    local found = edits:choose_by(catalog, function(one)
+      local answer = which(row_of_entry(state, one))
+      if answer ~= true and answer ~= false then
+        misuse("remove: the function returned %s for %s: true chooses it, and false does not", tostring(answer),
+          one.digest or "an image that was added")
+      end
+      return answer
+    end)
+    if #found > 0 or opts.optional then return found end
+    return fail("ENOENT", "remove: %s: the function chose nothing", catalog.store.path)
+  end
+  local found, unused = edits:choose(catalog, which)
+  if #unused == 0 or opts.optional then return found end
+  local words = {}
+  for i, item in ipairs(unused) do words[i] = shown(item) end
+  return fail("ENOENT", "remove: %s: nothing is %s", catalog.store.path, table.concat(words, ", "))
+end
+
+-- Rows of what goes, for the result.
+local function rows_of(state, going)
+  local rows = {}
+  for i, one in ipairs(going) do rows[i] = row_of_entry(state, one) end
+  return printed.list(rows, printed.manifest)
+end
+
+-- The attestations and artifacts that go with what goes.
+local function with_statements(edits, catalog, going, how)
+  local about = how ~= "keep" and edits:about(catalog, going) or {}
+  if about[1] and how == "refuse" then
+    return fail("EINVAL", "remove: attestation %s is about %s", about[1].digest, about[1].subject)
+  end
+  for _, one in ipairs(about) do going[#going + 1] = one end
+  return going
+end
+
+--- Removes manifests and indexes from the indexes that lead to them, and with an index all that only it leads to. Of an
+-- index that is left empty the descriptors go as well. Whole or not at all.
+---@param which strata.WhichManifests
+---@param opts? strata.IndexRemoveOptions
+---@return strata.Index? self
+---@return strata.IndexedManifest[]|string|nil removed | message
+---@return string? code  "ENOENT": something has matched nothing
+function methods:remove(which, opts)
+  local list = which_of(which, "remove")
+  options.check("remove", "IndexRemoveOptions", opts)
+  opts = opts or {}
+  local state = state_of(self)
+  local catalog, message, code = catalog_of(state, "remove")
+  if not catalog then return nil, message, code end
+  local before, edits = state.listing.edits, edits_of(state):copy()
+  local going, why, how = chosen(state, edits, list, opts)
+  if going then going, why, how = with_statements(edits, catalog, going, opts.attestations or "drop") end
+  if not going then return nil, why, how end
+  local rows = rows_of(state, going)
+  edits:take(catalog, going)
+  if catalog.store.flat and #edits.added + #edits:entries(catalog) == 0 then
+    return fail("EINVAL", "remove: %s: nothing would be left of the index", catalog.store.path)
+  end
+  commit(state, before, edits, "remove")
+  return self, rows
+end
+
+--- Takes a name away; the image or index that has it stays. An entry of index.json that is left without a name goes
+-- when another one leads to the same.
+---@param ref string
+---@return strata.Index? self
+---@return string? message
+---@return string? code  "ENOENT": nothing has the name
+function methods:untag(ref)
+  if type(ref) ~= "string" then misuse("untag: a name is wanted, not %s", argument.kind_of(ref)) end
+  local state = state_of(self)
+  local catalog, message, code = catalog_of(state, "untag")
+  if not catalog then return nil, message, code end
+  if catalog.store.flat then
+    return fail("EUNSUPPORTED", "untag: %s: the index has no names itself%s", catalog.store.path,
+      catalog.store.remote and "; registry:delete takes a tag from a registry" or "")
+  end
+  local before, edits = state.listing.edits, edits_of(state):copy()
+  if not edits:untag(catalog, ref) then
+    return fail("ENOENT", "untag: %s: nothing has the name %s", catalog.store.path, core.quote(ref))
+  end
+  commit(state, before, edits, "untag")
+  for _, number in ipairs(selected(state)) do
+    local img = state.opened[number]
+    if img and reference.find(image.state_of(img).tags, ref) then img:untag(ref) end
+  end
+  return self
+end
+
+-- ---- adding -----------------------------------------------------------------------------------------------------
+
+-- Makes way for an image: the descriptors that go. Fails when its place is taken and may not be.
+local function make_way(state, edits, one, replace)
+  local catalog = state.listing.catalog
+  local is_listed = one.index == "" and not catalog.store.flat
+  local found, mine = edits:rivals(catalog, one, is_listed)
+  local why = is_listed and "of that name" or "for " .. tostring(one.handle.platform)
+  if not replace and #found + #mine > 0 then
+    return fail("EEXIST", "add: %s: there is an image %s (%s); replace = true puts this one in its place",
+      catalog.store.path, why, found[1] and found[1].digest or "which was added")
+  end
+  for i = #mine, 1, -1 do table.remove(edits.added, mine[i]) end
+  for _, entry in ipairs(edits:about(catalog, found)) do found[#found + 1] = entry end
+  edits:take(catalog, found)
+  return found
+end
+
+--- Adds an image to an index, as it is when the index is saved: until then it stays open. In an index there is one
+-- image for each platform; in index.json itself it gets a descriptor for each of its tags. Attestations about the image
+-- go along from the place that it came from.
+---@param img strata.Image
+---@param opts? strata.IndexAddOptions
+---@return strata.Index? self
+---@return strata.IndexedManifest[]|string|nil replaced  manifests that made way, nil for none | message
+---@return string? code  "EEXIST": something has its place; "EAMBIGUOUS": there are several indexes
+function methods:add(img, opts)
+  options.check("add", "IndexAddOptions", opts)
+  opts = opts or {}
+  local state, given = state_of(self), image.given(img, "add")
+  local catalog, message, code = catalog_of(state, "add")
+  if not catalog then return nil, message, code end
+  local before, edits = state.listing.edits, edits_of(state):copy()
+  local target, why, how = edits:target(catalog, opts.index)
+  if not target then return nil, why, how end
+  local one = { index = target, handle = img, attestations = opts.attestations, tags = {} }
+  if target == "" and not catalog.store.flat then
+    for i, ref in ipairs(given.tags) do one.tags[i] = ref end
+  end
+  local going
+  going, message, code = make_way(state, edits, one, opts.replace)
+  if not going then return nil, message, code end
+  local rows = rows_of(state, going)
+  edits.added[#edits.added + 1] = one
+  commit(state, before, edits, "add")
+  return self, #rows > 0 and rows or nil
+end
+
+-- ---- saving -----------------------------------------------------------------------------------------------------
 
 -- The images to save: those that were edited, or all, or one that stands for the whole, which stays as it is.
 local function to_save(state, what, opts)
@@ -80,17 +383,79 @@ local function to_save(state, what, opts)
   local all, images = recode or moves or opts.attestations == "drop", {}
   for number in ipairs(state.listing.candidates) do
     local img = state.opened[number]
-    if not all and img and img.edited then images[#images + 1] = img end
+    if not all and img and img.edited and is_left(state, number) then images[#images + 1] = img end
   end
-  if #images > 0 or not all and state.listing.catalog and reference.is_remote(what) then return images end
+  local is_whole = state.listing.edits or state.listing.catalog and reference.is_remote(what)
+  if #images > 0 or not all and is_whole then return images end
   for _, number in ipairs(selected(state)) do
     local img, message, code = open(state, number)
     if not img then return nil, message, code end
     images[#images + 1] = img
     if not all and not reference.is_remote(what) then break end
   end
-  if #images == 0 and moves then return nil, state.listing.store.path .. ": no image is all here", "ENOENT" end
+  if #images == 0 and moves then return none(state) end
   return images
+end
+
+-- Whether a save writes indexes as they are now: an archive that has a manifest.json is not one of a layout alone.
+local function has_indexes(state, what, opts)
+  if reference.is_remote(what) then return true end
+  if opts.format then return opts.format:find("^oci") ~= nil end
+  return state.listing.kind == "oci"
+end
+
+-- What a save needs of the images that were added.
+local function ready_added(state, what, opts)
+  local edits = edits_of(state)
+  if state.listing.edits and not has_indexes(state, what, opts) then
+    return fail("EUNSUPPORTED", "%s: an archive for docker load keeps no edits of indexes; choose the format " ..
+      "oci-archive, oci, or a registry", state.listing.store.path)
+  end
+  for _, one in ipairs(edits.added) do
+    local requests, message, code = image.requests { one.handle }
+    if not requests then return nil, message, code end
+    one.request = requests[1]
+    local others = edits:copy()
+    for i = #others.added, 1, -1 do
+      if others.added[i] == one then table.remove(others.added, i) end
+    end
+    local ok
+    ok, message, code = make_way(state, others, one, false) -- its platform may be another one by now
+    if not ok then return nil, message, code end
+  end
+  return true
+end
+
+-- What a save or a plan of one needs: the requests of the images to write.
+local function requests_of(state, what, opts)
+  local ok, message, code = ready_added(state, what, opts)
+  if not ok then return nil, message, code end
+  local images
+  images, message, code = to_save(state, what, opts)
+  if not images then return nil, message, code end
+  return image.requests(images)
+end
+
+--- What index:save with these options would write: the images that change or are added, and to a registry (`to`) what
+-- would be moved. Digests and sizes that only compressing would tell are nil.
+---@param opts? strata.PlanOptions
+---@return strata.SaveResult?
+---@return string? message
+---@return string? code
+function methods:plan(opts)
+  options.check("plan", type(opts) == "table" and opts.to ~= nil and "PlanOptions" or "SaveOptions", opts)
+  opts = opts or {}
+  local state = state_of(self)
+  local is_push = opts.to ~= nil and reference.is_remote(opts.to)
+  local requests, message, code = requests_of(state, is_push and opts.to or "", opts)
+  if not requests then return nil, message, code end
+  if not is_push then return save.plan_whole(requests, opts, state.listing) end
+  if not state.listing.catalog then
+    if #requests == 1 then return save.plan(requests[1], opts) end
+    return fail("EUNSUPPORTED", "plan: %s: an archive of several images, without an index", state.listing.store.path)
+  end
+  local with = opts.registry and require("strata.registry").client_of(opts.registry) or nil
+  return require("strata.save.registry").plan_index(requests, opts.to, opts, state.listing, with)
 end
 
 --- Saves the layout or the archive with the images as they are now.
@@ -104,34 +469,27 @@ function methods:save(what, opts)
   options.check("save", reference.is_remote(what) and "PushOptions" or "SaveOptions", opts)
   opts = opts or {}
   local state = state_of(self)
-  local images, message, code = to_save(state, what, opts)
-  if not images then return nil, message, code end
-  local requests
-  requests, message, code = image.requests(images)
+  local requests, message, code = requests_of(state, what, opts)
   if not requests then return nil, message, code end
   return save.images(requests, what, opts, state.listing)
-end
-
-local function manifests(state)
-  local list = {}
-  for i, one in ipairs(state.listing.candidates) do
-    local runs_on = one.platform()
-    list[i] = { kind = one.kind, digest = one.digest, tags = one.tags, missing = one.missing and true or false,
-                problem = one.problem and one.problem[1] or nil,
-                platform = runs_on and platform.of(runs_on) or nil }
-  end
-  return printed.list(list, printed.manifest)
 end
 
 local fields = {
   path = function(state) return state.listing.store.path end,
   manifests = manifests,
+  edited = function(state)
+    if state.listing.edits then return true end
+    for _, img in pairs(state.opened) do
+      if img.edited then return true end
+    end
+    return false
+  end,
 }
 
 new, state_of = object.class("strata.Index", methods, {
   fields = fields,
   tostring = function(state)
-    return ("strata.Index(%s, %d images)"):format(state.listing.store.path, #selected(state))
+    return ("strata.Index(%s, %d images)"):format(state.listing.store.path, #selected(state) + #edits_of(state).added)
   end,
   close = function(state)
     for _, img in pairs(state.opened) do img:close() end

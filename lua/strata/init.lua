@@ -159,11 +159,24 @@ function strata.layer(spec)
   return made, skipped, code -- no tail call: misuse is the caller's
 end
 
---- Writes several images into one archive or layout, or as an index for several platforms into a registry; layers that
--- they share are stored once. Throws for the same image twice, and for a name that only one of them can have.
+-- The name of the index that images become when several are saved. Throws what does not fit together.
+local function index_name(what, opts)
+  local is_push, name = reference.is_remote(what), type(opts) == "table" and opts.index or nil
+  if is_push and name ~= nil then
+    misuse("save: in a registry the reference is the name of the index; leave the option index out")
+  end
+  options.check("save", is_push and "PushOptions" or "SaveImagesOptions", opts)
+  if name and opts.format and not opts.format:find("^oci") then
+    misuse("save: an archive for docker load has no index; the formats oci and oci-archive have")
+  end
+  return name and reference.complete(name)
+end
+
+--- Writes several images into one archive or layout, or as an index for several platforms; layers that they share are
+-- stored once. Throws for the same image twice, and for a name or a platform that only one of them can have.
 ---@param images strata.Image[]
 ---@param what string|file*
----@param opts? strata.SaveOptions
+---@param opts? strata.SaveImagesOptions
 ---@return strata.SaveResult?
 ---@return string[]|string|nil lost | message
 ---@return string? code
@@ -172,12 +185,12 @@ function strata.save(images, what, opts)
     misuse("bad argument #1 to 'save' (array of images expected)")
   end
   argument.stream(what, "save")
-  options.check("save", reference.is_remote(what) and "PushOptions" or "SaveOptions", opts)
+  local name = index_name(what, opts)
   local requests, message, code = image.requests(images)
   if not requests then return nil, message, code end
-  local problem = save.clash(requests, what, opts or {})
+  local problem = save.clash(requests, what, opts or {}, name)
   if problem then misuse("save: %s", problem) end
-  return save.images(requests, what, opts or {})
+  return save.images(requests, what, opts or {}, nil, name)
 end
 
 --- Opens all images of a layout or archive, to be edited and saved together.
@@ -238,6 +251,20 @@ function strata.copy(from, to, opts)
   saved, message, code = source:save(to, only(opts, is_push and "PushOptions" or "SaveOptions"))
   source:close()
   return saved, message, code
+end
+
+--- The blobs of a layout in a directory that no index, manifest, or manifest about one of these names; with `remove`
+-- they are removed. A save into the same layout at the same time loses nothing; other programs must not write then.
+---@param layout string  the path of a directory
+---@param opts? strata.GcOptions
+---@return strata.GarbageReport?
+---@return string? message
+---@return string? code
+function strata.gc(layout, opts)
+  argument.host_path(layout, "gc")
+  options.check("gc", "GcOptions", opts)
+  if reference.is_remote(layout) then misuse("gc: a layout in a directory is wanted; registries do this themselves") end
+  return require("strata.dialect.oci.garbage").collect(layout, limits.options(opts))
 end
 
 --- What readers differ about in a tar file, plain or compressed with gzip or zstd.

@@ -223,7 +223,7 @@ describe("an option that there is not, or of another type", function()
 			return (strata.registry({ mirrors = { a = { opts } } }))
 		end },
 		registry_host = { "RegistryHostOptions", {}, function(opts) return (strata.registry({ hosts = { a = opts } })) end },
-		save_of_several = { "SaveOptions", {}, function(opts) return (strata.save({ img }, path(), opts)) end },
+		save_of_several = { "SaveImagesOptions", {}, function(opts) return (strata.save({ img }, path(), opts)) end },
 		check_tar = { "CheckOptions", {}, function(opts) return (strata.check_tar(specimen.app, opts)) end },
 		stream_image = { "StreamImageOptions", {}, function(opts) return (strata.stream.image(opts)) end },
 		stream_tar = { "StreamTarOptions", {}, function(opts) return (strata.stream.tar(opts)) end },
@@ -265,6 +265,23 @@ describe("an option that there is not, or of another type", function()
 			local index = assert(strata.open_index(specimen.app))
 			return (index:save(path(), opts))
 		end },
+		plan_of_an_index = { "SaveOptions", {}, function(opts)
+			local index = assert(strata.open_index(specimen.app))
+			return (index:plan(opts))
+		end },
+		add = { "IndexAddOptions", {}, function(opts)
+			local index = assert(strata.open_index(specimen.app))
+			return (index:add(img, opts))
+		end },
+		remove_of_an_index = { "IndexRemoveOptions", {}, function(opts)
+			local index = assert(strata.open_index(specimen.app))
+			return (index:remove("app", opts))
+		end },
+		which_of_an_index = { "ManifestOptions", { kind = "image" }, function(opts)
+			local index = assert(strata.open_index(specimen.app))
+			return (index:remove(opts))
+		end },
+		gc = { "GcOptions", {}, function(opts) return (strata.gc(specimen.app, opts)) end },
 		policy = { "Policy", {}, function(opts) return (specimens.MODULES["strata.policy"].check(img, opts)) end },
 		secrets = { "PolicySecrets", {}, function(opts)
 			return (specimens.MODULES["strata.policy"].check(img, { secrets = opts }))

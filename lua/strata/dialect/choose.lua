@@ -77,15 +77,17 @@ local function describe_all(list)
   return #lines > 0 and table.concat(lines, "; ") or "none"
 end
 
--- A digest that somebody typed, spelt as in documents. Digits alone are a SHA-256.
-local function digest_of(text)
+--- A digest that somebody typed, spelt as in documents. Digits alone are a SHA-256.
+---@param text string
+---@return string?
+function choose.digest_of(text)
   local name = (text:find("^%x+$") and "sha256:" .. text or text):lower()
-  return core.digest_valid(name) and name
+  return core.digest_valid(name) and name or nil
 end
 
 -- The candidates with that tag, or else with that image ID or manifest digest.
 local function by_ref(list, ref)
-  local found, wanted = {}, digest_of(ref)
+  local found, wanted = {}, choose.digest_of(ref)
   for _, one in ipairs(list) do
     if reference.find(one.tags, ref) then found[#found + 1] = one end
   end

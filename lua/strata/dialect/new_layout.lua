@@ -3,6 +3,7 @@
 --
 -- Members are sorted and their times are 0: the same images give the same bytes.
 
+local companions = require "strata.dialect.oci.companions"
 local core = require "strata.core"
 local digests = require "strata.util.digests"
 local json = require "strata.util.json"
@@ -119,7 +120,7 @@ local function add_indexes(shared, singles, put, list)
     local key = table.concat(one.images, ",")
     if not made[key] then
       local children = {}
-      for k, i in ipairs(one.images) do children[k] = singles[i] end
+      for k, i in ipairs(one.images) do children[k] = singles[i].text end
       local text = new_layout.index(children)
       made[key] = { digest = core.sha256(text), size = #text }
       put(made[key].digest, { bytes = text })
@@ -131,14 +132,51 @@ local function add_indexes(shared, singles, put, list)
   end
 end
 
+-- The only descriptor of a layout: that of an index of all images, with the attestations that go along. The second
+-- result of a success has notes.
+local function make_index(images, singles, into, put)
+  local children, notes, listed = {}, {}, {}
+  local function add(text)
+    if not listed[text] then children[#children + 1] = text end
+    listed[text] = true
+  end
+  for i, image in ipairs(images) do
+    add(singles[i].text)
+    local along, more, code = companions.of(image, singles[i].digest, into.attestations)
+    if not along then return nil, more, code end
+    local ok, message, how = companions.bring(along, into)
+    if not ok then return nil, message, how end
+    for _, one in ipairs(along) do
+      add(one.text)
+      put(one.digest, { bytes = one.bytes })
+      for _, blob in ipairs(one.blobs) do put(blob.digest, { part = blob.part }) end
+    end
+    for _, note in ipairs(more) do notes[#notes + 1] = note end
+  end
+  local text = new_layout.index(children)
+  local digest = core.sha256(text)
+  put(digest, { bytes = text })
+  return { mediaType = media_types.OCI_INDEX, digest = digest, size = #text,
+           annotations = oci_names.annotations(into.index) }, notes
+end
+
+--- A layout of images.
+---@class strata.NewLayout
+---@field blobs table[]
+---@field descriptors string[]  of index.json, texts
+---@field index string?  the digest of the index that all images are in
+---@field notes string[]?
+
 --- The blobs and the descriptors of a layout of images. A name that several images have, which are for different
 -- platforms, is that of an index of them.
 ---@param images strata.ImageToWrite[]
 ---@param family "oci"|"docker"
----@return {blobs: table[], descriptors: string[]}?
+---@param into? {index: string, attestations: string?, progress: function?}  index: all images get into one index of
+---  that name
+---@return strata.NewLayout?
 ---@return string? message
 ---@return string? code
-function new_layout.layout(images, family)
+function new_layout.layout(images, family, into)
   local blobs, seen, list, owners, singles, own = {}, {}, {}, images_by_name(images), {}, {}
   local function put(digest, content)
     if seen[digest] then return end
@@ -156,8 +194,13 @@ function new_layout.layout(images, family)
     end
     local like = { text = image.descriptor_text, platform = image.platform,
                    new_platform = image.new_platform, family = family }
-    singles[i] = new_layout.descriptors(digest, #text, {}, like)[1]
+    singles[i] = { digest = digest, text = new_layout.descriptors(digest, #text, {}, like)[1] }
     own[i] = new_layout.descriptors(digest, #text, (names_of(images, owners, i)), like)
+  end
+  if into then
+    local descriptor, notes, code = make_index(images, singles, into, put)
+    if not descriptor then return nil, notes, code end
+    return { blobs = blobs, descriptors = { json.encode(descriptor) }, index = descriptor.digest, notes = notes }
   end
   local listed = {}
   for i, image in ipairs(images) do

@@ -253,6 +253,19 @@ function reference.find(list, ref)
   return nil
 end
 
+--- The references of a list, and those of another one that it has not.
+---@param list string[]
+---@param more string[]
+---@return string[]
+function reference.union(list, more)
+  local both = {}
+  for i, ref in ipairs(list) do both[i] = ref end
+  for _, ref in ipairs(more) do
+    if not reference.find(both, ref) then both[#both + 1] = ref end
+  end
+  return both
+end
+
 --- Whether two lists have the same references, spelt alike and in the same order.
 ---@param a string[]
 ---@param b string[]

@@ -73,6 +73,10 @@
 --- The same, or a function that returns true for what is chosen, and false for the rest.
 ---@alias strata.Which strata.Paths|fun(...: any): boolean
 
+--- Manifests of an index: a name or a digest, fields that all have to fit, or an array of those. A name means the entries
+--- that have it, whatever other names lead to the same. Or a function that returns true for what is chosen.
+---@alias strata.WhichManifests string|strata.ManifestOptions|(string|strata.ManifestOptions)[]|fun(one: strata.IndexedManifest): boolean
+
 --- An entry that was removed.
 ---@class strata.Removed
 ---@field layer integer

@@ -1,21 +1,24 @@
 ---@meta _
 
---- All images of a layout or an archive, edited and saved as one.
+--- All images of a layout, an archive or an index of a registry, edited and saved as one.
 ---@class strata.Index: userdata
 ---@field path string
----@field manifests strata.IndexedManifest[]  in the order of the indexes
+---@field manifests strata.IndexedManifest[]  in the order of the indexes, and as edits have left them
+---@field edited boolean  an index or an image that was opened by it is
 local Index = {}
 
 --- What a layout or an archive lists.
 ---@class strata.IndexedManifest
----@field kind "image"|"attestation"|"artifact"
----@field digest string?  of the manifest
+---@field kind "image"|"attestation"|"artifact"|"index"  an index is told of only where it is chosen or removed
+---@field digest string?  of the manifest; nil: only a save tells it
 ---@field tags string[]
 ---@field platform strata.Platform?
+---@field index string?  the digest of the index that it is in; nil for index.json, and for the only index of a registry
 ---@field missing boolean  a part of it is not here, or cannot be read
 ---@field problem string?  why it cannot be read: its blob is not what its descriptor says
 
 --- Iterates over the images that are all here, or over those of a platform; asked again, it gives the same objects.
+--- Those that were added come last.
 --- Fails when there is none: "ENOENT". The iterator throws when an image cannot be read.
 ---@param selector? strata.SelectorOptions
 ---@return (fun(): strata.Image?)?
@@ -23,7 +26,7 @@ local Index = {}
 ---@return strata.errcode? code
 function Index:images(selector) end
 
---- Saves the whole, with the images that were edited: other images, indexes, attestations and artifacts stay as they
+--- Saves the whole, with edits of the indexes and of images that were opened by it: other images, indexes, attestations and artifacts stay as they
 --- are, also from a directory to an archive and back. What an archive for docker cannot hold of it is told as lost.
 ---@param what string|file*
 ---@param opts? strata.SaveOptions
@@ -32,5 +35,40 @@ function Index:images(selector) end
 ---@return strata.errcode? code
 function Index:save(what, opts) end
 
---- Closes the images, too.
+--- Tells what index:save with these options would write, before it does: the images that change or are added; with `to`,
+--- the bytes that would be sent to a registry. Digests and sizes that only compressing would tell are nil.
+---@param opts? strata.PlanOptions
+---@return strata.SaveResult?
+---@return string? message
+---@return strata.errcode? code
+function Index:plan(opts) end
+
+--- Adds an image to an index, as it is once the index is saved: it has to stay open until then. In an index there is one
+--- image for each platform; in index.json itself the image gets an entry for each of its tags. Attestations and
+--- artifacts that the place it came from has about it go along, unless it is edited.
+---@param img strata.Image
+---@param opts? strata.IndexAddOptions
+---@return strata.Index? self
+---@return strata.IndexedManifest[]|string|nil replaced  manifests that made way, nil for none; or the message
+---@return strata.errcode? code  "EEXIST": its platform or a name is taken; "EAMBIGUOUS": there are several indexes
+function Index:add(img, opts) end
+
+--- Removes images, attestations, artifacts or whole indexes from the indexes that lead to them. Attestations about them in
+--- the same index go as well, and so does an index that is left empty. Whole or not at all: when something is named
+--- that is not there, nothing is removed.
+---@param which strata.WhichManifests
+---@param opts? strata.IndexRemoveOptions
+---@return strata.Index? self
+---@return strata.IndexedManifest[]|string|nil removed  or the message
+---@return strata.errcode? code  "ENOENT": something matches nothing
+function Index:remove(which, opts) end
+
+--- Takes a name away. The image or the index that index.json gives it to stays, under its other names or without one.
+---@param ref string
+---@return strata.Index? self
+---@return string? message
+---@return strata.errcode? code  "ENOENT": nothing has the name
+function Index:untag(ref) end
+
+--- Closes the images, too, but not those that were added.
 function Index:close() end

@@ -19,6 +19,19 @@
 ---@field left string[]?  where something is left: indexes, attestations, other images of the archive; nil for nothing
 ---@field missed string[]?  with `optional`: what matched nothing, a line each; nil for nothing
 
+--- What gc has found.
+---@class strata.GarbageReport
+---@field path string
+---@field blobs strata.UnnamedBlob[]  in the order of their digests
+---@field bytes integer  of all of them
+---@field removed boolean
+---@field absent string[]?  digests of manifests and indexes that are named and not there; nil for none
+
+--- A blob that nothing names.
+---@class strata.UnnamedBlob
+---@field digest string
+---@field size integer
+
 --- What was written.
 ---@class strata.ExportResult
 ---@field path string?  nil: it went into a stream

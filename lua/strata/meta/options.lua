@@ -31,6 +31,26 @@
 ---@class strata.SelectorOptions
 ---@field platform? string  "linux/arm64/v8"
 
+--- Which manifests of an index are meant: those that all of it fits.
+---@class strata.ManifestOptions: strata.ChoiceOptions
+---@field kind? "image"|"attestation"|"artifact"|"index"
+
+--- Where an image is added.
+---@class strata.IndexAddOptions
+---@field index? string  the name or the digest of the index that gets it. Default: the only one
+---@field replace? boolean  an image for the same platform, or an entry of the same name, makes way. Default: false
+---@field attestations? "keep"|"drop"|"refuse"  about the image, of where it came from; refuse: to leave one behind. Default: keep
+
+--- What else goes.
+---@class strata.IndexRemoveOptions
+---@field optional? boolean  a choice that matches nothing is no error. Default: false
+---@field attestations? "keep"|"drop"|"refuse"  about the removed manifests, in the same index; refuse: to remove an image that has one. Default: drop
+
+--- Of blobs that nothing names.
+---@class strata.GcOptions
+---@field remove? boolean  they are removed, and not only listed. Default: false
+---@field limits? strata.Limits  instead of those of strata.limits, or of the image
+
 --- Of an image without layers.
 ---@class strata.NewOptions
 ---@field platform? string  default: "linux/amd64"
@@ -199,6 +219,10 @@
 ---@field reproducible? boolean  compressed bytes do not depend on the machine: gzip by zlib. Default: false
 ---@field attestations? "keep"|"drop"|"refuse"  of the images that are saved; refuse: to leave one behind, or with an image that has changed. Default: keep
 ---@field verify? boolean  false: what is copied is not hashed. Default: true
+
+--- How several images are written.
+---@class strata.SaveImagesOptions: strata.SaveOptions
+---@field index? string  all images become one index of this name, with the attestations about them; needs a layout
 
 --- How an image, or an index, goes to a registry.
 ---@class strata.PushOptions: strata.SaveOptions

@@ -31,7 +31,7 @@ function strata.open(what, opts) end
 ---@return table? closing  a loop that is left early closes the file by it, where Lua has to-be-closed variables
 function strata.images(what, opts) end
 
---- Opens all images of a layout or an archive, to be edited and saved together.
+--- Opens all images of a layout, an archive or an index of a registry, to be edited and saved together.
 ---@param what string|file*
 ---@param opts? strata.IndexOptions
 ---@return strata.Index?
@@ -55,11 +55,11 @@ function strata.layer(spec) end
 
 --- Writes several images into one archive or layout; layers that they share are stored once. Images that all came from
 --- one store go back into it, and all else that it has stays; with a format they are written alone. In a layout, images
---- for several platforms under one name become an index of that name; in a registry all of them become one. Throws for
---- the same image twice, and for a name that only one of the images can have.
+--- for several platforms under one name become an index of that name; in a registry, and with the option `index`, all of
+--- them become one, with the attestations about those that are not edited. Throws for the same image twice, and for a name or a platform that only one of the images can have.
 ---@param images strata.Image[]
 ---@param what string|file*  a path, "-" for standard output, or an open Lua file
----@param opts? strata.SaveOptions
+---@param opts? strata.SaveImagesOptions
 ---@return strata.SaveResult?
 ---@return string[]|string|nil lost  what the format cannot hold, nil for nothing; or the message
 ---@return strata.errcode? code
@@ -81,6 +81,16 @@ function strata.copy(from, to, opts) end
 ---@return string? message
 ---@return strata.errcode? code  "EUNSUPPORTED": strata was built without libcurl
 function strata.registry(opts) end
+
+--- The blobs of a layout in a directory that no index, manifest, or manifest about one of these names. They are removed
+--- when that is asked for. A document that cannot be read could name any of them: then it fails. A save of strata into
+--- the same layout at the same time loses nothing; other programs must not write to it meanwhile.
+---@param layout string  the path of a directory
+---@param opts? strata.GcOptions
+---@return strata.GarbageReport?
+---@return string? message
+---@return strata.errcode? code  "EUNSUPPORTED": it is no directory
+function strata.gc(layout, opts) end
 
 --- What readers differ about in a tar file, plain or compressed with gzip or zstd.
 ---@param path string

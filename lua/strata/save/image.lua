@@ -123,7 +123,7 @@ end
 
 --- What keeps images from being written together: the same image twice, or a name that cannot be that of both.
 ---@param requests strata.SaveRequest[]
----@param format string  "registry": they get one name, which has an image for each platform
+---@param format string  "registry" and "index": they get one name, which has an image for each platform
 ---@param native boolean  they go back into the store that they came from, where names stay as they are
 ---@return string? problem
 function save_image.clash(requests, format, native)
@@ -132,12 +132,12 @@ function save_image.clash(requests, format, native)
     local same = find_same(requests, k, known)
     if same then return ("images %d and %d are the same image"):format(same, k) end
     known[request.state], platforms[k] = k, (platform.key(request.state.config):gsub("/+$", ""))
-    if format == "registry" and first[platforms[k]] then
-      return ("images %d and %d are both for %s, and a name of a registry has one image for each platform"):format(
-        first[platforms[k]], k, platforms[k])
+    if (format == "registry" or format == "index") and first[platforms[k]] then
+      return ("images %d and %d are both for %s, and %s has one image for each platform"):format(first[platforms[k]], k,
+        platforms[k], format == "index" and "an index" or "a name of a registry")
     end
     first[platforms[k]] = first[platforms[k]] or k
-    for _, ref in ipairs(request.state.tags) do
+    for _, ref in ipairs(format == "index" and {} or request.state.tags) do
       local key = reference.comparable(ref)
       owners[key] = owners[key] or {}
       for _, i in ipairs(owners[key]) do

@@ -143,6 +143,10 @@ end
 ---@field whole strata.Listing?  all that it has is saved, not the images alone
 ---@field store strata.ArchiveStore|strata.DirectoryStore|nil  that the images came from, when it is one
 ---@field catalog strata.Catalog?  of the layout that is kept, with the images changed
+---@field edits strata.IndexEdits?  of the indexes of the listing
+---@field added strata.ImageToWrite[]  that they add
+---@field into {index: string, attestations: string?, progress: function?}?  the index that the images become
+---@field index_digest string?  of the index that was made
 ---@field stores table[]  all stores that are read
 ---@field in_directory boolean  the target is a directory
 ---@field notes string[]  what could not be kept, a line each
@@ -156,6 +160,7 @@ local function take_notes(self, notes)
 end
 
 local function is_untouched(self)
+  if self.edits then return false end
   for i, request in ipairs(self.requests) do
     if request.edited then return false end
     for _, one in ipairs(self.images[i].layers) do
@@ -181,7 +186,7 @@ local function native_segments(self)
   elseif not self.catalog then
     return nil
   end
-  local change, message, code = oci_edit.changes(self.images, self.catalog, self.opts, self.whole ~= nil)
+  local change, message, code = oci_edit.changes(self.images, self.catalog, self.opts, self.whole)
   if not change then return nil, message, code end
   take_notes(self, change.notes)
   if change.root == self.catalog.root_text then return nil end
@@ -195,13 +200,15 @@ local function new_segments(self)
     return new_archive.segments(members)
   end
   if self.catalog then
-    local moved, message, code = transfer.of(self.catalog, self.images, self.opts)
+    local moved, message, code = transfer.of(self.catalog, self.images, self.opts, self.whole)
     if not moved then return nil, message, code end
     take_notes(self, moved.notes)
     return new_archive.segments(new_layout.members(moved.blobs, { index = moved.root, layout = moved.layout }))
   end
-  local made, message, code = new_layout.layout(self.images, "oci")
+  local made, message, code = new_layout.layout(self.images, "oci", self.into)
   if not made then return nil, message, code end
+  take_notes(self, made.notes)
+  self.index_digest = made.index
   local list = self.format == "docker" and new_layout.docker_manifest(self.images) or nil
   return new_archive.segments(new_layout.members(made.blobs,
     { index = new_layout.index(made.descriptors), docker_manifest = list }))
@@ -225,6 +232,7 @@ local function write_directory(self, out)
   self.plan, message, code = oci_directory.plan(self, out)
   if not self.plan then return nil, message, code end
   take_notes(self, self.plan.notes)
+  self.index_digest = self.plan.index
   local size
   size, message, code = out:write(self.plan.files, self.opts)
   if not size then return nil, message, code end
@@ -236,6 +244,14 @@ local function publish(self, out)
   return out:finish(function() return oci_directory.plan(self, out, self.plan) end, self.opts)
 end
 
+-- The images of the requests, and those that edits add.
+local function all_images(self)
+  local list = {}
+  for i, image in ipairs(self.images) do list[i] = image end
+  for _, image in ipairs(self.added) do list[#list + 1] = image end
+  return list
+end
+
 -- Fails when a source was written to meanwhile: the bytes may be those of two images.
 local function check_unchanged(self)
   for _, store in ipairs(self.stores) do
@@ -245,7 +261,7 @@ local function check_unchanged(self)
       if not ok then return nil, message, code end
     end
   end
-  for _, image in ipairs(self.images) do
+  for _, image in ipairs(all_images(self)) do
     for _, one in ipairs(image.layers) do
       if one.volatile then
         local ok, message, code = one.file:unchanged()
@@ -262,7 +278,7 @@ local function needs_digests(self)
   local first = self.requests[1]
   if not self.native or #self.requests > 1 or not first then return true end
   if self.opts.verify == false and self.format == "docker" and not first.state.manifest then return false end
-  return first.edited or self.opts.compression ~= nil or self.opts.attestations == "drop"
+  return first.edited or self.opts.compression ~= nil or self.opts.attestations == "drop" or self.edits ~= nil
 end
 
 -- How the layers are to be stored. Docker knows images by SHA-256 alone, so all in a new
@@ -286,6 +302,16 @@ local function make_images(self, temp_dir)
     local message, code
     self.images[i], message, code = save_image.make(request, settings)
     if not self.images[i] then return nil, message, code end
+  end
+  settings.remote, settings.digests = false, true
+  for i, one in ipairs(self.edits and self.edits.added or {}) do
+    local message, code
+    self.added[i], message, code = save_image.make(one.request, settings)
+    if not self.added[i] then return nil, message, code end
+    one.addition, message, code = oci_edit.addition(one, self.added[i], self.catalog, {
+      attestations = self.opts.attestations, progress = self.opts.progress, bring = true,
+    })
+    if not one.addition then return nil, message, code end
   end
   return true
 end
@@ -324,6 +350,8 @@ local function choose_format(self, what)
     local stays = wanted == nil or wanted == way and whole.kind == "oci"
     self.native, self.store = stays, whole.store
     self.catalog = (stays and whole.kind == "oci" or not stays and wanted:find("^oci")) and whole.catalog or nil
+  elseif self.into then
+    self.native, way = false, way == "dir" and "oci" or way:find("^oci") and way or "oci-archive"
   else
     self.native = wanted == nil and save_image.is_one_store(self.requests) and not source.store.remote
     self.store = self.native and source.store or nil
@@ -337,12 +365,16 @@ local function choose_format(self, what)
   end
 end
 
-local function new_save(requests, opts, whole)
-  local self = { requests = requests, images = {}, opts = opts, notes = {}, noted = {}, whole = whole, stores = {} }
-  for _, request in ipairs(requests) do
+local function new_save(requests, opts, whole, name)
+  local self = { requests = requests, images = {}, opts = opts, notes = {}, noted = {}, whole = whole, stores = {},
+                 edits = whole and whole.edits, added = {} }
+  self.into = name and { index = name, attestations = opts.attestations, progress = opts.progress }
+  local function note_store(request)
     local source = request.state.source
     if source then self.stores[#self.stores + 1] = source.store end
   end
+  for _, request in ipairs(requests) do note_store(request) end
+  for _, one in ipairs(self.edits and self.edits.added or {}) do note_store(one.request) end
   if whole then self.stores[#self.stores + 1] = whole.store end
   local hub = requests[1] and requests[1].state.hub
   self.limits = hub and hub.limits or whole and whole.limits
@@ -381,6 +413,30 @@ function save.plan(request, opts)
   return result.image(save_image.of(request.state, layers, settings.sha256 == "all"), self.format, self.native)
 end
 
+--- The same for all that a listing has: its images that would be written anew, and those that are added.
+---@param requests strata.SaveRequest[]
+---@param opts strata.PlanOptions
+---@param whole strata.Listing
+---@return strata.SaveResult?
+---@return string? message
+---@return string? code
+function save.plan_whole(requests, opts, whole)
+  local self = new_save(requests, opts, whole)
+  choose_format(self)
+  local settings, list = settings_of(self), {}
+  for _, request in ipairs(requests) do list[#list + 1] = request end
+  for _, one in ipairs(self.edits and self.edits.added or {}) do list[#list + 1] = one.request end
+  local images = {}
+  for i, request in ipairs(list) do
+    local ok, message, code = request.settle { threads = opts.threads, progress = opts.progress }
+    if not ok then return nil, message, code end
+    local image = save_image.of(request.state, save_layer.plan(request.state.hub.layers, settings))
+    local is_kept = image.manifest_text ~= nil and (self.native or self.catalog ~= nil)
+    images[i] = result.image(image, self.format, is_kept)
+  end
+  return printed.by({ format = self.format, layers = {}, images = images }, printed.save)
+end
+
 --- The digest of the manifest that saving the image in its own dialect would give it.
 ---@param request strata.SaveRequest
 ---@return string? digest  nil: an archive without manifests is its source, or it failed
@@ -403,9 +459,11 @@ end
 ---@param requests strata.SaveRequest[]
 ---@param what string|file*
 ---@param opts strata.SaveOptions
+---@param name? string  of the index that they become
 ---@return string? problem
-function save.clash(requests, what, opts)
+function save.clash(requests, what, opts, name)
   if reference.is_remote(what) then return save_image.clash(requests, "registry", false) end
+  if name then return save_image.clash(requests, "index", false) end
   local self = new_save(requests, opts)
   choose_format(self)
   return save_image.clash(requests, self.format, self.native)
@@ -415,7 +473,7 @@ end
 local function write(self, out, what)
   local ok, message, code = make_images(self, out.temp_dir)
   if ok then ok, message, code = save_image.check(self.images, self.format) end
-  if ok and not self.native and not self.catalog then
+  if ok and not self.native and not self.catalog and not self.into then -- there attestations go along
     ok, message, code = oci_catalog.check_alone(self.images, self.opts)
   end
   if not ok then return nil, message, code end
@@ -450,12 +508,13 @@ end
 ---@param what string|file*  a path, "-" for standard output, or an open Lua file
 ---@param opts strata.SaveOptions
 ---@param whole strata.Listing?  to save all that it has, with these images of it changed
+---@param name string?  of the index that the images become
 ---@return strata.SaveResult?
 ---@return string[]|string|nil lost | message
 ---@return string? code
-function save.images(requests, what, opts, whole)
+function save.images(requests, what, opts, whole, name)
   if reference.is_remote(what) then return to_registry(requests, what, opts, whole) end
-  local self, out = new_save(requests, opts, whole), nil
+  local self, out = new_save(requests, opts, whole, name), nil
   choose_format(self, what)
   for _, store in ipairs(self.stores) do store:take_failure() end
   local function attempt()

@@ -3,6 +3,7 @@
 local core = require "strata.core"
 local json = require "strata.util.json"
 local media_types = require "strata.document.media_types"
+local oci_catalog = require "strata.dialect.oci.catalog"
 local reference = require "strata.document.reference"
 
 local function any(values)
@@ -21,7 +22,7 @@ local function note_foreign(list, images)
 end
 
 -- What is lost of the documents around the images that are written without them, each once.
-local function note_surroundings(list, images, opts)
+local function note_surroundings(list, images, opts, into)
   local written, seen = {}, {}
   for _, image in ipairs(images) do
     local manifest = image.source and image.source.manifest
@@ -31,11 +32,16 @@ local function note_surroundings(list, images, opts)
     if not seen[line] then list[#list + 1] = line end
     seen[line] = true
   end
+  local function goes_along(known) -- into an index that is made of the images
+    local subject = into and oci_catalog.subject(known.annotations, known.kind ~= "image" and known.document)
+    return subject and written[subject]
+  end
   local function note_index(catalog, digest)
     local index, others = catalog.indexes[digest], 0
     for _, descriptor in ipairs(index.document.manifests) do
       local known = type(descriptor) == "table" and catalog.by_digest[descriptor.digest]
       local is_asked = known and known.kind == "attestation" and opts.attestations == "drop"
+      is_asked = is_asked or known and goes_along(known)
       if not is_asked and not written[type(descriptor) == "table" and descriptor.digest] then others = others + 1 end
     end
     local name = digest ~= "" and digest or core.sha256(index.text)
@@ -92,7 +98,7 @@ return function(saving)
   if saving.whole then
     for _, line in ipairs(left_behind(saving.whole, images, saving.opts)) do list[#list + 1] = line end
   else
-    note_surroundings(list, images, saving.opts)
+    note_surroundings(list, images, saving.opts, saving.into)
   end
   for _, image in ipairs(images) do
     if image.source and image.source.misnaming then list[#list + 1] = image.source:misnaming() end

@@ -1,6 +1,7 @@
 --- Saving an image to a registry. Only what the registry lacks moves; a manifest that nobody edited keeps its bytes.
 
 local client = require "strata.registry.client"
+local companions = require "strata.dialect.oci.companions"
 local core = require "strata.core"
 local fail = require "strata.util.fail"
 local json = require "strata.util.json"
@@ -8,6 +9,7 @@ local media_types = require "strata.document.media_types"
 local misuse = require "strata.util.misuse"
 local new_layout = require "strata.dialect.new_layout"
 local oci_catalog = require "strata.dialect.oci.catalog"
+local oci_edit = require "strata.dialect.oci.edit"
 local platform = require "strata.document.platform"
 local printed = require "strata.util.printed"
 local push = require "strata.registry.push"
@@ -207,25 +209,47 @@ local function check_platforms(self, images)
   return true
 end
 
+-- What goes along with an image into a new index: descriptors, manifests, blobs, and notes about what does not.
+local function add_companions(self, this, image, made, descriptors)
+  local along, notes, code = companions.of(image, made.digest, self.opts.attestations)
+  if not along then return nil, notes, code end
+  for _, one in ipairs(along) do
+    descriptors[#descriptors + 1] = one.text
+    this.children[#this.children + 1] = { text = one.bytes, digest = one.digest, media_type = one.media_type,
+                                          is_kept = true }
+    for _, blob in ipairs(one.blobs) do
+      local ok, message, how = registry_index.take_part(blob, blob.part)
+      if not ok then return nil, message, how end
+      self.own[#self.own + 1] = blob.own and blob.file or nil
+      this.blobs[#this.blobs + 1] = blob
+    end
+  end
+  for _, note in ipairs(notes) do this.notes[#this.notes + 1] = note end
+  return true
+end
+
 -- The push of images for several platforms, as the index that one name has. It is one of Docker's when all of them are,
--- as `docker buildx imagetools create` makes it.
+-- as `docker buildx imagetools create` makes it. Files that are opened for it get into self.own.
 local function push_of_several(self, images)
   local this, descriptors, is_docker = new_push(self), {}, true
-  this.children = {}
+  this.children, this.notes = {}, {}
   for i, image in ipairs(images) do
     local made, message, code = manifest_of(image)
     if not made then return nil, message, code end
     note_home(self, this, image)
     local family = media_types.family(made.media_type)
     is_docker = is_docker and family == "docker"
-    this.children[i] = made
-    descriptors[i] = new_layout.descriptors(made.digest, #made.text, {}, {
+    this.children[#this.children + 1] = made
+    descriptors[#descriptors + 1] = new_layout.descriptors(made.digest, #made.text, {}, {
       text = image.descriptor_text, platform = image.platform, new_platform = image.new_platform, family = family,
     })[1]
     for _, blob in ipairs(blobs_of(image)) do
       blob.label = ("image %d: %s"):format(i, blob.label)
       this.blobs[#this.blobs + 1] = blob
     end
+    local ok
+    ok, message, code = add_companions(self, this, image, made, descriptors)
+    if not ok then return nil, message, code end
   end
   local media_type = is_docker and media_types.DOCKER_LIST or media_types.OCI_INDEX
   local text = new_layout.index(descriptors, media_type)
@@ -247,20 +271,23 @@ function save_registry.several(requests, what, opts, with)
   local self, message, code = begin(what, opts, requests[1].state.hub.limits, with)
   if not self then return nil, message, code end
   local images, this, done
+  self.own = {}
   images, message, code = make_all(self, requests)
   local ok = images and true
   if ok then ok, message, code = check_platforms(self, images) end
   if ok then this, message, code = push_of_several(self, images) end
-  if not this then return nil, message, code end
-  done, message, code = push.run(this, opts)
-  if not done then return fail(code, "%s: %s", self.path, message) end
-  local row, notes = index_result(self, this, done), {}
+  if this then
+    done, message, code = push.run(this, opts)
+    message = message and ("%s: %s"):format(self.path, message)
+  end
+  for _, file in ipairs(self.own) do file:close() end
+  if not done then return nil, message, code end
+  local row = index_result(self, this, done)
   row.images, row.id = {}, core.sha256(images[1].config_text)
   for i, image in ipairs(images) do
     row.images[i] = result.image(image, "registry", image.manifest_text ~= nil)
-    for _, note in ipairs(notes_of(image, this.children[i])) do notes[#notes + 1] = note end
   end
-  return printed.by(row, printed.save), #notes > 0 and notes or nil
+  return printed.by(row, printed.save), #this.notes > 0 and this.notes or nil
 end
 
 -- The push of an index, with all that is known before its documents are read: `root` is what it is going to be, when
@@ -274,7 +301,8 @@ end
 -- The root as it is, when it is known and stays so.
 local function kept_root(requests, listing, opts)
   local store = listing.store
-  if not store.remote or #requests > 0 or opts.attestations == "drop" or opts.referrers then return nil end
+  if not store.remote or listing.edits or #requests > 0 then return nil end
+  if opts.attestations == "drop" or opts.referrers then return nil end
   return { text = listing.catalog.root_text, digest = store.root_digest, is_kept = true,
            media_type = store.root_type or media_types.OCI_INDEX }
 end
@@ -282,13 +310,23 @@ end
 -- Fills in the documents and the blobs of a push, of some changed images of an index. Of one that stays in its
 -- repository nothing else is read, unless an option is about it.
 local function add_tree(self, this, images, listing)
-  local is_near = this.is_home and not self.opts.referrers and (self.opts.attestations or "keep") == "keep"
+  local opts = self.opts
+  local is_near = this.is_home and not listing.edits and not opts.referrers and (opts.attestations or "keep") == "keep"
   local ok, message, code = true, nil, nil
   if not is_near then ok, message, code = listing.catalog:complete_all(self.opts) end
   if not ok then return nil, message, code end
+  for _, one in ipairs(listing.edits and listing.edits.added or {}) do
+    local image
+    image, message, code = make(self, one.request)
+    if not image then return nil, message, code end
+    note_home(self, this, image)
+    one.addition, message, code = oci_edit.addition(one, image, listing.catalog, {
+      attestations = self.opts.attestations,
+    })
+    if not one.addition then return nil, message, code end
+  end
   local made
-  made, message, code = registry_index.of(listing.catalog, images, self.opts,
-    { whole = not self.alone, is_near = is_near })
+  made, message, code = registry_index.of(listing, images, self.opts, { whole = not self.alone, is_near = is_near })
   if not made then return nil, message, code end
   if this.is_home then registry_index.note_known(listing.catalog, this.known) end
   this.manifest = table.remove(made.documents)
@@ -296,32 +334,42 @@ local function add_tree(self, this, images, listing)
   return made
 end
 
--- An image of an index, and the push that puts the index with it in the place of that one.
-local function push_into_index(self, request, listing)
-  self.alone = true
-  local image, this, made, ok, message, code
-  image, message, code = make(self, request)
-  if not image then return nil, message, code end
-  this = push_of_index(self, listing, nil)
-  made, message, code = add_tree(self, this, request.edited and { image } or {}, listing)
-  if not made then return nil, message, code end
+-- What is pushed of a listing: the push, and what was opened for it, with notes; nil: nothing. `images` are those of
+-- the requests, when they are made already.
+local function prepare_index(self, requests, listing, images)
+  local opts, root = self.opts, kept_root(requests, listing, self.opts)
+  local this = push_of_index(self, listing, root)
+  local is_done, made, message, code
+  if root then -- a copy that changes nothing, and a new tag in the same repository, need no document below the root
+    is_done, message, code = push.look(this, opts)
+    if is_done == nil then return fail(code, "%s: %s", self.path, message) end
+  end
+  if not root or not is_done and not this.is_home then
+    if not images then images, message, code = make_all(self, requests) end
+    if images then made, message, code = add_tree(self, this, images, listing) end
+    if not made then return nil, message, code end
+  end
+  local ok
   ok, message, code = check_digest(self, "index", this.manifest)
-  if ok then return this, image, made end
-  made.close()
+  if ok then return this, made end
+  if made then made.close() end
   return nil, message, code
 end
 
 -- The push of an image, as what its name has alone or back into its index. nil, message, code; otherwise the push, the
 -- image, and notes, with a function that ends it.
 local function push_of_one(self, request, home)
-  if home then
-    local this, image, made = push_into_index(self, request, home)
-    if not this then return nil, image, made end
-    return this, image, made.notes, made.close
-  end
-  local image, this, message, code
-  image, message, code = make(self, request)
+  local image, message, code = make(self, request)
   if not image then return nil, message, code end
+  local this
+  if home then
+    self.alone = true
+    local made, how
+    local has_changed = request.edited or self.opts.attestations == "drop"
+    this, made, how = prepare_index(self, { has_changed and request or nil }, home, { has_changed and image or nil })
+    if not this then return nil, made, how end
+    return this, image, made and made.notes or {}, made and made.close or function() end
+  end
   this, message, code = push_of(self, image, blobs_of(image))
   if not this then return nil, message, code end
   return this, image, notes_of(image, this.manifest), function() end
@@ -384,29 +432,36 @@ end
 function save_registry.index(requests, what, opts, listing, with)
   local self, message, code = begin(what, opts, listing.limits, with)
   if not self then return nil, message, code end
-  local root = kept_root(requests, listing, opts)
-  local this = push_of_index(self, listing, root)
-  local is_done, made, done
-  if root then -- a copy that changes nothing, and a new tag in the same repository, need no document below the root
-    is_done, message, code = push.look(this, opts)
-    if is_done == nil then return fail(code, "%s: %s", self.path, message) end
-  end
-  if not root or not is_done and not this.is_home then
-    local images
-    images, message, code = make_all(self, requests)
-    if images then made, message, code = add_tree(self, this, images, listing) end
-    if not made then return nil, message, code end
-  end
-  local ok
-  ok, message, code = check_digest(self, "index", this.manifest)
-  if ok then
-    done, message, code = push.run(this, opts)
-    message = message and ("%s: %s"):format(self.path, message)
-  end
+  local this, made, how = prepare_index(self, requests, listing)
+  if not this then return nil, made, how end
+  local done
+  done, message, code = push.run(this, opts)
   if made then made.close() end
-  if not done then return nil, message, code end
+  if not done then return fail(code, "%s: %s", self.path, message) end
   local row = printed.by(index_result(self, this, done), printed.save)
   return row, made and #made.notes > 0 and made.notes or nil
+end
+
+--- What saving a listing to a registry would move. Layers that have to be compressed first are, as for a save.
+---@param requests strata.SaveRequest[]
+---@param what string
+---@param opts strata.PlanOptions
+---@param listing strata.Listing
+---@param with strata.RegistryClient?
+---@return strata.SaveResult?
+---@return string? message
+---@return string? code
+function save_registry.plan_index(requests, what, opts, listing, with)
+  local self, message, code = begin(what, opts, listing.limits, with)
+  if not self then return nil, message, code end
+  local before = self.session.requests
+  local this, made, how = prepare_index(self, requests, listing)
+  if not this then return nil, made, how end
+  local list
+  list, message, code = push.plan(this, opts)
+  if made then made.close() end
+  if not list then return fail(code, "%s: %s", self.path, message) end
+  return printed.by(index_result(self, this, { moved = list, requests = self.session.requests - before }), printed.save)
 end
 
 return save_registry

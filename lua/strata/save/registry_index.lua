@@ -19,6 +19,7 @@ local registry_index = {}
 ---@field referrers integer  that were found so far
 ---@field is_near boolean?  what stays as it was is there
 ---@field is_about boolean?  what is added is about something else
+---@field gone table<string, boolean>  digests of what edits have taken
 local Walk = {}
 Walk.__index = Walk
 
@@ -33,6 +34,25 @@ function Walk:text_of(digest)
   return catalog.strangers[digest] and catalog:stranger(digest) or nil, true
 end
 
+--- Has a blob read from where its bytes lie. A file that is opened for it is the blob's own.
+---@param blob strata.PushedBlob
+---@param part strata.Segment?
+---@return boolean? ok
+---@return string? message
+---@return string? code
+function registry_index.take_part(blob, part)
+  if not part then return true end
+  blob.offset, blob.size = part.offset, part.size
+  if not part.from then
+    blob.file = part.file
+    return true
+  end
+  local file, message, code = part.from:open(part.name)
+  if not file then return nil, message, code end
+  blob.file, blob.own = file, true
+  return true
+end
+
 -- Adds a blob that a manifest names.
 function Walk:add_blob(descriptor, label)
   if type(descriptor) ~= "table" or type(descriptor.digest) ~= "string" or self.seen[descriptor.digest] then
@@ -42,11 +62,12 @@ function Walk:add_blob(descriptor, label)
   self.seen[digest] = true
   local blob = { label = label, digest = digest, size = descriptor.size, is_about = self.is_about }
   local made = self.new[digest]
-  if made then
-    blob.bytes = made.bytes
-    if made.part then blob.file, blob.offset, blob.size = made.part.file, made.part.offset, made.part.size end
-  elseif media_types.is_foreign(descriptor.mediaType) then -- it stays where its URLs lead
+  if media_types.is_foreign(descriptor.mediaType) then -- it stays where its URLs lead
     return true
+  elseif made then
+    blob.bytes, blob.origin = made.bytes, made.origin
+    local ok, message, code = registry_index.take_part(blob, made.part)
+    if not ok then return nil, message, code end
   elseif store.remote then
     blob.origin = store
   else
@@ -145,11 +166,11 @@ end
 
 local MAX_DEPTH, MAX_REFERRERS = 3, 1000 -- RFR9
 
--- The manifests of a layout that are about a digest.
-local function referrers_in(catalog, digest)
+-- The manifests of a layout that are about a digest, but for those that edits have taken.
+local function referrers_in(catalog, digest, gone)
   local list = {}
   for _, one in ipairs(catalog.manifests) do
-    local subject = one.document and json.or_nil(one.document.subject)
+    local subject = one.document and not gone[one.digest] and json.or_nil(one.document.subject)
     if type(subject) == "table" and subject.digest == digest then
       list[#list + 1] = { digest = one.digest, text = one.text, mediaType = one.media_type }
     end
@@ -165,7 +186,7 @@ function Walk:add_referrers(digest, depth)
     list, message, code = store:referrers(digest)
     if not list then return nil, message, code end
   else
-    list = referrers_in(self.catalog, digest)
+    list = referrers_in(self.catalog, digest, self.gone)
   end
   for _, one in ipairs(depth <= MAX_DEPTH and list or {}) do
     self.referrers = self.referrers + 1
@@ -192,8 +213,8 @@ function Walk:add_all_referrers()
   return ok, message, code
 end
 
---- What is pushed of a catalog, with some of its images changed.
----@param catalog strata.Catalog
+--- What is pushed of a listing, with some of its images changed, and the edits of its indexes.
+---@param listing strata.Listing
 ---@param images strata.ImageToWrite[]  those that have changed
 ---@param opts {attestations?: string, referrers?: boolean}
 ---@param how {whole: boolean, is_near: boolean?}  whole: attestations of all images are meant, not of changed ones
@@ -201,11 +222,14 @@ end
 ---@return {documents: strata.PushedManifest[], blobs: strata.PushedBlob[], notes: string[], close: fun()}?
 ---@return string? message
 ---@return string? code
-function registry_index.of(catalog, images, opts, how)
-  local change, message, code = oci_edit.changes(images, catalog, opts, how.whole)
+function registry_index.of(listing, images, opts, how)
+  local catalog = listing.catalog
+  local change, message, code = oci_edit.changes(images, catalog, opts, how.whole and listing or nil)
   if not change then return nil, message, code end
-  local walk = setmetatable({ catalog = catalog, new = {}, documents = {}, blobs = {}, seen = {}, referrers = 0,
-                              is_near = how.is_near }, Walk)
+  local walk = setmetatable({
+    catalog = catalog, new = {}, documents = {}, blobs = {}, seen = {}, referrers = 0, gone = change.gone,
+    is_near = how.is_near,
+  }, Walk)
   for _, blob in ipairs(change.blobs) do walk.new[blob.digest] = blob end
   local function close()
     for _, blob in ipairs(walk.blobs) do

@@ -51,10 +51,14 @@ function result.of(saving, path, size)
     local is_kept = saving.native or saving.whole and saving.catalog and image.source.manifest ~= nil
     images[i] = result.image(image, saving.format, is_kept)
   end
-  local first = images[1] or {}
+  for _, image in ipairs(saving.added) do
+    images[#images + 1] = result.image(image, saving.format, image.manifest_text ~= nil)
+  end
+  local first, index = images[1] or {}, saving.index_digest
   return printed.by({
     path = type(path) == "string" and path or nil, format = saving.format, size = size, id = first.id,
-    digest = first.digest, layers = first.layers or {}, images = #images > 1 and images or nil,
+    digest = index or first.digest, layers = not index and first.layers or {},
+    images = (index or #images > 1) and images or nil,
   }, printed.save)
 end
 

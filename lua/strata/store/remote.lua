@@ -285,13 +285,14 @@ function Remote:fetch(list, opts)
   return files
 end
 
--- The blobs that manifests name, each once, in the order of their digests.
-local function blobs_in(catalog)
+-- The blobs that manifests name, each once, in the order of their digests, but for those that are not wanted.
+local function blobs_in(catalog, unwanted)
   local list, seen = {}, {}
   local function add(descriptor, label)
     local digest = type(descriptor) == "table" and descriptor.digest
     if type(digest) ~= "string" or seen[digest] or media_types.is_foreign(descriptor.mediaType) then return end
     seen[digest] = true
+    if unwanted and unwanted[digest] then return end
     list[#list + 1] = { digest = digest, size = descriptor.size, label = label }
   end
   for _, manifest in ipairs(catalog.manifests) do
@@ -306,14 +307,15 @@ end
 --- Fetches everything that a catalog leads to, for those who copy all of it.
 ---@param catalog strata.Catalog
 ---@param opts? {temp_dir: string?, progress: function?}
+---@param unwanted? table<string, boolean>  digests of what is not fetched
 ---@return boolean? ok
 ---@return string? message
 ---@return string? code
-function Remote:gather(catalog, opts)
+function Remote:gather(catalog, opts, unwanted)
   local ok, message, code = catalog:complete_all(opts)
   if not ok then return nil, message, code end
   local wanted = {}
-  for _, one in ipairs(blobs_in(catalog)) do
+  for _, one in ipairs(blobs_in(catalog, unwanted)) do
     if not self.files[one.digest] and not self.texts[one.digest] then wanted[#wanted + 1] = one end
   end
   local files

@@ -65,9 +65,9 @@ end
 function printed.save(result)
   local moved = result.uploaded and ("%d uploaded, %d mounted, %d there already, "):format(result.uploaded,
     result.mounted, result.skipped) or ""
-  local lines = { ("%s%s, %s%s, %s"):format(result.path and result.path .. ": " or "", result.format, moved,
-    result.size and core.human_size(result.size) or "not written yet",
-    result.id and "image " .. short(result.id) or "manifest " .. short(result.digest)) }
+  local what = result.id and ", image " .. short(result.id) or result.digest and ", manifest " .. short(result.digest)
+  local lines = { ("%s%s, %s%s%s"):format(result.path and result.path .. ": " or "", result.format, moved,
+    result.size and core.human_size(result.size) or "not written yet", what or "") }
   for i, one in ipairs(result.layers) do lines[#lines + 1] = ("  layer %d: %s"):format(i, tostring(one)) end
   return table.concat(lines, "\n")
 end
@@ -215,6 +215,24 @@ function printed.manifest(one)
   return joined(one.kind, one.platform and tostring(one.platform), short(one.digest),
     tags[1] and table.concat(tags, ", "),
     one.problem and json.printable(one.problem, 200) or one.missing and "not all of it is here")
+end
+
+--- A blob that nothing names.
+---@param one strata.UnnamedBlob
+---@return string
+function printed.unnamed_blob(one)
+  return joined(one.digest, core.human_size(one.size))
+end
+
+--- The blobs of a layout that nothing names.
+---@param report strata.GarbageReport
+---@return string
+function printed.garbage(report)
+  local lines = { ("%s: %s that nothing names, %s%s"):format(report.path, counted(#report.blobs, "blob"),
+    core.human_size(report.bytes), report.removed and ", removed" or "") }
+  for _, one in ipairs(report.blobs) do lines[#lines + 1] = "  " .. tostring(one) end
+  for _, digest in ipairs(report.absent or {}) do lines[#lines + 1] = "  named and not there: " .. digest end
+  return table.concat(lines, "\n")
 end
 
 --- What was written as one tar.

@@ -43,6 +43,8 @@ local REFERENCE_TYPE, SUBJECT = "vnd.docker.reference.type", "vnd.docker.referen
 ---@field by_digest table<string, strata.Manifest>
 ---@field absent string[]  digests of indexes that are named and not there
 ---@field strangers table<string, integer>  sizes by digest of blobs of unknown media types that indexes name
+---@field rows table<string, table<integer, strata.Manifest>>  by the digest of an index: the manifests that its
+---  descriptors lead to, by their numbers from 0
 ---@field single string?  digest of the root, when that is a manifest itself
 ---@field root_text string  of the root
 local Catalog = {}
@@ -86,6 +88,14 @@ local function kind_of(document, annotations, stated)
   return is_image and "image" or "artifact"
 end
 
+-- Notes which manifest the descriptor leads to that is being visited.
+function Catalog:note_row(manifest)
+  local place = self.place
+  if not place then return end
+  self.rows[place.index] = self.rows[place.index] or {}
+  self.rows[place.index][place.number] = manifest
+end
+
 -- Adds a manifest that a descriptor names. Another descriptor may have given it other tags before.
 function Catalog:add_manifest(descriptor, text, document, names)
   local known = self.by_digest[descriptor.digest]
@@ -110,6 +120,7 @@ function Catalog:add_manifest(descriptor, text, document, names)
   for _, name in ipairs(names) do add_name(known.tags, name) end
   add_names(known.tags, annotations)
   if self.place then add_name(known.indexes, self.place.index) end
+  self:note_row(known)
 end
 
 -- Adds an entry that is not what its descriptor says. Choosing it is an error, and nothing else: other entries may
@@ -119,10 +130,11 @@ function Catalog:add_broken(descriptor, names, message, code)
   local broken = {
     digest = descriptor.digest, media_type = json.or_nil(descriptor.mediaType), tags = {}, annotations = annotations,
     kind = annotations[REFERENCE_TYPE] and "attestation" or "image",
-    platform = platform.in_document(descriptor.platform), problem = { message, code },
+    platform = platform.in_document(descriptor.platform), problem = { message, code }, place = self.place,
     text = oci_descriptor.as_it_is(self.store, descriptor.digest, self.max),
   }
   self.manifests[#self.manifests + 1] = broken
+  self:note_row(broken)
   for _, name in ipairs(names) do add_name(broken.tags, name) end
   add_names(broken.tags, annotations)
 end
@@ -331,7 +343,13 @@ function Catalog:index_of(digest)
   return nil
 end
 
-local function check_layout(store, limits)
+--- Whether a layout is of a version that is known here.
+---@param store strata.ArchiveStore|strata.DirectoryStore
+---@param limits strata.Limits
+---@return boolean? ok
+---@return string? message
+---@return string? code
+function oci_catalog.check_layout(store, limits)
   if not store:has("oci-layout") then return true end
   local text, message, code = store:document("oci-layout", limits.json.max_bytes)
   if not text then return nil, message, code end
@@ -356,12 +374,13 @@ end
 ---@return string? code
 function oci_catalog.of(store, limits)
   local self = setmetatable({
-    store = store, indexes = {}, nested = {}, manifests = {}, by_digest = {}, absent = {}, strangers = {}, count = 0,
+    store = store, indexes = {}, nested = {}, manifests = {}, by_digest = {}, absent = {}, strangers = {}, rows = {},
+    count = 0,
     max = limits.json.max_bytes,
     max_manifests = limits.manifests, max_depth = limits.index_depth,
     max_layers = limits.layers, limits = limits,
   }, Catalog)
-  local ok, message, code = check_layout(store, limits)
+  local ok, message, code = oci_catalog.check_layout(store, limits)
   if not ok then return nil, message, code end
   local text
   text, message, code = store:document(store.root, self.max)

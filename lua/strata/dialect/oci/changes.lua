@@ -3,6 +3,8 @@
 
 local core = require "strata.core"
 local digests = require "strata.util.digests"
+local fail = require "strata.util.fail"
+local index_edits = require "strata.dialect.oci.index_edits"
 local json = require "strata.util.json"
 local manifest = require "strata.document.manifest"
 local oci_catalog = require "strata.dialect.oci.catalog"
@@ -20,6 +22,13 @@ local oci_changes = {}
 ---@field platform table?  nil: as it was
 ---@field scrubs strata.Scrub[]?  of the annotations of its descriptors
 
+--- What is added to an index.
+---@class strata.IndexAddition
+---@field index string  its digest; "" is the root
+---@field descriptors string[]  texts
+---@field blobs {digest: string, bytes: string?, part: strata.Segment?, origin: strata.RemoteStore?, size: integer?}[]
+---@field notes string[]
+
 ---@class strata.LayoutChange
 ---@field root string  text of index.json (of manifest.json in a skopeo directory)
 ---@field blobs {digest: string, bytes: string?, part: strata.Segment?}[]  new ones
@@ -32,8 +41,8 @@ Change.__index = Change
 local function put_blob(self, digest, blob)
   if not self.have[digest] then
     self.have[digest] = true
-    self.blobs[#self.blobs + 1] = { digest = digest, bytes = blob.bytes, part = blob.part,
-                                    is_manifest = blob.is_manifest }
+    self.blobs[#self.blobs + 1] = { digest = digest, bytes = blob.bytes, part = blob.part, origin = blob.origin,
+                                    size = blob.size, is_manifest = blob.is_manifest }
   end
 end
 
@@ -79,25 +88,63 @@ local function leads_on(self, digest, to)
   if next(set) then self.leads[digest] = set end
 end
 
--- Edits the descriptors of an index, whose digest is `own`.
+-- Edits a descriptor of an index, whose digest is `own`. The second result of a success: it is gone, since the index
+-- that it leads to was left with nothing.
+local function edit_descriptor(self, doc, own, pointer, depth)
+  local digest = doc:get(pointer .. "/digest")
+  if self.catalog.indexes[digest] then
+    local ok, message, code = self:edit_index(digest, depth + 1)
+    if not ok then return nil, message, code end
+  end
+  if self.emptied[digest] then
+    doc:remove(pointer)
+    return true, true
+  end
+  local new = self.new_of[digest]
+  if new then manifest.point(doc, pointer, new.digest, new.size) end
+  if new and new.platform then manifest.set_platform(doc, pointer, new.platform) end
+  scrub.descriptor(doc, pointer, self.scrubs[digest] or {})
+  leads_on(self, own, digest)
+  local count = doc:count("/manifests")
+  local ok, message, code = oci_changes.edit_attestation(self.proofs, doc, pointer, digest)
+  if not ok then return nil, message, code end
+  if digest and doc:count("/manifests") == count then self.stays[digest] = true end
+  return true
+end
+
+-- Adds what an index gets behind its last descriptor.
+local function add_descriptors(self, doc, own)
+  for _, one in ipairs(self.additions) do
+    if one.index == own then
+      self.added[one] = true
+      if doc:type("/manifests") ~= "array" then doc:set("/manifests", "[]") end
+      for _, text in ipairs(one.descriptors) do doc:set("/manifests/-", text) end
+      for _, blob in ipairs(one.blobs) do put_blob(self, blob.digest, blob) end
+    end
+  end
+end
+
+-- Edits the descriptors of an index: those that are to go do, and those that are added come last.
 local function edit_descriptors(self, doc, own, depth)
+  local has_lost = false
   for i = doc:count("/manifests") - 1, 0, -1 do
     local pointer = "/manifests/" .. i
-    local digest = doc:get(pointer .. "/digest")
-    if self.catalog.indexes[digest] then
-      local ok, message, code = self:edit_index(digest, depth + 1)
-      if not ok then return nil, message, code end
+    local raw = doc:raw(pointer)
+    local name = self.edits:name_of(own, raw)
+    self.met[own .. "\0" .. raw] = true
+    if self.edits:takes(own, raw) then
+      doc:remove(pointer)
+      has_lost = true
+    else
+      if name ~= nil then oci_names.set(doc, pointer) end
+      if name then oci_names.set(doc, pointer, name) end
+      local ok, gone, code = edit_descriptor(self, doc, own, pointer, depth)
+      if not ok then return nil, gone, code end
+      has_lost = has_lost or gone == true
     end
-    local new = self.new_of[digest]
-    if new then manifest.point(doc, pointer, new.digest, new.size) end
-    if new and new.platform then manifest.set_platform(doc, pointer, new.platform) end
-    scrub.descriptor(doc, pointer, self.scrubs[digest] or {})
-    leads_on(self, own, digest)
-    local count = doc:count("/manifests")
-    local ok, message, code = oci_changes.edit_attestation(self.proofs, doc, pointer, digest)
-    if not ok then return nil, message, code end
-    if digest and doc:count("/manifests") == count then self.stays[digest] = true end
   end
+  add_descriptors(self, doc, own)
+  self.emptied[own] = has_lost and doc:count("/manifests") == 0 or nil
   return true
 end
 
@@ -112,7 +159,7 @@ function Change:edit_index(digest, depth)
   ok, message, code = edit_descriptors(self, doc, digest, depth)
   if not ok then return nil, message, code end
   local now = doc:text()
-  if now ~= text then
+  if now ~= text and not self.emptied[digest] then
     local new = core.sha256(now)
     self.new_of[digest] = { digest = new, size = #now }
     leads_on(self, new, digest)
@@ -143,7 +190,7 @@ local function find_gone(self)
   local needed, old = {}, {}
   for _, one in ipairs(self.catalog.manifests) do
     local new = self.new_of[one.digest]
-    if new or (self.proofs.removed[one.digest] and not self.stays[one.digest]) then
+    if new or not self.stays[one.digest] then
       old[one.digest] = true
       note_references(old, one.document)
       note_references(needed, new and new.document)
@@ -153,11 +200,13 @@ local function find_gone(self)
     end
   end
   for digest in pairs(self.catalog.strangers) do
-    needed[digest] = true
-    note_digests(self, needed, self.catalog:stranger(digest))
+    local set = self.stays[digest] and needed or old
+    set[digest] = true
+    if set == needed then note_digests(self, needed, self.catalog:stranger(digest)) end
   end
   for digest in pairs(self.catalog.indexes) do
-    if self.new_of[digest] then old[digest] = true else needed[digest] = true end
+    local is_reached = digest == "" or self.stays[digest]
+    if self.new_of[digest] or not is_reached then old[digest] = true else needed[digest] = true end
   end
   for _, blob in ipairs(self.blobs) do needed[blob.digest] = true end
   local gone = {}
@@ -180,6 +229,7 @@ end
 -- The root of a directory of skopeo with one image: its manifest, which has no names.
 local function single_root(self, changes)
   local text = self.catalog.by_digest[self.catalog.single].text
+  self.stays[self.catalog.single] = true
   for _, change in ipairs(changes) do
     text = change.text
     if change.tags and #change.tags > 0 then
@@ -189,12 +239,31 @@ local function single_root(self, changes)
   return text
 end
 
+-- Whether every edit has found its descriptor: an index.json that others have changed since may not have it any more.
+local function check_edits(self)
+  local path = self.catalog.store.path
+  for _, raw in ipairs(self.edits:of_root()) do
+    if not self.met["\0" .. raw] then
+      return fail("ESTALE", "%s: index.json was changed after it had been opened, and lacks %s", path,
+        json.printable(raw, 200))
+    end
+  end
+  for _, one in ipairs(self.additions) do
+    if not self.added[one] then
+      return fail("ESTALE", "%s: index.json was changed after it had been opened, and leads to the index %s no more",
+        path, one.index)
+    end
+  end
+  return true
+end
+
 local function edit_root(self, changes)
   if self.catalog.single then return single_root(self, changes) end
   local doc, message, code = core.json(self.catalog.indexes[""].text)
   if not doc then return nil, message, code end
   local ok
   ok, message, code = edit_descriptors(self, doc, "", 0)
+  if ok then ok, message, code = check_edits(self) end
   if not ok then return nil, message, code end
   local namings = {}
   for _, change in ipairs(changes) do
@@ -214,14 +283,16 @@ local EVERYTHING = setmetatable({}, { __index = function() return true end })
 ---@param catalog strata.Catalog
 ---@param changes strata.ImageChange[]
 ---@param opts? {attestations?: "keep"|"drop"|"refuse"}
----@param whole? boolean  attestations of all images are meant, not only those of changed ones
+---@param whole? {edits: strata.IndexEdits?}  attestations of all images are meant, not only those of changed ones
+---@param additions? strata.IndexAddition[]
 ---@return strata.LayoutChange?
 ---@return string? message
 ---@return string? code
-function oci_changes.work_out(catalog, changes, opts, whole)
+function oci_changes.work_out(catalog, changes, opts, whole, additions)
   local self = setmetatable({
     catalog = catalog, new_of = {}, leads = {}, done = {}, blobs = {}, have = {}, stays = {}, notes = {},
-    scrubs = {},
+    scrubs = {}, emptied = {}, met = {}, added = {}, additions = additions or {},
+    edits = whole and whole.edits or index_edits.new(),
   }, Change)
   self.proofs = {
     how = opts and opts.attestations or "keep", saved = whole and EVERYTHING or {}, new_of = self.new_of,

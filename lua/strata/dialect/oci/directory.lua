@@ -20,6 +20,7 @@ local oci_directory = {}
 ---@field root {name: string, text: string, gone: string[]?}  written last; then what is gone goes
 ---@field before string?  nil: there is none
 ---@field notes string[]?
+---@field index string?  the digest of the index that all images are in
 
 local function fail(code, fmt, ...)
   return nil, fmt:format(...), code
@@ -150,9 +151,9 @@ local function plan_new(saving, out, last)
   if last and last.before == text then return last end
   local made, moved, root
   if saving.whole and saving.catalog then
-    moved, message, code = transfer.of(saving.catalog, saving.images, saving.opts)
+    moved, message, code = transfer.of(saving.catalog, saving.images, saving.opts, saving.whole)
   else
-    made, message, code = new_layout.layout(saving.images, "oci")
+    made, message, code = new_layout.layout(saving.images, "oci", saving.into)
   end
   if not made and not moved then return nil, message, code end
   local files = (moved or made).blobs
@@ -167,7 +168,8 @@ local function plan_new(saving, out, last)
   else
     root = moved and moved.root or new_layout.index(made.descriptors)
   end
-  return { files = files, root = { name = "index.json", text = root }, before = text, notes = moved and moved.notes }
+  return { files = files, root = { name = "index.json", text = root }, before = text,
+           notes = (moved or made).notes, index = made and made.index }
 end
 
 -- The layout as it is now. An image that is not in it any more cannot be replaced.

@@ -2,6 +2,9 @@
 -- no document leads any longer are removed; all others stay.
 
 local archive_edits = require "strata.dialect.archive_edits"
+local companions = require "strata.dialect.oci.companions"
+local json = require "strata.util.json"
+local media_types = require "strata.document.media_types"
 local new_layout = require "strata.dialect.new_layout"
 local oci_changes = require "strata.dialect.oci.changes"
 
@@ -22,11 +25,64 @@ local function change_of(image)
   return change
 end
 
+-- The blobs of an image that an index gets: all of them, wherever they are.
+local function blobs_of(image, digest, text)
+  local store = image.source and image.source.store
+  local has_config = store and store.remote and image.manifest_config == image.config_digest
+  local list = {
+    { digest = digest, bytes = text, is_manifest = true },
+    { digest = image.config_digest, bytes = image.config_text, origin = has_config and store or nil },
+  }
+  for _, one in ipairs(image.layers) do
+    if not one.missing then
+      list[#list + 1] = { digest = one.digest, part = one.file and new_layout.part_of(one) or nil, size = one.size,
+                          origin = one.remote or one.came_from }
+    end
+  end
+  return list
+end
+
+--- The descriptors and blobs that an index gets for an image that is added to it. The image keeps the manifest that it
+--- has, and one that has none gets one of the index's family.
+---@param one strata.AddedImage
+---@param image strata.ImageToWrite
+---@param catalog strata.Catalog  of the index
+---@param opts {attestations: string?, progress: function?, bring: boolean}  bring: fetches blobs from registries
+---@return strata.IndexAddition?
+---@return string? message
+---@return string? code
+function oci_edit.addition(one, image, catalog, opts)
+  local index = catalog.indexes[one.index]
+  local family = not image.manifest_text and media_types.family(index.media_type) or nil
+  local text, digest, code = new_layout.manifest(image, family)
+  if not text then return nil, digest, code end
+  local own = family or media_types.family(json.or_nil((json.decode(text) or {}).mediaType) or image.manifest_type)
+  local addition = {
+    index = one.index, blobs = blobs_of(image, digest, text),
+    descriptors = new_layout.descriptors(digest, #text, one.tags, {
+      text = image.descriptor_text, platform = image.platform, new_platform = image.new_platform, family = own,
+    }),
+  }
+  local asked = opts.attestations ~= "keep" and opts.attestations or one.attestations
+  local along, notes, how = companions.of(image, digest, asked)
+  if not along then return nil, notes, how end
+  local ok, message = true, nil
+  if opts.bring then ok, message, code = companions.bring(along, opts) end
+  if not ok then return nil, message, code end
+  for _, companion in ipairs(along) do
+    addition.descriptors[#addition.descriptors + 1] = companion.text
+    table.insert(addition.blobs, { digest = companion.digest, bytes = companion.bytes, is_manifest = true })
+    for _, blob in ipairs(companion.blobs) do table.insert(addition.blobs, blob) end
+  end
+  addition.notes = notes
+  return addition
+end
+
 --- The changes of a layout when these images of it are saved.
 ---@param images strata.ImageToWrite[]
 ---@param catalog strata.Catalog  of the layout
 ---@param opts {attestations?: string}
----@param whole boolean?  attestations of all images are meant
+---@param whole {edits: strata.IndexEdits?}?  attestations of all images are meant, and edits of indexes
 ---@return strata.LayoutChange?
 ---@return string? message
 ---@return string? code
@@ -37,7 +93,13 @@ function oci_edit.changes(images, catalog, opts, whole)
     if not change then return nil, message, code end
     list[i] = change
   end
-  return oci_changes.work_out(catalog, list, opts, whole)
+  local additions = {}
+  for i, one in ipairs(whole and whole.edits and whole.edits.added or {}) do additions[i] = one.addition end
+  local change, message, code = oci_changes.work_out(catalog, list, opts, whole, additions)
+  for _, one in ipairs(change and additions or {}) do
+    for _, note in ipairs(one.notes) do change.notes[#change.notes + 1] = note end
+  end
+  return change, message, code
 end
 
 -- Has all blobs that stay hashed while they are copied, also those of other images.

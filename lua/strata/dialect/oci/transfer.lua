@@ -115,16 +115,19 @@ end
 ---@param catalog strata.Catalog
 ---@param images strata.ImageToWrite[]  of it that are saved anew
 ---@param opts {attestations?: string}
+---@param whole {edits: strata.IndexEdits?}
 ---@return strata.Transfer?
 ---@return string? message
 ---@return string? code
-function transfer.of(catalog, images, opts)
+function transfer.of(catalog, images, opts, whole)
   local listed, unlisted = {}, {}
   for _, image in ipairs(images) do
     local list = image.source.manifest and listed or unlisted
     list[#list + 1] = image
   end
-  local change, message, code = oci_edit.changes(listed, catalog, opts, true)
+  local ok, change, message, code = true, nil, nil, nil
+  if catalog.store.remote then ok, message, code = catalog:complete_all(opts) end
+  if ok then change, message, code = oci_edit.changes(listed, catalog, opts, whole) end
   if not change then return nil, message, code end
   local self = { blobs = {}, root = change.root, notes = change.notes, names = catalog.store.names,
                  layout = not catalog.store.flat and catalog.store:has("oci-layout") and
@@ -133,8 +136,7 @@ function transfer.of(catalog, images, opts)
     self.blobs[#self.blobs + 1] = { name = digests.path(blob.digest), type = "file", digest = blob.digest,
                                     bytes = blob.bytes, part = blob.part }
   end
-  local ok = true
-  if catalog.store.remote then ok, message, code = catalog.store:gather(catalog, opts) end
+  if catalog.store.remote then ok, message, code = catalog.store:gather(catalog, opts, change.gone) end
   if ok then ok, message, code = add_kept(self, catalog, change.gone) end
   if ok and catalog.store.flat then self.root = root_of_flat(self, self.root) end
   if ok and #unlisted > 0 then ok, message, code = add_unlisted(self, unlisted) end
