@@ -302,8 +302,8 @@
 
 --- Where an image goes, and how.
 ---@class strata.SaveArguments: strata.JobArguments
----@field to string
----@field save? strata.SaveOptions
+---@field to string  a path or a reference
+---@field save? strata.PushOptions  of a registry, or those of strata.SaveOptions
 
 --- What is done to an image, and where it goes.
 ---@class strata.EditArguments: strata.SaveArguments

@@ -332,8 +332,8 @@ return {
     FILE, { "to", "string", "a path that nothing has yet", required = true } },
   {
     "SaveArguments", "Where an image goes, and how.", extends = { "JobArguments" },
-    { "to", "string", required = true },
-    { "save", "strata.SaveOptions" },
+    { "to", "string", "a path or a reference", required = true },
+    { "save", "strata.PushOptions", "of a registry, or those of strata.SaveOptions" },
   },
   { "EditArguments", "What is done to an image, and where it goes.", extends = { "SaveArguments" },
     { "edit", "strata.EditTable" } },
