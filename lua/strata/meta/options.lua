@@ -94,7 +94,7 @@
 ---@field files? table<string, string|strata.FileEntry>  by path: the content, or all of the entry
 ---@field tar? string  a path: plain, gzip, zstd, bzip2, xz or lz4; taken as it is, byte by byte, unless mapped
 ---@field archive? string  a path: deb, rpm, cpio, zip, iso, tar ..., also compressed; 7z, xar, rar: see limits
----@field compression? "none"|"gzip"|"zstd"  of the tar that is written; a tar that is taken keeps its own. Default: none
+---@field compression? "none"|"gzip"|"zstd"  of the tar that is written; a tar that is taken keeps its own. Default: as the layer below, in an image with a manifest; none otherwise
 ---@field level? integer  gzip 0 to 9, zstd 1 to 19
 ---@field temp_dir? string  a directory for temporary files. Default: $TMPDIR, or /tmp
 ---@field limits? strata.Limits  instead of those of strata.limits, or of the image
@@ -164,7 +164,7 @@
 
 --- How the merged file system is written.
 ---@class strata.ExportOptions: strata.WorkOptions
----@field compression? "none"|"gzip"|"zstd"  of the tar that is written; a tar that is taken keeps its own. Default: none
+---@field compression? "none"|"gzip"|"zstd"  of the tar that is written. Default: none
 ---@field level? integer  gzip 0 to 9, zstd 1 to 19
 ---@field view? "runtime"|"spec"  what containers see by default, or the letter of the specification (one layer unpacked over the other). Default: "runtime"
 

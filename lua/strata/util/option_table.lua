@@ -38,8 +38,6 @@ local ATTESTATIONS = {
   "attestations", '"keep"|"drop"|"refuse"',
   "of the images that are saved; refuse: to leave one behind, or with an image that has changed", default = "keep",
 }
-local PACKED = { "compression", '"none"|"gzip"|"zstd"', "of the tar that is written; a tar that is taken keeps its own",
-                 default = "none" }
 local REGISTRY = { "registry", "strata.Registry", "the client of registries", default = "one that all calls share" }
 local FILE = { "file", "string", "a path in the image", required = true }
 local MAX_ID = 4294967294
@@ -138,7 +136,9 @@ return {
       source = true },
     { "archive", "string", "a path: deb, rpm, cpio, zip, iso, tar ..., also compressed; 7z, xar, rar: see limits",
       source = true },
-    PACKED, LEVEL, TEMP_DIR, LIMITS,
+    { "compression", '"none"|"gzip"|"zstd"', "of the tar that is written; a tar that is taken keeps its own",
+      default = "as the layer below, in an image with a manifest; none otherwise" },
+    LEVEL, TEMP_DIR, LIMITS,
   },
   {
     "LayerOptions",
@@ -201,8 +201,8 @@ return {
       is = "bytes" },
   },
   -- ---- writing ------------------------------------------------------------------------------------------
-  { "ExportOptions", "How the merged file system is written.", extends = { "WorkOptions" }, PACKED, LEVEL,
-    VIEW },
+  { "ExportOptions", "How the merged file system is written.", extends = { "WorkOptions" },
+    { "compression", '"none"|"gzip"|"zstd"', "of the tar that is written", default = "none" }, LEVEL, VIEW },
   {
     "SaveOptions", "How images are written.", extends = { "WorkOptions" },
     { "format", '"docker"|"docker-legacy"|"oci"|"oci-archive"', default = "as it came" },
