@@ -70,6 +70,7 @@ end
 ---@return string? code
 function client.new(options, transport)
   options = options or {}
+  hosts.check(options)
   local message, code
   if not transport then
     transport, message, code = network(options)

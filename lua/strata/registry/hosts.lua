@@ -4,6 +4,7 @@ local address = require "strata.util.address"
 local core = require "strata.core"
 local fail = require "strata.util.fail"
 local json = require "strata.util.json"
+local misuse = require "strata.util.misuse"
 local url = require "strata.registry.url"
 
 local hosts = {}
@@ -122,12 +123,24 @@ local function certificates(host, given, options)
       return fail("EFORMAT", "%s: %s has no certificates in PEM", host, given.ca)
     end
   end
-  if (given.cert == nil) ~= (given.key == nil) then
-    return fail("EINVAL", "%s: of cert and key, one is of no use", host)
-  end
   local system, is_named = system_bundle(environment)
   if ca then ca = system .. "\n" .. ca elseif is_named then ca = system end
   return { ca = ca, cert = given.cert or found.cert, key = given.key or found.key }
+end
+
+-- Throws for settings of a host that contradict each other.
+local function check_settings(host, given)
+  local function wrong(text, ...) misuse("registry: hosts['%s']: " .. text, host, ...) end
+  if (given.cert == nil) ~= (given.key == nil) then wrong("of cert and key, one is of no use") end
+  for _, name in ipairs { "ca", "cert" } do
+    if given.plain and given[name] then wrong("%s is about https, and plain = true is http", name) end
+  end
+end
+
+--- Throws for options that make no sense.
+---@param options strata.RegistryOptions
+function hosts.check(options)
+  for _, host in ipairs(json.keys(options.hosts or {})) do check_settings(host, options.hosts[host]) end
 end
 
 --- What holds for a host.
@@ -139,7 +152,9 @@ end
 function hosts.settings(host, options)
   local given = (options.hosts or {})[host] or {}
   local here = is_local(host)
-  local scheme = (here and not given.tls or given.plain) and "http" or "https"
+  local plain = given.plain
+  if plain == nil then plain = here and not (given.ca or given.cert or given.insecure) end
+  local scheme = plain and "http" or "https"
   local base = scheme .. "://" .. (CONNECT[host] or host)
   if not url.parse(base) then return fail("EINVAL", "%s: no host of a registry", host) end
   local found, message, code = certificates(host, given, options)
