@@ -2,7 +2,6 @@
 
 local choose = require "strata.dialect.choose"
 local core = require "strata.core"
-local argument = require "strata.util.argument"
 local image = require "strata.image"
 local object = require "strata.util.object"
 local options = require "strata.util.options"
@@ -10,6 +9,7 @@ local platform = require "strata.document.platform"
 local printed = require "strata.util.printed"
 local reference = require "strata.document.reference"
 local save = require "strata.save"
+local target = require "strata.save.target"
 
 local index = {}
 
@@ -100,8 +100,7 @@ end
 ---@return string[]|string|nil lost | message
 ---@return string? code
 function methods:save(what, opts)
-  argument.stream(what, "save")
-  options.check("save", reference.is_remote(what) and "PushOptions" or "SaveOptions", opts)
+  target.check(what, opts, "save")
   opts = opts or {}
   local state = state_of(self)
   local images, message, code = to_save(state, what, opts)

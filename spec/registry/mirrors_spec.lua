@@ -195,10 +195,12 @@ describe("mirrors:", function()
 		end
 	end)
 
-	it("have hosts", function()
-		local img, message, code = open(client({ { host = "" } }))
-		assert.is_nil(img)
-		assert.equal("EINVAL", code)
-		assert.equal(("%s: its mirror 1 has no host"):format(fake.host), message)
+	it("have hosts, with a path or without; anything else is misuse", function()
+		for _, host in ipairs({ "", "/hub", "https://127.0.0.1:5601", "Mirror.test", "a b", "u:p@mirror.test" }) do
+			local ok, message = pcall(client, { { host = host } })
+			assert.is_false(ok)
+			assert.matches("registry: mirrors%['" .. fake.host .. "'%]%[1%]: '", message)
+			assert.is_nil(message:find("u:p@", 1, true))
+		end
 	end)
 end)

@@ -181,7 +181,7 @@
 ---@class strata.PushOptions: strata.SaveOptions
 ---@field registry? strata.Registry  the client of registries. Default: one that all calls share
 ---@field tags? string[]  further tags
----@field expect? string|false  the digest that the tag has to have in the registry, false for none; else ESTALE
+---@field expect? string|false  the digest that the tag has to have in the registry, of an index its own, false for none; else ESTALE
 ---@field exists? "auto"|"check"|"never"  whether a registry is asked if it has a blob before that is sent: auto for large ones. Default: auto
 ---@field referrers? boolean  an index goes with signatures and the like that are about it. Default: false
 
@@ -213,9 +213,16 @@
 ---@field resolve? boolean  it is asked what tags lead to as well, and believed. Default: false
 ---@field namespace? boolean  it stands for several registries, and is told which one is meant: ?ns=. Default: false
 
+--- Who asks a registry: username and password, or one of the others.
+---@class strata.RegistryCredentials
+---@field username? string  with a password
+---@field password? string
+---@field token? string  goes to the registry as it is
+---@field identity? string  a refresh token, for token servers
+
 --- Of a client of registries.
 ---@class strata.RegistryOptions
----@field credentials? table<string, table|false>|"docker"  by host or host/namespace: {username =, password =}, {token =}, {identity =}; "docker": of podman and Docker. Default: "docker", and none inside nginx
+---@field credentials? table<string, strata.RegistryCredentials|false>|"docker"  by host or host/namespace; false: none there; "docker": those in the files of podman and Docker. Default: "docker", and none inside nginx
 ---@field helpers? boolean  credential helpers that these files name are run. Default: false
 ---@field hosts? table<string, strata.RegistryHostOptions>  settings by host
 ---@field mirrors? table<string, strata.MirrorOptions[]>  by host of a registry: where layers and manifests are read before they are read there

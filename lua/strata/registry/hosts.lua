@@ -137,10 +137,36 @@ local function check_settings(host, given)
   end
 end
 
+--- What is wrong with the name of a host, as a key of options: nothing would ever be looked up under it.
+---@param text string
+---@return string? problem
+function hosts.problem(text)
+  if text:find("://", 1, true) then return "begins with a scheme, and a host alone is wanted" end
+  if text:find("/", 1, true) or not url.parse("https://" .. text) then return "is no host" end
+  if text ~= text:lower() then return "is not in lower case" end
+  return text == "index.docker.io" and "is docker.io in references" or nil
+end
+
+-- Throws for a host that is none.
+local function check_host(text, where)
+  local problem = hosts.problem(text)
+  if problem then misuse("registry: %s: '%s' %s", where, json.printable((text:gsub("^.*@", "...@")), 200), problem) end
+end
+
 --- Throws for options that make no sense.
 ---@param options strata.RegistryOptions
 function hosts.check(options)
-  for _, host in ipairs(json.keys(options.hosts or {})) do check_settings(host, options.hosts[host]) end
+  for _, host in ipairs(json.keys(options.hosts or {})) do
+    check_host(host, "hosts")
+    check_settings(host, options.hosts[host])
+  end
+  for _, host in ipairs(json.keys(options.mirrors or {})) do
+    check_host(host, "mirrors")
+    for i, mirror in ipairs(options.mirrors[host]) do
+      local has_scheme = mirror.host:find("://", 1, true)
+      check_host(has_scheme and mirror.host or mirror.host:match("^[^/]*"), ("mirrors['%s'][%d]"):format(host, i))
+    end
+  end
 end
 
 --- What holds for a host.

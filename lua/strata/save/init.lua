@@ -368,7 +368,7 @@ end
 ---@return string? message
 ---@return string? code
 function save.plan(request, opts)
-  if opts.to and reference.is_remote(opts.to) then
+  if opts.to then
     local with = opts.registry and require("strata.registry").client_of(opts.registry) or nil
     return require("strata.save.registry").plan(request, opts.to, opts, with, own_index(request, opts.to))
   end

@@ -5,40 +5,17 @@ local core = require "strata.core"
 local fail = require "strata.util.fail"
 local json = require "strata.util.json"
 local media_types = require "strata.document.media_types"
-local misuse = require "strata.util.misuse"
 local new_layout = require "strata.dialect.new_layout"
 local oci_catalog = require "strata.dialect.oci.catalog"
 local platform = require "strata.document.platform"
 local printed = require "strata.util.printed"
 local push = require "strata.registry.push"
-local reference = require "strata.document.reference"
 local registry_index = require "strata.save.registry_index"
 local result = require "strata.save.result"
 local save_image = require "strata.save.image"
+local target = require "strata.save.target"
 
 local save_registry = {}
-
---- Whether an image is saved to a registry.
----@param what any
----@return boolean
-function save_registry.is_target(what)
-  return reference.is_remote(what)
-end
-
--- What a target means, and the tags that the image gets there. Throws for what is none.
-local function target_of(what, opts)
-  local ref, problem = reference.of_registry(what)
-  if not ref then misuse("save: %s: %s", reference.shown(what), problem) end
-  if opts.format then misuse("save: a registry has no format; leave the option out") end
-  local tags = {}
-  if ref.tag then tags[1] = ref.tag end
-  for _, tag in ipairs(opts.tags or {}) do
-    if not reference.of_registry(ref.name .. ":" .. tag) then misuse("save: %s is no tag", core.quote(tag)) end
-    if tag ~= ref.tag then tags[#tags + 1] = tag end
-  end
-  if opts.expect ~= nil and #tags == 0 then misuse("save: expect is about a tag, and there is none") end
-  return ref, tags
-end
 
 -- The blobs of an image, and where their bytes are.
 local function blobs_of(image)
@@ -161,7 +138,7 @@ end
 
 -- The save to a registry: where it goes, and by which client.
 local function begin(what, opts, limits, with)
-  local ref, tags = target_of(what, opts)
+  local ref, tags = target.of(what, opts, "save")
   local self = { opts = opts, ref = ref, tags = tags, path = "docker://" .. ref.text, limits = limits, client = with }
   local message, code
   if not with then self.client, message, code = client.shared() end

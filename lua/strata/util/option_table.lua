@@ -9,6 +9,7 @@
 ---@field [3] string?  what it does; the number or phrase in `default` follows
 ---@field default? string
 ---@field required? boolean
+---@field secret? boolean  messages do not show it
 ---@field min? number
 ---@field max? number
 ---@field is? string  a rule that a string has to keep besides: a key of options.rules
@@ -217,7 +218,9 @@ return {
     "PushOptions", "How an image, or an index, goes to a registry.", extends = { "SaveOptions" },
     REGISTRY,
     { "tags", "string[]", "further tags" },
-    { "expect", "string|false", "the digest that the tag has to have in the registry, false for none; else ESTALE" },
+    { "expect", "string|false",
+      "the digest that the tag has to have in the registry, of an index its own, false for none; else ESTALE",
+      is = "digest" },
     { "exists", '"auto"|"check"|"never"',
       "whether a registry is asked if it has a blob before that is sent: auto for large ones", default = "auto" },
     { "referrers", "boolean", "an index goes with signatures and the like that are about it", default = "false" },
@@ -249,10 +252,17 @@ return {
       default = "false" },
   },
   {
+    "RegistryCredentials", "Who asks a registry: username and password, or one of the others.", noun = "field",
+    { "username", "string", "with a password", secret = true },
+    { "password", "string", secret = true },
+    { "token", "string", "goes to the registry as it is", secret = true },
+    { "identity", "string", "a refresh token, for token servers", secret = true },
+  },
+  {
     "RegistryOptions", "Of a client of registries.",
-    { "credentials", 'table<string, table|false>|"docker"',
-      'by host or host/namespace: {username =, password =}, {token =}, {identity =}; "docker": of podman and Docker',
-      default = '"docker", and none inside nginx' },
+    { "credentials", 'table<string, strata.RegistryCredentials|false>|"docker"',
+      'by host or host/namespace; false: none there; "docker": those in the files of podman and Docker',
+      default = '"docker", and none inside nginx', secret = true },
     { "helpers", "boolean", "credential helpers that these files name are run", default = "false" },
     { "hosts", "table<string, strata.RegistryHostOptions>", "settings by host" },
     { "mirrors", "table<string, strata.MirrorOptions[]>",
