@@ -259,7 +259,8 @@ end
 -- Fills in the documents and the blobs of a push, of some changed images of an index. Of one that stays in its
 -- repository nothing else is read, unless an option is about it.
 local function add_tree(self, this, images, listing)
-  local is_near = this.is_home and not self.opts.referrers and (self.opts.attestations or "keep") == "keep"
+  local is_near = this.is_home and not self.opts.referrers and (self.opts.attestations or "keep") == "keep" and
+    self.opts.exists ~= "check"
   local ok, message, code = true, nil, nil
   if not is_near then ok, message, code = listing.catalog:complete_all(self.opts) end
   if not ok then return nil, message, code end
@@ -368,7 +369,7 @@ function save_registry.index(requests, what, opts, listing, with)
     is_done, message, code = push.look(this, opts)
     if is_done == nil then return fail(code, "%s: %s", self.path, message) end
   end
-  if not root or not is_done and not this.is_home then
+  if not root or not is_done and not this.is_home or opts.exists == "check" then
     local images
     images, message, code = make_all(self, requests)
     if images then made, message, code = add_tree(self, this, images, listing) end
