@@ -109,6 +109,33 @@ describe("strata.copy", function()
 		shell.check({ "rm", path })
 	end)
 
+	it("of an index into a file tells the digest of the index, and no image that stands for it", function()
+		for format, name in pairs({ ["oci-archive"] = "told.tar", oci = "told" }) do
+			local path = dir:file(name)
+			local saved = assert(strata.copy(source(), path, { format = format }))
+			assert.equal(strata.registry():digest(source()), saved.digest)
+			assert.same({ nil, {}, nil }, { saved.id, saved.layers, saved.images })
+			assert.matches(", manifest " .. saved.digest:sub(1, 19), tostring(saved), 1, true)
+			shell.check({ "rm", "-r", path })
+		end
+		local index = assert(strata.open_index(source()))
+		for img in index:images({ platform = "linux/arm64" }) do
+			img.config:set_label("a", "b")
+		end
+		local saved = assert(index:save(dir:file("told.tar")))
+		assert.equal(1, #saved.images)
+		assert(strata.copy(dir:file("told.tar"), target("told")))
+		assert.equal(strata.registry():digest(target("told")), saved.digest)
+		shell.check({ "rm", dir:file("told.tar") })
+	end)
+
+	it("of one image into a file tells all of it", function()
+		local saved = assert(strata.copy(source(), dir:file("one.tar"), { platform = "linux/arm64" }))
+		assert.equal(assert(strata.open(source(), { platform = "linux/arm64" })).digest, saved.digest)
+		assert.is_string(saved.id)
+		assert.is_true(#saved.layers > 0)
+	end)
+
 	it("takes one image of an index by its platform", function()
 		local saved = assert(strata.copy(source(), target(), { platform = "linux/arm64" }))
 		local img = assert(strata.open(target()))

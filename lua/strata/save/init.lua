@@ -143,6 +143,7 @@ end
 ---@field whole strata.Listing?  all that it has is saved, not the images alone
 ---@field store strata.ArchiveStore|strata.DirectoryStore|nil  that the images came from, when it is one
 ---@field catalog strata.Catalog?  of the layout that is kept, with the images changed
+---@field root_digest string?  of the index that is saved as a whole. Written by who writes it
 ---@field stores table[]  all stores that are read
 ---@field in_directory boolean  the target is a directory
 ---@field notes string[]  what could not be kept, a line each
@@ -198,6 +199,7 @@ local function new_segments(self)
     local moved, message, code = transfer.of(self.catalog, self.images, self.opts)
     if not moved then return nil, message, code end
     take_notes(self, moved.notes)
+    self.root_digest = moved.digest
     return new_archive.segments(new_layout.members(moved.blobs, { index = moved.root, layout = moved.layout }))
   end
   local made, message, code = new_layout.layout(self.images, "oci")
@@ -225,6 +227,7 @@ local function write_directory(self, out)
   self.plan, message, code = oci_directory.plan(self, out)
   if not self.plan then return nil, message, code end
   take_notes(self, self.plan.notes)
+  self.root_digest = self.plan.digest
   local size
   size, message, code = out:write(self.plan.files, self.opts)
   if not size then return nil, message, code end

@@ -44,17 +44,28 @@ function result.image(image, format, native)
   }, printed.save)
 end
 
+-- Whether it is an index that was saved as a whole, as a registry has them, so that no image stands for it.
+local function is_index(saving)
+  return saving.root_digest ~= nil and saving.catalog.indexes[""] ~= nil
+end
+
 --- The result of a save.
 function result.of(saving, path, size)
-  local images = {}
+  local images, is_edited = {}, false
   for i, image in ipairs(saving.images) do
     local is_kept = saving.native or saving.whole and saving.catalog and image.source.manifest ~= nil
     images[i] = result.image(image, saving.format, is_kept)
+    is_edited = is_edited or saving.requests[i].edited
   end
   local first = images[1] or {}
+  if is_index(saving) then
+    first = { digest = saving.root_digest }
+    if not is_edited then images = {} end
+  end
   return printed.by({
     path = type(path) == "string" and path or nil, format = saving.format, size = size, id = first.id,
-    digest = first.digest, layers = first.layers or {}, images = #images > 1 and images or nil,
+    digest = first.digest, layers = first.layers or {},
+    images = (#images > 1 or images[1] and not first.layers) and images or nil,
   }, printed.save)
 end
 

@@ -18,6 +18,7 @@ local oci_directory = {}
 ---@class strata.DirectoryPlan
 ---@field files strata.DirectoryFile[]
 ---@field root {name: string, text: string, gone: string[]?}  written last; then what is gone goes
+---@field digest string?  of the one document that the root leads to; see strata.Transfer
 ---@field before string?  nil: there is none
 ---@field notes string[]?
 
@@ -167,7 +168,8 @@ local function plan_new(saving, out, last)
   else
     root = moved and moved.root or new_layout.index(made.descriptors)
   end
-  return { files = files, root = { name = "index.json", text = root }, before = text, notes = moved and moved.notes }
+  return { files = files, root = { name = "index.json", text = root }, before = text, notes = moved and moved.notes,
+           digest = moved and moved.digest }
 end
 
 -- The layout as it is now. An image that is not in it any more cannot be replaced.
