@@ -163,7 +163,7 @@ local function plan_new(saving, out, last)
   if text then
     root, message, code = extend(text, moved and descriptors_of(moved.root) or made.descriptors)
     if not root then return nil, message, code end
-    local before = moved and saving.catalog.indexes[""]
+    local before = moved and not saving.catalog.store.flat and saving.catalog.indexes[""]
     if before and next(before.annotations) ~= nil then table.insert(moved.notes, "the annotations of index.json") end
   else
     root = moved and moved.root or new_layout.index(made.descriptors)
