@@ -234,7 +234,7 @@ function save_registry.several(requests, what, opts, with)
   local row, notes = index_result(self, this, done), {}
   row.images, row.id = {}, core.sha256(images[1].config_text)
   for i, image in ipairs(images) do
-    row.images[i] = result.image(image, "registry", image.manifest_text ~= nil)
+    row.images[i] = result.image(image, "registry", image.manifest_text ~= nil, true)
     for _, note in ipairs(notes_of(image, this.children[i])) do notes[#notes + 1] = note end
   end
   return printed.by(row, printed.save), #notes > 0 and notes or nil

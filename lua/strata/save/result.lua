@@ -31,8 +31,9 @@ end
 ---@param image strata.ImageToWrite
 ---@param format string
 ---@param native boolean
+---@param is_part? boolean  of the result for several, which tells what was written
 ---@return strata.SaveResult
-function result.image(image, format, native)
+function result.image(image, format, native, is_part)
   local digest
   local has_manifest = native and image.manifest_text or not native and format ~= "docker-legacy"
   if has_manifest and has_digests(image) then
@@ -41,7 +42,7 @@ function result.image(image, format, native)
   end
   return printed.by({
     format = format, id = core.sha256(image.config_text), digest = digest, layers = layers_of(image),
-  }, printed.save)
+  }, is_part and printed.saved_image or printed.save)
 end
 
 -- Whether it is an index that was saved as a whole, as a registry has them, so that no image stands for it.
@@ -54,7 +55,7 @@ function result.of(saving, path, size)
   local images, is_edited = {}, false
   for i, image in ipairs(saving.images) do
     local is_kept = saving.native or saving.whole and saving.catalog and image.source.manifest ~= nil
-    images[i] = result.image(image, saving.format, is_kept)
+    images[i] = result.image(image, saving.format, is_kept, true)
     is_edited = is_edited or saving.requests[i].edited
   end
   local first = images[1] or {}

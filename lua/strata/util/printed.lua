@@ -59,6 +59,20 @@ local function joined(...)
   return table.concat(parts, ", ")
 end
 
+-- A line for each layer of a result.
+local function with_layers(lines, result)
+  for i, one in ipairs(result.layers) do lines[#lines + 1] = ("  layer %d: %s"):format(i, tostring(one)) end
+  return table.concat(lines, "\n")
+end
+
+--- One of several images that a save has written.
+---@param result strata.SaveResult
+---@return string
+function printed.saved_image(result)
+  return with_layers({ joined("image " .. short(result.id), result.digest and "manifest " .. short(result.digest)) },
+    result)
+end
+
 --- What a save has written, or would write: a line for it and one for each layer.
 ---@param result strata.SaveResult
 ---@return string
@@ -68,8 +82,7 @@ function printed.save(result)
   local lines = { ("%s%s, %s%s, %s"):format(result.path and result.path .. ": " or "", result.format, moved,
     result.size and core.human_size(result.size) or "not written yet",
     result.id and "image " .. short(result.id) or "manifest " .. short(result.digest)) }
-  for i, one in ipairs(result.layers) do lines[#lines + 1] = ("  layer %d: %s"):format(i, tostring(one)) end
-  return table.concat(lines, "\n")
+  return with_layers(lines, result)
 end
 
 --- What became of a layer.
