@@ -235,6 +235,7 @@ function strata.copy(from, to, opts)
   local source, message, code
   local is_push, is_one = reference.is_remote(to), opts.ref or opts.digest or opts.platform
   if is_one and opts.referrers then misuse("copy: referrers go with all that is copied, and not with one image") end
+  local requests = (is_push or reference.is_remote(from)) and require("strata.registry").counter(opts.registry)
   if is_one then
     source, message, code = strata.open(from, only(opts, "OpenOptions"))
   else
@@ -244,6 +245,7 @@ function strata.copy(from, to, opts)
   local saved
   saved, message, code = source:save(to, only(opts, is_push and "PushOptions" or "SaveOptions"))
   source:close()
+  if saved and requests then saved.requests = requests() end
   return saved, message, code
 end
 

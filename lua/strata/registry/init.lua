@@ -190,6 +190,15 @@ function registry.shared()
   return new { client = with }
 end
 
+--- A function that tells how many requests a client has made since.
+---@param handle strata.Registry?  nil: the client of those who give none
+---@return fun(): integer
+function registry.counter(handle)
+  local with = handle and registry.client_of(handle) or client.shared()
+  local before = with and with.requests or 0
+  return function() return with and with.requests - before or 0 end
+end
+
 --- The client behind the object that a caller has given.
 ---@param handle strata.Registry
 ---@return strata.RegistryClient

@@ -326,7 +326,6 @@ end
 
 --- What a push did.
 ---@class strata.Pushed
----@field requests integer
 ---@field moved strata.PushedBlob[]  with way and result
 
 --- Pushes an image.
@@ -339,7 +338,6 @@ function push.run(this, opts)
   if #this.manifest.text > MAX_MANIFEST then
     return fail("ELIMIT", "a manifest of %d bytes, more than registries take", #this.manifest.text)
   end
-  local before = this.session.requests
   local ok, message, code = push.look(this, opts)
   if ok == nil then return nil, message, code end
   local list, has_to_move = plan(this), true
@@ -358,7 +356,7 @@ function push.run(this, opts)
   ok, message, code = put_all(this, list, scopes, opts)
   if not ok then return nil, message, code end
   for _, blob in ipairs(list) do this.known[blob.digest] = true end
-  return { requests = this.session.requests - before, moved = list }
+  return { moved = list }
 end
 
 --- How blobs would get there: nothing is moved.

@@ -74,7 +74,6 @@ local KEEPS_BODY = { [307] = true, [308] = true }
 ---@field retries integer
 ---@field query string  of each request for what has a path: "?ns=docker.io" for a mirror that has to be told (NET9)
 ---@field silent_till number?  a mirror that is not there: until when it is not asked. Written by strata.registry.places
----@field requests integer  that were sent. Written by start()
 ---@field warnings string[]  of its Warning headers. Written by exchange()
 ---@field rate strata.RegistryRate?  what it has said about its limits. Written by exchange()
 ---@field is_registry boolean?  an answer has had marks of one. Written by take_notices()
@@ -91,7 +90,7 @@ Session.__index = Session
 ---@return strata.RegistrySession
 function session.new(client, host, base, settings, mirror)
   return setmetatable({
-    client = client, host = host, base = base, own = assert(url.parse(base)), settings = settings, requests = 0,
+    client = client, host = host, base = base, own = assert(url.parse(base)), settings = settings,
     warnings = {}, retries = mirror and math.min(client.rules.retries, MIRROR_RETRIES) or client.rules.retries,
     query = mirror and mirror.namespace and "?ns=" .. url.escape(mirror.of) or "",
   }, Session)
@@ -158,7 +157,7 @@ function Session:start(request, target, authorization)
   local lines = { "Accept-Encoding: identity" } -- BLOB1
   copy_into(lines, request.headers)
   if authorization then lines[#lines + 1] = authorization end
-  self.requests = self.requests + 1
+  self.client.requests = self.client.requests + 1
   return self.client.transport:start {
     method = request.method, url = target.url, headers = lines, addresses = target.addresses,
     body = request.body, body_file = request.body_file, body_pipe = request.body_pipe,

@@ -106,7 +106,7 @@ end
 local function describe(self, image, done)
   local row = result.image(image, "registry", image.manifest_text ~= nil)
   local counts = counts_of(done.moved)
-  row.path, row.digest, row.requests = self.path, done.digest, done.requests
+  row.path, row.digest, row.requests = self.path, done.digest, self.count()
   row.uploaded, row.mounted, row.skipped = counts.uploaded, counts.mounted, counts.skipped
   row.size, row.warnings = counts.uploaded_bytes, #self.session.warnings > 0 and self.session.warnings or nil
   return printed.by(row, printed.save)
@@ -136,13 +136,31 @@ local function notes_of(image, manifest)
   return notes
 end
 
+-- A function that tells how many requests were made since, by the client of the target and those of the sources.
+local function counter(with, requests, listing)
+  local clients, before = { [with] = true }, 0
+  for _, request in ipairs(requests) do
+    local source = request.state.source
+    if source and source.store.client then clients[source.store.client] = true end
+  end
+  if listing and listing.store.client then clients[listing.store.client] = true end
+  local function sum()
+    local total = 0
+    for one in pairs(clients) do total = total + one.requests end
+    return total - before
+  end
+  before = sum()
+  return sum
+end
+
 -- The save to a registry: where it goes, and by which client.
-local function begin(what, opts, limits, with)
+local function begin(what, opts, limits, with, requests, listing)
   local ref, tags = target.of(what, opts, "save")
   local self = { opts = opts, ref = ref, tags = tags, path = "docker://" .. ref.text, limits = limits, client = with }
   local message, code
   if not with then self.client, message, code = client.shared() end
   if not self.client then return fail(code, "%s: %s", self.path, message) end
+  self.count = counter(self.client, requests, listing)
   self.session, message, code = self.client:session(ref.host)
   if not self.session then return fail(code, "%s: %s", self.path, message) end
   return self
@@ -164,7 +182,7 @@ local function index_result(self, this, done)
   local counts = counts_of(done.moved)
   return {
     path = self.path, format = "registry", digest = this.manifest.digest, size = counts.uploaded_bytes, layers = {},
-    uploaded = counts.uploaded, mounted = counts.mounted, skipped = counts.skipped, requests = done.requests,
+    uploaded = counts.uploaded, mounted = counts.mounted, skipped = counts.skipped, requests = self.count(),
     warnings = #self.session.warnings > 0 and self.session.warnings or nil,
   }
 end
@@ -221,7 +239,7 @@ end
 ---@return string[]|string|nil lost | message
 ---@return string? code
 function save_registry.several(requests, what, opts, with)
-  local self, message, code = begin(what, opts, requests[1].state.hub.limits, with)
+  local self, message, code = begin(what, opts, requests[1].state.hub.limits, with, requests)
   if not self then return nil, message, code end
   local images, this, done
   images, message, code = make_all(self, requests)
@@ -315,7 +333,7 @@ end
 ---@return string[]|string|nil lost | message
 ---@return string? code
 function save_registry.image(request, what, opts, with, home)
-  local self, message, code = begin(what, opts, request.state.hub.limits, with)
+  local self, message, code = begin(what, opts, request.state.hub.limits, with, { request }, home)
   if not self then return nil, message, code end
   local this, image, notes, close = push_of_one(self, request, home)
   if not this then return nil, image, notes end
@@ -337,17 +355,15 @@ end
 ---@return string? message
 ---@return string? code
 function save_registry.plan(request, what, opts, with, home)
-  local self, message, code = begin(what, opts, request.state.hub.limits, with)
+  local self, message, code = begin(what, opts, request.state.hub.limits, with, { request }, home)
   if not self then return nil, message, code end
   local this, image, notes, close = push_of_one(self, request, home)
   if not this then return nil, image, notes end
-  local before = self.session.requests
   local list
   list, message, code = push.plan(this, opts)
   close()
   if not list then return fail(code, "%s: %s", self.path, message) end
-  local requests = self.session.requests - before
-  return describe(self, image, { moved = list, digest = this.manifest.digest, requests = requests })
+  return describe(self, image, { moved = list, digest = this.manifest.digest })
 end
 
 --- Saves all that a listing has, with some images of it changed.
@@ -360,7 +376,7 @@ end
 ---@return string[]|string|nil lost | message
 ---@return string? code
 function save_registry.index(requests, what, opts, listing, with)
-  local self, message, code = begin(what, opts, listing.limits, with)
+  local self, message, code = begin(what, opts, listing.limits, with, requests, listing)
   if not self then return nil, message, code end
   local root = kept_root(requests, listing, opts)
   local this = push_of_index(self, listing, root)
@@ -384,6 +400,7 @@ function save_registry.index(requests, what, opts, listing, with)
   if made then made.close() end
   if not done then return nil, message, code end
   local row = printed.by(index_result(self, this, done), printed.save)
+  if not made then row.skipped = registry_index.count_blobs(root.text, self.limits.json) end
   return row, made and #made.notes > 0 and made.notes or nil
 end
 

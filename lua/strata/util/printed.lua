@@ -77,8 +77,8 @@ end
 ---@param result strata.SaveResult
 ---@return string
 function printed.save(result)
-  local moved = result.uploaded and ("%d uploaded, %d mounted, %d there already, "):format(result.uploaded,
-    result.mounted, result.skipped) or ""
+  local moved = result.uploaded and ("%d uploaded, %d mounted, "):format(result.uploaded, result.mounted) or ""
+  if result.skipped then moved = moved .. ("%d there already, "):format(result.skipped) end
   local lines = { ("%s%s, %s%s, %s"):format(result.path and result.path .. ": " or "", result.format, moved,
     result.size and core.human_size(result.size) or "not written yet",
     result.id and "image " .. short(result.id) or "manifest " .. short(result.digest)) }
