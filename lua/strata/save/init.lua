@@ -465,6 +465,7 @@ function save.images(requests, what, opts, whole)
     local saved, ok, why, how
     -- The target is opened first: when that fails no work was done in vain.
     out, why, how = (self.in_directory and output.directory or output.file)(what)
+    if not out and how == "EISDIR" then why = why .. '; format = "oci" writes a layout into a directory' end
     if not out then return nil, why, how end
     -- The result is made before publishing, since nothing may fail afterwards.
     saved, why, how = write(self, out, what)
