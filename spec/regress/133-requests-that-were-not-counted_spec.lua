@@ -59,6 +59,28 @@ describe("a result tells", function()
 		assert.same({ 1, 0, 4 }, { made.requests, made.uploaded, made.skipped })
 	end)
 
+	it("of each layer whether it was sent, mounted or skipped, and so does a plan", function()
+		local function fates(made)
+			local list = {}
+			for i, layer in ipairs(made.layers) do
+				list[i] = layer.moved
+			end
+			return table.concat(list, " ")
+		end
+		local img = assert(strata.open(ref(from), { registry = hub }))
+		assert(img:append({ files = { new = "new" } }))
+		for place, wanted in pairs({
+			[ref(from, "2")] = "skipped skipped skipped sent", [ref(to)] = "sent sent sent sent",
+			["docker://" .. from.host .. "/other:1"] = "mounted mounted mounted sent",
+		}) do
+			local plan = assert(img:plan({ to = place, registry = hub }))
+			assert.equal(wanted, fates(plan))
+			assert.equal(wanted, fates(run(img.save, img, place, { registry = hub })))
+			assert.matches("layer 4: added and sent, gzip, ", tostring(plan))
+		end
+		assert.equal("", fates(assert(img:plan())))
+	end)
+
 	it("tokens that were asked for", function()
 		to:set({ auth = "token", users = { joe = "secret" } })
 		hub = remote.client({ credentials = { [to.host] = { username = "joe", password = "secret" } } })

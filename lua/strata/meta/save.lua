@@ -19,6 +19,7 @@
 --- What became of a layer.
 ---@class strata.SavedLayer
 ---@field action "copied"|"recompressed"|"rewritten"|"added"
+---@field moved ("sent"|"mounted"|"skipped")?  to a registry: sent, mounted from another repository, or there already
 ---@field compression string
 ---@field old_digest string?
 ---@field old_diff_id string?

@@ -88,27 +88,37 @@ local function push_of(self, image, blobs)
   return this
 end
 
+-- What became of a blob, or would.
+local function fate_of(blob)
+  if blob.way == "skip" then return "skipped" end
+  return (blob.result or blob.way) == (blob.result and "mounted" or "mount") and "mounted" or "sent"
+end
+
 -- What was moved, in bytes and in blobs.
 local function counts_of(moved)
-  local counts = { uploaded = 0, mounted = 0, skipped = 0, uploaded_bytes = 0 }
+  local counts = { sent = 0, mounted = 0, skipped = 0, bytes = 0 }
   for _, blob in ipairs(moved) do
-    if blob.way == "skip" then
-      counts.skipped = counts.skipped + 1
-    elseif blob.result == "mounted" or not blob.result and blob.way == "mount" then
-      counts.mounted = counts.mounted + 1
-    else
-      counts.uploaded, counts.uploaded_bytes = counts.uploaded + 1, counts.uploaded_bytes + blob.size
-    end
+    local fate = fate_of(blob)
+    counts[fate] = counts[fate] + 1
+    if fate == "sent" then counts.bytes = counts.bytes + blob.size end
   end
   return counts
+end
+
+-- Tells what became of the layers of a row.
+local function note_fates(row, moved)
+  local fates = {}
+  for _, blob in ipairs(moved) do fates[blob.digest] = fate_of(blob) end
+  for _, one in ipairs(row.layers) do one.moved = fates[one.digest] end
 end
 
 local function describe(self, image, done)
   local row = result.image(image, "registry", image.manifest_text ~= nil)
   local counts = counts_of(done.moved)
   row.path, row.digest, row.requests = self.path, done.digest, self.count()
-  row.uploaded, row.mounted, row.skipped = counts.uploaded, counts.mounted, counts.skipped
-  row.size, row.warnings = counts.uploaded_bytes, #self.session.warnings > 0 and self.session.warnings or nil
+  row.uploaded, row.mounted, row.skipped = counts.sent, counts.mounted, counts.skipped
+  note_fates(row, done.moved)
+  row.size, row.warnings = counts.bytes, #self.session.warnings > 0 and self.session.warnings or nil
   return printed.by(row, printed.save)
 end
 
@@ -181,8 +191,8 @@ end
 local function index_result(self, this, done)
   local counts = counts_of(done.moved)
   return {
-    path = self.path, format = "registry", digest = this.manifest.digest, size = counts.uploaded_bytes, layers = {},
-    uploaded = counts.uploaded, mounted = counts.mounted, skipped = counts.skipped, requests = self.count(),
+    path = self.path, format = "registry", digest = this.manifest.digest, size = counts.bytes, layers = {},
+    uploaded = counts.sent, mounted = counts.mounted, skipped = counts.skipped, requests = self.count(),
     warnings = #self.session.warnings > 0 and self.session.warnings or nil,
   }
 end
@@ -253,6 +263,7 @@ function save_registry.several(requests, what, opts, with)
   row.images, row.id = {}, core.sha256(images[1].config_text)
   for i, image in ipairs(images) do
     row.images[i] = result.image(image, "registry", image.manifest_text ~= nil, true)
+    note_fates(row.images[i], done.moved)
     for _, note in ipairs(notes_of(image, this.children[i])) do notes[#notes + 1] = note end
   end
   return printed.by(row, printed.save), #notes > 0 and notes or nil

@@ -89,7 +89,8 @@ end
 ---@param one strata.SavedLayer
 ---@return string
 function printed.saved_layer(one)
-  return joined(one.action, one.compression, one.size and core.human_size(one.size) or "size not known yet",
+  local action = one.action .. (one.moved and " and " .. one.moved or "")
+  return joined(action, one.compression, one.size and core.human_size(one.size) or "size not known yet",
     short(one.digest or one.diff_id))
 end
 
