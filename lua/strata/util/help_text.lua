@@ -311,7 +311,7 @@ return {
     functions = {
     },
   },
-  ["strata.Progress"] = { text = "What an option `progress` is called with: bytes that are done, bytes in all, and \"hashing\", \"writing\" ...",
+  ["strata.Progress"] = { text = "What an option `progress` is called with: bytes that are done, bytes in all, and \"hashing\", \"writing\" ... An error\nthat it throws ends the call. What it returns means nothing.",
     fields = {
     { "=", "fun(done: integer, total: integer, what: string)", "" },
     },
@@ -322,7 +322,7 @@ return {
     fields = {
     },
     functions = {
-    { "digest", "digest(ref)", "The digest that a reference has now: one request, which registries do not count as a pull.", "ref        string  \"docker://host/team/app:1.4\"", "digest     string?\nmessage    string?\ncode       strata.errcode?  \"ENOENT\": there is no such image" },
+    { "digest", "digest(ref)", "The digest that a reference has now: one request, which registries do not count as a pull.", "ref        string  \"docker://host/team/app:1.4\"", "digest     string?\nmessage    string?\ncode       strata.errcode?  \"ENOENT\": there is no such image; \"EFORMAT\": no registry speaks there" },
     { "manifest", "manifest(ref)", "The manifest or the index that a reference leads to, byte for byte.", "ref        string", "result     {text: string, digest: string, media_type: string?}?\nmessage    string?\ncode       strata.errcode?" },
     { "tags", "tags(ref)", "The tags of a repository, in the order of their bytes.", "ref        string  \"docker://host/team/app\"", "result     string[]?\nmessage    string?\ncode       strata.errcode?" },
     { "tag", "tag(ref, tag)", "Gives what a reference leads to another tag in the same repository: two requests, and no blob moves.", "ref        string\ntag        string", "digest     string?\nmessage    string?\ncode       strata.errcode?" },
@@ -454,7 +454,7 @@ return {
     { "EBUSY", "", "too many jobs wait, or a layout directory is locked" },
     { "ECANCELED", "", "a job was canceled" },
     { "ETIMEDOUT", "", "a deadline has passed" },
-    { "EAUTH", "", "a registry wants to know who asks" },
+    { "EAUTH", "", "a registry wants to know who asks, or refuses the credentials" },
     { "EDENIED", "", "a registry does not allow it" },
     { "ERATE", "", "a registry wants to be left alone for longer than is waited for" },
     { "ENETWORK", "", "no connection to a registry, or one that broke" },
