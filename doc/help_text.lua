@@ -56,17 +56,27 @@ local function add_class(lines, class, items)
   lines[#lines + 1] = "  },"
 end
 
+-- An alias as a class whose fields are its values, or what it stands for.
+local function add_alias(lines, alias)
+  local class = { name = alias.name, text = alias.text, fields = {}, operators = {} }
+  if alias.type then class.fields[1] = { name = "=", text = alias.type.text, description = "" } end
+  for i, value in ipairs(alias.values) do
+    class.fields[i] = { name = value.text:gsub('"', ""), text = "", description = value.description }
+  end
+  add_class(lines, class, {})
+end
+
 --- The text of the file.
 ---@return string
 function help_text.text()
   local lines = {
     "-- luacheck: no max line length",
-    "--- Written by doc/help_text.lua from lua/strata/meta: by class the text, fields {name, type, text} and functions",
-    "-- {name, signature, text, parameters, results}.",
+    "--- Written by doc/help_text.lua from lua/strata/meta: by class or alias the text, fields {name, type, text} and",
+    "-- functions {name, signature, text, parameters, results}.",
     "return {",
   }
   local files, classes = luacats.load("lua/strata/meta")
-  local names, items = {}, {}
+  local names, items, aliases = {}, {}, {}
   for _, file in ipairs(files) do
     for _, item in ipairs(file.items) do
       if item.kind == "function" and not item.private then
@@ -74,11 +84,15 @@ function help_text.text()
         table.insert(items[item.class], item)
       elseif item.kind == "class" and (item.variable or item.parents[1] == "userdata") then
         names[#names + 1] = item.name
+      elseif item.kind == "alias" then
+        names[#names + 1], aliases[item.name] = item.name, item
       end
     end
   end
   table.sort(names)
-  for _, name in ipairs(names) do add_class(lines, classes[name], items[name] or {}) end
+  for _, name in ipairs(names) do
+    if aliases[name] then add_alias(lines, aliases[name]) else add_class(lines, classes[name], items[name] or {}) end
+  end
   lines[#lines + 1] = "}"
   return table.concat(lines, "\n") .. "\n"
 end

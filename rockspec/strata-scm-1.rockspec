@@ -78,7 +78,7 @@ local facade = [[
 	registry/flow registry/headers registry/hosts registry/init registry/manifests
 	registry/places registry/push registry/referrers registry/session registry/tags registry/uploads registry/url
 	resty rootfs save/elsewhere save/image save/init save/layer save/lost save/registry
-	save/registry_index save/result store/archive store/directory store/file_list store/open
+	save/registry_index save/result save/target store/archive store/directory store/file_list store/open
 	store/output store/remote stream stream/classify stream/finish stream/hasher stream/image
 	stream/input stream/layer stream/output stream/spool stream/tar tree/above tree/chosen_paths tree/digests tree/draw
 	tree/efficiency tree/entry tree/entry_json tree/file tree/glob tree/layer_listing tree/merge tree/packages tree/path_history util/address

@@ -22,6 +22,7 @@ local reference = require "strata.document.reference"
 local rootfs = require "strata.rootfs"
 local run_job = require("strata.util.job").run
 local save = require "strata.save"
+local target = require "strata.save.target"
 local transaction = require "strata.layer.transaction"
 
 local image = {}
@@ -445,8 +446,7 @@ end
 ---@return string? code
 function methods:save(what, opts)
   local state = state_of(self)
-  argument.stream(what, "save")
-  options.check("save", reference.is_remote(what) and "PushOptions" or "SaveOptions", opts)
+  target.check(what, opts, "save")
   if state.failure then return nil, state.failure[1], state.failure[2] end
   return save.images({ request_of(state) }, what, opts or {})
 end
@@ -458,7 +458,9 @@ end
 ---@return string? message
 ---@return string? code
 function methods:plan(opts)
-  options.check("plan", type(opts) == "table" and opts.to ~= nil and "PlanOptions" or "SaveOptions", opts)
+  local to = type(opts) == "table" and opts.to
+  options.check("plan", to and "PlanOptions" or "SaveOptions", opts)
+  if to then target.of(to, opts, "plan") end
   local state = state_of(self)
   if state.failure then return nil, state.failure[1], state.failure[2] end
   return save.plan(request_of(state), opts or {})

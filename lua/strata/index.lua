@@ -13,6 +13,7 @@ local platform = require "strata.document.platform"
 local printed = require "strata.util.printed"
 local reference = require "strata.document.reference"
 local save = require "strata.save"
+local target = require "strata.save.target"
 
 local index = {}
 
@@ -359,10 +360,10 @@ function methods:add(img, opts)
   local catalog, message, code = catalog_of(state, "add")
   if not catalog then return nil, message, code end
   local before, edits = state.listing.edits, edits_of(state):copy()
-  local target, why, how = edits:target(catalog, opts.index)
-  if not target then return nil, why, how end
-  local one = { index = target, handle = img, attestations = opts.attestations, tags = {} }
-  if target == "" and not catalog.store.flat then
+  local into, why, how = edits:target(catalog, opts.index)
+  if not into then return nil, why, how end
+  local one = { index = into, handle = img, attestations = opts.attestations, tags = {} }
+  if into == "" and not catalog.store.flat then
     for i, ref in ipairs(given.tags) do one.tags[i] = ref end
   end
   local going
@@ -465,8 +466,7 @@ end
 ---@return string[]|string|nil lost | message
 ---@return string? code
 function methods:save(what, opts)
-  argument.stream(what, "save")
-  options.check("save", reference.is_remote(what) and "PushOptions" or "SaveOptions", opts)
+  target.check(what, opts, "save")
   opts = opts or {}
   local state = state_of(self)
   local requests, message, code = requests_of(state, what, opts)

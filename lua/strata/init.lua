@@ -26,6 +26,7 @@ local platform = require "strata.document.platform"
 local printed = require "strata.util.printed"
 local reference = require "strata.document.reference"
 local save = require "strata.save"
+local target = require "strata.save.target"
 
 require "strata.edit" -- adds the operations on images
 require "strata.tree.layer_listing" -- adds layer:list
@@ -37,6 +38,13 @@ local strata = {
   object = json.object,
   limits = limits.defaults,
 }
+
+-- Throws for a place that nothing can be read from.
+local function check_source(what, fn)
+  argument.stream(what, fn)
+  local problem = reference.is_remote(what) and select(2, reference.of_registry(what))
+  if type(problem) == "string" then misuse("%s: %s: %s", fn, reference.shown(what), problem) end
+end
 
 -- The candidate that the options mean. A document that could not be read does not count as missing.
 local function chosen(listing, opts)
@@ -62,7 +70,7 @@ end
 ---@return string? message
 ---@return string? code
 function strata.open(what, opts)
-  argument.stream(what, "open")
+  check_source(what, "open")
   options.check("open", "OpenOptions", opts)
   opts = limits.options(opts)
   local listing, message, code = list(what, opts)
@@ -85,7 +93,7 @@ end
 ---@return string? code
 ---@return table? closing  releases the file when a loop is left early
 function strata.images(what, opts)
-  argument.stream(what, "images")
+  check_source(what, "images")
   options.check("images", "OpenOptions", opts)
   opts = limits.options(opts)
   local listing, message, code = list(what, opts)
@@ -186,6 +194,7 @@ function strata.save(images, what, opts)
   end
   argument.stream(what, "save")
   local name = index_name(what, opts)
+  target.check(what, opts, "save", nil, "SaveImagesOptions")
   local requests, message, code = image.requests(images)
   if not requests then return nil, message, code end
   local problem = save.clash(requests, what, opts or {}, name)
@@ -200,7 +209,7 @@ end
 ---@return string? message
 ---@return string? code
 function strata.open_index(what, opts)
-  argument.stream(what, "open_index")
+  check_source(what, "open_index")
   options.check("open_index", "IndexOptions", opts)
   opts = limits.options(opts)
   local listing, message, code = list(what, opts)
@@ -235,13 +244,14 @@ end
 ---@return string[]|string|nil lost | message
 ---@return string? code
 function strata.copy(from, to, opts)
-  argument.stream(from, "copy")
-  argument.stream(to, "copy")
-  local is_push = reference.is_remote(to)
-  options.check("copy", is_push and "CopyPushOptions" or "CopyOptions", opts)
+  check_source(from, "copy")
+  target.check(to, opts, "copy", "CopyPushOptions", "CopyOptions")
   opts = opts or {}
   local source, message, code
-  if opts.ref or opts.digest or opts.platform then
+  local is_push, is_one = reference.is_remote(to), opts.ref or opts.digest or opts.platform
+  if is_one and opts.referrers then misuse("copy: referrers go with all that is copied, and not with one image") end
+  local requests = (is_push or reference.is_remote(from)) and require("strata.registry").counter(opts.registry)
+  if is_one then
     source, message, code = strata.open(from, only(opts, "OpenOptions"))
   else
     source, message, code = strata.open_index(from, only(opts, "IndexOptions"))
@@ -250,6 +260,7 @@ function strata.copy(from, to, opts)
   local saved
   saved, message, code = source:save(to, only(opts, is_push and "PushOptions" or "SaveOptions"))
   source:close()
+  if saved and requests then saved.requests = requests() end
   return saved, message, code
 end
 

@@ -62,10 +62,18 @@ end
 -- The clients of registries that jobs have used last, by their options: tokens and connections are worth keeping.
 local clients = {}
 
+-- A text that tells options from others.
+local function text_of(value)
+  if type(value) ~= "table" then return ("%s %q"):format(type(value), tostring(value)) end
+  local parts = {}
+  for i, name in ipairs(json.keys(value)) do parts[i] = ("[%s] = %s"):format(text_of(name), text_of(value[name])) end
+  return "{" .. table.concat(parts, ", ") .. "}"
+end
+
 -- The client for the options of a job; nil for those of all calls.
 local function client_of(args)
   if not args.registry then return nil end
-  local key = json.encode(args.registry)
+  local key = text_of(args.registry)
   for i, one in ipairs(clients) do
     if one.key == key then
       table.insert(clients, 1, table.remove(clients, i))
@@ -407,6 +415,7 @@ end
 ---@return string? code
 function jobs.edit(args)
   options.check("edit", ARGUMENTS.edit, args)
+  options.check("save", reference.is_remote(args.to) and "PushOptions" or "SaveOptions", args.save)
   local client, message, code = client_of(args)
   if message then return nil, message, code end
   local img

@@ -33,6 +33,7 @@ local layer = {}
 ---@field own boolean?  no other layer uses the blob's file, which is closed with the image
 ---@field taken boolean?  its bytes are those of a layer of another image
 ---@field made boolean?  this process compressed the blob
+---@field unstated boolean?  it is new, and nobody has said how it is compressed: see save/layer
 ---@field index userdata?  the entry index, with the plan of edits. Written by load()
 ---@field loaded boolean?  the index is scanned. Written by load()
 ---@field listing table?  the directories of the layer. Written by tree/layer_listing
@@ -264,6 +265,7 @@ function layer.copy(state)
       missing = now.missing, remote = now.remote,
     },
     diff_id = now.diff_id, digest = now.digest, taken = true, own = now.file ~= nil,
+    unstated = state.unstated,
   }
   if same then
     copy.media_type, copy.annotations, copy.foreign = state.media_type, state.annotations, state.foreign

@@ -56,7 +56,7 @@ describe("docker-registry between skopeo and strata:", function()
 		server = docker_registry.start(options)
 		hub = remote.client({
 			credentials = options.auth and { [server.host] = { username = "joe", password = "secret" } } or {},
-			hosts = options.tls and { [server.host] = { tls = true, ca = certificates.path("ca.crt") } } or nil,
+			hosts = options.tls and { [server.host] = { plain = false, ca = certificates.path("ca.crt") } } or nil,
 		})
 	end
 
@@ -167,7 +167,7 @@ describe("docker-registry between skopeo and strata:", function()
 		assert.is_nil(message:find("wrong", 1, true))
 		server:stop()
 		start({ tls = true })
-		hub = remote.client({ hosts = { [server.host] = { tls = true } }, retries = 0 })
+		hub = remote.client({ hosts = { [server.host] = { plain = false } }, retries = 0 })
 		img, message, code = strata.open(ref("app:image"), { registry = hub })
 		assert.same({ nil, "ETLS" }, { img, code }, message)
 	end)

@@ -276,7 +276,7 @@ describe("authentication:", function()
 		it("AUTH12 are not asked over http by a registry with TLS", function()
 			local plain = fake
 			fake = start({ auth = "token", tls = true })
-			client = new_client(JOE, { hosts = { [fake.host] = { tls = true, ca = certificates.path("ca.crt") } } })
+			client = new_client(JOE, { hosts = { [fake.host] = { plain = false, ca = certificates.path("ca.crt") } } })
 			fake:fault({ path = "/v2/", realm = plain.url .. "/token" })
 			local got = get()
 			assert.equal("EAUTH", got.code)

@@ -103,7 +103,7 @@ describe("credentials", function()
 				SECRET } do
 				local ok, message = pcall(credentials.find, "a.example", "x", { credentials = { ["a.example"] = bad } })
 				assert.is_false(ok)
-				assert.truthy(hear(message):find("credentials of a.example", 1, true))
+				assert.truthy(hear(message):find("credentials of 'a.example'", 1, true))
 			end
 			hear(select(2, assert.has_error(function() credentials.new { credentials = SECRET } end)))
 		end)

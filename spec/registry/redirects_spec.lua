@@ -197,7 +197,7 @@ describe("redirects:", function()
 	it("RED4 A7 https does not become http", function()
 		local one = start({ tls = true })
 		local plain = one:listener()
-		local with = new_client({ hosts = { [one.host] = { tls = true, ca = certificates.path("ca.crt") } } })
+		local with = new_client({ hosts = { [one.host] = { plain = false, ca = certificates.path("ca.crt") } } })
 		one:fault({ path = "^/v2/a$", redirect = plain.url .. "/v2/b" })
 		local got = hub.send(with, one, "GET", "/v2/a")
 		assert.equal("EREDIRECT", got.code)
@@ -296,7 +296,7 @@ describe("redirects:", function()
 
 		it("RED11 of a registry behind a proxy that ends TLS become https again", function()
 			local one = start({ tls = true, quirks = { "Q16" }, auth = "basic", users = USERS, strict = true })
-			local with = new_client({ hosts = { [one.host] = { tls = true, ca = certificates.path("ca.crt") } },
+			local with = new_client({ hosts = { [one.host] = { plain = false, ca = certificates.path("ca.crt") } },
 				credentials = { [one.host] = { username = "joe", password = USERS.joe } } })
 			assert.is_true(assert(upload(one, with, "0123456789")))
 			assert.equal("0123456789", one:get_blob("app", core.sha256("0123456789")))

@@ -17,7 +17,9 @@ local REFUSALS = {
 	{ 403, DENIED, "EDENIED", ' DENIED "requested access is denied" "no pull"' },
 	{ 404, cjson.encode({ errors = { { code = "MANIFEST_UNKNOWN", message = "manifest unknown",
 		detail = { Tag = "1" } } } }), "ENOENT", ' MANIFEST_UNKNOWN "manifest unknown"' },
-	{ 404, "404 page not found\n", "ENOENT", ' "404 page not found"' },
+	{ 404, "404 page not found\n", "EFORMAT", ' "404 page not found"; no registry speaks there' },
+	{ 404, "", "ENOENT", "" },
+	{ 404, '{"errors":[{"code":"NAME_UNKNOWN"}]}', "ENOENT", " NAME_UNKNOWN" },
 	{ 410, "", "ENOENT", "" },
 	{ 405, "", "EUNSUPPORTED", "" },
 	{ 400, cjson.encode({ errors = { { code = "UNSUPPORTED" } } }), "EUNSUPPORTED", " UNSUPPORTED" },
@@ -204,7 +206,7 @@ describe("errors of registries:", function()
 		fake:faults_clear()
 		fake:fault({ path = "/manifests/", status = 200, body = "<html><title>Welcome to nginx!</title></html>" })
 		told("EFORMAT", request)
-		client({ hosts = { [fake.host] = { tls = true } } })
+		client({ hosts = { [fake.host] = { plain = false } } })
 		told("ETLS", request:gsub("http:", "https:"))
 		client()
 		local other = fake:listener({ mute = true })

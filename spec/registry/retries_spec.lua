@@ -181,7 +181,7 @@ describe("trying again:", function()
 
 		it("RTY1 that are refused for what the certificate says are not begun again", function()
 			fake = start({ tls = true })
-			client, clock = new_client({ hosts = { [fake.host] = { tls = true } } })
+			client, clock = new_client({ hosts = { [fake.host] = { plain = false } } })
 			assert.equal("ETLS", get().code)
 			assert.equal(0, clock.slept)
 			assert.equal(1, fake:stats().connections)

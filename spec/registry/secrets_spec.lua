@@ -181,12 +181,16 @@ describe("secrets:", function()
 
 	it("AUTH17 entries that are none are not repeated", function()
 		for _, entry in ipairs({ { username = "joe", passwort = "s3cret" }, { token = "s3cret token" }, "s3cret",
-			{ token = "s3cret\r\nX: y" } }) do
-			local with = new_hub({ credentials = { ["127.0.0.1:1"] = entry }, system = false, retries = 0 })
-			do_everything("docker://127.0.0.1:1/app:1", with)
-			with:close()
+			{ token = "s3cret\r\nX: y" }, { username = "joe", password = { "s3cret" } }, { "joe", "s3cret" } }) do
+			local ok, message = pcall(strata.registry, { credentials = { ["127.0.0.1:1"] = entry } })
+			assert.is_false(ok)
+			show(message)
 		end
-		assert_clean()
+		local ok, message = pcall(strata.registry, { credentials = "s3cret" })
+		assert.is_false(ok)
+		show(message)
+		assert.equal(7, #shown)
+		assert.falsy(table.concat(shown, "\n"):find("s3cret", 1, true))
 	end)
 
 	it("AUTH17 files that are broken are not repeated", function()

@@ -50,6 +50,21 @@ describe("several images at once", function()
 			{ index.manifests[1].digest, index.manifests[2].digest })
 	end)
 
+	it("are told one by one as what was written", function()
+		local list, path = { of("linux/amd64"), of("linux/arm64") }, os.tmpname()
+		for _, made in ipairs({
+			assert(strata.save(list, ref("multi:1"), { registry = hub })),
+			assert(strata.save(list, path, { format = "oci-archive" })),
+		}) do
+			for i, one in ipairs(made.images) do
+				local first, second = tostring(one):match("^([^\n]*)\n([^\n]*)$")
+				assert.equal(("image %s, manifest %s"):format(list[i].id:sub(1, 19), one.digest:sub(1, 19)), first)
+				assert.matches("^  layer 1: added", second)
+			end
+		end
+		os.remove(path)
+	end)
+
 	it("take along from other repositories what they can mount, and keep their manifests", function()
 		local img, other = open(), of("linux/arm64")
 		local made = assert(strata.save({ img, other }, ref("multi:1"), { registry = hub }))

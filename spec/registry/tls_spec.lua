@@ -27,7 +27,7 @@ describe("TLS and the network:", function()
 			given[name] = value
 		end
 		if server then
-			local here = { tls = true }
+			local here = { plain = false }
 			for name, value in pairs(settings or {}) do
 				here[name] = value
 			end
@@ -96,7 +96,7 @@ describe("TLS and the network:", function()
 			local one, other = start({ tls = "unknown" }), start({ tls = "unknown" })
 			local client = new_client(one, { insecure = true })
 			assert.equal("done", get(one, client).body)
-			client.options.hosts[other.host] = { tls = true }
+			client.options.hosts[other.host] = { plain = false }
 			assert.equal("ETLS", get(other, client).code)
 			one:faults_clear()
 			one:fault({ path = "^/v2/b$", redirect = one:listener({ tls = "unknown" }).url .. "/x" })
@@ -191,9 +191,38 @@ describe("TLS and the network:", function()
 			end
 			refused({ ca = home:file("none") }, "ENOENT", home:file("none"))
 			refused({ ca = certificates.path("server.csr"):gsub("csr$", "ext") }, "EFORMAT", "no certificates in PEM")
-			refused({ cert = certificates.path("client.crt") }, "EINVAL", "cert and key")
-			refused({ key = certificates.path("client.key") }, "EINVAL", "cert and key")
 			assert.equal(0, one:stats().connections)
+		end)
+
+		it("NET3 settings that contradict each other are misuse", function()
+			for words, settings in pairs({
+				["of cert and key, one is of no use"] = { cert = "client.crt" },
+				["of cert and key, one is of no use "] = { key = "client.key" },
+				["ca is about https, and plain = true is http"] = { plain = true, ca = "ca.crt" },
+				["cert is about https, and plain = true is http"] = { plain = true, cert = "c.crt", key = "c.key" },
+			}) do
+				local ok, message = pcall(function()
+					return (strata.registry({ hosts = { ["reg.test:5000"] = settings } }))
+				end)
+				assert.is_false(ok)
+				assert.matches("^spec/registry/tls_spec.lua:%d+: ", message)
+				assert.matches("registry: hosts['reg.test:5000']: " .. words:gsub(" $", ""), message, 1, true)
+			end
+		end)
+
+		it("this machine is spoken to over http, unless plain says otherwise or a setting is about https", function()
+			local function scheme_of(host, settings)
+				return hosts.settings(host, { system = false, hosts = { [host] = settings } }).base:match("^%a+")
+			end
+			assert.equal("http", scheme_of("localhost:5000", nil))
+			assert.equal("http", scheme_of("127.0.0.1:5000", { chunk_size = 5 }))
+			assert.equal("https", scheme_of("localhost:5000", { plain = false }))
+			assert.equal("https", scheme_of("localhost:5000", { ca = CA }))
+			assert.equal("https", scheme_of("localhost:5000", { cert = "a", key = "b" }))
+			assert.equal("https", scheme_of("localhost:5000", { insecure = true }))
+			assert.equal("http", scheme_of("localhost:5000", { insecure = true, plain = true }))
+			assert.equal("https", scheme_of("reg.test", nil))
+			assert.equal("http", scheme_of("reg.test", { plain = true }))
 		end)
 	end)
 

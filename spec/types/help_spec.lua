@@ -96,6 +96,32 @@ describe("strata.help", function()
 		end
 	end)
 
+	it("tells the options of a registry where one can be the target, each once", function()
+		for _, name in ipairs({ "save", "copy" }) do
+			local text = strata.help(strata[name])
+			for _, option in ipairs({ "tags", "expect", "exists", "referrers", "threads" }) do
+				local count = select(2, text:gsub("\n    " .. option .. " ", ""))
+				assert.equal(1, count, name .. ": " .. option)
+			end
+		end
+		for _, name in ipairs({ "strata.Image", "strata.Index" }) do
+			assert.matches("\n    expect ", strata.help(specimen.objects[name], "save"))
+		end
+	end)
+
+	it("tells classes of options, options, codes and types by their names", function()
+		assert.matches("^  RegistryHostOptions: How one registry.*\n    plain ", strata.help("RegistryHostOptions"))
+		assert.equal(strata.help("MirrorOptions"), strata.help("strata.MirrorOptions"))
+		assert.matches("^strata.PushOptions: expect  string|false  the digest", strata.help("expect"))
+		assert.matches("^strata.errcode: ESTALE +what was read", strata.help("ESTALE"))
+		assert.matches("^strata.Progress: .*fun%(done", strata.help("Progress"))
+	end)
+
+	it("says which name was probably meant", function()
+		assert.equal("There is no help for 'exspect'; did you mean 'expect'?", strata.help("exspect"))
+		assert.equal("There is no help for 'sqaush'; did you mean 'squash'?", strata.help("sqaush"))
+	end)
+
 	it("says of what it knows nothing, before the text of the module; and tells limits", function()
 		for value, shown in pairs({ nothing = "'nothing'", [5] = "a number", [print] = "a function" }) do
 			assert.equal(("There is no help for %s: give an object, or a name.\n\n%s"):format(shown, strata.help()),

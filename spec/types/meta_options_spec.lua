@@ -222,6 +222,9 @@ describe("an option that there is not, or of another type", function()
 		registry_mirror = { "MirrorOptions", { host = "a" }, function(opts)
 			return (strata.registry({ mirrors = { a = { opts } } }))
 		end },
+		registry_credentials = { "RegistryCredentials", { token = "a" }, function(opts)
+			return (strata.registry({ credentials = { a = opts } }))
+		end },
 		registry_host = { "RegistryHostOptions", {}, function(opts) return (strata.registry({ hosts = { a = opts } })) end },
 		save_of_several = { "SaveImagesOptions", {}, function(opts) return (strata.save({ img }, path(), opts)) end },
 		check_tar = { "CheckOptions", {}, function(opts) return (strata.check_tar(specimen.app, opts)) end },

@@ -77,6 +77,13 @@ local function describe_all(list)
   return #lines > 0 and table.concat(lines, "; ") or "none"
 end
 
+-- The same of what are no images.
+local function describe_kinds(list)
+  local lines = {}
+  for i, one in ipairs(list) do lines[i] = "an " .. one.kind .. " " .. describe(one) end
+  return table.concat(lines, "; ")
+end
+
 --- A digest that somebody typed, spelt as in documents. Digits alone are a SHA-256.
 ---@param text string
 ---@return string?
@@ -187,6 +194,10 @@ function choose.one(list, path, opts)
     if #here > 0 then found = here end
   end
   if #found == 1 or (#found > 1 and opts.platform and same_names(found)) then return found[1] end
+  local is_remote = reference.is_remote(path)
+  if #found == 0 and is_remote and #list > 0 and not choose.all(list, {})[1] then
+    return nil, ("%s: no image, but %s"):format(path, describe_kinds(list)), "EFORMAT"
+  end
   if #found == 0 then
     local wanted = {}
     for _, key in ipairs { "ref", "digest", "platform" } do
@@ -195,8 +206,8 @@ function choose.one(list, path, opts)
     return nil, ("%s: no image%s; there are: %s"):format(path,
       #wanted > 0 and " with " .. table.concat(wanted, ", ") or "", choose.describe(list)), "ENOENT"
   end
-  return nil, ("%s: holds %d images, choose one with ref, platform or digest: %s"):format(path, #found,
-    describe_all(found)), "EAMBIGUOUS"
+  return nil, ("%s: holds %d images, choose one with %s: %s"):format(path, #found,
+    is_remote and "platform or digest" or "ref, platform or digest", describe_all(found)), "EAMBIGUOUS"
 end
 
 return choose

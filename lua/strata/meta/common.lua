@@ -11,7 +11,7 @@
 ---| "EBUSY" # too many jobs wait, or a layout directory is locked
 ---| "ECANCELED" # a job was canceled
 ---| "ETIMEDOUT" # a deadline has passed
----| "EAUTH" # a registry wants to know who asks
+---| "EAUTH" # a registry wants to know who asks, or refuses the credentials
 ---| "EDENIED" # a registry does not allow it
 ---| "ERATE" # a registry wants to be left alone for longer than is waited for
 ---| "ENETWORK" # no connection to a registry, or one that broke
@@ -63,7 +63,8 @@
 ---| "ETXTBSY"
 ---| "EUSERS"
 
---- What an option `progress` is called with: bytes that are done, bytes in all, and "hashing", "writing" ...
+--- What an option `progress` is called with: bytes that are done, bytes in all, and "hashing", "writing" ... An error
+--- that it throws ends the call. What it returns means nothing.
 ---@alias strata.Progress fun(done: integer, total: integer, what: string)
 
 --- Paths: a path, a glob, {pattern = "a Lua pattern"}, or an array of those. A path that is a directory means all below

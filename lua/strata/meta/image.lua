@@ -214,7 +214,7 @@ function Image:revert() end
 --- Writes the image, in the way that it was stored or in another format. The output appears whole or not at all; it
 --- may be what the image came from.
 ---@param what string|file*  a path, "-" for standard output, or an open Lua file
----@param opts? strata.SaveOptions
+---@param opts? strata.SaveOptions|strata.PushOptions  the latter where `what` is a reference
 ---@return strata.SaveResult?
 ---@return string[]|string|nil lost  what the format cannot hold, nil for nothing; or the message
 ---@return strata.errcode? code

@@ -29,7 +29,7 @@ function Index:images(selector) end
 --- Saves the whole, with edits of the indexes and of images that were opened by it: other images, indexes, attestations and artifacts stay as they
 --- are, also from a directory to an archive and back. What an archive for docker cannot hold of it is told as lost.
 ---@param what string|file*
----@param opts? strata.SaveOptions
+---@param opts? strata.SaveOptions|strata.PushOptions  the latter where `what` is a reference
 ---@return strata.SaveResult?
 ---@return string[]|string|nil lost  what the format cannot hold, nil for nothing; or the message
 ---@return strata.errcode? code

@@ -129,7 +129,7 @@
 ---@field files? table<string, string|strata.FileEntry>  by path: the content, or all of the entry
 ---@field tar? string  a path: plain, gzip, zstd, bzip2, xz or lz4; taken as it is, byte by byte, unless mapped
 ---@field archive? string  a path: deb, rpm, cpio, zip, iso, tar ..., also compressed; 7z, xar, rar: see limits
----@field compression? "none"|"gzip"|"zstd"  of the tar that is written; a tar that is taken keeps its own. Default: none
+---@field compression? "none"|"gzip"|"zstd"  of the tar that is written; a tar that is taken keeps its own. Default: as the layer below, in an image with a manifest; none otherwise
 ---@field level? integer  gzip 0 to 9, zstd 1 to 19
 ---@field temp_dir? string  a directory for temporary files. Default: $TMPDIR, or /tmp
 ---@field limits? strata.Limits  instead of those of strata.limits, or of the image
@@ -200,7 +200,7 @@
 
 --- How the merged file system is written.
 ---@class strata.ExportOptions: strata.WorkOptions
----@field compression? "none"|"gzip"|"zstd"  of the tar that is written; a tar that is taken keeps its own. Default: none
+---@field compression? "none"|"gzip"|"zstd"  of the tar that is written. Default: none
 ---@field level? integer  gzip 0 to 9, zstd 1 to 19
 ---@field view? "runtime"|"spec"  what containers see by default, or the letter of the specification (one layer unpacked over the other). Default: "runtime"
 
@@ -208,7 +208,7 @@
 ---@class strata.RootExportOptions: strata.WorkOptions
 ---@field which? strata.Which  what goes into the tar; a function gets a strata.RootEntry. Default: all
 ---@field optional? boolean  what matches nothing is no error. Default: false
----@field compression? "none"|"gzip"|"zstd"  of the tar that is written; a tar that is taken keeps its own. Default: none
+---@field compression? "none"|"gzip"|"zstd"  of the tar that is written. Default: none
 ---@field level? integer  gzip 0 to 9, zstd 1 to 19
 
 --- How images are written.
@@ -228,7 +228,7 @@
 ---@class strata.PushOptions: strata.SaveOptions
 ---@field registry? strata.Registry  the client of registries. Default: one that all calls share
 ---@field tags? string[]  further tags
----@field expect? string|false  the digest that the tag has to have in the registry, false for none; else ESTALE
+---@field expect? string|false  the digest that the tag has to have in the registry, of an index its own, false for none; else ESTALE
 ---@field exists? "auto"|"check"|"never"  whether a registry is asked if it has a blob before that is sent: auto for large ones. Default: auto
 ---@field referrers? boolean  an index goes with signatures and the like that are about it. Default: false
 
@@ -249,8 +249,7 @@
 ---@field cert? string  a file with the certificate of this client
 ---@field key? string  a file with its key
 ---@field insecure? boolean  certificates are not looked at. Default: false
----@field plain? boolean  http instead of https. Default: only for this machine
----@field tls? boolean  https also for this machine. Default: false
+---@field plain? boolean  true: http; false: https. Default: http for this machine, without ca, cert and insecure
 ---@field location? "relative"  of the address for an upload only path and query count: for broken proxies
 ---@field chunk_size? integer  bytes: larger blobs go up in chunks of it, for hosts that take no larger requests. Default: each in one request
 ---@field any_address? boolean  it may have a link-local address. Default: false
@@ -261,9 +260,16 @@
 ---@field resolve? boolean  it is asked what tags lead to as well, and believed. Default: false
 ---@field namespace? boolean  it stands for several registries, and is told which one is meant: ?ns=. Default: false
 
+--- Who asks a registry: username and password, or one of the others.
+---@class strata.RegistryCredentials
+---@field username? string  with a password
+---@field password? string
+---@field token? string  goes to the registry as it is
+---@field identity? string  a refresh token, for token servers
+
 --- Of a client of registries.
 ---@class strata.RegistryOptions
----@field credentials? table<string, table|false>|"docker"  by host or host/namespace: {username =, password =}, {token =}, {identity =}; "docker": of podman and Docker. Default: "docker", and none inside nginx
+---@field credentials? table<string, strata.RegistryCredentials|false>|"docker"  by host or host/namespace; false: none there; "docker": those in the files of podman and Docker. Default: "docker", and none inside nginx
 ---@field helpers? boolean  credential helpers that these files name are run. Default: false
 ---@field hosts? table<string, strata.RegistryHostOptions>  settings by host
 ---@field mirrors? table<string, strata.MirrorOptions[]>  by host of a registry: where layers and manifests are read before they are read there
@@ -358,8 +364,8 @@
 
 --- Where an image goes, and how.
 ---@class strata.SaveArguments: strata.JobArguments
----@field to string
----@field save? strata.SaveOptions
+---@field to string  a path or a reference
+---@field save? strata.PushOptions  of a registry, or those of strata.SaveOptions
 
 --- What is done to an image, and where it goes.
 ---@class strata.EditArguments: strata.SaveArguments

@@ -9,7 +9,7 @@ local Registry = {}
 ---@param ref string  "docker://host/team/app:1.4"
 ---@return string? digest
 ---@return string? message
----@return strata.errcode? code  "ENOENT": there is no such image
+---@return strata.errcode? code  "ENOENT": there is no such image; "EFORMAT": no registry speaks there
 function Registry:digest(ref) end
 
 --- The manifest or the index that a reference leads to, byte for byte.

@@ -9,8 +9,8 @@
 ---@field size integer?  of the output, in bytes; for a registry: of the blobs that were sent
 ---@field uploaded integer?  of a registry: blobs that were sent
 ---@field mounted integer?  blobs that another repository of the registry had
----@field skipped integer?  blobs that the repository had
----@field requests integer?  that were made
+---@field skipped integer?  blobs that the repository had; nil for an index that has not changed, which is not looked into
+---@field requests integer?  that the call has made, to all registries; of a plan: those of the planning
 ---@field warnings string[]?  that the registry has sent
 ---@field layers strata.SavedLayer[]
 ---@field images strata.SaveResult[]?  when there are several: the same for each
@@ -19,6 +19,7 @@
 --- What became of a layer.
 ---@class strata.SavedLayer
 ---@field action "copied"|"recompressed"|"rewritten"|"added"
+---@field moved ("sent"|"mounted"|"skipped")?  to a registry: sent, mounted from another repository, or there already
 ---@field compression string
 ---@field old_digest string?
 ---@field old_diff_id string?

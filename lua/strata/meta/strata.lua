@@ -59,7 +59,7 @@ function strata.layer(spec) end
 --- them become one, with the attestations about those that are not edited. Throws for the same image twice, and for a name or a platform that only one of the images can have.
 ---@param images strata.Image[]
 ---@param what string|file*  a path, "-" for standard output, or an open Lua file
----@param opts? strata.SaveImagesOptions
+---@param opts? strata.SaveImagesOptions|strata.PushOptions  the latter where `what` is a reference
 ---@return strata.SaveResult?
 ---@return string[]|string|nil lost  what the format cannot hold, nil for nothing; or the message
 ---@return strata.errcode? code
@@ -69,7 +69,7 @@ function strata.save(images, what, opts) end
 --- changes. With ref, digest or platform one image is copied.
 ---@param from string|file*  a path, a reference "docker://host/name:tag", "-", or an open Lua file
 ---@param to string|file*
----@param opts? strata.CopyOptions
+---@param opts? strata.CopyOptions|strata.CopyPushOptions  the latter where `to` is a reference
 ---@return strata.SaveResult?
 ---@return string[]|string|nil lost  what the format cannot hold, nil for nothing; or the message
 ---@return strata.errcode? code
@@ -124,7 +124,8 @@ function strata.versions() end
 function strata.pairs(value) end
 
 --- What can be done with a value of strata, as text for a REPL: a line for each field and function of an object, and all
---- about a function, or about what has a name: help(img, "squash"), help(strata.open), help "config", help "limits".
+--- about a function, or about what has a name: help(img, "squash"), help(strata.open), help "config", help "limits". Names
+--- are also those of options and classes of them, and codes: help "expect", help "RegistryHostOptions", help "ESTALE".
 ---@param value? any  an object, a function, a name, or "limits"
 ---@param name? string  of a method or a field of the object
 ---@return string

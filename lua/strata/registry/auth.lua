@@ -251,7 +251,7 @@ local function post_token(session, scheme, scopes, identity)
     body = table.concat(form, "&"),
   })
   local is_refused = status == 400 or status == 401 or status == 404 or status == 405
-  if token or not is_refused then return token, seconds, code end
+  if token or not is_refused then return token, seconds, code, status end
   return get_token(session, scheme, scopes, { username = "<token>", password = identity })
 end
 
@@ -279,6 +279,11 @@ function Auth:credentials(session, scopes)
   return who or false
 end
 
+-- What a message says of credentials that were sent. It has nothing of them.
+local function refused_words(session)
+  return (" (the credentials for %s were sent and refused)"):format(session.host)
+end
+
 -- The token for scopes, kept or asked for. Others that need the same one wait for it: AUTH8.
 function Auth:token(session, scheme, scopes)
   local held, message, code = self:credentials(session, scopes)
@@ -293,10 +298,13 @@ function Auth:token(session, scheme, scopes)
   local kept = self:kept(place, needed)
   if kept then return kept end
   self.asking[key] = coroutine.running()
-  local text, seconds
-  text, seconds, code = fetch_token(session, scheme, scopes, who or nil)
+  local text, seconds, status
+  text, seconds, code, status = fetch_token(session, scheme, scopes, who or nil)
   self.asking[key] = nil
-  if not text then return nil, seconds .. self:advice(session, scopes), code end
+  if not text then
+    local words = who and status == 401 and refused_words(session) or self:advice(session, scopes)
+    return nil, seconds .. words, code
+  end
   self:keep(place, needed, text, seconds)
   return text
 end
@@ -437,9 +445,10 @@ end
 ---@param session strata.RegistrySession
 ---@param challenges strata.registry.Challenge[]
 ---@param scopes string[]
+---@param sent string|false|nil  the header that was refused
 ---@return string
 ---@return string code
-function Auth:why(session, challenges, scopes)
+function Auth:why(session, challenges, scopes, sent)
   local words, code = "", "EAUTH"
   for _, challenge in ipairs(challenges) do
     local kind, told = challenge.parameters.error, challenge.parameters.error_description
@@ -448,7 +457,9 @@ function Auth:why(session, challenges, scopes)
     told = told or kind
     if told then words = (" (%s)"):format(json.printable(self:hide(told), 200)) end
   end
-  return words .. self:advice(session, scopes), code
+  local scheme = self.schemes[session.own.origin] or {}
+  local was_sent = sent and (scheme.known or scheme.scheme ~= "bearer") and self:credentials(session, scopes)
+  return words .. (was_sent and code == "EAUTH" and refused_words(session) or self:advice(session, scopes)), code
 end
 
 return auth

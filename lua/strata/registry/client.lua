@@ -36,6 +36,7 @@ local client = {}
 ---@field trusts table<string, strata.RegistryHost>  settings of other hosts that registries have named
 ---@field turns table<string, number>  by origin: the time before which it is asked nothing. Written by sessions
 ---@field keyring strata.registry.Keyring
+---@field requests integer  that were sent to all servers. Written by sessions
 ---@field random fun(): number  between 0 and 1
 ---@field time fun(): number  seconds since 1970
 local Client = {}
@@ -70,6 +71,7 @@ end
 ---@return string? code
 function client.new(options, transport)
   options = options or {}
+  hosts.check(options)
   local message, code
   if not transport then
     transport, message, code = network(options)
@@ -80,7 +82,8 @@ function client.new(options, transport)
     if options.hosts[host].insecure then insecure[#insecure + 1] = host end
   end
   local self = setmetatable({
-    options = options, transport = transport, sessions = {}, trusts = {}, turns = {}, random = random, time = os.time,
+    options = options, transport = transport, sessions = {}, trusts = {}, turns = {}, requests = 0,
+    random = random, time = os.time,
     rules = {
       retries = options.retries or 4, max_wait = options.max_wait or 120, parallel = options.parallel or 4,
       allow_hosts = options.allow_hosts, trusted = options.trusted, trusted_realms = options.trusted_realms,

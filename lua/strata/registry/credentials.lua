@@ -108,7 +108,21 @@ local function of_script(entry, key)
   end
   if bearer and is_token(bearer) then return { bearer = bearer } end
   if identity then return { identity = identity } end
-  misuse("credentials of %s: {username = , password = }, {token = }, {identity = } or false is wanted", tostring(key))
+  local lacks = username and not password and "the password is missing" or
+    password and not username and "the username is missing"
+  misuse("registry: credentials of '%s': %s", tostring(key),
+    lacks or "{username = , password = }, {token = }, {identity = } or false is wanted")
+end
+
+-- Throws for an entry that is none, and for a key that no repository has. "https://" is in keys of Docker's files.
+local function check_script(given)
+  for _, key in ipairs(json.keys(given)) do
+    local host = tostring(key):gsub("^https?://", ""):gsub("/.*$", "")
+    if type(key) ~= "string" or key:find("^docker://") or host == "" or host:find("[^%w.:%[%]-]") then
+      misuse("registry: credentials: '%s' is no host, nor host/namespace", (tostring(key):gsub("^.*@", "...@")))
+    end
+    of_script(given[key], key)
+  end
 end
 
 -- ---- a keyring ----------------------------------------------------------------------------------------------------
@@ -128,6 +142,7 @@ function credentials.new(settings)
   if given ~= nil and given ~= "docker" and type(given) ~= "table" then
     misuse('credentials: a table by host or "docker" is wanted, not a %s', type(given))
   end
+  if type(given) == "table" then check_script(given) end
   return setmetatable({
     given = type(given) == "table" and given or {},
     with_files = given == "docker" or settings.files == true,

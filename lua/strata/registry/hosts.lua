@@ -4,6 +4,7 @@ local address = require "strata.util.address"
 local core = require "strata.core"
 local fail = require "strata.util.fail"
 local json = require "strata.util.json"
+local misuse = require "strata.util.misuse"
 local url = require "strata.registry.url"
 
 local hosts = {}
@@ -122,12 +123,50 @@ local function certificates(host, given, options)
       return fail("EFORMAT", "%s: %s has no certificates in PEM", host, given.ca)
     end
   end
-  if (given.cert == nil) ~= (given.key == nil) then
-    return fail("EINVAL", "%s: of cert and key, one is of no use", host)
-  end
   local system, is_named = system_bundle(environment)
   if ca then ca = system .. "\n" .. ca elseif is_named then ca = system end
   return { ca = ca, cert = given.cert or found.cert, key = given.key or found.key }
+end
+
+-- Throws for settings of a host that contradict each other.
+local function check_settings(host, given)
+  local function wrong(text, ...) misuse("registry: hosts['%s']: " .. text, host, ...) end
+  if (given.cert == nil) ~= (given.key == nil) then wrong("of cert and key, one is of no use") end
+  for _, name in ipairs { "ca", "cert" } do
+    if given.plain and given[name] then wrong("%s is about https, and plain = true is http", name) end
+  end
+end
+
+--- What is wrong with the name of a host, as a key of options: nothing would ever be looked up under it.
+---@param text string
+---@return string? problem
+function hosts.problem(text)
+  if text:find("://", 1, true) then return "begins with a scheme, and a host alone is wanted" end
+  if text:find("/", 1, true) or not url.parse("https://" .. text) then return "is no host" end
+  if text ~= text:lower() then return "is not in lower case" end
+  return text == "index.docker.io" and "is docker.io in references" or nil
+end
+
+-- Throws for a host that is none.
+local function check_host(text, where)
+  local problem = hosts.problem(text)
+  if problem then misuse("registry: %s: '%s' %s", where, json.printable((text:gsub("^.*@", "...@")), 200), problem) end
+end
+
+--- Throws for options that make no sense.
+---@param options strata.RegistryOptions
+function hosts.check(options)
+  for _, host in ipairs(json.keys(options.hosts or {})) do
+    check_host(host, "hosts")
+    check_settings(host, options.hosts[host])
+  end
+  for _, host in ipairs(json.keys(options.mirrors or {})) do
+    check_host(host, "mirrors")
+    for i, mirror in ipairs(options.mirrors[host]) do
+      local has_scheme = mirror.host:find("://", 1, true)
+      check_host(has_scheme and mirror.host or mirror.host:match("^[^/]*"), ("mirrors['%s'][%d]"):format(host, i))
+    end
+  end
 end
 
 --- What holds for a host.
@@ -139,7 +178,9 @@ end
 function hosts.settings(host, options)
   local given = (options.hosts or {})[host] or {}
   local here = is_local(host)
-  local scheme = (here and not given.tls or given.plain) and "http" or "https"
+  local plain = given.plain
+  if plain == nil then plain = here and not (given.ca or given.cert or given.insecure) end
+  local scheme = plain and "http" or "https"
   local base = scheme .. "://" .. (CONNECT[host] or host)
   if not url.parse(base) then return fail("EINVAL", "%s: no host of a registry", host) end
   local found, message, code = certificates(host, given, options)

@@ -10,6 +10,7 @@ local limits = require "strata.util.limits"
 local manifests = require "strata.registry.manifests"
 local misuse = require "strata.util.misuse"
 local object = require "strata.util.object"
+local places = require "strata.registry.places"
 local reference = require "strata.document.reference"
 local referrers = require "strata.registry.referrers"
 local tags = require "strata.registry.tags"
@@ -43,9 +44,16 @@ local function ask(with, parts, fn)
   return value
 end
 
--- The digest of a reference, in a task.
-local function digest_of(session, parts)
-  local found, why, how = manifests.digest(session, parts.repository, parts.wanted, json_limits())
+-- Reads what a reference leads to, in a task: at mirrors as strata.open does, and then at the registry.
+local function read(with, parts, fn)
+  local list, message, code = places.of(with, parts.host, parts.repository)
+  if not list then return nil, message, code end
+  return places.read(list, parts.digest ~= nil, fn)
+end
+
+-- The digest that a reference has at a place, in a task.
+local function digest_of(session, parts, repository)
+  local found, why, how = manifests.digest(session, repository, parts.wanted, json_limits())
   if not found and not why then return fail("ENOENT", "there is no such image") end
   return found, why, how
 end
@@ -58,7 +66,9 @@ end
 function methods:digest(ref)
   local with, session, parts = place_of(self, ref, "digest")
   if not with then return nil, session, parts end
-  return ask(with, parts, function() return digest_of(session, parts) end)
+  return ask(with, parts, function()
+    return read(with, parts, function(place) return digest_of(place.session, parts, place.repository) end)
+  end)
 end
 
 --- The manifest or index that a reference leads to, as its bytes.
@@ -70,7 +80,9 @@ function methods:manifest(ref)
   local with, session, parts = place_of(self, ref, "manifest")
   if not with then return nil, session, parts end
   return ask(with, parts, function()
-    return manifests.get(session, parts.repository, parts.wanted, json_limits())
+    return read(with, parts, function(place)
+      return manifests.get(place.session, place.repository, parts.wanted, json_limits())
+    end)
   end)
 end
 
@@ -120,7 +132,7 @@ function methods:referrers(ref, artifact_type)
   if not with then return nil, session, parts end
   return ask(with, parts, function()
     local digest, message, code = parts.digest, nil, nil
-    if not digest then digest, message, code = digest_of(session, parts) end
+    if not digest then digest, message, code = digest_of(session, parts, parts.repository) end
     if not digest then return nil, message, code end
     return referrers.list(session, parts.repository, digest, json_limits(), artifact_type)
   end)
@@ -176,6 +188,15 @@ function registry.shared()
   local with, message, code = client.shared()
   if not with then return nil, message, code end
   return new { client = with }
+end
+
+--- A function that tells how many requests a client has made since.
+---@param handle strata.Registry?  nil: the client of those who give none
+---@return fun(): integer
+function registry.counter(handle)
+  local with = handle and registry.client_of(handle) or client.shared()
+  local before = with and with.requests or 0
+  return function() return with and with.requests - before or 0 end
 end
 
 --- The client behind the object that a caller has given.

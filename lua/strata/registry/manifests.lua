@@ -41,11 +41,21 @@ local function scopes_of(repository, actions)
   return { ("repository:%s:%s"):format(repository, actions or "pull") }
 end
 
+-- Whether a document may be a manifest or an index of some kind: nothing but an object with one of their fields is.
+local function may_be_one(document)
+  if type(document) ~= "table" then return false end
+  for _, name in ipairs { "schemaVersion", "mediaType", "manifests", "config", "layers" } do
+    if document[name] ~= nil then return true end
+  end
+  return false
+end
+
 -- The media type that a document has: its own, or the registry's. nil, message, code when the two disagree.
-local function type_of(text, stated, where, limits)
+local function type_of(text, stated, where, limits, doubt)
   local document, message, code = json.decode(text, limits)
-  if document == nil then
-    return fail(code == "ELIMIT" and code or "EFORMAT", "%s: the registry's answer is no manifest: %s", where, message)
+  if document == nil or not may_be_one(document) then
+    return fail(code == "ELIMIT" and code or "EFORMAT", "%s: the answer is no manifest%s%s", where,
+      message and ": " .. message or "", doubt)
   end
   local own = type(document) == "table" and json.or_nil(document.mediaType) or nil
   if SCHEMA_1[stated] or SCHEMA_1[own] or (type(document) == "table" and document.schemaVersion == 1) then
@@ -108,7 +118,7 @@ function manifests.get(to, repository, reference, limits, media_type, size)
   local right, found = digests.matches(text, is_digest and reference or core.sha256(text))
   if not right then return fail("EDIGEST", "%s: what came hashes to %s", where, found) end
   local own
-  own, message, code = type_of(text, stated, where, limits)
+  own, message, code = type_of(text, stated, where, limits, to:doubt())
   if code then return nil, message, code end
   return { text = text, digest = is_digest and reference or found, media_type = own }
 end

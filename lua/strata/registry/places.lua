@@ -4,8 +4,6 @@
 -- the registry's to say, unless the mirror is set to know it (`resolve`). A mirror gets no credentials but its own. One
 -- that is not there is left alone for a while. Ids are those of the checks: NET8 ...
 
-local fail = require "strata.util.fail"
-
 local places = {}
 
 local LEFT_ALONE = 60 -- seconds
@@ -30,7 +28,6 @@ function places.of(client, host, repository)
   local list = {}
   for i, mirror in ipairs((client.options.mirrors or {})[host] or {}) do
     local to, prefix = mirror.host:match("^([^/]+)/*(.-)/*$")
-    if not to then return fail("EINVAL", "%s: its mirror %d has no host", host, i) end
     local session, message, code = client:session(to, { of = host, namespace = mirror.namespace })
     if not session then return nil, message, code end
     list[i] = { session = session, mirror = mirror, repository = (prefix ~= "" and prefix .. "/" or "") .. repository }

@@ -95,16 +95,18 @@ local function check_expected(this)
     this.expect ~= "" and this.expect or "nothing")
 end
 
--- How each blob gets there. Each is moved once, however often an image has it: UP21.
+-- How each blob gets there. Each is moved once, however often an image has it: UP21. With exists = "check" nothing is
+-- taken to be there: a manifest may list what the registry has lost.
 local function plan(this)
-  local list, seen = {}, {}
+  local list, seen, is_checked = {}, {}, this.exists == "check"
   for _, blob in ipairs(this.blobs) do
     if not seen[blob.digest] then
       seen[blob.digest] = true
       list[#list + 1] = blob
       local same_host = blob.origin and blob.origin.session == this.session
       local same_place = same_host and blob.origin.repository == this.repository
-      blob.way = (same_place or this.known[blob.digest]) and "skip" or same_host and "mount" or
+      local is_there = same_place or this.known[blob.digest]
+      blob.way = is_there and not is_checked and "skip" or same_host and not same_place and "mount" or
         blob.origin and not blob.file and not blob.bytes and "pipe" or "send"
       blob.mount = blob.way == "mount" and blob.origin.repository or nil
       blob.from = blob.origin and not blob.file and not blob.bytes and blob.origin.places or nil
@@ -124,8 +126,8 @@ end
 
 -- Whether it is worth a request to ask whether a blob is there.
 local function is_worth_asking(this, blob)
-  if blob.way == "mount" or this.exists == "never" then return false end
-  return this.exists == "check" or blob.size >= WORTH_ASKING
+  if this.exists ~= "auto" then return this.exists == "check" end
+  return blob.way ~= "mount" and blob.size >= WORTH_ASKING
 end
 
 -- The task that gets one blob there.
@@ -324,7 +326,6 @@ end
 
 --- What a push did.
 ---@class strata.Pushed
----@field requests integer
 ---@field moved strata.PushedBlob[]  with way and result
 
 --- Pushes an image.
@@ -337,12 +338,11 @@ function push.run(this, opts)
   if #this.manifest.text > MAX_MANIFEST then
     return fail("ELIMIT", "a manifest of %d bytes, more than registries take", #this.manifest.text)
   end
-  local before = this.session.requests
   local ok, message, code = push.look(this, opts)
   if ok == nil then return nil, message, code end
   local list, has_to_move = plan(this), true
   local scopes = scopes_of(this, list)
-  if this.current == this.manifest.digest then
+  if this.current == this.manifest.digest and this.exists ~= "check" then
     has_to_move, message, code = leave_what_is_there(this, list, opts)
     if has_to_move == nil then return nil, message, code end
   end
@@ -356,7 +356,7 @@ function push.run(this, opts)
   ok, message, code = put_all(this, list, scopes, opts)
   if not ok then return nil, message, code end
   for _, blob in ipairs(list) do this.known[blob.digest] = true end
-  return { requests = this.session.requests - before, moved = list }
+  return { moved = list }
 end
 
 --- How blobs would get there: nothing is moved.
@@ -369,8 +369,21 @@ function push.plan(this, opts)
   local done, message, code = push.look(this, opts)
   if done == nil then return nil, message, code end
   local list = plan(this)
-  for _, blob in ipairs(this.current == this.manifest.digest and list or {}) do blob.way = "skip" end
-  return list
+  if this.exists ~= "check" then
+    for _, blob in ipairs(this.current == this.manifest.digest and list or {}) do blob.way = "skip" end
+    return list
+  end
+  local tasks, scopes = {}, scopes_of(this, list)
+  for i, blob in ipairs(list) do
+    tasks[i] = function()
+      local there, why, how = blobs.exists(this.session, this.repository, blob.digest, scopes)
+      if there == nil then return nil, ("%s: %s"):format(blob.label, why), how end
+      if there then blob.way = "skip" end
+      return true
+    end
+  end
+  done, message, code = this.client:run(tasks, opts, "asking")
+  return done and list, message, code
 end
 
 return push

@@ -52,6 +52,7 @@ local KEEPS_BODY = { [307] = true, [308] = true }
 ---@field status integer
 ---@field exchange strata.Exchange
 ---@field url string  that has answered, after redirects
+---@field own boolean  the registry itself has answered, and not where it redirects to
 ---@field request string  what was asked, for messages
 ---@field advice string?  what a user could do about a refusal
 
@@ -73,9 +74,9 @@ local KEEPS_BODY = { [307] = true, [308] = true }
 ---@field retries integer
 ---@field query string  of each request for what has a path: "?ns=docker.io" for a mirror that has to be told (NET9)
 ---@field silent_till number?  a mirror that is not there: until when it is not asked. Written by strata.registry.places
----@field requests integer  that were sent. Written by start()
 ---@field warnings string[]  of its Warning headers. Written by exchange()
 ---@field rate strata.RegistryRate?  what it has said about its limits. Written by exchange()
+---@field is_registry boolean?  an answer has had marks of one. Written by take_notices()
 ---@field known table<string, table<string, boolean>>?  digests of blobs by repository; see push.known()
 local Session = {}
 Session.__index = Session
@@ -89,7 +90,7 @@ Session.__index = Session
 ---@return strata.RegistrySession
 function session.new(client, host, base, settings, mirror)
   return setmetatable({
-    client = client, host = host, base = base, own = assert(url.parse(base)), settings = settings, requests = 0,
+    client = client, host = host, base = base, own = assert(url.parse(base)), settings = settings,
     warnings = {}, retries = mirror and math.min(client.rules.retries, MIRROR_RETRIES) or client.rules.retries,
     query = mirror and mirror.namespace and "?ns=" .. url.escape(mirror.of) or "",
   }, Session)
@@ -156,7 +157,7 @@ function Session:start(request, target, authorization)
   local lines = { "Accept-Encoding: identity" } -- BLOB1
   copy_into(lines, request.headers)
   if authorization then lines[#lines + 1] = authorization end
-  self.requests = self.requests + 1
+  self.client.requests = self.client.requests + 1
   return self.client.transport:start {
     method = request.method, url = target.url, headers = lines, addresses = target.addresses,
     body = request.body, body_file = request.body_file, body_pipe = request.body_pipe,
@@ -307,10 +308,20 @@ function Session:redirected(request, target, exchange, status)
   return to
 end
 
+-- What the answers of registries have, and hardly any others.
+local MARKS = { "docker-distribution-api-version", "docker-content-digest", "www-authenticate" }
+
 -- Takes what the headers of the registry's own answers tell.
 function Session:take_notices(exchange)
   self:take_warnings(exchange)
   self.rate = headers.rate(exchange) or self.rate
+  for _, name in ipairs(MARKS) do self.is_registry = self.is_registry or exchange:header(name) ~= nil end
+end
+
+--- What a message says of an answer that no registry gives, when nothing has shown that one speaks there; "" otherwise.
+---@return string
+function Session:doubt()
+  return self.is_registry and "" or "; no registry speaks there"
 end
 
 -- What came of an answer that broke off; the exchange is closed.
@@ -397,7 +408,7 @@ function Session:judge_challenge(asking, exchange)
     end
     if again ~= false then return again, why, code end
   end
-  local why, code = self.client.auth:why(self, challenges, scopes)
+  local why, code = self.client.auth:why(self, challenges, scopes, asking.sent)
   return nil, message .. why, code
 end
 
@@ -446,7 +457,7 @@ end
 function Session:answer_of(asking, exchange, status)
   local advice = status == 403 and asking.target.own and self.client.auth:advice(self, asking.scopes)
   return { session = self, status = status, exchange = exchange, url = asking.target.url, advice = advice or nil,
-           request = called(asking.request, asking.target) }
+           own = asking.target.own, request = called(asking.request, asking.target) }
 end
 
 --- Sends a request, in a task. Answers of every status come back, but 401, redirects, and those of a server that is
@@ -475,7 +486,8 @@ function Session:send(request)
   end
 end
 
---- The message and the code of an answer's status; the answer is closed.
+--- The message and the code of an answer's status; the answer is closed. A 404 with words that are not those of a
+-- registry says nothing about an image: a web server without one gives such, too.
 ---@param answer strata.RegistryAnswer
 ---@return string message
 ---@return string code
@@ -483,7 +495,9 @@ function session.refusal(answer)
   local body = answer.exchange:body()
   answer.exchange:close()
   local message, code = answer.session:refused(answer.request, answer.status, body)
-  return message .. (answer.advice or ""), code
+  local is_told = answer.status ~= 404 or not answer.own or body == "" or errors.decode(body) ~= nil
+  local doubt = is_told and "" or answer.session:doubt()
+  return message .. (answer.advice or "") .. doubt, doubt ~= "" and "EFORMAT" or code
 end
 
 --- Fails with them.

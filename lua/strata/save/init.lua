@@ -147,6 +147,7 @@ end
 ---@field added strata.ImageToWrite[]  that they add
 ---@field into {index: string, attestations: string?, progress: function?}?  the index that the images become
 ---@field index_digest string?  of the index that was made
+---@field root_digest string?  of the index that is saved as a whole. Written by who writes it
 ---@field stores table[]  all stores that are read
 ---@field in_directory boolean  the target is a directory
 ---@field notes string[]  what could not be kept, a line each
@@ -203,6 +204,7 @@ local function new_segments(self)
     local moved, message, code = transfer.of(self.catalog, self.images, self.opts, self.whole)
     if not moved then return nil, message, code end
     take_notes(self, moved.notes)
+    self.root_digest = moved.digest
     return new_archive.segments(new_layout.members(moved.blobs, { index = moved.root, layout = moved.layout }))
   end
   local made, message, code = new_layout.layout(self.images, "oci", self.into)
@@ -233,6 +235,7 @@ local function write_directory(self, out)
   if not self.plan then return nil, message, code end
   take_notes(self, self.plan.notes)
   self.index_digest = self.plan.index
+  self.root_digest = self.plan.digest
   local size
   size, message, code = out:write(self.plan.files, self.opts)
   if not size then return nil, message, code end
@@ -400,7 +403,7 @@ end
 ---@return string? message
 ---@return string? code
 function save.plan(request, opts)
-  if opts.to and reference.is_remote(opts.to) then
+  if opts.to then
     local with = opts.registry and require("strata.registry").client_of(opts.registry) or nil
     return require("strata.save.registry").plan(request, opts.to, opts, with, own_index(request, opts.to))
   end
@@ -521,6 +524,7 @@ function save.images(requests, what, opts, whole, name)
     local saved, ok, why, how
     -- The target is opened first: when that fails no work was done in vain.
     out, why, how = (self.in_directory and output.directory or output.file)(what)
+    if not out and how == "EISDIR" then why = why .. '; format = "oci" writes a layout into a directory' end
     if not out then return nil, why, how end
     -- The result is made before publishing, since nothing may fail afterwards.
     saved, why, how = write(self, out, what)

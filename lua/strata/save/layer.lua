@@ -29,14 +29,25 @@ local save_layer = {}
 ---@field packed boolean  the bytes to store are there already
 ---@field volatile boolean?  they lie in a file of their own, which others may write to meanwhile
 
+-- What a layer that says nothing about it is compressed with: as the layer below it, or the lowest that was there, when
+-- a manifest names the others.
+local function usual(list, states, i)
+  local stated
+  for _, one in ipairs(states) do
+    if one.origin and one.media_type then stated = stated or one.blob.compression end
+  end
+  return stated and (list[i - 1] and list[i - 1].compression or stated) or "none"
+end
+
 -- The compression to store a layer with. A foreign layer keeps the bytes that its URLs
 -- lead to, unless the format has no compressed layers.
-local function wanted(one, opts)
-  local compression = opts.compression
+local function wanted(list, states, i, opts)
+  local one, compression = states[i], opts.compression
   local is_foreign = one.foreign and not layer.is_changed(one) and not opts.plain
   if not compression or compression == "keep" or is_foreign or one.blob.missing then
     local plain = one.blob.compression == "none" and not one.blob.missing and not is_foreign and compression ~= "keep"
-    return plain and opts.packed or one.blob.compression
+    local other = plain and (opts.packed or one.unstated and usual(list, states, i))
+    return media_types.COMPRESSIONS[other] and other or one.blob.compression
   end
   return compression
 end
@@ -84,7 +95,7 @@ end
 function save_layer.plan(states, opts)
   local list = {}
   for i, one in ipairs(states) do
-    local compression = wanted(one, opts)
+    local compression = wanted(list, states, i, opts)
     local now = layer.current(one)
     local what = action(one, now, compression)
     local packed = what == "copied" or is_packed(one, now, compression, opts)

@@ -6,41 +6,18 @@ local core = require "strata.core"
 local fail = require "strata.util.fail"
 local json = require "strata.util.json"
 local media_types = require "strata.document.media_types"
-local misuse = require "strata.util.misuse"
 local new_layout = require "strata.dialect.new_layout"
 local oci_catalog = require "strata.dialect.oci.catalog"
 local oci_edit = require "strata.dialect.oci.edit"
 local platform = require "strata.document.platform"
 local printed = require "strata.util.printed"
 local push = require "strata.registry.push"
-local reference = require "strata.document.reference"
 local registry_index = require "strata.save.registry_index"
 local result = require "strata.save.result"
 local save_image = require "strata.save.image"
+local target = require "strata.save.target"
 
 local save_registry = {}
-
---- Whether an image is saved to a registry.
----@param what any
----@return boolean
-function save_registry.is_target(what)
-  return reference.is_remote(what)
-end
-
--- What a target means, and the tags that the image gets there. Throws for what is none.
-local function target_of(what, opts)
-  local ref, problem = reference.of_registry(what)
-  if not ref then misuse("save: %s: %s", reference.shown(what), problem) end
-  if opts.format then misuse("save: a registry has no format; leave the option out") end
-  local tags = {}
-  if ref.tag then tags[1] = ref.tag end
-  for _, tag in ipairs(opts.tags or {}) do
-    if not reference.of_registry(ref.name .. ":" .. tag) then misuse("save: %s is no tag", core.quote(tag)) end
-    if tag ~= ref.tag then tags[#tags + 1] = tag end
-  end
-  if opts.expect ~= nil and #tags == 0 then misuse("save: expect is about a tag, and there is none") end
-  return ref, tags
-end
 
 -- The blobs of an image, and where their bytes are.
 local function blobs_of(image)
@@ -113,27 +90,37 @@ local function push_of(self, image, blobs)
   return this
 end
 
+-- What became of a blob, or would.
+local function fate_of(blob)
+  if blob.way == "skip" then return "skipped" end
+  return (blob.result or blob.way) == (blob.result and "mounted" or "mount") and "mounted" or "sent"
+end
+
 -- What was moved, in bytes and in blobs.
 local function counts_of(moved)
-  local counts = { uploaded = 0, mounted = 0, skipped = 0, uploaded_bytes = 0 }
+  local counts = { sent = 0, mounted = 0, skipped = 0, bytes = 0 }
   for _, blob in ipairs(moved) do
-    if blob.way == "skip" then
-      counts.skipped = counts.skipped + 1
-    elseif blob.result == "mounted" or not blob.result and blob.way == "mount" then
-      counts.mounted = counts.mounted + 1
-    else
-      counts.uploaded, counts.uploaded_bytes = counts.uploaded + 1, counts.uploaded_bytes + blob.size
-    end
+    local fate = fate_of(blob)
+    counts[fate] = counts[fate] + 1
+    if fate == "sent" then counts.bytes = counts.bytes + blob.size end
   end
   return counts
+end
+
+-- Tells what became of the layers of a row.
+local function note_fates(row, moved)
+  local fates = {}
+  for _, blob in ipairs(moved) do fates[blob.digest] = fate_of(blob) end
+  for _, one in ipairs(row.layers) do one.moved = fates[one.digest] end
 end
 
 local function describe(self, image, done)
   local row = result.image(image, "registry", image.manifest_text ~= nil)
   local counts = counts_of(done.moved)
-  row.path, row.digest, row.requests = self.path, done.digest, done.requests
-  row.uploaded, row.mounted, row.skipped = counts.uploaded, counts.mounted, counts.skipped
-  row.size, row.warnings = counts.uploaded_bytes, #self.session.warnings > 0 and self.session.warnings or nil
+  row.path, row.digest, row.requests = self.path, done.digest, self.count()
+  row.uploaded, row.mounted, row.skipped = counts.sent, counts.mounted, counts.skipped
+  note_fates(row, done.moved)
+  row.size, row.warnings = counts.bytes, #self.session.warnings > 0 and self.session.warnings or nil
   return printed.by(row, printed.save)
 end
 
@@ -161,13 +148,31 @@ local function notes_of(image, manifest)
   return notes
 end
 
+-- A function that tells how many requests were made since, by the client of the target and those of the sources.
+local function counter(with, requests, listing)
+  local clients, before = { [with] = true }, 0
+  for _, request in ipairs(requests) do
+    local source = request.state.source
+    if source and source.store.client then clients[source.store.client] = true end
+  end
+  if listing and listing.store.client then clients[listing.store.client] = true end
+  local function sum()
+    local total = 0
+    for one in pairs(clients) do total = total + one.requests end
+    return total - before
+  end
+  before = sum()
+  return sum
+end
+
 -- The save to a registry: where it goes, and by which client.
-local function begin(what, opts, limits, with)
-  local ref, tags = target_of(what, opts)
+local function begin(what, opts, limits, with, requests, listing)
+  local ref, tags = target.of(what, opts, "save")
   local self = { opts = opts, ref = ref, tags = tags, path = "docker://" .. ref.text, limits = limits, client = with }
   local message, code
   if not with then self.client, message, code = client.shared() end
   if not self.client then return fail(code, "%s: %s", self.path, message) end
+  self.count = counter(self.client, requests, listing)
   self.session, message, code = self.client:session(ref.host)
   if not self.session then return fail(code, "%s: %s", self.path, message) end
   return self
@@ -188,8 +193,8 @@ end
 local function index_result(self, this, done)
   local counts = counts_of(done.moved)
   return {
-    path = self.path, format = "registry", digest = this.manifest.digest, size = counts.uploaded_bytes, layers = {},
-    uploaded = counts.uploaded, mounted = counts.mounted, skipped = counts.skipped, requests = done.requests,
+    path = self.path, format = "registry", digest = this.manifest.digest, size = counts.bytes, layers = {},
+    uploaded = counts.sent, mounted = counts.mounted, skipped = counts.skipped, requests = self.count(),
     warnings = #self.session.warnings > 0 and self.session.warnings or nil,
   }
 end
@@ -268,7 +273,7 @@ end
 ---@return string[]|string|nil lost | message
 ---@return string? code
 function save_registry.several(requests, what, opts, with)
-  local self, message, code = begin(what, opts, requests[1].state.hub.limits, with)
+  local self, message, code = begin(what, opts, requests[1].state.hub.limits, with, requests)
   if not self then return nil, message, code end
   local images, this, done
   self.own = {}
@@ -285,7 +290,8 @@ function save_registry.several(requests, what, opts, with)
   local row = index_result(self, this, done)
   row.images, row.id = {}, core.sha256(images[1].config_text)
   for i, image in ipairs(images) do
-    row.images[i] = result.image(image, "registry", image.manifest_text ~= nil)
+    row.images[i] = result.image(image, "registry", image.manifest_text ~= nil, true)
+    note_fates(row.images[i], done.moved)
   end
   return printed.by(row, printed.save), #this.notes > 0 and this.notes or nil
 end
@@ -311,7 +317,8 @@ end
 -- repository nothing else is read, unless an option is about it.
 local function add_tree(self, this, images, listing)
   local opts = self.opts
-  local is_near = this.is_home and not listing.edits and not opts.referrers and (opts.attestations or "keep") == "keep"
+  local is_near = this.is_home and not listing.edits and not opts.referrers and opts.exists ~= "check" and
+    (opts.attestations or "keep") == "keep"
   local ok, message, code = true, nil, nil
   if not is_near then ok, message, code = listing.catalog:complete_all(self.opts) end
   if not ok then return nil, message, code end
@@ -344,7 +351,7 @@ local function prepare_index(self, requests, listing, images)
     is_done, message, code = push.look(this, opts)
     if is_done == nil then return fail(code, "%s: %s", self.path, message) end
   end
-  if not root or not is_done and not this.is_home then
+  if not root or not is_done and not this.is_home or opts.exists == "check" then
     if not images then images, message, code = make_all(self, requests) end
     if images then made, message, code = add_tree(self, this, images, listing) end
     if not made then return nil, message, code end
@@ -385,7 +392,7 @@ end
 ---@return string[]|string|nil lost | message
 ---@return string? code
 function save_registry.image(request, what, opts, with, home)
-  local self, message, code = begin(what, opts, request.state.hub.limits, with)
+  local self, message, code = begin(what, opts, request.state.hub.limits, with, { request }, home)
   if not self then return nil, message, code end
   local this, image, notes, close = push_of_one(self, request, home)
   if not this then return nil, image, notes end
@@ -407,17 +414,15 @@ end
 ---@return string? message
 ---@return string? code
 function save_registry.plan(request, what, opts, with, home)
-  local self, message, code = begin(what, opts, request.state.hub.limits, with)
+  local self, message, code = begin(what, opts, request.state.hub.limits, with, { request }, home)
   if not self then return nil, message, code end
   local this, image, notes, close = push_of_one(self, request, home)
   if not this then return nil, image, notes end
-  local before = self.session.requests
   local list
   list, message, code = push.plan(this, opts)
   close()
   if not list then return fail(code, "%s: %s", self.path, message) end
-  local requests = self.session.requests - before
-  return describe(self, image, { moved = list, digest = this.manifest.digest, requests = requests })
+  return describe(self, image, { moved = list, digest = this.manifest.digest })
 end
 
 --- Saves all that a listing has, with some images of it changed.
@@ -430,7 +435,7 @@ end
 ---@return string[]|string|nil lost | message
 ---@return string? code
 function save_registry.index(requests, what, opts, listing, with)
-  local self, message, code = begin(what, opts, listing.limits, with)
+  local self, message, code = begin(what, opts, listing.limits, with, requests, listing)
   if not self then return nil, message, code end
   local this, made, how = prepare_index(self, requests, listing)
   if not this then return nil, made, how end
@@ -439,6 +444,7 @@ function save_registry.index(requests, what, opts, listing, with)
   if made then made.close() end
   if not done then return fail(code, "%s: %s", self.path, message) end
   local row = printed.by(index_result(self, this, done), printed.save)
+  if not made then row.skipped = registry_index.count_blobs(this.manifest.text, self.limits.json) end
   return row, made and #made.notes > 0 and made.notes or nil
 end
 
@@ -452,16 +458,15 @@ end
 ---@return string? message
 ---@return string? code
 function save_registry.plan_index(requests, what, opts, listing, with)
-  local self, message, code = begin(what, opts, listing.limits, with)
+  local self, message, code = begin(what, opts, listing.limits, with, requests, listing)
   if not self then return nil, message, code end
-  local before = self.session.requests
   local this, made, how = prepare_index(self, requests, listing)
   if not this then return nil, made, how end
   local list
   list, message, code = push.plan(this, opts)
   if made then made.close() end
   if not list then return fail(code, "%s: %s", self.path, message) end
-  return printed.by(index_result(self, this, { moved = list, requests = self.session.requests - before }), printed.save)
+  return printed.by(index_result(self, this, { moved = list }), printed.save)
 end
 
 return save_registry

@@ -251,6 +251,23 @@ function registry_index.of(listing, images, opts, how)
   return { documents = walk.documents, blobs = walk.blobs, notes = change.notes, close = close }
 end
 
+--- How many blobs a manifest names; those of an index are named in documents that were not read.
+---@param text string
+---@param given strata.JsonLimits
+---@return integer?  nil: it is an index
+function registry_index.count_blobs(text, given)
+  local document, seen, count = json.decode(text, given), {}, 0
+  local layers = json.or_nil(document.layers)
+  if document.config == nil and layers == nil then return nil end
+  for _, list in ipairs { { document.config }, layers or {} } do
+    for _, descriptor in ipairs(list) do
+      if not seen[descriptor.digest] and not media_types.is_foreign(descriptor.mediaType) then count = count + 1 end
+      seen[descriptor.digest] = true
+    end
+  end
+  return count
+end
+
 --- The blobs that the documents of a repository's own catalog list.
 ---@param catalog strata.Catalog
 ---@param known table<string, boolean>

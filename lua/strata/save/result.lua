@@ -31,8 +31,9 @@ end
 ---@param image strata.ImageToWrite
 ---@param format string
 ---@param native boolean
+---@param is_part? boolean  of the result for several, which tells what was written
 ---@return strata.SaveResult
-function result.image(image, format, native)
+function result.image(image, format, native, is_part)
   local digest
   local has_manifest = native and image.manifest_text or not native and format ~= "docker-legacy"
   if has_manifest and has_digests(image) then
@@ -41,24 +42,36 @@ function result.image(image, format, native)
   end
   return printed.by({
     format = format, id = core.sha256(image.config_text), digest = digest, layers = layers_of(image),
-  }, printed.save)
+  }, is_part and printed.saved_image or printed.save)
+end
+
+-- Whether it is an index that was saved as a whole, as a registry has them, so that no image stands for it.
+local function is_index(saving)
+  return saving.root_digest ~= nil and saving.catalog.indexes[""] ~= nil
 end
 
 --- The result of a save.
 function result.of(saving, path, size)
-  local images = {}
+  local images, is_edited = {}, false
   for i, image in ipairs(saving.images) do
     local is_kept = saving.native or saving.whole and saving.catalog and image.source.manifest ~= nil
-    images[i] = result.image(image, saving.format, is_kept)
+    images[i] = result.image(image, saving.format, is_kept, true)
+    is_edited = is_edited or saving.requests[i].edited
   end
   for _, image in ipairs(saving.added) do
-    images[#images + 1] = result.image(image, saving.format, image.manifest_text ~= nil)
+    images[#images + 1] = result.image(image, saving.format, image.manifest_text ~= nil, true)
+    is_edited = true
   end
-  local first, index = images[1] or {}, saving.index_digest
+  local first = images[1] or {}
+  if saving.index_digest then first = { id = first.id, digest = saving.index_digest } end
+  if is_index(saving) then
+    first = { digest = saving.root_digest }
+    if not is_edited then images = {} end
+  end
   return printed.by({
     path = type(path) == "string" and path or nil, format = saving.format, size = size, id = first.id,
-    digest = index or first.digest, layers = not index and first.layers or {},
-    images = (index or #images > 1) and images or nil,
+    digest = first.digest, layers = first.layers or {},
+    images = (#images > 1 or images[1] and not first.layers) and images or nil,
   }, printed.save)
 end
 

@@ -1,11 +1,12 @@
 --- Help at a REPL: strata.help(), strata.help(img), strata.help(img, "squash"), strata.help(strata.open),
--- strata.help "save", strata.help "limits"
+-- strata.help "save", strata.help "PushOptions", strata.help "expect", strata.help "ESTALE", strata.help "limits"
 
 local core = require "strata.core"
 local json = require "strata.util.json"
 local limits = require "strata.util.limits"
 local object = require "strata.util.object"
 local options = require "strata.util.options"
+local spelling = require "strata.util.spelling"
 local texts = require "strata.util.help_text"
 
 local help = {}
@@ -33,15 +34,22 @@ local function indented(text)
   return (text:gsub("([^\n]+)", "  %1"))
 end
 
+-- The options of a class, but for those that were told already.
+local function add_class(lines, class, told)
+  lines[#lines + 1] = ("  %s: %s"):format(class, options.about(class))
+  for option, row in options.each(class) do
+    if told[option] ~= row then
+      lines[#lines + 1] = ("    %-14s %-20s  %s"):format(option, row[2], options.text(row))
+    end
+    told[option] = row
+  end
+end
+
 -- The options of the classes that parameters name.
 local function add_options(lines, parameters)
+  local told = {}
   for class in parameters:gmatch("strata%.(%u%w+)") do
-    if options.rows[class] then
-      lines[#lines + 1] = ("  %s: %s"):format(class, options.about(class))
-      for option, row in options.each(class) do
-        lines[#lines + 1] = ("    %-14s %-20s  %s"):format(option, row[2], options.text(row))
-      end
-    end
+    if options.rows[class] then add_class(lines, class, told) end
   end
 end
 
@@ -61,6 +69,20 @@ local function of_field(class, field)
   return of and texts[of] and text .. "\n" .. of_class(of) or text
 end
 
+-- The options of a name, each with the class that declares it.
+local function options_named(name)
+  local lines = {}
+  for _, class in ipairs(options.classes) do
+    for i = 3, #class do
+      local row = class[i]
+      if row[1] == name then
+        lines[#lines + 1] = ("strata.%s: %s  %s  %s"):format(class[1], name, row[2], options.text(row)):gsub(" +$", "")
+      end
+    end
+  end
+  return lines[1] and table.concat(lines, "\n")
+end
+
 -- What has a name in some classes.
 local function named(name, classes)
   local found = {}
@@ -75,6 +97,22 @@ local function named(name, classes)
   return found[1] and table.concat(found, "\n\n")
 end
 
+-- Every name that there is a text for.
+local function all_names()
+  local names = {}
+  for class, text in pairs(texts) do
+    names[class:gsub("^strata%.", "")] = true
+    for _, list in ipairs { text.functions, text.fields } do
+      for _, item in ipairs(list) do names[item[1]] = true end
+    end
+  end
+  for class, rows in pairs(options.rows) do
+    names[class] = true
+    for option in pairs(rows) do names[option] = true end
+  end
+  return json.keys(names)
+end
+
 -- The class and the name of a function, which a module or a class has.
 local function place_of(fn)
   for _, class in ipairs(json.keys(texts)) do
@@ -87,10 +125,27 @@ local function place_of(fn)
   end
 end
 
--- What is said before the text of the module when there is none for a value.
+-- What is said when there is no text for a value: the name that was meant, or what the module has.
 local function unknown(value)
+  local likely = type(value) == "string" and spelling.likely(value, all_names())
   local shown = type(value) == "string" and core.quote(value) or "a " .. type(value)
-  return ("There is no help for %s: give an object, or a name.\n\n"):format(shown)
+  if likely then return ("There is no help for %s; did you mean '%s'?"):format(shown, likely) end
+  return ("There is no help for %s: give an object, or a name.\n\n%s"):format(shown, of_class "strata")
+end
+
+-- What has a name: functions, fields and codes, classes, options.
+local function of_name(name)
+  local short = name:match("^strata%.(.+)$") or name
+  local class = texts["strata." .. short] and "strata." .. short or texts[name] and name
+  local parts = {}
+  parts[1] = named(name, json.keys(texts)) or class and of_class(class)
+  if options.rows[short] then
+    local lines = {}
+    add_class(lines, short, {})
+    parts[#parts + 1] = table.concat(lines, "\n")
+  end
+  parts[#parts + 1] = not class and options_named(name) or nil
+  return parts[1] and table.concat(parts, "\n\n")
 end
 
 local function class_of(value)
@@ -107,19 +162,15 @@ end
 ---@param name? string  of a method or a field of the value
 ---@return string
 function help.text(value, name)
+  if value == nil then return of_class "strata" end
   if value == "limits" or value == limits.defaults then return limits.text() end
   local class = class_of(value)
-  if class and name then return named(name, { class }) or of_class(class) end
+  if class then return name and named(name, { class }) or of_class(class) end
   if type(value) == "function" then
     class, name = place_of(value)
-    return class and named(name, { class }) or unknown(value) .. of_class "strata"
+    return class and named(name, { class }) or unknown(value)
   end
-  if type(value) == "string" then
-    class = texts["strata." .. value] and "strata." .. value or texts[value] and value
-    local text = named(value, json.keys(texts))
-    if text or class then return text or of_class(class) end
-  end
-  return (value ~= nil and not class and unknown(value) or "") .. of_class(class or "strata")
+  return type(value) == "string" and of_name(value) or unknown(value)
 end
 
 return help

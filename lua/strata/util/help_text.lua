@@ -1,6 +1,6 @@
 -- luacheck: no max line length
---- Written by doc/help_text.lua from lua/strata/meta: by class the text, fields {name, type, text} and functions
--- {name, signature, text, parameters, results}.
+--- Written by doc/help_text.lua from lua/strata/meta: by class or alias the text, fields {name, type, text} and
+-- functions {name, signature, text, parameters, results}.
 return {
   ["strata"] = { text = "Surgery on container images: open, look inside, filter, rewrite, save.\n\nWhat the world does wrong comes back as `nil, message, code`; misuse throws, and so do iterators and fields that\ncannot be read.",
     fields = {
@@ -15,8 +15,8 @@ return {
     { "open_index", "open_index(what [, opts])", "Opens all images of a layout, an archive or an index of a registry, to be edited and saved together.", "what       string|file*\nopts       strata.IndexOptions", "result     strata.Index?\nmessage    string?\ncode       strata.errcode?" },
     { "new", "new([opts])", "An image without layers. Nothing in it depends on when or where it is made. Throws what is no platform.", "opts       strata.NewOptions", "result     strata.Image" },
     { "layer", "layer(spec)", "A layer that belongs to no image yet, for `img:append{layer = ...}`: of a directory, of the difference of two, of\nthe upper directory of an overlay mount, of files, a tar or another archive. Throws options that make no sense\ntogether.", "spec       strata.LayerOptions  exactly one source", "result     strata.Layer?\nskipped    string[]|string|nil  what cannot be in a layer, nil for nothing; or the message\ncode       strata.errcode?" },
-    { "save", "save(images, what [, opts])", "Writes several images into one archive or layout; layers that they share are stored once. Images that all came from\none store go back into it, and all else that it has stays; with a format they are written alone. In a layout, images\nfor several platforms under one name become an index of that name; in a registry, and with the option `index`, all of\nthem become one, with the attestations about those that are not edited. Throws for the same image twice, and for a name or a platform that only one of the images can have.", "images     strata.Image[]\nwhat       string|file*  a path, \"-\" for standard output, or an open Lua file\nopts       strata.SaveImagesOptions", "result     strata.SaveResult?\nlost       string[]|string|nil  what the format cannot hold, nil for nothing; or the message\ncode       strata.errcode?" },
-    { "copy", "copy(from, to [, opts])", "Copies an image, or an index with its images, attestations and artifacts, from any place to any other; nothing of it\nchanges. With ref, digest or platform one image is copied.", "from       string|file*  a path, a reference \"docker://host/name:tag\", \"-\", or an open Lua file\nto         string|file*\nopts       strata.CopyOptions", "result     strata.SaveResult?\nlost       string[]|string|nil  what the format cannot hold, nil for nothing; or the message\ncode       strata.errcode?" },
+    { "save", "save(images, what [, opts])", "Writes several images into one archive or layout; layers that they share are stored once. Images that all came from\none store go back into it, and all else that it has stays; with a format they are written alone. In a layout, images\nfor several platforms under one name become an index of that name; in a registry, and with the option `index`, all of\nthem become one, with the attestations about those that are not edited. Throws for the same image twice, and for a name or a platform that only one of the images can have.", "images     strata.Image[]\nwhat       string|file*  a path, \"-\" for standard output, or an open Lua file\nopts       strata.SaveImagesOptions|strata.PushOptions  the latter where `what` is a reference", "result     strata.SaveResult?\nlost       string[]|string|nil  what the format cannot hold, nil for nothing; or the message\ncode       strata.errcode?" },
+    { "copy", "copy(from, to [, opts])", "Copies an image, or an index with its images, attestations and artifacts, from any place to any other; nothing of it\nchanges. With ref, digest or platform one image is copied.", "from       string|file*  a path, a reference \"docker://host/name:tag\", \"-\", or an open Lua file\nto         string|file*\nopts       strata.CopyOptions|strata.CopyPushOptions  the latter where `to` is a reference", "result     strata.SaveResult?\nlost       string[]|string|nil  what the format cannot hold, nil for nothing; or the message\ncode       strata.errcode?" },
     { "registry", "registry([opts])", "A client of registries with settings of its own, for the option `registry`. Without it all calls share one.", "opts       strata.RegistryOptions", "result     strata.Registry?\nmessage    string?\ncode       strata.errcode?  \"EUNSUPPORTED\": strata was built without libcurl" },
     { "gc", "gc(layout [, opts])", "The blobs of a layout in a directory that no index, manifest, or manifest about one of these names. They are removed\nwhen that is asked for. A document that cannot be read could name any of them: then it fails. A save of strata into\nthe same layout at the same time loses nothing; other programs must not write to it meanwhile.", "layout     string  the path of a directory\nopts       strata.GcOptions", "result     strata.GarbageReport?\nmessage    string?\ncode       strata.errcode?  \"EUNSUPPORTED\": it is no directory" },
     { "check_tar", "check_tar(path [, opts])", "What readers differ about in a tar file, plain or compressed with gzip or zstd.", "path       string\nopts       strata.CheckOptions", "result     strata.Report?\nmessage    string?\ncode       strata.errcode?" },
@@ -24,7 +24,7 @@ return {
     { "progress", "progress([out])", "A progress function that draws a bar on a terminal, and writes a line now and then elsewhere.", "out        file*  default: standard error", "result     strata.Progress" },
     { "versions", "versions()", "The versions of strata and of what it is built on: strata, lua, cjson, openssl, gzip, zstd. strata._VERSION is that\nof strata alone.", "", "result     table<string, string>" },
     { "pairs", "pairs(value)", "What pairs() is for an object, strata.limits or a table: names and values, in the order of the names. The pairs() of\nLua 5.1 and LuaJIT asks no object. Throws for anything else.", "value      any", "result     function  for a loop\nstate      any" },
-    { "help", "help([value [, name]])", "What can be done with a value of strata, as text for a REPL: a line for each field and function of an object, and all\nabout a function, or about what has a name: help(img, \"squash\"), help(strata.open), help \"config\", help \"limits\".", "value      any  an object, a function, a name, or \"limits\"\nname       string  of a method or a field of the object", "result     string" },
+    { "help", "help([value [, name]])", "What can be done with a value of strata, as text for a REPL: a line for each field and function of an object, and all\nabout a function, or about what has a name: help(img, \"squash\"), help(strata.open), help \"config\", help \"limits\". Names\nare also those of options and classes of them, and codes: help \"expect\", help \"RegistryHostOptions\", help \"ESTALE\".", "value      any  an object, a function, a name, or \"limits\"\nname       string  of a method or a field of the object", "result     string" },
     { "array", "array([t])", "Marks a table as a JSON array, which matters when it is empty.", "t          table", "t          table" },
     { "object", "object([t])", "Marks a table as a JSON object, which matters when it is empty.", "t          table", "t          table" },
     },
@@ -137,6 +137,20 @@ return {
     { "remove", "remove()", "Removes the entry. Hardlinks of its layer to it keep the content; links of other layers to it, and whiteouts that hide\nnothing then, are looked after by layer:remove and img:remove alone.", "", "self       strata.Entry" },
     },
   },
+  ["strata.EntryFilter"] = { text = "What a filter is called with for every entry: true keeps it, false drops it, and anything else throws.",
+    fields = {
+    { "=", "fun(entry: strata.Entry, layer: strata.Layer): boolean", "" },
+    },
+    functions = {
+    },
+  },
+  ["strata.EntryType"] = { text = "What an entry is.",
+    fields = {
+    { "=", "\"file\"|\"dir\"|\"symlink\"|\"hardlink\"|\"char\"|\"block\"|\"fifo\"|\"other\"", "" },
+    },
+    functions = {
+    },
+  },
   ["strata.HistoryRow"] = { text = "A row of an image's history, one step of its build. Fields read and assign, nil deletes; throws when the row has\nbeen removed. Keys that are not listed here can be read and assigned as well.",
     fields = {
     { "created", "string?", "a time of RFC 3339" },
@@ -149,6 +163,13 @@ return {
     },
     functions = {
     { "remove", "remove()", "Removes the row; throws when it belongs to a layer. The row is of no use afterwards.", "", "self       strata.HistoryRow" },
+    },
+  },
+  ["strata.IdMap"] = { text = "A number for all, a table from old to new ones, or a function; nil leaves it.",
+    fields = {
+    { "=", "integer|table<integer, integer>|fun(path: string, stat: strata.SourceStat): integer?", "" },
+    },
+    functions = {
     },
   },
   ["strata.Image"] = { text = "An image: ordered layers and a config, opened from an archive or made anew. Everything happens in memory; the file\nthat it came from is only read, and nothing is written until save. An edit that fails leaves the image as it was.",
@@ -191,7 +212,7 @@ return {
     { "tag", "tag(ref)", "Adds a tag, like `docker tag`. Throws what is no reference.", "ref        string  \"app:2\", \"registry/app:2\"; without a tag: \":latest\"", "self       strata.Image" },
     { "untag", "untag(ref)", "Takes a tag away. Throws what is no reference.", "ref        string", "self       strata.Image?\nmessage    string?\ncode       strata.errcode?  \"ENOENT\": the image has no such tag" },
     { "revert", "revert()", "Takes all edits back: the image is what was opened. Entries that were read from edited layers are no longer valid.", "", "self       strata.Image?\nmessage    string?\ncode       strata.errcode?" },
-    { "save", "save(what [, opts])", "Writes the image, in the way that it was stored or in another format. The output appears whole or not at all; it\nmay be what the image came from.", "what       string|file*  a path, \"-\" for standard output, or an open Lua file\nopts       strata.SaveOptions", "result     strata.SaveResult?\nlost       string[]|string|nil  what the format cannot hold, nil for nothing; or the message\ncode       strata.errcode?" },
+    { "save", "save(what [, opts])", "Writes the image, in the way that it was stored or in another format. The output appears whole or not at all; it\nmay be what the image came from.", "what       string|file*  a path, \"-\" for standard output, or an open Lua file\nopts       strata.SaveOptions|strata.PushOptions  the latter where `what` is a reference", "result     strata.SaveResult?\nlost       string[]|string|nil  what the format cannot hold, nil for nothing; or the message\ncode       strata.errcode?" },
     { "plan", "plan([opts])", "What img:save with these options would write, before it does. Digests and sizes that only compressing would tell are\nnil.", "opts       strata.PlanOptions", "result     strata.SaveResult?\nmessage    string?\ncode       strata.errcode?" },
     { "entries", "entries()", "The entries of all layers, the base first, each with its layer. The iterator throws when a layer cannot be read.", "", "result     fun(): strata.Entry?, strata.Layer?" },
     { "read", "read(path [, max])", "The content of a file as a container sees it, as root:read does.", "path       string\nmax        integer  bytes at most; without it more than limits.read are \"ELIMIT\"", "content    string?\nmessage    string?\ncode       strata.errcode?" },
@@ -208,12 +229,19 @@ return {
     },
     functions = {
     { "images", "images([selector])", "Iterates over the images that are all here, or over those of a platform; asked again, it gives the same objects.\nThose that were added come last.\nFails when there is none: \"ENOENT\". The iterator throws when an image cannot be read.", "selector   strata.SelectorOptions", "result     (fun(): strata.Image?)?\nmessage    string?\ncode       strata.errcode?" },
-    { "save", "save(what [, opts])", "Saves the whole, with edits of the indexes and of images that were opened by it: other images, indexes, attestations and artifacts stay as they\nare, also from a directory to an archive and back. What an archive for docker cannot hold of it is told as lost.", "what       string|file*\nopts       strata.SaveOptions", "result     strata.SaveResult?\nlost       string[]|string|nil  what the format cannot hold, nil for nothing; or the message\ncode       strata.errcode?" },
+    { "save", "save(what [, opts])", "Saves the whole, with edits of the indexes and of images that were opened by it: other images, indexes, attestations and artifacts stay as they\nare, also from a directory to an archive and back. What an archive for docker cannot hold of it is told as lost.", "what       string|file*\nopts       strata.SaveOptions|strata.PushOptions  the latter where `what` is a reference", "result     strata.SaveResult?\nlost       string[]|string|nil  what the format cannot hold, nil for nothing; or the message\ncode       strata.errcode?" },
     { "plan", "plan([opts])", "Tells what index:save with these options would write, before it does: the images that change or are added; with `to`,\nthe bytes that would be sent to a registry. Digests and sizes that only compressing would tell are nil.", "opts       strata.PlanOptions", "result     strata.SaveResult?\nmessage    string?\ncode       strata.errcode?" },
     { "add", "add(img [, opts])", "Adds an image to an index, as it is once the index is saved: it has to stay open until then. In an index there is one\nimage for each platform; in index.json itself the image gets an entry for each of its tags. Attestations and\nartifacts that the place it came from has about it go along, unless it is edited.", "img        strata.Image\nopts       strata.IndexAddOptions", "self       strata.Index?\nreplaced   strata.IndexedManifest[]|string|nil  manifests that made way, nil for none; or the message\ncode       strata.errcode?  \"EEXIST\": its platform or a name is taken; \"EAMBIGUOUS\": there are several indexes" },
     { "remove", "remove(which [, opts])", "Removes images, attestations, artifacts or whole indexes from the indexes that lead to them. Attestations about them in\nthe same index go as well, and so does an index that is left empty. Whole or not at all: when something is named\nthat is not there, nothing is removed.", "which      strata.WhichManifests\nopts       strata.IndexRemoveOptions", "self       strata.Index?\nremoved    strata.IndexedManifest[]|string|nil  or the message\ncode       strata.errcode?  \"ENOENT\": something matches nothing" },
     { "untag", "untag(ref)", "Takes a name away. The image or the index that index.json gives it to stays, under its other names or without one.", "ref        string", "self       strata.Index?\nmessage    string?\ncode       strata.errcode?  \"ENOENT\": nothing has the name" },
     { "close", "close()", "Closes the images, too, but not those that were added.", "", "" },
+    },
+  },
+  ["strata.JobName"] = { text = "The jobs that there are.",
+    fields = {
+    { "=", "\"inspect\"|\"entries\"|\"list\"|\"read\"|\"fetch\"|\"edit\"|\"save\"|\"check\"|\"remove\"", "" },
+    },
+    functions = {
     },
   },
   ["strata.Layer"] = { text = "One layer of an image: a tar of changes, stored plain or compressed.",
@@ -247,6 +275,39 @@ return {
     { "apply", "apply(dir [, opts])", "Applies this layer to a directory that may hold those below it: its whiteouts remove what they have. The directory\nis made when it is not there.", "dir        string\nopts       strata.ExtractOptions  mode is always flat", "result     strata.ExtractResult?\nmessage    string?\ncode       strata.errcode?" },
     },
   },
+  ["strata.ModeFunction"] = { text = "The mode of an entry; nil leaves it.",
+    fields = {
+    { "=", "fun(path: string, stat: strata.SourceStat): integer|string|nil", "" },
+    },
+    functions = {
+    },
+  },
+  ["strata.OwnerFunction"] = { text = "User and group of an entry; nil leaves it.",
+    fields = {
+    { "=", "fun(path: string, stat: strata.SourceStat): integer?, integer?", "" },
+    },
+    functions = {
+    },
+  },
+  ["strata.PathAction"] = { text = "What can be done to a path.",
+    fields = {
+    { "added", "", "" },
+    { "changed", "", "" },
+    { "metadata", "", "the same content with another mode, owner, time or xattr" },
+    { "repeated", "", "all the same" },
+    { "deleted", "", "by a whiteout of the path" },
+    { "hidden", "", "by a whiteout above it, an opaque directory or another type" },
+    },
+    functions = {
+    },
+  },
+  ["strata.Paths"] = { text = "Paths: a path, a glob, {pattern = \"a Lua pattern\"}, or an array of those. A path that is a directory means all below\nit. With or without a leading \"/\".",
+    fields = {
+    { "=", "string|{pattern: string}|(string|{pattern: string})[]", "" },
+    },
+    functions = {
+    },
+  },
   ["strata.Platform"] = { text = "What an image runs on; tostring() gives \"linux/arm64/v8\".",
     fields = {
     { "os", "string", "" },
@@ -256,11 +317,36 @@ return {
     functions = {
     },
   },
+  ["strata.PolicyRule"] = { text = "The rule that is broken, by its name in strata.Policy.",
+    fields = {
+    { "setid", "", "" },
+    { "capabilities", "", "" },
+    { "devices", "", "" },
+    { "secrets", "", "" },
+    { "root_user", "", "" },
+    { "lowest_efficiency", "", "" },
+    { "highest_wasted_bytes", "", "" },
+    { "max_size", "", "" },
+    { "max_layers", "", "" },
+    { "denied_paths", "", "" },
+    { "denied_packages", "", "" },
+    { "base", "", "" },
+    },
+    functions = {
+    },
+  },
+  ["strata.Progress"] = { text = "What an option `progress` is called with: bytes that are done, bytes in all, and \"hashing\", \"writing\" ... An error\nthat it throws ends the call. What it returns means nothing.",
+    fields = {
+    { "=", "fun(done: integer, total: integer, what: string)", "" },
+    },
+    functions = {
+    },
+  },
   ["strata.Registry"] = { text = "A client of registries with settings of its own: `strata.registry{...}`. All that takes a reference takes it as the\noption `registry`. It belongs to the process that made it.",
     fields = {
     },
     functions = {
-    { "digest", "digest(ref)", "The digest that a reference has now: one request, which registries do not count as a pull.", "ref        string  \"docker://host/team/app:1.4\"", "digest     string?\nmessage    string?\ncode       strata.errcode?  \"ENOENT\": there is no such image" },
+    { "digest", "digest(ref)", "The digest that a reference has now: one request, which registries do not count as a pull.", "ref        string  \"docker://host/team/app:1.4\"", "digest     string?\nmessage    string?\ncode       strata.errcode?  \"ENOENT\": there is no such image; \"EFORMAT\": no registry speaks there" },
     { "manifest", "manifest(ref)", "The manifest or the index that a reference leads to, byte for byte.", "ref        string", "result     {text: string, digest: string, media_type: string?}?\nmessage    string?\ncode       strata.errcode?" },
     { "tags", "tags(ref)", "The tags of a repository, in the order of their bytes.", "ref        string  \"docker://host/team/app\"", "result     string[]?\nmessage    string?\ncode       strata.errcode?" },
     { "tag", "tag(ref, tag)", "Gives what a reference leads to another tag in the same repository: two requests, and no blob moves.", "ref        string\ntag        string", "digest     string?\nmessage    string?\ncode       strata.errcode?" },
@@ -373,9 +459,88 @@ return {
     { "close", "close()", "Frees what the transform holds, temporary files among it, when it is given up before its end: a client has gone. The\nend, and a failure, do the same. Calling it afterwards throws; closing twice does nothing.", "", "" },
     },
   },
+  ["strata.Which"] = { text = "The same, or a function that returns true for what is chosen, and false for the rest.",
+    fields = {
+    { "=", "strata.Paths|fun(...: any): boolean", "" },
+    },
+    functions = {
+    },
+  },
+  ["strata.WhichManifests"] = { text = "Manifests of an index: a name or a digest, fields that all have to fit, or an array of those. A name means the entries\nthat have it, whatever other names lead to the same. Or a function that returns true for what is chosen.",
+    fields = {
+    { "=", "string|strata.ManifestOptions|(string|strata.ManifestOptions)[]|fun(one: strata.IndexedManifest): boolean", "" },
+    },
+    functions = {
+    },
+  },
   ["strata.archive"] = { text = "What libarchive does for strata. A module of its own, so that nothing else links libarchive; strata loads it where it\nis there and needed.",
     fields = {
     { "_LIBARCHIVE", "string", "the version" },
+    },
+    functions = {
+    },
+  },
+  ["strata.errcode"] = { text = "Why something failed: the third value of `nil, message, code`. Codes of the system have the name that errno(3) has;\nthose that are not of this list, as of rare errors of the kernel, come as \"EIO\".",
+    fields = {
+    { "EAMBIGUOUS", "", "several images fit" },
+    { "EDIGEST", "", "content does not hash to what names it" },
+    { "EFORMAT", "", "input is malformed" },
+    { "ELIMIT", "", "a limit is crossed; its name is in the message" },
+    { "EUNSUPPORTED", "", "a format, compression or feature that is not there" },
+    { "EBUSY", "", "too many jobs wait, or a layout directory is locked" },
+    { "ECANCELED", "", "a job was canceled" },
+    { "ETIMEDOUT", "", "a deadline has passed" },
+    { "EAUTH", "", "a registry wants to know who asks, or refuses the credentials" },
+    { "EDENIED", "", "a registry does not allow it" },
+    { "ERATE", "", "a registry wants to be left alone for longer than is waited for" },
+    { "ENETWORK", "", "no connection to a registry, or one that broke" },
+    { "ETLS", "", "a certificate that is not trusted, or no TLS" },
+    { "EREDIRECT", "", "a registry leads to where strata does not go" },
+    { "ESERVER", "", "a registry has failed, again and again" },
+    { "ENOENT", "", "it is not there" },
+    { "ENOMEM", "", "want of memory" },
+    { "ESTALE", "", "what was read has been changed by somebody else since" },
+    { "EINVAL", "", "it makes no sense for this image" },
+    { "EEXIST", "", "something is there, or left, that must not be" },
+    { "ENOTEMPTY", "", "a directory that should be empty" },
+    { "ENOTDIR", "", "no directory" },
+    { "EISDIR", "", "a directory, where a file was wanted" },
+    { "ELOOP", "", "symlinks without an end" },
+    { "EIO", "", "reading or writing failed" },
+    { "EPIPE", "", "the reader of a pipe has gone" },
+    { "ENOSPC", "", "no space is left" },
+    { "EDQUOT", "", "the quota is used up" },
+    { "EACCES", "", "permission is denied" },
+    { "EPERM", "", "it is not permitted" },
+    { "EROFS", "", "the file system is read only" },
+    { "ENAMETOOLONG", "", "" },
+    { "EXDEV", "", "" },
+    { "E2BIG", "", "" },
+    { "EAGAIN", "", "" },
+    { "EBADF", "", "" },
+    { "ECHILD", "", "" },
+    { "EDEADLK", "", "" },
+    { "EDOM", "", "" },
+    { "EFAULT", "", "" },
+    { "EFBIG", "", "" },
+    { "EILSEQ", "", "" },
+    { "EINTR", "", "" },
+    { "EMFILE", "", "" },
+    { "EMLINK", "", "" },
+    { "ENFILE", "", "" },
+    { "ENODATA", "", "" },
+    { "ENODEV", "", "" },
+    { "ENOLCK", "", "" },
+    { "ENOSYS", "", "" },
+    { "ENOTBLK", "", "" },
+    { "ENOTSUP", "", "" },
+    { "ENXIO", "", "" },
+    { "EOVERFLOW", "", "" },
+    { "ERANGE", "", "" },
+    { "ESPIPE", "", "" },
+    { "ESRCH", "", "" },
+    { "ETXTBSY", "", "" },
+    { "EUSERS", "", "" },
     },
     functions = {
     },

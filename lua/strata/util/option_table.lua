@@ -9,6 +9,7 @@
 ---@field [3] string?  what it does; the number or phrase in `default` follows
 ---@field default? string
 ---@field required? boolean
+---@field secret? boolean  messages do not show it
 ---@field min? number
 ---@field max? number
 ---@field is? string  a rule that a string has to keep besides: a key of options.rules
@@ -25,6 +26,7 @@
 ---@field [integer] strata.Option  from 3 on
 
 -- Options that several classes have, which do not share anything else.
+local PACKED = { "compression", '"none"|"gzip"|"zstd"', "of the tar that is written", default = "none" }
 local LEVEL = { "level", "integer", "gzip 0 to 9, zstd 1 to 19", min = 0, max = 19 }
 local TEMP_DIR = { "temp_dir", "string", "a directory for temporary files", default = "$TMPDIR, or /tmp" }
 local VIEW = {
@@ -45,8 +47,6 @@ local ATTESTATIONS = {
   "attestations", '"keep"|"drop"|"refuse"',
   "of the images that are saved; refuse: to leave one behind, or with an image that has changed", default = "keep",
 }
-local PACKED = { "compression", '"none"|"gzip"|"zstd"', "of the tar that is written; a tar that is taken keeps its own",
-                 default = "none" }
 local REGISTRY = { "registry", "strata.Registry", "the client of registries", default = "one that all calls share" }
 local FILE = { "file", "string", "a path in the image", required = true }
 local MAX_ID = 4294967294
@@ -172,7 +172,9 @@ return {
       source = true },
     { "archive", "string", "a path: deb, rpm, cpio, zip, iso, tar ..., also compressed; 7z, xar, rar: see limits",
       source = true },
-    PACKED, LEVEL, TEMP_DIR, LIMITS,
+    { "compression", '"none"|"gzip"|"zstd"', "of the tar that is written; a tar that is taken keeps its own",
+      default = "as the layer below, in an image with a manifest; none otherwise" },
+    LEVEL, TEMP_DIR, LIMITS,
   },
   {
     "LayerOptions",
@@ -257,7 +259,9 @@ return {
     "PushOptions", "How an image, or an index, goes to a registry.", extends = { "SaveOptions" },
     REGISTRY,
     { "tags", "string[]", "further tags" },
-    { "expect", "string|false", "the digest that the tag has to have in the registry, false for none; else ESTALE" },
+    { "expect", "string|false",
+      "the digest that the tag has to have in the registry, of an index its own, false for none; else ESTALE",
+      is = "digest" },
     { "exists", '"auto"|"check"|"never"',
       "whether a registry is asked if it has a blob before that is sent: auto for large ones", default = "auto" },
     { "referrers", "boolean", "an index goes with signatures and the like that are about it", default = "false" },
@@ -274,8 +278,8 @@ return {
     { "cert", "string", "a file with the certificate of this client" },
     { "key", "string", "a file with its key" },
     { "insecure", "boolean", "certificates are not looked at", default = "false" },
-    { "plain", "boolean", "http instead of https", default = "only for this machine" },
-    { "tls", "boolean", "https also for this machine", default = "false" },
+    { "plain", "boolean", "true: http; false: https",
+      default = "http for this machine, without ca, cert and insecure" },
     { "location", '"relative"', "of the address for an upload only path and query count: for broken proxies" },
     { "chunk_size", "integer", "bytes: larger blobs go up in chunks of it, for hosts that take no larger requests",
       default = "each in one request", min = 1 },
@@ -289,10 +293,17 @@ return {
       default = "false" },
   },
   {
+    "RegistryCredentials", "Who asks a registry: username and password, or one of the others.", noun = "field",
+    { "username", "string", "with a password", secret = true },
+    { "password", "string", secret = true },
+    { "token", "string", "goes to the registry as it is", secret = true },
+    { "identity", "string", "a refresh token, for token servers", secret = true },
+  },
+  {
     "RegistryOptions", "Of a client of registries.",
-    { "credentials", 'table<string, table|false>|"docker"',
-      'by host or host/namespace: {username =, password =}, {token =}, {identity =}; "docker": of podman and Docker',
-      default = '"docker", and none inside nginx' },
+    { "credentials", 'table<string, strata.RegistryCredentials|false>|"docker"',
+      'by host or host/namespace; false: none there; "docker": those in the files of podman and Docker',
+      default = '"docker", and none inside nginx', secret = true },
     { "helpers", "boolean", "credential helpers that these files name are run", default = "false" },
     { "hosts", "table<string, strata.RegistryHostOptions>", "settings by host" },
     { "mirrors", "table<string, strata.MirrorOptions[]>",
@@ -373,8 +384,8 @@ return {
     FILE, { "to", "string", "a path that nothing has yet", required = true } },
   {
     "SaveArguments", "Where an image goes, and how.", extends = { "JobArguments" },
-    { "to", "string", required = true },
-    { "save", "strata.SaveOptions" },
+    { "to", "string", "a path or a reference", required = true },
+    { "save", "strata.PushOptions", "of a registry, or those of strata.SaveOptions" },
   },
   { "EditArguments", "What is done to an image, and where it goes.", extends = { "SaveArguments" },
     { "edit", "strata.EditTable" } },

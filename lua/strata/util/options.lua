@@ -63,6 +63,7 @@ local function is_text(value) return not value:find("\0", 1, true) end
 options.rules = {
   text = { words = "a string without NUL bytes", holds = is_text },
   mode = { words = 'octal digits such as "0755"', holds = modes.parse },
+  digest = { words = "a digest such as sha256:0123…", holds = core.digest_valid },
   bytes = { words = "a string that is not empty", holds = function(value) return value ~= "" end },
 }
 
@@ -83,8 +84,16 @@ local WORDS = {
   ["integer[][]"] = "an array of pairs of numbers",
 }
 
+-- The types that a union has.
 local function alternatives(kind)
-  return kind:gmatch(kind:find("^table<") and ".+" or "[^|]+")
+  local rest = kind
+  return function()
+    if rest == "" then return nil end
+    local one, after = rest:match("^(table%b<>)|?(.*)$")
+    if not one then one, after = rest:match("^([^|]*)|?(.*)$") end
+    rest = after
+    return one
+  end
 end
 
 local function lua_type(kind)
@@ -104,7 +113,8 @@ local function described(kind, row)
   return table.concat(parts, " or ")
 end
 
-local function shown(value)
+local function shown(value, row)
+  if row and row.secret then return "a " .. type(value) end
   if type(value) == "string" and #value <= 64 then return core.quote(value) end
   return (type(value) == "number" or type(value) == "boolean") and tostring(value) or "a " .. type(value)
 end
@@ -146,7 +156,7 @@ local function value_problem(value, kind, path, row)
     end
   end
   local problem = type(value) == "string" and row.is and options.rules[row.is].problem
-  return ("%s should be %s, not %s%s"):format(path, described(kind, row), shown(value),
+  return ("%s should be %s, not %s%s"):format(path, described(kind, row), shown(value, row),
     problem and ": " .. problem(value) or "")
 end
 

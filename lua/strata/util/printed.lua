@@ -59,24 +59,38 @@ local function joined(...)
   return table.concat(parts, ", ")
 end
 
+-- A line for each layer of a result.
+local function with_layers(lines, result)
+  for i, one in ipairs(result.layers) do lines[#lines + 1] = ("  layer %d: %s"):format(i, tostring(one)) end
+  return table.concat(lines, "\n")
+end
+
+--- One of several images that a save has written.
+---@param result strata.SaveResult
+---@return string
+function printed.saved_image(result)
+  return with_layers({ joined("image " .. short(result.id), result.digest and "manifest " .. short(result.digest)) },
+    result)
+end
+
 --- What a save has written, or would write: a line for it and one for each layer.
 ---@param result strata.SaveResult
 ---@return string
 function printed.save(result)
-  local moved = result.uploaded and ("%d uploaded, %d mounted, %d there already, "):format(result.uploaded,
-    result.mounted, result.skipped) or ""
+  local moved = result.uploaded and ("%d uploaded, %d mounted, "):format(result.uploaded, result.mounted) or ""
+  if result.skipped then moved = moved .. ("%d there already, "):format(result.skipped) end
   local what = result.id and ", image " .. short(result.id) or result.digest and ", manifest " .. short(result.digest)
   local lines = { ("%s%s, %s%s%s"):format(result.path and result.path .. ": " or "", result.format, moved,
     result.size and core.human_size(result.size) or "not written yet", what or "") }
-  for i, one in ipairs(result.layers) do lines[#lines + 1] = ("  layer %d: %s"):format(i, tostring(one)) end
-  return table.concat(lines, "\n")
+  return with_layers(lines, result)
 end
 
 --- What became of a layer.
 ---@param one strata.SavedLayer
 ---@return string
 function printed.saved_layer(one)
-  return joined(one.action, one.compression, one.size and core.human_size(one.size) or "size not known yet",
+  local action = one.action .. (one.moved and " and " .. one.moved or "")
+  return joined(action, one.compression, one.size and core.human_size(one.size) or "size not known yet",
     short(one.digest or one.diff_id))
 end
 

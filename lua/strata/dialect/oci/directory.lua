@@ -18,6 +18,7 @@ local oci_directory = {}
 ---@class strata.DirectoryPlan
 ---@field files strata.DirectoryFile[]
 ---@field root {name: string, text: string, gone: string[]?}  written last; then what is gone goes
+---@field digest string?  of the one document that the root leads to; see strata.Transfer
 ---@field before string?  nil: there is none
 ---@field notes string[]?
 ---@field index string?  the digest of the index that all images are in
@@ -163,13 +164,13 @@ local function plan_new(saving, out, last)
   if text then
     root, message, code = extend(text, moved and descriptors_of(moved.root) or made.descriptors)
     if not root then return nil, message, code end
-    local before = moved and saving.catalog.indexes[""]
+    local before = moved and not saving.catalog.store.flat and saving.catalog.indexes[""]
     if before and next(before.annotations) ~= nil then table.insert(moved.notes, "the annotations of index.json") end
   else
     root = moved and moved.root or new_layout.index(made.descriptors)
   end
   return { files = files, root = { name = "index.json", text = root }, before = text,
-           notes = (moved or made).notes, index = made and made.index }
+           notes = (moved or made).notes, index = made and made.index, digest = moved and moved.digest }
 end
 
 -- The layout as it is now. An image that is not in it any more cannot be replaced.

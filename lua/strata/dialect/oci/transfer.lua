@@ -17,6 +17,7 @@ local transfer = {}
 ---@field root string  text of index.json
 ---@field layout string  text of oci-layout
 ---@field notes string[]
+---@field digest string?  of the one document that index.json leads to, when the source had no index.json
 
 local LISTS = { ["manifest.json"] = true, ["repositories"] = true }
 
@@ -83,6 +84,7 @@ local function root_of_flat(self, text)
   local stated = document:get("/mediaType")
   self.blobs[#self.blobs + 1] = { name = digests.path(digest), type = "file", digest = digest, bytes = text }
   local name = (self.names or {})[1]
+  self.digest = digest
   return new_layout.index { json.encode {
     mediaType = stated or document:type("/manifests") and media_types.OCI_INDEX or media_types.OCI_MANIFEST,
     digest = digest, size = #text, annotations = name and oci_names.annotations(name) or nil,

@@ -152,7 +152,7 @@ function TarWriter:finish(opts)
   if not ok then return nil, message, code end
   return {
     blob = { file = to, offset = 0, size = made.size, compression = compression },
-    diff_id = made.diff_id, digest = made.digest,
+    diff_id = made.diff_id, digest = made.digest, unstated = opts.compression == nil,
   }
 end
 
