@@ -1,9 +1,13 @@
 --- All images of a layout or an archive, to be edited and saved together.
 
+local annotations = require "strata.document.annotations"
 local choose = require "strata.dialect.choose"
 local core = require "strata.core"
 local argument = require "strata.util.argument"
+local fail = require "strata.util.fail"
+local frozen = require "strata.util.frozen"
 local image = require "strata.image"
+local misuse = require "strata.util.misuse"
 local object = require "strata.util.object"
 local options = require "strata.util.options"
 local platform = require "strata.document.platform"
@@ -112,6 +116,74 @@ function methods:save(what, opts)
   return save.images(requests, what, opts, state.listing)
 end
 
+-- ---- annotations ---------------------------------------------------------------------
+
+-- An index as it is going to be saved. nil: it is not there.
+local function document_of(state, digest)
+  local catalog = state.listing.catalog
+  local known = catalog and catalog.indexes[digest]
+  local doc, changes = known and core.json(known.text), state.listing.index_changes or {}
+  for _, change in ipairs(doc and changes[digest] or {}) do annotations.change(doc, "", change) end
+  return doc
+end
+
+-- Changes an index: whether that changed anything.
+local function change_annotations(state, call, change, opts)
+  options.check(call, "IndexAnnotationOptions", opts)
+  local digest = opts and opts.digest or ""
+  local root = state.listing.store.flat and state.listing.catalog and state.listing.catalog.indexes[""]
+  if root and digest == (state.listing.store.root_digest or core.sha256(root.text)) then digest = "" end
+  local doc = document_of(state, digest)
+  if not doc then
+    return fail("ENOENT", "%s: there is no index%s", state.listing.store.path, digest ~= "" and " " .. digest or "")
+  end
+  if not annotations.change(doc, "", change) then return false end
+  local changes = state.listing.index_changes or {}
+  changes[digest] = changes[digest] or {}
+  table.insert(changes[digest], change)
+  state.listing.index_changes = changes
+  return true
+end
+
+--- Sets an annotation of the index that was opened (index.json of a layout), or of one that it leads to.
+---@param name string
+---@param value string
+---@param opts? strata.IndexAnnotationOptions
+---@return strata.Index? self
+---@return string? message
+---@return string? code  "ENOENT": there is no such index
+function methods:set_annotation(name, value, opts)
+  local change = annotations.setting(name, value, "set_annotation")
+  local changed, message, code = change_annotations(state_of(self), "set_annotation", change, opts)
+  if changed == nil then return nil, message, code end
+  return self
+end
+
+--- Removes one.
+---@param name string
+---@param opts? strata.IndexAnnotationOptions
+---@return strata.Index? self
+---@return string? message
+---@return string? code  "ENOENT": there is no such index or annotation
+function methods:remove_annotation(name, opts)
+  local change = annotations.removing(name, "remove_annotation")
+  local changed, message, code = change_annotations(state_of(self), "remove_annotation", change, opts)
+  if changed == nil then return nil, message, code end
+  if not changed then return fail("ENOENT", "remove_annotation: there is no annotation %s", core.quote(name)) end
+  return self
+end
+
+local function read_annotations(state)
+  local doc = document_of(state, "")
+  return doc and frozen.copy(state, "annotations", annotations.read(doc, ""), "index.annotations",
+    "assign the whole table, or use index:set_annotation and index:remove_annotation")
+end
+
+local function set_annotations(state, value)
+  local changed, message = change_annotations(state, "annotations", annotations.all(value, "index.annotations"))
+  if changed == nil then misuse(message) end
+end
+
 local function manifests(state)
   local list = {}
   for i, one in ipairs(state.listing.candidates) do
@@ -126,10 +198,12 @@ end
 local fields = {
   path = function(state) return state.listing.store.path end,
   manifests = manifests,
+  annotations = read_annotations,
 }
 
 new, state_of = object.class("strata.Index", methods, {
   fields = fields,
+  set = { annotations = set_annotations },
   tostring = function(state)
     return ("strata.Index(%s, %d images)"):format(state.listing.store.path, #selected(state))
   end,

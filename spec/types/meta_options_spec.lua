@@ -247,6 +247,10 @@ describe("an option that there is not, or of another type", function()
 			local index = assert(strata.open_index(specimen.app))
 			return (index:save(path(), opts))
 		end },
+		annotation_of_an_index = { "IndexAnnotationOptions", {}, function(opts)
+			local index = assert(strata.open_index(specimen.app))
+			return (index:set_annotation("a", "b", opts))
+		end },
 		policy = { "Policy", {}, function(opts) return (specimens.MODULES["strata.policy"].check(img, opts)) end },
 		secrets = { "PolicySecrets", {}, function(opts)
 			return (specimens.MODULES["strata.policy"].check(img, { secrets = opts }))

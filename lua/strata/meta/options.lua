@@ -31,6 +31,10 @@
 ---@class strata.SelectorOptions
 ---@field platform? string  "linux/arm64/v8"
 
+--- Which index has an annotation.
+---@class strata.IndexAnnotationOptions
+---@field digest? string  of one that the index leads to, as img.index tells it. Default: the index itself
+
 --- Of an image without layers.
 ---@class strata.NewOptions
 ---@field platform? string  default: "linux/amd64"

@@ -14,6 +14,7 @@ local reference = require "strata.document.reference"
 local registry_index = require "strata.save.registry_index"
 local result = require "strata.save.result"
 local save_image = require "strata.save.image"
+local scrub = require "strata.document.scrub"
 
 local save_registry = {}
 
@@ -146,8 +147,11 @@ local function make(self, request)
 end
 
 -- What the image loses: what names the manifest that it was opened with does not name this one.
-local function notes_of(image, manifest)
+local function notes_of(image, manifest, is_alone)
   local source, notes = image.source, {}
+  if is_alone and scrub.has_set(image.scrubs) then
+    notes[1] = "the annotations of the descriptor of the image: a tag of a registry leads to the manifest itself"
+  end
   if not (source and source.catalog and source.manifest) then return notes end
   if manifest.digest == source.manifest.digest then return notes end
   for _, one in ipairs(source.catalog.manifests) do
@@ -191,7 +195,7 @@ function save_registry.image(request, what, opts, with)
   done, message, code = push.run(this, opts)
   if not done then return fail(code, "%s: %s", self.path, message) end
   done.digest = this.manifest.digest
-  local notes = notes_of(image, this.manifest)
+  local notes = notes_of(image, this.manifest, true)
   return describe(self, image, done), #notes > 0 and notes or nil
 end
 
@@ -305,7 +309,9 @@ end
 -- The root as it is, when it is known and stays so.
 local function kept_root(requests, listing, opts)
   local store = listing.store
-  if not store.remote or #requests > 0 or opts.attestations == "drop" or opts.referrers then return nil end
+  if not store.remote or #requests > 0 or opts.attestations == "drop" or opts.referrers or listing.index_changes then
+    return nil
+  end
   return { text = listing.catalog.root_text, digest = store.root_digest, is_kept = true,
            media_type = store.root_type or media_types.OCI_INDEX }
 end
@@ -317,7 +323,7 @@ local function add_tree(self, this, requests, listing)
   local images, made
   images, message, code = make_all(self, requests)
   if not images then return nil, message, code end
-  made, message, code = registry_index.of(listing.catalog, images, self.opts)
+  made, message, code = registry_index.of(listing, images, self.opts)
   if not made then return nil, message, code end
   if this.is_home then registry_index.note_known(listing.catalog, this.known) end
   this.manifest = table.remove(made.documents)

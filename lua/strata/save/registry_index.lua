@@ -4,6 +4,7 @@ local digests = require "strata.util.digests"
 local fail = require "strata.util.fail"
 local json = require "strata.util.json"
 local media_types = require "strata.document.media_types"
+local oci_descriptor = require "strata.dialect.oci.descriptor"
 local oci_edit = require "strata.dialect.oci.edit"
 local push = require "strata.registry.push"
 
@@ -112,7 +113,7 @@ function Walk:add(text, digest, stated, is_kept)
 end
 
 -- The root of a layout: what its index.json leads to, when that is one document.
-local function root_of_layout(walk, text, path)
+local function root_of_layout(walk, text, path, notes)
   local document = json.decode(text, walk.catalog.limits.json) or {}
   local list, seen = {}, {}
   for _, descriptor in ipairs(json.or_nil(document.manifests) or {}) do
@@ -125,13 +126,14 @@ local function root_of_layout(walk, text, path)
   end
   local found, is_kept = walk:text_of(list[1].digest)
   if not found then return fail("ENOENT", "%s: %s is not here", path, list[1].digest) end
+  if next(oci_descriptor.annotations(document.annotations)) then notes[#notes + 1] = "the annotations of index.json" end
   return found, list[1].digest, json.or_nil(list[1].mediaType), is_kept
 end
 
 local function root_of(walk, change)
   local catalog = walk.catalog
   local store = catalog.store
-  if not store.flat then return root_of_layout(walk, change.root, store.path) end
+  if not store.flat then return root_of_layout(walk, change.root, store.path, change.notes) end
   local is_kept = change.root == catalog.root_text
   local digest = digests.of(change.root, store.root_digest)
   return change.root, digest, is_kept and store.root_type or nil, is_kept
@@ -187,15 +189,16 @@ function Walk:add_all_referrers()
   return ok, message, code
 end
 
---- What is pushed of a catalog, with some of its images changed.
----@param catalog strata.Catalog
+--- What is pushed of a listing, with some of its images changed.
+---@param listing strata.Listing
 ---@param images strata.ImageToWrite[]  those that have changed
 ---@param opts {attestations?: string, referrers?: boolean}
 ---@return {documents: strata.PushedManifest[], blobs: strata.PushedBlob[], notes: string[], close: fun()}?
 ---@return string? message
 ---@return string? code
-function registry_index.of(catalog, images, opts)
-  local change, message, code = oci_edit.changes(images, catalog, opts, true)
+function registry_index.of(listing, images, opts)
+  local catalog = listing.catalog
+  local change, message, code = oci_edit.changes(images, catalog, opts, listing)
   if not change then return nil, message, code end
   local walk = setmetatable({ catalog = catalog, new = {}, documents = {}, blobs = {}, seen = {}, referrers = 0 },
     Walk)

@@ -73,6 +73,8 @@ return {
     extends = { "ChoiceOptions", "IndexOptions" } },
   { "SelectorOptions", "Which images of an index are meant.",
     { "platform", "string", '"linux/arm64/v8"', is = "platform" } },
+  { "IndexAnnotationOptions", "Which index has an annotation.",
+    { "digest", "string", "of one that the index leads to, as img.index tells it", default = "the index itself" } },
   {
     "NewOptions", "Of an image without layers.",
     { "platform", "string", default = '"linux/amd64"', is = "platform" },

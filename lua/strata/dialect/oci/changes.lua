@@ -1,6 +1,7 @@
 --- The changes of a layout for changed images: their manifests, and all indexes that lead
 -- to them, get new digests; everything else stays.
 
+local annotations = require "strata.document.annotations"
 local core = require "strata.core"
 local digests = require "strata.util.digests"
 local json = require "strata.util.json"
@@ -55,8 +56,8 @@ end
 ---@return string? message
 ---@return string? code
 function oci_changes.edit_attestation(self, doc, pointer, digest)
-  local annotations = oci_descriptor.annotations(json.decode(doc:raw(pointer .. "/annotations") or "{}"))
-  local subject = type(digest) == "string" and (oci_catalog.subject(annotations) or self.subject(digest))
+  local stated = oci_descriptor.annotations(json.decode(doc:raw(pointer .. "/annotations") or "{}"))
+  local subject = type(digest) == "string" and (oci_catalog.subject(stated) or self.subject(digest))
   if not subject then return true end
   if self.how == "drop" then
     if not self.saved[subject] then return true end
@@ -91,7 +92,7 @@ local function edit_descriptors(self, doc, own, depth)
     local new = self.new_of[digest]
     if new then manifest.point(doc, pointer, new.digest, new.size) end
     if new and new.platform then manifest.set_platform(doc, pointer, new.platform) end
-    scrub.descriptor(doc, pointer, self.scrubs[digest] or {})
+    scrub.image_descriptor(doc, pointer, self.scrubs[digest] or {})
     leads_on(self, own, digest)
     local count = doc:count("/manifests")
     local ok, message, code = oci_changes.edit_attestation(self.proofs, doc, pointer, digest)
@@ -99,6 +100,11 @@ local function edit_descriptors(self, doc, own, depth)
     if digest and doc:count("/manifests") == count then self.stays[digest] = true end
   end
   return true
+end
+
+-- Carries out what is asked of the annotations of an index.
+local function annotate(self, doc, digest)
+  for _, change in ipairs(self.index_changes[digest] or {}) do annotations.change(doc, "", change) end
 end
 
 -- Edits a nested index, which becomes another blob when anything below it changed.
@@ -111,6 +117,7 @@ function Change:edit_index(digest, depth)
   local ok
   ok, message, code = edit_descriptors(self, doc, digest, depth)
   if not ok then return nil, message, code end
+  annotate(self, doc, digest)
   local now = doc:text()
   if now ~= text then
     local new = core.sha256(now)
@@ -196,6 +203,7 @@ local function edit_root(self, changes)
   local ok
   ok, message, code = edit_descriptors(self, doc, "", 0)
   if not ok then return nil, message, code end
+  annotate(self, doc, "")
   local namings = {}
   for _, change in ipairs(changes) do
     local ours = change.tags and places(self, doc, change)
@@ -214,14 +222,15 @@ local EVERYTHING = setmetatable({}, { __index = function() return true end })
 ---@param catalog strata.Catalog
 ---@param changes strata.ImageChange[]
 ---@param opts? {attestations?: "keep"|"drop"|"refuse"}
----@param whole? boolean  attestations of all images are meant, not only those of changed ones
+---@param whole? strata.Listing  all that it has is saved: attestations of all images are meant, not only of changed
+---  ones, and annotations of indexes
 ---@return strata.LayoutChange?
 ---@return string? message
 ---@return string? code
 function oci_changes.work_out(catalog, changes, opts, whole)
   local self = setmetatable({
     catalog = catalog, new_of = {}, leads = {}, done = {}, blobs = {}, have = {}, stays = {}, notes = {},
-    scrubs = {},
+    scrubs = {}, index_changes = whole and whole.index_changes or {},
   }, Change)
   self.proofs = {
     how = opts and opts.attestations or "keep", saved = whole and EVERYTHING or {}, new_of = self.new_of,

@@ -150,7 +150,7 @@ local function plan_new(saving, out, last)
   if last and last.before == text then return last end
   local made, moved, root
   if saving.whole and saving.catalog then
-    moved, message, code = transfer.of(saving.catalog, saving.images, saving.opts)
+    moved, message, code = transfer.of(saving.catalog, saving.images, saving.opts, saving.whole)
   else
     made, message, code = new_layout.layout(saving.images, "oci")
   end
@@ -162,8 +162,8 @@ local function plan_new(saving, out, last)
   if text then
     root, message, code = extend(text, moved and descriptors_of(moved.root) or made.descriptors)
     if not root then return nil, message, code end
-    local before = moved and saving.catalog.indexes[""]
-    if before and next(before.annotations) ~= nil then table.insert(moved.notes, "the annotations of index.json") end
+    local lost = moved and oci_descriptor.annotations(json.decode(moved.root).annotations)
+    if lost and next(lost) then table.insert(moved.notes, "the annotations of index.json") end
   else
     root = moved and moved.root or new_layout.index(made.descriptors)
   end
@@ -180,6 +180,12 @@ local function catalog_now(saving, out)
     local digest = one.source.manifest.digest
     if not catalog.by_digest[digest] then
       return fail("ESTALE", "%s: %s was changed after it had been opened, and leads to %s no more", out.path,
+        store.root, digest)
+    end
+  end
+  for digest in pairs(saving.whole and saving.whole.index_changes or {}) do
+    if digest ~= "" and not catalog.indexes[digest] then
+      return fail("ESTALE", "%s: %s was changed after it had been opened, and leads to the index %s no more", out.path,
         store.root, digest)
     end
   end

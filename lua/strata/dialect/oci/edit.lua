@@ -26,7 +26,7 @@ end
 ---@param images strata.ImageToWrite[]
 ---@param catalog strata.Catalog  of the layout
 ---@param opts {attestations?: string}
----@param whole boolean?  attestations of all images are meant
+---@param whole strata.Listing?  all that it has is saved
 ---@return strata.LayoutChange?
 ---@return string? message
 ---@return string? code

@@ -58,7 +58,6 @@ local function read_layer(catalog, descriptor, number)
   if not blob then return nil, own, code end
   return {
     digest = digest, media_type = json.or_nil(descriptor.mediaType), blob = blob, own = own,
-    annotations = oci_descriptor.annotations(descriptor.annotations),
     foreign = media_types.is_foreign(descriptor.mediaType), urls = store.remote and urls_of(descriptor) or nil,
   }
 end

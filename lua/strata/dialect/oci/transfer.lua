@@ -115,16 +115,17 @@ end
 ---@param catalog strata.Catalog
 ---@param images strata.ImageToWrite[]  of it that are saved anew
 ---@param opts {attestations?: string}
+---@param whole strata.Listing
 ---@return strata.Transfer?
 ---@return string? message
 ---@return string? code
-function transfer.of(catalog, images, opts)
+function transfer.of(catalog, images, opts, whole)
   local listed, unlisted = {}, {}
   for _, image in ipairs(images) do
     local list = image.source.manifest and listed or unlisted
     list[#list + 1] = image
   end
-  local change, message, code = oci_edit.changes(listed, catalog, opts, true)
+  local change, message, code = oci_edit.changes(listed, catalog, opts, whole)
   if not change then return nil, message, code end
   local self = { blobs = {}, root = change.root, notes = change.notes, names = catalog.store.names,
                  layout = not catalog.store.flat and catalog.store:has("oci-layout") and
