@@ -27,6 +27,7 @@ local Image = {}
 ---@class strata.IndexFacts
 ---@field digest string
 ---@field media_type string?
+---@field size integer  bytes of the index itself
 ---@field annotations table<string, string>
 ---@field count integer  of the manifests that it lists
 
@@ -255,6 +256,14 @@ function Image:save(what, opts) end
 ---@return string? message
 ---@return strata.errcode? code
 function Image:plan(opts) end
+
+--- The artifacts that are about the image as it was opened: signatures, lists of contents. They are listed by the
+--- registry, or by what the layout has; attestations of buildkit are not among them, which index.manifests has.
+---@param opts? strata.ReferrersOptions
+---@return strata.Referrer[]?
+---@return string? message
+---@return strata.errcode? code
+function Image:referrers(opts) end
 
 --- The entries of all layers, the base first, each with its layer. The iterator throws when a layer cannot be read.
 ---@return fun(): strata.Entry?, strata.Layer?

@@ -4,6 +4,7 @@ local client = require "strata.registry.client"
 local core = require "strata.core"
 local fail = require "strata.util.fail"
 local json = require "strata.util.json"
+local limits = require "strata.util.limits"
 local media_types = require "strata.document.media_types"
 local misuse = require "strata.util.misuse"
 local new_layout = require "strata.dialect.new_layout"
@@ -163,9 +164,9 @@ local function notes_of(image, manifest, is_alone)
 end
 
 -- The save to a registry: where it goes, and by which client.
-local function begin(what, opts, limits, with)
+local function begin(what, opts, given, with)
   local ref, tags = target_of(what, opts)
-  local self = { opts = opts, ref = ref, tags = tags, path = "docker://" .. ref.text, limits = limits, client = with }
+  local self = { opts = opts, ref = ref, tags = tags, path = "docker://" .. ref.text, limits = given, client = with }
   local message, code
   if not with then self.client, message, code = client.shared() end
   if not self.client then return fail(code, "%s: %s", self.path, message) end
@@ -223,6 +224,40 @@ function save_registry.plan(request, what, opts, with)
   return describe(self, image, { moved = list, digest = this.manifest.digest, requests = requests })
 end
 
+-- What a save of an index, or of several images as one, tells.
+local function index_result(self, this, done)
+  local counts = counts_of(done.moved)
+  return {
+    path = self.path, format = "registry", digest = this.manifest.digest, size = counts.uploaded_bytes, layers = {},
+    uploaded = counts.uploaded, mounted = counts.mounted, skipped = counts.skipped, requests = done.requests,
+    warnings = #self.session.warnings > 0 and self.session.warnings or nil,
+  }
+end
+
+--- Saves an artifact to a registry: under a tag when the target has one, else by its digest alone. Where the registry
+-- has no list of what is about a manifest, the index is extended that clients keep.
+---@param artifact strata.ArtifactToWrite
+---@param what string
+---@param opts strata.ArtifactSaveOptions
+---@param with strata.RegistryClient?
+---@return table? row  what the save tells, without digest
+---@return string? message
+---@return string? code
+function save_registry.artifact(artifact, what, opts, with)
+  local self, message, code = begin(what, opts, limits.resolve(), with)
+  if not self then return nil, message, code end
+  local _, tag = reference.split((what:gsub("@.*$", "")))
+  if not tag then self.tags, self.path = {}, "docker://" .. self.ref.name .. "@" .. artifact.manifest.digest end
+  local ok, done
+  ok, message, code = check_digest(self, "artifact", artifact.manifest)
+  if not ok then return nil, message, code end
+  local this = new_push(self)
+  this.blobs, this.manifest = artifact.blobs, artifact.manifest
+  done, message, code = push.run(this, opts)
+  if not done then return fail(code, "%s: %s", self.path, message) end
+  return index_result(self, this, done)
+end
+
 -- The images that an edit has changed, as they are going to be written.
 local function make_all(self, requests)
   local images = {}
@@ -232,16 +267,6 @@ local function make_all(self, requests)
     if not images[i] then return nil, message, code end
   end
   return images
-end
-
--- What a save of an index, or of several images as one, tells.
-local function index_result(self, this, done)
-  local counts = counts_of(done.moved)
-  return {
-    path = self.path, format = "registry", digest = this.manifest.digest, size = counts.uploaded_bytes, layers = {},
-    uploaded = counts.uploaded, mounted = counts.mounted, skipped = counts.skipped, requests = done.requests,
-    warnings = #self.session.warnings > 0 and self.session.warnings or nil,
-  }
 end
 
 -- The push of images for several platforms, as the index that one name has. It is one of Docker's when all of them are,

@@ -171,6 +171,13 @@ function printed.manifest(one)
     one.problem and json.printable(one.problem, 200) or one.missing and "not all of it is here")
 end
 
+--- An artifact that is about a manifest.
+---@param one strata.Referrer
+---@return string
+function printed.referrer(one)
+  return joined(one.artifact_type and json.printable(one.artifact_type, 100), short(one.digest))
+end
+
 --- What was written as one tar.
 ---@param result strata.ExportResult
 ---@return string

@@ -100,7 +100,8 @@ function oci_image.read(catalog, manifest)
   if not manifest.text then return missing(store, "manifest", manifest.digest) end
   local document = manifest.document
   if manifest.kind ~= "image" then
-    return fail("EUNSUPPORTED", "%s: %s is an %s, not an image", store.path, manifest.digest, manifest.kind)
+    return fail("EUNSUPPORTED", "%s: %s is an %s, not an image: strata.open_artifact opens it", store.path,
+      manifest.digest, manifest.kind)
   end
   local digest, size, code = oci_descriptor.check(document.config, ("%s: config"):format(store.path))
   if not digest then return nil, size, code end
