@@ -58,6 +58,15 @@ local RULES = { root_user = true, secrets = { env = { "^token=" } } }
 local AMD64 = { platform = "linux/amd64" }
 
 describe("annotations", function()
+	local server
+
+	after_each(function()
+		if server then
+			server:stop()
+			server = nil
+		end
+	end)
+
 	teardown(function()
 		dir:remove()
 	end)
@@ -302,7 +311,7 @@ describe("annotations", function()
 	end)
 
 	it("go to a registry, where a descriptor of a tag has none", function()
-		local server = registry.start()
+		server = registry.start()
 		local hub = remote.client()
 		local img = open(layout():directory(fresh("layout")), AMD64)
 		img:set_annotation("a", "b"):set_descriptor_annotation("c", "d")
@@ -335,7 +344,6 @@ describe("annotations", function()
 		end
 		assert.equal(1, puts)
 		assert.same({ kind = "again" }, strata.open_index(ref, { registry = hub }).annotations)
-		server:stop()
 	end)
 
 	it("of an index are nil where there is none", function()

@@ -50,6 +50,15 @@ local function blob(path, digest)
 end
 
 describe("an artifact", function()
+	local server
+
+	after_each(function()
+		if server then
+			server:stop()
+			server = nil
+		end
+	end)
+
 	teardown(function()
 		dir:remove()
 	end)
@@ -158,7 +167,8 @@ describe("an artifact", function()
 	it("goes to a registry, which lists it itself or leaves that to its clients", function()
 		local made, descriptor = layout()
 		for _, options in ipairs({ {}, { referrers = false } }) do
-			local server, hub = registry.start(options), remote.client()
+			local hub = remote.client()
+			server = registry.start(options)
 			remote.put(server, "app", made, descriptor.digest, "1")
 			local place = ("docker://%s/app"):format(server.host)
 			local img = assert(strata.open(place .. ":1", { registry = hub }))
@@ -197,6 +207,7 @@ describe("an artifact", function()
 			assert.equal(2, #assert(strata.open(copy, { registry = hub })):referrers())
 			assert.equal("EUNSUPPORTED", select(3, strata.open_artifact(place .. ":1", { registry = hub })))
 			server:stop()
+			server = nil
 		end
 	end)
 
@@ -269,6 +280,11 @@ describe("an artifact", function()
 		local one = sbom()
 		assert.equal("EUNSUPPORTED", select(3, one:save(old)))
 		assert.equal(before, shell.read(old))
+		local made = layout()
+		made.text = '{"schemaVersion":2,"manifests":null}' -- as Docker Engine 25.0 writes it
+		local none = made:archive(fresh("none.tar"))
+		assert(one:save(none))
+		assert.equal(one.digest, assert(strata.open_artifact(none)).digest)
 		local text = fresh("text")
 		shell.write(text, "text")
 		assert.is_nil((one:save(text)))

@@ -62,13 +62,13 @@ local function note_annotations(list, saving)
     local is_listed = source.manifest ~= nil and not source.catalog.single
     local has_manifest = not legacy and (not saving.native or image.manifest_text ~= nil)
     if scrub.has_set(image.scrubs) and (legacy or stays and not is_listed) then
-      list[#list + 1] = "the annotations of the descriptor of the image, which no index leads to"
+      list[#list + 1] = "the annotations of the descriptor: no index leads to the image"
     end
     if image.annotations and not has_manifest then
-      list[#list + 1] = "the annotations of the image, which has no manifest"
+      list[#list + 1] = "the annotations of the image, which has no manifest here: formats with one are docker, oci and oci-archive"
     end
     for _, one in ipairs(not has_manifest and image.layers or {}) do
-      if one.annotated then list[#list + 1] = ("%s: its annotations: the image has no manifest"):format(one.label) end
+      if one.annotated then list[#list + 1] = ("%s: its annotations: the image has no manifest here"):format(one.label) end
     end
   end
 end

@@ -151,7 +151,7 @@ end
 local function notes_of(image, manifest, is_alone)
   local source, notes = image.source, {}
   if is_alone and scrub.has_set(image.scrubs) then
-    notes[1] = "the annotations of the descriptor of the image: a tag of a registry leads to the manifest itself"
+    notes[1] = "the annotations of the descriptor: a tag of a registry leads to the manifest itself"
   end
   if not (source and source.catalog and source.manifest) then return notes end
   if manifest.digest == source.manifest.digest then return notes end

@@ -124,7 +124,8 @@ end
 function oci_directory.extend(text, descriptors)
   local doc, message, code = core.json(text)
   if not doc then return nil, message, code end
-  local before, gone, stays, added = json.decode(text).manifests, {}, {}, {}
+  if doc:type("/manifests") ~= "array" then doc:set("/manifests", "[]") end -- Docker writes null when there are none
+  local before, gone, stays, added = json.decode(doc:text()).manifests, {}, {}, {}
   for _, descriptor in ipairs(descriptors) do
     local new, is_there = json.decode(descriptor), false
     for i, there in ipairs(before) do
