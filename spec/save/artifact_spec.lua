@@ -142,6 +142,22 @@ describe("an artifact", function()
 		end
 	end)
 
+	it("beside an image does not keep a layout from a registry", function()
+		local path = layout():directory(fresh("layout"))
+		local one = sbom(assert(strata.open(path)))
+		assert(one:save(path))
+		local hub = remote.client()
+		server = registry.start()
+		local ref = ("docker://%s/app:1"):format(server.host)
+		local _, lost = assert(strata.copy(path, ref, { registry = hub }))
+		assert.same({ ("the artifact %s, which is about %s: referrers = true takes it along"):format(one.digest,
+			one.subject.digest) }, lost)
+		assert.same({}, assert(strata.open(ref, { registry = hub })):referrers())
+		_, lost = assert(strata.copy(path, ref, { registry = hub, referrers = true }))
+		assert.is_nil(lost)
+		assert.same({ one.digest }, digests_of(assert(strata.open(ref, { registry = hub })):referrers()))
+	end)
+
 	it("is about the image as it was opened: an edit leaves it behind", function()
 		local path = layout():directory(fresh("layout"))
 		local img = assert(strata.open(path))

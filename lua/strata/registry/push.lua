@@ -43,6 +43,7 @@ local MAX_MANIFEST = 4 * 2 ^ 20
 ---@field exists "auto"|"check"|"never"
 ---@field known table<string, boolean>  digests of blobs that are in the repository
 ---@field limits strata.JsonLimits
+---@field with_referrers boolean?  among the children are some that the manifest does not lead to
 ---@field is_home boolean?  the image came from this repository, whose blobs are known
 ---@field current string?  the digest that the first tag has. Written by look()
 ---@field looked boolean?  that is known. Written by look()
@@ -303,7 +304,7 @@ function push.run(this, opts)
   if ok == nil then return nil, message, code end
   local list = plan(this)
   local scopes = scopes_of(this, list)
-  if this.current ~= this.manifest.digest then
+  if this.current ~= this.manifest.digest or this.with_referrers then
     ok, message, code = move_all(this, list, scopes, opts)
     if ok then ok, message, code = put_children(this, list, scopes, opts) end
     if not ok then return nil, message, code end

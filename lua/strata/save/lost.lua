@@ -65,10 +65,10 @@ local function note_annotations(list, saving)
       list[#list + 1] = "the annotations of the descriptor: no index leads to the image"
     end
     if image.annotations and not has_manifest then
-      list[#list + 1] = "the annotations of the image, which has no manifest here: formats with one are docker, oci and oci-archive"
+      list[#list + 1] = "the annotations of the image: it has no manifest here, as it has in the formats oci and docker"
     end
     for _, one in ipairs(not has_manifest and image.layers or {}) do
-      if one.annotated then list[#list + 1] = ("%s: its annotations: the image has no manifest here"):format(one.label) end
+      if one.annotated then list[#list + 1] = one.label .. ": its annotations: the image has no manifest here" end
     end
   end
 end

@@ -352,7 +352,7 @@ local function add_tree(self, this, requests, listing)
   if not made then return nil, message, code end
   if this.is_home then registry_index.note_known(listing.catalog, this.known) end
   this.manifest = table.remove(made.documents)
-  this.children, this.blobs = made.documents, made.blobs
+  this.children, this.blobs, this.with_referrers = made.documents, made.blobs, self.opts.referrers
   return made
 end
 
