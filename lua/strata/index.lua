@@ -7,6 +7,7 @@ local argument = require "strata.util.argument"
 local fail = require "strata.util.fail"
 local frozen = require "strata.util.frozen"
 local image = require "strata.image"
+local index_annotations = require "strata.dialect.oci.index_annotations"
 local misuse = require "strata.util.misuse"
 local object = require "strata.util.object"
 local options = require "strata.util.options"
@@ -118,31 +119,10 @@ end
 
 -- ---- annotations ---------------------------------------------------------------------
 
--- An index as it is going to be saved. nil: it is not there.
-local function document_of(state, digest)
-  local catalog = state.listing.catalog
-  local known = catalog and catalog.indexes[digest]
-  local doc, changes = known and core.json(known.text), state.listing.index_changes or {}
-  for _, change in ipairs(doc and changes[digest] or {}) do annotations.change(doc, "", change) end
-  return doc
-end
-
--- Changes an index: whether that changed anything.
-local function change_annotations(state, call, change, opts)
+-- Changes annotations: whether that changed anything.
+local function annotate(self, call, change, opts)
   options.check(call, "IndexAnnotationOptions", opts)
-  local digest = opts and opts.digest or ""
-  local root = state.listing.store.flat and state.listing.catalog and state.listing.catalog.indexes[""]
-  if root and digest == (state.listing.store.root_digest or core.sha256(root.text)) then digest = "" end
-  local doc = document_of(state, digest)
-  if not doc then
-    return fail("ENOENT", "%s: there is no index%s", state.listing.store.path, digest ~= "" and " " .. digest or "")
-  end
-  if not annotations.change(doc, "", change) then return false end
-  local changes = state.listing.index_changes or {}
-  changes[digest] = changes[digest] or {}
-  table.insert(changes[digest], change)
-  state.listing.index_changes = changes
-  return true
+  return index_annotations.change(state_of(self).listing, change, opts and opts.digest)
 end
 
 --- Sets an annotation of the index that was opened (index.json of a layout), or of one that it leads to.
@@ -154,7 +134,7 @@ end
 ---@return string? code  "ENOENT": there is no such index
 function methods:set_annotation(name, value, opts)
   local change = annotations.setting(name, value, "set_annotation")
-  local changed, message, code = change_annotations(state_of(self), "set_annotation", change, opts)
+  local changed, message, code = annotate(self, "set_annotation", change, opts)
   if changed == nil then return nil, message, code end
   return self
 end
@@ -167,20 +147,19 @@ end
 ---@return string? code  "ENOENT": there is no such index or annotation
 function methods:remove_annotation(name, opts)
   local change = annotations.removing(name, "remove_annotation")
-  local changed, message, code = change_annotations(state_of(self), "remove_annotation", change, opts)
+  local changed, message, code = annotate(self, "remove_annotation", change, opts)
   if changed == nil then return nil, message, code end
   if not changed then return fail("ENOENT", "remove_annotation: there is no annotation %s", core.quote(name)) end
   return self
 end
 
 local function read_annotations(state)
-  local doc = document_of(state, "")
-  return doc and frozen.copy(state, "annotations", annotations.read(doc, ""), "index.annotations",
+  return frozen.copy(state, "annotations", index_annotations.read(state.listing), "index.annotations",
     "assign the whole table, or use index:set_annotation and index:remove_annotation")
 end
 
 local function set_annotations(state, value)
-  local changed, message = change_annotations(state, "annotations", annotations.all(value, "index.annotations"))
+  local changed, message = index_annotations.change(state.listing, annotations.all(value, "index.annotations"))
   if changed == nil then misuse(message) end
 end
 
