@@ -1,4 +1,4 @@
---- Annotations of the indexes of a layout or a registry: what is asked of them until a save of the whole carries it out.
+--- Annotations of the indexes of a layout or a registry: what is asked of them until a save of the whole does it.
 
 local annotations = require "strata.document.annotations"
 local core = require "strata.core"
