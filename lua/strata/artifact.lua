@@ -55,9 +55,13 @@ options.rules.media_type = {
   holds = function(value) return value:find("^" .. NAME .. "/" .. NAME .. "$") ~= nil end,
 }
 
+local function text_of(value)
+  return type(value) == "string" and value or nil
+end
+
 local function type_of(document)
   local config = document.config
-  return json.or_nil(document.artifactType) or type(config) == "table" and json.or_nil(config.mediaType) or nil
+  return text_of(document.artifactType) or type(config) == "table" and text_of(config.mediaType) or nil
 end
 
 -- ---- making --------------------------------------------------------------------------
@@ -223,7 +227,7 @@ local function describe(manifest)
   local words = {}
   for _, tag in ipairs(manifest.tags) do words[#words + 1] = json.printable(tag, 200) end
   local kind = manifest.document and type_of(manifest.document)
-  words[#words + 1] = type(kind) == "string" and json.printable(kind, 100) or nil
+  words[#words + 1] = kind and json.printable(kind, 100)
   words[#words + 1] = manifest.digest
   return table.concat(words, " ")
 end
@@ -298,7 +302,8 @@ end
 -- The bytes inside a descriptor, when they are what it says.
 local function inline(descriptor)
   local data = descriptor.data
-  local bytes = type(data) == "string" and base64.decode(data)
+  local known = type(data) == "string" and oci_descriptor.is_verifiable(descriptor.digest)
+  local bytes = known and base64.decode(data)
   return bytes and #bytes == descriptor.size and digests.matches(bytes, descriptor.digest) and bytes or nil
 end
 
@@ -393,10 +398,9 @@ end
 
 local function to_write(state)
   local manifest, list, seen = state.manifest, {}, {}
-  local kind = type_of(state.document)
   local made = { manifest = manifest, blobs = list, descriptor = state.descriptor_text or json.encode(
     save_artifact.descriptor({ media_type = manifest.media_type, digest = manifest.digest, size = #manifest.text },
-      { artifactType = type(kind) == "string" and kind or nil })) }
+      { artifactType = type_of(state.document) })) }
   local function add(descriptor, label)
     if seen[descriptor.digest] or media_types.is_foreign(descriptor.mediaType) then return true end
     seen[descriptor.digest] = true
@@ -462,10 +466,11 @@ local function referrers_of(catalog, digest, opts)
   end
   if not list then return nil, message, code end
   for _, one in ipairs(list) do
-    local kind = json.or_nil(one.artifactType)
+    local kind = text_of(one.artifactType)
     if not wanted or kind == wanted then
-      rows[#rows + 1] = { digest = one.digest, media_type = json.or_nil(one.mediaType), artifact_type = kind,
-                          size = one.size, annotations = oci_descriptor.annotations(one.annotations) }
+      rows[#rows + 1] = { digest = one.digest, media_type = text_of(one.mediaType), artifact_type = kind,
+                          size = type(one.size) == "number" and one.size or nil,
+                          annotations = oci_descriptor.annotations(one.annotations) }
     end
   end
   return printed.list(rows, printed.referrer)
@@ -504,10 +509,7 @@ local function row_of(descriptor)
 end
 
 local fields = {
-  type = function(state)
-    local kind = type_of(state.document)
-    return type(kind) == "string" and kind or nil
-  end,
+  type = function(state) return type_of(state.document) end,
   digest = function(state) return state.manifest.digest end,
   media_type = function(state) return state.manifest.media_type end,
   path = function(state) return state.store and not state.store.spooled and state.store.path or nil end,
@@ -517,8 +519,8 @@ local fields = {
   end,
   subject = function(state)
     local subject = json.or_nil(state.document.subject)
-    if type(subject) ~= "table" then return nil end
-    return frozen.copy(state, "subject", { media_type = json.or_nil(subject.mediaType), digest = subject.digest,
+    if type(subject) ~= "table" or not oci_descriptor.check(subject, "subject") then return nil end
+    return frozen.copy(state, "subject", { media_type = text_of(subject.mediaType), digest = subject.digest,
                                            size = subject.size }, "artifact.subject", ADVICE)
   end,
   config = function(state) return frozen.copy(state, "config", row_of(state.config), "artifact.config", ADVICE) end,
@@ -534,7 +536,7 @@ new, state_of, is = object.class("strata.Artifact", methods, {
   tostring = function(state)
     local size, count = 0, #state.files
     for _, one in ipairs(state.files) do size = size + one.size end
-    local kind = fields.type(state)
+    local kind = type_of(state.document)
     return ("strata.Artifact(%s, %d file%s, %s, %s)"):format(kind and json.printable(kind, 80) or "<none>", count,
       count == 1 and "" or "s", core.human_size(size), state.manifest.digest:sub(1, 19))
   end,

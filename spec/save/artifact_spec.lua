@@ -289,6 +289,42 @@ describe("an artifact", function()
 		assert.equal("{}", opened:read_config())
 	end)
 
+	it("that is not what it should be is EFORMAT, and what it says of itself is taken for what it is", function()
+		local made = oci_layout.new()
+		local types = oci_layout.types.oci
+		local function add(document)
+			document.schemaVersion, document.mediaType = 2, types.manifest
+			local descriptor = made:document(document, types.manifest)
+			made:list(descriptor)
+			return descriptor.digest
+		end
+		local config = oci_layout.with(made:blob("{}"), { mediaType = "application/vnd.oci.empty.v1+json" })
+		local bad = {
+			add({ artifactType = "a/b", config = config, layers = "none" }),
+			add({ artifactType = "a/b", layers = oci_layout.list() }),
+			add({ artifactType = "a/b", config = config, layers = { { digest = "sha256:1", size = 1 } } }),
+			add({ artifactType = "a/b", config = config, layers = { { digest = EMPTY, size = -1 } } }),
+		}
+		local odd = add({
+			artifactType = 5, config = config, subject = { digest = 7 }, annotations = { a = 1, b = "c" },
+			layers = { oci_layout.with(config, { mediaType = "a/b", data = "AAAA", annotations = "none" }) },
+		})
+		local path = made:directory(fresh("odd"))
+		for _, digest in ipairs(bad) do
+			local opened, message, code = strata.open_artifact(path, { digest = digest })
+			assert.is_nil(opened)
+			assert.is_string(message)
+			assert.equal("EFORMAT", code)
+		end
+		local opened = assert(strata.open_artifact(path, { digest = odd }))
+		assert.equal("application/vnd.oci.empty.v1+json", opened.type)
+		assert.is_nil(opened.subject)
+		assert.same({ b = "c" }, opened.annotations)
+		assert.is_nil(opened.files[1].name)
+		assert.equal("{}", opened:read(1)) -- the data inside the descriptor is something else
+		assert.is_string(tostring(opened))
+	end)
+
 	it("has no place in an archive without an index.json, and does not take that of another file", function()
 		local image = docker_archive.image({ tags = { "app:1" }, layers = docker_archive.layers(1) })
 		local old = docker_dialects.of.docker_1_10(image):write(fresh("old.tar"))

@@ -10,6 +10,7 @@ local fail = require "strata.util.fail"
 local frozen = require "strata.util.frozen"
 local image = require "strata.image"
 local layer = require "strata.layer"
+local misuse = require "strata.util.misuse"
 
 local TAGS = annotations.TAGS
 
@@ -17,8 +18,21 @@ local function frozen_copy(state, key, name, found, advice)
   return frozen.copy(state, key, found, name, "assign the whole table, or use " .. advice)
 end
 
-local function absent(call, name)
-  return fail("ENOENT", "%s: there is no annotation %s", call, core.quote(name))
+-- What setting gives, when a change has given `changed`.
+local function chain(self, changed, message, code)
+  if changed == nil then return nil, message, code end
+  return self
+end
+
+-- What removing gives.
+local function chain_removed(self, call, name, changed, message, code)
+  if changed == false then return fail("ENOENT", "%s: there is no annotation %s", call, core.quote(name)) end
+  return chain(self, changed, message, code)
+end
+
+-- What assigning does.
+local function assigned(changed, message)
+  if changed == nil then misuse(message) end
 end
 
 -- ---- the manifest --------------------------------------------------------------------
@@ -41,17 +55,19 @@ function image.fields.annotations(state)
 end
 
 function image.set.annotations(state, value)
-  change_manifest(state, annotations.all(value, "img.annotations"))
+  assigned(change_manifest(state, annotations.all(value, "img.annotations")))
 end
 
 --- Sets an annotation of the manifest, in its place or behind the others.
 ---@param name string
 ---@param value string
----@return strata.Image self
+---@return strata.Image? self
+---@return string? message
+---@return string? code
 function image.methods:set_annotation(name, value)
   local state = image.state_of(self)
-  change_manifest(state, annotations.setting(name, value, "set_annotation"))
-  return self
+  local change = annotations.setting(name, value, "set_annotation")
+  return chain(self, change_manifest(state, change))
 end
 
 --- Removes an annotation of the manifest.
@@ -61,23 +77,26 @@ end
 ---@return string? code  "ENOENT": there is no such annotation
 function image.methods:remove_annotation(name)
   local state = image.state_of(self)
-  if change_manifest(state, annotations.removing(name, "remove_annotation")) then return self end
-  return absent("remove_annotation", name)
+  local change = annotations.removing(name, "remove_annotation")
+  return chain_removed(self, "remove_annotation", name, change_manifest(state, change))
 end
 
 -- ---- descriptors that lead to the image ----------------------------------------------
 
--- Changes a text; nil: nothing changes.
+-- Changes a text: false when nothing changes.
 local function changed(text, change)
-  local doc = core.json(text)
-  return annotations.change(doc, "", change) and doc:text() or nil
+  local doc, message, code = core.json(text)
+  if not doc then return nil, message, code end
+  return annotations.change(doc, "", change) and doc:text()
 end
 
 -- Changes all of them: what is there by save, what is known of the first one now.
 local function change_descriptors(state, change)
-  local list, any = elsewhere.leading(state) or {}, false
+  local list, message, code = elsewhere.leading(state)
+  if not list then return nil, message, code end
   if not list[1] then list[1] = { text = state.descriptor_text or "{}" } end
-  for _, one in ipairs(list) do any = changed(one.text, change) ~= nil or any end
+  local any = false
+  for _, one in ipairs(list) do any = changed(one.text, change) or any end
   if not any then return false end
   state.descriptor_text = changed(state.descriptor_text or "{}", change) or state.descriptor_text
   local scrubs = {}
@@ -95,17 +114,19 @@ function image.fields.descriptor_annotations(state)
 end
 
 function image.set.descriptor_annotations(state, value)
-  change_descriptors(state, annotations.all(value, "img.descriptor_annotations", TAGS))
+  assigned(change_descriptors(state, annotations.all(value, "img.descriptor_annotations", TAGS)))
 end
 
 --- Sets an annotation of the descriptors that lead to the image.
 ---@param name string
 ---@param value string
----@return strata.Image self
+---@return strata.Image? self
+---@return string? message
+---@return string? code
 function image.methods:set_descriptor_annotation(name, value)
   local state = image.state_of(self)
-  change_descriptors(state, annotations.setting(name, value, "set_descriptor_annotation", TAGS))
-  return self
+  local change = annotations.setting(name, value, "set_descriptor_annotation", TAGS)
+  return chain(self, change_descriptors(state, change))
 end
 
 --- Removes an annotation of the descriptors that lead to the image.
@@ -116,8 +137,7 @@ end
 function image.methods:remove_descriptor_annotation(name)
   local state = image.state_of(self)
   local change = annotations.removing(name, "remove_descriptor_annotation", TAGS)
-  if change_descriptors(state, change) then return self end
-  return absent("remove_descriptor_annotation", name)
+  return chain_removed(self, "remove_descriptor_annotation", name, change_descriptors(state, change))
 end
 
 -- ---- layers --------------------------------------------------------------------------
@@ -129,9 +149,10 @@ local function change_layer(state, change)
     local pointer = ("/layers/%d"):format(state.origin - 1)
     return image.edit_manifest(owner, function(doc) return annotations.change(doc, pointer, change) end)
   end
-  local text = changed(state.descriptor_text or "{}", change)
+  local text, message, code = changed(state.descriptor_text or "{}", change)
+  if text == nil then return nil, message, code end
   if text then state.descriptor_text, state.annotated = text, true end
-  return text ~= nil
+  return text ~= false
 end
 
 function layer.fields.annotations(state)
@@ -142,16 +163,19 @@ function layer.fields.annotations(state)
 end
 
 function layer.set.annotations(state, value)
-  change_layer(state, annotations.all(value, "layer.annotations"))
+  assigned(change_layer(state, annotations.all(value, "layer.annotations")))
 end
 
 --- Sets an annotation of the layer's descriptor, in its place or behind the others.
 ---@param name string
 ---@param value string
----@return strata.Layer self
+---@return strata.Layer? self
+---@return string? message
+---@return string? code
 function layer.methods:set_annotation(name, value)
-  change_layer(layer.state_of(self), annotations.setting(name, value, "set_annotation"))
-  return self
+  local state = layer.state_of(self)
+  local change = annotations.setting(name, value, "set_annotation")
+  return chain(self, change_layer(state, change))
 end
 
 --- Removes an annotation of the layer's descriptor.
@@ -160,6 +184,7 @@ end
 ---@return string? message
 ---@return string? code  "ENOENT": there is no such annotation
 function layer.methods:remove_annotation(name)
-  if change_layer(layer.state_of(self), annotations.removing(name, "remove_annotation")) then return self end
-  return absent("remove_annotation", name)
+  local state = layer.state_of(self)
+  local change = annotations.removing(name, "remove_annotation")
+  return chain_removed(self, "remove_annotation", name, change_layer(state, change))
 end

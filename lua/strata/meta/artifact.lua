@@ -32,7 +32,7 @@ local Artifact = {}
 ---@field digest string
 ---@field media_type string?
 ---@field artifact_type string?
----@field size integer  bytes of its manifest
+---@field size integer?  bytes of its manifest; nil: the registry does not say it
 ---@field annotations table<string, string>
 
 --- The content of a file, compared with its digest. Throws a number that no file has.

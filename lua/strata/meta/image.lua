@@ -210,7 +210,9 @@ function Image:untag(ref) end
 --- Sets an annotation of the manifest, in its place or behind the others. Throws what is no string.
 ---@param name string
 ---@param value string
----@return strata.Image self
+---@return strata.Image? self
+---@return string? message
+---@return strata.errcode? code
 function Image:set_annotation(name, value) end
 
 --- Removes an annotation of the manifest. Throws what is no string.
@@ -224,7 +226,9 @@ function Image:remove_annotation(name) end
 --- tags.
 ---@param name string
 ---@param value string
----@return strata.Image self
+---@return strata.Image? self
+---@return string? message
+---@return strata.errcode? code
 function Image:set_descriptor_annotation(name, value) end
 
 --- Removes an annotation of the descriptors that lead to the image. Throws as setting it does.

@@ -85,7 +85,9 @@ function Layer:remove(which, opts) end
 --- Sets an annotation of the layer's descriptor, in its place or behind the others. Throws what is no string.
 ---@param name string
 ---@param value string
----@return strata.Layer self
+---@return strata.Layer? self
+---@return string? message
+---@return strata.errcode? code
 function Layer:set_annotation(name, value) end
 
 --- Removes an annotation of the layer's descriptor. Throws what is no string.
