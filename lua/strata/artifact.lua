@@ -454,9 +454,14 @@ local function in_layout(catalog, digest)
   return list
 end
 
--- What is about a manifest of a store, in the words of the API.
-local function referrers_of(catalog, digest, opts)
-  options.check("referrers", "ReferrersOptions", opts)
+--- What is about a manifest or an index of a store.
+---@param catalog strata.Catalog?  nil: there are no manifests
+---@param digest string?
+---@param opts? strata.ReferrersOptions  checked
+---@return strata.Referrer[]?
+---@return string? message
+---@return string? code
+function artifact.referrers(catalog, digest, opts)
   local wanted, rows = opts and opts.type, {}
   local list, message, code = {}, nil, nil
   if digest and catalog and catalog.store.remote then
@@ -482,10 +487,10 @@ end
 ---@return string? message
 ---@return string? code
 function image.methods:referrers(opts)
+  options.check("referrers", "ReferrersOptions", opts)
   local state = image.state_of(self)
   local manifest = state.opened.manifest
-  local rows, message, code = referrers_of(state.source and state.source.catalog, manifest and manifest.digest, opts)
-  return rows, message, code -- no tail call: misuse is the caller's
+  return artifact.referrers(state.source and state.source.catalog, manifest and manifest.digest, opts)
 end
 
 --- The artifacts that are about this one.
@@ -494,9 +499,9 @@ end
 ---@return string? message
 ---@return string? code
 function methods:referrers(opts)
+  options.check("referrers", "ReferrersOptions", opts)
   local state = state_of(self)
-  local rows, message, code = referrers_of(state.catalog, state.manifest.digest, opts)
-  return rows, message, code
+  return artifact.referrers(state.catalog, state.manifest.digest, opts)
 end
 
 -- ---- the class -----------------------------------------------------------------------

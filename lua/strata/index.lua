@@ -153,6 +153,19 @@ function methods:remove_annotation(name, opts)
   return self
 end
 
+--- The artifacts that are about the index of a registry, or about one of a layout that has this digest.
+---@param opts? strata.IndexReferrersOptions
+---@return strata.Referrer[]?
+---@return string? message
+---@return string? code  "ENOENT": there is no such index
+function methods:referrers(opts)
+  options.check("referrers", "IndexReferrersOptions", opts)
+  local listing = state_of(self).listing
+  local digest, message, code = index_annotations.digest_of(listing, opts and opts.digest)
+  if not digest then return nil, message, code end
+  return require("strata.artifact").referrers(listing.catalog, digest, opts)
+end
+
 local function read_annotations(state)
   return frozen.copy(state, "annotations", index_annotations.read(state.listing), "index.annotations",
     "assign the whole table, or use index:set_annotation and index:remove_annotation")

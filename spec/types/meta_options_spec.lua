@@ -258,6 +258,10 @@ describe("an option that there is not, or of another type", function()
 			return (specimen.objects["strata.Artifact"]:save(path(), opts))
 		end },
 		referrers = { "ReferrersOptions", {}, function(opts) return (img:referrers(opts)) end },
+		referrers_of_an_index = { "IndexReferrersOptions", {}, function(opts)
+			local index = assert(strata.open_index(specimen.app))
+			return (index:referrers(opts))
+		end },
 		annotation_of_an_index = { "IndexAnnotationOptions", {}, function(opts)
 			local index = assert(strata.open_index(specimen.app))
 			return (index:set_annotation("a", "b", opts))

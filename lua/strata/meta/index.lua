@@ -41,6 +41,13 @@ function Index:set_annotation(name, value, opts) end
 ---@return strata.errcode? code  "ENOENT": there is no such index or annotation
 function Index:remove_annotation(name, opts) end
 
+--- The artifacts that are about the index of a registry, or about an index of a layout, whose digest is wanted then.
+---@param opts? strata.IndexReferrersOptions
+---@return strata.Referrer[]?
+---@return string? message
+---@return strata.errcode? code  "ENOENT": there is no such index
+function Index:referrers(opts) end
+
 --- Saves the whole, with the images that were edited: other images, indexes, attestations and artifacts stay as they
 --- are, also from a directory to an archive and back. What an archive for docker cannot hold of it is told as lost.
 ---@param what string|file*

@@ -231,6 +231,10 @@
 ---@class strata.ReferrersOptions
 ---@field type? string  only those of this type
 
+--- Which artifacts are listed, and of which index.
+---@class strata.IndexReferrersOptions: strata.ReferrersOptions
+---@field digest? string  of an index of the layout, as img.index tells it. Default: the index of a registry
+
 --- How one registry is spoken to.
 ---@class strata.RegistryHostOptions
 ---@field ca? string  a file of certificates that are trusted besides the system's

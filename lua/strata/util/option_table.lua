@@ -255,6 +255,8 @@ return {
     { "format", '"oci"|"oci-archive"', default = "as it is there; oci-archive" } },
   { "ReferrersOptions", "Which artifacts are listed.",
     { "type", "string", "only those of this type" } },
+  { "IndexReferrersOptions", "Which artifacts are listed, and of which index.", extends = { "ReferrersOptions" },
+    { "digest", "string", "of an index of the layout, as img.index tells it", default = "the index of a registry" } },
   -- ---- registries ---------------------------------------------------------------------------------------
   {
     "RegistryHostOptions", "How one registry is spoken to.",

@@ -30,18 +30,34 @@ end
 ---@return string? message
 ---@return string? code
 function index_annotations.change(listing, change, digest)
-  local store, root = listing.store, listing.catalog and listing.catalog.indexes[""]
   digest = digest or ""
   -- What a reference of a registry leads to, and a directory of skopeo's, has a digest itself.
-  if root and store.flat and digest == (store.root_digest or core.sha256(root.text)) then digest = "" end
+  if digest ~= "" and digest == index_annotations.digest_of(listing) then digest = "" end
   local doc = document_of(listing, digest)
-  if not doc then return fail("ENOENT", "%s: there is no index%s", store.path, digest ~= "" and " " .. digest or "") end
+  if not doc then
+    return fail("ENOENT", "%s: there is no index%s", listing.store.path, digest ~= "" and " " .. digest or "")
+  end
   if not annotations.change(doc, "", change) then return false end
   local changes = listing.index_changes or {}
   changes[digest] = changes[digest] or {}
   table.insert(changes[digest], change)
   listing.index_changes = changes
   return true
+end
+
+--- The digest of an index, by which other documents name it.
+---@param listing strata.Listing
+---@param digest? string  without it: that of the root, which index.json has not
+---@return string?
+---@return string? message
+---@return string? code
+function index_annotations.digest_of(listing, digest)
+  local store, indexes = listing.store, listing.catalog and listing.catalog.indexes or {}
+  local root = indexes[""] and store.flat and (store.root_digest or core.sha256(indexes[""].text))
+  if root and (digest or root) == root then return root end
+  if digest and indexes[digest] then return digest end
+  if digest then return fail("ENOENT", "%s: there is no index %s", store.path, digest) end
+  return fail("ENOENT", "%s: no digest names it, so nothing can be about it: say that of an index below it", store.path)
 end
 
 return index_annotations
