@@ -17,7 +17,7 @@ local LUA = {
 	{ layer = "layer/ layer" },
 	{ tree = "tree/ rootfs waste" },
 	{ save = "save/" },
-	{ image = "image index" },
+	{ image = "image index artifact" },
 	{ edit = "edit/", check = "check/", policy = "policy" },
 	{ stream = "stream/ stream" },
 	{ init = "init" },

@@ -53,39 +53,42 @@ local http = [[
 	client exchange guard lua_exchange lua_pipe module pipe transfer
 ]]
 local facade = [[
-	check/attributes check/blobs check/config_types check/documents check/entries check/init
-	check/report check/stack check/tar check/unpacking config dialect/archive_edits
+	artifact check/attributes check/blobs check/config_types check/documents check/entries
+	check/init check/report check/stack check/tar check/unpacking config dialect/archive_edits
 	dialect/choose dialect/detect dialect/docker/edit dialect/docker/edit_index
 	dialect/docker/edit_layers dialect/docker/edit_v1_json dialect/docker/hybrid
 	dialect/docker/parents dialect/docker/read dialect/docker/write_legacy
-	dialect/docker_v1/document dialect/docker_v1/gojson dialect/docker_v1/read
-	dialect/new_archive dialect/new_layout dialect/oci/candidates dialect/oci/catalog
-	dialect/oci/changes dialect/oci/companions dialect/oci/descriptor dialect/oci/directory dialect/oci/edit
-	dialect/oci/garbage dialect/oci/image dialect/oci/index_edits dialect/oci/names dialect/oci/transfer document/config_schema
+	dialect/docker_v1/document dialect/docker_v1/gojson dialect/docker_v1/read dialect/new_archive
+	dialect/new_layout dialect/oci/candidates dialect/oci/catalog dialect/oci/changes
+	dialect/oci/companions dialect/oci/descriptor dialect/oci/directory dialect/oci/edit
+	dialect/oci/garbage dialect/oci/image dialect/oci/index_annotations dialect/oci/index_edits
+	dialect/oci/names dialect/oci/transfer document/annotations document/config_schema
 	document/inspect document/manifest document/media_types document/platform document/reference
-	document/scrub edit/append edit/dedup edit/entries edit/export edit/init edit/layer_list edit/merge_tar
-	edit/purge edit/rebase/config edit/rebase/history edit/rebase/init edit/remove edit/scrub
-	edit/squash history image index init jobs layer layer/edit_entries layer/entry layer/extract
-	layer/fetch layer/growing_tree layer/metadata layer/needless_whiteouts
-	layer/new/from_archive layer/new/from_difference layer/new/from_directory
-	layer/new/from_files layer/new/init layer/new/mapping layer/new/tar_writer layer/standalone
-	layer/stranded_links layer/transaction meta/append meta/archive meta/check meta/common
-	meta/config meta/entry meta/extract meta/history meta/image meta/index meta/jobs meta/layer
-	meta/operations meta/options meta/platform meta/policy meta/registry meta/resty
-	meta/resty_gate meta/root_entry meta/root_file meta/rootfs meta/save meta/strata meta/stream
-	meta/tar_stream meta/waste policy registry/auth registry/blobs registry/chunks registry/client
-	registry/credential_files registry/credential_helper registry/credentials registry/errors
-	registry/flow registry/headers registry/hosts registry/init registry/manifests
-	registry/places registry/push registry/referrers registry/session registry/tags registry/uploads registry/url
-	resty rootfs save/elsewhere save/image save/init save/layer save/lost save/registry
-	save/registry_index save/result save/target store/archive store/directory store/file_list store/open
-	store/output store/remote stream stream/classify stream/finish stream/hasher stream/image
-	stream/input stream/layer stream/output stream/spool stream/tar tree/above tree/chosen_paths tree/digests tree/draw
-	tree/efficiency tree/entry tree/entry_json tree/file tree/glob tree/layer_listing tree/merge tree/packages tree/path_history util/address
+	document/scrub edit/annotations edit/append edit/dedup edit/entries edit/export edit/init
+	edit/layer_list edit/merge_tar edit/purge edit/rebase/config edit/rebase/history
+	edit/rebase/init edit/remove edit/scrub edit/squash history image index init jobs layer
+	layer/edit_entries layer/entry layer/extract layer/fetch layer/growing_tree layer/metadata
+	layer/needless_whiteouts layer/new/from_archive layer/new/from_difference
+	layer/new/from_directory layer/new/from_files layer/new/init layer/new/mapping
+	layer/new/tar_writer layer/standalone layer/stranded_links layer/transaction meta/append
+	meta/archive meta/artifact meta/check meta/common meta/config meta/entry meta/extract
+	meta/history meta/image meta/index meta/jobs meta/layer meta/operations meta/options
+	meta/platform meta/policy meta/registry meta/resty meta/resty_gate meta/root_entry
+	meta/root_file meta/rootfs meta/save meta/strata meta/stream meta/tar_stream meta/waste policy
+	registry/auth registry/blobs registry/chunks registry/client registry/credential_files
+	registry/credential_helper registry/credentials registry/errors registry/flow registry/headers
+	registry/hosts registry/init registry/manifests registry/places registry/push
+	registry/referrers registry/session registry/tags registry/uploads registry/url resty rootfs
+	save/artifact save/elsewhere save/image save/init save/layer save/lost save/registry
+	save/registry_index save/result save/target store/archive store/directory store/file_list
+	store/open store/output store/remote stream stream/classify stream/finish stream/hasher
+	stream/image stream/input stream/layer stream/output stream/spool stream/tar tree/above
+	tree/chosen_paths tree/digests tree/draw tree/efficiency tree/entry tree/entry_json tree/file
+	tree/glob tree/layer_listing tree/merge tree/packages tree/path_history util/address
 	util/argument util/base64 util/choice util/digests util/fail util/frozen util/glob util/help
 	util/help_text util/job util/json util/limits util/misuse util/mode util/object
-	util/option_table util/options util/path util/printed util/progress util/protect
-	util/spelling waste
+	util/option_table util/options util/path util/printed util/progress util/protect util/spelling
+	waste
 ]]
 
 -- Adds the paths of named C files to a list.

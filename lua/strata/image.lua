@@ -3,6 +3,7 @@
 -- Everything here happens in memory; the file it came from is only read, and
 -- nothing is written until save.
 
+local annotations = require "strata.document.annotations"
 local argument = require "strata.util.argument"
 local config = require "strata.config"
 local core = require "strata.core"
@@ -56,15 +57,17 @@ local new, state_of, is
 ---@field hub strata.Hub  what its layers know of it
 ---@field source strata.Source?  that it was opened from; nil: it was made anew
 ---@field opened strata.OpenedImage
----@field manifest strata.ImageManifest?  nil: it had none. Also written by edit/rebase and edit/scrub, for its
----  annotations
----@field descriptor_text string?  the descriptor that led to the manifest. Also written by edit/scrub
+---@field manifest strata.ImageManifest?  nil: it had none. Written by edit_manifest
+---@field annotations table<string, string>?  those that the first manifest of an image without one gets, nil for none.
+---  Written by edit_manifest
+---@field descriptor_text string?  the descriptor that led to the manifest; without one what is known of the first. Also
+---  written by edit/scrub and edit/annotations
 ---@field index table?  the nested index that the manifest was found in
 ---@field config strata.Config
 ---@field layers strata.Layer[]  the base first. Written by prune() and by edit/layer_list, which then renumber
 ---@field tags string[]  written by tag(), untag() and by assigning to img.tags
 ---@field scrubs strata.Scrub[]?  of documents that repeat the config, and of descriptors: to be carried out by save.
----  Written by edit/scrub
+---  Written by edit/scrub and edit/annotations
 ---@field failure {[1]: string, [2]: string}?  message and code of an edit that cannot be taken back, or goes on.
 ---  Written by edit()
 
@@ -72,6 +75,7 @@ local new, state_of, is
 ---@class strata.Hub
 ---@field limits strata.Limits
 ---@field strict table?  the functions that refuse what the option `strict` does not let pass
+---@field image strata.ImageState?  nil: the layer is in none
 ---@field layers strata.LayerState[]  the base first. A new array whenever the list of layers changes
 ---@field standalone boolean?  the layer is in no image
 ---@field closed boolean?  the image is
@@ -93,12 +97,15 @@ local function keep(state, name)
   local restore_config, message, code = config.keep(state.config)
   if not restore_config then return nil, message, code end
   local layers, tags, scrubs = copy_of(state.layers), copy_of(state.tags), copy_of(state.scrubs)
-  local manifest, descriptor_text = state.manifest, state.descriptor_text
+  local manifest, described, annotated = state.manifest, state.descriptor_text, state.annotations
+  local descriptors = {}
+  for i, one in ipairs(state.hub.layers) do descriptors[i] = { one, one.descriptor_text, one.annotated } end
   return function(failed, why)
     if state.closed then return end
     restore_config()
     state.layers, state.tags, state.scrubs = layers, tags, scrubs
-    state.manifest, state.descriptor_text = manifest, descriptor_text
+    state.manifest, state.descriptor_text, state.annotations = manifest, described, annotated
+    for _, row in ipairs(descriptors) do row[1].descriptor_text, row[1].annotated = row[2], row[3] end
     image.renumber(state)
     if failed then
       state.failure = { ("%s has failed (%s) and cannot be taken back in %s: img:revert() goes back to what was opened")
@@ -131,6 +138,28 @@ function image.edit(state, name, fn)
     mark.thread, mark.is_within = coroutine.running(), true
     return fn(edit)
   end))
+end
+
+--- Edits the manifest of an image, or what its first manifest is going to have.
+---@param state strata.ImageState
+---@param fn fun(doc: strata.JSON): any  gives what edit_manifest gives
+---@return any
+---@return string? message
+---@return string? code
+function image.edit_manifest(state, fn)
+  local before = state.manifest
+  local text = before and before.text or json.encode { annotations = json.object(state.annotations or {}) }
+  local doc, message, code = core.json(text)
+  if not doc then return nil, message, code end
+  local given = fn(doc)
+  if not before then
+    local left = annotations.read(doc, "")
+    state.annotations = next(left) and left
+  elseif doc:text() ~= text then
+    state.manifest = { text = doc:text(), digest = before.digest, media_type = before.media_type,
+                       config_digest = before.config_digest }
+  end
+  return given
 end
 
 -- ---- what the layers need of their image ------------------------------------
@@ -172,7 +201,7 @@ end
 
 local function new_hub(state, model)
   state.hub = {
-    limits = model.limits or limits.resolve(), strict = model.strict,
+    image = state, limits = model.limits or limits.resolve(), strict = model.strict,
     edit = function(name, fn) return image.edit(state, name, fn) end,
     settle = function()
       local ok, message = image.settle(state)
@@ -189,13 +218,13 @@ end
 
 local function is_edited(state)
   local opened, layers = state.opened, state.hub.layers
-  if state.source == nil or state.scrubs or state.manifest ~= opened.manifest or #layers ~= #opened.layers or
-    not reference.same_list(state.tags, opened.tags) or
+  if state.source == nil or state.scrubs or state.manifest ~= opened.manifest or state.annotations or
+    #layers ~= #opened.layers or not reference.same_list(state.tags, opened.tags) or
     state.config:text() ~= opened.config_text then
     return true
   end
   for i, one in ipairs(layers) do
-    if one.origin ~= i or layer.is_edited(one) then return true end
+    if one.origin ~= i or one.annotated or layer.is_edited(one) then return true end
   end
   return false
 end
@@ -401,7 +430,7 @@ function methods:revert()
   local ok, message, code = config.replace(state.config, opened.config_text)
   if not ok then return nil, message, code end
   state.layers, state.tags, state.manifest = copy_of(opened.handles), copy_of(opened.tags), opened.manifest
-  state.descriptor_text, state.scrubs, state.failure = opened.descriptor_text, nil, nil
+  state.descriptor_text, state.annotations, state.scrubs, state.failure = opened.descriptor_text, nil, nil, nil
   for _, handle in ipairs(state.layers) do layer.forget_edits(layer.state_of(handle)) end
   image.renumber(state)
   return self
@@ -576,7 +605,9 @@ local fields = {
     if message then error(message, 0) end
     return digest
   end,
-  index = function(state) return state.index and frozen.table(state.index, "img.index", "it is there to be read") end,
+  index = function(state)
+    return state.index and frozen.table(state.index, "img.index", "index:set_annotation edits its annotations")
+  end,
 }
 
 local function set_tags(state, value)
@@ -599,10 +630,13 @@ local function describe(state)
     #state.layers, #state.layers == 1 and "" or "s", core.human_size(size), id)
 end
 
+--- What can be read and assigned by name. Modules that add methods add to these, too.
+image.fields, image.set = fields, { tags = set_tags }
+
 new, state_of, is = object.class("strata.Image", methods, {
   fields = fields,
   costly = { id = true, digest = true, size = true },
-  set = { tags = set_tags },
+  set = image.set,
   tostring = describe,
   close = function(state)
     state.hub.closed = true

@@ -1,10 +1,13 @@
 --- All images of a layout, an archive or an index of a registry, to be edited and saved together.
 
+local annotations = require "strata.document.annotations"
 local argument = require "strata.util.argument"
 local choose = require "strata.dialect.choose"
 local core = require "strata.core"
 local fail = require "strata.util.fail"
+local frozen = require "strata.util.frozen"
 local image = require "strata.image"
+local index_annotations = require "strata.dialect.oci.index_annotations"
 local index_edits = require "strata.dialect.oci.index_edits"
 local misuse = require "strata.util.misuse"
 local object = require "strata.util.object"
@@ -474,20 +477,81 @@ function methods:save(what, opts)
   return save.images(requests, what, opts, state.listing)
 end
 
+-- ---- annotations ---------------------------------------------------------------------
+
+-- Changes annotations: whether that changed anything.
+local function annotate(self, call, change, opts)
+  options.check(call, "IndexAnnotationOptions", opts)
+  return index_annotations.change(state_of(self).listing, change, opts and opts.digest)
+end
+
+--- Sets an annotation of the index that was opened (index.json of a layout), or of one that it leads to.
+---@param name string
+---@param value string
+---@param opts? strata.IndexAnnotationOptions
+---@return strata.Index? self
+---@return string? message
+---@return string? code  "ENOENT": there is no such index
+function methods:set_annotation(name, value, opts)
+  local change = annotations.setting(name, value, "set_annotation")
+  local changed, message, code = annotate(self, "set_annotation", change, opts)
+  if changed == nil then return nil, message, code end
+  return self
+end
+
+--- Removes one.
+---@param name string
+---@param opts? strata.IndexAnnotationOptions
+---@return strata.Index? self
+---@return string? message
+---@return string? code  "ENOENT": there is no such index or annotation
+function methods:remove_annotation(name, opts)
+  local change = annotations.removing(name, "remove_annotation")
+  local changed, message, code = annotate(self, "remove_annotation", change, opts)
+  if changed == nil then return nil, message, code end
+  if not changed then return fail("ENOENT", "remove_annotation: there is no annotation %s", core.quote(name)) end
+  return self
+end
+
+--- The artifacts that are about the index of a registry, or about one of a layout that has this digest.
+---@param opts? strata.IndexReferrersOptions
+---@return strata.Referrer[]?
+---@return string? message
+---@return string? code  "ENOENT": there is no such index
+function methods:referrers(opts)
+  options.check("referrers", "IndexReferrersOptions", opts)
+  local listing = state_of(self).listing
+  local digest, message, code = index_annotations.digest_of(listing, opts and opts.digest)
+  if not digest then return nil, message, code end
+  return require("strata.artifact").referrers(listing.catalog, digest, opts)
+end
+
+local function read_annotations(state)
+  return frozen.copy(state, "annotations", index_annotations.read(state.listing), "index.annotations",
+    "assign the whole table, or use index:set_annotation and index:remove_annotation")
+end
+
+local function set_annotations(state, value)
+  local changed, message = index_annotations.change(state.listing, annotations.all(value, "index.annotations"))
+  if changed == nil then misuse(message) end
+end
+
 local fields = {
   path = function(state) return state.listing.store.path end,
   manifests = manifests,
   edited = function(state)
-    if state.listing.edits then return true end
+    if state.listing.edits or state.listing.index_changes then return true end
     for _, img in pairs(state.opened) do
       if img.edited then return true end
     end
     return false
   end,
+  annotations = read_annotations,
 }
 
 new, state_of = object.class("strata.Index", methods, {
   fields = fields,
+  set = { annotations = set_annotations },
   tostring = function(state)
     return ("strata.Index(%s, %d images)"):format(state.listing.store.path, #selected(state) + #edits_of(state).added)
   end,

@@ -9,6 +9,7 @@
 -- misuse throws.
 
 local argument = require "strata.util.argument"
+local artifact = require "strata.artifact"
 local check = require "strata.check"
 local choice = require "strata.util.choice"
 local choose = require "strata.dialect.choose"
@@ -215,6 +216,34 @@ function strata.open_index(what, opts)
   local listing, message, code = list(what, opts)
   if not listing then return nil, message, code end
   return require("strata.index").new(listing)
+end
+
+--- Makes an artifact of files, such as a signature, or a list of the contents of an image.
+---@param spec strata.ArtifactOptions
+---@return strata.Artifact?
+---@return string? message
+---@return string? code
+function strata.artifact(spec)
+  local made, message, code = artifact.make(spec)
+  return made, message, code -- no tail call: misuse is the caller's
+end
+
+--- Opens an artifact of a layout, an archive or a registry.
+---@param what string|file*
+---@param opts? strata.ArtifactOpenOptions
+---@return strata.Artifact?
+---@return string? message
+---@return string? code
+function strata.open_artifact(what, opts)
+  argument.stream(what, "open_artifact")
+  options.check("open_artifact", "ArtifactOpenOptions", opts)
+  opts = limits.options(opts)
+  local listing, message, code = list(what, opts)
+  if not listing then return nil, message, code end
+  local opened
+  opened, message, code = artifact.open(listing, opts)
+  listing.store:release()
+  return opened, message, code
 end
 
 --- A client of registries with settings of its own, for the option `registry`. Without it all calls share one.

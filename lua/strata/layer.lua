@@ -5,7 +5,6 @@ local core = require "strata.core"
 local entry_class = require "strata.layer.entry"
 local extract = require "strata.layer.extract"
 local fetch = require "strata.layer.fetch"
-local frozen = require "strata.util.frozen"
 local limits = require "strata.util.limits"
 local media_types = require "strata.document.media_types"
 local misuse = require "strata.util.misuse"
@@ -26,10 +25,11 @@ local layer = {}
 ---@field diff_id string  of the blob
 ---@field digest string?  of the blob. When its store does not tell it, load() or hash() write it
 ---@field media_type string?  that its descriptor states
----@field annotations table<string, string>?
 ---@field foreign boolean?  its URLs lead to the blob
 ---@field urls string[]?  these, of a layer in a registry
----@field descriptor_text string?  the descriptor that it had in the image that it was taken from
+---@field descriptor_text string?  the descriptor that it had in the image that it was taken from; without one what is
+---  known of its first. Also written by edit/annotations
+---@field annotated boolean?  somebody has set annotations in it. Written by edit/annotations
 ---@field own boolean?  no other layer uses the blob's file, which is closed with the image
 ---@field taken boolean?  its bytes are those of a layer of another image
 ---@field made boolean?  this process compressed the blob
@@ -230,6 +230,7 @@ function layer.forget_edits(state)
     state.index, state.loaded, state.listing = nil, nil, nil
   end
   state.result, state.carried_out = nil, nil
+  if state.annotated then state.descriptor_text, state.annotated = nil, nil end
 end
 
 -- True when its tar differs from the one it was opened with; a layer that was copied from another
@@ -252,6 +253,13 @@ function layer.current(state)
   }
 end
 
+--- The descriptor that the layer had when its image was opened, or in the image that it was taken from.
+---@param state strata.LayerState
+---@return string?
+function layer.descriptor(state)
+  return state.origin and state.hub.descriptor and state.hub.descriptor(state.origin) or state.descriptor_text
+end
+
 --- The state of a layer for another image, or none: with the same bytes, which stay
 -- open by themselves, and what the manifest says of them. Edits must have been carried out.
 ---@param state strata.LayerState
@@ -268,9 +276,8 @@ function layer.copy(state)
     unstated = state.unstated,
   }
   if same then
-    copy.media_type, copy.annotations, copy.foreign = state.media_type, state.annotations, state.foreign
-    copy.descriptor_text = state.origin and state.hub.descriptor and state.hub.descriptor(state.origin)
-      or state.descriptor_text
+    copy.media_type, copy.foreign = state.media_type, state.foreign
+    copy.descriptor_text, copy.annotated = layer.descriptor(state), state.annotated
   end
   return copy
 end
@@ -558,11 +565,6 @@ local fields = {
   compression = function(state)
     return is_pending(state) and state.blob.compression or layer.current(state).compression
   end,
-  annotations = function(state)
-    local copy = {}
-    for name, value in pairs(state.annotations or {}) do copy[name] = value end
-    return frozen.table(copy, "layer.annotations", "it is there to be read")
-  end,
   foreign = function(state) return state.foreign and true or false end,
   created_by = function(state)
     local row = state.hub.row(state.position)
@@ -574,8 +576,11 @@ local fields = {
   empty = function(state) return (loaded(state):count()) == 0 end,
 }
 
+--- What can be read and assigned by name. Modules that add methods add to these, too.
+layer.fields, layer.set = fields, {}
+
 new, state_of, is = object.class("strata.Layer", methods, {
-  fields = fields,
+  fields = fields, set = layer.set,
   costly = { chain_id = true, count = true, diff_id = true, digest = true, empty = true, size = true },
   tostring = function(state)
     local now = is_pending(state) and state.blob or layer.current(state)

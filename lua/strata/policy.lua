@@ -288,7 +288,8 @@ local function check_around(img, secrets, finders, findings)
       check_texts(labels_of(one), finders.env, what .. ": annotation", findings)
     end
   end
-  if state.manifest then check_annotations(state.manifest.text, "the manifest") end
+  local manifest = state.manifest or { text = json.encode { annotations = json.object(state.annotations) } }
+  check_annotations(manifest.text, "the manifest")
   for _, one in ipairs(descriptors) do check_annotations(one.text, one.name) end
   for _, line in ipairs(elsewhere.around(state, sought)) do report(findings, "secrets", line) end
   return true

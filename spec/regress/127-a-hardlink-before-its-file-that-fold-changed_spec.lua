@@ -1,6 +1,6 @@
--- fold gave a file the attributes of one that repeats it in a layer above, and so did a hardlink to it that comes before
--- the file in its layer: by the letter of the specification, which fold went by, that is a name of another file, of a
--- lower layer, but runtimes make it a name of this one.
+-- fold gave a file the attributes of one that repeats it in a layer above, and with it a hardlink that comes before the
+-- file in its layer: by the letter of the specification, which fold went by, that is a name of another file, of a lower
+-- layer, but runtimes make it a name of this one.
 
 local archive = require "spec.support.archive"
 local model = require "spec.support.model"

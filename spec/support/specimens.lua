@@ -91,6 +91,7 @@ function specimens.new()
 		["strata.Rootfs"] = root,
 		["strata.RootEntry"] = assert(root:stat("etc/passwd")),
 		["strata.RootFile"] = assert(root:open("etc/passwd")),
+		["strata.Artifact"] = assert(strata.artifact({ type = "text/plain", files = { a = "b" } })),
 		["strata.Index"] = assert(strata.open_index(dir:file("layout"))),
 		["strata.TarStream"] = parser,
 		["strata.Registry"] = assert(strata.registry()),

@@ -285,6 +285,25 @@ describe("an option that there is not, or of another type", function()
 			return (index:remove(opts))
 		end },
 		gc = { "GcOptions", {}, function(opts) return (strata.gc(specimen.app, opts)) end },
+		artifact = { "ArtifactOptions", { type = "a/b", files = { a = "b" } }, function(opts)
+			return (strata.artifact(opts))
+		end },
+		artifact_file = { "ArtifactFile", { content = "a" }, function(opts)
+			return (strata.artifact({ type = "a/b", files = { a = opts } }))
+		end },
+		open_artifact = { "ArtifactOpenOptions", {}, function(opts) return (strata.open_artifact(specimen.app, opts)) end },
+		save_of_an_artifact = { "ArtifactSaveOptions", {}, function(opts)
+			return (specimen.objects["strata.Artifact"]:save(path(), opts))
+		end },
+		referrers = { "ReferrersOptions", {}, function(opts) return (img:referrers(opts)) end },
+		referrers_of_an_index = { "IndexReferrersOptions", {}, function(opts)
+			local index = assert(strata.open_index(specimen.app))
+			return (index:referrers(opts))
+		end },
+		annotation_of_an_index = { "IndexAnnotationOptions", {}, function(opts)
+			local index = assert(strata.open_index(specimen.app))
+			return (index:set_annotation("a", "b", opts))
+		end },
 		policy = { "Policy", {}, function(opts) return (specimens.MODULES["strata.policy"].check(img, opts)) end },
 		secrets = { "PolicySecrets", {}, function(opts)
 			return (specimens.MODULES["strata.policy"].check(img, { secrets = opts }))

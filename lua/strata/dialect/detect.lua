@@ -16,6 +16,8 @@ local detect = {}
 ---@field kind "docker"|"docker-v1"|"oci"  how the store is written
 ---@field catalog strata.Catalog?  of its index.json, when that counts
 ---@field limits strata.Limits
+---@field index_changes table<string, strata.AnnotationChange[]>?  of the annotations of indexes, by digest; "" is the
+---  root. Written by strata.Index
 ---@field strict boolean|table|nil  the option; strata puts the functions there that refuse images and layers
 
 -- How a store is written, and who lists its images. nil: it is no store of images.

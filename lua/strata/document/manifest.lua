@@ -161,7 +161,7 @@ function manifest.new(image, family)
     schemaVersion = 2, mediaType = media_types.convert(media_types.OCI_MANIFEST, family),
     config = { mediaType = media_types.convert(media_types.OCI_CONFIG, family),
                digest = image.config_digest, size = #image.config_text },
-    layers = json.array {},
+    layers = json.array {}, annotations = image.annotations,
   })
   for _, one in ipairs(image.layers) do doc:set("/layers/-", descriptor_text(one, family, image.scrubs)) end
   return (doc:text())

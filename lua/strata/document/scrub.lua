@@ -2,9 +2,9 @@
 -- `container_config` that repeats it in images of Docker's classic builder. Annotations are the labels of manifests and
 -- descriptors.
 
+local annotations = require "strata.document.annotations"
 local core = require "strata.core"
 local json = require "strata.util.json"
-local reference = require "strata.document.reference"
 
 local scrub = {}
 
@@ -13,6 +13,7 @@ local scrub = {}
 ---@field labels string?  Lua pattern of "name=value", of annotations as well
 ---@field history string?  Lua pattern of texts
 ---@field replacement string|table|function|nil  for what that matches, as for string.gsub. Default "***"
+---@field annotations strata.AnnotationChange?  instead of patterns: of the descriptors that lead to an image
 
 --- What stands in the place of what was removed.
 scrub.HIDDEN = "***"
@@ -46,9 +47,6 @@ local function scrub_labels(doc, pointer, pattern, except)
   return names
 end
 
--- The tags of an image are img.tags, which no pattern takes away.
-local TAGS = { [reference.NAME] = true, [reference.REF_NAME] = true }
-
 --- Removes annotations.
 ---@param doc strata.JSON
 ---@param pointer string  of what has them: a manifest, a descriptor
@@ -56,7 +54,7 @@ local TAGS = { [reference.NAME] = true, [reference.REF_NAME] = true }
 ---@return string[] names
 function scrub.annotations(doc, pointer, patterns)
   local at = pointer .. "/annotations"
-  local names = patterns.labels and scrub_labels(doc, at, patterns.labels, TAGS) or {}
+  local names = patterns.labels and scrub_labels(doc, at, patterns.labels, annotations.TAGS) or {}
   if #names > 0 and doc:count(at) == 0 then doc:remove(at) end
   return names
 end
@@ -76,12 +74,35 @@ function scrub.manifest(doc, patterns)
   return names
 end
 
---- Removes annotations of a descriptor, as all of several patterns say.
+--- Removes annotations of a layer's descriptor, as all of several patterns say.
 ---@param doc strata.JSON
 ---@param pointer string
 ---@param scrubs strata.Scrub[]
 function scrub.descriptor(doc, pointer, scrubs)
   for _, patterns in ipairs(scrubs) do scrub.annotations(doc, pointer, patterns) end
+end
+
+--- The same for a descriptor that leads to an image, whose annotations can be set as well.
+---@param doc strata.JSON
+---@param pointer string
+---@param scrubs strata.Scrub[]
+function scrub.image_descriptor(doc, pointer, scrubs)
+  for _, one in ipairs(scrubs) do
+    scrub.annotations(doc, pointer, one)
+    if one.annotations then annotations.change(doc, pointer, one.annotations) end
+  end
+end
+
+--- Whether annotations were set in descriptors that lead to an image.
+---@param scrubs strata.Scrub[]
+---@return boolean
+function scrub.has_set(scrubs)
+  for _, one in ipairs(scrubs) do
+    for _, value in pairs(one.annotations and one.annotations.set or {}) do
+      if value then return true end
+    end
+  end
+  return false
 end
 
 -- JSON text of a string; of nothing of it when a pattern cut a character in two.

@@ -1,5 +1,6 @@
 --- The operations on images. Each module adds its methods to strata.Image.
 
+require "strata.edit.annotations"
 require "strata.edit.append"
 require "strata.edit.dedup"
 require "strata.edit.entries"

@@ -123,19 +123,14 @@ end
 -- Annotations of the manifest, and of the descriptors that lead to it. The second result: whether save has to edit
 -- descriptors.
 local function scrub_annotations(state, patterns)
-  local found, manifest, any = nothing(), state.manifest, false
+  local found, any = nothing(), false
   if not patterns.labels then return found, false end
-  if manifest then
-    local text, names, code = edited(manifest.text, function(doc) return settings.manifest(doc, patterns) end)
-    if not text then return nil, names, code end
-    add_names(found.annotations, names)
-    if #names > 0 then
-      state.manifest = { text = text, digest = manifest.digest, media_type = manifest.media_type,
-                         config_digest = manifest.config_digest }
-    end
-  end
+  local cleaned, message, code = image.edit_manifest(state, function(doc) return settings.manifest(doc, patterns) end)
+  if not cleaned then return nil, message, code end
+  add_names(found.annotations, cleaned)
   local function clean(doc) return settings.annotations(doc, "", patterns) end
-  local descriptors, message, code = elsewhere.descriptors(state)
+  local descriptors
+  descriptors, message, code = elsewhere.descriptors(state)
   if not descriptors then return nil, message, code end
   for _, one in ipairs(descriptors) do
     local text, names, why = edited(one.text, clean)

@@ -14,6 +14,8 @@
 ---@field edited boolean  save would write something else than what was opened
 ---@field size integer  bytes of all layers as they are stored; pending edits are carried out first
 ---@field index strata.IndexFacts?  the index that it belongs to
+---@field annotations table<string, string>  of the manifest; a copy; assign it to change it
+---@field descriptor_annotations table<string, string>  of the descriptor that leads to the manifest, but no tags; a copy
 local Image = {}
 
 --- The layers: an array, and called an iterator: `for i, layer in img:layers() do`.
@@ -25,6 +27,7 @@ local Image = {}
 ---@class strata.IndexFacts
 ---@field digest string
 ---@field media_type string?
+---@field size integer  bytes of the index itself
 ---@field annotations table<string, string>
 ---@field count integer  of the manifests that it lists
 
@@ -205,6 +208,37 @@ function Image:tag(ref) end
 ---@return strata.errcode? code  "ENOENT": the image has no such tag
 function Image:untag(ref) end
 
+--- Sets an annotation of the manifest, in its place or behind the others. Throws what is no string.
+---@param name string
+---@param value string
+---@return strata.Image? self
+---@return string? message
+---@return strata.errcode? code
+function Image:set_annotation(name, value) end
+
+--- Removes an annotation of the manifest. Throws what is no string.
+---@param name string
+---@return strata.Image? self
+---@return string? message
+---@return strata.errcode? code  "ENOENT": there is no such annotation
+function Image:remove_annotation(name) end
+
+--- Sets an annotation of the descriptors that lead to the image. Throws what is no string, and the names that are its
+--- tags.
+---@param name string
+---@param value string
+---@return strata.Image? self
+---@return string? message
+---@return strata.errcode? code
+function Image:set_descriptor_annotation(name, value) end
+
+--- Removes an annotation of the descriptors that lead to the image. Throws as setting it does.
+---@param name string
+---@return strata.Image? self
+---@return string? message
+---@return strata.errcode? code  "ENOENT": none of them has it
+function Image:remove_descriptor_annotation(name) end
+
 --- Takes all edits back: the image is what was opened. Entries that were read from edited layers are no longer valid.
 ---@return strata.Image? self
 ---@return string? message
@@ -227,6 +261,14 @@ function Image:save(what, opts) end
 ---@return string? message
 ---@return strata.errcode? code
 function Image:plan(opts) end
+
+--- The artifacts that are about the image as it was opened: signatures, lists of contents. They are listed by the
+--- registry, or by what the layout has; attestations of buildkit are not among them, which index.manifests has.
+---@param opts? strata.ReferrersOptions
+---@return strata.Referrer[]?
+---@return string? message
+---@return strata.errcode? code
+function Image:referrers(opts) end
 
 --- The entries of all layers, the base first, each with its layer. The iterator throws when a layer cannot be read.
 ---@return fun(): strata.Entry?, strata.Layer?

@@ -5,6 +5,7 @@
 ---@field path string
 ---@field manifests strata.IndexedManifest[]  in the order of the indexes, and as edits have left them
 ---@field edited boolean  an index or an image that was opened by it is
+---@field annotations table<string, string>?  of it, or of index.json; a copy; assign it to change it. nil: it has none
 local Index = {}
 
 --- What a layout or an archive lists.
@@ -25,6 +26,30 @@ local Index = {}
 ---@return string? message
 ---@return strata.errcode? code
 function Index:images(selector) end
+
+--- Sets an annotation of the index (of index.json, for a layout), or of one that it leads to. Throws what is no string.
+---@param name string
+---@param value string
+---@param opts? strata.IndexAnnotationOptions
+---@return strata.Index? self
+---@return string? message
+---@return strata.errcode? code  "ENOENT": there is no such index
+function Index:set_annotation(name, value, opts) end
+
+--- Removes an annotation of the index, or of one that it leads to. Throws what is no string.
+---@param name string
+---@param opts? strata.IndexAnnotationOptions
+---@return strata.Index? self
+---@return string? message
+---@return strata.errcode? code  "ENOENT": there is no such index or annotation
+function Index:remove_annotation(name, opts) end
+
+--- The artifacts that are about the index of a registry, or about an index of a layout, whose digest is wanted then.
+---@param opts? strata.IndexReferrersOptions
+---@return strata.Referrer[]?
+---@return string? message
+---@return strata.errcode? code  "ENOENT": there is no such index
+function Index:referrers(opts) end
 
 --- Saves the whole, with edits of the indexes and of images that were opened by it: other images, indexes, attestations and artifacts stay as they
 --- are, also from a directory to an archive and back. What an archive for docker cannot hold of it is told as lost.

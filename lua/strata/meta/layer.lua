@@ -11,7 +11,7 @@
 ---@field compression string  "none", "gzip", "zstd", ...
 ---@field created_by string?  of its row of the history
 ---@field history strata.HistoryRow?
----@field annotations table<string, string>  of its descriptor
+---@field annotations table<string, string>  of its descriptor; a copy; assign it to change it
 ---@field foreign boolean  it is not meant to be passed on, and its bytes may be elsewhere
 ---@field count integer  of its entries
 ---@field empty boolean  it has no entries
@@ -81,6 +81,21 @@ function Layer:rewrite(fn) end
 ---@return strata.Removed[]|string|nil # what was removed, or the message
 ---@return strata.errcode? code
 function Layer:remove(which, opts) end
+
+--- Sets an annotation of the layer's descriptor, in its place or behind the others. Throws what is no string.
+---@param name string
+---@param value string
+---@return strata.Layer? self
+---@return string? message
+---@return strata.errcode? code
+function Layer:set_annotation(name, value) end
+
+--- Removes an annotation of the layer's descriptor. Throws what is no string.
+---@param name string
+---@return strata.Layer? self
+---@return string? message
+---@return strata.errcode? code  "ENOENT": there is no such annotation
+function Layer:remove_annotation(name) end
 
 --- Frees what a layer without an image holds. Every method and field throws afterwards; closing twice does nothing.
 --- Images that it was appended to keep their own copy. Throws for a layer of an image, which img:close() closes.

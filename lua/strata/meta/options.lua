@@ -51,6 +51,10 @@
 ---@field remove? boolean  they are removed, and not only listed. Default: false
 ---@field limits? strata.Limits  instead of those of strata.limits, or of the image
 
+--- Which index has an annotation.
+---@class strata.IndexAnnotationOptions
+---@field digest? string  of one that the index leads to, as img.index tells it. Default: the index itself
+
 --- Of an image without layers.
 ---@class strata.NewOptions
 ---@field platform? string  default: "linux/amd64"
@@ -242,6 +246,41 @@
 
 --- The same to a registry.
 ---@class strata.CopyPushOptions: strata.ChoiceOptions, strata.SourceOptions, strata.PushOptions
+
+--- A file of an artifact, or its config.
+---@class strata.ArtifactFile
+---@field content? string  this,
+---@field path? string  or a file of the host
+---@field media_type? string  default: "application/octet-stream"
+---@field annotations? table<string, string>  of its descriptor
+
+--- Of an artifact that is made.
+---@class strata.ArtifactOptions: strata.WorkOptions
+---@field type string  what it is
+---@field files? table<string, string|strata.ArtifactFile>  by name: the content, or all of the file
+---@field subject? strata.Image|strata.Artifact|table  what it is about; a table, such as img.index, has media_type, digest and size
+---@field annotations? table<string, string>  of the manifest
+---@field config? strata.ArtifactFile  default: an empty object
+---@field limits? strata.Limits  instead of those of strata.limits, or of the image
+
+--- Which artifact is meant, and how it is read.
+---@class strata.ArtifactOpenOptions: strata.SourceOptions, strata.WorkOptions
+---@field registry? strata.Registry  the client of registries. Default: one that all calls share
+---@field ref? string  its tag
+---@field digest? string  of its manifest
+
+--- How an artifact is written.
+---@class strata.ArtifactSaveOptions: strata.WorkOptions
+---@field registry? strata.Registry  the client of registries. Default: one that all calls share
+---@field format? "oci"|"oci-archive"  default: as it is there; oci-archive
+
+--- Which artifacts are listed.
+---@class strata.ReferrersOptions
+---@field type? string  only those of this type
+
+--- Which artifacts are listed, and of which index.
+---@class strata.IndexReferrersOptions: strata.ReferrersOptions
+---@field digest? string  of an index of the layout, as img.index tells it. Default: the index of a registry
 
 --- How one registry is spoken to.
 ---@class strata.RegistryHostOptions

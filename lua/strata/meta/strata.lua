@@ -53,6 +53,22 @@ function strata.new(opts) end
 ---@return strata.errcode? code
 function strata.layer(spec) end
 
+--- Makes an artifact of files, such as a signature of an image, or a list of its contents. Throws options that make no
+--- sense together. What it is about has to be saved: the digest counts.
+---@param spec strata.ArtifactOptions
+---@return strata.Artifact?
+---@return string? message
+---@return strata.errcode? code
+function strata.artifact(spec) end
+
+--- Opens an artifact of a layout, an archive or a registry: the only one, or that with a tag or a digest.
+---@param what string|file*  a path, a reference "docker://host/name@sha256:...", "-", or an open Lua file
+---@param opts? strata.ArtifactOpenOptions
+---@return strata.Artifact?
+---@return string? message
+---@return strata.errcode? code
+function strata.open_artifact(what, opts) end
+
 --- Writes several images into one archive or layout; layers that they share are stored once. Images that all came from
 --- one store go back into it, and all else that it has stays; with a format they are written alone. In a layout, images
 --- for several platforms under one name become an index of that name; in a registry, and with the option `index`, all of

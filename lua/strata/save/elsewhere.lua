@@ -86,44 +86,69 @@ function elsewhere.annotated(document)
   return list
 end
 
---- The descriptors that lead to an image, and those of layers that were taken from other images, as they are going to
---- be saved.
+-- A document that is edited, with its name.
+local function edited(name, text, edit, scrubs)
+  local doc, message, code = core.json(text)
+  if not doc then return nil, message, code end
+  edit(doc, "", scrubs or {})
+  return { name = name, text = doc:text() }
+end
+
+-- Adds the descriptors in an index that lead to a manifest.
+local function add_leading(list, state, catalog, index)
+  local doc, message, code = core.json(catalog.indexes[index].text)
+  if not doc then return nil, message, code end
+  local name = "the descriptor in " .. (index == "" and "index.json" or "the index " .. index)
+  local digest = own_digest(state)
+  for i = 0, (doc:count("/manifests") or 0) - 1 do
+    local pointer = ("/manifests/%d"):format(i)
+    if doc:get(pointer .. "/digest") == digest then
+      local one
+      one, message, code = edited(name, doc:raw(pointer), settings.image_descriptor, state.scrubs)
+      if not one then return nil, message, code end
+      list[#list + 1] = one
+    end
+  end
+  return true
+end
+
+--- The descriptors that lead to an image, as they are going to be saved. Where no index does yet, it is what is known
+--- of the first one.
+---@param state strata.ImageState
+---@return { name: string, text: string }[]?
+---@return string? message
+---@return string? code
+function elsewhere.leading(state)
+  local catalog, list = catalog_of(state), {}
+  local has_index = catalog and own_digest(state) and catalog.indexes[""] -- skopeo's directory may be a manifest alone
+  local ok, message, code = true, nil, nil
+  if has_index then ok, message, code = add_leading(list, state, catalog, "") end
+  for _, index in ipairs(has_index and catalog.nested or {}) do
+    if ok then ok, message, code = add_leading(list, state, catalog, index) end
+  end
+  if not ok then return nil, message, code end
+  if not list[1] and state.descriptor_text then list[1] = { name = "the descriptor", text = state.descriptor_text } end
+  return list
+end
+
+--- The same, and the descriptors of layers that were taken from other images.
 ---@param state strata.ImageState
 ---@return { name: string, text: string }[]?
 ---@return string? message
 ---@return string? code
 function elsewhere.descriptors(state)
-  local catalog, digest, list = catalog_of(state), own_digest(state), {}
-  local function add(name, text)
-    local doc, message, code = core.json(text)
-    if not doc then return nil, message, code end
-    settings.descriptor(doc, "", state.scrubs or {})
-    list[#list + 1] = { name = name, text = doc:text() }
-    return true
-  end
-  local function add_of(index)
-    local doc, message, code = core.json(catalog.indexes[index].text)
-    if not doc then return nil, message, code end
-    local name = "the descriptor in " .. (index == "" and "index.json" or "the index " .. index)
-    for i = 0, (doc:count("/manifests") or 0) - 1 do
-      local pointer, ok = ("/manifests/%d"):format(i), true
-      if doc:get(pointer .. "/digest") == digest then ok, message, code = add(name, doc:raw(pointer)) end
-      if not ok then return nil, message, code end
-    end
-    return true
-  end
-  local ok, message, code = true, nil, nil
+  local list = {}
   for i, one in ipairs(state.hub.layers) do
-    if ok and one.descriptor_text then
-      ok, message, code = add(("the descriptor of layer %d"):format(i), one.descriptor_text)
+    if one.descriptor_text then
+      local row, message, code = edited(("the descriptor of layer %d"):format(i), one.descriptor_text,
+        settings.descriptor, state.scrubs)
+      if not row then return nil, message, code end
+      list[#list + 1] = row
     end
   end
-  local has_index = ok and catalog and digest and catalog.indexes[""] -- a directory of skopeo's may be a manifest alone
-  if has_index then ok, message, code = add_of("") end
-  for _, index in ipairs(has_index and catalog.nested or {}) do
-    if ok then ok, message, code = add_of(index) end
-  end
-  if not ok then return nil, message, code end
+  local leading, message, code = elsewhere.leading(state)
+  if not leading then return nil, message, code end
+  for _, one in ipairs(leading) do list[#list + 1] = one end
   return list
 end
 

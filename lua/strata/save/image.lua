@@ -23,6 +23,7 @@ local save_image = {}
 ---@field manifest_text string?  to edit; nil: it had no manifest
 ---@field manifest_digest string?  of the manifest that it was opened with
 ---@field manifest_type string?  its media type, as its descriptor or the registry has it
+---@field annotations table<string, string>?  of a new manifest
 ---@field manifest_config string?  the digest of the config that it names
 ---@field descriptor_text string?  that led to this manifest
 ---@field index table?  the nested index that the manifest was in
@@ -44,7 +45,7 @@ function save_image.of(state, layers, sha256)
     tags = state.tags, new_tags = not reference.same_list(state.tags, state.opened.tags) and state.tags or nil,
     platform = platform.described(now), new_platform = is_other and platform.fields(now) or nil,
     manifest_text = manifest.text, manifest_digest = not sha256 and manifest.digest or nil,
-    manifest_type = manifest.media_type, manifest_config = manifest.config_digest,
+    annotations = state.annotations, manifest_type = manifest.media_type, manifest_config = manifest.config_digest,
     descriptor_text = state.descriptor_text, index = state.index, scrubs = state.scrubs or {},
   }
 end

@@ -160,6 +160,10 @@ local function take_notes(self, notes)
   end
 end
 
+local function has_index_changes(self)
+  return self.whole ~= nil and self.whole.index_changes ~= nil
+end
+
 local function is_untouched(self)
   if self.edits then return false end
   for i, request in ipairs(self.requests) do
@@ -179,11 +183,13 @@ local function native_segments(self)
     return fail("EUNSUPPORTED", "%s: an archive without manifest.json is only read; choose a format", store.path)
   elseif source and store:has("manifest.json") then
     local notes = {}
-    local edits, message, code = docker_edit.edits(self.images, self.opts, notes)
+    local edits, message, code = docker_edit.edits(self.images, self.opts, notes, self.whole)
     if not edits then return nil, message, code end
     take_notes(self, notes)
     if edits:is_empty() then return nil end
     return edits:segments()
+  elseif not self.catalog and has_index_changes(self) then
+    return fail("ENOENT", "%s: no image is all here, so that its indexes could be changed", store.path)
   elseif not self.catalog then
     return nil
   end
@@ -220,7 +226,7 @@ local function write_file(self, out)
   local segments, message, code
   if not self.native or not self.store then
     segments, message, code = new_segments(self)
-  elseif self.opts.attestations == "drop" or not is_untouched(self) then
+  elseif self.opts.attestations == "drop" or has_index_changes(self) or not is_untouched(self) then
     segments, message, code = native_segments(self)
   end
   if message then return nil, message, code end
@@ -281,7 +287,8 @@ local function needs_digests(self)
   local first = self.requests[1]
   if not self.native or #self.requests > 1 or not first then return true end
   if self.opts.verify == false and self.format == "docker" and not first.state.manifest then return false end
-  return first.edited or self.opts.compression ~= nil or self.opts.attestations == "drop" or self.edits ~= nil
+  return first.edited or self.opts.compression ~= nil or self.opts.attestations == "drop" or self.edits ~= nil or
+    has_index_changes(self)
 end
 
 -- How the layers are to be stored. Docker knows images by SHA-256 alone, so all in a new

@@ -16,6 +16,7 @@ local save_layer = {}
 ---@field before strata.OpenedLayer?  as it was opened; nil: it was added
 ---@field media_type string?  that it was opened with
 ---@field descriptor_text string?  its descriptor in the image that it was taken from
+---@field annotated boolean?  somebody has set annotations in it
 ---@field diff_id string
 ---@field compression string
 ---@field file userdata?  nil: its blob is missing
@@ -103,7 +104,7 @@ function save_layer.plan(states, opts)
     list[i] = {
       label = layer.label(one), action = what, origin = one.origin,
       before = one.origin and { diff_id = one.diff_id, digest = one.digest, size = one.blob.size },
-      media_type = one.media_type, descriptor_text = one.descriptor_text,
+      media_type = one.media_type, descriptor_text = one.descriptor_text, annotated = one.annotated,
       diff_id = now.diff_id, compression = compression, file = now.file, offset = now.offset,
       size = packed and now.size or nil, digest = packed and not renamed and now.digest or nil, renamed = renamed,
       missing = now.missing, remote = not now.file and now.remote or nil, packed = packed,

@@ -5,6 +5,7 @@ local json = require "strata.util.json"
 local media_types = require "strata.document.media_types"
 local oci_catalog = require "strata.dialect.oci.catalog"
 local reference = require "strata.document.reference"
+local scrub = require "strata.document.scrub"
 
 local function any(values)
   return next(values or {}) ~= nil
@@ -58,6 +59,26 @@ local function note_surroundings(list, images, opts, into)
   end
 end
 
+-- Annotations that were set, and have no place where the images go.
+local function note_annotations(list, saving)
+  local legacy = saving.format == "docker-legacy"
+  for _, image in ipairs(saving.images) do
+    local source = image.source or {}
+    local stays = saving.native or saving.whole and saving.catalog
+    local is_listed = source.manifest ~= nil and not source.catalog.single
+    local has_manifest = not legacy and (not saving.native or image.manifest_text ~= nil)
+    if scrub.has_set(image.scrubs) and (legacy or stays and not is_listed) then
+      list[#list + 1] = "the annotations of the descriptor: no index leads to the image"
+    end
+    if image.annotations and not has_manifest then
+      list[#list + 1] = "the annotations of the image: it has no manifest here, as it has in the formats oci and docker"
+    end
+    for _, one in ipairs(not has_manifest and image.layers or {}) do
+      if one.annotated then list[#list + 1] = one.label .. ": its annotations: the image has no manifest here" end
+    end
+  end
+end
+
 local KINDS = { image = "the image %s, not all of which is here", attestation = "the attestation %s",
                 artifact = "the artifact %s" }
 
@@ -75,7 +96,8 @@ local function left_behind(listing, images, opts)
   local is_layout = root and not catalog.store.flat
   for _, digest in ipairs(catalog.nested) do list[#list + 1] = "the index " .. digest end
   if root and not is_layout then list[#list + 1] = "the index " .. core.sha256(root.text) end
-  if is_layout and any(root.annotations) then list[#list + 1] = "the annotations of index.json" end
+  local is_annotated = root and (any(root.annotations) or (listing.index_changes or {})[""])
+  if is_layout and is_annotated then list[#list + 1] = "the annotations of index.json" end
   for _, one in ipairs(catalog.manifests) do
     if not written[one.digest] and not (one.kind == "attestation" and opts.attestations == "drop") then
       list[#list + 1] = KINDS[one.kind]:format(one.digest)
@@ -94,6 +116,7 @@ end
 return function(saving)
   local list, images, format = {}, saving.images, saving.format
   note_foreign(list, images)
+  note_annotations(list, saving)
   if saving.native or saving.whole and saving.catalog then return list end
   if saving.whole then
     for _, line in ipairs(left_behind(saving.whole, images, saving.opts)) do list[#list + 1] = line end

@@ -5,6 +5,7 @@ local companions = require "strata.dialect.oci.companions"
 local core = require "strata.core"
 local fail = require "strata.util.fail"
 local json = require "strata.util.json"
+local limits = require "strata.util.limits"
 local media_types = require "strata.document.media_types"
 local new_layout = require "strata.dialect.new_layout"
 local oci_catalog = require "strata.dialect.oci.catalog"
@@ -12,9 +13,11 @@ local oci_edit = require "strata.dialect.oci.edit"
 local platform = require "strata.document.platform"
 local printed = require "strata.util.printed"
 local push = require "strata.registry.push"
+local reference = require "strata.document.reference"
 local registry_index = require "strata.save.registry_index"
 local result = require "strata.save.result"
 local save_image = require "strata.save.image"
+local scrub = require "strata.document.scrub"
 local target = require "strata.save.target"
 
 local save_registry = {}
@@ -136,8 +139,11 @@ local function make(self, request)
 end
 
 -- What the image loses: what names the manifest that it was opened with does not name this one.
-local function notes_of(image, manifest)
+local function notes_of(image, manifest, is_alone)
   local source, notes = image.source, {}
+  if is_alone and scrub.has_set(image.scrubs) then
+    notes[1] = "the annotations of the descriptor: a tag of a registry leads to the manifest itself"
+  end
   if not (source and source.catalog and source.manifest) then return notes end
   if manifest.digest == source.manifest.digest then return notes end
   for _, one in ipairs(source.catalog.manifests) do
@@ -166,9 +172,9 @@ local function counter(with, requests, listing)
 end
 
 -- The save to a registry: where it goes, and by which client.
-local function begin(what, opts, limits, with, requests, listing)
+local function begin(what, opts, given, with, requests, listing)
   local ref, tags = target.of(what, opts, "save")
-  local self = { opts = opts, ref = ref, tags = tags, path = "docker://" .. ref.text, limits = limits, client = with }
+  local self = { opts = opts, ref = ref, tags = tags, path = "docker://" .. ref.text, limits = given, client = with }
   local message, code
   if not with then self.client, message, code = client.shared() end
   if not self.client then return fail(code, "%s: %s", self.path, message) end
@@ -231,6 +237,30 @@ local function add_companions(self, this, image, made, descriptors)
   end
   for _, note in ipairs(notes) do this.notes[#this.notes + 1] = note end
   return true
+end
+
+--- Saves an artifact to a registry: under a tag when the target has one, else by its digest alone. Where the registry
+-- has no list of what is about a manifest, the index is extended that clients keep.
+---@param artifact strata.ArtifactToWrite
+---@param what string
+---@param opts strata.ArtifactSaveOptions
+---@param with strata.RegistryClient?
+---@return table? row  what the save tells, without digest
+---@return string? message
+---@return string? code
+function save_registry.artifact(artifact, what, opts, with)
+  local self, message, code = begin(what, opts, limits.resolve(), with, {})
+  if not self then return nil, message, code end
+  local _, tag = reference.split((what:gsub("@.*$", "")))
+  if not tag then self.tags, self.path = {}, "docker://" .. self.ref.name .. "@" .. artifact.manifest.digest end
+  local ok, done
+  ok, message, code = check_digest(self, "artifact", artifact.manifest)
+  if not ok then return nil, message, code end
+  local this = new_push(self)
+  this.blobs, this.manifest = artifact.blobs, artifact.manifest
+  done, message, code = push.run(this, opts)
+  if not done then return fail(code, "%s: %s", self.path, message) end
+  return index_result(self, this, done)
 end
 
 -- The push of images for several platforms, as the index that one name has. It is one of Docker's when all of them are,
@@ -307,7 +337,7 @@ end
 -- The root as it is, when it is known and stays so.
 local function kept_root(requests, listing, opts)
   local store = listing.store
-  if not store.remote or listing.edits or #requests > 0 then return nil end
+  if not store.remote or listing.edits or listing.index_changes or #requests > 0 then return nil end
   if opts.attestations == "drop" or opts.referrers then return nil end
   return { text = listing.catalog.root_text, digest = store.root_digest, is_kept = true,
            media_type = store.root_type or media_types.OCI_INDEX }
@@ -317,8 +347,9 @@ end
 -- repository nothing else is read, unless an option is about it.
 local function add_tree(self, this, images, listing)
   local opts = self.opts
-  local is_near = this.is_home and not listing.edits and not opts.referrers and opts.exists ~= "check" and
-    (opts.attestations or "keep") == "keep"
+  local is_about_more = listing.edits or listing.index_changes or opts.referrers or opts.exists == "check" or
+    (opts.attestations or "keep") ~= "keep"
+  local is_near = this.is_home and not is_about_more
   local ok, message, code = true, nil, nil
   if not is_near then ok, message, code = listing.catalog:complete_all(self.opts) end
   if not ok then return nil, message, code end
@@ -379,7 +410,7 @@ local function push_of_one(self, request, home)
   end
   this, message, code = push_of(self, image, blobs_of(image))
   if not this then return nil, message, code end
-  return this, image, notes_of(image, this.manifest), function() end
+  return this, image, notes_of(image, this.manifest, true), function() end
 end
 
 --- Saves an image to a registry.

@@ -4,6 +4,7 @@ local digests = require "strata.util.digests"
 local fail = require "strata.util.fail"
 local json = require "strata.util.json"
 local media_types = require "strata.document.media_types"
+local oci_descriptor = require "strata.dialect.oci.descriptor"
 local oci_edit = require "strata.dialect.oci.edit"
 local push = require "strata.registry.push"
 
@@ -136,13 +137,28 @@ function Walk:add(text, digest, stated, is_kept)
   return true
 end
 
--- The root of a layout: what its index.json leads to, when that is one document.
-local function root_of_layout(walk, text, path)
+-- The digest of what an artifact is about that lies beside it in a layout.
+local function subject_of(catalog, digest)
+  local known = catalog.by_digest[digest]
+  local subject = known and known.kind ~= "image" and known.document and json.or_nil(known.document.subject)
+  return type(subject) == "table" and subject.digest or nil
+end
+
+-- The root of a layout: what its index.json leads to, when that is one document. Artifacts that are about others go
+-- along as referrers do.
+local function root_of_layout(walk, text, path, notes, opts)
   local document = json.decode(text, walk.catalog.limits.json) or {}
-  local list, seen = {}, {}
+  local list, about, seen = {}, {}, {}
   for _, descriptor in ipairs(json.or_nil(document.manifests) or {}) do
-    if not seen[descriptor.digest] then list[#list + 1] = descriptor end
+    local among = not seen[descriptor.digest] and (subject_of(walk.catalog, descriptor.digest) and about or list)
+    if among then among[#among + 1] = descriptor end
     seen[descriptor.digest] = true
+  end
+  if #list == 0 then list, about = about, {} end
+  for _, descriptor in ipairs(not opts.referrers and about or {}) do
+    local digest = descriptor.digest
+    notes[#notes + 1] = ("the artifact %s, which is about %s: referrers = true takes it along"):format(digest,
+      subject_of(walk.catalog, digest))
   end
   if #list ~= 1 then
     return fail("EAMBIGUOUS", "%s: its index.json has %d entries, and a tag of a registry is one: save one image of it",
@@ -150,13 +166,16 @@ local function root_of_layout(walk, text, path)
   end
   local found, is_kept = walk:text_of(list[1].digest)
   if not found then return fail("ENOENT", "%s: %s is not here", path, list[1].digest) end
+  if next(oci_descriptor.annotations(document.annotations)) then
+    notes[#notes + 1] = "the annotations of index.json"
+  end
   return found, list[1].digest, json.or_nil(list[1].mediaType), is_kept
 end
 
-local function root_of(walk, change)
+local function root_of(walk, change, opts)
   local catalog = walk.catalog
   local store = catalog.store
-  if not store.flat then return root_of_layout(walk, change.root, store.path) end
+  if not store.flat then return root_of_layout(walk, change.root, store.path, change.notes, opts) end
   local is_kept = change.root == catalog.root_text
   local digest = digests.of(change.root, store.root_digest)
   return change.root, digest, is_kept and store.root_type or nil, is_kept
@@ -236,7 +255,7 @@ function registry_index.of(listing, images, opts, how)
       if blob.own then blob.file:close() end
     end
   end
-  local text, digest, stated, is_kept = root_of(walk, change)
+  local text, digest, stated, is_kept = root_of(walk, change, opts)
   local ok
   if text then
     ok, message, code = walk:add(text, digest, stated, is_kept)

@@ -213,6 +213,19 @@ function Remote:fetch_manifests(list, opts)
   return done ~= nil or nil, message, code
 end
 
+--- The descriptors of the manifests that are about a digest.
+---@param digest string
+---@return table[]?
+---@return string? message
+---@return string? code
+function Remote:referrer_descriptors(digest)
+  local list, message, code = self.client:call(function()
+    return referrers.list(self.session, self.repository, digest, self.limits.json)
+  end, nil, "asking")
+  if not list then return nil, ("%s: %s"):format(self.path, message), code end
+  return list
+end
+
 --- The manifests that are about a digest, with their texts.
 ---@param digest string
 ---@return {digest: string, text: string, mediaType: string?}[]?

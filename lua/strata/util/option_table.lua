@@ -95,6 +95,8 @@ return {
       "about the removed manifests, in the same index; refuse: to remove an image that has one", default = "drop" } },
   { "GcOptions", "Of blobs that nothing names.",
     { "remove", "boolean", "they are removed, and not only listed", default = "false" }, LIMITS },
+  { "IndexAnnotationOptions", "Which index has an annotation.",
+    { "digest", "string", "of one that the index leads to, as img.index tells it", default = "the index itself" } },
   {
     "NewOptions", "Of an image without layers.",
     { "platform", "string", default = '"linux/amd64"', is = "platform" },
@@ -271,6 +273,34 @@ return {
   { "CopyOptions", "How an index and all that it leads to is copied, or with ref, digest or platform one image.",
     extends = { "ChoiceOptions", "SourceOptions", "SaveOptions" }, REGISTRY },
   { "CopyPushOptions", "The same to a registry.", extends = { "ChoiceOptions", "SourceOptions", "PushOptions" } },
+  -- ---- artifacts ----------------------------------------------------------------------------------------
+  {
+    "ArtifactFile", "A file of an artifact, or its config.", noun = "field",
+    { "content", "string", "this," },
+    { "path", "string", "or a file of the host" },
+    { "media_type", "string", default = '"application/octet-stream"', is = "media_type" },
+    { "annotations", "table<string, string>", "of its descriptor" },
+  },
+  {
+    "ArtifactOptions", "Of an artifact that is made.", extends = { "WorkOptions" },
+    { "type", "string", "what it is", required = true, is = "media_type" },
+    { "files", "table<string, string|strata.ArtifactFile>", "by name: the content, or all of the file" },
+    { "subject", "strata.Image|strata.Artifact|table",
+      "what it is about; a table, such as img.index, has media_type, digest and size" },
+    { "annotations", "table<string, string>", "of the manifest" },
+    { "config", "strata.ArtifactFile", default = "an empty object" },
+    LIMITS,
+  },
+  { "ArtifactOpenOptions", "Which artifact is meant, and how it is read.", extends = { "SourceOptions", "WorkOptions" },
+    REGISTRY,
+    { "ref", "string", "its tag" },
+    { "digest", "string", "of its manifest" } },
+  { "ArtifactSaveOptions", "How an artifact is written.", extends = { "WorkOptions" }, REGISTRY,
+    { "format", '"oci"|"oci-archive"', default = "as it is there; oci-archive" } },
+  { "ReferrersOptions", "Which artifacts are listed.",
+    { "type", "string", "only those of this type" } },
+  { "IndexReferrersOptions", "Which artifacts are listed, and of which index.", extends = { "ReferrersOptions" },
+    { "digest", "string", "of an index of the layout, as img.index tells it", default = "the index of a registry" } },
   -- ---- registries ---------------------------------------------------------------------------------------
   {
     "RegistryHostOptions", "How one registry is spoken to.",

@@ -249,6 +249,13 @@ function printed.garbage(report)
   return table.concat(lines, "\n")
 end
 
+--- An artifact that is about a manifest.
+---@param one strata.Referrer
+---@return string
+function printed.referrer(one)
+  return joined(one.artifact_type and json.printable(one.artifact_type, 100), short(one.digest))
+end
+
 --- What was written as one tar.
 ---@param result strata.ExportResult
 ---@return string

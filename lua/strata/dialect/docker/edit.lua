@@ -369,6 +369,7 @@ end
 ---@field claimed table<integer, table>  by position: members that a changed layer has got
 ---@field made table<string, boolean>  names of members that changed or added layers have
 ---@field attestations "keep"|"drop"|"refuse"
+---@field index_changes table<string, strata.AnnotationChange[]>  by digest of an index; "" is index.json
 ---@field notes string[]  gets what could not be kept
 
 -- Where the parts of an image are. One that only index.json lists has no item in manifest.json.
@@ -386,13 +387,13 @@ local function place_of(source)
   return place
 end
 
-local function new_plan(images, opts, notes)
+local function new_plan(images, opts, notes, whole)
   local source = images[1].source
   local store, given = source.store, source.limits or source.catalog.limits
   local plan = {
     images = {}, by_item = {}, items = docker.items(store, given) or {}, store = store, limits = given,
     edits = archive_edits.new(store), used = {}, of_layers = {}, claimed = {}, made = {},
-    attestations = opts.attestations or "keep", notes = notes,
+    attestations = opts.attestations or "keep", index_changes = whole and whole.index_changes or {}, notes = notes,
   }
   for i, image in ipairs(images) do
     local before = image.opened.config_text
@@ -466,11 +467,12 @@ end
 ---@param images strata.ImageToWrite[]
 ---@param opts {attestations: "keep"|"drop"|"refuse"|nil, verify: boolean?, threads: integer?, progress: function?}
 ---@param notes string[]  gets what could not be kept
+---@param whole strata.Listing?  all that it has is saved
 ---@return strata.Edits?
 ---@return string? message
 ---@return string? code
-function docker_edit.edits(images, opts, notes)
-  local plan = new_plan(images, opts, notes)
+function docker_edit.edits(images, opts, notes, whole)
+  local plan = new_plan(images, opts, notes, whole)
   local double = double_name(plan)
   if double then return fail("EINVAL", "%s: two images cannot both have the name %s", plan.store.path, double) end
   local ok, message, code = edit_layers.edit(plan)

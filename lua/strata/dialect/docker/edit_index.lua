@@ -1,6 +1,7 @@
 --- Edits index.json, and the indexes and manifests below it that lead to edited
 -- images, in an archive that has both manifest.json and index.json.
 
+local annotations = require "strata.document.annotations"
 local core = require "strata.core"
 local digests = require "strata.util.digests"
 local docker = require "strata.dialect.docker.read"
@@ -120,7 +121,16 @@ local visit
 local function point(doc, pointer, one)
   manifest.point(doc, pointer, one.digest, one.size)
   if one.platform then manifest.set_platform(doc, pointer, one.platform) end
-  scrub.descriptor(doc, pointer, one.scrubs or {})
+  scrub.image_descriptor(doc, pointer, one.scrubs or {})
+end
+
+-- Carries out what is asked of the annotations of an index: whether that changed anything.
+local function annotate(self, doc, digest)
+  local any = false
+  for _, change in ipairs(self.plan.index_changes[digest] or {}) do
+    any = annotations.change(doc, "", change) or any
+  end
+  return any
 end
 
 -- Points the descriptors of an index at what became of its manifests. nil: it leads to no edited image.
@@ -135,7 +145,7 @@ local function visit_index(self, member, doc, owner, depth)
       for edited in pairs(one.images) do images[edited] = true end
     end
   end
-  if next(images) == nil then return nil end
+  if not annotate(self, doc, digests.in_path(member.name)) and next(images) == nil then return nil end
   edit_attestations(self, doc)
   return put(self, member, doc:text(), images)
 end
@@ -143,13 +153,15 @@ end
 local function visit_manifest(self, member, doc, owner)
   local edited = image_of(self, doc, owner)
   if not edited then return nil end
-  local text, message, code = manifest.edit(doc:text(), edited.image)
+  local image = edited.image
+  local is_own = image.manifest_text and digests.in_path(member.name) == image.manifest_digest
+  local text, message, code = manifest.edit(is_own and image.manifest_text or doc:text(), image)
   if not text then
     self.failure = self.failure or { message, code }
     return nil
   end
   local one = put(self, member, text, { [edited] = true })
-  one.platform, one.scrubs = edited.image.new_platform, edited.image.scrubs
+  one.platform, one.scrubs = image.new_platform, image.scrubs
   edited.manifest = edited.manifest or one
   self.saved[one.before] = true
   if one.digest ~= one.before then self.new_of[one.before] = one end
@@ -314,6 +326,7 @@ function edit_index.edit(plan)
   doc, message, code = core.json(text, plan.limits.json)
   if not doc then return nil, ("%s: index.json: %s"):format(plan.store.path, message), code end
   local rows = visit_root(self, doc)
+  annotate(self, doc, "")
   visit_the_rest(self)
   if self.failure then return nil, self.failure[1], self.failure[2] end
   place_documents(self)

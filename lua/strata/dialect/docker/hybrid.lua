@@ -112,7 +112,6 @@ local function join(store, catalog, candidate)
       local descriptor = oci_image.layers(manifest.document)[i]
       layer.digest = layer.digest or text_of(descriptor.digest)
       layer.media_type = layer.media_type or text_of(descriptor.mediaType)
-      layer.annotations = oci_descriptor.annotations(descriptor.annotations)
     end
     return model
   end

@@ -328,7 +328,7 @@ end
 
 --- The first index that a manifest is in; nil for a layout's index.json.
 ---@param digest string
----@return {digest: string, media_type: string?, annotations: table<string, string>, manifests: integer}?
+---@return {digest: string, media_type: string?, size: integer, annotations: table<string, string>, count: integer}?
 function Catalog:index_of(digest)
   local known = self.by_digest[digest]
   for _, index_digest in ipairs(known and known.indexes or {}) do
@@ -336,7 +336,7 @@ function Catalog:index_of(digest)
     if index_digest ~= "" or self.store.flat then
       local index = self.indexes[index_digest]
       return { digest = index_digest ~= "" and index_digest or self.store.root_digest or core.sha256(index.text),
-               media_type = index.media_type, annotations = index.annotations,
+               media_type = index.media_type, size = #index.text, annotations = index.annotations,
                count = #index.document.manifests }
     end
   end

@@ -1,6 +1,7 @@
 --- The changes of a layout for changed images: their manifests, and all indexes that lead
 -- to them, get new digests; everything else stays.
 
+local annotations = require "strata.document.annotations"
 local core = require "strata.core"
 local digests = require "strata.util.digests"
 local fail = require "strata.util.fail"
@@ -64,8 +65,8 @@ end
 ---@return string? message
 ---@return string? code
 function oci_changes.edit_attestation(self, doc, pointer, digest)
-  local annotations = oci_descriptor.annotations(json.decode(doc:raw(pointer .. "/annotations") or "{}"))
-  local subject = type(digest) == "string" and (oci_catalog.subject(annotations) or self.subject(digest))
+  local stated = oci_descriptor.annotations(json.decode(doc:raw(pointer .. "/annotations") or "{}"))
+  local subject = type(digest) == "string" and (oci_catalog.subject(stated) or self.subject(digest))
   if not subject then return true end
   if self.how == "drop" then
     if not self.saved[subject] then return true end
@@ -103,7 +104,7 @@ local function edit_descriptor(self, doc, own, pointer, depth)
   local new = self.new_of[digest]
   if new then manifest.point(doc, pointer, new.digest, new.size) end
   if new and new.platform then manifest.set_platform(doc, pointer, new.platform) end
-  scrub.descriptor(doc, pointer, self.scrubs[digest] or {})
+  scrub.image_descriptor(doc, pointer, self.scrubs[digest] or {})
   leads_on(self, own, digest)
   local count = doc:count("/manifests")
   local ok, message, code = oci_changes.edit_attestation(self.proofs, doc, pointer, digest)
@@ -148,6 +149,11 @@ local function edit_descriptors(self, doc, own, depth)
   return true
 end
 
+-- Carries out what is asked of the annotations of an index.
+local function annotate(self, doc, digest)
+  for _, change in ipairs(self.index_changes[digest] or {}) do annotations.change(doc, "", change) end
+end
+
 -- Edits a nested index, which becomes another blob when anything below it changed.
 function Change:edit_index(digest, depth)
   if self.done[digest] then return true end
@@ -158,6 +164,7 @@ function Change:edit_index(digest, depth)
   local ok
   ok, message, code = edit_descriptors(self, doc, digest, depth)
   if not ok then return nil, message, code end
+  annotate(self, doc, digest)
   local now = doc:text()
   if now ~= text and not self.emptied[digest] then
     local new = core.sha256(now)
@@ -265,6 +272,7 @@ local function edit_root(self, changes)
   ok, message, code = edit_descriptors(self, doc, "", 0)
   if ok then ok, message, code = check_edits(self) end
   if not ok then return nil, message, code end
+  annotate(self, doc, "")
   local namings = {}
   for _, change in ipairs(changes) do
     local ours = change.tags and places(self, doc, change)
@@ -283,7 +291,8 @@ local EVERYTHING = setmetatable({}, { __index = function() return true end })
 ---@param catalog strata.Catalog
 ---@param changes strata.ImageChange[]
 ---@param opts? {attestations?: "keep"|"drop"|"refuse"}
----@param whole? {edits: strata.IndexEdits?}  attestations of all images are meant, not only those of changed ones
+---@param whole? strata.Listing  all that it has is saved: attestations of all images are meant, not only of changed
+---  ones, with annotations and edits of indexes
 ---@param additions? strata.IndexAddition[]
 ---@return strata.LayoutChange?
 ---@return string? message
@@ -292,7 +301,7 @@ function oci_changes.work_out(catalog, changes, opts, whole, additions)
   local self = setmetatable({
     catalog = catalog, new_of = {}, leads = {}, done = {}, blobs = {}, have = {}, stays = {}, notes = {},
     scrubs = {}, emptied = {}, met = {}, added = {}, additions = additions or {},
-    edits = whole and whole.edits or index_edits.new(),
+    edits = whole and whole.edits or index_edits.new(), index_changes = whole and whole.index_changes or {},
   }, Change)
   self.proofs = {
     how = opts and opts.attestations or "keep", saved = whole and EVERYTHING or {}, new_of = self.new_of,

@@ -117,11 +117,17 @@ local function is_replaced(there, new)
   return #names == 0 and #others == 0 and there.digest == new.digest
 end
 
--- An index with more descriptors: those that have the name of a new one make way. One that is there already stays.
-local function extend(text, descriptors)
+--- An index with more descriptors: those that have the name of a new one make way. One that is there already stays.
+---@param text string
+---@param descriptors string[]
+---@return string?
+---@return string? message
+---@return string? code
+function oci_directory.extend(text, descriptors)
   local doc, message, code = core.json(text)
   if not doc then return nil, message, code end
-  local before, gone, stays, added = json.decode(text).manifests, {}, {}, {}
+  if doc:type("/manifests") ~= "array" then doc:set("/manifests", "[]") end -- Docker writes null when there are none
+  local before, gone, stays, added = json.decode(doc:text()).manifests, {}, {}, {}
   for _, descriptor in ipairs(descriptors) do
     local new, is_there = json.decode(descriptor), false
     for i, there in ipairs(before) do
@@ -139,10 +145,38 @@ local function extend(text, descriptors)
   return doc:text()
 end
 
+local extend = oci_directory.extend
+
 local function descriptors_of(text)
   local doc, list = core.json(text), {}
   for i = 0, doc:count("/manifests") - 1 do list[i + 1] = doc:raw("/manifests/" .. i) end
   return list
+end
+
+-- Blobs and descriptors for a directory that is empty or a layout.
+local function plan_for(out, blobs, descriptors, before, layout)
+  if not out.dir:stat("oci-layout") then
+    blobs[#blobs + 1] = { name = "oci-layout", bytes = layout or new_layout.LAYOUT }
+  end
+  local root, message, code = new_layout.index(descriptors), nil, nil
+  if before then root, message, code = extend(before, descriptors) end
+  if not root then return nil, message, code end
+  return { files = blobs, root = { name = "index.json", text = root }, before = before }
+end
+
+--- Works out what to write when blobs and descriptors are added to a directory that is empty or a layout.
+---@param blobs strata.DirectoryFile[]
+---@param descriptors string[]
+---@param out strata.DirectoryTarget
+---@param last? strata.DirectoryPlan  of this save, which holds as long as the root document is what it was
+---@return strata.DirectoryPlan?
+---@return string? message
+---@return string? code
+function oci_directory.plan_added(blobs, descriptors, out, last)
+  local text, message, code = existing_index(out)
+  if message then return nil, message, code end
+  if last and last.before == text then return last end
+  return plan_for(out, blobs, descriptors, text)
 end
 
 -- What goes into a directory that is empty or a layout: the images alone, or the whole layout that they are of.
@@ -150,27 +184,29 @@ local function plan_new(saving, out, last)
   local text, message, code = existing_index(out)
   if message then return nil, message, code end
   if last and last.before == text then return last end
-  local made, moved, root
+  local made, moved
   if saving.whole and saving.catalog then
     moved, message, code = transfer.of(saving.catalog, saving.images, saving.opts, saving.whole)
   else
     made, message, code = new_layout.layout(saving.images, "oci", saving.into)
   end
   if not made and not moved then return nil, message, code end
-  local files = (moved or made).blobs
-  if not out.dir:stat("oci-layout") then
-    files[#files + 1] = { name = "oci-layout", bytes = moved and moved.layout or new_layout.LAYOUT }
+  local plan
+  if not moved then
+    plan, message, code = plan_for(out, made.blobs, made.descriptors, text)
+    if not plan then return nil, message, code end
+    plan.notes, plan.index = made.notes, made.index
+    return plan
   end
-  if text then
-    root, message, code = extend(text, moved and descriptors_of(moved.root) or made.descriptors)
-    if not root then return nil, message, code end
-    local before = moved and not saving.catalog.store.flat and saving.catalog.indexes[""]
-    if before and next(before.annotations) ~= nil then table.insert(moved.notes, "the annotations of index.json") end
-  else
-    root = moved and moved.root or new_layout.index(made.descriptors)
+  plan, message, code = plan_for(out, moved.blobs, descriptors_of(moved.root), text, moved.layout)
+  if not plan then return nil, message, code end
+  if not text then
+    plan.root.text = moved.root
+  elseif not saving.catalog.store.flat and next(oci_descriptor.annotations(json.decode(moved.root).annotations)) then
+    table.insert(moved.notes, "the annotations of index.json")
   end
-  return { files = files, root = { name = "index.json", text = root }, before = text,
-           notes = (moved or made).notes, index = made and made.index, digest = moved and moved.digest }
+  plan.notes, plan.digest = moved.notes, moved.digest
+  return plan
 end
 
 -- The layout as it is now. An image that is not in it any more cannot be replaced.
@@ -183,6 +219,12 @@ local function catalog_now(saving, out)
     local digest = one.source.manifest.digest
     if not catalog.by_digest[digest] then
       return fail("ESTALE", "%s: %s was changed after it had been opened, and leads to %s no more", out.path,
+        store.root, digest)
+    end
+  end
+  for digest in pairs(saving.whole and saving.whole.index_changes or {}) do
+    if digest ~= "" and not catalog.indexes[digest] then
+      return fail("ESTALE", "%s: %s was changed after it had been opened, and leads to the index %s no more", out.path,
         store.root, digest)
     end
   end

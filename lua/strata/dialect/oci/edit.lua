@@ -82,7 +82,7 @@ end
 ---@param images strata.ImageToWrite[]
 ---@param catalog strata.Catalog  of the layout
 ---@param opts {attestations?: string}
----@param whole {edits: strata.IndexEdits?}?  attestations of all images are meant, and edits of indexes
+---@param whole strata.Listing?  all that it has is saved
 ---@return strata.LayoutChange?
 ---@return string? message
 ---@return string? code

@@ -58,7 +58,6 @@ local function read_layer(catalog, descriptor, number)
   if not blob then return nil, own, code end
   return {
     digest = digest, media_type = json.or_nil(descriptor.mediaType), blob = blob, own = own,
-    annotations = oci_descriptor.annotations(descriptor.annotations),
     foreign = media_types.is_foreign(descriptor.mediaType), urls = store.remote and urls_of(descriptor) or nil,
   }
 end
@@ -101,7 +100,8 @@ function oci_image.read(catalog, manifest)
   if not manifest.text then return missing(store, "manifest", manifest.digest) end
   local document = manifest.document
   if manifest.kind ~= "image" then
-    return fail("EUNSUPPORTED", "%s: %s is an %s, not an image", store.path, manifest.digest, manifest.kind)
+    return fail("EUNSUPPORTED", "%s: %s is an %s, not an image: strata.open_artifact opens it", store.path,
+      manifest.digest, manifest.kind)
   end
   local digest, size, code = oci_descriptor.check(document.config, ("%s: config"):format(store.path))
   if not digest then return nil, size, code end

@@ -117,7 +117,7 @@ end
 ---@param catalog strata.Catalog
 ---@param images strata.ImageToWrite[]  of it that are saved anew
 ---@param opts {attestations?: string}
----@param whole {edits: strata.IndexEdits?}
+---@param whole strata.Listing
 ---@return strata.Transfer?
 ---@return string? message
 ---@return string? code

@@ -119,10 +119,8 @@ end
 -- ---- annotations -----------------------------------------------------------------------
 
 -- Updates the annotations that name the base; those that cannot be told of the new base are removed.
-local function edit_annotations(state, new_base)
-  local manifest = state.manifest
-  local doc = manifest and core.json(manifest.text)
-  if not doc or doc:type("/annotations") ~= "object" then return end
+local function edit_annotations(doc, new_base)
+  if doc:type("/annotations") ~= "object" then return end
   local function follow(key, value_of)
     local at = "/annotations" .. json.part(key)
     if not doc:type(at) then return end
@@ -135,8 +133,6 @@ local function edit_annotations(state, new_base)
     return name and reference.full(name)
   end)
   if doc:count("/annotations") == 0 then doc:remove("/annotations") end
-  state.manifest = { text = doc:text(), digest = manifest.digest, media_type = manifest.media_type,
-                           config_digest = manifest.config_digest }
 end
 
 -- ---- the whole ---------------------------------------------------------------------------
@@ -167,7 +163,7 @@ local function run(state, old_base, new_base, opts)
   if ok and opts.config == "inherit" then ok, message, code = rebase_config.inherit(cfg, old, new) end
   if not ok then return nil, message, code end
   replace_layers(state, count, states)
-  edit_annotations(state, new_base)
+  image.edit_manifest(state, function(doc) edit_annotations(doc, new_base) end)
   config.touch(cfg)
   return true
 end
