@@ -63,7 +63,8 @@ local facade = [[
 	dialect/oci/changes dialect/oci/descriptor dialect/oci/directory dialect/oci/edit
 	dialect/oci/image dialect/oci/names dialect/oci/transfer document/config_schema
 	document/inspect document/manifest document/media_types document/platform document/reference
-	document/scrub edit/append edit/dedup edit/entries edit/init edit/layer_list edit/merge_tar
+	document/scrub document/time edit/append edit/dedup edit/entries edit/init edit/layer_list
+	edit/merge_tar edit/normalize/documents edit/normalize/entries edit/normalize/init
 	edit/purge edit/rebase/config edit/rebase/history edit/rebase/init edit/remove edit/scrub
 	edit/squash history image index init jobs layer layer/edit_entries layer/entry layer/extract
 	layer/fetch layer/growing_tree layer/metadata layer/needless_whiteouts

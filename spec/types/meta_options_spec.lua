@@ -94,6 +94,9 @@ describe("an option that is read", function()
 		by_work("strata.FoldOptions", function(img, opts)
 			return img:fold(opts)
 		end)
+		by_work("strata.NormalizeOptions", function(img, opts)
+			return img:normalize(opts)
+		end, { epoch = 0 })
 		by_work("strata.PurgeOptions", function(img, opts)
 			return img:purge("nothing", opts)
 		end, { optional = true })
@@ -228,6 +231,7 @@ describe("an option that there is not, or of another type", function()
 		fold = { "FoldOptions", {}, function(opts) return (img:fold(opts)) end },
 		rebase = { "RebaseOptions", {}, function(opts) return (img:rebase(img, img, opts)) end },
 		export = { "ExportOptions", {}, function(opts) return (img:export(path(), opts)) end },
+		normalize = { "NormalizeOptions", { epoch = 0 }, function(opts) return (img:normalize(opts)) end },
 		purge = { "PurgeOptions", {}, function(opts) return (img:purge("nothing", opts)) end },
 		save = { "SaveOptions", {}, function(opts) return (img:save(path(), opts)) end },
 		extract = { "ExtractOptions", {}, function(opts) return (img:extract(path(), opts)) end },

@@ -47,20 +47,6 @@ local function squash(state, first, last, opts)
   return true
 end
 
--- How many layers of an image belong to its base: a number, or those of another image.
-local function count_base(state, base)
-  if type(base) == "number" then return base end
-  local ok, message, code = image.settle(state)
-  if not ok then return nil, message, code end
-  local states = state.hub.layers
-  for i, one in ipairs(base.layers) do
-    if not states[i] or layer.current(states[i]).diff_id ~= one.diff_id then
-      return nil, ("layer %d of the base, %s, is not that of the image"):format(i, one.diff_id), "EINVAL"
-    end
-  end
-  return #base.layers
-end
-
 --- Makes one layer of several: `squash(2, 4)`, or of all above a base:
 -- `squash{above = base}`, where that is an image or its number of layers.
 ---@param first integer|strata.SquashOptions
@@ -73,7 +59,7 @@ function image.methods:squash(first, last, opts)
   local state = image.state_of(self)
   if type(first) == "table" then
     options.check("squash", "SquashOptions", first)
-    local base, message, code = count_base(state, first.above)
+    local base, message, code = layer_list.count_base(state, first.above)
     if not base then return nil, message, code end
     if base == #state.layers then return self end
     first, last, opts = base + 1, #state.layers, first

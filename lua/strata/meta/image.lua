@@ -192,6 +192,16 @@ function Image:remove(which, opts) end
 ---@return strata.errcode? code
 function Image:purge(which, opts) end
 
+--- Makes an image normal, so that building it again at another time gives the same digests: times of entries (mtime, and
+--- where they are told atime and ctime), of the config, its history and the known labels and annotations become the epoch
+--- when they are later, and earlier ones stay. What Docker's builder tells of its containers goes from the config. Throws
+--- when no epoch is given and $SOURCE_DATE_EPOCH is none.
+---@param opts? strata.NormalizeOptions
+---@return strata.NormalizeReport?
+---@return string? message
+---@return strata.errcode? code  "EINVAL": the layers of the base are not the lowest ones
+function Image:normalize(opts) end
+
 --- Adds a tag, like `docker tag`. Throws what is no reference.
 ---@param ref string  "app:2", "registry/app:2"; without a tag: ":latest"
 ---@return strata.Image self

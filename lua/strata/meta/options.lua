@@ -147,6 +147,14 @@
 ---@field config? "keep"|"inherit"  inherit: what is unchanged from the old base comes from the new. Default: keep
 ---@field force? boolean  the new base may be for another platform. Default: false
 
+--- What becomes the same in images that were built at different times, and by different machines.
+---@class strata.NormalizeOptions: strata.WorkOptions
+---@field epoch? integer|string  later times become it: seconds since 1970, or a time of RFC 3339. Default: $SOURCE_DATE_EPOCH
+---@field above? strata.Image|integer  the base, or its number of layers, which stay with their rows of the history. Default: 0
+---@field owner? strata.Owners|strata.OwnerFunction  new users and groups
+---@field numeric_owner? boolean  names of users and groups go: unpackers go by the numbers. Default: false
+---@field xattrs? string[]|false  names of extended attributes that stay, as "user.*"; false: none. Default: all stay
+
 --- How repeated entries are folded.
 ---@class strata.FoldOptions: strata.WorkOptions
 ---@field prune? boolean  layers without entries are removed then. Default: false
@@ -322,6 +330,7 @@
 ---@field config? table<string, any>  keys of the config, as config.User = "1000"; false deletes
 ---@field tags? string[]  instead of those that the image has
 ---@field flatten? boolean
+---@field normalize? strata.NormalizeOptions  last but for the module, as img:normalize
 ---@field module? string  name of a Lua module that returns function(img, args): it edits the image
 ---@field args? table  for that
 

@@ -113,6 +113,28 @@ function printed.purge(report)
   return table.concat(lines, "\n")
 end
 
+--- What has changed in a layer for it to be normal.
+---@param one strata.NormalizedLayer
+---@return string
+function printed.normalized_layer(one)
+  return ("layer %d: %s"):format(one.layer, joined(counted(one.entries, "entry", "entries"),
+    one.times > 0 and counted(one.times, "time"), one.owners > 0 and counted(one.owners, "owner"),
+    one.names > 0 and counted(one.names, "owner's name", "owners' names"),
+    one.xattrs > 0 and counted(one.xattrs, "set of xattrs", "sets of xattrs")))
+end
+
+--- What was changed for an image to be normal.
+---@param report strata.NormalizeReport
+---@return string
+function printed.normalized(report)
+  local lines = { ("normalized: %s, %s of the config"):format(counted(report.entries, "entry", "entries"),
+    counted(#report.config, "field")) }
+  for _, one in ipairs(report.layers) do lines[#lines + 1] = "  " .. tostring(one) end
+  for _, pointer in ipairs(report.config) do lines[#lines + 1] = "  config " .. json.printable(pointer) end
+  for _, name in ipairs(report.annotations) do lines[#lines + 1] = "  annotation " .. core.quote(name) end
+  return table.concat(lines, "\n")
+end
+
 --- An entry that was folded into one of a lower layer.
 ---@param one strata.Folded
 ---@return string
