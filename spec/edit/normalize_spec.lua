@@ -115,7 +115,8 @@ describe("normalizing an image", function()
 		local report = assert(img:normalize({
 			epoch = EPOCH, owner = { uid = { [1000] = 0 }, gid = 0 }, numeric_owner = true, xattrs = { "security.*" },
 		}))
-		assert.same({ { layer = 1, entries = 2, times = 0, owners = 1, names = 2, xattrs = 1 } }, report.layers)
+		assert.same({ { layer = 1, entries = 2, times = 0, owners = 1, names = 2, xattrs = 1, sorted = false } },
+			report.layers)
 		assert.equal("layer 1: 2 entries, 1 owner, 2 owners' names, 1 set of xattrs", tostring(report.layers[1]))
 		local entries = bench:save(img).layers[1].entries
 		assert.same({ 0, 0, "", "" }, { entries[1].uid, entries[1].gid, entries[1].uname, entries[1].gname })
@@ -319,6 +320,128 @@ describe("normalizing an image", function()
 			assert.equal(0, assert(again:normalize({ epoch = limit })).entries)
 			assert.is_false(again.edited)
 		end
+	end)
+end)
+
+describe("normalizing with sort", function()
+	local bench
+	before_each(function()
+		bench = archive.bench()
+	end)
+	after_each(function()
+		bench:close()
+	end)
+
+	local function file(name)
+		return { name = name, data = name, mtime = 1 }
+	end
+
+	local function link(name, target)
+		return { name = name, type = "hardlink", linkname = target, mtime = 1 }
+	end
+
+	local function sort(img)
+		return img:normalize({ epoch = EPOCH, sort = true })
+	end
+
+	specify("puts entries in the order of their paths, and keeps their bytes", function()
+		local img, _, path = bench:open({
+			{
+				entries = {
+					file("b"), file("d/x"), { name = "d", type = "dir", mode = 448, mtime = 1 }, file("d.e"), file("a"),
+				},
+			},
+			{ gzip = true, entries = { file("z"), file("d/y"), file("d/.wh.x"), file("!"), file(".wh.a") } },
+			{ entries = { file("k"), file("l") } },
+		})
+		local digest, before = img.layers[3].digest, {}
+		for i = 1, 2 do
+			for _, member in ipairs(bench:split(path, i)) do
+				before[member.span] = i
+			end
+		end
+		local report = assert(sort(img))
+		assert.same({ 0, true, true, nil }, {
+			report.entries, report.layers[1].sorted, report.layers[2].sorted, report.layers[3],
+		})
+		assert.equal("layer 2: 0 entries, sorted", tostring(report.layers[2]))
+		local look, saved = bench:save(img)
+		assert.same({ "a", "b", "d", "d/x", "d.e" }, archive.names(look.layers[1].entries))
+		assert.same({ ".wh.a", "!", "d/.wh.x", "d/y", "z" }, archive.names(look.layers[2].entries))
+		assert.equal(digest, look.layers[3].digest)
+		for i = 1, 2 do
+			for _, member in ipairs(bench:split(saved, i)) do
+				assert.equal(i, before[member.span])
+			end
+		end
+		assert.equal(448, assert(img:rootfs()):stat("d").mode)
+		assert.same({}, assert(sort(img)).layers)
+		local again = bench:load(saved)
+		assert.same({}, assert(sort(again)).layers)
+		assert.is_false(again.edited)
+	end)
+
+	specify("makes one layer of two orders, hardlinks behind their files", function()
+		local ids = {}
+		for i, entries in ipairs({
+			{ file("f"), link("b", "f"), link("a", "b"), file("c"), link("e", "f") },
+			{ file("c"), file("f"), link("e", "f"), link("b", "f"), link("a", "b") },
+		}) do
+			local img = bench:open({ { entries = entries } })
+			assert(sort(img))
+			ids[i] = img.layers[1].diff_id
+			assert.same({ "c", "f", "b", "e", "a" }, archive.names(bench:save(img).layers[1].entries))
+		end
+		assert.equal(ids[1], ids[2])
+	end)
+
+	specify("refuses where the order counts, and the image stays as it was", function()
+		for message, entries in pairs({
+			["'%.wh%.f' stands behind what it names"] = { file("f"), file("a"), file(".wh.f") },
+			["'d/%.wh%.e' stands behind what it names"] = { file("d/e/f"), file("a"), file("d/.wh.e") },
+			["layer 2/2 .*: a container would see another 'a' then"] = {
+				{ name = "f", data = "x", mode = 420, mtime = 1 }, link("z", "f"),
+				{ name = "a", type = "hardlink", linkname = "f", mode = 493, mtime = 1 },
+			},
+		}) do
+			local img = bench:open({ { entries = { file("base") } }, { entries = entries } })
+			local id = img.id
+			local ok, why, code = sort(img)
+			assert.same({ nil, "EINVAL" }, { ok, code })
+			assert.matches(message, why)
+			assert.equal(id, img.id)
+			assert.is_false(img.edited)
+		end
+	end)
+
+	specify("leaves entries of one path in their order, and what is in no directory of its own", function()
+		local img = bench:open({
+			{ entries = { file("z"), file("a"), { name = "a", data = "second", mtime = 1 }, file("x/y/z") } },
+		})
+		assert(sort(img))
+		assert.same({ "a", "a", "x/y/z", "z" }, archive.names(bench:save(img).layers[1].entries))
+		assert.equal("second", img:read("a"))
+	end)
+
+	specify("of random images changes nothing that a container sees", function()
+		local sorted = 0
+		for seed = 21, 36 do
+			local img, _, path = bench:open(stacks.layers(seed))
+			local before = archive.look(path).merged
+			local report = sort(img)
+			sorted = sorted + (report and #report.layers or 0)
+			local look, saved = bench:save(img)
+			for name, was in pairs(before) do
+				was.mtime, look.merged[name].mtime = nil, nil
+				assert.same(was, look.merged[name], name)
+			end
+			for i, layer in ipairs(look.layers) do
+				assert.equal(img.layers[i].count, #layer.entries)
+			end
+			local again = bench:load(saved)
+			assert.same(report and {}, (report and assert(sort(again)) or {}).layers)
+		end
+		assert.is_true(sorted > 10)
 	end)
 end)
 

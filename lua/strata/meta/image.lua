@@ -199,7 +199,7 @@ function Image:purge(which, opts) end
 ---@param opts? strata.NormalizeOptions
 ---@return strata.NormalizeReport?
 ---@return string? message
----@return strata.errcode? code  "EINVAL": the layers of the base are not the lowest ones
+---@return strata.errcode? code  "EINVAL": the layers of the base are not the lowest ones, or sorting would change what containers see
 function Image:normalize(opts) end
 
 --- Adds a tag, like `docker tag`. Throws what is no reference.

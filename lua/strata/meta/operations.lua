@@ -43,3 +43,4 @@
 ---@field owners integer  of these, those of another user or group
 ---@field names integer  of these, those that named a user or a group
 ---@field xattrs integer  of these, those with extended attributes that do not stay
+---@field sorted boolean  their order was changed

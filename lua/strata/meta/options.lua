@@ -154,6 +154,7 @@
 ---@field owner? strata.Owners|strata.OwnerFunction  new users and groups
 ---@field numeric_owner? boolean  names of users and groups go: unpackers go by the numbers. Default: false
 ---@field xattrs? string[]|false  names of extended attributes that stay, as "user.*"; false: none. Default: all stay
+---@field sort? boolean  entries are put in the order of their paths. Default: false
 
 --- How repeated entries are folded.
 ---@class strata.FoldOptions: strata.WorkOptions

@@ -197,6 +197,7 @@ return {
     { "numeric_owner", "boolean", "names of users and groups go: unpackers go by the numbers", default = "false" },
     { "xattrs", "string[]|false", 'names of extended attributes that stay, as "user.*"; false: none',
       default = "all stay" },
+    { "sort", "boolean", "entries are put in the order of their paths", default = "false" },
   },
   { "FoldOptions", "How repeated entries are folded.", extends = { "WorkOptions" },
     { "prune", "boolean", "layers without entries are removed then", default = "false" } },

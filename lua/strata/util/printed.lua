@@ -120,7 +120,7 @@ function printed.normalized_layer(one)
   return ("layer %d: %s"):format(one.layer, joined(counted(one.entries, "entry", "entries"),
     one.times > 0 and counted(one.times, "time"), one.owners > 0 and counted(one.owners, "owner"),
     one.names > 0 and counted(one.names, "owner's name", "owners' names"),
-    one.xattrs > 0 and counted(one.xattrs, "set of xattrs", "sets of xattrs")))
+    one.xattrs > 0 and counted(one.xattrs, "set of xattrs", "sets of xattrs"), one.sorted and "sorted"))
 end
 
 --- What was changed for an image to be normal.

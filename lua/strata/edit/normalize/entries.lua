@@ -129,7 +129,7 @@ end
 ---@return strata.NormalizedLayer
 function normalize_entries.run(state, rules)
   local index, scratch = state.index, {}
-  local count = { layer = state.position, entries = 0, times = 0, owners = 0, names = 0, xattrs = 0 }
+  local count = { layer = state.position, entries = 0, times = 0, owners = 0, names = 0, xattrs = 0, sorted = false }
   local function add(field, is_changed)
     if is_changed then count[field] = count[field] + 1 end
   end

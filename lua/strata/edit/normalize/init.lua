@@ -9,6 +9,7 @@ local layer = require "strata.layer"
 local layer_list = require "strata.edit.layer_list"
 local misuse = require "strata.util.misuse"
 local options = require "strata.util.options"
+local order = require "strata.edit.normalize.order"
 local printed = require "strata.util.printed"
 local rebase_history = require "strata.edit.rebase.history"
 local times = require "strata.document.time"
@@ -40,6 +41,17 @@ local function check_base(state, above)
   end
 end
 
+-- Sorts the entries of the layers above the base.
+local function sort(state, base, counts, opts)
+  local states, message, code = layer_list.prepare(state, opts)
+  if not states then return nil, message, code end
+  for i, count in ipairs(counts) do
+    count.sorted, message, code = order.sort(state, base + i, opts)
+    if count.sorted == nil then return nil, message, code end
+  end
+  return true
+end
+
 local function run(state, edit, rules, opts)
   local above = opts.above or 0
   local base, message, code = layer_list.count_base(state, above)
@@ -50,11 +62,15 @@ local function run(state, edit, rules, opts)
   ok, message, code = layer.load(own, opts)
   if ok then ok, message, code = edit:keep(own) end
   if not ok then return nil, message, code end
-  local report = { epoch = rules.epoch, entries = 0, layers = {} }
-  for _, one in ipairs(own) do
-    local count = entries.run(one, rules)
-    report.entries = report.entries + count.entries
-    if count.entries > 0 then report.layers[#report.layers + 1] = count end
+  local report, counts = { epoch = rules.epoch, entries = 0, layers = {} }, {}
+  for i, one in ipairs(own) do
+    counts[i] = entries.run(one, rules)
+    report.entries = report.entries + counts[i].entries
+  end
+  if opts.sort then ok, message, code = sort(state, base, counts, opts) end
+  if not ok then return nil, message, code end
+  for _, count in ipairs(counts) do
+    if count.entries > 0 or count.sorted then report.layers[#report.layers + 1] = count end
   end
   local rows = base == 0 and 0 or
     rebase_history.count(state.config, #state.layers, base, type(above) ~= "number" and above.config or nil)
