@@ -66,25 +66,25 @@ local facade = [[
 	document/scrub document/time edit/append edit/dedup edit/entries edit/init edit/layer_list
 	edit/merge_tar edit/normalize/documents edit/normalize/entries edit/normalize/init
 	edit/normalize/order edit/parts edit/purge edit/rebase/config edit/rebase/history
-	edit/rebase/init edit/remove edit/scrub edit/squash history image index init jobs layer
-	layer/edit_entries layer/entry layer/extract layer/fetch layer/growing_tree layer/metadata
-	layer/needless_whiteouts layer/new/from_archive layer/new/from_difference
-	layer/new/from_directory layer/new/from_files layer/new/init layer/new/mapping
-	layer/new/tar_writer layer/standalone layer/stranded_links layer/transaction meta/append
-	meta/archive meta/check meta/common meta/config meta/entry meta/extract meta/history
-	meta/image meta/index meta/jobs meta/layer meta/operations meta/options meta/platform
-	meta/policy meta/registry meta/resty meta/resty_gate meta/root_entry meta/root_file
-	meta/rootfs meta/save meta/strata meta/stream meta/tar_stream meta/waste policy
-	registry/auth registry/blobs registry/client registry/credential_files
-	registry/credential_helper registry/credentials registry/errors registry/flow
-	registry/headers registry/hosts registry/init registry/manifests registry/places
-	registry/push registry/referrers registry/session registry/tags registry/url resty rootfs
-	save/elsewhere save/image save/init save/layer save/lost save/registry save/registry_index
-	save/result store/archive store/directory store/file_list store/open store/output
-	store/remote stream stream/classify stream/finish stream/hasher stream/image stream/input
-	stream/layer stream/output stream/spool stream/tar tree/above tree/draw tree/entry tree/file
-	tree/glob tree/layer_listing tree/merge tree/path_history util/address util/argument
-	util/base64 util/choice util/digests util/fail util/frozen util/glob util/help
+	edit/rebase/init edit/rechunk/init edit/rechunk/packages edit/remove edit/scrub edit/split
+	edit/squash history image index init jobs layer layer/edit_entries layer/entry layer/extract
+	layer/fetch layer/growing_tree layer/metadata layer/needless_whiteouts
+	layer/new/from_archive layer/new/from_difference layer/new/from_directory
+	layer/new/from_files layer/new/init layer/new/mapping layer/new/tar_writer layer/save
+	layer/standalone layer/stranded_links layer/transaction meta/append meta/archive meta/check
+	meta/common meta/config meta/entry meta/extract meta/history meta/image meta/index meta/jobs
+	meta/layer meta/operations meta/options meta/platform meta/policy meta/registry meta/resty
+	meta/resty_gate meta/root_entry meta/root_file meta/rootfs meta/save meta/strata meta/stream
+	meta/tar_stream meta/waste policy registry/auth registry/blobs registry/client
+	registry/credential_files registry/credential_helper registry/credentials registry/errors
+	registry/flow registry/headers registry/hosts registry/init registry/manifests
+	registry/places registry/push registry/referrers registry/session registry/tags registry/url
+	resty rootfs save/elsewhere save/image save/init save/layer save/lost save/registry
+	save/registry_index save/result store/archive store/directory store/file_list store/open
+	store/output store/remote stream stream/classify stream/finish stream/hasher stream/image
+	stream/input stream/layer stream/output stream/spool stream/tar tree/above tree/draw
+	tree/entry tree/file tree/glob tree/layer_listing tree/merge tree/path_history util/address
+	util/argument util/base64 util/choice util/digests util/fail util/frozen util/glob util/help
 	util/help_text util/job util/json util/limits util/misuse util/mode util/object
 	util/option_table util/options util/path util/printed util/progress util/protect
 	util/spelling waste

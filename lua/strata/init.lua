@@ -28,6 +28,7 @@ local reference = require "strata.document.reference"
 local save = require "strata.save"
 
 require "strata.edit" -- adds the operations on images
+require "strata.layer.save" -- adds layer:save
 require "strata.tree.layer_listing" -- adds layer:list
 
 local strata = {

@@ -72,6 +72,16 @@ function layer_list.check_position(state, i, fn)
   end
 end
 
+--- Throws, in the name of the caller's caller, when a base cannot have so many layers.
+---@param state strata.ImageState
+---@param above strata.Image|integer|nil
+---@param fn string  the method's name
+function layer_list.check_above(state, above, fn)
+  if type(above) == "number" and above > #state.layers then
+    misuse("%s: above should be a whole number from 0 to %d", fn, #state.layers)
+  end
+end
+
 --- How many layers of an image belong to its base.
 ---@param state strata.ImageState
 ---@param base strata.Image|integer  another image, or the number

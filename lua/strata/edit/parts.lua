@@ -6,69 +6,84 @@
 local core = require "strata.core"
 local fail = require "strata.util.fail"
 local history = require "strata.history"
+local job = require "strata.util.job"
 local layer = require "strata.layer"
 local layer_list = require "strata.edit.layer_list"
 local limits = require "strata.util.limits"
 local merge = require "strata.tree.merge"
 local merge_tar = require "strata.edit.merge_tar"
 local metadata = require "strata.layer.metadata"
-local run_job = require("strata.util.job").run
+local parent_of = require("strata.util.path").parent
 
 local parts = {}
 
+---@class strata.Division
+---@field comment string?  of the rows that the history gets for further layers
+---@field compression string?  of the new layers; nil: that of the old one
+
+local BLOCK = 512
+
 -- ---- writing ------------------------------------------------------------------------
 
--- Makes the contents of a layer ready to be read, and verifies it.
-local function prepare(state, index, opts)
-  if index:prepared() then return true end
-  local job = core.job()
-  job:prepare(limits.add(state.hub.limits, { label = layer.label(state), index = index }))
-  local ok, message, code = run_job(job, opts, "verifying")
-  job:close()
-  return ok, message, code
+-- The plain tar of a layer, verified: its file, and where it begins there.
+local function plain_tar(state, index, opts)
+  local now = layer.current(state)
+  if now.compression ~= "none" then
+    local list = { { label = layer.label(state), blob = now, as = "none" } }
+    local made, message, code = job.recode(list, {
+      limits = state.hub.limits, threads = opts.threads, progress = opts.progress,
+    }, "inflating")
+    if not made then return nil, message, code end
+    return made[1].file, 0
+  end
+  if index:prepared() then return now.file, now.offset end
+  local tasks = core.job()
+  tasks:prepare(limits.add(state.hub.limits, { label = layer.label(state), index = index }))
+  local ok, message, code = job.run(tasks, opts, "verifying")
+  tasks:close()
+  if not ok then return nil, message, code end
+  return now.file, now.offset
 end
 
 -- Adds a task that writes a tar of the entries with some numbers. Returns its file.
-local function add_task(job, state, index, numbers, compression)
+local function add_task(tasks, label, index, numbers, from)
   local assembly = core.assemble()
-  local source, message, code = assembly:source(index)
-  if not source then return nil, message, code end
   for _, number in ipairs(numbers) do
-    local ok
-    ok, message, code = assembly:add(source, number)
+    local entry = index:entry(number)
+    local stop = entry.data_offset + math.ceil(entry.stored / BLOCK) * BLOCK
+    local ok, message, code = assembly:range(from.file, from.offset + entry.header_offset, stop - entry.header_offset)
     if not ok then return nil, message, code end
   end
-  local to
-  to, message, code = core.temp_file()
+  local to, message, code = core.temp_file()
   if not to then return nil, message, code end
-  job:assemble { label = layer.label(state), assembly = assembly, to = to, compression = compression }
+  tasks:assemble { label = label, assembly = assembly, to = to, compression = from.compression }
   return to
 end
 
--- Writes a tar for each list of numbers of entries. Returns the states of their layers, scanned, which keep what the
--- manifest says of the old one.
-local function write(state, index, lists, opts)
-  local ok, message, code = prepare(state, index, opts)
-  if not ok then return nil, message, code end
-  local compression, job, files, made = layer.current(state).compression, core.job(), {}, {}
+-- The state of a new layer, which keeps what the manifest says of the old one.
+local function new_state(old, file, compression, done)
+  return {
+    blob = { file = file, offset = 0, size = done.size, compression = compression }, diff_id = done.diff_id,
+    digest = done.digest, made = true, hub = old.hub, position = old.position, media_type = old.media_type,
+    annotations = old.annotations,
+    descriptor_text = old.origin and old.hub.descriptor(old.origin) or old.descriptor_text,
+  }
+end
+
+-- Writes a tar for each list of numbers of entries, all at the same time. Returns the states of their layers, scanned.
+local function write(state, index, lists, opts, compression)
+  local file, offset, code = plain_tar(state, index, opts)
+  if not file then return nil, offset, code end
+  local from = { file = file, offset = offset, compression = compression or layer.current(state).compression }
+  local tasks, files, made, ok, message = core.job(), {}, {}, true, nil
   for i, numbers in ipairs(lists) do
-    files[i], message, code = add_task(job, state, index, numbers, compression)
-    if not files[i] then
-      job:close()
-      return nil, message, code
-    end
+    files[i], message, code = add_task(tasks, layer.label(state), index, numbers, from)
+    ok = ok and files[i] ~= nil
+    if not ok then break end
   end
-  ok, message, code = run_job(job, opts, "writing")
-  for i, file in ipairs(ok and files or {}) do
-    local done = job:task(i)
-    made[i] = {
-      blob = { file = file, offset = 0, size = done.size, compression = compression }, diff_id = done.diff_id,
-      digest = done.digest, made = true, hub = state.hub, position = state.position, media_type = state.media_type,
-      annotations = state.annotations,
-      descriptor_text = state.origin and state.hub.descriptor(state.origin) or state.descriptor_text,
-    }
-  end
-  job:close()
+  if ok then ok, message, code = job.run(tasks, opts, "writing") end
+  for i, to in ipairs(ok and files or {}) do made[i] = new_state(state, to, from.compression, tasks:task(i)) end
+  tasks:close()
   if ok then ok, message, code = layer.load(made, opts) end
   if not ok then return nil, message, code end
   return made
@@ -140,6 +155,69 @@ local function compare(states, indexes, i, made, lists)
   return true
 end
 
+-- ---- choosing ------------------------------------------------------------------------
+
+-- For each path of a layer the number of its last entry, and a function that gives the path by which a file is known:
+-- the same for all its names.
+local function names_of(index)
+  local last, targets = {}, {}
+  for entry in index:entries() do
+    last[entry.path] = entry.position
+    targets[entry.path] = entry.type == "hardlink" and core.normalise(entry.linkpath) or nil
+  end
+  return last, function(path)
+    local seen = {}
+    while targets[path] and last[targets[path]] and not seen[path] do
+      seen[path] = true
+      path = targets[path]
+    end
+    return path
+  end
+end
+
+-- Notes that a part needs the directories that an entry is in: without their entries runtimes would make others.
+local function need_parents(needed, last, path, part)
+  local seen, parent = needed[part].paths, parent_of(path)
+  while parent and not seen[parent] do
+    seen[parent] = true
+    if last[parent] then needed[part].numbers[last[parent]] = true end
+    parent = parent_of(parent)
+  end
+end
+
+--- Puts the entries of a layer into parts. All names of a file go into the highest one that is chosen for one of them;
+--- whiteouts are in the lowest part, and directories also in those that have something in them.
+---@param index userdata
+---@param count integer  of parts
+---@param choose fun(entry: strata.Entry): integer  called for all but whiteouts
+---@return integer[][] lists  numbers of entries; the first has the global headers
+---@return integer[] own  how many entries of each are no copies of a directory
+function parts.distribute(index, count, choose)
+  local part_of, needed, lists, own = {}, {}, {}, {}
+  local last, file_of = names_of(index)
+  for part = 1, count do lists[part], own[part], needed[part] = {}, 0, { paths = {}, numbers = {} } end
+  for entry in index:entries() do
+    job.tick()
+    if not (entry.whiteout or entry.opaque) then
+      local file = file_of(entry.path)
+      part_of[file] = math.max(part_of[file] or 1, choose(entry))
+    end
+  end
+  for entry in index:entries() do
+    local part = not (entry.whiteout or entry.opaque) and part_of[file_of(entry.path)] or 1
+    need_parents(needed, last, entry.path, part)
+  end
+  for header in index:globals() do table.insert(lists[1], header.position) end
+  for entry in index:entries() do
+    local part = not (entry.whiteout or entry.opaque) and part_of[file_of(entry.path)] or 1
+    own[part] = own[part] + 1
+    for at = 1, count do
+      if at == part or needed[at].numbers[entry.position] then table.insert(lists[at], entry.position) end
+    end
+  end
+  return lists, own
+end
+
 -- ---- the whole --------------------------------------------------------------------------
 
 -- Rows of the history for the parts behind the first, like that of the layer that they were a part of.
@@ -171,13 +249,13 @@ end
 ---@param index userdata  as parts.index gives it
 ---@param lists integer[][]  the numbers of the entries of each, in order
 ---@param opts strata.WorkOptions
----@param comment string  of the rows that the history gets
+---@param how strata.Division
 ---@return boolean? ok
 ---@return string? message
 ---@return string? code  "EINVAL": a container would see something else
-function parts.replace(state, i, index, lists, opts, comment)
+function parts.replace(state, i, index, lists, opts, how)
   local states = state.hub.layers
-  local made, message, code = write(states[i], index, lists, opts)
+  local made, message, code = write(states[i], index, lists, opts, how.compression)
   if not made then return nil, message, code end
   local indexes
   indexes, message, code = merge_tar.indexes(states)
@@ -185,7 +263,7 @@ function parts.replace(state, i, index, lists, opts, comment)
   indexes[i] = index
   local ok
   ok, message, code = compare(states, indexes, i, made, lists)
-  if ok then ok, message, code = add_rows(state.config, i, #made, comment) end
+  if ok then ok, message, code = add_rows(state.config, i, #made, how.comment) end
   if not ok then return nil, message, code end
   layer_list.take_out(state, i)
   for part, one in ipairs(made) do
@@ -193,6 +271,38 @@ function parts.replace(state, i, index, lists, opts, comment)
   end
   layer_list.finish(state)
   return true
+end
+
+--- Replaces a layer by those that entries were put into, without those that have none of their own. A layer that stays
+--- in one part stays as it is, unless a compression is asked for.
+---@param state strata.ImageState  its layers are settled and loaded
+---@param i integer
+---@param index userdata
+---@param lists integer[][]  as parts.distribute gives them
+---@param own integer[]
+---@param opts strata.WorkOptions
+---@param how strata.Division
+---@return strata.Chunk[]? chunks
+---@return string? message
+---@return string? code
+function parts.divide(state, i, index, lists, own, opts, how)
+  local chunks, chosen = {}, {}
+  for part, numbers in ipairs(lists) do
+    if own[part] > 0 then
+      chosen[#chosen + 1] = numbers
+      chunks[#chunks + 1] = { layer = i + #chunks, entries = own[part] }
+    end
+  end
+  if #chosen == 0 then chosen[1], chunks[1] = lists[1], { layer = i, entries = 0 } end
+  if #chosen > 1 or how.compression then
+    local ok, message, code = parts.replace(state, i, index, chosen, opts, how)
+    if not ok then return nil, message, code end
+  end
+  for _, chunk in ipairs(chunks) do
+    local now = layer.current(state.hub.layers[chunk.layer])
+    chunk.size, chunk.diff_id = now.size, now.diff_id
+  end
+  return chunks
 end
 
 return parts

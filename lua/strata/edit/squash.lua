@@ -11,6 +11,8 @@ local misuse = require "strata.util.misuse"
 local options = require "strata.util.options"
 local printed = require "strata.util.printed"
 
+local squash = {}
+
 -- A single layer needs no squash, unless it is the lowest and has whiteouts, which hide nothing
 -- there, or the metadata of AUFS.
 local function needs_no_squash(states, first, last)
@@ -22,14 +24,19 @@ local function needs_no_squash(states, first, last)
   return true
 end
 
-local function squash(state, first, last, opts)
-  opts = opts or {}
-  local states, message, code = layer_list.prepare(state, opts)
-  if not states then return nil, message, code end
-  if needs_no_squash(states, first, last) then return true end
-  local compression = states[last].blob.compression
-  local to
-  to, message, code = core.temp_file()
+--- Makes one layer of several, its entries sorted.
+---@param state strata.ImageState  its layers are settled and loaded
+---@param first integer
+---@param last integer
+---@param opts strata.FlattenOptions
+---@param compression? string  default: that of the last one
+---@return boolean? ok
+---@return string? message
+---@return string? code
+function squash.merge(state, first, last, opts, compression)
+  local states = state.hub.layers
+  compression = compression or states[last].blob.compression
+  local to, message, code = core.temp_file()
   if not to then return nil, message, code end
   local made
   made, message, code = merge_tar.write(states, first, last, {
@@ -45,6 +52,14 @@ local function squash(state, first, last, opts)
   history.merge(state.config, first, last)
   layer_list.finish(state)
   return true
+end
+
+local function run(state, first, last, opts)
+  opts = opts or {}
+  local states, message, code = layer_list.prepare(state, opts)
+  if not states then return nil, message, code end
+  if needs_no_squash(states, first, last) then return true end
+  return squash.merge(state, first, last, opts)
 end
 
 --- Makes one layer of several: `squash(2, 4)`, or of all above a base:
@@ -69,7 +84,7 @@ function image.methods:squash(first, last, opts)
   layer_list.check_position(state, first, "squash")
   layer_list.check_position(state, last, "squash")
   if first > last then misuse("squash: the first layer is above the last one") end
-  local ok, message, code = image.edit(state, "squash", function() return squash(state, first, last, opts) end)
+  local ok, message, code = image.edit(state, "squash", function() return run(state, first, last, opts) end)
   return ok and self, message, code
 end
 
@@ -82,7 +97,7 @@ function image.methods:flatten(opts)
   options.check("flatten", "FlattenOptions", opts)
   local state = image.state_of(self)
   if #state.layers == 0 then return self end
-  local ok, message, code = image.edit(state, "flatten", function() return squash(state, 1, #state.layers, opts) end)
+  local ok, message, code = image.edit(state, "flatten", function() return run(state, 1, #state.layers, opts) end)
   return ok and self, message, code
 end
 
@@ -122,3 +137,5 @@ function image.methods:export(what, opts)
     entries = made.entries,
   }, printed.export)
 end
+
+return squash

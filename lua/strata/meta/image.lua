@@ -136,6 +136,26 @@ function Image:squash(first, last, opts) end
 ---@return strata.errcode? code
 function Image:flatten(opts) end
 
+--- Divides a layer. With paths it becomes two: what they choose is in the upper one, with all names of a file and with
+--- the directories that it is in. With {size = bytes} it becomes as many as are needed, in the order of its entries.
+--- Entries keep their bytes, and a container sees the same; what chooses nothing is "ENOENT".
+---@param number integer  of the layer
+---@param which strata.Which|strata.SplitSize  a function gets an entry and its layer
+---@param opts? strata.WorkOptions
+---@return strata.Image? self
+---@return strata.Chunk[]|string # the layers that it has become, or the message
+---@return strata.errcode? code  "EINVAL": everything is chosen, or a container would see something else
+function Image:split(number, which, opts) end
+
+--- Divides an image anew: files that change together, as those of a package do, lie in one layer, and which it is
+--- depends on the name of the package alone. So the layers of the next build in which nothing has changed have the same
+--- digests; normalize() makes times no change. What a container sees stays.
+---@param opts? strata.RechunkOptions
+---@return strata.Image? self
+---@return strata.Chunk[]|string # the new layers, or the message
+---@return strata.errcode? code  "EINVAL": no layer is above the base, or a container would see something else
+function Image:rechunk(opts) end
+
 --- Removes a layer, or all layers whose created_by has a plain text or a Lua pattern, with their rows of the history. A
 --- hardlink of another layer into it is refused.
 ---@param which integer|{created_by: string|{pattern: string}}

@@ -44,3 +44,18 @@
 ---@field names integer  of these, those that named a user or a group
 ---@field xattrs integer  of these, those with extended attributes that do not stay
 ---@field sorted boolean  their order was changed
+
+--- A layer that another one, or an image, was divided into.
+---@class strata.Chunk
+---@field layer integer  its number
+---@field entries integer  without the directories that other chunks have, too
+---@field size integer  bytes as stored
+---@field diff_id string
+
+--- A layer that was written by itself.
+---@class strata.SavedTar
+---@field path string?  nil: it went into a stream
+---@field size integer  bytes as stored
+---@field compression string
+---@field digest string  as stored
+---@field diff_id string  of the plain tar

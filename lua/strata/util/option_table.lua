@@ -178,6 +178,19 @@ return {
   -- ---- operations ---------------------------------------------------------------------------------------
   { "SquashOptions", "Which layers become one.", extends = { "WorkOptions" },
     { "above", "strata.Image|integer", "the base, or its number of layers", required = true }, VIEW },
+  {
+    "SplitSize", "A layer is divided by size.",
+    { "size", "integer", "bytes of plain tar that a part has at most, unless one file is larger", min = 1024 },
+  },
+  {
+    "RechunkOptions", "Which layers become which chunks.", extends = { "WorkOptions" },
+    { "chunks", "integer", "at most; the topmost has what belongs to nothing", default = "16", min = 2, max = 120 },
+    { "by", '"package"|"directory"|fun(entry: strata.Entry): string?',
+      "what lies together: files of a package, or of a directory; a function gives a name, nil for the topmost chunk",
+      default = '"package"' },
+    { "above", "strata.Image|integer", "the base, or its number of layers, which stay", default = "0", min = 0 },
+    VIEW,
+  },
   { "FlattenOptions", "How all layers become one.", extends = { "WorkOptions" }, VIEW },
   { "WasteOptions", "What counts as visible.", VIEW },
   {
@@ -187,7 +200,7 @@ return {
     { "force", "boolean", "the new base may be for another platform", default = "false" },
   },
   {
-    "NormalizeOptions", "What becomes the same in images that were built at different times, and by different machines.",
+    "NormalizeOptions", "What becomes the same in images that were built at other times, and on other machines.",
     extends = { "WorkOptions" },
     { "epoch", "integer|string", "later times become it: seconds since 1970, or a time of RFC 3339",
       default = "$SOURCE_DATE_EPOCH", min = 0, max = 253402300799, is = "time" },
@@ -234,6 +247,12 @@ return {
     { "exists", '"auto"|"check"|"never"',
       "whether a registry is asked if it has a blob before that is sent: auto for large ones", default = "auto" },
     { "referrers", "boolean", "an index goes with signatures and the like that are about it", default = "false" },
+  },
+  {
+    "LayerSaveOptions", "How one layer is written.", extends = { "WorkOptions" },
+    { "compression", '"keep"|"none"|"gzip"|"zstd"', "of the file; keep: as the layer is stored", default = "keep" },
+    LEVEL,
+    { "reproducible", "boolean", "compressed bytes do not depend on the machine: gzip by zlib", default = "false" },
   },
   { "PlanOptions", "What a save to a registry is asked that is not made.", extends = { "PushOptions" },
     { "to", "string", "a reference, whose present manifest is asked for" } },

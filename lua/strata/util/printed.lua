@@ -135,12 +135,28 @@ function printed.normalized(report)
   return table.concat(lines, "\n")
 end
 
+--- A layer that an image was divided into.
+---@param one strata.Chunk
+---@return string
+function printed.chunk(one)
+  return ("layer %d: %s, %s, %s"):format(one.layer, counted(one.entries, "entry", "entries"), core.human_size(one.size),
+    short(one.diff_id))
+end
+
 --- An entry that was folded into one of a lower layer.
 ---@param one strata.Folded
 ---@return string
 function printed.folded(one)
   return ("%s: %s of layer %d into layer %d, %s"):format(core.quote(one.path), one.type, one.layer, one.into,
     core.human_size(one.bytes))
+end
+
+--- A layer that was written by itself.
+---@param result strata.SavedTar
+---@return string
+function printed.saved_tar(result)
+  return joined((result.path and result.path .. ": " or "") .. result.compression, core.human_size(result.size),
+    short(result.digest))
 end
 
 --- A member of an archive.

@@ -35,12 +35,6 @@ local function epoch_of(given)
   return seconds
 end
 
-local function check_base(state, above)
-  if type(above) == "number" and above > #state.layers then
-    misuse("normalize: above should be a whole number from 0 to %d", #state.layers)
-  end
-end
-
 -- Sorts the entries of the layers above the base.
 local function sort(state, base, counts, opts)
   local states, message, code = layer_list.prepare(state, opts)
@@ -89,7 +83,7 @@ function image.methods:normalize(opts)
   options.check("normalize", "NormalizeOptions", opts)
   opts = opts or {}
   local state = image.state_of(self)
-  check_base(state, opts.above)
+  layer_list.check_above(state, opts.above, "normalize")
   local rules = {
     epoch = epoch_of(opts.epoch), owner = opts.owner, numeric_owner = opts.numeric_owner,
     keeps_xattr = entries.kept_xattrs(opts.xattrs),

@@ -105,7 +105,7 @@ function order.sort(state, i, opts)
       core.quote(late))
   end
   local ok
-  ok, message, code = parts.replace(state, i, index, { whole }, opts, "")
+  ok, message, code = parts.replace(state, i, index, { whole }, opts, {})
   if not ok then return nil, message, code end
   return true
 end
