@@ -100,6 +100,11 @@ function jobs.normalize(img)
   save(img)
 end
 
+function jobs.rechunk(img)
+  assert(img:rechunk({ by = "directory" }))
+  save(img)
+end
+
 function jobs.export(img)
   facts.entries = assert(img:export(output)).entries
 end

@@ -8,7 +8,7 @@ local rows = {}
 
 --- In order; the name of a row is what ROWS takes.
 rows.plain = { "list", "verify", "config", "strip", "oci", "zstd", "extract", "squash", "flatten", "export",
-               "normalize", "rootfs" }
+               "normalize", "rechunk", "rootfs" }
 rows.gzip = { "list", "verify", "strip", "extract", "flatten" }
 rows.layout = { "strip-oci", "strip-all", "unpack" }
 rows.giant = { "edit" }
@@ -151,6 +151,10 @@ end
 
 function make.normalize(img)
   return packing("clamp every time, and save", "normalize", img)
+end
+
+function make.rechunk(img)
+  return packing("divide into 16 chunks by directory, and save", "rechunk", img)
 end
 
 function make.rootfs(img)

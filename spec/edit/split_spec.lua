@@ -1,6 +1,8 @@
 --- img:split and img:rechunk: several layers of one, and layers that stay from build to build.
 
 local archive = require "spec.support.archive"
+local child = require "spec.support.child"
+local shell = require "spec.support.shell"
 local stacks = require "spec.support.stacks"
 local strata = require "strata"
 
@@ -280,6 +282,16 @@ describe("rechunking an image", function()
 		end
 		assert.equal(where["lib/libc.so"], where["usr/share/m/x"])
 		assert.not_equal(where["lib/libc.so"], where["opt/o"])
+	end)
+
+	specify("is done as doc/reference.md tells", function()
+		local code = shell.read("doc/reference.md"):match("\n  ```lua\n(  local img[^`]*img:rechunk[^`]*)```")
+		archive.build(bench.dir:file("app.tar"), {
+			layers = { { entries = BASE }, { entries = { file("opt/a"), file("b") } } },
+		})
+		local finished = child.run({ script = 'local strata = require "strata"\n' .. code, cwd = bench.dir.path })
+		assert.matches("^layer 2: 1 entry, [^\n]+\nlayer 3: 1 entry, [^\n]+\n$", finished.stdout)
+		assert.equal(3, #bench:load(bench.dir:file("chunks.tar")).layers)
 	end)
 
 	specify("goes by directories, or by a function; what has no name is on top", function()

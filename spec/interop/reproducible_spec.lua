@@ -4,6 +4,7 @@
 local strata = require "strata"
 local docker = require "spec.support.docker"
 local peers = require "spec.support.peers"
+local sample = require "spec.support.sample"
 local shell = require "spec.support.shell"
 local skopeo = require "spec.support.skopeo"
 local tmp = require "spec.support.tmp"
@@ -62,6 +63,60 @@ local function twice(dockerfile, fn)
 	return found[1], found[2]
 end
 
+describe("an image of the engine", function()
+	before_each(function()
+		local reason = peers.missing("docker", "skopeo")
+		if reason then
+			pending(reason)
+		end
+	end)
+
+	local function check(img, tag)
+		local dir, app = tmp.dir(), sample.app()
+		img.tags = { tag }
+		local result = assert(img:save(dir:file("divided.tar")))
+		assert.same({ tag }, docker.load(dir:file("divided.tar")))
+		assert.equal(result.id, docker.id(tag))
+		assert.equal(#img.layers, #docker.inspect(tag).RootFS.Layers)
+		assert.same({}, sample.differences(app.listing, sample.listing(tag)))
+		assert.equal(#img.config.history, #docker.history(tag))
+	end
+
+	it("is the same in a container when it is divided anew", function()
+		local img = assert(strata.open(sample.app().archive))
+		assert(img:rechunk({ by = "directory" }))
+		assert.is_true(#img.layers > 4)
+		check(img, "rechunked:1")
+		img:close()
+	end)
+
+	it("is the same in a container when its layers are split and sorted", function()
+		local img = assert(strata.open(sample.app().archive))
+		for i = #img.layers, 1, -1 do
+			assert(img:split(i, { size = 20000 }))
+		end
+		assert.is_true(#img.layers > 6)
+		assert(img:normalize({ epoch = os.time() + 86400, sort = true }))
+		check(img, "split:1")
+		img:close()
+	end)
+
+	it("has layers that are written as skopeo does", function()
+		local dir, app = tmp.dir(), sample.app()
+		local img = assert(strata.open(app.archive))
+		skopeo.copy("docker-archive:" .. app.archive, "dir:" .. dir:file("plain"))
+		for i, layer in img:layers() do
+			local result = assert(layer:save(dir:file("layer" .. i), { compression = "none" }))
+			local hex = result.diff_id:match("%x+$")
+			assert.equal(shell.sha256(dir:file("plain/" .. hex)), shell.sha256(dir:file("layer" .. i)))
+			assert.equal(hex, shell.sha256(dir:file("layer" .. i)):match("%x+$"))
+			assert(layer:save(dir:file("gzip" .. i), { compression = "gzip" }))
+			assert.equal(hex, shell.check({ "sh", "-c", 'gzip -dc "$1" | sha256sum', "sh", dir:file("gzip" .. i) }):match("%x+"))
+		end
+		img:close()
+	end)
+end)
+
 describe("two builds of one Dockerfile", function()
 	before_each(function()
 		local reason = peers.missing("docker", "skopeo")
@@ -114,6 +169,29 @@ describe("two builds of one Dockerfile", function()
 		assert.equal("/etc/old 981173106\n/etc/hello 1600000000\n/opt/etc/hello 1600000000\n", shown)
 		a.img:close()
 		b.img:close()
+	end)
+
+	it("that differ in one file share all other chunks", function()
+		local digests = {}
+		for i = 1, 2 do
+			local img = assert(strata.open(build(FIRST .. ("RUN mkdir -p /opt/app/own && echo %d >/opt/app/own/file\n"):format(i)
+				.. REST, "chunks:" .. i)))
+			assert(img:normalize({ epoch = EPOCH, sort = true }))
+			assert(img:rechunk({ by = "directory", chunks = 24 }))
+			local result = assert(img:save(tmp.dir():file("oci.tar"), { format = "oci-archive", compression = "gzip" }))
+			digests[i] = {}
+			for k, layer in ipairs(result.layers) do
+				digests[i][k] = layer.digest
+			end
+			img:close()
+		end
+		local others = 0
+		assert.equal(#digests[1], #digests[2])
+		for k, digest in ipairs(digests[1]) do
+			others = others + (digest == digests[2][k] and 0 or 1)
+		end
+		assert.is_true(#digests[1] > 4, #digests[1])
+		assert.equal(1, others)
 	end)
 
 	it("on one base have that base untouched, and are one above it", function()

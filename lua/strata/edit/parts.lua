@@ -11,7 +11,6 @@ local layer = require "strata.layer"
 local layer_list = require "strata.edit.layer_list"
 local limits = require "strata.util.limits"
 local merge = require "strata.tree.merge"
-local merge_tar = require "strata.edit.merge_tar"
 local metadata = require "strata.layer.metadata"
 local parent_of = require("strata.util.path").parent
 
@@ -91,36 +90,60 @@ end
 
 -- ---- comparing ------------------------------------------------------------------------
 
--- What stands at a node: its type, where its entry is and where its content is, and the entry with its attributes.
--- origin tells where an entry was before.
-local function look(tree, node, origin)
-  local kind, from, inode = tree:info(node)
-  local entry, source, holder = tree:entry(node), tree:source(node)
-  return {
-    path = tree:path(node), kind = kind, inode = inode, header = tree:header(node),
-    entry = entry and origin(from, entry.position), source = source and origin(holder, source.position),
-  }
-end
-
 local function same_attributes(a, b)
   if not (a and b) then return a == b end
   return metadata.same(a, b)
 end
 
--- The first path at which two trees differ; nil when they are alike.
+-- Whether an entry, and its layer, are those that an entry of the new layers was before.
+local function same_entry(old, old_from, new, new_from, origin)
+  if not (old and new) then return old == new end
+  local from, position = origin(new_from, new.position)
+  return from == old_from and position == old.position
+end
+
+-- Whether two nodes are alike: type, entry, content and attributes.
+local function same_nodes(before, a, after, b, origin)
+  local kind, from = before:info(a)
+  local new_kind, new_from = after:info(b)
+  if kind ~= new_kind or before:name(a) ~= after:name(b) then return false end
+  if not same_entry(before:entry(a), from, after:entry(b), new_from, origin) then return false end
+  local source, holder = before:source(a)
+  local new_source, new_holder = after:source(b)
+  return same_entry(source, holder, new_source, new_holder, origin) and
+    same_attributes(before:header(a), (after:header(b)))
+end
+
+-- Whether the names of a file are the same ones. `pairs_of` has the files that were met, in both directions.
+local function same_file(before, a, after, b, pairs_of)
+  local _, _, old = before:info(a)
+  local _, _, new = after:info(b)
+  if not (old and new) then return old == new end
+  local same = (pairs_of.old[old] or new) == new and (pairs_of.new[new] or old) == old
+  pairs_of.old[old], pairs_of.new[new] = new, old
+  return same
+end
+
+-- The next node in a walk, and how many levels the way goes down; nil at the end.
+local function step(tree, node)
+  local found, levels = tree:first(node), 1
+  while not found and node ~= 0 do
+    found, levels = tree:next(node), levels - 1
+    if not found then node = tree:parent(node) end
+  end
+  return found, levels
+end
+
+-- The first path at which two trees differ; nil when they are alike. origin tells where an entry was before.
 local function find_difference(before, after, origin)
-  local a, b, inodes, taken = 0, 0, {}, {}
-  local function as_it_is(from, position) return from .. ":" .. position end
+  local a, b, down, new_down, files = 0, 0, 0, 0, { old = {}, new = {} }
   while a and b do
-    local x, y = look(before, a, as_it_is), look(after, b, origin)
-    local same = x.path == y.path and x.kind == y.kind and x.entry == y.entry and x.source == y.source
-      and same_attributes(x.header, y.header) and (x.inode == nil) == (y.inode == nil)
-    if same and x.inode then
-      same = (inodes[x.inode] or y.inode) == y.inode and (taken[y.inode] or x.inode) == x.inode
-      inodes[x.inode], taken[y.inode] = y.inode, x.inode
-    end
-    if not same then return x.path end
-    a, b = merge.after(before, a, 0), merge.after(after, b, 0)
+    job.tick()
+    local same = down == new_down and same_nodes(before, a, after, b, origin) and
+      same_file(before, a, after, b, files)
+    if not same then return before:path(a) end
+    a, down = step(before, a)
+    b, new_down = step(after, b)
   end
   return a and before:path(a) or b and after:path(b) or nil
 end
@@ -136,8 +159,8 @@ local function compare(states, indexes, i, made, lists)
   end
   local function origin(from, position)
     local numbers = lists[from - i + 1]
-    if numbers then return i .. ":" .. numbers[position] end
-    return (from < i and from or from - later) .. ":" .. position
+    if numbers then return i, numbers[position] end
+    return from < i and from or from - later, position
   end
   for _, view in ipairs { "runtime", "spec" } do
     local one, message, code = merge.of_states(states, { indexes = indexes, view = view })
@@ -157,30 +180,28 @@ end
 
 -- ---- choosing ------------------------------------------------------------------------
 
--- For each path of a layer the number of its last entry, and a function that gives the path by which a file is known:
--- the same for all its names.
-local function names_of(index)
-  local last, targets = {}, {}
-  for entry in index:entries() do
-    last[entry.path] = entry.position
-    targets[entry.path] = entry.type == "hardlink" and core.normalise(entry.linkpath) or nil
+-- The number by which a file is known: that of the last entry of its path, whatever its names in the layer are.
+local function file_of(index, entry)
+  local seen
+  while entry.type == "hardlink" and not (seen and seen[entry.position]) do
+    local target = index:find(core.normalise(entry.linkpath))
+    if not target then break end
+    seen = seen or {}
+    seen[entry.position] = true
+    entry = target
   end
-  return last, function(path)
-    local seen = {}
-    while targets[path] and last[targets[path]] and not seen[path] do
-      seen[path] = true
-      path = targets[path]
-    end
-    return path
-  end
+  return index:find(entry.path).position
 end
 
+local function is_whiteout(entry) return entry.whiteout ~= nil or entry.opaque ~= nil end
+
 -- Notes that a part needs the directories that an entry is in: without their entries runtimes would make others.
-local function need_parents(needed, last, path, part)
-  local seen, parent = needed[part].paths, parent_of(path)
-  while parent and not seen[parent] do
-    seen[parent] = true
-    if last[parent] then needed[part].numbers[last[parent]] = true end
+local function need_parents(index, needed, path)
+  local parent = parent_of(path)
+  while parent and not needed.paths[parent] do
+    needed.paths[parent] = true
+    local entry = index:find(parent)
+    if entry then needed.numbers[entry.position] = true end
     parent = parent_of(parent)
   end
 end
@@ -193,26 +214,26 @@ end
 ---@return integer[][] lists  numbers of entries; the first has the global headers
 ---@return integer[] own  how many entries of each are no copies of a directory
 function parts.distribute(index, count, choose)
-  local part_of, needed, lists, own = {}, {}, {}, {}
-  local last, file_of = names_of(index)
+  local files, part_of, needed, lists, own = {}, {}, {}, {}, {}
   for part = 1, count do lists[part], own[part], needed[part] = {}, 0, { paths = {}, numbers = {} } end
   for entry in index:entries() do
     job.tick()
-    if not (entry.whiteout or entry.opaque) then
-      local file = file_of(entry.path)
-      part_of[file] = math.max(part_of[file] or 1, choose(entry))
+    local number = entry.position
+    if is_whiteout(entry) then
+      files[number], part_of[number] = number, 1
+    else
+      files[number] = file_of(index, entry)
+      part_of[files[number]] = math.max(part_of[files[number]] or 1, choose(entry))
     end
   end
-  for entry in index:entries() do
-    local part = not (entry.whiteout or entry.opaque) and part_of[file_of(entry.path)] or 1
-    need_parents(needed, last, entry.path, part)
-  end
+  for entry in index:entries() do need_parents(index, needed[part_of[files[entry.position]]], entry.path) end
   for header in index:globals() do table.insert(lists[1], header.position) end
   for entry in index:entries() do
-    local part = not (entry.whiteout or entry.opaque) and part_of[file_of(entry.path)] or 1
+    local number = entry.position
+    local part = part_of[files[number]]
     own[part] = own[part] + 1
     for at = 1, count do
-      if at == part or needed[at].numbers[entry.position] then table.insert(lists[at], entry.position) end
+      if at == part or needed[at].numbers[number] then table.insert(lists[at], number) end
     end
   end
   return lists, own
@@ -232,42 +253,29 @@ local function add_rows(cfg, i, count, comment)
   return true
 end
 
---- The entry index of a layer as it is now, to choose numbers of entries from.
----@param state strata.LayerState  settled and loaded
----@return userdata?
----@return string? message
----@return string? code
-function parts.index(state)
-  local indexes, message, code = merge_tar.indexes { state }
-  if not indexes then return nil, message, code end
-  return indexes[1]
-end
-
 --- Replaces a layer by others, which have entries of it.
 ---@param state strata.ImageState  its layers are settled and loaded
 ---@param i integer  the layer's number
----@param index userdata  as parts.index gives it
+---@param indexes userdata[]  of all layers, as merge_tar.indexes gives them; those of the new ones come into it
 ---@param lists integer[][]  the numbers of the entries of each, in order
 ---@param opts strata.WorkOptions
 ---@param how strata.Division
 ---@return boolean? ok
 ---@return string? message
 ---@return string? code  "EINVAL": a container would see something else
-function parts.replace(state, i, index, lists, opts, how)
+function parts.replace(state, i, indexes, lists, opts, how)
   local states = state.hub.layers
-  local made, message, code = write(states[i], index, lists, opts, how.compression)
+  local made, message, code = write(states[i], indexes[i], lists, opts, how.compression)
   if not made then return nil, message, code end
-  local indexes
-  indexes, message, code = merge_tar.indexes(states)
-  if not indexes then return nil, message, code end
-  indexes[i] = index
   local ok
   ok, message, code = compare(states, indexes, i, made, lists)
   if ok then ok, message, code = add_rows(state.config, i, #made, how.comment) end
   if not ok then return nil, message, code end
   layer_list.take_out(state, i)
+  table.remove(indexes, i)
   for part, one in ipairs(made) do
     layer_list.put_in(state, i + part - 1, layer.new(one), one.diff_id)
+    table.insert(indexes, i + part - 1, one.index)
   end
   layer_list.finish(state)
   return true
@@ -277,7 +285,7 @@ end
 --- in one part stays as it is, unless a compression is asked for.
 ---@param state strata.ImageState  its layers are settled and loaded
 ---@param i integer
----@param index userdata
+---@param indexes userdata[]  as for parts.replace
 ---@param lists integer[][]  as parts.distribute gives them
 ---@param own integer[]
 ---@param opts strata.WorkOptions
@@ -285,7 +293,7 @@ end
 ---@return strata.Chunk[]? chunks
 ---@return string? message
 ---@return string? code
-function parts.divide(state, i, index, lists, own, opts, how)
+function parts.divide(state, i, indexes, lists, own, opts, how)
   local chunks, chosen = {}, {}
   for part, numbers in ipairs(lists) do
     if own[part] > 0 then
@@ -295,7 +303,7 @@ function parts.divide(state, i, index, lists, own, opts, how)
   end
   if #chosen == 0 then chosen[1], chunks[1] = lists[1], { layer = i, entries = 0 } end
   if #chosen > 1 or how.compression then
-    local ok, message, code = parts.replace(state, i, index, chosen, opts, how)
+    local ok, message, code = parts.replace(state, i, indexes, chosen, opts, how)
     if not ok then return nil, message, code end
   end
   for _, chunk in ipairs(chunks) do

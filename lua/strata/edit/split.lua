@@ -5,6 +5,7 @@ local fail = require "strata.util.fail"
 local image = require "strata.image"
 local layer = require "strata.layer"
 local layer_list = require "strata.edit.layer_list"
+local merge_tar = require "strata.edit.merge_tar"
 local options = require "strata.util.options"
 local parts = require "strata.edit.parts"
 local printed = require "strata.util.printed"
@@ -44,17 +45,17 @@ end
 local function run(state, i, which, opts)
   local states, message, code = layer_list.prepare(state, opts)
   if not states then return nil, message, code end
-  local index
-  index, message, code = parts.index(states[i])
-  if not index then return nil, message, code end
+  local indexes
+  indexes, message, code = merge_tar.indexes(states)
+  if not indexes then return nil, message, code end
   local lists, own
   if type(which) == "table" and which.size ~= nil then
-    lists, own, code = by_size(state, i, index, which.size)
+    lists, own, code = by_size(state, i, indexes[i], which.size)
   else
-    lists, own, code = by_choice(state, i, index, which)
+    lists, own, code = by_choice(state, i, indexes[i], which)
   end
   if not lists then return nil, own, code end
-  return parts.divide(state, i, index, lists, own, opts, { comment = "strata split" })
+  return parts.divide(state, i, indexes, lists, own, opts, { comment = "strata split" })
 end
 
 --- Divides a layer: what paths choose becomes a layer above the rest, or each part has so many bytes.

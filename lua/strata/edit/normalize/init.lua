@@ -7,6 +7,7 @@ local entries = require "strata.edit.normalize.entries"
 local image = require "strata.image"
 local layer = require "strata.layer"
 local layer_list = require "strata.edit.layer_list"
+local merge_tar = require "strata.edit.merge_tar"
 local misuse = require "strata.util.misuse"
 local options = require "strata.util.options"
 local order = require "strata.edit.normalize.order"
@@ -39,8 +40,11 @@ end
 local function sort(state, base, counts, opts)
   local states, message, code = layer_list.prepare(state, opts)
   if not states then return nil, message, code end
+  local indexes
+  indexes, message, code = merge_tar.indexes(states)
+  if not indexes then return nil, message, code end
   for i, count in ipairs(counts) do
-    count.sorted, message, code = order.sort(state, base + i, opts)
+    count.sorted, message, code = order.sort(state, base + i, indexes, opts)
     if count.sorted == nil then return nil, message, code end
   end
   return true

@@ -9,6 +9,7 @@ local fail = require "strata.util.fail"
 local image = require "strata.image"
 local layer = require "strata.layer"
 local layer_list = require "strata.edit.layer_list"
+local merge_tar = require "strata.edit.merge_tar"
 local misuse = require "strata.util.misuse"
 local options = require "strata.util.options"
 local packages = require "strata.edit.rechunk.packages"
@@ -91,12 +92,12 @@ local function run(state, opts)
   states = ok
   if ok then states, message, code = layer_list.prepare(state, opts) end
   if not states then return nil, message, code end
-  local index
-  index, message, code = parts.index(states[i])
-  if not index then return nil, message, code end
+  local indexes
+  indexes, message, code = merge_tar.indexes(states)
+  if not indexes then return nil, message, code end
   local count = opts.chunks or CHUNKS
-  local lists, own = parts.distribute(index, count, chooser(name_of, count))
-  return parts.divide(state, i, index, lists, own, opts, { comment = "strata rechunk", compression = compression })
+  local lists, own = parts.distribute(indexes[i], count, chooser(name_of, count))
+  return parts.divide(state, i, indexes, lists, own, opts, { comment = "strata rechunk", compression = compression })
 end
 
 --- Divides the layers of an image, or those above its base, anew.
