@@ -470,6 +470,40 @@ describe("two images that were built alike", function()
 		assert.equal(shell.sha256(files[1]), shell.sha256(files[2]))
 		bench:close()
 	end)
+	specify("become one with layers of GNU tar and bsdtar, which repeat times in extension headers", function()
+		local bench = archive.bench()
+		for _, command in ipairs({
+			"tar --format=posix", "tar --format=gnu", "bsdtar --format=pax", "tar --format=posix --numeric-owner --mtime=@%d.25",
+		}) do
+			local ids = {}
+			for i = 1, 2 do
+				local tree, path = bench.dir:file("tree"), bench.dir:file("tree.tar")
+				shell.sh([[
+					rm -rf "$1"; mkdir -p "$1/$2"; echo x >"$1/$2/f"; echo y >"$1/$3"
+					touch -d "@$4.5" "$1/$2/f" "$1/$3" "$1/$2"]], tree, ("d"):rep(120), "na\195\175ve", 1700000000 + i)
+				shell.check({ "sh", "-c", (command:format(1700000000 + i)) .. ' -cf "$1" *', "sh", path, cwd = tree })
+				local layer = assert(strata.layer({ tar = path }))
+				local img = strata.new()
+				assert(img:append({ layer = layer }))
+				assert.equal(3, assert(img:normalize({ epoch = EPOCH })).entries)
+				ids[i] = img.layers[1].diff_id
+				assert(img.layers[1]:save(path))
+				assert.matches("naïve", shell.check({ "tar", "-tf", path, "--quoting-style=literal", env = { LC_ALL = "C" } }))
+				img:close()
+				layer:close()
+			end
+			assert.equal(ids[1], ids[2], command)
+		end
+		-- Where the block has no time it gets none.
+		local img, _, path = bench:open({ { entries = { { name = ("n"):rep(120), mtime = EPOCH + 5 } }, format = "pax" } })
+		assert.equal("x", shell.read(bench:layer(path)):sub(157, 157))
+		local before = shell.read(bench:layer(path)):sub(1, 512)
+		assert(img:normalize({ epoch = EPOCH }))
+		local _, saved = bench:save(img)
+		assert.equal(before, shell.read(bench:layer(saved)):sub(1, 512))
+		bench:close()
+	end)
+
 	specify("become one as doc/reference.md tells", function()
 		local code = shell.read("doc/reference.md"):match("\n  ```lua\n(  local img[^`]*img:normalize[^`]*)```")
 		local bench, ids = archive.bench(), {}

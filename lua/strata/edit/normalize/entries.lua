@@ -102,6 +102,7 @@ local function assign(entry, to)
     end
   end
   if to.xattrs and not metadata.same_xattrs(entry.xattrs, to.xattrs) then entry.xattrs = to.xattrs end
+  entry:follow() -- GNU tar and bsdtar repeat the time and the owner in the blocks of extension headers
 end
 
 -- The fields that hardlinks and their files are to have, by their place in the tar. Assigning to one name assigns to
