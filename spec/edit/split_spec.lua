@@ -1,6 +1,7 @@
 --- img:split and img:rechunk: several layers of one, and layers that stay from build to build.
 
 local archive = require "spec.support.archive"
+local cjson = require "cjson"
 local child = require "spec.support.child"
 local shell = require "spec.support.shell"
 local stacks = require "spec.support.stacks"
@@ -114,6 +115,30 @@ describe("splitting a layer", function()
 		end))
 		assert.same({ "f1", "a1", "b1", "g1", "s1" }, seen)
 		assert.same({ "g s", "f a b" }, names((bench:save(img))))
+	end)
+
+	specify("keeps the annotations of the layer, and its compression, in a layout", function()
+		local img = open({ { file("a"), file("b") } })
+		local path = bench.dir:file("layout")
+		assert(img:save(path, { format = "oci", compression = "zstd" }))
+		local index = cjson.decode(shell.read(path .. "/index.json"))
+		local blob = path .. "/blobs/" .. index.manifests[1].digest:gsub(":", "/")
+		local manifest = cjson.decode(shell.read(blob))
+		manifest.layers[1].annotations = { ["org.example.a"] = "1" }
+		local text = cjson.encode(manifest)
+		local digest = "sha256:" .. shell.sha256(bench.dir:write("manifest", text)):match("%x+$")
+		shell.write(path .. "/blobs/" .. digest:gsub(":", "/"), text)
+		index.manifests[1].digest, index.manifests[1].size = digest, #text
+		shell.write(path .. "/index.json", cjson.encode(index))
+		img = bench:load(path)
+		assert(img:split(1, "b"))
+		assert(img:save(path))
+		img = bench:load(path)
+		for i = 1, 2 do
+			assert.same({ ["org.example.a"] = "1" }, { ["org.example.a"] = img.layers[i].annotations["org.example.a"] })
+			assert.equal("application/vnd.oci.image.layer.v1.tar+zstd", img.layers[i].media_type)
+		end
+		assert(img:verify())
 	end)
 
 	specify("divides by size, in the order of the entries", function()
