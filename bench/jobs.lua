@@ -95,6 +95,16 @@ function jobs.flatten(img)
   save(img)
 end
 
+function jobs.normalize(img)
+  facts.entries = assert(img:normalize({ epoch = 0 })).entries
+  save(img)
+end
+
+function jobs.rechunk(img)
+  assert(img:rechunk({ by = "directory" }))
+  save(img)
+end
+
 function jobs.export(img)
   facts.entries = assert(img:export(output)).entries
 end

@@ -7,7 +7,8 @@ local rows = {}
 ---@alias bench.Row fun(img: bench.Image): bench.Contestant[]  title says what is done; strata comes first
 
 --- In order; the name of a row is what ROWS takes.
-rows.plain = { "list", "verify", "config", "strip", "oci", "zstd", "extract", "squash", "flatten", "export", "rootfs" }
+rows.plain = { "list", "verify", "config", "strip", "oci", "zstd", "extract", "squash", "flatten", "export",
+               "normalize", "rechunk", "rootfs" }
 rows.gzip = { "list", "verify", "strip", "extract", "flatten" }
 rows.layout = { "strip-oci", "strip-all", "unpack" }
 rows.giant = { "edit" }
@@ -146,6 +147,14 @@ end
 
 function make.export(img)
   return packing("export as one tar", "export", img)
+end
+
+function make.normalize(img)
+  return packing("clamp every time, and save", "normalize", img)
+end
+
+function make.rechunk(img)
+  return packing("divide into 16 chunks by directory, and save", "rechunk", img)
 end
 
 function make.rootfs(img)

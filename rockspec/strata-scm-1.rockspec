@@ -64,16 +64,18 @@ local facade = [[
 	dialect/oci/garbage dialect/oci/image dialect/oci/index_annotations dialect/oci/index_edits
 	dialect/oci/names dialect/oci/transfer document/annotations document/config_schema
 	document/inspect document/manifest document/media_types document/platform document/reference
-	document/scrub edit/annotations edit/append edit/dedup edit/entries edit/export edit/init
-	edit/layer_list edit/merge_tar edit/purge edit/rebase/config edit/rebase/history
-	edit/rebase/init edit/remove edit/scrub edit/squash history image index init jobs layer
-	layer/edit_entries layer/entry layer/extract layer/fetch layer/growing_tree layer/metadata
+	document/scrub document/time edit/annotations edit/append edit/dedup edit/entries edit/export
+	edit/init edit/layer_list edit/merge_tar edit/normalize/documents edit/normalize/entries
+	edit/normalize/init edit/normalize/order edit/parts edit/purge edit/rebase/config
+	edit/rebase/history edit/rebase/init edit/rechunk/init edit/rechunk/packages edit/remove
+	edit/scrub edit/split edit/squash history image index init jobs layer layer/edit_entries
+	layer/entry layer/extract layer/fetch layer/growing_tree layer/metadata
 	layer/needless_whiteouts layer/new/from_archive layer/new/from_difference
 	layer/new/from_directory layer/new/from_files layer/new/init layer/new/mapping
-	layer/new/tar_writer layer/standalone layer/stranded_links layer/transaction meta/append
-	meta/archive meta/artifact meta/check meta/common meta/config meta/entry meta/extract
-	meta/history meta/image meta/index meta/jobs meta/layer meta/operations meta/options
-	meta/platform meta/policy meta/registry meta/resty meta/resty_gate meta/root_entry
+	layer/new/tar_writer layer/save layer/standalone layer/stranded_links layer/transaction
+	meta/append meta/archive meta/artifact meta/check meta/common meta/config meta/entry
+	meta/extract meta/history meta/image meta/index meta/jobs meta/layer meta/operations
+	meta/options meta/platform meta/policy meta/registry meta/resty meta/resty_gate meta/root_entry
 	meta/root_file meta/rootfs meta/save meta/strata meta/stream meta/tar_stream meta/waste policy
 	registry/auth registry/blobs registry/chunks registry/client registry/credential_files
 	registry/credential_helper registry/credentials registry/errors registry/flow registry/headers

@@ -30,6 +30,7 @@ local save = require "strata.save"
 local target = require "strata.save.target"
 
 require "strata.edit" -- adds the operations on images
+require "strata.layer.save" -- adds layer:save
 require "strata.tree.layer_listing" -- adds layer:list
 
 local strata = {

@@ -401,6 +401,10 @@ local function edit_image(img, edit)
     ok, message, code = img:flatten()
     if not ok then return nil, message, code end
   end
+  if edit.normalize then
+    ok, message, code = img:normalize(edit.normalize)
+    if not ok then return nil, message, code end
+  end
   if edit.module then
     ok, message, code = require(edit.module)(img, edit.args)
     if ok == nil and message then return nil, message, code end

@@ -204,6 +204,27 @@ local edits = {
 	fold = function(self)
 		return self.img:fold(stopping(self, { prune = self.random(2) == 1 }))
 	end,
+	normalize = function(self)
+		return self.img:normalize(stopping(self, {
+			epoch = 1000000000 + self.random(5), sort = self.random(2) == 1, numeric_owner = self.random(2) == 1,
+			above = self.pick({ 0, 1, 9, self.other }), xattrs = self.pick({ false, { "user.*" }, { "[" } }),
+			owner = self.random(2) == 1 and maybe(self, function(path)
+				return #path
+			end) or nil,
+		}))
+	end,
+	split = function(self)
+		return self.img:split(layer_number(self), self.random(3) == 1 and { size = 1024 * self.random(9) } or which(self),
+			stopping(self))
+	end,
+	rechunk = function(self)
+		return self.random(3) == 1 and self.img:rechunk(stopping(self, {
+			chunks = self.random(5), above = self.pick({ 0, 1, self.other }),
+			by = self.random(2) == 1 and maybe(self, function(entry)
+				return entry.path:sub(-1)
+			end) or "directory",
+		}))
+	end,
 	prune = function(self)
 		return self.img:prune()
 	end,

@@ -158,6 +158,7 @@ describe("a job", function()
 				config = { User = "1000", Cmd = { "/bin/sh" } },
 				tags = { "app:2" },
 				flatten = true,
+				normalize = { epoch = 7 },
 			},
 		}))
 		local img = bench:load(to)
@@ -167,6 +168,7 @@ describe("a job", function()
 		assert.is_nil(img.layers[1]:entry("usr/share/doc/a"))
 		assert.same({ "B=2", "C=3" }, img.config.Env)
 		assert.equal("1000", img.config.User)
+		assert.equal("1970-01-01T00:00:07Z", img.config.created)
 		assert.equal("edited", img.config:get_label("note"))
 		assert.equal(0, assert(img:rootfs()):stat("etc/passwd").uid)
 		assert.is_true(assert(img:verify()))

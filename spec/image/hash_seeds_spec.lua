@@ -66,6 +66,9 @@ local function purge(img)
 	}))
 	show("missed", img:purge("none", { env = "^ZZ=", labels = "^zz", history = "zz" }))
 	show("optional", img:purge("none", { env = "^ZZ=", labels = "^zz", history = "zz", optional = true }))
+	show("normalize", img:normalize({
+		epoch = 1, owner = { uid = { [0] = 7, [1] = 8 } }, numeric_owner = true, xattrs = { "user.[ab]" },
+	}))
 	show("remove", img:remove { "**/link2", "etc/layer3" })
 end
 

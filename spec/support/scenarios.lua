@@ -413,6 +413,32 @@ add("purge in a layout", function(env)
 	return saved.id .. tostring(report)
 end)
 
+add("normalize", function(env)
+	local img = must(strata.open(env.gzip))
+	local report = must(img:normalize({ epoch = 1, owner = { uid = 1 }, numeric_owner = true, xattrs = false }))
+	local saved = must(img:save(env.out .. "/target", { format = "oci-archive" }))
+	img:close()
+	return saved.id .. tostring(report)
+end)
+
+add("split and save a layer", function(env)
+	local img = must(strata.open(env.gzip))
+	must(img:normalize({ epoch = 1, sort = true }))
+	must(img:split(1, { size = 1024 }))
+	must(img.layers[1]:save(env.out .. "/layer", { compression = "zstd" }))
+	local saved = must(img:save(env.out .. "/target"))
+	img:close()
+	return saved.id
+end)
+
+add("rechunk", function(env)
+	local img = must(strata.open(env.docker))
+	must(img:rechunk({ chunks = 4 }))
+	local saved = must(img:save(env.out .. "/target"))
+	img:close()
+	return saved.id
+end)
+
 add("export", function(env)
 	local img = must(strata.open(env.gzip))
 	must(img:export(env.out .. "/target", { compression = "gzip" }))

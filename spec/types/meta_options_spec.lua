@@ -94,6 +94,18 @@ describe("an option that is read", function()
 		by_work("strata.FoldOptions", function(img, opts)
 			return img:fold(opts)
 		end)
+		by_work("strata.NormalizeOptions", function(img, opts)
+			return img:normalize(opts)
+		end, { epoch = 0 })
+		by_work("strata.RechunkOptions", function(img, opts)
+			return img:rechunk(opts)
+		end)
+		by_work("strata.WorkOptions", function(img, opts)
+			return img:split(1, "etc/passwd", opts)
+		end)
+		by_work("strata.LayerSaveOptions", function(img, opts)
+			return img.layers[1]:save(specimen.dir:file("traced-layer"), opts)
+		end, { compression = "gzip" })
 		by_work("strata.PurgeOptions", function(img, opts)
 			return img:purge("nothing", opts)
 		end, { optional = true })
@@ -243,6 +255,11 @@ describe("an option that there is not, or of another type", function()
 		fold = { "FoldOptions", {}, function(opts) return (img:fold(opts)) end },
 		rebase = { "RebaseOptions", {}, function(opts) return (img:rebase(img, img, opts)) end },
 		export = { "ExportOptions", {}, function(opts) return (img:export(path(), opts)) end },
+		normalize = { "NormalizeOptions", { epoch = 0 }, function(opts) return (img:normalize(opts)) end },
+		rechunk = { "RechunkOptions", {}, function(opts) return (img:rechunk(opts)) end },
+		split = { "WorkOptions", {}, function(opts) return (img:split(1, "etc", opts)) end },
+		split_size = { "SplitSize", { size = 5000 }, function(opts) return (img:split(1, opts)) end },
+		save_of_a_layer = { "LayerSaveOptions", {}, function(opts) return (img.layers[1]:save(path(), opts)) end },
 		purge = { "PurgeOptions", {}, function(opts) return (img:purge("nothing", opts)) end },
 		save = { "SaveOptions", {}, function(opts) return (img:save(path(), opts)) end },
 		extract = { "ExtractOptions", {}, function(opts) return (img:extract(path(), opts)) end },

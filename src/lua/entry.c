@@ -317,6 +317,20 @@ static int entry_mark(lua_State *L)
 	return 0;
 }
 
+/*
+ * entry:follow(): the blocks of its extension headers get what was assigned, where they repeat what
+ * the entry had
+ */
+static int entry_follow(lua_State *L)
+{
+	struct lua_entry *entry = check_entry(L, 1);
+	struct strata_entry *e = &entry->owner->index.entries[entry->number];
+
+	if (e->changed != 0)
+		e->changed |= STRATA_TAR_REPEATED;
+	return 0;
+}
+
 /* Bytes for people: "1.2 kB". out has room for 32. */
 static void human_size(int64_t size, char *out)
 {
@@ -372,13 +386,10 @@ static int module_human_size(lua_State *L)
 	return 1;
 }
 
-static const luaL_Reg methods[] = {{"read", entry_read},
-                                   {"digest", entry_digest},
-                                   {"replace", entry_replace},
-                                   {"same_content", entry_same_content},
-                                   {"remove", entry_remove},
-                                   {"mark", entry_mark},
-                                   {NULL, NULL}};
+static const luaL_Reg methods[] = {{"read", entry_read},       {"digest", entry_digest},
+                                   {"replace", entry_replace}, {"same_content", entry_same_content},
+                                   {"remove", entry_remove},   {"mark", entry_mark},
+                                   {"follow", entry_follow},   {NULL, NULL}};
 
 /* entry_class() -> the metatable of entries, the names of their fields, and those of their methods
  */

@@ -72,6 +72,35 @@ function layer_list.check_position(state, i, fn)
   end
 end
 
+--- Throws, in the name of the caller's caller, when a base cannot have so many layers.
+---@param state strata.ImageState
+---@param above strata.Image|integer|nil
+---@param fn string  the method's name
+function layer_list.check_above(state, above, fn)
+  if type(above) == "number" and above > #state.layers then
+    misuse("%s: above should be a whole number from 0 to %d", fn, #state.layers)
+  end
+end
+
+--- How many layers of an image belong to its base.
+---@param state strata.ImageState
+---@param base strata.Image|integer  another image, or the number
+---@return integer?
+---@return string? message
+---@return string? code  "EINVAL": the layers of the base are not the lowest ones
+function layer_list.count_base(state, base)
+  if type(base) == "number" then return base end
+  local ok, message, code = image.settle(state)
+  if not ok then return nil, message, code end
+  local states = state.hub.layers
+  for i, one in ipairs(base.layers) do
+    if not states[i] or layer.current(states[i]).diff_id ~= one.diff_id then
+      return fail("EINVAL", "layer %d of the base, %s, is not that of the image", i, one.diff_id)
+    end
+  end
+  return #base.layers
+end
+
 -- ---- hardlinks across layers ------------------------------------------------------
 
 -- Refuses a change to the list of layers by which a hardlink would find another file, or none.

@@ -16,8 +16,12 @@ local run_job = require("strata.util.job").run
 
 local merge_tar = {}
 
--- The entry indexes of layers whose edits are carried out: of the results, where there were edits.
-local function pristine(states)
+--- The entry indexes of layers whose edits are carried out: of the results, where there were edits.
+---@param states strata.LayerState[]  settled and loaded
+---@return userdata[]?
+---@return string? message
+---@return string? code
+function merge_tar.indexes(states)
   local indexes, job, fresh = {}, core.job(), 0
   for i, state in ipairs(states) do
     indexes[i] = state.index
@@ -236,7 +240,7 @@ end
 function merge_tar.write(states, first, last, opts)
   local upto = {}
   for i = 1, last do upto[i] = states[i] end
-  local indexes, message, code = pristine(upto)
+  local indexes, message, code = merge_tar.indexes(upto)
   if not indexes then return nil, message, code end
   local self = setmetatable({
     assembly = core.assemble(), first = first, whole = opts.whole, wanted = opts.wanted, indexes = indexes,

@@ -9,6 +9,8 @@ local merge_tar = require "strata.edit.merge_tar"
 local misuse = require "strata.util.misuse"
 local options = require "strata.util.options"
 
+local squash = {}
+
 -- A single layer needs no squash, unless it is the lowest and has whiteouts, which hide nothing
 -- there, or the metadata of AUFS.
 local function needs_no_squash(states, first, last)
@@ -20,14 +22,19 @@ local function needs_no_squash(states, first, last)
   return true
 end
 
-local function squash(state, first, last, opts)
-  opts = opts or {}
-  local states, message, code = layer_list.prepare(state, opts)
-  if not states then return nil, message, code end
-  if needs_no_squash(states, first, last) then return true end
-  local compression = states[last].blob.compression
-  local to
-  to, message, code = core.temp_file()
+--- Makes one layer of several, its entries sorted.
+---@param state strata.ImageState  its layers are settled and loaded
+---@param first integer
+---@param last integer
+---@param opts strata.FlattenOptions
+---@param compression? string  default: that of the last one
+---@return boolean? ok
+---@return string? message
+---@return string? code
+function squash.merge(state, first, last, opts, compression)
+  local states = state.hub.layers
+  compression = compression or states[last].blob.compression
+  local to, message, code = core.temp_file()
   if not to then return nil, message, code end
   local made
   made, message, code = merge_tar.write(states, first, last, {
@@ -45,18 +52,12 @@ local function squash(state, first, last, opts)
   return true
 end
 
--- How many layers of an image belong to its base: a number, or those of another image.
-local function count_base(state, base)
-  if type(base) == "number" then return base end
-  local ok, message, code = image.settle(state)
-  if not ok then return nil, message, code end
-  local states = state.hub.layers
-  for i, one in ipairs(base.layers) do
-    if not states[i] or layer.current(states[i]).diff_id ~= one.diff_id then
-      return nil, ("layer %d of the base, %s, is not that of the image"):format(i, one.diff_id), "EINVAL"
-    end
-  end
-  return #base.layers
+local function run(state, first, last, opts)
+  opts = opts or {}
+  local states, message, code = layer_list.prepare(state, opts)
+  if not states then return nil, message, code end
+  if needs_no_squash(states, first, last) then return true end
+  return squash.merge(state, first, last, opts)
 end
 
 --- Makes one layer of several: `squash(2, 4)`, or of all above a base:
@@ -71,7 +72,7 @@ function image.methods:squash(first, last, opts)
   local state = image.state_of(self)
   if type(first) == "table" then
     options.check("squash", "SquashOptions", first)
-    local base, message, code = count_base(state, first.above)
+    local base, message, code = layer_list.count_base(state, first.above)
     if not base then return nil, message, code end
     if base == #state.layers then return self end
     first, last, opts = base + 1, #state.layers, first
@@ -81,7 +82,7 @@ function image.methods:squash(first, last, opts)
   layer_list.check_position(state, first, "squash")
   layer_list.check_position(state, last, "squash")
   if first > last then misuse("squash: the first layer is above the last one") end
-  local ok, message, code = image.edit(state, "squash", function() return squash(state, first, last, opts) end)
+  local ok, message, code = image.edit(state, "squash", function() return run(state, first, last, opts) end)
   return ok and self, message, code
 end
 
@@ -94,6 +95,8 @@ function image.methods:flatten(opts)
   options.check("flatten", "FlattenOptions", opts)
   local state = image.state_of(self)
   if #state.layers == 0 then return self end
-  local ok, message, code = image.edit(state, "flatten", function() return squash(state, 1, #state.layers, opts) end)
+  local ok, message, code = image.edit(state, "flatten", function() return run(state, 1, #state.layers, opts) end)
   return ok and self, message, code
 end
+
+return squash

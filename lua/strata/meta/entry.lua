@@ -78,3 +78,6 @@ function Entry:remove() end
 
 ---@private
 function Entry:mark() end
+
+---@private
+function Entry:follow() end

@@ -140,6 +140,26 @@ function Image:squash(first, last, opts) end
 ---@return strata.errcode? code
 function Image:flatten(opts) end
 
+--- Divides a layer. With paths it becomes two: what they choose is in the upper one, with all names of a file and with
+--- the directories that it is in. With {size = bytes} it becomes as many as are needed, in the order of its entries.
+--- Entries keep their bytes, and a container sees the same; what chooses nothing is "ENOENT".
+---@param number integer  of the layer
+---@param which strata.Which|strata.SplitSize  a function gets an entry and its layer
+---@param opts? strata.WorkOptions
+---@return strata.Image? self
+---@return strata.Chunk[]|string # the layers that it has become, or the message
+---@return strata.errcode? code  "EINVAL": everything is chosen, or a container would see something else
+function Image:split(number, which, opts) end
+
+--- Divides an image anew: files that change together, as those of a package do, lie in one layer, and which it is
+--- depends on the name of the package alone. So the layers of the next build in which nothing has changed have the same
+--- digests; normalize() makes times no change. What a container sees stays.
+---@param opts? strata.RechunkOptions
+---@return strata.Image? self
+---@return strata.Chunk[]|string # the new layers, or the message
+---@return strata.errcode? code  "EINVAL": no layer is above the base, or a container would see something else
+function Image:rechunk(opts) end
+
 --- Removes a layer, or all layers whose created_by has a plain text or a Lua pattern, with their rows of the history. A
 --- hardlink of another layer into it is refused.
 ---@param which integer|{created_by: string|{pattern: string}}
@@ -195,6 +215,16 @@ function Image:remove(which, opts) end
 ---@return string? message
 ---@return strata.errcode? code
 function Image:purge(which, opts) end
+
+--- Makes an image normal, so that building it again at another time gives the same digests: times of entries (mtime, and
+--- where they are told atime and ctime), of the config, its history and the known labels and annotations become the epoch
+--- when they are later, and earlier ones stay. What Docker's builder tells of its containers goes from the config. Throws
+--- when no epoch is given and $SOURCE_DATE_EPOCH is none.
+---@param opts? strata.NormalizeOptions
+---@return strata.NormalizeReport?
+---@return string? message
+---@return strata.errcode? code  "EINVAL": the layers of the base are not the lowest ones, or sorting would change what containers see
+function Image:normalize(opts) end
 
 --- Adds a tag, like `docker tag`. Throws what is no reference.
 ---@param ref string  "app:2", "registry/app:2"; without a tag: ":latest"

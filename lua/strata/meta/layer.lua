@@ -97,6 +97,14 @@ function Layer:set_annotation(name, value) end
 ---@return strata.errcode? code  "ENOENT": there is no such annotation
 function Layer:remove_annotation(name) end
 
+--- Writes the tar of this layer, with the bytes that it has or in another compression. It appears whole or not at all.
+---@param what string|file*  a path, "-" for standard output, or an open Lua file
+---@param opts? strata.LayerSaveOptions
+---@return strata.SavedTar?
+---@return string? message
+---@return strata.errcode? code
+function Layer:save(what, opts) end
+
 --- Frees what a layer without an image holds. Every method and field throws afterwards; closing twice does nothing.
 --- Images that it was appended to keep their own copy. Throws for a layer of an image, which img:close() closes.
 function Layer:close() end

@@ -39,3 +39,36 @@
 ---@field digest string  as stored
 ---@field diff_id string  of the plain tar
 ---@field entries integer
+
+--- What was changed for an image to be normal. All is empty, and 0, when it was so already.
+---@class strata.NormalizeReport
+---@field epoch integer  no time is later
+---@field entries integer  that were changed
+---@field layers strata.NormalizedLayer[]  that were changed
+---@field config string[]  JSON pointers of what was changed in the config
+---@field annotations string[]  names of annotations of the manifest that were changed
+
+--- What was changed in a layer.
+---@class strata.NormalizedLayer
+---@field layer integer
+---@field entries integer  that were changed
+---@field times integer  of these, those with a later time
+---@field owners integer  of these, those of another user or group
+---@field names integer  of these, those that named a user or a group
+---@field xattrs integer  of these, those with extended attributes that do not stay
+---@field sorted boolean  their order was changed
+
+--- A layer that another one, or an image, was divided into.
+---@class strata.Chunk
+---@field layer integer  its number
+---@field entries integer  without the directories that other chunks have, too
+---@field size integer  bytes as stored
+---@field diff_id string
+
+--- A layer that was written by itself.
+---@class strata.SavedTar
+---@field path string?  nil: it went into a stream
+---@field size integer  bytes as stored
+---@field compression string
+---@field digest string  as stored
+---@field diff_id string  of the plain tar

@@ -173,6 +173,17 @@
 ---@field above strata.Image|integer  the base, or its number of layers
 ---@field view? "runtime"|"spec"  what containers see by default, or the letter of the specification (one layer unpacked over the other). Default: "runtime"
 
+--- A layer is divided by size.
+---@class strata.SplitSize
+---@field size? integer  bytes of plain tar that a part has at most, unless one file is larger
+
+--- Which layers become which chunks.
+---@class strata.RechunkOptions: strata.WorkOptions
+---@field chunks? integer  at most; the topmost has what belongs to nothing. Default: 16
+---@field by? "package"|"directory"|fun(entry: strata.Entry): string?  what lies together: files of a package, or of a directory; a function gives a name, nil for the topmost chunk. Default: "package"
+---@field above? strata.Image|integer  the base, or its number of layers, which stay. Default: 0
+---@field view? "runtime"|"spec"  what containers see by default, or the letter of the specification (one layer unpacked over the other). Default: "runtime"
+
 --- How all layers become one.
 ---@class strata.FlattenOptions: strata.WorkOptions
 ---@field view? "runtime"|"spec"  what containers see by default, or the letter of the specification (one layer unpacked over the other). Default: "runtime"
@@ -186,6 +197,15 @@
 ---@class strata.RebaseOptions: strata.WorkOptions
 ---@field config? "keep"|"inherit"  inherit: what is unchanged from the old base comes from the new. Default: keep
 ---@field force? boolean  the new base may be for another platform. Default: false
+
+--- What becomes the same in images that were built at other times, and on other machines.
+---@class strata.NormalizeOptions: strata.WorkOptions
+---@field epoch? integer|string  later times become it: seconds since 1970, or a time of RFC 3339. Default: $SOURCE_DATE_EPOCH
+---@field above? strata.Image|integer  the base, or its number of layers, which stay with their rows of the history. Default: 0
+---@field owner? strata.Owners|strata.OwnerFunction  new users and groups
+---@field numeric_owner? boolean  names of users and groups go: unpackers go by the numbers. Default: false
+---@field xattrs? string[]|false  names of extended attributes that stay, as "user.*"; false: none. Default: all stay
+---@field sort? boolean  entries are put in the order of their paths. Default: false
 
 --- How repeated entries are folded.
 ---@class strata.FoldOptions: strata.WorkOptions
@@ -235,6 +255,12 @@
 ---@field expect? string|false  the digest that the tag has to have in the registry, of an index its own, false for none; else ESTALE
 ---@field exists? "auto"|"check"|"never"  whether a registry is asked if it has a blob before that is sent: auto for large ones. Default: auto
 ---@field referrers? boolean  an index goes with signatures and the like that are about it. Default: false
+
+--- How one layer is written.
+---@class strata.LayerSaveOptions: strata.WorkOptions
+---@field compression? "keep"|"none"|"gzip"|"zstd"  of the file; keep: as the layer is stored. Default: keep
+---@field level? integer  gzip 0 to 9, zstd 1 to 19
+---@field reproducible? boolean  compressed bytes do not depend on the machine: gzip by zlib. Default: false
 
 --- What a save to a registry is asked that is not made.
 ---@class strata.PlanOptions: strata.PushOptions
@@ -424,6 +450,7 @@
 ---@field config? table<string, any>  keys of the config, as config.User = "1000"; false deletes
 ---@field tags? string[]  instead of those that the image has
 ---@field flatten? boolean
+---@field normalize? strata.NormalizeOptions  last but for the module, as img:normalize
 ---@field module? string  name of a Lua module that returns function(img, args): it edits the image
 ---@field args? table  for that
 

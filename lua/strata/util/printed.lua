@@ -149,12 +149,50 @@ function printed.purge(report)
   return table.concat(lines, "\n")
 end
 
+--- What has changed in a layer for it to be normal.
+---@param one strata.NormalizedLayer
+---@return string
+function printed.normalized_layer(one)
+  return ("layer %d: %s"):format(one.layer, joined(counted(one.entries, "entry", "entries"),
+    one.times > 0 and counted(one.times, "time"), one.owners > 0 and counted(one.owners, "owner"),
+    one.names > 0 and counted(one.names, "owner's name", "owners' names"),
+    one.xattrs > 0 and counted(one.xattrs, "set of xattrs", "sets of xattrs"), one.sorted and "sorted"))
+end
+
+--- What was changed for an image to be normal.
+---@param report strata.NormalizeReport
+---@return string
+function printed.normalized(report)
+  local lines = { ("normalized: %s, %s of the config"):format(counted(report.entries, "entry", "entries"),
+    counted(#report.config, "field")) }
+  for _, one in ipairs(report.layers) do lines[#lines + 1] = "  " .. tostring(one) end
+  for _, pointer in ipairs(report.config) do lines[#lines + 1] = "  config " .. json.printable(pointer) end
+  for _, name in ipairs(report.annotations) do lines[#lines + 1] = "  annotation " .. core.quote(name) end
+  return table.concat(lines, "\n")
+end
+
+--- A layer that an image was divided into.
+---@param one strata.Chunk
+---@return string
+function printed.chunk(one)
+  return ("layer %d: %s, %s, %s"):format(one.layer, counted(one.entries, "entry", "entries"), core.human_size(one.size),
+    short(one.diff_id))
+end
+
 --- An entry that was folded into one of a lower layer.
 ---@param one strata.Folded
 ---@return string
 function printed.folded(one)
   return ("%s: %s of layer %d into layer %d, %s"):format(core.quote(one.path), one.type, one.layer, one.into,
     core.human_size(one.bytes))
+end
+
+--- A layer that was written by itself.
+---@param result strata.SavedTar
+---@return string
+function printed.saved_tar(result)
+  return joined((result.path and result.path .. ": " or "") .. result.compression, core.human_size(result.size),
+    short(result.digest))
 end
 
 --- A member of an archive.

@@ -161,6 +161,46 @@ bool tar_is_ascii(const char *text, size_t len)
 	return true;
 }
 
+/* The same for one of the fields. */
+static void follow_number(char *block, struct tar_field f, int64_t old, int64_t now)
+{
+	int64_t here;
+
+	if (old != 0 && tar_fits_octal(f, now) && tar_get_number(block, f, &here) && here == old)
+		tar_put_number(block, f, now);
+}
+
+static void follow_text(char *block, struct tar_field f, const char *old, size_t old_len,
+                        const char *now, size_t now_len)
+{
+	bool same = old_len > 0 && tar_text_len(block, f) == old_len &&
+	            memcmp(block + f.at, old, old_len) == 0;
+
+	if (same && now_len <= TAR_UNAME_MAX)
+		tar_put_text(block, f, now, now_len);
+}
+
+bool tar_follow(char *block, const struct strata_tar_header *old,
+                const struct strata_tar_header *now)
+{
+	char before[STRATA_TAR_BLOCK];
+
+	memcpy(before, block, sizeof(before));
+	follow_number(block, TAR_UID, (int64_t)old->uid, (int64_t)now->uid);
+	follow_number(block, TAR_GID, (int64_t)old->gid, (int64_t)now->gid);
+	follow_number(block, TAR_MTIME, old->mtime, now->mtime);
+	if (tar_block_format(block) != STRATA_TAR_V7) {
+		follow_text(block, TAR_UNAME, old->uname, old->uname_len, now->uname,
+		            now->uname_len);
+		follow_text(block, TAR_GNAME, old->gname, old->gname_len, now->gname,
+		            now->gname_len);
+	}
+	if (memcmp(before, block, sizeof(before)) == 0)
+		return false;
+	tar_put_checksum(block);
+	return true;
+}
+
 bool tar_split_path(const char *path, size_t len, size_t prefix_max, size_t *at)
 {
 	size_t i = len - (len > 0 && path[len - 1] == '/'); /* the name is not empty */

@@ -87,6 +87,14 @@ static inline bool tar_ends_in_slash(const char *path, size_t len)
 
 bool tar_is_zero(const char *bytes, size_t len);
 
+/*
+ * GNU tar and bsdtar repeat the owner and the time of an entry in the blocks of its extension
+ * headers, which nobody reads. Where such a block has what the entry had, and that is no zero, it
+ * gets what the entry has now. True when the block was changed; its checksum is right then.
+ */
+bool tar_follow(char *block, const struct strata_tar_header *old,
+                const struct strata_tar_header *now);
+
 /* True when the checksum is right; *is_signed: only as a sum of signed bytes. */
 bool tar_checksum_ok(const char *block, bool *is_signed);
 

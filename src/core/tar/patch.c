@@ -460,6 +460,8 @@ static int append_extension(const struct patch *p, char typeflag, const char *ol
 		memcpy(block, old, sizeof(block));
 	else
 		tar_extension_block(block, typeflag, p->to.path, p->to.path_len, len);
+	if (old && (p->mask & STRATA_TAR_REPEATED))
+		tar_follow(block, &p->old, &p->to);
 	tar_put_number(block, TAR_SIZE, (int64_t)len);
 	tar_put_checksum(block);
 	if (strata_buf_append(out, block, sizeof(block), err) < 0)
@@ -489,10 +491,18 @@ static int append_old_extension(const struct patch *p, const struct tar_extensio
 	enum long_state state = typeflag == 'L' ? p->longname : p->longlink;
 	bool x = typeflag == 'x' || typeflag == 'g';
 
-	if (x ? !p->records_changed : state == LONG_KEPT)
-		return strata_buf_append(
-		        out, old, STRATA_TAR_BLOCK + e->len + (size_t)strata_tar_padding(e->len),
-		        err);
+	if (x ? !p->records_changed : state == LONG_KEPT) {
+		size_t at = out->len;
+
+		if (strata_buf_append(out, old,
+		                      STRATA_TAR_BLOCK + e->len +
+		                              (size_t)strata_tar_padding(e->len),
+		                      err) < 0)
+			return -1;
+		if (p->mask & STRATA_TAR_REPEATED)
+			tar_follow(out->data + at, &p->old, &p->to);
+		return 0;
+	}
 	if (typeflag == 'x' && p->records.len == 0)
 		return 0;
 	if (x)
@@ -561,7 +571,8 @@ static int run(struct patch *p, size_t raw_len, const struct strata_tar_changes 
 	if ((p->mask & STRATA_TAR_RECORDS) &&
 	    set_records(p, changes->records, changes->records_len, err) < 0)
 		return -1;
-	if ((p->mask & ~(uint32_t)STRATA_TAR_RECORDS) == 0 && !p->records_changed)
+	if ((p->mask & ~(uint32_t)(STRATA_TAR_RECORDS | STRATA_TAR_REPEATED)) == 0 &&
+	    !p->records_changed)
 		return strata_buf_append(out, p->raw, raw_len, err);
 	if (!p->span.global && edit(p, err) < 0)
 		return -1;

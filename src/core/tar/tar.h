@@ -226,6 +226,7 @@ enum strata_tar_field {
 	STRATA_TAR_RECORDS = 1 << 11, /* PAX records: see `records` below */
 	STRATA_TAR_ATIME = 1 << 12,   /* one that is not there is removed */
 	STRATA_TAR_CTIME = 1 << 13,
+	STRATA_TAR_REPEATED = 1 << 14, /* with others: the blocks of extension headers, too */
 };
 
 /*

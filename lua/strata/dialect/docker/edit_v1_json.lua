@@ -4,9 +4,9 @@
 -- all of them, so that nothing that was removed from the config stays in it.
 
 local core = require "strata.core"
-local gojson = require "strata.dialect.docker_v1.gojson"
 local json = require "strata.util.json"
 local scrub = require "strata.document.scrub"
+local times = require "strata.document.time"
 
 local edit_v1_json = {}
 
@@ -24,7 +24,7 @@ end
 -- Seconds since 1970, nil for what is no time.
 local function seconds_of(doc)
   local created = doc:get("/created")
-  return type(created) == "string" and select(2, gojson.time(created)) or nil
+  return type(created) == "string" and select(2, times.read(created)) or nil
 end
 
 -- True when a v1 document repeats the config that the image was opened with. Images that were built alike have the same
@@ -53,7 +53,7 @@ local function repeat_change(doc, old, new, at)
 end
 
 local TOP_LEVEL = { "architecture", "os", "created", "author", "comment", "variant",
-                    "container_config", "docker_version" }
+                    "container", "container_config", "docker_version" }
 
 -- Removes what was purged, also from a document of a lower layer, whose settings the config never had.
 local function scrub_settings(doc, scrubs)

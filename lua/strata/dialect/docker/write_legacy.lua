@@ -11,6 +11,7 @@ local gojson = require "strata.dialect.docker_v1.gojson"
 local json = require "strata.util.json"
 local new_layout = require "strata.dialect.new_layout"
 local reference = require "strata.document.reference"
+local times = require "strata.document.time"
 local v1_document = require "strata.dialect.docker_v1.document"
 
 local write_legacy = {}
@@ -28,7 +29,7 @@ local function member(name, kind, mode, mtime, content)
 end
 
 local function seconds_of(image)
-  local _, seconds = gojson.time((core.json(image.created):get("")))
+  local _, seconds = times.read((core.json(image.created):get("")))
   if not seconds or seconds < 0 or seconds >= MAX_TIME then return 0 end
   return seconds
 end

@@ -9,6 +9,7 @@ local config_schema = require "strata.document.config_schema"
 local core = require "strata.core"
 local gojson = require "strata.dialect.docker_v1.gojson"
 local json = require "strata.util.json"
+local times = require "strata.document.time"
 
 local v1_document = {}
 
@@ -107,8 +108,8 @@ function read.optional_integer(doc, pointer)
 end
 
 function read.time(doc, pointer)
-  if not pointer then return gojson.quote(gojson.ZERO_TIME), true end
-  local text = doc:type(pointer) == "string" and gojson.time(doc:get(pointer))
+  if not pointer then return gojson.quote(times.ZERO), true end
+  local text = doc:type(pointer) == "string" and times.read(doc:get(pointer))
   if not text then return nil, "is not a time" end
   return gojson.quote(text), true
 end

@@ -51,6 +51,18 @@ local function fit(texts, rows, layers)
   return list
 end
 
+--- How many rows of an image are those of its base.
+---@param cfg strata.Config
+---@param count integer  layers of the image
+---@param base_count integer  layers of the base
+---@param base? strata.Config  nil: not known, so only steps that made a layer of it, and those before them, are its own
+---@return integer
+function rebase_history.count(cfg, count, base_count, base)
+  local rows = history.read(cfg)
+  if not base then return last_of(rows, base_count) end
+  return count_rows(rows, history.read(base), count, base_count)
+end
+
 --- Replaces the rows of the old base by those of the new one.
 ---@param cfg strata.Config
 ---@param counts {image: integer, old: integer, new: integer}  layers of each, before

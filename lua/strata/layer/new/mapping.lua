@@ -110,7 +110,13 @@ function Mapping:place(path, is_dir)
   return self.resolve and self.resolve(place, is_dir or path == ".") or place
 end
 
-local function owner(opts, path, stat)
+--- The user and the group that an entry is to have.
+---@param opts strata.Owners|strata.OwnerFunction|nil
+---@param path string
+---@param stat strata.SourceStat|strata.Entry
+---@return integer uid
+---@return integer gid
+function mapping.owner(opts, path, stat)
   if type(opts) ~= "function" then
     opts = opts or {}
     return mapped_id(opts.uid, stat.uid, "uid", path, stat), mapped_id(opts.gid, stat.gid, "gid", path, stat)
@@ -150,7 +156,7 @@ function Mapping:apply(entry, shared)
     entry.path, entry.linkpath = self:place(path), self:place(entry.linkpath)
     return copy_attributes(file, entry)
   end
-  entry.uid, entry.gid = owner(opts.owner, path, entry)
+  entry.uid, entry.gid = mapping.owner(opts.owner, path, entry)
   entry.mode = mode(self.modes, path, entry)
   if opts.mtime then entry.mtime, entry.mtime_nsec = math.floor(opts.mtime), nil end
   if opts.clamp_mtime and entry.mtime >= opts.clamp_mtime then
