@@ -181,6 +181,7 @@ describe("an OCI layout", function()
 			assert.same({
 				digest = inner.digest,
 				media_type = types.oci.index,
+				size = inner.size,
 				count = 1,
 				annotations = { ["org.example.build"] = "7" },
 			}, img.index)
