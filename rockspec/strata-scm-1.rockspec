@@ -39,7 +39,7 @@ local core = [[
 	json/scan json/string json/style layer/assembly layer/blob_reader layer/blob_writer
 	layer/index layer/index_find layer/index_read layer/path layer/plan layer/plan_write layer/checkpoint
 	tar/decode tar/header tar/parse tar/patch tar/pax tar/sparse tar/whiteout tar/write
-	tar/xattr tree/merge tree/nodes tree/overlay tree/walk
+	tar/xattr tree/compare tree/merge tree/nodes tree/overlay tree/walk
 ]]
 local binding = [[
 	apply assembly binding digest dir entry entry_get entry_set file host host_tree index job
@@ -61,7 +61,8 @@ local facade = [[
 	dialect/docker_v1/document dialect/docker_v1/gojson dialect/docker_v1/read
 	dialect/new_archive dialect/new_layout dialect/oci/candidates dialect/oci/catalog
 	dialect/oci/changes dialect/oci/descriptor dialect/oci/directory dialect/oci/edit
-	dialect/oci/image dialect/oci/names dialect/oci/transfer document/config_schema
+	dialect/oci/image dialect/oci/names dialect/oci/transfer diff/documents diff/files diff/init
+	diff/layers diff/report diff/sides diff/words document/config_schema
 	document/inspect document/manifest document/media_types document/platform document/reference
 	document/scrub edit/append edit/dedup edit/entries edit/init edit/layer_list edit/merge_tar
 	edit/purge edit/rebase/config edit/rebase/history edit/rebase/init edit/remove edit/scrub
@@ -70,7 +71,7 @@ local facade = [[
 	layer/new/from_archive layer/new/from_difference layer/new/from_directory
 	layer/new/from_files layer/new/init layer/new/mapping layer/new/tar_writer layer/standalone
 	layer/stranded_links layer/transaction meta/append meta/archive meta/check meta/common
-	meta/config meta/entry meta/extract meta/history meta/image meta/index meta/jobs meta/layer
+	meta/config meta/diff meta/entry meta/extract meta/history meta/image meta/index meta/jobs meta/layer
 	meta/operations meta/options meta/platform meta/policy meta/registry meta/resty
 	meta/resty_gate meta/root_entry meta/root_file meta/rootfs meta/save meta/strata meta/stream
 	meta/tar_stream meta/waste policy registry/auth registry/blobs registry/client

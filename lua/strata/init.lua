@@ -195,6 +195,34 @@ function strata.open_index(what, opts)
   return require("strata.index").new(listing)
 end
 
+-- An image of a path or a reference, which is closed again.
+local function opened(what, opts)
+  if type(what) ~= "string" then return what end
+  argument.host_path(what, "diff")
+  return strata.open(what, opts.open)
+end
+
+--- Compares two images: their files, configs, histories and layers.
+---@param a strata.Image|string  or a path, or a reference
+---@param b strata.Image|string
+---@param opts? strata.DiffOptions
+---@return strata.Diff?
+---@return string? message
+---@return string? code
+function strata.diff(a, b, opts)
+  options.check("diff", "DiffOptions", opts)
+  opts = opts or {}
+  local left, message, code = opened(a, opts)
+  if not left then return nil, message, code end
+  local right, result
+  right, message, code = opened(b, opts)
+  if right then result, message, code = require("strata.diff").of(left, right, opts) end
+  if left ~= a then left:close() end
+  if right and right ~= b then right:close() end
+  if not result then return nil, message, code end
+  return result
+end
+
 --- A client of registries with settings of its own, for the option `registry`. Without it all calls share one.
 ---@param opts? strata.RegistryOptions
 ---@return strata.Registry?
