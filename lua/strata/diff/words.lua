@@ -12,7 +12,7 @@ local DECEITFUL = { "\226\128[\139-\143]", "\226\128[\168-\174]", "\226\129[\160
 
 -- Whether text shows as what it is: UTF-8, with nothing that a terminal or a browser obeys.
 local function is_plain(text)
-  if text == "" or text:find("[%z\1-\31\127]") or not core.json_quote(text) then return false end
+  if text == "" or text:find("^'") or text:find("[%z\1-\31\127]") or not core.json_quote(text) then return false end
   for _, pattern in ipairs(DECEITFUL) do
     if text:find(pattern) then return false end
   end
