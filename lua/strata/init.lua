@@ -195,11 +195,9 @@ function strata.open_index(what, opts)
   return require("strata.index").new(listing)
 end
 
--- An image of a path or a reference, which is closed again.
-local function opened(what, opts)
-  if type(what) ~= "string" then return what end
-  argument.host_path(what, "diff")
-  return strata.open(what, opts.open)
+-- Throws what is neither an image nor where one is.
+local function check_compared(what)
+  if type(what) == "string" then argument.host_path(what, "diff") else image.given(what, "diff") end
 end
 
 --- Compares two images: their files, configs, histories and layers.
@@ -211,14 +209,16 @@ end
 ---@return string? code
 function strata.diff(a, b, opts)
   options.check("diff", "DiffOptions", opts)
+  check_compared(a)
+  check_compared(b)
   opts = opts or {}
-  local left, message, code = opened(a, opts)
-  if not left then return nil, message, code end
-  local right, result
-  right, message, code = opened(b, opts)
-  if right then result, message, code = require("strata.diff").of(left, right, opts) end
-  if left ~= a then left:close() end
-  if right and right ~= b then right:close() end
+  if opts.exclude then choice.matcher(opts.exclude, "diff: exclude") end
+  local left, right, result, message, code = a, b, nil, nil, nil
+  if type(a) == "string" then left, message, code = strata.open(a, opts.open) end
+  if left and type(b) == "string" then right, message, code = strata.open(b, opts.open) end
+  if left and right then result, message, code = require("strata.diff").of(left, right, opts) end
+  if left and left ~= a then left:close() end
+  if left and right and right ~= b then right:close() end
   if not result then return nil, message, code end
   return result
 end

@@ -228,7 +228,8 @@ function Comparison:compare_contents(opts)
     if opts.progress then opts.progress(math.min(done, total), total, "comparing") end
   end
   for _, number in ipairs(self.contents) do
-    local finish, same = done + self:size_of(number), nil
+    local finish = done + self:size_of(number)
+    local same
     same, message, code = self:compare_content(number, told)
     if same == nil then return nil, message, code end
     if not same then

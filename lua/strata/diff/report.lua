@@ -22,6 +22,10 @@ function report.line(row, is_colored)
     table.concat(details, ", "), place and " (" .. place .. ")" or "")
 end
 
+local function nothing_differs(diff)
+  return diff.semantic and "no differences but those of a rebuild" or "no differences"
+end
+
 local function name_of(side)
   return ("%s %s"):format(words.text(side.name), side.id:sub(1, 19))
 end
@@ -33,7 +37,7 @@ end
 function report.text(diff, is_colored)
   local lines = { painted("--- " .. name_of(diff.a), "title", is_colored),
                   painted("+++ " .. name_of(diff.b), "title", is_colored) }
-  if diff.equal then lines[#lines + 1] = diff.semantic and "no differences but those of a rebuild" or "no differences" end
+  if diff.equal then lines[3] = nothing_differs(diff) end
   for _, list in ipairs(words.LISTS) do
     local rows = diff[list[1]]
     if rows[1] then
@@ -66,18 +70,19 @@ td { border-top: 1px solid #ddd; padding: 2px 8px; vertical-align: top; overflow
 td:first-child { width: 1em; text-align: center }
 .subject, .id { font-family: monospace }
 .place { white-space: nowrap; color: #666 }
-.added { color: #17692b } .removed { color: #a3202a } .changed, .spelling { color: #8a5a00 }
+.added td { color: #17692b } .removed td { color: #a3202a } .changed td:first-child { color: #8a5a00 }
 </style>
 </head>
 <body>
 ]]
 
+local ROW = '<tr class="%s"><td>%s</td><td class="subject">%s</td><td>%s</td><td class="place">%s</td></tr>\n'
+
 local function add_row(out, row)
   local subject, details, place = words.of(row)
   for i, detail in ipairs(details) do details[i] = escaped(detail) end
-  out[#out + 1] = ('<tr><td class="%s">%s</td><td class="subject %s">%s</td><td>%s</td><td class="place">%s</td></tr>\n')
-    :format(row.change, words.SIGNS[row.change], row.change, escaped(subject), table.concat(details, "<br>"),
-      escaped(place or ""))
+  out[#out + 1] = ROW:format(row.change, words.SIGNS[row.change], escaped(subject), table.concat(details, "<br>"),
+    escaped(place or ""))
 end
 
 --- All rows as a page that needs nothing else.
@@ -87,9 +92,7 @@ function report.html(diff)
   local title = escaped(("%s and %s"):format(words.text(diff.a.name), words.text(diff.b.name)))
   local out = { HEAD:format(title) }
   out[#out + 1] = ('<h1>%s</h1>\n<p class="id">%s<br>%s</p>\n'):format(title, escaped(diff.a.id), escaped(diff.b.id))
-  if diff.equal then
-    out[#out + 1] = ("<p>%s</p>\n"):format(diff.semantic and "No differences but those of a rebuild." or "No differences.")
-  end
+  if diff.equal then out[#out + 1] = ("<p>%s</p>\n"):format(nothing_differs(diff)) end
   for _, list in ipairs(words.LISTS) do
     local rows = diff[list[1]]
     if rows[1] then

@@ -8,7 +8,9 @@ local words = {}
 local MAX_VALUE = 160
 
 -- Marks that change the direction of text or cannot be seen, in UTF-8.
-local DECEITFUL = { "\226\128[\139-\143]", "\226\128[\168-\174]", "\226\129[\160-\175]", "\239\187\191", "\194[\128-\159]" }
+local DECEITFUL = {
+  "\226\128[\139-\143]", "\226\128[\168-\174]", "\226\129[\160-\175]", "\239\187\191", "\194[\128-\159]",
+}
 
 -- Whether text shows as what it is: UTF-8, with nothing that a terminal or a browser obeys.
 local function is_plain(text)
