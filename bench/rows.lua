@@ -32,7 +32,8 @@ local JOBS = ("(cd %s && %s bench/jobs.lua \"$facts\" "):format(quote(HERE), quo
 
 -- other: a second image, in place of the output.
 local function strata(job, img, other)
-  return { name = "strata", script = ("%s%s %s %s)"):format(JOBS, job, quote(img.path), other and quote(other) or '"$out"') }
+  local output = other and quote(other) or '"$out"'
+  return { name = "strata", script = ("%s%s %s %s)"):format(JOBS, job, quote(img.path), output) }
 end
 
 -- A peer's script is made for each layer and its member's name, or for the whole file.

@@ -1,7 +1,7 @@
 --- Tells where two images differ, for people and for CI: lua5.4 examples/diff.lua [OPTION ...] IMAGE IMAGE
 --
--- An image is a path or a reference such as docker://host/app:1.4. Options: --semantic passes over what a rebuild changes
--- by itself, --html writes a page, --exclude PATH leaves a path out and can stand several times, --quiet writes nothing.
+-- An image is a path or a reference such as docker://host/app:1.4. Options: --semantic passes over what a rebuild
+-- changes by itself, --html writes a page, --quiet writes nothing, --exclude PATH leaves a path out (again for more).
 -- Exit status: 0 nothing differs, 1 something does, 2 it cannot be told.
 
 local strata = require "strata"
@@ -34,5 +34,5 @@ if not diff then stop(message) end
 
 local is_terminal = os.execute("test -t 1")
 local color = (is_terminal == true or is_terminal == 0) and not os.getenv "NO_COLOR" -- 0: of Lua 5.1
-if not quiet then print(diff:report { format = html and "html" or "text", color = color }) end
+if not quiet then print(strata.diff_report(diff, { format = html and "html" or "text", color = color })) end
 os.exit(diff.equal and 0 or 1)

@@ -223,6 +223,16 @@ function strata.diff(a, b, opts)
   return result
 end
 
+--- What strata.diff gives as text for people, or as a page of HTML. Names and values of the images are escaped.
+---@param diff strata.Diff
+---@param opts? strata.DiffReportOptions
+---@return string
+function strata.diff_report(diff, opts)
+  options.check("diff_report", "DiffReportOptions", opts)
+  local text = require("strata.diff").report(diff, opts)
+  return text -- no tail call: misuse is the caller's
+end
+
 --- A client of registries with settings of its own, for the option `registry`. Without it all calls share one.
 ---@param opts? strata.RegistryOptions
 ---@return strata.Registry?

@@ -1,7 +1,7 @@
 --- What container-diff and diffoci document that they tell, and what they cannot: a row for each.
 ---
---- container-diff: README.md, "Diff Result Format" and "Example Run"; the differs file, filelayer, history, metadata and
---- size. diffoci: README.md, "Strict mode", "Non-strict mode" and the examples; the options of its `diff`.
+--- container-diff: README.md, "Diff Result Format" and "Example Run"; the differs file, filelayer, history, metadata
+--- and size. diffoci: README.md, "Strict mode", "Non-strict mode" and the examples; the options of its `diff`.
 
 local docker_archive = require "spec.support.docker_archive"
 local pack = require "spec.support.pack"
@@ -27,13 +27,10 @@ describe("what is documented", function()
 	-- An image of whole tars.
 	local function image_of(...)
 		count = count + 1
-		local built, names, layers = docker_archive.new(), {}, {}
+		local built, names, ids = docker_archive.new(), {}, {}
 		for i, tar in ipairs({ ... }) do
-			names[i], layers[i] = i .. ".tar", { tar = tar }
+			names[i] = i .. ".tar"
 			built:add(names[i], tar)
-		end
-		local ids = {}
-		for i, tar in ipairs({ ... }) do
 			ids[i] = ('"%s"'):format(require("strata.core").sha256(tar))
 		end
 		built:add("config.json", ('{"architecture":"amd64","os":"linux","rootfs":{"type":"layers","diff_ids":[%s]}}')
@@ -48,7 +45,8 @@ describe("what is documented", function()
 	local function lines(rows)
 		local list = {}
 		for i, row in ipairs(rows) do
-			list[i] = row.change .. " " .. (row.path or row.pointer) .. (row.fields and " " .. table.concat(row.fields, ",") or "")
+			local fields = row.fields and " " .. table.concat(row.fields, ",") or ""
+			list[i] = row.change .. " " .. (row.path or row.pointer) .. fields
 		end
 		return list
 	end

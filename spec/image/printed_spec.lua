@@ -43,6 +43,11 @@ describe("print", function()
 			export = img:export(dir:file("root.tar")), config = img.config, entry = img.layers[1]:entry("etc/a"),
 		}
 		results.skipped = results.extract.skipped
+		results.diff = strata.diff(img, strata.new())
+		results.diff_files, results.diff_file = results.diff.files, results.diff.files[1]
+		results.diff_config, results.diff_value = results.diff.config, results.diff.config[1]
+		results.diff_layers, results.diff_layer = results.diff.layers, results.diff.layers[1]
+		results.diff_image = results.diff.a
 		local _, folded = img:fold()
 		results.folded, results.fold = folded, folded[1]
 		results.saved = img:save(dir:file("out.tar"))
@@ -59,7 +64,7 @@ describe("print", function()
 			assert.is_nil(text:find("[^%C\n]"), name .. ": " .. text)
 			names[#names + 1] = name
 		end
-		assert.equal(41, #names)
+		assert.equal(49, #names)
 		assert.equal("a\nb?", tostring(results.list))
 		assert.equal("layer 1: file 'opt/s'", tostring(results.one_removed))
 		assert.matches("^added by strata.Layer%(1, .*\nmetadata by strata.Layer%(2, ", tostring(results.path))

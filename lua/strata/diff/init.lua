@@ -5,43 +5,13 @@ local documents = require "strata.diff.documents"
 local files = require "strata.diff.files"
 local image = require "strata.image"
 local layers = require "strata.diff.layers"
-local options = require "strata.util.options"
+local misuse = require "strata.util.misuse"
 local printed = require "strata.util.printed"
 local report = require "strata.diff.report"
 local sides = require "strata.diff.sides"
 local words = require "strata.diff.words"
 
 local diff = {}
-
----@class strata.Diff
-local methods = {}
-
---- Iterates over all rows: files, then config, history and layers.
----@return fun(): strata.DiffRow?
-function methods:rows()
-  local list, at = 1, 0
-  return function()
-    while words.LISTS[list] do
-      at = at + 1
-      local row = self[words.LISTS[list][1]][at]
-      if row then return row end
-      list, at = list + 1, 0
-    end
-    return nil
-  end
-end
-
---- All of it for people.
----@param opts? strata.DiffReportOptions
----@return string
-function methods:report(opts)
-  options.check("report", "DiffReportOptions", opts)
-  opts = opts or {}
-  if opts.format == "html" then return report.html(self) end
-  return report.text(self, opts.color)
-end
-
-local meta = { __index = methods, __tostring = report.text }
 
 -- The edits of an image carried out, so that its layers have diff_ids.
 local function settle(state, opts)
@@ -97,14 +67,31 @@ end
 function diff.of(a, b, opts)
   local result, message, code = compare(image.given(a, "diff"), image.given(b, "diff"), opts or {})
   if not result then return nil, message, code end
-  result.equal = true
   for _, list in ipairs(words.LISTS) do
-    local rows = result[list[1]]
-    if rows[1] then result.equal = false end
-    printed.list(rows, report.line)
+    for _, row in ipairs(printed.list(result[list[1]], report.line)) do result[#result + 1] = row end
   end
+  result.equal = #result == 0
   for _, name in ipairs { "a", "b" } do printed.by(result[name], printed.copy) end
-  return setmetatable(result, meta)
+  return printed.by(result, report.text)
+end
+
+-- Whether a value is what diff.of gives, or a plain copy of it.
+local function is_diff(value)
+  if type(value) ~= "table" or type(value.a) ~= "table" or type(value.b) ~= "table" then return false end
+  for _, list in ipairs(words.LISTS) do
+    if type(value[list[1]]) ~= "table" then return false end
+  end
+  return true
+end
+
+--- What a diff says, for people.
+---@param value strata.Diff
+---@param opts? strata.DiffReportOptions  checked
+---@return string
+function diff.report(value, opts)
+  if not is_diff(value) then misuse("diff_report: what strata.diff gives is wanted, not %s", type(value)) end
+  if opts and opts.format == "html" then return report.html(value) end
+  return report.text(value, opts and opts.color)
 end
 
 return diff

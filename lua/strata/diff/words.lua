@@ -1,5 +1,6 @@
 --- What reports say of the rows of a diff: the same words on a terminal and in a page.
 
+local config_schema = require "strata.document.config_schema"
 local core = require "strata.core"
 local json = require "strata.util.json"
 
@@ -34,10 +35,11 @@ local function unescaped(kind, digits)
   return kind == "u" and SHOWN[digits] or nil
 end
 
--- JSON of a value, cut when it is long. Characters that only HTML has to escape stand for themselves.
-local function json_of(value)
-  local text = json.try_encode(value, "object") or tostring(value)
-  text = text:gsub("\\(.)(%x?%x?%x?%x?)", unescaped)
+-- JSON of a value of the config, cut when it is long. Characters that only HTML has to escape stand for themselves, and
+-- an empty table in a place that is not known is shown as an object.
+local function json_of(value, pointer)
+  local text = json.try_encode(value, function(path) return config_schema.empty(pointer .. path) or "object" end)
+  text = (text or tostring(value)):gsub("\\(.)(%x?%x?%x?%x?)", unescaped)
   if #text > MAX_VALUE then text = text:sub(1, MAX_VALUE):gsub("[\192-\255]?[\128-\191]*$", "") .. "..." end
   return words.text(text)
 end
@@ -110,8 +112,8 @@ local function tell_value(row)
   if row.change == "spelling" then
     return pointer, { ("the same values, written in another way: %s -> %s"):format(short(row.a), short(row.b)) }
   end
-  if row.change ~= "changed" then return pointer, { json_of(row.change == "added" and row.b or row.a) } end
-  return pointer, { ("%s -> %s"):format(json_of(row.a), json_of(row.b)) }
+  if row.change ~= "changed" then return pointer, { json_of(row.change == "added" and row.b or row.a, row.pointer) } end
+  return pointer, { ("%s -> %s"):format(json_of(row.a, row.pointer), json_of(row.b, row.pointer)) }
 end
 
 tell.config, tell.history = tell_value, tell_value

@@ -1,8 +1,10 @@
 ---@meta _
 
---- Where two images differ; tostring() gives a line for each difference.
+--- Where two images differ: an array of all rows, which are those of files, config, history and layers in this order.
+--- tostring() gives a line for each; `strata.diff_report` has colours and HTML.
 ---@class strata.Diff
----@field equal boolean  nothing differs: all lists are empty
+---@field [integer] strata.DiffRow
+---@field equal boolean  nothing differs: there are no rows
 ---@field semantic boolean  what a rebuild changes by itself was passed over
 ---@field a strata.DiffImage
 ---@field b strata.DiffImage
@@ -10,22 +12,13 @@
 ---@field config strata.DiffValue[]
 ---@field history strata.DiffValue[]
 ---@field layers strata.DiffLayer[]  none with `semantic`
-local Diff = {}
-
---- All rows: files, then config, history and layers.
----@return fun(): strata.DiffRow?
-function Diff:rows() end
-
---- All rows for people: lines of text, or a page of HTML. Names and values of the images are escaped.
----@param opts? strata.DiffReportOptions
----@return string
-function Diff:report(opts) end
 
 --- One of the two images.
 ---@class strata.DiffImage
 ---@field name string  its first tag, or its path; "<none>"
 ---@field id string  the digest of its config
 
+--- One difference; its `kind` tells of what.
 ---@alias strata.DiffRow strata.DiffFile|strata.DiffValue|strata.DiffLayer
 
 --- A path that one image has, or that is different in both; tostring() gives a line.

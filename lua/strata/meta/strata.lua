@@ -86,6 +86,12 @@ function strata.copy(from, to, opts) end
 ---@return strata.errcode? code
 function strata.diff(a, b, opts) end
 
+--- What strata.diff gives as text for people, or as a page of HTML. Names and values of the images are escaped.
+---@param diff strata.Diff
+---@param opts? strata.DiffReportOptions
+---@return string
+function strata.diff_report(diff, opts) end
+
 --- A client of registries with settings of its own, for the option `registry`. Without it all calls share one.
 ---@param opts? strata.RegistryOptions
 ---@return strata.Registry?
