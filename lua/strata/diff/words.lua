@@ -39,7 +39,7 @@ end
 -- an empty table in a place that is not known is shown as an object.
 local function json_of(value, pointer)
   local text = json.try_encode(value, function(path) return config_schema.empty(pointer .. path) or "object" end)
-  text = (text or tostring(value)):gsub("\\(.)(%x?%x?%x?%x?)", unescaped)
+  text = (text or "..."):gsub("\\(.)(%x?%x?%x?%x?)", unescaped)
   if #text > MAX_VALUE then text = text:sub(1, MAX_VALUE):gsub("[\192-\255]?[\128-\191]*$", "") .. "..." end
   return words.text(text)
 end
@@ -112,7 +112,8 @@ local function tell_value(row)
   if row.change == "spelling" then
     return pointer, { ("the same values, written in another way: %s -> %s"):format(short(row.a), short(row.b)) }
   end
-  if row.change ~= "changed" then return pointer, { json_of(row.change == "added" and row.b or row.a, row.pointer) } end
+  if row.change == "added" then return pointer, { json_of(row.b, row.pointer) } end
+  if row.change == "removed" then return pointer, { json_of(row.a, row.pointer) } end
   return pointer, { ("%s -> %s"):format(json_of(row.a, row.pointer), json_of(row.b, row.pointer)) }
 end
 
