@@ -252,9 +252,8 @@ static int tree_headers(lua_State *L)
 {
 	struct lua_tree *o = check_tree(L);
 	struct strata_inode source = strata_tree_source(&o->tree, check_node(L, 2, o));
-	const struct strata_index *index = o->tree.layers[source.layer];
-	const uint32_t end =
-	        source.header_layer == source.layer ? source.header_entry : index->count;
+	const struct strata_index *index;
+	uint32_t end;
 	int n = 0;
 
 	lua_settop(L, 2);
@@ -262,7 +261,9 @@ static int tree_headers(lua_State *L)
 	if (push_entry(L, source.layer, source.entry) != 0)
 		add_header(L, 3, &n);
 	if (source.header_layer == source.layer && source.header_entry == source.entry)
-		return push_array(L, 3);
+		return push_array(L, 3); /* of a root without an entry there may be no layer */
+	index = o->tree.layers[source.layer];
+	end = source.header_layer == source.layer ? source.header_entry : index->count;
 	for (uint32_t i = 0; i < end; i++) {
 		if (i >= index->count)
 			luaL_error(L, "the layer was closed while its entries were listed");
