@@ -122,8 +122,8 @@ function Comparison:nodes(number)
   return self.pairs[3 * number - 2], self.pairs[3 * number - 1]
 end
 
--- Whether two files have other contents, as far as their sizes tell. Notes those that have to be read.
-function Comparison:has_other_size(number, x, y)
+-- Whether the sizes of two files tell that their contents differ. Notes the pairs whose contents have to be read.
+function Comparison:compare_sizes(number, x, y)
   if x.size ~= y.size then return true end
   if x.size == 0 then return false end
   local na, nb = self:nodes(number)
@@ -149,7 +149,7 @@ function Comparison:both(number, path)
   if x.type ~= y.type then
     row.fields[1] = "type"
   else
-    if x.type == "file" and self:has_other_size(number, x, y) then add(row, "content") end
+    if x.type == "file" and self:compare_sizes(number, x, y) then add(row, "content") end
     if x.type == "symlink" or x.type == "hardlink" then add_if_other(row, "linkpath", x.linkpath, y.linkpath) end
     add_if_other(row, "device", device_of(x), device_of(y))
   end
@@ -180,55 +180,74 @@ end
 
 -- ---- contents ----------------------------------------------------------------------------
 
--- The layers that contents are in, ready to be read.
+-- The entries with the contents of a pair: that of a, that of b.
+function Comparison:sources(number)
+  local na, nb = self:nodes(number)
+  return (source_of(self.a, na)), (source_of(self.b, nb))
+end
+
+-- Makes the layers ready that contents are in, and gives the bytes of these, of a and of b.
 function Comparison:prepare(numbers, opts)
-  local list, seen = {}, {}
+  local list, seen, in_a, in_b = {}, {}, 0, 0
   for _, number in ipairs(numbers) do
     for offset, side in ipairs { self.a, self.b } do
       local entry, owner = source_of(side, self.pairs[3 * number - 3 + offset])
       if entry.size > 0 and not seen[owner] then list[#list + 1] = owner end
       seen[owner] = seen[owner] or entry.size > 0
+      if offset == 1 then in_a = in_a + entry.size else in_b = in_b + entry.size end
     end
   end
-  return layer.prepare(list, opts)
+  local ok, message, code = layer.prepare(list, opts)
+  if not ok then return nil, message, code end
+  return in_a, in_b
 end
 
-local function content_failed(owner, path, message, code)
-  return nil, ("%s: %s: %s"):format(layer.label(owner), core.quote(path), message), code
+local function failed(path, message, code)
+  return nil, ("content of %s: %s"):format(core.quote(path), message), code
 end
 
--- Compares two files of one size; those with several names once. nil, message, code when one cannot be read.
-function Comparison:compare_content(number, told)
+-- A function that is told of bytes that are done.
+local function meter(total, what, progress)
+  local done = 0
+  return function(bytes)
+    done = done + bytes
+    if progress then progress(done, total, what) end
+  end
+end
+
+-- A key of two files that both have several names; nil for others, which are compared but once.
+function Comparison:key_of(number)
   local na, nb = self:nodes(number)
-  local in_a, owner, layer_a = source_of(self.a, na)
+  if select(4, self.a.tree:info(na)) == 1 or select(4, self.b.tree:info(nb)) == 1 then return nil end
+  local in_a, _, layer_a = source_of(self.a, na)
   local in_b, _, layer_b = source_of(self.b, nb)
-  local is_shared = select(4, self.a.tree:info(na)) > 1 and select(4, self.b.tree:info(nb)) > 1
-  local key = is_shared and ("%d:%d:%d:%d"):format(layer_a, in_a.position, layer_b, in_b.position)
-  local same, message, code
-  if key then same = self.same[key] end
-  if same ~= nil then return same end
-  same, message, code = metadata.same_content(in_a, in_b, told)
-  if same == nil then return content_failed(owner, self.a.tree:path(na), message, code) end
-  if key then self.same[key] = same end
-  return same
+  return ("%d:%d:%d:%d"):format(layer_a, in_a.position, layer_b, in_b.position)
 end
 
-function Comparison:size_of(number)
-  return (source_of(self.a, (self:nodes(number)))).size
+-- Compares two files of one size. nil, message, code when one cannot be read.
+function Comparison:compare_content(number, told)
+  local key, in_a, in_b = self:key_of(number), self:sources(number)
+  local known = self.same[key or false]
+  local left = in_a.size
+  local same, message, code = known, nil, nil
+  if known == nil then
+    same, message, code = metadata.same_content(in_a, in_b, function(bytes)
+      left = left - bytes
+      told(bytes)
+    end)
+  end
+  if same == nil then return failed(self.a.tree:path((self:nodes(number))), message, code) end
+  if key then self.same[key] = same end
+  if left > 0 then told(left) end
+  return same
 end
 
 -- Compares the contents that have to be read, and adds the field to the rows.
 function Comparison:compare_contents(opts)
-  local total, done = 0, 0
-  for _, number in ipairs(self.contents) do total = total + self:size_of(number) end
-  local ok, message, code = self:prepare(self.contents, opts)
-  if not ok then return nil, message, code end
-  local function told(bytes)
-    done = done + bytes
-    if opts.progress then opts.progress(math.min(done, total), total, "comparing") end
-  end
+  local total, message, code = self:prepare(self.contents, opts)
+  if not total then return nil, message, code end
+  local told = meter(total, "comparing", opts.progress)
   for _, number in ipairs(self.contents) do
-    local finish = done + self:size_of(number)
     local same
     same, message, code = self:compare_content(number, told)
     if same == nil then return nil, message, code end
@@ -236,7 +255,6 @@ function Comparison:compare_contents(opts)
       self.rows[number] = self.rows[number] or self:new_row(number, self.a.tree:path((self:nodes(number))))
       table.insert(self.rows[number].fields, 1, "content")
     end
-    if done < finish then told(finish - done) end
     job.tick()
   end
   return true
@@ -253,22 +271,21 @@ function Comparison:with_content()
 end
 
 -- The digests of contents that differ.
-function Comparison:digest_contents(numbers, opts)
-  local ok, message, code = self:prepare(numbers, opts)
-  for at = 1, ok and #numbers or 0 do
-    local number = numbers[at]
-    local row = self.rows[number]
-    for offset, side in ipairs { self.a, self.b } do
-      local entry, owner = source_of(side, self.pairs[3 * number - 3 + offset])
-      local digest
-      digest, message, code = entry:digest()
-      if not digest then return content_failed(owner, row.path, message, code) end
-      row[offset == 1 and "a" or "b"].content = digest
-    end
-    if opts.progress then opts.progress(at, #numbers, "hashing") end
+function Comparison:digest_contents(opts)
+  local numbers = self:with_content()
+  local bytes_of_a, bytes_of_b, code = self:prepare(numbers, opts)
+  if not bytes_of_a then return nil, bytes_of_b, code end
+  local told = meter(bytes_of_a + bytes_of_b, "hashing", opts.progress)
+  for _, number in ipairs(numbers) do
+    local row, in_a, in_b = self.rows[number], self:sources(number)
+    local message
+    row.a.content, message, code = in_a:digest()
+    if row.a.content then row.b.content, message, code = in_b:digest() end
+    if not row.b.content then return failed(row.path, message, code) end
+    told(in_a.size + in_b.size)
     job.poll()
   end
-  return ok, message, code
+  return true
 end
 
 -- ---- the whole -----------------------------------------------------------------------------
@@ -303,7 +320,7 @@ function files.compare(a, b, opts)
   end
   local work = { threads = opts.threads, progress = opts.progress }
   local ok, message, code = self:compare_contents(work)
-  if ok then ok, message, code = self:digest_contents(self:with_content(), work) end
+  if ok then ok, message, code = self:digest_contents(work) end
   if not ok then return nil, message, code end
   return self:list()
 end
