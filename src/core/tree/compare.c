@@ -16,7 +16,7 @@ static int compare_names(const struct strata_tree *a, uint32_t in_a, const struc
 {
 	const struct strata_node *x = &a->nodes[in_a], *y = &b->nodes[in_b];
 	size_t len = x->name_len < y->name_len ? x->name_len : y->name_len;
-	int order = len > 0 ? memcmp(strata_tree_name(a, x), strata_tree_name(b, y), len) : 0;
+	int order = memcmp(strata_tree_name(a, x), strata_tree_name(b, y), len);
 
 	return order != 0 ? order : (int)x->name_len - (int)y->name_len;
 }
@@ -65,7 +65,7 @@ static bool has_same_origin(const struct strata_tree *a, const struct strata_tre
 
 static bool has_inode(const struct strata_tree *tree, uint32_t node)
 {
-	return node != STRATA_NO_NODE && tree->nodes[node].inode != STRATA_NO_NODE;
+	return tree->nodes[node].inode != STRATA_NO_NODE;
 }
 
 static uint32_t first_of(const struct strata_tree *tree, uint32_t node)
