@@ -16,8 +16,10 @@ busybox ln /opt/a/x /opt/b/y && busybox ln -s x /opt/a/l && busybox chown -R 7:8
 RUN ["/bin/busybox", "sh", "-c", "busybox rm /etc/one && echo 2 >/etc/two"]
 ]]
 
+-- Times of layers are whole seconds.
 local CHANGES = [[
-	busybox rm -r /opt/b; echo 3 >/etc/two; echo new >/etc/new; busybox mkdir /opt/new; echo x >/opt/new/x
+	busybox sleep 1.1; busybox rm -r /opt/b
+	echo 3 >/etc/two; echo new >/etc/new; busybox mkdir /opt/new; echo x >/opt/new/x
 	busybox chmod 600 /opt/a/x; busybox rm /opt/a/l; busybox ln -s nowhere /opt/a/l; busybox mkfifo /opt/fifo]]
 
 describe("a diff of images of docker", function()
