@@ -18,7 +18,7 @@ local LUA = {
 	{ tree = "tree/ rootfs waste" },
 	{ save = "save/" },
 	{ image = "image index artifact" },
-	{ edit = "edit/", check = "check/", policy = "policy" },
+	{ edit = "edit/", check = "check/", diff = "diff/", policy = "policy" },
 	{ stream = "stream/ stream" },
 	{ init = "init" },
 	{ jobs = "jobs" }, -- written with what init exports

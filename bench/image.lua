@@ -14,6 +14,7 @@ local image = {}
 ---@field members string[]  the names of the layers in it, in order
 ---@field compressed boolean  some layer is
 ---@field offsets integer[]?  where the content of the members begins
+---@field sizes integer[]?  of that content
 
 -- One layer from each.
 local TREES = { "usr/bin", "usr/lib", "usr/share", "usr/sbin usr/libexec usr/include" }
@@ -185,8 +186,11 @@ function image.locate(img)
   local file = assert(core.open_file(img.path))
   local index = core.entry_index(file, 0, file:size(), "none")
   assert(index:scan())
-  img.offsets = {}
-  for i, member in ipairs(img.members) do img.offsets[i] = assert(index:find(member)).data_offset end
+  img.offsets, img.sizes = {}, {}
+  for i, member in ipairs(img.members) do
+    local entry = assert(index:find(member))
+    img.offsets[i], img.sizes[i] = entry.data_offset, entry.size
+  end
   index:close()
   file:close()
   return img
@@ -204,6 +208,19 @@ function image.given(path)
   local members = members_of(img)
   img:close()
   return { path = path, members = members, size = size_of(path), compressed = compressed }
+end
+
+--- The image with the entries of its top layer made at another time.
+---@param work string
+---@param img bench.Image
+---@return bench.Image
+function image.rebuilt(work, img)
+  local path = work .. (img.compressed and "/rebuilt-gzip.tar" or "/rebuilt.tar")
+  local opened = assert(strata.open(img.path))
+  assert(opened.layers[#opened.layers]:rewrite(function(entry) entry.mtime = 1 end))
+  assert(opened:save(path))
+  opened:close()
+  return image.given(path)
 end
 
 --- The same layers in gzip.

@@ -121,6 +121,10 @@ function jobs.rootfs(img)
   end
 end
 
+function jobs.diff(img)
+  facts.entries = #assert(strata.diff(img, output)).files
+end
+
 local img = assert(strata.open(input))
 jobs[name](img)
 img:close()

@@ -1,15 +1,16 @@
 --- The rows of the table: who does the same work on an image.
 
+local image = require "bench.image"
 local shell = require "bench.shell"
 
 local rows = {}
 
----@alias bench.Row fun(img: bench.Image): bench.Contestant[]  title says what is done; strata comes first
+---@alias bench.Row fun(img: bench.Image, work: string): bench.Contestant[]  title says what is done; strata comes first
 
 --- In order; the name of a row is what ROWS takes.
 rows.plain = { "list", "verify", "config", "strip", "oci", "zstd", "extract", "squash", "flatten", "export",
-               "normalize", "rechunk", "rootfs" }
-rows.gzip = { "list", "verify", "strip", "extract", "flatten" }
+               "normalize", "rechunk", "rootfs", "diff" }
+rows.gzip = { "list", "verify", "strip", "extract", "flatten", "diff" }
 rows.layout = { "strip-oci", "strip-all", "unpack" }
 rows.giant = { "edit" }
 rows.million = { "list-million", "half" }
@@ -29,8 +30,10 @@ end
 local HERE = shell.run("pwd"):gsub("%s+$", "")
 local JOBS = ("(cd %s && %s bench/jobs.lua \"$facts\" "):format(quote(HERE), quote(interpreter()))
 
-local function strata(job, img)
-  return { name = "strata", script = ("%s%s %s \"$out\")"):format(JOBS, job, quote(img.path)) }
+-- other: a second image, in place of the output.
+local function strata(job, img, other)
+  local output = other and quote(other) or '"$out"'
+  return { name = "strata", script = ("%s%s %s %s)"):format(JOBS, job, quote(img.path), output) }
 end
 
 -- A peer's script is made for each layer and its member's name, or for the whole file.
@@ -159,6 +162,19 @@ end
 
 function make.rootfs(img)
   return { title = "merged view of all layers, and 10,000 stats", strata("rootfs", img) }
+end
+
+-- No peer in Debian compares images: their files are unpacked and compared. What cannot be left out is the top layer.
+function make.diff(img, work)
+  local other = image.locate(image.rebuilt(work, img))
+  local top = ('tail -c +%d %s | head -c %%d | "${peak[@]}" openssl dgst -sha256'):format(img.offsets[#img.offsets] + 1,
+    quote(img.path))
+  return {
+    title = "diff against the image with its top layer built anew", strata("diff", img, other.path),
+    peer("bsdtar -x of both, diff -r", ('%s &&\n%s &&\n{ "${peak[@]}" diff -rq --no-dereference "$out" "$out.plain" || '
+      .. '[ $? = 1 ]; }'):format(unpack_all(img, '"$out"'), unpack_all(other, '"$out.plain"'))),
+    peer("openssl dgst of the top layer", top:format(img.sizes[#img.sizes])),
+  }
 end
 
 -- ---- OCI layouts ------------------------------------------------------------------

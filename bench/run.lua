@@ -84,7 +84,7 @@ local function bench(work, img, title, list)
   print(("  %-30s %9s %9s %11s %9s"):format("", "wall", "cpu", "peak", "to peer"))
   local entries, peak = 0, 0
   for _, row in ipairs(list) do
-    local group = rows.make[row](img)
+    local group = rows.make[row](img, work)
     local results = measure.compare(work, group, rounds)
     print_group(group, results)
     entries, peak = math.max(entries, results[1].entries or 0), math.max(peak, results[1].peak or 0)
@@ -102,7 +102,7 @@ end
 local function bench_images()
   local size = given and tonumber(shell.run("stat -Lc %s -- " .. shell.quote(given)):match("%d+")) or megabytes * 1e6
   -- The image, its gzip and its layout, and an output beside what is in the making.
-  local work, where = shell.workplace(4.5 * size)
+  local work, where = shell.workplace(5.5 * size)
   print_head(where)
   local kinds = { plain = wanted "plain", gzip = wanted "gzip", layout = wanted "layout" }
   local plain = image.locate(given and image.given(given) or image.make(work, size))

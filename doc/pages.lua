@@ -177,6 +177,7 @@ local TITLES = {
   append = "What the options of a new layer are told and give.",
   check = "What readers differ about.",
   common = "Codes of errors, and what many functions take.",
+  diff = "Where two images differ.",
   extract = "What was extracted to a directory.",
   options = "The options of every function and method.",
   operations = "What operations on the layers of an image have done.",

@@ -39,7 +39,7 @@ local core = [[
 	json/scan json/string json/style layer/assembly layer/blob_reader layer/blob_writer
 	layer/index layer/index_find layer/index_read layer/path layer/plan layer/plan_write layer/checkpoint
 	tar/decode tar/header tar/parse tar/patch tar/pax tar/sparse tar/whiteout tar/write
-	tar/xattr tree/merge tree/nodes tree/overlay tree/walk
+	tar/xattr tree/compare tree/merge tree/nodes tree/overlay tree/walk
 ]]
 local binding = [[
 	apply assembly binding digest dir entry entry_get entry_set file host host_tree index job
@@ -62,10 +62,11 @@ local facade = [[
 	dialect/new_layout dialect/oci/candidates dialect/oci/catalog dialect/oci/changes
 	dialect/oci/companions dialect/oci/descriptor dialect/oci/directory dialect/oci/edit
 	dialect/oci/garbage dialect/oci/image dialect/oci/index_annotations dialect/oci/index_edits
-	dialect/oci/names dialect/oci/transfer document/annotations document/config_schema
-	document/inspect document/manifest document/media_types document/platform document/reference
-	document/scrub document/time edit/annotations edit/append edit/dedup edit/entries edit/export
-	edit/init edit/layer_list edit/merge_tar edit/normalize/documents edit/normalize/entries
+	dialect/oci/names dialect/oci/transfer diff/documents diff/files diff/init diff/layers
+	diff/report diff/sides diff/words document/annotations document/config_schema document/inspect
+	document/manifest document/media_types document/platform document/reference document/scrub
+	document/time edit/annotations edit/append edit/dedup edit/entries edit/export edit/init
+	edit/layer_list edit/merge_tar edit/normalize/documents edit/normalize/entries
 	edit/normalize/init edit/normalize/order edit/parts edit/purge edit/rebase/config
 	edit/rebase/history edit/rebase/init edit/rechunk/init edit/rechunk/packages edit/remove
 	edit/scrub edit/split edit/squash history image index init jobs layer layer/edit_entries
@@ -73,7 +74,7 @@ local facade = [[
 	layer/needless_whiteouts layer/new/from_archive layer/new/from_difference
 	layer/new/from_directory layer/new/from_files layer/new/init layer/new/mapping
 	layer/new/tar_writer layer/save layer/standalone layer/stranded_links layer/transaction
-	meta/append meta/archive meta/artifact meta/check meta/common meta/config meta/entry
+	meta/append meta/archive meta/artifact meta/check meta/common meta/config meta/diff meta/entry
 	meta/extract meta/history meta/image meta/index meta/jobs meta/layer meta/operations
 	meta/options meta/platform meta/policy meta/registry meta/resty meta/resty_gate meta/root_entry
 	meta/root_file meta/rootfs meta/save meta/strata meta/stream meta/tar_stream meta/waste policy

@@ -247,6 +247,44 @@ function strata.open_artifact(what, opts)
   return opened, message, code
 end
 
+-- Throws what is neither an image nor where one is.
+local function check_compared(what)
+  if type(what) == "string" then argument.host_path(what, "diff") else image.given(what, "diff") end
+end
+
+--- Compares two images: their files, configs, histories and layers.
+---@param a strata.Image|string  or a path, or a reference
+---@param b strata.Image|string
+---@param opts? strata.DiffOptions
+---@return strata.Diff?
+---@return string? message
+---@return string? code
+function strata.diff(a, b, opts)
+  options.check("diff", "DiffOptions", opts)
+  check_compared(a)
+  check_compared(b)
+  opts = opts or {}
+  if opts.exclude then choice.matcher(opts.exclude, "diff: exclude") end
+  local left, right, result, message, code = a, b, nil, nil, nil
+  if type(a) == "string" then left, message, code = strata.open(a, opts.open) end
+  if left and type(b) == "string" then right, message, code = strata.open(b, opts.open) end
+  if left and right then result, message, code = require("strata.diff").of(left, right, opts) end
+  if left and left ~= a then left:close() end
+  if left and right and right ~= b then right:close() end
+  if not result then return nil, message, code end
+  return result
+end
+
+--- What strata.diff gives as text for people, or as a page of HTML. Names and values of the images are escaped.
+---@param diff strata.Diff
+---@param opts? strata.DiffReportOptions
+---@return string
+function strata.diff_report(diff, opts)
+  options.check("diff_report", "DiffReportOptions", opts)
+  local text = require("strata.diff").report(diff, opts)
+  return text -- no tail call: misuse is the caller's
+end
+
 --- A client of registries with settings of its own, for the option `registry`. Without it all calls share one.
 ---@param opts? strata.RegistryOptions
 ---@return strata.Registry?

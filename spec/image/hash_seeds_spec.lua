@@ -81,6 +81,7 @@ local function look(img)
 	show("waste", img:waste())
 	show("digests", img:rootfs():digests())
 	for entry in img:rootfs():walk() do show("json", entry:json()) end
+	show("diff", strata.diff(img, strata.new()))
 	show("tree", img:tree())
 	show("plan", img:plan())
 	show("files", img:files())

@@ -47,6 +47,11 @@ describe("print", function()
 			export = img:export(dir:file("root.tar")), config = img.config, entry = img.layers[1]:entry("etc/a"),
 		}
 		results.skipped = results.extract.skipped
+		results.diff = strata.diff(img, strata.new())
+		results.diff_files, results.diff_file = results.diff.files, results.diff.files[1]
+		results.diff_config, results.diff_value = results.diff.config, results.diff.config[1]
+		results.diff_layers, results.diff_layer = results.diff.layers, results.diff.layers[1]
+		results.diff_image = results.diff.a
 		local _, folded = img:fold()
 		results.folded, results.fold = folded, folded[1]
 		results.saved = img:save(dir:file("out.tar"))

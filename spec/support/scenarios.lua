@@ -240,6 +240,19 @@ add("digests, packages and waste", function(env)
 	return table.concat(seen, "\n")
 end)
 
+add("diff", function(env)
+	local img, other = must(strata.open(env.docker)), must(strata.open(env.gzip))
+	must(other:append({ files = { ["etc/passwd"] = "root:x:1:0::/:/bin/sh\n", ["etc/new"] = "n" }, created_by = "add" }))
+	local seen = {}
+	for _, row in ipairs(must(strata.diff(img, other))) do
+		seen[#seen + 1] = tostring(row)
+	end
+	seen[#seen + 1] = tostring(must(strata.diff(env.docker, env.oci, { semantic = true })).equal)
+	img:close()
+	other:close()
+	return table.concat(seen, "\n")
+end)
+
 -- ---- editing ------------------------------------------------------------------
 
 local function edit_config(img)

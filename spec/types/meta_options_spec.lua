@@ -73,6 +73,14 @@ describe("an option that is read", function()
 		look("strata.WasteOptions", function(img, opts)
 			return img:waste(opts)
 		end)
+		look("strata.DiffOptions", function(img, opts)
+			local other = image()
+			assert(other:remove("etc/new"))
+			return strata.diff(img, other, opts)
+		end, nil, { "open" }) -- asked for where a path is given
+		look("strata.DiffReportOptions", function(img, opts)
+			return strata.diff_report(assert(strata.diff(img, img)), opts)
+		end)
 		look("strata.ImageTreeOptions", function(img, opts)
 			return img:tree(opts)
 		end)
@@ -274,6 +282,11 @@ describe("an option that there is not, or of another type", function()
 		check_of_a_layer = { "CheckOptions", {}, function(opts) return (img.layers[1]:check(opts)) end },
 		rootfs = { "RootfsOptions", {}, function(opts) return (img:rootfs(opts)) end },
 		waste = { "WasteOptions", {}, function(opts) return (img:waste(opts)) end },
+		diff = { "DiffOptions", {}, function(opts) return (strata.diff(img, img, opts)) end },
+		diff_report = { "DiffReportOptions", {}, function(opts)
+			local same = assert(strata.diff(img, img))
+			return (strata.diff_report(same, opts))
+		end },
 		tree = { "ImageTreeOptions", {}, function(opts) return (img:tree(opts)) end },
 		tree_of_a_layer = { "TreeOptions", {}, function(opts) return (img.layers[1]:tree(opts)) end },
 		tree_of_the_root = { "TreeOptions", {}, function(opts) return (img:rootfs():tree(opts)) end },

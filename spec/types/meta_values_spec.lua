@@ -118,6 +118,20 @@ describe("a value of strata", function()
 		assert(method("images", index, { platform = "linux/amd64" }))
 		assert(method("save", index, specimen.dir:file("layout2")))
 		method("close", index)
+		local other = assert(strata.open(specimen.app))
+		assert(other:remove({ "etc/removed", "etc/current" }))
+		assert(other:append({ files = { ["etc/current"] = "x", ["dev/null"] = { type = "char", major = 1, minor = 3 },
+			["etc/x"] = { type = "hardlink", linkpath = "etc/current" } } }))
+		assert(other:rewrite(function(entry)
+			if entry.path == "etc/passwd" then
+				entry.atime, entry.mtime, entry.uname, entry.xattrs = 1, 2, "joe", { ["user.a"] = "b" }
+			end
+		end))
+		other.config.Cmd = { "x" }
+		local diff = assert(call("strata", "diff", specimen.app, other))
+		assert.is_true(#diff.files > 4 and #diff.config > 0 and #diff.history > 0 and #diff.layers == 3)
+		assert.is_true(call("strata", "diff", specimen.app, specimen.app, { semantic = true }).equal)
+		call("strata", "diff_report", diff, { format = "html" })
 		assert(call("strata.waste", "of", specimen.objects["strata.Image"].layers))
 	end)
 

@@ -1,5 +1,7 @@
 /* strata.Tree: the merged view of some indexes, by nodes. strata.rootfs makes it pleasant. */
+#include <limits.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "core/base/grow.h"
 #include "core/base/mem.h"
@@ -58,9 +60,9 @@ static int tree_close(lua_State *L)
 }
 
 /* A tree whose layers can all be looked at. */
-static struct lua_tree *check_tree(lua_State *L)
+static struct lua_tree *check_tree_at(lua_State *L, int arg)
 {
-	struct lua_tree *o = strata_check_object(L, 1, TREE_TYPE);
+	struct lua_tree *o = strata_check_object(L, arg, TREE_TYPE);
 
 	if (o->closed || !o->ready || o->tree.broken)
 		luaL_error(L, "attempt to use a closed %s", TREE_TYPE);
@@ -73,15 +75,25 @@ static struct lua_tree *check_tree(lua_State *L)
 	return o;
 }
 
-/* Queries see children in the order of their names; a tree is sorted when the first one comes. */
-static struct lua_tree *check_sorted(lua_State *L)
+static struct lua_tree *check_tree(lua_State *L)
 {
-	struct lua_tree *o = check_tree(L);
+	return check_tree_at(L, 1);
+}
+
+/* Queries see children in the order of their names; a tree is sorted when the first one comes. */
+static struct lua_tree *check_sorted_at(lua_State *L, int arg)
+{
+	struct lua_tree *o = check_tree_at(L, arg);
 	struct strata_err err;
 
 	if (strata_tree_sort(&o->tree, &err) < 0)
 		strata_throw(L, &err);
 	return o;
+}
+
+static struct lua_tree *check_sorted(lua_State *L)
+{
+	return check_sorted_at(L, 1);
 }
 
 static uint32_t check_node(lua_State *L, int arg, const struct lua_tree *o)
@@ -240,9 +252,8 @@ static int tree_headers(lua_State *L)
 {
 	struct lua_tree *o = check_tree(L);
 	struct strata_inode source = strata_tree_source(&o->tree, check_node(L, 2, o));
-	const struct strata_index *index = o->tree.layers[source.layer];
-	const uint32_t end =
-	        source.header_layer == source.layer ? source.header_entry : index->count;
+	const struct strata_index *index;
+	uint32_t end;
 	int n = 0;
 
 	lua_settop(L, 2);
@@ -250,7 +261,9 @@ static int tree_headers(lua_State *L)
 	if (push_entry(L, source.layer, source.entry) != 0)
 		add_header(L, 3, &n);
 	if (source.header_layer == source.layer && source.header_entry == source.entry)
-		return push_array(L, 3);
+		return push_array(L, 3); /* of a root without an entry there may be no layer */
+	index = o->tree.layers[source.layer];
+	end = source.header_layer == source.layer ? source.header_entry : index->count;
 	for (uint32_t i = 0; i < end; i++) {
 		if (i >= index->count)
 			luaL_error(L, "the layer was closed while its entries were listed");
@@ -330,16 +343,66 @@ static int tree_count(lua_State *L)
 	return 1;
 }
 
+/* Sets the three numbers of a pair. */
+static void push_pair(lua_State *L, int array, int at, const struct strata_tree_pair *pair)
+{
+	const lua_Integer values[] = {pair->a != STRATA_NO_NODE ? (lua_Integer)pair->a : -1,
+	                              pair->b != STRATA_NO_NODE ? (lua_Integer)pair->b : -1,
+	                              pair->same_origin};
+
+	for (int i = 0; i < 3; i++) {
+		lua_pushinteger(L, values[i]);
+		lua_rawseti(L, array, at + i + 1);
+	}
+}
+
+/*
+ * tree:compare(other) -> an array of three numbers for each path that may differ: its node, the
+ * node of the other tree, -1 for none, and 1 when both come from the same entries, which is told
+ * of names of files with several names alone
+ */
+static int tree_compare(lua_State *L)
+{
+	struct strata_buf *pairs = strata_begin_buffer(L, 2);
+	struct lua_tree *a = check_sorted_at(L, 1);
+	struct lua_tree *b = check_sorted_at(L, 2);
+	struct strata_err err;
+	size_t count;
+
+	if (strata_tree_compare(&a->tree, &b->tree, pairs, &err) < 0)
+		return strata_throw(L, &err);
+	count = pairs->len / sizeof(struct strata_tree_pair);
+	luaL_argcheck(L, count < INT_MAX / 3, 2, "too many differences");
+	lua_createtable(L, (int)(3 * count), 0);
+	for (size_t i = 0; i < count; i++) {
+		struct strata_tree_pair pair;
+
+		memcpy(&pair, pairs->data + i * sizeof(pair), sizeof(pair));
+		push_pair(L, 4, (int)(3 * i), &pair);
+	}
+	strata_buf_free(pairs);
+	return 1;
+}
+
 void strata_lua_register_tree(lua_State *L)
 {
-	static const luaL_Reg methods[] = {{"apply", tree_apply},     {"current", tree_current},
-	                                   {"find", tree_find},       {"path", tree_path},
-	                                   {"name", tree_name},       {"info", tree_info},
-	                                   {"entry", tree_entry},     {"source", tree_source},
-	                                   {"headers", tree_headers}, {"header", tree_header},
-	                                   {"parent", tree_parent},   {"first", tree_first},
-	                                   {"next", tree_next},       {"child", tree_child},
-	                                   {"count", tree_count},     {NULL, NULL}};
+	static const luaL_Reg methods[] = {{"apply", tree_apply},
+	                                   {"current", tree_current},
+	                                   {"find", tree_find},
+	                                   {"path", tree_path},
+	                                   {"name", tree_name},
+	                                   {"info", tree_info},
+	                                   {"entry", tree_entry},
+	                                   {"source", tree_source},
+	                                   {"headers", tree_headers},
+	                                   {"header", tree_header},
+	                                   {"parent", tree_parent},
+	                                   {"first", tree_first},
+	                                   {"next", tree_next},
+	                                   {"child", tree_child},
+	                                   {"count", tree_count},
+	                                   {"compare", tree_compare},
+	                                   {NULL, NULL}};
 	static const luaL_Reg functions[] = {{"tree", tree_new}, {NULL, NULL}};
 
 	strata_register_type(L, TREE_TYPE, methods, NULL, tree_close);

@@ -193,6 +193,18 @@
 ---@field view? "runtime"|"spec"  what containers see by default, or the letter of the specification (one layer unpacked over the other). Default: "runtime"
 ---@field why? boolean  false: no contents are compared, and the files have no `why` and `by`. Default: true
 
+--- What of two images is compared.
+---@class strata.DiffOptions: strata.WorkOptions
+---@field semantic? boolean  what a rebuild changes by itself is passed over: times, names of owners, which layer something is in, the order of entries. Default: false
+---@field exclude? strata.Paths  paths that are not compared, with all below them
+---@field view? "runtime"|"spec"  what containers see by default, or the letter of the specification (one layer unpacked over the other). Default: "runtime"
+---@field open? strata.OpenOptions  how images are opened that are given by path or reference
+
+--- How a diff is told to people.
+---@class strata.DiffReportOptions
+---@field format? "text"|"html"  lines, or a page that needs nothing else. Default: "text"
+---@field color? boolean  of the text, for a terminal. Default: false
+
 --- How an image gets another base.
 ---@class strata.RebaseOptions: strata.WorkOptions
 ---@field config? "keep"|"inherit"  inherit: what is unchanged from the old base comes from the new. Default: keep

@@ -91,6 +91,23 @@ function strata.save(images, what, opts) end
 ---@return strata.errcode? code
 function strata.copy(from, to, opts) end
 
+--- Compares two images: what containers see of their files, their configs and histories, and which layers they share.
+--- A layer that both have is never read for content, and those of a common base are not even scanned where the layers
+--- above them have the same paths. `equal` says whether nothing differs; tostring() gives a line for each difference.
+---@param a strata.Image|string  or a path, or a reference "docker://host/name:tag"
+---@param b strata.Image|string
+---@param opts? strata.DiffOptions
+---@return strata.Diff?
+---@return string? message
+---@return strata.errcode? code
+function strata.diff(a, b, opts) end
+
+--- What strata.diff gives as text for people, or as a page of HTML. Names and values of the images are escaped.
+---@param diff strata.Diff
+---@param opts? strata.DiffReportOptions
+---@return string
+function strata.diff_report(diff, opts) end
+
 --- A client of registries with settings of its own, for the option `registry`. Without it all calls share one.
 ---@param opts? strata.RegistryOptions
 ---@return strata.Registry?

@@ -28,8 +28,12 @@ function above.is_worth_it(layers)
   return false
 end
 
--- A layer without entries, so that no layer of a partial stack counts as the lowest of all.
-local function nothing(like)
+--- A layer without entries, so that no layer of a partial stack counts as the lowest of all.
+---@param like strata.LayerState
+---@return strata.LayerState?
+---@return string? message
+---@return string? code
+function above.nothing(like)
   local file, message, code = core.temp_file()
   if not file then return nil, message, code end
   local ok
@@ -45,7 +49,7 @@ end
 -- Merges the layers from a number on. nil: it cannot be told without those below.
 local function merge_from(layers, first)
   local states, list = {}, {}
-  states[1] = nothing(layer.state_of(layers[first]))
+  states[1] = above.nothing(layer.state_of(layers[first]))
   if not states[1] then return nil end
   list[1] = layers[first] -- nothing is of it
   for i = first, #layers do

@@ -49,18 +49,20 @@ local function all_xattrs(headers, kind)
   return all
 end
 
-local function attribute(state, key)
-  local headers = state.tree:headers(state.node)
+-- A field that the headers of a node give it.
+local function field_of(headers, kind, key)
   local last = headers[#headers]
   if not last then return key == "xattrs" and {} or IMPLIED[key] end
   if key == "uid" or key == "gid" then return last_id(headers, key) end
-  if key == "xattrs" then return all_xattrs(headers, (state.tree:info(state.node))) end
+  if key == "xattrs" then return all_xattrs(headers, kind) end
   -- Docker and podman leave the times of a symlink that a hardlink names.
-  if key:find("^[mac]time") and last.type == "hardlink" and state.tree:info(state.node) == "symlink" then
-    last = headers[1]
-  end
+  if key:find("^[mac]time") and last.type == "hardlink" and kind == "symlink" then last = headers[1] end
   if key:find("^mtime") and last.mtime < 0 then return 0 end
   return last[key]
+end
+
+local function attribute(state, key)
+  return field_of(state.tree:headers(state.node), (state.tree:info(state.node)), key)
 end
 
 local fields = {
@@ -175,6 +177,18 @@ new, state_of = object.class("strata.RootEntry", methods, {
       number and (", layer %d"):format(layer.state_of(state.layers[number]).position) or "")
   end,
 })
+
+--- The fields that tell what is at a node, as a plain table.
+---@param tree userdata  the core's
+---@param node integer
+---@return table<string, any>  type, and those of OF_HEADER and OF_SOURCE
+function tree_entry.fields(tree, node)
+  local kind = tree:info(node)
+  local all, headers, source = { type = kind }, tree:headers(node), tree:source(node) or IMPLIED
+  for key in pairs(OF_HEADER) do all[key] = field_of(headers, kind, key) end
+  for key in pairs(OF_SOURCE) do all[key] = source[key] end
+  return all
+end
 
 --- Makes one.
 ---@param tree userdata  the core's

@@ -233,6 +233,19 @@ return {
   { "WasteOptions", "What counts as visible, and how much is told.", extends = { "WorkOptions" }, VIEW,
     { "why", "boolean", "false: no contents are compared, and the files have no `why` and `by`", default = "true" } },
   {
+    "DiffOptions", "What of two images is compared.", extends = { "WorkOptions" },
+    { "semantic", "boolean", "what a rebuild changes by itself is passed over: times, names of owners, which layer "
+      .. "something is in, the order of entries", default = "false" },
+    { "exclude", "strata.Paths", "paths that are not compared, with all below them" },
+    VIEW,
+    { "open", "strata.OpenOptions", "how images are opened that are given by path or reference" },
+  },
+  {
+    "DiffReportOptions", "How a diff is told to people.",
+    { "format", '"text"|"html"', "lines, or a page that needs nothing else", default = '"text"' },
+    { "color", "boolean", "of the text, for a terminal", default = "false" },
+  },
+  {
     "RebaseOptions", "How an image gets another base.", extends = { "WorkOptions" },
     { "config", '"keep"|"inherit"', "inherit: what is unchanged from the old base comes from the new",
       default = "keep" },

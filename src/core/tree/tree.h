@@ -137,6 +137,21 @@ struct strata_inode strata_tree_source(const struct strata_tree *tree, uint32_t 
 /* The type's letter of that: '5' for an implied directory, '1' for a link to nothing. */
 char strata_tree_type(const struct strata_tree *tree, uint32_t node);
 
+/* Nodes of two trees that have one path. */
+struct strata_tree_pair {
+	uint32_t a; /* STRATA_NO_NODE: only the other tree has the path */
+	uint32_t b;
+	bool same_origin; /* both have content and attributes from the same entries */
+};
+
+/*
+ * Appends a struct strata_tree_pair for each path of two sorted trees that may differ: a directory
+ * before its contents, names in the order of their bytes. Passes over nodes of both trees that come
+ * from the same entries of the same index, unless one is a name of a file with several names.
+ */
+int strata_tree_compare(const struct strata_tree *a, const struct strata_tree *b,
+                        struct strata_buf *pairs, struct strata_err *err);
+
 static inline const char *strata_tree_name(const struct strata_tree *tree,
                                            const struct strata_node *node)
 {
