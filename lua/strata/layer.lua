@@ -251,6 +251,13 @@ function layer.current(state)
   }
 end
 
+--- The descriptor of a layer in the manifest that it came with.
+---@param state strata.LayerState
+---@return string? text
+function layer.descriptor(state)
+  return state.origin and state.hub.descriptor and state.hub.descriptor(state.origin) or state.descriptor_text
+end
+
 --- The state of a layer for another image, or none: with the same bytes, which stay
 -- open by themselves, and what the manifest says of them. Edits must have been carried out.
 ---@param state strata.LayerState
@@ -267,8 +274,7 @@ function layer.copy(state)
   }
   if same then
     copy.media_type, copy.annotations, copy.foreign = state.media_type, state.annotations, state.foreign
-    copy.descriptor_text = state.origin and state.hub.descriptor and state.hub.descriptor(state.origin)
-      or state.descriptor_text
+    copy.descriptor_text = layer.descriptor(state)
   end
   return copy
 end

@@ -52,9 +52,10 @@ function unpacking.new(made, index, opts)
   }, Unpacking)
 end
 
-function Unpacking:add(severity, code, message)
-  local entry = self.entry
-  self.made:add(severity, code, message, { path = entry.name, entry = entry.position, offset = entry.header_offset })
+function Unpacking:add(severity, code, message, details)
+  local entry, place = self.entry, details or {}
+  place.path, place.entry, place.offset = entry.name, entry.position, entry.header_offset
+  self.made:add(severity, code, message, place)
 end
 
 -- The name that a whiteout hides; nil for all other entries, and for opaque markers.
@@ -164,7 +165,7 @@ function Unpacking:imply_over(below, path)
       .. "place, containerd may refuse, vfs and umoci refuse or pass over this"):format(quoted, kind))
   elseif self.hiding then
     self:add("note", "whiteout-of-nothing", ("there is no %s: umoci passes over a whiteout there, the others make the "
-      .. "directory"):format(quoted))
+      .. "directory"):format(quoted), { about = path })
   end
   local ok, layer, steps = below:copied()
   self.steps = self.steps - steps
@@ -242,6 +243,17 @@ function Unpacking:opaque(dir, lexical)
   end
 end
 
+-- A whiteout of what no layer below has, by either view: all runtimes pass over it.
+function Unpacking:needless(path, entry)
+  local stack, dir = self.stack, parent_of(path)
+  if not stack or (self.implied[dir] and not stack:find(dir)) then return end -- the way to it has told
+  local spec = stack.spec
+  if not stack:find(path) and not (spec and spec:find(entry.whiteout or path, false)) then
+    self:add("note", "whiteout-of-nothing", ("no layer below has %s: all runtimes pass over the whiteout"):format(
+      core.quote(path)))
+  end
+end
+
 function Unpacking:whiteout(path, name)
   local kind = self:here(path)
   if kind and (kind ~= "whiteout" or self.through[path]) then
@@ -253,6 +265,7 @@ function Unpacking:whiteout(path, name)
         .. "containerd and vfs remove that in the lowest layer, umoci keeps it")
     end
   end
+  if not kind then self:needless(path, self.entry) end
   if path ~= join(parent_of(self.entry.path) or "", name) then self:put(path, "whiteout") end
 end
 
@@ -288,7 +301,7 @@ function Unpacking:no_target(target)
   if later and later.position > self.entry.position then
     local others = kind and ("%s refuse, %s link it to a lower layer's file"):format(DEFAULT, OTHERS)
     self:add("error", "hardlink-order", ("the hardlink comes before its target %s: %s"):format(quoted,
-      others or "all runtimes refuse"))
+      others or "all runtimes refuse"), { guess = kind and "a lower layer has a file of that name, too" })
   elseif not self.stack or kind then
     self:add("error", "hardlink-across-layers", ("its layer does not have the hardlink's target %s: %s refuse, %s link "
       .. "it to a lower layer's file"):format(quoted, DEFAULT, OTHERS))

@@ -54,6 +54,7 @@
 
 --- How far a check goes.
 ---@class strata.CheckOptions
+---@field severity? "error"|"warning"|"note"  the least that is told. Default: "warning"; "note" with privileged
 ---@field second_reader? boolean  false: no comparison with libarchive's reading. Default: true
 ---@field privileged? boolean  also note devices and files with set-id bits. Default: false
 ---@field temp_dir? string  a directory for temporary files. Default: $TMPDIR, or /tmp
@@ -66,6 +67,7 @@
 ---@field devices? strata.Paths|false  the same for device nodes. Default: nowhere
 ---@field secrets? strata.PolicySecrets
 ---@field root_user? boolean  true: the image may run as root. Default: false
+---@field check? "error"|"warning"|"note"|false  what img:check finds of this severity, or worse, breaks the policy. Default: false
 
 --- What is a secret.
 ---@class strata.PolicySecrets

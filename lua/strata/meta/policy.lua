@@ -14,7 +14,7 @@ function policy.check(img, rules) end
 
 --- What breaks a rule.
 ---@class strata.PolicyFinding
----@field rule "setid"|"capabilities"|"devices"|"secrets"|"root_user"
+---@field rule "setid"|"capabilities"|"devices"|"secrets"|"root_user"|"check"
 ---@field message string
 ---@field path string?
 ---@field layer integer?

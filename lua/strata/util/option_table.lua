@@ -93,6 +93,8 @@ return {
   },
   {
     "CheckOptions", "How far a check goes.",
+    { "severity", '"error"|"warning"|"note"', "the least that is told",
+      default = '"warning"; "note" with privileged' },
     { "second_reader", "boolean", "false: no comparison with libarchive's reading", default = "true" },
     { "privileged", "boolean", "also note devices and files with set-id bits", default = "false" },
     TEMP_DIR, LIMITS,
@@ -104,6 +106,8 @@ return {
     { "devices", "strata.Paths|false", "the same for device nodes", default = "nowhere" },
     { "secrets", "strata.PolicySecrets" },
     { "root_user", "boolean", "true: the image may run as root", default = "false" },
+    { "check", '"error"|"warning"|"note"|false', "what img:check finds of this severity, or worse, breaks the policy",
+      default = "false" },
   },
   {
     "PolicySecrets", "What is a secret.", noun = "rule",
