@@ -53,7 +53,7 @@ local http = [[
 	client exchange guard lua_exchange lua_pipe module pipe transfer
 ]]
 local facade = [[
-	check/attributes check/blobs check/config_types check/documents check/entries check/init
+	check/attributes check/blobs check/config_types check/documents check/entries check/findings check/init
 	check/report check/stack check/tar check/unpacking config dialect/archive_edits
 	dialect/choose dialect/detect dialect/docker/edit dialect/docker/edit_index
 	dialect/docker/edit_layers dialect/docker/edit_v1_json dialect/docker/hybrid
@@ -77,6 +77,7 @@ local facade = [[
 	registry/credential_files registry/credential_helper registry/credentials registry/errors
 	registry/flow registry/headers registry/hosts registry/init registry/manifests
 	registry/places registry/push registry/referrers registry/session registry/tags registry/url
+	repair/documents repair/entries repair/init repair/same repair/tar
 	resty rootfs save/elsewhere save/image save/init save/layer save/lost save/registry
 	save/registry_index save/result store/archive store/directory store/file_list store/open
 	store/output store/remote stream stream/classify stream/finish stream/hasher stream/image

@@ -29,6 +29,7 @@ local save = require "strata.save"
 
 require "strata.edit" -- adds the operations on images
 require "strata.tree.layer_listing" -- adds layer:list
+require "strata.repair" -- adds img:repair
 
 local strata = {
   _VERSION = "strata " .. core._VERSION,

@@ -164,6 +164,11 @@
 ---@field labels? string  Lua pattern: labels and annotations whose "name=value" matches are removed
 ---@field prove? string|string[]  bytes that must be nowhere in the end: not in a layer, not in a document
 
+--- How findings are mended.
+---@class strata.RepairOptions: strata.WorkOptions
+---@field optional? boolean  what is named and cannot be mended is left, and told in the report. Default: false
+---@field temp_dir? string  a directory for temporary files. Default: $TMPDIR, or /tmp
+
 --- How the merged file system is written.
 ---@class strata.ExportOptions: strata.WorkOptions
 ---@field compression? "none"|"gzip"|"zstd"  of the tar that is written; a tar that is taken keeps its own. Default: none

@@ -204,6 +204,11 @@ return {
     { "prove", "string|string[]", "bytes that must be nowhere in the end: not in a layer, not in a document",
       is = "bytes" },
   },
+  {
+    "RepairOptions", "How findings are mended.", extends = { "WorkOptions" },
+    { "optional", "boolean", "what is named and cannot be mended is left, and told in the report", default = "false" },
+    TEMP_DIR,
+  },
   -- ---- writing ------------------------------------------------------------------------------------------
   { "ExportOptions", "How the merged file system is written.", extends = { "WorkOptions" }, PACKED, LEVEL,
     VIEW },

@@ -121,6 +121,25 @@ function printed.folded(one)
     core.human_size(one.bytes))
 end
 
+--- A finding that was mended.
+---@param one strata.Mended
+---@return string
+function printed.mended(one)
+  local place = one.entry and ("%s, entry %d"):format(one.where, one.entry) or one.where
+  return ("%s: %s%s: %s"):format(one.code, place, one.path and " " .. core.quote(one.path) or "", one.how)
+end
+
+--- What a repair has mended, or left.
+---@param report strata.RepairReport
+---@return string
+function printed.repair(report)
+  local lines = { counted(#report.mended, "finding") .. " mended" }
+  for _, one in ipairs(report.mended) do lines[#lines + 1] = "  " .. tostring(one) end
+  for _, one in ipairs(report.left or {}) do lines[#lines + 1] = "  left: " .. json.printable(one) end
+  for _, one in ipairs(report.absent or {}) do lines[#lines + 1] = "  not there: " .. one end
+  return table.concat(lines, "\n")
+end
+
 --- A member of an archive.
 ---@param one strata.ListedFile
 ---@return string
