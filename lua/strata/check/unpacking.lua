@@ -147,16 +147,25 @@ function Unpacking:directory(dir, look)
   return top
 end
 
--- What a directory without an entry is over what lower layers have; `below` is there.
-function Unpacking:imply_over(below, path)
+-- Why nobody knows the group of what is made in a directory: that is set-group-ID. nil: they do.
+local function gives_group(header)
+  return header and header.mode % 2048 >= 1024 and "readers differ about the group of the directory" or nil
+end
+
+-- Whether a directory has other attributes than one that Docker makes without an entry.
+local function is_unusual(header)
+  if not header then return false end
+  return header.mode ~= 493 or header.uid ~= 0 or header.gid ~= 0 or next(header.xattrs) ~= nil -- 0755
+end
+
+-- What a directory without an entry is over what lower layers have; `below` is there. guess: its group is one.
+function Unpacking:imply_over(below, path, guess)
   local kind, quoted = below:kind(), core.quote(path)
   if kind == "symlink" then
     self:add("warning", "through-lower-link", ("%s is a symlink of a lower layer: in %s a directory takes its place, "
       .. "%s go through it"):format(quoted, DEFAULT, OTHERS))
   elseif kind == "dir" then
-    local header = self.stack.runtime:header(below.node)
-    local is_usual = header and header.mode == 493 and header.uid == 0 and header.gid == 0 and not next(header.xattrs)
-    if header and not is_usual then
+    if is_unusual(self.stack.runtime:header(below.node)) then
       self:add("note", "implied-directory", ("%s has no entry in this layer: Docker and podman make it 0755 and "
         .. "root's, the others keep what a lower layer gave it"):format(quoted))
     end
@@ -165,7 +174,7 @@ function Unpacking:imply_over(below, path)
       .. "place, containerd may refuse, vfs and umoci refuse or pass over this"):format(quoted, kind))
   elseif self.hiding then
     self:add("note", "whiteout-of-nothing", ("there is no %s: umoci passes over a whiteout there, the others make the "
-      .. "directory"):format(quoted), { about = path })
+      .. "directory"):format(quoted), { about = path, guess = guess })
   end
   local ok, layer, steps = below:copied()
   self.steps = self.steps - steps
@@ -180,11 +189,12 @@ function Unpacking:imply(way, first, top)
   local dir = top == "" and "." or top
   local _, parent = self:here(dir)
   local below = self.stack and self.stack:walk(top)
+  local guess = gives_group(parent)
   for i = first, #way do
     local name = base_of(way[i])
     local path = join(top, name)
     self.implied[path], self.known[way[i]] = true, path
-    if parent and parent.mode % 2048 >= 1024 then
+    if gives_group(parent) then
       self:add("note", "implied-directory", ("%s has no entry, and is in a directory with a set group: Docker and "
         .. "podman make it root's, containerd and vfs keep the group"):format(core.quote(path)))
     end
@@ -194,7 +204,8 @@ function Unpacking:imply(way, first, top)
     end
     if below then
       below:enter(name, path)
-      self:imply_over(below, path)
+      self:imply_over(below, path, guess)
+      guess = guess or gives_group(below.node and self.stack.runtime:header(below.node))
     end
     top, dir, parent = path, path, nil
   end
@@ -248,10 +259,17 @@ function Unpacking:needless(path, entry)
   local stack, dir = self.stack, parent_of(path)
   if not stack or (self.implied[dir] and not stack:find(dir)) then return end -- the way to it has told
   local spec = stack.spec
-  if not stack:find(path) and not (spec and spec:find(entry.whiteout or path, false)) then
-    self:add("note", "whiteout-of-nothing", ("no layer below has %s: all runtimes pass over the whiteout"):format(
-      core.quote(path)))
+  if stack:find(path) or spec and spec:find(entry.whiteout or path, false) then return end
+  local guess
+  while dir and not guess do -- without the whiteout it would not be made
+    local _, node = stack:find(dir)
+    if self.implied[dir] and node and is_unusual(stack.runtime:header(node)) then
+      guess = "readers differ about the attributes of " .. core.quote(dir)
+    end
+    dir = parent_of(dir)
   end
+  self:add("note", "whiteout-of-nothing", ("no layer below has %s: all runtimes pass over the whiteout"):format(
+    core.quote(path)), { guess = guess })
 end
 
 function Unpacking:whiteout(path, name)
@@ -288,7 +306,7 @@ function Unpacking:metadata(link, file, kind)
   if differs then
     self:add("warning", "hardlink-metadata", ("its header has another mode, owner or xattr than that of %s: in %s, and "
       .. "in vfs, the file gets those of the link, umoci and others keep its own"):format(name, DEFAULT))
-  elseif link.mtime ~= file.mtime then
+  elseif kind ~= "symlink" and link.mtime ~= file.mtime then
     self:add("note", "hardlink-metadata", ("its header has another time than that of %s: in %s, and in vfs, the file "
       .. "gets that, umoci and others keep its own"):format(name, DEFAULT))
   end

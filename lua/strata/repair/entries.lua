@@ -2,6 +2,8 @@
 -- of an entry, and returns what it does in words; nil and why when it does not.
 
 local core = require "strata.core"
+local new_header = require("strata.repair.tar").header
+local parent_of = require("strata.util.path").parent
 
 local MAX_LINKS = 40
 
@@ -18,8 +20,12 @@ end
 
 local function write_anew(tar, entry, changes)
   if entry.sparse then return nil, "its header cannot be written anew, for it is a sparse file" end
-  local fresh = tar.fresh[entry.position] or {}
-  for key, value in pairs(changes or {}) do fresh[key] = value end
+  local fresh = {}
+  for _, fields in ipairs { tar.fresh[entry.position] or {}, changes or {} } do
+    for key, value in pairs(fields) do fresh[key] = value end
+  end
+  local header, message = new_header(entry, fresh)
+  if not header then return nil, "its header cannot be written anew: " .. message end
   tar.fresh[entry.position] = fresh
   return "its header is written anew"
 end
@@ -137,15 +143,28 @@ end
 
 local function bad_whiteout(tar, entry)
   if core.whiteout(entry.path) == "invalid" then return nil, "what it should hide is a guess: img:remove it" end
-  write_anew(tar, entry, {
+  local _, why = write_anew(tar, entry, {
     name = file_name(entry), typeflag = "0", size = 0, linkpath = false, major = 0, minor = 0,
   })
-  return "it is an empty file"
+  return not why and "it is an empty file" or nil, why
+end
+
+-- Whether the layer has a whiteout of a path, or of one above it, or an opaque marker above it.
+local function is_hidden(tar, path)
+  while path do
+    local above = parent_of(path)
+    if tar.index:find(core.whiteout_name(path)) or tar.index:find(core.opaque_name(above or ".")) then return true end
+    path = above
+  end
+  return false
 end
 
 -- Most runtimes make the directory of a whiteout: it gets an entry.
 local function of_nothing(tar, entry, details)
   local number, path = entry.position, details.about
+  if details.guess then return nil, details.guess end
+  if path and entry.opaque then return nil, "readers differ about the directory of an opaque marker" end
+  if path and is_hidden(tar, path) then return nil, "its layer hides its directory as well" end
   tar.drop[number] = true
   if not path or tar.is_made[path] or tar.index:find(path) then return "dropped" end
   local list = tar.directories[number] or {}
@@ -156,6 +175,7 @@ end
 
 local function behind(tar, entry)
   if tar.state.position == 1 then return nil, "in the lowest layer some remove what it hides, and others keep it" end
+  if not entry.whiteout then return nil, "readers differ about what it hides, for its name is one of AUFS" end
   tar.fronts[entry.whiteout] = entry.position
   return "it stands in front of what it hides"
 end
@@ -194,11 +214,25 @@ local function names_of(tar, file)
   return tar.groups[file.position]
 end
 
+-- Why default runtimes do not agree about the attributes of a file with several names; nil: they do.
+local function doubt(tar, list)
+  local capability = tar.index:entry(list[1]).xattrs["security.capability"]
+  for i = 2, #list do
+    local link = tar.index:entry(list[i])
+    if ("/" .. link.linkpath .. "/"):find("/../", 1, true) then return "readers differ about the way to its file" end
+    if link.xattrs["security.capability"] ~= capability then
+      return "readers differ about a capability that not all names have"
+    end
+  end
+end
+
 -- All names of a file get the attributes of the last one, which the file has in default runtimes.
 local function same_metadata(tar, entry)
   local file = file_of(tar.index, entry)
   if not file then return nil, "it leads back to itself" end
   local list = names_of(tar, file)
+  local why = doubt(tar, list)
+  if why then return nil, why end
   local last = list[1] > list[#list] and list[1] or list[#list]
   for _, number in ipairs(list) do
     if number ~= last then tar.header_of[number] = last end
@@ -217,9 +251,7 @@ end
 local function differential(tar, entry, _, round)
   tar.ends = true
   if round == 1 and entry then return write_anew(tar, entry) end
-  for one in tar.index:entries() do
-    if not one.sparse then write_anew(tar, one) end
-  end
+  for one in tar.index:entries() do write_anew(tar, one) end
   return "all headers are written anew"
 end
 

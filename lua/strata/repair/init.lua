@@ -35,6 +35,7 @@ local MAX_TOLD = 3
 ---@field mended strata.Mended[]
 ---@field left {finding: strata.Finding, why: string}[]
 ---@field is_left table<string, boolean>
+---@field tried table<string, boolean>  the findings that were mended before this round
 ---@field round integer
 ---@field tars table<integer, strata.MendedTar>  by layer, of this round
 ---@field layers table<integer, strata.MendedLayer>  the same for what keeps its tar
@@ -113,16 +114,18 @@ end
 function Repair:plan(list)
   local count = 0
   for _, one in ipairs(list) do
-    local finding = one.finding
+    local finding, key = one.finding, key_of(one.finding)
     local how, why, code
-    if documents.mends[finding.code] then
+    if self.tried[key] then
+      why = "it is still there, whatever was done"
+    elseif documents.mends[finding.code] then
       how, why, code = documents.mends[finding.code](self, self:layer(finding.layer))
     else
       how, why, code = self:plan_entry(one)
     end
     if code then return nil, why, code end
     if how then
-      count = count + 1
+      count, self.tried[key] = count + 1, true
       self.mended[#self.mended + 1] = printed.by({
         code = finding.code, where = finding.where, layer = finding.layer, path = finding.path, entry = finding.entry,
         how = how, round = self.round, finding = finding,
@@ -285,30 +288,37 @@ local function stack_of(numbers, before, after, origins)
   return one, other, by_place
 end
 
+-- Gives up layers whose stack shows something else, the topmost first. `numbers` are the layers of the stack.
+function Repair:give_up_unlike(numbers, new, before, after, origins)
+  local steps, at = self.state.hub.limits.steps, #numbers
+  while true do
+    local one, other, by_place = stack_of(numbers, before, after, origins)
+    local path, message, code = same.difference(one, other, by_place, steps)
+    if not path then return path ~= nil, message, code end
+    while at > 0 and not self.tars[numbers[at]] do at = at - 1 end
+    if at == 0 then return fail("EINVAL", "what is shown at %s would be another thing", core.quote(path)) end
+    local number = numbers[at]
+    after[number], origins[number] = before[number], nil
+    local ok
+    ok, message, code = self:give_up(number, new, path)
+    if not ok then return nil, message, code end
+  end
+end
+
 -- Each layer over the lowest one, which whiteouts are told from by, and then all of them show what they did.
 function Repair:compare(new)
   if not next(self.tars) then return true end
   local before, after, origins = self:indexes(new)
   if not before then return nil, after, origins end
-  local steps, numbers = self.state.hub.limits.steps, {}
+  local numbers, ok, message, code = {}, true, nil, nil
   for number = 1, #self.state.hub.layers do
     numbers[number] = number
-    if self.tars[number] then
-      local one, other, by_place = stack_of(number == 1 and { 1 } or { 1, number }, before, after, origins)
-      local path, message, code = same.difference(one, other, by_place, steps)
-      if path == nil then return nil, message, code end
-      if path then
-        after[number], origins[number] = before[number], nil
-        path, message, code = self:give_up(number, new, path)
-        if not path then return nil, message, code end
-      end
+    if ok and self.tars[number] then
+      ok, message, code = self:give_up_unlike(number == 1 and { 1 } or { 1, number }, new, before, after, origins)
     end
   end
-  local one, other, by_place = stack_of(numbers, before, after, origins)
-  local path, message, code = same.difference(one, other, by_place, steps)
-  if path == nil then return nil, message, code end
-  if path then return fail("EINVAL", "what is shown at %s would be another thing", core.quote(path)) end
-  return true
+  if ok then ok, message, code = self:give_up_unlike(numbers, new, before, after, origins) end
+  return ok or nil, message, code
 end
 
 -- ---- the whole ---------------------------------------------------------------------------
@@ -377,11 +387,14 @@ function Repair:absent(asked)
 end
 
 function Repair:report(asked)
-  local left = {}
+  local left, mended = {}, {}
   for i, one in ipairs(self.left) do left[i] = ("%s (%s)"):format(tostring(one.finding), one.why) end
-  for _, one in ipairs(self.mended) do one.round, one.finding = nil, nil end
+  for _, one in ipairs(self.mended) do
+    if not self.is_left[key_of(one.finding)] then mended[#mended + 1] = one end
+  end
+  for _, one in ipairs(mended) do one.round, one.finding = nil, nil end
   return printed.by({
-    mended = printed.list(self.mended), left = left[1] and printed.list(left), absent = asked and self:absent(asked),
+    mended = printed.list(mended), left = left[1] and printed.list(left), absent = asked and self:absent(asked),
   }, printed.repair)
 end
 
@@ -429,7 +442,7 @@ function image.methods:repair(which, opts)
   local state = image.state_of(self)
   return image.edit(state, "repair", function()
     local work = setmetatable({
-      state = state, opts = opts, only = only, mended = {}, left = {}, is_left = {}, round = 0,
+      state = state, opts = opts, only = only, mended = {}, left = {}, is_left = {}, tried = {}, round = 0,
     }, Repair)
     local ok, message, code = work:run()
     if not ok then return nil, message, code end

@@ -82,6 +82,11 @@ local function difference(before, after, origins)
   return a and before:path(a) or b and after:path(b) or nil
 end
 
+-- Whether a tree was not made for a reason that says nothing about its layers.
+local function is_unknown(code)
+  return code == "ENOMEM" or code == "ELIMIT"
+end
+
 local function tree_of(indexes, steps)
   local tree, message, code = core.tree(steps, "runtime")
   for _, index in ipairs(tree and indexes or {}) do
@@ -107,12 +112,17 @@ function same.difference(before, after, origins, steps)
   local one, other, message, code
   one, message, code = tree_of(before, steps)
   if not one then
-    if code == "ENOMEM" or code == "ELIMIT" then return nil, message, code end
+    if is_unknown(code) then return nil, message, code end
     return false
   end
   other, message, code = tree_of(after, steps)
-  local path = other and (difference(one, other, origins) or false)
-  if other then other:close() end
+  local path = "/" -- nobody can unpack them any more
+  if other then
+    path = difference(one, other, origins) or false
+    other:close()
+  elseif is_unknown(code) then
+    path = nil
+  end
   one:close()
   return path, message, code
 end

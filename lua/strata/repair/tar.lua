@@ -108,8 +108,13 @@ local function id_of(number)
   return number == -1 and NO_ID or number
 end
 
--- What the entry says, as a header can say it in one way only.
-local function header_of(entry, changes)
+--- A header that says what an entry's does, but for some fields, in the one way in which a header can say it.
+---@param entry strata.Entry
+---@param changes table<string, any>  fields as core.write_header takes them; false: none
+---@return string? header
+---@return string? message
+---@return string? code
+function tar.header(entry, changes)
   local fields = {
     name = entry.name, typeflag = entry.typeflag == "\0" and "0" or entry.typeflag, size = entry.stored,
     mode = entry.mode, uid = id_of(entry.uid), gid = id_of(entry.gid), uname = entry.uname, gname = entry.gname,
@@ -120,6 +125,7 @@ local function header_of(entry, changes)
     fields[field .. "_nsec"] = fields[field] and entry[field .. "_nsec"]
   end
   for key, value in pairs(changes) do fields[key] = value or nil end
+  if fields.name == "" then return nil, "the name is empty", "EINVAL" end
   return core.write_header(fields)
 end
 
@@ -157,8 +163,9 @@ function Mender:fresh(number, changes)
   local fields = {}
   for key, value in pairs(changes) do fields[key] = value end
   fields.name = self.tar.names[number] or fields.name
+  if fields.name and fields.typeflag == "0" then fields.name = fields.name:gsub("/+$", "") end -- a directory once
   fields.linkpath = self.tar.targets[number] or fields.linkpath
-  local header, message, code = header_of(entry, fields)
+  local header, message, code = tar.header(entry, fields)
   if not header then message = ("entry %d: %s"):format(number, message) end
   if self:bytes(header, message, code) then self:content(entry, fields.size or entry.stored) end
 end

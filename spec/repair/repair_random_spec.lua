@@ -1,0 +1,123 @@
+-- Repairs of odd stacks of layers: what strata shows stays, what the models of the runtimes have taken they take as
+-- well, and see the same, and afterwards nothing is found of what was asked for, or it is told.
+
+local findings = require "strata.check.findings"
+local model = require "spec.support.model"
+local pack = require "spec.support.pack"
+local random = require "spec.support.random"
+local runtime_inputs = require "spec.support.runtime_inputs"
+local runtime_model = require "spec.support.runtime_model"
+local runtime_stacks = require "spec.support.runtime_stacks"
+local runtimes = require "spec.support.runtimes"
+local shown = require "spec.support.shown"
+local strata = require "strata"
+local tmp = require "spec.support.tmp"
+
+local COUNT = tonumber(os.getenv("STRATA_STACKS")) or 150
+
+-- The layers as spec.support.pack takes them.
+local function layers_of(img)
+	local list = {}
+	for number, layer in img:layers() do
+		local entries = {}
+		for entry in layer:entries() do
+			entries[#entries + 1] = {
+				name = entry.name, type = entry.type, data = entry.type == "file" and entry:read() or nil, mode = entry.mode,
+				uid = entry.uid, gid = entry.gid, mtime = math.floor(entry.mtime), linkname = entry.linkpath,
+				major = entry.major, minor = entry.minor, xattrs = next(entry.xattrs) and entry.xattrs or nil,
+			}
+		end
+		list[number] = entries
+	end
+	return list
+end
+
+-- What the models of the default runtimes see; false: they refuse.
+local function modelled(img)
+	local layers, views = layers_of(img), {}
+	for _, reader in ipairs(runtimes.DEFAULT) do
+		views[reader] = runtime_model.look(layers, reader) or false
+	end
+	return views
+end
+
+-- A directory that had no entry has the time of the unpacking; now it may have one.
+local function unpacking_time(before, after)
+	for path, row in pairs(before) do
+		if row.mtime == -1 and after[path] then
+			after[path].mtime = -1
+		end
+	end
+end
+
+-- The findings that a repair mends.
+local function mendable(img)
+	local list = {}
+	for _, one in ipairs(assert(img:check({ severity = "note", second_reader = false }))) do
+		if findings[one.code] == true then
+			list[#list + 1] = tostring(one)
+		end
+	end
+	return list
+end
+
+-- Gives how many findings were mended.
+local function check(dir, layers, options)
+	local path = dir:file("image.tar")
+	pack.image(path, layers, nil, options)
+	local img = assert(strata.open(path))
+	local before = shown.list(img)
+	local ok, views = pcall(modelled, img)
+	local had = #mendable(img)
+	local report = assert(img:repair(true))
+	assert.is_true(had == 0 or #report.mended > 0 or report.left ~= nil)
+	assert.is_true(#mendable(img) <= #(report.left or {}), tostring(report))
+	if before then
+		assert.same(before, shown.list(img), tostring(report))
+	end
+	for reader, view in pairs(ok and modelled(img) or {}) do
+		if views[reader] and not runtime_stacks.is_odd(layers) then
+			unpacking_time(views[reader], view or {})
+			assert.is_truthy(view, reader .. ": refused now\n" .. tostring(report))
+			assert.same({}, model.differences(views[reader], view), reader .. "\n" .. tostring(report))
+		end
+	end
+	assert(img:save(dir:file("again.tar")))
+	local again = assert(strata.open(dir:file("again.tar")))
+	assert(again:verify())
+	assert.equal(#mendable(img), #mendable(again))
+	again:close()
+	img:close()
+	return #report.mended
+end
+
+describe("a repair of an odd image", function()
+	local dir
+
+	before_each(function()
+		dir = tmp.dir()
+	end)
+
+	after_each(function()
+		collectgarbage()
+		dir:remove()
+	end)
+
+	for _, input in ipairs(runtime_inputs.list) do
+		if not input.unreadable then
+			it("changes nothing that is shown: " .. input.name, function()
+				check(dir, input.layers, input)
+			end)
+		end
+	end
+
+	for name, make in pairs({ dense = runtime_stacks.dense, ["of runtimes"] = runtime_stacks.layers }) do
+		it("changes nothing that is shown of random stacks, " .. name, function()
+			local mended = 0
+			random.each(COUNT, function(_, seed)
+				mended = mended + check(dir, make(seed))
+			end)
+			assert.is_true(mended > COUNT / 2)
+		end)
+	end
+end)
