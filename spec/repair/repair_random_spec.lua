@@ -1,7 +1,10 @@
 -- Repairs of odd stacks of layers: what strata shows stays, what the models of the runtimes have taken they take as
 -- well, and see the same, and afterwards nothing is found of what was asked for, or it is told.
 
+local archive = require "spec.support.docker_archive"
+local cjson = require "cjson"
 local findings = require "strata.check.findings"
+local gotar = require "spec.support.gotar"
 local model = require "spec.support.model"
 local pack = require "spec.support.pack"
 local random = require "spec.support.random"
@@ -9,10 +12,12 @@ local runtime_inputs = require "spec.support.runtime_inputs"
 local runtime_model = require "spec.support.runtime_model"
 local runtime_stacks = require "spec.support.runtime_stacks"
 local runtimes = require "spec.support.runtimes"
+local shell = require "spec.support.shell"
 local shown = require "spec.support.shown"
 local strata = require "strata"
 local tmp = require "spec.support.tmp"
 
+local CONFIG = '{"architecture":"amd64","os":"linux","rootfs":{"type":"layers","diff_ids":%s}}'
 local COUNT = tonumber(os.getenv("STRATA_STACKS")) or 150
 
 -- The layers as spec.support.pack takes them.
@@ -120,4 +125,48 @@ describe("a repair of an odd image", function()
 			assert.is_true(mended > COUNT / 2)
 		end)
 	end
+
+	-- The plain tar of the only layer of an archive that was saved.
+	local function layer_of(path)
+		local row = cjson.decode(shell.sh('tar -xOf "$1" manifest.json', path))[1]
+		local plain = dir:file("layer.tar")
+		shell.sh('tar -xOf "$1" "$2" >"$3"', path, row.Layers[1], plain)
+		return plain
+	end
+
+	local function check_tar(path)
+		local built, bytes = archive.new(), shell.read(path)
+		built:add("layer", bytes)
+		built:add("config", CONFIG:format(archive.list({ "sha256:" .. archive.sha256(bytes) })))
+		built:add("manifest.json", '[{"Config":"config","Layers":["layer"]}]')
+		local img = assert(strata.open(built:write(dir:file("image.tar"))))
+		local before = pcall(function() return img.layers[1]:entries() end) and shown.list(img)
+		local report, message = img:repair(true)
+		if before then
+			assert(report, message)
+			assert.same(before, shown.list(img), tostring(report))
+		end
+		local is_whole = report and not report.left and #report.mended > 0 and #assert(img:check()) == 0
+		if is_whole then
+			assert(img:save(dir:file("again.tar"), { format = "docker" }))
+			local go = gotar.list({ layer_of(dir:file("again.tar")) })[1]
+			assert.is_nil(go.error)
+			assert.equal(img.layers[1].count, #go.entries)
+		end
+		img:close()
+		return is_whole
+	end
+
+	it("makes tars that Go and libarchive read alike of mutants that they do not", function()
+		if not shell.which("python3") then
+			return pending("python3 is not installed")
+		end
+		local count = 0
+		for _, one in ipairs(gotar.mutants(dir.path, "repair", 150, gotar.seeds(dir.path))) do
+			local ok, result = pcall(check_tar, one.path)
+			assert(ok, ("%s: %s"):format(tostring(one.how), tostring(result)))
+			count = count + (result and 1 or 0)
+		end
+		assert.is_true(count > 10, tostring(count))
+	end)
 end)
