@@ -50,6 +50,7 @@ describe("print", function()
 		results.one_removed = results.removed[1]
 		img:revert()
 		results.purged = img:purge("opt/s", { env = "^A=", labels = "^c=" })
+		results.repaired = img:repair("duplicate-path")
 		local _, of_layer = img.layers[1]:remove("etc/a")
 		results.of_layer = of_layer
 		local names = {}
@@ -59,7 +60,7 @@ describe("print", function()
 			assert.is_nil(text:find("[^%C\n]"), name .. ": " .. text)
 			names[#names + 1] = name
 		end
-		assert.equal(41, #names)
+		assert.equal(42, #names)
 		assert.equal("a\nb?", tostring(results.list))
 		assert.equal("layer 1: file 'opt/s'", tostring(results.one_removed))
 		assert.matches("^added by strata.Layer%(1, .*\nmetadata by strata.Layer%(2, ", tostring(results.path))

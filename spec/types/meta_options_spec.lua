@@ -97,6 +97,9 @@ describe("an option that is read", function()
 		by_work("strata.PurgeOptions", function(img, opts)
 			return img:purge("nothing", opts)
 		end, { optional = true })
+		by_work("strata.RepairOptions", function(img, opts)
+			return img:repair("history", opts)
+		end)
 		by_work("strata.ExportOptions", function(img, opts)
 			return img:export(specimen.dir:file("traced-export"), opts)
 		end)
@@ -229,6 +232,7 @@ describe("an option that there is not, or of another type", function()
 		rebase = { "RebaseOptions", {}, function(opts) return (img:rebase(img, img, opts)) end },
 		export = { "ExportOptions", {}, function(opts) return (img:export(path(), opts)) end },
 		purge = { "PurgeOptions", {}, function(opts) return (img:purge("nothing", opts)) end },
+		repair = { "RepairOptions", {}, function(opts) return (img:repair("history", opts)) end },
 		save = { "SaveOptions", {}, function(opts) return (img:save(path(), opts)) end },
 		extract = { "ExtractOptions", {}, function(opts) return (img:extract(path(), opts)) end },
 		apply = { "ExtractOptions", {}, function(opts) return (img.layers[1]:apply(path(), opts)) end },

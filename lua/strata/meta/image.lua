@@ -196,7 +196,7 @@ function Image:purge(which, opts) end
 --- same, and what is not mended keeps its bytes; layers that were mended are other objects. Whole or not at all: a
 --- finding that is named and cannot be mended is "EINVAL", unless `optional` has it left. A finding that is not there is
 --- told in the report.
----@param which string|string[]|true  codes, such as "duplicate-path"
+---@param which string|string[]|boolean  codes, such as "duplicate-path"; true: all that can be mended
 ---@param opts? strata.RepairOptions
 ---@return strata.RepairReport?
 ---@return string? message

@@ -346,7 +346,9 @@ function Repair:run_round(list)
 end
 
 function Repair:run()
-  local ok, message, code = image.settle(self.state, { threads = self.opts.threads, progress = self.opts.progress })
+  local ok, message, code = image.settle(self.state, {
+    threads = self.opts.threads, progress = self.opts.progress, temp_dir = self.opts.temp_dir,
+  })
   if not ok then return nil, message, code end
   local list
   repeat
@@ -427,7 +429,7 @@ end
 --- Mends findings of img:check: those whose codes are named, or all that can be mended. A container sees the same, and
 --- what is not named keeps its bytes. Whole or not at all: a finding that is named and cannot be mended is "EINVAL",
 --- unless `optional` has it left. One that is not there is no failure, for none is there afterwards: the report tells.
----@param which string|string[]|true
+---@param which string|string[]|boolean  true: all that can be mended
 ---@param opts? strata.RepairOptions
 ---@return strata.RepairReport?
 ---@return string? message
@@ -446,7 +448,7 @@ function image.methods:repair(which, opts)
     }, Repair)
     local ok, message, code = work:run()
     if not ok then return nil, message, code end
-    if asked and work.left[1] and not opts.optional then
+    if asked and not opts.optional and work.left[1] then
       return fail("EINVAL", "repair: not mended: %s", lines_of(work.left))
     end
     return work:report(asked)
