@@ -87,6 +87,7 @@ local CASES = {
 	{ "dot-dot", tar(file("b/../a", "x")), { "a" } },
 	{ "leaves-root", tar(file("../a", "x"), hardlink("b", "../../a")), { "a", "b -> a" } },
 	{ "duplicate-path", tar(file("a", "1"), file("z"), file("./a", "2")), { "z", "./a" } },
+	{ "duplicate-path", tar(file("a", "1"), file("z"), file("a", "2"), file("a", "3")), { "z", "a" } },
 	{ "duplicate-path", tar(directory("e/", 448), file("e/f", "1"), directory("e/")), { "e/", "e/f" } },
 	{ "duplicate-path", tar(file("a", "1"), hardlink("l", "a"), hardlink("m", "a"), file("a", "2")),
 		{ "l", "m -> l", "a" } },

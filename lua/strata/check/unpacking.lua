@@ -29,6 +29,8 @@ local NO_NAMES = { [""] = true, ["."] = true, [".."] = true }
 ---@field upper boolean  it is known to be above another layer
 ---@field implied table<string, boolean>  directories that no entry has told of
 ---@field holds_implied table<string, boolean>  directories that have such ones in them
+---@field doubts table<string, string>  by an implied directory: the one of those above it, or itself, whose attributes
+---  below are not those that Docker gives it
 ---@field through table<string, string>  what entries have put behind links of the layer, or where another entry stands
 ---  in the end, by path
 ---@field placed table<string, strata.Entry>  those entries
@@ -47,7 +49,7 @@ function unpacking.new(made, index, opts)
   local stack = opts.stack
   return setmetatable({
     made = made, index = index, stack = stack and stack.known and stack or nil, upper = opts.upper or false,
-    implied = {}, holds_implied = {}, through = {}, placed = {}, known = {}, told = {},
+    implied = {}, doubts = {}, holds_implied = {}, through = {}, placed = {}, known = {}, told = {},
     steps = opts.limits.steps,
   }, Unpacking)
 end
@@ -204,6 +206,8 @@ function Unpacking:imply(way, first, top)
     end
     if below then
       below:enter(name, path)
+      local header = below.node and self.stack.runtime:header(below.node)
+      self.doubts[path] = self.implied[top] and self.doubts[top] or is_unusual(header) and path or nil
       self:imply_over(below, path, guess)
       guess = guess or gives_group(below.node and self.stack.runtime:header(below.node))
     end
@@ -260,16 +264,9 @@ function Unpacking:needless(path, entry)
   if not stack or (self.implied[dir] and not stack:find(dir)) then return end -- the way to it has told
   local spec = stack.spec
   if stack:find(path) or spec and spec:find(entry.whiteout or path, false) then return end
-  local guess
-  while dir and not guess do -- without the whiteout it would not be made
-    local _, node = stack:find(dir)
-    if self.implied[dir] and node and is_unusual(stack.runtime:header(node)) then
-      guess = "readers differ about the attributes of " .. core.quote(dir)
-    end
-    dir = parent_of(dir)
-  end
+  local guess = self.implied[dir] and self.doubts[dir] -- without the whiteout it would not be made
   self:add("note", "whiteout-of-nothing", ("no layer below has %s: all runtimes pass over the whiteout"):format(
-    core.quote(path)), { guess = guess })
+    core.quote(path)), { guess = guess and "readers differ about the attributes of " .. core.quote(guess) })
 end
 
 function Unpacking:whiteout(path, name)

@@ -61,9 +61,9 @@ end
 
 -- The name that says where runtimes put the entry.
 local function plain_name(tar, entry)
-  local path, is_dir = entry.path, entry.type == "dir"
-  if (path == "" or path == ".") and not is_dir then return nil, "it is the root, as runtimes read it" end
-  tar.names[entry.position] = is_dir and (path == "" and "." or path) .. "/" or path
+  local path = entry.path
+  if path == "" or path == "." then return nil, "readers differ about entries for the root" end
+  tar.names[entry.position] = entry.type == "dir" and path .. "/" or path
   return "its name is " .. core.quote(tar.names[entry.position])
 end
 

@@ -34,8 +34,8 @@ local MAX_TOLD = 3
 ---@field only table<string, true>  the codes that are asked for
 ---@field mended strata.Mended[]
 ---@field left {finding: strata.Finding, why: string}[]
----@field is_left table<string, boolean>
----@field tried table<string, boolean>  the findings that were mended before this round
+---@field is_left table<string, integer>  how many of what is the same in each round
+---@field tried table<string, integer>  the round in which a finding was mended last
 ---@field round integer
 ---@field tars table<integer, strata.MendedTar>  by layer, of this round
 ---@field layers table<integer, strata.MendedLayer>  the same for what keeps its tar
@@ -57,9 +57,11 @@ function Repair:find()
     second_reader = self.only["parser-differential"] or false,
   })
   if not ok then return nil, message, code end
-  local list, last = {}, {}
+  local list, last, seen = {}, {}, {}
   for _, finding in ipairs(made:finish()) do
-    if not self.is_left[key_of(finding)] then
+    local key = key_of(finding)
+    seen[key] = (seen[key] or 0) + 1
+    if seen[key] > (self.is_left[key] or 0) then
       local late = finding.code == "hardlink-metadata"
       table.insert(late and last or list, { finding = finding, details = made.details[finding] })
     end
@@ -70,7 +72,8 @@ end
 
 function Repair:leave(finding, why)
   self.left[#self.left + 1] = { finding = finding, why = why }
-  self.is_left[key_of(finding)] = true
+  local key = key_of(finding)
+  self.is_left[key] = (self.is_left[key] or 0) + 1
 end
 
 -- ---- what is to be done ------------------------------------------------------------------
@@ -116,7 +119,7 @@ function Repair:plan(list)
   for _, one in ipairs(list) do
     local finding, key = one.finding, key_of(one.finding)
     local how, why, code
-    if self.tried[key] then
+    if self.tried[key] and self.tried[key] < self.round then
       why = "it is still there, whatever was done"
     elseif documents.mends[finding.code] then
       how, why, code = documents.mends[finding.code](self, self:layer(finding.layer))
@@ -125,7 +128,7 @@ function Repair:plan(list)
     end
     if code then return nil, why, code end
     if how then
-      count, self.tried[key] = count + 1, true
+      count, self.tried[key] = count + 1, self.round
       self.mended[#self.mended + 1] = printed.by({
         code = finding.code, where = finding.where, layer = finding.layer, path = finding.path, entry = finding.entry,
         how = how, round = self.round, finding = finding,
@@ -158,6 +161,7 @@ local function replacement(state, mended, blob, digests)
   made.annotations, made.foreign = made.annotations or state.annotations, state.foreign
   made.descriptor_text = descriptor_of(state, mended)
   if blob then
+    if made.blob.file then made.blob.file:close() end
     made.blob = { file = blob.file, offset = blob.offset or 0, size = blob.size, compression = made.blob.compression }
   end
   made.diff_id, made.digest = digests.diff_id, digests.digest

@@ -172,6 +172,7 @@ end
 
 function Mender:add(number)
   local mended = self.tar
+  if mended.drop[number] then return end
   self.count = self.count + 1
   mended.origins[self.count] = mended.content_of[number] or number
   local fresh, content = mended.fresh[number], mended.content_of[number] or number
@@ -192,7 +193,7 @@ function Mender:place(number)
     self.count = self.count + 1
     self:bytes(core.write_header { name = path .. "/", typeflag = "5", mode = 493 }) -- 0755
   end
-  if not mended.drop[number] and not mended.moved[number] and not mended.late[number] then self:add(number) end
+  if not mended.moved[number] and not mended.late[number] then self:add(number) end
 end
 
 -- ---- the order ---------------------------------------------------------------------------
