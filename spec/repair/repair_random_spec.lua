@@ -3,6 +3,7 @@
 
 local archive = require "spec.support.docker_archive"
 local cjson = require "cjson"
+local corpus = require "spec.support.corpus"
 local findings = require "strata.check.findings"
 local gotar = require "spec.support.gotar"
 local model = require "spec.support.model"
@@ -168,5 +169,27 @@ describe("a repair of an odd image", function()
 			count = count + (result and 1 or 0)
 		end
 		assert.is_true(count > 10, tostring(count))
+	end)
+
+	it("changes nothing that is shown of the corpus", function()
+		if not corpus.path then
+			return pending("STRATA_CORPUS is not set")
+		end
+		local mended = 0
+		for _, file in ipairs(corpus.files("images", "f")) do
+			for img in assert(strata.images(file.path)) do
+				local before = assert(shown.list(img))
+				local report = assert(img:repair(true))
+				mended = mended + #report.mended
+				assert.same(before, shown.list(img), file.path .. ": " .. tostring(report))
+				assert(img:save(dir:file("again.tar"), { format = "docker" }))
+				local again = assert(strata.open(dir:file("again.tar")))
+				assert(again:verify())
+				assert.same(before, shown.list(again), file.path)
+				again:close()
+				img:close()
+			end
+		end
+		assert.is_true(mended > 10)
 	end)
 end)

@@ -1,4 +1,4 @@
--- img:repair: each finding that has one right answer is mended, nothing else changes, and what cannot be mended is told.
+-- img:repair: each finding that has one right answer is mended, nothing else changes, and what is not mended is told.
 
 local archive = require "spec.support.docker_archive"
 local oci_layout = require "spec.support.oci_layout"
@@ -250,6 +250,42 @@ describe("a repair", function()
 		assert.equal(2, #report.mended)
 		assert.equal(0, count(img, "parser-differential"))
 		assert.same(before, shown.list(img))
+		img:close()
+	end)
+end)
+
+describe("a repair that fails", function()
+	it("leaves the image as it was", function()
+		local path = archive_of({ BASE, tar(file("a", "1"), file("a", "2")) }):write(dir:file("image.tar"))
+		local img = assert(strata.open(path))
+		local function expect_untouched()
+			assert.is_false(img.edited)
+			assert.same({ "a", "a" }, entries_of(img, 2))
+			assert(img:save(dir:file("same.tar")))
+			assert.is_true(shell.same(path, dir:file("same.tar")))
+		end
+		local result, message, code = img:repair("duplicate-path", { temp_dir = dir:file("nowhere") })
+		refusal.expect(result, message, code)
+		assert.equal("ENOENT", code)
+		expect_untouched()
+		local ok, thrown = pcall(img.repair, img, "duplicate-path", { progress = function() error("enough", 0) end })
+		assert.is_false(ok)
+		assert.equal("enough", thrown)
+		expect_untouched()
+		local seen = {}
+		assert(img:repair("duplicate-path", { threads = 1, progress = function(_, _, what) seen[what] = true end }))
+		assert.is_true(seen.mending)
+		img:close()
+	end)
+
+	it("does so when the bytes of the layer are not those of its digest", function()
+		local built = archive_of({ tar(file("a", "1"), file("a", "2")) })
+		built.members[1].data = tar(file("a", "1"), file("a", "3"))
+		local img = assert(strata.open(built:write(dir:file("image.tar"))))
+		local result, message, code = img:repair("duplicate-path")
+		refusal.expect(result, message, code)
+		assert.equal("EDIGEST", code)
+		assert.is_false(img.edited)
 		img:close()
 	end)
 end)
