@@ -49,9 +49,25 @@ local function key_of(finding)
   return ("%s\0%s\0%s\0%s"):format(finding.code, tostring(finding.layer), tostring(finding.path), finding.message)
 end
 
+-- What of a layer keeps a check from looking at it.
+local BLINDING = { "digest", "limit", "missing-blob", "unreadable" }
+-- Findings about stored bytes, for which they have to be looked at.
+local OF_BYTES = { ["digest"] = true, ["gzip-padding"] = true, ["zstd-skippable"] = true }
+
+-- The codes that are looked for: those that were asked for, and what would keep a layer from being looked at for them.
+local function sought(only)
+  local codes, needs_layers = {}, false
+  for code in pairs(only) do
+    codes[code] = true
+    needs_layers = needs_layers or entries.mends[code] ~= nil or OF_BYTES[code] ~= nil
+  end
+  for _, code in ipairs(needs_layers and BLINDING or {}) do codes[code] = true end
+  return codes
+end
+
 -- Findings that were asked for, without those that are left. Headers come before attributes, which are taken from them.
 function Repair:find()
-  local made = report.new("note", self.only)
+  local made = report.new("note", sought(self.only))
   local ok, message, code = check.image(self.state, made, {
     limits = self.state.hub.limits, brief = false, temp_dir = self.opts.temp_dir,
     second_reader = self.only["parser-differential"] or false,
@@ -61,7 +77,9 @@ function Repair:find()
   for _, finding in ipairs(made:finish()) do
     local key = key_of(finding)
     seen[key] = (seen[key] or 0) + 1
-    if seen[key] > (self.is_left[key] or 0) then
+    if not self.only[finding.code] then
+      if not self.is_left[key] then self:leave(finding, "what it has is not known") end
+    elseif seen[key] > (self.is_left[key] or 0) then
       local late = finding.code == "hardlink-metadata"
       table.insert(late and last or list, { finding = finding, details = made.details[finding] })
     end

@@ -125,7 +125,9 @@ end
 ---@param one strata.Mended
 ---@return string
 function printed.mended(one)
-  local place = one.entry and ("%s, entry %d"):format(one.where, one.entry) or one.where
+  local place = one.where
+  if one.layer and not place:find("^layer") then place = ("%s, layer %d"):format(place, one.layer) end
+  if one.entry then place = ("%s, entry %d"):format(place, one.entry) end
   return ("%s: %s%s: %s"):format(one.code, place, one.path and " " .. core.quote(one.path) or "", one.how)
 end
 
