@@ -19,6 +19,7 @@ local LUA = {
 	{ save = "save/" },
 	{ image = "image index artifact" },
 	{ edit = "edit/", check = "check/", diff = "diff/", policy = "policy" },
+	{ repair = "repair/" },
 	{ stream = "stream/ stream" },
 	{ init = "init" },
 	{ jobs = "jobs" }, -- written with what init exports

@@ -28,9 +28,7 @@ local function report(text)
   print(text)
 end
 
-for _, finding in ipairs(check(img:check())) do
-  if finding.severity == "error" then report(tostring(finding)) end
-end
+for _, finding in ipairs(check(img:check { severity = "error" })) do report(tostring(finding)) end
 for _, finding in ipairs(check(policy.check(img, rules and check(loadfile(rules))() or {}))) do
   local where = finding.layer and ("layer %d: "):format(finding.layer) or ""
   report(("%s: %s%s"):format(finding.rule, where, finding.message))

@@ -54,10 +54,10 @@ local http = [[
 ]]
 local facade = [[
 	artifact check/attributes check/blobs check/config_types check/documents check/entries
-	check/init check/report check/stack check/tar check/unpacking config dialect/archive_edits
-	dialect/choose dialect/detect dialect/docker/edit dialect/docker/edit_index
-	dialect/docker/edit_layers dialect/docker/edit_v1_json dialect/docker/hybrid
-	dialect/docker/parents dialect/docker/read dialect/docker/write_legacy
+	check/findings check/init check/report check/stack check/tar check/unpacking config
+	dialect/archive_edits dialect/choose dialect/detect dialect/docker/edit
+	dialect/docker/edit_index dialect/docker/edit_layers dialect/docker/edit_v1_json
+	dialect/docker/hybrid dialect/docker/parents dialect/docker/read dialect/docker/write_legacy
 	dialect/docker_v1/document dialect/docker_v1/gojson dialect/docker_v1/read dialect/new_archive
 	dialect/new_layout dialect/oci/candidates dialect/oci/catalog dialect/oci/changes
 	dialect/oci/companions dialect/oci/descriptor dialect/oci/directory dialect/oci/edit
@@ -81,17 +81,17 @@ local facade = [[
 	registry/auth registry/blobs registry/chunks registry/client registry/credential_files
 	registry/credential_helper registry/credentials registry/errors registry/flow registry/headers
 	registry/hosts registry/init registry/manifests registry/places registry/push
-	registry/referrers registry/session registry/tags registry/uploads registry/url resty rootfs
-	save/artifact save/elsewhere save/image save/init save/layer save/lost save/registry
-	save/registry_index save/result save/target store/archive store/directory store/file_list
-	store/open store/output store/remote stream stream/classify stream/finish stream/hasher
-	stream/image stream/input stream/layer stream/output stream/spool stream/tar tree/above
-	tree/chosen_paths tree/digests tree/draw tree/efficiency tree/entry tree/entry_json tree/file
-	tree/glob tree/layer_listing tree/merge tree/packages tree/path_history util/address
-	util/argument util/base64 util/choice util/digests util/fail util/frozen util/glob util/help
-	util/help_text util/job util/json util/limits util/misuse util/mode util/object
-	util/option_table util/options util/path util/printed util/progress util/protect util/spelling
-	waste
+	registry/referrers registry/session registry/tags registry/uploads registry/url
+	repair/documents repair/entries repair/init repair/same repair/tar resty rootfs save/artifact
+	save/elsewhere save/image save/init save/layer save/lost save/registry save/registry_index
+	save/result save/target store/archive store/directory store/file_list store/open store/output
+	store/remote stream stream/classify stream/finish stream/hasher stream/image stream/input
+	stream/layer stream/output stream/spool stream/tar tree/above tree/chosen_paths tree/digests
+	tree/draw tree/efficiency tree/entry tree/entry_json tree/file tree/glob tree/layer_listing
+	tree/merge tree/packages tree/path_history util/address util/argument util/base64 util/choice
+	util/digests util/fail util/frozen util/glob util/help util/help_text util/job util/json
+	util/limits util/misuse util/mode util/object util/option_table util/options util/path
+	util/printed util/progress util/protect util/spelling waste
 ]]
 
 -- Adds the paths of named C files to a list.

@@ -32,6 +32,7 @@ local target = require "strata.save.target"
 require "strata.edit" -- adds the operations on images
 require "strata.layer.save" -- adds layer:save
 require "strata.tree.layer_listing" -- adds layer:list
+require "strata.repair" -- adds img:repair
 
 local strata = {
   _VERSION = "strata " .. core._VERSION,

@@ -295,6 +295,16 @@ local function check_around(img, secrets, finders, findings)
   return true
 end
 
+-- What readers differ about.
+local function check_readers(img, severity, findings)
+  local found, message, code = img:check { severity = severity }
+  if not found then return nil, message, code end
+  for _, one in ipairs(found) do
+    findings[#findings + 1] = { rule = "check", message = tostring(one), path = one.path, layer = one.layer }
+  end
+  return true
+end
+
 --- Finds what breaks the rules.
 ---@param img strata.Image
 ---@param rules strata.Policy
@@ -320,6 +330,7 @@ function policy.check(img, rules)
   if secrets.paths then check_layers(img, secrets.paths, findings) end
   check_config(img, rules, finders, findings)
   ok, message, code = check_around(img, secrets, finders, findings)
+  if ok and rules.check then ok, message, code = check_readers(img, rules.check, findings) end
   if not ok then return nil, message, code end
   return printed.list(findings, printed.finding)
 end

@@ -219,6 +219,21 @@ describe("a policy", function()
 		end, "policy: base should be .*the chain_id of a layer.*, not 'debian:12'")
 	end)
 
+	specify("is broken by what a check finds of a severity, or worse", function()
+		local img = bench:open({ { entries = { { name = "d/../e", data = "" }, { name = "/abs", data = "" } } } })
+		local rules = { root_user = true }
+		assert.same({}, found(img, rules))
+		rules.check = "error"
+		assert.same({}, found(img, rules))
+		rules.check = "warning"
+		assert.same({ "check d/../e" }, found(img, rules))
+		local finding = policy.check(img, rules)[1]
+		assert.equal(1, finding.layer)
+		assert.matches("%[dot%-dot%]$", finding.message)
+		rules.check = "note"
+		assert.same({ "check /abs", "check d/../e" }, found(img, rules))
+	end)
+
 	specify("throws for a rule that there is not", function()
 		local img = open()
 		assert.has_error(function()

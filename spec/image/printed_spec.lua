@@ -59,6 +59,7 @@ describe("print", function()
 		results.one_removed = results.removed[1]
 		img:revert()
 		results.purged = img:purge("opt/s", { env = "^A=", labels = "^c=" })
+		results.repaired = img:repair("duplicate-path")
 		results.normalized = img:normalize({ epoch = 1, owner = { uid = 7 }, numeric_owner = true, xattrs = false })
 		results.saved_tar = img.layers[1]:save(dir:file("layer.tar"))
 		results.normalized_layer = results.normalized.layers[1]
@@ -73,7 +74,7 @@ describe("print", function()
 			assert.is_nil(text:find("[^%C\n]"), name .. ": " .. text)
 			names[#names + 1] = name
 		end
-		assert.equal(53, #names)
+		assert.equal(62, #names)
 		assert.equal("a\nb?", tostring(results.list))
 		assert.equal("layer 1: file 'opt/s'", tostring(results.one_removed))
 		assert.matches("^added by strata.Layer%(1, .*\nmetadata by strata.Layer%(2, ", tostring(results.path))

@@ -71,7 +71,7 @@ describe("an image of Debian", function()
 		end
 		local img = assert(strata.open(debian.archive()))
 		local above = {}
-		for _, finding in ipairs(assert(img:check())) do
+		for _, finding in ipairs(assert(img:check({ severity = "note" }))) do
 			above[#above + 1] = finding.severity ~= "note" and tostring(finding) or nil
 		end
 		assert.same({}, above)

@@ -418,6 +418,19 @@ add("purge", function(env)
 	return saved.id
 end)
 
+add("repair", function(env)
+	local img = must(strata.open(env.gzip))
+	must(img.layers[1]:rewrite(function(entry)
+		if entry.path == "var/old" then
+			entry.path = "opt/noise"
+		end
+	end))
+	local report = must(img:repair("duplicate-path"))
+	local saved = must(img:save(env.out .. "/target"))
+	img:close()
+	return tostring(report) .. saved.id
+end)
+
 add("purge in a layout", function(env)
 	local img = must(strata.open(env.oci))
 	local report = must(img:purge("srv/secret", { labels = "none", prove = "hunter2", optional = true }))

@@ -117,6 +117,9 @@ describe("an option that is read", function()
 		by_work("strata.PurgeOptions", function(img, opts)
 			return img:purge("nothing", opts)
 		end, { optional = true })
+		by_work("strata.RepairOptions", function(img, opts)
+			return img:repair("history", opts)
+		end)
 		by_work("strata.ExportOptions", function(img, opts)
 			return img:export(specimen.dir:file("traced-export"), opts)
 		end)
@@ -269,6 +272,7 @@ describe("an option that there is not, or of another type", function()
 		split_size = { "SplitSize", { size = 5000 }, function(opts) return (img:split(1, opts)) end },
 		save_of_a_layer = { "LayerSaveOptions", {}, function(opts) return (img.layers[1]:save(path(), opts)) end },
 		purge = { "PurgeOptions", {}, function(opts) return (img:purge("nothing", opts)) end },
+		repair = { "RepairOptions", {}, function(opts) return (img:repair("history", opts)) end },
 		save = { "SaveOptions", {}, function(opts) return (img:save(path(), opts)) end },
 		extract = { "ExtractOptions", {}, function(opts) return (img:extract(path(), opts)) end },
 		apply = { "ExtractOptions", {}, function(opts) return (img.layers[1]:apply(path(), opts)) end },

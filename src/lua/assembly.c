@@ -130,6 +130,13 @@ static int assembly_host_file(lua_State *L)
 	return 1;
 }
 
+/* assembly:open_ended(): no end blocks are written, for a range that is added last has them */
+static int assembly_open_ended(lua_State *L)
+{
+	check_assembly(L)->open_ended = true;
+	return 0;
+}
+
 /* assembly:count() -> entries so far */
 static int assembly_count(lua_State *L)
 {
@@ -151,6 +158,7 @@ void strata_lua_register_assembly(lua_State *L)
 	                                   {"bytes", assembly_bytes},
 	                                   {"range", assembly_range},
 	                                   {"host_file", assembly_host_file},
+	                                   {"open_ended", assembly_open_ended},
 	                                   {"count", assembly_count},
 	                                   {NULL, NULL}};
 	static const luaL_Reg meta[] = {{"__gc", assembly_gc}, {NULL, NULL}};

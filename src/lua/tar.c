@@ -52,10 +52,22 @@ static int tar_patch_header(lua_State *L)
 	return strata_push_contents(L, out);
 }
 
+/* A time that is there when its seconds are. */
+static struct strata_tar_time time_fields(lua_State *L, const char *seconds, const char *nsec)
+{
+	struct strata_tar_time t = {0};
+	int64_t n = 0;
+
+	t.there = number_field(L, 1, seconds, &t.seconds);
+	if (number_field(L, 1, nsec, &n))
+		t.nsec = (uint32_t)n;
+	return t;
+}
+
 /*
  * write_header{name =, typeflag = "0", size =, mode =, uid =, gid =, mtime =,
- * mtime_nsec =, linkpath =, uname =, gname =, major =, minor =, records =} ->
- * a fresh header span | nil, message, code
+ * mtime_nsec =, atime =, atime_nsec =, ctime =, ctime_nsec =, linkpath =, uname =,
+ * gname =, major =, minor =, records =} -> a fresh header span | nil, message, code
  */
 static int tar_write_header(lua_State *L)
 {
@@ -82,6 +94,8 @@ static int tar_write_header(lua_State *L)
 	number_field(L, 1, "mtime", &h.mtime);
 	if (number_field(L, 1, "mtime_nsec", &n))
 		h.mtime_nsec = (uint32_t)n;
+	h.atime = time_fields(L, "atime", "atime_nsec");
+	h.ctime = time_fields(L, "ctime", "ctime_nsec");
 	if (number_field(L, 1, "mode", &n))
 		h.mode = (uint32_t)n & 0177777; /* Docker writes the bits of the type, too */
 	if (number_field(L, 1, "uid", &n))

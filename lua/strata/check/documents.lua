@@ -7,6 +7,7 @@ local config_types = require "strata.check.config_types"
 local core = require "strata.core"
 local digests = require "strata.util.digests"
 local json = require "strata.util.json"
+local layer = require "strata.layer"
 local media_types = require "strata.document.media_types"
 local oci_catalog = require "strata.dialect.oci.catalog"
 local oci_image = require "strata.dialect.oci.image"
@@ -138,7 +139,8 @@ end
 ---@param made strata.ReportMaker
 ---@param source strata.Source
 ---@param limits strata.Limits
-function documents.both_lists(made, source, limits)
+---@param catalog strata.Catalog?
+function documents.both_lists(made, source, limits, catalog)
   local store = source.store
   if store.dir or not (store:has("manifest.json") and store:has("index.json")) then return end
   local hybrid = require "strata.dialect.docker.hybrid"
@@ -147,10 +149,12 @@ function documents.both_lists(made, source, limits)
     made:add("error", "lists-disagree", message)
     return
   end
+  -- Docker 25 to 28 save an image without a tag with an index.json that lists nothing.
+  local severity = catalog and not catalog.manifests[1] and "note" or "warning"
   for _, one in ipairs(list) do
     local name = json.printable(one.tags[1] or one.digest or one.id() or "without a tag", 80)
     if one.layer_names and not one.digest and not one.problem then
-      made:add("warning", "list-incomplete", ("index.json does not have the image %s of manifest.json: readers of "
+      made:add(severity, "list-incomplete", ("index.json does not have the image %s of manifest.json: readers of "
         .. "index.json, as containerd is one, do not find it"):format(name))
     elseif one.kind == "image" and not one.layer_names and not one.missing then
       made:add("warning", "list-incomplete", ("manifest.json does not have the image %s of index.json: readers of "
@@ -212,37 +216,35 @@ local function check_descriptor(made, text, what)
   end
 end
 
--- A manifest of one family, of which the config or a layer is of the other.
-local function check_families(made, doc)
-  local family = media_types.family(doc:get "/mediaType")
-  local function check_family(pointer, what)
-    local stated = doc:get(pointer)
-    local kind = media_types.kind(stated)
-    if (kind == "layer" or kind == "config") and media_types.family(stated) ~= family then
-      made:add("warning", "mixed-media-types", ("%s is %s in a manifest of the other family: some readers refuse that, "
-        .. "some change it"):format(what, stated))
-    end
-  end
-  if media_types.kind(doc:get "/mediaType") ~= "manifest" then return end
-  check_family("/config/mediaType", "the config")
-  for i = 1, doc:count "/layers" or 0 do
-    check_family(("/layers/%d/mediaType"):format(i - 1), ("layer %d"):format(i))
+-- A config or a layer that is not of the family of its manifest.
+local function check_family(made, stated, family, what)
+  local kind = media_types.kind(stated)
+  if (kind == "layer" or kind == "config") and media_types.family(stated) ~= family then
+    made:add("warning", "mixed-media-types", ("%s is %s in a manifest of the other family: some readers refuse that, "
+      .. "some change it"):format(what, stated))
   end
 end
 
---- Adds what is odd about the manifest that the image came with.
+--- Adds what is odd about the manifest that the image came with, and about the descriptors that its layers have in it.
 ---@param made strata.ReportMaker
 ---@param text string
-function documents.manifest(made, text)
+---@param states strata.LayerState[]  of the layers
+function documents.manifest(made, text, states)
   local doc = core.json(text)
   if not doc then return end
   for _, pointer in ipairs { "/config", "/subject" } do
     if doc:type(pointer) == "object" then check_descriptor(made, doc:raw(pointer), pointer:sub(2)) end
   end
-  for i = 1, doc:count("/layers") or 0 do
-    check_descriptor(made, doc:raw("/layers/" .. ("%d"):format(i - 1)), ("layer %d"):format(i))
+  local stated = doc:get "/mediaType"
+  local family = media_types.kind(stated) == "manifest" and media_types.family(stated)
+  if family then check_family(made, doc:get "/config/mediaType", family, "the config") end
+  for i, state in ipairs(states) do
+    local what, descriptor = ("layer %d"):format(i), layer.descriptor(state)
+    made:at("manifest", i)
+    -- What edits have made of the layer gets a descriptor of its own.
+    if descriptor and not layer.is_changed(state) then check_descriptor(made, descriptor, what) end
+    if family and descriptor then check_family(made, state.media_type, family, what) end
   end
-  check_families(made, doc)
   doc:close()
 end
 
@@ -251,6 +253,7 @@ end
 ---@param states strata.LayerState[]  of the layers
 function documents.media_types(made, states)
   for i, one in ipairs(states) do
+    made:at("manifest", i)
     local stated = one.media_type
     if stated and media_types.kind(stated) == "layer" and not one.blob.missing
       and media_types.stated_compression(stated) ~= one.blob.compression then
@@ -360,12 +363,12 @@ function documents.check(made, state)
     end
     local catalog = catalog_of(source, state.hub.limits)
     documents.names(made, source)
-    documents.both_lists(made, source, state.hub.limits)
+    documents.both_lists(made, source, state.hub.limits, catalog)
     documents.unreferenced(made, source, catalog)
     documents.indexed(made:at("index"), source.store, catalog, state.manifest and state.manifest.digest)
   end
-  if state.manifest then documents.manifest(made:at("manifest"), state.manifest.text) end
-  documents.media_types(made:at("manifest"), states)
+  if state.manifest then documents.manifest(made:at("manifest"), state.manifest.text, states) end
+  documents.media_types(made, states)
   documents.config(made:at("config"), state.config, #states, state.tags)
   check_name(made, source)
 end

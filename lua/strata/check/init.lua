@@ -14,6 +14,7 @@ local job = require "strata.util.job"
 local layer = require "strata.layer"
 local limits = require "strata.util.limits"
 local media_types = require "strata.document.media_types"
+local misuse = require "strata.util.misuse"
 local options = require "strata.util.options"
 local report = require "strata.check.report"
 local stack = require "strata.check.stack"
@@ -23,7 +24,16 @@ local check = {}
 
 -- The options, which may be inherited, with all limits: those given, the others as `base` has them.
 local function with(opts, base)
-  return setmetatable({ limits = limits.resolve(opts and opts.limits, base), brief = false }, { __index = opts or {} })
+  local severity = opts and opts.severity
+  if opts and opts.privileged then
+    if severity and severity ~= "note" then
+      misuse('check: what privileged = true adds are notes, which severity = "%s" leaves out', severity)
+    end
+    severity = "note"
+  end
+  return setmetatable({
+    limits = limits.resolve(opts and opts.limits, base), brief = false, severity = severity or "warning",
+  }, { __index = opts or {} })
 end
 
 -- ---- one tar ---------------------------------------------------------------------------
@@ -93,7 +103,7 @@ end
 
 -- True when looking further makes sense, and the index of the layer; what the layer has not is a finding.
 local function add_layer(made, state, below, opts)
-  made:at(layer.label(state))
+  made:at(layer.label(state), not state.hub.standalone and state.position or nil)
   if state.blob.missing and not layer.is_edited(state) then
     made:add(state.foreign and "note" or "error", "missing-blob", "its blob is not here")
     return true
@@ -158,7 +168,7 @@ end
 function layer.methods:check(opts)
   options.check("check", "CheckOptions", opts)
   opts = with(opts, layer.state_of(self).hub.limits)
-  local made = report.new()
+  local made = report.new(opts.severity)
   local state, states = layer.state_of(self), {}
   for i = 1, state.position do states[i] = state.hub.layers[i] end
   local ok, message, code = add_layers(made, states, state.position, opts)
@@ -182,6 +192,22 @@ local function add_archive(made, state, opts)
   return ok, message, code
 end
 
+--- Adds all that is odd about an image.
+---@param state strata.ImageState
+---@param made strata.ReportMaker
+---@param opts table  second_reader, privileged, temp_dir, limits
+---@return boolean? ok
+---@return string? message
+---@return string? code
+function check.image(state, made, opts)
+  local states = state.hub.layers
+  documents.check(made, state)
+  local ok, message, code = add_archive(made, state, opts)
+  if not ok then return nil, message, code end
+  load_all(states)
+  return add_layers(made, states, 1, opts)
+end
+
 --- What readers differ about in this image, and what some of them refuse: an
 -- array of findings, empty for most images, that prints as lines.
 ---@param opts? strata.CheckOptions
@@ -190,14 +216,10 @@ end
 ---@return string? code
 function image.methods:check(opts)
   options.check("check", "CheckOptions", opts)
-  local made, state = report.new(), image.state_of(self)
+  local state = image.state_of(self)
   opts = with(opts, state.hub.limits)
-  local states = state.hub.layers
-  documents.check(made, state)
-  local ok, message, code = add_archive(made, state, opts)
-  if not ok then return nil, message, code end
-  load_all(states)
-  ok, message, code = add_layers(made, states, 1, opts)
+  local made = report.new(opts.severity)
+  local ok, message, code = check.image(state, made, opts)
   if not ok then return nil, message, code end
   return made:finish()
 end
@@ -212,7 +234,7 @@ function check.tar(path, opts)
   opts = with(opts)
   local file, message, code = core.open_file(path)
   if not file then return nil, message, code end
-  local made = report.new():at(path)
+  local made = report.new(opts.severity):at(path)
   local blob = { file = file, offset = 0, size = file:size() }
   blob.compression, message, code = file:sniff(0, blob.size)
   local ok = blob.compression

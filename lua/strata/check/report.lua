@@ -7,6 +7,8 @@ local report = {}
 -- Findings of one kind in one place that are told one by one; the rest is counted.
 local MAX_ALIKE = 1000
 
+local RANKS = { error = 1, warning = 2, note = 3 }
+
 --- One finding. tostring gives a line.
 ---@class strata.Finding
 local Finding = {}
@@ -32,21 +34,31 @@ end
 ---@class strata.ReportMaker
 ---@field list strata.Report
 ---@field where string  of what is added
+---@field layer integer?  the layer that this is
+---@field rank integer  of the least severity that is told
+---@field only table<string, any>?  the codes that are told, each finding of them; nil: all
+---@field details table<strata.Finding, table>  with `only`: what was said of the place of each
 ---@field counts table<string, integer>  by place and code
 local Maker = {}
 Maker.__index = Maker
 
 --- An empty report.
+---@param severity? "error"|"warning"|"note"  the least that is told. Default: note
+---@param only? table<string, any>
 ---@return strata.ReportMaker
-function report.new()
-  return setmetatable({ list = setmetatable({}, Report), counts = {}, order = {} }, Maker)
+function report.new(severity, only)
+  return setmetatable({
+    list = setmetatable({}, Report), counts = {}, order = {}, rank = RANKS[severity or "note"], only = only,
+    details = {},
+  }, Maker)
 end
 
 --- Sets the place of the findings that are added from now on.
 ---@param where string
+---@param layer? integer  its number
 ---@return strata.ReportMaker self
-function Maker:at(where)
-  self.where = where
+function Maker:at(where, layer)
+  self.where, self.layer = where, layer
   return self
 end
 
@@ -54,22 +66,28 @@ end
 ---@param severity "error"|"warning"|"note"
 ---@param code string
 ---@param message string
----@param place? {path: string?, entry: integer?, offset: integer?}
+---@param place? {path: string?, entry: integer?, offset: integer?, about: string?, guess: string?}  about: another path
+---  that the message names; guess: why it cannot be mended, where others of its code can
 function Maker:add(severity, code, message, place)
+  if RANKS[severity] > self.rank or self.only and not self.only[code] then return end
   local kind = self.where .. "\0" .. code .. "\0" .. severity
   local count = (self.counts[kind] or 0) + 1
   self.counts[kind] = count
-  if count > MAX_ALIKE then
+  if count > MAX_ALIKE and not self.only then
     if count == MAX_ALIKE + 1 then
-      self.order[#self.order + 1] = { kind = kind, where = self.where, code = code, severity = severity }
+      self.order[#self.order + 1] = {
+        kind = kind, where = self.where, layer = self.layer, code = code, severity = severity,
+      }
     end
     return
   end
   place = place or {}
-  self.list[#self.list + 1] = setmetatable({
-    severity = severity, code = code, where = self.where, message = message,
+  local found = setmetatable({
+    severity = severity, code = code, where = self.where, layer = self.layer, message = message,
     path = place.path, entry = place.entry, offset = place.offset,
   }, Finding)
+  self.list[#self.list + 1] = found
+  if self.only then self.details[found] = place end
 end
 
 --- The report.
@@ -77,7 +95,7 @@ end
 function Maker:finish()
   for _, one in ipairs(self.order) do
     self.list[#self.list + 1] = setmetatable({
-      severity = one.severity, code = one.code, where = one.where,
+      severity = one.severity, code = one.code, where = one.where, layer = one.layer,
       message = ("there are %d more of these"):format(self.counts[one.kind] - MAX_ALIKE),
     }, Finding)
   end

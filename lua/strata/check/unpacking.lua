@@ -29,6 +29,8 @@ local NO_NAMES = { [""] = true, ["."] = true, [".."] = true }
 ---@field upper boolean  it is known to be above another layer
 ---@field implied table<string, boolean>  directories that no entry has told of
 ---@field holds_implied table<string, boolean>  directories that have such ones in them
+---@field doubts table<string, string>  by an implied directory: the one of those above it, or itself, whose attributes
+---  below are not those that Docker gives it
 ---@field through table<string, string>  what entries have put behind links of the layer, or where another entry stands
 ---  in the end, by path
 ---@field placed table<string, strata.Entry>  those entries
@@ -47,14 +49,15 @@ function unpacking.new(made, index, opts)
   local stack = opts.stack
   return setmetatable({
     made = made, index = index, stack = stack and stack.known and stack or nil, upper = opts.upper or false,
-    implied = {}, holds_implied = {}, through = {}, placed = {}, known = {}, told = {},
+    implied = {}, doubts = {}, holds_implied = {}, through = {}, placed = {}, known = {}, told = {},
     steps = opts.limits.steps,
   }, Unpacking)
 end
 
-function Unpacking:add(severity, code, message)
-  local entry = self.entry
-  self.made:add(severity, code, message, { path = entry.name, entry = entry.position, offset = entry.header_offset })
+function Unpacking:add(severity, code, message, details)
+  local entry, place = self.entry, details or {}
+  place.path, place.entry, place.offset = entry.name, entry.position, entry.header_offset
+  self.made:add(severity, code, message, place)
 end
 
 -- The name that a whiteout hides; nil for all other entries, and for opaque markers.
@@ -146,16 +149,25 @@ function Unpacking:directory(dir, look)
   return top
 end
 
--- What a directory without an entry is over what lower layers have; `below` is there.
-function Unpacking:imply_over(below, path)
+-- Why nobody knows the group of what is made in a directory: that is set-group-ID. nil: they do.
+local function gives_group(header)
+  return header and header.mode % 2048 >= 1024 and "readers differ about the group of the directory" or nil
+end
+
+-- Whether a directory has other attributes than one that Docker makes without an entry.
+local function is_unusual(header)
+  if not header then return false end
+  return header.mode ~= 493 or header.uid ~= 0 or header.gid ~= 0 or next(header.xattrs) ~= nil -- 0755
+end
+
+-- What a directory without an entry is over what lower layers have; `below` is there. guess: its group is one.
+function Unpacking:imply_over(below, path, guess)
   local kind, quoted = below:kind(), core.quote(path)
   if kind == "symlink" then
     self:add("warning", "through-lower-link", ("%s is a symlink of a lower layer: in %s a directory takes its place, "
       .. "%s go through it"):format(quoted, DEFAULT, OTHERS))
   elseif kind == "dir" then
-    local header = self.stack.runtime:header(below.node)
-    local is_usual = header and header.mode == 493 and header.uid == 0 and header.gid == 0 and not next(header.xattrs)
-    if header and not is_usual then
+    if is_unusual(self.stack.runtime:header(below.node)) then
       self:add("note", "implied-directory", ("%s has no entry in this layer: Docker and podman make it 0755 and "
         .. "root's, the others keep what a lower layer gave it"):format(quoted))
     end
@@ -164,7 +176,7 @@ function Unpacking:imply_over(below, path)
       .. "place, containerd may refuse, vfs and umoci refuse or pass over this"):format(quoted, kind))
   elseif self.hiding then
     self:add("note", "whiteout-of-nothing", ("there is no %s: umoci passes over a whiteout there, the others make the "
-      .. "directory"):format(quoted))
+      .. "directory"):format(quoted), { about = path, guess = guess })
   end
   local ok, layer, steps = below:copied()
   self.steps = self.steps - steps
@@ -179,11 +191,12 @@ function Unpacking:imply(way, first, top)
   local dir = top == "" and "." or top
   local _, parent = self:here(dir)
   local below = self.stack and self.stack:walk(top)
+  local guess = gives_group(parent)
   for i = first, #way do
     local name = base_of(way[i])
     local path = join(top, name)
     self.implied[path], self.known[way[i]] = true, path
-    if parent and parent.mode % 2048 >= 1024 then
+    if gives_group(parent) then
       self:add("note", "implied-directory", ("%s has no entry, and is in a directory with a set group: Docker and "
         .. "podman make it root's, containerd and vfs keep the group"):format(core.quote(path)))
     end
@@ -193,7 +206,10 @@ function Unpacking:imply(way, first, top)
     end
     if below then
       below:enter(name, path)
-      self:imply_over(below, path)
+      local header = below.node and self.stack.runtime:header(below.node)
+      self.doubts[path] = self.implied[top] and self.doubts[top] or is_unusual(header) and path or nil
+      self:imply_over(below, path, guess)
+      guess = guess or gives_group(below.node and self.stack.runtime:header(below.node))
     end
     top, dir, parent = path, path, nil
   end
@@ -242,6 +258,17 @@ function Unpacking:opaque(dir, lexical)
   end
 end
 
+-- A whiteout of what no layer below has, by either view: all runtimes pass over it.
+function Unpacking:needless(path, entry)
+  local stack, dir = self.stack, parent_of(path)
+  if not stack or (self.implied[dir] and not stack:find(dir)) then return end -- the way to it has told
+  local spec = stack.spec
+  if stack:find(path) or spec and spec:find(entry.whiteout or path, false) then return end
+  local guess = self.implied[dir] and self.doubts[dir] -- without the whiteout it would not be made
+  self:add("note", "whiteout-of-nothing", ("no layer below has %s: all runtimes pass over the whiteout"):format(
+    core.quote(path)), { guess = guess and "readers differ about the attributes of " .. core.quote(guess) })
+end
+
 function Unpacking:whiteout(path, name)
   local kind = self:here(path)
   if kind and (kind ~= "whiteout" or self.through[path]) then
@@ -253,6 +280,7 @@ function Unpacking:whiteout(path, name)
         .. "containerd and vfs remove that in the lowest layer, umoci keeps it")
     end
   end
+  if not kind then self:needless(path, self.entry) end
   if path ~= join(parent_of(self.entry.path) or "", name) then self:put(path, "whiteout") end
 end
 
@@ -275,7 +303,7 @@ function Unpacking:metadata(link, file, kind)
   if differs then
     self:add("warning", "hardlink-metadata", ("its header has another mode, owner or xattr than that of %s: in %s, and "
       .. "in vfs, the file gets those of the link, umoci and others keep its own"):format(name, DEFAULT))
-  elseif link.mtime ~= file.mtime then
+  elseif kind ~= "symlink" and link.mtime ~= file.mtime then
     self:add("note", "hardlink-metadata", ("its header has another time than that of %s: in %s, and in vfs, the file "
       .. "gets that, umoci and others keep its own"):format(name, DEFAULT))
   end
@@ -288,7 +316,7 @@ function Unpacking:no_target(target)
   if later and later.position > self.entry.position then
     local others = kind and ("%s refuse, %s link it to a lower layer's file"):format(DEFAULT, OTHERS)
     self:add("error", "hardlink-order", ("the hardlink comes before its target %s: %s"):format(quoted,
-      others or "all runtimes refuse"))
+      others or "all runtimes refuse"), { guess = kind and "a lower layer has a file of that name, too" })
   elseif not self.stack or kind then
     self:add("error", "hardlink-across-layers", ("its layer does not have the hardlink's target %s: %s refuse, %s link "
       .. "it to a lower layer's file"):format(quoted, DEFAULT, OTHERS))

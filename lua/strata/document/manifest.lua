@@ -103,6 +103,8 @@ local function descriptor_text(one, family, scrubs)
   return doc:text()
 end
 
+manifest.drop_annotations = drop_annotations
+
 local function set_media_type(doc, pointer, family, is_config)
   local stated = doc:get(pointer)
   if type(stated) ~= "string" then return end

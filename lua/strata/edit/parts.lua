@@ -64,7 +64,7 @@ local function new_state(old, file, compression, done)
   return {
     blob = { file = file, offset = 0, size = done.size, compression = compression }, diff_id = done.diff_id,
     digest = done.digest, made = true, hub = old.hub, position = old.position, media_type = old.media_type,
-    annotations = old.annotations, descriptor_text = layer.descriptor(old), annotated = old.annotated,
+    descriptor_text = layer.descriptor(old), annotated = old.annotated,
   }
 end
 

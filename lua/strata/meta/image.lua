@@ -226,6 +226,17 @@ function Image:purge(which, opts) end
 ---@return strata.errcode? code  "EINVAL": the layers of the base are not the lowest ones, or sorting would change what containers see
 function Image:normalize(opts) end
 
+--- Mends findings of img:check: those whose codes are named, or, with true, all that can be mended. A container sees the
+--- same, and what is not mended keeps its bytes; layers that were mended are other objects. Whole or not at all: a
+--- finding that is named and cannot be mended is "EINVAL", unless `optional` has it left. A finding that is not there is
+--- told in the report.
+---@param which string|string[]|boolean  codes, such as "duplicate-path"; true: all that can be mended
+---@param opts? strata.RepairOptions
+---@return strata.RepairReport?
+---@return string? message
+---@return strata.errcode? code
+function Image:repair(which, opts) end
+
 --- Adds a tag, like `docker tag`. Throws what is no reference.
 ---@param ref string  "app:2", "registry/app:2"; without a tag: ":latest"
 ---@return strata.Image self

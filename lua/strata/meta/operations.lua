@@ -32,6 +32,21 @@
 ---@field digest string
 ---@field size integer
 
+--- What a repair has done.
+---@class strata.RepairReport
+---@field mended strata.Mended[]
+---@field left string[]?  findings that were asked for and not mended, each with the reason; nil for none
+---@field absent string[]?  codes that were named, of which there was no finding; nil for none
+
+--- A finding that was mended.
+---@class strata.Mended
+---@field code string  of the finding, as are the next fields
+---@field where string
+---@field layer integer?
+---@field path string?
+---@field entry integer?  its number in the tar before
+---@field how string  what was done
+
 --- What was written.
 ---@class strata.ExportResult
 ---@field path string?  nil: it went into a stream

@@ -86,6 +86,7 @@
 
 --- How far a check goes.
 ---@class strata.CheckOptions
+---@field severity? "error"|"warning"|"note"  the least that is told. Default: "warning"; "note" with privileged
 ---@field second_reader? boolean  false: no comparison with libarchive's reading. Default: true
 ---@field privileged? boolean  also note devices and files with set-id bits. Default: false
 ---@field temp_dir? string  a directory for temporary files. Default: $TMPDIR, or /tmp
@@ -105,6 +106,7 @@
 ---@field denied_paths? strata.Paths  what may not be there; symlinks on the way to it are followed
 ---@field denied_packages? string[]  names, or globs of names, of packages that may not be installed
 ---@field base? strata.Image|string|string[]  an image whose layers have to be the lowest ones, or the chain_id of its topmost one; of several one is enough
+---@field check? "error"|"warning"|"note"|false  what img:check finds of this severity, or worse, breaks the policy. Default: false
 
 --- What is a secret.
 ---@class strata.PolicySecrets
@@ -233,6 +235,11 @@
 ---@field env? string  Lua pattern: variables whose "NAME=value" matches are removed
 ---@field labels? string  Lua pattern: labels and annotations whose "name=value" matches are removed
 ---@field prove? string|string[]  bytes that must be nowhere in the end: not in a layer, not in a document
+
+--- How findings are mended.
+---@class strata.RepairOptions: strata.WorkOptions
+---@field optional? boolean  what is named and cannot be mended is left, and told in the report. Default: false
+---@field temp_dir? string  a directory for temporary files. Default: $TMPDIR, or /tmp
 
 --- How the merged file system is written.
 ---@class strata.ExportOptions: strata.WorkOptions

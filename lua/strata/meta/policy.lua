@@ -26,6 +26,7 @@ function policy.check(img, rules) end
 ---| "denied_paths"
 ---| "denied_packages"
 ---| "base"
+---| "check"
 
 --- What breaks a rule.
 ---@class strata.PolicyFinding

@@ -120,6 +120,8 @@ return {
   { "DigestOptions", "How files are hashed.", extends = { "WorkOptions" }, OPTIONAL },
   {
     "CheckOptions", "How far a check goes.",
+    { "severity", '"error"|"warning"|"note"', "the least that is told",
+      default = '"warning"; "note" with privileged' },
     { "second_reader", "boolean", "false: no comparison with libarchive's reading", default = "true" },
     { "privileged", "boolean", "also note devices and files with set-id bits", default = "false" },
     TEMP_DIR, LIMITS,
@@ -140,6 +142,8 @@ return {
     { "base", "strata.Image|string|string[]",
       "an image whose layers have to be the lowest ones, or the chain_id of its topmost one; of several one is enough",
       is = "chain_id" },
+    { "check", '"error"|"warning"|"note"|false', "what img:check finds of this severity, or worse, breaks the policy",
+      default = "false" },
   },
   {
     "PolicySecrets", "What is a secret.", noun = "rule",
@@ -276,6 +280,11 @@ return {
     { "labels", "string", 'Lua pattern: labels and annotations whose "name=value" matches are removed' },
     { "prove", "string|string[]", "bytes that must be nowhere in the end: not in a layer, not in a document",
       is = "bytes" },
+  },
+  {
+    "RepairOptions", "How findings are mended.", extends = { "WorkOptions" },
+    { "optional", "boolean", "what is named and cannot be mended is left, and told in the report", default = "false" },
+    TEMP_DIR,
   },
   -- ---- writing ------------------------------------------------------------------------------------------
   { "ExportOptions", "How the merged file system is written.", extends = { "WorkOptions" }, PACKED, LEVEL,

@@ -195,6 +195,27 @@ function printed.saved_tar(result)
     short(result.digest))
 end
 
+--- A finding that was mended.
+---@param one strata.Mended
+---@return string
+function printed.mended(one)
+  local place = one.where
+  if one.layer and not place:find("^layer") then place = ("%s, layer %d"):format(place, one.layer) end
+  if one.entry then place = ("%s, entry %d"):format(place, one.entry) end
+  return ("%s: %s%s: %s"):format(one.code, place, one.path and " " .. core.quote(one.path) or "", one.how)
+end
+
+--- What a repair has mended, or left.
+---@param report strata.RepairReport
+---@return string
+function printed.repair(report)
+  local lines = { counted(#report.mended, "finding") .. " mended" }
+  for _, one in ipairs(report.mended) do lines[#lines + 1] = "  " .. tostring(one) end
+  for _, one in ipairs(report.left or {}) do lines[#lines + 1] = "  left: " .. json.printable(one) end
+  for _, one in ipairs(report.absent or {}) do lines[#lines + 1] = "  not there: " .. one end
+  return table.concat(lines, "\n")
+end
+
 --- A member of an archive.
 ---@param one strata.ListedFile
 ---@return string

@@ -390,7 +390,7 @@ static int run(struct writing *w, const struct strata_plan_options *options, str
 	for (uint32_t i = 0; i < a->count; i++)
 		if (write_item(w, &a->items[i], err) < 0)
 			return -1;
-	if (strata_blob_writer_write(&w->out, end, sizeof(end), err) < 0)
+	if (!a->open_ended && strata_blob_writer_write(&w->out, end, sizeof(end), err) < 0)
 		return -1;
 	return strata_blob_writer_close(&w->out, result, err);
 }

@@ -63,7 +63,8 @@ struct strata_assembly {
 	struct strata_assembly_item *items;
 	uint32_t count;
 	struct strata_buf text;
-	uint64_t size; /* of the tar, about */
+	uint64_t size;   /* of the tar, about */
+	bool open_ended; /* the caller brings the end of the tar */
 };
 
 void strata_assembly_free(struct strata_assembly *a);
@@ -99,9 +100,9 @@ int strata_assembly_add_host_file(struct strata_assembly *a, struct strata_host_
                                   uint32_t entry, struct strata_err *err);
 
 /*
- * Writes the tar with its end blocks into the file `to`. Compressed sources are inflated into
- * temporary files first, which verifies them. Plain ones are read where entries are taken from
- * them, and so are not verified. `expected` of the options is not used.
+ * Writes the tar with its end blocks, unless it is open-ended, into the file `to`. Compressed
+ * sources are inflated into temporary files first, which verifies them. Plain ones are read where
+ * entries are taken from them, and so are not verified. `expected` of the options is not used.
  */
 int strata_assembly_write(struct strata_assembly *a, const struct strata_plan_options *options,
                           struct strata_file *to, struct strata_blob_info *result,
