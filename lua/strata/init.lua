@@ -304,8 +304,34 @@ local function only(opts, class)
   return some
 end
 
+-- The index that a name or a digest means, of a layout: what is left of the layout without all others. nil without a
+-- message: it means none.
+local function named_index(from, opts)
+  local is_file = type(from) == "string" and from ~= "-" and not reference.is_remote(from)
+  if not is_file or opts.platform then return nil end
+  local whole, message, code = strata.open_index(from, only(opts, "IndexOptions"))
+  if not whole then return nil, message, code end
+  local found = 0
+  local function is_meant(row)
+    if row.index or row.kind ~= "index" then return false end
+    local is_named = not opts.ref or reference.find(row.tags, opts.ref) or choose.digest_of(opts.ref) == row.digest
+    return is_named and (not opts.digest or opts.digest == row.digest)
+  end
+  local can_edit = whole:remove(function(row)
+    found = found + (is_meant(row) and 1 or 0)
+    return false
+  end, { optional = true })
+  if can_edit and found == 1 then
+    assert(whole:remove(function(row) return not row.index and not is_meant(row) end,
+      { optional = true, attestations = "keep" }))
+    return whole
+  end
+  whole:close()
+  return nil
+end
+
 --- Copies an image, or an index with its images, attestations and artifacts, from any place to any other: nothing of it
--- changes. With ref, digest or platform one image is copied.
+-- changes. With ref, digest or platform one image is copied; of a layout, ref and digest may mean an index in it.
 ---@param from string|file*
 ---@param to string|file*
 ---@param opts? strata.CopyOptions
@@ -321,7 +347,8 @@ function strata.copy(from, to, opts)
   if is_one and opts.referrers then misuse("copy: referrers go with all that is copied, and not with one image") end
   local requests = (is_push or reference.is_remote(from)) and require("strata.registry").counter(opts.registry)
   if is_one then
-    source, message, code = strata.open(from, only(opts, "OpenOptions"))
+    source, message, code = named_index(from, opts)
+    if not source and not message then source, message, code = strata.open(from, only(opts, "OpenOptions")) end
   else
     source, message, code = strata.open_index(from, only(opts, "IndexOptions"))
   end

@@ -240,6 +240,34 @@ describe("strata.copy", function()
 		assert(strata.copy(path, target(), { ref = "b:1" }))
 	end)
 
+	it("takes one index of a layout by its name or digest", function()
+		local path = dir:file("indexes")
+		local one, two = image("linux/amd64"), image("linux/arm64")
+		for i, name in ipairs({ "team/app:v1", "team/app:v2" }) do
+			one.config:set_label("n", tostring(i))
+			assert(strata.save({ one, two }, path, { index = name, format = "oci", compression = "gzip" }))
+		end
+		local digests = {}
+		for _, kind in ipairs({ "v1", "v2" }) do
+			local saved, lost = assert(strata.copy(path, target(kind), { ref = "team/app:" .. kind }))
+			assert.is_nil(lost)
+			digests[kind] = strata.registry():digest(target(kind))
+			assert.equal(saved.digest, digests[kind])
+			assert(assert(strata.open(target(kind), { platform = "linux/arm64" })):verify())
+		end
+		assert.are_not.equal(digests.v1, digests.v2)
+		assert(strata.copy(path, target("d"), { digest = digests.v2 }))
+		assert.equal(digests.v2, strata.registry():digest(target("d")))
+		local out = dir:file("one.tar")
+		assert(strata.copy(path, out, { ref = "team/app:v1", format = "oci-archive" }))
+		assert(strata.copy(out, target("back")))
+		assert.equal(digests.v1, strata.registry():digest(target("back")))
+		local saved = assert(strata.copy(path, target("p"), { ref = "team/app:v1", platform = "linux/arm64" }))
+		assert.equal(saved.digest, assert(strata.open(target("p"))).digest)
+		local done, _, code = strata.copy(path, target("x"), { ref = "team/app:v3" })
+		assert.same({ nil, "ENOENT" }, { done, code })
+	end)
+
 	it("refuses a layout of several entries, which are no one tag", function()
 		local path = dir:file("several")
 		local a, b = image("linux/amd64"), image("linux/amd64")

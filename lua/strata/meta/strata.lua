@@ -82,7 +82,8 @@ function strata.open_artifact(what, opts) end
 function strata.save(images, what, opts) end
 
 --- Copies an image, or an index with its images, attestations and artifacts, from any place to any other; nothing of it
---- changes. With ref, digest or platform one image is copied.
+--- changes. With ref, digest or platform one image is copied; of a layout, ref and
+--- digest may mean an index in it, which is copied whole.
 ---@param from string|file*  a path, a reference "docker://host/name:tag", "-", or an open Lua file
 ---@param to string|file*
 ---@param opts? strata.CopyOptions|strata.CopyPushOptions  the latter where `to` is a reference
