@@ -119,6 +119,15 @@ describe("README", function()
 		assert.equal("UTC", after.config:get_env("TZ"))
 	end)
 
+	it("has a sample of what is done every day", function()
+		app()
+		local output = run("rm -rf app-layout; lua5.4 - <<'END'\n" .. block("Every day", "lua") .. "END")
+		assert.matches("\n0%.%d+\nnormalized: %d+ entries", output)
+		assert.matches("\n%-%-%- app:1 .-\n%+%+%+ .*\tfalse\napplication/spdx%+json, sha256:%x+\n$", output)
+		assert.equal("https://git.example/app",
+			assert(strata.open(dir:file("app-layout"))).annotations["org.opencontainers.image.source"])
+	end)
+
 	it("has a sample that does what its comments say", function()
 		local image = app()
 		local img = assert(strata.open(image.archive))

@@ -161,7 +161,7 @@ local function root_of_layout(walk, text, path, notes, opts)
       subject_of(walk.catalog, digest))
   end
   if #list ~= 1 then
-    return fail("EAMBIGUOUS", "%s: its index.json has %d entries, and a tag of a registry is one: choose one by ref or digest",
+    return fail("EAMBIGUOUS", "%s: its index.json has %d entries, and a tag of a registry is one: choose by its ref",
       path, #list)
   end
   local found, is_kept = walk:text_of(list[1].digest)
