@@ -11,6 +11,7 @@ local frozen = require "strata.util.frozen"
 local image = require "strata.image"
 local layer = require "strata.layer"
 local misuse = require "strata.util.misuse"
+local transaction = require "strata.layer.transaction"
 
 local TAGS = annotations.TAGS
 
@@ -163,6 +164,7 @@ function layer.fields.annotations(state)
 end
 
 function layer.set.annotations(state, value)
+  transaction.check_layer(state, "layer.annotations")
   assigned(change_layer(state, annotations.all(value, "layer.annotations")))
 end
 
@@ -173,7 +175,7 @@ end
 ---@return string? message
 ---@return string? code
 function layer.methods:set_annotation(name, value)
-  local state = layer.state_of(self)
+  local state = transaction.state_of(self, "set_annotation")
   local change = annotations.setting(name, value, "set_annotation")
   return chain(self, change_layer(state, change))
 end
@@ -184,7 +186,7 @@ end
 ---@return string? message
 ---@return string? code  "ENOENT": there is no such annotation
 function layer.methods:remove_annotation(name)
-  local state = layer.state_of(self)
+  local state = transaction.state_of(self, "remove_annotation")
   local change = annotations.removing(name, "remove_annotation")
   return chain_removed(self, "remove_annotation", name, change_layer(state, change))
 end

@@ -134,7 +134,7 @@ end
 ---@return string? message
 ---@return string? code
 function layer.methods:filter(fn)
-  local state = layer.state_of(self)
+  local state = transaction.state_of(self, "filter")
   local ok, message, code = edit_entries.filter(state.hub, { state }, fn)
   return ok and self, message, code
 end
@@ -145,7 +145,7 @@ end
 ---@return string? message
 ---@return string? code
 function layer.methods:rewrite(fn)
-  local state = layer.state_of(self)
+  local state = transaction.state_of(self, "rewrite")
   local ok, message, code = edit_entries.rewrite(state.hub, { state }, fn)
   return ok and self, message, code
 end
@@ -159,7 +159,7 @@ end
 ---@return string? code
 function layer.methods:remove(which, opts)
   options.check("remove", "RemoveOptions", opts)
-  local state, chosen, removed = layer.state_of(self), choice.new(which, "remove"), {}
+  local state, chosen, removed = transaction.state_of(self, "remove"), choice.new(which, "remove"), {}
   local ok, message, code = layer.load({ state }, opts)
   if not ok then return nil, message, code end
   for entry in chosen.call and state.index:entries() or function() end do

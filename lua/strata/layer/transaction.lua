@@ -2,9 +2,30 @@
 
 local core = require "strata.core"
 local layer = require "strata.layer"
+local misuse = require "strata.util.misuse"
 local protect = require "strata.util.protect"
 
 local transaction = {}
+
+--- Throws for a layer that is going to be edited when an operation on its image has replaced it or taken it out: an
+--- edit of it would change nothing.
+---@param state strata.LayerState
+---@param fn string  what edits it
+function transaction.check_layer(state, fn)
+  if state.hub.image and state.hub.layers[state.position] ~= state then
+    misuse("%s: the layer is not in its image any more: it was replaced or taken out, see img.layers", fn)
+  end
+end
+
+--- The state of a layer that is going to be edited.
+---@param handle strata.Layer
+---@param fn string  the method's name
+---@return strata.LayerState
+function transaction.state_of(handle, fn)
+  local state = layer.state_of(handle)
+  transaction.check_layer(state, fn)
+  return state
+end
 
 ---@class strata.Transaction
 ---@field kept { state: strata.LayerState, index: userdata, checkpoint: userdata }[]
