@@ -69,7 +69,7 @@ describe("the list of findings", function()
 		text = text:gsub('"app.tar"', ("%q"):format(path)):gsub('"app%-mended.tar"', ("%q"):format(dir:file("mended.tar")))
 		local told = {}
 		local env = setmetatable({ print = function(value) told[#told + 1] = tostring(value) end }, { __index = _G })
-		local chunk = loadstring and setfenv(assert(loadstring(text)), env) or load(text, "example", "t", env) -- luacheck: ignore
+		local chunk = setfenv and setfenv(assert(loadstring(text)), env) or load(text, "example", "t", env) -- luacheck: ignore
 		assert(chunk)()
 		local expected = {}
 		for line in text:gmatch("%-%->( [^\n]*)\n") do

@@ -23,7 +23,7 @@ describe("make bench", function()
 				rows = rows + 1
 			end
 		end
-		assert.equal(21, rows, output)
+		assert.equal(23, rows, output)
 		assert.is_true(contestants > 2 * rows)
 		assert.equal(before, shell.check({ "sh", "-c", "ls /dev/shm /tmp | grep -c strata-bench || true" }))
 	end)

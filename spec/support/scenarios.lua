@@ -447,11 +447,18 @@ add("normalize", function(env)
 	return saved.id .. tostring(report)
 end)
 
-add("split and save a layer", function(env)
+add("save a layer", function(env)
+	local img = must(strata.open(env.gzip))
+	must(img:split(1, { size = 1024 }))
+	local saved = must(img.layers[1]:save(env.out .. "/target", { compression = "zstd" }))
+	img:close()
+	return saved.digest
+end)
+
+add("split", function(env)
 	local img = must(strata.open(env.gzip))
 	must(img:normalize({ epoch = 1, sort = true }))
 	must(img:split(1, { size = 1024 }))
-	must(img.layers[1]:save(env.out .. "/layer", { compression = "zstd" }))
 	local saved = must(img:save(env.out .. "/target"))
 	img:close()
 	return saved.id

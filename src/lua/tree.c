@@ -252,7 +252,9 @@ static int tree_headers(lua_State *L)
 {
 	struct lua_tree *o = check_tree(L);
 	struct strata_inode source = strata_tree_source(&o->tree, check_node(L, 2, o));
-	const struct strata_index *index;
+	/* A root without an entry may have no layer. */
+	const struct strata_index *index =
+	        source.layer < o->tree.layer_count ? o->tree.layers[source.layer] : NULL;
 	uint32_t end;
 	int n = 0;
 
@@ -260,9 +262,9 @@ static int tree_headers(lua_State *L)
 	lua_newtable(L);
 	if (push_entry(L, source.layer, source.entry) != 0)
 		add_header(L, 3, &n);
-	if (source.header_layer == source.layer && source.header_entry == source.entry)
-		return push_array(L, 3); /* of a root without an entry there may be no layer */
-	index = o->tree.layers[source.layer];
+	if (index == NULL ||
+	    (source.header_layer == source.layer && source.header_entry == source.entry))
+		return push_array(L, 3);
 	end = source.header_layer == source.layer ? source.header_entry : index->count;
 	for (uint32_t i = 0; i < end; i++) {
 		if (i >= index->count)
