@@ -304,9 +304,21 @@ local function only(opts, class)
   return some
 end
 
+-- Whether two paths are one file or one directory.
+local function is_same_place(a, b)
+  if a == b then return true end
+  local id = core.identity(a)
+  if id ~= nil and id == core.identity(b) then return true end
+  local one, other = core.open_dir(a), core.open_dir(b)
+  local same = one ~= nil and other ~= nil and one:same(other)
+  if one then one:close() end
+  if other then other:close() end
+  return same
+end
+
 -- The index that a name or a digest means, of a layout: what is left of the layout without all others. nil without a
 -- message: it means none.
-local function named_index(from, opts)
+local function named_index(from, to, opts)
   local is_file = type(from) == "string" and from ~= "-" and not reference.is_remote(from)
   if not is_file or opts.platform then return nil end
   local whole, message, code = strata.open_index(from, only(opts, "IndexOptions"))
@@ -321,13 +333,16 @@ local function named_index(from, opts)
     found = found + (is_meant(row) and 1 or 0)
     return false
   end, { optional = true })
-  if can_edit and found == 1 then
-    assert(whole:remove(function(row) return not row.index and not is_meant(row) end,
-      { optional = true, attestations = "keep" }))
-    return whole
+  local ok
+  if can_edit and found == 1 and type(to) == "string" and is_same_place(from, to) then
+    message, code = ("copy: %s is where the index already is; all else in it would be lost"):format(to), "EINVAL"
+  elseif can_edit and found == 1 then
+    ok, message, code = whole:remove(function(row) return not row.index and not is_meant(row) end,
+      { optional = true, attestations = "keep" })
+    if ok then return whole end
   end
   whole:close()
-  return nil
+  return nil, message, code
 end
 
 --- Copies an image, or an index with its images, attestations and artifacts, from any place to any other: nothing of it
@@ -347,7 +362,7 @@ function strata.copy(from, to, opts)
   if is_one and opts.referrers then misuse("copy: referrers go with all that is copied, and not with one image") end
   local requests = (is_push or reference.is_remote(from)) and require("strata.registry").counter(opts.registry)
   if is_one then
-    source, message, code = named_index(from, opts)
+    source, message, code = named_index(from, to, opts)
     if not source and not message then source, message, code = strata.open(from, only(opts, "OpenOptions")) end
   else
     source, message, code = strata.open_index(from, only(opts, "IndexOptions"))

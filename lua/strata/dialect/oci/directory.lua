@@ -222,7 +222,7 @@ local function catalog_now(saving, out)
         store.root, digest)
     end
   end
-  for digest in pairs(saving.whole and saving.whole.index_changes or {}) do
+  for _, digest in ipairs(json.keys(saving.whole and saving.whole.index_changes or {})) do
     if digest ~= "" and not catalog.indexes[digest] then
       return fail("ESTALE", "%s: %s was changed after it had been opened, and leads to the index %s no more", out.path,
         store.root, digest)
