@@ -571,12 +571,12 @@ describe("the explorer in nginx", function()
 			return tonumber(shell.read("/proc/" .. worker .. "/status"):match("RssAnon:%s+(%d+)"))
 		end
 		local sizes = {}
-		for i = 1, 14 do
+		for i = 1, 30 do
 			work(50)
 			sizes[i] = memory()
 		end
 		assert.equal(1, #own:ask("/images").images)
-		assert.is_true(sizes[14] - sizes[9] < 1024, table.concat(sizes, " ") .. " KiB")
+		assert.is_true(sizes[30] - sizes[25] < 512, table.concat(sizes, " ") .. " KiB")
 		own:stop()
 	end)
 
