@@ -24,6 +24,7 @@ local LUA = {
 	{ init = "init" },
 	{ jobs = "jobs" }, -- written with what init exports
 	{ resty = "resty" },
+	{ command = "command/" },
 }
 local C_MODULES = { core = true, archive = true, http = true }
 

@@ -1,0 +1,151 @@
+--- The command strata: words to a call of the module, and its result to lines, JSON and an exit status.
+--
+-- Each subcommand is a file of strata.command.subcommand, loaded when it is asked for: a table with `summary`, `usage`
+-- (what follows its name), `example`, `define(cmd)`, which adds arguments to a command of argparse, `writes` where an
+-- image is written to --output, and `run(args, out)`, which gives the exit status, nil for 0. 0 is success, 1 findings or
+-- differences, 2 misuse and failure.
+
+local argparse = require "argparse"
+local options = require "strata.command.options"
+local output = require "strata.command.output"
+local problem = require "strata.command.problem"
+local spelling = require "strata.util.spelling"
+
+local command = {}
+
+-- In the order of the help.
+local GROUPS = {
+  { "Look inside", { "inspect", "ls", "cat" } },
+  { "Change and write", { "rm" } },
+}
+
+local WIDTH = 80
+
+local function each_name()
+  local names = {}
+  for _, group in ipairs(GROUPS) do
+    for _, name in ipairs(group[2]) do names[#names + 1] = name end
+  end
+  return names
+end
+
+-- Options that no group has yet become the first group, so that what is a subcommand's own comes first in its help.
+local function group_rest(cmd)
+  local grouped, rest = {}, { name = "Options" }
+  for _, group in ipairs(cmd._groups) do
+    for _, element in ipairs(group) do grouped[element] = true end
+  end
+  for _, option in ipairs(cmd._options) do
+    if not grouped[option] then rest[#rest + 1] = option end
+  end
+  table.insert(cmd._groups, 1, rest)
+end
+
+local function define(parser, name)
+  local sub = require("strata.command.subcommand." .. name)
+  local cmd = parser:command(name, sub.summary)
+  cmd:summary(sub.summary):usage(("Usage: strata %s %s"):format(name, sub.usage)):epilog("Example:\n   " .. sub.example)
+  cmd:add_help { name = "-h --help", description = "Show this help." }
+  sub.define(cmd)
+  group_rest(cmd)
+  options.common(cmd)
+  return cmd
+end
+
+--- The parser of the command's words: of all subcommands, or of one.
+---@param only? string
+---@return table # argparse's
+function command.parser(only)
+  local parser = argparse("strata", "Surgery on container images.")
+    :usage("Usage: strata SUBCOMMAND IMAGE ... [-o TO]")
+    :epilog("IMAGE is a file (docker save, an OCI archive), a layout directory, - for standard input, or "
+      .. "docker://host/name:tag. `strata help SUBCOMMAND` tells more.\n"
+      .. "Exit status: 0 success, 1 findings or differences, 2 misuse or failure.")
+    :command_target("subcommand"):add_help { name = "-h --help", description = "Show this help." }
+    :help_max_width(WIDTH):help_description_margin(27)
+  parser:flag("--version", "Show the version.")
+  for _, group in ipairs(GROUPS) do
+    local cmds = {}
+    for _, name in ipairs(group[2]) do
+      if not only or only == name then cmds[#cmds + 1] = define(parser, name) end
+    end
+    if cmds[1] then parser:group(group[1], (table.unpack or unpack)(cmds)) end
+  end
+  return parser
+end
+
+-- The subcommand that the words ask for, nil when the parser has to say that there is none.
+local function chosen(words)
+  if words[1] == "help" then
+    words[1], words[2] = words[2] or "--help", words[2] and "--help"
+  end
+  local name = words[1]
+  if not name then
+    io.stderr:write(command.parser():get_help(), "\n")
+    os.exit(2)
+  end
+  if name == "--version" then
+    io.stdout:write(require("strata")._VERSION, "\n")
+    return "--version"
+  end
+  if name:find("^%-") then return nil end
+  for _, one in ipairs(each_name()) do
+    if one == name then return name end
+  end
+  local likely = spelling.likely(name, each_name())
+  problem.stop("there is no subcommand '%s'%s", output.text(name), likely and (": '%s'?"):format(likely)
+    or "; strata --help lists them")
+end
+
+local function run(state, words)
+  local name = chosen(words)
+  if name == "--version" then return 0 end
+  local ok, args = command.parser(name):pparse(words)
+  if not ok then
+    problem.stop("%s%s%s", name and name .. ": " or "", args:gsub("\nDid you mean", "; did you mean"),
+      name and (" (strata %s --help)"):format(name) or "")
+  end
+  state.out = output.of(args)
+  local sub = require("strata.command.subcommand." .. name)
+  if sub.writes then options.check_target(args) end
+  local status = sub.run(args, state.out)
+  if not io.stdout:flush() then problem.stop("standard output cannot be written") end
+  return status or 0
+end
+
+-- The message of an error, and the status. Misuse of the module is told at the line of the script that calls it, which
+-- says nothing here.
+local function explain(err, script)
+  if problem.is(err) then return err.message, 2 end
+  local text = type(err) == "string" and err or tostring(err)
+  if text:find("interrupted!$") then return "interrupted", 130 end
+  local place, message = text:match("^(.-):%d+: (.*)$")
+  if place == script then return message, 2 end
+  local is_internal = place and place:find("strata/.*%.lua$")
+  return (is_internal and "internal error: " or "") .. text, 2, is_internal
+end
+
+--- Runs the command.
+---@param words string[]
+---@param script string  the chunk that calls, as debug.getinfo has it in short_src
+---@return integer status  for os.exit
+function command.main(words, script)
+  local state, trace = {}, nil
+  io.stdout:setvbuf("full")
+  local ok, result = xpcall(run, function(err)
+    trace = debug.traceback(nil, 2)
+    return err
+  end, state, words)
+  if ok then return result end
+  local message, status, is_internal = explain(result, script)
+  pcall(io.stdout.flush, io.stdout)
+  if state.out then state.out:clear() end
+  if message ~= "" then io.stderr:write("strata: ", (message:gsub("\n", "; ")), "\n") end
+  if is_internal or os.getenv "STRATA_DEBUG" then
+    if os.getenv "STRATA_DEBUG" then io.stderr:write(trace, "\n")
+    else io.stderr:write("strata: this is a mistake of strata; STRATA_DEBUG=1 shows where\n") end
+  end
+  return status
+end
+
+return command

@@ -1,0 +1,246 @@
+--- Arguments and options that subcommands share, and what follows from them: opening an image, writing one.
+
+local problem = require "strata.command.problem"
+
+local options = {}
+
+-- ---- values ----------------------------------------------------------------------------------
+
+--- Converts a whole number from `least` on.
+---@param least integer
+---@return fun(text: string): integer?, string?
+function options.number(least)
+  return function(text)
+    local value = text:find("^%d+$") and #text < 16 and tonumber(text)
+    if value and value >= least then return value end
+    return nil, ("'%s' is no whole number from %d on"):format(text, least)
+  end
+end
+
+--- Converts "NAME=VALUE".
+---@param text string
+---@return {name: string, value: string}?
+---@return string? message
+function options.pair(text)
+  local name, value = text:match("^([^=]+)=(.*)$")
+  if name then return { name = name, value = value } end
+  return nil, ("'%s' is not NAME=VALUE"):format(text)
+end
+
+-- ---- what subcommands share ------------------------------------------------------------------
+
+--- Adds what every subcommand takes.
+---@param cmd table  argparse's
+function options.common(cmd)
+  cmd:group("Output",
+    cmd:flag("--json", "Print JSON, in the shape of doc/command.md."),
+    cmd:option("--color", "Colours: auto is on a terminal, and not with NO_COLOR."):argname("WHEN")
+      :choices { "auto", "always", "never" },
+    cmd:flag("-q --quiet", "Print nothing but errors."))
+end
+
+local function registry_options(cmd)
+  return cmd:option("--plain-http", "Speak http to this registry."):argname("HOST"):count("*"),
+    cmd:option("--insecure", "Do not check the certificate of this registry."):argname("HOST"):count("*"),
+    cmd:option("--ca", "Trust the certificates in FILE, too."):argname("FILE")
+end
+
+local SHOWN_PLACES = 'a file, a layout directory, "-" or docker://host/name:tag'
+
+--- Adds an argument that is an image, and the options that say which one is meant.
+---@param cmd table
+---@param name? string  default: "image"
+function options.image(cmd, name)
+  cmd:argument(name or "IMAGE", "The image: " .. SHOWN_PLACES .. "."):target((name or "IMAGE"):lower())
+  cmd:group("Which image",
+    cmd:option("--ref", "The tag or ID of one of several images."):argname("REF"),
+    cmd:option("--platform", "One of several platforms, such as linux/arm64."):argname("OS/ARCH"),
+    registry_options(cmd))
+end
+
+-- Help shows the option in one line, and not its names below each other.
+local function named(option, label)
+  option._get_label_lines = function() return { label } end
+  return option
+end
+
+--- Adds the options of a subcommand that writes an image.
+---@param cmd table
+function options.output(cmd)
+  cmd:mutex(
+    named(cmd:option("-o --output", "Write to TO: " .. SHOWN_PLACES .. "."):argname("TO"), "-o, --output TO"),
+    cmd:flag("-i --in-place", "Write over IMAGE."))
+  options.writing(cmd)
+end
+
+--- Adds the options that say how an image is written.
+---@param cmd table
+function options.writing(cmd)
+  cmd:flag("-n --plan", "Tell what would be written, and write nothing.")
+  cmd:group("How it is written",
+    cmd:option("--format", "As it came, when none is given."):argname("FORMAT")
+      :choices { "docker", "docker-legacy", "oci", "oci-archive" },
+    cmd:option("--compression", "Of the layers; keep leaves untouched ones as they are."):argname("KIND")
+      :choices { "keep", "gzip", "zstd", "none" },
+    cmd:option("--level", "Of the compression: gzip 0 to 9, zstd 1 to 19."):argname("N"):convert(options.number(0)),
+    cmd:flag("--reproducible", "The same compressed bytes on every machine."),
+    cmd:option("--threads", "At most N; else one per processor."):argname("N"):convert(options.number(1)),
+    cmd:option("--attestations", "Keep or drop those of the image, or refuse to leave one behind."):argname("HOW")
+      :choices { "keep", "drop", "refuse" },
+    cmd:option("--expect", "Push only where the tag has this digest now; none: where it is not there.")
+      :argname("DIGEST"),
+    cmd:option("--exists", "Whether the registry is asked for each blob before it is sent."):argname("WHEN")
+      :choices { "auto", "check", "never" })
+end
+
+-- ---- what follows from them ------------------------------------------------------------------
+
+local function is_remote(place)
+  return type(place) == "string" and place:find("^docker://") ~= nil
+end
+
+--- The client of registries that the options ask for; nil when no place is in a registry.
+---@param args table
+---@param ... string  places
+---@return strata.Registry?
+function options.registry(args, ...)
+  local wanted = false
+  for i = 1, select("#", ...) do wanted = wanted or is_remote((select(i, ...))) end
+  if not wanted then return nil end
+  if args.client then return args.client end
+  local hosts = {}
+  local function host(name)
+    hosts[name] = hosts[name] or { ca = args.ca }
+    return hosts[name]
+  end
+  for _, name in ipairs(args.plain_http) do host(name).plain = true end
+  for _, name in ipairs(args.insecure) do host(name).insecure = true end
+  for i = 1, args.ca and select("#", ...) or 0 do
+    local name = is_remote((select(i, ...))) and select(i, ...):match("^docker://([^/]+)/")
+    if name then host(name).ca = args.ca end
+  end
+  local strata = require "strata"
+  args.client = problem.check(strata.registry { helpers = true, hosts = hosts })
+  return args.client
+end
+
+--- How a place is opened that is no argument of `--ref` and `--platform`.
+---@param args table
+---@param out table
+---@param place string
+---@return strata.IndexOptions
+function options.opening(args, out, place)
+  return { registry = options.registry(args, place), progress = out:progress(), threads = args.threads }
+end
+
+--- Opens the image that the arguments name, or ends the command.
+---@param args table
+---@param out table
+---@param place? string  default: the argument `image`
+---@return strata.Image
+function options.open(args, out, place)
+  local opening = options.opening(args, out, place or args.image)
+  if not place or place == args.image then opening.ref, opening.platform = args.ref, args.platform end
+  return (problem.check(require("strata").open(place or args.image, opening)))
+end
+
+--- The layer of that number, or the end of the command.
+---@param img strata.Image
+---@param number integer
+---@return strata.Layer
+function options.layer(img, number)
+  local layer = img.layers[number]
+  if not layer then problem.stop("there is no layer %d: the image has %d, from 1, the base", number, #img.layers) end
+  return layer
+end
+
+--- Options of calls that only work, and may take long.
+---@param args table
+---@param out table
+---@param more? table
+---@return table
+function options.work(args, out, more)
+  local work = more or {}
+  work.threads, work.progress = args.threads, out:progress()
+  return work
+end
+
+--- Ends the command when an image is to be written and nothing says where, before any work is done.
+---@param args table
+function options.check_target(args)
+  local to = args.output
+  if args.in_place and args.image == "-" then
+    problem.stop("what comes from standard input cannot be written in place: -o TO")
+  elseif not to and not args.in_place and not args.plan then
+    problem.stop("where does it go? -o TO (a file, a directory, - or docker://...), or --in-place")
+  elseif to == "-" and args.json and not args.plan then
+    problem.stop("--json and -o - both want standard output")
+  elseif (args.expect or args.exists) and not is_remote(to or args.in_place and args.image) then
+    problem.stop("--expect and --exists are for what goes to a registry")
+  end
+end
+
+--- How the options say that an image is written.
+---@param args table
+---@param out table
+---@param to string?
+---@return table
+function options.saving(args, out, to)
+  local saving = options.work(args, out, {
+    format = args.format, compression = args.compression, level = args.level, reproducible = args.reproducible,
+    attestations = args.attestations,
+  })
+  if is_remote(to) then
+    saving.registry, saving.exists, saving.expect = options.registry(args, to), args.exists, args.expect
+    if args.expect == "none" then saving.expect = false end
+  end
+  return saving
+end
+
+--- Prints what a save has written, or would write.
+---@param out table
+---@param args table
+---@param to string?
+---@param saved strata.SaveResult
+---@param lost string[]?
+---@param report? table  what the edit tells, for --json
+function options.report(out, args, to, saved, lost, report)
+  for _, line in ipairs(lost or {}) do out:warn("not kept: %s", line) end
+  for _, line in ipairs(saved.warnings or {}) do out:warn("the registry says: %s", line) end
+  if to == "-" and not args.plan then return end -- the image itself is there
+  if out.is_json then
+    out:value { plan = args.plan or false, saved = saved, lost = lost or {}, report = report }
+  else
+    out:say("%s%s", args.plan and "would write " or "", tostring(saved))
+  end
+end
+
+--- Writes an image, or tells what would be written, and prints that.
+---@param args table
+---@param out table
+---@param img strata.Image|strata.Index
+---@param report? table  what the edit tells, for --json
+function options.save(args, out, img, report)
+  local to = args.in_place and args.image or args.output
+  local saving = options.saving(args, out, to)
+  local saved, lost
+  if args.plan then
+    if is_remote(to) then saving.to = to end
+    saved = problem.check(img:plan(saving))
+  else
+    saved, lost = problem.check(img:save(to, saving))
+  end
+  options.report(out, args, to, saved, lost, report)
+end
+
+--- Says something for people about an edit; on standard error when the image goes to standard output.
+---@param args table
+---@param out table
+---@param text string
+---@param ... any
+function options.tell(args, out, text, ...)
+  if args.output == "-" and not args.plan then return out:warn(text, ...) end
+  out:say(text, ...)
+end
+
+return options

@@ -1,0 +1,39 @@
+--- strata cat: the content of files.
+
+local options = require "strata.command.options"
+local problem = require "strata.command.problem"
+
+local cat = {
+  summary = "Write the content of files to standard output.",
+  usage = "[OPTION ...] IMAGE PATH ...",
+  example = "strata cat app.tar etc/os-release",
+}
+
+function cat.define(cmd)
+  options.image(cmd)
+  cmd:argument("PATH", "A file in the image; symlinks are followed."):target("path"):args("+")
+  cmd:option("--layer", "The file as layer N has it, from 1: the base."):argname("N"):convert(options.number(1))
+end
+
+local function copy(file, out)
+  repeat
+    local bytes, message = file:read(1024 * 1024)
+    if message then problem.stop("%s", message) end
+    out:write(bytes or "")
+  until not bytes
+end
+
+function cat.run(args, out)
+  local img = options.open(args, out)
+  local layer, root = args.layer and options.layer(img, args.layer), nil
+  if not layer then root = problem.check(img:rootfs()) end
+  for _, path in ipairs(args.path) do
+    if layer then
+      out:write((problem.check(layer:read(path))))
+    else
+      copy(problem.check(root:open(path)), out)
+    end
+  end
+end
+
+return cat

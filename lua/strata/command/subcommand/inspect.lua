@@ -1,0 +1,95 @@
+--- strata inspect: what an image is.
+
+local config_schema = require "strata.document.config_schema"
+local json = require "strata.util.json"
+local listing = require "strata.command.listing"
+local options = require "strata.command.options"
+local output = require "strata.command.output"
+
+local inspect = {
+  summary = "Show what an image is: layers, history, settings.",
+  usage = "[OPTION ...] IMAGE",
+  example = "strata inspect app.tar",
+}
+
+function inspect.define(cmd)
+  options.image(cmd)
+  cmd:flag("--config", "The config, byte for byte.")
+end
+
+local function layers_of(img)
+  local list = {}
+  for i, layer in ipairs(img.layers) do
+    list[i] = {
+      diff_id = layer.diff_id, digest = layer.digest, size = layer.size, compression = layer.compression,
+      media_type = layer.media_type, created_by = layer.created_by,
+    }
+  end
+  return list
+end
+
+local function as_table(img)
+  local tags, digests, annotations = {}, {}, {}
+  for i, tag in ipairs(img.tags) do tags[i] = tag end
+  for i, digest in ipairs(img.repo_digests) do digests[i] = digest end
+  for name, value in pairs(img.annotations) do annotations[name] = value end
+  return {
+    id = img.id, digest = img.digest, tags = tags, repo_digests = digests, platform = tostring(img.platform),
+    size = img.size, layers = layers_of(img), config = img.config:totable(), annotations = json.object(annotations),
+  }
+end
+
+-- What an empty table of the config is.
+local function like_config(pointer)
+  local inner = pointer:match("^/config(/.*)$")
+  return inner and (config_schema.empty((inner:gsub("^/container_config/", "/config/"))) or "object")
+end
+
+local function text(value)
+  return output.text(tostring(value))
+end
+
+local function say_about(img, out)
+  local tags = {}
+  for i, tag in ipairs(img.tags) do tags[i] = text(tag) end
+  local function line(name, value) out:say("%-9s %s", name, value or "none") end
+  line("tags", tags[1] and table.concat(tags, ", "))
+  line("id", img.id)
+  if img.digest then line("digest", img.digest) end
+  line("platform", text(img.platform))
+  line("created", img.config.created and text(img.config.created))
+  line("size", ("%s in %s"):format(output.size(img.size), output.counted(#img.layers, "layer")))
+end
+
+local KEYS = { "Entrypoint", "Cmd", "User", "WorkingDir", "StopSignal", "Healthcheck" }
+
+local function say_settings(img, out)
+  local config = img.config
+  for _, key in ipairs(KEYS) do
+    local value = config[key]
+    if value ~= nil and value ~= "" then
+      out:say("%-11s %s", key, output.text(type(value) == "table" and output.json(value) or tostring(value)))
+    end
+  end
+  for _, one in ipairs(config.Env or {}) do out:say("%-11s %s", "Env", text(one)) end
+  for _, key in ipairs { "ExposedPorts", "Volumes" } do
+    for name in config:each(key) do out:say("%-11s %s", key == "Volumes" and "Volume" or "Port", text(name)) end
+  end
+  for name, value in config:each("Labels") do out:say("%-11s %s=%s", "Label", text(name), text(value)) end
+  for name, value in require("strata").pairs(img.annotations) do
+    out:say("%-11s %s=%s", "Annotation", text(name), text(value))
+  end
+end
+
+function inspect.run(args, out)
+  local img = options.open(args, out)
+  if args.config then return out:write(img.config:text(), "\n") end
+  if out.is_json then return out:value(as_table(img), like_config) end
+  say_about(img, out)
+  out:say("\n%s", out:paint("layers, the base first", "bold"))
+  listing.history(out, img)
+  out:say("\n%s", out:paint("settings", "bold"))
+  say_settings(img, out)
+end
+
+return inspect
