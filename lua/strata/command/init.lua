@@ -17,6 +17,7 @@ local command = {}
 local GROUPS = {
   { "Look inside", { "inspect", "ls", "cat" } },
   { "Change and write", { "rm" } },
+  { "Work with it", { "repl" } },
 }
 
 local WIDTH = 80

@@ -1,0 +1,150 @@
+--- The REPL: reads Lua, evaluates it, prints the results, until the input ends.
+
+local complete = require "strata.command.repl.complete"
+local core = require "strata.core"
+local job = require "strata.util.job"
+local line = require "strata.command.repl.line"
+local show = require "strata.command.repl.show"
+local strata = require "strata"
+
+local repl = {}
+
+local CHUNK = "repl"
+
+-- Lua 5.1 has other functions for it; LuaJIT has both.
+local function compile(code, env)
+  local set_environment, load_text = rawget(_G, "setfenv"), rawget(_G, "loadstring")
+  if not set_environment then return load(code, "=" .. CHUNK, "t", env) end
+  local fn, message = load_text(code, "=" .. CHUNK)
+  return fn and set_environment(fn, env), message
+end
+
+-- A function of code that is an expression or statements; or what is wrong with it, and whether more may mend that.
+local function understand(code, env)
+  local expression = code:gsub("^%s*=", "", 1)
+  local fn = compile("return " .. expression, env)
+  if fn then return fn end
+  local message
+  fn, message = compile(code, env)
+  return fn, message, not fn and message:find("<eof>'?$") ~= nil
+end
+
+local function pack(...)
+  return { n = select("#", ...), ... }
+end
+
+local function is_interrupt(thrown)
+  return type(thrown) == "string" and thrown:find("interrupted!$") ~= nil
+end
+
+-- The message of an error without the name of the chunk; the line is told where there are several.
+local function without_chunk(thrown, code)
+  if type(thrown) ~= "string" then return thrown end
+  local number, message = thrown:match("^" .. CHUNK .. ":(%d+): (.*)$")
+  if not number then return thrown end
+  return code:find("\n") and ("line %s: %s"):format(number, message) or message
+end
+
+---@class strata.repl.Options
+---@field images? strata.Image[]  become img and imgs
+---@field env? table  the globals. Default: _G
+---@field paint? fun(text: string, color: string): string
+
+local function environment(opts)
+  local env, images = opts.env or _G, opts.images or {}
+  env.strata, env.img, env.imgs = strata, images[1], #images > 1 and images or nil
+  return env
+end
+
+local function greeting(reader, has_image)
+  local rest = reader.completes and "Tab completes, " or ""
+  local lines = { ("%s, %s. %sstrata.help(%s) helps, Ctrl-D ends."):format(strata._VERSION, _VERSION,
+    rest, has_image and "img" or "") }
+  if not reader.completes then lines[2] = "Without lua-readline nothing completes: apt install lua-readline" end
+  return table.concat(lines, "\n") .. "\n"
+end
+
+-- Prints what was thrown, or returned as a failure, on standard error.
+local function complain(lines, paint)
+  io.stdout:flush()
+  io.stderr:write(paint("error: " .. table.concat(lines, "\n"), "red"), "\n")
+end
+
+--- Runs until the input ends.
+---@param opts? strata.repl.Options
+---@return integer status  2 when something failed that did not come from a terminal
+function repl.run(opts)
+  opts = opts or {}
+  local paint = opts.paint or function(text) return text end
+  local env, failed = environment(opts), false
+  local buffer = "" -- lines that are no statement yet
+  local reader = line.reader(function(text, cursor)
+    local from, list = complete(buffer .. text, #buffer + cursor, env)
+    return from - #buffer, list
+  end)
+
+  local function print_results(count, ...)
+    local lines, is_failure = show.values(count, ...)
+    if is_failure then
+      failed = true
+      complain(lines, paint)
+    elseif count > 0 then
+      io.stdout:write(table.concat(lines, "\n"), "\n")
+      io.stdout:flush()
+      env._ = (...)
+    end
+  end
+
+  local function evaluate(code)
+    local fn, message, is_unfinished = understand(code, env)
+    if is_unfinished then return true end
+    local results
+    if fn then results = pack(pcall(fn)) else results = pack(false, message) end
+    if results[1] then
+      print_results(results.n - 1, (table.unpack or unpack)(results, 2, results.n))
+    elseif is_interrupt(results[2]) then
+      error(results[2], 0)
+    else
+      failed = true
+      complain(show.thrown(without_chunk(results[2], code)), paint)
+    end
+  end
+
+  -- One line. The rest of a statement that fails for want of more lines is asked for.
+  local function step()
+    local text = reader:read(buffer == "" and "> " or ">> ")
+    if not text then
+      if buffer ~= "" then complain({ "the input ends within a statement" }, paint) end
+      failed = failed or buffer ~= ""
+      return false
+    end
+    local code = buffer .. text
+    buffer = ""
+    if code:find("%S") and evaluate(code) then buffer = code .. "\n" end
+    return true
+  end
+
+  if reader.is_terminal then io.stdout:write(greeting(reader, env.img ~= nil)) end
+  -- The standalone interpreter makes an error of Ctrl-C, once.
+  local on_interrupt = core.interrupt()
+  local before = job.on_wait(function() end)
+  local going = true
+  while going do
+    local ok, result = pcall(step)
+    core.interrupt(on_interrupt)
+    if ok then
+      going = result
+    elseif is_interrupt(result) then
+      buffer = ""
+      collectgarbage() -- stops the work that was left
+      complain({ "interrupted" }, paint)
+    else
+      complain(show.thrown(result), paint)
+    end
+  end
+  job.on_wait(before)
+  if reader.is_terminal then io.stdout:write("\n") end
+  return failed and not reader.is_terminal and 2 or 0
+end
+
+return repl
