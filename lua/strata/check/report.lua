@@ -26,6 +26,7 @@ end
 local Report = {}
 
 function Report.__tostring(list)
+  if #list == 0 then return "none" end
   local lines = {}
   for i, one in ipairs(list) do lines[i] = tostring(one) end
   return table.concat(lines, "\n")

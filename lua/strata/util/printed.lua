@@ -14,8 +14,9 @@ function printed.by(result, describe)
   return setmetatable(result, { __tostring = describe })
 end
 
--- One item of a list in each line.
+-- One item of a list in each line. Of a list without any, a blank line would tell nothing.
 local function lines_of(list)
+  if #list == 0 then return "none" end
   local lines = {}
   for i, item in ipairs(list) do
     lines[i] = type(item) == "string" and json.printable(item) or tostring(item)
