@@ -1,7 +1,7 @@
 -- Output handler for busted: prints what failed as busted does, and writes what spec/run sums up to the file
 -- named by -Xoutput: "passed failed", then a line for each spec that failed ("failed: name: message") or
--- was skipped ("skipped: name TAB reason"). Whoever waits for many files in one process gives STRATA_FILE_ENDS,
--- a file that has a line added for each of them as it ends.
+-- was skipped ("skipped: name TAB reason"). STRATA_FILE_ENDS is the number of a descriptor that gets a line for each
+-- file as it ends.
 
 local busted = require("busted")
 
@@ -28,8 +28,31 @@ local function write_report(path, handler)
 	file:close()
 end
 
--- Adds a line for each file of specs to `path` as it ends.
-local function tell_of_files(path, handler)
+-- What spec/support/skip.lua skips in front of specs has no spec that begins or ends. What clears away afterwards
+-- may fail then, as not all was made.
+local function take_skips(handler)
+	local of_a_spec, of_something = handler.basePending, handler.baseError
+	local skipped = {}
+	function handler.basePending(element, parent, message, trace)
+		if handler.inProgress[tostring(element)] then
+			return of_a_spec(element, parent, message, trace)
+		end
+		skipped[parent] = true
+		handler.pendingsCount = handler.pendingsCount + 1
+		table.insert(handler.pendings, handler.format(element, parent, message, trace))
+		return nil, true
+	end
+	function handler.baseError(element, parent, ...)
+		local clears = element.descriptor:find("teardown$") or element.descriptor == "after_each"
+		if clears and skipped[parent] then
+			return nil, false -- nobody else is told
+		end
+		return of_something(element, parent, ...)
+	end
+end
+
+-- Writes a line for each file of specs as it ends to a descriptor that this process has inherited.
+local function tell_of_files(descriptor, handler)
 	local passed, failed, skipped, started = 0, 0, 0, os.time()
 	busted.subscribe({ "file", "start" }, function()
 		passed, failed = handler.successesCount, handler.failuresCount + handler.errorsCount
@@ -37,19 +60,17 @@ local function tell_of_files(path, handler)
 		return nil, true
 	end)
 	busted.subscribe({ "file", "end" }, function(element)
-		local file = io.open(path, "a")
-		if file then
-			file:write(
-				("           %s: %d passed, %d failed, %d skipped, %d s\n"):format(
-					element.name:gsub("^spec/", ""):gsub("_spec%.lua$", ""),
-					handler.successesCount - passed,
-					handler.failuresCount + handler.errorsCount - failed,
-					handler.pendingsCount - skipped,
-					os.time() - started
-				)
+		local pipe = io.popen("cat >&" .. descriptor, "w")
+		pipe:write(
+			("    %s: %d passed, %d failed, %d skipped, %d s\n"):format(
+				element.name:gsub("^spec/", ""):gsub("_spec%.lua$", ""),
+				handler.successesCount - passed,
+				handler.failuresCount + handler.errorsCount - failed,
+				handler.pendingsCount - skipped,
+				os.time() - started
 			)
-			file:close()
-		end
+		)
+		pipe:close()
 		return nil, true
 	end)
 end
@@ -64,6 +85,7 @@ return function(options)
 	end)
 	options.deferPrint = true -- no dots
 	handler = require("busted.outputHandlers.plainTerminal")(options)
+	take_skips(handler)
 	local ends = os.getenv("STRATA_FILE_ENDS")
 	if ends then
 		tell_of_files(ends, handler)
