@@ -60,7 +60,7 @@ ARCHIVE_LIBS := $(call pkg,--libs $(ARCHIVE_PKGS))
 HTTP_LIBS    := $(call pkg,--libs $(HTTP_PKGS))
 ALL_CFLAGS   = -std=c11 -D_GNU_SOURCE -Isrc -fPIC -fvisibility=hidden -pthread $(WARNINGS) $(HARDENING) $(DEFINES) \
 	$(call pkg,--cflags $(PKGS)) $(CPPFLAGS) $(CFLAGS)
-SAY          = $(if $(V),,@echo '  $@' && )
+SAY          = $(if $(V),,$(if $(QUIET),@,@echo '  $@' && ))
 COMPILE      = $(CC) $(ALL_CFLAGS) -MMD -MP
 LINK_MODULE  = $(CC) $(ALL_CFLAGS) $(HARDENING_LINK) $(LDFLAGS) -shared -Wl,--version-script=src/strata.map
 
@@ -87,8 +87,12 @@ build: $(BUILD)/flags $(MODULES) ## compile the modules for every Lua version fo
 # Changes when a flag does, so that everything is compiled again; checks what is needed first.
 $(BUILD)/flags: FORCE
 	@mkdir -p $(@D)
-	@$(PKG_CONFIG) --print-errors --exists $(PKGS) && [ -n "$(LUA_VERSIONS)" ] || \
-	{ echo 'Something needed is missing: "make deps" installs it (Debian)' >&2; exit 1; }
+	@set --; for program in $(firstword $(CC)) $(PKG_CONFIG); do \
+		command -v $$program >/dev/null || set -- "$$@" $$program; done; \
+	for package in $(PKGS); do $(PKG_CONFIG) --exists $$package 2>/dev/null || set -- "$$@" "$$package.pc"; done; \
+	[ -n "$(LUA_VERSIONS)" ] || set -- "$$@" 'the headers of a Lua from 5.1 to 5.4'; \
+	[ $$# -eq 0 ] || { printf 'missing: %s\n' "$$@"; \
+	echo 'make deps installs what is missing (Debian), or says what to install (elsewhere).'; exit 1; } >&2
 	@echo '$(subst ','\'',$(COMPILE) $(LDFLAGS) $(CORE_LIBS) $(ARCHIVE_LIBS) $(HTTP_LIBS))' > $@.new
 	@cmp -s $@.new $@ && rm $@.new || mv $@.new $@
 
@@ -146,12 +150,34 @@ $(foreach v,$(LUA_VERSIONS),$(eval $(call for_lua,$v)))
 
 RUN_LUA = LUA_PATH='./lua/?.lua;./lua/?/init.lua;;' LUA_CPATH='./$(BUILD)/lua5.4/?.so;;' $(LUA)
 
-demo: ## install what is missing, build, operate on an image
-	@.ci/deps build demo
-	@$(MAKE) build
-	@$(RUN_LUA) examples/demo.lua $(IMAGE)
+demo: ## install what is missing, build for one Lua, operate on an image
+	@.ci/deps build $(if $(IMAGE),,demo)
+	@$(MAKE) one-lua
 
-test: deps ## install what is missing, build, run every spec
+JOBS = $(if $(findstring -j,$(MAKEFLAGS)),,-j$(or $(shell nproc),2))
+
+# With what demo has installed.
+one-lua:
+	@echo 'building for Lua $(LATEST), in $(BUILD)'
+	@$(MAKE) $(JOBS) build QUIET=1 LUA_VERSIONS=$(LATEST)
+	@LUA_PATH='./lua/?.lua;./lua/?/init.lua;;' LUA_CPATH='./$(BUILD)/lua$(LATEST)/?.so;;' \
+		$(firstword $(shell command -v lua$(LATEST) lua luajit)) examples/demo.lua $(IMAGE)
+	@printf '\n=== %s\n\n' 'what to type next'
+	@printf '  %-46s %s\n' \
+		'bin/strata tree $(BUILD)/demo/after.tar' 'the command; bin/strata --help lists what it does' \
+		'bin/strata repl $(BUILD)/demo/after.tar' 'Lua, with the image as img' \
+		'make check' 'two minutes of tests' \
+		'make install' 'the module and the command, into $(PREFIX) (as root)'
+
+check: ## build for one Lua, run the C tests and the specs that need nothing else: two minutes
+	@.ci/deps build check
+	@$(MAKE) one-check
+
+one-check:
+	@$(MAKE) $(JOBS) build ctests QUIET=1 LUA_VERSIONS=$(LATEST)
+	@STRATA_QUICK=1 STRATA_BUILD=$(BUILD) spec/run c lua$(LATEST)
+
+test: deps-test ## install all that specs compare with (docker, chromium ...: 1.6 GB), build, run every spec
 	@$(MAKE) spec
 
 spec: build ctests ## build and run every spec, installing nothing
@@ -312,7 +338,10 @@ doc: ## the reference of the API as HTML, in build/doc
 	@rm -rf $(BUILD)/doc/src
 	@echo '  $(BUILD)/doc/index.html'
 
-deps: ## install the Debian packages that are missing
+deps: ## install what building needs, on Debian; elsewhere list it
+	@.ci/deps build
+
+deps-test: ## install what all of the specs and lint need, on Debian
 	@.ci/deps build demo test
 
 install: build ## into DESTDIR, under PREFIX
@@ -329,5 +358,5 @@ clean: ## remove everything that was built
 	rm -rf $(BUILD)
 
 FORCE:
-.PHONY: help build demo test spec ctest ctests sanitize tsan valgrind fuzz fuzz-replay fuzzers coverage lint tidy \
-	bench bench-registry bench-nginx deps doc types install clean random FORCE sweep
+.PHONY: help build demo one-lua check one-check test spec ctest ctests sanitize tsan valgrind fuzz fuzz-replay fuzzers coverage lint tidy \
+	bench bench-registry bench-nginx deps deps-test doc types install clean random FORCE sweep

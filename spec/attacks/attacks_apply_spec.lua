@@ -9,7 +9,7 @@ local tree = require "spec.support.tree"
 
 local it = archive.specify(it, pending) -- luacheck: ignore 431
 
-local ROOT = shell.check({ "id", "-u" }):match("%d+") == "0"
+local ROOT = require("spec.support.rights").root
 
 describe("applying hostile layers:", function()
 	local bench, outside, target, before

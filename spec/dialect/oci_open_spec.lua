@@ -520,10 +520,7 @@ end)
 
 describe("a directory of skopeo's", function()
 	it("is opened as skopeo writes it", function()
-		local reason = peers.missing("skopeo")
-		if reason then
-			return pending(reason)
-		end
+		peers.need("skopeo")
 		local made, image = simple()
 		made:directory(dir:file("layout"))
 		skopeo.copy("oci:" .. dir:file("layout") .. ":1.0", "dir:" .. dir:file("flat"))
@@ -539,10 +536,7 @@ describe("a directory of skopeo's", function()
 	end)
 
 	it("is opened as skopeo writes all images of an index", function()
-		local reason = peers.missing("skopeo")
-		if reason then
-			return pending(reason)
-		end
+		peers.need("skopeo")
 		local made = oci_layout.new()
 		local one = made:image({ layers = { made:file_layer("one") }, platform = "linux/amd64" })
 		local two = made:image({ layers = { made:file_layer("two") }, platform = "linux/arm64" })

@@ -14,12 +14,7 @@ local tmp = require "spec.support.tmp"
 local SPDX = "application/spdx+json"
 local AMD64 = { platform = "linux/amd64" }
 
-local function need(...)
-	local reason = peers.missing(...)
-	if reason then
-		pending(reason)
-	end
-end
+local need = peers.need
 
 local function skopeo(...)
 	local words = { "skopeo", "--insecure-policy", ... }

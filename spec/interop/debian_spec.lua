@@ -4,17 +4,18 @@ local debian = require "spec.support.debian"
 local peers = require "spec.support.peers"
 local sample = require "spec.support.sample"
 local shell = require "spec.support.shell"
+local skip = require "spec.support.skip"
 local skopeo = require "spec.support.skopeo"
 local strata = require "strata"
 local tmp = require "spec.support.tmp"
 local tree = require "spec.support.tree"
 
 local function need()
-	local reason = debian.missing() or peers.missing("docker", "umoci", "skopeo")
+	local reason = debian.missing()
 	if reason then
-		pending(reason)
+		skip(reason)
 	end
-	return reason == nil
+	return peers.need("docker", "umoci", "skopeo")
 end
 
 describe("an image of Debian", function()

@@ -11,12 +11,7 @@ local skopeo = require "spec.support.skopeo"
 local tarlist = require "spec.support.tarlist"
 local tmp = require "spec.support.tmp"
 
-local function need(...)
-	local reason = peers.missing(...)
-	if reason then
-		pending(reason)
-	end
-end
+local need = peers.need
 
 local function copy(value)
 	if type(value) ~= "table" then

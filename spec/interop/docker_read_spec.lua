@@ -8,12 +8,7 @@ local shell = require "spec.support.shell"
 local tarlist = require "spec.support.tarlist"
 local tmp = require "spec.support.tmp"
 
-local function need(...)
-	local reason = peers.missing(...)
-	if reason then
-		pending(reason)
-	end
-end
+local need = peers.need
 
 local function collect(layer)
 	local entries = {}

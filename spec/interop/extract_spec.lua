@@ -10,15 +10,9 @@ local strata = require "strata"
 local tmp = require "spec.support.tmp"
 local tree = require "spec.support.tree"
 
-local function need(...)
-	local reason = peers.missing(...)
-	if reason then
-		pending(reason)
-	end
-	return reason == nil
-end
+local need = peers.need
 
-local ROOT = shell.check({ "id", "-u" }):match("%d+") == "0"
+local ROOT = require("spec.support.rights").root
 
 describe("extract", function()
 	local dir

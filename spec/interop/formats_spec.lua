@@ -15,12 +15,7 @@ local shell = require "spec.support.shell"
 local skopeo = require "spec.support.skopeo"
 local tmp = require "spec.support.tmp"
 
-local function need(...)
-	local reason = peers.missing(...)
-	if reason then
-		pending(reason)
-	end
-end
+local need = peers.need
 
 local function diff_ids_of(img)
 	local list = {}

@@ -11,12 +11,7 @@ local shell = require "spec.support.shell"
 local strata = require "strata"
 local tmp = require "spec.support.tmp"
 
-local function need(...)
-	local reason = peers.missing(...)
-	if reason then
-		pending(reason)
-	end
-end
+local need = peers.need
 
 local function new(platform, more)
 	local img = strata.new({ platform = platform })

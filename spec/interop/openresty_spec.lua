@@ -5,6 +5,7 @@ local cjson = require "cjson"
 local nginx = require "spec.support.nginx"
 local peers = require "spec.support.peers"
 local shell = require "spec.support.shell"
+local skip = require "spec.support.skip"
 local skopeo = require "spec.support.skopeo"
 local strata = require "strata"
 local tmp = require "spec.support.tmp"
@@ -127,7 +128,7 @@ describe("the explorer in nginx", function()
 	before_each(function()
 		local reason = nginx.missing()
 		if reason then
-			pending(reason)
+			skip(reason)
 		end
 	end)
 
@@ -272,10 +273,7 @@ describe("the explorer in nginx", function()
 		assert.is_false(assert(img:rootfs()):exists("usr/share/doc"))
 		assert.equal(1, #img.layers)
 		img:close()
-		local reason = peers.missing("skopeo")
-		if reason then
-			pending(reason)
-		end
+		peers.need("skopeo")
 		assert.same({ "/bin/sh" }, skopeo.config("docker-archive:" .. out).config.Cmd)
 		skopeo.copy("docker-archive:" .. out, "oci:" .. dir:file("copy") .. ":image")
 	end)

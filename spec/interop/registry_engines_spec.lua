@@ -25,10 +25,7 @@ describe("by docker-registry:", function()
 	end)
 
 	local function start(...)
-		local reason = peers.missing("docker-registry", ...)
-		if reason then
-			pending(reason)
-		end
+		peers.need("docker-registry", ...)
 		server = docker_registry.start({})
 		hub = remote.client()
 	end

@@ -9,12 +9,7 @@ local registry = require "spec.support.registry"
 local shell = require "spec.support.shell"
 local tmp = require "spec.support.tmp"
 
-local function need(...)
-	local reason = peers.missing(...)
-	if reason then
-		pending(reason)
-	end
-end
+local need = peers.need
 
 describe("registries that skopeo knows how to use:", function()
 	local dir, image, index, server

@@ -14,13 +14,7 @@ local RUNS = 12
 
 local TYPE_BITS = { file = 0x8000, dir = 0x4000, symlink = 0xa000, char = 0x2000, block = 0x6000, fifo = 0x1000 }
 
-local function need(...)
-	local reason = peers.missing(...)
-	if reason then
-		pending(reason)
-	end
-	return reason == nil
-end
+local need = peers.need
 
 -- The root file system as sample.listing() tells it.
 local function listing(root)

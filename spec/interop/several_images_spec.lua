@@ -15,12 +15,7 @@ local tmp = require "spec.support.tmp"
 local LAYERS = docker_archive.layers(4)
 local REFS = { "one:1", "two:1", "three:1" }
 
-local function need(...)
-	local reason = peers.missing(...)
-	if reason then
-		pending(reason)
-	end
-end
+local need = peers.need
 
 local function image(number)
 	return docker_archive.image({

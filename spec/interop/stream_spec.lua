@@ -9,12 +9,7 @@ local shell = require "spec.support.shell"
 local strata = require "strata"
 local tmp = require "spec.support.tmp"
 
-local function need(...)
-	local reason = peers.missing(...)
-	if reason then
-		pending(reason)
-	end
-end
+local need = peers.need
 
 -- What examples/pipe.lua does with --strip srv/links --strip opt/again/sub --uid 1000=0 --env TZ=UTC.
 local OPTIONS = "--strip /srv/links/ --strip opt/again/sub --uid 1000=0 --env TZ=UTC"

@@ -8,7 +8,7 @@ local tarlist = require "spec.support.tarlist"
 local tmp = require "spec.support.tmp"
 local tree = require "spec.support.tree"
 
-local ROOT = shell.check({ "id", "-u" }):match("%d+") == "0"
+local ROOT = require("spec.support.rights").root
 
 describe("strata.layer", function()
 	local dir

@@ -7,7 +7,7 @@ local tree = require "spec.support.tree"
 
 local it = archive.specify(it, pending) -- luacheck: ignore 431
 
-local ROOT = shell.check({ "id", "-u" }):match("%d+") == "0"
+local ROOT = require("spec.support.rights").root
 
 local function need_root()
 	if not ROOT then

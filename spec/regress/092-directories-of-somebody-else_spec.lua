@@ -10,7 +10,7 @@ local tree = require "spec.support.tree"
 
 local it = archive.specify(it, pending) -- luacheck: ignore 431
 
-local ROOT = shell.check({ "id", "-u" }):match("%d+") == "0"
+local ROOT = require("spec.support.rights").root
 local NOBODY = 65534
 
 local SCRIPT = [[

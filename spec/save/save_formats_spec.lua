@@ -71,10 +71,7 @@ local SOURCES = {
 		return layout({ family = "docker" }):write_dir(fresh("source"))
 	end,
 	["skopeo dir:"] = function()
-		local reason = peers.missing("skopeo")
-		if reason then
-			pending(reason)
-		end
+		peers.need("skopeo")
 		local path = fresh("source")
 		skopeo.copy("oci:" .. layout():write_dir(fresh("layout")) .. ":app:1", "dir:" .. path)
 		return path

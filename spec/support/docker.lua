@@ -34,8 +34,9 @@ end
 
 local function why(dir)
 	local log = shell.run({ "grep", "-hE", "level=(fatal|error)|^failed|^Status:", dir .. "/dockerd.log" })
-	local line = log.stdout:match("([^\n]+)\n?$")
-	return "dockerd does not start: " .. (line or "no answer on its socket")
+	local line = log.stdout:gsub(dir:gsub("%p", "%%%0"), "DIRECTORY"):match("([^\n]+)\n?$")
+	return "dockerd does not start, which needs a machine or a container with --privileged: "
+		.. (line and line:gsub('^time="[^"]*" ', "") or "no answer on its socket")
 end
 
 --- Starts an engine unless it runs already; throws the reason if it cannot.

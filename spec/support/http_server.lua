@@ -15,6 +15,7 @@ Server.__index = Server
 ---@param ... string paths: a certificate and its key, for TLS; the certificate of an authority that clients need
 ---@return spec.HttpServer
 function http_server.start(...)
+	python.need()
 	local words = shell.join({ python.PATH, "-IS", HERE .. "/http_server.py", ... })
 	local output = assert(io.popen("echo $$; exec env LD_PRELOAD= " .. words .. " </dev/null", "r"))
 	local pid, port = output:read("*l"), output:read("*l")

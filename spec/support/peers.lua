@@ -1,7 +1,9 @@
 --- The other tools that specs compare strata with, and what is missing to use them.
 
 local once = require "spec.support.once"
+local rights = require "spec.support.rights"
 local shell = require "spec.support.shell"
+local skip = require "spec.support.skip"
 
 local peers = {}
 
@@ -14,25 +16,26 @@ local NEEDS = {
 	umoci = { root = true, "umoci" },
 }
 
-local function is_root()
-	return shell.check({ "id", "-u" }):match("%d+") == "0"
-end
-
 local function find_missing(name)
 	local need = NEEDS[name]
 	if not need then
 		error("no such peer: " .. name, 0)
 	end
-	if need.root and not is_root() then
-		return name .. " can only be run by root"
+	if os.getenv("STRATA_QUICK") == "1" then
+		return name .. " is left to make test"
+	end
+	if need.root and not rights.root then
+		return name .. " needs root"
 	end
 	for _, program in ipairs(need) do
 		if not shell.which(program) then
 			return program .. " is not installed"
 		end
 	end
-	if name == "docker" then
-		local ok, message = pcall(require("spec.support.docker").start)
+	local start = name == "docker" and require("spec.support.docker").start
+		or name == "podman" and require("spec.support.podman").probe
+	if start then
+		local ok, message = pcall(start)
 		return not ok and tostring(message) or nil
 	end
 	return nil
@@ -51,6 +54,17 @@ function peers.missing(...)
 		end
 	end
 	return nil
+end
+
+--- Skips the spec that runs where one of the named peers cannot be used.
+---@param ... string
+---@return true
+function peers.need(...)
+	local reason = peers.missing(...)
+	if reason then
+		skip(reason)
+	end
+	return true
 end
 
 return peers

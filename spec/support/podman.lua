@@ -36,6 +36,17 @@ function podman.call(arguments)
 	return (shell.check(words))
 end
 
+--- Throws the reason if it cannot unpack a layer here.
+function podman.probe()
+	local dir = tmp.dir()
+	shell.check({ "tar", "-cf", dir:file("probe.tar"), "-C", dir:file(""), "--exclude", "probe.tar", "." })
+	local ok = pcall(podman.call, { "import", "--quiet", dir:file("probe.tar"), "localhost/probe:1" })
+	if not ok then
+		error("podman cannot unpack a layer here: it needs a machine or a container with --privileged", 0)
+	end
+	podman.call({ "rmi", "--all", "--force" })
+end
+
 --- Loads an archive into an empty storage and returns the IDs by name.
 ---@param path string
 ---@return table<string, string> ids

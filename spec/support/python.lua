@@ -4,6 +4,7 @@
 local cjson = require "cjson"
 local once = require "spec.support.once"
 local shell = require "spec.support.shell"
+local skip = require "spec.support.skip"
 local tmp = require "spec.support.tmp"
 
 local python = {}
@@ -35,11 +36,23 @@ local function stop(server)
 	server.answers:close()
 end
 
+local is_there = shell.which(python.PATH) ~= nil
+
+--- Skips the spec that runs where there is no Python.
+function python.need()
+	if not is_there then
+		skip("python3 is not installed")
+	end
+end
+
 local function server()
+	python.need()
 	return once.get("python", start, stop)
 end
 
-server() -- here, so that no spec that counts descriptors sees it come
+if is_there then
+	server() -- here, so that no spec that counts descriptors sees it come
+end
 
 -- To read nothing would wait for something.
 local function take(file, length)

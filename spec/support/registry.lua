@@ -14,6 +14,7 @@ local HERE = debug.getinfo(1, "S").source:match("^@(.*)/[^/]*$")
 
 -- The process of Python that forks one for each registry. A FIFO that is open for both directions blocks nobody.
 local function start_server()
+	python.need()
 	local fifo = tmp.dir():file("registries")
 	shell.check({ "mkfifo", fifo })
 	local main = HERE .. "/registry/main.py"

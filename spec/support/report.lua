@@ -1,30 +1,94 @@
--- Output handler for busted: prints as busted does, and writes what spec/run
--- sums up to the file named by -Xoutput: "passed failed", then one line for each
--- spec that failed ("failed: ") or was skipped ("skipped: ").
+-- Output handler for busted: prints what failed as busted does, and writes what spec/run sums up to the file
+-- named by -Xoutput: "passed failed", then a line for each spec that failed ("failed: name: message") or
+-- was skipped ("skipped: name TAB reason"). STRATA_FILE_ENDS is the number of a descriptor that gets a line for each
+-- file as it ends.
 
 local busted = require("busted")
 
-return function(options)
-	local handler = require("busted.outputHandlers.plainTerminal")(options)
-	local path = assert(options.arguments[1], "the report needs -Xoutput FILE")
+local function one_line(text)
+	return (tostring(text):gsub("%s+", " "):sub(1, 500))
+end
 
-	busted.subscribe({ "suite", "end" }, function()
-		local file = assert(io.open(path, "w"))
-		local failed = handler.failuresCount + handler.errorsCount
-		file:write(("%d %d\n"):format(handler.successesCount, failed))
-		local function list(word, results)
-			for _, result in ipairs(results) do
-				local why = type(result.message) == "string" and ": " .. result.message or ""
-				local line = (result.name .. why):gsub("%s+", " ")
-				file:write(word, ": ", line:sub(1, 500), "\n")
-			end
+local function reason(result)
+	return one_line((type(result.message) == "string" and result.message or result.name):gsub("^%S+:%d+: ", ""))
+end
+
+local function write_report(path, handler)
+	local file = assert(io.open(path, "w"))
+	file:write(("%d %d\n"):format(handler.successesCount, handler.failuresCount + handler.errorsCount))
+	for _, results in ipairs({ handler.failures, handler.errors }) do
+		for _, result in ipairs(results) do
+			local message = type(result.message) == "string" and ": " .. result.message or ""
+			file:write("failed: ", one_line(result.name .. message), "\n")
 		end
-		list("failed", handler.failures)
-		list("failed", handler.errors)
-		list("skipped", handler.pendings)
-		file:close()
+	end
+	for _, result in ipairs(handler.pendings) do
+		file:write("skipped: ", one_line(result.name), "\t", reason(result), "\n")
+	end
+	file:close()
+end
+
+-- What spec/support/skip.lua skips in front of specs has no spec that begins or ends. What clears away afterwards
+-- may fail then, as not all was made.
+local function take_skips(handler)
+	local of_a_spec, of_something = handler.basePending, handler.baseError
+	local skipped = {}
+	function handler.basePending(element, parent, message, trace)
+		if handler.inProgress[tostring(element)] then
+			return of_a_spec(element, parent, message, trace)
+		end
+		skipped[parent] = true
+		handler.pendingsCount = handler.pendingsCount + 1
+		table.insert(handler.pendings, handler.format(element, parent, message, trace))
+		return nil, true
+	end
+	function handler.baseError(element, parent, ...)
+		local clears = element.descriptor:find("teardown$") or element.descriptor == "after_each"
+		if clears and skipped[parent] then
+			return nil, false -- nobody else is told
+		end
+		return of_something(element, parent, ...)
+	end
+end
+
+-- Writes a line for each file of specs as it ends to a descriptor that this process has inherited.
+local function tell_of_files(descriptor, handler)
+	local passed, failed, skipped, started = 0, 0, 0, os.time()
+	busted.subscribe({ "file", "start" }, function()
+		passed, failed = handler.successesCount, handler.failuresCount + handler.errorsCount
+		skipped, started = handler.pendingsCount, os.time()
 		return nil, true
 	end)
+	busted.subscribe({ "file", "end" }, function(element)
+		local pipe = io.popen("cat >&" .. descriptor, "w")
+		pipe:write(
+			("    %s: %d passed, %d failed, %d skipped, %d s\n"):format(
+				element.name:gsub("^spec/", ""):gsub("_spec%.lua$", ""),
+				handler.successesCount - passed,
+				handler.failuresCount + handler.errorsCount - failed,
+				handler.pendingsCount - skipped,
+				os.time() - started
+			)
+		)
+		pipe:close()
+		return nil, true
+	end)
+end
 
+return function(options)
+	local handler
+	-- Before the handler's own end of the suite, which prints all that is skipped one by one.
+	busted.subscribe({ "suite", "end" }, function()
+		write_report(assert(options.arguments[1], "the report needs -Xoutput FILE"), handler)
+		handler.pendings = {}
+		return nil, true
+	end)
+	options.deferPrint = true -- no dots
+	handler = require("busted.outputHandlers.plainTerminal")(options)
+	take_skips(handler)
+	local ends = os.getenv("STRATA_FILE_ENDS")
+	if ends then
+		tell_of_files(ends, handler)
+	end
 	return handler
 end

@@ -212,7 +212,8 @@ function tree.prepare(env)
 		dd if=/dev/zero of=lower/big bs=1000 count=300 2>/dev/null && mkfifo lower/fifo &&
 		cp -a lower/. upper/ && rm upper/gone && echo two >upper/d/new/two && chmod 700 upper/d/sub &&
 		echo big >>upper/big && rm upper/fifo && mkdir upper/fifo &&
-		python3 -IS -c 'import os; os.setxattr("lower/d/one", "user.a", b"1"); os.setxattr("upper/d", "user.b", b"2")']],
+		{ ! command -v python3 >/dev/null || python3 -IS -c 'import os
+os.setxattr("lower/d/one", "user.a", b"1"); os.setxattr("upper/d", "user.b", b"2")'; }]],
 		env.dir)
 	env.lower, env.upper = env.dir .. "/lower", env.dir .. "/upper"
 end

@@ -132,7 +132,8 @@ end
 ---@param name string
 ---@return string|nil path
 function shell.which(name)
-	local done = shell.run({ "sh", "-c", 'command -v "$1"', "sh", name, env = { PATH = shell.PATH } })
+	local script = 'path=$(command -v "$1") && [ -x "$path" ] && echo "$path"' -- dash says yes to any path
+	local done = shell.run({ "sh", "-c", script, "sh", name, env = { PATH = shell.PATH } })
 	return done.status == 0 and done.stdout:match("^[^\n]+") or nil
 end
 

@@ -324,7 +324,7 @@ static inline bool have_command(const char *command)
 	snprintf(line, sizeof(line), "%s </dev/null >/dev/null 2>&1", command);
 	if (system(line) == 0)
 		return true;
-	printf("skipped: no %s\n", command);
+	printf("skipped: %.*s is not installed\n", (int)strcspn(command, " "), command);
 	return false;
 }
 

@@ -414,7 +414,7 @@ static inline bool have_tool(const char *name)
 	have = output_of(command, &unused);
 	strata_buf_free(&unused);
 	if (!have)
-		printf("skipped: no %s\n", name);
+		printf("skipped: %s is not installed\n", name);
 	return have;
 }
 
