@@ -367,19 +367,22 @@ doc: ## the reference of the API as HTML, in build/doc
 deps: ## install the Debian packages that are missing
 	@.ci/deps build demo test
 
-install: build ## into DESTDIR, under PREFIX
-	@set -e; for v in $(LUA_VERSIONS); do \
-		share='$(DESTDIR)$(PREFIX)'/share/lua/$$v; lib='$(DESTDIR)$(PREFIX)'/lib/lua/$$v; \
-		echo "$$share/strata $$lib/strata"; \
-		find lua -name '*.lua' | while read -r f; do \
-			install -D -m 644 "$$f" "$$share/$${f#lua/}"; done; \
-		for so in $(BUILD)/lua$$v/strata/*.so; do \
-			install -D -m 755 "$$so" "$$lib/strata/$${so##*/}"; done; \
-	done
+# Both may name $(v), the version of Lua. Modules are not stripped, which is for those who make packages.
+LUA_LIBDIR   ?= $(PREFIX)/lib/lua/$(v)
+LUA_SHAREDIR ?= $(PREFIX)/share/lua/$(v)
+INSTALL = PREFIX='$(PREFIX)' DESTDIR='$(DESTDIR)' BUILD='$(BUILD)' \
+	LUA='$(if $(filter command,$(firstword $(origin LUA))),$(LUA))' .ci/install $@ \
+	$(foreach v,$(LUA_VERSIONS),$v '$(LUA_LIBDIR)' '$(LUA_SHAREDIR)')
+
+install: build ## the modules, the command, the explorer and the documents
+	@$(INSTALL)
+
+uninstall: ## remove what install put there, told the same PREFIX and so on
+	@$(INSTALL)
 
 clean: ## remove everything that was built
 	rm -rf $(BUILD)
 
 FORCE:
 .PHONY: help build demo test spec ctest ctests sanitize tsan valgrind fuzz fuzz-replay fuzzers coverage lint tidy musl arm64 objects \
-	bench bench-registry bench-nginx deps doc types install clean random FORCE sweep
+	bench bench-registry bench-nginx deps doc types install uninstall clean random FORCE sweep
