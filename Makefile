@@ -367,10 +367,12 @@ doc: ## the reference of the API as HTML, in build/doc
 deps: ## install the Debian packages that are missing
 	@.ci/deps build demo test
 
-# Both may name $(v), the version of Lua. Modules are not stripped, which is for those who make packages.
+# Both may name $(v), the version of Lua. Modules are not stripped, which is for those who make packages. STAGED: the
+# files go from there to other places, as those of packages and rocks do.
 LUA_LIBDIR   ?= $(PREFIX)/lib/lua/$(v)
 LUA_SHAREDIR ?= $(PREFIX)/share/lua/$(v)
-INSTALL = PREFIX='$(PREFIX)' DESTDIR='$(DESTDIR)' BUILD='$(BUILD)' \
+STAGED       ?= $(DESTDIR)
+INSTALL = PREFIX='$(PREFIX)' DESTDIR='$(DESTDIR)' STAGED='$(STAGED)' BUILD='$(BUILD)' \
 	LUA='$(if $(filter command,$(firstword $(origin LUA))),$(LUA))' .ci/install $@ \
 	$(foreach v,$(LUA_VERSIONS),$v '$(LUA_LIBDIR)' '$(LUA_SHAREDIR)')
 
@@ -380,9 +382,14 @@ install: build ## the modules, the command, the explorer and the documents
 uninstall: ## remove what install put there, told the same PREFIX and so on
 	@$(INSTALL)
 
+rockspec: rockspec/strata-$(VERSION)-1.rockspec ## that of the release, of rockspec/strata-scm-1.rockspec
+
+rockspec/strata-$(VERSION)-1.rockspec: rockspec/strata-scm-1.rockspec src/lua/module.c
+	@sed 's/^version = .*/version = "$(VERSION)-1"/; s/branch = "main"/tag = "v$(VERSION)"/' $< >$@
+
 clean: ## remove everything that was built
 	rm -rf $(BUILD)
 
 FORCE:
 .PHONY: help build demo test spec ctest ctests sanitize tsan valgrind fuzz fuzz-replay fuzzers coverage lint tidy musl arm64 objects \
-	bench bench-registry bench-nginx deps doc types install uninstall clean random FORCE sweep
+	bench bench-registry bench-nginx deps doc types install uninstall rockspec clean random FORCE sweep
