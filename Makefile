@@ -372,24 +372,27 @@ deps: ## install the Debian packages that are missing
 LUA_LIBDIR   ?= $(PREFIX)/lib/lua/$(v)
 LUA_SHAREDIR ?= $(PREFIX)/share/lua/$(v)
 STAGED       ?= $(DESTDIR)
-INSTALL = PREFIX='$(PREFIX)' DESTDIR='$(DESTDIR)' STAGED='$(STAGED)' BUILD='$(BUILD)' \
+INSTALLER = PREFIX='$(PREFIX)' DESTDIR='$(DESTDIR)' STAGED='$(STAGED)' BUILD='$(BUILD)' \
 	LUA='$(if $(filter command,$(firstword $(origin LUA))),$(LUA))' .ci/install $@ \
 	$(foreach v,$(LUA_VERSIONS),$v '$(LUA_LIBDIR)' '$(LUA_SHAREDIR)')
 
 install: build ## the modules, the command, the explorer and the documents
-	@$(INSTALL)
+	@$(INSTALLER)
 
 uninstall: ## remove what install put there, told the same PREFIX and so on
-	@$(INSTALL)
+	@$(INSTALLER)
 
 rockspec: rockspec/strata-$(VERSION)-1.rockspec ## that of the release, of rockspec/strata-scm-1.rockspec
 
 rockspec/strata-$(VERSION)-1.rockspec: rockspec/strata-scm-1.rockspec src/lua/module.c
 	@sed 's/^version = .*/version = "$(VERSION)-1"/; s/branch = "main"/tag = "v$(VERSION)"/' $< >$@
 
+deb: ## the Debian packages, in build/deb
+	@STRATA_BUILD=$(BUILD) .ci/deb $(CHROOT)
+
 clean: ## remove everything that was built
 	rm -rf $(BUILD)
 
 FORCE:
 .PHONY: help build demo test spec ctest ctests sanitize tsan valgrind fuzz fuzz-replay fuzzers coverage lint tidy musl arm64 objects \
-	bench bench-registry bench-nginx deps doc types install uninstall rockspec clean random FORCE sweep
+	bench bench-registry bench-nginx deps doc types install uninstall rockspec deb clean random FORCE sweep
