@@ -109,7 +109,6 @@ build: $(BUILD)/flags $(MODULES) ## compile the modules for every Lua version fo
 # Changes when a flag does, so that everything is compiled again; checks what is needed first.
 $(BUILD)/flags: FORCE
 	@mkdir -p $(@D)
-	@[ -n "$(LUA_VERSIONS)" ] || echo 'No header of Lua 5.1 to 5.4: pkg-config knows none, nor are LUA_INCDIR or LUAJIT_DIR set' >&2
 	@$(PKG_CONFIG) --print-errors --exists $(PKGS) && [ -n "$(LUA_VERSIONS)" ] || \
 	{ echo 'Something needed is missing: "make deps" installs it (Debian)' >&2; exit 1; }
 	@echo '$(subst ','\'',$(COMPILE) $(LDFLAGS) $(CORE_LIBS) $(ARCHIVE_LIBS) $(HTTP_LIBS))' > $@.new
