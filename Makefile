@@ -381,10 +381,9 @@ install: build ## the modules, the command, the explorer and the documents
 uninstall: ## remove what install put there, told the same PREFIX and so on
 	@$(INSTALLER)
 
-rockspec: rockspec/strata-$(VERSION)-1.rockspec ## that of the release, of rockspec/strata-scm-1.rockspec
-
-rockspec/strata-$(VERSION)-1.rockspec: rockspec/strata-scm-1.rockspec src/lua/module.c
-	@sed 's/^version = .*/version = "$(VERSION)-1"/; s/branch = "main"/tag = "v$(VERSION)"/' $< >$@
+rockspec: ## that of the release anew, of rockspec/strata-scm-1.rockspec
+	@sed 's/^version = .*/version = "$(VERSION)-1"/; s/branch = "main"/tag = "v$(VERSION)"/' rockspec/strata-scm-1.rockspec \
+		>rockspec/strata-$(VERSION)-1.rockspec
 
 deb: ## the Debian packages, in build/deb
 	@STRATA_BUILD=$(BUILD) .ci/deb $(CHROOT)

@@ -1,5 +1,6 @@
 -- `make install` and `make uninstall`: what goes where, what is said, and what is left.
 
+local nginx = require "spec.support.nginx"
 local shell = require "spec.support.shell"
 local tmp = require "spec.support.tmp"
 
@@ -80,6 +81,21 @@ describe("make install", function()
 		local env = { LUA_PATH = ";;", LUA_CPATH = ";;" }
 		local output = shell.check({ prefix .. "/bin/strata", "--version", cwd = "/", env = env })
 		assert.is_truthy(output:find("^strata %d"))
+	end)
+
+	it("installs an explorer that finds the module beside it", function()
+		local reason = nginx.missing()
+		if reason then
+			pending(reason)
+		end
+		done("install", "LUA_VERSIONS=5.1", "PREFIX=" .. prefix)
+		shell.check({ "mkdir", dir:file("images") })
+		local env = { LUA_PATH = ";;", LUA_CPATH = ";;" }
+		local run = prefix .. "/share/strata/explorer/run"
+		local server = nginx.start({ directory = dir:file("images"), run = run, env = env })
+		local answer = server:curl({ server.url .. "/images" })
+		server:stop()
+		assert.equal(200, answer.status)
 	end)
 
 	it("takes LUA_LIBDIR and LUA_SHAREDIR, in which $(v) is the version of Lua", function()
