@@ -10,5 +10,4 @@ files["examples/openresty"].std = "min+ngx_lua"
 files["lua/strata/jobs.lua"].read_globals = { "ngx" } -- nil outside of nginx
 files["lua/strata/meta"].ignore = { "212", "241", "631" } -- declarations only
 files["spec"].std = "+busted"
-files["rockspec"].std = "rockspec"
 files[".luacheckrc"].std = "luacheckrc"

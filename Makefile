@@ -19,15 +19,36 @@ help:
 	@echo
 	@echo '  IMAGE=FILE      the image that demo works on'
 	@echo '  SECONDS=N       how long fuzz runs each target ($(SECONDS))'
-	@echo '  PREFIX, DESTDIR where install puts things ($(PREFIX))'
+	@echo '  PREFIX, DESTDIR where install puts things ($(PREFIX)); LUA_LIBDIR and LUA_SHAREDIR for the modules alone'
 	@echo '  LUA_VERSIONS    the Lua versions to build for ($(or $(LUA_VERSIONS),none found))'
+	@echo '  LUA_INCDIR      the headers of one Lua, where pkg-config does not know it; LUAJIT_DIR those of OpenResty'
 	@echo '  V=1             show the commands'
 	@echo '  WITHOUT_ISAL=1  use zlib alone, even where ISA-L is installed'
 
 # What the machine has
 
-exists        = $(shell $(PKG_CONFIG) --exists '$(1)' 2>/dev/null && echo yes)
-LUA_VERSIONS := $(strip $(foreach v,5.1 5.2 5.3 5.4,$(if $(call exists,lua$v),$v)))
+exists = $(shell $(PKG_CONFIG) --exists '$(1)' 2>/dev/null && echo yes)
+pkg    = $(shell $(PKG_CONFIG) $(1) 2>/dev/null)
+
+# Lua's package in pkg-config is named differently by each distribution. "lua" counts for the version that it is,
+# and LuaJIT for 5.1. LUA_INCDIR or LUA_CFLAGS name one Lua, whose header tells its version.
+LUAJIT_DIR ?= /usr/local/openresty/luajit
+ifneq ($(strip $(LUA_INCDIR)$(LUA_CFLAGS)),)
+LUA_CFLAGS ?= -I$(LUA_INCDIR)
+LUA_VERSIONS := $(shell echo LUA_VERSION_NUM | $(CC) $(LUA_CFLAGS) -include lua.h -E -P - 2>/dev/null | \
+	sed -n '$$s/^\([0-9]\)0\([0-9]\)$$/\1.\2/p')
+lua_cflags = $(LUA_CFLAGS)
+else
+lua_package = $(or $(shell for name in lua$1 lua-$1 lua$(subst .,,$1) lua; do \
+	case $$($(PKG_CONFIG) --modversion $$name 2>/dev/null) in ($1|$1.*) echo $$name; break;; esac; done), \
+	$(if $(filter 5.1,$1),$(if $(call exists,luajit),luajit)))
+LUAJIT_INCDIR := $(firstword $(wildcard $(LUAJIT_DIR)/include/luajit-2*))
+$(foreach v,5.1 5.2 5.3 5.4,$(eval LUA_PACKAGE_$v := $(call lua_package,$v)))
+LUA_VERSIONS := $(strip $(foreach v,5.1 5.2 5.3 5.4,$(if $(or $(LUA_PACKAGE_$v),$(and $(filter 5.1,$v),$(LUAJIT_INCDIR))),$v)))
+lua_cflags = $(if $(LUA_PACKAGE_$1),$(call pkg,--cflags $(LUA_PACKAGE_$1)),$(if $(filter 5.1,$1),$(addprefix -I,$(LUAJIT_INCDIR))))
+LUA_LIBS = $(call pkg,--libs $(LUA_PACKAGE_$(LATEST)))
+endif
+
 CORE_PKGS    := libcrypto zlib libzstd
 ARCHIVE_PKGS := libarchive libcrypto
 HTTP_PKGS    := $(if $(call exists,libcurl >= 7.87.0),libcurl libcrypto) # none: no strata.http
@@ -37,6 +58,7 @@ CORE_PKGS += libisal
 DEFINES   += -DSTRATA_WITH_ISAL
 endif
 endif
+VERSION := $(shell sed -n 's/^\#define STRATA_VERSION "\(.*\)"/\1/p' src/lua/module.c)
 ifeq ($(origin VERSION),command line)
 DEFINES += -DSTRATA_VERSION='"$(VERSION)"'
 endif
@@ -53,13 +75,13 @@ HARDENING := -U_FORTIFY_SOURCE -D_FORTIFY_SOURCE=2 -fstack-protector-strong \
 	$(foreach h,-fstack-clash-protection -fcf-protection,$(call supported,$h))
 HARDENING_LINK := -Wl,-z,relro,-z,now,-z,noexecstack
 
-pkg           = $(shell $(PKG_CONFIG) $(1) 2>/dev/null)
 PKGS         := $(CORE_PKGS) $(ARCHIVE_PKGS) $(HTTP_PKGS)
+PKG_CFLAGS   := $(call pkg,--cflags $(PKGS))
 CORE_LIBS    := $(call pkg,--libs $(CORE_PKGS))
 ARCHIVE_LIBS := $(call pkg,--libs $(ARCHIVE_PKGS))
 HTTP_LIBS    := $(call pkg,--libs $(HTTP_PKGS))
 ALL_CFLAGS   = -std=c11 -D_GNU_SOURCE -Isrc -fPIC -fvisibility=hidden -pthread $(WARNINGS) $(HARDENING) $(DEFINES) \
-	$(call pkg,--cflags $(PKGS)) $(CPPFLAGS) $(CFLAGS)
+	$(PKG_CFLAGS) $(CPPFLAGS) $(CFLAGS)
 SAY          = $(if $(V),,$(if $(QUIET),@,@echo '  $@' && ))
 COMPILE      = $(CC) $(ALL_CFLAGS) -MMD -MP
 LINK_MODULE  = $(CC) $(ALL_CFLAGS) $(HARDENING_LINK) $(LDFLAGS) -shared -Wl,--version-script=src/strata.map
@@ -118,14 +140,14 @@ $(patsubst %.c,$(BUILD)/c/%,$(notdir $(filter spec/c/http/%,$(CTEST_SRCS)))): $(
 # Tests that embed Lua; what they load finds Lua's symbols in them.
 LATEST := $(lastword $(LUA_VERSIONS))
 $(BUILD)/c/%_lua_test: private CORE_OBJS :=
-$(BUILD)/c/%_lua_test: private CORE_LIBS := $(call pkg,--libs lua$(LATEST)) -rdynamic
-$(BUILD)/c/%_lua_test: private ALL_CFLAGS += $(call pkg,--cflags lua$(LATEST))
+$(BUILD)/c/%_lua_test: private CORE_LIBS := $(LUA_LIBS) -rdynamic
+$(BUILD)/c/%_lua_test: private ALL_CFLAGS += $(call lua_cflags,$(LATEST))
 
 # $(call for_lua,VERSION): 5.1 is also what LuaJIT loads.
 define for_lua
 $(BUILD)/lua$1/obj/%.o: src/%.c $(BUILD)/flags
 	@mkdir -p $$(@D)
-	$$(SAY)$$(COMPILE) $(call pkg,--cflags lua$1) -c -o $$@ $$<
+	$$(SAY)$$(COMPILE) $(call lua_cflags,$1) -c -o $$@ $$<
 
 $(BUILD)/lua$1/strata/core.so: $(LUA_SRCS:src/%.c=$(BUILD)/lua$1/obj/%.o) $(CORE_OBJS) src/strata.map
 	@mkdir -p $$(@D)
@@ -299,8 +321,37 @@ lint: ## every check that runs nothing: compilers, luacheck, clang-format ...
 	@$(MAKE) build ctests BUILD=$(BUILD)/lint CFLAGS='$(CFLAGS) -Werror'
 	@! command -v clang >/dev/null || \
 	$(MAKE) build ctests BUILD=$(BUILD)/lint-clang CC=clang CFLAGS='$(CFLAGS) -Werror'
+	@$(MAKE) musl arm64
 	@$(MAKE) tidy
 	@STRATA_BUILD=$(BUILD)/lint .ci/lint
+
+# Sources compile with other C libraries and for other processors: objects only, as those machines' libraries are not
+# here. The headers of the libraries that strata uses are the same everywhere, and are reached by links, so that
+# headers of this machine's C library stay out of sight. Those of the kernel are of this machine's processor.
+musl: ## compile, not link, with musl-gcc and warnings as errors; a part of lint
+	@$(MAKE) objects BUILD=$(BUILD)/musl CC=musl-gcc \
+		PKG_CFLAGS='-isystem $(BUILD)/headers -isystem $(BUILD)/headers/kernel' CFLAGS='-O1 -Werror'
+
+arm64: ## the same for 64-bit ARM with aarch64-linux-gnu-gcc
+	@$(MAKE) objects BUILD=$(BUILD)/arm64 CC=aarch64-linux-gnu-gcc PKG_CFLAGS='-isystem $(BUILD)/headers' \
+		CFLAGS='-O1 -Werror'
+
+musl arm64: $(BUILD)/headers
+
+HEADERS := openssl zlib.h zconf.h zstd.h zstd_errors.h archive.h archive_entry.h isa-l isa-l.h curl lua5.*-deb-multiarch.h
+HOST_INCLUDE = /usr/include/$(shell $(CC) -print-multiarch) /usr/include
+
+$(BUILD)/headers:
+	@rm -rf $@.new && mkdir -p $@.new/kernel
+	@ln -s $(wildcard $(foreach d,$(HOST_INCLUDE),$(addprefix $d/,linux asm asm-generic))) $@.new/kernel
+	@for found in $(wildcard $(foreach d,$(HOST_INCLUDE),$(addprefix $d/,$(HEADERS)))); do \
+		if [ -d "$$found" ]; then mkdir -p "$@.new/$${found##*/}" && ln -sf "$$found"/* "$@.new/$${found##*/}"; \
+		else ln -sf "$$found" $@.new; fi; done
+	@mv $@.new $@
+
+# Only of those Luas whose headers differ most.
+objects: $(CORE_OBJS) $(HTTP_OBJS) $(foreach v,$(sort $(firstword $(LUA_VERSIONS)) $(LATEST)), \
+	$(patsubst src/%.c,$(BUILD)/lua$v/obj/%.o,$(LUA_SRCS) $(ARCHIVE_SRCS) $(HTTP_BINDING)))
 
 # Each source once more only when it, a header or what is checked has changed.
 TIDIED := $(patsubst src/%.c,$(BUILD)/tidy/%.ok,$(filter-out $(if $(HTTP_SRCS),,src/http/%), \
@@ -344,19 +395,32 @@ deps: ## install what building needs, on Debian; elsewhere list it
 deps-test: ## install what all of the specs and lint need, on Debian
 	@.ci/deps build demo test
 
-install: build ## into DESTDIR, under PREFIX
-	@set -e; for v in $(LUA_VERSIONS); do \
-		share='$(DESTDIR)$(PREFIX)'/share/lua/$$v; lib='$(DESTDIR)$(PREFIX)'/lib/lua/$$v; \
-		echo "$$share/strata $$lib/strata"; \
-		find lua -name '*.lua' | while read -r f; do \
-			install -D -m 644 "$$f" "$$share/$${f#lua/}"; done; \
-		for so in $(BUILD)/lua$$v/strata/*.so; do \
-			install -D -m 755 "$$so" "$$lib/strata/$${so##*/}"; done; \
-	done
+# Both may name $(v), the version of Lua. Modules are not stripped, which is for those who make packages. STAGED: the
+# files go from there to other places, as those of packages and rocks do.
+LUA_LIBDIR   ?= $(PREFIX)/lib/lua/$(v)
+LUA_SHAREDIR ?= $(PREFIX)/share/lua/$(v)
+STAGED       ?= $(DESTDIR)
+INSTALLER = PREFIX='$(PREFIX)' DESTDIR='$(DESTDIR)' STAGED='$(STAGED)' BUILD='$(BUILD)' \
+	LUA='$(if $(filter command,$(firstword $(origin LUA))),$(LUA))' .ci/install $@ \
+	$(foreach v,$(LUA_VERSIONS),$v '$(LUA_LIBDIR)' '$(LUA_SHAREDIR)')
+
+install: build ## the modules, the command, the explorer and the documents
+	@$(INSTALLER)
+
+uninstall: ## remove what install put there, told the same PREFIX and so on
+	@$(INSTALLER)
+
+rockspec: ## that of the release anew, of rockspec/strata-scm-1.rockspec
+	@sed 's/^version = .*/version = "$(VERSION)-1"/; s/branch = "main"/tag = "v$(VERSION)"/' rockspec/strata-scm-1.rockspec \
+		>rockspec/strata-$(VERSION)-1.rockspec
+
+deb: ## the Debian packages, in build/deb
+	@STRATA_BUILD=$(BUILD) .ci/deb $(CHROOT)
 
 clean: ## remove everything that was built
 	rm -rf $(BUILD)
 
 FORCE:
-.PHONY: help build demo one-lua check one-check test spec ctest ctests sanitize tsan valgrind fuzz fuzz-replay fuzzers coverage lint tidy \
-	bench bench-registry bench-nginx deps deps-test doc types install clean random FORCE sweep
+.PHONY: help build demo one-lua check one-check test spec ctest ctests sanitize tsan valgrind fuzz fuzz-replay fuzzers \
+	coverage lint tidy musl arm64 objects bench bench-registry bench-nginx deps deps-test doc types install uninstall \
+	rockspec deb clean random FORCE sweep
