@@ -107,7 +107,8 @@ describe("the REPL on a terminal", function()
 
 	it("drops a statement after Ctrl-C and Enter, and ends when Ctrl-C comes twice", function()
 		need_readline()
-		local list, status = session({ "x = {", { send = "1, ", wait = "1, " }, { send = "\3", wait = "C$" }, { send = "\r" }, "5" })
+		local list, status = session({ "x = {",
+			{ send = "1, ", wait = "1, " }, { send = "\3", wait = "C$" }, { send = "\r" }, "5" })
 		assert.matches("error: interrupted\n> $", list[5])
 		assert.equal("5\n", list[6])
 		assert.equal(0, status)
