@@ -1,9 +1,11 @@
 --- The command strata: words to a call of the module, and its result to lines, JSON and an exit status.
 --
--- Each subcommand is a file of strata.command.subcommand, loaded when it is asked for: a table with `summary`, `usage`
--- (what follows its name), `example`, `define(cmd)`, which adds arguments to a command of argparse, `writes` where an
--- image is written to --output, and `run(args, out)`, which gives the exit status, nil for 0. 0 is success, 1 findings or
--- differences, 2 misuse and failure.
+-- Each subcommand is a file of strata.command.subcommand, loaded when it is asked for: a table with `summary`, for the
+-- list of all, `description`, where the help of its own says more, `usage` (what follows its name), `example`,
+-- `define(cmd)`, which adds arguments to a command of argparse, `writes` where an image goes to --output, `is_bare` where
+-- it takes none of the options that all have, and `run(args, out)`, which gives the exit status, nil for 0.
+--
+-- 0 is success, 1 findings or differences, 2 misuse and failure.
 
 local argparse = require "argparse"
 local options = require "strata.command.options"
@@ -15,9 +17,14 @@ local command = {}
 
 -- In the order of the help.
 local GROUPS = {
-  { "Look inside", { "inspect", "ls", "cat" } },
-  { "Change and write", { "rm" } },
+  { "Look inside", { "inspect", "ls", "tree", "cat", "history" } },
+  { "Judge", { "waste", "diff", "check", "gate" } },
+  { "Change", { "rm", "set", "append", "squash", "rebase", "purge", "normalize", "repair" } },
+  { "Write elsewhere", { "convert", "copy", "index", "extract", "export" } },
+  { "Use Lua", { "run" } },
 }
+
+local FOLDER = "strata.command.subcommand."
 
 local WIDTH = 80
 
@@ -42,13 +49,13 @@ local function group_rest(cmd)
 end
 
 local function define(parser, name)
-  local sub = require("strata.command.subcommand." .. name)
-  local cmd = parser:command(name, sub.summary)
-  cmd:summary(sub.summary):usage(("Usage: strata %s %s"):format(name, sub.usage)):epilog("Example:\n   " .. sub.example)
+  local sub = require(FOLDER .. name)
+  local cmd = parser:command(name, sub.description or sub.summary)
+  cmd:summary(sub.summary):help_description_margin(27):usage(("Usage: strata %s %s"):format(name, sub.usage)):epilog("Example:\n   " .. sub.example)
   cmd:add_help { name = "-h --help", description = "Show this help." }
   sub.define(cmd)
   group_rest(cmd)
-  options.common(cmd)
+  if not sub.is_bare then options.common(cmd) end
   return cmd
 end
 
@@ -62,7 +69,7 @@ function command.parser(only)
       .. "docker://host/name:tag. `strata help SUBCOMMAND` tells more.\n"
       .. "Exit status: 0 success, 1 findings or differences, 2 misuse or failure.")
     :command_target("subcommand"):add_help { name = "-h --help", description = "Show this help." }
-    :help_max_width(WIDTH):help_description_margin(27)
+    :help_max_width(WIDTH):help_description_margin(17)
   parser:flag("--version", "Show the version.")
   for _, group in ipairs(GROUPS) do
     local cmds = {}
@@ -106,7 +113,7 @@ local function run(state, words)
       name and (" (strata %s --help)"):format(name) or "")
   end
   state.out = output.of(args)
-  local sub = require("strata.command.subcommand." .. name)
+  local sub = require(FOLDER .. name)
   if sub.writes then options.check_target(args) end
   local status = sub.run(args, state.out)
   if not io.stdout:flush() then problem.stop("standard output cannot be written") end

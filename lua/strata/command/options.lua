@@ -29,6 +29,17 @@ end
 
 -- ---- what subcommands share ------------------------------------------------------------------
 
+--- Makes help show an option in one line, and not its names below each other.
+---@param option table  argparse's
+---@param label string
+---@return table option
+function options.named(option, label)
+  option._get_label_lines = function() return { label } end
+  return option
+end
+
+local named = options.named
+
 --- Adds what every subcommand takes.
 ---@param cmd table  argparse's
 function options.common(cmd)
@@ -49,19 +60,15 @@ local SHOWN_PLACES = 'a file, a layout directory, "-" or docker://host/name:tag'
 
 --- Adds an argument that is an image, and the options that say which one is meant.
 ---@param cmd table
----@param name? string  default: "image"
-function options.image(cmd, name)
-  cmd:argument(name or "IMAGE", "The image: " .. SHOWN_PLACES .. "."):target((name or "IMAGE"):lower())
+---@param name? string  what help calls it. Default: "IMAGE"
+---@param is_whole? boolean  all images that are there are meant
+function options.image(cmd, name, is_whole)
+  cmd:argument(name or "IMAGE", ("The image%s: %s."):format(is_whole and "s" or "", SHOWN_PLACES)):target("image")
+  if is_whole then return cmd:group("Registry", registry_options(cmd)) end
   cmd:group("Which image",
     cmd:option("--ref", "The tag or ID of one of several images."):argname("REF"),
     cmd:option("--platform", "One of several platforms, such as linux/arm64."):argname("OS/ARCH"),
     registry_options(cmd))
-end
-
--- Help shows the option in one line, and not its names below each other.
-local function named(option, label)
-  option._get_label_lines = function() return { label } end
-  return option
 end
 
 --- Adds the options of a subcommand that writes an image.
@@ -70,6 +77,8 @@ function options.output(cmd)
   cmd:mutex(
     named(cmd:option("-o --output", "Write to TO: " .. SHOWN_PLACES .. "."):argname("TO"), "-o, --output TO"),
     cmd:flag("-i --in-place", "Write over IMAGE."))
+  named(cmd:option("-t --tag", "Name the result so, instead of what it is called; in a registry, a further tag.")
+    :argname("NAME"):count("*"), "-t, --tag NAME")
   options.writing(cmd)
 end
 
@@ -124,7 +133,7 @@ function options.registry(args, ...)
   return args.client
 end
 
---- How a place is opened that is no argument of `--ref` and `--platform`.
+--- How a place is opened.
 ---@param args table
 ---@param out table
 ---@param place string
@@ -133,15 +142,24 @@ function options.opening(args, out, place)
   return { registry = options.registry(args, place), progress = out:progress(), threads = args.threads }
 end
 
+--- Opens a further image, for the platform of `--platform`, or ends the command.
+---@param args table
+---@param out table
+---@param place string
+---@param ref? string
+---@return strata.Image
+function options.image_of(args, out, place, ref)
+  local opening = options.opening(args, out, place)
+  opening.ref, opening.platform = ref, args.platform
+  return (problem.check(require("strata").open(place, opening)))
+end
+
 --- Opens the image that the arguments name, or ends the command.
 ---@param args table
 ---@param out table
----@param place? string  default: the argument `image`
 ---@return strata.Image
-function options.open(args, out, place)
-  local opening = options.opening(args, out, place or args.image)
-  if not place or place == args.image then opening.ref, opening.platform = args.ref, args.platform end
-  return (problem.check(require("strata").open(place or args.image, opening)))
+function options.open(args, out)
+  return options.image_of(args, out, args.image, args.ref)
 end
 
 --- The layer of that number, or the end of the command.
@@ -152,6 +170,33 @@ function options.layer(img, number)
   local layer = img.layers[number]
   if not layer then problem.stop("there is no layer %d: the image has %d, from 1, the base", number, #img.layers) end
   return layer
+end
+
+--- A base that is a number of layers, or a place that has its image.
+---@param args table
+---@param out table
+---@param text string
+---@return strata.Image|integer
+function options.base(args, out, text)
+  return text:find("^%d+$") and tonumber(text) or options.image_of(args, out, text)
+end
+
+--- Tells how many files an extraction of some paths would write, and how many bytes.
+---@param args table
+---@param out table
+---@param img strata.Image
+---@param to string?
+function options.tell_files(args, out, img, to)
+  local chosen, count, bytes = args.path[1] and require("strata").matcher(args.path), 0, 0
+  for entry in problem.check(img:rootfs()):walk() do
+    if not chosen or chosen(entry.path) then
+      count = count + 1
+      if entry.type == "file" then bytes = bytes + entry.size end
+    end
+  end
+  if count == 0 and chosen then problem.stop("nothing matches %s", table.concat(args.path, ", ")) end
+  if out.is_json then return out:value { plan = true, path = to, entries = count, bytes = bytes } end
+  out:say("would write %d paths with %s%s", count, require("strata.core").human_size(bytes), to and " to " .. to or "")
 end
 
 --- Options of calls that only work, and may take long.
@@ -223,7 +268,8 @@ end
 function options.save(args, out, img, report)
   local to = args.in_place and args.image or args.output
   local saving = options.saving(args, out, to)
-  local saved, lost
+  local tags, saved, lost = args.tag or {}
+  if tags[1] and is_remote(to) then saving.tags = tags elseif tags[1] then img.tags = tags end
   if args.plan then
     if is_remote(to) then saving.to = to end
     saved = problem.check(img:plan(saving))
