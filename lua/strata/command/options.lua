@@ -1,5 +1,6 @@
 --- Arguments and options that subcommands share, and what follows from them: opening an image, writing one.
 
+local output = require "strata.command.output"
 local problem = require "strata.command.problem"
 
 local options = {}
@@ -40,9 +41,22 @@ end
 
 local named = options.named
 
---- Adds what every subcommand takes.
+-- Options that no group has yet become the first group, so that what is a subcommand's own comes first in its help.
+local function group_rest(cmd)
+  local grouped, rest = {}, { name = "Options" }
+  for _, group in ipairs(cmd._groups) do
+    for _, element in ipairs(group) do grouped[element] = true end
+  end
+  for _, option in ipairs(cmd._options) do
+    if not grouped[option] then rest[#rest + 1] = option end
+  end
+  table.insert(cmd._groups, 1, rest)
+end
+
+--- Adds what every subcommand takes; called when it has all else.
 ---@param cmd table  argparse's
 function options.common(cmd)
+  group_rest(cmd)
   cmd:group("Output",
     cmd:flag("--json", "Print JSON, in the shape of doc/command.md."),
     cmd:option("--color", "Colours: auto is on a terminal, and not with NO_COLOR."):argname("WHEN")
@@ -68,6 +82,7 @@ function options.image(cmd, name, is_whole)
   cmd:group("Which image",
     cmd:option("--ref", "The tag or ID of one of several images."):argname("REF"),
     cmd:option("--platform", "One of several platforms, such as linux/arm64."):argname("OS/ARCH"),
+    cmd:option("--digest", "The digest of its manifest."):argname("DIGEST"),
     registry_options(cmd))
 end
 
@@ -142,16 +157,26 @@ function options.opening(args, out, place)
   return { registry = options.registry(args, place), progress = out:progress(), threads = args.threads }
 end
 
+-- What skopeo wants before a path.
+local SKOPEO = { ["docker-archive:"] = true, ["oci:"] = true, ["oci-archive:"] = true, ["dir:"] = true }
+
 --- Opens a further image, for the platform of `--platform`, or ends the command.
 ---@param args table
 ---@param out table
 ---@param place string
 ---@param ref? string
+---@param digest? string
 ---@return strata.Image
-function options.image_of(args, out, place, ref)
+function options.image_of(args, out, place, ref, digest)
   local opening = options.opening(args, out, place)
-  opening.ref, opening.platform = ref, args.platform
-  return (problem.check(require("strata").open(place, opening)))
+  opening.ref, opening.platform, opening.digest = ref, args.platform, digest
+  local img, message = require("strata").open(place, opening)
+  if img then return img end
+  local transport = place:match("^(%l[%l-]*:)")
+  if SKOPEO[transport] then
+    problem.stop("%s: formats are told by content: the path alone, without %s", place, transport)
+  end
+  problem.stop("%s", (message:gsub("with ref, platform or digest", "with --ref, --platform or --digest")))
 end
 
 --- Opens the image that the arguments name, or ends the command.
@@ -159,7 +184,7 @@ end
 ---@param out table
 ---@return strata.Image
 function options.open(args, out)
-  return options.image_of(args, out, args.image, args.ref)
+  return options.image_of(args, out, args.image, args.ref, args.digest)
 end
 
 --- The layer of that number, or the end of the command.
@@ -196,7 +221,7 @@ function options.tell_files(args, out, img, to)
   end
   if count == 0 and chosen then problem.stop("nothing matches %s", table.concat(args.path, ", ")) end
   if out.is_json then return out:value { plan = true, path = to, entries = count, bytes = bytes } end
-  out:say("would write %d paths with %s%s", count, require("strata.core").human_size(bytes), to and " to " .. to or "")
+  out:say("would write %s with %s%s", output.counted(count, "path"), output.size(bytes), to and " to " .. to or "")
 end
 
 --- Options of calls that only work, and may take long.
@@ -242,6 +267,21 @@ function options.saving(args, out, to)
   return saving
 end
 
+-- What became of an image in a line, and of each layer that is another one now.
+local function saved_text(saved)
+  local lines, copied = { (tostring(saved):match("^[^\n]*")) }, 0
+  for i, one in ipairs(saved.layers) do
+    if one.action == "copied" then
+      copied = copied + 1
+    else
+      lines[#lines + 1] = ("  layer %d: %s"):format(i, tostring(one))
+    end
+  end
+  if copied > 0 then lines[#lines + 1] = ("  %s as before"):format(output.counted(copied, "layer")) end
+  for _, one in ipairs(saved.images or {}) do lines[#lines + 1] = "  " .. saved_text(one):gsub("\n", "\n  ") end
+  return table.concat(lines, "\n")
+end
+
 --- Prints what a save has written, or would write.
 ---@param out table
 ---@param args table
@@ -250,13 +290,13 @@ end
 ---@param lost string[]?
 ---@param report? table  what the edit tells, for --json
 function options.report(out, args, to, saved, lost, report)
-  for _, line in ipairs(lost or {}) do out:warn("not kept: %s", line) end
+  for _, line in ipairs(lost or {}) do io.stderr:write("strata: not kept: ", line, "\n") end
   for _, line in ipairs(saved.warnings or {}) do out:warn("the registry says: %s", line) end
   if to == "-" and not args.plan then return end -- the image itself is there
   if out.is_json then
     out:value { plan = args.plan or false, saved = saved, lost = lost or {}, report = report }
   else
-    out:say("%s%s", args.plan and "would write " or "", tostring(saved))
+    out:say("%s%s", args.plan and "would write " or "", saved_text(saved))
   end
 end
 

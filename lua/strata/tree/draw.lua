@@ -80,7 +80,8 @@ function draw.render(view, top, title, opts)
     if child then
       local last = here.at == #here.list and here.more == 0
       lines[#lines + 1] = here.indent .. (last and "└── " or "├── ") .. describe(view, child, opts, totals)
-      if view:first(child) then enter(child, here.indent .. (last and "    " or "│   ")) end
+      local is_told = totals and #stack >= depth -- by its bytes: a line that says how many more would tell no more
+      if view:first(child) and not is_told then enter(child, here.indent .. (last and "    " or "│   ")) end
     else
       if here.more > 0 then lines[#lines + 1] = ("%s└── … %d more"):format(here.indent, here.more) end
       stack[#stack] = nil

@@ -53,6 +53,15 @@ local function add_file(spec, path)
   spec.exclude = function(inside) return inside ~= name end
 end
 
+-- What was left out. Where the file is alone in its directory, nothing else had to be excluded.
+local function told(skipped, kind)
+  local list = {}
+  for _, line in ipairs(skipped) do
+    if kind ~= "file" or not line:find("^exclude: ") then list[#list + 1] = line end
+  end
+  return list
+end
+
 function append.run(args, out)
   local kind = args.as or kind_of(args.source)
   local is_of_host = kind == "dir" or kind == "file"
@@ -69,14 +78,15 @@ function append.run(args, out)
   if new_owner ~= "keep" then spec.owner = new_owner or nil end
   local img = options.open(args, out)
   local _, skipped, _, moved = problem.check(img:append(spec))
-  for _, line in ipairs(skipped or {}) do out:warn("left out: %s", output.text(line)) end
+  skipped = told(skipped or {}, kind)
+  for _, line in ipairs(skipped) do out:warn("left out: %s", output.text(line)) end
   for _, one in ipairs(moved or {}) do
     out:warn("%s is a link: %s has it", output.text(one.from), output.text(one.to))
   end
   local layer = img.layers[args.at or #img.layers]
   options.tell(args, out, "layer %d of %d: %s", layer.position, #img.layers,
     output.counted(layer.count, "entry", "entries"))
-  options.save(args, out, img, { layer = layer.position, entries = layer.count, skipped = skipped or {},
+  options.save(args, out, img, { layer = layer.position, entries = layer.count, skipped = skipped,
                                  moved = moved or {} })
 end
 

@@ -14,7 +14,6 @@ local copy = {
 function copy.define(cmd)
   options.image(cmd)
   cmd:argument("TO", 'Where it goes: a file, a layout directory, "-" or docker://host/name:tag.'):target("output")
-  cmd:option("--digest", "One image, by the digest of its manifest."):argname("DIGEST")
   cmd:option("--tag", "In a registry, a further tag."):argname("NAME"):count("*")
   cmd:flag("--referrers", "With signatures and the like that are about it; to a registry.")
   options.writing(cmd)

@@ -23,7 +23,8 @@ function export.define(cmd)
 end
 
 function export.run(args, out)
-  if not args.plan then options.check_target(args) end
+  if not args.plan and not args.output then problem.stop("where does it go? -o TO (a file or -)") end
+  options.check_target(args)
   local img = options.open(args, out)
   local how = options.work(args, out, { compression = args.compression, level = args.level })
   local layer = args.layer and options.layer(img, args.layer)

@@ -1,6 +1,7 @@
 --- strata index: the images of a layout, an archive or an index of a registry.
 
 local options = require "strata.command.options"
+local output = require "strata.command.output"
 local problem = require "strata.command.problem"
 
 local index = {
@@ -34,7 +35,12 @@ end
 
 local function list(whole, out)
   if out.is_json then return out:value(whole.manifests) end
-  for _, one in ipairs(whole.manifests) do out:say("%s", tostring(one)) end
+  for _, one in ipairs(whole.manifests) do
+    local what = one.problem or one.missing and "not all of it is here" or nil
+    out:say("%-11s %-14s %-19s  %s%s", one.kind, one.platform and output.text(tostring(one.platform)) or "-",
+      one.digest and one.digest:sub(1, 19) or "-", output.text(table.concat(one.tags, ", ")),
+      what and (" (%s)"):format(output.text(what)) or "")
+  end
 end
 
 local function is_platform(text)

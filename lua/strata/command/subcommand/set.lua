@@ -104,7 +104,7 @@ function set.run(args, out)
   local img = options.open(args, out)
   for _, one in ipairs(args.settings or {}) do
     local _, message = one.apply(img, one.value)
-    if message then problem.stop("%s", message) end
+    if message then problem.stop("%s", (message:gsub("^[%l:_]+: ", ""))) end
   end
   options.save(args, out, img)
 end
