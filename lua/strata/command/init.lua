@@ -1,9 +1,11 @@
 --- The command strata: words to a call of the module, and its result to lines, JSON and an exit status.
 --
--- Each subcommand is a file of strata.command.subcommand, loaded when it is asked for: a table with `summary`, `usage`
--- (what follows its name), `example`, `define(cmd)`, which adds arguments to a command of argparse, `writes` where an
--- image is written to --output, and `run(args, out)`, which gives the exit status, nil for 0. 0 is success, 1 findings or
--- differences, 2 misuse and failure.
+-- Each subcommand is a file of strata.command.subcommand, loaded when it is asked for: a table with `summary`, for the
+-- list of all, `description`, where the help of its own says more, `usage` (what follows its name), `example`,
+-- `define(cmd)`, which adds arguments to a command of argparse, `writes` where an image goes to --output, `is_bare`
+-- where it takes none of the options that all have, and `run(args, out)`, which gives the exit status, nil for 0.
+--
+-- 0 is success, 1 findings or differences, 2 misuse and failure.
 
 local argparse = require "argparse"
 local options = require "strata.command.options"
@@ -15,10 +17,14 @@ local command = {}
 
 -- In the order of the help.
 local GROUPS = {
-  { "Look inside", { "inspect", "ls", "cat" } },
-  { "Change and write", { "rm" } },
-  { "Work with it", { "repl" } },
+  { "Look inside", { "inspect", "ls", "tree", "cat", "history" } },
+  { "Judge", { "waste", "diff", "check", "gate" } },
+  { "Change", { "rm", "set", "append", "squash", "rebase", "purge", "normalize", "repair" } },
+  { "Write elsewhere", { "convert", "copy", "index", "extract", "export" } },
+  { "Use Lua", { "run", "repl" } },
 }
+
+local FOLDER = "strata.command.subcommand."
 
 local WIDTH = 80
 
@@ -30,26 +36,14 @@ local function each_name()
   return names
 end
 
--- Options that no group has yet become the first group, so that what is a subcommand's own comes first in its help.
-local function group_rest(cmd)
-  local grouped, rest = {}, { name = "Options" }
-  for _, group in ipairs(cmd._groups) do
-    for _, element in ipairs(group) do grouped[element] = true end
-  end
-  for _, option in ipairs(cmd._options) do
-    if not grouped[option] then rest[#rest + 1] = option end
-  end
-  table.insert(cmd._groups, 1, rest)
-end
-
 local function define(parser, name)
-  local sub = require("strata.command.subcommand." .. name)
-  local cmd = parser:command(name, sub.summary)
-  cmd:summary(sub.summary):usage(("Usage: strata %s %s"):format(name, sub.usage)):epilog("Example:\n   " .. sub.example)
+  local sub = require(FOLDER .. name)
+  local cmd = parser:command(name, sub.description or sub.summary)
+  cmd:summary(sub.summary):help_description_margin(27)
+    :usage(("Usage: strata %s %s"):format(name, sub.usage)):epilog("Example:\n   " .. sub.example)
   cmd:add_help { name = "-h --help", description = "Show this help." }
   sub.define(cmd)
-  group_rest(cmd)
-  options.common(cmd)
+  if not sub.is_bare then options.common(cmd) end
   return cmd
 end
 
@@ -63,7 +57,7 @@ function command.parser(only)
       .. "docker://host/name:tag. `strata help SUBCOMMAND` tells more.\n"
       .. "Exit status: 0 success, 1 findings or differences, 2 misuse or failure.")
     :command_target("subcommand"):add_help { name = "-h --help", description = "Show this help." }
-    :help_max_width(WIDTH):help_description_margin(27)
+    :help_max_width(WIDTH):help_description_margin(17)
   parser:flag("--version", "Show the version.")
   for _, group in ipairs(GROUPS) do
     local cmds = {}
@@ -73,6 +67,18 @@ function command.parser(only)
     if cmds[1] then parser:group(group[1], (table.unpack or unpack)(cmds)) end
   end
   return parser
+end
+
+-- Whether what is asked for is told at once: the version, or the help of a subcommand.
+local function tells(words, name)
+  if name == "--version" then
+    io.stdout:write(require("strata")._VERSION, "\n")
+  elseif name and (words[2] == "--help" or words[2] == "-h") then
+    io.stdout:write(command.parser(name)._commands[1]:get_help(), "\n")
+  else
+    return false
+  end
+  return true
 end
 
 -- The subcommand that the words ask for, nil when the parser has to say that there is none.
@@ -85,29 +91,27 @@ local function chosen(words)
     io.stderr:write(command.parser():get_help(), "\n")
     os.exit(2)
   end
-  if name == "--version" then
-    io.stdout:write(require("strata")._VERSION, "\n")
-    return "--version"
-  end
-  if name:find("^%-") then return nil end
+  if name:find("^%-") then return name == "--version" and name or nil end
   for _, one in ipairs(each_name()) do
     if one == name then return name end
   end
   local likely = spelling.likely(name, each_name())
-  problem.stop("there is no subcommand '%s'%s", output.text(name), likely and (": '%s'?"):format(likely)
-    or "; strata --help lists them")
+  problem.stop("there is no subcommand '%s'; %s", output.text(name), likely and ("did you mean '%s'?"):format(likely)
+    or "strata --help lists them")
 end
 
 local function run(state, words)
   local name = chosen(words)
-  if name == "--version" then return 0 end
+  if tells(words, name) then return 0 end
   local ok, args = command.parser(name):pparse(words)
   if not ok then
-    problem.stop("%s%s%s", name and name .. ": " or "", args:gsub("\nDid you mean", "; did you mean"),
+    args = args:gsub("\nDid you mean", "; did you mean"):gsub("a command is required", "a subcommand is wanted")
+      :gsub("unknown command", "unknown subcommand")
+    problem.stop("%s%s%s", name and name .. ": " or "", output.text(args),
       name and (" (strata %s --help)"):format(name) or "")
   end
   state.out = output.of(args)
-  local sub = require("strata.command.subcommand." .. name)
+  local sub = require(FOLDER .. name)
   if sub.writes then options.check_target(args) end
   local status = sub.run(args, state.out)
   if not io.stdout:flush() then problem.stop("standard output cannot be written") end
@@ -141,7 +145,7 @@ function command.main(words, script)
   local message, status, is_internal = explain(result, script)
   pcall(io.stdout.flush, io.stdout)
   if state.out then state.out:clear() end
-  if message ~= "" then io.stderr:write("strata: ", (message:gsub("\n", "; ")), "\n") end
+  if message ~= "" then io.stderr:write("strata: ", output.one_line(message), "\n") end
   if is_internal or os.getenv "STRATA_DEBUG" then
     if os.getenv "STRATA_DEBUG" then io.stderr:write(trace, "\n")
     else io.stderr:write("strata: this is a mistake of strata; STRATA_DEBUG=1 shows where\n") end

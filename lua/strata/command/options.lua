@@ -1,5 +1,6 @@
 --- Arguments and options that subcommands share, and what follows from them: opening an image, writing one.
 
+local output = require "strata.command.output"
 local problem = require "strata.command.problem"
 
 local options = {}
@@ -29,9 +30,33 @@ end
 
 -- ---- what subcommands share ------------------------------------------------------------------
 
---- Adds what every subcommand takes.
+--- Makes help show an option in one line, and not its names below each other.
+---@param option table  argparse's
+---@param label string
+---@return table option
+function options.named(option, label)
+  option._get_label_lines = function() return { label } end
+  return option
+end
+
+local named = options.named
+
+-- Options that no group has yet become the first group, so that what is a subcommand's own comes first in its help.
+local function group_rest(cmd)
+  local grouped, rest = {}, { name = "Options" }
+  for _, group in ipairs(cmd._groups) do
+    for _, element in ipairs(group) do grouped[element] = true end
+  end
+  for _, option in ipairs(cmd._options) do
+    if not grouped[option] then rest[#rest + 1] = option end
+  end
+  table.insert(cmd._groups, 1, rest)
+end
+
+--- Adds what every subcommand takes; called when it has all else.
 ---@param cmd table  argparse's
 function options.common(cmd)
+  group_rest(cmd)
   cmd:group("Output",
     cmd:flag("--json", "Print JSON, in the shape of doc/command.md."),
     cmd:option("--color", "Colours: auto is on a terminal, and not with NO_COLOR."):argname("WHEN")
@@ -49,19 +74,16 @@ local SHOWN_PLACES = 'a file, a layout directory, "-" or docker://host/name:tag'
 
 --- Adds an argument that is an image, and the options that say which one is meant.
 ---@param cmd table
----@param name? string  default: "image"
-function options.image(cmd, name)
-  cmd:argument(name or "IMAGE", "The image: " .. SHOWN_PLACES .. "."):target((name or "IMAGE"):lower())
+---@param name? string  what help calls it. Default: "IMAGE"
+---@param is_whole? boolean  all images that are there are meant
+function options.image(cmd, name, is_whole)
+  cmd:argument(name or "IMAGE", ("The image%s: %s."):format(is_whole and "s" or "", SHOWN_PLACES)):target("image")
+  if is_whole then return cmd:group("Registry", registry_options(cmd)) end
   cmd:group("Which image",
     cmd:option("--ref", "The tag or ID of one of several images."):argname("REF"),
     cmd:option("--platform", "One of several platforms, such as linux/arm64."):argname("OS/ARCH"),
+    cmd:option("--digest", "The digest of its manifest."):argname("DIGEST"),
     registry_options(cmd))
-end
-
--- Help shows the option in one line, and not its names below each other.
-local function named(option, label)
-  option._get_label_lines = function() return { label } end
-  return option
 end
 
 --- Adds the options of a subcommand that writes an image.
@@ -70,6 +92,8 @@ function options.output(cmd)
   cmd:mutex(
     named(cmd:option("-o --output", "Write to TO: " .. SHOWN_PLACES .. "."):argname("TO"), "-o, --output TO"),
     cmd:flag("-i --in-place", "Write over IMAGE."))
+  named(cmd:option("-t --tag", "Name the result so, instead of what it is called; in a registry, a further tag.")
+    :argname("NAME"):count("*"), "-t, --tag NAME")
   options.writing(cmd)
 end
 
@@ -124,7 +148,7 @@ function options.registry(args, ...)
   return args.client
 end
 
---- How a place is opened that is no argument of `--ref` and `--platform`.
+--- How a place is opened.
 ---@param args table
 ---@param out table
 ---@param place string
@@ -133,15 +157,34 @@ function options.opening(args, out, place)
   return { registry = options.registry(args, place), progress = out:progress(), threads = args.threads }
 end
 
+-- What skopeo wants before a path.
+local SKOPEO = { ["docker-archive:"] = true, ["oci:"] = true, ["oci-archive:"] = true, ["dir:"] = true }
+
+--- Opens a further image, for the platform of `--platform`, or ends the command.
+---@param args table
+---@param out table
+---@param place string
+---@param ref? string
+---@param digest? string
+---@return strata.Image
+function options.image_of(args, out, place, ref, digest)
+  local opening = options.opening(args, out, place)
+  opening.ref, opening.platform, opening.digest = ref, args.platform, digest
+  local img, message = require("strata").open(place, opening)
+  if img then return img end
+  local transport = place:match("^(%l[%l-]*:)")
+  if SKOPEO[transport] then
+    problem.stop("%s: formats are told by content: the path alone, without %s", place, transport)
+  end
+  problem.stop("%s", (message:gsub("with ref, platform or digest", "with --ref, --platform or --digest")))
+end
+
 --- Opens the image that the arguments name, or ends the command.
 ---@param args table
 ---@param out table
----@param place? string  default: the argument `image`
 ---@return strata.Image
-function options.open(args, out, place)
-  local opening = options.opening(args, out, place or args.image)
-  if not place or place == args.image then opening.ref, opening.platform = args.ref, args.platform end
-  return (problem.check(require("strata").open(place or args.image, opening)))
+function options.open(args, out)
+  return options.image_of(args, out, args.image, args.ref, args.digest)
 end
 
 --- The layer of that number, or the end of the command.
@@ -152,6 +195,33 @@ function options.layer(img, number)
   local layer = img.layers[number]
   if not layer then problem.stop("there is no layer %d: the image has %d, from 1, the base", number, #img.layers) end
   return layer
+end
+
+--- A base that is a number of layers, or a place that has its image.
+---@param args table
+---@param out table
+---@param text string
+---@return strata.Image|integer
+function options.base(args, out, text)
+  return text:find("^%d+$") and tonumber(text) or options.image_of(args, out, text)
+end
+
+--- Tells how many files an extraction of some paths would write, and how many bytes.
+---@param args table
+---@param out table
+---@param img strata.Image
+---@param to string?
+function options.tell_files(args, out, img, to)
+  local chosen, count, bytes = args.path[1] and require("strata").matcher(args.path), 0, 0
+  for entry in problem.check(img:rootfs()):walk() do
+    if not chosen or chosen(entry.path) then
+      count = count + 1
+      if entry.type == "file" then bytes = bytes + entry.size end
+    end
+  end
+  if count == 0 and chosen then problem.stop("nothing matches %s", table.concat(args.path, ", ")) end
+  if out.is_json then return out:value { plan = true, path = to, entries = count, bytes = bytes } end
+  out:say("would write %s with %s%s", output.counted(count, "path"), output.size(bytes), to and " to " .. to or "")
 end
 
 --- Options of calls that only work, and may take long.
@@ -197,6 +267,21 @@ function options.saving(args, out, to)
   return saving
 end
 
+-- What became of an image in a line, and of each layer that is another one now.
+local function saved_text(saved)
+  local lines, copied = { (tostring(saved):match("^[^\n]*")) }, 0
+  for i, one in ipairs(saved.layers) do
+    if one.action == "copied" then
+      copied = copied + 1
+    else
+      lines[#lines + 1] = ("  layer %d: %s"):format(i, tostring(one))
+    end
+  end
+  if copied > 0 then lines[#lines + 1] = ("  %s as before"):format(output.counted(copied, "layer")) end
+  for _, one in ipairs(saved.images or {}) do lines[#lines + 1] = "  " .. saved_text(one):gsub("\n", "\n  ") end
+  return table.concat(lines, "\n")
+end
+
 --- Prints what a save has written, or would write.
 ---@param out table
 ---@param args table
@@ -205,13 +290,13 @@ end
 ---@param lost string[]?
 ---@param report? table  what the edit tells, for --json
 function options.report(out, args, to, saved, lost, report)
-  for _, line in ipairs(lost or {}) do out:warn("not kept: %s", line) end
+  for _, line in ipairs(lost or {}) do io.stderr:write("strata: not kept: ", line, "\n") end
   for _, line in ipairs(saved.warnings or {}) do out:warn("the registry says: %s", line) end
   if to == "-" and not args.plan then return end -- the image itself is there
   if out.is_json then
     out:value { plan = args.plan or false, saved = saved, lost = lost or {}, report = report }
   else
-    out:say("%s%s", args.plan and "would write " or "", tostring(saved))
+    out:say("%s%s", args.plan and "would write " or "", saved_text(saved))
   end
 end
 
@@ -223,7 +308,8 @@ end
 function options.save(args, out, img, report)
   local to = args.in_place and args.image or args.output
   local saving = options.saving(args, out, to)
-  local saved, lost
+  local tags, saved, lost = args.tag or {}
+  if tags[1] and is_remote(to) then saving.tags = tags elseif tags[1] then img.tags = tags end
   if args.plan then
     if is_remote(to) then saving.to = to end
     saved = problem.check(img:plan(saving))

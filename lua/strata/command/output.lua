@@ -31,6 +31,13 @@ function output.text(text)
   return text
 end
 
+--- A message in one line. What of an image is in it is in quotes and escaped already.
+---@param message string
+---@return string
+function output.one_line(message)
+  return (message:gsub("%s*\n%s*", "; "):gsub("[%z\1-\31\127]", escaped))
+end
+
 --- A number of bytes for people: "7.7 kB".
 output.size = core.human_size
 

@@ -66,6 +66,7 @@
 ---@field depth? integer  levels to draw. Default: 64
 ---@field width? integer  names of one directory to draw. Default: all
 ---@field layers? boolean  say which layer each comes from. Default: false
+---@field sizes? boolean  say how many bytes of files are below each directory. Default: false
 
 --- How the tree of an image is drawn.
 ---@class strata.ImageTreeOptions: strata.TreeOptions

@@ -5,16 +5,39 @@ local json = require "strata.util.json"
 
 local draw = {}
 
-local function describe(view, node, opts)
+-- How a path leads to another one: "->" for a symlink, "=" for a further name of a file, nil for what has a size.
+local function link_of(kind, own, links)
+  if own.type == "symlink" then return "->" end
+  if own.type == "hardlink" and (links > 1 or kind == "hardlink") then return "=" end
+  return nil -- also a link that is the last name of its file
+end
+
+-- The bytes of the files in a directory and below, for it and for all directories below.
+local function add_totals(view, node, totals)
+  local total, child = 0, view:first(node)
+  while child do
+    local kind, _, _, links = view:info(child)
+    if kind == "dir" then
+      total = total + add_totals(view, child, totals)
+    elseif not link_of(kind, view:entry(child), links) then
+      total = total + view:source(child).size
+    end
+    child = view:next(child)
+  end
+  totals[node] = total
+  return total
+end
+
+local function describe(view, node, opts, totals)
   local kind, layer, _, links = view:info(node)
   local name, own = json.printable(view:name(node), 200), view:entry(node)
+  local link = kind ~= "dir" and link_of(kind, own, links)
   if kind == "dir" then
     name = name .. "/"
-  elseif own.type == "symlink" then
-    name = name .. " -> " .. json.printable(own.linkpath, 200)
-  elseif own.type == "hardlink" and (links > 1 or kind == "hardlink") then
-    name = name .. " = " .. json.printable(own.linkpath, 200)
-  else -- also a link that is the last name of its file
+    if totals then name = ("%s  (%s)"):format(name, core.human_size(totals[node])) end
+  elseif link then
+    name = ("%s %s %s"):format(name, link, json.printable(own.linkpath, 200))
+  else
     name = ("%s  (%s)"):format(name, core.human_size(view:source(node).size))
   end
   return opts.layers and layer and ("%s  [%d]"):format(name, layer) or name
@@ -39,6 +62,8 @@ end
 ---@return string
 function draw.render(view, top, title, opts)
   opts = opts or {}
+  local totals = opts.sizes and {} or nil
+  if totals then title = ("%s  (%s)"):format(title, core.human_size(add_totals(view, top, totals))) end
   local lines = { title }
   local depth, width = opts.depth or 64, opts.width or math.huge
   -- The stack of directories that are being drawn, each with the children that are left.
@@ -54,8 +79,9 @@ function draw.render(view, top, title, opts)
     local child = here.list[here.at]
     if child then
       local last = here.at == #here.list and here.more == 0
-      lines[#lines + 1] = here.indent .. (last and "└── " or "├── ") .. describe(view, child, opts)
-      if view:first(child) then enter(child, here.indent .. (last and "    " or "│   ")) end
+      lines[#lines + 1] = here.indent .. (last and "└── " or "├── ") .. describe(view, child, opts, totals)
+      local is_told = totals and #stack >= depth -- by its bytes: a line that says how many more would tell no more
+      if view:first(child) and not is_told then enter(child, here.indent .. (last and "    " or "│   ")) end
     else
       if here.more > 0 then lines[#lines + 1] = ("%s└── … %d more"):format(here.indent, here.more) end
       stack[#stack] = nil

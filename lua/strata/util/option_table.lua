@@ -109,6 +109,7 @@ return {
     { "depth", "integer", "levels to draw", default = "64", min = 0 },
     { "width", "integer", "names of one directory to draw", default = "all", min = 0 },
     { "layers", "boolean", "say which layer each comes from", default = "false" },
+    { "sizes", "boolean", "say how many bytes of files are below each directory", default = "false" },
   },
   { "ImageTreeOptions", "How the tree of an image is drawn.", extends = { "TreeOptions" }, VIEW },
   { "RootfsOptions", "How much of an image is merged.",

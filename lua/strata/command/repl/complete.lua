@@ -125,6 +125,11 @@ local function global(begun, env)
   return found
 end
 
+local function is_value(token)
+  local is_literal = token ~= nil and (token.kind == "number" or token.kind == "string")
+  return is_literal or tokens.ends_value(token) or is_op(token, "}")
+end
+
 --- What may follow.
 ---@param line string  code, several lines perhaps
 ---@param cursor integer  how many bytes of it are before the cursor
@@ -151,6 +156,6 @@ return function(line, cursor, env)
     return from or cursor + 1, found or {}
   end
   found = option_names(list, at, begun, env)
-  if #found == 0 and not (begun == "" and before and tokens.ends_value(before)) then found = global(begun, env) end
+  if #found == 0 and not (begun == "" and is_value(before)) then found = global(begun, env) end
   return give(start, found)
 end

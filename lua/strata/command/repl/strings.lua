@@ -28,7 +28,7 @@ end
 local function of_layer(layer, directory)
   local rows = {}
   for _, row in ipairs((layer:list(directory) or {}).rows or {}) do
-    rows[#rows + 1] = { name = row.name, is_dir = row.type == "dir" }
+    rows[#rows + 1] = { name = row.name, is_dir = row.below or row.entry ~= nil and row.entry.type == "dir" }
   end
   return rows
 end
@@ -160,6 +160,7 @@ local BY_PARAMETER = {
   ["strata.Rootfs"] = { path = image_paths, pattern = image_paths },
   strata = {
     from = disk_paths, to = disk_paths, layout = disk_paths, path = disk_paths, a = disk_paths, b = disk_paths,
+    name = help_names,
   },
 }
 -- In every class.

@@ -7,7 +7,8 @@ local output = require "strata.command.output"
 local problem = require "strata.command.problem"
 
 local ls = {
-  summary = "List files, as a container sees them or as a layer has them.",
+  summary = "List files: those that a container sees, or of a layer.",
+  description = "List files: those that a container sees, or all that a layer has.",
   usage = "[OPTION ...] IMAGE [PATH ...]",
   example = "strata ls -l app.tar etc 'usr/bin/*sh'",
 }

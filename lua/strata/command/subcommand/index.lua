@@ -1,0 +1,77 @@
+--- strata index: the images of a layout, an archive or an index of a registry.
+
+local options = require "strata.command.options"
+local output = require "strata.command.output"
+local problem = require "strata.command.problem"
+
+local index = {
+  summary = "List, add and remove the images of an index or a layout.",
+  usage = "(list | add | remove) ...",
+  example = "strata index add app-layout app-arm64.tar --in-place",
+  is_bare = true,
+}
+
+function index.define(cmd)
+  cmd:command_target("action"):require_command(true)
+  local function action(name, summary, usage)
+    local sub = cmd:command(name, summary):usage(("Usage: strata index %s %s"):format(name, usage))
+    sub:add_help { name = "-h --help", description = "Show this help." }
+    options.image(sub, "INDEX", true)
+    return sub
+  end
+  local list = action("list", "List images, attestations and artifacts.", "[OPTION ...] INDEX")
+  options.common(list)
+  local add = action("add", "Add images.", "[OPTION ...] INDEX IMAGE ... (-o TO | --in-place)")
+  add:argument("IMAGE", "An image to add."):target("images"):args("+")
+  add:flag("--replace", "An image for the same platform, or of the same name, makes way.")
+  add:option("--index", "The name or digest of the index that gets them."):argname("REF")
+  options.output(add)
+  options.common(add)
+  local remove = action("remove", "Remove images.", "[OPTION ...] INDEX WHICH ... (-o TO | --in-place)")
+  remove:argument("WHICH", "A platform such as linux/arm64, a tag or a digest."):target("which"):args("+")
+  options.output(remove)
+  options.common(remove)
+end
+
+local function list(whole, out)
+  if out.is_json then return out:value(whole.manifests) end
+  for _, one in ipairs(whole.manifests) do
+    local what = one.problem or one.missing and "not all of it is here" or nil
+    out:say("%-11s %-14s %-19s  %s%s", one.kind, one.platform and output.text(tostring(one.platform)) or "-",
+      one.digest and one.digest:sub(1, 19) or "-", output.text(table.concat(one.tags, ", ")),
+      what and (" (%s)"):format(output.text(what)) or "")
+  end
+end
+
+local function is_platform(text)
+  return text:find("^%l[%w]*/%w[%w/]*$") ~= nil
+end
+
+local function edit(args, out, whole)
+  if args.action == "remove" then
+    local which = {}
+    for i, one in ipairs(args.which) do which[i] = is_platform(one) and { platform = one } or one end
+    local _, removed = problem.check(whole:remove(which))
+    return "removed", removed
+  end
+  local added = {}
+  for _, place in ipairs(args.images) do
+    local img = problem.check(require("strata").open(place, options.opening(args, out, place)))
+    local _, replaced = problem.check(whole:add(img, { replace = args.replace, index = args.index }))
+    for _, one in ipairs(replaced or {}) do options.tell(args, out, "replaced %s", tostring(one)) end
+    added[#added + 1] = img
+  end
+  return "added", added
+end
+
+function index.run(args, out)
+  if args.action ~= "list" then options.check_target(args) end
+  local opening = options.opening(args, out, args.image)
+  local whole = problem.check(require("strata").open_index(args.image, opening))
+  if args.action == "list" then return list(whole, out) end
+  local verb, what = edit(args, out, whole)
+  for _, one in ipairs(what) do options.tell(args, out, "%s %s", verb, tostring(one)) end
+  options.save(args, out, whole)
+end
+
+return index

@@ -1,0 +1,60 @@
+--- strata tree: the file system that a container sees, drawn.
+
+local options = require "strata.command.options"
+local problem = require "strata.command.problem"
+
+local tree = {
+  summary = "Draw the file tree, with sizes.",
+  usage = "[OPTION ...] IMAGE [PATH]",
+  example = "strata tree --depth 2 app.tar usr",
+}
+
+function tree.define(cmd)
+  options.image(cmd)
+  cmd:argument("PATH", "The directory to begin at."):target("path"):args("?")
+  cmd:option("--depth", "Levels to show, 3 by default; 0 shows all."):argname("N"):convert(options.number(0))
+  cmd:option("--width", "Names of one directory to draw."):argname("N"):convert(options.number(1))
+  cmd:flag("--layers", "Say which layer each comes from.")
+  cmd:option("--layer", "The tree of layer N alone; 1 is the base."):argname("N"):convert(options.number(1))
+end
+
+local function depth_of(path)
+  return path == "." and 0 or select(2, path:gsub("/", "")) + 1
+end
+
+-- What is down to a depth, with the bytes of the files below.
+local function rows_of(root, top, depth)
+  local rows, by_path, counted = {}, {}, {}
+  local deepest = depth + depth_of(top.path)
+  local function visit(entry)
+    local row = { path = entry.path, type = entry.type, bytes = 0, layer = entry.layer and entry.layer.position }
+    by_path[entry.path] = row
+    if depth_of(entry.path) <= deepest then rows[#rows + 1] = row end
+    if entry.type ~= "file" or counted[entry.inode or 0] then return end
+    if entry.inode then counted[entry.inode] = true end
+    local path = entry.path
+    while path and by_path[path] do
+      by_path[path].bytes = by_path[path].bytes + entry.size
+      path = path ~= "." and (path:match("^(.*)/[^/]*$") or ".")
+    end
+  end
+  visit(top)
+  for entry in root:walk(top.path) do visit(entry) end
+  return rows
+end
+
+function tree.run(args, out)
+  local img, depth = options.open(args, out), args.depth or 3
+  local drawing = { path = args.path, depth = depth > 0 and depth or nil, width = args.width, sizes = true }
+  if args.layer and not out.is_json then return out:say("%s", options.layer(img, args.layer):tree(drawing)) end
+  if args.layer then problem.stop("tree --layer has no JSON: ls --layer %d --json", args.layer) end
+  local root = problem.check(img:rootfs())
+  if out.is_json then
+    local top = problem.check(root:stat(args.path or "/"))
+    return out:value(rows_of(root, top, depth > 0 and depth or math.huge))
+  end
+  drawing.layers = args.layers
+  out:say("%s", root:tree(drawing))
+end
+
+return tree
