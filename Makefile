@@ -305,13 +305,8 @@ types: build ## lua/strata/meta/options.lua, strata.help's texts and doc/referen
 	@$(RUN_LUA) doc/reference.lua >$(BUILD)/reference.md
 	@mv $(BUILD)/reference.md doc/reference.md
 
-# ldoc does not know the annotations of lua/strata/meta; doc/pages.lua makes of them what it does.
-doc: ## the reference of the API as HTML, in build/doc
-	@.ci/deps doc
-	@rm -rf $(BUILD)/doc && mkdir -p $(BUILD)/doc/src
-	@$(LUA) doc/pages.lua $(BUILD)/doc/src
-	@ldoc --quiet --fatalwarnings --testing -c doc/config.ld -d $(BUILD)/doc $(BUILD)/doc/src >/dev/null
-	@rm -rf $(BUILD)/doc/src
+doc: ## README and doc/ as a site, in build/doc
+	@$(LUA) doc/site.lua $(BUILD)/doc
 	@echo '  $(BUILD)/doc/index.html'
 
 deps: ## install the Debian packages that are missing
