@@ -529,6 +529,28 @@ return {
     functions = {
     },
   },
+  ["strata.assert"] = { text = "Assertions about images, for busted and whatever else uses luassert. `require \"strata.assert\"` registers them with\nluassert, so that `assert.has_file(img, \"etc/passwd\")` works; `has` and `is` may stand in front of a name, `no` or `not`\nnegates it: `assert.has_no_env(img, \"TOKEN\")`. Each takes an image, or a path or a reference, which is opened for it\nalone; what cannot be read is an error, negated or not.",
+    fields = {
+    },
+    functions = {
+    { "has_file", "has_file(img, path [, wanted])", "A container sees a file at a path, and it is as it should be. Symlinks are followed, but for the one that `type` or\n`linkpath` is about. Negated: `assert.not_has_file`.", "img        strata.Image|string\npath       string\nwanted     strata.WantedFile", "" },
+    { "has_no_file", "has_no_file(img, which)", "No layer has anything at a path, also if upper layers hide it, and no symlink leads to anything there. Not the negation\nof has_file.", "img        strata.Image|string\nwhich      strata.Which", "" },
+    { "same_files_as", "same_files_as(img, other [, opts])", "A container sees the same files in two images, with the same contents and attributes.", "img        strata.Image|string\nother      strata.Image|string\nopts       strata.DiffOptions", "" },
+    { "package", "package(img, name [, version])", "A package is installed, as dpkg or apk know it.", "img        strata.Image|string\nname       string  or a glob of names\nversion    string", "" },
+    { "env", "env(img, name [, value])", "A variable is set, and has a value.", "img        strata.Image|string\nname       string\nvalue      string", "" },
+    { "label", "label(img, name [, value])", "A label is set, and has a value.", "img        strata.Image|string\nname       string\nvalue      string", "" },
+    { "annotation", "annotation(img, name [, value])", "An annotation of the manifest is set, and has a value.", "img        strata.Image|string\nname       string\nvalue      string", "" },
+    { "config", "config(img, key, value)", "A key of the config has a value; nil: it is not there. Tables are compared by what they hold.", "img        strata.Image|string\nkey        string  as a field of img.config, or a JSON Pointer\nvalue      any", "" },
+    { "tag", "tag(img, ref)", "The image has a tag.", "img        strata.Image|string\nref        string  \"app:1\"", "" },
+    { "platform", "platform(img, wanted)", "The image is for a platform.", "img        strata.Image|string\nwanted     string  \"linux/arm64/v8\"", "" },
+    { "runs_as_non_root", "runs_as_non_root(img)", "The user of the image is not root, by name or by number.", "img        strata.Image|string", "" },
+    { "wastes_less_than", "wastes_less_than(img, size)", "The files that no container sees have fewer bytes. A failure names the worst.", "img        strata.Image|string\nsize       number|string  bytes, or \"5 MB\"", "" },
+    { "smaller_than", "smaller_than(img, size)", "The layers, as they are stored, have fewer bytes. A failure names the largest.", "img        strata.Image|string\nsize       number|string  bytes, or \"200 MB\"", "" },
+    { "verifies", "verifies(img)", "Every digest and diff_id is right.", "img        strata.Image|string", "" },
+    { "passes", "passes(img, rules)", "The image keeps the rules of a policy.", "img        strata.Image|string\nrules      strata.Policy", "" },
+    { "no_findings", "no_findings(img [, severity])", "What img:check() finds is nothing of this severity or a worse one.", "img        strata.Image|string\nseverity   \"error\"|\"warning\"|\"note\"  default: \"warning\"", "" },
+    },
+  },
   ["strata.errcode"] = { text = "Why something failed: the third value of `nil, message, code`. Codes of the system have the name that errno(3) has;\nthose that are not of this list, as of rare errors of the kernel, come as \"EIO\".",
     fields = {
     { "EAMBIGUOUS", "", "several images fit" },
