@@ -68,30 +68,48 @@ describe("doc/coming-from.md", function()
 		end
 	end)
 
-	-- The codes of a table.
+	-- The codes of a table, in Lua and for the shell.
 	local function rows_of(tool)
 		local section = assert(DOC:match("\n## " .. tool .. "\n(.-)\n%- "), tool)
-		local codes = {}
+		local lua, sh = {}, {}
 		for line in section:gmatch("\n(| [^\n]+)") do
-			local code = line:gsub("\\|", "\1"):match("^| [^|]+ | `([^|]+)` |$")
-			codes[#codes + 1] = code and code:gsub("\1", "|")
+			local code, command = line:gsub("\\|", "\1"):match("^| [^|]+ | `([^|]+)` | ([^|]+) |$")
+			lua[#lua + 1] = code and code:gsub("\1", "|")
+			sh[#sh + 1] = command and command:match("^`(.*)`$")
 		end
-		assert(select(2, section:gsub("\n| ", "")) - 1 == #codes, tool .. ": a row without code")
-		return codes
+		assert(select(2, section:gsub("\n| ", "")) - 1 == #lua, tool .. ": a row without code")
+		return lua, sh
+	end
+
+	local function environment()
+		return { LUA_PATH = ("%s/lua/?.lua;%s/lua/?/init.lua;;"):format(TREE, TREE),
+			LUA_CPATH = package.cpath:gsub("%./", TREE .. "/"), PATH = TREE .. "/bin:" .. shell.PATH }
 	end
 
 	for _, tool in ipairs({ "crane", "regctl", "skopeo", "umoci", "dive", "docker" }) do
 		specify("has Lua that runs for each row: " .. tool, function()
-			local prelude = DOC:match("\n```lua\n(.-)```"):gsub("local (img) =", "%1 ="):gsub("local (hub) =", "%1 =")
-			local script = (RUN:format(prelude:gsub("%%", "%%%%"))):gsub("HOST", hub.host)
-			script = script:gsub("registry%.example", hub.host)
-			shell.write(dir .. "/run.lua", "img, hub, gone, piped, out = nil\n" .. script:gsub("local (%l+) = ", "%1 = "))
+			local prelude = DOC:match("\n```lua\n(.-)```"):gsub("local (%l+) = ", "%1 = ")
+			local script = RUN:format(prelude:gsub("%%", "%%%%")):gsub("HOST", hub.host)
+			shell.write(dir .. "/run.lua", (script:gsub("registry%.example", hub.host)))
 			local codes = rows_of(tool)
-			assert.is_true(#codes > 8)
 			shell.write(dir .. "/rows", (table.concat(codes, "\n") .. "\n"):gsub("registry%.example", hub.host))
-			local env = { LUA_PATH = ("%s/lua/?.lua;%s/lua/?/init.lua;;"):format(TREE, TREE),
-				LUA_CPATH = package.cpath:gsub("%./", TREE .. "/") }
-			assert.equal(#codes .. "\n", shell.check({ "lua5.4", "run.lua", cwd = dir, env = env }))
+			assert.equal(#codes .. "\n", shell.check({ "lua5.4", "run.lua", cwd = dir, env = environment() }))
+		end)
+
+		specify("has commands that run: " .. tool, function()
+			if shell.run({ "test", "-x", "bin/strata" }).status ~= 0 then
+				return pending("bin/strata is not there")
+			end
+			local _, commands = rows_of(tool)
+			assert.is_true(#commands > 7)
+			for _, command in ipairs(commands) do
+				shell.check({ "sh", "-c", 'cd "$1" && rm -rf TO out cp rootfs rootless bundle app-layout less arm.tar', "-", dir })
+				local line = command:gsub("REF", "docker://" .. hub.host .. "/app:1"):gsub("registry%.example", hub.host)
+				local done = shell.run({ "sh", "-c", line, cwd = dir, env = environment() })
+				assert.equal(command:find("^strata diff") and 1 or 0, done.status, line .. "\n" .. done.stderr)
+				local to = command:match("%-o ([%w.-]+)$")
+				assert(not to or to == "-" or shell.run({ "test", "-e", dir .. "/" .. to }).status == 0, line)
+			end
 		end)
 	end
 
