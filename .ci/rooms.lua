@@ -23,7 +23,7 @@ local LUA = {
 	{ stream = "stream/ stream" },
 	{ init = "init" },
 	{ jobs = "jobs" }, -- written with what init exports
-	{ resty = "resty" },
+	{ resty = "resty", assert = "assert" },
 	{ command = "command/" },
 }
 local C_MODULES = { core = true, archive = true, http = true }

@@ -18,6 +18,7 @@ local OBJECTS = {
   { "strata.policy", "policy" }, { "strata.stream", "strata.stream" }, { "strata.Transform", "transform" },
   { "strata.TarStream", "parser" }, { "strata.waste", "waste" }, { "strata.jobs", "jobs" },
   { "strata.resty", "resty" }, { "strata.Resty", "surgery" }, { "strata.archive", "archive" },
+  { "strata.assert", "assert" },
 }
 
 local called = {} -- what an object is called, by its class

@@ -524,7 +524,8 @@ function methods:read(path, max)
   local content
   content, message, code = root:read(path, max)
   root:close()
-  return content, message, code
+  if not content then return nil, message, code end
+  return content -- and nothing behind it: io.write takes no nil
 end
 
 --- Applies all layers to a directory, which is made when it is not there. Every

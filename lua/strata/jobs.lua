@@ -20,9 +20,9 @@ local jobs = {}
 
 -- The options of each job.
 local ARGUMENTS = {
-  inspect = "JobArguments", entries = "EntriesArguments", list = "ListArguments", read = "ReadArguments",
-  fetch = "FetchArguments", edit = "EditArguments", save = "SaveArguments", remove = "PathArguments",
-  check = "CheckArguments",
+  config = "JobArguments", inspect = "JobArguments", entries = "EntriesArguments", list = "ListArguments",
+  read = "ReadArguments", fetch = "FetchArguments", edit = "EditArguments", save = "SaveArguments",
+  remove = "PathArguments", check = "CheckArguments",
 }
 
 -- A function that throws when the job is to be given up.
@@ -150,18 +150,23 @@ end
 
 -- ---- looking ------------------------------------------------------------------------
 
-local function layer_facts(layer, wasted)
+-- What is known of a layer without its entries.
+local function layer_facts(layer)
+  return {
+    position = layer.position, diff_id = layer.diff_id, digest = layer.digest, size = layer.size,
+    compression = layer.compression, media_type = layer.media_type, created_by = layer.created_by,
+  }
+end
+
+-- Adds what its entries tell.
+local function count_entries(facts, layer)
   local entries, bytes, whiteouts = 0, 0, 0
   for entry in layer:entries() do
     job.tick()
     entries, bytes = entries + 1, bytes + (entry.type == "file" and entry.size or 0)
     if entry.whiteout or entry.opaque then whiteouts = whiteouts + 1 end
   end
-  return {
-    position = layer.position, diff_id = layer.diff_id, digest = layer.digest, size = layer.size,
-    compression = layer.compression, media_type = layer.media_type, created_by = layer.created_by,
-    entries = entries, bytes = bytes, whiteouts = whiteouts, wasted = wasted,
-  }
+  facts.entries, facts.bytes, facts.whiteouts = entries, bytes, whiteouts
 end
 
 local function history_facts(img)
@@ -175,7 +180,28 @@ local function history_facts(img)
   return rows
 end
 
---- The facts about an image: config, layers beside the history, sizes, wasted bytes.
+local function image_facts(img)
+  local layers = {}
+  for i, layer in ipairs(img.layers) do layers[i] = layer_facts(layer) end
+  return {
+    id = img.id, digest = img.digest, tags = img:inspect().RepoTags, platform = tostring(img.platform), layers = layers,
+    history = history_facts(img), config = img.config:totable(),
+  }
+end
+
+--- The facts about an image that its documents tell: config, layers beside the history. No layer is read.
+---@param args strata.JobArguments
+---@return table?
+---@return string? message
+---@return string? code
+function jobs.config(args)
+  options.check("config", ARGUMENTS.config, args)
+  local img, message, code = look_at(args)
+  if not img then return nil, message, code end
+  return image_facts(img)
+end
+
+--- The same, and what the entries of all layers tell: sizes, wasted bytes.
 ---@param args strata.JobArguments
 ---@return table?
 ---@return string? message
@@ -187,12 +213,13 @@ function jobs.inspect(args)
   local waste
   waste, message, code = img:waste { why = false }
   if not waste then return nil, message, code end
-  local layers = {}
-  for i, layer in ipairs(img.layers) do layers[i] = layer_facts(layer, waste.layers[i]) end
-  return {
-    id = img.id, digest = img.digest, tags = img:inspect().RepoTags, platform = tostring(img.platform), layers = layers,
-    history = history_facts(img), config = img.config:totable(), wasted = waste.total,
-  }
+  local facts = image_facts(img)
+  facts.wasted = waste.total
+  for i, layer in ipairs(img.layers) do
+    count_entries(facts.layers[i], layer)
+    facts.layers[i].wasted = waste.layers[i]
+  end
+  return facts
 end
 
 local function entry_facts(entry)

@@ -16,8 +16,10 @@ local function load_resty()
 	return resty
 end
 
-specimens.MODULES = {	strata = strata,
+specimens.MODULES = {
+	strata = strata,
 	["strata.archive"] = require("strata.archive"),
+	["strata.assert"] = require("strata.assert"),
 	["strata.jobs"] = require("strata.jobs"),
 	["strata.policy"] = require("strata.policy"),
 	["strata.resty"] = load_resty(),

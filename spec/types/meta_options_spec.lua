@@ -342,9 +342,13 @@ describe("an option that there is not, or of another type", function()
 		secrets = { "PolicySecrets", {}, function(opts)
 			return (specimens.MODULES["strata.policy"].check(img, { secrets = opts }))
 		end },
+		has_file = { "WantedFile", {}, function(opts)
+			return (specimens.MODULES["strata.assert"].has_file(img, "etc/passwd", opts))
+		end },
 		edit = { "EditTable", {}, function(opts)
 			return (jobs.edit({ path = specimen.app, to = path(), edit = opts }))
 		end },
+		config = { "JobArguments", {}, function(opts) return (jobs.config(opts)) end },
 		inspect = { "JobArguments", {}, function(opts) return (jobs.inspect(opts)) end },
 		entries = { "EntriesArguments", { layer = 1 }, function(opts) return (jobs.entries(opts)) end },
 		list = { "ListArguments", {}, function(opts) return (jobs.list(opts)) end },

@@ -192,6 +192,7 @@ describe("a value of strata", function()
 	end)
 
 	it("that jobs give is as declared", function()
+		assert(call("strata.jobs", "config", { path = specimen.app }))
 		assert(call("strata.jobs", "inspect", { path = specimen.app }))
 		assert(call("strata.jobs", "entries", { path = specimen.app, layer = 2, offset = 0, limit = 10 }))
 		assert(call("strata.jobs", "list", { path = specimen.app, dir = "etc" }))

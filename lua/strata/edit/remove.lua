@@ -95,6 +95,29 @@ function remove.find_in_views(states, chosen)
   return found, example
 end
 
+--- The entries that remove.all drops first, without whiteouts: those of chosen paths, and those that the merged views
+-- have there.
+---@param hub strata.Hub  its layers are scanned
+---@param chosen strata.Choice
+---@return strata.Removed[]? found  by layer, in the order of the tars
+---@return string? message
+---@return string? code
+function remove.find(hub, chosen)
+  ask(hub.layers, chosen)
+  local led_to, message, code = remove.find_in_views(hub.layers, chosen)
+  if not led_to then return nil, message, code end
+  local list = {}
+  for number, state in ipairs(hub.layers) do
+    for entry in state.index:entries() do
+      local is_meant = remove.covers(chosen, entry) or (led_to[number] or {})[entry.position] == true
+      if is_meant and not is_whiteout(entry) then
+        list[#list + 1] = { layer = number, path = entry.path, type = entry.type, size = entry.size }
+      end
+    end
+  end
+  return printed.list(list, printed.removed)
+end
+
 --- Drops what is chosen by its own path, and then what the merged views have there, until they have nothing: what goes
 -- may have hidden something below it.
 ---@param edit strata.Transaction  which has kept the layers

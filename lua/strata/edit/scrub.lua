@@ -189,7 +189,8 @@ function image.methods:scrub_history(pattern, replacement)
     end
     return done, why, how
   end)
-  return found and found.history, message, code
+  if not found then return nil, message, code end
+  return found.history
 end
 
 return scrub

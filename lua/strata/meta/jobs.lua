@@ -19,7 +19,19 @@ local jobs = {}
 ---@return strata.errcode? code  "EINVAL": misuse; "ETIMEDOUT": the deadline has passed; "ECANCELED": the job was canceled; those of the job
 function jobs.run(name, args, control) end
 
---- What an image is: config, layers beside the history, sizes, wasted bytes.
+--- What the documents of an image tell: config, layers beside the history. No layer is read.
+---```lua
+---local jobs = require "strata.jobs"
+---local facts = assert(jobs.config { path = "app.tar" })
+---print(facts.tags[1], #facts.layers, facts.config.User)
+---```
+---@param args strata.JobArguments
+---@return strata.ImageFacts?
+---@return string? message
+---@return strata.errcode? code
+function jobs.config(args) end
+
+--- What an image is: config, layers beside the history, sizes, wasted bytes. All layers are read.
 ---```lua
 ---local jobs = require "strata.jobs"
 ---local facts = assert(jobs.inspect { path = "app.tar" })
@@ -123,7 +135,7 @@ function jobs.check(args) end
 function jobs.remove(args) end
 
 --- The jobs that there are.
----@alias strata.JobName "inspect"|"entries"|"list"|"read"|"fetch"|"edit"|"save"|"check"|"remove"
+---@alias strata.JobName "config"|"inspect"|"entries"|"list"|"read"|"fetch"|"edit"|"save"|"check"|"remove"
 
 --- What is told of an image.
 ---@class strata.ImageFacts
@@ -134,21 +146,21 @@ function jobs.remove(args) end
 ---@field layers strata.LayerFacts[]
 ---@field history strata.HistoryFacts[]
 ---@field config table
----@field wasted integer  bytes that no container sees
+---@field wasted integer?  bytes that no container sees; of inspect
 
 --- What is told of a layer.
 ---@class strata.LayerFacts
 ---@field position integer
 ---@field diff_id string
----@field digest string
+---@field digest string?
 ---@field size integer  bytes as stored
 ---@field compression string
 ---@field media_type string
 ---@field created_by string?
----@field entries integer
----@field bytes integer  of content
----@field whiteouts integer
----@field wasted integer  bytes that no container sees
+---@field entries integer?  of inspect, as the next fields are
+---@field bytes integer?  of content
+---@field whiteouts integer?
+---@field wasted integer?  bytes that no container sees
 
 --- What is told of a row of the history.
 ---@class strata.HistoryFacts

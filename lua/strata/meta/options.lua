@@ -171,6 +171,18 @@
 ---@field major? integer
 ---@field minor? integer
 
+--- What strata.assert wants of a file.
+---@class strata.WantedFile
+---@field type? "file"|"dir"|"symlink"|"hardlink"|"char"|"block"|"fifo"  with "symlink" it is not followed
+---@field mode? integer|string
+---@field uid? integer
+---@field gid? integer
+---@field size? integer  bytes
+---@field content? string  all of it
+---@field matches? string  a Lua pattern that the content has
+---@field digest? string  the SHA-256 of the content
+---@field linkpath? string  where a symlink leads to, as it says; it is not followed
+
 --- Which layers become one.
 ---@class strata.SquashOptions: strata.WorkOptions
 ---@field above strata.Image|integer  the base, or its number of layers

@@ -218,6 +218,18 @@ return {
     { "major", "integer", min = 0, max = 2097151 },
     { "minor", "integer", min = 0, max = 2097151 },
   },
+  {
+    "WantedFile", "What strata.assert wants of a file.", noun = "field",
+    { "type", '"file"|"dir"|"symlink"|"hardlink"|"char"|"block"|"fifo"', 'with "symlink" it is not followed' },
+    { "mode", "integer|string", is = "mode", min = 0, max = 4095 },
+    { "uid", "integer", min = 0, max = MAX_ID },
+    { "gid", "integer", min = 0, max = MAX_ID },
+    { "size", "integer", "bytes" },
+    { "content", "string", "all of it" },
+    { "matches", "string", "a Lua pattern that the content has" },
+    { "digest", "string", "the SHA-256 of the content", is = "digest" },
+    { "linkpath", "string", "where a symlink leads to, as it says; it is not followed", is = "text" },
+  },
   -- ---- operations ---------------------------------------------------------------------------------------
   { "SquashOptions", "Which layers become one.", extends = { "WorkOptions" },
     { "above", "strata.Image|integer", "the base, or its number of layers", required = true }, VIEW },
