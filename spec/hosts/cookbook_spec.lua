@@ -423,7 +423,7 @@ describe("doc/cookbook.md", function()
 	end
 	checks["How do I find what tools would read in different ways, and mend it?"] = function(cooked)
 		assert.matches("duplicate%-path", cooked.output)
-		assert.equal("", tostring(cooked.open():check({ severity = "note" })))
+		assert.equal("none", tostring(cooked.open():check({ severity = "note" })))
 		assert.equal("3", cooked.open():read("a"))
 	end
 	checks["How do I write a test for an image?"] = function(cooked)

@@ -146,6 +146,7 @@ function assertions.verifies(img) end
 --- The image keeps the rules of a policy.
 ---```lua
 ---require "strata.assert"
+---img.config.User = "1000"
 ---assert.passes(img, { setid = false, devices = false })
 ---```
 ---@param img strata.Image|string

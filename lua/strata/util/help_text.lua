@@ -1074,7 +1074,7 @@ return {
     { "wastes_less_than", "wastes_less_than(img, size)", "The files that no container sees have fewer bytes. A failure names the worst.", "img        strata.Image|string\nsize       number|string  bytes, or \"5 MB\"", "", "require \"strata.assert\"\nassert.wastes_less_than(img, \"5 MB\")" },
     { "smaller_than", "smaller_than(img, size)", "The layers, as they are stored, have fewer bytes. A failure names the largest.", "img        strata.Image|string\nsize       number|string  bytes, or \"200 MB\"", "", "require \"strata.assert\"\nassert.smaller_than(img, \"200 MB\")" },
     { "verifies", "verifies(img)", "Every digest and diff_id is right.", "img        strata.Image|string", "", "require \"strata.assert\"\nassert.verifies(img)" },
-    { "passes", "passes(img, rules)", "The image keeps the rules of a policy.", "img        strata.Image|string\nrules      strata.Policy", "", "require \"strata.assert\"\nassert.passes(img, { setid = false, devices = false })" },
+    { "passes", "passes(img, rules)", "The image keeps the rules of a policy.", "img        strata.Image|string\nrules      strata.Policy", "", "require \"strata.assert\"\nimg.config.User = \"1000\"\nassert.passes(img, { setid = false, devices = false })" },
     { "no_findings", "no_findings(img [, severity])", "What img:check() finds is nothing of this severity or a worse one.", "img        strata.Image|string\nseverity   \"error\"|\"warning\"|\"note\"  default: \"warning\"", "", "require \"strata.assert\"\nassert.no_findings(img, \"error\")" },
     },
   },
