@@ -152,7 +152,6 @@ describe("README", function()
 		local root = assert(assert(strata.open(dir:file("app-slim.tar"))):rootfs())
 		assert.is_false(root:exists("usr/share/doc"))
 		assert.same({ "b.py" }, root:list("opt/a"))
-		docker.load(dir:file("given.tar"))
 	end)
 
 	chapter("In a script", "a script edits an image that Docker loads under the ID that it printed", function()
@@ -170,12 +169,12 @@ describe("README", function()
 		need("docker")
 		local done = attempt(block("In CI", "sh"))
 		assert.equal(1, done.status, done.stderr)
-		assert.is_truthy(done.stdout:find("setid: layer %d: 'opt/setuid'"), done.stdout)
-		assert.is_truthy(done.stdout:find("devices: layer %d: 'opt/null'"), done.stdout)
+		assert.is_truthy(done.stdout:find("setid: 'opt/setuid': ", 1, true), done.stdout)
+		assert.is_truthy(done.stdout:find("devices: 'opt/null': ", 1, true), done.stdout)
 		shell.write(dir:file("rules.lua"), "return { setid = false, devices = false }")
 		run("strata gate app.tar rules.lua")
 		shell.write(dir:file("broken.tar"), (shell.read(dir:file("app.tar")):gsub("/bin/busybox", "/bin/busyb0x")))
-		assert.equal(2, attempt("strata gate broken.tar rules.lua").status)
+		assert.equal(1, attempt("strata gate broken.tar rules.lua").status)
 	end)
 
 	chapter("In CI", "a spec says what an image has to be", function()
@@ -199,7 +198,7 @@ describe("README", function()
 		end
 		assert.is_true(#typed > 5)
 		local input = table.concat(typed, "\nio.write('\\1') io.flush()\n") .. "\nio.write('\\1') io.flush()\n"
-		local output, n = run(command .. " <<'END' 2>&1\n" .. input .. "END"), 0
+		local output, n = attempt(command .. " <<'END' 2>&1\n" .. input .. "END").stdout, 0
 		for answer in output:gmatch("([^\1]*)\1") do
 			n = n + 1
 			answer = answer:gsub("\n+", "\n")
@@ -214,7 +213,8 @@ describe("README", function()
 		finally(function()
 			registry:stop()
 		end)
-		local output = script((block("In a registry", "lua"):gsub("registry%.example:5000", (registry.host:gsub("%%", "%%%%")))))
+		local code = block("In a registry", "lua"):gsub("registry%.example:5000", (registry.host:gsub("%%", "%%%%")))
+		local output = script(code)
 		assert.is_truthy(output:find("root:x:0", 1, true), output)
 		local prod = assert(strata.open("docker://" .. registry.host .. "/team/app:1.4-prod"))
 		assert.equal("production", prod.config:get_label("stage"))
@@ -226,6 +226,7 @@ describe("README", function()
 
 	chapter("As a stream", "a line edits an image between docker save and docker load", function()
 		with_docker()
+		docker.load(dir:file("given.tar"))
 		assert.equal("Loaded image: app:1.4-slim\n", run(block("As a stream", "sh")))
 		assert.is_truthy(table.concat(docker.inspect("app:1.4-slim").Config.Env, "\n"):find("TZ=UTC", 1, true))
 	end)
@@ -237,7 +238,8 @@ describe("README", function()
 		end
 		local commands = lines(block("In nginx", "sh"))
 		assert.equal("strata serve --port 8080 images", commands[1])
-		local server = nginx.start({ directory = dir:file("images"), run = prefix .. "/share/strata/explorer/run", env = env })
+		local explorer = prefix .. "/share/strata/explorer/run"
+		local server = nginx.start({ directory = dir:file("images"), run = explorer, env = env })
 		finally(function()
 			server:stop()
 		end)
@@ -274,7 +276,7 @@ describe("README, besides", function()
 
 	it("has a demo that shows what it does", function()
 		local output = shell.check({ "make", "demo" })
-		for _, shown in ipairs({ "history, oldest first, beside the layers", "│   └── motd", "layer 1 .* copied\n", "layer 2 .* rewritten\n" }) do
+		for _, shown in ipairs({ "│   └── motd", "layer 1 .* copied\n", "layer 2 .* rewritten\n" }) do
 			assert.is_truthy(output:find(shown), shown)
 		end
 		local before, after = assert(strata.open("build/demo/before.tar")), assert(strata.open("build/demo/after.tar"))
