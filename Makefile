@@ -180,7 +180,7 @@ JOBS = $(if $(findstring -j,$(MAKEFLAGS)),,-j$(or $(shell nproc),2))
 
 # With what demo has installed.
 one-lua:
-	@echo 'building for Lua $(LATEST), in $(BUILD)'
+	@echo 'building for Lua $(LATEST), which takes about half a minute'
 	@$(MAKE) $(JOBS) build QUIET=1 LUA_VERSIONS=$(LATEST)
 	@LUA_PATH='./lua/?.lua;./lua/?/init.lua;;' LUA_CPATH='./$(BUILD)/lua$(LATEST)/?.so;;' \
 		$(firstword $(shell command -v lua$(LATEST) lua luajit)) examples/demo.lua $(IMAGE)

@@ -3,12 +3,13 @@
 local archive = require "spec.support.docker_archive"
 local dialects = require "spec.support.docker_dialects"
 local rawtar = require "spec.support.rawtar"
+local rights = require "spec.support.rights"
 local shell = require "spec.support.shell"
 local strata = require "strata"
 local tmp = require "spec.support.tmp"
 local tree = require "spec.support.tree"
 
-local ROOT = require("spec.support.rights").root
+local ROOT = rights.root
 
 local entry, pax = rawtar.entry, rawtar.pax
 
@@ -183,7 +184,7 @@ describe("extracting what is odd:", function()
 		end)
 
 		it("in layers of an overlay that replace a file by a directory hide it", function()
-			assert(extract({ mode = "overlay", unprivileged = true, xattrs = ROOT and "trusted" or "user" }, {
+			assert(extract({ mode = "overlay", unprivileged = true, xattrs = rights.xattrs }, {
 				entry({ name = "was" }, "x"),
 				directory("was"),
 				entry({ name = "was/in" }, "x"),

@@ -2,12 +2,13 @@
 
 local archive = require "spec.support.archive"
 local entries_of = require "spec.support.entries"
+local rights = require "spec.support.rights"
 local shell = require "spec.support.shell"
 local tree = require "spec.support.tree"
 
 local it = archive.specify(it, pending) -- luacheck: ignore 431
 
-local ROOT = require("spec.support.rights").root
+local ROOT = rights.root
 
 local function need_root()
 	if not ROOT then
@@ -314,7 +315,10 @@ describe("extract", function()
 		local function is_refused(code, ...)
 			for _, view in ipairs({ "runtime", "spec" }) do
 				for _, mode in ipairs({ "merged", "overlay" }) do
-					local options = { view = view, mode = mode == "overlay" and mode or nil, unprivileged = not ROOT }
+					local options = { view = view, unprivileged = not ROOT }
+					if mode == "overlay" then
+						options.mode, options.xattrs = mode, rights.xattrs
+					end
 					local done, message, got = open(...):extract(target, options)
 					assert.equal(code, got, ("%s, %s: %s"):format(view, mode, tostring(message)))
 					assert.equal(code == nil, done ~= nil)

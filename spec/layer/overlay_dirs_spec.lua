@@ -1,12 +1,13 @@
 -- A directory per layer, as overlayfs takes them, looked at without a mount (spec/interop mounts them).
 
 local archive = require "spec.support.archive"
+local rights = require "spec.support.rights"
 local shell = require "spec.support.shell"
 local tree = require "spec.support.tree"
 
 local it = archive.specify(it, pending) -- luacheck: ignore 431
 
-local ROOT = require("spec.support.rights").root
+local ROOT = rights.root
 
 local LOWER = {
 	{ name = "d", type = "dir", mode = 493 },
@@ -43,7 +44,7 @@ describe("extract with mode overlay", function()
 		for i, entries in ipairs({ ... }) do
 			layers[i] = { entries = entries }
 		end
-		return (bench:open(layers)):extract(target, { mode = "overlay", view = view })
+		return (bench:open(layers)):extract(target, { mode = "overlay", view = view, xattrs = rights.xattrs })
 	end
 
 	local function overlay(...)

@@ -117,13 +117,7 @@ end
 ---@param command string for sh
 ---@return string
 function oci_layout.filter(bytes, command)
-	local path = os.tmpname()
-	shell.write(path, bytes)
-	local pipe = assert(io.popen(("{ %s; } <%s"):format(command, shell.quote(path)), "r"))
-	local output = pipe:read("*a")
-	pipe:close()
-	os.remove(path)
-	return output
+	return (shell.check({ "sh", "-c", command, input = bytes }))
 end
 
 ---@param bytes string

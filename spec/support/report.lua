@@ -1,5 +1,5 @@
--- Output handler for busted: prints what failed as busted does, and writes what spec/run sums up to the file
--- named by -Xoutput: "passed failed", then a line for each spec that failed ("failed: name: message") or
+-- Output handler for busted: prints what failed as busted does. What spec/run sums up goes to the file named by
+-- -Xoutput, if there is one: "passed failed", then a line for each spec that failed ("failed: name: message") or
 -- was skipped ("skipped: name TAB reason"). STRATA_FILE_ENDS is the number of a descriptor that gets a line for each
 -- file as it ends.
 
@@ -77,13 +77,16 @@ end
 
 return function(options)
 	local handler
-	-- Before the handler's own end of the suite, which prints all that is skipped one by one.
-	busted.subscribe({ "suite", "end" }, function()
-		write_report(assert(options.arguments[1], "the report needs -Xoutput FILE"), handler)
-		handler.pendings = {}
-		return nil, true
-	end)
-	options.deferPrint = true -- no dots
+	local path = options.arguments[1]
+	if path then
+		options.deferPrint = true -- no dots
+		-- Before the handler's own end of the suite, which prints all that is skipped one by one.
+		busted.subscribe({ "suite", "end" }, function()
+			write_report(path, handler)
+			handler.pendings = {}
+			return nil, true
+		end)
+	end
 	handler = require("busted.outputHandlers.plainTerminal")(options)
 	take_skips(handler)
 	local ends = os.getenv("STRATA_FILE_ENDS")

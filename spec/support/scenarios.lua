@@ -6,6 +6,7 @@
 
 local archive = require "spec.support.docker_archive"
 local dialects = require "spec.support.docker_dialects"
+local rights = require "spec.support.rights"
 local shell = require "spec.support.shell"
 local strata = require "strata"
 local tree = require "spec.support.scenarios_tree"
@@ -503,7 +504,7 @@ local function extracting(options)
 end
 
 add("extract", extracting({}), { whole = true })
-add("extract overlay", extracting({ mode = "overlay" }), { whole = true })
+add("extract overlay", extracting({ mode = "overlay", xattrs = rights.xattrs }), { whole = true })
 add("apply", function(env)
 	local img = must(strata.open(env.gzip))
 	must(img.layers[1]:apply(env.out .. "/root"))

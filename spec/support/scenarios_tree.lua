@@ -5,6 +5,7 @@ local archive = require "spec.support.docker_archive"
 local dialects = require "spec.support.docker_dialects"
 local push = require "spec.support.push"
 local rawtar = require "spec.support.rawtar"
+local rights = require "spec.support.rights"
 local shell = require "spec.support.shell"
 local strata = require "strata"
 
@@ -262,7 +263,7 @@ function tree.add(add, must)
 
 	add("extract what is broken", refusing({}), { merges = true })
 	add("extract what is broken by the letter", refusing({ view = "spec" }), { merges = true })
-	add("extract what is broken as overlay", refusing({ mode = "overlay" }), { merges = true })
+	add("extract what is broken as overlay", refusing({ mode = "overlay", xattrs = rights.xattrs }), { merges = true })
 	add("extract what is broken and deep", function(env)
 		local img = must(strata.open(env.deep))
 		local done, message, code = img:extract(env.out .. "/tree", { unprivileged = true })

@@ -1,5 +1,7 @@
 --- Runs commands for the specs, in the same way on Lua 5.1, 5.4 and LuaJIT.
 
+local skip = require "spec.support.skip"
+
 local shell = {}
 
 --- PATH with Debian's own directories first: a newer docker of the user's must not stand in their way.
@@ -105,12 +107,24 @@ function shell.run(command)
 	return finished
 end
 
---- As `run`, but anything other than exit status 0 is thrown with what the command said.
+-- The program that was not found, of what a shell, env or timeout says of it.
+local function not_found(done)
+	return done.status == 127
+		and (done.stderr:match("([%w_./+-]+): not found") or done.stderr:match("([%w_./+-]+): command not found")
+			or done.stderr:match("([%w_./+-]+)\226?\128?\153?'?: No such file"))
+end
+
+--- As `run`, but anything other than exit status 0 is thrown with what the command said. Where a program is missing,
+--- the spec is skipped.
 ---@param command spec.Command|string[]
 ---@return string stdout
 ---@return string stderr
 function shell.check(command)
 	local done = shell.run(command)
+	local program = not_found(done)
+	if program then
+		skip(program:match("[^/]*$") .. " is not installed")
+	end
 	if done.status ~= 0 then
 		error(
 			("%s\nfailed with status %d\n%s%s"):format(done.command, done.status, done.stdout, done.stderr),

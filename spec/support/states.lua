@@ -7,6 +7,7 @@ local core = require "strata.core"
 local dialects = require "spec.support.docker_dialects"
 local push = require "spec.support.push"
 local scenarios = require "spec.support.scenarios"
+local rights = require "spec.support.rights"
 local shell = require "spec.support.shell"
 local strata = require "strata"
 local set_threads = require("strata.util.job").set_threads
@@ -139,7 +140,7 @@ add("squash and extract", function(env)
 end)
 
 add("extract for overlayfs", function(env)
-	return tostring(assert(env.img:extract(env.out .. "/root", { mode = "overlay" })).entries)
+	return tostring(assert(env.img:extract(env.out .. "/root", { mode = "overlay", xattrs = rights.xattrs })).entries)
 end)
 
 add("begin a stream", function(env)
