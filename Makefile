@@ -376,6 +376,8 @@ INSTALLER = PREFIX='$(PREFIX)' DESTDIR='$(DESTDIR)' STAGED='$(STAGED)' BUILD='$(
 	$(foreach v,$(LUA_VERSIONS),$v '$(LUA_LIBDIR)' '$(LUA_SHAREDIR)')
 
 install: build ## the modules, the command, the explorer and the documents
+	@[ ! -e doc/man.lua ] || $(MAKE) man completions >$(BUILD)/man.log 2>&1 || \
+	echo 'Without man page and completions, which Lua 5.4 makes with argparse (Debian: lua-argparse)'
 	@$(INSTALLER)
 
 uninstall: ## remove what install put there, told the same PREFIX and so on
