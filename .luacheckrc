@@ -1,7 +1,7 @@
 std = "min" -- what Lua 5.1 to 5.4 and LuaJIT have in common
 read_globals = { "unpack", table = { fields = { "unpack" } } } -- for `table.unpack or unpack`
 max_line_length = 120
-exclude_files = { "build" }
+exclude_files = { "build", "doc/addon" } -- the latter leads to lua/strata/meta
 
 files["lua/strata/resty.lua"].std = "min+ngx_lua"
 files["lua/strata/resty.lua"].read_globals = { ngx = { fields = { "run_worker_thread" } } } -- newer than luacheck

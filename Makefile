@@ -76,12 +76,11 @@ HARDENING := -U_FORTIFY_SOURCE -D_FORTIFY_SOURCE=2 -fstack-protector-strong \
 HARDENING_LINK := -Wl,-z,relro,-z,now,-z,noexecstack
 
 PKGS         := $(CORE_PKGS) $(ARCHIVE_PKGS) $(HTTP_PKGS)
-PKG_CFLAGS   := $(call pkg,--cflags $(PKGS))
 CORE_LIBS    := $(call pkg,--libs $(CORE_PKGS))
 ARCHIVE_LIBS := $(call pkg,--libs $(ARCHIVE_PKGS))
 HTTP_LIBS    := $(call pkg,--libs $(HTTP_PKGS))
 ALL_CFLAGS   = -std=c11 -D_GNU_SOURCE -Isrc -fPIC -fvisibility=hidden -pthread $(WARNINGS) $(HARDENING) $(DEFINES) \
-	$(PKG_CFLAGS) $(CPPFLAGS) $(CFLAGS)
+	$(call pkg,--cflags $(PKGS)) $(CPPFLAGS) $(CFLAGS)
 SAY          = $(if $(V),,$(if $(QUIET),@,@echo '  $@' && ))
 COMPILE      = $(CC) $(ALL_CFLAGS) -MMD -MP
 LINK_MODULE  = $(CC) $(ALL_CFLAGS) $(HARDENING_LINK) $(LDFLAGS) -shared -Wl,--version-script=src/strata.map
@@ -329,17 +328,20 @@ lint: ## every check that runs nothing: compilers, luacheck, clang-format ...
 # here. The headers of the libraries that strata uses are the same everywhere, and are reached by links, so that
 # headers of this machine's C library stay out of sight. Those of the kernel are of this machine's processor.
 musl: ## compile, not link, with musl-gcc and warnings as errors; a part of lint
-	@$(MAKE) objects BUILD=$(BUILD)/musl CC=musl-gcc \
-		PKG_CFLAGS='-isystem $(BUILD)/headers -isystem $(BUILD)/headers/kernel' CFLAGS='-O1 -Werror'
+	+@$(FOREIGN) CC=musl-gcc CPPFLAGS='-isystem $(BUILD)/headers -isystem $(BUILD)/headers/kernel'
 
 arm64: ## the same for 64-bit ARM with aarch64-linux-gnu-gcc
-	@$(MAKE) objects BUILD=$(BUILD)/arm64 CC=aarch64-linux-gnu-gcc PKG_CFLAGS='-isystem $(BUILD)/headers' \
-		CFLAGS='-O1 -Werror'
+	+@$(FOREIGN) CC=aarch64-linux-gnu-gcc CPPFLAGS='-isystem $(BUILD)/headers'
 
+# pkg-config leaves out those directories that it takes for the compiler's own.
+FOREIGN = PKG_CONFIG_SYSTEM_INCLUDE_PATH=$(subst $(eval) ,:,$(HOST_INCLUDE)) \
+	$(MAKE) objects BUILD=$(BUILD)/$@ CFLAGS='-O1 -Werror'
+
+.PHONY: musl arm64 objects
 musl arm64: $(BUILD)/headers
 
 HEADERS := openssl zlib.h zconf.h zstd.h zstd_errors.h archive.h archive_entry.h isa-l isa-l.h curl lua5.*-deb-multiarch.h
-HOST_INCLUDE = /usr/include/$(shell $(CC) -print-multiarch) /usr/include
+HOST_INCLUDE = $(addprefix /usr/include/,$(shell $(CC) -print-multiarch)) /usr/include
 
 $(BUILD)/headers:
 	@rm -rf $@.new && mkdir -p $@.new/kernel
@@ -402,11 +404,14 @@ INSTALLER = PREFIX='$(PREFIX)' DESTDIR='$(DESTDIR)' STAGED='$(STAGED)' BUILD='$(
 	$(foreach v,$(LUA_VERSIONS),$v '$(LUA_LIBDIR)' '$(LUA_SHAREDIR)')
 
 install: build ## the modules, the command, the explorer and the documents
+	@[ ! -e doc/man.lua ] || $(MAKE) man completions >$(BUILD)/man.log 2>&1 || \
+	echo 'Without man page and completions, which Lua 5.4 makes with argparse (Debian: lua-argparse)'
 	@$(INSTALLER)
 
 uninstall: ## remove what install put there, told the same PREFIX and so on
 	@$(INSTALLER)
 
+.PHONY: uninstall rockspec deb
 rockspec: ## that of the release anew, of rockspec/strata-scm-1.rockspec
 	@sed 's/^version = .*/version = "$(VERSION)-1"/; s/branch = "main"/tag = "v$(VERSION)"/' rockspec/strata-scm-1.rockspec \
 		>rockspec/strata-$(VERSION)-1.rockspec
@@ -419,5 +424,4 @@ clean: ## remove everything that was built
 
 FORCE:
 .PHONY: help build demo one-lua check one-check test spec ctest ctests sanitize tsan valgrind fuzz fuzz-replay fuzzers \
-	coverage lint tidy musl arm64 objects bench bench-registry bench-nginx deps deps-test doc types install uninstall \
-	rockspec deb clean random FORCE sweep
+	coverage lint tidy bench bench-registry bench-nginx deps deps-test doc types install clean random FORCE sweep
