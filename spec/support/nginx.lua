@@ -77,7 +77,7 @@ local function try(options, port)
 		pipe = assert(io.popen(script, "w")),
 	}, Server)
 	local ok = pcall(nginx.wait, "nginx", 10, function()
-		if shell.read(log):find("emerg", 1, true) then
+		if shell.read(log):find("is in use", 1, true) then
 			error("it does not start")
 		end
 		return server:curl({ server.url .. "/images" }).status == 200

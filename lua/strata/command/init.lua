@@ -17,7 +17,7 @@ local command = {}
 
 -- In the order of the help.
 local GROUPS = {
-  { "Look inside", { "inspect", "ls", "tree", "cat", "history" } },
+  { "Look inside", { "inspect", "ls", "tree", "cat", "history", "serve" } },
   { "Judge", { "waste", "diff", "check", "gate" } },
   { "Change", { "rm", "set", "append", "squash", "rebase", "purge", "normalize", "repair" } },
   { "Write elsewhere", { "convert", "copy", "index", "extract", "export" } },
