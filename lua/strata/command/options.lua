@@ -213,10 +213,13 @@ end
 ---@param to string?
 function options.tell_files(args, out, img, to)
   local chosen, count, bytes = args.path[1] and require("strata").matcher(args.path), 0, 0
+  local counted = {} -- files that have several names
   for entry in problem.check(img:rootfs()):walk() do
     if not chosen or chosen(entry.path) then
       count = count + 1
-      if entry.type == "file" then bytes = bytes + entry.size end
+      local inode = entry.type == "file" and entry.inode
+      if entry.type == "file" and not counted[inode] then bytes = bytes + entry.size end
+      if inode then counted[inode] = true end
     end
   end
   if count == 0 and chosen then problem.stop("nothing matches %s", table.concat(args.path, ", ")) end
