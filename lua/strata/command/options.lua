@@ -67,7 +67,8 @@ end
 local function registry_options(cmd)
   return cmd:option("--plain-http", "Speak http to this registry."):argname("HOST"):count("*"),
     cmd:option("--insecure", "Do not check the certificate of this registry."):argname("HOST"):count("*"),
-    cmd:option("--ca", "Trust the certificates in FILE, too."):argname("FILE")
+    cmd:option("--ca", "Trust the certificates in FILE, too."):argname("FILE"),
+    cmd:flag("--foreign", "Fetch layers that the registry has not from the URLs in the manifest.")
 end
 
 local SHOWN_PLACES = 'a file, a layout directory, "-" or docker://host/name:tag'
@@ -144,7 +145,7 @@ function options.registry(args, ...)
     if name then host(name).ca = args.ca end
   end
   local strata = require "strata"
-  args.client = problem.check(strata.registry { helpers = true, hosts = hosts })
+  args.client = problem.check(strata.registry { helpers = true, hosts = hosts, foreign = args.foreign })
   return args.client
 end
 

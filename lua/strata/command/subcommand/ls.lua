@@ -10,7 +10,7 @@ local ls = {
   summary = "List files: those that a container sees, or of a layer.",
   description = "List files: those that a container sees, or all that a layer has.",
   usage = "[OPTION ...] IMAGE [PATH ...]",
-  example = "strata ls -l app.tar etc 'usr/bin/*sh'",
+  example = "strata ls -l app.tar etc 'usr/bin/*'",
 }
 
 function ls.define(cmd)
