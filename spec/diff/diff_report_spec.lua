@@ -1,8 +1,6 @@
 --- Reports of a diff: what people see, and nothing that a terminal or a browser obeys.
 
-local child = require "spec.support.child"
 local pack = require "spec.support.pack"
-local shell = require "spec.support.shell"
 local strata = require "strata"
 local tmp = require "spec.support.tmp"
 
@@ -112,24 +110,5 @@ describe("the report of a diff", function()
 		end
 		assert.equal("file config layer", table.concat(kinds, " "))
 		assert.equal(#one.files + #one.config + #one.layers, count)
-	end)
-
-	describe("of examples/diff.lua", function()
-		local function run(...)
-			return child.run({ script = shell.read("examples/diff.lua"), arguments = { ... } })
-		end
-
-		it("ends with a status for CI", function()
-			local a, b = hostile("1"), hostile("2")
-			assert.equal(0, run(a, a).status)
-			local other = run(a, b)
-			assert.equal(1, other.status)
-			assert.matches("^%-%-%- app:1 ", other.stdout)
-			assert.equal(2, run(a).status)
-			assert.equal(2, run(a, dir:file("none")).status)
-			assert.equal(2, run("--wrong", a, b).status)
-			assert.matches("^<!DOCTYPE html>", run("--html", a, b).stdout)
-			assert.equal(1, run("--semantic", a, b).status)
-		end)
 	end)
 end)
