@@ -340,6 +340,7 @@ function Document:types()
   self:heading(2, "Types")
   self:add("What several of the above take or give.\n")
   while self.aliases[1] do
+    table.sort(self.aliases, function(a, b) return a.item.name < b.item.name end)
     local one = table.remove(self.aliases, 1)
     if one.item.name == "strata.errcode" then
       self:heading(3, title(one.item.name))

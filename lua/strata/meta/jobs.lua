@@ -159,7 +159,7 @@ function jobs.remove(args) end
 ---@field empty_layer boolean
 ---@field layer integer?
 
---- A part of a list.
+--- A part of a list of entries.
 ---@class strata.EntryPage
 ---@field entries strata.EntryFacts[]
 ---@field total integer  of all pages

@@ -179,7 +179,7 @@ return {
     { "reordered", "boolean?", "both have the same paths, in another order" },
     },
   },
-  ["strata.DiffLayerSide"] = { text = "A layer of an image.", kind = "result",
+  ["strata.DiffLayerSide"] = { text = "One of two layers that differ.", kind = "result",
     fields = {
     { "layer", "integer", "its number" },
     { "diff_id", "string", "" },
@@ -288,7 +288,7 @@ return {
     { "=", "fun(entry: strata.Entry, layer: strata.Layer): boolean", "" },
     },
   },
-  ["strata.EntryPage"] = { text = "A part of a list.", kind = "result",
+  ["strata.EntryPage"] = { text = "A part of a list of entries.", kind = "result",
     fields = {
     { "entries", "strata.EntryFacts[]", "" },
     { "total", "integer", "of all pages" },
@@ -299,7 +299,7 @@ return {
     { "=", "\"file\"|\"dir\"|\"symlink\"|\"hardlink\"|\"char\"|\"block\"|\"fifo\"|\"other\"", "" },
     },
   },
-  ["strata.ExportResult"] = { text = "What was written.", kind = "result",
+  ["strata.ExportResult"] = { text = "The tar that an export has written.", kind = "result",
     fields = {
     { "path", "string?", "nil: it went into a stream" },
     { "size", "integer", "bytes as stored" },
@@ -990,7 +990,7 @@ return {
     { "stored", "integer", "bytes of content in the tar" },
     },
   },
-  ["strata.TarEvent"] = { text = "What becomes known, in the order of the bytes.", kind = "result",
+  ["strata.TarEvent"] = { text = "What the parser of a tar has found, in the order of the bytes.", kind = "result",
     fields = {
     { "type", "\"entry\"|\"data\"|\"global\"|\"end\"", "" },
     { "offset", "integer", "in the plain tar: of the entry's first header, of the data, behind the end blocks" },
@@ -1043,7 +1043,7 @@ return {
     { "by", "integer?", "the layer that has done it; the same one where a layer has the path twice" },
     },
   },
-  ["strata.Which"] = { text = "The same, or a function that returns true for what is chosen, and false for the rest.", kind = "type",
+  ["strata.Which"] = { text = "What is chosen of a list of paths: paths as in strata.Paths, or a function that returns true for what is chosen, and\nfalse for the rest.", kind = "type",
     fields = {
     { "=", "strata.Paths|fun(...: any): boolean", "" },
     },
