@@ -72,7 +72,7 @@ function jobs.read(args) end
 ---@param args strata.FetchArguments
 ---@return {size: integer}?
 ---@return string? message
----@return strata.errcode? code  "ENOENT": there is no such path; "EEXIST": something is at `to`; those of reading, of writing, of a registry
+---@return strata.errcode? code  "ENOENT": there is no such path; those of reading, of writing, of a registry
 function jobs.fetch(args) end
 
 --- Edits an image and saves it.
