@@ -413,35 +413,35 @@
 ---@field key? string  once that has this key, the job gives up: "ECANCELED"
 ---@field threads? integer  that the job may use. Default: one per CPU
 
---- The file or reference that a job is about.
+--- What all jobs take.
 ---@class strata.PathArguments
 ---@field path string  of the image
 
---- The image that a job is about, and how it is opened.
+--- Which image is meant.
 ---@class strata.JobArguments: strata.PathArguments
 ---@field open? strata.OpenOptions
 ---@field registry? strata.RegistryOptions  of the client, where path or to is a reference of a registry
 
---- The part of a list that a job gives.
+--- Which part of a list is wanted.
 ---@class strata.PageArguments: strata.JobArguments
 ---@field offset? integer  entries to pass over. Default: 0
 ---@field limit? integer  at most 1000. Default: 1000
 
---- The layer whose entries a job lists.
+--- Which entries are wanted.
 ---@class strata.EntriesArguments: strata.PageArguments
 ---@field layer integer
 
---- The directory that a job lists.
+--- Which directory is wanted.
 ---@class strata.ListArguments: strata.PageArguments
 ---@field dir? string  default: "/"
 ---@field layer? integer  of this layer alone, whiteouts included
 
---- The file that a job reads.
+--- Which file is wanted.
 ---@class strata.ReadArguments: strata.JobArguments
 ---@field file string  a path in the image
 ---@field max? integer  bytes of content. Default: 65536
 
---- The file that a job takes out, and where it goes.
+--- Which file is wanted, and where.
 ---@class strata.FetchArguments: strata.JobArguments
 ---@field file string  a path in the image
 ---@field to string  a path that nothing has yet
@@ -455,7 +455,7 @@
 ---@class strata.EditArguments: strata.SaveArguments
 ---@field edit? strata.EditTable
 
---- The rules that a job checks.
+--- What is checked.
 ---@class strata.CheckArguments: strata.JobArguments
 ---@field policy? strata.Policy
 
