@@ -184,12 +184,14 @@ local function fields_in(value, class)
   return count
 end
 
--- The class of results that a table has the fields of.
+-- The class of results that a table has the fields of; of several that with the most of them, and the least besides.
 local function result_class(value)
-  local best, most = nil, 0
+  local best, most, besides = nil, 0, 0
   for _, name in ipairs(json.keys(texts)) do
-    local count = texts[name].kind == "result" and fields_in(value, texts[name]) or 0
-    if count > most then best, most = name, count end
+    local class = texts[name]
+    local count = class.kind == "result" and fields_in(value, class) or 0
+    local lacks = count > 0 and #class.fields - count or 0
+    if count > most or count > 0 and count == most and lacks < besides then best, most, besides = name, count, lacks end
   end
   return best
 end
