@@ -39,7 +39,7 @@ local function of_class(name)
   for _, fn in ipairs(class.functions) do lines[#lines + 1] = line(fn[2], fn[3]) end
   if name == "strata" then
     lines[#lines + 1] = "Objects: " .. names_with("^strata%.%u")
-    lines[#lines + 1] = 'Modules, as require "strata.jobs": ' .. names_with("^strata%.%l")
+    lines[#lines + 1] = "Modules, to be required as strata.NAME: " .. names_with("^strata%.%l")
     lines[#lines + 1] = 'More: strata.help "Image", strata.help(img, "save"), strata.help(img.save), strata.help "jobs"'
   end
   return table.concat(lines, "\n")
