@@ -10,19 +10,24 @@ local reference = {}
 local files, classes, aliases, functions = luacats.load("lua/strata/meta")
 
 -- The objects and modules, and how an example calls one; without a name it is called by its own.
-local OBJECTS = {
+local ORDER = {
   { "strata" }, { "strata.Image", "img" }, { "strata.Config", "config" }, { "strata.HistoryRow", "row" },
   { "strata.Layer", "layer" }, { "strata.Entry", "entry" }, { "strata.Rootfs", "root" },
   { "strata.RootEntry", "found" }, { "strata.RootFile", "file" }, { "strata.Index", "index" },
   { "strata.Artifact", "artifact" }, { "strata.Registry", "registry" }, { "strata.Platform", "platform" },
-  { "strata.policy", "policy" }, { "strata.stream", "strata.stream" }, { "strata.Transform", "transform" },
+  { "strata.policy", "policy" }, { "strata.assert", "assert" }, { "strata.stream", "strata.stream" },
+  { "strata.Transform", "transform" },
   { "strata.TarStream", "parser" }, { "strata.waste", "waste" }, { "strata.jobs", "jobs" },
   { "strata.resty", "resty" }, { "strata.Resty", "surgery" }, { "strata.archive", "archive" },
   { "strata.assert", "assert" },
 }
 
+local OBJECTS = {} -- those that are declared
 local called = {} -- what an object is called, by its class
-for _, object in ipairs(OBJECTS) do called[object[1]] = object[2] or object[1] end
+for _, object in ipairs(ORDER) do
+  if classes[object[1]] then OBJECTS[#OBJECTS + 1] = object end
+  called[object[1]] = object[2] or object[1]
+end
 
 local FAMILIES = { reading = "reading", writing = "writing", ["a registry"] = "registries", ["the job"] = "errors" }
 
@@ -341,6 +346,7 @@ function Document:types()
   self:heading(2, "Types")
   self:add("What several of the above take or give.\n")
   while self.aliases[1] do
+    table.sort(self.aliases, function(a, b) return a.item.name < b.item.name end)
     local one = table.remove(self.aliases, 1)
     if one.item.name == "strata.errcode" then
       self:heading(3, title(one.item.name))

@@ -73,7 +73,8 @@
 --- matches nothing is "ENOENT" and nothing is done, unless the option `optional` is true.
 ---@alias strata.Paths string|{pattern: string}|(string|{pattern: string})[]
 
---- The same, or a function that returns true for what is chosen, and false for the rest.
+--- What is chosen of a list of paths: paths as in strata.Paths, or a function that returns true for what is chosen, and
+--- false for the rest.
 ---@alias strata.Which strata.Paths|fun(...: any): boolean
 
 --- Manifests of an index: a name or a digest, fields that all have to fit, or an array of those. A name means the

@@ -71,7 +71,7 @@ function Config:get(pointer) end
 ---@param value any
 ---@return strata.Config? self
 ---@return string? message
----@return strata.errcode? code  "EFORMAT": the document has another kind of value there
+---@return strata.errcode? code  "ENOENT": an array has no such place, or the pointer leads through a value that holds no others; "ELIMIT": the document would be larger than `limits.json`
 function Config:set(pointer, value) end
 
 --- Iterates in the order of the document: over the names and values of Env, Labels and other objects, over the indices
@@ -146,7 +146,7 @@ function Config:get_label(name) end
 ---@param value string|number
 ---@return strata.Config? self
 ---@return string? message
----@return strata.errcode? code  "EFORMAT": config.Labels is no object
+---@return strata.errcode? code  "ENOENT": config.Labels is no object
 function Config:set_label(name, value) end
 
 --- Removes a label; "ENOENT" when there is none.
@@ -156,7 +156,7 @@ function Config:set_label(name, value) end
 ---@param name string
 ---@return strata.Config? self
 ---@return string? message
----@return strata.errcode? code  "ENOENT": there is no such label; "EFORMAT": config.Labels is no object
+---@return strata.errcode? code  "ENOENT": there is no such label, or config.Labels is no object
 function Config:remove_label(name) end
 
 --- Declares a port. Throws what is none.
@@ -167,7 +167,7 @@ function Config:remove_label(name) end
 ---@param port string|integer  8080, "8080" (tcp) or "53/udp"
 ---@return strata.Config? self
 ---@return string? message
----@return strata.errcode? code  "EFORMAT": config.ExposedPorts is no object
+---@return strata.errcode? code  "ENOENT": config.ExposedPorts is no object
 function Config:add_port(port) end
 
 --- Removes a declared port; "ENOENT" when there is none.
@@ -177,7 +177,7 @@ function Config:add_port(port) end
 ---@param port string|integer
 ---@return strata.Config? self
 ---@return string? message
----@return strata.errcode? code  "ENOENT": there is no such port; "EFORMAT": config.ExposedPorts is no object
+---@return strata.errcode? code  "ENOENT": there is no such port, or config.ExposedPorts is no object
 function Config:remove_port(port) end
 
 --- Declares a volume. Throws a path that is not absolute.
@@ -187,7 +187,7 @@ function Config:remove_port(port) end
 ---@param path string
 ---@return strata.Config? self
 ---@return string? message
----@return strata.errcode? code  "EFORMAT": config.Volumes is no object
+---@return strata.errcode? code  "ENOENT": config.Volumes is no object
 function Config:add_volume(path) end
 
 --- Removes a declared volume; "ENOENT" when there is none.
@@ -197,5 +197,5 @@ function Config:add_volume(path) end
 ---@param path string
 ---@return strata.Config? self
 ---@return string? message
----@return strata.errcode? code  "ENOENT": there is no such volume; "EFORMAT": config.Volumes is no object
+---@return strata.errcode? code  "ENOENT": there is no such volume, or config.Volumes is no object
 function Config:remove_volume(path) end

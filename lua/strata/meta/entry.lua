@@ -77,7 +77,7 @@ function Entry:digest() end
 ---@param from? integer  bytes to pass over. Default 0
 ---@return boolean?
 ---@return string? message
----@return strata.errcode? code  "EDIGEST": a layer is not what its digest says; "EINVAL": it is no file; those of reading, of a registry
+---@return strata.errcode? code  "EDIGEST": a layer is not what its digest says; those of reading, of a registry
 function Entry:same_content(other, max, from) end
 
 --- Gives a file another content, under every name that it has in this layer. Throws for what is no file.

@@ -40,7 +40,7 @@ function Index:images(selector) end
 ---@param opts? strata.IndexAnnotationOptions
 ---@return strata.Index? self
 ---@return string? message
----@return strata.errcode? code  "ENOENT": there is no such index; "EUNSUPPORTED": an archive without an index.json
+---@return strata.errcode? code  "ENOENT": there is no such index
 function Index:set_annotation(name, value, opts) end
 
 --- Removes an annotation of the index, or of one that it leads to. Throws what is no string.
@@ -52,7 +52,7 @@ function Index:set_annotation(name, value, opts) end
 ---@param opts? strata.IndexAnnotationOptions
 ---@return strata.Index? self
 ---@return string? message
----@return strata.errcode? code  "ENOENT": there is no such index or annotation; "EUNSUPPORTED": an archive without an index.json
+---@return strata.errcode? code  "ENOENT": there is no such index or annotation
 function Index:remove_annotation(name, opts) end
 
 --- The artifacts that are about the index of a registry, or about an index of a layout, whose digest is wanted then.

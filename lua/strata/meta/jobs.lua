@@ -84,7 +84,7 @@ function jobs.read(args) end
 ---@param args strata.FetchArguments
 ---@return {size: integer}?
 ---@return string? message
----@return strata.errcode? code  "ENOENT": there is no such path; "EEXIST": something is at `to`; those of reading, of writing, of a registry
+---@return strata.errcode? code  "ENOENT": there is no such path; those of reading, of writing, of a registry
 function jobs.fetch(args) end
 
 --- Edits an image and saves it.
@@ -171,7 +171,7 @@ function jobs.remove(args) end
 ---@field empty_layer boolean
 ---@field layer integer?
 
---- A part of a list.
+--- A part of a list of entries.
 ---@class strata.EntryPage
 ---@field entries strata.EntryFacts[]
 ---@field total integer  of all pages

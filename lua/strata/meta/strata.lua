@@ -186,7 +186,7 @@ function strata.save(images, what, opts) end
 ---@param opts? strata.CopyOptions|strata.CopyPushOptions  the latter where `to` is a reference
 ---@return strata.SaveResult?
 ---@return string[]|string|nil lost  what the format cannot hold, nil for nothing; or the message
----@return strata.errcode? code  "ENOENT": there is no such image; "EINVAL": `to` is where the index already is; those of reading, of writing, of a registry
+---@return strata.errcode? code  "ENOENT": there is no such image; "EINVAL": one index of a layout would go onto that layout, where all else would go; those of reading, of writing, of a registry
 function strata.copy(from, to, opts) end
 
 --- Compares two images: what containers see of their files, their configs and histories, and which layers they share.

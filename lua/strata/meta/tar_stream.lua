@@ -60,7 +60,7 @@ function TarStream:finish() end
 ---```
 function TarStream:close() end
 
---- What becomes known, in the order of the bytes.
+--- What the parser of a tar has found, in the order of the bytes.
 ---@class strata.TarEvent
 ---@field type "entry"|"data"|"global"|"end"
 ---@field offset integer  in the plain tar: of the entry's first header, of the data, behind the end blocks
