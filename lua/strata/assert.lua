@@ -358,7 +358,7 @@ function checks.smaller_than(img, size)
   local is = ("%s has %s of layers"):format(name_of(img), human(img.size))
   local largest = {}
   for i, one in ipairs(img.layers) do largest[i] = one end
-  table.sort(largest, function(a, b)
+  table.sort(largest, function(a, b) -- numbers
     if a.size ~= b.size then return a.size > b.size end
     return a.position < b.position
   end)
