@@ -2,6 +2,7 @@
 
 local archive = require "spec.support.archive"
 local kitchen = require "spec.support.kitchen"
+local python = require "spec.support.python"
 local registry = require "spec.support.registry"
 local shell = require "spec.support.shell"
 local strata = require "strata"
@@ -18,7 +19,7 @@ describe("doc/cookbook.md", function()
 	local bench, inputs, hub, host
 
 	setup(function()
-		if not shell.which("python3") then
+		if not shell.which(python.PATH) then
 			return
 		end
 		bench = archive.bench()
@@ -514,7 +515,7 @@ describe("doc/cookbook.md", function()
 		if block_of(heading, "sh") and LUA:find("5%.4$") then -- the command has an interpreter of its own
 			specify(heading .. " With the command", function()
 				if shell.run({ "test", "-x", "bin/strata" }).status ~= 0 then
-					return pending("bin/strata is not there")
+					return pending("bin/strata is not here")
 				end
 				need_git()
 				local cooked = cook_commands(heading)
