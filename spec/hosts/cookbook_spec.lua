@@ -514,8 +514,8 @@ describe("doc/cookbook.md", function()
 
 		if block_of(heading, "sh") and LUA:find("5%.4$") then -- the command has an interpreter of its own
 			specify(heading .. " With the command", function()
-				if shell.run({ "test", "-x", "bin/strata" }).status ~= 0 then
-					return pending("bin/strata is not here")
+				if kitchen.lacks_command() then
+					return pending(kitchen.lacks_command())
 				end
 				need_git()
 				local cooked = cook_commands(heading)
