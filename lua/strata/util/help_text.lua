@@ -533,7 +533,7 @@ return {
     fields = {
     },
     functions = {
-    { "has_file", "has_file(img, path [, wanted])", "A container sees a file at a path, and it is as it should be. Symlinks are followed, but for the one that `type` or\n`linkpath` is about. Negated: `assert.not_has_file`.", "img        strata.Image|string\npath       string\nwanted     strata.WantedFile", "" },
+    { "has_file", "has_file(img, path [, wanted])", "A container sees something at a path, and it is as it should be. Symlinks are followed, but for the one that `type` or\n`linkpath` is about. Negated: `assert.not_has_file`.", "img        strata.Image|string\npath       string\nwanted     strata.WantedFile", "" },
     { "has_no_file", "has_no_file(img, which)", "No layer has anything at a path, also if upper layers hide it, and no symlink leads to anything there. Not the negation\nof has_file.", "img        strata.Image|string\nwhich      strata.Which", "" },
     { "same_files_as", "same_files_as(img, other [, opts])", "A container sees the same files in two images, with the same contents and attributes.", "img        strata.Image|string\nother      strata.Image|string\nopts       strata.DiffOptions", "" },
     { "package", "package(img, name [, version])", "A package is installed, as dpkg or apk know it.", "img        strata.Image|string\nname       string  or a glob of names\nversion    string", "" },
