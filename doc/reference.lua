@@ -19,7 +19,6 @@ local ORDER = {
   { "strata.Transform", "transform" },
   { "strata.TarStream", "parser" }, { "strata.waste", "waste" }, { "strata.jobs", "jobs" },
   { "strata.resty", "resty" }, { "strata.Resty", "surgery" }, { "strata.archive", "archive" },
-  { "strata.assert", "assert" },
 }
 
 local OBJECTS = {} -- those that are declared

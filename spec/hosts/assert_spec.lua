@@ -140,6 +140,27 @@ describe("strata.assert", function()
 		end))
 	end)
 
+	specify("knows root by its name, by its number, and by etc/passwd", function()
+		local stack = { { entries = { { name = "etc/passwd", data = "toor:x:0:0::/:/bin/sh\napp:x:7:7::/:/bin/sh\n" } } } }
+		local other = bench:open(stack, { tags = { "other:1" } })
+		for user, said in pairs({
+			[""] = "no user is set, so it runs as root",
+			root = "the user is 'root'",
+			["0:5"] = "the user is '0'",
+			["00"] = "the user is '00'",
+			["toor:app"] = "the user is 'toor', 0 in etc/passwd",
+		}) do
+			other.config.User = user
+			fails("other:1: " .. said, function()
+				assert.runs_as_non_root(other)
+			end)
+		end
+		for _, user in ipairs({ "app", "7", "7:0", "unknown" }) do
+			other.config.User = user
+			assert.runs_as_non_root(other)
+		end
+	end)
+
 	specify("looks at packages, sizes, waste, rules, findings and digests", function()
 		assert.has_package(img, "libc6", "2.36")
 		assert.has_no_package(img, "telnet*")

@@ -2,6 +2,7 @@
 
 local archive = require "spec.support.archive"
 local kitchen = require "spec.support.kitchen"
+local python = require "spec.support.python"
 local registry = require "spec.support.registry"
 local shell = require "spec.support.shell"
 local strata = require "strata"
@@ -18,7 +19,7 @@ describe("doc/cookbook.md", function()
 	local bench, inputs, hub, host
 
 	setup(function()
-		if not shell.which("python3") then
+		if not shell.which(python.PATH) then
 			return
 		end
 		bench = archive.bench()
@@ -48,34 +49,44 @@ describe("doc/cookbook.md", function()
 		return shell.check({ "git", "rev-parse", "HEAD", cwd = dir }):match("%x+")
 	end
 
+	prepare["How do I stop an image that breaks the rules?"] = function(dir)
+		local rules = COOKBOOK:match("policy\"%).check%(img, (%b{})%)")
+		shell.write(dir .. "/policy.lua", "return " .. rules)
+	end
+
 	prepare["How do I find what tools would read in different ways, and mend it?"] = function(dir)
 		local entries = { { name = "a", data = "1" }, { name = "b", data = "2" }, { name = "a", data = "3" } }
 		archive.build(dir .. "/app.tar", { layers = { { entries = entries } }, tags = { "app:1" } })
 	end
 
-	-- Runs the snippet below a heading in a directory of its own.
-	local function cook(heading, input)
+	local function environment()
+		return {
+			LUA_PATH = ("%s/lua/?.lua;%s/lua/?/init.lua;;"):format(TREE, TREE),
+			LUA_CPATH = package.cpath:gsub("%./", TREE .. "/"),
+			PATH = TREE .. "/bin:" .. shell.PATH,
+		}
+	end
+
+	-- The block of a language below a heading; nil for none.
+	local function block_of(heading, language)
 		local first, last = COOKBOOK:find("\n### " .. heading .. "\n", 1, true)
 		assert.is_truthy(first, heading)
 		local section = COOKBOOK:sub(last):match("^(.-)\n##") or COOKBOOK:sub(last)
-		local code = assert(section:match("\n```lua\n(.-)```"), heading)
-		code = code:gsub("docker://registry%.example", "docker://" .. host:gsub("%%", "%%%%"))
+		local code = section:match("\n```" .. language .. "\n(.-)```")
+		return code and (code:gsub("docker://registry%.example", "docker://" .. (host or "")))
+	end
+
+	-- Fills a directory anew; gives what was prepared in it, and what runs the words there.
+	local function fresh(heading, input)
 		local dir = bench.dir:file("cook")
 		shell.check({ "sh", "-c", 'rm -rf "$2"; cp -r "$1" "$2"', "-", inputs, dir })
-		local prepared = prepare[heading] and prepare[heading](dir)
-		local has_exit = code:find("os.exit", 1, true)
-		shell.write(dir .. "/snippet.lua",
-			PRELUDE .. "\n" .. code .. (has_exit and "" or "\nif img.edited then " .. LAST .. "end\n"))
-		local words = { LUA, "snippet.lua", cwd = dir, input = input, env = {
-			LUA_PATH = ("%s/lua/?.lua;%s/lua/?/init.lua;;"):format(TREE, TREE),
-			LUA_CPATH = package.cpath:gsub("%./", TREE .. "/"),
-		} }
-		if code:find("describe(", 1, true) then
-			words[2], words[3], words[4], words[5] = shell.which("busted"), "-o", "TAP", "snippet.lua"
+		local cooked = { dir = dir, prepared = prepare[heading] and prepare[heading](dir) }
+		function cooked.run(words)
+			words.cwd, words.input, words.env = dir, input, environment()
+			local done = shell.run(words)
+			assert.equal("", done.stderr)
+			cooked.output, cooked.status = done.stdout, done.status
 		end
-		local done = shell.run(words)
-		assert.equal("", done.stderr)
-		local cooked = { output = done.stdout, status = done.status, dir = dir, code = code, prepared = prepared }
 		function cooked.open(name, options)
 			return bench:load(dir .. "/" .. (name or "app-new.tar"), options)
 		end
@@ -88,6 +99,29 @@ describe("doc/cookbook.md", function()
 		function cooked.read(name)
 			return shell.read(dir .. "/" .. name)
 		end
+		return cooked
+	end
+
+	-- Runs the snippet below a heading in a directory of its own.
+	local function cook(heading, input)
+		local code = assert(block_of(heading, "lua"), heading)
+		local cooked = fresh(heading, input)
+		cooked.ends = code:find("os.exit", 1, true) ~= nil
+		shell.write(cooked.dir .. "/snippet.lua",
+			PRELUDE .. "\n" .. code .. (cooked.ends and "" or "\nif img.edited then " .. LAST .. "end\n"))
+		local words = { LUA, "snippet.lua" }
+		if code:find("describe(", 1, true) then
+			words = { LUA, shell.which("busted"), "-o", "TAP", "snippet.lua" }
+		end
+		cooked.run(words)
+		return cooked
+	end
+
+	-- Runs the commands below a heading. Docker is not asked: what it would save comes from app.tar.
+	local function cook_commands(heading)
+		local cooked = fresh(heading)
+		local code = block_of(heading, "sh"):gsub("docker save %S+", "cat app.tar"):gsub("docker load", "cat")
+		cooked.run({ "sh", "-uc", code })
 		return cooked
 	end
 
@@ -369,6 +403,11 @@ describe("doc/cookbook.md", function()
 			assert.equal("production", img.config:get_label("stage"))
 		end
 	end
+	checks["How do I annotate an index?"] = function(cooked)
+		local img = cooked.open("multi-new.tar", { ref = "app:1", platform = "linux/arm64" })
+		assert.equal("Example", img.index.annotations["org.opencontainers.image.vendor"])
+		assert.is_nil(img.annotations["org.opencontainers.image.vendor"])
+	end
 	checks["How do I drop a platform?"] = function(cooked)
 		local index = assert(strata.open_index(cooked.dir .. "/amd64-only.tar"))
 		assert.same({ 1, "linux/amd64" }, { #index.manifests, tostring(index.manifests[1].platform) })
@@ -434,21 +473,66 @@ describe("doc/cookbook.md", function()
 		assert.equal("another base\nfalse\n", cooked.output)
 	end
 
+	-- ---- what the command says, where it is not what the Lua says
+
+	local says = {
+		["How do I see what is in an image?"] = "app:1.4.-RUN apt%-get install curl.-├── etc",
+		["How do I find the biggest files, and the layers they are in?"] = "^%S+ +%S+ +50000 [^\n]*opt/app/data.bin\n",
+		["How do I see which layer added, changed or deleted a file?"] =
+			"^added +layer 1  ADD rootfs /\nchanged +layer 3  COPY app /opt/app\n$",
+		["How do I get a listing as JSON?"] = '"path":"etc/motd"',
+		["How do I find what the image wastes?"] = "20.0 kB.-var/cache/pkg.bin.-deleted by layer 3",
+		["How do I compare two images?"] = "~ etc/motd: mtime 2024",
+		["How do I tell whether a rebuild gave the same?"] = "no differences",
+		["How do I know what a save would change before it happens?"] = "layer 1: rewritten.-\n  2 layers as before",
+		["How do I write the file system as one tar, to a pipe?"] = "\nopt/app/run\n",
+		["How do I mount an image with overlayfs?"] = "lowerdir",
+		["How do I change a label in a registry without fetching the layers?"] = "",
+		["How do I check that nothing in a file is damaged?"] = "",
+	}
+	local STATUS_OF = { ["How do I compare two images?"] = 1, ["How do I stop an image that breaks the rules?"] = 1 }
+
+	local function check_history(cooked)
+		assert.equal("ENV ***", cooked.open():history()[3].created_by)
+	end
+
 	-- ---- running
 
 	for heading in COOKBOOK:gmatch("\n### ([^\n]+)") do
+		local function need_git()
+			if heading:find("from git", 1, true) and not shell.which("git") then
+				pending("git is not installed")
+			end
+		end
+
 		specify(heading, function()
 			local check = checks[heading]
 			assert.is_function(check, "no check for this heading")
-			if heading:find("from git", 1, true) and not shell.which("git") then
-				return pending("git is not installed")
-			end
+			need_git()
 			local input = heading:find("docker save", 1, true) and shell.read(inputs .. "/app.tar") or nil
 			local cooked = cook(heading, input)
-			assert.equal(cooked.code:find("os.exit", 1, true) and cooked.status or 0, cooked.status)
+			assert.equal(cooked.ends and cooked.status or 0, cooked.status)
 			check(cooked, function()
 				return cook(heading)
 			end)
 		end)
+
+		if block_of(heading, "sh") and LUA:find("5%.4$") then -- the command has an interpreter of its own
+			specify(heading .. " With the command", function()
+				if kitchen.lacks_command() then
+					return pending(kitchen.lacks_command())
+				end
+				need_git()
+				local cooked = cook_commands(heading)
+				assert.equal(STATUS_OF[heading] or 0, cooked.status)
+				if says[heading] then
+					return assert.matches(says[heading], cooked.output)
+				end
+				local check = heading:find("from the history", 1, true) and check_history or checks[heading]
+				check(cooked, function()
+					return cook_commands(heading)
+				end)
+			end)
+		end
 	end
 end)

@@ -5,6 +5,7 @@ local cjson = require "cjson"
 local docker = require "spec.support.docker"
 local kitchen = require "spec.support.kitchen"
 local peers = require "spec.support.peers"
+local python = require "spec.support.python"
 local registry = require "spec.support.registry"
 local shell = require "spec.support.shell"
 local skopeo = require "spec.support.skopeo"
@@ -48,7 +49,7 @@ describe("doc/coming-from.md", function()
 	local bench, dir, hub
 
 	setup(function()
-		if not shell.which("python3") then
+		if not shell.which(python.PATH) then
 			return
 		end
 		bench = archive.bench()
@@ -97,8 +98,8 @@ describe("doc/coming-from.md", function()
 		end)
 
 		specify("has commands that run: " .. tool, function()
-			if shell.run({ "test", "-x", "bin/strata" }).status ~= 0 then
-				return pending("bin/strata is not there")
+			if kitchen.lacks_command() then
+				return pending(kitchen.lacks_command())
 			end
 			local _, commands = rows_of(tool)
 			assert.is_true(#commands > 7)

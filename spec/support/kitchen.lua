@@ -97,6 +97,13 @@ local function build_attested(inputs)
 	shell.write(path .. "/index.json", cjson.encode(index))
 end
 
+--- Why the command cannot be run; nil when it can.
+---@return string?
+function kitchen.lacks_command()
+	local works = shell.run({ "bin/strata", "--help", env = { PATH = shell.PATH } }).status == 0
+	return not works and "the command, bin/strata with lua-argparse, is not here" or nil
+end
+
 --- Fills a directory: app.tar and what was built of the same files later, its base and another one, images for two
 --- platforms, files with several images, layouts, a directory.
 ---@param inputs string

@@ -5,9 +5,9 @@
 --- negates it: `assert.has_no_env(img, "TOKEN")`. Each takes an image, or a path or a reference, which is opened for it
 --- alone; what cannot be read is an error, negated or not.
 ---@class strata.assert
-local assertions = {}
+local assert = {}
 
---- A container sees a file at a path, and it is as it should be. Symlinks are followed, but for the one that `type` or
+--- A container sees something at a path, and it is as it should be. Symlinks are followed, but for the one that `type` or
 --- `linkpath` is about. Negated: `assert.not_has_file`.
 ---```lua
 ---require "strata.assert"
@@ -16,7 +16,7 @@ local assertions = {}
 ---@param img strata.Image|string
 ---@param path string
 ---@param wanted? strata.WantedFile
-function assertions.has_file(img, path, wanted) end
+function assert.has_file(img, path, wanted) end
 
 --- No layer has anything at a path, also if upper layers hide it, and no symlink leads to anything there. Not the negation
 --- of has_file.
@@ -26,7 +26,7 @@ function assertions.has_file(img, path, wanted) end
 ---```
 ---@param img strata.Image|string
 ---@param which strata.Which
-function assertions.has_no_file(img, which) end
+function assert.has_no_file(img, which) end
 
 --- A container sees the same files in two images, with the same contents and attributes.
 ---```lua
@@ -36,7 +36,7 @@ function assertions.has_no_file(img, which) end
 ---@param img strata.Image|string
 ---@param other strata.Image|string
 ---@param opts? strata.DiffOptions
-function assertions.same_files_as(img, other, opts) end
+function assert.same_files_as(img, other, opts) end
 
 --- A package is installed, as dpkg or apk know it.
 ---```lua
@@ -46,7 +46,7 @@ function assertions.same_files_as(img, other, opts) end
 ---@param img strata.Image|string
 ---@param name string  or a glob of names
 ---@param version? string
-function assertions.package(img, name, version) end
+function assert.package(img, name, version) end
 
 --- A variable is set, and has a value.
 ---```lua
@@ -57,7 +57,7 @@ function assertions.package(img, name, version) end
 ---@param img strata.Image|string
 ---@param name string
 ---@param value? string
-function assertions.env(img, name, value) end
+function assert.env(img, name, value) end
 
 --- A label is set, and has a value.
 ---```lua
@@ -67,7 +67,7 @@ function assertions.env(img, name, value) end
 ---@param img strata.Image|string
 ---@param name string
 ---@param value? string
-function assertions.label(img, name, value) end
+function assert.label(img, name, value) end
 
 --- An annotation of the manifest is set, and has a value.
 ---```lua
@@ -78,7 +78,7 @@ function assertions.label(img, name, value) end
 ---@param img strata.Image|string
 ---@param name string
 ---@param value? string
-function assertions.annotation(img, name, value) end
+function assert.annotation(img, name, value) end
 
 --- A key of the config has a value; nil: it is not there. Tables are compared by what they hold.
 ---```lua
@@ -88,7 +88,7 @@ function assertions.annotation(img, name, value) end
 ---@param img strata.Image|string
 ---@param key string  as a field of img.config, or a JSON Pointer
 ---@param value any
-function assertions.config(img, key, value) end
+function assert.config(img, key, value) end
 
 --- The image has a tag.
 ---```lua
@@ -97,7 +97,7 @@ function assertions.config(img, key, value) end
 ---```
 ---@param img strata.Image|string
 ---@param ref string  "app:1"
-function assertions.tag(img, ref) end
+function assert.tag(img, ref) end
 
 --- The image is for a platform.
 ---```lua
@@ -106,7 +106,7 @@ function assertions.tag(img, ref) end
 ---```
 ---@param img strata.Image|string
 ---@param wanted string  "linux/arm64/v8"
-function assertions.platform(img, wanted) end
+function assert.platform(img, wanted) end
 
 --- The user of the image is not root, by name or by number.
 ---```lua
@@ -115,7 +115,7 @@ function assertions.platform(img, wanted) end
 ---assert.runs_as_non_root(img)
 ---```
 ---@param img strata.Image|string
-function assertions.runs_as_non_root(img) end
+function assert.runs_as_non_root(img) end
 
 --- The files that no container sees have fewer bytes. A failure names the worst.
 ---```lua
@@ -124,7 +124,7 @@ function assertions.runs_as_non_root(img) end
 ---```
 ---@param img strata.Image|string
 ---@param size number|string  bytes, or "5 MB"
-function assertions.wastes_less_than(img, size) end
+function assert.wastes_less_than(img, size) end
 
 --- The layers, as they are stored, have fewer bytes. A failure names the largest.
 ---```lua
@@ -133,7 +133,7 @@ function assertions.wastes_less_than(img, size) end
 ---```
 ---@param img strata.Image|string
 ---@param size number|string  bytes, or "200 MB"
-function assertions.smaller_than(img, size) end
+function assert.smaller_than(img, size) end
 
 --- Every digest and diff_id is right.
 ---```lua
@@ -141,7 +141,7 @@ function assertions.smaller_than(img, size) end
 ---assert.verifies(img)
 ---```
 ---@param img strata.Image|string
-function assertions.verifies(img) end
+function assert.verifies(img) end
 
 --- The image keeps the rules of a policy.
 ---```lua
@@ -151,7 +151,7 @@ function assertions.verifies(img) end
 ---```
 ---@param img strata.Image|string
 ---@param rules strata.Policy
-function assertions.passes(img, rules) end
+function assert.passes(img, rules) end
 
 --- What img:check() finds is nothing of this severity or a worse one.
 ---```lua
@@ -160,6 +160,6 @@ function assertions.passes(img, rules) end
 ---```
 ---@param img strata.Image|string
 ---@param severity? "error"|"warning"|"note"  default: "warning"
-function assertions.no_findings(img, severity) end
+function assert.no_findings(img, severity) end
 
-return assertions
+return assert
