@@ -455,6 +455,7 @@ function jobs.diff(args)
   for _, name in ipairs { "files", "config", "history", "layers" } do
     facts[name], facts.counts[name] = rows_of(result[name], args.limit or math.huge)
   end
+  if args.module then return require(args.module)(facts, args.args) end
   return facts
 end
 

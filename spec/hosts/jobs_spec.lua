@@ -188,7 +188,11 @@ describe("a job", function()
 			ExposedPorts = { ["53/udp"] = {}, ["8080/tcp"] = {} }, Healthcheck = { Interval = 3e10, Odd = 1.5 },
 			Volumes = { ["/b"] = {}, ["/c"] = {} },
 		}, bench:load(to).config:get("/config"))
-		for _, edit in ipairs({ { ports = { ["http"] = true } }, { volumes = { data = true } }, { ports = { ["1"] = false } } }) do
+		for _, edit in ipairs({
+			{ ports = { ["http"] = true } },
+			{ volumes = { data = true } },
+			{ ports = { ["1"] = false } },
+		}) do
 			assert.is_nil((run("edit", { path = path, to = bench.dir:file("none.tar"), edit = edit })))
 		end
 	end)
@@ -218,6 +222,13 @@ describe("a job", function()
 		assert.is_true(assert(run("diff", { path = path, other = { path = path } })).equal)
 		assert.equal("ENOENT", select(3, run("diff", { path = path, other = { path = "none.tar" } })))
 		assert.equal("EINVAL", select(3, run("diff", { path = path })))
+		package.preload["spec.count"] = function()
+			return function(all, args)
+				return { [args.name] = #all.files }
+			end
+		end
+		local args = { path = path, other = { path = to }, module = "spec.count", args = { name = "n" } }
+		assert.same({ n = 4 }, run("diff", args))
 	end)
 
 	specify("edits by a Lua module, whose failure is the job's", function()

@@ -1,11 +1,14 @@
 --- The explorer: which handler answers which request.
 
 local check = require "explorer.check"
+local compare = require "explorer.compare"
 local edit = require "explorer.edit"
 local files = require "explorer.files"
 local images = require "explorer.images"
+local registry = require "explorer.registry"
 local reply = require "explorer.reply"
 local service = require "explorer.service"
+local settings = require "explorer.settings"
 local store = require "explorer.store"
 local strip = require "explorer.strip"
 
@@ -20,6 +23,10 @@ local ROUTES = {
   { "^/images/(%x+)/files/?(.*)$", GET = files.get },
   { "^/images/(%x+)/edit$", POST = edit.make },
   { "^/images/(%x+)/download$", GET = images.download },
+  { "^/compare$", POST = compare.run },
+  { "^/tasks/(%x+)$", GET = compare.progress },
+  { "^/settings$", POST = settings.check },
+  { "^/registry$", POST = registry.open },
   { "^/strip$", POST = strip.run },
   { "^/check$", POST = check.run },
 }
@@ -35,7 +42,7 @@ local function allowed(route)
   for _, method in ipairs { "GET", "POST", "DELETE" } do
     if route[method] then methods[#methods + 1] = method end
   end
-  return table.concat(methods, ", ")
+  return methods
 end
 
 --- For content_by_lua.
@@ -47,11 +54,13 @@ function explorer.answer()
       local method = ngx.req.get_method()
       local handler = route[method == "HEAD" and "GET" or method]
       if handler then return handler(first, second) end
-      ngx.header["Allow"] = allowed(route)
-      return reply.fail("this cannot be done with it", "EINVAL", 405)
+      local methods = allowed(route)
+      ngx.header["Allow"] = table.concat(methods, ", ")
+      return reply.fail(("this address takes %s, and no %s"):format(table.concat(methods, " and "), method), "EINVAL",
+        405)
     end
   end
-  return reply.fail("there is nothing of that name", "ENOENT")
+  return reply.fail("there is nothing at this address", "ENOENT")
 end
 
 return explorer

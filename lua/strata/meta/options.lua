@@ -461,6 +461,8 @@
 ---@field other strata.JobArguments  the image that this one is compared with
 ---@field diff? strata.DiffOptions
 ---@field limit? integer  rows of each list; counts has the number of all. Default: all
+---@field module? string  name of a Lua module that returns function(facts, args): its table is what the job gives, so that less has to be copied from one Lua state to another
+---@field args? table  for that
 
 --- What is checked.
 ---@class strata.CheckArguments: strata.JobArguments

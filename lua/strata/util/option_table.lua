@@ -479,6 +479,9 @@ return {
     { "other", "strata.JobArguments", "the image that this one is compared with", required = true },
     { "diff", "strata.DiffOptions" },
     { "limit", "integer", "rows of each list; counts has the number of all", default = "all", min = 0 },
+    { "module", "string", "name of a Lua module that returns function(facts, args): its table is what the job gives, so "
+      .. "that less has to be copied from one Lua state to another" },
+    { "args", "table", "for that" },
   },
   { "CheckArguments", "What is checked.", extends = { "JobArguments" }, { "policy", "strata.Policy" } },
   {
