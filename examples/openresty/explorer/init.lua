@@ -17,7 +17,7 @@ local explorer = {}
 -- Patterns of the request as it was sent: nginx's own $uri is decoded, and without
 -- "..". More than one capture is decoded by the handlers.
 local ROUTES = {
-  { "^/images$", GET = images.list, POST = images.create },
+  { "^/images$", GET = images.list, POST = images.create, PUT = images.create }, -- PUT is how curl -T sends
   { "^/images/(%x+)$", GET = images.get, DELETE = images.remove },
   { "^/images/(%x+)/layers/(%d+)/entries$", GET = images.entries },
   { "^/images/(%x+)/files/?(.*)$", GET = files.get },
@@ -39,7 +39,7 @@ end
 
 local function allowed(route)
   local methods = {}
-  for _, method in ipairs { "GET", "POST", "DELETE" } do
+  for _, method in ipairs { "GET", "POST", "PUT", "DELETE" } do
     if route[method] then methods[#methods + 1] = method end
   end
   return methods
