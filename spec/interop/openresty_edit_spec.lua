@@ -108,7 +108,7 @@ describe("the explorer's page", function()
 		page:run("document.querySelector(arguments[0]).click()", mark("Environment") .. ".pair .quiet")
 		assert.same({
 			"remove variable PATH", "set label c to 3", "add port 8080", "remove port 80/tcp", "add volume /var/lib/app",
-			"remove volume /data", "set Healthcheck Interval to 120000000000", "set Healthcheck Retries to 5",
+			"remove volume /data", "set Healthcheck Interval to 2m", "set Healthcheck Retries to 5",
 			'set Healthcheck Test to ["CMD-SHELL","curl -f http://localhost/"]', "set User to 1000:1000",
 			'set Cmd to ["/bin/sh","-l"]',
 		}, plan())
