@@ -92,7 +92,7 @@ local function watch_client(self, key)
 end
 
 --- Runs a job of strata.jobs and waits for it, while nginx goes on with other requests.
----@param name "inspect"|"entries"|"list"|"read"|"fetch"|"edit"|"save"|"check"|"remove"
+---@param name strata.JobName
 ---@param args table
 ---@param opts? strata.RunOptions
 ---@return table? result

@@ -285,7 +285,7 @@ return {
   },
   ["strata.JobName"] = { text = "The jobs that there are.",
     fields = {
-    { "=", "\"inspect\"|\"entries\"|\"list\"|\"read\"|\"fetch\"|\"edit\"|\"save\"|\"check\"|\"remove\"", "" },
+    { "=", "\"inspect\"|\"entries\"|\"list\"|\"read\"|\"fetch\"|\"edit\"|\"save\"|\"check\"|\"remove\"|\"largest\"|\"paths\"|\"waste\"", "" },
     },
     functions = {
     },
@@ -604,7 +604,10 @@ return {
     { "run", "run(name, args [, control])", "Runs a job by its name. Nothing is thrown: misuse comes back with the code \"EINVAL\".", "name       strata.JobName\nargs       table  as the job takes them\ncontrol    strata.JobControl", "result     table?\nmessage    string?\ncode       strata.errcode?" },
     { "inspect", "inspect(args)", "What an image is: config, layers beside the history, sizes, wasted bytes.", "args       strata.JobArguments", "result     strata.ImageFacts?\nmessage    string?\ncode       strata.errcode?" },
     { "entries", "entries(args)", "The entries of a layer, a page of them.", "args       strata.EntriesArguments", "result     strata.EntryPage?\nmessage    string?\ncode       strata.errcode?" },
-    { "list", "list(args)", "What is in a directory of the merged file system, a page of it.", "args       strata.ListArguments", "result     strata.EntryPage?\nmessage    string?\ncode       strata.errcode?" },
+    { "list", "list(args)", "What is in a directory of the merged file system, a page of it. A directory has the size of all below it.", "args       strata.ListArguments", "result     strata.EntryPage?\nmessage    string?\ncode       strata.errcode?" },
+    { "largest", "largest(args)", "The largest files of the merged file system, a file with several names once.", "args       strata.LargestArguments", "result     {entries: strata.EntryFacts[]}?\nmessage    string?\ncode       strata.errcode?" },
+    { "paths", "paths(args)", "All paths as text, a part of it: those of the merged file system, then those that layers have and nobody sees.", "args       strata.PathsArguments", "result     strata.PathsPart?\nmessage    string?\ncode       strata.errcode?" },
+    { "waste", "waste(args)", "The files that no container sees, a page of them, those with the most bytes first.", "args       strata.PageArguments", "result     strata.WastePage?\nmessage    string?\ncode       strata.errcode?" },
     { "read", "read(args)", "What is known of a path, and what each layer has done to it; of a file the first bytes.", "args       strata.ReadArguments", "result     strata.FileFacts?\nmessage    string?\ncode       strata.errcode?" },
     { "fetch", "fetch(args)", "Writes the content of a file to another one.", "args       strata.FetchArguments", "result     {size: integer}?\nmessage    string?\ncode       strata.errcode?" },
     { "edit", "edit(args)", "Edits an image and saves it.", "args       strata.EditArguments", "result     strata.SaveResult?\nmessage    string?\ncode       strata.errcode?" },
