@@ -149,6 +149,15 @@ local function root_of(args)
   return one.root
 end
 
+-- The tree of the first layers when some are named.
+local function root_upto(args)
+  local root, message, code = root_of(args)
+  if not root or not args.upto then return root, message, code end
+  local img = kept[1].img
+  if not img.layers[args.upto] then return nil, ("there is no layer %d"):format(args.upto), "ENOENT" end
+  return img:rootfs { upto = args.upto }
+end
+
 -- ---- looking ------------------------------------------------------------------------
 
 local function layer_facts(layer, wasted)
@@ -321,7 +330,7 @@ end
 ---@return string? code
 function jobs.read(args)
   options.check("read", ARGUMENTS.read, args)
-  local root, message, code = root_of(args)
+  local root, message, code = root_upto(args)
   if not root then return nil, message, code end
   local entry
   entry, message, code = root:lstat(args.file)
@@ -330,7 +339,7 @@ function jobs.read(args)
   facts.layer, facts.links = entry.layer and entry.layer.position, entry.links
   facts.history = {}
   local rows
-  rows, message, code = root:history(args.file)
+  rows, message, code = kept[1].root:history(args.file)
   if not rows then return nil, message, code end
   for i, row in ipairs(rows) do
     facts.history[i] = { action = row.action, layer = row.layer.position, created_by = row.layer.created_by }
@@ -349,7 +358,7 @@ end
 ---@return string? code
 function jobs.fetch(args)
   options.check("fetch", ARGUMENTS.fetch, args)
-  local root, message, code = root_of(args)
+  local root, message, code = root_upto(args)
   if not root then return nil, message, code end
   local file, to
   file, message, code = root:open(args.file)
@@ -416,22 +425,32 @@ local function change_config(img, edit)
 end
 
 -- Drops files that no container sees: all, or those of a list.
-local function drop_waste(img, which, optional)
+local function drop_waste(img, which)
   if which == true then return img:drop_waste() end
-  local wanted = {}
+  local wanted, found = {}, {}
   for _, one in ipairs(which) do
     wanted[one.layer] = wanted[one.layer] or {}
-    wanted[one.layer][one.path] = true
+    wanted[one.layer][one.path] = one
   end
-  return img:drop_waste(function(entry, from)
-    return (wanted[from.position] or {})[entry.path] == true
-  end, { optional = optional })
+  local bytes, message, code = img:drop_waste(function(entry, from)
+    local one = (wanted[from.position] or {})[entry.path]
+    if one then found[one] = true end
+    return one ~= nil
+  end)
+  if not bytes then return nil, message, code end
+  for _, one in ipairs(which) do
+    if not found[wanted[one.layer][one.path]] then
+      return nil, ("drop_waste: layer %d has no %s that no container sees"):format(one.layer, core.quote(one.path)),
+        "ENOENT"
+    end
+  end
+  return bytes
 end
 
 -- Carries out what the table says, in the order of its fields.
 local function edit_image(img, edit)
   local ok, message, code = true, nil, nil
-  if edit.drop_waste then ok, message, code = drop_waste(img, edit.drop_waste, edit.optional) end
+  if edit.drop_waste then ok, message, code = drop_waste(img, edit.drop_waste) end
   if ok and edit.remove then ok, message, code = img:remove(edit.remove, { optional = edit.optional }) end
   if ok and edit.owner then
     ok, message, code = change_owners(img, edit.owner)

@@ -5,6 +5,7 @@ local images = require "explorer.images"
 local reply = require "explorer.reply"
 local store = require "explorer.store"
 local text = require "explorer.text"
+local views = require "explorer.views"
 
 local edit = {}
 
@@ -66,6 +67,7 @@ local FIELDS = {
   end,
   tags = is_texts,
   flatten = function(value) return type(value) == "boolean" end,
+  waste = views.is_waste,
   format = function(value)
     return value == "docker" or value == "docker-legacy" or value == "oci-archive"
   end,
@@ -125,7 +127,7 @@ function edit.make(id)
   local saved = images.run(source, "edit", {
     to = store.path(record),
     edit = {
-      remove = unwanted(wanted), optional = true, owner = wanted.owner,
+      drop_waste = views.waste_of(wanted.waste), remove = unwanted(wanted), optional = true, owner = wanted.owner,
       env = without_nulls(wanted.env), labels = without_nulls(wanted.labels),
       config = without_nulls(wanted.config), tags = wanted.tags, flatten = wanted.flatten,
     },

@@ -8,6 +8,7 @@ local reply = require "explorer.reply"
 local service = require "explorer.service"
 local store = require "explorer.store"
 local strip = require "explorer.strip"
+local views = require "explorer.views"
 
 local explorer = {}
 
@@ -18,6 +19,9 @@ local ROUTES = {
   { "^/images/(%x+)$", GET = images.get, DELETE = images.remove },
   { "^/images/(%x+)/layers/(%d+)/entries$", GET = images.entries },
   { "^/images/(%x+)/files/?(.*)$", GET = files.get },
+  { "^/images/(%x+)/largest$", GET = views.largest },
+  { "^/images/(%x+)/paths$", GET = views.paths },
+  { "^/images/(%x+)/waste$", GET = views.waste },
   { "^/images/(%x+)/edit$", POST = edit.make },
   { "^/images/(%x+)/download$", GET = images.download },
   { "^/strip$", POST = strip.run },

@@ -10,16 +10,25 @@ local STATUS = {
   EBUSY = 503, ETIMEDOUT = 504, ENOSPC = 507, EDQUOT = 507,
 }
 
----@param status integer
----@param value table
-function reply.json(status, value)
-  local body = text.json(value) .. "\n"
+local function send(status, kind, body)
   ngx.status = status
-  ngx.header["Content-Type"] = "application/json"
+  ngx.header["Content-Type"] = kind
   ngx.header["Content-Length"] = #body
   ngx.header["Cache-Control"] = "no-store"
   ngx.print(body)
   return ngx.exit(ngx.OK)
+end
+
+---@param status integer
+---@param value table
+function reply.json(status, value)
+  return send(status, "application/json", text.json(value) .. "\n")
+end
+
+---@param status integer
+---@param body string
+function reply.text(status, body)
+  return send(status, "text/plain; charset=utf-8", body)
 end
 
 --- What went wrong, as strata says it. The paths of this machine in it are cut to their last part.

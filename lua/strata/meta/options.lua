@@ -443,7 +443,7 @@
 --- Of what the largest files are wanted.
 ---@class strata.LargestArguments: strata.JobArguments
 ---@field count? integer  at most. Default: 100
----@field upto? integer  of the first layers
+---@field upto? integer  of the first layers alone
 
 --- Which part of all paths is wanted.
 ---@class strata.PathsArguments: strata.JobArguments
@@ -454,11 +454,13 @@
 ---@class strata.ReadArguments: strata.JobArguments
 ---@field file string  a path in the image
 ---@field max? integer  bytes of content. Default: 65536
+---@field upto? integer  of the first layers alone
 
 --- Which file is wanted, and where.
 ---@class strata.FetchArguments: strata.JobArguments
 ---@field file string  a path in the image
 ---@field to string  a path that nothing has yet
+---@field upto? integer  of the first layers alone
 
 --- Where an image goes, and how.
 ---@class strata.SaveArguments: strata.JobArguments
