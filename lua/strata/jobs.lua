@@ -5,6 +5,7 @@
 -- a key that cancels it, which it looks at while it works.
 
 local core = require "strata.core"
+local from_table = require "strata.edit.from_table"
 local job = require "strata.util.job"
 local json = require "strata.util.json"
 local limits = require "strata.util.limits"
@@ -23,7 +24,8 @@ local jobs = {}
 local ARGUMENTS = {
   inspect = "JobArguments", entries = "EntriesArguments", list = "ListArguments", read = "ReadArguments",
   fetch = "FetchArguments", edit = "EditArguments", save = "SaveArguments", remove = "PathArguments",
-  check = "CheckArguments", largest = "LargestArguments", paths = "PathsArguments", waste = "PageArguments",
+  check = "CheckArguments", diff = "DiffArguments", largest = "LargestArguments", paths = "PathsArguments",
+  waste = "PageArguments",
 }
 
 -- A function that throws when the job is to be given up.
@@ -36,6 +38,21 @@ local function poller(control)
     if dict and control.key and dict:get(control.key) then
       error({ code = "ECANCELED", message = "canceled" }, 0)
     end
+  end
+end
+
+local PROGRESS_SECONDS = 0.1
+
+-- A function that tells others how far a job is, in the shared dictionary; nil when nobody asks.
+local function teller(control)
+  local dict = control.progress and control.shared and ngx and ngx.shared[control.shared]
+  if not dict then return nil end
+  local last
+  return function(done, total, what)
+    local now = core.monotonic()
+    if last and now - last < PROGRESS_SECONDS then return end
+    last = now
+    dict:set(control.progress, ("%s %.0f %.0f"):format(what, done, total), 600)
   end
 end
 
@@ -88,10 +105,9 @@ local function client_of(args)
   return client
 end
 
--- Options with the client of the job.
-local function with_client(given, client)
-  if not client then return given end
-  local complete = { registry = client }
+-- Options with the client of the job, and its progress.
+local function completed(given, client)
+  local complete = { registry = client, progress = job.progress() }
   for name, value in pairs(given or {}) do complete[name] = value end
   return complete
 end
@@ -131,7 +147,7 @@ local function look_at(args)
     end
   end
   local img
-  img, message, code = strata.open(args.path, with_client(args.open, client))
+  img, message, code = strata.open(args.path, completed(args.open, client))
   if not img then return nil, message, code end
   table.insert(kept, 1, { key = key, img = img })
   while #kept > KEPT do table.remove(kept).img:close() end
@@ -383,99 +399,9 @@ end
 
 -- ---- changing -------------------------------------------------------------------------
 
-local function change_owners(img, pairs_of)
-  local to = {}
-  for _, pair in ipairs(pairs_of) do to[pair[1]] = pair[2] end
-  return img:rewrite(function(entry)
-    job.tick()
-    local uid, gid = entry.uid, entry.gid
-    if to[uid] then entry.uid = to[uid] end
-    if to[gid] then entry.gid = to[gid] end
-  end)
-end
-
--- Sets what has a value, and removes what has false.
-local function set_all(config, values, set, remove, optional)
-  for _, name in ipairs(json.keys(values)) do
-    local ok, message, code
-    if values[name] then
-      ok, message, code = config[set](config, name, values[name])
-    else
-      ok, message, code = config[remove](config, name)
-    end
-    if not ok and not (optional and code == "ENOENT") then return nil, message, code end
-  end
-  return true
-end
-
-local function change_config(img, edit)
-  local config = edit.config or {}
-  local ok, message, code = set_all(img.config, edit.env or {}, "set_env", "remove_env", edit.optional)
-  if ok then
-    ok, message, code = set_all(img.config, edit.labels or {}, "set_label", "remove_label", edit.optional)
-  end
-  if not ok then return nil, message, code end
-  for _, name in ipairs(json.keys(config)) do
-    local value = config[name]
-    if value == false then value = nil end
-    img.config[name] = value
-  end
-  if edit.tags then img.tags = edit.tags end
-  return true
-end
-
--- Drops files that no container sees: all, or those of a list.
-local function drop_waste(img, which)
-  if which == true then return img:drop_waste() end
-  local wanted, found = {}, {}
-  for _, one in ipairs(which) do
-    wanted[one.layer] = wanted[one.layer] or {}
-    wanted[one.layer][one.path] = one
-  end
-  local bytes, message, code = img:drop_waste(function(entry, from)
-    local one = (wanted[from.position] or {})[entry.path]
-    if one then found[one] = true end
-    return one ~= nil
-  end)
-  if not bytes then return nil, message, code end
-  for _, one in ipairs(which) do
-    if not found[wanted[one.layer][one.path]] then
-      return nil, ("drop_waste: layer %d has no %s that no container sees"):format(one.layer, core.quote(one.path)),
-        "ENOENT"
-    end
-  end
-  return bytes
-end
-
--- Carries out what the table says, in the order of its fields.
-local function edit_image(img, edit)
-  local ok, message, code = true, nil, nil
-  if edit.drop_waste then ok, message, code = drop_waste(img, edit.drop_waste) end
-  if ok and edit.remove then ok, message, code = img:remove(edit.remove, { optional = edit.optional }) end
-  if ok and edit.owner then
-    ok, message, code = change_owners(img, edit.owner)
-  end
-  if not ok then return nil, message, code end
-  ok, message, code = change_config(img, edit)
-  if not ok then return nil, message, code end
-  if edit.flatten then
-    ok, message, code = img:flatten()
-    if not ok then return nil, message, code end
-  end
-  if edit.normalize then
-    ok, message, code = img:normalize(edit.normalize)
-    if not ok then return nil, message, code end
-  end
-  if edit.module then
-    ok, message, code = require(edit.module)(img, edit.args)
-    if ok == nil and message then return nil, message, code end
-  end
-  return true
-end
-
 --- Edits an image and saves it: {edit = {remove = {"usr/share/doc"}}, to = path, save = {format = "oci-archive"}}.
 ---@param args strata.EditArguments
----@return strata.SaveResult?
+---@return strata.EditResult?
 ---@return string? message
 ---@return string? code
 function jobs.edit(args)
@@ -484,15 +410,16 @@ function jobs.edit(args)
   local client, message, code = client_of(args)
   if message then return nil, message, code end
   local img
-  img, message, code = strata.open(args.path, with_client(args.open, client))
+  img, message, code = strata.open(args.path, completed(args.open, client))
   if not img then return nil, message, code end
-  local ok, result
-  ok, message, code = edit_image(img, args.edit or {})
-  if ok then
-    result, message, code = img:save(args.to, with_client(args.save, client))
+  local reports, result
+  reports, message, code = from_table.image(img, args.edit or {})
+  if reports then
+    result, message, code = img:save(args.to, completed(args.save, client))
   end
   img:close()
   if not result then return nil, message, code end
+  result.dropped, result.repaired, result.normalized = reports.dropped, reports.repaired, reports.normalized
   result.lost = type(message) == "table" and setmetatable(message, nil) or nil
   return result
 end
@@ -530,11 +457,44 @@ function jobs.check(args)
   local img, message, code = look_at(args)
   if not img then return nil, message, code end
   local ok, findings
-  ok, message, code = img:verify()
+  ok, message, code = img:verify { progress = job.progress() }
   if not ok then return nil, message, code end
   findings, message, code = policy.check(img, args.policy or {})
   if not findings then return nil, message, code end
   return { id = img.id, findings = setmetatable(findings, nil) }
+end
+
+-- ---- comparing ------------------------------------------------------------------------
+
+-- How many rows there are of each kind, and so many of them at most.
+local function rows_of(list, limit)
+  local counts, some = { added = 0, removed = 0, changed = 0 }, {}
+  for i, row in ipairs(list) do
+    local change = row.change == "spelling" and "changed" or row.change
+    counts[change] = counts[change] + 1
+    if i <= limit then some[i] = row end
+  end
+  return some, counts
+end
+
+--- Where two images differ: {path = "a.tar", other = {path = "b.tar"}, diff = {semantic = true}, limit = 1000}.
+---@param args strata.DiffArguments
+---@return strata.DiffFacts?
+---@return string? message
+---@return string? code
+function jobs.diff(args)
+  options.check("diff", ARGUMENTS.diff, args)
+  local a, message, code = look_at(args)
+  local b, result
+  if a then b, message, code = look_at(args.other) end
+  if b then result, message, code = strata.diff(a, b, completed(args.diff)) end
+  if not result then return nil, message, code end
+  local facts = { equal = result.equal, semantic = result.semantic, a = result.a, b = result.b, counts = {} }
+  for _, name in ipairs { "files", "config", "history", "layers" } do
+    facts[name], facts.counts[name] = rows_of(result[name], args.limit or math.huge)
+  end
+  if args.module then return require(args.module)(facts, args.args) end
+  return facts
 end
 
 -- ---- running ------------------------------------------------------------------------------
@@ -555,6 +515,7 @@ function jobs.run(name, args, control)
   local ok, result, message, code
   -- A job that runs inside another one is given up with that, and has as many threads unless it is told.
   local own, before, threads = control and poller(control), job.on_wait(), job.set_threads()
+  local told = job.on_progress(control and teller(control) or job.progress())
   local function poll()
     if before then before() end
     if own then own() end
@@ -564,6 +525,7 @@ function jobs.run(name, args, control)
   ok, result = pcall(poll)
   if ok then ok, result, message, code = pcall(run, args) end
   job.on_wait(before)
+  job.on_progress(told)
   job.set_threads(threads)
   if ok then return printed.plain(result), message, code end
   if type(result) == "table" then return nil, result.message, result.code end

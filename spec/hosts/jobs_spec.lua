@@ -294,6 +294,63 @@ describe("a job", function()
 		assert.is_true(assert(img:verify()))
 	end)
 
+	specify("edits ports, volumes and single values of the config, and leaves the others as they are", function()
+		local path, to = bench.dir:file("app.tar"), bench.dir:file("edited.tar")
+		local img = strata.new()
+		assert(img.config:set("/config", { Healthcheck = { Interval = 5, Test = { "CMD", "a" }, Odd = 1.5 },
+			ExposedPorts = { ["80"] = {}, ["53/udp"] = {} }, Volumes = { ["/a"] = {}, ["/b"] = {} } }))
+		assert(img:save(path))
+		assert(run("edit", { path = path, to = to, edit = {
+			ports = { ["80/tcp"] = false, ["8080"] = true }, volumes = { ["/a"] = false, ["/c"] = true },
+			config = { ["/config/Healthcheck/Interval"] = 3e10, ["/config/Healthcheck/Test"] = false },
+		} }))
+		assert.same({
+			ExposedPorts = { ["53/udp"] = {}, ["8080/tcp"] = {} }, Healthcheck = { Interval = 3e10, Odd = 1.5 },
+			Volumes = { ["/b"] = {}, ["/c"] = {} },
+		}, bench:load(to).config:get("/config"))
+		for _, edit in ipairs({
+			{ ports = { ["http"] = true } },
+			{ volumes = { data = true } },
+			{ ports = { ["1"] = false } },
+		}) do
+			assert.is_nil((run("edit", { path = path, to = bench.dir:file("none.tar"), edit = edit })))
+		end
+	end)
+
+	specify("repairs, and tells what it has mended", function()
+		local path, to = bench.dir:file("double.tar"), bench.dir:file("mended.tar")
+		local file = { name = "a", data = "1" }
+		archive.build(path, { layers = { { entries = { file, file } } } })
+		local result = assert(run("edit", { path = path, to = to, edit = { repair = { "duplicate-path" } } }))
+		assert.equal("duplicate-path", result.repaired.mended[1].code)
+		assert.equal(1, bench:load(to).layers[1].count)
+	end)
+
+	specify("compares two images", function()
+		local path, to = build(), bench.dir:file("edited.tar")
+		assert(run("edit", { path = path, to = to, edit = { remove = { "usr" }, env = { A = "2" }, owner = { { 1000, 0 } } } }))
+		local facts = assert(run("diff", { path = path, other = { path = to } }))
+		assert.is_false(facts.equal)
+		assert.equal("app:1", facts.a.name)
+		assert.same({ added = 0, removed = 4, changed = 0 }, facts.counts.files)
+		assert.same({ "removed", "usr/share/doc/a", 100 },
+			{ facts.files[4].change, facts.files[4].path, facts.files[4].a.size })
+		assert.same({ "/config/Env/0", "A=1", "A=2" }, { facts.config[1].pointer, facts.config[1].a, facts.config[1].b })
+		assert.equal(1, facts.counts.layers.changed)
+		facts = assert(run("diff", { path = path, other = { path = to }, limit = 1, diff = { semantic = true } }))
+		assert.same({ 1, 4, 0 }, { #facts.files, facts.counts.files.removed, #facts.layers })
+		assert.is_true(assert(run("diff", { path = path, other = { path = path } })).equal)
+		assert.equal("ENOENT", select(3, run("diff", { path = path, other = { path = "none.tar" } })))
+		assert.equal("EINVAL", select(3, run("diff", { path = path })))
+		package.preload["spec.count"] = function()
+			return function(all, args)
+				return { [args.name] = #all.files }
+			end
+		end
+		local args = { path = path, other = { path = to }, module = "spec.count", args = { name = "n" } }
+		assert.same({ n = 4 }, run("diff", args))
+	end)
+
 	specify("edits by a Lua module, whose failure is the job's", function()
 		local path, to = build(), bench.dir:file("edited.tar")
 		package.preload["spec.edit"] = function()

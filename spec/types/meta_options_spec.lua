@@ -357,6 +357,7 @@ describe("an option that there is not, or of another type", function()
 		job_edit = { "EditArguments", { to = "b" }, function(opts) return (jobs.edit(opts)) end },
 		job_save = { "SaveArguments", { to = "b" }, function(opts) return (jobs.save(opts)) end },
 		job_check = { "CheckArguments", {}, function(opts) return (jobs.check(opts)) end },
+		job_diff = { "DiffArguments", { other = { path = "b" } }, function(opts) return (jobs.diff(opts)) end },
 		remove_of_an_image = { "RemoveOptions", {}, function(opts) return (img:remove("etc", opts)) end },
 		remove_of_a_layer = { "RemoveOptions", {}, function(opts) return (img.layers[1]:remove("etc", opts)) end },
 		remove = { "PathArguments", {}, function(opts) return (jobs.remove(opts)) end },

@@ -119,6 +119,16 @@ function store.finish(record)
   return write(record)
 end
 
+--- A message with the names that users know, instead of those of files.
+---@param message string
+---@return string
+function store.in_names(message)
+  return (message:gsub("%f[%x]" .. ("%x"):rep(32) .. "%.tar", function(file)
+    local record = cjson.decode(dict():get(file:sub(1, 32)) or "")
+    return record and record.name
+  end))
+end
+
 -- ---- what is in use -----------------------------------------------------------------
 
 -- By image and process, so that one which was killed holds nothing.

@@ -68,8 +68,8 @@ end
 
 -- What is an array also when it is empty.
 local ARRAYS = {
-  images = true, available = true, layers = true, history = true, entries = true, findings = true, tags = true,
-  paths = true, Env = true, Cmd = true, Entrypoint = true, OnBuild = true, Shell = true, diff_ids = true,
+  registries = true, images = true, available = true, layers = true, history = true, entries = true, findings = true,
+  tags = true, paths = true, Env = true, Cmd = true, Entrypoint = true, OnBuild = true, Shell = true, diff_ids = true,
 }
 
 local function number(value)

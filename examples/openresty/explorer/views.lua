@@ -65,7 +65,7 @@ function views.paths(id)
     return reply.fail("from should be what the part before has told", "EINVAL")
   end
   local part = images.run(images.find(id), "paths", { from = from })
-  return reply.text(200, ("%d %s\n%s"):format(part.total, part.next or "", part.text))
+  return reply.send(200, ("%d %s\n%s"):format(part.total, part.next or "", part.text), "text/plain; charset=utf-8")
 end
 
 --- Files that no container sees, as a request names them: true for all, or an array of {"path": ..., "layer": 2}.

@@ -1,8 +1,12 @@
 // The page: what is shown when, and what happens on the way.
 
 import { get, list, post, remove, upload } from './api.js';
+import { Chooser, Compare } from './compare.js';
+import { help } from './help.js';
 import { Layers, step } from './layers.js';
 import { Plan } from './plan.js';
+import { Progress } from './progress.js';
+import { Registry } from './registry.js';
 import { Settings } from './settings.js';
 import { count, make, mode, plain, short, show, size, time } from './text.js';
 import { badge, kind } from './rows.js';
@@ -15,7 +19,14 @@ const tree = new Tree($('tree'), { plan, show: showDetail, fail, look });
 const layers = new Layers({
   table: $('layers'), section: $('layer'), title: $('layer-title'), about: $('layer-about'), box: $('entries'), strip: $('entry'),
 }, { plan, fail });
-const settings = new Settings($('config'), plan);
+const settings = new Settings($('config'), plan, { fail });
+const progress = new Progress({ box: $('progress'), meter: $('meter'), doing: $('doing'), cancel: $('cancel') }, { say, fail });
+const during = (title, work, how) => progress.during(title, work, how);
+const compare = new Compare($('compare'), { during, fail, say });
+const [chooser, beside] = [new Chooser($('compare-choose')), new Chooser($('compare-this'))];
+const registry = new Registry({
+  form: $('pull'), reference: $('pull-reference'), platform: $('pull-platform'), hosts: $('pull-hosts'),
+}, { during, opened });
 let current = null;
 
 // ---- what the user is told ----------------------------------------------------------
@@ -26,31 +37,12 @@ function say(text) {
 
 function fail(error) {
   show($('alert'), error.message || error);
-  busy(null);
+  if (error.hint) $('alert').append(make('span', 'hint-line', error.hint));
 }
 
-// Something goes on: its title, and how far it is, if that is known.
-function busy(title, done) {
-  $('progress').hidden = title === null;
-  if (title === null) return;
-  if ($('doing').textContent !== title) show($('doing'), title);
-  if (done === undefined) $('meter').removeAttribute('value');
-  else $('meter').value = done;
-}
-
-async function during(title, work) {
-  $('alert').textContent = '';
-  busy(title);
-  say(title);
-  try {
-    return await work();
-  } catch (error) {
-    fail(error);
-    say('');
-    return null;
-  } finally {
-    busy(null);
-  }
+// Which part of the page is seen.
+function view(name) {
+  for (const one of ['start', 'image', 'compare']) $(one).hidden = one !== name;
 }
 
 // ---- the first page -------------------------------------------------------------------
@@ -86,12 +78,16 @@ function remover(title, onRemove) {
   return drop;
 }
 
-async function showStart() {
+// No image is shown any more.
+function leave() {
   current = null;
   $('jump').hidden = true;
-  $('image').hidden = true;
-  $('start').hidden = false;
   $('where').textContent = '';
+}
+
+async function showStart() {
+  leave();
+  view('start');
   document.title = 'strata';
   const known = await get('/images').catch(fail);
   if (!known) return;
@@ -100,15 +96,17 @@ async function showStart() {
     list(one.tags)[0] || one.name, `${one.name} · ${size(one.size)} · ${one.platform}`,
     () => { location.hash = one.id; },
     async () => {
-      const removed = await during('Removing', () => remove('/images/' + one.id));
+      const removed = await during('Removing', () => remove('/images/' + one.id), { lasts: false });
       await showStart();
       if (removed) $('browse').focus();
     },
   )));
   $('known').hidden = images.length === 0;
+  chooser.offer(images);
+  registry.offer(known.registries);
   const available = list(known.available);
   $('available').replaceChildren(...available.map((one) => card(one.name, `${size(one.size)} · not open yet`, () => (
-    opened(during(`Reading ${plain(one.name)}`, () => post('/images', { path: one.path })))))));
+    opened(during(`Reading ${one.name}`, (task) => post('/images', { path: one.path }, task)))))));
   $('offers').hidden = available.length === 0;
 }
 
@@ -119,19 +117,7 @@ async function opened(promise) {
 
 function take(file) {
   if (!file) return;
-  const name = plain(file.name);
-  let told = 0;
-  opened(during(`Uploading ${name}`, () => upload(file, (done, total) => {
-    if (done >= total) {
-      busy(`Reading ${name}`);
-      say(`Reading ${name}`);
-      return;
-    }
-    busy(`Uploading ${name}, ${size(done)} of ${size(total)}`, done / total);
-    const quarter = Math.floor((4 * done) / total);
-    if (quarter > told) say(`Uploading ${name}: ${25 * quarter} %`);
-    told = quarter;
-  })));
+  opened(during(`Uploading ${file.name}`, (task) => upload(file, task)));
 }
 
 // ---- an image ---------------------------------------------------------------------------
@@ -151,7 +137,7 @@ function part(bytes, all) {
 }
 
 async function showImage(id) {
-  const image = await during('Reading the image', () => get('/images/' + id));
+  const image = await during('Reading the image', (task) => get('/images/' + id, task));
   if (!image) {
     if (!current) showStart();
     return;
@@ -159,8 +145,8 @@ async function showImage(id) {
   current = image;
   image.bytes = list(image.layers).reduce((sum, one) => sum + one.bytes, 0);
   plan.clear();
-  $('start').hidden = true;
-  $('image').hidden = false;
+  view('image');
+  beside.refresh(id);
   const title = list(image.tags)[0] || image.name;
   show($('where'), image.name);
   show($('image-title'), title);
@@ -292,7 +278,7 @@ async function makeImage(event) {
   if ($('tag').value.trim() !== '') wish.tags = [$('tag').value.trim()];
   if ($('format').value !== '') wish.format = $('format').value;
   $('go').disabled = true;
-  const made = await during('Making the image', () => post(`/images/${source.id}/edit`, wish));
+  const made = await during('Making the image', (task) => post(`/images/${source.id}/edit`, wish, task));
   $('go').disabled = !hasWish();
   if (!made || current !== source) return;
   showResult(source, made);
@@ -307,7 +293,9 @@ function showResult(source, made) {
   look.href = '#' + made.id;
   const saved = source.size - made.size;
   const actions = make('div', 'actions');
-  actions.append(save, look);
+  const beside_ = make('a', 'button', 'Compare');
+  beside_.href = `#${source.id}..${made.id}`;
+  actions.append(save, look, beside_);
   const rewritten = list(made.layers).filter((one) => one.action !== 'copied').length;
   const kept = list(made.layers).length - rewritten;
   const detail = `${size(made.size)}, ${saved === 0 ? 'as large as before' : `${size(Math.abs(saved))} ${saved > 0 ? 'smaller' : 'larger'}`}; `
@@ -386,10 +374,15 @@ addEventListener('drop', (event) => {
 function route() {
   const id = location.hash.slice(1);
   $('alert').textContent = '';
-  if (/^[0-9a-f]{32}$/.test(id)) showImage(id);
+  if (compare.route(id)) {
+    view('compare');
+    leave();
+  } else if (/^[0-9a-f]{32}$/.test(id)) showImage(id);
   else showStart();
 }
 
+for (const id of ['upload-url', 'help-url']) $(id).textContent = `${location.origin}/images`;
+help($('help'), $('help-open'));
 addEventListener('hashchange', route);
 showPlan();
 route();

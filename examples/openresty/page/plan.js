@@ -8,7 +8,7 @@ export class Plan extends EventTarget {
 
   clear() {
     this.paths = new Map();
-    this.maps = { env: new Map(), labels: new Map(), config: new Map() };
+    this.maps = { env: new Map(), labels: new Map(), ports: new Map(), volumes: new Map(), config: new Map() };
     this.changed();
   }
 
@@ -56,12 +56,13 @@ export class Plan extends EventTarget {
   items() {
     const list = [...this.paths].map(([path, display]) => (
       { verb: 'take out', what: '/' + display, undo: () => this.togglePath({ path }) }));
-    const titles = { env: 'variable', labels: 'label', config: '' };
+    const titles = { env: 'variable', labels: 'label', ports: 'port', volumes: 'volume', config: '' };
     for (const [map, values] of Object.entries(this.maps)) {
       for (const [name, value] of values) {
+        const verb = value === null ? 'remove' : value === true ? 'add' : 'set';
         list.push({
-          verb: `${value === null ? 'remove' : 'set'} ${titles[map]}`.trim(), what: name,
-          value: value === null ? undefined : Array.isArray(value) ? JSON.stringify(value) : value,
+          verb: `${verb} ${titles[map]}`.trim(), what: name.replace(/^\/config\/(\w+)\//, '$1 '),
+          value: typeof value === 'string' ? value : value === null || value === true ? undefined : JSON.stringify(value),
           undo: () => this.set(map, name, undefined),
         });
       }

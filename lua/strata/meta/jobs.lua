@@ -72,7 +72,7 @@ function jobs.fetch(args) end
 
 --- Edits an image and saves it.
 ---@param args strata.EditArguments
----@return strata.SaveResult?
+---@return strata.EditResult?
 ---@return string? message
 ---@return strata.errcode? code
 function jobs.edit(args) end
@@ -91,6 +91,13 @@ function jobs.save(args) end
 ---@return strata.errcode? code
 function jobs.check(args) end
 
+--- Where two images differ. Rows are those of strata.diff; a JSON null is told as strata.null.
+---@param args strata.DiffArguments
+---@return strata.DiffFacts?
+---@return string? message
+---@return strata.errcode? code
+function jobs.diff(args) end
+
 --- Removes a file: for large ones the kernel takes its time.
 ---@param args strata.PathArguments
 ---@return {removed: boolean}?
@@ -99,7 +106,7 @@ function jobs.check(args) end
 function jobs.remove(args) end
 
 --- The jobs that there are.
----@alias strata.JobName "inspect"|"entries"|"list"|"read"|"fetch"|"edit"|"save"|"check"|"remove"|"largest"|"paths"|"waste"
+---@alias strata.JobName "inspect"|"entries"|"list"|"read"|"fetch"|"edit"|"save"|"check"|"diff"|"remove"|"largest"|"paths"|"waste"
 
 --- What is told of an image.
 ---@class strata.ImageFacts
@@ -134,6 +141,30 @@ function jobs.remove(args) end
 ---@field comment string?
 ---@field empty_layer boolean
 ---@field layer integer?
+
+--- What was written, and what the edits have to tell.
+---@class strata.EditResult: strata.SaveResult
+---@field dropped integer?  bytes of files that no container saw
+---@field repaired strata.RepairReport?
+---@field normalized strata.NormalizeReport?
+
+--- Where two images differ: what strata.diff tells, as plain tables.
+---@class strata.DiffFacts
+---@field equal boolean
+---@field semantic boolean
+---@field a strata.DiffImage
+---@field b strata.DiffImage
+---@field files strata.DiffFile[]
+---@field config strata.DiffValue[]
+---@field history strata.DiffValue[]
+---@field layers strata.DiffLayer[]
+---@field counts table<"files"|"config"|"history"|"layers", strata.DiffCounts>  of all rows, whatever the limit
+
+--- How many rows of a list there are of each kind.
+---@class strata.DiffCounts
+---@field added integer
+---@field removed integer
+---@field changed integer
 
 --- A part of a list.
 ---@class strata.EntryPage

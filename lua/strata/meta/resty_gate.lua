@@ -22,6 +22,12 @@ function Resty:warm() end
 ---@return boolean
 function Resty:abandoned() end
 
+--- How far the job is that was run with a name as its option `progress`, in any worker process; nil when there is none,
+--- or it has told nothing yet.
+---@param name string
+---@return strata.JobProgress?
+function Resty:progress(name) end
+
 --- Cancels the jobs of this request.
 function Resty:cancel() end
 
@@ -30,3 +36,9 @@ function Resty:cancel() end
 ---@param suffix? string  ".tar"
 ---@return string
 function Resty:temp(suffix) end
+
+--- How far a job is.
+---@class strata.JobProgress
+---@field what string  "reading", "writing", "comparing" ...
+---@field done integer  bytes
+---@field total integer  bytes

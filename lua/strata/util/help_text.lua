@@ -285,7 +285,7 @@ return {
   },
   ["strata.JobName"] = { text = "The jobs that there are.",
     fields = {
-    { "=", "\"inspect\"|\"entries\"|\"list\"|\"read\"|\"fetch\"|\"edit\"|\"save\"|\"check\"|\"remove\"|\"largest\"|\"paths\"|\"waste\"", "" },
+    { "=", "\"inspect\"|\"entries\"|\"list\"|\"read\"|\"fetch\"|\"edit\"|\"save\"|\"check\"|\"diff\"|\"remove\"|\"largest\"|\"paths\"|\"waste\"", "" },
     },
     functions = {
     },
@@ -413,6 +413,7 @@ return {
     { "run", "run(name, args [, opts])", "Runs a job of strata.jobs and waits for it, while nginx goes on with other requests. \"EBUSY\": answer 503.", "name       strata.JobName\nargs       table\nopts       strata.RunOptions", "result     table?\nmessage    string?\ncode       strata.errcode?" },
     { "warm", "warm()", "Loads what jobs need into as many Lua states as there are threads, so that no request waits for it. For\ninit_worker_by_lua.", "", "" },
     { "abandoned", "abandoned()", "Whether the client of this request has gone. A job may have ended well nevertheless: then it is for the caller to\nremove what it made.", "", "result     boolean" },
+    { "progress", "progress(name)", "How far the job is that was run with a name as its option `progress`, in any worker process; nil when there is none,\nor it has told nothing yet.", "name       string", "result     strata.JobProgress?" },
     { "cancel", "cancel()", "Cancels the jobs of this request.", "", "" },
     { "temp", "temp([suffix])", "A path for a temporary file, which nobody else has. It is for the caller to remove; what a process leaves that ends\nis removed when another one starts.", "suffix     string  \".tar\"", "result     string" },
     },
@@ -610,9 +611,10 @@ return {
     { "waste", "waste(args)", "The files that no container sees, a page of them, those with the most bytes first.", "args       strata.PageArguments", "result     strata.WastePage?\nmessage    string?\ncode       strata.errcode?" },
     { "read", "read(args)", "What is known of a path, and what each layer has done to it; of a file the first bytes.", "args       strata.ReadArguments", "result     strata.FileFacts?\nmessage    string?\ncode       strata.errcode?" },
     { "fetch", "fetch(args)", "Writes the content of a file to another one.", "args       strata.FetchArguments", "result     {size: integer}?\nmessage    string?\ncode       strata.errcode?" },
-    { "edit", "edit(args)", "Edits an image and saves it.", "args       strata.EditArguments", "result     strata.SaveResult?\nmessage    string?\ncode       strata.errcode?" },
+    { "edit", "edit(args)", "Edits an image and saves it.", "args       strata.EditArguments", "result     strata.EditResult?\nmessage    string?\ncode       strata.errcode?" },
     { "save", "save(args)", "Saves an image, in another format for one.", "args       strata.SaveArguments", "result     strata.SaveResult?\nmessage    string?\ncode       strata.errcode?" },
     { "check", "check(args)", "Reads every byte and compares every digest; finds what breaks the rules of a policy.", "args       strata.CheckArguments", "result     {id: string, findings: strata.PolicyFinding[]}?\nmessage    string?\ncode       strata.errcode?" },
+    { "diff", "diff(args)", "Where two images differ. Rows are those of strata.diff; a JSON null is told as strata.null.", "args       strata.DiffArguments", "result     strata.DiffFacts?\nmessage    string?\ncode       strata.errcode?" },
     { "remove", "remove(args)", "Removes a file: for large ones the kernel takes its time.", "args       strata.PathArguments", "result     {removed: boolean}?\nmessage    string?\ncode       strata.errcode?" },
     },
   },
