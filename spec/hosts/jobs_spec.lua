@@ -191,7 +191,11 @@ describe("a job", function()
 		assert.same({ "added added" }, (list("a", { "below", "repeated", "changed", "removed" })))
 		assert.same({ "a repeated" }, (list("/", { "below", "repeated", "changed", "removed" })))
 		assert.same({ "a repeated", "other below", "turned changed" }, (list("/", { "removed" })))
-		assert.equal(50, select(2, list("/")).entries[2].size)
+		local root = select(2, list("/")).entries
+		assert.equal(50, root[2].size)
+		assert.same({ "added", "changed" }, root[1].inside)
+		assert.same({}, { root[2].inside, root[3].inside })
+		assert.same({ "removed" }, root[4].inside)
 		assert.equal("symlink", select(2, list("/")).entries[4].type)
 		for code, dir in pairs({ ENOENT = "turned/kept", ENOTDIR = "a/kept" }) do
 			assert.equal(code, select(3, run("list", { path = path, dir = dir, upto = 2 })))

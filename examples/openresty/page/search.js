@@ -6,7 +6,7 @@ const MOST = 200; // rows of an answer
 const WAIT = 150; // milliseconds without a letter, before it is looked for
 const PATIENCE = 5000; // milliseconds for an expression
 
-const EXAMPLES = { text: 'passwd', glob: '*.pyc, /etc/**/*.conf', regex: '\\.(log|tmp)$' };
+const EXAMPLES = { text: 'Find in all paths', glob: 'Find *.pyc, /etc/**/*.conf', regex: 'Find \\.(log|tmp)$' };
 
 export class Search {
   constructor({ form, field, mode, problem }, { found, say }) {
@@ -22,6 +22,13 @@ export class Search {
       this.run();
     });
     this.hint();
+    addEventListener('keydown', (event) => {
+      if (event.key !== '/' || event.ctrlKey || event.metaKey || event.altKey || !field.checkVisibility()) return;
+      if (event.target.closest?.('input, textarea, select, dialog')) return;
+      event.preventDefault();
+      field.select();
+      field.focus();
+    });
   }
 
   hint() {

@@ -47,9 +47,9 @@ export class View extends EventTarget {
       });
     }
     marks.append(...MARKS.map((one) => {
-      const button = make('button', `mark is-${one.name}`);
+      const button = make('button', 'mark');
       button.type = 'button';
-      button.append(make('span', 'sign', one.sign), ` ${one.said}`);
+      button.append(make('span', `sign ${one.name}`, one.sign), ` ${one.said}`);
       button.setAttribute('aria-label', `Show what is ${one.said}`);
       button.addEventListener('click', () => {
         if (!this.hidden.delete(one.name)) this.hidden.add(one.name);
@@ -132,10 +132,19 @@ export class View extends EventTarget {
     const said = [];
     const mark = facts.change && markOf(facts.change);
     if (mark) {
-      const sign = make('span', `sign is-${mark.name}`, mark.sign);
+      const sign = make('span', `sign ${mark.name}`, mark.sign);
       sign.title = SAID[facts.change];
       notes.push(sign);
       said.push(SAID[facts.change]);
+    }
+    const inside = list(facts.inside).map((name) => MARKS.find((one) => one.name === name));
+    if (inside.length > 0) {
+      notes.unshift(...inside.map((one) => {
+        const sign = make('span', `sign small ${one.name}`, one.sign);
+        sign.title = `something in it is ${one.said}`;
+        return sign;
+      }));
+      said.push(`${inside.map((one) => one.said).join(' and ')} in it`);
     }
     if (facts.layer) {
       const from = badge(facts.layer);

@@ -22,7 +22,7 @@ export class Waste {
   }
 
   async open(image) {
-    const answer = await this.during('Looking for what is wasted', () => get(`/images/${image.id}/waste?limit=${MOST}`));
+    const answer = await this.during('Looking for what is wasted', (task) => get(`/images/${image.id}/waste?limit=${MOST}`, task));
     if (!answer) return;
     this.buttons = [];
     const rows = list(answer.paths);

@@ -116,7 +116,7 @@ function look.list(one, args, offset, limit)
   for i = offset + 1, math.min(#rows, offset + limit) do
     local row = rows[i]
     local facts = node_facts(shown, row.tree, row.node, layers)
-    facts.change, facts.below = row.change, row.has_more or nil
+    facts.change, facts.inside, facts.below = row.change, row.inside, row.has_more or nil
     list[#list + 1] = facts
   end
   return { entries = list, total = #rows, found = place_of(rows, args.find) }

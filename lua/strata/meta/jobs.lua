@@ -188,6 +188,7 @@ function jobs.remove(args) end
 ---@field layer integer?  of the merged file system: that has put it there
 ---@field links integer?  of the merged file system: names that the file has
 ---@field change string?  with `upto`: "added", "changed", "metadata" (mode, owner or time), "removed", "repeated" (the layer has it once more), "below" (it is from the layers below)
+---@field inside string[]?  with `upto`: what else the layer does below it, of "added", "changed" and "removed"
 ---@field below boolean?  of no directory: something was below it that is gone
 
 --- A part of all paths.

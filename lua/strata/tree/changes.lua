@@ -153,6 +153,19 @@ function changes.close(self)
   self.below:close()
 end
 
+--- The names of what a mask has of additions, changes and removals, besides one; nil for none.
+---@param mask integer
+---@param own strata.TreeChange?
+---@return string[]?
+function changes.names(mask, own)
+  local list = {}
+  for _, name in ipairs { "added", "changed", "removed" } do
+    local bit = changes.BITS[name]
+    if bit ~= changes.BITS[own] and has(mask, bit) then list[#list + 1] = name end
+  end
+  return list[1] and list
+end
+
 --- Whether a mask has a change that is not among those to be hidden.
 ---@param mask integer
 ---@param hidden integer  a mask

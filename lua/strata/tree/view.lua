@@ -21,6 +21,7 @@ local view = {}
 ---@field tree userdata
 ---@field node integer
 ---@field change strata.TreeChange?
+---@field inside string[]?  what the layer does below it, but for its own change
 ---@field has_more boolean  something is below it that is not the node's own: a directory has become another thing
 
 --- What is wanted of a directory.
@@ -81,7 +82,10 @@ local function rows_of(self, tree, node, hidden)
     if not mask or changes.shows(mask, hidden) then
       local change = made and (is_gone and "removed" or made.change[child] or "below")
       local more = shows_gone and made.removed[child] ~= nil and tree:info(child) ~= "dir"
-      rows[#rows + 1] = { tree = tree, node = child, change = change, has_more = more or false }
+      rows[#rows + 1] = {
+        tree = tree, node = child, change = change, has_more = more or false,
+        inside = made and not is_gone and changes.names(mask, change) or nil,
+      }
     end
     child = tree:next(child)
   end
