@@ -215,14 +215,15 @@ end
 ---@return string
 function Session:nameless()
 	return self:run([[
-		const seen = [...document.querySelectorAll('button, input, select, a[href], [role=tree], [role=tab], [role=treeitem], '
-			+ '[role=listbox], [role=option]')].filter((e) => e.checkVisibility());
+		const seen = [...document.querySelectorAll('button, input, select, a[href], [role=tree], [role=tab], '
+			+ '[role=treeitem], [role=listbox], [role=option]')].filter((e) => e.checkVisibility());
 		const nameless = seen.filter((e) => !(e.ariaLabel || e.getAttribute('aria-labelledby') || e.textContent.trim()
 			|| e.labels?.[0]?.textContent.trim())).map((e) => e.outerHTML);
 		const ids = [...document.querySelectorAll('[id]')].map((e) => e.id);
 		const led = ['aria-controls', 'aria-labelledby', 'aria-describedby'].flatMap((name) =>
 			[...document.querySelectorAll(`[${name}]`)].map((e) => e.getAttribute(name)));
-		return [...nameless, ...ids.filter((id, at) => ids.indexOf(id) !== at), ...led.filter((id) => !ids.includes(id))].join('\n')]])
+		const doubled = ids.filter((id, at) => ids.indexOf(id) !== at);
+		return [...nameless, ...doubled, ...led.filter((id) => !ids.includes(id))].join(' ')]])
 end
 
 --- Writes what is seen to a file.

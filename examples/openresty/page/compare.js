@@ -35,7 +35,7 @@ const FIELDS = {
   linkpath: ['Leads to', (side) => side.linkpath],
   device: ['Device', (side) => side.device],
   mode: ['Mode', (side) => (side.mode === undefined ? '' : mode(side.mode))],
-  owner: ['Owner', (side) => (side.uid === undefined && side.gid === undefined ? '' : `${side.uid ?? '·'}:${side.gid ?? '·'}`)],
+  owner: ['Owner', ({ uid, gid }) => (uid === undefined ? gid === undefined ? '' : `group ${gid}` : gid === undefined ? `user ${uid}` : `${uid}:${gid}`)],
   names: ['Owner’s names', (side) => [side.uname, side.gname].filter(Boolean).join(':')],
   mtime: ['Changed', (side) => time(side.mtime)],
   atime: ['Read', (side) => time(side.atime)],
@@ -62,12 +62,11 @@ function layerText(side) {
 function cells(row) {
   if (row.kind === 'file') {
     const fields = fieldsOf(row);
-    const side = (at, of) => (of ? fields.map((one) => one[at] || 'none').join(' · ') : '');
     if (row.change !== 'changed') {
-      const words = fieldsOf(row).map(([, a, b]) => a || b).join(' · ');
+      const words = fields.map(([, a, b]) => a || b).filter((word) => word !== 'file').join(' · ');
       return ['/' + row.display, row.a ? words : '', row.b ? words : ''];
     }
-    return ['/' + row.display, side(1, row.a), side(2, row.b)];
+    return ['/' + row.display, ...[1, 2].map((at) => fields.map((one) => one[at] || 'none').join(' · '))];
   }
   if (row.kind === 'layer') return [`Layer ${(row.a ?? row.b).layer}`, layerText(row.a), layerText(row.b)];
   const subject = row.pointer === '' ? 'the whole document' : row.pointer;

@@ -253,16 +253,19 @@ function showPlan() {
   $('go').disabled = !hasWish();
 }
 
+let makes = false; // an image is being made
+
 async function makeImage(event) {
   event.preventDefault();
+  if (makes) return;
   const source = current;
   const wish = plan.request();
   if ($('flatten').checked) wish.flatten = true;
   if ($('tag').value.trim() !== '') wish.tags = [$('tag').value.trim()];
   if ($('format').value !== '') wish.format = $('format').value;
-  $('go').disabled = true;
+  makes = true;
   const made = await during('Making the image', (task) => post(`/images/${source.id}/edit`, wish, task));
-  $('go').disabled = !hasWish();
+  makes = false;
   if (!made || current !== source) return;
   showResult(source, made);
 }
