@@ -9,6 +9,7 @@ local from_table = require "strata.edit.from_table"
 local job = require "strata.util.job"
 local json = require "strata.util.json"
 local limits = require "strata.util.limits"
+local look = require "strata.jobs.look"
 local options = require "strata.util.options"
 local policy = require "strata.policy"
 local printed = require "strata.util.printed"
@@ -23,7 +24,8 @@ local jobs = {}
 local ARGUMENTS = {
   inspect = "JobArguments", entries = "EntriesArguments", list = "ListArguments", read = "ReadArguments",
   fetch = "FetchArguments", edit = "EditArguments", save = "SaveArguments", remove = "PathArguments",
-  check = "CheckArguments", diff = "DiffArguments",
+  check = "CheckArguments", diff = "DiffArguments", largest = "LargestArguments", paths = "PathsArguments",
+  waste = "PageArguments",
 }
 
 -- A function that throws when the job is to be given up.
@@ -163,6 +165,15 @@ local function root_of(args)
   return one.root
 end
 
+-- The tree of the first layers when some are named.
+local function root_upto(args)
+  local root, message, code = root_of(args)
+  if not root or not args.upto then return root, message, code end
+  local img = kept[1].img
+  if not img.layers[args.upto] then return nil, ("there is no layer %d"):format(args.upto), "ENOENT" end
+  return img:rootfs { upto = args.upto }
+end
+
 -- ---- looking ------------------------------------------------------------------------
 
 local function layer_facts(layer, wasted)
@@ -210,13 +221,7 @@ function jobs.inspect(args)
   }
 end
 
-local function entry_facts(entry)
-  local kind = entry.type
-  return {
-    path = entry.path, type = kind, mode = entry.mode, uid = entry.uid, gid = entry.gid, size = entry.size,
-    mtime = entry.mtime, linkpath = (kind == "symlink" or kind == "hardlink") and entry.linkpath or nil,
-  }
-end
+local entry_facts = look.entry
 
 -- Entries in one answer, at most.
 local PAGE = 1000
@@ -273,31 +278,64 @@ local function list_layer(args)
   return { entries = list, total = page.total, opaque = page.opaque or nil }
 end
 
---- The contents of a directory of the merged file system: {dir = "etc"}; with a layer's number
--- in that layer alone, whiteouts included: {dir = "etc", layer = 3}.
+-- What is kept of an image that is looked at, with its merged tree.
+local function kept_of(args)
+  local root, message, code = root_of(args)
+  if not root then return nil, message, code end
+  return kept[1]
+end
+
+--- The contents of a directory of the merged file system: {dir = "etc"}; of the first layers, with what the last of
+-- them does: {dir = "etc", upto = 3}; with a layer's number in that layer alone, whiteouts included: {dir = "etc",
+-- layer = 3}. A directory has the size of all below it.
 ---@param args strata.ListArguments
----@return {entries: table[], total: integer}?
+---@return {entries: table[], total: integer, found?: integer}?
 ---@return string? message
 ---@return string? code
 function jobs.list(args)
   options.check("list", ARGUMENTS.list, args)
   if args.layer then return list_layer(args) end
-  local root, message, code = root_of(args)
-  if not root then return nil, message, code end
-  local names
-  names, message, code = root:list(args.dir or "/")
-  if not names then return nil, message, code end
-  local offset, limit = page_of(args)
-  local prefix = (args.dir or ""):gsub("^/+", ""):gsub("/+$", "")
-  prefix = (prefix == "" or prefix == ".") and "" or prefix .. "/"
-  local list = {}
-  for i = offset + 1, math.min(#names, offset + limit) do
-    local entry = root:lstat(prefix .. names[i])
-    local facts = entry_facts(entry)
-    facts.name, facts.layer, facts.links = names[i], entry.layer and entry.layer.position, entry.links
-    list[#list + 1] = facts
-  end
-  return { entries = list, total = #names }
+  local one, message, code = kept_of(args)
+  if not one then return nil, message, code end
+  return look.list(one, args, page_of(args))
+end
+
+--- The largest files of the merged file system, or of the first layers.
+---@param args strata.LargestArguments
+---@return {entries: table[]}?
+---@return string? message
+---@return string? code
+function jobs.largest(args)
+  options.check("largest", ARGUMENTS.largest, args)
+  local one, message, code = kept_of(args)
+  if not one then return nil, message, code end
+  return look.largest(one, args.upto, math.min(args.count or 100, PAGE))
+end
+
+--- All paths as text, a part of it: those of the merged file system, and then those that layers have and nobody sees. A
+-- line has the path with bytes as %XX, the type, the size, the layer's number, and "+" for what is seen, else "-", with
+-- tabs between.
+---@param args strata.PathsArguments
+---@return {text: string, next?: string, total: integer}?
+---@return string? message
+---@return string? code
+function jobs.paths(args)
+  options.check("paths", ARGUMENTS.paths, args)
+  local one, message, code = kept_of(args)
+  if not one then return nil, message, code end
+  return look.paths(one, args.from, args.limit)
+end
+
+--- The files that no container sees, a page of them, those with the most bytes first.
+---@param args strata.PageArguments
+---@return {paths: table[], total: integer, bytes: integer, efficiency: number}?
+---@return string? message
+---@return string? code
+function jobs.waste(args)
+  options.check("waste", ARGUMENTS.waste, args)
+  local img, message, code = look_at(args)
+  if not img then return nil, message, code end
+  return look.waste(kept[1], page_of(args))
 end
 
 --- The facts about a path, and its history; of a file the first
@@ -308,7 +346,7 @@ end
 ---@return string? code
 function jobs.read(args)
   options.check("read", ARGUMENTS.read, args)
-  local root, message, code = root_of(args)
+  local root, message, code = root_upto(args)
   if not root then return nil, message, code end
   local entry
   entry, message, code = root:lstat(args.file)
@@ -317,7 +355,7 @@ function jobs.read(args)
   facts.layer, facts.links = entry.layer and entry.layer.position, entry.links
   facts.history = {}
   local rows
-  rows, message, code = root:history(args.file)
+  rows, message, code = kept[1].root:history(args.file)
   if not rows then return nil, message, code end
   for i, row in ipairs(rows) do
     facts.history[i] = { action = row.action, layer = row.layer.position, created_by = row.layer.created_by }
@@ -336,7 +374,7 @@ end
 ---@return string? code
 function jobs.fetch(args)
   options.check("fetch", ARGUMENTS.fetch, args)
-  local root, message, code = root_of(args)
+  local root, message, code = root_upto(args)
   if not root then return nil, message, code end
   local file, to
   file, message, code = root:open(args.file)
@@ -382,7 +420,7 @@ function jobs.edit(args)
   end
   img:close()
   if not result then return nil, message, code end
-  result.repaired, result.normalized = reports.repaired, reports.normalized
+  result.dropped, result.repaired, result.normalized = reports.dropped, reports.repaired, reports.normalized
   result.lost = type(message) == "table" and setmetatable(message, nil) or nil
   return result
 end

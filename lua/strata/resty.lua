@@ -96,7 +96,7 @@ end
 local PROGRESS = "strata:progress:"
 
 --- Runs a job of strata.jobs and waits for it, while nginx goes on with other requests.
----@param name "inspect"|"entries"|"list"|"read"|"fetch"|"edit"|"save"|"check"|"diff"|"remove"
+---@param name strata.JobName
 ---@param args table
 ---@param opts? strata.RunOptions
 ---@return table? result

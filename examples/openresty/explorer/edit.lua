@@ -6,6 +6,7 @@ local reply = require "explorer.reply"
 local settings = require "explorer.settings"
 local store = require "explorer.store"
 local text = require "explorer.text"
+local views = require "explorer.views"
 
 local edit = {}
 
@@ -36,6 +37,7 @@ local FIELDS = {
   end,
   tags = is_texts,
   flatten = function(value) return type(value) == "boolean" end,
+  waste = views.is_waste,
   format = function(value)
     return value == "docker" or value == "docker-legacy" or value == "oci-archive"
   end,
@@ -90,7 +92,7 @@ function edit.make(id)
   if not record then return reply.fail(message, code) end
   store.use(source, 1)
   local changes = settings.edit(wanted)
-  changes.remove, changes.owner = unwanted(wanted), wanted.owner
+  changes.drop_waste, changes.remove, changes.owner = views.waste_of(wanted.waste), unwanted(wanted), wanted.owner
   changes.tags, changes.flatten = wanted.tags, wanted.flatten
   local saved = images.run(source, "edit", {
     to = store.path(record), edit = changes,
@@ -100,7 +102,7 @@ function edit.make(id)
     store.remove(record)
   end)
   store.use(source, -1)
-  return images.admit(record, 201, { layers = saved.layers, lost = saved.lost })
+  return images.admit(record, 201, { layers = saved.layers, lost = saved.lost, dropped = saved.dropped })
 end
 
 return edit

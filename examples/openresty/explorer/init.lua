@@ -11,6 +11,7 @@ local service = require "explorer.service"
 local settings = require "explorer.settings"
 local store = require "explorer.store"
 local strip = require "explorer.strip"
+local views = require "explorer.views"
 
 local explorer = {}
 
@@ -21,6 +22,9 @@ local ROUTES = {
   { "^/images/(%x+)$", GET = images.get, DELETE = images.remove },
   { "^/images/(%x+)/layers/(%d+)/entries$", GET = images.entries },
   { "^/images/(%x+)/files/?(.*)$", GET = files.get },
+  { "^/images/(%x+)/largest$", GET = views.largest },
+  { "^/images/(%x+)/paths$", GET = views.paths },
+  { "^/images/(%x+)/waste$", GET = views.waste },
   { "^/images/(%x+)/edit$", POST = edit.make },
   { "^/images/(%x+)/download$", GET = images.download },
   { "^/compare$", POST = compare.run },

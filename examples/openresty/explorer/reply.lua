@@ -11,12 +11,13 @@ local STATUS = {
   EBUSY = 503, ETIMEDOUT = 504, ENOSPC = 507, EDQUOT = 507,
 }
 
---- Sends a text that is JSON already.
+--- Sends a text, of JSON unless it is told.
 ---@param status integer
 ---@param body string
-function reply.send(status, body)
+---@param kind? string
+function reply.send(status, body, kind)
   ngx.status = status
-  ngx.header["Content-Type"] = "application/json"
+  ngx.header["Content-Type"] = kind or "application/json"
   ngx.header["Content-Length"] = #body
   ngx.header["Cache-Control"] = "no-store"
   ngx.print(body)

@@ -1,6 +1,7 @@
 // What is to be changed. Tells "change" whenever it does.
 
 import { format } from './healthcheck.js';
+import { count, size } from './text.js';
 
 const DURATION = /^\/config\/Healthcheck\/(Interval|Timeout|Start\w+)$/;
 
@@ -19,6 +20,8 @@ export class Plan extends EventTarget {
 
   clear() {
     this.paths = new Map();
+    this.waste = new Map();
+    this.wastesAll = undefined;
     this.maps = { env: new Map(), labels: new Map(), ports: new Map(), volumes: new Map(), config: new Map() };
     this.changed();
   }
@@ -56,6 +59,24 @@ export class Plan extends EventTarget {
     this.changed();
   }
 
+  // A file that no container sees goes out of its layer.
+  wastes(one) {
+    return this.waste.has(`${one.layer} ${one.path}`);
+  }
+
+  toggleWaste(one) {
+    const key = `${one.layer} ${one.path}`;
+    if (!this.waste.delete(key)) this.waste.set(key, { path: one.path, layer: one.layer, display: one.display });
+    this.changed();
+  }
+
+  // All of them.
+  wasteAll(files, bytes) {
+    this.wastesAll = this.wastesAll ? undefined : { files, bytes };
+    this.waste.clear();
+    this.changed();
+  }
+
   // A setting: value null deletes it, undefined leaves it as it was.
   set(map, name, value) {
     if (value === undefined) this.maps[map].delete(name);
@@ -67,6 +88,13 @@ export class Plan extends EventTarget {
   items() {
     const list = [...this.paths].map(([path, display]) => (
       { verb: 'take out', what: '/' + display, undo: () => this.togglePath({ path }) }));
+    for (const one of this.waste.values()) {
+      list.push({ verb: 'take out unseen', what: `/${one.display} of layer ${one.layer}`, undo: () => this.toggleWaste(one) });
+    }
+    if (this.wastesAll) {
+      const { files, bytes } = this.wastesAll;
+      list.push({ verb: 'take out unseen', what: `${count(files, 'file', 'files')}, ${size(bytes)}`, undo: () => this.wasteAll() });
+    }
     const titles = { env: 'variable', labels: 'label', ports: 'port', volumes: 'volume', config: '' };
     for (const [map, values] of Object.entries(this.maps)) {
       for (const [name, value] of values) {
@@ -85,6 +113,8 @@ export class Plan extends EventTarget {
   request() {
     const wish = {};
     if (this.paths.size > 0) wish.paths = [...this.paths.keys()];
+    if (this.wastesAll) wish.waste = true;
+    else if (this.waste.size > 0) wish.waste = [...this.waste.values()].map(({ path, layer }) => ({ path, layer }));
     for (const [map, values] of Object.entries(this.maps)) {
       if (values.size > 0) wish[map] = Object.fromEntries(values);
     }

@@ -1,5 +1,7 @@
 --- Edits of an image that a plain table tells, as strata.jobs gets them.
 
+local core = require "strata.core"
+local fail = require "strata.util.fail"
 local job = require "strata.util.job"
 local json = require "strata.util.json"
 
@@ -61,16 +63,42 @@ function from_table.config(config, edit)
   return true
 end
 
+-- Drops files that no container sees: all, or those of a list, each of which has to be one.
+local function drop_waste(img, which)
+  if which == true then return img:drop_waste() end
+  local wanted, found = {}, {}
+  for _, one in ipairs(which) do
+    wanted[one.layer] = wanted[one.layer] or {}
+    wanted[one.layer][one.path] = one
+  end
+  local bytes, message, code = img:drop_waste(function(entry, from)
+    local one = (wanted[from.position] or {})[entry.path]
+    if one then found[one] = true end
+    return one ~= nil
+  end)
+  if not bytes then return nil, message, code end
+  for _, one in ipairs(which) do
+    if not found[wanted[one.layer][one.path]] then
+      return fail("ENOENT", "drop_waste: layer %d has no %s that no container sees", one.layer, core.quote(one.path))
+    end
+  end
+  return bytes
+end
+
 --- Carries out what a table says, in the order of its fields.
 ---@param img strata.Image
 ---@param edit strata.EditTable
----@return {repaired: strata.RepairReport?, normalized: strata.NormalizeReport?}? reports
+---@return {dropped: integer?, repaired: strata.RepairReport?, normalized: strata.NormalizeReport?}? reports
 ---@return string? message
 ---@return string? code
 function from_table.image(img, edit)
   local ok, message, code = true, nil, nil
   local reports = {}
-  if edit.remove then ok, message, code = img:remove(edit.remove, { optional = edit.optional }) end
+  if edit.drop_waste then
+    ok, message, code = drop_waste(img, edit.drop_waste)
+    reports.dropped = ok
+  end
+  if ok and edit.remove then ok, message, code = img:remove(edit.remove, { optional = edit.optional }) end
   if ok and edit.owner then ok, message, code = change_owners(img, edit.owner) end
   if ok then ok, message, code = from_table.config(img.config, edit) end
   if not ok then return nil, message, code end

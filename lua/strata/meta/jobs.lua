@@ -28,12 +28,33 @@ function jobs.inspect(args) end
 ---@return strata.errcode? code
 function jobs.entries(args) end
 
---- What is in a directory of the merged file system, a page of it.
+--- What is in a directory of the merged file system, a page of it. A directory has the size of all below it.
 ---@param args strata.ListArguments
 ---@return strata.EntryPage?
 ---@return string? message
 ---@return strata.errcode? code
 function jobs.list(args) end
+
+--- The largest files of the merged file system, a file with several names once.
+---@param args strata.LargestArguments
+---@return {entries: strata.EntryFacts[]}?
+---@return string? message
+---@return strata.errcode? code
+function jobs.largest(args) end
+
+--- All paths as text, a part of it: those of the merged file system, then those that layers have and nobody sees.
+---@param args strata.PathsArguments
+---@return strata.PathsPart?
+---@return string? message
+---@return strata.errcode? code
+function jobs.paths(args) end
+
+--- The files that no container sees, a page of them, those with the most bytes first.
+---@param args strata.PageArguments
+---@return strata.WastePage?
+---@return string? message
+---@return strata.errcode? code
+function jobs.waste(args) end
 
 --- What is known of a path, and what each layer has done to it; of a file the first bytes.
 ---@param args strata.ReadArguments
@@ -85,7 +106,7 @@ function jobs.diff(args) end
 function jobs.remove(args) end
 
 --- The jobs that there are.
----@alias strata.JobName "inspect"|"entries"|"list"|"read"|"fetch"|"edit"|"save"|"check"|"diff"|"remove"
+---@alias strata.JobName "inspect"|"entries"|"list"|"read"|"fetch"|"edit"|"save"|"check"|"diff"|"remove"|"largest"|"paths"|"waste"
 
 --- What is told of an image.
 ---@class strata.ImageFacts
@@ -123,6 +144,7 @@ function jobs.remove(args) end
 
 --- What was written, and what the edits have to tell.
 ---@class strata.EditResult: strata.SaveResult
+---@field dropped integer?  bytes of files that no container saw
 ---@field repaired strata.RepairReport?
 ---@field normalized strata.NormalizeReport?
 
@@ -148,6 +170,7 @@ function jobs.remove(args) end
 ---@class strata.EntryPage
 ---@field entries strata.EntryFacts[]
 ---@field total integer  of all pages
+---@field found integer?  of a directory: which of all has the name that was to be found
 
 --- What is told of an entry.
 ---@class strata.EntryFacts
@@ -164,6 +187,22 @@ function jobs.remove(args) end
 ---@field name string?  of the merged file system
 ---@field layer integer?  of the merged file system: that has put it there
 ---@field links integer?  of the merged file system: names that the file has
+---@field change string?  with `upto`: "added", "changed", "metadata" (mode, owner or time), "removed", "repeated" (the layer has it once more), "below" (it is from the layers below)
+---@field inside string[]?  with `upto`: what else the layer does below it, of "added", "changed" and "removed"
+---@field below boolean?  of no directory: something was below it that is gone
+
+--- A part of all paths.
+---@class strata.PathsPart
+---@field text string  a line for each path: it with bytes as %XX, its type, size and layer, and "+" for what is seen, else "-", with tabs between
+---@field next string?  what the next part is asked for by; nil at the end
+---@field total integer  paths that are seen
+
+--- A part of the files that no container sees.
+---@class strata.WastePage
+---@field paths strata.WastedFile[]
+---@field total integer  of all pages
+---@field bytes integer  of all of them
+---@field efficiency number
 
 --- What is told of a path.
 ---@class strata.FileFacts: strata.EntryFacts

@@ -436,16 +436,32 @@
 ---@class strata.ListArguments: strata.PageArguments
 ---@field dir? string  default: "/"
 ---@field layer? integer  of this layer alone, whiteouts included
+---@field upto? integer  of the first layers, with what the last of these does to each path
+---@field hide? string[]  with `upto`, what is left out: "added", "changed", "removed", "repeated", "below"
+---@field sort? "name"|"size"  the order. Default: name
+---@field find? string  a name: `found` says which of all it is
+
+--- Of what the largest files are wanted.
+---@class strata.LargestArguments: strata.JobArguments
+---@field count? integer  at most. Default: 100
+---@field upto? integer  of the first layers alone
+
+--- Which part of all paths is wanted.
+---@class strata.PathsArguments: strata.JobArguments
+---@field from? string  `next` of the part before
+---@field limit? integer  lines at most. Default: 20000
 
 --- Which file is wanted.
 ---@class strata.ReadArguments: strata.JobArguments
 ---@field file string  a path in the image
 ---@field max? integer  bytes of content. Default: 65536
+---@field upto? integer  of the first layers alone
 
 --- Which file is wanted, and where.
 ---@class strata.FetchArguments: strata.JobArguments
 ---@field file string  a path in the image
 ---@field to string  a path that nothing has yet
+---@field upto? integer  of the first layers alone
 
 --- Where an image goes, and how.
 ---@class strata.SaveArguments: strata.JobArguments
@@ -470,6 +486,7 @@
 
 --- What is done to an image, in the order of the fields.
 ---@class strata.EditTable
+---@field drop_waste? boolean|table[]  true: what no container sees goes, as img:drop_waste; of an array, each {path =, layer =}
 ---@field remove? strata.Paths  what goes, as img:remove
 ---@field optional? boolean  what matches nothing is no error. Default: false
 ---@field owner? integer[][]  pairs of an old and a new user, for groups as well

@@ -69,6 +69,21 @@ function Rootfs:walk(path) end
 ---@return strata.errcode? code
 function Rootfs:glob(pattern) end
 
+--- What a directory adds up to, as `du` tells it: the bytes of all files below it, a file with several names once. Of a
+--- file, its bytes. A symlink at the end is not followed.
+---@param path? string  default "/"
+---@return strata.Usage?
+---@return string? message
+---@return strata.errcode? code
+function Rootfs:usage(path) end
+
+--- The largest files, a file with several names once, the largest first.
+---@param count? integer  at most. Default: 20
+---@return strata.RootEntry[]?
+---@return string? message
+---@return strata.errcode? code
+function Rootfs:largest(count) end
+
 --- What each layer has done to a path, the base first.
 ---@param path string
 ---@return strata.PathHistory[]?
@@ -119,6 +134,11 @@ function Rootfs:export(what, opts) end
 --- Frees the merged tree. Every method and field throws afterwards, those of its entries as well; closing twice does
 --- nothing.
 function Rootfs:close() end
+
+--- What a directory adds up to.
+---@class strata.Usage
+---@field bytes integer  of content
+---@field entries integer  paths below it
 
 --- What a file holds.
 ---@class strata.FileDigest

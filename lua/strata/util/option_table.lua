@@ -48,6 +48,7 @@ local ATTESTATIONS = {
   "of the images that are saved; refuse: to leave one behind, or with an image that has changed", default = "keep",
 }
 local REGISTRY = { "registry", "strata.Registry", "the client of registries", default = "one that all calls share" }
+local UPTO = { "upto", "integer", "of the first layers alone", min = 1 }
 local FILE = { "file", "string", "a path in the image", required = true }
 local MAX_ID = 4294967294
 
@@ -462,11 +463,20 @@ return {
     "ListArguments", "Which directory is wanted.", extends = { "PageArguments" },
     { "dir", "string", default = '"/"' },
     { "layer", "integer", "of this layer alone, whiteouts included" },
+    { "upto", "integer", "of the first layers, with what the last of these does to each path", min = 1 },
+    { "hide", "string[]", 'with `upto`, what is left out: "added", "changed", "removed", "repeated", "below"' },
+    { "sort", '"name"|"size"', "the order", default = "name" },
+    { "find", "string", "a name: `found` says which of all it is" },
   },
+  { "LargestArguments", "Of what the largest files are wanted.", extends = { "JobArguments" },
+    { "count", "integer", "at most", default = "100", min = 0 }, UPTO },
+  { "PathsArguments", "Which part of all paths is wanted.", extends = { "JobArguments" },
+    { "from", "string", "`next` of the part before" },
+    { "limit", "integer", "lines at most", default = "20000", min = 1 } },
   { "ReadArguments", "Which file is wanted.", extends = { "JobArguments" },
-    FILE, { "max", "integer", "bytes of content", default = "65536", min = 0 } },
+    FILE, { "max", "integer", "bytes of content", default = "65536", min = 0 }, UPTO },
   { "FetchArguments", "Which file is wanted, and where.", extends = { "JobArguments" },
-    FILE, { "to", "string", "a path that nothing has yet", required = true } },
+    FILE, { "to", "string", "a path that nothing has yet", required = true }, UPTO },
   {
     "SaveArguments", "Where an image goes, and how.", extends = { "JobArguments" },
     { "to", "string", "a path or a reference", required = true },
@@ -486,6 +496,8 @@ return {
   { "CheckArguments", "What is checked.", extends = { "JobArguments" }, { "policy", "strata.Policy" } },
   {
     "EditTable", "What is done to an image, in the order of the fields.",
+    { "drop_waste", "boolean|table[]",
+      "true: what no container sees goes, as img:drop_waste; of an array, each {path =, layer =}" },
     { "remove", "strata.Paths", "what goes, as img:remove" },
     { "optional", "boolean", "what matches nothing is no error", default = "false" },
     { "owner", "integer[][]", "pairs of an old and a new user, for groups as well" },
