@@ -129,6 +129,15 @@ describe("images of registries", function()
 		assert.is_true(one.server:is_clean())
 	end)
 
+	it("leave nothing behind when the client has gone", function()
+		allowed:fault({ path = "/blobs/", stall = 10, seconds = 30 })
+		local answer = one.server:curl({ one.server.url .. "/registry", "--max-time", "1", "-H",
+			"Content-Type: application/json", "-d", cjson.encode({ reference = allowed.host .. "/team/app:1.4" }) })
+		assert.equal(28, answer.code)
+		assert.is_true(one.server:is_clean())
+		allowed:faults_clear()
+	end)
+
 	it("that are not there leave nothing behind, and the page says so", function()
 		local value, status = fetch({ reference = allowed.host .. "/team/none:1" })
 		assert.same({ 404, "ENOENT" }, { status, value.code })
