@@ -316,7 +316,8 @@ describe("trees on the explorer's page", function()
 		assert.equal("strata appendImported from -", one:text("#layers tbody tr:nth-child(3) .step"))
 		page:click("#tab-config")
 		local labels = page:run([[
-			return [...document.querySelectorAll('#config .pair-name')].map((e) => e.textContent).filter((t) => /^[abc]$/.test(t))]])
+			return [...document.querySelectorAll('#config .pair-name')].map((e) => e.textContent)
+				.filter((name) => /^[abc]$/.test(name))]])
 		assert.same({ "a", "b", "c" }, labels)
 	end)
 
