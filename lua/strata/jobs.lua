@@ -150,7 +150,7 @@ local function look_at(args)
   img, message, code = strata.open(args.path, completed(args.open, client))
   if not img then return nil, message, code end
   table.insert(kept, 1, { key = key, img = img })
-  while #kept > KEPT do table.remove(kept).img:close() end
+  while #kept > KEPT do look.forget(table.remove(kept)) end
   return img
 end
 

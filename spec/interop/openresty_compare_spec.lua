@@ -198,7 +198,7 @@ describe("two images side by side", function()
 		local a = one:add_many("long.tar", 1, 200000)
 		one:show(a .. ".." .. after, "document.querySelector('#compare-rows .row .name')", 120)
 		assert.is_truthy(one:text("#compare-total"):find("^50,0%d%d of 200,0%d%d differences; of each kind the first 50,000"))
-		one.page:type("#compare-find", "049999")
+		one.page:type("#compare-find", "049990")
 		one.page:wait("document.querySelectorAll('#compare-rows .row').length === 1")
 	end)
 

@@ -25,7 +25,7 @@ export class Found {
     const item = make('li', 'found-row');
     const go = make('button', one.gone ? 'found-path gone' : 'found-path');
     go.type = 'button';
-    go.append(make('bdi', '', '/' + one.display));
+    go.append(make('bdi', '', `/${one.display}${one.type === 'dir' ? '/' : ''}`));
     go.title = plain(one.display);
     go.addEventListener('click', () => {
       this.close();

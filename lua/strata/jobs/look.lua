@@ -96,6 +96,14 @@ local function place_of(rows, name)
   return nil
 end
 
+--- Frees what was made of an image, and closes it.
+---@param one strata.KeptImage
+function look.forget(one)
+  for _, known in ipairs(one.views or {}) do changes.close(known.view.changes) end
+  if one.root then one.root:close() end
+  one.img:close()
+end
+
 --- A page of a directory of the tree of all layers, or of the first ones.
 ---@param one strata.KeptImage
 ---@param args strata.ListArguments

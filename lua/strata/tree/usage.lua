@@ -22,17 +22,18 @@ local function nodes_of(tree)
   return list
 end
 
--- Takes from directories what they count more than once, and returns what a name counts for in its own one: names come
--- in the order of the walk. `reached` has, by inode, the directories that count it.
-local function count_once(tree, node, size, reached, bytes)
-  local parent = tree:parent(node)
-  while parent do
-    if reached[parent] then
-      bytes[parent] = bytes[parent] - size
-      return
+-- Takes from directories what they would count more than once: `names` are nodes of one file. Where the way up from a
+-- name meets that of an earlier one, the file is counted already. `reached` has for each directory the inode that came
+-- to it last.
+local function count_once(tree, inode, names, reached, bytes)
+  for _, name in ipairs(names) do
+    local parent = tree:parent(name)
+    while parent and reached[parent] ~= inode do
+      job.tick()
+      reached[parent] = inode
+      parent = tree:parent(parent)
     end
-    reached[parent] = true
-    parent = tree:parent(parent)
+    if parent then bytes[parent] = bytes[parent] - bytes[name] end
   end
 end
 
@@ -40,19 +41,21 @@ end
 ---@param tree userdata
 ---@return strata.UsageTable
 function usage.of(tree)
-  local nodes, bytes, entries, inodes = nodes_of(tree), {}, {}, {}
+  local nodes, bytes, entries = nodes_of(tree), {}, {}
+  local names, inodes, reached = {}, {}, {}
   for _, node in ipairs(nodes) do
     job.tick()
-    local kind, _, inode = tree:info(node)
+    local kind, _, inode, links = tree:info(node)
     bytes[node], entries[node] = 0, 0
     if kind == "file" then
       bytes[node] = tree:source(node).size
-      if inode and bytes[node] > 0 then
-        inodes[inode] = inodes[inode] or {}
-        count_once(tree, node, bytes[node], inodes[inode], bytes)
+      if inode and links > 1 and bytes[node] > 0 then
+        if not names[inode] then names[inode], inodes[#inodes + 1] = {}, inode end
+        table.insert(names[inode], node)
       end
     end
   end
+  for _, inode in ipairs(inodes) do count_once(tree, inode, names[inode], reached, bytes) end
   for i = #nodes, 2, -1 do
     job.tick()
     local node = nodes[i]
