@@ -86,6 +86,13 @@ describe("two images side by side", function()
 		assert.equal(1, facts.counts.layers.changed)
 		facts = one.server:post("/compare", { a = before, b = before })
 		assert.is_true(facts.equal)
+		local nameless = strata.new()
+		assert(nameless:append({ files = { ["etc/x"] = "x" } }))
+		nameless = one:add(nameless, "nameless.tar")
+		facts, status, answer = one.server:post("/compare", { a = before, b = nameless })
+		assert.equal(200, status)
+		assert.same({ "app:1", "nameless.tar" }, { facts.a.name, facts.b.name })
+		assert.is_nil(answer.body:find(".strata", 1, true))
 		for _, wrong in ipairs({ { a = before }, { a = before, b = "x" }, { a = {}, b = after } }) do
 			assert.equal(404, select(2, one.server:post("/compare", wrong)))
 		end
