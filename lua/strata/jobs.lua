@@ -415,7 +415,8 @@ function jobs.edit(args)
   local reports, result
   reports, message, code = from_table.image(img, args.edit or {})
   if reports then
-    result, message, code = img:save(args.to, completed(args.save, client))
+    local save = completed(args.save, reference.is_remote(args.to) and client or nil)
+    result, message, code = img:save(args.to, save)
   end
   img:close()
   if not result then return nil, message, code end

@@ -3,6 +3,7 @@
 local archive = require "spec.support.archive"
 local browser = require "spec.support.browser"
 local docker_archive = require "spec.support.docker_archive"
+local explorer = require "spec.support.explorer"
 local nginx = require "spec.support.nginx"
 local peers = require "spec.support.peers"
 local shell = require "spec.support.shell"
@@ -55,26 +56,9 @@ local function write_hostile(path)
 	assert(img:save(path))
 end
 
--- Headers of empty files that differ in six digits only, and so in their checksums.
-local function headers(directory, from, upto)
-	local name = directory .. "/000000"
-	local header = docker_archive.header({ name = name })
-	local sum = tonumber(header:sub(149, 154), 8)
-	local parts = {}
-	for i = from, upto do
-		local digits, more = ("%06d"):format(i), 0
-		for at = 1, 6 do
-			more = more + digits:byte(at) - 48
-		end
-		parts[#parts + 1] = directory .. "/" .. digits .. header:sub(#name + 1, 148) .. ("%06o"):format(sum + more)
-			.. header:sub(155)
-	end
-	return table.concat(parts)
-end
-
 local function write_long(path)
 	local file = path .. ".layer"
-	shell.write(file, headers("many", 1, MANY) .. headers("more", MANY + 1, MORE - 1) .. ("\0"):rep(1024))
+	shell.write(file, explorer.headers("many", 1, MANY) .. explorer.headers("more", MANY + 1, MORE - 1) .. ("\0"):rep(1024))
 	archive.build(path, { layers = { { file = file } } })
 end
 

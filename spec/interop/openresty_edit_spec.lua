@@ -108,7 +108,7 @@ describe("the explorer's page", function()
 		page:run("document.querySelector(arguments[0]).click()", mark("Environment") .. ".pair .quiet")
 		assert.same({
 			"remove variable PATH", "set label c to 3", "add port 8080", "remove port 80/tcp", "add volume /var/lib/app",
-			"remove volume /data", "set Healthcheck Interval to 120000000000", "set Healthcheck Retries to 5",
+			"remove volume /data", "set Healthcheck Interval to 2m", "set Healthcheck Retries to 5",
 			'set Healthcheck Test to ["CMD-SHELL","curl -f http://localhost/"]', "set User to 1000:1000",
 			'set Cmd to ["/bin/sh","-l"]',
 		}, plan())
@@ -298,7 +298,8 @@ describe("the explorer's page", function()
 		assert.is_true(status >= 400, image.id)
 		local path = one.dir:file("app.tar")
 		local done = shell.run({ "sh", "-c", ("cat %s | curl -s -T - %s/images"):format(shell.quote(path), one.server.url) })
-		assert.same({ "app:1" }, cjson.decode(done.stdout).tags)
+		image = cjson.decode(done.stdout)
+		assert.same({ { "app:1" }, "app-1.tar" }, { image.tags, image.name })
 	end)
 
 	it("has help under ?, which Escape closes, and gives the focus back", function()

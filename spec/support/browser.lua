@@ -149,9 +149,10 @@ end
 
 --- Waits until an expression is true in the page.
 ---@param expression string
+---@param seconds? number default: 60
 ---@return any
-function Session:wait(expression)
-	return nginx.wait(expression, 20, function()
+function Session:wait(expression, seconds)
+	return nginx.wait(expression, seconds or 60, function()
 		return self:run("return " .. expression)
 	end)
 end

@@ -1,6 +1,8 @@
 --- The explorer with its page in a browser, and images for it.
 
+local archive = require "spec.support.archive"
 local browser = require "spec.support.browser"
+local docker_archive = require "spec.support.docker_archive"
 local nginx = require "spec.support.nginx"
 local shell = require "spec.support.shell"
 local tmp = require "spec.support.tmp"
@@ -11,6 +13,27 @@ local explorer = {}
 ---@return string|nil
 function explorer.missing()
 	return nginx.missing() or browser.missing()
+end
+
+--- Headers of empty files that differ in six digits only, and so in their checksums.
+---@param directory string
+---@param from integer
+---@param upto integer
+---@return string
+function explorer.headers(directory, from, upto)
+	local name = directory .. "/000000"
+	local header = docker_archive.header({ name = name })
+	local sum = tonumber(header:sub(149, 154), 8)
+	local parts = {}
+	for i = from, upto do
+		local digits, more = ("%06d"):format(i), 0
+		for at = 1, 6 do
+			more = more + digits:byte(at) - 48
+		end
+		parts[#parts + 1] = directory .. "/" .. digits .. header:sub(#name + 1, 148) .. ("%06o"):format(sum + more)
+			.. header:sub(155)
+	end
+	return table.concat(parts)
 end
 
 ---@class spec.Explorer
@@ -51,13 +74,28 @@ function Explorer:add(img, name)
 	return image.id
 end
 
+--- Has an image opened that has so many empty files.
+---@param name string of the file
+---@param from integer
+---@param upto integer
+---@return string id
+function Explorer:add_many(name, from, upto)
+	local path = self.dir:file(name)
+	shell.write(path .. ".layer", explorer.headers("many", from, upto) .. ("\0"):rep(1024))
+	archive.build(path, { layers = { { file = path .. ".layer" } } })
+	local image, status = self.server:upload(path, "?name=" .. name)
+	assert(status == 201, image.error)
+	return image.id
+end
+
 --- Shows what a hash leads to, and waits for something.
 ---@param hash string
 ---@param expression string
-function Explorer:show(hash, expression)
+---@param seconds? number
+function Explorer:show(hash, expression, seconds)
 	self.page:go("about:blank") -- what was shown before is gone
 	self.page:go(self.server.url .. "/#" .. hash)
-	self.page:wait(expression)
+	self.page:wait(expression, seconds)
 end
 
 --- The text of what a selector finds.

@@ -53,6 +53,10 @@ function images.admit(record, status, extra)
   local function forget() store.remove(record) end
   local facts = images.run(record, "inspect", {}, forget)
   record.size, record.tags, record.platform, record.image = 0, facts.tags, facts.platform, facts.id
+  if record.nameless and facts.tags[1] then
+    record.name = facts.tags[1]:match("[^/]+$"):gsub(":", "-") .. ".tar"
+  end
+  record.nameless = nil
   for _, layer in ipairs(facts.layers) do record.size = record.size + layer.size end
   local ok, message, code = store.finish(record)
   if not ok then
@@ -113,7 +117,7 @@ function images.create()
   local path = body.file()
   local record, message, code = store.begin((name and name:match "[^/\\]+$" or "image.tar"):sub(1, 200))
   if not record then return reply.fail(message, code) end
-  record.open = open
+  record.open, record.nameless = open, not name or nil
   -- The body's file becomes the image's: nothing is copied.
   local ok
   ok, message = os.rename(path, store.path(record))

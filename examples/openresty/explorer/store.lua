@@ -16,6 +16,7 @@ local store = {}
 ---@field own boolean  it is ours to remove
 ---@field created number
 ---@field open table  how strata.open finds the image in it
+---@field nameless? boolean  it is still to be named after its tag
 ---@field maker? string  the worker process that still makes it
 
 local function dict()

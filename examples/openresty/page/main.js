@@ -49,7 +49,10 @@ function say(text) {
 
 function fail(error) {
   show($('alert'), error.message || error);
-  if (error.hint) $('alert').append(make('span', 'hint-line', error.hint));
+  if (!error.hint) return;
+  const hint = make('span', 'hint-line');
+  hint.append(...error.hint.split('`').map((part, at) => make(at % 2 ? 'code' : 'span', '', part)));
+  $('alert').append(hint);
 }
 
 // Which part of the page is seen.

@@ -1,6 +1,16 @@
 // What is to be changed. Tells "change" whenever it does.
 
+import { format } from './healthcheck.js';
 import { count, size } from './text.js';
+
+const DURATION = /^\/config\/Healthcheck\/(Interval|Timeout|Start\w+)$/;
+
+// A value as people write it; undefined where the name says all.
+function said(name, value) {
+  if (value === null || value === true) return undefined;
+  if (DURATION.test(name)) return format(value);
+  return typeof value === 'string' ? value : JSON.stringify(value);
+}
 
 export class Plan extends EventTarget {
   constructor() {
@@ -91,7 +101,7 @@ export class Plan extends EventTarget {
         const verb = value === null ? 'remove' : value === true ? 'add' : 'set';
         list.push({
           verb: `${verb} ${titles[map]}`.trim(), what: name.replace(/^\/config\/(\w+)\//, '$1 '),
-          value: typeof value === 'string' ? value : value === null || value === true ? undefined : JSON.stringify(value),
+          value: said(name, value),
           undo: () => this.set(map, name, undefined),
         });
       }
