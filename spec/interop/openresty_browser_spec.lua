@@ -382,7 +382,7 @@ describe("the explorer's page", function()
 		assert.same({ "1", "3" }, page:run([=[
 			const row = document.querySelector('#tree .row');
 			return [row.getAttribute('aria-posinset'), row.getAttribute('aria-setsize')]]=]))
-		assert.equal("bin, directory, from layer 1", page:run("return document.querySelector('#tree .row').ariaLabel"))
+		assert.equal("bin, directory, 2 B, from layer 1", page:run("return document.querySelector('#tree .row').ariaLabel"))
 		assert.equal("polite", page:run("return document.querySelector('[role=status]').getAttribute('aria-live')"))
 		assert.is_truthy(page:run("return document.querySelector('[role=status]').textContent"):find("2 layers", 1, true))
 	end)
