@@ -22,7 +22,7 @@ local LUA = {
 	{ repair = "repair/" },
 	{ stream = "stream/ stream" },
 	{ init = "init" },
-	{ jobs = "jobs" }, -- written with what init exports
+	{ jobs = "jobs/ jobs" }, -- written with what init exports
 	{ resty = "resty", assert = "assert" },
 	{ command = "command/" },
 }

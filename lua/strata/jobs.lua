@@ -5,9 +5,11 @@
 -- a key that cancels it, which it looks at while it works.
 
 local core = require "strata.core"
+local from_table = require "strata.edit.from_table"
 local job = require "strata.util.job"
 local json = require "strata.util.json"
 local limits = require "strata.util.limits"
+local look = require "strata.jobs.look"
 local options = require "strata.util.options"
 local policy = require "strata.policy"
 local printed = require "strata.util.printed"
@@ -22,7 +24,8 @@ local jobs = {}
 local ARGUMENTS = {
   config = "JobArguments", inspect = "JobArguments", entries = "EntriesArguments", list = "ListArguments",
   read = "ReadArguments", fetch = "FetchArguments", edit = "EditArguments", save = "SaveArguments",
-  remove = "PathArguments", check = "CheckArguments",
+  remove = "PathArguments", check = "CheckArguments", diff = "DiffArguments", largest = "LargestArguments",
+  paths = "PathsArguments", waste = "PageArguments",
 }
 
 -- A function that throws when the job is to be given up.
@@ -35,6 +38,21 @@ local function poller(control)
     if dict and control.key and dict:get(control.key) then
       error({ code = "ECANCELED", message = "canceled" }, 0)
     end
+  end
+end
+
+local PROGRESS_SECONDS = 0.1
+
+-- A function that tells others how far a job is, in the shared dictionary; nil when nobody asks.
+local function teller(control)
+  local dict = control.progress and control.shared and ngx and ngx.shared[control.shared]
+  if not dict then return nil end
+  local last
+  return function(done, total, what)
+    local now = core.monotonic()
+    if last and now - last < PROGRESS_SECONDS then return end
+    last = now
+    dict:set(control.progress, ("%s %.0f %.0f"):format(what, done, total), 600)
   end
 end
 
@@ -87,10 +105,9 @@ local function client_of(args)
   return client
 end
 
--- Options with the client of the job.
-local function with_client(given, client)
-  if not client then return given end
-  local complete = { registry = client }
+-- Options with the client of the job, and its progress.
+local function completed(given, client)
+  local complete = { registry = client, progress = job.progress() }
   for name, value in pairs(given or {}) do complete[name] = value end
   return complete
 end
@@ -130,10 +147,10 @@ local function look_at(args)
     end
   end
   local img
-  img, message, code = strata.open(args.path, with_client(args.open, client))
+  img, message, code = strata.open(args.path, completed(args.open, client))
   if not img then return nil, message, code end
   table.insert(kept, 1, { key = key, img = img })
-  while #kept > KEPT do table.remove(kept).img:close() end
+  while #kept > KEPT do look.forget(table.remove(kept)) end
   return img
 end
 
@@ -146,6 +163,15 @@ local function root_of(args)
     if not one.root then return nil, message, code end
   end
   return one.root
+end
+
+-- The tree of the first layers when some are named.
+local function root_upto(args)
+  local root, message, code = root_of(args)
+  if not root or not args.upto then return root, message, code end
+  local img = kept[1].img
+  if not img.layers[args.upto] then return nil, ("there is no layer %d"):format(args.upto), "ENOENT" end
+  return img:rootfs { upto = args.upto }
 end
 
 -- ---- looking ------------------------------------------------------------------------
@@ -222,13 +248,7 @@ function jobs.inspect(args)
   return facts
 end
 
-local function entry_facts(entry)
-  local kind = entry.type
-  return {
-    path = entry.path, type = kind, mode = entry.mode, uid = entry.uid, gid = entry.gid, size = entry.size,
-    mtime = entry.mtime, linkpath = (kind == "symlink" or kind == "hardlink") and entry.linkpath or nil,
-  }
-end
+local entry_facts = look.entry
 
 -- Entries in one answer, at most.
 local PAGE = 1000
@@ -285,31 +305,64 @@ local function list_layer(args)
   return { entries = list, total = page.total, opaque = page.opaque or nil }
 end
 
---- The contents of a directory of the merged file system: {dir = "etc"}; with a layer's number
--- in that layer alone, whiteouts included: {dir = "etc", layer = 3}.
+-- What is kept of an image that is looked at, with its merged tree.
+local function kept_of(args)
+  local root, message, code = root_of(args)
+  if not root then return nil, message, code end
+  return kept[1]
+end
+
+--- The contents of a directory of the merged file system: {dir = "etc"}; of the first layers, with what the last of
+-- them does: {dir = "etc", upto = 3}; with a layer's number in that layer alone, whiteouts included: {dir = "etc",
+-- layer = 3}. A directory has the size of all below it.
 ---@param args strata.ListArguments
----@return {entries: table[], total: integer}?
+---@return {entries: table[], total: integer, found?: integer}?
 ---@return string? message
 ---@return string? code
 function jobs.list(args)
   options.check("list", ARGUMENTS.list, args)
   if args.layer then return list_layer(args) end
-  local root, message, code = root_of(args)
-  if not root then return nil, message, code end
-  local names
-  names, message, code = root:list(args.dir or "/")
-  if not names then return nil, message, code end
-  local offset, limit = page_of(args)
-  local prefix = (args.dir or ""):gsub("^/+", ""):gsub("/+$", "")
-  prefix = (prefix == "" or prefix == ".") and "" or prefix .. "/"
-  local list = {}
-  for i = offset + 1, math.min(#names, offset + limit) do
-    local entry = root:lstat(prefix .. names[i])
-    local facts = entry_facts(entry)
-    facts.name, facts.layer, facts.links = names[i], entry.layer and entry.layer.position, entry.links
-    list[#list + 1] = facts
-  end
-  return { entries = list, total = #names }
+  local one, message, code = kept_of(args)
+  if not one then return nil, message, code end
+  return look.list(one, args, page_of(args))
+end
+
+--- The largest files of the merged file system, or of the first layers.
+---@param args strata.LargestArguments
+---@return {entries: table[]}?
+---@return string? message
+---@return string? code
+function jobs.largest(args)
+  options.check("largest", ARGUMENTS.largest, args)
+  local one, message, code = kept_of(args)
+  if not one then return nil, message, code end
+  return look.largest(one, args.upto, math.min(args.count or 100, PAGE))
+end
+
+--- All paths as text, a part of it: those of the merged file system, and then those that layers have and nobody sees. A
+-- line has the path with bytes as %XX, the type, the size, the layer's number, and "+" for what is seen, else "-", with
+-- tabs between.
+---@param args strata.PathsArguments
+---@return {text: string, next?: string, total: integer}?
+---@return string? message
+---@return string? code
+function jobs.paths(args)
+  options.check("paths", ARGUMENTS.paths, args)
+  local one, message, code = kept_of(args)
+  if not one then return nil, message, code end
+  return look.paths(one, args.from, args.limit)
+end
+
+--- The files that no container sees, a page of them, those with the most bytes first.
+---@param args strata.PageArguments
+---@return {paths: table[], total: integer, bytes: integer, efficiency: number}?
+---@return string? message
+---@return string? code
+function jobs.waste(args)
+  options.check("waste", ARGUMENTS.waste, args)
+  local img, message, code = look_at(args)
+  if not img then return nil, message, code end
+  return look.waste(kept[1], page_of(args))
 end
 
 --- The facts about a path, and its history; of a file the first
@@ -320,7 +373,7 @@ end
 ---@return string? code
 function jobs.read(args)
   options.check("read", ARGUMENTS.read, args)
-  local root, message, code = root_of(args)
+  local root, message, code = root_upto(args)
   if not root then return nil, message, code end
   local entry
   entry, message, code = root:lstat(args.file)
@@ -329,7 +382,7 @@ function jobs.read(args)
   facts.layer, facts.links = entry.layer and entry.layer.position, entry.links
   facts.history = {}
   local rows
-  rows, message, code = root:history(args.file)
+  rows, message, code = kept[1].root:history(args.file)
   if not rows then return nil, message, code end
   for i, row in ipairs(rows) do
     facts.history[i] = { action = row.action, layer = row.layer.position, created_by = row.layer.created_by }
@@ -348,7 +401,7 @@ end
 ---@return string? code
 function jobs.fetch(args)
   options.check("fetch", ARGUMENTS.fetch, args)
-  local root, message, code = root_of(args)
+  local root, message, code = root_upto(args)
   if not root then return nil, message, code end
   local file, to
   file, message, code = root:open(args.file)
@@ -373,75 +426,9 @@ end
 
 -- ---- changing -------------------------------------------------------------------------
 
-local function change_owners(img, pairs_of)
-  local to = {}
-  for _, pair in ipairs(pairs_of) do to[pair[1]] = pair[2] end
-  return img:rewrite(function(entry)
-    job.tick()
-    local uid, gid = entry.uid, entry.gid
-    if to[uid] then entry.uid = to[uid] end
-    if to[gid] then entry.gid = to[gid] end
-  end)
-end
-
--- Sets what has a value, and removes what has false.
-local function set_all(config, values, set, remove, optional)
-  for _, name in ipairs(json.keys(values)) do
-    local ok, message, code
-    if values[name] then
-      ok, message, code = config[set](config, name, values[name])
-    else
-      ok, message, code = config[remove](config, name)
-    end
-    if not ok and not (optional and code == "ENOENT") then return nil, message, code end
-  end
-  return true
-end
-
-local function change_config(img, edit)
-  local config = edit.config or {}
-  local ok, message, code = set_all(img.config, edit.env or {}, "set_env", "remove_env", edit.optional)
-  if ok then
-    ok, message, code = set_all(img.config, edit.labels or {}, "set_label", "remove_label", edit.optional)
-  end
-  if not ok then return nil, message, code end
-  for _, name in ipairs(json.keys(config)) do
-    local value = config[name]
-    if value == false then value = nil end
-    img.config[name] = value
-  end
-  if edit.tags then img.tags = edit.tags end
-  return true
-end
-
--- Carries out what the table says, in the order of its fields.
-local function edit_image(img, edit)
-  local ok, message, code = true, nil, nil
-  if edit.remove then ok, message, code = img:remove(edit.remove, { optional = edit.optional }) end
-  if ok and edit.owner then
-    ok, message, code = change_owners(img, edit.owner)
-  end
-  if not ok then return nil, message, code end
-  ok, message, code = change_config(img, edit)
-  if not ok then return nil, message, code end
-  if edit.flatten then
-    ok, message, code = img:flatten()
-    if not ok then return nil, message, code end
-  end
-  if edit.normalize then
-    ok, message, code = img:normalize(edit.normalize)
-    if not ok then return nil, message, code end
-  end
-  if edit.module then
-    ok, message, code = require(edit.module)(img, edit.args)
-    if ok == nil and message then return nil, message, code end
-  end
-  return true
-end
-
 --- Edits an image and saves it: {edit = {remove = {"usr/share/doc"}}, to = path, save = {format = "oci-archive"}}.
 ---@param args strata.EditArguments
----@return strata.SaveResult?
+---@return strata.EditResult?
 ---@return string? message
 ---@return string? code
 function jobs.edit(args)
@@ -450,15 +437,17 @@ function jobs.edit(args)
   local client, message, code = client_of(args)
   if message then return nil, message, code end
   local img
-  img, message, code = strata.open(args.path, with_client(args.open, client))
+  img, message, code = strata.open(args.path, completed(args.open, client))
   if not img then return nil, message, code end
-  local ok, result
-  ok, message, code = edit_image(img, args.edit or {})
-  if ok then
-    result, message, code = img:save(args.to, with_client(args.save, client))
+  local reports, result
+  reports, message, code = from_table.image(img, args.edit or {})
+  if reports then
+    local save = completed(args.save, reference.is_remote(args.to) and client or nil)
+    result, message, code = img:save(args.to, save)
   end
   img:close()
   if not result then return nil, message, code end
+  result.dropped, result.repaired, result.normalized = reports.dropped, reports.repaired, reports.normalized
   result.lost = type(message) == "table" and setmetatable(message, nil) or nil
   return result
 end
@@ -496,11 +485,44 @@ function jobs.check(args)
   local img, message, code = look_at(args)
   if not img then return nil, message, code end
   local ok, findings
-  ok, message, code = img:verify()
+  ok, message, code = img:verify { progress = job.progress() }
   if not ok then return nil, message, code end
   findings, message, code = policy.check(img, args.policy or {})
   if not findings then return nil, message, code end
   return { id = img.id, findings = setmetatable(findings, nil) }
+end
+
+-- ---- comparing ------------------------------------------------------------------------
+
+-- How many rows there are of each kind, and so many of them at most.
+local function rows_of(list, limit)
+  local counts, some = { added = 0, removed = 0, changed = 0 }, {}
+  for i, row in ipairs(list) do
+    local change = row.change == "spelling" and "changed" or row.change
+    counts[change] = counts[change] + 1
+    if i <= limit then some[i] = row end
+  end
+  return some, counts
+end
+
+--- Where two images differ: {path = "a.tar", other = {path = "b.tar"}, diff = {semantic = true}, limit = 1000}.
+---@param args strata.DiffArguments
+---@return strata.DiffFacts?
+---@return string? message
+---@return string? code
+function jobs.diff(args)
+  options.check("diff", ARGUMENTS.diff, args)
+  local a, message, code = look_at(args)
+  local b, result
+  if a then b, message, code = look_at(args.other) end
+  if b then result, message, code = strata.diff(a, b, completed(args.diff)) end
+  if not result then return nil, message, code end
+  local facts = { equal = result.equal, semantic = result.semantic, a = result.a, b = result.b, counts = {} }
+  for _, name in ipairs { "files", "config", "history", "layers" } do
+    facts[name], facts.counts[name] = rows_of(result[name], args.limit or math.huge)
+  end
+  if args.module then return require(args.module)(facts, args.args) end
+  return facts
 end
 
 -- ---- running ------------------------------------------------------------------------------
@@ -521,6 +543,7 @@ function jobs.run(name, args, control)
   local ok, result, message, code
   -- A job that runs inside another one is given up with that, and has as many threads unless it is told.
   local own, before, threads = control and poller(control), job.on_wait(), job.set_threads()
+  local told = job.on_progress(control and teller(control) or job.progress())
   local function poll()
     if before then before() end
     if own then own() end
@@ -530,6 +553,7 @@ function jobs.run(name, args, control)
   ok, result = pcall(poll)
   if ok then ok, result, message, code = pcall(run, args) end
   job.on_wait(before)
+  job.on_progress(told)
   job.set_threads(threads)
   if ok then return printed.plain(result), message, code end
   if type(result) == "table" then return nil, result.message, result.code end

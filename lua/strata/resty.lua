@@ -58,6 +58,7 @@ local function perform(premature, self, box)
     box.message, box.code = "the worker process is ending", "EBUSY"
   end
   if self.dict then self.dict:delete(box.control.key) end
+  if self.dict and box.control.progress then self.dict:delete(box.control.progress) end
   if box.left and box.result and box.args.to then os.remove(box.args.to) end
   self.gate:post(1)
   box.done:post(1)
@@ -91,6 +92,9 @@ local function watch_client(self, key)
   if ok then ngx.ctx.strata_jobs = keys end
 end
 
+-- What the keys of progress begin with.
+local PROGRESS = "strata:progress:"
+
 --- Runs a job of strata.jobs and waits for it, while nginx goes on with other requests.
 ---@param name strata.JobName
 ---@param args table
@@ -107,7 +111,8 @@ function methods:run(name, args, opts)
   if not ok then return nil, message, code end
   local box = {
     name = name, args = args, done = semaphore.new(0),
-    control = { deadline = deadline, shared = self.shared, key = next_key(), threads = self.job_threads },
+    control = { deadline = deadline, shared = self.shared, key = next_key(), threads = self.job_threads,
+                progress = opts.progress and PROGRESS .. opts.progress },
   }
   if not opts.detached then watch_client(self, box.control.key) end
   if not ngx.timer.at(0, perform, self, box) then perform_here(self, box) end
@@ -135,6 +140,15 @@ end
 function methods:abandoned() -- luacheck: no self
   local keys = ngx.ctx.strata_jobs
   return keys ~= nil and keys.abandoned == true
+end
+
+--- How far the job is that was run with a name as its option `progress`; in any worker process.
+---@param name string
+---@return {what: string, done: integer, total: integer}?  nil: there is none, or it has told nothing yet
+function methods:progress(name)
+  local text = self.dict and self.dict:get(PROGRESS .. name)
+  local what, done, total = (text or ""):match("^(.*) (%d+) (%d+)$")
+  return what and { what = what, done = tonumber(done), total = tonumber(total) } or nil
 end
 
 --- Cancels the jobs of this request.

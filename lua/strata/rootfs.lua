@@ -22,6 +22,7 @@ local printed = require "strata.util.printed"
 local tree_entry = require "strata.tree.entry"
 local tree_file = require "strata.tree.file"
 local tree_glob = require "strata.tree.glob"
+local usage = require "strata.tree.usage"
 
 local rootfs = {}
 
@@ -208,6 +209,46 @@ function methods:glob(pattern)
   return printed.list(tree_glob.paths(tree, pattern))
 end
 
+-- What the directories of the tree add up to; it is added up once, and anew after edits of the layers.
+local function usage_of(state)
+  local tree, message, code = tree_of(state)
+  if not tree then return nil, message, code end
+  if not state.usage or state.usage.tree ~= tree then state.usage = usage.of(tree) end
+  return state.usage
+end
+
+--- What a directory adds up to: the bytes of all files below it, a file with several names once, and how many paths
+-- these are. Of a file, its bytes. A symlink at the end is not followed.
+---@param path? string  "/"
+---@return strata.Usage?
+---@return string? message
+---@return string? code
+function methods:usage(path)
+  argument.path(path, "usage", true)
+  local state = state_of(self)
+  local sums, message, code = usage_of(state)
+  if not sums then return nil, message, code end
+  local node
+  node, message, code = sums.tree:find(path or "/", false)
+  if not node then return nil, message, code end
+  return printed.by({ bytes = sums.bytes[node], entries = sums.entries[node] }, printed.usage)
+end
+
+--- The largest files, a file with several names once.
+---@param count? integer  at most; 20
+---@return strata.RootEntry[]?
+---@return string? message
+---@return string? code
+function methods:largest(count)
+  argument.count(count, "largest", "count")
+  local state = state_of(self)
+  local sums, message, code = usage_of(state)
+  if not sums then return nil, message, code end
+  local list = usage.largest(sums, count or 20)
+  for i, node in ipairs(list) do list[i] = tree_entry.new(sums.tree, node, state.layers) end
+  return printed.list(list)
+end
+
 --- The layers that changed a path, and how, the base first.
 ---@param path string
 ---@return strata.PathHistory[]?
@@ -296,7 +337,7 @@ new, state_of, is = object.class("strata.Rootfs", methods, {
   end,
 })
 
-rootfs.is, rootfs.state_of, rootfs.tree_of = is, state_of, tree_of
+rootfs.is, rootfs.state_of, rootfs.tree_of, rootfs.usage_of = is, state_of, tree_of, usage_of
 
 --- The root file system of the first layers of an image.
 ---@param layers strata.Layer[]

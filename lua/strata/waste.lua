@@ -11,6 +11,7 @@ local metadata = require "strata.layer.metadata"
 local misuse = require "strata.util.misuse"
 local options = require "strata.util.options"
 local printed = require "strata.util.printed"
+local unseen_files = require "strata.tree.unseen"
 
 local waste = {}
 
@@ -21,35 +22,16 @@ local waste = {}
 ---@field state strata.LayerState  that has it
 ---@field after {source: strata.Entry, state: strata.LayerState}?  the file that took its path
 
--- For each layer: the entries whose contents are visible in the merged tree.
-local function find_visible(tree, count)
-  local visible = {}
-  for i = 1, count do visible[i] = {} end
-  local node = 0
-  while node do
-    if tree:info(node) == "file" then
-      local entry, from = tree:source(node)
-      visible[from][entry.position] = true
-    end
-    node = merge.after(tree, node, 0)
-  end
-  return visible
-end
-
--- The files that are not visible and have bytes, layer by layer.
-local function find_unseen(states, visible)
-  local unseen = {}
-  for i, state in ipairs(states) do
-    for entry in state.index:entries() do
-      local is_file = entry.type == "file" and not entry.whiteout and not entry.opaque
-      if is_file and entry.size > 0 and not visible[i][entry.position] then
-        unseen[#unseen + 1] = {
-          entry = entry, state = state, row = { path = entry.path, layer = i, bytes = entry.size },
-        }
-      end
-    end
-  end
-  return unseen
+-- The files that a tree does not show and that have bytes, layer by layer.
+local function find_unseen(states, tree)
+  local visible, found = {}, {}
+  unseen_files.add_visible(tree, visible)
+  unseen_files.each(states, visible, function(entry, number)
+    found[#found + 1] = {
+      entry = entry, state = states[number], row = { path = entry.path, layer = number, bytes = entry.size },
+    }
+  end)
+  return found
 end
 
 -- ---- why a file is not seen ---------------------------------------------------------------
@@ -174,7 +156,7 @@ function waste.of(layers, opts)
     view = opts.view, before = function(below, number) score:add(below, states[number].index) end,
   })
   if not tree then return nil, message, code end
-  local unseen = find_unseen(states, find_visible(tree, #states))
+  local unseen = find_unseen(states, tree)
   tree:close()
   if opts.why ~= false and #unseen > 0 then
     ok, message, code = find_causes(states, unseen, opts.view)

@@ -150,12 +150,136 @@ describe("a job", function()
 		assert.equal("ENOENT", select(3, run("list", { path = path, layer = 4 })))
 	end)
 
+	-- Three layers; the second adds, changes, repeats, re-modes and removes.
+	local function build_changes()
+		local _, _, path = bench:open({
+			{
+				entries = {
+					{ name = "a/", type = "dir" },
+					{ name = "a/changed", data = "1" },
+					{ name = "a/kept", data = "kept" },
+					{ name = "a/moded", data = "moded" },
+					{ name = "a/repeated", data = "repeated" },
+					{ name = "a/same-size", data = "1234" },
+					{ name = "gone/deep/file", data = ("g"):rep(50) },
+					{ name = "other/file", data = "1" },
+					{ name = "turned/below", data = "t" },
+				},
+			},
+			{
+				entries = {
+					{ name = "a/", type = "dir", mtime = 7 },
+					{ name = "a/added", data = "new" },
+					{ name = "a/changed", data = "22" },
+					{ name = "a/moded", data = "moded", mode = 384 },
+					{ name = "a/repeated", data = "repeated" },
+					{ name = "a/same-size", data = "4321" },
+					{ name = ".wh.gone" },
+					{ name = "turned", type = "symlink", linkname = "a" },
+				},
+			},
+			{ entries = { { name = "last", data = ("l"):rep(30) } } },
+		})
+		return path
+	end
+
+	specify("lists the tree up to a layer, with what that does, and hides what is not wanted", function()
+		local path = build_changes()
+		local function list(dir, hide, more)
+			local args = { path = path, dir = dir, upto = 2, hide = hide }
+			for name, value in pairs(more or {}) do
+				args[name] = value
+			end
+			local page = assert(run("list", args))
+			local lines = {}
+			for i, one in ipairs(page.entries) do
+				lines[i] = ("%s %s%s"):format(one.name, one.change, one.below and " below" or "")
+			end
+			return lines, page
+		end
+		local everything = { "a repeated", "gone removed", "other below", "turned changed below" }
+		assert.same(everything, (list("/")))
+		assert.same({
+			"added added", "changed changed", "kept below", "moded metadata", "repeated repeated", "same-size changed",
+		}, (list("a")))
+		assert.same({ "deep removed" }, (list("gone")))
+		assert.same({ "file removed" }, (list("gone/deep")))
+		assert.same({ "below removed" }, (list("turned")))
+		assert.same({ "a repeated", "gone removed", "turned changed below" }, (list("/", { "below", "repeated" })))
+		assert.same({ "added added" }, (list("a", { "below", "repeated", "changed", "removed" })))
+		assert.same({ "a repeated" }, (list("/", { "below", "repeated", "changed", "removed" })))
+		assert.same({ "a repeated", "other below", "turned changed" }, (list("/", { "removed" })))
+		local root = select(2, list("/")).entries
+		assert.equal(50, root[2].size)
+		assert.same({ "added", "changed" }, root[1].inside)
+		assert.same({}, { root[2].inside, root[3].inside })
+		assert.same({ "removed" }, root[4].inside)
+		assert.equal("symlink", select(2, list("/")).entries[4].type)
+		for code, dir in pairs({ ENOENT = "turned/kept", ENOTDIR = "a/kept" }) do
+			assert.equal(code, select(3, run("list", { path = path, dir = dir, upto = 2 })))
+		end
+		local first = assert(run("list", { path = path, upto = 1 }))
+		assert.same({ "added", 4 }, { first.entries[1].change, first.total })
+		assert.equal("ENOENT", select(3, run("list", { path = path, upto = 4 })))
+		assert.equal("EINVAL", select(3, run("list", { path = path, upto = 2, hide = { "nonsense" } })))
+	end)
+
+	specify("tells what directories add up to, sorts by size, and finds a name", function()
+		local path = build_changes()
+		local page = assert(run("list", { path = path, sort = "size", find = "last" }))
+		local names = {}
+		for i, one in ipairs(page.entries) do
+			names[i] = one.name .. " " .. one.size
+		end
+		assert.same({ "last 30", "a 26", "other 1", "turned 0" }, names)
+		assert.equal(1, page.found)
+		assert.is_nil(assert(run("list", { path = path, find = "none" })).found)
+		local largest = assert(run("largest", { path = path, count = 2 })).entries
+		assert.same({ "last", "a/repeated" }, { largest[1].path, largest[2].path })
+		assert.equal("gone/deep/file", assert(run("largest", { path = path, count = 1, upto = 1 })).entries[1].path)
+	end)
+
+	specify("gives all paths in parts, also those that nobody sees", function()
+		local _, _, path = bench:open({
+			{ entries = { { name = "a\tb/\233", data = "12" }, { name = "gone", data = "123" } } },
+			{ entries = { { name = ".wh.gone" }, { name = "link", type = "symlink", linkname = "a" } } },
+		})
+		local all = assert(run("paths", { path = path }))
+		assert.equal("a%09b\tdir\t0\t1\t+\na%09b/%E9\tfile\t2\t1\t+\nlink\tsymlink\t0\t2\t+\n"
+			.. "gone\tfile\t3\t1\t-\n", all.text)
+		assert.same({ 3 }, { all.total, all.next })
+		local text, from = "", nil
+		repeat
+			local part = assert(run("paths", { path = path, from = from, limit = 1 }))
+			text, from = text .. part.text, part.next
+		until not from
+		assert.equal(all.text, text)
+	end)
+
+	specify("tells the waste by paths, and drops it", function()
+		local path, to = build_changes(), bench.dir:file("lean.tar")
+		local page = assert(run("waste", { path = path, limit = 2 }))
+		assert.same({ "gone/deep/file", 1, 50, "hidden", 2 }, {
+			page.paths[1].path, page.paths[1].layer, page.paths[1].bytes, page.paths[1].why, page.paths[1].by,
+		})
+		assert.same({ 6, 69, 2 }, { page.total, page.bytes, #page.paths })
+		assert(run("edit", { path = path, to = to, edit = { drop_waste = { { layer = 1, path = "gone/deep/file" } } } }))
+		assert.equal(19, assert(run("waste", { path = to })).bytes)
+		assert(run("edit", { path = to, to = to .. "2", edit = { drop_waste = true } }))
+		assert.equal(0, assert(run("waste", { path = to .. "2" })).bytes)
+		local some = { { layer = 1, path = "gone/deep/file" }, { layer = 3, path = "last" } }
+		local _, message, code = run("edit", { path = path, to = to .. "3", edit = { drop_waste = some } })
+		assert.same({ "drop_waste: layer 3 has no 'last' that no container sees", "ENOENT" }, { message, code })
+	end)
+
 	specify("reads a file with its history, and fetches it", function()
 		local path = build()
 		local facts = assert(run("read", { path = path, file = "etc/passwd", max = 4 }))
 		assert.equal("root", facts.content)
 		assert.equal(14, facts.size)
 		assert.same({ "added", "changed" }, { facts.history[1].action, facts.history[2].action })
+		assert.equal("root\n", assert(run("read", { path = path, file = "etc/passwd", upto = 1 })).content)
+		assert.equal("ENOENT", select(3, run("read", { path = path, file = "etc/passwd", upto = 3 })))
 		local to = bench.dir:file("fetched")
 		assert.same({ size = 14 }, run("fetch", { path = path, file = "etc/passwd", to = to }))
 		local file = assert(io.open(to, "rb"))
@@ -190,6 +314,63 @@ describe("a job", function()
 		assert.equal("edited", img.config:get_label("note"))
 		assert.equal(0, assert(img:rootfs()):stat("etc/passwd").uid)
 		assert.is_true(assert(img:verify()))
+	end)
+
+	specify("edits ports, volumes and single values of the config, and leaves the others as they are", function()
+		local path, to = bench.dir:file("app.tar"), bench.dir:file("edited.tar")
+		local img = strata.new()
+		assert(img.config:set("/config", { Healthcheck = { Interval = 5, Test = { "CMD", "a" }, Odd = 1.5 },
+			ExposedPorts = { ["80"] = {}, ["53/udp"] = {} }, Volumes = { ["/a"] = {}, ["/b"] = {} } }))
+		assert(img:save(path))
+		assert(run("edit", { path = path, to = to, edit = {
+			ports = { ["80/tcp"] = false, ["8080"] = true }, volumes = { ["/a"] = false, ["/c"] = true },
+			config = { ["/config/Healthcheck/Interval"] = 3e10, ["/config/Healthcheck/Test"] = false },
+		} }))
+		assert.same({
+			ExposedPorts = { ["53/udp"] = {}, ["8080/tcp"] = {} }, Healthcheck = { Interval = 3e10, Odd = 1.5 },
+			Volumes = { ["/b"] = {}, ["/c"] = {} },
+		}, bench:load(to).config:get("/config"))
+		for _, edit in ipairs({
+			{ ports = { ["http"] = true } },
+			{ volumes = { data = true } },
+			{ ports = { ["1"] = false } },
+		}) do
+			assert.is_nil((run("edit", { path = path, to = bench.dir:file("none.tar"), edit = edit })))
+		end
+	end)
+
+	specify("repairs, and tells what it has mended", function()
+		local path, to = bench.dir:file("double.tar"), bench.dir:file("mended.tar")
+		local file = { name = "a", data = "1" }
+		archive.build(path, { layers = { { entries = { file, file } } } })
+		local result = assert(run("edit", { path = path, to = to, edit = { repair = { "duplicate-path" } } }))
+		assert.equal("duplicate-path", result.repaired.mended[1].code)
+		assert.equal(1, bench:load(to).layers[1].count)
+	end)
+
+	specify("compares two images", function()
+		local path, to = build(), bench.dir:file("edited.tar")
+		assert(run("edit", { path = path, to = to, edit = { remove = { "usr" }, env = { A = "2" }, owner = { { 1000, 0 } } } }))
+		local facts = assert(run("diff", { path = path, other = { path = to } }))
+		assert.is_false(facts.equal)
+		assert.equal("app:1", facts.a.name)
+		assert.same({ added = 0, removed = 4, changed = 0 }, facts.counts.files)
+		assert.same({ "removed", "usr/share/doc/a", 100 },
+			{ facts.files[4].change, facts.files[4].path, facts.files[4].a.size })
+		assert.same({ "/config/Env/0", "A=1", "A=2" }, { facts.config[1].pointer, facts.config[1].a, facts.config[1].b })
+		assert.equal(1, facts.counts.layers.changed)
+		facts = assert(run("diff", { path = path, other = { path = to }, limit = 1, diff = { semantic = true } }))
+		assert.same({ 1, 4, 0 }, { #facts.files, facts.counts.files.removed, #facts.layers })
+		assert.is_true(assert(run("diff", { path = path, other = { path = path } })).equal)
+		assert.equal("ENOENT", select(3, run("diff", { path = path, other = { path = "none.tar" } })))
+		assert.equal("EINVAL", select(3, run("diff", { path = path })))
+		package.preload["spec.count"] = function()
+			return function(all, args)
+				return { [args.name] = #all.files }
+			end
+		end
+		local args = { path = path, other = { path = to }, module = "spec.count", args = { name = "n" } }
+		assert.same({ n = 4 }, run("diff", args))
 	end)
 
 	specify("edits by a Lua module, whose failure is the job's", function()

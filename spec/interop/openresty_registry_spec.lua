@@ -117,6 +117,14 @@ describe("references in nginx", function()
 		assert.equal(edited.digest, fake:tags("app")["2"])
 	end)
 
+	it("are saved as files", function()
+		local to = dir:file("fetched.tar")
+		local args = { path = ref("1"), to = to, registry = { credentials = { [fake.host] = JOE } } }
+		local saved = job("save", args)
+		assert.is_true(saved.ok, saved.message)
+		assert.equal(saved.id, assert(strata.open(to)).id)
+	end)
+
 	it("CRED8: get no credentials from files unless they are asked for", function()
 		assert.equal("EDENIED", job("inspect", { path = ref("1") }).code) -- an anonymous token allows nothing
 		assert.is_true(job("inspect", { path = ref("1"), registry = { credentials = "docker" } }).ok)

@@ -223,6 +223,62 @@ describe("the explorer in nginx", function()
 		end
 	end)
 
+	it("shows the tree up to a layer, all paths, the largest files, and what is wasted", function()
+		local path = dir:file("views.tar")
+		archive.build(path, {
+			layers = {
+				{ entries = {
+					{ name = "etc/a b+c", data = "123" },
+					{ name = "etc/passwd", data = "1" },
+					{ name = "opt/old", data = "old" },
+				} },
+				{ entries = { { name = "etc/passwd", data = "22" }, { name = "opt/.wh.old" } } },
+			},
+		})
+		local id = server:upload(path).id
+		local function ask(rest)
+			local value, status = server:ask("/images/" .. id .. rest)
+			assert.equal(200, status, value.error)
+			return value
+		end
+		local function changes(rest)
+			local lines = {}
+			for i, one in ipairs(ask("/files/" .. rest).entries) do
+				lines[i] = ("%s %s %d"):format(one.path, one.change, one.size)
+			end
+			return lines
+		end
+		assert.same({ "etc repeated 5", "opt repeated 0" }, changes("?upto=2&sort=size"))
+		assert.same({ "etc/a%20b%2Bc below 3", "etc/passwd changed 2" }, changes("etc/?upto=2"))
+		assert.same({ "etc/passwd changed 2" }, changes("etc/?upto=2&hide=below,repeated"))
+		assert.same({ "opt/old removed 3" }, changes("opt/?upto=2"))
+		assert.equal(1, ask("/files/etc/?find=a%20b%2Bc").found)
+		assert.equal("old", ask("/files/opt/old?upto=1").text)
+		assert.equal("etc/a%20b%2Bc", ask("/largest?count=1").entries[1].path)
+		local waste = ask("/waste")
+		assert.same({ 4, 2, "opt/old", 1, "deleted", 2 }, {
+			waste.bytes, waste.total, waste.paths[1].path, waste.paths[1].layer, waste.paths[1].why, waste.paths[1].by,
+		})
+		local paths = server:curl({ server.url .. "/images/" .. id .. "/paths" })
+		assert.equal("4 \netc\tdir\t0\t2\t+\netc/a%20b%2Bc\tfile\t3\t1\t+\netc/passwd\tfile\t2\t2\t+\n"
+			.. "opt\tdir\t0\t2\t+\nopt/old\tfile\t3\t1\t-\n", paths.body)
+		assert.is_truthy(paths.head:find("Content-Type: text/plain", 1, true))
+		for _, rest in ipairs({
+			"/files/?upto=x", "/files/?sort=age", "/files/?upto=2&hide=x", "/paths?from=x", "/largest?count=0",
+		}) do
+			assert.equal(400, select(2, server:ask("/images/" .. id .. rest)), rest)
+		end
+		assert.equal(404, select(2, server:ask("/images/" .. id .. "/files/?upto=3")))
+		local made, status = server:post("/images/" .. id .. "/edit", { waste = { { path = "opt/old", layer = 1 } } })
+		assert.same({ 201, 3 }, { status, made.dropped }, made.error)
+		assert.equal(1, server:ask("/images/" .. made.id .. "/waste").bytes)
+		local seen = { waste = { { path = "etc/passwd", layer = 2 } } }
+		assert.equal(404, select(2, server:post("/images/" .. id .. "/edit", seen)))
+		made = server:post("/images/" .. id .. "/edit", { waste = true })
+		assert.equal(0, server:ask("/images/" .. made.id .. "/waste").total)
+		assert.is_true(server:is_clean())
+	end)
+
 	it("names every path so that JSON is valid and every byte comes back, and nothing is a page", function()
 		local path = dir:file("hostile.tar")
 		local img = strata.new({ platform = "linux/amd64" })
@@ -285,6 +341,7 @@ describe("the explorer in nginx", function()
 			{ remove = { 1 } }, { remove = { "" } }, { remove = { "a/../b" } },
 			{ env = { ["A=B"] = "c" } }, { env = { A = 1 } }, { config = { Volumes = {} } },
 			{ config = { Cmd = "sh" } }, { owner = { { 1 } } }, { format = "oci" }, { tags = { "!" } }, { flatten = 1 },
+			{ waste = 1 }, { waste = { { path = "a" } } }, { waste = { { path = "a/../b", layer = 1 } } },
 		}) do
 			local value, status = server:post("/images/" .. id .. "/edit", wish)
 			assert.equal(400, status, cjson.encode(wish))
@@ -301,7 +358,7 @@ describe("the explorer in nginx", function()
 			{ 404, "/images/" .. id .. "/files/none" }, { 404, "/images/" .. id .. "/layers/7/entries" },
 			{ 409, "/images/" .. id .. "/files/etc/passwd/x" }, { 409, "/images/" .. id .. "/files/etc?download=1" },
 			{ 400, "/images/" .. id .. "/layers/1/entries?offset=-1" }, { 400, "/images/" .. id .. "/files/%00" },
-			{ 400, "/images/" .. id .. "/files/%zz" }, { 405, "/images", "-X", "PUT" }, { 400, "/strip", "-X", "POST" },
+			{ 400, "/images/" .. id .. "/files/%zz" }, { 405, "/images", "-X", "PATCH" }, { 400, "/strip", "-X", "POST" },
 			{ 405, "/images/" .. id, "-X", "POST" }, { 400, "/images", "-X", "POST" },
 		}) do
 			local value, status, answer = server:ask(case[2], unpack(case, 3))

@@ -12,6 +12,7 @@ local ELEMENT = "element-6066-11e4-a52e-4f735466cecf"
 browser.KEYS = {
 	Enter = "\238\128\135",
 	Tab = "\238\128\132",
+	Escape = "\238\128\140",
 	End = "\238\128\144",
 	Home = "\238\128\145",
 	Left = "\238\128\146",
@@ -21,6 +22,35 @@ browser.KEYS = {
 	PageDown = "\238\128\143",
 	Space = " ",
 }
+
+-- The texts that are seen and have less contrast than 4.5 to what is behind them.
+local CONTRAST = [[
+const rgba = (text) => {
+  const canvas = rgba.canvas ??= new OffscreenCanvas(1, 1).getContext('2d', { willReadFrequently: true });
+  canvas.clearRect(0, 0, 1, 1); canvas.fillStyle = text; canvas.fillRect(0, 0, 1, 1);
+  const [r, g, b, a] = canvas.getImageData(0, 0, 1, 1).data;
+  return [r, g, b, a / 255];
+};
+const over = (top, back) => top.slice(0, 3).map((c, i) => c * top[3] + back[i] * (1 - top[3]));
+const ground = (e) => {
+  const chain = [];
+  for (; e; e = e.parentElement) chain.unshift(rgba(getComputedStyle(e).backgroundColor));
+  return chain.reduce((back, one) => over(one, back), [255, 255, 255]);
+};
+const light = (c) => c.map((v) => v / 255).map((v) => (v <= 0.03928 ? v / 12.92 : ((v + 0.055) / 1.055) ** 2.4))
+  .reduce((sum, v, i) => sum + v * [0.2126, 0.7152, 0.0722][i], 0);
+const poor = new Set();
+const walker = document.createTreeWalker(document.body, NodeFilter.SHOW_TEXT);
+while (walker.nextNode()) {
+  const e = walker.currentNode.parentElement;
+  if (!walker.currentNode.data.trim() || !e.checkVisibility() || e.closest(':disabled')) continue;
+  const back = ground(e);
+  const [a, b] = [light(over(rgba(getComputedStyle(e).color), back)), light(back)].sort((x, y) => y - x);
+  const ratio = (a + 0.05) / (b + 0.05);
+  if (ratio < 4.5) poor.add(`${ratio.toFixed(2)} ${e.tagName}.${e.className} ${e.textContent.slice(0, 20)}`);
+}
+return [...poor].join('\n');
+]]
 
 ---@class spec.Browser
 local Session = {}
@@ -119,9 +149,10 @@ end
 
 --- Waits until an expression is true in the page.
 ---@param expression string
+---@param seconds? number default: 60
 ---@return any
-function Session:wait(expression)
-	return nginx.wait(expression, 20, function()
+function Session:wait(expression, seconds)
+	return nginx.wait(expression, seconds or 60, function()
 		return self:run("return " .. expression)
 	end)
 end
@@ -173,6 +204,27 @@ end
 ---@param scheme "dark"|"light"
 function Session:prefer(scheme)
 	self:cdp("Emulation.setEmulatedMedia", { features = { { name = "prefers-color-scheme", value = scheme } } })
+end
+
+--- What is seen and can hardly be read: a line for each text.
+---@return string
+function Session:faint()
+	return self:run(CONTRAST)
+end
+
+--- Controls that have no name for those who do not see them, IDs that are there twice, and references to none.
+---@return string
+function Session:nameless()
+	return self:run([[
+		const seen = [...document.querySelectorAll('button, input, select, a[href], [role=tree], [role=tab], '
+			+ '[role=treeitem], [role=listbox], [role=option]')].filter((e) => e.checkVisibility());
+		const nameless = seen.filter((e) => !(e.ariaLabel || e.getAttribute('aria-labelledby') || e.textContent.trim()
+			|| e.labels?.[0]?.textContent.trim())).map((e) => e.outerHTML);
+		const ids = [...document.querySelectorAll('[id]')].map((e) => e.id);
+		const led = ['aria-controls', 'aria-labelledby', 'aria-describedby'].flatMap((name) =>
+			[...document.querySelectorAll(`[${name}]`)].map((e) => e.getAttribute(name)));
+		const doubled = ids.filter((id, at) => ids.indexOf(id) !== at);
+		return [...nameless, ...doubled, ...led.filter((id) => !ids.includes(id))].join(' ')]])
 end
 
 --- Writes what is seen to a file.

@@ -209,6 +209,17 @@ describe("a value of strata", function()
 			to = specimen.dir:file("filtered.tar"),
 			edit = { remove = { "etc/new", "nothing" }, optional = true, owner = { { 0, 5 } }, env = { A = "b" } },
 		}))
+		assert(call("strata.jobs", "edit", {
+			path = specimen.app,
+			to = specimen.dir:file("mended.tar"),
+			edit = { repair = true, normalize = { epoch = 0 }, ports = { ["80"] = true }, volumes = { ["/a"] = true } },
+		}).repaired)
+		assert(call("strata.jobs", "diff", {
+			path = specimen.app,
+			other = { path = specimen.dir:file("filtered.tar") },
+			diff = { semantic = true },
+			limit = 10,
+		}).counts)
 		assert(call("strata.jobs", "remove", { path = specimen.dir:file("saved.tar") }))
 		assert.is_nil((call("strata.jobs", "run", "nothing", {})))
 		assert(call("strata.policy", "check", specimen.objects["strata.Image"], {})[1])

@@ -14,7 +14,12 @@ function check.run()
   local surgery = service.surgery()
   local result, message, code = surgery:run("check", { path = path, policy = policy })
   if ours then os.remove(path) end
-  if not result then return reply.fail(message, code) end
+  if not result then
+    local name = ngx.req.get_uri_args(20).name
+    local file = path:match("[^/]*$"):gsub("%p", "%%%0")
+    name = type(name) == "string" and name:gsub("%%", "%%%%") or "the file"
+    return reply.fail((message:gsub("%S*" .. file, name)), code)
+  end
   for _, finding in ipairs(result.findings) do
     if finding.path then finding.path = text.encode(finding.path) end
   end

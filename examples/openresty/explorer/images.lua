@@ -23,23 +23,25 @@ function images.find(id)
   return store.get(id) or reply.fail("there is no image of that ID", "ENOENT")
 end
 
---- Runs a job on an image; a failure is the answer.
+--- Runs a job on an image, or on what args.path names; a failure is the answer.
 ---@param record explorer.Record
 ---@param name string
 ---@param args table
 ---@param cleanup? fun()  before a failure is answered
 ---@return table
 function images.run(record, name, args, cleanup)
-  args.path, args.open = store.path(record), record.open
+  local own = not args.path
+  if own then args.path, args.open = store.path(record), record.open end
   local surgery = service.surgery()
-  local result, message, code = surgery:run(name, args)
+  local result, message, code = surgery:run(name, args, { progress = service.task() })
   if result and not surgery:abandoned() then return result end
-  if cleanup then cleanup() end
   if result then message, code = "the client has gone", "ECANCELED" end
+  message = store.in_names(message)
   -- Jobs that read go on without the name of the file; one that has not begun finds nothing.
-  if code == "ENOENT" and not lfs.attributes(store.path(record)) then
+  if own and code == "ENOENT" and not lfs.attributes(store.path(record)) then
     message = "the image has been removed"
   end
+  if cleanup then cleanup() end
   return reply.fail(message, code)
 end
 
@@ -51,6 +53,10 @@ function images.admit(record, status, extra)
   local function forget() store.remove(record) end
   local facts = images.run(record, "inspect", {}, forget)
   record.size, record.tags, record.platform, record.image = 0, facts.tags, facts.platform, facts.id
+  if record.nameless and facts.tags[1] then
+    record.name = facts.tags[1]:match("[^/]+$"):gsub(":", "-") .. ".tar"
+  end
+  record.nameless = nil
   for _, layer in ipairs(facts.layers) do record.size = record.size + layer.size end
   local ok, message, code = store.finish(record)
   if not ok then
@@ -76,7 +82,7 @@ function images.list()
       available[#available + 1] = { name = one.name, path = text.encode(one.name), size = one.size }
     end
   end
-  return reply.json(200, { images = list, available = available })
+  return reply.json(200, { images = list, available = available, registries = service.registries() })
 end
 
 -- Which image of an archive, by the query: ?ref=app:1&platform=linux/amd64
@@ -111,7 +117,7 @@ function images.create()
   local path = body.file()
   local record, message, code = store.begin((name and name:match "[^/\\]+$" or "image.tar"):sub(1, 200))
   if not record then return reply.fail(message, code) end
-  record.open = open
+  record.open, record.nameless = open, not name or nil
   -- The body's file becomes the image's: nothing is copied.
   local ok
   ok, message = os.rename(path, store.path(record))

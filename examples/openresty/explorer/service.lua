@@ -28,6 +28,28 @@ function service.surgery()
   return surgery
 end
 
+--- The hosts of registries that images may be opened from, by the setting STRATA_REGISTRIES: "ghcr.io reg.lan:5000".
+---@return string[]
+function service.registries()
+  local hosts = {}
+  for host in (os.getenv("STRATA_REGISTRIES") or ""):gmatch("%S+") do hosts[#hosts + 1] = host:lower() end
+  return hosts
+end
+
+--- The credentials for these: those in the files of the user whom nginx runs as, when the setting
+-- STRATA_REGISTRY_CREDENTIALS is "docker"; else none.
+---@return table|string
+function service.registry_credentials()
+  return os.getenv("STRATA_REGISTRY_CREDENTIALS") == "docker" and "docker" or {}
+end
+
+--- The name that the request has given to its job, by which others ask how far that is.
+---@return string?
+function service.task()
+  local name = ngx.var.http_x_strata_task
+  return name and #name == 32 and name:match("^%x+$") or nil
+end
+
 -- Larger ones take the kernel milliseconds, and everybody would wait.
 local SMALL = 16 * 1024 * 1024
 

@@ -16,6 +16,7 @@ local store = {}
 ---@field own boolean  it is ours to remove
 ---@field created number
 ---@field open table  how strata.open finds the image in it
+---@field nameless? boolean  it is still to be named after its tag
 ---@field maker? string  the worker process that still makes it
 
 local function dict()
@@ -117,6 +118,16 @@ end
 function store.finish(record)
   record.maker = nil
   return write(record)
+end
+
+--- A message with the names that users know, instead of those of files.
+---@param message string
+---@return string
+function store.in_names(message)
+  return (message:gsub("%f[%x]" .. ("%x"):rep(32) .. "%.tar", function(file)
+    local record = cjson.decode(dict():get(file:sub(1, 32)) or "")
+    return record and record.name
+  end))
 end
 
 -- ---- what is in use -----------------------------------------------------------------

@@ -68,8 +68,8 @@ end
 
 -- What is an array also when it is empty.
 local ARRAYS = {
-  images = true, available = true, layers = true, history = true, entries = true, findings = true, tags = true,
-  Env = true, Cmd = true, Entrypoint = true, OnBuild = true, Shell = true, diff_ids = true,
+  registries = true, images = true, available = true, layers = true, history = true, entries = true, findings = true,
+  tags = true, paths = true, Env = true, Cmd = true, Entrypoint = true, OnBuild = true, Shell = true, diff_ids = true,
 }
 
 local function number(value)
@@ -90,8 +90,11 @@ local function emit_table(value, name, out)
     return
   end
   out[#out + 1] = "{"
-  local first = true
-  for key, one in pairs(value) do
+  local first, names = true, {}
+  for key in pairs(value) do names[#names + 1] = key end
+  table.sort(names, function(a, b) return tostring(a) < tostring(b) end) -- labels are shown as they come
+  for _, key in ipairs(names) do
+    local one = value[key]
     if not first then out[#out + 1] = "," end
     first = false
     key = tostring(key)

@@ -75,9 +75,11 @@ export class Layers {
     const line = document.createElement('tr');
     const first = make('td');
     const cell = make('td', 'step');
-    const text = step(row.created_by || (one ? '(not told)' : ''));
-    cell.append(make('span', '', text));
-    cell.title = plain(row.created_by || '');
+    const text = step(row.created_by);
+    if (text) cell.append(make('span', '', text));
+    if (row.comment) cell.append(make('span', 'dim', row.comment));
+    if (!text && !row.comment && one) cell.append(make('span', '', '(not told)'));
+    cell.title = plain([row.created_by, row.comment].filter(Boolean).join('\n'));
     const cells = [first, cell];
     if (one) {
       const button = make('button', `badge layer-${one.position % 6}`, one.position);

@@ -1,21 +1,44 @@
 // The page: what is shown when, and what happens on the way.
 
 import { get, list, post, remove, upload } from './api.js';
+import { Chooser, Compare } from './compare.js';
+import { Detail } from './detail.js';
+import { Found } from './found.js';
+import { help } from './help.js';
 import { Layers, step } from './layers.js';
 import { Plan } from './plan.js';
+import { Progress } from './progress.js';
+import { Registry } from './registry.js';
+import { Search } from './search.js';
 import { Settings } from './settings.js';
-import { count, make, mode, plain, short, show, size, time } from './text.js';
-import { badge, kind } from './rows.js';
+import { count, make, plain, short, show, size } from './text.js';
 import { Tree } from './tree.js';
+import { View } from './view.js';
+import { Waste } from './waste.js';
 
 const $ = (id) => document.getElementById(id);
 
 const plan = new Plan();
-const tree = new Tree($('tree'), { plan, show: showDetail, fail, look });
+const shown = new View({ select: $('view'), marks: $('marks'), sorts: { name: $('sort-name'), size: $('sort-size') } });
+const tree = new Tree($('tree'), { plan, show: (entry) => detail.show(current, entry), fail, look: (entry) => shown.look(entry) });
+const detail = new Detail($('detail'), { plan, facts, say, fail, source: (entry) => shown.source(entry) });
+const found = new Found({
+  section: $('found'), title: $('found-title'), about: $('found-about'), box: $('found-rows'), more: $('found-more'),
+  close: $('found-close'), back: $('found-back'), tree: $('tree-box'),
+}, { go: reveal });
+const search = new Search({ form: $('search'), field: $('find'), mode: $('find-mode'), problem: $('find-problem') }, { found, say });
 const layers = new Layers({
   table: $('layers'), section: $('layer'), title: $('layer-title'), about: $('layer-about'), box: $('entries'), strip: $('entry'),
 }, { plan, fail });
-const settings = new Settings($('config'), plan);
+const settings = new Settings($('config'), plan, { fail });
+const progress = new Progress({ box: $('progress'), meter: $('meter'), doing: $('doing'), cancel: $('cancel') }, { say, fail });
+const during = (title, work, how) => progress.during(title, work, how);
+const waste = new Waste({ found, plan, during });
+const compare = new Compare($('compare'), { during, fail, say });
+const [chooser, beside] = [new Chooser($('compare-choose')), new Chooser($('compare-this'))];
+const registry = new Registry({
+  form: $('pull'), reference: $('pull-reference'), platform: $('pull-platform'), hosts: $('pull-hosts'),
+}, { during, opened });
 let current = null;
 
 // ---- what the user is told ----------------------------------------------------------
@@ -26,31 +49,15 @@ function say(text) {
 
 function fail(error) {
   show($('alert'), error.message || error);
-  busy(null);
+  if (!error.hint) return;
+  const hint = make('span', 'hint-line');
+  hint.append(...error.hint.split('`').map((part, at) => make(at % 2 ? 'code' : 'span', '', part)));
+  $('alert').append(hint);
 }
 
-// Something goes on: its title, and how far it is, if that is known.
-function busy(title, done) {
-  $('progress').hidden = title === null;
-  if (title === null) return;
-  if ($('doing').textContent !== title) show($('doing'), title);
-  if (done === undefined) $('meter').removeAttribute('value');
-  else $('meter').value = done;
-}
-
-async function during(title, work) {
-  $('alert').textContent = '';
-  busy(title);
-  say(title);
-  try {
-    return await work();
-  } catch (error) {
-    fail(error);
-    say('');
-    return null;
-  } finally {
-    busy(null);
-  }
+// Which part of the page is seen.
+function view(name) {
+  for (const one of ['start', 'image', 'compare']) $(one).hidden = one !== name;
 }
 
 // ---- the first page -------------------------------------------------------------------
@@ -86,12 +93,16 @@ function remover(title, onRemove) {
   return drop;
 }
 
-async function showStart() {
+// No image is shown any more.
+function leave() {
   current = null;
   $('jump').hidden = true;
-  $('image').hidden = true;
-  $('start').hidden = false;
   $('where').textContent = '';
+}
+
+async function showStart() {
+  leave();
+  view('start');
   document.title = 'strata';
   const known = await get('/images').catch(fail);
   if (!known) return;
@@ -100,15 +111,17 @@ async function showStart() {
     list(one.tags)[0] || one.name, `${one.name} · ${size(one.size)} · ${one.platform}`,
     () => { location.hash = one.id; },
     async () => {
-      const removed = await during('Removing', () => remove('/images/' + one.id));
+      const removed = await during('Removing', () => remove('/images/' + one.id), { lasts: false });
       await showStart();
       if (removed) $('browse').focus();
     },
   )));
   $('known').hidden = images.length === 0;
+  chooser.offer(images);
+  registry.offer(known.registries);
   const available = list(known.available);
   $('available').replaceChildren(...available.map((one) => card(one.name, `${size(one.size)} · not open yet`, () => (
-    opened(during(`Reading ${plain(one.name)}`, () => post('/images', { path: one.path })))))));
+    opened(during(`Reading ${one.name}`, (task) => post('/images', { path: one.path }, task)))))));
   $('offers').hidden = available.length === 0;
 }
 
@@ -119,19 +132,7 @@ async function opened(promise) {
 
 function take(file) {
   if (!file) return;
-  const name = plain(file.name);
-  let told = 0;
-  opened(during(`Uploading ${name}`, () => upload(file, (done, total) => {
-    if (done >= total) {
-      busy(`Reading ${name}`);
-      say(`Reading ${name}`);
-      return;
-    }
-    busy(`Uploading ${name}, ${size(done)} of ${size(total)}`, done / total);
-    const quarter = Math.floor((4 * done) / total);
-    if (quarter > told) say(`Uploading ${name}: ${25 * quarter} %`);
-    told = quarter;
-  })));
+  opened(during(`Uploading ${file.name}`, (task) => upload(file, task)));
 }
 
 // ---- an image ---------------------------------------------------------------------------
@@ -139,7 +140,9 @@ function take(file) {
 function facts(element, pairs) {
   element.replaceChildren(...pairs.filter(([, value]) => value).map(([title, value]) => {
     const group = make('div');
-    group.append(make('dt', '', title), make('dd', '', value));
+    const said = make('dd', '', value instanceof Node ? '' : value);
+    if (value instanceof Node) said.append(value);
+    group.append(make('dt', '', title), said);
     return group;
   }));
 }
@@ -151,7 +154,7 @@ function part(bytes, all) {
 }
 
 async function showImage(id) {
-  const image = await during('Reading the image', () => get('/images/' + id));
+  const image = await during('Reading the image', (task) => get('/images/' + id, task));
   if (!image) {
     if (!current) showStart();
     return;
@@ -159,15 +162,15 @@ async function showImage(id) {
   current = image;
   image.bytes = list(image.layers).reduce((sum, one) => sum + one.bytes, 0);
   plan.clear();
-  $('start').hidden = true;
-  $('image').hidden = false;
+  view('image');
+  beside.refresh(id);
   const title = list(image.tags)[0] || image.name;
   show($('where'), image.name);
   show($('image-title'), title);
   document.title = `${plain(title)} – strata`;
   facts($('facts'), [
     ['ID', short(image.image)], ['Platform', image.platform], ['Size', size(image.size)],
-    ['Layers', String(list(image.layers).length)], ['Wasted', image.wasted > 0 ? `${size(image.wasted)}, ${part(image.wasted, image.bytes)}` : 'nothing'],
+    ['Layers', String(list(image.layers).length)], ['Wasted', wasted(image)],
     ['Other tags', list(image.tags).slice(1).join(', ')],
   ]);
   $('tag').value = '';
@@ -176,87 +179,56 @@ async function showImage(id) {
   $('result').hidden = true;
   layers.load(image);
   settings.load(image.config || {});
-  showDetail(null);
+  shown.load(image, step);
+  search.load(id);
+  found.forget();
   select('files');
-  await tree.load((path) => `/images/${id}/files/${path}${path && '/'}?`);
+  await showTree();
   if (document.activeElement === document.body) $('content').focus({ preventScroll: true });
   say(`${plain(title)}: ${count(list(image.layers).length, 'layer', 'layers')}, ${size(image.size)}`);
 }
 
-// Where an entry of the merged tree comes from.
-function look(facts) {
-  if (!facts.layer) return { notes: [], said: [] };
-  const mark = badge(facts.layer);
-  mark.title = `from layer ${facts.layer}`;
-  return { notes: [mark], said: [mark.title] };
-}
-
-// ---- details of a path --------------------------------------------------------------------
-
-const ACTIONS = {
-  added: 'added', changed: 'changed', metadata: 'changed in mode, owner or time', deleted: 'deleted', hidden: 'hidden',
-};
-
-function exactSize(bytes) {
-  return bytes < 1000 ? size(bytes) : `${size(bytes)} (${bytes.toLocaleString('en')} bytes)`;
-}
-
-async function showDetail(entry) {
-  const box = $('detail');
-  if (!entry) {
-    box.replaceChildren(make('p', 'dim', 'Choose a file to see what it is, and which layers had a hand in it.'));
-    return;
-  }
-  const base = '/images/' + current.id;
-  const title = make('h3', '');
-  title.append(make('bdi', '', '/' + entry.display));
-  const about = make('dl', 'facts');
-  facts(about, [
-    ['Type', kind(entry)], ['Size', entry.type === 'file' ? exactSize(entry.size) : ''],
-    ['Mode', mode(entry.mode)], ['Owner', `${entry.uid}:${entry.gid}`],
-    ['Changed', time(entry.mtime)],
-    ['Leads to', entry.linkpath], ['Names', entry.links > 1 ? String(entry.links) : ''],
-  ]);
-  const actions = make('div', 'actions');
-  const drop = make('button', '', plan.covers(entry.path) ? 'Keep it' : 'Take it out');
-  drop.type = 'button';
-  drop.addEventListener('click', () => {
-    plan.togglePath(entry);
-    drop.textContent = plan.covers(entry.path) ? 'Keep it' : 'Take it out';
+// What is wasted, as a button that tells of what.
+function wasted(image) {
+  if (image.wasted === 0) return 'nothing';
+  const button = make('button', 'link', `${size(image.wasted)}, ${part(image.wasted, image.bytes)}`);
+  button.type = 'button';
+  button.id = 'wasted';
+  button.title = 'Which files, why, and how they are taken out';
+  button.addEventListener('click', () => {
+    select('files');
+    waste.open(image);
   });
-  actions.append(drop);
-  if (entry.type === 'file') {
-    const save = make('a', 'button', 'Download');
-    save.href = `${base}/files/${entry.path}?download=1`;
-    save.download = plain(entry.name);
-    actions.append(save);
-  }
-  box.replaceChildren(title, about, actions);
-  say(`${plain(entry.display)}: ${kind(entry)}${entry.type === 'file' ? ', ' + size(entry.size) : ''}`
-    + (entry.layer ? `, from layer ${entry.layer}` : ''));
-  if (entry.type === 'dir') return;
-  const more = await get(`${base}/files/${entry.path}`).catch(fail);
-  if (!more || !box.contains(title)) return;
-  const rows = list(more.history).map((row) => {
-    const item = make('li');
-    item.append(badge(row.layer), ' ',
-      make('span', '', ACTIONS[row.action] || row.action), ' ', make('span', 'dim', step(row.created_by).slice(0, 90)));
-    return item;
-  });
-  const history = make('ol', 'path-history');
-  history.append(...rows);
-  box.append(make('h4', '', 'Layers'), history);
-  if (more.text) {
-    const title_ = more.truncated ? 'Beginning' : 'Content';
-    const content = make('pre', '', more.text.slice(0, 20000), true);
-    content.tabIndex = 0; // it scrolls
-    content.setAttribute('role', 'region');
-    content.setAttribute('aria-label', title_);
-    box.append(make('h4', '', title_), content);
-  } else if (more.binary) {
-    box.append(make('p', 'dim', 'No text.'));
-  }
+  return button;
 }
+
+// ---- the tree -----------------------------------------------------------------------------
+
+async function showTree() {
+  detail.clear();
+  await tree.load((path) => shown.url(path));
+}
+
+// Shows a path of a list in the tree: what no container sees, in that of the layers up to its own.
+async function reveal(one) {
+  if (one.gone) shown.go(one.layer);
+  else if (shown.upto) shown.go();
+  if (!await tree.reveal(one.path)) fail(`/${plain(one.display)} is not in this tree`);
+}
+
+async function showLargest() {
+  const image = current;
+  const answer = await during('Looking for the largest files', (task) => (
+    get(`/images/${image.id}/largest?count=100${shown.upto ? `&upto=${shown.upto}` : ''}`, task)));
+  if (!answer || current !== image) return;
+  const rows = list(answer.entries);
+  found.show('Largest files', [make('span', '', 'A file with several names is here once.')], rows.map((one) => (
+    { ...one, gone: false })), 0);
+  found.open(true);
+}
+
+shown.addEventListener('change', () => { tree.loading = showTree(); });
+$('largest').addEventListener('click', showLargest);
 
 // ---- the plan -----------------------------------------------------------------------------
 
@@ -284,16 +256,19 @@ function showPlan() {
   $('go').disabled = !hasWish();
 }
 
+let makes = false; // an image is being made
+
 async function makeImage(event) {
   event.preventDefault();
+  if (makes) return;
   const source = current;
   const wish = plan.request();
   if ($('flatten').checked) wish.flatten = true;
   if ($('tag').value.trim() !== '') wish.tags = [$('tag').value.trim()];
   if ($('format').value !== '') wish.format = $('format').value;
-  $('go').disabled = true;
-  const made = await during('Making the image', () => post(`/images/${source.id}/edit`, wish));
-  $('go').disabled = !hasWish();
+  makes = true;
+  const made = await during('Making the image', (task) => post(`/images/${source.id}/edit`, wish, task));
+  makes = false;
   if (!made || current !== source) return;
   showResult(source, made);
 }
@@ -307,11 +282,13 @@ function showResult(source, made) {
   look.href = '#' + made.id;
   const saved = source.size - made.size;
   const actions = make('div', 'actions');
-  actions.append(save, look);
+  const beside_ = make('a', 'button', 'Compare');
+  beside_.href = `#${source.id}..${made.id}`;
+  actions.append(save, look, beside_);
   const rewritten = list(made.layers).filter((one) => one.action !== 'copied').length;
   const kept = list(made.layers).length - rewritten;
   const detail = `${size(made.size)}, ${saved === 0 ? 'as large as before' : `${size(Math.abs(saved))} ${saved > 0 ? 'smaller' : 'larger'}`}; `
-    + `${count(kept, 'layer', 'layers')} kept, ${rewritten} rewritten`;
+    + `${count(kept, 'layer', 'layers')} kept, ${rewritten} rewritten${made.dropped > 0 ? `; ${size(made.dropped)} less wasted` : ''}`;
   const name = make('h3', '');
   name.append(make('bdi', '', made.name));
   $('result').replaceChildren(name, make('p', '', detail), make('p', 'code dim', short(made.image)), actions);
@@ -386,10 +363,15 @@ addEventListener('drop', (event) => {
 function route() {
   const id = location.hash.slice(1);
   $('alert').textContent = '';
-  if (/^[0-9a-f]{32}$/.test(id)) showImage(id);
+  if (compare.route(id)) {
+    view('compare');
+    leave();
+  } else if (/^[0-9a-f]{32}$/.test(id)) showImage(id);
   else showStart();
 }
 
+for (const id of ['upload-url', 'help-url']) $(id).textContent = `${location.origin}/images`;
+help($('help'), $('help-open'));
 addEventListener('hashchange', route);
 showPlan();
 route();

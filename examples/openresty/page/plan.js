@@ -1,5 +1,17 @@
 // What is to be changed. Tells "change" whenever it does.
 
+import { format } from './healthcheck.js';
+import { count, size } from './text.js';
+
+const DURATION = /^\/config\/Healthcheck\/(Interval|Timeout|Start\w+)$/;
+
+// A value as people write it; undefined where the name says all.
+function said(name, value) {
+  if (value === null || value === true) return undefined;
+  if (DURATION.test(name)) return format(value);
+  return typeof value === 'string' ? value : JSON.stringify(value);
+}
+
 export class Plan extends EventTarget {
   constructor() {
     super();
@@ -8,7 +20,9 @@ export class Plan extends EventTarget {
 
   clear() {
     this.paths = new Map();
-    this.maps = { env: new Map(), labels: new Map(), config: new Map() };
+    this.waste = new Map();
+    this.wastesAll = undefined;
+    this.maps = { env: new Map(), labels: new Map(), ports: new Map(), volumes: new Map(), config: new Map() };
     this.changed();
   }
 
@@ -45,6 +59,24 @@ export class Plan extends EventTarget {
     this.changed();
   }
 
+  // A file that no container sees goes out of its layer.
+  wastes(one) {
+    return this.waste.has(`${one.layer} ${one.path}`);
+  }
+
+  toggleWaste(one) {
+    const key = `${one.layer} ${one.path}`;
+    if (!this.waste.delete(key)) this.waste.set(key, { path: one.path, layer: one.layer, display: one.display });
+    this.changed();
+  }
+
+  // All of them.
+  wasteAll(files, bytes) {
+    this.wastesAll = this.wastesAll ? undefined : { files, bytes };
+    this.waste.clear();
+    this.changed();
+  }
+
   // A setting: value null deletes it, undefined leaves it as it was.
   set(map, name, value) {
     if (value === undefined) this.maps[map].delete(name);
@@ -56,12 +88,20 @@ export class Plan extends EventTarget {
   items() {
     const list = [...this.paths].map(([path, display]) => (
       { verb: 'take out', what: '/' + display, undo: () => this.togglePath({ path }) }));
-    const titles = { env: 'variable', labels: 'label', config: '' };
+    for (const one of this.waste.values()) {
+      list.push({ verb: 'take out unseen', what: `/${one.display} of layer ${one.layer}`, undo: () => this.toggleWaste(one) });
+    }
+    if (this.wastesAll) {
+      const { files, bytes } = this.wastesAll;
+      list.push({ verb: 'take out unseen', what: `${count(files, 'file', 'files')}, ${size(bytes)}`, undo: () => this.wasteAll() });
+    }
+    const titles = { env: 'variable', labels: 'label', ports: 'port', volumes: 'volume', config: '' };
     for (const [map, values] of Object.entries(this.maps)) {
       for (const [name, value] of values) {
+        const verb = value === null ? 'remove' : value === true ? 'add' : 'set';
         list.push({
-          verb: `${value === null ? 'remove' : 'set'} ${titles[map]}`.trim(), what: name,
-          value: value === null ? undefined : Array.isArray(value) ? JSON.stringify(value) : value,
+          verb: `${verb} ${titles[map]}`.trim(), what: name.replace(/^\/config\/(\w+)\//, '$1 '),
+          value: said(name, value),
           undo: () => this.set(map, name, undefined),
         });
       }
@@ -73,6 +113,8 @@ export class Plan extends EventTarget {
   request() {
     const wish = {};
     if (this.paths.size > 0) wish.paths = [...this.paths.keys()];
+    if (this.wastesAll) wish.waste = true;
+    else if (this.waste.size > 0) wish.waste = [...this.waste.values()].map(({ path, layer }) => ({ path, layer }));
     for (const [map, values] of Object.entries(this.maps)) {
       if (values.size > 0) wish[map] = Object.fromEntries(values);
     }

@@ -31,13 +31,17 @@ function nameCell(facts, level, open, label) {
 
 // Fills a row. picked: "true", "false" or, when something below is, "mixed"; undefined when it cannot be.
 // notes: elements of the third column; said: what they say to those who do not see them.
-export function fill(row, facts, { level, open, picked, notes, said, label }) {
+export function fill(row, facts, { level, open, picked, notes, said, label, mark }) {
   const box = make('span', picked === undefined ? 'box none' : 'box');
   const third = make('span', 'c-layer');
   third.append(...notes);
-  const bytes = facts.type === 'file' && !facts.whiteout ? size(facts.size) : '';
+  const isSized = (facts.type === 'file' && !facts.whiteout) || (facts.type === 'dir' && facts.size > 0);
+  const bytes = isSized ? size(facts.size) : '';
+  const told = facts.mode !== undefined && !facts.whiteout;
   row.replaceChildren(box, nameCell(facts, level, open, label), third,
-    make('span', 'c-mode', facts.mode === undefined || facts.whiteout ? '' : mode(facts.mode)), make('span', 'c-size', bytes));
+    make('span', 'c-mode', told ? mode(facts.mode) : ''), make('span', 'c-owner', told ? `${facts.uid}:${facts.gid}` : ''),
+    make('span', 'c-size', bytes));
+  row.dataset.mark = mark ?? '';
   row.title = plain(facts.display);
   row.classList.toggle('marked', picked === 'true');
   row.classList.toggle('mixed', picked === 'mixed');

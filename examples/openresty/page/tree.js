@@ -6,6 +6,7 @@ import * as rows from './rows.js';
 import { VirtualList } from './vlist.js';
 
 const PAGE = 500;
+const PAUSE = 800; // milliseconds between letters of one name
 
 export class Tree {
   // plan: what is picked; show(facts): one is chosen; look(facts): its notes, what they say, its label
@@ -26,7 +27,28 @@ export class Tree {
     this.rows = [];
     this.chosen = undefined;
     this.list.update(0);
+    this.list.box.setAttribute('aria-busy', true);
     await this.open(this.root);
+    if (url === this.url) this.list.box.removeAttribute('aria-busy');
+  }
+
+  // Opens what a path is in, and goes to it. Whether it is there.
+  async reveal(path) {
+    await this.loading;
+    const { url } = this;
+    let node = this.root;
+    for (const [at, name] of path.split('/').entries()) {
+      const directory = path.split('/').slice(0, at).join('/');
+      const answer = await get(`${url(directory)}find=${name}&limit=1`).catch(() => ({}));
+      if (!answer.found || url !== this.url) return false;
+      if (!node.open) await this.open(node);
+      const child = node.children[answer.found - 1];
+      if (!child.facts) await this.need(child);
+      node = child;
+    }
+    this.list.focus(this.rows.indexOf(node));
+    this.choose(node);
+    return Boolean(node.facts);
   }
 
   async fetchPage(node, page) {
@@ -162,6 +184,7 @@ export class Tree {
   key(event, index) {
     const node = this.rows[index];
     if (!node) return false;
+    if (event.key.length > 1) this.typedAt = undefined;
     switch (event.key) {
       case 'ArrowRight':
         if (!node.open) this.toggle(node);
@@ -183,18 +206,24 @@ export class Tree {
         }
         return true;
       default:
-        return event.key.length === 1 && this.find(event.key, index);
+        return event.key.length === 1 && event.key !== '/' && this.find(event.key, index);
     }
   }
 
-  // The next row whose name begins with a letter.
+  // The next row whose name begins with the letters that were typed without a pause; one letter
+  // again and again goes through all that begin with it.
   find(letter, index) {
+    const now = performance.now();
+    const typed = now - (this.typedAt ?? -PAUSE) < PAUSE ? this.typed + letter.toLowerCase() : letter.toLowerCase();
+    Object.assign(this, { typed, typedAt: now });
+    const one = [...typed].every((char) => char === typed[0]);
+    const start = one ? typed[0] : typed;
     const n = this.rows.length;
-    for (let step = 1; step < n; step += 1) {
+    for (let step = one ? 1 : 0; step < n; step += 1) {
       const at = (index + step) % n;
       const { facts } = this.rows[at];
       const seen = facts && (this.look(facts).label ?? facts.name);
-      if (seen?.toLowerCase().startsWith(letter.toLowerCase())) {
+      if (seen?.toLowerCase().startsWith(start)) {
         this.list.focus(at);
         break;
       }
@@ -209,7 +238,8 @@ export class Tree {
     else if (event.target.closest('.twist')) this.toggle(node);
     else {
       this.choose(node);
-      if (event.detail === 2) this.toggle(node);
+      // The second click on a name has nothing to add; elsewhere it takes two.
+      if (event.target.closest('.name') ? event.detail < 2 : event.detail === 2) this.toggle(node);
     }
   }
 }

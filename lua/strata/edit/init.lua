@@ -3,6 +3,7 @@
 require "strata.edit.annotations"
 require "strata.edit.append"
 require "strata.edit.dedup"
+require "strata.edit.drop_waste"
 require "strata.edit.entries"
 require "strata.edit.export"
 require "strata.edit.layer_list"

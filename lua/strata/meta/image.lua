@@ -340,6 +340,20 @@ function Image:rebase(old_base, new_base, opts) end
 ---@return strata.errcode? code  those of reading, of a registry
 function Image:fold(opts) end
 
+--- Drops from the layers files that no container sees, with all of their names there, and whiteouts that hide nothing
+--- then: of the files that waste() tells, those that neither view of the image shows. What a container sees stays as it
+--- is, so that a file stays that hides something of a lower layer. Layers that lose something have new digests.
+---```lua
+---local bytes, dropped = assert(img:drop_waste())
+---print(bytes, dropped[1].path, img:waste().total)  --> 3013  etc/app.conf  0
+---```
+---@param which strata.Which?  a function gets an entry and its layer; nil: all
+---@param opts? strata.RemoveOptions
+---@return integer? bytes  of content that went
+---@return strata.Removed[]|string # what was dropped, or the message
+---@return strata.errcode? code  "ENOENT": nothing unseen is named; "EUNSUPPORTED": a container would see a difference
+function Image:drop_waste(which, opts) end
+
 --- Removes paths, with all below them, from every layer, whatever symlinks lead to them, and the whiteouts that hide
 --- nothing then. Hardlinks to them stay, with the content. What matches nothing is "ENOENT", and nothing is changed; a
 --- whiteout alone is no match.

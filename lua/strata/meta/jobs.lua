@@ -54,7 +54,7 @@ function jobs.inspect(args) end
 ---@return strata.errcode? code  "ENOENT": there is no such layer; those of reading, of a registry
 function jobs.entries(args) end
 
---- What is in a directory of the merged file system, a page of it.
+--- What is in a directory of the merged file system, a page of it. A directory has the size of all below it.
 ---```lua
 ---local jobs = require "strata.jobs"
 ---print(assert(jobs.list { path = "app.tar", dir = "etc" }).total)  --> 3
@@ -64,6 +64,39 @@ function jobs.entries(args) end
 ---@return string? message
 ---@return strata.errcode? code  "ENOENT": there is no such path, or no such layer; "ENOTDIR": it is no directory; those of reading, of a registry
 function jobs.list(args) end
+
+--- The largest files of the merged file system, a file with several names once.
+---```lua
+---local jobs = require "strata.jobs"
+---print(assert(jobs.largest { path = "app.tar", count = 1 }).entries[1].path)  --> lib/libc.so.6
+---```
+---@param args strata.LargestArguments
+---@return {entries: strata.EntryFacts[]}?
+---@return string? message
+---@return strata.errcode? code
+function jobs.largest(args) end
+
+--- All paths as text, a part of it: those of the merged file system, then those that layers have and nobody sees.
+---```lua
+---local jobs = require "strata.jobs"
+---print(assert(jobs.paths { path = "app.tar" }).text:match "etc/passwd[^\n]*")  --> …
+---```
+---@param args strata.PathsArguments
+---@return strata.PathsPart?
+---@return string? message
+---@return strata.errcode? code
+function jobs.paths(args) end
+
+--- The files that no container sees, a page of them, those with the most bytes first.
+---```lua
+---local jobs = require "strata.jobs"
+---print(assert(jobs.waste { path = "app.tar", limit = 1 }).bytes)  --> 3013
+---```
+---@param args strata.PageArguments
+---@return strata.WastePage?
+---@return string? message
+---@return strata.errcode? code
+function jobs.waste(args) end
 
 --- What is known of a path, and what each layer has done to it; of a file the first bytes.
 ---```lua
@@ -94,7 +127,7 @@ function jobs.fetch(args) end
 ---print(assert(jobs.edit { path = "app.tar", to = "app-new.tar", edit = edit }).path)  --> app-new.tar
 ---```
 ---@param args strata.EditArguments
----@return strata.SaveResult?
+---@return strata.EditResult?
 ---@return string? message
 ---@return strata.errcode? code  as img:remove and img:save; "EINVAL": the module has failed
 function jobs.edit(args) end
@@ -123,6 +156,18 @@ function jobs.save(args) end
 ---@return strata.errcode? code  as img:verify
 function jobs.check(args) end
 
+--- Where two images differ. Rows are those of strata.diff; a JSON null is told as strata.null.
+---```lua
+---local jobs = require "strata.jobs"
+---local facts = assert(jobs.diff { path = "app.tar", other = { path = "base.tar" } })
+---print(facts.equal, facts.counts.files.removed > 0)  --> false  true
+---```
+---@param args strata.DiffArguments
+---@return strata.DiffFacts?
+---@return string? message
+---@return strata.errcode? code
+function jobs.diff(args) end
+
 --- Removes a file: for large ones the kernel takes its time.
 ---```lua
 ---local jobs = require "strata.jobs"
@@ -135,7 +180,7 @@ function jobs.check(args) end
 function jobs.remove(args) end
 
 --- The jobs that there are.
----@alias strata.JobName "config"|"inspect"|"entries"|"list"|"read"|"fetch"|"edit"|"save"|"check"|"remove"
+---@alias strata.JobName "config"|"inspect"|"entries"|"list"|"read"|"fetch"|"edit"|"save"|"check"|"diff"|"remove"|"largest"|"paths"|"waste"
 
 --- What is told of an image.
 ---@class strata.ImageFacts
@@ -171,10 +216,35 @@ function jobs.remove(args) end
 ---@field empty_layer boolean
 ---@field layer integer?
 
---- A part of a list of entries.
+--- What was written, and what the edits have to tell.
+---@class strata.EditResult: strata.SaveResult
+---@field dropped integer?  bytes of files that no container saw
+---@field repaired strata.RepairReport?
+---@field normalized strata.NormalizeReport?
+
+--- Where two images differ: what strata.diff tells, as plain tables.
+---@class strata.DiffFacts
+---@field equal boolean
+---@field semantic boolean
+---@field a strata.DiffImage
+---@field b strata.DiffImage
+---@field files strata.DiffFile[]
+---@field config strata.DiffValue[]
+---@field history strata.DiffValue[]
+---@field layers strata.DiffLayer[]
+---@field counts table<"files"|"config"|"history"|"layers", strata.DiffCounts>  of all rows, whatever the limit
+
+--- How many rows of a list there are of each kind.
+---@class strata.DiffCounts
+---@field added integer
+---@field removed integer
+---@field changed integer
+
+--- A part of a list.
 ---@class strata.EntryPage
 ---@field entries strata.EntryFacts[]
 ---@field total integer  of all pages
+---@field found integer?  of a directory: which of all has the name that was to be found
 
 --- What is told of an entry.
 ---@class strata.EntryFacts
@@ -191,6 +261,22 @@ function jobs.remove(args) end
 ---@field name string?  of the merged file system
 ---@field layer integer?  of the merged file system: that has put it there
 ---@field links integer?  of the merged file system: names that the file has
+---@field change string?  with `upto`: "added", "changed", "metadata" (mode, owner or time), "removed", "repeated" (the layer has it once more), "below" (it is from the layers below)
+---@field inside string[]?  with `upto`: what else the layer does below it, of "added", "changed" and "removed"
+---@field below boolean?  of no directory: something was below it that is gone
+
+--- A part of all paths.
+---@class strata.PathsPart
+---@field text string  a line for each path: it with bytes as %XX, its type, size and layer, and "+" for what is seen, else "-", with tabs between
+---@field next string?  what the next part is asked for by; nil at the end
+---@field total integer  paths that are seen
+
+--- A part of the files that no container sees.
+---@class strata.WastePage
+---@field paths strata.WastedFile[]
+---@field total integer  of all pages
+---@field bytes integer  of all of them
+---@field efficiency number
 
 --- What is told of a path.
 ---@class strata.FileFacts: strata.EntryFacts

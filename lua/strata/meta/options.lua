@@ -424,6 +424,7 @@
 ---@field deadline? number  seconds of the monotonic clock after which it gives up: "ETIMEDOUT"
 ---@field shared? string  name of a shared dictionary of nginx
 ---@field key? string  once that has this key, the job gives up: "ECANCELED"
+---@field progress? string  a key that gets "writing 1024 4096" now and then: what is done, bytes done, bytes in all
 ---@field threads? integer  that the job may use. Default: one per CPU
 
 --- What all jobs take.
@@ -448,16 +449,32 @@
 ---@class strata.ListArguments: strata.PageArguments
 ---@field dir? string  default: "/"
 ---@field layer? integer  of this layer alone, whiteouts included
+---@field upto? integer  of the first layers, with what the last of these does to each path
+---@field hide? string[]  with `upto`, what is left out: "added", "changed", "removed", "repeated", "below"
+---@field sort? "name"|"size"  the order. Default: name
+---@field find? string  a name: `found` says which of all it is
+
+--- Of what the largest files are wanted.
+---@class strata.LargestArguments: strata.JobArguments
+---@field count? integer  at most. Default: 100
+---@field upto? integer  of the first layers alone
+
+--- Which part of all paths is wanted.
+---@class strata.PathsArguments: strata.JobArguments
+---@field from? string  `next` of the part before
+---@field limit? integer  lines at most. Default: 20000
 
 --- Which file is wanted.
 ---@class strata.ReadArguments: strata.JobArguments
 ---@field file string  a path in the image
 ---@field max? integer  bytes of content. Default: 65536
+---@field upto? integer  of the first layers alone
 
 --- Which file is wanted, and where.
 ---@class strata.FetchArguments: strata.JobArguments
 ---@field file string  a path in the image
 ---@field to string  a path that nothing has yet
+---@field upto? integer  of the first layers alone
 
 --- Where an image goes, and how.
 ---@class strata.SaveArguments: strata.JobArguments
@@ -468,19 +485,31 @@
 ---@class strata.EditArguments: strata.SaveArguments
 ---@field edit? strata.EditTable
 
+--- Which images are compared, and how.
+---@class strata.DiffArguments: strata.JobArguments
+---@field other strata.JobArguments  the image that this one is compared with
+---@field diff? strata.DiffOptions
+---@field limit? integer  rows of each list; counts has the number of all. Default: all
+---@field module? string  name of a Lua module that returns function(facts, args): its table is what the job gives, so that less has to be copied from one Lua state to another
+---@field args? table  for that
+
 --- What is checked.
 ---@class strata.CheckArguments: strata.JobArguments
 ---@field policy? strata.Policy
 
 --- What is done to an image, in the order of the fields.
 ---@class strata.EditTable
+---@field drop_waste? boolean|table[]  true: what no container sees goes, as img:drop_waste; of an array, each {path =, layer =}
 ---@field remove? strata.Paths  what goes, as img:remove
 ---@field optional? boolean  what matches nothing is no error. Default: false
 ---@field owner? integer[][]  pairs of an old and a new user, for groups as well
 ---@field env? table<string, string|false>  false: unset
 ---@field labels? table<string, string|false>  false: removed
----@field config? table<string, any>  keys of the config, as config.User = "1000"; false deletes
+---@field ports? table<string, boolean>  as "8080/tcp"; false: removed
+---@field volumes? table<string, boolean>  false: removed
+---@field config? table<string, any>  keys of the config, as config.User = "1000", or JSON Pointers, as for config:set; false deletes
 ---@field tags? string[]  instead of those that the image has
+---@field repair? string[]|boolean  what is mended, as img:repair
 ---@field flatten? boolean
 ---@field normalize? strata.NormalizeOptions  last but for the module, as img:normalize
 ---@field module? string  name of a Lua module that returns function(img, args): it edits the image
@@ -501,6 +530,7 @@
 ---@class strata.RunOptions
 ---@field deadline? number  seconds. Default: that of the gate
 ---@field detached? boolean  goes on when the client has gone. Default: false
+---@field progress? string  a name for the job, by which progress() tells how far it is
 
 --- How much of an image is taken before it is refused with "ELIMIT"; math.huge: all.
 ---@class strata.Limits

@@ -37,6 +37,17 @@ function Resty:warm() end
 ---@return boolean
 function Resty:abandoned() end
 
+--- How far the job is that was run with a name as its option `progress`, in any worker process; nil when there is none,
+--- or it has told nothing yet.
+---```lua
+---surgery:run("save", { path = "app.tar", to = "app-new.tar" }, { progress = "save 7" })
+----- and in another request:
+---print(surgery:progress "save 7")
+---```
+---@param name string
+---@return strata.JobProgress?
+function Resty:progress(name) end
+
 --- Cancels the jobs of this request.
 ---```lua
 ----- content_by_lua_block, when the answer is not wanted any more:
@@ -53,3 +64,9 @@ function Resty:cancel() end
 ---@param suffix? string  ".tar"
 ---@return string
 function Resty:temp(suffix) end
+
+--- How far a job is.
+---@class strata.JobProgress
+---@field what string  "reading", "writing", "comparing" ...
+---@field done integer  bytes
+---@field total integer  bytes

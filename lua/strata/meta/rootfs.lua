@@ -99,6 +99,27 @@ function Rootfs:walk(path) end
 ---@return strata.errcode? code  those of reading, of a registry
 function Rootfs:glob(pattern) end
 
+--- What a directory adds up to, as `du` tells it: the bytes of all files below it, a file with several names once. Of a
+--- file, its bytes. A symlink at the end is not followed.
+---```lua
+---print(root:usage("var").bytes)  --> …
+---```
+---@param path? string  default "/"
+---@return strata.Usage?
+---@return string? message
+---@return strata.errcode? code
+function Rootfs:usage(path) end
+
+--- The largest files, a file with several names once, the largest first.
+---```lua
+---print(root:largest(1)[1].path)  --> lib/libc.so.6
+---```
+---@param count? integer  at most. Default: 20
+---@return strata.RootEntry[]?
+---@return string? message
+---@return strata.errcode? code
+function Rootfs:largest(count) end
+
 --- What each layer has done to a path, the base first.
 ---```lua
 ---for _, change in ipairs(assert(root:history "etc/app.conf")) do
@@ -186,6 +207,11 @@ function Rootfs:export(what, opts) end
 ---root:close()
 ---```
 function Rootfs:close() end
+
+--- What a directory adds up to.
+---@class strata.Usage
+---@field bytes integer  of content
+---@field entries integer  paths below it
 
 --- What a file holds.
 ---@class strata.FileDigest

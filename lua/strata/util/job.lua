@@ -13,6 +13,25 @@ local hook
 -- How many threads a job has when nobody says; nil: one per CPU.
 local default_threads
 
+-- See job.on_progress.
+local default_progress
+
+--- Has a function called with the progress of jobs that have none of their own, in all that this Lua state does from
+-- now on. nil: none.
+---@param fn? fun(done: integer, total: integer, what: string)
+---@return function? before
+function job.on_progress(fn)
+  local before = default_progress
+  default_progress = fn
+  return before
+end
+
+--- The function of on_progress: for the option `progress` of work that also goes on in Lua.
+---@return function?
+function job.progress()
+  return default_progress
+end
+
 --- Has jobs run on so many threads from now on, in all that this Lua state does.
 ---@param count? integer  nil: one per CPU
 ---@return integer? before
@@ -62,7 +81,7 @@ function job.run(tasks, opts, what)
   if hook then hook() end
   local ok, message, code = tasks:start(opts.threads or default_threads)
   if not ok then return nil, message, code end
-  local progress, wait = opts.progress, opts.wait
+  local progress, wait = opts.progress or default_progress, opts.wait
   local function report()
     local done, total = tasks:progress()
     if hook then hook() end

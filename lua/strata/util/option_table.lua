@@ -48,6 +48,7 @@ local ATTESTATIONS = {
   "of the images that are saved; refuse: to leave one behind, or with an image that has changed", default = "keep",
 }
 local REGISTRY = { "registry", "strata.Registry", "the client of registries", default = "one that all calls share" }
+local UPTO = { "upto", "integer", "of the first layers alone", min = 1 }
 local FILE = { "file", "string", "a path in the image", required = true }
 local MAX_ID = 4294967294
 
@@ -460,6 +461,7 @@ return {
     { "deadline", "number", 'seconds of the monotonic clock after which it gives up: "ETIMEDOUT"' },
     { "shared", "string", "name of a shared dictionary of nginx" },
     { "key", "string", 'once that has this key, the job gives up: "ECANCELED"' },
+    { "progress", "string", 'a key that gets "writing 1024 4096" now and then: what is done, bytes done, bytes in all' },
     { "threads", "integer", "that the job may use", default = "one per CPU", min = 0, max = 1024 },
   },
   { "PathArguments", "What all jobs take.", { "path", "string", "of the image", required = true } },
@@ -476,11 +478,20 @@ return {
     "ListArguments", "Which directory is wanted.", extends = { "PageArguments" },
     { "dir", "string", default = '"/"' },
     { "layer", "integer", "of this layer alone, whiteouts included" },
+    { "upto", "integer", "of the first layers, with what the last of these does to each path", min = 1 },
+    { "hide", "string[]", 'with `upto`, what is left out: "added", "changed", "removed", "repeated", "below"' },
+    { "sort", '"name"|"size"', "the order", default = "name" },
+    { "find", "string", "a name: `found` says which of all it is" },
   },
+  { "LargestArguments", "Of what the largest files are wanted.", extends = { "JobArguments" },
+    { "count", "integer", "at most", default = "100", min = 0 }, UPTO },
+  { "PathsArguments", "Which part of all paths is wanted.", extends = { "JobArguments" },
+    { "from", "string", "`next` of the part before" },
+    { "limit", "integer", "lines at most", default = "20000", min = 1 } },
   { "ReadArguments", "Which file is wanted.", extends = { "JobArguments" },
-    FILE, { "max", "integer", "bytes of content", default = "65536", min = 0 } },
+    FILE, { "max", "integer", "bytes of content", default = "65536", min = 0 }, UPTO },
   { "FetchArguments", "Which file is wanted, and where.", extends = { "JobArguments" },
-    FILE, { "to", "string", "a path that nothing has yet", required = true } },
+    FILE, { "to", "string", "a path that nothing has yet", required = true }, UPTO },
   {
     "SaveArguments", "Where an image goes, and how.", extends = { "JobArguments" },
     { "to", "string", "a path or a reference", required = true },
@@ -488,16 +499,31 @@ return {
   },
   { "EditArguments", "What is done to an image, and where it goes.", extends = { "SaveArguments" },
     { "edit", "strata.EditTable" } },
+  {
+    "DiffArguments", "Which images are compared, and how.", extends = { "JobArguments" },
+    { "other", "strata.JobArguments", "the image that this one is compared with", required = true },
+    { "diff", "strata.DiffOptions" },
+    { "limit", "integer", "rows of each list; counts has the number of all", default = "all", min = 0 },
+    { "module", "string", "name of a Lua module that returns function(facts, args): its table is what the job gives, so "
+      .. "that less has to be copied from one Lua state to another" },
+    { "args", "table", "for that" },
+  },
   { "CheckArguments", "What is checked.", extends = { "JobArguments" }, { "policy", "strata.Policy" } },
   {
     "EditTable", "What is done to an image, in the order of the fields.",
+    { "drop_waste", "boolean|table[]",
+      "true: what no container sees goes, as img:drop_waste; of an array, each {path =, layer =}" },
     { "remove", "strata.Paths", "what goes, as img:remove" },
     { "optional", "boolean", "what matches nothing is no error", default = "false" },
     { "owner", "integer[][]", "pairs of an old and a new user, for groups as well" },
     { "env", "table<string, string|false>", "false: unset" },
     { "labels", "table<string, string|false>", "false: removed" },
-    { "config", "table<string, any>", 'keys of the config, as config.User = "1000"; false deletes' },
+    { "ports", "table<string, boolean>", 'as "8080/tcp"; false: removed' },
+    { "volumes", "table<string, boolean>", "false: removed" },
+    { "config", "table<string, any>",
+      'keys of the config, as config.User = "1000", or JSON Pointers, as for config:set; false deletes' },
     { "tags", "string[]", "instead of those that the image has" },
+    { "repair", "string[]|boolean", "what is mended, as img:repair" },
     { "flatten", "boolean" },
     { "normalize", "strata.NormalizeOptions", "last but for the module, as img:normalize" },
     { "module", "string", "name of a Lua module that returns function(img, args): it edits the image" },
@@ -520,5 +546,6 @@ return {
     "RunOptions", "How a job is run.",
     { "deadline", "number", "seconds", default = "that of the gate" },
     { "detached", "boolean", "goes on when the client has gone", default = "false" },
+    { "progress", "string", "a name for the job, by which progress() tells how far it is" },
   },
 }

@@ -128,6 +128,13 @@ function printed.repeated_path(one)
   return ("%s: %d times, %s"):format(core.quote(one.path), one.count, core.human_size(one.bytes))
 end
 
+--- What a directory adds up to.
+---@param one strata.Usage
+---@return string
+function printed.usage(one)
+  return ("%s in %s"):format(core.human_size(one.bytes), counted(one.entries, "path"))
+end
+
 --- An entry that was removed.
 ---@param one strata.Removed
 ---@return string

@@ -1,0 +1,229 @@
+--- Dropping files that no container sees.
+--
+-- A file goes out of its layer with all of its names there, when neither of the two views of the image shows it under
+-- any name. Whiteouts that hide nothing then go along. Both views are the same before and after: a file stays
+-- when its directory would go with it, and when it hides something of a lower layer that would be seen again.
+
+local choice = require "strata.util.choice"
+local core = require "strata.core"
+local edit_entries = require "strata.layer.edit_entries"
+local fail = require "strata.util.fail"
+local growing_tree = require "strata.layer.growing_tree"
+local image = require "strata.image"
+local job = require "strata.util.job"
+local layer = require "strata.layer"
+local needless_whiteouts = require "strata.layer.needless_whiteouts"
+local options = require "strata.util.options"
+local parent_of = require("strata.util.path").parent
+local printed = require "strata.util.printed"
+local unseen = require "strata.tree.unseen"
+
+local VIEWS = { "runtime", "spec" }
+local NONE = -1 -- a node that a tree does not have
+
+--- An unseen file that is to go.
+---@class strata.DroppedFile
+---@field layer integer
+---@field entry strata.Entry
+---@field names strata.Entry[]  hardlinks of the same layer that name it
+
+-- ---- what is to go --------------------------------------------------------------------------
+
+-- Calls fn with the tree of all layers in each view that somebody can unpack.
+local function each_view(states, opts, fn)
+  for _, view in ipairs(VIEWS) do
+    local ok, message, code = growing_tree.each(states, { view = view, drops_marked = opts.drops_marked },
+      function(number, tree)
+        if number == #states then fn(tree, view) end
+      end)
+    if not ok then return nil, message, code end
+  end
+  return true
+end
+
+-- The hardlinks of a layer that name a file which stands before them, by the number of the file's entry.
+local function links_of(state)
+  local at, links = {}, {}
+  for entry in state.index:entries() do
+    job.tick()
+    if entry.type == "hardlink" then
+      local file = at[core.normalise(entry.linkpath)]
+      at[entry.path] = file
+      if file then
+        links[file] = links[file] or {}
+        table.insert(links[file], entry)
+      end
+    else
+      at[entry.path] = entry.type == "file" and entry.position or nil
+    end
+  end
+  return links
+end
+
+-- Whether a file is chosen. A function is asked about each entry by itself.
+local function is_chosen(chosen, entry, handle)
+  if not chosen then return true end
+  if not chosen.call then return chosen:covers(entry.path) end
+  chosen.known = {}
+  chosen:ask(entry.path, entry, handle)
+  return chosen:matches(entry.path)
+end
+
+-- The files that neither view shows, of those that are chosen; without one "ENOENT", unless that is no error.
+local function find(states, chosen, is_optional)
+  local visible, list, links = {}, {}, {}
+  local ok, message, code = each_view(states, {}, function(tree) unseen.add_visible(tree, visible) end)
+  if not ok then return nil, message, code end
+  unseen.each(states, visible, function(entry, number)
+    job.tick()
+    if not is_chosen(chosen, entry, states[number].handle) then return end
+    links[number] = links[number] or links_of(states[number])
+    list[#list + 1] = { layer = number, entry = entry, names = links[number][entry.position] or {} }
+  end)
+  if not chosen or is_optional then return list end
+  local unused = chosen:unused()
+  if chosen.call then unused = not list[1] and "the function chose nothing" end
+  if unused then return fail("ENOENT", "drop_waste: of what no container sees, %s", unused) end
+  return list
+end
+
+-- ---- what has to stay -----------------------------------------------------------------------
+
+-- Marks what would be dropped, whiteouts among it.
+local function mark_all(states, list)
+  for _, state in ipairs(states) do state.index:unmark() end
+  for _, one in ipairs(list) do
+    one.entry:mark()
+    for _, link in ipairs(one.names) do link:mark() end
+  end
+  return needless_whiteouts.mark(states)
+end
+
+-- Whether a node is the same without the marked entries.
+local function is_same(a, b, x, y)
+  if x == NONE or y == NONE or a:info(x) ~= b:info(y) then return false end
+  for _, part in ipairs { "source", "header" } do
+    local one, from = a[part](a, x)
+    local other, holder = b[part](b, y)
+    if from ~= holder or (one and one.position) ~= (other and other.position) then return false end
+  end
+  return true
+end
+
+-- A path that a view would lose or have otherwise; nil when there is none.
+local function find_change(states)
+  local before, path = {}, nil
+  local function compare(tree, view)
+    local old = before[view]
+    if path or not old then return end
+    local list = old:compare(tree)
+    for i = 1, #list, 3 do
+      if not is_same(old, tree, list[i], list[i + 1]) then
+        path = list[i] ~= NONE and old:path(list[i]) or tree:path(list[i + 1])
+        return
+      end
+    end
+  end
+  for _, view in ipairs(VIEWS) do
+    local tree, message, code = core.tree(states[1].hub.limits.steps, view)
+    if not tree then return nil, message, code end
+    local ok = true
+    for _, state in ipairs(states) do ok = ok and tree:apply(state.index) end
+    if ok then before[view] = tree else tree:close() end
+  end
+  local ok, message, code = each_view(states, { drops_marked = true }, compare)
+  for _, tree in pairs(before) do tree:close() end
+  if not ok then return nil, message, code end
+  return path or ""
+end
+
+-- Whether a path is another one, or below it.
+local function is_below(path, top)
+  while path do
+    if path == top then return true end
+    path = parent_of(path)
+  end
+  return false
+end
+
+-- Whether a file may be why a path is what it is: the path is the file's directory, or the file hides it in a lower
+-- layer.
+local function holds(one, path)
+  if is_below(one.entry.path, path) or is_below(path, one.entry.path) then return true end
+  for _, link in ipairs(one.names) do
+    if is_below(link.path, path) or is_below(path, link.path) then return true end
+  end
+  return false
+end
+
+-- Takes out of the list what both views need, and marks the rest. Returns what is left and the first that is needed.
+local function keep_needed(states, list)
+  local needed
+  while list[1] do
+    local changed, message, code = mark_all(states, list)
+    if changed then changed, message, code = find_change(states) end
+    if not changed then return nil, message, code end
+    if changed == "" then return list, needed end
+    local left = {}
+    for _, one in ipairs(list) do
+      if holds(one, changed) then needed = needed or { file = one, path = changed } else left[#left + 1] = one end
+    end
+    if #left == #list then
+      return fail("EUNSUPPORTED", "drop_waste: %s would not be what it is", core.quote(changed))
+    end
+    list = left
+  end
+  return list, needed
+end
+
+-- ---- the whole ------------------------------------------------------------------------------
+
+-- Drops the files, and tells of them.
+local function drop(state, edit, list)
+  local going, removed, bytes = {}, {}, 0
+  for i, one in ipairs(list) do
+    local entry, here = one.entry, going[one.layer] or {}
+    going[one.layer], here[entry.position] = here, true
+    for _, link in ipairs(one.names) do here[link.position] = true end
+    removed[i] = { layer = one.layer, path = entry.path, type = entry.type, size = entry.size }
+    bytes = bytes + entry.size
+  end
+  local ok, message, code = edit_entries.filter(state.hub, state.hub.layers, function(entry, handle)
+    job.tick()
+    local here = going[handle.position]
+    return not (here and here[entry.position])
+  end, edit)
+  if not ok then return nil, message, code end
+  return bytes, printed.list(removed, printed.removed)
+end
+
+local function run(state, edit, chosen, opts)
+  local states, is_optional = state.hub.layers, opts ~= nil and opts.optional == true
+  local ok, message, code = layer.load(states, opts)
+  if ok then ok, message, code = edit:keep(states) end
+  if not ok then return nil, message, code end
+  local list, needed
+  list, message, code = find(states, chosen, is_optional)
+  if not list then return nil, message, code end
+  list, needed, code = keep_needed(states, list)
+  for _, one in ipairs(states) do one.index:unmark() end
+  if not list then return nil, needed, code end
+  if needed and chosen and not is_optional then
+    return fail("EUNSUPPORTED", "drop_waste: without %s of layer %d, %s would not be what it is",
+      core.quote(needed.file.entry.path), needed.file.layer, core.quote(needed.path))
+  end
+  return drop(state, edit, list)
+end
+
+--- Drops from the layers files that no container sees, with all of their names, and the whiteouts that hide nothing
+-- then. What a container sees stays as it is.
+---@param which strata.Which?  a function gets an entry and its layer; nil: all
+---@param opts? strata.RemoveOptions
+---@return integer? bytes  of content that went
+---@return strata.Removed[]|string  removed | message
+---@return string? code  "ENOENT": no such file is unseen; "EUNSUPPORTED": a container would see a difference
+function image.methods:drop_waste(which, opts)
+  options.check("drop_waste", "RemoveOptions", opts)
+  local state, chosen = image.state_of(self), which ~= nil and choice.new(which, "drop_waste") or nil
+  return image.edit(state, "drop_waste", function(edit) return run(state, edit, chosen, opts) end)
+end
