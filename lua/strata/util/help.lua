@@ -144,9 +144,11 @@ end
 -- What is said when there is no text for a value: the name that was meant, or what the module has.
 local function unknown(value)
   local likely = type(value) == "string" and spelling.likely(value, all_names())
-  local shown = type(value) == "string" and core.quote(value) or "a " .. type(value)
+  local is_empty = type(value) == "table" and next(value) == nil and value[1] == nil
+  local shown = type(value) == "string" and core.quote(value) or is_empty and "an empty table" or "a " .. type(value)
   if likely then return ("There is no help for %s; did you mean '%s'?"):format(shown, likely) end
-  return ("There is no help for %s: give an object, a function, or a name.\n\n%s"):format(shown, of_class "strata")
+  return ('There is no help for %s: give an object, a function, or a name, as strata.help(img, "check").\n\n%s')
+    :format(shown, of_class "strata")
 end
 
 -- What has a name: functions, fields and codes, classes, options.
