@@ -173,7 +173,8 @@ describe("strata.help", function()
 		end
 		assert.equal(strata.help(), strata.help(strata))
 		local img = specimen.objects["strata.Image"]
-		assert.equal(strata.help(img), strata.help(img, "nonsense"))
+		assert.equal("There is no help for 'nonsense' of strata.Image.\n\n" .. strata.help(img), strata.help(img, "nonsense"))
+		assert.equal("There is no help for 'sqaush' of strata.Image; did you mean 'squash'?", strata.help(img, "sqaush"))
 		assert.matches("limits = {...}", strata.help("limits"), 1, true)
 		assert.equal(strata.help("limits"), strata.help(strata.limits))
 	end)

@@ -151,6 +151,17 @@ local function unknown(value)
     :format(shown, of_class "strata")
 end
 
+-- The same for a name that a class does not have.
+local function unknown_of(class, name)
+  local names = {}
+  for _, list in ipairs { texts[class].functions, texts[class].fields } do
+    for _, item in ipairs(list) do names[#names + 1] = item[1] end
+  end
+  local likely = type(name) == "string" and spelling.likely(name, names)
+  return ("There is no help for %s of %s%s"):format(core.quote(tostring(name)), class,
+    likely and ("; did you mean '%s'?"):format(likely) or ".\n\n" .. of_class(class))
+end
+
 -- What has a name: functions, fields and codes, classes, options.
 local function of_name(name)
   local short = name:match("^strata%.(.+)$") or name
@@ -216,7 +227,7 @@ function help.text(value, name)
   if value == nil then return of_class "strata" end
   if value == "limits" or value == limits.defaults then return limits.text() end
   local class = class_of(value)
-  if class then return name and named(name, { class }) or of_class(class) end
+  if class then return not name and of_class(class) or named(name, { class }) or unknown_of(class, name) end
   if type(value) == "function" then
     class, name = place_of(value)
     return class and named(name, { class }) or unknown(value)
