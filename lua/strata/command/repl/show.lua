@@ -114,8 +114,16 @@ local function rows_of(value)
   return #rows > 0 and rows or { "{}" }
 end
 
--- What strata.help says of a module or a function.
+local function is_module(value)
+  for name, module in pairs(package.loaded) do
+    if module == value then return name:find("^strata") ~= nil end
+  end
+  return false
+end
+
+-- What strata.help says of a module or a function; it tells of results, too, which are printed themselves.
 local function help_of(value)
+  if type(value) == "table" and not is_module(value) then return nil end
   local text = help.text(value)
   return not text:find("^There is no help") and text or nil
 end
