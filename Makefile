@@ -297,19 +297,16 @@ bench-registry: build ## measure beside skopeo on two registries of this machine
 bench-nginx: build ## latency and memory of nginx while it operates on images
 	@$(RUN_LUA) bench/latency.lua
 
-types: build ## lua/strata/meta/options.lua and the texts of strata.help anew, of what they tell about
+types: build ## lua/strata/meta/options.lua, strata.help's texts and doc/reference.md anew
 	@$(RUN_LUA) doc/option_types.lua >$(BUILD)/options.lua
 	@mv $(BUILD)/options.lua lua/strata/meta/options.lua
 	@$(RUN_LUA) doc/help_text.lua >$(BUILD)/help_text.lua
 	@mv $(BUILD)/help_text.lua lua/strata/util/help_text.lua
+	@$(RUN_LUA) doc/reference.lua >$(BUILD)/reference.md
+	@mv $(BUILD)/reference.md doc/reference.md
 
-# ldoc does not know the annotations of lua/strata/meta; doc/pages.lua makes of them what it does.
-doc: ## the reference of the API as HTML, in build/doc
-	@.ci/deps doc
-	@rm -rf $(BUILD)/doc && mkdir -p $(BUILD)/doc/src
-	@$(LUA) doc/pages.lua $(BUILD)/doc/src
-	@ldoc --quiet --fatalwarnings --testing -c doc/config.ld -d $(BUILD)/doc $(BUILD)/doc/src >/dev/null
-	@rm -rf $(BUILD)/doc/src
+doc: ## README and doc/ as a site, in build/doc
+	@$(LUA) doc/site.lua $(BUILD)/doc
 	@echo '  $(BUILD)/doc/index.html'
 
 deps: ## install the Debian packages that are missing

@@ -10,18 +10,6 @@ local function quoted(text)
   return (("%q"):format(text):gsub("\n", "n"))
 end
 
--- name(a, b [, c [, d]])
-local function signature(item)
-  local parts, open = {}, 0
-  for i, arg in ipairs(item.args) do
-    local param = item.params[i]
-    local is_optional = param.optional or param.text:find("%?$") ~= nil
-    if is_optional then open = open + 1 end
-    parts[i] = (is_optional and (i > 1 and " [, " or "[") or i > 1 and ", " or "") .. arg
-  end
-  return ("%s(%s%s)"):format(item.name, table.concat(parts), ("]"):rep(open))
-end
-
 -- "name  type  description", a line each.
 local function lines_of(list, unnamed)
   local lines = {}
@@ -33,65 +21,77 @@ local function lines_of(list, unnamed)
 end
 
 local function add_function(lines, item)
-  lines[#lines + 1] = ("    { %s, %s, %s, %s, %s },"):format(quoted(item.name), quoted(signature(item)),
-    quoted(item.text), quoted(lines_of(item.params)), quoted(lines_of(item.returns, "result")))
+  lines[#lines + 1] = ("    { %s, %s, %s, %s, %s, %s },"):format(quoted(item.name), quoted(luacats.signature(item)),
+    quoted(item.text), quoted(lines_of(item.params)), quoted(lines_of(item.returns, "result")),
+    quoted(item.example or ""))
 end
 
-local function add_class(lines, class, items)
-  lines[#lines + 1] = ("  [%s] = { text = %s,"):format(quoted(class.name), quoted(class.text))
-  lines[#lines + 1] = "    fields = {"
-  for _, field in ipairs(class.fields) do
-    if field.name and not field.private then
-      lines[#lines + 1] = ("    { %s, %s, %s },"):format(quoted(field.name), quoted(field.text),
-        quoted(field.description))
-    end
-  end
-  for _, one in ipairs(class.operators) do
-    lines[#lines + 1] = ("    { \"()\", %s, %s },"):format(quoted(one.text), quoted(one.description))
-  end
+local function add_list(lines, name, list, add)
+  if not list[1] then return end
+  lines[#lines + 1] = "    " .. name .. " = {"
+  for _, one in ipairs(list) do add(lines, one) end
   lines[#lines + 1] = "    },"
-  lines[#lines + 1] = "    functions = {"
-  for _, item in ipairs(items) do add_function(lines, item) end
-  lines[#lines + 1] = "    },"
+end
+
+local function add_field(lines, field)
+  lines[#lines + 1] = ("    { %s, %s, %s },"):format(quoted(field.name),
+    quoted(field.text .. (field.optional and "?" or "")), quoted(field.description))
+end
+
+local function add(lines, item, fields, items)
+  local kind = item.kind == "alias" and "type" or not item.variable and item.parents[1] ~= "userdata" and "result"
+  lines[#lines + 1] = ("  [%s] = { text = %s,%s"):format(quoted(item.name), quoted(item.text),
+    kind and (" kind = %s,"):format(quoted(kind)) or "")
+  add_list(lines, "fields", fields, add_field)
+  add_list(lines, "functions", items or {}, add_function)
   lines[#lines + 1] = "  },"
 end
 
--- An alias as a class whose fields are its values, or what it stands for.
-local function add_alias(lines, alias)
-  local class = { name = alias.name, text = alias.text, fields = {}, operators = {} }
-  if alias.type then class.fields[1] = { name = "=", text = alias.type.text, description = "" } end
+-- The values of an alias, or what it stands for.
+local function values_of(alias)
+  local list = {}
+  if alias.type then list[1] = { name = "=", text = alias.type.text, description = "" } end
   for i, value in ipairs(alias.values) do
-    class.fields[i] = { name = value.text:gsub('"', ""), text = "", description = value.description }
+    list[i] = { name = value.text:gsub('"', ""), text = "", description = value.description }
   end
-  add_class(lines, class, {})
+  return list
 end
 
---- The text of the file.
+-- What a class has, and how it is called when it can be.
+local function fields_of(class, classes)
+  local list = luacats.fields_in_order(classes, class)
+  for _, one in ipairs(class.operators) do
+    list[#list + 1] = { name = "()", text = one.text, description = one.description }
+  end
+  return list
+end
+
+--- The text of the file. Options are told by strata.util.option_table.
 ---@return string
 function help_text.text()
   local lines = {
     "-- luacheck: no max line length",
-    "--- Written by doc/help_text.lua from lua/strata/meta: by class or alias the text, fields {name, type, text} and",
-    "-- functions {name, signature, text, parameters, results}.",
+    "--- Written by doc/help_text.lua from lua/strata/meta: by name of a class or type its text, kind (\"result\",",
+    "-- \"type\", nil for objects and modules), fields {name, type, text} and functions {name, signature, text,",
+    "-- parameters, results, example}.",
     "return {",
   }
-  local files, classes = luacats.load("lua/strata/meta")
-  local names, items, aliases = {}, {}, {}
+  local files, classes, aliases = luacats.load("lua/strata/meta")
+  local names, items = {}, {}
   for _, file in ipairs(files) do
     for _, item in ipairs(file.items) do
       if item.kind == "function" and not item.private then
         items[item.class] = items[item.class] or {}
         table.insert(items[item.class], item)
-      elseif item.kind == "class" and (item.variable or item.parents[1] == "userdata") then
+      elseif item.kind ~= "function" and not file.name:find("/options%.lua$") then
         names[#names + 1] = item.name
-      elseif item.kind == "alias" then
-        names[#names + 1], aliases[item.name] = item.name, item
       end
     end
   end
   table.sort(names)
   for _, name in ipairs(names) do
-    if aliases[name] then add_alias(lines, aliases[name]) else add_class(lines, classes[name], items[name] or {}) end
+    local alias, class = aliases[name], classes[name]
+    add(lines, alias or class, alias and values_of(alias) or fields_of(class, classes), items[name])
   end
   lines[#lines + 1] = "}"
   return table.concat(lines, "\n") .. "\n"

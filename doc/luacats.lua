@@ -1,8 +1,8 @@
 --- Reads files of LuaCATS annotations (lua/strata/meta): classes, aliases and functions, with their types.
 --
 -- A comment block stands before what it tells of. A description is two spaces behind a type or name, that of
--- a result without a name, or of a value, behind " # ". What is not written like that throws, so that
--- nothing is lost unseen.
+-- a result without a name, or of a value, behind " # ". A block of code between "```lua" and "```" is the example of
+-- a function or a class. What is not written like that throws, so that nothing is lost unseen.
 
 local luacats = {}
 
@@ -215,8 +215,26 @@ function tags.meta(block, rest)
   block.meta = rest
 end
 
+-- One line of an example: `block.code` has those of the one that has begun.
+local function read_code(block, line)
+  local text = line:match("^%-%-%-(.*)$")
+  if text ~= "```" then
+    table.insert(block.code, text)
+    return
+  end
+  if block.example then error("a second example", 0) end
+  block.example, block.code = table.concat(block.code, "\n"), nil
+end
+
 -- One line of a comment block.
 local function read_line(block, line)
+  if block.code then
+    read_code(block, line)
+    return
+  elseif line == "---```lua" then
+    block.code = {}
+    return
+  end
   local tag, rest = line:match("^%-%-%-@(%a+) ?(.*)$")
   if tag then
     if not tags[tag] then error("unknown tag @" .. tag, 0) end
@@ -238,10 +256,10 @@ end
 
 -- A block that says what a comment belongs to: a class, an alias, or a function below it.
 local function finish_block(file, block, line)
-  local text = table.concat(block.text, "\n")
+  local text = table.concat(block.text, "\n"):gsub("\n+$", "")
   for _, item in ipairs { block.class or false, block.alias or false } do
     if item then
-      item.text, item.file = text, file.name
+      item.text, item.example, item.file = text, block.example, file.name
       table.insert(file.items, item)
     end
   end
@@ -253,7 +271,7 @@ local function finish_block(file, block, line)
   local owner, colon, name, args = line:match("^function ([%w_]+)([%.:])([%w_]+)%((.-)%) end$")
   if not owner then return end
   local item = { kind = "function", name = name, method = colon == ":", args = {}, text = text, file = file.name,
-                 params = block.params, returns = block.returns, private = block.private }
+                 params = block.params, returns = block.returns, private = block.private, example = block.example }
   for arg in args:gmatch("[^, ]+") do table.insert(item.args, arg) end
   item.class = assert(file.variables[owner], "a function of what is no class").name
   table.insert(file.items, item)
@@ -278,13 +296,14 @@ function luacats.parse(text, name)
         read_line(block, line)
         return
       end
-      if not is_known(line) then error("this is no annotation", 0) end
+      if block.code or not is_known(line) then error("this is no annotation", 0) end
       file.meta = file.meta or block.meta
       finish_block(file, block, line)
       block = new_block()
     end)
     if not ok then error(("%s:%d: %s"):format(name, number, message), 0) end
   end
+  if block.code then error(("%s:%d: an example does not end"):format(name, number), 0) end
   finish_block(file, block, "")
   return file
 end
@@ -333,6 +352,41 @@ function luacats.fields(classes, name)
     if field.name then all[field.name] = field end
   end
   return all
+end
+
+--- The public fields of a class with names, in their order, and behind them those of the classes that it extends.
+---@param classes table<string, table>
+---@param class table
+---@return table[]
+function luacats.fields_in_order(classes, class)
+  local list, seen = {}, {}
+  local function add(one)
+    for _, field in ipairs(one.fields) do
+      if field.name and not field.private and not seen[field.name] then
+        seen[field.name] = true
+        list[#list + 1] = field
+      end
+    end
+    for _, parent in ipairs(one.parents) do
+      if classes[parent] then add(classes[parent]) end
+    end
+  end
+  add(class)
+  return list
+end
+
+--- How a function is called: name(a, b [, c [, d]]).
+---@param item table
+---@return string
+function luacats.signature(item)
+  local parts, open = {}, 0
+  for i, arg in ipairs(item.args) do
+    local param = item.params[i]
+    local is_optional = param.optional or param.text:find("%?$") ~= nil
+    if is_optional then open = open + 1 end
+    parts[i] = (is_optional and (i > 1 and " [, " or "[") or i > 1 and ", " or "") .. arg
+  end
+  return ("%s(%s%s)"):format(item.name, table.concat(parts), ("]"):rep(open))
 end
 
 luacats.parse_type = parse_type

@@ -41,7 +41,7 @@ function option_types.text()
   end
   add_limits(lines, "Limits", 'How much of an image is taken before it is refused with "ELIMIT"; math.huge: all.', "")
   lines[#lines + 1] = "---@field json? strata.JsonLimits"
-  add_limits(lines, "JsonLimits", "Of one document.", "json.")
+  add_limits(lines, "JsonLimits", "How large one JSON document of an image may be.", "json.")
   return table.concat(lines, "\n") .. "\n"
 end
 

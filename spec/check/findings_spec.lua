@@ -47,8 +47,8 @@ describe("the list of findings", function()
 		end
 	end)
 
-	it("is told in the reference, what is mended in its table", function()
-		local text = shell.read("doc/reference.md")
+	it("is told in doc/findings.md, what is mended in its table", function()
+		local text = shell.read("doc/findings.md")
 		local mending = text:match("\n## Mending\n(.-)\n## ") or text:match("\n## Mending\n(.*)$")
 		local rows = mending:match("\n|%-%-%-|%-%-%-|\n(.*)$")
 		for code, how in pairs(findings) do
@@ -56,7 +56,7 @@ describe("the list of findings", function()
 		end
 	end)
 
-	it("has an example in the reference that runs", function()
+	it("has an example in doc/findings.md that runs", function()
 		local dir = tmp.dir()
 		local bytes = rawtar.tar(rawtar.entry({ name = "etc/app.conf" }, "1"), rawtar.entry({ name = "etc/app.conf" }, "2"))
 		local built = archive.new()
@@ -65,7 +65,7 @@ describe("the list of findings", function()
 			:format(archive.sha256(bytes)))
 		built:add("manifest.json", '[{"Config":"config","RepoTags":["app:1"],"Layers":["layer"]}]')
 		local path = built:write(dir:file("app.tar"))
-		local text = shell.read("doc/reference.md"):match("\n## Mending\n.-```lua\n(.-)```")
+		local text = shell.read("doc/findings.md"):match("\n## Mending\n.-```lua\n(.-)```")
 		text = text:gsub('"app.tar"', ("%q"):format(path)):gsub('"app%-mended.tar"', ("%q"):format(dir:file("mended.tar")))
 		local told = {}
 		local env = setmetatable({ print = function(value) told[#told + 1] = tostring(value) end }, { __index = _G })

@@ -3,6 +3,7 @@
 local archive = require "spec.support.archive"
 local child = require "spec.support.child"
 local cjson = require "cjson"
+local conform = require "spec.support.conform"
 local push = require "spec.support.push"
 local shell = require "spec.support.shell"
 local stacks = require "spec.support.stacks"
@@ -504,8 +505,8 @@ describe("two images that were built alike", function()
 		bench:close()
 	end)
 
-	specify("become one as doc/reference.md tells", function()
-		local code = shell.read("doc/reference.md"):match("\n  ```lua\n(  local img[^`]*img:normalize[^`]*)```")
+	specify("become one as the example tells", function()
+		local code = 'local img = assert(strata.open "app.tar")\n' .. conform.functions["strata.Image"].normalize.example
 		local bench, ids = archive.bench(), {}
 		for i = 1, 2 do
 			archive.build(bench.dir:file("app.tar"), {

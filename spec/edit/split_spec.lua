@@ -3,6 +3,7 @@
 local archive = require "spec.support.archive"
 local cjson = require "cjson"
 local child = require "spec.support.child"
+local conform = require "spec.support.conform"
 local shell = require "spec.support.shell"
 local stacks = require "spec.support.stacks"
 local strata = require "strata"
@@ -309,8 +310,8 @@ describe("rechunking an image", function()
 		assert.not_equal(where["lib/libc.so"], where["opt/o"])
 	end)
 
-	specify("is done as doc/reference.md tells", function()
-		local code = shell.read("doc/reference.md"):match("\n  ```lua\n(  local img[^`]*img:rechunk[^`]*)```")
+	specify("is done as its example tells", function()
+		local code = 'local img = assert(strata.open "app.tar")\n' .. conform.functions["strata.Image"].rechunk.example
 		archive.build(bench.dir:file("app.tar"), {
 			layers = { { entries = BASE }, { entries = { file("opt/a"), file("b") } } },
 		})

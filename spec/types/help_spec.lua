@@ -88,6 +88,49 @@ describe("strata.help", function()
 		assert.equal(strata.help("Layer"), strata.help(img.layers[1]))
 	end)
 
+	it("tells of every function what it gives and an example, whether it is named or given itself", function()
+		for class, list in pairs(functions) do
+			for name, item in pairs(list) do
+				if not item.private then
+					local text = strata.help(name)
+					assert.matches(item.example:match("[^\n]+"), text, 1, true)
+					assert.matches(luacats.signature(item), text, 1, true)
+					local object = specimens.MODULES[class] or specimen.objects[class]
+					if object and class ~= "strata.resty" then
+						assert.matches("^" .. class .. ": " .. name .. "%(", strata.help(object[name]))
+						assert.matches(strata.help(object[name]), text, 1, true)
+					end
+				end
+			end
+		end
+	end)
+
+	it("tells results by what they have, alone and in an array, and every type by its name", function()
+		local img = specimen.objects["strata.Image"]
+		for class, value in pairs({
+			["strata.Waste"] = img:waste(),
+			["strata.WastedFile"] = img:waste().paths,
+			["strata.SaveResult"] = img:plan(),
+			["strata.SavedLayer"] = img:plan().layers,
+			["strata.ListedFile"] = img:files(),
+			["strata.HistoryRow"] = img:history(),
+			["strata.Layer"] = img.layers,
+			["strata.Diff"] = strata.diff(img, img),
+			["strata.IndexedManifest"] = specimen.objects["strata.Index"].manifests[1],
+			["strata.PathHistory"] = img:rootfs():history("etc/passwd"),
+		}) do
+			assert.equal(strata.help(class), strata.help(value))
+		end
+		for _, list in ipairs({ classes, conform.aliases }) do
+			for name in pairs(list) do
+				assert.matches("%f[%w]" .. name:match("%w+$") .. ": ", strata.help(name))
+			end
+		end
+		for _, value in ipairs({ {}, { 1 }, { path = "x", nonsense = 1 }, img.tags, img:inspect() }) do
+			assert.matches("^There is no help for a table: ", strata.help(value))
+		end
+	end)
+
 	it("tells what each option of a call does", function()
 		local text = strata.help("save")
 		for name, row in options.each("SaveOptions") do
@@ -124,7 +167,7 @@ describe("strata.help", function()
 
 	it("says of what it knows nothing, before the text of the module; and tells limits", function()
 		for value, shown in pairs({ nothing = "'nothing'", [5] = "a number", [print] = "a function" }) do
-			assert.equal(("There is no help for %s: give an object, or a name.\n\n%s"):format(shown, strata.help()),
+			assert.equal(("There is no help for %s: give an object, a function, or a name.\n\n%s"):format(shown, strata.help()),
 				strata.help(value))
 		end
 		assert.equal(strata.help(), strata.help(strata))

@@ -1,4 +1,4 @@
--- doc/luacats.lua, which reads annotations for `make doc` and for the spec of lua/strata/meta.
+-- doc/luacats.lua, which reads annotations for `make types` and for the spec of lua/strata/meta.
 
 local luacats = require "doc.luacats"
 
@@ -37,6 +37,11 @@ describe("luacats", function()
 local Thing = {}
 
 --- Does it.
+---
+---```lua
+---thing:work "x"
+---  -- as code
+---```
 ---@param how? string  in which way
 ---@return integer? count  of them
 ---@return string # why not
@@ -48,6 +53,7 @@ function Thing:work(how) end]])
 		assert.is_true(class.fields[2].optional)
 		assert.is_true(class.fields[3].private)
 		assert.same({ "a.Thing", "work", true }, { work.class, work.name, work.method })
+		assert.same({ "Does it.", 'thing:work "x"\n  -- as code' }, { work.text, work.example })
 		assert.same({ "how", true, "in which way" }, {
 			work.params[1].name,
 			work.params[1].optional,
@@ -63,6 +69,8 @@ function Thing:work(how) end]])
 		["a description one space behind a type"] = "---@class a\n---@field b string and more",
 		["a result that begins with its description"] = "---@return string  the text",
 		["a description that goes on"] = "---@class a\n---@field b string  one\n---  two",
+		["an example that does not end"] = "---```lua\n---x()",
+		["a second example"] = "---```lua\n---x()\n---```\n---```lua\n---x()\n---```",
 		["code that does something"] = "print(1)",
 		["a function of what is no class"] = "function a.b() end",
 	}) do

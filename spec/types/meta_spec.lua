@@ -1,4 +1,4 @@
--- lua/strata/meta says of the API what editors show and `make doc` prints. Here it is held against what the modules
+-- lua/strata/meta says of the API what editors show and doc/reference.md. Here it is held against what the modules
 -- and the objects really are: what is exported and not declared fails, and so does what is declared and not there.
 
 local conform = require "spec.support.conform"

@@ -1,8 +1,10 @@
 -- Every limit has a row in lua/strata/util/limits.lua and an `it` here that crosses it.
 
 local archive = require "spec.support.archive"
+local conform = require "spec.support.conform"
 local limits = require "strata.util.limits"
 local oci_layout = require "spec.support.oci_layout"
+local options = require "strata.util.options"
 local refusal = require "spec.support.refusal"
 local shell = require "spec.support.shell"
 local strata = require "strata"
@@ -534,6 +536,22 @@ describe("the documentation", function()
 			)
 		end
 		assert.equal(#limits.all, seen)
+	end)
+
+	it("names every call that takes limits", function()
+		local text = shell.read("doc/limits.md"):match("`limits` is an option of(.-)\n\n")
+		local of = { ["strata.Image"] = "img:", ["strata.Layer"] = "layer:", ["strata.Rootfs"] = "root:" }
+		for class, list in pairs(conform.functions) do
+			for name, item in pairs(list) do
+				for _, param in ipairs(item.params) do
+					for taken in param.text:gmatch("strata%.(%u%w+)") do
+						local known = options.rows[taken] and options.rows[taken].limits
+						local call = "`" .. (of[class] or class .. ".") .. name .. "`"
+						assert.is_true(not known or text:find(call, 1, true) ~= nil, call)
+					end
+				end
+			end
+		end
 	end)
 
 	it("is what help prints", function()

@@ -391,8 +391,8 @@ static const luaL_Reg methods[] = {{"read", entry_read},       {"digest", entry_
                                    {"remove", entry_remove},   {"mark", entry_mark},
                                    {"follow", entry_follow},   {NULL, NULL}};
 
-/* entry_class() -> the metatable of entries, the names of their fields, and those of their methods
- */
+/* entry_class() -> the metatable of entries, which has their `methods`, and the names of their
+ * fields */
 static int module_entry_class(lua_State *L)
 {
 	luaL_getmetatable(L, ENTRY_TYPE);
@@ -401,12 +401,7 @@ static int module_entry_class(lua_State *L)
 		lua_pushstring(L, field_names[i].name);
 		lua_rawseti(L, -2, (int)i + 1);
 	}
-	lua_newtable(L);
-	for (size_t i = 0; methods[i].name != NULL; i++) {
-		lua_pushstring(L, methods[i].name);
-		lua_rawseti(L, -2, (int)i + 1);
-	}
-	return 3;
+	return 2;
 }
 
 /* quote(bytes) -> the bytes in quotes, printable, for messages */
@@ -443,6 +438,8 @@ void strata_lua_register_entry(lua_State *L)
 	if (lua_isnil(L, -1)) { /* not when the module is required once more */
 		push_field_table(L);
 		lua_getfield(L, -3, "__index");
+		lua_pushvalue(L, -1);
+		lua_setfield(L, -5, "methods");
 		lua_pushcclosure(L, entry_index, 2);
 		lua_setfield(L, -3, "__index");
 		push_field_table(L);

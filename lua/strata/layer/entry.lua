@@ -8,11 +8,12 @@ local object = require "strata.util.object"
 
 local entry = {}
 
-local mt, fields, methods = core.entry_class()
+local mt, fields = core.entry_class()
 
-local names = {}
+object.methods["strata.Entry"] = mt.methods
+
+local names = json.keys(mt.methods)
 for _, name in ipairs(fields) do names[#names + 1] = name end
-for _, name in ipairs(methods) do names[#names + 1] = name end
 json.sort(names)
 
 -- The core calls it for a field that does not exist.

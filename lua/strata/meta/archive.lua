@@ -1,7 +1,7 @@
 ---@meta strata.archive
 
---- What libarchive does for strata. A module of its own, so that nothing else links libarchive; strata loads it where it
---- is there and needed.
+--- What libarchive does for strata. A module of its own, so that nothing else links libarchive; strata loads it where
+--- it is there and needed.
 ---@class strata.archive
 ---@field _LIBARCHIVE string  the version
 local archive = {}

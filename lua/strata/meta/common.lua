@@ -67,15 +67,18 @@
 --- that it throws ends the call. What it returns means nothing.
 ---@alias strata.Progress fun(done: integer, total: integer, what: string)
 
---- Paths: a path, a glob, {pattern = "a Lua pattern"}, or an array of those. A path that is a directory means all below
---- it. With or without a leading "/".
+--- Paths: a path, a glob (`*`, `?` and `[a-z]` inside of a name, `**` for any number of names), {pattern = "a Lua
+--- pattern"}, or an array of those. A path that is a directory means all below it; a leading "/" makes no difference. A
+--- glob whose `[` has no `]` in the same name throws; `[[]` is the character itself, and so is a name `[` alone. What
+--- matches nothing is "ENOENT" and nothing is done, unless the option `optional` is true.
 ---@alias strata.Paths string|{pattern: string}|(string|{pattern: string})[]
 
---- The same, or a function that returns true for what is chosen, and false for the rest.
+--- What is chosen of a list of paths: paths as in strata.Paths, or a function that returns true for what is chosen, and
+--- false for the rest.
 ---@alias strata.Which strata.Paths|fun(...: any): boolean
 
---- Manifests of an index: a name or a digest, fields that all have to fit, or an array of those. A name means the entries
---- that have it, whatever other names lead to the same. Or a function that returns true for what is chosen.
+--- Manifests of an index: a name or a digest, fields that all have to fit, or an array of those. A name means the
+--- entries that have it, whatever other names lead to the same. Or a function that returns true for what is chosen.
 ---@alias strata.WhichManifests string|strata.ManifestOptions|(string|strata.ManifestOptions)[]|fun(one: strata.IndexedManifest): boolean
 
 --- An entry that was removed.

@@ -54,99 +54,148 @@
 local Config = {}
 
 --- The value at a JSON Pointer, a copy; nil when it is absent or null. Throws what is no pointer.
+---```lua
+---print(config:get "/config/Cmd/0", config:get "/config/Nothing")  --> /opt/app/run  nil
+---```
 ---@param pointer string  e.g. "/config/Env/0"
 ---@return any value
 function Config:get(pointer) end
 
 --- Sets the value at a JSON Pointer; nil deletes it, and strata.null is a null. Throws what is no pointer, and what
 --- cannot stand there.
+---```lua
+---assert(config:set("/config/Healthcheck", { Test = { "CMD", "/opt/app/run", "--check" } }))
+---print(config.Healthcheck.Test[1])  --> CMD
+---```
 ---@param pointer string
 ---@param value any
 ---@return strata.Config? self
 ---@return string? message
----@return strata.errcode? code
+---@return strata.errcode? code  "ENOENT": an array has no such place, or the pointer leads through a value that holds no others; "ELIMIT": the document would be larger than `limits.json`
 function Config:set(pointer, value) end
 
 --- Iterates in the order of the document: over the names and values of Env, Labels and other objects, over the indices
 --- and values of arrays. Throws for a key that holds neither.
+---```lua
+---for name, value in config:each "Env" do print(name, value) end  --> PATH  /bin…
+---```
 ---@param key string
 ---@return fun(): any, any
 function Config:each(key) end
 
 --- The text of the document as it stands now.
+---```lua
+---print(config:text():sub(1, 1))  --> {
+---```
 ---@return string
 function Config:text() end
 
 --- The whole document as plain tables, a copy.
+---```lua
+---print(config:totable().config.Cmd[1])  --> /opt/app/run
+---```
 ---@return table
 function Config:totable() end
 
 --- The value of an environment variable, nil alone when it is not set.
+---```lua
+---print(config:get_env "PATH", config:get_env "TZ")  --> /bin  nil
+---```
 ---@param name string
 ---@return string? value
 ---@return string? message
----@return strata.errcode? code
+---@return strata.errcode? code  "EFORMAT": config.Env is no array
 function Config:get_env(name) end
 
 --- Sets an environment variable, in its place or behind the others.
+---```lua
+---assert(config:set_env("TZ", "UTC"):set_env("WORKERS", 4))
+---print(config:get_env "TZ")  --> UTC
+---```
 ---@param name string
 ---@param value string|number
 ---@return strata.Config? self
 ---@return string? message
----@return strata.errcode? code
+---@return strata.errcode? code  "EFORMAT": config.Env is no array
 function Config:set_env(name, value) end
 
 --- Removes an environment variable, wherever it stands; "ENOENT" when there is none.
+---```lua
+---assert(config:remove_env "TOKEN")
+---print(config:remove_env "TOKEN")  --> nil  config:remove_env: there is no variable 'TOKEN'  ENOENT
+---```
 ---@param name string
 ---@return strata.Config? self
 ---@return string? message
----@return strata.errcode? code
+---@return strata.errcode? code  "ENOENT": there is no such variable; "EFORMAT": config.Env is no array
 function Config:remove_env(name) end
 
 --- The value of a label, nil when it is not set.
+---```lua
+---print(config:get_label "version")  --> 1
+---```
 ---@param name string
 ---@return string? value
 function Config:get_label(name) end
 
 --- Sets a label, in its place or behind the others.
+---```lua
+---assert(config:set_label("org.opencontainers.image.revision", "4f2a"))
+---```
 ---@param name string
 ---@param value string|number
 ---@return strata.Config? self
 ---@return string? message
----@return strata.errcode? code
+---@return strata.errcode? code  "ENOENT": config.Labels is no object
 function Config:set_label(name, value) end
 
 --- Removes a label; "ENOENT" when there is none.
+---```lua
+---assert(config:remove_label "version")
+---```
 ---@param name string
 ---@return strata.Config? self
 ---@return string? message
----@return strata.errcode? code
+---@return strata.errcode? code  "ENOENT": there is no such label, or config.Labels is no object
 function Config:remove_label(name) end
 
 --- Declares a port. Throws what is none.
+---```lua
+---assert(config:add_port(53):add_port "53/udp")
+---for port in config:each "ExposedPorts" do print(port) end  --> 8080/tcp…
+---```
 ---@param port string|integer  8080, "8080" (tcp) or "53/udp"
 ---@return strata.Config? self
 ---@return string? message
----@return strata.errcode? code
+---@return strata.errcode? code  "ENOENT": config.ExposedPorts is no object
 function Config:add_port(port) end
 
 --- Removes a declared port; "ENOENT" when there is none.
+---```lua
+---assert(config:remove_port(8080))
+---```
 ---@param port string|integer
 ---@return strata.Config? self
 ---@return string? message
----@return strata.errcode? code
+---@return strata.errcode? code  "ENOENT": there is no such port, or config.ExposedPorts is no object
 function Config:remove_port(port) end
 
 --- Declares a volume. Throws a path that is not absolute.
+---```lua
+---assert(config:add_volume "/var/lib/app")
+---```
 ---@param path string
 ---@return strata.Config? self
 ---@return string? message
----@return strata.errcode? code
+---@return strata.errcode? code  "ENOENT": config.Volumes is no object
 function Config:add_volume(path) end
 
 --- Removes a declared volume; "ENOENT" when there is none.
+---```lua
+---assert(config:remove_volume "/data")
+---```
 ---@param path string
 ---@return strata.Config? self
 ---@return string? message
----@return strata.errcode? code
+---@return strata.errcode? code  "ENOENT": there is no such volume, or config.Volumes is no object
 function Config:remove_volume(path) end

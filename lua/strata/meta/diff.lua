@@ -68,7 +68,7 @@
 ---@field b strata.DiffLayerSide?
 ---@field reordered boolean?  both have the same paths, in another order
 
---- A layer of an image.
+--- One of two layers that differ.
 ---@class strata.DiffLayerSide
 ---@field layer integer  its number
 ---@field diff_id string

@@ -13,5 +13,10 @@
 local HistoryRow = {}
 
 --- Removes the row; throws when it belongs to a layer. The row is of no use afterwards.
+---```lua
+---row.comment = "reviewed"
+---img.config.history = { { created_by = "ENV A=1", empty_layer = true } }
+---img:history()[1]:remove()
+---```
 ---@return strata.HistoryRow self
 function HistoryRow:remove() end

@@ -8,7 +8,7 @@
 ---@field tags string[]  a copy; assign it to change it
 ---@field platform strata.Platform
 ---@field config strata.Config
----@field layers strata.LayerList  the base first
+---@field layers strata.Layers  the base first
 ---@field path string?  the file that it came from
 ---@field repo_digests string[]  "host/team/app@sha256:...", as docker inspect shows it; of an image of a registry
 ---@field edited boolean  save would write something else than what was opened
@@ -19,7 +19,7 @@
 local Image = {}
 
 --- The layers: an array, and called an iterator: `for i, layer in img:layers() do`.
----@class strata.LayerList
+---@class strata.Layers
 ---@field [integer] strata.Layer
 ---@operator call: fun(): integer?, strata.Layer?
 
@@ -32,217 +32,402 @@ local Image = {}
 ---@field count integer  of the manifests that it lists
 
 --- The history, oldest first: rows beside the layers that they made.
+---```lua
+---for _, step in ipairs(img:history()) do
+---  print(step.position, step.layer and step.layer.position, step.created_by)  --> 1  1  FROM debian…
+---end
+---```
 ---@return strata.HistoryRow[]
 function Image:history() end
 
 --- Replaces what matches a Lua pattern in created_by and comment of every row, and in the command that Docker's classic
 --- builder left.
+---
+--- The pattern is a Lua pattern, the replacement plain text.
+---```lua
+---print((img:scrub_history "%-%-token=%S+"))  --> 1
+---print(layer.created_by)  --> RUN install *** app
+---```
 ---@param pattern string
 ---@param replacement? string  default "***"
 ---@return integer? count  of replacements
 ---@return string? message
----@return strata.errcode? code
+---@return strata.errcode? code  "ENOENT": no text of the history matches
 function Image:scrub_history(pattern, replacement) end
 
 --- Drops the whole history, which is optional.
+---```lua
+---img:clear_history()
+---print(#img:history())  --> 0
+---```
 ---@return strata.Image self
 function Image:clear_history() end
 
 --- A plain table with the names of `docker image inspect`.
+---```lua
+---print(img:inspect().Config.Cmd[1])  --> /opt/app/run
+---```
 ---@return table
 function Image:inspect() end
 
 --- The file system that a container sees, without unpacking.
+---
+--- It is that of the layers which the image has now, and follows later edits of them; when layers come or go, ask anew.
+---```lua
+---local below = assert(img:rootfs { upto = 2 })  -- before the last layer
+---print(below:exists "var/cache/app.deb", root:exists "var/cache/app.deb")  --> true  false
+---```
 ---@param opts? strata.RootfsOptions
 ---@return strata.Rootfs?
 ---@return string? message
----@return strata.errcode? code
+---@return strata.errcode? code  "EUNSUPPORTED": a layer is compressed in a way that is not read; "ENOENT": a blob is not there; those of reading, of a registry
 function Image:rootfs(opts) end
 
 --- The merged tree of all layers, drawn for people. Throws when a layer cannot be read.
+---```lua
+---print(img:tree { path = "opt", depth = 1, layers = true })
+-----> opt/
+-----> └── app/  [2]
+----->     └── … 3 more
+---```
 ---@param opts? strata.ImageTreeOptions
 ---@return string
 function Image:tree(opts) end
 
 --- The bytes that no container sees: of files that upper layers replace, delete or hide, or repeat for other metadata.
 --- With the files, why nobody sees them, and the score that dive gives.
+---
+--- A file that no container sees is compared with what has come to its path: `why` is "changed", "metadata" (only
+--- another mode, owner or time), "repeated", "deleted" or "hidden", in the words of root:history, and `by` is the layer
+--- that did it. With `why = false` no contents are read. The score is dive's to the last digit, so that thresholds can
+--- be carried over; a directory that a layer deletes, and an opaque marker, cost nothing there, but count in `total`.
+---```lua
+---for _, file in ipairs(assert(img:waste()).paths) do
+---  print(file.path, file.bytes, file.why, file.layer, file.by)  --> var/cache/app.deb  3000  deleted  2  3…
+---end
+---```
 ---@param opts? strata.WasteOptions
 ---@return strata.Waste?
 ---@return string? message
----@return strata.errcode? code
+---@return strata.errcode? code  those of reading, of a registry
 function Image:waste(opts) end
 
 --- The members of the archive with their hashes; empty for an image that came from nowhere.
+---```lua
+---for _, file in ipairs(assert(img:files())) do
+---  if file.role == "config" then print(file.digest == img.id) end  --> true
+---end
+---```
 ---@return strata.ListedFile[]?
 ---@return string? message
----@return strata.errcode? code
+---@return strata.errcode? code  those of reading
 function Image:files() end
 
 --- Reads everything and compares every digest and diff_id; the message names the first that differs ("EDIGEST").
+---```lua
+---assert(img:verify())
+---```
 ---@param opts? strata.WorkOptions
 ---@return boolean? ok
 ---@return string? message
----@return strata.errcode? code
+---@return strata.errcode? code  "EDIGEST": the first blob that is not what its digest says; "ENOENT": a blob is not there; those of reading, of a registry
 function Image:verify(opts) end
 
 --- What readers differ about in this image, and what some of them refuse.
+---
+--- doc/findings.md lists the findings. `severity` is the least that is told: what ordinary images have, such as
+--- absolute names, short histories and devices, is told with "note" only. Layers are looked at by their bytes, and
+--- where strata.archive is built by a second reader, libarchive.
+---```lua
+---for _, finding in ipairs(assert(img:check { severity = "note" })) do
+---  print(finding.severity, finding.code, finding.path)
+---end
+---```
 ---@param opts? strata.CheckOptions
 ---@return strata.Report?
 ---@return string? message
----@return strata.errcode? code
+---@return strata.errcode? code  "ENOENT": a blob is not there; those of reading, of a registry
 function Image:check(opts) end
 
 --- Drops the entries of all layers for which fn returns false, and with them whiteouts that then hide nothing. A file
 --- that others in its layer hardlink to can be dropped: its first link becomes the file.
+---
+--- fn returns true to keep an entry, and false to drop it; anything else, nil too, throws, and then nothing is dropped.
+---```lua
+---assert(img:filter(function(file) return not file.path:find "%.pyc$" end))
+---print(root:exists "opt/app/app.pyc")  --> false
+---```
 ---@param fn strata.EntryFilter
 ---@return strata.Image? self
 ---@return string? message
----@return strata.errcode? code
+---@return strata.errcode? code  "EINVAL": a hardlink of another layer would lose its file; those of reading, of a registry
 function Image:filter(fn) end
 
 --- Calls fn for each entry of all layers, to assign to its fields.
+---
+--- A file with several names has the attributes of the last header that names it, and what is assigned to one of its
+--- entries (mode, owner, time, xattrs) goes to all headers of its names in the layer.
+---```lua
+---assert(img:rewrite(function(file) if file.uid == 1000 then file.uid = 0 end end))
+---print(layer:entry("etc/app.conf").uid)  --> 0
+---```
 ---@param fn fun(entry: strata.Entry, layer: strata.Layer)
 ---@return strata.Image? self
 ---@return string? message
----@return strata.errcode? code
+---@return strata.errcode? code  "EINVAL": a hardlink of another layer would lose its file; those of reading, of a registry
 function Image:rewrite(fn) end
 
 --- Removes layers without entries; their rows of the history become empty.
+---```lua
+---assert(img.layers[3]:filter(function() return false end))
+---assert(img:prune())
+---print(#img.layers)  --> 2
+---```
 ---@return strata.Image? self
 ---@return string? message
----@return strata.errcode? code
+---@return strata.errcode? code  those of reading, of a registry
 function Image:prune() end
 
 --- Adds a layer made of files, a directory, a tar, another archive, or one that is there already; on top, or at a
 --- place between the others. Throws options that make no sense together. Paths are those of the merged file system:
 --- where they go through a symlink of the image, as /lib does on many, the layer has what it leads to.
+---
+--- A layer of another image, or of none, keeps its compressed bytes (`layer`). Of the other sources strata.layer tells.
+---```lua
+---assert(img:append { files = { ["etc/motd"] = "hello\n", ["etc/.wh.app.conf"] = "" }, created_by = "motd" })
+---assert(img:append { dir = "files", to = "srv/www", owner = { uid = 33, gid = 33 }, mode = { file = "0644", dir = "0755" } })
+---print(#img.layers, (img:read "etc/motd"))  --> 5  hello
+---```
 ---@param spec strata.AppendOptions  exactly one source
 ---@return strata.Image? self
 ---@return string[]|string|nil skipped  what cannot be in a layer, nil for nothing; or the message
----@return strata.errcode? code
+---@return strata.errcode? code  "ENOENT": the source is not there; "EINVAL": a name leads out of the root, or would be a whiteout; "ESTALE": a file changed while it was read; "EFORMAT": no tar, or no archive; "EUNSUPPORTED": an archive without strata.archive; those of reading
 ---@return {from: string, to: string}[]? moved  directories that symlinks lead to; nil for none
 function Image:append(spec) end
 
 --- Makes one layer of several: `squash(2, 4)`, or of all above a base: `squash{above = base}`. Nothing that was
 --- deleted comes back.
+---
+--- Entries keep their raw bytes and are sorted by path. Rows of the history of all but the last layer stay, as steps
+--- without a layer.
+---```lua
+---assert(img:squash(2, 3))
+---print(#img.layers, img.layers[2]:entry "var/cache/app.deb" == nil)  --> 2  true
+---```
 ---@param first integer|strata.SquashOptions
 ---@param last? integer
 ---@param opts? strata.FlattenOptions
 ---@return strata.Image? self
 ---@return string? message
----@return strata.errcode? code
+---@return strata.errcode? code  "EINVAL": the layers of the base are not the lowest ones; those of reading, of a registry
 function Image:squash(first, last, opts) end
 
 --- Makes one layer of all.
+---```lua
+---assert(img:flatten())
+---print(#img.layers)  --> 1
+---```
 ---@param opts? strata.FlattenOptions
 ---@return strata.Image? self
 ---@return string? message
----@return strata.errcode? code
+---@return strata.errcode? code  those of reading, of a registry
 function Image:flatten(opts) end
 
 --- Divides a layer. With paths it becomes two: what they choose is in the upper one, with all names of a file and with
 --- the directories that it is in. With {size = bytes} it becomes as many as are needed, in the order of its entries.
 --- Entries keep their bytes, and a container sees the same; what chooses nothing is "ENOENT".
+---
+--- All names of a hardlinked file go together, whiteouts stay in the lowest layer. What a container sees before and
+--- after is compared, and where it differs (when an entry goes through a symlink of the same layer, for one) nothing is
+--- done. New layers keep the compression and the annotations of the old one; the history gets a row for each, like that
+--- of the old one.
+---```lua
+---assert(img:split(2, "usr/share/doc"))
+---print(#img.layers, img.layers[3]:entry("usr/share/doc/app/copyright").size)  --> 4  4
+---```
 ---@param number integer  of the layer
 ---@param which strata.Which|strata.SplitSize  a function gets an entry and its layer
 ---@param opts? strata.WorkOptions
 ---@return strata.Image? self
 ---@return strata.Chunk[]|string # the layers that it has become, or the message
----@return strata.errcode? code  "EINVAL": everything is chosen, or a container would see something else
+---@return strata.errcode? code  "ENOENT": nothing is chosen; "EINVAL": everything is chosen, or a container would see something else; those of reading, of a registry
 function Image:split(number, which, opts) end
 
 --- Divides an image anew: files that change together, as those of a package do, lie in one layer, and which it is
 --- depends on the name of the package alone. So the layers of the next build in which nothing has changed have the same
 --- digests; normalize() makes times no change. What a container sees stays.
+---
+--- Layers are merged as squash() merges them, and files that change together are put into one of `chunks` layers: those
+--- of a package (`by = "package"`, as dpkg and apk list them), and those of no package by the first three names of
+--- their directory (`by = "directory"` does so for all), or by the name that a function gives. Which layer that is
+--- follows from the name alone, so other names that come, go or change leave it as it is. What has no name, and what is
+--- in no package and in `/etc`, `/home`, `/root`, `/run`, `/tmp`, `/var` or `/` itself, is in the topmost one. Layers
+--- have the times of their entries, directories included: normalize() comes first, so that a new build changes none.
+---```lua
+---assert(img:normalize { epoch = 1700000000 })
+---local _, chunks = assert(img:rechunk { chunks = 24, above = 1 })
+---print(chunks)  --> layer 2: …
+---assert(img:save("chunks.tar", { format = "oci-archive", compression = "gzip", reproducible = true }))
+---```
 ---@param opts? strata.RechunkOptions
 ---@return strata.Image? self
 ---@return strata.Chunk[]|string # the new layers, or the message
----@return strata.errcode? code  "EINVAL": no layer is above the base, or a container would see something else
+---@return strata.errcode? code  "EINVAL": no layer is above the base, or a container would see something else; those of reading, of a registry
 function Image:rechunk(opts) end
 
 --- Removes a layer, or all layers whose created_by has a plain text or a Lua pattern, with their rows of the history. A
 --- hardlink of another layer into it is refused.
+---
+--- The other layers keep their bytes.
+---```lua
+---assert(img:remove_layer { created_by = "RUN clean" })
+---print(#img.layers, assert(img:rootfs()):exists "var/cache/app.deb")  --> 2  true
+---```
 ---@param which integer|{created_by: string|{pattern: string}}
 ---@param opts? strata.WorkOptions
 ---@return strata.Image? self
 ---@return string? message
----@return strata.errcode? code
+---@return strata.errcode? code  "ENOENT": no layer was created by that; "EINVAL": a hardlink of another layer shares its file with it; those of reading, of a registry
 function Image:remove_layer(which, opts) end
 
 --- Moves a layer; its row of the history goes along.
+---```lua
+---assert(img:move_layer(3, 2))
+---print(img.layers[3].created_by)  --> RUN install --token=s3cret app
+---```
 ---@param from integer
 ---@param to integer  its number afterwards
 ---@param opts? strata.WorkOptions
 ---@return strata.Image? self
 ---@return string? message
----@return strata.errcode? code
+---@return strata.errcode? code  "EINVAL": a hardlink of another layer shares its file with it; those of reading, of a registry
 function Image:move_layer(from, to, opts) end
 
 --- Puts the layers above one base onto another; they keep their bytes. Refused with "EINVAL" where the layers of the
 --- old base are not the lowest ones.
+---
+--- The diff_ids of the old base's layers are compared. Its rows of the history are replaced by those of the new base,
+--- each layer of which has one afterwards. The config stays as it is, unless `config = "inherit"` is given: what is the
+--- same as in the old base comes from the new one, variables, labels, volumes and ports one by one, Cmd only along with
+--- the Entrypoint. The manifest's annotations `org.opencontainers.image.base.*` follow where they are there. A hardlink
+--- of the image into the base has to find its file in the new one.
+---```lua
+---local old, new = assert(strata.open "base.tar"), assert(strata.open "base-2.tar")
+---assert(img:rebase(old, new, { config = "inherit" }))
+---print(img:read "etc/os-release")  --> ID=debian…
+---```
 ---@param old_base strata.Image
 ---@param new_base strata.Image
 ---@param opts? strata.RebaseOptions
 ---@return strata.Image? self
 ---@return string? message
----@return strata.errcode? code
+---@return strata.errcode? code  "EINVAL": the layers of the old base are not the lowest ones, another os or architecture without `force`, or a hardlink into the base that finds no file; those of reading, of a registry
 function Image:rebase(old_base, new_base, opts) end
 
 --- Drops entries that repeat the content of a lower layer with other metadata, which the lower one takes. A container
 --- sees the same.
+---
+--- A lower entry gets the metadata of an upper one of the same type and content, and the upper one goes. All names of a
+--- hardlinked file go, or none, and none that another layer links to; a directory goes with all that its layer has in
+--- it. Layers that name a path twice or go through symlinks are left alone, and so is what differs in an ACL.
+---```lua
+---assert(img:append { files = { ["bin/sh"] = { content = "#!", mode = "0755", uid = 33 } }, created_by = "RUN chown" })
+---print((img:fold { prune = true }) > 0, #img.layers)  --> true  3
+---```
 ---@param opts? strata.FoldOptions
 ---@return integer? bytes  that the plain tars have less
 ---@return strata.Folded[]|string # what was folded, or the message
----@return strata.errcode? code
+---@return strata.errcode? code  those of reading, of a registry
 function Image:fold(opts) end
 
 --- Removes paths, with all below them, from every layer, whatever symlinks lead to them, and the whiteouts that hide
 --- nothing then. Hardlinks to them stay, with the content. What matches nothing is "ENOENT", and nothing is changed; a
 --- whiteout alone is no match.
+---
+--- A function is asked about each entry of each layer, fn(entry, layer); what it says of an entry goes for its path in
+--- all layers. What a symlink leads to at such a path goes as well, in both views.
+---```lua
+---local _, removed = assert(img:remove { "usr/share/doc", "**/*.pyc" })
+---for _, one in ipairs(removed) do print(one.layer, one.type, one.path) end  --> 2  file  opt/app/app.pyc…
+---```
 ---@param which strata.Which  a function gets an entry and its layer
 ---@param opts? strata.RemoveOptions
 ---@return strata.Image? self
 ---@return strata.Removed[]|string|nil # what was removed, or the message
----@return strata.errcode? code
+---@return strata.errcode? code  "ENOENT": something matches nothing; "EINVAL": a hardlink of another layer would lose its file; those of reading, of a registry
 function Image:remove(which, opts) end
 
 --- Removes paths as remove() does, and proves it by reading all again: "EEXIST" when something is left. Texts of the
---- history, variables, labels and annotations can go as well, also from documents that repeat the config. Whole or not at
---- all: what matches nothing is "ENOENT". What no edit of this image reaches is in `left` of the report.
+--- history, variables, labels and annotations can go as well, also from documents that repeat the config. Whole or not
+--- at all: what matches nothing is "ENOENT". What no edit of this image reaches is in `left` of the report.
+---
+--- `which` may be nil when something else is named.
+---```lua
+---print(assert(img:purge("var/cache", { history = "%-%-token=%S+", env = "^TOKEN=", prove = "s3cret" })))
+-----> removed: …
+---print(config:get_env "TOKEN")  --> nil
+---```
 ---@param which strata.Which?  a function gets an entry and its layer
 ---@param opts? strata.PurgeOptions
 ---@return strata.PurgeReport?
 ---@return string? message
----@return strata.errcode? code
+---@return strata.errcode? code  "ENOENT": something matches nothing; "EEXIST": something is left, which the message names; "EINVAL": a hardlink of another layer would lose its file; those of reading, of a registry
 function Image:purge(which, opts) end
 
---- Makes an image normal, so that building it again at another time gives the same digests: times of entries (mtime, and
---- where they are told atime and ctime), of the config, its history and the known labels and annotations become the epoch
---- when they are later, and earlier ones stay. What Docker's builder tells of its containers goes from the config. Throws
---- when no epoch is given and $SOURCE_DATE_EPOCH is none.
+--- Makes an image normal, so that building it again at another time gives the same digests: times of entries (mtime,
+--- and where they are told atime and ctime), of the config, its history and the known labels and annotations become the
+--- epoch when they are later, and earlier ones stay. What Docker's builder tells of its containers goes from the
+--- config. Throws when no epoch is given and $SOURCE_DATE_EPOCH is none.
+---
+--- A file with several names has the time of the last one. `owner` is as in append. `sort = true` puts the entries of
+--- each layer in the order of their paths, a hardlink behind its file. An image that is normal already stays as it is,
+--- and the report says 0. Contents, modes and tags stay: where two builds differ in these, the digests do, too. An
+--- archive of `docker save` that is saved as it came keeps the names that Docker drew for its directories;
+--- `oci-archive` and `docker-legacy` are the same byte for byte.
+---```lua
+---print(img:normalize { epoch = "2024-01-01T00:00:00Z", numeric_owner = true })  --> normalized: …
+---assert(img:save("normal.tar", { format = "oci-archive", compression = "gzip", reproducible = true }))
+---```
 ---@param opts? strata.NormalizeOptions
 ---@return strata.NormalizeReport?
 ---@return string? message
----@return strata.errcode? code  "EINVAL": the layers of the base are not the lowest ones, or sorting would change what containers see
+---@return strata.errcode? code  "EINVAL": the layers of the base are not the lowest ones, or sorting would change what containers see; those of reading, of a registry
 function Image:normalize(opts) end
 
---- Mends findings of img:check: those whose codes are named, or, with true, all that can be mended. A container sees the
---- same, and what is not mended keeps its bytes; layers that were mended are other objects. Whole or not at all: a
---- finding that is named and cannot be mended is "EINVAL", unless `optional` has it left. A finding that is not there is
---- told in the report.
+--- Mends findings of img:check: those whose codes are named, or, with true, all that can be mended. A container sees
+--- the same, and what is not mended keeps its bytes; layers that were mended are other objects. Whole or not at all: a
+--- finding that is named and cannot be mended is "EINVAL", unless `optional` has it left. A finding that is not there
+--- is told in the report.
+---
+--- doc/findings.md says which findings are mended, and how. Throws a name that is no code of a finding, and a code that
+--- is never mended, with the reason.
+---```lua
+---local report = assert(img:repair { "duplicate-path", "history" })
+---print(report.absent[1])  --> duplicate-path
+---assert(img:save "app-mended.tar")
+---```
 ---@param which string|string[]|boolean  codes, such as "duplicate-path"; true: all that can be mended
 ---@param opts? strata.RepairOptions
 ---@return strata.RepairReport?
 ---@return string? message
----@return strata.errcode? code
+---@return strata.errcode? code  "EINVAL": a finding that was named cannot be mended; "EDIGEST": a layer is not what its digest says; "EUNSUPPORTED": a parser-differential without strata.archive; those of reading, of a registry
 function Image:repair(which, opts) end
 
---- Adds a tag, like `docker tag`. Throws what is no reference.
+--- Adds a tag, like `docker tag`: in an archive the name goes from the image that had it to this one. Throws what is no
+--- reference.
+---```lua
+---img:tag "registry.example/team/app:1"
+---print(#img.tags)  --> 2
+---```
 ---@param ref string  "app:2", "registry/app:2"; without a tag: ":latest"
 ---@return strata.Image self
 function Image:tag(ref) end
 
 --- Takes a tag away. Throws what is no reference.
+---```lua
+---assert(img:tag("app:2"):untag "app:1")
+---print(img.tags[1])  --> app:2
+---```
 ---@param ref string
 ---@return strata.Image? self
 ---@return string? message
@@ -250,6 +435,12 @@ function Image:tag(ref) end
 function Image:untag(ref) end
 
 --- Sets an annotation of the manifest, in its place or behind the others. Throws what is no string.
+---
+--- doc/artifacts.md tells which annotations there are, and which formats keep them.
+---```lua
+---img:set_annotation("org.opencontainers.image.source", "https://git.example/app")
+---print(img.annotations["org.opencontainers.image.source"])  --> https://git.example/app
+---```
 ---@param name string
 ---@param value string
 ---@return strata.Image? self
@@ -258,6 +449,11 @@ function Image:untag(ref) end
 function Image:set_annotation(name, value) end
 
 --- Removes an annotation of the manifest. Throws what is no string.
+---```lua
+---img.annotations = { ["com.example.team"] = "shop" }
+---assert(img:remove_annotation "com.example.team")
+---print(img:remove_annotation "com.example.team")  --> nil  remove_annotation: there is no annotation 'com.example.team'  ENOENT
+---```
 ---@param name string
 ---@return strata.Image? self
 ---@return string? message
@@ -266,6 +462,10 @@ function Image:remove_annotation(name) end
 
 --- Sets an annotation of the descriptors that lead to the image. Throws what is no string, and the names that are its
 --- tags.
+---```lua
+---img:set_descriptor_annotation("com.example.stage", "test")
+---print(img.descriptor_annotations["com.example.stage"])  --> test
+---```
 ---@param name string
 ---@param value string
 ---@return strata.Image? self
@@ -274,6 +474,9 @@ function Image:remove_annotation(name) end
 function Image:set_descriptor_annotation(name, value) end
 
 --- Removes an annotation of the descriptors that lead to the image. Throws as setting it does.
+---```lua
+---assert(img:set_descriptor_annotation("com.example.stage", "test"):remove_descriptor_annotation "com.example.stage")
+---```
 ---@param name string
 ---@return strata.Image? self
 ---@return string? message
@@ -281,6 +484,11 @@ function Image:set_descriptor_annotation(name, value) end
 function Image:remove_descriptor_annotation(name) end
 
 --- Takes all edits back: the image is what was opened. Entries that were read from edited layers are no longer valid.
+---```lua
+---assert(img:remove "etc")
+---assert(img:revert())
+---print(img.edited, root:exists "etc/passwd")  --> false  true
+---```
 ---@return strata.Image? self
 ---@return string? message
 ---@return strata.errcode? code
@@ -288,59 +496,105 @@ function Image:revert() end
 
 --- Writes the image, in the way that it was stored or in another format. The output appears whole or not at all; it
 --- may be what the image came from.
+---
+--- Without a `format` an image is written as it was stored, and an untouched one is the same file byte for byte; an
+--- image of an archive or a layout goes back into it, and its other images, indexes, attestations and artifacts stay.
+--- With a `format` it is written alone. doc/formats.md tells what each format keeps, doc/registry.md what goes over the
+--- wire.
+---
+--- Edited layers wait in unnamed temporary files beside the target, or in `$TMPDIR` when a digest is asked for before
+--- the save. Several saves into one layout directory at once, of one process or of many, leave the images of all of
+--- them; of two that have the same name, that of the one that ends last. A save that fails leaves `index.json` as it
+--- was, and perhaps blobs that nothing names.
+---```lua
+---config:set_env("TZ", "UTC")
+---local saved = assert(img:save("app-new.tar", { format = "oci-archive", compression = "gzip", level = 9 }))
+---print(saved.format, saved.layers[1].action, saved.id == img.id)  --> oci-archive  recompressed  true
+---```
 ---@param what string|file*  a path, "-" for standard output, or an open Lua file
 ---@param opts? strata.SaveOptions|strata.PushOptions  the latter where `what` is a reference
 ---@return strata.SaveResult?
 ---@return string[]|string|nil lost  what the format cannot hold, nil for nothing; or the message
----@return strata.errcode? code
+---@return strata.errcode? code  "EISDIR": a directory wants `format = "oci"`; "EEXIST": something other than a layout is there; "ESTALE": the layout has had the same image changed or removed meanwhile, or the tag is not what `expect` says; "EINVAL": attestations would be left behind with `attestations = "refuse"`; "EUNSUPPORTED": the format cannot hold the image; those of reading, of writing, of a registry
 function Image:save(what, opts) end
 
 --- What img:save with these options would write, before it does. Digests and sizes that only compressing would tell are
 --- nil.
+---```lua
+---assert(img:remove "usr/share/doc")
+---print(assert(img:plan { format = "oci" }).layers[2].action)  --> rewritten
+---```
 ---@param opts? strata.PlanOptions
 ---@return strata.SaveResult?
 ---@return string? message
----@return strata.errcode? code
+---@return strata.errcode? code  as img:save
 function Image:plan(opts) end
 
 --- The artifacts that are about the image as it was opened: signatures, lists of contents. They are listed by the
 --- registry, or by what the layout has; attestations of buildkit are not among them, which index.manifests has.
+---```lua
+---local app = assert(strata.open("layout", { platform = "linux/amd64" }))
+---assert(assert(strata.artifact { type = "text/plain", files = { note = "ok" }, subject = app }):save "layout")
+---print(assert(app:referrers { type = "text/plain" })[1].artifact_type)  --> text/plain
+---```
 ---@param opts? strata.ReferrersOptions
 ---@return strata.Referrer[]?
 ---@return string? message
----@return strata.errcode? code
+---@return strata.errcode? code  those of reading, of a registry
 function Image:referrers(opts) end
 
 --- The entries of all layers, the base first, each with its layer. The iterator throws when a layer cannot be read.
+---```lua
+---local count = 0
+---for file in img:entries() do
+---  if file.type == "file" and file.setuid then count = count + 1 end
+---end
+---print(count)  --> 0
+---```
 ---@return fun(): strata.Entry?, strata.Layer?
 function Image:entries() end
 
 --- The content of a file as a container sees it, as root:read does.
+---```lua
+---print((img:read "etc/app.conf"))  --> mode = production
+---```
 ---@param path string
 ---@param max? integer  bytes at most; without it more than limits.read are "ELIMIT"
 ---@return string? content
 ---@return string? message
----@return strata.errcode? code
+---@return strata.errcode? code  "ENOENT": there is no such path; "EISDIR": it is a directory; "EINVAL": it is no file; "ELOOP": symlinks without an end; "ELIMIT": it is larger than `limits.read`; those of reading, of a registry
 function Image:read(path, max) end
 
 --- Writes the file system that a container sees as one tar, sorted, hardlinks behind their files.
+---```lua
+---assert(img:export("rootfs.tar.gz", { compression = "gzip" }))
+---assert(img:export("-"))  -- lua app.lua | tar -t
+---```
 ---@param what string|file*  a path, "-" for standard output, or an open Lua file
 ---@param opts? strata.ExportOptions
 ---@return strata.ExportResult?
 ---@return string? message
----@return strata.errcode? code
+---@return strata.errcode? code  those of reading, of writing, of a registry
 function Image:export(what, opts) end
 
 --- Applies all layers to a directory, which is made when it is not there. Every digest is checked on the way; after a
 --- failure nothing is left of it.
+---```lua
+---local result = assert(img:extract("rootfs", { unprivileged = true }))
+---print(result.layers, io.open("rootfs/etc/app.conf"):read "*a")  --> 3  mode = production
+---```
 ---@param dir string  must be empty, unless opts.merge
 ---@param opts? strata.ExtractOptions
 ---@return strata.ExtractResult?
 ---@return string? message
----@return strata.errcode? code
+---@return strata.errcode? code  "ENOTEMPTY": there is something in the directory; "EPERM": an owner or a device wants root, or `unprivileged = true`; "EUNSUPPORTED": a layer is compressed in a way that is not read; those of reading, of writing, of a registry
 function Image:extract(dir, opts) end
 
 --- Frees what the image holds. Every method and field throws afterwards; closing twice does nothing.
+---```lua
+---img:close()
+---print(pcall(function() return img.id end))  --> false  …
+---```
 function Image:close() end
 
 --- A member of an archive, or a file of a layout.

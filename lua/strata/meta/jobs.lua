@@ -6,82 +6,132 @@
 local jobs = {}
 
 --- Runs a job by its name. Nothing is thrown: misuse comes back with the code "EINVAL".
+---```lua
+---local jobs = require "strata.jobs"
+---print(assert(jobs.run("inspect", { path = "app.tar" })).platform)  --> linux/amd64
+---print(jobs.run("inspect", { path = "no.tar" }))  --> nil  no.tar: No such file or directory  ENOENT
+---```
 ---@param name strata.JobName
 ---@param args table  as the job takes them
 ---@param control? strata.JobControl
 ---@return table? result
 ---@return string? message
----@return strata.errcode? code
+---@return strata.errcode? code  "EINVAL": misuse; "ETIMEDOUT": the deadline has passed; "ECANCELED": the job was canceled; those of the job
 function jobs.run(name, args, control) end
 
 --- What the documents of an image tell: config, layers beside the history. No layer is read.
+---```lua
+---local jobs = require "strata.jobs"
+---local facts = assert(jobs.config { path = "app.tar" })
+---print(facts.config.config.Cmd[1], facts.history[2].created_by)  --> /opt/app/run RUN install --token=s3cret app
+---```
 ---@param args strata.JobArguments
 ---@return strata.ImageFacts?
 ---@return string? message
----@return strata.errcode? code
+---@return strata.errcode? code  as strata.open
 function jobs.config(args) end
 
 --- What an image is: config, layers beside the history, sizes, wasted bytes. All layers are read.
+---```lua
+---local jobs = require "strata.jobs"
+---local facts = assert(jobs.inspect { path = "app.tar" })
+---print(facts.tags[1], #facts.layers, facts.wasted)  --> app:1  3  3013
+---```
 ---@param args strata.JobArguments
 ---@return strata.ImageFacts?
 ---@return string? message
----@return strata.errcode? code
+---@return strata.errcode? code  as strata.open; those of reading, of a registry
 function jobs.inspect(args) end
 
 --- The entries of a layer, a page of them.
+---```lua
+---local jobs = require "strata.jobs"
+---print(assert(jobs.entries { path = "app.tar", layer = 2, limit = 2 }).entries[1].path)  --> etc/app.conf
+---```
 ---@param args strata.EntriesArguments
 ---@return strata.EntryPage?
 ---@return string? message
----@return strata.errcode? code
+---@return strata.errcode? code  "ENOENT": there is no such layer; those of reading, of a registry
 function jobs.entries(args) end
 
 --- What is in a directory of the merged file system, a page of it.
+---```lua
+---local jobs = require "strata.jobs"
+---print(assert(jobs.list { path = "app.tar", dir = "etc" }).total)  --> 3
+---```
 ---@param args strata.ListArguments
 ---@return strata.EntryPage?
 ---@return string? message
----@return strata.errcode? code
+---@return strata.errcode? code  "ENOENT": there is no such path, or no such layer; "ENOTDIR": it is no directory; those of reading, of a registry
 function jobs.list(args) end
 
 --- What is known of a path, and what each layer has done to it; of a file the first bytes.
+---```lua
+---local jobs = require "strata.jobs"
+---print(assert(jobs.read { path = "app.tar", file = "etc/app.conf" }).content)  --> mode = production
+---```
 ---@param args strata.ReadArguments
 ---@return strata.FileFacts?
 ---@return string? message
----@return strata.errcode? code
+---@return strata.errcode? code  "ENOENT": there is no such path; those of reading, of a registry
 function jobs.read(args) end
 
 --- Writes the content of a file to another one.
+---```lua
+---local jobs = require "strata.jobs"
+---print(assert(jobs.fetch { path = "app.tar", file = "etc/app.conf", to = "app.conf" }).size)  --> 18
+---```
 ---@param args strata.FetchArguments
 ---@return {size: integer}?
 ---@return string? message
----@return strata.errcode? code
+---@return strata.errcode? code  "ENOENT": there is no such path; those of reading, of writing, of a registry
 function jobs.fetch(args) end
 
 --- Edits an image and saves it.
+---```lua
+---local jobs = require "strata.jobs"
+---local edit = { remove = "usr/share/doc", env = { TZ = "UTC", TOKEN = false }, tags = { "app:2" } }
+---print(assert(jobs.edit { path = "app.tar", to = "app-new.tar", edit = edit }).path)  --> app-new.tar
+---```
 ---@param args strata.EditArguments
 ---@return strata.SaveResult?
 ---@return string? message
----@return strata.errcode? code
+---@return strata.errcode? code  as img:remove and img:save; "EINVAL": the module has failed
 function jobs.edit(args) end
 
 --- Saves an image, in another format for one.
+---```lua
+---local jobs = require "strata.jobs"
+---print(assert(jobs.save { path = "app.tar", to = "out", save = { format = "oci" } }).format)  --> oci
+---```
 ---@param args strata.SaveArguments
 ---@return strata.SaveResult?
 ---@return string? message
----@return strata.errcode? code
+---@return strata.errcode? code  as img:save
 function jobs.save(args) end
 
 --- Reads every byte and compares every digest; finds what breaks the rules of a policy.
+---```lua
+---local jobs = require "strata.jobs"
+---for _, finding in ipairs(assert(jobs.check { path = "app.tar", policy = { root_user = false } }).findings) do
+---  print(finding.rule)  --> root_user
+---end
+---```
 ---@param args strata.CheckArguments
 ---@return {id: string, findings: strata.PolicyFinding[]}?
 ---@return string? message
----@return strata.errcode? code
+---@return strata.errcode? code  as img:verify
 function jobs.check(args) end
 
 --- Removes a file: for large ones the kernel takes its time.
+---```lua
+---local jobs = require "strata.jobs"
+---assert(jobs.remove { path = "site.tar" })
+---```
 ---@param args strata.PathArguments
 ---@return {removed: boolean}?
 ---@return string? message
----@return strata.errcode? code
+---@return strata.errcode? code  "ENOENT": there is no such file; "EIO": it stays
 function jobs.remove(args) end
 
 --- The jobs that there are.
@@ -121,7 +171,7 @@ function jobs.remove(args) end
 ---@field empty_layer boolean
 ---@field layer integer?
 
---- A part of a list.
+--- A part of a list of entries.
 ---@class strata.EntryPage
 ---@field entries strata.EntryFacts[]
 ---@field total integer  of all pages

@@ -47,7 +47,7 @@
 ---@field entry integer?  its number in the tar before
 ---@field how string  what was done
 
---- What was written.
+--- The tar that an export has written.
 ---@class strata.ExportResult
 ---@field path string?  nil: it went into a stream
 ---@field size integer  bytes as stored

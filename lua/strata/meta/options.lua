@@ -2,7 +2,7 @@
 
 --- Written by doc/option_types.lua from lua/strata/util/option_table.lua.
 
---- Options of whatever only works, and may take long.
+--- What calls share that may take long: threads, and a function for progress.
 ---@class strata.WorkOptions
 ---@field threads? integer  at most. Default: one per CPU
 ---@field progress? strata.Progress  called now and then with what is done by then
@@ -31,7 +31,7 @@
 ---@class strata.SelectorOptions
 ---@field platform? string  "linux/arm64/v8"
 
---- Which manifests of an index are meant: those that all of it fits.
+--- Manifests of an index: those that all of the given fields fit.
 ---@class strata.ManifestOptions: strata.ChoiceOptions
 ---@field kind? "image"|"attestation"|"artifact"|"index"
 
@@ -41,26 +41,26 @@
 ---@field replace? boolean  an image for the same platform, or an entry of the same name, makes way. Default: false
 ---@field attestations? "keep"|"drop"|"refuse"  about the image, of where it came from; refuse: to leave one behind. Default: keep
 
---- What else goes.
+--- What a removal from an index takes along.
 ---@class strata.IndexRemoveOptions
 ---@field optional? boolean  a choice that matches nothing is no error. Default: false
 ---@field attestations? "keep"|"drop"|"refuse"  about the removed manifests, in the same index; refuse: to remove an image that has one. Default: drop
 
---- Of blobs that nothing names.
+--- What is done with blobs that nothing names.
 ---@class strata.GcOptions
 ---@field remove? boolean  they are removed, and not only listed. Default: false
 ---@field limits? strata.Limits  instead of those of strata.limits, or of the image
 
---- Which index has an annotation.
+--- The index whose annotation is set or removed.
 ---@class strata.IndexAnnotationOptions
 ---@field digest? string  of one that the index leads to, as img.index tells it. Default: the index itself
 
---- Of an image without layers.
+--- What an image without layers begins with.
 ---@class strata.NewOptions
 ---@field platform? string  default: "linux/amd64"
 ---@field created? string  a time of RFC 3339. Default: "1970-01-01T00:00:00Z"
 
---- What of a tree is drawn.
+--- How much of a tree is drawn.
 ---@class strata.TreeOptions
 ---@field path? string  the directory to begin at. Default: "/"
 ---@field depth? integer  levels to draw. Default: 64
@@ -76,7 +76,7 @@
 ---@field upto? integer  the number of the last layer that counts. Default: the topmost
 ---@field view? "runtime"|"spec"  what containers see by default, or the letter of the specification (one layer unpacked over the other). Default: "runtime"
 
---- What else is told of an entry.
+--- What the JSON of an entry has besides.
 ---@class strata.EntryJsonOptions
 ---@field digest? boolean  the SHA-256 of a file, which is read. Default: false
 
@@ -108,7 +108,7 @@
 ---@field base? strata.Image|string|string[]  an image whose layers have to be the lowest ones, or the chain_id of its topmost one; of several one is enough
 ---@field check? "error"|"warning"|"note"|false  what img:check finds of this severity, or worse, breaks the policy. Default: false
 
---- What is a secret.
+--- Where a policy looks for secrets, and what is one.
 ---@class strata.PolicySecrets
 ---@field paths? strata.Paths  also of files that upper layers hide
 ---@field env? string[]  Lua patterns of "NAME=value" of variables, labels and annotations
@@ -129,7 +129,7 @@
 ---@field uid? strata.IdMap
 ---@field gid? strata.IdMap
 
---- What strata.layer and img:append share.
+--- The sources of a layer that strata.layer and img:append share.
 ---@class strata.NewLayerOptions: strata.MappingOptions, strata.WorkOptions
 ---@field dir? string  a directory, whose content goes into the layer
 ---@field files? table<string, string|strata.FileEntry>  by path: the content, or all of the entry
@@ -140,14 +140,14 @@
 ---@field temp_dir? string  a directory for temporary files. Default: $TMPDIR, or /tmp
 ---@field limits? strata.Limits  instead of those of strata.limits, or of the image
 
---- One source (dir; lower and upper; overlay_upper; files; tar; archive), and how it becomes a layer.
+--- A layer by itself: one source (dir; lower and upper; overlay_upper; files; tar; archive), and how it is taken.
 ---@class strata.LayerOptions: strata.NewLayerOptions
 ---@field lower? string  a directory, and
 ---@field upper? string  another one, which the layer makes of it
 ---@field content? boolean  lower and upper: files that look the same are compared. Default: false
 ---@field overlay_upper? string  the upper directory of an overlay mount
 
---- The same for img:append, where a layer can be taken as it is, and the history gets a row.
+--- A layer of an image: one source (layer; dir; files; tar; archive), how it is taken, and its row of the history.
 ---@class strata.AppendOptions: strata.NewLayerOptions
 ---@field layer? strata.Layer  of an image, or one without an image; keeps its bytes
 ---@field at? integer  its number afterwards. Default: on top
@@ -156,7 +156,7 @@
 ---@field comment? string
 ---@field author? string
 
---- An entry of the option files.
+--- One entry of the option `files`, where its content alone does not say all.
 ---@class strata.FileEntry
 ---@field type? "file"|"dir"|"symlink"|"hardlink"|"char"|"block"|"fifo"  default: file, or symlink with a linkpath
 ---@field content? string
@@ -187,7 +187,7 @@
 ---@field above strata.Image|integer  the base, or its number of layers
 ---@field view? "runtime"|"spec"  what containers see by default, or the letter of the specification (one layer unpacked over the other). Default: "runtime"
 
---- A layer is divided by size.
+--- How large the parts of a divided layer may be.
 ---@class strata.SplitSize
 ---@field size? integer  bytes of plain tar that a part has at most, unless one file is larger
 
@@ -241,7 +241,7 @@
 ---@class strata.RemoveOptions: strata.WorkOptions
 ---@field optional? boolean  what matches nothing is no error. Default: false
 
---- What else is purged.
+--- What is purged besides paths.
 ---@class strata.PurgeOptions: strata.RemoveOptions
 ---@field history? string  Lua pattern: what matches becomes "***" in created_by and comment
 ---@field env? string  Lua pattern: variables whose "NAME=value" matches are removed
@@ -293,7 +293,7 @@
 ---@field level? integer  gzip 0 to 9, zstd 1 to 19
 ---@field reproducible? boolean  compressed bytes do not depend on the machine: gzip by zlib. Default: false
 
---- What a save to a registry is asked that is not made.
+--- What a save would be given, and where it would go.
 ---@class strata.PlanOptions: strata.PushOptions
 ---@field to? string  a reference, whose present manifest is asked for
 
@@ -301,7 +301,7 @@
 ---@class strata.CopyOptions: strata.ChoiceOptions, strata.SourceOptions, strata.SaveOptions
 ---@field registry? strata.Registry  the client of registries. Default: one that all calls share
 
---- The same to a registry.
+--- How an index, or with ref, digest or platform one image, is copied to a registry.
 ---@class strata.CopyPushOptions: strata.ChoiceOptions, strata.SourceOptions, strata.PushOptions
 
 --- A file of an artifact, or its config.
@@ -311,7 +311,7 @@
 ---@field media_type? string  default: "application/octet-stream"
 ---@field annotations? table<string, string>  of its descriptor
 
---- Of an artifact that is made.
+--- What an artifact is made of.
 ---@class strata.ArtifactOptions: strata.WorkOptions
 ---@field type string  what it is
 ---@field files? table<string, string|strata.ArtifactFile>  by name: the content, or all of the file
@@ -363,7 +363,7 @@
 ---@field token? string  goes to the registry as it is
 ---@field identity? string  a refresh token, for token servers
 
---- Of a client of registries.
+--- The settings of a client of registries.
 ---@class strata.RegistryOptions
 ---@field credentials? table<string, strata.RegistryCredentials|false>|"docker"  by host or host/namespace; false: none there; "docker": those in the files of podman and Docker. Default: "docker", and none inside nginx
 ---@field helpers? boolean  credential helpers that these files name are run. Default: false
@@ -401,7 +401,7 @@
 ---@field rootless? boolean  owners that cannot be set are recorded as user.rootlesscontainers. Default: false
 ---@field limits? strata.Limits  instead of those of strata.limits, or of the image
 
---- What is done to an image that goes by.
+--- What is done to an image while it passes through.
 ---@class strata.StreamImageOptions: strata.ChoiceOptions, strata.SourceOptions, strata.WorkOptions
 ---@field filter? fun(entry: strata.Entry, layer: strata.StreamLayer): boolean  false drops the entry
 ---@field rewrite? fun(entry: strata.Entry, layer: strata.StreamLayer)  assigns to its fields
@@ -485,7 +485,7 @@
 ---@field module? string  name of a Lua module that returns function(img, args): it edits the image
 ---@field args? table  for that
 
---- What the gate is made with.
+--- The threads behind the gate, and how long and how many jobs may wait for them.
 ---@class strata.RestyOptions
 ---@field pool string  of nginx's thread_pool directive
 ---@field threads integer  of that pool; each worker process has so many
@@ -527,7 +527,7 @@
 ---@field removals? integer  files that whiteouts have extract look at for removal. Default: 20000000 files
 ---@field json? strata.JsonLimits
 
---- Of one document.
+--- How large one JSON document of an image may be.
 ---@class strata.JsonLimits
 ---@field max_bytes? integer  documents are read whole. Default: 4194304 bytes
 ---@field max_depth? integer  arrays and objects inside each other. Default: 64 levels

@@ -5,6 +5,11 @@
 local resty = {}
 
 --- Makes the gate before a thread pool; once for each worker process, in init_worker_by_lua. Throws what is no option.
+---```lua
+----- thread_pool surgery threads=2; lua_shared_dict surgery 1m; lua_check_client_abort on;
+----- init_worker_by_lua_block:
+---surgery = require("strata.resty").new { pool = "surgery", threads = 2, shared = "surgery" }
+---```
 ---@param opts strata.RestyOptions
 ---@return strata.Resty
 function resty.new(opts) end

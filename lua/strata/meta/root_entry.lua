@@ -33,23 +33,37 @@
 local RootEntry = {}
 
 --- The content of a file.
+---```lua
+---print(assert(root:stat "etc/passwd"):read(4))  --> root
+---```
 ---@param max? integer  bytes at most; without it more than limits.read are "ELIMIT"
 ---@param from? integer  bytes to pass over. Default 0
 ---@return string?
 ---@return string? message
----@return strata.errcode? code
+---@return strata.errcode? code  "EDIGEST": the layer is not what its digest says; "EISDIR": it is a directory; "EINVAL": it is no file; "ELIMIT": it is larger than `limits.read`; those of reading, of a registry
 function RootEntry:read(max, from) end
 
 --- The SHA-256 of a file's content, holes of sparse files as zeros.
+---```lua
+---print(assert(root:stat "etc/passwd"):digest())  --> sha256:…
+---```
 ---@return string? digest  "sha256:" and 64 hexadecimal digits; nil for what is no file
 ---@return string? message
----@return strata.errcode? code
+---@return strata.errcode? code  "EDIGEST": the layer is not what its digest says; those of reading, of a registry
 function RootEntry:digest() end
 
 --- All of it as one line of JSON, without a newline: a listing is such a line for each entry of root:walk(). What is no
 --- UTF-8 is told in Base64, under its name with "_bytes" behind it; values of xattrs always are in Base64.
+---
+--- A line has `path`, `type`, `mode` (as "0644"), `uid`, `gid`, `mtime` (with all its digits), and where there are such
+--- `uname`, `gname`, `size`, `linkpath`, `major`, `minor`, `links` and `inode` (of files with several names), `xattrs`,
+--- `layer`, `digest`. Extended attributes whose own names are no UTF-8 are in `xattrs_bytes`, an array of pairs in
+--- Base64.
+---```lua
+---for found in root:walk "bin" do print(found:json()) end  --> {"path":"bin/sh","type":"file","mode":"0755",…}
+---```
 ---@param opts? strata.EntryJsonOptions
 ---@return string?
 ---@return string? message
----@return strata.errcode? code
+---@return strata.errcode? code  "EDIGEST": the layer is not what its digest says; those of reading, of a registry
 function RootEntry:json(opts) end

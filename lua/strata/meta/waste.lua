@@ -5,11 +5,15 @@
 local waste = {}
 
 --- What is wasted by each of some layers, the base first, and by which files; a file with several names counts once.
+---```lua
+---local waste = require "strata.waste"
+---print(assert(waste.of { img.layers[2], img.layers[3] }).total)  --> 3013
+---```
 ---@param layers strata.Layer[]
 ---@param opts? strata.WasteOptions
 ---@return strata.Waste?
 ---@return string? message
----@return strata.errcode? code
+---@return strata.errcode? code  those of reading, of a registry
 function waste.of(layers, opts) end
 
 --- Bytes that no container sees.

@@ -304,7 +304,7 @@ end
 --- The limits in the headers of an answer, "100;w=21600".
 -- Source: registry rules RTY6.
 ---@param exchange strata.Exchange
----@return strata.RegistryRate?  nil: there are none
+---@return strata.RateLimit?  nil: there are none
 function headers.rate(exchange)
   local function numbers(name)
     local text = exchange:header(name) or ""

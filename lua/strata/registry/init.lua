@@ -154,7 +154,7 @@ end
 
 --- How much the registry says that it may be asked, such as Docker Hub does: one request, which does not count.
 ---@param ref string
----@return strata.RegistryRate? rate  nil alone: it says nothing about that
+---@return strata.RateLimit? rate  nil alone: it says nothing about that
 ---@return string? message
 ---@return string? code
 function methods:rate(ref)

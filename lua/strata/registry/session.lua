@@ -75,7 +75,7 @@ local KEEPS_BODY = { [307] = true, [308] = true }
 ---@field query string  of each request for what has a path: "?ns=docker.io" for a mirror that has to be told (NET9)
 ---@field silent_till number?  a mirror that is not there: until when it is not asked. Written by strata.registry.places
 ---@field warnings string[]  of its Warning headers. Written by exchange()
----@field rate strata.RegistryRate?  what it has said about its limits. Written by exchange()
+---@field rate strata.RateLimit?  what it has said about its limits. Written by exchange()
 ---@field is_registry boolean?  an answer has had marks of one. Written by take_notices()
 ---@field known table<string, table<string, boolean>>?  digests of blobs by repository; see push.known()
 local Session = {}

@@ -1,5 +1,6 @@
 --- Help at a REPL: strata.help(), strata.help(img), strata.help(img, "squash"), strata.help(strata.open),
--- strata.help "save", strata.help "PushOptions", strata.help "expect", strata.help "ESTALE", strata.help "limits"
+-- strata.help(saved), strata.help "save", strata.help "PushOptions", strata.help "expect", strata.help "ESTALE",
+-- strata.help "limits"
 
 local core = require "strata.core"
 local json = require "strata.util.json"
@@ -21,12 +22,28 @@ local function line(name, text)
   return (("  %-38s  %s"):format(name, first_sentence(text)):gsub(" +$", ""))
 end
 
--- A line for each field and each function.
+local NONE = {}
+
+-- The names of what is no result and no type, with what they begin with.
+local function names_with(beginning)
+  local names = {}
+  for _, name in ipairs(json.keys(texts)) do
+    if not texts[name].kind and name:find(beginning) then names[#names + 1] = name:match("%w+$") end
+  end
+  return table.concat(names, ", ")
+end
+
+-- A line for each field and each function; of the module what else can be asked for.
 local function of_class(name)
   local class = texts[name]
   local lines = { name .. ": " .. first_sentence(class.text) }
-  for _, field in ipairs(class.fields) do lines[#lines + 1] = line(field[1], field[2] .. "  " .. field[3]) end
-  for _, fn in ipairs(class.functions) do lines[#lines + 1] = line(fn[2], fn[3]) end
+  for _, field in ipairs(class.fields or NONE) do lines[#lines + 1] = line(field[1], field[2] .. "  " .. field[3]) end
+  for _, fn in ipairs(class.functions or NONE) do lines[#lines + 1] = line(fn[2], fn[3]) end
+  if name == "strata" then
+    lines[#lines + 1] = "Objects: " .. names_with("^strata%.%u")
+    lines[#lines + 1] = 'Modules, as require "strata.jobs": ' .. names_with("^strata%.%l")
+    lines[#lines + 1] = 'More: strata.help "Image", strata.help(img, "save"), strata.help(img.save), strata.help "jobs"'
+  end
   return table.concat(lines, "\n")
 end
 
@@ -53,12 +70,13 @@ local function add_options(lines, parameters)
   end
 end
 
--- All about a function: what it does, what it takes and gives, and its options.
+-- All about a function: what it does, what it takes and gives, its options, and an example.
 local function of_function(class, fn)
   local lines = { ("%s: %s"):format(class, fn[2]), indented(fn[3]) }
   if fn[4] ~= "" then lines[#lines + 1] = indented(fn[4]) end
   if fn[5] ~= "" then lines[#lines + 1] = "  gives\n" .. indented(indented(fn[5])) end
   add_options(lines, fn[4])
+  if fn[6] ~= "" then lines[#lines + 1] = "  example\n" .. indented(indented(fn[6])) end
   return table.concat(lines, "\n")
 end
 
@@ -87,10 +105,10 @@ end
 local function named(name, classes)
   local found = {}
   for _, class in ipairs(classes) do
-    for _, fn in ipairs(texts[class].functions) do
+    for _, fn in ipairs(texts[class].functions or NONE) do
       if fn[1] == name then found[#found + 1] = of_function(class, fn) end
     end
-    for _, field in ipairs(texts[class].fields) do
+    for _, field in ipairs(texts[class].fields or NONE) do
       if field[1] == name then found[#found + 1] = of_field(class, field) end
     end
   end
@@ -102,7 +120,7 @@ local function all_names()
   local names = {}
   for class, text in pairs(texts) do
     names[class:gsub("^strata%.", "")] = true
-    for _, list in ipairs { text.functions, text.fields } do
+    for _, list in ipairs { text.functions or NONE, text.fields or NONE } do
       for _, item in ipairs(list) do names[item[1]] = true end
     end
   end
@@ -118,7 +136,7 @@ local function place_of(fn)
   for _, class in ipairs(json.keys(texts)) do
     local module = package.loaded[class]
     for _, list in ipairs { type(module) == "table" and module or {}, object.methods[class] or {} } do
-      for _, item in ipairs(texts[class].functions) do
+      for _, item in ipairs(texts[class].functions or NONE) do
         if rawget(list, item[1]) == fn then return class, item[1] end
       end
     end
@@ -130,12 +148,13 @@ local function unknown(value)
   local likely = type(value) == "string" and spelling.likely(value, all_names())
   local shown = type(value) == "string" and core.quote(value) or "a " .. type(value)
   if likely then return ("There is no help for %s; did you mean '%s'?"):format(shown, likely) end
-  return ("There is no help for %s: give an object, or a name.\n\n%s"):format(shown, of_class "strata")
+  return ("There is no help for %s: give an object, a function, or a name.\n\n%s"):format(shown, of_class "strata")
 end
 
 -- What has a name: functions, fields and codes, classes, options.
 local function of_name(name)
   local short = name:match("^strata%.(.+)$") or name
+  if short == "Limits" or short == "JsonLimits" then return "strata." .. short .. ": " .. limits.text() end
   local class = texts["strata." .. short] and "strata." .. short or texts[name] and name
   local parts = {}
   parts[1] = named(name, json.keys(texts)) or class and of_class(class)
@@ -148,12 +167,44 @@ local function of_name(name)
   return parts[1] and table.concat(parts, "\n\n")
 end
 
+-- How many fields of a class of results a table has; nil when it has others, or lacks one that is always there.
+local function fields_in(value, class)
+  local count, known = 0, {}
+  for _, field in ipairs(class.fields or NONE) do
+    known[field[1]] = true
+    if rawget(value, field[1]) ~= nil then
+      count = count + 1
+    elseif not field[2]:find("?", -1, true) and field[2] ~= "any" then
+      return nil
+    end
+  end
+  for key in next, value do
+    if type(key) == "string" and not known[key] then return nil end
+  end
+  return count
+end
+
+-- The class of results that a table has the fields of; of several that with the most of them, and the least besides.
+local function result_class(value)
+  local best, most, besides = nil, 0, 0
+  for _, name in ipairs(json.keys(texts)) do
+    local class = texts[name]
+    local count = class.kind == "result" and fields_in(value, class) or 0
+    local lacks = count > 0 and #class.fields - count or 0
+    if count > most or count > 0 and count == most and lacks < besides then best, most, besides = name, count, lacks end
+  end
+  return best
+end
+
+-- The class of an object, a module, a result, or of what an array has.
 local function class_of(value)
   local mt = type(value) == "userdata" and getmetatable(value)
   if mt and texts[mt.__name] then return mt.__name end
-  for name in pairs(type(value) == "table" and texts or {}) do
+  if type(value) ~= "table" then return nil end
+  for name in pairs(texts) do
     if package.loaded[name] == value then return name end
   end
+  return result_class(value) or value[1] ~= value and class_of(value[1])
 end
 
 --- The text for an object, for what it has of a name, for a function, or for all that has a name; without any of them

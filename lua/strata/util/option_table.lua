@@ -55,7 +55,7 @@ local MAX_ID = 4294967294
 return {
   -- ---- work ---------------------------------------------------------------------------------------------
   {
-    "WorkOptions", "Options of whatever only works, and may take long.",
+    "WorkOptions", "What calls share that may take long: threads, and a function for progress.",
     { "threads", "integer", "at most", default = "one per CPU", min = 0, max = 1024 },
     { "progress", "strata.Progress", "called now and then with what is done by then" },
   },
@@ -80,7 +80,7 @@ return {
     extends = { "ChoiceOptions", "IndexOptions" } },
   { "SelectorOptions", "Which images of an index are meant.",
     { "platform", "string", '"linux/arm64/v8"', is = "platform" } },
-  { "ManifestOptions", "Which manifests of an index are meant: those that all of it fits.", noun = "field",
+  { "ManifestOptions", "Manifests of an index: those that all of the given fields fit.", noun = "field",
     extends = { "ChoiceOptions" },
     { "kind", '"image"|"attestation"|"artifact"|"index"' } },
   { "IndexAddOptions", "Where an image is added.",
@@ -89,22 +89,22 @@ return {
       default = "false" },
     { "attestations", '"keep"|"drop"|"refuse"',
       "about the image, of where it came from; refuse: to leave one behind", default = "keep" } },
-  { "IndexRemoveOptions", "What else goes.",
+  { "IndexRemoveOptions", "What a removal from an index takes along.",
     { "optional", "boolean", "a choice that matches nothing is no error", default = "false" },
     { "attestations", '"keep"|"drop"|"refuse"',
       "about the removed manifests, in the same index; refuse: to remove an image that has one", default = "drop" } },
-  { "GcOptions", "Of blobs that nothing names.",
+  { "GcOptions", "What is done with blobs that nothing names.",
     { "remove", "boolean", "they are removed, and not only listed", default = "false" }, LIMITS },
-  { "IndexAnnotationOptions", "Which index has an annotation.",
+  { "IndexAnnotationOptions", "The index whose annotation is set or removed.",
     { "digest", "string", "of one that the index leads to, as img.index tells it", default = "the index itself" } },
   {
-    "NewOptions", "Of an image without layers.",
+    "NewOptions", "What an image without layers begins with.",
     { "platform", "string", default = '"linux/amd64"', is = "platform" },
     { "created", "string", "a time of RFC 3339", default = '"1970-01-01T00:00:00Z"', is = "time" },
   },
   -- ---- looking ------------------------------------------------------------------------------------------
   {
-    "TreeOptions", "What of a tree is drawn.",
+    "TreeOptions", "How much of a tree is drawn.",
     { "path", "string", "the directory to begin at", default = '"/"' },
     { "depth", "integer", "levels to draw", default = "64", min = 0 },
     { "width", "integer", "names of one directory to draw", default = "all", min = 0 },
@@ -115,7 +115,7 @@ return {
     { "upto", "integer", "the number of the last layer that counts", default = "the topmost", min = 0 },
     VIEW,
   },
-  { "EntryJsonOptions", "What else is told of an entry.",
+  { "EntryJsonOptions", "What the JSON of an entry has besides.",
     { "digest", "boolean", "the SHA-256 of a file, which is read", default = "false" } },
   { "DigestOptions", "How files are hashed.", extends = { "WorkOptions" }, OPTIONAL },
   {
@@ -146,7 +146,7 @@ return {
       default = "false" },
   },
   {
-    "PolicySecrets", "What is a secret.", noun = "rule",
+    "PolicySecrets", "Where a policy looks for secrets, and what is one.", noun = "rule",
     { "paths", "strata.Paths", "also of files that upper layers hide" },
     { "env", "string[]", 'Lua patterns of "NAME=value" of variables, labels and annotations' },
     { "history", "string[]", "Lua patterns of created_by" },
@@ -171,7 +171,8 @@ return {
     { "gid", "strata.IdMap" },
   },
   {
-    "NewLayerOptions", "What strata.layer and img:append share.", extends = { "MappingOptions", "WorkOptions" },
+    "NewLayerOptions", "The sources of a layer that strata.layer and img:append share.",
+    extends = { "MappingOptions", "WorkOptions" },
     { "dir", "string", "a directory, whose content goes into the layer", source = true },
     { "files", "table<string, string|strata.FileEntry>", "by path: the content, or all of the entry", source = true },
     { "tar", "string", "a path: plain, gzip, zstd, bzip2, xz or lz4; taken as it is, byte by byte, unless mapped",
@@ -184,7 +185,7 @@ return {
   },
   {
     "LayerOptions",
-    "One source (dir; lower and upper; overlay_upper; files; tar; archive), and how it becomes a layer.",
+    "A layer by itself: one source (dir; lower and upper; overlay_upper; files; tar; archive), and how it is taken.",
     extends = { "NewLayerOptions" },
     { "lower", "string", "a directory, and", only = "upper" },
     { "upper", "string", "another one, which the layer makes of it", source = true },
@@ -194,7 +195,7 @@ return {
   },
   {
     "AppendOptions",
-    "The same for img:append, where a layer can be taken as it is, and the history gets a row.",
+    "A layer of an image: one source (layer; dir; files; tar; archive), how it is taken, and its row of the history.",
     extends = { "NewLayerOptions" },
     { "layer", "strata.Layer", "of an image, or one without an image; keeps its bytes", source = true, any = true },
     { "at", "integer", "its number afterwards", default = "on top", min = 1, any = true },
@@ -204,7 +205,7 @@ return {
     { "author", "string", any = true },
   },
   {
-    "FileEntry", "An entry of the option files.", noun = "field",
+    "FileEntry", "One entry of the option `files`, where its content alone does not say all.", noun = "field",
     { "type", '"file"|"dir"|"symlink"|"hardlink"|"char"|"block"|"fifo"', default = "file, or symlink with a linkpath" },
     { "content", "string" },
     { "mode", "integer|string", "of directories 0755", default = "0644", is = "mode", min = 0, max = 4095 },
@@ -233,7 +234,7 @@ return {
   { "SquashOptions", "Which layers become one.", extends = { "WorkOptions" },
     { "above", "strata.Image|integer", "the base, or its number of layers", required = true }, VIEW },
   {
-    "SplitSize", "A layer is divided by size.",
+    "SplitSize", "How large the parts of a divided layer may be.",
     { "size", "integer", "bytes of plain tar that a part has at most, unless one file is larger", min = 1024 },
   },
   {
@@ -286,7 +287,7 @@ return {
     "RemoveOptions", "How paths are removed.", extends = { "WorkOptions" }, OPTIONAL,
   },
   {
-    "PurgeOptions", "What else is purged.", extends = { "RemoveOptions" },
+    "PurgeOptions", "What is purged besides paths.", extends = { "RemoveOptions" },
     { "history", "string", 'Lua pattern: what matches becomes "***" in created_by and comment' },
     { "env", "string", 'Lua pattern: variables whose "NAME=value" matches are removed' },
     { "labels", "string", 'Lua pattern: labels and annotations whose "name=value" matches are removed' },
@@ -334,11 +335,12 @@ return {
     LEVEL,
     { "reproducible", "boolean", "compressed bytes do not depend on the machine: gzip by zlib", default = "false" },
   },
-  { "PlanOptions", "What a save to a registry is asked that is not made.", extends = { "PushOptions" },
+  { "PlanOptions", "What a save would be given, and where it would go.", extends = { "PushOptions" },
     { "to", "string", "a reference, whose present manifest is asked for" } },
   { "CopyOptions", "How an index and all that it leads to is copied, or with ref, digest or platform one image.",
     extends = { "ChoiceOptions", "SourceOptions", "SaveOptions" }, REGISTRY },
-  { "CopyPushOptions", "The same to a registry.", extends = { "ChoiceOptions", "SourceOptions", "PushOptions" } },
+  { "CopyPushOptions", "How an index, or with ref, digest or platform one image, is copied to a registry.",
+    extends = { "ChoiceOptions", "SourceOptions", "PushOptions" } },
   -- ---- artifacts ----------------------------------------------------------------------------------------
   {
     "ArtifactFile", "A file of an artifact, or its config.", noun = "field",
@@ -348,7 +350,7 @@ return {
     { "annotations", "table<string, string>", "of its descriptor" },
   },
   {
-    "ArtifactOptions", "Of an artifact that is made.", extends = { "WorkOptions" },
+    "ArtifactOptions", "What an artifact is made of.", extends = { "WorkOptions" },
     { "type", "string", "what it is", required = true, is = "media_type" },
     { "files", "table<string, string|strata.ArtifactFile>", "by name: the content, or all of the file" },
     { "subject", "strata.Image|strata.Artifact|table",
@@ -396,7 +398,7 @@ return {
     { "identity", "string", "a refresh token, for token servers", secret = true },
   },
   {
-    "RegistryOptions", "Of a client of registries.",
+    "RegistryOptions", "The settings of a client of registries.",
     { "credentials", 'table<string, strata.RegistryCredentials|false>|"docker"',
       'by host or host/namespace; false: none there; "docker": those in the files of podman and Docker',
       default = '"docker", and none inside nginx', secret = true },
@@ -435,7 +437,7 @@ return {
   },
   -- ---- streams ------------------------------------------------------------------------------------------
   {
-    "StreamImageOptions", "What is done to an image that goes by.",
+    "StreamImageOptions", "What is done to an image while it passes through.",
     extends = { "ChoiceOptions", "SourceOptions", "WorkOptions" },
     { "filter", "fun(entry: strata.Entry, layer: strata.StreamLayer): boolean", "false drops the entry" },
     { "rewrite", "fun(entry: strata.Entry, layer: strata.StreamLayer)", "assigns to its fields" },
@@ -501,7 +503,7 @@ return {
     { "args", "table", "for that" },
   },
   {
-    "RestyOptions", "What the gate is made with.",
+    "RestyOptions", "The threads behind the gate, and how long and how many jobs may wait for them.",
     { "pool", "string", "of nginx's thread_pool directive", required = true },
     { "threads", "integer", "of that pool; each worker process has so many", required = true, min = 1 },
     { "job_threads", "integer", "that one job may use besides, to leave CPUs to requests", default = "1", min = 0,
