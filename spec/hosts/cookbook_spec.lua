@@ -403,6 +403,11 @@ describe("doc/cookbook.md", function()
 			assert.equal("production", img.config:get_label("stage"))
 		end
 	end
+	checks["How do I annotate an index?"] = function(cooked)
+		local img = cooked.open("multi-new.tar", { ref = "app:1", platform = "linux/arm64" })
+		assert.equal("Example", img.index.annotations["org.opencontainers.image.vendor"])
+		assert.is_nil(img.annotations["org.opencontainers.image.vendor"])
+	end
 	checks["How do I drop a platform?"] = function(cooked)
 		local index = assert(strata.open_index(cooked.dir .. "/amd64-only.tar"))
 		assert.same({ 1, "linux/amd64" }, { #index.manifests, tostring(index.manifests[1].platform) })

@@ -13,7 +13,7 @@
 ---@class strata.assert
 local assert = {}
 
---- A container sees a file at a path, and it is as it should be. Symlinks are followed, but for the one that `type` or
+--- A container sees something at a path, and it is as it should be. Symlinks are followed, but for the one that `type` or
 --- `linkpath` is about. Negated: `assert.not_has_file`.
 ---```lua
 ---local assert = require "strata.assert"
