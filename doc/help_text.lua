@@ -27,7 +27,10 @@ local function add_function(lines, item)
 end
 
 local function add_list(lines, name, list, add)
-  if not list[1] then return end
+  if not list[1] then
+    lines[#lines + 1] = "    " .. name .. " = {},"
+    return
+  end
   lines[#lines + 1] = "    " .. name .. " = {"
   for _, one in ipairs(list) do add(lines, one) end
   lines[#lines + 1] = "    },"

@@ -22,8 +22,6 @@ local function line(name, text)
   return (("  %-38s  %s"):format(name, first_sentence(text)):gsub(" +$", ""))
 end
 
-local NONE = {}
-
 -- The names of what is no result and no type, with what they begin with.
 local function names_with(beginning)
   local names = {}
@@ -37,11 +35,11 @@ end
 local function of_class(name)
   local class = texts[name]
   local lines = { name .. ": " .. first_sentence(class.text) }
-  for _, field in ipairs(class.fields or NONE) do lines[#lines + 1] = line(field[1], field[2] .. "  " .. field[3]) end
-  for _, fn in ipairs(class.functions or NONE) do lines[#lines + 1] = line(fn[2], fn[3]) end
+  for _, field in ipairs(class.fields) do lines[#lines + 1] = line(field[1], field[2] .. "  " .. field[3]) end
+  for _, fn in ipairs(class.functions) do lines[#lines + 1] = line(fn[2], fn[3]) end
   if name == "strata" then
     lines[#lines + 1] = "Objects: " .. names_with("^strata%.%u")
-    lines[#lines + 1] = 'Modules, as require "strata.jobs": ' .. names_with("^strata%.%l")
+    lines[#lines + 1] = "Modules, to be required as strata.NAME: " .. names_with("^strata%.%l")
     lines[#lines + 1] = 'More: strata.help "Image", strata.help(img, "save"), strata.help(img.save), strata.help "jobs"'
   end
   return table.concat(lines, "\n")
@@ -105,10 +103,10 @@ end
 local function named(name, classes)
   local found = {}
   for _, class in ipairs(classes) do
-    for _, fn in ipairs(texts[class].functions or NONE) do
+    for _, fn in ipairs(texts[class].functions) do
       if fn[1] == name then found[#found + 1] = of_function(class, fn) end
     end
-    for _, field in ipairs(texts[class].fields or NONE) do
+    for _, field in ipairs(texts[class].fields) do
       if field[1] == name then found[#found + 1] = of_field(class, field) end
     end
   end
@@ -120,7 +118,7 @@ local function all_names()
   local names = {}
   for class, text in pairs(texts) do
     names[class:gsub("^strata%.", "")] = true
-    for _, list in ipairs { text.functions or NONE, text.fields or NONE } do
+    for _, list in ipairs { text.functions, text.fields } do
       for _, item in ipairs(list) do names[item[1]] = true end
     end
   end
@@ -136,7 +134,7 @@ local function place_of(fn)
   for _, class in ipairs(json.keys(texts)) do
     local module = package.loaded[class]
     for _, list in ipairs { type(module) == "table" and module or {}, object.methods[class] or {} } do
-      for _, item in ipairs(texts[class].functions or NONE) do
+      for _, item in ipairs(texts[class].functions) do
         if rawget(list, item[1]) == fn then return class, item[1] end
       end
     end
@@ -170,7 +168,7 @@ end
 -- How many fields of a class of results a table has; nil when it has others, or lacks one that is always there.
 local function fields_in(value, class)
   local count, known = 0, {}
-  for _, field in ipairs(class.fields or NONE) do
+  for _, field in ipairs(class.fields) do
     known[field[1]] = true
     if rawget(value, field[1]) ~= nil then
       count = count + 1

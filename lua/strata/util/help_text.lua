@@ -61,6 +61,7 @@ return {
     { "size", "integer", "bytes" },
     { "annotations", "table<string, string>", "of its descriptor" },
     },
+    functions = {},
   },
   ["strata.ArtifactSubject"] = { text = "What an artifact is about.", kind = "result",
     fields = {
@@ -68,6 +69,7 @@ return {
     { "digest", "string", "" },
     { "size", "integer", "bytes" },
     },
+    functions = {},
   },
   ["strata.Chunk"] = { text = "A layer that another one, or an image, was divided into.", kind = "result",
     fields = {
@@ -76,6 +78,7 @@ return {
     { "size", "integer", "bytes as stored" },
     { "diff_id", "string", "" },
     },
+    functions = {},
   },
   ["strata.Config"] = { text = "The config of an image: a JSON document with the ways of the image-spec.\n\nFields read and assign its keys: a name that begins with a capital is a key of the document's \"config\" object, any\nother one of the document itself. Keys that are not listed here are fields when the document has them; config:set\nwrites any key. What is read is a copy that refuses to be changed; nil deletes; an edit changes its own span of the\ntext and nothing else. Unknown fields throw, and values of a kind that the key cannot have.",
     fields = {
@@ -153,6 +156,7 @@ return {
     { "history", "strata.DiffValue[]", "" },
     { "layers", "strata.DiffLayer[]", "none with `semantic`" },
     },
+    functions = {},
   },
   ["strata.DiffFile"] = { text = "A path that one image has, or that is different in both; tostring() gives a line.", kind = "result",
     fields = {
@@ -163,12 +167,14 @@ return {
     { "a", "strata.DiffPath?", "nil: added" },
     { "b", "strata.DiffPath?", "nil: removed" },
     },
+    functions = {},
   },
   ["strata.DiffImage"] = { text = "One of the two images.", kind = "result",
     fields = {
     { "name", "string", "its first tag, or its path; \"<none>\"" },
     { "id", "string", "the digest of its config" },
     },
+    functions = {},
   },
   ["strata.DiffLayer"] = { text = "A layer that the images do not share; tostring() gives a line.", kind = "result",
     fields = {
@@ -178,6 +184,7 @@ return {
     { "b", "strata.DiffLayerSide?", "" },
     { "reordered", "boolean?", "both have the same paths, in another order" },
     },
+    functions = {},
   },
   ["strata.DiffLayerSide"] = { text = "One of two layers that differ.", kind = "result",
     fields = {
@@ -185,6 +192,7 @@ return {
     { "diff_id", "string", "" },
     { "size", "integer", "as it is stored" },
     },
+    functions = {},
   },
   ["strata.DiffPath"] = { text = "What an image has at a path. Of a changed one: type, layer, size, and what the fields name.", kind = "result",
     fields = {
@@ -208,11 +216,13 @@ return {
     { "xattrs", "table<string, string>?", "those that the other image lacks, or has with another value" },
     { "hardlink", "string?", "the first name of a file that has several, unless this path is it" },
     },
+    functions = {},
   },
   ["strata.DiffRow"] = { text = "One difference; its `kind` tells of what.", kind = "type",
     fields = {
     { "=", "strata.DiffFile|strata.DiffValue|strata.DiffLayer", "" },
     },
+    functions = {},
   },
   ["strata.DiffValue"] = { text = "A value of the config or the history; tostring() gives a line.", kind = "result",
     fields = {
@@ -222,6 +232,7 @@ return {
     { "a", "any", "nil: added. A JSON null is strata.null. With \"spelling\", the document's digest" },
     { "b", "any", "nil: removed" },
     },
+    functions = {},
   },
   ["strata.Entry"] = { text = "One entry of a layer. Fields are read from the layer's index; those that can be assigned patch their own bytes of\nthe header. Assigning any other one throws.",
     fields = {
@@ -282,22 +293,26 @@ return {
     { "layer", "integer?", "of the merged file system: that has put it there" },
     { "links", "integer?", "of the merged file system: names that the file has" },
     },
+    functions = {},
   },
   ["strata.EntryFilter"] = { text = "What a filter is called with for every entry: true keeps it, false drops it, and anything else throws.", kind = "type",
     fields = {
     { "=", "fun(entry: strata.Entry, layer: strata.Layer): boolean", "" },
     },
+    functions = {},
   },
   ["strata.EntryPage"] = { text = "A part of a list of entries.", kind = "result",
     fields = {
     { "entries", "strata.EntryFacts[]", "" },
     { "total", "integer", "of all pages" },
     },
+    functions = {},
   },
   ["strata.EntryType"] = { text = "What an entry is.", kind = "type",
     fields = {
     { "=", "\"file\"|\"dir\"|\"symlink\"|\"hardlink\"|\"char\"|\"block\"|\"fifo\"|\"other\"", "" },
     },
+    functions = {},
   },
   ["strata.ExportResult"] = { text = "The tar that an export has written.", kind = "result",
     fields = {
@@ -307,6 +322,7 @@ return {
     { "diff_id", "string", "of the plain tar" },
     { "entries", "integer", "" },
     },
+    functions = {},
   },
   ["strata.ExtractResult"] = { text = "What was extracted.", kind = "result",
     fields = {
@@ -320,6 +336,7 @@ return {
     { "directories", "string[]?", "overlay: of the layers, the base first" },
     { "lowerdir", "string?", "overlay: the option to mount them with" },
     },
+    functions = {},
   },
   ["strata.FileDigest"] = { text = "What a file holds.", kind = "result",
     fields = {
@@ -327,6 +344,7 @@ return {
     { "size", "integer", "" },
     { "digest", "string", "\"sha256:\" and 64 hexadecimal digits" },
     },
+    functions = {},
   },
   ["strata.FileFacts"] = { text = "What is told of a path.", kind = "result",
     fields = {
@@ -346,6 +364,7 @@ return {
     { "layer", "integer?", "of the merged file system: that has put it there" },
     { "links", "integer?", "of the merged file system: names that the file has" },
     },
+    functions = {},
   },
   ["strata.Finding"] = { text = "One finding; tostring() gives a line.", kind = "result",
     fields = {
@@ -358,6 +377,7 @@ return {
     { "offset", "integer?", "of its header in the tar" },
     { "message", "string", "one sentence" },
     },
+    functions = {},
   },
   ["strata.Folded"] = { text = "An entry that was folded into one of a lower layer.", kind = "result",
     fields = {
@@ -367,6 +387,7 @@ return {
     { "into", "integer", "the layer that has it" },
     { "bytes", "integer", "of the plain tar, header and content" },
     },
+    functions = {},
   },
   ["strata.GarbageReport"] = { text = "What gc has found.", kind = "result",
     fields = {
@@ -376,6 +397,7 @@ return {
     { "removed", "boolean", "" },
     { "absent", "string[]?", "digests of manifests and indexes that are named and not there; nil for none" },
     },
+    functions = {},
   },
   ["strata.HistoryFacts"] = { text = "What is told of a row of the history.", kind = "result",
     fields = {
@@ -386,6 +408,7 @@ return {
     { "empty_layer", "boolean", "" },
     { "layer", "integer?", "" },
     },
+    functions = {},
   },
   ["strata.HistoryRow"] = { text = "A row of an image's history, one step of its build. Fields read and assign, nil deletes; throws when the row has\nbeen removed. Keys that are not listed here can be read and assigned as well.",
     fields = {
@@ -405,6 +428,7 @@ return {
     fields = {
     { "=", "integer|table<integer, integer>|fun(path: string, stat: strata.SourceStat): integer?", "" },
     },
+    functions = {},
   },
   ["strata.Image"] = { text = "An image: ordered layers and a config, opened from an archive or made anew. Everything happens in memory; the file\nthat it came from is only read, and nothing is written until save. An edit that fails leaves the image as it was.",
     fields = {
@@ -477,6 +501,7 @@ return {
     { "config", "table", "" },
     { "wasted", "integer?", "bytes that no container sees; of inspect" },
     },
+    functions = {},
   },
   ["strata.Index"] = { text = "All images of a layout, an archive or an index of a registry, edited and saved as one.",
     fields = {
@@ -506,6 +531,7 @@ return {
     { "annotations", "table<string, string>", "" },
     { "count", "integer", "of the manifests that it lists" },
     },
+    functions = {},
   },
   ["strata.IndexedManifest"] = { text = "What a layout or an archive lists.", kind = "result",
     fields = {
@@ -517,11 +543,13 @@ return {
     { "missing", "boolean", "a part of it is not here, or cannot be read" },
     { "problem", "string?", "why it cannot be read: its blob is not what its descriptor says" },
     },
+    functions = {},
   },
   ["strata.JobName"] = { text = "The jobs that there are.", kind = "type",
     fields = {
     { "=", "\"config\"|\"inspect\"|\"entries\"|\"list\"|\"read\"|\"fetch\"|\"edit\"|\"save\"|\"check\"|\"remove\"", "" },
     },
+    functions = {},
   },
   ["strata.Layer"] = { text = "One layer of an image: a tar of changes, stored plain or compressed.",
     fields = {
@@ -571,12 +599,14 @@ return {
     { "whiteouts", "integer?", "" },
     { "wasted", "integer?", "bytes that no container sees" },
     },
+    functions = {},
   },
   ["strata.LayerFate"] = { text = "What an upper layer does to a path.", kind = "result",
     fields = {
     { "layer", "integer", "" },
     { "action", "\"replaced\"|\"emptied\"|\"removed\"", "" },
     },
+    functions = {},
   },
   ["strata.LayerPage"] = { text = "A part of what a layer has in a directory.", kind = "result",
     fields = {
@@ -584,6 +614,7 @@ return {
     { "total", "integer", "names in the directory" },
     { "opaque", "boolean", "the layer hides what lower layers have there" },
     },
+    functions = {},
   },
   ["strata.LayerRow"] = { text = "One name in a directory of a layer.", kind = "result",
     fields = {
@@ -595,11 +626,13 @@ return {
     { "copies", "integer", "entries of that path; the last one counts" },
     { "above", "strata.LayerFate?", "what the first layer above that touches it does to it" },
     },
+    functions = {},
   },
   ["strata.Layers"] = { text = "The layers: an array, and called an iterator: `for i, layer in img:layers() do`.", kind = "result",
     fields = {
     { "()", "fun(): integer?, strata.Layer?", "" },
     },
+    functions = {},
   },
   ["strata.ListedFile"] = { text = "A member of an archive, or a file of a layout.", kind = "result",
     fields = {
@@ -610,6 +643,7 @@ return {
     { "digest", "string?", "of a file" },
     { "role", "string?", "\"config\", \"manifest\", \"layer 3\", \"index\", \"layout\", \"repositories\"" },
     },
+    functions = {},
   },
   ["strata.Mended"] = { text = "A finding that was mended.", kind = "result",
     fields = {
@@ -620,17 +654,20 @@ return {
     { "entry", "integer?", "its number in the tar before" },
     { "how", "string", "what was done" },
     },
+    functions = {},
   },
   ["strata.ModeFunction"] = { text = "The mode of an entry; nil leaves it.", kind = "type",
     fields = {
     { "=", "fun(path: string, stat: strata.SourceStat): integer|string|nil", "" },
     },
+    functions = {},
   },
   ["strata.Modes"] = { text = "New modes: for all files, for all directories, or for what has an old mode. Numbers, or octal digits: \"0755\".", kind = "result",
     fields = {
     { "file", "integer|string?", "" },
     { "dir", "integer|string?", "" },
     },
+    functions = {},
   },
   ["strata.NormalizeReport"] = { text = "What was changed for an image to be normal. All is empty, and 0, when it was so already.", kind = "result",
     fields = {
@@ -640,6 +677,7 @@ return {
     { "config", "string[]", "JSON pointers of what was changed in the config" },
     { "annotations", "string[]", "names of annotations of the manifest that were changed" },
     },
+    functions = {},
   },
   ["strata.NormalizedLayer"] = { text = "What was changed in a layer.", kind = "result",
     fields = {
@@ -651,11 +689,13 @@ return {
     { "xattrs", "integer", "of these, those with extended attributes that do not stay" },
     { "sorted", "boolean", "their order was changed" },
     },
+    functions = {},
   },
   ["strata.OwnerFunction"] = { text = "User and group of an entry; nil leaves it.", kind = "type",
     fields = {
     { "=", "fun(path: string, stat: strata.SourceStat): integer?, integer?", "" },
     },
+    functions = {},
   },
   ["strata.Package"] = { text = "A package that is installed.", kind = "result",
     fields = {
@@ -667,6 +707,7 @@ return {
     { "manager", "\"dpkg\"|\"apk\"", "" },
     { "database", "string", "the path of the file that tells it" },
     },
+    functions = {},
   },
   ["strata.PackageDatabase"] = { text = "A database of packages.", kind = "result",
     fields = {
@@ -674,6 +715,7 @@ return {
     { "path", "string", "" },
     { "packages", "integer?", "that it tells; nil when it was not read" },
     },
+    functions = {},
   },
   ["strata.PathAction"] = { text = "What can be done to a path.", kind = "type",
     fields = {
@@ -684,6 +726,7 @@ return {
     { "deleted", "", "by a whiteout of the path" },
     { "hidden", "", "by a whiteout above it, an opaque directory or another type" },
     },
+    functions = {},
   },
   ["strata.PathFacts"] = { text = "What a layer has done to a path.", kind = "result",
     fields = {
@@ -691,6 +734,7 @@ return {
     { "layer", "integer", "" },
     { "created_by", "string?", "" },
     },
+    functions = {},
   },
   ["strata.PathHistory"] = { text = "What a layer has done to a path.", kind = "result",
     fields = {
@@ -698,11 +742,13 @@ return {
     { "action", "strata.PathAction", "" },
     { "entry", "strata.Entry?", "that the layer has for the path" },
     },
+    functions = {},
   },
   ["strata.Paths"] = { text = "Paths: a path, a glob (`*`, `?` and `[a-z]` inside of a name, `**` for any number of names), {pattern = \"a Lua\npattern\"}, or an array of those. A path that is a directory means all below it; a leading \"/\" makes no difference. A\nglob whose `[` has no `]` in the same name throws; `[[]` is the character itself, and so is a name `[` alone. What\nmatches nothing is \"ENOENT\" and nothing is done, unless the option `optional` is true.", kind = "type",
     fields = {
     { "=", "string|{pattern: string}|(string|{pattern: string})[]", "" },
     },
+    functions = {},
   },
   ["strata.Platform"] = { text = "What an image runs on; tostring() gives \"linux/arm64/v8\".",
     fields = {
@@ -710,6 +756,7 @@ return {
     { "architecture", "string", "" },
     { "variant", "string?", "" },
     },
+    functions = {},
   },
   ["strata.PolicyFinding"] = { text = "What breaks a rule.", kind = "result",
     fields = {
@@ -718,6 +765,7 @@ return {
     { "path", "string?", "" },
     { "layer", "integer?", "" },
     },
+    functions = {},
   },
   ["strata.PolicyRule"] = { text = "The rule that is broken, by its name in strata.Policy.", kind = "type",
     fields = {
@@ -735,11 +783,13 @@ return {
     { "base", "", "" },
     { "check", "", "" },
     },
+    functions = {},
   },
   ["strata.Progress"] = { text = "What an option `progress` is called with: bytes that are done, bytes in all, and \"hashing\", \"writing\" ... An error\nthat it throws ends the call. What it returns means nothing.", kind = "type",
     fields = {
     { "=", "fun(done: integer, total: integer, what: string)", "" },
     },
+    functions = {},
   },
   ["strata.PurgeReport"] = { text = "What a purge has removed.", kind = "result",
     fields = {
@@ -752,6 +802,7 @@ return {
     { "left", "string[]?", "where something is left: indexes, attestations, other images of the archive; nil for nothing" },
     { "missed", "string[]?", "with `optional`: what matched nothing, a line each; nil for nothing" },
     },
+    functions = {},
   },
   ["strata.RateLimit"] = { text = "What a registry says about how much it may be asked.", kind = "result",
     fields = {
@@ -760,6 +811,7 @@ return {
     { "window", "integer?", "seconds" },
     { "source", "string?", "whom it counts for, such as an address" },
     },
+    functions = {},
   },
   ["strata.Referrer"] = { text = "An artifact that is about a manifest.", kind = "result",
     fields = {
@@ -769,8 +821,10 @@ return {
     { "size", "integer?", "bytes of its manifest; nil: the registry does not say it" },
     { "annotations", "table<string, string>", "" },
     },
+    functions = {},
   },
   ["strata.Registry"] = { text = "A client of registries with settings of its own: `strata.registry{...}`. All that takes a reference takes it as the\noption `registry`. It belongs to the process that made it.",
+    fields = {},
     functions = {
     { "digest", "digest(ref)", "The digest that a reference has now: one request, which registries do not count as a pull.", "ref        string  \"docker://host/team/app:1.4\"", "digest     string?\nmessage    string?\ncode       strata.errcode?  \"ENOENT\": there is no such image; \"EFORMAT\": no registry speaks there", "local registry = assert(strata.registry())\nprint(registry:digest \"docker://registry.example/team/app:1\")  --> sha256:…" },
     { "manifest", "manifest(ref)", "The manifest or the index that a reference leads to, byte for byte.", "ref        string", "result     {text: string, digest: string, media_type: string?}?\nmessage    string?\ncode       strata.errcode?  those of a registry", "local registry = assert(strata.registry())\nprint(assert(registry:manifest \"docker://registry.example/team/app:1\").media_type)  --> application/vnd.…" },
@@ -789,6 +843,7 @@ return {
     { "type", "string", "" },
     { "size", "integer", "bytes" },
     },
+    functions = {},
   },
   ["strata.RepairReport"] = { text = "What a repair has done.", kind = "result",
     fields = {
@@ -796,6 +851,7 @@ return {
     { "left", "string[]?", "findings that were asked for and not mended, each with the reason; nil for none" },
     { "absent", "string[]?", "codes that were named, of which there was no finding; nil for none" },
     },
+    functions = {},
   },
   ["strata.RepeatedPath"] = { text = "A path that several entries and whiteouts are of, over all layers.", kind = "result",
     fields = {
@@ -803,10 +859,14 @@ return {
     { "count", "integer", "of these" },
     { "bytes", "integer", "of them all" },
     },
+    functions = {},
   },
   ["strata.Report"] = { text = "An array of findings, empty for most images; tostring() gives a line for each.", kind = "result",
+    fields = {},
+    functions = {},
   },
   ["strata.Resty"] = { text = "The gate before a thread pool of nginx; strata.resty.new makes it.",
+    fields = {},
     functions = {
     { "run", "run(name, args [, opts])", "Runs a job of strata.jobs and waits for it, while nginx goes on with other requests. \"EBUSY\": answer 503.", "name       strata.JobName\nargs       table\nopts       strata.RunOptions", "result     table?\nmessage    string?\ncode       strata.errcode?  \"EBUSY\": too many jobs wait; \"ETIMEDOUT\": the deadline has passed; \"ECANCELED\": the client has gone; those of the job", "-- content_by_lua_block:\nlocal facts, message, code = surgery:run(\"inspect\", { path = \"app.tar\" }, { deadline = 60 })\nngx.say(facts and facts.id or message, code)" },
     { "warm", "warm()", "Loads what jobs need into as many Lua states as there are threads, so that no request waits for it. For\ninit_worker_by_lua.", "", "", "-- init_worker_by_lua_block:\nsurgery:warm()" },
@@ -903,6 +963,7 @@ return {
     { "images", "strata.SaveResult[]?", "when there are several: the same for each" },
     { "lost", "string[]?", "of strata.jobs only: what the format cannot hold" },
     },
+    functions = {},
   },
   ["strata.SavedLayer"] = { text = "What became of a layer.", kind = "result",
     fields = {
@@ -916,6 +977,7 @@ return {
     { "diff_id", "string", "" },
     { "size", "integer?", "bytes as stored" },
     },
+    functions = {},
   },
   ["strata.SavedTar"] = { text = "A layer that was written by itself.", kind = "result",
     fields = {
@@ -925,6 +987,7 @@ return {
     { "digest", "string", "as stored" },
     { "diff_id", "string", "of the plain tar" },
     },
+    functions = {},
   },
   ["strata.Skipped"] = { text = "What extract could not do.", kind = "result",
     fields = {
@@ -934,6 +997,7 @@ return {
     { "name", "string?", "of the xattr" },
     { "code", "strata.errcode", "" },
     },
+    functions = {},
   },
   ["strata.SourceStat"] = { text = "What functions are told about an entry.", kind = "result",
     fields = {
@@ -945,6 +1009,7 @@ return {
     { "mtime", "number", "seconds" },
     { "linkpath", "string?", "" },
     },
+    functions = {},
   },
   ["strata.StreamLayer"] = { text = "A layer that goes by, a plain table.", kind = "result",
     fields = {
@@ -955,6 +1020,7 @@ return {
     { "compression", "string", "" },
     { "position", "integer?", "place in the image, when the manifest came first" },
     },
+    functions = {},
   },
   ["strata.TarEntry"] = { text = "The fields of a strata.Entry, as a plain table.", kind = "result",
     fields = {
@@ -989,6 +1055,7 @@ return {
     { "data_offset", "integer", "" },
     { "stored", "integer", "bytes of content in the tar" },
     },
+    functions = {},
   },
   ["strata.TarEvent"] = { text = "What the parser of a tar has found, in the order of the bytes.", kind = "result",
     fields = {
@@ -998,6 +1065,7 @@ return {
     { "data", "string?", "of the entry that came last" },
     { "pax", "table<string, string>?", "of a global header" },
     },
+    functions = {},
   },
   ["strata.TarStream"] = { text = "A tar that is pushed: bytes in, events out.",
     fields = {
@@ -1024,6 +1092,7 @@ return {
     { "digest", "string", "" },
     { "size", "integer", "" },
     },
+    functions = {},
   },
   ["strata.Waste"] = { text = "Bytes that no container sees.", kind = "result",
     fields = {
@@ -1033,6 +1102,7 @@ return {
     { "efficiency", "number", "the score that dive gives, 0 to 1; deleted directories and opaque markers cost nothing in it" },
     { "repeated", "strata.RepeatedPath[]", "the paths that lower the score, as dive lists them" },
     },
+    functions = {},
   },
   ["strata.WastedFile"] = { text = "A file that no container sees: one entry of one layer.", kind = "result",
     fields = {
@@ -1042,21 +1112,25 @@ return {
     { "why", "strata.PathAction?", "what has been done to the path, the file's own of several; nil with `why = false`" },
     { "by", "integer?", "the layer that has done it; the same one where a layer has the path twice" },
     },
+    functions = {},
   },
   ["strata.Which"] = { text = "What is chosen of a list of paths: paths as in strata.Paths, or a function that returns true for what is chosen, and\nfalse for the rest.", kind = "type",
     fields = {
     { "=", "strata.Paths|fun(...: any): boolean", "" },
     },
+    functions = {},
   },
   ["strata.WhichManifests"] = { text = "Manifests of an index: a name or a digest, fields that all have to fit, or an array of those. A name means the\nentries that have it, whatever other names lead to the same. Or a function that returns true for what is chosen.", kind = "type",
     fields = {
     { "=", "string|strata.ManifestOptions|(string|strata.ManifestOptions)[]|fun(one: strata.IndexedManifest): boolean", "" },
     },
+    functions = {},
   },
   ["strata.archive"] = { text = "What libarchive does for strata. A module of its own, so that nothing else links libarchive; strata loads it where\nit is there and needed.",
     fields = {
     { "_LIBARCHIVE", "string", "the version" },
     },
+    functions = {},
   },
   ["strata.assert"] = { text = "Assertions about images, for busted and whatever else uses luassert. `require \"strata.assert\"` registers them with\nluassert, so that `assert.has_file(img, \"etc/passwd\")` works; `has` and `is` may stand in front of a name, `no` or `not`\nnegates it: `assert.has_no_env(img, \"TOKEN\")`. Each takes an image, or a path or a reference, which is opened for it\nalone; what cannot be read is an error, negated or not.",
     functions = {
@@ -1140,8 +1214,10 @@ return {
     { "ETXTBSY", "", "" },
     { "EUSERS", "", "" },
     },
+    functions = {},
   },
   ["strata.jobs"] = { text = "Jobs on images by paths and plain tables: what goes in and what comes out can be copied from one Lua state to\nanother, as nginx's worker threads do. Errors are values.",
+    fields = {},
     functions = {
     { "run", "run(name, args [, control])", "Runs a job by its name. Nothing is thrown: misuse comes back with the code \"EINVAL\".", "name       strata.JobName\nargs       table  as the job takes them\ncontrol    strata.JobControl", "result     table?\nmessage    string?\ncode       strata.errcode?  \"EINVAL\": misuse; \"ETIMEDOUT\": the deadline has passed; \"ECANCELED\": the job was canceled; those of the job", "local jobs = require \"strata.jobs\"\nprint(assert(jobs.run(\"inspect\", { path = \"app.tar\" })).platform)  --> linux/amd64\nprint(jobs.run(\"inspect\", { path = \"no.tar\" }))  --> nil  no.tar: No such file or directory  ENOENT" },
     { "config", "config(args)", "What the documents of an image tell: config, layers beside the history. No layer is read.", "args       strata.JobArguments", "result     strata.ImageFacts?\nmessage    string?\ncode       strata.errcode?  as strata.open", "local jobs = require \"strata.jobs\"\nlocal facts = assert(jobs.config { path = \"app.tar\" })\nprint(facts.config.config.Cmd[1], facts.history[2].created_by)  --> /opt/app/run RUN install --token=s3cret app" },
@@ -1157,22 +1233,26 @@ return {
     },
   },
   ["strata.policy"] = { text = "Rules that an image has to keep before it is let in somewhere.",
+    fields = {},
     functions = {
     { "check", "check(img, rules)", "What in an image breaks the rules; an empty array: it keeps them. Throws for an unknown rule. Both views of the\nfiles count. Without the rules `setid`, `devices` and `root_user`, set-id files, devices and root as the user are\nfindings.\n\n`lowest_efficiency` is the score of dive, so a threshold of its CI rules can be taken over. `highest_wasted_bytes`\nis the `total` of img:waste(): dive's number of that name counts the copy that is seen as well, and no deleted\ndirectory. A database of packages that is not read, that of rpm, is a finding of `denied_packages`. `base` wants the\nlowest layers to be those of an image; names and labels can be given to any image, layers cannot.", "img        strata.Image\nrules      strata.Policy", "result     strata.PolicyFinding[]?\nmessage    string?\ncode       strata.errcode?  those of reading, of a registry", "local policy = require \"strata.policy\"\nlocal base = assert(strata.open \"base.tar\")\nlocal findings = assert(policy.check(img, {\n  setid = { \"usr/bin/su\" },                       -- nowhere else; devices and capabilities in the same way\n  secrets = { paths = \"**/id_rsa\", env = { \"TOKEN=.\" }, history = { \"token=\" } },\n  lowest_efficiency = 0.3, highest_wasted_bytes = 20e6,\n  max_size = 500e6, max_layers = 20,\n  denied_paths = { \"usr/bin/curl\", \"**/*.pyc\" },\n  denied_packages = { \"telnetd\", \"openssh-*\" },\n  base = { base.layers[#base.layers].chain_id },  -- or an image\n}))\nfor _, finding in ipairs(findings) do print(finding.rule, finding.path) end  --> …" },
     },
   },
   ["strata.resty"] = { text = "Image jobs inside nginx: off the event loop, a bounded number at a time. Loads only where nginx runs Lua.",
+    fields = {},
     functions = {
     { "new", "new(opts)", "Makes the gate before a thread pool; once for each worker process, in init_worker_by_lua. Throws what is no option.", "opts       strata.RestyOptions", "result     strata.Resty", "-- thread_pool surgery threads=2; lua_shared_dict surgery 1m; lua_check_client_abort on;\n-- init_worker_by_lua_block:\nsurgery = require(\"strata.resty\").new { pool = \"surgery\", threads = 2, shared = \"surgery\" }" },
     },
   },
   ["strata.stream"] = { text = "Streams that are pushed, for hosts that must not block: nothing here reads or writes a stream of the host, and\nnothing calls back from C.",
+    fields = {},
     functions = {
     { "image", "image(opts)", "A transform of an archive of docker save. Each call takes some bytes of the archive and gives some of the edited\none, a string that may be empty; nil ends it. What fails gives `nil, message, code`, then and ever after; what one\npass cannot do is \"EUNSUPPORTED\".\n\nLayers pass one by one through an unnamed temporary file in `temp_dir`, so that memory does not grow with them. With\na filter those that have whiteouts wait there until the layers below are known: for the end, unless the manifest\ncame first. What one pass cannot do, and strata.open can: OCI archives, changes to layers of another image in the\narchive, a layer that is there twice and would become two.", "opts       strata.StreamImageOptions", "result     strata.Transform?\nmessage    string?\ncode       strata.errcode?", "local transform = strata.stream.image { filter = function(file) return not file.path:find \"^usr/share/doc/\" end }\nlocal from, to = io.open(\"app.tar\", \"rb\"), io.open(\"app-new.tar\", \"wb\")\nrepeat\n  local chunk = from:read(65536)\n  to:write((assert(transform(chunk))))\nuntil not chunk\nto:close()\nprint(assert(strata.open \"app-new.tar\").layers[2]:entry \"usr/share/doc/app/copyright\" == nil)  --> true" },
     { "tar", "tar([opts])", "A parser for a tar that is pushed. Throws what is no option.", "opts       strata.StreamTarOptions", "result     strata.TarStream", "local parser = strata.stream.tar { data = false }\nassert(parser:feed(io.open(\"site.tar\", \"rb\"):read \"*a\"))\nfor event in parser:events() do\n  if event.type == \"entry\" then print(event.entry.path, event.entry.size) end  --> .  0…\nend\nassert(parser:finish())" },
     },
   },
   ["strata.waste"] = { text = "The bytes that an image carries and no container sees; `img:waste()` gives the same.",
+    fields = {},
     functions = {
     { "of", "of(layers [, opts])", "What is wasted by each of some layers, the base first, and by which files; a file with several names counts once.", "layers     strata.Layer[]\nopts       strata.WasteOptions", "result     strata.Waste?\nmessage    string?\ncode       strata.errcode?  those of reading, of a registry", "local waste = require \"strata.waste\"\nprint(assert(waste.of { img.layers[2], img.layers[3] }).total)  --> 3013" },
     },
