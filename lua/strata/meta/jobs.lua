@@ -15,14 +15,14 @@ local jobs = {}
 function jobs.run(name, args, control) end
 
 --- What the documents of an image tell: config, layers beside the history. No layer is read.
----@param args strata.JobArguments
+---@param args strata.LookArguments
 ---@return strata.ImageFacts?
 ---@return string? message
 ---@return strata.errcode? code
 function jobs.config(args) end
 
 --- What an image is: config, layers beside the history, sizes, wasted bytes. All layers are read.
----@param args strata.JobArguments
+---@param args strata.LookArguments
 ---@return strata.ImageFacts?
 ---@return string? message
 ---@return strata.errcode? code

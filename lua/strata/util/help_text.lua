@@ -621,8 +621,8 @@ return {
     },
     functions = {
     { "run", "run(name, args [, control])", "Runs a job by its name. Nothing is thrown: misuse comes back with the code \"EINVAL\".", "name       strata.JobName\nargs       table  as the job takes them\ncontrol    strata.JobControl", "result     table?\nmessage    string?\ncode       strata.errcode?" },
-    { "config", "config(args)", "What the documents of an image tell: config, layers beside the history. No layer is read.", "args       strata.JobArguments", "result     strata.ImageFacts?\nmessage    string?\ncode       strata.errcode?" },
-    { "inspect", "inspect(args)", "What an image is: config, layers beside the history, sizes, wasted bytes. All layers are read.", "args       strata.JobArguments", "result     strata.ImageFacts?\nmessage    string?\ncode       strata.errcode?" },
+    { "config", "config(args)", "What the documents of an image tell: config, layers beside the history. No layer is read.", "args       strata.LookArguments", "result     strata.ImageFacts?\nmessage    string?\ncode       strata.errcode?" },
+    { "inspect", "inspect(args)", "What an image is: config, layers beside the history, sizes, wasted bytes. All layers are read.", "args       strata.LookArguments", "result     strata.ImageFacts?\nmessage    string?\ncode       strata.errcode?" },
     { "entries", "entries(args)", "The entries of a layer, a page of them.", "args       strata.EntriesArguments", "result     strata.EntryPage?\nmessage    string?\ncode       strata.errcode?" },
     { "list", "list(args)", "What is in a directory of the merged file system, a page of it.", "args       strata.ListArguments", "result     strata.EntryPage?\nmessage    string?\ncode       strata.errcode?" },
     { "read", "read(args)", "What is known of a path, and what each layer has done to it; of a file the first bytes.", "args       strata.ReadArguments", "result     strata.FileFacts?\nmessage    string?\ncode       strata.errcode?" },
