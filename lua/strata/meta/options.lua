@@ -434,8 +434,12 @@
 ---@field open? strata.OpenOptions
 ---@field registry? strata.RegistryOptions  of the client, where path or to is a reference of a registry
 
+--- How an image is looked at.
+---@class strata.LookArguments: strata.JobArguments
+---@field keep? boolean  the image stays open for later jobs; false is for a file that is removed after this one. Default: true
+
 --- Which part of a list is wanted.
----@class strata.PageArguments: strata.JobArguments
+---@class strata.PageArguments: strata.LookArguments
 ---@field offset? integer  entries to pass over. Default: 0
 ---@field limit? integer  at most 1000. Default: 1000
 
@@ -449,12 +453,12 @@
 ---@field layer? integer  of this layer alone, whiteouts included
 
 --- Which file is wanted.
----@class strata.ReadArguments: strata.JobArguments
+---@class strata.ReadArguments: strata.LookArguments
 ---@field file string  a path in the image
 ---@field max? integer  bytes of content. Default: 65536
 
 --- Which file is wanted, and where.
----@class strata.FetchArguments: strata.JobArguments
+---@class strata.FetchArguments: strata.LookArguments
 ---@field file string  a path in the image
 ---@field to string  a path that nothing has yet
 
@@ -468,7 +472,7 @@
 ---@field edit? strata.EditTable
 
 --- What is checked.
----@class strata.CheckArguments: strata.JobArguments
+---@class strata.CheckArguments: strata.LookArguments
 ---@field policy? strata.Policy
 
 --- What is done to an image, in the order of the fields.

@@ -464,8 +464,11 @@ return {
   { "PathArguments", "What all jobs take.", { "path", "string", "of the image", required = true } },
   { "JobArguments", "Which image is meant.", extends = { "PathArguments" }, { "open", "strata.OpenOptions" },
     { "registry", "strata.RegistryOptions", "of the client, where path or to is a reference of a registry" } },
+  { "LookArguments", "How an image is looked at.", extends = { "JobArguments" },
+    { "keep", "boolean", "the image stays open for later jobs; false is for a file that is removed after this one",
+      default = "true" } },
   {
-    "PageArguments", "Which part of a list is wanted.", extends = { "JobArguments" },
+    "PageArguments", "Which part of a list is wanted.", extends = { "LookArguments" },
     { "offset", "integer", "entries to pass over", default = "0" },
     { "limit", "integer", "at most 1000", default = "1000" },
   },
@@ -476,9 +479,9 @@ return {
     { "dir", "string", default = '"/"' },
     { "layer", "integer", "of this layer alone, whiteouts included" },
   },
-  { "ReadArguments", "Which file is wanted.", extends = { "JobArguments" },
+  { "ReadArguments", "Which file is wanted.", extends = { "LookArguments" },
     FILE, { "max", "integer", "bytes of content", default = "65536", min = 0 } },
-  { "FetchArguments", "Which file is wanted, and where.", extends = { "JobArguments" },
+  { "FetchArguments", "Which file is wanted, and where.", extends = { "LookArguments" },
     FILE, { "to", "string", "a path that nothing has yet", required = true } },
   {
     "SaveArguments", "Where an image goes, and how.", extends = { "JobArguments" },
@@ -487,7 +490,7 @@ return {
   },
   { "EditArguments", "What is done to an image, and where it goes.", extends = { "SaveArguments" },
     { "edit", "strata.EditTable" } },
-  { "CheckArguments", "What is checked.", extends = { "JobArguments" }, { "policy", "strata.Policy" } },
+  { "CheckArguments", "What is checked.", extends = { "LookArguments" }, { "policy", "strata.Policy" } },
   {
     "EditTable", "What is done to an image, in the order of the fields.",
     { "remove", "strata.Paths", "what goes, as img:remove" },
