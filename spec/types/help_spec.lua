@@ -126,7 +126,8 @@ describe("strata.help", function()
 				assert.matches("%f[%w]" .. name:match("%w+$") .. ": ", strata.help(name))
 			end
 		end
-		for _, value in ipairs({ {}, { 1 }, { path = "x", nonsense = 1 }, img.tags, img:inspect() }) do
+		assert.matches("^There is no help for an empty table: ", strata.help({}))
+		for _, value in ipairs({ { 1 }, { path = "x", nonsense = 1 }, img.tags, img:inspect() }) do
 			assert.matches("^There is no help for a table: ", strata.help(value))
 		end
 	end)
@@ -167,12 +168,13 @@ describe("strata.help", function()
 
 	it("says of what it knows nothing, before the text of the module; and tells limits", function()
 		for value, shown in pairs({ nothing = "'nothing'", [5] = "a number", [print] = "a function" }) do
-			assert.equal(("There is no help for %s: give an object, a function, or a name.\n\n%s"):format(shown, strata.help()),
-				strata.help(value))
+			local said = 'There is no help for %s: give an object, a function, or a name, as strata.help(img, "check").'
+			assert.equal(said:format(shown) .. "\n\n" .. strata.help(), strata.help(value))
 		end
 		assert.equal(strata.help(), strata.help(strata))
 		local img = specimen.objects["strata.Image"]
-		assert.equal(strata.help(img), strata.help(img, "nonsense"))
+		assert.equal("There is no help for 'nonsense' of strata.Image.\n\n" .. strata.help(img), strata.help(img, "nonsense"))
+		assert.equal("There is no help for 'sqaush' of strata.Image; did you mean 'squash'?", strata.help(img, "sqaush"))
 		assert.matches("limits = {...}", strata.help("limits"), 1, true)
 		assert.equal(strata.help("limits"), strata.help(strata.limits))
 	end)

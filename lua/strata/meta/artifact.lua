@@ -35,7 +35,7 @@ local Artifact = {}
 ---@field size integer?  bytes of its manifest; nil: the registry does not say it
 ---@field annotations table<string, string>
 
---- The content of a file, compared with its digest. Throws a number that no file has.
+--- The content of a file, compared with its digest. A number that no file has throws.
 ---```lua
 ---local note = assert(strata.artifact { type = "text/plain", files = { note = "checked" } })
 ---print(note:read "note", note:read(1))  --> checked  checked

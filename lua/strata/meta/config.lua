@@ -53,7 +53,7 @@
 ---@field history table[]?  rows as plain tables; img:history() knows their layers
 local Config = {}
 
---- The value at a JSON Pointer, a copy; nil when it is absent or null. Throws what is no pointer.
+--- The value at a JSON Pointer, a copy; nil when it is absent or null. Text that is no pointer throws.
 ---```lua
 ---print(config:get "/config/Cmd/0", config:get "/config/Nothing")  --> /opt/app/run  nil
 ---```
@@ -61,8 +61,8 @@ local Config = {}
 ---@return any value
 function Config:get(pointer) end
 
---- Sets the value at a JSON Pointer; nil deletes it, and strata.null is a null. Throws what is no pointer, and what
---- cannot stand there.
+--- Sets the value at a JSON Pointer; nil deletes it, and strata.null is a null. Text that is no pointer throws, and
+--- so does a value that cannot stand there.
 ---```lua
 ---assert(config:set("/config/Healthcheck", { Test = { "CMD", "/opt/app/run", "--check" } }))
 ---print(config.Healthcheck.Test[1])  --> CMD
@@ -74,8 +74,8 @@ function Config:get(pointer) end
 ---@return strata.errcode? code  "ENOENT": an array has no such place, or the pointer leads through a value that holds no others; "ELIMIT": the document would be larger than `limits.json`
 function Config:set(pointer, value) end
 
---- Iterates in the order of the document: over the names and values of Env, Labels and other objects, over the indices
---- and values of arrays. Throws for a key that holds neither.
+--- Iterates in the order of the document: over the names and values of Env, Labels and other objects, over the
+--- indices and values of arrays. A key that holds neither throws.
 ---```lua
 ---for name, value in config:each "Env" do print(name, value) end  --> PATH  /bin…
 ---```
@@ -159,7 +159,7 @@ function Config:set_label(name, value) end
 ---@return strata.errcode? code  "ENOENT": there is no such label, or config.Labels is no object
 function Config:remove_label(name) end
 
---- Declares a port. Throws what is none.
+--- Declares a port. Anything else throws.
 ---```lua
 ---assert(config:add_port(53):add_port "53/udp")
 ---for port in config:each "ExposedPorts" do print(port) end  --> 8080/tcp…
@@ -180,7 +180,7 @@ function Config:add_port(port) end
 ---@return strata.errcode? code  "ENOENT": there is no such port, or config.ExposedPorts is no object
 function Config:remove_port(port) end
 
---- Declares a volume. Throws a path that is not absolute.
+--- Declares a volume. A path that is not absolute throws.
 ---```lua
 ---assert(config:add_volume "/var/lib/app")
 ---```

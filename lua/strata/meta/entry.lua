@@ -80,7 +80,7 @@ function Entry:digest() end
 ---@return strata.errcode? code  "EDIGEST": a layer is not what its digest says; those of reading, of a registry
 function Entry:same_content(other, max, from) end
 
---- Gives a file another content, under every name that it has in this layer. Throws for what is no file.
+--- Gives a file another content, under every name that it has in this layer. An entry that is no file throws.
 ---```lua
 ---entry:replace "mode = test\n"
 ---print(layer:read "etc/app.conf")  --> mode = test

@@ -189,7 +189,7 @@ function Image:rewrite(fn) end
 function Image:prune() end
 
 --- Adds a layer made of files, a directory, a tar, another archive, or one that is there already; on top, or at a
---- place between the others. Throws options that make no sense together. Paths are those of the merged file system:
+--- place between the others. Options that make no sense together throw. Paths are those of the merged file system:
 --- where they go through a symlink of the image, as /lib does on many, the layer has what it leads to.
 ---
 --- A layer of another image, or of none, keeps its compressed bytes (`layer`). Of the other sources strata.layer tells.
@@ -375,9 +375,9 @@ function Image:remove(which, opts) end
 function Image:purge(which, opts) end
 
 --- Makes an image normal, so that building it again at another time gives the same digests: times of entries (mtime,
---- and where they are told atime and ctime), of the config, its history and the known labels and annotations become the
---- epoch when they are later, and earlier ones stay. What Docker's builder tells of its containers goes from the
---- config. Throws when no epoch is given and $SOURCE_DATE_EPOCH is none.
+--- and where they are told atime and ctime), of the config, its history and the known labels and annotations become
+--- the epoch when they are later, and earlier ones stay. What Docker's builder tells of its containers goes from the
+--- config. Throws when no epoch is given and $SOURCE_DATE_EPOCH is no number.
 ---
 --- A file with several names has the time of the last one. `owner` is as in append. `sort = true` puts the entries of
 --- each layer in the order of their paths, a hardlink behind its file. An image that is normal already stays as it is,
@@ -399,8 +399,8 @@ function Image:normalize(opts) end
 --- finding that is named and cannot be mended is "EINVAL", unless `optional` has it left. A finding that is not there
 --- is told in the report.
 ---
---- doc/findings.md says which findings are mended, and how. Throws a name that is no code of a finding, and a code that
---- is never mended, with the reason.
+--- doc/findings.md says which findings are mended, and how. A name that is no code of a finding throws, and so does a
+--- code that is never mended, with the reason.
 ---```lua
 ---local report = assert(img:repair { "duplicate-path", "history" })
 ---print(report.absent[1])  --> duplicate-path
@@ -413,8 +413,8 @@ function Image:normalize(opts) end
 ---@return strata.errcode? code  "EINVAL": a finding that was named cannot be mended; "EDIGEST": a layer is not what its digest says; "EUNSUPPORTED": a parser-differential without strata.archive; those of reading, of a registry
 function Image:repair(which, opts) end
 
---- Adds a tag, like `docker tag`: in an archive the name goes from the image that had it to this one. Throws what is no
---- reference.
+--- Adds a tag, like `docker tag`: in an archive the name goes from the image that had it to this one. Text that is no
+--- reference throws.
 ---```lua
 ---img:tag "registry.example/team/app:1"
 ---print(#img.tags)  --> 2
@@ -423,7 +423,7 @@ function Image:repair(which, opts) end
 ---@return strata.Image self
 function Image:tag(ref) end
 
---- Takes a tag away. Throws what is no reference.
+--- Takes a tag away. Text that is no reference throws.
 ---```lua
 ---assert(img:tag("app:2"):untag "app:1")
 ---print(img.tags[1])  --> app:2
@@ -434,7 +434,7 @@ function Image:tag(ref) end
 ---@return strata.errcode? code  "ENOENT": the image has no such tag
 function Image:untag(ref) end
 
---- Sets an annotation of the manifest, in its place or behind the others. Throws what is no string.
+--- Sets an annotation of the manifest, in its place or behind the others. Anything but a string throws.
 ---
 --- doc/artifacts.md tells which annotations there are, and which formats keep them.
 ---```lua
@@ -448,7 +448,7 @@ function Image:untag(ref) end
 ---@return strata.errcode? code
 function Image:set_annotation(name, value) end
 
---- Removes an annotation of the manifest. Throws what is no string.
+--- Removes an annotation of the manifest. Anything but a string throws.
 ---```lua
 ---img.annotations = { ["com.example.team"] = "shop" }
 ---assert(img:remove_annotation "com.example.team")
@@ -460,8 +460,8 @@ function Image:set_annotation(name, value) end
 ---@return strata.errcode? code  "ENOENT": there is no such annotation
 function Image:remove_annotation(name) end
 
---- Sets an annotation of the descriptors that lead to the image. Throws what is no string, and the names that are its
---- tags.
+--- Sets an annotation of the descriptors that lead to the image. Anything but a string throws, and so do the names
+--- that are its tags.
 ---```lua
 ---img:set_descriptor_annotation("com.example.stage", "test")
 ---print(img.descriptor_annotations["com.example.stage"])  --> test
@@ -473,7 +473,7 @@ function Image:remove_annotation(name) end
 ---@return strata.errcode? code
 function Image:set_descriptor_annotation(name, value) end
 
---- Removes an annotation of the descriptors that lead to the image. Throws as setting it does.
+--- Removes an annotation of the descriptors that lead to the image. The same names throw.
 ---```lua
 ---assert(img:set_descriptor_annotation("com.example.stage", "test"):remove_descriptor_annotation "com.example.stage")
 ---```

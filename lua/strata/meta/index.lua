@@ -30,7 +30,8 @@ local Index = {}
 ---@return strata.errcode? code  "ENOENT": no image is all here, or none is for the platform; those of reading, of a registry
 function Index:images(selector) end
 
---- Sets an annotation of the index (of index.json, for a layout), or of one that it leads to. Throws what is no string.
+--- Sets an annotation of the index (of index.json, for a layout), or of one that it leads to. Anything but a string
+--- throws.
 ---```lua
 ---assert(index:set_annotation("com.example.team", "shop"))
 ---print(index.annotations["com.example.team"])  --> shop
@@ -43,7 +44,7 @@ function Index:images(selector) end
 ---@return strata.errcode? code  "ENOENT": there is no such index
 function Index:set_annotation(name, value, opts) end
 
---- Removes an annotation of the index, or of one that it leads to. Throws what is no string.
+--- Removes an annotation of the index, or of one that it leads to. Anything but a string throws.
 ---```lua
 ---index.annotations = { ["com.example.team"] = "shop" }
 ---assert(index:remove_annotation "com.example.team")

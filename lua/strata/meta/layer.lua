@@ -117,7 +117,7 @@ function Layer:rewrite(fn) end
 ---@return strata.errcode? code  "ENOENT": something matches nothing; "EINVAL": a hardlink of another layer would lose its file; those of reading, of a registry
 function Layer:remove(which, opts) end
 
---- Sets an annotation of the layer's descriptor, in its place or behind the others. Throws what is no string.
+--- Sets an annotation of the layer's descriptor, in its place or behind the others. Anything but a string throws.
 ---```lua
 ---layer:set_annotation("com.example.from", "install")
 ---print(layer.annotations["com.example.from"])  --> install
@@ -129,7 +129,7 @@ function Layer:remove(which, opts) end
 ---@return strata.errcode? code
 function Layer:set_annotation(name, value) end
 
---- Removes an annotation of the layer's descriptor. Throws what is no string.
+--- Removes an annotation of the layer's descriptor. Anything but a string throws.
 ---```lua
 ---assert(layer:set_annotation("com.example.from", "install"):remove_annotation "com.example.from")
 ---```

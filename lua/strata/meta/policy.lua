@@ -4,8 +4,8 @@
 ---@class strata.policy
 local policy = {}
 
---- What in an image breaks the rules; an empty array: it keeps them. Throws for an unknown rule. Both views of the
---- files count. Without the rules `setid`, `devices` and `root_user`, set-id files, devices and root as the user are
+--- What in an image breaks the rules; an empty array: it keeps them. An unknown rule throws. Both views of the files
+--- count. Without the rules `setid`, `devices` and `root_user`, set-id files, devices and root as the user are
 --- findings.
 ---
 --- `lowest_efficiency` is the score of dive, so a threshold of its CI rules can be taken over. `highest_wasted_bytes`

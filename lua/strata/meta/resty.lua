@@ -4,7 +4,8 @@
 ---@class strata.resty
 local resty = {}
 
---- Makes the gate before a thread pool; once for each worker process, in init_worker_by_lua. Throws what is no option.
+--- Makes the gate before a thread pool; once for each worker process, in init_worker_by_lua. An unknown option
+--- throws.
 ---```lua
 ----- thread_pool surgery threads=2; lua_shared_dict surgery 1m; lua_check_client_abort on;
 ----- init_worker_by_lua_block:

@@ -89,7 +89,7 @@ function Rootfs:list(path) end
 function Rootfs:walk(path) end
 
 --- The paths that match a pattern, in the order of their bytes: `*`, `?` and `[a-z]` within a name, `**` for any
---- directories between. Throws a pattern that is none.
+--- directories between. A glob that is malformed throws.
 ---```lua
 ---print(table.concat(assert(root:glob "**/*.conf"), " "))  --> etc/app.conf
 ---```

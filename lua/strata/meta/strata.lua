@@ -87,7 +87,7 @@ function strata.images(what, opts) end
 ---@return strata.errcode? code  "ENOENT": it is not there; "EFORMAT": it is neither a layout nor an archive of images; those of reading, of a registry
 function strata.open_index(what, opts) end
 
---- An image without layers. Nothing in it depends on when or where it is made. Throws what is no platform.
+--- An image without layers. Nothing in it depends on when or where it is made. Text that is no platform throws.
 ---```lua
 ---local empty = strata.new { platform = "linux/arm64" }
 ---assert(empty:append { files = { ["etc/motd"] = "hello\n" } })
@@ -99,8 +99,8 @@ function strata.open_index(what, opts) end
 function strata.new(opts) end
 
 --- A layer that belongs to no image yet, for `img:append{layer = ...}`: of a directory, of the difference of two, of
---- the upper directory of an overlay mount, of files, a tar or another archive. Throws options that make no sense
---- together.
+--- the upper directory of an overlay mount, of files, a tar or another archive. Options that make no sense together
+--- throw.
 ---
 --- `dir` gives a layer of what is in a directory, not of the directory itself: sorted, without names of users and
 --- groups, times in whole seconds. Later names of a file are hardlinks to the first. Sockets are left out and listed in
@@ -128,8 +128,8 @@ function strata.new(opts) end
 ---@return strata.errcode? code  "ENOENT": the source is not there; "EINVAL": a name leads out of the root, or would be a whiteout; "ESTALE": a file changed while it was read; "EFORMAT": no tar, or no archive; "EUNSUPPORTED": an archive without strata.archive; those of reading
 function strata.layer(spec) end
 
---- Makes an artifact of files, such as a signature of an image, or a list of its contents. Throws options that make no
---- sense together. What it is about has to be saved: the digest counts.
+--- Makes an artifact of files, such as a signature of an image, or a list of its contents. Options that make no sense
+--- together throw. What it is about has to be saved: the digest counts.
 ---```lua
 ---local app = assert(strata.open("layout", { platform = "linux/amd64" }))
 ---local sbom = assert(strata.artifact {
@@ -155,11 +155,11 @@ function strata.artifact(spec) end
 ---@return strata.errcode? code  "EAMBIGUOUS": there are several; "ENOENT": there is no such artifact; "EUNSUPPORTED": it is an image; those of reading, of a registry
 function strata.open_artifact(what, opts) end
 
---- Writes several images into one archive or layout; layers that they share are stored once. Images that all came from
---- one store go back into it, and all else that it has stays; with a format they are written alone. In a layout, images
---- for several platforms under one name become an index of that name; in a registry, and with the option `index`, all
---- of them become one, with the attestations about those that are not edited. Throws for the same image twice, and for
---- a name or a platform that only one of the images can have.
+--- Writes several images into one archive or layout; layers that they share are stored once. Images that all came
+--- from one store go back into it, and all else that it has stays; with a format they are written alone. In a layout,
+--- images for several platforms under one name become an index of that name; in a registry, and with the option
+--- `index`, all of them become one, with the attestations about those that are not edited. The same image twice
+--- throws, and so does a name or a platform that only one of the images can have.
 ---
 --- doc/indexes.md tells what becomes of several platforms under one name.
 ---```lua
@@ -270,7 +270,7 @@ function strata.gc(layout, opts) end
 function strata.check_tar(path, opts) end
 
 --- A function that tells whether paths choose a path, by themselves or as a directory that it is in: what img:remove
---- would remove. Throws what is no path, glob or pattern.
+--- would remove. Anything but paths, globs and patterns throws.
 ---```lua
 ---local is_chosen = strata.matcher { "usr/share/doc", "**/*.pyc" }
 ---print(is_chosen "usr/share/doc/app/copyright", is_chosen "opt/app/run")  --> true  false
@@ -295,8 +295,8 @@ function strata.progress(out) end
 ---@return table<string, string>
 function strata.versions() end
 
---- What pairs() is for an object, strata.limits or a table: names and values, in the order of the names. The pairs() of
---- Lua 5.1 and LuaJIT asks no object. Throws for anything else.
+--- What pairs() is for an object, strata.limits or a table: names and values, in the order of the names. The pairs()
+--- of Lua 5.1 and LuaJIT asks no object. Anything else throws.
 ---```lua
 ---for name, value in strata.pairs(img.platform) do print(name, value) end  --> architecture  amd64…
 ---```

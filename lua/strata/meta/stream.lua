@@ -29,7 +29,7 @@ local stream = {}
 ---@return strata.errcode? code
 function stream.image(opts) end
 
---- A parser for a tar that is pushed. Throws what is no option.
+--- A parser for a tar that is pushed. An unknown option throws.
 ---```lua
 ---local parser = strata.stream.tar { data = false }
 ---assert(parser:feed(io.open("site.tar", "rb"):read "*a"))
@@ -42,9 +42,9 @@ function stream.image(opts) end
 ---@return strata.TarStream
 function stream.tar(opts) end
 
---- `out, more = t(chunk)`: more is true when there is more to take, by `t("")`; who does so never has more than 256
---- KiB at a time, or twice what is fed. `out, more, lost = t(nil)` is the end; lost is what could not be kept, a line
---- each, or nil.
+--- `out, more = t(chunk)`: more is true when there is more to take, by `t("")`; a caller that does so never has more
+--- than 256 KiB at a time, or twice what is fed. `out, more, lost = t(nil)` is the end; lost is what could not be kept,
+--- a line each, or nil.
 ---@class strata.Transform: userdata
 ---@overload fun(chunk: string?): string?, boolean|string|nil, strata.errcode|string[]|nil
 local Transform = {}

@@ -27,7 +27,7 @@ function TarStream:feed(chunk) end
 ---@return strata.errcode? code  those of reading
 function TarStream:next() end
 
---- Iterates over the events that are there by now. Throws what is wrong with the bytes.
+--- Iterates over the events that are there by now. Throws when the bytes are malformed.
 ---```lua
 ---local parser = strata.stream.tar()
 ---assert(parser:feed(io.open("site.tar", "rb"):read "*a"))

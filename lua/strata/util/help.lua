@@ -144,9 +144,22 @@ end
 -- What is said when there is no text for a value: the name that was meant, or what the module has.
 local function unknown(value)
   local likely = type(value) == "string" and spelling.likely(value, all_names())
-  local shown = type(value) == "string" and core.quote(value) or "a " .. type(value)
+  local is_empty = type(value) == "table" and next(value) == nil and value[1] == nil
+  local shown = type(value) == "string" and core.quote(value) or is_empty and "an empty table" or "a " .. type(value)
   if likely then return ("There is no help for %s; did you mean '%s'?"):format(shown, likely) end
-  return ("There is no help for %s: give an object, a function, or a name.\n\n%s"):format(shown, of_class "strata")
+  return ('There is no help for %s: give an object, a function, or a name, as strata.help(img, "check").\n\n%s')
+    :format(shown, of_class "strata")
+end
+
+-- The same for a name that a class does not have.
+local function unknown_of(class, name)
+  local names = {}
+  for _, list in ipairs { texts[class].functions, texts[class].fields } do
+    for _, item in ipairs(list) do names[#names + 1] = item[1] end
+  end
+  local likely = type(name) == "string" and spelling.likely(name, names)
+  return ("There is no help for %s of %s%s"):format(core.quote(tostring(name)), class,
+    likely and ("; did you mean '%s'?"):format(likely) or ".\n\n" .. of_class(class))
 end
 
 -- What has a name: functions, fields and codes, classes, options.
@@ -214,7 +227,7 @@ function help.text(value, name)
   if value == nil then return of_class "strata" end
   if value == "limits" or value == limits.defaults then return limits.text() end
   local class = class_of(value)
-  if class then return name and named(name, { class }) or of_class(class) end
+  if class then return not name and of_class(class) or named(name, { class }) or unknown_of(class, name) end
   if type(value) == "function" then
     class, name = place_of(value)
     return class and named(name, { class }) or unknown(value)
