@@ -644,6 +644,7 @@ new, state_of, is = object.class("strata.Image", methods, {
     for _, one in ipairs(state.hub.layers) do
       if one.index then one.index:close() end
       if one.own then one.blob.file:close() end
+      if one.result and one.result.file then one.result.file:close() end
     end
     if state.source then state.source.store:release() end
   end,

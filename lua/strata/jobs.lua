@@ -22,7 +22,7 @@ local jobs = {}
 
 -- The options of each job.
 local ARGUMENTS = {
-  config = "JobArguments", inspect = "JobArguments", entries = "EntriesArguments", list = "ListArguments",
+  config = "LookArguments", inspect = "LookArguments", entries = "EntriesArguments", list = "ListArguments",
   read = "ReadArguments", fetch = "FetchArguments", edit = "EditArguments", save = "SaveArguments",
   remove = "PathArguments", check = "CheckArguments", diff = "DiffArguments", largest = "LargestArguments",
   paths = "PathsArguments", waste = "PageArguments",
@@ -62,6 +62,20 @@ end
 -- question would take long. A state that runs jobs is used by one thread at a time.
 local KEPT = 2
 local kept = {}
+
+-- Images that are being edited, whether one has been, and how many jobs run, one inside the other.
+local editing, has_edited, running = {}, false, 0
+
+-- Closes the images that were for one job alone, also when it failed: an open file takes its space on the disk after it
+-- is removed. Files that edits made on the way wait for the collector, which an idle state would not run.
+local function close_passing()
+  for i = #kept, 1, -1 do
+    if kept[i].passing then look.forget(table.remove(kept, i)) end
+  end
+  while editing[1] do table.remove(editing):close() end
+  if has_edited then collectgarbage() end
+  has_edited = false
+end
 
 -- What tells the present state of a file or a directory from others. A layout is what the document that leads to its
 -- blobs says: the directory itself stays as it is when that is written in place.
@@ -149,7 +163,7 @@ local function look_at(args)
   local img
   img, message, code = strata.open(args.path, completed(args.open, client))
   if not img then return nil, message, code end
-  table.insert(kept, 1, { key = key, img = img })
+  table.insert(kept, 1, { key = key, img = img, passing = args.keep == false })
   while #kept > KEPT do look.forget(table.remove(kept)) end
   return img
 end
@@ -216,7 +230,7 @@ local function image_facts(img)
 end
 
 --- The facts about an image that its documents tell: config, layers beside the history. No layer is read.
----@param args strata.JobArguments
+---@param args strata.LookArguments
 ---@return table?
 ---@return string? message
 ---@return string? code
@@ -228,7 +242,7 @@ function jobs.config(args)
 end
 
 --- The same, and what the entries of all layers tell: sizes, wasted bytes.
----@param args strata.JobArguments
+---@param args strata.LookArguments
 ---@return table?
 ---@return string? message
 ---@return string? code
@@ -439,13 +453,14 @@ function jobs.edit(args)
   local img
   img, message, code = strata.open(args.path, completed(args.open, client))
   if not img then return nil, message, code end
+  editing[#editing + 1], has_edited = img, true
   local reports, result
   reports, message, code = from_table.image(img, args.edit or {})
   if reports then
     local save = completed(args.save, reference.is_remote(args.to) and client or nil)
     result, message, code = img:save(args.to, save)
   end
-  img:close()
+  table.remove(editing):close()
   if not result then return nil, message, code end
   result.dropped, result.repaired, result.normalized = reports.dropped, reports.repaired, reports.normalized
   result.lost = type(message) == "table" and setmetatable(message, nil) or nil
@@ -550,8 +565,11 @@ function jobs.run(name, args, control)
   end
   job.on_wait((before or own) and poll)
   job.set_threads(control and control.threads or threads)
+  running = running + 1
   ok, result = pcall(poll)
   if ok then ok, result, message, code = pcall(run, args) end
+  running = running - 1
+  if running == 0 then close_passing() end
   job.on_wait(before)
   job.on_progress(told)
   job.set_threads(threads)

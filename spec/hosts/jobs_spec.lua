@@ -439,6 +439,52 @@ describe("a job", function()
 		assert.equal(1, #assert(run("inspect", { path = path })).layers)
 	end)
 
+	-- Whether this process has a file open whose path has a text in it; those that are removed say so.
+	local function is_open(text)
+		local pipe = io.popen("ls -l /proc/" .. io.open("/proc/self/stat"):read("*n") .. "/fd")
+		local list = pipe:read("*a")
+		pipe:close()
+		return list:find(text, 1, true) ~= nil
+	end
+
+	specify("keeps no image open that is for one job alone, and leaves those of other jobs", function()
+		local path = build()
+		bench.images[1]:close()
+		assert.is_false(is_open(path))
+		for _, name in ipairs({ "config", "list", "inspect", "check" }) do
+			assert(run(name, { path = path, keep = false }))
+			assert.is_false(is_open(path), name)
+		end
+		assert.equal("EISDIR", select(3, run("fetch", { path = path, keep = false, file = "etc", to = path .. ".etc" })))
+		assert.is_false(is_open(path))
+		assert(run("inspect", { path = path }))
+		assert(run("config", { path = path, keep = false }))
+		assert.is_true(is_open(path))
+	end)
+
+	specify("leaves an image open for the job that another one runs in", function()
+		local path, inner = build(), nil
+		package.preload["spec.looks"] = function()
+			return function(img)
+				assert(jobs.config({ path = path, keep = false }))
+				inner = assert(jobs.run("list", { path = path, keep = false })).total
+				return img
+			end
+		end
+		assert(run("edit", { path = path, to = bench.dir:file("x.tar"), edit = { module = "spec.looks" } }))
+		assert.equal(3, inner)
+	end)
+
+	specify("has no file open when it has edited an image, or failed to", function()
+		local path, to = build(), bench.dir:file("edited.tar")
+		bench.images[1]:close()
+		for _, edit in ipairs({ { remove = "etc" }, { flatten = true }, { tags = { "APP" } }, { remove = "nothing" } }) do
+			run("edit", { path = path, to = to, edit = edit, save = { compression = "gzip" } })
+			os.remove(to)
+			assert.is_false(is_open(path) or is_open(bench.dir.path))
+		end
+	end)
+
 	specify("throws nothing: misuse is EINVAL", function()
 		local path = build()
 		for _, call in ipairs({

@@ -54,6 +54,30 @@ describe("a layer without an image", function()
 	end)
 end)
 
+describe("an image", function()
+	it("is closed with the files that its edits are in", function()
+		local img = assert(strata.new():append({ files = { a = "1", b = "2" } }))
+		assert(img:save(dir:file("in.tar"), { format = "docker" }))
+		img:close()
+		collectgarbage()
+		local function count()
+			local removed, pipe = 0, io.popen("ls -l /proc/" .. io.open("/proc/self/stat"):read("*n") .. "/fd")
+			for line in pipe:lines() do
+				removed = removed + (line:find(dir.path, 1, true) and line:find("(deleted)", 1, true) and 1 or 0)
+			end
+			pipe:close()
+			return removed
+		end
+		assert.equal(0, count())
+		img = assert(strata.open(dir:file("in.tar")))
+		assert(img:remove("a"))
+		assert(img:save(dir:file("out.tar")))
+		assert.equal(1, count())
+		img:close()
+		assert.equal(0, count())
+	end)
+end)
+
 describe("a root file system", function()
 	it("is closed, and the image stays", function()
 		local img = assert(strata.new():append({ files = { ["etc/a"] = "1" } }))

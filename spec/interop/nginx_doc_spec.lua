@@ -95,9 +95,11 @@ describe("doc/nginx.md", function()
 		return body, tonumber(status)
 	end
 
-	-- What is in the directory of the server.
+	-- What is in the directory of the server, and what is removed and still open.
 	local function left()
-		return shell.check({ "find", dir:file("data"), "-type", "f" })
+		local open = [[
+			for worker in $(pgrep -P "$1"); do ls -l "/proc/$worker/fd" | grep "$2.*(deleted)" || :; done]]
+		return shell.check({ "find", dir:file("data"), "-type", "f" }) .. shell.sh(open, pid, dir:file("data"))
 	end
 
 	it("answers with the config of what is uploaded, and reads no layer for it", function()
@@ -179,7 +181,7 @@ describe("doc/nginx.md", function()
 		for name in pairs(jobs) do
 			assert.is_truthy(name == "run" or told[name], name)
 			for option in options.each(CLASSES[name] or "PathArguments") do
-				local is_common = option == "path" or option == "open" or option == "registry"
+				local is_common = option == "path" or option == "open" or option == "registry" or option == "keep"
 				assert.is_truthy(name == "run" or is_common or told[name]:find("`" .. option .. "`", 1, true), option)
 			end
 		end

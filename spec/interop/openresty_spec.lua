@@ -450,6 +450,14 @@ describe("the explorer in nginx", function()
 		end
 		assert.same({ setid = true, root_user = true, secrets = true }, rules)
 		assert.is_nil(cjson.encode(value):find("123", 1, true))
+		nginx.wait("the uploads to be closed", 5, function() -- what is removed takes its space until then
+			for _, worker in ipairs(server:workers()) do
+				if shell.run({ "ls", "-l", ("/proc/%d/fd"):format(worker) }).stdout:find("incoming/[^\n]*%(deleted%)") then
+					return false
+				end
+			end
+			return true
+		end)
 	end)
 
 	it("strips a stream, whichever way the body comes", function()

@@ -31,7 +31,6 @@ local DRIVER = [[
 			end,
 			os = setmetatable({ exit = function() end }, { __index = os }),
 		}, { __index = _G })
-		if job.code:find('require "strata.assert"', 1, true) then env.assert = require "luassert" end -- as in busted
 		local chunk, problem
 		if setfenv then
 			chunk, problem = loadstring(job.code, "=" .. job.name)

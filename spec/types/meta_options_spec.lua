@@ -348,8 +348,8 @@ describe("an option that there is not, or of another type", function()
 		edit = { "EditTable", {}, function(opts)
 			return (jobs.edit({ path = specimen.app, to = path(), edit = opts }))
 		end },
-		config = { "JobArguments", {}, function(opts) return (jobs.config(opts)) end },
-		inspect = { "JobArguments", {}, function(opts) return (jobs.inspect(opts)) end },
+		config = { "LookArguments", {}, function(opts) return (jobs.config(opts)) end },
+		inspect = { "LookArguments", {}, function(opts) return (jobs.inspect(opts)) end },
 		entries = { "EntriesArguments", { layer = 1 }, function(opts) return (jobs.entries(opts)) end },
 		list = { "ListArguments", {}, function(opts) return (jobs.list(opts)) end },
 		largest = { "LargestArguments", {}, function(opts) return (jobs.largest(opts)) end },

@@ -12,7 +12,7 @@ local check = {}
 function check.run()
   local path, ours = body.file()
   local surgery = service.surgery()
-  local result, message, code = surgery:run("check", { path = path, policy = policy })
+  local result, message, code = surgery:run("check", { path = path, policy = policy, keep = false })
   if ours then os.remove(path) end
   if not result then
     local name = ngx.req.get_uri_args(20).name

@@ -4,14 +4,23 @@
 --- luassert, so that `assert.has_file(img, "etc/passwd")` works; `has` and `is` may stand in front of a name, `no` or `not`
 --- negates it: `assert.has_no_env(img, "TOKEN")`. Each takes an image, or a path or a reference, which is opened for it
 --- alone; what cannot be read is an error, negated or not.
+---```lua
+---local assert = require "luassert"              -- busted's `assert` is the same
+---require "strata.assert"
+---assert.has_file(img, "etc/passwd", { uid = 0, mode = "0644" })
+---assert.has_no_label(img, "maintainer")
+---```
 ---@class strata.assert
 local assert = {}
 
 --- A container sees something at a path, and it is as it should be. Symlinks are followed, but for the one that `type` or
 --- `linkpath` is about. Negated: `assert.not_has_file`.
 ---```lua
----require "strata.assert"
----assert.has_file(img, "etc/passwd", { mode = "0644", uid = 0 })
+---local assert = require "strata.assert"
+---assert.has_file(img, "opt/app/run", { mode = "0755", matches = "exec" })
+---print(pcall(assert.has_file, img, "etc/app.cnf"))
+-----> false app:1 has no file 'etc/app.cnf'
+----->   'etc' has 'app.conf', 'os-release', 'passwd'; did you mean 'app.conf'?
 ---```
 ---@param img strata.Image|string
 ---@param path string
@@ -21,8 +30,11 @@ function assert.has_file(img, path, wanted) end
 --- No layer has anything at a path, also if upper layers hide it, and no symlink leads to anything there. Not the negation
 --- of has_file.
 ---```lua
----require "strata.assert"
----assert.has_no_file(img, "**/.bash_history")
+---local assert = require "strata.assert"
+---assert.has_no_file(img, { "root", "**/.bash_history" })
+---print(pcall(assert.has_no_file, img, "var/cache/app.deb"))
+-----> false app:1 has what should be in no layer:
+----->   layer 2: file 'var/cache/app.deb'
 ---```
 ---@param img strata.Image|string
 ---@param which strata.Which
@@ -30,8 +42,10 @@ function assert.has_no_file(img, which) end
 
 --- A container sees the same files in two images, with the same contents and attributes.
 ---```lua
----require "strata.assert"
----assert.same_files_as(img, "app.tar")
+---local assert = require "strata.assert"
+---print(pcall(assert.same_files_as, img, "app-2.tar"))
+-----> false app:1 has other files than app:1 (+ added, - removed, ~ changed):
+----->   ~ etc/app.conf: content …
 ---```
 ---@param img strata.Image|string
 ---@param other strata.Image|string
@@ -40,8 +54,10 @@ function assert.same_files_as(img, other, opts) end
 
 --- A package is installed, as dpkg or apk know it.
 ---```lua
+---local assert = require "luassert"
 ---require "strata.assert"
----assert.package(img, "libc*", "2.36-9")
+---assert.package(img, "libc6", "2.36-9")
+---assert.has_no_package(img, "telnet*")
 ---```
 ---@param img strata.Image|string
 ---@param name string  or a glob of names
@@ -50,9 +66,10 @@ function assert.package(img, name, version) end
 
 --- A variable is set, and has a value.
 ---```lua
+---local assert = require "luassert"
 ---require "strata.assert"
 ---assert.env(img, "PATH", "/bin")
----assert.has_no_env(img, "PASSWORD")
+---print(pcall(assert.has_no_env, img, "TOKEN"))  --> false app:1: the variable 'TOKEN' is 's3cret'
 ---```
 ---@param img strata.Image|string
 ---@param name string
@@ -61,7 +78,7 @@ function assert.env(img, name, value) end
 
 --- A label is set, and has a value.
 ---```lua
----require "strata.assert"
+---local assert = require "strata.assert"
 ---assert.label(img, "version", "1")
 ---```
 ---@param img strata.Image|string
@@ -71,9 +88,9 @@ function assert.label(img, name, value) end
 
 --- An annotation of the manifest is set, and has a value.
 ---```lua
+---local assert = require "luassert"
 ---require "strata.assert"
----img:set_annotation("org.opencontainers.image.vendor", "us")
----assert.annotation(img, "org.opencontainers.image.vendor", "us")
+---assert.has_no_annotation(img, "org.opencontainers.image.source")
 ---```
 ---@param img strata.Image|string
 ---@param name string
@@ -82,8 +99,9 @@ function assert.annotation(img, name, value) end
 
 --- A key of the config has a value; nil: it is not there. Tables are compared by what they hold.
 ---```lua
----require "strata.assert"
+---local assert = require "strata.assert"
 ---assert.config(img, "Cmd", { "/opt/app/run" })
+---assert.config(img, "/config/WorkingDir", nil)
 ---```
 ---@param img strata.Image|string
 ---@param key string  as a field of img.config, or a JSON Pointer
@@ -92,7 +110,7 @@ function assert.config(img, key, value) end
 
 --- The image has a tag.
 ---```lua
----require "strata.assert"
+---local assert = require "strata.assert"
 ---assert.tag(img, "app:1")
 ---```
 ---@param img strata.Image|string
@@ -101,7 +119,7 @@ function assert.tag(img, ref) end
 
 --- The image is for a platform.
 ---```lua
----require "strata.assert"
+---local assert = require "strata.assert"
 ---assert.platform(img, "linux/amd64")
 ---```
 ---@param img strata.Image|string
@@ -110,17 +128,19 @@ function assert.platform(img, wanted) end
 
 --- The user of the image is not root, by name or by number.
 ---```lua
----require "strata.assert"
----img.config.User = "1000"
----assert.runs_as_non_root(img)
+---local assert = require "strata.assert"
+---print(pcall(assert.runs_as_non_root, img))  --> false app:1: no user is set, so it runs as root
 ---```
 ---@param img strata.Image|string
 function assert.runs_as_non_root(img) end
 
 --- The files that no container sees have fewer bytes. A failure names the worst.
 ---```lua
----require "strata.assert"
----assert.wastes_less_than(img, "5 MB")
+---local assert = require "strata.assert"
+---print(pcall(assert.wastes_less_than, img, "1 kB"))
+-----> false app:1 has 3.0 kB that no container sees, 1.0 kB and more were not expected
+----->   'var/cache/app.deb' of layer 2: 3.0 kB, deleted by layer 3
+----->   'etc/app.conf' of layer 2: 13 B, changed by layer 3
 ---```
 ---@param img strata.Image|string
 ---@param size number|string  bytes, or "5 MB"
@@ -128,7 +148,7 @@ function assert.wastes_less_than(img, size) end
 
 --- The layers, as they are stored, have fewer bytes. A failure names the largest.
 ---```lua
----require "strata.assert"
+---local assert = require "strata.assert"
 ---assert.smaller_than(img, "200 MB")
 ---```
 ---@param img strata.Image|string
@@ -137,7 +157,7 @@ function assert.smaller_than(img, size) end
 
 --- Every digest and diff_id is right.
 ---```lua
----require "strata.assert"
+---local assert = require "strata.assert"
 ---assert.verifies(img)
 ---```
 ---@param img strata.Image|string
@@ -145,9 +165,10 @@ function assert.verifies(img) end
 
 --- The image keeps the rules of a policy.
 ---```lua
----require "strata.assert"
----img.config.User = "1000"
----assert.passes(img, { setid = false, devices = false })
+---local assert = require "strata.assert"
+---print(pcall(assert.passes, img, { max_layers = 2, root_user = true }))
+-----> false app:1 breaks the policy:
+----->   max_layers: 3 layers, more than 2
 ---```
 ---@param img strata.Image|string
 ---@param rules strata.Policy
@@ -155,7 +176,7 @@ function assert.passes(img, rules) end
 
 --- What img:check() finds is nothing of this severity or a worse one.
 ---```lua
----require "strata.assert"
+---local assert = require "strata.assert"
 ---assert.no_findings(img, "error")
 ---```
 ---@param img strata.Image|string

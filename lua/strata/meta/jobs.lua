@@ -23,12 +23,12 @@ function jobs.run(name, args, control) end
 ---```lua
 ---local jobs = require "strata.jobs"
 ---local facts = assert(jobs.config { path = "app.tar" })
----print(facts.tags[1], #facts.layers, facts.config.User)
+---print(facts.config.config.Cmd[1], facts.history[2].created_by)  --> /opt/app/run RUN install --token=s3cret app
 ---```
----@param args strata.JobArguments
+---@param args strata.LookArguments
 ---@return strata.ImageFacts?
 ---@return string? message
----@return strata.errcode? code
+---@return strata.errcode? code  as strata.open
 function jobs.config(args) end
 
 --- What an image is: config, layers beside the history, sizes, wasted bytes. All layers are read.
@@ -37,7 +37,7 @@ function jobs.config(args) end
 ---local facts = assert(jobs.inspect { path = "app.tar" })
 ---print(facts.tags[1], #facts.layers, facts.wasted)  --> app:1  3  3013
 ---```
----@param args strata.JobArguments
+---@param args strata.LookArguments
 ---@return strata.ImageFacts?
 ---@return string? message
 ---@return strata.errcode? code  as strata.open; those of reading, of a registry

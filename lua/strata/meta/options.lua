@@ -436,8 +436,12 @@
 ---@field open? strata.OpenOptions
 ---@field registry? strata.RegistryOptions  of the client, where path or to is a reference of a registry
 
+--- How an image is looked at.
+---@class strata.LookArguments: strata.JobArguments
+---@field keep? boolean  the image stays open for later jobs; false is for a file that is removed after this one. Default: true
+
 --- Which part of a list is wanted.
----@class strata.PageArguments: strata.JobArguments
+---@class strata.PageArguments: strata.LookArguments
 ---@field offset? integer  entries to pass over. Default: 0
 ---@field limit? integer  at most 1000. Default: 1000
 
@@ -455,23 +459,23 @@
 ---@field find? string  a name: `found` says which of all it is
 
 --- Of what the largest files are wanted.
----@class strata.LargestArguments: strata.JobArguments
+---@class strata.LargestArguments: strata.LookArguments
 ---@field count? integer  at most. Default: 100
 ---@field upto? integer  of the first layers alone
 
 --- Which part of all paths is wanted.
----@class strata.PathsArguments: strata.JobArguments
+---@class strata.PathsArguments: strata.LookArguments
 ---@field from? string  `next` of the part before
 ---@field limit? integer  lines at most. Default: 20000
 
 --- Which file is wanted.
----@class strata.ReadArguments: strata.JobArguments
+---@class strata.ReadArguments: strata.LookArguments
 ---@field file string  a path in the image
 ---@field max? integer  bytes of content. Default: 65536
 ---@field upto? integer  of the first layers alone
 
 --- Which file is wanted, and where.
----@class strata.FetchArguments: strata.JobArguments
+---@class strata.FetchArguments: strata.LookArguments
 ---@field file string  a path in the image
 ---@field to string  a path that nothing has yet
 ---@field upto? integer  of the first layers alone
@@ -494,7 +498,7 @@
 ---@field args? table  for that
 
 --- What is checked.
----@class strata.CheckArguments: strata.JobArguments
+---@class strata.CheckArguments: strata.LookArguments
 ---@field policy? strata.Policy
 
 --- What is done to an image, in the order of the fields.
