@@ -303,6 +303,20 @@ types: build ## lua/strata/meta/options.lua and the texts of strata.help anew, o
 	@$(RUN_LUA) doc/help_text.lua >$(BUILD)/help_text.lua
 	@mv $(BUILD)/help_text.lua lua/strata/util/help_text.lua
 
+# Made of what the parser of the command knows, which needs lua-argparse.
+COMMAND_SRCS := doc/command_model.lua $(wildcard lua/strata/command/*.lua lua/strata/command/*/*.lua)
+
+man: $(BUILD)/strata.1 ## the man page of the command
+
+completions: $(BUILD)/completion/strata.bash $(BUILD)/completion/_strata ## what completes its words in bash and zsh
+
+$(BUILD)/strata.1: doc/man.lua
+$(BUILD)/completion/strata.bash $(BUILD)/completion/_strata: doc/completion.lua
+$(BUILD)/strata.1 $(BUILD)/completion/strata.bash $(BUILD)/completion/_strata: $(COMMAND_SRCS) $(BUILD)/lua5.4/strata/core.so
+	@mkdir -p $(@D)
+	$(SAY)$(RUN_LUA) $(if $(filter %.1,$@),doc/man.lua,doc/completion.lua $(if $(filter %.bash,$@),bash,zsh)) >$@.new
+	@mv $@.new $@
+
 # ldoc does not know the annotations of lua/strata/meta; doc/pages.lua makes of them what it does.
 doc: ## the reference of the API as HTML, in build/doc
 	@.ci/deps doc
@@ -330,4 +344,4 @@ clean: ## remove everything that was built
 
 FORCE:
 .PHONY: help build demo test spec ctest ctests sanitize tsan valgrind fuzz fuzz-replay fuzzers coverage lint tidy \
-	bench bench-registry bench-nginx deps doc types install clean random FORCE sweep
+	bench bench-registry bench-nginx deps doc types man completions install clean random FORCE sweep
