@@ -118,7 +118,7 @@ describe("the completion for zsh", function()
 		local script = "PS1='$ '; fpath=(" .. dir.path .. " $fpath); autoload -U compinit; compinit -u -D; "
 			.. "setopt no_auto_menu; cd " .. dir.path .. "; echo ready\r"
 		local list = terminal.run({
-			argv = { "zsh", "-f", "-i" }, wait = "% $", ending = "exit\r", columns = 160,
+			argv = { "zsh", "-f", "-i" }, wait = "[%#]", ending = "\21exit\r", columns = 160,
 			env = { HOME = dir.path, TERM = "vt100" },
 			steps = {
 				{ send = script, wait = "ready\n(.|\n)*[$] [^\n]*$" }, { send = "strata conv\t", wait = "convert" },
