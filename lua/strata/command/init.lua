@@ -114,18 +114,23 @@ local function run(state, words)
   local sub = require(FOLDER .. name)
   if sub.writes then options.check_target(args) end
   local status = sub.run(args, state.out)
-  if not io.stdout:flush() then problem.stop("standard output cannot be written") end
+  state.out:flush()
   return status or 0
+end
+
+-- Messages of the module name options as Lua has them: "replace = true" is --replace here.
+local function in_shell(message)
+  return (message:gsub("%f[%w]([%l_]+) = true%f[%W]", function(name) return "--" .. name:gsub("_", "-") end))
 end
 
 -- The message of an error, and the status. Misuse of the module is told at the line of the script that calls it, which
 -- says nothing here.
 local function explain(err, script)
-  if problem.is(err) then return err.message, 2 end
+  if problem.is(err) then return in_shell(err.message), 2 end
   local text = type(err) == "string" and err or tostring(err)
   if text:find("interrupted!$") then return "interrupted", 130 end
   local place, message = text:match("^(.-):%d+: (.*)$")
-  if place == script then return message, 2 end
+  if place == script then return in_shell(message), 2 end
   local is_internal = place and place:find("strata/.*%.lua$")
   return (is_internal and "internal error: " or "") .. text, 2, is_internal
 end

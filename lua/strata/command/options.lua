@@ -67,7 +67,8 @@ end
 local function registry_options(cmd)
   return cmd:option("--plain-http", "Speak http to this registry."):argname("HOST"):count("*"),
     cmd:option("--insecure", "Do not check the certificate of this registry."):argname("HOST"):count("*"),
-    cmd:option("--ca", "Trust the certificates in FILE, too."):argname("FILE")
+    cmd:option("--ca", "Trust the certificates in FILE, too."):argname("FILE"),
+    cmd:flag("--foreign", "Fetch layers that the registry has not from the URLs in the manifest.")
 end
 
 local SHOWN_PLACES = 'a file, a layout directory, "-" or docker://host/name:tag'
@@ -144,7 +145,7 @@ function options.registry(args, ...)
     if name then host(name).ca = args.ca end
   end
   local strata = require "strata"
-  args.client = problem.check(strata.registry { helpers = true, hosts = hosts })
+  args.client = problem.check(strata.registry { helpers = true, hosts = hosts, foreign = args.foreign })
   return args.client
 end
 
@@ -213,10 +214,13 @@ end
 ---@param to string?
 function options.tell_files(args, out, img, to)
   local chosen, count, bytes = args.path[1] and require("strata").matcher(args.path), 0, 0
+  local counted = {} -- files that have several names
   for entry in problem.check(img:rootfs()):walk() do
     if not chosen or chosen(entry.path) then
       count = count + 1
-      if entry.type == "file" then bytes = bytes + entry.size end
+      local inode = entry.type == "file" and entry.inode
+      if entry.type == "file" and not counted[inode] then bytes = bytes + entry.size end
+      if inode then counted[inode] = true end
     end
   end
   if count == 0 and chosen then problem.stop("nothing matches %s", table.concat(args.path, ", ")) end

@@ -105,11 +105,21 @@ function output.of(args)
   return setmetatable(out, Output)
 end
 
+local function unwritten(message)
+  problem.stop(message:find("Broken pipe") and "" or "standard output: " .. message)
+end
+
 --- Writes bytes to standard output, or ends the command: a reader that has gone is no failure worth a message.
 ---@param ... string
 function Output.write(_, ...)
   local ok, message = io.stdout:write(...)
-  if not ok then problem.stop(message:find("Broken pipe") and "" or "standard output: %s", message) end
+  if not ok then unwritten(message) end
+end
+
+--- Writes what waits.
+function Output.flush()
+  local ok, message = io.stdout:flush()
+  if not ok then unwritten(message) end
 end
 
 --- Writes a line for people; nothing with --json and with --quiet.
@@ -139,12 +149,12 @@ function Output:list(next_text)
   self:write(separator == "[\n" and "[]\n" or "\n]\n")
 end
 
---- Text in a colour, where colours are wanted.
+--- Text in a colour, where colours are wanted; nil is none.
 ---@param text string
----@param color string
+---@param color? string
 ---@return string
 function Output:paint(text, color)
-  return self.is_colored and COLORS[color] .. text .. "\27[0m" or text
+  return self.is_colored and color and COLORS[color] .. text .. "\27[0m" or text
 end
 
 --- Says something on standard error, but not with --quiet.

@@ -6,7 +6,7 @@ local problem = require "strata.command.problem"
 local cat = {
   summary = "Write the content of files to standard output.",
   usage = "[OPTION ...] IMAGE PATH ...",
-  example = "strata cat app.tar etc/os-release",
+  example = "strata cat app.tar etc/passwd",
 }
 
 function cat.define(cmd)

@@ -1,7 +1,6 @@
 --- strata check: what readers differ about in an image, and what some of them refuse.
 
 local options = require "strata.command.options"
-local output = require "strata.command.output"
 local problem = require "strata.command.problem"
 
 local check = {
@@ -17,31 +16,21 @@ function check.define(cmd)
   cmd:option("--severity", "The least that is told; warning by default."):argname("KIND")
     :choices { "error", "warning", "note" }
   cmd:flag("--privileged", "Also note devices and files with set-id bits.")
-  cmd:flag("--verify", "Also compare every digest; a damaged image is an error.")
 end
 
 local COLORS = { error = "red", warning = "yellow", note = "dim" }
 
 function check.run(args, out)
-  local img, findings = options.open(args, out), {}
-  if args.verify then
-    local ok, message, code = img:verify(options.work(args, out))
-    if not ok and code ~= "EDIGEST" then problem.stop("%s", message) end
-    if not ok then findings[1] = { severity = "error", code = "digest", where = "image", message = message } end
-  end
-  local report = findings[1] and {} or problem.check(img:check {
-    severity = args.severity, privileged = args.privileged or nil,
-  })
-  for _, finding in ipairs(report) do findings[#findings + 1] = finding end
+  local img = options.open(args, out)
+  local findings = problem.check(img:check { severity = args.severity, privileged = args.privileged })
   if out.is_json then
     out:value { findings = findings }
   elseif #findings == 0 then
     out:say("no findings")
   end
   for _, finding in ipairs(findings) do
-    local severity, rest = tostring(finding):match("^(%a+)(: .*)$")
-    out:say("%s%s", out:paint(severity or finding.severity, COLORS[finding.severity]),
-      rest or (": %s [digest]"):format(output.text(finding.message)))
+    local rest = tostring(finding):match("^%a+(: .*)$")
+    out:say("%s%s", out:paint(finding.severity, COLORS[finding.severity]), rest)
   end
   return #findings > 0 and 1 or 0
 end

@@ -10,7 +10,7 @@ local ls = {
   summary = "List files: those that a container sees, or of a layer.",
   description = "List files: those that a container sees, or all that a layer has.",
   usage = "[OPTION ...] IMAGE [PATH ...]",
-  example = "strata ls -l app.tar etc 'usr/bin/*sh'",
+  example = "strata ls -l app.tar etc 'usr/bin/*'",
 }
 
 function ls.define(cmd)
@@ -71,12 +71,13 @@ local function of_layer(layer, args)
   return found
 end
 
-local function sort(entries, key)
-  table.sort(entries, function(a, b)
+-- A layer may have a path several times; the merged view has not.
+local function order(key, is_layer)
+  return function(a, b)
     if key == "size" and a.size ~= b.size then return a.size > b.size end
     if a.path ~= b.path then return json.before(a.path, b.path) end
-    return (a.position or 0) < (b.position or 0)
-  end)
+    return is_layer and a.position < b.position
+  end
 end
 
 local FIELDS = { "path", "type", "uid", "gid", "uname", "gname", "size", "mtime", "linkpath", "whiteout", "opaque" }
@@ -93,7 +94,7 @@ function ls.run(args, out)
   local img = options.open(args, out)
   local layer = args.layer and options.layer(img, args.layer)
   local entries = layer and of_layer(layer, args) or of_image(img, args)
-  if args.sort then sort(entries, args.sort) end
+  if args.sort then table.sort(entries, order(args.sort, layer ~= nil)) end -- numbers, and paths by json.before
   if not out.is_json then return listing.write(out, entries, args.long, args.numeric) end
   local i = 0
   out:list(function()

@@ -8,7 +8,8 @@ local purge = {
   summary = "Remove secrets for good, and prove that they are gone.",
   description = "Remove paths from every layer and texts from the documents, and prove that they are gone.",
   usage = "[OPTION ...] IMAGE [PATH ...] (-o TO | --in-place)",
-  example = "strata purge app.tar '**/.netrc' --env '^TOKEN=' --prove s3cret -o clean.tar",
+  example = "strata purge app.tar '**/.netrc' --env '^TOKEN=' --history s3cret --prove s3cret "
+    .. "-o clean.tar",
   writes = true,
 }
 

@@ -30,8 +30,9 @@ local function rows_of(root, top, depth)
     local row = { path = entry.path, type = entry.type, bytes = 0, layer = entry.layer and entry.layer.position }
     by_path[entry.path] = row
     if depth_of(entry.path) <= deepest then rows[#rows + 1] = row end
-    if entry.type ~= "file" or counted[entry.inode or 0] then return end
-    if entry.inode then counted[entry.inode] = true end
+    local inode = entry.inode
+    if entry.type ~= "file" or inode and counted[inode] then return end
+    if inode then counted[inode] = true end
     local path = entry.path
     while path and by_path[path] do
       by_path[path].bytes = by_path[path].bytes + entry.size

@@ -1,0 +1,176 @@
+-- What the command is to a shell: help, errors in one line, exit statuses, pipes, terminals.
+
+local command = require "spec.support.command"
+local shell = require "spec.support.shell"
+local tmp = require "spec.support.tmp"
+
+local NAMES = {
+	"inspect", "ls", "tree", "cat", "history", "waste", "diff", "check", "gate", "rm", "set", "append", "squash", "rebase",
+	"purge", "normalize", "repair", "convert", "copy", "index", "extract", "export", "run",
+}
+
+describe("strata", function()
+	local dir, app
+
+	setup(function()
+		dir = tmp.dir()
+		app = dir:file("app.tar")
+		local img = command.image()
+		assert(img:save(app, { format = "docker" }))
+		img:close()
+	end)
+
+	teardown(function()
+		dir:remove()
+	end)
+
+	local function fails(message, ...)
+		local done = command.run({ ... })
+		assert.same({ 2, "" }, { done.status, done.stdout })
+		assert.matches("^strata: [^\n]+\n$", done.stderr)
+		assert.matches(message, done.stderr, 1, true)
+	end
+
+	describe("help", function()
+		it("goes to standard output, with status 0", function()
+			local help = command.check({ "--help" })
+			assert.matches("^Usage: strata SUBCOMMAND IMAGE", help)
+			assert.equal(help, command.check({ "help" }))
+			assert.equal(help, command.check({ "-h" }))
+			for _, name in ipairs(NAMES) do
+				assert.matches("\n   " .. name .. " +%u", help)
+			end
+		end)
+
+		it("has an example for each subcommand, and fits 80 columns", function()
+			for _, name in ipairs(NAMES) do
+				local help, stderr = command.check({ name, "--help" })
+				assert.equal("", stderr)
+				assert.matches("^Usage: strata " .. name .. " ", help)
+				assert.matches("\nExample:\n   strata " .. name .. " ", help, 1, true)
+				assert.equal(help, command.check({ "help", name }))
+				for line in help:gmatch("[^\n]+") do
+					assert.is_true(#line <= 80, name .. ": " .. line)
+				end
+			end
+		end)
+
+		it("stands on standard error, with status 2, when nothing is asked for", function()
+			local done = command.run({})
+			assert.same({ 2, "" }, { done.status, done.stdout })
+			assert.equal(command.check({ "--help" }), done.stderr)
+		end)
+
+		it("has the version", function()
+			assert.equal(require("strata")._VERSION .. "\n", command.check({ "--version" }))
+		end)
+	end)
+
+	describe("an error", function()
+		it("is one line that helps", function()
+			fails("there is no subcommand 'lss'; did you mean 'ls'?", "lss", app)
+			fails("strata --help lists them", "frobnicate")
+			fails("there is no subcommand 'frobnicate'", "help", "frobnicate")
+			fails("unknown option '--jsn'; did you mean '--json'?", "ls", "--jsn", app)
+			fails("missing argument 'IMAGE' (strata ls --help)", "ls")
+			fails("unknown option '--nope'", "--nope")
+			fails("too many arguments", "convert", app, app, "-o", "x")
+			fails("No such file or directory", "ls", dir:file("none.tar"))
+			fails("is not a container image", "ls", dir:write("text", "text"))
+			fails("docker save", "ls", "busybox:latest")
+			fails("without docker-archive:", "ls", "docker-archive:app.tar")
+			fails("is no image", "ls", dir.path)
+			fails("'nope*' matches nothing", "ls", app, "nope*")
+			fails("no such file or directory", "ls", app, "nope")
+			fails("no image with platform", "ls", "--platform", "linux/s390x", app)
+			fails("layer 7", "ls", "--layer", "7", app)
+		end)
+
+		it("obeys nothing that stands in its words", function()
+			local done = command.run({ "ls", "a\27[31m\nb" })
+			assert.matches("strata: a\\x1b[31m; b: ", done.stderr, 1, true)
+			assert.is_nil(done.stderr:find("\27", 1, true))
+			assert.is_nil(command.run({ "x\27[31m" }).stderr:find("\27", 1, true))
+		end)
+
+		it("shows where it comes from when that is asked for", function()
+			local done = command.run({ "ls", dir:file("none"), env = { STRATA_DEBUG = "1" } })
+			assert.matches("stack traceback", done.stderr, 1, true)
+		end)
+
+		it("is told when standard output is full", function()
+			local done = shell.run({ "sh", "-c", shell.join(command.words({ "ls", "-r", app })) .. " >/dev/full" })
+			assert.equal(2, done.status)
+			assert.matches("^strata: standard output: No space left on device\n$", done.stderr)
+		end)
+	end)
+
+	it("ends quietly when its reader has gone", function()
+		local img = require("strata").new()
+		local files = {}
+		for i = 1, 20000 do
+			files[("a/long/way/down/to/a/file/number/%d"):format(i)] = ""
+		end
+		assert(img:append({ files = files }))
+		local big = dir:file("big.tar")
+		assert(img:save(big, { format = "docker" }))
+		for _, trap in ipairs({ "-", "''" }) do
+			local line = shell.join(command.words({ "ls", "-r", big }))
+			local script = ("trap %s PIPE; exec 3>&1; { %s 2>&3; echo $? >&3; } | head -n 1 >&3"):format(trap, line)
+			local done = shell.run({ "sh", "-c", script })
+			local status = done.stdout:match("^a\n(%d+)\n$") or done.stdout
+			assert.is_true(status == "141" or status == "2", status)
+			assert.equal("", done.stderr)
+		end
+	end)
+
+	it("prints nothing but errors with --quiet", function()
+		for _, words in ipairs({ { "ls", app }, { "inspect", app }, { "rm", app, "etc", "-o", dir:file("q.tar") } }) do
+			words[#words + 1] = "--quiet"
+			local done = command.run(words)
+			assert.same({ 0, "", "" }, { done.status, done.stdout, done.stderr })
+		end
+	end)
+
+	describe("on a terminal", function()
+		local function need()
+			local reason = command.no_terminal()
+			if reason then
+				pending(reason)
+			end
+		end
+
+		it("has colours, unless they are not wanted", function()
+			need()
+			local colored = "\27[34metc\27[0m"
+			assert.matches(colored, command.on_terminal({ "ls", app }), 1, true)
+			assert.is_nil(command.on_terminal({ "ls", app, env = { NO_COLOR = "1" } }):find("\27", 1, true))
+			assert.is_nil(command.on_terminal({ "ls", app, env = { TERM = "dumb" } }):find("\27", 1, true))
+			assert.is_nil(command.on_terminal({ "ls", app, "--color", "never" }):find("\27", 1, true))
+			assert.is_nil(command.on_terminal({ "ls", "--json", app, "--color=always" }):find("\27", 1, true))
+			assert.matches(colored, command.check({ "ls", app, "--color", "always" }), 1, true)
+			assert.is_nil(command.check({ "ls", app }):find("\27", 1, true))
+		end)
+
+		it("shows progress of what takes longer, and takes it away", function()
+			need()
+			local source = dir:file("source")
+			shell.sh("mkdir -p $1; for i in 1 2; do head -c 1000000 /dev/urandom | base64 >$1/$i; done", source)
+			local big = dir:file("long.tar")
+			command.check({ "append", app, source, "-o", big })
+			local words = { "convert", big, "-o", dir:file("zstd.tar"), "--format", "oci-archive", "--compression", "zstd",
+				"--level", "19", "--threads", "1" }
+			local shown = command.on_terminal(words)
+			assert.matches("\r%l+ +%[[#.]+%] +%d+ %%", shown)
+			assert.matches("\27%[K[^\r]*zstd%.tar: oci%-archive, ", shown)
+			words[#words + 1] = "-q"
+			assert.equal("", command.on_terminal(words))
+		end)
+
+		it("shows none elsewhere", function()
+			local _, stderr = command.check({ "convert", dir:file("long.tar"), "-o", dir:file("zstd.tar"), "--format",
+				"oci-archive", "--compression", "zstd", "--level", "19" })
+			assert.equal("", stderr)
+		end)
+	end)
+end)
