@@ -1,7 +1,9 @@
 -- The REPL on a terminal, and without one.
 
 local core = require "strata.core"
+local command = require "spec.support.command"
 local process = require "spec.support.process"
+local repl_session = require "spec.support.repl_session"
 local shell = require "spec.support.shell"
 local strata = require "strata"
 local terminal = require "spec.support.terminal"
@@ -155,6 +157,41 @@ describe("the REPL on a terminal", function()
 		assert.equal("app:1\n", list[2])
 		assert.equal("1\n2\n", list[4])
 		assert.equal(0, status)
+	end)
+end)
+
+describe("strata repl", function()
+	it("does what doc/command.md shows", function()
+		if not pcall(require, "argparse") or shell.run({ "sh", "-c", "command -v lua5.4" }).status ~= 0 then
+			pending("lua5.4 or lua-argparse is not installed")
+		end
+		if shell.run({ "test", "-e", "/usr/share/doc/busybox-static/copyright" }).status ~= 0 then
+			pending("busybox-static is not installed")
+		end
+		shell.check({ "sh", "-c", process.lua("arg = { [0] = 'examples/demo.lua' }; dofile 'examples/demo.lua'") })
+		local text = shell.read("doc/command.md"):match("\n## strata repl\n+```\n(.-)```")
+		local line = text:match("^%$ strata (%C+)\n")
+		local words = { env = { TERM = "dumb" } }
+		for word in line:gmatch("%S+") do
+			words[#words + 1] = word
+		end
+		local _, count = repl_session.play(text, command.words(words), env)
+		assert.is_true(count > 10)
+	end)
+
+	it("opens several images, and says which cannot be opened", function()
+		local function run(input, ...)
+			return command.run({ "repl", input = input, env = env, ... })
+		end
+		local done = run("#imgs, imgs[2].tags[1], img == imgs[1]\n", dir:file("app.tar"), dir:file("app.tar"))
+		assert.same({ "2\tapp:1\ttrue\n", "", 0 }, { done.stdout, done.stderr, done.status })
+		done = run("img, imgs\n")
+		assert.equal("nil\tnil\n", done.stdout)
+		done = run("", dir:file("none.tar"))
+		assert.same({ "", 2 }, { done.stdout, done.status })
+		assert.matches("^strata: .*none.tar: No such file or directory\n$", done.stderr)
+		done = run("", "-")
+		assert.equal("strata: repl: standard input is what is typed, and cannot be an image\n", done.stderr)
 	end)
 end)
 

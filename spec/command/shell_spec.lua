@@ -6,7 +6,8 @@ local tmp = require "spec.support.tmp"
 
 local NAMES = {
 	"inspect", "ls", "tree", "cat", "history", "waste", "diff", "check", "gate", "rm", "set", "append", "squash", "rebase",
-	"purge", "normalize", "repair", "convert", "copy", "index", "extract", "export", "run",
+	"purge", "normalize", "repair", "convert", "copy", "index", "extract", "export", "run", "repl",
+	"serve",
 }
 
 describe("strata", function()

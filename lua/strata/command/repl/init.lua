@@ -83,8 +83,10 @@ function repl.run(opts)
     return from - #buffer, list
   end)
 
-  local function print_results(count, ...)
+  local function print_results(code, count, ...)
     local lines, is_failure = show.values(count, ...)
+    local field = count == 1 and type((...)) == "number" and code:match("%.([%a_]+)%s*$")
+    if field then lines = show.field((...), field) end
     if is_failure then
       failed = true
       complain(lines, paint)
@@ -101,7 +103,7 @@ function repl.run(opts)
     local results
     if fn then results = pack(pcall(fn)) else results = pack(false, message) end
     if results[1] then
-      print_results(results.n - 1, (table.unpack or unpack)(results, 2, results.n))
+      print_results(code, results.n - 1, (table.unpack or unpack)(results, 2, results.n))
     elseif is_interrupt(results[2]) then
       error(results[2], 0)
     else
