@@ -127,8 +127,9 @@ function repl.run(opts)
   end
 
   if reader.is_terminal then io.stdout:write(greeting(reader, env.img ~= nil)) end
-  -- The standalone interpreter makes an error of Ctrl-C, once.
-  local on_interrupt = core.interrupt()
+  -- The standalone interpreter makes an error of Ctrl-C, once. What LuaJIT has compiled would not notice.
+  local on_interrupt, jit = core.interrupt(), rawget(_G, "jit")
+  if jit then jit.off() end
   local before = job.on_wait(function() end)
   local going = true
   while going do
@@ -145,6 +146,7 @@ function repl.run(opts)
     end
   end
   job.on_wait(before)
+  if jit then jit.on() end
   if reader.is_terminal then io.stdout:write("\n") end
   return failed and not reader.is_terminal and 2 or 0
 end
