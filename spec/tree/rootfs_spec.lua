@@ -465,6 +465,14 @@ describe("a root file system", function()
 		assert.equal("d/\n└── x  (3 B)", root:tree({ path = "d" }))
 	end)
 
+	specify("is drawn with what is below its directories, each file counted once", function()
+		local root = rootfs({ dir("d"), file("d/x"), link("d/y", "d/x"), file("e/f/g", "12345") })
+		assert.equal("/  (8 B)\n├── d/  (3 B)\n│   ├── x  (3 B)\n│   └── y = d/x\n└── e/  (5 B)\n    └── f/  (5 B)\n"
+			.. "        └── g  (5 B)", root:tree({ sizes = true }))
+		assert.equal("/  (8 B)\n├── d/  (3 B)\n└── e/  (5 B)", root:tree({ sizes = true, depth = 1 }))
+		assert.equal("e/f/  (5 B)\n└── g  (5 B)", root:tree({ sizes = true, path = "e/f" }))
+	end)
+
 	specify("has entries that say what they are", function()
 		local root = rootfs({ { name = "f", data = "x", mode = 2541, uid = 1, gid = 2 } })
 		assert.equal("strata.RootEntry(f, file, 4755, 1:2, 1 B, layer 1)", tostring(root:stat("f")))

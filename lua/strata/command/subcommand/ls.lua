@@ -72,12 +72,12 @@ local function of_layer(layer, args)
 end
 
 -- A layer may have a path several times; the merged view has not.
-local function sort(entries, key, is_layer)
-  table.sort(entries, function(a, b)
+local function order(key, is_layer)
+  return function(a, b)
     if key == "size" and a.size ~= b.size then return a.size > b.size end
     if a.path ~= b.path then return json.before(a.path, b.path) end
     return is_layer and a.position < b.position
-  end)
+  end
 end
 
 local FIELDS = { "path", "type", "uid", "gid", "uname", "gname", "size", "mtime", "linkpath", "whiteout", "opaque" }
@@ -94,7 +94,7 @@ function ls.run(args, out)
   local img = options.open(args, out)
   local layer = args.layer and options.layer(img, args.layer)
   local entries = layer and of_layer(layer, args) or of_image(img, args)
-  if args.sort then sort(entries, args.sort, layer ~= nil) end
+  if args.sort then table.sort(entries, order(args.sort, layer ~= nil)) end -- numbers, and paths by json.before
   if not out.is_json then return listing.write(out, entries, args.long, args.numeric) end
   local i = 0
   out:list(function()
