@@ -24,6 +24,13 @@ local GROUPS = {
   { "Use Lua", { "run" } },
 }
 
+-- What other tools call it.
+local ELSEWHERE = {
+  flatten = "squash", mutate = "set", mod = "set", config = "inspect", manifest = "inspect", info = "inspect",
+  validate = "check", verify = "check", pull = "copy", push = "copy", cp = "copy", unpack = "extract", find = "ls",
+  filter = "rm", delete = "rm", remove = "rm", add = "append", du = "tree",
+}
+
 local FOLDER = "strata.command.subcommand."
 
 local WIDTH = 80
@@ -95,7 +102,7 @@ local function chosen(words)
   for _, one in ipairs(each_name()) do
     if one == name then return name end
   end
-  local likely = spelling.likely(name, each_name())
+  local likely = ELSEWHERE[name] or spelling.likely(name, each_name())
   problem.stop("there is no subcommand '%s'; %s", output.text(name), likely and ("did you mean '%s'?"):format(likely)
     or "strata --help lists them")
 end
