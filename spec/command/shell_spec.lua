@@ -99,6 +99,17 @@ describe("strata", function()
 			assert.matches("stack traceback", done.stderr, 1, true)
 		end)
 
+		it("is one line when the mistake is strata's own", function()
+			local sub = "{summary='',usage='',example='',define=function() end,run=function() local x; x.y = 1 end}"
+			local init = ("package.preload['strata.command.subcommand.cat'] = load(%q, '@/x/strata/y.lua')"):format("return "
+				.. sub)
+			local done = command.run({ "cat", env = { LUA_INIT_5_4 = init } })
+			assert.same({ 2, "" }, { done.status, done.stdout })
+			assert.matches("^strata: internal error: /x/strata/y.lua:1: attempt [^\n]*STRATA_DEBUG=1[^\n]*\n$", done.stderr)
+			done = command.run({ "cat", env = { LUA_INIT_5_4 = init, STRATA_DEBUG = "1" } })
+			assert.matches("stack traceback:\n.*y.lua:1", done.stderr)
+		end)
+
 		it("is told when standard output is full", function()
 			local done = shell.run({ "sh", "-c", shell.join(command.words({ "ls", "-r", app })) .. " >/dev/full" })
 			assert.equal(2, done.status)

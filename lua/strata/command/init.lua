@@ -8,6 +8,7 @@
 -- 0 is success, 1 findings or differences, 2 misuse and failure.
 
 local argparse = require "argparse"
+local core = require "strata.core"
 local options = require "strata.command.options"
 local output = require "strata.command.output"
 local problem = require "strata.command.problem"
@@ -79,7 +80,7 @@ end
 -- Whether what is asked for is told at once: the version, or the help of a subcommand.
 local function tells(words, name)
   if name == "--version" then
-    io.stdout:write(require("strata")._VERSION, "\n")
+    io.stdout:write("strata ", core._VERSION, "\n")
   elseif name and (words[2] == "--help" or words[2] == "-h") then
     io.stdout:write(command.parser(name)._commands[1]:get_help(), "\n")
   else
@@ -138,8 +139,8 @@ local function explain(err, script)
   if text:find("interrupted!$") then return "interrupted", 130 end
   local place, message = text:match("^(.-):%d+: (.*)$")
   if place == script then return in_shell(message), 2 end
-  local is_internal = place and place:find("strata/.*%.lua$")
-  return (is_internal and "internal error: " or "") .. text, 2, is_internal
+  if not (place and place:find("strata/.*%.lua$")) then return text, 2 end
+  return ("internal error: %s (STRATA_DEBUG=1 shows where)"):format(text), 2
 end
 
 --- Runs the command.
@@ -154,14 +155,11 @@ function command.main(words, script)
     return err
   end, state, words)
   if ok then return result end
-  local message, status, is_internal = explain(result, script)
+  local message, status = explain(result, script)
   pcall(io.stdout.flush, io.stdout)
   if state.out then state.out:clear() end
   if message ~= "" then io.stderr:write("strata: ", output.one_line(message), "\n") end
-  if is_internal or os.getenv "STRATA_DEBUG" then
-    if os.getenv "STRATA_DEBUG" then io.stderr:write(trace, "\n")
-    else io.stderr:write("strata: this is a mistake of strata; STRATA_DEBUG=1 shows where\n") end
-  end
+  if os.getenv "STRATA_DEBUG" then io.stderr:write(trace, "\n") end
   return status
 end
 
