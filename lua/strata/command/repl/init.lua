@@ -78,8 +78,9 @@ function repl.run(opts)
   local paint = opts.paint or function(text) return text end
   local env, failed = environment(opts), false
   local buffer = "" -- lines that are no statement yet
+  local memo = {} -- of completion
   local reader = line.reader(function(text, cursor)
-    local from, list = complete(buffer .. text, #buffer + cursor, env)
+    local from, list = complete(buffer .. text, #buffer + cursor, env, memo)
     return from - #buffer, list
   end)
 
@@ -100,6 +101,7 @@ function repl.run(opts)
   local function evaluate(code)
     local fn, message, is_unfinished = understand(code, env)
     if is_unfinished then return true end
+    memo = {}
     local results
     if fn then results = pack(pcall(fn)) else results = pack(false, message) end
     if results[1] then
