@@ -86,6 +86,23 @@ describe("the REPL on a terminal", function()
 		assert.equal(0, status)
 	end)
 
+	it("tells misuse in one line, at whatever depth the library finds it", function()
+		local list = answers("img:read()", "img:remove('etc', { optnal = true })", "x = img.config:set('a', 1)",
+			"(img.tags)[1], 2; -- a comment", "= 1", "-- nothing", "return 5", "do end")
+		assert.equal("error: read: a path is wanted, not nil\n", list[1])
+		assert.equal("error: remove has no option 'optnal'; did you mean 'optional'?\n", list[2])
+		assert.matches("^error: [^/]*\n$", list[3])
+		assert.same({ "app:1\t2\n", "1\n", "", "5\n", "" }, { list[4], list[5], list[6], list[7], list[8] })
+	end)
+
+	it("knows words of other programs, unless they are names", function()
+		local list = answers("exit", "quit()", "help", "exit = 5", "exit")
+		assert.equal("Ctrl-D ends the session.\n", list[1])
+		assert.equal(list[1], list[2])
+		assert.matches("^strata.help%(%) lists", list[3])
+		assert.same({ "", "5\n" }, { list[4], list[5] })
+	end)
+
 	it("shows what a file has without letting it command the terminal", function()
 		assert.equal("x\ty\\x1b[2J\n", (answers('img:read "etc/motd"')[1]:gsub("        ", "\t")))
 	end)

@@ -19,18 +19,21 @@ local function compile(code, env)
   return fn and set_environment(fn, env), message
 end
 
--- A function of code that is an expression or statements; or what is wrong with it, and whether more may mend that.
-local function understand(code, env)
-  local expression = code:gsub("^%s*=", "", 1)
-  local fn = compile("return " .. expression, env)
-  if fn then return fn end
-  local message
-  fn, message = compile(code, env)
-  return fn, message, not fn and message:find("<eof>'?$") ~= nil
-end
-
 local function pack(...)
   return { n = select("#", ...), ... }
+end
+
+-- A function of code that is an expression or statements, which packs its results; or what is wrong with it, and
+-- whether more may mend that. An expression is an argument: in a return it would be a tail call, and an error of a
+-- function of the library would not find the line that has called it.
+local function understand(code, env)
+  local expression = code:gsub("^%s*=", "", 1):gsub(";%s*$", "")
+  local fn, message = compile("return " .. expression, env)
+  local inner = fn and compile("return (...)(" .. expression .. "\n)", env)
+  if inner then return function() return inner(pack) end end
+  if not fn then fn, message = compile(code, env) end
+  if fn then return function() return pack(fn()) end end
+  return nil, message, message:find("<eof>'?$") ~= nil
 end
 
 local function is_interrupt(thrown)
@@ -43,6 +46,17 @@ local function without_chunk(thrown, code)
   local number, message = thrown:match("^" .. CHUNK .. ":(%d+): (.*)$")
   if not number then return thrown end
   return code:find("\n") and ("line %s: %s"):format(number, message) or message
+end
+
+-- What is typed by those who know other programs.
+local HINTS = {
+  exit = "Ctrl-D ends the session.", quit = "Ctrl-D ends the session.",
+  help = "strata.help() lists what the module has, strata.help(img) what img has; strata.help \"save\" tells more.",
+}
+
+local function hint_for(code, env)
+  local word = code:match("^%s*(%a+)%s*[%(%);]*%s*$")
+  return word and env[word] == nil and HINTS[word] or nil
 end
 
 ---@class strata.repl.Options
@@ -102,15 +116,15 @@ function repl.run(opts)
     local fn, message, is_unfinished = understand(code, env)
     if is_unfinished then return true end
     memo = {}
-    local results
-    if fn then results = pack(pcall(fn)) else results = pack(false, message) end
-    if results[1] then
-      print_results(code, results.n - 1, (table.unpack or unpack)(results, 2, results.n))
-    elseif is_interrupt(results[2]) then
-      error(results[2], 0)
+    local ok, results = false, message
+    if fn then ok, results = pcall(fn) end
+    if ok then
+      print_results(code, results.n, (table.unpack or unpack)(results, 1, results.n))
+    elseif is_interrupt(results) then
+      error(results, 0)
     else
       failed = true
-      complain(show.thrown(without_chunk(results[2], code)), paint)
+      complain(show.thrown(without_chunk(results, code)), paint)
     end
   end
 
@@ -124,7 +138,12 @@ function repl.run(opts)
     end
     local code = buffer .. text
     buffer = ""
-    if code:find("%S") and evaluate(code) then buffer = code .. "\n" end
+    local hint = hint_for(code, env)
+    if hint then
+      io.stdout:write(hint, "\n")
+    elseif code:find("%S") and evaluate(code) then
+      buffer = code .. "\n"
+    end
     return true
   end
 
