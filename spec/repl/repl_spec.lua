@@ -69,6 +69,10 @@ describe("the REPL on a terminal", function()
 		assert.equal(0, status)
 	end)
 
+	it("shows what is printed when it is printed", function()
+		assert.equal("a\nb\nc\n", answers("print 'a' os.execute 'echo b' print 'c'")[1])
+	end)
+
 	it("asks for more lines of a statement, and prints what an expression of several lines gives", function()
 		local list = answers("for i = 1, 2 do", "print(i)", "end", "(1 +", "2)", "_")
 		assert.same({ "", "", "1\n2\n", "", "3\n", "3\n" }, { list[1], list[2], list[3], list[4], list[5], list[6] })

@@ -147,7 +147,10 @@ function repl.run(opts)
     return true
   end
 
-  if reader.is_terminal then io.stdout:write(greeting(reader, env.img ~= nil)) end
+  if reader.is_terminal then
+    io.stdout:setvbuf("line")
+    io.stdout:write(greeting(reader, env.img ~= nil))
+  end
   -- The standalone interpreter makes an error of Ctrl-C, once. What LuaJIT has compiled would not notice.
   local on_interrupt, jit = core.interrupt(), rawget(_G, "jit")
   if jit then jit.off() end

@@ -1,5 +1,6 @@
 --- strata repl: the REPL with images opened.
 
+local core = require "strata.core"
 local options = require "strata.command.options"
 local problem = require "strata.command.problem"
 
@@ -25,9 +26,10 @@ function repl.run(args, out)
     images[i] = options.image_of(args, out, place, args.ref, args.digest)
   end
   out:clear()
-  return require("strata.command.repl").run { images = images, paint = function(text, color)
-    return out:paint(text, color)
-  end }
+  local function paint(text, color) -- of what goes to standard error
+    return core.is_terminal(2) and out:paint(text, color) or text
+  end
+  return require("strata.command.repl").run { images = images, paint = paint }
 end
 
 return repl
