@@ -78,10 +78,85 @@ local function greeting(reader, has_image)
   return table.concat(lines, "\n") .. "\n"
 end
 
--- Prints what was thrown, or returned as a failure, on standard error.
-local function complain(lines, paint)
+-- ---- a session ------------------------------------------------------------------------------------------------
+
+local Session = {}
+Session.__index = Session
+
+-- What was thrown, or returned as a failure, goes to standard error.
+function Session:complain(lines)
   io.stdout:flush()
-  io.stderr:write(paint("error: " .. table.concat(lines, "\n"), "red"), "\n")
+  io.stderr:write(self.paint("error: " .. table.concat(lines, "\n"), "red"), "\n")
+end
+
+function Session:print_results(code, count, ...)
+  local lines, is_failure = show.values(count, ...)
+  local field = count == 1 and type((...)) == "number" and code:match("%.([%a_]+)%s*$")
+  if field then lines = show.field((...), field) end
+  if is_failure then
+    self.failed = true
+    self:complain(lines)
+  elseif count > 0 then
+    io.stdout:write(table.concat(lines, "\n"), "\n")
+    io.stdout:flush()
+    self.env._ = (...)
+  end
+end
+
+-- Evaluates code and prints what comes of it; gives true when more of it is wanted.
+function Session:evaluate(code)
+  local fn, message, is_unfinished = understand(code, self.env)
+  if is_unfinished then return true end
+  self.memo = {}
+  local ok, results = false, message
+  if fn then ok, results = pcall(fn) end
+  if ok then
+    self:print_results(code, results.n, (table.unpack or unpack)(results, 1, results.n))
+  elseif is_interrupt(results) then
+    error(results, 0)
+  else
+    self.failed = true
+    self:complain(show.thrown(without_chunk(results, code)))
+  end
+end
+
+-- Takes one line; gives false at the end of the input.
+function Session:step()
+  local text = self.reader:read(self.buffer == "" and "> " or ">> ")
+  if not text then
+    if self.buffer ~= "" then
+      self.failed = true
+      self:complain { "the input ends within a statement" }
+    end
+    return false
+  end
+  local code = self.buffer .. text
+  self.buffer = ""
+  local hint = hint_for(code, self.env)
+  if hint then
+    io.stdout:write(hint, "\n")
+  elseif code:find("%S") and self:evaluate(code) then
+    self.buffer = code .. "\n"
+  end
+  return true
+end
+
+-- The standalone interpreter makes an error of Ctrl-C, once: what it does then is put back after each line.
+function Session:loop()
+  local on_interrupt, going = core.interrupt(), true
+  while going do
+    local ok, result = pcall(self.step, self)
+    core.interrupt(on_interrupt)
+    if ok then
+      going = result
+    elseif is_interrupt(result) then
+      self.buffer = ""
+      collectgarbage() -- stops the work that was left
+      self:complain { "interrupted" }
+    else
+      self:complain(show.thrown(result))
+    end
+  end
 end
 
 --- Runs until the input ends.
@@ -89,90 +164,30 @@ end
 ---@return integer status  2 when something failed that did not come from a terminal
 function repl.run(opts)
   opts = opts or {}
-  local paint = opts.paint or function(text) return text end
-  local env, failed = environment(opts), false
-  local buffer = "" -- lines that are no statement yet
-  local memo = {} -- of completion
-  local reader = line.reader(function(text, cursor)
-    local from, list = complete(buffer .. text, #buffer + cursor, env, memo)
-    return from - #buffer, list
+  local session = setmetatable({
+    env = environment(opts), paint = opts.paint or function(text) return text end,
+    buffer = "", -- lines that are no statement yet
+    memo = {}, -- of completion
+    failed = false,
+  }, Session)
+  session.reader = line.reader(function(text, cursor)
+    local before = session.buffer
+    local from, list = complete(before .. text, #before + cursor, session.env, session.memo)
+    return from - #before, list
   end)
-
-  local function print_results(code, count, ...)
-    local lines, is_failure = show.values(count, ...)
-    local field = count == 1 and type((...)) == "number" and code:match("%.([%a_]+)%s*$")
-    if field then lines = show.field((...), field) end
-    if is_failure then
-      failed = true
-      complain(lines, paint)
-    elseif count > 0 then
-      io.stdout:write(table.concat(lines, "\n"), "\n")
-      io.stdout:flush()
-      env._ = (...)
-    end
-  end
-
-  local function evaluate(code)
-    local fn, message, is_unfinished = understand(code, env)
-    if is_unfinished then return true end
-    memo = {}
-    local ok, results = false, message
-    if fn then ok, results = pcall(fn) end
-    if ok then
-      print_results(code, results.n, (table.unpack or unpack)(results, 1, results.n))
-    elseif is_interrupt(results) then
-      error(results, 0)
-    else
-      failed = true
-      complain(show.thrown(without_chunk(results, code)), paint)
-    end
-  end
-
-  -- One line. The rest of a statement that fails for want of more lines is asked for.
-  local function step()
-    local text = reader:read(buffer == "" and "> " or ">> ")
-    if not text then
-      if buffer ~= "" then complain({ "the input ends within a statement" }, paint) end
-      failed = failed or buffer ~= ""
-      return false
-    end
-    local code = buffer .. text
-    buffer = ""
-    local hint = hint_for(code, env)
-    if hint then
-      io.stdout:write(hint, "\n")
-    elseif code:find("%S") and evaluate(code) then
-      buffer = code .. "\n"
-    end
-    return true
-  end
-
-  if reader.is_terminal then
+  local is_terminal = session.reader.is_terminal
+  if is_terminal then
     io.stdout:setvbuf("line")
-    io.stdout:write(greeting(reader, env.img ~= nil))
+    io.stdout:write(greeting(session.reader, session.env.img ~= nil))
   end
-  -- The standalone interpreter makes an error of Ctrl-C, once. What LuaJIT has compiled would not notice.
-  local on_interrupt, jit = core.interrupt(), rawget(_G, "jit")
+  -- Work is waited for in Lua, where Ctrl-C is noticed; what LuaJIT has compiled would not notice it.
+  local before, jit = job.on_wait(function() end), rawget(_G, "jit")
   if jit then jit.off() end
-  local before = job.on_wait(function() end)
-  local going = true
-  while going do
-    local ok, result = pcall(step)
-    core.interrupt(on_interrupt)
-    if ok then
-      going = result
-    elseif is_interrupt(result) then
-      buffer = ""
-      collectgarbage() -- stops the work that was left
-      complain({ "interrupted" }, paint)
-    else
-      complain(show.thrown(result), paint)
-    end
-  end
-  job.on_wait(before)
+  session:loop()
   if jit then jit.on() end
-  if reader.is_terminal then io.stdout:write("\n") end
-  return failed and not reader.is_terminal and 2 or 0
+  job.on_wait(before)
+  if is_terminal then io.stdout:write("\n") end
+  return session.failed and not is_terminal and 2 or 0
 end
 
 return repl
