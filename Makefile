@@ -384,6 +384,20 @@ types: build ## lua/strata/meta/options.lua, strata.help's texts and doc/referen
 	@$(RUN_LUA) doc/reference.lua >$(BUILD)/reference.md
 	@mv $(BUILD)/reference.md doc/reference.md
 
+# Made of what the parser of the command knows, which needs lua-argparse.
+COMMAND_SRCS := doc/command_model.lua $(wildcard lua/strata/command/*.lua lua/strata/command/*/*.lua)
+
+man: $(BUILD)/strata.1 ## the man page of the command
+
+completions: $(BUILD)/completion/strata.bash $(BUILD)/completion/_strata ## what completes its words in bash and zsh
+
+$(BUILD)/strata.1: doc/man.lua
+$(BUILD)/completion/strata.bash $(BUILD)/completion/_strata: doc/completion.lua
+$(BUILD)/strata.1 $(BUILD)/completion/strata.bash $(BUILD)/completion/_strata: $(COMMAND_SRCS) $(BUILD)/lua5.4/strata/core.so
+	@mkdir -p $(@D)
+	$(SAY)$(RUN_LUA) $(if $(filter %.1,$@),doc/man.lua,doc/completion.lua $(if $(filter %.bash,$@),bash,zsh)) >$@.new
+	@mv $@.new $@
+
 doc: ## README and doc/ as a site, in build/doc
 	@$(LUA) doc/site.lua $(BUILD)/doc
 	@echo '  $(BUILD)/doc/index.html'
@@ -424,4 +438,4 @@ clean: ## remove everything that was built
 
 FORCE:
 .PHONY: help build demo one-lua check one-check test spec ctest ctests sanitize tsan valgrind fuzz fuzz-replay fuzzers \
-	coverage lint tidy bench bench-registry bench-nginx deps deps-test doc types install clean random FORCE sweep
+	coverage lint tidy bench bench-registry bench-nginx deps deps-test doc types man completions install clean random FORCE sweep

@@ -6,7 +6,8 @@ local tmp = require "spec.support.tmp"
 
 local NAMES = {
 	"inspect", "ls", "tree", "cat", "history", "waste", "diff", "check", "gate", "rm", "set", "append", "squash", "rebase",
-	"purge", "normalize", "repair", "convert", "copy", "index", "extract", "export", "run",
+	"purge", "normalize", "repair", "convert", "copy", "index", "extract", "export", "run", "repl",
+	"serve",
 }
 
 describe("strata", function()
@@ -69,6 +70,7 @@ describe("strata", function()
 	describe("an error", function()
 		it("is one line that helps", function()
 			fails("there is no subcommand 'lss'; did you mean 'ls'?", "lss", app)
+			fails("did you mean 'squash'?", "flatten", app)
 			fails("strata --help lists them", "frobnicate")
 			fails("there is no subcommand 'frobnicate'", "help", "frobnicate")
 			fails("unknown option '--jsn'; did you mean '--json'?", "ls", "--jsn", app)
@@ -96,6 +98,17 @@ describe("strata", function()
 		it("shows where it comes from when that is asked for", function()
 			local done = command.run({ "ls", dir:file("none"), env = { STRATA_DEBUG = "1" } })
 			assert.matches("stack traceback", done.stderr, 1, true)
+		end)
+
+		it("is one line when the mistake is strata's own", function()
+			local sub = "{summary='',usage='',example='',define=function() end,run=function() local x; x.y = 1 end}"
+			local init = ("package.preload['strata.command.subcommand.cat'] = load(%q, '@/x/strata/y.lua')"):format("return "
+				.. sub)
+			local done = command.run({ "cat", env = { LUA_INIT_5_4 = init } })
+			assert.same({ 2, "" }, { done.status, done.stdout })
+			assert.matches("^strata: internal error: /x/strata/y.lua:1: attempt [^\n]*STRATA_DEBUG=1[^\n]*\n$", done.stderr)
+			done = command.run({ "cat", env = { LUA_INIT_5_4 = init, STRATA_DEBUG = "1" } })
+			assert.matches("stack traceback:\n.*y.lua:1", done.stderr)
 		end)
 
 		it("is told when standard output is full", function()
@@ -150,6 +163,22 @@ describe("strata", function()
 			assert.is_nil(command.on_terminal({ "ls", "--json", app, "--color=always" }):find("\27", 1, true))
 			assert.matches(colored, command.check({ "ls", app, "--color", "always" }), 1, true)
 			assert.is_nil(command.check({ "ls", app }):find("\27", 1, true))
+		end)
+
+		it("cuts steps of the history where the line ends", function()
+			need()
+			local img = assert(require("strata").open(app))
+			img:history()[1].created_by = ("long "):rep(100)
+			local path = dir:file("steps.tar")
+			assert(img:save(path))
+			local shown = command.on_terminal({ "history", path })
+			local columns = tonumber(command.on_terminal({ "--version" }, "; stty size"):match("\n%d+ (%d+)"))
+			if columns and columns > 40 then
+				assert.is_true(#shown:match("^[^\n]*") <= columns)
+				assert.matches("%.%.%.\n", shown)
+			end
+			assert.matches(("long "):rep(99), command.check({ "history", path }), 1, true)
+			assert.matches(("long "):rep(99), command.check({ "inspect", path }), 1, true)
 		end)
 
 		it("shows progress of what takes longer, and takes it away", function()

@@ -17,7 +17,8 @@ def read(wait, seconds=20):
     text, ending = b"", time.time() + seconds
     while wait is None or not re.search(wait.encode(), text.replace(b"\r", b"")):
         if time.time() > ending:
-            return text + b"\n(waited in vain)"
+            os.kill(pid, signal.SIGKILL)
+            sys.exit("waited in vain for %r, after %r" % (wait, text))
         if select.select([terminal], [], [], 0.1)[0]:
             try:
                 part = os.read(terminal, 65536)

@@ -8,6 +8,7 @@
 -- 0 is success, 1 findings or differences, 2 misuse and failure.
 
 local argparse = require "argparse"
+local core = require "strata.core"
 local options = require "strata.command.options"
 local output = require "strata.command.output"
 local problem = require "strata.command.problem"
@@ -22,6 +23,13 @@ local GROUPS = {
   { "Change", { "rm", "set", "append", "squash", "rebase", "purge", "normalize", "repair" } },
   { "Write elsewhere", { "convert", "copy", "index", "extract", "export" } },
   { "Use Lua", { "run", "repl" } },
+}
+
+-- What other tools call it.
+local ELSEWHERE = {
+  flatten = "squash", mutate = "set", mod = "set", config = "inspect", manifest = "inspect", info = "inspect",
+  validate = "check", verify = "check", pull = "copy", push = "copy", cp = "copy", unpack = "extract", find = "ls",
+  filter = "rm", delete = "rm", remove = "rm", add = "append", du = "tree",
 }
 
 local FOLDER = "strata.command.subcommand."
@@ -72,7 +80,7 @@ end
 -- Whether what is asked for is told at once: the version, or the help of a subcommand.
 local function tells(words, name)
   if name == "--version" then
-    io.stdout:write(require("strata")._VERSION, "\n")
+    io.stdout:write("strata ", core._VERSION, "\n")
   elseif name and (words[2] == "--help" or words[2] == "-h") then
     io.stdout:write(command.parser(name)._commands[1]:get_help(), "\n")
   else
@@ -95,7 +103,7 @@ local function chosen(words)
   for _, one in ipairs(each_name()) do
     if one == name then return name end
   end
-  local likely = spelling.likely(name, each_name())
+  local likely = ELSEWHERE[name] or spelling.likely(name, each_name())
   problem.stop("there is no subcommand '%s'; %s", output.text(name), likely and ("did you mean '%s'?"):format(likely)
     or "strata --help lists them")
 end
@@ -131,8 +139,8 @@ local function explain(err, script)
   if text:find("interrupted!$") then return "interrupted", 130 end
   local place, message = text:match("^(.-):%d+: (.*)$")
   if place == script then return in_shell(message), 2 end
-  local is_internal = place and place:find("strata/.*%.lua$")
-  return (is_internal and "internal error: " or "") .. text, 2, is_internal
+  if not (place and place:find("strata/.*%.lua$")) then return text, 2 end
+  return ("internal error: %s (STRATA_DEBUG=1 shows where)"):format(text), 2
 end
 
 --- Runs the command.
@@ -147,14 +155,11 @@ function command.main(words, script)
     return err
   end, state, words)
   if ok then return result end
-  local message, status, is_internal = explain(result, script)
+  local message, status = explain(result, script)
   pcall(io.stdout.flush, io.stdout)
   if state.out then state.out:clear() end
   if message ~= "" then io.stderr:write("strata: ", output.one_line(message), "\n") end
-  if is_internal or os.getenv "STRATA_DEBUG" then
-    if os.getenv "STRATA_DEBUG" then io.stderr:write(trace, "\n")
-    else io.stderr:write("strata: this is a mistake of strata; STRATA_DEBUG=1 shows where\n") end
-  end
+  if os.getenv "STRATA_DEBUG" then io.stderr:write(trace, "\n") end
   return status
 end
 

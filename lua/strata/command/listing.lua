@@ -86,8 +86,8 @@ function listing.history(out, img)
     local layer = row.layer
     local left = layer and ("%3d %s %9s"):format(layer.position, layer.diff_id:sub(8, 19), output.size(layer.size))
       or ("%3s %-12s %9s"):format("", "", "")
-    local step = output.text(row.created_by or row.comment or "")
-    out:say("%s  %s", left, step)
+    local step = output.text(row.created_by or row.comment or ""):gsub(" +$", "")
+    out:say("%s  %s", left, out:fit(step, #left + 2))
   end
   if #rows > 0 then return end
   for i, layer in ipairs(img.layers) do

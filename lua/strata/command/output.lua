@@ -149,6 +149,26 @@ function Output:list(next_text)
   self:write(separator == "[\n" and "[]\n" or "\n]\n")
 end
 
+-- The columns of the terminal that standard output is; nil when it is none, or does not say.
+local function width()
+  if not core.is_terminal(1) then return nil end
+  local pipe = io.popen "stty size </dev/tty 2>/dev/null"
+  local columns = pipe and pipe:read("*a"):match("^%d+ (%d+)")
+  if pipe then pipe:close() end
+  return columns ~= "0" and tonumber(columns) or nil
+end
+
+--- Text that is cut, on a terminal, where the line ends. Elsewhere it stays whole.
+---@param text string  as output.text gives it
+---@param column integer  where it begins, from 0
+---@return string
+function Output:fit(text, column)
+  if self.width == nil then self.width = width() or false end
+  local room = self.width and math.max(self.width - column, 8)
+  if not room or #text <= room then return text end
+  return (text:sub(1, room - 3):gsub("[\192-\255]?[\128-\191]*$", "")) .. "..."
+end
+
 --- Text in a colour, where colours are wanted; nil is none.
 ---@param text string
 ---@param color? string

@@ -58,7 +58,7 @@ local function give(from, list)
   return from, json.sort(list)
 end
 
-local function in_string(list, env)
+local function in_string(list, env, memo)
   local open = list[#list]
   local place = place_of(list, #list, env)
   if not place then return nil end
@@ -71,7 +71,7 @@ local function in_string(list, env)
   end
   local kind, name = type_of(place)
   local asked = { fn = place.fn, first = place.argument == 1, parameter = name, option = place.option, kind = kind }
-  for _, one in ipairs(strings.candidates(asked, open.text)) do found[#found + 1] = one.text end
+  for _, one in ipairs(strings.candidates(asked, open.text, memo)) do found[#found + 1] = one.text end
   return give(open.at, found)
 end
 
@@ -134,15 +134,16 @@ end
 ---@param line string  code, several lines perhaps
 ---@param cursor integer  how many bytes of it are before the cursor
 ---@param env table  the globals
+---@param memo? table  what has been worked out is kept there; good until something else is evaluated
 ---@return integer from  where the candidates begin
 ---@return string[] candidates  in the order of their bytes; each in place of all from there to the cursor
-return function(line, cursor, env)
+return function(line, cursor, env, memo)
   local list = tokens.split(line:sub(1, cursor))
   if not list then return cursor + 1, {} end
   local last = list[#list]
   local from, found
   if last and last.kind == "open" then
-    if last.plain then from, found = in_string(list, env) end
+    if last.plain then from, found = in_string(list, env, memo or {}) end
     return from or cursor + 1, found or {}
   end
   -- A word that the cursor touches is the beginning of what is wanted.

@@ -19,18 +19,21 @@ local function compile(code, env)
   return fn and set_environment(fn, env), message
 end
 
--- A function of code that is an expression or statements; or what is wrong with it, and whether more may mend that.
-local function understand(code, env)
-  local expression = code:gsub("^%s*=", "", 1)
-  local fn = compile("return " .. expression, env)
-  if fn then return fn end
-  local message
-  fn, message = compile(code, env)
-  return fn, message, not fn and message:find("<eof>'?$") ~= nil
-end
-
 local function pack(...)
   return { n = select("#", ...), ... }
+end
+
+-- A function of code that is an expression or statements, which packs its results; or what is wrong with it, and
+-- whether more may mend that. An expression is an argument: in a return it would be a tail call, and an error of a
+-- function of the library would not find the line that has called it.
+local function understand(code, env)
+  local expression = code:gsub("^%s*=", "", 1):gsub(";%s*$", "")
+  local fn, message = compile("return " .. expression, env)
+  local inner = fn and compile("return (...)(" .. expression .. "\n)", env)
+  if inner then return function() return inner(pack) end end
+  if not fn then fn, message = compile(code, env) end
+  if fn then return function() return pack(fn()) end end
+  return nil, message, message:find("<eof>'?$") ~= nil
 end
 
 local function is_interrupt(thrown)
@@ -43,6 +46,17 @@ local function without_chunk(thrown, code)
   local number, message = thrown:match("^" .. CHUNK .. ":(%d+): (.*)$")
   if not number then return thrown end
   return code:find("\n") and ("line %s: %s"):format(number, message) or message
+end
+
+-- What is typed by those who know other programs.
+local HINTS = {
+  exit = "Ctrl-D ends the session.", quit = "Ctrl-D ends the session.",
+  help = "strata.help() lists what the module has, strata.help(img) what img has; strata.help \"save\" tells more.",
+}
+
+local function hint_for(code, env)
+  local word = code:match("^%s*(%a+)%s*[%(%);]*%s*$")
+  return word and env[word] == nil and HINTS[word] or nil
 end
 
 ---@class strata.repl.Options
@@ -64,10 +78,85 @@ local function greeting(reader, has_image)
   return table.concat(lines, "\n") .. "\n"
 end
 
--- Prints what was thrown, or returned as a failure, on standard error.
-local function complain(lines, paint)
+-- ---- a session ------------------------------------------------------------------------------------------------
+
+local Session = {}
+Session.__index = Session
+
+-- What was thrown, or returned as a failure, goes to standard error.
+function Session:complain(lines)
   io.stdout:flush()
-  io.stderr:write(paint("error: " .. table.concat(lines, "\n"), "red"), "\n")
+  io.stderr:write(self.paint("error: " .. table.concat(lines, "\n"), "red"), "\n")
+end
+
+function Session:print_results(code, count, ...)
+  local lines, is_failure = show.values(count, ...)
+  local field = count == 1 and type((...)) == "number" and code:match("%.([%a_]+)%s*$")
+  if field then lines = show.field((...), field) end
+  if is_failure then
+    self.failed = true
+    self:complain(lines)
+  elseif count > 0 then
+    io.stdout:write(table.concat(lines, "\n"), "\n")
+    io.stdout:flush()
+    self.env._ = (...)
+  end
+end
+
+-- Evaluates code and prints what comes of it; gives true when more of it is wanted.
+function Session:evaluate(code)
+  local fn, message, is_unfinished = understand(code, self.env)
+  if is_unfinished then return true end
+  self.memo = {}
+  local ok, results = false, message
+  if fn then ok, results = pcall(fn) end
+  if ok then
+    self:print_results(code, results.n, (table.unpack or unpack)(results, 1, results.n))
+  elseif is_interrupt(results) then
+    error(results, 0)
+  else
+    self.failed = true
+    self:complain(show.thrown(without_chunk(results, code)))
+  end
+end
+
+-- Takes one line; gives false at the end of the input.
+function Session:step()
+  local text = self.reader:read(self.buffer == "" and "> " or ">> ")
+  if not text then
+    if self.buffer ~= "" then
+      self.failed = true
+      self:complain { "the input ends within a statement" }
+    end
+    return false
+  end
+  local code = self.buffer .. text
+  self.buffer = ""
+  local hint = hint_for(code, self.env)
+  if hint then
+    io.stdout:write(hint, "\n")
+  elseif code:find("%S") and self:evaluate(code) then
+    self.buffer = code .. "\n"
+  end
+  return true
+end
+
+-- The standalone interpreter makes an error of Ctrl-C, once: what it does then is put back after each line.
+function Session:loop()
+  local on_interrupt, going = core.interrupt(), true
+  while going do
+    local ok, result = pcall(self.step, self)
+    core.interrupt(on_interrupt)
+    if ok then
+      going = result
+    elseif is_interrupt(result) then
+      self.buffer = ""
+      collectgarbage() -- stops the work that was left
+      self:complain { "interrupted" }
+    else
+      self:complain(show.thrown(result))
+    end
+  end
 end
 
 --- Runs until the input ends.
@@ -75,76 +164,30 @@ end
 ---@return integer status  2 when something failed that did not come from a terminal
 function repl.run(opts)
   opts = opts or {}
-  local paint = opts.paint or function(text) return text end
-  local env, failed = environment(opts), false
-  local buffer = "" -- lines that are no statement yet
-  local reader = line.reader(function(text, cursor)
-    local from, list = complete(buffer .. text, #buffer + cursor, env)
-    return from - #buffer, list
+  local session = setmetatable({
+    env = environment(opts), paint = opts.paint or function(text) return text end,
+    buffer = "", -- lines that are no statement yet
+    memo = {}, -- of completion
+    failed = false,
+  }, Session)
+  session.reader = line.reader(function(text, cursor)
+    local before = session.buffer
+    local from, list = complete(before .. text, #before + cursor, session.env, session.memo)
+    return from - #before, list
   end)
-
-  local function print_results(count, ...)
-    local lines, is_failure = show.values(count, ...)
-    if is_failure then
-      failed = true
-      complain(lines, paint)
-    elseif count > 0 then
-      io.stdout:write(table.concat(lines, "\n"), "\n")
-      io.stdout:flush()
-      env._ = (...)
-    end
+  local is_terminal = session.reader.is_terminal
+  if is_terminal then
+    io.stdout:setvbuf("line")
+    io.stdout:write(greeting(session.reader, session.env.img ~= nil))
   end
-
-  local function evaluate(code)
-    local fn, message, is_unfinished = understand(code, env)
-    if is_unfinished then return true end
-    local results
-    if fn then results = pack(pcall(fn)) else results = pack(false, message) end
-    if results[1] then
-      print_results(results.n - 1, (table.unpack or unpack)(results, 2, results.n))
-    elseif is_interrupt(results[2]) then
-      error(results[2], 0)
-    else
-      failed = true
-      complain(show.thrown(without_chunk(results[2], code)), paint)
-    end
-  end
-
-  -- One line. The rest of a statement that fails for want of more lines is asked for.
-  local function step()
-    local text = reader:read(buffer == "" and "> " or ">> ")
-    if not text then
-      if buffer ~= "" then complain({ "the input ends within a statement" }, paint) end
-      failed = failed or buffer ~= ""
-      return false
-    end
-    local code = buffer .. text
-    buffer = ""
-    if code:find("%S") and evaluate(code) then buffer = code .. "\n" end
-    return true
-  end
-
-  if reader.is_terminal then io.stdout:write(greeting(reader, env.img ~= nil)) end
-  -- The standalone interpreter makes an error of Ctrl-C, once.
-  local on_interrupt = core.interrupt()
-  local before = job.on_wait(function() end)
-  local going = true
-  while going do
-    local ok, result = pcall(step)
-    core.interrupt(on_interrupt)
-    if ok then
-      going = result
-    elseif is_interrupt(result) then
-      buffer = ""
-      collectgarbage() -- stops the work that was left
-      complain({ "interrupted" }, paint)
-    else
-      complain(show.thrown(result), paint)
-    end
-  end
+  -- Work is waited for in Lua, where Ctrl-C is noticed; what LuaJIT has compiled would not notice it.
+  local before, jit = job.on_wait(function() end), rawget(_G, "jit")
+  if jit then jit.off() end
+  session:loop()
+  if jit then jit.on() end
   job.on_wait(before)
-  if reader.is_terminal then io.stdout:write("\n") end
-  return failed and not reader.is_terminal and 2 or 0
+  if is_terminal then io.stdout:write("\n") end
+  return session.failed and not is_terminal and 2 or 0
 end
 
 return repl

@@ -161,7 +161,7 @@ function show.values(count, ...)
     end
     return lines, true
   end
-  while count > 1 and (select(count, ...)) == nil do count = count - 1 end
+  while first ~= nil and count > 1 and (select(count, ...)) == nil do count = count - 1 end
   local parts, is_short = {}, true
   for i = 1, count do
     parts[i] = lines_of_any((select(i, ...)))
@@ -173,6 +173,16 @@ function show.values(count, ...)
     for i, line in ipairs(part) do lines[is_short and i or #lines + 1] = line end
   end
   return lines
+end
+
+--- A number that is a field's value: what it is for people stands behind it.
+---@param value number
+---@param field string
+---@return string[] lines
+function show.field(value, field)
+  local text, number = inline(value, field), tostring(value)
+  if field == "mode" and text ~= number then text = ("%s (%s)"):format(number, text) end
+  return { text }
 end
 
 --- What was thrown, as it is printed.

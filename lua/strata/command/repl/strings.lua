@@ -15,31 +15,53 @@ end
 
 -- ---- paths ----------------------------------------------------------------------------------------------------
 
--- Children of a directory, each with whether it is one itself.
-local function of_rootfs(root, directory)
+local MOST = 500
+
+-- The items of a sorted list whose names begin so, found by halves. Of very many there are the first ones and the last
+-- one, which tell what all of them begin with.
+local function some_of(count, name_of, begun, take)
+  local function first_from(low, is_behind)
+    local high = count + 1
+    while low < high do
+      local middle = math.floor((low + high) / 2)
+      if is_behind(name_of(middle)) then high = middle else low = middle + 1 end
+    end
+    return low
+  end
+  local first = first_from(1, function(name) return not json.before(name, begun) end)
+  local last = first_from(first, function(name) return name:sub(1, #begun) ~= begun end) - 1
   local rows = {}
-  for _, name in ipairs(root:list(directory) or {}) do
-    local entry = root:lstat((directory .. "/" .. name):gsub("^/+", ""))
-    rows[#rows + 1] = { name = name, is_dir = entry ~= nil and entry.type == "dir" }
+  for i = first, last do
+    if i - first < MOST or i == last then rows[#rows + 1] = take(i) end
   end
   return rows
 end
 
-local function of_layer(layer, directory)
-  local rows = {}
-  for _, row in ipairs((layer:list(directory) or {}).rows or {}) do
-    rows[#rows + 1] = { name = row.name, is_dir = row.below or row.entry ~= nil and row.entry.type == "dir" }
-  end
-  return rows
+-- Each of these gives the children of a directory whose names begin so, and which of them are directories themselves.
+local function of_rootfs(root, directory, begun)
+  local names = root:list(directory) or {}
+  return some_of(#names, function(i) return names[i] end, begun, function(i)
+    local entry = root:lstat((directory .. "/" .. names[i]):gsub("^/+", ""))
+    return { name = names[i], is_dir = entry ~= nil and entry.type == "dir" }
+  end)
 end
 
-local function of_disk(_, directory)
+local function of_layer(layer, directory, begun)
+  local function row(i) return layer:list(directory, i - 1, 1).rows[1] end
+  local page = layer:list(directory, 0, 1)
+  return some_of(page and page.total or 0, function(i) return row(i).name end, begun, function(i)
+    local one = row(i)
+    return { name = one.name, is_dir = one.below or one.entry ~= nil and one.entry.type == "dir" }
+  end)
+end
+
+local function of_disk(_, directory, begun)
   local dir = core.open_dir(directory == "" and "." or directory)
-  local rows = {}
-  for _, name in ipairs(dir and dir:list() or {}) do
-    local stat = dir:stat(name)
-    rows[#rows + 1] = { name = name, is_dir = stat ~= nil and stat.type == "dir" }
-  end
+  local names = dir and dir:list() or {}
+  local rows = some_of(#names, function(i) return names[i] end, begun, function(i)
+    local stat = dir:stat(names[i])
+    return { name = names[i], is_dir = stat ~= nil and stat.type == "dir" }
+  end)
   if dir then dir:close() end
   return rows
 end
@@ -48,9 +70,9 @@ end
 local function paths(list, from, typed)
   local directory, begun = typed:match("^(.-)([^/]*)$")
   local found = {}
-  for _, row in ipairs(list(from, directory == "/" and "/" or (directory:gsub("(.)/+$", "%1")))) do
+  for _, row in ipairs(list(from, directory == "/" and "/" or (directory:gsub("(.)/+$", "%1")), begun)) do
     local hidden = row.name:sub(1, 1) == "." and begun == ""
-    if row.name:sub(1, #begun) == begun and not hidden and is_plain(row.name) then
+    if not hidden and is_plain(row.name) then
       found[#found + 1] = { text = directory .. row.name .. (row.is_dir and "/" or ""), more = row.is_dir }
     end
   end
@@ -58,18 +80,19 @@ local function paths(list, from, typed)
 end
 
 -- The merged tree of an image that is here; that of one in a registry would be fetched.
-local function root_of(img)
+local function root_of(img, memo)
   local path = img.path
   if type(path) == "string" and path:find("^docker://") then return nil end
-  return (img:rootfs())
+  memo[img] = memo[img] or (img:rootfs())
+  return memo[img]
 end
 
-local function image_paths(of, typed)
+local function image_paths(of, typed, memo)
   local value = of and of.value
   if value == nil then return {} end
   if of.class == "strata.Rootfs" then return paths(of_rootfs, value, typed) end
   if of.class == "strata.Layer" then return paths(of_layer, value, typed) end
-  local root = of.class == "strata.Image" and root_of(value)
+  local root = of.class == "strata.Image" and root_of(value, memo)
   return root and paths(of_rootfs, root, typed) or {}
 end
 
@@ -174,8 +197,9 @@ end
 ---@param place {fn?: strata.repl.Known, first?: boolean, parameter?: string, option?: string, kind?: string}
 ---  the function that the string is for and the parameter, or the option, and the type that it has there
 ---@param typed string  the beginning of it
+---@param memo table  what has been worked out is kept there
 ---@return {text: string, more?: boolean}[]  more: it may go on, and is not to be closed
-function strings.candidates(place, typed)
+function strings.candidates(place, typed, memo)
   local words = {}
   for word in (place.kind or ""):gmatch('"([^"]*)"') do words[#words + 1] = word end
   if #words > 0 then return some(words, typed) end
@@ -190,7 +214,7 @@ function strings.candidates(place, typed)
     source = place.first and (BY_FUNCTION[class] or {})[place.fn.fn[1]]
       or (BY_PARAMETER[class] or {})[place.parameter] or PARAMETERS[place.parameter]
   end
-  local ok, found = pcall(source or function() return {} end, of, typed)
+  local ok, found = pcall(source or function() return {} end, of, typed, memo)
   return ok and found or {}
 end
 

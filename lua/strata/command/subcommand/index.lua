@@ -37,7 +37,7 @@ local function list(whole, out)
   if out.is_json then return out:value(whole.manifests) end
   for _, one in ipairs(whole.manifests) do
     local what = one.problem or one.missing and "not all of it is here" or nil
-    out:say("%-11s %-14s %-19s  %s%s", one.kind, one.platform and output.text(tostring(one.platform)) or "-",
+    out:say("%-11s %-16s %-19s  %s%s", one.kind, one.platform and output.text(tostring(one.platform)) or "-",
       one.digest and one.digest:sub(1, 19) or "-", output.text(table.concat(one.tags, ", ")),
       what and (" (%s)"):format(output.text(what)) or "")
   end

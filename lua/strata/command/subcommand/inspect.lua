@@ -63,22 +63,20 @@ end
 
 local KEYS = { "Entrypoint", "Cmd", "User", "WorkingDir", "StopSignal", "Healthcheck" }
 
-local function say_settings(img, out)
-  local config = img.config
+-- A line for each setting.
+local function settings_of(img)
+  local config, lines = img.config, {}
+  local function add(name, value) lines[#lines + 1] = ("%-11s %s"):format(name, value) end
   for _, key in ipairs(KEYS) do
     local value = config[key]
-    if value ~= nil and value ~= "" then
-      out:say("%-11s %s", key, output.text(type(value) == "table" and output.json(value) or tostring(value)))
-    end
+    if value ~= nil and value ~= "" then add(key, text(type(value) == "table" and output.json(value) or value)) end
   end
-  for _, one in ipairs(config.Env or {}) do out:say("%-11s %s", "Env", text(one)) end
-  for _, key in ipairs { "ExposedPorts", "Volumes" } do
-    for name in config:each(key) do out:say("%-11s %s", key == "Volumes" and "Volume" or "Port", text(name)) end
-  end
-  for name, value in config:each("Labels") do out:say("%-11s %s=%s", "Label", text(name), text(value)) end
-  for name, value in require("strata").pairs(img.annotations) do
-    out:say("%-11s %s=%s", "Annotation", text(name), text(value))
-  end
+  for _, one in ipairs(config.Env or {}) do add("Env", text(one)) end
+  for name in config:each("ExposedPorts") do add("Port", text(name)) end
+  for name in config:each("Volumes") do add("Volume", text(name)) end
+  for name, value in config:each("Labels") do add("Label", text(name) .. "=" .. text(value)) end
+  for name, value in require("strata").pairs(img.annotations) do add("Annotation", text(name) .. "=" .. text(value)) end
+  return lines
 end
 
 function inspect.run(args, out)
@@ -88,8 +86,8 @@ function inspect.run(args, out)
   say_about(img, out)
   out:say("\n%s", out:paint("layers, the base first", "bold"))
   listing.history(out, img)
-  out:say("\n%s", out:paint("settings", "bold"))
-  say_settings(img, out)
+  local settings = settings_of(img)
+  if settings[1] then out:say("\n%s\n%s", out:paint("settings", "bold"), table.concat(settings, "\n")) end
 end
 
 return inspect

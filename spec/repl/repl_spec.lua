@@ -1,7 +1,9 @@
 -- The REPL on a terminal, and without one.
 
 local core = require "strata.core"
+local command = require "spec.support.command"
 local process = require "spec.support.process"
+local repl_session = require "spec.support.repl_session"
 local shell = require "spec.support.shell"
 local strata = require "strata"
 local terminal = require "spec.support.terminal"
@@ -67,6 +69,10 @@ describe("the REPL on a terminal", function()
 		assert.equal(0, status)
 	end)
 
+	it("shows what is printed when it is printed", function()
+		assert.equal("a\nb\nc\n", answers("print 'a' os.execute 'echo b' print 'c'")[1])
+	end)
+
 	it("asks for more lines of a statement, and prints what an expression of several lines gives", function()
 		local list = answers("for i = 1, 2 do", "print(i)", "end", "(1 +", "2)", "_")
 		assert.same({ "", "", "1\n2\n", "", "3\n", "3\n" }, { list[1], list[2], list[3], list[4], list[5], list[6] })
@@ -84,14 +90,28 @@ describe("the REPL on a terminal", function()
 		assert.equal(0, status)
 	end)
 
+	it("tells misuse in one line, at whatever depth the library finds it", function()
+		local list = answers("img:read()", "img:remove('etc', { optnal = true })", "x = img.config:set('a', 1)",
+			"(img.tags)[1], 2; -- a comment", "= 1", "-- nothing", "return 5", "do end")
+		assert.equal("error: read: a path is wanted, not nil\n", list[1])
+		assert.equal("error: remove has no option 'optnal'; did you mean 'optional'?\n", list[2])
+		assert.matches("^error: [^/]*\n$", list[3])
+		assert.same({ "app:1\t2\n", "1\n", "", "5\n", "" }, { list[4], list[5], list[6], list[7], list[8] })
+	end)
+
+	it("knows words of other programs, unless they are names", function()
+		local list = answers("exit", "quit()", "help", "exit = 5", "exit")
+		assert.equal("Ctrl-D ends the session.\n", list[1])
+		assert.equal(list[1], list[2])
+		assert.matches("^strata.help%(%) lists", list[3])
+		assert.same({ "", "5\n" }, { list[4], list[5] })
+	end)
+
 	it("shows what a file has without letting it command the terminal", function()
 		assert.equal("x\ty\\x1b[2J\n", (answers('img:read "etc/motd"')[1]:gsub("        ", "\t")))
 	end)
 
 	it("goes on after Ctrl-C, as often as that is typed", function()
-		if rawget(_G, "jit") then
-			pending("a loop that LuaJIT has compiled asks nobody")
-		end
 		local list, status = session({
 			{ send = "while true do end\r", wait = "end\n$" }, { send = "\3" },
 			"1 + 1",
@@ -155,6 +175,41 @@ describe("the REPL on a terminal", function()
 		assert.equal("app:1\n", list[2])
 		assert.equal("1\n2\n", list[4])
 		assert.equal(0, status)
+	end)
+end)
+
+describe("strata repl", function()
+	it("does what doc/command.md shows", function()
+		if not pcall(require, "argparse") or shell.run({ "sh", "-c", "command -v lua5.4" }).status ~= 0 then
+			pending("lua5.4 or lua-argparse is not installed")
+		end
+		if shell.run({ "test", "-e", "/usr/share/doc/busybox-static/copyright" }).status ~= 0 then
+			pending("busybox-static is not installed")
+		end
+		shell.check({ "sh", "-c", process.lua("arg = { [0] = 'examples/demo.lua' }; dofile 'examples/demo.lua'") })
+		local text = shell.read("doc/command.md"):match("\n## strata repl\n+```\n(.-)```")
+		local line = text:match("^%$ strata (%C+)\n")
+		local words = { env = { TERM = "dumb" } }
+		for word in line:gmatch("%S+") do
+			words[#words + 1] = word
+		end
+		local _, count = repl_session.play(text, command.words(words), env)
+		assert.is_true(count > 10)
+	end)
+
+	it("opens several images, and says which cannot be opened", function()
+		local function run(input, ...)
+			return command.run({ "repl", input = input, env = env, ... })
+		end
+		local done = run("#imgs, imgs[2].tags[1], img == imgs[1]\n", dir:file("app.tar"), dir:file("app.tar"))
+		assert.same({ "2\tapp:1\ttrue\n", "", 0 }, { done.stdout, done.stderr, done.status })
+		done = run("img, imgs\n")
+		assert.equal("nil\tnil\n", done.stdout)
+		done = run("", dir:file("none.tar"))
+		assert.same({ "", 2 }, { done.stdout, done.status })
+		assert.matches("^strata: .*none.tar: No such file or directory\n$", done.stderr)
+		done = run("", "-")
+		assert.equal("strata: repl: standard input is what is typed, and cannot be an image\n", done.stderr)
 	end)
 end)
 
