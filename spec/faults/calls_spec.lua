@@ -41,7 +41,7 @@ describe("when the system fails", function()
 	it("to do anything for an ordinary user, it is the same", function()
 		local wrapper = faulty.as_user()
 		if not wrapper then
-			return pending("cannot become another user here: not root")
+			return pending("becoming another user needs root")
 		end
 		sweep_as(wrapper, "open", "meta", "look", "name", "write", "memory", "unlink")
 	end)
@@ -49,7 +49,7 @@ describe("when the system fails", function()
 	it("to set the modes of layers side by side for an ordinary user, nothing is lost track of", function()
 		local wrapper = faulty.as_user()
 		if not wrapper then
-			return pending("cannot become another user here: not root")
+			return pending("becoming another user needs root")
 		end
 		local sum = faulty.run("sweep", { 1, "chmod 1" }, wrapper, "extract a tree as overlay")
 		assert.matches("^%d+ runs, 0 problems", sum)

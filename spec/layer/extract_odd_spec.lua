@@ -64,6 +64,17 @@ describe("extracting what is odd:", function()
 
 	local FLAT = { unprivileged = not ROOT }
 
+	-- What was left out, but for owners, whom only root can set.
+	local function left_out(done)
+		local seen = {}
+		for _, note in ipairs(done.skipped) do
+			if note.what ~= "owner" then
+				seen[#seen + 1] = ("%s %s %s"):format(note.path, note.what, note.code)
+			end
+		end
+		return seen
+	end
+
 	describe("attributes", function()
 		it("with escapes of two characters, of SCHILY records alone, and with a value", function()
 			assert(extract(FLAT, {
@@ -91,11 +102,7 @@ describe("extracting what is odd:", function()
 					.. entry({ name = "f" }, "x"),
 				pax({ "SCHILY.xattr.user.big", ("v"):rep(131073) }) .. entry({ name = "g" }, "x"),
 			}))
-			local seen = {}
-			for _, note in ipairs(done.skipped) do
-				seen[#seen + 1] = ("%s %s %s"):format(note.path, note.what, note.code)
-			end
-			assert.same({ "f xattr ENOTSUP", "f xattr ENOTSUP", "g xattr ENOTSUP" }, seen)
+			assert.same({ "f xattr ENOTSUP", "f xattr ENOTSUP", "g xattr ENOTSUP" }, left_out(done))
 			assert.same({}, xattrs(target .. "/f"))
 			assert.same({}, xattrs(target .. "/g"))
 		end)
@@ -105,7 +112,7 @@ describe("extracting what is odd:", function()
 				pax({ "SCHILY.xattr.security.selinux", "label", "SCHILY.xattr.system.nfs4_acl", "acl" })
 					.. entry({ name = "f" }, "x"),
 			}))
-			assert.equal(0, #done.skipped)
+			assert.same({}, left_out(done))
 		end)
 
 		it("of user's that a link cannot have are passed over", function()
@@ -113,7 +120,7 @@ describe("extracting what is odd:", function()
 				pax({ "SCHILY.xattr.user.note", "v" }) .. link("2", "l", "nowhere"),
 				pax({ "SCHILY.xattr.user.note", "v" }) .. entry({ name = "p", type = "6" }),
 			}))
-			assert.equal(0, #done.skipped)
+			assert.same({}, left_out(done))
 			assert.same({}, xattrs(target .. "/l"))
 		end)
 
@@ -246,6 +253,6 @@ describe("extracting what is odd:", function()
 		end
 		local done = assert(extract(FLAT, parts))
 		assert.equal(1000, #done.skipped)
-		assert.equal(1100, done.skipped_count)
+		assert.equal(ROOT and 1100 or 2200, done.skipped_count) -- the owners, too
 	end)
 end)

@@ -14,7 +14,7 @@ local globals = package.loaded._G
 
 local files = {
 	remove = function(path)
-		shell.check({ "rm", "-rf", path })
+		shell.sh('rm -rf -- "$1" 2>/dev/null || { chmod -R u+rwX -- "$1" && rm -rf -- "$1"; }', path)
 	end,
 	make = function(path)
 		shell.check({ "mkdir", "-p", path })

@@ -397,7 +397,7 @@ describe("without space", function()
 			shell.check({ "mkdir", dir:file("small") })
 			local words = with_tmpfs(dir:file("small"))
 			if not words then
-				return pending("no private mount name space here: not root")
+				return pending("nothing can be mounted here")
 			end
 			local source = big_source()
 			for _, kind in ipairs({ "config", "layer" }) do
@@ -414,7 +414,7 @@ describe("without space", function()
 		shell.check({ "mkdir", dir:file("small") })
 		local words = with_tmpfs(dir:file("small"))
 		if not words then
-			return pending("no private mount name space here: not root")
+			return pending("nothing can be mounted here")
 		end
 		local source = big_source()
 		local existing = layout("old"):write_dir(dir:file("existing"))
@@ -429,7 +429,7 @@ end)
 describe("without the permission to write", function()
 	it("nothing is saved, and nothing left", function()
 		if shell.check({ "id", "-u" }) ~= "0\n" then
-			return pending("only root can give up what root may do")
+			return pending("giving up what only root may do needs root")
 		end
 		local capabilities = "-dac_override,-dac_read_search,-fowner,-chown"
 		local words = { "setpriv", "--bounding-set", capabilities, "--inh-caps", capabilities }

@@ -35,8 +35,15 @@ end
 local function why(dir)
 	local log = shell.run({ "grep", "-hE", "level=(fatal|error)|^failed|^Status:", dir .. "/dockerd.log" })
 	local line = log.stdout:gsub(dir:gsub("%p", "%%%0"), "DIRECTORY"):match("([^\n]+)\n?$")
-	return "dockerd does not start, which needs a machine or a container with --privileged: "
-		.. (line and line:gsub('^time="[^"]*" ', "") or "no answer on its socket")
+	line = line and line:gsub('^time="[^"]*" ', "") or "no answer on its socket"
+	return ("dockerd (%s) does not start here"):format(line)
+end
+
+-- Without the right to mount it starts, but takes no layer.
+local function takes_layers(dir)
+	local script = 'mkdir "$1/probe" && tar -cC "$1/probe" . | docker import - probe:1 && docker rmi probe:1'
+	local env = { PATH = shell.PATH, DOCKER_HOST = "unix://" .. dir .. "/docker.sock" }
+	return shell.run({ "sh", "-c", script, "sh", dir, env = env }).status == 0
 end
 
 --- Starts an engine unless it runs already; throws the reason if it cannot.
@@ -48,8 +55,9 @@ function docker.engine(parent, storage)
 		local dir = shell.check({ "mktemp", "-d", parent .. "/strata-docker.XXXXXX" }):match("^[^\n]+")
 		local command = shell.join({ "exec", "setsid", "sh", HERE .. "/dockerd.sh", dir, storage or "" })
 		local pipe = assert(io.popen("PATH=" .. shell.quote(shell.PATH) .. "; export PATH; " .. command, "w"))
-		if not await(dir) then
-			local reason = why(dir)
+		local reason = not await(dir) and why(dir)
+			or not takes_layers(dir) and "dockerd cannot unpack a layer here"
+		if reason then
 			pipe:close()
 			error(reason, 0)
 		end

@@ -42,7 +42,7 @@ function podman.probe()
 	shell.check({ "tar", "-cf", dir:file("probe.tar"), "-C", dir:file(""), "--exclude", "probe.tar", "." })
 	local ok = pcall(podman.call, { "import", "--quiet", dir:file("probe.tar"), "localhost/probe:1" })
 	if not ok then
-		error("podman cannot unpack a layer here: it needs a machine or a container with --privileged", 0)
+		error("podman cannot unpack a layer here", 0)
 	end
 	podman.call({ "rmi", "--all", "--force" })
 end

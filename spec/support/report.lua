@@ -10,7 +10,7 @@ local function one_line(text)
 end
 
 local function reason(result)
-	return one_line((type(result.message) == "string" and result.message or result.name):gsub("^%S+:%d+: ", ""))
+	return one_line((type(result.message) == "string" and result.message or result.element.name):gsub("^%S+:%d+: ", ""))
 end
 
 local function write_report(path, handler)

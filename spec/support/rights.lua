@@ -17,6 +17,9 @@ end
 --- Whether it is root and may give files away and make devices, which an image needs that is to be unpacked as it is.
 rights.root = can("chown 1:1 f && mknod n c 1 3")
 
+--- Whether it may mount something, in a name space of its own.
+rights.mounts = can("mkdir m && unshare --mount mount -t tmpfs tmpfs m")
+
 --- The attributes for overlayfs that it may set: trusted.* needs CAP_SYS_ADMIN in the first name space of users.
 rights.xattrs = can([=[
 	grep -qw 4294967295 /proc/self/uid_map && caps=$(sed -n 's/^CapEff:[[:space:]]*//p' /proc/self/status) &&

@@ -37,8 +37,11 @@ function Dir:names()
 	return names
 end
 
+-- Directories that their own user may not look into, too.
+local REMOVE = 'rm -rf -- "$1" 2>/dev/null || { chmod -R u+rwX -- "$1" && rm -rf -- "$1"; }'
+
 function Dir:remove()
-	shell.check({ "rm", "-rf", "--", self.path })
+	shell.sh(REMOVE, self.path)
 end
 
 --- Where the directories of this run stand. A shell at the end of a pipe removes it: at the end of the
@@ -46,7 +49,7 @@ end
 local function root(parent)
 	return once.get("tmp.root " .. parent, function()
 		local path = shell.check({ "mktemp", "-d", parent .. "/strata-spec.XXXXXX" }):match("^[^\n]+")
-		local script = "trap '' INT HUP TERM; cat >/dev/null; rm -rf -- " .. shell.quote(path)
+		local script = "trap '' INT HUP TERM; cat >/dev/null; " .. REMOVE:gsub("%$1", path)
 		return { path = path, pipe = assert(io.popen(script, "w")) }
 	end, function(made)
 		made.pipe:close()
