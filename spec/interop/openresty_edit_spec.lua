@@ -133,6 +133,21 @@ describe("the explorer's page", function()
 		img:close()
 	end)
 
+	it("waits with making until what was typed last has been looked at", function()
+		show_settings()
+		page:run("document.querySelector('#flatten').click()")
+		mark("Process")
+		page:run([[
+			const { fetch } = window;
+			window.fetch = (path, how) => (path === '/settings'
+				? new Promise((resolve) => { setTimeout(() => resolve(fetch(path, how)), 500); }) : fetch(path, how))]])
+		fill("User", "77")
+		page:run("document.querySelector('#go').click()")
+		page:wait("!document.querySelector('#result').hidden")
+		local made = page:run("return document.querySelector('#result a[href^=\"#\"]').hash.slice(1)")
+		assert.equal("77", one.server:ask("/images/" .. made).config.config.User)
+	end)
+
 	it("takes a healthcheck out, and everything back", function()
 		show_settings()
 		mark("Healthcheck")
@@ -168,6 +183,12 @@ describe("the explorer's page", function()
 			assert.equal("true",
 				page:run("return document.querySelector('.marked-set .add input').getAttribute('aria-invalid')"))
 		end
+		page:run("document.querySelector('#flatten').click()")
+		page:click("#tab-files")
+		page:click("#go")
+		page:wait("document.querySelector('#alert').textContent.startsWith('A setting cannot be as it is')")
+		assert.equal("true", page:run("return document.activeElement.getAttribute('aria-invalid')"))
+		page:run("document.querySelector('#flatten').click()")
 		mark("Healthcheck")
 		for label, message in pairs({
 			Interval = "soon is no duration: say 30s, 1m30s or 500ms.",

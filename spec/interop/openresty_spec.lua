@@ -360,7 +360,7 @@ describe("the explorer in nginx", function()
 			{ 404, "/images/" .. id .. "/files/none" }, { 404, "/images/" .. id .. "/layers/7/entries" },
 			{ 409, "/images/" .. id .. "/files/etc/passwd/x" }, { 409, "/images/" .. id .. "/files/etc?download=1" },
 			{ 400, "/images/" .. id .. "/layers/1/entries?offset=-1" }, { 400, "/images/" .. id .. "/files/%00" },
-			{ 400, "/images/" .. id .. "/files/%zz" }, { 405, "/images", "-X", "PUT" }, { 400, "/strip", "-X", "POST" },
+			{ 400, "/images/" .. id .. "/files/%zz" }, { 405, "/images", "-X", "PATCH" }, { 400, "/strip", "-X", "POST" },
 			{ 405, "/images/" .. id, "-X", "POST" }, { 400, "/images", "-X", "POST" },
 		}) do
 			local value, status, answer = server:ask(case[2], unpack(case, 3))

@@ -8,6 +8,11 @@ local store = require "explorer.store"
 
 local compare = {}
 
+-- An image by the names that users know, and not by the path of its file.
+local function named(record)
+  return { name = record.tags and record.tags[1] or record.name, file = record.name }
+end
+
 -- Rows of each list in an answer, at most; they are counted beyond.
 local ROWS = 50000
 
@@ -17,7 +22,7 @@ function compare.run()
   local a, b = images.find(tostring(wanted.a)), images.find(tostring(wanted.b))
   local facts = images.run(a, "diff", {
     other = { path = store.path(b), open = b.open }, limit = ROWS, diff = { semantic = wanted.semantic == true },
-    module = "explorer.compare_text", args = { limit = ROWS, files = { a.name, b.name } },
+    module = "explorer.compare_text", args = { limit = ROWS, a = named(a), b = named(b) },
   })
   return reply.send(200, facts.text)
 end

@@ -14,12 +14,14 @@ local function list_of(rows)
 end
 
 ---@param facts strata.DiffFacts
----@param args {limit: integer, files: string[]}
+---@param args {limit: integer, a: table, b: table}  the names of both images
 ---@return {text: string}
 return function(facts, args)
   local parts = {}
   for i, name in ipairs(LISTS) do parts[i] = ('"%s":%s'):format(name, list_of(facts[name])) end
-  for i, side in ipairs { "a", "b" } do facts[side].file = args.files[i] end
+  for _, side in ipairs { "a", "b" } do
+    facts[side].name, facts[side].file = args[side].name, args[side].file
+  end
   parts[#parts + 1] = text.json({ a = facts.a, b = facts.b, counts = facts.counts, equal = facts.equal,
                                   semantic = facts.semantic, limit = args.limit }):sub(2, -2)
   return { text = "{" .. table.concat(parts, ",") .. "}\n" }

@@ -45,7 +45,8 @@ function reply.fail(message, code, status)
   local prefix = ngx.config.prefix():gsub("%p", "%%%0")
   message = tostring(message):gsub("^%S+%.lua:%d+: ", "")
   message = message:gsub(prefix .. "images/%.strata/", ""):gsub(prefix .. "images/", "")
-  local hint = message:find("is not a container image", 1, true) and HINT or nil
+  local is_other = message:find("is not a container image", 1, true) or message:find("not an image archive", 1, true)
+  local hint = is_other and HINT or nil
   return reply.json(status, { error = message, code = code, hint = hint })
 end
 

@@ -25,7 +25,7 @@ class Options extends VirtualList {
 
 const changeOf = (row) => (row.change === 'spelling' ? 'changed' : row.change);
 
-const text = (value) => (typeof value === 'string' ? value : JSON.stringify(value) ?? '');
+const text = (value) => (typeof value === 'string' && value !== '' ? value : JSON.stringify(value) ?? '');
 
 // Fields of a file: a title, and what a side says.
 const FIELDS = {
@@ -37,7 +37,7 @@ const FIELDS = {
   mode: ['Mode', (side) => (side.mode === undefined ? '' : mode(side.mode))],
   owner: ['Owner', ({ uid, gid }) => (uid === undefined ? gid === undefined ? '' : `group ${gid}` : gid === undefined ? `user ${uid}` : `${uid}:${gid}`)],
   names: ['Owner’s names', (side) => [side.uname, side.gname].filter(Boolean).join(':')],
-  mtime: ['Changed', (side) => time(side.mtime)],
+  mtime: ['Modified', (side) => time(side.mtime)],
   atime: ['Read', (side) => time(side.atime)],
   ctime: ['Status changed', (side) => time(side.ctime)],
   xattrs: ['Attributes', (side) => Object.entries(side.xattrs ?? {}).map(([name, value]) => `${name}=${value}`).join(' ')],
@@ -84,7 +84,7 @@ function details(row) {
       ['Size', side(row.a, (one) => size(one.size)), side(row.b, (one) => size(one.size))],
       ...(row.reordered ? [['Order', 'the same paths', 'in another order']] : [])];
   }
-  const pretty = (value) => (typeof value === 'string' ? value : JSON.stringify(value, null, 1));
+  const pretty = (value) => (typeof value === 'string' && value !== '' ? value : JSON.stringify(value, null, 1));
   const spelled = row.change === 'spelling' ? 'Written as' : 'Value';
   return [[spelled, row.change === 'added' ? '' : pretty(row.a), row.change === 'removed' ? '' : pretty(row.b)]];
 }
@@ -155,7 +155,7 @@ export class Compare {
       document.title = `${plain(a)} → ${plain(b)} – strata`;
       this.facts.replaceChildren(...[['Before', answer.a, this.a], ['After', answer.b, this.b]].map(([word, side, id]) => {
         const group = make('div');
-        const link = make('a', '', side.name === '<none>' ? side.file : side.name);
+        const link = make('a', '', side.name);
         link.href = '#' + id;
         const value = make('dd');
         value.append(link, make('span', 'code dim', ` ${short(side.id)}`));
