@@ -247,7 +247,7 @@ describe("the explorer in nginx", function()
 			end
 			return lines
 		end
-		assert.same({ "etc repeated 5", "opt repeated 0" }, changes("?upto=2&sort=size"))
+		assert.same({ "etc below 5", "opt below 0" }, changes("?upto=2&sort=size"))
 		assert.same({ "etc/a%20b%2Bc below 3", "etc/passwd changed 2" }, changes("etc/?upto=2"))
 		assert.same({ "etc/passwd changed 2" }, changes("etc/?upto=2&hide=below,repeated"))
 		assert.same({ "opt/old removed 3" }, changes("opt/?upto=2"))

@@ -227,7 +227,10 @@ async function showLargest() {
   found.open(true);
 }
 
-shown.addEventListener('change', () => { tree.loading = showTree(); });
+shown.addEventListener('change', () => {
+  if (found.isOpen) found.close();
+  tree.loading = showTree();
+});
 $('largest').addEventListener('click', showLargest);
 
 // ---- the plan -----------------------------------------------------------------------------

@@ -7,7 +7,7 @@ import { count, make, plain, size } from './text.js';
 const MOST = 500;
 
 const WHY = {
-  changed: 'replaced in', metadata: 'only mode, owner or time changed in', repeated: 'the same once more in',
+  changed: 'replaced in', metadata: 'mode, owner or time set in', repeated: 'there again in',
   deleted: 'removed in', hidden: 'hidden by',
 };
 
@@ -26,8 +26,10 @@ export class Waste {
     if (!answer) return;
     this.buttons = [];
     const rows = list(answer.paths);
-    const all = this.button('Take all out', `Take out all ${count(answer.total, 'file', 'files')} that no container sees`,
-      () => this.plan.wastesAll, () => this.plan.wasteAll(answer.total, answer.bytes));
+    const all = this.button({
+      take: 'Take all out', keep: 'Keep all', what: count(answer.total, 'file', 'files'),
+      isOn: () => this.plan.wastesAll, toggle: () => this.plan.wasteAll(answer.total, answer.bytes),
+    });
     const about = [make('span', '', rows.length > 0 ? EXPLAINED : 'Every file of every layer is seen by a container.')];
     if (rows.length > 0) about.push(all);
     this.found.show(`${size(answer.bytes)} wasted by ${count(answer.total, 'file', 'files')}`, about,
@@ -39,26 +41,28 @@ export class Waste {
   row(one) {
     const why = make('span', 'found-why', one.why ? `${WHY[one.why]} ` : '');
     if (one.by) why.append(badge(one.by));
-    const action = this.button('Take it out', `Take ${plain(one.display)} out of layer ${one.layer}`,
-      () => this.plan.wastesAll || this.plan.wastes(one), () => this.plan.toggleWaste(one));
+    const action = this.button({
+      take: 'Take it out', keep: 'Keep it', what: `${plain(one.display)} of layer ${one.layer}`, isOne: true,
+      isOn: () => this.plan.wastesAll || this.plan.wastes(one), toggle: () => this.plan.toggleWaste(one),
+    });
     return { ...one, size: one.bytes, notes: [why], gone: true, action };
   }
 
-  button(title, label, isOn, toggle) {
-    const one = make('button', 'small', title);
+  button(how) {
+    const one = make('button', 'small');
     one.type = 'button';
-    one.addEventListener('click', toggle);
-    this.buttons.push({ one, title, label, isOn, isAll: title.includes('all') });
+    one.addEventListener('click', how.toggle);
+    this.buttons.push({ one, ...how });
     return one;
   }
 
   update() {
-    for (const { one, title, label, isOn, isAll } of this.buttons || []) {
+    for (const { one, take, keep, what, isOn, isOne } of this.buttons || []) {
       const on = Boolean(isOn());
-      one.textContent = on ? 'Keep' : title;
-      one.setAttribute('aria-label', on ? label.replace(/^Take( out)?/, 'Keep').replace(/ out of /, ' in ') : label);
+      one.textContent = on ? keep : take;
+      one.setAttribute('aria-label', `${on ? keep : take}: ${what}`);
       one.classList.toggle('asks', on);
-      one.disabled = on && !isAll && this.plan.wastesAll;
+      one.disabled = Boolean(isOne && this.plan.wastesAll);
     }
   }
 }

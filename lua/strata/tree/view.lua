@@ -151,31 +151,44 @@ local function escaped(path)
   return (path:gsub("[^%w/._~-]", function(char) return ("%%%02X"):format(char:byte()) end))
 end
 
-local function line(path, kind, size, layer, is_gone)
-  return ("%s\t%s\t%.0f\t%d\t%s\n"):format(escaped(path), kind, size, layer or 0, is_gone and "-" or "+")
+-- Bytes after which a part of all paths ends.
+local PART = 4 * 1024 * 1024
+
+-- What a part of all paths is put into.
+local function new_part(limit)
+  return { lines = {}, bytes = 0, limit = limit }
+end
+
+local function is_full(part)
+  return #part.lines >= part.limit or part.bytes >= PART
+end
+
+local function add(part, path, kind, size, layer, is_gone)
+  local line = ("%s\t%s\t%.0f\t%d\t%s\n"):format(escaped(path), kind, size, layer or 0, is_gone and "-" or "+")
+  part.lines[#part.lines + 1], part.bytes = line, part.bytes + #line
 end
 
 -- Paths of the tree from a node on. Returns the node that the next part begins with, 0 for none.
-local function add_seen(tree, from, limit, lines)
+local function add_seen(tree, from, part)
   local node = from > 0 and from or merge.after(tree, 0, 0)
-  while node and #lines < limit do
+  while node and not is_full(part) do
     job.tick()
     local kind, number = tree:info(node)
-    lines[#lines + 1] = line(tree:path(node), kind, kind == "file" and tree:source(node).size or 0, number)
+    add(part, tree:path(node), kind, kind == "file" and tree:source(node).size or 0, number)
     node = merge.after(tree, node, 0)
   end
   return node or 0
 end
 
 -- Entries of a layer from a number on whose paths the tree does not have. Returns the next number, nil at the end.
-local function add_gone(tree, index, number, from, limit, lines)
+local function add_gone(tree, index, number, from, part)
   local _, slots = index:count()
   for i = from, slots do
-    if #lines >= limit then return i end
+    if is_full(part) then return i end
     job.tick()
     local entry = index:entry(i)
     if entry and not entry.whiteout and not entry.opaque and not tree:find(entry.path, false) then
-      lines[#lines + 1] = line(entry.path, entry.type, entry.type == "file" and entry.size or 0, number, true)
+      add(part, entry.path, entry.type, entry.type == "file" and entry.size or 0, number, true)
     end
   end
   return nil
@@ -190,20 +203,20 @@ end
 ---@return string text
 ---@return string? next  nil: these were the last
 function view.paths(tree, states, from, limit)
-  local lines = {}
+  local part = new_part(limit)
   local layer, at = (from or "0:0"):match("^(%d+):(%d+)$")
   layer, at = tonumber(layer) or 0, tonumber(at) or 0
   if layer == 0 then
-    at = add_seen(tree, at, limit, lines)
-    if at > 0 then return table.concat(lines), ("0:%d"):format(at) end
+    at = add_seen(tree, at, part)
+    if at > 0 then return table.concat(part.lines), ("0:%d"):format(at) end
     layer, at = 1, 1
   end
   while states[layer] do
-    local next_at = add_gone(tree, states[layer].index, layer, at, limit, lines)
-    if next_at then return table.concat(lines), ("%d:%d"):format(layer, next_at) end
+    local next_at = add_gone(tree, states[layer].index, layer, at, part)
+    if next_at then return table.concat(part.lines), ("%d:%d"):format(layer, next_at) end
     layer, at = layer + 1, 1
   end
-  return table.concat(lines), nil
+  return table.concat(part.lines), nil
 end
 
 return view
