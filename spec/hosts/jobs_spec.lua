@@ -350,7 +350,8 @@ describe("a job", function()
 
 	specify("compares two images", function()
 		local path, to = build(), bench.dir:file("edited.tar")
-		assert(run("edit", { path = path, to = to, edit = { remove = { "usr" }, env = { A = "2" }, owner = { { 1000, 0 } } } }))
+		local edit = { remove = { "usr" }, env = { A = "2" }, owner = { { 1000, 0 } } }
+		assert(run("edit", { path = path, to = to, edit = edit }))
 		local facts = assert(run("diff", { path = path, other = { path = to } }))
 		assert.is_false(facts.equal)
 		assert.equal("app:1", facts.a.name)

@@ -58,7 +58,8 @@ end
 
 local function write_long(path)
 	local file = path .. ".layer"
-	shell.write(file, explorer.headers("many", 1, MANY) .. explorer.headers("more", MANY + 1, MORE - 1) .. ("\0"):rep(1024))
+	local more = explorer.headers("more", MANY + 1, MORE - 1)
+	shell.write(file, explorer.headers("many", 1, MANY) .. more .. ("\0"):rep(1024))
 	archive.build(path, { layers = { { file = file } } })
 end
 

@@ -248,7 +248,7 @@ describe("the explorer in nginx", function()
 			end
 			return lines
 		end
-		assert.same({ "etc repeated 5", "opt repeated 0" }, changes("?upto=2&sort=size"))
+		assert.same({ "etc below 5", "opt below 0" }, changes("?upto=2&sort=size"))
 		assert.same({ "etc/a%20b%2Bc below 3", "etc/passwd changed 2" }, changes("etc/?upto=2"))
 		assert.same({ "etc/passwd changed 2" }, changes("etc/?upto=2&hide=below,repeated"))
 		assert.same({ "opt/old removed 3" }, changes("opt/?upto=2"))
@@ -260,8 +260,8 @@ describe("the explorer in nginx", function()
 			waste.bytes, waste.total, waste.paths[1].path, waste.paths[1].layer, waste.paths[1].why, waste.paths[1].by,
 		})
 		local paths = server:curl({ server.url .. "/images/" .. id .. "/paths" })
-		assert.equal("4 \netc\tdir\t0\t2\t+\netc/a%20b%2Bc\tfile\t3\t1\t+\netc/passwd\tfile\t2\t2\t+\n"
-			.. "opt\tdir\t0\t2\t+\nopt/old\tfile\t3\t1\t-\n", paths.body)
+		assert.equal("4 \netc\tdir\t0\t1\t+\netc/a%20b%2Bc\tfile\t3\t1\t+\netc/passwd\tfile\t2\t2\t+\n"
+			.. "opt\tdir\t0\t1\t+\nopt/old\tfile\t3\t1\t-\n", paths.body)
 		assert.is_truthy(paths.head:find("Content-Type: text/plain", 1, true))
 		for _, rest in ipairs({
 			"/files/?upto=x", "/files/?sort=age", "/files/?upto=2&hide=x", "/paths?from=x", "/largest?count=0",

@@ -259,21 +259,33 @@ function showPlan() {
   $('go').disabled = !hasWish();
 }
 
+// The image that the plan wants of another one; null when the user is told why there is none.
+async function made(source) {
+  const wrong = await settings.settled();
+  if (current !== source) return null;
+  if (wrong) {
+    select('config');
+    wrong.focus();
+    fail('A setting cannot be as it is: mend it, or set it back.');
+    return null;
+  }
+  const wish = plan.request();
+  if ($('flatten').checked) wish.flatten = true;
+  if ($('tag').value.trim() !== '') wish.tags = [$('tag').value.trim()];
+  if ($('format').value !== '') wish.format = $('format').value;
+  return during('Making the image', (task) => post(`/images/${source.id}/edit`, wish, task));
+}
+
 let makes = false; // an image is being made
 
 async function makeImage(event) {
   event.preventDefault();
   if (makes) return;
-  const source = current;
-  const wish = plan.request();
-  if ($('flatten').checked) wish.flatten = true;
-  if ($('tag').value.trim() !== '') wish.tags = [$('tag').value.trim()];
-  if ($('format').value !== '') wish.format = $('format').value;
   makes = true;
-  const made = await during('Making the image', (task) => post(`/images/${source.id}/edit`, wish, task));
+  const source = current;
+  const image = await made(source);
   makes = false;
-  if (!made || current !== source) return;
-  showResult(source, made);
+  if (image && current === source) showResult(source, image);
 }
 
 function showResult(source, made) {

@@ -40,7 +40,7 @@ function remover(name) {
 
 export class Settings {
   constructor(form, plan, { fail }) {
-    Object.assign(this, { form, plan, fail, undos: new Map(), serial: 0 });
+    Object.assign(this, { form, plan, fail, undos: new Map(), asked: new Set(), serial: 0 });
     form.addEventListener('submit', (event) => event.preventDefault());
     plan.addEventListener('change', () => this.follow());
   }
@@ -94,14 +94,25 @@ export class Settings {
 
   // Asks the server whether a setting can be; true when it can. What it says otherwise stands at the element.
   async allows(element, map, name, value) {
+    const asked = post('/settings', { [map]: { [name]: value } });
+    this.asked.add(asked);
     try {
-      await post('/settings', { [map]: { [name]: value } });
+      await asked;
     } catch (error) {
       this.problem(element, error.message);
       return false;
+    } finally {
+      this.asked.delete(asked);
     }
     this.problem(element, '');
     return true;
+  }
+
+  // Waits until all that was changed is in the plan; the field that cannot be as it is, if there is one.
+  async settled() {
+    await Promise.allSettled([...this.asked]);
+    await new Promise((resolve) => { setTimeout(resolve); }); // those who have asked record the answers
+    return this.form.querySelector('[aria-invalid="true"]');
   }
 
   // Records what a field says, if it can be; undefined: what it was.

@@ -424,7 +424,7 @@
 ---@field deadline? number  seconds of the monotonic clock after which it gives up: "ETIMEDOUT"
 ---@field shared? string  name of a shared dictionary of nginx
 ---@field key? string  once that has this key, the job gives up: "ECANCELED"
----@field progress? string  a key that gets "writing 1024 4096" now and then: what is done, bytes done, bytes in all
+---@field progress? string  a key that gets what goes on, the bytes done and those in all: "writing 1024 4096"
 ---@field threads? integer  that the job may use. Default: one per CPU
 
 --- What all jobs take.

@@ -461,7 +461,7 @@ return {
     { "deadline", "number", 'seconds of the monotonic clock after which it gives up: "ETIMEDOUT"' },
     { "shared", "string", "name of a shared dictionary of nginx" },
     { "key", "string", 'once that has this key, the job gives up: "ECANCELED"' },
-    { "progress", "string", 'a key that gets "writing 1024 4096" now and then: what is done, bytes done, bytes in all' },
+    { "progress", "string", 'a key that gets what goes on, the bytes done and those in all: "writing 1024 4096"' },
     { "threads", "integer", "that the job may use", default = "one per CPU", min = 0, max = 1024 },
   },
   { "PathArguments", "What all jobs take.", { "path", "string", "of the image", required = true } },
@@ -507,8 +507,8 @@ return {
     { "other", "strata.JobArguments", "the image that this one is compared with", required = true },
     { "diff", "strata.DiffOptions" },
     { "limit", "integer", "rows of each list; counts has the number of all", default = "all", min = 0 },
-    { "module", "string", "name of a Lua module that returns function(facts, args): its table is what the job gives, so "
-      .. "that less has to be copied from one Lua state to another" },
+    { "module", "string", "name of a Lua module that returns function(facts, args): its table is what the job gives, "
+      .. "so that less has to be copied from one Lua state to another" },
     { "args", "table", "for that" },
   },
   { "CheckArguments", "What is checked.", extends = { "LookArguments" }, { "policy", "strata.Policy" } },
