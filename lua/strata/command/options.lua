@@ -304,6 +304,15 @@ function options.report(out, args, to, saved, lost, report)
   end
 end
 
+--- Keeps a line for people about an edit until the image is written: what fails has done nothing.
+---@param out table
+---@param text string
+---@param ... any  for string.format
+function options.tell(out, text, ...)
+  out.told = out.told or {}
+  table.insert(out.told, text:format(...))
+end
+
 --- Writes an image, or tells what would be written, and prints that.
 ---@param args table
 ---@param out table
@@ -320,17 +329,10 @@ function options.save(args, out, img, report)
   else
     saved, lost = problem.check(img:save(to, saving))
   end
+  for _, line in ipairs(out.told or {}) do
+    if to == "-" and not args.plan then out:warn("%s", line) else out:say("%s", line) end
+  end
   options.report(out, args, to, saved, lost, report)
-end
-
---- Says something for people about an edit; on standard error when the image goes to standard output.
----@param args table
----@param out table
----@param text string
----@param ... any
-function options.tell(args, out, text, ...)
-  if args.output == "-" and not args.plan then return out:warn(text, ...) end
-  out:say(text, ...)
 end
 
 return options

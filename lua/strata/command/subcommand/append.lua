@@ -84,7 +84,7 @@ function append.run(args, out)
     out:warn("%s is a link: %s has it", output.text(one.from), output.text(one.to))
   end
   local layer = img.layers[args.at or #img.layers]
-  options.tell(args, out, "layer %d of %d: %s", layer.position, #img.layers,
+  options.tell(out, "layer %d of %d: %s", layer.position, #img.layers,
     output.counted(layer.count, "entry", "entries"))
   options.save(args, out, img, { layer = layer.position, entries = layer.count, skipped = skipped,
                                  moved = moved or {} })

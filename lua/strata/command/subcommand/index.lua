@@ -58,7 +58,7 @@ local function edit(args, out, whole)
   for _, place in ipairs(args.images) do
     local img = problem.check(require("strata").open(place, options.opening(args, out, place)))
     local _, replaced = problem.check(whole:add(img, { replace = args.replace, index = args.index }))
-    for _, one in ipairs(replaced or {}) do options.tell(args, out, "replaced %s", tostring(one)) end
+    for _, one in ipairs(replaced or {}) do options.tell(out, "replaced %s", tostring(one)) end
     added[#added + 1] = img
   end
   return "added", added
@@ -70,7 +70,7 @@ function index.run(args, out)
   local whole = problem.check(require("strata").open_index(args.image, opening))
   if args.action == "list" then return list(whole, out) end
   local verb, what = edit(args, out, whole)
-  for _, one in ipairs(what) do options.tell(args, out, "%s %s", verb, tostring(one)) end
+  for _, one in ipairs(what) do options.tell(out, "%s %s", verb, tostring(one)) end
   options.save(args, out, whole)
 end
 

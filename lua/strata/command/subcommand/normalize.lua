@@ -32,7 +32,7 @@ function normalize.run(args, out)
                    above = args.above and options.base(args, out, args.above) }
   if args.no_xattrs then wanted.xattrs = false end
   local report = problem.check(img:normalize(options.work(args, out, wanted)))
-  options.tell(args, out, "%s", tostring(report))
+  options.tell(out, "%s", tostring(report))
   options.save(args, out, img, report)
 end
 

@@ -33,7 +33,7 @@ function purge.run(args, out)
     history = args.history, env = args.env, labels = args.labels, prove = args.prove[1] and args.prove or nil,
     optional = args.optional,
   })))
-  options.tell(args, out, "%s", tostring(report))
+  options.tell(out, "%s", tostring(report))
   for _, one in ipairs(report.left or {}) do out:warn("something is left: %s", output.text(one)) end
   options.save(args, out, img, report)
 end

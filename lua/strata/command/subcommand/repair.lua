@@ -24,7 +24,7 @@ function repair.run(args, out)
   local report = problem.check(img:repair(args.code[1] and args.code or true, options.work(args, out, {
     optional = args.code[1] and args.optional or nil,
   })))
-  options.tell(args, out, "%s", tostring(report))
+  options.tell(out, "%s", tostring(report))
   options.save(args, out, img, report)
 end
 

@@ -23,7 +23,7 @@ function rm.run(args, out)
   local _, removed = problem.check(img:remove(args.path, options.work(args, out, { optional = args.optional })))
   local bytes = 0
   for _, one in ipairs(removed) do bytes = bytes + one.size end
-  options.tell(args, out, "removed %s with %s", output.counted(#removed, "entry", "entries"), output.size(bytes))
+  options.tell(out, "removed %s with %s", output.counted(#removed, "entry", "entries"), output.size(bytes))
   options.save(args, out, img, { removed = removed, bytes = bytes })
 end
 

@@ -37,7 +37,7 @@ function squash.run(args, out)
   else
     problem.check(img:flatten(work))
   end
-  options.tell(args, out, "%d layers, %d before", #img.layers, before)
+  options.tell(out, "%d layers, %d before", #img.layers, before)
   options.save(args, out, img, { layers = #img.layers, before = before })
 end
 
