@@ -33,47 +33,56 @@ function listing.time(seconds)
 end
 
 local function owner(entry, is_numeric)
-  local user = not is_numeric and entry.uname ~= "" and output.text(entry.uname) or ("%d"):format(entry.uid)
-  local group = not is_numeric and entry.gname ~= "" and output.text(entry.gname) or ("%d"):format(entry.gid)
-  return user .. "/" .. group
+  local user, group = not is_numeric and entry.uname or "", not is_numeric and entry.gname or ""
+  return (user ~= "" and output.text(user) or ("%d"):format(entry.uid)) .. "/"
+    .. (group ~= "" and output.text(group) or ("%d"):format(entry.gid))
 end
 
 local COLORS = { dir = "blue", symlink = "cyan", fifo = "yellow", char = "yellow", block = "yellow" }
 
 -- The name, coloured by what it is, and where a link leads to.
-local function name_of(entry, out)
-  local color = entry.type == "file" and entry.mode % 128 >= 64 and "green" or COLORS[entry.type]
+local function name_of(entry, kind, out)
+  local color = out.is_colored and (kind == "file" and entry.mode % 128 >= 64 and "green" or COLORS[kind])
   local name = output.text(entry.path)
   if color then name = out:paint(name, color) end
-  if entry.type == "symlink" then return ("%s -> %s"):format(name, output.text(entry.linkpath)) end
-  if entry.type == "hardlink" then return ("%s link to %s"):format(name, output.text(entry.linkpath)) end
+  if kind == "symlink" then return ("%s -> %s"):format(name, output.text(entry.linkpath)) end
+  if kind == "hardlink" then return ("%s link to %s"):format(name, output.text(entry.linkpath)) end
   return name
 end
 
-local function size_of(entry)
-  local is_device = entry.type == "char" or entry.type == "block"
-  return is_device and ("%d,%d"):format(entry.major, entry.minor) or ("%d"):format(entry.size)
+local function size_of(entry, kind)
+  if kind == "char" or kind == "block" then return ("%d,%d"):format(entry.major, entry.minor) end
+  return ("%d"):format(entry.size)
 end
 
---- Writes a line for each entry.
+--- What is shown of an entry: its name, or the parts of a line of `tar -tv`.
 ---@param out table
----@param entries (strata.RootEntry|strata.Entry)[]
+---@param entry strata.RootEntry|strata.Entry
 ---@param is_long? boolean
 ---@param is_numeric? boolean
-function listing.write(out, entries, is_long, is_numeric)
-  if not is_long then
-    for _, entry in ipairs(entries) do out:say("%s", out:paint(output.text(entry.path), COLORS[entry.type])) end
-    return
-  end
+---@return string|string[]
+function listing.row(out, entry, is_long, is_numeric)
+  local kind = entry.type
+  if not is_long then return out:paint(output.text(entry.path), COLORS[kind]) end
+  return { listing.mode(kind, entry.mode), owner(entry, is_numeric), size_of(entry, kind),
+           listing.time(entry.mtime) .. " " .. name_of(entry, kind, out) }
+end
+
+--- Writes rows: names at once, lines when all are there, so that their columns are as wide as they have to be.
+---@param out table
+---@param is_long? boolean
+---@return fun(row: string|string[]) write
+---@return fun() finish
+function listing.writer(out, is_long)
+  if not is_long then return function(row) out:say("%s", row) end, function() end end
   local rows, width, digits = {}, 0, 0
-  for i, entry in ipairs(entries) do
-    rows[i] = { owner(entry, is_numeric), size_of(entry) }
-    width, digits = math.max(width, #rows[i][1]), math.max(digits, #rows[i][2])
+  local function keep(row)
+    rows[#rows + 1] = row
+    width, digits = math.max(width, #row[2]), math.max(digits, #row[3])
   end
-  local form = ("%%s %%-%ds %%%ds %%s %%s"):format(math.min(width, 60), digits)
-  for i, entry in ipairs(entries) do
-    out:say(form, listing.mode(entry.type, entry.mode), rows[i][1], rows[i][2], listing.time(entry.mtime),
-      name_of(entry, out))
+  return keep, function()
+    local form = ("%%s %%-%ds %%%ds %%s"):format(math.min(width, 60), digits)
+    for _, row in ipairs(rows) do out:say(form, row[1], row[2], row[3], row[4]) end
   end
 end
 

@@ -139,14 +139,16 @@ function Output:value(value, like)
 end
 
 --- Writes an array of JSON, an element in each line.
----@param next_text fun(): string?  gives the JSON of the elements, one after the other
-function Output:list(next_text)
+---@return fun(text: string) write  an element, as JSON
+---@return fun() finish
+function Output:list()
   local separator = "[\n"
-  for text in next_text do
+  return function(text)
     self:write(separator, text)
     separator = ",\n"
+  end, function()
+    self:write(separator == "[\n" and "[]\n" or "\n]\n")
   end
-  self:write(separator == "[\n" and "[]\n" or "\n]\n")
 end
 
 -- The columns of the terminal that standard output is; nil when it is none, or does not say.

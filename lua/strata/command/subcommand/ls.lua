@@ -24,60 +24,48 @@ function ls.define(cmd)
   cmd:flag("--numeric", "Users and groups as numbers.")
 end
 
--- Adds what is in a directory, or the entry itself when it is none.
-local function add(found, root, path, is_recursive)
-  local entry = problem.check(root:stat(path))
-  if entry.type ~= "dir" then
-    found[#found + 1] = problem.check(root:lstat(path))
-  elseif is_recursive then
-    for one in root:walk(path) do found[#found + 1] = one end
-  else
-    for _, name in ipairs(problem.check(root:list(path))) do
-      found[#found + 1] = problem.check(root:lstat(path .. "/" .. name))
-    end
-  end
-end
-
-local function matches(found, root, pattern, is_recursive)
-  local paths = problem.check(root:glob(pattern))
-  if #paths == 0 then problem.stop("'%s' matches nothing", output.text(pattern)) end
-  for _, path in ipairs(paths) do
-    local entry = problem.check(root:lstat(path))
-    found[#found + 1] = entry
-    if is_recursive and entry.type == "dir" then
-      for one in root:walk(path) do found[#found + 1] = one end
-    end
-  end
-end
-
-local function of_image(img, args)
-  local root, found = problem.check(img:rootfs()), {}
-  for _, path in ipairs(args.path[1] and args.path or { "/" }) do
-    if path:find("[*?[]") then
-      matches(found, root, path, args.recursive)
+-- The paths that are meant, each with what is there; all have to be there before anything is written.
+local function starts_of(root, paths)
+  local starts = {}
+  for _, path in ipairs(paths[1] and paths or { "/" }) do
+    if not path:find("[*?[]") then
+      local is_dir = problem.check(root:stat(path)).type == "dir"
+      starts[#starts + 1] = { path = path, is_dir = is_dir, is_listed = is_dir }
     else
-      add(found, root, path, args.recursive)
+      local found = problem.check(root:glob(path))
+      if #found == 0 then problem.stop("'%s' matches nothing", output.text(path)) end
+      for _, one in ipairs(found) do
+        starts[#starts + 1] = { path = one, is_dir = problem.check(root:lstat(one)).type == "dir" }
+      end
     end
   end
-  return found
+  return starts
 end
 
-local function of_layer(layer, args)
-  local chosen, found = args.path[1] and require("strata").matcher(args.path), {}
+-- Calls visit for what a container sees: what is in a directory that was named, or what a glob matches.
+local function each_of_image(root, args, visit)
+  for _, start in ipairs(starts_of(root, args.path)) do
+    if not start.is_listed then visit((problem.check(root:lstat(start.path)))) end
+    if start.is_dir and args.recursive then
+      for entry in root:walk(start.path) do visit(entry) end
+    elseif start.is_listed then
+      for _, name in ipairs(problem.check(root:list(start.path))) do
+        visit((problem.check(root:lstat(start.path .. "/" .. name))))
+      end
+    end
+  end
+end
+
+-- The same for what a layer has, in the order of its tar.
+local function each_of_layer(layer, args, visit)
+  local chosen, count = args.path[1] and require("strata").matcher(args.path), 0
   for entry in layer:entries() do
-    if not chosen or chosen(entry.path) then found[#found + 1] = entry end
+    if not chosen or chosen(entry.path) then
+      visit(entry)
+      count = count + 1
+    end
   end
-  if chosen and #found == 0 then problem.stop("layer %d has nothing of these paths", layer.position) end
-  return found
-end
-
--- A layer may have a path several times; the merged view has not.
-local function order(key, is_layer)
-  return function(a, b)
-    if key == "size" and a.size ~= b.size then return a.size > b.size end
-    if a.path ~= b.path then return json.before(a.path, b.path) end
-    return is_layer and a.position < b.position
-  end
+  if chosen and count == 0 then problem.stop("layer %d has nothing of these paths", layer.position) end
 end
 
 local FIELDS = { "path", "type", "uid", "gid", "uname", "gname", "size", "mtime", "linkpath", "whiteout", "opaque" }
@@ -90,17 +78,49 @@ local function json_of(entry, layer)
   return output.json(fields)
 end
 
+-- A layer may have a path several times, which stay in their order.
+local function order(key)
+  return function(a, b)
+    if key == "size" and a.size ~= b.size then return a.size > b.size end
+    if a.path ~= b.path then return json.before(a.path, b.path) end
+    return a.place < b.place
+  end
+end
+
+-- What is written of each entry; with a key it waits until all are there, and is sorted by it.
+local function sorter(args, write)
+  if not args.sort then return write, function() end end
+  local rows = {}
+  local function keep(row, entry)
+    rows[#rows + 1] = { row = row, path = entry.path, size = entry.size, place = #rows }
+  end
+  return keep, function()
+    table.sort(rows, order(args.sort)) -- numbers, and paths by json.before
+    for _, one in ipairs(rows) do write(one.row) end
+  end
+end
+
 function ls.run(args, out)
   local img = options.open(args, out)
   local layer = args.layer and options.layer(img, args.layer)
-  local entries = layer and of_layer(layer, args) or of_image(img, args)
-  if args.sort then table.sort(entries, order(args.sort, layer ~= nil)) end -- numbers, and paths by json.before
-  if not out.is_json then return listing.write(out, entries, args.long, args.numeric) end
-  local i = 0
-  out:list(function()
-    i = i + 1
-    return entries[i] and json_of(entries[i], args.layer)
-  end)
+  local write, finish
+  if out.is_json then
+    write, finish = out:list()
+  else
+    write, finish = listing.writer(out, args.long)
+  end
+  local take, sort = sorter(args, write)
+  local function visit(entry)
+    if out.is_json then return take(json_of(entry, args.layer), entry) end
+    take(listing.row(out, entry, args.long, args.numeric), entry)
+  end
+  if layer then
+    each_of_layer(layer, args, visit)
+  else
+    each_of_image(problem.check(img:rootfs()), args, visit)
+  end
+  sort()
+  finish()
 end
 
 return ls
