@@ -12,7 +12,6 @@ local function check(value, message)
   os.exit(1)
 end
 
-local here = arg[0]:match("^(.*)/[^/]*$") or "."
 local given = arg[1]
 local directory = "build/demo"
 os.execute("mkdir -p " .. directory)
@@ -63,8 +62,13 @@ local function make(path)
   img:close()
 end
 
-local function inspect(path, ...)
-  assert(loadfile(here .. "/inspect.lua"))(path, ...)
+local function inspect(path)
+  local img = check(strata.open(path))
+  print(img)
+  print("id  " .. img.id)
+  for _, layer in img:layers() do print(layer) end
+  print(img:tree { depth = 2, width = 20, sizes = true })
+  img:close()
 end
 
 local before = given
