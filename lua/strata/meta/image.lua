@@ -196,9 +196,9 @@ function Image:rebase(old_base, new_base, opts) end
 ---@return strata.errcode? code
 function Image:fold(opts) end
 
---- Drops from the layers files that no container sees, with all of their names there, and whiteouts that hide nothing
---- then: of the files that waste() tells, those that neither view of the image shows. What a container sees stays as it
---- is, so that a file stays that hides something of a lower layer. Layers that lose something have new digests.
+--- Drops from the layers files that no container sees, with all of their names there: of the files that waste() tells,
+--- those that neither view of the image shows. What a container sees stays as it is, so that a file stays that hides
+--- something of a lower layer. Layers that lose a file have new digests; whiteouts stay, and with them the other layers.
 ---@param which strata.Which?  a function gets an entry and its layer; nil: all
 ---@param opts? strata.RemoveOptions
 ---@return integer? bytes  of content that went
