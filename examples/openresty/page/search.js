@@ -61,6 +61,7 @@ export class Search {
       event.preventDefault();
       this.field.value = '';
       this.run();
+      this.found.close();
     } else if (event.key === 'ArrowDown' && this.found.isOpen) {
       event.preventDefault();
       this.found.open(true);
@@ -74,8 +75,7 @@ export class Search {
     this.number += 1;
     if (!text) {
       if (this.busy) this.stop();
-      if (this.isShown) this.found.close();
-      this.isShown = false;
+      if (this.found.title.textContent === this.title) this.found.close(); // unless it has another list now
       return;
     }
     if (this.busy) this.stop(); // a new one has to read the paths again, which takes less than waiting
@@ -123,7 +123,7 @@ export class Search {
       ...one, size: one.type === 'file' ? one.size : undefined,
       notes: one.gone ? [make('span', 'note takes', 'not seen')] : [],
     }));
-    this.isShown = true;
+    this.title = words;
     this.found.show(words, data.total === 0 ? [make('span', '', 'Nothing in this image has such a path.')] : [], rows,
       data.total - data.rows.length);
     this.say(words);

@@ -111,7 +111,7 @@ export class View extends EventTarget {
       const hide = MARKS.filter((one) => this.hidden.has(one.name)).flatMap((one) => one.changes);
       if (this.select.value.startsWith('alone')) hide.push('below');
       parts.push(`upto=${this.upto}`);
-      if (hide.length > 0) parts.push(`hide=${[...new Set(hide)].filter((one) => one !== 'metadata').join(',')}`);
+      if (hide.length > 0) parts.push(`hide=${hide.join(',')}`);
     }
     return parts.join('&') + '&';
   }

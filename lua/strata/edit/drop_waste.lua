@@ -110,20 +110,9 @@ local function is_same(a, b, x, y)
   return true
 end
 
--- A path that a view would lose or have otherwise; nil when there is none.
-local function find_change(states)
-  local before, path = {}, nil
-  local function compare(tree, view)
-    local old = before[view]
-    if path or not old then return end
-    local list = old:compare(tree)
-    for i = 1, #list, 3 do
-      if not is_same(old, tree, list[i], list[i + 1]) then
-        path = list[i] ~= NONE and old:path(list[i]) or tree:path(list[i + 1])
-        return
-      end
-    end
-  end
+-- The paths that a view would lose or have otherwise.
+local function find_changes(states)
+  local before, paths = {}, {}
   for _, view in ipairs(VIEWS) do
     local tree, message, code = core.tree(states[1].hub.limits.steps, view)
     if not tree then return nil, message, code end
@@ -131,45 +120,59 @@ local function find_change(states)
     for _, state in ipairs(states) do ok = ok and tree:apply(state.index) end
     if ok then before[view] = tree else tree:close() end
   end
-  local ok, message, code = each_view(states, { drops_marked = true }, compare)
+  local ok, message, code = each_view(states, { drops_marked = true }, function(tree, view)
+    local old = before[view]
+    local list = old and old:compare(tree) or {}
+    for i = 1, #list, 3 do
+      job.tick()
+      if not is_same(old, tree, list[i], list[i + 1]) then
+        paths[#paths + 1] = list[i] ~= NONE and old:path(list[i]) or tree:path(list[i + 1])
+      end
+    end
+  end)
   for _, tree in pairs(before) do tree:close() end
   if not ok then return nil, message, code end
-  return path or ""
+  return paths
 end
 
--- Whether a path is another one, or below it.
-local function is_below(path, top)
-  while path do
-    if path == top then return true end
-    path = parent_of(path)
+-- A function that tells of a path which of the changed ones may be due to a file there: the path is the file's
+-- directory, or the file hides it in a lower layer. Nil for none.
+local function causes(changed)
+  local is_changed, above = {}, {}
+  for _, path in ipairs(changed) do
+    local at = path
+    is_changed[path] = true
+    while at and not above[at] do
+      above[at] = path
+      at = parent_of(at)
+    end
   end
-  return false
-end
-
--- Whether a file may be why a path is what it is: the path is the file's directory, or the file hides it in a lower
--- layer.
-local function holds(one, path)
-  if is_below(one.entry.path, path) or is_below(path, one.entry.path) then return true end
-  for _, link in ipairs(one.names) do
-    if is_below(link.path, path) or is_below(path, link.path) then return true end
+  return function(path)
+    local at = path
+    while at do
+      if is_changed[at] then return at end
+      at = parent_of(at)
+    end
+    return above[path]
   end
-  return false
 end
 
--- Takes out of the list what both views need, and marks the rest. Returns what is left and the first that is needed.
+-- Takes out of the list what both views need. Returns what is left, and the first that is needed.
 local function keep_needed(states, list)
   local needed
   while list[1] do
     local changed, message, code = mark_all(states, list)
-    if changed then changed, message, code = find_change(states) end
+    if changed then changed, message, code = find_changes(states) end
     if not changed then return nil, message, code end
-    if changed == "" then return list, needed end
-    local left = {}
+    if not changed[1] then break end
+    local cause, left = causes(changed), {}
     for _, one in ipairs(list) do
-      if holds(one, changed) then needed = needed or { file = one, path = changed } else left[#left + 1] = one end
+      local path = cause(one.entry.path)
+      for _, link in ipairs(one.names) do path = path or cause(link.path) end
+      if path then needed = needed or { file = one, path = path } else left[#left + 1] = one end
     end
     if #left == #list then
-      return fail("EUNSUPPORTED", "drop_waste: %s would not be what it is", core.quote(changed))
+      return fail("EUNSUPPORTED", "drop_waste: %s would not be what it is", core.quote(changed[1]))
     end
     list = left
   end
