@@ -60,7 +60,7 @@ describe("img:drop_waste", function()
 		})
 	end
 
-	specify("drops them with their names and the whiteouts, and leaves what is seen", function()
+	specify("drops them with their names, and leaves what is seen and whiteouts", function()
 		local img = open()
 		local before = view(img)
 		local bytes, removed = assert(img:drop_waste())
@@ -77,7 +77,7 @@ describe("img:drop_waste", function()
 		local look = archive.look(path)
 		assert.same({ "kept", "dir" }, archive.names(look.layers[1].entries))
 		assert.equal("second", archive.find(look.layers[2].entries, "twice").data)
-		assert.is_nil(archive.find(look.layers[2].entries, ".wh.deleted"))
+		assert.is_not_nil(archive.find(look.layers[2].entries, ".wh.deleted"))
 		assert.same({ 0, "" }, { img:drop_waste(), tostring(select(2, img:drop_waste())) })
 	end)
 
@@ -118,6 +118,18 @@ describe("img:drop_waste", function()
 		assert.equal(6, assert(img:drop_waste("m/old")) + assert(img:drop_waste("x")))
 		assert.equal(5, assert(img:drop_waste()))
 		assert.same(before, view(img))
+	end)
+
+	specify("leaves the layers alone that lose no file", function()
+		local img = bench:open({
+			{ entries = { { name = "opt/", type = "dir" }, { name = "opt/old", data = "12345" } } },
+			{ entries = { { name = "opt/.wh.old" } } },
+		})
+		local before, digest = view(img), img.layers[2].diff_id
+		assert.equal(5, assert(img:drop_waste("opt/old")))
+		assert.same(before, view(img))
+		assert.equal(digest, img.layers[2].diff_id)
+		assert.is_nil(img.layers[1]:entry("opt/old"))
 	end)
 
 	specify("leaves both views of random layers as they are #stacks", function()

@@ -230,6 +230,7 @@ describe("the explorer in nginx", function()
 				{ entries = {
 					{ name = "etc/a b+c", data = "123" },
 					{ name = "etc/passwd", data = "1" },
+					{ name = "opt/", type = "dir" },
 					{ name = "opt/old", data = "old" },
 				} },
 				{ entries = { { name = "etc/passwd", data = "22" }, { name = "opt/.wh.old" } } },

@@ -1,21 +1,21 @@
 --- Dropping files that no container sees.
 --
 -- A file goes out of its layer with all of its names there, when neither of the two views of the image shows it under
--- any name. Whiteouts that hide nothing then go along. Both views are the same before and after: a file stays
--- when its directory would go with it, and when it hides something of a lower layer that would be seen again.
+-- any name. Both views are the same before and after: a file stays when its directory would go with it, and when it
+-- hides something of a lower layer that would be seen again. Whiteouts stay where they are, also those that hide
+-- nothing then: a layer that loses no file keeps its digest.
 
 local choice = require "strata.util.choice"
 local core = require "strata.core"
-local edit_entries = require "strata.layer.edit_entries"
 local fail = require "strata.util.fail"
 local growing_tree = require "strata.layer.growing_tree"
 local image = require "strata.image"
 local job = require "strata.util.job"
 local layer = require "strata.layer"
-local needless_whiteouts = require "strata.layer.needless_whiteouts"
 local options = require "strata.util.options"
 local parent_of = require("strata.util.path").parent
 local printed = require "strata.util.printed"
+local stranded_links = require "strata.layer.stranded_links"
 local unseen = require "strata.tree.unseen"
 
 local VIEWS = { "runtime", "spec" }
@@ -89,14 +89,13 @@ end
 
 -- ---- what has to stay -----------------------------------------------------------------------
 
--- Marks what would be dropped, whiteouts among it.
+-- Marks what would be dropped.
 local function mark_all(states, list)
   for _, state in ipairs(states) do state.index:unmark() end
   for _, one in ipairs(list) do
     one.entry:mark()
     for _, link in ipairs(one.names) do link:mark() end
   end
-  return needless_whiteouts.mark(states)
 end
 
 -- Whether a node is the same without the marked entries.
@@ -157,14 +156,14 @@ local function causes(changed)
   end
 end
 
--- Takes out of the list what both views need. Returns what is left, and the first that is needed.
+-- Takes out of the list what both views need, and marks the rest. Returns that, and the first that is needed.
 local function keep_needed(states, list)
   local needed
   while list[1] do
-    local changed, message, code = mark_all(states, list)
-    if changed then changed, message, code = find_changes(states) end
+    mark_all(states, list)
+    local changed, message, code = find_changes(states)
     if not changed then return nil, message, code end
-    if not changed[1] then break end
+    if not changed[1] then return list, needed end
     local cause, left = causes(changed), {}
     for _, one in ipairs(list) do
       local path = cause(one.entry.path)
@@ -176,27 +175,23 @@ local function keep_needed(states, list)
     end
     list = left
   end
+  mark_all(states, list)
   return list, needed
 end
 
 -- ---- the whole ------------------------------------------------------------------------------
 
--- Drops the files, and tells of them.
-local function drop(state, edit, list)
-  local going, removed, bytes = {}, {}, 0
+-- Drops the files, which are marked, and tells of them.
+local function drop(states, list)
+  local ok, message, code = stranded_links.check(states)
+  if not ok then return nil, message, code end
+  local removed, bytes = {}, 0
   for i, one in ipairs(list) do
-    local entry, here = one.entry, going[one.layer] or {}
-    going[one.layer], here[entry.position] = here, true
-    for _, link in ipairs(one.names) do here[link.position] = true end
+    local entry = one.entry
     removed[i] = { layer = one.layer, path = entry.path, type = entry.type, size = entry.size }
     bytes = bytes + entry.size
   end
-  local ok, message, code = edit_entries.filter(state.hub, state.hub.layers, function(entry, handle)
-    job.tick()
-    local here = going[handle.position]
-    return not (here and here[entry.position])
-  end, edit)
-  if not ok then return nil, message, code end
+  for _, state in ipairs(states) do state.index:drop_marked() end
   return bytes, printed.list(removed, printed.removed)
 end
 
@@ -209,17 +204,16 @@ local function run(state, edit, chosen, opts)
   list, message, code = find(states, chosen, is_optional)
   if not list then return nil, message, code end
   list, needed, code = keep_needed(states, list)
-  for _, one in ipairs(states) do one.index:unmark() end
   if not list then return nil, needed, code end
   if needed and chosen and not is_optional then
     return fail("EUNSUPPORTED", "drop_waste: without %s of layer %d, %s would not be what it is",
       core.quote(needed.file.entry.path), needed.file.layer, core.quote(needed.path))
   end
-  return drop(state, edit, list)
+  return drop(states, list)
 end
 
---- Drops from the layers files that no container sees, with all of their names, and the whiteouts that hide nothing
--- then. What a container sees stays as it is.
+--- Drops from the layers files that no container sees, with all of their names. What a container sees stays as it is,
+-- and so do whiteouts.
 ---@param which strata.Which?  a function gets an entry and its layer; nil: all
 ---@param opts? strata.RemoveOptions
 ---@return integer? bytes  of content that went

@@ -340,9 +340,9 @@ function Image:rebase(old_base, new_base, opts) end
 ---@return strata.errcode? code  those of reading, of a registry
 function Image:fold(opts) end
 
---- Drops from the layers files that no container sees, with all of their names there, and whiteouts that hide nothing
---- then: of the files that waste() tells, those that neither view of the image shows. What a container sees stays as it
---- is, so that a file stays that hides something of a lower layer. Layers that lose something have new digests.
+--- Drops from the layers files that no container sees, with all of their names there: of the files that waste() tells,
+--- those that neither view of the image shows. What a container sees stays as it is, so that a file stays that hides
+--- something of a lower layer. Layers that lose a file have new digests; whiteouts stay, and with them the other layers.
 ---```lua
 ---local bytes, dropped = assert(img:drop_waste())
 ---print(bytes, dropped[1].path, img:waste().total)  --> 3013  etc/app.conf  0
