@@ -59,6 +59,9 @@ describe("extract", function()
 
 	describe("makes each entry as it says:", function()
 		it("content, mode with set-id bits, and time of files", function()
+			if not need_root() then
+				return
+			end
 			local found = extracted({
 				file("plain", "text", { mode = 416, mtime = 1234567890 }),
 				file("setuid", "x", { mode = 2541 }), -- 04755
@@ -447,6 +450,10 @@ describe("extract", function()
 		end)
 
 		it("opaque markers in each other", function()
+			-- For an ordinary user d/sub keeps the mode that it had below.
+			if not need_root() then
+				return
+			end
 			local lower = { dir("d"), dir("d/sub", { mode = 448 }), file("d/sub/old"), file("d/old") }
 			for _, view in ipairs({ "spec", "runtime" }) do
 				local img = open(lower, { file("d/sub/.wh..wh..opq", ""), file("d/sub/new"), file("d/.wh..wh..opq", "") })
