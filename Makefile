@@ -99,7 +99,7 @@ ifeq ($(HTTP_SRCS),)
 CTEST_SRCS   := $(filter-out spec/c/http/%,$(CTEST_SRCS))
 endif
 CTESTS       := $(patsubst %.c,$(BUILD)/c/%,$(notdir $(CTEST_SRCS)))
-MODULES      := $(foreach v,$(LUA_VERSIONS),$(BUILD)/lua$v/strata/core.so \
+MODULES      := $(foreach v,$(LUA_VERSIONS),$(BUILD)/lua$v/strata/core.so $(BUILD)/lua$v/strata/terminal.so \
 	$(if $(ARCHIVE_SRCS),$(BUILD)/lua$v/strata/archive.so) \
 	$(if $(HTTP_SRCS),$(BUILD)/lua$v/strata/http.so))
 
@@ -156,6 +156,10 @@ $(BUILD)/lua$1/strata/archive.so: $(ARCHIVE_SRCS:src/%.c=$(BUILD)/lua$1/obj/%.o)
 		$(BUILD)/lua$1/obj/lua/binding.o $(addprefix $(BUILD)/core/base/,err.o buf.o digest.o) src/strata.map
 	@mkdir -p $$(@D)
 	$$(SAY)$$(LINK_MODULE) -o $$@ $$(filter %.o,$$^) $(ARCHIVE_LIBS) $$(LDLIBS)
+
+$(BUILD)/lua$1/strata/terminal.so: $(BUILD)/lua$1/obj/terminal/module.o src/strata.map
+	@mkdir -p $$(@D)
+	$$(SAY)$$(LINK_MODULE) -o $$@ $$(filter %.o,$$^) $$(LDLIBS)
 
 # Stays loaded: a thread of libcurl that resolves a name may outlive the client that began it.
 $(BUILD)/lua$1/strata/http.so: $(HTTP_BINDING:src/%.c=$(BUILD)/lua$1/obj/%.o) $(HTTP_OBJS) \

@@ -26,7 +26,7 @@ local LUA = {
 	{ resty = "resty", assert = "assert" },
 	{ command = "command/" },
 }
-local C_MODULES = { core = true, archive = true, http = true }
+local C_MODULES = { core = true, archive = true, http = true, terminal = true }
 
 -- Of src: "NAME/" is a folder, "NAME" a source and its header.
 local C = {
@@ -41,7 +41,7 @@ local C = {
 	{ apply = "core/apply/" },
 	{ job = "core/job/job core/job/task" },
 	{ lua = "lua/" },
-	{ archive = "archive/", http = "http/" },
+	{ archive = "archive/", http = "http/", terminal = "terminal/" },
 }
 local ONLY = { pool = { base = true } } -- rooms that use no others than these
 

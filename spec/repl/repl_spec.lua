@@ -1,6 +1,5 @@
 -- The REPL on a terminal, and without one.
 
-local core = require "strata.core"
 local command = require "spec.support.command"
 local process = require "spec.support.process"
 local repl_session = require "spec.support.repl_session"
@@ -234,13 +233,15 @@ describe("the REPL without a terminal", function()
 	end)
 end)
 
-describe("core.interrupt", function()
+describe("strata.terminal", function()
+	local interrupt = require("strata.terminal").interrupt
+
 	it("takes only what it has given", function()
 		assert.has_error(function()
-			core.interrupt({})
+			interrupt({})
 		end)
-		local before = core.interrupt()
-		core.interrupt(before)
+		local before = interrupt()
+		interrupt(before)
 		assert.equal("userdata", type(before))
 	end)
 end)

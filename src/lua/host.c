@@ -1,6 +1,5 @@
 /* What a script wants to know of its host: the time, and whether somebody looks. */
 #include <errno.h>
-#include <signal.h>
 #include <stdio.h>
 #include <sys/stat.h>
 #include <time.h>
@@ -51,34 +50,13 @@ static int host_identity(lua_State *L)
 	return 1;
 }
 
-#define INTERRUPT_TYPE "strata.Interrupt"
-
-/*
- * interrupt() -> what the process does at SIGINT; interrupt(before) has it do so again. The handler
- * of lua(1) makes an error of one SIGINT, and takes itself away: a command that goes on afterwards
- * puts it back. Nothing else calls this.
- */
-static int host_interrupt(lua_State *L)
-{
-	struct sigaction *action;
-
-	if (!lua_isnoneornil(L, 1)) {
-		action = strata_check_object(L, 1, INTERRUPT_TYPE);
-		sigaction(SIGINT, action, NULL);
-		return 0;
-	}
-	action = strata_new_object(L, INTERRUPT_TYPE, sizeof(*action));
-	sigaction(SIGINT, NULL, action);
-	return 1;
-}
-
 void strata_lua_register_host(lua_State *L)
 {
-	static const luaL_Reg functions[] = {
-	        {"monotonic", host_monotonic}, {"is_terminal", host_is_terminal},
-	        {"is_root", host_is_root},     {"identity", host_identity},
-	        {"interrupt", host_interrupt}, {NULL, NULL}};
+	static const luaL_Reg functions[] = {{"monotonic", host_monotonic},
+	                                     {"is_terminal", host_is_terminal},
+	                                     {"is_root", host_is_root},
+	                                     {"identity", host_identity},
+	                                     {NULL, NULL}};
 
-	strata_register_type(L, INTERRUPT_TYPE, NULL, NULL, NULL);
 	strata_set_functions(L, functions);
 }

@@ -1,7 +1,7 @@
 --- The REPL: reads Lua, evaluates it, prints the results, until the input ends.
 
 local complete = require "strata.command.repl.complete"
-local core = require "strata.core"
+local terminal = require "strata.terminal"
 local job = require "strata.util.job"
 local line = require "strata.command.repl.line"
 local show = require "strata.command.repl.show"
@@ -143,10 +143,10 @@ end
 
 -- The standalone interpreter makes an error of Ctrl-C, once: what it does then is put back after each line.
 function Session:loop()
-  local on_interrupt, going = core.interrupt(), true
+  local on_interrupt, going = terminal.interrupt(), true
   while going do
     local ok, result = pcall(self.step, self)
-    core.interrupt(on_interrupt)
+    terminal.interrupt(on_interrupt)
     if ok then
       going = result
     elseif is_interrupt(result) then
