@@ -177,6 +177,7 @@ describe("doc/nginx.md", function()
 			assert.is_function(jobs[name], name)
 		end
 		local CLASSES = { entries = "EntriesArguments", list = "ListArguments", read = "ReadArguments",
+			largest = "LargestArguments", paths = "PathsArguments", waste = "PageArguments", diff = "DiffArguments",
 			fetch = "FetchArguments", check = "CheckArguments", edit = "EditArguments", save = "SaveArguments" }
 		for name in pairs(jobs) do
 			assert.is_truthy(name == "run" or told[name], name)
