@@ -24,7 +24,7 @@ describe("a result", function()
 		assert.equal(tostring(img), shown(img))
 		assert.equal(tostring(img:waste()), shown(img:waste()))
 		assert.equal("1  " .. tostring(img.layers[1]), shown(img.layers))
-		assert.equal("{}", shown(img:check()))
+		assert.equal("none", shown(img:check()))
 		assert.equal('1  "PATH=/bin"\n2  "TZ=UTC"', shown(img.config.Env))
 	end)
 
