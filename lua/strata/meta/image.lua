@@ -375,6 +375,9 @@ function Image:remove(which, opts) end
 --- history, variables, labels and annotations can go as well, also from documents that repeat the config. Whole or not
 --- at all: what matches nothing is "ENOENT". What no edit of this image reaches is in `left` of the report.
 ---
+--- A save into another layout, under a name that an image has there, leaves the blobs of that image: strata.gc removes
+--- them.
+---
 --- `which` may be nil when something else is named.
 ---```lua
 ---print(assert(img:purge("var/cache", { history = "%-%-token=%S+", env = "^TOKEN=", prove = "s3cret" })))
