@@ -364,8 +364,8 @@ local function choose_format(self, what)
   elseif self.into then
     self.native, way = false, way == "dir" and "oci" or way:find("^oci") and way or "oci-archive"
   else
-    local can_stay = wanted == nil and not first.alone and not source.store.remote
-    self.native = can_stay and save_image.is_one_store(self.requests)
+    local may_stay = wanted == nil and not first.alone
+    self.native = may_stay and save_image.is_one_store(self.requests) and not source.store.remote
     self.store = self.native and source.store or nil
     self.catalog = self.native and source.kind == "oci" and source.catalog or nil
   end
