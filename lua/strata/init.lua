@@ -181,7 +181,8 @@ end
 ---@return string? code
 function strata.layer(spec)
   local made, skipped, code = new_layer.layer(spec)
-  return made, skipped, code -- no tail call: misuse is the caller's
+  if not made then return nil, skipped, code end
+  return made, skipped
 end
 
 -- The name of the index that images become when several are saved. Throws what does not fit together.
@@ -241,7 +242,8 @@ end
 ---@return string? code
 function strata.artifact(spec)
   local made, message, code = artifact.make(spec)
-  return made, message, code -- no tail call: misuse is the caller's
+  if not made then return nil, message, code end
+  return made
 end
 
 --- Opens an artifact of a layout, an archive or a registry.
@@ -259,7 +261,8 @@ function strata.open_artifact(what, opts)
   local opened
   opened, message, code = artifact.open(listing, opts)
   listing.store:release()
-  return opened, message, code
+  if not opened then return nil, message, code end
+  return opened
 end
 
 -- Throws what is neither an image nor where one is.
@@ -308,7 +311,8 @@ end
 function strata.registry(opts)
   options.check("registry", "RegistryOptions", opts)
   local client, message, code = require("strata.registry").new(opts)
-  return client, message, code -- no tail call: misuse is the caller's
+  if not client then return nil, message, code end
+  return client
 end
 
 -- The options of a class among those that another one has as well.
@@ -406,8 +410,9 @@ function strata.copy(from, to, opts)
   elseif not message then
     saved, message, code = save_of_one(from, to, opts, save_options)
   end
-  if saved and requests then saved.requests = requests() end
-  return saved, message, code
+  if not saved then return nil, message, code end
+  if requests then saved.requests = requests() end
+  return saved, message
 end
 
 --- The blobs of a layout in a directory that no index, manifest, or manifest about one of these names; with `remove`
