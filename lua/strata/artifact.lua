@@ -322,11 +322,13 @@ local function read(state, descriptor, max)
     if text and core.sha256(text) ~= digest then
       return fail("ESTALE", "%s was changed after the artifact had been made", known.label)
     end
-    return text, message, code
+    if not text then return nil, message, code end
+    return text
   end
   text, message, code = oci_descriptor.read(state.store, digest, size, max, json.or_nil(descriptor.mediaType))
   if not text and not message then return fail("ENOENT", "%s: blob %s is not there", path, digest) end
-  return text, message, code
+  if not text then return nil, message, code end
+  return text
 end
 
 local function name_of(descriptor)

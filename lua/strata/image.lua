@@ -317,7 +317,8 @@ end
 function methods:rootfs(opts)
   options.check("rootfs", "RootfsOptions", opts)
   local root, message, code = rootfs.of(state_of(self).layers, opts)
-  return root, message, code -- no tail call: misuse is the caller's
+  if not root then return nil, message, code end
+  return root
 end
 
 --- The merged tree of all layers, for people.

@@ -65,6 +65,26 @@ local function list(what, opts)
   return listing
 end
 
+-- Whether a store has nothing beside an image but what is said about it.
+local function is_alone(candidates)
+  local others = -1
+  for _, one in ipairs(candidates) do
+    if one.kind ~= "attestation" then others = others + 1 end
+  end
+  return others <= 0
+end
+
+-- Opens the image that the options mean. The fourth result: whether it is the only one there.
+local function open_one(what, opts)
+  local listing, message, code = list(what, opts)
+  if not listing then return nil, message, code end
+  local candidate, img
+  candidate, message, code = chosen(listing, opts)
+  if candidate then img, message, code = image.open(listing, candidate) end
+  listing.store:release()
+  return img, message, code, is_alone(listing.candidates)
+end
+
 --- Opens an image: an archive of docker save, an OCI layout as a directory or an
 -- archive, or skopeo's dir:, told apart by content.
 ---@param what string|file*  a path, "-" for standard input, or an open Lua file
@@ -75,13 +95,7 @@ end
 function strata.open(what, opts)
   check_source(what, "open")
   options.check("open", "OpenOptions", opts)
-  opts = limits.options(opts)
-  local listing, message, code = list(what, opts)
-  if not listing then return nil, message, code end
-  local candidate, img
-  candidate, message, code = chosen(listing, opts)
-  if candidate then img, message, code = image.open(listing, candidate) end
-  listing.store:release()
+  local img, message, code = open_one(what, limits.options(opts))
   if not img then return nil, message, code end
   return img
 end
@@ -167,7 +181,8 @@ end
 ---@return string? code
 function strata.layer(spec)
   local made, skipped, code = new_layer.layer(spec)
-  return made, skipped, code -- no tail call: misuse is the caller's
+  if not made then return nil, skipped, code end
+  return made, skipped
 end
 
 -- The name of the index that images become when several are saved. Throws what does not fit together.
@@ -227,7 +242,8 @@ end
 ---@return string? code
 function strata.artifact(spec)
   local made, message, code = artifact.make(spec)
-  return made, message, code -- no tail call: misuse is the caller's
+  if not made then return nil, message, code end
+  return made
 end
 
 --- Opens an artifact of a layout, an archive or a registry.
@@ -245,7 +261,8 @@ function strata.open_artifact(what, opts)
   local opened
   opened, message, code = artifact.open(listing, opts)
   listing.store:release()
-  return opened, message, code
+  if not opened then return nil, message, code end
+  return opened
 end
 
 -- Throws what is neither an image nor where one is.
@@ -294,7 +311,8 @@ end
 function strata.registry(opts)
   options.check("registry", "RegistryOptions", opts)
   local client, message, code = require("strata.registry").new(opts)
-  return client, message, code -- no tail call: misuse is the caller's
+  if not client then return nil, message, code end
+  return client
 end
 
 -- The options of a class among those that another one has as well.
@@ -316,11 +334,14 @@ local function is_same_place(a, b)
   return same
 end
 
+local function is_local_path(what)
+  return type(what) == "string" and what ~= "-" and not reference.is_remote(what)
+end
+
 -- The index that a name or a digest means, of a layout: what is left of the layout without all others. nil without a
 -- message: it means none.
 local function named_index(from, to, opts)
-  local is_file = type(from) == "string" and from ~= "-" and not reference.is_remote(from)
-  if not is_file or opts.platform then return nil end
+  if not is_local_path(from) or opts.platform then return nil end
   local whole, message, code = strata.open_index(from, only(opts, "IndexOptions"))
   if not whole then return nil, message, code end
   local found = 0
@@ -345,6 +366,22 @@ local function named_index(from, to, opts)
   return nil, message, code
 end
 
+-- The save of one image, without all else that its store has.
+local function save_of_one(from, to, opts, save_options)
+  local img, message, code, is_all = open_one(from, limits.options(only(opts, "OpenOptions")))
+  if not img then return nil, message, code end
+  local saved
+  if not is_all and is_local_path(from) and is_local_path(to) and is_same_place(from, to) then
+    message, code = ("copy: %s is where the image already is; others in it would be lost"):format(to), "EINVAL"
+  else
+    local requests = image.requests { img }
+    requests[1].alone = not is_all
+    saved, message, code = save.images(requests, to, save_options)
+  end
+  img:close()
+  return saved, message, code
+end
+
 --- Copies an image, or an index with its images, attestations and artifacts, from any place to any other: nothing of it
 -- changes. With ref, digest or platform one image is copied; of a layout, ref and digest may mean an index in it.
 ---@param from string|file*
@@ -357,22 +394,25 @@ function strata.copy(from, to, opts)
   check_source(from, "copy")
   target.check(to, opts, "copy", "CopyPushOptions", "CopyOptions")
   opts = opts or {}
-  local source, message, code
+  local source, saved, message, code
   local is_push, is_one = reference.is_remote(to), opts.ref or opts.digest or opts.platform
   if is_one and opts.referrers then misuse("copy: referrers go with all that is copied, and not with one image") end
   local requests = (is_push or reference.is_remote(from)) and require("strata.registry").counter(opts.registry)
+  local save_options = only(opts, is_push and "PushOptions" or "SaveOptions")
   if is_one then
     source, message, code = named_index(from, to, opts)
-    if not source and not message then source, message, code = strata.open(from, only(opts, "OpenOptions")) end
   else
     source, message, code = strata.open_index(from, only(opts, "IndexOptions"))
   end
-  if not source then return nil, message, code end
-  local saved
-  saved, message, code = source:save(to, only(opts, is_push and "PushOptions" or "SaveOptions"))
-  source:close()
-  if saved and requests then saved.requests = requests() end
-  return saved, message, code
+  if source then
+    saved, message, code = source:save(to, save_options)
+    source:close()
+  elseif not message then
+    saved, message, code = save_of_one(from, to, opts, save_options)
+  end
+  if not saved then return nil, message, code end
+  if requests then saved.requests = requests() end
+  return saved, message
 end
 
 --- The blobs of a layout in a directory that no index, manifest, or manifest about one of these names; with `remove`

@@ -42,7 +42,7 @@ describe("a manifest of Docker with a config of an old type", function()
 			assert(img:save(dir:file("layout"), { format = "oci" }))
 			img = assert(strata.open(dir:file("layout")))
 			assert.equal(image.id, img.id)
-			assert.equal("", tostring(img:check({ severity = "note" })))
+			assert.equal("none", tostring(img:check({ severity = "note" })))
 		end)
 	end
 

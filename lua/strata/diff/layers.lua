@@ -48,19 +48,51 @@ local function is_reordered(a, b)
   return same_list(sorted_a, sorted_b) and not same_list(list_a, list_b)
 end
 
---- Compares the layers of two images, whose edits have been carried out.
+-- A function that tells where a diff_id is next in a list, from a number on that only grows; nil: nowhere.
+local function finder(list)
+  local places, first = {}, {}
+  for i, state in ipairs(list) do
+    local diff_id = layer.current(state).diff_id
+    places[diff_id] = places[diff_id] or {}
+    table.insert(places[diff_id], i)
+  end
+  return function(diff_id, from, last)
+    local known, k = places[diff_id] or {}, first[diff_id] or 1
+    while known[k] and known[k] < from do k = k + 1 end
+    first[diff_id] = k
+    return known[k] and known[k] <= last and known[k] or nil
+  end
+end
+
+--- Compares the layers of two images, whose edits have been carried out. A layer that both have in the same order is
+-- no difference, whatever its numbers are.
 ---@param a strata.LayerState[]
 ---@param b strata.LayerState[]
 ---@return strata.DiffLayer[]
 function layers.compare(a, b)
-  local common = sides.common(a, b)
-  local top, rows = common_top(a, b, common), {}
-  for i = common + 1, math.max(#a, #b) - top do
-    local x, y = i <= #a - top and a[i] or nil, i <= #b - top and b[i] or nil
+  local common, rows = sides.common(a, b), {}
+  local top, find_a, find_b = common_top(a, b, common), finder(a), finder(b)
+  local i, k, last_a, last_b = common + 1, common + 1, #a - top, #b - top
+  local function add(x, y)
     rows[#rows + 1] = {
       kind = "layer", change = not x and "added" or not y and "removed" or "changed",
-      a = describe(x, i), b = describe(y, i), reordered = x and y and is_reordered(x, y) or nil,
+      a = describe(x, i), b = describe(y, k), reordered = x and y and is_reordered(x, y) or nil,
     }
+    i, k = i + (x and 1 or 0), k + (y and 1 or 0)
+  end
+  while i <= last_a or k <= last_b do
+    local x, y = i <= last_a and a[i] or nil, k <= last_b and b[k] or nil
+    local in_a = x and y and find_a(layer.current(y).diff_id, i, last_a)
+    local in_b = x and y and find_b(layer.current(x).diff_id, k, last_b)
+    if in_a == i then
+      i, k = i + 1, k + 1
+    elseif in_a and (not in_b or in_a - i <= in_b - k) then
+      add(x, nil)
+    elseif in_b then
+      add(nil, y)
+    else
+      add(x, y)
+    end
   end
   return rows
 end

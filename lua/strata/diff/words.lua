@@ -121,7 +121,7 @@ tell.config, tell.history = tell_value, tell_value
 
 function tell.layer(row)
   local function side(one) return ("%s (%s)"):format(short(one.diff_id), core.human_size(one.size)) end
-  local subject = ("layer %d"):format((row.a or row.b).layer)
+  local subject = place_of(row)
   local text = row.change == "changed" and ("%s -> %s"):format(side(row.a), side(row.b)) or side(row.a or row.b)
   return subject, { text, row.reordered and "the same paths in another order" or nil }
 end

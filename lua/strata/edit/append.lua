@@ -90,5 +90,7 @@ function image.methods:append(spec)
     })
   end)
   if not ok then return nil, message, code end
-  return self, skipped[1] and skipped or nil, nil, moved and moved[1] and moved or nil
+  local told = skipped[1] and skipped or nil
+  if moved and moved[1] then return self, told, nil, moved end
+  return self, told
 end

@@ -11,7 +11,8 @@ local image = require "strata.image"
 function image.methods:filter(fn)
   local hub = image.state_of(self).hub
   local ok, message, code = edit_entries.filter(hub, hub.layers, fn)
-  return ok and self, message, code
+  if not ok then return nil, message, code end
+  return self
 end
 
 --- Calls fn for each entry of all layers, to assign to its fields.
@@ -22,5 +23,6 @@ end
 function image.methods:rewrite(fn)
   local hub = image.state_of(self).hub
   local ok, message, code = edit_entries.rewrite(hub, hub.layers, fn)
-  return ok and self, message, code
+  if not ok then return nil, message, code end
+  return self
 end

@@ -203,7 +203,8 @@ function image.methods:remove_layer(which, opts)
     end
   end
   local ok, message, code = image.edit(state, "remove_layer", function() return remove(state, chosen, opts) end)
-  return ok and self, message, code
+  if not ok then return nil, message, code end
+  return self
 end
 
 local function move(state, from, to, opts)
@@ -233,7 +234,8 @@ function image.methods:move_layer(from, to, opts)
   layer_list.check_position(state, from, "move_layer")
   layer_list.check_position(state, to, "move_layer")
   local ok, message, code = image.edit(state, "move_layer", function() return move(state, from, to, opts) end)
-  return ok and self, message, code
+  if not ok then return nil, message, code end
+  return self
 end
 
 --- Takes layers without entries out of an image, as a part of an edit.
@@ -262,7 +264,8 @@ end
 function image.methods:prune()
   local state = image.state_of(self)
   local ok, message, code = image.edit(state, "prune", function() return layer_list.prune(state) end)
-  return ok and self, message, code
+  if not ok then return nil, message, code end
+  return self
 end
 
 return layer_list

@@ -18,6 +18,7 @@ local parts = {}
 
 ---@class strata.Division
 ---@field comment string?  of the rows that the history gets for further layers
+---@field named string?  created_by of a row for each of them, with the numbers of the part and of all
 ---@field compression string?  of the new layers; nil: that of the old one
 
 local BLOCK = 512
@@ -240,12 +241,15 @@ end
 
 -- ---- the whole --------------------------------------------------------------------------
 
--- Rows of the history for the parts behind the first, like that of the layer that they were a part of.
-local function add_rows(cfg, i, count, comment)
+-- Rows of the history for the parts: for those behind the first like that of the layer that they were a part of, or for
+-- all of them, where the layer's own stays as a step.
+local function add_rows(cfg, i, count, how)
   local row = history.layer_row(cfg, i)
   if not row then return true end
-  local like = { created = row.created, created_by = row.created_by, author = row.author, comment = comment }
-  for part = 2, count do
+  local like = { created = row.created, created_by = row.created_by, author = row.author, comment = how.comment }
+  if how.named then history.mark_empty(cfg, i) end
+  for part = how.named and 1 or 2, count do
+    if how.named then like.created_by = how.named:format(part, count) end
     local ok, message, code = history.append(cfg, like, i + part - 1)
     if not ok then return nil, message, code end
   end
@@ -268,7 +272,7 @@ function parts.replace(state, i, indexes, lists, opts, how)
   if not made then return nil, message, code end
   local ok
   ok, message, code = compare(states, indexes, i, made, lists)
-  if ok then ok, message, code = add_rows(state.config, i, #made, how.comment) end
+  if ok then ok, message, code = add_rows(state.config, i, #made, how) end
   if not ok then return nil, message, code end
   layer_list.take_out(state, i)
   table.remove(indexes, i)

@@ -14,8 +14,6 @@ local printed = require "strata.util.printed"
 local remove = require "strata.edit.remove"
 local scrub = require "strata.edit.scrub"
 
-local PIECE = 1048576
-
 -- ---- the proof --------------------------------------------------------------------
 
 -- The plain tars of layers as they would be saved, read anew.
@@ -27,23 +25,6 @@ local function inflate(states, opts)
   return job.recode(list, {
     limits = states[1] and states[1].hub.limits, threads = opts.threads, progress = opts.progress,
   }, "scanning")
-end
-
--- Whether a file holds one of the strings; where they begin does not matter.
-local function find_bytes(file, secrets)
-  local longest = 0
-  for _, secret in ipairs(secrets) do longest = math.max(longest, #secret) end
-  local size, tail = file:size(), ""
-  for at = 0, size - 1, PIECE do
-    local bytes, message, code = file:read(at, math.min(PIECE, size - at))
-    if not bytes then return nil, message, code end
-    bytes = tail .. bytes
-    for i, secret in ipairs(secrets) do
-      if bytes:find(secret, 1, true) then return i end
-    end
-    tail = longest > 1 and bytes:sub(-(longest - 1)) or ""
-  end
-  return 0
 end
 
 local function find_paths(state, file, chosen)
@@ -87,7 +68,7 @@ local function prove(state, chosen, secrets, opts)
     if chosen then ok, message, code = find_paths(states[i], file, chosen) end
     if chosen and not ok then return nil, message, code end
     local found
-    found, message, code = find_bytes(file, secrets)
+    found, message, code = elsewhere.find_bytes(file, secrets)
     if not found then return nil, message, code end
     if found > 0 then
       return nil, ("%s: secret %d is still in it"):format(layer.label(states[i]), found), "EEXIST"
@@ -151,7 +132,7 @@ local function run(state, edit, chosen, opts)
   ok, message, code = image.settle(state, { threads = opts.threads, progress = opts.progress })
   if ok then ok, message, code = prove(state, chosen, secrets, opts) end
   if not ok then return nil, message, code end
-  local left = elsewhere.find(state, sought_of(state, removed, secrets, opts))
+  local left = elsewhere.find(state, sought_of(state, removed, secrets, opts), opts)
   report.left = left[1] and left
   printed.list(removed, printed.removed)
   return printed.by(report, printed.purge)

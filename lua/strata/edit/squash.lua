@@ -83,7 +83,8 @@ function image.methods:squash(first, last, opts)
   layer_list.check_position(state, last, "squash")
   if first > last then misuse("squash: the first layer is above the last one") end
   local ok, message, code = image.edit(state, "squash", function() return run(state, first, last, opts) end)
-  return ok and self, message, code
+  if not ok then return nil, message, code end
+  return self
 end
 
 --- Makes one layer of all.
@@ -96,7 +97,8 @@ function image.methods:flatten(opts)
   local state = image.state_of(self)
   if #state.layers == 0 then return self end
   local ok, message, code = image.edit(state, "flatten", function() return run(state, 1, #state.layers, opts) end)
-  return ok and self, message, code
+  if not ok then return nil, message, code end
+  return self
 end
 
 return squash

@@ -136,7 +136,8 @@ end
 function layer.methods:filter(fn)
   local state = transaction.state_of(self, "filter")
   local ok, message, code = edit_entries.filter(state.hub, { state }, fn)
-  return ok and self, message, code
+  if not ok then return nil, message, code end
+  return self
 end
 
 --- Calls fn for each entry, to assign to its fields.
@@ -147,7 +148,8 @@ end
 function layer.methods:rewrite(fn)
   local state = transaction.state_of(self, "rewrite")
   local ok, message, code = edit_entries.rewrite(state.hub, { state }, fn)
-  return ok and self, message, code
+  if not ok then return nil, message, code end
+  return self
 end
 
 --- Drops the entries of paths, with all below them. Whiteouts stay, since what they delete is to stay deleted. What

@@ -262,7 +262,8 @@ function Image:split(number, which, opts) end
 --- their directory (`by = "directory"` does so for all), or by the name that a function gives. Which layer that is
 --- follows from the name alone, so other names that come, go or change leave it as it is. What has no name, and what is
 --- in no package and in `/etc`, `/home`, `/root`, `/run`, `/tmp`, `/var` or `/` itself, is in the topmost one. Layers
---- have the times of their entries, directories included: normalize() comes first, so that a new build changes none.
+--- have the times of their entries, directories included: normalize() comes first, so that a new build changes none. In
+--- the history the rows of the old layers stay, as steps without a layer, and the new ones have rows of their own.
 ---```lua
 ---assert(img:normalize { epoch = 1700000000 })
 ---local _, chunks = assert(img:rechunk { chunks = 24, above = 1 })
@@ -374,6 +375,9 @@ function Image:remove(which, opts) end
 --- Removes paths as remove() does, and proves it by reading all again: "EEXIST" when something is left. Texts of the
 --- history, variables, labels and annotations can go as well, also from documents that repeat the config. Whole or not
 --- at all: what matches nothing is "ENOENT". What no edit of this image reaches is in `left` of the report.
+---
+--- A save into another layout, under a name that an image has there, leaves the blobs of that image: strata.gc removes
+--- them.
 ---
 --- `which` may be nil when something else is named.
 ---```lua

@@ -16,7 +16,7 @@
 ---@field env string[]  names of variables
 ---@field labels string[]  names of labels
 ---@field annotations string[]  names of annotations of the manifest and of the descriptors that lead to it
----@field left string[]?  where something is left: indexes, attestations, other images of the archive; nil for nothing
+---@field left string[]?  where something is left: indexes, attestations, other images of the archive, with `prove` all other blobs of the layout that the image is in; nil for nothing
 ---@field missed string[]?  with `optional`: what matched nothing, a line each; nil for nothing
 
 --- What gc has found.

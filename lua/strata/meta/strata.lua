@@ -175,7 +175,7 @@ function strata.open_artifact(what, opts) end
 function strata.save(images, what, opts) end
 
 --- Copies an image, or an index with its images, attestations and artifacts, from any place to any other; nothing of it
---- changes. With ref, digest or platform one image is copied; of a layout, ref and
+--- changes. With ref, digest or platform one image is copied, and nothing else of where it is; of a layout, ref and
 --- digest may mean an index in it, which is copied whole.
 ---```lua
 ---assert(strata.copy("app.tar", "copy", { format = "oci", compression = "zstd" }))
@@ -186,7 +186,7 @@ function strata.save(images, what, opts) end
 ---@param opts? strata.CopyOptions|strata.CopyPushOptions  the latter where `to` is a reference
 ---@return strata.SaveResult?
 ---@return string[]|string|nil lost  what the format cannot hold, nil for nothing; or the message
----@return strata.errcode? code  "ENOENT": there is no such image; "EINVAL": one index of a layout would go onto that layout, where all else would go; those of reading, of writing, of a registry
+---@return strata.errcode? code  "ENOENT": there is no such image; "EINVAL": one image or index would go onto what it is in, where all else would go; those of reading, of writing, of a registry
 function strata.copy(from, to, opts) end
 
 --- Compares two images: what containers see of their files, their configs and histories, and which layers they share.

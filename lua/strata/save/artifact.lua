@@ -154,7 +154,8 @@ local function to_file(artifact, what, opts)
   local saved
   saved, message, code = write_file(artifact, what, opts, listing)
   listing.store:release()
-  return saved, message, code
+  if not saved then return nil, message, code end
+  return saved
 end
 
 local function is_directory(path)

@@ -4,10 +4,13 @@
 local core = require "strata.core"
 local docker = require "strata.dialect.docker.read"
 local docker_edit = require "strata.dialect.docker.edit"
+local job = require "strata.util.job"
 local json = require "strata.util.json"
 local oci_catalog = require "strata.dialect.oci.catalog"
 local oci_descriptor = require "strata.dialect.oci.descriptor"
 local settings = require "strata.document.scrub"
+
+local PIECE = 1048576
 
 local elsewhere = {}
 
@@ -41,6 +44,31 @@ function elsewhere.find_secret(text, secrets)
     if text:find(secret, 1, true) or quoted and text:find(quoted:sub(2, -2), 1, true) then return i end
   end
   return nil
+end
+
+--- The number of a secret that a file holds; where it begins does not matter.
+---@param file userdata
+---@param secrets string[]
+---@param offset? integer
+---@param size? integer
+---@return integer? number  0: none
+---@return string? message
+---@return string? code
+function elsewhere.find_bytes(file, secrets, offset, size)
+  local longest = 0
+  for _, secret in ipairs(secrets) do longest = math.max(longest, #secret) end
+  local tail, first = "", offset or 0
+  local stop = first + (size or file:size())
+  for at = first, stop - 1, PIECE do
+    local bytes, message, code = file:read(at, math.min(PIECE, stop - at))
+    if not bytes then return nil, message, code end
+    bytes = tail .. bytes
+    for i, secret in ipairs(secrets) do
+      if bytes:find(secret, 1, true) then return i end
+    end
+    tail = longest > 1 and bytes:sub(-(longest - 1)) or ""
+  end
+  return 0
 end
 
 -- Calls fn with the strings of a decoded document: the values, and "name=value", where buildkit calls the name of a
@@ -159,6 +187,7 @@ end
 ---@field sought strata.Sought
 ---@field limits strata.Limits
 ---@field lines string[]
+---@field looked table<string, boolean>  by name: files of the store that were looked at
 local Search = {}
 Search.__index = Search
 
@@ -175,6 +204,7 @@ end
 function Search:look_at_blob(catalog, where, descriptor, hint)
   local digest, size = oci_descriptor.check(descriptor, where)
   if not digest then return end
+  self.looked[catalog.store:blob_name(digest)] = true
   local text, message = oci_descriptor.read(catalog.store, digest, size, catalog.max)
   if text then
     self:look(where, text, hint)
@@ -192,6 +222,7 @@ function Search:look_at_statements(catalog)
     local is_about = one.kind ~= "image" and oci_catalog.subject(one.annotations, one.document) == own
     if is_about then
       local where = ("the %s %s"):format(one.kind, one.digest)
+      self.looked[catalog.store:blob_name(one.digest)] = true
       self:look(where, one.text, ATTESTED)
       local layers = one.document and json.or_nil(one.document.layers)
       for _, descriptor in ipairs(type(layers) == "table" and layers or {}) do
@@ -271,7 +302,10 @@ function Search:look_at_manifests(catalog, seen)
     if digest and not (text and seen[core.sha256(text)]) and (text or catalog.store:has_blob(digest)) then
       self:look_at_image(where, text)
     end
-    if digest then self:look(where .. ": its manifest", one.text) end
+    if digest then
+      self:look(where .. ": its manifest", one.text)
+      self.looked[catalog.store:blob_name(digest)], self.looked[catalog.store:blob_name(one.digest)] = true, true
+    end
   end
 end
 
@@ -279,11 +313,72 @@ end
 function Search:look_at_strangers(catalog)
   for _, digest in ipairs(json.keys(catalog.strangers)) do
     self:look("the blob " .. digest, catalog:stranger(digest))
+    self.looked[catalog.store:blob_name(digest)] = true
+  end
+end
+
+-- The number of a secret in a blob, as it is or without its compression.
+local function find_in_blob(file, offset, size, secrets, opts)
+  local compression = file:sniff(offset, size)
+  local plain
+  if compression == "gzip" or compression == "zstd" then
+    local blob = { file = file, offset = offset, size = size, compression = compression }
+    plain = job.recode({ { label = "a blob", blob = blob, as = "none" } }, opts, "scanning")
+  end
+  if not plain then return elsewhere.find_bytes(file, secrets, offset, size) end
+  local found, message, code = elsewhere.find_bytes(plain[1].file, secrets)
+  plain[1].file:close()
+  return found, message, code
+end
+
+-- The blobs that the images of a layout name.
+local function named_blobs(catalog)
+  local named = {}
+  for _, one in ipairs(catalog.manifests) do
+    local document = type(one.document) == "table" and one.document or {}
+    for _, list in ipairs { { document.config }, document.layers, document.blobs } do
+      for _, descriptor in ipairs(type(list) == "table" and list or {}) do
+        if type(descriptor) == "table" and descriptor.digest then named[descriptor.digest] = true end
+      end
+    end
+  end
+  return named
+end
+
+-- All other blobs of a layout: layers of its other images, and what an index led to once.
+function Search:look_at_other_blobs(catalog, opts)
+  local store, own, named = catalog.store, self.state.source:roles(), named_blobs(catalog)
+  local list, message = store.list, nil
+  if store.dir then list, message = store:contents() end
+  if not list then return self:note("the other blobs were not looked at: %s", message) end
+  for _, one in ipairs(list) do
+    local is_other = one.type == "file" and not own[one.name] and not self.looked[one.name]
+    local digest = is_other and store:stated_digest(store.dir and one.name or one)
+    if digest and (store.dir or not store:is_hole(one)) then
+      local blob, found
+      blob, message = store:blob(digest)
+      if blob then found, message = find_in_blob(blob.file, blob.offset, blob.size, self.sought.secrets, opts) end
+      if blob and blob.own then blob.file:close() end
+      local where = "the blob " .. digest .. (named[digest] and "" or ", which no index leads to,")
+      if not found then
+        self:note("%s was not looked at: %s", where, message)
+      elseif found > 0 then
+        local hint = store.dir and not named[digest] and "; strata.gc finds and removes such blobs" or ""
+        self:note("%s has secret %d%s", where, found, hint)
+      end
+    end
   end
 end
 
 local function new_search(state, sought)
-  return setmetatable({ state = state, sought = sought, limits = state.hub.limits, lines = {} }, Search)
+  return setmetatable({ state = state, sought = sought, limits = state.hub.limits, lines = {}, looked = {} },
+    Search)
+end
+
+local function look_around(self, catalog)
+  if not catalog then return end
+  self:look_at_indexes(catalog)
+  self:look_at_statements(catalog)
 end
 
 --- Looks at what is said about an image beside its own documents: annotations of indexes, attestations.
@@ -291,21 +386,19 @@ end
 ---@param sought strata.Sought
 ---@return string[] lines  one for each place
 function elsewhere.around(state, sought)
-  local self, catalog = new_search(state, sought), catalog_of(state)
-  if catalog then
-    self:look_at_indexes(catalog)
-    self:look_at_statements(catalog)
-  end
+  local self = new_search(state, sought)
+  look_around(self, catalog_of(state))
   return self.lines
 end
 
---- The same, and other images of the archive or layout.
+--- The same, and other images of the archive or layout; secrets are looked for in all blobs of a layout.
 ---@param state strata.ImageState
 ---@param sought strata.Sought
+---@param opts {threads: integer?, progress: function?}
 ---@return string[] lines
-function elsewhere.find(state, sought)
+function elsewhere.find(state, sought, opts)
   local self, catalog, seen = new_search(state, sought), catalog_of(state), {}
-  self.lines = elsewhere.around(state, sought)
+  look_around(self, catalog)
   if state.source and state.source.kind == "docker" then
     self:look_at_items(seen)
     self:look_at_shared_documents()
@@ -313,6 +406,11 @@ function elsewhere.find(state, sought)
   if catalog then
     self:look_at_manifests(catalog, seen)
     self:look_at_strangers(catalog)
+    if sought.secrets[1] and not catalog.store.remote then
+      self:look_at_other_blobs(catalog, {
+        limits = self.limits, temp_dir = opts.temp_dir, threads = opts.threads, progress = opts.progress,
+      })
+    end
   end
   return self.lines
 end

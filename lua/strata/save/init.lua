@@ -41,6 +41,7 @@ local save = {}
 ---@class strata.SaveRequest
 ---@field state strata.ImageState
 ---@field edited boolean
+---@field alone boolean?  it is saved without all else that its store has, also where that is the way it was stored in
 ---@field settle fun(opts: strata.StoreSettings): boolean?, string?, string?  carries out pending edits of layers
 
 -- ---- as it came -----------------------------------------------------------------
@@ -363,7 +364,8 @@ local function choose_format(self, what)
   elseif self.into then
     self.native, way = false, way == "dir" and "oci" or way:find("^oci") and way or "oci-archive"
   else
-    self.native = wanted == nil and save_image.is_one_store(self.requests) and not source.store.remote
+    local may_stay = wanted == nil and not first.alone
+    self.native = may_stay and save_image.is_one_store(self.requests) and not source.store.remote
     self.store = self.native and source.store or nil
     self.catalog = self.native and source.kind == "oci" and source.catalog or nil
   end

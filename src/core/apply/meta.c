@@ -313,6 +313,8 @@ int apply_implied(struct strata_apply *a, int fd, struct strata_err *err)
 		return -1;
 	if (fchmod(fd, 0755) < 0 && fail_to_set(a, "mode", errno, err) < 0)
 		return -1;
+	if (apply_modes_drop(&a->modes, fd, err) < 0)
+		return -1;
 	return futimens(fd, times) == 0 ? 0 : fail_to_set(a, "time", errno, err);
 }
 

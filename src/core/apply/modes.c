@@ -20,28 +20,39 @@ static char *join(const char *below, const char *path)
 	return joined;
 }
 
-int apply_modes_keep(struct apply_modes *modes, int fd, size_t layer, const char *below,
-                     const char *path, mode_t mode, struct strata_err *err)
+/* Adds what becomes of the directory fd; path: the caller's until it has been added. */
+static int add(struct apply_modes *modes, int fd, struct apply_mode mode, struct strata_err *err)
 {
-	struct apply_mode *m;
 	struct stat st;
 
 	if (strata_grow(modes->list, modes->count, err) < 0)
 		return -1;
 	if (fstat(fd, &st) < 0)
 		return strata_fail_errno(err, errno, "cannot look at a directory");
-	m = &modes->list[modes->count];
-	*m = (struct apply_mode){.layer = layer,
-	                         .path = join(below, path),
-	                         .dev = st.st_dev,
-	                         .ino = st.st_ino,
-	                         .mode = mode,
-	                         .order = modes->count};
-	if (m->path == NULL)
-		return strata_fail_nomem(err);
-	m->below = below != NULL ? strlen(below) : 0;
-	modes->count++;
+	mode.dev = st.st_dev;
+	mode.ino = st.st_ino;
+	mode.order = modes->count;
+	modes->list[modes->count++] = mode;
 	return 0;
+}
+
+int apply_modes_keep(struct apply_modes *modes, int fd, size_t layer, const char *below,
+                     const char *path, mode_t mode, struct strata_err *err)
+{
+	struct apply_mode m = {.layer = layer, .path = join(below, path), .mode = mode};
+
+	if (m.path == NULL)
+		return strata_fail_nomem(err);
+	m.below = below != NULL ? strlen(below) : 0;
+	if (add(modes, fd, m, err) == 0)
+		return 0;
+	free(m.path);
+	return -1;
+}
+
+int apply_modes_drop(struct apply_modes *modes, int fd, struct strata_err *err)
+{
+	return modes->count > 0 ? add(modes, fd, (struct apply_mode){.path = NULL}, err) : 0;
 }
 
 static int note(struct apply_report *report, const struct apply_mode *m, int errnum,
@@ -93,6 +104,38 @@ static const char *key_of(const struct apply_mode *m)
 	return strcmp(m->path, ".") == 0 ? "" : m->path;
 }
 
+/* By directory; what became of one last comes first. */
+static int compare_directories(const void *pa, const void *pb)
+{
+	const struct apply_mode *x = pa, *y = pb;
+
+	if (x->dev != y->dev)
+		return x->dev < y->dev ? -1 : 1;
+	if (x->ino != y->ino)
+		return x->ino < y->ino ? -1 : 1;
+	return (x->order < y->order) - (x->order > y->order);
+}
+
+/* Leaves what became of each directory last, unless that is nothing. */
+static void settle(struct apply_modes *modes)
+{
+	struct apply_mode *list = modes->list, last = {0};
+	size_t count = 0;
+
+	if (modes->count > 1)
+		qsort(list, modes->count, sizeof(*list), compare_directories);
+	for (size_t i = 0; i < modes->count; i++) {
+		bool again = i > 0 && list[i].dev == last.dev && list[i].ino == last.ino;
+
+		last = list[i];
+		if (again || last.path == NULL)
+			free(last.path);
+		else
+			list[count++] = last;
+	}
+	modes->count = count;
+}
+
 /* What is in a directory comes before it; of the modes of one directory the last one comes first.
  */
 static int compare(const void *pa, const void *pb)
@@ -120,6 +163,7 @@ int apply_modes_set(struct apply_modes *modes, struct apply_report *report, int 
 {
 	struct apply_mode *list = modes->list;
 
+	settle(modes);
 	for (size_t i = 0; i < modes->count; i++)
 		if (straighten(&list[i], root, err) < 0)
 			return -1;

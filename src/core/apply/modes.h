@@ -15,7 +15,7 @@ struct apply_report;
 
 struct apply_mode {
 	size_t layer;
-	char *path;   /* below the target */
+	char *path;   /* below the target; NULL: the directory has its mode already */
 	size_t below; /* so much of it is the directory of the layer; 0: layers have none */
 	dev_t dev;
 	ino_t ino;
@@ -34,6 +34,9 @@ struct apply_modes {
  */
 int apply_modes_keep(struct apply_modes *modes, int fd, size_t layer, const char *below,
                      const char *path, mode_t mode, struct strata_err *err);
+
+/* The directory fd has got another mode since, which stays. */
+int apply_modes_drop(struct apply_modes *modes, int fd, struct strata_err *err);
 
 /*
  * Sets the modes that have been kept, of directories below root, and forgets them. Directories that

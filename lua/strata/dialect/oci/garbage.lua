@@ -271,7 +271,8 @@ function garbage.collect(path, opts)
   store.dir:close()
   if writer then writer:close() end -- and the lock ends
   if not ok then error(report, 0) end
-  return report, message, code
+  if not report then return nil, message, code end
+  return report
 end
 
 return garbage

@@ -180,5 +180,6 @@ function image.methods:rebase(old_base, new_base, opts)
   options.check("rebase", "RebaseOptions", opts)
   local state, from, to = image.state_of(self), image.given(old_base, "rebase"), image.given(new_base, "rebase")
   local ok, message, code = image.edit(state, "rebase", function() return run(state, from, to, opts or {}) end)
-  return ok and self, message, code
+  if not ok then return nil, message, code end
+  return self
 end

@@ -97,7 +97,9 @@ local function run(state, opts)
   if not indexes then return nil, message, code end
   local count = opts.chunks or CHUNKS
   local lists, own = parts.distribute(indexes[i], count, chooser(name_of, count))
-  return parts.divide(state, i, indexes, lists, own, opts, { comment = "strata rechunk", compression = compression })
+  return parts.divide(state, i, indexes, lists, own, opts, {
+    named = "strata rechunk: chunk %d of %d", compression = compression,
+  })
 end
 
 --- Divides the layers of an image, or those above its base, anew.
