@@ -40,7 +40,7 @@ function copy.run(args, out)
     problem.stop("--tag and --referrers are for what goes to a registry")
   end
   local saved, lost
-  local saving = options.saving(args, out, args.output)
+  local saving = options.saving(args, out, args.output, not (args.ref or args.platform or args.digest))
   saving.registry = options.registry(args, args.image, args.output)
   if is_push then
     saving.referrers, saving.tags = args.referrers, args.tag[1] and args.tag or nil

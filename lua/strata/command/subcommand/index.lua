@@ -51,7 +51,8 @@ local function edit(args, out, whole)
   if args.action == "remove" then
     local which = {}
     for i, one in ipairs(args.which) do which[i] = is_platform(one) and { platform = one } or one end
-    local _, removed = problem.check(whole:remove(which))
+    local done, removed = whole:remove(which)
+    if not done then problem.stop("%s", (removed:gsub("{platform=([^}]*)}", "%1"))) end
     return "removed", removed
   end
   local added = {}
