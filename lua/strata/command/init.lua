@@ -126,7 +126,10 @@ local function run(state, words)
   end
   state.out = output.of(args)
   local sub = require(FOLDER .. name)
-  if sub.writes then options.check_target(args) end
+  if sub.writes then
+    options.check_target(args)
+    options.format_of(args, args.output)
+  end
   local status = sub.run(args, state.out)
   state.out:flush()
   return status or 0

@@ -91,8 +91,10 @@ end
 --- Adds the options of a subcommand that writes an image.
 ---@param cmd table
 function options.output(cmd)
+  local to = "Write to TO: " .. SHOWN_PLACES .. ". What is in a layout goes into a layout, or into an archive where TO "
+    .. "ends in .tar."
   cmd:mutex(
-    named(cmd:option("-o --output", "Write to TO: " .. SHOWN_PLACES .. "."):argname("TO"), "-o, --output TO"),
+    named(cmd:option("-o --output", to):argname("TO"), "-o, --output TO"),
     cmd:flag("-i --in-place", "Write over IMAGE."))
   named(cmd:option("-t --tag", "Name the result so, instead of what it is called; in a registry, a further tag.")
     :argname("NAME"):count("*"), "-t, --tag NAME")
@@ -279,9 +281,14 @@ function options.check_target(args)
   end
 end
 
--- The format that the name of the target asks for, where none is given: what a directory has goes into a directory,
--- but not into one that is called a tar. Of several images an edit of one cannot say which ones are meant.
-local function format_of(args, to, is_whole)
+--- The format that the options ask for, or the name of the target: what a directory has goes into a directory, but
+-- not into one that is called a tar. Where an edit of one of several images goes into a tar, nothing says whether the
+-- others are to go along, and the command ends.
+---@param args table
+---@param to string?
+---@param is_whole? boolean  all images that are there
+---@return string?
+function options.format_of(args, to, is_whole)
   local is_tar = type(to) == "string" and (to:find("%.tar$") or to:find("%.tgz$") or to:find("%.tar%.%w+$"))
   if args.format or not is_tar or is_remote(to) or not is_dir(args.image) or is_dir(to) then return args.format end
   local whole = not is_whole and require("strata").open_index(args.image)
@@ -300,7 +307,7 @@ end
 ---@return table
 function options.saving(args, out, to, is_whole)
   local saving = options.work(args, out, {
-    format = format_of(args, to, is_whole), compression = args.compression, level = args.level,
+    format = options.format_of(args, to, is_whole), compression = args.compression, level = args.level,
     reproducible = args.reproducible, attestations = args.attestations,
   })
   if is_remote(to) then
@@ -315,7 +322,7 @@ local function line_of(one, is_plan)
   local line = tostring(one):match("^[^\n]*"):gsub(" and skipped", ", there already")
   if not is_plan then return line end
   line = line:gsub("(%d+) uploaded, (%d+) mounted, ", "%1 to upload, %2 to mount, "):gsub(", not written yet", "")
-  return (line:gsub(" and uploaded", ", to upload"):gsub(" and mounted", ", to mount"))
+  return (line:gsub(" and sent", ", to upload"):gsub(" and mounted", ", to mount"))
 end
 
 -- What became of an image in a line, and of each layer that is another one now.
@@ -330,7 +337,7 @@ local function saved_text(saved, is_plan)
   end
   if copied > 0 then lines[#lines + 1] = ("  %s as before"):format(output.counted(copied, "layer")) end
   for _, one in ipairs(saved.images or {}) do
-    lines[#lines + 1] = "  " .. saved_text(one, is_plan):gsub("\n", "\n  ")
+    lines[#lines + 1] = "  " .. saved_text(one, is_plan):gsub("^[%l-]+, image ", "image "):gsub("\n", "\n  ")
   end
   return table.concat(lines, "\n")
 end

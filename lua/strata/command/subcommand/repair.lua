@@ -9,7 +9,7 @@ local repair = {
   summary = "Mend findings of check; status 1 when some are left.",
   description = "Mend findings of check, where only one mending is right. The others are told, and the status is 1.",
   usage = "[OPTION ...] IMAGE [CODE ...] (-o TO | --in-place)",
-  example = "strata repair app.tar duplicate-path -o mended.tar",
+  example = "strata repair app.tar -o mended.tar",
   writes = true,
 }
 
@@ -36,7 +36,9 @@ local function note_left(report, img, args)
   local wanted, left = {}, report.left or {}
   for _, code in ipairs(args.code) do wanted[code] = true end
   local is_known = {}
-  for _, line in ipairs(left) do is_known[line:gsub(" %([^()]*%)$", "")] = true end
+  for _, line in ipairs(left) do -- a finding, and why it is left in ( )
+    for at in line:gmatch("() %(") do is_known[line:sub(1, at - 1)] = true end
+  end
   for _, one in ipairs(problem.check(img:check { severity = args.code[1] and "note" or nil })) do
     local text, why = tostring(one), can_mend[one.code]
     if (wanted[one.code] or not args.code[1]) and not is_known[text] then

@@ -126,8 +126,8 @@ local function check_kept(args, img)
     end
     return
   end
-  local has_manifest = args.format ~= "docker-legacy" and (args.format ~= nil or img.digest ~= nil)
-  if args.sets["--annotation"] and not has_manifest then
+  if not args.sets["--annotation"] then return end
+  if args.format == "docker-legacy" or not args.format and not img.digest then
     problem.stop("an annotation is kept by a manifest, which %s has not: --format docker writes one for docker load, "
       .. "--format oci-archive or oci one for others", args.format or "this archive")
   end
