@@ -173,12 +173,15 @@ local SKOPEO = { ["docker-archive:"] = true, ["oci:"] = true, ["oci-archive:"] =
 -- Images that a message lists; of more than that it says how they are listed.
 local MANY = 4
 
--- A message about an image that is not there, without a long list of those that are.
-local function shortened(message, place)
-  local head, list = message:match("^(.*; there are): (.*)$")
+--- A message about an image or an index that is not there, without a long list of those that are.
+---@param message string
+---@param place string
+---@return string
+function options.shortened(message, place)
+  local head, list = message:match("^(.-)[;,] [and ]*there are: (.*)$")
   if not head then head, list = message:match("^(.* with ref, platform or digest): (.*)$") end
-  if not list or select(2, list:gsub("; ", "")) < MANY then return message end
-  return ("%s: strata index list %s shows them"):format(head:gsub("; there are$", ""), place)
+  if not list or select(2, list:gsub("[;,] ", "")) < MANY then return message end
+  return ("%s: strata index list %s shows them"):format(head, place)
 end
 
 --- Opens a further image, for the platform of `--platform`, or ends the command.
@@ -197,7 +200,7 @@ function options.image_of(args, out, place, ref, digest)
   end
   local img, message = require("strata").open(place, opening)
   if img then return img end
-  message = shortened(message, place)
+  message = options.shortened(message, place)
   local transport = place:match("^(%l[%l-]*:)")
   if SKOPEO[transport] then
     problem.stop("%s: formats are told by content: the path alone, without %s", place, transport)

@@ -58,7 +58,8 @@ local function edit(args, out, whole)
   local added = {}
   for _, place in ipairs(args.images) do
     local img = problem.check(require("strata").open(place, options.opening(args, out, place)))
-    local _, replaced = problem.check(whole:add(img, { replace = args.replace, index = args.index }))
+    local done, replaced = whole:add(img, { replace = args.replace, index = args.index })
+    if not done then problem.stop("%s", options.shortened((replaced:gsub("^add: ", "")), args.image)) end
     for _, one in ipairs(replaced or {}) do options.tell(out, "replaced %s", tostring(one)) end
     added[#added + 1] = img
   end
