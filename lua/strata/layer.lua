@@ -492,7 +492,8 @@ function methods:read(path, max)
     return nil, ("%s: no entry %s"):format(label(state), core.quote(path)), "ENOENT"
   end
   if entry.type ~= "file" and entry.type ~= "hardlink" then
-    return nil, ("%s: %s is a %s, not a file"):format(label(state), core.quote(path), entry.type),
+    return nil, ("%s: %s is a %s, not a file"):format(label(state), core.quote(path),
+      entry.type == "dir" and "directory" or entry.type),
       entry.type == "dir" and "EISDIR" or "EINVAL"
   end
   ok, message, code = layer.prepare_entry(state, entry)

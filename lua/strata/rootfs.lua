@@ -138,7 +138,7 @@ function methods:open(path)
   local kind = tree:info(node)
   if kind ~= "file" then
     local why = kind == "hardlink" and "a hardlink to a file that is not there"
-      or ("is a %s, not a file"):format(kind)
+      or ("is a %s, not a file"):format(kind == "dir" and "directory" or kind)
     return nil, ("%s: %s"):format(core.quote(path), why),
       kind == "dir" and "EISDIR" or kind == "hardlink" and "ENOENT" or "EINVAL"
   end

@@ -50,6 +50,20 @@ describe("strata", function()
 			assert.same({ 4006, 0, 0 }, { found.total - found.total % 1, found.layers[2], found.layers[3] })
 			assert.equal("usr/share/doc/gone", found.paths[1].path)
 		end)
+
+		it("drops it", function()
+			local out = dir:file("dropped.tar")
+			local shown = command.check({ "waste", "--drop", app, "-o", out })
+			assert.matches("^dropped 2 entries with 4%.0 kB\n" .. out:gsub("%p", "%%%0") .. ": docker, ", shown)
+			assert.matches("^0 B wasted", command.check({ "waste", out }))
+			for message, words in pairs({
+				["where does it go?"] = { "--drop" }, ["writes nothing without --drop"] = { "-o", dir:file("none.tar") },
+			}) do
+				local done = command.run({ "waste", app, (table.unpack or unpack)(words) })
+				assert.same({ 2, "" }, { done.status, done.stdout })
+				assert.matches(message, done.stderr, 1, true)
+			end
+		end)
 	end)
 
 	describe("diff", function()

@@ -83,7 +83,7 @@ describe("strata", function()
 			assert.equal(img.layers[2].diff_id, found.layers[2].diff_id)
 			assert.equal("second", found.layers[2].created_by)
 			assert.equal("app", found.config.config.Cmd[1])
-			assert.equal(img.config:text() .. "\n", command.check({ "inspect", "--config", app }))
+			assert.equal(img.config:text(), command.check({ "inspect", "--config", app }))
 			img:close()
 		end)
 

@@ -52,6 +52,12 @@ describe("strata serve", function()
 		assert.equal(7, shell.run({ "curl", "-s", "http://127.0.0.1:" .. port .. "/" }).status)
 	end)
 
+	it("wants a directory", function()
+		local done = serve({ dir:write("file", "") })
+		assert.same({ 2, "", ("strata: %s: Not a directory\n"):format(dir:file("file")) },
+			{ done.status, done.stdout, done.stderr })
+	end)
+
 	it("says in one line what keeps it from starting, with status 2", function()
 		need_nginx()
 		local server = nginx.start({ directory = dir:file("served") })

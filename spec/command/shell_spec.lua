@@ -56,6 +56,11 @@ describe("strata", function()
 			end
 		end)
 
+		it("is there for what a subcommand does", function()
+			assert.matches("^Usage: strata index add ", command.check({ "help", "index", "add" }))
+			assert.equal(command.check({ "help", "index", "add" }), command.check({ "index", "add", "--help" }))
+		end)
+
 		it("stands on standard error, with status 2, when nothing is asked for", function()
 			local done = command.run({})
 			assert.same({ 2, "" }, { done.status, done.stdout })
@@ -86,6 +91,30 @@ describe("strata", function()
 			fails("no such file or directory", "ls", app, "nope")
 			fails("no image with platform", "ls", "--platform", "linux/s390x", app)
 			fails("layer 7", "ls", "--layer", "7", app)
+			fails("unknown option '-1' (strata ls --help)", "ls", "-1", app)
+			fails("unknown option '-1' (strata index add --help)", "index", "add", "-1", app)
+			fails("'etc': is a directory, not a file", "cat", app, "etc")
+		end)
+
+		it("says what is wrong with standard input", function()
+			local done = command.run({ "inspect", "-", input = "" })
+			assert.same({ 2, "strata: standard input is empty: not an image archive\n" }, { done.status, done.stderr })
+			done = command.run({ "diff", "-", "-", input = shell.read(app) })
+			assert.equal(2, done.status)
+			assert.matches("^strata: standard input can be read once: [^\n]*\n$", done.stderr)
+		end)
+
+		it("does not list more images than can be read", function()
+			local images, many = {}, dir:file("many.tar")
+			for i = 1, 6 do
+				images[i] = require("strata").new()
+				images[i].config.User = tostring(i)
+				images[i]:tag("many:" .. i)
+			end
+			assert(require("strata").save(images, many, { format = "docker" }))
+			fails(("%s: no image with ref 'none': strata index list %s shows them\n"):format(many, many), "ls", many, "--ref",
+				"none")
+			fails("choose one with --ref, --platform or --digest: strata index list ", "ls", many)
 		end)
 
 		it("obeys nothing that stands in its words", function()
@@ -137,6 +166,16 @@ describe("strata", function()
 		end
 	end)
 
+	it("ends quietly when the reader of an image has gone", function()
+		for _, words in ipairs({ { "export", app }, { "set", app, "--user", "5" }, { "copy", app } }) do
+			words[#words + 1] = words[1] == "copy" and "-" or "-o-"
+			local line = shell.join(command.words(words))
+			local script = ("exec 3>&1; { { sleep 1; %s 2>&3; } ; echo $? >&3; } | true"):format(line)
+			local done = shell.run({ "sh", "-c", script })
+			assert.same({ "141\n", "" }, { done.stdout, done.stderr })
+		end
+	end)
+
 	it("prints nothing but errors with --quiet", function()
 		for _, words in ipairs({ { "ls", app }, { "inspect", app }, { "rm", app, "etc", "-o", dir:file("q.tar") } }) do
 			words[#words + 1] = "--quiet"
@@ -152,6 +191,13 @@ describe("strata", function()
 				pending(reason)
 			end
 		end
+
+		it("writes no image", function()
+			need()
+			for _, words in ipairs({ { "rm", app, "srv", "-o", "-" }, { "copy", app, "-" }, { "export", app, "-o", "-" } }) do
+				assert.matches("strata: standard output is a terminal: [^\n]*\n2\n$", command.on_terminal(words, "; echo $?"))
+			end
+		end)
 
 		it("has colours, unless they are not wanted", function()
 			need()

@@ -2,6 +2,7 @@
 
 local cjson = require "cjson"
 local command = require "spec.support.command"
+local core = require "strata.core"
 local registry = require "spec.support.registry"
 local shell = require "spec.support.shell"
 local strata = require "strata"
@@ -131,10 +132,33 @@ describe("strata", function()
 
 		it("has a plan", function()
 			local shown = command.check({ "copy", "--plan", layout, dir:file("planned") })
-			assert.matches("^would write oci, not written yet", shown)
-			assert.matches("^would write ", command.check({ "copy", "-n", "--platform", "linux/arm64", layout, "-" }))
+			assert.matches("^would write " .. dir:file("planned"):gsub("%p", "%%%0") .. ": oci\n  image sha256:%x+\n", shown)
+			assert.matches("^would write %-: ", command.check({ "copy", "-n", "--platform", "linux/arm64", layout, "-" }))
 			assert.is_false(exists(dir:file("planned")))
 			fails("are for what goes to a registry", "copy", layout, dir:file("planned"), "--referrers")
+		end)
+
+		it("goes from a layout into an archive where the target is called one", function()
+			local function listed(path)
+				assert.is_nil(core.open_dir(path))
+				return #cjson.decode((command.check({ "index", "list", "--json", path })))
+			end
+			local tar, single = dir:file("all.tar"), dir:file("single")
+			command.check({ "copy", layout, tar })
+			assert.equal(2, listed(tar))
+			command.check({ "index", "remove", layout, "linux/arm64", "-o", dir:file("fewer.tar.gz") })
+			assert.equal(1, listed(dir:file("fewer.tar.gz")))
+			fails("--format oci-archive writes an archive of this image alone", "set", layout, "--platform", "linux/arm64",
+				"--user", "1", "-o", dir:file("none.tar"))
+			assert.is_false(exists(dir:file("none.tar")))
+			command.check({ "convert", app, "--format", "oci", "-o", single })
+			command.check({ "set", single, "--user", "1", "-o", dir:file("single.tar") })
+			assert.equal(1, listed(dir:file("single.tar")))
+			command.check({ "set", single, "--user", "1", "-o", dir:file("tar") })
+			assert.is_not_nil(core.open_dir(dir:file("tar")))
+			shell.check({ "mkdir", dir:file("dir.tar") })
+			command.check({ "copy", single, dir:file("dir.tar") })
+			fails("; --format oci writes a layout into a directory", "convert", app, "-o", single)
 		end)
 
 		it("tells which images there are", function()
@@ -152,8 +176,9 @@ describe("strata", function()
 			assert.matches("^removed image, linux/arm64", command.check({ "index", "remove", edited, "linux/arm64", "-i" }))
 			command.check({ "index", "add", edited, dir:file("arm.tar"), "-i" })
 			assert.equal(2, #cjson.decode((command.check({ "index", "list", "--json", edited }))))
-			fails("nothing is", "index", "remove", edited, "linux/s390x", "-i")
+			fails(edited .. ": nothing is linux/s390x\n", "index", "remove", edited, "linux/s390x", "-i")
 			fails("where does it go?", "index", "remove", edited, "linux/arm64")
+			fails("strata: " .. edited .. ": there is an image", "index", "add", edited, dir:file("arm.tar"), "-i")
 			fails("a subcommand is wanted", "index")
 			fails("unknown subcommand 'lsit'", "index", "lsit", edited)
 		end)
@@ -200,7 +225,19 @@ describe("strata", function()
 			for _, line in ipairs(server:lines()) do
 				assert.is_nil(line:find("^P"), line)
 			end
-			assert.matches("^would write docker://.*: registry, ", command.check({ "copy", "-n", app, remote .. "planned" }))
+			local shown = command.check({ "copy", "-n", app, remote .. "planned" })
+			assert.matches("^would write docker://[^\n]*: registry, 4 to upload, 0 to mount, 0 there already, ", shown)
+		end)
+
+		it("says what became of each layer", function()
+			local plain, place = dir:file("plain.tar"), remote .. "plain"
+			command.check({ "convert", app, "-o", plain, "--format", "docker-legacy" })
+			command.check({ "copy", plain, place })
+			assert.matches("\n  layer 1: recompressed, there already, gzip, ", command.check({ "copy", plain, place }), 1, true)
+			command.check({ "set", plain, "--user", "9", "-o", plain })
+			local shown = command.check({ "append", plain, app, "--as", "file", "-o", place, "-n" })
+			assert.matches("\n  layer 4: [^\n]*, to upload, gzip, ", shown)
+			assert.is_nil(shown:find("skipped", 1, true))
 		end)
 
 		it("fails in one line without rights, and without a registry", function()

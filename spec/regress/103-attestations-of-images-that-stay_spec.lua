@@ -126,7 +126,7 @@ for way, write in pairs(WAYS) do
 			local _, lost = assert(img:save(dir:file("one.tar"), { format = "oci-archive" }))
 			assert.truthy(lost[1]:find("the other 3 manifests", 1, true), lost[1])
 			_, lost = assert(img:save(dir:file("one.tar"), { format = "oci-archive", attestations = "drop" }))
-			assert.truthy(lost[1]:find("the other 1 manifests", 1, true), lost[1])
+			assert.truthy(lost[1]:find("another manifest", 1, true), lost[1])
 			local index = assert(strata.open_index(source))
 			_, lost = assert(index:save(dir:file("all.tar"), { format = "docker", attestations = "drop" }))
 			assert.is_nil(table.concat(lost, "\n"):find("attestation", 1, true))

@@ -98,6 +98,11 @@ describe("the REPL on a terminal", function()
 		assert.same({ "app:1\t2\n", "1\n", "", "5\n", "" }, { list[4], list[5], list[6], list[7], list[8] })
 	end)
 
+	it("drops what a call gives behind its last value, and no nil that is typed", function()
+		local list = answers("(function() return 1, nil, nil end)()", "1, 2, nil", "nil, nil")
+		assert.same({ "1\n", "1\t2\tnil\n", "nil\tnil\n" }, { list[1], list[2], list[3] })
+	end)
+
 	it("knows words of other programs, unless they are names", function()
 		local list = answers("exit", "quit()", "help", "exit = 5", "exit")
 		assert.equal("Ctrl-D ends the session.\n", list[1])

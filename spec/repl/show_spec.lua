@@ -33,7 +33,7 @@ describe("a result", function()
 		assert.equal("nil", shown(nil))
 		assert.equal("nil\tnil", shown(nil, nil))
 		assert.equal('""', shown(""))
-		assert.equal("1", shown(1, nil)) -- what is not there behind what is
+		assert.equal("1\tnil", shown(1, nil))
 		assert.equal("null", shown(strata.null))
 		assert.equal("a\nb", shown("a\nb\n"))
 		assert.equal("", shown())

@@ -215,8 +215,9 @@ static int check_file_entry(const struct strata_index *index, uint32_t number,
 		return strata_fail(err, "ENOENT",
 		                   "the file that the hardlink names is not in this layer");
 	strata_quote(path, sizeof(path), strata_index_text(index, e->path), e->path.len);
-	return strata_fail(err, e->typeflag == '5' ? "EISDIR" : "EINVAL", "%s: is a %s, not a file",
-	                   path, type);
+	if (e->typeflag == '5')
+		return strata_fail(err, "EISDIR", "%s: is a directory, not a file", path);
+	return strata_fail(err, "EINVAL", "%s: is a %s, not a file", path, type);
 }
 
 /* entry:read([max [, from]]) -> content | nil, message, code */

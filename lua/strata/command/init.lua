@@ -92,7 +92,8 @@ end
 -- The subcommand that the words ask for, nil when the parser has to say that there is none.
 local function chosen(words)
   if words[1] == "help" then
-    words[1], words[2] = words[2] or "--help", words[2] and "--help"
+    table.remove(words, 1)
+    words[#words + 1] = "--help"
   end
   local name = words[1]
   if not name then
@@ -108,6 +109,9 @@ local function chosen(words)
     or "strata --help lists them")
 end
 
+-- Of strata index, which have helps of their own.
+local ACTIONS = { list = true, add = true, remove = true }
+
 local function run(state, words)
   local name = chosen(words)
   if tells(words, name) then return 0 end
@@ -115,26 +119,43 @@ local function run(state, words)
   if not ok then
     args = args:gsub("\nDid you mean", "; did you mean"):gsub("a command is required", "a subcommand is wanted")
       :gsub("unknown command", "unknown subcommand")
+    if args:find("^unknown option '%-[^%-]") then args = args:gsub("; did you mean.*", "") end -- all letters are near
+    if name == "index" and ACTIONS[words[2]] then name = "index " .. words[2] end
     problem.stop("%s%s%s", name and name .. ": " or "", output.text(args),
       name and (" (strata %s --help)"):format(name) or "")
   end
   state.out = output.of(args)
   local sub = require(FOLDER .. name)
-  if sub.writes then options.check_target(args) end
+  if sub.writes then
+    options.check_target(args)
+    options.format_of(args, args.output)
+  end
   local status = sub.run(args, state.out)
   state.out:flush()
   return status or 0
 end
 
+-- Options of the module that messages give with a value, and which the command has, too.
+local OPTIONS = { format = true, index = true, attestations = true, exists = true }
+
 -- Messages of the module name options as Lua has them: "replace = true" is --replace here.
+-- Methods that have the name of no subcommand are told apart from the others, too.
 local function in_shell(message)
+  message = message:gsub("^%l+:[%l_]+: ", ""):gsub("^remove: ", ""):gsub("^flatten: ", "")
+  message = message:gsub('%f[%w](%l+) = "([%w.-]+)"', function(name, value)
+    return OPTIONS[name] and ("--%s %s"):format(name, value)
+  end)
   return (message:gsub("%f[%w]([%l_]+) = true%f[%W]", function(name) return "--" .. name:gsub("_", "-") end))
 end
 
 -- The message of an error, and the status. Misuse of the module is told at the line of the script that calls it, which
 -- says nothing here.
 local function explain(err, script)
-  if problem.is(err) then return in_shell(err.message), 2 end
+  if problem.is(err) then
+    -- As of what SIGPIPE ends.
+    if err.message:find("^standard output: .*Broken pipe$") then return "", 141 end
+    return in_shell(err.message), 2
+  end
   local text = type(err) == "string" and err or tostring(err)
   if text:find("interrupted!$") then return "interrupted", 130 end
   local place, message = text:match("^(.-):%d+: (.*)$")

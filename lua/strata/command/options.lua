@@ -1,5 +1,6 @@
 --- Arguments and options that subcommands share, and what follows from them: opening an image, writing one.
 
+local core = require "strata.core"
 local output = require "strata.command.output"
 local problem = require "strata.command.problem"
 
@@ -90,8 +91,10 @@ end
 --- Adds the options of a subcommand that writes an image.
 ---@param cmd table
 function options.output(cmd)
+  local to = "Write to TO: " .. SHOWN_PLACES .. ". What is in a layout goes into a layout, or into an archive where TO "
+    .. "ends in .tar."
   cmd:mutex(
-    named(cmd:option("-o --output", "Write to TO: " .. SHOWN_PLACES .. "."):argname("TO"), "-o, --output TO"),
+    named(cmd:option("-o --output", to):argname("TO"), "-o, --output TO"),
     cmd:flag("-i --in-place", "Write over IMAGE."))
   named(cmd:option("-t --tag", "Name the result so, instead of what it is called; in a registry, a further tag.")
     :argname("NAME"):count("*"), "-t, --tag NAME")
@@ -119,6 +122,12 @@ function options.writing(cmd)
 end
 
 -- ---- what follows from them ------------------------------------------------------------------
+
+local function is_dir(path)
+  local dir = path ~= "-" and core.open_dir(path)
+  if dir then dir:close() end
+  return dir and true or false
+end
 
 local function is_remote(place)
   return type(place) == "string" and place:find("^docker://") ~= nil
@@ -161,6 +170,20 @@ end
 -- What skopeo wants before a path.
 local SKOPEO = { ["docker-archive:"] = true, ["oci:"] = true, ["oci-archive:"] = true, ["dir:"] = true }
 
+-- Images that a message lists; of more than that it says how they are listed.
+local MANY = 4
+
+--- A message about an image or an index that is not there, without a long list of those that are.
+---@param message string
+---@param place string
+---@return string
+function options.shortened(message, place)
+  local head, list = message:match("^(.-)[;,] [and ]*there are: (.*)$")
+  if not head then head, list = message:match("^(.* with ref, platform or digest): (.*)$") end
+  if not list or select(2, list:gsub("[;,] ", "")) < MANY then return message end
+  return ("%s: strata index list %s shows them"):format(head, place)
+end
+
 --- Opens a further image, for the platform of `--platform`, or ends the command.
 ---@param args table
 ---@param out table
@@ -171,8 +194,13 @@ local SKOPEO = { ["docker-archive:"] = true, ["oci:"] = true, ["oci-archive:"] =
 function options.image_of(args, out, place, ref, digest)
   local opening = options.opening(args, out, place)
   opening.ref, opening.platform, opening.digest = ref, args.platform, digest
+  if place == "-" then
+    if args.has_read then problem.stop("standard input can be read once: give one of the images as a file") end
+    args.has_read = true
+  end
   local img, message = require("strata").open(place, opening)
   if img then return img end
+  message = options.shortened(message, place)
   local transport = place:match("^(%l[%l-]*:)")
   if SKOPEO[transport] then
     problem.stop("%s: formats are told by content: the path alone, without %s", place, transport)
@@ -249,20 +277,41 @@ function options.check_target(args)
     problem.stop("where does it go? -o TO (a file, a directory, - or docker://...), or --in-place")
   elseif to == "-" and args.json and not args.plan then
     problem.stop("--json and -o - both want standard output")
+  elseif to == "-" and not args.plan and core.is_terminal(1) then
+    problem.stop("standard output is a terminal: -o FILE, or a pipe behind it")
   elseif (args.expect or args.exists) and not is_remote(to or args.in_place and args.image) then
     problem.stop("--expect and --exists are for what goes to a registry")
   end
+end
+
+--- The format that the options ask for, or the name of the target: what a directory has goes into a directory, but
+-- not into one that is called a tar. Where an edit of one of several images goes into a tar, nothing says whether the
+-- others are to go along, and the command ends.
+---@param args table
+---@param to string?
+---@param is_whole? boolean  all images that are there
+---@return string?
+function options.format_of(args, to, is_whole)
+  local is_tar = type(to) == "string" and (to:find("%.tar$") or to:find("%.tgz$") or to:find("%.tar%.%w+$"))
+  if args.format or not is_tar or is_remote(to) or not is_dir(args.image) or is_dir(to) then return args.format end
+  local whole = not is_whole and require("strata").open_index(args.image)
+  if whole and #whole.manifests > 1 then
+    problem.stop("%s: what is in a layout stays in one: --format oci-archive writes an archive of this image alone, "
+      .. "--format oci a layout", to)
+  end
+  return "oci-archive"
 end
 
 --- How the options say that an image is written.
 ---@param args table
 ---@param out table
 ---@param to string?
+---@param is_whole? boolean  all images that are there
 ---@return table
-function options.saving(args, out, to)
+function options.saving(args, out, to, is_whole)
   local saving = options.work(args, out, {
-    format = args.format, compression = args.compression, level = args.level, reproducible = args.reproducible,
-    attestations = args.attestations,
+    format = options.format_of(args, to, is_whole), compression = args.compression, level = args.level,
+    reproducible = args.reproducible, attestations = args.attestations,
   })
   if is_remote(to) then
     saving.registry, saving.exists, saving.expect = options.registry(args, to), args.exists, args.expect
@@ -271,18 +320,28 @@ function options.saving(args, out, to)
   return saving
 end
 
+-- A line of a result, which says of a plan what is going to happen.
+local function line_of(one, is_plan)
+  local line = tostring(one):match("^[^\n]*"):gsub(" and skipped", ", there already")
+  if not is_plan then return line end
+  line = line:gsub("(%d+) uploaded, (%d+) mounted, ", "%1 to upload, %2 to mount, "):gsub(", not written yet", "")
+  return (line:gsub(" and sent", ", to upload"):gsub(" and mounted", ", to mount"))
+end
+
 -- What became of an image in a line, and of each layer that is another one now.
-local function saved_text(saved)
-  local lines, copied = { (tostring(saved):match("^[^\n]*")) }, 0
+local function saved_text(saved, is_plan)
+  local lines, copied = { line_of(saved, is_plan) }, 0
   for i, one in ipairs(saved.layers) do
     if one.action == "copied" then
       copied = copied + 1
     else
-      lines[#lines + 1] = ("  layer %d: %s"):format(i, tostring(one))
+      lines[#lines + 1] = ("  layer %d: %s"):format(i, line_of(one, is_plan))
     end
   end
   if copied > 0 then lines[#lines + 1] = ("  %s as before"):format(output.counted(copied, "layer")) end
-  for _, one in ipairs(saved.images or {}) do lines[#lines + 1] = "  " .. saved_text(one):gsub("\n", "\n  ") end
+  for _, one in ipairs(saved.images or {}) do
+    lines[#lines + 1] = "  " .. saved_text(one, is_plan):gsub("^[%l-]+, image ", "image "):gsub("\n", "\n  ")
+  end
   return table.concat(lines, "\n")
 end
 
@@ -300,7 +359,8 @@ function options.report(out, args, to, saved, lost, report)
   if out.is_json then
     out:value { plan = args.plan or false, saved = saved, lost = lost or {}, report = report }
   else
-    out:say("%s%s", args.plan and "would write " or "", saved_text(saved))
+    local where = args.plan and to and not saved.path and output.one_line(to) .. ": " or ""
+    out:say("%s%s%s", args.plan and "would write " or "", where, saved_text(saved, args.plan))
   end
 end
 
@@ -320,7 +380,7 @@ end
 ---@param report? table  what the edit tells, for --json
 function options.save(args, out, img, report)
   local to = args.in_place and args.image or args.output
-  local saving = options.saving(args, out, to)
+  local saving = options.saving(args, out, to, args.action ~= nil)
   local tags, saved, lost = args.tag or {}
   if tags[1] and is_remote(to) then saving.tags = tags elseif tags[1] then img.tags = tags end
   if args.plan then
@@ -333,6 +393,22 @@ function options.save(args, out, img, report)
     if to == "-" and not args.plan then out:warn("%s", line) else out:say("%s", line) end
   end
   options.report(out, args, to, saved, lost, report)
+end
+
+--- The same for an edit that may leave something of what was to go: all of it is told, and the status is 1.
+---@param args table
+---@param out table
+---@param img strata.Image
+---@param report {left: string[]?}  prints itself
+---@return integer status
+function options.save_what_leaves(args, out, img, report)
+  local left = report.left
+  report.left = nil
+  options.tell(out, "%s", tostring(report))
+  report.left = left
+  options.save(args, out, img, report)
+  for _, one in ipairs(left or {}) do io.stderr:write("strata: left: ", output.one_line(one), "\n") end
+  return left and 1 or 0
 end
 
 return options

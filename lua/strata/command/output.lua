@@ -106,7 +106,7 @@ function output.of(args)
 end
 
 local function unwritten(message)
-  problem.stop(message:find("Broken pipe") and "" or "standard output: " .. message)
+  problem.stop("standard output: %s", message)
 end
 
 --- Writes bytes to standard output, or ends the command: a reader that has gone is no failure worth a message.

@@ -38,7 +38,8 @@ end
 function detect.candidates(store, opts)
   local _, dialect = dialect_of(store)
   if dialect then return dialect.candidates(store, opts) end
-  return fail("EFORMAT", "%s: neither manifest.json nor index.json: not an image archive", store.path)
+  local why = store.file and store.file:size() == 0 and " is empty" or ": neither manifest.json nor index.json"
+  return fail("EFORMAT", "%s%s: not an image archive", store.path, why)
 end
 
 --- Opens a store and lists its images.

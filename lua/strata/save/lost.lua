@@ -47,7 +47,8 @@ local function note_surroundings(list, images, opts, into)
     end
     local name = digest ~= "" and digest or core.sha256(index.text)
     if any(index.annotations) then note("the annotations of the index " .. name) end
-    if others > 0 then note(("the other %d manifests of the index %s"):format(others, name)) end
+    local which = others == 1 and "another manifest" or ("the other %d manifests"):format(others)
+    if others > 0 then note(("%s of the index %s"):format(which, name)) end
   end
   for _, image in ipairs(images) do
     local catalog = image.source and image.source.catalog

@@ -93,7 +93,8 @@ local fields = {
 local function content_of(state)
   local kind = state.tree:info(state.node)
   if kind ~= "file" then
-    return nil, ("%s: is a %s, not a file"):format(core.quote(state.tree:path(state.node)), kind),
+    return nil, ("%s: is a %s, not a file"):format(core.quote(state.tree:path(state.node)),
+      kind == "dir" and "directory" or kind),
       kind == "dir" and "EISDIR" or "EINVAL"
   end
   local entry, number = state.tree:source(state.node)

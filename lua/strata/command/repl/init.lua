@@ -90,6 +90,9 @@ function Session:complain(lines)
 end
 
 function Session:print_results(code, count, ...)
+  -- What a call gives behind its last value, where that is no nil that was typed, tells nothing.
+  local is_typed = code:find("%f[%w_]nil[%s;]*$")
+  while not is_typed and (...) ~= nil and count > 1 and (select(count, ...)) == nil do count = count - 1 end
   local lines, is_failure = show.values(count, ...)
   local field = count == 1 and type((...)) == "number" and code:match("%.([%a_]+)%s*$")
   if field then lines = show.field((...), field) end

@@ -161,7 +161,6 @@ function show.values(count, ...)
     end
     return lines, true
   end
-  while first ~= nil and count > 1 and (select(count, ...)) == nil do count = count - 1 end
   local parts, is_short = {}, true
   for i = 1, count do
     parts[i] = lines_of_any((select(i, ...)))

@@ -64,6 +64,9 @@ end
 
 function append.run(args, out)
   local kind = args.as or kind_of(args.source)
+  if kind == "tar" and not args.as and require("strata").open_index(args.source) then
+    problem.stop("%s is an image, and not the tar of a layer: --as tar takes it as one all the same", args.source)
+  end
   local is_of_host = kind == "dir" or kind == "file"
   local spec = options.work(args, out, { to = args.to, at = args.at, created_by = args.created_by, mtime = args.mtime })
   if args.exclude[1] then spec.exclude = args.exclude end

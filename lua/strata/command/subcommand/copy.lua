@@ -6,7 +6,8 @@ local problem = require "strata.command.problem"
 local copy = {
   summary = "Copy an image or a whole index, unchanged.",
   description = "Copy an image, or an index with its images, attestations and artifacts, from any place to "
-    .. "any other. Nothing of it changes.",
+    .. "any other. Nothing of it changes but what the options ask for; on the way to a registry, layers that are not "
+    .. "compressed are.",
   usage = "[OPTION ...] IMAGE TO",
   example = "strata copy app-layout docker://registry.example/team/app:1.4",
 }
@@ -40,7 +41,7 @@ function copy.run(args, out)
     problem.stop("--tag and --referrers are for what goes to a registry")
   end
   local saved, lost
-  local saving = options.saving(args, out, args.output)
+  local saving = options.saving(args, out, args.output, true)
   saving.registry = options.registry(args, args.image, args.output)
   if is_push then
     saving.referrers, saving.tags = args.referrers, args.tag[1] and args.tag or nil

@@ -33,7 +33,7 @@ function extract.run(args, out)
     result = problem.check(img:extract(args.directory, how))
   end
   if out.is_json then return out:value(result) end
-  out:say("%s", tostring(result))
+  out:say("%s", (tostring(result):gsub("(%d+ layers?), (%d+ %a+)", "%2 of %1")))
   if result.lowerdir then out:say("lowerdir=%s", result.lowerdir) end
 end
 

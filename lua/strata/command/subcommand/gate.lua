@@ -14,8 +14,9 @@ local gate = {
 
 function gate.define(cmd)
   options.image(cmd)
-  cmd:argument("POLICY", "A Lua file that returns a table of rules, or a function that gives one; without it the rules "
-    .. "that need no settings."):target("policy"):args("?")
+  cmd:argument("POLICY", "A Lua file that returns a table of rules, or a function that gives one. Set-id files, "
+    .. "devices and root as the user are refused unless it allows them (setid, devices, root_user).")
+    :target("policy"):args("?")
 end
 
 local function rules_of(path)

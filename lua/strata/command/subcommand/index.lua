@@ -51,13 +51,15 @@ local function edit(args, out, whole)
   if args.action == "remove" then
     local which = {}
     for i, one in ipairs(args.which) do which[i] = is_platform(one) and { platform = one } or one end
-    local _, removed = problem.check(whole:remove(which))
+    local done, removed = whole:remove(which)
+    if not done then problem.stop("%s", (removed:gsub("{platform=([^}]*)}", "%1"))) end
     return "removed", removed
   end
   local added = {}
   for _, place in ipairs(args.images) do
     local img = problem.check(require("strata").open(place, options.opening(args, out, place)))
-    local _, replaced = problem.check(whole:add(img, { replace = args.replace, index = args.index }))
+    local done, replaced = whole:add(img, { replace = args.replace, index = args.index })
+    if not done then problem.stop("%s", options.shortened((replaced:gsub("^add: ", "")), args.image)) end
     for _, one in ipairs(replaced or {}) do options.tell(out, "replaced %s", tostring(one)) end
     added[#added + 1] = img
   end

@@ -1,6 +1,7 @@
 --- strata inspect: what an image is.
 
 local config_schema = require "strata.document.config_schema"
+local core = require "strata.core"
 local json = require "strata.util.json"
 local listing = require "strata.command.listing"
 local options = require "strata.command.options"
@@ -81,7 +82,7 @@ end
 
 function inspect.run(args, out)
   local img = options.open(args, out)
-  if args.config then return out:write(img.config:text(), "\n") end
+  if args.config then return out:write(img.config:text(), core.is_terminal(1) and "\n" or "") end
   if out.is_json then return out:value(as_table(img), like_config) end
   say_about(img, out)
   out:say("\n%s", out:paint("layers, the base first", "bold"))

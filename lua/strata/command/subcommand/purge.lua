@@ -1,12 +1,12 @@
 --- strata purge: secrets go for good.
 
 local options = require "strata.command.options"
-local output = require "strata.command.output"
 local problem = require "strata.command.problem"
 
 local purge = {
   summary = "Remove secrets for good, and prove that they are gone.",
-  description = "Remove paths from every layer and texts from the documents, and prove that they are gone.",
+  description = "Remove paths from every layer and texts from the documents, and prove that they are gone. "
+    .. "Status 1 when something is left in what surrounds the image, which is told.",
   usage = "[OPTION ...] IMAGE [PATH ...] (-o TO | --in-place)",
   example = "strata purge app.tar '**/.netrc' --env '^TOKEN=' --history s3cret --prove s3cret "
     .. "-o clean.tar",
@@ -33,9 +33,7 @@ function purge.run(args, out)
     history = args.history, env = args.env, labels = args.labels, prove = args.prove[1] and args.prove or nil,
     optional = args.optional,
   })))
-  options.tell(out, "%s", tostring(report))
-  for _, one in ipairs(report.left or {}) do out:warn("something is left: %s", output.text(one)) end
-  options.save(args, out, img, report)
+  return options.save_what_leaves(args, out, img, report)
 end
 
 return purge

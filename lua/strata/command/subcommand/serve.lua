@@ -1,5 +1,6 @@
 --- strata serve: the explorer, a web page on which images are looked at and edited.
 
+local core = require "strata.core"
 local options = require "strata.command.options"
 local problem = require "strata.command.problem"
 
@@ -55,6 +56,8 @@ exec %s
 ]]
 
 function serve.run(args)
+  local dir, message, code = core.open_dir(args.directory or ".")
+  if dir then dir:close() elseif code ~= "ENOENT" then problem.stop("%s", message) end
   local words = { "env", "STRATA_RUN_AS=strata" }
   if args.bind then words[#words + 1] = "STRATA_BIND=" .. args.bind end
   if #args.host > 0 then words[#words + 1] = "STRATA_HOSTS=" .. table.concat(args.host, " ") end

@@ -37,6 +37,22 @@ local function pointer_pair(text)
   return { name = pointer, value = decoded }
 end
 
+local function absolute(text)
+  if text:find("^/") or text:find("^%a:[/\\]") then return text end
+  return nil, ("'%s' is no absolute path"):format(text)
+end
+
+local SIGNALS = {}
+for name in ([[ABRT ALRM BUS CHLD CLD CONT FPE HUP ILL INT IO IOT KILL PIPE POLL PROF PWR QUIT RTMAX RTMIN SEGV STKFLT
+  STOP SYS TERM TRAP TSTP TTIN TTOU URG USR1 USR2 VTALRM WINCH XCPU XFSZ]]):gmatch("%S+") do SIGNALS[name] = true end
+
+local function signal(text)
+  local name = text:gsub("^SIG", ""):gsub("^(RTM%u%u)[+-]%d+$", "%1")
+  local number = text:find("^%d+$") and tonumber(text)
+  if SIGNALS[name] or number and number >= 1 and number <= 64 then return text end
+  return nil, ("'%s' is no signal, such as SIGTERM"):format(text)
+end
+
 local function key_setter(key)
   return function(img, value) img.config[key] = value end
 end
@@ -58,10 +74,10 @@ local SETTINGS = {
   { "--label", "NAME=VALUE", options.pair, method "set_label", "Set a label." },
   { "--unset-label", "NAME", nil, method "remove_label", "Remove a label." },
   { "--user", "USER", nil, key_setter "User", "Run as USER: a name or a number, with :GROUP." },
-  { "--workdir", "DIR", nil, key_setter "WorkingDir", "Run in DIR." },
+  { "--workdir", "DIR", absolute, key_setter "WorkingDir", "Run in DIR." },
   { "--entrypoint", "WORDS", words, key_setter "Entrypoint", 'Words, or a JSON array: \'["/app","-v"]\'. Cmd stays.' },
   { "--cmd", "WORDS", words, key_setter "Cmd", "The same for what follows the entrypoint." },
-  { "--stop-signal", "SIGNAL", nil, key_setter "StopSignal", "What stops a container, such as SIGTERM." },
+  { "--stop-signal", "SIGNAL", signal, key_setter "StopSignal", "What stops a container, such as SIGTERM." },
   { "--port", "PORT", nil, method "add_port", "Declare a port: 8080 or 53/udp." },
   { "--unset-port", "PORT", nil, method "remove_port", "Remove a declared port." },
   { "--volume", "DIR", nil, method "add_volume", "Declare a volume." },
@@ -69,7 +85,8 @@ local SETTINGS = {
   { "--annotation", "NAME=VALUE", options.pair, annotation, "Set an annotation of the manifest." },
   { "--unset-annotation", "NAME", nil, function(img, name) return img:remove_annotation(name) end,
     "Remove an annotation of the manifest." },
-  { "--add-tag", "NAME", nil, function(img, name) return img:tag(name) end, "A further name (--tag replaces them)." },
+  { "--add-tag", "NAME", nil, function(img, name) return img:tag(name) end,
+    "A further name; --tag replaces those that it had." },
   { "--unset-tag", "NAME", nil, function(img, name) return img:untag(name) end, "Take a name away." },
   { "--config", "/POINTER=JSON", pointer_pair, method "set", "Any value of the config, by a JSON Pointer." },
 }
@@ -83,25 +100,45 @@ local function unset(img, name) img.config[KEYS[name]] = nil end
 function set.define(cmd)
   options.image(cmd)
   -- All go into one list, for they are carried out in the order in which they are given.
-  local function keep(apply)
+  local function keep(apply, name)
     return function(args, _, value)
-      args.settings = args.settings or {}
+      args.settings, args.sets = args.settings or {}, args.sets or {}
+      args.sets[name] = true
       table.insert(args.settings, { apply = apply, value = value })
     end
   end
   for _, one in ipairs(SETTINGS) do
-    local option = cmd:option(one[1], one[5]):argname(one[2]):count("*"):action(keep(one[4]))
+    local option = cmd:option(one[1], one[5]):argname(one[2]):count("*"):action(keep(one[4], one[1]))
     if one[3] then option:convert(one[3]) end
   end
   cmd:option("--unset", "Remove a setting: user, workdir, entrypoint, cmd, healthcheck, stop-signal, shell or onbuild.")
-    :argname("SETTING"):count("*"):action(keep(unset))
+    :argname("SETTING"):count("*"):action(keep(unset, "--unset"))
     :choices { "user", "workdir", "entrypoint", "cmd", "healthcheck", "stop-signal", "shell", "onbuild" }
   options.output(cmd)
 end
 
+-- Fails for what is asked for and could not be kept where the image goes, before anything is written.
+local function check_kept(args, img)
+  local to = args.in_place and args.image or args.output
+  if to and to:find("^docker://") then
+    if args.sets["--add-tag"] or args.sets["--unset-tag"] then
+      problem.stop("--add-tag and --unset-tag are for the names in a file; in a registry, --tag adds one")
+    end
+    return
+  end
+  if not args.sets["--annotation"] then return end
+  if args.format == "docker-legacy" or not args.format and not img.digest then
+    problem.stop("an annotation is kept by a manifest, which %s has not: --format docker writes one for docker load, "
+      .. "--format oci-archive or oci one for others", args.format or "this archive")
+  end
+end
+
 function set.run(args, out)
-  if not args.settings and not args.tag[1] then problem.stop("what is to be set? strata set --help has the options") end
+  if not args.sets and not args.tag[1] then problem.stop("what is to be set? strata set --help has the options") end
   local img = options.open(args, out)
+  if args.sets then check_kept(args, img) end
+  local to = args.in_place and args.image or args.output
+  if args.tag[1] and not (to and to:find("^docker://")) then img.tags, args.tag = args.tag, {} end
   for _, one in ipairs(args.settings or {}) do
     local _, message = one.apply(img, one.value)
     if message then problem.stop("%s", (message:gsub("^[%l:_]+: ", ""))) end

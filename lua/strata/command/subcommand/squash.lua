@@ -1,6 +1,7 @@
 --- strata squash: one layer of several, or of all.
 
 local options = require "strata.command.options"
+local output = require "strata.command.output"
 local problem = require "strata.command.problem"
 
 local squash = {
@@ -14,6 +15,7 @@ local squash = {
 local function range(text)
   local first, last = text:match("^(%d+)%-(%d+)$")
   if not first then return nil, ("'%s' is not FIRST-LAST, such as 2-4"):format(text) end
+  if tonumber(first) == tonumber(last) then return nil, ("'%s' is one layer, with nothing to squash"):format(text) end
   return { tonumber(first), tonumber(last) }
 end
 
@@ -37,7 +39,7 @@ function squash.run(args, out)
   else
     problem.check(img:flatten(work))
   end
-  options.tell(out, "%d layers, %d before", #img.layers, before)
+  options.tell(out, "%s, %d before", output.counted(#img.layers, "layer"), before)
   options.save(args, out, img, { layers = #img.layers, before = before })
 end
 

@@ -6,16 +6,29 @@ local problem = require "strata.command.problem"
 
 local waste = {
   summary = "Find the bytes that no container sees.",
-  usage = "[OPTION ...] IMAGE",
+  description = "Find the bytes that no container sees, or drop the files among them.",
+  usage = "[OPTION ...] IMAGE [--drop (-o TO | --in-place)]",
   example = "strata waste --top 5 app.tar",
 }
 
 function waste.define(cmd)
   options.image(cmd)
   cmd:option("--top", "Paths to show, 20 by default; 0 shows all."):argname("N"):convert(options.number(0))
+  cmd:flag("--drop", "Drop files that no container sees from the layers, and write the image.")
+  options.output(cmd)
+end
+
+local function drop(args, out)
+  options.check_target(args)
+  local img = options.open(args, out)
+  local bytes, removed = problem.check(img:drop_waste(nil, options.work(args, out)))
+  options.tell(out, "dropped %s with %s", output.counted(#removed, "entry", "entries"), output.size(bytes))
+  options.save(args, out, img, { removed = removed, bytes = bytes })
 end
 
 function waste.run(args, out)
+  if args.drop then return drop(args, out) end
+  if args.output or args.in_place or args.plan then problem.stop("waste writes nothing without --drop") end
   local img = options.open(args, out)
   local found = problem.check(img:waste(options.work(args, out)))
   if out.is_json then return out:value(found) end
