@@ -292,7 +292,8 @@ end
 ---@param is_whole? boolean  all images that are there
 ---@return string?
 function options.format_of(args, to, is_whole)
-  local is_tar = type(to) == "string" and (to:find("%.tar$") or to:find("%.tgz$") or to:find("%.tar%.%w+$"))
+  local name = (to or ""):gsub("%.gz$", ""):gsub("%.zst$", ""):gsub("%.xz$", ""):gsub("%.bz2$", "")
+  local is_tar = name:find("%.tar$") or name:find("%.tgz$")
   if args.format or not is_tar or is_remote(to) or not is_dir(args.image) or is_dir(to) then return args.format end
   local whole = not is_whole and require("strata").open_index(args.image)
   if whole and #whole.manifests > 1 then
