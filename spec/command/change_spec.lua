@@ -264,6 +264,17 @@ describe("strata", function()
 			assert.is_nil(shell.read(out):find("s3cret", 1, true))
 		end)
 
+		it("tells what a layout has of before", function()
+			local layout = dir:file("layout")
+			command.check({ "convert", app, "--format", "oci", "-o", layout })
+			local words = { "purge", app, "root/.netrc", "--format", "oci", "-o", layout, "-q" }
+			local done = command.run(words)
+			assert.same({ 1, "" }, { done.status, done.stdout })
+			assert.matches("^strata: left: [^\n]*/layout has %d blobs that no image of it names; [^\n]*\n$", done.stderr)
+			words[7] = dir:file("fresh")
+			assert.same({ "", "" }, { command.check(words) })
+		end)
+
 		it("fails where something is left, and where nothing is to go", function()
 			fails("secret 1 is still in it", "purge", app, "**/.netrc", "--prove", "s3cret", "-o", out)
 			fails("what is to go?", "purge", app, "-o", out)

@@ -1,6 +1,7 @@
 --- strata purge: secrets go for good.
 
 local options = require "strata.command.options"
+local output = require "strata.command.output"
 local problem = require "strata.command.problem"
 
 local purge = {
@@ -24,6 +25,17 @@ function purge.define(cmd)
   options.output(cmd)
 end
 
+-- Whether the layout that was written into has blobs of before that nothing names, which is told: they may be those of
+-- the image with its secrets.
+local function has_old_blobs(args)
+  if args.plan or not args.output or args.output == "-" or args.output:find("^docker://") then return false end
+  local found = require("strata").gc(args.output)
+  if not found or #found.blobs == 0 then return false end
+  io.stderr:write(("strata: left: %s has %s that no image of it names; strata.gc removes such blobs\n"):format(
+    output.one_line(args.output), output.counted(#found.blobs, "blob")))
+  return true
+end
+
 function purge.run(args, out)
   if not (args.path[1] or args.history or args.env or args.labels or args.prove[1]) then
     problem.stop("what is to go? PATH ..., --history, --env or --labels")
@@ -33,7 +45,8 @@ function purge.run(args, out)
     history = args.history, env = args.env, labels = args.labels, prove = args.prove[1] and args.prove or nil,
     optional = args.optional,
   })))
-  return options.save_what_leaves(args, out, img, report)
+  local status = options.save_what_leaves(args, out, img, report)
+  return has_old_blobs(args) and 1 or status
 end
 
 return purge
