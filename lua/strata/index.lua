@@ -553,7 +553,8 @@ new, state_of = object.class("strata.Index", methods, {
   fields = fields,
   set = { annotations = set_annotations },
   tostring = function(state)
-    return ("strata.Index(%s, %d images)"):format(state.listing.store.path, #selected(state) + #edits_of(state).added)
+    local count = #selected(state) + #edits_of(state).added
+    return ("strata.Index(%s, %d image%s)"):format(state.listing.store.path, count, count == 1 and "" or "s")
   end,
   close = function(state)
     for _, img in pairs(state.opened) do img:close() end
