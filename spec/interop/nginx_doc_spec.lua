@@ -144,6 +144,8 @@ describe("doc/nginx.md", function()
 		assert.is_nil(body:find(dir.path, 1, true), body)
 		body, status = ask("/edit?env=TZ")
 		assert.same({ 400, true }, { status, body:find("env=NAME=value is wanted", 1, true) ~= nil })
+		body, status = ask("/edit?nosuch=1&tag=app:slim")
+		assert.same({ 400, true }, { status, body:find("and not nosuch", 1, true) ~= nil })
 		body, status = ask("/edit?tag=APP")
 		assert.equal(400, status, body)
 		local status_of = { "curl", "-s", "-o", "/dev/null", "-w", "%{http_code}" }

@@ -476,6 +476,17 @@ describe("the explorer in nginx", function()
 		local value, status = server:ask("/strip?path=a", "-X", "POST", "-T", "/bin/busybox")
 		assert.equal(422, status)
 		assert.equal("EFORMAT", value.code)
+		for _, query in ipairs({ "path=no/such", "path=no/such&path=opt", "path=opt&path=%5Ba%5D/%22" }) do
+			value, status = server:ask("/strip?" .. query, "-X", "POST", "-T", small)
+			assert.same({ 404, "ENOENT" }, { status, value.code })
+			assert.matches("nothing matches", value.error, 1, true)
+		end
+		local optional = dir:file("optional.tar")
+		local wanted = server.url .. "/strip?path=no/such&optional=1&path=opt&path=usr/share/doc"
+		assert.equal(200, server:curl({ wanted, "-X", "POST", "-T", small, "-o", optional }).status)
+		assert.is_true(shell.same(one, optional))
+		value, status = server:ask("/strip?path=opt&optinal=1", "-X", "POST", "-T", small)
+		assert.same({ 400, true }, { status, value.error:find("no parameter optinal", 1, true) ~= nil })
 		local cut = dir:write("cut.tar", shell.read(small):sub(1, 6000))
 		local answer = server:curl({ url, "-X", "POST", "-T", cut })
 		assert.is_true(answer.code ~= 0 or answer.status == 422, "a stream that is cut looks whole")

@@ -47,11 +47,35 @@ local function reader()
   return from_file()
 end
 
-local function patterns()
-  local list = ngx.req.get_uri_args(1000).path
+-- What is asked for: the paths, and whether all of them have to match.
+local function request()
+  local query = ngx.req.get_uri_args(1000)
+  local list, is_optional = query.path, query.optional == "1"
+  query.path, query.optional = nil, nil
+  local other = next(query)
+  if other then return reply.fail("/strip has path and optional, and no parameter " .. other, "EINVAL") end
   if type(list) == "string" then list = { list } end
   if type(list) ~= "table" then return reply.fail("which path? /strip?path=usr/share/doc", "EINVAL") end
-  return list
+  return list, is_optional
+end
+
+-- What the paths choose: a function for each entry, and one that gives the first path that nothing has matched so far.
+local function chooser(paths)
+  local matchers, seen = {}, {}
+  for i, path in ipairs(paths) do matchers[i] = strata.matcher(path) end
+  local function covers(path)
+    local found = false
+    for i, matches in ipairs(matchers) do
+      if matches(path) then seen[i], found = true, true end
+    end
+    return found
+  end
+  local first = 1
+  local function missed()
+    while seen[first] do first = first + 1 end
+    return paths[first]
+  end
+  return covers, missed
 end
 
 local function begin()
@@ -76,6 +100,16 @@ end
 -- So long at most without a turn for others.
 local TURN = 0.002
 
+-- Keeps what comes before all paths have matched: until then the answer may become another one.
+local function keep(out, turn)
+  if not turn.kept then
+    local path = service.surgery():temp()
+    turn.kept = assert(io.open(path, "w+b"))
+    os.remove(path)
+  end
+  assert(turn.kept:write(out))
+end
+
 -- Hands out what there is, as fast as the client takes it.
 local function put(out, turn)
   if clock() > turn.over then
@@ -83,6 +117,14 @@ local function put(out, turn)
     turn.over = clock() + TURN
   end
   if out == "" then return end
+  if turn.missed() then return keep(out, turn) end
+  local kept = turn.kept
+  if kept then
+    turn.kept = nil
+    kept:seek("set")
+    for bytes in function() return kept:read(CHUNK) end do put(bytes, turn) end
+    kept:close()
+  end
   if not ngx.headers_sent then begin() end
   if not ngx.print(out) or not ngx.flush(true) then
     turn.transform:close() -- its temporary files do not wait for the collector
@@ -90,16 +132,17 @@ local function put(out, turn)
   end
 end
 
---- POST /strip?path=usr/share/doc&path=usr/share/man
+--- POST /strip?path=usr/share/doc&path=usr/share/man; a path that matches nothing is 404, unless there is optional=1.
 function strip.run()
-  local good, matches = pcall(strata.matcher, patterns())
-  if not good then return fail((matches:gsub("^.-matcher: ", "")), "EINVAL") end
+  local paths, is_optional = request()
+  local good, covers, missed = pcall(chooser, paths)
+  if not good then return fail((covers:gsub("^.-matcher: ", "")), "EINVAL") end
   local transform, message, code = strata.stream.image {
-    filter = function(entry) return not matches(entry.path) end,
+    filter = function(entry) return not covers(entry.path) end,
     temp_dir = service.own:sub(1, -2), threads = 1, wait = function() ngx.sleep(0.002) end,
   }
   if not transform then return fail(message, code) end
-  local turn = { over = 0, transform = transform }
+  local turn = { over = 0, transform = transform, missed = is_optional and function() end or missed }
   local read, ending = reader(), clock() + service.surgery().deadline
   repeat
     local chunk, why = read()
@@ -120,6 +163,8 @@ function strip.run()
       return fail("the deadline has passed", "ETIMEDOUT")
     end
   until not chunk
+  local nowhere = turn.missed()
+  if nowhere then return fail(("nothing matches %s; optional=1 lets that be"):format(nowhere), "ENOENT") end
 end
 
 return strip
