@@ -338,7 +338,9 @@ end
 local function find(state, which)
   if type(which) == "number" then
     local one = state.files[which]
-    if not one then misuse("read: the artifact has %d files, and no file %s", #state.files, tostring(which)) end
+    if not one then
+      misuse("read: the artifact has %s, and no file %s", printed.counted(#state.files, "file"), tostring(which))
+    end
     return one
   end
   if type(which) ~= "string" then

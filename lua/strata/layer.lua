@@ -9,6 +9,7 @@ local limits = require "strata.util.limits"
 local media_types = require "strata.document.media_types"
 local misuse = require "strata.util.misuse"
 local object = require "strata.util.object"
+local printed = require "strata.util.printed"
 local run_job = require("strata.util.job").run
 local stranded_links = require "strata.layer.stranded_links"
 
@@ -492,8 +493,7 @@ function methods:read(path, max)
     return nil, ("%s: no entry %s"):format(label(state), core.quote(path)), "ENOENT"
   end
   if entry.type ~= "file" and entry.type ~= "hardlink" then
-    return nil, ("%s: %s is a %s, not a file"):format(label(state), core.quote(path),
-      entry.type == "dir" and "directory" or entry.type),
+    return nil, ("%s: %s is %s, not a file"):format(label(state), core.quote(path), printed.type(entry.type)),
       entry.type == "dir" and "EISDIR" or "EINVAL"
   end
   ok, message, code = layer.prepare_entry(state, entry)

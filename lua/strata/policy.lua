@@ -160,7 +160,7 @@ end
 local function check_size(img, rules, findings)
   local count, bytes = #img.layers, 0
   if rules.max_layers and count > rules.max_layers then
-    report(findings, "max_layers", ("%d layers, more than %.0f"):format(count, rules.max_layers))
+    report(findings, "max_layers", ("%s, more than %.0f"):format(printed.counted(count, "layer"), rules.max_layers))
   end
   if not rules.max_size then return end
   for entry in img:entries() do

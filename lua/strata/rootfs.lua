@@ -138,7 +138,7 @@ function methods:open(path)
   local kind = tree:info(node)
   if kind ~= "file" then
     local why = kind == "hardlink" and "a hardlink to a file that is not there"
-      or ("is a %s, not a file"):format(kind == "dir" and "directory" or kind)
+      or ("is %s, not a file"):format(printed.type(kind))
     return nil, ("%s: %s"):format(core.quote(path), why),
       kind == "dir" and "EISDIR" or kind == "hardlink" and "ENOENT" or "EINVAL"
   end
@@ -325,11 +325,11 @@ new, state_of, is = object.class("strata.Rootfs", methods, {
   fields = fields,
   tostring = function(state)
     if state.is_lazy and not state.tree then
-      return ("strata.Rootfs(%d layers, not all of which are here)"):format(#state.layers)
+      return ("strata.Rootfs(%s, not all of which are here)"):format(printed.counted(#state.layers, "layer"))
     end
     local tree = tree_of(state)
-    return ("strata.Rootfs(%d layer%s, %s)"):format(#state.layers, #state.layers == 1 and "" or "s",
-      tree and ("%d paths"):format(tree:count()) or "cannot be read")
+    return ("strata.Rootfs(%s, %s)"):format(printed.counted(#state.layers, "layer"),
+      tree and printed.counted(tree:count(), "path") or "cannot be read")
   end,
   close = function(state)
     if state.tree then state.tree:close() end

@@ -7,6 +7,7 @@
 
 local core = require "strata.core"
 local paths = require "strata.util.path"
+local printed = require "strata.util.printed"
 
 local unpacking = {}
 
@@ -172,8 +173,8 @@ function Unpacking:imply_over(below, path, guess)
         .. "root's, the others keep what a lower layer gave it"):format(quoted))
     end
   elseif kind then
-    self:add("warning", "below-lower-file", ("%s is a %s of a lower layer: in Docker and podman a directory takes its "
-      .. "place, containerd may refuse, vfs and umoci refuse or pass over this"):format(quoted, kind))
+    self:add("warning", "below-lower-file", ("%s is %s of a lower layer: in Docker and podman a directory takes its "
+      .. "place, containerd may refuse, vfs and umoci refuse or pass over this"):format(quoted, printed.type(kind)))
   elseif self.hiding then
     self:add("note", "whiteout-of-nothing", ("there is no %s: umoci passes over a whiteout there, the others make the "
       .. "directory"):format(quoted), { about = path, guess = guess })
@@ -366,8 +367,8 @@ end
 function Unpacking:root(entry)
   if entry.name == "" then return end -- an error of its own
   if entry.type ~= "dir" then
-    self:add("warning", "root-entry", ("an entry for the root that is a %s: some runtimes refuse it, some pass over it")
-      :format(entry.type))
+    self:add("warning", "root-entry", ("an entry for the root that is %s: some runtimes refuse it, some pass over it")
+      :format(printed.type(entry.type)))
   elseif entry.mode ~= 493 or entry.uid > 0 or entry.gid > 0 then
     self:add("note", "root-entry", ("an entry for the root with a mode or an owner: %s pass over it, but for podman's "
       .. "mode of '/'; %s apply it"):format(DEFAULT, OTHERS))

@@ -7,6 +7,7 @@ local core = require "strata.core"
 local digests = require "strata.util.digests"
 local fail = require "strata.util.fail"
 local limits = require "strata.util.limits"
+local printed = require "strata.util.printed"
 local run_job = require("strata.util.job").run
 
 local archive = {}
@@ -208,7 +209,7 @@ function ArchiveStore:resolve(name, what)
     end
     if member.type == "file" then return member, named end
     if member.type ~= "symlink" and member.type ~= "hardlink" then
-      return fail("EFORMAT", "%s: %s %s is a %s, not a file", self.path, what, quoted, member.type)
+      return fail("EFORMAT", "%s: %s %s is %s, not a file", self.path, what, quoted, printed.type(member.type))
     end
     seen[member] = true
     member = follow(self, member)

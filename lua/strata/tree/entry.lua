@@ -8,6 +8,7 @@ local json = require "strata.util.json"
 local layer = require "strata.layer"
 local object = require "strata.util.object"
 local options = require "strata.util.options"
+local printed = require "strata.util.printed"
 
 local tree_entry = {}
 
@@ -93,8 +94,7 @@ local fields = {
 local function content_of(state)
   local kind = state.tree:info(state.node)
   if kind ~= "file" then
-    return nil, ("%s: is a %s, not a file"):format(core.quote(state.tree:path(state.node)),
-      kind == "dir" and "directory" or kind),
+    return nil, ("%s: is %s, not a file"):format(core.quote(state.tree:path(state.node)), printed.type(kind)),
       kind == "dir" and "EISDIR" or "EINVAL"
   end
   local entry, number = state.tree:source(state.node)

@@ -49,9 +49,29 @@ local function short(digest)
   return digest and digest:sub(1, 19) or "?"
 end
 
-local function counted(count, one, many)
+-- What entries are, in words.
+local TYPES = {
+  dir = "a directory", char = "a character device", block = "a block device", fifo = "a FIFO",
+  other = "of an unknown type",
+}
+
+--- What an entry of a type is: "a directory".
+---@param kind string
+---@return string
+function printed.type(kind)
+  return TYPES[kind] or "a " .. kind
+end
+
+--- A number of things, in words.
+---@param count integer
+---@param one string
+---@param many? string  default: with an s
+---@return string
+function printed.counted(count, one, many)
   return ("%d %s"):format(count, count == 1 and one or many or one .. "s")
 end
+
+local counted = printed.counted
 
 -- The parts that are there, with commas between.
 local function joined(...)

@@ -6,6 +6,7 @@ local inflate = require("strata.store.open").inflate
 local job = require "strata.util.job"
 local json = require "strata.util.json"
 local parent_of = require("strata.util.path").parent
+local printed = require "strata.util.printed"
 
 local from_archive = {}
 
@@ -105,7 +106,7 @@ function ForeignArchive:check_parents()
     while parent do
       local above = self.found[parent]
       if above and above.type ~= "dir" then
-        return self:problem(path, ("is below %s, which is a %s"):format(core.quote(parent), above.type))
+        return self:problem(path, ("is below %s, which is %s"):format(core.quote(parent), printed.type(above.type)))
       end
       parent = parent_of(parent)
     end
