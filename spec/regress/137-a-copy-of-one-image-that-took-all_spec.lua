@@ -1,6 +1,8 @@
 -- strata.copy with ref, digest or platform wrote all images that were where the one came from, unless a format was
 -- given: the choice only told which of them its result was about.
 
+local archive = require "spec.support.docker_archive"
+local blobs = require "spec.support.blobs"
 local shell = require "spec.support.shell"
 local strata = require "strata"
 local tmp = require "spec.support.tmp"
@@ -64,7 +66,8 @@ describe("a copy of one image of several", function()
 							opts.ref = "team/app:2"
 						end
 						local to = dir:file("to-" .. source .. how .. tostring(format))
-						local saved = assert(strata.copy(dir:file(source), to, opts))
+						local saved, lost = assert(strata.copy(dir:file(source), to, opts))
+						assert.is_nil(lost and tostring(lost):match("manifests? of"))
 						if is_oci and not (format and format:find("^docker")) then
 							assert.equal(digests[2], saved.digest)
 						end
@@ -90,6 +93,24 @@ describe("a copy of one image of several", function()
 			assert.same({ nil, "EINVAL" }, { done, code })
 			assert.matches("where the image already is", message, 1, true)
 			assert.equal(2, #assert(strata.open_index(dir:file(row[1]))).manifests)
+		end
+	end)
+
+	it("tells of an attestation that does not go along, and of no other image", function()
+		local layers, made = archive.layers(2), blobs.new()
+		local amd = made:image({ layers = { layers[1] } })
+		local arm = made:image({ layers = { layers[2] }, config = archive.image({ layers = { layers[2] } }).config:gsub(
+			"amd64", "arm64") })
+		local _, attestation = made:attestation(amd)
+		local index = made:index({ blobs.descriptor(amd, ',"platform":{"os":"linux","architecture":"amd64"}'), attestation,
+			blobs.descriptor(arm, ',"platform":{"os":"linux","architecture":"arm64"}') })
+		made:set_root({ blobs.descriptor(index, blobs.named("app:1")) })
+		local path = made:write_dir(dir:file("attested"))
+		local _, lost = assert(strata.copy(path, dir:file("amd"), { platform = "linux/amd64" }))
+		assert.same({ "another manifest of the index " .. index.digest }, lost)
+		for to, opts in pairs({ arm = { platform = "linux/arm64" },
+			dropped = { platform = "linux/amd64", attestations = "drop" } }) do
+			assert.is_nil((select(2, assert(strata.copy(path, dir:file(to), opts)))))
 		end
 	end)
 

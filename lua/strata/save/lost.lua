@@ -22,8 +22,9 @@ local function note_foreign(list, images)
   end
 end
 
--- What is lost of the documents around the images that are written without them, each once.
-local function note_surroundings(list, images, opts, into)
+-- What is lost of the documents around the images that are written without them, each once. Of an image that was chosen
+-- for itself these are what is about it: nobody wants the others.
+local function note_surroundings(list, images, opts, into, alone)
   local written, seen = {}, {}
   for _, image in ipairs(images) do
     local manifest = image.source and image.source.manifest
@@ -33,16 +34,17 @@ local function note_surroundings(list, images, opts, into)
     if not seen[line] then list[#list + 1] = line end
     seen[line] = true
   end
-  local function goes_along(known) -- into an index that is made of the images
-    local subject = into and oci_catalog.subject(known.annotations, known.kind ~= "image" and known.document)
-    return subject and written[subject]
+  local function is_about(known)
+    local subject = oci_catalog.subject(known.annotations, known.kind ~= "image" and known.document)
+    return subject ~= nil and written[subject]
   end
   local function note_index(catalog, digest)
     local index, others = catalog.indexes[digest], 0
     for _, descriptor in ipairs(index.document.manifests) do
       local known = type(descriptor) == "table" and catalog.by_digest[descriptor.digest]
       local is_asked = known and known.kind == "attestation" and opts.attestations == "drop"
-      is_asked = is_asked or known and goes_along(known)
+      local is_ours = known and is_about(known)
+      is_asked = is_asked or into and is_ours or alone and not is_ours -- into: the index that is made has it
       if not is_asked and not written[type(descriptor) == "table" and descriptor.digest] then others = others + 1 end
     end
     local name = digest ~= "" and digest or core.sha256(index.text)
@@ -122,7 +124,7 @@ return function(saving)
   if saving.whole then
     for _, line in ipairs(left_behind(saving.whole, images, saving.opts)) do list[#list + 1] = line end
   else
-    note_surroundings(list, images, saving.opts, saving.into)
+    note_surroundings(list, images, saving.opts, saving.into, saving.requests[1].alone)
   end
   for _, image in ipairs(images) do
     if image.source and image.source.misnaming then list[#list + 1] = image.source:misnaming() end
