@@ -1,5 +1,5 @@
--- The modes of an ordinary user's directories are set at the end. A directory that a marker hides, and that its layer has
--- something in, is a new one without an entry: in the end it got the mode of the hidden one.
+-- The modes of an ordinary user's directories are set at the end. A directory that a marker hides, and that its layer
+-- has something in, is a new one without an entry: in the end it got the mode of the hidden one.
 
 local archive = require "spec.support.archive"
 local child = require "spec.support.child"
