@@ -34,7 +34,7 @@ end
 
 describe("a file that is no image archive", function()
 	it("is refused when it is empty", function()
-		refusal.of_open(dir:write("empty.tar", ""), "EFORMAT", { "manifest.json" })
+		refusal.of_open(dir:write("empty.tar", ""), "EFORMAT", { "is empty" })
 		refusal.of_open(dir:write("zeros.tar", ("\0"):rep(10240)), "EFORMAT", { "manifest.json" })
 	end)
 
@@ -328,7 +328,7 @@ describe("a name in manifest.json", function()
 	end)
 
 	it("must be that of a file", function()
-		local wrong = { some = "dir", ["some/"] = "dir", pipe = "fifo", disk = "block", ["."] = "not in", [""] = "" }
+		local wrong = { some = "dir", ["some/"] = "dir", pipe = "FIFO", disk = "block", ["."] = "not in", [""] = "" }
 		for name, part in pairs(wrong) do
 			refusal.of_open(with_names("c.json", name), "EFORMAT", { "layer 1", part })
 		end
