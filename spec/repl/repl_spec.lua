@@ -132,11 +132,13 @@ describe("the REPL on a terminal", function()
 	it("drops a statement after Ctrl-C and Enter, and ends when Ctrl-C comes twice", function()
 		need_readline()
 		local list, status = session({ "x = {",
-			{ send = "1, ", wait = "1, " }, { send = "\3", wait = "C$" }, { send = "\r" }, "5" })
+			{ send = "1, ", wait = "1, " }, { send = "\3", wait = "C" },
+			{ send = "\r", pause = 0.3 }, "5" })
 		assert.matches("error: interrupted\n> $", list[5])
 		assert.equal("5\n", list[6])
 		assert.equal(0, status)
-		list, status = session({ { send = "x", wait = "x" }, { send = "\3", wait = "C$" } }, { ending = "\3" })
+		list, status = session({ { send = "x", wait = "x" }, { send = "\3", wait = "C" },
+			{ send = "", wait = "", pause = 0.3 } }, { ending = "\3" })
 		assert.equal(130, status, list[4])
 	end)
 

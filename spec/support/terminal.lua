@@ -5,9 +5,14 @@ local python = require "spec.support.python"
 
 local terminal = {}
 
+---@class spec.Step
+---@field send string
+---@field wait string  a pattern of Python's that what comes back ends with
+---@field pause? number  seconds before it is sent
+
 ---@class spec.Session
 ---@field argv string[]
----@field steps (string|{send: string, wait: string})[]  a string is a line, after which a prompt is waited for
+---@field steps (string|spec.Step)[]  a string is a line, after which a prompt is waited for
 ---@field env? table<string, string>
 ---@field wait? string  what the output ends with before the first step. Default: a prompt
 ---@field ending? string  what is typed in the end. Default: Ctrl-D

@@ -1,6 +1,6 @@
 # Runs a program on a terminal of its own and types: standard input has {argv, env, rows, columns, steps} as JSON,
-# where a step is {send, wait}: bytes to type, and the regular expression that what comes back then ends with. Prints
-# {answers, status} as JSON: what came back before the first step, after each of them, and after the last.
+# where a step is {send, wait, pause}: bytes to type, after so many seconds, and the regular expression that what comes
+# back then ends with. Prints {answers, status} as JSON: what came back before the first step, after each of them, and after the last.
 import fcntl, json, os, pty, re, select, signal, struct, sys, termios, time
 
 PROMPT = r"(^|\n)>>? $"
@@ -32,6 +32,7 @@ def read(wait, seconds=20):
 
 answers = [read(request.get("wait", PROMPT))]
 for step in request["steps"]:
+    time.sleep(step.get("pause", 0))
     os.write(terminal, step["send"].encode())
     answers.append(read(step.get("wait", PROMPT)))
 os.write(terminal, request.get("ending", "\4").encode())
