@@ -105,6 +105,19 @@ describe("strata", function()
 			assert.matches("usr/share/doc/.wh.gone", shell.check({ "tar", "-tf", dir:file("layer.tar") }), 1, true)
 			fails("where does it go?", "export", app)
 			fails("no layer 9", "export", app, "-o", dir:file("x"), "--layer", "9")
+			fails("takes no PATH", "export", app, "etc", "-o", dir:file("x"), "--layer", "2")
+		end)
+
+		it("tells what the tar of a layer would be, and writes none", function()
+			local to = dir:file("planned.tar")
+			local plan = cjson.decode((command.check({ "export", app, "-o", to, "--layer", "2", "--plan", "--json" })))
+			assert.equal(1, shell.run({ "test", "-e", to }).status)
+			command.check({ "export", app, "-o", to, "--layer", "2" })
+			assert.same({ true, 2, "none", #shell.read(to) }, { plan.plan, plan.layer, plan.compression, plan.size })
+			plan = cjson.decode((command.check({
+				"export", app, "-o", to, "--layer", "2", "--plan", "--json", "--compression", "zstd",
+			})))
+			assert.same({ "zstd" }, { plan.compression, plan.size })
 		end)
 	end)
 

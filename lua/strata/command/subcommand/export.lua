@@ -1,6 +1,7 @@
 --- strata export: the files of an image as one tar, or the tar of one layer.
 
 local options = require "strata.command.options"
+local output = require "strata.command.output"
 local problem = require "strata.command.problem"
 
 local export = {
@@ -22,13 +23,25 @@ function export.define(cmd)
   cmd:option("--threads", "At most N; else one per processor."):argname("N"):convert(options.number(1))
 end
 
+-- Tells what the tar of a layer would be: of one that is compressed anew nobody knows the size.
+local function tell_layer(args, out, layer)
+  local is_same = not args.compression or args.compression == layer.compression
+  local size, compression = is_same and layer.size or nil, args.compression or layer.compression
+  if out.is_json then
+    return out:value { plan = true, path = args.output, layer = args.layer, compression = compression, size = size }
+  end
+  out:say("would write layer %d, %s, %s%s", args.layer, compression, size and output.size(size) or "of a new size",
+    args.output and " to " .. output.text(args.output) or "")
+end
+
 function export.run(args, out)
   if not args.plan and not args.output then problem.stop("where does it go? -o TO (a file or -)") end
   options.check_target(args)
   local img = options.open(args, out)
   local how = options.work(args, out, { compression = args.compression, level = args.level })
   local layer = args.layer and options.layer(img, args.layer)
-  if layer and (args.path[1] or args.plan) then problem.stop("--layer takes no PATH, and has no --plan") end
+  if layer and args.path[1] then problem.stop("--layer takes no PATH") end
+  if layer and args.plan then return tell_layer(args, out, layer) end
   if args.plan then return options.tell_files(args, out, img, args.output) end
   local result
   if layer then

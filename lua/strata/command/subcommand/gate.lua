@@ -14,7 +14,7 @@ local gate = {
 
 function gate.define(cmd)
   options.image(cmd)
-  cmd:argument("POLICY", "A Lua file that returns a table of rules, or a function that gives one. Set-id files, "
+  cmd:argument("POLICY", "A Lua file that returns a table of rules. Set-id files, "
     .. "devices and root as the user are refused unless it allows them (setid, devices, root_user).")
     :target("policy"):args("?")
 end
