@@ -63,7 +63,7 @@ local HEALTHCHECK = {
 
 local function config_problem(config)
   if type(config) ~= "table" then return "config is not as it should be" end
-  for name, value in pairs(config) do
+  for name, value in strata.pairs(config) do
     local part = type(name) == "string" and name:match("^/config/Healthcheck/(%a+)$")
     local problem
     if part and HEALTHCHECK[part] then
@@ -76,7 +76,7 @@ local function config_problem(config)
   return nil
 end
 
-local MAPS = { env = is_text, labels = is_text, ports = is_true, volumes = is_true }
+local MAPS = { { "env", is_text }, { "labels", is_text }, { "ports", is_true }, { "volumes", is_true } }
 
 --- The fields of a request that are settings.
 settings.FIELDS = { env = true, labels = true, ports = true, volumes = true, config = true }
@@ -106,7 +106,8 @@ end
 ---@param wanted table
 ---@return string?
 function settings.problem(wanted)
-  for name, check in pairs(MAPS) do
+  for _, map in ipairs(MAPS) do
+    local name, check = map[1], map[2]
     if wanted[name] ~= nil and not is_map(wanted[name], check) then return name .. " is not as it should be" end
   end
   local problem = wanted.config ~= nil and config_problem(wanted.config)
