@@ -296,7 +296,8 @@ function rootfs.draw(root, opts)
   local node, tree = find_directory(state_of(root), path)
   if not node then misuse(tree) end
   local title = tree:path(node)
-  return draw.render(tree, node, title == "." and "/" or title .. "/", opts)
+  local totals = opts and opts.sizes and usage_of(state_of(root)).bytes or nil
+  return draw.render(tree, node, title == "." and "/" or title .. "/", opts, totals)
 end
 
 --- The tree, for people. Throws when there is no such directory.

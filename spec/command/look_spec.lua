@@ -176,6 +176,12 @@ describe("strata", function()
 			end
 			assert.equal(7000, bytes.usr)
 			assert.equal(5000, bytes["usr/bin"])
+			local root = assert(assert(strata.open(app)):rootfs())
+			for _, row in ipairs(decoded("tree", "--depth", "0", "--json", app)) do
+				if row.path then
+					assert.equal(root:usage(row.path).bytes, row.bytes, row.path)
+				end
+			end
 			assert.equal(34, bytes.etc)
 			local rows = decoded("tree", "--depth", "1", "--json", app, "usr")
 			assert.same({ "usr", "usr/bin", "usr/share" }, { rows[1].path, rows[2].path, rows[3].path })

@@ -12,22 +12,6 @@ local function link_of(kind, own, links)
   return nil -- also a link that is the last name of its file
 end
 
--- The bytes of the files in a directory and below, for it and for all directories below.
-local function add_totals(view, node, totals)
-  local total, child = 0, view:first(node)
-  while child do
-    local kind, _, _, links = view:info(child)
-    if kind == "dir" then
-      total = total + add_totals(view, child, totals)
-    elseif not link_of(kind, view:entry(child), links) then
-      total = total + view:source(child).size
-    end
-    child = view:next(child)
-  end
-  totals[node] = total
-  return total
-end
-
 local function describe(view, node, opts, totals)
   local kind, layer, _, links = view:info(node)
   local name, own = json.printable(view:name(node), 200), view:entry(node)
@@ -59,11 +43,11 @@ end
 ---@param top integer  its node
 ---@param title string
 ---@param opts? strata.TreeOptions
+---@param totals? table<integer, integer>  bytes below each directory, by node: they are told
 ---@return string
-function draw.render(view, top, title, opts)
+function draw.render(view, top, title, opts, totals)
   opts = opts or {}
-  local totals = opts.sizes and {} or nil
-  if totals then title = ("%s  (%s)"):format(title, core.human_size(add_totals(view, top, totals))) end
+  if totals then title = ("%s  (%s)"):format(title, core.human_size(totals[top])) end
   local lines = { title }
   local depth, width = opts.depth or 64, opts.width or math.huge
   -- The stack of directories that are being drawn, each with the children that are left.

@@ -24,20 +24,13 @@ end
 
 -- What is down to a depth, with the bytes of the files below.
 local function rows_of(root, top, depth)
-  local rows, by_path, counted = {}, {}, {}
-  local deepest = depth + depth_of(top.path)
+  local rows, deepest = {}, depth + depth_of(top.path)
   local function visit(entry)
-    local row = { path = entry.path, type = entry.type, bytes = 0, layer = entry.layer and entry.layer.position }
-    by_path[entry.path] = row
-    if depth_of(entry.path) <= deepest then rows[#rows + 1] = row end
-    local inode = entry.inode
-    if entry.type ~= "file" or inode and counted[inode] then return end
-    if inode then counted[inode] = true end
-    local path = entry.path
-    while path and by_path[path] do
-      by_path[path].bytes = by_path[path].bytes + entry.size
-      path = path ~= "." and (path:match("^(.*)/[^/]*$") or ".")
-    end
+    if depth_of(entry.path) > deepest then return end
+    rows[#rows + 1] = {
+      path = entry.path, type = entry.type, bytes = problem.check(root:usage(entry.path)).bytes,
+      layer = entry.layer and entry.layer.position,
+    }
   end
   visit(top)
   for entry in root:walk(top.path) do visit(entry) end
