@@ -1,0 +1,197 @@
+--- One job of a fleet: a script carried out on one image of a registry.
+--
+-- A script is a Lua file that returns a function(img, ref, options, open). It edits the image, or looks at it. It gives
+-- nil, message, code when it cannot; everything else it returns means that it could. `ref` is what the user called the
+-- image, `options` are strings by name, `open(ref)` opens another image with the same client of registries.
+--
+-- A job can be run again and again, here and elsewhere: it names its source by digest, the bytes that are made of it
+-- are the same on every machine, and its tag moves only when it still is what it was.
+
+local strata = require "strata"
+
+local job = {}
+
+--- What is to be done. All of it are strings, so that a queue can keep it.
+---@class fleet.Job
+---@field ref string  what the user called the image: "docker://host/app:1"
+---@field source string  the same by its digest: "docker://host/app@sha256:..."
+---@field script string  the path of the script
+---@field options table<string, string>
+---@field target string?  the tag that the result gets; nil: the image is looked at only
+---@field was string?  the digest that this tag had, "" for none
+
+--- What a job runs with.
+---@class fleet.How
+---@field registry strata.Registry
+---@field progress (fun(done: integer, total: integer, what: string))?  an error that it throws ends the job
+
+--- What came of it.
+---@class fleet.Result
+---@field digest string  of what was saved, or of what was looked at
+---@field bytes integer  that were sent
+---@field requests integer  that the save has made
+
+-- ---- names ------------------------------------------------------------------------------------------------
+
+-- The host, the repository and the tag of a reference; Docker Hub's have short forms.
+local function parts(ref)
+  local host, path = ref:match("^docker://([^/]*[.:][^/]*)/(.+)$")
+  if not host then host, path = ref:match("^docker://(localhost)/(.+)$") end
+  if not host then host, path = "docker.io", (ref:gsub("^docker://", "")) end
+  path = path:gsub("@.*$", "")
+  local repository, tag = path:match("^(.*):([^:/]*)$")
+  repository = repository or path
+  if host == "docker.io" and not repository:find("/", 1, true) then repository = "library/" .. repository end
+  return { host = host, repository = repository, tag = tag or "latest" }
+end
+
+--- The reference that a result gets: a template with the words {host}, {repository} and {tag} of the source.
+---@param ref string
+---@param template string  "docker://{host}/{repository}:{tag}-slim"
+---@return string
+function job.target(ref, template)
+  local of = parts(ref)
+  return (template:gsub("{(%a+)}", function(word)
+    return of[word] or error(("'{%s}' in a target: it has {host}, {repository} and {tag}"):format(word), 0)
+  end))
+end
+
+-- The same reference by a digest.
+local function by_digest(ref, digest)
+  local of = parts(ref)
+  return ("docker://%s/%s@%s"):format(of.host, of.repository, digest)
+end
+
+-- The options with the references among them resolved, too: a base is the same for every worker.
+local function resolved_options(options, registry)
+  local list = {}
+  for name, value in pairs(options) do
+    if value:find("^docker://") and not value:find("@", 1, true) then
+      local digest, message, code = registry:digest(value)
+      if not digest then return nil, message, code end
+      value = by_digest(value, digest)
+    end
+    list[name] = value
+  end
+  return list
+end
+
+--- A job for what a reference leads to now: a request for the source, which no registry counts as a pull, and one for
+--- the target when that has another name.
+---@param ref string
+---@param script string
+---@param options table<string, string>
+---@param template string?  see job.target; nil: the image is looked at only
+---@param registry strata.Registry
+---@return fleet.Job?
+---@return string? message
+---@return string? code
+function job.new(ref, script, options, template, registry)
+  local digest, message, code = registry:digest(ref)
+  if not digest then return nil, message, code end
+  local given, why, how = resolved_options(options, registry)
+  if not given then return nil, why, how end
+  local one = { ref = ref, source = by_digest(ref, digest), script = script, options = given }
+  if not template then return one end
+  one.target = job.target(ref, template)
+  if one.target == job.target(ref, "docker://{host}/{repository}:{tag}") then
+    one.was = digest
+    return one
+  end
+  one.was, message, code = registry:digest(one.target)
+  if not one.was and code ~= "ENOENT" then return nil, message, code end
+  one.was = one.was or ""
+  return one
+end
+
+-- ---- work -------------------------------------------------------------------------------------------------
+
+--- The function of a script.
+---@param path string
+---@return function?
+---@return string? message
+---@return string? code
+function job.script(path)
+  local chunk, message = loadfile(path)
+  if not chunk then return nil, message, "ESCRIPT" end
+  local ok, fn = pcall(chunk)
+  if not ok then return nil, tostring(fn), "ESCRIPT" end
+  if type(fn) ~= "function" then return nil, path .. ": a script returns a function(img, ref, options)", "ESCRIPT" end
+  return fn
+end
+
+-- Bases stay open from one job to the next: what a digest names never changes.
+local KEPT = 8
+local kept = {}
+
+local function opener(how)
+  return function(ref)
+    if kept[ref] then return kept[ref] end
+    local img, message, code = strata.open(ref, { registry = how.registry, progress = how.progress })
+    if img and ref:find("@", 1, true) then
+      if #kept == KEPT then kept = {} end
+      kept[#kept + 1], kept[ref] = ref, img
+    end
+    return img, message, code
+  end
+end
+
+-- What a script throws about the image is a failure of the job; what `progress` throws, a table, ends it.
+local function call(fn, img, one, how)
+  local ok, done, message, code = xpcall(fn, function(thrown)
+    return type(thrown) == "string" and debug.traceback(thrown, 2) or thrown
+  end, img, one.ref, one.options, opener(how))
+  if not ok and type(done) ~= "string" then error(done, 0) end
+  if not ok then return nil, done:match("^[^\n]*"), "ESCRIPT" end
+  if done == nil and message then return nil, message, code or "ESCRIPT" end
+  return true
+end
+
+-- Runs the script on an image, or on each image of an index.
+local function edit(fn, one, how)
+  local opts = { registry = how.registry, progress = how.progress }
+  local img, message, code = strata.open(one.source, opts)
+  if img then
+    local ok
+    ok, message, code = call(fn, img, one, how)
+    return ok and img, message, code, img
+  end
+  if code ~= "EAMBIGUOUS" then return nil, message, code end
+  local index
+  index, message, code = strata.open_index(one.source, opts)
+  if not index then return nil, message, code end
+  for each in assert(index:images()) do
+    local ok
+    ok, message, code = call(fn, each, one, how)
+    if not ok then return nil, message, code, index end
+  end
+  return index, nil, nil, index
+end
+
+--- Runs a job, and moves its tag when that still is what it was, or has the result already.
+---@param one fleet.Job
+---@param how fleet.How
+---@return fleet.Result?
+---@return string? message
+---@return string? code
+function job.run(one, how)
+  local fn, message, code = job.script(one.script)
+  if not fn then return nil, message, code end
+  local edited, opened
+  edited, message, code, opened = edit(fn, one, how)
+  local saved
+  if edited and one.target then
+    local was = one.was
+    if was == "" then was = false end
+    saved, message, code = edited:save(one.target, {
+      registry = how.registry, progress = how.progress, reproducible = true, expect = was,
+    })
+    if saved then message = nil end -- what the target cannot hold
+  end
+  if opened then opened:close() end
+  if message then return nil, message, code end
+  if not one.target then return { digest = one.source:match("@(.+)$"), bytes = 0, requests = 0 } end
+  return { digest = saved.digest, bytes = saved.size, requests = saved.requests }
+end
+
+return job
