@@ -852,7 +852,7 @@ return {
     },
     functions = {},
   },
-  ["strata.Progress"] = { text = "What an option `progress` is called with: bytes that are done, bytes in all, and \"hashing\", \"writing\" ... An error\nthat it throws ends the call. What it returns means nothing.", kind = "type",
+  ["strata.Progress"] = { text = "What an option `progress` is called with: bytes that are done, bytes in all, and \"hashing\", \"writing\" ... Work that\nmoves no bytes is told as 0 of 1 while it is waited for. An error that the function throws ends the call. What it\nreturns means nothing.", kind = "type",
     fields = {
     { "=", "fun(done: integer, total: integer, what: string)", "" },
     },
