@@ -62,8 +62,13 @@ local function by_digest(ref, digest)
   return ("docker://%s/%s@%s"):format(of.host, of.repository, digest)
 end
 
--- The options with the references among them resolved, too: a base is the same for every worker.
-local function resolved_options(options, registry)
+--- The options with the references among them by digest: a base is the same one for every job.
+---@param options table<string, string>
+---@param registry strata.Registry
+---@return table<string, string>?
+---@return string? message
+---@return string? code
+function job.options(options, registry)
   local list = {}
   for name, value in pairs(options) do
     if value:find("^docker://") and not value:find("@", 1, true) then
@@ -80,7 +85,7 @@ end
 --- the target when that has another name.
 ---@param ref string
 ---@param script string
----@param options table<string, string>
+---@param options table<string, string>  see job.options
 ---@param template string?  see job.target; nil: the image is looked at only
 ---@param registry strata.Registry
 ---@return fleet.Job?
@@ -89,9 +94,7 @@ end
 function job.new(ref, script, options, template, registry)
   local digest, message, code = registry:digest(ref)
   if not digest then return nil, message, code end
-  local given, why, how = resolved_options(options, registry)
-  if not given then return nil, why, how end
-  local one = { ref = ref, source = by_digest(ref, digest), script = script, options = given }
+  local one = { ref = ref, source = by_digest(ref, digest), script = script, options = options }
   if not template then return one end
   one.target = job.target(ref, template)
   if one.target == job.target(ref, "docker://{host}/{repository}:{tag}") then

@@ -88,8 +88,8 @@ local function look(this)
   return true
 end
 
--- Fails when the tag is not what it has to be: PUTM9. A tag that has what is pushed already is right, too: a save that is
--- made again, because nobody knows how the first one ended, succeeds.
+-- Fails when the tag is not what it has to be: PUTM9. A tag that has what is pushed already is right, too: a save that
+-- is made again, because nobody knows how the first one ended, succeeds.
 local function check_expected(this)
   if this.expect == nil or this.current == (this.expect ~= "" and this.expect or nil) then return true end
   if this.current == this.manifest.digest then return true end
