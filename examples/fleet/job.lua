@@ -24,6 +24,7 @@ local job = {}
 ---@class fleet.How
 ---@field registry strata.Registry
 ---@field progress (fun(done: integer, total: integer, what: string))?  an error that it throws ends the job
+---@field threads integer?  that compress; nil: one per CPU
 
 --- What came of it.
 ---@class fleet.Result
@@ -127,10 +128,10 @@ end
 local KEPT = 8
 local kept = {}
 
-local function opener(how)
+local function opener(opts)
   return function(ref)
     if kept[ref] then return kept[ref] end
-    local img, message, code = strata.open(ref, { registry = how.registry, progress = how.progress })
+    local img, message, code = strata.open(ref, opts)
     if img and ref:find("@", 1, true) then
       if #kept == KEPT then kept = {} end
       kept[#kept + 1], kept[ref] = ref, img
@@ -140,10 +141,10 @@ local function opener(how)
 end
 
 -- What a script throws about the image is a failure of the job; what `progress` throws, a table, ends it.
-local function call(fn, img, one, how)
+local function call(fn, img, one, opts)
   local ok, done, message, code = xpcall(fn, function(thrown)
     return type(thrown) == "string" and debug.traceback(thrown, 2) or thrown
-  end, img, one.ref, one.options, opener(how))
+  end, img, one.ref, one.options, opener(opts))
   if not ok and type(done) ~= "string" then error(done, 0) end
   if not ok then return nil, done:match("^[^\n]*"), "ESCRIPT" end
   if done == nil and message then return nil, message, code or "ESCRIPT" end
@@ -152,11 +153,11 @@ end
 
 -- Runs the script on an image, or on each image of an index.
 local function edit(fn, one, how)
-  local opts = { registry = how.registry, progress = how.progress }
+  local opts = { registry = how.registry, progress = how.progress, threads = how.threads }
   local img, message, code = strata.open(one.source, opts)
   if img then
     local ok
-    ok, message, code = call(fn, img, one, how)
+    ok, message, code = call(fn, img, one, opts)
     return ok and img, message, code, img
   end
   if code ~= "EAMBIGUOUS" then return nil, message, code end
@@ -164,9 +165,8 @@ local function edit(fn, one, how)
   index, message, code = strata.open_index(one.source, opts)
   if not index then return nil, message, code end
   for each in assert(index:images()) do
-    local ok
-    ok, message, code = call(fn, each, one, how)
-    if not ok then return nil, message, code, index end
+    local ok, why, how_so = call(fn, each, one, opts)
+    if not ok then return nil, why, how_so, index end
   end
   return index, nil, nil, index
 end
@@ -183,11 +183,12 @@ function job.run(one, how)
   local edited, opened
   edited, message, code, opened = edit(fn, one, how)
   local saved
+  if edited and how.progress then how.progress(0, 1, "saving") end -- the last moment to be told that it is not wanted
   if edited and one.target then
     local was = one.was
     if was == "" then was = false end
     saved, message, code = edited:save(one.target, {
-      registry = how.registry, progress = how.progress, reproducible = true, expect = was,
+      registry = how.registry, progress = how.progress, threads = how.threads, reproducible = true, expect = was,
     })
     if saved then message = nil end -- what the target cannot hold
   end

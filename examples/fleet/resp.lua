@@ -63,7 +63,7 @@ local function read(from)
   local kind, text = line:sub(1, 1), line:sub(2)
   if kind == "+" then return text end
   if kind == "-" then return { err = text } end
-  if kind == ":" then return math.tointeger(tonumber(text)) end
+  if kind == ":" then return math.floor(tonumber(text)) end
   local count = tonumber(text)
   if kind ~= "$" and kind ~= "*" or not count then must(nil, "no Redis speaks there") end
   if count < 0 then return false end
@@ -114,10 +114,10 @@ end
 ---@return string? message
 ---@return string? code  "ENETWORK": no answer; "EREDIS": Redis refuses; "EAUTH": the password is wrong
 function Redis:call(...)
-  local words = table.pack(...)
+  local words = { ... }
   local ok, answer = pcall(function()
     if not self.socket then self:open() end
-    send(self.socket, table.unpack(words, 1, words.n))
+    send(self.socket, table.unpack(words))
     return read(self.socket)
   end)
   if ok then
