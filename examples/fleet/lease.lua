@@ -1,8 +1,8 @@
 --- A job that this worker has for some time: as long as it is heard of.
 --
--- While the job runs, `tick` is called again and again: by strata, while it waits for its threads or for a registry, and
--- by Lua, once in so many instructions of a script. It tells the queue that the worker is alive, and ends the job when
--- the worker has to stop, or when the job is not its own any more.
+-- While the job runs, `tick` is called again and again: by strata, while it waits for its threads or for a registry,
+-- and by Lua, once in so many instructions of a script. It tells the queue that the worker is alive, and ends the job
+-- when the worker has to stop, or when the job is not its own any more.
 
 local socket = require "socket"
 

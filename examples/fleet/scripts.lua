@@ -90,7 +90,7 @@ count(what)
 if what == 'done' then
   local minute = prefix .. 'minute:' .. math.floor(redis.call('TIME')[1] / 60)
   redis.call('INCR', minute)
-  redis.call('EXPIRE', minute, 900)
+  redis.call('EXPIRE', minute, 1000)
 end
 return 1
 ]]

@@ -20,7 +20,7 @@ usage: worker [OPTION ...]
   --crashes N          so is one that so many workers died of (10)
   --patience HOURS     and one that a registry could not be asked about for so long (24)
   --threads N          that compress (one per CPU)
-  --name NAME          of the worker (host:process)
+  --name NAME          of this machine (that of the host)
   --until-empty        end when no job is left]]
 
 local options, others = words.read(arg, {
@@ -65,7 +65,7 @@ end
 
 local jobs = queue.new(options.redis, options.queue)
 -- A name is never used again: a worker that is started anew must not take what an old one was doing for its own.
-jobs.worker = ("%s:%08x"):format(options.name ~= "" and options.name or socket.dns.gethostname() .. ":" .. process_id(),
+jobs.worker = ("%s:%s:%08x"):format(options.name ~= "" and options.name or socket.dns.gethostname(), process_id(),
   math.floor(socket.gettime() * 1000) % 2 ^ 32)
 
 local hub
