@@ -61,9 +61,15 @@ function Server:call(...)
 	return (shell.check({ "redis-cli", "-s", self.path, ... }):gsub("\n$", ""))
 end
 
+--- Its process.
+---@return string
+function Server:pid()
+	return (shell.read(self.dir:file("pid")):match("%d+"))
+end
+
 --- Kills it with SIGKILL.
 function Server:kill()
-	shell.check({ "kill", "-9", (shell.read(self.dir:file("pid")):match("%d+")) })
+	shell.check({ "kill", "-9", self:pid() })
 	self.pipe:close()
 	self.pipe = nil
 	os.remove(self.path)
