@@ -25,8 +25,7 @@ local options, others = words.read(arg, {
   to = "docker://{host}/{repository}:{tag}", check = false, limit = 10000,
 }, USAGE)
 
-local understood, problem = pcall(job.target, "docker://host.example/team/app:1", options.to)
-if not understood then words.die("%s", problem) end
+words.check(job.target("docker://host.example/team/app:1", options.to))
 
 -- ---- what is done -----------------------------------------------------------------------------------------
 

@@ -23,7 +23,6 @@ local job = {}
 --- What a job runs with.
 ---@class fleet.How
 ---@field registry strata.Registry
----@field progress (fun(done: integer, total: integer, what: string))?  an error that it throws ends the job
 ---@field threads integer?  that compress; nil: one per CPU
 
 --- What came of it.
@@ -34,27 +33,34 @@ local job = {}
 
 -- ---- names ------------------------------------------------------------------------------------------------
 
--- The host, the repository and the tag of a reference; Docker Hub's have short forms.
+-- The host, the repository and the tag of a reference; Docker Hub's have short forms. A digest alone has no tag.
 local function parts(ref)
   local host, path = ref:match("^docker://([^/]*[.:][^/]*)/(.+)$")
   if not host then host, path = ref:match("^docker://(localhost)/(.+)$") end
   if not host then host, path = "docker.io", (ref:gsub("^docker://", "")) end
-  path = path:gsub("@.*$", "")
+  local named, digest = path:match("^(.*)@(.*)$")
+  path = named or path
   local repository, tag = path:match("^(.*):([^:/]*)$")
   repository = repository or path
   if host == "docker.io" and not repository:find("/", 1, true) then repository = "library/" .. repository end
-  return { host = host, repository = repository, tag = tag or "latest" }
+  return { host = host, repository = repository, tag = tag or not digest and "latest" or nil }
 end
 
 --- The reference that a result gets: a template with the words {host}, {repository} and {tag} of the source.
 ---@param ref string
 ---@param template string  "docker://{host}/{repository}:{tag}-slim"
----@return string
+---@return string?
+---@return string? message
+---@return string? code
 function job.target(ref, template)
-  local of = parts(ref)
-  return (template:gsub("{(%a+)}", function(word)
-    return of[word] or error(("'{%s}' in a target: it has {host}, {repository} and {tag}"):format(word), 0)
-  end))
+  local of, wrong = parts(ref), nil
+  local target = template:gsub("{(.-)}", function(word)
+    if not of[word] then wrong = wrong or word end
+    return of[word]
+  end)
+  if not wrong then return target end
+  if wrong == "tag" then return nil, ref .. ": a digest has no tag; say in the target which one it gets", "EINVAL" end
+  return nil, ("{%s} in a target: it has {host}, {repository} and {tag}"):format(wrong), "EINVAL"
 end
 
 -- The same reference by a digest.
@@ -97,7 +103,8 @@ function job.new(ref, script, options, template, registry)
   if not digest then return nil, message, code end
   local one = { ref = ref, source = by_digest(ref, digest), script = script, options = options }
   if not template then return one end
-  one.target = job.target(ref, template)
+  one.target, message, code = job.target(ref, template)
+  if not one.target then return nil, message, code end
   if one.target == job.target(ref, "docker://{host}/{repository}:{tag}") then
     one.was = digest
     return one
@@ -124,23 +131,24 @@ function job.script(path)
   return fn
 end
 
--- Bases stay open from one job to the next: what a digest names never changes.
+-- Bases stay open from one job to the next, as long as the client of registries is the same: what a digest names never
+-- changes.
 local KEPT = 8
-local kept = {}
+local kept = { count = 0 }
 
 local function opener(opts)
   return function(ref)
-    if kept[ref] then return kept[ref] end
-    local img, message, code = strata.open(ref, opts)
-    if img and ref:find("@", 1, true) then
-      if #kept == KEPT then kept = {} end
-      kept[#kept + 1], kept[ref] = ref, img
+    if kept.registry ~= opts.registry or kept.count == KEPT then
+      kept = { registry = opts.registry, count = 0, images = {} }
     end
+    if kept.images[ref] then return kept.images[ref] end
+    local img, message, code = strata.open(ref, opts)
+    if img and ref:find("@", 1, true) then kept.images[ref], kept.count = img, kept.count + 1 end
     return img, message, code
   end
 end
 
--- What a script throws about the image is a failure of the job; what `progress` throws, a table, ends it.
+-- What a script throws is a failure of the job, unless it is a table: the function of strata.on_wait has thrown that.
 local function call(fn, img, one, opts)
   local ok, done, message, code = xpcall(fn, function(thrown)
     return type(thrown) == "string" and debug.traceback(thrown, 2) or thrown
@@ -153,7 +161,7 @@ end
 
 -- Runs the script on an image, or on each image of an index.
 local function edit(fn, one, how)
-  local opts = { registry = how.registry, progress = how.progress, threads = how.threads }
+  local opts = { registry = how.registry, threads = how.threads }
   local img, message, code = strata.open(one.source, opts)
   if img then
     local ok
@@ -183,12 +191,11 @@ function job.run(one, how)
   local edited, opened
   edited, message, code, opened = edit(fn, one, how)
   local saved
-  if edited and how.progress then how.progress(0, 1, "saving") end -- the last moment to be told that it is not wanted
   if edited and one.target then
     local was = one.was
     if was == "" then was = false end
     saved, message, code = edited:save(one.target, {
-      registry = how.registry, progress = how.progress, threads = how.threads, reproducible = true, expect = was,
+      registry = how.registry, threads = how.threads, reproducible = true, expect = was,
     })
     if saved then message = nil end -- what the target cannot hold
   end

@@ -1,10 +1,11 @@
 --- A job that this worker has for some time: as long as it is heard of.
 --
--- While the job runs, `tick` is called again and again: by strata, while it waits for its threads or for a registry,
--- and by Lua, once in so many instructions of a script. It tells the queue that the worker is alive, and ends the job
+-- While the job runs, `tick` is called again and again: by strata, while it works or waits for a registry, and by Lua,
+-- once in so many instructions of a script. It tells the queue that the worker is alive, and ends the job
 -- when the worker has to stop, or when the job is not its own any more.
 
 local socket = require "socket"
+local strata = require "strata"
 
 local lease = {}
 
@@ -37,6 +38,7 @@ end
 
 --- Asks the queue, when it is time for that.
 function Lease:tick()
+  if self.ended then return end -- what runs still is tidied up
   if self.must_stop(0) then give_up(self, "stop") end
   local now = socket.gettime()
   if now < self.due then return end
@@ -51,16 +53,17 @@ function Lease:tick()
 end
 
 --- Runs a function with `tick`, and gives what it returns; nil when the job was given up, see `ended`.
----@param fn fun(tick: fun()): any, ...
+---@param fn fun(): any, ...
 ---@return any
 ---@return any
 ---@return any
 function Lease:run(fn)
   local function tick() self:tick() end
-  local function in_lua() if not self.ended then self:tick() end end
-  debug.sethook(in_lua, "", INSTRUCTIONS)
-  local ok, result, message, code = pcall(fn, tick)
+  local before = strata.on_wait(tick)
+  debug.sethook(tick, "", INSTRUCTIONS)
+  local ok, result, message, code = pcall(fn)
   debug.sethook()
+  strata.on_wait(before)
   if ok then return result, message, code end
   if self.ended then return nil end
   return nil, tostring(result), "EINVAL"

@@ -109,7 +109,7 @@ local function work(task, held)
   for name, value in pairs(task.job) do one[name] = value end
   one.script = path
   local threads = options.threads > 0 and options.threads or nil
-  return held:run(function(tick) return job.run(one, { registry = client(), progress = tick, threads = threads }) end)
+  return held:run(function() return job.run(one, { registry = client(), threads = threads }) end)
 end
 
 -- ---- what becomes of it -----------------------------------------------------------------------------------

@@ -258,16 +258,27 @@ describe("a fleet:", function()
 			return ("docker://%s/app:1"):format(fake.host)
 		end
 
-		it("says 429 is left alone for as long as it says", function()
-			here:enqueue({ app() }, "label", "team=shop")
+		it("says 429 is left alone for as long as it says, and the job is not taken for lost meanwhile", function()
+			here:enqueue({ app() }, "strip", "paths=layer1")
 			fake:forget()
-			fake:fault({ as_status = 429, retry_after = 2, times = 1 })
-			local log = work("--lease", "1")
+			fake:fault({ method = "GET", path = "/blobs/", skip = 1, as_status = 429, retry_after = 4, times = 1 })
+			local workers = {}
+			for i = 1, 2 do
+				workers[i] = here:worker("--until-empty", "--lease", "2")
+			end
+			for i = 1, 2 do
+				assert.equal(0, workers[i]:ended())
+			end
+			local log, seen, waited = workers[1]:log() .. workers[2]:log(), nil, 0
+			for _, request in ipairs(fake:log()) do
+				waited = math.max(waited, request.time - (seen or request.time))
+				seen = request.time
+			end
 			assert.is_truthy(log:find(" done "), log)
-			local requests = fake:log()
-			assert.is_true(requests[2].time - requests[1].time >= 1.9)
-			assert.equal(0, here:count("failed"))
-			assert.equal(0, here:count("lost"))
+			assert.is_true(waited >= 3.9)
+			for _, what in ipairs({ "failed", "lost", "reclaimed", "weather" }) do
+				assert.equal(0, here:count(what), what)
+			end
 		end)
 
 		it("is gone, or says 429 for long, makes a job wait, and not fail", function()
