@@ -63,6 +63,13 @@ function job.target(ref, template)
   return nil, ("{%s} in a target: it has {host}, {repository} and {tag}"):format(wrong), "EINVAL"
 end
 
+-- The digest of what a reference leads to now; what is no reference is no mistake of the program.
+local function digest_of(ref, registry)
+  local ok, digest, message, code = pcall(registry.digest, registry, ref)
+  if not ok then return nil, tostring(digest):gsub("^.-digest: ", ""), "EINVAL" end
+  return digest, message, code
+end
+
 -- The same reference by a digest.
 local function by_digest(ref, digest)
   local of = parts(ref)
@@ -79,7 +86,7 @@ function job.options(options, registry)
   local list = {}
   for name, value in pairs(options) do
     if value:find("^docker://") and not value:find("@", 1, true) then
-      local digest, message, code = registry:digest(value)
+      local digest, message, code = digest_of(value, registry)
       if not digest then return nil, message, code end
       value = by_digest(value, digest)
     end
@@ -99,7 +106,7 @@ end
 ---@return string? message
 ---@return string? code
 function job.new(ref, script, options, template, registry)
-  local digest, message, code = registry:digest(ref)
+  local digest, message, code = digest_of(ref, registry)
   if not digest then return nil, message, code end
   local one = { ref = ref, source = by_digest(ref, digest), script = script, options = options }
   if not template then return one end
@@ -109,7 +116,7 @@ function job.new(ref, script, options, template, registry)
     one.was = digest
     return one
   end
-  one.was, message, code = registry:digest(one.target)
+  one.was, message, code = digest_of(one.target, registry)
   if not one.was and code ~= "ENOENT" then return nil, message, code end
   one.was = one.was or ""
   return one

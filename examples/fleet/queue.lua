@@ -270,7 +270,7 @@ end
 ---@field pending integer  of them, those that workers have
 ---@field dead integer
 ---@field counts table<string, integer>
----@field rates number[]  jobs a second that were done, in the last one, five and fifteen minutes
+---@field rates number[]  jobs a second that were done, in the last one, five and fifteen minutes, and in that which runs
 ---@field workers {name: string, pending: integer, idle: number, says: string?}[]
 
 ---@return fleet.Status?
@@ -290,11 +290,11 @@ function Queue:status()
       workers[i] = { name = row.name, pending = row.pending, idle = row.idle / 1000, says = says[row.name] }
     end
     for name, value in pairs(unflat(ask("HGETALL", self:key "count"))) do counts[name] = tonumber(value) end
-    local now, sum, rates = ask("TIME"), 0, {}
-    local minute = math.floor(tonumber(now[1]) / 60)
-    for back = 1, 15 do -- whole minutes
+    local now, sum, rates = tonumber(ask("TIME")[1]), 0, {}
+    local minute, spent = math.floor(now / 60), now % 60 -- the minute that runs, and its seconds
+    for back = 0, 15 do
       sum = sum + (tonumber(ask("GET", self:key "done:minute:" .. minute - back) or 0) or 0)
-      if back == 1 or back == 5 or back == 15 then rates[#rates + 1] = sum / (60 * back) end
+      if back == 1 or back == 5 or back == 15 then rates[#rates + 1] = sum / (60 * back + spent) end
     end
     return {
       jobs = ask("XLEN", self:key "jobs"), pending = ask("XPENDING", self:key "jobs", GROUP)[1],
