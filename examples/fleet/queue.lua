@@ -270,7 +270,7 @@ end
 ---@field pending integer  of them, those that workers have
 ---@field dead integer
 ---@field counts table<string, integer>
----@field rates number[]  jobs a second that were done, in the last one, five and fifteen minutes, and in that which runs
+---@field rates number[]  jobs a second that were done, in the last 1, 5 and 15 minutes, and in that which runs
 ---@field workers {name: string, pending: integer, idle: number, says: string?}[]
 
 ---@return fleet.Status?

@@ -42,7 +42,7 @@ end
 local function show(status)
   print(("%d jobs are not done: %d wait, %d are with workers. %d are dead."):format(status.jobs,
     status.jobs - status.pending, status.pending, status.dead))
-  local left = status.rates[2] > 0 and ", done in about " .. duration(status.jobs / status.rates[2]) or ""
+  local left = status.jobs > 0 and status.rates[2] > 0 and ", done in about " .. duration(status.jobs / status.rates[2]) or ""
   print(("jobs a second, in the last 1, 5, 15 minutes: %.1f %.1f %.1f%s"):format(status.rates[1],
     status.rates[2], status.rates[3], left))
   local parts = {}
