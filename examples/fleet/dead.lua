@@ -33,7 +33,6 @@ if verb == "list" and not others[1] then
     print(("%s  %s %s\n    %s: %s"):format(one.id, fields.ref, fields.script, fields.code, fields.message))
   end)
 elseif verb == "requeue" and others[1] then
-  words.check(jobs:prepare())
   local wanted = {}
   for _, id in ipairs(others) do wanted[id] = true end
   each(function(one)

@@ -14,7 +14,7 @@ usage: enqueue.lua [OPTION ...] SCRIPT [NAME=VALUE ...] <REFERENCES
   SCRIPT               its name, such as label: jobs/label.lua. NAME=VALUE are its options; a reference among them is
                        taken by the digest that it has now
   REFERENCES           one a line, as docker://host/team/app:1.4
-  --tags REFERENCE     all tags of a repository instead of the standard input; may be repeated
+  --tags REFERENCE     all tags of a repository, but those of signatures, instead of the standard input; may be repeated
   --to TEMPLATE        where results go: docker://{host}/{repository}:{tag}-new. Default: the tag of the source
   --check              nothing is saved; the script only looks
   --limit N            wait while so many jobs are not done (10000)
@@ -58,7 +58,9 @@ end
 -- Calls a function for each reference.
 local function each_ref(fn)
   for _, repository in ipairs(options.tags) do
-    for _, tag in ipairs(words.check(hub:tags(repository))) do fn(repository .. ":" .. tag) end
+    for _, tag in ipairs(words.check(hub:tags(repository))) do
+      if not tag:find("^sha%d+%-%x+") then fn(repository .. ":" .. tag) end -- those are about a digest
+    end
   end
   if options.tags[1] then return end
   for line in io.lines() do

@@ -162,7 +162,7 @@ local function call(fn, img, one, opts)
   end, img, one.ref, one.options, opener(opts))
   if not ok and type(done) ~= "string" then error(done, 0) end
   if not ok then return nil, done:match("^[^\n]*"), "ESCRIPT" end
-  if done == nil and message then return nil, message, code or "ESCRIPT" end
+  if not done and message then return nil, message, code or "ESCRIPT" end
   return true
 end
 
@@ -176,10 +176,12 @@ local function edit(fn, one, how)
     return ok and img, message, code, img
   end
   if code ~= "EAMBIGUOUS" then return nil, message, code end
-  local index
+  local index, images
   index, message, code = strata.open_index(one.source, opts)
   if not index then return nil, message, code end
-  for each in assert(index:images()) do
+  images, message, code = index:images()
+  if not images then return nil, message, code, index end
+  for each in images do
     local ok, why, how_so = call(fn, each, one, opts)
     if not ok then return nil, why, how_so, index end
   end

@@ -41,6 +41,7 @@ function Lease:tick()
   if self.ended then return end -- what runs still is tidied up
   if self.must_stop(0) then give_up(self, "stop") end
   local now = socket.gettime()
+  if now < self.heard then self.heard, self.due = now, now end -- the machine's clock was put back
   if now < self.due then return end
   local owned = self.jobs:beat(self.task, self.says())
   if owned then

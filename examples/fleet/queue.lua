@@ -283,6 +283,7 @@ function Queue:status()
     return answer
   end
   local ok, status = pcall(function()
+    if ask("EXISTS", self:key "jobs") == 0 then error({ "there is no queue " .. self.name, "ENOENT" }, 0) end
     local says = unflat(ask("HGETALL", self:key "workers"))
     local workers, counts = {}, {}
     for i, row in ipairs(ask("XINFO", "CONSUMERS", self:key "jobs", GROUP)) do

@@ -42,7 +42,10 @@ end
 local function show(status)
   print(("%d jobs are not done: %d wait, %d are with workers. %d are dead."):format(status.jobs,
     status.jobs - status.pending, status.pending, status.dead))
-  local left = status.jobs > 0 and status.rates[2] > 0 and ", done in about " .. duration(status.jobs / status.rates[2]) or ""
+  local left = ""
+  if status.jobs > 0 and status.rates[2] > 0 then
+    left = ", done in about " .. duration(status.jobs / status.rates[2])
+  end
   print(("jobs a second, in the last 1, 5, 15 minutes: %.1f %.1f %.1f%s"):format(status.rates[1],
     status.rates[2], status.rates[3], left))
   local parts = {}
@@ -74,6 +77,5 @@ local function prometheus(status)
 end
 
 local jobs = queue.new(options.redis, options.queue)
-words.check(jobs:prepare())
 local status = words.check(jobs:status());
 (options.prometheus and prometheus or show)(status)

@@ -129,6 +129,7 @@ end
 
 -- What the queue is told about a job that did not succeed. -> a function that tells it, a word for the log
 local function verdict(task, message, code)
+  message = message:gsub("%c+", " "):sub(1, 1000) -- a script may say anything
   task.fields.message, task.fields.code = message, code
   local function bury() return jobs:bury(task, message, code) end
   if WEATHER[code] then
@@ -184,9 +185,10 @@ local function attend(task)
     pauses = 0
     return 0
   end
-  local fn, word = verdict(task, message, code)
+  code = tostring(code)
+  local fn, word = verdict(task, tostring(message), code)
   tell(fn)
-  log("%-6s %s: %s (%s)", word, name, message, code)
+  log("%-6s %s: %s (%s)", word, name, task.fields.message, code)
   if word ~= "later" then return 0 end
   pauses = pauses + 1
   return math.min(2 ^ (pauses - 1), 60) * (0.75 + math.random() / 2)

@@ -143,6 +143,42 @@ describe("a fleet:", function()
 		assert.equal(2, #assert(strata.open(ref("place"), { registry = hub })).layers)
 	end)
 
+	it("a result whose worker died before it could say so is found, and not sent again", function()
+		local digest = push("told")
+		here:enqueue({ ref("told") }, "--to", ref("told", "new"), "label", "team=shop")
+		local img = assert(strata.open(ref("told") .. "@" .. digest, { registry = hub }))
+		img.config:set_label("team", "shop")
+		assert(img:save(ref("told", "new"), { registry = hub }))
+		server:forget()
+		work()
+		for _, request in ipairs(server:log()) do
+			assert.is_truthy(request.method == "GET" or request.method == "HEAD", request.method)
+		end
+		assert.equal(1, here:count("done"))
+		assert.equal(0, here:count("dead"))
+	end)
+
+	it("all tags of a repository are enqueued, but those of signatures", function()
+		for _, tag in ipairs({ "1", "2", "sha256-" .. ("0"):rep(64) .. ".sig" }) do
+			push("tags", tag)
+		end
+		local told = here:check("enqueue", { "--tags", "docker://" .. server.host .. "/tags", "--check", "label" })
+		assert.is_truthy(told:find("added 2,", 1, true), told)
+	end)
+
+	it("a worker goes on when Redis has forgotten everything", function()
+		push("forgotten")
+		local worker = here:worker()
+		worker:process()
+		here:enqueue({ ref("forgotten") }, "label", "team=shop")
+		worker:says(" done ")
+		here.redis:call("FLUSHALL")
+		worker:says("Redis: ")
+		here:enqueue({ ref("forgotten") }, "--to", ref("forgotten", "new"), "label", "team=ship")
+		worker:says(" done .* done ")
+		assert.equal("ship", label(ref("forgotten", "new"), "team"))
+	end)
+
 	it("one job at a time has a target", function()
 		push("busy")
 		here:enqueue({ ref("busy") }, "label", "team=shop")
@@ -317,6 +353,7 @@ describe("a fleet:", function()
 	end)
 
 	it("what cannot be meant is said in a line", function()
+		local digest = push("said")
 		for _, case in ipairs({
 			{ "enqueue", "a script is missing" },
 			{ "enqueue", "nowhere.lua", "label", "--scripts", "/nowhere" },
@@ -327,11 +364,14 @@ describe("a fleet:", function()
 			{ "enqueue", "{host}, {repository} and {tag}", "--to", "docker://{where}/a:1", "label" },
 			{ "status", "status takes no words: now", "now" },
 			{ "status", "Redis at /nowhere: ", "--redis", "/nowhere" },
+			{ "status", "there is no queue flet", "--queue", "flet" },
+			{ "enqueue", "a digest has no tag", "--to", "docker://{host}/{repository}:{tag}-x", "label", by_digest = true },
 			{ "dead", "list or requeue?" },
 			{ "dead", "1-1 is not among the dead", "requeue", "1-1" },
 		}) do
 			local words = { (table.unpack or unpack)(case, 3) }
-			local done = here:run(case[1], words, ref("none") .. "\n")
+			local from = case.by_digest and "docker://" .. server.host .. "/said@" .. digest or ref("none")
+			local done = here:run(case[1], words, from .. "\n")
 			assert.equal(1, done.status)
 			if case[2]:find("%.lua$") then
 				assert.is_truthy(done.stderr:find("^fleet: cannot open"), done.stderr)
