@@ -200,14 +200,16 @@ words.check(jobs:prepare())
 jobs:sweep(10 * options.lease)
 log("worker %s", jobs.worker)
 
-local pause, down = 0, 0
+local COLLECT = 50 -- jobs: doing it after each one takes a third of the time that a label does
+local tasks, pause, down = 0, 0, 0
 while not must_stop(pause) do
   local task, message, code = jobs:take(options.lease)
   pause = 0
   if task then
     down = 0
     pause = attend(task)
-    collectgarbage()
+    tasks = tasks + 1
+    if tasks % COLLECT == 0 then collectgarbage() end
   elseif task == nil then
     log("%s", message)
     if code ~= "ENETWORK" then jobs:prepare() end -- a Redis that kept nothing has no group
