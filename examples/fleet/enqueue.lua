@@ -27,7 +27,7 @@ local options, others = words.read(arg, {
 
 words.check(job.target("docker://host.example/team/app:1", options.to))
 
--- ---- what is done -----------------------------------------------------------------------------------------
+-- ---- the script and its options ---------------------------------------------------------------------------
 
 local hub = assert(strata.registry())
 local jobs = queue.new(options.redis, options.queue)

@@ -1,35 +1,36 @@
 --- One job of a fleet: a script carried out on one image of a registry.
 --
 -- A script is a Lua file that returns a function(img, ref, options, open). It edits the image, or looks at it. It gives
--- nil, message, code when it cannot; everything else it returns means that it could. `ref` is what the user called the
--- image, `options` are strings by name, `open(ref)` opens another image with the same client of registries.
+-- nil, message, code when it cannot; any other result is success. `ref` is the user's name of the image, `options` are
+-- strings by name, `open(ref)` opens another image with the same client of registries.
 --
 -- A job can be run again and again, here and elsewhere: it names its source by digest, the bytes that are made of it
--- are the same on every machine, and its tag moves only when it still is what it was.
+-- are the same on every machine, and its tag moves only when nobody else has moved it.
 
 local strata = require "strata"
 
 local job = {}
 
---- What is to be done. All of it are strings, so that a queue can keep it.
+--- A job, as strings, so that a queue can keep it.
 ---@class fleet.Job
----@field ref string  what the user called the image: "docker://host/app:1"
+---@field ref string  the user's name of the image: "docker://host/app:1"
 ---@field source string  the same by its digest: "docker://host/app@sha256:..."
 ---@field script string  the path of the script
 ---@field options table<string, string>
 ---@field target string?  the tag that the result gets; nil: the image is looked at only
 ---@field was string?  the digest that this tag had, "" for none
 
---- What a job runs with.
+--- The client and the threads that a job runs with.
 ---@class fleet.How
 ---@field registry strata.Registry
 ---@field threads integer?  that compress; nil: one per CPU
 
---- What came of it.
+--- The result of a job.
 ---@class fleet.Result
 ---@field digest string  of what was saved, or of what was looked at
 ---@field bytes integer  that were sent
 ---@field requests integer  that the save has made
+---@field lost string?  attestations and the like, which are about the old image and stay with it
 
 -- ---- names ------------------------------------------------------------------------------------------------
 
@@ -63,7 +64,7 @@ function job.target(ref, template)
   return nil, ("{%s} in a target: it has {host}, {repository} and {tag}"):format(wrong), "EINVAL"
 end
 
--- The digest of what a reference leads to now; what is no reference is no mistake of the program.
+-- The digest that a reference leads to now. A malformed reference is a mistake of the input, not of the program.
 local function digest_of(ref, registry)
   local ok, digest, message, code = pcall(registry.digest, registry, ref)
   if not ok then return nil, tostring(digest):gsub("^.-digest: ", ""), "EINVAL" end
@@ -95,8 +96,8 @@ function job.options(options, registry)
   return list
 end
 
---- A job for what a reference leads to now: a request for the source, which no registry counts as a pull, and one for
---- the target when that has another name.
+--- A job for the image that a reference leads to now: a request for the source, which no registry counts as a pull, and
+--- one for the target when it has another name.
 ---@param ref string
 ---@param script string
 ---@param options table<string, string>  see job.options
@@ -138,8 +139,8 @@ function job.script(path)
   return fn
 end
 
--- Bases stay open from one job to the next, as long as the client of registries is the same: what a digest names never
--- changes.
+-- Bases that are named by digest never change, so they stay open from one job to the next, as long as the client of
+-- registries is the same.
 local KEPT = 8
 local kept = { count = 0 }
 
@@ -155,13 +156,12 @@ local function opener(opts)
   end
 end
 
--- What a script throws is a failure of the job, unless it is a table: the function of strata.on_wait has thrown that.
+-- An error that a script throws is a failure of the job, unless the function of strata.on_wait has thrown it, which ends
+-- the job: a table with `given_up`.
 local function call(fn, img, one, opts)
-  local ok, done, message, code = xpcall(fn, function(thrown)
-    return type(thrown) == "string" and debug.traceback(thrown, 2) or thrown
-  end, img, one.ref, one.options, opener(opts))
-  if not ok and type(done) ~= "string" then error(done, 0) end
-  if not ok then return nil, done:match("^[^\n]*"), "ESCRIPT" end
+  local ok, done, message, code = pcall(fn, img, one.ref, one.options, opener(opts))
+  if not ok and type(done) == "table" and done.given_up then error(done, 0) end
+  if not ok then return nil, tostring(done), "ESCRIPT" end
   if not done and message then return nil, message, code or "ESCRIPT" end
   return true
 end
@@ -188,7 +188,7 @@ local function edit(fn, one, how)
   return index, nil, nil, index
 end
 
---- Runs a job, and moves its tag when that still is what it was, or has the result already.
+--- Runs a job, and moves its tag when that still has the digest of the job, or has the result already.
 ---@param one fleet.Job
 ---@param how fleet.How
 ---@return fleet.Result?
@@ -199,19 +199,19 @@ function job.run(one, how)
   if not fn then return nil, message, code end
   local edited, opened
   edited, message, code, opened = edit(fn, one, how)
-  local saved
+  local saved, lost
   if edited and one.target then
     local was = one.was
     if was == "" then was = false end
     saved, message, code = edited:save(one.target, {
       registry = how.registry, threads = how.threads, reproducible = true, expect = was,
     })
-    if saved then message = nil end -- what the target cannot hold
+    if saved then lost, message = message and table.concat(message, "; "), nil end
   end
   if opened then opened:close() end
   if message then return nil, message, code end
   if not one.target then return { digest = one.source:match("@(.+)$"), bytes = 0, requests = 0 } end
-  return { digest = saved.digest, bytes = saved.size, requests = saved.requests }
+  return { digest = saved.digest, bytes = saved.size, requests = saved.requests, lost = lost }
 end
 
 return job

@@ -10,7 +10,7 @@ local strata = require "strata"
 local lease = {}
 
 local INSTRUCTIONS = 1000000
-local FIRST = 1 -- seconds: what is done sooner than that is told of as done, and not before
+local FIRST = 1 -- seconds: the queue hears of a shorter job when it is done, and not before
 local AGAIN = 1 -- seconds before Redis is asked again that did not answer
 
 ---@class fleet.Lease
@@ -38,7 +38,7 @@ end
 
 --- Asks the queue, when it is time for that.
 function Lease:tick()
-  if self.ended then return end -- what runs still is tidied up
+  if self.ended then return end -- the rest is tidying up
   if self.must_stop(0) then give_up(self, "stop") end
   local now = socket.gettime()
   if now < self.heard then self.heard, self.due = now, now end -- the machine's clock was put back

@@ -1,8 +1,8 @@
---- A queue of jobs in Redis: a stream with a group of workers, and what belongs to it.
+--- A queue of jobs in Redis: a stream with a group of workers, a stream of the dead, counters.
 --
 -- All keys begin with the queue's name. A job is in the stream from `add` to the end of its work, so the stream's
--- length is the number of jobs that are not done. A job whose worker is gone is still in the group's list of what is
--- pending, and is taken by another worker when its lease has passed.
+-- length is the number of jobs that are not done. A job whose worker is gone is still in the group's list of pending
+-- jobs, and is taken by another worker when its lease has passed.
 
 local resp = require "resp"
 local scripts = require "scripts"
@@ -95,7 +95,7 @@ local function unflat(list)
   return fields
 end
 
--- What makes a job the same job: what it reads, what it does, where it goes.
+-- Two jobs with the same source, script, options and target are one.
 local function identity(fields, source)
   return table.concat({ source or fields.source, fields.script, fields.script_id, fields.options, fields.target }, "\n")
 end
@@ -105,7 +105,7 @@ local function place(fields)
   return fields.target ~= "" and fields.target or fields.source .. " " .. fields.script
 end
 
---- What tells a script from others of its name.
+--- A hash of a script, by which a worker knows whether it has the same one.
 ---@param text string  of the script
 ---@return string?
 ---@return string? message
@@ -164,7 +164,7 @@ function Queue:take(lease)
   return task_of(one[1], 1, one[2])
 end
 
---- Tells that a job is being worked on, and what this worker does.
+--- Tells that this worker is alive and works on a job.
 ---@param task fleet.Task
 ---@param says string
 ---@return boolean? owned  false: the job is another worker's
@@ -176,7 +176,7 @@ function Queue:beat(task, says)
   return owned == 1
 end
 
--- Ends what this worker does with a job.
+-- Ends the work of this worker on a job.
 local function leave(self, task, how)
   local fields = task.fields
   local left, message, code = self:run(scripts.leave, GROUP, self.worker, task.id, how.count,
@@ -187,7 +187,7 @@ local function leave(self, task, how)
   return left == 1
 end
 
---- The job is done. What it has made in the place of its source is no new source of the same job.
+--- The job is done. A result in the place of its source is not to become the source of the same job.
 ---@param task fleet.Task
 ---@param digest string  of the result
 ---@return boolean? owned  false: it was another worker's already, and nothing was changed
@@ -211,7 +211,7 @@ function Queue:bury(task, message, code)
   return leave(self, task, { count = "dead", frees = true, stream = self:key "dead" })
 end
 
---- The job goes back to the end of the queue. What is in its fields is kept.
+--- The job goes back to the end of the queue. Its fields are kept.
 ---@param task fleet.Task
 ---@param count "failed"|"weather"|"given_back"
 ---@return boolean? owned
@@ -264,7 +264,7 @@ function Queue:revive(one)
   return self:run(scripts.revive, one.id, identity(fields), place(fields), table.unpack(flat(fields)))
 end
 
---- What `status` tells.
+--- The facts that status.lua shows.
 ---@class fleet.Status
 ---@field jobs integer  that are not done
 ---@field pending integer  of them, those that workers have

@@ -1,7 +1,7 @@
 --- The part of Redis' protocol that a client needs which waits for each answer, over LuaSocket.
 --
--- What Redis has not is false, as nil would end an array. A connection that fails is made anew by the next command; the
--- command that failed is not sent again, since nobody knows whether Redis has carried it out.
+-- A value that Redis does not have is false, as nil would end an array. A connection that fails is made anew by the next
+-- command; the command that failed is not sent again, since nobody knows whether Redis has carried it out.
 
 local socket = require "socket"
 
@@ -108,7 +108,7 @@ function Redis:open()
   if type(answer) == "table" then error({ code = "EAUTH", message = answer.err }, 0) end
 end
 
---- A command, and what Redis answers.
+--- Sends a command, and gives the answer of Redis.
 ---@param ... string|number
 ---@return any answer  nil: it has failed
 ---@return string? message

@@ -1,7 +1,7 @@
---- What Redis does as one step, so that nobody comes between: scripts for EVAL.
+--- Scripts for EVAL: each is one step for Redis, so that no other client comes between its commands.
 --
--- KEYS: 1 stream of the jobs, 2 stream of the dead, 3 hash of what is queued by target, 4 hash of counters, 5 hash of
--- what workers say of themselves. The scripts return a word or a number.
+-- KEYS: 1 stream of the jobs, 2 stream of the dead, 3 hash of the queued jobs by target, 4 hash of counters, 5 hash
+-- of the words by which workers describe themselves. The scripts return a word or a number.
 
 local scripts = {}
 
@@ -21,7 +21,7 @@ if #redis.call('XPENDING', jobs, group, id, id, 1, worker) == 0 then
 end
 ]]
 
---- ARGV: prefix of what was done, text of the key, target or what stands for it, digest of the target ("-": none),
+--- ARGV: prefix of the keys of done jobs, text of the key, target or its substitute, digest of the target ("-": none),
 -- limit, fields ...
 scripts.add = COMMON .. [[
 local key = redis.sha1hex(ARGV[2])
@@ -61,16 +61,16 @@ local pending = redis.call('XPENDING', jobs, group, one[1], one[1], 1, worker)
 return { claimed[1], one[1], pending[1][4], one[2] }
 ]]
 
---- ARGV: group, worker, id, what the worker says of itself.
+--- ARGV: group, worker, id, description of the worker.
 scripts.beat = OWNER .. [[
 redis.call('XCLAIM', jobs, group, worker, 0, id, 'JUSTID')
 redis.call('HSET', workers, worker, ARGV[4])
 return 1
 ]]
 
---- A job ends for this worker. ARGV: group, worker, id, what is counted, target that is free then or "", stream that
--- gets the fields or "", key of what was done or "", its digest, seconds that it is kept, text of a second such key or
--- "", prefix of keys, fields ...
+--- A job ends for this worker. ARGV: group, worker, id, name of the counter, target that is free then or "", stream
+-- that gets the fields or "", text of the key of a done job or "", its digest, seconds that the key is kept, text of a
+-- second such key or "", prefix of these keys, fields ...
 scripts.leave = OWNER .. [[
 redis.call('XACK', jobs, group, id)
 redis.call('XDEL', jobs, id)

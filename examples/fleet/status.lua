@@ -15,7 +15,7 @@ if others[1] then words.die("status takes no words: %s\n%s", others[1], USAGE) e
 
 local GONE = 60 -- seconds
 
--- What is counted, by the words of the queue.
+-- The counters of the queue, with their meanings.
 local COUNTS = {
   { "added", "jobs that were put into the queue" },
   { "done", "jobs that were done" },
@@ -27,7 +27,7 @@ local COUNTS = {
   { "dead", "jobs that went to the dead" },
 }
 
--- What a worker says of itself: when, how many jobs it has done, and what it does.
+-- The parts of a worker's description of itself: when it was written, how many jobs are done, and the present one.
 local function words_of(worker)
   local time, count, what = (worker.says or ""):match("^(%d+)\t(%d+)\t(.*)$")
   return tonumber(time), tonumber(count), what

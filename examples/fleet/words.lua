@@ -10,8 +10,8 @@ function words.die(text, ...)
   os.exit(1, true)
 end
 
---- Reads --name VALUE, --flag and other words. What `defaults` has is what there is; one of a number takes a number,
---- one of `false` no value, one of a table any number of values, and "" stands for none.
+--- Reads --name VALUE, --flag and other words. The options are those that `defaults` has: one whose default is a
+--- number takes a number, one with `false` no value, one with a table any number of values.
 ---@param given string[]
 ---@param defaults table<string, any>
 ---@param usage string
@@ -54,7 +54,7 @@ function words.read(given, defaults, usage)
   return options, others
 end
 
---- Fails with what a call says that had to succeed.
+--- Ends the program with the message of a call that has failed.
 ---@param value any
 ---@param message any
 function words.check(value, message, ...)

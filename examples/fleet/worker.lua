@@ -29,12 +29,12 @@ local options, others = words.read(arg, {
 }, USAGE)
 if others[1] then words.die("a worker takes no words: %s\n%s", others[1], USAGE) end
 
--- What the world does, and another try may change: none of it is the job's fault.
+-- Failures of the world, which another try may not meet: none of them is the job's fault.
 local WEATHER = {
   ENETWORK = true, ETIMEDOUT = true, ERATE = true, ESERVER = true, -- a registry
   ENOSPC = true, EDQUOT = true, EMFILE = true, ENFILE = true, ENOMEM = true, -- this machine
 }
--- What no other try can change.
+-- Failures that every other try would meet.
 local FINAL = { ESTALE = true }
 
 local function log(text, ...)
@@ -54,7 +54,7 @@ local function must_stop(seconds)
   return socket.select({ INPUT }, nil, seconds)[1] ~= nil
 end
 
--- ---- what this worker is ----------------------------------------------------------------------------------
+-- ---- this worker ------------------------------------------------------------------------------------------
 
 local function process_id()
   local file = io.open "/proc/self/stat"
@@ -64,7 +64,7 @@ local function process_id()
 end
 
 local jobs = queue.new(options.redis, options.queue)
--- A name is never used again: a worker that is started anew must not take what an old one was doing for its own.
+-- A name is never used again: a worker that is started anew must not take the jobs of an old one for its own.
 jobs.worker = ("%s:%s:%08x"):format(options.name ~= "" and options.name or socket.dns.gethostname(), process_id(),
   math.floor(socket.gettime() * 1000) % 2 ^ 32)
 
@@ -112,7 +112,7 @@ local function work(task, held)
   return held:run(function() return job.run(one, { registry = client(), threads = threads }) end)
 end
 
--- ---- what becomes of it -----------------------------------------------------------------------------------
+-- ---- its end ----------------------------------------------------------------------------------------------
 
 local function more(task, name)
   local count = (tonumber(task.fields[name]) or 0) + 1
@@ -127,7 +127,7 @@ local function is_over(task)
   return os.time() - tonumber(fields.weather_since) > options.patience * 3600
 end
 
--- What the queue is told about a job that did not succeed. -> a function that tells it, a word for the log
+-- Decides where a job goes that did not succeed. -> a function that tells the queue, a word for the log
 local function verdict(task, message, code)
   message = message:gsub("%c+", " "):sub(1, 1000) -- a script may say anything
   task.fields.message, task.fields.code = message, code
@@ -153,7 +153,7 @@ end
 
 local pauses = 0
 
--- One job, from being taken to what becomes of it. -> seconds to wait before the next one
+-- One job, from being taken to its end. -> seconds to wait before the next one
 local function attend(task)
   local name = task.fields.ref .. " " .. task.fields.script
   if task.deliveries > options.crashes then
@@ -167,7 +167,7 @@ local function attend(task)
     return ("%d\t%d\t%s"):format(os.time(), done_here, name)
   end)
   local result, message, code = work(task, held)
-  if held.ended then -- what goes on in the client was left in the middle
+  if held.ended then -- requests were left in the middle
     if hub then hub:close() end
     hub = nil
   end
@@ -181,7 +181,8 @@ local function attend(task)
   elseif result then
     local owned = tell(function() return jobs:done(task, result.digest) end)
     done_here = done_here + 1
-    log("%s %s %s", owned and "done  " or "late  ", name, result.digest)
+    log("%s %s %s%s", owned and "done  " or "late  ", name, result.digest,
+      result.lost and " (left behind: " .. result.lost .. ")" or "")
     pauses = 0
     return 0
   end

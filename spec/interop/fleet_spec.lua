@@ -98,6 +98,7 @@ describe("a fleet:", function()
 			assert(images[i]:append({ files = { a = platform } }))
 		end
 		assert(strata.save(images, ref("index"), { registry = hub }))
+		local before = hub:digest(ref("index"))
 		here:enqueue({ ref("index") }, "label", "team=shop")
 		work()
 		local index, count = assert(strata.open_index(ref("index"), { registry = hub })), 0
@@ -106,6 +107,8 @@ describe("a fleet:", function()
 			count = count + 1
 		end
 		assert.equal(2, count)
+		assert.not_equal(before, hub:digest(ref("index")))
+		assert.equal(0, here:count("failed"))
 	end)
 
 	it("a job that is enqueued twice is done once, and the second time costs two requests", function()
@@ -380,5 +383,11 @@ describe("a fleet:", function()
 			end
 			assert.is_nil(done.stderr:find("traceback", 1, true))
 		end
+	end)
+
+	it("make bench-fleet measures one", function()
+		local told = shell.check({ "make", "-s", "bench-fleet", "IMAGES=12", "WORKERS=1" })
+		assert.is_truthy(told:find("\n12 jobs by 1 workers in [%d.]+ s: %d+ a second\n"), told)
+		assert.is_truthy(told:find("\nCPU of workers +[%d.]+ ms a job\n"), told)
 	end)
 end)
