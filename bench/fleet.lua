@@ -1,8 +1,8 @@
 --- Measures the fleet of examples/fleet: make bench-fleet [IMAGES=1000] [WORKERS=2]
 --
--- IMAGES images in Debian's docker-registry get a label each, by WORKERS workers and a Redis, all on this machine. Tells
--- jobs a second, CPU by process, requests, and how the memory of a worker grows. Nothing is asserted, nothing is left
--- behind.
+-- IMAGES images in Debian's docker-registry get a label each, by WORKERS workers and a Redis, all on this machine.
+-- Tells jobs a second, CPU by process, requests, and how the memory of a worker grows. Nothing is asserted, nothing is
+-- left behind.
 
 package.path = "./examples/fleet/?.lua;" .. package.path
 

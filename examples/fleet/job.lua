@@ -156,8 +156,8 @@ local function opener(opts)
   end
 end
 
--- An error that a script throws is a failure of the job, unless the function of strata.on_wait has thrown it, which ends
--- the job: a table with `given_up`.
+-- An error that a script throws is a failure of the job, unless the function of strata.on_wait has thrown it, which
+-- ends the job: a table with `given_up`.
 local function call(fn, img, one, opts)
   local ok, done, message, code = pcall(fn, img, one.ref, one.options, opener(opts))
   if not ok and type(done) == "table" and done.given_up then error(done, 0) end

@@ -1,7 +1,7 @@
 --- The part of Redis' protocol that a client needs which waits for each answer, over LuaSocket.
 --
--- A value that Redis does not have is false, as nil would end an array. A connection that fails is made anew by the next
--- command; the command that failed is not sent again, since nobody knows whether Redis has carried it out.
+-- A value that Redis does not have is false, as nil would end an array. A connection that fails is made anew by the
+-- next command; the command that failed is not sent again, since nobody knows whether Redis has carried it out.
 
 local socket = require "socket"
 

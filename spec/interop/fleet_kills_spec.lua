@@ -91,14 +91,14 @@ describe("a fleet whose parts die:", function()
 		here:enqueue(refs(), "--to", ref("killed", "{tag}"), "nap", "fleet=killed")
 		local workers, kills = {}, 0
 		for i = 1, 3 do
-			workers[i] = here:worker("--lease", "1")
+			workers[i] = here:worker("--lease", "1", "--crashes", "1000")
 		end
 		while here:length() > 0 and kills < 300 do
 			shell.check({ "sleep", ("0.%03d"):format(50 + number(250)) })
 			local i = number(3)
 			workers[i]:signal("KILL")
 			workers[i]:stop()
-			workers[i], kills = here:worker("--lease", "1"), kills + 1
+			workers[i], kills = here:worker("--lease", "1", "--crashes", "1000"), kills + 1
 		end
 		here:finish()
 		check_targets("killed", "killed")
@@ -111,7 +111,7 @@ describe("a fleet whose parts die:", function()
 	it("Redis is killed, and has what it had", function()
 		here:script("nap", NAP)
 		here:enqueue(refs(), "--to", ref("redis", "{tag}"), "nap", "fleet=redis")
-		local workers = { here:worker("--lease", "2"), here:worker("--lease", "2") }
+		local workers = { here:worker("--lease", "2", "--crashes", "1000"), here:worker("--lease", "2", "--crashes", "1000") }
 		for i = 1, 2 do
 			local before = here:length()
 			fleet.wait("some more are done", function()

@@ -300,10 +300,10 @@ describe("a fleet:", function()
 		it("says 429 is left alone for as long as it says, and the job is not taken for lost meanwhile", function()
 			here:enqueue({ app() }, "strip", "paths=layer1")
 			fake:forget()
-			fake:fault({ method = "GET", path = "/blobs/", skip = 1, as_status = 429, retry_after = 4, times = 1 })
+			fake:fault({ method = "GET", path = "/blobs/", skip = 1, as_status = 429, retry_after = 6, times = 1 })
 			local workers = {}
 			for i = 1, 2 do
-				workers[i] = here:worker("--until-empty", "--lease", "2")
+				workers[i] = here:worker("--until-empty", "--lease", "4")
 			end
 			for i = 1, 2 do
 				assert.equal(0, workers[i]:ended())
@@ -314,7 +314,7 @@ describe("a fleet:", function()
 				seen = request.time
 			end
 			assert.is_truthy(log:find(" done "), log)
-			assert.is_true(waited >= 3.9)
+			assert.is_true(waited >= 5.9)
 			for _, what in ipairs({ "failed", "lost", "reclaimed", "weather" }) do
 				assert.equal(0, here:count(what), what)
 			end
