@@ -172,7 +172,7 @@ local function attend(task)
     hub = nil
   end
   if held.ended == "lost" then
-    log("lost   %s: another worker has it", name)
+    log("lost   %s: another worker has it, or may have it", name)
     return 0
   elseif held.ended == "stop" then
     tell(function() return jobs:give_back(task, "given_back") end)
