@@ -380,6 +380,9 @@ bench-registry: build ## measure beside skopeo on two registries of this machine
 bench-nginx: build ## latency and memory of nginx while it operates on images
 	@$(RUN_LUA) bench/latency.lua
 
+bench-fleet: build ## jobs a second of examples/fleet with a registry and a Redis of this machine
+	@$(RUN_LUA) bench/fleet.lua
+
 types: build ## lua/strata/meta/options.lua, strata.help's texts and doc/reference.md anew
 	@$(RUN_LUA) doc/option_types.lua >$(BUILD)/options.lua
 	@mv $(BUILD)/options.lua lua/strata/meta/options.lua
@@ -442,4 +445,4 @@ clean: ## remove everything that was built
 
 FORCE:
 .PHONY: help build demo one-lua check one-check test spec ctest ctests sanitize tsan valgrind fuzz fuzz-replay fuzzers \
-	coverage lint tidy bench bench-registry bench-nginx deps deps-test doc types man completions install clean random FORCE sweep
+	coverage lint tidy bench bench-registry bench-nginx bench-fleet deps deps-test doc types man completions install clean random FORCE sweep

@@ -18,6 +18,7 @@ local core = require "strata.core"
 local detect = require "strata.dialect.detect"
 local fail = require "strata.util.fail"
 local image = require "strata.image"
+local job = require "strata.util.job"
 local json = require "strata.util.json"
 local limits = require "strata.util.limits"
 local misuse = require "strata.util.misuse"
@@ -458,6 +459,17 @@ end
 ---@return fun(done: integer, total: integer, what: string)
 function strata.progress(out)
   return require("strata.util.progress").bar(out)
+end
+
+--- Has a function called before work starts and now and then while it goes on, in all calls of this Lua state. An error
+-- that it throws ends the call, and is thrown by it.
+---@param fn? fun()  nil: none
+---@return fun()? before
+function strata.on_wait(fn)
+  if fn ~= nil and type(fn) ~= "function" then
+    misuse("bad argument #1 to 'on_wait' (function expected, got %s)", argument.kind_of(fn))
+  end
+  return job.on_wait(fn)
 end
 
 --- The versions of strata and of what it is built on. strata._VERSION is that of strata alone.

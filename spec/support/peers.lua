@@ -14,6 +14,7 @@ local NEEDS = {
 	skopeo = { "skopeo" },
 	["docker-registry"] = { "docker-registry", "htpasswd", "openssl" },
 	umoci = { root = true, "umoci" },
+	["redis-server"] = { "redis-server", "redis-cli" },
 }
 
 local function find_missing(name)

@@ -63,8 +63,9 @@
 ---| "ETXTBSY"
 ---| "EUSERS"
 
---- What an option `progress` is called with: bytes that are done, bytes in all, and "hashing", "writing" ... An error
---- that it throws ends the call. What it returns means nothing.
+--- What an option `progress` is called with: bytes that are done, bytes in all, and "hashing", "writing" ... Work that
+--- moves no bytes is told as 0 of 1 while it is waited for. An error that the function throws ends the call. What it
+--- returns means nothing.
 ---@alias strata.Progress fun(done: integer, total: integer, what: string)
 
 --- Paths: a path, a glob (`*`, `?` and `[a-z]` inside of a name, `**` for any number of names), {pattern = "a Lua

@@ -284,7 +284,7 @@
 ---@class strata.PushOptions: strata.SaveOptions
 ---@field registry? strata.Registry  the client of registries. Default: one that all calls share
 ---@field tags? string[]  further tags
----@field expect? string|false  the digest that the tag has to have in the registry, of an index its own, false for none; else ESTALE
+---@field expect? string|false  the digest that the tag has to have, of an index its own, false for none, unless it has the result already; else ESTALE
 ---@field exists? "auto"|"check"|"never"  whether a registry is asked if it has a blob before that is sent: auto for large ones. Default: auto
 ---@field referrers? boolean  an index goes with signatures and the like that are about it. Default: false
 

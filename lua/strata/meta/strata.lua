@@ -287,6 +287,22 @@ function strata.matcher(paths) end
 ---@return strata.Progress
 function strata.progress(out) end
 
+--- Has a function called now and then while any call of this Lua state goes on: as work starts, about twenty times a
+--- second while threads or a registry are waited for, and in loops over entries; also by calls whose functions have no
+--- option `progress` of yours. It is for what a host has to do meanwhile, such as telling others that it is alive. An
+--- error that it throws ends the call, which throws it, and nothing is published. Anything but a function throws.
+---```lua
+---local deadline = os.time() + 600
+---local before = strata.on_wait(function()
+---  if os.time() > deadline then error("it takes too long", 0) end
+---end)
+---assert(img:save "app-new.tar")
+---strata.on_wait(before)
+---```
+---@param fn? fun()  nil: none
+---@return fun()? before  the one that there was
+function strata.on_wait(fn) end
+
 --- The versions of strata and of what it is built on: strata, lua, cjson, openssl, gzip, zstd. strata._VERSION is that
 --- of strata alone.
 ---```lua

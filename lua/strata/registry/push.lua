@@ -43,7 +43,7 @@ local MAX_MANIFEST = 4 * 2 ^ 20
 ---@field children strata.PushedManifest[]?  that the manifest leads to, those that others name first
 ---@field manifest strata.PushedManifest
 ---@field tags string[]  none: by its digest alone
----@field expect string?  the digest that the first tag has to have; "" for none
+---@field expect string?  the digest that the first tag has to have, unless it has that of `manifest`; "" for none
 ---@field exists "auto"|"check"|"never"
 ---@field known table<string, boolean>  digests of blobs that are in the repository
 ---@field limits strata.JsonLimits
@@ -88,9 +88,11 @@ local function look(this)
   return true
 end
 
--- Fails when the tag is not what it has to be: PUTM9.
+-- Fails when the tag is not what it has to be: PUTM9. A tag that has what is pushed already is right, too: a save that
+-- is made again, because nobody knows how the first one ended, succeeds.
 local function check_expected(this)
   if this.expect == nil or this.current == (this.expect ~= "" and this.expect or nil) then return true end
+  if this.current == this.manifest.digest then return true end
   return fail("ESTALE", "%s:%s is %s, and not %s", this.repository, this.tags[1], this.current or "not there",
     this.expect ~= "" and this.expect or "nothing")
 end

@@ -82,16 +82,17 @@ function job.run(tasks, opts, what)
   local ok, message, code = tasks:start(opts.threads or default_threads)
   if not ok then return nil, message, code end
   local progress, wait = opts.progress or default_progress, opts.wait
-  local function report()
+  -- Work that moves no bytes, such as asking a registry, is told as 0 of 1 while it is waited for.
+  local function report(waiting)
     local done, total = tasks:progress()
     if hook then hook() end
-    if progress and total > 0 then progress(done, total, what or "reading") end
+    if progress and (total > 0 or waiting) then progress(done, math.max(total, 1), what or "reading") end
   end
   while not tasks:wait(wait and 0 or (progress or hook) and POLL_SECONDS or 0.5) do
     if wait then wait() end
     if progress or hook then
       -- A job that is left behind here is canceled by close or the collector.
-      local called, thrown = pcall(report)
+      local called, thrown = pcall(report, true)
       if not called then
         tasks:close()
         error(thrown, 0)

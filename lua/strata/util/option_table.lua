@@ -325,7 +325,8 @@ return {
     REGISTRY,
     { "tags", "string[]", "further tags" },
     { "expect", "string|false",
-      "the digest that the tag has to have in the registry, of an index its own, false for none; else ESTALE",
+      "the digest that the tag has to have, of an index its own, false for none, unless it has the result already; "
+        .. "else ESTALE",
       is = "digest" },
     { "exists", '"auto"|"check"|"never"',
       "whether a registry is asked if it has a blob before that is sent: auto for large ones", default = "auto" },

@@ -38,6 +38,7 @@ function progress.bar(out, now, is_terminal)
   if is_terminal == nil then is_terminal = out == io.stderr and core.is_terminal(2) end
   local stage, started, shown
   return function(done, total, what)
+    if done == 0 and total == 1 then return end -- waiting, with no bytes to be told of
     local time = now()
     if stage ~= what then
       stage, started, shown = what, time, nil
