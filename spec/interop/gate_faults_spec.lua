@@ -224,7 +224,7 @@ describe("the gate", function()
 			{ "gate: --address wants an IP address, not host", "--address", "host" },
 			{ "gate: policy:1: ", "--policy", dir:write("a.lua", "return {") },
 			{ "gate: the policy returns a string, not a table of rules", "--policy", dir:write("b.lua", "return 'x'") },
-			{ "gate: the policy: policy: there is no rule 'max_layer': max_layers?", "--policy",
+			{ "gate: policy has no rule 'max_layer'; did you mean 'max_layers'?", "--policy",
 				dir:write("c.lua", "return { max_layer = 1 }") },
 			{ "gate: policy:1: oops", "--policy", dir:write("d.lua", "error 'oops'") },
 		}) do
