@@ -53,6 +53,7 @@ describe("by no way around the gate:", function()
 			assert.equal(status, answer.status, answer.body)
 			local message = gate.message(answer)
 			assert.is_truthy(message:find(words, 1, true), message)
+			assert.is_nil(message:find(server.backend, 1, true))
 			assert.equal(404, server:behind(repository, reference))
 		end
 	end

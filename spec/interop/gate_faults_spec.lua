@@ -250,7 +250,7 @@ describe("the gate", function()
 				head -c 1073741824 >in/noise && tar -cf layer.tar -C in .]], dir.path)
 			local strata = require "strata"
 			local img = strata.new()
-			assert(img:append({ layer = strata.layer({ path = dir:file("layer.tar") }) }))
+			assert(img:append({ layer = strata.layer({ tar = dir:file("layer.tar") }) }))
 			assert(img:save(dir:file("image"), { format = "oci", compression = "none" }))
 			local done = shell.run({ "skopeo", "--insecure-policy", "copy", "--quiet", "--dest-tls-verify=false",
 				"--dest-compress=false", "oci:" .. dir:file("image"), ("docker://%s/noise:1"):format(server.host) })
