@@ -8,6 +8,7 @@ files["lua/strata/resty.lua"].read_globals = { ngx = { fields = { "run_worker_th
 files["bin"].std = "lua54"
 files["examples/fleet"].std = "lua54"
 files["examples/openresty"].std = "min+ngx_lua"
+files["examples/gate"].std = "min+ngx_lua"
 files["lua/strata/jobs.lua"].read_globals = { "ngx" } -- nil outside of nginx
 files["lua/strata/meta"].ignore = { "212", "241", "631" } -- declarations only
 files["spec"].std = "+busted"

@@ -377,8 +377,9 @@ bench: build ## measure beside the peers on one image
 bench-registry: build ## measure beside skopeo on two registries of this machine
 	@$(RUN_LUA) bench/registry.lua
 
-bench-nginx: build ## latency and memory of nginx while it operates on images
+bench-nginx: build ## latency and memory of nginx while it operates on images, and judges pushes
 	@$(RUN_LUA) bench/latency.lua
+	@$(RUN_LUA) bench/gate.lua
 
 bench-fleet: build ## jobs a second of examples/fleet with a registry and a Redis of this machine
 	@$(RUN_LUA) bench/fleet.lua

@@ -26,6 +26,7 @@
 
 --- Which image of a file is meant, and how it is read.
 ---@class strata.OpenOptions: strata.ChoiceOptions, strata.IndexOptions
+---@field manifest? string  of a reference by digest: the bytes with that digest. They are not fetched, and the registry need not have them yet
 
 --- Which images of an index are meant.
 ---@class strata.SelectorOptions
@@ -500,6 +501,11 @@
 --- What is checked.
 ---@class strata.CheckArguments: strata.LookArguments
 ---@field policy? strata.Policy
+
+--- Which function is called.
+---@class strata.CallArguments
+---@field module string  name of a Lua module that returns function(args): what it gives is what the job gives, a table, or nil, message, code
+---@field args? table  for that
 
 --- What is done to an image, in the order of the fields.
 ---@class strata.EditTable
