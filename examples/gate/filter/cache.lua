@@ -1,0 +1,432 @@
+--- The bounded store of what edits have made: manifests, configs and layers, and a record for each image.
+--
+--   blobs/HEX     one file for each, by its SHA-256
+--   made/KEY      the record of an image: what it was made from, and its blobs, also those that stay upstream
+--   new/PROCESS-N what a process is making; when there is no such process, it is swept
+--
+-- The directory is the truth, and two dictionaries that the worker processes share have the same. `filter` has "r:KEY",
+-- a record, and "u:KEY", when it was last asked for; `filter_blobs` has "d:NAME@DIGEST", the key of an image that has such
+-- a blob, and "v:HEX", the state of a file whose bytes were compared with its name. All files appear by rename, blobs
+-- before the record, and go after it, under one lock: a process may be killed at any moment, and all that can be left
+-- then is swept when the next one starts.
+
+local cjson = require("cjson.safe").new()
+local lfs = require "lfs"
+local process = require "filter.process"
+local settings = require "filter.settings"
+
+local cache = {}
+
+---@class filter.Record
+---@field key string
+---@field name string  below filtered/
+---@field source {upstream: string, repository: string, digest: string}
+---@field public boolean?  nobody had to log in to have the source
+---@field digest string  of the manifest or the index
+---@field blobs table<string, filter.Blob>
+
+---@class filter.Blob
+---@field size integer
+---@field media_type string?  of manifests alone
+---@field upstream string?  nil: its file is in the cache
+---@field repository string?
+
+local root = ngx.config.prefix() .. "data/filtered/"
+local token, serial
+
+local function dict()
+  return ngx.shared.filter
+end
+
+local function by_blob()
+  return ngx.shared.filter_blobs
+end
+
+local function fail(code, text, ...)
+  return nil, text:format(...), code
+end
+
+-- ---- the lock ------------------------------------------------------------------------------------------
+
+-- Longer than any of the short works below takes; the lock of a process that was killed is over then.
+local LOCK_SECONDS = 20
+
+local function locked(fn, ...)
+  local mine = token .. ":" .. ngx.now() .. ":" .. tostring(fn)
+  while not dict():add("lock", mine, LOCK_SECONDS) do ngx.sleep(0.005) end
+  local results = { pcall(fn, ...) }
+  if dict():get("lock") == mine then dict():delete("lock") end
+  if not results[1] then return fail("EIO", "%s", tostring(results[2])) end
+  return unpack(results, 2, 4)
+end
+
+-- ---- files ---------------------------------------------------------------------------------------------
+
+local function hex_of(digest)
+  return digest:match("^sha256:(%x+)$")
+end
+
+--- Where the file of a blob is.
+---@param digest string
+---@return string
+function cache.path(digest)
+  return root .. "blobs/" .. hex_of(digest)
+end
+
+local function record_path(key)
+  return root .. "made/" .. key
+end
+
+local function names_in(path)
+  local names = {}
+  for name in lfs.dir(path) do
+    if name ~= "." and name ~= ".." then names[#names + 1] = name end
+  end
+  return names
+end
+
+local function remove_tree(path)
+  if lfs.symlinkattributes(path, "mode") == "directory" then
+    for _, name in ipairs(names_in(path)) do remove_tree(path .. "/" .. name) end
+    lfs.rmdir(path)
+  else
+    os.remove(path)
+  end
+end
+
+-- What tells the state of a file from any other that it has had.
+local function state_of(path)
+  local at = lfs.attributes(path)
+  if not at or at.mode ~= "file" then return nil end
+  return ("%.0f:%.0f:%.0f:%.0f:%.0f"):format(at.size, at.ino, at.dev, at.modification, at.change), at.size
+end
+
+-- ---- records -------------------------------------------------------------------------------------------
+
+-- A record as it was written; nil for a text that is none.
+local function decode(text, key)
+  local record = cjson.decode(text or "")
+  if type(record) ~= "table" or record.key ~= key or type(record.blobs) ~= "table" then return nil end
+  if type(record.source) ~= "table" or type(record.name) ~= "string" then return nil end
+  for digest, blob in pairs(record.blobs) do
+    if type(blob) ~= "table" or type(blob.size) ~= "number" then return nil end
+    if not blob.upstream and not hex_of(digest) then return nil end
+  end
+  return record.blobs[record.digest] and record or nil
+end
+
+local function all_records()
+  local list = {}
+  for _, name in ipairs(dict():get_keys(0)) do
+    local key = name:match("^r:(.*)$")
+    local record = key and decode(dict():get(name), key)
+    if record then list[#list + 1] = record end
+  end
+  return list
+end
+
+-- Notes a record in the dictionary; false when that is full.
+local function note(record, used)
+  if not dict():safe_set("r:" .. record.key, cjson.encode(record)) then return false end
+  for digest in pairs(record.blobs) do
+    if not by_blob():safe_set(("d:%s@%s"):format(record.name, digest), record.key) then return false end
+  end
+  return dict():safe_set("u:" .. record.key, used) == true
+end
+
+local function forget(record, others)
+  dict():delete("r:" .. record.key)
+  dict():delete("u:" .. record.key)
+  for digest in pairs(record.blobs) do by_blob():delete(("d:%s@%s"):format(record.name, digest)) end
+  -- Another image of the name may have some of these blobs.
+  for _, other in ipairs(others) do
+    if other.name == record.name and other.key ~= record.key then
+      for digest in pairs(record.blobs) do
+        if other.blobs[digest] then by_blob():safe_set(("d:%s@%s"):format(other.name, digest), other.key) end
+      end
+    end
+  end
+end
+
+-- How many records have each file, and the bytes of all files.
+local function count(records)
+  local refs, total = {}, 0
+  for _, record in ipairs(records) do
+    for digest, blob in pairs(record.blobs) do
+      if not blob.upstream then
+        if not refs[digest] then total = total + blob.size end
+        refs[digest] = (refs[digest] or 0) + 1
+      end
+    end
+  end
+  return refs, total
+end
+
+-- Takes a record away, and then the files that no other one has: the bytes that this frees.
+local function remove(record, records, refs)
+  os.remove(record_path(record.key))
+  forget(record, records)
+  for i, one in ipairs(records) do
+    if one == record then table.remove(records, i) break end
+  end
+  local freed = 0
+  for digest, blob in pairs(record.blobs) do
+    if not blob.upstream then
+      refs[digest] = refs[digest] - 1
+      if refs[digest] == 0 then
+        refs[digest] = nil
+        os.remove(cache.path(digest))
+        by_blob():delete("v:" .. hex_of(digest))
+        freed = freed + blob.size
+      end
+    end
+  end
+  return freed
+end
+
+local function last_use(record)
+  return dict():get("u:" .. record.key) or 0
+end
+
+-- Makes room for one more record with these blobs: those go that were asked for least recently, and none that somebody
+-- may be pulling.
+local function make_room(blobs, is_new)
+  local records = all_records()
+  local refs, total = count(records)
+  table.sort(records, function(a, b)
+    local first, second = last_use(a), last_use(b)
+    if first ~= second then return first < second end
+    return a.key < b.key
+  end)
+  local function need()
+    local bytes = 0
+    for digest, blob in pairs(blobs) do
+      if not blob.upstream and not refs[digest] then bytes = bytes + blob.size end
+    end
+    return bytes
+  end
+  while total + need() > settings.bytes or #records + is_new > settings.images do
+    local oldest = records[1]
+    if not oldest then
+      return fail("ELARGE", "the image needs %.0f bytes, and the cache may have %.0f", need(), settings.bytes)
+    elseif last_use(oldest) > ngx.now() - settings.hold then
+      return fail("EBUSY", "the cache is full of images that are being pulled")
+    end
+    total = total - remove(oldest, records, refs)
+  end
+  return true
+end
+
+-- ---- starting ------------------------------------------------------------------------------------------
+
+-- Whether all files of a record are there, as long as they should be.
+local function is_whole(record)
+  for digest, blob in pairs(record.blobs) do
+    if not blob.upstream then
+      local _, size = state_of(cache.path(digest))
+      if size ~= blob.size then return false end
+    end
+  end
+  return true
+end
+
+-- The records whose files are all there; others go.
+local function read_records()
+  local there = {}
+  for _, name in ipairs(names_in(root .. "made")) do
+    local path = record_path(name)
+    local file = io.open(path, "rb")
+    local record = file and decode(file:read("*a"), name)
+    if file then file:close() end
+    if record and is_whole(record) then
+      there[#there + 1] = record
+    else
+      os.remove(path)
+    end
+  end
+  return there
+end
+
+-- Reads the directory into the dictionaries, and removes what belongs to nothing.
+local function load()
+  local there = read_records()
+  for _, record in ipairs(all_records()) do forget(record, {}) end
+  local refs = count(there)
+  for _, record in ipairs(there) do
+    if not note(record, lfs.attributes(record_path(record.key), "modification") or 0) then
+      remove(record, {}, refs)
+    end
+  end
+  refs = count(all_records())
+  for _, hex in ipairs(names_in(root .. "blobs")) do
+    if not refs["sha256:" .. hex] then os.remove(root .. "blobs/" .. hex) end
+  end
+  for _, name in ipairs(names_in(root .. "new")) do
+    if not process.is_alive(name) then remove_tree(root .. "new/" .. name) end
+  end
+  make_room({}, 0) -- the bound may be another one than before
+  return true
+end
+
+--- Reads what there is, in the background. For init_worker_by_lua.
+function cache.start()
+  token, serial = process.own(), 0
+  dict():delete("loaded")
+  ngx.timer.at(0, function(premature)
+    if premature then return end
+    local ok, message = locked(load)
+    if not ok then ngx.log(ngx.ERR, "filter: the cache cannot be read: ", message) end
+    dict():set("loaded", true)
+  end)
+end
+
+--- Waits until what there is was read.
+---@return boolean
+function cache.is_ready()
+  local ending = ngx.now() + 30
+  while not dict():get("loaded") and ngx.now() < ending do ngx.sleep(0.01) end
+  return dict():get("loaded") ~= nil
+end
+
+-- ---- finding -------------------------------------------------------------------------------------------
+
+-- A record that is asked for stays the longer, also when nginx starts again.
+local function touch(record)
+  local now, before = ngx.now(), last_use(record)
+  dict():safe_set("u:" .. record.key, now)
+  if now - before > 30 then lfs.touch(record_path(record.key)) end
+  return record
+end
+
+--- The record of an image that was made.
+---@param key string
+---@return filter.Record?
+function cache.find(key)
+  local record = decode(dict():get("r:" .. key), key)
+  return record and touch(record)
+end
+
+--- The record of an image of a name that has such a blob or manifest.
+---@param name string
+---@param digest string
+---@return filter.Record?
+function cache.find_blob(name, digest)
+  local key = by_blob():get(("d:%s@%s"):format(name, digest))
+  local record = key and cache.find(key)
+  return record and record.blobs[digest] and record or nil
+end
+
+--- Whether the file of a blob has the bytes that its name says. They are read when that was not done since nginx has
+--- started, or when anybody has touched the file since.
+---@param digest string
+---@param hash fun(path: string): string?, string?, string?  gives the digest of a file
+---@return boolean? ok
+---@return string? message  nil when the bytes are others
+---@return string? code
+function cache.verify(digest, hash)
+  local path = cache.path(digest)
+  local state = state_of(path)
+  if not state then return false end
+  local name = "v:" .. hex_of(digest)
+  if by_blob():get(name) == state then return true end
+  local found, message, code = hash(path)
+  if not found then return nil, message, code end
+  if found ~= digest or state_of(path) ~= state then return false end
+  by_blob():set(name, state)
+  return true
+end
+
+--- Forgets all images that have a blob whose bytes are others.
+---@param digest string
+function cache.drop(digest)
+  ngx.log(ngx.ERR, "filter: the bytes of ", digest, " in the cache are damaged; it is removed")
+  return locked(function()
+    local records = all_records()
+    local refs, bad = count(records), {}
+    for _, record in ipairs(records) do
+      if record.blobs[digest] then bad[#bad + 1] = record end
+    end
+    for _, record in ipairs(bad) do remove(record, records, refs) end
+    return true
+  end)
+end
+
+-- ---- adding --------------------------------------------------------------------------------------------
+
+--- A new directory to make an image in.
+---@return string? path
+---@return string? message
+---@return string? code
+function cache.begin()
+  serial = serial + 1
+  local path = ("%snew/%s-%d"):format(root, token, serial)
+  local ok, message = lfs.mkdir(path)
+  if not ok then return fail(message:find("No space", 1, true) and "ENOSPC" or "EIO", "%s", message) end
+  return path
+end
+
+--- Removes such a directory, with all that is left in it.
+---@param path string
+function cache.finish(path)
+  remove_tree(path)
+end
+
+local function write_record(record)
+  local path = record_path(record.key)
+  local new = ("%snew/%s-record"):format(root, token)
+  local file, message = io.open(new, "wb")
+  local ok = file
+  if ok then ok, message = file:write(cjson.encode(record)) end
+  if file then
+    local closed, why = file:close()
+    if ok and not closed then ok, message = nil, why end
+  end
+  if ok then ok, message = os.rename(new, path) end
+  if ok then return true end
+  os.remove(new)
+  return fail(message:find("No space", 1, true) and "ENOSPC" or "EIO", "%s", message)
+end
+
+-- Gives files their names; those that were there already stay.
+local function take_files(files, taken)
+  for digest, path in pairs(files) do
+    if not state_of(cache.path(digest)) then
+      local ok, message = os.rename(path, cache.path(digest))
+      if not ok then return fail("EIO", "%s", message) end
+      taken[#taken + 1] = digest
+      by_blob():set("v:" .. hex_of(digest), (state_of(cache.path(digest))))
+    end
+  end
+  return true
+end
+
+local function add(record, files)
+  local ok, message, code = make_room(record.blobs, 1)
+  if not ok then return nil, message, code end
+  local taken = {}
+  ok, message, code = take_files(files, taken)
+  if ok then ok, message, code = write_record(record) end
+  if ok and not note(record, ngx.now()) then
+    forget(record, all_records())
+    os.remove(record_path(record.key))
+    ok, message, code = fail("ELARGE", "a dictionary of the cache is full: lua_shared_dict filter, filter_blobs")
+  end
+  if ok then return true end
+  local refs = count(all_records())
+  for _, digest in ipairs(taken) do
+    if not refs[digest] then os.remove(cache.path(digest)) end
+  end
+  return nil, message, code
+end
+
+--- Adds an image: its files become those of the cache. Nothing is added when there is no room.
+---@param record filter.Record
+---@param files table<string, string>  paths of those of its blobs that were made
+---@return boolean? ok
+---@return string? message
+---@return string? code
+function cache.publish(record, files)
+  return locked(add, record, files)
+end
+
+return cache
