@@ -1,0 +1,78 @@
+--- Which requests go to the registry behind as they are, and which are judged or refused.
+--
+-- Requests that change nothing pass. Of the others those pass that the distribution specification has, in the one
+-- spelling of their path that has only one meaning: a path that two programs could take for two things is refused, so
+-- that no manifest reaches the registry by a name that the gate does not know.
+
+local reply = require "gate.reply"
+
+local route = {}
+
+local READS = { GET = true, HEAD = true, OPTIONS = true }
+local WRITES = { POST = true, PUT = true, PATCH = true, DELETE = true }
+
+-- The parts of a path that has only one meaning; nil for all others. Only the address of an upload may end with "/".
+local function parts_of(path)
+  if path:find("[^%w/._~:@=+-]") or path:find("//", 1, true) then return nil end
+  local parts = {}
+  for part in path:gmatch("[^/]+") do
+    if part == "." or part == ".." then return nil end
+    parts[#parts + 1] = part
+  end
+  if path:sub(-1) == "/" and not path:find("/blobs/uploads/$") then return nil end
+  return parts
+end
+
+-- Whether parts from one to another are the name of a repository.
+local function is_name(parts, first, last)
+  for i = first, last do
+    if not parts[i]:find("^[a-z0-9][a-z0-9._-]*$") then return false end
+  end
+  return last >= first
+end
+
+local function is_reference(text)
+  return text:find("^[%w_][%w_.-]*$") ~= nil or text:find("^[a-z0-9+._-]+:[%w=_-]+$") ~= nil
+end
+
+-- The number of the part "blobs" behind which the path leads to a blob or to an upload.
+local function blobs_at(parts)
+  for i = #parts - 1, 3, -1 do
+    if parts[i] == "blobs" then return i end
+  end
+end
+
+--- What a request that changes something is about.
+---@param method string
+---@param path string  as the client has spelled it
+---@return "pass"|"judge"|nil what  nil: it is refused
+---@return string? repository  of what is judged
+function route.of(method, path)
+  local parts = WRITES[method] and parts_of(path)
+  if not parts then return nil end
+  local count = #parts
+  if method == "POST" and (parts[count] == "token" or parts[count] == "auth") then return "pass" end
+  if parts[1] ~= "v2" then return nil end
+  if parts[count - 1] == "manifests" then
+    if not is_name(parts, 2, count - 2) or not is_reference(parts[count]) then return nil end
+    if method == "PUT" then return "judge", table.concat(parts, "/", 2, count - 2) end
+    return method == "DELETE" and "pass" or nil
+  end
+  local at = blobs_at(parts)
+  return at and is_name(parts, 2, at - 1) and "pass" or nil
+end
+
+--- For access_by_lua.
+function route.choose()
+  local method = ngx.req.get_method()
+  if READS[method] then return end
+  local what, repository = route.of(method, ngx.var.request_uri:match("^[^?]*"))
+  if what == "pass" then return end
+  if what == "judge" then
+    ngx.ctx.repository = repository
+    return ngx.exec("@judge")
+  end
+  return reply.refuse(405, "UNSUPPORTED", "the gate lets no such request change anything")
+end
+
+return route
