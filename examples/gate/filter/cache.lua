@@ -271,6 +271,7 @@ end
 --- Reads what there is, in the background. For init_worker_by_lua.
 function cache.start()
   token, serial = process.own(), 0
+  for _, name in ipairs { "", "blobs", "made", "new" } do lfs.mkdir(root .. name) end
   dict():delete("loaded")
   ngx.timer.at(0, function(premature)
     if premature then return end

@@ -73,7 +73,7 @@ local function edit_one(want, digest, layout, ending, blobs, files)
   end
   local saved, message, code = service.surgery():run("edit", {
     path = upstream.reference(want.entry.upstream, want.repository, digest), registry = want.registry, to = layout,
-    edit = edit, save = { format = "oci", sparse = true, reproducible = true, attestations = "drop" },
+    open = { temp_dir = settings.temp }, edit = edit, save = { format = "oci", sparse = true, reproducible = true, attestations = "drop" },
   }, { deadline = ending - ngx.now(), detached = true })
   if not saved then return nil, message, code end
   return note_blobs(want, {}, layout, saved, blobs, files)
