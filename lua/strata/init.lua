@@ -49,6 +49,13 @@ local function check_source(what, fn)
   if type(problem) == "string" then misuse("%s: %s: %s", fn, reference.shown(what), problem) end
 end
 
+-- Throws for a manifest that no digest says which one it is.
+local function check_manifest(what, opts)
+  if not opts or not opts.manifest then return end
+  local ref = reference.is_remote(what) and reference.of_registry(what)
+  if not ref or not ref.digest then misuse "open: manifest wants a reference by digest: docker://host/name@sha256:…" end
+end
+
 -- The candidate that the options mean. A document that could not be read does not count as missing.
 local function chosen(listing, opts)
   local candidate, message, code = choose.one(listing.candidates, listing.store.path, opts)
@@ -95,6 +102,7 @@ end
 function strata.open(what, opts)
   check_source(what, "open")
   options.check("open", "OpenOptions", opts)
+  check_manifest(what, opts)
   local img, message, code = open_one(what, limits.options(opts))
   if not img then return nil, message, code end
   return img
@@ -112,6 +120,7 @@ end
 function strata.images(what, opts)
   check_source(what, "images")
   options.check("images", "OpenOptions", opts)
+  check_manifest(what, opts)
   opts = limits.options(opts)
   local listing, message, code = list(what, opts)
   if not listing then return nil, message, code end

@@ -27,6 +27,7 @@ local ARGUMENTS = {
   read = "ReadArguments", fetch = "FetchArguments", edit = "EditArguments", save = "SaveArguments",
   remove = "PathArguments", check = "CheckArguments", diff = "DiffArguments", largest = "LargestArguments",
   paths = "PathsArguments", waste = "PageArguments", index = "JobArguments", digest = "PathArguments",
+  call = "CallArguments",
 }
 
 -- A function that throws when the job is to be given up.
@@ -108,6 +109,7 @@ end
 -- What tells the present state of an image: of a reference, the digest that it has now.
 local function present_identity(args, client)
   if not reference.is_remote(args.path) then return identity_of(args.path) end
+  if args.open and args.open.manifest then return core.sha256(args.open.manifest) end
   local message, code
   if not client then
     client, message, code = require("strata.registry").shared()
@@ -503,6 +505,16 @@ function jobs.check(args)
   findings, message, code = policy.check(img, args.policy or {})
   if not findings then return nil, message, code end
   return { id = img.id, findings = setmetatable(findings, nil) }
+end
+
+--- Calls a function of your own: {module = "my.job", args = {...}}. What it opens is for it to close.
+---@param args strata.CallArguments
+---@return table?
+---@return string? message
+---@return string? code
+function jobs.call(args)
+  options.check("call", ARGUMENTS.call, args)
+  return require(args.module)(args.args)
 end
 
 -- ---- comparing ------------------------------------------------------------------------

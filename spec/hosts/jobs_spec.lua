@@ -505,6 +505,27 @@ describe("a job", function()
 		assert.equal("ENOENT", code)
 	end)
 
+	specify("calls a function of one's own", function()
+		package.preload["spec.own"] = function()
+			return function(args)
+				if args.fails then
+					return nil, "it has failed", "EOWN"
+				end
+				return { twice = 2 * args.number }
+			end
+		end
+		assert.same({ twice = 42 }, (run("call", { module = "spec.own", args = { number = 21 } })))
+		local result, message, code = run("call", { module = "spec.own", args = { fails = true } })
+		assert.same({ nil, "it has failed", "EOWN" }, { result, message, code })
+		result, message, code = run("call", { module = "spec.own" })
+		assert.is_nil(result)
+		assert.matches("attempt to index", message)
+		assert.equal("EINVAL", code)
+		for _, args in ipairs({ {}, { module = "spec.none" }, { module = "spec.own", path = "app.tar" } }) do
+			assert.equal("EINVAL", (select(3, run("call", args))))
+		end
+	end)
+
 	specify("gives up at its deadline and leaves nothing behind", function()
 		local path, to = build(), bench.dir:file("late.tar")
 		local function gives_up(args, deadline)

@@ -1,6 +1,7 @@
 -- An image of a registry is opened with two requests, and does all that a local one does. What is not asked for is not
 -- fetched.
 
+local core = require "strata.core"
 local oci_layout = require "spec.support.oci_layout"
 local process = require "spec.support.process"
 local registry = require "spec.support.registry"
@@ -100,6 +101,55 @@ describe("an image of a registry:", function()
 		assert.same({ "GET team/multi/manifests/1 200", "GET team/multi/manifests/MANIFEST 200",
 			"GET team/multi/blobs/CONFIG 200" }, remote.lines(fake, known))
 		assert.equal(children[2].digest, img.digest)
+	end)
+
+	it("of a manifest at hand takes one request, and the registry need not have it", function()
+		local text = image.layout.blobs[image.digest]:gsub("}$", ',"annotations":{"seen":"nowhere"}}')
+		local named = "docker://" .. fake.host .. "/team/app@" .. core.sha256(text)
+		local img = open(named, { manifest = text })
+		assert.same({ OPENING[2] }, lines())
+		assert.equal(core.sha256(text), img.digest)
+		assert.equal("nowhere", img.annotations.seen)
+		assert.is_true(img:verify())
+		assert.same(all_layers(), lines())
+	end)
+
+	it("of a manifest at hand wants a reference by digest, and the bytes with that digest", function()
+		local text = image.layout.blobs[image.digest]
+		for _, what in ipairs({ ref, dir.path, "app.tar" }) do
+			local ok, message = pcall(strata.open, what, { registry = hub, manifest = text })
+			assert.is_false(ok)
+			assert.matches("open_spec.lua:%d+: open: manifest wants a reference by digest", message)
+		end
+		local named = "docker://" .. fake.host .. "/team/app@" .. image.digest
+		local img, message, code = strata.open(named, { registry = hub, manifest = text .. " " })
+		assert.is_nil(img)
+		assert.equal("EDIGEST", code)
+		assert.is_truthy(message:find("hashes to " .. core.sha256(text .. " "), 1, true))
+		text = '{"schemaVersion":1}'
+		named = "docker://" .. fake.host .. "/team/app@" .. core.sha256(text)
+		img, message, code = strata.open(named, { registry = hub, manifest = text })
+		assert.is_nil(img)
+		assert.equal("EUNSUPPORTED", code)
+		assert.is_truthy(message:find("schema 1", 1, true))
+		assert.same({}, lines())
+	end)
+
+	it("has blobs that are read by themselves", function()
+		local named = "docker://" .. fake.host .. "/team/app@"
+		assert.equal(image.layout.blobs[image.config], hub:blob(named .. image.config))
+		assert.equal(image.layout.blobs[image.config], hub:blob(named .. image.config, #image.layout.blobs[image.config]))
+		local text, message, code = hub:blob(named .. image.config, 3)
+		assert.is_nil(text)
+		assert.equal("EDIGEST", code)
+		assert.is_truthy(message:find(image.config, 1, true))
+		text, message, code = hub:blob(named .. core.sha256("nothing"))
+		assert.is_nil(text)
+		assert.equal("ENOENT", code)
+		assert.is_truthy(message)
+		for _, bad in ipairs({ { ref }, { named .. image.config, -1 }, { named .. image.config, "all" } }) do
+			assert.is_false((pcall(hub.blob, hub, bad[1], bad[2])))
+		end
 	end)
 
 	it("REF5: of name:tag@digest the digest counts", function()

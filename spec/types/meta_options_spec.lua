@@ -182,7 +182,7 @@ describe("an option that is read", function()
 			readers[i] = source(name)
 		end
 		local seen = named_in((unpack or table.unpack)(readers))
-		compare("strata.OpenOptions", seen, { "threads", "progress", "registry" })
+		compare("strata.OpenOptions", seen, { "threads", "progress", "registry", "manifest" })
 		compare("strata.NewOptions", named_in(exports.source(strata.new)))
 	end)
 
@@ -361,6 +361,7 @@ describe("an option that there is not, or of another type", function()
 		job_edit = { "EditArguments", { to = "b" }, function(opts) return (jobs.edit(opts)) end },
 		job_save = { "SaveArguments", { to = "b" }, function(opts) return (jobs.save(opts)) end },
 		job_check = { "CheckArguments", {}, function(opts) return (jobs.check(opts)) end },
+		job_call = { "CallArguments", { module = "b" }, function(opts) return (jobs.call(opts)) end },
 		job_diff = { "DiffArguments", { other = { path = "b" } }, function(opts) return (jobs.diff(opts)) end },
 		remove_of_an_image = { "RemoveOptions", {}, function(opts) return (img:remove("etc", opts)) end },
 		remove_of_a_layer = { "RemoveOptions", {}, function(opts) return (img.layers[1]:remove("etc", opts)) end },

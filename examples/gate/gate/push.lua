@@ -1,12 +1,82 @@
---- The PUT of a manifest.
+--- The PUT of a manifest: what is judged are the bytes that the registry behind gets.
 
+local authorization = require "gate.authorization"
 local reply = require "gate.reply"
+local route = require "gate.route"
+local verdicts = require "gate.verdicts"
 
 local push = {}
 
+local MAX = 4 * 1024 * 1024
+
+-- Why a judgement has failed, as a status and a code of registries. All else is the image's own fault.
+local STATUS = {
+  ENOENT = { 400, "MANIFEST_BLOB_UNKNOWN" }, EAUTH = { 403, "DENIED" }, EDENIED = { 403, "DENIED" },
+  ECANCELED = { 499, "DENIED" },
+}
+local OF_THE_IMAGE = {
+  EFORMAT = true, EDIGEST = true, EUNSUPPORTED = true, ELIMIT = true, EAMBIGUOUS = true, EINVAL = true,
+}
+
+-- A header that a request may have once.
+local function header(name)
+  local value = ngx.req.get_headers()[name]
+  return type(value) ~= "table" and value or nil, type(value) == "table"
+end
+
+-- The bytes of the manifest; answers the request when there are none that can be judged.
+local function body()
+  local media_type, twice = header "content-type"
+  if twice or not media_type then return reply.refuse(400, "MANIFEST_INVALID", "policy: one Content-Type is wanted") end
+  if ngx.var.http_content_encoding then
+    return reply.refuse(415, "UNSUPPORTED", "policy: a manifest is sent without Content-Encoding")
+  end
+  if (tonumber(ngx.var.http_content_length) or 0) > MAX then
+    return reply.refuse(413, "SIZE_INVALID", "policy: the manifest is larger than 4 MiB")
+  end
+  ngx.req.read_body()
+  local text = ngx.req.get_body_data()
+  if not text or text == "" or #text > MAX then
+    return reply.refuse(400, "MANIFEST_INVALID", "policy: there is no manifest, or it is larger than 4 MiB")
+  end
+  return text, media_type
+end
+
+-- Headers that nginx makes itself.
+local OWN = { ["content-length"] = true, ["transfer-encoding"] = true, connection = true, date = true, server = true }
+
+-- Passes an answer of the registry behind on.
+local function relay(answer)
+  ngx.status = answer.status
+  for name, value in pairs(answer.header) do
+    if not OWN[name:lower()] then ngx.header[name] = value end
+  end
+  ngx.print(answer.body)
+  return ngx.exit(answer.status)
+end
+
+local function fail(message, code)
+  local known = STATUS[code]
+  if known then return reply.refuse(known[1], known[2], "policy: cannot be judged: " .. message) end
+  if OF_THE_IMAGE[code] then return reply.refuse(403, "DENIED", "policy: cannot be judged: " .. message) end
+  return reply.refuse(503, "UNAVAILABLE", "policy: cannot be judged now: " .. message)
+end
+
 --- For content_by_lua.
 function push.answer()
-  return reply.refuse(403, "DENIED", "nothing is judged yet")
+  local _, repository = route.of("PUT", route.path())
+  local text, media_type = body()
+  local refusal, key = verdicts.known(text, media_type)
+  if not refusal then
+    local answer = authorization.refusal()
+    if answer then return relay(answer) end
+    local message, code
+    refusal, message, code = verdicts.of(repository, text, media_type, key)
+    if not refusal then return fail(message, code) end
+  end
+  if refusal ~= "" then return reply.refuse(403, "DENIED", "policy: " .. refusal) end
+  ngx.req.set_body_data(text)
+  return ngx.exec "@forward"
 end
 
 return push

@@ -13,7 +13,9 @@ function reply.refuse(status, code, message)
   ngx.header["Content-Type"] = "application/json"
   ngx.header["Docker-Distribution-Api-Version"] = "registry/2.0"
   if status == 503 then ngx.header["Retry-After"] = 5 end
-  ngx.say((cjson.encode { errors = { { code = code, message = message } } }):gsub("\\/", "/"))
+  local text = cjson.encode { errors = { { code = code, message = message } } }:gsub("\\/", "/")
+  ngx.header["Content-Length"] = #text
+  ngx.print(text)
   return ngx.exit(status)
 end
 

@@ -62,16 +62,19 @@ function route.of(method, path)
   return at and is_name(parts, 2, at - 1) and "pass" or nil
 end
 
+--- The path of the request, as the client has spelled it.
+---@return string
+function route.path()
+  return ngx.var.request_uri:match("^[^?]*")
+end
+
 --- For access_by_lua.
 function route.choose()
   local method = ngx.req.get_method()
   if READS[method] then return end
-  local what, repository = route.of(method, ngx.var.request_uri:match("^[^?]*"))
+  local what = route.of(method, route.path())
   if what == "pass" then return end
-  if what == "judge" then
-    ngx.ctx.repository = repository
-    return ngx.exec("@judge")
-  end
+  if what == "judge" then return ngx.exec "@judge" end
   return reply.refuse(405, "UNSUPPORTED", "the gate lets no such request change anything")
 end
 

@@ -34,7 +34,7 @@ end
 ---@param text string
 ---@return strata.Policy
 function settings.rules_of(text)
-  local chunk, message = loadstring(text, "@policy")
+  local chunk, message = load(text, "@policy")
   if not chunk then error("gate: " .. message, 0) end
   local ok, rules = pcall(chunk)
   if not ok then error("gate: " .. tostring(rules), 0) end

@@ -192,15 +192,10 @@ function config_schema.protected(pointer)
   return nil
 end
 
--- The keys of an object that mean something, by their lower case.
+-- The keys of an object that mean something.
 local function known_keys(parent, more)
-  local known = {}
-  for pointer in pairs(KINDS) do
-    local name = pointer:match("^" .. parent .. "/([^/]+)$")
-    if name then known[name:lower()] = name end
-  end
-  for _, name in ipairs(more) do known[name] = name end
-  return known
+  for pointer in pairs(KINDS) do more[#more + 1] = pointer:match("^" .. parent .. "/([^/]+)$") end
+  return json.known(more)
 end
 
 local KNOWN = {
@@ -208,20 +203,6 @@ local KNOWN = {
   ["/rootfs"] = known_keys("/rootfs", { "type", "diff_ids" }),
 }
 local KNOWN_IN_ROW = known_keys("/history", { "created", "created_by", "author", "comment", "empty_layer" })
-
--- Go takes "CONFIG" for "config", and readers in other languages do not: what runs would not be what was looked at.
-local function case_problem(keys, known)
-  local clash = json.case_clash(keys)
-  if clash then return "has keys that differ in their case only: " .. core.quote(clash) end
-  for _, key in ipairs(keys) do
-    local name = known[key:lower()]
-    if name and name ~= key then
-      return ("has %s written as %s, which some readers take for it and others do not know"):format(core.quote(name),
-        core.quote(key))
-    end
-  end
-  return nil
-end
 
 local function check_rootfs(doc)
   if doc:type("/rootfs") ~= "object" then return "has no rootfs object" end
@@ -249,7 +230,7 @@ local function check_history(doc)
       return ("has a history row that is no object (row %d)"):format((i + 1) / 2)
     end
     local row = json.decode(text:sub(spans[i], spans[i + 1]))
-    local problem = case_problem(json.keys(row), KNOWN_IN_ROW)
+    local problem = json.case_problem(json.keys(row), KNOWN_IN_ROW)
     if problem then return ("%s (history, row %d)"):format(problem, (i + 1) / 2) end
   end
   return nil
@@ -266,7 +247,7 @@ function config_schema.problem(doc)
     return "has a 'config' that is no object", "EFORMAT"
   end
   for _, pointer in ipairs { "", "/config", "/rootfs" } do
-    local problem = case_problem(doc:keys(pointer) or {}, KNOWN[pointer])
+    local problem = json.case_problem(doc:keys(pointer) or {}, KNOWN[pointer])
     if problem then return problem, "EFORMAT" end
   end
   local problem, code = check_rootfs(doc)

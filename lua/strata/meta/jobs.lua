@@ -178,6 +178,25 @@ function jobs.save(args) end
 ---@return strata.errcode? code  as img:verify
 function jobs.check(args) end
 
+--- Calls a function of a module of yours, under the deadline of the job, and gives what it gives.
+---```lua
+---package.preload["my.layers"] = function()
+---  return function(args)
+---    local img, message, code = require("strata").open(args.path)
+---    if not img then return nil, message, code end
+---    local count = #img.layers
+---    img:close()
+---    return { layers = count }
+---  end
+---end
+---print(assert(require("strata.jobs").run("call", { module = "my.layers", args = { path = "app.tar" } })).layers)  --> 3
+---```
+---@param args strata.CallArguments
+---@return table?
+---@return string? message
+---@return strata.errcode? code  those of the function; "EINVAL": it has failed
+function jobs.call(args) end
+
 --- Where two images differ. Rows are those of strata.diff; a JSON null is told as strata.null.
 ---```lua
 ---local jobs = require "strata.jobs"
@@ -202,7 +221,7 @@ function jobs.diff(args) end
 function jobs.remove(args) end
 
 --- The jobs that there are.
----@alias strata.JobName "config"|"inspect"|"entries"|"list"|"read"|"fetch"|"edit"|"save"|"check"|"diff"|"remove"|"largest"|"paths"|"waste"|"index"|"digest"
+---@alias strata.JobName "config"|"inspect"|"entries"|"list"|"read"|"fetch"|"edit"|"save"|"check"|"diff"|"remove"|"largest"|"paths"|"waste"|"index"|"digest"|"call"
 
 --- What an index leads to.
 ---@class strata.IndexList

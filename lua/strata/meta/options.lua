@@ -26,6 +26,7 @@
 
 --- Which image of a file is meant, and how it is read.
 ---@class strata.OpenOptions: strata.ChoiceOptions, strata.IndexOptions
+---@field manifest? string  of a reference by digest: the bytes with that digest. They are not fetched, and the registry need not have them yet
 
 --- Which images of an index are meant.
 ---@class strata.SelectorOptions
@@ -506,6 +507,11 @@
 ---@class strata.EditBase: strata.RebaseOptions
 ---@field from string  the base that it has, a path or a reference
 ---@field onto string  the new one; of an index the image for the same platform
+
+--- Which function is called.
+---@class strata.CallArguments
+---@field module string  name of a Lua module that returns function(args): what it gives is what the job gives, a table, or nil, message, code
+---@field args? table  for that
 
 --- What is done to an image, in the order of the fields.
 ---@class strata.EditTable

@@ -27,6 +27,19 @@ function Registry:digest(ref) end
 ---@return strata.errcode? code  those of a registry
 function Registry:manifest(ref) end
 
+--- The bytes of a small blob, such as a config or a signature; they are compared with its digest.
+---```lua
+---local registry = assert(strata.registry())
+---local img = assert(strata.open("docker://registry.example/team/app:1", { registry = registry }))
+---print(assert(registry:blob("docker://registry.example/team/app@" .. img.id)):sub(1, 1))  --> {
+---```
+---@param ref string  with the digest of the blob
+---@param size? integer  of its descriptor; a longer one is refused. Default: limits.json.max_bytes
+---@return string?
+---@return string? message
+---@return strata.errcode? code  "ENOENT": there is no such blob; "EDIGEST": it is longer than that, or another one; those of a registry
+function Registry:blob(ref, size) end
+
 --- The tags of a repository, in the order of their bytes.
 ---```lua
 ---local registry = assert(strata.registry())

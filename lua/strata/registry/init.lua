@@ -3,6 +3,8 @@
 --   local hub = strata.registry { hosts = { ["reg:5000"] = { ca = "reg.crt" } } }
 --   local img = assert(strata.open("docker://reg:5000/app:1", { registry = hub }))
 
+local argument = require "strata.util.argument"
+local blobs = require "strata.registry.blobs"
 local client = require "strata.registry.client"
 local fail = require "strata.util.fail"
 local json = require "strata.util.json"
@@ -82,6 +84,23 @@ function methods:manifest(ref)
   return ask(with, parts, function()
     return read(with, parts, function(place)
       return manifests.get(place.session, place.repository, parts.wanted, json_limits())
+    end)
+  end)
+end
+
+--- The bytes of a small blob: of a config, of a signature.
+---@param ref string  with the blob's digest
+---@param size? integer  of its descriptor. Default: limits.json.max_bytes
+---@return string?
+---@return string? message
+---@return string? code
+function methods:blob(ref, size)
+  local with, session, parts = place_of(self, ref, "blob", "digest")
+  if not with then return nil, session, parts end
+  argument.count(size, "blob", "the size")
+  return ask(with, parts, function()
+    return read(with, parts, function(place)
+      return blobs.read(place.session, place.repository, parts.digest, size or json_limits().max_bytes)
     end)
   end)
 end

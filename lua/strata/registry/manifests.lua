@@ -84,6 +84,21 @@ local function is_encoded(answer)
   return encoding and encoding:lower() ~= "identity" and encoding
 end
 
+--- A manifest or an index that is at hand, as if a registry had sent it by its digest.
+---@param text string
+---@param digest string
+---@param limits strata.JsonLimits
+---@return strata.RemoteManifest?
+---@return string? message
+---@return string? code
+function manifests.of_text(text, digest, limits)
+  local right, found = digests.matches(text, digest)
+  if not right then return fail("EDIGEST", "the manifest that was given hashes to %s", found) end
+  local own, message, code = type_of(text, nil, "the manifest that was given", limits, "")
+  if code then return nil, message, code end
+  return { text = text, digest = digest, media_type = own }
+end
+
 --- Gets a manifest or an index by tag or digest; what came is compared with the digest.
 ---@param to strata.RegistrySession
 ---@param repository string

@@ -93,9 +93,13 @@ function remote.open(what, opts)
   list, message, code = places.of(with, ref.host, ref.repository)
   if not list then return nil, message, code end
   local got
-  got, message, code = with:call(function()
-    return get_manifest(list, ref.wanted, opts.limits.json)
-  end, opts, "asking")
+  if opts.manifest then
+    got, message, code = manifests.of_text(opts.manifest, ref.wanted, opts.limits.json)
+  else
+    got, message, code = with:call(function()
+      return get_manifest(list, ref.wanted, opts.limits.json)
+    end, opts, "asking")
+  end
   if not got then return nil, ("%s: %s"):format(path, message), code end
   local self = setmetatable({
     path = path, remote = true, flat = true, root = "manifest",

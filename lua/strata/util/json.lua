@@ -166,6 +166,14 @@ function json.keys(t)
   return keys
 end
 
+--- A name as Go's readers compare it with the names that they know: their letters have no case, and "s" and "k" one
+-- more form each, which is not of ASCII.
+---@param name string
+---@return string
+function json.folded(name)
+  return (name:lower():gsub("\197\191", "s"):gsub("\226\132\170", "k"))
+end
+
 --- A name that occurs in other spellings, too. Go's readers take one for the
 -- other, ours do not, so that they would see different documents.
 ---@param names table  an object, or the array of its keys
@@ -174,12 +182,39 @@ function json.case_clash(names)
   local first, clash = {}, nil
   for k, v in pairs(names) do
     local name = type(k) == "string" and k or v
-    local folded = type(name) == "string" and name:lower()
+    local folded = type(name) == "string" and json.folded(name)
     local other = folded and first[folded]
     if folded and not (other and json.before(other, name)) then first[folded] = name end
     if other then clash = json.sort({ first[folded], clash })[1] end
   end
   return clash
+end
+
+--- Names by what folded() makes of them, for case_problem().
+---@param names string[]
+---@return table<string, string>
+function json.known(names)
+  local known = {}
+  for _, name in ipairs(names) do known[json.folded(name)] = name end
+  return known
+end
+
+--- What is wrong with the names of an object, nil when nothing is: Go takes "CONFIG" for "config", and readers in other
+-- languages do not, so that what runs would not be what was looked at.
+---@param names any[]  keys() of what may be an array
+---@param known table<string, string>  names that mean something, as known() gives them
+---@return string?
+function json.case_problem(names, known)
+  local clash = json.case_clash(names)
+  if clash then return "has keys that differ in their case only: " .. core.quote(clash) end
+  for _, name in ipairs(names) do
+    local right = type(name) == "string" and known[json.folded(name)]
+    if right and right ~= name then
+      return ("has %s written as %s, which some readers take for it and others do not know"):format(core.quote(right),
+        core.quote(name))
+    end
+  end
+  return nil
 end
 
 --- What JSON calls a table.

@@ -78,7 +78,9 @@ return {
     { "strict", "boolean", "refuse what readers differ about: see img:check", default = "false" },
   },
   { "OpenOptions", "Which image of a file is meant, and how it is read.",
-    extends = { "ChoiceOptions", "IndexOptions" } },
+    extends = { "ChoiceOptions", "IndexOptions" },
+    { "manifest", "string", "of a reference by digest: the bytes with that digest. They are not fetched, and the "
+      .. "registry need not have them yet" } },
   { "SelectorOptions", "Which images of an index are meant.",
     { "platform", "string", '"linux/arm64/v8"', is = "platform" } },
   { "ManifestOptions", "Manifests of an index: those that all of the given fields fit.", noun = "field",
@@ -518,6 +520,12 @@ return {
     "EditBase", "Which base an image gets.", extends = { "RebaseOptions" },
     { "from", "string", "the base that it has, a path or a reference", required = true },
     { "onto", "string", "the new one; of an index the image for the same platform", required = true },
+  },
+  {
+    "CallArguments", "Which function is called.", noun = "field",
+    { "module", "string", "name of a Lua module that returns function(args): what it gives is what the job gives, a "
+      .. "table, or nil, message, code", required = true },
+    { "args", "table", "for that" },
   },
   {
     "EditTable", "What is done to an image, in the order of the fields.",

@@ -50,12 +50,15 @@ local REFERENCE_TYPE, SUBJECT = "vnd.docker.reference.type", "vnd.docker.referen
 local Catalog = {}
 Catalog.__index = Catalog
 
+local KNOWN = json.known { "schemaVersion", "mediaType", "artifactType", "config", "layers", "manifests", "fsLayers",
+                           "subject", "annotations" }
+
 local function decode_document(text, where, limits)
   local document, message, code = json.decode(text, limits.json)
   if document == nil then return nil, where .. ": " .. message, code == "ELIMIT" and code or "EFORMAT" end
   if type(document) ~= "table" then return fail("EFORMAT", "%s is not a JSON object", where) end
-  local clash = json.case_clash(document)
-  if clash then return fail("EFORMAT", "%s has keys that differ in their case only: %s", where, core.quote(clash)) end
+  local problem = json.case_problem(json.keys(document), KNOWN)
+  if problem then return fail("EFORMAT", "%s %s", where, problem) end
   -- Docker writes null when there are none.
   local kind = document.manifests ~= nil and "index" or "manifest"
   local other = json.or_nil(document.layers) or json.or_nil(document.config) or json.or_nil(document.fsLayers)

@@ -9,6 +9,8 @@ local oci_descriptor = {}
 
 local MAX_SIZE = 2 ^ 53
 
+local KNOWN = json.known { "mediaType", "digest", "size", "urls", "annotations", "data", "artifactType", "platform" }
+
 -- A digest by the grammar; one of an algorithm that is known here also has its length.
 local function is_digest(value)
   if type(value) ~= "string" then return false end
@@ -25,8 +27,8 @@ end
 ---@return string? code
 function oci_descriptor.check(value, where)
   if type(value) ~= "table" then return fail("EFORMAT", "%s is not a descriptor", where) end
-  local clash = json.case_clash(value)
-  if clash then return fail("EFORMAT", "%s has keys that differ in their case only: %s", where, core.quote(clash)) end
+  local problem = json.case_problem(json.keys(value), KNOWN)
+  if problem then return fail("EFORMAT", "%s %s", where, problem) end
   local digest, size = value.digest, value.size
   if not is_digest(digest) then
     return fail("EFORMAT", "%s: bad digest %s", where, core.quote(tostring(digest)))
