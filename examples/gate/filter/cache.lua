@@ -189,8 +189,8 @@ local function last_use(record)
 end
 
 -- Makes room for one more record with these blobs: those go that were asked for least recently, and none that somebody
--- may be pulling.
-local function make_room(blobs, is_new)
+-- may be pulling unless nginx has just started.
+local function make_room(blobs, is_new, hold)
   local records = all_records()
   local refs, total = count(records)
   table.sort(records, function(a, b)
@@ -209,7 +209,7 @@ local function make_room(blobs, is_new)
     local oldest = records[1]
     if not oldest then
       return fail("ELARGE", "the image needs %.0f bytes, and the cache may have %.0f", need(), settings.bytes)
-    elseif last_use(oldest) > ngx.now() - settings.hold then
+    elseif last_use(oldest) > ngx.now() - hold then
       return fail("EBUSY", "the cache is full of images that are being pulled")
     end
     total = total - remove(oldest, records, refs)
@@ -264,7 +264,7 @@ local function load()
   for _, name in ipairs(names_in(root .. "new")) do
     if not process.is_alive(name) then remove_tree(root .. "new/" .. name) end
   end
-  make_room({}, 0) -- the bound may be another one than before
+  make_room({}, 0, 0) -- the bound may be another one than before
   return true
 end
 
@@ -402,7 +402,7 @@ local function take_files(files, taken)
 end
 
 local function add(record, files)
-  local ok, message, code = make_room(record.blobs, 1)
+  local ok, message, code = make_room(record.blobs, 1, settings.hold)
   if not ok then return nil, message, code end
   local taken = {}
   ok, message, code = take_files(files, taken)

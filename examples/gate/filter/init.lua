@@ -160,6 +160,7 @@ end
 function answers.tags(name, entry, repository)
   local answer = upstream.tags(entry.upstream, repository)
   if answer.status ~= 200 then
+    if answer.status == 404 then return reply.refuse(404, "NAME_UNKNOWN", "the upstream has no " .. name) end
     return pass_on(answer.status, answer.header["WWW-Authenticate"], name, "tags")
   end
   local list, tags = cjson.decode(answer.body), {}

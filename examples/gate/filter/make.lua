@@ -122,9 +122,9 @@ local function choose(want, ending)
     path = upstream.reference(want.entry.upstream, want.repository, want.digest), registry = want.registry,
   }, { deadline = ending - ngx.now(), detached = true })
   if not listed then return nil, message, code end
-  local platforms, chosen, is_index = want.entry.platforms, {}, false
+  local platforms, chosen, is_index = want.entry.platforms, {}, true
   for _, one in ipairs(listed.manifests) do
-    is_index = is_index or one.index ~= nil
+    is_index = is_index and one.digest ~= want.digest
     local is_wanted = not platforms or platforms[one.platform or ""]
     if one.kind == "image" and is_wanted and not one.missing then chosen[#chosen + 1] = one end
   end

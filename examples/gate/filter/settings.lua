@@ -110,7 +110,7 @@ local OWN = { name = true, upstream = true, repository = true, platforms = true,
 
 local function check_base(entry, where)
   if entry.rebase == nil then return end
-  if type(entry.rebase) ~= "table" then fail("%s.rebase should be {from = \"NAME:TAG\", onto = \"NAME:TAG\"}", where) end
+  if type(entry.rebase) ~= "table" then fail('%s.rebase should be {from = "NAME:TAG", onto = "NAME:TAG"}', where) end
   for _, field in ipairs { "from", "onto" } do
     local text = entry.rebase[field]
     local name = type(text) == "string" and text:gsub("@sha256:%x+$", ""):gsub(":[%w_][%w_.-]*$", "")
@@ -126,7 +126,7 @@ local function check_edit(edit, rebase, where)
   for name, value in pairs(edit) do all[name] = value end
   all.rebase = rebase
   local _, message, code = jobs.run("edit", { path = "/dev/null/none", to = "/dev/null/none", edit = all })
-  if code == "EINVAL" then fail("%s: %s", where, (message:gsub("^edit: edit%.?", ""))) end
+  if code == "EINVAL" then fail("%s: %s", where, (message:gsub("^edit: edit has", "it has"):gsub("^edit: edit%.", ""))) end
 end
 
 local function entry_of(given, i, upstreams)
@@ -141,7 +141,8 @@ local function entry_of(given, i, upstreams)
   if not upstream then fail("%s: upstreams has no %s", where, tostring(given.upstream)) end
   local repository = given.repository or given.name
   local below = type(repository) == "string" and repository:match("^(.*/)%*$")
-  if (below ~= nil) ~= (prefix ~= nil and prefix ~= false) or not settings.is_name(below and below:sub(1, -2) or repository) then
+  local is_right = settings.is_name(below and below:sub(1, -2) or repository)
+  if not is_right or (below ~= nil) ~= (prefix ~= nil and prefix ~= false) then
     fail("%s: repository should be one, with /* behind it when the name has that", where)
   end
   if given.tags ~= nil then fail("%s: tags are those of the upstream", where) end
@@ -173,7 +174,9 @@ function settings.read()
   if not ok then fail("%s", (tostring(list):gsub("^%S+/", ""))) end
   if type(list) ~= "table" then fail("it should return a table") end
   for key in pairs(list) do
-    if type(key) ~= "number" and key ~= "upstreams" then fail("there is no %s; edits are without keys", tostring(key)) end
+    if type(key) ~= "number" and key ~= "upstreams" then
+      fail("there is no %s; edits are without keys", tostring(key))
+    end
   end
   settings.upstreams = upstreams_of(list.upstreams)
   settings.entries = {}

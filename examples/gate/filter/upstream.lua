@@ -8,7 +8,8 @@ local ACCEPT = "application/vnd.oci.image.index.v1+json, application/vnd.oci.ima
 
 local function ask(from, path, method)
   return ngx.location.capture("/filter/ask", {
-    method = method, vars = { filter_base = from.base, filter_host = from.host, filter_path = path, filter_accept = ACCEPT },
+    method = method,
+    vars = { filter_base = from.base, filter_host = from.host, filter_path = path, filter_accept = ACCEPT },
   })
 end
 
@@ -22,9 +23,8 @@ end
 function upstream.head(from, repository, reference)
   local answer = ask(from, ("/v2/%s/manifests/%s"):format(repository, reference), ngx.HTTP_HEAD)
   local digest = answer.header["Docker-Content-Digest"]
-  if answer.status == 200 and not (type(digest) == "string" and #digest == 71 and digest:find("^sha256:[0-9a-f]+$")) then
-    return 502
-  end
+  local is_digest = type(digest) == "string" and #digest == 71 and digest:find("^sha256:[0-9a-f]+$")
+  if answer.status == 200 and not is_digest then return 502 end
   return answer.status, digest, answer.header["WWW-Authenticate"]
 end
 
@@ -74,8 +74,8 @@ function upstream.is_public(from, repository)
   return ngx.shared.filter_rights:get(("public:%s/%s"):format(from.name, repository)) == true
 end
 
---- Whether this client may read what an image was made from: the status that the upstream gives it, or gave a moment ago.
---- An upstream that does not answer forbids nothing that everybody could read.
+--- Whether this client may read what an image was made from: the status that the upstream gives it, or gave a moment
+--- ago. An upstream that does not answer forbids nothing that everybody could read.
 ---@param from filter.Upstream
 ---@param record filter.Record
 ---@return integer status
