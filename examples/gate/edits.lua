@@ -1,13 +1,14 @@
---- What docker pull GATE/filtered/NAME gives: the image NAME of an upstream registry, with an edit.
+--- What `docker pull GATE/filtered/NAME` gives: the image NAME of an upstream registry, with an edit.
 --
--- The first entry whose name fits counts; what no entry names is not served. A name is one repository, or with /* at its
--- end all below it. `upstream` and `repository` say where the image is: in the registry behind the gate, and under the
--- same name, unless they are given. `platforms` are those that stay of an index: all images of it when it is left out.
--- All else is an edit as strata.EditTable has it (strata.help "EditTable"): rebase, drop_waste, remove, optional, owner,
--- env, labels, ports, volumes, config, repair, flatten, normalize, module, args. The bases of `rebase` are repositories
--- of the same upstream with a tag or a digest; a tag of theirs is followed, too.
+-- The first entry whose name fits counts; what no entry names is not served. A name is one repository, or all below one
+-- with /* at its end. `upstream` and `repository` say where the image is: in the registry behind the gate, and under the
+-- same name, unless they are given. `platforms` are those that stay of an index; without it all images of it do.
 --
--- An image is made again when its upstream, a base, or its entry here changes, or the libraries of strata.
+-- All else is an edit, as strata.help "EditTable" has it: rebase, drop_waste, remove, optional, owner, env, labels,
+-- ports, volumes, config, repair, flatten, normalize, module, args. The bases of `rebase` are repositories of the same upstream
+-- with a tag or a digest; where a tag leads is followed, too.
+--
+-- An image is made again when its upstream, a base, its entry here, or a library of strata changes.
 
 return {
   -- Further registries, by names for `upstream`; `behind` is the one behind the gate. Only http and an address of IPv4:

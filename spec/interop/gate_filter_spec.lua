@@ -6,6 +6,7 @@ local filter = require "spec.support.filter"
 local jobs = require "strata.jobs"
 local nginx = require "spec.support.nginx"
 local registry = require "spec.support.registry"
+local rights = require "spec.support.rights"
 local shell = require "spec.support.shell"
 local strata = require "strata"
 local tmp = require "spec.support.tmp"
@@ -31,7 +32,7 @@ describe("the filter of the gate", function()
 		serial = serial + 1
 		options = options or {}
 		return filter.start({ directory = options.directory or dir:file("gate" .. serial), edits = options.edits or EDITS,
-			backend = fake.host, env = options.env })
+			backend = fake.host, env = options.env, workers = options.workers, space = options.space })
 	end
 
 	local function ref(name)
@@ -199,19 +200,45 @@ describe("the filter of the gate", function()
 		other:stop()
 	end)
 
-	specify("makes an image once for 32 that want it at the same time", function()
+	specify("makes an image once for 32 that want it at the same time, of several worker processes", function()
 		local img = push("app:many", { ["bin/sh"] = ("many"):rep(5000) }, { ["usr/share/doc/many"] = "text" })
+		push("none:many", { a = "many" })
+		local server = fresh({ workers = 4 })
+		assert.equal(4, #server:workers())
 		fake:forget()
-		assert.same({ ["200"] = 32 }, gate:flood("app/manifests/many", 32))
+		assert.same({ ["200"] = 32 }, server:flood("app/manifests/many", 32))
 		local counts = asked("app")
 		assert.same({ 1, 1 }, { counts[img.layers[1].digest], counts[img.layers[2].digest] })
 		-- What cannot be made fails for all, and is not tried 32 times.
-		push("none:many", { a = "many" })
 		fake:forget()
-		assert.same({ ["422"] = 32 }, gate:flood("none/manifests/many", 32))
+		assert.same({ ["422"] = 32 }, server:flood("none/manifests/many", 32))
 		for _, count in pairs(asked("none")) do
-			assert.is_true(count <= 2)
+			assert.is_true(count <= 4, count)
 		end
+		-- One that is killed is replaced, and what the others have made is there.
+		shell.check({ "kill", "-9", tostring(server:workers()[1]) })
+		filter.wait("another worker", function() return #server:workers() == 4 end)
+		fake:forget()
+		assert.same({ ["200"] = 32 }, server:flood("app/manifests/many", 32))
+		assert.same({}, asked("app"))
+		server:stop()
+	end)
+
+	specify("fails on a full disk, and goes on when there is space", function()
+		if not rights.root then
+			return pending("only root can mount a small file system")
+		end
+		local full = fresh({ space = 400000 })
+		local random = assert(io.open("/dev/urandom", "rb"))
+		push("app:large", { ["usr/share/doc/x"] = "1", ["bin/x"] = random:read(600000) })
+		random:close()
+		for _ = 1, 2 do
+			local answer = full:get("app/manifests/large")
+			assert.same({ 507, "UNAVAILABLE" }, { answer.status, (code_of(answer)) })
+			assert.matches("No space left on device", answer.body)
+		end
+		assert.equal(digest_of(gate, "app/manifests/1"), digest_of(full, "app/manifests/1"))
+		full:stop()
 	end)
 
 	specify("follows the tag of the upstream, and of a base", function()

@@ -67,10 +67,31 @@ kill $pid
 wait $pid
 ]]
 
+-- A copy of the example in which nginx has more worker processes.
+local function with_workers(directory, count)
+	local script = [[
+mkdir -p "$1/examples" && cp -r "$2/examples/gate" "$1/examples" && ln -s "$2/lua" "$1/lua" && ln -s "$2/build" "$1/build"
+sed -i "s/^worker_processes .*/worker_processes $3;/" "$1/examples/gate/nginx.conf.in"
+]]
+	shell.sh(script, directory .. ".copy", HERE, count)
+	return directory .. ".copy/examples/gate/run"
+end
+
+-- Words that run others on a file system of so many bytes, which nobody else sees.
+local function with_space(directory, bytes)
+	shell.check({ "mkdir", "-p", directory })
+	local script = 'mount -t tmpfs -o "mode=755,size=$1" tmpfs "$2" && shift 2 && exec "$@"'
+	return { "unshare", "-m", "sh", "-c", script, "sh", bytes, directory }
+end
+
 local function try(options)
 	local port = free_port()
 	local words = environment(options)
-	for _, word in ipairs({ HERE .. "/examples/gate/run", "--port", port, "--backend", options.backend, "--dir",
+	for _, word in ipairs(options.space and with_space(options.directory, options.space) or {}) do
+		words[#words + 1] = word
+	end
+	local run = options.workers and with_workers(options.directory, options.workers) or HERE .. "/examples/gate/run"
+	for _, word in ipairs({ run, "--port", port, "--backend", options.backend, "--dir",
 		options.directory }) do
 		words[#words + 1] = word
 	end
@@ -99,7 +120,7 @@ local function try(options)
 end
 
 --- Starts one. A directory that has been used before has its cache.
----@param options {directory: string, edits: string, backend: string, env?: table<string, string>}
+---@param options {directory: string, edits: string, backend: string, env?: table, workers?: integer, space?: integer}
 ---@return spec.Filter
 function filter.start(options)
 	filter.write(options)

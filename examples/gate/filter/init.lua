@@ -1,7 +1,7 @@
 --- The pull-through filter: what below /v2/filtered/ is asked for.
 --
--- A tag leads where the upstream's leads now, and to the edit of that; by digest there is what the cache knows. A manifest
--- of the upstream itself is never served, and of its blobs only those that a manifest of the filter names.
+-- A tag leads where the upstream's leads now, and to the edit of that; by digest there is what the cache knows. A
+-- manifest of the upstream itself is never served, and of its blobs only those that a manifest of the filter names.
 
 local cache = require "filter.cache"
 local cjson = require("cjson.safe").new()

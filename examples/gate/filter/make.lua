@@ -1,6 +1,7 @@
 --- Making the image of a name: the edit of what its upstream has, as files and the record of them for the cache.
 --
--- Jobs of strata do it in nginx's threads. Layers that an edit does not touch stay in the upstream: `sparse` leaves them out.
+-- Jobs of strata do it in nginx's threads. Layers that an edit does not touch stay in the upstream: `sparse` leaves them
+-- out.
 
 local cache = require "filter.cache"
 local cjson = require("cjson.safe").new()
@@ -73,7 +74,8 @@ local function edit_one(want, digest, layout, ending, blobs, files)
   end
   local saved, message, code = service.surgery():run("edit", {
     path = upstream.reference(want.entry.upstream, want.repository, digest), registry = want.registry, to = layout,
-    open = { temp_dir = settings.temp }, edit = edit, save = { format = "oci", sparse = true, reproducible = true, attestations = "drop" },
+    open = { temp_dir = settings.temp }, edit = edit,
+    save = { format = "oci", sparse = true, reproducible = true, attestations = "drop" },
   }, { deadline = ending - ngx.now(), detached = true })
   if not saved then return nil, message, code end
   return note_blobs(want, {}, layout, saved, blobs, files)
@@ -103,7 +105,8 @@ local function add_index(list, dir, blobs, files)
     texts[i] = ('{"digest":%s,"mediaType":%s,"platform":%s,"size":%d}'):format(quoted(made.digest),
       quoted(made.media_type), platform_of(made.config), made.size)
   end
-  local text = ('{"manifests":[%s],"mediaType":%s,"schemaVersion":2}'):format(table.concat(texts, ","), quoted(OCI_INDEX))
+  local text = ('{"manifests":[%s],"mediaType":%s,"schemaVersion":2}'):format(table.concat(texts, ","),
+    quoted(OCI_INDEX))
   local path = dir .. "/index"
   local file, message = io.open(path, "wb")
   if not file then return fail("EIO", "%s", message) end

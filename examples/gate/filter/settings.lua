@@ -126,7 +126,9 @@ local function check_edit(edit, rebase, where)
   for name, value in pairs(edit) do all[name] = value end
   all.rebase = rebase
   local _, message, code = jobs.run("edit", { path = "/dev/null/none", to = "/dev/null/none", edit = all })
-  if code == "EINVAL" then fail("%s: %s", where, (message:gsub("^edit: edit has", "it has"):gsub("^edit: edit%.", ""))) end
+  if code == "EINVAL" then
+    fail("%s: %s", where, (message:gsub("^edit: edit has", "it has"):gsub("^edit: edit%.", "")))
+  end
 end
 
 local function entry_of(given, i, upstreams)
