@@ -25,14 +25,11 @@ describe("the filter of the gate, for clients", function()
 	local function build()
 		local made = strata.new()
 		local busybox = shell.which("busybox")
-		local applets = {}
+		local files = { ["bin/busybox"] = { mode = 493, content = shell.read(busybox) } }
 		for _, name in ipairs({ "sh", "ls", "cat" }) do
-			applets[#applets + 1] = { path = "bin/" .. name, type = "symlink", linkpath = "busybox" }
+			files["bin/" .. name] = { type = "symlink", linkpath = "busybox" }
 		end
-		assert(made:append({ files = { ["bin/busybox"] = { mode = 493, content = shell.read(busybox) } } }))
-		for _, name in ipairs({ "sh", "ls", "cat" }) do
-			assert(made:append({ files = { ["bin/" .. name] = { symlink = "busybox" } } }))
-		end
+		assert(made:append({ files = files }))
 		assert(made:append({ files = { ["usr/share/doc/a"] = "text", ["etc/a"] = "a" } }))
 		made.config.Cmd = { "sh" }
 		return made
@@ -107,7 +104,9 @@ describe("the filter of the gate, for clients", function()
 
 	specify("skopeo copies it with every digest compared, and lists tags", "skopeo", function()
 		local function skopeo(...)
-			return shell.run({ "skopeo", "--insecure-policy", ..., env = { PATH = shell.PATH } })
+			local words = { "skopeo", "--insecure-policy", ... }
+			words.env = { PATH = shell.PATH }
+			return shell.run(words)
 		end
 		local done = skopeo("copy", "--src-tls-verify=false", "docker://" .. ref("busybox:1"), "oci:" .. dir:file("copy"))
 		assert.equal(0, done.status, done.stderr)
@@ -123,6 +122,7 @@ describe("the filter of the gate, for clients", function()
 		function()
 			local joe = { username = "joe", password = "secret" }
 			local closed = docker_registry.start({ auth = "basic", users = { joe = "secret" } })
+			finally(function() closed:stop() end)
 			local hub = assert(strata.registry({ credentials = { [closed.host] = joe } }))
 			assert(img:save(("docker://%s/busybox:1"):format(closed.host), { registry = hub }))
 			local own = filter.start({ directory = dir:file("closed"), edits = EDITS, backend = closed.host })
@@ -140,8 +140,8 @@ describe("the filter of the gate, for clients", function()
 					{ own:get(path).status, own:get(path, "-u", "joe:wrong").status, own:get(path, "-u", "joe:secret").status })
 			end
 			local mine = assert(strata.registry({ credentials = { [own.host] = joe } }))
-			assert.is_true(assert(strata.open(("docker://%s/filtered/busybox:1"):format(own.host), { registry = mine })):verify())
+			local ours = assert(strata.open(("docker://%s/filtered/busybox:1"):format(own.host), { registry = mine }))
+			assert.is_true(ours:verify())
 			own:stop()
-			closed:stop()
 		end)
 end)

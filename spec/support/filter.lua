@@ -70,7 +70,8 @@ wait $pid
 -- A copy of the example in which nginx has more worker processes.
 local function with_workers(directory, count)
 	local script = [[
-mkdir -p "$1/examples" && cp -r "$2/examples/gate" "$1/examples" && ln -s "$2/lua" "$1/lua" && ln -s "$2/build" "$1/build"
+mkdir -p "$1/examples" && cp -r "$2/examples/gate" "$1/examples"
+ln -s "$2/lua" "$1/lua" && ln -s "$2/build" "$1/build"
 sed -i "s/^worker_processes .*/worker_processes $3;/" "$1/examples/gate/nginx.conf.in"
 ]]
 	shell.sh(script, directory .. ".copy", HERE, count)

@@ -161,15 +161,15 @@ function answers.tags(name, entry, repository)
   local answer = upstream.tags(entry.upstream, repository)
   if answer.status ~= 200 then
     if answer.status == 404 then return reply.refuse(404, "NAME_UNKNOWN", "the upstream has no " .. name) end
-    return pass_on(answer.status, answer.header["WWW-Authenticate"], name, "tags")
+    return pass_on(answer.status, upstream.header(answer, "www-authenticate"), name, "tags")
   end
   local list, tags = cjson.decode(answer.body), {}
   for i, tag in ipairs(type(list) == "table" and type(list.tags) == "table" and list.tags or {}) do
     tags[i] = cjson.encode(tostring(tag))
   end
-  local link = answer.header["Link"]
+  local link = upstream.header(answer, "link")
   local own = ("/v2/%s/tags/list"):format(repository)
-  local at, query = (type(link) == "string" and link or ""):match("^<(/v2/[^?>]*)(%?[^>]*)>;%s*rel=\"?next\"?$")
+  local at, query = (link or ""):match("^<(/v2/[^?>]*)(%?[^>]*)>;%s*rel=\"?next\"?$")
   if at == own then ngx.header["Link"] = ('</v2/filtered/%s/tags/list%s>; rel="next"'):format(name, query) end
   return reply.send(200, "application/json", ('{"name":"filtered/%s","tags":[%s]}\n'):format(name,
     table.concat(tags, ",")))

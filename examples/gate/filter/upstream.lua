@@ -13,6 +13,17 @@ local function ask(from, path, method)
   })
 end
 
+--- A header of what an upstream has answered; registries spell them as they like.
+---@param answer {header: table}
+---@param name string
+---@return string?
+function upstream.header(answer, name)
+  for key, value in pairs(answer.header) do
+    if key:lower() == name then return type(value) == "table" and value[1] or value end
+  end
+  return nil
+end
+
 --- What an upstream says about a manifest: its status, and its digest now. A registry that does not answer is 502.
 ---@param from filter.Upstream
 ---@param repository string
@@ -22,10 +33,10 @@ end
 ---@return string? challenge  how to log in there
 function upstream.head(from, repository, reference)
   local answer = ask(from, ("/v2/%s/manifests/%s"):format(repository, reference), ngx.HTTP_HEAD)
-  local digest = answer.header["Docker-Content-Digest"]
+  local digest = upstream.header(answer, "docker-content-digest")
   local is_digest = type(digest) == "string" and #digest == 71 and digest:find("^sha256:[0-9a-f]+$")
   if answer.status == 200 and not is_digest then return 502 end
-  return answer.status, digest, answer.header["WWW-Authenticate"]
+  return answer.status, digest, upstream.header(answer, "www-authenticate")
 end
 
 --- The tags of a repository, as the upstream gives them.
