@@ -278,9 +278,9 @@ MAKE_FUZZERS = $(MAKE) fuzzers BUILD=$(FUZZ_BUILD) CC=clang LUA_VERSIONS=5.4 CFL
 FUZZERS     := $(patsubst fuzz/%.c,$(BUILD)/bin/%,$(wildcard fuzz/*.c))
 FUZZ_OBJS   := $(CORE_OBJS) $(patsubst src/%.c,$(BUILD)/lua5.4/obj/%.o,$(LUA_SRCS) $(ARCHIVE_SRCS))
 
-fuzz: build ## fuzz every target for SECONDS=n, keep what fails in fuzz/regressions
+fuzz: build ## fuzz every target for SECONDS=n (SEED=n: the same inputs each time), keep what fails in fuzz/regressions
 	+@$(MAKE_FUZZERS)
-	@$(FUZZ_ENV) fuzz/run -s $(SECONDS)
+	@$(FUZZ_ENV) fuzz/run -s $(SECONDS) -S $(or $(SEED),0)
 
 fuzz-replay: build ## run the fuzz targets over seeds and regressions
 	+@$(MAKE_FUZZERS)

@@ -3,6 +3,7 @@
 -- Readers differ about what they take for an image, so everything is one that any of them might run: whatever has the
 -- config or a layer of an image, by Docker's types whatever it has. The rest are artifacts.
 
+local core = require "strata.core"
 local json = require "strata.util.json"
 local media_types = require "strata.document.media_types"
 
@@ -17,17 +18,17 @@ local document = {}
 
 local SCHEMA_1 = "^application/vnd%.docker%.distribution%.manifest%.v1%+"
 
--- Whether a type is that of something that runtimes unpack.
-local function is_tar(name)
-  return media_types.kind(name) == "layer" or name:find("tar", 1, true) ~= nil or name:find("%.image%.") ~= nil
+-- Whether a type is that of a layer of images, also one that is not known here.
+local function is_layer(name)
+  return media_types.kind(name) == "layer" or name:lower():find("%.image%.") ~= nil
 end
 
 -- What an OCI manifest with a config and layers is.
 local function kind_of(value, config_type)
   local is_image = media_types.is_image_config(config_type, "docker")
-  local has_tar = false
-  for _, layer in ipairs(value.layers) do has_tar = has_tar or is_tar(layer.mediaType) end
-  if media_types.family(value.mediaType) == "docker" or has_tar then return "image" end
+  local has_layer = false
+  for _, layer in ipairs(value.layers) do has_layer = has_layer or is_layer(layer.mediaType) end
+  if media_types.family(value.mediaType) == "docker" or has_layer then return "image" end
   if not is_image then return "artifact" end
   -- Signatures and attestations have the config of an image, and layers of JSON.
   return #value.layers > 0 and "statement" or "image"
@@ -36,7 +37,6 @@ end
 -- A list of descriptors, each with all that the gate goes by; nil, message.
 local function descriptors(list, what)
   list = json.or_nil(list) or {}
-  if not json.is_array(list) then return nil, what .. " is no array" end
   for i, one in ipairs(list) do
     if type(one) ~= "table" or type(one.digest) ~= "string" or type(one.size) ~= "number" or
       type(one.mediaType) ~= "string" then
@@ -67,6 +67,18 @@ local function spelling_problem(value, is_free)
   end
 end
 
+local SHAPE = { { "", "object" }, { "/config", "object" }, { "/layers", "array" }, { "/manifests", "array" } }
+
+-- What is wrong with the kinds of a document's values.
+local function shape_problem(doc)
+  for _, one in ipairs(SHAPE) do
+    local found = doc:type(one[1])
+    if found ~= one[2] and (one[1] == "" or found and found ~= "null") then
+      return ("%s is no JSON %s"):format(one[1] == "" and "it" or "its " .. one[1]:sub(2), one[2])
+    end
+  end
+end
+
 -- The type of a document: what the header and the document say, which may not disagree.
 local function type_of(value, stated)
   stated = stated:match("^%s*([^;%s]*)"):lower()
@@ -92,11 +104,13 @@ end
 ---@return string? message
 ---@return string? code
 function document.read(text, stated)
-  local value, message, code = json.decode(text)
-  if type(value) ~= "table" or json.is_array(value) then
-    return nil, "it is no JSON object" .. (message and ": " .. message or ""), code or "EFORMAT"
-  end
-  local problem = spelling_problem(value)
+  local doc, message, code = core.json(text)
+  if not doc then return nil, "it is no JSON object: " .. message, code end
+  local problem = shape_problem(doc)
+  doc:close()
+  if problem then return nil, problem, "EFORMAT" end
+  local value = json.decode(text)
+  problem = spelling_problem(value)
   if problem then return nil, "it " .. problem, "EFORMAT" end
   local name, kind, how = type_of(value, stated)
   if not name then return nil, kind, how or "EFORMAT" end
@@ -109,7 +123,7 @@ function document.read(text, stated)
   if value.manifests then value.layers, message, code = descriptors(value.layers, "layers") end
   if not value.layers then return nil, message, code or "EFORMAT" end
   if kind == "index" then return { kind = "index", type = name, manifests = value.manifests } end
-  if type(value.config) ~= "table" then return nil, "its config is no object", "EFORMAT" end
+  if type(value.config) ~= "table" then return nil, "it has no config", "EFORMAT" end
   local config_type = json.or_nil(value.config.mediaType) or ""
   return {
     kind = kind_of(value, config_type), type = name, layers = value.layers,

@@ -69,6 +69,7 @@ function push.answer()
   local refusal, key = verdicts.known(text, media_type)
   if not refusal then
     local answer = authorization.refusal()
+    if answer and answer.status >= 502 then return reply.gone() end
     if answer then return relay(answer) end
     local message, code
     refusal, message, code = verdicts.of(repository, text, media_type, key)

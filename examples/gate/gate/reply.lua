@@ -19,4 +19,9 @@ function reply.refuse(status, code, message)
   return ngx.exit(status)
 end
 
+--- Answers that the registry behind does not answer.
+function reply.gone()
+  return reply.refuse(502, "UNAVAILABLE", "the registry behind the gate does not answer")
+end
+
 return reply

@@ -23,23 +23,27 @@ local function parts_of(path)
   return parts
 end
 
--- Whether parts from one to another are the name of a repository.
-local function is_name(parts, first, last)
-  for i = first, last do
-    if not parts[i]:find("^[a-z0-9][a-z0-9._-]*$") then return false end
+-- Whether parts from the second one on are the name of a repository. One that has "manifests" in it could be taken for
+-- a shorter one.
+local function is_name(parts, last)
+  for i = 2, last do
+    if not parts[i]:find("^[a-z0-9][a-z0-9._-]*$") or parts[i] == "manifests" then return false end
   end
-  return last >= first
+  return last >= 2
 end
 
 local function is_reference(text)
   return text:find("^[%w_][%w_.-]*$") ~= nil or text:find("^[a-z0-9+._-]+:[%w=_-]+$") ~= nil
 end
 
--- The number of the part "blobs" behind which the path leads to a blob or to an upload.
-local function blobs_at(parts)
-  for i = #parts - 1, 3, -1 do
-    if parts[i] == "blobs" then return i end
+-- Whether the path leads to a blob or to an upload, which some registries give addresses of their own.
+local function is_blob(parts)
+  local at
+  for i = 3, #parts - 1 do
+    if parts[i] == "manifests" then return false end
+    if parts[i] == "blobs" then at = i end
   end
+  return at ~= nil and is_name(parts, at - 1)
 end
 
 --- What a request that changes something is about.
@@ -54,12 +58,11 @@ function route.of(method, path)
   if method == "POST" and (parts[count] == "token" or parts[count] == "auth") then return "pass" end
   if parts[1] ~= "v2" then return nil end
   if parts[count - 1] == "manifests" then
-    if not is_name(parts, 2, count - 2) or not is_reference(parts[count]) then return nil end
+    if not is_name(parts, count - 2) or not is_reference(parts[count]) then return nil end
     if method == "PUT" then return "judge", table.concat(parts, "/", 2, count - 2) end
     return method == "DELETE" and "pass" or nil
   end
-  local at = blobs_at(parts)
-  return at and is_name(parts, 2, at - 1) and "pass" or nil
+  return is_blob(parts) and "pass" or nil
 end
 
 --- The path of the request, as the client has spelled it.

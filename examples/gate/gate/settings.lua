@@ -47,7 +47,7 @@ local function try(rules)
   local img = strata.new()
   local ok, message = pcall(policy.check, img, rules)
   img:close()
-  if not ok then error("gate: the policy: " .. tostring(message):gsub("^[^:]+:%d+: ", ""), 0) end
+  if not ok then error("gate: " .. tostring(message):gsub("^[^:]+:%d+: ", ""), 0) end
 end
 
 --- Reads them. Throws for a policy that is none: then nginx does not start, or goes on with the old one.

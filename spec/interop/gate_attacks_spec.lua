@@ -1,0 +1,295 @@
+-- No way around the gate of examples/gate: no manifest is in the registry behind that was not judged.
+
+local cjson = require "cjson"
+local core = require "strata.core"
+local curl = require "spec.support.curl"
+local gate = require "spec.support.gate"
+local oci_layout = require "spec.support.oci_layout"
+local shell = require "spec.support.shell"
+
+local it = gate.missing() and function(name)
+	pending(name .. ": " .. gate.missing())
+end or it
+
+local DOCKER = "application/vnd.docker.distribution.manifest.v2+json"
+local IMAGE, INDEX = "application/vnd.oci.image.manifest.v1+json", "application/vnd.oci.image.index.v1+json"
+
+local BYTES = "Content-Type: application/octet-stream"
+local HELM = "application/vnd.cncf.helm.config.v1+json"
+
+describe("by no way around the gate:", function()
+	local server, layout, good, evil
+
+	-- One for all: each uses repositories of its own.
+	setup(function()
+		if gate.missing() then
+			return
+		end
+		server = gate.start({ "--artifact", HELM })
+	end)
+
+	teardown(function()
+		if server then
+			server:stop()
+			server.dir:remove()
+		end
+	end)
+
+	before_each(function()
+		layout = oci_layout.new()
+		good = layout:image({ layers = { layout:layer({ { name = "etc/name", data = "good" } }) } })
+		local entry = { name = "usr/bin/evil", data = "evil", mode = tonumber("4755", 8) }
+		evil = layout:image({ layers = { layout:layer({ entry }) } })
+	end)
+
+	local function text_of(image)
+		return layout.blobs[image.descriptor.digest]
+	end
+
+	-- Says that a manifest is refused, and not there, by a tag nor by its digest.
+	local function refused(repository, text, media_type, status, words, more)
+		for _, reference in ipairs({ "1", core.sha256(text) }) do
+			local answer = server:manifest(repository, reference, text, media_type, more)
+			assert.equal(status, answer.status, answer.body)
+			local message = gate.message(answer)
+			assert.is_truthy(message:find(words, 1, true), message)
+			assert.equal(404, server:behind(repository, reference))
+		end
+	end
+
+	local function accepted(repository, reference, text, media_type, more)
+		local answer = server:manifest(repository, reference, text, media_type, more)
+		assert.equal(201, answer.status, answer.body)
+		assert.is_truthy(answer:header("Location"):find(server.url .. "/v2/", 1, true))
+		assert.equal(200, server:behind(repository, reference))
+	end
+
+	local SETID = "policy: setid: 'usr/bin/evil': set-id file, mode 4755 (layer 1)"
+
+	it("tags, digests and several tags are judged alike", function()
+		server:blobs("tags", layout)
+		refused("tags", text_of(evil), IMAGE, 403, SETID)
+		refused("tags", text_of(evil), IMAGE, 403, SETID, { "Content-Length: " .. #text_of(evil) })
+		local answer = server:manifest("tags", evil.descriptor.digest .. "?tag=a&tag=b", text_of(evil))
+		assert.equal(403, answer.status)
+		accepted("tags", "1", text_of(good))
+		accepted("tags", good.descriptor.digest, text_of(good))
+		answer = server:manifest("tags", "2", text_of(good), nil, { "Transfer-Encoding: chunked", "Expect: 100-continue" })
+		assert.equal(201, answer.status)
+		local tags = cjson.decode(server:ask({ "GET", "/v2/tags/tags/list" }).body).tags
+		table.sort(tags)
+		assert.same({ "1", "2" }, tags)
+	end)
+
+	it("a blob that was mounted, or pushed around the gate, is judged with the manifest", function()
+		server:blobs("from", layout)
+		for _, one in ipairs({ evil.manifest.config, evil.manifest.layers[1] }) do
+			local answer = server:ask({ "POST", ("/v2/to/blobs/uploads/?mount=%s&from=from"):format(one.digest) })
+			assert.equal(201, answer.status)
+		end
+		refused("to", text_of(evil), IMAGE, 403, SETID)
+		server:blobs("direct", layout, "http://" .. server.backend)
+		refused("direct", text_of(evil), IMAGE, 403, SETID)
+	end)
+
+	it("an index is judged by its images, wherever they came from", function()
+		server:blobs("multi", layout)
+		accepted("multi", good.descriptor.digest, text_of(good))
+		local fine = layout.blobs[layout:index({ good.descriptor }).digest]
+		accepted("multi", "1", fine, INDEX)
+		-- One that was there before the gate was.
+		assert.equal(201, server:manifest("multi", evil.descriptor.digest, text_of(evil), nil,
+			{ to = "http://" .. server.backend }).status)
+		local function index(descriptors, options)
+			return layout.blobs[layout:index(descriptors, options).digest]
+		end
+		local function bad(text, words, status)
+			for _, reference in ipairs({ "2", core.sha256(text) }) do
+				local answer = server:manifest("multi", reference, text, INDEX)
+				assert.equal(status or 403, answer.status, answer.body)
+				assert.is_truthy(gate.message(answer):find(words, 1, true), answer.body)
+				assert.equal(404, server:behind("multi", reference))
+			end
+		end
+		bad(index({ good.descriptor, evil.descriptor }),
+			"setid: manifest 2 (" .. evil.descriptor.digest:sub(1, 19) .. "): 'usr/bin/evil'")
+		-- In an index in the index.
+		local inner = layout:index({ evil.descriptor })
+		assert.equal(201, server:manifest("multi", inner.digest, layout.blobs[inner.digest], INDEX,
+			{ to = "http://" .. server.backend }).status)
+		bad(index({ inner }), "'usr/bin/evil'")
+		-- Under the type of a layer, a stranger, none.
+		for _, name in ipairs({ "application/vnd.oci.image.layer.v1.tar", "text/plain" }) do
+			bad(index({ oci_layout.with(evil.descriptor, { mediaType = name }) }), "cannot be judged: manifest 1")
+		end
+		bad(index({ oci_layout.with(evil.descriptor, { mediaType = INDEX }) }), "cannot be judged: manifest 1")
+		-- Not there: it would be judged when it comes, but nobody says by whom.
+		local absent = "sha256:" .. ("0"):rep(64)
+		bad(index({ oci_layout.with(good.descriptor, { digest = absent }) }), absent:sub(1, 19), 400)
+		-- The tag moves to the image that was never judged.
+		assert.equal(403, server:manifest("multi", "3", text_of(evil)).status)
+	end)
+
+	it("documents that readers differ about are refused", function()
+		server:blobs("odd", layout)
+		local text, json = text_of(evil), "policy: cannot be judged: "
+		local clean = text_of(good)
+		local layers, rest = text:match('"layers":%[.-%]'), clean:match("^{(.*)}$")
+		for _, case in ipairs({
+			{ "{" .. layers .. "," .. rest .. "}", IMAGE, "duplicate name" },
+			{ "{" .. rest .. "," .. layers:gsub("layers", "Layers") .. "}", IMAGE, "case" },
+			{ "{" .. rest .. "," .. layers:gsub("layers", "layer\\u017f") .. "}", IMAGE, "case" },
+			{ text:gsub('"layers"', '"LAYERS"'), IMAGE, "written as" },
+			{ text:gsub('"digest"', '"Digest"'), IMAGE, "written as" },
+			{ text .. "{}", IMAGE, "JSON" },
+			{ text .. "\0", IMAGE, "JSON" },
+			{ "\239\187\191" .. text, IMAGE, "JSON" },
+			{ "[]", IMAGE, "no JSON object" },
+			{ "null", IMAGE, "no JSON object" },
+			{ text, INDEX, "its Content-Type is" },
+			{ text, "application/json", "neither a manifest nor an index" },
+			{ text, "text/plain", "neither a manifest nor an index" },
+			{ text, DOCKER, "its Content-Type is" },
+			{ text, "application/vnd.docker.distribution.manifest.v1+prettyjws", "schema 1" },
+			{ text:gsub('"schemaVersion":2', '"schemaVersion":1'), IMAGE, "schema 1" },
+			{ text:gsub('"schemaVersion":2', '"schemaVersion":3'), IMAGE, "schemaVersion" },
+			{ text:gsub('"mediaType":"[^"]*manifest[^"]*",', ""), DOCKER, "mediaType" },
+			{ "{" .. rest .. ',"manifests":[]}', IMAGE, "at once" },
+			{ "{" .. rest .. ',"manifests":[]}', INDEX, "" },
+			{ '{"schemaVersion":2,"manifests":[],"layers":[]}', INDEX, "at once" },
+			{ '{"schemaVersion":2,"manifests":{}}', INDEX, "" },
+			{ '{"schemaVersion":2,"layers":[]}', IMAGE, "" },
+			{ text:gsub('"layers":%[', '"layers":[1,'), IMAGE, "element 1" },
+			{ ("["):rep(2000), IMAGE, "" },
+		}) do
+			refused("odd", case[1], case[2], 403, json)
+			local message = gate.message(server:manifest("odd", "1", case[1], case[2]))
+			assert.is_truthy(message:find(case[3], 1, true), message)
+		end
+	end)
+
+	it("headers that change what a body is are refused", function()
+		server:blobs("headers", layout)
+		local text = text_of(good)
+		refused("headers", text, IMAGE, 415, "Content-Encoding", { "Content-Encoding: gzip" })
+		refused("headers", text, IMAGE, 415, "Content-Encoding", { "Content-Encoding: identity" })
+		assert.equal(400, server:ask({ "PUT", "/v2/headers/manifests/1", body = text, headers = { "Content-Type:" } }).status)
+		assert.equal(400, server:ask({ "PUT", "/v2/headers/manifests/1",
+			headers = { "Content-Type: " .. IMAGE, "Content-Length: 0" } }).status)
+		local large = text .. (" "):rep(4 * 2 ^ 20)
+		for _, more in ipairs({ "Expect:", "Transfer-Encoding: chunked" }) do
+			local answer = server:manifest("headers", "1", large, IMAGE, { more })
+			assert.equal(413, answer.status)
+			assert.is_truthy(gate.message(answer))
+		end
+		for _, method in ipairs({ "GET", "POST", "PATCH", "DELETE" }) do
+			for _, name in ipairs({ "X-HTTP-Method-Override", "X-HTTP-Method", "X-Method-Override" }) do
+				server:ask({ method, "/v2/headers/manifests/1", body = text,
+					headers = { "Content-Type: " .. IMAGE, name .. ": PUT" } })
+			end
+		end
+		assert.equal(404, server:behind("headers", "1"))
+	end)
+
+	it("a path that two programs could read in two ways changes nothing", function()
+		server:blobs("path", layout)
+		local text = text_of(good)
+		for _, path in ipairs({
+			"/v2/path/manifests/1/", "//v2/path/manifests/1", "/v2//path/manifests/1", "/v2/path//manifests/1",
+			"/v2/./path/manifests/1", "/v2/x/../path/manifests/1", "/v2/path/manifests%2f1", "/v2/path/%6danifests/1",
+			"/v2/p%61th/manifests/1", "/V2/path/manifests/1", "/v2/path/Manifests/1", "/v2/path/manifests/1%20",
+			"/v2/path/blobs/uploads/../../manifests/1", "/v2/path/blobs/uploads/%2e%2e/%2e%2e/manifests/1",
+			"/v2/path/manifests/1;a", "/v2/path/manifests/1/x", "/v2/path/manifests/x/blobs/1", "/v2/Path/manifests/1",
+			"/x/../v2/path/manifests/1", "/v2/path/blobs/manifests/x/1", "/v2/manifests/1", "/token", "/ask",
+			"/v2/path\\manifests/1", "/v2/path/manifests/.", "/v2/path/manifests/..", "/v2/path/_manifests/1",
+		}) do
+			local answer = server:ask({ "PUT", path, body = text, headers = { "Content-Type: " .. IMAGE } })
+			assert.is_true(answer.status == 405 or answer.status == 404, path .. " " .. answer.status)
+		end
+		for _, method in ipairs({ "POST", "PATCH", "MOVE", "COPY", "LINK", "PROPPATCH", "X" }) do
+			assert.equal(405, server:ask({ method, "/v2/path/manifests/1", body = text }).status)
+		end
+		assert.equal(404, server:behind("path", "1"))
+		assert.matches("NAME_UNKNOWN", server:ask({ "GET", "/v2/path/tags/list" }).body)
+	end)
+
+	it("what is no image passes when nothing can run it, or its type is listed", function()
+		local config = server:blob("notes", "{}")
+		config.mediaType = "application/vnd.oci.image.config.v1+json"
+		local function manifest(config_type, layer_type, bytes, more)
+			local layer = server:blob("notes", bytes)
+			layer.mediaType = layer_type
+			return oci_layout.encode(oci_layout.with({
+				schemaVersion = 2, mediaType = IMAGE, config = oci_layout.with(config, { mediaType = config_type }),
+				layers = oci_layout.list({ layer }),
+			}, more))
+		end
+		local oci, json = config.mediaType, '{"payload":"x"}'
+		accepted("notes", "attestation", manifest(oci, "application/vnd.in-toto+json", json))
+		accepted("notes", "signature", manifest(oci, "application/vnd.dev.cosign.simplesigning.v1+json", json))
+		accepted("notes", "chart", manifest(HELM, "application/vnd.cncf.helm.chart.content.v1.tar+gzip", "chart"))
+		local tar = evil.manifest.layers[1]
+		local bytes = layout.blobs[tar.digest]
+		local name = "application/vnd.in-toto+json"
+		refused("notes", manifest(oci, name, bytes), IMAGE, 403, "neither a layer of an image nor JSON")
+		refused("notes", manifest(oci, name, bytes, { artifactType = HELM }), IMAGE, 403,
+			"neither a layer of an image nor JSON")
+		refused("notes", manifest("application/vnd.example+json", name, json), IMAGE, 403,
+			"policy: artifact: artifacts of the type 'application/vnd.example+json' are not let in")
+		-- The layers of images are judged, whatever the config says.
+		for _, layer_type in ipairs({ tar.mediaType, "application/vnd.docker.image.rootfs.diff.tar.gzip" }) do
+			refused("notes", manifest(HELM, layer_type, bytes), IMAGE, 403, "cannot be judged")
+		end
+		for _, kind in ipairs({ "application/octet-stream", "text/html" }) do
+			refused("notes", manifest(kind, tar.mediaType, bytes), IMAGE, 403, "cannot be judged")
+		end
+	end)
+
+	it("layers that lie elsewhere, are missing or are broken are refused", function()
+		server:blobs("broken", layout)
+		local foreign = cjson.encode({ "https://example.test/layer" })
+		local text = text_of(evil):gsub('("size":%d+})%]', '%1]'):gsub('(.*)"size":(%d+)', '%1"size":%2,"urls":' ..
+			foreign:gsub("\\/", "/"))
+		refused("broken", text, IMAGE, 403, "at other URLs")
+		local absent = "sha256:" .. ("1"):rep(64)
+		local gone = text_of(good):gsub(good.manifest.layers[1].digest, absent)
+		refused("broken", gone, IMAGE, 400, absent)
+		-- Another layer than the config says.
+		local other = text_of(good):gsub(good.manifest.layers[1].digest, evil.manifest.layers[1].digest)
+			:gsub('"size":' .. good.manifest.layers[1].size .. "}", '"size":' .. evil.manifest.layers[1].size .. "}")
+		refused("broken", other, IMAGE, 403, "cannot be judged")
+		local wrong = text_of(good):gsub('"size":%d+}', '"size":1}')
+		refused("broken", wrong, IMAGE, 403, "cannot be judged")
+	end)
+
+	it("Location, Range, mounts, uploads in parts, deletion and lists go through", function()
+		local begun = server:ask({ "POST", "/v2/parts/blobs/uploads/" })
+		assert.equal(202, begun.status)
+		local place = begun:header("Location")
+		assert.is_truthy(place:find(server.url .. "/v2/parts/blobs/uploads/", 1, true))
+		local patch = curl.send({ "PATCH", place, body = "first ",
+			headers = { "Transfer-Encoding: chunked", BYTES } })
+		assert.equal(202, patch.status)
+		assert.equal("0-5", patch:header("Range"))
+		local digest = core.sha256("first second")
+		local put = curl.send({ "PUT", patch:header("Location") .. "&digest=" .. digest, body = "second",
+			headers = { BYTES } })
+		assert.equal(201, put.status)
+		local path = "/v2/parts/blobs/" .. digest
+		local part = server:ask({ "GET", path, headers = { "Range: bytes=6-11" } })
+		assert.same({ 206, "second" }, { part.status, part.body })
+		assert.equal(200, server:ask({ "HEAD", path }).status)
+		assert.equal(202, server:ask({ "DELETE", path }).status)
+		assert.equal(404, server:ask({ "GET", path }).status)
+		server:blobs("parts", layout)
+		accepted("parts", "1", text_of(good))
+		assert.equal(202, server:ask({ "DELETE", "/v2/parts/manifests/" .. good.descriptor.digest }).status)
+		assert.equal(404, server:behind("parts", "1"))
+		assert.matches('"repositories":', server:ask({ "GET", "/v2/_catalog?n=1" }).body)
+	end)
+
+	it("nothing of this is said in the log", function()
+		assert.equal("", (server:said():gsub("[^\n]*client intended to send too large chunked body[^\n]*\n", "")))
+		assert.equal("body\nproxy\n", shell.run({ "ls", server.dir:file("data") .. "/tmp" }).stdout)
+	end)
+end)

@@ -1,0 +1,268 @@
+-- What breaks while the gate of examples/gate judges: nothing is let in unjudged, and it goes on.
+--
+-- STRATA_LONG=1 also pushes a layer of 1 GB that does not compress.
+
+local core = require "strata.core"
+local curl = require "spec.support.curl"
+local docker_registry = require "spec.support.docker_registry"
+local gate = require "spec.support.gate"
+local nginx = require "spec.support.nginx"
+local oci_layout = require "spec.support.oci_layout"
+local peers = require "spec.support.peers"
+local shell = require "spec.support.shell"
+local tmp = require "spec.support.tmp"
+
+local it = gate.missing() and function(name)
+	pending(name .. ": " .. gate.missing())
+end or it
+
+describe("the gate", function()
+	local server, behind, dir, large
+
+	-- A layer of 1 GB, which takes a second to inflate.
+	setup(function()
+		local work = tmp.dir(tmp.for_peers())
+		shell.sh([[
+			cd "$1" && mkdir in && mkfifo tar && truncate -s 1G in/zeros
+			sha256sum <tar >diff & tar -cf - -C in . | tee tar | gzip -1 >layer
+			wait]], work.path)
+		local bytes = shell.read(work:file("layer"))
+		large = { bytes = bytes, diff_id = "sha256:" .. shell.read(work:file("diff")):match("^%x+"), descriptor = {
+			mediaType = "application/vnd.oci.image.layer.v1.tar+gzip", digest = core.sha256(bytes), size = #bytes } }
+		work:remove()
+	end)
+
+	before_each(function()
+		dir = tmp.dir(tmp.for_peers())
+	end)
+
+	after_each(function()
+		if server then
+			server:stop()
+			server.dir:remove()
+			server = nil
+		end
+		if behind then
+			behind:stop()
+			behind = nil
+		end
+		dir:remove()
+	end)
+
+	-- An image in the blobs of a repository, whose manifest is not there yet; a large one takes a second to judge.
+	local function pushed(repository, mode, is_large)
+		local layout = oci_layout.new()
+		local layers = { layout:layer({ { name = "usr/bin/app", data = repository, mode = tonumber(mode or "755", 8) } }) }
+		if is_large then
+			layout:blob(large.bytes)
+			layers[2] = large
+		end
+		local image = layout:image({ name = repository:gsub("/", "-"), layers = layers })
+		server:blobs(repository, layout)
+		return layout.blobs[image.descriptor.digest]
+	end
+
+	-- Puts a manifest in the background; gives a function that waits for the status of the answer.
+	local function put_later(repository, tag, text)
+		local name = dir:file(repository:gsub("/", "-") .. "-" .. tag)
+		shell.write(name .. ".json", text)
+		os.execute(("curl -s -o /dev/null -w '%%{http_code}' -X PUT -H 'Content-Type: %s' --data-binary @%s %s >%s &"):format(
+			"application/vnd.oci.image.manifest.v1+json", name .. ".json",
+			("%s/v2/%s/manifests/%s"):format(server.url, repository, tag), name .. ".status"))
+		return function()
+			nginx.wait("the answer", 60, function()
+				return core.identity(name .. ".status") and #shell.read(name .. ".status") == 3
+			end)
+			return tonumber(shell.read(name .. ".status"))
+		end
+	end
+
+	-- Waits until a thread works: the worker process uses a CPU.
+	local function until_it_judges()
+		local function used()
+			local ticks = 0
+			for _, pid in ipairs(server:workers()) do
+				local stat = shell.read("/proc/" .. pid .. "/stat"):match("%) (.*)$")
+				local user, system = stat:match("^" .. ("%S+ "):rep(11) .. "(%d+) (%d+)")
+				ticks = ticks + user + system
+			end
+			return ticks
+		end
+		local before = used()
+		nginx.wait("the judgement", 10, function()
+			return used() > before + 5
+		end)
+	end
+
+	it("judges 32 pushes at once, and the same manifest once", function()
+		server = gate.start()
+		local good, evil, waits = {}, {}, {}
+		for i = 1, 8 do
+			good[i] = pushed("team/good" .. i)
+			evil[i] = pushed("team/evil" .. i, "4755")
+		end
+		for tag = 1, 2 do
+			for i = 1, 8 do
+				waits[#waits + 1] = { 201, "good" .. i, tag, put_later("team/good" .. i, tag, good[i]) }
+				waits[#waits + 1] = { 403, "evil" .. i, tag, put_later("team/evil" .. i, tag, evil[i]) }
+			end
+		end
+		for _, one in ipairs(waits) do
+			assert.equal(one[1], (one[4]()))
+			assert.equal(one[1] == 201 and 200 or 404, server:behind("team/" .. one[2], one[3]))
+		end
+		assert.equal("", server:said())
+	end)
+
+	it("judges a manifest once that many put at the same time, and remembers", function()
+		peers.need("docker-registry")
+		behind = docker_registry.start({})
+		server = gate.start({ "--backend", behind.host })
+		local text, waits = pushed("team/app", "755", true), {}
+		behind:forget()
+		for tag = 1, 8 do
+			waits[tag] = put_later("team/app", tag, text)
+		end
+		for tag = 1, 8 do
+			assert.equal(201, (waits[tag]()))
+		end
+		assert.equal(201, server:manifest("team/app", "again", text).status)
+		local fetched = 0
+		for _, request in ipairs(behind:log()) do
+			fetched = fetched + (request.method == "GET" and request.path:find("/blobs/", 1, true) and 1 or 0)
+		end
+		assert.equal(3, fetched) -- config and two layers
+	end)
+
+	it("lets a judgement end when it is told to reload, and takes the new policy", function()
+		server = gate.start({ policy = 'return { root_user = true }' })
+		local text = pushed("team/app", "755", true)
+		local wait = put_later("team/app", "1", text)
+		until_it_judges()
+		server.dir:write("policy.lua", 'return { root_user = true, max_layers = 0 }')
+		shell.check({ "kill", "-HUP", tostring(server.pid) })
+		assert.equal(201, (wait()))
+		nginx.wait("the new policy", 10, function()
+			return server:manifest("team/app", "2", text).status == 403
+		end)
+		server.dir:write("policy.lua", 'return { max_layer = 0 }')
+		shell.check({ "kill", "-HUP", tostring(server.pid) })
+		nginx.wait("the complaint", 10, function()
+			return server:said():find("max_layer", 1, true)
+		end)
+		assert.equal(403, server:manifest("team/app", "3", text).status)
+	end)
+
+	it("lets nothing in when its worker is killed, and goes on with another one", function()
+		server = gate.start()
+		local text = pushed("team/app", "4755", true)
+		local wait = put_later("team/app", "1", text)
+		until_it_judges()
+		for _, pid in ipairs(server:workers()) do
+			shell.check({ "kill", "-KILL", tostring(pid) })
+		end
+		assert.equal(0, (wait()))
+		assert.equal(404, server:behind("team/app", "1"))
+		nginx.wait("the next worker", 10, function()
+			return server:ask({ "GET", "/v2/" }).status == 200
+		end)
+		assert.equal(403, server:manifest("team/app", "1", text).status)
+		assert.equal(201, server:manifest("team/app", "2", pushed("team/app")).status)
+	end)
+
+	it("lets nothing in when the registry behind is gone, and says so", function()
+		peers.need("docker-registry")
+		behind = docker_registry.start({})
+		server = gate.start({ "--backend", behind.host })
+		local text = pushed("team/app")
+		behind:stop()
+		behind = nil
+		local answer = server:manifest("team/app", "1", text)
+		assert.equal(502, answer.status)
+		assert.equal("the registry behind the gate does not answer", (gate.message(answer)))
+		assert.equal(502, server:ask({ "GET", "/v2/" }).status)
+	end)
+
+	it("gives up a judgement at its deadline, and one that nobody waits for", function()
+		server = gate.start({ "--deadline", "1", "--threads", "1" })
+		local text = pushed("team/app", "755", true)
+		local answer = server:manifest("team/app", "1", text)
+		assert.equal(503, answer.status)
+		assert.matches("^policy: cannot be judged now: .*the deadline has passed", (gate.message(answer)))
+		assert.equal("5", answer:header("Retry-After"))
+		assert.equal(404, server:behind("team/app", "1"))
+		curl.send({ "PUT", server.url .. "/v2/team/app/manifests/1", "--max-time", "0.3", body = text,
+			headers = { "Content-Type: application/vnd.oci.image.manifest.v1+json" } })
+		local begun = core.monotonic()
+		assert.equal(201, server:manifest("team/app", "2", pushed("team/app")).status)
+		assert.is_true(core.monotonic() - begun < 2)
+	end)
+
+	it("refuses what an image may not cost", function()
+		server = gate.start({ "--max-image", "1000000" })
+		local answer = server:manifest("team/app", "1", pushed("team/app", "755", true))
+		assert.equal(403, answer.status)
+		assert.matches("^policy: cannot be judged: .*limits.bytes", (gate.message(answer)))
+	end)
+
+	it("says what is wrong with its options and its policy, and does not start", function()
+		local run = shell.check({ "pwd" }):match("^[^\n]+") .. "/examples/gate/run"
+		local function said(...)
+			local done = shell.run({ "timeout", "20", run, "--dir", dir:file("data"), "--backend", "127.0.0.1:1",
+				env = { PATH = shell.PATH }, ... })
+			return done.stderr, done.status
+		end
+		for _, case in ipairs({
+			{ "gate: --prot is no option", "--prot", "1" },
+			{ "gate: --port wants a number, not x", "--port", "x" },
+			{ "gate: --port wants a value", "--port" },
+			{ "gate: --backend wants a port, as host:5000", "--backend", "host" },
+			{ "gate: --backend wants HOST:PORT, not a b:5", "--backend", "a b:5" },
+			{ "gate: --tls-cert and --tls-key go together", "--tls-cert", "/dev/null" },
+			{ "gate: --policy: nothing.lua cannot be read", "--policy", "nothing.lua" },
+			{ "gate: --artifact wants a media type, not a b", "--artifact", "a b" },
+			{ "gate: --address wants an IP address, not host", "--address", "host" },
+			{ "gate: policy:1: ", "--policy", dir:write("a.lua", "return {") },
+			{ "gate: the policy returns a string, not a table of rules", "--policy", dir:write("b.lua", "return 'x'") },
+			{ "gate: policy has no rule 'max_layer'; did you mean 'max_layers'?", "--policy",
+				dir:write("c.lua", "return { max_layer = 1 }") },
+			{ "gate: policy:1: oops", "--policy", dir:write("d.lua", "error 'oops'") },
+		}) do
+			local text, status = said((table.unpack or unpack)(case, 2))
+			assert.equal(1, status)
+			assert.equal(case[1], text:sub(1, #case[1]))
+			assert.equal(1, select(2, text:gsub("\n", "")), text)
+		end
+	end)
+
+	-- The most that the worker process, its threads included, has had in memory.
+	local function peak()
+		local pid = server:workers()[1]
+		return tonumber(shell.read("/proc/" .. pid .. "/status"):match("VmHWM:%s+(%d+)")) / 1024
+	end
+
+	it("judges a layer of 1 GB with little memory", function()
+		server = gate.start()
+		local text = pushed("large", "755", true)
+		local answer = server:manifest("large", "1", text)
+		assert.equal(201, answer.status, answer.body)
+		assert.is_true(peak() < 100, peak() .. " MiB")
+	end)
+
+	if os.getenv("STRATA_LONG") == "1" then
+		it("passes on and judges a layer of 1 GB that does not compress", function()
+			peers.need("skopeo")
+			server = gate.start()
+			shell.sh([[cd "$1" && mkdir in && openssl enc -aes-128-ctr -pass pass:x -nosalt -in /dev/zero 2>/dev/null |
+				head -c 1073741824 >in/noise && tar -cf layer.tar -C in .]], dir.path)
+			local strata = require "strata"
+			local img = strata.new()
+			assert(img:append({ layer = strata.layer({ path = dir:file("layer.tar") }) }))
+			assert(img:save(dir:file("image"), { format = "oci", compression = "none" }))
+			local done = shell.run({ "skopeo", "--insecure-policy", "copy", "--quiet", "--dest-tls-verify=false",
+				"--dest-compress=false", "oci:" .. dir:file("image"), ("docker://%s/noise:1"):format(server.host) })
+			assert.equal(0, done.status, done.stderr)
+			assert.is_true(peak() < 100, peak() .. " MiB")
+		end)
+	end
+end)
