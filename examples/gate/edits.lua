@@ -1,12 +1,12 @@
 --- What `docker pull GATE/filtered/NAME` gives: the image NAME of an upstream registry, with an edit.
 --
--- The first entry whose name fits counts; what no entry names is not served. A name is one repository, or all below one
--- with /* at its end. `upstream` and `repository` say where the image is: in the registry behind the gate, and under the
--- same name, unless they are given. `platforms` are those that stay of an index; without it all images of it do.
+-- The first entry whose name fits counts; what no entry names is not served. A name is one repository, or all below
+-- one with /* at its end. `upstream` and `repository` say where the image is: in the registry behind the gate, and
+-- under the same name, unless they are given. `platforms` are those that stay of an index; without it all images stay.
 --
 -- All else is an edit, as strata.help "EditTable" has it: rebase, drop_waste, remove, optional, owner, env, labels,
--- ports, volumes, config, repair, flatten, normalize, module, args. The bases of `rebase` are repositories of the same upstream
--- with a tag or a digest; where a tag leads is followed, too.
+-- ports, volumes, config, repair, flatten, normalize, module, args. The bases of `rebase` are repositories of the same
+-- upstream with a tag or a digest; where a tag leads is followed, too.
 --
 -- An image is made again when its upstream, a base, its entry here, or a library of strata changes.
 

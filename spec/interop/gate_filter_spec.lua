@@ -431,6 +431,9 @@ describe("the filter of the gate", function()
 			assert.is_truthy(done.stderr:find(message, 1, true), edits .. "\n" .. done.stderr)
 			assert.is_nil(done.stderr:find("\n.", 1, false), done.stderr)
 		end
+		local done = filter.refused({ directory = dir:file("check"), edits = EDITS, backend = fake.host,
+			env = { GATE_CACHE_BYTES = "10G" } })
+		assert.equal("gate: GATE_CACHE_BYTES should be a whole number, not 10G\n", done.stderr)
 		fresh({ edits = shell.read("examples/gate/edits.lua") }):stop()
 	end)
 end)

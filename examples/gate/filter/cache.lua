@@ -4,32 +4,19 @@
 --   made/KEY      the record of an image: what it was made from, and its blobs, also those that stay upstream
 --   new/PROCESS-N what a process is making; when there is no such process, it is swept
 --
--- The directory is the truth, and two dictionaries that the worker processes share have the same. `filter` has "r:KEY",
--- a record, and "u:KEY", when it was last asked for; `filter_blobs` has "d:NAME@DIGEST", the key of an image that has such
--- a blob, and "v:HEX", the state of a file whose bytes were compared with its name. All files appear by rename, blobs
--- before the record, and go after it, under one lock: a process may be killed at any moment, and all that can be left
--- then is swept when the next one starts.
+-- The directory is the truth; filter.records has the same in dictionaries, and "v:HEX" in filter_blobs is the state of
+-- a file whose bytes were compared with its name. All files appear by rename, blobs before the record, and go after it,
+-- under one lock: a process may be killed at any moment, and all that can be left is swept when the next one starts.
 
 local cjson = require("cjson.safe").new()
 local lfs = require "lfs"
+local locked = require "filter.lock"
 local process = require "filter.process"
+local records = require "filter.records"
+local service = require "filter.service"
 local settings = require "filter.settings"
 
 local cache = {}
-
----@class filter.Record
----@field key string
----@field name string  below filtered/
----@field source {upstream: string, repository: string, digest: string}
----@field public boolean?  nobody had to log in to have the source
----@field digest string  of the manifest or the index
----@field blobs table<string, filter.Blob>
-
----@class filter.Blob
----@field size integer
----@field media_type string?  of manifests alone
----@field upstream string?  nil: its file is in the cache
----@field repository string?
 
 local root = ngx.config.prefix() .. "data/filtered/"
 local token, serial
@@ -44,20 +31,6 @@ end
 
 local function fail(code, text, ...)
   return nil, text:format(...), code
-end
-
--- ---- the lock ------------------------------------------------------------------------------------------
-
--- Longer than any of the short works below takes; the lock of a process that was killed is over then.
-local LOCK_SECONDS = 20
-
-local function locked(fn, ...)
-  local mine = token .. ":" .. ngx.now() .. ":" .. tostring(fn)
-  while not dict():add("lock", mine, LOCK_SECONDS) do ngx.sleep(0.005) end
-  local results = { pcall(fn, ...) }
-  if dict():get("lock") == mine then dict():delete("lock") end
-  if not results[1] then return fail("EIO", "%s", tostring(results[2])) end
-  return unpack(results, 2, 4)
 end
 
 -- ---- files ---------------------------------------------------------------------------------------------
@@ -85,12 +58,30 @@ local function names_in(path)
   return names
 end
 
+-- Larger files take the kernel milliseconds, in which nginx would do nothing else.
+local SMALL = 4 * 1024 * 1024
+
+local function remove_later(premature, path)
+  if premature or not service.checks():run("remove", { path = path }, { detached = true }) then os.remove(path) end
+end
+
+-- Removes a file; its name is gone at once.
+local function discard(path)
+  serial = serial + 1
+  local aside = ("%snew/%s-%d"):format(root, token, serial)
+  if (lfs.attributes(path, "size") or 0) <= SMALL or not os.rename(path, aside) then
+    os.remove(path)
+  elseif not ngx.timer.at(0, remove_later, aside) then
+    os.remove(aside)
+  end
+end
+
 local function remove_tree(path)
   if lfs.symlinkattributes(path, "mode") == "directory" then
     for _, name in ipairs(names_in(path)) do remove_tree(path .. "/" .. name) end
     lfs.rmdir(path)
   else
-    os.remove(path)
+    discard(path)
   end
 end
 
@@ -103,71 +94,15 @@ end
 
 -- ---- records -------------------------------------------------------------------------------------------
 
--- A record as it was written; nil for a text that is none.
-local function decode(text, key)
-  local record = cjson.decode(text or "")
-  if type(record) ~= "table" or record.key ~= key or type(record.blobs) ~= "table" then return nil end
-  if type(record.source) ~= "table" or type(record.name) ~= "string" then return nil end
-  for digest, blob in pairs(record.blobs) do
-    if type(blob) ~= "table" or type(blob.size) ~= "number" then return nil end
-    if not blob.upstream and not hex_of(digest) then return nil end
-  end
-  return record.blobs[record.digest] and record or nil
-end
-
-local function all_records()
-  local list = {}
-  for _, name in ipairs(dict():get_keys(0)) do
-    local key = name:match("^r:(.*)$")
-    local record = key and decode(dict():get(name), key)
-    if record then list[#list + 1] = record end
-  end
-  return list
-end
-
--- Notes a record in the dictionary; false when that is full.
-local function note(record, used)
-  if not dict():safe_set("r:" .. record.key, cjson.encode(record)) then return false end
-  for digest in pairs(record.blobs) do
-    if not by_blob():safe_set(("d:%s@%s"):format(record.name, digest), record.key) then return false end
-  end
-  return dict():safe_set("u:" .. record.key, used) == true
-end
-
-local function forget(record, others)
-  dict():delete("r:" .. record.key)
-  dict():delete("u:" .. record.key)
-  for digest in pairs(record.blobs) do by_blob():delete(("d:%s@%s"):format(record.name, digest)) end
-  -- Another image of the name may have some of these blobs.
-  for _, other in ipairs(others) do
-    if other.name == record.name and other.key ~= record.key then
-      for digest in pairs(record.blobs) do
-        if other.blobs[digest] then by_blob():safe_set(("d:%s@%s"):format(other.name, digest), other.key) end
-      end
-    end
-  end
-end
-
--- How many records have each file, and the bytes of all files.
-local function count(records)
-  local refs, total = {}, 0
-  for _, record in ipairs(records) do
-    for digest, blob in pairs(record.blobs) do
-      if not blob.upstream then
-        if not refs[digest] then total = total + blob.size end
-        refs[digest] = (refs[digest] or 0) + 1
-      end
-    end
-  end
-  return refs, total
-end
-
 -- Takes a record away, and then the files that no other one has: the bytes that this frees.
-local function remove(record, records, refs)
+local function remove(record, list, refs)
   os.remove(record_path(record.key))
-  forget(record, records)
-  for i, one in ipairs(records) do
-    if one == record then table.remove(records, i) break end
+  records.forget(record, list)
+  for i, one in ipairs(list) do
+    if one == record then
+      table.remove(list, i)
+      break
+    end
   end
   local freed = 0
   for digest, blob in pairs(record.blobs) do
@@ -175,7 +110,7 @@ local function remove(record, records, refs)
       refs[digest] = refs[digest] - 1
       if refs[digest] == 0 then
         refs[digest] = nil
-        os.remove(cache.path(digest))
+        discard(cache.path(digest))
         by_blob():delete("v:" .. hex_of(digest))
         freed = freed + blob.size
       end
@@ -184,17 +119,13 @@ local function remove(record, records, refs)
   return freed
 end
 
-local function last_use(record)
-  return dict():get("u:" .. record.key) or 0
-end
-
 -- Makes room for one more record with these blobs: those go that were asked for least recently, and none that somebody
 -- may be pulling unless nginx has just started.
 local function make_room(blobs, is_new, hold)
-  local records = all_records()
-  local refs, total = count(records)
-  table.sort(records, function(a, b)
-    local first, second = last_use(a), last_use(b)
+  local list = records.all()
+  local refs, total = records.count(list)
+  table.sort(list, function(a, b)
+    local first, second = records.last_use(a), records.last_use(b)
     if first ~= second then return first < second end
     return a.key < b.key
   end)
@@ -205,14 +136,14 @@ local function make_room(blobs, is_new, hold)
     end
     return bytes
   end
-  while total + need() > settings.bytes or #records + is_new > settings.images do
-    local oldest = records[1]
+  while total + need() > settings.bytes or #list + is_new > settings.images do
+    local oldest = list[1]
     if not oldest then
       return fail("ELARGE", "the image needs %.0f bytes, and the cache may have %.0f", need(), settings.bytes)
-    elseif last_use(oldest) > ngx.now() - hold then
+    elseif records.last_use(oldest) > ngx.now() - hold then
       return fail("EBUSY", "the cache is full of images that are being pulled")
     end
-    total = total - remove(oldest, records, refs)
+    total = total - remove(oldest, list, refs)
   end
   return true
 end
@@ -236,7 +167,7 @@ local function read_records()
   for _, name in ipairs(names_in(root .. "made")) do
     local path = record_path(name)
     local file = io.open(path, "rb")
-    local record = file and decode(file:read("*a"), name)
+    local record = file and records.decode(file:read("*a"), name)
     if file then file:close() end
     if record and is_whole(record) then
       there[#there + 1] = record
@@ -247,19 +178,22 @@ local function read_records()
   return there
 end
 
--- Reads the directory into the dictionaries, and removes what belongs to nothing.
+-- Reads the directory into the dictionaries, and removes what belongs to nothing. Other worker processes may be
+-- serving: what they know stays while this goes on.
 local function load()
-  local there = read_records()
-  for _, record in ipairs(all_records()) do forget(record, {}) end
-  local refs = count(there)
-  for _, record in ipairs(there) do
-    if not note(record, lfs.attributes(record_path(record.key), "modification") or 0) then
-      remove(record, {}, refs)
-    end
+  local there, known = read_records(), {}
+  local refs = records.count(there)
+  for i = #there, 1, -1 do
+    local record = there[i]
+    local used = math.max(records.last_use(record), lfs.attributes(record_path(record.key), "modification") or 0)
+    if records.note(record, used) then known[record.key] = true else remove(record, there, refs) end
   end
-  refs = count(all_records())
+  for _, record in ipairs(records.all()) do
+    if not known[record.key] then records.forget(record, there) end
+  end
+  refs = records.count(there)
   for _, hex in ipairs(names_in(root .. "blobs")) do
-    if not refs["sha256:" .. hex] then os.remove(root .. "blobs/" .. hex) end
+    if not refs["sha256:" .. hex] then discard(root .. "blobs/" .. hex) end
   end
   for _, name in ipairs(names_in(root .. "new")) do
     if not process.is_alive(name) then remove_tree(root .. "new/" .. name) end
@@ -293,9 +227,9 @@ end
 
 -- A record that is asked for stays the longer, also when nginx starts again.
 local function touch(record)
-  local now, before = ngx.now(), last_use(record)
-  dict():safe_set("u:" .. record.key, now)
-  if now - before > 30 then lfs.touch(record_path(record.key)) end
+  local before = records.last_use(record)
+  records.use(record)
+  if ngx.now() - before > 30 then lfs.touch(record_path(record.key)) end
   return record
 end
 
@@ -303,7 +237,7 @@ end
 ---@param key string
 ---@return filter.Record?
 function cache.find(key)
-  local record = decode(dict():get("r:" .. key), key)
+  local record = records.get(key)
   return record and touch(record)
 end
 
@@ -312,7 +246,7 @@ end
 ---@param digest string
 ---@return filter.Record?
 function cache.find_blob(name, digest)
-  local key = by_blob():get(("d:%s@%s"):format(name, digest))
+  local key = records.with_blob(name, digest)
   local record = key and cache.find(key)
   return record and record.blobs[digest] and record or nil
 end
@@ -342,12 +276,12 @@ end
 function cache.drop(digest)
   ngx.log(ngx.ERR, "filter: the bytes of ", digest, " in the cache are damaged; it is removed")
   return locked(function()
-    local records = all_records()
-    local refs, bad = count(records), {}
-    for _, record in ipairs(records) do
+    local list, bad = records.all(), {}
+    local refs = records.count(list)
+    for _, record in ipairs(list) do
       if record.blobs[digest] then bad[#bad + 1] = record end
     end
-    for _, record in ipairs(bad) do remove(record, records, refs) end
+    for _, record in ipairs(bad) do remove(record, list, refs) end
     return true
   end)
 end
@@ -407,15 +341,15 @@ local function add(record, files)
   local taken = {}
   ok, message, code = take_files(files, taken)
   if ok then ok, message, code = write_record(record) end
-  if ok and not note(record, ngx.now()) then
-    forget(record, all_records())
+  if ok and not records.note(record, ngx.now()) then
+    records.forget(record, records.all())
     os.remove(record_path(record.key))
     ok, message, code = fail("ELARGE", "a dictionary of the cache is full: lua_shared_dict filter, filter_blobs")
   end
   if ok then return true end
-  local refs = count(all_records())
+  local refs = records.count(records.all())
   for _, digest in ipairs(taken) do
-    if not refs[digest] then os.remove(cache.path(digest)) end
+    if not refs[digest] then discard(cache.path(digest)) end
   end
   return nil, message, code
 end

@@ -1,7 +1,7 @@
 --- Making the image of a name: the edit of what its upstream has, as files and the record of them for the cache.
 --
--- Jobs of strata do it in nginx's threads. Layers that an edit does not touch stay in the upstream: `sparse` leaves them
--- out.
+-- Jobs of strata do it in nginx's threads. Layers that an edit does not touch stay in the upstream: `sparse` leaves
+-- them out.
 
 local cache = require "filter.cache"
 local cjson = require("cjson.safe").new()

@@ -23,17 +23,25 @@ local settings = {}
 ---@field text string  what tells it from others
 
 local function number(name, default)
-  return tonumber(os.getenv(name) or "") or default
+  local text = os.getenv(name) or ""
+  if text == "" then return default end
+  if #text > 15 or not text:find("^%d+$") then
+    error(("gate: %s should be a whole number, not %s"):format(name, text), 0)
+  end
+  return tonumber(text)
 end
 
---- Bytes that the cache may have, images in it, and seconds for which a pull keeps an image from making way.
-settings.bytes = number("GATE_CACHE_BYTES", 10 * 1024 ^ 3)
-settings.images = number("GATE_CACHE_IMAGES", 1000)
-settings.hold = number("GATE_CACHE_HOLD", 300)
-settings.threads = number("GATE_THREADS", 2)
-settings.queue = number("GATE_QUEUE", 64)
-settings.deadline = number("GATE_DEADLINE", 300)
-settings.temp = os.getenv("GATE_TEMP")
+-- Bytes that the cache may have, images in it, and seconds for which a pull keeps an image from making way; what `run`
+-- has set for the threads.
+local function read_numbers()
+  settings.bytes = number("GATE_CACHE_BYTES", 10 * 1024 ^ 3)
+  settings.images = number("GATE_CACHE_IMAGES", 1000)
+  settings.hold = number("GATE_CACHE_HOLD", 300)
+  settings.threads = number("GATE_THREADS", 2)
+  settings.queue = number("GATE_QUEUE", 64)
+  settings.deadline = number("GATE_DEADLINE", 300)
+  settings.temp = os.getenv("GATE_TEMP")
+end
 
 -- What keeps nginx from starting.
 local function fail(text, ...)
@@ -168,6 +176,7 @@ end
 
 --- Reads edits.lua. What is wrong with it is thrown, so that nginx does not start. For init_by_lua.
 function settings.read()
+  read_numbers()
   local path = os.getenv("GATE_EDITS")
   if not path or path == "" then path = ngx.config.prefix() .. "app/edits.lua" end
   local chunk, message = loadfile(path)
