@@ -377,8 +377,9 @@ bench: build ## measure beside the peers on one image
 bench-registry: build ## measure beside skopeo on two registries of this machine
 	@$(RUN_LUA) bench/registry.lua
 
-bench-nginx: build ## latency and memory of nginx while it operates on images
+bench-nginx: build ## latency and memory of nginx while it operates on images, and judges pushes
 	@$(RUN_LUA) bench/latency.lua
+	@$(RUN_LUA) bench/gate.lua
 
 types: build ## lua/strata/meta/options.lua, strata.help's texts and doc/reference.md anew
 	@$(RUN_LUA) doc/option_types.lua >$(BUILD)/options.lua

@@ -236,6 +236,8 @@ describe("by no way around the gate:", function()
 			"neither a layer of an image nor JSON")
 		refused("notes", manifest("application/vnd.example+json", name, json), IMAGE, 403,
 			"policy: artifact: artifacts of the type 'application/vnd.example+json' are not let in")
+		local empty = manifest(oci, name, bytes):gsub('"size":' .. #bytes .. "}", '"size":0}')
+		refused("notes", empty, IMAGE, 403, "cannot be judged")
 		-- The layers of images are judged, whatever the config says.
 		for _, layer_type in ipairs({ tar.mediaType, "application/vnd.docker.image.rootfs.diff.tar.gzip" }) do
 			refused("notes", manifest(HELM, layer_type, bytes), IMAGE, 403, "cannot be judged")
@@ -258,8 +260,13 @@ describe("by no way around the gate:", function()
 		local other = text_of(good):gsub(good.manifest.layers[1].digest, evil.manifest.layers[1].digest)
 			:gsub('"size":' .. good.manifest.layers[1].size .. "}", '"size":' .. evil.manifest.layers[1].size .. "}")
 		refused("broken", other, IMAGE, 403, "cannot be judged")
-		local wrong = text_of(good):gsub('"size":%d+}', '"size":1}')
-		refused("broken", wrong, IMAGE, 403, "cannot be judged")
+		for _, size in ipairs({ 0, 1, 1e9 }) do
+			for _, one in ipairs({ evil.manifest.layers[1], evil.manifest.config }) do
+				local wrong = text_of(evil):gsub('"size":' .. one.size .. "}", ('"size":%d}'):format(size))
+				assert.not_equal(text_of(evil), wrong)
+				refused("broken", wrong, IMAGE, 403, "cannot be judged")
+			end
+		end
 	end)
 
 	it("Location, Range, mounts, uploads in parts, deletion and lists go through", function()

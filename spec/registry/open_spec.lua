@@ -139,6 +139,8 @@ describe("an image of a registry:", function()
 		local named = "docker://" .. fake.host .. "/team/app@"
 		assert.equal(image.layout.blobs[image.config], hub:blob(named .. image.config))
 		assert.equal(image.layout.blobs[image.config], hub:blob(named .. image.config, #image.layout.blobs[image.config]))
+		assert.equal("", hub:blob(named .. core.sha256(""), 0))
+		assert.equal("EDIGEST", (select(3, hub:blob(named .. image.config, 0))))
 		local text, message, code = hub:blob(named .. image.config, 3)
 		assert.is_nil(text)
 		assert.equal("EDIGEST", code)

@@ -144,8 +144,8 @@ function Server:manifest(repository, reference, text, media_type, more)
 	for _, line in ipairs(more or {}) do
 		headers[#headers + 1] = line
 	end
-	return self:ask({ "PUT", ("/v2/%s/manifests/%s"):format(repository, reference), headers = headers, body = text,
-		to = more and more.to })
+	return self:ask({ "PUT", ("/v2/%s/manifests/%s"):format(repository, reference), "--max-time", "120",
+		headers = headers, body = text, to = more and more.to })
 end
 
 --- Puts all blobs of a layout that are no manifests.

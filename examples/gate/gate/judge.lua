@@ -33,16 +33,15 @@ local function ref_of(args, digest)
   return ("docker://%s/%s@%s"):format(args.backend, args.repository, digest)
 end
 
--- Findings of an image; nil, message, code when it cannot be judged.
+-- Findings of an image: what readers differ about, for which every layer is read, and compared with its digest and its
+-- diff_id on the way, and what the policy forbids. nil, message, code when it cannot be judged.
 local function judge_image(args, hub, text)
   local img, message, code = strata.open(ref_of(args, core.sha256(text)), {
     manifest = text, registry = hub, temp_dir = args.temp_dir, limits = { bytes = args.bytes },
   })
   if not img then return nil, message, code end
-  local list, found = {}, nil
-  local ok
-  ok, message, code = img:verify()
-  if ok then found, message, code = img:check { severity = "error" } end
+  local list, found = {}
+  found, message, code = img:check { severity = "error" }
   for _, one in ipairs(found or {}) do list[#list + 1] = { rule = "check", message = tostring(one) } end
   if found then found, message, code = policy.check(img, args.rules_table) end
   for _, one in ipairs(found or {}) do list[#list + 1] = one end

@@ -57,7 +57,10 @@ end
 ---@return string? message
 ---@return string? code
 function blobs.read(from, repository, digest, size)
-  if size == 0 then return "" end -- BLOB12
+  if size == 0 then -- BLOB12
+    if digests.matches("", digest) then return "" end
+    return fail("EDIGEST", "blob %s has no bytes by its descriptor, and another digest", digest)
+  end
   local answer, message, code = from:send {
     method = "GET", path = blobs.path_of(repository, digest), scopes = blobs.scopes_of(repository), max_body = size,
   }
