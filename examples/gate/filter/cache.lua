@@ -140,7 +140,7 @@ local function make_room(blobs, is_new, hold)
     local oldest = list[1]
     if not oldest then
       return fail("ELARGE", "the image needs %.0f bytes, and the cache may have %.0f", need(), settings.bytes)
-    elseif records.last_use(oldest) > ngx.now() - hold then
+    elseif math.max(0, ngx.now() - records.last_use(oldest)) < hold then
       return fail("EBUSY", "the cache is full of images that are being pulled")
     end
     total = total - remove(oldest, list, refs)

@@ -13,7 +13,11 @@ local FAILED_SECONDS = 1
 
 local function lead(premature, key, work)
   local dict = ngx.shared.filter_rights
-  local ok, result, message, code = pcall(work, premature)
+  if premature then -- the worker process is ending: whoever waits starts it anew
+    dict:delete("making:" .. key)
+    return
+  end
+  local ok, result, message, code = pcall(work)
   if not ok then result, message, code = nil, tostring(result), "EIO" end
   if not result then
     if code ~= "ETIMEDOUT" then ngx.log(ngx.WARN, "filter: ", message) end
@@ -38,7 +42,7 @@ end
 ---@param key string
 ---@param seconds number
 ---@param find fun(): T?  the result, when it is there
----@param work fun(premature: boolean): any, string?, string?
+---@param work fun(): any, string?, string?
 ---@return T?
 ---@return string? message
 ---@return string? code

@@ -12,6 +12,9 @@ local upstream = require "filter.upstream"
 
 local make = {}
 
+-- So many images of an index are made, at most.
+local IMAGES = 64
+
 local OCI_INDEX = "application/vnd.oci.image.index.v1+json"
 
 --- What is to be made.
@@ -74,7 +77,7 @@ local function edit_one(want, digest, layout, ending, blobs, files)
   end
   local saved, message, code = service.surgery():run("edit", {
     path = upstream.reference(want.entry.upstream, want.repository, digest), registry = want.registry, to = layout,
-    open = { temp_dir = settings.temp }, edit = edit,
+    open = { temp_dir = settings.temp, limits = { bytes = settings.layer_bytes } }, edit = edit,
     save = { format = "oci", sparse = true, reproducible = true, attestations = "drop" },
   }, { deadline = ending - ngx.now(), detached = true })
   if not saved then return nil, message, code end
@@ -130,6 +133,10 @@ local function choose(want, ending)
     is_index = is_index and one.digest ~= want.digest
     local is_wanted = not platforms or platforms[one.platform or ""]
     if one.kind == "image" and is_wanted and not one.missing then chosen[#chosen + 1] = one end
+  end
+  if #chosen > IMAGES then
+    return fail("ELIMIT", "%s: the upstream has %d images for it, and %d are made at most: name platforms in edits.lua",
+      want.name, #chosen, IMAGES)
   end
   if not chosen[1] then
     return fail("ENOENT", "%s: the upstream has no image for a platform of edits.lua", want.name)

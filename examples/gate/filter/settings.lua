@@ -40,6 +40,7 @@ local function read_numbers()
   settings.threads = number("GATE_THREADS", 2)
   settings.queue = number("GATE_QUEUE", 64)
   settings.deadline = number("GATE_DEADLINE", 300)
+  settings.layer_bytes = number("GATE_BYTES", 2 ^ 36)
   settings.temp = os.getenv("GATE_TEMP")
 end
 
