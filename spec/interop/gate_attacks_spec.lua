@@ -53,6 +53,7 @@ describe("by no way around the gate:", function()
 			assert.equal(status, answer.status, answer.body)
 			local message = gate.message(answer)
 			assert.is_truthy(message:find(words, 1, true), message)
+			assert.is_nil(message:find(server.backend, 1, true))
 			assert.equal(404, server:behind(repository, reference))
 		end
 	end
@@ -264,7 +265,7 @@ describe("by no way around the gate:", function()
 			for _, one in ipairs({ evil.manifest.layers[1], evil.manifest.config }) do
 				local wrong = text_of(evil):gsub('"size":' .. one.size .. "}", ('"size":%d}'):format(size))
 				assert.not_equal(text_of(evil), wrong)
-				refused("broken", wrong, IMAGE, 403, "cannot be judged")
+				refused("broken", wrong, IMAGE, 403, "policy: ")
 			end
 		end
 	end)

@@ -19,7 +19,7 @@ end or it
 describe("the gate", function()
 	local server, behind, dir, large
 
-	-- A layer of 1 GB, which takes a second to inflate.
+	-- A layer of 1 GB, which takes most of a second to inflate.
 	setup(function()
 		local work = tmp.dir(tmp.for_peers())
 		shell.sh([[
@@ -49,13 +49,13 @@ describe("the gate", function()
 		dir:remove()
 	end)
 
-	-- An image in the blobs of a repository, whose manifest is not there yet; a large one takes a second to judge.
-	local function pushed(repository, mode, is_large)
+	-- An image in the blobs of a repository, whose manifest is not there yet, with the large layer so many times.
+	local function pushed(repository, mode, times)
 		local layout = oci_layout.new()
 		local layers = { layout:layer({ { name = "usr/bin/app", data = repository, mode = tonumber(mode or "755", 8) } }) }
-		if is_large then
-			layout:blob(large.bytes)
-			layers[2] = large
+		for i = 1, times or 0 do
+			layout.blobs[large.descriptor.digest] = large.bytes
+			layers[1 + i] = large
 		end
 		local image = layout:image({ name = repository:gsub("/", "-"), layers = layers })
 		server:blobs(repository, layout)
@@ -124,7 +124,7 @@ describe("the gate", function()
 		peers.need("docker-registry")
 		behind = docker_registry.start({})
 		server = gate.start({ "--backend", behind.host })
-		local text, waits = pushed("team/app", "755", true), {}
+		local text, waits = pushed("team/app", "755", 1), {}
 		behind:forget()
 		for tag = 1, 8 do
 			waits[tag] = put_later("team/app", tag, text)
@@ -143,7 +143,7 @@ describe("the gate", function()
 
 	it("lets a judgement end when it is told to reload, and takes the new policy", function()
 		server = gate.start({ policy = 'return { root_user = true }' })
-		local text = pushed("team/app", "755", true)
+		local text = pushed("team/app", "755", 2)
 		local wait = put_later("team/app", "1", text)
 		until_it_judges()
 		server.dir:write("policy.lua", 'return { root_user = true, max_layers = 0 }')
@@ -162,7 +162,7 @@ describe("the gate", function()
 
 	it("lets nothing in when its worker is killed, and goes on with another one", function()
 		server = gate.start()
-		local text = pushed("team/app", "4755", true)
+		local text = pushed("team/app", "4755", 2)
 		local wait = put_later("team/app", "1", text)
 		until_it_judges()
 		for _, pid in ipairs(server:workers()) do
@@ -192,7 +192,7 @@ describe("the gate", function()
 
 	it("gives up a judgement at its deadline, and one that nobody waits for", function()
 		server = gate.start({ "--deadline", "1", "--threads", "1" })
-		local text = pushed("team/app", "755", true)
+		local text = pushed("team/app", "755", 6)
 		local answer = server:manifest("team/app", "1", text)
 		assert.equal(503, answer.status)
 		assert.matches("^policy: cannot be judged now: .*the deadline has passed", (gate.message(answer)))
@@ -207,7 +207,7 @@ describe("the gate", function()
 
 	it("refuses what an image may not cost", function()
 		server = gate.start({ "--max-layer", "1000000" })
-		local answer = server:manifest("team/app", "1", pushed("team/app", "755", true))
+		local answer = server:manifest("team/app", "1", pushed("team/app", "755", 1))
 		assert.equal(403, answer.status)
 		assert.matches("^policy: cannot be judged: .*limits.bytes", (gate.message(answer)))
 	end)
@@ -250,7 +250,7 @@ describe("the gate", function()
 				head -c 1073741824 >in/noise && tar -cf layer.tar -C in .]], dir.path)
 			local strata = require "strata"
 			local img = strata.new()
-			assert(img:append({ layer = strata.layer({ path = dir:file("layer.tar") }) }))
+			assert(img:append({ layer = strata.layer({ tar = dir:file("layer.tar") }) }))
 			assert(img:save(dir:file("image"), { format = "oci", compression = "none" }))
 			local done = shell.run({ "skopeo", "--insecure-policy", "copy", "--quiet", "--dest-tls-verify=false",
 				"--dest-compress=false", "oci:" .. dir:file("image"), ("docker://%s/noise:1"):format(server.host) })

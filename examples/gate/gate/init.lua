@@ -4,6 +4,7 @@
 --   push       the PUT of a manifest: judged, and passed on as the bytes that were judged
 --   verdicts   what was judged before, and what is being judged now
 --   judge      in a thread of nginx: what a manifest is, and whether the policy lets it in
+--   priority   requests come before judgements
 --   findings   what the policy has found, in one line
 --   authorization   who pushes, and whether that client may
 --   document   what kind of thing a manifest is

@@ -7,6 +7,7 @@ local core = require "strata.core"
 local document = require "gate.document"
 local findings = require "gate.findings"
 local policy = require "strata.policy"
+local priority = require "gate.priority"
 local strata = require "strata"
 
 ---@class gate.Judgement
@@ -34,14 +35,15 @@ local function ref_of(args, digest)
 end
 
 -- Findings of an image: what readers differ about, for which every layer is read, and compared with its digest and its
--- diff_id on the way, and what the policy forbids. nil, message, code when it cannot be judged.
+-- diff_id on the way, and what the policy forbids. The second reader, libarchive, would need the inflated layers on the
+-- disk, and is what no runtime reads layers with. nil, message, code when it cannot be judged.
 local function judge_image(args, hub, text)
   local img, message, code = strata.open(ref_of(args, core.sha256(text)), {
     manifest = text, registry = hub, temp_dir = args.temp_dir, limits = { bytes = args.bytes },
   })
   if not img then return nil, message, code end
   local list, found = {}
-  found, message, code = img:check { severity = "error" }
+  found, message, code = img:check { severity = "error", second_reader = false, temp_dir = args.temp_dir }
   for _, one in ipairs(found or {}) do list[#list + 1] = { rule = "check", message = tostring(one) } end
   if found then found, message, code = policy.check(img, args.rules_table) end
   for _, one in ipairs(found or {}) do list[#list + 1] = one end
@@ -115,6 +117,7 @@ end
 ---@return string? message
 ---@return string? code
 return function(args)
+  priority.lower()
   args.count, args.rules_table = 0, require("gate.settings").rules_of(args.rules)
   local hub, message, code = strata.registry {
     hosts = { [args.backend] = args.host }, credentials = { [args.backend] = args.credentials or false },

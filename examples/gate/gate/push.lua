@@ -1,6 +1,7 @@
 --- The PUT of a manifest: what is judged are the bytes that the registry behind gets.
 
 local authorization = require "gate.authorization"
+local gate = require "gate"
 local reply = require "gate.reply"
 local route = require "gate.route"
 local verdicts = require "gate.verdicts"
@@ -55,8 +56,15 @@ local function relay(answer)
   return ngx.exit(answer.status)
 end
 
+-- A message without the address of the registry behind, which is nobody's business.
+local function without_address(message)
+  local address = gate.settings.backend:gsub("%p", "%%%0")
+  return (message:gsub("docker://" .. address .. "/", ""):gsub("https?://" .. address, "the registry"))
+end
+
 local function fail(message, code)
   local known = STATUS[code]
+  message = without_address(message)
   if known then return reply.refuse(known[1], known[2], "policy: cannot be judged: " .. message) end
   if OF_THE_IMAGE[code] then return reply.refuse(403, "DENIED", "policy: cannot be judged: " .. message) end
   return reply.refuse(503, "UNAVAILABLE", "policy: cannot be judged now: " .. message)
