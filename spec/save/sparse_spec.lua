@@ -1,5 +1,5 @@
--- A sparse layout has what an edit has made, and only names the layers that a registry has. Jobs make one; others beside
--- it give an image another base, tell what an index leads to, and the digest of a file.
+-- A sparse layout has what an edit has made, and only names the layers that a registry has. Jobs make one, and others
+-- give an image another base, tell what an index leads to, and the digest of a file.
 
 local jobs = require "strata.jobs"
 local registry = require "spec.support.registry"
