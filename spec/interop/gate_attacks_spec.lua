@@ -75,6 +75,7 @@ describe("by no way around the gate:", function()
 		assert.equal(403, answer.status)
 		accepted("tags", "1", text_of(good))
 		accepted("tags", good.descriptor.digest, text_of(good))
+		accepted("tags", "1", text_of(good), IMAGE .. "; charset=utf-8")
 		answer = server:manifest("tags", "2", text_of(good), nil, { "Transfer-Encoding: chunked", "Expect: 100-continue" })
 		assert.equal(201, answer.status)
 		local tags = cjson.decode(server:ask({ "GET", "/v2/tags/tags/list" }).body).tags
@@ -150,6 +151,9 @@ describe("by no way around the gate:", function()
 			{ text, INDEX, "its Content-Type is" },
 			{ text, "application/json", "neither a manifest nor an index" },
 			{ text, "text/plain", "neither a manifest nor an index" },
+			{ text, IMAGE .. " " .. INDEX, "neither a manifest nor an index" },
+			{ text, IMAGE .. ", " .. INDEX, "neither a manifest nor an index" },
+			{ text, INDEX .. "; charset=utf-8", "its Content-Type is" },
 			{ text, DOCKER, "its Content-Type is" },
 			{ text, "application/vnd.docker.distribution.manifest.v1+prettyjws", "schema 1" },
 			{ text:gsub('"schemaVersion":2', '"schemaVersion":1'), IMAGE, "schema 1" },

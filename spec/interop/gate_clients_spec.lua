@@ -159,8 +159,8 @@ describe("through the gate", function()
 	it("TLS on both sides", function()
 		peers.need("skopeo", "docker-registry")
 		behind = docker_registry.start({ tls = true })
-		local name = behind.url:gsub("127.0.0.1", "localhost")
-		server = gate.start({ "--backend", name, "--backend-ca", certificates.path("ca.crt"),
+		local url = behind.url:gsub("127.0.0.1", "localhost")
+		server = gate.start({ "--backend", url, "--backend-ca", certificates.path("ca.crt"),
 			"--tls-cert", certificates.path("server.crt"), "--tls-key", certificates.path("server.key") })
 		local words = { "skopeo", "--insecure-policy", "copy", "--quiet", "--dest-cert-dir", dir:file("certs"),
 			env = { PATH = shell.PATH, LC_ALL = "C.UTF-8" } }

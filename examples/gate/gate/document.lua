@@ -81,14 +81,15 @@ end
 
 -- The type of a document: what the header and the document say, which may not disagree.
 local function type_of(value, stated)
-  stated = stated:match("^%s*([^;%s]*)"):lower()
+  stated = (stated:match "^%s*([^;%s]+)%s*$" or stated:match "^%s*([^;%s]+)%s*;" or stated):lower()
   local own = json.or_nil(value.mediaType)
   if stated:find(SCHEMA_1) or value.schemaVersion == 1 then
     return nil, "it is a manifest of schema 1, which Docker gave up in 2017", "EUNSUPPORTED"
   end
   local kind = media_types.kind(stated)
   if kind ~= "manifest" and kind ~= "index" then
-    return nil, ("its Content-Type is '%s', which is neither a manifest nor an index"):format(stated), "EUNSUPPORTED"
+    return nil, ("its Content-Type is %s, which is neither a manifest nor an index"):format(core.quote(stated)),
+      "EUNSUPPORTED"
   end
   if own ~= stated and (own ~= nil or media_types.family(stated) == "docker") then
     return nil, ("its Content-Type is %s, and its mediaType %s"):format(stated, tostring(own or "is missing"))

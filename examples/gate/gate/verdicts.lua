@@ -10,12 +10,17 @@ local verdicts = {}
 -- Requests that wait for the judgement of the same bytes, by key.
 local waiting = {}
 
+-- Bytes of a manifest that can be hashed here without other requests having to wait. Larger ones, which hardly anybody
+-- has, are hashed by the thread that judges, which knows the verdicts as well.
+local QUICK = 256 * 1024
+
 --- The verdict on a manifest that was judged before: "" lets it in.
 ---@param text string
 ---@param media_type string
 ---@return string? refusal
----@return string key
+---@return string? key
 function verdicts.known(text, media_type)
+  if #text > QUICK then return nil end
   local key = core.sha256(table.concat({ gate.settings.identity, media_type, text }, "\0"))
   return ngx.shared.verdicts:get(key), key
 end
@@ -35,11 +40,12 @@ end
 ---@param repository string
 ---@param text string
 ---@param media_type string
----@param key string
+---@param key string?  as known() gives it
 ---@return string? refusal
 ---@return string? message
 ---@return string? code
 function verdicts.of(repository, text, media_type, key)
+  if not key then return judge(repository, text, media_type) end
   local ending = core.monotonic() + gate.settings.deadline
   while waiting[key] do
     local list, mine = waiting[key], semaphore.new(0)
