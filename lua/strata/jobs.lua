@@ -4,10 +4,11 @@
 -- as nginx's worker threads do; errors are values. A job can have a deadline and
 -- a key that cancels it, which it looks at while it works.
 
+local clients = require "strata.jobs.clients"
 local core = require "strata.core"
+local file_bytes = require "strata.jobs.file_bytes"
 local from_table = require "strata.edit.from_table"
 local job = require "strata.util.job"
-local json = require "strata.util.json"
 local limits = require "strata.util.limits"
 local look = require "strata.jobs.look"
 local options = require "strata.util.options"
@@ -25,7 +26,8 @@ local ARGUMENTS = {
   config = "LookArguments", inspect = "LookArguments", entries = "EntriesArguments", list = "ListArguments",
   read = "ReadArguments", fetch = "FetchArguments", edit = "EditArguments", save = "SaveArguments",
   remove = "PathArguments", check = "CheckArguments", diff = "DiffArguments", largest = "LargestArguments",
-  paths = "PathsArguments", waste = "PageArguments", call = "CallArguments",
+  paths = "PathsArguments", waste = "PageArguments", index = "JobArguments", digest = "PathArguments",
+  call = "CallArguments",
 }
 
 -- A function that throws when the job is to be given up.
@@ -91,32 +93,10 @@ local function identity_of(path)
   return identity
 end
 
--- The clients of registries that jobs have used last, by their options: tokens and connections are worth keeping.
-local clients = {}
-
--- A text that tells options from others.
-local function text_of(value)
-  if type(value) ~= "table" then return ("%s %q"):format(type(value), tostring(value)) end
-  local parts = {}
-  for i, name in ipairs(json.keys(value)) do parts[i] = ("[%s] = %s"):format(text_of(name), text_of(value[name])) end
-  return "{" .. table.concat(parts, ", ") .. "}"
-end
-
 -- The client for the options of a job; nil for those of all calls.
 local function client_of(args)
   if not args.registry then return nil end
-  local key = text_of(args.registry)
-  for i, one in ipairs(clients) do
-    if one.key == key then
-      table.insert(clients, 1, table.remove(clients, i))
-      return one.client
-    end
-  end
-  local client, message, code = strata.registry(args.registry)
-  if not client then return nil, message, code end
-  table.insert(clients, 1, { key = key, client = client })
-  while #clients > KEPT do table.remove(clients).client:close() end
-  return client
+  return clients.of(args.registry)
 end
 
 -- Options with the client of the job, and its progress.
@@ -418,25 +398,42 @@ function jobs.fetch(args)
   options.check("fetch", ARGUMENTS.fetch, args)
   local root, message, code = root_upto(args)
   if not root then return nil, message, code end
-  local file, to
+  local file
   file, message, code = root:open(args.file)
   if not file then return nil, message, code end
-  to, message, code = core.create_file(args.to)
-  if not to then return nil, message, code end
-  local at, ok = 0, true
-  while ok do
-    local bytes
-    bytes, message, code = file:read(1048576)
-    ok = not message
-    if not bytes then break end
-    job.poll()
-    ok, message, code = to:write(at, bytes)
-    at = at + #bytes
+  return file_bytes.write(file, args.to)
+end
+
+--- What an index leads to, or what of a layout or an archive: images, attestations and artifacts. Of one image that is
+--- all that there is.
+---@param args strata.JobArguments
+---@return strata.IndexList?
+---@return string? message
+---@return string? code
+function jobs.index(args)
+  options.check("index", ARGUMENTS.index, args)
+  local client, message, code = client_of(args)
+  if message then return nil, message, code end
+  local index
+  index, message, code = strata.open_index(args.path, completed(args.open, client))
+  if not index then return nil, message, code end
+  local list = {}
+  for i, one in ipairs(index.manifests) do
+    list[i] = { digest = one.digest, kind = one.kind, index = one.index,
+                platform = one.platform and tostring(one.platform), missing = one.missing or nil }
   end
-  if ok then ok, message, code = to:publish() end
-  to:close()
-  if not ok then return nil, message, code end
-  return { size = at }
+  index:close()
+  return { manifests = list }
+end
+
+--- The SHA-256 of a file, whatever it is: {path = "app.tar"}.
+---@param args strata.PathArguments
+---@return {digest: string, size: integer}?
+---@return string? message
+---@return string? code
+function jobs.digest(args)
+  options.check("digest", ARGUMENTS.digest, args)
+  return file_bytes.digest(args.path)
 end
 
 -- ---- changing -------------------------------------------------------------------------
@@ -456,7 +453,9 @@ function jobs.edit(args)
   if not img then return nil, message, code end
   editing[#editing + 1], has_edited = img, true
   local reports, result
-  reports, message, code = from_table.image(img, args.edit or {})
+  reports, message, code = from_table.image(img, args.edit or {}, function(path, platform)
+    return strata.open(path, completed({ platform = platform }, client))
+  end)
   if reports then
     local save = completed(args.save, reference.is_remote(args.to) and client or nil)
     result, message, code = img:save(args.to, save)

@@ -126,7 +126,7 @@ end
 --- Runs curl with these words besides.
 ---@param words string[]
 ---@return spec.HttpAnswer
-function Server:curl(words) -- luacheck: no self
+function nginx.curl(words)
 	local head = os.tmpname()
 	local command = { "curl", "-s", "--path-as-is", "--max-time", "60", "-D", head, "-w", "\n%{http_code} %{time_total}",
 		input = words.input }
@@ -139,6 +139,13 @@ function Server:curl(words) -- luacheck: no self
 		time = tonumber(time) or 0 }
 	os.remove(head)
 	return answer
+end
+
+--- The same.
+---@param words string[]
+---@return spec.HttpAnswer
+function Server:curl(words) -- luacheck: no self
+	return nginx.curl(words)
 end
 
 --- The same with a path, and JSON that comes back decoded.

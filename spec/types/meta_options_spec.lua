@@ -365,6 +365,11 @@ describe("an option that there is not, or of another type", function()
 		job_diff = { "DiffArguments", { other = { path = "b" } }, function(opts) return (jobs.diff(opts)) end },
 		remove_of_an_image = { "RemoveOptions", {}, function(opts) return (img:remove("etc", opts)) end },
 		remove_of_a_layer = { "RemoveOptions", {}, function(opts) return (img.layers[1]:remove("etc", opts)) end },
+		job_rebase = { "EditBase", { from = "a", onto = "b" }, function(opts)
+			return (jobs.edit({ path = specimen.app, to = path(), edit = { rebase = opts } }))
+		end },
+		job_index = { "JobArguments", {}, function(opts) return (jobs.index(opts)) end },
+		digest = { "PathArguments", {}, function(opts) return (jobs.digest(opts)) end },
 		remove = { "PathArguments", {}, function(opts) return (jobs.remove(opts)) end },
 		resty = { "RestyOptions", { pool = "a", threads = 1 }, function(opts)
 			return (specimens.MODULES["strata.resty"].new(opts))

@@ -190,7 +190,7 @@ function new_layout.layout(images, family, into)
     put(digest, { bytes = text })
     put(image.config_digest, { bytes = image.config_text })
     for _, one in ipairs(image.layers) do
-      if not one.missing then put(one.digest, { part = new_layout.part_of(one) }) end
+      if not one.missing and not one.left then put(one.digest, { part = new_layout.part_of(one) }) end
     end
     local like = { text = image.descriptor_text, platform = image.platform,
                    new_platform = image.new_platform, family = family }

@@ -85,16 +85,32 @@ local function drop_waste(img, which)
   return bytes
 end
 
+-- Puts the image onto another base. Both bases are for its platform, unless another one is let pass.
+local function rebase(img, base, open)
+  local opts = {}
+  for name, value in pairs(base) do opts[name] = name ~= "from" and name ~= "onto" and value or nil end
+  local platform = not base.force and tostring(img.platform) or nil
+  local from, onto, ok, message, code
+  from, message, code = open(base.from, platform)
+  if from then onto, message, code = open(base.onto, platform) end
+  if onto then ok, message, code = img:rebase(from, onto, opts) end
+  if from then from:close() end
+  if onto then onto:close() end
+  return ok, message, code
+end
+
 --- Carries out what a table says, in the order of its fields.
 ---@param img strata.Image
 ---@param edit strata.EditTable
+---@param open fun(path: string, platform: string?): strata.Image?, string?, string?  opens a base
 ---@return {dropped: integer?, repaired: strata.RepairReport?, normalized: strata.NormalizeReport?}? reports
 ---@return string? message
 ---@return string? code
-function from_table.image(img, edit)
+function from_table.image(img, edit, open)
   local ok, message, code = true, nil, nil
   local reports = {}
-  if edit.drop_waste then
+  if edit.rebase then ok, message, code = rebase(img, edit.rebase, open) end
+  if ok and edit.drop_waste then
     ok, message, code = drop_waste(img, edit.drop_waste)
     reports.dropped = ok
   end

@@ -120,6 +120,28 @@ function jobs.read(args) end
 ---@return strata.errcode? code  "ENOENT": there is no such path; those of reading, of writing, of a registry
 function jobs.fetch(args) end
 
+--- What an index leads to, or a layout, or an archive; one image is all that there is.
+---```lua
+---local jobs = require "strata.jobs"
+---print(assert(jobs.index { path = "app.tar" }).manifests[1].platform)  --> linux/amd64
+---```
+---@param args strata.JobArguments
+---@return strata.IndexList?
+---@return string? message
+---@return strata.errcode? code  those of reading, of a registry
+function jobs.index(args) end
+
+--- The SHA-256 of a file, whatever it is.
+---```lua
+---local jobs = require "strata.jobs"
+---print(#assert(jobs.digest { path = "app.tar" }).digest)  --> 71
+---```
+---@param args strata.PathArguments
+---@return {digest: string, size: integer}?
+---@return string? message
+---@return strata.errcode? code  "ENOENT": there is no such file; those of reading
+function jobs.digest(args) end
+
 --- Edits an image and saves it.
 ---```lua
 ---local jobs = require "strata.jobs"
@@ -199,7 +221,11 @@ function jobs.diff(args) end
 function jobs.remove(args) end
 
 --- The jobs that there are.
----@alias strata.JobName "config"|"inspect"|"entries"|"list"|"read"|"fetch"|"edit"|"save"|"check"|"diff"|"remove"|"largest"|"paths"|"waste"|"call"
+---@alias strata.JobName "config"|"inspect"|"entries"|"list"|"read"|"fetch"|"edit"|"save"|"check"|"diff"|"remove"|"largest"|"paths"|"waste"|"index"|"digest"|"call"
+
+--- What an index leads to.
+---@class strata.IndexList
+---@field manifests {digest: string, kind: "image"|"attestation"|"artifact", platform: string?, index: string?, missing: boolean?}[]
 
 --- What is told of an image.
 ---@class strata.ImageFacts

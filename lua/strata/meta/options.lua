@@ -276,6 +276,7 @@
 ---@field reproducible? boolean  compressed bytes do not depend on the machine: gzip by zlib. Default: false
 ---@field attestations? "keep"|"drop"|"refuse"  of the images that are saved; refuse: to leave one behind, or with an image that has changed. Default: keep
 ---@field verify? boolean  false: what is copied is not hashed. Default: true
+---@field sparse? boolean  into a layout directory: layers that a registry has as they are stay there, and are only named. Default: false
 
 --- How several images are written.
 ---@class strata.SaveImagesOptions: strata.SaveOptions
@@ -502,6 +503,11 @@
 ---@class strata.CheckArguments: strata.LookArguments
 ---@field policy? strata.Policy
 
+--- Which base an image gets.
+---@class strata.EditBase: strata.RebaseOptions
+---@field from string  the base that it has, a path or a reference
+---@field onto string  the new one; of an index the image for the same platform
+
 --- Which function is called.
 ---@class strata.CallArguments
 ---@field module string  name of a Lua module that returns function(args): what it gives is what the job gives, a table, or nil, message, code
@@ -509,6 +515,7 @@
 
 --- What is done to an image, in the order of the fields.
 ---@class strata.EditTable
+---@field rebase? strata.EditBase  another base, as img:rebase
 ---@field drop_waste? boolean|table[]  true: what no container sees goes, as img:drop_waste; of an array, each {path =, layer =}
 ---@field remove? strata.Paths  what goes, as img:remove
 ---@field optional? boolean  what matches nothing is no error. Default: false

@@ -19,7 +19,7 @@
 --- What became of a layer.
 ---@class strata.SavedLayer
 ---@field action "copied"|"recompressed"|"rewritten"|"added"
----@field moved ("sent"|"mounted"|"skipped")?  to a registry: sent, mounted from another repository, or there already
+---@field moved ("sent"|"mounted"|"skipped"|"left")?  to a registry: sent, mounted from another repository, or there already; of a sparse layout: left in its registry
 ---@field compression string
 ---@field old_digest string?
 ---@field old_diff_id string?

@@ -300,7 +300,8 @@ local function settings_of(self)
   return {
     compression = is_plain and "none" or opts.compression, plain = is_plain, level = opts.level,
     reproducible = opts.reproducible, verify = opts.verify, threads = opts.threads, progress = opts.progress,
-    remote = self.whole ~= nil and self.catalog ~= nil, -- then all blobs are fetched together
+    -- With a listing all blobs are fetched together, and a sparse layout goes without.
+    remote = self.whole ~= nil and self.catalog ~= nil or self.opts.sparse,
     sha256 = self.format:find("^docker") and (self.native and "added" or "all") or nil,
   }
 end
@@ -313,6 +314,7 @@ local function make_images(self, temp_dir)
     local message, code
     self.images[i], message, code = save_image.make(request, settings)
     if not self.images[i] then return nil, message, code end
+    for _, one in ipairs(self.images[i].layers) do one.left = self.opts.sparse and one.came_from ~= nil end
   end
   settings.remote, settings.digests = false, true
   for i, one in ipairs(self.edits and self.edits.added or {}) do
@@ -374,6 +376,9 @@ local function choose_format(self, what)
   self.in_directory = self.format == "oci" or self.format == "dir"
   if self.in_directory and what ~= nil and (type(what) ~= "string" or what == "-") then
     misuse("a layout directory cannot be written to a stream; choose the format oci-archive or docker")
+  end
+  if self.opts.sparse and (self.native or whole or self.format ~= "oci") then
+    misuse('save: sparse is for images that go into a layout directory, with format = "oci"')
   end
 end
 
@@ -505,6 +510,7 @@ end
 
 -- Saves an image, or all that a listing has, to a registry.
 local function to_registry(requests, what, opts, whole)
+  if opts.sparse then misuse("save: sparse is for layout directories, and not for registries") end
   local with = opts.registry and require("strata.registry").client_of(opts.registry) or nil
   local save_registry = require "strata.save.registry"
   if opts.referrers and not (whole and whole.catalog) then

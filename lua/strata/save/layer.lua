@@ -27,6 +27,7 @@ local save_layer = {}
 ---@field missing boolean?  its blob is not there, and the format can do without it
 ---@field remote strata.RemoteStore?  its blob is in a registry, and is not here
 ---@field came_from strata.RemoteStore?  a registry that has the same blob
+---@field left boolean?  it is named, and not written
 ---@field packed boolean  the bytes to store are there already
 ---@field volatile boolean?  they lie in a file of their own, which others may write to meanwhile
 
@@ -108,7 +109,7 @@ function save_layer.plan(states, opts)
       diff_id = now.diff_id, compression = compression, file = now.file, offset = now.offset,
       size = packed and now.size or nil, digest = packed and not renamed and now.digest or nil, renamed = renamed,
       missing = now.missing, remote = not now.file and now.remote or nil, packed = packed,
-      came_from = what == "copied" and now.remote or nil, volatile = one.own and (what == "copied" or one.taken),
+      came_from = packed and not renamed and now.remote or nil, volatile = one.own and (what == "copied" or one.taken),
     }
   end
   return list

@@ -13,7 +13,8 @@ local function layers_of(image)
   for i, one in ipairs(image.layers) do
     local before = one.before or {}
     rows[i] = {
-      action = one.action, compression = one.compression, digest = one.digest, diff_id = one.diff_id, size = one.size,
+      action = one.action, moved = one.left and "left" or nil, compression = one.compression,
+      digest = one.digest, diff_id = one.diff_id, size = one.size,
       old_diff_id = before.diff_id, old_digest = before.digest, old_size = before.size,
     }
   end

@@ -585,6 +585,12 @@ return {
     },
     functions = {},
   },
+  ["strata.IndexList"] = { text = "What an index leads to.", kind = "result",
+    fields = {
+    { "manifests", "{digest: string, kind: \"image\"|\"attestation\"|\"artifact\", platform: string?, index: string?, missing: boolean?}[]", "" },
+    },
+    functions = {},
+  },
   ["strata.IndexedManifest"] = { text = "What a layout or an archive lists.", kind = "result",
     fields = {
     { "kind", "\"image\"|\"attestation\"|\"artifact\"|\"index\"", "an index is told of only where it is chosen or removed" },
@@ -599,7 +605,7 @@ return {
   },
   ["strata.JobName"] = { text = "The jobs that there are.", kind = "type",
     fields = {
-    { "=", "\"config\"|\"inspect\"|\"entries\"|\"list\"|\"read\"|\"fetch\"|\"edit\"|\"save\"|\"check\"|\"diff\"|\"remove\"|\"largest\"|\"paths\"|\"waste\"|\"call\"", "" },
+    { "=", "\"config\"|\"inspect\"|\"entries\"|\"list\"|\"read\"|\"fetch\"|\"edit\"|\"save\"|\"check\"|\"diff\"|\"remove\"|\"largest\"|\"paths\"|\"waste\"|\"index\"|\"digest\"|\"call\"", "" },
     },
     functions = {},
   },
@@ -1040,7 +1046,7 @@ return {
   ["strata.SavedLayer"] = { text = "What became of a layer.", kind = "result",
     fields = {
     { "action", "\"copied\"|\"recompressed\"|\"rewritten\"|\"added\"", "" },
-    { "moved", "(\"sent\"|\"mounted\"|\"skipped\")?", "to a registry: sent, mounted from another repository, or there already" },
+    { "moved", "(\"sent\"|\"mounted\"|\"skipped\"|\"left\")?", "to a registry: sent, mounted from another repository, or there already; of a sparse layout: left in its registry" },
     { "compression", "string", "" },
     { "old_digest", "string?", "" },
     { "old_diff_id", "string?", "" },
@@ -1318,6 +1324,8 @@ return {
     { "waste", "waste(args)", "The files that no container sees, a page of them, those with the most bytes first.", "args       strata.PageArguments", "result     strata.WastePage?\nmessage    string?\ncode       strata.errcode?", "local jobs = require \"strata.jobs\"\nprint(assert(jobs.waste { path = \"app.tar\", limit = 1 }).bytes)  --> 3013" },
     { "read", "read(args)", "What is known of a path, and what each layer has done to it; of a file the first bytes.", "args       strata.ReadArguments", "result     strata.FileFacts?\nmessage    string?\ncode       strata.errcode?  \"ENOENT\": there is no such path; those of reading, of a registry", "local jobs = require \"strata.jobs\"\nprint(assert(jobs.read { path = \"app.tar\", file = \"etc/app.conf\" }).content)  --> mode = production" },
     { "fetch", "fetch(args)", "Writes the content of a file to another one.", "args       strata.FetchArguments", "result     {size: integer}?\nmessage    string?\ncode       strata.errcode?  \"ENOENT\": there is no such path; those of reading, of writing, of a registry", "local jobs = require \"strata.jobs\"\nprint(assert(jobs.fetch { path = \"app.tar\", file = \"etc/app.conf\", to = \"app.conf\" }).size)  --> 18" },
+    { "index", "index(args)", "What an index leads to, or a layout, or an archive; one image is all that there is.", "args       strata.JobArguments", "result     strata.IndexList?\nmessage    string?\ncode       strata.errcode?  those of reading, of a registry", "local jobs = require \"strata.jobs\"\nprint(assert(jobs.index { path = \"app.tar\" }).manifests[1].platform)  --> linux/amd64" },
+    { "digest", "digest(args)", "The SHA-256 of a file, whatever it is.", "args       strata.PathArguments", "result     {digest: string, size: integer}?\nmessage    string?\ncode       strata.errcode?  \"ENOENT\": there is no such file; those of reading", "local jobs = require \"strata.jobs\"\nprint(#assert(jobs.digest { path = \"app.tar\" }).digest)  --> 71" },
     { "edit", "edit(args)", "Edits an image and saves it.", "args       strata.EditArguments", "result     strata.EditResult?\nmessage    string?\ncode       strata.errcode?  as img:remove and img:save; \"EINVAL\": the module has failed", "local jobs = require \"strata.jobs\"\nlocal edit = { remove = \"usr/share/doc\", env = { TZ = \"UTC\", TOKEN = false }, tags = { \"app:2\" } }\nprint(assert(jobs.edit { path = \"app.tar\", to = \"app-new.tar\", edit = edit }).path)  --> app-new.tar" },
     { "save", "save(args)", "Saves an image, in another format for one.", "args       strata.SaveArguments", "result     strata.SaveResult?\nmessage    string?\ncode       strata.errcode?  as img:save", "local jobs = require \"strata.jobs\"\nprint(assert(jobs.save { path = \"app.tar\", to = \"out\", save = { format = \"oci\" } }).format)  --> oci" },
     { "check", "check(args)", "Reads every byte and compares every digest; finds what breaks the rules of a policy.", "args       strata.CheckArguments", "result     {id: string, findings: strata.PolicyFinding[]}?\nmessage    string?\ncode       strata.errcode?  as img:verify", "local jobs = require \"strata.jobs\"\nfor _, finding in ipairs(assert(jobs.check { path = \"app.tar\", policy = { root_user = false } }).findings) do\n  print(finding.rule)  --> root_user\nend" },

@@ -318,6 +318,8 @@ return {
     { "reproducible", "boolean", "compressed bytes do not depend on the machine: gzip by zlib", default = "false" },
     ATTESTATIONS,
     { "verify", "boolean", "false: what is copied is not hashed", default = "true" },
+    { "sparse", "boolean", "into a layout directory: layers that a registry has as they are stay there, and are only "
+      .. "named", default = "false" },
   },
   { "SaveImagesOptions", "How several images are written.", extends = { "SaveOptions" },
     { "index", "string", "all images become one index of this name, with the attestations about them; needs a layout",
@@ -516,6 +518,11 @@ return {
   },
   { "CheckArguments", "What is checked.", extends = { "LookArguments" }, { "policy", "strata.Policy" } },
   {
+    "EditBase", "Which base an image gets.", extends = { "RebaseOptions" },
+    { "from", "string", "the base that it has, a path or a reference", required = true },
+    { "onto", "string", "the new one; of an index the image for the same platform", required = true },
+  },
+  {
     "CallArguments", "Which function is called.", noun = "field",
     { "module", "string", "name of a Lua module that returns function(args): what it gives is what the job gives, a "
       .. "table, or nil, message, code", required = true },
@@ -523,6 +530,7 @@ return {
   },
   {
     "EditTable", "What is done to an image, in the order of the fields.",
+    { "rebase", "strata.EditBase", "another base, as img:rebase" },
     { "drop_waste", "boolean|table[]",
       "true: what no container sees goes, as img:drop_waste; of an array, each {path =, layer =}" },
     { "remove", "strata.Paths", "what goes, as img:remove" },
