@@ -15,6 +15,8 @@ local push = {}
 
 -- From this size on it is asked for whether a blob is there, which costs a request and may save an upload.
 local WORTH_ASKING = 262144
+-- So many blobs are remembered of all repositories of a registry: some 2 MB of memory.
+local MAX_KNOWN = 10000
 -- More bytes than that registries do not take: PUTM5.
 local MAX_MANIFEST = 4 * 2 ^ 20
 
@@ -48,16 +50,26 @@ local MAX_MANIFEST = 4 * 2 ^ 20
 ---@field known table<string, boolean>  digests of blobs that are in the repository
 ---@field limits strata.JsonLimits
 ---@field is_home boolean?  the image came from this repository, whose blobs are known
+---@field opened string?  the digest that the first tag had when the image was opened, as far as that is known
 ---@field current string?  the digest that the first tag has. Written by look()
 ---@field looked boolean?  that is known. Written by look()
 
---- The blobs that a repository is known to have: this session has pushed them, or read of them in a manifest.
+-- A table of digests that counts them in its session.
+local function new_known(session)
+  return setmetatable({}, { __newindex = function(digests, digest, value)
+    session.known_count = session.known_count + 1
+    rawset(digests, digest, value)
+  end })
+end
+
+--- The blobs that a repository is known to have: this session has pushed them, or read of them in a manifest. A session
+-- that has too many of them begins anew: they save requests, and nothing else.
 ---@param session strata.RegistrySession
 ---@param repository string
 ---@return table<string, boolean>
 function push.known(session, repository)
-  session.known = session.known or {}
-  session.known[repository] = session.known[repository] or {}
+  if not session.known or session.known_count > MAX_KNOWN then session.known, session.known_count = {}, 0 end
+  session.known[repository] = session.known[repository] or new_known(session)
   return session.known[repository]
 end
 
@@ -225,13 +237,24 @@ local function left_of(tags, first, set)
   return left
 end
 
--- Compares the first tag once more, after blobs have moved for some time: PUTM9.
+-- The digest that the first tag has, "" for none. A GET is asked for a tag that should not be there: a 404 in answer to
+-- a HEAD is no proof of that, and would be asked once more (MAN9).
+local function digest_of_tag(this)
+  local found, message, code
+  if this.expect == "" then
+    found, message, code = manifests.get(this.session, this.repository, this.tags[1], this.limits)
+    if code == "ENOENT" then return "" end
+    found = found and found.digest
+  else
+    found, message, code = manifests.digest(this.session, this.repository, this.tags[1], this.limits)
+  end
+  if not found and message then return nil, message, code end
+  return found or ""
+end
+
+-- Compares the first tag just before it moves: PUTM9.
 local function look_again(this, opts)
-  local digest, message, code = this.client:call(function()
-    local found, why, how = manifests.digest(this.session, this.repository, this.tags[1], this.limits)
-    if not found and why then return nil, why, how end
-    return found or ""
-  end, opts, "asking")
+  local digest, message, code = this.client:call(function() return digest_of_tag(this) end, opts, "asking")
   if not digest then return nil, message, code end
   this.current = digest ~= "" and digest or nil
   return check_expected(this)
@@ -326,6 +349,29 @@ function push.look(this, opts)
   return this.current == this.manifest.digest and #this.tags == 1
 end
 
+-- What a push has to send before the tag moves: blobs, bytes, and whether all of them are sent from here.
+local function load_of(this, list)
+  local count, bytes, is_here = 0, 0, true
+  for _, blob in ipairs(list) do
+    if blob.way ~= "skip" then
+      count, bytes, is_here = count + 1, bytes + blob.size, is_here and blob.way == "send"
+    end
+  end
+  for _, child in ipairs(this.children or {}) do
+    if not (this.is_home and child.is_kept) then count, bytes = count + 1, bytes + #child.text end
+  end
+  return count, bytes, is_here
+end
+
+-- Whether it is soon enough to look at the tag just before it moves: little is sent before that, a look would tell of
+-- no blob that is not known anyway, and nothing speaks for another digest than the expected one.
+local function looks_late(this, list)
+  if not this.expect or not this.is_home or this.looked or this.exists == "check" then return false end
+  if this.expect == this.manifest.digest or this.opened and this.opened ~= this.expect then return false end
+  local count, bytes, is_here = load_of(this, list)
+  return count > 0 and is_here and bytes < WORTH_ASKING
+end
+
 --- What a push did.
 ---@class strata.Pushed
 ---@field moved strata.PushedBlob[]  with way and result
@@ -340,19 +386,25 @@ function push.run(this, opts)
   if #this.manifest.text > MAX_MANIFEST then
     return fail("ELIMIT", "a manifest of %d bytes, more than registries take", #this.manifest.text)
   end
-  local ok, message, code = push.look(this, opts)
-  if ok == nil then return nil, message, code end
   local list, has_to_move = plan(this), true
+  local is_late = looks_late(this, list)
+  local ok, message, code
+  if not is_late then
+    ok, message, code = push.look(this, opts)
+    if ok == nil then return nil, message, code end
+    list = plan(this)
+  end
   local scopes = scopes_of(this, list)
   if this.current == this.manifest.digest and this.exists ~= "check" then
     has_to_move, message, code = leave_what_is_there(this, list, opts)
     if has_to_move == nil then return nil, message, code end
   end
   if has_to_move then
+    local is_done = load_of(this, list) == 0
     ok, message, code = move_all(this, list, scopes, opts)
     if ok then ok, message, code = put_children(this, list, scopes, opts) end
     if not ok then return nil, message, code end
-    if this.expect ~= nil then ok, message, code = look_again(this, opts) end
+    if this.expect and not is_done then ok, message, code = look_again(this, opts) end
     if not ok then return nil, message, code end
   end
   ok, message, code = put_all(this, list, scopes, opts)

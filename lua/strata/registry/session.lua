@@ -78,6 +78,7 @@ local KEEPS_BODY = { [307] = true, [308] = true }
 ---@field rate strata.RateLimit?  what it has said about its limits. Written by exchange()
 ---@field is_registry boolean?  an answer has had marks of one. Written by take_notices()
 ---@field known table<string, table<string, boolean>>?  digests of blobs by repository; see push.known()
+---@field known_count integer?  of these digests
 local Session = {}
 Session.__index = Session
 
@@ -142,6 +143,10 @@ local function copy_into(to, list)
   return to
 end
 
+local function is_secure(text)
+  return text:sub(1, 6):lower() == "https:"
+end
+
 --- Starts an exchange with what the settings of the host say.
 ---@param request strata.RegistryRequest
 ---@param target strata.RequestTarget
@@ -163,7 +168,8 @@ function Session:start(request, target, authorization)
     body = request.body, body_file = request.body_file, body_pipe = request.body_pipe,
     max_body = request.max_body or MAX_BODY, to_file = request.to_file, to_pipe = request.to_pipe,
     statuses = request.statuses, hash = request.hash,
-    ca = trust.ca, insecure = trust.insecure, cert = own and settings.cert or nil, -- NET4
+    ca = is_secure(target.url) and trust.ca or nil, -- a bundle has 200 KB, which libcurl copies for each request
+    insecure = trust.insecure, cert = own and settings.cert or nil, -- NET4
     key = own and settings.key or nil, proxy = self.client:proxy_for(target.url),
     connect_timeout = settings.connect_timeout, stall_timeout = request.stall_timeout or settings.stall_timeout,
     resolve = settings.resolve,
@@ -315,6 +321,7 @@ local MARKS = { "docker-distribution-api-version", "docker-content-digest", "www
 function Session:take_notices(exchange)
   self:take_warnings(exchange)
   self.rate = headers.rate(exchange) or self.rate
+  if self.is_registry then return end
   for _, name in ipairs(MARKS) do self.is_registry = self.is_registry or exchange:header(name) ~= nil end
 end
 

@@ -90,6 +90,8 @@ local function push_of(self, image, blobs)
   if not ok then return nil, message, code end
   local this = new_push(self)
   this.blobs, this.manifest, this.is_home = blobs, manifest, note_home(self, this, image)
+  local store = image.source and image.source.store
+  this.opened = this.is_home and store.path == self.path and store.root_digest or nil
   return this
 end
 
