@@ -75,6 +75,16 @@ describe("an edit of a label with expect", function()
 		assert.equal("ESTALE", code)
 	end)
 
+	it("shares a connection with those before", function()
+		local before = fake:stats().connections
+		for i = 1, 5 do
+			assert(select(2, requests("app:1", fake:tags("app")["1"], function(img)
+				img.config:set_label("a", tostring(i))
+			end)))
+		end
+		assert.equal(before + 1, fake:stats().connections)
+	end)
+
 	it("takes no authorities along over http", function()
 		local given = {}
 		local transport = client.client_of(hub).transport

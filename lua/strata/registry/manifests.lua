@@ -24,7 +24,7 @@ local SCHEMA_1 = {
   ["application/vnd.docker.distribution.manifest.v1+json"] = true,
   ["application/vnd.docker.distribution.manifest.v1+prettyjws"] = true,
 }
--- MAN9
+-- MAN9: a registry that has never told a digest in answer to a HEAD may not know that method.
 local NO_HEAD = { [404] = true, [405] = true, [400] = true, [501] = true }
 
 --- A manifest or an index as a registry has it.
@@ -139,10 +139,12 @@ function manifests.digest(to, repository, reference, limits)
   local stated = answer.status == 200 and session.stated_digest(answer) or nil
   if stated then
     answer.exchange:close()
+    to.knows_head = true
     return stated
   end
   if answer.status ~= 200 and not NO_HEAD[answer.status] then return session.refuse(answer) end
   answer.exchange:close()
+  if answer.status == 404 and to.knows_head then return nil end
   local got
   got, message, code = manifests.get(to, repository, reference, limits)
   if got then return got.digest end

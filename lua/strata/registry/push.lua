@@ -237,8 +237,8 @@ local function left_of(tags, first, set)
   return left
 end
 
--- The digest that the first tag has, "" for none. A GET is asked for a tag that should not be there: a 404 in answer to
--- a HEAD is no proof of that, and would be asked once more (MAN9).
+-- The digest that the first tag has, "" for none. A GET is sent for a tag that should not be there: a 404 in answer to
+-- a HEAD may have to be asked once more (MAN9).
 local function digest_of_tag(this)
   local found, message, code
   if this.expect == "" then

@@ -77,6 +77,7 @@ local KEEPS_BODY = { [307] = true, [308] = true }
 ---@field warnings string[]  of its Warning headers. Written by exchange()
 ---@field rate strata.RateLimit?  what it has said about its limits. Written by exchange()
 ---@field is_registry boolean?  an answer has had marks of one. Written by take_notices()
+---@field knows_head boolean?  it has answered a HEAD of a manifest with a digest. Written by manifests.digest()
 ---@field known table<string, table<string, boolean>>?  digests of blobs by repository; see push.known()
 ---@field known_count integer?  of these digests
 local Session = {}
