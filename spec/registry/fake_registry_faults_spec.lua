@@ -62,6 +62,17 @@ describe("the registry of the specs, told to misbehave:", function()
 	end
 
 	describe("for which requests:", function()
+		it("those above a rate", function()
+			fake:fault({ method = "GET", rate = 0.001, burst = 2, status = 429, retry_after = 7 })
+			local seen = {}
+			for i = 1, 4 do
+				seen[i] = get().status
+			end
+			assert.same({ 200, 200, 429, 429 }, seen)
+			assert.equal("7", get():header("Retry-After"))
+			assert.equal(200, send("HEAD", blob).status)
+		end)
+
 		it("method, path, skip and times", function()
 			fake:fault({ method = "GET", path = "/blobs/", skip = 1, times = 2, status = 500 })
 			local seen = {}

@@ -4,6 +4,8 @@ A rule says for which requests it is:
     method, path   regular expression, found anywhere in path and query; without them, all requests
     with           {header: regular expression or False}: only requests with, or without, such headers
     skip, times    so many matching requests pass first; then so many have the fault (default: all)
+    rate, burst    so many matching requests a second pass, so many of them at once (default: those of a second); what
+                   is more has the fault, as the limit of a registry works
 and what to do, in any combination that makes sense. Instead of the answer:
     status, headers, body   verbatim; headers is {name: value, list of values, or False} or a list of whole lines
     redirect                a URL, {path} in it stands for the request's; with status 307 unless status is given
@@ -62,6 +64,15 @@ class Rules:
                 return False
         return True
 
+    def passes(self, rule):
+        """Whether the rate of a rule has room for one more request: a bucket that fills with time."""
+        if "rate" not in rule:
+            return False
+        now, burst = time.monotonic(), rule.get("burst", rule["rate"])
+        tokens = min(rule.get("tokens", burst) + (now - rule.get("since", now)) * rule["rate"], burst)
+        rule["since"], rule["tokens"] = now, tokens - 1 if tokens >= 1 else tokens
+        return tokens >= 1
+
     def take(self, method, target, headers):
         """All that the rules say about a request, later ones over earlier ones."""
         fault = {}
@@ -71,7 +82,7 @@ class Rules:
                     continue
                 rule["seen"] += 1
                 over = rule["seen"] - rule.get("skip", 0)
-                if over > 0 and over <= rule.get("times", over):
+                if over > 0 and over <= rule.get("times", over) and not self.passes(rule):
                     fault.update(rule)
         return fault
 
