@@ -6,6 +6,7 @@ exclude_files = { "build", "doc/addon" } -- the latter leads to lua/strata/meta
 files["lua/strata/resty.lua"].std = "min+ngx_lua"
 files["lua/strata/resty.lua"].read_globals = { ngx = { fields = { "run_worker_thread" } } } -- newer than luacheck
 files["bin"].std = "lua54"
+files["examples/fleet"].std = "lua54"
 files["examples/openresty"].std = "min+ngx_lua"
 files["lua/strata/jobs.lua"].read_globals = { "ngx" } -- nil outside of nginx
 files["lua/strata/meta"].ignore = { "212", "241", "631" } -- declarations only
