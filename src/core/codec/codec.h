@@ -93,11 +93,11 @@ struct strata_encoder;
 
 /*
  * level: -1 is the default. zstd has 1 to 19 (default 3). gzip has 0 to 9, all
- * of which compress. 0 to 3 are ISA-L's (default 1), 4 to 9 libdeflate's. In a
+ * of which compress. 0 to 3 are ISA-L's (default 2), 4 to 9 libdeflate's. In a
  * build without ISA-L libdeflate has all of them, and without libdeflate zlib has
- * the rest; both take 1 for -1 and 0. STRATA_ZLIB_LEVELS + 1 to 9 are zlib's in every build, so
- * that the output does not depend on the machine. A level out of range is
- * EINVAL, another format EUNSUPPORTED.
+ * the rest; both take 1 for -1 and 0. STRATA_ZLIB_LEVELS + 1 to 9 are zlib's in
+ * every build, so that the output does not depend on which libraries it has. A
+ * level out of range is EINVAL, another format EUNSUPPORTED.
  */
 #define STRATA_ZLIB_LEVELS 100
 
