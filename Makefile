@@ -377,8 +377,12 @@ $(BUILD)/tidy/%.ok: src/%.c .clang-tidy $(wildcard src/*/*.h src/core/*/*.h) $(B
 		$(call pkg,--cflags $(PKGS) lua5.1) 2>$@.log || { cat $@.log; exit 1; }
 	@touch $@
 
-bench: build ## measure beside the peers on one image
-	@$(RUN_LUA) bench/run.lua $(IMAGE)
+bench: build $(BUILD)/bench/speeds ## measure beside the peers on one image, and beside what the libraries need
+	@SPEEDS=$(BUILD)/bench/speeds $(RUN_LUA) bench/run.lua $(IMAGE)
+
+$(BUILD)/bench/speeds: bench/speeds.c $(CORE_OBJS) $(BUILD)/flags
+	@mkdir -p $(@D)
+	$(SAY)$(COMPILE) -o $@ $< $(CORE_OBJS) $(CORE_LIBS)
 
 bench-registry: build ## measure beside skopeo on two registries of this machine
 	@$(RUN_LUA) bench/registry.lua
