@@ -23,7 +23,7 @@ help:
 	@echo '  LUA_VERSIONS    the Lua versions to build for ($(or $(LUA_VERSIONS),none found))'
 	@echo '  LUA_INCDIR      the headers of one Lua, where pkg-config does not know it; LUAJIT_DIR those of OpenResty'
 	@echo '  V=1             show the commands'
-	@echo '  WITHOUT_ISAL=1  use zlib alone, even where ISA-L is installed'
+	@echo '  WITHOUT_ISAL=1  do without ISA-L where it is installed, and WITHOUT_LIBDEFLATE=1 without libdeflate'
 
 # What the machine has
 
@@ -56,6 +56,12 @@ ifndef WITHOUT_ISAL
 ifneq ($(call exists,libisal),)
 CORE_PKGS += libisal
 DEFINES   += -DSTRATA_WITH_ISAL
+endif
+endif
+ifndef WITHOUT_LIBDEFLATE
+ifneq ($(call exists,libdeflate),)
+CORE_PKGS += libdeflate
+DEFINES   += -DSTRATA_WITH_LIBDEFLATE
 endif
 endif
 VERSION := $(shell sed -n 's/^\#define STRATA_VERSION "\(.*\)"/\1/p' src/lua/module.c)
@@ -344,10 +350,10 @@ FOREIGN = PKG_CONFIG_SYSTEM_INCLUDE_PATH=$(subst $(eval) ,:,$(HOST_INCLUDE)) \
 .PHONY: musl arm64 objects
 musl arm64: $(BUILD)/headers
 
-HEADERS := openssl zlib.h zconf.h zstd.h zstd_errors.h archive.h archive_entry.h isa-l isa-l.h curl lua5.*-deb-multiarch.h
+HEADERS := openssl zlib.h zconf.h zstd.h zstd_errors.h archive.h archive_entry.h isa-l isa-l.h libdeflate.h curl lua5.*-deb-multiarch.h
 HOST_INCLUDE = $(addprefix /usr/include/,$(shell $(CC) -print-multiarch)) /usr/include
 
-$(BUILD)/headers:
+$(BUILD)/headers: Makefile
 	@rm -rf $@.new && mkdir -p $@.new/kernel
 	@ln -s $(wildcard $(foreach d,$(HOST_INCLUDE),$(addprefix $d/,linux asm asm-generic))) $@.new/kernel
 	@for found in $(wildcard $(foreach d,$(HOST_INCLUDE),$(addprefix $d/,$(HEADERS)))); do \
@@ -371,8 +377,12 @@ $(BUILD)/tidy/%.ok: src/%.c .clang-tidy $(wildcard src/*/*.h src/core/*/*.h) $(B
 		$(call pkg,--cflags $(PKGS) lua5.1) 2>$@.log || { cat $@.log; exit 1; }
 	@touch $@
 
-bench: build ## measure beside the peers on one image
-	@$(RUN_LUA) bench/run.lua $(IMAGE)
+bench: build $(BUILD)/bench/speeds ## measure beside the peers on one image, and beside what the libraries need
+	@SPEEDS=$(BUILD)/bench/speeds $(RUN_LUA) bench/run.lua $(IMAGE)
+
+$(BUILD)/bench/speeds: bench/speeds.c $(CORE_OBJS) $(BUILD)/flags
+	@mkdir -p $(@D)
+	$(SAY)$(COMPILE) -o $@ $< $(CORE_OBJS) $(CORE_LIBS)
 
 bench-registry: build ## measure beside skopeo on two registries of this machine
 	@$(RUN_LUA) bench/registry.lua

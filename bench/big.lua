@@ -43,10 +43,13 @@ local function layout(path, plain, filter)
     '{"architecture":"amd64","os":"linux","rootfs":{"type":"layers","diff_ids":["sha256:%s"]}}'):format(diff_id)))
   local manifest = blob(path, oci .. "manifest.v1+json", "printf %s " .. quote((
     '{"schemaVersion":2,"mediaType":"%smanifest.v1+json","config":%s,"layers":[%s]}'):format(oci, config, layer)))
+  local stored = tonumber(shell.run("stat -c %s " .. quote(file)):match("%d+"))
+  local tar = tonumber(shell.run(plain .. " | wc -c"):match("%d+"))
   write(path .. "/oci-layout", '{"imageLayoutVersion":"1.0.0"}')
   write(path .. "/index.json", ('{"schemaVersion":2,"manifests":[%s]}'):format(manifest))
-  return { path = path, layer = file, members = { file }, compressed = filter ~= nil,
-           size = tonumber(shell.run("stat -c %s " .. quote(file)):match("%d+")) }
+  return { path = path, layer = file, members = { file }, compressed = filter ~= nil, size = stored,
+           bytes = { stored = stored, plain = tar, layers = { tar } },
+           tars = (filter and "gzip -dc " or "cat ") .. quote(file) }
 end
 
 -- ---- one layer of 4 GB ----------------------------------------------------------

@@ -15,6 +15,8 @@ local image = {}
 ---@field compressed boolean  some layer is
 ---@field offsets integer[]?  where the content of the members begins
 ---@field sizes integer[]?  of that content
+---@field bytes bench.Bytes?  from here on: what its floors are computed from (bench/floor.lua)
+---@field tars string?  a script that prints some of each layer's tar
 
 -- One layer from each.
 local TREES = { "usr/bin", "usr/lib", "usr/share", "usr/sbin usr/libexec usr/include" }
@@ -196,6 +198,34 @@ function image.locate(img)
   return img
 end
 
+local function sum_of(numbers)
+  local sum = 0
+  for _, number in ipairs(numbers) do sum = sum + number end
+  return sum
+end
+
+--- Finds out how large the tars of a located image are. It stays unknown where a layer is neither plain nor gzip.
+---@param img bench.Image
+---@return bench.Image
+function image.weigh(img)
+  local opened, layers, tars = assert(strata.open(img.path)), {}, {}
+  for i, layer in opened:layers() do
+    local compression = layer.compression
+    if compression ~= "none" and compression ~= "gzip" then
+      opened:close()
+      return img
+    end
+    local content = ("tail -c +%d %s | head -c %d"):format(img.offsets[i] + 1, quote(img.path), img.sizes[i])
+    if compression == "gzip" then content = content .. " | gzip -dc" end
+    layers[i] = compression == "none" and img.sizes[i] or tonumber(shell.run(content .. " | wc -c"):match("%d+"))
+    tars[i] = content .. (" | head -c %d"):format(64e6 / #img.members)
+  end
+  opened:close()
+  img.bytes = { stored = sum_of(img.sizes), plain = sum_of(layers), layers = layers }
+  img.tars = table.concat(tars, "; ")
+  return img
+end
+
 --- An image that the user has.
 ---@param path string
 ---@return bench.Image
@@ -258,7 +288,8 @@ function image.layout(work, img)
     opened:close()
   end
   local size = tonumber(shell.run("du -sb " .. quote(path)):match("%d+"))
-  return { path = path, members = img.members, size = size, compressed = true }
+  local bytes = img.bytes and { stored = size, plain = img.bytes.plain, layers = img.bytes.layers }
+  return { path = path, members = img.members, size = size, compressed = true, bytes = bytes, tars = img.tars }
 end
 
 return image

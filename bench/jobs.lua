@@ -1,8 +1,8 @@
 --- What strata does in the benchmark, each in a process of its own:
 --   lua bench/jobs.lua FACTS JOB IMAGE [OUTPUT]
 --
--- FACTS is a file to which it writes, at its end, what it saw: entries, dropped, layers by what was done with
--- them, peak memory in KiB.
+-- FACTS is a file to which it writes, at its end, what it saw: entries, dropped, bytes written, layers by what was done
+-- with them, peak memory in KiB; and a line for each layer that was saved: what was done, old size, size, compression.
 
 local strata = require "strata"
 
@@ -10,11 +10,15 @@ local STRIPPED = { "usr/share/doc/", "usr/share/man/" }
 
 local facts_path, name, input, output = ...
 local facts = { entries = 0, dropped = 0 }
+local saved = {}
 local jobs = {}
 
 local function save(img, options)
   local result = assert(img:save(output, options))
-  for _, layer in ipairs(result.layers) do facts[layer.action] = (facts[layer.action] or 0) + 1 end
+  for i, layer in ipairs(result.layers) do
+    facts[layer.action] = (facts[layer.action] or 0) + 1
+    saved[i] = ("layer %s %d %d %s\n"):format(layer.action, layer.old_size or 0, layer.size, layer.compression)
+  end
 end
 
 local function drop(img, is_dropped)
@@ -81,6 +85,10 @@ function jobs.zstd(img)
   save(img, { format = "oci-archive", compression = "zstd" })
 end
 
+function jobs.docker(img)
+  save(img, { format = "docker", compression = "none" })
+end
+
 function jobs.extract(img)
   facts.entries = assert(img:extract(output)).entries
 end
@@ -106,7 +114,8 @@ function jobs.rechunk(img)
 end
 
 function jobs.export(img)
-  facts.entries = assert(img:export(output)).entries
+  local result = assert(img:export(output))
+  facts.entries, facts.written = result.entries, result.size
 end
 
 -- Paths from all over the tree.
@@ -134,4 +143,5 @@ facts.peak = status:read("*a"):match("VmHWM:%s*(%d+)")
 status:close()
 local file = assert(io.open(facts_path, "w"))
 for key, value in pairs(facts) do file:write(key, " ", value, "\n") end
+file:write(table.concat(saved))
 file:close()

@@ -20,6 +20,8 @@ local measure = {}
 ---@field recompressed number?
 ---@field rewritten number?
 ---@field added number?
+---@field written number?  bytes
+---@field layers {action: string, old: number, size: number, compression: string}[]?  that were saved; sizes as stored
 ---@field failure string?
 
 -- GNU time, where it is installed, knows the memory of the peers. strata's jobs ask the kernel themselves.
@@ -47,6 +49,12 @@ local function run_once(work, contestant)
     return { failure = ((rest or output):match("^%s*([^\n]+)") or "status " .. status):sub(1, 90) }
   end
   local result = { wall = tonumber(wall), cpu = tonumber(user) + tonumber(system) }
+  rest = rest:gsub("layer (%a+) (%d+) (%d+) (%a+)\n", function(action, old, size, compression)
+    result.layers = result.layers or {}
+    result.layers[#result.layers + 1] = { action = action, old = tonumber(old), size = tonumber(size),
+                                          compression = compression }
+    return ""
+  end)
   for key, value in rest:gmatch("(%a+) (%d+)") do
     result[key] = math.max(result[key] or 0, tonumber(value))
   end
@@ -63,8 +71,8 @@ end
 
 local function summary(runs)
   if runs.failure then return { failure = runs.failure } end
-  local result = { wall = median(runs, "wall"), cpu = median(runs, "cpu") }
-  for _, key in ipairs { "peak", "entries", "dropped", "copied", "recompressed", "rewritten", "added" } do
+  local result = { wall = median(runs, "wall"), cpu = median(runs, "cpu"), layers = runs[1].layers }
+  for _, key in ipairs { "peak", "entries", "dropped", "copied", "recompressed", "rewritten", "added", "written" } do
     for _, run in ipairs(runs) do
       if run[key] then result[key] = math.max(result[key] or 0, run[key]) end
     end

@@ -5,13 +5,15 @@ local shell = require "bench.shell"
 
 local rows = {}
 
----@alias bench.Row fun(img: bench.Image, work: string): bench.Contestant[]  title says what is done; strata comes first
+--- What it returns has a title that says what is done, and a floor that says how to compute the least that it takes
+-- (bench/floor.lua); strata comes first.
+---@alias bench.Row fun(img: bench.Image, work: string): bench.Contestant[]
 
 --- In order; the name of a row is what ROWS takes.
 rows.plain = { "list", "verify", "config", "strip", "oci", "zstd", "extract", "squash", "flatten", "export",
                "normalize", "rechunk", "rootfs", "diff" }
 rows.gzip = { "list", "verify", "strip", "extract", "flatten", "diff" }
-rows.layout = { "strip-oci", "strip-all", "unpack" }
+rows.layout = { "docker", "strip-oci", "strip-all", "unpack" }
 rows.giant = { "edit" }
 rows.million = { "list-million", "half" }
 
@@ -67,12 +69,12 @@ end
 function make.verify(img)
   if not img.compressed then
     return {
-      title = "verify every digest", strata("verify", img),
+      title = "verify every digest", floor = "read", strata("verify", img),
       peer("openssl dgst -sha256", ('"${peak[@]}" openssl dgst -sha256 %s'):format(quote(img.path))),
     }
   end
   return {
-    title = "verify every diff_id", strata("verify", img),
+    title = "verify every diff_id", floor = "read", strata("verify", img),
     peer("bsdtar | gzip -d | openssl", each_layer(img, 'gzip -dc | "${peak[@]}" openssl dgst -sha256')),
   }
 end
@@ -80,7 +82,7 @@ end
 local function saving(title, job, img)
   local source = quote(img.path)
   return {
-    title = title, strata(job, img), peer("cp", ('"${peak[@]}" cp %s "$out"'):format(source)),
+    title = title, floor = "save", strata(job, img), peer("cp", ('"${peak[@]}" cp %s "$out"'):format(source)),
     skopeo("skopeo copy", "", "docker-archive:" .. source, '"docker-archive:$out"'),
   }
 end
@@ -95,14 +97,14 @@ end
 
 function make.oci(img)
   return {
-    title = "docker archive to OCI layout, gzip", strata("gzip", img),
+    title = "docker archive to OCI layout, gzip", floor = "save", strata("gzip", img),
     skopeo("skopeo copy", "", "docker-archive:" .. quote(img.path), '"oci:$out:bench"'),
   }
 end
 
 function make.zstd(img)
   return {
-    title = "docker archive to OCI archive, zstd", strata("zstd", img),
+    title = "docker archive to OCI archive, zstd", floor = "save", strata("zstd", img),
     skopeo("skopeo copy, zstd", "--dest-compress-format zstd", "docker-archive:" .. quote(img.path),
       '"oci-archive:$out:bench"'),
   }
@@ -126,15 +128,15 @@ end
 
 function make.extract(img)
   return {
-    title = "extract, digests checked", strata("extract", img),
+    title = "extract, digests checked", floor = "tree", strata("extract", img),
     peer("bsdtar -x of each layer", unpack_all(img, '"$out"')),
   }
 end
 
 -- No peer in Debian does these without unpacking.
-local function packing(title, job, img)
+local function packing(title, job, img, floor)
   return {
-    title = title, strata(job, img),
+    title = title, floor = floor or "save", strata(job, img),
     peer("bsdtar -x, and -c", unpack_all(img, '"$out.plain"')
       .. ' &&\n"${peak[@]}" bsdtar -cf "$out" -C "$out.plain" .'),
   }
@@ -149,7 +151,7 @@ function make.flatten(img)
 end
 
 function make.export(img)
-  return packing("export as one tar", "export", img)
+  return packing("export as one tar", "export", img, "export")
 end
 
 function make.normalize(img)
@@ -184,8 +186,15 @@ end
 local function saving_layout(title, job, img)
   local source = quote(img.path)
   return {
-    title = title, strata(job, img), peer("cp -r", ('"${peak[@]}" cp -r %s "$out"'):format(source)),
+    title = title, floor = "save", strata(job, img), peer("cp -r", ('"${peak[@]}" cp -r %s "$out"'):format(source)),
     skopeo("skopeo copy", "--dest-oci-accept-uncompressed-layers", "oci:" .. source, '"oci:$out:bench"'),
+  }
+end
+
+function make.docker(img)
+  return {
+    title = "OCI layout, gzip, to docker archive", floor = "save", strata("docker", img),
+    skopeo("skopeo copy", "", "oci:" .. quote(img.path) .. ":bench", '"docker-archive:$out:bench:latest"'),
   }
 end
 
@@ -203,7 +212,7 @@ end
 
 function make.unpack(img)
   return {
-    title = "extract, digests checked", strata("extract", img),
+    title = "extract, digests checked", floor = "tree", strata("extract", img),
     peer("umoci raw unpack", ('"${peak[@]}" umoci raw unpack --image %s:bench "$out"'):format(quote(img.path))),
   }
 end

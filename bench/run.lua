@@ -1,11 +1,13 @@
 --- Measures strata beside its peers: make bench [IMAGE=FILE] [RUNS=5] [SIZE=800] [ROWS="list oci"] [BIG=1]
 --
 -- Without IMAGE it makes an image of SIZE megabytes from the machine's own files. Every time is the
--- median of RUNS runs, in which strata and its peers take turns. ROWS chooses rows of the table (bench/rows.lua),
--- BIG=1 measures layers that are out of the ordinary (bench/big.lua) instead. Nothing is asserted, nothing is
--- left behind.
+-- median of RUNS runs, in which strata and its peers take turns. Beside strata's CPU time stands its floor, which is
+-- what the libraries alone need for the same bytes (bench/floor.lua), and how many times the floor it took. ROWS
+-- chooses rows of the table (bench/rows.lua), BIG=1 measures layers that are out of the ordinary (bench/big.lua)
+-- instead. Nothing is asserted, nothing is left behind.
 
 local big = require "bench.big"
+local floor = require "bench.floor"
 local image = require "bench.image"
 local machine = require "bench.machine"
 local measure = require "bench.measure"
@@ -51,12 +53,19 @@ local function mebibytes(kib)
   return kib and ("%.1f MiB"):format(kib * 1024 / MIB) or "-"
 end
 
-local function print_row(name, result, ratio)
+local LINE = "  %-30s %9s %9s %11s %9s %9s %9s"
+
+local function print_line(...)
+  print((LINE:format(...):gsub(" +$", "")))
+end
+
+local function print_row(name, result, ratio, least)
   if result.failure then
     print(("  %-30s %s"):format(name, result.failure))
   else
-    print(("  %-30s %9s %9s %11s %9s"):format(name, seconds(result.wall), seconds(result.cpu), mebibytes(result.peak),
-      ratio and ("%.2f"):format(ratio) or ""))
+    print_line(name, seconds(result.wall), seconds(result.cpu), mebibytes(result.peak),
+      ratio and ("%.2f"):format(ratio) or "", least and seconds(least) or "",
+      least and ("%.2f"):format(result.cpu / least) or "")
   end
 end
 
@@ -70,23 +79,39 @@ local function describe(own)
   return #parts > 0 and " (" .. table.concat(parts, ", ") .. ")" or ""
 end
 
-local function print_group(group, results)
+local function print_group(group, results, least)
   local own = results[1]
   print(group.title .. describe(own))
   for i, contestant in ipairs(group) do
     local ratio = i > 1 and own.wall and results[i].wall and results[i].wall > 0 and own.wall / results[i].wall
-    print_row(contestant.name, results[i], ratio)
+    print_row(contestant.name, results[i], ratio, i == 1 and least or nil)
   end
+end
+
+-- What the libraries do in a second.
+local function print_speeds(speeds)
+  local parts = {}
+  for _, pass in ipairs { "read", "sha256", "inflate", "deflate", "zstd", "write" } do
+    parts[#parts + 1] = ("%s %.0f"):format(pass, speeds[pass] / 1e6)
+  end
+  print(("  libraries, MB/s on one core: %s; %.0f files/s"):format(table.concat(parts, ", "), speeds.create))
+end
+
+local function floor_of(img, group, results, speeds)
+  if not speeds or not group.floor or results[1].failure then return nil end
+  return floor.of(speeds, img.bytes, group, results[1])
 end
 
 local function bench(work, img, title, list)
   print(("\n%s: %d in %.0f MB"):format(title, #img.members, img.size / 1e6))
-  print(("  %-30s %9s %9s %11s %9s"):format("", "wall", "cpu", "peak", "to peer"))
+  local speeds = img.bytes and floor.speeds(work, img.tars)
+  if speeds then print_speeds(speeds) end
+  print_line("", "wall", "cpu", "peak", "to peer", speeds and "floor" or "", speeds and "x floor" or "")
   local entries, peak = 0, 0
   for _, row in ipairs(list) do
     local group = rows.make[row](img, work)
     local results = measure.compare(work, group, rounds)
-    print_group(group, results)
+    print_group(group, results, floor_of(img, group, results, speeds))
     entries, peak = math.max(entries, results[1].entries or 0), math.max(peak, results[1].peak or 0)
   end
   local budget = 64 * MIB + 200 * entries
@@ -105,12 +130,12 @@ local function bench_images()
   local work, where = shell.workplace(5.5 * size)
   print_head(where)
   local kinds = { plain = wanted "plain", gzip = wanted "gzip", layout = wanted "layout" }
-  local plain = image.locate(given and image.given(given) or image.make(work, size))
+  local plain = image.weigh(image.locate(given and image.given(given) or image.make(work, size)))
   if #kinds.plain > 0 then
     bench(work, plain, plain.compressed and "compressed layers" or "plain layers", kinds.plain)
   end
   if #kinds.gzip > 0 and not plain.compressed then
-    bench(work, image.locate(image.compress(work, plain)), "gzip layers", kinds.gzip)
+    bench(work, image.weigh(image.locate(image.compress(work, plain))), "gzip layers", kinds.gzip)
   end
   if #kinds.layout > 0 then bench(work, image.layout(work, plain), "OCI layout, gzip layers", kinds.layout) end
 end

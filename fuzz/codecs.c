@@ -388,14 +388,16 @@ static void check_round(enum strata_compression c, const uint8_t *data, size_t s
                         struct plan *plan)
 {
 	static const size_t sizes[] = {0, 0, 0, 0, 100000, 524288, 524289, 1100000};
-	int level = c == STRATA_GZIP ? (int)plan_below(plan, 11) - 1 : (int)plan_below(plan, 7) - 1;
+	int level = (int)plan_below(plan, c == STRATA_GZIP ? 20 : 7) - 1;
 	struct strata_buf plain = stretch(data, size, sizes[plan_below(plan, COUNT(sizes))]);
 	struct strata_buf one = {0}, other = {0};
 	unsigned threads = 1 + (unsigned)plan_below(plan, 3);
 	struct strata_err err;
 	struct outcome back;
 
-	level = level == 0 && c == STRATA_ZSTD ? 1 : level;
+	level = level == 0 && c == STRATA_ZSTD ? 1
+	        : level > 9                    ? level - 9 + STRATA_ZLIB_LEVELS
+	                                       : level;
 	encode(c, level, &plain, plan, &one);
 	back = decode(strata_decoder_new(c, NULL, &err), (const uint8_t *)one.data, one.len, *plan,
 	              false);

@@ -190,16 +190,18 @@ function layer.find_below(states, upper, path, lowest)
   return nil
 end
 
--- From this gzip level on the deflater is zlib, whose output is the same on every machine.
-local ZLIB_LEVEL = 6
+-- The core takes this number and a level of gzip for the level of zlib: its output does not depend on which of the
+-- faster libraries a machine has.
+local ZLIB_LEVELS = 100
+local REPRODUCIBLE_LEVEL = 6
 
---- The level to compress with.
+--- The level to compress with, as the core takes it.
 ---@param opts {level?: integer, reproducible?: boolean}
 ---@param compression string
 ---@return integer?  nil: the default
 function layer.level(opts, compression)
-  if compression == "gzip" and opts.reproducible and (opts.level or 0) < 4 then return ZLIB_LEVEL end
-  return opts.level
+  if compression ~= "gzip" or not opts.reproducible then return opts.level end
+  return ZLIB_LEVELS + ((opts.level or 0) < 4 and REPRODUCIBLE_LEVEL or opts.level)
 end
 
 -- ---- edits that wait --------------------------------------------------------

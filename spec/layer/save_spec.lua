@@ -1,6 +1,7 @@
 --- layer:save: one layer by itself.
 
 local archive = require "spec.support.archive"
+local core = require "strata.core"
 local shell = require "spec.support.shell"
 local strata = require "strata"
 
@@ -65,6 +66,22 @@ describe("saving a layer", function()
 			assert.is_true(sizes[2] <= sizes[1])
 			assert(layer:save(to, { compression = "gzip", reproducible = true }))
 			assert.equal(layer.diff_id, "sha256:" .. shell.sha256(bench.dir:write("p", plain(to, "gzip"))):match("%x+$"))
+		end
+	end)
+
+	specify("is compressed by zlib, whichever libraries there are, when it is to be reproducible", function()
+		local function zlib(bytes, level)
+			local deflate = assert(core.push_deflate("gzip", 100 + level))
+			return assert(deflate:write(bytes)) .. assert(deflate:finish())
+		end
+		for _, layer in ipairs({ open() }) do
+			assert(layer:save(to, { compression = "none" }))
+			local tar = shell.read(to)
+			for _, levels in ipairs({ { 6 }, { 6, 0 }, { 6, 3 }, { 4, 4 }, { 9, 9 } }) do
+				local expected, level = levels[1], levels[2]
+				assert(layer:save(to, { compression = "gzip", reproducible = true, level = level }))
+				assert.is_true(shell.read(to) == zlib(tar, expected), tostring(level))
+			end
 		end
 	end)
 

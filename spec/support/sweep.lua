@@ -31,7 +31,7 @@ local KINDS = {
 	memory = { class = "malloc", errno = ENOMEM, code = "ENOMEM", optional = true },
 	["no more memory"] = { class = "malloc", errno = ENOMEM, code = "ENOMEM", optional = true, times = ALL },
 	["library memory"] = { class = "malloc", errno = ENOMEM, code = "ENOMEM", optional = true,
-		watch = { "/libcrypto.so", "/libz.so", "/libzstd.so", "/libisal.so" } },
+		watch = { "/libcrypto.so", "/libz.so", "/libzstd.so", "/libisal.so", "/libdeflate.so" } },
 	threads = { class = "thread", errno = EAGAIN, code = "EAGAIN", optional = true },
 	["no threads"] = { class = "thread", errno = EAGAIN, code = "EAGAIN", optional = true, times = ALL, once = true },
 	read = { class = "read", errno = EIO, code = "EIO", optional = true },

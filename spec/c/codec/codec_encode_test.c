@@ -10,6 +10,8 @@ static void gzip(const struct library *l, int level, const struct strata_buf *da
 	encode_with(strata_segment_encoder_new(&packing, &err), data, pieces, out);
 }
 
+static const struct pieces whole_input = {ROOM_MAX, 0, ROOM_MAX};
+
 /* ---- tests: gzip encoding ---------------------------------------------- */
 
 static const size_t lengths[] = {
@@ -99,7 +101,7 @@ static void a_segment_does_not_depend_on_those_before(void)
 	append_mixed(&data, 3 * STRATA_GZIP_SEGMENT);
 	append_noise(&data, STRATA_GZIP_SEGMENT);
 	for (size_t l = 0; l < LIBRARIES; l++)
-		for (int level = 0; level <= 3; level++) {
+		for (int level = 0; level <= 9; level += level == 3 ? 3 : 1) {
 			const struct strata_deflate_library *deflate = libraries[l].deflate;
 			const unsigned char *in = (const unsigned char *)data.data;
 			struct strata_err err;
@@ -131,17 +133,18 @@ static void a_segment_does_not_depend_on_those_before(void)
 static void the_place_of_a_packer_does_not_show(void)
 {
 	enum { ENCODERS = 8, SEGMENTS = 8192, LEN = 700 };
+	static const int levels[] = {1, 2};
 	unsigned char in[LEN], *out = malloc(STRATA_GZIP_SEGMENT_ROOM);
 	struct strata_buf first = {0};
 	struct strata_err err;
 
-	for (size_t l = 0; l < LIBRARIES; l++) {
-		const struct strata_deflate_library *deflate = libraries[l].deflate;
+	for (size_t l = 0; l < 2 * LIBRARIES; l++) {
+		const struct strata_deflate_library *deflate = libraries[l / 2].deflate;
 		void *encoders[ENCODERS];
 		size_t differ = 0;
 
 		for (size_t p = 0; p < ENCODERS; p++)
-			encoders[p] = deflate->open(1, &err);
+			encoders[p] = deflate->open(levels[l % 2], &err);
 		random_state = 59;
 		for (size_t i = 0; i < SEGMENTS; i++) {
 			for (size_t b = 0; b < LEN; b++)
@@ -164,6 +167,68 @@ static void the_place_of_a_packer_does_not_show(void)
 	}
 	strata_buf_free(&first);
 	free(out);
+}
+
+/* Blocks of libdeflate end at any bit, and the last ones are of every type. */
+static void a_segment_of_any_length_can_be_continued(void)
+{
+	struct strata_buf data = {0}, stream = {0};
+
+	random_state = 61;
+	for (size_t l = 0; l < LIBRARIES; l++)
+		for (size_t len = 1; len < 3000; len += len < 300 ? 1 : 19) {
+			int level = (int)(len % 10);
+
+			data.len = stream.len = 0;
+			if (len % 3 == 0)
+				append_noise(&data, len);
+			append_mixed(&data, len * (len % 7 == 0 ? 50 : 1));
+			if (len % 5 == 0)
+				append_noise(&data, len);
+			gzip(&libraries[l], level, &data, whole_input, &stream);
+			CHECK(zlib_decodes_to(&stream, &data));
+			CHECK(gunzips_to(&libraries[0], &stream, whole, &data));
+		}
+	strata_buf_free(&data);
+	strata_buf_free(&stream);
+}
+
+static const struct strata_deflate_library *library_of_level(int level)
+{
+	if (level > STRATA_ZLIB_LEVELS)
+		return &strata_deflate_zlib;
+#ifdef STRATA_WITH_ISAL
+	if (level < 4)
+		return &strata_deflate_isal;
+#endif
+#ifdef STRATA_WITH_LIBDEFLATE
+	return &strata_deflate_libdeflate;
+#else
+	return &strata_deflate_zlib;
+#endif
+}
+
+static void a_level_is_that_of_one_library(void)
+{
+	struct strata_buf data = {0}, expected = {0}, stream = {0};
+	struct strata_err err;
+
+	random_state = 67;
+	append_mixed(&data, 300 * KIB);
+	for (int level = -1; level <= STRATA_ZLIB_LEVELS + 9;
+	     level += level == 9 ? STRATA_ZLIB_LEVELS - 8 : 1) {
+		struct library l = {"", NULL, library_of_level(level)};
+
+		expected.len = stream.len = 0;
+		gzip(&l, level > STRATA_ZLIB_LEVELS ? level - STRATA_ZLIB_LEVELS : level, &data,
+		     whole_input, &expected);
+		encode_with(strata_encoder_new(STRATA_GZIP, level, &err), &data, whole_input,
+		            &stream);
+		CHECK(same(&stream, &expected));
+	}
+	strata_buf_free(&data);
+	strata_buf_free(&expected);
+	strata_buf_free(&stream);
 }
 
 static void an_encoder_refuses_input_behind_the_end(void)
@@ -301,6 +366,8 @@ int main(void)
 	RUN(encoded_gzip_depends_on_the_bytes_alone);
 	RUN(a_segment_does_not_depend_on_those_before);
 	RUN(the_place_of_a_packer_does_not_show);
+	RUN(a_segment_of_any_length_can_be_continued);
+	RUN(a_level_is_that_of_one_library);
 	RUN(an_encoder_refuses_input_behind_the_end);
 	RUN(large_streams_survive);
 	if (getenv("STRATA_SLOW") != NULL)

@@ -2,7 +2,7 @@
  * What the tests of the codec share: inputs, oracles in this process and as
  * commands, and a way to run a decoder or encoder in pieces of any size.
  * Inputs and outputs touch a page that faults, so that one byte read or
- * written too far is seen. Both gzip libraries are tested in one build.
+ * written too far is seen. All gzip libraries are tested in one build.
  */
 #ifndef STRATA_CODEC_SUPPORT_H
 #define STRATA_CODEC_SUPPORT_H
@@ -35,9 +35,18 @@ static const struct library libraries[] = {
         {"isa-l", &strata_inflate_isal, &strata_deflate_isal},
 #endif
         {"zlib", &strata_inflate_zlib, &strata_deflate_zlib},
+#ifdef STRATA_WITH_LIBDEFLATE
+        {"libdeflate", &strata_inflate_zlib, &strata_deflate_libdeflate},
+#endif
 };
 
+/* Libraries that deflate. INFLATERS of them, the first, have an inflater of their own. */
 #define LIBRARIES (sizeof(libraries) / sizeof(libraries[0]))
+#ifdef STRATA_WITH_LIBDEFLATE
+#define INFLATERS (LIBRARIES - 1)
+#else
+#define INFLATERS LIBRARIES
+#endif
 
 /* ---- memory that ends at a page that faults ----------------------------- */
 

@@ -8,6 +8,10 @@
 #include <isa-l.h>
 #endif
 
+#ifdef STRATA_WITH_LIBDEFLATE
+#include <libdeflate.h>
+#endif
+
 #include "core/codec/internal.h"
 
 /* ---- detection --------------------------------------------------------- */
@@ -172,19 +176,24 @@ int strata_decoder_finish(struct strata_decoder *d, struct strata_err *err)
 
 /* ---- encoding ---------------------------------------------------------- */
 
-/* gzip: from this level on zlib compresses better than ISA-L can. */
-#define FIRST_ZLIB_LEVEL 4
+#define FIRST_LIBDEFLATE_LEVEL 4
 #define LAST_GZIP_LEVEL 9
 
 #define LAST_ZSTD_LEVEL 19
 
 static struct strata_segment_codec gzip_codec(int level)
 {
+	if (level > STRATA_ZLIB_LEVELS)
+		return strata_gzip_segment_codec(&strata_deflate_zlib, level - STRATA_ZLIB_LEVELS);
 #ifdef STRATA_WITH_ISAL
-	if (level < FIRST_ZLIB_LEVEL)
+	if (level < FIRST_LIBDEFLATE_LEVEL)
 		return strata_gzip_segment_codec(&strata_deflate_isal, level);
 #endif
+#ifdef STRATA_WITH_LIBDEFLATE
+	return strata_gzip_segment_codec(&strata_deflate_libdeflate, level);
+#else
 	return strata_gzip_segment_codec(&strata_deflate_zlib, level);
+#endif
 }
 
 static int check_level(enum strata_compression c, int level, int first, int last,
@@ -201,7 +210,8 @@ int strata_segment_codec_init(struct strata_segment_codec *p, enum strata_compre
 {
 	switch (c) {
 	case STRATA_GZIP:
-		if (check_level(c, level, 0, LAST_GZIP_LEVEL, err) < 0)
+		if (check_level(c, level > STRATA_ZLIB_LEVELS ? level - STRATA_ZLIB_LEVELS : level,
+		                0, LAST_GZIP_LEVEL, err) < 0)
 			return -1;
 		*p = gzip_codec(level);
 		return 0;
@@ -257,13 +267,21 @@ int strata_encoder_step(struct strata_encoder *e, const unsigned char **in, size
 #define TEXT_(x) #x
 #define TEXT(x) TEXT_(x)
 
+#ifdef STRATA_WITH_ISAL
+#define ISAL "isa-l " TEXT(ISAL_MAJOR_VERSION) "." TEXT(ISAL_MINOR_VERSION) ", "
+#else
+#define ISAL ""
+#endif
+
+#ifdef STRATA_WITH_LIBDEFLATE
+#define LIBDEFLATE "libdeflate " LIBDEFLATE_VERSION_STRING ", "
+#else
+#define LIBDEFLATE ""
+#endif
+
 const char *strata_codec_gzip_library(void)
 {
-#ifdef STRATA_WITH_ISAL
-	return "isa-l " TEXT(ISAL_MAJOR_VERSION) "." TEXT(ISAL_MINOR_VERSION);
-#else
-	return "zlib " ZLIB_VERSION;
-#endif
+	return ISAL LIBDEFLATE "zlib " ZLIB_VERSION;
 }
 
 const char *strata_codec_zstd_library(void)

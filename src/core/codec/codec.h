@@ -6,11 +6,11 @@
  * skippable ones. Any other trailing bytes are an error, as are truncated
  * streams and checksums that do not match.
  *
- * gzip runs on ISA-L where the build found it (STRATA_WITH_ISAL), else on
- * zlib; zstd on libzstd. Output of the encoder is deterministic: it depends on
- * the bytes, the level and the library alone, not on how input and output are
- * cut into calls, nor on the number of threads that encode by segment.h. The gzip header has mtime
- * 0, no name, OS 255; zstd frames have content size and checksum.
+ * gzip runs on ISA-L and libdeflate where the build found them (STRATA_WITH_ISAL,
+ * STRATA_WITH_LIBDEFLATE), else on zlib; zstd on libzstd. Output of the encoder is deterministic:
+ * it depends on the bytes, the level and the library alone, not on how input and output are cut
+ * into calls, nor on the number of threads that encode by segment.h. The gzip header has mtime 0,
+ * no name, OS 255; zstd frames have content size and checksum.
  *
  * Objects belong to their creator and are used by one thread at a time.
  */
@@ -92,11 +92,15 @@ int strata_decoder_finish(struct strata_decoder *d, struct strata_err *err);
 struct strata_encoder;
 
 /*
- * level: -1 is the default. gzip has 0 to 9 (default fast: ISA-L's level 1
- * class); 0 to 3 are ISA-L's (all of them compress; where it is missing zlib's
- * 1 to 3), 4 to 9 zlib's everywhere. zstd has 1 to 19 (default 3). A level out
- * of range is EINVAL, another format EUNSUPPORTED.
+ * level: -1 is the default. zstd has 1 to 19 (default 3). gzip has 0 to 9, all
+ * of which compress. 0 to 3 are ISA-L's (default 2), 4 to 9 libdeflate's. In a
+ * build without ISA-L libdeflate has all of them, and without libdeflate zlib has
+ * the rest; both take 1 for -1 and 0. STRATA_ZLIB_LEVELS + 1 to 9 are zlib's in
+ * every build, so that the output does not depend on which libraries it has. A
+ * level out of range is EINVAL, another format EUNSUPPORTED.
  */
+#define STRATA_ZLIB_LEVELS 100
+
 struct strata_encoder *strata_encoder_new(enum strata_compression c, int level,
                                           struct strata_err *err);
 void strata_encoder_free(struct strata_encoder *e);
@@ -109,7 +113,7 @@ int strata_encoder_step(struct strata_encoder *e, const unsigned char **in, size
                         bool end, unsigned char *out, size_t out_cap, size_t *produced, bool *done,
                         struct strata_err *err);
 
-/* Names and versions of the libraries in use, e.g. "isa-l 2.30". */
+/* Names and versions of the libraries in use, e.g. "isa-l 2.30, libdeflate 1.14, zlib 1.2.13". */
 const char *strata_codec_gzip_library(void);
 const char *strata_codec_zstd_library(void);
 

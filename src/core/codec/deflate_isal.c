@@ -113,7 +113,8 @@ const struct strata_inflate_library strata_inflate_isal = {
 
 /* ---- deflate ----------------------------------------------------------- */
 
-#define DEFAULT_LEVEL 1
+/* 1 % smaller than level 1 for 5 % more time. Level 3 takes a third more, for 2 %. */
+#define DEFAULT_LEVEL 2
 
 struct deflater {
 	struct isal_zstream stream;

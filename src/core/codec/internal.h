@@ -1,10 +1,10 @@
 /*
  * Shared by the files of the codec; no part of the core's interface. The tests
- * include it to run both gzip libraries in one build.
+ * include it to run all gzip libraries in one build.
  *
  * gzip's framing (RFC 1952: members, checksums, padding) is ours and lives in
  * gzip_decode.c and gzip_encode.c. A library contributes raw
- * deflate (RFC 1951) only, through one of the two tables below.
+ * deflate (RFC 1951) only, through one or both of the tables below.
  */
 #ifndef STRATA_CODEC_INTERNAL_H
 #define STRATA_CODEC_INTERNAL_H
@@ -106,6 +106,10 @@ extern const struct strata_deflate_library strata_deflate_zlib;
 #ifdef STRATA_WITH_ISAL
 extern const struct strata_inflate_library strata_inflate_isal;
 extern const struct strata_deflate_library strata_deflate_isal;
+#endif
+
+#ifdef STRATA_WITH_LIBDEFLATE
+extern const struct strata_deflate_library strata_deflate_libdeflate;
 #endif
 
 struct strata_decoder *strata_gzip_decoder_new(const struct strata_inflate_library *library,

@@ -1,0 +1,119 @@
+--- The floor of a row: the CPU time that the libraries need for what cannot be left out.
+--
+-- Each byte is read, inflated, hashed and written once, at the speeds that bench/speeds.c measures in the same run, on
+-- bytes of the same image and on one core. Hashed are the blobs that come in, what they inflate to, new layers and
+-- new blobs. An edited layer that is compressed need not be deflated: blocks that hold nothing of the edit can stay.
+-- What strata itself does to entries, and the start of its process, is no part of a floor.
+
+local shell = require "bench.shell"
+
+local floor = {}
+
+---@class bench.Speeds
+---@field read number  bytes of plain tar per second of CPU time, as all of them
+---@field write number
+---@field sha256 number
+---@field inflate number
+---@field deflate number  at the default level, with CRC-32, as the next
+---@field zstd number
+---@field create number  empty files, with owner, mode and time
+
+---@class bench.Bytes
+---@field stored number  of all layers, as they are stored
+---@field plain number  of their tars
+---@field layers number[]  of the tar of each
+
+local SAMPLE = 32 * 1048576
+
+--- Measures the libraries; nil without bench/speeds, which make builds.
+---@param work string
+---@param tars string  a script that prints tars of the image
+---@return bench.Speeds?
+function floor.speeds(work, tars)
+  local program = os.getenv "SPEEDS"
+  if not program then return nil end
+  local sample = shell.quote(work .. "/sample")
+  shell.run(("(%s) 2>/dev/null | head -c %d >%s"):format(tars, SAMPLE, sample))
+  local speeds = {}
+  for name, speed in shell.run(("%s %s %s; rm %s"):format(program, sample, shell.quote(work), sample))
+    :gmatch("(%w+) (%d+)\n") do
+    speeds[name] = tonumber(speed)
+  end
+  return speeds
+end
+
+-- What a layer that is written costs, by what was done with it. `tar` is the size of its old tar.
+local function saved(layer, tar, add)
+  local is_plain = layer.compression == "none"
+  if layer.action == "copied" then
+    add("read", layer.old)
+    add("sha256", layer.old)
+  elseif layer.action == "recompressed" then
+    add("read", layer.old)
+    add("sha256", tar + (is_plain and layer.old or layer.size))
+    if layer.old ~= tar then add("inflate", tar) end
+    if not is_plain then add(layer.compression == "zstd" and "zstd" or "deflate", tar) end
+  elseif layer.action == "rewritten" then
+    add("read", layer.old)
+    add("sha256", layer.old + layer.size)
+    if not is_plain then
+      add("inflate", tar)
+      add("sha256", tar + tar * layer.size / layer.old)
+    end
+  end
+  add("write", layer.size)
+end
+
+-- New layers are made of the old ones that are not there any more.
+local function assembled(layers, bytes, add)
+  local gone, new = bytes.stored, 0
+  for _, layer in ipairs(layers) do
+    gone = gone - layer.old
+    if layer.action == "added" then new = new + layer.size end
+  end
+  if new == 0 then return end
+  local tars = gone * bytes.plain / bytes.stored
+  add("read", gone)
+  add("sha256", gone + new)
+  if bytes.plain > bytes.stored then
+    add("inflate", tars)
+    add("sha256", tars + new * bytes.plain / bytes.stored)
+    add("deflate", new * bytes.plain / bytes.stored)
+  end
+end
+
+--- The floor of what strata did, in seconds; nil when there is none for it.
+---@param speeds bench.Speeds
+---@param bytes bench.Bytes
+---@param row bench.Contestant[]  its `floor`: "save", or what is done with everything: "read", "export" or "tree"
+---@param result bench.Result
+---@return number?
+function floor.of(speeds, bytes, row, result)
+  local sum = 0
+  local function add(pass, size) sum = sum + size / speeds[pass] end
+  if not row.floor then return nil end
+  if row.floor == "save" then
+    local layers = result.layers or {}
+    for i, layer in ipairs(layers) do
+      saved(layer, #layers == #bytes.layers and bytes.layers[i] or layer.old * bytes.plain / bytes.stored, add)
+    end
+    assembled(layers, bytes, add)
+    return sum
+  end
+  add("read", bytes.stored)
+  add("sha256", bytes.stored)
+  if bytes.plain > bytes.stored then
+    add("inflate", bytes.plain)
+    add("sha256", bytes.plain)
+  end
+  if row.floor == "export" then
+    add("sha256", result.written)
+    add("write", result.written)
+  elseif row.floor == "tree" then
+    add("create", result.entries)
+    add("write", bytes.plain)
+  end
+  return sum
+end
+
+return floor

@@ -1,0 +1,150 @@
+/*
+ * Raw deflate through libdeflate, which compresses whole buffers: a call makes
+ * one stream, whose last block has the final bit. A segment must have no final
+ * block and end with a byte. So the stream is inflated again, to find where its
+ * last block begins: the final bit is cleared there, and an empty stored block
+ * goes behind, which ends with a byte as zlib's flush does. The inflated bytes
+ * are compared with the input: a segment that is handed out is one that zlib
+ * reads.
+ */
+#ifdef STRATA_WITH_LIBDEFLATE
+
+#define ZLIB_CONST
+#include <libdeflate.h>
+#include <stdlib.h>
+#include <string.h>
+#include <zlib.h>
+
+#include "core/codec/internal.h"
+
+/* Takes the place of ISA-L's levels -1 and 0: libdeflate's level 0 does not compress. */
+#define FASTEST_LEVEL 1
+
+#define RAW_WINDOW_BITS (-15)
+
+/* Bytes that the end of a segment takes at most: a header of 3 bits, padding, and twice the length.
+ */
+#define END_MAX 5
+
+struct deflater {
+	struct libdeflate_compressor *compressor;
+	z_stream z;           /* inflates what the compressor has made */
+	unsigned char *plain; /* and this is what it inflates to */
+};
+
+static void deflate_close(void *state)
+{
+	struct deflater *d = state;
+
+	libdeflate_free_compressor(d->compressor);
+	inflateEnd(&d->z);
+	free(d->plain);
+	free(d);
+}
+
+static void *deflate_open(int level, struct strata_err *err)
+{
+	struct deflater *d = calloc(1, sizeof(*d));
+
+	if (!d) {
+		strata_fail_nomem(err);
+		return NULL;
+	}
+	d->compressor = libdeflate_alloc_compressor(level < FASTEST_LEVEL ? FASTEST_LEVEL : level);
+	d->plain = malloc(STRATA_GZIP_SEGMENT);
+	if (!d->compressor || !d->plain || inflateInit2(&d->z, RAW_WINDOW_BITS) != Z_OK) {
+		deflate_close(d);
+		strata_fail_nomem(err);
+		return NULL;
+	}
+	return d;
+}
+
+/* What zlib says in data_type when Z_BLOCK stops it. */
+#define IN_LAST_BLOCK 64
+#define BEHIND_A_BLOCK 128
+#define UNUSED_BITS 7
+
+/*
+ * Inflates the stream of a segment into d->plain. Sets the bit where its last
+ * block begins, and how many bits of the last byte lie behind this block.
+ */
+static int find_last_block(struct deflater *d, const unsigned char *stream, size_t len,
+                           size_t plain_len, size_t *last_block, unsigned *unused,
+                           struct strata_err *err)
+{
+	z_stream *z = &d->z;
+	int rc = inflateReset(z);
+
+	z->next_in = stream;
+	z->avail_in = (uInt)len;
+	z->next_out = d->plain;
+	z->avail_out = (uInt)plain_len;
+	*last_block = 0;
+	*unused = 0;
+	while (rc == Z_OK) {
+		rc = inflate(z, Z_BLOCK);
+		*unused = (unsigned)z->data_type & UNUSED_BITS;
+		if (z->data_type & BEHIND_A_BLOCK && z->data_type & IN_LAST_BLOCK)
+			break;
+		if (z->data_type & BEHIND_A_BLOCK)
+			*last_block = (len - z->avail_in) * 8 - *unused;
+	}
+	if (rc == Z_MEM_ERROR)
+		return strata_fail_nomem(err);
+	if (rc != Z_OK || z->avail_in > 0 || z->avail_out > 0)
+		return strata_fail(err, "EIO", "zlib cannot inflate what libdeflate has made");
+	return 0;
+}
+
+/* Ends the segment with an empty stored block; returns its new length. */
+static size_t end_segment(unsigned char *out, size_t len, unsigned unused)
+{
+	static const unsigned char empty[4] = {0, 0, 0xff, 0xff};
+
+	out[len - 1] &= (unsigned char)(0xff >> unused);
+	if (unused < 3)
+		out[len++] = 0;
+	memcpy(out + len, empty, sizeof(empty));
+	return len + sizeof(empty);
+}
+
+static int deflate_segment(void *state, const unsigned char *in, size_t len, unsigned char *out,
+                           size_t *out_len, struct strata_err *err)
+{
+	struct deflater *d = state;
+	size_t n = libdeflate_deflate_compress(d->compressor, in, len, out,
+	                                       STRATA_GZIP_SEGMENT_ROOM - END_MAX);
+	size_t last_block;
+	unsigned unused;
+
+	*out_len = 0;
+	if (n == 0)
+		return 0;
+	if (find_last_block(d, out, n, len, &last_block, &unused, err) < 0)
+		return -1;
+	if (memcmp(d->plain, in, len) != 0)
+		return strata_fail(err, "EIO", "libdeflate has changed what it compressed");
+	out[last_block / 8] &= (unsigned char)~(1u << last_block % 8);
+	*out_len = end_segment(out, n, unused);
+	return 0;
+}
+
+static uint32_t deflate_crc(uint32_t crc, const unsigned char *bytes, size_t len)
+{
+	return libdeflate_crc32(crc, bytes, len);
+}
+
+const struct strata_deflate_library strata_deflate_libdeflate = {
+        deflate_open,
+        deflate_close,
+        deflate_segment,
+        deflate_crc,
+};
+
+#else
+
+/* ISO C forbids an empty translation unit. */
+typedef int strata_codec_without_libdeflate;
+
+#endif
