@@ -50,6 +50,8 @@ local layer = {}
 ---@field compression string  without a file: as its descriptor says
 ---@field missing boolean?  they are nowhere
 ---@field remote strata.RemoteStore?  that they are in. Fetching them leaves it, and sets file, offset and compression
+---@field hashed boolean?  this process has written them, and their digest is that of what it wrote: to a file without a
+---  name, which nobody else can write to. Written by who makes the file
 
 ---@class strata.Layer
 local methods = {}
@@ -250,7 +252,7 @@ function layer.current(state)
   local blob = state.blob
   return {
     file = blob.file, offset = blob.offset, size = blob.size, compression = blob.compression,
-    missing = blob.missing, remote = blob.remote, digest = state.digest, diff_id = state.diff_id,
+    missing = blob.missing, remote = blob.remote, hashed = blob.hashed, digest = state.digest, diff_id = state.diff_id,
   }
 end
 
@@ -271,7 +273,7 @@ function layer.copy(state)
   local copy = {
     blob = {
       file = now.file and now.file:share(), offset = now.offset, size = now.size, compression = now.compression,
-      missing = now.missing, remote = now.remote,
+      missing = now.missing, remote = now.remote, hashed = now.hashed,
     },
     diff_id = now.diff_id, digest = now.digest, taken = true, own = now.file ~= nil,
     unstated = state.unstated,
@@ -365,7 +367,7 @@ function layer.settle(states, opts)
       item.state.result = {
         file = item.file, offset = 0, size = done.size, compression = item.compression,
         digest = done.digest, diff_id = done.diff_id, revision = item.state.index:revision(),
-        level = layer.level(opts, item.compression),
+        level = layer.level(opts, item.compression), hashed = true,
       }
     end
   end

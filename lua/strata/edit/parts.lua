@@ -63,8 +63,8 @@ end
 -- The state of a new layer, which keeps what the manifest says of the old one.
 local function new_state(old, file, compression, done)
   return {
-    blob = { file = file, offset = 0, size = done.size, compression = compression }, diff_id = done.diff_id,
-    digest = done.digest, made = true, hub = old.hub, position = old.position, media_type = old.media_type,
+    blob = { file = file, offset = 0, size = done.size, compression = compression, hashed = true },
+    diff_id = done.diff_id, digest = done.digest, made = true, hub = old.hub, position = old.position, media_type = old.media_type,
     descriptor_text = layer.descriptor(old), annotated = old.annotated,
   }
 end

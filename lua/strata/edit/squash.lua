@@ -44,7 +44,7 @@ function squash.merge(state, first, last, opts, compression)
   if not made then return nil, message, code end
   for i = last, first, -1 do layer_list.take_out(state, i) end
   layer_list.put_in(state, first, layer.new {
-    blob = { file = made.file, offset = 0, size = made.size, compression = compression },
+    blob = { file = made.file, offset = 0, size = made.size, compression = compression, hashed = true },
     diff_id = made.diff_id, digest = made.digest, made = true, hub = state.hub,
   }, made.diff_id)
   history.merge(state.config, first, last)

@@ -78,6 +78,10 @@ int strata_job_add_write(struct strata_job *job, const char *label,
 struct strata_recode_task {
 	struct strata_blob blob;
 	struct strata_task_output to;
+	/* A plain one has a place in the file, which it must fill: ESIZE when it does not. */
+	bool placed;
+	uint64_t to_offset;
+	uint64_t to_size;
 	struct strata_inflate_limits inflate;
 	struct strata_expected expected; /* of the old blob */
 };

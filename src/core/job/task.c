@@ -284,6 +284,8 @@ static int recode(struct strata_task *task, struct strata_blob_reader *in,
 	    strata_blob_writer_open(out, task->to, t->to.compression, t->to.level, false, work,
 	                            err) < 0)
 		return -1;
+	if (t->placed)
+		strata_blob_writer_place(out, t->to_offset, t->to_size);
 	do {
 		if (strata_blob_reader_next(in, &bytes, &len, err) < 0 ||
 		    strata_blob_writer_write(out, bytes, len, err) < 0)
@@ -328,6 +330,8 @@ int strata_job_add_recode(struct strata_job *job, const char *label,
 
 	if (need(t->blob.file, "file", err) < 0 || need(t->to.file, "to", err) < 0)
 		return -1;
+	if (t->placed && t->to.compression != STRATA_NONE)
+		return strata_fail(err, "EINVAL", "only a plain tar has a size beforehand");
 	return add_task(job, &recode_ops, label, &c, err);
 }
 

@@ -41,6 +41,12 @@ static unsigned segment_limit(const struct strata_blob_writer *s)
 	return wanted < 2 ? 2 : wanted;
 }
 
+static int fail_size(const struct strata_blob_writer *s, const char *how, struct strata_err *err)
+{
+	return strata_fail(err, "ESIZE", "the tar has %s than the %llu bytes that it should have",
+	                   how, (unsigned long long)s->room);
+}
+
 static int store_bytes(struct strata_blob_writer *s, const void *bytes, size_t len,
                        struct strata_err *err)
 {
@@ -48,7 +54,9 @@ static int store_bytes(struct strata_blob_writer *s, const void *bytes, size_t l
 		return 0;
 	if (s->stored_digest != NULL && strata_digest_update(s->stored_digest, bytes, len, err) < 0)
 		return -1;
-	if (strata_file_write(s->file, s->offset, bytes, len, err) < 0)
+	if (s->bounded && len > s->room - s->offset)
+		return fail_size(s, "more", err);
+	if (strata_file_write(s->file, s->base + s->offset, bytes, len, err) < 0)
 		return -1;
 	s->offset += len;
 	return 0;
@@ -103,6 +111,13 @@ int strata_blob_writer_open(struct strata_blob_writer *s, struct strata_file *fi
 	if (s->stored_digest == NULL)
 		return -1;
 	return store_bytes(s, head, s->codec.ops->head(head), err);
+}
+
+void strata_blob_writer_place(struct strata_blob_writer *s, uint64_t offset, uint64_t size)
+{
+	s->base = offset;
+	s->room = size;
+	s->bounded = true;
 }
 
 static void free_segment(struct strata_blob_segment *segment)
@@ -389,6 +404,8 @@ int strata_blob_writer_close(struct strata_blob_writer *s, struct strata_blob_in
 		memcpy(written->digest, written->diff_id, STRATA_DIGEST_MAX);
 	else if (s->compressed && strata_digest_final(s->stored_digest, written->digest, err) < 0)
 		return -1;
+	if (s->bounded && s->offset < s->room)
+		return fail_size(s, "less", err);
 	written->size = s->offset;
 	written->tar_size = s->plain_total;
 	return 0;
