@@ -97,6 +97,15 @@ local function index_of(state)
   return state.index
 end
 
+--- How layers are scanned.
+---@class strata.LoadOptions
+---@field threads integer?
+---@field progress function?
+---@field lenient boolean?  also what `strict` does not let pass
+---@field contents strata.LayerState[]?  those whose contents are going to be read: compressed ones are inflated into a
+---  file by the scan, which prepare() or an assembly would do by reading them once more
+---@field temp_dir string?
+
 -- Asks once, of each scanned layer of an image that was opened with `strict`, whether it may be used.
 local function vet(states)
   for _, state in ipairs(states) do
@@ -111,8 +120,7 @@ end
 
 --- Scans the layers that have not been scanned, in parallel.
 ---@param states strata.LayerState[]
----@param opts? {threads?: integer, progress?: function, lenient?: boolean}  lenient: also what `strict` does
----  not let pass
+---@param opts? strata.LoadOptions
 ---@return boolean? ok
 ---@return string? message
 ---@return string? code
@@ -123,13 +131,15 @@ function layer.load(states, opts)
   end
   local ok, message, code = layer.bring(waiting, opts)
   if not ok then return nil, message, code end
-  local job, todo = core.job(), {}
+  local job, todo, is_read = core.job(), {}, {}
+  for _, state in ipairs(opts and opts.contents or {}) do is_read[state] = true end
   for _, state in ipairs(waiting) do
     local index
     index, message, code = index_of(state)
     if not index then return nil, message, code end
     job:scan(limits.add(state.hub.limits, {
       label = label(state), index = index, digest = state.digest, diff_id = state.diff_id,
+      inflate = is_read[state], temp_dir = opts and opts.temp_dir,
     }))
     todo[#todo + 1] = { state = state, index = index }
     state.index = nil -- unless it is scanned to its end; a later try starts anew
@@ -488,7 +498,7 @@ function methods:read(path, max)
   argument.path(path, "read")
   argument.count(max, "read", "max")
   local state = state_of(self)
-  local ok, message, code = layer.load { state }
+  local ok, message, code = layer.load({ state }, { contents = { state } })
   if not ok then return nil, message, code end
   local entry = state.index:find(path)
   if not entry then

@@ -250,12 +250,18 @@ static int push_added(lua_State *L, struct strata_job *job, int rc, const struct
 	return 1;
 }
 
-/* job:scan{label, index, digest, diff_id, the limits of limits.h} -> number */
+/*
+ * job:scan{label, index, inflate, temp_dir, digest, diff_id, the limits of limits.h} -> number
+ * inflate: the contents of a compressed layer are going to be read, so that job:prepare would read
+ * it once more.
+ */
 static int job_scan(lua_State *L)
 {
 	const char *label;
 	struct strata_job *job = begin_task(L, &label);
 	struct strata_scan_task t = {
+	        .inflates = flag_field(L, "inflate"),
+	        .temp_dir = temp_dir_field(L),
 	        .limits = strata_tar_limit_fields(L, 2),
 	        .inflate = strata_inflate_limit_fields(L, 2),
 	        .expected = expected_fields(L),

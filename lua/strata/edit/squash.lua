@@ -54,7 +54,8 @@ end
 
 local function run(state, first, last, opts)
   opts = opts or {}
-  local states, message, code = layer_list.prepare(state, opts)
+  -- One layer is rarely read: see needs_no_squash.
+  local states, message, code = layer_list.prepare(state, opts, first, last > first and last or 0)
   if not states then return nil, message, code end
   if needs_no_squash(states, first, last) then return true end
   return squash.merge(state, first, last, opts)

@@ -41,6 +41,8 @@ struct strata_scan_task {
 	struct strata_tar_limits limits;
 	struct strata_inflate_limits inflate;
 	struct strata_expected expected; /* a plain tar is not hashed, and so not compared */
+	bool inflates;        /* a compressed one stays inflated: strata_index_scan_and_inflate */
+	const char *temp_dir; /* where; NULL: the default */
 };
 int strata_job_add_scan(struct strata_job *job, const char *label, const struct strata_scan_task *t,
                         struct strata_err *err);

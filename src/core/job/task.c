@@ -128,7 +128,8 @@ static int scan_run(struct strata_task *task, const struct strata_work *work,
 
 	set_limits(index, &t->inflate);
 	index->expected = t->expected;
-	if (strata_index_scan(index, &t->limits, work, err) < 0)
+	if ((t->inflates ? strata_index_scan_and_inflate(index, &t->limits, task->text, work, err)
+	                 : strata_index_scan(index, &t->limits, work, err)) < 0)
 		return -1;
 	memcpy(task->info.digest, index->digest, STRATA_DIGEST_MAX);
 	memcpy(task->info.diff_id, index->diff_id, STRATA_DIGEST_MAX);
@@ -152,7 +153,11 @@ static const struct strata_task_ops scan_ops = {scan_run, scan_load, NULL, STRAT
 int strata_job_add_scan(struct strata_job *job, const char *label, const struct strata_scan_task *t,
                         struct strata_err *err)
 {
-	const struct contents c = {.as = t, .size = sizeof(*t), .index = t->index};
+	const struct contents c = {.as = t,
+	                           .size = sizeof(*t),
+	                           .index = t->index,
+	                           .text = t->temp_dir,
+	                           .len = length_of(t->temp_dir)};
 
 	if (need(t->index, "index", err) < 0)
 		return -1;
