@@ -18,6 +18,7 @@ struct strata_blob_segment {
 	unsigned users;
 	unsigned char *bytes;
 	size_t len;
+	size_t hashed;      /* of them, before: see strata_blob_writer_hash */
 	unsigned char *out; /* encoded; NULL when stored plain */
 	size_t out_len;
 	uint32_t crc;
@@ -193,7 +194,8 @@ static void hash_run(struct strata_pool_item *item)
 	struct strata_err err;
 
 	if (!is_closing(s) &&
-	    strata_digest_update(s->plain_digest, segment->bytes, segment->len, &err) < 0)
+	    strata_digest_update(s->plain_digest, segment->bytes + segment->hashed,
+	                         segment->len - segment->hashed, &err) < 0)
 		fail(s, &err);
 }
 
@@ -319,7 +321,7 @@ static int take_segment(struct strata_blob_writer *s, struct strata_err *err)
 		s->current = new_segment(s, err);
 	if (s->current == NULL)
 		return -1;
-	s->current->len = 0;
+	s->current->len = s->current->hashed = 0;
 	return 0;
 }
 
@@ -347,6 +349,13 @@ static void hand_out(struct strata_blob_writer *s)
 		strata_pool_add(s->work.pool, &segment->encode_strand, &segment->encode);
 	else
 		strata_pool_add(s->work.pool, &s->store_strand, &segment->store);
+}
+
+void strata_blob_writer_hash(struct strata_blob_writer *s, struct strata_digest *digest)
+{
+	s->plain_digest = digest;
+	if (s->current != NULL)
+		s->current->hashed = s->current->len;
 }
 
 int strata_blob_writer_write(struct strata_blob_writer *s, const void *bytes, size_t len,

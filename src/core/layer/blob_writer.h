@@ -74,6 +74,12 @@ int strata_blob_writer_open(struct strata_blob_writer *s, struct strata_file *fi
  */
 void strata_blob_writer_place(struct strata_blob_writer *s, uint64_t offset, uint64_t size);
 
+/*
+ * Has the plain bytes hashed from here on, by a digest that has hashed those before: of a writer
+ * that was opened not to hash them. Takes the digest.
+ */
+void strata_blob_writer_hash(struct strata_blob_writer *s, struct strata_digest *digest);
+
 int strata_blob_writer_write(struct strata_blob_writer *s, const void *bytes, size_t len,
                              struct strata_err *err);
 
