@@ -50,6 +50,8 @@ local layer = {}
 ---@field compression string  without a file: as its descriptor says
 ---@field missing boolean?  they are nowhere
 ---@field remote strata.RemoteStore?  that they are in. Fetching them leaves it, and sets file, offset and compression
+---@field hashed boolean?  this process has written them, and their digest is that of what it wrote: to a file without a
+---  name, which nobody else can write to. Written by who makes the file
 
 ---@class strata.Layer
 local methods = {}
@@ -95,6 +97,15 @@ local function index_of(state)
   return state.index
 end
 
+--- How layers are scanned.
+---@class strata.LoadOptions
+---@field threads integer?
+---@field progress function?
+---@field lenient boolean?  also what `strict` does not let pass
+---@field contents strata.LayerState[]?  those whose contents are going to be read: compressed ones are inflated into a
+---  file by the scan, which prepare() or an assembly would do by reading them once more
+---@field temp_dir string?
+
 -- Asks once, of each scanned layer of an image that was opened with `strict`, whether it may be used.
 local function vet(states)
   for _, state in ipairs(states) do
@@ -109,8 +120,7 @@ end
 
 --- Scans the layers that have not been scanned, in parallel.
 ---@param states strata.LayerState[]
----@param opts? {threads?: integer, progress?: function, lenient?: boolean}  lenient: also what `strict` does
----  not let pass
+---@param opts? strata.LoadOptions
 ---@return boolean? ok
 ---@return string? message
 ---@return string? code
@@ -121,13 +131,15 @@ function layer.load(states, opts)
   end
   local ok, message, code = layer.bring(waiting, opts)
   if not ok then return nil, message, code end
-  local job, todo = core.job(), {}
+  local job, todo, is_read = core.job(), {}, {}
+  for _, state in ipairs(opts and opts.contents or {}) do is_read[state] = true end
   for _, state in ipairs(waiting) do
     local index
     index, message, code = index_of(state)
     if not index then return nil, message, code end
     job:scan(limits.add(state.hub.limits, {
       label = label(state), index = index, digest = state.digest, diff_id = state.diff_id,
+      inflate = is_read[state], temp_dir = opts and opts.temp_dir,
     }))
     todo[#todo + 1] = { state = state, index = index }
     state.index = nil -- unless it is scanned to its end; a later try starts anew
@@ -252,7 +264,7 @@ function layer.current(state)
   local blob = state.blob
   return {
     file = blob.file, offset = blob.offset, size = blob.size, compression = blob.compression,
-    missing = blob.missing, remote = blob.remote, digest = state.digest, diff_id = state.diff_id,
+    missing = blob.missing, remote = blob.remote, hashed = blob.hashed, digest = state.digest, diff_id = state.diff_id,
   }
 end
 
@@ -273,7 +285,7 @@ function layer.copy(state)
   local copy = {
     blob = {
       file = now.file and now.file:share(), offset = now.offset, size = now.size, compression = now.compression,
-      missing = now.missing, remote = now.remote,
+      missing = now.missing, remote = now.remote, hashed = now.hashed,
     },
     diff_id = now.diff_id, digest = now.digest, taken = true, own = now.file ~= nil,
     unstated = state.unstated,
@@ -367,7 +379,7 @@ function layer.settle(states, opts)
       item.state.result = {
         file = item.file, offset = 0, size = done.size, compression = item.compression,
         digest = done.digest, diff_id = done.diff_id, revision = item.state.index:revision(),
-        level = layer.level(opts, item.compression),
+        level = layer.level(opts, item.compression), hashed = true,
       }
     end
   end
@@ -488,7 +500,7 @@ function methods:read(path, max)
   argument.path(path, "read")
   argument.count(max, "read", "max")
   local state = state_of(self)
-  local ok, message, code = layer.load { state }
+  local ok, message, code = layer.load({ state }, { contents = { state } })
   if not ok then return nil, message, code end
   local entry = state.index:find(path)
   if not entry then

@@ -2,6 +2,7 @@
 #include <string.h>
 
 #include "core/codec/codec.h"
+#include "core/layer/stated_size.h"
 #include "lua/objects.h"
 
 struct strata_file *strata_check_file(lua_State *L, int arg)
@@ -125,6 +126,29 @@ static int file_sniff(lua_State *L)
 	return 1;
 }
 
+/* file:stated_size(offset, size, compression) -> what a compressed blob says its tar has: a claim |
+ * nil when it says nothing likely | nil, message, code */
+static int file_stated_size(lua_State *L)
+{
+	struct strata_blob blob = {
+	        .offset = check_offset(L, 2),
+	        .size = check_offset(L, 3),
+	        .compression = strata_check_compression(L, luaL_checkstring(L, 4)),
+	};
+	struct strata_err err;
+	uint64_t size;
+	int status;
+
+	blob.file = strata_check_file(L, 1);
+	status = strata_stated_size(&blob, &size, &err);
+	if (status < 0)
+		return strata_push_error(L, &err);
+	if (status == 0)
+		return 0;
+	strata_push_int64(L, (int64_t)size);
+	return 1;
+}
+
 /* file:write(offset, bytes) -> true | nil, message, code */
 static int file_write(lua_State *L)
 {
@@ -206,13 +230,21 @@ static int file_tostring(lua_State *L)
 
 void strata_lua_register_file(lua_State *L)
 {
-	static const luaL_Reg methods[] = {{"size", file_size},     {"name", file_name},
-	                                   {"read", file_read},     {"sniff", file_sniff},
-	                                   {"write", file_write},   {"grow", file_grow},
-	                                   {"close", file_close},   {"unchanged", file_unchanged},
-	                                   {"take", file_take},     {"publish", file_publish},
-	                                   {"fileno", file_fileno}, {"send", strata_lua_file_send},
-	                                   {"share", file_share},   {NULL, NULL}};
+	static const luaL_Reg methods[] = {{"size", file_size},
+	                                   {"name", file_name},
+	                                   {"read", file_read},
+	                                   {"sniff", file_sniff},
+	                                   {"write", file_write},
+	                                   {"grow", file_grow},
+	                                   {"close", file_close},
+	                                   {"unchanged", file_unchanged},
+	                                   {"take", file_take},
+	                                   {"publish", file_publish},
+	                                   {"fileno", file_fileno},
+	                                   {"send", strata_lua_file_send},
+	                                   {"share", file_share},
+	                                   {"stated_size", file_stated_size},
+	                                   {NULL, NULL}};
 	static const luaL_Reg meta[] = {{"__tostring", file_tostring}, {NULL, NULL}};
 	static const luaL_Reg functions[] = {{"open_file", file_open},
 	                                     {"temp_file", file_temp},

@@ -89,6 +89,16 @@ static bool flag_field(lua_State *L, const char *field)
 	return flag;
 }
 
+static bool has_field(lua_State *L, const char *field)
+{
+	bool there;
+
+	lua_getfield(L, 2, field);
+	there = !lua_isnil(L, -1);
+	lua_pop(L, 1);
+	return there;
+}
+
 enum strata_compression strata_check_compression(lua_State *L, const char *name)
 {
 	for (int c = STRATA_NONE; name != NULL && c <= STRATA_LZ4; c++)
@@ -240,12 +250,18 @@ static int push_added(lua_State *L, struct strata_job *job, int rc, const struct
 	return 1;
 }
 
-/* job:scan{label, index, digest, diff_id, the limits of limits.h} -> number */
+/*
+ * job:scan{label, index, inflate, temp_dir, digest, diff_id, the limits of limits.h} -> number
+ * inflate: the contents of a compressed layer are going to be read, so that job:prepare would read
+ * it once more.
+ */
 static int job_scan(lua_State *L)
 {
 	const char *label;
 	struct strata_job *job = begin_task(L, &label);
 	struct strata_scan_task t = {
+	        .inflates = flag_field(L, "inflate"),
+	        .temp_dir = temp_dir_field(L),
 	        .limits = strata_tar_limit_fields(L, 2),
 	        .inflate = strata_inflate_limit_fields(L, 2),
 	        .expected = expected_fields(L),
@@ -300,9 +316,10 @@ static int job_write(lua_State *L)
 }
 
 /*
- * job:recode{label, file, offset, size, compression, to, as, level, digest, diff_id, the limits of
- * inflating} -> number
+ * job:recode{label, file, offset, size, compression, to, as, level, to_offset, to_size, digest,
+ * diff_id, the limits of inflating} -> number
  * compression is the source's, `as` the result's; digest and diff_id are those of the source.
+ * to_offset and to_size: the place in the file of a plain result, which must fill it; else ESIZE.
  */
 static int job_recode(lua_State *L)
 {
@@ -313,6 +330,9 @@ static int job_recode(lua_State *L)
 	        .expected = expected_fields(L),
 	        .to = output_fields(L, "as"),
 	        .blob = blob_fields(L),
+	        .to_offset = size_field(L, "to_offset"),
+	        .to_size = size_field(L, "to_size"),
+	        .placed = has_field(L, "to_size"),
 	};
 	struct strata_err err;
 

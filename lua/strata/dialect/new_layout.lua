@@ -20,7 +20,8 @@ new_layout.LAYOUT = '{"imageLayoutVersion":"1.0.0"}'
 ---@param one strata.StoredLayer
 ---@return strata.Segment
 function new_layout.part_of(one)
-  return { file = one.file, offset = one.offset, size = one.size, digest = one.digest, label = one.label }
+  return { file = one.file, offset = one.offset, size = one.size, digest = one.digest, label = one.label,
+           hashed = one.hashed, inflated = one.inflated }
 end
 
 --- An image's manifest in one family of media types.

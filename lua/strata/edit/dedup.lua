@@ -356,7 +356,9 @@ end
 -- ---- the whole -----------------------------------------------------------------------------------
 
 function Dedup:plan(opts)
-  local ok, message, code = layer.load(self.states, opts)
+  local ok, message, code = layer.load(self.states, {
+    threads = opts.threads, progress = opts.progress, contents = self.states,
+  })
   if ok then ok, message, code = self:collect_all() end
   if not ok then return nil, message, code end
   local chosen = self:choose()

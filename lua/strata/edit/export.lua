@@ -59,7 +59,7 @@ function image.methods:export(what, opts)
   opts = opts or {}
   local state = image.state_of(self)
   if state.failure then return nil, state.failure[1], state.failure[2] end
-  local states, message, code = layer_list.prepare(state, opts)
+  local states, message, code = layer_list.prepare(state, opts, 1, #state.layers)
   if not states then return nil, message, code end
   return write(states, what, opts, opts.view)
 end

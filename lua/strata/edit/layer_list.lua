@@ -21,15 +21,19 @@ end
 --- Carries out the edits of all layers, and scans them.
 ---@param state strata.ImageState
 ---@param opts? strata.WorkOptions
+---@param first? integer  the layers from this one to `last` are those whose contents are going to be read
+---@param last? integer
 ---@return strata.LayerState[]?
 ---@return string? message
 ---@return string? code
-function layer_list.prepare(state, opts)
+function layer_list.prepare(state, opts, first, last)
   opts = opts or {}
   local ok, message, code = image.settle(state, { threads = opts.threads, progress = opts.progress })
   if not ok then return nil, message, code end
   local states = state.hub.layers
-  ok, message, code = layer.load(states, opts)
+  local contents = {}
+  for i = first or 1, last or 0 do contents[#contents + 1] = states[i] end
+  ok, message, code = layer.load(states, { threads = opts.threads, progress = opts.progress, contents = contents })
   if not ok then return nil, message, code end
   return states
 end

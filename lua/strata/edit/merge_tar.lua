@@ -18,17 +18,19 @@ local merge_tar = {}
 
 --- The entry indexes of layers whose edits are carried out: of the results, where there were edits.
 ---@param states strata.LayerState[]  settled and loaded
+---@param first? integer  the contents of the layers from this one on are going to be read
 ---@return userdata[]?
 ---@return string? message
 ---@return string? code
-function merge_tar.indexes(states)
+function merge_tar.indexes(states, first)
   local indexes, job, fresh = {}, core.job(), 0
   for i, state in ipairs(states) do
     indexes[i] = state.index
     if state.index:revision() > 0 then
       local now = layer.current(state)
       indexes[i] = core.entry_index(now.file, now.offset, now.size, now.compression, state.hub.limits.read)
-      job:scan(limits.add(state.hub.limits, { label = layer.label(state), index = indexes[i] }))
+      local is_read = first ~= nil and i >= first
+      job:scan(limits.add(state.hub.limits, { label = layer.label(state), index = indexes[i], inflate = is_read }))
       fresh = fresh + 1
     end
   end
@@ -240,7 +242,7 @@ end
 function merge_tar.write(states, first, last, opts)
   local upto = {}
   for i = 1, last do upto[i] = states[i] end
-  local indexes, message, code = merge_tar.indexes(upto)
+  local indexes, message, code = merge_tar.indexes(upto, not opts.wanted and first or nil)
   if not indexes then return nil, message, code end
   local self = setmetatable({
     assembly = core.assemble(), first = first, whole = opts.whole, wanted = opts.wanted, indexes = indexes,

@@ -28,7 +28,9 @@ local BLOCK = 512
 -- The plain tar of a layer, verified: its file, and where it begins there.
 local function plain_tar(state, index, opts)
   local now = layer.current(state)
-  if now.compression ~= "none" then
+  if now.compression ~= "none" and index:prepared() then
+    return index:tar()
+  elseif now.compression ~= "none" then
     local list = { { label = layer.label(state), blob = now, as = "none" } }
     local made, message, code = job.recode(list, {
       limits = state.hub.limits, threads = opts.threads, progress = opts.progress,
@@ -63,9 +65,9 @@ end
 -- The state of a new layer, which keeps what the manifest says of the old one.
 local function new_state(old, file, compression, done)
   return {
-    blob = { file = file, offset = 0, size = done.size, compression = compression }, diff_id = done.diff_id,
-    digest = done.digest, made = true, hub = old.hub, position = old.position, media_type = old.media_type,
-    descriptor_text = layer.descriptor(old), annotated = old.annotated,
+    blob = { file = file, offset = 0, size = done.size, compression = compression, hashed = true },
+    diff_id = done.diff_id, digest = done.digest, made = true, hub = old.hub, position = old.position,
+    media_type = old.media_type, descriptor_text = layer.descriptor(old), annotated = old.annotated,
   }
 end
 

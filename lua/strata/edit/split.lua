@@ -43,7 +43,7 @@ local function by_size(state, i, index, size)
 end
 
 local function run(state, i, which, opts)
-  local states, message, code = layer_list.prepare(state, opts)
+  local states, message, code = layer_list.prepare(state, opts, i, i)
   if not states then return nil, message, code end
   local indexes
   indexes, message, code = merge_tar.indexes(states)

@@ -44,7 +44,7 @@ function squash.merge(state, first, last, opts, compression)
   if not made then return nil, message, code end
   for i = last, first, -1 do layer_list.take_out(state, i) end
   layer_list.put_in(state, first, layer.new {
-    blob = { file = made.file, offset = 0, size = made.size, compression = compression },
+    blob = { file = made.file, offset = 0, size = made.size, compression = compression, hashed = true },
     diff_id = made.diff_id, digest = made.digest, made = true, hub = state.hub,
   }, made.diff_id)
   history.merge(state.config, first, last)
@@ -54,7 +54,8 @@ end
 
 local function run(state, first, last, opts)
   opts = opts or {}
-  local states, message, code = layer_list.prepare(state, opts)
+  -- One layer is rarely read: see needs_no_squash.
+  local states, message, code = layer_list.prepare(state, opts, first, last > first and last or 0)
   if not states then return nil, message, code end
   if needs_no_squash(states, first, last) then return true end
   return squash.merge(state, first, last, opts)

@@ -11,6 +11,7 @@ local function take_file(state, file, label)
   end
   local blob = state.blob
   blob.file, blob.offset, blob.compression, state.own = file, 0, compression, true
+  blob.hashed = true -- while it came
   return true
 end
 

@@ -35,6 +35,8 @@ local save = {}
 ---@field offset? integer
 ---@field size? integer
 ---@field digest? string
+---@field hashed? boolean  the digest is that of what this process wrote there: see strata.LayerBlob
+---@field inflated? strata.InflatedPart  the bytes are those that a blob inflates to, and not in a file
 ---@field label? string
 
 --- An image that is to be saved, by image.lua.
@@ -151,6 +153,8 @@ end
 ---@field root_digest string?  of the index that is saved as a whole. Written by who writes it
 ---@field stores table[]  all stores that are read
 ---@field in_directory boolean  the target is a directory
+---@field is_indirect boolean?  the size of a layer turned out to be another than stated, so that none is taken for
+---  granted any more
 ---@field notes string[]  what could not be kept, a line each
 ---@field noted table<string, boolean>  the same
 
@@ -235,6 +239,35 @@ local function write_file(self, out)
   return write_archive(out, self.native and self.store or nil, segments, self.opts)
 end
 
+-- The images of the requests, and those that edits add.
+local function all_images(self)
+  local list = {}
+  for i, image in ipairs(self.images) do list[i] = image end
+  for _, image in ipairs(self.added) do list[#list + 1] = image end
+  return list
+end
+
+-- Hashes the layers that would have been inflated into the output and were not, since it has their tar already.
+local function verify_unwritten(self)
+  local job, any = core.job(), false
+  for _, image in ipairs(all_images(self)) do
+    for _, one in ipairs(image.layers) do
+      local blob = one.inflated and not one.inflated.written and one.inflated.blob
+      if blob then
+        any = true
+        job:hash(limits.add(one.inflated.limits, {
+          label = one.label, file = blob.file, offset = blob.offset, size = blob.size, compression = blob.compression,
+          plain = true, digest = blob.digest, diff_id = blob.diff_id,
+        }))
+      end
+    end
+  end
+  local ok, message, code = true, nil, nil
+  if any then ok, message, code = run_job(job, self.opts, "hashing") end
+  job:close()
+  return ok, message, code
+end
+
 -- Writes the blobs of a directory, and last the document that leads to them.
 local function write_directory(self, out)
   local message, code
@@ -252,14 +285,6 @@ end
 local function publish(self, out)
   if not self.plan then return out:publish() end
   return out:finish(function() return oci_directory.plan(self, out, self.plan) end, self.opts)
-end
-
--- The images of the requests, and those that edits add.
-local function all_images(self)
-  local list = {}
-  for i, image in ipairs(self.images) do list[i] = image end
-  for _, image in ipairs(self.added) do list[#list + 1] = image end
-  return list
 end
 
 -- Fails when a source was written to meanwhile: the bytes may be those of two images.
@@ -303,6 +328,7 @@ local function settings_of(self)
     -- With a listing all blobs are fetched together, and a sparse layout goes without.
     remote = self.whole ~= nil and self.catalog ~= nil or self.opts.sparse,
     sha256 = self.format:find("^docker") and (self.native and "added" or "all") or nil,
+    direct = not self.in_directory and not self.is_indirect,
   }
 end
 
@@ -498,7 +524,8 @@ local function write(self, out, what)
   local size
   size, message, code = (self.in_directory and write_directory or write_file)(self, out)
   if not size then return nil, message, code end
-  ok, message, code = check_unchanged(self)
+  ok, message, code = verify_unwritten(self)
+  if ok then ok, message, code = check_unchanged(self) end
   if not ok then return nil, message, code end
   for _, store in ipairs(self.stores) do
     message, code = store:take_failure()
@@ -535,14 +562,23 @@ function save.images(requests, what, opts, whole, name)
   local self, out = new_save(requests, opts, whole, name), nil
   choose_format(self, what)
   for _, store in ipairs(self.stores) do store:take_failure() end
-  local function attempt()
-    local saved, ok, why, how
+  local function open_and_write()
+    local why, how
     -- The target is opened first: when that fails no work was done in vain.
     out, why, how = (self.in_directory and output.directory or output.file)(what)
     if not out and how == "EISDIR" then why = why .. '; format = "oci" writes a layout into a directory' end
     if not out then return nil, why, how end
     -- The result is made before publishing, since nothing may fail afterwards.
-    saved, why, how = write(self, out, what)
+    return write(self, out, what)
+  end
+  local function attempt()
+    local ok
+    local saved, why, how = open_and_write()
+    if how == "ESIZE" then -- a blob has stated another size than its tar has: see strata.InflatedPart
+      out:give_up()
+      self.is_indirect = true
+      saved, why, how = open_and_write()
+    end
     if not saved then return nil, why, how end
     ok, why, how = publish(self, out)
     if not ok then return nil, why, how end

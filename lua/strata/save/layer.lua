@@ -29,6 +29,8 @@ local save_layer = {}
 ---@field came_from strata.RemoteStore?  a registry that has the same blob
 ---@field left boolean?  it is named, and not written
 ---@field packed boolean  the bytes to store are there already
+---@field hashed boolean?  see strata.LayerBlob
+---@field inflated strata.InflatedPart?  its tar is inflated where the output has it; file and offset are those of this
 ---@field volatile boolean?  they lie in a file of their own, which others may write to meanwhile
 
 -- What a layer that says nothing about it is compressed with: as the layer below it, or the lowest that was there, when
@@ -85,6 +87,7 @@ end
 ---@field digests boolean?  all digests are needed
 ---@field packed string?  the compression of layers that came plain, when nothing is said
 ---@field remote boolean?  what is in a registry may stay there
+---@field direct boolean?  the output is one file, which plain layers are inflated into
 ---@field verify boolean?
 ---@field temp_dir string?
 ---@field threads integer?
@@ -109,10 +112,36 @@ function save_layer.plan(states, opts)
       diff_id = now.diff_id, compression = compression, file = now.file, offset = now.offset,
       size = packed and now.size or nil, digest = packed and not renamed and now.digest or nil, renamed = renamed,
       missing = now.missing, remote = not now.file and now.remote or nil, packed = packed,
-      came_from = packed and not renamed and now.remote or nil, volatile = one.own and (what == "copied" or one.taken),
+      came_from = packed and not renamed and now.remote or nil, hashed = packed and now.hashed or nil,
+      volatile = one.own and (what == "copied" or one.taken),
     }
   end
   return list
+end
+
+-- The size of the tar in a compressed layer: its entry index knows it, or its blob states it.
+local function tar_size(state, now, given)
+  if now ~= state.result and state.loaded then return state.index:info().tar_size end
+  local size, message, code = now.file:stated_size(now.offset, now.size, now.compression)
+  if size and size > given.bytes then return nil end
+  return size, message, code
+end
+
+--- A plain layer that is inflated while the output is written.
+---@class strata.InflatedPart
+---@field blob strata.Blob
+---@field limits strata.Limits
+---@field written boolean?  it was: set by store/output
+
+-- Leaves a layer that is to be stored plain to who writes the output, when its size is known: its diff_id names it.
+-- Returns whether it can be done.
+local function inflate_later(one, state, now)
+  local given = state.hub.limits
+  local size, message, code = tar_size(state, now, given)
+  if message then return nil, message, code end
+  if not size then return false end
+  one.size, one.digest, one.inflated = size, now.diff_id, { blob = now, limits = given }
+  return true
 end
 
 -- Compresses the layers that are to be stored in another way.
@@ -124,9 +153,14 @@ local function recompress(list, states, opts)
       if not media_types.COMPRESSIONS[now.compression] then
         return fail("EUNSUPPORTED", "%s: compressed with %s, which is not supported", one.label, now.compression)
       end
-      todo[#todo + 1] = { label = one.label, blob = now, as = one.compression,
-                          level = layer.level(opts, one.compression) }
-      recoded[#todo] = one
+      local later, message, code = false, nil, nil
+      if opts.direct and one.compression == "none" then later, message, code = inflate_later(one, states[i], now) end
+      if later == nil then return nil, message, code end
+      if not later then
+        todo[#todo + 1] = { label = one.label, blob = now, as = one.compression,
+                            level = layer.level(opts, one.compression) }
+        recoded[#todo] = one
+      end
     end
   end
   if #todo == 0 then return true end
@@ -136,6 +170,7 @@ local function recompress(list, states, opts)
   if not made then return nil, message, code end
   for i, one in ipairs(recoded) do
     one.file, one.offset, one.size, one.digest = made[i].file, 0, made[i].size, made[i].digest
+    one.hashed = true
   end
   return true
 end

@@ -7,6 +7,7 @@
 -- that leads to the blobs comes last; see Directory:finish.
 
 local core = require "strata.core"
+local limits = require "strata.util.limits"
 local recode = require("strata.util.job").recode
 local run_job = require("strata.util.job").run
 
@@ -40,6 +41,19 @@ local function close_part(part)
   part.file = nil
 end
 
+-- Adds the task that writes a part; `digest`: to be compared.
+local function add_part(job, out, part, offset, digest)
+  local task = { label = part.label or "archive", to = out, to_offset = offset, digest = digest }
+  local inflated = part.inflated
+  local from = inflated and inflated.blob or part
+  task.file, task.offset, task.size = from.file, from.offset, from.size
+  if not inflated then return job:copy(task) end
+  inflated.written = true
+  task.compression, task.as, task.to_size = from.compression, "none", part.size
+  task.digest, task.diff_id = from.digest, from.diff_id
+  return job:recode(limits.add(inflated.limits, task))
+end
+
 -- Adds the tasks that write segments from number `first` on, with at most BATCH files of directories. Returns the
 -- number of the next segment, and where that goes.
 local function add_segments(job, out, segments, first, offset, verify)
@@ -62,8 +76,7 @@ local function add_segments(job, out, segments, first, offset, verify)
       opened = opened + (part.from and 1 or 0)
       local ok, message, code = open_part(part)
       if not ok then return nil, message, code end
-      job:copy { label = part.label or "archive", file = part.file, offset = part.offset, size = part.size,
-                 to = out, to_offset = offset, digest = verify and part.digest or nil }
+      add_part(job, out, part, offset, verify and not part.hashed and part.digest or nil)
       close_part(part)
       offset = offset + part.size
     end

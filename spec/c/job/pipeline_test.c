@@ -493,20 +493,34 @@ static void append_header(struct strata_buf *tar, const char *name, size_t size)
 	append(tar, h, sizeof(h));
 }
 
-/* Two hundred files; every third one is left out of `edited`. */
-static void make_tars(struct strata_buf *tar, struct strata_buf *edited)
+/* Files of a tar, and the first one that is dropped: with it every third one behind it goes. */
+struct tar_shape {
+	unsigned files;
+	size_t size; /* of each; 0: random */
+	unsigned first;
+};
+
+static bool is_dropped(const struct tar_shape *shape, unsigned i)
+{
+	return i >= shape->first && (i - shape->first) % 3 == 0;
+}
+
+static void make_tars(const struct tar_shape *shape, struct strata_buf *tar,
+                      struct strata_buf *edited)
 {
 	struct strata_buf data = {0};
 	struct strata_err err;
 
+	tar->len = edited->len = 0;
 	random_state = 23;
-	append_mixed(&data, 200 * KIB);
-	for (unsigned i = 0; i < 200; i++) {
-		size_t len = random_u32() % (100 * KIB), padding = -len % 512;
+	append_mixed(&data, 300 * KIB);
+	for (unsigned i = 0; i < shape->files; i++) {
+		size_t len = shape->size > 0 ? shape->size : random_u32() % (100 * KIB);
+		size_t padding = -len % 512;
 		char name[20];
 
 		snprintf(name, sizeof(name), "file%u", i);
-		for (int t = 0; t < (i % 3 == 0 ? 1 : 2); t++) {
+		for (int t = 0; t < (is_dropped(shape, i) ? 1 : 2); t++) {
 			struct strata_buf *to = t == 0 ? tar : edited;
 
 			append_header(to, name, len);
@@ -520,55 +534,85 @@ static void make_tars(struct strata_buf *tar, struct strata_buf *edited)
 	strata_buf_free(&data);
 }
 
-static void an_edited_layer_does_not_depend_on_the_threads(void)
+/* Drops the files of a tar that is stored in one way, and stores the rest in another. */
+static void check_edit(const struct recoding *way, const struct tar_shape *shape, unsigned threads)
 {
-	static const struct recoding ways[] = {{STRATA_GZIP, STRATA_GZIP, 3},
-	                                       {STRATA_NONE, STRATA_NONE, 0},
-	                                       {STRATA_NONE, STRATA_ZSTD, 3}};
 	struct strata_buf tar = {0}, edited = {0}, stream = {0}, expected = {0}, out = {0};
+	struct strata_index index = {0};
+	struct strata_file *to = file_of(NULL);
+	struct strata_job *job = new_job();
+	struct strata_scan_task scan = {.index = &index};
+	struct strata_write_task write = {.index = &index, .to = {to, way->to, way->level}};
+	const struct strata_blob_info *info;
+	struct strata_err err;
 
-	make_tars(&tar, &edited);
-	for (size_t w = 0; w < sizeof(ways) / sizeof(ways[0]); w++)
-		for (size_t i = 0; i < COUNTS; i++) {
-			struct strata_index index = {0};
-			struct strata_file *to = file_of(NULL), *file;
-			struct strata_job *job = new_job();
-			struct strata_scan_task scan = {.index = &index};
-			struct strata_write_task write = {.index = &index,
-			                                  .to = {to, ways[w].to, ways[w].level}};
-			const struct strata_blob_info *info;
-			struct strata_err err;
+	make_tars(shape, &tar, &edited);
+	encode(way->from, 0, &tar, &stream);
+	encode(way->to, way->level, &edited, &expected);
+	index.blob = blob_of(file_of(&stream), stream.len, way->from);
+	added(strata_job_add_scan(job, "task", &scan, &err));
+	CHECK(run(job, threads).code[0] == '\0');
+	CHECK(index.count == shape->files);
+	CHECK(way->from == STRATA_NONE || is_digest_of(index.diff_id, &tar));
+	strata_job_free(job);
 
-			encode(ways[w].from, 0, &tar, &stream);
-			encode(ways[w].to, ways[w].level, &edited, &expected);
-			file = file_of(&stream);
-			index.blob = (struct strata_blob){file, 0, stream.len, ways[w].from,
-			                                  STRATA_SHA256};
-			added(strata_job_add_scan(job, "task", &scan, &err));
-			CHECK(run(job, thread_counts[i]).code[0] == '\0');
-			CHECK(index.count == 200);
-			CHECK(ways[w].from == STRATA_NONE || is_digest_of(index.diff_id, &tar));
+	for (uint32_t e = 0; e < index.count; e++)
+		if (is_dropped(shape, e))
+			strata_plan_drop(&index, e);
+	for (int wrong = 1; wrong >= 0; wrong--) {
+		strata_sha256(tar.data, tar.len - (size_t)wrong, write.expected.diff_id, &err);
+		job = new_job();
+		added(strata_job_add_write(job, "task", &write, &err));
+		CHECK(strcmp(run(job, threads).code, wrong ? "EDIGEST" : "") == 0);
+		if (wrong)
 			strata_job_free(job);
-
-			for (uint32_t e = 0; e < index.count; e += 3)
-				strata_plan_drop(&index, e);
-			job = new_job();
-			added(strata_job_add_write(job, "task", &write, &err));
-			CHECK(run(job, thread_counts[i]).code[0] == '\0');
-			info = strata_job_info(job, 0);
-			read_all(to, info->size, &out);
-			CHECK(same(&out, &expected));
-			CHECK(is_digest_of(info->diff_id, &edited));
-			CHECK(is_digest_of(info->digest, &out));
-			strata_job_free(job);
-			strata_index_free(&index);
-			strata_file_unref(to);
-		}
+	}
+	info = strata_job_info(job, 0);
+	read_all(to, info->size, &out);
+	CHECK(same(&out, &expected));
+	CHECK(is_digest_of(info->diff_id, &edited));
+	CHECK(is_digest_of(info->digest, &out));
+	strata_job_free(job);
+	strata_index_free(&index);
+	strata_file_unref(to);
 	strata_buf_free(&tar);
 	strata_buf_free(&edited);
 	strata_buf_free(&stream);
 	strata_buf_free(&expected);
 	strata_buf_free(&out);
+}
+
+static void an_edited_layer_does_not_depend_on_the_threads(void)
+{
+	static const struct recoding ways[] = {{STRATA_GZIP, STRATA_GZIP, 3},
+	                                       {STRATA_NONE, STRATA_NONE, 0},
+	                                       {STRATA_NONE, STRATA_ZSTD, 3}};
+
+	for (size_t w = 0; w < sizeof(ways) / sizeof(ways[0]); w++)
+		for (size_t i = 0; i < COUNTS; i++)
+			check_edit(&ways[w], &(struct tar_shape){200, 0, 0}, thread_counts[i]);
+}
+
+/* The bytes before the first edit are hashed once, for the old tar and for the new one. */
+static void the_first_edit_may_be_anywhere(void)
+{
+	static const struct recoding ways[] = {{STRATA_NONE, STRATA_NONE, 0},
+	                                       {STRATA_NONE, STRATA_GZIP, 1}};
+	static const struct tar_shape shapes[] = {
+	        {100, 0, 50},
+	        {100, 0, 99},
+	        {100, 0, 100},           /* nowhere */
+	        {9, 256 * KIB - 512, 4}, /* where a chunk, and 1 MiB, ends */
+	        {9, 256 * KIB - 512, 3}, /* one before */
+	        {9, 256 * KIB - 512, 8},
+	        {9, 256 * KIB - 1024, 5}, /* beside the ends of chunks */
+	        {9, 256 * KIB, 7},
+	};
+
+	for (size_t w = 0; w < sizeof(ways) / sizeof(ways[0]); w++)
+		for (size_t s = 0; s < sizeof(shapes) / sizeof(shapes[0]); s++)
+			for (size_t i = 0; i < COUNTS; i++)
+				check_edit(&ways[w], &shapes[s], thread_counts[i]);
 }
 
 /* ---- canceling ------------------------------------------------------------ */
@@ -649,6 +693,7 @@ int main(void)
 	RUN(the_first_failure_of_the_list_is_told);
 	RUN(copies_are_hashed_as_they_were_written);
 	RUN(an_edited_layer_does_not_depend_on_the_threads);
+	RUN(the_first_edit_may_be_anywhere);
 	RUN(a_job_can_be_canceled_in_the_middle);
 	RUN(many_short_jobs_leave_nothing_behind);
 	return codec_end("pipeline");

@@ -5,6 +5,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "core/base/mem.h"
+
 struct algorithm {
 	const char *name;  /* as documents spell it before the colon */
 	const char *fetch; /* as OpenSSL spells it */
@@ -73,6 +75,18 @@ void strata_digest_free(struct strata_digest *d)
 	EVP_MD_CTX_free(d->ctx);
 	EVP_MD_free(d->md);
 	free(d);
+}
+
+struct strata_digest *strata_digest_copy(const struct strata_digest *d, struct strata_err *err)
+{
+	cleanup_digest struct strata_digest *copy =
+	        strata_digest_new((enum strata_digest_alg)(d->algorithm - algorithms), err);
+
+	if (copy != NULL && EVP_MD_CTX_copy_ex(copy->ctx, d->ctx) != 1) {
+		strata_fail_nomem(err);
+		return NULL;
+	}
+	return steal_pointer(&copy);
 }
 
 int strata_digest_update(struct strata_digest *d, const void *bytes, size_t len,

@@ -22,6 +22,9 @@ struct strata_digest;
 struct strata_digest *strata_digest_new(enum strata_digest_alg alg, struct strata_err *err);
 void strata_digest_free(struct strata_digest *d);
 
+/* Another one that has hashed the same bytes. */
+struct strata_digest *strata_digest_copy(const struct strata_digest *d, struct strata_err *err);
+
 int strata_digest_update(struct strata_digest *d, const void *bytes, size_t len,
                          struct strata_err *err);
 

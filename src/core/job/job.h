@@ -41,6 +41,8 @@ struct strata_scan_task {
 	struct strata_tar_limits limits;
 	struct strata_inflate_limits inflate;
 	struct strata_expected expected; /* a plain tar is not hashed, and so not compared */
+	bool inflates;        /* a compressed one stays inflated: strata_index_scan_and_inflate */
+	const char *temp_dir; /* where; NULL: the default */
 };
 int strata_job_add_scan(struct strata_job *job, const char *label, const struct strata_scan_task *t,
                         struct strata_err *err);
@@ -78,6 +80,10 @@ int strata_job_add_write(struct strata_job *job, const char *label,
 struct strata_recode_task {
 	struct strata_blob blob;
 	struct strata_task_output to;
+	/* A plain one has a place in the file, which it must fill: ESIZE when it does not. */
+	bool placed;
+	uint64_t to_offset;
+	uint64_t to_size;
 	struct strata_inflate_limits inflate;
 	struct strata_expected expected; /* of the old blob */
 };

@@ -128,7 +128,8 @@ static int scan_run(struct strata_task *task, const struct strata_work *work,
 
 	set_limits(index, &t->inflate);
 	index->expected = t->expected;
-	if (strata_index_scan(index, &t->limits, work, err) < 0)
+	if ((t->inflates ? strata_index_scan_and_inflate(index, &t->limits, task->text, work, err)
+	                 : strata_index_scan(index, &t->limits, work, err)) < 0)
 		return -1;
 	memcpy(task->info.digest, index->digest, STRATA_DIGEST_MAX);
 	memcpy(task->info.diff_id, index->diff_id, STRATA_DIGEST_MAX);
@@ -152,7 +153,11 @@ static const struct strata_task_ops scan_ops = {scan_run, scan_load, NULL, STRAT
 int strata_job_add_scan(struct strata_job *job, const char *label, const struct strata_scan_task *t,
                         struct strata_err *err)
 {
-	const struct contents c = {.as = t, .size = sizeof(*t), .index = t->index};
+	const struct contents c = {.as = t,
+	                           .size = sizeof(*t),
+	                           .index = t->index,
+	                           .text = t->temp_dir,
+	                           .len = length_of(t->temp_dir)};
 
 	if (need(t->index, "index", err) < 0)
 		return -1;
@@ -284,6 +289,8 @@ static int recode(struct strata_task *task, struct strata_blob_reader *in,
 	    strata_blob_writer_open(out, task->to, t->to.compression, t->to.level, false, work,
 	                            err) < 0)
 		return -1;
+	if (t->placed)
+		strata_blob_writer_place(out, t->to_offset, t->to_size);
 	do {
 		if (strata_blob_reader_next(in, &bytes, &len, err) < 0 ||
 		    strata_blob_writer_write(out, bytes, len, err) < 0)
@@ -328,6 +335,8 @@ int strata_job_add_recode(struct strata_job *job, const char *label,
 
 	if (need(t->blob.file, "file", err) < 0 || need(t->to.file, "to", err) < 0)
 		return -1;
+	if (t->placed && t->to.compression != STRATA_NONE)
+		return strata_fail(err, "EINVAL", "only a plain tar has a size beforehand");
 	return add_task(job, &recode_ops, label, &c, err);
 }
 

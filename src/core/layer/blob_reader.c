@@ -53,15 +53,38 @@ static void fail(struct strata_blob_reader *s, const struct strata_err *err)
 
 /* ---- hashing ------------------------------------------------------------ */
 
+/* Hashes the bytes of a chunk up to where the digest forks, if that is among them: how many. */
+static int hash_until_fork(struct strata_blob_reader *s, const struct strata_chunk *chunk,
+                           size_t *done, struct strata_err *err)
+{
+	uint64_t before;
+
+	*done = 0;
+	if (chunk->digest != s->plain_digest) /* this is another strand */
+		return 0;
+	before = s->plain_hashed;
+	s->plain_hashed += chunk->len;
+	if (s->fork_at <= before || s->fork_at > s->plain_hashed)
+		return 0;
+	*done = (size_t)(s->fork_at - before);
+	if (strata_digest_update(chunk->digest, chunk->bytes, *done, err) < 0)
+		return -1;
+	s->forked = strata_digest_copy(chunk->digest, err);
+	return s->forked != NULL ? 0 : -1;
+}
+
 static void hash_run(struct strata_pool_item *item)
 {
 	struct strata_blob_reader *s = item->owner;
 	struct strata_chunk *chunk = (struct strata_chunk *)item;
 	struct strata_err err;
+	size_t done;
 
 	if (atomic_load_explicit(&s->closing, memory_order_relaxed))
 		return;
-	if (strata_digest_update(chunk->digest, chunk->bytes, chunk->len, &err) == 0 &&
+	if (hash_until_fork(s, chunk, &done, &err) == 0 &&
+	    strata_digest_update(chunk->digest, chunk->bytes + done, chunk->len - done, &err) ==
+	            0 &&
 	    (chunk->second == NULL ||
 	     strata_digest_update(chunk->second, chunk->bytes, chunk->len, &err) == 0))
 		return;
@@ -297,6 +320,22 @@ static void wait_until_idle(struct strata_blob_reader *s)
 	strata_pool_unlock(s->work.pool);
 }
 
+void strata_blob_reader_fork(struct strata_blob_reader *s, uint64_t offset)
+{
+	s->fork_at = offset;
+}
+
+struct strata_digest *strata_blob_reader_forked(struct strata_blob_reader *s,
+                                                struct strata_err *err)
+{
+	wait_until_idle(s);
+	if (s->failed)
+		*err = s->failure;
+	else if (s->forked == NULL)
+		strata_fail(err, "EINVAL", "fewer bytes have been taken");
+	return s->failed ? NULL : steal_pointer(&s->forked);
+}
+
 static void free_chunks(struct strata_chunk *chunk)
 {
 	while (chunk != NULL) {
@@ -319,6 +358,7 @@ void strata_blob_reader_close(struct strata_blob_reader *s)
 	strata_decoder_free(s->decoder);
 	strata_digest_free(s->stored_digest);
 	strata_digest_free(s->plain_digest);
+	strata_digest_free(s->forked);
 	*s = (struct strata_blob_reader){0};
 }
 

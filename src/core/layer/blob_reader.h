@@ -49,6 +49,10 @@ struct strata_blob_reader {
 	struct strata_digest *plain_digest; /* SHA-256 */
 	struct strata_strand stored_strand;
 	struct strata_strand plain_strand;
+	/* Used on plain_strand alone: */
+	uint64_t plain_hashed;
+	uint64_t fork_at;             /* 0: nowhere */
+	struct strata_digest *forked; /* NULL until so many plain bytes are hashed */
 	struct strata_strand fill_strand;
 	struct strata_pool_item fill_item;
 	struct strata_chunk *held; /* whose bytes the caller has */
@@ -90,6 +94,17 @@ enum strata_blob_reader_wishes {
 int strata_blob_reader_open(struct strata_blob_reader *s, const struct strata_blob *blob,
                             unsigned wanted, const struct strata_inflate_limits *limits,
                             const struct strata_work *work, struct strata_err *err);
+
+/*
+ * Has the plain digest copied when it is that of the first `offset` bytes, for what begins with the
+ * same bytes. To be called before the first byte is taken; the plain digest is wanted, reading
+ * ahead is not.
+ */
+void strata_blob_reader_fork(struct strata_blob_reader *s, uint64_t offset);
+
+/* That copy, which the caller owns. At least so many bytes have been taken. */
+struct strata_digest *strata_blob_reader_forked(struct strata_blob_reader *s,
+                                                struct strata_err *err);
 
 /* Waits for the pool to be done with it. */
 void strata_blob_reader_close(struct strata_blob_reader *s);

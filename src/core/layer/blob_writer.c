@@ -18,6 +18,7 @@ struct strata_blob_segment {
 	unsigned users;
 	unsigned char *bytes;
 	size_t len;
+	size_t hashed;      /* of them, before: see strata_blob_writer_hash */
 	unsigned char *out; /* encoded; NULL when stored plain */
 	size_t out_len;
 	uint32_t crc;
@@ -41,6 +42,12 @@ static unsigned segment_limit(const struct strata_blob_writer *s)
 	return wanted < 2 ? 2 : wanted;
 }
 
+static int fail_size(const struct strata_blob_writer *s, const char *how, struct strata_err *err)
+{
+	return strata_fail(err, "ESIZE", "the tar has %s than the %llu bytes that it should have",
+	                   how, (unsigned long long)s->room);
+}
+
 static int store_bytes(struct strata_blob_writer *s, const void *bytes, size_t len,
                        struct strata_err *err)
 {
@@ -48,7 +55,9 @@ static int store_bytes(struct strata_blob_writer *s, const void *bytes, size_t l
 		return 0;
 	if (s->stored_digest != NULL && strata_digest_update(s->stored_digest, bytes, len, err) < 0)
 		return -1;
-	if (strata_file_write(s->file, s->offset, bytes, len, err) < 0)
+	if (s->bounded && len > s->room - s->offset)
+		return fail_size(s, "more", err);
+	if (strata_file_write(s->file, s->base + s->offset, bytes, len, err) < 0)
 		return -1;
 	s->offset += len;
 	return 0;
@@ -103,6 +112,13 @@ int strata_blob_writer_open(struct strata_blob_writer *s, struct strata_file *fi
 	if (s->stored_digest == NULL)
 		return -1;
 	return store_bytes(s, head, s->codec.ops->head(head), err);
+}
+
+void strata_blob_writer_place(struct strata_blob_writer *s, uint64_t offset, uint64_t size)
+{
+	s->base = offset;
+	s->room = size;
+	s->bounded = true;
 }
 
 static void free_segment(struct strata_blob_segment *segment)
@@ -178,7 +194,8 @@ static void hash_run(struct strata_pool_item *item)
 	struct strata_err err;
 
 	if (!is_closing(s) &&
-	    strata_digest_update(s->plain_digest, segment->bytes, segment->len, &err) < 0)
+	    strata_digest_update(s->plain_digest, segment->bytes + segment->hashed,
+	                         segment->len - segment->hashed, &err) < 0)
 		fail(s, &err);
 }
 
@@ -304,7 +321,7 @@ static int take_segment(struct strata_blob_writer *s, struct strata_err *err)
 		s->current = new_segment(s, err);
 	if (s->current == NULL)
 		return -1;
-	s->current->len = 0;
+	s->current->len = s->current->hashed = 0;
 	return 0;
 }
 
@@ -332,6 +349,13 @@ static void hand_out(struct strata_blob_writer *s)
 		strata_pool_add(s->work.pool, &segment->encode_strand, &segment->encode);
 	else
 		strata_pool_add(s->work.pool, &s->store_strand, &segment->store);
+}
+
+void strata_blob_writer_hash(struct strata_blob_writer *s, struct strata_digest *digest)
+{
+	s->plain_digest = digest;
+	if (s->current != NULL)
+		s->current->hashed = s->current->len;
 }
 
 int strata_blob_writer_write(struct strata_blob_writer *s, const void *bytes, size_t len,
@@ -389,6 +413,8 @@ int strata_blob_writer_close(struct strata_blob_writer *s, struct strata_blob_in
 		memcpy(written->digest, written->diff_id, STRATA_DIGEST_MAX);
 	else if (s->compressed && strata_digest_final(s->stored_digest, written->digest, err) < 0)
 		return -1;
+	if (s->bounded && s->offset < s->room)
+		return fail_size(s, "less", err);
 	written->size = s->offset;
 	written->tar_size = s->plain_total;
 	return 0;

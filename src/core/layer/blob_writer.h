@@ -1,6 +1,6 @@
 /*
  * Where the bytes of a new tar go: hashed, perhaps compressed and hashed again, and written to a
- * file from offset 0 on.
+ * file, from offset 0 on or into a place of its own.
  *
  * The caller's thread gathers bytes into segments. The pool, where there is one, hashes and encodes
  * segments side by side, and stores them in order. Neither the stored bytes nor the error that is
@@ -37,7 +37,10 @@ struct strata_blob_writer {
 
 	/* Used on store_strand alone: */
 	struct strata_strand store_strand;
-	uint64_t offset;
+	uint64_t base; /* where the bytes begin in the file */
+	uint64_t room; /* how many there must be, when `bounded` */
+	bool bounded;
+	uint64_t offset; /* from base */
 	bool store_failed;
 	struct strata_segment_sum sum;
 	struct strata_digest *stored_digest; /* NULL when stored plain */
@@ -63,6 +66,19 @@ struct strata_blob_writer {
 int strata_blob_writer_open(struct strata_blob_writer *s, struct strata_file *file,
                             enum strata_compression compression, int level, bool hash_plain,
                             const struct strata_work *work, struct strata_err *err);
+
+/*
+ * Has plain bytes written into [offset, offset + size) of the file, which other threads may write
+ * to outside of that. They must fill it: fewer or more are ESIZE, and nothing is written behind it.
+ * To be called between opening and the first byte.
+ */
+void strata_blob_writer_place(struct strata_blob_writer *s, uint64_t offset, uint64_t size);
+
+/*
+ * Has the plain bytes hashed from here on, by a digest that has hashed those before: of a writer
+ * that was opened not to hash them. Takes the digest.
+ */
+void strata_blob_writer_hash(struct strata_blob_writer *s, struct strata_digest *digest);
 
 int strata_blob_writer_write(struct strata_blob_writer *s, const void *bytes, size_t len,
                              struct strata_err *err);

@@ -242,12 +242,17 @@ static int scan_plain(struct strata_index *index, struct strata_tar_parser *pars
 	}
 }
 
-/* A compressed tar has to be read whole, and so is hashed whole. */
+/*
+ * A compressed tar has to be read whole, and so is hashed whole. spool: a file that it is inflated
+ * into, or NULL.
+ */
 static int scan_compressed(struct strata_index *index, struct strata_tar_parser *parser,
-                           const struct strata_work *work, struct strata_err *err)
+                           struct strata_file *spool, const struct strata_work *work,
+                           struct strata_err *err)
 {
 	cleanup_blob_reader struct strata_blob_reader stream = {0};
 	const char *bytes;
+	uint64_t at = 0;
 	size_t len;
 
 	if (strata_blob_reader_open(&stream, &index->blob,
@@ -259,6 +264,9 @@ static int scan_compressed(struct strata_index *index, struct strata_tar_parser 
 			return -1;
 		if (len == 0)
 			break;
+		if (spool != NULL && strata_file_write(spool, at, bytes, len, err) < 0)
+			return -1;
+		at += len;
 		if (scan_bytes(index, parser, &bytes, &len, false, err) < 0)
 			return -1;
 	}
@@ -271,7 +279,7 @@ static void free_parser(struct strata_tar_parser **parser)
 }
 
 static int scan(struct strata_index *index, const struct strata_tar_limits *limits,
-                const struct strata_work *work, struct strata_err *err)
+                struct strata_file *spool, const struct strata_work *work, struct strata_err *err)
 {
 	__attribute__((cleanup(free_parser))) struct strata_tar_parser *parser = NULL;
 	int status;
@@ -281,8 +289,9 @@ static int scan(struct strata_index *index, const struct strata_tar_limits *limi
 		return -1;
 	if (getrandom(&index->hash_key, sizeof(index->hash_key), 0) < 0)
 		index->hash_key.k0 = (uintptr_t)index; /* still unknown to whoever made the tar */
-	status = index->blob.compression == STRATA_NONE ? scan_plain(index, parser, work, err)
-	                                                : scan_compressed(index, parser, work, err);
+	status = index->blob.compression == STRATA_NONE
+	                 ? scan_plain(index, parser, work, err)
+	                 : scan_compressed(index, parser, spool, work, err);
 	if (status < 0)
 		return -1;
 	if (strata_tar_finish(parser, &index->findings, &index->end_offset, err) < 0)
@@ -291,18 +300,39 @@ static int scan(struct strata_index *index, const struct strata_tar_limits *limi
 	return strata_index_bind_links(index, err);
 }
 
-int strata_index_scan(struct strata_index *index, const struct strata_tar_limits *limits,
-                      const struct strata_work *work, struct strata_err *err)
+/* spool: as for scan_compressed */
+static int scan_into(struct strata_index *index, const struct strata_tar_limits *limits,
+                     struct strata_file *spool, const struct strata_work *work,
+                     struct strata_err *err)
 {
-	if (index->scanned)
-		return 0;
 	if (limits != NULL)
 		index->limits = *limits;
-	if (scan(index, limits, work, err) < 0) {
+	if (scan(index, limits, spool, work, err) < 0) {
 		forget_scan(index);
 		return -1;
 	}
 	index->scanned = true;
+	return 0;
+}
+
+int strata_index_scan(struct strata_index *index, const struct strata_tar_limits *limits,
+                      const struct strata_work *work, struct strata_err *err)
+{
+	return index->scanned ? 0 : scan_into(index, limits, NULL, work, err);
+}
+
+int strata_index_scan_and_inflate(struct strata_index *index,
+                                  const struct strata_tar_limits *limits, const char *dir,
+                                  const struct strata_work *work, struct strata_err *err)
+{
+	cleanup_file struct strata_file *spool = NULL;
+
+	if (index->scanned || index->blob.compression == STRATA_NONE)
+		return strata_index_scan(index, limits, work, err);
+	spool = strata_file_temp(dir, NULL, err);
+	if (spool == NULL || scan_into(index, limits, spool, work, err) < 0)
+		return -1;
+	index->plain = steal_pointer(&spool);
 	return 0;
 }
 

@@ -135,6 +135,15 @@ struct strata_index {
 int strata_index_scan(struct strata_index *index, const struct strata_tar_limits *limits,
                       const struct strata_work *work, struct strata_err *err);
 
+/*
+ * The same, and a compressed blob is inflated into an unnamed temporary file in dir meanwhile, as
+ * strata_index_inflate does: for what is going to be read, it is inflated and hashed once that way.
+ * Of one that is scanned already nothing is inflated.
+ */
+int strata_index_scan_and_inflate(struct strata_index *index,
+                                  const struct strata_tar_limits *limits, const char *dir,
+                                  const struct strata_work *work, struct strata_err *err);
+
 void strata_index_free(struct strata_index *index);
 
 /* Adds an entry as the scan does: for callers that have a parser of their own. */

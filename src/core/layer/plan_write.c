@@ -14,6 +14,7 @@ struct writing {
 	const char *bytes; /* read but not used yet */
 	size_t left;
 	struct strata_blob_writer out;
+	uint64_t shared;    /* so many first bytes of both tars are hashed once; 0: none are */
 	uint32_t *promoted; /* per entry: the dropped file whose place it takes; or NULL */
 	struct strata_buf raw;
 	struct strata_buf header;
@@ -331,6 +332,45 @@ static int write_changed(struct writing *w, const struct strata_entry *e, struct
 	return e->replaced != 0 ? write_replacement(w, e, err) : 0;
 }
 
+static bool is_edited(const struct writing *w, uint32_t i)
+{
+	const struct strata_entry *e = &w->index->entries[i];
+
+	return e->dropped || e->changed != 0 ||
+	       (w->promoted != NULL && w->promoted[i] != STRATA_NO_ENTRY);
+}
+
+/* To hash fewer bytes twice costs less than to wait for their digest. */
+#define SHARED_LEAST ((uint64_t)1 << 20)
+
+/* The bytes before the first edited entry, which are those of the new tar as well. */
+static uint64_t shared_bytes(const struct writing *w)
+{
+	uint32_t i = 0;
+
+	while (i < w->index->count && !is_edited(w, i))
+		i++;
+	if (i == w->index->count || w->index->entries[i].header_offset < SHARED_LEAST)
+		return 0;
+	return w->index->entries[i].header_offset;
+}
+
+/* Writes them, and has the new tar hashed from there on. */
+static int write_shared(struct writing *w, struct strata_err *err)
+{
+	struct strata_digest *digest;
+
+	if (w->shared == 0)
+		return 0;
+	if (advance(w, w->shared, TO_OUT, err) < 0)
+		return -1;
+	digest = strata_blob_reader_forked(&w->in, err);
+	if (digest == NULL)
+		return -1;
+	strata_blob_writer_hash(&w->out, digest);
+	return 0;
+}
+
 static int write_entries(struct writing *w, struct strata_err *err)
 {
 	struct strata_index *index = w->index;
@@ -342,7 +382,7 @@ static int write_entries(struct writing *w, struct strata_err *err)
 		                                    : index->end_offset;
 		bool keep_payload = true;
 
-		if (!e->dropped && e->changed == 0 && root == STRATA_NO_ENTRY)
+		if (!is_edited(w, i))
 			continue; /* copied with its neighbours */
 		if (advance(w, e->header_offset, TO_OUT, err) < 0)
 			return -1;
@@ -387,11 +427,15 @@ static int run(struct writing *w, const struct strata_plan_options *options, str
 		/* The scan has hashed both: the same stored bytes inflate to the same diff_id. */
 		wanted = STRATA_DIGEST_STORED;
 	}
+	if (wanted & STRATA_DIGEST_PLAIN)
+		w->shared = shared_bytes(w);
 	if (strata_blob_reader_open(&w->in, &plain, wanted, &w->index->inflate, &options->work,
-	                            err) < 0 ||
-	    strata_blob_writer_open(&w->out, to, options->compression, options->level, true,
-	                            &options->work, err) < 0 ||
-	    write_entries(w, err) < 0 ||
+	                            err) < 0)
+		return -1;
+	strata_blob_reader_fork(&w->in, w->shared);
+	if (strata_blob_writer_open(&w->out, to, options->compression, options->level,
+	                            w->shared == 0, &options->work, err) < 0 ||
+	    write_shared(w, err) < 0 || write_entries(w, err) < 0 ||
 	    strata_blob_reader_digests(&w->in, digest, diff_id, err) < 0)
 		return -1;
 	if (wanted == STRATA_DIGEST_STORED) {

@@ -81,7 +81,7 @@ local function run(state, opts)
   if not base then return nil, message, code end
   if base == #state.layers then return fail("EINVAL", "rechunk: no layer is above the base") end
   local states
-  states, message, code = layer_list.prepare(state, opts)
+  states, message, code = layer_list.prepare(state, opts, base + 1, #state.layers)
   if not states then return nil, message, code end
   local name_of
   name_of, message, code = namer(state, opts.by)

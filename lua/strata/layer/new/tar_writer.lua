@@ -151,7 +151,7 @@ function TarWriter:finish(opts)
   self.scratch:close()
   if not ok then return nil, message, code end
   return {
-    blob = { file = to, offset = 0, size = made.size, compression = compression },
+    blob = { file = to, offset = 0, size = made.size, compression = compression, hashed = true },
     diff_id = made.diff_id, digest = made.digest, unstated = opts.compression == nil,
   }
 end
