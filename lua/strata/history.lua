@@ -226,12 +226,13 @@ end
 ---@param layers integer[]  their numbers
 function history.mark_empty(cfg, layers)
   local _, _, of_layers = numbers_of(cfg)
-  local doc = config.document(cfg)
+  local doc, any = config.document(cfg), false
   for _, number in ipairs(layers) do
     job.tick()
     local at = of_layers[number]
-    if at then assert(doc:set(pointer_to(at, "empty_layer"), "true")) end
+    if at then any = assert(doc:set(pointer_to(at, "empty_layer"), "true") ~= nil) end
   end
+  if not any then return end
   config.rows_changed(config.rows(cfg))
   config.touch(cfg)
 end

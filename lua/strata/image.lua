@@ -21,8 +21,6 @@ local misuse = require "strata.util.misuse"
 local object = require "strata.util.object"
 local options = require "strata.util.options"
 local reference = require "strata.document.reference"
-local rootfs = require "strata.rootfs"
-local save = require "strata.save"
 local target = require "strata.save.target"
 local transaction = require "strata.layer.transaction"
 
@@ -390,7 +388,7 @@ end
 ---@return string? code
 function methods:rootfs(opts)
   options.check("rootfs", "RootfsOptions", opts)
-  local root, message, code = rootfs.of(state_of(self).layers, opts)
+  local root, message, code = require("strata.rootfs").of(state_of(self).layers, opts)
   if not root then return nil, message, code end
   return root
 end
@@ -402,7 +400,7 @@ function methods:tree(opts)
   options.check("tree", "ImageTreeOptions", opts)
   local root, message = self:rootfs { view = opts and opts.view }
   if not root then error(message, 0) end
-  local text = rootfs.draw(root, opts)
+  local text = require("strata.rootfs").draw(root, opts)
   root:close()
   return text
 end
@@ -561,7 +559,7 @@ function methods:save(what, opts)
   local state = state_of(self)
   target.check(what, opts, "save")
   if state.failure then return nil, state.failure[1], state.failure[2] end
-  return save.images({ request_of(state) }, what, opts or {})
+  return require("strata.save").images({ request_of(state) }, what, opts or {})
 end
 
 --- What img:save with these options would write: the same table. Digests and sizes that only compressing would tell
@@ -576,7 +574,7 @@ function methods:plan(opts)
   if to then target.of(to, opts, "plan") end
   local state = state_of(self)
   if state.failure then return nil, state.failure[1], state.failure[2] end
-  return save.plan(request_of(state), opts or {})
+  return require("strata.save").plan(request_of(state), opts or {})
 end
 
 --- The entries of all layers, the base first, each with its layer. Throws when a layer cannot be read.
@@ -686,7 +684,7 @@ local fields = {
     return (stored_size(state))
   end,
   digest = function(state)
-    local digest, message = save.digest(request_of(state))
+    local digest, message = require("strata.save").digest(request_of(state))
     if message then error(message, 0) end
     return digest
   end,
