@@ -12,6 +12,7 @@ local choice = {}
 ---@class strata.ChoiceItem
 ---@field shown string  for messages
 ---@field matches fun(path: string): boolean
+---@field has_below boolean?  a path matches when one does that it is below
 ---@field used boolean?  it has matched something
 
 ---@class strata.Choice
@@ -19,6 +20,7 @@ local choice = {}
 ---@field items strata.ChoiceItem[]
 ---@field call function?  instead of items
 ---@field known table<string, boolean>  paths that were asked for
+---@field has_below boolean  so it is of all items
 local Choice = {}
 Choice.__index = Choice
 
@@ -59,13 +61,20 @@ local function of_glob(given, fn)
   end
   local problem = glob.problem(given)
   if problem then misuse("%s: %s is no glob: %s", fn, core.quote(given), problem) end
-  return { shown = core.quote(given), matches = glob.matcher { given } }
+  return { shown = core.quote(given), matches = glob.matcher { given }, has_below = true }
 end
 
 local function item(given, fn)
   if type(given) == "string" then return of_glob(given, fn) end
   if type(given) == "table" and given.pattern ~= nil then return of_pattern(given, fn) end
   misuse("%s: a path, a glob or {pattern = ...} is wanted, not %s", fn, type(given))
+end
+
+local function all_have_below(items)
+  for _, one in ipairs(items) do
+    if not one.has_below then return false end
+  end
+  return true
 end
 
 --- Reads what a caller has given. Throws what chooses nothing, or cannot.
@@ -86,6 +95,7 @@ function choice.new(which, fn)
   else
     self.items[1] = item(which, fn)
   end
+  self.has_below = all_have_below(self.items) and not self.call
   return self
 end
 
@@ -112,6 +122,7 @@ end
 ---@param is_aside? boolean  as for matches
 ---@return boolean
 function Choice:covers(path, is_aside)
+  if path and self.has_below then return self:matches(path, is_aside) end
   while path do
     if self:matches(path, is_aside) then return true end
     path = parent_of(path)
@@ -125,13 +136,14 @@ end
 ---@return fun(path: string): boolean
 function choice.matcher(which, fn)
   if type(which) == "function" then misuse("%s: a path, a glob or {pattern = ...} is wanted, not function", fn) end
-  local items = choice.new(which, fn).items
+  local chosen = choice.new(which, fn)
+  local items = chosen.items
   return function(path)
     while path do
       for _, one in ipairs(items) do
         if one.matches(path) then return true end
       end
-      path = parent_of(path)
+      path = not chosen.has_below and parent_of(path) or nil
     end
     return false
   end

@@ -26,6 +26,25 @@ function later.add(target, names, load)
   for name in names:gmatch "%S+" do loaders[name] = load end
 end
 
+-- Of each class that is not there yet what to add to its methods.
+local classes = {}
+
+--- The same for the methods of a class that may not be loaded itself.
+---@param class string
+---@param names string
+---@param load fun()
+function later.add_to_class(class, names, load)
+  classes[class] = classes[class] or {}
+  table.insert(classes[class], { names = names, load = load })
+end
+
+--- Adds to the methods of a class, which has been loaded, what is to be loaded later.
+---@param class string
+---@param methods table<string, function>
+function later.class_is_there(class, methods)
+  for _, one in ipairs(classes[class] or {}) do later.add(methods, one.names, one.load) end
+end
+
 --- Loads what a table does not have yet, for those who list its names.
 ---@generic T
 ---@param target T

@@ -140,6 +140,7 @@ end
 ---@return fun(value: any): boolean is
 function object.class(name, methods, hooks)
   object.methods[name] = methods
+  later.class_is_there(name, methods)
   local mt = { __name = name }
   local new, state_of, is = core.object_type(mt)
   local class = { name = name, methods = methods, hooks = hooks, state_of = state_of }
