@@ -39,7 +39,7 @@ local function edited(state, pointer, changed, message, code)
   if changed == nil then return nil, message, code end
   if changed then
     if pointer:find("^/history/[^/]*/") then
-      config.rows_changed(state.rows)
+      if pointer:find("^/history/[^/]*/empty_layer") then config.rows_changed(state.rows) end
     elseif pointer:find("^/history/") or pointer == "/history" then
       state.rows = nil
     end

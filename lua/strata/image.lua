@@ -262,6 +262,7 @@ end
 function image.settle(state, opts)
   layer.check_copies(state.hub.layers)
   if settled(state) and not (opts and opts.exact) then return true end
+  job.poll() -- all layers are looked at
   local ok, message, code = layer.settle(state.hub.layers, opts)
   if not ok then return nil, message, code end
   sync_diff_ids(state)
@@ -275,6 +276,7 @@ local function new_hub(state, model)
     edit = function(name, fn) return image.edit(state, name, fn) end,
     edits = core.edit_counter(),
     settle = function()
+      job.tick()
       local ok, message = image.settle(state)
       if not ok then error(message, 0) end
       return state.settled
