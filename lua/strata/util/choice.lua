@@ -13,6 +13,7 @@ local choice = {}
 ---@field shown string  for messages
 ---@field matches fun(path: string): boolean
 ---@field has_below boolean?  a path matches when one does that it is below
+---@field plain string?  what it is, when it is a path and no glob
 ---@field used boolean?  it has matched something
 
 ---@class strata.Choice
@@ -21,6 +22,8 @@ local choice = {}
 ---@field call function?  instead of items
 ---@field known table<string, boolean>  paths that were asked for
 ---@field has_below boolean  so it is of all items
+---@field plain table<string, strata.ChoiceItem[]>  the items that are paths: they are looked up, for there may be many
+---@field globs strata.ChoiceItem[]  the others
 local Choice = {}
 Choice.__index = Choice
 
@@ -61,13 +64,26 @@ local function of_glob(given, fn)
   end
   local problem = glob.problem(given)
   if problem then misuse("%s: %s is no glob: %s", fn, core.quote(given), problem) end
-  return { shown = core.quote(given), matches = glob.matcher { given }, has_below = true }
+  return { shown = core.quote(given), matches = glob.matcher { given }, has_below = true, plain = glob.plain(given) }
 end
 
 local function item(given, fn)
   if type(given) == "string" then return of_glob(given, fn) end
   if type(given) == "table" and given.pattern ~= nil then return of_pattern(given, fn) end
   misuse("%s: a path, a glob or {pattern = ...} is wanted, not %s", fn, type(given))
+end
+
+-- Tells items that are paths from the others.
+local function divide(self)
+  self.plain, self.globs = {}, {}
+  for _, one in ipairs(self.items) do
+    local list = self.globs
+    if one.plain then
+      list = self.plain[one.plain] or {}
+      self.plain[one.plain] = list
+    end
+    list[#list + 1] = one
+  end
 end
 
 local function all_have_below(items)
@@ -96,6 +112,7 @@ function choice.new(which, fn)
     self.items[1] = item(which, fn)
   end
   self.has_below = all_have_below(self.items) and not self.call
+  divide(self)
   return self
 end
 
@@ -108,7 +125,12 @@ function Choice:matches(path, is_aside)
   local known = self.known[path]
   if known ~= nil then return known end
   local found = false
-  for _, one in ipairs(self.items) do
+  local at = next(self.plain) ~= nil and path or nil
+  while at do
+    for _, one in ipairs(self.plain[at] or {}) do one.used, found = one.used or not is_aside, true end
+    at = parent_of(at)
+  end
+  for _, one in ipairs(self.globs) do
     if ((not one.used and not is_aside) or not found) and one.matches(path) then
       one.used, found = one.used or not is_aside, true
     end

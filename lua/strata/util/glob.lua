@@ -162,6 +162,18 @@ local function matcher_of(pattern)
   return function(path) return path:find(first) ~= nil end
 end
 
+--- The path that a pattern without magic characters is, as entries have theirs; nil for any other pattern.
+---@param pattern string
+---@return string?
+function glob.plain(pattern)
+  local names = {}
+  for i, component in ipairs(compile(pattern)) do
+    if component.any or not component.plain then return nil end
+    names[i] = component.plain
+  end
+  return names[1] and table.concat(names, "/")
+end
+
 --- A function that tells whether a path matches one of the patterns, or is below what does.
 ---@param patterns string[]  e.g. {"usr/share/doc", "**/*.pyc"}
 ---@return fun(path: string): boolean
