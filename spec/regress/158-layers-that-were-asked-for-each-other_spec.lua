@@ -131,13 +131,6 @@ describe("for ten times as many layers ten times as much is done by", function()
 				assert(layer:set_annotation("place", tostring(i)))
 			end
 		end,
-		["labels, variables, annotations and tags, as many as layers"] = function(img)
-			for i = 1, #img.layers do
-				img.config:set_label("label" .. i, "x"):set_env("NAME" .. i, "x")
-				assert(img:set_annotation("annotation" .. i, "x"))
-				img:tag("app:" .. i)
-			end
-		end,
 		["a comment in every row of the history"] = function(img)
 			for i, row in ipairs(img:history()) do
 				row.comment = "comment " .. i
@@ -156,6 +149,22 @@ describe("for ten times as many layers ten times as much is done by", function()
 			assert.is_true(found <= 12, ("%s: %.1f times as many steps"):format(name, found))
 		end)
 	end
+end)
+
+it("ten times as many labels, variables, annotations and tags take ten times as much", function()
+	local steps = {}
+	for i, count in ipairs({ FEW, MANY }) do
+		local img = strata.new()
+		img:set_annotation("first", "x") -- its module is loaded
+		steps[i] = steps_of(function()
+			for k = 1, count do
+				img.config:set_label("label" .. k, "x"):set_env("NAME" .. k, "x")
+				assert(img:set_annotation("annotation" .. k, "x"))
+				img:tag("app:" .. k)
+			end
+		end)
+	end
+	assert.is_true(steps[2] / steps[1] <= 12, steps[2] / steps[1])
 end)
 
 describe("what is kept of layers is forgotten", function()
