@@ -11,7 +11,7 @@
 #include <lauxlib.h>
 #include <lualib.h>
 
-#include "core/json/json.h"
+#include "core/json/internal.h"
 
 #define PLAN 16
 #define EDITS 4
@@ -207,6 +207,21 @@ static void ask_model(enum edit edit, const struct strata_buf *before, const cha
 	ask(6);
 }
 
+/* An edit has moved the tokens: they are those that a scan of the text gives. */
+static bool same_tokens(const struct strata_json *a, const struct strata_json *b)
+{
+	bool same = a->tokens.n == b->tokens.n;
+
+	for (size_t i = 0; same && i < a->tokens.n; i++) {
+		const struct strata_json_token *x = &a->tokens.at[i], *y = &b->tokens.at[i];
+
+		same = x->start == y->start && x->end == y->end && x->name_start == y->name_start &&
+		       x->name_end == y->name_end && x->parent == y->parent && x->next == y->next &&
+		       x->count == y->count && x->type == y->type;
+	}
+	return same;
+}
+
 static void edit_once(struct strata_json *doc, struct plan *plan)
 {
 	enum edit edit = (enum edit)plan_below(plan, EDIT_KINDS);
@@ -244,7 +259,7 @@ static void edit_once(struct strata_json *doc, struct plan *plan)
 	if (p.parent.type != STRATA_JSON_NULL || edit == SET_NEW || edit == APPEND)
 		check_bytes(&before, now, len, &changed);
 	again = parse(now, len, &err);
-	CHECK(again != NULL);
+	CHECK(again != NULL && same_tokens(doc, again));
 	strata_json_free(again);
 	if (edit != BAD)
 		ask_model(edit, &before, now, len, &p.pointer, value, status);

@@ -39,7 +39,7 @@ local function edited(state, pointer, changed, message, code)
   if changed == nil then return nil, message, code end
   if changed then
     if pointer:find("^/history/[^/]*/") then
-      config.rows_changed(state.rows)
+      if pointer:find("^/history/[^/]*/empty_layer") then config.rows_changed(state.rows) end
     elseif pointer:find("^/history/") or pointer == "/history" then
       state.rows = nil
     end
@@ -233,6 +233,13 @@ local function is_variable(element, name)
   return type(element) == "string" and element:sub(1, #name + 1) == name .. "="
 end
 
+-- Whether the text shows without being decoded that no element begins with a name: a list that is set up one by one is
+-- looked through as often as it has elements.
+local function has_none(doc, name)
+  local raw = doc:type(ENV) == "array" and doc:raw(ENV)
+  return raw and name:find("^[%w_.-]+$") and not raw:find("\\", 1, true) and not raw:find('"' .. name .. "=", 1, true)
+end
+
 -- The last one counts when a container is started.
 local function find_variable(list, name)
   for i = #list, 1, -1 do
@@ -266,7 +273,8 @@ function methods:set_env(name, value)
   check_variable(name, "set_env")
   value = check_value(value, "set_env")
   if value:find("\0", 1, true) then misuse("config:set_env: a value cannot contain NUL") end
-  local list, message, code = environment(state.doc)
+  local list, message, code = {}, nil, nil
+  if not has_none(state.doc, name) then list, message, code = environment(state.doc) end
   if not list then return nil, message, code end
   local at, text = find_variable(list, name), name .. "=" .. value
   if at and list[at] == text then return self end
@@ -519,9 +527,12 @@ end
 
 ---@class strata.HistoryIndex
 ---@field ids integer[]  of the rows, in their order
+---@field kept integer[]?  those of an edit that may have to go back to them
 ---@field last integer  the highest id that was given
 ---@field places? table<integer, integer>  from an id to the row's place
+---@field empties? boolean[]  which rows are marked as empty layers
 ---@field numbers? table<integer, integer>  from a row's place to its layer's number
+---@field of_layers? integer[]  from a layer's number to its row's place
 
 --- What strata.history knows about the rows of the history. A new one begins
 -- when the history is set as a whole.
@@ -552,6 +563,16 @@ function config.replace(self, text)
   return true
 end
 
+-- Another document of the same text, to go back to. Edits that leave the config alone share one.
+local function spare_of(state)
+  local spare, revision = state.spare, state.doc:revision()
+  if spare and spare.of == state.doc and spare.revision == revision then return spare end
+  local doc, message, code = state.doc:copy()
+  if not doc then return nil, message, code end
+  state.spare = { of = state.doc, revision = revision, doc = doc }
+  return state.spare
+end
+
 --- A function that brings the document back to what it is now; nil, message, code when that cannot be kept.
 ---@param self strata.Config
 ---@return (fun())? restore
@@ -559,24 +580,39 @@ end
 ---@return string? code
 function config.keep(self)
   local state = state_of(self)
-  local text = state.doc:text()
-  local doc, message, code = core.json(text, state.limits)
-  if not doc then return nil, message, code end
-  local rows, ids = state.rows, {}
-  for i, id in ipairs(rows and rows.ids or {}) do ids[i] = id end
+  local spare, message, code = spare_of(state)
+  if not spare then return nil, message, code end
+  local rows = state.rows
+  local ids = rows and rows.ids
+  if rows then rows.kept = ids end
   return function()
-    if state.doc:text() == text then return doc:close() end
-    state.doc, state.rows = doc, rows
+    if state.doc == spare.of and state.doc:revision() == spare.revision then return end
+    state.doc, state.rows, state.spare = spare.doc, rows, nil
     if rows then rows.ids = ids end
     config.rows_changed(rows)
     config.touch(self)
   end
 end
 
+--- The ids of rows, which are going to be changed: a copy, when an edit may have to go back to those that are there.
+---@param rows strata.HistoryIndex
+---@return integer[]
+function config.own_ids(rows)
+  if rows.kept == rows.ids then
+    local ids = {}
+    for i, id in ipairs(rows.ids) do ids[i] = id end
+    rows.ids = ids
+  end
+  return rows.ids
+end
+
 --- Drops what was worked out from the rows as they were.
 ---@param rows strata.HistoryIndex?
-function config.rows_changed(rows)
-  if rows then rows.places, rows.numbers = nil, nil end
+---@param change? fun(empties: boolean[])  how the list of what is marked as empty changes; nil: it is to be read again
+function config.rows_changed(rows, change)
+  if not rows then return end
+  rows.places, rows.numbers, rows.of_layers = nil, nil, nil
+  if change and rows.empties then change(rows.empties) else rows.empties = nil end
 end
 
 return config

@@ -7,6 +7,7 @@
 local config = require "strata.config"
 local config_schema = require "strata.document.config_schema"
 local core = require "strata.core"
+local job = require "strata.util.job"
 local json = require "strata.util.json"
 local misuse = require "strata.util.misuse"
 local object = require "strata.util.object"
@@ -23,22 +24,32 @@ local new, state_of
 
 -- ---- rows and layers -------------------------------------------------------
 
--- The layer's number of each row that has one, by the row's place; and how many.
-local function numbers_of(cfg)
-  local rows, doc = config.rows(cfg), config.document(cfg)
-  if not rows.numbers then
-    local numbers, n = {}, 0
+-- Whether each row is marked as an empty layer.
+local function empties_of(cfg, rows)
+  if not rows.empties then
+    local doc, empties = config.document(cfg), {}
     if doc:type("/history") == "array" then
-      for i, row in ipairs((json.decode(doc:raw("/history")))) do
-        if row.empty_layer ~= true then
-          n = n + 1
-          numbers[i] = n
-        end
+      for i, row in ipairs((json.decode(doc:raw("/history")))) do empties[i] = row.empty_layer == true end
+    end
+    rows.empties = empties
+  end
+  return rows.empties
+end
+
+-- The layer's number of each row that has one, by the row's place; how many; and the place of each layer's row.
+local function numbers_of(cfg)
+  local rows = config.rows(cfg)
+  if not rows.numbers then
+    local numbers, of_layers = {}, {}
+    for i, is_empty in ipairs(empties_of(cfg, rows)) do
+      if not is_empty then
+        of_layers[#of_layers + 1] = i
+        numbers[i] = #of_layers
       end
     end
-    rows.numbers, rows.count = numbers, n
+    rows.numbers, rows.of_layers = numbers, of_layers
   end
-  return rows.numbers, rows.count
+  return rows.numbers, #rows.of_layers, rows.of_layers
 end
 
 local function layer_count(cfg, layers)
@@ -47,10 +58,8 @@ end
 
 -- The place of the row of a layer.
 local function place_of(cfg, layer_index)
-  for place, number in pairs((numbers_of(cfg))) do
-    if number == layer_index then return place end
-  end
-  return nil
+  local _, _, of_layers = numbers_of(cfg)
+  return of_layers[layer_index]
 end
 
 -- The place of a row now; nil and why when it has none any more.
@@ -165,8 +174,8 @@ end
 local function remove_at(cfg, at)
   local rows = config.rows(cfg)
   config.document(cfg):remove(pointer_to(at))
-  table.remove(rows.ids, at)
-  config.rows_changed(rows)
+  table.remove(config.own_ids(rows), at)
+  config.rows_changed(rows, function(empties) table.remove(empties, at) end)
   config.touch(cfg)
 end
 
@@ -212,21 +221,24 @@ function history.layer_row(cfg, layer_index, layers)
   return at and row_at(cfg, at, layers)
 end
 
---- Marks the row of a layer that goes away as one without a layer.
+--- Marks the rows of layers that go away as rows without a layer. Layers may have none.
 ---@param cfg strata.Config
----@param layer_index integer
----@return boolean marked  false when the layer has no row
-function history.mark_empty(cfg, layer_index)
-  local at = place_of(cfg, layer_index)
-  if not at then return false end
-  assert(config.document(cfg):set(pointer_to(at, "empty_layer"), "true"))
+---@param layers integer[]  their numbers
+function history.mark_empty(cfg, layers)
+  local _, _, of_layers = numbers_of(cfg)
+  local doc, any = config.document(cfg), false
+  for _, number in ipairs(layers) do
+    job.tick()
+    local at = of_layers[number]
+    if at then any = assert(doc:set(pointer_to(at, "empty_layer"), "true") ~= nil) end
+  end
+  if not any then return end
   config.rows_changed(config.rows(cfg))
   config.touch(cfg)
-  return true
 end
 
--- Puts JSON text in as a row; nil, message, code on failure.
-local function insert(cfg, at, text)
+-- Puts JSON text in as a row, which may be marked as empty; nil, message, code on failure.
+local function insert(cfg, at, text, is_empty)
   local doc, rows = config.document(cfg), config.rows(cfg)
   local ok, message, code
   if doc:type("/history") == "array" then
@@ -236,8 +248,8 @@ local function insert(cfg, at, text)
   end
   if ok == nil then return nil, message, code end
   rows.last = rows.last + 1
-  table.insert(rows.ids, at, rows.last)
-  config.rows_changed(rows)
+  table.insert(config.own_ids(rows), at, rows.last)
+  config.rows_changed(rows, function(empties) table.insert(empties, at, is_empty == true) end)
   config.touch(cfg)
   return at
 end
@@ -259,23 +271,23 @@ end
 ---@param first integer
 ---@param last integer
 function history.merge(cfg, first, last)
-  local kept = false
+  local steps, kept = {}, false
   for number = last, first, -1 do
-    local at = place_of(cfg, number)
-    if at and not kept then
-      kept = true
-    elseif at then
-      history.mark_empty(cfg, number)
-    end
+    if kept then steps[#steps + 1] = number end
+    kept = kept or place_of(cfg, number) ~= nil
   end
+  history.mark_empty(cfg, steps)
 end
 
---- Removes the row of a layer that goes away.
+--- Removes the rows of layers that go away.
 ---@param cfg strata.Config
----@param layer_index integer
-function history.remove(cfg, layer_index)
-  local at = place_of(cfg, layer_index)
-  if at then remove_at(cfg, at) end
+---@param layers integer[]  their numbers, the highest first: then the rows of those below stay where they are
+function history.remove(cfg, layers)
+  local _, _, of_layers = numbers_of(cfg)
+  for _, number in ipairs(layers) do
+    job.tick()
+    if of_layers[number] then remove_at(cfg, of_layers[number]) end
+  end
 end
 
 --- Takes the row of a layer along to where that goes.
@@ -331,7 +343,7 @@ end
 function history.append(cfg, row, layer_index)
   local text = row_text(row)
   if layer_index and not row.empty_layer then return insert_for(cfg, text, layer_index) end
-  return insert(cfg, #config.rows(cfg).ids + 1, text)
+  return insert(cfg, #config.rows(cfg).ids + 1, text, row.empty_layer)
 end
 
 -- The new text of a row, nil when it stays, and how much was replaced.

@@ -13,6 +13,7 @@ local fail = require "strata.util.fail"
 local file_list = require "strata.store.file_list"
 local history = require "strata.history"
 local inspect = require "strata.document.inspect"
+local job = require "strata.util.job"
 local json = require "strata.util.json"
 local layer = require "strata.layer"
 local limits = require "strata.util.limits"
@@ -20,9 +21,6 @@ local misuse = require "strata.util.misuse"
 local object = require "strata.util.object"
 local options = require "strata.util.options"
 local reference = require "strata.document.reference"
-local rootfs = require "strata.rootfs"
-local run_job = require("strata.util.job").run
-local save = require "strata.save"
 local target = require "strata.save.target"
 local transaction = require "strata.layer.transaction"
 
@@ -58,6 +56,8 @@ local new, state_of, is
 ---@field source strata.Source?  that it was opened from; nil: it was made anew
 ---@field opened strata.OpenedImage
 ---@field manifest strata.ImageManifest?  nil: it had none. Written by edit_manifest
+---@field manifest_document {of: strata.ImageManifest, doc: strata.JSON}?  of the manifest that was edited last. Written
+---  by edit_manifest
 ---@field annotations table<string, string>?  those that the first manifest of an image without one gets, nil for none.
 ---  Written by edit_manifest
 ---@field descriptor_text string?  the descriptor that led to the manifest; without one what is known of the first. Also
@@ -66,8 +66,12 @@ local new, state_of, is
 ---@field config strata.Config
 ---@field layers strata.Layer[]  the base first. Written by prune() and by edit/layer_list, which then renumber
 ---@field tags string[]  written by tag(), untag() and by assigning to img.tags
+---@field known_tags table?  the tags as reference.comparable has them, and `list`, which is `tags`. Written by tag()
 ---@field scrubs strata.Scrub[]?  of documents that repeat the config, and of descriptors: to be carried out by save.
 ---  Written by edit/scrub and edit/annotations
+---@field settled strata.Settled?  nil: it was never asked, or its config is another one. Written by settle()
+---@field kept table?  the lists that an edit that goes on may have to go back to, and what it has to undo. Written by
+---  edit()
 ---@field failure {[1]: string, [2]: string}?  message and code of an edit that cannot be taken back, or goes on.
 ---  Written by edit()
 
@@ -81,7 +85,11 @@ local new, state_of, is
 ---@field closed boolean?  the image is
 ---@field alone boolean?  layers are scanned one by one, since scanning them together failed. Written by layer
 ---@field edit? fun(name: string, fn: function): any, ...  carries out an edit whole or not at all; see image.edit
----@field settle fun()  carries out pending edits, so that digests are known; throws when it cannot
+---@field edits userdata  counts the edits of the layers' entries
+---@field loads integer?  counts the layers that were scanned. Written by layer
+---@field scanned strata.LayerState[]?  `layers`, once all of them are scanned. Written by layer
+---@field holders strata.Holders?  what strata.layer.holders has found
+---@field settle fun(): strata.Settled  carries out pending edits, so that digests are known; throws when it cannot
 ---@field row fun(position: integer): strata.HistoryRow?  the row of the history for a layer
 ---@field descriptor fun(origin: integer): string?  the descriptor that the manifest had for a layer
 
@@ -92,20 +100,37 @@ local function copy_of(list)
   return copy
 end
 
--- A function that brings an image back to what it is now, but for the entries of its layers.
+--- A list of the state that is going to be changed: a copy, when an edit may have to go back to the one that it has.
+---@param state strata.ImageState
+---@param field "layers"|"tags"|"scrubs"
+---@return table
+function image.own(state, field)
+  if state.kept and state.kept[field] == state[field] then state[field] = copy_of(state[field]) end
+  return state[field]
+end
+
+--- Has a function called when the edit that goes on, if there is one, is taken back.
+---@param state strata.ImageState
+---@param fn fun()
+function image.undo(state, fn)
+  if state.kept then table.insert(state.kept.undo, fn) end
+end
+
+-- A function that brings an image back to what it is now, but for the entries of its layers. An edit of one layer of
+-- thousands has to cost no more than that layer: lists are copied by those who change them.
 local function keep(state, name)
   local restore_config, message, code = config.keep(state.config)
   if not restore_config then return nil, message, code end
-  local layers, tags, scrubs = copy_of(state.layers), copy_of(state.tags), copy_of(state.scrubs)
+  local kept = { layers = state.layers, tags = state.tags, scrubs = state.scrubs, undo = {} }
   local manifest, described, annotated = state.manifest, state.descriptor_text, state.annotations
-  local descriptors = {}
-  for i, one in ipairs(state.hub.layers) do descriptors[i] = { one, one.descriptor_text, one.annotated } end
+  state.kept = kept
   return function(failed, why)
     if state.closed then return end
     restore_config()
-    state.layers, state.tags, state.scrubs = layers, tags, scrubs
+    state.layers, state.tags, state.scrubs = kept.layers, kept.tags, kept.scrubs
     state.manifest, state.descriptor_text, state.annotations = manifest, described, annotated
-    for _, row in ipairs(descriptors) do row[1].descriptor_text, row[1].annotated = row[2], row[3] end
+    for i = #kept.undo, 1, -1 do kept.undo[i]() end
+    state.settled = nil -- the config is another one
     image.renumber(state)
     if failed then
       state.failure = { ("%s has failed (%s) and cannot be taken back in %s: img:revert() goes back to what was opened")
@@ -115,7 +140,7 @@ local function keep(state, name)
 end
 
 local function ended(state, mark, ...)
-  if state.failure == mark then state.failure = nil end
+  if state.failure == mark then state.failure, state.kept = nil, nil end
   return ...
 end
 
@@ -147,43 +172,85 @@ end
 ---@return string? message
 ---@return string? code
 function image.edit_manifest(state, fn)
-  local before = state.manifest
-  local text = before and before.text or json.encode { annotations = json.object(state.annotations or {}) }
-  local doc, message, code = core.json(text)
+  local before, last = state.manifest, state.manifest_document
+  local doc, message, code
+  state.manifest_document = nil -- fn may throw
+  if before and last and last.of == before then
+    doc = last.doc
+  else
+    doc, message, code = core.json(before and before.text or
+      json.encode { annotations = json.object(state.annotations or {}) })
+  end
   if not doc then return nil, message, code end
+  local revision = doc:revision()
   local given = fn(doc)
   if not before then
     local left = annotations.read(doc, "")
     state.annotations = next(left) and left
-  elseif doc:text() ~= text then
+    return given
+  end
+  if doc:revision() ~= revision and doc:text() ~= before.text then
     state.manifest = { text = doc:text(), digest = before.digest, media_type = before.media_type,
                        config_digest = before.config_digest }
   end
+  state.manifest_document = { of = state.manifest, doc = doc }
   return given
 end
 
 -- ---- what the layers need of their image ------------------------------------
 
+-- What is known of layers that were moved, or some of which went, stays as far as it is not about their places.
+local function keep_findings(state, before, is_scanned)
+  local hub, last = state.hub, state.settled
+  if is_scanned and hub.scanned == before then hub.scanned = hub.layers end
+  if hub.holders and hub.holders.layers == before then
+    hub.holders = { layers = hub.layers, loads = hub.holders.loads, links = hub.holders.links }
+  end
+  if last and last.layers == before then
+    state.settled = { layers = hub.layers, edits = last.edits, chains = {} }
+  end
+end
+
 --- Gives the layers their positions, after a change to their list.
 ---@param state strata.ImageState
 function image.renumber(state)
-  local positions = {}
+  local hub, positions, added = state.hub, {}, false
+  local before, is_scanned = hub.layers or {}, true
   for i, item in ipairs(state.layers) do
-    positions[i] = layer.state_of(item)
-    positions[i].position = i
+    local one = layer.state_of(item)
+    if before[one.position] ~= one then
+      added = true
+      if one.loaded then layer.count_edits(one, one.index) end
+    end
+    positions[i] = one
+    is_scanned = is_scanned and one.loaded
   end
-  state.hub.layers = positions
+  for i, one in ipairs(positions) do one.position = i end
+  hub.layers = positions
+  if not added then keep_findings(state, before, is_scanned) end
 end
 
 -- Writes the diff_ids of edited layers into the config.
 local function sync_diff_ids(state)
-  local doc = config.document(state.config)
-  local changed = false
-  for i, one in ipairs(state.hub.layers) do
-    local diff_id = layer.current(one).diff_id
-    changed = doc:set("/rootfs/diff_ids/" .. (i - 1), core.json_quote(diff_id)) or changed
-  end
+  local layers = state.hub.layers
+  local changed = json.edit_elements(config.document(state.config), "/rootfs/diff_ids", function(raw, i)
+    job.tick()
+    local quoted = core.json_quote(layer.current(layers[i]).diff_id)
+    return raw ~= quoted and quoted or nil
+  end)
   if changed then config.touch(state.config) end
+end
+
+--- What settling has found.
+---@class strata.Settled
+---@field layers strata.LayerState[]  the hub's
+---@field edits integer  what the counter of edits said
+---@field chains string[]  the chain_ids of the lowest layers, as far as somebody has asked
+
+-- What was found last, when nothing was edited since.
+local function settled(state)
+  local last, hub = state.settled, state.hub
+  return last and last.layers == hub.layers and last.edits == hub.edits:count() and last or nil
 end
 
 --- Carries out pending edits of layers, so that digests are known.
@@ -193,9 +260,13 @@ end
 ---@return string? message
 ---@return string? code
 function image.settle(state, opts)
+  layer.check_copies(state.hub.layers)
+  if settled(state) and not (opts and opts.exact) then return true end
+  job.poll() -- all layers are looked at
   local ok, message, code = layer.settle(state.hub.layers, opts)
   if not ok then return nil, message, code end
   sync_diff_ids(state)
+  state.settled = { layers = state.hub.layers, edits = state.hub.edits:count(), chains = {} }
   return true
 end
 
@@ -203,9 +274,12 @@ local function new_hub(state, model)
   state.hub = {
     image = state, limits = model.limits or limits.resolve(), strict = model.strict,
     edit = function(name, fn) return image.edit(state, name, fn) end,
+    edits = core.edit_counter(),
     settle = function()
+      job.tick()
       local ok, message = image.settle(state)
       if not ok then error(message, 0) end
+      return state.settled
     end,
     row = function(position) return history.layer_row(state.config, position, state.layers) end,
     -- The descriptor that the manifest has for the layer that was opened at a place.
@@ -316,7 +390,7 @@ end
 ---@return string? code
 function methods:rootfs(opts)
   options.check("rootfs", "RootfsOptions", opts)
-  local root, message, code = rootfs.of(state_of(self).layers, opts)
+  local root, message, code = require("strata.rootfs").of(state_of(self).layers, opts)
   if not root then return nil, message, code end
   return root
 end
@@ -328,7 +402,7 @@ function methods:tree(opts)
   options.check("tree", "ImageTreeOptions", opts)
   local root, message = self:rootfs { view = opts and opts.view }
   if not root then error(message, 0) end
-  local text = rootfs.draw(root, opts)
+  local text = require("strata.rootfs").draw(root, opts)
   root:close()
   return text
 end
@@ -345,13 +419,13 @@ function methods:waste(opts)
 end
 
 -- Adds all layers that are there, to be compared with their digests.
-local function add_hashes(state, job)
+local function add_hashes(state, tasks)
   for _, one in ipairs(state.hub.layers) do
     local now = layer.current(one)
     if now.missing and not one.foreign then
       return nil, ("%s: its blob is not there"):format(layer.label(one)), "ENOENT"
     elseif not now.missing then
-      layer.add_hash(job, one, true)
+      layer.add_hash(tasks, one, true)
     end
   end
   return true
@@ -373,12 +447,12 @@ function methods:verify(opts)
   end
   ok, message, code = layer.bring(state.hub.layers, opts)
   if not ok then return nil, message, code end
-  local job = core.job()
-  ok, message, code = add_hashes(state, job)
+  local tasks = core.job()
+  ok, message, code = add_hashes(state, tasks)
   if ok then
-    ok, message, code = run_job(job, opts, "hashing")
+    ok, message, code = job.run(tasks, opts, "hashing")
   end
-  job:close()
+  tasks:close()
   if not ok then return nil, message, code end
   return true
 end
@@ -401,7 +475,14 @@ end
 function methods:tag(ref)
   local state = state_of(self)
   local full = reference.complete(ref)
-  if not reference.find(state.tags, full) then state.tags[#state.tags + 1] = full end
+  local known = state.known_tags
+  if not known or known.list ~= state.tags then
+    known = { list = state.tags }
+    for _, tag in ipairs(state.tags) do known[reference.comparable(tag)] = true end
+  end
+  local name = reference.comparable(full)
+  if not known[name] then table.insert(image.own(state, "tags"), full) end
+  known[name], known.list, state.known_tags = true, state.tags, known
   return self
 end
 
@@ -414,7 +495,8 @@ function methods:untag(ref)
   local state = state_of(self)
   local i = type(ref) == "string" and reference.find(state.tags, ref)
   if not i then return fail("ENOENT", "untag: the image has no tag %s", core.quote(reference.complete(ref))) end
-  table.remove(state.tags, i)
+  table.remove(image.own(state, "tags"), i)
+  state.known_tags = nil
   return self
 end
 
@@ -431,7 +513,8 @@ function methods:revert()
   local ok, message, code = config.replace(state.config, opened.config_text)
   if not ok then return nil, message, code end
   state.layers, state.tags, state.manifest = copy_of(opened.handles), copy_of(opened.tags), opened.manifest
-  state.descriptor_text, state.annotations, state.scrubs, state.failure = opened.descriptor_text, nil, nil, nil
+  state.descriptor_text, state.annotations, state.scrubs = opened.descriptor_text, nil, nil
+  state.failure, state.kept, state.settled, state.hub.scanned = nil, nil, nil, nil
   for _, handle in ipairs(state.layers) do layer.forget_edits(layer.state_of(handle)) end
   image.renumber(state)
   return self
@@ -478,7 +561,7 @@ function methods:save(what, opts)
   local state = state_of(self)
   target.check(what, opts, "save")
   if state.failure then return nil, state.failure[1], state.failure[2] end
-  return save.images({ request_of(state) }, what, opts or {})
+  return require("strata.save").images({ request_of(state) }, what, opts or {})
 end
 
 --- What img:save with these options would write: the same table. Digests and sizes that only compressing would tell
@@ -493,7 +576,7 @@ function methods:plan(opts)
   if to then target.of(to, opts, "plan") end
   local state = state_of(self)
   if state.failure then return nil, state.failure[1], state.failure[2] end
-  return save.plan(request_of(state), opts or {})
+  return require("strata.save").plan(request_of(state), opts or {})
 end
 
 --- The entries of all layers, the base first, each with its layer. Throws when a layer cannot be read.
@@ -603,7 +686,7 @@ local fields = {
     return (stored_size(state))
   end,
   digest = function(state)
-    local digest, message = save.digest(request_of(state))
+    local digest, message = require("strata.save").digest(request_of(state))
     if message then error(message, 0) end
     return digest
   end,

@@ -9,8 +9,6 @@
 -- misuse throws.
 
 local argument = require "strata.util.argument"
-local artifact = require "strata.artifact"
-local check = require "strata.check"
 local choice = require "strata.util.choice"
 local choose = require "strata.dialect.choose"
 local config_schema = require "strata.document.config_schema"
@@ -20,20 +18,54 @@ local fail = require "strata.util.fail"
 local image = require "strata.image"
 local job = require "strata.util.job"
 local json = require "strata.util.json"
+local later = require "strata.util.later"
+local layer = require "strata.layer"
 local limits = require "strata.util.limits"
 local misuse = require "strata.util.misuse"
-local new_layer = require "strata.layer.new"
 local options = require "strata.util.options"
 local platform = require "strata.document.platform"
 local printed = require "strata.util.printed"
 local reference = require "strata.document.reference"
-local save = require "strata.save"
 local target = require "strata.save.target"
 
-require "strata.edit" -- adds the operations on images
-require "strata.layer.save" -- adds layer:save
-require "strata.tree.layer_listing" -- adds layer:list
-require "strata.repair" -- adds img:repair
+-- What few scripts need is loaded when somebody asks for it. Each of these modules adds to strata.Image or
+-- strata.Layer.
+local function add_later()
+  local images, layers = image.methods, layer.methods
+  local function annotations() require "strata.edit.annotations" end
+  local names = "set_annotation remove_annotation"
+  later.add(images, names .. " set_descriptor_annotation remove_descriptor_annotation", annotations)
+  later.add(layers, names, annotations)
+  for _, list in ipairs { image.fields, image.set } do
+    later.add(list, "annotations descriptor_annotations", annotations)
+  end
+  for _, list in ipairs { layer.fields, layer.set } do later.add(list, "annotations", annotations) end
+  later.add(images, "append", function() require "strata.edit.append" end)
+  later.add(images, "check", function() require "strata.check" end)
+  later.add(images, "drop_waste", function() require "strata.edit.drop_waste" end)
+  later.add(images, "export", function() require "strata.edit.export" end)
+  later.add(images, "filter rewrite", function() require "strata.edit.entries" end)
+  later.add(images, "fold", function() require "strata.edit.dedup" end)
+  later.add(images, "normalize", function() require "strata.edit.normalize" end)
+  later.add(images, "purge", function() require "strata.edit.purge" end)
+  later.add(images, "rebase", function() require "strata.edit.rebase" end)
+  later.add(images, "rechunk", function() require "strata.edit.rechunk" end)
+  later.add(images, "referrers", function() require "strata.artifact" end)
+  later.add(images, "remove", function() require "strata.edit.remove" end)
+  later.add(images, "remove_layer move_layer prune", function() require "strata.edit.layer_list" end)
+  later.add(images, "repair", function() require "strata.repair" end)
+  later.add(images, "scrub_history", function() require "strata.edit.scrub" end)
+  later.add(images, "split", function() require "strata.edit.split" end)
+  later.add(images, "squash flatten", function() require "strata.edit.squash" end)
+  later.add_to_class("strata.Rootfs", "export extract", function() require "strata.edit.export" end)
+  later.add(layers, "check", function() require "strata.check" end)
+  later.add(layers, "filter rewrite remove", function() require "strata.layer.edit_entries" end)
+  later.add(layers, "list", function() require "strata.tree.layer_listing" end)
+  later.add(layers, "save", function() require "strata.layer.save" end)
+  later.add(layers, "tree", function() require "strata.rootfs" end)
+end
+
+add_later()
 
 local strata = {
   _VERSION = "strata " .. core._VERSION,
@@ -69,7 +101,7 @@ end
 local function list(what, opts)
   local listing, message, code = detect.open(what, opts)
   if not listing then return nil, message, code end
-  listing.strict = listing.strict and check.strict
+  listing.strict = listing.strict and require("strata.check").strict
   return listing
 end
 
@@ -190,7 +222,7 @@ end
 ---@return string[]|string|nil skipped  what cannot be in a layer; nil for nothing | message
 ---@return string? code
 function strata.layer(spec)
-  local made, skipped, code = new_layer.layer(spec)
+  local made, skipped, code = require("strata.layer.new").layer(spec)
   if not made then return nil, skipped, code end
   return made, skipped
 end
@@ -225,6 +257,7 @@ function strata.save(images, what, opts)
   target.check(what, opts, "save", nil, "SaveImagesOptions")
   local requests, message, code = image.requests(images)
   if not requests then return nil, message, code end
+  local save = require "strata.save"
   local problem = save.clash(requests, what, opts or {}, name)
   if problem then misuse("save: %s", problem) end
   return save.images(requests, what, opts or {}, nil, name)
@@ -251,7 +284,7 @@ end
 ---@return string? message
 ---@return string? code
 function strata.artifact(spec)
-  local made, message, code = artifact.make(spec)
+  local made, message, code = require("strata.artifact").make(spec)
   if not made then return nil, message, code end
   return made
 end
@@ -269,7 +302,7 @@ function strata.open_artifact(what, opts)
   local listing, message, code = list(what, opts)
   if not listing then return nil, message, code end
   local opened
-  opened, message, code = artifact.open(listing, opts)
+  opened, message, code = require("strata.artifact").open(listing, opts)
   listing.store:release()
   if not opened then return nil, message, code end
   return opened
@@ -386,7 +419,7 @@ local function save_of_one(from, to, opts, save_options)
   else
     local requests = image.requests { img }
     requests[1].alone = not is_all
-    saved, message, code = save.images(requests, to, save_options)
+    saved, message, code = require("strata.save").images(requests, to, save_options)
   end
   img:close()
   return saved, message, code
@@ -448,7 +481,7 @@ end
 function strata.check_tar(path, opts)
   argument.host_path(path, "check_tar")
   options.check("check_tar", "CheckOptions", opts)
-  return check.tar(path, opts)
+  return require("strata.check").tar(path, opts)
 end
 
 --- A function that tells whether paths choose a path, by themselves or as a directory that it is in: `*`, `?` and

@@ -5,12 +5,12 @@ local core = require "strata.core"
 local entry_class = require "strata.layer.entry"
 local extract = require "strata.layer.extract"
 local fetch = require "strata.layer.fetch"
+local job = require "strata.util.job"
 local limits = require "strata.util.limits"
 local media_types = require "strata.document.media_types"
 local misuse = require "strata.util.misuse"
 local object = require "strata.util.object"
 local printed = require "strata.util.printed"
-local run_job = require("strata.util.job").run
 local stranded_links = require "strata.layer.stranded_links"
 
 local layer = {}
@@ -97,6 +97,14 @@ local function index_of(state)
   return state.index
 end
 
+--- Has the edits of a layer's entries counted by its image.
+---@param state strata.LayerState
+---@param index userdata  its entry index
+function layer.count_edits(state, index)
+  entry_class.join(index, state.hub.edits)
+  index:count_in(state.hub.edits)
+end
+
 --- How layers are scanned.
 ---@class strata.LoadOptions
 ---@field threads integer?
@@ -125,33 +133,40 @@ end
 ---@return string? message
 ---@return string? code
 function layer.load(states, opts)
+  local hub = states[1] and states[1].hub
+  if hub and hub.scanned == states then return true end
   local waiting = {}
   for _, state in ipairs(states) do
     if not state.loaded then waiting[#waiting + 1] = state end
   end
   local ok, message, code = layer.bring(waiting, opts)
   if not ok then return nil, message, code end
-  local job, todo, is_read = core.job(), {}, {}
+  local tasks, todo, is_read = core.job(), {}, {}
   for _, state in ipairs(opts and opts.contents or {}) do is_read[state] = true end
   for _, state in ipairs(waiting) do
     local index
     index, message, code = index_of(state)
     if not index then return nil, message, code end
-    job:scan(limits.add(state.hub.limits, {
+    tasks:scan(limits.add(state.hub.limits, {
       label = label(state), index = index, digest = state.digest, diff_id = state.diff_id,
       inflate = is_read[state], temp_dir = opts and opts.temp_dir,
     }))
     todo[#todo + 1] = { state = state, index = index }
     state.index = nil -- unless it is scanned to its end; a later try starts anew
   end
-  ok, message, code = run_job(job, opts, "scanning")
+  ok, message, code = job.run(tasks, opts, "scanning")
   for i, item in ipairs(ok and todo or {}) do
     local state = item.state
+    layer.count_edits(state, item.index)
     state.index, state.loaded = item.index, true
-    state.digest = state.digest or job:task(i).digest -- a compressed one was read whole
+    state.hub.loads = (state.hub.loads or 0) + 1
+    state.digest = state.digest or tasks:task(i).digest -- a compressed one was read whole
   end
-  job:close()
-  if ok and not (opts and opts.lenient) then ok, message, code = vet(states) end
+  tasks:close()
+  if ok and not (opts and opts.lenient) then
+    ok, message, code = vet(states)
+    if ok and hub and hub.layers == states then hub.scanned = states end
+  end
   return ok, message, code
 end
 
@@ -235,6 +250,7 @@ end
 ---@param result? table  the result, as layer.current gives it; nil: it stays as it was
 function layer.carry_out(state, digest, result)
   state.digest, state.result, state.carried_out = digest, result, result ~= nil
+  state.hub.edits:add()
 end
 
 --- Makes a layer the one that it was opened as. Entries that were read before are those of a closed index.
@@ -338,10 +354,11 @@ function layer.check_links(states)
   return stranded_links.check(all)
 end
 
---- Throws when a table that an entry of these layers has handed out has been changed.
+--- Throws when a table that an entry of one of these layers, or of another one of their image, has handed out has been
+--- changed.
 ---@param states strata.LayerState[]
 function layer.check_copies(states)
-  for _, state in ipairs(states) do entry_class.check(state.index) end
+  if states[1] then entry_class.check_all(states[1].hub.edits) end
 end
 
 --- Carries out pending edits of layers, in parallel, into unnamed temporary files.
@@ -355,7 +372,7 @@ function layer.settle(states, opts)
   layer.check_copies(states)
   local ok, message, code = layer.check_links(states)
   if not ok then return nil, message, code end
-  local job, todo = core.job(), {}
+  local tasks, todo = core.job(), {}
   for _, state in ipairs(states) do
     local compression = opts.compression
     if not compression or compression == "keep" then compression = state.blob.compression end
@@ -363,7 +380,7 @@ function layer.settle(states, opts)
       local file
       file, message, code = core.temp_file(opts.temp_dir)
       if not file then return nil, message, code end
-      job:write(limits.add(state.hub.limits, {
+      tasks:write(limits.add(state.hub.limits, {
         label = label(state), index = state.index, to = file, compression = compression,
         level = layer.level(opts, compression), temp_dir = opts.temp_dir,
         diff_id = state.diff_id, digest = state.digest,
@@ -372,10 +389,10 @@ function layer.settle(states, opts)
     end
   end
   if #todo == 0 then return true end
-  ok, message, code = run_job(job, opts, "rewriting")
+  ok, message, code = job.run(tasks, opts, "rewriting")
   if ok then
     for i, item in ipairs(todo) do
-      local done = job:task(i)
+      local done = tasks:task(i)
       item.state.result = {
         file = item.file, offset = 0, size = done.size, compression = item.compression,
         digest = done.digest, diff_id = done.diff_id, revision = item.state.index:revision(),
@@ -383,17 +400,17 @@ function layer.settle(states, opts)
       }
     end
   end
-  job:close()
+  tasks:close()
   return ok, message, code
 end
 
 --- Adds a task that hashes a layer. Its edits must have been carried out, and its blob must be there.
----@param job userdata
+---@param tasks userdata  a core job
 ---@param state strata.LayerState
 ---@param plain boolean  its tar, too: then the contents of its entries are verified by that
-function layer.add_hash(job, state, plain)
+function layer.add_hash(tasks, state, plain)
   local now = layer.current(state)
-  job:hash(limits.add(state.hub.limits, {
+  tasks:hash(limits.add(state.hub.limits, {
     label = label(state), file = now.file, offset = now.offset, size = now.size, compression = now.compression,
     plain = plain, digest = now.digest, diff_id = plain and now.diff_id or nil,
     index = plain and now ~= state.result and index_of(state) or nil,
@@ -408,16 +425,16 @@ end
 ---@return string? message
 ---@return string? code
 function layer.prepare(states, opts)
-  local job
+  local tasks
   for _, state in ipairs(states) do
     if not state.index:prepared() then
-      job = job or core.job()
-      job:prepare(limits.add(state.hub.limits, { label = label(state), index = state.index }))
+      tasks = tasks or core.job()
+      tasks:prepare(limits.add(state.hub.limits, { label = label(state), index = state.index }))
     end
   end
-  if not job then return true end
-  local ok, message, code = run_job(job, opts, "verifying")
-  job:close()
+  if not tasks then return true end
+  local ok, message, code = job.run(tasks, opts, "verifying")
+  tasks:close()
   return ok, message, code
 end
 
@@ -440,18 +457,17 @@ end
 ---@return string? message
 ---@return string? code
 function layer.hash(states, opts)
-  local job, todo, plain = core.job(), {}, not (opts and opts.verify == false)
+  local todo, plain = {}, not (opts and opts.verify == false)
   for _, state in ipairs(states) do
     local now = layer.current(state)
-    if not now.digest and not now.missing then
-      layer.add_hash(job, state, plain)
-      todo[#todo + 1] = state
-    end
+    if not now.digest and not now.missing then todo[#todo + 1] = state end
   end
   if #todo == 0 then return true end
-  local ok, message, code = run_job(job, opts, "hashing")
-  for i, state in ipairs(ok and todo or {}) do state.digest = job:task(i).digest end
-  job:close()
+  local tasks = core.job()
+  for _, state in ipairs(todo) do layer.add_hash(tasks, state, plain) end
+  local ok, message, code = job.run(tasks, opts, "hashing")
+  for i, state in ipairs(ok and todo or {}) do state.digest = tasks:task(i).digest end
+  tasks:close()
   return ok, message, code
 end
 
@@ -552,13 +568,13 @@ local fields = {
   end,
   chain_id = function(state)
     if state.hub.standalone then return nil end
-    state.hub.settle()
-    local chain
-    for i = 1, state.position do
+    local chains = state.hub.settle().chains -- of the lowest layers, as far as somebody has asked
+    for i = #chains + 1, state.position do
+      job.tick()
       local diff_id = layer.current(state.hub.layers[i]).diff_id
-      chain = chain and core.sha256(chain .. " " .. diff_id) or diff_id
+      chains[i] = i > 1 and core.sha256(chains[i - 1] .. " " .. diff_id) or diff_id
     end
-    return chain
+    return chains[state.position]
   end,
   digest = function(state)
     state.hub.settle()

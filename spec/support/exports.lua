@@ -1,5 +1,6 @@
 --- What modules and objects export, found by looking into them, and how their functions are declared.
 
+local later = require "strata.util.later"
 local shell = require "spec.support.shell"
 
 local exports = {}
@@ -67,7 +68,7 @@ function exports.class_of(object)
 	local iterate = getmetatable(object).__pairs
 	return {
 		name = getmetatable(object).__name,
-		methods = upvalue(iterate, "methods"),
+		methods = later.load(upvalue(iterate, "methods")),
 		hooks = upvalue(iterate, "hooks"),
 	}
 end
@@ -104,7 +105,7 @@ function exports.fields(object)
 		end
 		return names
 	end
-	add_keys(names, exports.class_of(object).hooks.fields)
+	add_keys(names, later.load(exports.class_of(object).hooks.fields or {}))
 	return names
 end
 

@@ -6,6 +6,7 @@
 #include "lua/entry_fields.h"
 #include "lua/limits.h"
 
+#define EDIT_COUNTER_TYPE "strata.EditCounter" /* a uint64_t */
 #define MAX_READ (64 << 20)
 
 struct strata_lua_index *strata_check_index(lua_State *L, int arg)
@@ -336,6 +337,43 @@ static int index_revision(lua_State *L)
 	return 1;
 }
 
+/* edit_counter() -> EditCounter, at 0: for indexes that are to be asked together */
+static int edit_counter_new(lua_State *L)
+{
+	strata_new_object(L, EDIT_COUNTER_TYPE, sizeof(uint64_t));
+	return 1;
+}
+
+/* counter:count() -> how often indexes were edited that it counts for */
+static int edit_counter_count(lua_State *L)
+{
+	const uint64_t *edits = strata_check_object(L, 1, EDIT_COUNTER_TYPE);
+
+	strata_push_int64(L, (int64_t)*edits);
+	return 1;
+}
+
+/* counter:add(): something else has changed that those who ask have to know of */
+static int edit_counter_add(lua_State *L)
+{
+	++*(uint64_t *)strata_check_object(L, 1, EDIT_COUNTER_TYPE);
+	return 0;
+}
+
+/* index:count_in(counter): its edits from now on. The table of the index keeps the counter. */
+static int index_count_in(lua_State *L)
+{
+	uint64_t *edits = strata_check_object(L, 2, EDIT_COUNTER_TYPE);
+
+	strata_check_object(L, 1, ENTRY_INDEX_TYPE);
+	strata_getuservalue(L, 1);
+	lua_pushvalue(L, 2);
+	lua_setfield(L, -2, "edits");
+	((struct strata_lua_index *)strata_check_object(L, 1, ENTRY_INDEX_TYPE))->index.edits =
+	        edits;
+	return 0;
+}
+
 /* index:prepared() -> whether contents can be read without the layer being read as a whole before
  */
 static int index_prepared(lua_State *L)
@@ -439,6 +477,7 @@ void strata_lua_register_index(lua_State *L)
 	                                   {"info", index_info},
 	                                   {"findings", index_findings},
 	                                   {"revision", index_revision},
+	                                   {"count_in", index_count_in},
 	                                   {"copy", index_copy},
 	                                   {"as_scanned", index_as_scanned},
 	                                   {"lost_names", index_lost_names},
@@ -449,8 +488,12 @@ void strata_lua_register_index(lua_State *L)
 	                                   {"drop_marked", index_drop_marked},
 	                                   {NULL, NULL}};
 	static const luaL_Reg meta[] = {{"__tostring", index_tostring}, {NULL, NULL}};
-	static const luaL_Reg functions[] = {{"entry_index", index_new}, {NULL, NULL}};
+	static const luaL_Reg counter[] = {
+	        {"count", edit_counter_count}, {"add", edit_counter_add}, {NULL, NULL}};
+	static const luaL_Reg functions[] = {
+	        {"entry_index", index_new}, {"edit_counter", edit_counter_new}, {NULL, NULL}};
 
 	strata_register_type(L, ENTRY_INDEX_TYPE, methods, meta, index_close);
+	strata_register_type(L, EDIT_COUNTER_TYPE, counter, NULL, NULL);
 	strata_set_functions(L, functions);
 }

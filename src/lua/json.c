@@ -78,6 +78,18 @@ static int json_new(lua_State *L)
 	return o->doc ? 1 : fail(L, &err);
 }
 
+/* doc:copy() -> another document of the same text | nil, message, code */
+static int json_copy(lua_State *L)
+{
+	struct json_object *o;
+	struct strata_err err;
+
+	check_json(L);
+	o = strata_new_object(L, JSON, sizeof(*o));
+	o->doc = strata_json_copy(check_json(L)->doc, &err);
+	return o->doc ? 1 : fail(L, &err);
+}
+
 static int json_close(lua_State *L)
 {
 	struct json_object *o = strata_check_object(L, 1, JSON);
@@ -383,6 +395,13 @@ static int json_remove(lua_State *L)
 	return edit(L, remove_value);
 }
 
+/* doc:revision() -> how often it was changed */
+static int json_revision(lua_State *L)
+{
+	lua_pushinteger(L, (lua_Integer)check_json(L)->edits);
+	return 1;
+}
+
 static int json_quote(lua_State *L)
 {
 	struct strata_buf *b = strata_begin_buffer(L, 1);
@@ -410,10 +429,13 @@ static int module_before(lua_State *L)
 void strata_lua_register_json(lua_State *L)
 {
 	static const luaL_Reg methods[] = {
-	        {"get", json_get},       {"type", json_type},     {"raw", json_raw},
-	        {"count", json_count},   {"keys", json_keys},     {"spans", json_spans},
-	        {"text", json_text},     {"set", json_set},       {"insert", json_insert},
-	        {"remove", json_remove}, {"rename", json_rename}, {NULL, NULL},
+	        {"get", json_get},       {"type", json_type},
+	        {"raw", json_raw},       {"count", json_count},
+	        {"keys", json_keys},     {"spans", json_spans},
+	        {"text", json_text},     {"set", json_set},
+	        {"insert", json_insert}, {"remove", json_remove},
+	        {"rename", json_rename}, {"revision", json_revision},
+	        {"copy", json_copy},     {NULL, NULL},
 	};
 	static const luaL_Reg meta[] = {{"__tostring", json_tostring}, {NULL, NULL}};
 	static const luaL_Reg functions[] = {

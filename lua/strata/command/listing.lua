@@ -7,11 +7,7 @@ local listing = {}
 local KINDS = { file = "-", dir = "d", symlink = "l", hardlink = "h", char = "c", block = "b", fifo = "p" }
 local TRIPLES = { [0] = "---", "--x", "-w-", "-wx", "r--", "r-x", "rw-", "rwx" }
 
---- "drwxr-xr-x" for a type and a mode.
----@param kind strata.EntryType
----@param mode integer
----@return string
-function listing.mode(kind, mode)
+local function mode_text(kind, mode)
   local out, special = { KINDS[kind] or "?" }, math.floor(mode / 512) % 8
   for place = 1, 3 do
     local triple = TRIPLES[math.floor(mode / 8 ^ (3 - place)) % 8]
@@ -22,6 +18,19 @@ function listing.mode(kind, mode)
     out[#out + 1] = triple
   end
   return table.concat(out)
+end
+
+local known = {} -- by the type and the mode, of which an image has few
+
+--- "drwxr-xr-x" for a type and a mode.
+---@param kind strata.EntryType
+---@param mode integer
+---@return string
+function listing.mode(kind, mode)
+  local of_kind = known[kind] or {}
+  known[kind] = of_kind
+  of_kind[mode] = of_kind[mode] or mode_text(kind, mode)
+  return of_kind[mode]
 end
 
 --- The time of an entry, in UTC.

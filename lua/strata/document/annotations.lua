@@ -41,7 +41,7 @@ end
 ---@param change strata.AnnotationChange
 ---@return boolean changed
 function annotations.change(doc, pointer, change)
-  local at, before = pointer .. "/annotations", doc:text()
+  local at, revision = pointer .. "/annotations", doc:revision()
   local except = change.except or {}
   for _, name in ipairs(change.whole and names_at(doc, at) or {}) do
     if change.set[name] == nil and not except[name] then doc:remove(at .. json.part(name)) end
@@ -56,8 +56,25 @@ function annotations.change(doc, pointer, change)
       doc:remove(place)
     end
   end
-  local changed = doc:text() ~= before
+  local changed = doc:revision() ~= revision
   if changed and doc:type(at) == "object" and doc:count(at) == 0 then doc:remove(at) end
+  return changed
+end
+
+--- The same for annotations that no document has yet: in the table itself.
+---@param names table<string, string>
+---@param change strata.AnnotationChange
+---@return boolean changed
+function annotations.change_table(names, change)
+  local changed, except = false, change.except or {}
+  for _, name in ipairs(change.whole and json.keys(names) or {}) do
+    if change.set[name] == nil and not except[name] then names[name], changed = nil, true end
+  end
+  for name, value in pairs(change.set) do
+    local new = value or nil
+    changed = changed or names[name] ~= new
+    names[name] = new
+  end
   return changed
 end
 

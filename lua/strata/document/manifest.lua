@@ -2,6 +2,7 @@
 
 local core = require "strata.core"
 local digests = require "strata.util.digests"
+local job = require "strata.util.job"
 local json = require "strata.util.json"
 local media_types = require "strata.document.media_types"
 local scrub = require "strata.document.scrub"
@@ -142,6 +143,7 @@ function manifest.edit(text, image, family)
   end
   if #image.layers > 0 and doc:type("/layers") ~= "array" then doc:set("/layers", "[]") end
   for i, one in ipairs(image.layers) do
+    job.tick()
     local pointer = "/layers/" .. (i - 1)
     if one.origin then
       -- A layer that was moved takes its descriptor along.
@@ -165,7 +167,10 @@ function manifest.new(image, family)
                digest = image.config_digest, size = #image.config_text },
     layers = json.array {}, annotations = image.annotations,
   })
-  for _, one in ipairs(image.layers) do doc:set("/layers/-", descriptor_text(one, family, image.scrubs)) end
+  for _, one in ipairs(image.layers) do
+    job.tick()
+    doc:set("/layers/-", descriptor_text(one, family, image.scrubs))
+  end
   return (doc:text())
 end
 

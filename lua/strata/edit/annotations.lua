@@ -47,6 +47,13 @@ local function read_manifest(state)
 end
 
 local function change_manifest(state, change)
+  if not state.manifest then
+    local names = state.annotations or {}
+    if state.kept then names = read_manifest(state) end -- an edit may have to go back to the table
+    local changed = annotations.change_table(names, change)
+    state.annotations = next(names) and names
+    return changed
+  end
   return image.edit_manifest(state, function(doc) return annotations.change(doc, "", change) end)
 end
 
@@ -152,7 +159,11 @@ local function change_layer(state, change)
   end
   local text, message, code = changed(state.descriptor_text or "{}", change)
   if text == nil then return nil, message, code end
-  if text then state.descriptor_text, state.annotated = text, true end
+  if text then
+    local before, annotated = state.descriptor_text, state.annotated
+    if owner then image.undo(owner, function() state.descriptor_text, state.annotated = before, annotated end) end
+    state.descriptor_text, state.annotated = text, true
+  end
   return text ~= false
 end
 

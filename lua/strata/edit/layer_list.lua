@@ -44,7 +44,7 @@ end
 ---@return strata.Layer
 function layer_list.take_out(state, i)
   config.document(state.config):remove(diff_id_pointer(i))
-  return table.remove(state.layers, i)
+  return table.remove(image.own(state, "layers"), i)
 end
 
 --- Puts a layer into the list and into the config.
@@ -54,7 +54,7 @@ end
 ---@param diff_id string
 function layer_list.put_in(state, i, handle, diff_id)
   local doc, quoted = config.document(state.config), core.json_quote(diff_id)
-  table.insert(state.layers, i, handle)
+  table.insert(image.own(state, "layers"), i, handle)
   if i == #state.layers then return doc:set("/rootfs/diff_ids/-", quoted) end
   return doc:insert(diff_id_pointer(i), quoted)
 end
@@ -109,6 +109,7 @@ end
 
 -- Refuses a change to the list of layers by which a hardlink would find another file, or none.
 local function check_links(before, change)
+  if not stranded_links.possible(before) then return true end
   local after = {}
   for i, one in ipairs(before) do after[i] = one end
   change(after)
@@ -178,10 +179,8 @@ local function remove(state, chosen, opts)
     for _, i in ipairs(chosen) do table.remove(list, i) end
   end)
   if not ok then return nil, message, code end
-  for _, i in ipairs(chosen) do
-    layer_list.take_out(state, i)
-    history.remove(state.config, i)
-  end
+  for _, i in ipairs(chosen) do layer_list.take_out(state, i) end
+  history.remove(state.config, chosen)
   layer_list.finish(state)
   return true
 end
@@ -250,14 +249,14 @@ end
 function layer_list.prune(state)
   local ok, message, code = layer.load(state.hub.layers)
   if not ok then return nil, message, code end
+  local empty = {}
   for i = #state.layers, 1, -1 do
-    if (state.hub.layers[i].index:count()) == 0 then
-      history.mark_empty(state.config, i)
-      layer_list.take_out(state, i)
-      config.touch(state.config)
-    end
+    if (state.hub.layers[i].index:count()) == 0 then empty[#empty + 1] = i end
   end
-  image.renumber(state)
+  if not empty[1] then return true end
+  history.mark_empty(state.config, empty)
+  for _, i in ipairs(empty) do layer_list.take_out(state, i) end
+  layer_list.finish(state)
   return true
 end
 

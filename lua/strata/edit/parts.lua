@@ -249,7 +249,7 @@ local function add_rows(cfg, i, count, how)
   local row = history.layer_row(cfg, i)
   if not row then return true end
   local like = { created = row.created, created_by = row.created_by, author = row.author, comment = how.comment }
-  if how.named then history.mark_empty(cfg, i) end
+  if how.named then history.mark_empty(cfg, { i }) end
   for part = how.named and 1 or 2, count do
     if how.named then like.created_by = how.named:format(part, count) end
     local ok, message, code = history.append(cfg, like, i + part - 1)

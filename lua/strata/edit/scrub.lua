@@ -161,7 +161,7 @@ function scrub.run(state, patterns)
   add(found, annotated)
   if more or descriptors then
     state.scrubs = state.scrubs or {}
-    table.insert(state.scrubs, patterns)
+    table.insert(image.own(state, "scrubs"), patterns)
   end
   if found.history > 0 then repeated.history = 0 end
   add(found, repeated)

@@ -3,6 +3,8 @@
 local choice = require "strata.util.choice"
 local core = require "strata.core"
 local fail = require "strata.util.fail"
+local holders = require "strata.layer.holders"
+local job = require "strata.util.job"
 local layer = require "strata.layer"
 local misuse = require "strata.util.misuse"
 local options = require "strata.util.options"
@@ -54,12 +56,13 @@ function edit_entries.keeps(fn, entry, handle)
 end
 
 -- Marks the entries for which fn returns false. The marks are in the entry indexes, where
--- a million of them costs nothing.
+-- a million of them costs nothing. Returns the numbers of the layers that lose some.
 local function mark(chosen, fn)
-  local count = 0
+  local losing = {}
   for _, state in ipairs(chosen) do
-    local handle = state.handle
+    local handle, count = state.handle, 0
     for entry in state.index:entries() do
+      job.tick()
       local keeps = edit_entries.keeps(fn, entry, handle)
       check_open(state.hub, "filter")
       if not keeps then
@@ -67,8 +70,29 @@ local function mark(chosen, fn)
         count = count + 1
       end
     end
+    if count > 0 then losing[#losing + 1] = state.position end
   end
-  return count
+  return losing
+end
+
+-- Drops what is marked in some layers, and whiteouts in any that then hide nothing.
+local function drop_marked(kept, states, losing)
+  local dead, message, code = needless_whiteouts.find(states, losing)
+  if not dead then return nil, message, code end
+  local seen = {}
+  for _, number in ipairs(losing) do seen[number] = true end
+  for _, one in ipairs(dead) do
+    local ok = true
+    if not seen[one.layer] then
+      losing[#losing + 1], seen[one.layer] = one.layer, true
+      ok, message, code = kept:keep { states[one.layer] }
+    end
+    if not ok then return nil, message, code end
+  end
+  for _, one in ipairs(dead) do one.entry:mark() end
+  for _, number in ipairs(losing) do states[number].index:drop_marked() end
+  holders.only_dropped(states)
+  return true
 end
 
 --- Drops the entries of layers for which fn returns false, and whiteouts in the layers above
@@ -87,14 +111,12 @@ function edit_entries.filter(hub, chosen, fn, within)
     local ok, message, code = layer.load(states)
     if ok then ok, message, code = kept:keep(chosen) end -- fn may also assign to fields
     if not ok then return nil, message, code end
-    for _, state in ipairs(states) do state.index:unmark() end -- an earlier function may have thrown
-    if mark(chosen, fn) == 0 then return true end
+    for _, state in ipairs(chosen) do state.index:unmark() end -- a plan may have left marks
+    local losing = mark(chosen, fn)
+    if not losing[1] then return true end
     ok, message, code = stranded_links.check(states)
-    if ok then ok, message, code = needless_whiteouts.mark(states) end
-    if ok and ok > 0 then ok, message, code = kept:keep(states) end -- they may be in any layer
-    if not ok then return nil, message, code end
-    for _, state in ipairs(states) do state.index:drop_marked() end
-    return true
+    if ok then ok, message, code = drop_marked(kept, states, losing) end
+    return ok, message, code
   end
   if within then return run(within) end
   return edit(hub, "filter", run)
@@ -116,6 +138,7 @@ function edit_entries.rewrite(hub, chosen, fn)
       ok, message, code = kept:keep { state }
       if not ok then break end
       for entry in state.index:entries() do
+        job.tick()
         fn(entry, handle)
         check_open(hub, "rewrite")
       end

@@ -24,6 +24,17 @@ end
 -- Of each entry index the tables that its entries have handed out last: the state that strata.util.frozen wants.
 local handed_out = setmetatable({}, { __mode = "k" })
 
+-- The counter of edits that each index has, and of each counter those indexes that have handed out tables.
+local counters = setmetatable({}, { __mode = "k" })
+local groups = setmetatable({}, { __mode = "k" })
+
+local function note(index)
+  local counter = counters[index]
+  if not counter then return end
+  groups[counter] = groups[counter] or setmetatable({}, { __mode = "k" })
+  groups[counter][index] = true
+end
+
 local ADVICE = {
   xattrs = "assign a table with all of them",
   pax = "it is there to be read; assign the fields of the entry",
@@ -41,15 +52,25 @@ function mt.hand_out(copy, name, index)
   if not state then
     state = {}
     handed_out[index] = state
+    note(index)
   end
   return frozen.copy(state, name, copy, "entry." .. name, ADVICE[name])
 end
 
---- Throws when a table that an entry has handed out has been changed.
----@param index userdata?  the core's
-function entry.check(index)
-  local state = index and handed_out[index]
-  if state then frozen.check(state) end
+--- Has an index belong to a counter, and no more to the one before.
+---@param index userdata  the core's
+---@param counter userdata  the core's
+function entry.join(index, counter)
+  local before = counters[index]
+  if before and groups[before] then groups[before][index] = nil end
+  counters[index] = counter
+  if handed_out[index] then note(index) end
+end
+
+--- Throws when a table has been changed that an entry has handed out, of one of the indexes of a counter.
+---@param counter userdata
+function entry.check_all(counter)
+  for index in pairs(groups[counter] or {}) do frozen.check(handed_out[index]) end
 end
 
 -- Names and values, in the order of their bytes.

@@ -3,6 +3,7 @@
 -- the layer itself alone.
 
 local core = require "strata.core"
+local job = require "strata.util.job"
 
 local growing_tree = {}
 
@@ -30,6 +31,7 @@ function growing_tree.each(states, opts, fn)
   local tree, message, code = core.tree(hub and hub.limits.steps, opts.view or "spec", opts.drops_marked)
   if not tree then return nil, message, code end
   for i, state in ipairs(states) do
+    job.poll()
     local index = opts.indexes and opts.indexes[i] or state.index
     local ok = true
     if index then ok, message, code = tree:apply(index) end

@@ -1,6 +1,8 @@
 --- Finding whiteouts that hide nothing any more once marked entries are dropped.
 
 local growing_tree = require "strata.layer.growing_tree"
+local holders = require "strata.layer.holders"
+local job = require "strata.util.job"
 local parent_of = require("strata.util.path").parent
 
 local needless_whiteouts = {}
@@ -10,36 +12,40 @@ local function hidden_by(entry)
   return entry.whiteout or entry.opaque
 end
 
--- The whiteouts that are not dropped themselves, and the set of paths that they hide.
-local function find_whiteouts(states)
-  local found, hidden = {}, {}
-  for i, state in ipairs(states) do
-    if i > 1 then
-      for entry in state.index:entries() do
-        local path = not entry.marked and hidden_by(entry)
-        if path then
-          found[#found + 1] = { layer = i, entry = entry, hidden = path }
-          hidden[path] = true
-        end
-      end
-    end
-  end
-  return found, hidden
-end
-
--- The lowest layer that loses something at or below each hidden path.
-local function find_losses(states, hidden)
+-- The lowest layer that loses something at or below each path that a whiteout hides.
+local function find_losses(states, losing, whiteouts)
   local losses = {}
-  for i, state in ipairs(states) do
-    for entry in state.index:entries() do
+  for _, i in ipairs(losing) do
+    for entry in states[i].index:entries() do
+      job.tick()
       local path = entry.marked and not hidden_by(entry) and entry.path or nil
       while path do
-        if hidden[path] and not losses[path] then losses[path] = i end
+        if whiteouts[path] and not (losses[path] and losses[path] <= i) then losses[path] = i end
         path = parent_of(path)
       end
     end
   end
   return losses
+end
+
+-- The whiteouts, not dropped themselves, below which something is lost: the lower layers first, each in the order of
+-- its tar. And the set of paths that they hide.
+local function find_touched(states, losses, whiteouts)
+  local touched, candidates = {}, {}
+  for path, lowest in pairs(losses) do
+    for _, one in ipairs(whiteouts[path]) do
+      local entry = one.layer > lowest and states[one.layer].index:entry(one.number)
+      if entry and not entry.marked and hidden_by(entry) == path then
+        touched[#touched + 1] = { layer = one.layer, number = one.number, entry = entry, hidden = path }
+        candidates[path] = true
+      end
+    end
+  end
+  table.sort(touched, function(a, b)
+    if a.layer ~= b.layer then return a.layer < b.layer end
+    return a.number < b.number
+  end)
+  return touched, candidates
 end
 
 -- Notes which of the candidates a path is, or lies below.
@@ -75,37 +81,43 @@ local function find_dead(states, found, candidates)
     end
     if not found[at] then break end
     for entry in state.index:entries() do
+      job.tick()
       if not entry.marked and not hidden_by(entry) then mark_alive(alive, candidates, entry.path) end
     end
   end
   return dead
 end
 
---- Marks whiteouts and opaque markers whose whole target is marked in the layers
--- below them. Those that hide nothing as it is stay as they are.
+--- Finds whiteouts and opaque markers whose whole target is marked in the layers below them. Those that hide nothing as
+-- it is stay as they are.
 ---@param states {index: userdata}[]  of all layers of the image, base first, scanned
----@return integer? count  how many
+---@param losing? integer[]  the numbers of those with marked entries; nil: any may have some
+---@return {layer: integer, entry: strata.Entry}[]? found
+---@return string? message
+---@return string? code
+function needless_whiteouts.find(states, losing)
+  local whiteouts = holders.whiteouts(states)
+  if next(whiteouts) == nil then return {} end
+  if not losing then
+    losing = {}
+    for i in ipairs(states) do losing[i] = i end
+  end
+  local touched, candidates = find_touched(states, find_losses(states, losing, whiteouts), whiteouts)
+  local dead = touched[1] and find_dead(states, touched, candidates) or {}
+  if not dead[1] then return dead end
+  return without_other_names(states, dead)
+end
+
+--- Marks them.
+---@param states {index: userdata}[]
+---@return boolean? ok
 ---@return string? message
 ---@return string? code
 function needless_whiteouts.mark(states)
-  local found, hidden = find_whiteouts(states)
-  if #found == 0 then return 0 end
-  local losses, candidates, touched = find_losses(states, hidden), {}, {}
-  for _, one in ipairs(found) do
-    if losses[one.hidden] and losses[one.hidden] < one.layer then
-      candidates[one.hidden] = true
-      touched[#touched + 1] = one
-    end
-  end
-  if #touched == 0 then return 0 end
-  local dead = find_dead(states, touched, candidates)
-  if #dead > 0 then
-    local message, code
-    dead, message, code = without_other_names(states, dead)
-    if not dead then return nil, message, code end
-  end
-  for _, one in ipairs(dead) do one.entry:mark() end
-  return #dead
+  local found, message, code = needless_whiteouts.find(states)
+  if not found then return nil, message, code end
+  for _, one in ipairs(found) do one.entry:mark() end
+  return true
 end
 
 return needless_whiteouts

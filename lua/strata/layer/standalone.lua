@@ -1,5 +1,6 @@
 --- Layers that belong to no image yet.
 
+local core = require "strata.core"
 local layer = require "strata.layer"
 
 local standalone = {}
@@ -11,10 +12,11 @@ local standalone = {}
 function standalone.new(state, limits)
   state.position = 1
   state.hub = {
-    standalone = true, limits = limits, layers = { state },
+    standalone = true, limits = limits, layers = { state }, edits = core.edit_counter(),
     settle = function()
       local ok, message = layer.settle { state }
       if not ok then error(message, 0) end
+      return { chains = {} }
     end,
     row = function() return nil end,
   }

@@ -5,6 +5,7 @@
 
 local core = require "strata.core"
 local growing_tree = require "strata.layer.growing_tree"
+local holders = require "strata.layer.holders"
 
 local stranded_links = {}
 
@@ -102,13 +103,11 @@ local function explain(one)
 end
 
 --- Whether a layer has hardlinks that may be left without their file.
----@param states {index: userdata?}[]
+---@param states {index: userdata?, hub: strata.Hub?}[]  of all layers, base first; those that are not scanned do not
+---  count
 ---@return boolean
 function stranded_links.possible(states)
-  for _, state in ipairs(states) do
-    if state.index and state.index:dangling()[1] then return true end
-  end
-  return false
+  return holders.links(states)
 end
 
 --- Refuses edits, marks among them, that leave a hardlink without the file that it named when the layers were scanned.

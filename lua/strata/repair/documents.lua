@@ -58,8 +58,7 @@ function documents.history(work)
   if rows.count - #without ~= count then
     return nil, "which rows have no layer is a guess: mark them in img:history(), or img:clear_history()"
   end
-  table.sort(without) -- numbers: the last one first, for marking changes those behind
-  for i = #without, 1, -1 do history.mark_empty(cfg, without[i]) end
+  history.mark_empty(cfg, without)
   return ("%d rows are marked as those of instructions that make no layer"):format(#without)
 end
 

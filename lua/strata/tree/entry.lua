@@ -62,8 +62,23 @@ local function field_of(headers, kind, key)
   return last[key]
 end
 
+-- What the tree says of the node, which throws when the tree is not that of its layers any more; and the entries that
+-- give it attributes and content, asked for once: they show their own edits.
+local function headers_of(state)
+  local kind = state.tree:info(state.node)
+  if not state.headers then state.headers = state.tree:headers(state.node) end
+  return state.headers, kind
+end
+
+local function source_of(state)
+  state.tree:info(state.node)
+  if state.source == nil then state.source = state.tree:source(state.node) or false end
+  return state.source
+end
+
 local function attribute(state, key)
-  return field_of(state.tree:headers(state.node), (state.tree:info(state.node)), key)
+  local headers, kind = headers_of(state)
+  return field_of(headers, kind, key)
 end
 
 local fields = {
@@ -156,7 +171,7 @@ for key in pairs(OF_HEADER) do
 end
 for key in pairs(OF_SOURCE) do
   fields[key] = function(state)
-    local source = state.tree:source(state.node)
+    local source = source_of(state)
     if source then return source[key] end
     return IMPLIED[key]
   end

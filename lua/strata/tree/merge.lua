@@ -1,6 +1,7 @@
 --- The core's merged tree of layers.
 
 local core = require "strata.core"
+local job = require "strata.util.job"
 local layer = require "strata.layer"
 
 local merge = {}
@@ -23,6 +24,7 @@ function merge.of_states(states, opts)
   local tree, message, code = core.tree(states[1] and states[1].hub.limits.steps, opts.view)
   if not tree then return nil, message, code end
   for i = 1, opts.count or #states do
+    job.tick()
     if opts.before then opts.before(tree, i) end
     local ok
     ok, message, code = tree:apply(opts.indexes and opts.indexes[i] or states[i].index)

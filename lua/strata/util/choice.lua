@@ -12,6 +12,8 @@ local choice = {}
 ---@class strata.ChoiceItem
 ---@field shown string  for messages
 ---@field matches fun(path: string): boolean
+---@field has_below boolean?  a path matches when one does that it is below
+---@field plain string?  what it is, when it is a path and no glob
 ---@field used boolean?  it has matched something
 
 ---@class strata.Choice
@@ -19,6 +21,9 @@ local choice = {}
 ---@field items strata.ChoiceItem[]
 ---@field call function?  instead of items
 ---@field known table<string, boolean>  paths that were asked for
+---@field has_below boolean  so it is of all items
+---@field plain table<string, strata.ChoiceItem[]>  the items that are paths: they are looked up, for there may be many
+---@field globs strata.ChoiceItem[]  the others
 local Choice = {}
 Choice.__index = Choice
 
@@ -59,13 +64,33 @@ local function of_glob(given, fn)
   end
   local problem = glob.problem(given)
   if problem then misuse("%s: %s is no glob: %s", fn, core.quote(given), problem) end
-  return { shown = core.quote(given), matches = glob.matcher { given } }
+  return { shown = core.quote(given), matches = glob.matcher { given }, has_below = true, plain = glob.plain(given) }
 end
 
 local function item(given, fn)
   if type(given) == "string" then return of_glob(given, fn) end
   if type(given) == "table" and given.pattern ~= nil then return of_pattern(given, fn) end
   misuse("%s: a path, a glob or {pattern = ...} is wanted, not %s", fn, type(given))
+end
+
+-- Tells items that are paths from the others.
+local function divide(self)
+  self.plain, self.globs = {}, {}
+  for _, one in ipairs(self.items) do
+    local list = self.globs
+    if one.plain then
+      list = self.plain[one.plain] or {}
+      self.plain[one.plain] = list
+    end
+    list[#list + 1] = one
+  end
+end
+
+local function all_have_below(items)
+  for _, one in ipairs(items) do
+    if not one.has_below then return false end
+  end
+  return true
 end
 
 --- Reads what a caller has given. Throws what chooses nothing, or cannot.
@@ -86,6 +111,8 @@ function choice.new(which, fn)
   else
     self.items[1] = item(which, fn)
   end
+  self.has_below = all_have_below(self.items) and not self.call
+  divide(self)
   return self
 end
 
@@ -98,7 +125,12 @@ function Choice:matches(path, is_aside)
   local known = self.known[path]
   if known ~= nil then return known end
   local found = false
-  for _, one in ipairs(self.items) do
+  local at = next(self.plain) ~= nil and path or nil
+  while at do
+    for _, one in ipairs(self.plain[at] or {}) do one.used, found = one.used or not is_aside, true end
+    at = parent_of(at)
+  end
+  for _, one in ipairs(self.globs) do
     if ((not one.used and not is_aside) or not found) and one.matches(path) then
       one.used, found = one.used or not is_aside, true
     end
@@ -112,6 +144,7 @@ end
 ---@param is_aside? boolean  as for matches
 ---@return boolean
 function Choice:covers(path, is_aside)
+  if path and self.has_below then return self:matches(path, is_aside) end
   while path do
     if self:matches(path, is_aside) then return true end
     path = parent_of(path)
@@ -125,13 +158,14 @@ end
 ---@return fun(path: string): boolean
 function choice.matcher(which, fn)
   if type(which) == "function" then misuse("%s: a path, a glob or {pattern = ...} is wanted, not function", fn) end
-  local items = choice.new(which, fn).items
+  local chosen = choice.new(which, fn)
+  local items = chosen.items
   return function(path)
     while path do
       for _, one in ipairs(items) do
         if one.matches(path) then return true end
       end
-      path = parent_of(path)
+      path = not chosen.has_below and parent_of(path) or nil
     end
     return false
   end

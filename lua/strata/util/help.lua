@@ -4,6 +4,7 @@
 
 local core = require "strata.core"
 local json = require "strata.util.json"
+local later = require "strata.util.later"
 local limits = require "strata.util.limits"
 local object = require "strata.util.object"
 local options = require "strata.util.options"
@@ -133,7 +134,7 @@ end
 local function place_of(fn)
   for _, class in ipairs(json.keys(texts)) do
     local module = package.loaded[class]
-    for _, list in ipairs { type(module) == "table" and module or {}, object.methods[class] or {} } do
+    for _, list in ipairs { type(module) == "table" and module or {}, later.load(object.methods[class] or {}) } do
       for _, item in ipairs(texts[class].functions) do
         if rawget(list, item[1]) == fn then return class, item[1] end
       end

@@ -7,12 +7,13 @@
 local core = require "strata.core"
 local frozen = require "strata.util.frozen"
 local json = require "strata.util.json"
+local later = require "strata.util.later"
 local misuse = require "strata.util.misuse"
 local spelling = require "strata.util.spelling"
 
 local object = {}
 
---- The methods of every class, by its name.
+--- The methods of every class, by its name; of some a part is not loaded yet.
 ---@type table<string, table<string, function>>
 object.methods = {}
 
@@ -35,7 +36,7 @@ object.methods = {}
 local function names_of(...)
   local names, seen = {}, {}
   for i = 1, select("#", ...) do
-    for name in pairs((select(i, ...))) do
+    for name in pairs(later.load((select(i, ...)))) do
       if not seen[name] then names[#names + 1] = name end
       seen[name] = true
     end
@@ -139,6 +140,7 @@ end
 ---@return fun(value: any): boolean is
 function object.class(name, methods, hooks)
   object.methods[name] = methods
+  later.class_is_there(name, methods)
   local mt = { __name = name }
   local new, state_of, is = core.object_type(mt)
   local class = { name = name, methods = methods, hooks = hooks, state_of = state_of }

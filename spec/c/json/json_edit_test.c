@@ -1,6 +1,7 @@
 /*
  * JSON: pointers, and edits that touch their span alone.
  */
+#include "core/json/internal.h"
 #include "json/json_support.h"
 
 static bool text_is(const struct strata_json *doc, const char *want)
@@ -462,6 +463,110 @@ static void test_every_place(void)
 		}
 }
 
+/* ---- many edits of one document ---- */
+
+/* An edit has moved the tokens: they are those that a scan of the text gives. */
+static bool same_tokens(const struct strata_json *a, const struct strata_json *b)
+{
+	bool same = a->tokens.n == b->tokens.n;
+
+	for (size_t i = 0; same && i < a->tokens.n; i++) {
+		const struct strata_json_token *x = &a->tokens.at[i], *y = &b->tokens.at[i];
+
+		same = x->start == y->start && x->end == y->end && x->name_start == y->name_start &&
+		       x->name_end == y->name_end && x->parent == y->parent && x->next == y->next &&
+		       x->count == y->count && x->type == y->type;
+	}
+	return same;
+}
+
+struct dice {
+	uint32_t state;
+};
+
+static size_t roll(struct dice *dice, size_t sides)
+{
+	dice->state = dice->state * 1664525u + 1013904223u;
+	return (dice->state >> 8) % sides;
+}
+
+/* A pointer to somewhere, now and then to where nothing is. */
+static void somewhere(const struct strata_json *doc, struct dice *dice, char *pointer, size_t size)
+{
+	struct strata_err err = {"", ""};
+	struct strata_json_span span, name, value;
+	size_t len = 0, total;
+
+	pointer[0] = '\0';
+	while (strata_json_find(doc, pointer, len, &span, &err) == 1 && len + 16 < size) {
+		size_t i = roll(dice, span.count + 2);
+
+		if (len > 0 && roll(dice, 3) == 0)
+			return;
+		if (strata_json_child(doc, pointer, len, i, &name, &value, &err) == 1 &&
+		    span.type == STRATA_JSON_OBJECT)
+			len += (size_t)snprintf(pointer + len, size - len, "/%.*s",
+			                        (int)(name.end - name.start - 2),
+			                        strata_json_text(doc, &total) + name.start + 1);
+		else
+			len += (size_t)snprintf(pointer + len, size - len,
+			                        roll(dice, 2) ? "/%zu" : "/n%zu", i);
+	}
+}
+
+static void test_many_edits(void)
+{
+	static const char *const values[] = {"1",
+	                                     "\"text\"",
+	                                     "[]",
+	                                     "{}",
+	                                     "[1,[2,[3,4]],{\"a\":[]}]",
+	                                     "{\"a\":{\"b\":{}},\"c\":[null,true]}"};
+	static const char text[] = "{\n \"a\": [1, {\"b\": []}],\n \"c\": {\"d\": null}\n}";
+	const struct strata_json_limits limits = {
+	        .max_bytes = 220, .max_depth = 5, .max_values = 30};
+	struct dice dice = {1};
+	size_t changed = 0, refused = 0;
+
+	for (int round = 0; round < 200; round++) {
+		struct strata_err err = {"", ""};
+		struct strata_json *doc = strata_json_parse(text, strlen(text), &limits, &err);
+
+		for (int i = 0; i < 60; i++) {
+			const char *value = values[roll(&dice, 6)], *now;
+			struct strata_json *again;
+			char pointer[200];
+			size_t len;
+			int rc;
+
+			somewhere(doc, &dice, pointer, sizeof(pointer));
+			len = strlen(pointer);
+			switch (roll(&dice, 5)) {
+			case 0:
+				rc = strata_json_remove(doc, pointer, len, &err);
+				break;
+			case 1:
+				rc = strata_json_insert(doc, pointer, len, value, strlen(value),
+				                        &err);
+				break;
+			case 2:
+				rc = strata_json_rename(doc, pointer, len, "n1", 2, &err);
+				break;
+			default:
+				rc = strata_json_set(doc, pointer, len, value, strlen(value), &err);
+			}
+			changed += rc > 0;
+			refused += rc < 0 && !strcmp(err.code, "ELIMIT");
+			now = strata_json_text(doc, &len);
+			again = strata_json_parse(now, len, &limits, &err);
+			check(again && !now[len] && same_tokens(doc, again), pointer, now);
+			strata_json_free(again);
+		}
+		strata_json_free(doc);
+	}
+	CHECK(changed > 3000 && refused > 50);
+}
+
 int main(void)
 {
 	RUN(test_find);
@@ -473,5 +578,6 @@ int main(void)
 	RUN(test_remove_and_set);
 	RUN(test_edit_limits);
 	RUN(test_every_place);
+	RUN(test_many_edits);
 	return check_sum("json_edit");
 }

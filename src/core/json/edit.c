@@ -1,8 +1,8 @@
 /*
- * The document, and its edits: each replaces one span of the text. The new
- * text is scanned before it takes the place of the old one, so that a document
- * is valid and within its limits at any time.
+ * The document, and its edits: each replaces one span of the text. A new value is scanned
+ * before anything is changed, so that a document is valid and within its limits at any time.
  */
+#include "core/base/grow.h"
 #include "core/json/internal.h"
 
 static size_t or_default(size_t limit, size_t otherwise)
@@ -35,6 +35,28 @@ struct strata_json *strata_json_parse(const char *text, size_t len,
 	return doc;
 }
 
+struct strata_json *strata_json_copy(const struct strata_json *doc, struct strata_err *err)
+{
+	struct strata_json *copy = calloc(1, sizeof(*copy));
+
+	if (!copy) {
+		strata_fail_nomem(err);
+		return NULL;
+	}
+	copy->limits = doc->limits;
+	for (; copy->tokens.n < doc->tokens.n; copy->tokens.n++)
+		if (strata_grow(copy->tokens.at, copy->tokens.n, err) < 0)
+			break;
+	if (copy->tokens.n < doc->tokens.n ||
+	    strata_buf_append(&copy->text, doc->text.data, doc->text.len + 1, err)) {
+		strata_json_free(copy);
+		return NULL;
+	}
+	memcpy(copy->tokens.at, doc->tokens.at, doc->tokens.n * sizeof(*doc->tokens.at));
+	copy->text.len--; /* the NUL */
+	return copy;
+}
+
 void strata_json_free(struct strata_json *doc)
 {
 	if (!doc)
@@ -48,31 +70,6 @@ const char *strata_json_text(const struct strata_json *doc, size_t *len)
 {
 	*len = doc->text.len;
 	return doc->text.data;
-}
-
-/* 1 when the text became another one, 0 when it is the same. */
-static int splice(struct strata_json *doc, size_t start, size_t end, const char *with, size_t len,
-                  struct strata_err *err)
-{
-	struct strata_buf cleanup_buf text = {0};
-	struct strata_json_tokens cleanup_tokens tokens = {0};
-	const char *old = doc->text.data;
-
-	if (len == end - start && !memcmp(old + start, with, len))
-		return 0;
-	if (strata_buf_append(&text, old, start, err) || strata_buf_append(&text, with, len, err) ||
-	    strata_buf_append(&text, old + end, doc->text.len - end + 1, err))
-		return -1;
-	text.len--; /* the NUL */
-	if (strata_json_scan(text.data, text.len, &doc->limits, &tokens, err))
-		return -1;
-	strata_buf_free(&doc->text);
-	strata_json_tokens_free(&doc->tokens);
-	doc->text = text;
-	doc->tokens = tokens;
-	memset(&text, 0, sizeof(text));
-	memset(&tokens, 0, sizeof(tokens));
-	return 1;
 }
 
 static int append_slice(struct strata_buf *out, struct strata_json_slice s, struct strata_err *err)
@@ -139,7 +136,23 @@ static int replace(struct strata_json *doc, uint32_t token, struct strata_json_s
 
 	if (append_styled(&text, doc, token, t->parent, value, err))
 		return -1;
-	return splice(doc, t->start, t->end, text.data, text.len, err);
+	if (token == 0)
+		return strata_json_rewrite(doc, t->start, t->end, text.data, text.len, err);
+	return strata_json_patch(doc,
+	                         &(struct strata_json_change){
+	                                 .start = t->start,
+	                                 .end = t->end,
+	                                 .with = text.data,
+	                                 .len = text.len,
+	                                 .value_len = text.len,
+	                                 .name_start = t->name_start,
+	                                 .name_end = t->name_end,
+	                                 .parent = t->parent,
+	                                 .first = token,
+	                                 .old = strata_json_behind(doc, token) - token,
+	                                 .gone = 1,
+	                         },
+	                         err);
 }
 
 /*
@@ -186,20 +199,36 @@ static int add_child(struct strata_json *doc, uint32_t container, size_t i,
 	const struct strata_json_token *tokens = doc->tokens.at;
 	struct strata_buf cleanup_buf text = {0};
 	struct strata_json_style style;
-	size_t at;
+	struct strata_json_change change = {.parent = container, .first = container + 1};
+	size_t name_at;
 
+	change.start = strata_json_begin(&tokens[container + 1]);
+	if (i) {
+		uint32_t before = strata_json_nth(doc, container, i - 1);
+
+		change.first = strata_json_behind(doc, before);
+		change.start = tokens[before].end;
+	}
+	change.end = change.start;
 	if (i && append_separator(&text, doc, container, i, err))
 		return -1;
 	strata_json_style_at(doc, STRATA_JSON_NONE, container, &style);
+	name_at = change.start + text.len;
 	if (name.len && (append_slice(&text, name, err) || append_slice(&text, style.colon, err)))
 		return -1;
+	change.value_at = text.len;
 	if (append_styled(&text, doc, STRATA_JSON_NONE, container, value, err))
 		return -1;
+	change.value_len = text.len - change.value_at;
 	if (!i && append_separator(&text, doc, container, i, err))
 		return -1;
-	at = i ? tokens[strata_json_nth(doc, container, i - 1)].end
-	       : strata_json_begin(&tokens[container + 1]);
-	return splice(doc, at, at, text.data, text.len, err);
+	change.with = text.data;
+	change.len = text.len;
+	if (name.len) {
+		change.name_start = (uint32_t)name_at;
+		change.name_end = (uint32_t)(name_at + name.len);
+	}
+	return strata_json_patch(doc, &change, err);
 }
 
 /* The only child of an empty container: its brackets are laid out anew. */
@@ -285,7 +314,7 @@ int strata_json_set(struct strata_json *doc, const char *pointer, size_t len, co
 	if (v.len == t->end - t->start && !memcmp(v.p, doc->text.data + t->start, v.len))
 		return 0;
 	if (path.token == 0)
-		return splice(doc, t->start, t->end, v.p, v.len, err);
+		return strata_json_rewrite(doc, t->start, t->end, v.p, v.len, err);
 	return replace(doc, path.token, v, err);
 }
 
@@ -321,7 +350,7 @@ int strata_json_remove(struct strata_json *doc, const char *pointer, size_t len,
 {
 	const struct strata_json_token *tokens = doc->tokens.at, *t, *parent;
 	struct strata_json_path path;
-	uint32_t before;
+	struct strata_json_change change = {.with = "", .gone = 1};
 	int rc = strata_json_walk(doc, pointer, len, &path, err);
 
 	if (rc != 1)
@@ -330,15 +359,20 @@ int strata_json_remove(struct strata_json *doc, const char *pointer, size_t len,
 		return strata_fail(err, "EINVAL", "a JSON document cannot be removed from itself");
 	t = &tokens[path.token];
 	parent = &tokens[t->parent];
-	if (parent->count == 1)
-		return splice(doc, parent->start + 1, parent->end - 1, "", 0, err);
-	before = t->parent + 1;
-	if (before == path.token)
-		return splice(doc, strata_json_begin(t), strata_json_begin(&tokens[t->next]), "", 0,
-		              err);
-	while (tokens[before].next != path.token)
-		before = tokens[before].next;
-	return splice(doc, tokens[before].end, t->end, "", 0, err);
+	change.parent = t->parent;
+	change.first = path.token;
+	change.old = strata_json_behind(doc, path.token) - path.token;
+	if (parent->count == 1) {
+		change.start = parent->start + 1;
+		change.end = parent->end - 1;
+	} else if (path.token == t->parent + 1) {
+		change.start = strata_json_begin(t);
+		change.end = strata_json_begin(&tokens[t->next]);
+	} else {
+		change.start = tokens[strata_json_before(doc, t->parent, path.token)].end;
+		change.end = t->end;
+	}
+	return strata_json_patch(doc, &change, err);
 }
 
 int strata_json_rename(struct strata_json *doc, const char *pointer, size_t len, const char *name,
@@ -368,5 +402,7 @@ int strata_json_rename(struct strata_json *doc, const char *pointer, size_t len,
 			return strata_fail(err, "EEXIST", "there is a member %s already",
 			                   strata_quote(shown, sizeof(shown), name, name_len));
 		}
-	return splice(doc, t->name_start, t->name_end, text.data, text.len, err) < 0 ? -1 : 1;
+	return strata_json_rewrite(doc, t->name_start, t->name_end, text.data, text.len, err) < 0
+	               ? -1
+	               : 1;
 }

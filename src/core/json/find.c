@@ -68,9 +68,22 @@ uint32_t strata_json_nth(const struct strata_json *doc, uint32_t container, size
 
 	if (!strata_json_is_container(&tokens[container]) || i >= tokens[container].count)
 		return STRATA_JSON_NONE;
+	if (i > tokens[container].count / 2) { /* the end is nearer */
+		t = strata_json_behind(doc, container);
+		for (size_t left = tokens[container].count - i; left > 0; left--)
+			t = strata_json_before(doc, container, t);
+		return t;
+	}
 	while (i--)
 		t = tokens[t].next;
 	return t;
+}
+
+uint32_t strata_json_before(const struct strata_json *doc, uint32_t container, uint32_t token)
+{
+	for (token--; doc->tokens.at[token].parent != container;)
+		token = doc->tokens.at[token].parent;
+	return token;
 }
 
 /* The child of a container that a part names. */

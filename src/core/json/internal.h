@@ -3,7 +3,7 @@
  *
  * A document is its text and one token per value, in the order of the text. The
  * first child of a container that has any is the token behind it; siblings are
- * chained by `next`. An edit makes a new text and scans it again.
+ * chained by `next`. An edit moves the text and the tokens behind it.
  */
 #ifndef STRATA_JSON_INTERNAL_H
 #define STRATA_JSON_INTERNAL_H
@@ -136,6 +136,44 @@ bool strata_json_index(struct strata_json_slice part, size_t count, size_t *inde
 
 /* Token of child i of a container, STRATA_JSON_NONE behind the last. */
 uint32_t strata_json_nth(const struct strata_json *doc, uint32_t container, size_t i);
+
+/* The last child of a container whose token is before `token`; it has one. */
+uint32_t strata_json_before(const struct strata_json *doc, uint32_t container, uint32_t token);
+
+/* ---- patch.c ---- */
+
+/* The token behind a value and all that is in it; the number of tokens when it is the last. */
+uint32_t strata_json_behind(const struct strata_json *doc, uint32_t token);
+
+/*
+ * One edit inside a container: the text from start to end becomes `with`, which has a value from
+ * value_at on or, when value_len is 0, none.
+ */
+struct strata_json_change {
+	size_t start;
+	size_t end;
+	const char *with;
+	size_t len;
+	size_t value_at;
+	size_t value_len;
+	uint32_t name_start; /* of the value, in the new text, as its token has it */
+	uint32_t name_end;
+	uint32_t parent; /* the container */
+	uint32_t first;  /* where the tokens are that go, or come */
+	uint32_t old;    /* how many go */
+	uint32_t gone;   /* of them children of the container */
+};
+
+/*
+ * Carries it out: 1, or 0 when the text is the same as before. What is wrong with the new document
+ * has to be that it is over a limit; it is then as it was.
+ */
+int strata_json_patch(struct strata_json *doc, const struct strata_json_change *c,
+                      struct strata_err *err);
+
+/* The same for any text: the new document is scanned. */
+int strata_json_rewrite(struct strata_json *doc, size_t start, size_t end, const char *with,
+                        size_t len, struct strata_err *err);
 
 /* ---- style.c ---- */
 

@@ -59,6 +59,9 @@ struct strata_json_span {
 	size_t place; /* for strata_json_next */
 };
 
+/* Another document of the same text and limits, which nothing scans again. */
+struct strata_json *strata_json_copy(const struct strata_json *doc, struct strata_err *err);
+
 /* Copies text. limits may be NULL for the defaults; a zero field too. */
 struct strata_json *strata_json_parse(const char *text, size_t len,
                                       const struct strata_json_limits *limits,

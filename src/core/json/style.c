@@ -61,7 +61,7 @@ static struct strata_json_slice gap_behind(const struct strata_json *doc, uint32
 
 static uint32_t last_child(const struct strata_json *doc, uint32_t container)
 {
-	return strata_json_nth(doc, container, doc->tokens.at[container].count - 1);
+	return strata_json_before(doc, container, strata_json_behind(doc, container));
 }
 
 static bool has_children(const struct strata_json *doc, uint32_t token)

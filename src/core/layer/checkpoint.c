@@ -39,7 +39,9 @@ bool strata_checkpoint_restore(struct strata_checkpoint *c, struct strata_index 
 	index->former_count = c->former_count;
 	index->arena.len = c->arena_len;
 	/* A number that was used means other edits to those who remember it. */
-	index->revision = c->revision > 0 ? index->revision + 1 : 0;
+	strata_index_was_edited(index);
+	if (c->revision == 0)
+		index->revision = 0;
 	strata_index_forget_paths(index);
 	strata_checkpoint_free(c);
 	return true;

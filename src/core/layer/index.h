@@ -115,8 +115,9 @@ struct strata_index {
 	uint64_t end_offset; /* where its end blocks begin */
 	uint32_t findings;   /* of the archive as a whole */
 	bool scanned;
-	uint32_t revision;               /* counts edits; 0: as it was read */
-	bool busy;                       /* a job works on it */
+	uint32_t revision; /* counts edits; 0: as it was read */
+	uint64_t *edits;   /* counts the edits of several indexes; NULL: nobody does. Outlives it */
+	bool busy;         /* a job works on it */
 	char diff_id[STRATA_DIGEST_MAX]; /* of the tar, when the scan had to read it all; else "" */
 	char digest[STRATA_DIGEST_MAX];  /* of the blob, likewise */
 	uint32_t *by_path; /* hash table of entry numbers, or NULL: strata_index_find */
@@ -149,6 +150,14 @@ void strata_index_free(struct strata_index *index);
 /* Adds an entry as the scan does: for callers that have a parser of their own. */
 int strata_index_add(struct strata_index *index, const struct strata_tar_header *h,
                      struct strata_err *err);
+
+/* Notes that the plan of an index is another one. */
+static inline void strata_index_was_edited(struct strata_index *index)
+{
+	index->revision++;
+	if (index->edits)
+		++*index->edits;
+}
 
 /*
  * Makes *to a copy of the entries of the scanned index *from, marks included. *to is all zero bytes

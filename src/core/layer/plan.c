@@ -11,7 +11,7 @@ static struct strata_entry *touch(struct strata_index *index, uint32_t entry, ui
 {
 	struct strata_entry *e = &index->entries[entry];
 
-	index->revision++;
+	strata_index_was_edited(index);
 	e->changed |= fields;
 	return e;
 }

@@ -47,6 +47,7 @@ local REFERENCE_TYPE, SUBJECT = "vnd.docker.reference.type", "vnd.docker.referen
 ---  descriptors lead to, by their numbers from 0
 ---@field single string?  digest of the root, when that is a manifest itself
 ---@field root_text string  of the root
+---@field last_scanned {text: string, doc: strata.JSON?}?  the index that was asked last for a descriptor
 local Catalog = {}
 Catalog.__index = Catalog
 
@@ -295,8 +296,13 @@ end
 ---@return string?
 function Catalog:descriptor_of(manifest)
   local place = manifest.place
-  local doc = place and core.json(self.indexes[place.index].text)
-  return doc and doc:raw("/manifests/" .. place.number)
+  if not place then return nil end
+  local text, last = self.indexes[place.index].text, self.last_scanned
+  if not last or last.text ~= text then -- it is asked for each image of an index
+    last = { text = text, doc = core.json(text) }
+    self.last_scanned = last
+  end
+  return last.doc and last.doc:raw("/manifests/" .. place.number)
 end
 
 --- The digest of the image that an attestation is about. buildkit states it in the descriptor, and OCI 1.1 in the
