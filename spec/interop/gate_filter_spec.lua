@@ -32,7 +32,7 @@ describe("the filter of the gate", function()
 		serial = serial + 1
 		options = options or {}
 		return filter.start({ directory = options.directory or dir:file("gate" .. serial), edits = options.edits or EDITS,
-			backend = fake.host, env = options.env, workers = options.workers, space = options.space })
+			backend = fake.host, more = options.more, workers = options.workers, space = options.space })
 	end
 
 	local function ref(name)
@@ -383,7 +383,7 @@ describe("the filter of the gate", function()
 	end)
 
 	specify("keeps to its bound, and what is being pulled", function()
-		local own = { directory = dir:file("bound"), env = { GATE_CACHE_BYTES = 60000, GATE_CACHE_HOLD = 0 } }
+		local own = { directory = dir:file("bound"), more = { "--cache-bytes", "60000", "--cache-hold", "0" } }
 		local bounded = fresh(own)
 		local digests = {}
 		for i = 1, 6 do
@@ -400,7 +400,7 @@ describe("the filter of the gate", function()
 		assert.equal(404, bounded:get("app/manifests/" .. digests[4]).status)
 		assert.equal(digests[4], digest_of(bounded, "app/manifests/14"))
 		bounded:stop()
-		own.env = { GATE_CACHE_BYTES = 25000 }
+		own.more = { "--cache-bytes", "25000" }
 		bounded = fresh(own) -- the bound holds at the start
 		local _, total = bounded:files("blobs")
 		assert.is_true(total <= 25000, total)
@@ -416,7 +416,7 @@ describe("the filter of the gate", function()
 		assert.same({ 429, "TOOMANYREQUESTS" }, { answer.status, (code_of(answer)) })
 		assert.equal(200, bounded:get("app/manifests/" .. kept).status)
 		bounded:stop()
-		own.env = { GATE_CACHE_BYTES = 10000, GATE_CACHE_HOLD = 0 }
+		own.more = { "--cache-bytes", "10000", "--cache-hold", "0" }
 		bounded = fresh(own)
 		answer = bounded:get("app/manifests/12")
 		assert.equal(507, answer.status, answer.body)
@@ -462,8 +462,8 @@ describe("the filter of the gate", function()
 			assert.is_nil(done.stderr:find("\n.", 1, false), done.stderr)
 		end
 		local done = filter.refused({ directory = dir:file("check"), edits = EDITS, backend = fake.host,
-			env = { GATE_CACHE_BYTES = "10G" } })
-		assert.equal("gate: GATE_CACHE_BYTES should be a whole number, not 10G\n", done.stderr)
+			more = { "--cache-bytes", "10G" } })
+		assert.equal("gate: --cache-bytes wants a number, not 10G\n", done.stderr)
 		fresh({ edits = shell.read("examples/gate/edits.lua") }):stop()
 	end)
 end)

@@ -18,7 +18,7 @@ local gate = {}
 --- For init_by_lua: reads the settings; what is wrong with them keeps nginx from starting.
 function gate.configure()
   require "cjson"
-  gate.settings = settings.read(ngx.config.prefix())
+  gate.settings = settings.read()
 end
 
 --- For init_worker_by_lua: the threads that judge.

@@ -18,6 +18,7 @@ local strata = require "strata"
 ---@field text string
 ---@field type string
 ---@field rules string
+---@field name string  of its file
 ---@field identity string
 ---@field artifacts table<string, boolean>
 ---@field bytes integer
@@ -118,7 +119,7 @@ end
 ---@return string? code
 return function(args)
   priority.lower()
-  args.count, args.rules_table = 0, require("gate.settings").rules_of(args.rules)
+  args.count, args.rules_table = 0, require("gate.settings").rules_of(args.rules, args.name)
   local hub, message, code = strata.registry {
     hosts = { [args.backend] = args.host }, credentials = { [args.backend] = args.credentials or false },
     system = false, retries = 1, max_wait = 5, connect_timeout = 5,

@@ -29,8 +29,8 @@ local function judge(repository, text, media_type)
   local chosen = gate.settings
   local result, message, code = gate.judges:run("call", { module = "gate.judge", args = {
     backend = chosen.backend, host = chosen.host, credentials = authorization.credentials(), repository = repository,
-    text = text, type = media_type, rules = chosen.rules, identity = chosen.identity, artifacts = chosen.artifacts,
-    bytes = chosen.bytes, temp_dir = chosen.temp_dir,
+    text = text, type = media_type, rules = chosen.rules, name = chosen.name, identity = chosen.identity,
+    artifacts = chosen.artifacts, bytes = chosen.bytes, temp_dir = chosen.temp_dir,
   } })
   return result and result.refusal, message, code
 end
