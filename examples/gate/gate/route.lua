@@ -55,14 +55,14 @@ function route.of(method, path)
   local parts = WRITES[method] and parts_of(path)
   if not parts then return nil end
   local count = #parts
-  if method == "POST" and (parts[count] == "token" or parts[count] == "auth") then return "pass" end
-  if parts[1] ~= "v2" then return nil end
-  if parts[count - 1] == "manifests" then
+  local is_registry = parts[1] == "v2"
+  if is_registry and parts[count - 1] == "manifests" then
     if not is_name(parts, count - 2) or not is_reference(parts[count]) then return nil end
     if method == "PUT" then return "judge", table.concat(parts, "/", 2, count - 2) end
     return method == "DELETE" and "pass" or nil
   end
-  return is_blob(parts) and "pass" or nil
+  local is_token = method == "POST" and (parts[count] == "token" or parts[count] == "auth")
+  return (is_token or is_registry and is_blob(parts)) and "pass" or nil
 end
 
 --- The path of the request, as the client has spelled it.
