@@ -122,6 +122,23 @@ describe("the filter of the gate", function()
 		end
 	end)
 
+	specify("makes it in a thread with a lower priority than the one that serves", function()
+		push("low", { ["usr/share/doc/a"] = "text" })
+		local own = fresh({ edits = 'return { { name = "low", remove = "usr/share/doc" } }' })
+		digest_of(own, "low/manifests/latest")
+		local nice, low = {}, 0
+		for tid, text in shell.check({ "sh", "-c", 'cd "$0" && for n in *; do echo "$n $(cat $n/stat)"; done',
+			"/proc/" .. own:workers()[1] .. "/task" }):gmatch("(%d+) %d+ %b()([^\n]*)") do
+			nice[tid] = tonumber(text:match("^" .. (" %S+"):rep(16) .. " (%S+)"))
+		end
+		local first = nice[tostring(own:workers()[1])]
+		for _, value in pairs(nice) do
+			low = low + (value == math.min(19, first + 5) and 1 or 0)
+		end
+		assert.is_true(low >= 1)
+		own:stop()
+	end)
+
 	specify("answers HEAD and ranges, for what was made and for what was not", function()
 		local digest, manifest = digest_of(gate, "app/manifests/1")
 		for _, reference in ipairs({ "1", digest }) do

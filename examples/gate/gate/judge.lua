@@ -131,7 +131,7 @@ end
 -- The same, unless it was judged before.
 function judge_one(args, hub, text, stated, depth)
   local verdicts = ngx.shared.verdicts
-  local key = core.sha256(table.concat({ args.identity, stated, text }, "\0"))
+  local key = document.key(args.identity, stated, text)
   if verdicts:get(key) == "" then return {} end
   local list, message, code = judge_new(args, hub, text, stated, depth)
   if list then verdicts:set(key, findings.text(list)) end

@@ -2,6 +2,7 @@
 
 local authorization = require "gate.authorization"
 local core = require "strata.core"
+local document = require "gate.document"
 local gate = require "gate"
 local semaphore = require "ngx.semaphore"
 
@@ -21,7 +22,7 @@ local QUICK = 256 * 1024
 ---@return string? key
 function verdicts.known(text, media_type)
   if #text > QUICK then return nil end
-  local key = core.sha256(table.concat({ gate.settings.identity, media_type, text }, "\0"))
+  local key = document.key(gate.settings.identity, media_type, text)
   return ngx.shared.verdicts:get(key), key
 end
 
