@@ -404,6 +404,30 @@ for got in answers: print(*re.findall(rb"HTTP/1\.1 (\d+)".decode(), got.decode("
 		assert.equal(404, server:behind("raw", evil.descriptor.digest))
 	end)
 
+	it("a manifest that was uploaded as a blob is judged when it is pulled", function()
+		server:blobs("blob", layout)
+		local accept = "Accept: " .. IMAGE
+		for _, case in ipairs({ { good, 200 }, { evil, 403 } }) do
+			local digest = case[1].descriptor.digest
+			server:blob("blob", text_of(case[1]))
+			assert.equal(200, server:behind("blob", digest)) -- docker-registry takes it for a manifest
+			for _, path in ipairs({ "/v2/blob/manifests/" .. digest, "/v2/blob/manifests/" .. digest:gsub(":", "%%3A"),
+				"/v2/blob/%6danifests/" .. digest, "//v2/blob/manifests/" .. digest, "/v2/./blob/manifests/" .. digest .. "?x" }) do
+				for _, method in ipairs({ "GET", "HEAD", "GET" }) do
+					local status = server:ask({ method, path, headers = { accept } }).status
+					assert.is_true(status == case[2] or status == 301, path .. " " .. status)
+				end
+			end
+		end
+		local answer = server:ask({ "GET", "/v2/blob/manifests/" .. evil.descriptor.digest, headers = { accept } })
+		assert.equal(SETID, (gate.message(answer)))
+		-- One that came as a manifest is served as it is.
+		accepted("pulled", "1", text_of(good), nil, server:blobs("pulled", layout))
+		answer = server:ask({ "GET", "/v2/pulled/manifests/" .. good.descriptor.digest, headers = { accept } })
+		assert.same({ 200, text_of(good) }, { answer.status, answer.body })
+		assert.equal(404, server:ask({ "GET", "/v2/pulled/manifests/" .. evil.descriptor.digest }).status)
+	end)
+
 	it("a verdict is for one media type and one text, wherever one ends and the other begins", function()
 		server:blobs("border", layout)
 		accepted("border", good.descriptor.digest, text_of(good))

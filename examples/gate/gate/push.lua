@@ -62,7 +62,10 @@ local function without_address(message)
   return (message:gsub("docker://" .. address .. "/", ""):gsub("https?://" .. address, "the registry"))
 end
 
-local function fail(message, code)
+--- Answers that a manifest could not be judged.
+---@param message string
+---@param code string?
+function push.fail(message, code)
   local known = STATUS[code]
   message = without_address(message)
   if known then return reply.refuse(known[1], known[2], "policy: cannot be judged: " .. message) end
@@ -83,7 +86,7 @@ function push.answer()
   if not refusal then
     local message, code
     refusal, message, code = verdicts.of(repository, text, media_type, key)
-    if not refusal then return fail(message, code) end
+    if not refusal then return push.fail(message, code) end
   end
   if refusal ~= "" then return reply.refuse(403, "DENIED", "policy: " .. refusal) end
   ngx.req.set_body_data(text)

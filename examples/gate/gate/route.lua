@@ -71,10 +71,21 @@ function route.path()
   return ngx.var.request_uri:match("^[^?]*")
 end
 
+--- The repository and the digest of a manifest that is asked for by its digest; nil for all other paths.
+---@param path string  decoded
+---@return string? repository
+---@return string? digest
+function route.by_digest(path)
+  return path:match("^/v2/([%w/._-]+)/manifests/([%w+._-]+:[%w=_-]+)/?$")
+end
+
 --- For access_by_lua.
 function route.choose()
   local method = ngx.req.get_method()
-  if READS[method] then return end
+  if READS[method] then
+    if route.by_digest(ngx.var.uri) then return ngx.exec "@pull" end
+    return
+  end
   local what = route.of(method, route.path())
   if what == "pass" then return end
   if what == "judge" then return ngx.exec "@judge" end
