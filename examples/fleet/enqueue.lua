@@ -21,7 +21,7 @@ usage: enqueue.lua [OPTION ...] SCRIPT [NAME=VALUE ...] <REFERENCES
   --redis ADDRESS, --queue NAME, --scripts DIRECTORY   as for worker]]
 
 local options, others = words.read(arg, {
-  redis = "redis://127.0.0.1:6379", queue = "fleet", scripts = here .. "/jobs", tags = {},
+  redis = queue.ADDRESS, queue = "fleet", scripts = here .. "/jobs", tags = {},
   to = "docker://{host}/{repository}:{tag}", check = false, limit = 10000,
 }, USAGE)
 
@@ -30,27 +30,27 @@ words.check(job.target("docker://host.example/team/app:1", options.to))
 -- ---- the script and its options ---------------------------------------------------------------------------
 
 local hub = assert(strata.registry())
-local jobs = queue.new(options.redis, options.queue)
+local jobs = words.check(queue.new(options.redis, options.queue))
 
 local function script()
   local name = table.remove(others, 1) or words.die("a script is missing\n%s", USAGE)
   if not name:find("^[%w_-]+$") then words.die("a script is named by its name, as label, and not by %s", name) end
   local path = ("%s/%s.lua"):format(options.scripts, name)
-  words.check(job.script(path))
+  local _, takes = words.check(job.script(path))
   local file = assert(io.open(path, "rb"))
   local text = file:read "*a"
   file:close()
-  return name, words.check(jobs:script_id(text))
+  return name, takes, words.check(jobs:script_id(text))
 end
 
-local function script_options()
+local function script_options(takes)
   local given = {}
   for _, word in ipairs(others) do
     local name, value = word:match("^([^=]+)=(.*)$")
     if not name then words.die("an option of a script is NAME=VALUE, and not %s", word) end
     given[name] = value
   end
-  return (words.check(job.options(given, hub)))
+  return (words.check(job.options(given, takes, hub)))
 end
 
 -- ---- images -----------------------------------------------------------------------------------------------
@@ -102,8 +102,8 @@ words.check(jobs:prepare())
 if (jobs.redis:call("CONFIG", "GET", "appendonly") or {})[2] == "no" then
   say("this Redis keeps nothing when it dies: start it with --appendonly yes")
 end
-local name, script_id = script()
-local given = script_options()
+local name, takes, script_id = script()
+local given = script_options(takes)
 each_ref(function(ref)
   local one, message = job.new(ref, name, given, not options.check and options.to or nil, hub)
   if not one then

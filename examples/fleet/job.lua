@@ -2,7 +2,8 @@
 --
 -- A script is a Lua file that returns a function(img, ref, options, open). It edits the image, or looks at it. It gives
 -- nil, message, code when it cannot; any other result is success. `ref` is the user's name of the image, `options` are
--- strings by name, `open(ref)` opens another image with the same client of registries.
+-- strings by name, `open(ref)` opens another image with the same client of registries. Behind the function, a script may
+-- return a table with the names of the options that it takes: true for one that has to be given, false for another.
 --
 -- A job can be run again and again, here and elsewhere: it names its source by digest, the bytes that are made of it
 -- are the same on every machine, and its tag moves only when nobody else has moved it.
@@ -77,13 +78,33 @@ local function by_digest(ref, digest)
   return ("docker://%s/%s@%s"):format(of.host, of.repository, digest)
 end
 
+-- Whether options are those that a script takes: a mistake in a name would else be one in every image.
+local function check_options(options, takes)
+  local names = {}
+  for name in pairs(takes) do names[#names + 1] = name end
+  table.sort(names)
+  local all = #names > 0 and "it takes " .. table.concat(names, ", ") or "it takes none"
+  for name in pairs(options) do
+    if takes[name] == nil then return nil, ("the script takes no option %s: %s"):format(name, all), "EINVAL" end
+  end
+  for _, name in ipairs(names) do
+    if takes[name] and not options[name] then return nil, ("the script wants the option %s"):format(name), "EINVAL" end
+  end
+  return true
+end
+
 --- The options with the references among them by digest: a base is the same one for every job.
 ---@param options table<string, string>
+---@param takes table<string, boolean>?  see job.script
 ---@param registry strata.Registry
 ---@return table<string, string>?
 ---@return string? message
 ---@return string? code
-function job.options(options, registry)
+function job.options(options, takes, registry)
+  if takes then
+    local ok, message, code = check_options(options, takes)
+    if not ok then return nil, message, code end
+  end
   local list = {}
   for name, value in pairs(options) do
     if value:find("^docker://") and not value:find("@", 1, true) then
@@ -125,18 +146,21 @@ end
 
 -- ---- work -------------------------------------------------------------------------------------------------
 
---- The function of a script.
+--- The function of a script, and the options that it takes: true for those that have to be given; nil for any.
 ---@param path string
 ---@return function?
----@return string? message
+---@return table<string, boolean>|string|nil takes  or a message
 ---@return string? code
 function job.script(path)
   local chunk, message = loadfile(path)
   if not chunk then return nil, message, "ESCRIPT" end
-  local ok, fn = pcall(chunk)
+  local ok, fn, takes = pcall(chunk)
   if not ok then return nil, tostring(fn), "ESCRIPT" end
   if type(fn) ~= "function" then return nil, path .. ": a script returns a function(img, ref, options)", "ESCRIPT" end
-  return fn
+  if takes ~= nil and type(takes) ~= "table" then
+    return nil, path .. ": behind its function, a script returns a table of its options", "ESCRIPT"
+  end
+  return fn, takes
 end
 
 -- Bases that are named by digest never change, so they stay open from one job to the next, as long as the client of
@@ -195,9 +219,9 @@ end
 ---@return string? message
 ---@return string? code
 function job.run(one, how)
-  local fn, message, code = job.script(one.script)
-  if not fn then return nil, message, code end
-  local edited, opened
+  local fn, why, code = job.script(one.script)
+  if not fn then return nil, why, code end
+  local edited, message, opened
   edited, message, code, opened = edit(fn, one, how)
   local saved, lost
   if edited and one.target then

@@ -44,7 +44,11 @@ function words.read(given, defaults, usage)
       if type(default) == "table" then
         table.insert(options[word], value)
       elseif type(default) == "number" then
-        options[word] = tonumber(value) or wrong("--%s wants a number, and not %s", word, value)
+        local number = tonumber(value)
+        if not number or number <= 0 or number == math.huge then
+          wrong("--%s wants a number above 0, and not %s", word, value)
+        end
+        options[word] = number
       else
         options[word] = value
       end

@@ -12,7 +12,8 @@ local words = require "words"
 
 local USAGE = [[
 usage: worker [OPTION ...]
-  --redis ADDRESS      redis://[[user]:password@]host[:port], or the path of a socket (redis://127.0.0.1:6379)
+  --redis ADDRESS      redis://[[user]:password@]host[:port], or unix://[[user]:password@]/path of a socket
+                       ($FLEET_REDIS, or redis://127.0.0.1:6379)
   --queue NAME         the first part of its keys (fleet)
   --scripts DIRECTORY  of the scripts that jobs name (that of this program, jobs)
   --lease SECONDS      a worker that was not heard of for so long has lost its job (60)
@@ -24,7 +25,7 @@ usage: worker [OPTION ...]
   --until-empty        end when no job is left]]
 
 local options, others = words.read(arg, {
-  redis = "redis://127.0.0.1:6379", queue = "fleet", scripts = here .. "/jobs", lease = 60, tries = 3, crashes = 10,
+  redis = queue.ADDRESS, queue = "fleet", scripts = here .. "/jobs", lease = 60, tries = 3, crashes = 10,
   patience = 24, threads = 0, name = "", ["until-empty"] = false, ["stop-with-input"] = false,
 }, USAGE)
 if others[1] then words.die("a worker takes no words: %s\n%s", others[1], USAGE) end
@@ -35,7 +36,7 @@ local WEATHER = {
   ENOSPC = true, EDQUOT = true, EMFILE = true, ENFILE = true, ENOMEM = true, -- this machine
 }
 -- Failures that every other try would meet.
-local FINAL = { ESTALE = true }
+local FINAL = { ESTALE = true, EPOLICY = true }
 
 local function log(text, ...)
   io.stderr:write(os.date "!%H:%M:%S ", text:format(...), "\n")
@@ -63,7 +64,7 @@ local function process_id()
   return text:match "^%d+" or ("%06d"):format(socket.gettime() * 1e6 % 1e6)
 end
 
-local jobs = queue.new(options.redis, options.queue)
+local jobs = words.check(queue.new(options.redis, options.queue))
 -- A name is never used again: a worker that is started anew must not take the jobs of an old one for its own.
 jobs.worker = ("%s:%s:%08x"):format(options.name ~= "" and options.name or socket.dns.gethostname(), process_id(),
   math.floor(socket.gettime() * 1000) % 2 ^ 32)
@@ -197,6 +198,7 @@ end
 
 -- ---- the loop ---------------------------------------------------------------------------------------------
 
+words.check(io.open(options.scripts, "r")):close() -- without its scripts, a worker would fail all jobs
 words.check(jobs:prepare())
 jobs:sweep(10 * options.lease)
 log("worker %s", jobs.worker)

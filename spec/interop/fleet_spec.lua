@@ -89,6 +89,10 @@ describe("a fleet:", function()
 		assert.equal(3, here:count("done"))
 		assert.is_truthy(log:find("EPOLICY", 1, true)) -- it would run as root
 		assert.is_truthy(here:check("dead", { "list" }):find("EPOLICY: .*root"))
+		assert.equal(0, here:count("failed")) -- what a policy has found, another try would find as well
+		local dropped = here:check("dead", { "drop", "all" })
+		assert.is_truthy(dropped:find("^[%d-]+\tdropped\n$"), dropped)
+		assert.equal("", here:check("dead", { "list" }))
 	end)
 
 	it("every image of an index is worked on", function()
@@ -357,19 +361,27 @@ describe("a fleet:", function()
 
 	it("what cannot be meant is said in a line", function()
 		local digest = push("said")
+		here:script("odd", "return function() end, 'paths'")
 		for _, case in ipairs({
 			{ "enqueue", "a script is missing" },
 			{ "enqueue", "nowhere.lua", "label", "--scripts", "/nowhere" },
 			{ "enqueue", "an option of a script is NAME=VALUE, and not team", "label", "team" },
 			{ "enqueue", "there is no option --colour", "--colour", "red", "label" },
-			{ "enqueue", "--limit wants a number, and not many", "--limit", "many", "label" },
+			{ "enqueue", "--limit wants a number above 0, and not many", "--limit", "many", "label" },
+			{ "enqueue", "--limit wants a number above 0, and not 0", "--limit", "0", "label" },
 			{ "enqueue", "named by its name", "../label" },
+			{ "enqueue", "the script takes no option path: it takes paths", "strip", "path=a" },
+			{ "enqueue", "the script takes no option max: it takes none", "check", "max=1" },
+			{ "enqueue", "the script wants the option from", "rebase", "to=docker://a.example/b:1" },
+			{ "enqueue", "a script returns a table of its options", "odd" },
+			{ "worker", "/nowhere: No such file", "--scripts", "/nowhere" },
+			{ "worker", "--lease wants a number above 0, and not -3", "--lease", "-3" },
 			{ "enqueue", "{host}, {repository} and {tag}", "--to", "docker://{where}/a:1", "label" },
 			{ "status", "status takes no words: now", "now" },
 			{ "status", "Redis at /nowhere: ", "--redis", "/nowhere" },
 			{ "status", "there is no queue flet", "--queue", "flet" },
 			{ "enqueue", "a digest has no tag", "--to", "docker://{host}/{repository}:{tag}-x", "label", by_digest = true },
-			{ "dead", "list or requeue?" },
+			{ "dead", "list, requeue or drop?" },
 			{ "dead", "1-1 is not among the dead", "requeue", "1-1" },
 		}) do
 			local words = { (table.unpack or unpack)(case, 3) }
