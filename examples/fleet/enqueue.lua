@@ -6,7 +6,6 @@ package.path = here .. "/?.lua;" .. package.path
 local job = require "job"
 local queue = require "queue"
 local socket = require "socket"
-local strata = require "strata"
 local words = require "words"
 
 local USAGE = [[
@@ -18,18 +17,18 @@ usage: enqueue.lua [OPTION ...] SCRIPT [NAME=VALUE ...] <REFERENCES
   --to TEMPLATE        where results go: docker://{host}/{repository}:{tag}-new. Default: the tag of the source
   --check              nothing is saved; the script only looks
   --limit N            wait while so many jobs are not done (10000)
-  --redis ADDRESS, --queue NAME, --scripts DIRECTORY   as for worker]]
+  --redis ADDRESS, --queue NAME, --scripts DIRECTORY, --plain HOST   as for worker]]
 
 local options, others = words.read(arg, {
   redis = queue.ADDRESS, queue = "fleet", scripts = here .. "/jobs", tags = {},
-  to = "docker://{host}/{repository}:{tag}", check = false, limit = 10000,
+  to = "docker://{host}/{repository}:{tag}", check = false, limit = 10000, plain = {},
 }, USAGE)
 
 words.check(job.target("docker://host.example/team/app:1", options.to))
 
 -- ---- the script and its options ---------------------------------------------------------------------------
 
-local hub = assert(strata.registry())
+local hub = words.check(job.registry(options.plain))
 local jobs = words.check(queue.new(options.redis, options.queue))
 
 local function script()
@@ -104,7 +103,7 @@ if (jobs.redis:call("CONFIG", "GET", "appendonly") or {})[2] == "no" then
 end
 local name, takes, script_id = script()
 local given = script_options(takes)
-each_ref(function(ref)
+local function enqueue(ref)
   local one, message = job.new(ref, name, given, not options.check and options.to or nil, hub)
   if not one then
     say("%s", message)
@@ -114,7 +113,9 @@ each_ref(function(ref)
   local what = add(one, script_id)
   if what == "busy" then say("%s: another job has this target; enqueue it when that is done", one.target) end
   counts[what] = counts[what] + 1
-end)
+end
+
+words.interruptible("start this again, nothing is queued twice", function() each_ref(enqueue) end)
 print(("added %d, in the queue already %d, done already %d, with a busy target %d, failed %d"):format(counts.added,
   counts.queued, counts.done, counts.busy, counts.failed))
 hub:close()

@@ -2,8 +2,8 @@
 --
 -- A script is a Lua file that returns a function(img, ref, options, open). It edits the image, or looks at it. It gives
 -- nil, message, code when it cannot; any other result is success. `ref` is the user's name of the image, `options` are
--- strings by name, `open(ref)` opens another image with the same client of registries. Behind the function, a script may
--- return a table with the names of the options that it takes: true for one that has to be given, false for another.
+-- strings by name, `open(ref)` opens another image with the same client of registries. Behind the function, a script
+-- may return a table with the names of the options that it takes: true for one that has to be given, false for another.
 --
 -- A job can be run again and again, here and elsewhere: it names its source by digest, the bytes that are made of it
 -- are the same on every machine, and its tag moves only when nobody else has moved it.
@@ -32,6 +32,18 @@ local job = {}
 ---@field bytes integer  that were sent
 ---@field requests integer  that the save has made
 ---@field lost string?  attestations and the like, which are about the old image and stay with it
+
+--- A client of registries.
+---@param plain string[]  hosts, as "reg:5000", of registries that speak http
+---@return strata.Registry?
+---@return string? message
+function job.registry(plain)
+  local hosts = {}
+  for _, host in ipairs(plain) do hosts[host] = { plain = true } end
+  local ok, hub, message = pcall(strata.registry, { hosts = hosts })
+  if not ok then return nil, (tostring(hub):gsub("^.-registry: ", "")) end
+  return hub, message
+end
 
 -- ---- names ------------------------------------------------------------------------------------------------
 
@@ -65,9 +77,24 @@ function job.target(ref, template)
   return nil, ("{%s} in a target: it has {host}, {repository} and {tag}"):format(wrong), "EINVAL"
 end
 
+--- Calls a function as pcall does. Errors that end more than the function go on: Ctrl-C, of which Lua makes an error,
+--- and what the function of strata.on_wait has thrown to end the job, a table with `given_up`.
+---@param fn function
+---@param ... any
+---@return boolean ok
+---@return any ...
+function job.try(fn, ...)
+  local function pass(ok, first, ...)
+    local ends = type(first) == "table" and first.given_up or tostring(first):find "interrupted!$"
+    if not ok and ends then error(first, 0) end
+    return ok, first, ...
+  end
+  return pass(pcall(fn, ...))
+end
+
 -- The digest that a reference leads to now. A malformed reference is a mistake of the input, not of the program.
 local function digest_of(ref, registry)
-  local ok, digest, message, code = pcall(registry.digest, registry, ref)
+  local ok, digest, message, code = job.try(registry.digest, registry, ref)
   if not ok then return nil, tostring(digest):gsub("^.-digest: ", ""), "EINVAL" end
   return digest, message, code
 end
@@ -180,11 +207,9 @@ local function opener(opts)
   end
 end
 
--- An error that a script throws is a failure of the job, unless the function of strata.on_wait has thrown it, which
--- ends the job: a table with `given_up`.
+-- An error that a script throws is a failure of the job.
 local function call(fn, img, one, opts)
-  local ok, done, message, code = pcall(fn, img, one.ref, one.options, opener(opts))
-  if not ok and type(done) == "table" and done.given_up then error(done, 0) end
+  local ok, done, message, code = job.try(fn, img, one.ref, one.options, opener(opts))
   if not ok then return nil, tostring(done), "ESCRIPT" end
   if not done and message then return nil, message, code or "ESCRIPT" end
   return true

@@ -58,6 +58,22 @@ function words.read(given, defaults, usage)
   return options, others
 end
 
+--- Calls a function. Ctrl-C, of which Lua makes an error, ends the program with a line, and the status that shells
+--- have for it.
+---@param advice string
+---@param fn function
+function words.interruptible(advice, fn)
+  local function explain(message)
+    if tostring(message):find "interrupted!$" then
+      io.stderr:write("fleet: interrupted; ", advice, "\n")
+      os.exit(130, true)
+    end
+    return debug.traceback(message, 2)
+  end
+  local ok, message = xpcall(fn, explain)
+  if not ok then error(message, 0) end
+end
+
 --- Ends the program with the message of a call that has failed.
 ---@param value any
 ---@param message any

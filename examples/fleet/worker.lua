@@ -7,7 +7,6 @@ local job = require "job"
 local lease = require "lease"
 local queue = require "queue"
 local socket = require "socket"
-local strata = require "strata"
 local words = require "words"
 
 local USAGE = [[
@@ -21,12 +20,13 @@ usage: worker [OPTION ...]
   --crashes N          so is one that so many workers died of (10)
   --patience HOURS     and one that a registry could not be asked about for so long (24)
   --threads N          that compress (one per CPU)
+  --plain HOST         of a registry that speaks http, as reg:5000; may be repeated
   --name NAME          of this machine (that of the host)
   --until-empty        end when no job is left]]
 
 local options, others = words.read(arg, {
   redis = queue.ADDRESS, queue = "fleet", scripts = here .. "/jobs", lease = 60, tries = 3, crashes = 10,
-  patience = 24, threads = 0, name = "", ["until-empty"] = false, ["stop-with-input"] = false,
+  patience = 24, threads = 0, name = "", plain = {}, ["until-empty"] = false, ["stop-with-input"] = false,
 }, USAGE)
 if others[1] then words.die("a worker takes no words: %s\n%s", others[1], USAGE) end
 
@@ -73,7 +73,7 @@ local hub
 local done_here = 0
 
 local function client()
-  hub = hub or assert(strata.registry())
+  hub = hub or words.check(job.registry(options.plain))
   return hub
 end
 
@@ -199,6 +199,7 @@ end
 -- ---- the loop ---------------------------------------------------------------------------------------------
 
 words.check(io.open(options.scripts, "r")):close() -- without its scripts, a worker would fail all jobs
+client() -- says at once when the options make no sense
 words.check(jobs:prepare())
 jobs:sweep(10 * options.lease)
 log("worker %s", jobs.worker)
