@@ -12,6 +12,12 @@ local strata = require "strata"
 
 local job = {}
 
+--- Codes of failures of the world, which another try may not meet: none of them is the job's fault.
+job.WEATHER = {
+  ENETWORK = true, ETIMEDOUT = true, ERATE = true, ESERVER = true, -- a registry
+  ENOSPC = true, EDQUOT = true, EMFILE = true, ENFILE = true, ENOMEM = true, -- this machine
+}
+
 --- A job, as strings, so that a queue can keep it.
 ---@class fleet.Job
 ---@field ref string  the user's name of the image: "docker://host/app:1"

@@ -30,11 +30,6 @@ local options, others = words.read(arg, {
 }, USAGE)
 if others[1] then words.die("a worker takes no words: %s\n%s", others[1], USAGE) end
 
--- Failures of the world, which another try may not meet: none of them is the job's fault.
-local WEATHER = {
-  ENETWORK = true, ETIMEDOUT = true, ERATE = true, ESERVER = true, -- a registry
-  ENOSPC = true, EDQUOT = true, EMFILE = true, ENFILE = true, ENOMEM = true, -- this machine
-}
 -- Failures that every other try would meet.
 local FINAL = { ESTALE = true, EPOLICY = true }
 
@@ -133,7 +128,7 @@ local function verdict(task, message, code)
   message = message:gsub("%c+", " "):sub(1, 1000) -- a script may say anything
   task.fields.message, task.fields.code = message, code
   local function bury() return jobs:bury(task, message, code) end
-  if WEATHER[code] then
+  if job.WEATHER[code] then
     if is_over(task) then return bury, "dead" end
     return function() return jobs:give_back(task, "weather") end, "later"
   end

@@ -397,6 +397,27 @@ describe("a fleet:", function()
 		end
 	end)
 
+	it("README's commands run as they stand", function()
+		local text = shell.read("examples/fleet/README.md"):match("\n## Run it.-\n```sh\n(.-)```")
+		local worker, enqueue, status = text:match(
+			"\n(examples/fleet/worker) .-\n(lua5.4 %S+enqueue.lua.-)   # [^\n]*\n([^\n]+)")
+		push("app", "1")
+		push("app", "2")
+		local function run(line, more)
+			line = line:gsub("localhost:5000", (server.host:gsub("%%", "%%%%")))
+			local done = shell.run({ "sh", "-euc", line .. (more or ""), env = here:env() })
+			assert.equal(0, done.status, done.stderr)
+			return done.stdout
+		end
+		assert.is_truthy(run(enqueue):find("added 2,", 1, true))
+		assert.is_truthy(run(status):find("2 jobs are not done: 2 wait", 1, true))
+		run(worker, " --until-empty 2>/dev/null")
+		assert.is_truthy(run(status):find("0 jobs are not done", 1, true))
+		local slim = assert(strata.open(ref("app", "2-slim"), { registry = hub }))
+		assert.is_nil((slim:read("usr/share/doc/a")))
+		assert.equal("b", slim:read("etc/b"))
+	end)
+
 	it("make bench-fleet measures one", function()
 		local told = shell.check({ "make", "-s", "bench-fleet", "IMAGES=12", "WORKERS=1" })
 		assert.is_truthy(told:find("\n12 jobs by 1 workers in [%d.]+ s: %d+ a second\n"), told)
