@@ -103,6 +103,10 @@ if (jobs.redis:call("CONFIG", "GET", "appendonly") or {})[2] == "no" then
 end
 local name, takes, script_id = script()
 local given = script_options(takes)
+for _, word in ipairs(others) do
+  local option, value = word:match("^([^=]+)=(.*)$")
+  if given[option] ~= value then say("%s is %s", option, given[option]) end
+end
 local function enqueue(ref)
   local one, message = job.new(ref, name, given, not options.check and options.to or nil, hub)
   if not one then

@@ -76,7 +76,10 @@ describe("a fleet:", function()
 		assert(above:save(ref("above"), { registry = hub }))
 		assert(base:append({ files = { ["etc/base"] = "2" } }))
 		assert(base:save(ref("base", "2"), { registry = hub }))
-		here:enqueue({ ref("above") }, "rebase", "from=" .. ref("base", "1"), "to=" .. ref("base", "2"))
+		local said = here:run("enqueue", { "rebase", "from=" .. ref("base", "1"), "to=" .. ref("base", "2") },
+			ref("above") .. "\n").stderr
+		local to = ref("base"):gsub(":1$", "@") .. hub:digest(ref("base", "2"))
+		assert.is_truthy(said:find("fleet: to is " .. to .. "\n", 1, true), said)
 		local log = work()
 		assert.equal("shop", label(ref("scripts", "labelled"), "team"))
 		assert.is_nil(label(ref("scripts", "labelled"), "of"))
