@@ -6,7 +6,6 @@ package.path = here .. "/?.lua;" .. package.path
 local job = require "job"
 local queue = require "queue"
 local socket = require "socket"
-local strata = require "strata"
 local words = require "words"
 
 local USAGE = [[
@@ -18,39 +17,39 @@ usage: enqueue.lua [OPTION ...] SCRIPT [NAME=VALUE ...] <REFERENCES
   --to TEMPLATE        where results go: docker://{host}/{repository}:{tag}-new. Default: the tag of the source
   --check              nothing is saved; the script only looks
   --limit N            wait while so many jobs are not done (10000)
-  --redis ADDRESS, --queue NAME, --scripts DIRECTORY   as for worker]]
+  --redis ADDRESS, --queue NAME, --scripts DIRECTORY, --plain HOST   as for worker]]
 
 local options, others = words.read(arg, {
-  redis = "redis://127.0.0.1:6379", queue = "fleet", scripts = here .. "/jobs", tags = {},
-  to = "docker://{host}/{repository}:{tag}", check = false, limit = 10000,
+  redis = queue.ADDRESS, queue = "fleet", scripts = here .. "/jobs", tags = {},
+  to = "docker://{host}/{repository}:{tag}", check = false, limit = 10000, plain = {},
 }, USAGE)
 
 words.check(job.target("docker://host.example/team/app:1", options.to))
 
 -- ---- the script and its options ---------------------------------------------------------------------------
 
-local hub = assert(strata.registry())
-local jobs = queue.new(options.redis, options.queue)
+local hub = words.check(job.registry(options.plain))
+local jobs = words.check(queue.new(options.redis, options.queue))
 
 local function script()
   local name = table.remove(others, 1) or words.die("a script is missing\n%s", USAGE)
   if not name:find("^[%w_-]+$") then words.die("a script is named by its name, as label, and not by %s", name) end
   local path = ("%s/%s.lua"):format(options.scripts, name)
-  words.check(job.script(path))
+  local _, takes = words.check(job.script(path))
   local file = assert(io.open(path, "rb"))
   local text = file:read "*a"
   file:close()
-  return name, words.check(jobs:script_id(text))
+  return name, takes, words.check(jobs:script_id(text))
 end
 
-local function script_options()
+local function script_options(takes)
   local given = {}
   for _, word in ipairs(others) do
     local name, value = word:match("^([^=]+)=(.*)$")
     if not name then words.die("an option of a script is NAME=VALUE, and not %s", word) end
     given[name] = value
   end
-  return (words.check(job.options(given, hub)))
+  return (words.check(job.options(given, takes, hub)))
 end
 
 -- ---- images -----------------------------------------------------------------------------------------------
@@ -102,9 +101,13 @@ words.check(jobs:prepare())
 if (jobs.redis:call("CONFIG", "GET", "appendonly") or {})[2] == "no" then
   say("this Redis keeps nothing when it dies: start it with --appendonly yes")
 end
-local name, script_id = script()
-local given = script_options()
-each_ref(function(ref)
+local name, takes, script_id = script()
+local given = script_options(takes)
+for _, word in ipairs(others) do
+  local option, value = word:match("^([^=]+)=(.*)$")
+  if given[option] ~= value then say("%s is %s", option, given[option]) end
+end
+local function enqueue(ref)
   local one, message = job.new(ref, name, given, not options.check and options.to or nil, hub)
   if not one then
     say("%s", message)
@@ -114,7 +117,9 @@ each_ref(function(ref)
   local what = add(one, script_id)
   if what == "busy" then say("%s: another job has this target; enqueue it when that is done", one.target) end
   counts[what] = counts[what] + 1
-end)
+end
+
+words.interruptible("start this again, nothing is queued twice", function() each_ref(enqueue) end)
 print(("added %d, in the queue already %d, done already %d, with a busy target %d, failed %d"):format(counts.added,
   counts.queued, counts.done, counts.busy, counts.failed))
 hub:close()

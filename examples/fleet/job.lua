@@ -2,7 +2,8 @@
 --
 -- A script is a Lua file that returns a function(img, ref, options, open). It edits the image, or looks at it. It gives
 -- nil, message, code when it cannot; any other result is success. `ref` is the user's name of the image, `options` are
--- strings by name, `open(ref)` opens another image with the same client of registries.
+-- strings by name, `open(ref)` opens another image with the same client of registries. Behind the function, a script
+-- may return a table with the names of the options that it takes: true for one that has to be given, false for another.
 --
 -- A job can be run again and again, here and elsewhere: it names its source by digest, the bytes that are made of it
 -- are the same on every machine, and its tag moves only when nobody else has moved it.
@@ -10,6 +11,12 @@
 local strata = require "strata"
 
 local job = {}
+
+--- Codes of failures of the world, which another try may not meet: none of them is the job's fault.
+job.WEATHER = {
+  ENETWORK = true, ETIMEDOUT = true, ERATE = true, ESERVER = true, -- a registry
+  ENOSPC = true, EDQUOT = true, EMFILE = true, ENFILE = true, ENOMEM = true, -- this machine
+}
 
 --- A job, as strings, so that a queue can keep it.
 ---@class fleet.Job
@@ -31,6 +38,18 @@ local job = {}
 ---@field bytes integer  that were sent
 ---@field requests integer  that the save has made
 ---@field lost string?  attestations and the like, which are about the old image and stay with it
+
+--- A client of registries.
+---@param plain string[]  hosts, as "reg:5000", of registries that speak http
+---@return strata.Registry?
+---@return string? message
+function job.registry(plain)
+  local hosts = {}
+  for _, host in ipairs(plain) do hosts[host] = { plain = true } end
+  local ok, hub, message = pcall(strata.registry, { hosts = hosts })
+  if not ok then return nil, (tostring(hub):gsub("^.-registry: ", "")) end
+  return hub, message
+end
 
 -- ---- names ------------------------------------------------------------------------------------------------
 
@@ -64,9 +83,24 @@ function job.target(ref, template)
   return nil, ("{%s} in a target: it has {host}, {repository} and {tag}"):format(wrong), "EINVAL"
 end
 
+--- Calls a function as pcall does. Errors that end more than the function go on: Ctrl-C, of which Lua makes an error,
+--- and what the function of strata.on_wait has thrown to end the job, a table with `given_up`.
+---@param fn function
+---@param ... any
+---@return boolean ok
+---@return any ...
+function job.try(fn, ...)
+  local function pass(ok, first, ...)
+    local ends = type(first) == "table" and first.given_up or tostring(first):find "interrupted!$"
+    if not ok and ends then error(first, 0) end
+    return ok, first, ...
+  end
+  return pass(pcall(fn, ...))
+end
+
 -- The digest that a reference leads to now. A malformed reference is a mistake of the input, not of the program.
 local function digest_of(ref, registry)
-  local ok, digest, message, code = pcall(registry.digest, registry, ref)
+  local ok, digest, message, code = job.try(registry.digest, registry, ref)
   if not ok then return nil, tostring(digest):gsub("^.-digest: ", ""), "EINVAL" end
   return digest, message, code
 end
@@ -77,13 +111,33 @@ local function by_digest(ref, digest)
   return ("docker://%s/%s@%s"):format(of.host, of.repository, digest)
 end
 
+-- Whether options are those that a script takes: a mistake in a name would else be one in every image.
+local function check_options(options, takes)
+  local names = {}
+  for name in pairs(takes) do names[#names + 1] = name end
+  table.sort(names)
+  local all = #names > 0 and "it takes " .. table.concat(names, ", ") or "it takes none"
+  for name in pairs(options) do
+    if takes[name] == nil then return nil, ("the script takes no option %s: %s"):format(name, all), "EINVAL" end
+  end
+  for _, name in ipairs(names) do
+    if takes[name] and not options[name] then return nil, ("the script wants the option %s"):format(name), "EINVAL" end
+  end
+  return true
+end
+
 --- The options with the references among them by digest: a base is the same one for every job.
 ---@param options table<string, string>
+---@param takes table<string, boolean>?  see job.script
 ---@param registry strata.Registry
 ---@return table<string, string>?
 ---@return string? message
 ---@return string? code
-function job.options(options, registry)
+function job.options(options, takes, registry)
+  if takes then
+    local ok, message, code = check_options(options, takes)
+    if not ok then return nil, message, code end
+  end
   local list = {}
   for name, value in pairs(options) do
     if value:find("^docker://") and not value:find("@", 1, true) then
@@ -125,18 +179,21 @@ end
 
 -- ---- work -------------------------------------------------------------------------------------------------
 
---- The function of a script.
+--- The function of a script, and the options that it takes: true for those that have to be given; nil for any.
 ---@param path string
 ---@return function?
----@return string? message
+---@return table<string, boolean>|string|nil takes  or a message
 ---@return string? code
 function job.script(path)
   local chunk, message = loadfile(path)
   if not chunk then return nil, message, "ESCRIPT" end
-  local ok, fn = pcall(chunk)
+  local ok, fn, takes = pcall(chunk)
   if not ok then return nil, tostring(fn), "ESCRIPT" end
   if type(fn) ~= "function" then return nil, path .. ": a script returns a function(img, ref, options)", "ESCRIPT" end
-  return fn
+  if takes ~= nil and type(takes) ~= "table" then
+    return nil, path .. ": behind its function, a script returns a table of its options", "ESCRIPT"
+  end
+  return fn, takes
 end
 
 -- Bases that are named by digest never change, so they stay open from one job to the next, as long as the client of
@@ -156,11 +213,9 @@ local function opener(opts)
   end
 end
 
--- An error that a script throws is a failure of the job, unless the function of strata.on_wait has thrown it, which
--- ends the job: a table with `given_up`.
+-- An error that a script throws is a failure of the job.
 local function call(fn, img, one, opts)
-  local ok, done, message, code = pcall(fn, img, one.ref, one.options, opener(opts))
-  if not ok and type(done) == "table" and done.given_up then error(done, 0) end
+  local ok, done, message, code = job.try(fn, img, one.ref, one.options, opener(opts))
   if not ok then return nil, tostring(done), "ESCRIPT" end
   if not done and message then return nil, message, code or "ESCRIPT" end
   return true
@@ -195,9 +250,9 @@ end
 ---@return string? message
 ---@return string? code
 function job.run(one, how)
-  local fn, message, code = job.script(one.script)
-  if not fn then return nil, message, code end
-  local edited, opened
+  local fn, why, code = job.script(one.script)
+  if not fn then return nil, why, code end
+  local edited, message, opened
   edited, message, code, opened = edit(fn, one, how)
   local saved, lost
   if edited and one.target then

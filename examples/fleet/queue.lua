@@ -30,12 +30,18 @@ Queue.__index = Queue
 -- Seconds that Redis may take for an answer, and that a worker waits for a job at a time.
 local ANSWER, IDLE = 10, 1
 
+--- Where Redis is when no option says so. Options are seen by everybody on a machine, the environment is not.
+queue.ADDRESS = os.getenv "FLEET_REDIS" or "redis://127.0.0.1:6379"
+
 --- A queue, to which nothing was said yet.
 ---@param address string  see resp.address
 ---@param name string
----@return fleet.Queue
+---@return fleet.Queue?
+---@return string? message
 function queue.new(address, name)
-  return setmetatable({ redis = resp.new(resp.address(address, ANSWER)), name = name, cursor = "0-0" }, Queue)
+  local where, message = resp.address(address, ANSWER)
+  if not where then return nil, message end
+  return setmetatable({ redis = resp.new(where), name = name, cursor = "0-0" }, Queue)
 end
 
 function Queue:key(what)
@@ -262,6 +268,17 @@ function Queue:revive(one)
     fields[name] = one.fields[name]
   end
   return self:run(scripts.revive, one.id, identity(fields), place(fields), table.unpack(flat(fields)))
+end
+
+--- A dead job is forgotten.
+---@param one {id: string}
+---@return "dropped"|"gone"|nil
+---@return string? message
+---@return string? code
+function Queue:forget(one)
+  local count, message, code = self.redis:call("XDEL", self:key "dead", one.id)
+  if not count then return nil, message, code end
+  return count == 1 and "dropped" or "gone"
 end
 
 --- The facts that status.lua shows.

@@ -22,23 +22,39 @@ local resp = {}
 local Redis = {}
 Redis.__index = Redis
 
---- An address as users write it: "redis://[[user]:password@]host[:port]", or the path of a Unix socket.
+--- An address as users write it: "redis://[[user]:password@]host[:port]", "unix://[[user]:password@]/path" or "/path".
+--- The password is written as it is.
 ---@param text string
 ---@param timeout number
----@return fleet.Address
+---@return fleet.Address?
+---@return string? message
 function resp.address(text, timeout)
   local address = { timeout = timeout }
-  if text:find("^/") then
-    address.path = text
-    return address
+  local scheme, rest = text:match("^(%l+)://(.*)$")
+  if not scheme then scheme, rest = text:find("^/") and "unix" or "redis", text end
+  if scheme == "rediss" then return nil, "rediss: there is no TLS to Redis; use a tunnel" end
+  if scheme ~= "redis" and scheme ~= "unix" then
+    return nil, scheme .. ": Redis is at redis://HOST:PORT or unix:///PATH"
   end
-  local rest = text:gsub("^redis://", ""):gsub("/%d*$", "")
   local who, where = rest:match("^(.*)@(.*)$")
   if who then
     address.user, address.password = who:match("^([^:]*):(.*)$")
+    if not address.password then return nil, "before the @ of Redis' address is USER:PASSWORD, or :PASSWORD" end
     if address.user == "" then address.user = nil end
   end
-  local host, port = (where or rest):match("^%[?([^%]]-)%]?:?(%d*)$")
+  where = where or rest
+  if scheme == "unix" then
+    if not where:find("^/") then return nil, "the path of Redis' socket begins with /" end
+    address.path = where
+    return address
+  end
+  local authority, database = where:match("^([^/]*)/?(.*)$")
+  if database ~= "" and database ~= "0" then
+    return nil, ("Redis' address ends with /%s: only database 0 is used; --queue keeps fleets apart"):format(database)
+  end
+  local host, port = authority:match("^%[(.*)%]:?(%d*)$")
+  if not host then host, port = authority:match("^([^:]*):?(%d*)$") end
+  if not host then return nil, authority .. ": Redis is at HOST:PORT" end
   address.host, address.port = host ~= "" and host or "127.0.0.1", tonumber(port) or 6379
   return address
 end

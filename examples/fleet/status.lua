@@ -9,7 +9,7 @@ local words = require "words"
 local USAGE = "usage: status.lua [--prometheus] [--redis ADDRESS] [--queue NAME]"
 
 local options, others = words.read(arg, {
-  redis = "redis://127.0.0.1:6379", queue = "fleet", prometheus = false,
+  redis = queue.ADDRESS, queue = "fleet", prometheus = false,
 }, USAGE)
 if others[1] then words.die("status takes no words: %s\n%s", others[1], USAGE) end
 
@@ -43,9 +43,8 @@ local function show(status)
   print(("%d jobs are not done: %d wait, %d are with workers. %d are dead."):format(status.jobs,
     status.jobs - status.pending, status.pending, status.dead))
   local left = ""
-  if status.jobs > 0 and status.rates[2] > 0 then
-    left = ", done in about " .. duration(status.jobs / status.rates[2])
-  end
+  local rate = status.rates[1] > 0 and status.rates[1] or status.rates[2]
+  if status.jobs > 0 and rate > 0 then left = ", done in about " .. duration(status.jobs / rate) end
   print(("jobs a second, in the last 1, 5, 15 minutes: %.1f %.1f %.1f%s"):format(status.rates[1],
     status.rates[2], status.rates[3], left))
   local parts = {}
@@ -76,6 +75,6 @@ local function prometheus(status)
   end
 end
 
-local jobs = queue.new(options.redis, options.queue)
+local jobs = words.check(queue.new(options.redis, options.queue))
 local status = words.check(jobs:status());
 (options.prometheus and prometheus or show)(status)

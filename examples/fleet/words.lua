@@ -44,7 +44,11 @@ function words.read(given, defaults, usage)
       if type(default) == "table" then
         table.insert(options[word], value)
       elseif type(default) == "number" then
-        options[word] = tonumber(value) or wrong("--%s wants a number, and not %s", word, value)
+        local number = tonumber(value)
+        if not number or number <= 0 or number == math.huge then
+          wrong("--%s wants a number above 0, and not %s", word, value)
+        end
+        options[word] = number
       else
         options[word] = value
       end
@@ -52,6 +56,22 @@ function words.read(given, defaults, usage)
     i = i + 1
   end
   return options, others
+end
+
+--- Calls a function. Ctrl-C, of which Lua makes an error, ends the program with a line, and the status that shells
+--- have for it.
+---@param advice string
+---@param fn function
+function words.interruptible(advice, fn)
+  local function explain(message)
+    if tostring(message):find "interrupted!$" then
+      io.stderr:write("fleet: interrupted; ", advice, "\n")
+      os.exit(130, true)
+    end
+    return debug.traceback(message, 2)
+  end
+  local ok, message = xpcall(fn, explain)
+  if not ok then error(message, 0) end
 end
 
 --- Ends the program with the message of a call that has failed.

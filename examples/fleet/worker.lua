@@ -7,12 +7,12 @@ local job = require "job"
 local lease = require "lease"
 local queue = require "queue"
 local socket = require "socket"
-local strata = require "strata"
 local words = require "words"
 
 local USAGE = [[
 usage: worker [OPTION ...]
-  --redis ADDRESS      redis://[[user]:password@]host[:port], or the path of a socket (redis://127.0.0.1:6379)
+  --redis ADDRESS      redis://[[user]:password@]host[:port], or unix://[[user]:password@]/path of a socket
+                       ($FLEET_REDIS, or redis://127.0.0.1:6379)
   --queue NAME         the first part of its keys (fleet)
   --scripts DIRECTORY  of the scripts that jobs name (that of this program, jobs)
   --lease SECONDS      a worker that was not heard of for so long has lost its job (60)
@@ -20,22 +20,18 @@ usage: worker [OPTION ...]
   --crashes N          so is one that so many workers died of (10)
   --patience HOURS     and one that a registry could not be asked about for so long (24)
   --threads N          that compress (one per CPU)
+  --plain HOST         of a registry that speaks http, as reg:5000; may be repeated
   --name NAME          of this machine (that of the host)
   --until-empty        end when no job is left]]
 
 local options, others = words.read(arg, {
-  redis = "redis://127.0.0.1:6379", queue = "fleet", scripts = here .. "/jobs", lease = 60, tries = 3, crashes = 10,
-  patience = 24, threads = 0, name = "", ["until-empty"] = false, ["stop-with-input"] = false,
+  redis = queue.ADDRESS, queue = "fleet", scripts = here .. "/jobs", lease = 60, tries = 3, crashes = 10,
+  patience = 24, threads = 0, name = "", plain = {}, ["until-empty"] = false, ["stop-with-input"] = false,
 }, USAGE)
 if others[1] then words.die("a worker takes no words: %s\n%s", others[1], USAGE) end
 
--- Failures of the world, which another try may not meet: none of them is the job's fault.
-local WEATHER = {
-  ENETWORK = true, ETIMEDOUT = true, ERATE = true, ESERVER = true, -- a registry
-  ENOSPC = true, EDQUOT = true, EMFILE = true, ENFILE = true, ENOMEM = true, -- this machine
-}
 -- Failures that every other try would meet.
-local FINAL = { ESTALE = true }
+local FINAL = { ESTALE = true, EPOLICY = true }
 
 local function log(text, ...)
   io.stderr:write(os.date "!%H:%M:%S ", text:format(...), "\n")
@@ -63,7 +59,7 @@ local function process_id()
   return text:match "^%d+" or ("%06d"):format(socket.gettime() * 1e6 % 1e6)
 end
 
-local jobs = queue.new(options.redis, options.queue)
+local jobs = words.check(queue.new(options.redis, options.queue))
 -- A name is never used again: a worker that is started anew must not take the jobs of an old one for its own.
 jobs.worker = ("%s:%s:%08x"):format(options.name ~= "" and options.name or socket.dns.gethostname(), process_id(),
   math.floor(socket.gettime() * 1000) % 2 ^ 32)
@@ -72,7 +68,7 @@ local hub
 local done_here = 0
 
 local function client()
-  hub = hub or assert(strata.registry())
+  hub = hub or words.check(job.registry(options.plain))
   return hub
 end
 
@@ -132,7 +128,7 @@ local function verdict(task, message, code)
   message = message:gsub("%c+", " "):sub(1, 1000) -- a script may say anything
   task.fields.message, task.fields.code = message, code
   local function bury() return jobs:bury(task, message, code) end
-  if WEATHER[code] then
+  if job.WEATHER[code] then
     if is_over(task) then return bury, "dead" end
     return function() return jobs:give_back(task, "weather") end, "later"
   end
@@ -197,6 +193,8 @@ end
 
 -- ---- the loop ---------------------------------------------------------------------------------------------
 
+words.check(io.open(options.scripts, "r")):close() -- without its scripts, a worker would fail all jobs
+client() -- says at once when the options make no sense
 words.check(jobs:prepare())
 jobs:sweep(10 * options.lease)
 log("worker %s", jobs.worker)

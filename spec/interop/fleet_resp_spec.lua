@@ -140,9 +140,23 @@ describe("the client of Redis", function()
 			["redis://[::1]:7000"] = { host = "::1", port = 7000 },
 			["redis://:p@ss:word@host"] = { host = "host", port = 6379, password = "p@ss:word" },
 			["redis://joe:secret@host:1"] = { host = "host", port = 1, user = "joe", password = "secret" },
+			["unix:///run/redis.sock"] = { path = "/run/redis.sock" },
+			["unix://:p/@w@/run/redis.sock"] = { path = "/run/redis.sock", password = "p/@w" },
 		}) do
 			expected.timeout = 3
 			assert.same(expected, resp.address(text, 3), text)
+		end
+		for text, expected in pairs({
+			["redis://host/3"] = "only database 0 is used",
+			["rediss://host"] = "there is no TLS to Redis",
+			["http://host"] = "http: Redis is at redis://HOST:PORT",
+			["unix://run/redis.sock"] = "begins with /",
+			["redis://secret@host"] = "USER:PASSWORD",
+			["redis://host:7000:1]"] = "Redis is at HOST:PORT",
+		}) do
+			local address, message = resp.address(text, 3)
+			assert.is_nil(address)
+			assert.is_truthy(message:find(expected, 1, true), message)
 		end
 	end)
 end)

@@ -76,7 +76,10 @@ describe("a fleet:", function()
 		assert(above:save(ref("above"), { registry = hub }))
 		assert(base:append({ files = { ["etc/base"] = "2" } }))
 		assert(base:save(ref("base", "2"), { registry = hub }))
-		here:enqueue({ ref("above") }, "rebase", "from=" .. ref("base", "1"), "to=" .. ref("base", "2"))
+		local said = here:run("enqueue", { "rebase", "from=" .. ref("base", "1"), "to=" .. ref("base", "2") },
+			ref("above") .. "\n").stderr
+		local to = ref("base"):gsub(":1$", "@") .. hub:digest(ref("base", "2"))
+		assert.is_truthy(said:find("fleet: to is " .. to .. "\n", 1, true), said)
 		local log = work()
 		assert.equal("shop", label(ref("scripts", "labelled"), "team"))
 		assert.is_nil(label(ref("scripts", "labelled"), "of"))
@@ -89,6 +92,10 @@ describe("a fleet:", function()
 		assert.equal(3, here:count("done"))
 		assert.is_truthy(log:find("EPOLICY", 1, true)) -- it would run as root
 		assert.is_truthy(here:check("dead", { "list" }):find("EPOLICY: .*root"))
+		assert.equal(0, here:count("failed")) -- what a policy has found, another try would find as well
+		local dropped = here:check("dead", { "drop", "all" })
+		assert.is_truthy(dropped:find("^[%d-]+\tdropped\n$"), dropped)
+		assert.equal("", here:check("dead", { "list" }))
 	end)
 
 	it("every image of an index is worked on", function()
@@ -154,8 +161,8 @@ describe("a fleet:", function()
 		assert(img:save(ref("told", "new"), { registry = hub }))
 		server:forget()
 		work()
-		for _, request in ipairs(server:log()) do
-			assert.is_truthy(request.method == "GET" or request.method == "HEAD", request.method)
+		for _, request in ipairs(server:log()) do -- the config is a blob, which goes before the tag is looked at
+			assert.is_false(request.method == "PUT" and request.path:find("/manifests/", 1, true) ~= nil, request.path)
 		end
 		assert.equal(1, here:count("done"))
 		assert.equal(0, here:count("dead"))
@@ -357,19 +364,27 @@ describe("a fleet:", function()
 
 	it("what cannot be meant is said in a line", function()
 		local digest = push("said")
+		here:script("odd", "return function() end, 'paths'")
 		for _, case in ipairs({
 			{ "enqueue", "a script is missing" },
 			{ "enqueue", "nowhere.lua", "label", "--scripts", "/nowhere" },
 			{ "enqueue", "an option of a script is NAME=VALUE, and not team", "label", "team" },
 			{ "enqueue", "there is no option --colour", "--colour", "red", "label" },
-			{ "enqueue", "--limit wants a number, and not many", "--limit", "many", "label" },
+			{ "enqueue", "--limit wants a number above 0, and not many", "--limit", "many", "label" },
+			{ "enqueue", "--limit wants a number above 0, and not 0", "--limit", "0", "label" },
 			{ "enqueue", "named by its name", "../label" },
+			{ "enqueue", "the script takes no option path: it takes paths", "strip", "path=a" },
+			{ "enqueue", "the script takes no option max: it takes none", "check", "max=1" },
+			{ "enqueue", "the script wants the option from", "rebase", "to=docker://a.example/b:1" },
+			{ "enqueue", "a script returns a table of its options", "odd" },
+			{ "worker", "/nowhere: No such file", "--scripts", "/nowhere" },
+			{ "worker", "--lease wants a number above 0, and not -3", "--lease", "-3" },
 			{ "enqueue", "{host}, {repository} and {tag}", "--to", "docker://{where}/a:1", "label" },
 			{ "status", "status takes no words: now", "now" },
 			{ "status", "Redis at /nowhere: ", "--redis", "/nowhere" },
 			{ "status", "there is no queue flet", "--queue", "flet" },
 			{ "enqueue", "a digest has no tag", "--to", "docker://{host}/{repository}:{tag}-x", "label", by_digest = true },
-			{ "dead", "list or requeue?" },
+			{ "dead", "list, requeue or drop?" },
 			{ "dead", "1-1 is not among the dead", "requeue", "1-1" },
 		}) do
 			local words = { (table.unpack or unpack)(case, 3) }
@@ -383,6 +398,27 @@ describe("a fleet:", function()
 			end
 			assert.is_nil(done.stderr:find("traceback", 1, true))
 		end
+	end)
+
+	it("README's commands run as they stand", function()
+		local text = shell.read("examples/fleet/README.md"):match("\n## Run it.-\n```sh\n(.-)```")
+		local worker, enqueue, status = text:match(
+			"\n(examples/fleet/worker) .-\n(lua5.4 %S+enqueue.lua.-)   # [^\n]*\n([^\n]+)")
+		push("app", "1")
+		push("app", "2")
+		local function run(line, more)
+			line = line:gsub("localhost:5000", (server.host:gsub("%%", "%%%%")))
+			local done = shell.run({ "sh", "-euc", line .. (more or ""), env = here:env() })
+			assert.equal(0, done.status, done.stderr)
+			return done.stdout
+		end
+		assert.is_truthy(run(enqueue):find("added 2,", 1, true))
+		assert.is_truthy(run(status):find("2 jobs are not done: 2 wait", 1, true))
+		run(worker, " --until-empty 2>/dev/null")
+		assert.is_truthy(run(status):find("0 jobs are not done", 1, true))
+		local slim = assert(strata.open(ref("app", "2-slim"), { registry = hub }))
+		assert.is_nil((slim:read("usr/share/doc/a")))
+		assert.equal("b", slim:read("etc/b"))
 	end)
 
 	it("make bench-fleet measures one", function()

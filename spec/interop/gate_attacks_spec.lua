@@ -4,6 +4,7 @@ local cjson = require "cjson"
 local core = require "strata.core"
 local curl = require "spec.support.curl"
 local gate = require "spec.support.gate"
+local nginx = require "spec.support.nginx"
 local oci_layout = require "spec.support.oci_layout"
 local shell = require "spec.support.shell"
 
@@ -181,6 +182,12 @@ describe("by no way around the gate:", function()
 		assert.equal(400, server:ask({ "PUT", "/v2/headers/manifests/1", body = text, headers = { "Content-Type:" } }).status)
 		assert.equal(400, server:ask({ "PUT", "/v2/headers/manifests/1",
 			headers = { "Content-Type: " .. IMAGE, "Content-Length: 0" } }).status)
+		local many = {}
+		for i = 1, 120 do
+			many[i] = ("X-%d: x"):format(i)
+		end
+		many[121] = "Content-Type: " .. INDEX
+		refused("headers", text, IMAGE, 400, "one Content-Type", many)
 		local large = text .. (" "):rep(4 * 2 ^ 20)
 		for _, more in ipairs({ "Expect:", "Transfer-Encoding: chunked" }) do
 			local answer = server:manifest("headers", "1", large, IMAGE, { more })
@@ -252,6 +259,200 @@ describe("by no way around the gate:", function()
 		end
 	end)
 
+	-- A document of JSON that is a tar as well: a header without a NUL, in a string. It has a set-id file.
+	local function json_and_tar()
+		local function header(name, mode, size)
+			local fields = ("%s%07o %07o %07o %011o %011o "):format(name, mode, 0, 0, size, 0)
+			local rest = "0" .. ("x"):rep(355)
+			local sum = 8 * 32
+			for char in (fields .. rest):gmatch(".") do
+				sum = sum + char:byte()
+			end
+			return ("%s%06o  %s"):format(fields, sum, rest)
+		end
+		local first, name = '{"a":"' .. ("x"):rep(94), "usr/bin/" .. ("./"):rep(44) .. "evil"
+		return header(first, tonumber("644", 8), 0) .. header(name, tonumber("4755", 8), 9) .. ("x"):rep(510) .. '"}'
+	end
+
+	it("a statement that is a tar as well is no statement", function()
+		local bytes = json_and_tar()
+		assert.equal("xxx", cjson.decode(bytes).a:sub(1, 3))
+		local config = server:blob("both", oci_layout.encode({ architecture = "amd64", os = "linux",
+			rootfs = { type = "layers", diff_ids = oci_layout.list({ core.sha256(bytes) }) } }))
+		local layer = server:blob("both", bytes)
+		config.mediaType, layer.mediaType = "application/vnd.oci.image.config.v1+json", "application/vnd.in-toto+json"
+		local text = oci_layout.encode({ schemaVersion = 2, mediaType = IMAGE, config = config,
+			layers = oci_layout.list({ layer }) })
+		refused("both", text, IMAGE, 403, "neither a layer of an image nor JSON")
+		layer = oci_layout.with(server:blob("both", ""), { mediaType = layer.mediaType })
+		text = oci_layout.encode({ schemaVersion = 2, mediaType = IMAGE, config = config,
+			layers = oci_layout.list({ layer }) })
+		refused("both", text, IMAGE, 403, "neither a layer of an image nor JSON")
+	end)
+
+	it("a layer that a runtime may read by its table of contents is refused", function()
+		server:blobs("toc", layout)
+		for _, name in ipairs({ "io.github.containers.zstd-chunked.manifest-checksum",
+			"containerd.io/snapshot/stargz/toc.digest" }) do
+			local layer = oci_layout.with(good.manifest.layers[1], { annotations = { [name] = core.sha256("") } })
+			local text = oci_layout.encode(oci_layout.with(good.manifest, { layers = oci_layout.list({ layer }) }))
+			refused("toc", text, IMAGE, 403, "table-of-contents")
+		end
+	end)
+
+	-- Sends bytes, each text on a connection of its own and all at once: the statuses that came back on each.
+	local function raw(texts)
+		local script = [[
+import re, socket, sys, threading
+port, lines = int(sys.argv[1]), sys.stdin.read().split()
+answers = [b""] * len(lines)
+def one(number, text):
+    with socket.create_connection(("127.0.0.1", port), 3) as s:
+        try:
+            s.sendall(bytes.fromhex(text))
+            part = True
+            while part:
+                part = s.recv(65536)
+                answers[number] += part
+        except OSError:
+            pass
+threads = [threading.Thread(target=one, args=pair) for pair in enumerate(lines)]
+for t in threads: t.start()
+for t in threads: t.join()
+for got in answers: print(*re.findall(rb"HTTP/1\.1 (\d+)".decode(), got.decode("latin1")))
+]]
+		local lines = {}
+		for i, text in ipairs(texts) do
+			lines[i] = text:gsub(".", function(char)
+				return ("%02x"):format(char:byte())
+			end)
+		end
+		local list = {}
+		for line in shell.check({ "python3", "-c", script, server.host:match("%d+$"), input = table.concat(lines, "\n") })
+			:gmatch("([^\n]*)\n") do
+			list[#list + 1] = line
+		end
+		return list
+	end
+
+	it("bytes that two programs could take for other requests bring nothing in", function()
+		server:blobs("raw", layout)
+		local text = text_of(evil)
+		local function request(line, headers, body)
+			return ("%s HTTP/1.1\r\nHost: h\r\nContent-Type: %s\r\n%s\r\n%s"):format(line, IMAGE, headers, body or text)
+		end
+		local function length(bytes)
+			return ("Content-Length: %d\r\n"):format(#bytes)
+		end
+		local own = length(text)
+		local inner = request("PUT /v2/raw/manifests/smuggled", own)
+		local chunked = ("%x\r\n%s\r\n0\r\n\r\n"):format(#text, text)
+		local upgrade = "Connection: Upgrade, HTTP2-Settings\r\nUpgrade: h2c\r\nHTTP2-Settings: AAMAAABkAAQCAAAAAAIAAAAA\r\n"
+		local preface = "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"
+		local upload = "PUT /v2/raw/blobs/uploads/x"
+		local cases = {
+			{ "201", request("PUT /v2/raw/manifests/control", length(text_of(good)), text_of(good)) },
+			{ "403", request("PUT http://h/v2/raw/manifests/1", own) },
+			{ "403", request(("PUT http://%s/v2/raw/manifests/1"):format(server.backend), own) },
+			{ "405", request("PUT http://h/v2/x/blobs/uploads/@/v2/raw/manifests/1", own) },
+			{ "405", request("PUT http://h?/v2/raw/manifests/1", own) },
+			{ "405", request("PUT /v2/raw/blobs/uploads/x#/../../../manifests/1", own) },
+			{ "405", request("PUT /v2/raw/manifests\195\175/1", own) },
+			{ "405", request("PUT /v2/filtered/../raw/manifests/1", own) },
+			{ "405", request("POST /v2/raw/manifests/token", own) },
+			{ "400", request("PUT /v2/raw/manifests/1\0x", own) },
+			{ "400", request("PUT /v2/raw/manifests/1 x", own) },
+			{ "400", request("put /v2/raw/manifests/1", own) },
+			{ "400", request("CONNECT " .. server.backend, "", inner) },
+			{ "500", request("PUT /v2/" .. ("a/"):rep(3500) .. "manifests/1", own) },
+			{ "403", request("PUT /v2/raw/manifests/1?" .. ("a"):rep(7000), own) },
+			{ "400", request("PUT /v2/raw/manifests/1", "Host: other\r\n" .. own) },
+			{ "100 403", request("PUT /v2/raw/manifests/1", "Expect: 100-continue\r\n" .. own) },
+			{ "403", request("PUT /v2/raw/manifests/1", "Connection: content-type\r\n" .. own) },
+			{ "403", request("PUT /v2/raw/manifests/1", "Transfer-Encoding: chunked\r\nTrailer: Content-Type\r\n",
+				(chunked:gsub("\r\n$", "Content-Type: text/plain\r\n\r\n"))) },
+			-- Two lengths, or none that all programs read alike.
+			{ "400", request(upload, own .. "Transfer-Encoding: chunked\r\n", "0\r\n\r\n" .. inner) },
+			{ "400", request(upload, "Transfer-Encoding:\r\n chunked\r\nContent-Length: 5\r\n", "0\r\n\r\n" .. inner) },
+			{ "501", request(upload, "Transfer-Encoding: xchunked\r\nContent-Length: 5\r\n", "0\r\n\r\n" .. inner) },
+			{ "501", request(upload, "Transfer-Encoding:\tchunked\r\nContent-Length: 5\r\n", "0\r\n\r\n" .. inner) },
+			{ "400", request(upload, "Transfer-Encoding : chunked\r\nContent-Length: 5\r\n", "0\r\n\r\n" .. inner) },
+			{ "400", request(upload, "Transfer-Encoding: chunked\r\nTransfer-Encoding: identity\r\n", "0\r\n\r\n" .. inner) },
+			{ "400", request(upload, "Content-Length: 0\r\n" .. length(inner), inner) },
+			{ "400", request(upload, "Content-Length: 0, 5\r\n", inner) },
+			{ "400", request(upload, "Transfer-Encoding: chunked\r\n", "ffffffffffffffff1\r\n" .. inner) },
+			{ "404", request(upload, "Connection: Content-Length\r\n" .. length(inner), inner) },
+			{ "404", request(upload, "Transfer_Encoding: chunked\r\n" .. length("0\r\n\r\n" .. inner), "0\r\n\r\n" .. inner) },
+			-- A second request in the body of the first one is a body; one behind it is judged.
+			{ "200", request("GET /v2/", length(inner), inner) },
+			{ "200 403", request("GET /v2/", "", inner) },
+			{ "404 403", request(upload, "Content-Length: 3\r\n", "abc" .. inner) },
+			-- No other protocol, at once or by an upgrade.
+			{ "403", request("PUT /v2/raw/manifests/1", upgrade .. own) },
+			{ "200 400", request("GET /v2/", upgrade, preface .. inner) },
+			{ "200 403", request("GET /v2/", "Connection: Upgrade\r\nUpgrade: websocket\r\n", inner) },
+			{ "400", preface .. inner },
+		}
+		local texts = {}
+		for i, case in ipairs(cases) do
+			texts[i] = case[2]
+		end
+		for i, statuses in ipairs(raw(texts)) do
+			assert.equal(cases[i][1], statuses, cases[i][2]:sub(1, 80))
+		end
+		assert.same({ "control" }, cjson.decode(server:ask({ "GET", "/v2/raw/tags/list" }).body).tags)
+		assert.equal(404, server:behind("raw", evil.descriptor.digest))
+	end)
+
+	it("a manifest that was uploaded as a blob is judged when it is pulled", function()
+		server:blobs("blob", layout)
+		local accept = "Accept: " .. IMAGE
+		for _, case in ipairs({ { good, 200 }, { evil, 403 } }) do
+			local digest = case[1].descriptor.digest
+			server:blob("blob", text_of(case[1]))
+			assert.equal(200, server:behind("blob", digest)) -- docker-registry takes it for a manifest
+			for _, path in ipairs({ "/v2/blob/manifests/" .. digest, "/v2/blob/manifests/" .. digest:gsub(":", "%%3A"),
+				"/v2/blob/%6danifests/" .. digest, "//v2/blob/manifests/" .. digest, "/v2/./blob/manifests/" .. digest .. "?x" }) do
+				for _, method in ipairs({ "GET", "HEAD", "GET" }) do
+					local status = server:ask({ method, path, headers = { accept } }).status
+					assert.is_true(status == case[2] or status == 301, path .. " " .. status)
+				end
+			end
+		end
+		local answer = server:ask({ "GET", "/v2/blob/manifests/" .. evil.descriptor.digest, headers = { accept } })
+		assert.equal(SETID, (gate.message(answer)))
+		-- One that came as a manifest is served as it is.
+		accepted("pulled", "1", text_of(good), nil, server:blobs("pulled", layout))
+		answer = server:ask({ "GET", "/v2/pulled/manifests/" .. good.descriptor.digest, headers = { accept } })
+		assert.same({ 200, text_of(good) }, { answer.status, answer.body })
+		assert.equal(404, server:ask({ "GET", "/v2/pulled/manifests/" .. evil.descriptor.digest }).status)
+	end)
+
+	it("a verdict is for one media type and one text, wherever one ends and the other begins", function()
+		server:blobs("border", layout)
+		accepted("border", good.descriptor.digest, text_of(good))
+		local text = oci_layout.encode({ schemaVersion = 2, mediaType = INDEX, manifests = oci_layout.list({
+			oci_layout.with(good.descriptor, { mediaType = "TYPE" }) }) }):gsub("TYPE", IMAGE .. ";\\u0000x")
+		server:manifest("border", "index", text, INDEX)
+		refused("border", "x\0" .. text_of(good), IMAGE .. ";", 403, "cannot be judged: it is no JSON")
+	end)
+
+	it("a verdict is for the policy that was read last, with all that it reads", function()
+		local list = server.dir:write("layers.lua", "return 128")
+		local own = gate.start({ policy = ("return { root_user = true, max_layers = dofile(%q) }"):format(list) })
+		finally(function()
+			own:stop()
+			own.dir:remove()
+		end)
+		own:blobs("reads", layout)
+		assert.equal(201, own:manifest("reads", "1", text_of(good)).status)
+		server.dir:write("layers.lua", "return 0")
+		shell.check({ "kill", "-HUP", tostring(own.pid) })
+		nginx.wait("the new policy", 10, function()
+			return own:manifest("reads", "2", text_of(good)).status == 403
+		end)
+	end)
+
 	it("layers that lie elsewhere, are missing or are broken are refused", function()
 		server:blobs("broken", layout)
 		local foreign = cjson.encode({ "https://example.test/layer" })
@@ -301,7 +502,8 @@ describe("by no way around the gate:", function()
 	end)
 
 	it("nothing of this is said in the log", function()
-		assert.equal("", (server:said():gsub("[^\n]*client intended to send too large chunked body[^\n]*\n", "")))
+		assert.equal("", (server:said():gsub("[^\n]*client intended to send too large chunked body[^\n]*\n", "")
+			:gsub("[^\n]*client sent invalid chunked body[^\n]*\n", "")))
 		assert.equal("body\nproxy\n", shell.run({ "ls", server.dir:file("data") .. "/tmp" }).stdout)
 	end)
 end)

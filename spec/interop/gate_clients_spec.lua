@@ -134,7 +134,14 @@ describe("through the gate", function()
 		done = skopeo("--dest-creds", "joe:secret", "docker-archive:" .. archive("evil", true),
 			("docker://%s/team/evil:1"):format(server.host))
 		assert.is_truthy(done.stderr:find("denied: " .. REFUSED, 1, true), done.stderr)
-		-- Nobody gets a judgement who may not push.
+		-- Nobody gets a judgement who may not push, also when it is known.
+		local config = ('"config":{"mediaType":"a/b","digest":"sha256:%s","size":2}'):format(("0"):rep(64))
+		local text = ('{"schemaVersion":2,"mediaType":"%s",%s,"layers":[]}')
+			:format("application/vnd.oci.image.manifest.v1+json", config)
+		for _ = 1, 2 do
+			assert.equal(403, server:manifest("team/x", "1", text, nil, { "Authorization: Basic am9lOnNlY3JldA==" }).status)
+			assert.equal(401, server:manifest("team/x", "1", text).status)
+		end
 		local answer = server:manifest("team/good", "2", "{}", "application/vnd.oci.image.manifest.v1+json")
 		assert.equal(401, answer.status)
 		assert.matches("^Basic realm=", answer:header("WWW-Authenticate"))

@@ -157,6 +157,8 @@ describe("the gate", function()
 		nginx.wait("the complaint", 10, function()
 			return server:said():find("max_layer", 1, true)
 		end)
+		assert.equal("gate: policy has no rule 'max_layer'; did you mean 'max_layers'?; everything stays as it was\n",
+			server:said())
 		assert.equal(403, server:manifest("team/app", "3", text).status)
 	end)
 
@@ -229,17 +231,43 @@ describe("the gate", function()
 			{ "gate: --policy: nothing.lua cannot be read", "--policy", "nothing.lua" },
 			{ "gate: --artifact wants a media type, not a b", "--artifact", "a b" },
 			{ "gate: --address wants an IP address, not host", "--address", "host" },
-			{ "gate: policy:1: ", "--policy", dir:write("a.lua", "return {") },
+			{ "gate: a.lua:1: ", "--policy", dir:write("a.lua", "return {") },
 			{ "gate: the policy returns a string, not a table of rules", "--policy", dir:write("b.lua", "return 'x'") },
 			{ "gate: policy has no rule 'max_layer'; did you mean 'max_layers'?", "--policy",
 				dir:write("c.lua", "return { max_layer = 1 }") },
-			{ "gate: policy:1: oops", "--policy", dir:write("d.lua", "error 'oops'") },
+			{ "gate: d.lua:1: oops", "--policy", dir:write("d.lua", "error 'oops'") },
+			{ "gate: --backend: there is no host nobody.invalid", "--backend", "nobody.invalid:1" },
+			{ "gate: --edits: nothing.lua cannot be read", "--edits", "nothing.lua" },
+			{ "gate: --cache-bytes wants a number, not 10G", "--cache-bytes", "10G" },
+			{ "gate: e.lua: entry 1: name should be a repository", "--edits", dir:write("e.lua", "return { {} }") },
 		}) do
-			local text, status = said((table.unpack or unpack)(case, 2))
-			assert.equal(1, status)
-			assert.equal(case[1], text:sub(1, #case[1]))
-			assert.equal(1, select(2, text:gsub("\n", "")), text)
+			for _ = 1, 2 do -- to start, and with --check
+				local text, status = said((table.unpack or unpack)(case, 2))
+				assert.equal(1, status)
+				assert.equal(case[1], text:sub(1, #case[1]))
+				assert.equal(1, select(2, text:gsub("\n", "")), text)
+				table.insert(case, 2, "--check")
+			end
 		end
+	end)
+
+	it("does not share its directory with another one", function()
+		server = gate.start()
+		local run = shell.check({ "pwd" }):match("^[^\n]+") .. "/examples/gate/run"
+		local data = server.dir:file("data")
+		local done = shell.run({ "timeout", "20", run, "--dir", data, "--port", "1", env = { PATH = shell.PATH } })
+		assert.same({ 1, ("gate: %s is used by a gate that runs: --dir DIR names another one\n"):format(data) },
+			{ done.status, done.stderr })
+		server:stop()
+		server = gate.start({ dir = server.dir })
+	end)
+
+	it("tells whether its settings are right, and starts nothing", function()
+		local run = shell.check({ "pwd" }):match("^[^\n]+") .. "/examples/gate/run"
+		local done = shell.run({ "timeout", "20", run, "--check", "--dir", dir:file("data"), env = { PATH = shell.PATH } })
+		assert.same({ 0, "gate: the policy, the edits and the settings are right\n", "" },
+			{ done.status, done.stdout, done.stderr })
+		assert.is_nil(core.identity(dir:file("data")))
 	end)
 
 	if os.getenv("STRATA_LONG") == "1" then

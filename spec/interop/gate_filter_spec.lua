@@ -32,7 +32,7 @@ describe("the filter of the gate", function()
 		serial = serial + 1
 		options = options or {}
 		return filter.start({ directory = options.directory or dir:file("gate" .. serial), edits = options.edits or EDITS,
-			backend = fake.host, env = options.env, workers = options.workers, space = options.space })
+			backend = fake.host, more = options.more, workers = options.workers, space = options.space })
 	end
 
 	local function ref(name)
@@ -120,6 +120,23 @@ describe("the filter of the gate", function()
 		for i = 2, 3 do
 			assert.is_number(blobs[manifest.layers[i].digest:sub(8)])
 		end
+	end)
+
+	specify("makes it in a thread with a lower priority than the one that serves", function()
+		push("low", { ["usr/share/doc/a"] = "text" })
+		local own = fresh({ edits = 'return { { name = "low", remove = "usr/share/doc" } }' })
+		digest_of(own, "low/manifests/latest")
+		local nice, low = {}, 0
+		for tid, text in shell.check({ "sh", "-c", 'cd "$0" && for n in *; do echo "$n $(cat $n/stat)"; done',
+			"/proc/" .. own:workers()[1] .. "/task" }):gmatch("(%d+) %d+ %b()([^\n]*)") do
+			nice[tid] = tonumber(text:match("^" .. (" %S+"):rep(16) .. " (%S+)"))
+		end
+		local first = nice[tostring(own:workers()[1])]
+		for _, value in pairs(nice) do
+			low = low + (value == math.min(19, first + 5) and 1 or 0)
+		end
+		assert.is_true(low >= 1)
+		own:stop()
 	end)
 
 	specify("answers HEAD and ranges, for what was made and for what was not", function()
@@ -383,7 +400,7 @@ describe("the filter of the gate", function()
 	end)
 
 	specify("keeps to its bound, and what is being pulled", function()
-		local own = { directory = dir:file("bound"), env = { GATE_CACHE_BYTES = 60000, GATE_CACHE_HOLD = 0 } }
+		local own = { directory = dir:file("bound"), more = { "--cache-bytes", "60000", "--cache-hold", "0" } }
 		local bounded = fresh(own)
 		local digests = {}
 		for i = 1, 6 do
@@ -400,7 +417,7 @@ describe("the filter of the gate", function()
 		assert.equal(404, bounded:get("app/manifests/" .. digests[4]).status)
 		assert.equal(digests[4], digest_of(bounded, "app/manifests/14"))
 		bounded:stop()
-		own.env = { GATE_CACHE_BYTES = 25000 }
+		own.more = { "--cache-bytes", "25000" }
 		bounded = fresh(own) -- the bound holds at the start
 		local _, total = bounded:files("blobs")
 		assert.is_true(total <= 25000, total)
@@ -416,7 +433,7 @@ describe("the filter of the gate", function()
 		assert.same({ 429, "TOOMANYREQUESTS" }, { answer.status, (code_of(answer)) })
 		assert.equal(200, bounded:get("app/manifests/" .. kept).status)
 		bounded:stop()
-		own.env = { GATE_CACHE_BYTES = 10000, GATE_CACHE_HOLD = 0 }
+		own.more = { "--cache-bytes", "10000", "--cache-hold", "0" }
 		bounded = fresh(own)
 		answer = bounded:get("app/manifests/12")
 		assert.equal(507, answer.status, answer.body)
@@ -462,8 +479,8 @@ describe("the filter of the gate", function()
 			assert.is_nil(done.stderr:find("\n.", 1, false), done.stderr)
 		end
 		local done = filter.refused({ directory = dir:file("check"), edits = EDITS, backend = fake.host,
-			env = { GATE_CACHE_BYTES = "10G" } })
-		assert.equal("gate: GATE_CACHE_BYTES should be a whole number, not 10G\n", done.stderr)
+			more = { "--cache-bytes", "10G" } })
+		assert.equal("gate: --cache-bytes wants a number, not 10G\n", done.stderr)
 		fresh({ edits = shell.read("examples/gate/edits.lua") }):stop()
 	end)
 end)

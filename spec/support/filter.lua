@@ -20,10 +20,12 @@ local HERE = shell.check({ "pwd" }):match("^[^\n]+")
 local Server = {}
 Server.__index = Server
 
-local function environment(options)
-	local words = { "PATH=" .. shell.PATH, "GATE_EDITS=" .. options.directory .. ".edits.lua" }
-	for name, value in pairs(options.env or {}) do
-		words[#words + 1] = name .. "=" .. value
+-- The words that start `run`.
+local function command_of(options, run, port)
+	local words = { run, "--port", port, "--backend", options.backend, "--dir", options.directory, "--edits",
+		options.directory .. ".edits.lua" }
+	for _, word in ipairs(options.more or {}) do
+		words[#words + 1] = word
 	end
 	return words
 end
@@ -40,18 +42,15 @@ local function free_port()
 end
 
 --- Starts a gate that is not going to.
----@param options {directory: string, edits: string, backend: string, env?: table}
+---@param options {directory: string, edits: string, backend: string, more?: string[]}
 ---@return spec.Finished
 function filter.refused(options)
 	filter.write(options)
-	local words = environment(options)
-	table.insert(words, 1, "timeout")
-	table.insert(words, 2, "20")
-	table.insert(words, 3, "env")
-	for _, word in ipairs({ HERE .. "/examples/gate/run", "--port", free_port(), "--backend", options.backend, "--dir",
-		options.directory }) do
+	local words = { "timeout", "20" }
+	for _, word in ipairs(command_of(options, HERE .. "/examples/gate/run", free_port())) do
 		words[#words + 1] = word
 	end
+	words.env = { PATH = shell.PATH }
 	return shell.run(words)
 end
 
@@ -87,13 +86,12 @@ end
 
 local function try(options)
 	local port = free_port()
-	local words = environment(options)
+	local words = { "PATH=" .. shell.PATH }
 	for _, word in ipairs(options.space and with_space(options.directory, options.space) or {}) do
 		words[#words + 1] = word
 	end
 	local run = options.workers and with_workers(options.directory, options.workers) or HERE .. "/examples/gate/run"
-	for _, word in ipairs({ run, "--port", port, "--backend", options.backend, "--dir",
-		options.directory }) do
+	for _, word in ipairs(command_of(options, run, port)) do
 		words[#words + 1] = word
 	end
 	local log = options.directory .. ".log"
@@ -121,7 +119,8 @@ local function try(options)
 end
 
 --- Starts one. A directory that has been used before has its cache.
----@param options {directory: string, edits: string, backend: string, env?: table, workers?: integer, space?: integer}
+--- `more` are options of `run`.
+---@param options {directory: string, edits: string, backend: string, more?: string[], workers?: integer}
 ---@return spec.Filter
 function filter.start(options)
 	filter.write(options)

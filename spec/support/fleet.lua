@@ -45,6 +45,14 @@ local function env()
 	return { LUA_PATH = absolute(package.path), LUA_CPATH = absolute(package.cpath), LUA = "lua5.4" }
 end
 
+--- The environment of programs that find their modules and this Redis.
+---@return table<string, string>
+function Fleet:env()
+	local variables = env()
+	variables.FLEET_REDIS, variables.PATH = self.redis.path, shell.PATH
+	return variables
+end
+
 --- Calls a function until it gives something true, which is returned.
 ---@generic T
 ---@param what string for the message when it does not

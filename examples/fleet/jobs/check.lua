@@ -8,4 +8,4 @@ return function(img)
   if not findings then return nil, message, code end
   if #findings == 0 then return true end
   return nil, tostring(findings):gsub("\n", "; "), "EPOLICY"
-end
+end, {}

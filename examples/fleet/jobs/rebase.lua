@@ -6,4 +6,4 @@ return function(img, _, options, open)
   to, message, code = open(options.to)
   if not to then return nil, message, code end
   return img:rebase(from, to, { config = "inherit" })
-end
+end, { from = true, to = true }

@@ -3,4 +3,4 @@ return function(img, _, options)
   local paths = {}
   for path in (options.paths or "usr/share/doc usr/share/man"):gmatch("%S+") do paths[#paths + 1] = path end
   return img:remove(paths, { optional = true })
-end
+end, { paths = false }

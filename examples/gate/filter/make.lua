@@ -75,11 +75,11 @@ local function edit_one(want, digest, layout, ending, blobs, files)
     for name, value in pairs(want.entry.rebase) do edit.rebase[name] = value end
     edit.rebase.from, edit.rebase.onto = want.bases.from, want.bases.onto
   end
-  local saved, message, code = service.surgery():run("edit", {
+  local saved, message, code = service.run("edit", {
     path = upstream.reference(want.entry.upstream, want.repository, digest), registry = want.registry, to = layout,
     open = { temp_dir = settings.temp, limits = { bytes = settings.layer_bytes } }, edit = edit,
     save = { format = "oci", sparse = true, reproducible = true, attestations = "drop" },
-  }, { deadline = ending - ngx.now(), detached = true })
+  }, ending - ngx.now())
   if not saved then return nil, message, code end
   return note_blobs(want, {}, layout, saved, blobs, files)
 end
@@ -124,9 +124,9 @@ end
 
 -- The images that are wanted of what the upstream has, and whether it has an index.
 local function choose(want, ending)
-  local listed, message, code = service.surgery():run("index", {
+  local listed, message, code = service.run("index", {
     path = upstream.reference(want.entry.upstream, want.repository, want.digest), registry = want.registry,
-  }, { deadline = ending - ngx.now(), detached = true })
+  }, ending - ngx.now())
   if not listed then return nil, message, code end
   local platforms, chosen, is_index = want.entry.platforms, {}, true
   for _, one in ipairs(listed.manifests) do

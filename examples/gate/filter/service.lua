@@ -17,6 +17,18 @@ function service.surgery()
   return surgery
 end
 
+--- Has an edit made, or an index read, and waits for it.
+---@param name strata.JobName
+---@param args table
+---@param seconds number  that it may take
+---@return table?
+---@return string? message
+---@return string? code
+function service.run(name, args, seconds)
+  return service.surgery():run("call", { module = "filter.job", args = { name = name, args = args } },
+    { deadline = seconds, detached = true })
+end
+
 --- Files that are hashed.
 ---@return strata.Resty
 function service.checks()

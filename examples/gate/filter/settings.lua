@@ -22,31 +22,29 @@ local settings = {}
 ---@field edit table  the rest of it, as jobs take it
 ---@field text string  what tells it from others
 
-local function number(name, default)
-  local text = os.getenv(name) or ""
-  if text == "" then return default end
-  if #text > 15 or not text:find("^%d+$") then
-    error(("gate: %s should be a whole number, not %s"):format(name, text), 0)
-  end
-  return tonumber(text)
+local function number(name)
+  return tonumber(os.getenv(name))
 end
 
 -- Bytes that the cache may have, images in it, and seconds for which a pull keeps an image from making way; what `run`
 -- has set for the threads.
 local function read_numbers()
-  settings.bytes = number("GATE_CACHE_BYTES", 10 * 1024 ^ 3)
-  settings.images = number("GATE_CACHE_IMAGES", 1000)
-  settings.hold = number("GATE_CACHE_HOLD", 300)
-  settings.threads = number("GATE_THREADS", 2)
-  settings.queue = number("GATE_QUEUE", 64)
-  settings.deadline = number("GATE_DEADLINE", 300)
-  settings.layer_bytes = number("GATE_BYTES", 2 ^ 36)
+  settings.bytes = number "GATE_CACHE_BYTES"
+  settings.images = number "GATE_CACHE_IMAGES"
+  settings.hold = number "GATE_CACHE_HOLD"
+  settings.threads = number "GATE_THREADS"
+  settings.queue = number "GATE_QUEUE"
+  settings.deadline = number "GATE_DEADLINE"
+  settings.layer_bytes = number "GATE_BYTES"
   settings.temp = os.getenv("GATE_TEMP")
 end
 
+-- The name of the file with the edits.
+local file_name
+
 -- What keeps nginx from starting.
 local function fail(text, ...)
-  error("gate: edits.lua: " .. text:format(...), 0)
+  error(("gate: %s: %s"):format(file_name, text:format(...)), 0)
 end
 
 -- A text that tells plain values from others.
@@ -83,8 +81,7 @@ function settings.is_name(name)
 end
 
 local function upstreams_of(given)
-  local scheme, host = (os.getenv("GATE_BACKEND") or ""):match("^(https?)://(.+)$")
-  if not host then error("gate: GATE_BACKEND is no URL", 0) end
+  local scheme, host = os.getenv("GATE_BACKEND"):match("^(https?)://(.+)$")
   local ca = os.getenv("GATE_CA")
   local found = { behind = { name = "behind", base = scheme .. "://backend", host = host, plain = scheme == "http",
                              ca = ca ~= "" and ca or nil } }
@@ -175,15 +172,26 @@ local function entry_of(given, i, upstreams)
   }
 end
 
---- Reads edits.lua. What is wrong with it is thrown, so that nginx does not start. For init_by_lua.
+-- What the file with the edits returns.
+local function read_edits()
+  local path = os.getenv("GATE_EDITS")
+  file_name = path:match("[^/]*$")
+  local file, message = io.open(path, "rb")
+  if not file then error("gate: the edits cannot be read: " .. message, 0) end
+  local text = file:read("*a")
+  file:close()
+  local chunk, ok, list
+  chunk, message = load(text, "@" .. file_name)
+  if not chunk then error("gate: " .. message, 0) end
+  ok, list = pcall(chunk)
+  if not ok then error("gate: " .. tostring(list), 0) end
+  return list
+end
+
+--- Reads the edits. What is wrong with them is thrown, so that nginx does not start. For init_by_lua.
 function settings.read()
   read_numbers()
-  local path = os.getenv("GATE_EDITS")
-  if not path or path == "" then path = ngx.config.prefix() .. "app/edits.lua" end
-  local chunk, message = loadfile(path)
-  if not chunk then fail("%s", (message:gsub("^%S+/", ""))) end
-  local ok, list = pcall(chunk)
-  if not ok then fail("%s", (tostring(list):gsub("^%S+/", ""))) end
+  local list = read_edits()
   if type(list) ~= "table" then fail("it should return a table") end
   for key in pairs(list) do
     if type(key) ~= "number" and key ~= "upstreams" then

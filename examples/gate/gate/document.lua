@@ -132,4 +132,13 @@ function document.read(text, stated)
   }
 end
 
+--- What tells the verdict on a manifest from all others.
+---@param identity string  of the policy and the settings
+---@param stated string
+---@param text string
+---@return string
+function document.key(identity, stated, text)
+  return core.sha256(("%s %d %s"):format(identity, #stated, stated) .. text)
+end
+
 return document

@@ -2,6 +2,7 @@
 --
 --   route      which requests go to the registry behind as they are, and which are judged or refused
 --   push       the PUT of a manifest: judged, and passed on as the bytes that were judged
+--   pull       a manifest by its digest: judged when it was uploaded as a blob
 --   verdicts   what was judged before, and what is being judged now
 --   judge      in a thread of nginx: what a manifest is, and whether the policy lets it in
 --   priority   requests come before judgements
@@ -18,7 +19,7 @@ local gate = {}
 --- For init_by_lua: reads the settings; what is wrong with them keeps nginx from starting.
 function gate.configure()
   require "cjson"
-  gate.settings = settings.read(ngx.config.prefix())
+  gate.settings = settings.read()
 end
 
 --- For init_worker_by_lua: the threads that judge.

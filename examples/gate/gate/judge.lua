@@ -18,6 +18,7 @@ local strata = require "strata"
 ---@field text string
 ---@field type string
 ---@field rules string
+---@field name string  of its file
 ---@field identity string
 ---@field artifacts table<string, boolean>
 ---@field bytes integer
@@ -35,16 +36,21 @@ local function ref_of(args, digest)
 end
 
 -- Findings of an image: what readers differ about, for which every layer is read, and compared with its digest and its
--- diff_id on the way, and what the policy forbids. The second reader, libarchive, would need the inflated layers on the
--- disk, and is what no runtime reads layers with. nil, message, code when it cannot be judged.
+-- diff_id on the way, and what the policy forbids. A layer with a table of contents is refused as well, since podman
+-- and containerd can pull by the table alone, and show what it says. The second reader, libarchive, would need the
+-- inflated layers on the disk, and is what no runtime reads layers with. nil, message, code when it cannot be judged.
 local function judge_image(args, hub, text)
   local img, message, code = strata.open(ref_of(args, core.sha256(text)), {
     manifest = text, registry = hub, temp_dir = args.temp_dir, limits = { bytes = args.bytes },
   })
   if not img then return nil, message, code end
   local list, found = {}
-  found, message, code = img:check { severity = "error", second_reader = false, temp_dir = args.temp_dir }
-  for _, one in ipairs(found or {}) do list[#list + 1] = { rule = "check", message = tostring(one) } end
+  found, message, code = img:check { severity = "warning", second_reader = false, temp_dir = args.temp_dir }
+  for _, one in ipairs(found or {}) do
+    if one.severity == "error" or one.code == "table-of-contents" then
+      list[#list + 1] = { rule = "check", message = tostring(one) }
+    end
+  end
   if found then found, message, code = policy.check(img, args.rules_table) end
   for _, one in ipairs(found or {}) do list[#list + 1] = one end
   img:close()
@@ -52,7 +58,27 @@ local function judge_image(args, hub, text)
   return list
 end
 
--- A signature or an attestation is JSON, which no runtime can unpack: whatever its types say, it is no image.
+-- Whether a text has a header of a tar in it. JSON can be a tar as well: its first header in a string, without a NUL.
+-- All readers that unpack layers compare a header with its checksum, at its offset 148; some go on to the next block.
+local function has_tar_header(text)
+  for at = 1, #text - 511, 512 do
+    local stated = text:sub(at + 148, at + 155):match("^%s*([0-7]+)")
+    if stated then
+      local sum, high = 8 * 32, 0
+      for i = at, at + 511 do
+        if i < at + 148 or i >= at + 156 then
+          local byte = text:byte(i)
+          sum, high = sum + byte, high + (byte > 127 and 256 or 0)
+        end
+      end
+      stated = tonumber(stated, 8)
+      if stated == sum or stated == sum - high then return true end -- some readers take bytes as signed
+    end
+  end
+  return false
+end
+
+-- A signature or an attestation is JSON and no tar, which no runtime can unpack, whatever its types say.
 local function judge_statement(args, hub, one)
   for i, layer in ipairs(one.layers) do
     if layer.size > MAX_STATEMENT then
@@ -61,7 +87,7 @@ local function judge_statement(args, hub, one)
     end
     local text, message, code = hub:blob(ref_of(args, layer.digest), layer.size)
     if not text then return nil, message, code end
-    if text ~= "" and not core.json(text, { max_bytes = MAX_STATEMENT }) then
+    if not core.json(text, { max_bytes = MAX_STATEMENT }) or has_tar_header(text) then
       return nil, ("layer %d has the type %s, and is neither a layer of an image nor JSON"):format(i, layer.mediaType),
         "EUNSUPPORTED"
     end
@@ -105,7 +131,7 @@ end
 -- The same, unless it was judged before.
 function judge_one(args, hub, text, stated, depth)
   local verdicts = ngx.shared.verdicts
-  local key = core.sha256(table.concat({ args.identity, stated, text }, "\0"))
+  local key = document.key(args.identity, stated, text)
   if verdicts:get(key) == "" then return {} end
   local list, message, code = judge_new(args, hub, text, stated, depth)
   if list then verdicts:set(key, findings.text(list)) end
@@ -118,7 +144,7 @@ end
 ---@return string? code
 return function(args)
   priority.lower()
-  args.count, args.rules_table = 0, require("gate.settings").rules_of(args.rules)
+  args.count, args.rules_table = 0, require("gate.settings").rules_of(args.rules, args.name)
   local hub, message, code = strata.registry {
     hosts = { [args.backend] = args.host }, credentials = { [args.backend] = args.credentials or false },
     system = false, retries = 1, max_wait = 5, connect_timeout = 5,

@@ -21,7 +21,7 @@ local OF_THE_IMAGE = {
 
 -- A header that a request may have once.
 local function header(name)
-  local value = ngx.req.get_headers()[name]
+  local value = ngx.req.get_headers(0)[name] -- 0: of however many
   return type(value) ~= "table" and value or nil, type(value) == "table"
 end
 
@@ -62,7 +62,10 @@ local function without_address(message)
   return (message:gsub("docker://" .. address .. "/", ""):gsub("https?://" .. address, "the registry"))
 end
 
-local function fail(message, code)
+--- Answers that a manifest could not be judged.
+---@param message string
+---@param code string?
+function push.fail(message, code)
   local known = STATUS[code]
   message = without_address(message)
   if known then return reply.refuse(known[1], known[2], "policy: cannot be judged: " .. message) end
@@ -75,13 +78,15 @@ function push.answer()
   local _, repository = route.of("PUT", route.path())
   local text, media_type = body()
   local refusal, key = verdicts.known(text, media_type)
-  if not refusal then
+  if refusal ~= "" then -- findings are for those who may push; what is let in goes on, and the registry asks itself
     local answer = authorization.refusal()
     if answer and answer.status >= 502 then return reply.gone() end
     if answer then return relay(answer) end
+  end
+  if not refusal then
     local message, code
     refusal, message, code = verdicts.of(repository, text, media_type, key)
-    if not refusal then return fail(message, code) end
+    if not refusal then return push.fail(message, code) end
   end
   if refusal ~= "" then return reply.refuse(403, "DENIED", "policy: " .. refusal) end
   ngx.req.set_body_data(text)

@@ -55,14 +55,14 @@ function route.of(method, path)
   local parts = WRITES[method] and parts_of(path)
   if not parts then return nil end
   local count = #parts
-  if method == "POST" and (parts[count] == "token" or parts[count] == "auth") then return "pass" end
-  if parts[1] ~= "v2" then return nil end
-  if parts[count - 1] == "manifests" then
+  local is_registry = parts[1] == "v2"
+  if is_registry and parts[count - 1] == "manifests" then
     if not is_name(parts, count - 2) or not is_reference(parts[count]) then return nil end
     if method == "PUT" then return "judge", table.concat(parts, "/", 2, count - 2) end
     return method == "DELETE" and "pass" or nil
   end
-  return is_blob(parts) and "pass" or nil
+  local is_token = method == "POST" and (parts[count] == "token" or parts[count] == "auth")
+  return (is_token or is_registry and is_blob(parts)) and "pass" or nil
 end
 
 --- The path of the request, as the client has spelled it.
@@ -71,10 +71,21 @@ function route.path()
   return ngx.var.request_uri:match("^[^?]*")
 end
 
+--- The repository and the digest of a manifest that is asked for by its digest; nil for all other paths.
+---@param path string  decoded
+---@return string? repository
+---@return string? digest
+function route.by_digest(path)
+  return path:match("^/v2/([%w/._-]+)/manifests/([%w+._-]+:[%w=_-]+)/?$")
+end
+
 --- For access_by_lua.
 function route.choose()
   local method = ngx.req.get_method()
-  if READS[method] then return end
+  if READS[method] then
+    if route.by_digest(ngx.var.uri) then return ngx.exec "@pull" end
+    return
+  end
   local what = route.of(method, route.path())
   if what == "pass" then return end
   if what == "judge" then return ngx.exec "@judge" end

@@ -10,6 +10,7 @@ local settings = {}
 ---@field backend string  "HOST:PORT" of the registry behind
 ---@field host table  strata.RegistryHostOptions for it
 ---@field rules string  the text of the policy
+---@field name string  of its file
 ---@field identity string  a digest of everything that a verdict depends on besides the image
 ---@field artifacts table<string, boolean>  types of artifacts that are let in without being looked at
 ---@field bytes integer  that a layer may inflate to
@@ -18,8 +19,8 @@ local settings = {}
 ---@field queue integer
 ---@field deadline number  seconds
 
-local function number(name, default)
-  return tonumber(os.getenv(name) or "") or default
+local function number(name)
+  return tonumber(os.getenv(name))
 end
 
 local function read(path)
@@ -32,9 +33,10 @@ end
 
 --- The rules that the text of a policy returns. Throws when it is none.
 ---@param text string
+---@param name string  of its file
 ---@return strata.Policy
-function settings.rules_of(text)
-  local chunk, message = load(text, "@policy")
+function settings.rules_of(text, name)
+  local chunk, message = load(text, "@" .. name)
   if not chunk then error("gate: " .. message, 0) end
   local ok, rules = pcall(chunk)
   if not ok then error("gate: " .. tostring(rules), 0) end
@@ -51,22 +53,23 @@ local function try(rules)
 end
 
 --- Reads them. Throws for a policy that is none: then nginx does not start, or goes on with the old one.
----@param prefix string  the directory of the policy
 ---@return gate.Settings
-function settings.read(prefix)
-  local plain, backend = (os.getenv "GATE_BACKEND" or ""):match("^(https?)://(.+)$")
+function settings.read()
+  local plain, backend = os.getenv("GATE_BACKEND"):match("^(https?)://(.+)$")
   local ca = os.getenv "GATE_CA"
-  local text = read(prefix .. "policy.lua")
-  try(settings.rules_of(text))
-  local artifacts, listed = {}, os.getenv "GATE_ARTIFACTS" or ""
-  for name in listed:gmatch("%S+") do artifacts[name] = true end
-  local bytes = number("GATE_BYTES", 2 ^ 36)
+  local path = os.getenv "GATE_POLICY"
+  local text, name = read(path), path:match "[^/]*$"
+  try(settings.rules_of(text, name))
+  local artifacts, listed = {}, os.getenv "GATE_ARTIFACTS"
+  for one in listed:gmatch("%S+") do artifacts[one] = true end
+  local bytes = number "GATE_BYTES"
   return {
     backend = backend, host = { plain = plain == "http", ca = ca ~= "" and ca or nil },
-    rules = text, artifacts = artifacts, bytes = bytes,
-    identity = core.sha256(table.concat({ strata._VERSION, listed, bytes, text }, "\0")),
-    temp_dir = os.getenv "GATE_TEMP" or "/tmp",
-    threads = number("GATE_THREADS", 2), queue = number("GATE_QUEUE", 64), deadline = number("GATE_DEADLINE", 300),
+    rules = text, name = name, artifacts = artifacts, bytes = bytes,
+    -- A policy may read other files, so a verdict is for the time until settings are read again.
+    identity = core.sha256(table.concat({ strata._VERSION, listed, bytes, text, ngx.now() }, "\0")),
+    temp_dir = os.getenv "GATE_TEMP",
+    threads = number "GATE_THREADS", queue = number "GATE_QUEUE", deadline = number "GATE_DEADLINE",
   }
 end
 

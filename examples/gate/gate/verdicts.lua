@@ -2,6 +2,7 @@
 
 local authorization = require "gate.authorization"
 local core = require "strata.core"
+local document = require "gate.document"
 local gate = require "gate"
 local semaphore = require "ngx.semaphore"
 
@@ -21,7 +22,7 @@ local QUICK = 256 * 1024
 ---@return string? key
 function verdicts.known(text, media_type)
   if #text > QUICK then return nil end
-  local key = core.sha256(table.concat({ gate.settings.identity, media_type, text }, "\0"))
+  local key = document.key(gate.settings.identity, media_type, text)
   return ngx.shared.verdicts:get(key), key
 end
 
@@ -29,8 +30,8 @@ local function judge(repository, text, media_type)
   local chosen = gate.settings
   local result, message, code = gate.judges:run("call", { module = "gate.judge", args = {
     backend = chosen.backend, host = chosen.host, credentials = authorization.credentials(), repository = repository,
-    text = text, type = media_type, rules = chosen.rules, identity = chosen.identity, artifacts = chosen.artifacts,
-    bytes = chosen.bytes, temp_dir = chosen.temp_dir,
+    text = text, type = media_type, rules = chosen.rules, name = chosen.name, identity = chosen.identity,
+    artifacts = chosen.artifacts, bytes = chosen.bytes, temp_dir = chosen.temp_dir,
   } })
   return result and result.refusal, message, code
 end
