@@ -1,4 +1,4 @@
--- ISA-L decoded dynamic blocks whose code lengths leave codes unused. zlib and Go refuse them, so Docker and containerd do.
+-- ISA-L decoded dynamic blocks whose code lengths leave codes unused, which zlib and Go (Docker, containerd) refuse.
 
 local archive = require "spec.support.archive"
 

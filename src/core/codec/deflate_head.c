@@ -36,7 +36,7 @@ static unsigned take(struct bits *b, int n)
 	return value;
 }
 
-/* What was read wrongly may have been read from bits that are still to come. */
+/* A mistake is none yet when bits were missing: these were read as zeros. */
 static int refuse(const struct bits *b, const char *what, struct strata_err *err)
 {
 	return b->count < 0 ? 0 : strata_fail(err, "EFORMAT", "%s", what);

@@ -19,8 +19,6 @@ static uint8_t *unconst(const unsigned char *p)
 
 /* ---- inflate ----------------------------------------------------------- */
 
-#define WINDOW 32768
-
 /*
  * ISA-L offers no stop at the end of a block. But it looks at its flag for the last block only when
  * one ends, and ends the stream there if the flag is set. So the header of each block is read here
@@ -34,8 +32,7 @@ struct inflater {
 	unsigned char head[STRATA_DEFLATE_HEAD_MAX]; /* of a header that comes in pieces */
 	size_t head_start;                           /* what ISA-L has taken of it */
 	size_t head_end;
-	unsigned char window[WINDOW]; /* the output before the block, or as much as there is */
-	size_t window_len;
+	struct strata_window window;
 	bool window_changed; /* since the block began */
 };
 
@@ -47,7 +44,20 @@ static int inflate_reset(void *state, struct strata_err *err)
 	isal_inflate_reset(&s->isal);
 	s->isal.crc_flag = ISAL_GZIP_NO_HDR; /* raw deflate, CRC-32 of the output on the way */
 	s->in_block = s->window_changed = false;
-	s->head_start = s->head_end = s->window_len = 0;
+	s->head_start = s->head_end = s->window.len = 0;
+	return 0;
+}
+
+static int inflate_begin_at(void *state, const struct strata_window *before, unsigned bits,
+                            unsigned count, struct strata_err *err)
+{
+	struct inflater *s = state;
+
+	inflate_reset(s, err);
+	strata_window_add(&s->window, before->bytes, before->len);
+	s->window_changed = before->len > 0;
+	s->isal.read_in = bits;
+	s->isal.read_in_length = (int32_t)count;
 	return 0;
 }
 
@@ -82,23 +92,6 @@ static int fail_inflate(int code, struct strata_err *err)
 		what = "invalid deflate data";
 	}
 	return strata_fail(err, "EFORMAT", "%s", what);
-}
-
-/* Keeps the last of the output. */
-static void remember(struct inflater *s, const unsigned char *out, size_t len)
-{
-	size_t keep = len < WINDOW ? WINDOW - len : 0;
-
-	if (len == 0)
-		return;
-	if (keep > s->window_len)
-		keep = s->window_len;
-	if (keep > 0 && keep < s->window_len)
-		memmove(s->window, s->window + s->window_len - keep, keep);
-	len = len < WINDOW ? len : WINDOW;
-	memcpy(s->window + keep, out - len, len);
-	s->window_len = keep + len;
-	s->window_changed = true;
 }
 
 static unsigned held_bits(const struct inflate_state *isal)
@@ -138,6 +131,8 @@ static int gather_head(struct inflater *s, const unsigned char **in, size_t *in_
 	}
 	*in += n;
 	*in_len -= n;
+	if (status == 0 && s->head_end == sizeof(s->head))
+		return strata_fail(err, "EFORMAT", "invalid deflate block");
 	return status;
 }
 
@@ -159,7 +154,8 @@ static int begin_block(struct inflater *s, const unsigned char **in, size_t *in_
 		return status;
 	if (s->window_changed) {
 		isal->total_out = 0; /* distances may not reach beyond it and the dictionary */
-		if (isal_inflate_set_dict(isal, s->window, (uint32_t)s->window_len) != COMP_OK)
+		if (isal_inflate_set_dict(isal, s->window.bytes, (uint32_t)s->window.len) !=
+		    COMP_OK)
 			return strata_fail(err, "EIO", "ISA-L does not take a dictionary");
 		s->window_changed = false;
 	}
@@ -208,7 +204,8 @@ static int inflate_step(void *state, const unsigned char **in, size_t *in_len, u
 	*produced = avail_out - isal->avail_out;
 	if (rc < 0)
 		return fail_inflate(rc, err);
-	remember(s, out + *produced, *produced);
+	strata_window_add(&s->window, out, *produced);
+	s->window_changed |= *produced > 0;
 	if (isal->block_state == ISAL_BLOCK_FINISH) {
 		*stop = s->final ? STRATA_INFLATE_END : STRATA_INFLATE_BLOCK_END;
 		isal->block_state = ISAL_BLOCK_NEW_HDR;
@@ -248,8 +245,8 @@ static size_t inflate_leftover(void *state, unsigned char out[STRATA_LEFTOVER_MA
 }
 
 const struct strata_inflate_library strata_inflate_isal = {
-        inflate_open,   free,        inflate_reset,    inflate_step,
-        inflate_unread, inflate_crc, inflate_leftover,
+        inflate_open, free,           inflate_reset, inflate_begin_at,
+        inflate_step, inflate_unread, inflate_crc,   inflate_leftover,
 };
 
 /* ---- deflate ----------------------------------------------------------- */

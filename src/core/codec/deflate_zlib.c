@@ -13,7 +13,7 @@
 #define MEMORY_LEVEL 8
 
 /* What inflate leaves in data_type. */
-#define UNUSED_BITS 7
+#define UNUSED_BITS 63
 #define LAST_BLOCK 64
 #define BLOCK_ENDED 128
 
@@ -57,6 +57,20 @@ static int inflate_reset(void *state, struct strata_err *err)
 	int rc = inflateReset(&s->z);
 
 	s->crc = 0;
+	return rc == Z_OK ? 0 : fail_zlib(&s->z, rc, err);
+}
+
+static int inflate_begin_at(void *state, const struct strata_window *before, unsigned bits,
+                            unsigned count, struct strata_err *err)
+{
+	struct inflater *s = state;
+	int rc = inflate_reset(state, err);
+
+	if (rc < 0)
+		return -1;
+	rc = inflateSetDictionary(&s->z, before->bytes, (uInt)before->len);
+	if (rc == Z_OK)
+		rc = inflatePrime(&s->z, (int)count, (int)bits);
 	return rc == Z_OK ? 0 : fail_zlib(&s->z, rc, err);
 }
 
@@ -106,8 +120,8 @@ static size_t inflate_leftover(void *state, unsigned char out[STRATA_LEFTOVER_MA
 }
 
 const struct strata_inflate_library strata_inflate_zlib = {
-        inflate_open,   inflate_close, inflate_reset,    inflate_step,
-        inflate_unread, inflate_crc,   inflate_leftover,
+        inflate_open, inflate_close,  inflate_reset, inflate_begin_at,
+        inflate_step, inflate_unread, inflate_crc,   inflate_leftover,
 };
 
 /* ---- deflate ----------------------------------------------------------- */

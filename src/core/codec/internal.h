@@ -13,6 +13,7 @@
 
 #include "core/codec/codec.h"
 #include "core/codec/segment.h"
+#include "core/codec/window.h"
 
 /* ---- decoders and encoders, embedded as the first member ---------------- */
 
@@ -70,6 +71,14 @@ struct strata_inflate_library {
 
 	/* Prepares for the next stream. */
 	int (*reset)(void *state, struct strata_err *err);
+
+	/*
+	 * Prepares for the rest of a stream, from the beginning of a block on: `before` is the
+	 * output before it, `bits` the `count` highest bits of the byte that it begins in; 0 when
+	 * it begins with a byte.
+	 */
+	int (*begin_at)(void *state, const struct strata_window *before, unsigned bits,
+	                unsigned count, struct strata_err *err);
 
 	/* As strata_decoder_step. *stop: a block has ended, or the last one. */
 	int (*step)(void *state, const unsigned char **in, size_t *in_len, unsigned char *out,

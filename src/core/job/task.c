@@ -236,6 +236,7 @@ static int write_run(struct strata_task *task, const struct strata_work *work,
 	struct strata_plan_options options = plan_options(&t->to, task->text, work);
 
 	options.expected = t->expected;
+	options.splice = t->splice;
 	set_limits(t->index, &t->inflate);
 	return strata_plan_write(t->index, &options, task->to, &task->info, err);
 }
