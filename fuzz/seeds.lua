@@ -54,6 +54,7 @@ end
 local function put_stream(bytes)
 	put("codecs", "\4" .. plan(7) .. bytes)
 	put("codecs", "\2" .. plan(7) .. bytes)
+	put("splice", plan(8) .. bytes)
 end
 
 local function put_plain(bytes)

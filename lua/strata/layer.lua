@@ -231,6 +231,16 @@ function layer.level(opts, compression)
   return ZLIB_LEVELS + ((opts.level or 0) < 4 and REPRODUCIBLE_LEVEL or opts.level)
 end
 
+--- Whether what can stay of the compressed bytes of a layer stays when its edits are carried out: it is gzip, and
+-- nothing is said of how it shall be compressed.
+---@param state strata.LayerState
+---@param opts {compression?: string, level?: integer, reproducible?: boolean}
+---@return boolean
+function layer.splices(state, opts)
+  local keeps = not opts.compression or opts.compression == "keep"
+  return keeps and not opts.level and not opts.reproducible and state.blob.compression == "gzip"
+end
+
 -- ---- edits that wait --------------------------------------------------------
 
 -- True when the plan of edits is not carried out yet.
@@ -319,7 +329,8 @@ local function is_stale(state, compression, opts)
   local made = state.result
   return opts.exact and made ~= nil and is_edited(state) and made.diff_id ~= state.diff_id and
     (made.compression ~= compression or
-      (compression ~= "none" and made.level ~= layer.level(opts, compression)))
+      (compression ~= "none" and made.level ~= layer.level(opts, compression)) or
+      (made.spliced ~= nil and made.spliced ~= layer.splices(state, opts)))
 end
 
 -- The layers from one on whose blobs are there.
@@ -382,7 +393,7 @@ function layer.settle(states, opts)
       if not file then return nil, message, code end
       tasks:write(limits.add(state.hub.limits, {
         label = label(state), index = state.index, to = file, compression = compression,
-        level = layer.level(opts, compression), temp_dir = opts.temp_dir,
+        level = layer.level(opts, compression), splice = layer.splices(state, opts), temp_dir = opts.temp_dir,
         diff_id = state.diff_id, digest = state.digest,
       }))
       todo[#todo + 1] = { state = state, file = file, compression = compression }
@@ -397,6 +408,7 @@ function layer.settle(states, opts)
         file = item.file, offset = 0, size = done.size, compression = item.compression,
         digest = done.digest, diff_id = done.diff_id, revision = item.state.index:revision(),
         level = layer.level(opts, item.compression), hashed = true,
+        spliced = layer.splices(item.state, opts), kept = done.kept,
       }
     end
   end

@@ -242,6 +242,14 @@ crossings.members = function()
 	return 3, { just_open(in_pieces(path, "gzip -nc")), just_open(in_pieces(path, "zstd -qc")) }
 end
 
+crossings.empty_blocks = function()
+	-- Blocks of ten bits, the last of them final, in front of a member with a tar.
+	local zero = ("\2\8\32\128\0"):rep(20)
+	local head, trailer = "\31\139\8\0\0\0\0\0\0\255", ("\0"):rep(8)
+	local whole = oci_layout.filter(shell.read(image({ { entries = files(1) } })), "gzip -nc")
+	return 1, { just_open(dir:write("empty.gz", head .. zero:rep(100) .. "\3\0" .. trailer .. whole)) }
+end
+
 crossings.zstd_window = function()
 	local path = image({ { entries = { { name = "zeros", type = "file", data = ("\0"):rep(3000000) } } } })
 	local whole = dir:write("window.zst", oci_layout.filter(shell.read(path), "zstd -qc --long=21"))

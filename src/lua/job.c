@@ -295,9 +295,10 @@ static int job_hash(lua_State *L)
 }
 
 /*
- * job:write{label, index, to, compression, level, temp_dir, digest, diff_id, the limits of
+ * job:write{label, index, to, compression, level, splice, temp_dir, digest, diff_id, the limits of
  * inflating} -> number
- * level: 0 to 9 for gzip, 1 to 19 for zstd, -1 (default) for the format's default.
+ * level: 0 to 9 for gzip, 1 to 19 for zstd, -1 (default) for the format's default. splice: of gzip
+ * to gzip, what can stay of the compressed bytes stays.
  */
 static int job_write(lua_State *L)
 {
@@ -308,6 +309,7 @@ static int job_write(lua_State *L)
 	        .inflate = strata_inflate_limit_fields(L, 2),
 	        .expected = expected_fields(L),
 	        .to = output_fields(L, "compression"),
+	        .splice = flag_field(L, "splice"),
 	        .index = index_field(L),
 	};
 	struct strata_err err;
@@ -479,7 +481,7 @@ static void push_nonempty(lua_State *L, const char *text, const char *field)
 	lua_setfield(L, -2, field);
 }
 
-/* job:task(i) -> {digest, diff_id, size} of a task that is done and did not fail, else nil */
+/* job:task(i) -> {digest, diff_id, size, kept} of a task that is done and did not fail, else nil */
 static int job_task(lua_State *L)
 {
 	struct lua_job *o = check_done_job(L);
@@ -497,6 +499,8 @@ static int job_task(lua_State *L)
 	push_nonempty(L, copy.diff_id, "diff_id");
 	strata_push_int64(L, (int64_t)copy.size);
 	lua_setfield(L, -2, "size");
+	strata_push_int64(L, (int64_t)copy.kept);
+	lua_setfield(L, -2, "kept");
 	return 1;
 }
 

@@ -37,6 +37,7 @@ struct strata_inflate_limits strata_inflate_limit_fields(lua_State *L, int arg)
 	        .ratio = strata_limit_field(L, arg, "max_ratio"),
 	        .zstd_window = strata_limit_field(L, arg, "max_zstd_window"),
 	        .members = strata_limit_field(L, arg, "max_members"),
+	        .empty_blocks = strata_limit_field(L, arg, "max_empty_blocks"),
 	};
 
 	return limits;

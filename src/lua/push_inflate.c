@@ -3,7 +3,7 @@
  *
  *   ---@param compression "gzip"|"zstd"
  *   ---@param limits? {max_bytes?: integer, max_ratio?: integer, max_zstd_window?: integer,
- *   ---                max_members?: integer}
+ *   ---                max_members?: integer, max_empty_blocks?: integer}
  *   ---@return strata.PushInflate?
  *   function core.push_inflate(compression, limits) end
  *

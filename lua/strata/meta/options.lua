@@ -565,6 +565,7 @@
 ---@field bytes? integer  what one layer, or a whole archive, inflates to. Default: 1099511627776 bytes
 ---@field ratio? integer  what is inflated to what is stored, beyond the first 256 MiB. Default: 2000 times
 ---@field members? integer  gzip members, or zstd frames, of one stream. Default: 10000000 members
+---@field empty_blocks? integer  deflate blocks of gzip that give no byte, beyond one for 512 bytes of output. Default: 1000000 blocks
 ---@field zstd_window? integer  the window of zstd, rounded down to a power of two. Default: 134217728 bytes
 ---@field dictionary? integer  the dictionary of xz and lzma, and of what decodes 7z, xar, rar and some zip files. Default: 67108864 bytes
 ---@field spool? integer  an image that comes through a pipe; of a stream the layers that have to wait. Default: 1099511627776 bytes

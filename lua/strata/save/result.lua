@@ -14,11 +14,20 @@ local function layers_of(image)
     local before = one.before or {}
     rows[i] = {
       action = one.action, moved = one.left and "left" or nil, compression = one.compression,
-      digest = one.digest, diff_id = one.diff_id, size = one.size,
+      digest = one.digest, diff_id = one.diff_id, size = one.size, kept = one.kept,
       old_diff_id = before.diff_id, old_digest = before.digest, old_size = before.size,
     }
   end
   return printed.list(rows, printed.saved_layer)
+end
+
+-- Bytes of all layers that are as they were in edited ones.
+local function kept_in(image)
+  local sum
+  for _, one in ipairs(image.layers) do
+    if one.kept then sum = (sum or 0) + one.kept end
+  end
+  return sum
 end
 
 local function has_digests(image)
@@ -42,7 +51,8 @@ function result.image(image, format, native, is_part)
     _, digest = new_layout.manifest(image, not native and "oci" or nil)
   end
   return printed.by({
-    format = format, id = core.sha256(image.config_text), digest = digest, layers = layers_of(image),
+    format = format, id = core.sha256(image.config_text), digest = digest, kept = kept_in(image),
+    layers = layers_of(image),
   }, is_part and printed.saved_image or printed.save)
 end
 
@@ -71,7 +81,7 @@ function result.of(saving, path, size)
   end
   return printed.by({
     path = type(path) == "string" and path or nil, format = saving.format, size = size, id = first.id,
-    digest = first.digest, layers = first.layers or {},
+    digest = first.digest, kept = first.kept, layers = first.layers or {},
     images = (#images > 1 or images[1] and not first.layers) and images or nil,
   }, printed.save)
 end

@@ -57,6 +57,8 @@ limits.all = {
     protects = "disk and time: what is inflated to what is stored, beyond the first 256 MiB" },
   { name = "members", default = 10000000, unit = "members",
     protects = "time: gzip members, or zstd frames, of one stream" },
+  { name = "empty_blocks", default = 1000000, unit = "blocks",
+    protects = "time: deflate blocks of gzip that give no byte, beyond one for 512 bytes of output" },
   { name = "zstd_window", default = 128 * MiB, unit = "bytes", min = KiB, max = 2 ^ 31,
     protects = "memory: the window of zstd, rounded down to a power of two" },
   { name = "dictionary", default = 64 * MiB, unit = "bytes", min = 4 * KiB, max = 2 ^ 32,
@@ -181,7 +183,7 @@ end
 function limits.add(given, task)
   given = given or limits.resolve()
   for _, name in ipairs { "entries", "path", "extension", "records", "sparse", "file", "bytes", "ratio", "members",
-                          "zstd_window" } do
+                          "empty_blocks", "zstd_window" } do
     task["max_" .. name] = given[name]
   end
   return task

@@ -112,6 +112,7 @@ end
 function printed.saved_layer(one)
   local action = one.action .. (one.moved and " and " .. one.moved or "")
   return joined(action, one.compression, one.size and core.human_size(one.size) or "size not known yet",
+    one.kept and core.human_size(one.kept) .. " of it as before",
     short(one.digest or one.diff_id))
 end
 

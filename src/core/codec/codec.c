@@ -125,6 +125,8 @@ int strata_decoder_check(const struct strata_decoder *d, struct strata_err *err)
 	uint64_t bytes = d->limits.bytes != 0 ? d->limits.bytes : STRATA_INFLATE_BYTES;
 	uint64_t ratio = d->limits.ratio != 0 ? d->limits.ratio : STRATA_INFLATE_RATIO;
 	uint64_t members = d->limits.members != 0 ? d->limits.members : STRATA_INFLATE_MEMBERS;
+	uint64_t empty =
+	        d->limits.empty_blocks != 0 ? d->limits.empty_blocks : STRATA_INFLATE_EMPTY_BLOCKS;
 
 	if (d->produced > bytes)
 		return strata_fail(err, "ELIMIT", "inflates to more than limits.bytes (%llu)",
@@ -139,7 +141,19 @@ int strata_decoder_check(const struct strata_decoder *d, struct strata_err *err)
 		return strata_fail(err, "ELIMIT",
 		                   "more than limits.members (%llu) gzip members or zstd frames",
 		                   (unsigned long long)members);
+	if (d->empty_blocks > empty && d->empty_blocks - empty > d->produced / 512)
+		return strata_fail(err, "ELIMIT",
+		                   "more than limits.empty_blocks (%llu) deflate blocks that give "
+		                   "no byte",
+		                   (unsigned long long)empty);
 	return 0;
+}
+
+void strata_decoder_watch(struct strata_decoder *d,
+                          void (*tell)(void *arg, const struct strata_block *block), void *arg)
+{
+	d->tell = tell;
+	d->tell_arg = arg;
 }
 
 int strata_decoder_step(struct strata_decoder *d, const unsigned char **in, size_t *in_len,

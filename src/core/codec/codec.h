@@ -42,20 +42,23 @@ const char *strata_compression_name(enum strata_compression c);
 
 /*
  * The limits of one stream; 0 is the default. The message of ELIMIT names the
- * limit as limits.bytes, limits.ratio, limits.zstd_window, limits.members.
+ * limit as limits.bytes, limits.ratio, limits.zstd_window, limits.members,
+ * limits.empty_blocks.
  *
  * bytes: of output; 1 TiB. ratio: of output to input consumed; 2000. gzip
  * reaches 1032 at most, so the default only ever stops zstd, whose zeros reach
  * 32,768. As zeros are common where files are allocated ahead, the first
  * 256 MiB of output are not measured. zstd_window: bytes that a zstd frame may
  * refer back to, rounded down to a power of two from 2^10 to 2^31; 128 MiB.
- * members: of gzip, or frames of zstd; 10 million.
+ * members: of gzip, or frames of zstd; 10 million. empty_blocks: of deflate, those that give no
+ * byte; 1 million, and as many more as there are 512 bytes of output. A flush writes one.
  */
 struct strata_inflate_limits {
 	uint64_t bytes;
 	uint64_t ratio;
 	uint64_t zstd_window;
 	uint64_t members;
+	uint64_t empty_blocks;
 };
 
 #define STRATA_INFLATE_BYTES ((uint64_t)1 << 40)
@@ -63,6 +66,7 @@ struct strata_inflate_limits {
 #define STRATA_INFLATE_RATIO_FREE ((uint64_t)256 << 20)
 
 #define STRATA_INFLATE_MEMBERS 10000000
+#define STRATA_INFLATE_EMPTY_BLOCKS 1000000
 
 /* What zstd windows may have by default: as much as `zstd -d` takes without being asked. */
 #define STRATA_ZSTD_WINDOW_DEFAULT ((uint64_t)128 << 20)
@@ -85,6 +89,23 @@ void strata_decoder_free(struct strata_decoder *d);
 int strata_decoder_step(struct strata_decoder *d, const unsigned char **in, size_t *in_len,
                         unsigned char *out, size_t out_cap, size_t *produced,
                         struct strata_err *err);
+
+/* A deflate block of a gzip stream. */
+struct strata_block {
+	uint64_t bit; /* where it begins in the stream, the lowest bit of a byte being the first */
+	uint64_t bit_end;
+	uint64_t from; /* its output */
+	uint64_t to;
+	uint64_t member; /* the output where its member begins: its history goes back no further */
+	bool final;      /* the last one of its member */
+};
+
+/*
+ * Has tell(arg, block) called by the steps, for each block of a gzip stream when its output has
+ * been handed out. zstd has none. For a decoder that has decoded nothing yet.
+ */
+void strata_decoder_watch(struct strata_decoder *d,
+                          void (*tell)(void *arg, const struct strata_block *block), void *arg);
 
 /* The input has ended: EFORMAT when the stream has not. */
 int strata_decoder_finish(struct strata_decoder *d, struct strata_err *err);

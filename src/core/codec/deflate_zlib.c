@@ -12,6 +12,11 @@
 #define RAW_WINDOW_BITS (-15)
 #define MEMORY_LEVEL 8
 
+/* What inflate leaves in data_type. */
+#define UNUSED_BITS 63
+#define LAST_BLOCK 64
+#define BLOCK_ENDED 128
+
 static int fail_zlib(const z_stream *z, int rc, struct strata_err *err)
 {
 	if (rc == Z_MEM_ERROR)
@@ -55,8 +60,23 @@ static int inflate_reset(void *state, struct strata_err *err)
 	return rc == Z_OK ? 0 : fail_zlib(&s->z, rc, err);
 }
 
+static int inflate_begin_at(void *state, const struct strata_window *before, unsigned bits,
+                            unsigned count, struct strata_err *err)
+{
+	struct inflater *s = state;
+	int rc = inflate_reset(state, err);
+
+	if (rc < 0)
+		return -1;
+	rc = inflateSetDictionary(&s->z, before->bytes, (uInt)before->len);
+	if (rc == Z_OK)
+		rc = inflatePrime(&s->z, (int)count, (int)bits);
+	return rc == Z_OK ? 0 : fail_zlib(&s->z, rc, err);
+}
+
 static int inflate_step(void *state, const unsigned char **in, size_t *in_len, unsigned char *out,
-                        size_t out_cap, size_t *produced, bool *ended, struct strata_err *err)
+                        size_t out_cap, size_t *produced, enum strata_inflate_stop *stop,
+                        struct strata_err *err)
 {
 	struct inflater *s = state;
 	uInt avail_in = (uInt)(*in_len < STEP_MAX ? *in_len : STEP_MAX);
@@ -67,16 +87,23 @@ static int inflate_step(void *state, const unsigned char **in, size_t *in_len, u
 	s->z.avail_in = avail_in;
 	s->z.next_out = out;
 	s->z.avail_out = avail_out;
-	rc = inflate(&s->z, Z_NO_FLUSH);
+	rc = inflate(&s->z, Z_BLOCK);
 	*in += avail_in - s->z.avail_in;
 	*in_len -= avail_in - s->z.avail_in;
 	*produced = avail_out - s->z.avail_out;
 	s->crc = (uint32_t)crc32_z(s->crc, out, *produced);
-	*ended = rc == Z_STREAM_END;
 	/* Z_BUF_ERROR means that there was no input, or no room for output. */
 	if (rc != Z_OK && rc != Z_STREAM_END && rc != Z_BUF_ERROR)
 		return fail_zlib(&s->z, rc, err);
+	/* One more step would tell the end of the stream, and drop the bits that it is exact by. */
+	if (rc == Z_OK && (s->z.data_type & BLOCK_ENDED))
+		*stop = s->z.data_type & LAST_BLOCK ? STRATA_INFLATE_END : STRATA_INFLATE_BLOCK_END;
 	return 0;
+}
+
+static unsigned inflate_unread(const void *state)
+{
+	return (unsigned)((const struct inflater *)state)->z.data_type & UNUSED_BITS;
 }
 
 static uint32_t inflate_crc(const void *state)
@@ -93,7 +120,8 @@ static size_t inflate_leftover(void *state, unsigned char out[STRATA_LEFTOVER_MA
 }
 
 const struct strata_inflate_library strata_inflate_zlib = {
-        inflate_open, inflate_close, inflate_reset, inflate_step, inflate_crc, inflate_leftover,
+        inflate_open, inflate_close,  inflate_reset, inflate_begin_at,
+        inflate_step, inflate_unread, inflate_crc,   inflate_leftover,
 };
 
 /* ---- deflate ----------------------------------------------------------- */

@@ -43,8 +43,9 @@ struct gzip_decoder {
 	unsigned char flags;
 	size_t extra_left;
 	uint32_t header_crc;
-	uint32_t body_len; /* bytes produced by this member, modulo 2^32 as in ISIZE */
-	uint64_t offset;   /* of the next input byte */
+	uint64_t offset; /* of the next input byte */
+	uint64_t output;
+	struct strata_block block; /* the one that is being decoded */
 };
 
 /* The rest of the input of one step. */
@@ -101,6 +102,13 @@ static void enter(struct gzip_decoder *d, enum state state)
 	d->have = 0;
 }
 
+static void enter_body(struct gzip_decoder *d)
+{
+	enter(d, BODY);
+	d->block.bit = 8 * d->offset;
+	d->block.from = d->block.member = d->output;
+}
+
 /* Goes to the next part of the header that the flags announce. */
 static void enter_after(struct gzip_decoder *d, enum state state)
 {
@@ -113,7 +121,7 @@ static void enter_after(struct gzip_decoder *d, enum state state)
 	else if (state < HEADER_CRC && (d->flags & FLAG_HCRC))
 		enter(d, HEADER_CRC);
 	else
-		enter(d, BODY);
+		enter_body(d);
 }
 
 /* Checks the bytes that have arrived, so that input of another format fails at once. */
@@ -139,7 +147,6 @@ static int begin_member(struct gzip_decoder *d, struct strata_err *err)
 		return -1;
 	d->base.members++;
 	d->header_crc = 0;
-	d->body_len = 0;
 	enter(d, FIXED);
 	return 0;
 }
@@ -148,7 +155,8 @@ static int check_trailer(struct gzip_decoder *d, struct strata_err *err)
 {
 	if (load_le32(d->field) != d->library->crc(d->inflater))
 		return fail_format(d, err, "its CRC-32 does not match");
-	if (load_le32(d->field + 4) != d->body_len)
+	/* ISIZE counts modulo 2^32. */
+	if (load_le32(d->field + 4) != (uint32_t)(d->output - d->block.member))
 		return fail_format(d, err, "its length does not match");
 	enter(d, BETWEEN);
 	return 0;
@@ -196,27 +204,43 @@ static int step_header(struct gzip_decoder *d, struct cursor *in, struct strata_
 			return 0;
 		if ((d->header_crc & 0xffff) != (uint32_t)(d->field[0] | d->field[1] << 8))
 			return fail_format(d, err, "its header's CRC does not match");
-		enter(d, BODY);
+		enter_body(d);
 		return 0;
 	}
+}
+
+static void end_block(struct gzip_decoder *d, bool final)
+{
+	struct strata_block *b = &d->block;
+
+	b->bit_end = 8 * d->offset - d->library->unread(d->inflater);
+	b->to = d->output;
+	b->final = final;
+	d->base.empty_blocks += b->from == b->to;
+	if (d->base.tell)
+		d->base.tell(d->base.tell_arg, b);
+	b->bit = b->bit_end;
+	b->from = b->to;
 }
 
 static int step_body(struct gzip_decoder *d, struct cursor *in, unsigned char *out, size_t out_cap,
                      size_t *produced, struct strata_err *err)
 {
 	size_t before = in->len, n = 0;
-	bool ended = false;
+	enum strata_inflate_stop stop = STRATA_INFLATE_ON;
 	int rc = d->library->step(d->inflater, &in->p, &in->len, out + *produced,
-	                          out_cap - *produced, &n, &ended, err);
+	                          out_cap - *produced, &n, &stop, err);
 
 	d->offset += before - in->len;
 	*produced += n;
-	d->body_len += (uint32_t)n;
+	d->output += n;
 	if (rc < 0)
 		return strata_err_wrap(err, "gzip member %llu (offset 0x%llx)",
 		                       (unsigned long long)d->base.members,
 		                       (unsigned long long)d->offset);
-	if (ended) {
+	if (stop != STRATA_INFLATE_ON)
+		end_block(d, stop == STRATA_INFLATE_END);
+	if (stop == STRATA_INFLATE_END) {
 		enter(d, TRAILER);
 		d->have = d->library->leftover(d->inflater, d->field);
 		if (d->have == TRAILER_LEN)
@@ -265,18 +289,21 @@ static int gzip_step(struct strata_decoder *base, const unsigned char **in, size
 	struct gzip_decoder *d = (struct gzip_decoder *)base;
 	struct cursor cursor = {*in, *in_len};
 	enum state state;
+	uint64_t bit;
 	size_t left, made;
 	int rc;
 
 	do {
 		state = d->state;
+		bit = d->block.bit; /* small blocks may have been read ahead */
 		left = cursor.len;
 		made = *produced;
 		rc = step_once(d, &cursor, out, out_cap, produced, err);
 		/* Without room for output the library would only fill its own window. */
 		if (d->state == BODY && *produced == out_cap)
 			break;
-	} while (rc == 0 && (state != d->state || left != cursor.len || made != *produced));
+	} while (rc == 0 && (state != d->state || bit != d->block.bit || left != cursor.len ||
+	                     made != *produced));
 	*in = cursor.p;
 	*in_len = cursor.len;
 	return rc;

@@ -73,6 +73,11 @@ static int gzip_segment(const struct strata_segment_codec *p, void *encoder,
 	return 0;
 }
 
+static uint32_t gzip_crc(const struct strata_segment_codec *p, const unsigned char *in, size_t len)
+{
+	return library_of(p)->crc(0, in, len);
+}
+
 static size_t gzip_head(unsigned char out[STRATA_SEGMENT_ENDS])
 {
 	memcpy(out, header, sizeof(header));
@@ -95,7 +100,7 @@ static size_t gzip_tail(const struct strata_segment_sum *sum,
 }
 
 static const struct strata_segment_codec_ops gzip_ops = {gzip_open, gzip_close, gzip_segment,
-                                                         gzip_head, gzip_tail};
+                                                         gzip_crc,  gzip_head,  gzip_tail};
 
 struct strata_segment_codec strata_gzip_segment_codec(const struct strata_deflate_library *library,
                                                       int level)

@@ -13,6 +13,7 @@
 
 #include "core/codec/codec.h"
 #include "core/codec/segment.h"
+#include "core/codec/window.h"
 
 /* ---- decoders and encoders, embedded as the first member ---------------- */
 
@@ -29,7 +30,10 @@ struct strata_decoder {
 	uint64_t consumed;
 	uint64_t produced;
 	uint64_t members; /* gzip members or zstd frames that have begun */
-	bool failed;      /* errors are sticky */
+	uint64_t empty_blocks;
+	void (*tell)(void *arg, const struct strata_block *block); /* or NULL */
+	void *tell_arg;
+	bool failed; /* errors are sticky */
 	struct strata_err failure;
 };
 
@@ -54,6 +58,13 @@ struct strata_encoder {
 /* Bytes that a library reads beyond the end of a deflate stream at most. */
 #define STRATA_LEFTOVER_MAX 8
 
+/* Why a step has ended before it used its input up, or filled the output. */
+enum strata_inflate_stop { STRATA_INFLATE_ON, STRATA_INFLATE_BLOCK_END, STRATA_INFLATE_END };
+
+/*
+ * Inflates a raw stream block by block. Both libraries stop at the end of every block, at the same
+ * bit, with all of its output handed out.
+ */
 struct strata_inflate_library {
 	void *(*open)(struct strata_err *err);
 	void (*close)(void *state);
@@ -61,9 +72,21 @@ struct strata_inflate_library {
 	/* Prepares for the next stream. */
 	int (*reset)(void *state, struct strata_err *err);
 
-	/* As strata_decoder_step. Sets *ended when the stream's last byte is out. */
+	/*
+	 * Prepares for the rest of a stream, from the beginning of a block on: `before` is the
+	 * output before it, `bits` the `count` highest bits of the byte that it begins in; 0 when
+	 * it begins with a byte.
+	 */
+	int (*begin_at)(void *state, const struct strata_window *before, unsigned bits,
+	                unsigned count, struct strata_err *err);
+
+	/* As strata_decoder_step. *stop: a block has ended, or the last one. */
 	int (*step)(void *state, const unsigned char **in, size_t *in_len, unsigned char *out,
-	            size_t out_cap, size_t *produced, bool *ended, struct strata_err *err);
+	            size_t out_cap, size_t *produced, enum strata_inflate_stop *stop,
+	            struct strata_err *err);
+
+	/* At the end of a block: bits of the input taken that lie behind it. */
+	unsigned (*unread)(const void *state);
 
 	/* CRC-32 of everything produced since reset. */
 	uint32_t (*crc)(const void *state);

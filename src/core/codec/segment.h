@@ -39,6 +39,9 @@ struct strata_segment_codec_ops {
 	               size_t len, unsigned char *out, size_t *out_len, uint32_t *crc,
 	               struct strata_err *err);
 
+	/* The CRC that a segment of these bytes has, without encoding them. NULL: it has none. */
+	uint32_t (*crc)(const struct strata_segment_codec *p, const unsigned char *in, size_t len);
+
 	/* These return the number of bytes written. */
 	size_t (*head)(unsigned char out[STRATA_SEGMENT_ENDS]);
 	size_t (*tail)(const struct strata_segment_sum *sum,

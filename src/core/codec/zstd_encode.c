@@ -75,7 +75,7 @@ static size_t zstd_tail(const struct strata_segment_sum *sum,
 }
 
 static const struct strata_segment_codec_ops zstd_ops = {zstd_open, zstd_close, zstd_segment,
-                                                         zstd_head, zstd_tail};
+                                                         NULL,      zstd_head,  zstd_tail};
 
 struct strata_segment_codec strata_zstd_segment_codec(int level)
 {

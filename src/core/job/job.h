@@ -69,6 +69,7 @@ struct strata_task_output {
 struct strata_write_task {
 	struct strata_index *index; /* scanned */
 	struct strata_task_output to;
+	bool splice;          /* see struct strata_plan_options */
 	const char *temp_dir; /* NULL: the default */
 	struct strata_inflate_limits inflate;
 	struct strata_expected expected; /* of the old blob */

@@ -95,6 +95,8 @@ static void set_limits(struct strata_index *index, const struct strata_inflate_l
 		kept->zstd_window = limits->zstd_window;
 	if (limits->members != 0)
 		kept->members = limits->members;
+	if (limits->empty_blocks != 0)
+		kept->empty_blocks = limits->empty_blocks;
 }
 
 static struct strata_task_load load_of_blob(const struct strata_blob *blob, bool inflates)
@@ -239,6 +241,7 @@ static int write_run(struct strata_task *task, const struct strata_work *work,
 	struct strata_plan_options options = plan_options(&t->to, task->text, work);
 
 	options.expected = t->expected;
+	options.splice = t->splice;
 	set_limits(t->index, &t->inflate);
 	return strata_plan_write(t->index, &options, task->to, &task->info, err);
 }

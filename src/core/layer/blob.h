@@ -31,6 +31,7 @@ struct strata_blob_info {
 	char diff_id[STRATA_DIGEST_MAX]; /* of the tar; "": not hashed */
 	uint64_t size;
 	uint64_t tar_size;
+	uint64_t kept; /* bytes of `size` that are those of an old blob, compressed as they were */
 };
 
 /* EDIGEST when the bytes have another digest than expected. */

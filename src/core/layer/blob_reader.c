@@ -6,6 +6,14 @@
 
 static void arrange(struct strata_blob_reader *s);
 
+static void reset_packed(struct strata_packed *p)
+{
+	if (p != NULL) {
+		p->bytes.len = p->count = 0;
+		p->over = false;
+	}
+}
+
 /* ---- chunks, with the pool's lock --------------------------------------- */
 
 /* *chunk stays NULL when it is still to be made. */
@@ -18,6 +26,7 @@ static void take(struct strata_blob_reader *s, struct strata_chunk **chunk)
 	if (*chunk != NULL) {
 		(*chunk)->users = 1;
 		(*chunk)->len = 0;
+		reset_packed((*chunk)->packed);
 	}
 }
 
@@ -130,6 +139,7 @@ static int make_chunk(struct strata_chunk **chunk, struct strata_err *err)
 			return strata_fail_nomem(err);
 		(*chunk)->users = 1;
 		(*chunk)->len = 0;
+		(*chunk)->packed = NULL;
 	}
 	return 0;
 }
@@ -159,6 +169,70 @@ static int read_chunk(struct strata_blob_reader *s, struct strata_chunk **chunk,
 	return 0;
 }
 
+/* ---- what the bytes were inflated from --------------------------------- */
+
+static int make_packed(struct strata_chunk *chunk, struct strata_err *err)
+{
+	struct strata_packed *p = chunk->packed;
+
+	if (p != NULL)
+		return 0;
+	p = calloc(1, sizeof(*p));
+	if (p != NULL)
+		p->blocks = strata_reallocarray(NULL, STRATA_PACKED_BLOCKS, sizeof(*p->blocks));
+	if (p == NULL || p->blocks == NULL) {
+		free(p);
+		return strata_fail_nomem(err);
+	}
+	chunk->packed = p;
+	return 0;
+}
+
+/* Too much for what it is of use for. */
+static void give_up(struct strata_packed *p)
+{
+	p->bytes.len = p->count = 0;
+	p->over = true;
+}
+
+static void note_block(void *arg, const struct strata_block *block)
+{
+	struct strata_packed *p = ((struct strata_blob_reader *)arg)->out->packed;
+
+	if (!p->over && p->count == STRATA_PACKED_BLOCKS)
+		give_up(p);
+	if (!p->over)
+		p->blocks[p->count++] = *block;
+}
+
+static int note_bytes(struct strata_blob_reader *s, const unsigned char *from, size_t len,
+                      struct strata_err *err)
+{
+	struct strata_packed *p = s->out->packed;
+
+	if (!p->over && len > STRATA_PACKED_MAX - p->bytes.len)
+		give_up(p);
+	if (p->over)
+		return 0;
+	if (p->bytes.len == 0)
+		p->offset = s->position - s->in->len + (uint64_t)(from - s->in->bytes);
+	return strata_buf_append(&p->bytes, from, len, err);
+}
+
+/* One step into `out`. */
+static int step(struct strata_blob_reader *s, size_t *n, struct strata_err *err)
+{
+	const unsigned char *from = s->in_next;
+
+	if (strata_decoder_step(s->decoder, &s->in_next, &s->in_left, s->out->bytes + s->out->len,
+	                        STRATA_CHUNK - s->out->len, n, err) < 0)
+		return -1;
+	s->out->len += *n;
+	if (s->blocks && s->in_next != from)
+		return note_bytes(s, from, (size_t)(s->in_next - from), err);
+	return 0;
+}
+
 /*
  * Decodes until `out` is full, or there is nothing left of one chunk of input:
  * it is not to wait for the next. Empty it is whole only at the end.
@@ -168,7 +242,7 @@ static int decode(struct strata_blob_reader *s, bool *whole, struct strata_err *
 	bool at_end;
 	size_t n;
 
-	if (make_chunk(&s->out, err) < 0)
+	if (make_chunk(&s->out, err) < 0 || (s->blocks && make_packed(s->out, err) < 0))
 		return -1;
 	if (s->in_left == 0) {
 		if (read_chunk(s, &s->in, err) < 0)
@@ -179,11 +253,8 @@ static int decode(struct strata_blob_reader *s, bool *whole, struct strata_err *
 	/* With the input drained the decoder may still hold output. */
 	at_end = s->in_left == 0;
 	do {
-		if (strata_decoder_step(s->decoder, &s->in_next, &s->in_left,
-		                        s->out->bytes + s->out->len, STRATA_CHUNK - s->out->len, &n,
-		                        err) < 0)
+		if (step(s, &n, err) < 0)
 			return -1;
-		s->out->len += n;
 	} while (s->out->len < STRATA_CHUNK && (s->in_left > 0 || (at_end && n > 0)));
 	*whole = at_end || s->out->len == STRATA_CHUNK;
 	if (!*whole)
@@ -299,6 +370,9 @@ int strata_blob_reader_open(struct strata_blob_reader *s, const struct strata_bl
 			return -1;
 	}
 	s->ahead = wanted & STRATA_READ_AHEAD;
+	s->blocks = (wanted & STRATA_BLOCKS) && blob->compression == STRATA_GZIP;
+	if (s->blocks)
+		strata_decoder_watch(s->decoder, note_block, s);
 	strata_pool_lock(s->work.pool);
 	s->available = STRATA_BLOB_READER_CHUNKS;
 	arrange(s);
@@ -336,12 +410,22 @@ struct strata_digest *strata_blob_reader_forked(struct strata_blob_reader *s,
 	return s->failed ? NULL : steal_pointer(&s->forked);
 }
 
+static void free_chunk(struct strata_chunk *chunk)
+{
+	if (chunk != NULL && chunk->packed != NULL) {
+		strata_buf_free(&chunk->packed->bytes);
+		free(chunk->packed->blocks);
+		free(chunk->packed);
+	}
+	free(chunk);
+}
+
 static void free_chunks(struct strata_chunk *chunk)
 {
 	while (chunk != NULL) {
 		struct strata_chunk *next = chunk->next;
 
-		free(chunk);
+		free_chunk(chunk);
 		chunk = next;
 	}
 }
@@ -350,9 +434,9 @@ void strata_blob_reader_close(struct strata_blob_reader *s)
 {
 	atomic_store(&s->closing, true);
 	wait_until_idle(s);
-	free(s->held);
-	free(s->in);
-	free(s->out);
+	free_chunk(s->held);
+	free_chunk(s->in);
+	free_chunk(s->out);
 	free_chunks(s->ready);
 	free_chunks(s->free);
 	strata_decoder_free(s->decoder);
@@ -405,6 +489,11 @@ int strata_blob_reader_next(struct strata_blob_reader *s, const char **bytes, si
 	*bytes = s->held != NULL ? (const char *)s->held->bytes : NULL;
 	*len = s->held != NULL ? s->held->len : 0;
 	return 0;
+}
+
+const struct strata_packed *strata_blob_reader_packed(const struct strata_blob_reader *s)
+{
+	return s->held != NULL ? s->held->packed : NULL;
 }
 
 bool strata_blob_reader_drained(const struct strata_blob_reader *s)

@@ -17,6 +17,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "core/base/buf.h"
 #include "core/base/digest.h"
 #include "core/base/err.h"
 #include "core/codec/codec.h"
@@ -29,12 +30,27 @@
 /* The most chunks of a stream: read and not taken yet, or waiting to be hashed. 3 MiB. */
 #define STRATA_BLOB_READER_CHUNKS 12
 
+/* The most that a chunk tells of gzip: beyond it nothing is told of that chunk. */
+#define STRATA_PACKED_MAX ((size_t)2 << 20)
+#define STRATA_PACKED_BLOCKS 4096
+
+/* What a chunk was inflated from: the stored bytes that were taken meanwhile, and the blocks that
+ * ended. */
+struct strata_packed {
+	uint64_t offset; /* of the bytes, in the blob */
+	struct strata_buf bytes;
+	struct strata_block *blocks;
+	size_t count;
+	bool over; /* it is too much, or too small */
+};
+
 struct strata_chunk {
 	struct strata_pool_item item; /* to hash it */
 	struct strata_digest *digest; /* that it goes to */
 	struct strata_digest *second; /* and another one, or NULL */
 	struct strata_chunk *next;    /* when free, or ready */
 	unsigned users;               /* of the caller, the filler and the strand of the digest */
+	struct strata_packed *packed; /* NULL when that is not wanted */
 	size_t len;
 	unsigned char bytes[];
 };
@@ -43,6 +59,7 @@ struct strata_blob_reader {
 	const struct strata_blob *blob;
 	struct strata_work work;
 	bool ahead;
+	bool blocks;                    /* wanted */
 	struct strata_decoder *decoder; /* NULL when plain, and at the end */
 	/* Of the blob, by its algorithm; NULL when not wanted, or a plain blob's SHA-256. */
 	struct strata_digest *stored_digest;
@@ -84,6 +101,7 @@ enum strata_blob_reader_wishes {
 	STRATA_DIGEST_STORED = 1,
 	STRATA_DIGEST_PLAIN = 2,
 	STRATA_READ_AHEAD = 4,
+	STRATA_BLOCKS = 8, /* of gzip: what strata_blob_reader_packed tells */
 };
 
 /*
@@ -112,6 +130,9 @@ void strata_blob_reader_close(struct strata_blob_reader *s);
 /* The next bytes, *len 0 at the end. They are valid until the next call. */
 int strata_blob_reader_next(struct strata_blob_reader *s, const char **bytes, size_t *len,
                             struct strata_err *err);
+
+/* What the bytes of the last call were inflated from; NULL when that is not known. */
+const struct strata_packed *strata_blob_reader_packed(const struct strata_blob_reader *s);
 
 /* Whether all of it has been read and inflated, taken or not: the next blob may be opened. */
 bool strata_blob_reader_drained(const struct strata_blob_reader *s);

@@ -19,9 +19,12 @@ struct strata_blob_segment {
 	unsigned char *bytes;
 	size_t len;
 	size_t hashed;      /* of them, before: see strata_blob_writer_hash */
-	unsigned char *out; /* encoded; NULL when stored plain */
+	unsigned char *out; /* encoded, or of a run the old bytes; NULL when stored plain */
 	size_t out_len;
 	uint32_t crc;
+	bool is_run;
+	bool check;
+	struct strata_run run;
 	void *encoder; /* while it is encoded */
 	bool encoded;
 	bool failed; /* its encoding or storing has */
@@ -30,11 +33,17 @@ struct strata_blob_segment {
 
 /* ---- opening and closing ------------------------------------------------ */
 
+/* Room for the plain bytes of a segment, or of a run. */
+static size_t plain_room(const struct strata_blob_writer *s)
+{
+	return s->splice != NULL ? STRATA_RUN_PLAIN : s->segment_size;
+}
+
 static unsigned segment_limit(const struct strata_blob_writer *s)
 {
 	unsigned threads = strata_pool_threads(s->work.pool);
 	size_t fit =
-	        STRATA_BLOB_WRITER_MEMORY / (s->compressed ? 2 * s->segment_size : s->segment_size);
+	        STRATA_BLOB_WRITER_MEMORY / (s->compressed ? 2 * plain_room(s) : plain_room(s));
 	unsigned wanted = threads + 2;
 
 	if (fit < wanted)
@@ -121,6 +130,16 @@ void strata_blob_writer_place(struct strata_blob_writer *s, uint64_t offset, uin
 	s->bounded = true;
 }
 
+int strata_blob_writer_allow_runs(struct strata_blob_writer *s, struct strata_err *err)
+{
+	s->splice = strata_splice_new(err);
+	if (s->splice == NULL)
+		return -1;
+	if (segment_limit(s) < s->segment_max)
+		s->segment_max = segment_limit(s);
+	return 0;
+}
+
 static void free_segment(struct strata_blob_segment *segment)
 {
 	if (segment == NULL)
@@ -158,6 +177,7 @@ void strata_blob_writer_free(struct strata_blob_writer *s)
 	free(s->encoders);
 	strata_digest_free(s->plain_digest);
 	strata_digest_free(s->stored_digest);
+	strata_splice_free(s->splice);
 	*s = (struct strata_blob_writer){0};
 }
 
@@ -224,6 +244,10 @@ static void encode_run(struct strata_pool_item *item)
 
 	if (is_closing(s))
 		return;
+	if (segment->is_run) {
+		segment->crc = s->codec.ops->crc(&s->codec, segment->bytes, segment->len);
+		return;
+	}
 	segment->encoder = take_encoder(s, &segment->failure);
 	segment->failed = segment->encoder == NULL ||
 	                  s->codec.ops->segment(&s->codec, segment->encoder, segment->bytes,
@@ -248,17 +272,37 @@ static void encode_done(struct strata_pool_item *item)
 	}
 }
 
+/* Stores what stands for a segment. */
+static int store_segment(struct strata_blob_writer *s, const struct strata_blob_segment *segment,
+                         struct strata_err *err)
+{
+	const struct strata_buf *spliced;
+
+	if (!s->compressed)
+		return check_start(s, segment->bytes, segment->len, err) < 0
+		               ? -1
+		               : store_bytes(s, segment->bytes, segment->len, err);
+	if (s->splice == NULL)
+		return store_bytes(s, segment->out, segment->out_len, err);
+	if (segment->is_run) {
+		if (strata_splice_run(s->splice, &segment->run, segment->check, segment->bytes,
+		                      segment->len, &spliced, err) < 0)
+			return -1;
+	} else if (strata_splice_segment(s->splice, segment->out, segment->out_len, segment->bytes,
+	                                 segment->len, &spliced, err) < 0) {
+		return -1;
+	}
+	return store_bytes(s, spliced->data, spliced->len, err);
+}
+
 static void store_run(struct strata_pool_item *item)
 {
 	struct strata_blob_segment *segment = item->owner;
 	struct strata_blob_writer *s = segment->writer;
-	const unsigned char *bytes = s->compressed ? segment->out : segment->bytes;
-	size_t len = s->compressed ? segment->out_len : segment->len;
 
 	if (s->store_failed || is_closing(s))
 		return;
-	if (!segment->failed && (check_start(s, bytes, len, &segment->failure) < 0 ||
-	                         store_bytes(s, bytes, len, &segment->failure) < 0))
+	if (!segment->failed && store_segment(s, segment, &segment->failure) < 0)
 		segment->failed = true;
 	strata_segment_sum_add(&s->sum, segment->len, segment->crc);
 	s->store_failed = segment->failed;
@@ -281,7 +325,7 @@ static struct strata_blob_segment *new_segment(struct strata_blob_writer *s, str
 
 	if (segment != NULL) {
 		segment->writer = s;
-		segment->bytes = malloc(s->segment_size);
+		segment->bytes = malloc(plain_room(s));
 		segment->out = s->compressed ? malloc(s->codec.room) : NULL;
 		if (segment->bytes != NULL && (segment->out != NULL || !s->compressed))
 			return segment;
@@ -322,6 +366,7 @@ static int take_segment(struct strata_blob_writer *s, struct strata_err *err)
 	if (s->current == NULL)
 		return -1;
 	s->current->len = s->current->hashed = 0;
+	s->current->is_run = false;
 	return 0;
 }
 
@@ -383,6 +428,29 @@ int strata_blob_writer_write(struct strata_blob_writer *s, const void *bytes, si
 	return 0;
 }
 
+int strata_blob_writer_copy(struct strata_blob_writer *s, const struct strata_run *run, bool check,
+                            const void *bytes, size_t len, struct strata_err *err)
+{
+	size_t packed = (size_t)((run->bit + run->bits + 7) / 8);
+	struct strata_blob_segment *segment;
+
+	if (s->current != NULL && s->current->len > 0)
+		hand_out(s);
+	if (s->current == NULL && take_segment(s, err) < 0)
+		return -1;
+	s->plain_total += len;
+	segment = s->current;
+	memcpy(segment->bytes, bytes, len);
+	segment->len = len;
+	memcpy(segment->out, run->packed, packed);
+	segment->run = *run;
+	segment->run.packed = segment->out;
+	segment->is_run = true;
+	segment->check = check;
+	hand_out(s);
+	return 0;
+}
+
 void strata_blob_writer_abort(struct strata_blob_writer *s, struct strata_err *err)
 {
 	if (strcmp(err->code, "ECANCELED") == 0)
@@ -392,11 +460,23 @@ void strata_blob_writer_abort(struct strata_blob_writer *s, struct strata_err *e
 		*err = s->failure;
 }
 
+static int store_end(struct strata_blob_writer *s, struct strata_err *err)
+{
+	unsigned char tail[STRATA_SEGMENT_ENDS];
+	const struct strata_buf *spliced;
+
+	if (!s->compressed)
+		return 0;
+	if (s->splice == NULL)
+		return store_bytes(s, tail, s->codec.ops->tail(&s->sum, tail), err);
+	if (strata_splice_end(s->splice, &s->sum, &spliced, err) < 0)
+		return -1;
+	return store_bytes(s, spliced->data, spliced->len, err);
+}
+
 int strata_blob_writer_close(struct strata_blob_writer *s, struct strata_blob_info *written,
                              struct strata_err *err)
 {
-	unsigned char tail[STRATA_SEGMENT_ENDS];
-
 	if (s->current != NULL && s->current->len > 0)
 		hand_out(s);
 	wait_for_all(s);
@@ -404,7 +484,7 @@ int strata_blob_writer_close(struct strata_blob_writer *s, struct strata_blob_in
 		*err = s->failure;
 		return -1;
 	}
-	if (s->compressed && store_bytes(s, tail, s->codec.ops->tail(&s->sum, tail), err) < 0)
+	if (store_end(s, err) < 0)
 		return -1;
 	if (s->plain_digest != NULL &&
 	    strata_digest_final(s->plain_digest, written->diff_id, err) < 0)

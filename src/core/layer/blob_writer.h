@@ -14,12 +14,17 @@
 #include "core/base/digest.h"
 #include "core/codec/codec.h"
 #include "core/codec/segment.h"
+#include "core/codec/splice.h"
 #include "core/fs/file.h"
 #include "core/job/pool.h"
 #include "core/layer/blob.h"
 
 /* Segments may take up this much memory when there are many threads, but two are always allowed. */
 #define STRATA_BLOB_WRITER_MEMORY ((size_t)32 << 20)
+
+/* The plain bytes of a run that is copied, at most; and its packed ones. */
+#define STRATA_RUN_PLAIN ((size_t)1 << 20)
+#define STRATA_RUN_PACKED ((size_t)1 << 20)
 
 struct strata_blob_segment; /* bytes that are gathered, or on their way to the file */
 
@@ -28,7 +33,7 @@ struct strata_blob_writer {
 	struct strata_work work;
 	bool compressed; /* else stored plain */
 	struct strata_segment_codec codec;
-	size_t segment_size; /* bytes of each but the last */
+	size_t segment_size; /* bytes of each but the last, and those before runs */
 	uint64_t plain_total;
 	struct strata_digest *plain_digest; /* NULL: not wanted */
 	struct strata_strand plain_strand;
@@ -43,6 +48,7 @@ struct strata_blob_writer {
 	uint64_t offset; /* from base */
 	bool store_failed;
 	struct strata_segment_sum sum;
+	struct strata_splice *splice;        /* NULL: no runs are copied */
 	struct strata_digest *stored_digest; /* NULL when stored plain */
 
 	/* With the pool's lock: */
@@ -82,6 +88,19 @@ void strata_blob_writer_hash(struct strata_blob_writer *s, struct strata_digest 
 
 int strata_blob_writer_write(struct strata_blob_writer *s, const void *bytes, size_t len,
                              struct strata_err *err);
+
+/*
+ * Allows for runs of old blocks between what is written. To be called when the writer has been
+ * opened for gzip.
+ */
+int strata_blob_writer_allow_runs(struct strata_blob_writer *s, struct strata_err *err);
+
+/*
+ * The next `len` plain bytes, which are stored as a run (splice.h). They are not empty, nor more
+ * than STRATA_RUN_PLAIN, nor the run more than STRATA_RUN_PACKED bytes.
+ */
+int strata_blob_writer_copy(struct strata_blob_writer *s, const struct strata_run *run, bool check,
+                            const void *bytes, size_t len, struct strata_err *err);
 
 /*
  * Ends the stream and fills in *written. The digests of bytes that were not to be hashed are left

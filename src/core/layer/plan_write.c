@@ -6,6 +6,7 @@
 #include "core/layer/blob_reader.h"
 #include "core/layer/blob_writer.h"
 #include "core/layer/plan.h"
+#include "core/layer/splicer.h"
 
 struct writing {
 	struct strata_index *index;
@@ -14,13 +15,21 @@ struct writing {
 	const char *bytes; /* read but not used yet */
 	size_t left;
 	struct strata_blob_writer out;
-	uint64_t shared;    /* so many first bytes of both tars are hashed once; 0: none are */
+	uint64_t shared; /* so many first bytes of both tars are hashed once; 0: none are */
+	struct strata_splicer splicer; /* all that is written goes through it */
 	uint32_t *promoted; /* per entry: the dropped file whose place it takes; or NULL */
 	struct strata_buf raw;
 	struct strata_buf header;
 };
 
 /* ---- the old tar, in order ---------------------------------------------- */
+
+static int next_bytes(struct writing *w, struct strata_err *err)
+{
+	if (strata_blob_reader_next(&w->in, &w->bytes, &w->left, err) < 0)
+		return -1;
+	return strata_splicer_feed(&w->splicer, strata_blob_reader_packed(&w->in), err);
+}
 
 /* Passes over the old tar up to `offset`; its bytes go to out, to raw, or nowhere. */
 enum destination { TO_OUT, TO_RAW, NOWHERE };
@@ -32,14 +41,16 @@ static int advance(struct writing *w, uint64_t offset, enum destination where,
 		size_t n;
 
 		if (w->left == 0) {
-			if (strata_blob_reader_next(&w->in, &w->bytes, &w->left, err) < 0)
+			if (next_bytes(w, err) < 0)
 				return -1;
 			if (w->left == 0)
 				return strata_fail(err, "EFORMAT", "layer ends at offset 0x%llx",
 				                   (unsigned long long)w->position);
 		}
 		n = offset - w->position < w->left ? (size_t)(offset - w->position) : w->left;
-		if (where == TO_OUT && strata_blob_writer_write(&w->out, w->bytes, n, err) < 0)
+		if (where == TO_OUT && strata_splicer_keep(&w->splicer, w->bytes, n, err) < 0)
+			return -1;
+		if (where != TO_OUT && strata_splicer_pass(&w->splicer, n, err) < 0)
 			return -1;
 		if (where == TO_RAW && strata_buf_append(&w->raw, w->bytes, n, err) < 0)
 			return -1;
@@ -54,13 +65,13 @@ static int advance(struct writing *w, uint64_t offset, enum destination where,
 static int drain(struct writing *w, struct strata_err *err)
 {
 	do {
-		if (w->left > 0 && strata_blob_writer_write(&w->out, w->bytes, w->left, err) < 0)
+		if (strata_splicer_keep(&w->splicer, w->bytes, w->left, err) < 0)
 			return -1;
 		w->position += w->left;
-		if (strata_blob_reader_next(&w->in, &w->bytes, &w->left, err) < 0)
+		if (next_bytes(w, err) < 0)
 			return -1;
 	} while (w->left > 0);
-	return 0;
+	return strata_splicer_finish(&w->splicer, err);
 }
 
 /* ---- hardlinks ---------------------------------------------------------- */
@@ -238,7 +249,7 @@ static int write_patched(struct writing *w, struct strata_tar_changes *c,
 	w->header.len = 0;
 	if (strata_tar_patch(w->raw.data, w->raw.len, c, &w->header, err) < 0)
 		return -1;
-	return strata_blob_writer_write(&w->out, w->header.data, w->header.len, err);
+	return strata_splicer_write(&w->splicer, w->header.data, w->header.len, err);
 }
 
 /* Reads the header span of an entry, out of order. */
@@ -259,7 +270,7 @@ static int write_padding(struct writing *w, uint64_t size, struct strata_err *er
 {
 	static const char zeros[STRATA_TAR_BLOCK];
 
-	return strata_blob_writer_write(&w->out, zeros, (size_t)strata_tar_padding(size), err);
+	return strata_splicer_write(&w->splicer, zeros, (size_t)strata_tar_padding(size), err);
 }
 
 static int write_replacement(struct writing *w, const struct strata_entry *e,
@@ -267,7 +278,7 @@ static int write_replacement(struct writing *w, const struct strata_entry *e,
 {
 	const struct strata_replacement *r = &w->index->replacements[e->replaced - 1];
 
-	if (strata_blob_writer_write(&w->out, r->data, r->len, err) < 0)
+	if (strata_splicer_write(&w->splicer, r->data, r->len, err) < 0)
 		return -1;
 	return write_padding(w, r->len, err);
 }
@@ -283,7 +294,7 @@ static int write_range(struct writing *w, uint64_t offset, uint64_t len, struct 
 		size_t n = len < STRATA_CHUNK ? (size_t)len : STRATA_CHUNK;
 
 		if (strata_index_read(w->index, offset, bytes, n, err) < 0 ||
-		    strata_blob_writer_write(&w->out, bytes, n, err) < 0)
+		    strata_splicer_write(&w->splicer, bytes, n, err) < 0)
 			return -1;
 		offset += n;
 		len -= n;
@@ -412,6 +423,8 @@ static int run(struct writing *w, const struct strata_plan_options *options, str
 	char digest[STRATA_DIGEST_MAX], diff_id[STRATA_DIGEST_MAX];
 	unsigned wanted = STRATA_DIGEST_STORED | STRATA_DIGEST_PLAIN;
 	struct strata_work quiet = options->work;
+	bool inflated, splices = options->splice && options->compression == STRATA_GZIP &&
+	                         plain.compression == STRATA_GZIP;
 
 	if (resolve_links(w, err) < 0)
 		return -1;
@@ -419,37 +432,42 @@ static int run(struct writing *w, const struct strata_plan_options *options, str
 	if (needs_random_access(w) &&
 	    strata_index_inflate(w->index, options->temp_dir, &quiet, err) < 0)
 		return -1;
-	if (w->index->plain != NULL) {
+	/* The blocks are those of the blob, whether it happens to be inflated already or not. */
+	inflated = w->index->plain != NULL && !splices;
+	if (inflated) {
 		plain = (struct strata_blob){w->index->plain, 0, w->index->tar_size, STRATA_NONE,
 		                             STRATA_SHA256};
-		digest[0] = '\0';
 	} else if (w->index->digest[0] != '\0') {
 		/* The scan has hashed both: the same stored bytes inflate to the same diff_id. */
 		wanted = STRATA_DIGEST_STORED;
 	}
-	if (wanted & STRATA_DIGEST_PLAIN)
+	if ((wanted & STRATA_DIGEST_PLAIN) && !splices)
 		w->shared = shared_bytes(w);
+	if (splices)
+		wanted |= STRATA_BLOCKS;
+	strata_splicer_init(&w->splicer, &w->out, splices);
 	if (strata_blob_reader_open(&w->in, &plain, wanted, &w->index->inflate, &options->work,
 	                            err) < 0)
 		return -1;
 	strata_blob_reader_fork(&w->in, w->shared);
 	if (strata_blob_writer_open(&w->out, to, options->compression, options->level,
 	                            w->shared == 0, &options->work, err) < 0 ||
+	    (splices && strata_blob_writer_allow_runs(&w->out, err) < 0) ||
 	    write_shared(w, err) < 0 || write_entries(w, err) < 0 ||
 	    strata_blob_reader_digests(&w->in, digest, diff_id, err) < 0)
 		return -1;
-	if (wanted == STRATA_DIGEST_STORED) {
+	if (!(wanted & STRATA_DIGEST_PLAIN)) {
 		if (strata_digest_expect("digest", w->index->digest, digest, err) < 0)
 			return -1;
 		memcpy(diff_id, w->index->diff_id, sizeof(diff_id)); // NOLINT: it is an array
 	}
 	if (strata_digest_expect("diff_id", options->expected.diff_id, diff_id, err) < 0)
 		return -1;
-	if (w->index->plain == NULL &&
-	    strata_digest_expect("digest", options->expected.digest, digest, err) < 0)
+	if (!inflated && strata_digest_expect("digest", options->expected.digest, digest, err) < 0)
 		return -1;
 	if (w->in.plain_total != w->index->tar_size)
 		return strata_fail(err, "EFORMAT", "layer changed while it was read");
+	result->kept = strata_splicer_kept(&w->splicer);
 	return strata_blob_writer_close(&w->out, result, err);
 }
 
@@ -463,6 +481,7 @@ int strata_plan_write(struct strata_index *index, const struct strata_plan_optio
 	if (status < 0)
 		strata_blob_writer_abort(&w.out, err);
 	strata_blob_reader_close(&w.in);
+	strata_splicer_free(&w.splicer);
 	strata_blob_writer_free(&w.out);
 	free(w.promoted);
 	strata_buf_free(&w.raw);

@@ -1,0 +1,229 @@
+/* Splicing gzip layers: what stays of the old blocks, and that everybody reads the result. */
+#include <pthread.h>
+
+#include "layer/splice_support.h"
+
+#define CASES 400
+
+static unsigned long cases(void)
+{
+	const char *n = getenv("STRATA_SPLICES");
+
+	return n != NULL ? strtoul(n, NULL, 10) : CASES;
+}
+
+static void *help(void *pool)
+{
+	strata_pool_work(pool);
+	return NULL;
+}
+
+/* Any streams, any plans: the result is the plan applied, with one thread and with two. */
+static void gives_what_the_plan_says(void)
+{
+	struct strata_buf data = {0}, old = {0}, out = {0}, again = {0}, expected = {0};
+	struct splice_plan plan = {0};
+	struct strata_blob_info info, second;
+	struct strata_err err;
+	struct strata_work work = {.pool = strata_pool_new(2, &err)};
+	uint64_t stayed = 0, size = 0;
+	pthread_t thread;
+
+	if (work.pool == NULL || pthread_create(&thread, NULL, help, work.pool) != 0)
+		abort();
+	for (unsigned long k = 0; k < cases(); k++) {
+		random_state = k * 0x9e3779b97f4a7c15u + 1;
+		data.len = old.len = 0;
+		append_odd(&data, any_size() + any_size() + (k % 8 ? 0 : 2 * MIB));
+		any_stream(&old, &data);
+		any_plan(&plan, data.len);
+		apply_plan(&plan, &data, &expected);
+		if (!CHECK(splice(&old, &plan, NULL, &out, &info, &err) == 0))
+			printf("  case %lu: %s\n", k, err.msg);
+		if (!CHECK(info.tar_size == expected.len && all_decode_to(&out, &expected)))
+			printf("  case %lu\n", k);
+		CHECK(splice(&old, &plan, &work, &again, &second, &err) == 0);
+		CHECK(same(&out, &again) && strcmp(info.digest, second.digest) == 0 &&
+		      strcmp(info.diff_id, second.diff_id) == 0 && info.kept == second.kept);
+		CHECK(info.kept <= out.len && info.kept <= old.len);
+		stayed += info.kept;
+		size += info.size;
+	}
+	CHECK(stayed > size / 4);
+	strata_pool_stop(work.pool);
+	pthread_join(thread, NULL);
+	strata_pool_free(work.pool);
+	strata_buf_free(&data);
+	strata_buf_free(&old);
+	strata_buf_free(&out);
+	strata_buf_free(&again);
+	strata_buf_free(&expected);
+	strata_buf_free(&plan.fresh);
+}
+
+/* One stream: everything is kept, so all of its blocks are there, at the same place. */
+static void keeps_all_blocks_of_what_is_kept(void)
+{
+	struct strata_buf data = {0}, old = {0}, out = {0};
+	struct splice_plan plan = {0};
+	struct strata_blob_info info;
+	struct strata_err err;
+
+	append_mixed(&data, 3 * MIB + 777);
+	zlib_member(&old, data.data, data.len, 6, false);
+	add_step(&plan, KEEP, data.len);
+	CHECK(splice(&old, &plan, NULL, &out, &info, &err) == 0 && all_decode_to(&out, &data));
+	CHECK(out.len <= old.len + 4 && info.kept + 20 >= old.len);
+	/* Behind the header, up to the last block, which is no longer the last. */
+	CHECK(memcmp(out.data + 10, old.data + 10, old.len / 2) == 0);
+	/* This library's own stay as they are, to the last byte. */
+	old.len = 0;
+	own_stream(&old, data.data, data.len);
+	CHECK(splice(&old, &plan, NULL, &out, &info, &err) == 0 && same(&out, &old));
+	strata_buf_free(&data);
+	strata_buf_free(&old);
+	strata_buf_free(&out);
+	strata_buf_free(&plan.fresh);
+}
+
+/* Something small is taken out of much: the size stays, nearly. */
+static void costs_next_to_nothing(void)
+{
+	struct strata_buf data = {0}, old = {0}, out = {0}, expected = {0};
+	struct splice_plan plan = {0};
+	struct strata_blob_info info;
+	struct strata_err err;
+
+	append_mixed(&data, 20 * MIB);
+	zlib_member(&old, data.data, data.len, 6, false);
+	add_step(&plan, KEEP, 7 * MIB + 512);
+	add_step(&plan, PASS, 4096);
+	add_step(&plan, KEEP, data.len - 7 * MIB - 512 - 4096);
+	apply_plan(&plan, &data, &expected);
+	CHECK(splice(&old, &plan, NULL, &out, &info, &err) == 0 && all_decode_to(&out, &expected));
+	CHECK(info.kept > old.len - old.len / 50);
+	CHECK(out.len < old.len + old.len / 500);
+	strata_buf_free(&data);
+	strata_buf_free(&old);
+	strata_buf_free(&out);
+	strata_buf_free(&expected);
+	strata_buf_free(&plan.fresh);
+}
+
+/* One block that begins at a bit of its first byte; returns how many bits it has. */
+static uint64_t one_block(unsigned bit, const unsigned char *plain, size_t len,
+                          struct strata_buf *packed)
+{
+	z_stream z = {.next_in = plain, .avail_in = (uInt)len};
+	unsigned pending;
+	int bits;
+
+	if (deflateInit2(&z, 9, Z_DEFLATED, -15, 9, Z_DEFAULT_STRATEGY) != Z_OK ||
+	    deflatePrime(&z, (int)bit, 0) != Z_OK)
+		abort();
+	z.next_out = (Bytef *)packed->data;
+	z.avail_out = (uInt)packed->cap;
+	/* Its last bits come out with the flush behind it. */
+	if (deflate(&z, Z_BLOCK) != Z_OK || deflatePending(&z, &pending, &bits) != Z_OK)
+		abort();
+	packed->len = packed->cap - z.avail_out;
+	deflate(&z, Z_FULL_FLUSH);
+	deflateEnd(&z);
+	return 8 * (packed->len + pending) + (unsigned)bits - bit;
+}
+
+/* A run begins at any bit behind any bit. */
+static void meets_every_phase(void)
+{
+	struct strata_buf data = {0}, packed = {0}, all = {0}, expected = {0};
+	struct strata_err err;
+	bool seen[8][8] = {{0}};
+
+	append_mixed(&data, 5000);
+	if (strata_buf_reserve(&packed, 20000, &err) < 0)
+		abort();
+	for (unsigned k = 0; k < 1000; k++) {
+		struct strata_splice *s = strata_splice_new(&err);
+		struct strata_segment_sum sum = {0};
+		const struct strata_buf *out;
+		unsigned ends = 0;
+
+		expected.len = all.len = 0;
+		append(&all, "\x1f\x8b\x08\0\0\0\0\0\0\xff", 10);
+		for (unsigned i = 0; i < 3; i++) {
+			size_t from = random_u32() % 2000, len = 500 + random_u32() % 2500;
+			const unsigned char *plain = (const unsigned char *)data.data + from;
+			struct strata_run run = {.bit = random_u32() % 8};
+
+			run.bits = run.final = one_block(run.bit, plain, len, &packed);
+			run.packed = (const unsigned char *)packed.data;
+			seen[ends][run.bit] = true;
+			CHECK(strata_splice_run(s, &run, true, plain, len, &out, &err) == 0);
+			append(&all, out->data, out->len);
+			append(&expected, plain, len);
+			strata_segment_sum_add(&sum, len, (uint32_t)crc32_z(0, plain, len));
+			ends = (unsigned)((run.bit + run.bits) % 8);
+		}
+		CHECK(strata_splice_end(s, &sum, &out, &err) == 0);
+		append(&all, out->data, out->len);
+		CHECK(all_decode_to(&all, &expected));
+		strata_splice_free(s);
+	}
+	for (unsigned i = 0; i < 64; i++)
+		CHECK(seen[i / 8][i % 8]);
+	strata_buf_free(&data);
+	strata_buf_free(&packed);
+	strata_buf_free(&all);
+	strata_buf_free(&expected);
+}
+
+/* What is inflated again and differs is refused: bytes, an end that is another, a run elsewhere. */
+static void notices_what_is_wrong(void)
+{
+	static const unsigned char hello[] = "hello, hello, hello";
+	struct strata_segment_codec codec;
+	unsigned char packed[5000];
+	const struct strata_buf *out;
+	struct strata_err err;
+	size_t len = 0;
+	uint32_t crc;
+	void *encoder;
+	struct strata_splice *s = strata_splice_new(&err);
+	struct strata_run run = {.packed = packed};
+	unsigned char *room = malloc(2 * MIB);
+
+	CHECK(strata_segment_codec_init(&codec, STRATA_GZIP, -1, &err) == 0);
+	encoder = codec.ops->open(&codec, &err);
+	CHECK(codec.ops->segment(&codec, encoder, hello, sizeof(hello), room, &len, &crc, &err) ==
+	      0);
+	memcpy(packed, room, len);
+	CHECK(strata_splice_segment(s, packed, len, hello, sizeof(hello), &out, &err) == 0);
+	CHECK(strata_splice_segment(s, packed, len, hello, sizeof(hello) - 1, &out, &err) < 0);
+	CHECK(strcmp(err.code, "EIO") == 0);
+	strata_splice_free(s);
+	s = strata_splice_new(&err);
+	CHECK(strata_splice_segment(s, packed, len - 1, hello, sizeof(hello), &out, &err) < 0);
+	strata_splice_free(s);
+	s = strata_splice_new(&err);
+	run.bits = run.final = 8 * len - 3;
+	CHECK(strata_splice_run(s, &run, true, hello, sizeof(hello), &out, &err) < 0);
+	strata_splice_free(s);
+	s = strata_splice_new(&err);
+	packed[len / 2] ^= 4;
+	run.bits = run.final = 8 * len;
+	CHECK(strata_splice_run(s, &run, true, hello, sizeof(hello), &out, &err) < 0);
+	strata_splice_free(s);
+	codec.ops->close(&codec, encoder);
+	free(room);
+}
+
+int main(void)
+{
+	codec_begin();
+	RUN(gives_what_the_plan_says);
+	RUN(keeps_all_blocks_of_what_is_kept);
+	RUN(costs_next_to_nothing);
+	RUN(meets_every_phase);
+	RUN(notices_what_is_wrong);
+	return codec_end("splice");
+}

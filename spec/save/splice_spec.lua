@@ -1,0 +1,212 @@
+-- An edited gzip layer keeps the deflate blocks that hold nothing but what stays.
+
+local corpus = require "spec.support.corpus"
+local gzips = require "spec.support.gzips"
+local pack = require "spec.support.pack"
+local random = require "spec.support.random"
+local shell = require "spec.support.shell"
+local skopeo = require "spec.support.skopeo"
+local strata = require "strata"
+local tmp = require "spec.support.tmp"
+
+local dir = tmp.dir(tmp.for_peers())
+
+-- STRATA_SPLICES=n: so many random edits of each layer.
+local ROUNDS = tonumber(os.getenv("STRATA_SPLICES")) or 1
+
+local WORDS = { "the ", "layer ", "of ", "usr/share/doc/", "\n", "copyright ", "0", "lib", ".so.6", "== " }
+
+-- Files of text, and some of noise.
+local function tree(number)
+	local entries = {}
+	for i = 1, 60 do
+		local parts = {}
+		for k = 1, i % 7 == 0 and 9000 or 4 * number(700) do
+			parts[k] = i % 11 == 0 and string.char(number(256) - 1) or WORDS[number(#WORDS)] .. number(50)
+		end
+		entries[i] = { name = "d/f" .. i, data = table.concat(parts) }
+	end
+	return entries
+end
+
+local plain = dir:write("layer.tar", pack.tar(tree(random.generator(7))))
+
+-- An image in a layout whose one layer is the tar, compressed by a script.
+local function image(script)
+	local gz, path = dir:file("layer.tar.gz"), dir:file("source")
+	shell.sh(script, plain, gz)
+	shell.check({ "rm", "-rf", "--", path })
+	local img = strata.new()
+	assert(img:append({ tar = gz }))
+	assert(img:save(path, { format = "oci" }))
+	assert(strata.open(path)).layers[1]:entries()
+	return path, gz
+end
+
+local function blob(path, layer)
+	return path .. "/blobs/sha256/" .. layer.digest:match("%x+$")
+end
+
+local function fresh(name)
+	local path = dir:file(name)
+	shell.check({ "rm", "-rf", "--", path })
+	return path
+end
+
+local function saved(img, name, opts)
+	local all = { format = "oci" }
+	for key, value in pairs(opts or {}) do
+		all[key] = value
+	end
+	return assert(img:save(fresh(name), all))
+end
+
+-- gzip reads what was stored, and it is the layer.
+local function expect_readable(path, result)
+	for _, layer in ipairs(result.layers) do
+		if layer.compression == "gzip" then
+			local sum = shell.sh('gzip -dc <"$1" | sha256sum', blob(path, layer))
+			assert.equal(layer.diff_id, "sha256:" .. sum:match("^%x+"))
+		end
+	end
+end
+
+local function drop_one(path)
+	local img = assert(strata.open(path))
+	assert(img.layers[1]:remove("d/f30"))
+	return img
+end
+
+describe("an edited gzip layer", function()
+	it("keeps its compressed bytes but for those around the edit", function()
+		local path, gz = image('gzip -6 -n <"$1" >"$2"')
+		local size = #shell.read(gz)
+		local img = drop_one(path)
+		local plan = img:plan({ format = "oci" })
+		local result = saved(img, "out")
+		local layer = result.layers[1]
+		assert.equal("rewritten", layer.action)
+		assert.is_true(layer.kept > size * 0.7, layer.kept .. " of " .. size)
+		assert.equal(layer.kept, result.kept)
+		assert.equal(layer.kept, plan.layers[1].kept)
+		assert.equal(layer.digest, plan.layers[1].digest)
+		assert.matches("of it as before", tostring(result), 1, true)
+		assert.is_true(layer.size < size * 1.04, layer.size .. " of " .. size)
+		expect_readable(dir:file("out"), result)
+		assert.is_true(assert(strata.open(dir:file("out"))):verify())
+		-- The middle of the old blob is in the new one.
+		local old, new = shell.read(gz), shell.read(blob(dir:file("out"), layer))
+		assert.is_truthy(new:find(old:sub(100, size * 0.2 - size * 0.2 % 1), 1, true))
+	end)
+
+	it("has the tar that it would have compressed anew", function()
+		local path = image('gzip -6 -n <"$1" >"$2"')
+		local spliced = saved(drop_one(path), "out").layers[1]
+		local settings = { { level = 1 }, { reproducible = true }, { compression = "gzip" }, { compression = "zstd" } }
+		for _, opts in ipairs(settings) do
+			local anew = saved(drop_one(path), "anew", opts).layers[1]
+			assert.is_nil(anew.kept)
+			assert.equal(spliced.diff_id, anew.diff_id)
+			assert.are_not.equal(spliced.digest, anew.digest)
+		end
+		assert.equal(spliced.digest, saved(drop_one(path), "anew", { compression = "keep" }).layers[1].digest)
+	end)
+
+	it("is a matter of the old blob and the edits, not of threads, nor of what was read before", function()
+		local path = image('gzip -6 -n <"$1" >"$2"')
+		local first = saved(drop_one(path), "out").layers[1]
+		for threads = 1, 4 do
+			assert.equal(first.digest, saved(drop_one(path), "out", { threads = threads }).layers[1].digest)
+		end
+		local img = drop_one(path)
+		assert.is_string(img.layers[1]:read("d/f3"))
+		assert.equal(first.digest, saved(img, "out").layers[1].digest)
+		img = drop_one(path)
+		assert.is_string(img.id) -- which carries the edits out
+		assert.equal(first.digest, saved(img, "out").layers[1].digest)
+		-- Settings of a save decide, not those that the edits were carried out with.
+		assert.is_nil(saved(img, "out", { compression = "gzip" }).layers[1].kept)
+		assert.equal(first.digest, saved(img, "out").layers[1].digest)
+	end)
+
+	it("does not grow edit by edit", function()
+		local path = image('gzip -6 -n <"$1" >"$2"')
+		local img = drop_one(path)
+		local size = saved(img, "round0").layers[1].size
+		for i = 1, 8 do
+			img = assert(strata.open(dir:file("round" .. i - 1)))
+			assert(img.layers[1]:remove("d/f" .. 31 + i))
+			local layer = saved(img, "round" .. i).layers[1]
+			assert.is_true(layer.size < size, layer.size .. " after " .. size)
+			size = layer.size
+			expect_readable(dir:file("round" .. i), { layers = { layer } })
+		end
+	end)
+
+	for _, encoder in ipairs(gzips.encoders()) do
+		it("of " .. encoder.name .. " is read by others after any edits", function()
+			local path = image(encoder.script)
+			local number = random.generator(random.first_seed())
+			for _ = 1, 2 * ROUNDS do
+				local img = assert(strata.open(path))
+				gzips.edit(img, number)
+				local result = saved(img, "out")
+				expect_readable(dir:file("out"), result)
+				assert.equal(result.layers[1].diff_id, saved(img, "anew", { compression = "none" }).layers[1].diff_id)
+			end
+		end)
+	end
+
+	it("is copied by skopeo", function()
+		if not shell.which("skopeo") then
+			return pending("skopeo is not installed")
+		end
+		saved(drop_one((image('gzip -6 -n <"$1" >"$2"'))), "out")
+		skopeo.copy("oci:" .. dir:file("out"), "docker-archive:" .. dir:file("copy.tar") .. ":a:1")
+	end)
+end)
+
+if not corpus.path then
+	return
+end
+
+describe("every gzip layer of the corpus", function()
+	local function spliced(source, number)
+		local count = 0
+		for img in assert(strata.images(source)) do
+			local gzip = false
+			for _, layer in ipairs(img.layers) do
+				gzip = gzip or layer.compression == "gzip"
+			end
+			if gzip and pcall(gzips.edit, img, number) then
+				local result = img:save(fresh("out"), { format = "oci" })
+				if result then
+					count = count + 1
+					expect_readable(dir:file("out"), result)
+					local anew = saved(img, "anew", { level = 1 })
+					for i, layer in ipairs(result.layers) do
+						assert.equal(anew.layers[i].diff_id, layer.diff_id)
+					end
+					if count == 1 and shell.which("skopeo") then
+						skopeo.copy("oci:" .. dir:file("out"), "oci:" .. fresh("copy"))
+					end
+				end
+			end
+			img:close()
+		end
+		return count
+	end
+
+	it("is edited, and read by gzip and skopeo", function()
+		local count = 0
+		for _, kind in ipairs({ "f", "d" }) do
+			for _, file in ipairs(corpus.files("images", kind)) do
+				local path = kind == "d" and corpus.with_links(file.path, dir:file("links")) or file.path
+				for round = 1, ROUNDS do
+					count = count + spliced(path, random.generator(random.first_seed() + round))
+				end
+			end
+		end
+		assert.is_true(count > 5, count)
+	end)
+end)
