@@ -224,7 +224,8 @@ describe("strata", function()
 
 		it("pushes only where it is expected to", function()
 			command.check({ "copy", app, remote .. "expected", "--expect", "none" })
-			fails("expected", "copy", app, remote .. "expected", "--expect", "none")
+			command.check({ "copy", app, remote .. "expected", "--expect", "none" }) -- it is what it shall be
+			fails("expected", "set", app, "-o", remote .. "expected", "--user", "6", "--expect", "none")
 			local digest = cjson.decode((command.check({ "inspect", "--json", remote .. "expected" }))).digest
 			command.check({ "set", "-i", remote .. "expected", "--user", "7", "--expect", digest })
 			fails("expected", "set", "-i", remote .. "expected", "--user", "8", "--expect", digest)

@@ -31,7 +31,7 @@ describe("a job that saves to a registry", function()
 		local made, message = run(ref("2"), { tags = { "3" }, expect = false, exists = "never" })
 		assert.is_truthy(made, message)
 		assert.equal(made.digest, fake:tags("app")["3"])
-		local _, _, code = run(ref("2"), { expect = false })
+		local _, _, code = run(ref("1"), { expect = false })
 		assert.equal("ESTALE", code)
 	end)
 

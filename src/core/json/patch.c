@@ -160,12 +160,16 @@ int strata_json_patch(struct strata_json *doc, const struct strata_json_change *
 	struct strata_json_tokens cleanup_tokens fresh = {0};
 	struct strata_json_token *parent;
 	uint32_t before = STRATA_JSON_NONE, next;
+	int bad = 0;
 
 	if (c->len == c->end - c->start && !memcmp(doc->text.data + c->start, c->with, c->len))
 		return 0;
-	if ((c->value_len &&
-	     strata_json_scan(c->with + c->value_at, c->value_len, &doc->limits, &fresh, err)) ||
-	    is_too_much(doc, c, &fresh))
+	if (c->value_len)
+		bad = strata_json_scan(c->with + c->value_at, c->value_len, &doc->limits, &fresh,
+		                       err);
+	if (bad && strcmp(err->code, "ENOMEM") == 0)
+		return -1;
+	if (bad || is_too_much(doc, c, &fresh))
 		return strata_json_rewrite(doc, c->start, c->end, c->with, c->len, err);
 	if (change_text(doc, c, fresh.n, err))
 		return -1;
