@@ -421,6 +421,11 @@ for got in answers: print(*re.findall(rb"HTTP/1\.1 (\d+)".decode(), got.decode("
 		end
 		local answer = server:ask({ "GET", "/v2/blob/manifests/" .. evil.descriptor.digest, headers = { accept } })
 		assert.equal(SETID, (gate.message(answer)))
+		-- Of a long one no body is asked for. docker-registry has none of it either.
+		local long = text_of(good):gsub("}%s*$", ',"annotations":{"a":"' .. ("x"):rep(5 * 1024 * 1024) .. '"}}')
+		local name = server:blob("blob", long).digest
+		answer = server:ask({ "GET", "/v2/blob/manifests/" .. name, headers = { accept } })
+		assert.is_true(answer.status >= 400, answer.status)
 		-- One that came as a manifest is served as it is.
 		accepted("pulled", "1", text_of(good), nil, server:blobs("pulled", layout))
 		answer = server:ask({ "GET", "/v2/pulled/manifests/" .. good.descriptor.digest, headers = { accept } })

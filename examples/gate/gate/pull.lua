@@ -7,6 +7,9 @@ local verdicts = require "gate.verdicts"
 
 local pull = {}
 
+-- A longer one is no manifest, and would have to be held in memory.
+local MAX = 4 * 1024 * 1024
+
 local function ask(method, address)
   return ngx.location.capture("/ask", { method = method, vars = { ask = address } })
 end
@@ -19,7 +22,12 @@ function pull.answer()
   local repository, digest = route.by_digest(ngx.var.uri)
   local blob = ask(ngx.HTTP_HEAD, ("/v2/%s/blobs/%s"):format(repository, digest))
   if NO_BLOB[blob.status] then return ngx.exec "@pass" end
-  local found = ask(ngx.HTTP_GET, ngx.var.request_uri)
+  local found = ask(ngx.HTTP_HEAD, ngx.var.request_uri)
+  if found.status >= 300 then return ngx.exec "@pass" end
+  if (tonumber(found.header["Content-Length"]) or MAX + 1) > MAX then
+    return reply.refuse(403, "DENIED", "policy: a blob of more than 4 MiB is no manifest")
+  end
+  found = ask(ngx.HTTP_GET, ngx.var.request_uri)
   if found.status >= 300 then return ngx.exec "@pass" end
   local media_type = found.header["Content-Type"] or ""
   local refusal, key = verdicts.known(found.body, media_type)

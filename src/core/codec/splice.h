@@ -5,8 +5,8 @@
  * A new segment (segment.h) is whole bytes of blocks that refer to nothing before them.
  * A run is blocks of another stream that follow each other there. They may be put where the 32 KiB
  * before them, or all of their member if that is less, are the same as there. A run begins at the
- *same bit of a byte as it did, so that its bytes can be copied; empty blocks take the bits up to
- *there, at most 16 bytes of them.
+ * same bit of a byte as it did, so that its bytes can be copied; empty blocks take the bits up to
+ * there, at most 16 bytes of them.
  *
  *	header | blocks of a segment | empty blocks | run | an empty stored block | segment ...
  *
