@@ -41,7 +41,7 @@ local function find_touched(states, losses, whiteouts)
       end
     end
   end
-  table.sort(touched, function(a, b)
+  table.sort(touched, function(a, b) -- numbers
     if a.layer ~= b.layer then return a.layer < b.layer end
     return a.number < b.number
   end)

@@ -248,12 +248,13 @@ static int write_run(struct strata_task *task, const struct strata_work *work,
 
 static struct strata_task_load write_load(const struct strata_task *task)
 {
-	const struct strata_index *index = task->as.write.index;
+	const struct strata_write_task *t = &task->as.write;
+	const struct strata_index *index = t->index;
 	struct strata_task_load load = load_of_blob(&index->blob, true);
 
-	if (index->plain != NULL)
+	if (index->plain != NULL && !strata_plan_splices(index, t->to.compression, t->splice))
 		load = (struct strata_task_load){.bytes = index->tar_size};
-	load.deflates = task->as.write.to.compression != STRATA_NONE;
+	load.deflates = t->to.compression != STRATA_NONE;
 	return load;
 }
 

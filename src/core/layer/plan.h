@@ -60,6 +60,9 @@ struct strata_plan_options {
 	struct strata_work work; /* its progress counts bytes of the old blob */
 };
 
+/* Whether an edited layer is spliced: then its blob is read, also where it is inflated already. */
+bool strata_plan_splices(const struct strata_index *index, enum strata_compression to, bool splice);
+
 /* Carries the plan out into the file `to`. EDIGEST when the old bytes are not as expected. */
 int strata_plan_write(struct strata_index *index, const struct strata_plan_options *options,
                       struct strata_file *to, struct strata_blob_info *result,

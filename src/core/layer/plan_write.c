@@ -416,6 +416,11 @@ static int write_entries(struct writing *w, struct strata_err *err)
 
 /* ---- the whole ---------------------------------------------------------- */
 
+bool strata_plan_splices(const struct strata_index *index, enum strata_compression to, bool splice)
+{
+	return splice && to == STRATA_GZIP && index->blob.compression == STRATA_GZIP;
+}
+
 static int run(struct writing *w, const struct strata_plan_options *options, struct strata_file *to,
                struct strata_blob_info *result, struct strata_err *err)
 {
@@ -423,8 +428,8 @@ static int run(struct writing *w, const struct strata_plan_options *options, str
 	char digest[STRATA_DIGEST_MAX], diff_id[STRATA_DIGEST_MAX];
 	unsigned wanted = STRATA_DIGEST_STORED | STRATA_DIGEST_PLAIN;
 	struct strata_work quiet = options->work;
-	bool inflated, splices = options->splice && options->compression == STRATA_GZIP &&
-	                         plain.compression == STRATA_GZIP;
+	bool inflated,
+	        splices = strata_plan_splices(w->index, options->compression, options->splice);
 
 	if (resolve_links(w, err) < 0)
 		return -1;
