@@ -12,7 +12,7 @@ local shell = require "spec.support.shell"
 local tmp = require "spec.support.tmp"
 
 local PROBES, RATE = probes.number("PROBES", 500), probes.number("RATE", 50)
-local BYTES = probes.number("GIGABYTES", 1) * 2 ^ 30
+local BYTES = math.floor(probes.number("GIGABYTES", 1) * 2 ^ 30)
 
 local missing = gate.missing()
 if missing then

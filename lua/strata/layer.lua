@@ -149,7 +149,7 @@ function layer.load(states, opts)
     if not index then return nil, message, code end
     tasks:scan(limits.add(state.hub.limits, {
       label = label(state), index = index, digest = state.digest, diff_id = state.diff_id,
-      inflate = is_read[state], temp_dir = opts and opts.temp_dir,
+      inflate = is_read[state], temp_dir = is_read[state] and opts.temp_dir or nil,
     }))
     todo[#todo + 1] = { state = state, index = index }
     state.index = nil -- unless it is scanned to its end; a later try starts anew

@@ -111,7 +111,9 @@ describe("an image of a registry:", function()
 		assert.equal(core.sha256(text), img.digest)
 		assert.equal("nowhere", img.annotations.seen)
 		assert.is_true(img:verify())
-		assert.same(all_layers(), lines())
+		local asked = lines() -- several at once
+		table.sort(asked)
+		assert.same(all_layers(), asked)
 	end)
 
 	it("of a manifest at hand wants a reference by digest, and the bytes with that digest", function()

@@ -134,6 +134,17 @@ function push.refuse(code, words, bytes, options)
 	assert.is_nil(message:find("\n", 1, true))
 end
 
+-- The level that layers get without one. A save with a level compresses edited gzip layers as a stream does; without
+-- one it leaves what it can of their blocks.
+local function default_level(img)
+	for _, layer in img:layers() do
+		if layer.compression == "zstd" then
+			return nil
+		end
+	end
+	return strata.versions().gzip:find("isa-l", 1, true) and 2 or 6
+end
+
 --- What opening, editing and saving gives, in the archive's own way.
 ---@param path string
 ---@param edits spec.Edits
@@ -160,7 +171,7 @@ function push.saved(path, edits, options)
 		edits.config(img.config)
 	end
 	if ok then
-		ok, message, code = img:save(path .. ".saved", { attestations = edits.attestations })
+		ok, message, code = img:save(path .. ".saved", { attestations = edits.attestations, level = default_level(img) })
 	end
 	img:close()
 	if not ok then

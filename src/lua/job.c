@@ -321,7 +321,7 @@ static int job_write(lua_State *L)
  * job:recode{label, file, offset, size, compression, to, as, level, to_offset, to_size, digest,
  * diff_id, the limits of inflating} -> number
  * compression is the source's, `as` the result's; digest and diff_id are those of the source.
- * to_offset and to_size: the place in the file of a plain result, which must fill it; else ESIZE.
+ * to_offset and to_size: the place in the file of a plain result, which must fill it; else ERANGE.
  */
 static int job_recode(lua_State *L)
 {

@@ -574,7 +574,7 @@ function save.images(requests, what, opts, whole, name)
   local function attempt()
     local ok
     local saved, why, how = open_and_write()
-    if how == "ESIZE" then -- a blob has stated another size than its tar has: see strata.InflatedPart
+    if how == "ERANGE" then -- a blob has stated another size than its tar has: see strata.InflatedPart
       out:give_up()
       self.is_indirect = true
       saved, why, how = open_and_write()

@@ -100,14 +100,14 @@ end
 
 --- Edits the elements of an array in one pass over the document.
 ---@param doc strata.JSON
----@param pointer string  of an array
+---@param pointer string  of an array; where there is none, there is nothing to edit
 ---@param edit fun(raw: string, i: integer): string|false|nil  new JSON text, false
 --   to drop the element, nil to keep it
 ---@return boolean? changed
 ---@return string? message
 ---@return string? code
 function json.edit_elements(doc, pointer, edit)
-  local text, spans = doc:text(), doc:spans(pointer)
+  local text, spans = doc:text(), doc:spans(pointer) or {}
   local n, out, edited = #spans / 2, {}, false
   if n == 0 then return false end
   out[1] = text:sub(1, spans[1] - 1)

@@ -81,7 +81,7 @@ int strata_job_add_write(struct strata_job *job, const char *label,
 struct strata_recode_task {
 	struct strata_blob blob;
 	struct strata_task_output to;
-	/* A plain one has a place in the file, which it must fill: ESIZE when it does not. */
+	/* A plain one has a place in the file, which it must fill: ERANGE when it does not. */
 	bool placed;
 	uint64_t to_offset;
 	uint64_t to_size;

@@ -53,7 +53,7 @@ static unsigned segment_limit(const struct strata_blob_writer *s)
 
 static int fail_size(const struct strata_blob_writer *s, const char *how, struct strata_err *err)
 {
-	return strata_fail(err, "ESIZE", "the tar has %s than the %llu bytes that it should have",
+	return strata_fail(err, "ERANGE", "the tar has %s than the %llu bytes that it should have",
 	                   how, (unsigned long long)s->room);
 }
 
