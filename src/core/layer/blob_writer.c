@@ -438,8 +438,10 @@ int strata_blob_writer_copy(struct strata_blob_writer *s, const struct strata_ru
 		hand_out(s);
 	if (s->current == NULL && take_segment(s, err) < 0)
 		return -1;
-	s->plain_total += len;
 	segment = s->current;
+	if (segment->out == NULL)
+		return strata_fail(err, "EINVAL", "a plain layer has no deflate blocks");
+	s->plain_total += len;
 	memcpy(segment->bytes, bytes, len);
 	segment->len = len;
 	memcpy(segment->out, run->packed, packed);
