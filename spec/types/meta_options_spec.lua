@@ -36,7 +36,8 @@ describe("an option that is read", function()
 
 	local function compare(class, seen, others)
 		local declared = luacats.fields(classes, class)
-		seen.wait, seen.lenient, seen.contents = declared.wait and seen.wait, nil, nil -- for the modules of strata among themselves
+		-- Those are for the modules of strata among themselves.
+		seen.wait, seen.lenient, seen.contents = declared.wait and seen.wait, nil, nil
 		for _, name in ipairs(others or {}) do
 			assert.is_truthy(seen[name] or declared[name], name)
 			seen[name] = true

@@ -75,8 +75,8 @@ int strata_blob_writer_open(struct strata_blob_writer *s, struct strata_file *fi
 
 /*
  * Has plain bytes written into [offset, offset + size) of the file, which other threads may write
- * to outside of that. They must fill it: fewer or more are ERANGE, and nothing is written behind it.
- * To be called between opening and the first byte.
+ * to outside of that. They must fill it: fewer or more are ERANGE, and nothing is written behind
+ * it. To be called between opening and the first byte.
  */
 void strata_blob_writer_place(struct strata_blob_writer *s, uint64_t offset, uint64_t size);
 

@@ -34,11 +34,13 @@ static int read_at(const struct strata_blob *blob, uint64_t at, unsigned char *b
 static int gzip_size(const struct strata_blob *blob, uint64_t *size, struct strata_err *err)
 {
 	unsigned char field[4];
+	int status;
 
 	if (blob->size < GZIP_LEAST)
 		return 0;
-	if (read_at(blob, blob->size - sizeof(field), field, sizeof(field), err) < 0)
-		return -1;
+	status = read_at(blob, blob->size - sizeof(field), field, sizeof(field), err);
+	if (status <= 0)
+		return status;
 	*size = little_endian(field, sizeof(field));
 	return 1;
 }
