@@ -463,6 +463,20 @@ local function verify_shared(plan, opts)
   return ok, message, code
 end
 
+-- Whether every image that was edited is led to, by manifest.json or by index.json. Where manifest.json has an image with
+-- the same config and the same names, index.json is taken to be about that one.
+local function check_led_to(plan)
+  for _, edited in ipairs(plan.images) do
+    local digest = edited.image.config_digest
+    local has_changed = digest ~= edited.old_id and digest ~= edited.old_sha512
+    if has_changed and not edited.item and not edited.manifest then
+      return fail("EFORMAT", "%s: nothing would lead to the edited image: manifest.json and index.json disagree about it",
+        plan.store.path)
+    end
+  end
+  return true
+end
+
 --- The edits of the archive that images came from. Its other images stay as they are.
 ---@param images strata.ImageToWrite[]
 ---@param opts {attestations: "keep"|"drop"|"refuse"|nil, verify: boolean?, threads: integer?, progress: function?}
@@ -481,7 +495,7 @@ function docker_edit.edits(images, opts, notes, whole)
     edited.config_name, message, code = edit_config(plan, edited)
     if not edited.config_name then return nil, message, code end
   end
-  for _, edit in ipairs { edit_v1_json.edit, edit_index.edit, edit_manifest, edit_repositories } do
+  for _, edit in ipairs { edit_v1_json.edit, edit_index.edit, edit_manifest, edit_repositories, check_led_to } do
     ok, message, code = edit(plan)
     if not ok then return nil, message, code end
   end
