@@ -463,15 +463,15 @@ local function verify_shared(plan, opts)
   return ok, message, code
 end
 
--- Whether every image that was edited is led to, by manifest.json or by index.json. Where manifest.json has an image with
--- the same config and the same names, index.json is taken to be about that one.
+-- Whether every image that was edited is led to, by manifest.json or by index.json. Where manifest.json has an image
+-- with the same config and the same names, index.json is taken to be about that one.
 local function check_led_to(plan)
   for _, edited in ipairs(plan.images) do
     local digest = edited.image.config_digest
     local has_changed = digest ~= edited.old_id and digest ~= edited.old_sha512
     if has_changed and not edited.item and not edited.manifest then
-      return fail("EFORMAT", "%s: nothing would lead to the edited image: manifest.json and index.json disagree about it",
-        plan.store.path)
+      return fail("EFORMAT",
+        "%s: nothing would lead to the edited image: manifest.json and index.json disagree about it", plan.store.path)
     end
   end
   return true
