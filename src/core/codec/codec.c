@@ -89,11 +89,7 @@ static struct strata_decoder *new_decoder(enum strata_compression c, uint64_t wi
 {
 	switch (c) {
 	case STRATA_GZIP:
-#ifdef STRATA_WITH_ISAL
-		return strata_gzip_decoder_new(&strata_inflate_isal, err);
-#else
-		return strata_gzip_decoder_new(&strata_inflate_zlib, err);
-#endif
+		return strata_gzip_decoder_new(STRATA_INFLATE, err);
 	case STRATA_ZSTD:
 		return strata_zstd_decoder_new(window, err);
 	default:

@@ -4,31 +4,30 @@
  * block and end with a byte. So the stream is inflated again, to find where its
  * last block begins: the final bit is cleared there, and an empty stored block
  * goes behind, which ends with a byte as zlib's flush does. The inflated bytes
- * are compared with the input: a segment that is handed out is one that zlib
- * reads.
+ * are compared with the input: a segment that is handed out is one that can be
+ * read.
  */
 #ifdef STRATA_WITH_LIBDEFLATE
 
-#define ZLIB_CONST
 #include <libdeflate.h>
 #include <stdlib.h>
 #include <string.h>
-#include <zlib.h>
 
 #include "core/codec/internal.h"
 
 /* Takes the place of ISA-L's levels -1 and 0: libdeflate's level 0 does not compress. */
 #define FASTEST_LEVEL 1
 
-#define RAW_WINDOW_BITS (-15)
-
 /* Bytes that the end of a segment takes at most: a header of 3 bits, padding, and twice the length.
  */
 #define END_MAX 5
 
+/* Room behind the output, so that a decoder is never held up before the end of a block. */
+#define SLACK 512
+
 struct deflater {
 	struct libdeflate_compressor *compressor;
-	z_stream z;           /* inflates what the compressor has made */
+	void *inflater;       /* inflates what the compressor has made */
 	unsigned char *plain; /* and this is what it inflates to */
 };
 
@@ -37,7 +36,8 @@ static void deflate_close(void *state)
 	struct deflater *d = state;
 
 	libdeflate_free_compressor(d->compressor);
-	inflateEnd(&d->z);
+	if (d->inflater)
+		STRATA_INFLATE->close(d->inflater);
 	free(d->plain);
 	free(d);
 }
@@ -51,8 +51,9 @@ static void *deflate_open(int level, struct strata_err *err)
 		return NULL;
 	}
 	d->compressor = libdeflate_alloc_compressor(level < FASTEST_LEVEL ? FASTEST_LEVEL : level);
-	d->plain = malloc(STRATA_GZIP_SEGMENT);
-	if (!d->compressor || !d->plain || inflateInit2(&d->z, RAW_WINDOW_BITS) != Z_OK) {
+	d->plain = malloc(STRATA_GZIP_SEGMENT + SLACK);
+	d->inflater = STRATA_INFLATE->open(err);
+	if (!d->compressor || !d->plain || !d->inflater) {
 		deflate_close(d);
 		strata_fail_nomem(err);
 		return NULL;
@@ -60,40 +61,35 @@ static void *deflate_open(int level, struct strata_err *err)
 	return d;
 }
 
-/* What zlib says in data_type when Z_BLOCK stops it. */
-#define IN_LAST_BLOCK 64
-#define BEHIND_A_BLOCK 128
-#define UNUSED_BITS 7
-
 /*
  * Inflates the stream of a segment into d->plain. Sets the bit where its last
  * block begins, and how many bits of the last byte lie behind this block.
  */
 static int find_last_block(struct deflater *d, const unsigned char *stream, size_t len,
-                           size_t plain_len, size_t *last_block, unsigned *unused,
+                           size_t *last_block, unsigned *unused, size_t *plain_len,
                            struct strata_err *err)
 {
-	z_stream *z = &d->z;
-	int rc = inflateReset(z);
+	const unsigned char *in = stream;
+	size_t left = len, behind = 0, produced = 1;
+	enum strata_inflate_stop stop = STRATA_INFLATE_BLOCK_END;
 
-	z->next_in = stream;
-	z->avail_in = (uInt)len;
-	z->next_out = d->plain;
-	z->avail_out = (uInt)plain_len;
-	*last_block = 0;
-	*unused = 0;
-	while (rc == Z_OK) {
-		rc = inflate(z, Z_BLOCK);
-		*unused = (unsigned)z->data_type & UNUSED_BITS;
-		if (z->data_type & BEHIND_A_BLOCK && z->data_type & IN_LAST_BLOCK)
-			break;
-		if (z->data_type & BEHIND_A_BLOCK)
-			*last_block = (len - z->avail_in) * 8 - *unused;
+	if (STRATA_INFLATE->reset(d->inflater, err) < 0)
+		return -1;
+	*last_block = *plain_len = 0;
+	while (stop == STRATA_INFLATE_BLOCK_END || (stop == STRATA_INFLATE_ON && produced > 0)) {
+		if (stop == STRATA_INFLATE_BLOCK_END)
+			*last_block = behind;
+		stop = STRATA_INFLATE_ON;
+		if (STRATA_INFLATE->step(d->inflater, &in, &left, d->plain + *plain_len,
+		                         STRATA_GZIP_SEGMENT + SLACK - *plain_len, &produced, &stop,
+		                         err) < 0)
+			return -1;
+		*plain_len += produced;
+		behind = (len - left) * 8 - STRATA_INFLATE->unread(d->inflater);
 	}
-	if (rc == Z_MEM_ERROR)
-		return strata_fail_nomem(err);
-	if (rc != Z_OK || z->avail_in > 0 || z->avail_out > 0)
-		return strata_fail(err, "EIO", "zlib cannot inflate what libdeflate has made");
+	if (stop != STRATA_INFLATE_END || len * 8 - behind > 7)
+		return strata_fail(err, "EIO", "libdeflate's stream does not end where it should");
+	*unused = (unsigned)(len * 8 - behind);
 	return 0;
 }
 
@@ -115,15 +111,15 @@ static int deflate_segment(void *state, const unsigned char *in, size_t len, uns
 	struct deflater *d = state;
 	size_t n = libdeflate_deflate_compress(d->compressor, in, len, out,
 	                                       STRATA_GZIP_SEGMENT_ROOM - END_MAX);
-	size_t last_block;
-	unsigned unused;
+	size_t last_block, plain_len;
+	unsigned unused = 0;
 
 	*out_len = 0;
 	if (n == 0)
 		return 0;
-	if (find_last_block(d, out, n, len, &last_block, &unused, err) < 0)
+	if (find_last_block(d, out, n, &last_block, &unused, &plain_len, err) < 0)
 		return -1;
-	if (memcmp(d->plain, in, len) != 0)
+	if (plain_len != len || memcmp(d->plain, in, len) != 0)
 		return strata_fail(err, "EIO", "libdeflate has changed what it compressed");
 	out[last_block / 8] &= (unsigned char)~(1u << last_block % 8);
 	*out_len = end_segment(out, n, unused);

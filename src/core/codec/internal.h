@@ -129,6 +129,9 @@ extern const struct strata_deflate_library strata_deflate_zlib;
 #ifdef STRATA_WITH_ISAL
 extern const struct strata_inflate_library strata_inflate_isal;
 extern const struct strata_deflate_library strata_deflate_isal;
+#define STRATA_INFLATE (&strata_inflate_isal)
+#else
+#define STRATA_INFLATE (&strata_inflate_zlib)
 #endif
 
 #ifdef STRATA_WITH_LIBDEFLATE
