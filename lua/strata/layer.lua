@@ -231,14 +231,14 @@ function layer.level(opts, compression)
   return ZLIB_LEVELS + ((opts.level or 0) < 4 and REPRODUCIBLE_LEVEL or opts.level)
 end
 
---- Whether what can stay of the compressed bytes of a layer stays when its edits are carried out: it is gzip, and
--- nothing is said of how it shall be compressed.
+--- Whether what can stay of the compressed bytes of a layer stays when its edits are carried out: nothing is said of how
+-- it shall be compressed.
 ---@param state strata.LayerState
 ---@param opts {compression?: string, level?: integer, reproducible?: boolean}
 ---@return boolean
 function layer.splices(state, opts)
   local keeps = not opts.compression or opts.compression == "keep"
-  return keeps and not opts.level and not opts.reproducible and state.blob.compression == "gzip"
+  return keeps and not opts.level and not opts.reproducible and state.blob.compression ~= "none"
 end
 
 -- ---- edits that wait --------------------------------------------------------

@@ -297,8 +297,8 @@ static int job_hash(lua_State *L)
 /*
  * job:write{label, index, to, compression, level, splice, temp_dir, digest, diff_id, the limits of
  * inflating} -> number
- * level: 0 to 9 for gzip, 1 to 19 for zstd, -1 (default) for the format's default. splice: of gzip
- * to gzip, what can stay of the compressed bytes stays.
+ * level: 0 to 9 for gzip, 1 to 19 for zstd, -1 (default) for the format's default. splice: if
+ * the layer has that compression, what can stay of its compressed bytes stays.
  */
 static int job_write(lua_State *L)
 {

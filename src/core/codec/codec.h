@@ -90,19 +90,19 @@ int strata_decoder_step(struct strata_decoder *d, const unsigned char **in, size
                         unsigned char *out, size_t out_cap, size_t *produced,
                         struct strata_err *err);
 
-/* A deflate block of a gzip stream. */
+/* A deflate block of a gzip stream, or a zstd frame, which is a block that has no history. */
 struct strata_block {
 	uint64_t bit; /* where it begins in the stream, the lowest bit of a byte being the first */
 	uint64_t bit_end;
 	uint64_t from; /* its output */
 	uint64_t to;
 	uint64_t member; /* the output where its member begins: its history goes back no further */
-	bool final;      /* the last one of its member */
+	bool final;      /* the last one of its gzip member */
 };
 
 /*
- * Has tell(arg, block) called by the steps, for each block of a gzip stream when its output has
- * been handed out. zstd has none. For a decoder that has decoded nothing yet.
+ * Has tell(arg, block) called by the steps, for each block when its output has been handed out.
+ * Skippable frames are none. For a decoder that has decoded nothing yet.
  */
 void strata_decoder_watch(struct strata_decoder *d,
                           void (*tell)(void *arg, const struct strata_block *block), void *arg);

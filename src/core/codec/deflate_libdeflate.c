@@ -70,7 +70,7 @@ static int find_last_block(struct deflater *d, const unsigned char *stream, size
                            struct strata_err *err)
 {
 	const unsigned char *in = stream;
-	size_t left = len, behind = 0, produced = 1;
+	size_t left = len, behind = 0, produced = 0;
 	enum strata_inflate_stop stop = STRATA_INFLATE_BLOCK_END;
 
 	if (STRATA_INFLATE->reset(d->inflater, err) < 0)
@@ -80,6 +80,7 @@ static int find_last_block(struct deflater *d, const unsigned char *stream, size
 		if (stop == STRATA_INFLATE_BLOCK_END)
 			*last_block = behind;
 		stop = STRATA_INFLATE_ON;
+		produced = 0; /* a step that waits for input leaves it alone */
 		if (STRATA_INFLATE->step(d->inflater, &in, &left, d->plain + *plain_len,
 		                         STRATA_GZIP_SEGMENT + SLACK - *plain_len, &produced, &stop,
 		                         err) < 0)

@@ -99,8 +99,8 @@ static size_t gzip_tail(const struct strata_segment_sum *sum,
 	return sizeof(final_block) + 8;
 }
 
-static const struct strata_segment_codec_ops gzip_ops = {gzip_open, gzip_close, gzip_segment,
-                                                         gzip_crc,  gzip_head,  gzip_tail};
+static const struct strata_segment_codec_ops gzip_ops = {
+        gzip_open, gzip_close, gzip_segment, gzip_crc, NULL, gzip_head, gzip_tail};
 
 struct strata_segment_codec strata_gzip_segment_codec(const struct strata_deflate_library *library,
                                                       int level)

@@ -42,6 +42,14 @@ struct strata_segment_codec_ops {
 	/* The CRC that a segment of these bytes has, without encoding them. NULL: it has none. */
 	uint32_t (*crc)(const struct strata_segment_codec *p, const unsigned char *in, size_t len);
 
+	/*
+	 * Decodes whole segments, which anybody may have made, by an encoder of open(): EIO when
+	 * they do not give these bytes. NULL: they cannot be told without their stream (splice.h).
+	 */
+	int (*check)(const struct strata_segment_codec *p, void *encoder,
+	             const unsigned char *packed, size_t packed_len, const unsigned char *plain,
+	             size_t len, struct strata_err *err);
+
 	/* These return the number of bytes written. */
 	size_t (*head)(unsigned char out[STRATA_SEGMENT_ENDS]);
 	size_t (*tail)(const struct strata_segment_sum *sum,

@@ -4,12 +4,6 @@
 
 #include "core/codec/internal.h"
 
-#ifdef STRATA_WITH_ISAL
-#define INFLATE (&strata_inflate_isal)
-#else
-#define INFLATE (&strata_inflate_zlib)
-#endif
-
 /* Output is compared in pieces. */
 #define PIECE ((size_t)32 << 10)
 
@@ -30,7 +24,7 @@ struct strata_splice *strata_splice_new(struct strata_err *err)
 		strata_fail_nomem(err);
 		return NULL;
 	}
-	s->inflater = INFLATE->open(err);
+	s->inflater = STRATA_INFLATE->open(err);
 	if (!s->inflater) {
 		free(s);
 		return NULL;
@@ -42,7 +36,7 @@ void strata_splice_free(struct strata_splice *s)
 {
 	if (!s)
 		return;
-	INFLATE->close(s->inflater);
+	STRATA_INFLATE->close(s->inflater);
 	strata_buf_free(&s->out);
 	free(s);
 }
@@ -153,8 +147,8 @@ static int check(struct strata_splice *s, unsigned first, const unsigned char *p
 		return len == 0 ? 0 : wrong(err, "there are none");
 	if (s->count > 0)
 		s->out.data[s->out.len] = (char)s->partial;
-	if (INFLATE->begin_at(s->inflater, &s->window, first ? (unsigned)*in >> first : 0,
-	                      first ? 8 - first : 0, err) < 0)
+	if (STRATA_INFLATE->begin_at(s->inflater, &s->window, first ? (unsigned)*in >> first : 0,
+	                             first ? 8 - first : 0, err) < 0)
 		return -1;
 	if (first) {
 		in++;
@@ -166,14 +160,15 @@ static int check(struct strata_splice *s, unsigned first, const unsigned char *p
 
 		stop = STRATA_INFLATE_ON;
 		made = 0;
-		if (INFLATE->step(s->inflater, &in, &left, s->piece, PIECE, &made, &stop, err) < 0)
+		if (STRATA_INFLATE->step(s->inflater, &in, &left, s->piece, PIECE, &made, &stop,
+		                         err) < 0)
 			return -1;
 		if (made > len || (made > 0 && memcmp(s->piece, plain, made) != 0))
 			return wrong(err, "they inflate to other bytes");
 		plain += made;
 		len -= made;
 		if (stop != STRATA_INFLATE_ON &&
-		    8 * (before - left) - INFLATE->unread(s->inflater) == bits)
+		    8 * (before - left) - STRATA_INFLATE->unread(s->inflater) == bits)
 			break;
 		if (stop == STRATA_INFLATE_END ||
 		    (stop == STRATA_INFLATE_ON && made == 0 && left == was_left))

@@ -27,6 +27,9 @@ struct zstd_decoder {
 	uint64_t left;   /* if sized: bytes of the frame's content to come */
 	bool sized;      /* the header states the size of the content */
 	uint64_t offset; /* of the next input byte */
+	uint64_t output;
+	bool skippable;            /* the frame is */
+	struct strata_block block; /* the frame */
 };
 
 static int fail_frame(struct zstd_decoder *d, struct strata_err *err, const char *code,
@@ -60,7 +63,15 @@ static int fail_zstd(struct zstd_decoder *d, size_t rc, struct strata_err *err)
 	}
 }
 
-/* One call of the library; updates offset and in_frame. */
+static void end_frame(struct zstd_decoder *d)
+{
+	d->block.bit_end = 8 * d->offset;
+	d->block.to = d->output;
+	if (d->base.tell && !d->skippable)
+		d->base.tell(d->base.tell_arg, &d->block);
+}
+
+/* One call of the library; updates offset, output and in_frame. */
 static int decompress(struct zstd_decoder *d, ZSTD_inBuffer *in, ZSTD_outBuffer *out,
                       struct strata_err *err)
 {
@@ -70,12 +81,15 @@ static int decompress(struct zstd_decoder *d, ZSTD_inBuffer *in, ZSTD_outBuffer 
 	if (ZSTD_isError(rc))
 		return fail_zstd(d, rc, err);
 	d->offset += in->pos - before;
+	d->output += out->pos - made;
 	d->in_frame = rc != 0;
 	d->left -= out->pos -
 	           made; /* output beyond the stated size wraps around: not 0 at the end either */
 	if (d->sized && !d->in_frame && d->left != 0)
 		return fail_frame(d, err, "EFORMAT",
 		                  "its content is not as long as its header says");
+	if (!d->in_frame)
+		end_frame(d);
 	return 0;
 }
 
@@ -128,12 +142,15 @@ static int begin_frame(struct zstd_decoder *d, ZSTD_inBuffer *in, struct strata_
 	if (d->have < header_size(d->header, d->have))
 		return 0;
 	content = ZSTD_getFrameContentSize(d->header, d->have);
-	d->sized = d->header[0] == 0x28 && content != ZSTD_CONTENTSIZE_UNKNOWN &&
+	d->skippable = d->header[0] != 0x28;
+	d->sized = !d->skippable && content != ZSTD_CONTENTSIZE_UNKNOWN &&
 	           content != ZSTD_CONTENTSIZE_ERROR;
 	d->left = d->sized ? content : 0;
 	header.size = d->have;
 	d->offset -= d->have;
 	d->have = 0;
+	d->block.bit = 8 * d->offset;
+	d->block.from = d->block.member = d->output;
 	if (decompress(d, &header, &none, err) < 0)
 		return -1;
 	d->in_frame = true;

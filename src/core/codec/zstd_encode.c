@@ -4,6 +4,7 @@
  * command and of containerd: it takes 4 bytes, and is all that a reader without
  * the layer's digest can check. An empty stream is one empty frame.
  */
+#include <stdlib.h>
 #include <string.h>
 #include <zstd.h>
 #include <zstd_errors.h>
@@ -21,30 +22,49 @@
 #define LARGE_SEGMENT ((size_t)4 << 20)
 #define FIRST_LARGE_LEVEL 10
 
-static void *zstd_open(const struct strata_segment_codec *p, struct strata_err *err)
-{
-	ZSTD_CCtx *ctx = ZSTD_createCCtx();
-
-	if (!ctx || ZSTD_isError(ZSTD_CCtx_setParameter(ctx, ZSTD_c_compressionLevel, p->level)) ||
-	    ZSTD_isError(ZSTD_CCtx_setParameter(ctx, ZSTD_c_checksumFlag, 1))) {
-		ZSTD_freeCCtx(ctx);
-		strata_fail_nomem(err);
-		return NULL;
-	}
-	return ctx;
-}
+struct zstd_encoder {
+	ZSTD_CCtx *ctx;
+	ZSTD_DCtx *checker; /* NULL until something is checked */
+	unsigned char *plain;
+	size_t plain_room;
+};
 
 static void zstd_close(const struct strata_segment_codec *p, void *encoder)
 {
+	struct zstd_encoder *e = encoder;
+
 	(void)p;
-	ZSTD_freeCCtx(encoder);
+	ZSTD_freeCCtx(e->ctx);
+	ZSTD_freeDCtx(e->checker);
+	free(e->plain);
+	free(e);
+}
+
+static void *zstd_open(const struct strata_segment_codec *p, struct strata_err *err)
+{
+	struct zstd_encoder *e = calloc(1, sizeof(*e));
+
+	if (!e) {
+		strata_fail_nomem(err);
+		return NULL;
+	}
+	e->ctx = ZSTD_createCCtx();
+	if (!e->ctx ||
+	    ZSTD_isError(ZSTD_CCtx_setParameter(e->ctx, ZSTD_c_compressionLevel, p->level)) ||
+	    ZSTD_isError(ZSTD_CCtx_setParameter(e->ctx, ZSTD_c_checksumFlag, 1))) {
+		zstd_close(p, e);
+		strata_fail_nomem(err);
+		return NULL;
+	}
+	return e;
 }
 
 static int zstd_segment(const struct strata_segment_codec *p, void *encoder,
                         const unsigned char *in, size_t len, unsigned char *out, size_t *out_len,
                         uint32_t *crc, struct strata_err *err)
 {
-	size_t n = ZSTD_compress2(encoder, out, p->room, in, len);
+	struct zstd_encoder *e = encoder;
+	size_t n = ZSTD_compress2(e->ctx, out, p->room, in, len);
 
 	*crc = 0; /* every frame has its own */
 	if (ZSTD_isError(n) && ZSTD_getErrorCode(n) == ZSTD_error_memory_allocation)
@@ -52,6 +72,35 @@ static int zstd_segment(const struct strata_segment_codec *p, void *encoder,
 	if (ZSTD_isError(n))
 		return strata_fail(err, "EIO", "libzstd cannot compress: %s", ZSTD_getErrorName(n));
 	*out_len = n;
+	return 0;
+}
+
+static int prepare_check(struct zstd_encoder *e, size_t len, struct strata_err *err)
+{
+	if (!e->checker)
+		e->checker = ZSTD_createDCtx();
+	if (e->plain_room < len) {
+		free(e->plain);
+		e->plain = malloc(len);
+		e->plain_room = e->plain ? len : 0;
+	}
+	return e->checker && e->plain_room >= len ? 0 : strata_fail_nomem(err);
+}
+
+/* In one call, which has no need of a window. */
+static int zstd_check(const struct strata_segment_codec *p, void *encoder,
+                      const unsigned char *packed, size_t packed_len, const unsigned char *plain,
+                      size_t len, struct strata_err *err)
+{
+	struct zstd_encoder *e = encoder;
+
+	(void)p;
+	if (prepare_check(e, len, err) < 0)
+		return -1;
+	if (ZSTD_decompressDCtx(e->checker, e->plain, len, packed, packed_len) != len ||
+	    memcmp(e->plain, plain, len) != 0)
+		return strata_fail(err, "EIO",
+		                   "zstd frames do not give the bytes that they stand for");
 	return 0;
 }
 
@@ -74,8 +123,9 @@ static size_t zstd_tail(const struct strata_segment_sum *sum,
 	return sizeof(empty);
 }
 
-static const struct strata_segment_codec_ops zstd_ops = {zstd_open, zstd_close, zstd_segment,
-                                                         NULL,      zstd_head,  zstd_tail};
+static const struct strata_segment_codec_ops zstd_ops = {
+        zstd_open, zstd_close, zstd_segment, NULL, zstd_check, zstd_head, zstd_tail,
+};
 
 struct strata_segment_codec strata_zstd_segment_codec(int level)
 {

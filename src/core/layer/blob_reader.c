@@ -370,7 +370,7 @@ int strata_blob_reader_open(struct strata_blob_reader *s, const struct strata_bl
 			return -1;
 	}
 	s->ahead = wanted & STRATA_READ_AHEAD;
-	s->blocks = (wanted & STRATA_BLOCKS) && blob->compression == STRATA_GZIP;
+	s->blocks = (wanted & STRATA_BLOCKS) && !plain;
 	if (s->blocks)
 		strata_decoder_watch(s->decoder, note_block, s);
 	strata_pool_lock(s->work.pool);
@@ -493,7 +493,9 @@ int strata_blob_reader_next(struct strata_blob_reader *s, const char **bytes, si
 
 const struct strata_packed *strata_blob_reader_packed(const struct strata_blob_reader *s)
 {
-	return s->held != NULL ? s->held->packed : NULL;
+	const struct strata_chunk *chunk = s->held != NULL ? s->held : s->ended ? s->out : NULL;
+
+	return chunk != NULL ? chunk->packed : NULL;
 }
 
 bool strata_blob_reader_drained(const struct strata_blob_reader *s)

@@ -30,7 +30,7 @@
 /* The most chunks of a stream: read and not taken yet, or waiting to be hashed. 3 MiB. */
 #define STRATA_BLOB_READER_CHUNKS 12
 
-/* The most that a chunk tells of gzip: beyond it nothing is told of that chunk. */
+/* The most that a chunk tells of its blocks: beyond it nothing is told of that chunk. */
 #define STRATA_PACKED_MAX ((size_t)2 << 20)
 #define STRATA_PACKED_BLOCKS 4096
 
@@ -101,7 +101,7 @@ enum strata_blob_reader_wishes {
 	STRATA_DIGEST_STORED = 1,
 	STRATA_DIGEST_PLAIN = 2,
 	STRATA_READ_AHEAD = 4,
-	STRATA_BLOCKS = 8, /* of gzip: what strata_blob_reader_packed tells */
+	STRATA_BLOCKS = 8, /* of a compressed blob: what strata_blob_reader_packed tells */
 };
 
 /*
@@ -131,7 +131,10 @@ void strata_blob_reader_close(struct strata_blob_reader *s);
 int strata_blob_reader_next(struct strata_blob_reader *s, const char **bytes, size_t *len,
                             struct strata_err *err);
 
-/* What the bytes of the last call were inflated from; NULL when that is not known. */
+/*
+ * What the bytes of the last call were inflated from; at the end, what has given no byte. NULL when
+ * that is not known.
+ */
 const struct strata_packed *strata_blob_reader_packed(const struct strata_blob_reader *s);
 
 /* Whether all of it has been read and inflated, taken or not: the next blob may be opened. */

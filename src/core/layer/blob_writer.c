@@ -23,6 +23,7 @@ struct strata_blob_segment {
 	size_t out_len;
 	uint32_t crc;
 	bool is_run;
+	bool is_large; /* has room for a run that others do not have, and is used once */
 	bool check;
 	struct strata_run run;
 	void *encoder; /* while it is encoded */
@@ -36,7 +37,7 @@ struct strata_blob_segment {
 /* Room for the plain bytes of a segment, or of a run. */
 static size_t plain_room(const struct strata_blob_writer *s)
 {
-	return s->splice != NULL ? STRATA_RUN_PLAIN : s->segment_size;
+	return s->runs.plain > s->segment_size ? s->runs.plain : s->segment_size;
 }
 
 static unsigned segment_limit(const struct strata_blob_writer *s)
@@ -114,7 +115,8 @@ int strata_blob_writer_open(struct strata_blob_writer *s, struct strata_file *fi
 	s->segment_max = segment_limit(s);
 	if (!s->compressed)
 		return 0;
-	s->encoders = strata_reallocarray(NULL, s->segment_max, sizeof(*s->encoders));
+	/* One for each segment, and for a large run. */
+	s->encoders = strata_reallocarray(NULL, s->segment_max + 1, sizeof(*s->encoders));
 	if (s->encoders == NULL)
 		return strata_fail_nomem(err);
 	s->stored_digest = strata_digest_new(STRATA_SHA256, err);
@@ -130,11 +132,37 @@ void strata_blob_writer_place(struct strata_blob_writer *s, uint64_t offset, uin
 	s->bounded = true;
 }
 
+/* Some 20 bytes of empty blocks go in front of a run. */
+static const struct strata_run_limits deflate_runs = {
+        .plain = STRATA_RUN_PLAIN,
+        .packed = STRATA_RUN_PACKED,
+        .block_plain = STRATA_RUN_PLAIN,
+        .block_packed = STRATA_RUN_PACKED,
+        .first = 256,
+};
+
+/*
+ * Frames of 8 MiB, which are pzstd's, may be larger than a segment: there is never more than one of
+ * them on its way.
+ */
+static struct strata_run_limits frame_runs(const struct strata_segment_codec *codec)
+{
+	return (struct strata_run_limits){
+	        .plain = codec->segment,
+	        .packed = codec->room,
+	        .block_plain = (size_t)8 << 20,
+	        .block_packed = (size_t)9 << 20,
+	};
+}
+
 int strata_blob_writer_allow_runs(struct strata_blob_writer *s, struct strata_err *err)
 {
-	s->splice = strata_splice_new(err);
-	if (s->splice == NULL)
-		return -1;
+	if (s->codec.ops->check == NULL) {
+		s->splice = strata_splice_new(err);
+		if (s->splice == NULL)
+			return -1;
+	}
+	s->runs = s->splice != NULL ? deflate_runs : frame_runs(&s->codec);
 	if (segment_limit(s) < s->segment_max)
 		s->segment_max = segment_limit(s);
 	return 0;
@@ -203,6 +231,11 @@ static void release(struct strata_blob_writer *s, struct strata_blob_segment *se
 	if (--segment->users > 0)
 		return;
 	s->busy--;
+	if (segment->is_large) {
+		s->segment_count--;
+		free_segment(segment);
+		return;
+	}
 	segment->next = s->free;
 	s->free = segment;
 }
@@ -237,22 +270,38 @@ static void *take_encoder(struct strata_blob_writer *s, struct strata_err *err)
 	return encoder != NULL ? encoder : s->codec.ops->open(&s->codec, err);
 }
 
+/* Makes segment->out, or what the stream needs of a run. */
+static int encode_segment(struct strata_blob_writer *s, struct strata_blob_segment *segment,
+                          struct strata_err *err)
+{
+	const struct strata_segment_codec *codec = &s->codec;
+	/* That of gzip needs the stream: s->splice does it. */
+	bool check = codec->ops->check != NULL && s->runs.plain > 0 &&
+	             (!segment->is_run || segment->check);
+
+	if (segment->is_run && codec->ops->crc != NULL)
+		segment->crc = codec->ops->crc(codec, segment->bytes, segment->len);
+	if (segment->is_run && !check)
+		return 0;
+	segment->encoder = take_encoder(s, err);
+	if (segment->encoder == NULL)
+		return -1;
+	if (!segment->is_run &&
+	    codec->ops->segment(codec, segment->encoder, segment->bytes, segment->len, segment->out,
+	                        &segment->out_len, &segment->crc, err) < 0)
+		return -1;
+	return !check ? 0
+	              : codec->ops->check(codec, segment->encoder, segment->out, segment->out_len,
+	                                  segment->bytes, segment->len, err);
+}
+
 static void encode_run(struct strata_pool_item *item)
 {
 	struct strata_blob_segment *segment = item->owner;
 	struct strata_blob_writer *s = segment->writer;
 
-	if (is_closing(s))
-		return;
-	if (segment->is_run) {
-		segment->crc = s->codec.ops->crc(&s->codec, segment->bytes, segment->len);
-		return;
-	}
-	segment->encoder = take_encoder(s, &segment->failure);
-	segment->failed = segment->encoder == NULL ||
-	                  s->codec.ops->segment(&s->codec, segment->encoder, segment->bytes,
-	                                        segment->len, segment->out, &segment->out_len,
-	                                        &segment->crc, &segment->failure) < 0;
+	if (!is_closing(s))
+		segment->failed = encode_segment(s, segment, &segment->failure) < 0;
 }
 
 /* Segments that are encoded are stored in the order of the stream. */
@@ -319,14 +368,15 @@ static void store_done(struct strata_pool_item *item)
 
 /* ---- the owner's side --------------------------------------------------- */
 
-static struct strata_blob_segment *new_segment(struct strata_blob_writer *s, struct strata_err *err)
+static struct strata_blob_segment *new_segment(struct strata_blob_writer *s, size_t plain,
+                                               size_t packed, struct strata_err *err)
 {
 	struct strata_blob_segment *segment = calloc(1, sizeof(*segment));
 
 	if (segment != NULL) {
 		segment->writer = s;
-		segment->bytes = malloc(plain_room(s));
-		segment->out = s->compressed ? malloc(s->codec.room) : NULL;
+		segment->bytes = malloc(plain);
+		segment->out = s->compressed ? malloc(packed) : NULL;
 		if (segment->bytes != NULL && (segment->out != NULL || !s->compressed))
 			return segment;
 	}
@@ -362,11 +412,31 @@ static int take_segment(struct strata_blob_writer *s, struct strata_err *err)
 		return -1;
 	}
 	if (s->current == NULL)
-		s->current = new_segment(s, err);
+		s->current = new_segment(s, plain_room(s), s->codec.room, err);
 	if (s->current == NULL)
 		return -1;
 	s->current->len = s->current->hashed = 0;
 	s->current->is_run = false;
+	return 0;
+}
+
+/*
+ * The same with room for a run of these sizes. All others are waited for, so that the next large
+ * one waits for this.
+ */
+static int take_large(struct strata_blob_writer *s, size_t plain, size_t packed,
+                      struct strata_err *err)
+{
+	wait_for_all(s);
+	if (s->failed) {
+		*err = s->failure;
+		return -1;
+	}
+	s->current = new_segment(s, plain, packed, err);
+	if (s->current == NULL)
+		return -1;
+	s->current->is_large = true;
+	s->segment_count++;
 	return 0;
 }
 
@@ -434,17 +504,19 @@ int strata_blob_writer_copy(struct strata_blob_writer *s, const struct strata_ru
 	size_t packed = (size_t)((run->bit + run->bits + 7) / 8);
 	struct strata_blob_segment *segment;
 
-	if (s->current != NULL && s->current->len > 0)
+	if (s->runs.plain == 0)
+		return strata_fail(err, "EINVAL", "no runs are copied here");
+	if (s->current != NULL)
 		hand_out(s);
-	if (s->current == NULL && take_segment(s, err) < 0)
+	if (len > plain_room(s) || packed > s->codec.room ? take_large(s, len, packed, err) < 0
+	                                                  : take_segment(s, err) < 0)
 		return -1;
 	segment = s->current;
-	if (segment->out == NULL)
-		return strata_fail(err, "EINVAL", "a plain layer has no deflate blocks");
 	s->plain_total += len;
 	memcpy(segment->bytes, bytes, len);
 	segment->len = len;
 	memcpy(segment->out, run->packed, packed);
+	segment->out_len = packed;
 	segment->run = *run;
 	segment->run.packed = segment->out;
 	segment->is_run = true;

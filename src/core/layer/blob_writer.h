@@ -22,16 +22,26 @@
 /* Segments may take up this much memory when there are many threads, but two are always allowed. */
 #define STRATA_BLOB_WRITER_MEMORY ((size_t)32 << 20)
 
-/* The plain bytes of a run that is copied, at most; and its packed ones. */
+/* The plain bytes of a run of deflate blocks, at most; and its packed ones. */
 #define STRATA_RUN_PLAIN ((size_t)1 << 20)
 #define STRATA_RUN_PACKED ((size_t)1 << 20)
+
+/* What runs may be like, in bytes. */
+struct strata_run_limits {
+	size_t plain; /* of several blocks */
+	size_t packed;
+	size_t block_plain; /* of one block */
+	size_t block_packed;
+	size_t first; /* packed ones of the first block at least: what it costs to begin a run */
+};
 
 struct strata_blob_segment; /* bytes that are gathered, or on their way to the file */
 
 struct strata_blob_writer {
 	struct strata_file *file; /* not owned */
 	struct strata_work work;
-	bool compressed; /* else stored plain */
+	bool compressed;               /* else stored plain */
+	struct strata_run_limits runs; /* all 0: none are copied */
 	struct strata_segment_codec codec;
 	size_t segment_size; /* bytes of each but the last, and those before runs */
 	uint64_t plain_total;
@@ -48,7 +58,7 @@ struct strata_blob_writer {
 	uint64_t offset; /* from base */
 	bool store_failed;
 	struct strata_segment_sum sum;
-	struct strata_splice *splice;        /* NULL: no runs are copied */
+	struct strata_splice *splice;        /* of gzip with runs, else NULL */
 	struct strata_digest *stored_digest; /* NULL when stored plain */
 
 	/* With the pool's lock: */
@@ -90,14 +100,16 @@ int strata_blob_writer_write(struct strata_blob_writer *s, const void *bytes, si
                              struct strata_err *err);
 
 /*
- * Allows for runs of old blocks between what is written. To be called when the writer has been
- * opened for gzip.
+ * Allows for runs of old blocks between what is written, as long as s->runs says. To be called when
+ * the writer has been opened for something compressed.
  */
 int strata_blob_writer_allow_runs(struct strata_blob_writer *s, struct strata_err *err);
 
 /*
- * The next `len` plain bytes, which are stored as a run (splice.h). They are not empty, nor more
- * than STRATA_RUN_PLAIN, nor the run more than STRATA_RUN_PACKED bytes.
+ * The next `len` plain bytes, which are not empty, and are stored as a run: of deflate blocks
+ * (splice.h), or of whole frames. check: the run is decoded once more and compared with them, as
+ * all segments are where runs are allowed for; else it belongs to the run before it, which was.
+ * Their errors are EIO, and nothing but a mistake in this library causes them.
  */
 int strata_blob_writer_copy(struct strata_blob_writer *s, const struct strata_run *run, bool check,
                             const void *bytes, size_t len, struct strata_err *err);

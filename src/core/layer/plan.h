@@ -55,7 +55,8 @@ struct strata_plan_options {
 	const char *temp_dir;                /* for the inflated tar; NULL: the default */
 	enum strata_compression compression; /* of the result */
 	int level;
-	/* Of gzip to gzip: what can stay of the compressed bytes stays (splicer.h). */
+	/* If it is that of the old blob: what can stay of the compressed bytes stays (splicer.h).
+	 */
 	bool splice;
 	struct strata_work work; /* its progress counts bytes of the old blob */
 };

@@ -418,7 +418,7 @@ static int write_entries(struct writing *w, struct strata_err *err)
 
 bool strata_plan_splices(const struct strata_index *index, enum strata_compression to, bool splice)
 {
-	return splice && to == STRATA_GZIP && index->blob.compression == STRATA_GZIP;
+	return splice && to != STRATA_NONE && to == index->blob.compression;
 }
 
 static int run(struct writing *w, const struct strata_plan_options *options, struct strata_file *to,

@@ -6,8 +6,6 @@
 #include "core/base/mem.h"
 #include "core/codec/window.h"
 
-/* Stored bytes that are kept for the blocks to come; a longer block does not stay. */
-#define PACKED_MAX ((size_t)4 << 20)
 #define FORGET_MIN ((size_t)128 << 10)
 
 void strata_splicer_init(struct strata_splicer *s, struct strata_blob_writer *out, bool active)
@@ -57,7 +55,7 @@ static int put_run(struct strata_splicer *s, bool ends, struct strata_err *err)
 	return 0;
 }
 
-/* Hands kept bytes over, to be deflated: those up to an offset of the old tar. */
+/* Hands kept bytes over, to be compressed: those up to an offset of the old tar. */
 static int put_plain(struct strata_splicer *s, uint64_t to, struct strata_err *err)
 {
 	size_t len;
@@ -84,15 +82,16 @@ static size_t packed_bytes(uint64_t bit, uint64_t bit_end)
 /* Whether a block may stay, wherever it is put. */
 static bool can_stay(const struct strata_splicer *s, const struct strata_block *b)
 {
+	const struct strata_run_limits *max = &s->out->runs;
 	uint64_t history =
 	        b->from - b->member > STRATA_WINDOW ? b->from - STRATA_WINDOW : b->member;
 
 	/* The empty block that ends a member is of no use. */
 	return s->keeping && s->kept_from <= history && s->plain_from <= b->from &&
-	       !(b->final && b->from == b->to) && b->to - b->from <= STRATA_RUN_PLAIN &&
+	       !(b->final && b->from == b->to) && b->to - b->from <= max->block_plain &&
 	       b->bit / 8 >= s->packed_from &&
 	       (b->bit_end + 7) / 8 <= s->packed_from + s->packed.len &&
-	       packed_bytes(b->bit, b->bit_end) <= STRATA_RUN_PACKED;
+	       packed_bytes(b->bit, b->bit_end) <= max->block_packed;
 }
 
 static void begin_run(struct strata_splicer *s, const struct strata_block *b, bool joins)
@@ -115,12 +114,13 @@ static void add_block(struct strata_splicer *s, const struct strata_block *b)
 static int take_block(struct strata_splicer *s, const struct strata_block *b,
                       struct strata_err *err)
 {
+	const struct strata_run_limits *max = &s->out->runs;
 	bool follows = s->in_run && !s->closed && s->run_bit_end == b->bit && s->run_to == b->from;
 
 	if (!can_stay(s, b))
 		return 0;
-	if (follows && b->to - s->plain_from <= STRATA_RUN_PLAIN &&
-	    packed_bytes(s->run_bit, b->bit_end) <= STRATA_RUN_PACKED) {
+	if (follows && b->to - s->plain_from <= max->plain &&
+	    packed_bytes(s->run_bit, b->bit_end) <= max->packed) {
 		add_block(s, b);
 		return 0;
 	}
@@ -130,7 +130,7 @@ static int take_block(struct strata_splicer *s, const struct strata_block *b,
 		if (put_run(s, false, err) < 0)
 			return -1;
 	} else {
-		if (packed_bytes(b->bit, b->bit_end) < STRATA_RUN_FIRST)
+		if (packed_bytes(b->bit, b->bit_end) < max->first)
 			return 0;
 		if (put_run(s, true, err) < 0 || put_plain(s, b->from, err) < 0)
 			return -1;
@@ -172,7 +172,7 @@ static int settle(struct strata_splicer *s, struct strata_err *err)
 	forget(s, i);
 	/* The rest belongs to a block whose end is to come, if that can stay. */
 	undecided = s->block_count > 0 ? s->blocks[0].from : s->next_from;
-	if (undecided > s->position || s->position - undecided > STRATA_RUN_PLAIN)
+	if (undecided > s->position || s->position - undecided > s->out->runs.block_plain)
 		undecided = s->position;
 	if (s->in_run && undecided < s->run_to)
 		undecided = s->run_to;
@@ -204,6 +204,12 @@ static int add_blocks(struct strata_splicer *s, const struct strata_packed *p,
 	return 0;
 }
 
+/* Stored bytes that are held at most: of a run, of a block behind it, and what was read. */
+static size_t packed_max(const struct strata_splicer *s)
+{
+	return s->out->runs.packed + s->out->runs.block_packed + STRATA_PACKED_MAX;
+}
+
 int strata_splicer_feed(struct strata_splicer *s, const struct strata_packed *packed,
                         struct strata_err *err)
 {
@@ -212,7 +218,7 @@ int strata_splicer_feed(struct strata_splicer *s, const struct strata_packed *pa
 	if (!s->active || packed == NULL)
 		return 0;
 	follows = packed->bytes.len == 0 || packed->offset == s->packed_from + s->packed.len;
-	if (!follows || packed->over || s->packed.len > PACKED_MAX) {
+	if (!follows || packed->over || s->packed.len > packed_max(s)) {
 		/* The run needs the bytes that are dropped here. */
 		if (put_run(s, true, err) < 0)
 			return -1;
@@ -277,5 +283,8 @@ int strata_splicer_write(struct strata_splicer *s, const void *bytes, size_t len
 
 int strata_splicer_finish(struct strata_splicer *s, struct strata_err *err)
 {
+	/* The end of the last block may have given no byte. */
+	if (s->active && settle(s, err) < 0)
+		return -1;
 	return end_kept(s, err);
 }

@@ -1,25 +1,23 @@
 /*
- * Decides which deflate blocks of an old gzip layer stay in the new one.
+ * Decides which blocks of an old layer stay in the new one: deflate blocks of gzip, frames of zstd.
  *
  * It is told, in the order of the old tar, which of its bytes are kept and which are not, and the
  * new bytes between them. A block stays when all of its output is kept, and the 32 KiB before it
- * (of its member, if that begins later) are kept with it, with nothing between them. Everything
- * else goes to the blob writer as bytes, to be deflated.
+ * (of its member, if that begins later; a frame has no history) are kept with it, with nothing
+ * between them. Everything else goes to the blob writer as bytes, to be compressed.
  *
- * Not worth it, and deflated: a block of more than STRATA_RUN_PLAIN, plain or packed; blocks that
- * would begin a run with less than STRATA_RUN_FIRST bytes. Where the reader does not tell the
- * blocks (blob_reader.h) nothing stays.
+ * Blocks beyond the writer's limits (strata_run_limits) are compressed anew. Where the reader does
+ * not tell the blocks (blob_reader.h) nothing stays. Skippable frames of zstd go: what they hold,
+ * tables of contents for example, is about the old blob.
  *
- * The output depends on the old blob and the calls alone. Up to 8 MiB of memory.
+ * The output depends on the old blob and the calls alone. Up to 8 MiB of memory; of zstd, whose
+ * frames may be large, up to 24 MiB.
  */
 #ifndef STRATA_SPLICER_H
 #define STRATA_SPLICER_H
 
 #include "core/layer/blob_reader.h"
 #include "core/layer/blob_writer.h"
-
-/* Packed bytes; beginning a run costs some 20. */
-#define STRATA_RUN_FIRST 256
 
 struct strata_splicer {
 	struct strata_blob_writer *out;
