@@ -202,6 +202,7 @@ for way, write in pairs(WAYS) do
 			local function describing()
 				return annotations("io.github.containers.zstd-chunked.manifest-checksum", "sha256:1",
 					"io.github.containers.zstd-chunked.manifest-position", "1:2:3:1",
+					"io.containers.zstd-chunked.manifest-position", "1:2:3:1",
 					"containerd.io/snapshot/stargz/toc.digest", "sha256:2",
 					"io.containers.estargz.uncompressed-size", "3", "org.example.mine", "kept")
 			end

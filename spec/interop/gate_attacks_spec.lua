@@ -293,7 +293,7 @@ describe("by no way around the gate:", function()
 	it("a layer that a runtime may read by its table of contents is refused", function()
 		server:blobs("toc", layout)
 		for _, name in ipairs({ "io.github.containers.zstd-chunked.manifest-checksum",
-			"containerd.io/snapshot/stargz/toc.digest" }) do
+			"io.containers.zstd-chunked.manifest-checksum", "containerd.io/snapshot/stargz/toc.digest" }) do
 			local layer = oci_layout.with(good.manifest.layers[1], { annotations = { [name] = core.sha256("") } })
 			local text = oci_layout.encode(oci_layout.with(good.manifest, { layers = oci_layout.list({ layer }) }))
 			refused("toc", text, IMAGE, 403, "table-of-contents")

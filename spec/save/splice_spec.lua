@@ -1,4 +1,4 @@
--- An edited gzip layer keeps the deflate blocks that hold nothing but what stays.
+-- An edited layer keeps the deflate blocks, or the zstd frames, that hold nothing but what stays.
 
 local corpus = require "spec.support.corpus"
 local gzips = require "spec.support.gzips"
@@ -8,6 +8,7 @@ local shell = require "spec.support.shell"
 local skopeo = require "spec.support.skopeo"
 local strata = require "strata"
 local tmp = require "spec.support.tmp"
+local zstds = require "spec.support.zstds"
 
 local dir = tmp.dir(tmp.for_peers())
 
@@ -61,11 +62,13 @@ local function saved(img, name, opts)
 	return assert(img:save(fresh(name), all))
 end
 
--- gzip reads what was stored, and it is the layer.
+local READERS = { gzip = 'gzip -dc <"$1" | sha256sum', zstd = 'zstd -dcq <"$1" | sha256sum' }
+
+-- gzip or zstd reads what was stored, and it is the layer.
 local function expect_readable(path, result)
 	for _, layer in ipairs(result.layers) do
-		if layer.compression == "gzip" then
-			local sum = shell.sh('gzip -dc <"$1" | sha256sum', blob(path, layer))
+		if READERS[layer.compression] then
+			local sum = shell.sh(READERS[layer.compression], blob(path, layer))
 			assert.equal(layer.diff_id, "sha256:" .. sum:match("^%x+"))
 		end
 	end
@@ -163,6 +166,70 @@ describe("an edited gzip layer", function()
 		end
 		saved(drop_one((image('gzip -6 -n <"$1" >"$2"'))), "out")
 		skopeo.copy("oci:" .. dir:file("out"), "docker-archive:" .. dir:file("copy.tar") .. ":a:1")
+	end)
+end)
+
+describe("an edited zstd layer", function()
+	for _, encoder in ipairs(zstds.encoders()) do
+		it("of " .. encoder.name .. (encoder.single and " is compressed anew" or " keeps its other frames"), function()
+			local path, zst = image(encoder.script)
+			local size = #shell.read(zst)
+			local img = drop_one(path)
+			local plan = img:plan({ format = "oci" })
+			local result = saved(img, "out")
+			local layer = result.layers[1]
+			assert.equal("zstd", layer.compression)
+			assert.equal(plan.layers[1].kept, layer.kept)
+			assert.equal(plan.layers[1].digest, layer.digest)
+			expect_readable(dir:file("out"), result)
+			local anew = saved(drop_one(path), "anew", { level = 3 }).layers[1]
+			assert.is_nil(anew.kept)
+			assert.equal(anew.diff_id, layer.diff_id)
+			if encoder.single then
+				assert.is_nil(layer.kept)
+				assert.equal(anew.digest, layer.digest)
+			elseif encoder.name ~= "pzstd" then -- whose frames are as large as this layer
+				assert.is_true(layer.kept > size * 0.7, layer.kept .. " of " .. size)
+			end
+			assert.is_nil(shell.read(blob(dir:file("out"), layer)):find("[P-_]\42M\24..%z%z"))
+			local number = random.generator(random.first_seed())
+			for _ = 1, ROUNDS do
+				img = assert(strata.open(path))
+				gzips.edit(img, number)
+				result = saved(img, "out")
+				expect_readable(dir:file("out"), result)
+				assert.equal(result.layers[1].diff_id, saved(img, "anew", { compression = "none" }).layers[1].diff_id)
+			end
+		end)
+	end
+
+	it("of this library is the same whatever the threads, and does not grow edit by edit", function()
+		local path = image('cp -- "$1" "$2"')
+		saved(assert(strata.open(path)), "round0", { compression = "zstd", level = 1 })
+		local size = 1 / 0
+		for i = 1, 4 do
+			local digest
+			for threads = 1, 3 do
+				local img = assert(strata.open(dir:file("round" .. i - 1)))
+				assert(img.layers[1]:remove("d/f" .. 31 + i))
+				local layer = saved(img, "round" .. i, { threads = threads }).layers[1]
+				digest = digest or layer.digest
+				assert.equal(digest, layer.digest)
+				assert.is_true(layer.size < size, layer.size .. " after " .. size)
+				if threads == 3 then size = layer.size end
+			end
+		end
+	end)
+
+	it("is read by skopeo", function()
+		if not shell.which("skopeo") then
+			return pending("skopeo is not installed")
+		end
+		local encoders = zstds.encoders()
+		local result = saved(drop_one((image(encoders[#encoders].script))), "out")
+		skopeo.copy("oci:" .. dir:file("out"), "dir:" .. fresh("inflated"), "--dest-decompress")
+		local name = dir:file("inflated") .. "/" .. result.layers[1].diff_id:match("%x+$")
+		assert.equal(result.layers[1].diff_id, "sha256:" .. shell.check({ "sha256sum", name }):match("^%x+"))
 	end)
 end)
 

@@ -26,8 +26,11 @@ end
 --- Copies an image; skopeo verifies every digest on the way.
 ---@param source string
 ---@param target string
-function skopeo.copy(source, target)
-	call({ "skopeo", "--insecure-policy", "copy", "--quiet", source, target })
+---@param option? string
+function skopeo.copy(source, target, option)
+	local words = { "skopeo", "--insecure-policy", "copy", "--quiet", source, target }
+	table.insert(words, 5, option)
+	call(words)
 end
 
 --- Unpacks a docker archive through an OCI layout with umoci below a directory.

@@ -23,8 +23,8 @@ local MAX_RUNTIME_ID = 2 ^ 31 - 1
 local MAX_ID = 2 ^ 32 - 2
 
 -- Annotations of layers that carry a table of contents, which partial pulls believe.
-local TOC = { "^io%.github%.containers%.zstd%-chunked%.", "^containerd%.io/snapshot/stargz/toc%.",
-              "^io%.containers%.estargz%." }
+local TOC = { "^io%.github%.containers%.zstd%-chunked%.", "^io%.containers%.zstd%-chunked%.",
+              "^containerd%.io/snapshot/stargz/toc%.", "^io%.containers%.estargz%." }
 
 -- ---- the archive -------------------------------------------------------------------
 

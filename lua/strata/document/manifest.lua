@@ -9,10 +9,10 @@ local scrub = require "strata.document.scrub"
 
 local manifest = {}
 
--- Annotations of layers that describe the compressed bytes; source: the projects
--- containers/storage (zstd:chunked) and containerd/stargz-snapshotter (eStargz).
-local OF_THE_BYTES = { "^io%.github%.containers%.zstd%-chunked%.", "^containerd%.io/snapshot/stargz/",
-                       "^io%.containers%.estargz%." }
+-- Annotations of layers that describe the compressed bytes; source: the projects containers/storage (zstd:chunked, whose
+-- names lacked "github" up to skopeo 1.9) and containerd/stargz-snapshotter (eStargz).
+local OF_THE_BYTES = { "^io%.github%.containers%.zstd%-chunked%.", "^io%.containers%.zstd%-chunked%.",
+                       "^containerd%.io/snapshot/stargz/", "^io%.containers%.estargz%." }
 
 local function describes_bytes(name)
   for _, pattern in ipairs(OF_THE_BYTES) do

@@ -1,7 +1,8 @@
 /*
- * Splicing beside its oracle: random plans over gzip streams of many encoders. What comes out is
- * read by the core's decoders, zlib and libdeflate, and has to be the plan applied to the plain
- * bytes. libdeflate is loaded when it is there. Shared by the C test and the fuzz target.
+ * Splicing beside its oracle: random plans over gzip streams of many encoders, and over zstd frames
+ * of many kinds. What comes out is read by the core's decoders, zlib, libdeflate and libzstd, and
+ * has to be the plan applied to the plain bytes; and the frames that could stay have to be there.
+ * libdeflate is loaded when it is there. Shared by the C test and the fuzz target.
  */
 #ifndef STRATA_SPLICE_SUPPORT_H
 #define STRATA_SPLICE_SUPPORT_H
@@ -10,6 +11,7 @@
 
 #include "codec/codec_support.h"
 #include "core/layer/splicer.h"
+#include "layer/frames_support.h"
 
 /* ---- libdeflate ----------------------------------------------------------- */
 
@@ -136,14 +138,15 @@ static inline void libdeflate_stream(struct strata_buf *out, const char *bytes, 
 	libdeflate.free_compressor(c);
 }
 
-/* This library's own, ISA-L's levels and zlib's. */
-static inline void own_stream(struct strata_buf *out, const char *bytes, size_t len)
+/* This library's own, of any level that is fast. */
+static inline void own_stream(enum strata_compression c, struct strata_buf *out, const char *bytes,
+                              size_t len)
 {
 	static unsigned char room[65536];
 	const unsigned char *in = (const unsigned char *)bytes;
 	struct strata_err err;
-	struct strata_encoder *e =
-	        strata_encoder_new(STRATA_GZIP, (int)(random_u32() % 11) - 1, &err);
+	int level = c == STRATA_GZIP ? (int)(random_u32() % 11) - 1 : -1;
+	struct strata_encoder *e = strata_encoder_new(c, level, &err);
 	bool done = false;
 	size_t n;
 
@@ -156,7 +159,7 @@ static inline void own_stream(struct strata_buf *out, const char *bytes, size_t 
 	strata_encoder_free(e);
 }
 
-static inline void any_stream(struct strata_buf *out, const struct strata_buf *data)
+static inline void any_gzip(struct strata_buf *out, const struct strata_buf *data)
 {
 	const char *bytes = data->data != NULL ? data->data : "";
 	size_t at = 0;
@@ -169,13 +172,21 @@ static inline void any_stream(struct strata_buf *out, const struct strata_buf *d
 		if (encoder == 0 && has_libdeflate())
 			libdeflate_stream(out, bytes + at, n);
 		else if (encoder == 1)
-			own_stream(out, bytes + at, n);
+			own_stream(STRATA_GZIP, out, bytes + at, n);
 		else
 			zlib_stream(out, bytes + at, n);
 		at += n;
 	} while (at < data->len);
 	if (random_u32() % 5 == 0)
 		append(out, "\0\0\0\0\0", 5);
+}
+
+static inline void any_stream(struct strata_buf *out, const struct strata_buf *data)
+{
+	if (random_u32() % 2)
+		any_gzip(out, data);
+	else
+		any_frames(out, data);
 }
 
 /* ---- plans -------------------------------------------------------------------- */
@@ -303,8 +314,8 @@ static inline int splice(const struct strata_buf *old, const struct splice_plan 
                          const struct strata_work *work, struct strata_buf *out,
                          struct strata_blob_info *info, struct strata_err *err)
 {
-	struct strata_blob blob = {file_with(old->data, old->len), 0, old->len, STRATA_GZIP,
-	                           STRATA_SHA256};
+	const enum strata_compression c = strata_sniff(old->data, old->len);
+	struct strata_blob blob = {file_with(old->data, old->len), 0, old->len, c, STRATA_SHA256};
 	struct strata_file *to = file_with("", 0);
 	struct splicing s = {0};
 	int rc = -1;
@@ -312,7 +323,7 @@ static inline int splice(const struct strata_buf *old, const struct splice_plan 
 	strata_splicer_init(&s.splicer, &s.out, true);
 	if (strata_blob_reader_open(&s.in, &blob, STRATA_DIGEST_STORED | STRATA_BLOCKS, NULL, work,
 	                            err) < 0 ||
-	    strata_blob_writer_open(&s.out, to, STRATA_GZIP, -1, true, work, err) < 0 ||
+	    strata_blob_writer_open(&s.out, to, c, -1, true, work, err) < 0 ||
 	    strata_blob_writer_allow_runs(&s.out, err) < 0)
 		abort();
 	for (size_t i = 0; i < p->count; i++)
@@ -359,14 +370,14 @@ static inline bool libdeflate_decodes_to(const struct strata_buf *stream,
 	return ok;
 }
 
-static inline bool core_decodes_to(const struct library *l, const struct strata_buf *stream,
+/* Takes the decoder. */
+static inline bool core_decodes_to(struct strata_decoder *d, const struct strata_buf *stream,
                                    const struct strata_buf *expected)
 {
 	static unsigned char room[65536];
 	const unsigned char *in = (const unsigned char *)stream->data;
 	size_t left = stream->len, n = 0, at = 0;
 	struct strata_err err;
-	struct strata_decoder *d = strata_gzip_decoder_new(l->inflate, &err);
 	bool ok = d != NULL;
 
 	while (ok && (left > 0 || n == sizeof(room))) {
@@ -380,14 +391,95 @@ static inline bool core_decodes_to(const struct library *l, const struct strata_
 	return ok;
 }
 
-/* One member that every reader reads. */
+/* One member, or frames, that every reader reads. */
 static inline bool all_decode_to(const struct strata_buf *stream, const struct strata_buf *expected)
 {
-	bool ok = zlib_decodes_to(stream, expected);
+	struct strata_err err;
+	bool ok;
 
+	if (strata_sniff(stream->data, stream->len) == STRATA_ZSTD)
+		return frames_decode_to(stream, expected) &&
+		       core_decodes_to(strata_decoder_new(STRATA_ZSTD, NULL, &err), stream,
+		                       expected);
+	ok = zlib_decodes_to(stream, expected);
 	for (size_t i = 0; i < LIBRARIES; i++)
-		ok = ok && core_decodes_to(&libraries[i], stream, expected);
+		ok = ok && core_decodes_to(strata_gzip_decoder_new(libraries[i].inflate, &err),
+		                           stream, expected);
 	return ok && (!has_libdeflate() || libdeflate_decodes_to(stream, expected));
+}
+
+/* ---- what of zstd has to stay ------------------------------------------------------------ */
+
+#define FRAME_MAX (8 * MIB)
+
+/* The range of the old bytes that is kept around a frame: its place among the new ones, or -1. */
+static inline int64_t place_of(const struct splice_plan *p, const struct frame *f)
+{
+	size_t from = 0, to = 0, now = 0; /* of the range, and where its end is now */
+
+	for (size_t i = 0; i < p->count; i++) {
+		const struct step *s = &p->steps[i];
+
+		if (s->len == 0)
+			continue;
+		if (s->kind != KEEP) {
+			if (from <= f->from && f->to <= to)
+				break;
+			to += s->kind == PASS ? s->len : 0;
+			now += s->kind == WRITE ? s->len : 0;
+			from = to;
+		} else {
+			to += s->len;
+			now += s->len;
+		}
+	}
+	return from <= f->from && f->to <= to ? (int64_t)(now - (to - f->from)) : -1;
+}
+
+static inline bool is_there(const struct frames *f, const struct frame *one, size_t from)
+{
+	size_t low = 0, high = f->count;
+
+	while (low < high) {
+		size_t mid = (low + high) / 2;
+
+		if (f->list[mid].to <= from)
+			low = mid + 1;
+		else
+			high = mid;
+	}
+	return low < f->count && f->list[low].from == from && f->list[low].len == one->len &&
+	       memcmp(f->list[low].bytes, one->bytes, one->len) == 0;
+}
+
+/* Every frame whose content is kept is there as it was, and they are what is said to be kept. */
+static inline bool frames_stay(const struct strata_buf *old, const struct splice_plan *p,
+                               const struct strata_buf *out, uint64_t kept)
+{
+	uint64_t stay = 0, empty = 0;
+	struct frames before, after;
+	bool ok = read_frames(old, &before) && read_frames(out, &after);
+
+	for (size_t i = 0; ok && i < before.count; i++) {
+		const struct frame *f = &before.list[i];
+		int64_t place;
+
+		if (f->skippable || f->to - f->from > FRAME_MAX)
+			continue;
+		if (f->from == f->to) {
+			empty += f->len;
+			continue;
+		}
+		place = place_of(p, f);
+		if (place < 0)
+			continue;
+		stay += f->len;
+		ok = is_there(&after, f, (size_t)place);
+	}
+	ok = ok && stay <= kept && kept <= stay + empty;
+	free_frames(&before);
+	free_frames(&after);
+	return ok;
 }
 
 #endif

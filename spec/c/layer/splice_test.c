@@ -1,4 +1,4 @@
-/* Splicing gzip layers: what stays of the old blocks, and that everybody reads the result. */
+/* Splicing layers: what stays of the old blocks, and that everybody reads the result. */
 #include <pthread.h>
 
 #include "layer/splice_support.h"
@@ -18,6 +18,11 @@ static void *help(void *pool)
 	return NULL;
 }
 
+static bool is_zstd(const struct strata_buf *stream)
+{
+	return strata_sniff(stream->data, stream->len) == STRATA_ZSTD;
+}
+
 /* Any streams, any plans: the result is the plan applied, with one thread and with two. */
 static void gives_what_the_plan_says(void)
 {
@@ -34,13 +39,16 @@ static void gives_what_the_plan_says(void)
 	for (unsigned long k = 0; k < cases(); k++) {
 		random_state = k * 0x9e3779b97f4a7c15u + 1;
 		data.len = old.len = 0;
-		append_odd(&data, any_size() + any_size() + (k % 8 ? 0 : 2 * MIB));
+		append_odd(&data, any_size() + any_size() + (k % 8 ? 0 : 2 * MIB) +
+		                          (k % 50 ? 0 : 8 * MIB));
 		any_stream(&old, &data);
 		any_plan(&plan, data.len);
 		apply_plan(&plan, &data, &expected);
 		if (!CHECK(splice(&old, &plan, NULL, &out, &info, &err) == 0))
 			printf("  case %lu: %s\n", k, err.msg);
 		if (!CHECK(info.tar_size == expected.len && all_decode_to(&out, &expected)))
+			printf("  case %lu\n", k);
+		if (is_zstd(&old) && !CHECK(frames_stay(&old, &plan, &out, info.kept)))
 			printf("  case %lu\n", k);
 		CHECK(splice(&old, &plan, &work, &again, &second, &err) == 0);
 		CHECK(same(&out, &again) && strcmp(info.digest, second.digest) == 0 &&
@@ -78,11 +86,87 @@ static void keeps_all_blocks_of_what_is_kept(void)
 	CHECK(memcmp(out.data + 10, old.data + 10, old.len / 2) == 0);
 	/* This library's own stay as they are, to the last byte. */
 	old.len = 0;
-	own_stream(&old, data.data, data.len);
+	own_stream(STRATA_GZIP, &old, data.data, data.len);
 	CHECK(splice(&old, &plan, NULL, &out, &info, &err) == 0 && same(&out, &old));
 	strata_buf_free(&data);
 	strata_buf_free(&old);
 	strata_buf_free(&out);
+	strata_buf_free(&plan.fresh);
+}
+
+/* Frames that are small, or larger than a segment: those of up to 8 MiB are there, and no other. */
+static void keeps_all_frames_of_what_is_kept(void)
+{
+	static const size_t sizes[] = {1,       700,     8 * MIB,     MIB, 8 * MIB, 8 * MIB + 1,
+	                               2 * MIB, 3 * MIB, 2 * MIB + 1, 5,   MIB - 12};
+	struct strata_buf data = {0}, old = {0}, out = {0}, expected = {0};
+	struct splice_plan plan = {0};
+	struct strata_blob_info info;
+	struct strata_err err;
+	size_t at = 0, large = 0;
+
+	append_mixed(&data, 40 * MIB);
+	data.len = 0;
+	for (size_t i = 0; i < sizeof(sizes) / sizeof(*sizes); i++) {
+		size_t before = old.len;
+
+		append_frame(&old, data.data + data.len, sizes[i]);
+		data.len += sizes[i];
+		if (sizes[i] > 8 * MIB)
+			large = old.len - before;
+		append_skippable(&old, 4); /* as pzstd does */
+	}
+	add_step(&plan, KEEP, data.len);
+	CHECK(splice(&old, &plan, NULL, &out, &info, &err) == 0 && all_decode_to(&out, &data));
+	CHECK(frames_stay(&old, &plan, &out, info.kept));
+	CHECK(info.kept == old.len - large - sizeof(sizes) / sizeof(*sizes) * 12);
+	/* One byte less, in the middle of the first large one. */
+	at = 2 * MIB;
+	plan.count = 0;
+	add_step(&plan, KEEP, at);
+	add_step(&plan, PASS, 1);
+	add_step(&plan, KEEP, data.len - at - 1);
+	apply_plan(&plan, &data, &expected);
+	CHECK(splice(&old, &plan, NULL, &out, &info, &err) == 0 && all_decode_to(&out, &expected));
+	CHECK(frames_stay(&old, &plan, &out, info.kept));
+	/* This library's own stay as they are, also where the tar ends with a chunk. */
+	for (size_t len = 5 * MIB; len <= 5 * MIB + 1; len++) {
+		old.len = plan.count = 0;
+		data.len = len;
+		own_stream(STRATA_ZSTD, &old, data.data, data.len);
+		add_step(&plan, KEEP, data.len);
+		CHECK(splice(&old, &plan, NULL, &out, &info, &err) == 0 && same(&out, &old));
+		CHECK(info.kept == old.len);
+	}
+	strata_buf_free(&data);
+	strata_buf_free(&old);
+	strata_buf_free(&out);
+	strata_buf_free(&expected);
+	strata_buf_free(&plan.fresh);
+}
+
+/* One frame: what stays of it is compressed as if it had never been looked at. */
+static void compresses_a_single_frame_anew(void)
+{
+	struct strata_buf data = {0}, old = {0}, out = {0}, expected = {0}, anew = {0};
+	struct splice_plan plan = {0};
+	struct strata_blob_info info;
+	struct strata_err err;
+
+	append_mixed(&data, 12 * MIB);
+	append_frame(&old, data.data, data.len);
+	add_step(&plan, KEEP, 5 * MIB);
+	add_step(&plan, WRITE, 3000);
+	add_step(&plan, KEEP, data.len - 5 * MIB);
+	apply_plan(&plan, &data, &expected);
+	own_stream(STRATA_ZSTD, &anew, expected.data, expected.len);
+	CHECK(splice(&old, &plan, NULL, &out, &info, &err) == 0 && same(&out, &anew));
+	CHECK(info.kept == 0);
+	strata_buf_free(&data);
+	strata_buf_free(&old);
+	strata_buf_free(&out);
+	strata_buf_free(&expected);
+	strata_buf_free(&anew);
 	strata_buf_free(&plan.fresh);
 }
 
@@ -217,13 +301,45 @@ static void notices_what_is_wrong(void)
 	free(room);
 }
 
+/* The same of frames. */
+static void notices_other_frames(void)
+{
+	static const char hello[] = "hello, hello, hello";
+	struct strata_buf packed = {0};
+	struct strata_segment_codec codec;
+	struct strata_err err;
+	void *encoder;
+
+	append_frame(&packed, hello, 7);
+	append_frame(&packed, hello + 7, sizeof(hello) - 7);
+	CHECK(strata_segment_codec_init(&codec, STRATA_ZSTD, -1, &err) == 0);
+	encoder = codec.ops->open(&codec, &err);
+	for (size_t len = 0; len <= packed.len; len++) {
+		const unsigned char *from = (const unsigned char *)packed.data;
+		const unsigned char *plain = (const unsigned char *)hello;
+		bool right = len == packed.len;
+
+		CHECK((codec.ops->check(&codec, encoder, from, len, plain, sizeof(hello), &err) ==
+		       0) == right);
+		CHECK(right || strcmp(err.code, "EIO") == 0);
+		CHECK(codec.ops->check(&codec, encoder, from, len, plain, sizeof(hello) - 1, &err) <
+		      0);
+		CHECK(codec.ops->check(&codec, encoder, from, len, plain + 1, 6, &err) < 0);
+	}
+	codec.ops->close(&codec, encoder);
+	strata_buf_free(&packed);
+}
+
 int main(void)
 {
 	codec_begin();
 	RUN(gives_what_the_plan_says);
 	RUN(keeps_all_blocks_of_what_is_kept);
+	RUN(keeps_all_frames_of_what_is_kept);
+	RUN(compresses_a_single_frame_anew);
 	RUN(costs_next_to_nothing);
 	RUN(meets_every_phase);
 	RUN(notices_what_is_wrong);
+	RUN(notices_other_frames);
 	return codec_end("splice");
 }
