@@ -52,6 +52,8 @@ local layer = {}
 ---@field remote strata.RemoteStore?  that they are in. Fetching them leaves it, and sets file, offset and compression
 ---@field hashed boolean?  this process has written them, and their digest is that of what it wrote: to a file without a
 ---  name, which nobody else can write to. Written by who makes the file
+---@field spliced boolean?  what could stay of the compressed bytes of older gzip layers has stayed
+---@field kept integer?  so many bytes
 
 ---@class strata.Layer
 local methods = {}
@@ -290,7 +292,8 @@ function layer.current(state)
   local blob = state.blob
   return {
     file = blob.file, offset = blob.offset, size = blob.size, compression = blob.compression,
-    missing = blob.missing, remote = blob.remote, hashed = blob.hashed, digest = state.digest, diff_id = state.diff_id,
+    missing = blob.missing, remote = blob.remote, hashed = blob.hashed, spliced = blob.spliced, kept = blob.kept,
+    digest = state.digest, diff_id = state.diff_id,
   }
 end
 
@@ -408,7 +411,7 @@ function layer.settle(states, opts)
         file = item.file, offset = 0, size = done.size, compression = item.compression,
         digest = done.digest, diff_id = done.diff_id, revision = item.state.index:revision(),
         level = layer.level(opts, item.compression), hashed = true,
-        spliced = layer.splices(item.state, opts), kept = done.kept,
+        spliced = layer.splices(item.state, opts), kept = math.min(done.kept, item.state.blob.kept or done.kept),
       }
     end
   end

@@ -357,7 +357,9 @@ static int job_copy(lua_State *L)
 	return push_added(L, job, strata_job_add_copy(job, label, &t, &err), &err);
 }
 
-/* job:assemble{label, assembly, to, compression, level, temp_dir} -> number; empties the Assembly
+/*
+ * job:assemble{label, assembly, to, compression, level, splice, temp_dir} -> number; empties the
+ * Assembly. splice: as of write, of each source.
  */
 static int job_assemble(lua_State *L)
 {
@@ -366,6 +368,7 @@ static int job_assemble(lua_State *L)
 	struct strata_assemble_task t = {
 	        .temp_dir = temp_dir_field(L),
 	        .to = output_fields(L, "compression"),
+	        .splice = flag_field(L, "splice"),
 	        .assembly = assembly_field(L),
 	};
 	struct strata_err err;

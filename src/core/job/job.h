@@ -105,6 +105,7 @@ int strata_job_add_copy(struct strata_job *job, const char *label, const struct 
 struct strata_assemble_task {
 	struct strata_assembly *assembly; /* of indexes that are scanned and have no edits */
 	struct strata_task_output to;
+	bool splice;          /* see struct strata_plan_options */
 	const char *temp_dir; /* NULL: the default */
 };
 int strata_job_add_assemble(struct strata_job *job, const char *label,

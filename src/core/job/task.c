@@ -426,9 +426,9 @@ int strata_job_add_copy(struct strata_job *job, const char *label, const struct 
 static int assemble_run(struct strata_task *task, const struct strata_work *work,
                         struct strata_err *err)
 {
-	const struct strata_plan_options options =
-	        plan_options(&task->as.assemble.to, task->text, work);
+	struct strata_plan_options options = plan_options(&task->as.assemble.to, task->text, work);
 
+	options.splice = task->as.assemble.splice;
 	return strata_assembly_write(&task->as.assemble.assembly, &options, task->to, &task->info,
 	                             err);
 }
@@ -452,7 +452,7 @@ static const struct strata_task_ops assemble_ops = {assemble_run, assemble_load,
 int strata_job_add_assemble(struct strata_job *job, const char *label,
                             const struct strata_assemble_task *t, struct strata_err *err)
 {
-	struct strata_task_assembly as = {.to = t->to};
+	struct strata_task_assembly as = {.to = t->to, .splice = t->splice};
 	struct contents c = {.as = &as, .size = sizeof(as), .to = t->to.file, .text = t->temp_dir};
 
 	if (need(t->assembly, "assembly", err) < 0 || need(t->to.file, "to", err) < 0)

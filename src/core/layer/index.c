@@ -24,6 +24,7 @@ static void forget_scan(struct strata_index *index)
 	free(steal_pointer(&index->links));
 	strata_buf_free(&index->arena);
 	strata_file_unref(steal_pointer(&index->plain));
+	strata_block_list_free(&index->blocks);
 	index->count = index->replacement_count = index->former_count = 0;
 	index->tar_size = index->end_offset = 0;
 	index->findings = 0;
@@ -251,20 +252,24 @@ static int scan_compressed(struct strata_index *index, struct strata_tar_parser 
                            struct strata_err *err)
 {
 	cleanup_blob_reader struct strata_blob_reader stream = {0};
+	unsigned wanted = STRATA_DIGEST_STORED | STRATA_DIGEST_PLAIN;
 	const char *bytes;
 	uint64_t at = 0;
 	size_t len;
 
-	if (strata_blob_reader_open(&stream, &index->blob,
-	                            STRATA_DIGEST_STORED | STRATA_DIGEST_PLAIN, &index->inflate,
-	                            work, err) < 0)
+	if (spool != NULL)
+		wanted |= STRATA_BLOCK_PLACES;
+	if (strata_blob_reader_open(&stream, &index->blob, wanted, &index->inflate, work, err) < 0)
 		return -1;
 	for (;;) {
 		if (strata_blob_reader_next(&stream, &bytes, &len, err) < 0)
 			return -1;
 		if (len == 0)
 			break;
-		if (spool != NULL && strata_file_write(spool, at, bytes, len, err) < 0)
+		if (spool != NULL &&
+		    (strata_file_write(spool, at, bytes, len, err) < 0 ||
+		     strata_block_list_add(&index->blocks, strata_blob_reader_packed(&stream),
+		                           err) < 0))
 			return -1;
 		at += len;
 		if (scan_bytes(index, parser, &bytes, &len, false, err) < 0)

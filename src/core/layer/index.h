@@ -20,6 +20,7 @@
 #include "core/base/siphash.h"
 #include "core/job/pool.h"
 #include "core/layer/blob.h"
+#include "core/layer/block_list.h"
 #include "core/tar/tar.h"
 
 /* Bytes in the index's arena. */
@@ -102,6 +103,7 @@ struct strata_index {
 	struct strata_file_stamp verified_at; /* of the file, when they were read */
 	struct strata_tar_limits limits;      /* of the scan, for later parsing */
 	struct strata_file *plain; /* the inflated tar; NULL until strata_index_inflate makes it */
+	struct strata_block_list blocks; /* of gzip, since it was inflated */
 	struct strata_entry *entries;
 	uint32_t count;
 	struct strata_buf arena;

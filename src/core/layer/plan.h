@@ -61,7 +61,8 @@ struct strata_plan_options {
 	struct strata_work work; /* its progress counts bytes of the old blob */
 };
 
-/* Whether an edited layer is spliced: then its blob is read, also where it is inflated already. */
+/* Whether deflate blocks of a layer may stay. An edited one's blob is read then, also where it is
+ * inflated already. */
 bool strata_plan_splices(const struct strata_index *index, enum strata_compression to, bool splice);
 
 /* Carries the plan out into the file `to`. EDIGEST when the old bytes are not as expected. */
