@@ -1,6 +1,7 @@
 /* strata.EntryIndex: the entries of one tar, and its edit plan. */
 #include <string.h>
 
+#include "core/layer/draft.h"
 #include "core/layer/path.h"
 #include "core/layer/plan.h"
 #include "lua/entry_fields.h"
@@ -115,6 +116,25 @@ static int index_scan(lua_State *L)
 		return strata_push_error(L, &err);
 	lua_pushboolean(L, 1);
 	return 1;
+}
+
+/*
+ * index:take_draft() -> File, size, digest, diff_id, kept | nothing
+ * The blob that the scan has written, when it is what index:write would make of the plan.
+ */
+static int index_take_draft(lua_State *L)
+{
+	struct strata_file **file = strata_new_object(L, FILE_TYPE, sizeof(struct strata_file *));
+	struct strata_blob_info info;
+
+	*file = strata_draft_take(strata_check_scanned(L, 1), &info);
+	if (*file == NULL)
+		return 0;
+	strata_push_int64(L, (int64_t)info.size);
+	lua_pushstring(L, info.digest);
+	lua_pushstring(L, info.diff_id);
+	strata_push_int64(L, (int64_t)info.kept);
+	return 5;
 }
 
 static bool is_listed(const struct strata_entry *e)
@@ -477,6 +497,7 @@ void strata_lua_register_index(lua_State *L)
 	                                   {"info", index_info},
 	                                   {"findings", index_findings},
 	                                   {"revision", index_revision},
+	                                   {"take_draft", index_take_draft},
 	                                   {"count_in", index_count_in},
 	                                   {"copy", index_copy},
 	                                   {"as_scanned", index_as_scanned},

@@ -154,7 +154,10 @@ function image.methods:remove(which, opts)
   local state, chosen = image.state_of(self), choice.new(which, "remove")
   local removed, message, code = image.edit(state, "remove", function(edit)
     local states = state.hub.layers
-    local ok, why, how = layer.load(states, opts)
+    local ok, why, how = layer.load(states, {
+      threads = opts and opts.threads, progress = opts and opts.progress,
+      drops = chosen:declared(), drops_whiteouts = true,
+    })
     if ok then ok, why, how = edit:keep(states) end
     if not ok then return nil, why, how end
     local list

@@ -185,7 +185,9 @@ end
 function layer.methods:remove(which, opts)
   options.check("remove", "RemoveOptions", opts)
   local state, chosen, removed = transaction.state_of(self, "remove"), choice.new(which, "remove"), {}
-  local ok, message, code = layer.load({ state }, opts)
+  local ok, message, code = layer.load({ state }, {
+    threads = opts and opts.threads, progress = opts and opts.progress, drops = chosen:declared(),
+  })
   if not ok then return nil, message, code end
   for entry in chosen.call and state.index:entries() or function() end do
     if not is_whiteout(entry) then chosen:ask(entry.path, entry, self) end

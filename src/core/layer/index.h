@@ -67,6 +67,7 @@ struct strata_entry {
 	bool marked : 1; /* by a filter that runs: drop_marked() drops it, unmark() forgives it */
 	bool retargeted : 1; /* linkpath was changed by plan_write, because its target moved */
 	bool renamed : 1;    /* its path or linkpath was assigned: former_names has the old ones */
+	bool drafted : 1;    /* it is not in the draft */
 };
 
 /* What an entry was called, and what it led to, when it was scanned. */
@@ -126,7 +127,11 @@ struct strata_index {
 	uint32_t by_path_mask;
 	struct strata_hash_key hash_key;
 	struct strata_link *links; /* one per entry, or NULL when the tar has no hardlinks */
+	struct strata_file *draft; /* of the edited blob (draft.h), or NULL */
+	struct strata_blob_info draft_info;
 };
+
+struct strata_draft_rules;
 
 /*
  * Reads the blob's headers: a plain tar by seeking over the payloads, a
@@ -146,6 +151,11 @@ int strata_index_scan(struct strata_index *index, const struct strata_tar_limits
 int strata_index_scan_and_inflate(struct strata_index *index,
                                   const struct strata_tar_limits *limits, const char *dir,
                                   const struct strata_work *work, struct strata_err *err);
+
+/* The same as strata_index_scan, and a draft of the edited blob is made meanwhile (draft.h). */
+int strata_index_scan_and_draft(struct strata_index *index, const struct strata_tar_limits *limits,
+                                const struct strata_draft_rules *rules,
+                                const struct strata_work *work, struct strata_err *err);
 
 void strata_index_free(struct strata_index *index);
 
