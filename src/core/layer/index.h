@@ -125,6 +125,7 @@ struct strata_index {
 	char digest[STRATA_DIGEST_MAX];  /* of the blob, likewise */
 	uint32_t *by_path; /* hash table of entry numbers, or NULL: strata_index_find */
 	uint32_t by_path_mask;
+	bool paths_repeat; /* an entry of the table hides another one of the same path */
 	struct strata_hash_key hash_key;
 	struct strata_link *links; /* one per entry, or NULL when the tar has no hardlinks */
 	struct strata_file *draft; /* of the edited blob (draft.h), or NULL */
@@ -202,7 +203,14 @@ static inline const char *strata_index_text(const struct strata_index *index,
 int strata_index_find(struct strata_index *index, const char *path, size_t len, uint32_t *found,
                       struct strata_err *err);
 
-/* To be called when paths have changed or entries have been dropped. */
+/*
+ * Before an entry's path changes or it is dropped, and after it has another path: the table
+ * follows, as far as there is one. Where a path was there twice, the next search makes a new one.
+ */
+void strata_index_remove_path(struct strata_index *index, uint32_t entry);
+void strata_index_add_path(struct strata_index *index, uint32_t entry);
+
+/* To be called when many paths have changed, or many entries have been dropped. */
 void strata_index_forget_paths(struct strata_index *index);
 
 /*

@@ -18,8 +18,8 @@ static struct strata_entry *touch(struct strata_index *index, uint32_t entry, ui
 
 void strata_plan_drop(struct strata_index *index, uint32_t entry)
 {
+	strata_index_remove_path(index, entry);
 	touch(index, entry, 0)->dropped = true;
-	strata_index_forget_paths(index);
 }
 
 uint32_t strata_plan_drop_marked(struct strata_index *index)
@@ -29,9 +29,10 @@ uint32_t strata_plan_drop_marked(struct strata_index *index)
 	for (uint32_t i = 0; i < index->count; i++) {
 		if (!index->entries[i].marked)
 			continue;
+		if (count++ == 0)
+			strata_index_forget_paths(index);
 		index->entries[i].marked = false;
 		strata_plan_drop(index, i);
-		count++;
 	}
 	return count;
 }
@@ -87,10 +88,14 @@ int strata_plan_path(struct strata_index *index, uint32_t entry, const char *pat
 	    (slash && strata_buf_append(&name, "/", 1, err) < 0) ||
 	    note_former_name(index, entry, err) < 0)
 		return -1;
-	/* Its current paths no longer hold, and a link to it may need to follow. */
-	strata_index_forget_paths(index);
+	strata_index_remove_path(index, entry);
 	e = touch(index, entry, STRATA_TAR_PATH);
-	return strata_index_store_name(index, e, name.data, name.len, err);
+	if (strata_index_store_name(index, e, name.data, name.len, err) < 0) {
+		strata_index_forget_paths(index);
+		return -1;
+	}
+	strata_index_add_path(index, entry);
+	return 0;
 }
 
 int strata_plan_text(struct strata_index *index, uint32_t entry, enum strata_tar_field field,
