@@ -86,6 +86,26 @@ describe("strata", function()
 		end)
 	end)
 
+	describe("rm of layers", function()
+		it("removes one, or those of a step", function()
+			is_like(made("rm", app, "--layer", "2", "-o", out), function(img)
+				assert(img:remove_layer(2))
+			end)
+			is_like(made("rm", app, "--created-by", "s3cret", "-o", out), function(img)
+				assert(img:remove_layer(3))
+			end)
+			local found = cjson.decode((command.check({ "rm", app, "--layer", "1", "-n", "--json" })))
+			assert.same({ layers = 2, before = 3 }, found.report)
+		end)
+
+		it("fails for layers that are not there, and for paths beside them", function()
+			fails("there is no layer 4: the image has 3", "rm", app, "--layer", "4", "-o", out)
+			fails("no layer was created by 'nothing'", "rm", app, "--created-by", "nothing", "-o", out)
+			fails("they take neither PATH nor --optional", "rm", app, "etc", "--layer", "2", "-o", out)
+			fails("what is to be removed?", "rm", app, "-o", out)
+		end)
+	end)
+
 	describe("set", function()
 		it("takes several settings at once, in their order", function()
 			is_like(made("set", app, "-o", out, "--env", "TZ=UTC", "--env", "EMPTY=", "--unset-env", "TOKEN", "--label", "a=b=c",
@@ -233,6 +253,43 @@ describe("strata", function()
 			fails("layer", "squash", app, "--layers", "2-9", "-o", out)
 			fails("'2' is not FIRST-LAST", "squash", app, "--layers", "2", "-o", out)
 			fails("'3-3' is one layer", "squash", app, "--layers", "3-3", "-o", out)
+		end)
+	end)
+
+	describe("split", function()
+		it("makes a layer of some paths", function()
+			is_like(made("split", app, "--layer", "1", "usr", "-o", out), function(img)
+				assert(img:split(1, "usr"))
+			end)
+			local shown = command.check({ "split", app, "--layer", "1", "usr", "-n" })
+			assert.matches("^layer 1: %d+ entries, [^\n]*\nlayer 2: %d+ entries, ", shown)
+		end)
+
+		it("makes layers of a size", function()
+			local words = { "split", app, "--layer", "1", "--size", "8000", "-n", "--json" }
+			local chunks = cjson.decode((command.check(words))).report.chunks
+			assert.is_true(#chunks > 1)
+			for i, one in ipairs(chunks) do
+				assert.equal(i, one.layer)
+			end
+		end)
+
+		it("wants to know which layer, and what of it", function()
+			fails("which layer?", "split", app, "etc", "-o", out)
+			fails("PATH ..., or --size BYTES", "split", app, "--layer", "1", "-o", out)
+			fails("PATH ..., or --size BYTES", "split", app, "etc", "--size", "9", "--layer", "1", "-o", out)
+			fails("nothing matches 'nope'", "split", app, "nope", "--layer", "1", "-o", out)
+			fails("there is no layer 9", "split", app, "etc", "--layer", "9", "-o", out)
+		end)
+	end)
+
+	describe("rechunk", function()
+		it("makes layers of directories, above a base", function()
+			local words = { "rechunk", app, "--chunks", "2", "--by", "directory", "--above", "1", "-o", out }
+			is_like(made((table.unpack or unpack)(words)), function(img)
+				assert(img:rechunk({ chunks = 2, by = "directory", above = 1 }))
+			end)
+			fails("no layer is above the base", "rechunk", app, "--above", "3", "-o", out)
 		end)
 	end)
 

@@ -18,10 +18,11 @@ local command = {}
 
 -- In the order of the help.
 local GROUPS = {
-  { "Look inside", { "inspect", "ls", "tree", "cat", "history", "serve" } },
+  { "Look inside", { "inspect", "ls", "tree", "cat", "history", "packages", "serve" } },
   { "Judge", { "waste", "diff", "check", "gate" } },
-  { "Change", { "rm", "set", "append", "squash", "rebase", "purge", "normalize", "repair" } },
-  { "Write elsewhere", { "convert", "copy", "index", "extract", "export" } },
+  { "Change", { "rm", "set", "append", "squash", "split", "rechunk", "rebase", "purge", "normalize", "repair" } },
+  { "Write elsewhere", { "new", "convert", "copy", "extract", "export" } },
+  { "Layouts and registries", { "index", "artifact", "tags", "digest", "delete", "gc" } },
   { "Use Lua", { "run", "repl" } },
 }
 
@@ -29,7 +30,9 @@ local GROUPS = {
 local ELSEWHERE = {
   flatten = "squash", mutate = "set", mod = "set", config = "inspect", manifest = "inspect", info = "inspect",
   validate = "check", verify = "check", pull = "copy", push = "copy", cp = "copy", unpack = "extract", find = "ls",
-  filter = "rm", delete = "rm", remove = "rm", add = "append", du = "tree",
+  filter = "rm", remove = "rm", add = "append", du = "tree", ["list-tags"] = "tags", tag = "copy", sync = "copy",
+  blob = "export", import = "append", init = "new", repack = "append", prune = "gc", untag = "delete",
+  sbom = "packages", attach = "artifact", referrers = "artifact", discover = "artifact",
 }
 
 local FOLDER = "strata.command.subcommand."
@@ -109,8 +112,11 @@ local function chosen(words)
     or "strata --help lists them")
 end
 
--- Of strata index, which have helps of their own.
-local ACTIONS = { list = true, add = true, remove = true }
+-- Subcommands with actions, which have helps of their own.
+local ACTIONS = {
+  index = { list = true, create = true, add = true, remove = true },
+  artifact = { list = true, inspect = true, cat = true, add = true },
+}
 
 local function run(state, words)
   local name = chosen(words)
@@ -120,7 +126,7 @@ local function run(state, words)
     args = args:gsub("\nDid you mean", "; did you mean"):gsub("a command is required", "a subcommand is wanted")
       :gsub("unknown command", "unknown subcommand")
     if args:find("^unknown option '%-[^%-]") then args = args:gsub("; did you mean.*", "") end -- all letters are near
-    if name == "index" and ACTIONS[words[2]] then name = "index " .. words[2] end
+    if ACTIONS[name] and ACTIONS[name][words[2]] then name = name .. " " .. words[2] end
     problem.stop("%s%s%s", name and name .. ": " or "", output.text(args),
       name and (" (strata %s --help)"):format(name) or "")
   end
@@ -138,10 +144,22 @@ end
 -- Options of the module that messages give with a value, and which the command has, too.
 local OPTIONS = { format = true, index = true, attestations = true, exists = true }
 
+-- Calls that messages of the module advise, as Lua patterns, and what does the same here.
+local CALLS = {
+  { "strata%.copy%(archive, directory, {.-}%) makes", "strata copy ARCHIVE DIRECTORY --format oci makes" },
+  { "strata%.save%({%.%.%.}, to.-%) makes", "strata index create makes" },
+  { ", which strata%.open opens; img:referrers%(%) lists", ": strata artifact list shows" },
+}
+
 -- Messages of the module name options as Lua has them: "replace = true" is --replace here.
 -- Methods that have the name of no subcommand are told apart from the others, too.
 local function in_shell(message)
-  message = message:gsub("^%l+:[%l_]+: ", ""):gsub("^remove: ", ""):gsub("^flatten: ", "")
+  for _, one in ipairs(CALLS) do message = message:gsub(one[1], one[2]) end
+  message = message:gsub("^%l+:[%l_]+: ", ""):gsub("^remove: ", ""):gsub("^flatten: ", ""):gsub("^read: ", "")
+    :gsub("^remove_layer: ", ""):gsub("^[%l_]+: (docker://)", "%1")
+  message = message:gsub("choose one with ([%l, ]+)", function(list)
+    return "choose one with " .. list:gsub("%l+", function(name) return name ~= "or" and "--" .. name or nil end)
+  end)
   message = message:gsub('%f[%w](%l+) = "([%w.-]+)"', function(name, value)
     return OPTIONS[name] and ("--%s %s"):format(name, value)
   end)
