@@ -151,12 +151,15 @@ local CALLS = {
   { ", which strata%.open opens; img:referrers%(%) lists", ": strata artifact list shows" },
 }
 
+-- Methods that have the name of no subcommand.
+local METHODS = { remove = true, flatten = true, read = true, remove_layer = true, save = true }
+
 -- Messages of the module name options as Lua has them: "replace = true" is --replace here.
--- Methods that have the name of no subcommand are told apart from the others, too.
 local function in_shell(message)
   for _, one in ipairs(CALLS) do message = message:gsub(one[1], one[2]) end
-  message = message:gsub("^%l+:[%l_]+: ", ""):gsub("^remove: ", ""):gsub("^flatten: ", ""):gsub("^read: ", "")
-    :gsub("^remove_layer: ", ""):gsub("^[%l_]+: (docker://)", "%1")
+  message = message:gsub("^%l+:[%l_]+: ", "")
+  local method = message:match("^([%l_]+): ")
+  if method and (METHODS[method] or message:find("^[%l_]+: docker://")) then message = message:sub(#method + 3) end
   message = message:gsub("choose one with ([%l, ]+)", function(list)
     return "choose one with " .. list:gsub("%l+", function(name) return name ~= "or" and "--" .. name or nil end)
   end)
