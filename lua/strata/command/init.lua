@@ -80,16 +80,12 @@ function command.parser(only)
   return parser
 end
 
--- Whether what is asked for is told at once: the version, or the help of a subcommand.
-local function tells(words, name)
-  if name == "--version" then
-    io.stdout:write("strata ", core._VERSION, "\n")
-  elseif name and (words[2] == "--help" or words[2] == "-h") then
-    io.stdout:write(command.parser(name)._commands[1]:get_help(), "\n")
-  else
-    return false
-  end
-  return true
+-- What is told at once: the version, or a help.
+local function told(words, name)
+  if name == "--version" then return "strata " .. core._VERSION end
+  local word = words[name and 2 or 1]
+  if word ~= "--help" and word ~= "-h" then return nil end
+  return name and command.parser(name)._commands[1]:get_help() or command.parser():get_help()
 end
 
 -- The subcommand that the words ask for, nil when the parser has to say that there is none.
@@ -120,7 +116,13 @@ local ACTIONS = {
 
 local function run(state, words)
   local name = chosen(words)
-  if tells(words, name) then return 0 end
+  local text = told(words, name)
+  state.out = output.of { color = "never" }
+  if text then
+    state.out:write(text, "\n")
+    state.out:flush()
+    return 0
+  end
   local ok, args = command.parser(name):pparse(words)
   if not ok then
     args = args:gsub("\nDid you mean", "; did you mean"):gsub("a command is required", "a subcommand is wanted")
@@ -185,12 +187,20 @@ local function explain(err, script)
   return ("internal error: %s (STRATA_DEBUG=1 shows where)"):format(text), 2
 end
 
+-- What is closed of standard input, output and error becomes /dev/null, opened so that writing fails. Otherwise a file
+-- of an image would be opened in its place, and get what is printed.
+local function hold_closed()
+  local held = {}
+  for i = 1, 3 do held[i] = io.open("/dev/null") end
+  return held
+end
+
 --- Runs the command.
 ---@param words string[]
 ---@param script string  the chunk that calls, as debug.getinfo has it in short_src
 ---@return integer status  for os.exit
 function command.main(words, script)
-  local state, trace = {}, nil
+  local state, trace = { held = hold_closed() }, nil
   io.stdout:setvbuf("full")
   local ok, result = xpcall(run, function(err)
     trace = debug.traceback(nil, 2)
