@@ -28,11 +28,13 @@ local GROUPS = {
 
 -- What other tools call it.
 local ELSEWHERE = {
-  flatten = "squash", mutate = "set", mod = "set", config = "inspect", manifest = "inspect", info = "inspect",
-  validate = "check", verify = "check", pull = "copy", push = "copy", cp = "copy", unpack = "extract", find = "ls",
-  filter = "rm", remove = "rm", add = "append", du = "tree", ["list-tags"] = "tags", tag = "copy", sync = "copy",
-  blob = "export", import = "append", init = "new", repack = "append", prune = "gc", untag = "delete",
-  sbom = "packages", attach = "artifact", referrers = "artifact", discover = "artifact",
+  flatten = "squash", merge = "squash", mutate = "set", mod = "set", info = "inspect", show = "inspect",
+  stat = "inspect", config = "inspect --config", manifest = "inspect --manifest", validate = "check", verify = "check",
+  pull = "copy", push = "copy", cp = "copy", tag = "copy", sync = "copy", save = "copy", load = "copy",
+  unpack = "extract", blob = "export --layer", find = "ls", du = "tree", layers = "history", filter = "rm",
+  remove = "rm", add = "append", import = "append", repack = "append", init = "new", ["list-tags"] = "tags",
+  images = "index list", untag = "delete", prune = "gc", sbom = "packages", pkgs = "packages", attach = "artifact add",
+  referrers = "artifact list", discover = "artifact list",
 }
 
 local FOLDER = "strata.command.subcommand."
@@ -165,6 +167,8 @@ local function in_shell(message)
   message = message:gsub("choose one with ([%l, ]+)", function(list)
     return "choose one with " .. list:gsub("%l+", function(name) return name ~= "or" and "--" .. name or nil end)
   end)
+  message = message:gsub("%(there are no credentials for (%S+)%)",
+    "(there are no credentials for %1: docker login %1, or podman login)")
   message = message:gsub('%f[%w](%l+) = "([%w.-]+)"', function(name, value)
     return OPTIONS[name] and ("--%s %s"):format(name, value)
   end)

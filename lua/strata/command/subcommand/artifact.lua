@@ -108,10 +108,17 @@ local function inspect(args, out)
   end
 end
 
+-- Of any size: who asks for a file wants all of it.
 local function cat(args, out)
   local found = open(args, out)
+  local sizes = {}
+  for i, file in ipairs(found.files) do
+    sizes[i] = file.size
+    if file.name then sizes[file.name] = file.size end
+  end
   for i in ipairs(args.files[1] and args.files or found.files) do
-    out:write((problem.check(found:read(args.files[i] or i))))
+    local which = args.files[i] or i
+    out:write((problem.check(found:read(which, sizes[which]))))
   end
 end
 
