@@ -76,6 +76,7 @@ function options.action(cmd, name, summary, usage)
     :add_help { name = "-h --help", description = "Show this help." }
 end
 
+-- The options for places in a registry.
 local function registry_options(cmd)
   return cmd:option("--plain-http", "Speak http to this registry."):argname("HOST"):count("*"),
     cmd:option("--insecure", "Do not check the certificate of this registry."):argname("HOST"):count("*"),
@@ -85,15 +86,20 @@ end
 
 local SHOWN_PLACES = 'a file, a layout directory, "-" or docker://host/name:tag'
 
+--- Adds the options for places in a registry.
+---@param cmd table
+function options.registries(cmd)
+  cmd:group("Registry", registry_options(cmd))
+end
+
 --- Adds an argument that is a place, and the options for one in a registry.
 ---@param cmd table
 ---@param name string  what help calls it
 ---@param text string
 ---@return table argument
 function options.place(cmd, name, text)
-  local argument = cmd:argument(name, text):target("image")
-  cmd:group("Registry", registry_options(cmd))
-  return argument
+  options.registries(cmd)
+  return cmd:argument(name, text):target("image")
 end
 
 --- Adds an argument that is a place, of which all images are meant.

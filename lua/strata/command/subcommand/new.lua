@@ -15,6 +15,7 @@ function new.define(cmd)
   options.target(cmd)
   options.tag(cmd, "Its name; in a registry, a further tag.")
   options.plan(cmd)
+  options.registries(cmd)
   options.writing(cmd)
 end
 
