@@ -152,6 +152,7 @@ local OPTIONS = { format = true, index = true, attestations = true, exists = tru
 local CALLS = {
   { "strata%.copy%(archive, directory, {.-}%) makes", "strata copy ARCHIVE DIRECTORY --format oci makes" },
   { "strata%.save%({%.%.%.}, to.-%) makes", "strata index create makes" },
+  { "choose by its ref", "choose one with --ref" },
   { ", which strata%.open opens; img:referrers%(%) lists", ": strata artifact list shows" },
 }
 
