@@ -196,8 +196,8 @@ local function catalog_of(state, fn)
   local listing = state.listing
   local path = listing.store.path
   if not listing.catalog then
-    return fail("EUNSUPPORTED", "%s: %s: there is no index.json; save it with the format oci-archive or oci, and " ..
-      "open that", fn, path)
+    return fail("EUNSUPPORTED", "%s: %s: no index.json lists its images; save it with the format oci-archive or " ..
+      "oci, and open that", fn, path)
   elseif listing.catalog.single then
     return fail("EUNSUPPORTED", "%s: %s is one image and no index; strata.save({...}, to) makes an index", fn, path)
   end
@@ -389,7 +389,7 @@ local function to_save(state, what, opts)
     local img = state.opened[number]
     if not all and img and img.edited and is_left(state, number) then images[#images + 1] = img end
   end
-  local is_whole = state.listing.edits or target.pushes_index(state.listing) and reference.is_remote(what)
+  local is_whole = state.listing.edits or state.listing.catalog and reference.is_remote(what)
   if #images > 0 or not all and is_whole then return images end
   for _, number in ipairs(selected(state)) do
     local img, message, code = open(state, number)
@@ -454,7 +454,7 @@ function methods:plan(opts)
   local requests, message, code = requests_of(state, is_push and opts.to or "", opts)
   if not requests then return nil, message, code end
   if not is_push then return save.plan_whole(requests, opts, state.listing) end
-  if not target.pushes_index(state.listing) then
+  if not state.listing.catalog then
     if #requests == 1 then return save.plan(requests[1], opts) end
     return fail("EUNSUPPORTED", "plan: %s: an archive of several images, without an index", state.listing.store.path)
   end

@@ -92,7 +92,7 @@ describe("strata", function()
 			assert.equal('{"spdx":1}', command.check({ "artifact", "cat", where[1], where[2], where[3] }))
 			local seen = decoded("artifact", "inspect", "--json", where[1], where[2], where[3])
 			assert.equal(assert(strata.open(place)).digest, seen.subject.digest)
-			assert.matches("\nfile      app.spdx.json, application/octet%-stream, 10 B\n$",
+			assert.matches("\nfile       app.spdx.json, application/octet%-stream, 10 B\n$",
 				command.check({ "artifact", "inspect", where[1], where[2], where[3] }))
 		end
 		fails("what is it? --type", "artifact", "add", layout, sbom)

@@ -1,5 +1,6 @@
 -- An archive of one image, beside which Docker 25.0 leaves an index.json without entries when it has no name, could not
--- be copied to a registry: "its index.json has 0 entries". The image of manifest.json is copied.
+-- be copied to a registry: "its index.json has 0 entries". And what was added to its index was saved without it. It is
+-- as an archive without an index.json.
 
 local registry = require "spec.support.registry"
 local shell = require "spec.support.shell"
@@ -31,5 +32,11 @@ describe("an archive whose index.json has no entries", function()
 		assert.equal(plan.id, saved.id)
 		local img = assert(strata.open(ref))
 		assert.same({ saved.digest, "hello\n" }, { img.digest, img:read("etc/motd") })
+	end)
+
+	it("has no index that could be edited", function()
+		local ok, message, code = assert(strata.open_index(path)):add(strata.new())
+		assert.same({ nil, "EUNSUPPORTED" }, { ok, code })
+		assert.matches("no index.json lists its images", message, 1, true)
 	end)
 end)

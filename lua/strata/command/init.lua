@@ -152,6 +152,7 @@ local OPTIONS = { format = true, index = true, attestations = true, exists = tru
 local CALLS = {
   { "strata%.copy%(archive, directory, {.-}%) makes", "strata copy ARCHIVE DIRECTORY --format oci makes" },
   { "strata%.save%({%.%.%.}, to.-%) makes", "strata index create makes" },
+  { "choose by its ref", "choose one with --ref" },
   { ", which strata%.open opens; img:referrers%(%) lists", ": strata artifact list shows" },
 }
 
@@ -187,7 +188,8 @@ local function explain(err, script)
   if text:find("interrupted!$") then return "interrupted", 130 end
   local place, message = text:match("^(.-):%d+: (.*)$")
   if place == script then return in_shell(message), 2 end
-  if not (place and place:find("strata/.*%.lua$")) then return text, 2 end
+  local is_own = place and place:find("strata/.*%.lua$") or text:find("^attempt to ") -- of ipairs, for one
+  if not is_own then return text, 2 end
   return ("internal error: %s (STRATA_DEBUG=1 shows where)"):format(text), 2
 end
 

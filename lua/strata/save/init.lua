@@ -21,7 +21,6 @@ local result = require "strata.save.result"
 local run_job = require("strata.util.job").run
 local save_image = require "strata.save.image"
 local save_layer = require "strata.save.layer"
-local target = require "strata.save.target"
 local transfer = require "strata.dialect.oci.transfer"
 local write_legacy = require "strata.dialect.docker.write_legacy"
 
@@ -541,11 +540,10 @@ local function to_registry(requests, what, opts, whole)
   if opts.sparse then misuse("save: sparse is for layout directories, and not for registries") end
   local with = opts.registry and require("strata.registry").client_of(opts.registry) or nil
   local save_registry = require "strata.save.registry"
-  local is_index = target.pushes_index(whole)
-  if opts.referrers and not is_index then
+  if opts.referrers and not (whole and whole.catalog) then
     misuse("save: referrers go with an index, or with all that a reference leads to")
   end
-  if whole and is_index then return save_registry.index(requests, what, opts, whole, with) end
+  if whole and whole.catalog then return save_registry.index(requests, what, opts, whole, with) end
   if #requests == 1 then return save_registry.image(requests[1], what, opts, with, own_index(requests[1], what)) end
   return save_registry.several(requests, what, opts, with)
 end

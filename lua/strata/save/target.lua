@@ -8,17 +8,6 @@ local reference = require "strata.document.reference"
 
 local target = {}
 
---- Whether what index.json leads to is pushed, and not the images of manifest.json. Docker 25.0 leaves index.json empty
--- beside an image without a name.
----@param listing strata.Listing?
----@return boolean
-function target.pushes_index(listing)
-  local catalog = listing and listing.catalog
-  if not catalog then return false end
-  local is_changed = listing.edits or listing.index_changes
-  return listing.kind ~= "docker" or #catalog.manifests > 0 or is_changed ~= nil
-end
-
 --- What a reference and its options mean: the tags are those that the image gets. Throws for what is none.
 ---@param what any
 ---@param opts strata.PushOptions

@@ -97,13 +97,13 @@ local function inspect(args, out)
     return out:value({ type = found.type, digest = found.digest, media_type = found.media_type, files = found.files,
                        subject = found.subject, annotations = found.annotations }, like)
   end
-  local function line(name, value) out:say("%-9s %s", name, value and output.text(value) or "none") end
+  local function line(name, value) out:say("%-10s %s", name, value and output.text(value) or "none") end
   line("type", found.type)
   line("digest", found.digest)
   line("subject", found.subject and found.subject.digest)
-  for name, value in require("strata").pairs(found.annotations) do line("note", name .. "=" .. value) end
+  for name, value in require("strata").pairs(found.annotations) do line("annotation", name .. "=" .. value) end
   for _, file in ipairs(found.files) do
-    out:say("%-9s %s, %s, %s", "file", output.text(file.name or file.digest),
+    out:say("%-10s %s, %s, %s", "file", output.text(file.name or file.digest),
       output.text(file.media_type or "of no type"), output.size(file.size))
   end
 end
