@@ -24,9 +24,8 @@
 
 struct zstd_encoder {
 	ZSTD_CCtx *ctx;
-	ZSTD_DCtx *checker; /* NULL until something is checked */
-	unsigned char *plain;
-	size_t plain_room;
+	ZSTD_DCtx *checker;   /* NULL until something is checked */
+	unsigned char *piece; /* of what it gives */
 };
 
 static void zstd_close(const struct strata_segment_codec *p, void *encoder)
@@ -36,7 +35,7 @@ static void zstd_close(const struct strata_segment_codec *p, void *encoder)
 	(void)p;
 	ZSTD_freeCCtx(e->ctx);
 	ZSTD_freeDCtx(e->checker);
-	free(e->plain);
+	free(e->piece);
 	free(e);
 }
 
@@ -75,30 +74,49 @@ static int zstd_segment(const struct strata_segment_codec *p, void *encoder,
 	return 0;
 }
 
-static int prepare_check(struct zstd_encoder *e, size_t len, struct strata_err *err)
+/* Output is compared in pieces. */
+#define PIECE ((size_t)128 << 10)
+
+static int prepare_check(struct zstd_encoder *e, struct strata_err *err)
 {
+	if (!e->piece)
+		e->piece = malloc(PIECE);
 	if (!e->checker)
 		e->checker = ZSTD_createDCtx();
-	if (e->plain_room < len) {
-		free(e->plain);
-		e->plain = malloc(len);
-		e->plain_room = e->plain ? len : 0;
-	}
-	return e->checker && e->plain_room >= len ? 0 : strata_fail_nomem(err);
+	if (!e->piece || !e->checker)
+		return strata_fail_nomem(err);
+	ZSTD_DCtx_reset(e->checker, ZSTD_reset_session_only);
+	/* The decoder of the old blob has limited the windows of its frames. */
+	ZSTD_DCtx_setParameter(e->checker, ZSTD_d_windowLogMax,
+	                       ZSTD_dParam_getBounds(ZSTD_d_windowLogMax).upperBound);
+	return 0;
 }
 
-/* In one call, which has no need of a window. */
 static int zstd_check(const struct strata_segment_codec *p, void *encoder,
                       const unsigned char *packed, size_t packed_len, const unsigned char *plain,
                       size_t len, struct strata_err *err)
 {
 	struct zstd_encoder *e = encoder;
+	ZSTD_inBuffer in = {packed, packed_len, 0};
+	bool same = true, going = true;
+	size_t rc = 0;
 
 	(void)p;
-	if (prepare_check(e, len, err) < 0)
+	if (prepare_check(e, err) < 0)
 		return -1;
-	if (ZSTD_decompressDCtx(e->checker, e->plain, len, packed, packed_len) != len ||
-	    memcmp(e->plain, plain, len) != 0)
+	while (same && going) {
+		ZSTD_outBuffer out = {e->piece, PIECE, 0};
+		size_t taken = in.pos;
+
+		rc = ZSTD_decompressStream(e->checker, &out, &in);
+		same = !ZSTD_isError(rc) && out.pos <= len && memcmp(e->piece, plain, out.pos) == 0;
+		plain += same ? out.pos : 0;
+		len -= same ? out.pos : 0;
+		going = (rc != 0 || in.pos < in.size) && (in.pos > taken || out.pos > 0);
+	}
+	if (ZSTD_isError(rc) && ZSTD_getErrorCode(rc) == ZSTD_error_memory_allocation)
+		return strata_fail_nomem(err);
+	if (!same || rc != 0 || in.pos < in.size || len > 0)
 		return strata_fail(err, "EIO",
 		                   "zstd frames do not give the bytes that they stand for");
 	return 0;

@@ -23,7 +23,6 @@ struct strata_blob_segment {
 	size_t out_len;
 	uint32_t crc;
 	bool is_run;
-	bool is_large; /* has room for a run that others do not have, and is used once */
 	bool check;
 	struct strata_run run;
 	void *encoder; /* while it is encoded */
@@ -115,8 +114,7 @@ int strata_blob_writer_open(struct strata_blob_writer *s, struct strata_file *fi
 	s->segment_max = segment_limit(s);
 	if (!s->compressed)
 		return 0;
-	/* One for each segment, and for a large run. */
-	s->encoders = strata_reallocarray(NULL, s->segment_max + 1, sizeof(*s->encoders));
+	s->encoders = strata_reallocarray(NULL, s->segment_max, sizeof(*s->encoders));
 	if (s->encoders == NULL)
 		return strata_fail_nomem(err);
 	s->stored_digest = strata_digest_new(STRATA_SHA256, err);
@@ -141,10 +139,7 @@ static const struct strata_run_limits deflate_runs = {
         .first = 256,
 };
 
-/*
- * Frames of 8 MiB, which are pzstd's, may be larger than a segment: there is never more than one of
- * them on its way.
- */
+/* pzstd's frames hold 8 MiB: no segment has room for them. */
 static struct strata_run_limits frame_runs(const struct strata_segment_codec *codec)
 {
 	return (struct strata_run_limits){
@@ -231,11 +226,6 @@ static void release(struct strata_blob_writer *s, struct strata_blob_segment *se
 	if (--segment->users > 0)
 		return;
 	s->busy--;
-	if (segment->is_large) {
-		s->segment_count--;
-		free_segment(segment);
-		return;
-	}
 	segment->next = s->free;
 	s->free = segment;
 }
@@ -368,15 +358,14 @@ static void store_done(struct strata_pool_item *item)
 
 /* ---- the owner's side --------------------------------------------------- */
 
-static struct strata_blob_segment *new_segment(struct strata_blob_writer *s, size_t plain,
-                                               size_t packed, struct strata_err *err)
+static struct strata_blob_segment *new_segment(struct strata_blob_writer *s, struct strata_err *err)
 {
 	struct strata_blob_segment *segment = calloc(1, sizeof(*segment));
 
 	if (segment != NULL) {
 		segment->writer = s;
-		segment->bytes = malloc(plain);
-		segment->out = s->compressed ? malloc(packed) : NULL;
+		segment->bytes = malloc(plain_room(s));
+		segment->out = s->compressed ? malloc(s->codec.room) : NULL;
 		if (segment->bytes != NULL && (segment->out != NULL || !s->compressed))
 			return segment;
 	}
@@ -412,31 +401,11 @@ static int take_segment(struct strata_blob_writer *s, struct strata_err *err)
 		return -1;
 	}
 	if (s->current == NULL)
-		s->current = new_segment(s, plain_room(s), s->codec.room, err);
+		s->current = new_segment(s, err);
 	if (s->current == NULL)
 		return -1;
 	s->current->len = s->current->hashed = 0;
 	s->current->is_run = false;
-	return 0;
-}
-
-/*
- * The same with room for a run of these sizes. All others are waited for, so that the next large
- * one waits for this.
- */
-static int take_large(struct strata_blob_writer *s, size_t plain, size_t packed,
-                      struct strata_err *err)
-{
-	wait_for_all(s);
-	if (s->failed) {
-		*err = s->failure;
-		return -1;
-	}
-	s->current = new_segment(s, plain, packed, err);
-	if (s->current == NULL)
-		return -1;
-	s->current->is_large = true;
-	s->segment_count++;
 	return 0;
 }
 
@@ -498,6 +467,34 @@ int strata_blob_writer_write(struct strata_blob_writer *s, const void *bytes, si
 	return 0;
 }
 
+/*
+ * Stores a run that no segment has room for, when the others are stored: by this thread, without a
+ * copy of it.
+ */
+static int copy_large(struct strata_blob_writer *s, const struct strata_run *run, size_t packed,
+                      bool check, const void *bytes, size_t len, struct strata_err *err)
+{
+	void *encoder;
+	int rc = 0;
+
+	wait_for_all(s);
+	if (s->failed) {
+		*err = s->failure;
+		return -1;
+	}
+	if (s->plain_digest != NULL && strata_digest_update(s->plain_digest, bytes, len, err) < 0)
+		return -1;
+	if (check) {
+		encoder = take_encoder(s, err);
+		if (encoder == NULL)
+			return -1;
+		rc = s->codec.ops->check(&s->codec, encoder, run->packed, packed, bytes, len, err);
+		s->encoders[s->encoder_count++] = encoder;
+	}
+	strata_segment_sum_add(&s->sum, len, 0);
+	return rc < 0 ? -1 : store_bytes(s, run->packed, packed, err);
+}
+
 int strata_blob_writer_copy(struct strata_blob_writer *s, const struct strata_run *run, bool check,
                             const void *bytes, size_t len, struct strata_err *err)
 {
@@ -506,13 +503,14 @@ int strata_blob_writer_copy(struct strata_blob_writer *s, const struct strata_ru
 
 	if (s->runs.plain == 0)
 		return strata_fail(err, "EINVAL", "no runs are copied here");
+	s->plain_total += len;
 	if (s->current != NULL)
 		hand_out(s);
-	if (len > plain_room(s) || packed > s->codec.room ? take_large(s, len, packed, err) < 0
-	                                                  : take_segment(s, err) < 0)
+	if (len > s->runs.plain || packed > s->runs.packed)
+		return copy_large(s, run, packed, check, bytes, len, err);
+	if (take_segment(s, err) < 0)
 		return -1;
 	segment = s->current;
-	s->plain_total += len;
 	memcpy(segment->bytes, bytes, len);
 	segment->len = len;
 	memcpy(segment->out, run->packed, packed);

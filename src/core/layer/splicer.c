@@ -92,6 +92,13 @@ static bool can_stay(const struct strata_splicer *s, const struct strata_block *
 	       strata_block_packed(b) <= max->block_packed;
 }
 
+/* It is a run of its own. */
+static bool is_large(const struct strata_splicer *s, const struct strata_block *b)
+{
+	return b->to - b->from > s->out->runs.plain ||
+	       packed_bytes(b->bit, b->bit_end) > s->out->runs.packed;
+}
+
 static void begin_run(struct strata_splicer *s, const struct strata_block *b, bool joins)
 {
 	s->in_run = true;
@@ -135,7 +142,8 @@ static int take_block(struct strata_splicer *s, const struct strata_block *b,
 	}
 	begin_run(s, b, follows);
 	add_block(s, b);
-	return 0;
+	/* One of these at a time. */
+	return is_large(s, b) ? put_run(s, true, err) : 0;
 }
 
 /* Forgets blocks that have been passed, and stored bytes that nothing needs: seldom, as it moves
