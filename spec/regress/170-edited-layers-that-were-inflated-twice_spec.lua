@@ -1,5 +1,6 @@
--- img:remove with paths and globs scanned a gzip layer, and the save read, inflated and hashed it once more to write it.
--- The scan drops the entries now, and the save takes what it has written when the plan of edits has come to the same.
+-- img:remove with paths and globs scanned a gzip layer, and the save read, inflated and hashed it once more to write
+-- it. The scan drops the entries now, and the save takes what it has written when the plan of edits has come to the
+-- same.
 
 local archive = require "spec.support.archive"
 local core = require "strata.core"
@@ -109,7 +110,8 @@ local function image_of(tar, script)
 end
 
 local PATTERNS = {
-	"a", "aa", "**/n?", "**/*[13579]", "aaa/n*[0-4]", "a/h*", "**/n9*", "aa/*7*", "**/*n", "a/n1", "**", "aa/nn*", "aaa/**/*2",
+	"a", "aa", "**/n?", "**/*[13579]", "aaa/n*[0-4]", "a/h*", "**/n9*", "aa/*7*", "**/*n", "a/n1", "**", "aa/nn*",
+	"aaa/**/*2",
 }
 
 describe("a gzip layer of which paths are removed", function()

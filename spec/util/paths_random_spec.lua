@@ -4,6 +4,7 @@
 
 local cjson = require "cjson"
 local core = require "strata.core"
+local glob = require "strata.util.glob"
 local docker_archive = require "spec.support.docker_archive"
 local docker_dialects = require "spec.support.docker_dialects"
 local python = require "spec.support.python"

@@ -16,9 +16,9 @@ end
 local function find_losses(states, losing, whiteouts)
   local losses = {}
   for _, i in ipairs(losing) do
-    for entry in states[i].index:entries() do
+    for entry in states[i].index:marked() do
       job.tick()
-      local path = entry.marked and not hidden_by(entry) and entry.path or nil
+      local path = not hidden_by(entry) and entry.path or nil
       while path do
         if whiteouts[path] and not (losses[path] and losses[path] <= i) then losses[path] = i end
         path = parent_of(path)

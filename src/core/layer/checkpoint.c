@@ -30,7 +30,7 @@ static void numbers_of(const struct strata_entry *e, uint64_t n[NUMBERS])
 {
 	uint32_t bits = (uint32_t)e->sparse | (uint32_t)e->timed << 1 | (uint32_t)e->dropped << 2 |
 	                (uint32_t)e->marked << 3 | (uint32_t)e->retargeted << 4 |
-	                (uint32_t)e->renamed << 5;
+	                (uint32_t)e->renamed << 5 | (uint32_t)e->drafted << 6;
 
 	n[0] = e->header_offset;
 	n[1] = e->data_offset;
@@ -83,6 +83,7 @@ static struct strata_entry entry_of(const uint64_t n[NUMBERS])
 	        .marked = n[15] >> 3 & 1,
 	        .retargeted = n[15] >> 4 & 1,
 	        .renamed = n[15] >> 5 & 1,
+	        .drafted = n[15] >> 6 & 1,
 	};
 }
 

@@ -6,7 +6,6 @@
 #include "core/base/mem.h"
 #include "core/layer/plan.h"
 #include "core/layer/splicer.h"
-#include "core/tar/whiteout.h"
 
 struct strata_draft {
 	struct strata_index *index;
@@ -69,48 +68,6 @@ void strata_draft_free(struct strata_draft *draft)
 	stop(draft);
 	strata_buf_free(&draft->hidden);
 	free(draft);
-}
-
-/* ---- what is dropped -------------------------------------------------------- */
-
-/* The path that decides about an entry; NULL: the entry stays. */
-static const char *deciding_path(struct strata_draft *draft, const struct strata_entry *e,
-                                 size_t *len, struct strata_err *err)
-{
-	const char *path = strata_index_text(draft->index, e->path);
-	size_t base;
-	enum strata_whiteout kind = strata_whiteout_kind(path, e->path.len, &base);
-	const char *name = path + base + STRATA_WHITEOUT_PREFIX_LEN;
-
-	*len = e->path.len;
-	if (kind != STRATA_WHITEOUT_FILE && kind != STRATA_WHITEOUT_OPAQUE)
-		return path;
-	if (!draft->rules.whiteouts)
-		return NULL;
-	if (kind == STRATA_WHITEOUT_OPAQUE) {
-		*len = base > 0 ? base - 1 : 1;
-		return base > 0 ? path : ".";
-	}
-	draft->hidden.len = 0;
-	if (strata_buf_append(&draft->hidden, path, base, err) < 0 ||
-	    strata_buf_append(&draft->hidden, name, (size_t)(path + e->path.len - name), err) < 0) {
-		stop(draft);
-		return NULL;
-	}
-	*len = draft->hidden.len;
-	return draft->hidden.data;
-}
-
-static bool is_dropped(struct strata_draft *draft, const struct strata_entry *e)
-{
-	struct strata_err err;
-	const char *path;
-	size_t len;
-
-	if (e->typeflag == 'g')
-		return false;
-	path = deciding_path(draft, e, &len, &err);
-	return path != NULL && strata_globs_match(draft->rules.drop, path, len, NULL);
 }
 
 /* ---- writing ------------------------------------------------------------------ */
@@ -219,20 +176,18 @@ void strata_draft_entry(struct strata_draft *draft)
 	struct strata_entry *e = &index->entries[index->count - 1];
 	uint64_t stored = (uint64_t)e->stored;
 	struct strata_err err;
-	bool drops;
+	int drops = -1;
 
 	if (draft->over)
 		return;
-	if (advance(draft, e->header_offset, &err) < 0) {
+	if (advance(draft, e->header_offset, &err) == 0)
+		drops = strata_plan_covers(index, e, draft->rules.drop, draft->rules.whiteouts,
+		                           NULL, &draft->hidden, &err);
+	if (drops < 0 ||
+	    (drops > 0 && draft->file == NULL && begin_file(draft, e->header_offset, &err) < 0))
 		stop(draft);
-		return;
-	}
-	drops = is_dropped(draft, e);
-	if (drops && !draft->over && draft->file == NULL &&
-	    begin_file(draft, e->header_offset, &err) < 0)
-		stop(draft);
-	e->drafted = drops;
-	draft->dropping = drops;
+	e->drafted = drops > 0;
+	draft->dropping = drops > 0;
 	draft->part_end = e->data_offset + stored + strata_tar_padding(stored);
 }
 

@@ -19,9 +19,9 @@
 
 /* Which entries are going to be dropped, as it seems. */
 struct strata_draft_rules {
-	struct strata_globs *drop; /* those of these paths; NULL: none, and there is no draft */
-	bool whiteouts;            /* whiteouts, by the path that they hide; else they stay */
-	const char *temp_dir;      /* for the blob; NULL: the default */
+	struct strata_globs *drop; /* see strata_plan_covers; NULL: none, and there is no draft */
+	bool whiteouts;
+	const char *temp_dir; /* for the blob; NULL: the default */
 };
 
 struct strata_draft; /* in the making */
