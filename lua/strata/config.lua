@@ -222,6 +222,24 @@ local function environment(doc)
   return nil, "config.Env is no array", "EFORMAT"
 end
 
+-- The values of the variables by their names, read once for each revision of the document: a loop that asks for every
+-- variable reads the list once. The last one of a name counts when a container is started.
+local function values_of(state)
+  local doc, known = state.doc, state.variables
+  local revision = doc:revision()
+  if known and known.of == doc and known.revision == revision then return known.values end
+  local list, message, code = environment(doc)
+  if not list then return nil, message, code end
+  local values = {}
+  for _, element in ipairs(list) do
+    local name, value
+    if type(element) == "string" then name, value = element:match("^([^=]*)=(.*)$") end
+    if name then values[name] = value end
+  end
+  state.variables = { of = doc, revision = revision, values = values }
+  return values
+end
+
 local function check_variable(name, method)
   check_string(name, method, "name")
   if name:find("=", 1, true) or name:find("\0", 1, true) then
@@ -254,12 +272,11 @@ end
 ---@return string? message
 ---@return string? code
 function methods:get_env(name)
-  local doc = state_of(self).doc
+  local state = state_of(self)
   check_variable(name, "get_env")
-  local list, message, code = environment(doc)
-  if not list then return nil, message, code end
-  local at = find_variable(list, name)
-  return at and list[at]:sub(#name + 2) or nil
+  local values, message, code = values_of(state)
+  if not values then return nil, message, code end
+  return values[name]
 end
 
 --- Sets an environment variable, in its place or behind the others.

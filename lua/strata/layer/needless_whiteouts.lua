@@ -58,10 +58,12 @@ end
 
 -- Of whiteouts those that hide nothing by another name either: their path may lead to it through symlinks.
 local function without_other_names(states, dead)
-  local list = {}
+  local list, at = {}, 1
   local ok, message, code = growing_tree.each(states, { drops_marked = true }, function(i, tree)
-    for _, one in ipairs(dead) do
-      if one.layer == i + 1 and not tree:find(one.hidden, false) then list[#list + 1] = one end
+    while dead[at] and dead[at].layer == i + 1 do
+      job.tick()
+      if not tree:find(dead[at].hidden, false) then list[#list + 1] = dead[at] end
+      at = at + 1
     end
   end)
   if not ok then return nil, message, code end
