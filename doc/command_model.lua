@@ -83,8 +83,9 @@ function model.each(top, fn)
   end
 end
 
-local PATHS = { DIRECTORY = "directory" }
-for name in ("IMAGE OTHER FILE TO SCRIPT POLICY SOURCE OLD_BASE NEW_BASE INDEX BASE ARGUMENT"):gmatch("%S+") do
+local PATHS = { DIRECTORY = "directory", LAYOUT = "directory" }
+for name in ("IMAGE OTHER FILE TO SCRIPT POLICY SOURCE OLD_BASE NEW_BASE INDEX BASE ARGUMENT REPOSITORY ARTIFACT")
+  :gmatch("%S+") do
   PATHS[name] = "file"
 end
 

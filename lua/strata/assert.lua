@@ -12,7 +12,6 @@ end
 local argument = require "strata.util.argument"
 local choice = require "strata.util.choice"
 local core = require "strata.core"
-local glob = require "strata.util.glob"
 local image = require "strata.image"
 local json = require "strata.util.json"
 local layer = require "strata.layer"
@@ -239,9 +238,9 @@ end
 function checks.package(img, name, version)
   need_text(name, "package", "the name")
   need_text(version, "package", "the version", true)
-  local matches, other = glob.name_pattern(name), nil
+  local other
   for _, one in ipairs((need(need(img:rootfs()):packages()))) do
-    if one.name:find(matches) then
+    if core.glob_name(name, one.name) then
       if version == nil or one.version == version then
         return true, nil, ("%s has the package %s %s"):format(name_of(img), one.name, one.version or "?")
       end

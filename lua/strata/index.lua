@@ -196,8 +196,8 @@ local function catalog_of(state, fn)
   local listing = state.listing
   local path = listing.store.path
   if not listing.catalog then
-    return fail("EUNSUPPORTED", "%s: %s: there is no index.json; save it with the format oci-archive or oci, and " ..
-      "open that", fn, path)
+    return fail("EUNSUPPORTED", "%s: %s: no index.json lists its images; save it with the format oci-archive or " ..
+      "oci, and open that", fn, path)
   elseif listing.catalog.single then
     return fail("EUNSUPPORTED", "%s: %s is one image and no index; strata.save({...}, to) makes an index", fn, path)
   end

@@ -52,6 +52,8 @@ local layer = {}
 ---@field remote strata.RemoteStore?  that they are in. Fetching them leaves it, and sets file, offset and compression
 ---@field hashed boolean?  this process has written them, and their digest is that of what it wrote: to a file without a
 ---  name, which nobody else can write to. Written by who makes the file
+---@field spliced boolean?  what could stay of the compressed bytes of older gzip layers has stayed
+---@field kept integer?  so many bytes
 
 ---@class strata.Layer
 local methods = {}
@@ -112,6 +114,9 @@ end
 ---@field lenient boolean?  also what `strict` does not let pass
 ---@field contents strata.LayerState[]?  those whose contents are going to be read: compressed ones are inflated into a
 ---  file by the scan, which prepare() or an assembly would do by reading them once more
+---@field drops userdata?  core.globs of the entries that are going to be dropped: a gzip layer that has some is written
+---  while it is scanned, and settle() takes that when it is what the edits have come to
+---@field drops_whiteouts boolean?  whiteouts that hide such a path are going to be dropped, too
 ---@field temp_dir string?
 
 -- Asks once, of each scanned layer of an image that was opened with `strict`, whether it may be used.
@@ -149,7 +154,8 @@ function layer.load(states, opts)
     if not index then return nil, message, code end
     tasks:scan(limits.add(state.hub.limits, {
       label = label(state), index = index, digest = state.digest, diff_id = state.diff_id,
-      inflate = is_read[state], temp_dir = is_read[state] and opts.temp_dir or nil,
+      inflate = is_read[state], temp_dir = opts and opts.temp_dir,
+      drop = opts and opts.drops, drop_whiteouts = opts and opts.drops_whiteouts,
     }))
     todo[#todo + 1] = { state = state, index = index }
     state.index = nil -- unless it is scanned to its end; a later try starts anew
@@ -290,7 +296,8 @@ function layer.current(state)
   local blob = state.blob
   return {
     file = blob.file, offset = blob.offset, size = blob.size, compression = blob.compression,
-    missing = blob.missing, remote = blob.remote, hashed = blob.hashed, digest = state.digest, diff_id = state.diff_id,
+    missing = blob.missing, remote = blob.remote, hashed = blob.hashed, spliced = blob.spliced, kept = blob.kept,
+    digest = state.digest, diff_id = state.diff_id,
   }
 end
 
@@ -372,6 +379,25 @@ function layer.check_copies(states)
   if states[1] then entry_class.check_all(states[1].hub.edits) end
 end
 
+-- Notes what the edits of a layer have come to.
+local function note_result(state, opts, made)
+  made.offset, made.hashed, made.revision = 0, true, state.index:revision()
+  made.level, made.spliced = layer.level(opts, made.compression), layer.splices(state, opts)
+  made.kept = math.min(made.kept, state.blob.kept or made.kept)
+  state.result = made
+end
+
+-- Whether the scan has written what a layer becomes: see strata.LoadOptions.drops.
+local function take_draft(state, opts)
+  if not layer.splices(state, opts) then return false end
+  local file, size, digest, diff_id, kept = state.index:take_draft()
+  if not file then return false end
+  note_result(state, opts, {
+    file = file, size = size, compression = state.blob.compression, digest = digest, diff_id = diff_id, kept = kept,
+  })
+  return true
+end
+
 --- Carries out pending edits of layers, in parallel, into unnamed temporary files.
 ---@param states strata.LayerState[]
 ---@param opts? table  compression, level, temp_dir, threads, progress; exact: also results with other settings
@@ -387,7 +413,7 @@ function layer.settle(states, opts)
   for _, state in ipairs(states) do
     local compression = opts.compression
     if not compression or compression == "keep" then compression = state.blob.compression end
-    if is_pending(state) or is_stale(state, compression, opts) then
+    if (is_pending(state) or is_stale(state, compression, opts)) and not take_draft(state, opts) then
       local file
       file, message, code = core.temp_file(opts.temp_dir)
       if not file then return nil, message, code end
@@ -404,12 +430,10 @@ function layer.settle(states, opts)
   if ok then
     for i, item in ipairs(todo) do
       local done = tasks:task(i)
-      item.state.result = {
-        file = item.file, offset = 0, size = done.size, compression = item.compression,
-        digest = done.digest, diff_id = done.diff_id, revision = item.state.index:revision(),
-        level = layer.level(opts, item.compression), hashed = true,
-        spliced = layer.splices(item.state, opts), kept = done.kept,
-      }
+      note_result(item.state, opts, {
+        file = item.file, size = done.size, compression = item.compression, digest = done.digest,
+        diff_id = done.diff_id, kept = done.kept,
+      })
     end
   end
   tasks:close()

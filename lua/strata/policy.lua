@@ -92,7 +92,7 @@ local function check_denied_packages(root, names, findings)
   end
   for _, one in ipairs(list or {}) do
     for _, name in ipairs(names) do
-      if one.name:find(glob.name_pattern(name)) then
+      if core.glob_name(name, one.name) then
         report(findings, "denied_packages", ("%s %s is not allowed"):format(one.name, one.version or "?"))
         break
       end

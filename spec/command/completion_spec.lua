@@ -55,7 +55,7 @@ describe("the completion for bash", function()
 	it("offers subcommands, and those of index", function()
 		need("bash")
 		assert.equal("inspect index", offered("in"))
-		assert.equal("list add remove", offered("index", ""))
+		assert.equal("list create add remove", offered("index", ""))
 		assert.equal("remove", offered("index", "re"))
 		assert.equal("repair", offered("help", "repa"))
 		local names = {}

@@ -63,13 +63,15 @@ describe("doc/command.md", function()
 	end)
 
 	it("has examples in the help that work", function()
-		local server = registry.start()
+		local server = registry.start({ delete = true })
 		shell.sh("cd $1; for name in app-1 debian-12.1; do cp app.tar $name.tar; done", dir.path)
 		command.check({ "append", dir:file("debian-12.1.tar"), dir:file("public"), "-o", dir:file("debian-12.2.tar") })
 		command.check({ "set", dir:file("app.tar"), "--config", '/architecture="arm64"', "--tag", "app:arm64", "-o",
 			dir:file("app-arm64.tar") })
 		command.check({ "convert", dir:file("app.tar"), "--format", "oci", "-o", dir:file("app-layout") })
-		command.check({ "copy", dir:file("app.tar"), ("docker://%s/app:1"):format(server.host) })
+		for _, ref in ipairs({ "app:1", "team/app:1.3", "team/app:1.4" }) do
+			command.check({ "copy", dir:file("app.tar"), ("docker://%s/%s"):format(server.host, ref) })
+		end
 		dir:write("slim.lua", [[
 			local img = assert(require("strata").open(arg[1]))
 			assert(img:remove("usr/share/doc"))
@@ -105,6 +107,8 @@ describe("doc/command.md", function()
 			{ "waste" }, { "check", "--severity", "note" }, { "gate" }, { "rm", "etc", "-n" }, { "squash", "-n" },
 			{ "waste", "--drop", "-n" },
 			{ "append", dir:file("public"), "-n" }, { "set", "--user", "1", "-n" }, { "extract", "x", "-n" },
+			{ "packages" }, { "digest" }, { "tags" }, { "split", "--layer", "1", "usr", "-n" }, { "rechunk", "-n" },
+			{ "rm", "--layer", "3", "-n" },
 			{ "export", "-o", dir:file("rootfs.tar") }, { "export", "-o", dir:file("layer.tar"), "--layer", "1" },
 		}) do
 			table.insert(words, 2, app)
@@ -112,5 +116,14 @@ describe("doc/command.md", function()
 			check(cjson.decode(command.run(words).stdout), words[1])
 		end
 		check(cjson.decode((command.check({ "index", "list", "--json", app }))), "index list")
+		local layout = dir:file("json-layout")
+		command.check({ "convert", app, "--format", "oci", "-o", layout })
+		for _, words in ipairs({
+			{ "gc", layout }, { "artifact", "add", layout, app, "--type", "a/b" }, { "artifact", "list", layout },
+			{ "artifact", "inspect", layout },
+		}) do
+			words[#words + 1] = "--json"
+			check(cjson.decode((command.check(words))), words[1])
+		end
 	end)
 end)

@@ -100,6 +100,29 @@ describe("strata", function()
 		end)
 	end)
 
+	describe("inspect --manifest, and digest", function()
+		it("have the document of the digest, in a registry and elsewhere", function()
+			for _, place in ipairs({ dir:file("layout"), dir:file("oci.tar"), places[6] }) do
+				local img = assert(strata.open(place))
+				local text = command.check({ "inspect", "--manifest", place })
+				assert.equal(img.digest, "sha256:" .. shell.sha256(dir:write("hashed", text)))
+				assert.equal(img.digest .. "\n", command.check({ "digest", place }))
+				assert.same({ digest = img.digest }, decoded("digest", "--json", place))
+				img:close()
+			end
+		end)
+
+		it("fail where there is no manifest", function()
+			local legacy = dir:file("legacy.tar")
+			local done = command.run({ "inspect", "--manifest", legacy })
+			assert.same({ 2, "strata: " .. legacy .. ": the image came without a manifest: --config shows what it has\n" },
+				{ done.status, done.stderr })
+			done = command.run({ "digest", legacy })
+			assert.same({ 2, "strata: " .. legacy .. ": the image has no manifest, and so no digest\n" },
+				{ done.status, done.stderr })
+		end)
+	end)
+
 	describe("ls", function()
 		it("lists directories, files and globs, and all below them", function()
 			assert.same({ "dev", "etc", "odd", "root", "srv", "tmp", "usr" }, lines("ls", app))
@@ -192,6 +215,7 @@ describe("strata", function()
 		it("writes files, of a layer as well", function()
 			assert.equal("changed\nroot:x:0:0::/root:/bin/sh\n", command.check({ "cat", app, "etc/motd", "etc/passwd" }))
 			assert.equal("hello\n", command.check({ "cat", "--layer", "1", app, "etc/motd" }))
+			assert.equal("hello\n", command.check({ "cat", "--upto", "1", app, "etc/motd" }))
 			assert.equal(("x"):rep(5000), command.check({ "cat", app, "usr/bin/link" }))
 		end)
 
@@ -202,6 +226,22 @@ describe("strata", function()
 				assert.matches("^strata: [^\n]+\n$", done.stderr)
 			end
 		end)
+	end)
+
+	it("shows what the layers up to one make", function()
+		assert.matches("\ngone\n", "\n" .. command.check({ "ls", "--upto", "1", app, "usr/share/doc" }):gsub("[^\n]*/", ""))
+		assert.is_nil(command.check({ "tree", "--upto", "2", "--depth", "1", app }):find("srv", 1, true))
+		local done = command.run({ "ls", "--upto", "4", app })
+		assert.same({ 2, "strata: there is no layer 4: the image has 3, from 1, the base\n" }, { done.status, done.stderr })
+	end)
+
+	it("lists packages", function()
+		assert.equal("", command.check({ "packages", app }))
+		local img = strata.new()
+		assert(img:append({ files = { ["lib/apk/db/installed"] = "P:musl\nV:1.2-r1\nA:x86_64\n\nP:zlib\nV:1\n" } }))
+		assert(img:save(dir:file("alpine.tar")))
+		assert.equal("musl 1.2-r1 x86_64\nzlib 1 -\n", command.check({ "packages", dir:file("alpine.tar") }))
+		assert.equal("apk", decoded("packages", "--json", dir:file("alpine.tar"))[1].manager)
 	end)
 
 	describe("history", function()

@@ -5,9 +5,9 @@ local shell = require "spec.support.shell"
 local tmp = require "spec.support.tmp"
 
 local NAMES = {
-	"inspect", "ls", "tree", "cat", "history", "waste", "diff", "check", "gate", "rm", "set", "append", "squash", "rebase",
-	"purge", "normalize", "repair", "convert", "copy", "index", "extract", "export", "run", "repl",
-	"serve",
+	"inspect", "ls", "tree", "cat", "history", "packages", "serve", "waste", "diff", "check", "gate", "rm", "set",
+	"append", "squash", "split", "rechunk", "rebase", "purge", "normalize", "repair", "new", "convert", "copy", "extract",
+	"export", "index", "artifact", "tags", "digest", "delete", "gc", "run", "repl",
 }
 
 describe("strata", function()

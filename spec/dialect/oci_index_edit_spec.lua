@@ -496,8 +496,8 @@ describe("an index that cannot be edited", function()
 		assert(of("linux/amd64"):save(path, { format = "docker-legacy" }))
 		local index = assert(strata.open_index(path))
 		for _, call in ipairs({ "remove", "untag", "add" }) do
-			fails("EUNSUPPORTED", "^" .. call .. ": .*there is no index.json; save it with the format", index[call](index,
-				call == "add" and of("linux/arm64") or "app:1"))
+			fails("EUNSUPPORTED", "^" .. call .. ": .*no index.json lists its images; save it with the format",
+				index[call](index, call == "add" and of("linux/arm64") or "app:1"))
 		end
 	end)
 

@@ -76,7 +76,7 @@ describe("doc/coming-from.md", function()
 		for line in section:gmatch("\n(| [^\n]+)") do
 			local code, command = line:gsub("\\|", "\1"):match("^| [^|]+ | `([^|]+)` | ([^|]+) |$")
 			lua[#lua + 1] = code and code:gsub("\1", "|")
-			sh[#sh + 1] = command and command:match("^`(.*)`$")
+			sh[#sh + 1] = command and command:gsub("\1", "|"):match("^`(.*)`$")
 		end
 		assert(select(2, section:gsub("\n| ", "")) - 1 == #lua, tool .. ": a row without code")
 		return lua, sh

@@ -6,6 +6,7 @@ local curl = require "spec.support.curl"
 local gate = require "spec.support.gate"
 local nginx = require "spec.support.nginx"
 local oci_layout = require "spec.support.oci_layout"
+local registry = require "spec.support.registry"
 local shell = require "spec.support.shell"
 
 local it = gate.missing() and function(name)
@@ -47,6 +48,11 @@ describe("by no way around the gate:", function()
 		return layout.blobs[image.descriptor.digest]
 	end
 
+	-- The same with so many bytes.
+	local function long_text_of(image, size)
+		return text_of(image) .. (" "):rep(size - #text_of(image))
+	end
+
 	-- Says that a manifest is refused, and not there, by a tag nor by its digest.
 	local function refused(repository, text, media_type, status, words, more)
 		for _, reference in ipairs({ "1", core.sha256(text) }) do
@@ -82,6 +88,14 @@ describe("by no way around the gate:", function()
 		local tags = cjson.decode(server:ask({ "GET", "/v2/tags/tags/list" }).body).tags
 		table.sort(tags)
 		assert.same({ "1", "2" }, tags)
+	end)
+
+	it("a manifest that nginx keeps in a file is judged like others", function()
+		server:blobs("long", layout)
+		for _, more in ipairs({ {}, { "Transfer-Encoding: chunked" } }) do
+			refused("long", long_text_of(evil, 300 * 1024), nil, 403, SETID, more)
+			accepted("long", "2", long_text_of(good, 4 * 1024 * 1024 - 1), nil, more)
+		end
 	end)
 
 	it("a blob that was mounted, or pushed around the gate, is judged with the manifest", function()
@@ -421,16 +435,37 @@ for got in answers: print(*re.findall(rb"HTTP/1\.1 (\d+)".decode(), got.decode("
 		end
 		local answer = server:ask({ "GET", "/v2/blob/manifests/" .. evil.descriptor.digest, headers = { accept } })
 		assert.equal(SETID, (gate.message(answer)))
-		-- Of a long one no body is asked for. docker-registry has none of it either.
-		local long = text_of(good):gsub("}%s*$", ',"annotations":{"a":"' .. ("x"):rep(5 * 1024 * 1024) .. '"}}')
-		local name = server:blob("blob", long).digest
-		answer = server:ask({ "GET", "/v2/blob/manifests/" .. name, headers = { accept } })
-		assert.is_true(answer.status >= 400, answer.status)
+		for _, case in ipairs({ { good, 200 }, { evil, 403 } }) do
+			local name = server:blob("blob", long_text_of(case[1], 1024 * 1024)).digest
+			answer = server:ask({ "GET", "/v2/blob/manifests/" .. name, headers = { accept } })
+			assert.equal(case[2], answer.status)
+		end
 		-- One that came as a manifest is served as it is.
 		accepted("pulled", "1", text_of(good), nil, server:blobs("pulled", layout))
 		answer = server:ask({ "GET", "/v2/pulled/manifests/" .. good.descriptor.digest, headers = { accept } })
 		assert.same({ 200, text_of(good) }, { answer.status, answer.body })
 		assert.equal(404, server:ask({ "GET", "/v2/pulled/manifests/" .. evil.descriptor.digest }).status)
+	end)
+
+	it("a blob that is too long for a manifest is none, whatever the registry behind takes it for", function()
+		local behind = registry.start()
+		local own = gate.start({ "--backend", behind.host })
+		finally(function()
+			own:stop()
+			own.dir:remove()
+			behind:stop()
+		end)
+		for _, case in ipairs({ { 4 * 1024 * 1024, SETID }, { 4 * 1024 * 1024 + 1, "policy: a blob of more than 4 MiB" } }) do
+			local text = long_text_of(evil, case[1])
+			for _, bytes in pairs(layout.blobs) do
+				behind:put_blob("long", bytes)
+			end
+			behind:put_blob("long", text)
+			local digest = behind:put_manifest("long", nil, text, IMAGE)
+			local answer = own:ask({ "GET", "/v2/long/manifests/" .. digest, headers = { "Accept: " .. IMAGE } })
+			assert.equal(403, answer.status)
+			assert.equal(case[2], gate.message(answer):sub(1, #case[2]))
+		end
 	end)
 
 	it("a verdict is for one media type and one text, wherever one ends and the other begins", function()

@@ -237,6 +237,8 @@ describe("the gate", function()
 				dir:write("c.lua", "return { max_layer = 1 }") },
 			{ "gate: d.lua:1: oops", "--policy", dir:write("d.lua", "error 'oops'") },
 			{ "gate: --backend: there is no host nobody.invalid", "--backend", "nobody.invalid:1" },
+			{ "gate: --token-server: there is no host nobody.invalid", "--token-server", "http://nobody.invalid/token" },
+			{ "gate: --token-server wants a URL, as https://auth.lan/token, not auth.lan", "--token-server", "auth.lan" },
 			{ "gate: --edits: nothing.lua cannot be read", "--edits", "nothing.lua" },
 			{ "gate: --cache-bytes wants a number, not 10G", "--cache-bytes", "10G" },
 			{ "gate: e.lua: entry 1: name should be a repository", "--edits", dir:write("e.lua", "return { {} }") },

@@ -20,9 +20,6 @@ describe("a run of specs", function()
 	local function busted(script)
 		local path, report = dir:write("a_spec.lua", script), dir:file("report")
 		local done = shell.run({
-			"env",
-			"-u",
-			"STRATA_FILE_ENDS",
 			"lua5.4",
 			shell.which("busted"),
 			"-o",

@@ -15,6 +15,7 @@ local docker_registry = {}
 ---@field anonymous? string
 ---@field lifetime? number seconds, of tokens
 ---@field tls? boolean
+---@field name? string of the machine, in the address of the token server
 ---@field address? string 127.0.0.1 unless given
 ---@field delete? boolean true unless given
 ---@field relative? boolean Locations have no host
@@ -66,7 +67,7 @@ local function auth(dir, options)
 			anonymous = options.anonymous, service = "strata-registry", jwt = signer, tls = options.tls,
 			lifetime = options.lifetime })
 		return ("auth: {token: {realm: %q, service: strata-registry, issuer: strata-spec, rootcertbundle: %s}}\n"):format(
-			tokens.url .. "/token", signer.cert), tokens
+			tokens.url:gsub("127.0.0.1", options.name or "%0") .. "/token", signer.cert), tokens
 	end
 	return ""
 end

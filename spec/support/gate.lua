@@ -108,12 +108,12 @@ function Server:workers()
 	return pids
 end
 
---- Sends a request: { method, path, headers = {...}, body = ... }, as curl.send has it.
+--- Sends a request: { method, path, headers = {...}, body = ... }, as curl.quick has it.
 ---@param request table
 ---@return spec.CurlAnswer
 function Server:ask(request)
 	request[2] = (request.to or self.url) .. request[2]
-	return curl.send(request)
+	return curl.quick(request)
 end
 
 --- Puts a blob, and gives its descriptor.
@@ -125,7 +125,7 @@ function Server:blob(repository, bytes, to)
 	local begun = self:ask({ "POST", ("/v2/%s/blobs/uploads/"):format(repository), to = to })
 	local digest = core.sha256(bytes)
 	local place = begun:header("Location")
-	local put = curl.send({ "PUT", place .. (place:find("?", 1, true) and "&" or "?") .. "digest=" .. digest,
+	local put = curl.quick({ "PUT", place .. (place:find("?", 1, true) and "&" or "?") .. "digest=" .. digest,
 		headers = { "Content-Type: application/octet-stream" }, body = bytes })
 	assert(put.status == 201, put.body)
 	return { digest = digest, size = #bytes }
@@ -144,7 +144,7 @@ function Server:manifest(repository, reference, text, media_type, more)
 	for _, line in ipairs(more or {}) do
 		headers[#headers + 1] = line
 	end
-	return self:ask({ "PUT", ("/v2/%s/manifests/%s"):format(repository, reference), "--max-time", "120",
+	return self:ask({ "PUT", ("/v2/%s/manifests/%s"):format(repository, reference),
 		headers = headers, body = text, to = more and more.to })
 end
 
@@ -167,7 +167,7 @@ end
 function Server:behind(repository, reference)
 	local accept = "Accept: application/vnd.oci.image.index.v1+json, application/vnd.oci.image.manifest.v1+json, "
 		.. "application/vnd.docker.distribution.manifest.v2+json, application/vnd.docker.distribution.manifest.list.v2+json"
-	return curl.send({ "GET", ("http://%s/v2/%s/manifests/%s"):format(self.backend, repository, reference),
+	return curl.quick({ "GET", ("http://%s/v2/%s/manifests/%s"):format(self.backend, repository, reference),
 		headers = { accept } }).status
 end
 

@@ -1,7 +1,6 @@
 -- Output handler for busted: prints what failed as busted does. What spec/run sums up goes to the file named by
 -- -Xoutput, if there is one: "passed failed", then a line for each spec that failed ("failed: name: message") or
--- was skipped ("skipped: name TAB reason"). STRATA_FILE_ENDS is the number of a descriptor that gets a line for each
--- file as it ends.
+-- was skipped ("skipped: name TAB reason").
 
 local busted = require("busted")
 
@@ -51,30 +50,6 @@ local function take_skips(handler)
 	end
 end
 
--- Writes a line for each file of specs as it ends to a descriptor that this process has inherited.
-local function tell_of_files(descriptor, handler)
-	local passed, failed, skipped, started = 0, 0, 0, os.time()
-	busted.subscribe({ "file", "start" }, function()
-		passed, failed = handler.successesCount, handler.failuresCount + handler.errorsCount
-		skipped, started = handler.pendingsCount, os.time()
-		return nil, true
-	end)
-	busted.subscribe({ "file", "end" }, function(element)
-		local pipe = io.popen("cat >&" .. descriptor, "w")
-		pipe:write(
-			("    %s: %d passed, %d failed, %d skipped, %d s\n"):format(
-				element.name:gsub("^spec/", ""):gsub("_spec%.lua$", ""),
-				handler.successesCount - passed,
-				handler.failuresCount + handler.errorsCount - failed,
-				handler.pendingsCount - skipped,
-				os.time() - started
-			)
-		)
-		pipe:close()
-		return nil, true
-	end)
-end
-
 return function(options)
 	local handler
 	local path = options.arguments[1]
@@ -89,9 +64,5 @@ return function(options)
 	end
 	handler = require("busted.outputHandlers.plainTerminal")(options)
 	take_skips(handler)
-	local ends = os.getenv("STRATA_FILE_ENDS")
-	if ends then
-		tell_of_files(ends, handler)
-	end
 	return handler
 end

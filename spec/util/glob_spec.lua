@@ -1,10 +1,11 @@
 --- Patterns of paths.
 
+local core = require "strata.core"
 local glob = require "strata.util.glob"
 
 describe("a matcher of patterns", function()
 	local function matches(pattern, path)
-		return glob.matcher({ pattern })(path)
+		return core.globs({ pattern }):match(path)
 	end
 
 	it("matches a path and what is below it, and nothing beside", function()
@@ -59,10 +60,10 @@ describe("a matcher of patterns", function()
 	end)
 
 	it("matches when one of several does", function()
-		local any = glob.matcher({ "a", "b/*" })
-		assert.is_true(any("a"))
-		assert.is_true(any("b/c"))
-		assert.is_false(any("b"))
-		assert.is_false(glob.matcher({})("a"))
+		local any = core.globs({ "a", "b/*" })
+		assert.is_true(any:match("a"))
+		assert.is_true(any:match("b/c"))
+		assert.is_false(any:match("b"))
+		assert.is_false(core.globs({}):match("a"))
 	end)
 end)

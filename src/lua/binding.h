@@ -119,6 +119,7 @@ void strata_lua_register_object(lua_State *L);
 void strata_lua_register_file(lua_State *L);
 void strata_lua_register_dir(lua_State *L);
 void strata_lua_register_stdio(lua_State *L);
+void strata_lua_register_globs(lua_State *L);
 void strata_lua_register_index(lua_State *L);
 void strata_lua_register_entry(lua_State *L);
 void strata_lua_register_checkpoint(lua_State *L);

@@ -1,8 +1,10 @@
 /* strata.EntryIndex: the entries of one tar, and its edit plan. */
 #include <string.h>
 
+#include "core/layer/draft.h"
 #include "core/layer/path.h"
 #include "core/layer/plan.h"
+#include "core/tar/whiteout.h"
 #include "lua/entry_fields.h"
 #include "lua/limits.h"
 
@@ -117,29 +119,61 @@ static int index_scan(lua_State *L)
 	return 1;
 }
 
+/*
+ * index:take_draft() -> File, size, digest, diff_id, kept | nothing
+ * The blob that the scan has written, when it is what index:write would make of the plan.
+ */
+static int index_take_draft(lua_State *L)
+{
+	struct strata_file **file = strata_new_object(L, FILE_TYPE, sizeof(struct strata_file *));
+	struct strata_blob_info info;
+
+	*file = strata_draft_take(strata_check_scanned(L, 1), &info);
+	if (*file == NULL)
+		return 0;
+	strata_push_int64(L, (int64_t)info.size);
+	lua_pushstring(L, info.digest);
+	lua_pushstring(L, info.diff_id);
+	strata_push_int64(L, (int64_t)info.kept);
+	return 5;
+}
+
 static bool is_listed(const struct strata_entry *e)
 {
 	return !e->dropped && e->typeflag != 'g';
 }
 
-static bool is_global(const struct strata_entry *e)
+static bool is_whiteout(const struct strata_index *index, const struct strata_entry *e)
 {
-	return !e->dropped && e->typeflag == 'g';
+	size_t base;
+	enum strata_whiteout kind =
+	        strata_whiteout_kind(strata_index_text(index, e->path), e->path.len, &base);
+
+	return kind == STRATA_WHITEOUT_FILE || kind == STRATA_WHITEOUT_OPAQUE;
 }
 
-/* The step of an iterator: upvalue 1 the index, 2 the next number, 3 whether it is for global
- * headers. */
+enum wanted { WANTED_LISTED, WANTED_GLOBAL, WANTED_MARKED, WANTED_WHITEOUT };
+
+static bool is_wanted(const struct strata_index *index, const struct strata_entry *e,
+                      enum wanted wanted)
+{
+	if (wanted == WANTED_GLOBAL)
+		return !e->dropped && e->typeflag == 'g';
+	return is_listed(e) && (wanted != WANTED_MARKED || e->marked) &&
+	       (wanted != WANTED_WHITEOUT || is_whiteout(index, e));
+}
+
+/* The step of an iterator: upvalue 1 the index, 2 the next number, 3 which entries are wanted. */
 static int entries_next(lua_State *L)
 {
-	bool (*wanted)(const struct strata_entry *) =
-	        lua_toboolean(L, lua_upvalueindex(3)) ? is_global : is_listed;
+	enum wanted wanted = (enum wanted)lua_tointeger(L, lua_upvalueindex(3));
 	struct strata_index *index;
 	uint32_t i = (uint32_t)lua_tointeger(L, lua_upvalueindex(2));
 
 	lua_settop(L, 0);
 	lua_pushvalue(L, lua_upvalueindex(1));
 	index = strata_check_scanned(L, 1);
-	while (i < index->count && !wanted(&index->entries[i]))
+	while (i < index->count && !is_wanted(index, &index->entries[i], wanted))
 		i++;
 	lua_pushinteger(L, (lua_Integer)i + 1);
 	lua_replace(L, lua_upvalueindex(2));
@@ -149,12 +183,12 @@ static int entries_next(lua_State *L)
 	return 1;
 }
 
-static int push_iterator(lua_State *L, bool globals)
+static int push_iterator(lua_State *L, enum wanted wanted)
 {
 	strata_check_scanned(L, 1);
 	lua_pushvalue(L, 1);
 	lua_pushinteger(L, 0);
-	lua_pushboolean(L, globals);
+	lua_pushinteger(L, (lua_Integer)wanted);
 	lua_pushcclosure(L, entries_next, 3);
 	return 1;
 }
@@ -162,13 +196,43 @@ static int push_iterator(lua_State *L, bool globals)
 /* index:entries() -> iterator over the entries that are there */
 static int index_entries(lua_State *L)
 {
-	return push_iterator(L, false);
+	return push_iterator(L, WANTED_LISTED);
 }
 
 /* index:globals() -> iterator over the global headers that are there, as entries */
 static int index_globals(lua_State *L)
 {
-	return push_iterator(L, true);
+	return push_iterator(L, WANTED_GLOBAL);
+}
+
+/* index:marked() -> iterator over the entries that are marked */
+static int index_marked(lua_State *L)
+{
+	return push_iterator(L, WANTED_MARKED);
+}
+
+/* index:whiteouts() -> iterator over the whiteouts and opaque markers that are there */
+static int index_whiteouts(lua_State *L)
+{
+	return push_iterator(L, WANTED_WHITEOUT);
+}
+
+/*
+ * index:mark(globs, whiteouts) -> how many entries Globs match, which are marked now. whiteouts:
+ * those that hide such a path as well.
+ */
+static int index_mark(lua_State *L)
+{
+	bool whiteouts = lua_toboolean(L, 3);
+	struct strata_index *index = strata_check_scanned(L, 1);
+	struct strata_lua_globs *globs = strata_check_globs(L, 2);
+	struct strata_err err;
+	uint32_t count;
+
+	if (strata_plan_mark_covered(index, globs->globs, whiteouts, globs->used, &count, &err) < 0)
+		return strata_throw(L, &err);
+	lua_pushinteger(L, (lua_Integer)count);
+	return 1;
 }
 
 /* index:drop_marked() -> how many entries were dropped */
@@ -477,6 +541,7 @@ void strata_lua_register_index(lua_State *L)
 	                                   {"info", index_info},
 	                                   {"findings", index_findings},
 	                                   {"revision", index_revision},
+	                                   {"take_draft", index_take_draft},
 	                                   {"count_in", index_count_in},
 	                                   {"copy", index_copy},
 	                                   {"as_scanned", index_as_scanned},
@@ -486,6 +551,9 @@ void strata_lua_register_index(lua_State *L)
 	                                   {"unmark", index_unmark},
 	                                   {"tar", index_tar},
 	                                   {"drop_marked", index_drop_marked},
+	                                   {"mark", index_mark},
+	                                   {"marked", index_marked},
+	                                   {"whiteouts", index_whiteouts},
 	                                   {NULL, NULL}};
 	static const luaL_Reg meta[] = {{"__tostring", index_tostring}, {NULL, NULL}};
 	static const luaL_Reg counter[] = {

@@ -224,6 +224,16 @@ static struct strata_task_output output_fields(lua_State *L, const char *compres
 	return to;
 }
 
+static struct strata_draft_rules draft_fields(lua_State *L)
+{
+	struct strata_lua_globs *o = object_field(L, "drop", GLOBS_TYPE);
+
+	return (struct strata_draft_rules){
+	        .drop = o != NULL ? o->globs : NULL,
+	        .whiteouts = flag_field(L, "drop_whiteouts"),
+	};
+}
+
 /* ---- adding tasks ------------------------------------------------------- */
 
 /* The job to add to, before the fields of the task are read; *label is what messages call the task.
@@ -251,9 +261,11 @@ static int push_added(lua_State *L, struct strata_job *job, int rc, const struct
 }
 
 /*
- * job:scan{label, index, inflate, temp_dir, digest, diff_id, the limits of limits.h} -> number
+ * job:scan{label, index, inflate, drop, drop_whiteouts, temp_dir, digest, diff_id, the limits of
+ * limits.h} -> number
  * inflate: the contents of a compressed layer are going to be read, so that job:prepare would read
- * it once more.
+ * it once more. drop: Globs of the entries that are going to be dropped, so that job:write would;
+ * drop_whiteouts: whiteouts of such paths as well.
  */
 static int job_scan(lua_State *L)
 {
@@ -265,6 +277,7 @@ static int job_scan(lua_State *L)
 	        .limits = strata_tar_limit_fields(L, 2),
 	        .inflate = strata_inflate_limit_fields(L, 2),
 	        .expected = expected_fields(L),
+	        .draft = draft_fields(L),
 	        .index = index_field(L),
 	};
 	struct strata_err err;
@@ -357,7 +370,9 @@ static int job_copy(lua_State *L)
 	return push_added(L, job, strata_job_add_copy(job, label, &t, &err), &err);
 }
 
-/* job:assemble{label, assembly, to, compression, level, temp_dir} -> number; empties the Assembly
+/*
+ * job:assemble{label, assembly, to, compression, level, splice, temp_dir} -> number; empties the
+ * Assembly. splice: as of write, of each source.
  */
 static int job_assemble(lua_State *L)
 {
@@ -366,6 +381,7 @@ static int job_assemble(lua_State *L)
 	struct strata_assemble_task t = {
 	        .temp_dir = temp_dir_field(L),
 	        .to = output_fields(L, "compression"),
+	        .splice = flag_field(L, "splice"),
 	        .assembly = assembly_field(L),
 	};
 	struct strata_err err;

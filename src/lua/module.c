@@ -19,6 +19,7 @@ int luaopen_strata_core(lua_State *L)
 	strata_lua_register_file(L);
 	strata_lua_register_dir(L);
 	strata_lua_register_stdio(L);
+	strata_lua_register_globs(L);
 	strata_lua_register_index(L);
 	strata_lua_register_entry(L);
 	strata_lua_register_checkpoint(L);

@@ -6,10 +6,12 @@
 #include "core/fs/file.h"
 #include "core/fs/host_tree.h"
 #include "core/layer/assembly.h"
+#include "core/layer/globs.h"
 #include "core/layer/index.h"
 #include "lua/binding.h"
 
 #define FILE_TYPE "strata.File"
+#define GLOBS_TYPE "strata.Globs"
 #define ENTRY_INDEX_TYPE "strata.EntryIndex"
 #define ENTRY_TYPE "strata.Entry"
 #define ASSEMBLY_TYPE \
@@ -34,6 +36,15 @@ enum strata_compression strata_check_compression(lua_State *L, const char *name)
 
 /* file:send(target) -> true | nil, message, code; in stdio.c */
 int strata_lua_file_send(lua_State *L);
+
+/* strata.Globs */
+struct strata_lua_globs {
+	struct strata_globs *globs;
+	bool *used; /* by number: it has matched something */
+	size_t count;
+};
+
+struct strata_lua_globs *strata_check_globs(lua_State *L, int arg);
 
 /* strata.EntryIndex is a struct strata_index; its user value keeps nothing else. */
 struct strata_lua_index {

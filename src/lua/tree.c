@@ -386,25 +386,39 @@ static int tree_compare(lua_State *L)
 	return 1;
 }
 
+/* tree:match(globs) -> an array of the nodes whose paths Globs match; the root is none of them */
+static int tree_match(lua_State *L)
+{
+	struct strata_buf *nodes = strata_begin_buffer(L, 2);
+	struct lua_tree *o = check_sorted_at(L, 1);
+	struct strata_lua_globs *globs = strata_check_globs(L, 2);
+	struct strata_err err;
+	size_t count;
+
+	if (strata_tree_match(&o->tree, globs->globs, globs->used, nodes, &err) < 0)
+		return strata_throw(L, &err);
+	count = nodes->len / sizeof(uint32_t);
+	lua_createtable(L, (int)count, 0);
+	for (size_t i = 0; i < count; i++) {
+		uint32_t node;
+
+		memcpy(&node, nodes->data + i * sizeof(node), sizeof(node));
+		lua_pushinteger(L, (lua_Integer)node);
+		lua_rawseti(L, 4, (int)i + 1);
+	}
+	strata_buf_free(nodes);
+	return 1;
+}
+
 void strata_lua_register_tree(lua_State *L)
 {
-	static const luaL_Reg methods[] = {{"apply", tree_apply},
-	                                   {"current", tree_current},
-	                                   {"find", tree_find},
-	                                   {"path", tree_path},
-	                                   {"name", tree_name},
-	                                   {"info", tree_info},
-	                                   {"entry", tree_entry},
-	                                   {"source", tree_source},
-	                                   {"headers", tree_headers},
-	                                   {"header", tree_header},
-	                                   {"parent", tree_parent},
-	                                   {"first", tree_first},
-	                                   {"next", tree_next},
-	                                   {"child", tree_child},
-	                                   {"count", tree_count},
-	                                   {"compare", tree_compare},
-	                                   {NULL, NULL}};
+	static const luaL_Reg methods[] = {
+	        {"apply", tree_apply},     {"current", tree_current}, {"find", tree_find},
+	        {"path", tree_path},       {"name", tree_name},       {"info", tree_info},
+	        {"entry", tree_entry},     {"source", tree_source},   {"headers", tree_headers},
+	        {"header", tree_header},   {"parent", tree_parent},   {"first", tree_first},
+	        {"next", tree_next},       {"child", tree_child},     {"count", tree_count},
+	        {"compare", tree_compare}, {"match", tree_match},     {NULL, NULL}};
 	static const luaL_Reg functions[] = {{"tree", tree_new}, {NULL, NULL}};
 
 	strata_register_type(L, TREE_TYPE, methods, NULL, tree_close);

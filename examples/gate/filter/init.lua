@@ -10,6 +10,7 @@ local make = require "filter.make"
 local reply = require "filter.reply"
 local service = require "filter.service"
 local settings = require "filter.settings"
+local tokens = require "filter.tokens"
 local upstream = require "filter.upstream"
 
 local filter = {}
@@ -28,7 +29,7 @@ end
 
 -- What the upstream says when it does not say yes.
 local function pass_on(status, challenge, name, reference)
-  if challenge then ngx.header["WWW-Authenticate"] = challenge end
+  if challenge then ngx.header["WWW-Authenticate"] = tokens.challenge(challenge, name) end
   if status == 401 then
     return reply.refuse(401, "UNAUTHORIZED", "the upstream wants to know who asks")
   elseif status == 403 then
@@ -69,7 +70,7 @@ end
 -- The record of an image of the upstream with its edit, which is made when it is not there.
 local function image_of(name, entry, repository, digest)
   local bases, status, challenge, base = bases_of(entry)
-  if bases == nil then return pass_on(status, challenge, entry.name, "base " .. base) end
+  if bases == nil then return pass_on(status, challenge, name, "base " .. base) end
   local key = key_of(name, entry, repository, digest, bases)
   local want = {
     key = key, name = name, entry = entry, repository = repository, digest = digest, bases = bases or nil,

@@ -37,6 +37,8 @@ local function read_numbers()
   settings.deadline = number "GATE_DEADLINE"
   settings.layer_bytes = number "GATE_BYTES"
   settings.temp = os.getenv("GATE_TEMP")
+  settings.token_server = os.getenv("GATE_TOKENS")
+  if settings.token_server == "" then settings.token_server = nil end
 end
 
 -- The name of the file with the edits.
@@ -80,6 +82,13 @@ function settings.is_name(name)
   return true
 end
 
+--- The repository of a base of `rebase`.
+---@param text string  with a tag or a digest
+---@return string
+function settings.base(text)
+  return (text:gsub("@sha256:%x+$", ""):gsub(":[%w_][%w_.-]*$", ""))
+end
+
 local function upstreams_of(given)
   local scheme, host = os.getenv("GATE_BACKEND"):match("^(https?)://(.+)$")
   local ca = os.getenv("GATE_CA")
@@ -119,7 +128,7 @@ local function check_base(entry, where)
   if type(entry.rebase) ~= "table" then fail('%s.rebase should be {from = "NAME:TAG", onto = "NAME:TAG"}', where) end
   for _, field in ipairs { "from", "onto" } do
     local text = entry.rebase[field]
-    local name = type(text) == "string" and text:gsub("@sha256:%x+$", ""):gsub(":[%w_][%w_.-]*$", "")
+    local name = type(text) == "string" and settings.base(text)
     if not settings.is_name(name) or name == text then
       fail("%s.rebase.%s should be a repository with a tag or a digest", where, field)
     end

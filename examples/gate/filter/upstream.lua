@@ -6,10 +6,15 @@ local upstream = {}
 local ACCEPT = "application/vnd.oci.image.index.v1+json, application/vnd.oci.image.manifest.v1+json, " ..
   "application/vnd.docker.distribution.manifest.list.v2+json, application/vnd.docker.distribution.manifest.v2+json"
 
+-- The registry behind makes the addresses that it sends clients to by the name of the gate.
+local function host_for(from)
+  return from.name == "behind" and ngx.var.http_host or from.host
+end
+
 local function ask(from, path, method)
   return ngx.location.capture("/filter/ask", {
     method = method,
-    vars = { filter_base = from.base, filter_host = from.host, filter_path = path, filter_accept = ACCEPT },
+    vars = { filter_base = from.base, filter_host = host_for(from), filter_path = path, filter_accept = ACCEPT },
   })
 end
 
@@ -53,7 +58,7 @@ end
 ---@param repository string
 ---@param digest string
 function upstream.send_blob(from, repository, digest)
-  ngx.var.filter_base, ngx.var.filter_host = from.base, from.host
+  ngx.var.filter_base, ngx.var.filter_host = from.base, host_for(from)
   ngx.var.filter_path = ("/v2/%s/blobs/%s"):format(repository, digest)
   return ngx.exec("/filter/blob")
 end

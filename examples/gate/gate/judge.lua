@@ -1,6 +1,6 @@
 --- Judging a manifest, in a thread of nginx: strata.jobs calls it.
 --
--- The bytes of the manifest are those that the client has sent; what it names is read from the registry behind, with
+-- The bytes of the manifest are those that nginx passes on; what it names is read from the registry behind, with
 -- the client's own authorization. A verdict is kept by all that it depends on: bytes, media type, policy and settings.
 
 local core = require "strata.core"
@@ -15,8 +15,7 @@ local strata = require "strata"
 ---@field host table  strata.RegistryHostOptions
 ---@field credentials table?  strata.RegistryCredentials
 ---@field repository string
----@field text string
----@field type string
+---@field manifest gate.Manifest
 ---@field rules string
 ---@field name string  of its file
 ---@field identity string
@@ -26,6 +25,8 @@ local strata = require "strata"
 
 -- Indexes in indexes, and manifests that one index may lead to.
 local MAX_DEPTH, MAX_MANIFESTS = 4, 1000
+-- Bytes of a manifest that was uploaded as a blob.
+local MAX_MANIFEST = 4 * 1024 * 1024
 -- Bytes of a signature or an attestation, which is held in memory.
 local MAX_STATEMENT = 32 * 1024 * 1024
 
@@ -138,6 +139,23 @@ function judge_one(args, hub, text, stated, depth)
   return list, message, code
 end
 
+-- The bytes of the manifest.
+local function text_of(manifest, args, hub)
+  if manifest.text then return manifest.text end
+  if manifest.digest then return hub:blob(ref_of(args, manifest.digest), MAX_MANIFEST) end
+  local file, message = io.open(manifest.file, "rb")
+  local text = file and file:read "*a"
+  if file then file:close() end
+  if not text then return nil, "the manifest cannot be read: " .. tostring(message), "EIO" end
+  return text
+end
+
+local function judge_sent(args, hub)
+  local text, message, code = text_of(args.manifest, args, hub)
+  if not text then return nil, message, code end
+  return judge_one(args, hub, text, args.manifest.type, 0)
+end
+
 ---@param args gate.Judgement
 ---@return {refusal: string}?  "": it is let in
 ---@return string? message
@@ -151,7 +169,7 @@ return function(args)
   }
   if not hub then return nil, message, code end
   local ok, list
-  ok, list, message, code = pcall(judge_one, args, hub, args.text, args.type, 0)
+  ok, list, message, code = pcall(judge_sent, args, hub)
   hub:close()
   if not ok then error(list, 0) end
   if not list then return nil, message, code end

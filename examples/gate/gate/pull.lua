@@ -24,15 +24,19 @@ function pull.answer()
   if NO_BLOB[blob.status] then return ngx.exec "@pass" end
   local found = ask(ngx.HTTP_HEAD, ngx.var.request_uri)
   if found.status >= 300 then return ngx.exec "@pass" end
-  if (tonumber(found.header["Content-Length"]) or MAX + 1) > MAX then
+  local size = tonumber(found.header["Content-Length"]) or MAX + 1
+  if size > MAX then
     return reply.refuse(403, "DENIED", "policy: a blob of more than 4 MiB is no manifest")
   end
-  found = ask(ngx.HTTP_GET, ngx.var.request_uri)
-  if found.status >= 300 then return ngx.exec "@pass" end
-  local media_type = found.header["Content-Type"] or ""
-  local refusal, key = verdicts.known(found.body, media_type)
+  local manifest = { type = found.header["Content-Type"] or "", digest = digest }
+  if size <= verdicts.QUICK then
+    found = ask(ngx.HTTP_GET, ngx.var.request_uri)
+    if found.status >= 300 then return ngx.exec "@pass" end
+    manifest = { type = found.header["Content-Type"] or "", text = found.body }
+  end
+  local refusal, key = verdicts.known(manifest)
   local message, code
-  if not refusal then refusal, message, code = verdicts.of(repository, found.body, media_type, key) end
+  if not refusal then refusal, message, code = verdicts.of(repository, manifest, key) end
   if not refusal then return push.fail(message, code) end
   if refusal ~= "" then return reply.refuse(403, "DENIED", "policy: " .. refusal) end
   return ngx.exec "@pass"

@@ -1,4 +1,4 @@
---- The PUT of a manifest: what is judged are the bytes that the registry behind gets.
+--- The PUT of a manifest: nginx reads its body, has it judged, and sends the registry behind the same.
 
 local authorization = require "gate.authorization"
 local gate = require "gate"
@@ -25,7 +25,8 @@ local function header(name)
   return type(value) ~= "table" and value or nil, type(value) == "table"
 end
 
--- The bytes of the manifest; answers the request when there are none that can be judged.
+-- The manifest; answers the request when there is none that can be judged. One of more than 4 MiB gets the same answer
+-- from nginx when it comes in chunks.
 local function body()
   local media_type, twice = header "content-type"
   if twice or not media_type then return reply.refuse(400, "MANIFEST_INVALID", "policy: one Content-Type is wanted") end
@@ -36,11 +37,11 @@ local function body()
     return reply.refuse(413, "SIZE_INVALID", "policy: the manifest is larger than 4 MiB")
   end
   ngx.req.read_body()
-  local text = ngx.req.get_body_data()
-  if not text or text == "" or #text > MAX then
-    return reply.refuse(400, "MANIFEST_INVALID", "policy: there is no manifest, or it is larger than 4 MiB")
+  local text, file = ngx.req.get_body_data(), ngx.req.get_body_file()
+  if not file and (text or "") == "" then
+    return reply.refuse(400, "MANIFEST_INVALID", "policy: there is no manifest")
   end
-  return text, media_type
+  return { type = media_type, text = text, file = file }
 end
 
 -- Headers that nginx makes itself.
@@ -76,8 +77,8 @@ end
 --- For content_by_lua.
 function push.answer()
   local _, repository = route.of("PUT", route.path())
-  local text, media_type = body()
-  local refusal, key = verdicts.known(text, media_type)
+  local manifest = body()
+  local refusal, key = verdicts.known(manifest)
   if refusal ~= "" then -- findings are for those who may push; what is let in goes on, and the registry asks itself
     local answer = authorization.refusal()
     if answer and answer.status >= 502 then return reply.gone() end
@@ -85,12 +86,11 @@ function push.answer()
   end
   if not refusal then
     local message, code
-    refusal, message, code = verdicts.of(repository, text, media_type, key)
+    refusal, message, code = verdicts.of(repository, manifest, key)
     if not refusal then return push.fail(message, code) end
   end
   if refusal ~= "" then return reply.refuse(403, "DENIED", "policy: " .. refusal) end
-  ngx.req.set_body_data(text)
-  return ngx.exec "@forward"
+  return ngx.exec "@forward" -- with the body that was read
 end
 
 return push

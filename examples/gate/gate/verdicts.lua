@@ -11,26 +11,32 @@ local verdicts = {}
 -- Requests that wait for the judgement of the same bytes, by key.
 local waiting = {}
 
--- Bytes of a manifest that can be hashed here without other requests having to wait. Larger ones, which hardly anybody
--- has, are hashed by the thread that judges, which knows the verdicts as well.
-local QUICK = 256 * 1024
+--- A manifest by its bytes, or by where the thread that judges finds them: in a file, or in the registry behind as a blob.
+---@class gate.Manifest
+---@field type string  its media type
+---@field text string?
+---@field file string?
+---@field digest string?
+
+--- Bytes of a manifest that are copied and hashed here without other requests having to wait. nginx has a longer body,
+-- which hardly anybody sends, in a file (client_body_buffer_size); the thread that judges knows the verdicts as well.
+verdicts.QUICK = 256 * 1024
 
 --- The verdict on a manifest that was judged before: "" lets it in.
----@param text string
----@param media_type string
+---@param manifest gate.Manifest
 ---@return string? refusal
 ---@return string? key
-function verdicts.known(text, media_type)
-  if #text > QUICK then return nil end
-  local key = document.key(gate.settings.identity, media_type, text)
+function verdicts.known(manifest)
+  if not manifest.text then return nil end
+  local key = document.key(gate.settings.identity, manifest.type, manifest.text)
   return ngx.shared.verdicts:get(key), key
 end
 
-local function judge(repository, text, media_type)
+local function judge(repository, manifest)
   local chosen = gate.settings
   local result, message, code = gate.judges:run("call", { module = "gate.judge", args = {
     backend = chosen.backend, host = chosen.host, credentials = authorization.credentials(), repository = repository,
-    text = text, type = media_type, rules = chosen.rules, name = chosen.name, identity = chosen.identity,
+    manifest = manifest, rules = chosen.rules, name = chosen.name, identity = chosen.identity,
     artifacts = chosen.artifacts, bytes = chosen.bytes, temp_dir = chosen.temp_dir,
   } })
   return result and result.refusal, message, code
@@ -39,14 +45,13 @@ end
 --- The verdict on a manifest. Of requests with the same bytes at once one is judged; the others get its verdict, and
 --- when it fails, try themselves.
 ---@param repository string
----@param text string
----@param media_type string
+---@param manifest gate.Manifest
 ---@param key string?  as known() gives it
 ---@return string? refusal
 ---@return string? message
 ---@return string? code
-function verdicts.of(repository, text, media_type, key)
-  if not key then return judge(repository, text, media_type) end
+function verdicts.of(repository, manifest, key)
+  if not key then return judge(repository, manifest) end
   local ending = core.monotonic() + gate.settings.deadline
   while waiting[key] do
     local list, mine = waiting[key], semaphore.new(0)
@@ -57,7 +62,7 @@ function verdicts.of(repository, text, media_type, key)
   end
   local list = {}
   waiting[key] = list
-  local ok, refusal, message, code = pcall(judge, repository, text, media_type)
+  local ok, refusal, message, code = pcall(judge, repository, manifest)
   waiting[key] = nil
   for _, other in ipairs(list) do other:post(1) end
   if not ok then return nil, tostring(refusal), "EIO" end

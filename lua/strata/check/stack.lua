@@ -2,11 +2,13 @@
 -- together in either view.
 
 local core = require "strata.core"
+local job = require "strata.util.job"
 local paths = require "strata.util.path"
 
 local stack = {}
 
 local MAX_ANSWERS = 10000
+local MAX_NAMED = 10000 -- entries of a layer whose names are kept
 local AUFS = core.whiteout_name(paths.WHITEOUT)
 
 ---@class strata.Stack
@@ -17,6 +19,10 @@ local AUFS = core.whiteout_name(paths.WHITEOUT)
 ---@field steps integer  the limit of each tree
 ---@field refused {message: string, layer: integer}?  why there is no `spec`
 ---@field known boolean  false: a layer is not here, or cannot be unpacked
+---@field any table<string, integer[]>  by a name: the layers that have it anywhere, the lowest first
+---@field hard table<string, integer[]>  by a name: those of them in which it may be no directory, or deletes one
+---@field unnamed integer[]  the layers with so many entries that their names are not kept
+---@field named integer  how many layers, the lowest ones, these three are about
 local Stack = {}
 Stack.__index = Stack
 
@@ -27,7 +33,57 @@ function stack.new(limits)
   local steps = limits.steps
   return setmetatable({
     runtime = core.tree(steps, "runtime"), spec = core.tree(steps, "spec"), layers = {}, steps = steps, known = true,
+    any = {}, hard = {}, unnamed = {}, named = 0,
   }, Stack)
+end
+
+-- Notes that a layer, the topmost one so far, has a name.
+local function note(by_name, name, number)
+  local list = by_name[name]
+  if not list then
+    by_name[name] = { number }
+  elseif list[#list] ~= number then
+    list[#list + 1] = number
+  end
+end
+
+-- Notes the names that a layer has, those of directories without an entry among them. Walks pass over the layers that
+-- have none of a path's names, which may be thousands for each path.
+local function note_names(self, index, number)
+  if (index:count()) > MAX_NAMED then
+    self.unnamed[#self.unnamed + 1] = number
+    return
+  end
+  local seen = {}
+  for entry in index:entries() do
+    job.tick()
+    local path = entry.path
+    local name = paths.base(path)
+    note(self.any, name, number)
+    if entry.type ~= "dir" then note(self.hard, name, number) end
+    if name:sub(1, #paths.WHITEOUT) == paths.WHITEOUT then
+      local hidden = name:sub(#paths.WHITEOUT + 1)
+      note(self.any, hidden, number)
+      note(self.hard, hidden, number)
+    end
+    path = paths.parent(path)
+    while path and not seen[path] do
+      seen[path] = true
+      note(self.any, paths.base(path), number)
+      path = paths.parent(path)
+    end
+  end
+end
+
+-- The highest number in a list that is not above another one, 0 when there is none.
+local function highest(list, most)
+  local low, high = 0, list and #list or 0
+  if high > 0 and list[high] <= most then return list[high] end
+  while low < high do
+    local middle = math.ceil((low + high) / 2)
+    if list[middle] <= most then low = middle else high = middle - 1 end
+  end
+  return low > 0 and list[low] or 0
 end
 
 --- Puts a layer on top; nil for one that cannot be read.
@@ -95,6 +151,8 @@ end
 ---@field node integer?  what default runtimes show there
 ---@field leads_to integer?  the same with the last symlink followed
 ---@field number integer  of the topmost layer that may have something there
+---@field above integer[][]?  for each name above: the layers in which it may be no directory, or deletes one; nil: no
+---  layer was passed over so far
 ---@field at {depth: integer, node: integer?, code: string?}  what that layer has
 local Walk = {}
 Walk.__index = Walk
@@ -125,6 +183,7 @@ end
 ---@param path string  the whole path then
 function Walk:enter(name, path)
   local from = self.leads_to
+  if self.above then self.above[#self.above + 1] = self.stack.hard[self.name] end
   self.path, self.name, self.depth = path, name, self.depth + 1
   self.node = from and self.stack.runtime:child(from, name)
   self.leads_to = from and enter(self.stack.runtime, from, name, path)
@@ -134,6 +193,24 @@ end
 ---@return string? type  nil: nothing
 function Walk:kind()
   return self.node and (self.stack.runtime:info(self.node)) or nil
+end
+
+-- The topmost layer below the one that has nothing there which may have something, 0 for none.
+local function next_layer(self)
+  local most, names, above = self.number - 1, self.stack, self.above
+  if most == 0 then return 0 end
+  while names.named < #names.layers do
+    names.named = names.named + 1
+    note_names(names, names.layers[names.named].index, names.named)
+  end
+  if not above then
+    above = { names.unnamed[1] and names.unnamed }
+    for name in (paths.parent(self.path) or ""):gmatch("[^/]+") do above[#above + 1] = names.hard[name] end
+    self.above = above
+  end
+  local number = highest(names.any[self.name], most)
+  for i = 1, number < most and #above or 0 do number = math.max(number, highest(above[i], most)) end
+  return number
 end
 
 -- Looks at what a layer has there. Returns the steps that it takes.
@@ -166,7 +243,7 @@ function Walk:copied()
       if deletes_above(layer, paths.parent(self.path)) then return false, self.number, steps end
       if deletes(layer, self.path) then return true, nil, steps end
     end
-    self.number, at.depth = self.number - 1, nil
+    self.number, at.depth = next_layer(self), nil
   end
   return true, nil, steps
 end

@@ -18,18 +18,23 @@ local command = {}
 
 -- In the order of the help.
 local GROUPS = {
-  { "Look inside", { "inspect", "ls", "tree", "cat", "history", "serve" } },
+  { "Look inside", { "inspect", "ls", "tree", "cat", "history", "packages", "serve" } },
   { "Judge", { "waste", "diff", "check", "gate" } },
-  { "Change", { "rm", "set", "append", "squash", "rebase", "purge", "normalize", "repair" } },
-  { "Write elsewhere", { "convert", "copy", "index", "extract", "export" } },
+  { "Change", { "rm", "set", "append", "squash", "split", "rechunk", "rebase", "purge", "normalize", "repair" } },
+  { "Write elsewhere", { "new", "convert", "copy", "extract", "export" } },
+  { "Layouts and registries", { "index", "artifact", "tags", "digest", "delete", "gc" } },
   { "Use Lua", { "run", "repl" } },
 }
 
 -- What other tools call it.
 local ELSEWHERE = {
-  flatten = "squash", mutate = "set", mod = "set", config = "inspect", manifest = "inspect", info = "inspect",
-  validate = "check", verify = "check", pull = "copy", push = "copy", cp = "copy", unpack = "extract", find = "ls",
-  filter = "rm", delete = "rm", remove = "rm", add = "append", du = "tree",
+  flatten = "squash", merge = "squash", mutate = "set", mod = "set", info = "inspect", show = "inspect",
+  stat = "inspect", config = "inspect --config", manifest = "inspect --manifest", validate = "check", verify = "check",
+  pull = "copy", push = "copy", cp = "copy", tag = "copy", sync = "copy", save = "copy", load = "copy",
+  unpack = "extract", blob = "export --layer", find = "ls", du = "tree", layers = "history", filter = "rm",
+  remove = "rm", add = "append", import = "append", repack = "append", init = "new", ["list-tags"] = "tags",
+  images = "index list", untag = "delete", prune = "gc", sbom = "packages", pkgs = "packages", attach = "artifact add",
+  referrers = "artifact list", discover = "artifact list",
 }
 
 local FOLDER = "strata.command.subcommand."
@@ -77,16 +82,12 @@ function command.parser(only)
   return parser
 end
 
--- Whether what is asked for is told at once: the version, or the help of a subcommand.
-local function tells(words, name)
-  if name == "--version" then
-    io.stdout:write("strata ", core._VERSION, "\n")
-  elseif name and (words[2] == "--help" or words[2] == "-h") then
-    io.stdout:write(command.parser(name)._commands[1]:get_help(), "\n")
-  else
-    return false
-  end
-  return true
+-- What is told at once: the version, or a help.
+local function told(words, name)
+  if name == "--version" then return "strata " .. core._VERSION end
+  local word = words[name and 2 or 1]
+  if word ~= "--help" and word ~= "-h" then return nil end
+  return name and command.parser(name)._commands[1]:get_help() or command.parser():get_help()
 end
 
 -- The subcommand that the words ask for, nil when the parser has to say that there is none.
@@ -109,18 +110,27 @@ local function chosen(words)
     or "strata --help lists them")
 end
 
--- Of strata index, which have helps of their own.
-local ACTIONS = { list = true, add = true, remove = true }
+-- Subcommands with actions, which have helps of their own.
+local ACTIONS = {
+  index = { list = true, create = true, add = true, remove = true },
+  artifact = { list = true, inspect = true, cat = true, add = true },
+}
 
 local function run(state, words)
   local name = chosen(words)
-  if tells(words, name) then return 0 end
+  local text = told(words, name)
+  state.out = output.of { color = "never" }
+  if text then
+    state.out:write(text, "\n")
+    state.out:flush()
+    return 0
+  end
   local ok, args = command.parser(name):pparse(words)
   if not ok then
     args = args:gsub("\nDid you mean", "; did you mean"):gsub("a command is required", "a subcommand is wanted")
       :gsub("unknown command", "unknown subcommand")
     if args:find("^unknown option '%-[^%-]") then args = args:gsub("; did you mean.*", "") end -- all letters are near
-    if name == "index" and ACTIONS[words[2]] then name = "index " .. words[2] end
+    if ACTIONS[name] and ACTIONS[name][words[2]] then name = name .. " " .. words[2] end
     problem.stop("%s%s%s", name and name .. ": " or "", output.text(args),
       name and (" (strata %s --help)"):format(name) or "")
   end
@@ -138,10 +148,28 @@ end
 -- Options of the module that messages give with a value, and which the command has, too.
 local OPTIONS = { format = true, index = true, attestations = true, exists = true }
 
+-- Calls that messages of the module advise, as Lua patterns, and what does the same here.
+local CALLS = {
+  { "strata%.copy%(archive, directory, {.-}%) makes", "strata copy ARCHIVE DIRECTORY --format oci makes" },
+  { "strata%.save%({%.%.%.}, to.-%) makes", "strata index create makes" },
+  { "choose by its ref", "choose one with --ref" },
+  { ", which strata%.open opens; img:referrers%(%) lists", ": strata artifact list shows" },
+}
+
+-- Methods that have the name of no subcommand.
+local METHODS = { remove = true, flatten = true, read = true, remove_layer = true, save = true }
+
 -- Messages of the module name options as Lua has them: "replace = true" is --replace here.
--- Methods that have the name of no subcommand are told apart from the others, too.
 local function in_shell(message)
-  message = message:gsub("^%l+:[%l_]+: ", ""):gsub("^remove: ", ""):gsub("^flatten: ", "")
+  for _, one in ipairs(CALLS) do message = message:gsub(one[1], one[2]) end
+  message = message:gsub("^%l+:[%l_]+: ", "")
+  local method = message:match("^([%l_]+): ")
+  if method and (METHODS[method] or message:find("^[%l_]+: docker://")) then message = message:sub(#method + 3) end
+  message = message:gsub("choose one with ([%l, ]+)", function(list)
+    return "choose one with " .. list:gsub("%l+", function(name) return name ~= "or" and "--" .. name or nil end)
+  end)
+  message = message:gsub("%(there are no credentials for (%S+)%)",
+    "(there are no credentials for %1: docker login %1, or podman login)")
   message = message:gsub('%f[%w](%l+) = "([%w.-]+)"', function(name, value)
     return OPTIONS[name] and ("--%s %s"):format(name, value)
   end)
@@ -160,8 +188,17 @@ local function explain(err, script)
   if text:find("interrupted!$") then return "interrupted", 130 end
   local place, message = text:match("^(.-):%d+: (.*)$")
   if place == script then return in_shell(message), 2 end
-  if not (place and place:find("strata/.*%.lua$")) then return text, 2 end
+  local is_own = place and place:find("strata/.*%.lua$") or text:find("^attempt to ") -- of ipairs, for one
+  if not is_own then return text, 2 end
   return ("internal error: %s (STRATA_DEBUG=1 shows where)"):format(text), 2
+end
+
+-- What is closed of standard input, output and error becomes /dev/null, opened so that writing fails. Otherwise a file
+-- of an image would be opened in its place, and get what is printed.
+local function hold_closed()
+  local held = {}
+  for i = 1, 3 do held[i] = io.open("/dev/null") end
+  return held
 end
 
 --- Runs the command.
@@ -169,7 +206,7 @@ end
 ---@param script string  the chunk that calls, as debug.getinfo has it in short_src
 ---@return integer status  for os.exit
 function command.main(words, script)
-  local state, trace = {}, nil
+  local state, trace = { held = hold_closed() }, nil
   io.stdout:setvbuf("full")
   local ok, result = xpcall(run, function(err)
     trace = debug.traceback(nil, 2)

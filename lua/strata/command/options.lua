@@ -65,6 +65,18 @@ function options.common(cmd)
     cmd:flag("-q --quiet", "Print nothing but errors."))
 end
 
+--- Adds an action of a subcommand, with a help of its own.
+---@param cmd table
+---@param name string  "index add"
+---@param summary string
+---@param usage string
+---@return table # argparse's
+function options.action(cmd, name, summary, usage)
+  return cmd:command(name:match("%S+$"), summary):usage(("Usage: strata %s %s"):format(name, usage))
+    :add_help { name = "-h --help", description = "Show this help." }
+end
+
+-- The options for places in a registry.
 local function registry_options(cmd)
   return cmd:option("--plain-http", "Speak http to this registry."):argname("HOST"):count("*"),
     cmd:option("--insecure", "Do not check the certificate of this registry."):argname("HOST"):count("*"),
@@ -74,13 +86,34 @@ end
 
 local SHOWN_PLACES = 'a file, a layout directory, "-" or docker://host/name:tag'
 
+--- Adds the options for places in a registry.
+---@param cmd table
+function options.registries(cmd)
+  cmd:group("Registry", registry_options(cmd))
+end
+
+--- Adds an argument that is a place, and the options for one in a registry.
+---@param cmd table
+---@param name string  what help calls it
+---@param text string
+---@return table argument
+function options.place(cmd, name, text)
+  options.registries(cmd)
+  return cmd:argument(name, text):target("image")
+end
+
+--- Adds an argument that is a place, of which all images are meant.
+---@param cmd table
+---@param name string  what help calls it
+function options.images(cmd, name)
+  options.place(cmd, name, ("The images: %s."):format(SHOWN_PLACES))
+end
+
 --- Adds an argument that is an image, and the options that say which one is meant.
 ---@param cmd table
 ---@param name? string  what help calls it. Default: "IMAGE"
----@param is_whole? boolean  all images that are there are meant
-function options.image(cmd, name, is_whole)
-  cmd:argument(name or "IMAGE", ("The image%s: %s."):format(is_whole and "s" or "", SHOWN_PLACES)):target("image")
-  if is_whole then return cmd:group("Registry", registry_options(cmd)) end
+function options.image(cmd, name)
+  cmd:argument(name or "IMAGE", ("The image: %s."):format(SHOWN_PLACES)):target("image")
   cmd:group("Which image",
     cmd:option("--ref", "The tag or ID of one of several images."):argname("REF"),
     cmd:option("--platform", "One of several platforms, such as linux/arm64."):argname("OS/ARCH"),
@@ -88,23 +121,51 @@ function options.image(cmd, name, is_whole)
     registry_options(cmd))
 end
 
---- Adds the options of a subcommand that writes an image.
+--- Adds the options that say of which layers the files are.
+---@param cmd table
+---@param text string  of --layer
+function options.layers(cmd, text)
+  cmd:mutex(
+    cmd:option("--layer", text):argname("N"):convert(options.number(1)),
+    cmd:option("--upto", "The files as layers 1 to N make them."):argname("N"):convert(options.number(1)))
+end
+
+--- Adds the option that says where an image goes.
+---@param cmd table
+---@param more? string  about it
+---@return table option
+function options.target(cmd, more)
+  return named(cmd:option("-o --output", ("Write to TO: %s.%s"):format(SHOWN_PLACES, more or "")):argname("TO"),
+    "-o, --output TO")
+end
+
+--- Adds the option that names what is written.
+---@param cmd table
+---@param text string
+function options.tag(cmd, text)
+  named(cmd:option("-t --tag", text):argname("NAME"):count("*"), "-t, --tag NAME")
+end
+
+--- Adds the options of a subcommand that changes an image and writes it.
 ---@param cmd table
 function options.output(cmd)
-  local to = "Write to TO: " .. SHOWN_PLACES .. ". What is in a layout goes into a layout, or into an archive where TO "
-    .. "ends in .tar."
   cmd:mutex(
-    named(cmd:option("-o --output", to):argname("TO"), "-o, --output TO"),
+    options.target(cmd, " What is in a layout goes into a layout, or into an archive where TO ends in .tar."),
     cmd:flag("-i --in-place", "Write over IMAGE."))
-  named(cmd:option("-t --tag", "Name the result so, instead of what it is called; in a registry, a further tag.")
-    :argname("NAME"):count("*"), "-t, --tag NAME")
+  options.tag(cmd, "Name the result so, instead of what it is called; in a registry, a further tag.")
+  options.plan(cmd)
   options.writing(cmd)
+end
+
+--- Adds the option for those who want to see first.
+---@param cmd table
+function options.plan(cmd)
+  cmd:flag("-n --plan", "Tell what would be written, and write nothing.")
 end
 
 --- Adds the options that say how an image is written.
 ---@param cmd table
 function options.writing(cmd)
-  cmd:flag("-n --plan", "Tell what would be written, and write nothing.")
   cmd:group("How it is written",
     cmd:option("--format", "As it came, when none is given."):argname("FORMAT")
       :choices { "docker", "docker-legacy", "oci", "oci-archive" },
@@ -129,9 +190,14 @@ local function is_dir(path)
   return dir and true or false
 end
 
-local function is_remote(place)
+--- Whether a place is in a registry.
+---@param place any
+---@return boolean
+function options.is_remote(place)
   return type(place) == "string" and place:find("^docker://") ~= nil
 end
+
+local is_remote = options.is_remote
 
 --- The client of registries that the options ask for; nil when no place is in a registry.
 ---@param args table
@@ -179,9 +245,16 @@ local MANY = 4
 ---@return string
 function options.shortened(message, place)
   local head, list = message:match("^(.-)[;,] [and ]*there are: (.*)$")
-  if not head then head, list = message:match("^(.* with ref, platform or digest): (.*)$") end
+  if not head then head, list = message:match("^(.* choose one with [%l, ]+): (.*)$") end
   if not list or select(2, list:gsub("[;,] ", "")) < MANY then return message end
   return ("%s: strata index list %s shows them"):format(head, place)
+end
+
+--- Whether nothing says which of several images is meant.
+---@param args table
+---@return boolean
+function options.is_any(args)
+  return not (args.ref or args.platform or args.digest)
 end
 
 --- Opens a further image, for the platform of `--platform`, or ends the command.
@@ -205,7 +278,7 @@ function options.image_of(args, out, place, ref, digest)
   if SKOPEO[transport] then
     problem.stop("%s: formats are told by content: the path alone, without %s", place, transport)
   end
-  problem.stop("%s", (message:gsub("with ref, platform or digest", "with --ref, --platform or --digest")))
+  problem.stop("%s", message)
 end
 
 --- Opens the image that the arguments name, or ends the command.
@@ -224,6 +297,15 @@ function options.layer(img, number)
   local layer = img.layers[number]
   if not layer then problem.stop("there is no layer %d: the image has %d, from 1, the base", number, #img.layers) end
   return layer
+end
+
+--- The files that a container sees, or those that the layers up to `--upto` make.
+---@param args table
+---@param img strata.Image
+---@return strata.Rootfs
+function options.rootfs(args, img)
+  if args.upto then options.layer(img, args.upto) end
+  return (problem.check(img:rootfs(args.upto and { upto = args.upto } or nil)))
 end
 
 --- A base that is a number of layers, or a place that has its image.
@@ -274,7 +356,8 @@ function options.check_target(args)
   if args.in_place and args.image == "-" then
     problem.stop("what comes from standard input cannot be written in place: -o TO")
   elseif not to and not args.in_place and not args.plan then
-    problem.stop("where does it go? -o TO (a file, a directory, - or docker://...), or --in-place")
+    problem.stop("where does it go? -o TO (a file, a directory, - or docker://...)%s",
+      args.image and ", or --in-place" or "")
   elseif to == "-" and args.json and not args.plan then
     problem.stop("--json and -o - both want standard output")
   elseif to == "-" and not args.plan and core.is_terminal(1) then
@@ -294,7 +377,8 @@ end
 function options.format_of(args, to, is_whole)
   local name = (to or ""):gsub("%.gz$", ""):gsub("%.zst$", ""):gsub("%.xz$", ""):gsub("%.bz2$", "")
   local is_tar = name:find("%.tar$") or name:find("%.tgz$")
-  if args.format or not is_tar or is_remote(to) or not is_dir(args.image) or is_dir(to) then return args.format end
+  local is_from_dir = args.image and is_dir(args.image)
+  if args.format or not is_tar or is_remote(to) or not is_from_dir or is_dir(to) then return args.format end
   local whole = not is_whole and require("strata").open_index(args.image)
   if whole and #whole.manifests > 1 then
     problem.stop("%s: what is in a layout stays in one: --format oci-archive writes an archive of this image alone, "
@@ -394,6 +478,16 @@ function options.save(args, out, img, report)
     if to == "-" and not args.plan then out:warn("%s", line) else out:say("%s", line) end
   end
   options.report(out, args, to, saved, lost, report)
+end
+
+--- The same for an edit that has made new layers of others.
+---@param args table
+---@param out table
+---@param img strata.Image
+---@param chunks strata.Chunk[]  prints itself
+function options.save_chunks(args, out, img, chunks)
+  options.tell(out, "%s", tostring(chunks))
+  options.save(args, out, img, { chunks = chunks })
 end
 
 --- The same for an edit that may leave something of what was to go: all of it is told, and the status is 1.

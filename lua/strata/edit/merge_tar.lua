@@ -228,6 +228,7 @@ end
 ---@field view? "runtime"|"spec"
 ---@field compression? string
 ---@field level? integer
+---@field splice? boolean  what can stay of the compressed bytes of gzip layers stays
 ---@field threads? integer
 ---@field progress? function
 
@@ -236,7 +237,7 @@ end
 ---@param first integer
 ---@param last integer
 ---@param opts strata.MergeTarOptions
----@return {file: userdata, size: integer, digest: string, diff_id: string, entries: integer}?
+---@return {file: userdata, size: integer, digest: string, diff_id: string, entries: integer, kept: integer}?
 ---@return string? message
 ---@return string? code
 function merge_tar.write(states, first, last, opts)
@@ -259,7 +260,7 @@ function merge_tar.write(states, first, last, opts)
   local job, entries = core.job(), self.assembly:count()
   job:assemble {
     label = opts.label, assembly = self.assembly, to = opts.to, compression = opts.compression,
-    level = opts.level,
+    level = opts.level, splice = opts.splice,
   }
   add_hashes(self, job, states)
   local ok
@@ -267,7 +268,8 @@ function merge_tar.write(states, first, last, opts)
   local done = ok and job:task(1)
   job:close()
   if not ok then return nil, message, code end
-  return { file = opts.to, size = done.size, digest = done.digest, diff_id = done.diff_id, entries = entries }
+  return { file = opts.to, size = done.size, digest = done.digest, diff_id = done.diff_id, entries = entries,
+    kept = done.kept }
 end
 
 return merge_tar

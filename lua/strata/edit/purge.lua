@@ -114,7 +114,7 @@ end
 local function run(state, edit, chosen, opts)
   local secrets = type(opts.prove) == "string" and { opts.prove } or opts.prove or {}
   local states = state.hub.layers
-  local ok, message, code = layer.load(states, opts)
+  local ok, message, code = remove.load(states, chosen, opts)
   if ok then ok, message, code = edit:keep(states) end
   if not ok then return nil, message, code end
   local removed, whiteouts = {}, 0

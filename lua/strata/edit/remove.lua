@@ -4,7 +4,6 @@ local choice = require "strata.util.choice"
 local edit_entries = require "strata.layer.edit_entries"
 local fail = require "strata.util.fail"
 local image = require "strata.image"
-local job = require "strata.util.job"
 local layer = require "strata.layer"
 local merge = require "strata.tree.merge"
 local options = require "strata.util.options"
@@ -37,40 +36,35 @@ end
 local function count_whiteouts(states)
   local count = 0
   for _, one in ipairs(states) do
-    for entry in one.index:entries() do
-      if is_whiteout(entry) then count = count + 1 end
-    end
+    for _ in one.index:whiteouts() do count = count + 1 end
   end
   return count
 end
 
--- Drops the entries for which chosen(entry, layer) is true, and adds those that are no whiteouts to a list.
-local function drop(edit, hub, removed, chosen)
-  local ok, message, code = edit_entries.filter(hub, hub.layers, function(entry, handle)
-    job.tick()
-    if not chosen(entry, handle.position) then return true end
-    if not is_whiteout(entry) then
-      removed[#removed + 1] = { layer = handle.position, path = entry.path, type = entry.type, size = entry.size }
-    end
-    return false
-  end, edit)
-  return ok, message, code
+-- The nodes of a tree that are at a chosen path.
+local function nodes_at(tree, chosen)
+  local globs = chosen:declared()
+  if globs then return tree:match(globs) end
+  local nodes, node = {}, merge.after(tree, 0, 0)
+  while node do
+    if chosen:covers(tree:path(node)) then nodes[#nodes + 1] = node end
+    node = merge.after(tree, node, 0)
+  end
+  return nodes
 end
 
--- What a merged view has at a chosen path. An entry of another path may be there: symlinks lead to it. Returns for each
--- layer the numbers of such entries, and the path of one.
+-- Adds the numbers of the entries that a merged view has at chosen paths, by layer. An entry of another path may be
+-- there: symlinks lead to it. Returns the path of one.
 local function find_in_view(tree, chosen, found)
-  local node, example = merge.after(tree, 0, 0), nil
-  while node do
-    local path = tree:path(node)
-    local entry = chosen:covers(path) and tree:entry(node)
+  local example
+  for _, node in ipairs(nodes_at(tree, chosen)) do
+    local entry = tree:entry(node)
     if entry then
       local _, from = tree:info(node)
       found[from] = found[from] or {}
       found[from][entry.position] = true
-      example = example or path
+      example = example or tree:path(node)
     end
-    node = merge.after(tree, node, 0)
   end
   return example
 end
@@ -129,16 +123,33 @@ end
 function remove.all(edit, hub, chosen)
   local removed, before = {}, count_whiteouts(hub.layers)
   ask(hub.layers, chosen)
-  local ok, message, code = drop(edit, hub, removed, function(entry) return remove.covers(chosen, entry) end)
+  local mark = edit_entries.marker(chosen, true)
+  local ok, message, code = edit_entries.drop(hub, hub.layers, mark, edit, removed)
   while ok do
     local found, example, how = remove.find_in_views(hub.layers, chosen)
     if not found then return nil, example, how end
     if not example then return removed, before - count_whiteouts(hub.layers) end
-    ok, message, code = drop(edit, hub, removed, function(entry, number)
-      return (found[number] or {})[entry.position] == true
-    end)
+    ok, message, code = edit_entries.drop(hub, hub.layers, function(state)
+      local numbers = found[state.position] or {}
+      for number in pairs(numbers) do state.index:entry(number):mark() end -- the order does not matter
+      return next(numbers) and 1 or 0
+    end, edit, removed)
   end
   return nil, message, code
+end
+
+--- Scans the layers of an image. What is going to be removed is dropped from gzip layers meanwhile.
+---@param states strata.LayerState[]
+---@param chosen strata.Choice?
+---@param opts? strata.WorkOptions
+---@return boolean? ok
+---@return string? message
+---@return string? code
+function remove.load(states, chosen, opts)
+  return layer.load(states, {
+    threads = opts and opts.threads, progress = opts and opts.progress,
+    drops = chosen and chosen:declared(), drops_whiteouts = true,
+  })
 end
 
 --- Removes paths, with all below them, from every layer, whatever symlinks lead to them, and the whiteouts that hide
@@ -154,7 +165,7 @@ function image.methods:remove(which, opts)
   local state, chosen = image.state_of(self), choice.new(which, "remove")
   local removed, message, code = image.edit(state, "remove", function(edit)
     local states = state.hub.layers
-    local ok, why, how = layer.load(states, opts)
+    local ok, why, how = remove.load(states, chosen, opts)
     if ok then ok, why, how = edit:keep(states) end
     if not ok then return nil, why, how end
     local list

@@ -38,13 +38,14 @@ function squash.merge(state, first, last, opts, compression)
   if not to then return nil, message, code end
   local made
   made, message, code = merge_tar.write(states, first, last, {
-    to = to, compression = compression, label = ("layers %d to %d"):format(first, last),
+    to = to, compression = compression, splice = true, label = ("layers %d to %d"):format(first, last),
     threads = opts.threads, progress = opts.progress, view = opts.view,
   })
   if not made then return nil, message, code end
   for i = last, first, -1 do layer_list.take_out(state, i) end
   layer_list.put_in(state, first, layer.new {
-    blob = { file = made.file, offset = 0, size = made.size, compression = compression, hashed = true },
+    blob = { file = made.file, offset = 0, size = made.size, compression = compression, hashed = true,
+             spliced = compression ~= "none", kept = made.kept },
     diff_id = made.diff_id, digest = made.digest, made = true, hub = state.hub,
   }, made.diff_id)
   history.merge(state.config, first, last)

@@ -55,11 +55,9 @@ function edit_entries.keeps(fn, entry, handle)
   return keep
 end
 
--- Marks the entries for which fn returns false. The marks are in the entry indexes, where
--- a million of them costs nothing. Returns the numbers of the layers that lose some.
-local function mark(chosen, fn)
-  local losing = {}
-  for _, state in ipairs(chosen) do
+-- A function that marks the entries of a layer for which fn returns false.
+local function marker(fn)
+  return function(state)
     local handle, count = state.handle, 0
     for entry in state.index:entries() do
       job.tick()
@@ -70,9 +68,22 @@ local function mark(chosen, fn)
         count = count + 1
       end
     end
-    if count > 0 then losing[#losing + 1] = state.position end
+    return count
   end
-  return losing
+end
+
+--- A function for edit_entries.drop, which marks what paths choose: what a function says of them has been told before.
+---@param chosen strata.Choice
+---@param whiteouts boolean  they go by the path that they hide, which is no match of its own; else they stay
+---@return fun(state: strata.LayerState): integer
+function edit_entries.marker(chosen, whiteouts)
+  local globs = chosen:declared()
+  if globs then return function(state) return state.index:mark(globs, whiteouts) end end
+  return marker(function(entry)
+    local hidden = entry.whiteout or entry.opaque
+    if hidden and not whiteouts then return true end
+    return not chosen:covers(hidden or entry.path, hidden ~= nil)
+  end)
 end
 
 -- Drops what is marked in some layers, and whiteouts in any that then hide nothing.
@@ -95,31 +106,58 @@ local function drop_marked(kept, states, losing)
   return true
 end
 
---- Drops the entries of layers for which fn returns false, and whiteouts in the layers above
--- them that then hide nothing. Decides first and drops then: when fn throws, nothing changes.
+-- Adds the marked entries of a layer that are no whiteouts to a list.
+local function note_marked(state, removed)
+  for entry in state.index:marked() do
+    job.tick()
+    if not is_whiteout(entry) then
+      removed[#removed + 1] = { layer = state.position, path = entry.path, type = entry.type, size = entry.size }
+    end
+  end
+end
+
+--- Drops the entries of layers that are marked, and whiteouts in the layers above them that then hide nothing. The
+-- marks are in the entry indexes, where a million of them costs nothing. All is marked before anything is dropped: when
+-- `mark` throws, nothing changes.
 ---@param hub table  of the layers
 ---@param chosen table[]  states of layers
----@param fn fun(entry: strata.Entry, layer: strata.Layer): boolean
+---@param mark fun(state: strata.LayerState): integer  marks entries of a layer, and returns how many
 ---@param within? strata.Transaction  of the edit that this is a part of
+---@param removed? strata.Removed[]  what is dropped is added to it, but for whiteouts
 ---@return boolean? ok
 ---@return string? message
 ---@return string? code
-function edit_entries.filter(hub, chosen, fn, within)
-  check_callback(fn, "filter")
+function edit_entries.drop(hub, chosen, mark, within, removed)
   local states = hub.layers
   local function run(kept)
     local ok, message, code = layer.load(states)
-    if ok then ok, message, code = kept:keep(chosen) end -- fn may also assign to fields
+    if ok then ok, message, code = kept:keep(chosen) end -- a function of the caller may also assign to fields
     if not ok then return nil, message, code end
     for _, state in ipairs(chosen) do state.index:unmark() end -- a plan may have left marks
-    local losing = mark(chosen, fn)
+    local losing = {}
+    for _, state in ipairs(chosen) do
+      if mark(state) > 0 then losing[#losing + 1] = state.position end
+    end
     if not losing[1] then return true end
+    for _, number in ipairs(removed and losing or {}) do note_marked(states[number], removed) end
     ok, message, code = stranded_links.check(states)
     if ok then ok, message, code = drop_marked(kept, states, losing) end
     return ok, message, code
   end
   if within then return run(within) end
   return edit(hub, "filter", run)
+end
+
+--- The same for the entries for which fn returns false.
+---@param hub table  of the layers
+---@param chosen table[]  states of layers
+---@param fn fun(entry: strata.Entry, layer: strata.Layer): boolean
+---@return boolean? ok
+---@return string? message
+---@return string? code
+function edit_entries.filter(hub, chosen, fn)
+  check_callback(fn, "filter")
+  return edit_entries.drop(hub, chosen, marker(fn))
 end
 
 --- Calls fn for each entry of layers, to assign to its fields.
@@ -185,17 +223,16 @@ end
 function layer.methods:remove(which, opts)
   options.check("remove", "RemoveOptions", opts)
   local state, chosen, removed = transaction.state_of(self, "remove"), choice.new(which, "remove"), {}
-  local ok, message, code = layer.load({ state }, opts)
+  local ok, message, code = layer.load({ state }, {
+    threads = opts and opts.threads, progress = opts and opts.progress, drops = chosen:declared(),
+  })
   if not ok then return nil, message, code end
   for entry in chosen.call and state.index:entries() or function() end do
     if not is_whiteout(entry) then chosen:ask(entry.path, entry, self) end
   end
   ok, message, code = edit(state.hub, "remove", function(kept)
-    local done, why, how = edit_entries.filter(state.hub, { state }, function(entry)
-      if is_whiteout(entry) or not chosen:covers(entry.path) then return true end
-      removed[#removed + 1] = { layer = self.position, path = entry.path, type = entry.type, size = entry.size }
-      return false
-    end, kept)
+    local mark = edit_entries.marker(chosen, false)
+    local done, why, how = edit_entries.drop(state.hub, { state }, mark, kept, removed)
     local unused = done and not (opts and opts.optional) and chosen:unused()
     if unused then return fail("ENOENT", "remove: %s", unused) end
     return done, why, how

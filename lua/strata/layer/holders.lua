@@ -46,13 +46,11 @@ end
 local function find_whiteouts(states)
   local found = {}
   for i, state in ipairs(states) do
-    for entry in i > 1 and state.index:entries() or function() end do
+    for entry in i > 1 and state.index:whiteouts() or function() end do
       job.tick()
       local path = entry.whiteout or entry.opaque
-      if path then
-        found[path] = found[path] or {}
-        table.insert(found[path], { layer = i, number = entry.position })
-      end
+      found[path] = found[path] or {}
+      table.insert(found[path], { layer = i, number = entry.position })
     end
   end
   return found

@@ -16,9 +16,9 @@ end
 local function find_losses(states, losing, whiteouts)
   local losses = {}
   for _, i in ipairs(losing) do
-    for entry in states[i].index:entries() do
+    for entry in states[i].index:marked() do
       job.tick()
-      local path = entry.marked and not hidden_by(entry) and entry.path or nil
+      local path = not hidden_by(entry) and entry.path or nil
       while path do
         if whiteouts[path] and not (losses[path] and losses[path] <= i) then losses[path] = i end
         path = parent_of(path)
@@ -58,10 +58,12 @@ end
 
 -- Of whiteouts those that hide nothing by another name either: their path may lead to it through symlinks.
 local function without_other_names(states, dead)
-  local list = {}
+  local list, at = {}, 1
   local ok, message, code = growing_tree.each(states, { drops_marked = true }, function(i, tree)
-    for _, one in ipairs(dead) do
-      if one.layer == i + 1 and not tree:find(one.hidden, false) then list[#list + 1] = one end
+    while dead[at] and dead[at].layer == i + 1 do
+      job.tick()
+      if not tree:find(dead[at].hidden, false) then list[#list + 1] = dead[at] end
+      at = at + 1
     end
   end)
   if not ok then return nil, message, code end

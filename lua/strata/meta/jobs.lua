@@ -5,7 +5,8 @@
 ---@class strata.jobs
 local jobs = {}
 
---- Runs a job by its name. Nothing is thrown: misuse comes back with the code "EINVAL".
+--- Runs a job by its name. Nothing is thrown: misuse comes back with the code "EINVAL". Name and arguments are for the
+--- host to choose, and never come from a request as they are: jobs run modules, and read, write and delete files.
 ---```lua
 ---local jobs = require "strata.jobs"
 ---print(assert(jobs.run("inspect", { path = "app.tar" })).platform)  --> linux/amd64
@@ -178,7 +179,8 @@ function jobs.save(args) end
 ---@return strata.errcode? code  as img:verify
 function jobs.check(args) end
 
---- Calls a function of a module of yours, under the deadline of the job, and gives what it gives.
+--- Calls a function of a module of yours, under the deadline of the job, and gives what it gives. Any module that
+--- `require` finds can be named, so the name is for the host to write, and never comes from a request.
 ---```lua
 ---package.preload["my.layers"] = function()
 ---  return function(args)

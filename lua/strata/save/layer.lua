@@ -31,7 +31,7 @@ local save_layer = {}
 ---@field packed boolean  the bytes to store are there already
 ---@field hashed boolean?  see strata.LayerBlob
 ---@field inflated strata.InflatedPart?  its tar is inflated where the output has it; file and offset are those of this
----@field kept integer?  bytes that are those of the blob before its edits, compressed as they were
+---@field kept integer?  bytes that are those of the gzip layers that it was made of, compressed as they were
 ---@field volatile boolean?  they lie in a file of their own, which others may write to meanwhile
 
 -- What a layer that says nothing about it is compressed with: as the layer below it, or the lowest that was there, when
@@ -68,10 +68,10 @@ end
 local function is_packed(one, now, compression, opts)
   if now.compression ~= compression then return false end
   if compression == "none" then return true end
-  if now.diff_id ~= one.diff_id then
-    return now.level == layer.level(opts, compression) and not (now.spliced and not layer.splices(one, opts))
-  end
-  return not one.made or layer.level(opts, compression) == nil
+  if now.spliced and not layer.splices(one, opts) then return false end
+  local level = layer.level(opts, compression)
+  if now.diff_id ~= one.diff_id then return now.level == level end
+  return not one.made or level == nil
 end
 
 -- The present digest of the bytes when they must be named by their SHA-256 instead.
@@ -115,7 +115,7 @@ function save_layer.plan(states, opts)
       diff_id = now.diff_id, compression = compression, file = now.file, offset = now.offset,
       size = packed and now.size or nil, digest = packed and not renamed and now.digest or nil, renamed = renamed,
       missing = now.missing, remote = not now.file and now.remote or nil, packed = packed,
-      kept = packed and now.spliced and now.kept > 0 and now.kept or nil, hashed = packed and now.hashed or nil,
+      kept = packed and (now.kept or 0) > 0 and now.kept or nil, hashed = packed and now.hashed or nil,
       came_from = packed and not renamed and now.remote or nil, volatile = one.own and (what == "copied" or one.taken),
     }
   end

@@ -1,5 +1,6 @@
 --- The paths of a merged tree that a pattern finds.
 
+local core = require "strata.core"
 local glob = require "strata.util.glob"
 local join = require("strata.util.path").join
 local json = require "strata.util.json"
@@ -24,11 +25,10 @@ local function match_names(tree, directory, component, found)
     if node then found[#found + 1] = { node = node, path = path } end
     return
   end
-  local pattern = glob.name_pattern(component)
   local child = tree:first(directory.node)
   while child do
     local name = tree:name(child)
-    if name:find(pattern) then found[#found + 1] = { node = child, path = join(directory.path, name) } end
+    if core.glob_name(component, name) then found[#found + 1] = { node = child, path = join(directory.path, name) } end
     child = tree:next(child)
   end
 end

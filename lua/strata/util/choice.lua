@@ -11,19 +11,18 @@ local choice = {}
 
 ---@class strata.ChoiceItem
 ---@field shown string  for messages
----@field matches fun(path: string): boolean
----@field has_below boolean?  a path matches when one does that it is below
----@field plain string?  what it is, when it is a path and no glob
----@field used boolean?  it has matched something
+---@field glob string?  it is a path or a glob
+---@field matches (fun(path: string): boolean)?  it is a Lua pattern
+---@field used boolean?  the Lua pattern has matched something
 
 ---@class strata.Choice
 ---@field fn string  the method that wants it
 ---@field items strata.ChoiceItem[]
 ---@field call function?  instead of items
 ---@field known table<string, boolean>  paths that were asked for
----@field has_below boolean  so it is of all items
----@field plain table<string, strata.ChoiceItem[]>  the items that are paths: they are looked up, for there may be many
----@field globs strata.ChoiceItem[]  the others
+---@field globs userdata?  core.globs of the items that are no Lua patterns; they match what is below a path, too
+---@field patterns strata.ChoiceItem[]  the others
+---@field asks_above boolean  a path is covered as well when only a directory that it is in matches
 local Choice = {}
 Choice.__index = Choice
 
@@ -64,7 +63,7 @@ local function of_glob(given, fn)
   end
   local problem = glob.problem(given)
   if problem then misuse("%s: %s is no glob: %s", fn, core.quote(given), problem) end
-  return { shown = core.quote(given), matches = glob.matcher { given }, has_below = true, plain = glob.plain(given) }
+  return { shown = core.quote(given), glob = given }
 end
 
 local function item(given, fn)
@@ -73,24 +72,14 @@ local function item(given, fn)
   misuse("%s: a path, a glob or {pattern = ...} is wanted, not %s", fn, type(given))
 end
 
--- Tells items that are paths from the others.
 local function divide(self)
-  self.plain, self.globs = {}, {}
+  local globs = {}
+  self.patterns = {}
   for _, one in ipairs(self.items) do
-    local list = self.globs
-    if one.plain then
-      list = self.plain[one.plain] or {}
-      self.plain[one.plain] = list
-    end
-    list[#list + 1] = one
+    local list = one.glob and globs or self.patterns
+    list[#list + 1] = one.glob or one
   end
-end
-
-local function all_have_below(items)
-  for _, one in ipairs(items) do
-    if not one.has_below then return false end
-  end
-  return true
+  self.globs = core.globs(globs)
 end
 
 --- Reads what a caller has given. Throws what chooses nothing, or cannot.
@@ -111,9 +100,15 @@ function choice.new(which, fn)
   else
     self.items[1] = item(which, fn)
   end
-  self.has_below = all_have_below(self.items) and not self.call
   divide(self)
+  self.asks_above = self.call ~= nil or self.patterns[1] ~= nil
   return self
+end
+
+--- The choice, when it is paths and globs alone: then the core can tell as well what is chosen.
+---@return userdata?  core.globs
+function Choice:declared()
+  return not self.asks_above and self.globs or nil
 end
 
 --- Whether a path is chosen by itself; what a function says of it has been told before.
@@ -124,18 +119,13 @@ function Choice:matches(path, is_aside)
   if self.call then return self.known[path] == true end
   local known = self.known[path]
   if known ~= nil then return known end
-  local found = false
-  local at = next(self.plain) ~= nil and path or nil
-  while at do
-    for _, one in ipairs(self.plain[at] or {}) do one.used, found = one.used or not is_aside, true end
-    at = parent_of(at)
-  end
-  for _, one in ipairs(self.globs) do
+  local found = self.globs:match(path, is_aside)
+  for _, one in ipairs(self.patterns) do
     if ((not one.used and not is_aside) or not found) and one.matches(path) then
       one.used, found = one.used or not is_aside, true
     end
   end
-  if not is_aside then self.known[path] = found end
+  if self.patterns[1] and not is_aside then self.known[path] = found end
   return found
 end
 
@@ -144,7 +134,7 @@ end
 ---@param is_aside? boolean  as for matches
 ---@return boolean
 function Choice:covers(path, is_aside)
-  if path and self.has_below then return self:matches(path, is_aside) end
+  if path and not self.asks_above then return self:matches(path, is_aside) end
   while path do
     if self:matches(path, is_aside) then return true end
     path = parent_of(path)
@@ -159,13 +149,14 @@ end
 function choice.matcher(which, fn)
   if type(which) == "function" then misuse("%s: a path, a glob or {pattern = ...} is wanted, not function", fn) end
   local chosen = choice.new(which, fn)
-  local items = chosen.items
+  local globs, patterns = chosen.globs, chosen.patterns
   return function(path)
-    while path do
-      for _, one in ipairs(items) do
+    if globs:match(path, true) then return true end
+    while path and patterns[1] do
+      for _, one in ipairs(patterns) do
         if one.matches(path) then return true end
       end
-      path = not chosen.has_below and parent_of(path) or nil
+      path = parent_of(path)
     end
     return false
   end
@@ -187,9 +178,11 @@ end
 ---@return string?
 function Choice:unused()
   if self.call then return next(self.known) == nil and "the function chose nothing" or nil end
-  local list = {}
+  local list, number, unused = {}, 0, {}
+  for _, i in ipairs(self.globs:unused()) do unused[i] = true end
   for _, one in ipairs(self.items) do
-    if not one.used then list[#list + 1] = one.shown end
+    if one.glob then number = number + 1 end
+    if one.glob and unused[number] or one.matches and not one.used then list[#list + 1] = one.shown end
   end
   return list[1] and "nothing matches " .. table.concat(list, ", ") or nil
 end

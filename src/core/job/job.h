@@ -20,6 +20,7 @@
 #include "core/base/err.h"
 #include "core/layer/assembly.h"
 #include "core/layer/blob.h"
+#include "core/layer/draft.h"
 #include "core/layer/index.h"
 #include "core/layer/plan.h"
 
@@ -43,6 +44,7 @@ struct strata_scan_task {
 	struct strata_expected expected; /* a plain tar is not hashed, and so not compared */
 	bool inflates;        /* a compressed one stays inflated: strata_index_scan_and_inflate */
 	const char *temp_dir; /* where; NULL: the default */
+	struct strata_draft_rules draft; /* without a temp_dir: what is going to be dropped */
 };
 int strata_job_add_scan(struct strata_job *job, const char *label, const struct strata_scan_task *t,
                         struct strata_err *err);
@@ -105,6 +107,7 @@ int strata_job_add_copy(struct strata_job *job, const char *label, const struct 
 struct strata_assemble_task {
 	struct strata_assembly *assembly; /* of indexes that are scanned and have no edits */
 	struct strata_task_output to;
+	bool splice;          /* see struct strata_plan_options */
 	const char *temp_dir; /* NULL: the default */
 };
 int strata_job_add_assemble(struct strata_job *job, const char *label,

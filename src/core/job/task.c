@@ -126,12 +126,14 @@ static int scan_run(struct strata_task *task, const struct strata_work *work,
                     struct strata_err *err)
 {
 	const struct strata_scan_task *t = &task->as.scan;
+	struct strata_draft_rules draft = t->draft;
 	struct strata_index *index = t->index;
 
 	set_limits(index, &t->inflate);
 	index->expected = t->expected;
+	draft.temp_dir = task->text;
 	if ((t->inflates ? strata_index_scan_and_inflate(index, &t->limits, task->text, work, err)
-	                 : strata_index_scan(index, &t->limits, work, err)) < 0)
+	                 : strata_index_scan_and_draft(index, &t->limits, &draft, work, err)) < 0)
 		return -1;
 	memcpy(task->info.digest, index->digest, STRATA_DIGEST_MAX);
 	memcpy(task->info.diff_id, index->diff_id, STRATA_DIGEST_MAX);
@@ -150,7 +152,12 @@ static struct strata_task_load scan_load(const struct strata_task *task)
 	return load_of_blob(blob, true);
 }
 
-static const struct strata_task_ops scan_ops = {scan_run, scan_load, NULL, STRATA_NEEDS_BLOB};
+static void scan_free(struct strata_task *task)
+{
+	strata_globs_unref(task->as.scan.draft.drop);
+}
+
+static const struct strata_task_ops scan_ops = {scan_run, scan_load, scan_free, STRATA_NEEDS_BLOB};
 
 int strata_job_add_scan(struct strata_job *job, const char *label, const struct strata_scan_task *t,
                         struct strata_err *err)
@@ -163,7 +170,11 @@ int strata_job_add_scan(struct strata_job *job, const char *label, const struct 
 
 	if (need(t->index, "index", err) < 0)
 		return -1;
-	return add_task(job, &scan_ops, label, &c, err);
+	if (add_task(job, &scan_ops, label, &c, err) < 0)
+		return -1;
+	if (t->draft.drop != NULL)
+		strata_globs_ref(t->draft.drop);
+	return 0;
 }
 
 /* ---- hash --------------------------------------------------------------- */
@@ -426,9 +437,9 @@ int strata_job_add_copy(struct strata_job *job, const char *label, const struct 
 static int assemble_run(struct strata_task *task, const struct strata_work *work,
                         struct strata_err *err)
 {
-	const struct strata_plan_options options =
-	        plan_options(&task->as.assemble.to, task->text, work);
+	struct strata_plan_options options = plan_options(&task->as.assemble.to, task->text, work);
 
+	options.splice = task->as.assemble.splice;
 	return strata_assembly_write(&task->as.assemble.assembly, &options, task->to, &task->info,
 	                             err);
 }
@@ -452,7 +463,7 @@ static const struct strata_task_ops assemble_ops = {assemble_run, assemble_load,
 int strata_job_add_assemble(struct strata_job *job, const char *label,
                             const struct strata_assemble_task *t, struct strata_err *err)
 {
-	struct strata_task_assembly as = {.to = t->to};
+	struct strata_task_assembly as = {.to = t->to, .splice = t->splice};
 	struct contents c = {.as = &as, .size = sizeof(as), .to = t->to.file, .text = t->temp_dir};
 
 	if (need(t->assembly, "assembly", err) < 0 || need(t->to.file, "to", err) < 0)

@@ -45,6 +45,7 @@ struct strata_task {
 		struct strata_copy_task copy;
 		struct strata_task_assembly {
 			struct strata_task_output to;
+			bool splice;
 			struct strata_assembly assembly; /* owned */
 		} assemble;
 		struct strata_bytes_task bytes;

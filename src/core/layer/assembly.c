@@ -7,6 +7,7 @@
 #include "core/base/mem.h"
 #include "core/layer/blob_reader.h"
 #include "core/layer/blob_writer.h"
+#include "core/layer/splicer.h"
 
 void strata_assembly_free(struct strata_assembly *a)
 {
@@ -150,18 +151,21 @@ int strata_assembly_add_host_file(struct strata_assembly *a, struct strata_host_
 
 /* ---- writing ------------------------------------------------------------ */
 
+static const char zeros[2 * STRATA_TAR_BLOCK];
+
 struct writing {
 	struct strata_assembly *assembly;
+	const struct strata_plan_options *options;
 	const struct strata_work *work;
 	struct strata_blob_writer out;
+	struct strata_splicer splicer; /* all that is written goes through it */
 	char *chunk;
 	struct strata_buf raw;
 	struct strata_buf header;
 };
 
-/* Where content is read: one of the pointers is set. */
+/* Where new content is read: one of the pointers is set. */
 struct origin {
-	const struct strata_index *index;
 	const struct strata_file *file;
 	const struct strata_host_tree *tree; /* read from the position of the descriptor on */
 	uint32_t entry;
@@ -171,8 +175,6 @@ struct origin {
 static int read_origin(const struct origin *from, uint64_t offset, void *bytes, size_t len,
                        struct strata_err *err)
 {
-	if (from->index != NULL)
-		return strata_index_read(from->index, offset, bytes, len, err);
 	if (from->file != NULL)
 		return strata_file_read(from->file, offset, bytes, len, err);
 	return strata_host_tree_read(from->tree, from->entry, from->fd, bytes, len, err);
@@ -186,13 +188,61 @@ static int write_range(struct writing *w, const struct origin *from, uint64_t of
 
 		if (strata_work_cancelled(w->work, err) ||
 		    read_origin(from, offset, w->chunk, n, err) < 0 ||
-		    strata_blob_writer_write(&w->out, w->chunk, n, err) < 0)
+		    strata_splicer_write(&w->splicer, w->chunk, n, err) < 0)
 			return -1;
 		strata_work_advance(w->work, n);
 		offset += n;
 		len -= n;
 	}
 	return 0;
+}
+
+static int write_padding(struct writing *w, uint64_t len, struct strata_err *err)
+{
+	return strata_splicer_write(&w->splicer, zeros, (size_t)strata_tar_padding(len), err);
+}
+
+/* Bytes of the padding behind content: those of the old tar when they are zeros. */
+static int keep_padding(struct writing *w, const char *old, size_t n, struct strata_err *err)
+{
+	if (n == 0 || memcmp(old, zeros, n) == 0)
+		return strata_splicer_keep(&w->splicer, old, n, err);
+	return strata_splicer_write(&w->splicer, zeros, n, err);
+}
+
+/* Whether blocks of a source may stay. */
+static bool splices(const struct writing *w, const struct strata_index *index)
+{
+	return strata_plan_splices(index, w->options->compression, w->options->splice);
+}
+
+/* The bytes [offset, offset + len) of an old tar, and the padding behind them, which may end early
+ * at the end of the tar. */
+static int keep_range(struct writing *w, const struct strata_index *index, uint64_t offset,
+                      uint64_t len, struct strata_err *err)
+{
+	uint64_t padding = strata_tar_padding(len), rest = index->tar_size - offset - len;
+	uint64_t there = padding < rest ? padding : rest;
+	size_t missing = (size_t)(padding - there);
+
+	if (strata_splicer_turn(&w->splicer, &index->blob,
+	                        splices(w, index) ? &index->blocks : NULL, offset, err) < 0)
+		return -1;
+	while (len + there > 0) {
+		size_t n = len + there < STRATA_CHUNK ? (size_t)(len + there) : STRATA_CHUNK;
+		size_t data = len < n ? (size_t)len : n;
+
+		if (strata_work_cancelled(w->work, err) ||
+		    strata_index_read(index, offset, w->chunk, n, err) < 0 ||
+		    strata_splicer_keep(&w->splicer, w->chunk, data, err) < 0 ||
+		    keep_padding(w, w->chunk + data, n - data, err) < 0)
+			return -1;
+		strata_work_advance(w->work, data);
+		offset += n;
+		len -= data;
+		there -= n - data;
+	}
+	return strata_splicer_write(&w->splicer, zeros, missing, err);
 }
 
 static bool has_header(const struct strata_assembly_item *item)
@@ -305,14 +355,7 @@ static int write_patched(struct writing *w, const struct strata_assembly_item *i
 	    strata_index_read(index, e->header_offset, w->raw.data, len, err) < 0 ||
 	    strata_tar_patch(w->raw.data, len, &c, &w->header, err) < 0)
 		return -1;
-	return strata_blob_writer_write(&w->out, w->header.data, w->header.len, err);
-}
-
-static int write_padding(struct writing *w, uint64_t len, struct strata_err *err)
-{
-	static const char zeros[STRATA_TAR_BLOCK];
-
-	return strata_blob_writer_write(&w->out, zeros, (size_t)strata_tar_padding(len), err);
+	return strata_splicer_write(&w->splicer, w->header.data, w->header.len, err);
 }
 
 /* Before and after it is read, the file must be as it was when its header was made. */
@@ -336,7 +379,6 @@ static int write_entry(struct writing *w, const struct strata_assembly_item *ite
 {
 	const struct strata_index *index = w->assembly->sources[item->as.entry.source];
 	const struct strata_entry *e = &index->entries[item->as.entry.number];
-	const struct origin origin = {.index = index};
 	uint64_t from = e->header_offset;
 
 	if (item->as.entry.name_len > 0 || item->as.entry.link_len > 0 || !has_header(item)) {
@@ -344,9 +386,7 @@ static int write_entry(struct writing *w, const struct strata_assembly_item *ite
 			return -1;
 		from = e->data_offset;
 	}
-	if (write_range(w, &origin, from, e->data_offset + (uint64_t)e->stored - from, err) < 0)
-		return -1;
-	return write_padding(w, (uint64_t)e->stored, err);
+	return keep_range(w, index, from, e->data_offset + (uint64_t)e->stored - from, err);
 }
 
 static int write_item(struct writing *w, const struct strata_assembly_item *item,
@@ -359,8 +399,8 @@ static int write_item(struct writing *w, const struct strata_assembly_item *item
 	case STRATA_ASSEMBLY_ENTRY:
 		return write_entry(w, item, err);
 	case STRATA_ASSEMBLY_BYTES:
-		return strata_blob_writer_write(&w->out, a->text.data + item->as.bytes.offset,
-		                                item->as.bytes.len, err);
+		return strata_splicer_write(&w->splicer, a->text.data + item->as.bytes.offset,
+		                            item->as.bytes.len, err);
 	case STRATA_ASSEMBLY_RANGE:
 		origin.file = a->files[item->as.range.file];
 		return write_range(w, &origin, item->as.range.offset, item->as.range.len, err);
@@ -370,12 +410,31 @@ static int write_item(struct writing *w, const struct strata_assembly_item *item
 	return write_host_file(w, item, err);
 }
 
-static int run(struct writing *w, const struct strata_plan_options *options, struct strata_file *to,
-               struct strata_blob_info *result, struct strata_err *err)
+static bool splices_any(const struct writing *w)
 {
-	static const char end[2 * STRATA_TAR_BLOCK];
+	for (uint32_t i = 0; i < w->assembly->source_count; i++)
+		if (splices(w, w->assembly->sources[i]))
+			return true;
+	return false;
+}
+
+/* Blocks were read where they had been noted: nobody has written to their files since. */
+static int check_unchanged(const struct writing *w, struct strata_err *err)
+{
+	for (uint32_t i = 0; i < w->assembly->source_count; i++)
+		if (splices(w, w->assembly->sources[i]) &&
+		    strata_file_unchanged(w->assembly->sources[i]->blob.file, err) < 0)
+			return -1;
+	return 0;
+}
+
+static int run(struct writing *w, struct strata_file *to, struct strata_blob_info *result,
+               struct strata_err *err)
+{
+	const struct strata_plan_options *options = w->options;
 	struct strata_assembly *a = w->assembly;
 	struct strata_work quiet = *w->work;
+	bool active = splices_any(w);
 
 	quiet.progress = NULL;
 	w->chunk = malloc(STRATA_CHUNK);
@@ -384,14 +443,18 @@ static int run(struct writing *w, const struct strata_plan_options *options, str
 	for (uint32_t i = 0; i < a->source_count; i++)
 		if (strata_index_inflate(a->sources[i], options->temp_dir, &quiet, err) < 0)
 			return -1;
+	strata_splicer_init(&w->splicer, &w->out, active);
 	if (strata_blob_writer_open(&w->out, to, options->compression, options->level, true,
-	                            w->work, err) < 0)
+	                            w->work, err) < 0 ||
+	    (active && strata_blob_writer_allow_runs(&w->out, err) < 0))
 		return -1;
 	for (uint32_t i = 0; i < a->count; i++)
 		if (write_item(w, &a->items[i], err) < 0)
 			return -1;
-	if (!a->open_ended && strata_blob_writer_write(&w->out, end, sizeof(end), err) < 0)
+	if ((!a->open_ended && strata_splicer_write(&w->splicer, zeros, sizeof(zeros), err) < 0) ||
+	    strata_splicer_finish(&w->splicer, err) < 0 || check_unchanged(w, err) < 0)
 		return -1;
+	result->kept = strata_splicer_kept(&w->splicer);
 	return strata_blob_writer_close(&w->out, result, err);
 }
 
@@ -399,11 +462,12 @@ int strata_assembly_write(struct strata_assembly *a, const struct strata_plan_op
                           struct strata_file *to, struct strata_blob_info *result,
                           struct strata_err *err)
 {
-	struct writing w = {.assembly = a, .work = &options->work};
-	int status = run(&w, options, to, result, err);
+	struct writing w = {.assembly = a, .options = options, .work = &options->work};
+	int status = run(&w, to, result, err);
 
 	if (status < 0)
 		strata_blob_writer_abort(&w.out, err);
+	strata_splicer_free(&w.splicer);
 	strata_blob_writer_free(&w.out);
 	free(w.chunk);
 	strata_buf_free(&w.raw);

@@ -228,7 +228,7 @@ static int step(struct strata_blob_reader *s, size_t *n, struct strata_err *err)
 	                        STRATA_CHUNK - s->out->len, n, err) < 0)
 		return -1;
 	s->out->len += *n;
-	if (s->blocks && s->in_next != from)
+	if (s->block_bytes && s->in_next != from)
 		return note_bytes(s, from, (size_t)(s->in_next - from), err);
 	return 0;
 }
@@ -370,7 +370,8 @@ int strata_blob_reader_open(struct strata_blob_reader *s, const struct strata_bl
 			return -1;
 	}
 	s->ahead = wanted & STRATA_READ_AHEAD;
-	s->blocks = (wanted & STRATA_BLOCKS) && !plain;
+	s->blocks = (wanted & (STRATA_BLOCKS | STRATA_BLOCK_PLACES)) && !plain;
+	s->block_bytes = s->blocks && (wanted & STRATA_BLOCKS);
 	if (s->blocks)
 		strata_decoder_watch(s->decoder, note_block, s);
 	strata_pool_lock(s->work.pool);

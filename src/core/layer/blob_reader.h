@@ -37,8 +37,8 @@
 /* What a chunk was inflated from: the stored bytes that were taken meanwhile, and the blocks that
  * ended. */
 struct strata_packed {
-	uint64_t offset; /* of the bytes, in the blob */
-	struct strata_buf bytes;
+	uint64_t offset;         /* of the bytes, in the blob */
+	struct strata_buf bytes; /* with STRATA_BLOCKS */
 	struct strata_block *blocks;
 	size_t count;
 	bool over; /* it is too much, or too small */
@@ -60,6 +60,7 @@ struct strata_blob_reader {
 	struct strata_work work;
 	bool ahead;
 	bool blocks;                    /* wanted */
+	bool block_bytes;               /* with the bytes that they are stored as */
 	struct strata_decoder *decoder; /* NULL when plain, and at the end */
 	/* Of the blob, by its algorithm; NULL when not wanted, or a plain blob's SHA-256. */
 	struct strata_digest *stored_digest;
@@ -101,7 +102,10 @@ enum strata_blob_reader_wishes {
 	STRATA_DIGEST_STORED = 1,
 	STRATA_DIGEST_PLAIN = 2,
 	STRATA_READ_AHEAD = 4,
-	STRATA_BLOCKS = 8, /* of a compressed blob: what strata_blob_reader_packed tells */
+	/* Of a compressed blob, what strata_blob_reader_packed tells: all, or where the blocks are.
+	 */
+	STRATA_BLOCKS = 8,
+	STRATA_BLOCK_PLACES = 16,
 };
 
 /*

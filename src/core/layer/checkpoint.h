@@ -1,8 +1,9 @@
 /*
  * The edit plan of an index as it was at one time, to go back to it.
  *
- * A checkpoint is a copy of the entries, 128 bytes each; texts and contents that are recorded later
- * lie behind those of that time. It owns the copy and nothing of the index, which has to outlive
+ * A checkpoint has the fields of all entries, each as the differences to the entry before: some 20
+ * bytes for most, where an entry of the index has 128. Texts and contents that are recorded later
+ * lie behind those of that time. It owns its bytes and nothing of the index, which has to outlive
  * it. Of several, going back to one makes those taken after it useless.
  */
 #ifndef STRATA_CHECKPOINT_H
@@ -11,7 +12,8 @@
 #include "core/layer/index.h"
 
 struct strata_checkpoint {
-	struct strata_entry *entries;
+	bool taken;
+	struct strata_buf packed;
 	size_t arena_len;
 	uint32_t count;
 	uint32_t replacement_count;

@@ -7,6 +7,7 @@
 #include "core/base/grow.h"
 #include "core/base/mem.h"
 #include "core/layer/blob_reader.h"
+#include "core/layer/draft.h"
 #include "core/layer/path.h"
 
 /* A window over a plain tar: most headers with small payloads fit several times. */
@@ -24,6 +25,8 @@ static void forget_scan(struct strata_index *index)
 	free(steal_pointer(&index->links));
 	strata_buf_free(&index->arena);
 	strata_file_unref(steal_pointer(&index->plain));
+	strata_block_list_free(&index->blocks);
+	strata_file_unref(steal_pointer(&index->draft));
 	index->count = index->replacement_count = index->former_count = 0;
 	index->tar_size = index->end_offset = 0;
 	index->findings = 0;
@@ -176,9 +179,10 @@ int strata_index_add(struct strata_index *index, const struct strata_tar_header 
 	return 0;
 }
 
-/* Feeds bytes to the parser and adds the entries that come out. */
+/* Feeds bytes to the parser and adds the entries that come out. draft: told of them, or NULL. */
 static int scan_bytes(struct strata_index *index, struct strata_tar_parser *parser,
-                      const char **bytes, size_t *len, bool stop_at_entry, struct strata_err *err)
+                      struct strata_draft *draft, const char **bytes, size_t *len,
+                      bool stop_at_entry, struct strata_err *err)
 {
 	enum strata_tar_event event;
 	const char *data;
@@ -187,10 +191,14 @@ static int scan_bytes(struct strata_index *index, struct strata_tar_parser *pars
 	do {
 		if (strata_tar_step(parser, bytes, len, &event, &data, &data_len, err) < 0)
 			return -1;
+		if (event == STRATA_TAR_END && draft != NULL)
+			strata_draft_tail(draft);
 		if (event != STRATA_TAR_ENTRY)
 			continue;
 		if (strata_index_add(index, strata_tar_entry(parser), err) < 0)
 			return -1;
+		if (draft != NULL)
+			strata_draft_entry(draft);
 		if (stop_at_entry)
 			return 0;
 	} while (event != STRATA_TAR_MORE);
@@ -237,38 +245,48 @@ static int scan_plain(struct strata_index *index, struct strata_tar_parser *pars
 			position += left;
 			next = window;
 		}
-		if (scan_bytes(index, parser, &next, &left, true, err) < 0)
+		if (scan_bytes(index, parser, NULL, &next, &left, true, err) < 0)
 			return -1;
 	}
 }
 
 /*
  * A compressed tar has to be read whole, and so is hashed whole. spool: a file that it is inflated
- * into, or NULL.
+ * into, or NULL. draft: or NULL.
  */
 static int scan_compressed(struct strata_index *index, struct strata_tar_parser *parser,
-                           struct strata_file *spool, const struct strata_work *work,
-                           struct strata_err *err)
+                           struct strata_file *spool, struct strata_draft *draft,
+                           const struct strata_work *work, struct strata_err *err)
 {
 	cleanup_blob_reader struct strata_blob_reader stream = {0};
+	unsigned wanted = STRATA_DIGEST_STORED | STRATA_DIGEST_PLAIN;
 	const char *bytes;
 	uint64_t at = 0;
 	size_t len;
 
-	if (strata_blob_reader_open(&stream, &index->blob,
-	                            STRATA_DIGEST_STORED | STRATA_DIGEST_PLAIN, &index->inflate,
-	                            work, err) < 0)
+	if (spool != NULL)
+		wanted |= STRATA_BLOCK_PLACES;
+	if (draft != NULL)
+		wanted |= STRATA_BLOCKS;
+	if (strata_blob_reader_open(&stream, &index->blob, wanted, &index->inflate, work, err) < 0)
 		return -1;
 	for (;;) {
 		if (strata_blob_reader_next(&stream, &bytes, &len, err) < 0)
 			return -1;
 		if (len == 0)
 			break;
-		if (spool != NULL && strata_file_write(spool, at, bytes, len, err) < 0)
+		if (spool != NULL &&
+		    (strata_file_write(spool, at, bytes, len, err) < 0 ||
+		     strata_block_list_add(&index->blocks, strata_blob_reader_packed(&stream),
+		                           err) < 0))
 			return -1;
 		at += len;
-		if (scan_bytes(index, parser, &bytes, &len, false, err) < 0)
+		if (draft != NULL)
+			strata_draft_chunk(draft, &stream, bytes, len);
+		if (scan_bytes(index, parser, draft, &bytes, &len, false, err) < 0)
 			return -1;
+		if (draft != NULL)
+			strata_draft_parsed(draft);
 	}
 	return strata_blob_reader_digests(&stream, index->digest, index->diff_id, err);
 }
@@ -279,7 +297,8 @@ static void free_parser(struct strata_tar_parser **parser)
 }
 
 static int scan(struct strata_index *index, const struct strata_tar_limits *limits,
-                struct strata_file *spool, const struct strata_work *work, struct strata_err *err)
+                struct strata_file *spool, struct strata_draft *draft,
+                const struct strata_work *work, struct strata_err *err)
 {
 	__attribute__((cleanup(free_parser))) struct strata_tar_parser *parser = NULL;
 	int status;
@@ -291,23 +310,27 @@ static int scan(struct strata_index *index, const struct strata_tar_limits *limi
 		index->hash_key.k0 = (uintptr_t)index; /* still unknown to whoever made the tar */
 	status = index->blob.compression == STRATA_NONE
 	                 ? scan_plain(index, parser, work, err)
-	                 : scan_compressed(index, parser, spool, work, err);
+	                 : scan_compressed(index, parser, spool, draft, work, err);
 	if (status < 0)
 		return -1;
 	if (strata_tar_finish(parser, &index->findings, &index->end_offset, err) < 0)
 		return -1;
 	index->tar_size = strata_tar_offset(parser);
-	return strata_index_bind_links(index, err);
+	if (strata_index_bind_links(index, err) < 0)
+		return -1;
+	if (draft != NULL)
+		strata_draft_end(draft);
+	return 0;
 }
 
-/* spool: as for scan_compressed */
+/* spool, draft: as for scan_compressed */
 static int scan_into(struct strata_index *index, const struct strata_tar_limits *limits,
-                     struct strata_file *spool, const struct strata_work *work,
-                     struct strata_err *err)
+                     struct strata_file *spool, struct strata_draft *draft,
+                     const struct strata_work *work, struct strata_err *err)
 {
 	if (limits != NULL)
 		index->limits = *limits;
-	if (scan(index, limits, spool, work, err) < 0) {
+	if (scan(index, limits, spool, draft, work, err) < 0) {
 		forget_scan(index);
 		return -1;
 	}
@@ -318,7 +341,7 @@ static int scan_into(struct strata_index *index, const struct strata_tar_limits 
 int strata_index_scan(struct strata_index *index, const struct strata_tar_limits *limits,
                       const struct strata_work *work, struct strata_err *err)
 {
-	return index->scanned ? 0 : scan_into(index, limits, NULL, work, err);
+	return index->scanned ? 0 : scan_into(index, limits, NULL, NULL, work, err);
 }
 
 int strata_index_scan_and_inflate(struct strata_index *index,
@@ -330,10 +353,21 @@ int strata_index_scan_and_inflate(struct strata_index *index,
 	if (index->scanned || index->blob.compression == STRATA_NONE)
 		return strata_index_scan(index, limits, work, err);
 	spool = strata_file_temp(dir, NULL, err);
-	if (spool == NULL || scan_into(index, limits, spool, work, err) < 0)
+	if (spool == NULL || scan_into(index, limits, spool, NULL, work, err) < 0)
 		return -1;
 	index->plain = steal_pointer(&spool);
 	return 0;
+}
+
+int strata_index_scan_and_draft(struct strata_index *index, const struct strata_tar_limits *limits,
+                                const struct strata_draft_rules *rules,
+                                const struct strata_work *work, struct strata_err *err)
+{
+	struct strata_draft *draft = strata_draft_begin(index, rules, work);
+	int status = index->scanned ? 0 : scan_into(index, limits, NULL, draft, work, err);
+
+	strata_draft_free(draft);
+	return status;
 }
 
 /* *copy becomes one of n things; NULL when there are none. */

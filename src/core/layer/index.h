@@ -20,6 +20,7 @@
 #include "core/base/siphash.h"
 #include "core/job/pool.h"
 #include "core/layer/blob.h"
+#include "core/layer/block_list.h"
 #include "core/tar/tar.h"
 
 /* Bytes in the index's arena. */
@@ -66,6 +67,7 @@ struct strata_entry {
 	bool marked : 1; /* by a filter that runs: drop_marked() drops it, unmark() forgives it */
 	bool retargeted : 1; /* linkpath was changed by plan_write, because its target moved */
 	bool renamed : 1;    /* its path or linkpath was assigned: former_names has the old ones */
+	bool drafted : 1;    /* it is not in the draft */
 };
 
 /* What an entry was called, and what it led to, when it was scanned. */
@@ -102,6 +104,7 @@ struct strata_index {
 	struct strata_file_stamp verified_at; /* of the file, when they were read */
 	struct strata_tar_limits limits;      /* of the scan, for later parsing */
 	struct strata_file *plain; /* the inflated tar; NULL until strata_index_inflate makes it */
+	struct strata_block_list blocks; /* of gzip, since it was inflated */
 	struct strata_entry *entries;
 	uint32_t count;
 	struct strata_buf arena;
@@ -122,9 +125,14 @@ struct strata_index {
 	char digest[STRATA_DIGEST_MAX];  /* of the blob, likewise */
 	uint32_t *by_path; /* hash table of entry numbers, or NULL: strata_index_find */
 	uint32_t by_path_mask;
+	bool paths_repeat; /* an entry of the table hides another one of the same path */
 	struct strata_hash_key hash_key;
 	struct strata_link *links; /* one per entry, or NULL when the tar has no hardlinks */
+	struct strata_file *draft; /* of the edited blob (draft.h), or NULL */
+	struct strata_blob_info draft_info;
 };
+
+struct strata_draft_rules;
 
 /*
  * Reads the blob's headers: a plain tar by seeking over the payloads, a
@@ -144,6 +152,11 @@ int strata_index_scan(struct strata_index *index, const struct strata_tar_limits
 int strata_index_scan_and_inflate(struct strata_index *index,
                                   const struct strata_tar_limits *limits, const char *dir,
                                   const struct strata_work *work, struct strata_err *err);
+
+/* The same as strata_index_scan, and a draft of the edited blob is made meanwhile (draft.h). */
+int strata_index_scan_and_draft(struct strata_index *index, const struct strata_tar_limits *limits,
+                                const struct strata_draft_rules *rules,
+                                const struct strata_work *work, struct strata_err *err);
 
 void strata_index_free(struct strata_index *index);
 
@@ -190,7 +203,14 @@ static inline const char *strata_index_text(const struct strata_index *index,
 int strata_index_find(struct strata_index *index, const char *path, size_t len, uint32_t *found,
                       struct strata_err *err);
 
-/* To be called when paths have changed or entries have been dropped. */
+/*
+ * Before an entry's path changes or it is dropped, and after it has another path: the table
+ * follows, as far as there is one. Where a path was there twice, the next search makes a new one.
+ */
+void strata_index_remove_path(struct strata_index *index, uint32_t entry);
+void strata_index_add_path(struct strata_index *index, uint32_t entry);
+
+/* To be called when many paths have changed, or many entries have been dropped. */
 void strata_index_forget_paths(struct strata_index *index);
 
 /*

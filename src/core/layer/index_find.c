@@ -22,11 +22,16 @@ static int new_table(struct strata_index *index, struct strata_err *err)
 	return 0;
 }
 
+/* The slot where the search for a path begins. */
+static uint32_t first_slot(const struct strata_index *index, const char *path, size_t len)
+{
+	return (uint32_t)strata_hash(index->hash_key, path, len) & index->by_path_mask;
+}
+
 /* The slot that holds the path, or the empty one where it would go. */
 static uint32_t *slot_of(const struct strata_index *index, const char *path, size_t len)
 {
-	uint64_t hash = strata_hash(index->hash_key, path, len);
-	uint32_t at = (uint32_t)hash & index->by_path_mask;
+	uint32_t at = first_slot(index, path, len);
 
 	for (;; at = (at + 1) & index->by_path_mask) {
 		const struct strata_entry *e;
@@ -51,15 +56,61 @@ int strata_index_find(struct strata_index *index, const char *path, size_t len, 
 	if (index->by_path == NULL) {
 		if (new_table(index, err) < 0)
 			return -1;
-		for (uint32_t i = 0; i < index->count; i++) {
-			const struct strata_entry *e = &index->entries[i];
-
-			if (has_path(e))
-				*slot_of(index, strata_index_text(index, e->path), e->path.len) = i;
-		}
+		index->paths_repeat = false;
+		for (uint32_t i = 0; i < index->count; i++)
+			strata_index_add_path(index, i);
 	}
 	*found = *slot_of(index, path, len);
 	return 0;
+}
+
+void strata_index_add_path(struct strata_index *index, uint32_t entry)
+{
+	const struct strata_entry *e = &index->entries[entry];
+	uint32_t *slot;
+
+	if (index->by_path == NULL || !has_path(e))
+		return;
+	slot = slot_of(index, strata_index_text(index, e->path), e->path.len);
+	if (*slot != STRATA_NO_ENTRY)
+		index->paths_repeat = true;
+	if (*slot == STRATA_NO_ENTRY || *slot < entry)
+		*slot = entry;
+}
+
+/* Empties a slot. What would not be found behind it any more moves up. */
+static void empty_slot(struct strata_index *index, uint32_t hole)
+{
+	uint32_t mask = index->by_path_mask;
+
+	for (uint32_t at = hole;;) {
+		const struct strata_entry *e;
+		uint32_t first;
+
+		at = (at + 1) & mask;
+		if (index->by_path[at] == STRATA_NO_ENTRY)
+			break;
+		e = &index->entries[index->by_path[at]];
+		first = first_slot(index, strata_index_text(index, e->path), e->path.len);
+		if (((at - first) & mask) < ((at - hole) & mask))
+			continue; /* its search begins behind the hole */
+		index->by_path[hole] = index->by_path[at];
+		hole = at;
+	}
+	index->by_path[hole] = STRATA_NO_ENTRY;
+}
+
+void strata_index_remove_path(struct strata_index *index, uint32_t entry)
+{
+	const struct strata_entry *e = &index->entries[entry];
+	uint32_t *slot;
+
+	if (index->paths_repeat)
+		strata_index_forget_paths(index);
+	if (index->by_path == NULL || !has_path(e))
+		return;
+	slot = slot_of(index, strata_index_text(index, e->path), e->path.len);
+	empty_slot(index, (uint32_t)(slot - index->by_path));
 }
 
 void strata_index_forget_paths(struct strata_index *index)
@@ -154,6 +205,7 @@ int strata_index_bind_links(struct strata_index *index, struct strata_err *err)
 	memset(index->links, 0xff, index->count * sizeof(*index->links));
 	if (new_table(index, err) < 0)
 		return -1;
+	index->paths_repeat = false;
 	for (uint32_t i = 0; i < index->count; i++) {
 		const struct strata_entry *e = &index->entries[i];
 		uint32_t target;
@@ -163,8 +215,7 @@ int strata_index_bind_links(struct strata_index *index, struct strata_err *err)
 				return -1;
 			bind(index, i, target);
 		}
-		if (has_path(e))
-			*slot_of(index, strata_index_text(index, e->path), e->path.len) = i;
+		strata_index_add_path(index, i);
 	}
 	/* A target that was not found before the link may stand behind it. */
 	for (uint32_t i = 0; i < index->count; i++) {

@@ -11,6 +11,7 @@ int strata_index_inflate(struct strata_index *index, const char *dir,
 {
 	cleanup_blob_reader struct strata_blob_reader stream = {0};
 	cleanup_file struct strata_file *plain = NULL;
+	cleanup_block_list struct strata_block_list blocks = {0};
 	char stored[STRATA_DIGEST_MAX], diff_id[STRATA_DIGEST_MAX];
 	const char *bytes;
 	size_t len;
@@ -19,7 +20,8 @@ int strata_index_inflate(struct strata_index *index, const char *dir,
 		return 0;
 	plain = strata_file_temp(dir, NULL, err);
 	if (plain == NULL ||
-	    strata_blob_reader_open(&stream, &index->blob, STRATA_DIGEST_PLAIN | STRATA_READ_AHEAD,
+	    strata_blob_reader_open(&stream, &index->blob,
+	                            STRATA_DIGEST_PLAIN | STRATA_READ_AHEAD | STRATA_BLOCK_PLACES,
 	                            &index->inflate, work, err) < 0)
 		return -1;
 	for (uint64_t at = 0;; at += len) {
@@ -27,7 +29,8 @@ int strata_index_inflate(struct strata_index *index, const char *dir,
 			return -1;
 		if (len == 0)
 			break;
-		if (strata_file_write(plain, at, bytes, len, err) < 0)
+		if (strata_file_write(plain, at, bytes, len, err) < 0 ||
+		    strata_block_list_add(&blocks, strata_blob_reader_packed(&stream), err) < 0)
 			return -1;
 	}
 	if (strata_blob_reader_digests(&stream, stored, diff_id, err) < 0)
@@ -36,6 +39,8 @@ int strata_index_inflate(struct strata_index *index, const char *dir,
 		return strata_fail(err, "EDIGEST", "%s: inflates to %s now and to %s before",
 		                   strata_file_name(index->blob.file), diff_id, index->diff_id);
 	index->plain = steal_pointer(&plain);
+	index->blocks = blocks;
+	blocks = (struct strata_block_list){0};
 	return 0;
 }
 

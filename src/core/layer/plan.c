@@ -6,6 +6,7 @@
 
 #include "core/base/grow.h"
 #include "core/base/mem.h"
+#include "core/tar/whiteout.h"
 
 static struct strata_entry *touch(struct strata_index *index, uint32_t entry, uint16_t fields)
 {
@@ -18,8 +19,8 @@ static struct strata_entry *touch(struct strata_index *index, uint32_t entry, ui
 
 void strata_plan_drop(struct strata_index *index, uint32_t entry)
 {
+	strata_index_remove_path(index, entry);
 	touch(index, entry, 0)->dropped = true;
-	strata_index_forget_paths(index);
 }
 
 uint32_t strata_plan_drop_marked(struct strata_index *index)
@@ -29,12 +30,71 @@ uint32_t strata_plan_drop_marked(struct strata_index *index)
 	for (uint32_t i = 0; i < index->count; i++) {
 		if (!index->entries[i].marked)
 			continue;
+		if (count++ == 0)
+			strata_index_forget_paths(index);
 		index->entries[i].marked = false;
 		strata_plan_drop(index, i);
-		count++;
 	}
 	return count;
 }
+
+/* ---- what paths choose ------------------------------------------------------- */
+
+/* The path that a whiteout of this kind hides; its name begins at `base`. */
+static int hidden_path(enum strata_whiteout kind, const char *path, size_t len, size_t base,
+                       struct strata_buf *to, struct strata_err *err)
+{
+	size_t name = base + STRATA_WHITEOUT_PREFIX_LEN;
+
+	to->len = 0;
+	if (kind == STRATA_WHITEOUT_OPAQUE)
+		return base > 0 ? strata_buf_append(to, path, base - 1, err)
+		                : strata_buf_append(to, ".", 1, err);
+	if (strata_buf_append(to, path, base, err) < 0)
+		return -1;
+	return strata_buf_append(to, path + name, len - name, err);
+}
+
+int strata_plan_covers(const struct strata_index *index, const struct strata_entry *e,
+                       const struct strata_globs *globs, bool whiteouts, bool *used,
+                       struct strata_buf *scratch, struct strata_err *err)
+{
+	const char *path = strata_index_text(index, e->path);
+	size_t base;
+	enum strata_whiteout kind = strata_whiteout_kind(path, e->path.len, &base);
+
+	if (e->typeflag == 'g')
+		return 0;
+	if (kind != STRATA_WHITEOUT_FILE && kind != STRATA_WHITEOUT_OPAQUE)
+		return strata_globs_match(globs, path, e->path.len, used);
+	if (!whiteouts)
+		return 0;
+	if (hidden_path(kind, path, e->path.len, base, scratch, err) < 0)
+		return -1;
+	return strata_globs_match(globs, scratch->data, scratch->len, NULL);
+}
+
+int strata_plan_mark_covered(struct strata_index *index, const struct strata_globs *globs,
+                             bool whiteouts, bool *used, uint32_t *count, struct strata_err *err)
+{
+	cleanup_buf struct strata_buf scratch = {0};
+
+	*count = 0;
+	for (uint32_t i = 0; i < index->count; i++) {
+		struct strata_entry *e = &index->entries[i];
+		int covered = e->dropped ? 0
+		                         : strata_plan_covers(index, e, globs, whiteouts, used,
+		                                              &scratch, err);
+
+		if (covered < 0)
+			return -1;
+		e->marked = e->marked || covered > 0;
+		*count += covered > 0;
+	}
+	return 0;
+}
+
+/* ---- fields --------------------------------------------------------------------- */
 
 /* How many bytes of a stored name are its style: "./", "/" or nothing. */
 static size_t style_len(const char *name, size_t len)
@@ -87,10 +147,14 @@ int strata_plan_path(struct strata_index *index, uint32_t entry, const char *pat
 	    (slash && strata_buf_append(&name, "/", 1, err) < 0) ||
 	    note_former_name(index, entry, err) < 0)
 		return -1;
-	/* Its current paths no longer hold, and a link to it may need to follow. */
-	strata_index_forget_paths(index);
+	strata_index_remove_path(index, entry);
 	e = touch(index, entry, STRATA_TAR_PATH);
-	return strata_index_store_name(index, e, name.data, name.len, err);
+	if (strata_index_store_name(index, e, name.data, name.len, err) < 0) {
+		strata_index_forget_paths(index);
+		return -1;
+	}
+	strata_index_add_path(index, entry);
+	return 0;
 }
 
 int strata_plan_text(struct strata_index *index, uint32_t entry, enum strata_tar_field field,

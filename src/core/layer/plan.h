@@ -14,12 +14,26 @@
 #ifndef STRATA_PLAN_H
 #define STRATA_PLAN_H
 
+#include "core/layer/globs.h"
 #include "core/layer/index.h"
 
 void strata_plan_drop(struct strata_index *index, uint32_t entry);
 
 /* Drops the entries that are marked and takes the marks away. Returns how many. */
 uint32_t strata_plan_drop_marked(struct strata_index *index);
+
+/*
+ * Whether an entry is dropped with the paths that globs match: 1 or 0. A whiteout goes by the path
+ * that it hides, which is no use of a glob of its own, and stays without `whiteouts`. used: as for
+ * strata_globs_match. scratch: an empty buffer, which may be used again.
+ */
+int strata_plan_covers(const struct strata_index *index, const struct strata_entry *e,
+                       const struct strata_globs *globs, bool whiteouts, bool *used,
+                       struct strata_buf *scratch, struct strata_err *err);
+
+/* Marks all such entries. *count: how many. */
+int strata_plan_mark_covered(struct strata_index *index, const struct strata_globs *globs,
+                             bool whiteouts, bool *used, uint32_t *count, struct strata_err *err);
 
 /* Fields of text. The old name's style ("./", "/", a directory's "/" at the end) is kept. */
 int strata_plan_path(struct strata_index *index, uint32_t entry, const char *path, size_t len,
@@ -61,7 +75,8 @@ struct strata_plan_options {
 	struct strata_work work; /* its progress counts bytes of the old blob */
 };
 
-/* Whether an edited layer is spliced: then its blob is read, also where it is inflated already. */
+/* Whether deflate blocks of a layer may stay. An edited one's blob is read then, also where it is
+ * inflated already. */
 bool strata_plan_splices(const struct strata_index *index, enum strata_compression to, bool splice);
 
 /* Carries the plan out into the file `to`. EDIGEST when the old bytes are not as expected. */

@@ -83,15 +83,13 @@ static size_t packed_bytes(uint64_t bit, uint64_t bit_end)
 static bool can_stay(const struct strata_splicer *s, const struct strata_block *b)
 {
 	const struct strata_run_limits *max = &s->out->runs;
-	uint64_t history =
-	        b->from - b->member > STRATA_WINDOW ? b->from - STRATA_WINDOW : b->member;
 
 	/* The empty block that ends a member is of no use. */
-	return s->keeping && s->kept_from <= history && s->plain_from <= b->from &&
+	return s->keeping && s->kept_from <= strata_block_history(b) && s->plain_from <= b->from &&
 	       !(b->final && b->from == b->to) && b->to - b->from <= max->block_plain &&
 	       b->bit / 8 >= s->packed_from &&
 	       (b->bit_end + 7) / 8 <= s->packed_from + s->packed.len &&
-	       packed_bytes(b->bit, b->bit_end) <= max->block_packed;
+	       strata_block_packed(b) <= max->block_packed;
 }
 
 /* It is a run of its own. */
@@ -137,7 +135,7 @@ static int take_block(struct strata_splicer *s, const struct strata_block *b,
 		if (put_run(s, false, err) < 0)
 			return -1;
 	} else {
-		if (packed_bytes(b->bit, b->bit_end) < max->first)
+		if (strata_block_packed(b) < max->first)
 			return 0;
 		if (put_run(s, true, err) < 0 || put_plain(s, b->from, err) < 0)
 			return -1;
@@ -191,11 +189,11 @@ static int settle(struct strata_splicer *s, struct strata_err *err)
 
 /* ---- the calls ------------------------------------------------------------------------- */
 
-static int add_blocks(struct strata_splicer *s, const struct strata_packed *p,
+static int add_blocks(struct strata_splicer *s, const struct strata_block *blocks, size_t count,
                       struct strata_err *err)
 {
-	if (s->block_cap - s->block_count < p->count) {
-		size_t cap = s->block_count + p->count + STRATA_PACKED_BLOCKS;
+	if (s->block_cap - s->block_count < count) {
+		size_t cap = s->block_count + count + STRATA_PACKED_BLOCKS;
 		struct strata_block *grown = strata_reallocarray(s->blocks, cap, sizeof(*grown));
 
 		if (grown == NULL)
@@ -203,11 +201,11 @@ static int add_blocks(struct strata_splicer *s, const struct strata_packed *p,
 		s->blocks = grown;
 		s->block_cap = cap;
 	}
-	if (p->count > 0) {
-		memcpy(s->blocks + s->block_count, p->blocks, p->count * sizeof(*p->blocks));
-		s->block_count += p->count;
-		s->next_from = p->blocks[p->count - 1].to;
-		s->next_bit = p->blocks[p->count - 1].bit_end;
+	if (count > 0) {
+		memcpy(s->blocks + s->block_count, blocks, count * sizeof(*blocks));
+		s->block_count += count;
+		s->next_from = blocks[count - 1].to;
+		s->next_bit = blocks[count - 1].bit_end;
 	}
 	return 0;
 }
@@ -218,26 +216,73 @@ static size_t packed_max(const struct strata_splicer *s)
 	return s->out->runs.packed + s->out->runs.block_packed + STRATA_PACKED_MAX;
 }
 
+static uint64_t packed_end(const struct strata_splicer *s)
+{
+	return s->packed_from + s->packed.len;
+}
+
+/* Forgets all stored bytes: those that come next are at that offset. The run needs them. */
+static int restart_packed(struct strata_splicer *s, uint64_t offset, struct strata_err *err)
+{
+	if (put_run(s, true, err) < 0)
+		return -1;
+	s->packed_from = offset;
+	s->packed.len = 0;
+	return 0;
+}
+
 int strata_splicer_feed(struct strata_splicer *s, const struct strata_packed *packed,
                         struct strata_err *err)
 {
-	bool follows;
+	uint64_t offset;
 
 	if (!s->active || packed == NULL)
 		return 0;
-	follows = packed->bytes.len == 0 || packed->offset == s->packed_from + s->packed.len;
-	if (!follows || packed->over || s->packed.len > packed_max(s)) {
-		/* The run needs the bytes that are dropped here. */
-		if (put_run(s, true, err) < 0)
-			return -1;
-		s->packed_from += s->packed.len;
-		s->packed.len = 0;
-		if (packed->bytes.len > 0)
-			s->packed_from = packed->offset;
-	}
+	offset = packed->bytes.len > 0 ? packed->offset : packed_end(s);
+	if ((offset != packed_end(s) || packed->over || s->packed.len > packed_max(s)) &&
+	    restart_packed(s, offset, err) < 0)
+		return -1;
 	if (strata_buf_append(&s->packed, packed->bytes.data, packed->bytes.len, err) < 0)
 		return -1;
-	return add_blocks(s, packed, err);
+	return add_blocks(s, packed->blocks, packed->count, err);
+}
+
+/* Reads the stored bytes of blocks of the list, and feeds them. */
+static int feed_listed(struct strata_splicer *s, const struct strata_block *blocks, size_t count,
+                       struct strata_err *err)
+{
+	uint64_t first = blocks[0].bit / 8, end = (blocks[count - 1].bit_end + 7) / 8;
+	size_t len;
+
+	if (end - first > packed_max(s))
+		return 0;
+	if ((first > packed_end(s) || s->packed.len > packed_max(s)) &&
+	    restart_packed(s, first, err) < 0)
+		return -1;
+	/* Blocks that follow each other may share a byte. */
+	first = packed_end(s);
+	len = end > first ? (size_t)(end - first) : 0;
+	if (strata_buf_reserve(&s->packed, len, err) < 0 ||
+	    strata_file_read(s->blob->file, s->blob->offset + first, s->packed.data + s->packed.len,
+	                     len, err) < 0)
+		return -1;
+	s->packed.len += len;
+	return add_blocks(s, blocks, count, err);
+}
+
+/* Feeds the blocks of the list that end with the next bytes, up to an offset of the old tar. */
+static int advance_listed(struct strata_splicer *s, uint64_t to, struct strata_err *err)
+{
+	const struct strata_block *blocks = s->list->blocks;
+	uint32_t first = s->listed, count = s->list->count;
+
+	while (s->listed < count && blocks[s->listed].to <= to)
+		s->listed++;
+	if (s->listed > first && feed_listed(s, blocks + first, s->listed - first, err) < 0)
+		return -1;
+	/* Bytes that no block of the list will hold do not wait. */
+	s->next_from = s->listed < count ? blocks[s->listed].from : UINT64_MAX;
+	return 0;
 }
 
 int strata_splicer_keep(struct strata_splicer *s, const void *bytes, size_t len,
@@ -247,6 +292,8 @@ int strata_splicer_keep(struct strata_splicer *s, const void *bytes, size_t len,
 		return 0;
 	if (!s->active)
 		return strata_blob_writer_write(s->out, bytes, len, err);
+	if (s->list != NULL && advance_listed(s, s->position + len, err) < 0)
+		return -1;
 	if (!s->keeping) {
 		s->keeping = true;
 		s->kept_from = s->plain_from = s->position;
@@ -277,6 +324,23 @@ int strata_splicer_pass(struct strata_splicer *s, uint64_t len, struct strata_er
 	s->position += len;
 	s->plain_from = s->position;
 	return settle(s, err);
+}
+
+int strata_splicer_turn(struct strata_splicer *s, const struct strata_blob *blob,
+                        const struct strata_block_list *list, uint64_t offset,
+                        struct strata_err *err)
+{
+	if (!s->active || (s->keeping && s->list == list && s->position == offset))
+		return 0;
+	if (end_kept(s, err) < 0)
+		return -1;
+	s->blob = blob;
+	s->list = list;
+	s->listed = list != NULL ? strata_block_list_find(list, offset) : 0;
+	s->next_from = UINT64_MAX;
+	s->position = s->plain_from = offset;
+	s->block_count = 0;
+	return restart_packed(s, 0, err);
 }
 
 int strata_splicer_write(struct strata_splicer *s, const void *bytes, size_t len,

@@ -6,11 +6,14 @@
  * (of its member, if that begins later; a frame has no history) are kept with it, with nothing
  * between them. Everything else goes to the blob writer as bytes, to be compressed.
  *
+ * Ranges of several old tars, in any order, can be kept as well, where their blocks have been
+ * listed beforehand: strata_splicer_turn.
+ *
  * Blocks beyond the writer's limits (strata_run_limits) are compressed anew. Where the reader does
  * not tell the blocks (blob_reader.h) nothing stays. Skippable frames of zstd go: what they hold,
  * tables of contents for example, is about the old blob.
  *
- * The output depends on the old blob and the calls alone. Up to 8 MiB of memory; of zstd, whose
+ * The output depends on the old blobs and the calls alone. Up to 8 MiB of memory; of zstd, whose
  * frames may be large, up to 24 MiB.
  */
 #ifndef STRATA_SPLICER_H
@@ -18,6 +21,7 @@
 
 #include "core/layer/blob_reader.h"
 #include "core/layer/blob_writer.h"
+#include "core/layer/block_list.h"
 
 struct strata_splicer {
 	struct strata_blob_writer *out;
@@ -51,6 +55,11 @@ struct strata_splicer {
 	uint64_t run_to;
 
 	uint64_t stayed; /* bits */
+
+	/* Of strata_splicer_turn: */
+	const struct strata_blob *blob;
+	const struct strata_block_list *list; /* NULL: blocks are fed */
+	uint32_t listed;                      /* the next one of them */
 };
 
 /* All zero before. active: blocks may stay, and the writer allows for runs. */
@@ -59,6 +68,15 @@ void strata_splicer_free(struct strata_splicer *s);
 
 /* The next chunk of the old tar, before its bytes are kept or passed. NULL: nothing is known. */
 int strata_splicer_feed(struct strata_splicer *s, const struct strata_packed *packed,
+                        struct strata_err *err);
+
+/*
+ * The next bytes that are kept are those from `offset` on of the tar of this blob, whose blocks are
+ * listed: they are read when they stay. Both must last until the next turn, or the end. list may be
+ * NULL: nothing stays.
+ */
+int strata_splicer_turn(struct strata_splicer *s, const struct strata_blob *blob,
+                        const struct strata_block_list *list, uint64_t offset,
                         struct strata_err *err);
 
 /* The next bytes of the old tar, which are kept. */

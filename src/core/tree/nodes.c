@@ -358,3 +358,32 @@ int strata_tree_path(const struct strata_tree *tree, uint32_t node, struct strat
 	out->len += len;
 	return 0;
 }
+
+/* ---- matching ---------------------------------------------------------- */
+
+/* The node behind one in a walk through all; STRATA_ROOT_NODE behind the last. */
+static uint32_t node_after(const struct strata_tree *tree, uint32_t at)
+{
+	if (tree->nodes[at].first != STRATA_NO_NODE)
+		return tree->nodes[at].first;
+	while (at != STRATA_ROOT_NODE && tree->nodes[at].next == STRATA_NO_NODE)
+		at = tree->nodes[at].parent;
+	return at != STRATA_ROOT_NODE ? tree->nodes[at].next : at;
+}
+
+int strata_tree_match(const struct strata_tree *tree, const struct strata_globs *globs, bool *used,
+                      struct strata_buf *nodes, struct strata_err *err)
+{
+	cleanup_buf struct strata_buf path = {0};
+
+	for (uint32_t at = node_after(tree, STRATA_ROOT_NODE); at != STRATA_ROOT_NODE;
+	     at = node_after(tree, at)) {
+		path.len = 0;
+		if (strata_tree_path(tree, at, &path, err) < 0)
+			return -1;
+		if (strata_globs_match(globs, path.data, path.len, used) &&
+		    strata_buf_append(nodes, &at, sizeof(at), err) < 0)
+			return -1;
+	}
+	return 0;
+}

@@ -35,6 +35,7 @@
 #include <stdint.h>
 
 #include "core/base/err.h"
+#include "core/layer/globs.h"
 #include "core/layer/index.h"
 
 #define STRATA_NO_NODE UINT32_MAX
@@ -129,6 +130,14 @@ uint32_t strata_tree_child(const struct strata_tree *tree, uint32_t parent, cons
 /* The path of a node, without a leading slash, "." for the root; appended to out. */
 int strata_tree_path(const struct strata_tree *tree, uint32_t node, struct strata_buf *out,
                      struct strata_err *err);
+
+/*
+ * Appends the numbers, each a uint32_t, of the nodes of a sorted tree whose paths are matched, but
+ * for the root: a directory before its contents, names in the order of their bytes. used: as for
+ * strata_globs_match.
+ */
+int strata_tree_match(const struct strata_tree *tree, const struct strata_globs *globs, bool *used,
+                      struct strata_buf *nodes, struct strata_err *err);
 
 /* The entries that have the node's content and its attributes: those of its inode for a hardlink.
  */

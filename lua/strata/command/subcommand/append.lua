@@ -24,8 +24,9 @@ function append.define(cmd)
   cmd:argument("SOURCE", "A directory, whose content goes into the layer; a tar (.tar, .tgz, .tar.zst ...), as it is; "
     .. "an archive (.deb, .rpm, .cpio, .zip ...); or any other file."):target("source")
   cmd:option("--to", "The directory that it goes into; / by default."):argname("DIR")
-  cmd:option("--as", "What SOURCE is, where its name does not say it."):argname("KIND")
-    :choices { "dir", "file", "tar", "archive" }
+  cmd:option("--as", "What SOURCE is, where its name does not say it; overlay is the upper directory of a mount.")
+    :argname("KIND"):choices { "dir", "file", "tar", "archive", "overlay" }
+  cmd:option("--lower", "SOURCE is DIR with changes, and the layer has these alone."):argname("DIR")
   cmd:option("--owner", "Whose it is: UID:GID, or keep. By default 0:0 for a directory or a file, else keep.")
     :argname("OWNER"):convert(owner)
   cmd:option("--exclude", "A path or glob of the source that is left out."):argname("PATH"):count("*")
@@ -62,14 +63,29 @@ local function told(skipped, kind)
   return list
 end
 
-function append.run(args, out)
-  local kind = args.as or kind_of(args.source)
-  if kind == "tar" and not args.as and require("strata").open_index(args.source) then
-    problem.stop("%s is an image, and not the tar of a layer: --as tar takes it as one all the same", args.source)
-  end
-  local is_of_host = kind == "dir" or kind == "file"
+-- What img:append is told, apart from where the entries come from.
+local function spec_of(args, kind, out)
+  local is_of_host = (kind == "dir" or kind == "file") and not args.lower
   local spec = options.work(args, out, { to = args.to, at = args.at, created_by = args.created_by, mtime = args.mtime })
   if args.exclude[1] then spec.exclude = args.exclude end
+  local new_owner = args.owner or is_of_host and { uid = 0, gid = 0 }
+  if new_owner ~= "keep" then spec.owner = new_owner or nil end
+  return spec
+end
+
+-- Appends what has changed in a directory, compressed as the layers of the image are.
+local function append_changes(img, spec, args)
+  local top = img.digest and img.layers[#img.layers]
+  local layer, skipped = problem.check(require("strata").layer {
+    lower = args.lower, upper = args.lower and args.source, overlay_upper = not args.lower and args.source or nil,
+    to = spec.to, mtime = spec.mtime, owner = spec.owner, exclude = spec.exclude, threads = spec.threads,
+    progress = spec.progress, compression = top and top.compression or nil,
+  })
+  problem.check(img:append { layer = layer, at = spec.at, created_by = spec.created_by })
+  return skipped
+end
+
+local function append_source(img, spec, kind, args)
   if kind == "file" then
     if args.exclude[1] then problem.stop("--exclude is for directories and archives") end
     problem.check(io.open(args.source)):close()
@@ -77,10 +93,23 @@ function append.run(args, out)
   else
     spec[kind] = args.source
   end
-  local new_owner = args.owner or is_of_host and { uid = 0, gid = 0 }
-  if new_owner ~= "keep" then spec.owner = new_owner or nil end
-  local img = options.open(args, out)
   local _, skipped, _, moved = problem.check(img:append(spec))
+  return skipped, moved
+end
+
+function append.run(args, out)
+  local kind = args.as or kind_of(args.source)
+  if args.lower and kind ~= "dir" then problem.stop("--lower is for a directory as SOURCE") end
+  if kind == "tar" and not args.as and require("strata").open_index(args.source) then
+    problem.stop("%s is an image, and not the tar of a layer: --as tar takes it as one all the same", args.source)
+  end
+  local spec, img = spec_of(args, kind, out), options.open(args, out)
+  local skipped, moved
+  if args.lower or kind == "overlay" then
+    skipped = append_changes(img, spec, args)
+  else
+    skipped, moved = append_source(img, spec, kind, args)
+  end
   skipped = told(skipped or {}, kind)
   for _, line in ipairs(skipped) do out:warn("left out: %s", output.text(line)) end
   for _, one in ipairs(moved or {}) do

@@ -12,7 +12,7 @@ local cat = {
 function cat.define(cmd)
   options.image(cmd)
   cmd:argument("PATH", "A file in the image; symlinks are followed."):target("path"):args("+")
-  cmd:option("--layer", "The file as layer N has it, from 1: the base."):argname("N"):convert(options.number(1))
+  options.layers(cmd, "The file as layer N has it, from 1: the base.")
 end
 
 local function copy(file, out)
@@ -26,7 +26,7 @@ end
 function cat.run(args, out)
   local img = options.open(args, out)
   local layer, root = args.layer and options.layer(img, args.layer), nil
-  if not layer then root = problem.check(img:rootfs()) end
+  if not layer then root = options.rootfs(args, img) end
   for _, path in ipairs(args.path) do
     if layer then
       out:write((problem.check(layer:read(path))))

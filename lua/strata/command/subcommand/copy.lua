@@ -17,6 +17,7 @@ function copy.define(cmd)
   cmd:argument("TO", 'Where it goes: a file, a layout directory, "-" or docker://host/name:tag.'):target("output")
   cmd:option("--tag", "In a registry, a further tag."):argname("NAME"):count("*")
   cmd:flag("--referrers", "With signatures and the like that are about it; to a registry.")
+  options.plan(cmd)
   options.writing(cmd)
 end
 
@@ -24,19 +25,19 @@ end
 local function plan(args, out, saving)
   local strata, opening = require "strata", options.opening(args, out, args.image)
   local source
-  if args.ref or args.platform or args.digest then
+  if not options.is_any(args) then
     opening.ref, opening.platform, opening.digest = args.ref, args.platform, args.digest
     source = problem.check(strata.open(args.image, opening))
   else
     source = problem.check(strata.open_index(args.image, opening))
   end
-  if args.output:find("^docker://") then saving.to = args.output end
+  if options.is_remote(args.output) then saving.to = args.output end
   return (problem.check(source:plan(saving)))
 end
 
 function copy.run(args, out)
   options.check_target(args)
-  local is_push = args.output:find("^docker://")
+  local is_push = options.is_remote(args.output)
   if not is_push and (args.tag[1] or args.referrers) then
     problem.stop("--tag and --referrers are for what goes to a registry")
   end

@@ -19,7 +19,7 @@ function export.define(cmd)
   cmd:option("--compression", "Of the tar; none by default, of a layer as it is stored."):argname("KIND")
     :choices { "none", "gzip", "zstd" }
   cmd:option("--level", "Of the compression: gzip 0 to 9, zstd 1 to 19."):argname("N"):convert(options.number(0))
-  cmd:flag("-n --plan", "Tell what would be written, and write nothing.")
+  options.plan(cmd)
   cmd:option("--threads", "At most N; else one per processor."):argname("N"):convert(options.number(1))
 end
 

@@ -2,10 +2,12 @@
 
 local config_schema = require "strata.document.config_schema"
 local core = require "strata.core"
+local image = require "strata.image"
 local json = require "strata.util.json"
 local listing = require "strata.command.listing"
 local options = require "strata.command.options"
 local output = require "strata.command.output"
+local problem = require "strata.command.problem"
 
 local inspect = {
   summary = "Show what an image is: layers, history, settings.",
@@ -15,7 +17,9 @@ local inspect = {
 
 function inspect.define(cmd)
   options.image(cmd)
-  cmd:flag("--config", "The config, byte for byte.")
+  cmd:mutex(
+    cmd:flag("--config", "The config, byte for byte."),
+    cmd:flag("--manifest", "The manifest, byte for byte; of a reference what its tag leads to, which may be an index."))
 end
 
 local function layers_of(img)
@@ -80,7 +84,18 @@ local function settings_of(img)
   return lines
 end
 
+-- The bytes of the document that the digest is the hash of.
+local function manifest_of(args, out)
+  if options.is_any(args) and options.is_remote(args.image) then
+    return problem.check(options.registry(args, args.image):manifest(args.image)).text
+  end
+  local manifest = image.state_of(options.open(args, out)).manifest
+  if not manifest then problem.stop("%s: the image came without a manifest: --config shows what it has", args.image) end
+  return manifest.text
+end
+
 function inspect.run(args, out)
+  if args.manifest then return out:write(manifest_of(args, out), core.is_terminal(1) and "\n" or "") end
   local img = options.open(args, out)
   if args.config then return out:write(img.config:text(), core.is_terminal(1) and "\n" or "") end
   if out.is_json then return out:value(as_table(img), like_config) end

@@ -18,8 +18,7 @@ function ls.define(cmd)
   cmd:argument("PATH", "A directory, a file or a glob (*, ?, [a-z]; ** for any directories)."):target("path"):args("*")
   cmd:flag("-l --long", "With mode, owner, size and time (UTC), as tar -tv.")
   cmd:flag("-r -R --recursive", "With all that is below.")
-  cmd:option("--layer", "All that layer N has, whiteouts (.wh.) included; 1 is the base."):argname("N")
-    :convert(options.number(1))
+  options.layers(cmd, "All that layer N has, whiteouts (.wh.) included; 1 is the base.")
   cmd:option("--sort", "By name, or the largest first."):argname("KEY"):choices { "name", "size" }
   cmd:flag("--numeric", "Users and groups as numbers.")
 end
@@ -117,7 +116,7 @@ function ls.run(args, out)
   if layer then
     each_of_layer(layer, args, visit)
   else
-    each_of_image(problem.check(img:rootfs()), args, visit)
+    each_of_image(options.rootfs(args, img), args, visit)
   end
   sort()
   finish()

@@ -15,7 +15,7 @@ function tree.define(cmd)
   cmd:option("--depth", "Levels to show, 3 by default; 0 shows all."):argname("N"):convert(options.number(0))
   cmd:option("--width", "Names of one directory to draw."):argname("N"):convert(options.number(1))
   cmd:flag("--layers", "Say which layer each comes from.")
-  cmd:option("--layer", "The tree of layer N alone; 1 is the base."):argname("N"):convert(options.number(1))
+  options.layers(cmd, "The tree of layer N alone; 1 is the base.")
 end
 
 local function depth_of(path)
@@ -42,7 +42,7 @@ function tree.run(args, out)
   local drawing = { path = args.path, depth = depth > 0 and depth or nil, width = args.width, sizes = true }
   if args.layer and not out.is_json then return out:say("%s", options.layer(img, args.layer):tree(drawing)) end
   if args.layer then problem.stop("tree --layer has no JSON: ls --layer %d --json", args.layer) end
-  local root = problem.check(img:rootfs())
+  local root = options.rootfs(args, img)
   if out.is_json then
     local top = problem.check(root:stat(args.path or "/"))
     return out:value(rows_of(root, top, depth > 0 and depth or math.huge))

@@ -186,7 +186,8 @@ function hybrid.candidates(store, opts)
   for i, candidate in ipairs(oci_candidates.of_catalog(catalog)) do
     if not taken[catalog.manifests[i]] then list[#list + 1] = candidate end
   end
-  list.catalog = catalog
+  -- Docker 25.0 leaves index.json empty beside an image without a name.
+  if #catalog.manifests > 0 then list.catalog = catalog end
   return list
 end
 

@@ -24,15 +24,13 @@ local NSEC = { mtime = "mtime_nsec", atime = "atime_nsec", ctime = "ctime_nsec" 
 ---@return (fun(name: string): boolean)?
 function normalize_entries.kept_xattrs(names)
   if names == nil then return nil end
-  local patterns = {}
-  for i, name in ipairs(names or {}) do
+  for _, name in ipairs(names or {}) do
     local problem = name == "" and "it is empty" or glob.problem(name)
     if problem then misuse("normalize: xattrs: %s is no glob: %s", core.quote(name), problem) end
-    patterns[i] = glob.name_pattern(name)
   end
   return function(name)
-    for _, pattern in ipairs(patterns) do
-      if name:find(pattern) then return true end
+    for _, pattern in ipairs(names or {}) do
+      if core.glob_name(pattern, name) then return true end
     end
     return false
   end
