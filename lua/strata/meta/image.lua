@@ -208,8 +208,9 @@ function Image:append(spec) end
 --- Makes one layer of several: `squash(2, 4)`, or of all above a base: `squash{above = base}`. Nothing that was
 --- deleted comes back.
 ---
---- Entries keep their raw bytes and are sorted by path. Rows of the history of all but the last layer stay, as steps
---- without a layer.
+--- Entries keep their raw bytes and are sorted by path. The layer is compressed as the last one of them, and keeps the
+--- compressed bytes of what stays together (doc/formats.md). Rows of the history of all but the last layer stay, as
+--- steps without a layer.
 ---```lua
 ---assert(img:squash(2, 3))
 ---print(#img.layers, img.layers[2]:entry "var/cache/app.deb" == nil)  --> 2  true
@@ -219,7 +220,7 @@ function Image:append(spec) end
 ---@param opts? strata.FlattenOptions
 ---@return strata.Image? self
 ---@return string? message
----@return strata.errcode? code  "EINVAL": the layers of the base are not the lowest ones; those of reading, of a registry
+---@return strata.errcode? code  "EINVAL": the layers of the base are not the lowest ones; "ESTALE": a layer's file was written to meanwhile; those of reading, of a registry
 function Image:squash(first, last, opts) end
 
 --- Makes one layer of all.
@@ -230,7 +231,7 @@ function Image:squash(first, last, opts) end
 ---@param opts? strata.FlattenOptions
 ---@return strata.Image? self
 ---@return string? message
----@return strata.errcode? code  those of reading, of a registry
+---@return strata.errcode? code  "ESTALE": a layer's file was written to meanwhile; those of reading, of a registry
 function Image:flatten(opts) end
 
 --- Divides a layer. With paths it becomes two: what they choose is in the upper one, with all names of a file and with

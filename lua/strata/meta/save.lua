@@ -7,7 +7,7 @@
 ---@field digest string?  of the manifest, when the format has one
 ---@field id string?  of the image; nil for an index without an image that is all here
 ---@field size integer?  of the output, in bytes; for a registry: of the blobs that were sent
----@field kept integer?  bytes of edited compressed layers that are those of the old ones; see strata.SavedLayer
+---@field kept integer?  bytes of edited, squashed and flattened layers that are those of the old ones; see strata.SavedLayer
 ---@field uploaded integer?  of a registry: blobs that were sent
 ---@field mounted integer?  blobs that another repository of the registry had
 ---@field skipped integer?  blobs that the repository had; nil for an index that has not changed, which is not looked into
@@ -28,4 +28,4 @@
 ---@field digest string?  as stored; nil when it is not known
 ---@field diff_id string
 ---@field size integer?  bytes as stored
----@field kept integer?  of an edited compressed layer: bytes that are those of the old one, compressed as they were; nil: none
+---@field kept integer?  of a layer that was edited, or made of several: bytes that are those of old ones, compressed as they were; nil: none

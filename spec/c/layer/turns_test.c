@@ -1,4 +1,6 @@
-/* Ranges of several gzip layers, in any order: what stays, and that everybody reads the result. */
+/* Ranges of several compressed layers, in any order: what stays, and that everybody reads the
+ * result.
+ */
 #include <pthread.h>
 
 #include "core/layer/block_list.h"
@@ -30,7 +32,7 @@ static void open_source(struct source *s)
 	size_t len;
 
 	s->blob = (struct strata_blob){file_with(s->old.data, s->old.len), 0, s->old.len,
-	                               STRATA_GZIP, STRATA_SHA256};
+	                               strata_sniff(s->old.data, s->old.len), STRATA_SHA256};
 	if (strata_blob_reader_open(&in, &s->blob, STRATA_BLOCK_PLACES, NULL, NULL, &err) < 0)
 		abort();
 	do {
@@ -116,8 +118,9 @@ static int do_turn(struct strata_splicer *s, const struct turns *t, const struct
 	return 0;
 }
 
-static int carry_out(const struct turns *t, size_t piece, const struct strata_work *work,
-                     struct strata_buf *out, struct strata_blob_info *info, struct strata_err *err)
+static int carry_out(const struct turns *t, enum strata_compression c, size_t piece,
+                     const struct strata_work *work, struct strata_buf *out,
+                     struct strata_blob_info *info, struct strata_err *err)
 {
 	struct strata_file *to = file_with("", 0);
 	struct strata_blob_writer writer = {0};
@@ -125,7 +128,7 @@ static int carry_out(const struct turns *t, size_t piece, const struct strata_wo
 	int rc = -1;
 
 	strata_splicer_init(&s, &writer, true);
-	if (strata_blob_writer_open(&writer, to, STRATA_GZIP, -1, true, work, err) < 0 ||
+	if (strata_blob_writer_open(&writer, to, c, -1, true, work, err) < 0 ||
 	    strata_blob_writer_allow_runs(&writer, err) < 0)
 		abort();
 	for (size_t i = 0; i < t->count; i++)
@@ -167,13 +170,17 @@ static void gives_what_the_turns_say(void)
 	if (work.pool == NULL || pthread_create(&thread, NULL, help, work.pool) != 0)
 		abort();
 	for (unsigned long k = 0; k < cases(); k++) {
+		enum strata_compression c = k % 4 ? STRATA_GZIP : STRATA_ZSTD;
 		size_t piece;
 
 		random_state = k * 0x9e3779b97f4a7c15u + 3;
 		for (unsigned i = 0; i < SOURCES; i++) {
 			append_odd(&sources[i].data,
 			           any_size() + any_size() + (k % 8 ? 0 : 2 * MIB));
-			any_stream(&sources[i].old, &sources[i].data);
+			if (c == STRATA_GZIP)
+				any_gzip(&sources[i].old, &sources[i].data);
+			else
+				any_frames(&sources[i].old, &sources[i].data);
 			open_source(&sources[i]);
 		}
 		any_turns(&turns, sources);
@@ -181,11 +188,11 @@ static void gives_what_the_turns_say(void)
 		for (size_t i = 0; i < turns.count; i++)
 			append(&expected, bytes_of(&turns, &turns.list[i]), turns.list[i].len);
 		piece = random_u32() % 2 ? STRATA_CHUNK : 1 + any_size() % STRATA_CHUNK;
-		if (!CHECK(carry_out(&turns, piece, NULL, &out, &info, &err) == 0))
+		if (!CHECK(carry_out(&turns, c, piece, NULL, &out, &info, &err) == 0))
 			printf("  case %lu: %s\n", k, err.msg);
 		if (!CHECK(info.tar_size == expected.len && all_decode_to(&out, &expected)))
 			printf("  case %lu\n", k);
-		CHECK(carry_out(&turns, piece, &work, &again, &second, &err) == 0);
+		CHECK(carry_out(&turns, c, piece, &work, &again, &second, &err) == 0);
 		CHECK(same(&out, &again) && strcmp(info.digest, second.digest) == 0 &&
 		      strcmp(info.diff_id, second.diff_id) == 0 && info.kept == second.kept);
 		CHECK(info.kept <= out.len);
@@ -220,12 +227,12 @@ static void keeps_what_comes_in_one_piece(void)
 	}
 	turns.list[0] = (struct turn){.source = &sources[0], .from = 2 * MIB, .len = 5000};
 	turns.list[1] = (struct turn){.source = &sources[1], .len = sources[1].data.len};
-	CHECK(carry_out(&turns, 512, NULL, &out, &info, &err) == 0);
+	CHECK(carry_out(&turns, STRATA_GZIP, 512, NULL, &out, &info, &err) == 0);
 	CHECK(info.kept + 20 >= sources[1].old.len);
 	CHECK(memmem(out.data, out.len, sources[1].old.data + 11, sources[1].old.len / 2) != NULL);
 	/* The same range twice keeps its blocks twice. */
 	turns.list[0] = turns.list[1];
-	CHECK(carry_out(&turns, 70000, NULL, &out, &info, &err) == 0);
+	CHECK(carry_out(&turns, STRATA_GZIP, 70000, NULL, &out, &info, &err) == 0);
 	CHECK(info.kept + 40 >= 2 * sources[1].old.len);
 	close_source(&sources[0]);
 	close_source(&sources[1]);
