@@ -147,6 +147,26 @@ describe("a gzip layer of which paths are removed", function()
 		assert.is_true(twice > 0, "hardlinks to what is dropped need the plan")
 	end)
 
+	it("is read once when it is zstd, in one frame or in many", function()
+		local number = random.generator(random.first_seed())
+		local gzip, path = image_of(large(number), 'gzip -6 -n <"$1" >"$2"'), dir:file("zstd.tar")
+		local img = assert(strata.open(gzip))
+		os.remove(path)
+		assert(img:save(path, { format = "oci-archive", compression = "zstd" }))
+		img:close()
+		local paths = { path }
+		if shell.which("zstd") then
+			paths[2] = image_of(large(number), 'zstd -q -c <"$1" >"$2"')
+		end
+		for _, one in ipairs(paths) do
+			for _, which in ipairs({ "a/h*", "**/n?", { "**/n?[13]", "a/h*" } }) do
+				local again, usual = compare(one, remove(which))
+				assert.equal(1, usual)
+				assert.is_true(again == 0 or which == "**/n?")
+			end
+		end
+	end)
+
 	it("is read once for layer:remove, which keeps whiteouts", function()
 		local bench = archive.bench()
 		local path = bench.dir:file("image.tar")
