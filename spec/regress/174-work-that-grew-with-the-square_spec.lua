@@ -1,9 +1,9 @@
 -- A check looked for the attributes of a directory without an entry in all layers below, one after the other, for each
--- such directory; config:get_env read all variables for each; whiteouts that hide nothing any more were asked about once
--- for each layer.
+-- such directory; config:get_env read all variables for each call; whiteouts that hide nothing any more were compared
+-- with each layer.
 --
 -- Steps of Lua are counted, not seconds. What runs ten times as long for ten times as much is linear; what grew with
--- the square ran a hundred times as long.
+-- the square ran up to a hundred times as long.
 
 local pack = require "spec.support.pack"
 local strata = require "strata"

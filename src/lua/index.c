@@ -9,6 +9,7 @@
 #include "lua/limits.h"
 
 #define EDIT_COUNTER_TYPE "strata.EditCounter" /* a uint64_t */
+#define CHANGES_KEY "strata.index_changes"     /* in the registry: a uint64_t */
 #define MAX_READ (64 << 20)
 
 struct strata_lua_index *strata_check_index(lua_State *L, int arg)
@@ -35,6 +36,8 @@ struct strata_index *strata_check_scanned(lua_State *L, int arg)
 static struct strata_lua_index *push_index(lua_State *L)
 {
 	struct strata_lua_index *o = strata_new_object(L, ENTRY_INDEX_TYPE, sizeof(*o));
+
+	o->changes = strata_index_changes(L);
 
 	/* Entries refer to their index through this table: it is their user value. */
 	lua_newtable(L);
@@ -80,6 +83,25 @@ static int index_new(lua_State *L)
 	return 1;
 }
 
+uint64_t *strata_index_changes(lua_State *L)
+{
+	uint64_t *changes;
+
+	lua_getfield(L, LUA_REGISTRYINDEX, CHANGES_KEY);
+	changes = lua_touserdata(L, -1);
+	lua_pop(L, 1);
+	return changes;
+}
+
+/* Once for each state: what is there refers to it when the module is loaded again. */
+static void make_changes(lua_State *L)
+{
+	if (strata_index_changes(L) != NULL)
+		return;
+	*(uint64_t *)lua_newuserdata(L, sizeof(uint64_t)) = 0;
+	lua_setfield(L, LUA_REGISTRYINDEX, CHANGES_KEY);
+}
+
 void strata_close_index(struct strata_lua_index *o)
 {
 	/* The collector may finalise an index before the job that works on it; the job closes it
@@ -87,6 +109,7 @@ void strata_close_index(struct strata_lua_index *o)
 	o->abandoned = o->index.busy;
 	if (!o->closed && !o->index.busy) {
 		o->closed = true;
+		++*o->changes;
 		strata_index_free(&o->index);
 	}
 }
@@ -561,6 +584,7 @@ void strata_lua_register_index(lua_State *L)
 	static const luaL_Reg functions[] = {
 	        {"entry_index", index_new}, {"edit_counter", edit_counter_new}, {NULL, NULL}};
 
+	make_changes(L);
 	strata_register_type(L, ENTRY_INDEX_TYPE, methods, meta, index_close);
 	strata_register_type(L, EDIT_COUNTER_TYPE, counter, NULL, NULL);
 	strata_set_functions(L, functions);

@@ -439,6 +439,7 @@ static int job_start(lua_State *L)
 
 	luaL_argcheck(L, threads >= 0 && threads <= 1024, 2, "out of range");
 	o->started = true;
+	++*strata_index_changes(L);
 	return strata_push_ok(L, strata_job_start(o->job, (unsigned)threads, &err), &err);
 }
 

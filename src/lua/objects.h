@@ -49,10 +49,18 @@ struct strata_lua_globs *strata_check_globs(lua_State *L, int arg);
 /* strata.EntryIndex is a struct strata_index; its user value keeps nothing else. */
 struct strata_lua_index {
 	struct strata_index index;
+	uint64_t *changes; /* see strata_index_changes */
 	uint64_t max_read; /* bytes that reading an entry gives without being told how many */
 	bool closed;
 	bool abandoned; /* to be closed by the job that works on it */
 };
+
+/*
+ * Counts how often an index of this Lua state was closed, or a job began to work on some. What was
+ * found about indexes holds as long as it stays the same, so that who uses thousands of them need
+ * not look at each every time. The state owns it.
+ */
+uint64_t *strata_index_changes(lua_State *L);
 
 /* Closes it, now or when the job that works on it is closed. */
 void strata_close_index(struct strata_lua_index *o);

@@ -19,6 +19,8 @@ struct lua_tree {
 	struct strata_tree tree;
 	struct layer *layers;
 	uint32_t count;
+	const uint64_t *changes; /* see strata_index_changes */
+	uint64_t checked_at;     /* what it was when all layers could be looked at */
 	bool ready;
 	bool closed;
 };
@@ -39,6 +41,7 @@ static int tree_new(lua_State *L)
 	luaL_argcheck(L, max_steps >= 0, 1, "must not be negative");
 	lua_newtable(L);
 	strata_setuservalue(L, -2);
+	o->changes = strata_index_changes(L);
 	if (strata_tree_init(&o->tree, &err) < 0)
 		return strata_push_error(L, &err);
 	if (max_steps > 0)
@@ -66,12 +69,15 @@ static struct lua_tree *check_tree_at(lua_State *L, int arg)
 
 	if (o->closed || !o->ready || o->tree.broken)
 		luaL_error(L, "attempt to use a closed %s", TREE_TYPE);
+	if (o->checked_at == *o->changes)
+		return o;
 	for (uint32_t i = 0; i < o->count; i++) {
 		if (o->layers[i].index->closed)
 			luaL_error(L, "attempt to use a %s of a closed layer", TREE_TYPE);
 		if (o->layers[i].index->index.busy)
 			luaL_error(L, "the layer is in use by a save that has not ended");
 	}
+	o->checked_at = *o->changes;
 	return o;
 }
 
