@@ -92,6 +92,19 @@ function Server:stop()
 	end
 end
 
+--- Ends a gate with all that it has on the disk, and a registry behind it; either may be nil. Gives nothing.
+---@param server? spec.Gate
+---@param behind? {stop: fun(self: table)}
+function gate.clear(server, behind)
+	if server then
+		server:stop()
+		server.dir:remove()
+	end
+	if behind then
+		behind:stop()
+	end
+end
+
 --- What it has said since it listens.
 ---@return string
 function Server:said()
