@@ -340,6 +340,27 @@ describe("a fleet:", function()
 		end)
 	end)
 
+	it("a full disk makes a job wait, and not fail", function()
+		push("full")
+		here:script("full", [[
+			return function(img, _, options)
+				if not io.open(options.seen) then
+					io.open(options.seen, "w"):close()
+					local disk = io.open("/dev/full", "w")
+					disk:setvbuf("no")
+					local _, message = disk:write("x")
+					return nil, message, "ENOSPC"
+				end
+				return img.config:set_label("team", "shop")
+			end, { seen = true }
+		]])
+		here:enqueue({ ref("full") }, "full", "seen=" .. here.scripts:file("seen"))
+		local log = work("--tries", "1")
+		assert.is_truthy(log:find(" later [^\n]*No space left on device %(ENOSPC%)"), log)
+		assert.equal("shop", label(ref("full"), "team"))
+		assert.same({ 1, 0, 0 }, { here:count("weather"), here:count("failed"), here:count("dead") })
+	end)
+
 	it("status tells people and Prometheus", function()
 		push("status")
 		here:enqueue({ ref("status") }, "label", "team=shop")

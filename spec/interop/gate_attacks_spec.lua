@@ -31,10 +31,7 @@ describe("by no way around the gate:", function()
 	end)
 
 	teardown(function()
-		if server then
-			server:stop()
-			server.dir:remove()
-		end
+		gate.clear(server)
 	end)
 
 	before_each(function()
@@ -451,9 +448,7 @@ for got in answers: print(*re.findall(rb"HTTP/1\.1 (\d+)".decode(), got.decode("
 		local behind = registry.start()
 		local own = gate.start({ "--backend", behind.host })
 		finally(function()
-			own:stop()
-			own.dir:remove()
-			behind:stop()
+			gate.clear(own, behind)
 		end)
 		for _, case in ipairs({ { 4 * 1024 * 1024, SETID }, { 4 * 1024 * 1024 + 1, "policy: a blob of more than 4 MiB" } }) do
 			local text = long_text_of(evil, case[1])

@@ -26,15 +26,7 @@ describe("through the gate", function()
 	end)
 
 	after_each(function()
-		if server then
-			server:stop()
-			server.dir:remove()
-			server = nil
-		end
-		if behind then
-			behind:stop()
-			behind = nil
-		end
+		server, behind = gate.clear(server, behind)
 		dir:remove()
 	end)
 

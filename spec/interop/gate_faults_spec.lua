@@ -21,15 +21,7 @@ describe("the gate", function()
 
 	-- A layer of 1 GB, which takes most of a second to inflate.
 	setup(function()
-		local work = tmp.dir(tmp.for_peers())
-		shell.sh([[
-			cd "$1" && mkdir in && mkfifo tar && truncate -s 1G in/zeros
-			sha256sum <tar >diff & tar -cf - -C in . | tee tar | gzip -1 >layer
-			wait]], work.path)
-		local bytes = shell.read(work:file("layer"))
-		large = { bytes = bytes, diff_id = "sha256:" .. shell.read(work:file("diff")):match("^%x+"), descriptor = {
-			mediaType = "application/vnd.oci.image.layer.v1.tar+gzip", digest = core.sha256(bytes), size = #bytes } }
-		work:remove()
+		large = gate.large_layer(1)
 	end)
 
 	before_each(function()
@@ -37,15 +29,7 @@ describe("the gate", function()
 	end)
 
 	after_each(function()
-		if server then
-			server:stop()
-			server.dir:remove()
-			server = nil
-		end
-		if behind then
-			behind:stop()
-			behind = nil
-		end
+		server, behind = gate.clear(server, behind)
 		dir:remove()
 	end)
 
@@ -194,7 +178,7 @@ describe("the gate", function()
 
 	it("gives up a judgement at its deadline, and one that nobody waits for", function()
 		server = gate.start({ "--deadline", "1", "--threads", "1" })
-		local text = pushed("team/app", "755", 6)
+		local text, other = pushed("team/app", "755", 6), pushed("team/app")
 		local answer = server:manifest("team/app", "1", text)
 		assert.equal(503, answer.status)
 		assert.matches("^policy: cannot be judged now: .*the deadline has passed", (gate.message(answer)))
@@ -203,7 +187,7 @@ describe("the gate", function()
 		curl.send({ "PUT", server.url .. "/v2/team/app/manifests/1", "--max-time", "0.3", body = text,
 			headers = { "Content-Type: application/vnd.oci.image.manifest.v1+json" } })
 		local begun = core.monotonic()
-		assert.equal(201, server:manifest("team/app", "2", pushed("team/app")).status)
+		assert.equal(201, server:manifest("team/app", "2", other).status)
 		assert.is_true(core.monotonic() - begun < 2)
 	end)
 

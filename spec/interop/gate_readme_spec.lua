@@ -24,11 +24,7 @@ describe("examples/gate as its documents tell it", function()
 	end)
 
 	after_each(function()
-		if server then
-			server:stop()
-			server.dir:remove()
-			server = nil
-		end
+		server = gate.clear(server)
 		dir:remove()
 	end)
 

@@ -152,6 +152,21 @@ describe("TLS and the network:", function()
 			assert.equal("done", get(one, new_client(one, {}, options)).body)
 		end)
 
+		it("NET1 are about TLS, so that a registry of this machine is spoken to with it", function()
+			local function base(options, settings)
+				options.hosts = settings and { ["localhost:5000"] = settings }
+				return assert(hosts.settings("localhost:5000", options)).base
+			end
+			local options = certs_d("localhost:5000", {})
+			options.environment = function(name) return name == "HOME" and home.path or nil end
+			assert.equal("http://localhost:5000", base(options))
+			certs_d("localhost:5000", { ["ca.crt"] = "ca.crt" })
+			assert.equal("https://localhost:5000", base(options))
+			assert.equal("http://localhost:5000", base(options, { plain = true }))
+			options.system = false
+			assert.equal("http://localhost:5000", base(options))
+		end)
+
 		it("NET1 are for their host and port alone", function()
 			local one = start({ tls = true })
 			local options = certs_d("127.0.0.1", { ["ca.crt"] = "ca.crt" })

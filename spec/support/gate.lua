@@ -3,6 +3,7 @@
 local core = require "strata.core"
 local curl = require "spec.support.curl"
 local nginx = require "spec.support.nginx"
+local python = require "spec.support.python"
 local shell = require "spec.support.shell"
 local tmp = require "spec.support.tmp"
 
@@ -91,6 +92,19 @@ function Server:stop()
 	end
 end
 
+--- Ends a gate with all that it has on the disk, and a registry behind it; either may be nil. Gives nothing.
+---@param server? spec.Gate
+---@param behind? {stop: fun(self: table)}
+function gate.clear(server, behind)
+	if server then
+		server:stop()
+		server.dir:remove()
+	end
+	if behind then
+		behind:stop()
+	end
+end
+
 --- What it has said since it listens.
 ---@return string
 function Server:said()
@@ -169,6 +183,31 @@ function Server:behind(repository, reference)
 		.. "application/vnd.docker.distribution.manifest.v2+json, application/vnd.docker.distribution.manifest.list.v2+json"
 	return curl.quick({ "GET", ("http://%s/v2/%s/manifests/%s"):format(self.backend, repository, reference),
 		headers = { accept } }).status
+end
+
+-- Parts of 64 MiB are compressed once, as members of their own.
+local ZEROS = [[
+import gzip, hashlib, sys, tarfile
+count = int(float(sys.argv[1]) * 16)
+info, part = tarfile.TarInfo("zeros"), bytes(2 ** 26)
+info.size = count * len(part)
+first, last = info.tobuf(tarfile.USTAR_FORMAT), bytes(1024)
+whole = hashlib.sha256(first)
+for _ in range(count):
+    whole.update(part)
+whole.update(last)
+head, body, end = (gzip.compress(data, 1, mtime=0) for data in (first, part, last))
+sys.stdout.buffer.write(whole.hexdigest().encode() + head + body * count + end)
+]]
+
+--- A layer with a file of zeros, which is small and takes its time to inflate.
+---@param gigabytes number
+---@return {bytes: string, diff_id: string, descriptor: table}
+function gate.large_layer(gigabytes)
+	local made = python.run("zeros.py", ZEROS, { gigabytes })
+	local bytes = made:sub(65)
+	return { bytes = bytes, diff_id = "sha256:" .. made:sub(1, 64), descriptor = {
+		mediaType = "application/vnd.oci.image.layer.v1.tar+gzip", digest = core.sha256(bytes), size = #bytes } }
 end
 
 --- The one message of an answer.

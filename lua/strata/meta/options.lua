@@ -348,7 +348,7 @@
 ---@field cert? string  a file with the certificate of this client
 ---@field key? string  a file with its key
 ---@field insecure? boolean  certificates are not looked at. Default: false
----@field plain? boolean  true: http; false: https. Default: http for this machine, without ca, cert and insecure
+---@field plain? boolean  true: http; false: https. Default: http for this machine, without certificates and insecure
 ---@field location? "relative"  of the address for an upload only path and query count: for broken proxies
 ---@field chunk_size? integer  bytes: larger blobs go up in chunks of it, for hosts that take no larger requests. Default: each in one request
 ---@field any_address? boolean  it may have a link-local address. Default: false

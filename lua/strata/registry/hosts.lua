@@ -125,7 +125,8 @@ local function certificates(host, given, options)
   end
   local system, is_named = system_bundle(environment)
   if ca then ca = system .. "\n" .. ca elseif is_named then ca = system end
-  return { ca = ca, cert = given.cert or found.cert, key = given.key or found.key }
+  local cert = given.cert or found.cert
+  return { ca = ca, cert = cert, key = given.key or found.key, own = (given.ca or found.ca or cert) ~= nil }
 end
 
 -- Throws for settings of a host that contradict each other.
@@ -177,16 +178,16 @@ end
 ---@return string? code
 function hosts.settings(host, options)
   local given = (options.hosts or {})[host] or {}
-  local here = is_local(host)
-  local plain = given.plain
-  if plain == nil then plain = here and not (given.ca or given.cert or given.insecure) end
-  local scheme = plain and "http" or "https"
-  local base = scheme .. "://" .. (CONNECT[host] or host)
-  if not url.parse(base) then return fail("EINVAL", "%s: no host of a registry", host) end
+  local here, place = is_local(host), CONNECT[host] or host
+  if not url.parse("https://" .. place) then return fail("EINVAL", "%s: no host of a registry", host) end
   local found, message, code = certificates(host, given, options)
   if not found then return nil, message, code end
+  -- The machine itself is spoken to without TLS, unless something is set that only TLS has.
+  local plain = given.plain
+  if plain == nil then plain = here and not (found.own or given.insecure) end
   return {
-    base = base, is_local = here, insecure = given.insecure, any_address = given.any_address,
+    base = (plain and "http://" or "https://") .. place,
+    is_local = here, insecure = given.insecure, any_address = given.any_address,
     location = given.location, ca = found.ca, cert = found.cert, key = found.key,
     connect_timeout = options.connect_timeout or 10, stall_timeout = options.stall_timeout or 60,
     resolve = given.resolve, chunk_size = given.chunk_size,

@@ -384,7 +384,7 @@ return {
     { "key", "string", "a file with its key" },
     { "insecure", "boolean", "certificates are not looked at", default = "false" },
     { "plain", "boolean", "true: http; false: https",
-      default = "http for this machine, without ca, cert and insecure" },
+      default = "http for this machine, without certificates and insecure" },
     { "location", '"relative"', "of the address for an upload only path and query count: for broken proxies" },
     { "chunk_size", "integer", "bytes: larger blobs go up in chunks of it, for hosts that take no larger requests",
       default = "each in one request", min = 1 },
