@@ -237,8 +237,8 @@ function layer.level(opts, compression)
   return ZLIB_LEVELS + ((opts.level or 0) < 4 and REPRODUCIBLE_LEVEL or opts.level)
 end
 
---- Whether what can stay of the compressed bytes of a layer stays when its edits are carried out: nothing is said of how
--- it shall be compressed.
+--- Whether what can stay of the compressed bytes of a layer stays when its edits are carried out: it does if nothing is
+-- said of how it shall be compressed.
 ---@param state strata.LayerState
 ---@param opts {compression?: string, level?: integer, reproducible?: boolean}
 ---@return boolean

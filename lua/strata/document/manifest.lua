@@ -9,7 +9,7 @@ local scrub = require "strata.document.scrub"
 
 local manifest = {}
 
--- Annotations of layers that describe the compressed bytes; source: the projects containers/storage (zstd:chunked, whose
+-- Annotations of layers that describe the compressed bytes; source: containers/storage (zstd:chunked, whose
 -- names lacked "github" up to skopeo 1.9) and containerd/stargz-snapshotter (eStargz).
 local OF_THE_BYTES = { "^io%.github%.containers%.zstd%-chunked%.", "^io%.containers%.zstd%-chunked%.",
                        "^containerd%.io/snapshot/stargz/", "^io%.containers%.estargz%." }
