@@ -39,6 +39,9 @@ static void encoded_gzip_is_what_zlib_reads(void)
 	for (size_t l = 0; l < LIBRARIES; l++)
 		for (int level = -1; level <= 9; level++)
 			for (size_t i = 0; i < LENGTHS; i++) {
+				/* Long ones at the first and the last levels of each library. */
+				if (lengths[i] > STRATA_GZIP_SEGMENT && level > 1 && level % 3 != 0)
+					continue;
 				data.len = stream.len = 0;
 				random_state = i;
 				if (i % 2)
@@ -72,11 +75,11 @@ static void encoded_gzip_depends_on_the_bytes_alone(void)
 	struct strata_buf data = {0}, first = {0}, stream = {0};
 
 	random_state = 23;
-	append_mixed(&data, 2 * STRATA_GZIP_SEGMENT);
+	append_mixed(&data, STRATA_GZIP_SEGMENT);
 	append_noise(&data, 200 * KIB);
 	append_mixed(&data, 300 * KIB);
 	for (size_t l = 0; l < LIBRARIES; l++)
-		for (int level = -1; level <= 6; level += level == 3 ? 3 : 1) {
+		for (int level = -1; level <= 6; level += level == -1 ? 1 : 3) {
 			first.len = 0;
 			gzip(&libraries[l], level, &data, pieces[0], &first);
 			for (size_t i = 1; i < sizeof(pieces) / sizeof(pieces[0]); i++) {
@@ -138,13 +141,13 @@ static void the_place_of_a_packer_does_not_show(void)
 	struct strata_buf first = {0};
 	struct strata_err err;
 
-	for (size_t l = 0; l < 2 * LIBRARIES; l++) {
-		const struct strata_deflate_library *deflate = libraries[l / 2].deflate;
+	for (size_t l = 0; l < 2; l++) {
+		const struct strata_deflate_library *deflate = libraries[0].deflate;
 		void *encoders[ENCODERS];
 		size_t differ = 0;
 
 		for (size_t p = 0; p < ENCODERS; p++)
-			encoders[p] = deflate->open(levels[l % 2], &err);
+			encoders[p] = deflate->open(levels[l], &err);
 		random_state = 59;
 		for (size_t i = 0; i < SEGMENTS; i++) {
 			for (size_t b = 0; b < LEN; b++)
