@@ -6,6 +6,7 @@
 -- else, and none at all when the document says the same already.
 
 local config_schema = require "strata.document.config_schema"
+local config_values = require "strata.document.config_values"
 local core = require "strata.core"
 local fail = require "strata.util.fail"
 local frozen = require "strata.util.frozen"
@@ -19,8 +20,6 @@ local config = {}
 local methods = {}
 
 local new, state_of, is
-
-local EXACT = 2 ^ 53
 
 local function pointer_of(key)
   return (key:find("^[A-Z]") and "/config" or "") .. json.part(key)
@@ -48,59 +47,6 @@ local function edited(state, pointer, changed, message, code)
   return true
 end
 
--- Like doc:set, but a null on the way is as good as nothing.
-local function set_text(doc, pointer, text)
-  local from = 2
-  while true do
-    local slash = pointer:find("/", from, true)
-    if not slash then return doc:set(pointer, text) end
-    local parent = pointer:sub(1, slash - 1)
-    if doc:type(parent) == "null" then
-      local parts = {}
-      for part in pointer:sub(slash):gmatch("/([^/]*)") do
-        local name, message, code = core.json_quote((part:gsub("~1", "/"):gsub("~0", "~")))
-        if not name then return nil, message, code end
-        parts[#parts + 1] = "{" .. name .. ":"
-      end
-      return doc:set(parent, table.concat(parts) .. text .. ("}"):rep(#parts))
-    end
-    from = slash + 1
-  end
-end
-
--- What an empty table means at a place: what stands there, else what is known.
-local function empty_at(doc, pointer)
-  local kind = doc:type(pointer)
-  if kind == "array" or kind == "object" then return kind end
-  return config_schema.empty(pointer)
-end
-
--- Whether a value and the decoded one at pointer mean the same.
-local function equal(doc, pointer, value, current)
-  if type(value) ~= "table" or type(current) ~= "table" then
-    -- a big number may have been rounded on its way here
-    if type(value) == "number" and not (value > -EXACT and value < EXACT) then return false end
-    return value == current
-  end
-  if next(value) == nil and next(current) == nil then
-    return (json.kind(value) or empty_at(doc, pointer)) == doc:type(pointer)
-  end
-  for k in next, current do
-    if value[k] == nil then return false end
-  end
-  for k, v in next, value do
-    if current[k] == nil then return false end
-    local part = type(k) == "number" and k - 1 or k
-    if not equal(doc, pointer .. json.part(part), v, current[k]) then return false end
-  end
-  return true
-end
-
-local function same(doc, pointer, value)
-  local raw = doc:raw(pointer)
-  return raw ~= nil and equal(doc, pointer, value, (json.decode(raw)))
-end
-
 -- Sets or deletes what stands at pointer.
 local function assign(state, pointer, value)
   local doc, problem = state.doc, config_schema.protected(pointer)
@@ -108,11 +54,11 @@ local function assign(state, pointer, value)
   local text
   if not problem then value, problem = config_schema.accept(pointer, value) end
   if not problem then
-    text, problem = json.try_encode(value, function(path) return empty_at(doc, pointer .. path) end)
+    text, problem = json.try_encode(value, function(path) return config_values.empty_at(doc, pointer .. path) end)
   end
   if problem then misuse(place(pointer) .. ": " .. problem) end
-  if same(doc, pointer, value) then return true end
-  return edited(state, pointer, set_text(doc, pointer, text))
+  if config_values.same(doc, pointer, value) then return true end
+  return edited(state, pointer, config_values.set_text(doc, pointer, text))
 end
 
 -- A method's result: the object itself, or nil, message, code.
@@ -282,7 +228,7 @@ function methods:set_env(name, value)
   quoted, message, code = core.json_quote(text)
   if not quoted then return nil, message, code end
   if state.doc:type(ENV) ~= "array" then
-    return chain(self, edited(state, ENV, set_text(state.doc, ENV, "[" .. quoted .. "]")))
+    return chain(self, edited(state, ENV, config_values.set_text(state.doc, ENV, "[" .. quoted .. "]")))
   end
   local pointer = ENV .. json.part(at and at - 1 or "-")
   return chain(self, edited(state, ENV, state.doc:set(pointer, quoted)))
@@ -308,7 +254,7 @@ end
 
 local function set_member(self, pointer, text)
   local state = state_of(self)
-  return chain(self, edited(state, pointer, set_text(state.doc, pointer, text)))
+  return chain(self, edited(state, pointer, config_values.set_text(state.doc, pointer, text)))
 end
 
 local function remove_member(self, pointer, method, what, name)
