@@ -8,8 +8,9 @@
  *   faults.arm{class = "write", at = 7, errno = 5}   -- the 7th fails with EIO
  *   ...
  *   calls, hits = faults.disarm()
- *   faults.arm{class = "write", errno = 5, stacks = true}
- *   -- the first that comes by a way (functions of the modules) on which none has failed yet
+ *   faults.arm{class = "write", at = 1, errno = 5, stacks = 1}
+ *   -- the first that comes by a way (functions of the modules) on which none has failed yet;
+ *   -- with stacks = 4 only one way in four counts, the same in each run
  */
 #include <dirent.h>
 #include <dlfcn.h>
@@ -74,12 +75,18 @@ static struct range {
 } ranges[MAX_RANGES];
 static int range_count;
 
-static bool is_watched(uintptr_t caller)
+/* Where a caller is in a watched module, from 1, wherever that was loaded; 0: in none. */
+static uintptr_t place_of(uintptr_t caller)
 {
 	for (int i = 0; i < range_count; i++)
 		if (caller >= ranges[i].from && caller < ranges[i].to)
-			return true;
-	return false;
+			return caller - ranges[i].from + 1;
+	return 0;
+}
+
+static bool is_watched(uintptr_t caller)
+{
+	return place_of(caller) != 0;
 }
 
 static int add_range(struct dl_phdr_info *info, size_t size, void *wanted)
@@ -104,11 +111,12 @@ static struct {
 	atomic_uint mask; /* classes; 0 when nothing is armed */
 	atomic_long calls;
 	atomic_long hits;
-	long at;      /* the first call that fails, from 1 */
-	long times;   /* how many do from there on */
-	int errnum;   /* 0: fewer bytes than asked for; -1: the process is killed at the call */
-	unsigned rng; /* for short counts */
-	bool stacks;  /* instead of `at`: the first on a way that is new */
+	atomic_long first; /* the first call that failed */
+	long at;           /* the first call that fails, from 1; with `stacks` that may fail */
+	long times;        /* how many do from there on */
+	int errnum;      /* 0: fewer bytes than asked for; -1: the process is killed at the call */
+	unsigned rng;    /* for short counts */
+	unsigned stacks; /* above 0: the first on a way that is new, of one way in so many */
 } rule;
 
 /* Ways on which a call has failed, as hashes: a table with open addressing. */
@@ -118,18 +126,21 @@ static struct {
 static uint64_t ways[WAY_SLOTS];
 static pthread_mutex_t ways_lock = PTHREAD_MUTEX_INITIALIZER;
 
-/* True for a way that has not been gone before with this kind of failure. */
+/* True for a way that counts and has not been gone before with this kind of failure. */
 static bool is_new_way(enum class class)
 {
 	void *frames[WAY_DEPTH];
+	uintptr_t place;
 	int n = backtrace(frames, WAY_DEPTH);
 	uint64_t hash = ((uint64_t) class << 32) ^ (unsigned)rule.errnum;
 	unsigned i;
 	bool is_new;
 
 	for (int k = 0; k < n; k++)
-		if (is_watched((uintptr_t)frames[k]))
-			hash = (hash ^ (uintptr_t)frames[k]) * 1099511628211u;
+		if ((place = place_of((uintptr_t)frames[k])) != 0)
+			hash = (hash ^ place) * 1099511628211u;
+	if ((hash >> 20) % rule.stacks != 0)
+		return false;
 	pthread_mutex_lock(&ways_lock);
 	for (i = (unsigned)(hash >> 40) % WAY_SLOTS; ways[i] != 0 && ways[i] != hash;)
 		i = (i + 1) % WAY_SLOTS;
@@ -144,19 +155,23 @@ static bool is_due(enum class class, long n)
 {
 	long hits = atomic_load(&rule.hits);
 
-	if (rule.stacks)
-		return hits > 0 ? hits < rule.times : is_new_way(class);
+	if (rule.stacks > 0)
+		return hits > 0 ? hits < rule.times : n >= rule.at && is_new_way(class);
 	return n >= rule.at && n - rule.at < rule.times;
 }
 
 /* Whether this call is to fail. */
 static bool hit(enum class class, uintptr_t caller)
 {
+	long n;
+
 	if ((atomic_load(&rule.mask) & class) == 0 || !is_watched(caller))
 		return false;
-	if (!is_due(class, atomic_fetch_add(&rule.calls, 1) + 1))
+	n = atomic_fetch_add(&rule.calls, 1) + 1;
+	if (!is_due(class, n))
 		return false;
-	atomic_fetch_add(&rule.hits, 1);
+	if (atomic_fetch_add(&rule.hits, 1) == 0)
+		atomic_store(&rule.first, n);
 	if (rule.errnum < 0) {
 		kill(getpid(), SIGKILL);
 		pause();
@@ -608,7 +623,7 @@ static long number_field(lua_State *L, const char *field, long fallback)
 	return n;
 }
 
-/* arm{class, at | stacks, times = 1, errno = 0, seed = 1} */
+/* arm{class, at, stacks = 0, times = 1, errno = 0, seed = 1} */
 static int faults_arm(lua_State *L)
 {
 	unsigned mask;
@@ -625,19 +640,19 @@ static int faults_arm(lua_State *L)
 	rule.times = number_field(L, "times", 1);
 	rule.errnum = (int)number_field(L, "errno", 0);
 	rule.rng = (unsigned)number_field(L, "seed", 1) | 1;
-	lua_getfield(L, 1, "stacks");
-	rule.stacks = lua_toboolean(L, -1);
+	rule.stacks = (unsigned)number_field(L, "stacks", 0);
 	atomic_store(&rule.mask, mask);
 	return 0;
 }
 
-/* disarm() -> calls that counted, calls that failed */
+/* disarm() -> calls that counted, calls that failed, the number of the first that failed */
 static int faults_disarm(lua_State *L)
 {
 	atomic_store(&rule.mask, 0);
 	lua_pushinteger(L, (lua_Integer)atomic_load(&rule.calls));
 	lua_pushinteger(L, (lua_Integer)atomic_load(&rule.hits));
-	return 2;
+	lua_pushinteger(L, (lua_Integer)atomic_load(&rule.first));
+	return 3;
 }
 
 /* live() -> blocks of watched callers since the first call that nobody has freed */

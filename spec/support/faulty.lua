@@ -23,6 +23,16 @@ function faulty.is_thorough()
 	return os.getenv("STRATA_SWEEP") == "full"
 end
 
+--- The stride of a sweep: every call with STRATA_SWEEP=full, every way to a call with STRATA_SWEEP=ways, which takes
+--- minutes, and otherwise a part of the ways of every sixth scenario.
+---@return integer
+function faulty.stride()
+	if faulty.is_thorough() then
+		return 1
+	end
+	return os.getenv("STRATA_SWEEP") == "ways" and -1 or -6
+end
+
 --- Words that make whoever runs what follows an ordinary user, when there are such.
 ---@return string[]|nil
 function faulty.as_user()

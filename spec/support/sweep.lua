@@ -5,10 +5,14 @@
 --   lua5.4 spec/support/sweep.lua MODULE DIRECTORY SEED STRIDE KIND ...
 --
 -- preloaded with MODULE, and TMPDIR an empty directory. With a stride above 1 only every stride-th call fails,
--- counted from a random one. With a stride of 0 it is not each call but each way to one, through the functions of the
--- core, and only in the first scenario that goes it. Prints what is wrong, and a sum.
+-- counted from a random one. With a stride below 0 it is not each call but each way to one, through the functions of
+-- the core, and only in the first scenario that goes it. With -1 each kind is tried with each scenario, with -6 with
+-- every sixth of them, others for each kind, and every second way. SEED chooses the first. Prints what is wrong, and a
+-- sum.
 
 local module, dir, seed, stride = arg[1], arg[2], tonumber(arg[3]), tonumber(arg[4])
+local share = math.max(-stride, 1) -- of the scenarios
+local ways = stride > 0 and 0 or share > 1 and 2 or 1 -- one way in so many; 0: calls are counted
 local faults = assert(package.loadlib(module, "luaopen_faults"))()
 local scenarios = require "spec.support.scenarios"
 
@@ -119,12 +123,12 @@ local function run(scenario, kind, at)
 		return ok, result, ok and 0 or 1
 	end
 	collectgarbage("stop")
-	faults.arm({ class = kind.class, at = at, stacks = stride == 0 and not kind.once, errno = kind.errno,
+	faults.arm({ class = kind.class, at = at, stacks = kind.once and 0 or ways, errno = kind.errno,
 		times = kind.times, seed = seed + at })
 	local ok, result = pcall(scenario.run, env)
-	local _, hits = faults.disarm()
+	local _, hits, first = faults.disarm()
 	collectgarbage("restart")
-	return ok, result, hits
+	return ok, result, hits, first
 end
 
 -- The scenario as it should be: what it says and what it leaves.
@@ -195,7 +199,7 @@ local function sweep(scenario, name, kind)
 	local step = math.max(stride, 1)
 	local at = (kind.once or kind.limit) and 1 or math.random(step)
 	repeat
-		local ok, result, hits = run(scenario, kind, at)
+		local ok, result, hits, first = run(scenario, kind, at)
 		local wrong, dirty = {}, true
 		if hits > 0 then
 			runs = runs + 1
@@ -211,7 +215,8 @@ local function sweep(scenario, name, kind)
 		if dirty then
 			scenarios.reset(faults, env)
 		end
-		at = at + (kind.limit and 1 or step)
+		-- Up to the call that failed the next run goes the same ways.
+		at = ways > 0 and not kind.limit and first + 1 or at + (kind.limit and 1 or step)
 	until hits == 0 or kind.once or problems > 40
 end
 
@@ -219,8 +224,9 @@ for i = 5, #arg do
 	local kind = assert(KINDS[arg[i]], arg[i])
 	local watched = kind.watch or { "/strata/core.so" }
 	assert(faults.watch((unpack or table.unpack)(watched)) >= #watched, "not all of it is there to be watched")
-	for _, scenario in ipairs(scenarios.list) do
-		if not os.getenv("ONLY") or os.getenv("ONLY") == scenario.name then
+	for number, scenario in ipairs(scenarios.list) do
+		local only = os.getenv("ONLY")
+		if only and only == scenario.name or not only and (number + i + seed) % share == 0 then
 			io.stderr:write(arg[i], ": ", scenario.name, "\n")
 			sweep(scenario, arg[i], kind)
 		end
