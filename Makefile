@@ -197,10 +197,10 @@ one-lua:
 	@printf '  %-46s %s\n' \
 		'bin/strata tree $(BUILD)/demo/after.tar' 'the command; bin/strata --help lists what it does' \
 		'bin/strata repl $(BUILD)/demo/after.tar' 'Lua, with the image as img' \
-		'make check' 'three minutes of tests' \
+		'make check' 'two minutes of tests' \
 		'make install' 'the module and the command, into $(PREFIX) (as root)'
 
-check: ## build for one Lua, run the C tests and the specs that need nothing else: three minutes
+check: ## build for one Lua, run the C tests and the specs that need nothing else: two minutes
 	@.ci/deps build check
 	@$(MAKE) one-check
 
@@ -208,10 +208,10 @@ one-check:
 	@$(MAKE) $(JOBS) build ctests QUIET=1 LUA_VERSIONS=$(LATEST)
 	@STRATA_QUICK=1 STRATA_BUILD=$(BUILD) spec/run c lua$(LATEST)
 
-test: deps-test ## install all that specs compare with (docker, chromium ...: 1.6 GB), build, run every spec
+test: deps-test ## install all that specs compare with (docker, chromium ...: 1.6 GB), build, run the specs
 	@$(MAKE) spec
 
-spec: build ctests ## build and run every spec, installing nothing
+spec: build ctests ## build and run the specs, installing nothing
 	@STRATA_BUILD=$(BUILD) spec/run
 
 ctest: ctests ## build and run the C tests
@@ -296,7 +296,8 @@ fuzzers: $(FUZZERS)
 
 RANDOM_SPECS := .*random_spec literal_spec runtime_spec runtime_extract_spec above_spec fold_spec url_spec
 
-random: build ## the specs of random input with seeds that no run had: STACKS of each
+random: build $(BUILD)/c/splice_test ## the specs of random input with seeds that no run had: STACKS of each
+	@STRATA_SPLICES=$(or $(STACKS),2000) $(BUILD)/c/splice_test
 	@STRATA_BUILD=$(BUILD) STRATA_SEED=$${STRATA_SEED:-$$(($$(date +%s) % 1000000 * 1000))} \
 		STRATA_STACKS=$(or $(STACKS),2000) STRATA_EDITS=$(or $(EDITS),200) STRATA_ONLY='$(RANDOM_SPECS)' spec/run lua5.4
 
@@ -319,7 +320,7 @@ coverage: ## coverage of src/core by c and SUITES; fails for what spec/uncovered
 	@find $(BUILD)/coverage -name '*.gcda' -delete
 	@STRATA_BUILD=$(BUILD)/coverage spec/run c
 	@chmod -R a+rwX $(BUILD)/coverage
-	@STRATA_BUILD=$(BUILD)/coverage STRATA_SEED=$${STRATA_SEED:-1} spec/run $(SUITES)
+	@STRATA_BUILD=$(BUILD)/coverage STRATA_SEED=$${STRATA_SEED:-1} STRATA_SWEEP=ways spec/run $(SUITES)
 	@gcovr --root . --object-directory $(BUILD)/coverage --filter src/core/ --exclude-unreachable-branches \
 		--json $(BUILD)/coverage/coverage.json --html-details $(BUILD)/coverage/index.html \
 		--txt $(BUILD)/coverage/coverage.txt --print-summary $(BUILD)/coverage/core

@@ -18,7 +18,7 @@ local MADE_FOR = { "docker vfs", "umoci" }
 
 local function count()
 	local fast = _VERSION == "Lua 5.4" and not os.getenv("STRATA_PRELOAD")
-	return tonumber(os.getenv("STRATA_STACKS")) or (fast and 500 or 50)
+	return tonumber(os.getenv("STRATA_STACKS")) or (fast and 125 or 50)
 end
 
 describe("random stacks of layers, by the letter", function()

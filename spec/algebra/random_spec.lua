@@ -18,7 +18,7 @@ local BATCH = 50
 -- Many on one Lua, and not where every step is checked by a sanitizer; some on the others.
 local function count()
 	local fast = _VERSION == "Lua 5.4" and not os.getenv("STRATA_PRELOAD")
-	return tonumber(os.getenv("STRATA_STACKS")) or (fast and 1000 or 100)
+	return tonumber(os.getenv("STRATA_STACKS")) or (fast and 250 or 50)
 end
 
 -- The layers of a number, and a range of them.

@@ -19,7 +19,7 @@ local BATCH = 50
 
 local function count()
 	local fast = _VERSION == "Lua 5.4" and not os.getenv("STRATA_PRELOAD")
-	return tonumber(os.getenv("STRATA_STACKS")) or (fast and 500 or 50)
+	return tonumber(os.getenv("STRATA_STACKS")) or (fast and 125 or 50)
 end
 
 local KINDS = {

@@ -19,7 +19,7 @@ local BATCH = 50
 
 local function count()
 	local fast = _VERSION == "Lua 5.4" and not os.getenv("STRATA_PRELOAD")
-	return tonumber(os.getenv("STRATA_STACKS")) or (fast and 1000 or 100)
+	return tonumber(os.getenv("STRATA_STACKS")) or (fast and 250 or 50)
 end
 
 -- Of stacks that a runtime refuses, strata shows what makes sense; spec/interop/runtimes_field_spec.lua says what.

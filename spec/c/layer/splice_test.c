@@ -3,7 +3,7 @@
 
 #include "layer/splice_support.h"
 
-#define CASES 400
+#define CASES 100
 
 static unsigned long cases(void)
 {
