@@ -61,12 +61,23 @@ describe("an edited image that docker saved", function()
 		return img
 	end
 
-	--- Saves, loads into docker and checks that docker has the announced ID under the tag.
+	local last_id -- of what was loaded
+
+	local function is_there(tag)
+		local done = docker.try({ "image", "inspect", "--format", "{{.Id}}", tag })
+		return done.status == 0 and done.stdout:match("%S+") == last_id
+	end
+
+	--- Saves, loads into docker, unless the spec before has loaded the same, and checks that docker has the announced
+	--- ID under the tag.
 	local function save_and_load(tag)
 		local result = assert(img:save(target))
 		assert.equal(img.id, result.id)
 		assert.not_equal(app.id, result.id)
-		assert.same({ tag }, docker.load(target))
+		if result.id ~= last_id or not is_there(tag) then
+			assert.same({ tag }, docker.load(target))
+			last_id = result.id
+		end
 		assert.equal(result.id, docker.id(tag))
 		return result
 	end
