@@ -7,12 +7,12 @@
 -- preloaded with MODULE, and TMPDIR an empty directory. With a stride above 1 only every stride-th call fails,
 -- counted from a random one. With a stride below 0 it is not each call but each way to one, through the functions of
 -- the core, and only in the first scenario that goes it. With -1 each kind is tried with each scenario, with -6 with
--- every sixth of them, others for each kind, and every second way. SEED chooses the first. Prints what is wrong, and a
+-- every sixth of them, others for each kind, and one way in four. SEED chooses the first. Prints what is wrong, and a
 -- sum.
 
 local module, dir, seed, stride = arg[1], arg[2], tonumber(arg[3]), tonumber(arg[4])
 local share = math.max(-stride, 1) -- of the scenarios
-local ways = stride > 0 and 0 or share > 1 and 2 or 1 -- one way in so many; 0: calls are counted
+local ways = stride > 0 and 0 or share > 1 and 4 or 1 -- one way in so many; 0: calls are counted
 local faults = assert(package.loadlib(module, "luaopen_faults"))()
 local scenarios = require "spec.support.scenarios"
 
