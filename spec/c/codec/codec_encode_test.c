@@ -348,7 +348,7 @@ static void what_is_packed_the_gzip_commands_decode(void)
 		if (!pipe_through(commands[i], &empty, &out))
 			continue;
 		for (size_t l = 0; l < LIBRARIES; l++)
-			for (int level = 0; level <= 6; level += 2) {
+			for (int level = 0; level <= 6; level += i == 0 ? 2 : 6) {
 				stream.len = 0;
 				gzip(&libraries[l], level, &data, (struct pieces){0, 0, 0},
 				     &stream);
