@@ -11,7 +11,8 @@ local verdicts = {}
 -- Requests that wait for the judgement of the same bytes, by key.
 local waiting = {}
 
---- A manifest by its bytes, or by where the thread that judges finds them: in a file, or in the registry behind as a blob.
+--- A manifest by its bytes, or by where the thread that judges finds them: in a file, or as a blob in the registry
+--- behind.
 ---@class gate.Manifest
 ---@field type string  its media type
 ---@field text string?
