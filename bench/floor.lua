@@ -23,20 +23,34 @@ local floor = {}
 ---@field plain number  of their tars
 ---@field layers number[]  of the tar of each
 
-local SAMPLE = 32 * 1048576
+local PIECE, PIECES = 1048576, 32
+
+-- Writes pieces from all over the tars to a file, since some of their bytes are compressed faster than others.
+local function take_sample(path, tars, size)
+  local pipe = assert(io.popen(("(%s) 2>/dev/null"):format(tars)))
+  local file = assert(io.open(path, "wb"))
+  local step, i = math.max(1, math.floor(size / PIECE / PIECES)), 0
+  for piece in function() return pipe:read(PIECE) end do
+    if i % step == 0 then assert(file:write(piece)) end
+    i = i + 1
+  end
+  pipe:close()
+  assert(file:close())
+end
 
 --- Measures the libraries; nil without bench/speeds, which make builds.
 ---@param work string
 ---@param tars string  a script that prints tars of the image
+---@param size number  of the tars, in bytes
 ---@return bench.Speeds?
-function floor.speeds(work, tars)
+function floor.speeds(work, tars, size)
   local program = os.getenv "SPEEDS"
   if not program then return nil end
-  local sample = shell.quote(work .. "/sample")
-  shell.run(("(%s) 2>/dev/null | head -c %d >%s"):format(tars, SAMPLE, sample))
+  local sample = work .. "/sample"
+  take_sample(sample, tars, size)
   local speeds = {}
-  for name, speed in shell.run(("%s %s %s; rm %s"):format(program, sample, shell.quote(work), sample))
-    :gmatch("(%w+) (%d+)\n") do
+  for name, speed in shell.run(("%s %s %s; rm %s"):format(program, shell.quote(sample), shell.quote(work),
+    shell.quote(sample))):gmatch("(%w+) (%d+)\n") do
     speeds[name] = tonumber(speed)
   end
   return speeds

@@ -104,7 +104,7 @@ end
 
 local function bench(work, img, title, list)
   print(("\n%s: %d in %.0f MB"):format(title, #img.members, img.size / 1e6))
-  local speeds = img.bytes and floor.speeds(work, img.tars)
+  local speeds = img.bytes and floor.speeds(work, img.tars, img.bytes.plain)
   if speeds then print_speeds(speeds) end
   print_line("", "wall", "cpu", "peak", "to peer", speeds and "floor" or "", speeds and "x floor" or "")
   local entries, peak = 0, 0

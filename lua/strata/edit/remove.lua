@@ -138,7 +138,7 @@ function remove.all(edit, hub, chosen)
   return nil, message, code
 end
 
---- Scans the layers of an image. What is going to be removed is dropped from gzip layers meanwhile.
+--- Scans the layers of an image. What is going to be removed is dropped from compressed layers meanwhile.
 ---@param states strata.LayerState[]
 ---@param chosen strata.Choice?
 ---@param opts? strata.WorkOptions
