@@ -56,12 +56,17 @@ function floor.speeds(work, tars, size)
   return speeds
 end
 
--- What a layer that is written costs, by what was done with it. `tar` is the size of its old tar.
-local function saved(layer, tar, add)
+-- What a layer that is written costs, by what was done with it. `tar` is the size of its old tar. Where entries were
+-- looked at, layers in which nothing was to be done have been read whole, too.
+local function saved(layer, tar, is_scanned, add)
   local is_plain = layer.compression == "none"
   if layer.action == "copied" then
     add("read", layer.old)
     add("sha256", layer.old)
+    if is_scanned and not is_plain then
+      add("inflate", tar)
+      add("sha256", tar)
+    end
   elseif layer.action == "recompressed" then
     add("read", layer.old)
     add("sha256", tar + (is_plain and layer.old or layer.size))
@@ -109,7 +114,8 @@ function floor.of(speeds, bytes, row, result)
   if row.floor == "save" then
     local layers = result.layers or {}
     for i, layer in ipairs(layers) do
-      saved(layer, #layers == #bytes.layers and bytes.layers[i] or layer.old * bytes.plain / bytes.stored, add)
+      local tar = #layers == #bytes.layers and bytes.layers[i] or layer.old * bytes.plain / bytes.stored
+      saved(layer, tar, (result.entries or 0) > 0, add)
     end
     assembled(layers, bytes, add)
     return sum
