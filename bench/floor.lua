@@ -38,20 +38,35 @@ local function take_sample(path, tars, size)
   assert(file:close())
 end
 
---- Measures the libraries; nil without bench/speeds, which make builds.
+--- What measures the libraries; nil without bench/speeds, which make builds. Machines are not always equally fast,
+--- so they are measured again before each run of strata, and what counts is the median.
 ---@param work string
 ---@param tars string  a script that prints tars of the image
 ---@param size number  of the tars, in bytes
----@return bench.Speeds?
-function floor.speeds(work, tars, size)
+---@return (fun(samples: bench.Speeds[]))?  adds one to a list
+function floor.sampler(work, tars, size)
   local program = os.getenv "SPEEDS"
   if not program then return nil end
   local sample = work .. "/sample"
   take_sample(sample, tars, size)
+  local command = ("%s %s %s"):format(program, shell.quote(sample), shell.quote(work))
+  return function(samples)
+    local speeds = {}
+    for name, speed in shell.run(command):gmatch("(%w+) (%d+)\n") do speeds[name] = tonumber(speed) end
+    samples[#samples + 1] = speeds
+  end
+end
+
+--- The median of each speed.
+---@param samples bench.Speeds[]
+---@return bench.Speeds
+function floor.median(samples)
   local speeds = {}
-  for name, speed in shell.run(("%s %s %s; rm %s"):format(program, shell.quote(sample), shell.quote(work),
-    shell.quote(sample))):gmatch("(%w+) (%d+)\n") do
-    speeds[name] = tonumber(speed)
+  for name in pairs(samples[1]) do
+    local values = {}
+    for i, sample in ipairs(samples) do values[i] = sample[name] end
+    table.sort(values)
+    speeds[name] = values[math.floor(#values / 2) + 1]
   end
   return speeds
 end

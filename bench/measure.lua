@@ -84,11 +84,13 @@ end
 ---@param work string
 ---@param contestants bench.Contestant[]
 ---@param rounds integer
+---@param before? fun()  what is done before each round
 ---@return bench.Result[]
-function measure.compare(work, contestants, rounds)
+function measure.compare(work, contestants, rounds, before)
   local runs, results = {}, {}
   for i, contestant in ipairs(contestants) do runs[i] = { failure = contestant.missing } end
   for _ = 1, rounds do
+    if before then before() end
     for i, contestant in ipairs(contestants) do
       if not runs[i].failure then
         local result = run_once(work, contestant)

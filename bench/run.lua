@@ -94,26 +94,31 @@ local function print_speeds(speeds)
   for _, pass in ipairs { "read", "sha256", "inflate", "deflate", "zstd", "write" } do
     parts[#parts + 1] = ("%s %.0f"):format(pass, speeds[pass] / 1e6)
   end
-  print(("  libraries, MB/s on one core: %s; %.0f files/s"):format(table.concat(parts, ", "), speeds.create))
+  print(("libraries, MB/s on one core: %s; %.0f files/s"):format(table.concat(parts, ", "), speeds.create))
 end
 
-local function floor_of(img, group, results, speeds)
-  if not speeds or not group.floor or results[1].failure then return nil end
-  return floor.of(speeds, img.bytes, group, results[1])
+-- Measures and prints a row; `sample` measures the libraries before each round. Returns what strata did, and samples.
+local function bench_row(work, img, row, sample)
+  local group, samples = rows.make[row](img, work), {}
+  local before = sample and group.floor and function() sample(samples) end or nil
+  local results = measure.compare(work, group, rounds, before)
+  local least = samples[1] and not results[1].failure and
+    floor.of(floor.median(samples), img.bytes, group, results[1]) or nil
+  print_group(group, results, least)
+  return results[1], samples
 end
 
 local function bench(work, img, title, list)
   print(("\n%s: %d in %.0f MB"):format(title, #img.members, img.size / 1e6))
-  local speeds = img.bytes and floor.speeds(work, img.tars, img.bytes.plain)
-  if speeds then print_speeds(speeds) end
-  print_line("", "wall", "cpu", "peak", "to peer", speeds and "floor" or "", speeds and "x floor" or "")
+  local sample, all = img.bytes and floor.sampler(work, img.tars, img.bytes.plain), {}
+  print_line("", "wall", "cpu", "peak", "to peer", sample and "floor" or "", sample and "x floor" or "")
   local entries, peak = 0, 0
   for _, row in ipairs(list) do
-    local group = rows.make[row](img, work)
-    local results = measure.compare(work, group, rounds)
-    print_group(group, results, floor_of(img, group, results, speeds))
-    entries, peak = math.max(entries, results[1].entries or 0), math.max(peak, results[1].peak or 0)
+    local own, samples = bench_row(work, img, row, sample)
+    for _, one in ipairs(samples) do all[#all + 1] = one end
+    entries, peak = math.max(entries, own.entries or 0), math.max(peak, own.peak or 0)
   end
+  if all[1] then print_speeds(floor.median(all)) end
   local budget = 64 * MIB + 200 * entries
   print(("strata's peak is %s; the budget is 64 MiB + 200 B x %d entries = %.1f MiB"):format(mebibytes(peak), entries,
     budget / MIB))

@@ -3,7 +3,7 @@
  *
  * SAMPLE holds bytes of tars, DIRECTORY is where the benchmark writes. Prints a line for each pass
  * that strata's work consists of: its name, and bytes of plain tar per second of CPU time, or
- * empty files, the best of some rounds.
+ * empty files, the median of some rounds.
  */
 #define ZLIB_CONST
 #include <fcntl.h>
@@ -22,7 +22,7 @@
 
 #include "core/codec/segment.h"
 
-#define ROUNDS 5
+#define ROUNDS 3
 #define PIECE ((size_t)256 << 10)
 
 struct sample {
@@ -233,18 +233,24 @@ static void load(struct sample *s)
 	deflateEnd(&z);
 }
 
-static double keep_best(double best, double start)
+static int compare(const void *a, const void *b)
 {
-	double took = seconds() - start;
+	double x = *(const double *)a, y = *(const double *)b;
 
-	return best > 0 && best < took ? best : took > 0 ? took : 1e-9;
+	return (x > y) - (x < y);
+}
+
+static double median(double took[ROUNDS])
+{
+	qsort(took, ROUNDS, sizeof(took[0]), compare);
+	return took[ROUNDS / 2] > 0 ? took[ROUNDS / 2] : 1e-9;
 }
 
 /* Files per second. */
 static double create_speed(const char *directory)
 {
 	char path[4096];
-	double best = 0;
+	double took[ROUNDS];
 	int tree;
 
 	snprintf(path, sizeof(path), "%s/speeds.XXXXXX", directory);
@@ -255,12 +261,12 @@ static double create_speed(const char *directory)
 		double start = seconds();
 
 		create_files(tree);
-		best = keep_best(best, start);
+		took[round] = seconds() - start;
 		remove_files(tree);
 	}
 	close(tree);
 	rmdir(path);
-	return FILES / best;
+	return FILES / median(took);
 }
 
 int main(int argc, char **argv)
@@ -278,15 +284,15 @@ int main(int argc, char **argv)
 	s.directory = argv[2];
 	load(&s);
 	for (size_t i = 0; i < sizeof(passes) / sizeof(passes[0]); i++) {
-		double best = 0;
+		double took[ROUNDS];
 
 		for (int round = 0; round < ROUNDS; round++) {
 			double start = seconds();
 
 			passes[i].run(&s);
-			best = keep_best(best, start);
+			took[round] = seconds() - start;
 		}
-		printf("%s %.0f\n", passes[i].name, (double)s.len / best);
+		printf("%s %.0f\n", passes[i].name, (double)s.len / median(took));
 	}
 	printf("create %.0f\n", create_speed(s.directory));
 	free(s.bytes);
