@@ -29,7 +29,7 @@ end
 ---@param option? string
 function skopeo.copy(source, target, option)
 	local words = { "skopeo", "--insecure-policy", "copy", "--quiet", source, target }
-	table.insert(words, 5, option)
+	if option then table.insert(words, 5, option) end
 	call(words)
 end
 
