@@ -38,6 +38,7 @@ describe("an option that is read", function()
 		local declared = luacats.fields(classes, class)
 		-- Those are for the modules of strata among themselves.
 		seen.wait, seen.lenient, seen.contents = declared.wait and seen.wait, nil, nil
+		seen.drops, seen.drops_whiteouts = nil, nil
 		for _, name in ipairs(others or {}) do
 			assert.is_truthy(seen[name] or declared[name], name)
 			seen[name] = true
