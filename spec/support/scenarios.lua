@@ -437,7 +437,8 @@ add("purge in a layout", function(env)
 	local report = must(img:purge("srv/secret", { labels = "none", prove = "hunter2", optional = true }))
 	local saved = must(img:save(env.out .. "/target", { format = "oci-archive" }))
 	img:close()
-	return saved.id .. tostring(report)
+	-- What could not be looked at elsewhere is told in the report.
+	return saved.id .. tostring(report):gsub("\n  left: [^\n]* not looked at: [^\n]*", "")
 end)
 
 add("normalize", function(env)
