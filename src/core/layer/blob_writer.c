@@ -501,7 +501,7 @@ int strata_blob_writer_copy(struct strata_blob_writer *s, const struct strata_ru
 	size_t packed = (size_t)((run->bit + run->bits + 7) / 8);
 	struct strata_blob_segment *segment;
 
-	if (s->runs.plain == 0)
+	if (!s->compressed || s->runs.plain == 0)
 		return strata_fail(err, "EINVAL", "no runs are copied here");
 	s->plain_total += len;
 	if (s->current != NULL)
