@@ -501,7 +501,7 @@ int strata_blob_writer_copy(struct strata_blob_writer *s, const struct strata_ru
 	size_t packed = (size_t)((run->bit + run->bits + 7) / 8);
 	struct strata_blob_segment *segment;
 
-	if (!s->compressed || s->runs.plain == 0)
+	if (s->runs.plain == 0)
 		return strata_fail(err, "EINVAL", "no runs are copied here");
 	s->plain_total += len;
 	if (s->current != NULL)
@@ -511,6 +511,8 @@ int strata_blob_writer_copy(struct strata_blob_writer *s, const struct strata_ru
 	if (take_segment(s, err) < 0)
 		return -1;
 	segment = s->current;
+	if (segment->out == NULL)
+		return strata_fail(err, "EINVAL", "a plain blob has no runs");
 	memcpy(segment->bytes, bytes, len);
 	segment->len = len;
 	memcpy(segment->out, run->packed, packed);

@@ -42,10 +42,9 @@ static bool join(struct strata_block_list *list, const struct strata_block *b)
 /* Makes room where the list is full: joins more of them. */
 static void thin_out(struct strata_block_list *list)
 {
-	uint32_t count = list->count;
-
 	while (list->count > STRATA_BLOCK_LIST_MAX / 2 && list->least < LEAST_MAX) {
-		count = list->count;
+		uint32_t count = list->count;
+
 		list->least *= 2;
 		list->count = 0;
 		for (uint32_t i = 0; i < count; i++) {
