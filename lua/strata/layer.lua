@@ -154,7 +154,7 @@ function layer.load(states, opts)
     if not index then return nil, message, code end
     tasks:scan(limits.add(state.hub.limits, {
       label = label(state), index = index, digest = state.digest, diff_id = state.diff_id,
-      inflate = is_read[state], temp_dir = opts and opts.temp_dir,
+      inflate = is_read[state], temp_dir = opts and (is_read[state] or opts.drops) and opts.temp_dir or nil,
       drop = opts and opts.drops, drop_whiteouts = opts and opts.drops_whiteouts,
     }))
     todo[#todo + 1] = { state = state, index = index }
