@@ -47,7 +47,7 @@ local function outcome(path, scanned, act)
 		result.saved = saved and tostring(saved) or message
 		result.digests = {}
 		for i, layer in ipairs(saved and saved.layers or {}) do
-			result.digests[i] = ("%s %s %s"):format(layer.digest, layer.diff_id, layer.kept)
+			result.digests[i] = ("%s %s %s"):format(layer.digest, layer.diff_id, tostring(layer.kept))
 		end
 	end)
 	img:close()
