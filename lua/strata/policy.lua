@@ -291,7 +291,10 @@ local function check_around(img, secrets, finders, findings)
   local manifest = state.manifest or { text = json.encode { annotations = json.object(state.annotations) } }
   check_annotations(manifest.text, "the manifest")
   for _, one in ipairs(descriptors) do check_annotations(one.text, one.name) end
-  for _, line in ipairs(elsewhere.around(state, sought)) do report(findings, "secrets", line) end
+  local lines
+  lines, message, code = elsewhere.around(state, sought)
+  if not lines then return nil, message, code end
+  for _, line in ipairs(lines) do report(findings, "secrets", line) end
   return true
 end
 

@@ -228,7 +228,7 @@ end
 ---@field view? "runtime"|"spec"
 ---@field compression? string
 ---@field level? integer
----@field splice? boolean  what can stay of the compressed bytes of gzip layers stays
+---@field splice? boolean  what can stay of the compressed bytes of the layers stays
 ---@field threads? integer
 ---@field progress? function
 

@@ -132,7 +132,9 @@ local function run(state, edit, chosen, opts)
   ok, message, code = image.settle(state, { threads = opts.threads, progress = opts.progress })
   if ok then ok, message, code = prove(state, chosen, secrets, opts) end
   if not ok then return nil, message, code end
-  local left = elsewhere.find(state, sought_of(state, removed, secrets, opts), opts)
+  local left
+  left, message, code = elsewhere.find(state, sought_of(state, removed, secrets, opts), opts)
+  if not left then return nil, message, code end
   report.left = left[1] and left
   printed.list(removed, printed.removed)
   return printed.by(report, printed.purge)

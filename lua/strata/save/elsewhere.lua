@@ -195,6 +195,18 @@ function Search:note(text, ...)
   self.lines[#self.lines + 1] = text:format(...)
 end
 
+-- Notes what could not be looked at. A search that was called off, or had no memory, has not taken place.
+function Search:note_unseen(where, message, code)
+  if code == "ENOMEM" or code == "ECANCELED" then self.failure = self.failure or { message, code } end
+  self:note("%s not looked at: %s", where, message)
+end
+
+-- What was found: a line for each place.
+function Search:found()
+  if self.failure then return nil, self.failure[1], self.failure[2] end
+  return self.lines
+end
+
 function Search:look(where, text, hint)
   local found = text and found_in(text, self.sought, self.limits)
   if found then self:note("%s has %s%s", where, found, hint or "") end
@@ -205,11 +217,11 @@ function Search:look_at_blob(catalog, where, descriptor, hint)
   local digest, size = oci_descriptor.check(descriptor, where)
   if not digest then return end
   self.looked[catalog.store:blob_name(digest)] = true
-  local text, message = oci_descriptor.read(catalog.store, digest, size, catalog.max)
+  local text, message, code = oci_descriptor.read(catalog.store, digest, size, catalog.max)
   if text then
     self:look(where, text, hint)
   elseif message then
-    self:note("%s was not looked at: %s", where, message)
+    self:note_unseen(where .. " was", message, code)
   end
 end
 
@@ -320,13 +332,14 @@ end
 -- The number of a secret in a blob, as it is or without its compression.
 local function find_in_blob(file, offset, size, secrets, opts)
   local compression = file:sniff(offset, size)
-  local plain
+  local plain, found, message, code
   if compression == "gzip" or compression == "zstd" then
     local blob = { file = file, offset = offset, size = size, compression = compression }
-    plain = job.recode({ { label = "a blob", blob = blob, as = "none" } }, opts, "scanning")
+    plain, message, code = job.recode({ { label = "a blob", blob = blob, as = "none" } }, opts, "scanning")
+    if not plain and code ~= "EFORMAT" then return nil, message, code end
   end
   if not plain then return elsewhere.find_bytes(file, secrets, offset, size) end
-  local found, message, code = elsewhere.find_bytes(plain[1].file, secrets)
+  found, message, code = elsewhere.find_bytes(plain[1].file, secrets)
   plain[1].file:close()
   return found, message, code
 end
@@ -348,20 +361,20 @@ end
 -- All other blobs of a layout: layers of its other images, and what an index led to once.
 function Search:look_at_other_blobs(catalog, opts)
   local store, own, named = catalog.store, self.state.source:roles(), named_blobs(catalog)
-  local list, message = store.list, nil
-  if store.dir then list, message = store:contents() end
-  if not list then return self:note("the other blobs were not looked at: %s", message) end
+  local list, message, code = store.list, nil, nil
+  if store.dir then list, message, code = store:contents() end
+  if not list then return self:note_unseen("the other blobs were", message, code) end
   for _, one in ipairs(list) do
     local is_other = one.type == "file" and not own[one.name] and not self.looked[one.name]
     local digest = is_other and store:stated_digest(store.dir and one.name or one)
     if digest and (store.dir or not store:is_hole(one)) then
       local blob, found
-      blob, message = store:blob(digest)
-      if blob then found, message = find_in_blob(blob.file, blob.offset, blob.size, self.sought.secrets, opts) end
+      blob, message, code = store:blob(digest)
+      if blob then found, message, code = find_in_blob(blob.file, blob.offset, blob.size, self.sought.secrets, opts) end
       if blob and blob.own then blob.file:close() end
       local where = "the blob " .. digest .. (named[digest] and "" or ", which no index leads to,")
       if not found then
-        self:note("%s was not looked at: %s", where, message)
+        self:note_unseen(where .. " was", message, code)
       elseif found > 0 then
         local hint = store.dir and not named[digest] and "; strata.gc finds and removes such blobs" or ""
         self:note("%s has secret %d%s", where, found, hint)
@@ -384,18 +397,22 @@ end
 --- Looks at what is said about an image beside its own documents: annotations of indexes, attestations.
 ---@param state strata.ImageState
 ---@param sought strata.Sought
----@return string[] lines  one for each place
+---@return string[]? lines  one for each place
+---@return string? message
+---@return string? code
 function elsewhere.around(state, sought)
   local self = new_search(state, sought)
   look_around(self, catalog_of(state))
-  return self.lines
+  return self:found()
 end
 
 --- The same, and other images of the archive or layout; secrets are looked for in all blobs of a layout.
 ---@param state strata.ImageState
 ---@param sought strata.Sought
 ---@param opts {threads: integer?, progress: function?}
----@return string[] lines
+---@return string[]? lines
+---@return string? message
+---@return string? code
 function elsewhere.find(state, sought, opts)
   local self, catalog, seen = new_search(state, sought), catalog_of(state), {}
   look_around(self, catalog)
@@ -412,7 +429,7 @@ function elsewhere.find(state, sought, opts)
       })
     end
   end
-  return self.lines
+  return self:found()
 end
 
 return elsewhere

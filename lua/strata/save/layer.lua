@@ -31,7 +31,7 @@ local save_layer = {}
 ---@field packed boolean  the bytes to store are there already
 ---@field hashed boolean?  see strata.LayerBlob
 ---@field inflated strata.InflatedPart?  its tar is inflated where the output has it; file and offset are those of this
----@field kept integer?  bytes that are those of the gzip layers that it was made of, compressed as they were
+---@field kept integer?  stored bytes that are those of the layers that it was made of
 ---@field volatile boolean?  they lie in a file of their own, which others may write to meanwhile
 
 -- What a layer that says nothing about it is compressed with: as the layer below it, or the lowest that was there, when

@@ -103,7 +103,8 @@ int strata_assembly_add_host_file(struct strata_assembly *a, struct strata_host_
  * Writes the tar with its end blocks, unless it is open-ended, into the file `to`. Compressed
  * sources are inflated into temporary files first, which verifies them. Plain ones are read where
  * entries are taken from them, and so are not verified. `expected` of the options is not used. With
- * `splice` the deflate blocks of gzip sources stay where the bytes around them do (splicer.h).
+ * `splice` the blocks of sources with that compression stay where the bytes around them do
+ * (splicer.h).
  */
 int strata_assembly_write(struct strata_assembly *a, const struct strata_plan_options *options,
                           struct strata_file *to, struct strata_blob_info *result,
