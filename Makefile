@@ -197,10 +197,10 @@ one-lua:
 	@printf '  %-46s %s\n' \
 		'bin/strata tree $(BUILD)/demo/after.tar' 'the command; bin/strata --help lists what it does' \
 		'bin/strata repl $(BUILD)/demo/after.tar' 'Lua, with the image as img' \
-		'make check' 'three minutes of tests' \
+		'make check' 'four minutes of tests' \
 		'make install' 'the module and the command, into $(PREFIX) (as root)'
 
-check: ## build for one Lua, run the C tests and the specs that need nothing else: three minutes
+check: ## build for one Lua, run the C tests and the specs that need nothing else: four minutes
 	@.ci/deps build check
 	@$(MAKE) one-check
 
