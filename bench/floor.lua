@@ -1,8 +1,9 @@
 --- The floor of a row: the CPU time that the libraries need for what cannot be left out.
 --
 -- Each byte is read, inflated, hashed and written once, at the speeds that bench/speeds.c measures in the same run, on
--- bytes of the same image and on one core. Hashed are the blobs that come in, what they inflate to, new layers and
--- new blobs. An edited layer that is compressed need not be deflated: blocks that hold nothing of the edit can stay.
+-- bytes of the same image and on one core, while the others are as busy. Hashed are the blobs that come in, what they
+-- inflate to, new layers and new blobs. An edited layer that is compressed need not be deflated: blocks that hold
+-- nothing of the edit can stay.
 -- What strata itself does to entries, and the start of its process, is no part of a floor.
 
 local shell = require "bench.shell"

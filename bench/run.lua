@@ -94,7 +94,7 @@ local function print_speeds(speeds)
   for _, pass in ipairs { "read", "sha256", "inflate", "deflate", "zstd", "write" } do
     parts[#parts + 1] = ("%s %.0f"):format(pass, speeds[pass] / 1e6)
   end
-  print(("  libraries, MB/s on one core: %s; %.0f files/s"):format(table.concat(parts, ", "), speeds.create))
+  print(("  libraries, MB/s on a core of busy ones: %s; %.0f files/s"):format(table.concat(parts, ", "), speeds.create))
 end
 
 -- Measures and prints a row; `sample` measures the libraries before each round. Returns what strata did, and samples.

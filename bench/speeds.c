@@ -1,17 +1,23 @@
 /*
- * How fast the libraries are on some bytes, on one core: bench/speeds SAMPLE DIRECTORY
+ * How fast the libraries are on some bytes, for one core of many that are busy:
+ * bench/speeds SAMPLE DIRECTORY
  *
  * SAMPLE holds bytes of tars, DIRECTORY is where the benchmark writes. Prints a line for each pass
  * that strata's work consists of: its name, and bytes of plain tar per second of CPU time, or
- * empty files, the median of some rounds.
+ * empty files, the median of some rounds. Each other processor does passes meanwhile, as it does
+ * when strata works: they share caches, memory and often the core itself, and a second of CPU time
+ * brings less than on an idle machine.
  */
 #define ZLIB_CONST
 #include <fcntl.h>
 #include <openssl/evp.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/prctl.h>
 #include <sys/stat.h>
+#include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
 #include <zlib.h>
@@ -24,6 +30,9 @@
 
 #define ROUNDS 3
 #define PIECE ((size_t)256 << 10)
+
+/* How often the sample is written: a few megabytes would always get the same pages of memory. */
+#define WRITES 8
 
 struct sample {
 	const char *path;
@@ -74,10 +83,12 @@ static void write_all(const struct sample *s)
 	int fd = open(s->directory, O_TMPFILE | O_WRONLY | O_CLOEXEC, 0600);
 
 	check(fd >= 0, "the directory takes no unnamed file");
-	for (size_t at = 0; at < s->len; at += PIECE) {
-		size_t n = s->len - at < PIECE ? s->len - at : PIECE;
+	for (int i = 0; i < WRITES; i++) {
+		for (size_t at = 0; at < s->len; at += PIECE) {
+			size_t n = s->len - at < PIECE ? s->len - at : PIECE;
 
-		check(write(fd, s->bytes + at, n) == (ssize_t)n, "the directory is full");
+			check(write(fd, s->bytes + at, n) == (ssize_t)n, "the directory is full");
+		}
 	}
 	close(fd);
 }
@@ -269,32 +280,65 @@ static double create_speed(const char *directory)
 	return FILES / median(took);
 }
 
-int main(int argc, char **argv)
-{
-	static const struct {
-		const char *name;
-		void (*run)(const struct sample *s);
-	} passes[] = {{"read", read_all},       {"write", write_all},     {"sha256", hash_all},
-	              {"inflate", inflate_all}, {"deflate", deflate_all}, {"zstd", zstd_all}};
-	struct sample s = {0};
+static const struct {
+	const char *name;
+	void (*run)(const struct sample *s);
+	int times; /* that it goes over the sample */
+} passes[] = {{"read", read_all, 1},       {"write", write_all, WRITES}, {"sha256", hash_all, 1},
+              {"inflate", inflate_all, 1}, {"deflate", deflate_all, 1},  {"zstd", zstd_all, 1}};
 
-	if (argc != 3)
-		die("speeds SAMPLE DIRECTORY");
-	s.path = argv[1];
-	s.directory = argv[2];
-	load(&s);
-	for (size_t i = 0; i < sizeof(passes) / sizeof(passes[0]); i++) {
+#define PASSES (sizeof(passes) / sizeof(passes[0]))
+
+/* Has another process go through the passes until it is killed, or this one ends. */
+static pid_t start_neighbour(const struct sample *s, size_t first)
+{
+	pid_t pid = fork();
+
+	check(pid >= 0, "there can be no other process");
+	if (pid > 0)
+		return pid;
+	prctl(PR_SET_PDEATHSIG, SIGKILL);
+	for (size_t i = first;; i++)
+		passes[i % PASSES].run(s);
+}
+
+static void print_speeds(const struct sample *s)
+{
+	for (size_t i = 0; i < PASSES; i++) {
 		double took[ROUNDS];
 
 		for (int round = 0; round < ROUNDS; round++) {
 			double start = seconds();
 
-			passes[i].run(&s);
+			passes[i].run(s);
 			took[round] = seconds() - start;
 		}
-		printf("%s %.0f\n", passes[i].name, (double)s.len / median(took));
+		printf("%s %.0f\n", passes[i].name,
+		       (double)s->len * passes[i].times / median(took));
 	}
-	printf("create %.0f\n", create_speed(s.directory));
+	printf("create %.0f\n", create_speed(s->directory));
+}
+
+int main(int argc, char **argv)
+{
+	struct sample s = {0};
+	long others = sysconf(_SC_NPROCESSORS_ONLN) - 1;
+	pid_t *neighbours = others > 0 ? calloc((size_t)others, sizeof(*neighbours)) : NULL;
+
+	if (argc != 3)
+		die("speeds SAMPLE DIRECTORY");
+	check(others <= 0 || neighbours != NULL, "out of memory");
+	s.path = argv[1];
+	s.directory = argv[2];
+	load(&s);
+	for (long i = 0; i < others; i++)
+		neighbours[i] = start_neighbour(&s, (size_t)i);
+	print_speeds(&s);
+	for (long i = 0; i < others; i++) {
+		kill(neighbours[i], SIGKILL);
+		waitpid(neighbours[i], NULL, 0);
+	}
+	free(neighbours);
 	free(s.bytes);
 	free(s.gzip);
 	return 0;
