@@ -418,12 +418,22 @@ describe("applying hostile layers:", function()
 		assert.equal(open, process.descriptors())
 	end)
 
+	-- Of all that is mounted on this machine, where others mount things meanwhile, what is of this spec.
+	local function mounted()
+		local own = {}
+		for line in shell.read("/proc/self/mountinfo"):gmatch("[^\n]+") do
+			if line:find(bench.dir.path, 1, true) then
+				own[#own + 1] = line
+			end
+		end
+		return own
+	end
+
 	it("P15 nothing is ever mounted", function()
-		local mounts = shell.read("/proc/self/mountinfo")
 		local config = { config = { Volumes = { ["/" .. outside] = { x = 1 } } } }
 		local img = bench:open({ { entries = { symlink("data", outside), file("data/x") } } }, { config = config })
 		assert(img:extract(target, { unprivileged = not ROOT }))
-		assert.equal(mounts, shell.read("/proc/self/mountinfo"))
+		assert.same({}, mounted())
 		unharmed()
 	end)
 

@@ -1,7 +1,7 @@
 -- strata serve: the explorer from the command line.
 
 local nginx = require "spec.support.nginx"
-local process = require "spec.support.process"
+local ports = require "spec.support.ports"
 local shell = require "spec.support.shell"
 local terminal = require "spec.support.terminal"
 local tmp = require "spec.support.tmp"
@@ -11,7 +11,7 @@ local dir, env, port
 setup(function()
 	dir = tmp.dir()
 	env = { PATH = shell.PATH }
-	port = 31000 + #process.lua("") + tonumber(shell.sh("echo $$")) % 1000
+	port = ports.free()
 end)
 
 teardown(function()

@@ -483,7 +483,7 @@ for got in answers: print(*re.findall(rb"HTTP/1\.1 (\d+)".decode(), got.decode("
 		assert.equal(201, own:manifest("reads", "1", text_of(good)).status)
 		server.dir:write("layers.lua", "return 0")
 		shell.check({ "kill", "-HUP", tostring(own.pid) })
-		nginx.wait("the new policy", 10, function()
+		nginx.wait("the new policy", function()
 			return own:manifest("reads", "2", text_of(good)).status == 403
 		end)
 	end)

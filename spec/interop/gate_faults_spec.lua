@@ -54,7 +54,7 @@ describe("the gate", function()
 			"application/vnd.oci.image.manifest.v1+json", name .. ".json",
 			("%s/v2/%s/manifests/%s"):format(server.url, repository, tag), name .. ".status"))
 		return function()
-			nginx.wait("the answer", 60, function()
+			nginx.wait("the answer", function()
 				return core.identity(name .. ".status") and #shell.read(name .. ".status") == 3
 			end)
 			return tonumber(shell.read(name .. ".status"))
@@ -73,7 +73,7 @@ describe("the gate", function()
 			return ticks
 		end
 		local before = used()
-		nginx.wait("the judgement", 10, function()
+		nginx.wait("the judgement", function()
 			return used() > before + 5
 		end)
 	end
@@ -133,12 +133,12 @@ describe("the gate", function()
 		server.dir:write("policy.lua", 'return { root_user = true, max_layers = 0 }')
 		shell.check({ "kill", "-HUP", tostring(server.pid) })
 		assert.equal(201, (wait()))
-		nginx.wait("the new policy", 10, function()
+		nginx.wait("the new policy", function()
 			return server:manifest("team/app", "2", text).status == 403
 		end)
 		server.dir:write("policy.lua", 'return { max_layer = 0 }')
 		shell.check({ "kill", "-HUP", tostring(server.pid) })
-		nginx.wait("the complaint", 10, function()
+		nginx.wait("the complaint", function()
 			return server:said():find("max_layer", 1, true)
 		end)
 		assert.equal("gate: policy has no rule 'max_layer'; did you mean 'max_layers'?; everything stays as it was\n",
@@ -156,7 +156,7 @@ describe("the gate", function()
 		end
 		assert.equal(0, (wait()))
 		assert.equal(404, server:behind("team/app", "1"))
-		nginx.wait("the next worker", 10, function()
+		nginx.wait("the next worker", function()
 			return server:ask({ "GET", "/v2/" }).status == 200
 		end)
 		assert.equal(403, server:manifest("team/app", "1", text).status)
@@ -201,7 +201,7 @@ describe("the gate", function()
 	it("says what is wrong with its options and its policy, and does not start", function()
 		local run = shell.check({ "pwd" }):match("^[^\n]+") .. "/examples/gate/run"
 		local function said(...)
-			local done = shell.run({ "timeout", "20", run, "--dir", dir:file("data"), "--backend", "127.0.0.1:1",
+			local done = shell.run({ "timeout", "120", run, "--dir", dir:file("data"), "--backend", "127.0.0.1:1",
 				env = { PATH = shell.PATH }, ... })
 			return done.stderr, done.status
 		end
@@ -241,7 +241,7 @@ describe("the gate", function()
 		server = gate.start()
 		local run = shell.check({ "pwd" }):match("^[^\n]+") .. "/examples/gate/run"
 		local data = server.dir:file("data")
-		local done = shell.run({ "timeout", "20", run, "--dir", data, "--port", "1", env = { PATH = shell.PATH } })
+		local done = shell.run({ "timeout", "120", run, "--dir", data, "--port", "1", env = { PATH = shell.PATH } })
 		assert.same({ 1, ("gate: %s is used by a gate that runs: --dir DIR names another one\n"):format(data) },
 			{ done.status, done.stderr })
 		server:stop()
@@ -250,7 +250,7 @@ describe("the gate", function()
 
 	it("tells whether its settings are right, and starts nothing", function()
 		local run = shell.check({ "pwd" }):match("^[^\n]+") .. "/examples/gate/run"
-		local done = shell.run({ "timeout", "20", run, "--check", "--dir", dir:file("data"), env = { PATH = shell.PATH } })
+		local done = shell.run({ "timeout", "120", run, "--check", "--dir", dir:file("data"), env = { PATH = shell.PATH } })
 		assert.same({ 0, "gate: the policy, the edits and the settings are right\n", "" },
 			{ done.status, done.stdout, done.stderr })
 		assert.is_nil(core.identity(dir:file("data")))

@@ -359,7 +359,7 @@ describe("the filter of the gate", function()
 		for round, how in ipairs({ "worker", "all" }) do
 			push("app:killed", { ["bin/sh"] = ("killed" .. round):rep(500) }, { ["usr/share/doc/killed"] = "text" })
 			fake:fault({ method = "GET", path = "/blobs/", delay = 1, times = 3 })
-			local pipe = io.popen(("curl -s --max-time 20 %sapp/manifests/killed"):format(gate.url), "r")
+			local pipe = io.popen(("curl -s --max-time 120 %sapp/manifests/killed"):format(gate.url), "r")
 			filter.wait("an edit", function() return next((gate:files("new"))) end)
 			if how == "worker" then
 				local before = gate:workers()
@@ -384,7 +384,7 @@ describe("the filter of the gate", function()
 		push("app:reload", { ["bin/sh"] = ("reload"):rep(500) }, { ["usr/share/doc/reload"] = "text" })
 		fake:fault({ method = "GET", path = "/blobs/", delay = 1, times = 3 })
 		local before = gate:workers()[1]
-		local words = ("curl -s --max-time 30 -o /dev/null -w '%%{http_code}' %sapp/manifests/reload"):format(gate.url)
+		local words = ("curl -s --max-time 120 -o /dev/null -w '%%{http_code}' %sapp/manifests/reload"):format(gate.url)
 		local pipe = io.popen(words, "r")
 		filter.wait("an edit", function() return next((gate:files("new"))) end)
 		shell.check({ "kill", "-HUP", tostring(gate.pid) })

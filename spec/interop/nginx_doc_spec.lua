@@ -5,6 +5,7 @@ local cjson = require "cjson"
 local jobs = require "strata.jobs"
 local nginx = require "spec.support.nginx"
 local options = require "strata.util.options"
+local ports = require "spec.support.ports"
 local shell = require "spec.support.shell"
 local strata = require "strata"
 local tmp = require "spec.support.tmp"
@@ -65,13 +66,13 @@ describe("doc/nginx.md", function()
 			words[#words + 1] = "--owner=www-data"
 		end
 		shell.check(words)
-		local port = 22000 + math.random(8000)
+		local port = ports.free()
 		url = "http://127.0.0.1:" .. port
 		shell.write(dir:file("strata.conf"), configuration(port))
 		for _, options_of in ipairs({ { "-t" }, {} }) do
 			shell.check({ "nginx", "-c", dir:file("strata.conf"), options_of[1], env = { PATH = shell.PATH } })
 		end
-		pid = nginx.wait("nginx", 5, function()
+		pid = nginx.wait("nginx", function()
 			return shell.run({ "cat", dir:file("pid") }).stdout:match("%d+")
 		end)
 	end)
@@ -129,7 +130,7 @@ describe("doc/nginx.md", function()
 		assert.is_true(img:verify())
 		assert.same({ "app:slim", "UTC" }, { img.tags[1], img.config:get_env("TZ") })
 		assert.is_false(img:rootfs():exists("usr/share/doc") or img:rootfs():exists("home"))
-		nginx.wait("the files to go", 5, function()
+		nginx.wait("the files to go", function()
 			return left() == ""
 		end)
 	end)
@@ -166,7 +167,7 @@ describe("doc/nginx.md", function()
 		assert(img:save(big))
 		assert.equal(200, select(2, ask("/edit?env=A=2", big, "-o", "/dev/null")))
 		shell.run({ "curl", "-s", "-m", "0.05", "--limit-rate", "20M", "-T", big, url .. "/edit", "-o", "/dev/null" })
-		nginx.wait("the files to go", 10, function()
+		nginx.wait("the files to go", function()
 			return left() == ""
 		end)
 		assert.equal(200, select(2, ask("/config")))

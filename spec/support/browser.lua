@@ -2,6 +2,7 @@
 
 local cjson = require("cjson").new()
 local nginx = require "spec.support.nginx"
+local ports = require "spec.support.ports"
 local shell = require "spec.support.shell"
 
 local browser = {}
@@ -91,7 +92,7 @@ end
 ---@param dir spec.Dir
 ---@return spec.Browser
 function browser.start(dir)
-	local port = 10000 + math.random(9999)
+	local port = ports.free()
 	local script = ("exec 2>/dev/null; chromedriver --port=%d --log-path=%s >/dev/null </dev/null & pid=$!; "
 		.. "cat >/dev/null; kill $pid; wait $pid"):format(port, shell.quote(dir:file("chromedriver.log")))
 	local self = setmetatable({
@@ -99,7 +100,7 @@ function browser.start(dir)
 		pipe = assert(io.popen(script, "w")),
 		downloads = dir:file("downloads"),
 	}, Session)
-	nginx.wait("chromedriver", 20, function()
+	nginx.wait("chromedriver", function()
 		return shell.run({ "curl", "-s", "-f", self.driver .. "/status" }).status == 0
 	end)
 	local options = {
@@ -149,10 +150,9 @@ end
 
 --- Waits until an expression is true in the page.
 ---@param expression string
----@param seconds? number default: 60
 ---@return any
-function Session:wait(expression, seconds)
-	return nginx.wait(expression, seconds or 60, function()
+function Session:wait(expression)
+	return nginx.wait(expression, function()
 		return self:run("return " .. expression)
 	end)
 end

@@ -43,7 +43,7 @@ end
 ---@return spec.CurlAnswer
 function curl.send(request)
 	local method, url = request[1], request[2]
-	local command = { "curl", "-s", "-i", "--max-time", "20", "--noproxy", "*", "--path-as-is" }
+	local command = { "curl", "-s", "-i", "--max-time", "120", "--noproxy", "*", "--path-as-is" }
 	if method == "HEAD" then
 		command[#command + 1] = "-I"
 	else

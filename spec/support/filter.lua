@@ -2,6 +2,7 @@
 
 local core = require "strata.core"
 local nginx = require "spec.support.nginx"
+local ports = require "spec.support.ports"
 local shell = require "spec.support.shell"
 
 local filter = {}
@@ -36,18 +37,13 @@ function filter.write(options)
 	shell.write(options.directory .. ".edits.lua", options.edits)
 end
 
-local function free_port()
-	local script = "import socket; s = socket.socket(); s.bind(('127.0.0.1', 0)); print(s.getsockname()[1])"
-	return tonumber(shell.check({ "python3", "-c", script }):match("%d+"))
-end
-
 --- Starts a gate that is not going to.
 ---@param options {directory: string, edits: string, backend: string, more?: string[]}
 ---@return spec.Finished
 function filter.refused(options)
 	filter.write(options)
-	local words = { "timeout", "20" }
-	for _, word in ipairs(command_of(options, HERE .. "/examples/gate/run", free_port())) do
+	local words = { "timeout", "120" }
+	for _, word in ipairs(command_of(options, HERE .. "/examples/gate/run", ports.free())) do
 		words[#words + 1] = word
 	end
 	words.env = { PATH = shell.PATH }
@@ -85,7 +81,7 @@ local function with_space(directory, bytes)
 end
 
 local function try(options)
-	local port = free_port()
+	local port = ports.free()
 	local words = { "PATH=" .. shell.PATH }
 	for _, word in ipairs(options.space and with_space(options.directory, options.space) or {}) do
 		words[#words + 1] = word
@@ -102,7 +98,7 @@ local function try(options)
 		directory = options.directory, cache = options.directory .. "/filtered", options = options,
 		pipe = assert(io.popen(script, "w")),
 	}, Server)
-	local ok = pcall(nginx.wait, "the gate", 15, function()
+	local ok = pcall(nginx.wait, "the gate", function()
 		local said = shell.read(log)
 		if said:find("is in use", 1, true) or said:find("^gate: ") then
 			error("it does not start")
@@ -219,7 +215,7 @@ end
 ---@param what string
 ---@param fn fun(): any
 function filter.wait(what, fn)
-	return nginx.wait(what, 20, fn)
+	return nginx.wait(what, fn)
 end
 
 filter.now = core.monotonic

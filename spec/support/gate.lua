@@ -4,6 +4,7 @@ local core = require "strata.core"
 local curl = require "spec.support.curl"
 local nginx = require "spec.support.nginx"
 local python = require "spec.support.python"
+local ports = require "spec.support.ports"
 local shell = require "spec.support.shell"
 local tmp = require "spec.support.tmp"
 
@@ -27,15 +28,8 @@ function gate.missing()
 	return nginx.missing() or not shell.which("docker-registry") and "docker-registry is not installed" or nil
 end
 
-local function random_port()
-	local random = io.open("/dev/urandom", "rb")
-	local a, b = random:read(2):byte(1, 2)
-	random:close()
-	return 20000 + (a * 256 + b) % 10000
-end
-
 local function try(options, dir)
-	local port = random_port()
+	local port = ports.free()
 	local words = { "env", "PATH=" .. shell.PATH, HERE .. "/examples/gate/run", "--port", port, "--dir", dir:file("data") }
 	for _, word in ipairs(options) do
 		words[#words + 1] = word
@@ -47,7 +41,7 @@ local function try(options, dir)
 	local server = setmetatable({ host = "127.0.0.1:" .. port, url = "http://127.0.0.1:" .. port, dir = dir, log = log,
 		pipe = assert(io.popen(script, "w")) }, Server)
 	local said = ""
-	pcall(nginx.wait, "the gate", 15, function()
+	pcall(nginx.wait, "the gate", function()
 		said = core.identity(log) and shell.read(log) or ""
 		return said:find("The gate listens", 1, true) or said:find("gate: ", 1, true)
 	end)

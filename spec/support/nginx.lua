@@ -2,6 +2,7 @@
 
 local cjson = require("cjson").new()
 local core = require "strata.core"
+local ports = require "spec.support.ports"
 local shell = require "spec.support.shell"
 
 local nginx = {}
@@ -32,14 +33,16 @@ function nginx.missing()
 	return nil
 end
 
+-- Seconds in which anything happens, on a machine that is busy with other things.
+local PATIENCE = 120
+
 --- Waits until a function gives something true.
 ---@generic T
 ---@param what string for the message
----@param seconds number
 ---@param fn fun(): T?
 ---@return T
-function nginx.wait(what, seconds, fn)
-	local ending = core.monotonic() + seconds
+function nginx.wait(what, fn)
+	local ending = core.monotonic() + PATIENCE
 	while true do
 		local value = fn()
 		if value then
@@ -76,7 +79,7 @@ local function try(options, port)
 		log = log,
 		pipe = assert(io.popen(script, "w")),
 	}, Server)
-	local ok = pcall(nginx.wait, "nginx", 10, function()
+	local ok = pcall(nginx.wait, "nginx", function()
 		if shell.read(log):find("is in use", 1, true) then
 			error("it does not start")
 		end
@@ -96,12 +99,9 @@ end
 function nginx.start(options)
 	local message
 	for _ = 1, 5 do
-		local random = io.open("/dev/urandom", "rb")
-		local a, b = random:read(2):byte(1, 2)
-		random:close()
 		shell.write(options.directory .. ".log", "")
 		local server
-		server, message = try(options, 20000 + (a * 256 + b) % 10000)
+		server, message = try(options, ports.free())
 		if server then
 			return server
 		end
@@ -192,7 +192,7 @@ end
 --- Whether nothing is left in the directory of its own, as leftovers() tells; large files go a little later.
 ---@return boolean
 function Server:is_clean()
-	return (pcall(nginx.wait, "the removal of what is left", 5, function()
+	return (pcall(nginx.wait, "the removal of what is left", function()
 		return #self:leftovers() == 0
 	end))
 end

@@ -22,13 +22,6 @@ function refusal.descriptors()
 	return shell.sh(script, ("/proc/%s/fd"):format(pid()))
 end
 
---- Temporary files of strata's that stand in a directory.
----@param directory string
----@return string
-function refusal.left_in(directory)
-	return shell.sh('find "$1" -maxdepth 1 -name ".strata-*"', directory)
-end
-
 --- Three values: nil, a message of one printable line, a code.
 ---@param value any
 ---@param message any

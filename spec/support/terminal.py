@@ -13,7 +13,7 @@ size = struct.pack("HHHH", request["rows"], request["columns"], 0, 0)
 fcntl.ioctl(terminal, termios.TIOCSWINSZ, size)
 
 
-def read(wait, seconds=20):
+def read(wait, seconds=120):
     text, ending = b"", time.time() + seconds
     while wait is None or not re.search(wait.encode(), text.replace(b"\r", b"")):
         if time.time() > ending:
@@ -36,8 +36,8 @@ for step in request["steps"]:
     os.write(terminal, step["send"].encode())
     answers.append(read(step.get("wait", PROMPT)))
 os.write(terminal, request.get("ending", "\4").encode())
-answers.append(read(None, 5))
-for _ in range(100):
+answers.append(read(None))
+for _ in range(1200):
     ended, status = os.waitpid(pid, os.WNOHANG)
     if ended:
         break
