@@ -21,6 +21,7 @@ local misuse = require "strata.util.misuse"
 local object = require "strata.util.object"
 local options = require "strata.util.options"
 local reference = require "strata.document.reference"
+local scan = require "strata.layer.scan"
 local target = require "strata.save.target"
 local transaction = require "strata.layer.transaction"
 
@@ -220,7 +221,7 @@ function image.renumber(state)
     local one = layer.state_of(item)
     if before[one.position] ~= one then
       added = true
-      if one.loaded then layer.count_edits(one, one.index) end
+      if one.loaded then scan.count_edits(one, one.index) end
     end
     positions[i] = one
     is_scanned = is_scanned and one.loaded
@@ -623,7 +624,7 @@ function methods:extract(dir, opts)
   local state = state_of(self)
   opts = extract.check(dir, opts, "extract")
   if state.failure then return nil, state.failure[1], state.failure[2] end
-  local ok, message, code = layer.vet(state.hub.layers)
+  local ok, message, code = scan.vet(state.hub.layers)
   if ok then ok, message, code = image.settle(state, opts) end
   if not ok then return nil, message, code end
   local items = {}
