@@ -529,6 +529,6 @@ end
 
 layer.is, layer.state_of = is, state_of
 layer.is_pending, layer.is_edited, layer.is_changed = is_pending, is_edited, is_changed
-layer.load, layer.bring, layer.label = scan.load, fetch.bring, label -- for those who use layers of images
+layer.load, layer.vet, layer.bring, layer.label = scan.load, scan.vet, fetch.bring, label -- for other rooms
 
 return layer

@@ -7,7 +7,6 @@ local job = require "strata.util.job"
 local layer = require "strata.layer"
 local options = require "strata.util.options"
 local printed = require "strata.util.printed"
-local scan = require "strata.layer.scan"
 
 -- Writes the bytes of a layer as they are, or in another compression.
 local function write(state, to, opts)
@@ -37,7 +36,7 @@ end
 -- Brings a layer here, with its edits carried out and its digests known.
 local function prepare(state, opts)
   local how = { threads = opts.threads, progress = opts.progress }
-  local ok, message, code = scan.vet { state }
+  local ok, message, code = layer.vet { state }
   if ok then ok, message, code = layer.settle({ state }, how) end
   if ok and state.blob.missing then return fail("ENOENT", "%s: its blob is not there", layer.label(state)) end
   if ok then ok, message, code = layer.bring({ state }, how) end
