@@ -17,7 +17,7 @@ local LUA = {
 	{ layer = "layer/ layer" },
 	{ tree = "tree/ rootfs waste" },
 	{ save = "save/" },
-	{ image = "image index artifact" },
+	{ image = "image/ image index artifact" },
 	{ edit = "edit/", check = "check/", diff = "diff/", policy = "policy" },
 	{ repair = "repair/" },
 	{ stream = "stream/ stream" },

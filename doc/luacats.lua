@@ -310,6 +310,16 @@ end
 
 -- ---- all of it --------------------------------------------------------------------------------------------
 
+-- The items of a file without its classes that name one which an earlier file declares, and only have functions to add.
+local function without_repeated(items, classes)
+  local list = {}
+  for _, item in ipairs(items) do
+    local adds = item.kind == "class" and classes[item.name] and item.variable and item.text == ""
+    if not adds or item.fields[1] or item.parents[1] then list[#list + 1] = item end
+  end
+  return list
+end
+
 --- The files of a directory, in the order of their names, and what they declare, by name.
 ---@param directory string
 ---@return table[] files
@@ -323,6 +333,7 @@ function luacats.load(directory)
     local handle = assert(io.open(path, "rb"))
     local file = luacats.parse(handle:read("*a"), path)
     handle:close()
+    file.items = without_repeated(file.items, classes)
     table.insert(files, file)
     for _, item in ipairs(file.items) do
       local into = item.kind == "class" and classes or item.kind == "alias" and aliases

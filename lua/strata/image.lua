@@ -3,13 +3,12 @@
 -- Everything here happens in memory; the file it came from is only read, and
 -- nothing is written until save.
 
-local annotations = require "strata.document.annotations"
 local argument = require "strata.util.argument"
+local change = require "strata.image.change"
 local config = require "strata.config"
 local core = require "strata.core"
 local extract = require "strata.layer.extract"
 local frozen = require "strata.util.frozen"
-local fail = require "strata.util.fail"
 local file_list = require "strata.store.file_list"
 local history = require "strata.history"
 local inspect = require "strata.document.inspect"
@@ -22,7 +21,6 @@ local object = require "strata.util.object"
 local options = require "strata.util.options"
 local reference = require "strata.document.reference"
 local target = require "strata.save.target"
-local transaction = require "strata.layer.transaction"
 
 local image = {}
 
@@ -64,9 +62,9 @@ local new, state_of, is
 ---  written by edit/scrub and edit/annotations
 ---@field index table?  the nested index that the manifest was found in
 ---@field config strata.Config
----@field layers strata.Layer[]  the base first. Written by prune() and by edit/layer_list, which then renumber
----@field tags string[]  written by tag(), untag() and by assigning to img.tags
----@field known_tags table?  the tags as reference.comparable has them, and `list`, which is `tags`. Written by tag()
+---@field layers strata.Layer[]  the base first. Written by edit/layer_list, which then renumbers
+---@field tags string[]  also written by edit/tags
+---@field known_tags table?  the tags as reference.comparable has them; `list` is `tags`. Written by edit/tags
 ---@field scrubs strata.Scrub[]?  of documents that repeat the config, and of descriptors: to be carried out by save.
 ---  Written by edit/scrub and edit/annotations
 ---@field settled strata.Settled?  nil: it was never asked, or its config is another one. Written by settle()
@@ -84,7 +82,7 @@ local new, state_of, is
 ---@field standalone boolean?  the layer is in no image
 ---@field closed boolean?  the image is
 ---@field alone boolean?  layers are scanned one by one, since scanning them together failed. Written by layer
----@field edit? fun(name: string, fn: function): any, ...  carries out an edit whole or not at all; see image.edit
+---@field edit? fun(name: string, fn: function): any, ...  carries out an edit whole or not at all; see change.edit
 ---@field edits userdata  counts the edits of the layers' entries
 ---@field loads integer?  counts the layers that were scanned. Written by layer
 ---@field scanned strata.LayerState[]?  `layers`, once all of them are scanned. Written by layer
@@ -93,142 +91,7 @@ local new, state_of, is
 ---@field row fun(position: integer): strata.HistoryRow?  the row of the history for a layer
 ---@field descriptor fun(origin: integer): string?  the descriptor that the manifest had for a layer
 
-local function copy_of(list)
-  if not list then return nil end
-  local copy = {}
-  for i, item in ipairs(list) do copy[i] = item end
-  return copy
-end
-
---- A list of the state that is going to be changed: a copy, when an edit may have to go back to the one that it has.
----@param state strata.ImageState
----@param field "layers"|"tags"|"scrubs"
----@return table
-function image.own(state, field)
-  if state.kept and state.kept[field] == state[field] then state[field] = copy_of(state[field]) end
-  return state[field]
-end
-
---- Has a function called when the edit that goes on, if there is one, is taken back.
----@param state strata.ImageState
----@param fn fun()
-function image.undo(state, fn)
-  if state.kept then table.insert(state.kept.undo, fn) end
-end
-
--- A function that brings an image back to what it is now, but for the entries of its layers. An edit of one layer of
--- thousands has to cost no more than that layer: lists are copied by those who change them.
-local function keep(state, name)
-  local restore_config, message, code = config.keep(state.config)
-  if not restore_config then return nil, message, code end
-  local kept = { layers = state.layers, tags = state.tags, scrubs = state.scrubs, undo = {} }
-  local manifest, described, annotated = state.manifest, state.descriptor_text, state.annotations
-  state.kept = kept
-  return function(failed, why)
-    if state.closed then return end
-    restore_config()
-    state.layers, state.tags, state.scrubs = kept.layers, kept.tags, kept.scrubs
-    state.manifest, state.descriptor_text, state.annotations = manifest, described, annotated
-    for i = #kept.undo, 1, -1 do kept.undo[i]() end
-    state.settled = nil -- the config is another one
-    image.renumber(state)
-    if failed then
-      state.failure = { ("%s has failed (%s) and cannot be taken back in %s: img:revert() goes back to what was opened")
-        :format(name, tostring(why), failed), "EINVAL" }
-    end
-  end
-end
-
-local function ended(state, mark, ...)
-  if state.failure == mark then state.failure, state.kept = nil, nil end
-  return ...
-end
-
---- Carries out an edit, whole or not at all: after a failure the image is as it was before. Meanwhile the functions of
---- the caller, and other coroutines, can neither edit nor save the image.
----@param state strata.ImageState
----@param name string  of the method
----@param fn fun(edit: strata.Transaction): any, ...  returns a true value when it is done, or nil, message, code
----@return any ...  as fn does
-function image.edit(state, name, fn)
-  if state.failure then return nil, state.failure[1], state.failure[2] end
-  local restore, message, code = keep(state, name)
-  if not restore then return nil, message, code end
-  local mark = { ("%s has not ended: img:revert() goes back to what was opened"):format(name), "EINVAL", name = name }
-  state.failure = mark
-  return ended(state, mark, transaction.run(function(...)
-    ended(state, mark)
-    restore(...)
-  end, function(edit)
-    mark.thread, mark.is_within = coroutine.running(), true
-    return fn(edit)
-  end))
-end
-
---- Edits the manifest of an image, or what its first manifest is going to have.
----@param state strata.ImageState
----@param fn fun(doc: strata.JSON): any  gives what edit_manifest gives
----@return any
----@return string? message
----@return string? code
-function image.edit_manifest(state, fn)
-  local before, last = state.manifest, state.manifest_document
-  local doc, message, code
-  state.manifest_document = nil -- fn may throw
-  if before and last and last.of == before then
-    doc = last.doc
-  else
-    doc, message, code = core.json(before and before.text or
-      json.encode { annotations = json.object(state.annotations or {}) })
-  end
-  if not doc then return nil, message, code end
-  local revision = doc:revision()
-  local given = fn(doc)
-  if not before then
-    local left = annotations.read(doc, "")
-    state.annotations = next(left) and left
-    return given
-  end
-  if doc:revision() ~= revision and doc:text() ~= before.text then
-    state.manifest = { text = doc:text(), digest = before.digest, media_type = before.media_type,
-                       config_digest = before.config_digest }
-  end
-  state.manifest_document = { of = state.manifest, doc = doc }
-  return given
-end
-
 -- ---- what the layers need of their image ------------------------------------
-
--- What is known of layers that were moved, or some of which went, stays as far as it is not about their places.
-local function keep_findings(state, before, is_scanned)
-  local hub, last = state.hub, state.settled
-  if is_scanned and hub.scanned == before then hub.scanned = hub.layers end
-  if hub.holders and hub.holders.layers == before then
-    hub.holders = { layers = hub.layers, loads = hub.holders.loads, links = hub.holders.links }
-  end
-  if last and last.layers == before then
-    state.settled = { layers = hub.layers, edits = last.edits, chains = {} }
-  end
-end
-
---- Gives the layers their positions, after a change to their list.
----@param state strata.ImageState
-function image.renumber(state)
-  local hub, positions, added = state.hub, {}, false
-  local before, is_scanned = hub.layers or {}, true
-  for i, item in ipairs(state.layers) do
-    local one = layer.state_of(item)
-    if before[one.position] ~= one then
-      added = true
-      if one.loaded then layer.count_edits(one, one.index) end
-    end
-    positions[i] = one
-    is_scanned = is_scanned and one.loaded
-  end
-  for i, one in ipairs(positions) do one.position = i end
-  hub.layers = positions
-  if not added then keep_findings(state, before, is_scanned) end
-end
 
 -- Writes the diff_ids of edited layers into the config.
 local function sync_diff_ids(state)
@@ -273,7 +136,7 @@ end
 local function new_hub(state, model)
   state.hub = {
     image = state, limits = model.limits or limits.resolve(), strict = model.strict,
-    edit = function(name, fn) return image.edit(state, name, fn) end,
+    edit = function(name, fn) return change.edit(state, name, fn) end,
     edits = core.edit_counter(),
     settle = function()
       job.tick()
@@ -334,9 +197,9 @@ function image.from_model(model)
     opened.layers[i] = { diff_id = one.diff_id, digest = one.digest, size = one.blob.size }
     handles[i] = layer.new(one)
   end
-  state.layers, opened.handles = handles, copy_of(handles)
+  state.layers, opened.handles = handles, change.copy_of(handles)
   opened.manifest, opened.descriptor_text = state.manifest, state.descriptor_text
-  image.renumber(state)
+  change.renumber(state)
   local refused = model.strict and model.strict.documents(state)
   if refused then return nil, refused, "EFORMAT" end
   state.handle = new(state)
@@ -469,37 +332,6 @@ end
 
 -- ---- editing ----------------------------------------------------------------
 
---- Adds a tag, like `docker tag`.
----@param ref string  "app:2", "registry/app:2"; without a tag: ":latest"
----@return strata.Image self
-function methods:tag(ref)
-  local state = state_of(self)
-  local full = reference.complete(ref)
-  local known = state.known_tags
-  if not known or known.list ~= state.tags then
-    known = { list = state.tags }
-    for _, tag in ipairs(state.tags) do known[reference.comparable(tag)] = true end
-  end
-  local name = reference.comparable(full)
-  if not known[name] then table.insert(image.own(state, "tags"), full) end
-  known[name], known.list, state.known_tags = true, state.tags, known
-  return self
-end
-
---- Takes a tag away.
----@param ref string
----@return strata.Image? self
----@return string? message
----@return string? code  "ENOENT": the image has no such tag
-function methods:untag(ref)
-  local state = state_of(self)
-  local i = type(ref) == "string" and reference.find(state.tags, ref)
-  if not i then return fail("ENOENT", "untag: the image has no tag %s", core.quote(reference.complete(ref))) end
-  table.remove(image.own(state, "tags"), i)
-  state.known_tags = nil
-  return self
-end
-
 --- Takes all edits back: the image is what was opened. Entries that were read from edited layers are no longer valid.
 ---@return strata.Image? self
 ---@return string? message
@@ -512,11 +344,12 @@ function methods:revert()
   end
   local ok, message, code = config.replace(state.config, opened.config_text)
   if not ok then return nil, message, code end
-  state.layers, state.tags, state.manifest = copy_of(opened.handles), copy_of(opened.tags), opened.manifest
+  state.layers, state.tags = change.copy_of(opened.handles), change.copy_of(opened.tags)
+  state.manifest = opened.manifest
   state.descriptor_text, state.annotations, state.scrubs = opened.descriptor_text, nil, nil
   state.failure, state.kept, state.settled, state.hub.scanned = nil, nil, nil, nil
   for _, handle in ipairs(state.layers) do layer.forget_edits(layer.state_of(handle)) end
-  image.renumber(state)
+  change.renumber(state)
   return self
 end
 
@@ -657,11 +490,6 @@ local fields = {
     state.hub.settle()
     return core.sha256(state.config:text())
   end,
-  tags = function(state)
-    local copy = {}
-    for i, tag in ipairs(state.tags) do copy[i] = tag end
-    return frozen.copy(state, "tags", copy, "img.tags", "assign the whole list, or use img:tag and img:untag")
-  end,
   platform = function(state)
     return require("strata.document.platform").of(state.config)
   end,
@@ -695,17 +523,6 @@ local fields = {
   end,
 }
 
-local function set_tags(state, value)
-  if type(value) ~= "table" then misuse("tags should be an array of strings") end
-  local list = {}
-  for i, ref in ipairs(value) do
-    local known = false
-    for _, opened in ipairs(state.opened.tags) do known = known or opened == ref end
-    list[i] = known and ref or reference.complete(ref)
-  end
-  state.tags = list
-end
-
 local function describe(state)
   local size, pending = stored_size(state)
   local id = pending and "edited" or core.sha256(state.config:text()):sub(1, 19)
@@ -716,7 +533,7 @@ local function describe(state)
 end
 
 --- What can be read and assigned by name. Modules that add methods add to these, too.
-image.fields, image.set = fields, { tags = set_tags }
+image.fields, image.set = fields, {}
 
 new, state_of, is = object.class("strata.Image", methods, {
   fields = fields,
@@ -735,5 +552,7 @@ new, state_of, is = object.class("strata.Image", methods, {
 })
 
 image.is, image.state_of = is, state_of
+image.edit, image.edit_manifest, image.own, image.undo, image.renumber = change.edit, change.edit_manifest,
+  change.own, change.undo, change.renumber -- for those who edit
 
 return image

@@ -33,11 +33,13 @@ local target = require "strata.save.target"
 local function add_later()
   local images, layers = image.methods, layer.methods
   local function annotations() require "strata.edit.annotations" end
+  local function tags() require "strata.edit.tags" end
   local names = "set_annotation remove_annotation"
   later.add(images, names .. " set_descriptor_annotation remove_descriptor_annotation", annotations)
   later.add(layers, names, annotations)
   for _, list in ipairs { image.fields, image.set } do
     later.add(list, "annotations descriptor_annotations", annotations)
+    later.add(list, "tags", tags)
   end
   for _, list in ipairs { layer.fields, layer.set } do later.add(list, "annotations", annotations) end
   later.add(images, "append", function() require "strata.edit.append" end)
@@ -57,6 +59,7 @@ local function add_later()
   later.add(images, "scrub_history", function() require "strata.edit.scrub" end)
   later.add(images, "split", function() require "strata.edit.split" end)
   later.add(images, "squash flatten", function() require "strata.edit.squash" end)
+  later.add(images, "tag untag", tags)
   later.add_to_class("strata.Rootfs", "export extract", function() require "strata.edit.export" end)
   later.add(layers, "check", function() require "strata.check" end)
   later.add(layers, "filter rewrite remove", function() require "strata.layer.edit_entries" end)

@@ -6,11 +6,13 @@ local entry_class = require "strata.layer.entry"
 local extract = require "strata.layer.extract"
 local fetch = require "strata.layer.fetch"
 local job = require "strata.util.job"
+local label = require "strata.layer.label"
 local limits = require "strata.util.limits"
 local media_types = require "strata.document.media_types"
 local misuse = require "strata.util.misuse"
 local object = require "strata.util.object"
 local printed = require "strata.util.printed"
+local scan = require "strata.layer.scan"
 local stranded_links = require "strata.layer.stranded_links"
 
 local layer = {}
@@ -64,164 +66,7 @@ layer.methods = methods
 
 local new, state_of, is
 
--- What messages call a layer: layer 3/7 (sha256:0123456789ab…)
-local function label(state)
-  if state.hub.standalone then return ("layer (%s…)"):format(state.diff_id:sub(1, 19)) end
-  return ("layer %d/%d (%s…)"):format(state.position, #state.hub.layers, state.diff_id:sub(1, 19))
-end
-
---- Fetches the blobs of layers that are in a registry, and not here yet.
----@param states strata.LayerState[]
----@param opts? {temp_dir?: string, progress?: function}
----@return boolean? ok
----@return string? message
----@return string? code
-function layer.bring(states, opts)
-  return fetch.bring(states, opts, label)
-end
-
--- ---- the index of its entries ----------------------------------------------
-
--- The entry index of a layer; a new one is not scanned yet.
-local function index_of(state)
-  local blob = state.blob
-  if not state.index then
-    if blob.missing then
-      return nil, ("%s: its blob is not there"):format(label(state)), "ENOENT"
-    end
-    if not media_types.COMPRESSIONS[blob.compression] then
-      return nil, ("%s: compressed with %s, which is not supported"):format(label(state),
-        blob.compression), "EUNSUPPORTED"
-    end
-    state.index = core.entry_index(blob.file, blob.offset, blob.size, blob.compression, state.hub.limits.read,
-      state.digest)
-  end
-  return state.index
-end
-
---- Has the edits of a layer's entries counted by its image.
----@param state strata.LayerState
----@param index userdata  its entry index
-function layer.count_edits(state, index)
-  entry_class.join(index, state.hub.edits)
-  index:count_in(state.hub.edits)
-end
-
---- How layers are scanned.
----@class strata.LoadOptions
----@field threads integer?
----@field progress function?
----@field lenient boolean?  also what `strict` does not let pass
----@field contents strata.LayerState[]?  those whose contents are going to be read: compressed ones are inflated into a
----  file by the scan, which prepare() or an assembly would do by reading them once more
----@field drops userdata?  core.globs of the entries that are going to be dropped: a gzip layer that has some is written
----  while it is scanned, and settle() takes that when it is what the edits have come to
----@field drops_whiteouts boolean?  whiteouts that hide such a path are going to be dropped, too
----@field temp_dir string?
-
--- Asks once, of each scanned layer of an image that was opened with `strict`, whether it may be used.
-local function vet(states)
-  for _, state in ipairs(states) do
-    if state.hub.strict and not state.vetted then
-      local why = state.hub.strict.layer(state)
-      if why then return nil, why, "EFORMAT" end
-      state.vetted = true
-    end
-  end
-  return true
-end
-
---- Scans the layers that have not been scanned, in parallel.
----@param states strata.LayerState[]
----@param opts? strata.LoadOptions
----@return boolean? ok
----@return string? message
----@return string? code
-function layer.load(states, opts)
-  local hub = states[1] and states[1].hub
-  if hub and hub.scanned == states then return true end
-  local waiting = {}
-  for _, state in ipairs(states) do
-    if not state.loaded then waiting[#waiting + 1] = state end
-  end
-  local ok, message, code = layer.bring(waiting, opts)
-  if not ok then return nil, message, code end
-  local tasks, todo, is_read = core.job(), {}, {}
-  for _, state in ipairs(opts and opts.contents or {}) do is_read[state] = true end
-  for _, state in ipairs(waiting) do
-    local index
-    index, message, code = index_of(state)
-    if not index then return nil, message, code end
-    tasks:scan(limits.add(state.hub.limits, {
-      label = label(state), index = index, digest = state.digest, diff_id = state.diff_id,
-      inflate = is_read[state], temp_dir = opts and (is_read[state] or opts.drops) and opts.temp_dir or nil,
-      drop = opts and opts.drops, drop_whiteouts = opts and opts.drops_whiteouts,
-    }))
-    todo[#todo + 1] = { state = state, index = index }
-    state.index = nil -- unless it is scanned to its end; a later try starts anew
-  end
-  ok, message, code = job.run(tasks, opts, "scanning")
-  for i, item in ipairs(ok and todo or {}) do
-    local state = item.state
-    layer.count_edits(state, item.index)
-    state.index, state.loaded = item.index, true
-    state.hub.loads = (state.hub.loads or 0) + 1
-    state.digest = state.digest or tasks:task(i).digest -- a compressed one was read whole
-  end
-  tasks:close()
-  if ok and not (opts and opts.lenient) then
-    ok, message, code = vet(states)
-    if ok and hub and hub.layers == states then hub.scanned = states end
-  end
-  return ok, message, code
-end
-
---- Scans the layers of an image that was opened with `strict`, for operations that read no
--- entry index and would never see what `strict` refuses.
----@param states strata.LayerState[]
----@return boolean? ok
----@return string? message
----@return string? code
-function layer.vet(states)
-  local here = {}
-  for _, state in ipairs(states) do
-    if state.hub.strict and not state.blob.missing then here[#here + 1] = state end
-  end
-  return layer.load(here)
-end
-
--- When layers are visited in order, the second visit scans all that remain in parallel. Errors
--- of later layers are reported when those are reached.
-local function load_ahead(state)
-  local hub = state.hub
-  local below = hub.layers[state.position - 1]
-  if state.loaded or hub.alone or not (below and below.loaded) then return end
-  local rest = {}
-  for i = state.position, #hub.layers do rest[#rest + 1] = hub.layers[i] end
-  hub.alone = not layer.load(rest)
-end
-
--- The scanned index. Iterators and fields cannot return errors, so this throws them.
-local function loaded(state)
-  local ok, message = layer.load { state }
-  if not ok then error(message, 0) end
-  return state.index
-end
-
---- The closest layer below one that has an entry of a path.
----@param states strata.LayerState[]  base first, scanned
----@param upper integer  number of the layer to begin below
----@param path string
----@param lowest? integer  the lowest layer to look at: 1
----@return integer? number  of the layer
----@return strata.Entry? entry
-function layer.find_below(states, upper, path, lowest)
-  for i = upper - 1, lowest or 1, -1 do
-    local entry = states[i].index:find(path)
-    if entry then return i, entry end
-  end
-  return nil
-end
+-- ---- edits that wait --------------------------------------------------------
 
 -- The core takes this number and a level of gzip for the level of zlib: its output does not depend on which of the
 -- faster libraries a machine has.
@@ -246,8 +91,6 @@ function layer.splices(state, opts)
   local keeps = not opts.compression or opts.compression == "keep"
   return keeps and not opts.level and not opts.reproducible and state.blob.compression ~= "none"
 end
-
--- ---- edits that wait --------------------------------------------------------
 
 -- True when the plan of edits is not carried out yet.
 local function is_pending(state)
@@ -365,9 +208,9 @@ function layer.check_links(states)
   if not lowest then return true end
   local all = lowest.hub.layers
   local upper = there_from(all, lowest.position)
-  local ok, message, code = layer.load(upper)
+  local ok, message, code = scan.load(upper)
   if not ok or not stranded_links.possible(upper) then return ok, message, code end
-  ok, message, code = layer.load(there_from(all, 1))
+  ok, message, code = scan.load(there_from(all, 1))
   if not ok then return nil, message, code end
   return stranded_links.check(all)
 end
@@ -449,7 +292,7 @@ function layer.add_hash(tasks, state, plain)
   tasks:hash(limits.add(state.hub.limits, {
     label = label(state), file = now.file, offset = now.offset, size = now.size, compression = now.compression,
     plain = plain, digest = now.digest, diff_id = plain and now.diff_id or nil,
-    index = plain and now ~= state.result and index_of(state) or nil,
+    index = plain and now ~= state.result and scan.index_of(state) or nil,
   }))
 end
 
@@ -516,8 +359,8 @@ end
 function methods:entries(offset)
   argument.count(offset, "entries", "offset")
   local state = state_of(self)
-  load_ahead(state)
-  local index = loaded(state)
+  scan.load_ahead(state)
+  local index = scan.loaded(state)
   if (offset or 0) == 0 then return index:entries() end
   local total, slots = index:count()
   -- Unless numbers belong to entries that were dropped, or to global headers, they are places.
@@ -539,7 +382,7 @@ end
 ---@return strata.Entry?
 function methods:entry(path)
   argument.path(path, "entry")
-  return loaded(state_of(self)):find(path)
+  return scan.loaded(state_of(self)):find(path)
 end
 
 --- The content of a file of this layer; hardlinks are followed inside it.
@@ -552,7 +395,7 @@ function methods:read(path, max)
   argument.path(path, "read")
   argument.count(max, "read", "max")
   local state = state_of(self)
-  local ok, message, code = layer.load({ state }, { contents = { state } })
+  local ok, message, code = scan.load({ state }, { contents = { state } })
   if not ok then return nil, message, code end
   local entry = state.index:find(path)
   if not entry then
@@ -588,10 +431,10 @@ end
 function methods:apply(dir, opts)
   local state = state_of(self)
   opts = extract.check(dir, opts, "apply")
-  local ok, message, code = layer.vet { state }
+  local ok, message, code = scan.vet { state }
   if ok then ok, message, code = layer.settle({ state }, opts) end
   if not ok then return nil, message, code end
-  ok, message, code = layer.bring({ state }, opts)
+  ok, message, code = fetch.bring({ state }, opts)
   if not ok then return nil, message, code end
   return extract.run({ layer.item(state) }, dir, opts, state.hub.limits)
 end
@@ -639,8 +482,8 @@ local fields = {
   end,
   history = function(state) return state.hub.row(state.position) end,
   edited = function(state) return is_edited(state) and true or false end,
-  count = function(state) return (loaded(state):count()) end,
-  empty = function(state) return (loaded(state):count()) == 0 end,
+  count = function(state) return (scan.loaded(state):count()) end,
+  empty = function(state) return (scan.loaded(state):count()) == 0 end,
 }
 
 --- What can be read and assigned by name. Modules that add methods add to these, too.
@@ -685,6 +528,7 @@ function layer.new(state)
 end
 
 layer.is, layer.state_of = is, state_of
-layer.is_pending, layer.is_edited, layer.is_changed, layer.label = is_pending, is_edited, is_changed, label
+layer.is_pending, layer.is_edited, layer.is_changed = is_pending, is_edited, is_changed
+layer.load, layer.vet, layer.bring, layer.label = scan.load, scan.vet, fetch.bring, label -- for other rooms
 
 return layer

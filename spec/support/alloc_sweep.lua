@@ -1,4 +1,4 @@
---- What spec/c/alloc_lua_test.c runs: every scenario, with an allocator that fails at one request after the other.
+--- What spec/c/lua/alloc_lua_test.c runs: every scenario, with an allocator that fails at one request after the other.
 
 local scenarios = require "spec.support.scenarios"
 

@@ -1,5 +1,5 @@
 --- What programs show that unpack one layer over the other in one directory, told without them: a model of Docker with
---- vfs, of podman with vfs and of umoci that is held against them by spec/interop/runtimes_literal_spec.lua.
+--- vfs, of podman with vfs and of umoci that is held against them by spec/interop/runtimes_random_spec.lua.
 
 local memfs = require "spec.support.memfs"
 local unpack_steps = require "spec.support.unpack_steps"

@@ -1,4 +1,4 @@
---- What spec/c/states_lua_test.c has its Lua states do, one step after the other.
+--- What spec/c/lua/states_lua_test.c has its Lua states do, one step after the other.
 --
 -- What each step saw is the same in every state, whatever other states do meanwhile, and with any number of threads.
 

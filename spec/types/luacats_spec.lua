@@ -1,6 +1,8 @@
 -- doc/luacats.lua, which reads annotations for `make types` and for the spec of lua/strata/meta.
 
 local luacats = require "doc.luacats"
+local shell = require "spec.support.shell"
+local tmp = require "spec.support.tmp"
 
 local function parse(text)
 	return luacats.parse(text .. "\n", "a.lua")
@@ -80,4 +82,21 @@ function Thing:work(how) end]])
 			assert.is_truthy(message:find("^a%.lua:%d+: "), message)
 		end)
 	end
+
+	it("takes the functions of a class from several files, the later ones of which name it alone", function()
+		local dir = tmp.dir()
+		finally(function()
+			dir:remove()
+		end)
+		shell.write(dir:file("a.lua"), "--- A thing.\n---@class a.Thing\nlocal Thing = {}\n\nfunction Thing:one() end\n")
+		shell.write(dir:file("b.lua"), "---@class a.Thing\nlocal Thing = {}\n\nfunction Thing:two() end\n")
+		local files, classes, _, functions = luacats.load(dir.path)
+		assert.equal("A thing.", classes["a.Thing"].text)
+		assert.equal("two", functions["a.Thing"].two.name)
+		assert.same({ "function" }, { files[2].items[1].kind, files[2].items[2] and files[2].items[2].kind })
+		shell.write(dir:file("b.lua"), "--- Another text.\n---@class a.Thing\nlocal Thing = {}\n")
+		assert.has_error(function()
+			luacats.load(dir.path)
+		end, dir:file("b.lua") .. ": a.Thing is declared twice")
+	end)
 end)

@@ -1,5 +1,5 @@
 /*
- * strata.JSON: a JSON document that is edited by spans (core/json.h).
+ * strata.JSON: a JSON document that is edited by spans (core/json/json.h).
  *
  *   doc = core.json(text [, {max_bytes=, max_depth=, max_values=}])
  *   doc:get(pointer)  -> value, type [, raw]

@@ -1,7 +1,7 @@
 /*
  * Objects whose behaviour is written in Lua: a userdata that carries one
  * state table. Userdata, because __gc works on it in every Lua, and because a
- * wrong argument can be told from a right one. lua/strata/object.lua is the
+ * wrong argument can be told from a right one. lua/strata/util/object.lua is the
  * only caller.
  */
 #include "lua/binding.h"

@@ -11,6 +11,7 @@ local image = require "strata.image"
 local layer = require "strata.layer"
 local layer_list = require "strata.edit.layer_list"
 local merge_tar = require "strata.edit.merge_tar"
+local one_file = require "strata.store.one_file"
 local options = require "strata.util.options"
 local printed = require "strata.util.printed"
 local rootfs = require "strata.rootfs"
@@ -27,23 +28,13 @@ end
 
 -- Writes the tar to a path, where it appears whole or not at all, or to a stream.
 local function write(states, what, opts, view, wanted)
-  local is_stream = what == "-" or type(what) ~= "string"
-  local to, made, message, code
-  if is_stream then to, message, code = core.temp_file() else to, message, code = core.create_file(what) end
-  if not to then return nil, message, code end
-  made, message, code = merge_tar.write(states, 1, #states, tar_options(to, opts, view, wanted))
-  local ok = made
-  if ok and is_stream then
-    ok, message, code = to:send(what)
-  elseif ok then
-    ok, message, code = to:publish()
-  end
-  to:close()
-  if not ok then return nil, message, code end
-  return printed.by({
-    path = not is_stream and what or nil, size = made.size, digest = made.digest, diff_id = made.diff_id,
-    entries = made.entries,
-  }, printed.export)
+  local made, message, code = one_file(what, function(to)
+    local tar, problem, kind = merge_tar.write(states, 1, #states, tar_options(to, opts, view, wanted))
+    if not tar then return nil, problem, kind end
+    return { size = tar.size, digest = tar.digest, diff_id = tar.diff_id, entries = tar.entries }
+  end)
+  if not made then return nil, message, code end
+  return printed.by(made, printed.export)
 end
 
 --- Writes the file system that a container sees as one tar, sorted, hardlinks

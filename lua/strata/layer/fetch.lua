@@ -1,9 +1,11 @@
 --- The blobs of layers that are in registries: each is fetched when its bytes are needed, into a file of its own.
 
+local label = require "strata.layer.label"
+
 local fetch = {}
 
 -- Takes what was fetched for a layer. What the bytes are compressed with is in them, whatever the registry says.
-local function take_file(state, file, label)
+local function take_file(state, file)
   local compression, message, code = file:sniff(0, state.blob.size)
   if not compression then
     file:close()
@@ -25,7 +27,7 @@ local function find_fetched(state)
 end
 
 -- The blobs of layers that are not here, each once, and the place of each in the list.
-local function list_needed(states, label)
+local function list_needed(states)
   local list, number_of = {}, {}
   for _, state in ipairs(states) do
     if not number_of[state.digest] then
@@ -37,15 +39,15 @@ local function list_needed(states, label)
 end
 
 -- Fetches the blobs of layers that are in one store; each once, however many layers it is.
-local function fetch_from(store, states, opts, label)
+local function fetch_from(store, states, opts)
   local left, ok, message, code = {}, true, nil, nil
   for _, state in ipairs(states) do
     local file = find_fetched(state)
-    if file then ok, message, code = take_file(state, file, label) else left[#left + 1] = state end
+    if file then ok, message, code = take_file(state, file) else left[#left + 1] = state end
     if not ok then return nil, message, code end
   end
   if #left == 0 then return true end
-  local list, number_of = list_needed(left, label)
+  local list, number_of = list_needed(left)
   local files
   files, message, code = store:fetch(list, opts)
   if not files then return nil, message, code end
@@ -55,7 +57,7 @@ local function fetch_from(store, states, opts, label)
     local file = taken[number] and files[number]:share() or files[number]
     taken[number] = true
     if ok then
-      ok, message, code = take_file(state, file, label)
+      ok, message, code = take_file(state, file)
     else
       file:close()
     end
@@ -66,11 +68,10 @@ end
 --- Fetches the blobs of layers that are in a registry, and not here yet, several at a time.
 ---@param states strata.LayerState[]
 ---@param opts? {temp_dir?: string, progress?: function}
----@param label fun(state: strata.LayerState): string  what messages call a layer
 ---@return boolean? ok
 ---@return string? message
 ---@return string? code
-function fetch.bring(states, opts, label)
+function fetch.bring(states, opts)
   local stores, by_store = {}, {}
   for _, state in ipairs(states) do
     local store = not state.blob.file and state.blob.remote
@@ -80,7 +81,7 @@ function fetch.bring(states, opts, label)
     if store then table.insert(by_store[store], state) end
   end
   for _, store in ipairs(stores) do
-    local ok, message, code = fetch_from(store, by_store[store], opts, label)
+    local ok, message, code = fetch_from(store, by_store[store], opts)
     if not ok then return nil, message, code end
   end
   return true

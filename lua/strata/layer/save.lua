@@ -5,6 +5,7 @@ local core = require "strata.core"
 local fail = require "strata.util.fail"
 local job = require "strata.util.job"
 local layer = require "strata.layer"
+local one_file = require "strata.store.one_file"
 local options = require "strata.util.options"
 local printed = require "strata.util.printed"
 
@@ -57,20 +58,8 @@ function layer.methods:save(what, opts)
   local state = layer.state_of(self)
   local ok, message, code = prepare(state, opts)
   if not ok then return nil, message, code end
-  local is_stream = what == "-" or type(what) ~= "string"
-  local to
-  if is_stream then to, message, code = core.temp_file() else to, message, code = core.create_file(what) end
-  if not to then return nil, message, code end
   local made
-  made, message, code = write(state, to, opts)
-  ok = made
-  if ok and is_stream then
-    ok, message, code = to:send(what)
-  elseif ok then
-    ok, message, code = to:publish()
-  end
-  to:close()
-  if not ok then return nil, message, code end
-  made.path = not is_stream and what or nil
+  made, message, code = one_file(what, function(to) return write(state, to, opts) end)
+  if not made then return nil, message, code end
   return printed.by(made, printed.saved_tar)
 end

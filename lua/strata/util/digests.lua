@@ -62,10 +62,11 @@ end
 
 --- A name in which a digest, or the digits of one, make way for those of another.
 ---@param name string
----@param old string
+---@param old string?  nil: the name stays
 ---@param new string
 ---@return string
 function digests.rename(name, old, new)
+  if not old then return name end
   for _, sign in ipairs { ":", "/" } do name = name:gsub((old:gsub(":", sign)), (new:gsub(":", sign))) end
   return (name:gsub(digests.hex(old), digests.hex(new)))
 end

@@ -22,15 +22,6 @@ local run_job = require("strata.util.job").run
 
 local docker_edit = {}
 
-local function hex_of(digest)
-  return digest and digest:match("^sha256:(%x+)$")
-end
-
--- Replaces a digest in a name; a name without it stays.
-local function renamed(name, old, new)
-  return old and digests.rename(name, old, new) or name
-end
-
 docker_edit.new_name = edit_layers.new_name
 
 -- Where `repositories` has the id for a name.
@@ -158,13 +149,15 @@ local function edit_config(plan, edited)
   if edited.stays then return source.config_name end
   plan.notes[#plan.notes + 1] = edited.note
   local old, new = source.config_digest or edited.old_id, edited.new_id
-  local stored, before = renamed(member.stored_name, old, new), plan.edits:of(member)
+  local stored, before = digests.rename(member.stored_name, old, new), plan.edits:of(member)
   local is_shared = plan.shared[member.position] or before and before.bytes ~= text
-  if is_shared and stored == member.stored_name then stored = hex_of(new) .. ".json" end
+  if is_shared and stored == member.stored_name then stored = digests.hex(new) .. ".json" end
   local name, message, code = place_config(plan, edited, stored)
   if not name then return nil, message, code end
   local link = plan.store.by_name[core.normalise(source.config_name)]
-  if is_same(link, member) and stored ~= hex_of(new) .. ".json" then return renamed(source.config_name, old, new) end
+  if is_same(link, member) and stored ~= digests.hex(new) .. ".json" then
+    return digests.rename(source.config_name, old, new)
+  end
   local is_needless = link and not is_same(link, member) and not plan.shared[link.position]
   if is_needless then plan.edits:set(link, { drop = true }) end
   return name
@@ -301,7 +294,7 @@ local function top_id(plan, edited, doc)
   if not top then return nil end
   for _, ref in ipairs(opened.tags) do id = id or doc:get((id_pointer(ref))) end
   local before = opened.layers[#opened.layers]
-  if id and before and id == hex_of(before.diff_id) then return hex_of(top.diff_id) end
+  if id and before and id == digests.hex(before.diff_id) then return digests.hex(top.diff_id) end
   if id and (not top.origin or top.origin == #opened.layers) then return id end
   local dir = names[#names]:match("([^/]+)/layer%.tar$")
   if dir then return dir end
@@ -310,7 +303,7 @@ local function top_id(plan, edited, doc)
     dir = link.type == "symlink" and link.name:match("([^/]+)/layer%.tar$")
     if dir and plan.store:resolve(link.name, "link") == place.member then return dir end
   end
-  return hex_of(top.diff_id)
+  return digests.hex(top.diff_id)
 end
 
 -- Edits {"repository": {"tag": "id of the top layer"}}, which old readers use. A name can go from one image to

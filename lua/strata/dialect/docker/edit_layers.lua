@@ -10,15 +10,6 @@ local run_job = require("strata.util.job").run
 
 local edit_layers = {}
 
-local function hex_of(digest)
-  return digest and digest:match("^sha256:(%x+)$")
-end
-
--- Replaces a digest in a name; a name without it stays.
-local function renamed(name, old, new)
-  return old and digests.rename(name, old, new) or name
-end
-
 --- The name for the member of a changed layer: its diff_id or digest in the old name is
 -- replaced by the new digest.
 ---@param stored_name string
@@ -26,8 +17,8 @@ end
 ---@param digest string  of the new bytes
 ---@return string stored_name
 function edit_layers.new_name(stored_name, before, digest)
-  local old = stored_name:find(hex_of(before.diff_id), 1, true) and before.diff_id or before.digest
-  return renamed(stored_name, old, digest)
+  local old = stored_name:find(digests.hex(before.diff_id), 1, true) and before.diff_id or before.digest
+  return digests.rename(stored_name, old, digest)
 end
 
 -- A name for a layer that has no member yet, like those that the archive has.
@@ -44,7 +35,7 @@ end
 -- or the digest of the stored bytes. The file is hashed when that digest is not known.
 local function digest_in_name(plan, one, member)
   local name, before = member.stored_name, one.before
-  if name:find(hex_of(before.diff_id), 1, true) then return before.diff_id end
+  if name:find(digests.hex(before.diff_id), 1, true) then return before.diff_id end
   if before.digest or not name:find(("%x"):rep(64)) then return before.digest end
   local job = core.job()
   job:hash { label = one.label, file = plan.store.file, offset = member.offset, size = member.size }
@@ -102,7 +93,7 @@ local function change_layer(plan, edited, one)
   end
   local old, message, code = digest_in_name(plan, one, member)
   if message then return nil, message, code end
-  local stored = renamed(member.stored_name, old, one.digest)
+  local stored = digests.rename(member.stored_name, old, one.digest)
   local name = core.normalise(stored)
   if name ~= member.name and is_taken(plan, name) then
     plan.edits:set(member, { drop = true }) -- the same blob is there already
@@ -111,7 +102,7 @@ local function change_layer(plan, edited, one)
     plan.made[name] = true
   end
   plan.claimed[member.position] = {
-    digest = one.digest, old = old, name = named == member and renamed(place.name, old, one.digest) or name,
+    digest = one.digest, old = old, name = named == member and digests.rename(place.name, old, one.digest) or name,
   }
   return named == member and plan.claimed[member.position].name or place.name
 end
@@ -142,7 +133,7 @@ local function follow_links(plan)
       local claimed = target and plan.claimed[target.position]
       local edit = target and plan.edits:of(target)
       if claimed then
-        local linkpath = renamed(link.linkpath, claimed.old, claimed.digest)
+        local linkpath = digests.rename(link.linkpath, claimed.old, claimed.digest)
         if linkpath ~= link.linkpath then plan.edits:set(link, { linkpath = linkpath }) end
       elseif edit and edit.drop then
         plan.edits:set(link, { drop = true })

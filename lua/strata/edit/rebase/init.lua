@@ -12,6 +12,7 @@ local options = require "strata.util.options"
 local rebase_config = require "strata.edit.rebase.config"
 local rebase_history = require "strata.edit.rebase.history"
 local reference = require "strata.document.reference"
+local scan = require "strata.layer.scan"
 
 local BASE_DIGEST = "org.opencontainers.image.base.digest"
 local BASE_NAME = "org.opencontainers.image.base.name"
@@ -52,7 +53,7 @@ local function find_links(states, count)
     for entry in states[i].index:entries() do
       if entry.dangling then
         local path = core.normalise(entry.linkpath)
-        if not layer.find_below(states, i, path, count + 1) then
+        if not scan.find_below(states, i, path, count + 1) then
           links[#links + 1] = { layer = states[i], entry = entry, path = path }
         end
       end

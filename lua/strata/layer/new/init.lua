@@ -15,6 +15,7 @@ local misuse = require "strata.util.misuse"
 local open = require "strata.store.open"
 local options = require "strata.util.options"
 local parent_of = require("strata.util.path").parent
+local scan = require "strata.layer.scan"
 local standalone = require "strata.layer.standalone"
 local tar_writer = require "strata.layer.new.tar_writer"
 
@@ -25,7 +26,7 @@ local new_layer = {}
 -- ---- new tars -----------------------------------------------------------------------
 
 local function find_in(below, path)
-  local _, entry = layer.find_below(below, #below + 1, path)
+  local _, entry = scan.find_below(below, #below + 1, path)
   return entry
 end
 
