@@ -186,9 +186,7 @@ describe("the gate", function()
 		assert.equal(404, server:behind("team/app", "1"))
 		curl.send({ "PUT", server.url .. "/v2/team/app/manifests/1", "--max-time", "0.3", body = text,
 			headers = { "Content-Type: application/vnd.oci.image.manifest.v1+json" } })
-		local begun = core.monotonic()
 		assert.equal(201, server:manifest("team/app", "2", other).status)
-		assert.is_true(core.monotonic() - begun < 2)
 	end)
 
 	it("refuses what an image may not cost", function()
