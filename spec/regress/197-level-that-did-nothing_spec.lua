@@ -1,5 +1,5 @@
--- An export at level 9 was a plain tar, since no compression was named, and a level that gzip does not have was taken as
--- the highest one: a level was accepted, and did nothing.
+-- An export at level 9 was a plain tar, since no compression was named, and a level that gzip does not have was taken
+-- as the highest one: a level was accepted, and did nothing.
 
 local strata = require "strata"
 local tmp = require "spec.support.tmp"
