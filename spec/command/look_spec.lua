@@ -170,6 +170,12 @@ describe("strata", function()
 			assert.equal(2, command.run({ "ls", "--layer", "3", app, "etc" }).status)
 		end)
 
+		it("fails for a path that a layer does not have, and lists nothing", function()
+			local done = command.run({ "ls", "--layer", "1", app, "etc", "no/such", "*.nope" })
+			assert.same({ "", "strata: layer 1: nothing matches 'no/such', '*.nope'\n", 2 },
+				{ done.stdout, done.stderr, done.status })
+		end)
+
 		it("has JSON, one entry in each line", function()
 			local text = command.check({ "ls", "--json", app, "odd" })
 			local found = cjson.decode(text)
@@ -217,6 +223,12 @@ describe("strata", function()
 			assert.equal("hello\n", command.check({ "cat", "--layer", "1", app, "etc/motd" }))
 			assert.equal("hello\n", command.check({ "cat", "--upto", "1", app, "etc/motd" }))
 			assert.equal(("x"):rep(5000), command.check({ "cat", app, "usr/bin/link" }))
+		end)
+
+		it("has no JSON", function()
+			local done = command.run({ "cat", "--json", app, "etc/motd" })
+			assert.same({ "", "strata: cat writes the bytes of files: it has no JSON\n", 2 },
+				{ done.stdout, done.stderr, done.status })
 		end)
 
 		it("fails for what is no file", function()

@@ -19,7 +19,7 @@ describe("what require has not loaded", function()
 	it("is most of the operations, and the checks", function()
 		assert.equal("", printed(LOADED .. [[
 for _, name in ipairs {
-	"edit.append", "edit.dedup", "edit.purge", "edit.rebase", "edit.squash", "check", "repair", "diff", "artifact",
+	"edit.append", "edit.fold", "edit.purge", "edit.rebase", "edit.squash", "check", "repair", "diff", "artifact",
 	"layer.new", "save", "rootfs", "stream", "registry", "dialect.docker.edit",
 } do
 	if loaded(name) then print(name) end

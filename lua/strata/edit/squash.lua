@@ -1,6 +1,7 @@
 --- Making one layer of several.
 
 local core = require "strata.core"
+local fail = require "strata.util.fail"
 local history = require "strata.history"
 local image = require "strata.image"
 local layer = require "strata.layer"
@@ -76,7 +77,7 @@ function image.methods:squash(first, last, opts)
     options.check("squash", "SquashOptions", first)
     local base, message, code = layer_list.count_base(state, first.above)
     if not base then return nil, message, code end
-    if base == #state.layers then return self end
+    if base == #state.layers then return fail("EINVAL", "squash: no layer is above the base") end
     first, last, opts = base + 1, #state.layers, first
   else
     options.check("squash", "FlattenOptions", opts)
@@ -97,7 +98,7 @@ end
 function image.methods:flatten(opts)
   options.check("flatten", "FlattenOptions", opts)
   local state = image.state_of(self)
-  if #state.layers == 0 then return self end
+  if #state.layers == 0 then return fail("EINVAL", "flatten: the image has no layers") end
   local ok, message, code = image.edit(state, "flatten", function() return run(state, 1, #state.layers, opts) end)
   if not ok then return nil, message, code end
   return self

@@ -74,7 +74,7 @@ function Image:append(spec) end
 ---@param opts? strata.FlattenOptions
 ---@return strata.Image? self
 ---@return string? message
----@return strata.errcode? code  "EINVAL": the layers of the base are not the lowest ones; "ESTALE": a layer's file was written to meanwhile; those of reading, of a registry
+---@return strata.errcode? code  "EINVAL": the layers of the base are not the lowest ones, or none is above them; "ESTALE": a layer's file was written to meanwhile; those of reading, of a registry
 function Image:squash(first, last, opts) end
 
 --- Makes one layer of all.
@@ -85,7 +85,7 @@ function Image:squash(first, last, opts) end
 ---@param opts? strata.FlattenOptions
 ---@return strata.Image? self
 ---@return string? message
----@return strata.errcode? code  "ESTALE": a layer's file was written to meanwhile; those of reading, of a registry
+---@return strata.errcode? code  "EINVAL": it has no layers; "ESTALE": a layer's file was written to meanwhile; those of reading, of a registry
 function Image:flatten(opts) end
 
 --- Divides a layer. With paths it becomes two: what they choose is in the upper one, with all names of a file and with

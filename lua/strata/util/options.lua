@@ -133,6 +133,20 @@ local function fits(value, kind, row)
   return type(value) ~= "string" or not row.is or options.rules[row.is].holds(value)
 end
 
+-- The levels that a compression has.
+local LEVELS = { gzip = { 0, 9 }, zstd = { 1, 19 } }
+
+-- What is wrong with a level beside the compression that it is for: it would be taken, and do nothing.
+local function level_problem(level, compression, prefix)
+  if compression == "none" then
+    return ('%slevel is for compression = "gzip" or "zstd"; with "none" nothing is compressed'):format(prefix)
+  end
+  local range = LEVELS[compression]
+  if not range or level >= range[1] and level <= range[2] then return nil end
+  return ("%slevel of %s should be a whole number from %d to %d, not %s"):format(prefix, compression, range[1],
+    range[2], shown(level))
+end
+
 local class_problem
 
 -- What is wrong with a value, nil for nothing.
@@ -175,6 +189,9 @@ function class_problem(given, class, subject, prefix)
   end
   for name, row in options.each(class) do
     if row.required and given[name] == nil then return ("%s%s is missing"):format(prefix, name) end
+  end
+  if rows.level and rows.compression and given.level then
+    return level_problem(given.level, given.compression or rows.compression.default, prefix)
   end
 end
 

@@ -110,6 +110,7 @@ end
 
 -- Of any size: who asks for a file wants all of it.
 local function cat(args, out)
+  if out.is_json then problem.stop("artifact cat writes the bytes of files: it has no JSON") end
   local found = open(args, out)
   local sizes = {}
   for i, file in ipairs(found.files) do

@@ -24,6 +24,7 @@ local function copy(file, out)
 end
 
 function cat.run(args, out)
+  if out.is_json then problem.stop("cat writes the bytes of files: it has no JSON") end
   local img = options.open(args, out)
   local layer, root = args.layer and options.layer(img, args.layer), nil
   if not layer then root = options.rootfs(args, img) end

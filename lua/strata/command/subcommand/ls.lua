@@ -1,5 +1,6 @@
 --- strata ls: the files of an image as a container sees them, or those of one layer.
 
+local choice = require "strata.util.choice"
 local json = require "strata.util.json"
 local listing = require "strata.command.listing"
 local options = require "strata.command.options"
@@ -57,14 +58,13 @@ end
 
 -- The same for what a layer has, in the order of its tar.
 local function each_of_layer(layer, args, visit)
-  local chosen, count = args.path[1] and require("strata").matcher(args.path), 0
+  local chosen, list = args.path[1] and choice.new(args.path, "ls"), {}
   for entry in layer:entries() do
-    if not chosen or chosen(entry.path) then
-      visit(entry)
-      count = count + 1
-    end
+    if not chosen or chosen:covers(entry.path) then list[#list + 1] = entry end
   end
-  if chosen and count == 0 then problem.stop("layer %d has nothing of these paths", layer.position) end
+  local unused = chosen and chosen:unused()
+  if unused then problem.stop("layer %d: %s", layer.position, unused) end
+  for _, entry in ipairs(list) do visit(entry) end
 end
 
 local FIELDS = { "path", "type", "uid", "gid", "uname", "gname", "size", "mtime", "linkpath", "whiteout", "opaque" }

@@ -20,7 +20,9 @@ function run.run(args)
   words[0] = args.script
   rawset(_G, "arg", words)
   local chunk = problem.check(loadfile(args.script ~= "-" and args.script or nil))
-  local status = chunk((table.unpack or unpack)(words))
+  local status, message = chunk((table.unpack or unpack)(words))
+  -- As of `return img:save("app.tar")`: what failed is told, since nobody else would.
+  if not status and type(message) == "string" then problem.stop("%s", message) end
   return type(status) == "number" and status or 0
 end
 

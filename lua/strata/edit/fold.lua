@@ -61,16 +61,16 @@ end
 ---@field names {path: string, number: integer}[]  entries of the layer
 ---@field torn boolean?  the names repeat several files
 
----@class strata.Dedup
+---@class strata.Fold
 ---@field states strata.LayerState[]
 ---@field odd table<integer, boolean>  layers that are left alone
 ---@field crossed table<integer, boolean>  files that another layer has a hardlink to
 ---@field groups table<integer, integer[]>  by the key of a file: the entries that are names of it
 ---@field files strata.RepeatedFile[][]  of each layer
-local Dedup = {}
-Dedup.__index = Dedup
+local Fold = {}
+Fold.__index = Fold
 
-function Dedup:entry(key)
+function Fold:entry(key)
   return self.states[layer_of(key)].index:entry(key % STEP)
 end
 
@@ -143,7 +143,7 @@ local function look_below(index, tree, told)
 end
 
 -- Notes the names of the files of a layer, now that it is in the tree, and which of them repeat something.
-function Dedup:collect(number, tree, told, below)
+function Fold:collect(number, tree, told, below)
   local files, list = {}, {}
   self.odd[number], self.files[number] = told.odd, list
   for entry in self.states[number].index:entries() do
@@ -173,7 +173,7 @@ function Dedup:collect(number, tree, told, below)
   end
 end
 
-function Dedup:collect_all()
+function Fold:collect_all()
   local told, below
   local tree, message, code = merge.of_states(self.states, {
     view = "spec", -- it shows which layers go through symlinks of others; they stay as they are
@@ -229,7 +229,7 @@ local function may_repeat(upper, lower)
 end
 
 -- A hardlinked file goes with all of its names or not at all, and only if no other layer links to it.
-function Dedup:is_whole(file)
+function Fold:is_whole(file)
   local group, lower, count = self.groups[file.key], self.groups[file.into], #file.names
   if file.torn or self.crossed[file.key] or self.crossed[file.into] then return false end
   if self.odd[file.layer] or self.odd[layer_of(file.into)] then return false end
@@ -239,7 +239,7 @@ end
 
 -- Whether all names of a file have the metadata of the file. Where they differ, unpackers do not
 -- agree about what the file gets.
-function Dedup:is_plain(file)
+function Fold:is_plain(file)
   local source, index = self:entry(file.key), self.states[file.layer].index
   for _, one in ipairs(file.names) do
     local entry = index:entry(one.number)
@@ -251,7 +251,7 @@ end
 
 -- The files that can go by what the entries say. The topmost layers come first: what goes
 -- into an entry goes further down with it.
-function Dedup:choose()
+function Fold:choose()
   local chosen = {}
   for number = #self.states, 2, -1 do
     for _, file in ipairs(self.files[number]) do
@@ -264,7 +264,7 @@ end
 -- ---- contents ------------------------------------------------------------------------------
 
 -- Layers are prepared side by side.
-function Dedup:prepare(chosen, opts)
+function Fold:prepare(chosen, opts)
   local wanted, list = {}, {}
   for _, file in ipairs(chosen) do
     if file.kind == "file" and self:entry(file.key).size > 0 then
@@ -278,7 +278,7 @@ function Dedup:prepare(chosen, opts)
 end
 
 -- The chosen files whose contents are the same as those of the files below.
-function Dedup:compare(chosen, opts)
+function Fold:compare(chosen, opts)
   local total, done, same = 0, 0, {}
   local function size_of(file) return file.kind == "file" and self:entry(file.key).size or 0 end
   for _, file in ipairs(chosen) do total = total + size_of(file) end
@@ -322,7 +322,7 @@ local function depth_of(path)
 end
 
 -- Takes the directories that have to stay out of the list.
-function Dedup:without_needed_directories(chosen)
+function Fold:without_needed_directories(chosen)
   local counts, result, dirs = {}, {}, {}
   for i, file in ipairs(chosen) do
     local path = file.names[1].path
@@ -355,7 +355,7 @@ end
 
 -- ---- the whole -----------------------------------------------------------------------------------
 
-function Dedup:plan(opts)
+function Fold:plan(opts)
   local ok, message, code = layer.load(self.states, {
     threads = opts.threads, progress = opts.progress, contents = self.states,
   })
@@ -370,7 +370,7 @@ function Dedup:plan(opts)
 end
 
 -- Gives the file below the metadata of a file, which is dropped under all of its names.
-function Dedup:carry_out(file, list)
+function Fold:carry_out(file, list)
   local into, bytes = layer_of(file.into), 0
   local lower = { self:entry(file.into) }
   for _, number in ipairs(self.groups[file.into] or {}) do lower[#lower + 1] = self.states[into].index:entry(number) end
@@ -397,7 +397,7 @@ function image.methods:fold(opts)
   options.check("fold", "FoldOptions", opts)
   opts = opts or {}
   local state = image.state_of(self)
-  local work = setmetatable({ states = state.hub.layers, odd = {}, crossed = {}, groups = {}, files = {} }, Dedup)
+  local work = setmetatable({ states = state.hub.layers, odd = {}, crossed = {}, groups = {}, files = {} }, Fold)
   return image.edit(state, "fold", function(edit)
     local chosen, message, code = work:plan(opts)
     local ok = chosen ~= nil
