@@ -35,6 +35,8 @@ local function put_tar(bytes)
 	put("tar_parse", plan(16) .. bytes)
 	put("tar_patch", plan(8) .. bytes)
 	put("plan_write", plan(16) .. bytes)
+	put("assembly", plan(8) .. bytes)
+	put("draft", plan(8) .. bytes)
 end
 
 local function put_layers(bytes)

@@ -147,11 +147,11 @@ local list = {}
 
 -- `whole`: without any memory what was made cannot be removed either. `merges`: into a directory with something in it,
 -- in which a failure leaves what was done so far. `litters`: it removes what it has made itself, and does not tell when
--- that fails.
+-- that fails. `again`: what cannot be written once is written in another way.
 local function add(name, run, options)
 	options = options or {}
 	list[#list + 1] = { name = name, run = run, whole = options.whole, merges = options.merges or options.litters,
-		litters = options.litters }
+		litters = options.litters, again = options.again }
 end
 
 for _, name in ipairs({ "docker", "gzip", "v1", "legacy", "oci", "oci_archive", "whole" }) do
@@ -384,6 +384,17 @@ add("new and append", function(env)
 	img:close()
 	return saved.id
 end)
+
+-- Compressed layers are written while they are scanned; what cannot be is written by the save.
+for _, name in ipairs({ "gzip", "oci_archive" }) do
+	add("remove " .. name, function(env)
+		local img = must(strata.open(env[name]))
+		local _, removed = must(img:remove({ "opt/noise", "**/new" }))
+		local saved = must(img:save(env.out .. "/target"))
+		img:close()
+		return #removed .. saved.id
+	end, { again = true })
+end
 
 add("squash", function(env)
 	local img = must(strata.open(env.docker))

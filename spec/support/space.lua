@@ -2,7 +2,8 @@
 --
 --   lua5.4 spec/support/space.lua MODULE DIRECTORY SEED STRIDE
 --
--- preloaded with MODULE, in a private mount name space. Each failure must be ENOSPC and leave what was there.
+-- preloaded with MODULE, in a private mount name space. Each failure must be ENOSPC and leave what was there. What is
+-- written again elsewhere when it cannot be written to $TMPDIR must not fail at all, nor leave anything there.
 
 local module, dir, seed, stride = arg[1], arg[2], tonumber(arg[3]), tonumber(arg[4])
 local faults = assert(package.loadlib(module, "luaopen_faults"))()
@@ -48,6 +49,22 @@ local function try(scenario, size, usual)
 	return ok
 end
 
+-- The same of the directory for temporary files.
+local function try_temporary(scenario, size, usual)
+	local path = os.getenv("TMPDIR")
+	faults.mount(path, size)
+	scenarios.reset(faults, env)
+	local free = faults.free_space(path)
+	local ok, result = pcall(scenario.run, env)
+	collect()
+	local now = scenarios.snapshot(faults, env.out)
+	runs = runs + 1
+	expect(scenario, size, ok, "failed with %s", tostring(not ok and type(result) == "table" and result[1] or result))
+	expect(scenario, size, now == usual, "left something else:\n%s", now)
+	expect(scenario, size, faults.free_space(path) == free, "has less space than before")
+	faults.unmount(path)
+end
+
 faults.make(env.out)
 
 -- What stands there already needs this much.
@@ -72,6 +89,14 @@ for _, scenario in ipairs(scenarios.list) do
 		local size = occupied + PAGE * math.random(stride)
 		while not try(scenario, size, usual) and problems < 20 do
 			size = size + PAGE * stride
+		end
+	end
+	if scenario.again then
+		scenarios.reset(faults, env)
+		assert(pcall(scenario.run, env))
+		local usual = scenarios.snapshot(faults, env.out)
+		for pages = 1, 12 do
+			try_temporary(scenario, PAGE * pages, usual)
 		end
 	end
 end

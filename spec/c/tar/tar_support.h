@@ -359,16 +359,16 @@ static inline bool is_path(const struct reading *r, size_t i, const char *path)
 /* Reads and frees b; also in pieces, which must tell the same. */
 static inline struct reading consume(struct strata_buf *b)
 {
-	struct reading whole = read_buf(b);
+	struct reading all = read_buf(b);
 
 	for (uint64_t seed = 1; seed <= 12; seed++) {
 		struct reading pieces = read_tar(b->data, b->len, seed * 7919, NULL);
 
-		CHECK(same_reading(&whole, &pieces));
+		CHECK(same_reading(&all, &pieces));
 		free_reading(&pieces);
 	}
 	strata_buf_free(b);
-	return whole;
+	return all;
 }
 
 static inline bool refused(struct strata_buf *b, const char *code)
