@@ -1,3 +1,4 @@
+-- Takes seconds: not for make check.
 -- Layers that try to get out of the directory that they are applied to, or to keep us busy. Each name begins
 -- with the row of the list of known attacks that it stands for.
 

@@ -1,3 +1,4 @@
+-- Takes seconds: not for make check.
 -- Image archives and documents that mean to be taken for something else. Each name begins with the row of the list of
 -- known attacks that it stands for.
 

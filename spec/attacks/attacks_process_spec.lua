@@ -1,3 +1,4 @@
+-- Takes seconds: not for make check.
 -- What the process as a whole must not be made to do. Each name begins with the row of the list of known attacks that
 -- it stands for.
 

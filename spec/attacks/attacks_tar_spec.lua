@@ -1,3 +1,4 @@
+-- Takes seconds: not for make check.
 -- Tars that are made to be read in two ways, or to keep a reader busy. Each name begins with the row of the list of
 -- known attacks that it stands for.
 

@@ -1,3 +1,4 @@
+-- Takes seconds: not for make check.
 -- Readers of tar beside each other, on real tars and on mutated ones: strata sees what Go sees, refuses what Go
 -- refuses, and where libarchive sees something else a check says so.
 

@@ -1,3 +1,4 @@
+-- Takes seconds: not for make check.
 -- What a check tells of the images on which runtimes differ: spec/support/runtime_inputs.lua has the images,
 -- runtime_inputs.txt what Docker, containerd, podman and umoci make of them. What they differ about has a finding that
 -- says so, what all of them refuse has an error, and what all take alike has nothing above a note.

@@ -1,3 +1,4 @@
+-- Takes seconds: not for make check.
 -- Subcommands that change an image: what they do is what the module does, and they write all of it or nothing.
 
 local cjson = require "cjson"

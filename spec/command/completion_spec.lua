@@ -1,3 +1,4 @@
+-- Takes seconds: not for make check.
 -- The man page, and what completes the command's words in bash and in zsh, against the parser.
 
 local process = require "spec.support.process"

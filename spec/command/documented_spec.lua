@@ -1,3 +1,4 @@
+-- Takes seconds: not for make check.
 -- What doc/command.md shows is what happens, and so are the examples that help has.
 
 local cjson = require "cjson"

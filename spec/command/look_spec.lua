@@ -1,3 +1,4 @@
+-- Takes seconds: not for make check.
 -- Subcommands that look into an image, on all kinds of it.
 
 local cjson = require "cjson"

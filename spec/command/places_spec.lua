@@ -1,3 +1,4 @@
+-- Takes seconds: not for make check.
 -- Subcommands for layouts and registries as a whole: tags, indexes, artifacts, garbage; and an image without layers.
 
 local cjson = require "cjson"

@@ -1,3 +1,4 @@
+-- Takes seconds: not for make check.
 -- strata serve: the explorer from the command line.
 
 local nginx = require "spec.support.nginx"

@@ -1,3 +1,4 @@
+-- Takes seconds: not for make check.
 -- What the command is to a shell: help, errors in one line, exit statuses, pipes, terminals.
 
 local command = require "spec.support.command"

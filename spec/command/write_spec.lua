@@ -1,3 +1,4 @@
+-- Takes seconds: not for make check.
 -- Subcommands that write an image, or its files, elsewhere; and registries.
 
 local cjson = require "cjson"

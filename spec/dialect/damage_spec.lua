@@ -1,3 +1,4 @@
+-- Takes seconds: not for make check.
 -- Archives that were sound once: cut off, with bytes that changed, with digests that do not hold.
 
 local archive = require "spec.support.docker_archive"

@@ -1,3 +1,4 @@
+-- Takes seconds: not for make check.
 local shell = require "spec.support.shell"
 local strata = require "strata"
 local tmp = require "spec.support.tmp"

@@ -1,3 +1,4 @@
+-- Takes seconds: not for make check.
 -- Layouts that contradict themselves, or that somebody made to harm: each is refused with a reason, and
 -- nothing of it is left behind.
 

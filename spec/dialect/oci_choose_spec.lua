@@ -1,3 +1,4 @@
+-- Takes seconds: not for make check.
 local oci_layout = require "spec.support.oci_layout"
 local peers = require "spec.support.peers"
 local shell = require "spec.support.shell"

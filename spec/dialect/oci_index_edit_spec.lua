@@ -1,3 +1,4 @@
+-- Takes seconds: not for make check.
 -- Edits of indexes in a layout, as a directory and as an archive: images are added, entries and names go, and no byte
 -- changes that no edit names.
 

@@ -1,3 +1,4 @@
+-- Takes seconds: not for make check.
 -- Saving an edited image back into the layout that it came from: what is concerned follows, everything
 -- else keeps its bytes.
 

@@ -1,3 +1,4 @@
+-- Takes seconds: not for make check.
 -- Documents whose values are replaced one by one by others, all digests right: whatever comes of it, nothing
 -- is thrown but strings that say what is wrong.
 

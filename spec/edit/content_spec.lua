@@ -1,3 +1,4 @@
+-- Takes seconds: not for make check.
 local archive = require "spec.support.archive"
 local shell = require "spec.support.shell"
 local tarball = require "spec.support.tarball"

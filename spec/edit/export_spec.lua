@@ -1,3 +1,4 @@
+-- Takes seconds: not for make check.
 --- The merged file system, and what is chosen of it: img:export, root:export, root:extract.
 
 local archive = require "spec.support.archive"

@@ -1,3 +1,4 @@
+-- Takes seconds: not for make check.
 --- Folding entries that repeat a lower layer's content with other metadata: img:fold.
 
 local archive = require "spec.support.archive"

@@ -1,3 +1,4 @@
+-- Takes seconds: not for make check.
 --- img:normalize: images that are the same whenever they were built.
 
 local archive = require "spec.support.archive"

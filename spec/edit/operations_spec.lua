@@ -1,3 +1,4 @@
+-- Takes seconds: not for make check.
 --- What every operation on the layers of an image has to keep: history, diff_ids and config in step, with any history
 --- and in any format, and the bytes of layers that it does not concern.
 

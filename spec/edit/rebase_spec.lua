@@ -1,3 +1,4 @@
+-- Takes seconds: not for make check.
 --- Putting an image onto another base: img:rebase.
 
 local archive = require "spec.support.archive"

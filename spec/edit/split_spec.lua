@@ -1,3 +1,4 @@
+-- Takes seconds: not for make check.
 --- img:split and img:rechunk: several layers of one, and layers that stay from build to build.
 
 local archive = require "spec.support.archive"

@@ -1,3 +1,4 @@
+-- Takes seconds: not for make check.
 -- The collector runs all the time: what Lua alone keeps alive is kept alive.
 
 local scenarios = require "spec.support.scenarios"

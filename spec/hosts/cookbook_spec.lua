@@ -1,3 +1,4 @@
+-- Takes seconds: not for make check.
 -- Each snippet of doc/cookbook.md runs as it stands there, and does what its heading says.
 
 local archive = require "spec.support.archive"

@@ -1,3 +1,4 @@
+-- Takes seconds: not for make check.
 local child = require "spec.support.child"
 local http_server = require "spec.support.http_server"
 

@@ -1,3 +1,4 @@
+-- Takes seconds: not for make check.
 -- Everything that can be done to real files of public projects, where STRATA_CORPUS names them.
 
 local archive = require "spec.support.docker_archive"

@@ -1,3 +1,4 @@
+-- Takes seconds: not for make check.
 -- One script, run again and again: in processes of their own, since Lua draws the seed of its hash tables when it
 -- starts, and with pairs() going through tables in another order each time. What it writes and what it prints is the
 -- same, byte for byte.

@@ -1,3 +1,4 @@
+-- Takes seconds: not for make check.
 --- img:append: layers of directories, tars, other archives and other layers.
 
 local archive = require "spec.support.archive"

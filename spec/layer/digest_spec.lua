@@ -1,3 +1,4 @@
+-- Takes seconds: not for make check.
 --- entry:digest() and that of rootfs entries, beside sha256sum.
 
 local archive = require "spec.support.archive"

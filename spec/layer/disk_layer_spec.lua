@@ -1,3 +1,4 @@
+-- Takes seconds: not for make check.
 --- strata.layer: layers that are made of directories of the host.
 
 local archive = require "spec.support.archive"

@@ -1,3 +1,4 @@
+-- Takes seconds: not for make check.
 --- What a registry, or somebody between, may try: rows A1 to A31 of the rules for registries, as far as they are about
 --- requests. may_go_spec has those that need no network, auth_spec and redirects_spec the same mechanisms in detail.
 

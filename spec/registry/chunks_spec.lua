@@ -1,3 +1,4 @@
+-- Takes seconds: not for make check.
 -- Uploads in chunks, for hosts that take only so many bytes in a request: hosts = { [host] = { chunk_size = n } }.
 -- Ids are those of the checks.
 

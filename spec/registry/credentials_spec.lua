@@ -1,3 +1,4 @@
+-- Takes seconds: not for make check.
 --- Credentials: where they are looked up, in which order, and that no message has any.
 
 local base64 = require "strata.util.base64"

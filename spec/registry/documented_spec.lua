@@ -1,3 +1,4 @@
+-- Takes seconds: not for make check.
 -- doc/registry.md tells what there is.
 
 local options = require "strata.util.options"

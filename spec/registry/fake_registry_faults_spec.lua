@@ -1,3 +1,4 @@
+-- Takes seconds: not for make check.
 -- Each fault of the registry of the specs is what it says: a spec that asks for one must get it. The quirks are those
 -- of registries in the field, Q1 to Q17 of the rules for registries.
 

@@ -1,3 +1,4 @@
+-- Takes seconds: not for make check.
 -- Where registries in the field differ from the specification, by the numbers that the rules for registries give them.
 
 local cjson = require "cjson"

@@ -1,3 +1,4 @@
+-- Takes seconds: not for make check.
 -- The registry of the specs, without a fault, obeys the distribution specification: a registry that does not would
 -- make bad specs. The checks are those of the specification's conformance tests, in their order and nearly by their
 -- names; the letter and number before a name is the endpoint in the specification's table.

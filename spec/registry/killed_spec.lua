@@ -1,3 +1,4 @@
+-- Takes seconds: not for make check.
 -- A push that is killed at any request leaves the tag as it was, or at the whole new image.
 
 local process = require "spec.support.process"

@@ -1,3 +1,4 @@
+-- Takes seconds: not for make check.
 -- Mirrors of a registry: where it is read before it is asked itself. Ids are those of the checks.
 
 local registry = require "spec.support.registry"

@@ -1,3 +1,4 @@
+-- Takes seconds: not for make check.
 -- Saving images to registries: what is uploaded, mounted, skipped, in which order, and what happens when a registry
 -- refuses. Ids are those of the checks.
 

@@ -1,3 +1,4 @@
+-- Takes seconds: not for make check.
 --- Redirects and Locations, RED1 to RED12 of the rules for registries: where requests go, and what goes along.
 
 local certificates = require "spec.support.certificates"

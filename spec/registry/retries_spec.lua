@@ -1,3 +1,4 @@
+-- Takes seconds: not for make check.
 --- Trying again, RTY1 to RTY8 of the rules for registries: what is tried again, after how long, and when that ends.
 
 local blobs = require "strata.registry.blobs"

@@ -1,3 +1,4 @@
+-- Takes seconds: not for make check.
 --- No secret is shown, AUTH17 of the rules for registries. Everything is asked of registries that authenticate in every
 --- way and go wrong in every way; all messages, thrown errors and printed objects are searched.
 

@@ -1,3 +1,4 @@
+-- Takes seconds: not for make check.
 --- TLS, proxies and connections: NET1 to NET7 and NET11 to NET14 of the rules for registries.
 
 local certificates = require "spec.support.certificates"

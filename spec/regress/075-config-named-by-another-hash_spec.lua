@@ -1,3 +1,4 @@
+-- Takes seconds: not for make check.
 local cjson = require "cjson"
 local docker = require "spec.support.docker"
 local docker_archive = require "spec.support.docker_archive"

@@ -1,3 +1,4 @@
+-- Takes seconds: not for make check.
 -- A path that a hardlink leads to could be renamed, by a rewrite or by assigning to the entry, and the hardlink was
 -- left without its file: in an upper layer, or in the same layer where a symlink is on the way. Dropping was refused in
 -- some of these cases only. In the other direction a hardlink was thought to need a file that had other names.

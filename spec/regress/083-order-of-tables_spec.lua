@@ -1,3 +1,4 @@
+-- Takes seconds: not for make check.
 -- What pairs() goes through first is another thing in every run. The order of its keys reached messages, the variables
 -- and labels of a job's edit in the config, and the index that an image is found in.
 

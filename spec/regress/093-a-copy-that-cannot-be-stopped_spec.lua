@@ -1,3 +1,4 @@
+-- Takes seconds: not for make check.
 -- An image without edits is saved as a copy of its file. That went on to its end whatever the progress function, a
 -- deadline or an interrupt said, and told no progress.
 

@@ -1,3 +1,4 @@
+-- Takes seconds: not for make check.
 -- Two of three images of an archive were edited, and the archive that was saved had two images: the third was gone,
 -- and nothing was said. An archive of Docker 1.10 also became one of the format "docker".
 

@@ -1,3 +1,4 @@
+-- Takes seconds: not for make check.
 -- A whole layout that was saved in the other way to store layouts lost its indexes, attestations and artifacts: the
 -- images of an index became as many descriptors of its name. `lost` named indexes again and again, and images that had
 -- been written, and not what was left out.

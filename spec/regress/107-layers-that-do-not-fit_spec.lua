@@ -1,3 +1,4 @@
+-- Takes seconds: not for make check.
 -- img.layers is a table that can be changed. After that a save said yes and wrote an archive that cannot be opened: its
 -- config had other diff_ids than there were layers. A history could also be replaced by one that does not fit.
 

@@ -1,3 +1,4 @@
+-- Takes seconds: not for make check.
 -- An edit that failed half way was saved with what it had done so far, and one that failed before it had done anything
 -- kept the image from ever being saved.
 

@@ -1,3 +1,4 @@
+-- Takes seconds: not for make check.
 -- A purge told success and said nothing of annotations, attestations and other images of the archive, where the secret
 -- was still to be read. A whiteout alone was a match for img:remove, and none for layer:remove.
 

@@ -1,3 +1,4 @@
+-- Takes seconds: not for make check.
 -- strata.copy with ref, digest or platform wrote all images that were where the one came from, unless a format was
 -- given: the choice only told which of them its result was about.
 

@@ -1,3 +1,4 @@
+-- Takes seconds: not for make check.
 -- The digest, the chain_id and the size of a layer asked all layers for edits that wait, inspect() did so for each
 -- layer, and an edit of one layer looked at the entries of all. limits.layers allows for 4,096 layers, which took
 -- minutes.

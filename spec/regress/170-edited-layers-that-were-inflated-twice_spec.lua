@@ -1,3 +1,4 @@
+-- Takes seconds: not for make check.
 -- img:remove with paths and globs scanned a gzip layer, and the save read, inflated and hashed it once more to write
 -- it. The scan drops the entries now, and the save takes what it has written when the plan of edits has come to the
 -- same.

@@ -1,3 +1,4 @@
+-- Takes seconds: not for make check.
 -- The world does not let an image be saved: the target stays as it is, and nothing else is left.
 
 local archive = require "spec.support.docker_archive"

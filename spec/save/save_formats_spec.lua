@@ -1,3 +1,4 @@
+-- Takes seconds: not for make check.
 -- Every image in every format: what each output holds, and that nothing gets lost on the way.
 
 local archive = require "spec.support.docker_archive"

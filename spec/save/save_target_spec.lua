@@ -1,3 +1,4 @@
+-- Takes seconds: not for make check.
 -- Where an image can go: into a layout that is there, over its own source, into a stream, and nowhere at
 -- all when something fails on the way.
 

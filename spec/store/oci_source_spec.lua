@@ -1,3 +1,4 @@
+-- Takes seconds: not for make check.
 -- What images come out of: hybrid archives, streams, archives compressed as a whole, and the progress of it.
 
 local child = require "spec.support.child"

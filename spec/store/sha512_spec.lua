@@ -1,3 +1,4 @@
+-- Takes seconds: not for make check.
 -- Blobs that are named by their SHA-512: verified by it, kept under that name while nobody edits them. The
 -- digests of the fixtures come from openssl, what is found in a result from sha256sum and sha512sum.
 

@@ -1,3 +1,4 @@
+-- Takes seconds: not for make check.
 -- strata.stream.image: an archive of docker save that is edited on its way, beside the same edits by open and save.
 
 local archive = require "spec.support.docker_archive"

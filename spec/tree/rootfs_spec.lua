@@ -1,3 +1,4 @@
+-- Takes seconds: not for make check.
 --- img:rootfs(): what a container sees, told without unpacking.
 
 local archive = require "spec.support.archive"

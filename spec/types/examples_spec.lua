@@ -1,3 +1,4 @@
+-- Takes seconds: not for make check.
 -- The examples of lua/strata/meta, which doc/reference.md and strata.help show, run as they stand there and print what
 -- they say, each in a directory of its own that has the images it names.
 

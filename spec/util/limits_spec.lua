@@ -1,3 +1,4 @@
+-- Takes seconds: not for make check.
 -- Every limit has a row in lua/strata/util/limits.lua and an `it` here that crosses it.
 
 local archive = require "spec.support.archive"

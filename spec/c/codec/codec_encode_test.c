@@ -1,3 +1,4 @@
+// Takes seconds: not for make check.
 /* Encoding of gzip. The oracles are zlib and the gzip and python3 commands. */
 #include "codec/codec_support.h"
 

@@ -1,3 +1,4 @@
+// Takes seconds: not for make check.
 /* Encoding of zstd. The oracles are libzstd and the zstd command. */
 #include <zstd.h>
 

@@ -1,3 +1,4 @@
+// Takes seconds: not for make check.
 /*
  * Jobs whose tasks are shared by several threads: the same bytes, digests and
  * errors with any number of them. Oracles are one-shot digests, our decoders

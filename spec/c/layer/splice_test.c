@@ -1,3 +1,4 @@
+// Takes seconds: not for make check.
 /* Splicing layers: what stays of the old blocks, and that everybody reads the result. */
 #include <pthread.h>
 

@@ -1,3 +1,4 @@
+// Takes seconds: not for make check.
 /*
  * Lua runs out of memory: its allocator fails at the k-th request of a scenario
  * of spec/support/scenarios.lua, for every k or, unless STRATA_SWEEP is "full",

@@ -1,3 +1,4 @@
+// Takes seconds: not for make check.
 /*
  * Several Lua states of one process, each in a thread of its own, and one state
  * that wanders from thread to thread: each sees what a state alone sees whose
