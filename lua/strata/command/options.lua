@@ -233,7 +233,7 @@ function options.opening(args, out, place)
   return { registry = options.registry(args, place), progress = out:progress(), threads = args.threads }
 end
 
--- What skopeo wants before a path.
+-- Formats that skopeo's commands have in front of a path.
 local SKOPEO = { ["docker-archive:"] = true, ["oci:"] = true, ["oci-archive:"] = true, ["dir:"] = true }
 
 local function transport_of(place)
@@ -429,7 +429,7 @@ local function line_of(one, is_plan)
   return (line:gsub(" and sent", ", to upload"):gsub(" and mounted", ", to mount"))
 end
 
--- What became of an image in a line, and of each layer that is another one now.
+-- The lines about an image that was saved: one about itself, and one for each layer that is not as before.
 local function saved_text(saved, is_plan)
   local lines, copied = { line_of(saved, is_plan) }, 0
   for i, one in ipairs(saved.layers) do

@@ -21,7 +21,7 @@ function copy.define(cmd)
   options.writing(cmd)
 end
 
--- What would be written; strata.copy itself has no plan.
+-- The result as it would be; strata.copy itself has no plan.
 local function plan(args, out, saving)
   local strata, opening = require "strata", options.opening(args, out, args.image)
   local source
