@@ -54,7 +54,8 @@ local function add_file(spec, path)
   spec.exclude = function(inside) return inside ~= name end
 end
 
--- The lines about sources that were left out. Where the file is alone in its directory, nothing else had to be excluded.
+-- The lines about sources that were left out. Where the file is alone in its directory, nothing else had to be
+-- excluded.
 local function told(skipped, kind)
   local list = {}
   for _, line in ipairs(skipped) do
