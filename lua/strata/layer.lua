@@ -17,10 +17,10 @@ local stranded_links = require "strata.layer.stranded_links"
 
 local layer = {}
 
---- The state of a layer. Fields without a writer are written by whoever makes it: a dialect that
--- reads it, layer.copy, layer/new, or edit/layer_list for a squashed one.
+--- The state of a layer. Fields that name no writer are written where it is made: by a dialect that
+-- reads it, layer.copy, layer/new, edit/squash, edit/parts and repair.
 ---@class strata.LayerState
----@field hub strata.Hub  of its image. Written by who puts it into one
+---@field hub strata.Hub  of its image. Also written where it is put into one
 ---@field handle strata.Layer  its object. Written by new()
 ---@field position integer  in its image, from 1. Written by the image, and layer/standalone
 ---@field origin integer?  the position that it was opened with, by image.from_model; nil: it was added
@@ -53,7 +53,7 @@ local layer = {}
 ---@field missing boolean?  they are nowhere
 ---@field remote strata.RemoteStore?  that they are in. Fetching them leaves it, and sets file, offset and compression
 ---@field hashed boolean?  this process has written them, and their digest is that of what it wrote: to a file without a
----  name, which nobody else can write to. Written by who makes the file
+---  name, which nobody else can write to. Written where the file is made
 ---@field spliced boolean?  what could stay of the compressed bytes of older gzip layers has stayed
 ---@field kept integer?  so many bytes
 

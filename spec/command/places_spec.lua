@@ -54,6 +54,17 @@ describe("strata", function()
 		fails("platform should be a platform", "new", "--platform", "nothing", "-o", dir:file("x"))
 	end)
 
+	it("tells those who know skopeo that a path has no format in front, and makes no file of that name", function()
+		local place, told = "dir:/no/such/place", "'dir:/no/such/place': formats are told by content: the path alone"
+		for _, words in ipairs({ { "inspect" }, { "tags" }, { "index", "list" }, { "artifact", "inspect" } }) do
+			words[#words + 1] = place
+			fails(told, (table.unpack or unpack)(words))
+		end
+		fails(told, "copy", place, dir:file("x"))
+		fails("'oci:x': the path alone, without oci:, and --format FORMAT", "copy", layout, "oci:x")
+		fails("'./dir:x' is a file of that name", "set", layout, "--env", "A=b", "-o", "dir:x")
+	end)
+
 	it("creates indexes, in a file and in a registry, and lists their names", function()
 		local index, images = dir:file("both.tar"), { dir:file("amd64.tar"), dir:file("arm64.tar") }
 		command.check({ "index", "create", images[1], images[2], "-o", index, "--tag", "both:1" })

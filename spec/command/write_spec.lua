@@ -292,6 +292,16 @@ describe("strata", function()
 	end)
 
 	describe("run", function()
+		it("fails when the script returns nil and a message, as calls of the module do", function()
+			local script = dir:file("returns.lua")
+			shell.write(script, 'return require("strata").open("/no/such/file")\n')
+			local done = command.run({ "run", script })
+			assert.same({ "", "strata: /no/such/file: No such file or directory\n", 2 },
+				{ done.stdout, done.stderr, done.status })
+			shell.write(script, "return nil\n")
+			assert.equal(0, command.run({ "run", script }).status)
+		end)
+
 		it("runs a script that has the module and its words", function()
 			local script = dir:write("script.lua", [[
 				local strata = require "strata"

@@ -26,7 +26,7 @@ local GROUPS = {
   { "Use Lua", { "run", "repl" } },
 }
 
--- What other tools call it.
+-- Names that other tools have for subcommands.
 local ELSEWHERE = {
   flatten = "squash", merge = "squash", mutate = "set", mod = "set", info = "inspect", show = "inspect",
   stat = "inspect", config = "inspect --config", manifest = "inspect --manifest", validate = "check", verify = "check",
@@ -82,7 +82,7 @@ function command.parser(only)
   return parser
 end
 
--- What is told at once: the version, or a help.
+-- The text that answers by itself: the version, or a help.
 local function told(words, name)
   if name == "--version" then return "strata " .. core._VERSION end
   local word = words[name and 2 or 1]
@@ -193,7 +193,7 @@ local function explain(err, script)
   return ("internal error: %s (STRATA_DEBUG=1 shows where)"):format(text), 2
 end
 
--- What is closed of standard input, output and error becomes /dev/null, opened so that writing fails. Otherwise a file
+-- Standard input, output or error that is closed becomes /dev/null, opened so that writing fails. Otherwise a file
 -- of an image would be opened in its place, and get what is printed.
 local function hold_closed()
   local held = {}

@@ -64,7 +64,7 @@ local function size_of(entry, kind)
   return ("%d"):format(entry.size)
 end
 
---- What is shown of an entry: its name, or the parts of a line of `tar -tv`.
+--- The row of an entry: its name, or the parts of a line of `tar -tv`.
 ---@param out table
 ---@param entry strata.RootEntry|strata.Entry
 ---@param is_long? boolean

@@ -233,8 +233,13 @@ function options.opening(args, out, place)
   return { registry = options.registry(args, place), progress = out:progress(), threads = args.threads }
 end
 
--- What skopeo wants before a path.
+-- Formats that skopeo's commands have in front of a path.
 local SKOPEO = { ["docker-archive:"] = true, ["oci:"] = true, ["oci-archive:"] = true, ["dir:"] = true }
+
+local function transport_of(place)
+  local transport = place:match("^(%l[%l-]*:)")
+  return SKOPEO[transport] and transport
+end
 
 -- Images that a message lists; of more than that it says how they are listed.
 local MANY = 4
@@ -248,6 +253,21 @@ function options.shortened(message, place)
   if not head then head, list = message:match("^(.* choose one with [%l, ]+): (.*)$") end
   if not list or select(2, list:gsub("[;,] ", "")) < MANY then return message end
   return ("%s: strata index list %s shows them"):format(head, place)
+end
+
+--- Gives what opening a place has given, or ends the command.
+---@param place string
+---@param value any  nil: it has failed
+---@param message string?
+---@param ... any
+---@return any ...
+function options.opened(place, value, message, ...)
+  if value ~= nil then return value, message, ... end
+  local transport = transport_of(place)
+  if transport then
+    problem.stop("'%s': formats are told by content: the path alone, without %s", place, transport)
+  end
+  problem.stop("%s", options.shortened(message, place))
 end
 
 --- Whether nothing says which of several images is meant.
@@ -271,14 +291,7 @@ function options.image_of(args, out, place, ref, digest)
     if args.has_read then problem.stop("standard input can be read once: give one of the images as a file") end
     args.has_read = true
   end
-  local img, message = require("strata").open(place, opening)
-  if img then return img end
-  message = options.shortened(message, place)
-  local transport = place:match("^(%l[%l-]*:)")
-  if SKOPEO[transport] then
-    problem.stop("%s: formats are told by content: the path alone, without %s", place, transport)
-  end
-  problem.stop("%s", message)
+  return (options.opened(place, require("strata").open(place, opening)))
 end
 
 --- Opens the image that the arguments name, or ends the command.
@@ -358,6 +371,9 @@ function options.check_target(args)
   elseif not to and not args.in_place and not args.plan then
     problem.stop("where does it go? -o TO (a file, a directory, - or docker://...)%s",
       args.image and ", or --in-place" or "")
+  elseif to and transport_of(to) then
+    problem.stop("'%s': the path alone, without %s, and --format FORMAT; './%s' is a file of that name", to,
+      transport_of(to), to)
   elseif to == "-" and args.json and not args.plan then
     problem.stop("--json and -o - both want standard output")
   elseif to == "-" and not args.plan and core.is_terminal(1) then
@@ -413,7 +429,7 @@ local function line_of(one, is_plan)
   return (line:gsub(" and sent", ", to upload"):gsub(" and mounted", ", to mount"))
 end
 
--- What became of an image in a line, and of each layer that is another one now.
+-- The lines about an image that was saved: one about itself, and one for each layer that is not as before.
 local function saved_text(saved, is_plan)
   local lines, copied = { line_of(saved, is_plan) }, 0
   for i, one in ipairs(saved.layers) do

@@ -1,4 +1,4 @@
---- What the command writes: lines for people, JSON for programs, colours and progress for a terminal.
+--- The output of the command: lines for people, JSON for programs, colours and progress for a terminal.
 
 local base64 = require "strata.util.base64"
 local core = require "strata.core"
@@ -188,7 +188,7 @@ function Output:warn(text, ...)
   io.stderr:write("strata: ", text, "\n")
 end
 
--- What runs shorter than this shows no bar.
+-- Work that takes less shows no bar.
 local PATIENCE = 0.5
 
 --- The option `progress`: a bar on standard error when that is a terminal, and which goes when the work is done.

@@ -1,4 +1,4 @@
---- What ends the command with a message and status 2.
+--- The error that ends the command, with a message and status 2.
 
 local problem = {}
 

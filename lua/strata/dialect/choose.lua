@@ -35,7 +35,7 @@ local choose = {}
 ---@field manifest strata.ImageManifest?
 ---@field descriptor_text string?  the descriptor that led to the manifest
 ---@field index table?  the nested index that the manifest was found in
----@field strict table?  set by whoever opens it with the option `strict`
+---@field strict table?  set by strata.open and its like, with the option `strict`
 
 --- The manifest of an image.
 ---@class strata.ImageManifest

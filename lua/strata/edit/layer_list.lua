@@ -160,6 +160,7 @@ end
 -- The layers that were created by a command with some text in it, the topmost first.
 local function find_created_by(state, wanted)
   local is_text, list = type(wanted) == "string", {}
+  if wanted == "" then misuse "remove_layer: created_by: the text is empty, and would match everything" end
   local pattern = type(wanted) == "table" and wanted.pattern
   local finds = not is_text and choice.text(pattern, "remove_layer: created_by.pattern")
   for i = #state.layers, 1, -1 do

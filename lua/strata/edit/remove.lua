@@ -23,7 +23,7 @@ function remove.covers(chosen, entry)
   return chosen:covers(hidden or entry.path, hidden ~= nil)
 end
 
--- What a function says of an entry goes for its path in all layers.
+-- Asks the function, if there is one, about each entry. Its answer is about the path, and so about all layers.
 local function ask(states, chosen)
   if not chosen.call then return end
   for _, state in ipairs(states) do
@@ -69,7 +69,7 @@ local function find_in_view(tree, chosen, found)
   return example
 end
 
---- What the merged views have at chosen paths: both, since either may be what runs.
+--- The entries that the merged views have at chosen paths: both views, since a runtime may show either.
 ---@param states strata.LayerState[]
 ---@param chosen strata.Choice
 ---@return table<integer, table<integer, boolean>>? found  by layer: the numbers of entries

@@ -13,7 +13,7 @@ local printed = require "strata.util.printed"
 local HEADER = 512
 local PARTS = 120 -- more layers than that no overlay takes
 
--- What paths choose goes into the second of two parts.
+-- The entries that paths choose go into the second of two parts.
 local function by_choice(state, i, index, which)
   local chosen, handle = choice.new(which, "split"), state.layers[i]
   for entry in chosen.call and index:entries() or function() end do

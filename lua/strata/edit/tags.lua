@@ -4,6 +4,7 @@ local core = require "strata.core"
 local fail = require "strata.util.fail"
 local frozen = require "strata.util.frozen"
 local image = require "strata.image"
+local json = require "strata.util.json"
 local misuse = require "strata.util.misuse"
 local reference = require "strata.document.reference"
 
@@ -21,6 +22,7 @@ function image.set.tags(state, value)
     for _, opened in ipairs(state.opened.tags) do known = known or opened == ref end
     list[i] = known and ref or reference.complete(ref)
   end
+  if #list ~= #json.keys(value) then misuse("tags should be an array of strings") end
   state.tags = list
 end
 

@@ -12,7 +12,7 @@ local documents = {}
 
 local PIECE = 65536
 
---- What a layer becomes that keeps its tar.
+--- The changes to a layer that keeps its tar.
 ---@class strata.MendedLayer
 ---@field state strata.LayerState
 ---@field media_type string?

@@ -49,7 +49,7 @@ local function key_of(finding)
   return ("%s\0%s\0%s\0%s"):format(finding.code, tostring(finding.layer), tostring(finding.path), finding.message)
 end
 
--- What of a layer keeps a check from looking at it.
+-- Findings because of which a check does not look at a layer.
 local BLINDING = { "digest", "limit", "missing-blob", "unreadable" }
 -- Findings about stored bytes, for which they have to be looked at.
 local OF_BYTES = { ["digest"] = true, ["gzip-padding"] = true, ["zstd-skippable"] = true }
@@ -162,7 +162,7 @@ end
 
 -- ---- carrying it out ---------------------------------------------------------------------
 
--- What the manifest says of a layer, as it is to be.
+-- The descriptor of a mended layer, nil where the manifest has none.
 local function descriptor_of(state, mended)
   local text = layer.descriptor(state)
   if not text then return nil end
@@ -389,7 +389,7 @@ function Repair:run()
   return true
 end
 
--- What is left, for a message.
+-- The findings that are left, for a message.
 local function lines_of(left)
   local lines = {}
   for i = 1, math.min(MAX_TOLD, #left) do

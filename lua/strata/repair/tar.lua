@@ -1,5 +1,5 @@
 --- The new tar of a layer that is mended: its entries in another order, without some, and with other headers for some.
--- What is not named keeps the bytes of its header and its content.
+-- An entry that is not named keeps the bytes of its header and its content.
 
 local core = require "strata.core"
 local job = require "strata.util.job"
@@ -13,7 +13,7 @@ local NO_ID = 2 ^ 32 - 1
 
 local tar = {}
 
---- What is to become of the entries of a layer; all tables are by the numbers of entries.
+--- The changes to the entries of a layer; all tables are by the numbers of entries.
 ---@class strata.MendedTar
 ---@field state strata.LayerState
 ---@field plain strata.Blob  its tar as it is, not compressed
@@ -185,7 +185,8 @@ function Mender:add(number)
   end
 end
 
--- What stands in the place of an entry.
+-- Writes, in the place of an entry, those that were moved there, directories that were missing, and the entry itself,
+-- unless it has another place.
 function Mender:place(number)
   local mended = self.tar
   for _, other in ipairs(mended.before[number] or {}) do self:add(other) end

@@ -26,12 +26,14 @@ local choice = {}
 local Choice = {}
 Choice.__index = Choice
 
---- A function that tells whether a Lua pattern is in a text. Throws for one that is none.
+--- A function that tells whether a Lua pattern is in a text. Throws for one that is none, and for an empty one: every
+--- text has it, and it comes from a script whose variable is not set.
 ---@param pattern any
 ---@param what string  how it is called in a message
 ---@return fun(text: string): boolean
 function choice.text(pattern, what)
   if type(pattern) ~= "string" then misuse("%s should be a Lua pattern, not %s", what, type(pattern)) end
+  if pattern == "" then misuse("%s: the pattern is empty, and would match everything", what) end
   local ok, message = pcall(string.find, "", pattern)
   if not ok then misuse("%s: %s is no Lua pattern: %s", what, core.quote(pattern), message) end
   return function(text) return text:find(pattern) ~= nil end

@@ -48,7 +48,7 @@ local function without_chunk(thrown, code)
   return code:find("\n") and ("line %s: %s"):format(number, message) or message
 end
 
--- What is typed by those who know other programs.
+-- Words with which other programs end, or help, with the answer to them.
 local HINTS = {
   exit = "Ctrl-D ends the session.", quit = "Ctrl-D ends the session.",
   help = "strata.help() lists what the module has, strata.help(img) what img has; strata.help \"save\" tells more.",

@@ -73,7 +73,7 @@ function Readline:read(prompt)
   return text
 end
 
---- What reads lines.
+--- A reader of lines.
 ---@param complete fun(text: string, cursor: integer): integer, string[]
 ---@return table reader  read(prompt): string?; is_terminal; completes
 function line.reader(complete)

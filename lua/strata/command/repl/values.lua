@@ -30,7 +30,7 @@ local function class_of(value)
   end
 end
 
---- What is known of a value.
+--- A value, as far as it is known.
 ---@param value any
 ---@return strata.repl.Known?
 function values.known(value)
@@ -77,7 +77,7 @@ local function is_object(value)
   return type(meta) == "table" and object.methods[meta.__name] ~= nil
 end
 
---- What is at a key of something.
+--- The value at a key of another one.
 ---@param known strata.repl.Known
 ---@param key any
 ---@return strata.repl.Known?
@@ -101,7 +101,7 @@ function values.at(known, key)
   return class and { class = class }
 end
 
--- What a function gives, by its type.
+-- The value that a function gives, by its type.
 local function result_of(known)
   local kind = known.fn and known.fn[5]:match("^%S+ +(%S+)")
   local class = kind and class_of_type(kind)

@@ -54,7 +54,8 @@ local function add_file(spec, path)
   spec.exclude = function(inside) return inside ~= name end
 end
 
--- What was left out. Where the file is alone in its directory, nothing else had to be excluded.
+-- The lines about sources that were left out. Where the file is alone in its directory, nothing else had to be
+-- excluded.
 local function told(skipped, kind)
   local list = {}
   for _, line in ipairs(skipped) do
@@ -63,7 +64,7 @@ local function told(skipped, kind)
   return list
 end
 
--- What img:append is told, apart from where the entries come from.
+-- The options of img:append, without those that name the source.
 local function spec_of(args, kind, out)
   local is_of_host = (kind == "dir" or kind == "file") and not args.lower
   local spec = options.work(args, out, { to = args.to, at = args.at, created_by = args.created_by, mtime = args.mtime })

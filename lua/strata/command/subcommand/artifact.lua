@@ -71,7 +71,8 @@ local function list(args, out)
   local rows
   if args.of_index then
     local digest = index_of(img).digest
-    local whole = problem.check(require("strata").open_index(args.image, options.opening(args, out, args.image)))
+    local whole = options.opened(args.image,
+      require("strata").open_index(args.image, options.opening(args, out, args.image)))
     rows = problem.check(whole:referrers {
       digest = not options.is_remote(args.image) and digest or nil, type = args.type,
     })
@@ -87,8 +88,7 @@ end
 local function open(args, out)
   local opening = options.opening(args, out, args.image)
   opening.ref, opening.digest = args.ref, args.digest
-  local found, message = require("strata").open_artifact(args.image, opening)
-  return found or problem.stop("%s", options.shortened(message, args.image))
+  return (options.opened(args.image, require("strata").open_artifact(args.image, opening)))
 end
 
 local function inspect(args, out)

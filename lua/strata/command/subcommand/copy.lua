@@ -21,15 +21,15 @@ function copy.define(cmd)
   options.writing(cmd)
 end
 
--- What would be written; strata.copy itself has no plan.
+-- The result as it would be; strata.copy itself has no plan.
 local function plan(args, out, saving)
   local strata, opening = require "strata", options.opening(args, out, args.image)
   local source
   if not options.is_any(args) then
     opening.ref, opening.platform, opening.digest = args.ref, args.platform, args.digest
-    source = problem.check(strata.open(args.image, opening))
+    source = options.opened(args.image, strata.open(args.image, opening))
   else
-    source = problem.check(strata.open_index(args.image, opening))
+    source = options.opened(args.image, strata.open_index(args.image, opening))
   end
   if options.is_remote(args.output) then saving.to = args.output end
   return (problem.check(source:plan(saving)))
@@ -52,7 +52,7 @@ function copy.run(args, out)
     saved = plan(args, out, saving)
   else
     saving.ref, saving.platform, saving.digest = args.ref, args.platform, args.digest
-    saved, lost = problem.check(require("strata").copy(args.image, args.output, saving))
+    saved, lost = options.opened(args.image, require("strata").copy(args.image, args.output, saving))
   end
   options.report(out, args, args.output, saved, lost)
 end

@@ -91,7 +91,7 @@ function index.run(args, out)
   if args.action ~= "list" then options.check_target(args) end
   if args.action == "create" then return create(args, out) end
   local opening = options.opening(args, out, args.image)
-  local whole = problem.check(require("strata").open_index(args.image, opening))
+  local whole = options.opened(args.image, require("strata").open_index(args.image, opening))
   if args.action == "list" then return list(whole, out) end
   local verb, what = edit(args, out, whole)
   for _, one in ipairs(what) do options.tell(out, "%s %s", verb, tostring(one)) end

@@ -86,7 +86,7 @@ local function order(key)
   end
 end
 
--- What is written of each entry; with a key it waits until all are there, and is sorted by it.
+-- The function that takes the row of each entry; with a key it waits until all are there, and is sorted by it.
 local function sorter(args, write)
   if not args.sort then return write, function() end end
   local rows = {}

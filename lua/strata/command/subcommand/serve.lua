@@ -32,7 +32,7 @@ local function exists(path)
   return file ~= nil
 end
 
--- What starts it: in a checkout, beside the installed module, or beside the installed command.
+-- The program that starts the explorer: in a checkout, beside the installed module, or beside the installed command.
 local function starter()
   local modules = debug.getinfo(1, "S").source:match("^@(.*)/strata/command/subcommand/[^/]*$")
   local bin = (arg and arg[0] or ""):match("^(.*)/[^/]*$") or "."

@@ -91,7 +91,7 @@ local SETTINGS = {
   { "--config", "/POINTER=JSON", pointer_pair, method "set", "Any value of the config, by a JSON Pointer." },
 }
 
--- What --unset takes, and the key that goes.
+-- The names that --unset takes, and the key that goes.
 local KEYS = { user = "User", workdir = "WorkingDir", entrypoint = "Entrypoint", cmd = "Cmd",
                healthcheck = "Healthcheck", ["stop-signal"] = "StopSignal", shell = "Shell", onbuild = "OnBuild" }
 

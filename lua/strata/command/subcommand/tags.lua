@@ -32,7 +32,7 @@ function tags.run(args, out)
   if options.is_remote(place) then
     names = problem.check(options.registry(args, place):tags(place))
   else
-    names = names_of(problem.check(require("strata").open_index(place, options.opening(args, out, place))))
+    names = names_of(options.opened(place, require("strata").open_index(place, options.opening(args, out, place))))
   end
   if out.is_json then return out:value(names) end
   for _, name in ipairs(names) do out:say("%s", output.text(name)) end

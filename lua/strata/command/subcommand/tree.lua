@@ -22,7 +22,7 @@ local function depth_of(path)
   return path == "." and 0 or select(2, path:gsub("/", "")) + 1
 end
 
--- What is down to a depth, with the bytes of the files below.
+-- The rows down to a depth, with the bytes of the files below.
 local function rows_of(root, top, depth)
   local rows, deepest = {}, depth + depth_of(top.path)
   local function visit(entry)

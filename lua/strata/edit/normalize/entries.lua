@@ -12,7 +12,7 @@ local normalize_entries = {}
 local TIMES = { "mtime", "atime", "ctime" }
 local NSEC = { mtime = "mtime_nsec", atime = "atime_nsec", ctime = "ctime_nsec" }
 
---- What is asked for.
+--- The rules that entries are held to.
 ---@class strata.NormalRules
 ---@field epoch integer
 ---@field owner strata.Owners|strata.OwnerFunction|nil
