@@ -37,8 +37,8 @@ static int add_entries(struct strata_assembly *a, struct strata_err *err)
 		if (random_u32() % odd == 0) {
 			k = random_u32() % a->source_count;
 			if (a->sources[k]->count > 0)
-				strata_assembly_take_header(
-				        a, k, random_u32() % a->sources[k]->count);
+				strata_assembly_take_header(a, k,
+				                            random_u32() % a->sources[k]->count);
 			return 0;
 		}
 	}
@@ -108,6 +108,14 @@ static void check(struct strata_assembly *a, enum strata_compression c)
 	strata_buf_free(&expected);
 }
 
+/* Inflated meanwhile, or by the assembly. */
+static int scan(struct strata_index *index, struct strata_err *err)
+{
+	if (random_u32() % 2)
+		return strata_index_scan(index, &layer_limits, NULL, err);
+	return strata_index_scan_and_inflate(index, &layer_limits, "/dev/shm", NULL, err);
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
 	struct plan plan = plan_take(&data, &size, LAYER_PLAN);
@@ -124,10 +132,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 		struct strata_buf tar = any_tar(data, size);
 
 		layers[i] = any_layer(&tar, random_u32() % 8 ? c : STRATA_NONE);
-		ok = (random_u32() % 2 ? strata_index_scan(&layers[i], &layer_limits, NULL, &err)
-		                       : strata_index_scan_and_inflate(&layers[i], &layer_limits,
-		                                                       "/dev/shm", NULL, &err)) ==
-		             0 &&
+		ok = scan(&layers[i], &err) == 0 &&
 		     strata_assembly_add_source(&a, &layers[i], &number, &err) == 0;
 		strata_buf_free(&tar);
 	}

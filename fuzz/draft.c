@@ -19,9 +19,8 @@ static struct strata_globs *any_globs(void)
 	struct strata_globs *globs = strata_globs_new(&err);
 
 	for (unsigned n = 1 + random_u32() % 3; n > 0; n--) {
-		const char *pattern = random_u32() % 4
-		                              ? patterns[random_u32() % COUNT(patterns)]
-		                              : odd_names[random_u32() % COUNT(odd_names)];
+		const char *pattern = random_u32() % 4 ? patterns[random_u32() % COUNT(patterns)]
+		                                       : odd_names[random_u32() % COUNT(odd_names)];
 
 		CHECK(strata_globs_add(globs, pattern, strlen(pattern), &err) == 0);
 	}

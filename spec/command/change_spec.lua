@@ -36,10 +36,7 @@ describe("strata", function()
 	-- Fails with one line, and writes nothing.
 	local function fails(message, ...)
 		os.remove(out)
-		local done = command.run({ ... })
-		assert.same({ 2, "" }, { done.status, done.stdout }, done.stderr)
-		assert.matches("^strata: [^\n]+\n$", done.stderr)
-		assert.matches(message, done.stderr, 1, true)
+		command.fails(message, { ... })
 		assert.is_nil(io.open(out))
 	end
 

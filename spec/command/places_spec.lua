@@ -30,10 +30,7 @@ describe("strata", function()
 	end)
 
 	local function fails(message, ...)
-		local done = command.run({ ... })
-		assert.same({ 2, "" }, { done.status, done.stdout }, done.stderr)
-		assert.matches("^strata: [^\n]+\n$", done.stderr)
-		assert.matches(message, done.stderr, 1, true)
+		command.fails(message, { ... })
 	end
 
 	local function decoded(...)

@@ -24,12 +24,8 @@ describe("strata", function()
 		dir:remove()
 	end)
 
-	-- Fails with one line.
 	local function fails(message, ...)
-		local done = command.run({ ... })
-		assert.same({ 2, "" }, { done.status, done.stdout }, done.stderr)
-		assert.matches("^strata: [^\n]+\n$", done.stderr)
-		assert.matches(message, done.stderr, 1, true)
+		command.fails(message, { ... })
 	end
 
 	local function exists(path)

@@ -8,6 +8,7 @@
 
 local core = require "strata.core"
 local pack = require "spec.support.pack"
+local steps = require "spec.support.steps"
 local strata = require "strata"
 local tmp = require "spec.support.tmp"
 
@@ -25,25 +26,6 @@ local function layers(count)
 	return list
 end
 
--- How many steps of Lua fn takes. Compiled code does not count.
-local function steps_of(fn)
-	local jit, count = rawget(_G, "jit"), 0
-	if jit then
-		jit.off()
-		jit.flush()
-	end
-	debug.sethook(function()
-		count = count + 1
-	end, "", 100)
-	local ok, message = pcall(fn)
-	debug.sethook()
-	if jit then
-		jit.on()
-	end
-	assert(ok, message)
-	return count
-end
-
 describe("for ten times as many layers ten times as much is done by", function()
 	local dir
 
@@ -59,7 +41,7 @@ describe("for ten times as many layers ten times as much is done by", function()
 	end)
 
 	local function factor(work)
-		local steps = {}
+		local taken = {}
 		for i, count in ipairs({ FEW, MANY }) do
 			local img = assert(strata.open(dir:file(count .. ".tar")))
 			for _, layer in ipairs(img.layers) do
@@ -70,12 +52,12 @@ describe("for ten times as many layers ten times as much is done by", function()
 			for _, layer in ipairs(img.layers) do
 				assert(layer.count)
 			end
-			steps[i] = steps_of(function()
+			taken[i] = steps.of(function()
 				work(img)
 			end)
 			img:close()
 		end
-		return steps[2] / steps[1]
+		return taken[2] / taken[1]
 	end
 
 	local function each(fn)
@@ -153,11 +135,11 @@ describe("for ten times as many layers ten times as much is done by", function()
 end)
 
 it("ten times as many labels, variables, annotations and tags take ten times as much", function()
-	local steps = {}
+	local taken = {}
 	for i, count in ipairs({ FEW, MANY }) do
 		local img = strata.new()
 		img:set_annotation("first", "x") -- its module is loaded
-		steps[i] = steps_of(function()
+		taken[i] = steps.of(function()
 			for k = 1, count do
 				img.config:set_label("label" .. k, "x"):set_env("NAME" .. k, "x")
 				assert(img:set_annotation("annotation" .. k, "x"))
@@ -165,7 +147,7 @@ it("ten times as many labels, variables, annotations and tags take ten times as 
 			end
 		end)
 	end
-	assert.is_true(steps[2] / steps[1] <= 12, steps[2] / steps[1])
+	assert.is_true(taken[2] / taken[1] <= 12, taken[2] / taken[1])
 end)
 
 describe("what is kept of layers is forgotten", function()

@@ -6,29 +6,11 @@
 -- the square ran up to a hundred times as long.
 
 local pack = require "spec.support.pack"
+local steps = require "spec.support.steps"
 local strata = require "strata"
 local tmp = require "spec.support.tmp"
 
 local FEW, MANY = 60, 600
-
--- How many steps of Lua fn takes. Compiled code does not count.
-local function steps_of(fn)
-	local jit, count = rawget(_G, "jit"), 0
-	if jit then
-		jit.off()
-		jit.flush()
-	end
-	debug.sethook(function()
-		count = count + 1
-	end, "", 100)
-	local ok, message = pcall(fn)
-	debug.sethook()
-	if jit then
-		jit.on()
-	end
-	assert(ok, message)
-	return count
-end
 
 describe("ten times as much is done by ten times as many steps:", function()
 	local dir
@@ -44,8 +26,8 @@ describe("ten times as much is done by ten times as many steps:", function()
 	-- work(count) gives the function whose steps count.
 	local function is_linear(work)
 		work(FEW)() -- what is loaded with the first call is there
-		local few = steps_of(work(FEW))
-		local many = steps_of(work(MANY))
+		local few = steps.of(work(FEW))
+		local many = steps.of(work(MANY))
 		assert.is_true(many / few <= 12, ("%.1f times as many steps"):format(many / few))
 	end
 

@@ -57,6 +57,16 @@ function command.no_terminal()
 	return not shell.which("script") and "script is not installed: apt install bsdutils" or nil
 end
 
+--- The same, of what has to fail, with one line that says so and nothing else.
+---@param message string a part of the line
+---@param words spec.Command|string[]
+function command.fails(message, words)
+	local done = command.run(words)
+	assert.same({ 2, "" }, { done.status, done.stdout }, done.stderr)
+	assert.matches("^strata: [^\n]+\n$", done.stderr)
+	assert.matches(message, done.stderr, 1, true)
+end
+
 --- What a terminal shows of a command that stands on it with standard output and error, carriage returns left out.
 ---@param words spec.Command|string[]
 ---@param more? string  of the shell, behind the command

@@ -196,6 +196,97 @@ static void are_refused_when_codes_are_missing(void)
 	strata_buf_free(&stream);
 }
 
+/* Fields of a head: a value and its bits; no bits end it. */
+struct field {
+	unsigned value;
+	unsigned bits;
+};
+
+static void append_fields(struct strata_buf *out, const struct field *fields)
+{
+	unsigned at = 0;
+
+	for (; fields->bits > 0; fields++)
+		for (unsigned i = 0; i < fields->bits; i++, at++) {
+			if (at % 8 == 0)
+				append_byte(out, 0);
+			if (i < 32)
+				out->data[out->len - 1] |=
+				        (char)((fields->value >> i & 1) << at % 8);
+		}
+}
+
+/* The last block, dynamic; numbers of codes; and one bit for two codes of lengths. */
+#define DYNAMIC(lengths, distances, codes)            \
+	{1, 1}, {2, 2}, {lengths, 5}, {distances, 5}, \
+	{                                             \
+		codes, 4                              \
+	}
+#define ZEROS(n)            \
+	{1, 1},             \
+	{                   \
+		(n) - 11, 7 \
+	}
+
+/* What every library says of heads that are wrong, in zlib's words. */
+static void are_refused_for_each_mistake_of_a_head(void)
+{
+	static const struct {
+		const char *what;
+		struct field fields[40];
+	} heads[] = {
+	        {"invalid block type", {{1, 1}, {3, 2}}},
+	        {"invalid stored block lengths", {{1, 1}, {0, 7}, {5, 16}, {0, 16}}},
+	        {"too many length or distance symbols", {DYNAMIC(30, 0, 0)}},
+	        {"too many length or distance symbols", {DYNAMIC(0, 30, 0)}},
+	        {"invalid code lengths set", {DYNAMIC(0, 0, 0), {1, 3}, {1, 3}, {1, 3}, {0, 3}}},
+	        /* Codes 0 and 16: a repetition of nothing. */
+	        {"invalid bit length repeat",
+	         {DYNAMIC(0, 0, 0), {1, 3}, {0, 3}, {0, 3}, {1, 3}, {1, 1}}},
+	        /* 0 and 18: more zeros than there are codes. */
+	        {"invalid bit length repeat",
+	         {DYNAMIC(0, 0, 0), {0, 3}, {0, 3}, {1, 3}, {1, 3}, ZEROS(138), ZEROS(138)}},
+	        /* 1 and 18. */
+	        {"invalid code -- missing end-of-block",
+	         {DYNAMIC(0, 0, 14),
+	          {0, 6},
+	          {1, 3},
+	          {0, 42},
+	          {1, 3},
+	          {0, 2},
+	          ZEROS(138),
+	          ZEROS(117),
+	          {0, 1}}},
+	        /* 2 and 18. */
+	        {"invalid literal/lengths set",
+	         {DYNAMIC(0, 0, 12),
+	          {0, 6},
+	          {1, 3},
+	          {0, 36},
+	          {1, 3},
+	          ZEROS(138),
+	          ZEROS(118),
+	          {0, 2}}},
+	};
+
+	for (size_t i = 0; i < sizeof(heads) / sizeof(*heads); i++) {
+		struct strata_buf stream = {0};
+
+		append(&stream, "\x1f\x8b\x08\0\0\0\0\0\0\xff", 10);
+		append_fields(&stream, heads[i].fields);
+		for (unsigned k = 0; k < 40; k++)
+			append_byte(&stream, 0);
+		for (size_t l = 0; l < INFLATERS; l++) {
+			struct strata_err err = gunzip_error(&libraries[l], &stream, whole);
+
+			if (!CHECK(strcmp(err.code, "EFORMAT") == 0 &&
+			           strstr(err.msg, heads[i].what) != NULL))
+				printf("  %s: %s\n", heads[i].what, err.msg);
+		}
+		strata_buf_free(&stream);
+	}
+}
+
 /* Ten bits each: 5 bytes are four of them. */
 static void are_counted_when_they_give_nothing(void)
 {
@@ -234,6 +325,7 @@ int main(void)
 	RUN(are_found_by_both_libraries_in_any_pieces);
 	RUN(are_taken_or_refused_by_both_libraries);
 	RUN(are_refused_when_codes_are_missing);
+	RUN(are_refused_for_each_mistake_of_a_head);
 	RUN(are_counted_when_they_give_nothing);
 	return codec_end("blocks");
 }

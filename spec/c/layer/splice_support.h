@@ -8,10 +8,48 @@
 #define STRATA_SPLICE_SUPPORT_H
 
 #include <dlfcn.h>
+#include <pthread.h>
 
 #include "codec/codec_support.h"
 #include "core/layer/splicer.h"
 #include "layer/frames_support.h"
+
+/* STRATA_SPLICES=n: so many random cases. */
+static inline unsigned long splice_cases(unsigned long usual)
+{
+	const char *n = getenv("STRATA_SPLICES");
+
+	return n != NULL ? strtoul(n, NULL, 10) : usual;
+}
+
+/* ---- a second thread --------------------------------------------------------- */
+
+struct helper {
+	struct strata_work work;
+	pthread_t thread;
+};
+
+static inline void *help(void *pool)
+{
+	strata_pool_work(pool);
+	return NULL;
+}
+
+static inline void helper_begin(struct helper *h)
+{
+	struct strata_err err;
+
+	h->work = (struct strata_work){.pool = strata_pool_new(2, &err)};
+	if (h->work.pool == NULL || pthread_create(&h->thread, NULL, help, h->work.pool) != 0)
+		abort();
+}
+
+static inline void helper_end(struct helper *h)
+{
+	strata_pool_stop(h->work.pool);
+	pthread_join(h->thread, NULL);
+	strata_pool_free(h->work.pool);
+}
 
 /* ---- libdeflate ----------------------------------------------------------- */
 

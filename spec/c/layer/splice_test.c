@@ -1,23 +1,8 @@
 // Takes seconds: not for make check.
 /* Splicing layers: what stays of the old blocks, and that everybody reads the result. */
-#include <pthread.h>
-
 #include "layer/splice_support.h"
 
 #define CASES 100
-
-static unsigned long cases(void)
-{
-	const char *n = getenv("STRATA_SPLICES");
-
-	return n != NULL ? strtoul(n, NULL, 10) : CASES;
-}
-
-static void *help(void *pool)
-{
-	strata_pool_work(pool);
-	return NULL;
-}
 
 static bool is_zstd(const struct strata_buf *stream)
 {
@@ -31,13 +16,11 @@ static void gives_what_the_plan_says(void)
 	struct splice_plan plan = {0};
 	struct strata_blob_info info, second;
 	struct strata_err err;
-	struct strata_work work = {.pool = strata_pool_new(2, &err)};
 	uint64_t stayed = 0, size = 0;
-	pthread_t thread;
+	struct helper helper;
 
-	if (work.pool == NULL || pthread_create(&thread, NULL, help, work.pool) != 0)
-		abort();
-	for (unsigned long k = 0; k < cases(); k++) {
+	helper_begin(&helper);
+	for (unsigned long k = 0; k < splice_cases(CASES); k++) {
 		random_state = k * 0x9e3779b97f4a7c15u + 1;
 		data.len = old.len = 0;
 		append_odd(&data, any_size() + any_size() + (k % 8 ? 0 : 2 * MIB) +
@@ -51,7 +34,7 @@ static void gives_what_the_plan_says(void)
 			printf("  case %lu\n", k);
 		if (is_zstd(&old) && !CHECK(frames_stay(&old, &plan, &out, info.kept)))
 			printf("  case %lu\n", k);
-		CHECK(splice(&old, &plan, &work, &again, &second, &err) == 0);
+		CHECK(splice(&old, &plan, &helper.work, &again, &second, &err) == 0);
 		CHECK(same(&out, &again) && strcmp(info.digest, second.digest) == 0 &&
 		      strcmp(info.diff_id, second.diff_id) == 0 && info.kept == second.kept);
 		CHECK(info.kept <= out.len && info.kept <= old.len);
@@ -59,9 +42,7 @@ static void gives_what_the_plan_says(void)
 		size += info.size;
 	}
 	CHECK(stayed > size / 4);
-	strata_pool_stop(work.pool);
-	pthread_join(thread, NULL);
-	strata_pool_free(work.pool);
+	helper_end(&helper);
 	strata_buf_free(&data);
 	strata_buf_free(&old);
 	strata_buf_free(&out);
@@ -263,10 +244,37 @@ static void meets_every_phase(void)
 	strata_buf_free(&expected);
 }
 
+static bool is_wrong(int rc, const struct strata_err *err, const char *what)
+{
+	return rc < 0 && strcmp(err->code, "EIO") == 0 && strstr(err->msg, what) != NULL;
+}
+
+/* A block of ten bits that gives nothing, and is the last of its member: it does not end the stream
+ * when that is said, and else it is noticed. */
+static void notices_an_end(void)
+{
+	static const unsigned char last[] = {3, 0};
+	struct strata_run run = {.packed = last, .bits = 10};
+	const struct strata_buf *out;
+	struct strata_err err;
+
+	for (unsigned is_known = 0; is_known < 2; is_known++) {
+		struct strata_splice *s = strata_splice_new(&err);
+		int rc;
+
+		run.final = is_known ? 0 : run.bits;
+		rc = strata_splice_run(s, &run, true, last, 0, &out, &err);
+		CHECK(is_known ? rc == 0 && out->data[0] == 2
+		               : is_wrong(rc, &err, "they end too early"));
+		strata_splice_free(s);
+	}
+}
+
 /* What is inflated again and differs is refused: bytes, an end that is another, a run elsewhere. */
 static void notices_what_is_wrong(void)
 {
 	static const unsigned char hello[] = "hello, hello, hello";
+	static const unsigned char longer[] = "hello, hello, hello\0, and more";
 	struct strata_segment_codec codec;
 	unsigned char packed[5000];
 	const struct strata_buf *out;
@@ -293,6 +301,12 @@ static void notices_what_is_wrong(void)
 	s = strata_splice_new(&err);
 	run.bits = run.final = 8 * len - 3;
 	CHECK(strata_splice_run(s, &run, true, hello, sizeof(hello), &out, &err) < 0);
+	strata_splice_free(s);
+	s = strata_splice_new(&err);
+	CHECK(is_wrong(strata_splice_segment(s, packed, 0, hello, sizeof(hello), &out, &err), &err,
+	               "there are none"));
+	CHECK(is_wrong(strata_splice_segment(s, packed, len, longer, sizeof(longer), &out, &err),
+	               &err, "they end too early"));
 	strata_splice_free(s);
 	s = strata_splice_new(&err);
 	packed[len / 2] ^= 4;
@@ -342,6 +356,7 @@ int main(void)
 	RUN(costs_next_to_nothing);
 	RUN(meets_every_phase);
 	RUN(notices_what_is_wrong);
+	RUN(notices_an_end);
 	RUN(notices_other_frames);
 	return codec_end("splice");
 }

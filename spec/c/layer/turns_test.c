@@ -1,21 +1,12 @@
 /* Ranges of several compressed layers, in any order: what stays, and that everybody reads the
  * result.
  */
-#include <pthread.h>
-
 #include "core/layer/block_list.h"
 #include "layer/splice_support.h"
 
 #define CASES 80
 #define SOURCES 3
 #define TURNS 24
-
-static unsigned long cases(void)
-{
-	const char *n = getenv("STRATA_SPLICES");
-
-	return n != NULL ? strtoul(n, NULL, 10) : CASES;
-}
 
 struct source {
 	struct strata_buf data;
@@ -150,12 +141,6 @@ end:
 	return rc;
 }
 
-static void *help(void *pool)
-{
-	strata_pool_work(pool);
-	return NULL;
-}
-
 static void gives_what_the_turns_say(void)
 {
 	struct strata_buf out = {0}, again = {0}, expected = {0};
@@ -163,13 +148,11 @@ static void gives_what_the_turns_say(void)
 	struct turns turns = {0};
 	struct strata_blob_info info, second;
 	struct strata_err err;
-	struct strata_work work = {.pool = strata_pool_new(2, &err)};
 	uint64_t stayed = 0, size = 0;
-	pthread_t thread;
+	struct helper helper;
 
-	if (work.pool == NULL || pthread_create(&thread, NULL, help, work.pool) != 0)
-		abort();
-	for (unsigned long k = 0; k < cases(); k++) {
+	helper_begin(&helper);
+	for (unsigned long k = 0; k < splice_cases(CASES); k++) {
 		enum strata_compression c = k % 4 ? STRATA_GZIP : STRATA_ZSTD;
 		size_t piece;
 
@@ -192,7 +175,7 @@ static void gives_what_the_turns_say(void)
 			printf("  case %lu: %s\n", k, err.msg);
 		if (!CHECK(info.tar_size == expected.len && all_decode_to(&out, &expected)))
 			printf("  case %lu\n", k);
-		CHECK(carry_out(&turns, c, piece, &work, &again, &second, &err) == 0);
+		CHECK(carry_out(&turns, c, piece, &helper.work, &again, &second, &err) == 0);
 		CHECK(same(&out, &again) && strcmp(info.digest, second.digest) == 0 &&
 		      strcmp(info.diff_id, second.diff_id) == 0 && info.kept == second.kept);
 		CHECK(info.kept <= out.len);
@@ -202,9 +185,7 @@ static void gives_what_the_turns_say(void)
 			close_source(&sources[i]);
 	}
 	CHECK(stayed > size / 4);
-	strata_pool_stop(work.pool);
-	pthread_join(thread, NULL);
-	strata_pool_free(work.pool);
+	helper_end(&helper);
 	strata_buf_free(&out);
 	strata_buf_free(&again);
 	strata_buf_free(&expected);

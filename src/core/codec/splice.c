@@ -207,15 +207,13 @@ int strata_splice_segment(struct strata_splice *s, const unsigned char *packed, 
 	return 0;
 }
 
-/* The block that begins at that bit is not the last one of the stream. */
+/* The block that begins at that bit is not the last one of the stream. Blocks have ten bits and
+ * more, so that its first one is in a whole byte. */
 static void clear_final(struct strata_splice *s, uint64_t bit)
 {
-	unsigned mask = 1u << bit % 8;
+	unsigned char *byte = (unsigned char *)s->out.data + bit / 8;
 
-	if (bit / 8 < s->out.len)
-		s->out.data[bit / 8] = (char)((unsigned char)s->out.data[bit / 8] & ~mask);
-	else
-		s->partial &= ~mask;
+	*byte = (unsigned char)(*byte & ~(1u << bit % 8));
 }
 
 int strata_splice_run(struct strata_splice *s, const struct strata_run *run, bool checked,
