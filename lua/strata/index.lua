@@ -430,6 +430,7 @@ end
 
 -- What a save or a plan of one needs: the requests of the images to write.
 local function requests_of(state, what, opts)
+  frozen.check(state)
   local ok, message, code = ready_added(state, what, opts)
   if not ok then return nil, message, code end
   local images
