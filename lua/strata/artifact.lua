@@ -429,6 +429,7 @@ function methods:save(what, opts)
   local state = state_of(self)
   argument.stream(what, "save")
   options.check("save", "ArtifactSaveOptions", opts)
+  frozen.check(state)
   local made, message, code = to_write(state)
   local saved
   if not message then saved, message, code = save_artifact.save(made, what, opts or {}) end

@@ -481,6 +481,12 @@ function config.document(self)
   return state_of(self).doc
 end
 
+--- Throws when a table that the Config has handed out has been changed.
+---@param self strata.Config
+function config.check(self)
+  frozen.check(state_of(self))
+end
+
 --- Tells a Config that its document was edited.
 ---@param self strata.Config
 function config.touch(self)

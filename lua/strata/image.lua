@@ -87,6 +87,8 @@ local new, state_of, is
 ---@field loads integer?  counts the layers that were scanned. Written by layer
 ---@field scanned strata.LayerState[]?  `layers`, once all of them are scanned. Written by layer
 ---@field holders strata.Holders?  what strata.layer.holders has found
+---@field merged {tree: userdata, indexes: userdata[], edits: integer}?  the tree that the next layer is added to.
+---  Written by tree/merge
 ---@field settle fun(): strata.Settled  carries out pending edits, so that digests are known; throws when it cannot
 ---@field row fun(position: integer): strata.HistoryRow?  the row of the history for a layer
 ---@field descriptor fun(origin: integer): string?  the descriptor that the manifest had for a layer
@@ -355,6 +357,9 @@ end
 
 -- What save needs of an image.
 local function request_of(state)
+  frozen.check(state)
+  config.check(state.config)
+  for _, one in ipairs(state.hub.layers) do frozen.check(one) end
   layer.check_copies(state.hub.layers)
   return { state = state, edited = is_edited(state), settle = function(opts) return image.settle(state, opts) end }
 end
@@ -542,6 +547,7 @@ new, state_of, is = object.class("strata.Image", methods, {
   tostring = describe,
   close = function(state)
     state.hub.closed = true
+    if state.hub.merged then state.hub.merged.tree:close() end
     for _, one in ipairs(state.hub.layers) do
       if one.index then one.index:close() end
       if one.own then one.blob.file:close() end

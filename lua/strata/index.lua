@@ -25,8 +25,9 @@ local index = {}
 ---@field listing strata.Listing  its `edits` are those of the indexes; nil: there are none. Written by set_edits()
 ---@field opened table<integer, strata.Image>  by the number of the candidate. Written by open()
 ---@field numbers table<strata.Manifest, integer>?  of the candidates. Written by number_of()
----@field seen {entries: strata.IndexEntry[], rows: table<strata.Manifest, strata.IndexEntry>, tags: table}?  what is
----  there after the edits. Written by view()
+---@field edits strata.IndexEdits?  the same, also when there are none. Written by edits_of()
+---@field seen {revision: integer, rows: table<strata.Manifest, strata.IndexEntry>, tags: table}?  what is there after
+---  the edits. Written by view()
 
 ---@class strata.Index
 local methods = {}
@@ -37,21 +38,19 @@ local new, state_of
 
 -- The edits that there are.
 local function edits_of(state)
-  return state.listing.edits or index_edits.new()
+  state.edits = state.edits or index_edits.new(state.listing.catalog)
+  return state.edits
 end
 
-local function set_edits(state, edits)
-  state.listing.edits, state.seen = not edits:is_empty() and edits or nil, nil
-end
-
--- What is there after the edits: all descriptors, and by manifest the first of them and the tags that all give to it.
+-- What is there after the edits: by manifest the first descriptor and the tags that all give to it.
 local function view(state)
-  if not state.seen then
-    local seen = { entries = edits_of(state):entries(state.listing.catalog), rows = {}, tags = {} }
-    for _, one in ipairs(seen.entries) do
+  local edits = edits_of(state)
+  if not state.seen or state.seen.revision ~= edits.revision then
+    local seen = { revision = edits.revision, rows = {}, tags = {} }
+    for _, one in ipairs(edits:entries()) do
       if one.row then
         seen.rows[one.row] = seen.rows[one.row] or one
-        seen.tags[one.row] = reference.union(seen.tags[one.row] or {}, one.tags)
+        seen.tags[one.row] = reference.union(seen.tags[one.row] or {}, edits:tags(one))
       end
     end
     state.seen = seen
@@ -81,7 +80,7 @@ end
 -- Whether the edits have left a candidate.
 local function is_left(state, number)
   local row = state.listing.edits and manifest_of(state, number)
-  return not row or view(state).rows[row] ~= nil
+  return not row or state.listing.edits:leads_to(row)
 end
 
 -- Opens a candidate once, however often it is asked for. It has the names that the edits have left.
@@ -89,8 +88,9 @@ local function open(state, number)
   local img, message, code = state.opened[number], nil, nil
   if not img then
     img, message, code = image.open(state.listing, state.listing.candidates[number])
-    for _, ref in ipairs(img and edits_of(state).untagged or {}) do
-      if reference.find(image.state_of(img).tags, ref) then img:untag(ref) end
+    local untagged = edits_of(state).untagged
+    for _, ref in ipairs(img and img.tags or {}) do
+      if untagged[reference.comparable(ref)] then img:untag(ref) end
     end
   end
   state.opened[number] = img
@@ -101,13 +101,18 @@ local function fits(wanted, runs_on)
   return not wanted or (runs_on and platform.rank(wanted, runs_on) == 1)
 end
 
+-- Whether a candidate is an image that is all here.
+local function is_selected(state, number)
+  local one = state.listing.candidates[number]
+  return one.kind == "image" and not one.missing and is_left(state, number)
+end
+
 -- The numbers of the images that are all here, or of those for a platform.
 local function selected(state, selector)
   local wanted = selector and selector.platform and platform.parse(selector.platform)
   local numbers = {}
   for number, one in ipairs(state.listing.candidates) do
-    local is_here = one.kind == "image" and not one.missing and is_left(state, number)
-    if is_here and fits(wanted, wanted and one.platform()) then numbers[#numbers + 1] = number end
+    if is_selected(state, number) and fits(wanted, wanted and one.platform()) then numbers[#numbers + 1] = number end
   end
   return numbers
 end
@@ -167,7 +172,7 @@ local function row_of_entry(state, one)
   local catalog = state.listing.catalog
   local missing = known and known.missing or not known and not one.added and not catalog.indexes[one.digest] and
     not catalog.store:has_blob(one.digest)
-  return row_of({ kind = one.kind, digest = one.digest, tags = one.tags, missing = missing,
+  return row_of({ kind = one.kind, digest = one.digest, tags = edits_of(state):tags(one), missing = missing,
                   problem = known and known.problem }, one.platform, one.index)
 end
 
@@ -183,9 +188,7 @@ local function manifests(state)
       list[#list + 1] = row_of(one, one.platform(), place.index or "")
     end
   end
-  for _, one in ipairs(seen and edits_of(state):all(state.listing.catalog) or {}) do
-    if one.added then list[#list + 1] = row_of_entry(state, one) end
-  end
+  for _, one in ipairs(seen and edits_of(state):additions() or {}) do list[#list + 1] = row_of_entry(state, one) end
   return printed.list(list, printed.manifest)
 end
 
@@ -204,12 +207,10 @@ local function catalog_of(state, fn)
   return listing.catalog
 end
 
--- Ends an edit: `edits` takes the place of the edits that there were when it began.
-local function commit(state, before, edits, fn)
-  if state.listing.edits ~= before then
-    misuse("%s: the function that chooses has edited the index", fn)
-  end
-  set_edits(state, edits)
+-- Ends an edit: a save carries out those that there are.
+local function commit(state)
+  local edits = edits_of(state)
+  state.listing.edits = not edits:is_empty() and edits or nil
 end
 
 -- What a caller means: a list of names, digests and tables of fields, or a function. Throws what chooses nothing.
@@ -241,7 +242,7 @@ end
 local function chosen(state, edits, which, opts)
   local catalog = state.listing.catalog
   if type(which) == "function" then
-    local found = edits:choose_by(catalog, function(one)
+    local found = edits:choose_by(function(one)
       local answer = which(row_of_entry(state, one))
       if answer ~= true and answer ~= false then
         misuse("remove: the function returned %s for %s: true chooses it, and false does not", tostring(answer),
@@ -252,7 +253,7 @@ local function chosen(state, edits, which, opts)
     if #found > 0 or opts.optional then return found end
     return fail("ENOENT", "remove: %s: the function chose nothing", catalog.store.path)
   end
-  local found, unused = edits:choose(catalog, which)
+  local found, unused = edits:choose(which)
   if #unused == 0 or opts.optional then return found end
   local words = {}
   for i, item in ipairs(unused) do words[i] = shown(item) end
@@ -267,8 +268,8 @@ local function rows_of(state, going)
 end
 
 -- The attestations and artifacts that go with what goes.
-local function with_statements(edits, catalog, going, how)
-  local about = how ~= "keep" and edits:about(catalog, going) or {}
+local function with_statements(edits, going, how)
+  local about = how ~= "keep" and edits:about(going) or {}
   if about[1] and how == "refuse" then
     return fail("EINVAL", "remove: attestation %s is about %s", about[1].digest, about[1].subject)
   end
@@ -290,16 +291,19 @@ function methods:remove(which, opts)
   local state = state_of(self)
   local catalog, message, code = catalog_of(state, "remove")
   if not catalog then return nil, message, code end
-  local before, edits = state.listing.edits, edits_of(state):copy()
+  local edits = edits_of(state)
+  local before, added = edits.revision, edits.added
   local going, why, how = chosen(state, edits, list, opts)
-  if going then going, why, how = with_statements(edits, catalog, going, opts.attestations or "drop") end
+  if edits.revision ~= before then misuse("remove: the function that chooses has edited the index") end
+  if going then going, why, how = with_statements(edits, going, opts.attestations or "drop") end
   if not going then return nil, why, how end
   local rows = rows_of(state, going)
-  edits:take(catalog, going)
-  if catalog.store.flat and #edits.added + #edits:entries(catalog) == 0 then
+  edits:take(going)
+  if catalog.store.flat and #edits.added + #edits:entries() == 0 then
+    edits:give_back(going, added)
     return fail("EINVAL", "remove: %s: nothing would be left of the index", catalog.store.path)
   end
-  commit(state, before, edits, "remove")
+  commit(state)
   return self, rows
 end
 
@@ -318,34 +322,31 @@ function methods:untag(ref)
     return fail("EUNSUPPORTED", "untag: %s: the index has no names itself%s", catalog.store.path,
       catalog.store.remote and "; registry:delete takes a tag from a registry" or "")
   end
-  local before, edits = state.listing.edits, edits_of(state):copy()
-  if not edits:untag(catalog, ref) then
+  if not edits_of(state):untag(ref) then
     return fail("ENOENT", "untag: %s: nothing has the name %s", catalog.store.path, core.quote(ref))
   end
-  commit(state, before, edits, "untag")
-  for _, number in ipairs(selected(state)) do
-    local img = state.opened[number]
-    if img and reference.find(image.state_of(img).tags, ref) then img:untag(ref) end
+  commit(state)
+  for number, img in pairs(state.opened) do
+    if reference.find(image.state_of(img).tags, ref) and is_selected(state, number) then img:untag(ref) end
   end
   return self
 end
 
 -- ---- adding -----------------------------------------------------------------------------------------------------
 
--- Makes way for an image: the descriptors that go. Fails when its place is taken and may not be.
-local function make_way(state, edits, one, replace)
-  local catalog = state.listing.catalog
+-- What has to make way for an image: descriptors that go, and images that were added. Fails when its place is taken and
+-- may not be.
+local function in_the_way(state, one, replace)
+  local edits, catalog = edits_of(state), state.listing.catalog
   local is_listed = one.index == "" and not catalog.store.flat
-  local found, mine = edits:rivals(catalog, one, is_listed)
+  local found, mine = edits:rivals(one, is_listed)
   local why = is_listed and "of that name" or "for " .. tostring(one.handle.platform)
   if not replace and #found + #mine > 0 then
     return fail("EEXIST", "add: %s: there is an image %s (%s); replace = true puts this one in its place",
       catalog.store.path, why, found[1] and found[1].digest or "which was added")
   end
-  for i = #mine, 1, -1 do table.remove(edits.added, mine[i]) end
-  for _, entry in ipairs(edits:about(catalog, found)) do found[#found + 1] = entry end
-  edits:take(catalog, found)
-  return found
+  for _, entry in ipairs(edits:about(found)) do found[#found + 1] = entry end
+  return found, mine
 end
 
 --- Adds an image to an index, as it is when the index is saved: until then it stays open. In an index there is one
@@ -362,19 +363,20 @@ function methods:add(img, opts)
   local state, given = state_of(self), image.given(img, "add")
   local catalog, message, code = catalog_of(state, "add")
   if not catalog then return nil, message, code end
-  local before, edits = state.listing.edits, edits_of(state):copy()
-  local into, why, how = edits:target(catalog, opts.index)
+  local edits = edits_of(state)
+  local into, why, how = edits:target(opts.index)
   if not into then return nil, why, how end
   local one = { index = into, handle = img, attestations = opts.attestations, tags = {} }
   if into == "" and not catalog.store.flat then
     for i, ref in ipairs(given.tags) do one.tags[i] = ref end
   end
-  local going
-  going, message, code = make_way(state, edits, one, opts.replace)
-  if not going then return nil, message, code end
+  local going, mine
+  going, mine, code = in_the_way(state, one, opts.replace)
+  if not going then return nil, mine, code end
   local rows = rows_of(state, going)
-  edits.added[#edits.added + 1] = one
-  commit(state, before, edits, "add")
+  if #going + #mine > 0 then edits:take(going, mine) end
+  edits:add(one)
+  commit(state)
   return self, #rows > 0 and rows or nil
 end
 
@@ -419,19 +421,16 @@ local function ready_added(state, what, opts)
     local requests, message, code = image.requests { one.handle }
     if not requests then return nil, message, code end
     one.request = requests[1]
-    local others = edits:copy()
-    for i = #others.added, 1, -1 do
-      if others.added[i] == one then table.remove(others.added, i) end
-    end
-    local ok
-    ok, message, code = make_way(state, others, one, false) -- its platform may be another one by now
-    if not ok then return nil, message, code end
+    local free
+    free, message, code = in_the_way(state, one, false) -- its platform may be another one by now
+    if not free then return nil, message, code end
   end
   return true
 end
 
 -- What a save or a plan of one needs: the requests of the images to write.
 local function requests_of(state, what, opts)
+  frozen.check(state)
   local ok, message, code = ready_added(state, what, opts)
   if not ok then return nil, message, code end
   local images

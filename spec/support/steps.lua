@@ -1,8 +1,10 @@
---- Steps of Lua, which tell how work grows without a clock.
+--- Counts steps of Lua, so that a spec can tell what grows with the square of its input without looking at a clock.
+
+local assert = require "luassert"
 
 local steps = {}
 
---- How many steps a function takes, of a hundred instructions each. Compiled code does not count.
+--- How many hundreds of steps of Lua fn takes. Compiled code does not count, so that nothing is compiled meanwhile.
 ---@param fn fun()
 ---@return integer
 function steps.of(fn)
@@ -21,6 +23,18 @@ function steps.of(fn)
 	end
 	assert(ok, message)
 	return count
+end
+
+--- Fails unless ten times as much takes at most twelve times as many steps. What grows with the square takes up to a
+--- hundred times as many.
+---@param few integer
+---@param many integer
+---@param work fun(count: integer): fun() prepares so much work, and gives the function whose steps count
+---@param most? number instead of twelve
+function steps.are_linear(few, many, work, most)
+	work(few)() -- what is loaded with the first call is there
+	local first, last = steps.of(work(few)), steps.of(work(many))
+	assert.is_true(last / first <= (most or 12), ("%.1f times as many steps"):format(last / first))
 end
 
 return steps

@@ -57,11 +57,10 @@ local function make(spec, kind, states, at)
   local ok, message, code = layer.load(below)
   if not ok then return nil, message, code end
   local tree
-  tree, message, code = merge.of_states(below)
+  tree, message, code = merge.kept(below[1].hub, below)
   if not tree then return nil, message, code end
   local resolve, moved = resolver(tree)
   local made, skipped, why = new_layer.make(spec, kind, "append", below, resolve)
-  tree:close()
   return made, skipped, why, nil, moved
 end
 

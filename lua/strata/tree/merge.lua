@@ -37,6 +37,35 @@ function merge.of_states(states, opts)
   return tree
 end
 
+--- The tree of the lowest layers of an image, as the default runtimes show it, which stays with the image: it grows when
+--- more layers are wanted. Layers that are added one after the other, each to the tree of those below it, would else be
+--- put on top of each other as often as there are layers.
+---@param hub strata.Hub
+---@param states strata.LayerState[]  base first, scanned
+---@return userdata? tree  nobody closes it but the image
+---@return string? message
+---@return string? code
+function merge.kept(hub, states)
+  local kept, edits = hub.merged, hub.edits:count()
+  local grows = kept ~= nil and kept.edits == edits and #kept.indexes <= #states
+  for i, index in ipairs(grows and kept.indexes or {}) do grows = grows and states[i].index == index end
+  hub.merged = nil -- nor is it kept when a layer fails
+  if kept and not grows then kept.tree:close() end
+  if not grows then
+    local tree, message, code = core.tree(hub.limits.steps)
+    if not tree then return nil, message, code end
+    kept = { tree = tree, edits = edits, indexes = {} }
+  end
+  for i = #kept.indexes + 1, #states do
+    job.tick()
+    local ok, message, code = kept.tree:apply(states[i].index)
+    if not ok then return nil, ("%s: %s"):format(layer.label(states[i]), message), code end
+    kept.indexes[i] = states[i].index
+  end
+  hub.merged = kept
+  return kept.tree
+end
+
 --- Scans layers and puts them on top of each other.
 ---@param layers strata.Layer[]  base first
 ---@param opts? strata.MergeOptions

@@ -65,7 +65,7 @@ local function reader(class)
     if method ~= nil then return method end
     local state = state_of(self)
     if state.closed then misuse("attempt to use a closed " .. name) end
-    frozen.check(state)
+    frozen.used(state)
     local field = fields[key]
     if field then return field(state, self) end
     if hooks.index then
@@ -82,7 +82,7 @@ local function writer(class)
   return function(self, key, value)
     local state = state_of(self)
     if state.closed then misuse("attempt to use a closed " .. name) end
-    frozen.check(state, key)
+    frozen.used(state, key)
     frozen.forget(state, key)
     if set[key] then return set[key](state, value, self) end
     if methods[key] == nil and hooks.newindex and hooks.newindex(state, key, value, self) ~= false then return end
@@ -169,7 +169,7 @@ function object.class(name, methods, hooks)
     end
     local state = state_of(self)
     if state.closed then misuse("attempt to use a closed " .. name) end
-    frozen.check(state)
+    frozen.used(state)
     return state
   end
   return new, live, is

@@ -68,6 +68,7 @@ struct strata_entry {
 	bool retargeted : 1; /* linkpath was changed by plan_write, because its target moved */
 	bool renamed : 1;    /* its path or linkpath was assigned: former_names has the old ones */
 	bool drafted : 1;    /* it is not in the draft */
+	bool hides : 1;      /* in by_path, it has the place of others of the same path */
 };
 
 /* What an entry was called, and what it led to, when it was scanned. */
@@ -125,7 +126,6 @@ struct strata_index {
 	char digest[STRATA_DIGEST_MAX];  /* of the blob, likewise */
 	uint32_t *by_path; /* hash table of entry numbers, or NULL: strata_index_find */
 	uint32_t by_path_mask;
-	bool paths_repeat; /* an entry of the table hides another one of the same path */
 	struct strata_hash_key hash_key;
 	struct strata_link *links; /* one per entry, or NULL when the tar has no hardlinks */
 	struct strata_file *draft; /* of the edited blob (draft.h), or NULL */
@@ -205,7 +205,8 @@ int strata_index_find(struct strata_index *index, const char *path, size_t len, 
 
 /*
  * Before an entry's path changes or it is dropped, and after it has another path: the table
- * follows, as far as there is one. Where a path was there twice, the next search makes a new one.
+ * follows, as far as there is one. When the last entry of several of one path goes, the next search
+ * makes a new one.
  */
 void strata_index_remove_path(struct strata_index *index, uint32_t entry);
 void strata_index_add_path(struct strata_index *index, uint32_t entry);

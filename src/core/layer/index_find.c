@@ -56,7 +56,6 @@ int strata_index_find(struct strata_index *index, const char *path, size_t len, 
 	if (index->by_path == NULL) {
 		if (new_table(index, err) < 0)
 			return -1;
-		index->paths_repeat = false;
 		for (uint32_t i = 0; i < index->count; i++)
 			strata_index_add_path(index, i);
 	}
@@ -66,16 +65,19 @@ int strata_index_find(struct strata_index *index, const char *path, size_t len, 
 
 void strata_index_add_path(struct strata_index *index, uint32_t entry)
 {
-	const struct strata_entry *e = &index->entries[entry];
+	struct strata_entry *e = &index->entries[entry];
 	uint32_t *slot;
 
 	if (index->by_path == NULL || !has_path(e))
 		return;
 	slot = slot_of(index, strata_index_text(index, e->path), e->path.len);
-	if (*slot != STRATA_NO_ENTRY)
-		index->paths_repeat = true;
-	if (*slot == STRATA_NO_ENTRY || *slot < entry)
+	e->hides = false;
+	if (*slot != STRATA_NO_ENTRY && *slot > entry) {
+		index->entries[*slot].hides = true;
+	} else {
+		e->hides = *slot != STRATA_NO_ENTRY;
 		*slot = entry;
+	}
 }
 
 /* Empties a slot. What would not be found behind it any more moves up. */
@@ -105,12 +107,15 @@ void strata_index_remove_path(struct strata_index *index, uint32_t entry)
 	const struct strata_entry *e = &index->entries[entry];
 	uint32_t *slot;
 
-	if (index->paths_repeat)
-		strata_index_forget_paths(index);
 	if (index->by_path == NULL || !has_path(e))
 		return;
 	slot = slot_of(index, strata_index_text(index, e->path), e->path.len);
-	empty_slot(index, (uint32_t)(slot - index->by_path));
+	if (*slot != entry)
+		return; /* a later one of its path is there, and still hides it */
+	if (e->hides)
+		strata_index_forget_paths(index);
+	else
+		empty_slot(index, (uint32_t)(slot - index->by_path));
 }
 
 void strata_index_forget_paths(struct strata_index *index)
@@ -205,7 +210,6 @@ int strata_index_bind_links(struct strata_index *index, struct strata_err *err)
 	memset(index->links, 0xff, index->count * sizeof(*index->links));
 	if (new_table(index, err) < 0)
 		return -1;
-	index->paths_repeat = false;
 	for (uint32_t i = 0; i < index->count; i++) {
 		const struct strata_entry *e = &index->entries[i];
 		uint32_t target;

@@ -41,6 +41,7 @@ local REFERENCE_TYPE, SUBJECT = "vnd.docker.reference.type", "vnd.docker.referen
 ---@field nested string[]  digests of those below index.json, in the order in which it leads to them
 ---@field manifests strata.Manifest[]  in the order of the indexes
 ---@field by_digest table<string, strata.Manifest>
+---@field completed integer?  how many manifests were read after the others. Written by complete()
 ---@field absent string[]  digests of indexes that are named and not there
 ---@field strangers table<string, integer>  sizes by digest of blobs of unknown media types that indexes name
 ---@field rows table<string, table<integer, strata.Manifest>>  by the digest of an index: the manifests that its
@@ -192,6 +193,7 @@ function Catalog:complete(manifest)
   end
   manifest.text, manifest.document, manifest.waiting = text, document, nil
   manifest.kind = kind_of(document, manifest.annotations, manifest.media_type)
+  self.completed = (self.completed or 0) + 1
   return true
 end
 

@@ -106,15 +106,25 @@ local function existing_index(out)
   return text
 end
 
--- The place of one name, or the same image where neither has a name.
-local function is_replaced(there, new)
-  if type(there) ~= "table" then return false end
-  local names = oci_names.of(oci_descriptor.annotations(new.annotations))
-  local others = oci_names.of(oci_descriptor.annotations(there.annotations))
-  for _, name in ipairs(names) do
-    if reference.find(others, name) then return true end
+-- What a descriptor is known by: its names, or its digest when it has none.
+local function keys_of(descriptor)
+  local keys = {}
+  for i, name in ipairs(oci_names.of(oci_descriptor.annotations(descriptor.annotations))) do
+    keys[i] = "name " .. reference.comparable(name)
   end
-  return #names == 0 and #others == 0 and there.digest == new.digest
+  return keys[1] and keys or { "digest " .. tostring(descriptor.digest) }
+end
+
+-- The places of descriptors, by what they are known by.
+local function places_of(descriptors)
+  local places = {}
+  for i, one in ipairs(descriptors) do
+    for _, key in ipairs(type(one) == "table" and keys_of(one) or {}) do
+      places[key] = places[key] or {}
+      table.insert(places[key], i)
+    end
+  end
+  return places
 end
 
 --- An index with more descriptors: those that have the name of a new one make way. One that is there already stays.
@@ -128,13 +138,15 @@ function oci_directory.extend(text, descriptors)
   if not doc then return nil, message, code end
   if doc:type("/manifests") ~= "array" then doc:set("/manifests", "[]") end -- Docker writes null when there are none
   local before, gone, stays, added = json.decode(doc:text()).manifests, {}, {}, {}
+  local places = places_of(before)
   for _, descriptor in ipairs(descriptors) do
     local new, is_there = json.decode(descriptor), false
-    for i, there in ipairs(before) do
-      local same = json.same(there, new)
-      is_there = is_there or same
-      stays[i] = stays[i] or same
-      gone[i] = gone[i] or is_replaced(there, new)
+    for _, key in ipairs(keys_of(new)) do
+      for _, i in ipairs(places[key] or {}) do
+        local same = json.same(before[i], new)
+        is_there = is_there or same
+        stays[i], gone[i] = stays[i] or same, true
+      end
     end
     if not is_there then added[#added + 1] = descriptor end
   end
