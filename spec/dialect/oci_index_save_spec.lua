@@ -1,3 +1,4 @@
+-- Takes seconds: not for make check.
 -- Saving images that belong to an index, and whole indexes: every index follows up to the root, and
 -- attestations of an image that is another now are kept, dropped or refused.
 

@@ -1,3 +1,4 @@
+-- Takes seconds: not for make check.
 -- A layer that is made of compressed ones keeps the deflate blocks of what it takes from them in one piece.
 
 local corpus = require "spec.support.corpus"

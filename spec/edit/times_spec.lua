@@ -1,3 +1,4 @@
+-- Takes seconds: not for make check.
 --- atime and ctime of entries: read, set, removed.
 
 local archive = require "spec.support.archive"

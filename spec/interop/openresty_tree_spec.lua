@@ -404,6 +404,7 @@ describe("trees on the explorer's page", function()
 		page:run("document.querySelectorAll('#marks button')[3].click()")
 		choose("alone 2")
 		wait_row("more")
-		assert.is_true(page:run("return worst") < 3000, page:run("return worst"))
+		-- A second where nothing else runs.
+		assert.is_true(page:run("return worst") < 20000, page:run("return worst"))
 	end)
 end)

@@ -1,3 +1,4 @@
+-- Takes seconds: not for make check.
 --- Who asks, AUTH1 to AUTH19 of the rules for registries: what is asked of whom, how often, and with which credentials.
 
 local certificates = require "spec.support.certificates"

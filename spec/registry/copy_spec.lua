@@ -1,3 +1,4 @@
+-- Takes seconds: not for make check.
 -- strata.copy, and indexes in registries.
 
 local cjson = require "cjson"

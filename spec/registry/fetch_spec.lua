@@ -1,3 +1,4 @@
+-- Takes seconds: not for make check.
 -- Fetching blobs: what breaks off goes on, what is wrong is refused, and nothing stays behind. Ids are those of the
 -- checks.
 

@@ -1,3 +1,4 @@
+-- Takes seconds: not for make check.
 local collect = require "spec.support.collect"
 local docker_archive = require "spec.support.docker_archive"
 local docker_dialects = require "spec.support.docker_dialects"

@@ -1,3 +1,4 @@
+-- Takes seconds: not for make check.
 -- attestations = "drop" of an image without an edit did nothing, and nothing was said.
 
 local archive = require "spec.support.docker_archive"

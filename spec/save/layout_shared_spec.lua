@@ -1,3 +1,4 @@
+-- Takes seconds: not for make check.
 -- Several saves into one layout directory at the same time: the layout has the images of all of them.
 
 local archive = require "spec.support.docker_archive"

@@ -1,3 +1,4 @@
+-- Takes seconds: not for make check.
 -- An edited layer keeps the deflate blocks, or the zstd frames, that hold nothing but what stays.
 
 local corpus = require "spec.support.corpus"
