@@ -1,5 +1,6 @@
 --- The command strata as a process, and an image for it to work on.
 
+local assert = require "luassert"
 local shell = require "spec.support.shell"
 local strata = require "strata"
 

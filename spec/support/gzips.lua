@@ -19,6 +19,7 @@ function gzips.encoders()
 		{ "libdeflate-gzip -9", "libdeflate-gzip", 'libdeflate-gzip -9 -c "$1" >"$2"' },
 		{ "igzip", "igzip", 'igzip -c "$1" >"$2"' },
 		{ "bsdtar", "bsdtar", 'bsdtar -czf "$2" "@$1"' },
+		{ "busybox", "busybox", 'busybox gzip -c "$1" >"$2"' },
 		{ "members", "gzip", 'split -b 300000 --filter="gzip -6 -n" "$1" >"$2"' },
 		{ "small members", "gzip", 'split -b 20000 --filter="gzip -9 -n" "$1" >"$2"' },
 		{ "padding", "gzip", '{ gzip -6 -n <"$1"; head -c 512 /dev/zero; } >"$2"' },

@@ -287,6 +287,23 @@ static void are_refused_for_each_mistake_of_a_head(void)
 	}
 }
 
+/* A code for the end, of one bit, and none for distances: 0, 1 and 18 say so. */
+static void need_no_distances(void)
+{
+	static const struct field fields[] = {
+	        DYNAMIC(0, 0, 14), {0, 6}, {2, 3},        {2, 3}, {0, 39}, {1, 3}, {3, 2},
+	        {138 - 11, 7},     {3, 2}, {118 - 11, 7}, {0, 1}, {1, 2},  {0, 1}, {0, 0}};
+	struct strata_buf stream = {0}, nothing = {0};
+
+	append(&stream, "\x1f\x8b\x08\0\0\0\0\0\0\xff", 10);
+	append_fields(&stream, fields);
+	append(&stream, "\0\0\0\0\0\0\0\0", 8);
+	CHECK(zlib_decodes_to(&stream, &nothing));
+	for (size_t l = 0; l < INFLATERS; l++)
+		CHECK(gunzips_to(&libraries[l], &stream, whole, &nothing));
+	strata_buf_free(&stream);
+}
+
 /* Ten bits each: 5 bytes are four of them. */
 static void are_counted_when_they_give_nothing(void)
 {
@@ -326,6 +343,7 @@ int main(void)
 	RUN(are_taken_or_refused_by_both_libraries);
 	RUN(are_refused_when_codes_are_missing);
 	RUN(are_refused_for_each_mistake_of_a_head);
+	RUN(need_no_distances);
 	RUN(are_counted_when_they_give_nothing);
 	return codec_end("blocks");
 }

@@ -266,6 +266,12 @@ static void notices_an_end(void)
 		rc = strata_splice_run(s, &run, true, last, 0, &out, &err);
 		CHECK(is_known ? rc == 0 && out->data[0] == 2
 		               : is_wrong(rc, &err, "they end too early"));
+		/* A run that would go on behind another bit. */
+		run.joins = true;
+		run.bit = 5;
+		CHECK(is_wrong(strata_splice_run(s, &run, true, last, 0, &out, &err), &err,
+		               "a run does not go on"));
+		run = (struct strata_run){.packed = last, .bits = 10};
 		strata_splice_free(s);
 	}
 }
