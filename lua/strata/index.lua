@@ -292,7 +292,7 @@ function methods:remove(which, opts)
   local catalog, message, code = catalog_of(state, "remove")
   if not catalog then return nil, message, code end
   local edits = edits_of(state)
-  local before, added = edits.revision, edits.added
+  local before, additions = edits.revision, edits.added
   local going, why, how = chosen(state, edits, list, opts)
   if edits.revision ~= before then misuse("remove: the function that chooses has edited the index") end
   if going then going, why, how = with_statements(edits, going, opts.attestations or "drop") end
@@ -300,7 +300,7 @@ function methods:remove(which, opts)
   local rows = rows_of(state, going)
   edits:take(going)
   if catalog.store.flat and #edits.added + #edits:entries() == 0 then
-    edits:give_back(going, added)
+    edits:give_back(going, additions)
     return fail("EINVAL", "remove: %s: nothing would be left of the index", catalog.store.path)
   end
   commit(state)

@@ -5,6 +5,7 @@ local core = require "strata.core"
 local elsewhere = require "strata.save.elsewhere"
 local glob = require "strata.util.glob"
 local image = require "strata.image"
+local job = require "strata.util.job"
 local json = require "strata.util.json"
 local misuse = require "strata.util.misuse"
 local options = require "strata.util.options"
@@ -164,6 +165,7 @@ local function check_size(img, rules, findings)
   end
   if not rules.max_size then return end
   for entry in img:entries() do
+    job.tick()
     if entry.type == "file" then bytes = bytes + entry.size end
   end
   if bytes > rules.max_size then
@@ -208,6 +210,7 @@ local function check_layers(img, patterns, findings)
   local chosen = choice.new(patterns, "policy: secrets.paths")
   for i, layer in ipairs(img.layers) do
     for entry in layer:entries() do
+      job.tick()
       local path = entry.path
       if entry.type ~= "dir" and not entry.whiteout and not entry.opaque and chosen:covers(path) then
         report(findings, "secrets", ("%s: matches a secret's path"):format(core.quote(path)), path, i)

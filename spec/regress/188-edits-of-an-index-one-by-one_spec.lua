@@ -1,5 +1,5 @@
--- index:untag, index:remove and index:add copied all edits and read every descriptor for each call, and index:remove of a
--- list did for each name: 1,000 of them took 30 seconds. Steps of Lua are counted, not seconds.
+-- index:untag, index:remove and index:add copied all edits and read every descriptor for each call, and index:remove of
+-- a list did for each name: 1,000 of them took 30 seconds. Steps of Lua are counted, not seconds.
 
 local cjson = require "cjson"
 local core = require "strata.core"

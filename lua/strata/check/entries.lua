@@ -3,6 +3,7 @@
 
 local attributes = require "strata.check.attributes"
 local core = require "strata.core"
+local job = require "strata.util.job"
 local paths = require "strata.util.path"
 local unpacking = require "strata.check.unpacking"
 
@@ -156,6 +157,7 @@ function Check:below_whiteouts(told)
   if not next(hidden) then return end
   local find = finder(hidden)
   for entry in self.index:entries() do
+    job.tick()
     local dir = entry.opaque or entry.whiteout and parent_of(entry.whiteout)
     local above = dir and not told[entry.position] and find(dir)
     if above then
@@ -212,6 +214,7 @@ function Check:symlinks()
   if not next(self.links) then return end
   local find = finder(self.links)
   for entry in self.index:entries() do
+    job.tick()
     local own, through = self.links[entry.path], find(parent_of(entry.path))
     if own and own.position == entry.position and self:leads_out(entry.path) then
       self.made:add("warning", "link-leaves-root", ("the symlink's target %s leads out of the root: %s"):format(
@@ -294,6 +297,7 @@ function entries.check(made, index, opts)
   }, Check)
   local unpacked = unpacking.new(made, index, opts)
   for entry in index:entries() do
+    job.tick()
     local path, kind = entry.path, entry.type
     check:whiteout(entry, path)
     check:name(entry, entry.name, path)

@@ -254,6 +254,7 @@ end
 local function children_of(tree, node, by_name, names)
   local child = node and tree:first(node)
   while child do
+    job.tick()
     local name = tree:name(child)
     if not by_name[name] then
       by_name[name] = {}
@@ -312,6 +313,7 @@ function Stack:differences(each)
   end
   add_children(runtime:find("/"), spec:find("/"), true)
   while todo[1] do
+    job.tick()
     local here = table.remove(todo)
     local mine, theirs = here[runtime], here[spec]
     local told = (not theirs and holds_nothing(runtime, mine)) or (not mine and holds_nothing(spec, theirs))

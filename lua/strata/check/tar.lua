@@ -2,6 +2,7 @@
 -- and how libarchive reads the same bytes.
 
 local core = require "strata.core"
+local job = require "strata.util.job"
 
 local tar = {}
 
@@ -111,6 +112,7 @@ end
 local function compare(made, index, reader, explained)
   local last
   for entry in index:entries() do
+    job.tick()
     local other, why = reader:next()
     if not other then
       made:add("error", "parser-differential", why and "libarchive refuses what is here: " .. why

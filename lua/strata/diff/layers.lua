@@ -1,5 +1,6 @@
 --- Which layers two images do not share, by diff_id.
 
+local job = require "strata.util.job"
 local json = require "strata.util.json"
 local layer = require "strata.layer"
 local sides = require "strata.diff.sides"
@@ -26,6 +27,7 @@ end
 local function paths_of(state)
   local list, sorted = {}, {}
   for entry in state.index:entries() do
+    job.tick()
     list[#list + 1] = entry.path
     sorted[#list] = entry.path
   end

@@ -19,6 +19,7 @@
 
 local core = require "strata.core"
 local image = require "strata.image"
+local job = require "strata.util.job"
 local json = require "strata.util.json"
 local layer = require "strata.layer"
 local layer_list = require "strata.edit.layer_list"
@@ -95,6 +96,7 @@ local function survey(index, tree)
   local told = { paths = {}, solid = {}, hidden = {}, opaque = {}, odd = false }
   local awaited = {}
   for entry in index:entries() do
+    job.tick()
     local path = entry.path
     if entry.whiteout or entry.opaque then
       if entry.whiteout then told.hidden[entry.whiteout] = true else told.opaque[entry.opaque] = true end
@@ -127,6 +129,7 @@ end
 local function look_below(index, tree, told)
   local found = {}
   for entry in index:entries() do
+    job.tick()
     local path, node, direct = entry.path, nil, nil
     if TYPES[entry.type] and not core.whiteout(path) and not is_hidden(told, path) then
       node, direct = find_direct(tree, path)
@@ -147,6 +150,7 @@ function Fold:collect(number, tree, told, below)
   local files, list = {}, {}
   self.odd[number], self.files[number] = told.odd, list
   for entry in self.states[number].index:entries() do
+    job.tick()
     local node, direct = nil, true
     if not entry.whiteout and not entry.opaque then node, direct = find_direct(tree, entry.path) end
     if not direct then self.odd[number] = true end

@@ -12,7 +12,7 @@ local json = require "strata.util.json"
 local layer = require "strata.layer"
 local limits = require "strata.util.limits"
 local merge = require "strata.tree.merge"
-local run_job = require("strata.util.job").run
+local run_job, tick = require("strata.util.job").run, require("strata.util.job").tick
 
 local merge_tar = {}
 
@@ -194,6 +194,7 @@ function MergeTar:run()
   local stack = { { node = 0, lower = 0 } }
   if self.first > 1 then self:find_lower_names() end
   while #stack > 0 and not self.failure do
+    tick()
     local here = table.remove(stack)
     local path = self.above:path(here.node)
     local is_wanted = not self.wanted or self.wanted[path]

@@ -231,6 +231,7 @@ function parts.distribute(index, count, choose)
   for entry in index:entries() do need_parents(index, needed[part_of[files[entry.position]]], entry.path) end
   for header in index:globals() do table.insert(lists[1], header.position) end
   for entry in index:entries() do
+    job.tick()
     local number = entry.position
     local part = part_of[files[number]]
     own[part] = own[part] + 1

@@ -32,6 +32,7 @@ local function find_paths(state, file, chosen)
   local ok, message, code = index:scan(limits.add(state.hub.limits, {}))
   if not ok then return nil, message, code end
   for entry in index:entries() do
+    job.tick()
     if remove.covers(chosen, entry) then
       return nil, ("%s: %s is still there"):format(layer.label(state), core.quote(entry.path)), "EEXIST"
     end

@@ -4,6 +4,7 @@ local choice = require "strata.util.choice"
 local edit_entries = require "strata.layer.edit_entries"
 local fail = require "strata.util.fail"
 local image = require "strata.image"
+local job = require "strata.util.job"
 local layer = require "strata.layer"
 local merge = require "strata.tree.merge"
 local options = require "strata.util.options"
@@ -28,6 +29,7 @@ local function ask(states, chosen)
   if not chosen.call then return end
   for _, state in ipairs(states) do
     for entry in state.index:entries() do
+      job.tick()
       if not is_whiteout(entry) then chosen:ask(entry.path, entry, state.handle) end
     end
   end
@@ -47,6 +49,7 @@ local function nodes_at(tree, chosen)
   if globs then return tree:match(globs) end
   local nodes, node = {}, merge.after(tree, 0, 0)
   while node do
+    job.tick()
     if chosen:covers(tree:path(node)) then nodes[#nodes + 1] = node end
     node = merge.after(tree, node, 0)
   end
@@ -103,6 +106,7 @@ function remove.find(hub, chosen)
   local list = {}
   for number, state in ipairs(hub.layers) do
     for entry in state.index:entries() do
+      job.tick()
       local is_meant = remove.covers(chosen, entry) or (led_to[number] or {})[entry.position] == true
       if is_meant and not is_whiteout(entry) then
         list[#list + 1] = { layer = number, path = entry.path, type = entry.type, size = entry.size }

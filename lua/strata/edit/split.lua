@@ -3,6 +3,7 @@
 local choice = require "strata.util.choice"
 local fail = require "strata.util.fail"
 local image = require "strata.image"
+local job = require "strata.util.job"
 local layer = require "strata.layer"
 local layer_list = require "strata.edit.layer_list"
 local merge_tar = require "strata.edit.merge_tar"
@@ -17,6 +18,7 @@ local PARTS = 120 -- more layers than that no overlay takes
 local function by_choice(state, i, index, which)
   local chosen, handle = choice.new(which, "split"), state.layers[i]
   for entry in chosen.call and index:entries() or function() end do
+    job.tick()
     if not (entry.whiteout or entry.opaque) then chosen:ask(entry.path, entry, handle) end
   end
   local lists, own = parts.distribute(index, 2, function(entry) return chosen:covers(entry.path) and 2 or 1 end)

@@ -4,6 +4,7 @@ local core = require "strata.core"
 local fail = require "strata.util.fail"
 local history = require "strata.history"
 local image = require "strata.image"
+local job = require "strata.util.job"
 local layer = require "strata.layer"
 local layer_list = require "strata.edit.layer_list"
 local merge_tar = require "strata.edit.merge_tar"
@@ -17,6 +18,7 @@ local squash = {}
 local function needs_no_squash(states, first, last)
   if first ~= last then return false end
   for entry in first == 1 and states[1].index:entries() or function() end do
+    job.tick()
     local kind, _, in_aufs = core.whiteout(entry.path)
     if in_aufs or kind and kind ~= "invalid" then return false end
   end

@@ -228,6 +228,7 @@ function layer.methods:remove(which, opts)
   })
   if not ok then return nil, message, code end
   for entry in chosen.call and state.index:entries() or function() end do
+    job.tick()
     if not is_whiteout(entry) then chosen:ask(entry.path, entry, self) end
   end
   ok, message, code = edit(state.hub, "remove", function(kept)

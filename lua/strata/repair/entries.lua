@@ -2,6 +2,7 @@
 -- of an entry, and returns what it does in words; nil and why when it does not.
 
 local core = require "strata.core"
+local job = require "strata.util.job"
 local new_header = require("strata.repair.tar").header
 local parent_of = require("strata.util.path").parent
 
@@ -80,6 +81,7 @@ local function survey(tar)
   local latest = {}
   tar.links, tar.next_of, tar.seen = {}, {}, {}
   for entry in tar.index:entries() do
+    job.tick()
     local path = entry.path
     if latest[path] then tar.next_of[latest[path]] = entry.position end
     latest[path] = entry.position
@@ -203,6 +205,7 @@ local function names_of(tar, file)
   if not tar.groups then
     tar.groups = {}
     for entry in tar.index:entries() do
+      job.tick()
       local root = entry.type == "hardlink" and file_of(tar.index, entry)
       if root then
         local list = tar.groups[root.position] or { root.position }

@@ -204,6 +204,7 @@ local function place_fronts(mended)
   if not next(mended.fronts) then return end
   local found = {}
   for entry in mended.index:entries() do
+    job.tick()
     local path = entry.path
     while path do
       local whiteout = mended.fronts[path]

@@ -6,9 +6,9 @@
 local core = require "strata.core"
 local digests = require "strata.util.digests"
 local fail = require "strata.util.fail"
+local job = require "strata.util.job"
 local limits = require "strata.util.limits"
 local printed = require "strata.util.printed"
-local run_job = require("strata.util.job").run
 
 local archive = {}
 
@@ -86,6 +86,7 @@ function archive.index(file, path, given)
     end_offset = index:info().end_offset, findings = findings_of(index),
   }, ArchiveStore)
   for entry in index:entries() do
+    job.tick()
     local member = {
       name = entry.path, stored_name = entry.name, type = entry.type,
       header_offset = entry.header_offset, offset = entry.data_offset,
@@ -131,13 +132,13 @@ local function same_bytes(self, one, other)
   if known[one.position] or known[other.position] then
     return known[one.position] == known[other.position]
   end
-  local job = core.job()
+  local tasks = core.job()
   for _, m in ipairs { one, other } do
-    job:hash { label = m.name, file = self.file, offset = m.offset, size = m.size }
+    tasks:hash { label = m.name, file = self.file, offset = m.offset, size = m.size }
   end
-  local ok, message, code = run_job(job)
-  local same = ok and job:task(1).digest == job:task(2).digest
-  job:close()
+  local ok, message, code = job.run(tasks)
+  local same = ok and tasks:task(1).digest == tasks:task(2).digest
+  tasks:close()
   if not ok then return nil, message, code end
   return same
 end

@@ -1,6 +1,7 @@
 --- Drawing the merged tree for people.
 
 local core = require "strata.core"
+local job = require "strata.util.job"
 local json = require "strata.util.json"
 
 local draw = {}
@@ -32,6 +33,7 @@ local function children(view, node, limit)
   local list, more = {}, 0
   local child = view:first(node)
   while child do
+    job.tick()
     if #list < limit then list[#list + 1] = child else more = more + 1 end
     child = view:next(child)
   end
@@ -58,6 +60,7 @@ function draw.render(view, top, title, opts, totals)
   end
   enter(top, "")
   while #stack > 0 do
+    job.tick()
     local here = stack[#stack]
     here.at = here.at + 1
     local child = here.list[here.at]

@@ -75,6 +75,7 @@ function Efficiency:add(tree, index)
     end
   end
   for _, path in ipairs(order) do
+    job.tick()
     local hidden = last[path].whiteout
     if not has_children[path] then
       self:count(hidden or path, hidden and removed_bytes(tree, hidden) or bytes_of(last[path]))
@@ -88,6 +89,7 @@ end
 function Efficiency:result()
   local least, all, repeated = 0, 0, {}
   for _, row in ipairs(self.list) do
+    job.tick()
     least, all = least + row.least, all + row.bytes
     if row.count > 1 and row.bytes > 0 then
       repeated[#repeated + 1] = { path = row.path, count = row.count, bytes = row.bytes }

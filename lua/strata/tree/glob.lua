@@ -3,6 +3,7 @@
 local core = require "strata.core"
 local glob = require "strata.util.glob"
 local join = require("strata.util.path").join
+local job = require "strata.util.job"
 local json = require "strata.util.json"
 local merge = require "strata.tree.merge"
 
@@ -27,6 +28,7 @@ local function match_names(tree, directory, component, found)
   end
   local child = tree:first(directory.node)
   while child do
+    job.tick()
     local name = tree:name(child)
     if core.glob_name(component, name) then found[#found + 1] = { node = child, path = join(directory.path, name) } end
     child = tree:next(child)
@@ -41,6 +43,7 @@ local function match_tree(tree, top, found)
   if tree:parent(top.node) == nil then skip = 1 end
   local node = merge.after(tree, top.node, top.node)
   while node do
+    job.tick()
     found[#found + 1] = { node = node, path = join(top.path, tree:path(node):sub(skip)) }
     node = merge.after(tree, node, top.node)
   end
@@ -50,6 +53,7 @@ end
 local function unique(list)
   local seen, kept = {}, {}
   for _, one in ipairs(list) do
+    job.tick()
     if not seen[one.path] then
       seen[one.path] = true
       kept[#kept + 1] = one
@@ -69,6 +73,7 @@ function tree_glob.paths(tree, pattern)
   for i, component in ipairs(components) do
     local found = {}
     for _, one in ipairs(now) do
+      job.tick()
       if component == "**" then
         match_tree(tree, entered(tree, one), found)
       elseif component ~= "." then

@@ -37,9 +37,9 @@ function merge.of_states(states, opts)
   return tree
 end
 
---- The tree of the lowest layers of an image, as the default runtimes show it, which stays with the image: it grows when
---- more layers are wanted. Layers that are added one after the other, each to the tree of those below it, would else be
---- put on top of each other as often as there are layers.
+--- The tree of the lowest layers of an image, as the default runtimes show it, which stays with the image: it grows
+--- when more layers are wanted. Layers that are added one after the other, each to the tree of those below it, would
+--- else be put on top of each other as often as there are layers.
 ---@param hub strata.Hub
 ---@param states strata.LayerState[]  base first, scanned
 ---@return userdata? tree  nobody closes it but the image

@@ -1,5 +1,6 @@
 --- Files that layers have and merged trees do not show.
 
+local job = require "strata.util.job"
 local merge = require "strata.tree.merge"
 
 local unseen = {}
@@ -10,6 +11,7 @@ local unseen = {}
 function unseen.add_visible(tree, visible)
   local node = 0
   while node do
+    job.tick()
     if tree:info(node) == "file" then
       local entry, from = tree:source(node)
       visible[from] = visible[from] or {}
@@ -27,6 +29,7 @@ function unseen.each(states, visible, fn)
   for i, state in ipairs(states) do
     local seen = visible[i] or {}
     for entry in state.index:entries() do
+      job.tick()
       local is_file = entry.type == "file" and not entry.whiteout and not entry.opaque
       if is_file and entry.size > 0 and not seen[entry.position] then fn(entry, i) end
     end

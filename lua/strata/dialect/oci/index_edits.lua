@@ -348,12 +348,9 @@ end
 ---@return strata.IndexEntry[]
 ---@return strata.AddedImage[] mine  those that were added
 function Edits:rivals(one, is_listed)
-  local entries, found, mine, seen = entries_of(self), nil, {}, {}
-  if is_listed then
-    found = entries:named("", one.tags)
-  else
-    found = entries:for_platform(one.index, platform.key(one.handle.config))
-  end
+  local entries, mine, seen = entries_of(self), {}, {}
+  local found = is_listed and entries:named("", one.tags) or
+    entries:for_platform(one.index, platform.key(one.handle.config))
   for _, other in ipairs(added_rivals(self, one, is_listed)) do
     local is_other = other ~= one and other.is_there and other.index == one.index
     if is_other and not seen[other] then mine[#mine + 1], seen[other] = other, true end

@@ -108,11 +108,13 @@ end
 local function aim_names_of_files(index, rules)
   local targets, aims, any = {}, {}, false
   for entry in index:entries() do
+    job.tick()
     if entry.type == "hardlink" then
       targets[core.normalise(entry.linkpath)], any = true, true
     end
   end
   for entry in any and index:entries() or function() end do
+    job.tick()
     if entry.type == "hardlink" or targets[entry.path] then
       local to = {}
       aim(entry, rules, to)

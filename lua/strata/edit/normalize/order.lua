@@ -23,6 +23,7 @@ local function find_late_whiteout(index)
   local seen, any = {}, false
   for entry in index:entries() do any = any or entry.whiteout ~= nil end
   for entry in any and index:entries() or function() end do
+    job.tick()
     if entry.whiteout and seen[entry.whiteout] then return entry.path end
     local path = entry.whiteout and parent_of(entry.path) or entry.path
     while path and not seen[path] do

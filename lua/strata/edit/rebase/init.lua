@@ -4,6 +4,7 @@ local config = require "strata.config"
 local core = require "strata.core"
 local fail = require "strata.util.fail"
 local image = require "strata.image"
+local job = require "strata.util.job"
 local json = require "strata.util.json"
 local layer = require "strata.layer"
 local layer_list = require "strata.edit.layer_list"
@@ -51,6 +52,7 @@ local function find_links(states, count)
   local links = {}
   for i = count + 1, #states do
     for entry in states[i].index:entries() do
+      job.tick()
       if entry.dangling then
         local path = core.normalise(entry.linkpath)
         if not scan.find_below(states, i, path, count + 1) then
