@@ -52,8 +52,8 @@ local layer = {}
 ---@field compression string  without a file: as its descriptor says
 ---@field missing boolean?  they are nowhere
 ---@field remote strata.RemoteStore?  that they are in. Fetching them leaves it, and sets file, offset and compression
----@field hashed boolean?  this process has written them, and their digest is that of what it wrote: to a file without a
----  name, which nobody else can write to. Written where the file is made
+---@field hashed boolean?  this process has written them, and their digest is that of what it wrote: as long as nobody
+---  else can write to the file (file:private). Written where the file is made
 ---@field spliced boolean?  what could stay of the compressed bytes of older gzip layers has stayed
 ---@field kept integer?  so many bytes
 
@@ -174,11 +174,11 @@ function layer.copy(state)
 end
 
 -- True when edits were carried out earlier, for img.id for example, and the result was compressed
--- with other settings than this save wants.
+-- with other settings than this save wants; or it lies in a file that was saved, and written to since.
 local function is_stale(state, compression, opts)
   local made = state.result
   return opts.exact and made ~= nil and is_edited(state) and made.diff_id ~= state.diff_id and
-    (made.compression ~= compression or
+    (made.compression ~= compression or (state.index ~= nil and not made.file:unchanged()) or
       (compression ~= "none" and made.level ~= layer.level(opts, compression)) or
       (made.spliced ~= nil and made.spliced ~= layer.splices(state, opts)))
 end
@@ -224,7 +224,7 @@ end
 
 -- Notes what the edits of a layer have come to.
 local function note_result(state, opts, made)
-  made.offset, made.hashed, made.revision = 0, true, state.index:revision()
+  made.hashed, made.revision = true, state.index:revision()
   made.level, made.spliced = layer.level(opts, made.compression), layer.splices(state, opts)
   made.kept = math.min(made.kept, state.blob.kept or made.kept)
   state.result = made
@@ -236,14 +236,43 @@ local function take_draft(state, opts)
   local file, size, digest, diff_id, kept = state.index:take_draft()
   if not file then return false end
   note_result(state, opts, {
-    file = file, size = size, compression = state.blob.compression, digest = digest, diff_id = diff_id, kept = kept,
+    file = file, offset = 0, size = size, compression = state.blob.compression, digest = digest, diff_id = diff_id,
+    kept = kept,
   })
   return true
 end
 
---- Carries out pending edits of layers, in parallel, into unnamed temporary files.
+--- The sizes of the tars that pending edits of plain layers make.
 ---@param states strata.LayerState[]
----@param opts? table  compression, level, temp_dir, threads, progress; exact: also results with other settings
+---@param opts {threads: integer?, progress: function?}
+---@return table<strata.LayerState, integer>?  those alone that are such layers
+---@return string? message
+---@return string? code
+function layer.measure(states, opts)
+  local tasks, todo, sizes = core.job(), {}, {}
+  for _, state in ipairs(states) do
+    if is_pending(state) and state.blob.compression == "none" then
+      todo[tasks:write { label = label(state), index = state.index }] = state
+    end
+  end
+  local ok, message, code = true, nil, nil
+  if #todo > 0 then ok, message, code = job.run(tasks, opts, "rewriting") end
+  for i, state in ipairs(ok and todo or {}) do sizes[state] = tasks:task(i).size end
+  tasks:close()
+  if not ok then return nil, message, code end
+  return sizes
+end
+
+--- A place for a plain tar in a file.
+---@class strata.LayerPlace
+---@field file userdata
+---@field offset integer
+---@field size integer
+
+--- Carries out pending edits of layers, in parallel, into unnamed temporary files, or where `places` has it.
+---@param states strata.LayerState[]
+---@param opts? table  compression, level, temp_dir, threads, progress; exact: also results with other settings;
+---  places: a table<strata.LayerState, strata.LayerPlace>
 ---@return boolean? ok
 ---@return string? message
 ---@return string? code
@@ -257,25 +286,28 @@ function layer.settle(states, opts)
     local compression = opts.compression
     if not compression or compression == "keep" then compression = state.blob.compression end
     if (is_pending(state) or is_stale(state, compression, opts)) and not take_draft(state, opts) then
-      local file
-      file, message, code = core.temp_file(opts.temp_dir)
+      local place = opts.places and opts.places[state] or { offset = 0 }
+      local file = place.file and place.file:share()
+      if not file then file, message, code = core.temp_file(opts.temp_dir) end
       if not file then return nil, message, code end
       tasks:write(limits.add(state.hub.limits, {
-        label = label(state), index = state.index, to = file, compression = compression,
-        level = layer.level(opts, compression), splice = layer.splices(state, opts), temp_dir = opts.temp_dir,
-        diff_id = state.diff_id, digest = state.digest,
+        label = label(state), index = state.index, to = file, to_offset = place.offset, to_size = place.size,
+        compression = compression, level = layer.level(opts, compression), splice = layer.splices(state, opts),
+        temp_dir = opts.temp_dir, diff_id = state.diff_id, digest = state.digest,
       }))
-      todo[#todo + 1] = { state = state, file = file, compression = compression }
+      todo[#todo + 1] = { state = state, file = file, offset = place.offset, compression = compression }
     end
   end
   if #todo == 0 then return true end
   ok, message, code = job.run(tasks, opts, "rewriting")
-  if ok then
-    for i, item in ipairs(todo) do
+  for i, item in ipairs(todo) do
+    if not ok then
+      item.file:close()
+    else
       local done = tasks:task(i)
       note_result(item.state, opts, {
-        file = item.file, size = done.size, compression = item.compression, digest = done.digest,
-        diff_id = done.diff_id, kept = done.kept,
+        file = item.file, offset = item.offset, size = done.size, compression = item.compression,
+        digest = done.digest, diff_id = done.diff_id, kept = done.kept,
       })
     end
   end

@@ -312,6 +312,18 @@ local function saving(source, options, edit, name)
 	end
 end
 
+-- Edited layers lie in the first archive, or in what a save that has failed has left of it, and are copied from there.
+add("save twice", function(env)
+	local img = must(strata.open(env.docker))
+	edit_layers(img)
+	local first = { img:save(env.dir .. "/stream") }
+	local path = first[1] and env.out .. "/target" or env.dir .. "/stream"
+	local again = { img:save(path, { format = "oci-archive" }) }
+	img:close()
+	must(first[1], first[2], first[3])
+	return first[1].id .. " " .. must(again[1], again[2], again[3]).id
+end)
+
 add("save untouched", saving("docker"))
 add("save untouched oci_archive", saving("oci_archive"))
 add("save untouched whole", saving("whole"))

@@ -81,6 +81,20 @@ static int file_share(lua_State *L)
 	return 1;
 }
 
+/* file:same(other) -> whether both are the same open file */
+static int file_same(lua_State *L)
+{
+	lua_pushboolean(L, strata_check_file(L, 1) == strata_check_file(L, 2));
+	return 1;
+}
+
+/* file:private() -> whether nobody else can write to it */
+static int file_private(lua_State *L)
+{
+	lua_pushboolean(L, strata_file_private(strata_check_file(L, 1)));
+	return 1;
+}
+
 static int file_size(lua_State *L)
 {
 	strata_push_int64(L, (int64_t)strata_file_size(strata_check_file(L, 1)));
@@ -212,6 +226,13 @@ static int file_publish(lua_State *L)
 	return 1;
 }
 
+/* file:give_up(): an output is not going to be published; what has a part in it can still read */
+static int file_give_up(lua_State *L)
+{
+	strata_file_give_up(strata_check_file(L, 1));
+	return 0;
+}
+
 /* file:fileno() -> integer; the descriptor and its position stay the file's, which is not to be
  * closed */
 static int file_fileno(lua_State *L)
@@ -240,9 +261,12 @@ void strata_lua_register_file(lua_State *L)
 	                                   {"unchanged", file_unchanged},
 	                                   {"take", file_take},
 	                                   {"publish", file_publish},
+	                                   {"give_up", file_give_up},
 	                                   {"fileno", file_fileno},
 	                                   {"send", strata_lua_file_send},
 	                                   {"share", file_share},
+	                                   {"same", file_same},
+	                                   {"private", file_private},
 	                                   {"stated_size", file_stated_size},
 	                                   {NULL, NULL}};
 	static const luaL_Reg meta[] = {{"__tostring", file_tostring}, {NULL, NULL}};

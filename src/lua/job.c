@@ -205,7 +205,10 @@ static struct strata_expected expected_fields(lua_State *L)
 	return expected;
 }
 
-/* compression: the name of the field that says in which one the output is stored. */
+/*
+ * compression: the name of the field that says in which one the output is stored. to_offset and
+ * to_size: the place in the file of a plain one, which must fill it; else ERANGE.
+ */
 static struct strata_task_output output_fields(lua_State *L, const char *compression)
 {
 	struct strata_task_output to = {.level = -1};
@@ -221,6 +224,9 @@ static struct strata_task_output output_fields(lua_State *L, const char *compres
 	lua_pop(L, 1);
 	to.compression = strata_check_compression(L, text_field(L, compression));
 	to.file = pointer_field(L, "to", FILE_TYPE);
+	to.placed = has_field(L, "to_size");
+	to.offset = size_field(L, "to_offset");
+	to.size = size_field(L, "to_size");
 	return to;
 }
 
@@ -308,8 +314,9 @@ static int job_hash(lua_State *L)
 }
 
 /*
- * job:write{label, index, to, compression, level, splice, temp_dir, digest, diff_id, the limits of
- * inflating} -> number
+ * job:write{label, index, to, compression, level, to_offset, to_size, splice, temp_dir, digest,
+ * diff_id, the limits of inflating} -> number
+ * Without `to` nothing is written, and the task's size is the one that a plain layer will have.
  * level: 0 to 9 for gzip, 1 to 19 for zstd, -1 (default) for the format's default. splice: if
  * the layer has that compression, what can stay of its compressed bytes stays.
  */
@@ -334,7 +341,6 @@ static int job_write(lua_State *L)
  * job:recode{label, file, offset, size, compression, to, as, level, to_offset, to_size, digest,
  * diff_id, the limits of inflating} -> number
  * compression is the source's, `as` the result's; digest and diff_id are those of the source.
- * to_offset and to_size: the place in the file of a plain result, which must fill it; else ERANGE.
  */
 static int job_recode(lua_State *L)
 {
@@ -345,9 +351,6 @@ static int job_recode(lua_State *L)
 	        .expected = expected_fields(L),
 	        .to = output_fields(L, "as"),
 	        .blob = blob_fields(L),
-	        .to_offset = size_field(L, "to_offset"),
-	        .to_size = size_field(L, "to_size"),
-	        .placed = has_field(L, "to_size"),
 	};
 	struct strata_err err;
 

@@ -34,11 +34,13 @@ local save_image = {}
 ---@param state strata.ImageState
 ---@param layers strata.StoredLayer[]
 ---@param sha256? boolean  nothing may be named by another digest
+---@param text? string  of the config, when it is not yet what it is going to be
 ---@return strata.ImageToWrite
-function save_image.of(state, layers, sha256)
+function save_image.of(state, layers, sha256, text)
   local now, before = state.config, json.decode(state.opened.config_text, state.hub.limits.json) or {}
   local is_other = tostring(platform.of(now)) ~= tostring(platform.of(before))
-  local manifest, text = state.manifest or {}, state.config:text()
+  local manifest = state.manifest or {}
+  text = text or state.config:text()
   return {
     source = state.source, opened = state.opened, config_text = text, layers = layers, sha256 = sha256,
     config_digest = digests.of(text, not sha256 and manifest.config_digest or nil),

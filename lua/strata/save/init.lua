@@ -1,7 +1,7 @@
 --- Saving: verified, then published, whole or not at all.
 
+local copy = require "strata.save.copy"
 local core = require "strata.core"
-local docker = require "strata.dialect.docker.read"
 local docker_edit = require "strata.dialect.docker.edit"
 local fail = require "strata.util.fail"
 local json = require "strata.util.json"
@@ -14,6 +14,7 @@ local oci_catalog = require "strata.dialect.oci.catalog"
 local oci_directory = require "strata.dialect.oci.directory"
 local oci_edit = require "strata.dialect.oci.edit"
 local output = require "strata.store.output"
+local places = require "strata.save.places"
 local platform = require "strata.document.platform"
 local printed = require "strata.util.printed"
 local reference = require "strata.document.reference"
@@ -59,70 +60,6 @@ local function way_of(kind, store)
   return store.flat and "dir" or "oci"
 end
 
--- The layers that are hashed in a copy of an archive: those of the saved images, and of the others in manifest.json.
-local function layers_to_hash(self)
-  local list, seen = {}, {}
-  local function add(one)
-    if not seen[one.offset] then list[#list + 1] = one end
-    seen[one.offset] = true
-  end
-  local first = self.images[1]
-  for _, image in ipairs(self.images) do
-    for _, one in ipairs(image.layers) do
-      if not one.missing then add(one) end
-    end
-  end
-  local is_docker = first and first.source.kind == "docker"
-  local given = is_docker and first.source.limits
-  for number = 0, is_docker and #first.source.items - 1 or -1 do
-    for _, one in ipairs(docker.stated_layers(self.store, first.source.items, number, given)) do
-      add { label = one.label, offset = one.member.offset, size = one.member.size, compression = one.compression,
-            digest = one.digest, diff_id = one.diff_id }
-    end
-  end
-  return list
-end
-
--- Adds the blobs of a layout that belong to other images.
-local function hash_other_blobs(job, out, store, layers)
-  local own = {}
-  for _, one in ipairs(layers) do own[one.digest or ""] = true end
-  for _, member in ipairs(store.list) do
-    local digest = store:stated_digest(member)
-    if digest and not own[digest] then
-      job:hash { label = member.name, file = store.original and store.file or out.out, offset = member.offset,
-                 size = member.size, digest = digest }
-    end
-  end
-end
-
--- Images without edits are saved as a copy of their file, which the kernel makes. The
--- copy is hashed.
-local function copy_archive(self, out)
-  local store, opts = self.store, self.opts
-  local file = store.original or store.file
-  local size = file:size()
-  local copying = core.job()
-  copying:copy { label = "archive", file = file, offset = 0, size = size, to = out.out, to_offset = 0 }
-  local ok, message, code = run_job(copying, opts, "writing")
-  copying:close()
-  if not ok then return nil, message, code end
-  if opts.verify == false then return size end
-  local job, layers = core.job(), layers_to_hash(self)
-  for _, one in ipairs(layers) do
-    job:hash(limits.add(self.limits, {
-      label = one.label, file = store.original and store.file or out.out, offset = one.offset, size = one.size,
-      compression = one.compression, plain = not one.digest, digest = one.digest,
-      diff_id = not one.digest and one.diff_id or nil,
-    }))
-  end
-  if self.catalog then hash_other_blobs(job, out, store, layers) end
-  ok, message, code = run_job(job, opts, "hashing")
-  job:close()
-  if not ok then return nil, message, code end
-  return size
-end
-
 -- Writes an archive, compressed as a whole when the one that it replaces was.
 local function write_archive(out, store, segments, opts)
   local outer = store and store.outer
@@ -153,8 +90,10 @@ end
 ---@field root_digest string?  of the index that is saved as a whole. Written by who writes it
 ---@field stores table[]  all stores that are read
 ---@field in_directory boolean  the target is a directory
----@field is_indirect boolean?  the size of a layer turned out to be another than stated, so that none is taken for
----  granted any more
+---@field places table<strata.LayerState, strata.LayerPlace>  of layers that are written into the output at once. Written
+---  by make_images
+---@field is_indirect boolean?  the size of a layer turned out to be another than stated, or its place another than
+---  planned, so that nothing is taken for granted any more
 ---@field notes string[]  what could not be kept, a line each
 ---@field noted table<string, boolean>  the same
 
@@ -227,15 +166,19 @@ local function new_segments(self)
     { index = new_layout.index(made.descriptors), docker_manifest = list }))
 end
 
-local function write_file(self, out)
-  local segments, message, code
-  if not self.native or not self.store then
-    segments, message, code = new_segments(self)
-  elseif self.opts.attestations == "drop" or has_index_changes(self) or not is_untouched(self) then
-    segments, message, code = native_segments(self)
+-- The parts of the file. nil without a message: it is a copy of the one that the images came from.
+local function segments_of(self)
+  if not self.native or not self.store then return new_segments(self) end
+  if self.opts.attestations == "drop" or has_index_changes(self) or not is_untouched(self) then
+    return native_segments(self)
   end
+end
+
+local function write_file(self, out)
+  local segments, message, code = segments_of(self)
   if message then return nil, message, code end
-  if not segments then return copy_archive(self, out) end
+  if not places.are_right(self.places, segments, out.out) then return fail("ERANGE", "layers are elsewhere") end
+  if not segments then return copy.write(self, out) end
   return write_archive(out, self.native and self.store or nil, segments, self.opts)
 end
 
@@ -308,7 +251,7 @@ local function check_unchanged(self)
 end
 
 -- Whether the digests of all layers are needed. A copy of the whole file is hashed by
--- copy_archive; in an archive without manifests digests only serve to verify.
+-- save/copy; in an archive without manifests digests only serve to verify.
 local function needs_digests(self)
   local first = self.requests[1]
   if not self.native or #self.requests > 1 or not first then return true end
@@ -332,10 +275,23 @@ local function settings_of(self)
   }
 end
 
+-- Finds the places of edited layers in the output, when they can be told.
+local function find_places(self, out, settings)
+  local is_packed = self.native and self.store and self.store.outer
+  if not settings.direct or is_packed or self.edits or self.whole and not self.native then return {} end
+  return places.find(self.requests, settings, out.out, function(images)
+    local quiet = setmetatable({ verify = false }, { __index = self.opts })
+    return (segments_of(setmetatable({ images = images, opts = quiet, notes = {}, noted = {} }, { __index = self })))
+  end)
+end
+
 -- Carries out edits and compresses, so that every digest is known.
-local function make_images(self, temp_dir)
-  local settings = settings_of(self)
-  settings.exact, settings.temp_dir, settings.digests = true, temp_dir, needs_digests(self)
+local function make_images(self, out)
+  local settings, why, how = settings_of(self), nil, nil
+  self.places, why, how = find_places(self, out, settings)
+  if not self.places then return nil, why, how end
+  settings.exact, settings.temp_dir, settings.digests = true, out.temp_dir, needs_digests(self)
+  settings.places = self.places
   for i, request in ipairs(self.requests) do
     local message, code
     self.images[i], message, code = save_image.make(request, settings)
@@ -514,7 +470,7 @@ end
 
 -- Makes the output, which is not published yet: the result.
 local function write(self, out, what)
-  local ok, message, code = make_images(self, out.temp_dir)
+  local ok, message, code = make_images(self, out)
   if ok then ok, message, code = save_image.check(self.images, self.format) end
   if ok and not self.native and not self.catalog and not self.into then -- there attestations go along
     ok, message, code = oci_catalog.check_alone(self.images, self.opts)
@@ -574,7 +530,7 @@ function save.images(requests, what, opts, whole, name)
   local function attempt()
     local ok
     local saved, why, how = open_and_write()
-    if how == "ERANGE" then -- a blob has stated another size than its tar has: see strata.InflatedPart
+    if how == "ERANGE" then -- a size, or a place, was not what it was taken for: see strata.InflatedPart, save/places
       out:give_up()
       self.is_indirect = true
       saved, why, how = open_and_write()

@@ -91,6 +91,7 @@ end
 ---@field packed string?  the compression of layers that came plain, when nothing is said
 ---@field remote boolean?  what is in a registry may stay there
 ---@field direct boolean?  the output is one file, which plain layers are inflated into
+---@field places table<strata.LayerState, strata.LayerPlace>?  where edited ones are written to
 ---@field verify boolean?
 ---@field temp_dir string?
 ---@field threads integer?

@@ -76,7 +76,10 @@ local function add_segments(job, out, segments, first, offset, verify)
       opened = opened + (part.from and 1 or 0)
       local ok, message, code = open_part(part)
       if not ok then return nil, message, code end
-      add_part(job, out, part, offset, verify and not part.hashed and part.digest or nil)
+      local is_known = part.hashed and part.file:private()
+      if not part.file:same(out) then -- it is there already
+        add_part(job, out, part, offset, verify and not is_known and part.digest or nil)
+      end
       close_part(part)
       offset = offset + part.size
     end
@@ -92,7 +95,7 @@ end
 local File = {}
 File.__index = File
 
---- Writes the parts, on several threads: each knows its place.
+--- Writes the parts, on several threads: each knows its place. Those that lie in the output have been written there.
 ---@return integer? size
 ---@return string? message
 ---@return string? code
@@ -136,7 +139,7 @@ end
 function File:publish()
   if self.stream then
     local ok, message, code = self.out:send(self.stream)
-    self.out:close()
+    if ok then self.out:close() end
     return ok, message, code
   end
   local ok, message, code = self.out:publish()
@@ -144,9 +147,10 @@ function File:publish()
   return ok, message, code
 end
 
---- Nothing of it stays.
+--- Nothing of it stays but what layers have of it.
 ---@return nil
 function File:give_up()
+  self.out:give_up()
   self.out:close()
 end
 

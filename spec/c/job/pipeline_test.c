@@ -238,7 +238,7 @@ static void a_source_that_is_not_as_expected_is_an_error(void)
 			struct strata_job *job = new_job();
 			struct strata_recode_task t = {
 			        .blob = blob_of(file, stream.len, STRATA_GZIP),
-			        .to = {to, STRATA_NONE, -1}};
+			        .to = {.file = to, .compression = STRATA_NONE, .level = -1}};
 			struct strata_err err;
 
 			strcpy(which ? t.expected.diff_id : t.expected.digest, "sha256:00");
@@ -543,7 +543,7 @@ static void check_edit(const struct recoding *way, const struct tar_shape *shape
 	struct strata_file *to = file_of(NULL);
 	struct strata_job *job = new_job();
 	struct strata_scan_task scan = {.index = &index};
-	struct strata_write_task write = {.index = &index, .to = {to, way->to, way->level}};
+	struct strata_write_task write = {.index = &index, .to = {.file = to, .compression = way->to, .level = way->level}};
 	const struct strata_blob_info *info;
 	struct strata_err err;
 

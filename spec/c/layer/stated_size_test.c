@@ -137,10 +137,7 @@ static struct strata_err place(const struct strata_buf *data, struct strata_file
 	for (int i = 0; i < 3; i++) {
 		const struct strata_recode_task t = {
 		        .blob = {from, 0, out.len, STRATA_GZIP, STRATA_SHA256},
-		        .to = {to, STRATA_NONE, -1},
-		        .placed = true,
-		        .to_offset = at,
-		        .to_size = sizes[i],
+		        .to = {to, STRATA_NONE, -1, true, at, sizes[i]},
 		};
 
 		if (strata_job_add_recode(job, "task", &t, &err) < 0)
@@ -215,8 +212,7 @@ static void only_a_plain_tar_has_a_place(void)
 	struct strata_file *file = dots(10);
 	const struct strata_recode_task t = {
 	        .blob = {file, 0, 10, STRATA_NONE, STRATA_SHA256},
-	        .to = {file, STRATA_GZIP, -1},
-	        .placed = true,
+	        .to = {file, STRATA_GZIP, -1, true, 0, 10},
 	};
 
 	CHECK(strata_job_add_recode(job, "task", &t, &err) == -1);

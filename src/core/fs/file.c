@@ -245,6 +245,11 @@ int strata_file_stamp(const struct strata_file *f, struct strata_file_stamp *sta
 	return 0;
 }
 
+bool strata_file_private(const struct strata_file *f)
+{
+	return f->writable && !f->taken;
+}
+
 int strata_file_unchanged(const struct strata_file *f, struct strata_err *err)
 {
 	struct strata_file_stamp now;

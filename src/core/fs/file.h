@@ -47,7 +47,7 @@ const char *strata_file_name(const struct strata_file *f);
 /* The descriptor; it stays the file's, and so does its position: use pread. */
 int strata_file_fd(const struct strata_file *f);
 
-/* Size when opened; for a temporary file the end of what was written. */
+/* Size when opened; for a temporary file or an output the end of what was written. */
 uint64_t strata_file_size(const struct strata_file *f);
 
 /* EFORMAT when the file ends before offset + len. */
@@ -67,7 +67,10 @@ int strata_file_grow(struct strata_file *f, uint64_t size, struct strata_err *er
 int strata_file_copy(struct strata_file *to, uint64_t to_offset, const struct strata_file *from,
                      uint64_t from_offset, uint64_t len, struct strata_err *err);
 
-/* Fails with ESTALE when the file was written to or truncated since it was opened. */
+/* Whether nobody else can write to it: it has been made here, and has had no name yet. */
+bool strata_file_private(const struct strata_file *f);
+
+/* Fails with ESTALE when the file was written to or truncated since it was opened, or published. */
 int strata_file_unchanged(const struct strata_file *f, struct strata_err *err);
 
 /* What tells that a file has been written to: its size and the time of its last change. */
@@ -109,11 +112,14 @@ struct strata_file *strata_file_create(const char *path, struct strata_err *err)
 int strata_file_take(struct strata_file *output, struct strata_file *temp, struct strata_err *err);
 
 /*
- * Writes the file to disk, gives it its name, and writes the directory to disk.
- * Once: EINVAL afterwards. When only the last step fails the file is there, but
+ * Writes the file to disk, gives it its name, and writes the directory to disk. From then on it can
+ * be read, like one that was opened then. Once: EINVAL afterwards. When only the last step fails the file is there, but
  * may be gone after a power failure.
  */
 int strata_file_publish(struct strata_file *f, struct strata_err *err);
+
+/* Makes an output an unnamed temporary file, which is not going to be published. */
+void strata_file_give_up(struct strata_file *f);
 
 static inline void strata_cleanup_file_(struct strata_file **f)
 {

@@ -382,15 +382,23 @@ int strata_output_publish(struct strata_file *f, int dir_fd, const char *target,
 
 	if (fsync(f->fd) < 0)
 		return strata_fail_errno(err, errno, "%s: fsync", f->name);
+	if (strata_file_stamp(f, &f->opened, err) < 0)
+		return -1;
 	rc = place(f, dir_fd, target);
 	if (rc < 0)
 		return strata_fail_errno(err, -rc, "%s", f->name);
 	rc = strata_sync_directory(dir_fd);
 	strata_output_free(steal_pointer(&f->output));
+	f->writable = false;
 	if (rc < 0)
 		return strata_fail_errno(err, -rc, "%s: written, but fsync of its directory",
 		                         f->name);
 	return 0;
+}
+
+void strata_file_give_up(struct strata_file *f)
+{
+	strata_output_free(steal_pointer(&f->output));
 }
 
 int strata_file_publish(struct strata_file *f, struct strata_err *err)

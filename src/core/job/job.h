@@ -60,14 +60,19 @@ struct strata_hash_task {
 int strata_job_add_hash(struct strata_job *job, const char *label, const struct strata_hash_task *t,
                         struct strata_err *err);
 
-/* Where a new blob goes, from offset 0 of the file on, and how it is stored. */
+/* Where a new blob goes, from offset 0 of the file on if it is not placed, and how it is stored. */
 struct strata_task_output {
 	struct strata_file *file;
 	enum strata_compression compression;
 	int level; /* -1: the compression's default */
+	/* A plain one has a place in the file, which it must fill: ERANGE when it does not. */
+	bool placed;
+	uint64_t offset;
+	uint64_t size;
 };
 
-/* Carries out the edit plan of an index. */
+/* Carries out the edit plan of an index. Without a file to write to it tells the size that a plain
+ * layer will have. */
 struct strata_write_task {
 	struct strata_index *index; /* scanned */
 	struct strata_task_output to;
@@ -83,10 +88,6 @@ int strata_job_add_write(struct strata_job *job, const char *label,
 struct strata_recode_task {
 	struct strata_blob blob;
 	struct strata_task_output to;
-	/* A plain one has a place in the file, which it must fill: ERANGE when it does not. */
-	bool placed;
-	uint64_t to_offset;
-	uint64_t to_size;
 	struct strata_inflate_limits inflate;
 	struct strata_expected expected; /* of the old blob */
 };

@@ -77,6 +77,13 @@ static int need(const void *value, const char *field, struct strata_err *err)
 	return value != NULL ? 0 : strata_fail(err, "EINVAL", "field '%s' is missing", field);
 }
 
+static int check_place(const struct strata_task_output *to, struct strata_err *err)
+{
+	if (to->placed && to->compression != STRATA_NONE)
+		return strata_fail(err, "EINVAL", "only a plain tar has a size beforehand");
+	return 0;
+}
+
 static size_t length_of(const char *text)
 {
 	return text != NULL ? strlen(text) : 0;
@@ -241,6 +248,9 @@ static struct strata_plan_options plan_options(const struct strata_task_output *
 	        .temp_dir = temp_dir,
 	        .compression = to->compression,
 	        .level = to->level,
+	        .placed = to->placed,
+	        .offset = to->offset,
+	        .size = to->size,
 	        .work = *work,
 	};
 }
@@ -251,6 +261,8 @@ static int write_run(struct strata_task *task, const struct strata_work *work,
 	const struct strata_write_task *t = &task->as.write;
 	struct strata_plan_options options = plan_options(&t->to, task->text, work);
 
+	if (task->to == NULL)
+		return strata_plan_measure(t->index, &task->info.size, err);
 	options.expected = t->expected;
 	options.splice = t->splice;
 	set_limits(t->index, &t->inflate);
@@ -263,6 +275,8 @@ static struct strata_task_load write_load(const struct strata_task *task)
 	const struct strata_index *index = t->index;
 	struct strata_task_load load = load_of_blob(&index->blob, true);
 
+	if (task->to == NULL)
+		return (struct strata_task_load){0};
 	if (index->plain != NULL && !strata_plan_splices(index, t->to.compression, t->splice))
 		load = (struct strata_task_load){.bytes = index->tar_size};
 	load.deflates = t->to.compression != STRATA_NONE;
@@ -281,8 +295,10 @@ int strata_job_add_write(struct strata_job *job, const char *label,
 	                           .text = t->temp_dir,
 	                           .len = length_of(t->temp_dir)};
 
-	if (need(t->index, "index", err) < 0 || need(t->to.file, "to", err) < 0)
+	if (need(t->index, "index", err) < 0 || check_place(&t->to, err) < 0)
 		return -1;
+	if (t->to.file == NULL && t->index->blob.compression != STRATA_NONE)
+		return strata_fail(err, "EINVAL", "only the size of a plain tar can be told");
 	return add_task(job, &write_ops, label, &c, err);
 }
 
@@ -304,8 +320,8 @@ static int recode(struct strata_task *task, struct strata_blob_reader *in,
 	    strata_blob_writer_open(out, task->to, t->to.compression, t->to.level, false, work,
 	                            err) < 0)
 		return -1;
-	if (t->placed)
-		strata_blob_writer_place(out, t->to_offset, t->to_size);
+	if (t->to.placed)
+		strata_blob_writer_place(out, t->to.offset, t->to.size);
 	do {
 		if (strata_blob_reader_next(in, &bytes, &len, err) < 0 ||
 		    strata_blob_writer_write(out, bytes, len, err) < 0)
@@ -348,10 +364,9 @@ int strata_job_add_recode(struct strata_job *job, const char *label,
 	const struct contents c = {
 	        .as = t, .size = sizeof(*t), .from = t->blob.file, .to = t->to.file};
 
-	if (need(t->blob.file, "file", err) < 0 || need(t->to.file, "to", err) < 0)
+	if (need(t->blob.file, "file", err) < 0 || need(t->to.file, "to", err) < 0 ||
+	    check_place(&t->to, err) < 0)
 		return -1;
-	if (t->placed && t->to.compression != STRATA_NONE)
-		return strata_fail(err, "EINVAL", "only a plain tar has a size beforehand");
 	return add_task(job, &recode_ops, label, &c, err);
 }
 

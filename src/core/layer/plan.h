@@ -69,6 +69,10 @@ struct strata_plan_options {
 	const char *temp_dir;                /* for the inflated tar; NULL: the default */
 	enum strata_compression compression; /* of the result */
 	int level;
+	/* A plain one has a place in the file, which it must fill: ERANGE when it does not. */
+	bool placed;
+	uint64_t offset;
+	uint64_t size;
 	/* If it is that of the old blob: what can stay of the compressed bytes stays (splicer.h).
 	 */
 	bool splice;
@@ -83,5 +87,11 @@ bool strata_plan_splices(const struct strata_index *index, enum strata_compressi
 int strata_plan_write(struct strata_index *index, const struct strata_plan_options *options,
                       struct strata_file *to, struct strata_blob_info *result,
                       struct strata_err *err);
+
+/*
+ * How many bytes the new tar will have: for a layer whose contents can be read (strata_index_read).
+ * Of the old tar it reads the headers that are edited.
+ */
+int strata_plan_measure(struct strata_index *index, uint64_t *size, struct strata_err *err);
 
 #endif

@@ -18,6 +18,8 @@ struct writing {
 	uint64_t shared; /* so many first bytes of both tars are hashed once; 0: none are */
 	struct strata_splicer splicer; /* all that is written goes through it */
 	uint32_t *promoted; /* per entry: the dropped file whose place it takes; or NULL */
+	bool measures;      /* only counts what would be written */
+	uint64_t measured;
 	struct strata_buf raw;
 	struct strata_buf header;
 };
@@ -34,9 +36,28 @@ static int next_bytes(struct writing *w, struct strata_err *err)
 /* Passes over the old tar up to `offset`; its bytes go to out, to raw, or nowhere. */
 enum destination { TO_OUT, TO_RAW, NOWHERE };
 
+/* The same without reading more than what goes to raw. */
+static int leap(struct writing *w, uint64_t offset, enum destination where, struct strata_err *err)
+{
+	size_t len = (size_t)(offset - w->position);
+
+	if (where == TO_OUT)
+		w->measured += offset - w->position;
+	if (where == TO_RAW) {
+		if (strata_buf_reserve(&w->raw, len, err) < 0 ||
+		    strata_index_read(w->index, w->position, w->raw.data, len, err) < 0)
+			return -1;
+		w->raw.len = len;
+	}
+	w->position = offset;
+	return 0;
+}
+
 static int advance(struct writing *w, uint64_t offset, enum destination where,
                    struct strata_err *err)
 {
+	if (w->measures)
+		return leap(w, offset, where, err);
 	while (w->position < offset) {
 		size_t n;
 
@@ -64,6 +85,8 @@ static int advance(struct writing *w, uint64_t offset, enum destination where,
 /* Everything behind the last entry: end blocks and whatever follows them. */
 static int drain(struct writing *w, struct strata_err *err)
 {
+	if (w->measures)
+		return leap(w, w->index->tar_size, TO_OUT, err);
 	do {
 		if (strata_splicer_keep(&w->splicer, w->bytes, w->left, err) < 0)
 			return -1;
@@ -72,6 +95,13 @@ static int drain(struct writing *w, struct strata_err *err)
 			return -1;
 	} while (w->left > 0);
 	return strata_splicer_finish(&w->splicer, err);
+}
+
+/* New bytes. */
+static int put(struct writing *w, const void *bytes, size_t len, struct strata_err *err)
+{
+	w->measured += len;
+	return w->measures ? 0 : strata_splicer_write(&w->splicer, bytes, len, err);
 }
 
 /* ---- hardlinks ---------------------------------------------------------- */
@@ -249,7 +279,7 @@ static int write_patched(struct writing *w, struct strata_tar_changes *c,
 	w->header.len = 0;
 	if (strata_tar_patch(w->raw.data, w->raw.len, c, &w->header, err) < 0)
 		return -1;
-	return strata_splicer_write(&w->splicer, w->header.data, w->header.len, err);
+	return put(w, w->header.data, w->header.len, err);
 }
 
 /* Reads the header span of an entry, out of order. */
@@ -270,7 +300,7 @@ static int write_padding(struct writing *w, uint64_t size, struct strata_err *er
 {
 	static const char zeros[STRATA_TAR_BLOCK];
 
-	return strata_splicer_write(&w->splicer, zeros, (size_t)strata_tar_padding(size), err);
+	return put(w, zeros, (size_t)strata_tar_padding(size), err);
 }
 
 static int write_replacement(struct writing *w, const struct strata_entry *e,
@@ -278,7 +308,7 @@ static int write_replacement(struct writing *w, const struct strata_entry *e,
 {
 	const struct strata_replacement *r = &w->index->replacements[e->replaced - 1];
 
-	if (strata_splicer_write(&w->splicer, r->data, r->len, err) < 0)
+	if (put(w, r->data, r->len, err) < 0)
 		return -1;
 	return write_padding(w, r->len, err);
 }
@@ -286,15 +316,19 @@ static int write_replacement(struct writing *w, const struct strata_entry *e,
 /* Writes tar bytes [offset, offset + len), read out of order. */
 static int write_range(struct writing *w, uint64_t offset, uint64_t len, struct strata_err *err)
 {
-	cleanup_free char *bytes = malloc(STRATA_CHUNK);
+	cleanup_free char *bytes = w->measures ? NULL : malloc(STRATA_CHUNK);
 
+	if (w->measures) {
+		w->measured += len;
+		return 0;
+	}
 	if (bytes == NULL)
 		return strata_fail_nomem(err);
 	while (len > 0) {
 		size_t n = len < STRATA_CHUNK ? (size_t)len : STRATA_CHUNK;
 
 		if (strata_index_read(w->index, offset, bytes, n, err) < 0 ||
-		    strata_splicer_write(&w->splicer, bytes, n, err) < 0)
+		    put(w, bytes, n, err) < 0)
 			return -1;
 		offset += n;
 		len -= n;
@@ -334,9 +368,12 @@ static int write_changed(struct writing *w, const struct strata_entry *e, struct
 	cleanup_buf struct strata_buf records = {0};
 
 	w->raw.len = 0;
+	fill_changes(w->index, e, e->changed & ~(uint32_t)STRATA_TAR_RECORDS, &c);
+	if (w->measures && !(e->changed & STRATA_TAR_RECORDS) &&
+	    strata_tar_patch_fits((size_t)(e->data_offset - e->header_offset), &c))
+		return advance(w, e->data_offset, TO_OUT, err);
 	if (advance(w, e->data_offset, TO_RAW, err) < 0)
 		return -1;
-	fill_changes(w->index, e, e->changed & ~(uint32_t)STRATA_TAR_RECORDS, &c);
 	if (changed_records(w->index, e, &w->raw, &records, err) < 0 ||
 	    write_patched(w, &c, &records, err) < 0)
 		return -1;
@@ -456,8 +493,11 @@ static int run(struct writing *w, const struct strata_plan_options *options, str
 		return -1;
 	strata_blob_reader_fork(&w->in, w->shared);
 	if (strata_blob_writer_open(&w->out, to, options->compression, options->level,
-	                            w->shared == 0, &options->work, err) < 0 ||
-	    (splices && strata_blob_writer_allow_runs(&w->out, err) < 0) ||
+	                            w->shared == 0, &options->work, err) < 0)
+		return -1;
+	if (options->placed)
+		strata_blob_writer_place(&w->out, options->offset, options->size);
+	if ((splices && strata_blob_writer_allow_runs(&w->out, err) < 0) ||
 	    write_shared(w, err) < 0 || write_entries(w, err) < 0 ||
 	    strata_blob_reader_digests(&w->in, digest, diff_id, err) < 0)
 		return -1;
@@ -476,6 +516,13 @@ static int run(struct writing *w, const struct strata_plan_options *options, str
 	return strata_blob_writer_close(&w->out, result, err);
 }
 
+static void close_writing(struct writing *w)
+{
+	free(w->promoted);
+	strata_buf_free(&w->raw);
+	strata_buf_free(&w->header);
+}
+
 int strata_plan_write(struct strata_index *index, const struct strata_plan_options *options,
                       struct strata_file *to, struct strata_blob_info *result,
                       struct strata_err *err)
@@ -488,8 +535,18 @@ int strata_plan_write(struct strata_index *index, const struct strata_plan_optio
 	strata_blob_reader_close(&w.in);
 	strata_splicer_free(&w.splicer);
 	strata_blob_writer_free(&w.out);
-	free(w.promoted);
-	strata_buf_free(&w.raw);
-	strata_buf_free(&w.header);
+	close_writing(&w);
+	return status;
+}
+
+int strata_plan_measure(struct strata_index *index, uint64_t *size, struct strata_err *err)
+{
+	struct writing w = {.index = index, .measures = true};
+	int status = resolve_links(&w, err);
+
+	if (status == 0)
+		status = write_entries(&w, err);
+	close_writing(&w);
+	*size = w.measured;
 	return status;
 }

@@ -591,3 +591,18 @@ int strata_tar_patch(const char *raw, size_t raw_len, const struct strata_tar_ch
 		out->len = start;
 	return status;
 }
+
+/* A block by itself has no record that could go, and no extension header that repeats anything. */
+bool strata_tar_patch_fits(size_t raw_len, const struct strata_tar_changes *changes)
+{
+	const uint32_t numbers = STRATA_TAR_MODE | STRATA_TAR_UID | STRATA_TAR_GID |
+	                         STRATA_TAR_MTIME | STRATA_TAR_REPEATED;
+	const struct strata_tar_header *to = &changes->to;
+	uint32_t mask = changes->mask;
+
+	return raw_len == STRATA_TAR_BLOCK && !(mask & ~numbers) &&
+	       (!(mask & STRATA_TAR_UID) || tar_fits_octal(TAR_UID, (int64_t)to->uid)) &&
+	       (!(mask & STRATA_TAR_GID) || tar_fits_octal(TAR_GID, (int64_t)to->gid)) &&
+	       (!(mask & STRATA_TAR_MTIME) ||
+	        (to->mtime_nsec == 0 && tar_fits_octal(TAR_MTIME, to->mtime)));
+}

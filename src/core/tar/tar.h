@@ -276,6 +276,9 @@ struct strata_tar_changes {
 int strata_tar_patch(const char *raw, size_t raw_len, const struct strata_tar_changes *changes,
                      struct strata_buf *out, struct strata_err *err);
 
+/* Whether it is certain that a header span of so many bytes stays as long with these changes. */
+bool strata_tar_patch_fits(size_t raw_len, const struct strata_tar_changes *changes);
+
 /*
  * Appends a fresh header span for h (path, linkpath, uname, gname, mode, uid,
  * gid, size, mtime, atime, ctime, device, typeflag, pax = further records) as
