@@ -90,8 +90,8 @@ end
 ---@field root_digest string?  of the index that is saved as a whole. Written by who writes it
 ---@field stores table[]  all stores that are read
 ---@field in_directory boolean  the target is a directory
----@field places table<strata.LayerState, strata.LayerPlace>  of layers that are written into the output at once. Written
----  by make_images
+---@field places table<strata.LayerState, strata.LayerPlace>  of layers that are written into the output at once.
+---  Written by make_images
 ---@field is_indirect boolean?  the size of a layer turned out to be another than stated, or its place another than
 ---  planned, so that nothing is taken for granted any more
 ---@field notes string[]  what could not be kept, a line each
@@ -177,7 +177,9 @@ end
 local function write_file(self, out)
   local segments, message, code = segments_of(self)
   if message then return nil, message, code end
-  if not places.are_right(self.places, segments, out.out) then return fail("ERANGE", "layers are elsewhere") end
+  if not places.are_right(self.places, segments, out.out) then
+    return fail("ERANGE", "a layer has another place than planned")
+  end
   if not segments then return copy.write(self, out) end
   return write_archive(out, self.native and self.store or nil, segments, self.opts)
 end
@@ -287,9 +289,10 @@ end
 
 -- Carries out edits and compresses, so that every digest is known.
 local function make_images(self, out)
-  local settings, why, how = settings_of(self), nil, nil
-  self.places, why, how = find_places(self, out, settings)
-  if not self.places then return nil, why, how end
+  local settings = settings_of(self)
+  local found, why, how = find_places(self, out, settings)
+  if not found then return nil, why, how end
+  self.places = found
   settings.exact, settings.temp_dir, settings.digests = true, out.temp_dir, needs_digests(self)
   settings.places = self.places
   for i, request in ipairs(self.requests) do

@@ -543,7 +543,8 @@ static void check_edit(const struct recoding *way, const struct tar_shape *shape
 	struct strata_file *to = file_of(NULL);
 	struct strata_job *job = new_job();
 	struct strata_scan_task scan = {.index = &index};
-	struct strata_write_task write = {.index = &index, .to = {.file = to, .compression = way->to, .level = way->level}};
+	struct strata_write_task write = {
+	        .index = &index, .to = {.file = to, .compression = way->to, .level = way->level}};
 	const struct strata_blob_info *info;
 	struct strata_err err;
 

@@ -113,8 +113,8 @@ int strata_file_take(struct strata_file *output, struct strata_file *temp, struc
 
 /*
  * Writes the file to disk, gives it its name, and writes the directory to disk. From then on it can
- * be read, like one that was opened then. Once: EINVAL afterwards. When only the last step fails the file is there, but
- * may be gone after a power failure.
+ * be read, like one that was opened then. Once: EINVAL afterwards. When only the last step fails
+ * the file is there, but may be gone after a power failure.
  */
 int strata_file_publish(struct strata_file *f, struct strata_err *err);
 
