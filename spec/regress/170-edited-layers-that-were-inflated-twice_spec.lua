@@ -141,6 +141,22 @@ describe("a gzip layer of which paths are removed", function()
 		assert.is_true(twice > 0, "hardlinks to what is dropped need the plan")
 	end)
 
+	it("is read twice when a header is longer than what is read at a time", function()
+		local entries = {}
+		for i = 1, 6 do
+			entries[i] = { name = "d/f" .. i, data = ("%d "):format(i):rep(30000 * i) }
+		end
+		entries[4].pax = { "comment", ("c"):rep(700000) }
+		local path = image_of(pack.tar(entries), splicing.GZIP)
+		for _, which in ipairs({ "d/f2", "d/f3", "d/f[34]" }) do
+			assert.equal(1, (compare(path, remove(which))), which)
+		end
+		-- It goes, or lies before what goes.
+		for _, which in ipairs({ "d/f4", "d/f[45]", "d/f6" }) do
+			assert.equal(0, (compare(path, remove(which))), which)
+		end
+	end)
+
 	it("is read once when it is zstd, in one frame or in many", function()
 		local number = random.generator(random.first_seed())
 		local gzip, path = image_of(large(number), splicing.GZIP), dir:file("zstd.tar")
