@@ -199,7 +199,7 @@ end
 describe("every gzip layer of the corpus", function()
 	it("is edited, and read by gzip and skopeo", function()
 		local count = 0
-		local function splice(img, number)
+		local function splice(img, place, number)
 			local gzip = false
 			for _, layer in ipairs(img.layers) do
 				gzip = gzip or layer.compression == "gzip"
@@ -214,14 +214,14 @@ describe("every gzip layer of the corpus", function()
 			for i, layer in ipairs(result.layers) do
 				assert.equal(anew.layers[i].diff_id, layer.diff_id)
 			end
-			if shell.which("skopeo") then
+			if place == 1 and shell.which("skopeo") then
 				skopeo.copy("oci:" .. made.dir:file("out"), "oci:" .. made:fresh("copy"))
 			end
 		end
 		for round = 1, ROUNDS do
 			local number = random.generator(random.first_seed() + round)
-			made:each_of_corpus(function(img)
-				splice(img, number)
+			made:each_of_corpus(function(img, place)
+				splice(img, place, number)
 			end)
 		end
 		assert.is_true(count > 5, count)

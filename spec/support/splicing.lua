@@ -93,13 +93,15 @@ function Splicing:expect_readable(name, result)
 end
 
 --- Calls a function with every image of the corpus.
----@param fn fun(img: strata.Image)
+---@param fn fun(img: strata.Image, place: integer)  place: in its file
 function Splicing:each_of_corpus(fn)
 	for _, kind in ipairs({ "f", "d" }) do
 		for _, file in ipairs(corpus.files("images", kind)) do
 			local path = kind == "d" and corpus.with_links(file.path, self.dir:file("links")) or file.path
+			local place = 0
 			for img in assert(strata.images(path)) do
-				fn(img)
+				place = place + 1
+				fn(img, place)
 				img:close()
 			end
 		end
