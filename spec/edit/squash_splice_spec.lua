@@ -7,44 +7,29 @@ local pack = require "spec.support.pack"
 local random = require "spec.support.random"
 local shell = require "spec.support.shell"
 local skopeo = require "spec.support.skopeo"
+local splicing = require "spec.support.splicing"
 local strata = require "strata"
-local tmp = require "spec.support.tmp"
 
-local dir = tmp.dir(tmp.for_peers())
+local made = splicing.new()
 
 -- STRATA_SPLICES=n: so many random stacks.
 local ROUNDS = tonumber(os.getenv("STRATA_SPLICES")) or 8
 
-local WORDS = { "the ", "layer ", "of ", "usr/share/doc/", "\n", "copyright ", "0", "lib", ".so.6", "== " }
-
--- Words, or noise, which makes blocks short.
 local function text(number, most)
-	local parts, noise = {}, number(6) == 1
-	for k = 1, number(most) do
-		parts[k] = noise and string.char(number(256) - 1) or WORDS[number(#WORDS)] .. number(50)
-	end
-	return table.concat(parts)
+	local noise = number(6) == 1
+	return splicing.text(number, number(most), noise)
 end
 
-local function fresh(name)
-	local path = dir:file(name)
-	shell.check({ "rm", "-rf", "--", path })
-	return path
-end
-
--- An image in a layout, of tars that scripts compress; "" leaves one plain.
-local function image(name, tars, scripts)
-	local img, sizes = strata.new(), {}
-	for i, entries in ipairs(tars) do
-		local plain, packed = dir:write(i .. ".tar", pack.tar(entries)), dir:file(i .. ".tar.gz")
-		if scripts[i] ~= "" then
-			shell.sh(scripts[i], plain, packed)
-		end
-		assert(img:append({ tar = scripts[i] ~= "" and packed or plain }))
-		sizes[i] = #shell.read(scripts[i] ~= "" and packed or plain)
+-- An image in a layout, of layers as lists of entries; and how large they are when packed.
+local function image(name, layers, scripts)
+	local tars, sizes = {}, {}
+	for i, entries in ipairs(layers) do
+		tars[i] = pack.tar(entries)
 	end
-	local path = fresh(name)
-	assert(img:save(path, { format = "oci", compression = "keep" }))
+	local path, packed = made:image(name, tars, scripts)
+	for i, file in ipairs(packed) do
+		sizes[i] = #shell.read(file)
+	end
 	return path, sizes
 end
 
@@ -56,32 +41,9 @@ local function files(number, count, prefix)
 	return entries
 end
 
-local GZIP = 'gzip -6 -n <"$1" >"$2"'
+local GZIP = splicing.GZIP
 local number = random.generator(7)
 local BIG, SMALL = files(number, 60, "d/f"), files(number, 3, "d/f3")
-
-local function saved(img, name, opts)
-	local all = { format = "oci" }
-	for key, value in pairs(opts or {}) do
-		all[key] = value
-	end
-	return assert(img:save(fresh(name), all))
-end
-
-local function blob(name, layer)
-	return dir:file(name) .. "/blobs/sha256/" .. layer.digest:match("%x+$")
-end
-
--- Others read what was stored, and it is the layer.
-local function expect_readable(name, result)
-	for _, layer in ipairs(result.layers) do
-		local reader = ({ gzip = "gzip", zstd = "zstd" })[layer.compression]
-		if reader and shell.which(reader) then
-			local sum = shell.sh('"$2" -dc <"$1" | sha256sum', blob(name, layer), reader)
-			assert.equal(layer.diff_id, "sha256:" .. sum:match("^%x+"))
-		end
-	end
-end
 
 local function flat(path)
 	local img = assert(strata.open(path))
@@ -94,46 +56,46 @@ describe("a layer made of gzip ones", function()
 		local path, sizes = image("source", { BIG, SMALL }, { GZIP, GZIP })
 		local img = flat(path)
 		local plan = img:plan({ format = "oci" })
-		local result = saved(img, "out")
+		local result = made:saved(img, "out")
 		local layer = result.layers[1]
 		assert.is_true(layer.kept > sizes[1] * 0.6, layer.kept .. " of " .. sizes[1])
 		assert.equal(layer.kept, result.kept)
 		assert.equal(layer.kept, plan.layers[1].kept)
 		assert.equal(layer.digest, plan.layers[1].digest)
-		expect_readable("out", result)
+		made:expect_readable("out", result)
 		-- The beginning of the old blob, behind its header, is in the new one.
 		local old = assert(strata.open(path)).layers[1]
-		local piece = shell.read(blob("source", old)):sub(12, sizes[1] * 0.3 - sizes[1] * 0.3 % 1)
-		assert.is_truthy(shell.read(blob("out", layer)):find(piece, 1, true))
-		assert.is_true(assert(strata.open(dir:file("out"))):verify())
+		local piece = shell.read(made:blob("source", old)):sub(12, sizes[1] * 0.3 - sizes[1] * 0.3 % 1)
+		assert.is_truthy(shell.read(made:blob("out", layer)):find(piece, 1, true))
+		assert.is_true(assert(strata.open(made.dir:file("out"))):verify())
 	end)
 
 	it("has the tar that it would have compressed anew", function()
 		local path = image("source", { BIG, SMALL }, { GZIP, GZIP })
-		local kept = saved(flat(path), "out").layers[1]
+		local kept = made:saved(flat(path), "out").layers[1]
 		local settings = { { level = 1 }, { reproducible = true }, { compression = "gzip" }, { compression = "zstd" } }
 		for _, opts in ipairs(settings) do
-			local anew = saved(flat(path), "anew", opts).layers[1]
+			local anew = made:saved(flat(path), "anew", opts).layers[1]
 			assert.is_nil(anew.kept)
 			assert.equal(kept.diff_id, anew.diff_id)
 			assert.are_not.equal(kept.digest, anew.digest)
 		end
-		assert.equal(kept.digest, saved(flat(path), "anew", { compression = "keep" }).layers[1].digest)
+		assert.equal(kept.digest, made:saved(flat(path), "anew", { compression = "keep" }).layers[1].digest)
 	end)
 
 	it("is a matter of the old blobs, not of threads, nor of what was read before", function()
 		local path = image("source", { BIG, SMALL }, { GZIP, GZIP })
-		local first = saved(flat(path), "out").layers[1].digest
+		local first = made:saved(flat(path), "out").layers[1].digest
 		for threads = 1, 4 do
 			local img = assert(strata.open(path))
 			assert(img:flatten({ threads = threads }))
-			assert.equal(first, saved(img, "out").layers[1].digest)
+			assert.equal(first, made:saved(img, "out").layers[1].digest)
 		end
 		local img = assert(strata.open(path))
 		assert.is_string(img.layers[1]:read("d/f05"))
 		assert(img.layers[2]:entries())
 		assert(img:squash(1, 2))
-		assert.equal(first, saved(img, "out").layers[1].digest)
+		assert.equal(first, made:saved(img, "out").layers[1].digest)
 	end)
 
 	it("is made of edited ones, and edited", function()
@@ -141,43 +103,43 @@ describe("a layer made of gzip ones", function()
 		local img = assert(strata.open(path))
 		assert(img.layers[1]:remove("d/f20"))
 		assert(img:flatten())
-		local once = saved(img, "out").layers[1]
+		local once = made:saved(img, "out").layers[1]
 		assert.is_true(once.kept > sizes[1] / 2)
 		assert(img.layers[1]:remove("d/f40"))
-		local result = saved(img, "out")
-		expect_readable("out", result)
+		local result = made:saved(img, "out")
+		made:expect_readable("out", result)
 		assert.is_true(result.layers[1].kept > sizes[1] / 3)
 		-- What the first of the two has compressed anew is none of the old bytes.
 		assert.is_true(result.layers[1].kept <= once.kept)
-		assert.equal(result.layers[1].diff_id, saved(img, "anew", { compression = "none" }).layers[1].diff_id)
+		assert.equal(result.layers[1].diff_id, made:saved(img, "anew", { compression = "none" }).layers[1].diff_id)
 	end)
 
 	it("keeps what is compressed as the result is, of others nothing", function()
 		local path, sizes = image("source", { SMALL, BIG }, { "", GZIP })
-		local layer = saved(flat(path), "out").layers[1]
+		local layer = made:saved(flat(path), "out").layers[1]
 		assert.equal("gzip", layer.compression)
 		assert.is_true(layer.kept > sizes[2] / 2, layer.kept .. " of " .. sizes[2])
 		path = image("source", { BIG, SMALL }, { GZIP, "" })
-		assert.is_nil(saved(flat(path), "out").layers[1].kept)
+		assert.is_nil(made:saved(flat(path), "out").layers[1].kept)
 		if not shell.which("zstd") then
 			return pending("zstd is not installed")
 		end
 		local ZSTD = 'zstd -q -c <"$1" >"$2"'
 		path = image("source", { BIG, SMALL }, { ZSTD, GZIP })
-		local result = saved(flat(path), "out")
-		expect_readable("out", result)
-		assert.equal(result.layers[1].diff_id, saved(flat(path), "anew", { compression = "none" }).layers[1].diff_id)
+		local result = made:saved(flat(path), "out")
+		made:expect_readable("out", result)
+		assert.equal(result.layers[1].diff_id, made:saved(flat(path), "anew", { compression = "none" }).layers[1].diff_id)
 		path = image("source", { SMALL, BIG }, { GZIP, ZSTD })
-		result = saved(flat(path), "out")
-		expect_readable("out", result)
-		assert.equal(result.layers[1].diff_id, saved(flat(path), "anew", { compression = "none" }).layers[1].diff_id)
+		result = made:saved(flat(path), "out")
+		made:expect_readable("out", result)
+		assert.equal(result.layers[1].diff_id, made:saved(flat(path), "anew", { compression = "none" }).layers[1].diff_id)
 	end)
 
 	it("is not made of blobs that are written to meanwhile", function()
 		local path = image("source", { BIG, SMALL }, { GZIP, GZIP })
 		local img = assert(strata.open(path))
 		assert.is_string(img.layers[1]:read("d/f05"))
-		shell.check({ "touch", "-d", "2001-01-01", blob("source", img.layers[1]) })
+		shell.check({ "touch", "-d", "2001-01-01", made:blob("source", img.layers[1]) })
 		local ok, message, code = img:flatten()
 		assert.is_nil(ok)
 		assert.equal("ESTALE", code)
@@ -189,8 +151,8 @@ describe("a layer made of gzip ones", function()
 		if not shell.which("skopeo") then
 			return pending("skopeo is not installed")
 		end
-		saved(flat((image("source", { BIG, SMALL }, { GZIP, GZIP }))), "out")
-		skopeo.copy("oci:" .. dir:file("out"), "docker-archive:" .. dir:file("copy.tar") .. ":a:1")
+		made:saved(flat((image("source", { BIG, SMALL }, { GZIP, GZIP }))), "out")
+		skopeo.copy("oci:" .. made.dir:file("out"), "docker-archive:" .. made.dir:file("copy.tar") .. ":a:1")
 	end)
 end)
 
@@ -229,9 +191,9 @@ describe("layers of any encoders", function()
 				assert(img:squash(first, #tars))
 				return img
 			end
-			local result = saved(squashed(), "out")
-			expect_readable("out", result)
-			local anew = saved(squashed(), "anew", { compression = "none" })
+			local result = made:saved(squashed(), "out")
+			made:expect_readable("out", result)
+			local anew = made:saved(squashed(), "anew", { compression = "none" })
 			for i, layer in ipairs(result.layers) do
 				assert.equal(anew.layers[i].diff_id, layer.diff_id, "seed " .. seed)
 			end
@@ -246,21 +208,15 @@ end
 describe("every image of the corpus", function()
 	it("is flattened, and read by gzip", function()
 		local count, kept = 0, 0
-		for _, kind in ipairs({ "f", "d" }) do
-			for _, file in ipairs(corpus.files("images", kind)) do
-				local path = kind == "d" and corpus.with_links(file.path, dir:file("links")) or file.path
-				for img in assert(strata.images(path)) do
-					local result = #img.layers > 0 and img:flatten() and img:save(fresh("out"), { format = "oci" })
-					if result then
-						count, kept = count + 1, kept + (result.kept or 0)
-						expect_readable("out", result)
-						local anew = saved(img, "anew", { level = 1 })
-						assert.equal(anew.layers[1].diff_id, result.layers[1].diff_id)
-					end
-					img:close()
-				end
+		made:each_of_corpus(function(img)
+			local result = #img.layers > 0 and img:flatten() and img:save(made:fresh("out"), { format = "oci" })
+			if result then
+				count, kept = count + 1, kept + (result.kept or 0)
+				made:expect_readable("out", result)
+				local anew = made:saved(img, "anew", { level = 1 })
+				assert.equal(anew.layers[1].diff_id, result.layers[1].diff_id)
 			end
-		end
+		end)
 		assert.is_true(count > 5 and kept > 1000000, count .. " images, " .. kept .. " bytes")
 	end)
 end)
