@@ -365,6 +365,10 @@ local function choose_format(self, what)
   if self.opts.sparse and (self.native or whole or self.format ~= "oci") then
     misuse('save: sparse is for images that go into a layout directory, with format = "oci"')
   end
+  local compression = self.opts.compression or "keep"
+  if self.format == "docker-legacy" and compression ~= "keep" and compression ~= "none" then
+    misuse('save: layers of the format docker-legacy are plain: compression = "%s" is for the others', compression)
+  end
 end
 
 local function new_save(requests, opts, whole, name)
