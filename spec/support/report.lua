@@ -1,6 +1,6 @@
 -- Output handler for busted: prints what failed as busted does. What spec/run sums up goes to the file named by
 -- -Xoutput, if there is one: "passed failed", then a line for each spec that failed ("failed: name: message") or
--- was skipped ("skipped: name TAB reason").
+-- was skipped ("skipped: name TAB reason"), and for each file ("took: seconds name").
 
 local busted = require("busted")
 
@@ -12,7 +12,21 @@ local function reason(result)
 	return one_line((type(result.message) == "string" and result.message or result.element.name):gsub("^%S+:%d+: ", ""))
 end
 
-local function write_report(path, handler)
+-- The seconds that each file takes, in the order in which they end.
+local function time_files()
+	local files, began = {}, nil
+	busted.subscribe({ "file", "start" }, function()
+		began = os.time()
+		return nil, true
+	end)
+	busted.subscribe({ "file", "end" }, function(file)
+		files[#files + 1] = ("%d %s"):format(os.time() - began, file.name)
+		return nil, true
+	end)
+	return files
+end
+
+local function write_report(path, handler, files)
 	local file = assert(io.open(path, "w"))
 	file:write(("%d %d\n"):format(handler.successesCount, handler.failuresCount + handler.errorsCount))
 	for _, results in ipairs({ handler.failures, handler.errors }) do
@@ -23,6 +37,9 @@ local function write_report(path, handler)
 	end
 	for _, result in ipairs(handler.pendings) do
 		file:write("skipped: ", one_line(result.name), "\t", reason(result), "\n")
+	end
+	for _, line in ipairs(files) do
+		file:write("took: ", line, "\n")
 	end
 	file:close()
 end
@@ -55,9 +72,10 @@ return function(options)
 	local path = options.arguments[1]
 	if path then
 		options.deferPrint = true -- no dots
+		local files = time_files()
 		-- Before the handler's own end of the suite, which prints all that is skipped one by one.
 		busted.subscribe({ "suite", "end" }, function()
-			write_report(path, handler)
+			write_report(path, handler, files)
 			handler.pendings = {}
 			return nil, true
 		end)
