@@ -100,7 +100,7 @@ end
 function image.methods:flatten(opts)
   options.check("flatten", "FlattenOptions", opts)
   local state = image.state_of(self)
-  if #state.layers == 0 then return fail("EINVAL", "flatten: the image has no layers") end
+  if #state.layers == 0 then return self end
   local ok, message, code = image.edit(state, "flatten", function() return run(state, 1, #state.layers, opts) end)
   if not ok then return nil, message, code end
   return self

@@ -85,7 +85,7 @@ function Image:squash(first, last, opts) end
 ---@param opts? strata.FlattenOptions
 ---@return strata.Image? self
 ---@return string? message
----@return strata.errcode? code  "EINVAL": it has no layers; "ESTALE": a layer's file was written to meanwhile; those of reading, of a registry
+---@return strata.errcode? code  "ESTALE": a layer's file was written to meanwhile; those of reading, of a registry
 function Image:flatten(opts) end
 
 --- Divides a layer. With paths it becomes two: what they choose is in the upper one, with all names of a file and with
