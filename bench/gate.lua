@@ -57,7 +57,7 @@ local ok, failure = xpcall(function()
   shell.write(work:file("stop"), "")
   local times = {}
   for number = 1, 2 do
-    local text = nginx.wait("the judgements", 120, function()
+    local text = nginx.wait("the judgements", function()
       return shell.read(work:file("done" .. number)):match("^(.*)end\n$")
     end)
     for status, time in text:gmatch("(%d+) ([%d.]+)\n") do

@@ -60,7 +60,7 @@ local ok, failure = xpcall(function()
   probes.print(("2 jobs edit and compress an image of %g GB"):format(GIGABYTES),
     probes.run(server.url .. "/images", PROBES, RATE))
   shell.write(stop, "")
-  local done = nginx.wait("the jobs", 120, function()
+  local done = nginx.wait("the jobs", function()
     local text = shell.run { "cat", stop .. ".done" }.stdout
     local a, b = text:match("^(%d+)\n(%d+)\n$")
     return a and a + b

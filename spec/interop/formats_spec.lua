@@ -78,6 +78,11 @@ describe("an image saved with format =", function()
 		return img
 	end
 
+	-- Layers of docker-legacy are plain.
+	local function compressions_of(format)
+		return format == "docker-legacy" and { "none" } or COMPRESSIONS
+	end
+
 	--- Saves an image that was edited, so that its ID is a new one.
 	local function save(format, compression, edit)
 		open()
@@ -95,7 +100,7 @@ describe("an image saved with format =", function()
 	end
 
 	for _, format in ipairs({ "docker", "docker-legacy" }) do
-		for _, compression in ipairs({ "none", "gzip" }) do
+		for _, compression in ipairs(format == "docker-legacy" and { "none" } or { "none", "gzip" }) do
 			it(("%s, compressed with %s, is loaded by Docker Engine"):format(format, compression), function()
 				need("docker")
 				local path, result = save(format, compression)
@@ -135,7 +140,7 @@ describe("an image saved with format =", function()
 	for _, format in ipairs(FORMATS) do
 		it(format .. " is loaded by podman", function()
 			need("podman")
-			for _, compression in ipairs(COMPRESSIONS) do
+			for _, compression in ipairs(compressions_of(format)) do
 				local path, result = save(format, compression)
 				assert.equal(result.id, loaded_by_podman(path, format), compression)
 			end
@@ -143,7 +148,7 @@ describe("an image saved with format =", function()
 
 		it(format .. " is read by skopeo, which verifies every digest, and what it makes of it by strata", function()
 			need("skopeo")
-			for _, compression in ipairs(COMPRESSIONS) do
+			for _, compression in ipairs(compressions_of(format)) do
 				local path, result = save(format, compression)
 				for _, transport in ipairs(TRANSPORTS[format]) do
 					local from = transport:format(path)

