@@ -404,7 +404,7 @@ describe("without space", function()
 			end
 			local source = big_source()
 			for _, kind in ipairs({ "config", "layer" }) do
-				for _, compression in ipairs({ "none", "gzip", "zstd" }) do
+				for _, compression in ipairs(format == "docker-legacy" and { "none" } or { "none", "gzip", "zstd" }) do
 					local arguments = { source, dir:file("small"), format, compression, "new", "", kind }
 					local done = child.run({ script = SCRIPT, arguments = arguments, wrapper = words })
 					assert.equal("--\nENOSPC\n", done.stdout, done.stderr)
@@ -479,7 +479,7 @@ describe("a progress function", function()
 				local function save()
 					return img:save(format == "oci" and stop % 2 == 1 and existing or dir:file("place/target"), {
 						format = format,
-						compression = "gzip",
+						compression = format ~= "docker-legacy" and "gzip" or nil, -- whose layers are plain
 						progress = function(done, total, what)
 							assert.is_true(done <= total)
 							assert.is_string(what)
