@@ -394,13 +394,13 @@ print(json.encode { found = found or json.null, message = message or json.null, 
 	end)
 
 	it("CRED7 an error when the helper takes too long, and no waiting for what it leaves running", function()
-		write_helper("spec", "setsid sleep 600 &\nsleep 600\n")
+		write_helper("spec", "exec 2>/dev/null\nsetsid sleep 60 &\nsleep 60\n")
 		local started = os.time()
 		local output = run([[
 print(select(2, require "strata.registry.credential_helper".get("spec", "a.example", 1)))
 ]])
 		assert.equal("docker-credential-spec: it took too long\tETIMEDOUT\n", output)
-		assert(os.time() - started < 300)
+		assert(os.time() - started < 30)
 	end)
 
 	it("CRED8 A28 of no helper unasked, which is said", function()
