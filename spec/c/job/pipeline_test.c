@@ -156,7 +156,7 @@ static void check_recoding(const struct recoding *r, const struct strata_buf *da
 	struct strata_buf stream = {0}, expected = {0}, out = {0};
 	struct strata_file *file, *to = file_of(NULL);
 	struct strata_job *job = new_job();
-	struct strata_recode_task t = {.to = {to, r->to, r->level}};
+	struct strata_recode_task t = {.to = {.file = to, .compression = r->to, .level = r->level}};
 	const struct strata_blob_info *info;
 
 	encode(r->from, r->from == STRATA_GZIP ? 0 : 1, data, &stream);
@@ -267,8 +267,9 @@ static void fails_alike(struct strata_file *file, uint64_t size, enum strata_com
 		for (int again = 0; again < 3; again++) {
 			struct strata_file *out = file_of(NULL);
 			struct strata_job *job = new_job();
-			struct strata_recode_task t = {.blob = blob_of(file, size, STRATA_GZIP),
-			                               .to = {out, to, -1}};
+			struct strata_recode_task t = {
+			        .blob = blob_of(file, size, STRATA_GZIP),
+			        .to = {.file = out, .compression = to, .level = -1}};
 			struct strata_err err;
 
 			if (limits != NULL)
@@ -628,9 +629,10 @@ static void canceled_in_the_middle(const struct strata_buf *data, unsigned threa
 	uint64_t done = 0, total;
 
 	for (int i = 0; i < 2; i++)
-		add_recode(job, &(struct strata_recode_task){
-		                        .blob = blob_of(file, data->len, STRATA_NONE),
-		                        .to = {to, STRATA_GZIP, 9}});
+		add_recode(job,
+		           &(struct strata_recode_task){
+		                   .blob = blob_of(file, data->len, STRATA_NONE),
+		                   .to = {.file = to, .compression = STRATA_GZIP, .level = 9}});
 	if (strata_job_start(job, threads, &err) < 0)
 		abort();
 	while (done == 0)
