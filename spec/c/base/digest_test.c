@@ -268,7 +268,9 @@ static int add_reading(struct strata_job *job, int way, const struct strata_blob
 	struct strata_hash_task hash = {.blob = *blob, .expected = *expected};
 	struct strata_copy_task copy = {.blob = *blob, .to = to, .expected = *expected};
 	struct strata_recode_task recode = {
-	        .blob = *blob, .to = {.file = to, .compression = STRATA_ZSTD, .level = 1}, .expected = *expected};
+	        .blob = *blob,
+	        .to = {.file = to, .compression = STRATA_ZSTD, .level = 1},
+	        .expected = *expected};
 	struct strata_err err;
 
 	return way == 0   ? strata_job_add_hash(job, "task", &hash, &err)
@@ -319,7 +321,9 @@ static void check_index(const struct sample *s, int alg, unsigned threads)
 	strata_job_free(job);
 	for (int right = 0; right < 2; right++) {
 		struct strata_file *to = new_file();
-		struct strata_write_task write = {.index = &index, .to = {.file = to, .compression = STRATA_ZSTD, .level = 1}};
+		struct strata_write_task write = {
+		        .index = &index,
+		        .to = {.file = to, .compression = STRATA_ZSTD, .level = 1}};
 
 		job = new_job();
 		expect(&write.expected, s, alg, right);
