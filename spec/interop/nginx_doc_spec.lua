@@ -2,6 +2,8 @@
 
 local archive = require "spec.support.archive"
 local cjson = require "cjson"
+local core = require "strata.core"
+local docker_archive = require "spec.support.docker_archive"
 local jobs = require "strata.jobs"
 local nginx = require "spec.support.nginx"
 local options = require "strata.util.options"
@@ -171,6 +173,41 @@ describe("doc/nginx.md", function()
 			return left() == ""
 		end)
 		assert.equal(200, select(2, ask("/config")))
+	end)
+
+	-- An image that is small, so that nginx has it at once with the head of the request, and takes minutes to read: a layer
+	-- of 250 MB of zeros, which limits.ratio lets pass, 600 times.
+	local function endless()
+		local header = docker_archive.header({ name = "zeros", size = 250e6 })
+		local function piped(command)
+			return shell.check({ "sh", "-c", "{ cat; head -c 250001408 /dev/zero; } | " .. command, input = header })
+		end
+		local diff_id, names, diff_ids = "sha256:" .. piped("sha256sum"):match("%x+"), {}, {}
+		for i = 1, 600 do
+			names[i], diff_ids[i] = "l", diff_id
+		end
+		local config = { architecture = "amd64", os = "linux", rootfs = { type = "layers", diff_ids = diff_ids } }
+		return docker_archive.tar({
+			{ name = "manifest.json", data = cjson.encode({ { Config = "c", RepoTags = { "zeros:1" }, Layers = names } }) },
+			{ name = "c", data = cjson.encode(config) },
+			{ name = "l", data = piped("zstd -qc") },
+		})
+	end
+
+	it("gives up a job whose client goes away", function()
+		if not pid then
+			return pending(nginx.missing())
+		end
+		local long = dir:file("long.tar")
+		shell.write(long, endless())
+		for _ = 1, 2 do -- as many as there are threads
+			shell.run({ "curl", "-s", "-m", "1", "-X", "PUT", "--data-binary", "@" .. long, url .. "/check" })
+		end
+		local ending, body, status = core.monotonic() + 60
+		repeat
+			body, status = ask("/config")
+		until status ~= 503 or core.monotonic() > ending
+		assert.equal(200, status, body)
 	end)
 
 	it("names the jobs that there are, with their arguments", function()

@@ -130,9 +130,10 @@ describe("images of registries", function()
 	end)
 
 	it("leave nothing behind when the client has gone", function()
-		allowed:fault({ path = "/blobs/", stall = 10, seconds = 30 })
+		allowed:fault({ path = "/blobs/", trickle = { bytes = 1, seconds = 1 }, count = 5 }) -- it would take minutes
 		local answer = one.server:curl({ one.server.url .. "/registry", "--max-time", "1", "-H",
-			"Content-Type: application/json", "-d", cjson.encode({ reference = allowed.host .. "/team/app:1.4" }) })
+			"Content-Type: application/json", "-d",
+			cjson.encode({ reference = allowed.host .. "/team/app:1.4" }) .. (" "):rep(4000) }) -- more than comes with the head
 		assert.equal(28, answer.code)
 		assert.is_true(one.server:is_clean())
 		allowed:faults_clear()

@@ -25,9 +25,10 @@ local function header(name)
   return type(value) ~= "table" and value or nil, type(value) == "table"
 end
 
--- The manifest; answers the request when there is none that can be judged. One of more than 4 MiB gets the same answer
--- from nginx when it comes in chunks.
-local function body()
+--- For access_by_lua: reads the manifest, and answers the request when there is none that can be judged. One of more than
+--- 4 MiB gets the same answer from nginx when it comes in chunks. In the phase in which a body is read, nginx may not see
+--- that the client goes away, so that it is judged in a later one.
+function push.read()
   local media_type, twice = header "content-type"
   if twice or not media_type then return reply.refuse(400, "MANIFEST_INVALID", "policy: one Content-Type is wanted") end
   if ngx.var.http_content_encoding then
@@ -41,7 +42,7 @@ local function body()
   if not file and (text or "") == "" then
     return reply.refuse(400, "MANIFEST_INVALID", "policy: there is no manifest")
   end
-  return { type = media_type, text = text, file = file }
+  ngx.ctx.manifest = { type = media_type, text = text, file = file }
 end
 
 -- Headers that nginx makes itself.
@@ -74,10 +75,10 @@ function push.fail(message, code)
   return reply.refuse(503, "UNAVAILABLE", "policy: cannot be judged now: " .. message)
 end
 
---- For content_by_lua.
+--- For content_by_lua: the manifest is judged, and goes on or is refused.
 function push.answer()
   local _, repository = route.of("PUT", route.path())
-  local manifest = body()
+  local manifest = ngx.ctx.manifest
   local refusal, key = verdicts.known(manifest)
   if refusal ~= "" then -- findings are for those who may push; what is let in goes on, and the registry asks itself
     local answer = authorization.refusal()

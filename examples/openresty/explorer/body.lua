@@ -1,4 +1,5 @@
---- Bodies of requests.
+--- Bodies of requests. They are read in access_by_lua: in the phase in which a body is read, nginx may not see that the
+--- client goes away, so that jobs run in a later one.
 
 local cjson = require("cjson.safe").new()
 local reply = require "explorer.reply"
@@ -12,7 +13,6 @@ local MAX_JSON = 1024 * 1024
 ---@return string path
 ---@return boolean ours  it is for the caller to remove; else nginx does at the end of the request
 function body.file()
-  ngx.req.read_body()
   local path = ngx.req.get_body_file()
   if path then return path, false end
   local data = ngx.req.get_body_data()
@@ -35,7 +35,6 @@ body.is_json = is_json
 ---@return table
 function body.json()
   if not is_json() then return reply.fail("the body should be application/json", "EINVAL") end
-  ngx.req.read_body()
   local data, path = ngx.req.get_body_data(), ngx.req.get_body_file()
   if not data and path then
     local file = assert(io.open(path, "rb"))
