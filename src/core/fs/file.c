@@ -216,9 +216,12 @@ int strata_file_copy(struct strata_file *to, uint64_t to_offset, const struct st
 	while (len > 0) {
 		off_t in = (off_t)from_offset;
 		off_t out = (off_t)to_offset;
-		ssize_t n = copy_file_range(from->fd, &in, to->fd, &out,
-		                            len < (1u << 30) ? (size_t)len : 1u << 30, 0);
+		ssize_t n;
 
+		pthread_mutex_lock(&to->turn);
+		n = copy_file_range(from->fd, &in, to->fd, &out,
+		                    len < (1u << 30) ? (size_t)len : 1u << 30, 0);
+		pthread_mutex_unlock(&to->turn);
 		if (n < 0 && errno == EINTR)
 			continue;
 		if (n < 0 && (errno == ENOSPC || errno == EDQUOT || errno == EFBIG))
